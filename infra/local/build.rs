@@ -4,8 +4,8 @@ use std::process::Command;
 
 fn main() {
     let git = |what: &[&str]| {
-        let told = Command::new("git").args(what).output().ok()?;
-        told.status.success().then(|| String::from_utf8_lossy(&told.stdout).trim().to_owned())
+        let output = Command::new("git").args(what).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
     let changed = git(&["status", "--porcelain", "--untracked-files=no"]).unwrap_or_default();
     let dirty = if changed.is_empty() { "" } else { " dirty" };

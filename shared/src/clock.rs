@@ -36,8 +36,8 @@ impl Moment {
         Timestamp::from_millisecond(millisecond).map(Moment)
     }
 
-    pub fn checked_add(self, by: impl Into<TimestampArithmetic>) -> Result<Moment, jiff::Error> {
-        self.0.checked_add(by).map(Moment)
+    pub fn checked_add(self, duration: impl Into<TimestampArithmetic>) -> Result<Moment, jiff::Error> {
+        self.0.checked_add(duration).map(Moment)
     }
 
     pub fn duration_since(self, earlier: Moment) -> SignedDuration {
@@ -46,14 +46,14 @@ impl Moment {
 }
 
 impl From<Timestamp> for Moment {
-    fn from(at: Timestamp) -> Moment {
-        Moment(Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at))
+    fn from(timestamp: Timestamp) -> Moment {
+        Moment(Timestamp::from_millisecond(timestamp.as_millisecond()).unwrap_or(timestamp))
     }
 }
 
 impl From<Moment> for Timestamp {
-    fn from(at: Moment) -> Timestamp {
-        at.0
+    fn from(moment: Moment) -> Timestamp {
+        moment.0
     }
 }
 

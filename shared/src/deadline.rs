@@ -11,7 +11,7 @@ use crate::prelude::*;
 /// The instant at which Lambda ends this invocation.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadline {
-    at: Instant,
+    instant: Instant,
     waits: Waits,
 }
 
@@ -21,18 +21,18 @@ pub struct Deadline {
 pub struct Waits(f64);
 
 impl Deadline {
-    pub fn of(context: &Context) -> Deadline {
+    pub fn from_context(context: &Context) -> Deadline {
         Deadline::after(Duration::from_millis(context.deadline).saturating_sub(since_epoch()))
     }
 
     /// Has an invocation be over after this time, whatever Lambda gives it.
-    pub fn shorten(context: &mut Context, left: Duration) {
-        let at = u64::try_from((since_epoch() + left).as_millis()).unwrap_or(u64::MAX);
-        context.deadline = context.deadline.min(at);
+    pub fn shorten(context: &mut Context, time_left: Duration) {
+        let end_ms = u64::try_from((since_epoch() + time_left).as_millis()).unwrap_or(u64::MAX);
+        context.deadline = context.deadline.min(end_ms);
     }
 
-    pub fn after(left: Duration) -> Deadline {
-        Deadline { at: Instant::now() + left, waits: Waits::WHOLE }
+    pub fn after(time_left: Duration) -> Deadline {
+        Deadline { instant: Instant::now() + time_left, waits: Waits::WHOLE }
     }
 
     /// A deadline at this instant, until which only a share of each wait is waited.
@@ -42,19 +42,19 @@ impl Deadline {
     }
 
     #[must_use]
-    pub fn at_most(self, left: Duration) -> Deadline {
-        Deadline { at: self.at.min(Instant::now() + self.really(left)), ..self }
+    pub fn at_most(self, time_left: Duration) -> Deadline {
+        Deadline { instant: self.instant.min(Instant::now() + self.really(time_left)), ..self }
     }
 
     #[must_use]
     pub fn earlier_by(self, kept_back: Duration) -> Deadline {
         let now = Instant::now();
-        Deadline { at: self.at.checked_sub(self.really(kept_back)).unwrap_or(now).max(now), ..self }
+        Deadline { instant: self.instant.checked_sub(self.really(kept_back)).unwrap_or(now).max(now), ..self }
     }
 
     /// The time left; zero once it has passed.
     pub fn left(self) -> Duration {
-        self.meant(self.at.saturating_duration_since(Instant::now()))
+        self.meant(self.instant.saturating_duration_since(Instant::now()))
     }
 
     pub fn leaves(self, need: Duration) -> bool {
@@ -77,7 +77,7 @@ impl Deadline {
     }
 
     pub fn wait_for<F: Future>(self, what: F) -> Timeout<F> {
-        tokio::time::timeout(self.at.saturating_duration_since(Instant::now()), what)
+        tokio::time::timeout(self.instant.saturating_duration_since(Instant::now()), what)
     }
 }
 
@@ -89,8 +89,8 @@ impl Waits {
     pub const WHOLE: Waits = Waits(1.0);
 
     /// The share `1 / by` of each wait.
-    pub fn shortened(by: u32) -> Waits {
-        Waits(1.0 / f64::from(by.max(1)))
+    pub fn shortened(divisor: u32) -> Waits {
+        Waits(1.0 / f64::from(divisor.max(1)))
     }
 }
 

@@ -83,7 +83,7 @@ struct Message {
 }
 
 impl Event {
-    pub fn of(payload: Value) -> Result<Event> {
+    pub fn parse(payload: Value) -> Result<Event> {
         let text = |name: &str| payload.get(name).and_then(Value::as_str);
         if payload.pointer("/requestContext/http").is_some() {
             return Ok(Event::Http(payload));
@@ -101,9 +101,9 @@ impl Event {
         match serde_json::from_value::<Batch>(payload).context("an event of an unknown shape")?.records {
             Records::Stream(records) if records.is_empty() => bail!("an event without a record"),
             Records::Stream(records) => Ok(Event::Stream(records)),
-            Records::Notifications(told) => {
-                Ok(Event::Notifications(told.into_iter().map(|of| of.sns.message).collect()))
-            }
+            Records::Notifications(notifications) => Ok(Event::Notifications(
+                notifications.into_iter().map(|notification| notification.sns.message).collect(),
+            )),
         }
     }
 }
@@ -121,7 +121,7 @@ impl StreamRecord {
     }
 
     /// The item that was written, as far as `T` names its attributes.
-    pub fn item<T: DeserializeOwned>(&self) -> Option<T> {
+    pub fn written_item<T: DeserializeOwned>(&self) -> Option<T> {
         serde_dynamo::from_item(self.dynamodb.new_image.clone()?).ok()
     }
 }
@@ -135,17 +135,17 @@ mod tests {
     #[test]
     fn events_are_told_apart_by_the_shape_that_aws_gives_them() {
         let http = json!({"version": "2.0", "requestContext": {"http": {"method": "GET"}}});
-        assert_eq!(Event::of(http.clone()).unwrap(), Event::Http(http));
-        assert_eq!(Event::of(json!({"task": "drain"})).unwrap(), Event::Task(Task::Drain));
+        assert_eq!(Event::parse(http.clone()).unwrap(), Event::Http(http));
+        assert_eq!(Event::parse(json!({"task": "drain"})).unwrap(), Event::Task(Task::Drain));
         let scheduled = json!({"version": "0", "source": "aws.events", "detail-type": "Scheduled Event", "detail": {}});
-        assert_eq!([json!({}), scheduled].map(|event| Event::of(event).unwrap()), [Event::Empty, Event::Scheduled]);
+        assert_eq!([json!({}), scheduled].map(|event| Event::parse(event).unwrap()), [Event::Empty, Event::Scheduled]);
         let image = json!({"kind": {"S": "budget"}});
         let record = json!({"eventSource": "aws:dynamodb", "eventName": "INSERT",
             "dynamodb": {"SequenceNumber": "7", "NewImage": image}});
-        let Event::Stream(records) = Event::of(json!({"Records": [record]})).unwrap() else { panic!("no batch") };
+        let Event::Stream(records) = Event::parse(json!({"Records": [record]})).unwrap() else { panic!("no batch") };
         assert_eq!((records[0].sequence_number(), records[0].kind()), ("7", Some("budget")));
         let sns = json!({"Records": [{"EventSource": "aws:sns", "Sns": {"Message": "{}"}}]});
-        assert_eq!(Event::of(sns).unwrap(), Event::Notifications(vec!["{}".to_owned()]));
+        assert_eq!(Event::parse(sns).unwrap(), Event::Notifications(vec!["{}".to_owned()]));
     }
 
     #[test]
@@ -157,7 +157,7 @@ mod tests {
             json!({"task": "sync"}),
             json!({"source": "aws.events"}),
         ] {
-            assert!(Event::of(other.clone()).is_err(), "{other}");
+            assert!(Event::parse(other.clone()).is_err(), "{other}");
         }
     }
 }

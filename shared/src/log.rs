@@ -13,14 +13,14 @@ use crate::domain::values::id::GrantId;
 /// The crates whose `info` lines are logged.
 const OURS: [&str; 6] = ["bursar_core", "claim", "console", "mail", "threshold_alerts", "usage_sync"];
 
-pub fn to<W>(writer: W) -> Dispatch
+pub fn dispatch_to<W>(writer: W) -> Dispatch
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let ours = OURS.map(|name| (name, LevelFilter::INFO));
-    let wanted = Targets::new().with_default(LevelFilter::WARN).with_targets(ours);
+    let targets = Targets::new().with_default(LevelFilter::WARN).with_targets(ours);
     let lines = fmt::layer().json().flatten_event(true).with_span_list(false).with_writer(writer);
-    Dispatch::new(tracing_subscriber::registry().with(lines.with_filter(wanted)))
+    Dispatch::new(tracing_subscriber::registry().with(lines.with_filter(targets)))
 }
 
 /// Names the grant that this invocation is about in the lines that follow.
@@ -31,7 +31,7 @@ pub fn name_grant(grant: &GrantId) {
 /// Sends this process's logs to standard output, as Lambda collects them.
 pub fn start() {
     // A second subscriber is refused, and the first is then already this one.
-    let _ = tracing::dispatcher::set_global_default(to(std::io::stdout));
+    let _ = tracing::dispatcher::set_global_default(dispatch_to(std::io::stdout));
 }
 
 /// What a test's subscriber wrote.
@@ -46,7 +46,7 @@ impl Written {
         share();
         let written = Written::default();
         let writer = written.clone();
-        (written, tracing::dispatcher::set_default(&to(move || writer.clone())))
+        (written, tracing::dispatcher::set_default(&dispatch_to(move || writer.clone())))
     }
 
     pub(crate) fn text(&self) -> String {

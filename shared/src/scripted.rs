@@ -44,7 +44,7 @@ pub(crate) fn answer(status: u16, body: &str) -> ScriptedAct {
 impl ScriptedAct {
     pub(crate) fn with(mut self, name: &str, value: &str) -> ScriptedAct {
         if let ScriptedAct::Answer { headers, .. } = &mut self {
-            headers.retain(|(known, _)| known != name);
+            headers.retain(|(header, _)| header != name);
             headers.push((name.to_owned(), value.to_owned()));
         }
         self
@@ -60,8 +60,8 @@ impl ScriptedAct {
 
 impl SeenRequest {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        let known = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
-        known.map(|(_, value)| value.as_str())
+        let header = self.headers.iter().find(|(header, _)| header.eq_ignore_ascii_case(name));
+        header.map(|(_, value)| value.as_str())
     }
 
     pub(crate) fn line(&self) -> String {

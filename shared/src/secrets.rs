@@ -75,7 +75,7 @@ struct CachedKey {
 }
 
 impl ManagementKeys {
-    pub fn of(config: &Config) -> ManagementKeys {
+    pub fn from_config(config: &Config) -> ManagementKeys {
         ManagementKeys(Source::Stored(Arc::new(SecretStore {
             access: config.aws.clone(),
             client: OnceLock::new(),
@@ -105,7 +105,7 @@ impl ManagementKeys {
         };
         let mut kept = stored.kept.lock().await;
         match &*kept {
-            Some(known) if is_good(known) => Ok(known.key.clone()),
+            Some(cached_key) if is_good(cached_key) => Ok(cached_key.key.clone()),
             _ => stored.read_into(&mut kept).await,
         }
     }
@@ -183,8 +183,8 @@ impl SecretStore {
     }
 
     async fn text(&self, stage: &str) -> Result<Option<(SecretString, String)>, SdkFailure> {
-        let asked = self.client().get_secret_value().secret_id(&self.secret).version_stage(stage);
-        let answer = Box::pin(asked.send()).await.map_err(|error| reduce::<GetSecretValueError>(&error))?;
+        let request = self.client().get_secret_value().secret_id(&self.secret).version_stage(stage);
+        let answer = Box::pin(request.send()).await.map_err(|error| reduce::<GetSecretValueError>(&error))?;
         let version = answer.version_id.unwrap_or_default();
         Ok(answer.secret_string.map(|text| (text.into(), version)))
     }
@@ -206,7 +206,7 @@ impl ManagementKey {
 
     /// The fingerprint by which the table knows the key: a hash of this deployment's own.
     pub fn fingerprint(&self, deployment: &DeploymentId) -> Fingerprint {
-        Fingerprint::of(deployment, self.reveal())
+        Fingerprint::digest(deployment, self.reveal())
     }
 
     /// The plain key, for the one header that carries it.
@@ -253,7 +253,7 @@ mod tests {
             }
         })
         .await;
-        let keys = ManagementKeys::of(&config::of_variables(&server.origin(), &[]).unwrap());
+        let keys = ManagementKeys::from_config(&config::of_variables(&server.origin(), &[]).unwrap());
         (server, keys, text)
     }
 

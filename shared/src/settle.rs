@@ -56,22 +56,26 @@ pub enum NotSettled {
 
 impl Settler<'_> {
     /// Settles a grant for the act that changed it. A failure is only logged, since the work repeats it.
-    pub async fn settle_or_leave(&self, at: ActContext<'_>) {
-        if let Err(error) = self.settle(at, |call| call.tell != Tell::Read).await {
-            tracing::warn!(grant = %at.grant, %error, "what a key is to hold is left to the work");
+    pub async fn settle_or_leave(&self, context: ActContext<'_>) {
+        if let Err(error) = self.settle(context, |call| call.tell != Tell::Read).await {
+            tracing::warn!(grant = %context.grant, %error, "what a key is to hold is left to the work");
         }
     }
 
     /// Tells the provider what is meant of all that is due for a grant, one call after the other, and returns their number. A call that
     /// fails keeps no other from being made, and puts the grant off.
-    pub async fn settle(&self, at: ActContext<'_>, is_meant: impl Fn(&KeyCall) -> bool) -> Result<u32, NotSettled> {
-        self.settle_until(at, at.deadline.earlier_by(LEFT_FOR_THE_TABLE), is_meant).await
+    pub async fn settle(
+        &self,
+        context: ActContext<'_>,
+        is_meant: impl Fn(&KeyCall) -> bool,
+    ) -> Result<u32, NotSettled> {
+        self.settle_until(context, context.deadline.earlier_by(LEFT_FOR_THE_TABLE), is_meant).await
     }
 
     /// The same, with calls that are over by then.
     pub async fn settle_until(
         &self,
-        at: ActContext<'_>,
+        context: ActContext<'_>,
         until: Deadline,
         is_meant: impl Fn(&KeyCall) -> bool,
     ) -> Result<u32, NotSettled> {
@@ -80,12 +84,14 @@ impl Settler<'_> {
         let mut failed: Option<NotSettled> = None;
         let is_copy = self.table.is_copy(&self.table.meta(self.clock.now()).await?);
         // The grant is read before each call: somebody may have changed it, or it is read after the last.
-        while let Some(view) = self.table.view(at.programme, at.grant).await? {
+        while let Some(view) = self.table.view(context.programme, context.grant).await? {
             let now = self.clock.now();
             let is_sent = |call: &KeyCall| is_meant(call) && (!is_copy || call.tell == Tell::Off);
             let calls: Vec<KeyCall> = view.calls(now).into_iter().filter(is_sent).collect();
             let is_due = |call: &&KeyCall| call.due <= now;
-            let is_tried = |call: &KeyCall| tried.iter().any(|made| made.key == call.key && made.tell == call.tell);
+            let is_tried = |call: &KeyCall| {
+                tried.iter().any(|earlier_call| earlier_call.key == call.key && earlier_call.tell == call.tell)
+            };
             let Some(call) = calls.iter().filter(is_due).find(|call| !is_tried(call)) else {
                 // What was answered and is due all the same would be so again at once.
                 if calls.iter().any(|call| is_due(&call)) {
@@ -93,11 +99,11 @@ impl Settler<'_> {
                 }
                 let later = calls.iter().filter(|call| call.tell != Tell::Read).map(|call| call.due).min();
                 return match (failed, later) {
-                    (Some(error), _) => Err(self.put_off(at, error).await),
+                    (Some(error), _) => Err(self.put_off(context, error).await),
                     (None, Some(until)) => Err(NotSettled::InDoubt { until }),
                     (None, None) => {
                         if view.grant.due_at.is_some_and(|due| due <= now) {
-                            self.table.act_as_read(self.now(at), Some(view), View::look_again).await?;
+                            self.table.act_as_read(self.now(context), Some(view), View::look_again).await?;
                         }
                         Ok(done)
                     }
@@ -105,22 +111,24 @@ impl Settler<'_> {
             };
             if !until.leaves(SHORTEST) {
                 return Err(match failed {
-                    Some(error) => self.put_off(at, error).await,
+                    Some(error) => self.put_off(context, error).await,
                     None => NotSettled::NoTime,
                 });
             }
             tried.push(call.clone());
-            match self.make(at, &view, call, until.at_most(ENOUGH_FOR_ONE)).await {
+            match self.make(context, &view, call, until.at_most(ENOUGH_FOR_ONE)).await {
                 Ok(()) => done += 1,
                 Err(NotSettled::Table(error)) => return Err(error.into()),
                 Err(error) => {
                     // Whether the live key is gone is for the sync to judge, within its safety limit.
                     let is_live = view.grant.live().is_some_and(|live| live.hash == call.key);
-                    if matches!(error, NotSettled::NotFound) && self.not_found(at, &call.key, !is_live, until).await? {
+                    if matches!(error, NotSettled::NotFound)
+                        && self.not_found(context, &call.key, !is_live, until).await?
+                    {
                         continue;
                     }
                     // That a key is not found tells less than another failure.
-                    failed = failed.filter(|known| !matches!(known, NotSettled::NotFound)).or(Some(error));
+                    failed = failed.filter(|failure| !matches!(failure, NotSettled::NotFound)).or(Some(error));
                 }
             }
         }
@@ -130,17 +138,17 @@ impl Settler<'_> {
     /// Makes one call, of which the provider's answer is taken in. One that is not due any more by then is not made.
     async fn make(
         &self,
-        at: ActContext<'_>,
+        context: ActContext<'_>,
         view: &View,
         call: &KeyCall,
         patience: Deadline,
     ) -> Result<(), NotSettled> {
         match call.tell {
             Tell::Guardrail(None) => return Err(NotSettled::NoGuardrail),
-            Tell::Read => return self.read(at, view, &call.key, patience).await,
+            Tell::Read => return self.read(context, view, &call.key, patience).await,
             Tell::Off | Tell::Limit(_) | Tell::Guardrail(Some(_)) | Tell::On => {}
         }
-        let noting = self.now(at);
+        let noting = self.now(context);
         let noted = noting.now;
         if !matches!(self.table.act(noting, |view, now| view.noting(call, now)).await?, ActOutcome::Done(_)) {
             return Ok(());
@@ -152,19 +160,19 @@ impl Settler<'_> {
         }
         let answered = match self.send(view, call, patience).await {
             // A single answer that there is no such key may be wrong.
-            Err(NotSettled::NotFound) => return self.read(at, view, &call.key, patience).await,
+            Err(NotSettled::NotFound) => return self.read(context, view, &call.key, patience).await,
             answered => answered?,
         };
         let is_read = match &answered {
-            Some(found) => self.note_use(at, view, &call.key, (sent, found)).await?,
+            Some(provider_key) => self.note_use(context, view, &call.key, (sent, provider_key)).await?,
             None => true,
         };
         // That a key is off is so whatever it used; all else is confirmed together with that.
         if !is_read && call.tell != Tell::Off {
-            return self.read(at, view, &call.key, patience).await;
+            return self.read(context, view, &call.key, patience).await;
         }
         let answer = Answered { noted, sent, is_read };
-        self.table.act(self.now(at), |view, now| view.answered(call, answer, now)).await?;
+        self.table.act(self.now(context), |view, now| view.answered(call, answer, now)).await?;
         Ok(())
     }
 
@@ -192,12 +200,18 @@ impl Settler<'_> {
     }
 
     /// Asks what the provider has of a key and what it used, as for the final reading of one that is off.
-    async fn read(&self, at: ActContext<'_>, view: &View, key: &KeyHash, patience: Deadline) -> Result<(), NotSettled> {
-        let (asked, found) = self.provider.get_key_in_a_day(key, patience).await?;
-        let found = found.ok_or(NotSettled::NotFound)?;
-        let is_read = self.note_use(at, view, key, (asked, &found)).await?;
-        let shows = found.seen(view.programme.settings.basis, asked, is_read);
-        self.table.act(self.now(at), |view, now| view.shown(key, &shows, now)).await?;
+    async fn read(
+        &self,
+        context: ActContext<'_>,
+        view: &View,
+        key: &KeyHash,
+        patience: Deadline,
+    ) -> Result<(), NotSettled> {
+        let (asked_at, answer) = self.provider.get_key_in_a_day(key, patience).await?;
+        let provider_key = answer.ok_or(NotSettled::NotFound)?;
+        let is_read = self.note_use(context, view, key, (asked_at, &provider_key)).await?;
+        let shows = provider_key.seen(view.programme.settings.basis, asked_at, is_read);
+        self.table.act(self.now(context), |view, now| view.shown(key, &shows, now)).await?;
         // The next listing may say what it used.
         if is_read { Ok(()) } else { Err(NotSettled::NotRead) }
     }
@@ -206,13 +220,13 @@ impl Settler<'_> {
     /// end here, and if another key of the account is known, or none is but with the management key of before.
     pub async fn not_found(
         &self,
-        at: ActContext<'_>,
+        context: ActContext<'_>,
         key: &KeyHash,
         may_end: bool,
         deadline: Deadline,
     ) -> Result<bool, NotSettled> {
-        self.table.act(self.now(at), |view, now| view.not_found(key, now)).await?;
-        let Some(view) = self.table.view(at.programme, at.grant).await? else { return Ok(false) };
+        self.table.act(self.now(context), |view, now| view.not_found(key, now)).await?;
+        let Some(view) = self.table.view(context.programme, context.grant).await? else { return Ok(false) };
         if !may_end || view.found_gone(key, self.clock.now()).is_err() {
             return Ok(false);
         }
@@ -222,43 +236,47 @@ impl Settler<'_> {
         {
             return Ok(false);
         }
-        Ok(matches!(self.table.act(self.now(at), |view, now| view.found_gone(key, now)).await?, ActOutcome::Done(_)))
+        Ok(matches!(
+            self.table.act(self.now(context), |view, now| view.found_gone(key, now)).await?,
+            ActOutcome::Done(_)
+        ))
     }
 
     /// Records what a key used that was shown, as an answer about it says. Returns whether it says it.
     async fn note_use(
         &self,
-        at: ActContext<'_>,
+        context: ActContext<'_>,
         view: &View,
         key: &KeyHash,
-        (asked, found): (Moment, &ProviderKey),
+        (asked_at, provider_key): (Moment, &ProviderKey),
     ) -> Result<bool, StoreError> {
-        let told = found.usage_report(view.programme.settings.basis.reset);
+        let report = provider_key.usage_report(view.programme.settings.basis.reset);
         let Some(key) = view.grant.key_with(key).filter(|key| key.shown_at.is_some()) else { return Ok(true) };
-        let Some(told) = told else { return Ok(false) };
-        let known = view.reading(key.epoch);
-        let (credits, byok) = known.map_or((Usd::ZERO, Usd::ZERO), |of| (of.lifetime(), of.used.byok.total()));
-        if credits >= told.lifetime && told.byok.is_none_or(|told| byok >= told) {
+        let Some(report) = report else { return Ok(false) };
+        let reading = view.reading(key.epoch);
+        let (credits, byok) =
+            reading.map_or((Usd::ZERO, Usd::ZERO), |reading| (reading.lifetime(), reading.used.byok.total()));
+        if credits >= report.lifetime && report.byok.is_none_or(|reported_byok| byok >= reported_byok) {
             return Ok(true);
         }
-        Ok(self.table.take_in_use(view, &key.hash, Some(&told), asked, false, at.deadline).await?.is_ok())
+        Ok(self.table.take_in_use(view, &key.hash, Some(&report), asked_at, false, context.deadline).await?.is_ok())
     }
 
     /// Puts the grant off. If that cannot be written it stays due at once, which does no harm.
-    async fn put_off(&self, at: ActContext<'_>, error: NotSettled) -> NotSettled {
+    async fn put_off(&self, context: ActContext<'_>, error: NotSettled) -> NotSettled {
         // That a wait is asked for says nothing of the grant, and holds all others up as well; but a disable does not wait.
         let is_wait = matches!(&error, NotSettled::Provider(error) if error.asks_for_patience());
         let rule = |view: &View, now| {
             if is_wait && !view.grant.may_have_key_to_end() { Err(Unchanged) } else { view.put_off(now) }
         };
-        if let Err(error) = self.table.act(self.now(at), rule).await {
-            tracing::warn!(grant = %at.grant, %error, "that a call failed could not be marked");
+        if let Err(error) = self.table.act(self.now(context), rule).await {
+            tracing::warn!(grant = %context.grant, %error, "that a call failed could not be marked");
         }
         error
     }
 
-    fn now<'a>(&self, at: ActContext<'a>) -> ActContext<'a> {
-        ActContext { now: self.clock.now(), ..at }
+    fn now<'a>(&self, context: ActContext<'a>) -> ActContext<'a> {
+        ActContext { now: self.clock.now(), ..context }
     }
 }
 
@@ -277,7 +295,7 @@ impl Settler<'_> {
     /// Sends rules to a guardrail as it was read. Makes it where there is none. Its calls are over before its note counts no more.
     pub async fn tell_rules(
         &self,
-        known: &Guardrail,
+        guardrail: &Guardrail,
         rules: &Rules,
         deadline: Deadline,
     ) -> Result<RulesTold, StoreError> {
@@ -288,25 +306,25 @@ impl Settler<'_> {
             return Ok(RulesTold::Overtaken);
         }
         if rules.tier().is_some() {
-            return self.refuse(known, rules, "There is no such tier.", deadline).await;
+            return self.refuse(guardrail, rules, "There is no such tier.", deadline).await;
         }
-        let mut sent = known.clone();
-        let own = sent.rules.note(rules, now);
-        let Some(noted) = self.table.write_guardrail(known, sent, now, deadline).await? else {
+        let mut sent = guardrail.clone();
+        let noted_at = sent.rules.note(rules, now);
+        let Some(noted) = self.table.write_guardrail(guardrail, sent, now, deadline).await? else {
             return Ok(RulesTold::Overtaken);
         };
-        let asked = self.clock.now();
-        let told = match self.send_guardrail(&meta, &noted, rules, deadline).await {
-            Ok(told) => told,
+        let asked_at = self.clock.now();
+        let answer = match self.send_guardrail(&meta, &noted, rules, deadline).await {
+            Ok(answer) => answer,
             Err(ProviderError::Refused { trouble, .. }) => {
                 return self.refuse(&noted, rules, &trouble.message, deadline).await;
             }
             Err(error) => return Ok(RulesTold::Not(error)),
         };
         let now = self.clock.now();
-        let made = Some(MadeGuardrail { answered: told.spelled(), id: told.id, at: now });
-        let mut after = Guardrail { made, refusal: None, ..noted.clone() };
-        after.rules.told(rules, asked, Some(own), now);
+        let remote = Some(MadeGuardrail { answered: answer.spelled(), id: answer.id, answered_at: now });
+        let mut after = Guardrail { remote, refusal: None, ..noted.clone() };
+        after.rules.take_in(rules, asked_at, Some(noted_at), now);
         // Somebody else may have sent other rules since, or before without an answer, and nobody knows which call the provider does last.
         let after = self.table.write_guardrail(&noted, after, now, deadline).await?;
         let is_confirmed = after.is_some_and(|after| after.rules.is(rules));
@@ -316,30 +334,30 @@ impl Settler<'_> {
     /// Records that rules are refused, which only a person can mend.
     async fn refuse(
         &self,
-        known: &Guardrail,
+        guardrail: &Guardrail,
         rules: &Rules,
         why: &str,
         deadline: Deadline,
     ) -> Result<RulesTold, StoreError> {
         let now = self.clock.now();
-        let refusal = known.refusal_after(rules, why, now);
-        let refused = Guardrail { refusal: Some(refusal.clone()), ..known.clone() };
-        let written = self.table.write_guardrail(known, refused, now, deadline).await?;
+        let refusal = guardrail.refusal_after(rules, why, now);
+        let refused = Guardrail { refusal: Some(refusal.clone()), ..guardrail.clone() };
+        let written = self.table.write_guardrail(guardrail, refused, now, deadline).await?;
         Ok(written.map_or(RulesTold::Overtaken, |_| RulesTold::Refused(refusal)))
     }
 
     async fn send_guardrail(
         &self,
         meta: &Meta,
-        known: &Guardrail,
+        guardrail: &Guardrail,
         rules: &Rules,
         deadline: Deadline,
     ) -> Result<ProviderGuardrail, ProviderError> {
-        let rules = GuardrailRules { name: known.of.name_at_provider(&meta.deployment), rules: rules.clone() };
-        if let Some(known) = &known.made
-            && let Some(told) = self.provider.patch_guardrail(&known.id, &rules, deadline).await?
+        let rules = GuardrailRules { name: guardrail.owner.name_at_provider(&meta.deployment), rules: rules.clone() };
+        if let Some(remote) = &guardrail.remote
+            && let Some(answer) = self.provider.patch_guardrail(&remote.id, &rules, deadline).await?
         {
-            return Ok(told);
+            return Ok(answer);
         }
         // An earlier create may have taken effect although its answer was lost. So the guardrail is looked up
         // by name first, and sent the rules again.
@@ -347,12 +365,12 @@ impl Settler<'_> {
             self.listed.get_or_try_init(|| self.provider.guardrails(deadline)).await.map_err(|error| match error {
                 // A refused listing says nothing of the rules, so it counts as a failure to be retried.
                 ProviderError::Refused { trouble, after } => ProviderError::Later { trouble, after },
-                other => other,
+                error => error,
             })?;
-        if let Some(known) = listed.iter().find(|listed| listed.name == rules.name)
-            && let Some(told) = self.provider.patch_guardrail(&known.id, &rules, deadline).await?
+        if let Some(namesake) = listed.iter().find(|listed| listed.name == rules.name)
+            && let Some(answer) = self.provider.patch_guardrail(&namesake.id, &rules, deadline).await?
         {
-            return Ok(told);
+            return Ok(answer);
         }
         // A management key of another account would make it there.
         self.provider.check_account(&meta.deployment, meta.account.as_ref(), deadline).await?;

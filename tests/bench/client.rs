@@ -200,7 +200,7 @@ pub(crate) async fn edit_caps(cookie: &str, csrf: &str, programme: &str, leaked:
             (edited.leak, is_off) = (at.elapsed().as_secs_f64(), !grant.may_have_key_to_end());
         }
         let job = table.jobs(&programme).await?.pop().context("no job")?;
-        if job.next >= job.all && table.waiting_for_provider(&job).await?.is_empty() {
+        if job.next >= job.total && table.waiting_for_provider(&job).await?.is_empty() {
             break;
         }
     }

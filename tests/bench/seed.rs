@@ -93,7 +93,7 @@ fn one(
         roster_id: Some(format!("{:08}", 10_000_000 + number)),
     };
     let address = person.address.matched().clone();
-    items.push(to_item(&Enrolment { address, programme: programme.clone(), grant: id.clone(), at: made_at })?);
+    items.push(to_item(&Enrolment { address, programme: programme.clone(), grant: id.clone(), enrolled_at: made_at })?);
     let hash: bursar_core::domain::values::id::KeyHash = made.hash.parse()?;
     let limit = Held::confirmed(Usd::from_dollars(CAP), made_at);
     let key = Key { limit, shown_at: Some(made_at), ..Key::made(epoch, hash.clone(), made_at) };
@@ -127,7 +127,7 @@ pub(crate) fn invited(items: &mut Vec<Item>, programme: &str, number: usize, now
         address: matched.clone(),
         programme: programme.clone(),
         grant: id.clone(),
-        at: now,
+        enrolled_at: now,
     })?);
     items.push(to_item(&Grant::invited(programme, id, person, None))?);
     Ok(matched)

@@ -126,7 +126,7 @@ impl World {
             mail: Router::new(),
             secrets: secrets.router(),
             secrets_of_others: secrets.router(),
-            own: String::new(),
+            own_path: String::new(),
         };
         let origins =
             [clients::serve(gate.before(aws::router(services))).await, clients::serve(gate.before(asked)).await];

@@ -90,6 +90,6 @@ pub(crate) async fn line_of_link_mail(stack: &Stack, address: &str, begins: &str
 /// The newest mail of this kind, with its id.
 pub(crate) async fn newest_mail(stack: &Stack, address: &str, kind: &str) -> (String, Contents) {
     stack.settle.settle(LIMIT).await.unwrap();
-    let mails = stack.ses.mails_to(address).into_iter().rev().map(|mail| (mail.id, Contents::of(&mail.raw)));
+    let mails = stack.ses.mails_to(address).into_iter().rev().map(|mail| (mail.id, Contents::parse(&mail.raw)));
     mails.into_iter().find(|(_, contents)| contents.kind.as_deref() == Some(kind)).unwrap()
 }

@@ -164,7 +164,7 @@ pub(crate) async fn are_good(driver: &Driver, axe: &Path) {
     linked.retain(|path| !seen.contains(path) && !NO_PAGES.iter().any(|end| path.ends_with(end)));
     wrong.extend(linked.iter().map(|path| format!("{path} is linked and not in the list")));
     campus.settle().await;
-    for Contents { subject, kind, text, .. } in campus.ses.mails().iter().map(|mail| Contents::of(&mail.raw)) {
+    for Contents { subject, kind, text, .. } in campus.ses.mails().iter().map(|mail| Contents::parse(&mail.raw)) {
         wrong.extend(unwanted(&format!("the mail {}", kind.unwrap()), &format!("{subject}\n{}", text.unwrap())));
     }
     wrong.dedup();

@@ -368,7 +368,7 @@ impl Campus {
                 assert_eq!(key.disabled, !is_usable, "{key:?} {grant:?}");
                 if is_usable {
                     let under =
-                        view.guardrail_wanted().and_then(|of| Some(view.guardrail(&of)?.made.as_ref()?.id.clone()));
+                        view.guardrail_wanted().and_then(|of| Some(view.guardrail(&of)?.remote.as_ref()?.id.clone()));
                     let is_so = (key.limit, &key.guardrail_id);
                     assert_eq!(is_so, (Some(Nano::micros(view.limit_wanted(now).micros())), &under), "{grant:?}");
                 }
@@ -436,7 +436,7 @@ impl Campus {
     /// Notes that mail to somebody comes back.
     pub async fn unreachable(&self, name: &str) {
         let (address, why, at) = (address(name).matched().clone(), UnreachableReason::Bounced, self.clock.now());
-        self.table.end_mail_to(&[Undeliverable { address, why, at }], at, soon()).await.unwrap();
+        self.table.end_mail_to(&[Undeliverable { address, why, marked_at: at }], at, soon()).await.unwrap();
     }
 
     pub fn minutes(&self, minutes: i64) {
@@ -460,7 +460,11 @@ impl Campus {
     fn mails_that(&self, are_meant: impl Fn(&Contents) -> bool) -> Vec<Got> {
         let new = self.ses.unread().into_iter();
         let mut received = self.received.lock().unwrap();
-        received.extend(new.map(|mail| Got { to: mail.to.join(", "), contents: Contents::of(&mail.raw), id: mail.id }));
+        received.extend(new.map(|mail| Got {
+            to: mail.to.join(", "),
+            contents: Contents::parse(&mail.raw),
+            id: mail.id,
+        }));
         let (mut meant, rest): (Vec<_>, Vec<_>) = received.drain(..).partition(|mail| are_meant(&mail.contents));
         *received = rest;
         meant.sort_by(|one, other| one.to.cmp(&other.to));

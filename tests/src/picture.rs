@@ -44,7 +44,7 @@ pub fn names(stack: &Stack, seen: &Snapshot) -> Vec<(String, String)> {
     names.extend(seen.grants.values().map(|grant| (grant.id.to_string(), person(&grant.id))));
     let people = seen.all::<StaffPerson>();
     names.extend(people.map(|known| (known.person.to_string(), known.address.matched().as_str().to_owned())));
-    let guardrails = seen.guardrails.values().filter_map(|known| known.made.as_ref());
+    let guardrails = seen.guardrails.values().filter_map(|known| known.remote.as_ref());
     names.extend(guardrails.map(|guardrail| (guardrail.id.clone(), "guardrail".to_owned())));
     for job in seen.all::<Job>() {
         names.push((job.job.to_string(), "job".to_owned()));

@@ -21,7 +21,7 @@ impl Visitor {
         let note = move |page: &visitor::Page| {
             answers.note(format!("{} {:?}\n{}", page.status, page.headers, page.body));
         };
-        Visitor(visitor::Visitor::of(origin, origin).unwrap().noted_by(note))
+        Visitor(visitor::Visitor::new(origin, origin).unwrap().noted_by(note))
     }
 }
 

@@ -38,7 +38,7 @@ async fn it_is_a_believable_term() {
     let totals = totals.find(|totals| totals.programme.as_str() == "cs-pilot").unwrap();
     let days: Vec<_> = totals.used.credits.each().collect();
     assert!(days.len() > 11 && days.iter().all(|(_, _, exact)| *exact), "no night was missed: {days:?}");
-    let mails: Vec<Contents> = stack.ses.mails().iter().map(|mail| Contents::of(&mail.raw)).collect();
+    let mails: Vec<Contents> = stack.ses.mails().iter().map(|mail| Contents::parse(&mail.raw)).collect();
     let of_kind = |kind: &str| mails.iter().filter(|mail| mail.kind.as_deref() == Some(kind)).count();
     assert!(of_kind("digest") >= 6, "to faculty and an assistant");
     assert_eq!(of_kind("account"), 0, "nothing is the matter");

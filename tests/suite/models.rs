@@ -223,7 +223,7 @@ async fn what_was_used_meanwhile_is_told_later() {
 
     // A grant cannot be read.
     spend(&campus, "ada", 1_000_000, SMALL);
-    let place = Grant::key_of(&campus.programme, campus.id("ada")).item;
+    let place = Grant::key_of(&campus.programme, campus.id("ada")).item_key;
     let whole = campus.judged().await.items[&(place.pk, place.sk)].clone();
     let mut broken = whole.clone();
     broken.remove("state");

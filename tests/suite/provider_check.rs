@@ -32,7 +32,7 @@ async fn a_good_account_is_ready_and_left_clean() {
     let world = World::open().await;
     let findings = world.check().await;
     assert!(findings.is_well(), "{findings}");
-    assert!(ASSUMPTIONS.iter().all(|of| findings.of(of.id).0 == Some(true)), "{findings}");
+    assert!(ASSUMPTIONS.iter().all(|of| findings.judgement(of.id).0 == Some(true)), "{findings}");
     for (what, begins) in [
         ("a key of the caller's", "ignored: the provider answered another"),
         ("the management key", "not known to be scoped"),
@@ -119,7 +119,7 @@ async fn what_does_not_hold_is_told() {
     let findings = world.check().await;
     let wrong = ["workspaces-read", "limit-binds", "rules-bind", "regions-bind", "disable-binds", "expiry-binds"];
     for assumption in &ASSUMPTIONS {
-        let is_wrong = findings.of(assumption.id).0 == Some(false);
+        let is_wrong = findings.judgement(assumption.id).0 == Some(false);
         assert_eq!(is_wrong, wrong.contains(&assumption.id), "{}\n{findings}", assumption.id);
     }
     let report = findings.to_string();
@@ -138,7 +138,7 @@ async fn what_does_not_hold_is_told() {
     let poor = World::open().await;
     poor.provider.set_credits(Nano::ZERO).unwrap();
     let findings = poor.check().await;
-    assert!(matches!(findings.of("disable-binds"), (None, why) if why.contains("credit")), "{findings}");
+    assert!(matches!(findings.judgement("disable-binds"), (None, why) if why.contains("credit")), "{findings}");
     assert!(!findings.is_well() && findings.ended_early.is_none() && poor.is_clean().await, "{findings}");
     assert!(findings.spent == Usd::ZERO && poor.calls().iter().all(|call| !call.path.starts_with("chat")));
 }
@@ -160,7 +160,7 @@ async fn keys_are_counted_and_taken_away() {
     world.door.closes_after.store(world.calls().len() + 20, Ordering::SeqCst);
     let interrupted = world.door.closed.notified();
     let found = provider_check::count_keys(&world.options(MANAGEMENT), interrupted).await.unwrap();
-    assert_eq!((found.ended_early.as_deref(), &found.left), (Some("it was interrupted"), &None));
+    assert_eq!((found.ended_early.as_deref(), &found.leftover), (Some("it was interrupted"), &None));
     assert!(found.counted.as_ref().is_some_and(|(made, _)| *made > 0), "{found:?}");
     assert!(world.is_clean().await);
 }

@@ -412,7 +412,7 @@ async fn what_cannot_be_read_keeps_nothing_else_from_being_told() {
     campus.settle().await;
     let maths: ProgrammeId = "maths".parse().unwrap();
     for (key, kind) in
-        [(Programme::key_of(&maths).item, "programme"), (Job::key_of(&campus.programme, "import").item, "job")]
+        [(Programme::key_of(&maths).item_key, "programme"), (Job::key_of(&campus.programme, "import").item_key, "job")]
     {
         let item = [("pk", key.pk), ("sk", key.sk), ("kind", kind.to_owned())];
         let item: Item = item.into_iter().map(|(name, text)| (name.to_owned(), AttributeValue::S(text))).collect();

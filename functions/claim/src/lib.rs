@@ -83,11 +83,11 @@ impl Function for App {
             .fallback(nothing)
             .method_not_allowed_fallback(nothing)
             .with_state(site.clone());
-        App { pages: Pages::of(routes, &site) }
+        App { pages: Pages::new(routes, &site) }
     }
 
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value> {
-        match Event::of(event.payload)? {
+        match Event::parse(event.payload)? {
             Event::Http(payload) => self.pages.answer(LambdaEvent::new(payload, event.context)).await,
             Event::Task(_) | Event::Scheduled | Event::Empty | Event::Stream(_) | Event::Notifications(_) => {
                 bail!("this is no event for the function claim")

@@ -84,7 +84,7 @@ pub(crate) fn more(refused: MoreRefused, now: Moment) -> AppError {
 pub(crate) fn provider(error: &ProviderError, what: &str) -> AppError {
     let minutes = error.retry_after().map_or(0, |wait| wait.as_secs().div_ceil(60));
     let in_minutes = format!("Press again in {minutes} minutes.");
-    let then = match error {
+    let advice = match error {
         ProviderError::Later { .. } | ProviderError::Unknown { .. } if minutes > 1 => &in_minutes,
         ProviderError::Later { .. } | ProviderError::Unknown { .. } => AGAIN,
         ProviderError::Refused { .. } => {
@@ -97,7 +97,7 @@ pub(crate) fn provider(error: &ProviderError, what: &str) -> AppError {
             "OpenRouter is refusing Bursar itself at the moment: tell the people who run this programme, and try again later."
         }
     };
-    AppError::provider(error, format!("{what} {then}"))
+    AppError::provider(error, format!("{what} {advice}"))
 }
 
 /// The reason why a key that was off for disuse is not enabled again.
@@ -117,7 +117,7 @@ pub(crate) fn why_not_resumed(refused: &ChangeRefused) -> &'static str {
 
 /// The reason why no key can be made now, in the student's words.
 pub(crate) fn why_not(refused: &BeginRefused, term: &Term) -> String {
-    let at = |time| time_in(time, term.zone());
+    let format_time = |time| time_in(time, term.zone());
     match refused {
         BeginRefused::Revoked => "You were removed from this programme. If that is a mistake, ask the people who run it.".to_owned(),
         BeginRefused::Over => "This programme has ended, and so have its keys.".to_owned(),
@@ -148,12 +148,12 @@ pub(crate) fn why_not(refused: &BeginRefused, term: &Term) -> String {
         BeginRefused::KeyMissing { until } => format!(
             "OpenRouter says that it does not know your old key. That may be a mistake, so it is asked again before a new one is made. No \
              money was lost. You can go on from {}.",
-            at(*until)
+            format_time(*until)
         ),
         BeginRefused::FailedOften { until } => {
-            format!("The last attempts to make your key failed. You can try again from {}.", at(*until))
+            format!("The last attempts to make your key failed. You can try again from {}.", format_time(*until))
         }
-        BeginRefused::NotOpenYet { opens } => format!("Keys can be claimed from {}.", at(*opens)),
+        BeginRefused::NotOpenYet { opens } => format!("Keys can be claimed from {}.", format_time(*opens)),
         BeginRefused::WindowClosed => {
             "The time to claim a key in this programme is over. Ask the people who run it.".to_owned()
         }
@@ -162,10 +162,10 @@ pub(crate) fn why_not(refused: &BeginRefused, term: &Term) -> String {
                 .to_owned()
         }
         BeginRefused::ManyKeys { until } => {
-            format!("You were shown five keys within a day. The next can be made from {}.", at(*until))
+            format!("You were shown five keys within a day. The next can be made from {}.", format_time(*until))
         }
         BeginRefused::NothingLeft { resets_at: Some(resets) } if *resets < term.ends_at() => {
-            format!("Your cap is used up. It resets on {}.", at(*resets))
+            format!("Your cap is used up. It resets on {}.", format_time(*resets))
         }
         BeginRefused::NothingLeft { resets_at: Some(_) } => {
             "Your cap is used up, and it does not reset before the term ends.".to_owned()

@@ -62,13 +62,15 @@ pub(crate) async fn follow(
     let link = link_in(uri.path()).ok_or_else(refused)?;
     let proof = proof(&site, &headers, &fields).ok_or_else(refused)?;
     let (link, now) = (link.hash(), site.clock.now());
-    let of = site.table.get(Link::key_of(&link)).await?.ok_or_else(refused)?;
+    let stored_link = site.table.get(Link::key_of(&link)).await?.ok_or_else(refused)?;
     for _ in 0..TRIES {
-        let before = site.table.sign_in_of(&of.address).await?;
+        let before = site.table.sign_in_of(&stored_link.address).await?;
         let Some(after) = before.follow(&link, &proof, now) else {
             return match proof {
-                Proof::Address(typed) if typed != of.address => Err(refused()),
-                Proof::Address(_) | Proof::Browser(_) => again(&site, &headers, &of.address).await?.ok_or_else(refused),
+                Proof::Address(typed) if typed != stored_link.address => Err(refused()),
+                Proof::Address(_) | Proof::Browser(_) => {
+                    answer_again(&site, &headers, &stored_link.address).await?.ok_or_else(refused)
+                }
             };
         };
         if let Some(signed_in) = begin_session(&site, (&before, &after), SignInMethod::Link, now, deadline).await? {
@@ -99,7 +101,7 @@ pub(crate) async fn type_code(
             if !site.table.count_wrong_code(&before, now, deadline).await? {
                 continue;
             }
-            return again(&site, &headers, address.matched()).await?.ok_or_else(refused);
+            return answer_again(&site, &headers, address.matched()).await?.ok_or_else(refused);
         };
         if let Some(signed_in) = begin_session(&site, (&before, &after), SignInMethod::Code, now, deadline).await? {
             return Ok(signed_in);
@@ -128,13 +130,13 @@ pub(crate) async fn sign_out(
 async fn begin_session(
     site: &Site,
     (before, after): (&SignIn, &SignIn),
-    by: SignInMethod,
+    method: SignInMethod,
     now: Moment,
     deadline: Deadline,
 ) -> Result<Option<Reply>, AppError> {
-    let known = site.table.known(&after.address).await?;
-    let person = match known.filter(|known| known.has_role) {
-        Some(known) => Some(site.table.person_of(&known.address, deadline).await?),
+    let known_person = site.table.known(&after.address).await?;
+    let person = match known_person.filter(|known_person| known_person.has_role) {
+        Some(known_person) => Some(site.table.person_of(&known_person.address, deadline).await?),
         None => None,
     };
     let token = SessionToken::generate();
@@ -142,13 +144,13 @@ async fn begin_session(
     if !site.table.sign_in(before, after, &session, deadline).await? {
         return Ok(None);
     }
-    tracing::info!(signed_in = by.as_str(), has_role = session.person.is_some(), "somebody signed in");
+    tracing::info!(signed_in = method.as_str(), has_role = session.person.is_some(), "somebody signed in");
     Ok(Some(to_home(site, &session).setting(site.cookies.set_session(&token))))
 }
 
 /// The answer to a used link or code in the browser that used it, which is redirected as before, without a second session.
-async fn again(site: &Site, headers: &HeaderMap, address: &MatchedAddress) -> Result<Option<Reply>, AppError> {
-    let visitor = Visitor::of(site, headers).await?.filter(|visitor| visitor.session.address == *address);
+async fn answer_again(site: &Site, headers: &HeaderMap, address: &MatchedAddress) -> Result<Option<Reply>, AppError> {
+    let visitor = Visitor::read(site, headers).await?.filter(|visitor| visitor.session.address == *address);
     Ok(visitor.map(|visitor| to_home(site, &visitor.session)))
 }
 

@@ -37,12 +37,12 @@ pub struct App {
 impl Function for App {
     fn new(config: Config, clock: Clock) -> App {
         let site = Site::new(&config, clock).showing_the_version();
-        App { pages: Pages::of(routes(site.clone()), &site), worker: site.calling_at_most(config.calls_a_second) }
+        App { pages: Pages::new(routes(site.clone()), &site), worker: site.calling_at_most(config.calls_a_second) }
     }
 
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value> {
         let deadline = self.worker.deadline(&event.context);
-        match Event::of(event.payload)? {
+        match Event::parse(event.payload)? {
             Event::Http(payload) => self.pages.answer(LambdaEvent::new(payload, event.context)).await,
             Event::Task(Task::Work) => Ok(serde_json::to_value(work::run(&self.worker, deadline).await?)?),
             Event::Task(_) | Event::Scheduled | Event::Empty | Event::Stream(_) | Event::Notifications(_) => {

@@ -45,32 +45,32 @@ impl App {
         if facts.kind == MailKind::Link {
             return Ok(letter);
         }
-        if letter.to.is_none() || self.is_of_another(facts.to, letter.to.matched()).await? {
+        if letter.recipient.is_none() || self.is_of_another(facts.recipient, letter.recipient.matched()).await? {
             return Err(NoMail::NotDue(NO_ADDRESS));
         }
         // A mail of a kind that the person opted out of is dropped, whether it would reach them or not.
         if let Some(mail) = facts.choice {
-            if !self.table.known_address(letter.to.matched()).await?.wants(mail) {
+            if !self.table.known_address(letter.recipient.matched()).await?.wants(mail) {
                 return Err(NoMail::NotDue("this person chose not to get such mails"));
             }
             let choose =
                 format!(" You can choose on your page which of these mails you get: {}", choice_at(&self.config));
             letter.why.push_str(&choose);
         }
-        let mark = self.table.undeliverable(letter.to.matched(), now).await?;
+        let mark = self.table.undeliverable(letter.recipient.matched(), now).await?;
         if !mark.is_some_and(|mark| mark.keeps_back(row.class)) {
             return Ok(letter);
         }
         // Another person must know that somebody responsible for programmes or the account is not
         // reached.
-        Err(if facts.to.staff().is_some() { NoMail::Unsendable(UNDELIVERABLE) } else { UNWANTED })
+        Err(if facts.recipient.staff().is_some() { NoMail::Unsendable(UNDELIVERABLE) } else { UNWANTED })
     }
 
     /// Whether a grant has an address that by its newest enrolment, in whatever programme, is somebody else's.
-    async fn is_of_another(&self, to: MailTo<'_>, address: &MatchedAddress) -> Result<bool, StoreError> {
-        let MailTo::Student(programme, grant) = to else { return Ok(false) };
-        let (_, others) = self.table.enrolments_by_person(address).await?;
-        Ok(others.iter().any(|of| of.programme == *programme && of.grant == *grant))
+    async fn is_of_another(&self, recipient: MailTo<'_>, address: &MatchedAddress) -> Result<bool, StoreError> {
+        let MailTo::Student(programme, grant) = recipient else { return Ok(false) };
+        let (_, former_enrolments) = self.table.enrolments_by_person(address).await?;
+        Ok(former_enrolments.iter().any(|enrolment| enrolment.programme == *programme && enrolment.grant == *grant))
     }
 
     async fn of(&self, row: &OutboxRow, now: Moment, deadline: Deadline) -> Result<Letter, NoMail> {
@@ -127,7 +127,7 @@ impl App {
     }
 
     pub(crate) fn to(&self, address: &EmailAddress, write: impl FnOnce(Words<'_>) -> Letter) -> Letter {
-        write(Words { to: address, config: &self.config })
+        write(Words { recipient: address, config: &self.config })
     }
 
     pub(crate) async fn programme(&self, id: &ProgrammeId) -> Result<Programme, NoMail> {

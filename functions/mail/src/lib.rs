@@ -111,8 +111,8 @@ impl Function for App {
     }
 
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value> {
-        let deadline = Deadline::of(&event.context).with_waits(self.config.waits);
-        match Event::of(event.payload)? {
+        let deadline = Deadline::from_context(&event.context).with_waits(self.config.waits);
+        match Event::parse(event.payload)? {
             Event::Stream(records) => Ok(self.batch(&records, deadline).await),
             Event::Task(Task::Drain) => Ok(json!(self.drain(deadline).await?)),
             Event::Notifications(messages) => {

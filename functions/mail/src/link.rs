@@ -79,7 +79,7 @@ impl Words<'_> {
                 LetterPart::Sentences(format!(
                     "This link signs in {}. It was asked for on {}, and works once, within 30 minutes of this mail. In another browser \
                      than the one where you asked for it, you type that address as well.",
-                    self.to.as_written(),
+                    self.recipient.as_written(),
                     utc(asked_at)
                 )),
                 LetterPart::Link { label: "Sign in", url: format!("{origin}/c/{}", token.reveal()) },

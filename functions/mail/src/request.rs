@@ -35,7 +35,7 @@ impl App {
         if !self.table.is_admin(person.address.matched()).await? {
             return Err(NoMail::NotDue("this person is no longer an admin"));
         }
-        let asker = self.table.get(StaffPerson::key_of(&request.by)).await?;
+        let asker = self.table.get(StaffPerson::key_of(&request.asked_by)).await?;
         Ok(self.to(&person.address, |words| words.request(&programme, asker.as_ref(), &request)))
     }
 
@@ -54,7 +54,7 @@ impl App {
         }
         let person = self.person(recipient).await?;
         self.decides(&person, &view.programme).await?;
-        let open = view.open_request(now).filter(|open| open.at == asked_at && !view.grant.is_over());
+        let open = view.open_request(now).filter(|open| open.asked_at == asked_at && !view.grant.is_over());
         let open = open.ok_or(NoMail::NotDue("the cap was changed since, or the student was removed"))?;
         Ok(self.to(&person.address, |words| words.asks_for_more(&view, open, now)))
     }
@@ -64,15 +64,15 @@ impl Words<'_> {
     fn asks_for_more(self, view: &View, open: &MoreRequest, now: Moment) -> Letter {
         let (settings, grant) = (&view.programme.settings, &view.grant);
         let (name, who) = (plain(&settings.name), plain(grant.person.known_as()));
-        let at = |moment| time_in(moment, settings.term.zone());
+        let show_time = |moment| time_in(moment, settings.term.zone());
         let (used, cap) = (view.spending(now).in_window.to_dollars(), open.cap.to_dollars());
         let read = view.readings.iter().map(|reading| reading.as_of).max();
-        let read = read.map_or("not checked at OpenRouter yet".to_owned(), |read| format!("as of {}", at(read)));
+        let read = read.map_or("not checked at OpenRouter yet".to_owned(), |read| format!("as of {}", show_time(read)));
         let facts = [
             ("Address", grant.person.address.as_written().to_owned()),
             ("Cap", format!("{cap} {}", settings.basis.reset.per_window())),
             ("Used", format!("{used}, {read}")),
-            ("Asked", at(open.at)),
+            ("Asked", show_time(open.asked_at)),
         ];
         Letter {
             subject: format!("{who} asks for more (used {used} of {cap})"),
@@ -96,7 +96,7 @@ impl Words<'_> {
     fn request_decided(self, programme: &Programme, request: &Request, decision: &Decision) -> Letter {
         let name = plain(&programme.settings.name);
         let verb = decision.verb();
-        let said = if decision.made.is_some() {
+        let said = if decision.copy.is_some() {
             "An admin made the copy that you asked for. This is what it is, which may be other than you asked."
         } else if decision.is_approved {
             "An admin approved what you asked for, and it is done."
@@ -106,7 +106,7 @@ impl Words<'_> {
         let wishes = request.wishes.iter().map(|wish| (wish.label.clone(), wish.words.clone()));
         let mut parts = vec![LetterPart::Sentences(said.to_owned()), LetterPart::facts(wishes)];
         parts.extend(decision.reason.as_ref().map(|reason| LetterPart::Notes(vec![("Reason", plain(reason))])));
-        let leads_to = decision.made.as_ref().unwrap_or(&programme.id);
+        let leads_to = decision.copy.as_ref().unwrap_or(&programme.id);
         parts.push(self.page("Open the programme", &format!("/console/programmes/{leads_to}")));
         Letter {
             subject: format!("{name}: what you asked for is {verb}"),
@@ -158,8 +158,8 @@ impl Words<'_> {
 fn asked_for(wishes: &[Wish], name: &str) -> String {
     match wishes {
         [wish] if wish.setting == BUDGET => {
-            let wanted = wish.words.split(INSTEAD_OF).next().unwrap_or(&wish.words);
-            format!("asks for a budget of {wanted} for {name}")
+            let amount = wish.words.split(INSTEAD_OF).next().unwrap_or(&wish.words);
+            format!("asks for a budget of {amount} for {name}")
         }
         [wish] if wish.setting == CLOSE => format!("asks to close {name}"),
         [wish] if wish.setting == COPY => format!("asks for a copy of {name}"),
@@ -177,9 +177,9 @@ mod tests {
     async fn request() {
         let frida = StaffPerson { person: PersonId::random(), address: address("frida") };
         let [setting, label, words] = ["cost_code", "Cost code", "4711 instead of nothing"].map(str::to_owned);
-        let (from, to) = (String::new(), "4711".to_owned());
-        let wishes = vec![Wish { setting, label, words, from, to }];
-        let mut asked = Request::of(programme().id, frida.person.clone(), wishes, now());
+        let [old_value, new_value] = ["", "4711"].map(str::to_owned);
+        let wishes = vec![Wish { setting, label, words, old_value, new_value }];
+        let mut asked = Request::new(programme().id, frida.person.clone(), wishes, now());
         asked.request = Ulid::nil();
         insta::assert_snapshot!(told(|words| words.request(&programme(), Some(&frida), &asked)).await, @"
         frida@example.edu asks for a change to CS pilot: Cost code
@@ -194,7 +194,7 @@ mod tests {
         An answer to this mail goes to frida@example.edu.
         You get this mail because you are an admin of Bursar at Example University.
         ");
-        asked.decision = Some(Decision { is_approved: false, reason: Some("Use 4712.".to_owned()), made: None });
+        asked.decision = Some(Decision { is_approved: false, reason: Some("Use 4712.".to_owned()), copy: None });
         let decided = told(|words| words.request_decided(&programme(), &asked, asked.decision.as_ref().unwrap())).await;
         insta::assert_snapshot!(decided, @"
         CS pilot: what you asked for is declined

@@ -71,7 +71,7 @@ pub(crate) async fn config() -> Config {
 /// A letter with its subject and text.
 pub(crate) async fn written(write: impl FnOnce(Words<'_>) -> Letter) -> (String, Letter, Config) {
     let config = config().await;
-    let letter = write(Words { to: &address("grace"), config: &config });
+    let letter = write(Words { recipient: &address("grace"), config: &config });
     let text = letter.text(&config).unwrap();
     (format!("{}\n\n{text}", letter.subject), letter, config)
 }

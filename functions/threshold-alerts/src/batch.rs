@@ -28,7 +28,7 @@ pub(crate) fn read(records: &[StreamRecord]) -> Batch {
     for record in records {
         let number = record.sequence_number().to_owned();
         if let Some(Totals::KIND | Budget::KIND) = record.kind() {
-            match record.item() {
+            match record.written_item() {
                 Some(ProgrammeName { programme }) => batch.name_programme(programme, number),
                 None => batch.unreadable.push(number),
             }
@@ -39,7 +39,7 @@ pub(crate) fn read(records: &[StreamRecord]) -> Batch {
 
 impl Batch {
     fn name_programme(&mut self, programme: ProgrammeId, number: String) {
-        if !self.programmes.iter().any(|(known, _)| *known == programme) {
+        if !self.programmes.iter().any(|(id, _)| *id == programme) {
             self.programmes.push((programme, number));
         }
     }

@@ -32,12 +32,12 @@ pub(crate) async fn balance(
     let purchase = facts.purchase();
     let to_buy = if purchase.gone.is_some() { purchase.amount } else { Usd::ZERO };
     tracing::info!(to_buy_usd = %to_buy, "what is to be bought");
-    let known = table.get(BalanceNotice::key_of()).await?;
-    let last = match BalanceNotice::after(known.as_ref(), purchase, now) {
+    let stored = table.get(BalanceNotice::key_of()).await?;
+    let last = match BalanceNotice::after(stored.as_ref(), purchase, now) {
         Some(next) if table.note_balance(&next, deadline).await? => Some(next),
         // Another invocation was faster, and raises it.
         Some(_) => None,
-        None => known,
+        None => stored,
     };
     let alarm = |BalanceNotice { purchase, alerted_at, .. }| {
         Alarm::on(utc_date(alerted_at), Cause::Balance { purchase, alerted_at }, alerted_at)

@@ -48,15 +48,17 @@ async fn new_crossings(
     let mut new = Vec::new();
     for scope in [Scope::Budget, Scope::Reserved] {
         let known = table.list(Crossing::of_limit(&programme.id, &scope, Window::WHOLE_TERM, budget.limit)).await?;
-        let known: Vec<u8> = known.into_iter().map(|crossing| crossing.threshold).collect();
+        let thresholds: Vec<u8> = known.into_iter().map(|crossing| crossing.threshold).collect();
         let passed = match (&scope, refused) {
             (Scope::Reserved, Some(refused)) => {
                 let threshold = if refused.is_everybody() { ALL } else { SOME };
-                let is_news = known.iter().all(|known| *known < threshold);
+                let is_news = thresholds.iter().all(|known| *known < threshold);
                 if is_news { vec![(threshold, true)] } else { Vec::new() }
             }
             (Scope::Reserved, None) => Vec::new(),
-            (Scope::Budget | Scope::Cap(_), _) => newly_passed(&settings.mails.thresholds, budget.limit, spent, &known),
+            (Scope::Budget | Scope::Cap(_), _) => {
+                newly_passed(&settings.mails.thresholds, budget.limit, spent, &thresholds)
+            }
         };
         let crossing = Crossing {
             programme: programme.id.clone(),

@@ -28,7 +28,7 @@ pub(crate) struct DigestReport {
 pub(crate) struct Look<'a> {
     pub(crate) table: &'a Table,
     pub(crate) programmes: &'a Programmes,
-    pub(crate) asked: DigestTrigger,
+    pub(crate) trigger: DigestTrigger,
     pub(crate) now: Moment,
     pub(crate) deadline: Deadline,
 }
@@ -49,15 +49,19 @@ impl Look<'_> {
 
     async fn at_programme(&self, programme: &Programme, report: &mut DigestReport) -> Result<()> {
         // The time of creation is read only where it can matter.
-        let due_since = |made_at| digest::of_programme(programme, made_at, self.asked, self.now);
+        let due_since = |made_at| digest::of_programme(programme, made_at, self.trigger, self.now);
         if due_since(Moment::MIN).is_none() {
             return Ok(());
         }
-        let made_at = self.table.oldest(Entry::of_programme(&programme.id)).await?.map_or(Moment::MIN, |made| made.at);
+        let made_at = self
+            .table
+            .oldest(Entry::of_programme(&programme.id))
+            .await?
+            .map_or(Moment::MIN, |audit_entry| audit_entry.recorded_at);
         let Some(due) = due_since(made_at) else { return Ok(()) };
         // The newest may be of this week.
         let newest = self.table.newest(Digest::of_programme(&programme.id), 2).await?;
-        let told_until = newest.iter().find(|known| known.week < due.week).map(|known| known.days.1);
+        let told_until = newest.iter().find(|digest| digest.week < due.week).map(|digest| digest.days.1);
         let Some(due) = due.after(told_until, programme) else { return Ok(()) };
         let settings = &programme.settings;
         let staff: Vec<EmailAddress> =
@@ -65,10 +69,10 @@ impl Look<'_> {
         if staff.is_empty() {
             return Ok(());
         }
-        let digest = match newest.into_iter().find(|known| known.week == due.week) {
-            Some(known) if known.is_queued() => return Ok(()),
+        let digest = match newest.into_iter().find(|digest| digest.week == due.week) {
+            Some(digest) if digest.is_queued() => return Ok(()),
             // The invocation that recorded it died before every recipient had a mail.
-            Some(known) => known,
+            Some(digest) => digest,
             None => {
                 if !self.deadline.leaves(ENOUGH_FOR_ONE) {
                     report.left += 1;
@@ -97,13 +101,13 @@ impl Look<'_> {
         let budget = budget.unwrap_or_else(|| Budget::new(id.clone(), Usd::ZERO));
         let had_a_key = budget.claimed;
         let looked = last_listing(&sync, of_programme.has_keys(&budget));
-        let money = DigestMoney::of(spent, budget, of_programme.spends_elsewhere(self.now), weeks, looked);
-        let by_group = of_programme.own.iter().flat_map(|own| &own.by_group);
+        let money = DigestMoney::new(spent, budget, of_programme.spends_elsewhere(self.now), weeks, looked);
+        let by_group = of_programme.own.iter().flat_map(|totals| &totals.by_group);
         let uses = table.models_of(id, of_programme.has_owned_keys(), weeks[0]).await?;
         let uses = uses.into_iter().map(|used| ModelUse { whose: None, ..used });
         let mut models = models::lines(uses, settings.basis.byok, digest::MOST_LINES);
-        let known = sync.models_until.map(|until| (weeks[0].0, weeks[0].1.min(until)));
-        models.extend(known.and_then(|days| models::beyond_models(&models, &used, days)));
+        let known_days = sync.models_until.map(|until| (weeks[0].0, weeks[0].1.min(until)));
+        models.extend(known_days.and_then(|days| models::beyond_models(&models, &used, days)));
         let models_unknown = if had_a_key { stretches(weeks[0], |day| !sync.knows_models_of(day)) } else { Vec::new() };
         Ok(Digest {
             programme: id.clone(),
@@ -120,7 +124,7 @@ impl Look<'_> {
             models,
             models_unknown,
             money,
-            standing_out: of_programme.own.as_ref().map(|own| own.standing_out.clone()).unwrap_or_default(),
+            standing_out: of_programme.own.as_ref().map(|totals| totals.standing_out.clone()).unwrap_or_default(),
             people,
             listed_at: sync.listed_at,
             recipients: Vec::new(),
@@ -132,7 +136,7 @@ impl Look<'_> {
 fn last_listing(sync: &SyncState, had_a_key: bool) -> LastListing {
     match sync.listed_at {
         _ if !had_a_key => LastListing::NoNeed,
-        Some(at) => LastListing::On(utc_date(at)),
+        Some(listed_at) => LastListing::On(utc_date(listed_at)),
         None => LastListing::Never,
     }
 }

@@ -19,8 +19,8 @@ pub(crate) struct Programmes {
 
 impl ScanFailures {
     /// The result of a check; the default if it failed.
-    pub(crate) fn take<T: Default>(&mut self, what: impl Display, found: Result<T, impl Into<anyhow::Error>>) -> T {
-        found.unwrap_or_else(|error| {
+    pub(crate) fn take<T: Default>(&mut self, what: impl Display, outcome: Result<T, impl Into<anyhow::Error>>) -> T {
+        outcome.unwrap_or_else(|error| {
             tracing::warn!(%what, error = format!("{:#}", error.into()), "a look failed");
             self.failed.push(what.to_string());
             T::default()
@@ -29,7 +29,7 @@ impl ScanFailures {
 }
 
 impl Programmes {
-    pub(crate) async fn of(table: &Table) -> Result<Programmes, StoreError> {
+    pub(crate) async fn load(table: &Table) -> Result<Programmes, StoreError> {
         let (read, unreadable) = table.readable_programmes().await?;
         Ok(Programmes { read, unreadable })
     }

@@ -97,13 +97,13 @@ pub struct App {
 
 impl Function for App {
     fn new(config: Config, clock: Clock) -> App {
-        let (table, own_site) = (Table::new(&config), OwnSite::of(&config));
+        let (table, own_site) = (Table::new(&config), OwnSite::new(&config));
         App { table, clock, mail_is_reported: config.mail_events.is_some(), own_site }
     }
 
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value> {
-        let deadline = Deadline::of(&event.context);
-        match Event::of(event.payload)? {
+        let deadline = Deadline::from_context(&event.context);
+        match Event::parse(event.payload)? {
             Event::Stream(records) => Ok(self.changed(&records, deadline).await),
             Event::Task(Task::Watch) => self.watch(deadline).await,
             Event::Task(Task::Digest) => self.digest(deadline).await,
@@ -131,21 +131,21 @@ impl App {
     /// lowered. It raises alarms for what fell silent, and creates the digests that are due.
     /// A failure in one check does not block others.
     async fn watch(&self, deadline: Deadline) -> Result<Value> {
-        let programmes = Programmes::of(&self.table).await?;
+        let programmes = Programmes::load(&self.table).await?;
         let mut failures = ScanFailures::default();
         for id in &programmes.unreadable {
             failures.take(format_args!("the programme {id}"), Err::<(), _>(anyhow!("it cannot be read")));
         }
         let mut crossings = 0;
         for Programme { id, .. } in &programmes.read {
-            let found = self.find_crossings(id, deadline).await;
-            crossings += failures.take(format_args!("the crossings of {id}"), found);
+            let outcome = self.find_crossings(id, deadline).await;
+            crossings += failures.take(format_args!("the crossings of {id}"), outcome);
         }
         let (table, now) = (&self.table, self.clock.now());
         let alarms = silence::tell(self, &programmes, now, deadline, &mut failures).await;
-        let digests = Look { table, programmes: &programmes, asked: DigestTrigger::Hourly, now, deadline };
+        let digests = Look { table, programmes: &programmes, trigger: DigestTrigger::Hourly, now, deadline };
         let digests = digests.at_all().await;
-        failures.failed.extend(digests.failed.iter().map(|of| format!("the digest of {of}")));
+        failures.failed.extend(digests.failed.iter().map(|programme| format!("the digest of {programme}")));
         let statements = failures.take("the statements", statements::mail_due(table, now, deadline).await);
         let unsynced = silence::since_complete_sync(table, &programmes, now).await;
         let unsynced = failures.take("how long ago a sync was complete", unsynced.map(|since| Some(since.as_hours())));
@@ -165,14 +165,14 @@ impl App {
     /// Creates the digests that are due. The watch does so in the morning; an event of its own does so
     /// sooner.
     async fn digest(&self, deadline: Deadline) -> Result<Value> {
-        let programmes = &Programmes::of(&self.table).await?;
+        let programmes = &Programmes::load(&self.table).await?;
         let (table, now) = (&self.table, self.clock.now());
-        let report = Look { table, programmes, asked: DigestTrigger::ByHand, now, deadline }.at_all().await;
+        let report = Look { table, programmes, trigger: DigestTrigger::ByHand, now, deadline }.at_all().await;
         ensure!(report.failed.is_empty(), "there is no digest of {}", report.failed.join(", "));
         Ok(json!(report))
     }
 
-    async fn find_crossings(&self, of: &ProgrammeId, deadline: Deadline) -> Result<usize> {
-        crossings::find(&self.table, of, self.clock.now(), deadline).await
+    async fn find_crossings(&self, programme: &ProgrammeId, deadline: Deadline) -> Result<usize> {
+        crossings::find(&self.table, programme, self.clock.now(), deadline).await
     }
 }

@@ -19,7 +19,7 @@ pub(crate) struct OwnSite {
 }
 
 impl OwnSite {
-    pub(crate) fn of(config: &Config) -> OwnSite {
+    pub(crate) fn new(config: &Config) -> OwnSite {
         let origin = Some(&config.origin).filter(|origin| origin.is_secure());
         OwnSite { origin: origin.map(|origin| origin.as_str().to_owned()), client: OnceLock::new() }
     }
@@ -43,8 +43,8 @@ impl OwnSite {
         let client = match self.client.get() {
             Some(client) => client,
             None => {
-                let made = tls::client().redirect(reqwest::redirect::Policy::none()).timeout(PATIENCE).build()?;
-                self.client.get_or_init(|| made)
+                let new_client = tls::client().redirect(reqwest::redirect::Policy::none()).timeout(PATIENCE).build()?;
+                self.client.get_or_init(|| new_client)
             }
         };
         Ok(match client.get(origin).send().await {

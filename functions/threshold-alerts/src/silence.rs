@@ -45,15 +45,15 @@ pub(crate) async fn tell(
     now_found(failures.take("mail to the admins", undelivered_alarms(table, &people, now).await));
     now_found(failures.take("the pages", app.own_site.is_down(deadline).await));
     for programme @ Programme { id, .. } in &programmes.read {
-        let found = if deadline.leaves(ENOUGH_FOR_ONE) {
+        let outcome = if deadline.leaves(ENOUGH_FOR_ONE) {
             is_stuck(table, id, now).await
         } else {
             Err(anyhow!("the time is up"))
         };
-        let stuck = failures.take(format_args!("the job of {id}"), found);
+        let stuck = failures.take(format_args!("the job of {id}"), outcome);
         now_found(stuck.map(|since| Cause::Stuck { programme: id.clone(), since }));
-        let told = table.tell_of_no_file(programme, now, deadline).await;
-        failures.take(format_args!("the registrar's file for {id}"), told);
+        let outcome = table.tell_of_no_file(programme, now, deadline).await;
+        failures.take(format_args!("the registrar's file for {id}"), outcome);
     }
     let erasure = failures.take("the erasures", stuck_erasure(table, now).await);
     alarms.extend(erasure.map(|since| Alarm::now(Cause::ErasureStuck { since }, now)));
@@ -78,12 +78,12 @@ async fn mail_that_waits(table: &Table, now: Moment) -> Result<Vec<Alarm>> {
     let (waiting, refusals, server) =
         tokio::try_join!(table.waiting(now), table.mail_refusals(now), table.get(MailServer::key_of()))?;
     let is_stopped = server.is_some_and(|server| server.stopped(now).is_some());
-    let waiting: Vec<Waiting> = waiting.into_iter().filter(|of| !(is_stopped && of.class.is_bulk())).collect();
+    let waiting: Vec<Waiting> = waiting.into_iter().filter(|queue| !(is_stopped && queue.class.is_bulk())).collect();
     let is_refused = |urgent| refusals.iter().any(|refusal| refusal.holds_back(urgent, now));
     let waits = |urgent| {
-        let such = || waiting.iter().filter(move |of| (of.class == MailClass::Urgent) == urgent);
-        let since = such().filter(|of| of.is_too_long(now)).filter_map(|of| of.since).min();
-        let (since, mails) = (since.filter(|_| !is_refused(urgent))?, such().map(|of| of.mails).sum());
+        let select = || waiting.iter().filter(move |queue| (queue.class == MailClass::Urgent) == urgent);
+        let since = select().filter(|queue| queue.is_too_long(now)).filter_map(|queue| queue.since).min();
+        let (since, mails) = (since.filter(|_| !is_refused(urgent))?, select().map(|queue| queue.mails).sum());
         Some(Cause::MailWaits { urgent, mails, since })
     };
     let causes = [waits(true), waits(false)];
@@ -113,7 +113,7 @@ async fn missing_events(table: &Table, now: Moment) -> Result<Option<Alarm>> {
     let is_unheard = |row: &OutboxRow| matches!(row.state, MailState::Sent { .. });
     let is_silent = sent >= ENOUGH_TO_HEAR.unsigned_abs().into() && first.iter().all(is_unheard);
     let monday = yesterday.checked_sub(i64::from(yesterday.weekday().to_monday_zero_offset()).days())?;
-    Ok(is_silent.then(|| Alarm::on(monday, Cause::NothingHeard { of: yesterday, sent }, now)))
+    Ok(is_silent.then(|| Alarm::on(monday, Cause::NothingHeard { sent_on: yesterday, sent }, now)))
 }
 
 /// The absence of a complete sync for too long.
@@ -136,7 +136,7 @@ async fn off_unconfirmed(table: &Table, now: Moment) -> Result<Vec<Alarm>> {
     let has_had_its_turn = |grant: &Grant| grant.backoff.is_some() || grant.urgency() == Urgency::Leak;
     late.retain(|grant| has_had_its_turn(grant) && grant.ends_since.is_some_and(|since| since + OFF_WITHIN <= now));
     late.sort_by_key(|grant| grant.ends_since);
-    let of_one_day = late.chunk_by(|one, other| one.ends_since.map(utc_date) == other.ends_since.map(utc_date));
+    let of_one_day = late.chunk_by(|grant, next| grant.ends_since.map(utc_date) == next.ends_since.map(utc_date));
     let alarms = of_one_day.filter_map(|of_day| {
         let Grant { programme, id, ends_since, .. } = of_day.first()?.clone();
         let grants = u32::try_from(of_day.len()).ok()?;

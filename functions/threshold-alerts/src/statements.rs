@@ -29,7 +29,7 @@ pub(crate) async fn mail_due(table: &Table, now: Moment, deadline: Deadline) -> 
         if statement.from == statement.to {
             continue;
         }
-        let statement = MailedStatement::of(&statement, now);
+        let statement = MailedStatement::new(&statement, now);
         let recipients = table.people_of(&readers(&statement, &programmes), deadline).await?;
         mailed += usize::from(table.tell(&statement, &recipients, now, deadline).await?);
     }
@@ -39,5 +39,5 @@ pub(crate) async fn mail_due(table: &Table, now: Moment, deadline: Deadline) -> 
 /// The finance addresses that have rows in a statement.
 fn readers(statement: &MailedStatement, programmes: &[Programme]) -> Vec<EmailAddress> {
     let finance = programmes.iter().flat_map(|programme| &programme.settings.people.finance);
-    finance.filter(|one| !statement.rows_of(one.matched(), programmes).is_empty()).cloned().collect()
+    finance.filter(|address| !statement.rows_of(address.matched(), programmes).is_empty()).cloned().collect()
 }

@@ -25,54 +25,60 @@ struct UndeliveredAlarm {
     row: Ulid,
     day: Date,
     alarm: String,
-    to: PersonId,
+    recipient: PersonId,
     code: String,
-    at: Moment,
+    failed_at: Moment,
 }
 
 /// The alarm for the admins, if one is due. Alarms from before the period are left out: without their dead
 /// letters they would seem to have arrived.
 pub(crate) async fn undelivered_alarms(table: &Table, admins: &[PersonId], now: Moment) -> Result<Option<Cause>> {
     let dead = table.dead_mails(now - LOOKED_BACK, MOST_READ).await?;
-    let mut dead: Vec<UndeliveredAlarm> = dead.newest.into_iter().filter_map(UndeliveredAlarm::of).collect();
+    let mut dead: Vec<UndeliveredAlarm> = dead.newest.into_iter().filter_map(UndeliveredAlarm::from_row).collect();
     for admin in admins {
         // An admin whom mail reaches again needs no alarm about it.
-        if dead.iter().any(|dead| dead.to == *admin && dead.code == UNDELIVERABLE)
+        if dead.iter().any(|dead| dead.recipient == *admin && dead.code == UNDELIVERABLE)
             && !is_marked(table, admin, now).await?
         {
-            dead.retain(|dead| dead.to != *admin || dead.code != UNDELIVERABLE);
+            dead.retain(|dead| dead.recipient != *admin || dead.code != UNDELIVERABLE);
         }
     }
     let today = utc_date(now);
-    let mut known = table.list_known(Alarm::between(today.checked_sub(DAYS_READ.days())?, today)).await?;
-    known.retain(|alarm| now <= alarm.found_at + LOOKED_BACK);
-    Ok(due_alarm(&dead, &known, admins, now))
+    let mut alarms = table.list_known(Alarm::between(today.checked_sub(DAYS_READ.days())?, today)).await?;
+    alarms.retain(|alarm| now <= alarm.found_at + LOOKED_BACK);
+    Ok(due_alarm(&dead, &alarms, admins, now))
 }
 
 /// The alarm about the newest dead letter that no admin knows of; `None` also when today has had such an alarm.
-fn due_alarm(dead: &[UndeliveredAlarm], known: &[Alarm], admins: &[PersonId], now: Moment) -> Option<Cause> {
+fn due_alarm(dead: &[UndeliveredAlarm], alarms: &[Alarm], admins: &[PersonId], now: Moment) -> Option<Cause> {
     let is_telling = |alarm: &&Alarm| matches!(alarm.cause, Cause::Unsent { mail: Some(MailKind::Account), .. });
-    if known.iter().filter(is_telling).any(|telling| telling.day == utc_date(now)) {
+    if alarms.iter().filter(is_telling).any(|telling| telling.day == utc_date(now)) {
         return None;
     }
     let reached = |alarm: &Alarm, person: &PersonId| {
         let name = alarm.name();
-        let is_dead = |dead: &UndeliveredAlarm| dead.to == *person && dead.day == alarm.day && dead.alarm == name;
+        let is_dead =
+            |dead: &UndeliveredAlarm| dead.recipient == *person && dead.day == alarm.day && dead.alarm == name;
         alarm.recipients.contains(person) && !dead.iter().any(is_dead)
     };
-    let is_unknown = |one: &&UndeliveredAlarm| {
-        let reached_at = known.iter().filter(|alarm| reached(alarm, &one.to)).map(|alarm| alarm.found_at).max();
-        let since_then = |at: Moment| reached_at.is_none_or(|reached_at| reached_at < at);
-        let dead_since =
-            dead.iter().filter(|other| other.to == one.to).map(|other| other.at).filter(|at| since_then(*at)).min();
-        let told = |telling: &Alarm| {
+    let is_unknown = |letter: &&UndeliveredAlarm| {
+        let reached_at =
+            alarms.iter().filter(|alarm| reached(alarm, &letter.recipient)).map(|alarm| alarm.found_at).max();
+        let since_then = |moment: Moment| reached_at.is_none_or(|reached_at| reached_at < moment);
+        let dead_since = dead
+            .iter()
+            .filter(|sibling| sibling.recipient == letter.recipient)
+            .map(|sibling| sibling.failed_at)
+            .filter(|failed_at| since_then(*failed_at))
+            .min();
+        let is_heard = |telling: &Alarm| {
             dead_since.is_none_or(|since| since <= telling.found_at)
                 && telling.recipients.iter().any(|person| reached(telling, person))
         };
-        since_then(one.at) && !known.iter().filter(is_telling).any(told)
+        since_then(letter.failed_at) && !alarms.iter().filter(is_telling).any(is_heard)
     };
-    let recent = dead.iter().filter(|one| now < one.at + TOLD_FOR && admins.contains(&one.to));
-    let newest = recent.filter(is_unknown).max_by_key(|one| one.at)?;
+    let recent = dead.iter().filter(|letter| now < letter.failed_at + TOLD_FOR && admins.contains(&letter.recipient));
+    let newest = recent.filter(is_unknown).max_by_key(|letter| letter.failed_at)?;
     Some(Cause::Unsent { mail: Some(MailKind::Account), programme: None, code: newest.code.clone(), first: newest.row })
 }
 
@@ -82,10 +88,10 @@ async fn is_marked(table: &Table, person: &PersonId, now: Moment) -> Result<bool
 }
 
 impl UndeliveredAlarm {
-    fn of(row: OutboxRow) -> Option<UndeliveredAlarm> {
+    fn from_row(row: OutboxRow) -> Option<UndeliveredAlarm> {
         let QueuedMail::Account { day, alarm, recipient } = row.mail else { return None };
-        let MailState::Failed { why, at } = row.state else { return None };
-        Some(UndeliveredAlarm { row: row.row, day, alarm, to: recipient, code: why, at })
+        let MailState::Failed { why, ended_at: failed_at } = row.state else { return None };
+        Some(UndeliveredAlarm { row: row.row, day, alarm, recipient, code: why, failed_at })
     }
 }
 
@@ -99,7 +105,7 @@ mod tests {
 
     fn dead(to: &PersonId, alarm: &Alarm) -> UndeliveredAlarm {
         let (day, at, alarm, code) = (alarm.day, alarm.found_at, alarm.name(), UNDELIVERABLE.to_owned());
-        UndeliveredAlarm { row: Ulid::nil(), day, alarm, to: to.clone(), code, at }
+        UndeliveredAlarm { row: Ulid::nil(), day, alarm, recipient: to.clone(), code, failed_at: at }
     }
 
     fn alarm(to: &[PersonId], cause: Cause, hours: i64) -> Alarm {

@@ -27,10 +27,10 @@ pub(crate) async fn look(app: &App, deadline: Deadline) -> Result<()> {
         Ok(credits) => credits,
         Err(error) => {
             tracing::warn!(%error, "the balance could not be read");
-            if let Some(known) =
-                table.get(BalanceReading::key_of()).await?.filter(|known| known.failing_since.is_none())
+            if let Some(reading) =
+                table.get(BalanceReading::key_of()).await?.filter(|reading| reading.failing_since.is_none())
             {
-                let failing = BalanceReading { failing_since: Some(now), ..known };
+                let failing = BalanceReading { failing_since: Some(now), ..reading };
                 table.note_balance_reading(&failing, deadline).await?;
             }
             if let Some(cause) = error.refusal() {

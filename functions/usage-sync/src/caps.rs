@@ -22,7 +22,7 @@ pub(crate) struct CrossedCap {
 impl CrossedCap {
     /// The cap of a grant with these readings, if a threshold was passed.
     pub(crate) fn find(programme: &Programme, grant: &Grant, readings: &[Reading], now: Moment) -> Option<CrossedCap> {
-        let used = CapUse::of(programme, grant, readings, now)?;
+        let used = CapUse::compute(programme, grant, readings, now)?;
         let has_crossed = !newly_passed_of_cap(used.cap, used.spent, &[]).is_empty();
         has_crossed.then(|| CrossedCap { programme: programme.id.clone(), grant: grant.id.clone(), used })
     }
@@ -43,14 +43,14 @@ impl CrossedCap {
 /// Records the crossings of these caps with their mails. Returns `false` where some are left to another run.
 pub(crate) async fn judge(runner: &Runner<'_>, mut crossed: Vec<CrossedCap>) -> bool {
     // Most were told in an earlier night, which one query for each shard of a programme says.
-    crossed.sort_by(|one, other| (&one.programme, &one.grant).cmp(&(&other.programme, &other.grant)));
+    crossed.sort_by(|first, second| (&first.programme, &first.grant).cmp(&(&second.programme, &second.grant)));
     let place = |cap: &CrossedCap| (cap.programme.clone(), shard_of(&cap.grant));
     let (mut news, now) = (Vec::new(), runner.clock.now());
     let mut are_read = true;
-    for of_shard in crossed.chunk_by(|one, next| place(one) == place(next)) {
-        let (programme, shard) = place(&of_shard[0]);
+    for shard_caps in crossed.chunk_by(|previous, next| place(previous) == place(next)) {
+        let (programme, shard) = place(&shard_caps[0]);
         match runner.table.list(Crossing::of_shard(&programme, shard)).await {
-            Ok(on_record) => news.extend(of_shard.iter().map(|cap| (&cap.grant, cap.news(&on_record, now)))),
+            Ok(on_record) => news.extend(shard_caps.iter().map(|cap| (&cap.grant, cap.news(&on_record, now)))),
             Err(error) => {
                 runner.journal.problem(format!("some caps of {programme} could not be judged: {error}"));
                 are_read &= !error.may_pass();

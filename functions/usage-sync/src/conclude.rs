@@ -50,7 +50,7 @@ pub(crate) async fn is_complete(
     let journal = &runner.journal;
     let refusal = journal.read().refusal;
     let failing = nights_of_failed_disables(runner, repaired, &runner.table.sync_state().await?);
-    let is_stubborn = |of: &&StubbornDisable| of.nights >= STUBBORN_AFTER;
+    let is_stubborn = |disable: &&StubbornDisable| disable.nights >= STUBBORN_AFTER;
     let stubborn = failing.iter().filter(is_stubborn).count();
     let hinders = stubborn > MOST_STUBBORN || stubborn < failing.len();
     let reasons = [
@@ -74,9 +74,9 @@ fn nights_of_failed_disables(runner: &Runner<'_>, repaired: &Repaired, state: &S
     let today = utc_date(runner.baseline.began_at);
     let each = repaired.not_disabled.iter().map(|grant| {
         let which = format!("the keys of the grant {grant}");
-        let known = state.stubborn.iter().find(|known| known.which == which);
-        let nights = known.map_or(1, |known| known.nights + u32::from(known.last != today));
-        StubbornDisable { which, nights, last: today }
+        let before = state.stubborn.iter().find(|disable| disable.subject == which);
+        let nights = before.map_or(1, |before| before.nights + u32::from(before.last != today));
+        StubbornDisable { subject: which, nights, last: today }
     });
     each.take(MOST_KEPT).collect()
 }
@@ -112,7 +112,7 @@ fn state_after(runner: &Runner<'_>, listing: &Listing, run: &Conclusion, mut aft
     after.stubborn = nights_of_failed_disables(runner, &run.repaired, &after);
     after.run_began_at = began_at;
     if let Some(books) = &run.books {
-        after.residual_told = books.told;
+        after.residual_told = books.told_residual;
         after.opening = Some(books.parts.opening);
     }
     if run.is_complete {
@@ -124,7 +124,7 @@ fn state_after(runner: &Runner<'_>, listing: &Listing, run: &Conclusion, mut aft
         after.unknown_keys = run.unknown.iter().map(|key| key.known_among(&after.unknown_keys)).collect();
         after.closed_workspaces.clone_from(&listing.closed);
         // Somebody may have released it since this run held it back.
-        let is_same = |held: &HeldBack| after.held_back.as_ref().is_some_and(|now| now.at == held.at);
+        let is_same = |held: &HeldBack| after.held_back.as_ref().is_some_and(|now| now.held_at == held.held_at);
         // What was released and could not be done stays released.
         let is_left = run.held_back.is_none() && !run.is_complete;
         if !is_left && !run.held_back.as_ref().is_some_and(is_same) {
@@ -138,8 +138,8 @@ fn state_after(runner: &Runner<'_>, listing: &Listing, run: &Conclusion, mut aft
 /// are the same.
 async fn known_account(runner: &Runner<'_>, listing: &Listing, purged: &[KeyHash]) -> Result<Option<KnownAccount>> {
     // Of closed workspaces it knows no better, and an admin may have said meanwhile which account it is.
-    let known = runner.table.get(Meta::key_of()).await?.and_then(|meta| meta.account);
-    if !listing.closed.is_empty() || known != runner.account {
+    let stored = runner.table.get(Meta::key_of()).await?.and_then(|meta| meta.account);
+    if !listing.closed.is_empty() || stored != runner.account {
         return Ok(None);
     }
     let listed = listing.first.iter().filter(|key| !purged.contains(key)).take(KEPT).cloned().collect();

@@ -48,38 +48,38 @@ pub(crate) async fn record(
     listing: &mut Listing,
     renamed: &HashSet<KeyHash>,
 ) -> Result<ForeignUse> {
-    let mut all = ForeignUse::default();
+    let mut foreign_use = ForeignUse::default();
     let mut foreign = std::mem::take(&mut listing.foreign);
-    foreign.extend(all.really_unknown(runner, std::mem::take(&mut listing.unknown)).await?);
+    foreign.extend(foreign_use.really_unknown(runner, std::mem::take(&mut listing.unknown)).await?);
     for digit in SHARDS {
-        let known = runner.table.list(ForeignKey::of_shard(digit)).await?;
+        let stored_keys = runner.table.list(ForeignKey::of_shard(digit)).await?;
         let rows = foreign.extract_if(.., |row| row.key.as_str().starts_with(digit)).collect();
-        let shard = all.compare(runner, listing, known, renamed, rows);
-        all.gaps.has_unread |= shard.has_unread;
-        for keys in CutKeys::of(runner.baseline.began_at, digit, &shard.changes) {
+        let shard = foreign_use.compare(runner, listing, stored_keys, renamed, rows);
+        foreign_use.gaps.has_unread |= shard.has_unread;
+        for keys in CutKeys::pack(runner.baseline.began_at, digit, &shard.changes) {
             runner.table.put_later(&keys, keys.as_of, runner.end()).await?;
         }
         iter(shard.writes).map(Ok).try_for_each_concurrent(WRITES_AT_ONCE, |write| written(runner, write)).await?;
     }
-    all.gaps.has_failed = !count_for_owners(runner).await?;
-    let named = all.unknown.iter();
+    foreign_use.gaps.has_failed = !count_for_owners(runner).await?;
+    let named = foreign_use.unknown.iter();
     let named =
         named.map(|unknown| format!("the key {} bears a name of ours that this table does not know", unknown.key));
     runner.journal.problems_of(named);
-    Ok(all)
+    Ok(foreign_use)
 }
 
 /// Counts what keys with an owner used for their programmes, now that all of it is written. Returns whether each could be read.
 async fn count_for_owners(runner: &Runner<'_>) -> Result<bool> {
     let mut are_read = true;
-    let mut left: Vec<&Programme> = runner.programmes.iter().collect();
+    let mut programmes: Vec<&Programme> = runner.programmes.iter().collect();
     for _ in 0..TRIES {
         // They are read before the keys, so that a key that changes its owner meanwhile is noticed.
-        let each: Vec<_> = left.iter().map(|programme| runner.table.assigned_use(&programme.id)).collect();
-        let before: Vec<AssignedUse> = iter(each).buffered(WRITES_AT_ONCE).try_collect().await?;
+        let queries: Vec<_> = programmes.iter().map(|programme| runner.table.assigned_use(&programme.id)).collect();
+        let before: Vec<AssignedUse> = iter(queries).buffered(WRITES_AT_ONCE).try_collect().await?;
         let owned = runner.table.owned_keys().await?;
         let mut stale = Vec::new();
-        for (programme, before) in left.into_iter().zip(&before) {
+        for (programme, before) in programmes.into_iter().zip(&before) {
             let byok = programme.settings.basis.byok;
             match runner.table.recount_assigned(before, &owned, byok, runner.end()).await {
                 Ok(true) => {}
@@ -92,12 +92,12 @@ async fn count_for_owners(runner: &Runner<'_>) -> Result<bool> {
                 }
             }
         }
-        left = stale;
-        if left.is_empty() {
+        programmes = stale;
+        if programmes.is_empty() {
             break;
         }
     }
-    for programme in left {
+    for programme in programmes {
         runner.journal.problem(format!("what foreign keys used for {} is counted in the next run", programme.id));
     }
     Ok(are_read)
@@ -115,7 +115,7 @@ impl ForeignUse {
                 continue;
             }
             if self.unknown.len() < MOST_NAMED {
-                self.unknown.push(UnknownKey::of(&row.key, &name, row.state.enabled, runner.baseline.began_at));
+                self.unknown.push(UnknownKey::new(&row.key, &name, row.state.enabled, runner.baseline.began_at));
             }
             unknown.push(row);
         }
@@ -127,35 +127,36 @@ impl ForeignUse {
         &mut self,
         runner: &Runner<'_>,
         listing: &Listing,
-        known: Vec<ForeignKey>,
+        stored_keys: Vec<ForeignKey>,
         renamed: &HashSet<KeyHash>,
         foreign: Vec<ForeignRow>,
     ) -> Shard {
         let (baseline, mut shard) = (&runner.baseline, Shard::default());
-        let mut known: HashMap<KeyHash, ForeignKey> = known.into_iter().map(|key| (key.key.clone(), key)).collect();
-        self.keys += known.len() + foreign.iter().filter(|row| !known.contains_key(&row.key)).count();
+        let mut stored_keys: HashMap<KeyHash, ForeignKey> =
+            stored_keys.into_iter().map(|key| (key.key.clone(), key)).collect();
+        self.keys += stored_keys.len() + foreign.iter().filter(|row| !stored_keys.contains_key(&row.key)).count();
         for row in foreign {
-            let before = known.remove(&row.key);
+            let before = stored_keys.remove(&row.key);
             // The hash is that of a grant's recorded key, whatever its name is now.
             if renamed.contains(&row.key) {
                 if let Some(before) = before {
-                    shard.take_out(before, row.state.asked, baseline);
+                    shard.take_out(before, row.state.asked_at, baseline);
                 }
                 runner.journal.problem(format!("the key {} of ours has another name at the provider", row.key));
                 continue;
             }
-            if let Some(newer) = before.as_ref().filter(|before| before.as_of > row.state.asked) {
+            if let Some(newer) = before.as_ref().filter(|before| before.as_of > row.state.asked_at) {
                 self.used.add(&newer.used);
                 continue;
             }
             let after = shard.take_in(before.as_ref(), &row, runner);
             self.used.add(&after.used);
-            shard.compare(&after.key, in_cut(before.as_ref(), baseline), LifetimeUse::of(&after.used));
+            shard.compare(&after.key, in_cut(before.as_ref(), baseline), LifetimeUse::sum(&after.used));
             shard.note(before, after);
         }
         let shows_absence = listing.shows_absence() && !listing.has_nameless;
-        for before in known.into_values() {
-            shard.compare(&before.key, before.used_by(baseline.cut_at), LifetimeUse::of(&before.used));
+        for before in stored_keys.into_values() {
+            shard.compare(&before.key, before.used_by(baseline.cut_at), LifetimeUse::sum(&before.used));
             self.used.add(&before.used);
             let is_missing = shows_absence && !listing.unreadable.contains(&before.key);
             if before.gone_at.is_some() || is_missing {
@@ -188,7 +189,7 @@ impl Shard {
 
     /// Takes out a key that turned out to be a grant's. It is recorded without use until a cut has it without, so that statements
     /// see it leave, and then forgotten.
-    fn take_out(&mut self, before: ForeignKey, asked: Moment, baseline: &Baseline) {
+    fn take_out(&mut self, before: ForeignKey, asked_at: Moment, baseline: &Baseline) {
         let in_cut = before.used_by(baseline.cut_at);
         if in_cut == LifetimeUse::default() {
             self.writes.push(ForeignWrite::Forget(before.key));
@@ -196,23 +197,25 @@ impl Shard {
         }
         self.compare(&before.key, in_cut, LifetimeUse::default());
         let recorded_by = if before.used == DailyUse::default() { before.recorded_by } else { baseline.began_at };
-        let as_of = latest(asked, Some(&before));
+        let as_of = latest(asked_at, Some(&before));
         let after = ForeignKey { used: DailyUse::default(), recorded_by, in_cut, as_of, ..before.clone() };
         self.note(Some(before), after);
     }
 
     fn take_in(&mut self, before: Option<&ForeignKey>, row: &ForeignRow, runner: &Runner<'_>) -> ForeignKey {
-        let (asked, baseline) = (row.state.asked, &runner.baseline);
+        let (asked_at, baseline) = (row.state.asked_at, &runner.baseline);
         // A key that was made since the last listing had no use by then. An older one that is seen for the first time has earlier
         // use that cannot be told apart by days.
-        let made_since = row.state.created_at.filter(|made| baseline.listed_at.is_some_and(|listed| listed <= *made));
-        let known = match before {
+        let made_since =
+            row.state.created_at.filter(|created_at| baseline.listed_at.is_some_and(|listed| listed <= *created_at));
+        let known_since = match before {
             Some(before) => baseline.listed_at.max(Some(before.as_of)),
-            None => made_since.map(|made| made.min(asked)),
+            None => made_since.map(|created_at| created_at.min(asked_at)),
         };
         let was = before.map(|before| before.used.clone()).unwrap_or_default();
-        let told = row.state.report.as_ref().ok_or(UnusableReport::Silent);
-        let used = match told.and_then(|told| was.with(told, utc_date(asked), known.map(utc_date), None)) {
+        let report = row.state.report.as_ref().ok_or(UnusableReport::Silent);
+        let used = match report.and_then(|report| was.with(report, utc_date(asked_at), known_since.map(utc_date), None))
+        {
             Ok((used, doubt)) => {
                 runner.journal.problems_of(doubt.map(|doubt| format!("of the key {} {doubt}", row.key)));
                 used
@@ -228,7 +231,7 @@ impl Shard {
             Some(before) => (before.recorded_by, before.in_cut),
             None => (baseline.began_at, in_cut(before, baseline)),
         };
-        let last_used_at = row.state.report.as_ref().and_then(|told| told.last_used_at);
+        let last_used_at = row.state.report.as_ref().and_then(|report| report.last_used_at);
         ForeignKey {
             key: row.key.clone(),
             name: row.name.clone(),
@@ -239,7 +242,7 @@ impl Shard {
             last_used_at: last_used_at.max(before.and_then(|before| before.last_used_at)),
             first_seen_at: before.map_or(baseline.began_at, |before| before.first_seen_at),
             gone_at: None,
-            as_of: latest(asked, before),
+            as_of: latest(asked_at, before),
             recorded_by,
             in_cut,
         }
@@ -251,8 +254,8 @@ fn in_cut(key: Option<&ForeignKey>, baseline: &Baseline) -> LifetimeUse {
     key.map_or(LifetimeUse::default(), |key| key.used_by(baseline.cut_at))
 }
 
-fn latest(asked: Moment, before: Option<&ForeignKey>) -> Moment {
-    before.map_or(asked, |before| before.as_of.max(asked))
+fn latest(asked_at: Moment, before: Option<&ForeignKey>) -> Moment {
+    before.map_or(asked_at, |before| before.as_of.max(asked_at))
 }
 
 async fn written(runner: &Runner<'_>, write: ForeignWrite) -> Result<()> {

@@ -11,38 +11,41 @@ use crate::repair;
 
 pub(crate) async fn tell(runner: &Runner<'_>) -> Result<()> {
     let (table, journal) = (runner.table, &runner.journal);
-    let (now, mut all) = (runner.clock.now(), Vec::new());
+    let (now, mut guardrails) = (runner.clock.now(), Vec::new());
     for programme in &runner.programmes {
-        let known = table.list(Guardrail::of_programme(&programme.id)).await?;
+        let stored = table.list(Guardrail::of_programme(&programme.id)).await?;
         let (programme, tiers) = tokio::try_join!(table.get(Programme::key_of(&programme.id)), table.tiers())?;
         // They may have been edited since the run began.
-        all.extend(programme.into_iter().flat_map(|programme| programme.guardrails(known.clone(), &tiers, now)));
+        guardrails
+            .extend(programme.into_iter().flat_map(|programme| programme.guardrails(stored.clone(), &tiers, now)));
     }
-    if all.is_empty() {
+    if guardrails.is_empty() {
         return Ok(());
     }
     let listed = match runner.provider.guardrails(runner.until()).await {
-        Ok(listed) => Listed { guardrails: listed, at: now },
+        Ok(listed) => Listed { guardrails: listed, listed_at: now },
         Err(error) => {
             journal.answered(format!("the guardrails were not listed: {error}"), &error);
             return Ok(());
         }
     };
-    for (guardrail, rules) in all {
+    for (guardrail, rules) in guardrails {
         let change = listed.change_of(&guardrail);
         let guardrail = if change.is_some() { guardrail.doubted() } else { guardrail };
-        let of = &guardrail.of;
+        let owner = &guardrail.owner;
         if !guardrail.is_due(&rules, false, runner.clock.now()) {
             continue;
         }
         match runner.settler().tell_rules(&guardrail, &rules, runner.until()).await? {
-            RulesTold::Confirmed => journal.problems_of(change.map(|change| format!("the guardrail of {of} {change}"))),
+            RulesTold::Confirmed => {
+                journal.problems_of(change.map(|change| format!("the guardrail of {owner} {change}")))
+            }
             RulesTold::Overtaken => {}
             RulesTold::Refused(refusal) => {
-                journal.problem(format!("the guardrail of {of} was not told its rules: {}", refusal.why));
+                journal.problem(format!("the guardrail of {owner} was not told its rules: {}", refusal.why));
             }
             RulesTold::Not(error) => {
-                journal.answered(format!("the guardrail of {of} was not told its rules: {error}"), &error);
+                journal.answered(format!("the guardrail of {owner} was not told its rules: {error}"), &error);
             }
         }
     }
@@ -52,16 +55,19 @@ pub(crate) async fn tell(runner: &Runner<'_>) -> Result<()> {
 /// The guardrails at the provider, and when they were listed.
 struct Listed {
     guardrails: Vec<ProviderGuardrail>,
-    at: Moment,
+    listed_at: Moment,
 }
 
 impl Listed {
     /// What somebody did to a guardrail since the provider confirmed it, as far as nothing else was sent since.
     fn change_of(&self, guardrail: &Guardrail) -> Option<&'static str> {
-        let made = guardrail.made.as_ref().filter(|made| made.at < self.at && guardrail.rules.is_settled())?;
-        match self.guardrails.iter().find(|listed| listed.id == made.id) {
+        let remote = guardrail
+            .remote
+            .as_ref()
+            .filter(|remote| remote.answered_at < self.listed_at && guardrail.rules.is_settled())?;
+        match self.guardrails.iter().find(|listed| listed.id == remote.id) {
             None => Some("was not there any more, and was made again"),
-            Some(listed) if listed.spelled() != made.answered => {
+            Some(listed) if listed.spelled() != remote.answered => {
                 Some("had other rules at the provider, and has its own again")
             }
             Some(_) => None,
@@ -74,7 +80,7 @@ impl Listed {
 pub(crate) async fn put_back(runner: &Runner<'_>, restricted: Restricted) {
     let mut findings = Vec::new();
     for ((programme, guardrail), keys) in restricted {
-        let asked = runner.clock.now();
+        let asked_at = runner.clock.now();
         let listed = match runner.provider.keys_under(&guardrail, || runner.until()).await {
             Ok(listed) => listed,
             // Another was made, under which a job puts the keys.
@@ -89,7 +95,7 @@ pub(crate) async fn put_back(runner: &Runner<'_>, restricted: Restricted) {
         findings.extend(lacking.map(|RestrictedKey { grant, key }| Finding {
             programme: programme.clone(),
             grant,
-            kind: FindingKind::Grant(GrantFinding::NotUnder { key, asked }),
+            kind: FindingKind::Grant(GrantFinding::NotUnder { key, asked_at }),
         }));
     }
     repair::all(runner, findings, 0).await;

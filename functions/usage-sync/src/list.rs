@@ -74,7 +74,7 @@ pub(crate) async fn everything(runner: &Runner<'_>) -> Result<Listing> {
         listing.reject_if_empty(runner).await?;
     }
     for rows in listing.ours.values_mut() {
-        rows.sort_by(|one, other| one.grant.cmp(&other.grant));
+        rows.sort_by(|first, second| first.grant.cmp(&second.grant));
         rows.shrink_to_fit();
     }
     Ok(listing)
@@ -90,8 +90,8 @@ impl Listing {
         }
         let enabled = page.keys.iter().filter(|key| !key.disabled).map(|key| &key.hash).min();
         if let Some(key) = enabled {
-            let of_it = self.of_each_workspace.entry(page.workspace).or_insert_with(|| key.clone());
-            *of_it = (&*of_it).min(key).clone();
+            let chosen_key = self.of_each_workspace.entry(page.workspace).or_insert_with(|| key.clone());
+            *chosen_key = (&*chosen_key).min(key).clone();
         }
         for key in &page.keys {
             self.first.insert(key.hash.clone());
@@ -100,23 +100,23 @@ impl Listing {
             }
             let name = key.name.parse::<KeyName>().ok().filter(|name| name.deployment == runner.deployment);
             let Some(name) = name else {
-                self.foreign.push(ForeignRow::new(key, page.asked));
+                self.foreign.push(ForeignRow::new(key, page.asked_at));
                 continue;
             };
             match bases.get(&name.programme) {
                 Some(basis) => {
-                    let row = KeyRow::new(key, &name, *basis, page.asked);
+                    let row = KeyRow::new(key, &name, *basis, page.asked_at);
                     self.ours.entry(name.programme).or_default().push(row);
                 }
-                None => self.unknown.push(ForeignRow::new(key, page.asked)),
+                None => self.unknown.push(ForeignRow::new(key, page.asked_at)),
             }
         }
     }
 
     /// Looks for workspaces that the account had and that were not even named: a management key for one workspace knows no other.
     async fn find_hidden_workspaces(&mut self, runner: &Runner<'_>) {
-        let known = runner.account.iter().flat_map(|account| &account.of_each_workspace);
-        for (workspace, key) in known {
+        let workspaces = runner.account.iter().flat_map(|account| &account.of_each_workspace);
+        for (workspace, key) in workspaces {
             if self.closed.contains(workspace) || self.of_each_workspace.contains_key(workspace) {
                 continue;
             }

@@ -21,13 +21,13 @@ pub(crate) async fn record(
     gaps: Gaps,
 ) -> Result<()> {
     let journal = &runner.journal;
-    let known = runner.table.sync_state().await?.models_until;
+    let known_until = runner.table.sync_state().await?.models_until;
     let Ok(yesterday) = utc_date(runner.baseline.began_at).yesterday() else { return Ok(()) };
-    if known == Some(yesterday) {
+    if known_until == Some(yesterday) {
         return Ok(());
     }
     let earliest = yesterday.checked_sub((MOST_DAYS - 1).days())?;
-    let from = known.map_or(earliest, |known| known.max(earliest));
+    let from = known_until.map_or(earliest, |known_until| known_until.max(earliest));
     let answer = match runner.provider.model_usage(from..=yesterday, runner.until()).await {
         Ok(answer) => answer,
         // The rest of the run does not need it, and the next run asks again.
@@ -64,29 +64,29 @@ async fn write(runner: &Runner<'_>, (from, until): (Date, Date), attributed: Att
     // between must not leave it recorded twice.
     let programmes = runner.programmes.iter().map(|programme| Some(programme.id.clone()));
     let owners: Vec<Option<ProgrammeId>> = [None].into_iter().chain(programmes).collect();
-    let mut known = UseByDay::new();
+    let mut stored = UseByDay::new();
     for owner in &owners {
         let days = table.list(ModelDay::between(owner.as_ref(), (from, until))).await?;
-        known.extend(days.into_iter().map(|day| ((day.day, day.programme), day.by)));
+        stored.extend(days.into_iter().map(|day| ((day.day, day.programme), day.by)));
     }
     let Attribution { mut days, mut grants } = attributed;
     for day in from.series(1.day()).take_while(|day| *day <= until) {
-        let (told, before) = (sums(&days, day), sums(&known, day));
-        if told.iter().zip(before).any(|(told, before)| !told.is_no_less_than(before)) {
+        let (after, before) = (sums(&days, day), sums(&stored, day));
+        if after.iter().zip(before).any(|(after, before)| !after.is_no_less_than(before)) {
             runner.journal.problem(format!(
                 "the provider told less of what was used by model on {day} than before, and that stays"
             ));
             continue;
         }
         for programme in owners.iter().cloned() {
-            let of = (day, programme);
-            let (by, before) = (days.remove(&of).unwrap_or_default(), known.remove(&of).unwrap_or_default());
-            if by != before {
-                table.put_later(&ModelDay { programme: of.1, day, as_of, by }, as_of, runner.end()).await?;
+            let key = (day, programme);
+            let (uses, before) = (days.remove(&key).unwrap_or_default(), stored.remove(&key).unwrap_or_default());
+            if uses != before {
+                table.put_later(&ModelDay { programme: key.1, day, as_of, by: uses }, as_of, runner.end()).await?;
             }
         }
-        let of_grants = grants.remove(&day).unwrap_or_default();
-        let parts = ModelRows::of(day, &of_grants, as_of, kept_until(runner, day)?);
+        let grant_uses = grants.remove(&day).unwrap_or_default();
+        let parts = ModelRows::pack(day, &grant_uses, as_of, kept_until(runner, day)?);
         table.note_model_rows(&parts, runner.end()).await?;
     }
     Ok(())
@@ -95,8 +95,8 @@ async fn write(runner: &Runner<'_>, (from, until): (Date, Date), attributed: Att
 /// The sum of a day's use by all programmes, and of all use.
 fn sums(days: &UseByDay, day: Date) -> [Sums; 2] {
     let mut sums = [Sums::default(); 2];
-    for ((_, programme), by) in days.iter().filter(|((on, _), _)| *on == day) {
-        let used: Sums = by.iter().map(|used| used.used).sum();
+    for ((_, programme), uses) in days.iter().filter(|((date, _), _)| *date == day) {
+        let used: Sums = uses.iter().map(|used| used.used).sum();
         if programme.is_some() {
             sums[0] += used;
         }

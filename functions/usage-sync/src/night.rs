@@ -67,13 +67,13 @@ async fn begins(table: &Table, begun_by: BegunBy, now: Moment) -> Result<Option<
 /// Whether an admin let something be done since then.
 async fn is_released_since(table: &Table, began_at: Moment) -> Result<bool> {
     let held_back = table.sync_state().await?.held_back;
-    Ok(held_back.and_then(|held| held.release).is_some_and(|release| began_at < release.at))
+    Ok(held_back.and_then(|held| held.release).is_some_and(|release| began_at < release.released_at))
 }
 
 async fn begin(app: &App, begun: Run, deadline: Deadline) -> Result<Value> {
     let started = Instant::now();
     app.table.begin_run(&begun, deadline).await?;
-    let runner = Runner::of(app, begun.began_at, deadline).await?;
+    let runner = Runner::prepare(app, begun.began_at, deadline).await?;
     let journal = &runner.journal;
     match runner.end().wait_for(Box::pin(run(&runner))).await {
         Ok(Ok(())) => {}
@@ -121,7 +121,7 @@ async fn raise_alarms(runner: &Runner<'_>, state: &SyncState, report: &Report) -
         let keys = held.keys.iter().take(MOST_IN_A_MAIL).map(|held| held.name.clone()).collect();
         let HeldBack { sweeps, recoveries, stops, bound, .. } = *held;
         // It belongs to the day on which it began.
-        alarms.push(Alarm::on(utc_date(held.at), Cause::HeldBack { sweeps, recoveries, stops, bound, keys }, now));
+        alarms.push(Alarm::on(utc_date(held.held_at), Cause::HeldBack { sweeps, recoveries, stops, bound, keys }, now));
     }
     alarms.extend(unknown_keys(runner, state, now));
     for alarm in alarms {
@@ -150,6 +150,6 @@ fn unknown_keys(runner: &Runner<'_>, state: &SyncState, now: Moment) -> Option<A
     Some(Alarm::on(utc_date(newest), Cause::UnknownKeys { keys, first: first.name.clone(), set }, now))
 }
 
-fn count(of: usize) -> u32 {
-    u32::try_from(of).unwrap_or(u32::MAX)
+fn count(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
 }

@@ -21,7 +21,7 @@ pub(crate) struct Books {
     spent: AccountSpending,
     pub(crate) parts: Reconciled,
     /// The residual that admins were told last.
-    pub(crate) told: Usd,
+    pub(crate) told_residual: Usd,
 }
 
 /// The account's credits; nothing where the provider does not say, which the report does.
@@ -41,14 +41,14 @@ pub(crate) async fn credits(runner: &Runner<'_>) -> Option<Credits> {
 pub(crate) async fn account(
     runner: &Runner<'_>,
     credits: Option<(Credits, Credits)>,
-    own: &OwnUse,
+    own_use: &OwnUse,
     foreign: &ForeignUse,
     is_complete: bool,
     gaps: Gaps,
 ) -> Result<Option<Books>> {
     let (table, as_of) = (runner.table, runner.baseline.began_at);
     if !gaps.has_failed {
-        let account = Account { as_of, ours: own.used.clone(), foreign: foreign.used.clone() };
+        let account = Account { as_of, ours: own_use.used.clone(), foreign: foreign.used.clone() };
         table.put_later(&account, as_of, runner.end()).await?;
     }
     let state = table.sync_state().await?;
@@ -58,12 +58,13 @@ pub(crate) async fn account(
     let can_tell = state.opening.is_some() || (is_complete && !is_patient);
     let Some((before, after)) = credits.filter(|_| can_tell) else { return Ok(None) };
     // Less than a micro-dollar for each key, those that are gone included.
-    let tolerance = Usd::from_micros(i64::try_from(own.keys + foreign.keys).unwrap_or(i64::MAX));
-    let mut books = Books::of((before, after), own, foreign, &state);
-    let day = books.day(as_of, own, foreign, tolerance);
+    let tolerance = Usd::from_micros(i64::try_from(own_use.keys + foreign.keys).unwrap_or(i64::MAX));
+    let mut books = Books::new((before, after), own_use, foreign, &state);
+    let day = books.day(as_of, own_use, foreign, tolerance);
     table.put_later(&day, as_of, runner.end()).await?;
-    if is_new(books.parts.residual, books.told, tolerance) && !is_patient {
-        books.told = tell_of_the_residual(runner, books.parts.residual, tolerance, state.residual_told).await?;
+    if is_new(books.parts.residual, books.told_residual, tolerance) && !is_patient {
+        books.told_residual =
+            tell_of_the_residual(runner, books.parts.residual, tolerance, state.residual_told).await?;
     }
     runner.journal.report(|report| report.residual = Some(books.parts.residual));
     Ok(Some(books))
@@ -71,32 +72,36 @@ pub(crate) async fn account(
 
 /// Raises an alarm about a residual that is new. Returns the one that admins were told last. An alarm recorded
 /// today keeps its text; what is new is reported on another day.
-async fn tell_of_the_residual(runner: &Runner<'_>, residual: Usd, tolerance: Usd, told: Usd) -> Result<Usd> {
+async fn tell_of_the_residual(runner: &Runner<'_>, residual: Usd, tolerance: Usd, told_residual: Usd) -> Result<Usd> {
     let now = runner.clock.now();
-    let alarm = Alarm::now(Cause::Residual { residual, news: residual - told, tolerance }, now);
+    let alarm = Alarm::now(Cause::Residual { residual, news: residual - told_residual, tolerance }, now);
     runner.table.tell_admins(&alarm, alarm.found_at, runner.deadline).await?;
     let known: Option<Alarm> = runner.table.get(Alarm::key_of(alarm.day, &alarm.name())).await?;
-    if let Some(Cause::Residual { residual, .. }) = known.map(|alarm| alarm.cause) { Ok(residual) } else { Ok(told) }
+    if let Some(Cause::Residual { residual, .. }) = known.map(|alarm| alarm.cause) {
+        Ok(residual)
+    } else {
+        Ok(told_residual)
+    }
 }
 
 impl Books {
-    fn of((before, after): (Credits, Credits), own: &OwnUse, foreign: &ForeignUse, state: &SyncState) -> Books {
+    fn new((before, after): (Credits, Credits), own_use: &OwnUse, foreign: &ForeignUse, state: &SyncState) -> Books {
         // Neither sum ever shrinks, but the later answer may come from an older state.
         let spent = AccountSpending { before: before.used, after: after.used.max(before.used) };
-        let used = own.used.credits.total() + foreign.used.credits.total();
-        let parts = Reconciled::of(spent, used, state.opening);
-        Books { bought: after.bought.max(before.bought), spent, parts, told: state.residual_told }
+        let used = own_use.used.credits.total() + foreign.used.credits.total();
+        let parts = Reconciled::compare(spent, used, state.opening);
+        Books { bought: after.bought.max(before.bought), spent, parts, told_residual: state.residual_told }
     }
 
-    fn day(&self, as_of: Moment, own: &OwnUse, foreign: &ForeignUse, tolerance: Usd) -> AccountDay {
+    fn day(&self, as_of: Moment, own_use: &OwnUse, foreign: &ForeignUse, tolerance: Usd) -> AccountDay {
         let Reconciled { opening, residual, unsettled } = self.parts;
         AccountDay {
             day: utc_date(as_of),
             as_of,
             bought: self.bought,
             spent: self.spent.after,
-            ours: own.used.credits.total() - own.gone,
-            ours_gone: own.gone,
+            ours: own_use.used.credits.total() - own_use.gone,
+            ours_gone: own_use.gone,
             foreign: foreign.used.credits.total() - foreign.gone,
             foreign_gone: foreign.gone,
             opening: opening.least,
@@ -106,14 +111,14 @@ impl Books {
         }
     }
 
-    pub(crate) fn cut(&self, as_of: Moment, own: &OwnUse, foreign: &ForeignUse) -> AccountCut {
+    pub(crate) fn cut(&self, as_of: Moment, own_use: &OwnUse, foreign: &ForeignUse) -> AccountCut {
         let Reconciled { opening, residual, unsettled } = self.parts;
-        let of_each = own.by_programme.iter();
+        let programmes = own_use.by_programme.iter();
         AccountCut {
             as_of,
             bought: self.bought,
             spent: self.spent,
-            programmes: of_each
+            programmes: programmes
                 .map(|(programme, used)| ProgrammeCut { programme: programme.clone(), used: *used })
                 .collect(),
             foreign: foreign.used.credits.total(),

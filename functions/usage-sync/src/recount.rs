@@ -62,32 +62,32 @@ pub(crate) struct OwnUse {
 
 /// Counts what was repaired, and writes the totals of all programmes and what their budgets reserve, each only if it changed.
 pub(crate) async fn all(runner: &Runner<'_>, compared: Vec<ProgrammeSums>, is_whole: bool) -> Result<OwnUse> {
-    let mut own = OwnUse::default();
+    let mut own_use = OwnUse::default();
     for mut sums in compared {
         let id = sums.programme.id.clone();
         let written = sums.write(runner, is_whole).await;
-        own.crossed.append(&mut sums.crossed);
+        own_use.crossed.append(&mut sums.crossed);
         match written {
             Ok(()) => {}
             Err(error) if is_of_one_programme(&error) => {
-                own.gaps.has_failed = true;
+                own_use.gaps.has_failed = true;
                 runner.journal.problem(format!("{id} could not be summed up: {error:#}"));
                 continue;
             }
             Err(error) => return Err(error),
         }
-        own.used.add(&sums.used);
-        own.by_programme.insert(id.clone(), LifetimeUse::of(&sums.used));
-        own.gone += sums.gone;
-        own.keys += sums.keys;
-        own.groups.insert(id, sums.groups);
+        own_use.used.add(&sums.used);
+        own_use.by_programme.insert(id.clone(), LifetimeUse::sum(&sums.used));
+        own_use.gone += sums.gone;
+        own_use.keys += sums.keys;
+        own_use.groups.insert(id, sums.groups);
     }
-    Ok(own)
+    Ok(own_use)
 }
 
 impl ProgrammeSums {
     /// Empty sums of a programme whose budget and counts were just read.
-    pub(crate) fn of(programme: Programme, budget: Budget, counts: Counts, began_at: Moment) -> ProgrammeSums {
+    pub(crate) fn new(programme: Programme, budget: Budget, counts: Counts, began_at: Moment) -> ProgrammeSums {
         ProgrammeSums {
             programme: programme.into(),
             budget: budget.into(),
@@ -130,7 +130,7 @@ impl ProgrammeSums {
     }
 
     fn cost(&self, view: &View, baseline: &Baseline) -> Usd {
-        let at = if self.unread.contains(&view.grant.id) {
+        let as_of = if self.unread.contains(&view.grant.id) {
             // Nothing that it may have used since its keys were read last is free.
             let last_read = |reading: &Reading| reading.unchanged_until.or(baseline.listed_at).max(Some(reading.as_of));
             let first = view.grant.keys.first().map(|key| key.made_at);
@@ -138,7 +138,7 @@ impl ProgrammeSums {
         } else {
             baseline.began_at
         };
-        view.reservation().cost(at)
+        view.reservation().cost(as_of)
     }
 
     /// What the programme reserves, read once more since another run counted it or the settings were edited.
@@ -147,7 +147,7 @@ impl ProgrammeSums {
         let budget = table.get(Budget::key_of(id)).await?.context("a budget is gone")?;
         let programme = table.get(Programme::key_of(id)).await?.context("a programme is gone")?;
         let counts = table.roster_counts(id).await?;
-        let mut anew = ProgrammeSums::of(programme, budget, counts, runner.baseline.began_at);
+        let mut anew = ProgrammeSums::new(programme, budget, counts, runner.baseline.began_at);
         anew.unread.clone_from(&self.unread);
         let ids = [id.clone()];
         let mut shards = std::pin::pin!(table.shards_of_programmes(&ids));
@@ -167,14 +167,14 @@ impl ProgrammeSums {
         let (table, id) = (runner.table, self.programme.id.clone());
         let later = std::mem::take(&mut self.later);
         let id = &id;
-        let each = later.into_iter().map(|(grant, cost)| async move {
+        let reads = later.into_iter().map(|(grant, cost)| async move {
             // What a grant's version rests on is in the readings only if these are read after it.
-            let known = table.get(Grant::key_of(id, &grant)).await?;
+            let stored = table.get(Grant::key_of(id, &grant)).await?;
             let readings = table.list(Reading::of_grant(id, &grant)).await?;
-            Ok::<_, StoreError>((known, readings, cost))
+            Ok::<_, StoreError>((stored, readings, cost))
         });
-        let mut each = iter(each).buffered(WRITES_AT_ONCE);
-        while let Some((grant, readings, cost)) = each.try_next().await? {
+        let mut reads = iter(reads).buffered(WRITES_AT_ONCE);
+        while let Some((grant, readings, cost)) = reads.try_next().await? {
             let view = self.view(grant.context("a grant is gone")?, readings);
             // What was taken for it since is in the budget, and what its final reading frees is free.
             let counts = cost.min(self.cost(&view, &runner.baseline));
@@ -207,7 +207,7 @@ impl ProgrammeSums {
         let days = used.days(settings.basis.byok);
         let not_mailed = runner.unreachable.get(grant.person.address.matched()).copied();
         self.class.add(settings, grant, readings, &days, not_mailed);
-        let weeks = Weeks::of(&days, grant.first_shown_at(), utc_date(runner.baseline.began_at));
+        let weeks = Weeks::sum(&days, grant.first_shown_at(), utc_date(runner.baseline.began_at));
         if !weeks.are_idle() {
             self.weeks.push((grant.id.clone(), weeks));
         }
@@ -235,28 +235,29 @@ impl ProgrammeSums {
     }
 
     async fn write_totals(&self, runner: &Runner<'_>) -> Result<()> {
-        let at = runner.baseline.began_at;
+        let began_at = runner.baseline.began_at;
         let totals = Totals {
             programme: self.programme.id.clone(),
-            as_of: at,
+            as_of: began_at,
             used: self.used.clone(),
             by_group: self.by_group.clone(),
             unmailed: self.unmailed,
-            standing_out: StandingOut::of(&self.weeks),
+            standing_out: StandingOut::find(&self.weeks),
         };
         Ok(runner.table.note_totals(&totals, runner.end()).await?)
     }
 
     /// Returns `false` when the budget was counted, the settings were edited, or somebody claimed or left, since they were read.
     async fn write_budget(&self, runner: &Runner<'_>) -> Result<bool> {
-        let (budget, at) = (&self.budget, runner.baseline.began_at);
-        if budget.counted_at.is_some_and(|counted_at| counted_at > at) {
+        let (budget, began_at) = (&self.budget, runner.baseline.began_at);
+        if budget.counted_at.is_some_and(|counted_at| counted_at > began_at) {
             return Ok(true);
         }
         let reserved = self.reserved + budget.assigned;
         let is_as_read = reserved == budget.reserved && self.unreserved.beyond(&budget.unreserved).is_empty();
         let counted = (reserved, &self.unreserved);
-        if !is_as_read && !runner.table.recount_budget(&self.programme, budget, counted, at, runner.end()).await? {
+        if !is_as_read && !runner.table.recount_budget(&self.programme, budget, counted, began_at, runner.end()).await?
+        {
             return Ok(false);
         }
         if self.moves == Counts::default() {

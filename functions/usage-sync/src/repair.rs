@@ -37,14 +37,14 @@ pub(crate) async fn all(runner: &Runner<'_>, mut findings: Vec<Finding>, listed:
     bound_purges(&mut findings, listed);
     rotate(&mut findings, runner.baseline.began_at);
     let (count, mut done, mut failed) = (findings.len(), 0, 0);
-    let each = findings.into_iter().map(|finding| async move {
+    let repairs = findings.into_iter().map(|finding| async move {
         let repaired = repair(runner, &finding).await;
         (finding, repaired)
     });
-    let mut each = iter(each).buffer_unordered(REPAIRS_AT_ONCE);
+    let mut repairs = iter(repairs).buffer_unordered(REPAIRS_AT_ONCE);
     // What was read is recorded in the time that is left.
     let end = runner.end().earlier_by(runner.end().left() / 4);
-    while let Some((finding, repaired)) = each.next().await {
+    while let Some((finding, repaired)) = repairs.next().await {
         done += 1;
         let left = count - done;
         if end.left().is_zero() && left > 0 {
@@ -94,14 +94,14 @@ fn may_pass(error: &anyhow::Error) -> bool {
 
 async fn repair(runner: &Runner<'_>, finding: &Finding) -> Result<(), Failure> {
     // A repair that queries the provider takes a fresh view afterwards, so this instant is never out of date.
-    let at = ActContext {
+    let context = ActContext {
         programme: &finding.programme,
         grant: &finding.grant,
         now: runner.clock.now(),
         deadline: runner.until(),
     };
-    let Err(error) = try_to(runner, at, finding).await else { return Ok(()) };
-    match after_failure(runner, at, finding).await {
+    let Err(error) = try_to(runner, context, finding).await else { return Ok(()) };
+    match after_failure(runner, context, finding).await {
         Ok(is_left_on) => Err(Failure { error, is_left_on }),
         Err(worse) => Err(Failure { error: worse.into(), is_left_on: false }),
     }
@@ -119,17 +119,17 @@ async fn after_failure(runner: &Runner<'_>, at: ActContext<'_>, finding: &Findin
     Ok(grant.is_some_and(|grant| grant.may_have_key_to_end()))
 }
 
-async fn try_to(runner: &Runner<'_>, at: ActContext<'_>, finding: &Finding) -> Result<()> {
+async fn try_to(runner: &Runner<'_>, context: ActContext<'_>, finding: &Finding) -> Result<()> {
     match &finding.kind {
-        FindingKind::Grant(finding) => decide(runner, at, finding).await,
+        FindingKind::Grant(finding) => decide(runner, context, finding).await,
         FindingKind::Key(KeyFinding { key, doubt, .. }) => match doubt {
-            KeyDoubt::MayGo => purge(runner, at, key).await,
-            KeyDoubt::NotListed { is_held, .. } => look_again(runner, at, key, *is_held).await,
-            KeyDoubt::IsDisabled | KeyDoubt::LimitIsOther => look_again(runner, at, key, false).await,
+            KeyDoubt::MayGo => purge(runner, context, key).await,
+            KeyDoubt::NotListed { is_held, .. } => look_again(runner, context, key, *is_held).await,
+            KeyDoubt::IsDisabled | KeyDoubt::LimitIsOther => look_again(runner, context, key, false).await,
         },
         FindingKind::Rule { last_used_at } => {
-            runner.table.follow_rules(at, *last_used_at).await?;
-            settle(runner, at).await
+            runner.table.follow_rules(context, *last_used_at).await?;
+            settle(runner, context).await
         }
     }
 }
@@ -139,8 +139,8 @@ async fn decide(runner: &Runner<'_>, at: ActContext<'_>, finding: &GrantFinding)
     let (journal, grant) = (&runner.journal, at.grant);
     let changed = runner.table.act(at, |view, now| {
         let change = decided(finding, view, now)?;
-        let found = change.audit().and_then(|what| what.to.clone());
-        Ok::<_, Unchanged>((change, found))
+        let limit = change.audit().and_then(|what| what.new_value.clone());
+        Ok::<_, Unchanged>((change, limit))
     });
     let (is_done, found) = match changed.await? {
         ActOutcome::Done(found) => (true, found),
@@ -169,11 +169,11 @@ fn decided(finding: &GrantFinding, view: &View, now: Moment) -> Result<Change, U
     match finding {
         GrantFinding::Orphan { row, .. } => view.found_orphan(row.epoch, &row.key, row.made_at(&view.grant), now),
         GrantFinding::Recover { rows, .. } => {
-            let found: Vec<RecoveredKey> = rows.iter().map(KeyRow::found).collect();
-            view.recover(&found, now)
+            let keys: Vec<RecoveredKey> = rows.iter().map(KeyRow::to_recovered).collect();
+            view.recover(&keys, now)
         }
         GrantFinding::Seen { key, seen } => view.seen(key, seen, now),
-        GrantFinding::NotUnder { key, asked } => view.not_under(key, *asked),
+        GrantFinding::NotUnder { key, asked_at: asked } => view.not_under(key, *asked),
         GrantFinding::End => view.end(&Actor::Rule, now),
         GrantFinding::Due => view.look_again(now),
         GrantFinding::UnusedReservation => view.give_back_reservation(now),
@@ -182,62 +182,63 @@ fn decided(finding: &GrantFinding, view: &View, now: Moment) -> Result<Change, U
 
 /// Queries one key that was listed as disabled, with another limit, or not at all. A grant that was written meanwhile overrides
 /// what was found. A stop that is held back only records that the key is missing.
-async fn look_again(runner: &Runner<'_>, at: ActContext<'_>, key: &KeyHash, is_held: bool) -> Result<()> {
+async fn look_again(runner: &Runner<'_>, context: ActContext<'_>, key: &KeyHash, is_held: bool) -> Result<()> {
     let (table, journal) = (runner.table, &runner.journal);
-    let Some(view) = table.view(at.programme, at.grant).await? else { return Ok(()) };
+    let Some(view) = table.view(context.programme, context.grant).await? else { return Ok(()) };
     let read = view.grant.version;
-    let (asked_at, answered) = runner.provider.get_key_in_a_day(key, at.deadline).await?;
-    let Some(found) = answered else {
+    let (asked_at, answered) = runner.provider.get_key_in_a_day(key, context.deadline).await?;
+    let Some(provider_key) = answered else {
         let is_over = view.grant.is_over();
         journal.report(|report| report.keys_missing += usize::from(!is_over));
-        if runner.settler().not_found(at, key, !is_held, at.deadline).await? {
+        if runner.settler().not_found(context, key, !is_held, context.deadline).await? {
             journal.problem(format!("the provider does not have the key {key} any more"));
         } else if !is_over {
             journal.problem(format!("the provider does not find the key {key}; the next sync asks again"));
         }
-        return settle(runner, at).await;
+        return settle(runner, context).await;
     };
-    if found.disabled && !is_held {
-        let stopped = table.act(at, |view, now| view.found_disabled(read, key, asked_at, runner.is_copy, now)).await?;
+    if provider_key.disabled && !is_held {
+        let stopped =
+            table.act(context, |view, now| view.found_disabled(read, key, asked_at, runner.is_copy, now)).await?;
         if matches!(stopped, ActOutcome::Done(_)) {
             journal.problem(format!(
                 "the key {key} was switched off at the provider by another hand, so its grant is stopped"
             ));
         }
     }
-    if !found.disabled {
-        let told = found.usage_report(view.programme.settings.basis.reset);
-        note_use(runner, at, &view, key, (asked_at, told.as_ref())).await?;
+    if !provider_key.disabled {
+        let report = provider_key.usage_report(view.programme.settings.basis.reset);
+        note_use(runner, context, &view, key, (asked_at, report.as_ref())).await?;
     }
-    let seen = found.seen(view.programme.settings.basis, asked_at, !found.disabled);
-    decide(runner, at, &GrantFinding::Seen { key: key.clone(), seen }).await
+    let seen = provider_key.seen(view.programme.settings.basis, asked_at, !provider_key.disabled);
+    decide(runner, context, &GrantFinding::Seen { key: key.clone(), seen }).await
 }
 
 async fn note_use(
     runner: &Runner<'_>,
-    at: ActContext<'_>,
+    context: ActContext<'_>,
     view: &View,
     key: &KeyHash,
-    (asked, told): (Moment, Option<&UsageReport>),
+    (asked_at, report): (Moment, Option<&UsageReport>),
 ) -> Result<()> {
-    let doubt = runner.table.take_in_use(view, key, told, asked, false, at.deadline).await??;
+    let doubt = runner.table.take_in_use(view, key, report, asked_at, false, context.deadline).await??;
     runner.journal.problems_of(doubt.map(|doubt| format!("of the key {key} {doubt}")));
     Ok(())
 }
 
 /// Records the listed use of keys that are only now on record.
-async fn read_late(runner: &Runner<'_>, at: ActContext<'_>, rows: &[&KeyRow]) -> Result<()> {
-    let Some(view) = runner.table.view(at.programme, at.grant).await? else { return Ok(()) };
+async fn read_late(runner: &Runner<'_>, context: ActContext<'_>, rows: &[&KeyRow]) -> Result<()> {
+    let Some(view) = runner.table.view(context.programme, context.grant).await? else { return Ok(()) };
     for row in rows {
-        note_use(runner, at, &view, &row.key, (row.state.asked, row.state.report.as_ref())).await?;
+        note_use(runner, context, &view, &row.key, (row.state.asked_at, row.state.report.as_ref())).await?;
         runner.journal.report(|report| report.readings_recorded += 1);
     }
     Ok(())
 }
 
 /// Tells the provider what the grant's keys are to hold. A key that is not found is handled by the listing.
-async fn settle(runner: &Runner<'_>, at: ActContext<'_>) -> Result<()> {
-    let mut settled = runner.settler().settle(at, is_told).await;
+async fn settle(runner: &Runner<'_>, context: ActContext<'_>) -> Result<()> {
+    let mut settled = runner.settler().settle(context, is_told).await;
     // A run in which a disable failed is not complete, and tells the admins: one failure that may pass is not worth that.
     let may_pass = match &settled {
         Err(NotSettled::Provider(error)) => error.may_pass(),
@@ -247,7 +248,7 @@ async fn settle(runner: &Runner<'_>, at: ActContext<'_>) -> Result<()> {
         | Err(NotSettled::NoGuardrail | NotSettled::Table(_)) => false,
     };
     if may_pass {
-        settled = runner.settler().settle(at, is_told).await;
+        settled = runner.settler().settle(context, is_told).await;
     }
     match settled {
         Ok(_)
@@ -263,11 +264,11 @@ const PURGED_ONE_IN: usize = 50;
 /// The keys that a run may always delete; otherwise a small account would keep its disabled keys for ever.
 const PURGED_AT_LEAST: usize = 1;
 
-async fn purge(runner: &Runner<'_>, at: ActContext<'_>, key: &KeyHash) -> Result<()> {
-    let Some(view) = runner.table.view(at.programme, at.grant).await? else { return Ok(()) };
-    if view.grant.key_with(key).is_some_and(|key| view.may_purge(key, runner.baseline.restored_at, at.now)) {
-        runner.provider.delete_key(key, at.deadline).await?;
-        runner.table.act(at, |view, _| view.purged(key)).await?;
+async fn purge(runner: &Runner<'_>, context: ActContext<'_>, key: &KeyHash) -> Result<()> {
+    let Some(view) = runner.table.view(context.programme, context.grant).await? else { return Ok(()) };
+    if view.grant.key_with(key).is_some_and(|key| view.may_purge(key, runner.baseline.restored_at, context.now)) {
+        runner.provider.delete_key(key, context.deadline).await?;
+        runner.table.act(context, |view, _| view.purged(key)).await?;
     }
     Ok(())
 }
@@ -280,11 +281,11 @@ fn rotate<T>(findings: &mut [T], now: Moment) {
 
 /// Leaves purges beyond the bound of a run to later runs.
 fn bound_purges(findings: &mut Vec<Finding>, keys_listed: usize) {
-    let mut left = (keys_listed / PURGED_ONE_IN).max(PURGED_AT_LEAST);
+    let mut purges_left = (keys_listed / PURGED_ONE_IN).max(PURGED_AT_LEAST);
     findings.retain(|finding| {
         let is_purge = finding.purged().is_some();
-        let stays = !is_purge || left > 0;
-        left -= usize::from(is_purge && left > 0);
+        let stays = !is_purge || purges_left > 0;
+        purges_left -= usize::from(is_purge && purges_left > 0);
         stays
     });
 }

@@ -27,19 +27,19 @@ pub(crate) async fn run(runner: &Runner<'_>) -> Result<()> {
     listing.foreign.extend(compared.foreign);
     listing.unknown.extend(compared.unknown);
     let foreign = foreign::record(runner, &mut listing, &renamed).await?;
-    let own = recount::all(runner, compared.sums, listing.is_whole).await?;
+    let own_use = recount::all(runner, compared.sums, listing.is_whole).await?;
 
     let after = reconcile::credits(runner).await;
     if !is_of_one_account(runner, &key).await? {
         return Ok(());
     }
     journal.report(|report| report.balance = after.or(before).map(Credits::balance));
-    let gaps = Gaps::sum_of([listing.gaps(), compared.gaps, repaired.gaps, foreign.gaps, own.gaps]);
+    let gaps = Gaps::sum_of([listing.gaps(), compared.gaps, repaired.gaps, foreign.gaps, own_use.gaps]);
     let credits = before.zip(after).filter(|_| listing.is_whole && !gaps.has_failed);
     let is_complete = conclude::is_complete(runner, &listing, credits.as_ref(), gaps, &repaired).await?;
-    let books = reconcile::account(runner, credits, &own, &foreign, is_complete, gaps).await?;
+    let books = reconcile::account(runner, credits, &own_use, &foreign, is_complete, gaps).await?;
     let cut = books.as_ref().filter(|_| is_complete);
-    let cut = cut.map(|books| books.cut(runner.baseline.began_at, &own, &foreign));
+    let cut = cut.map(|books| books.cut(runner.baseline.began_at, &own_use, &foreign));
 
     let (unknown, held_back) = (foreign.unknown, bounded.held_back);
     let run = Conclusion { is_complete, books, cut, unknown, held_back, gaps, repaired };
@@ -47,7 +47,7 @@ pub(crate) async fn run(runner: &Runner<'_>) -> Result<()> {
 
     // As far as time goes: the next run does what is left, and for caps it is begun at once.
     journal.report(|report| report.complete = is_complete);
-    let caps_judged = caps::judge(runner, own.crossed).await;
+    let caps_judged = caps::judge(runner, own_use.crossed).await;
     journal.report(|report| report.caps_judged = caps_judged);
     if journal.read().refusal.is_none() {
         if let Err(error) = guardrails::tell(runner).await {
@@ -55,7 +55,7 @@ pub(crate) async fn run(runner: &Runner<'_>) -> Result<()> {
         }
         guardrails::put_back(runner, compared.restricted).await;
     }
-    if let Err(error) = models::record(runner, &own.groups, run.gaps).await {
+    if let Err(error) = models::record(runner, &own_use.groups, run.gaps).await {
         journal.problem(format!("what was used by model is not recorded: {error:#}"));
     }
     Ok(())

@@ -64,7 +64,7 @@ pub(crate) struct Baseline {
 }
 
 impl<'a> Runner<'a> {
-    pub(crate) async fn of(app: &'a App, began_at: Moment, deadline: Deadline) -> Result<Runner<'a>> {
+    pub(crate) async fn prepare(app: &'a App, began_at: Moment, deadline: Deadline) -> Result<Runner<'a>> {
         let table = &app.table;
         let (meta, programmes, state, cut, unreachable) = tokio::try_join!(
             table.meta(began_at),
@@ -193,8 +193,8 @@ impl Journal {
         });
     }
 
-    pub(crate) fn problems_of(&self, all: impl IntoIterator<Item = String>) {
-        all.into_iter().for_each(|problem| self.problem(problem));
+    pub(crate) fn problems_of(&self, problems: impl IntoIterator<Item = String>) {
+        problems.into_iter().for_each(|problem| self.problem(problem));
     }
 
     /// Puts a problem before all others.
@@ -217,6 +217,6 @@ impl Journal {
     }
 }
 
-fn in_dollars<S: Serializer>(amount: &Option<Usd>, to: S) -> Result<S::Ok, S::Error> {
-    amount.map(|amount| amount.to_string()).serialize(to)
+fn in_dollars<S: Serializer>(amount: &Option<Usd>, serializer: S) -> Result<S::Ok, S::Error> {
+    amount.map(|amount| amount.to_string()).serialize(serializer)
 }

@@ -40,37 +40,38 @@ pub(crate) async fn bound(
     let is_let_through = |finding: &Finding| {
         finding.is_certain() || ended_keys(runner, finding).iter().all(|key| released.contains(key))
     };
-    let mut own = BTreeSet::new();
+    let mut held_keys = BTreeSet::new();
     for finding in findings.iter().filter(|finding| !is_let_through(finding)) {
-        own.extend(ended_keys(runner, finding));
+        held_keys.extend(ended_keys(runner, finding));
     }
     // Beside released keys a few more are ended, but none that may be in use.
-    let may_be_in_use = !released.is_empty() && own.iter().any(|held| held.act == HeldAct::Recovery);
-    let hashes = own.iter().map(|held| held.key.clone()).collect();
+    let may_be_in_use = !released.is_empty() && held_keys.iter().any(|held| held.act == HeldAct::Recovery);
+    let hashes = held_keys.iter().map(|held| held.key.clone()).collect();
     let today = utc_date(runner.clock.now());
-    if own.is_empty() || !may_be_in_use && runner.table.count_own_judgement(today, &hashes, bound, runner.end()).await?
+    if held_keys.is_empty()
+        || !may_be_in_use && runner.table.count_own_judgement(today, &hashes, bound, runner.end()).await?
     {
         return Ok(Bounded { findings, held_back: None });
     }
-    let count = |act| u32::try_from(own.iter().filter(|held| held.act == act).count()).unwrap_or(u32::MAX);
+    let count = |act| u32::try_from(held_keys.iter().filter(|held| held.act == act).count()).unwrap_or(u32::MAX);
     let mut held = HeldBack {
-        at: runner.baseline.began_at,
+        held_at: runner.baseline.began_at,
         sweeps: count(HeldAct::Sweep),
         recoveries: count(HeldAct::Recovery),
         stops: count(HeldAct::Stop),
         bound: u32::try_from(bound).unwrap_or(u32::MAX),
-        keys: own.iter().take(MOST_NAMED).cloned().collect(),
+        keys: held_keys.iter().take(MOST_NAMED).cloned().collect(),
         release: None,
     };
-    let which = if own.len() == 1 { "1 key".to_owned() } else { format!("{} keys", own.len()) };
+    let which = if held_keys.len() == 1 { "1 key".to_owned() } else { format!("{} keys", held_keys.len()) };
     runner.journal.problem(format!(
         "{which} would have been disabled, or their grants stopped: {}. In one day {bound} such things at most are done on Bursar's own \
          judgement, so none was. An admin can let the next run do it.",
         held.words()
     ));
     // What is unchanged keeps its instant, so that a person on an earlier page can still release it.
-    if let Some(last) = last.filter(|last| HeldBack { at: held.at, ..last.clone() } == held) {
-        held.at = last.at;
+    if let Some(last) = last.filter(|last| HeldBack { held_at: held.held_at, ..last.clone() } == held) {
+        held.held_at = last.held_at;
     }
     Ok(Bounded { findings: without_ends(findings, is_let_through), held_back: Some(held) })
 }
@@ -78,7 +79,7 @@ pub(crate) async fn bound(
 /// The findings whose repair may end something, and of others only a query for a key that is not listed: once it is released, it has been
 /// missing since then.
 fn without_ends(findings: Vec<Finding>, may_end: impl Fn(&Finding) -> bool) -> Vec<Finding> {
-    let each = findings.into_iter().filter_map(|mut finding| {
+    let findings = findings.into_iter().filter_map(|mut finding| {
         if !may_end(&finding) {
             let FindingKind::Key(KeyFinding { doubt: KeyDoubt::NotListed { is_held, .. }, .. }) = &mut finding.kind
             else {
@@ -88,7 +89,7 @@ fn without_ends(findings: Vec<Finding>, may_end: impl Fn(&Finding) -> bool) -> V
         }
         Some(finding)
     });
-    each.collect()
+    findings.collect()
 }
 
 /// Leaves out findings about a key that another grant misses: a name is not proof, since somebody may have renamed the recorded key of
@@ -110,16 +111,16 @@ impl Finding {
 
 /// The keys that a finding would end, each with the name that Bursar gave it.
 fn ended_keys(runner: &Runner<'_>, finding: &Finding) -> Vec<HeldKey> {
-    let of_row = |act, row: &KeyRow| HeldKey {
+    let to_held_key = |act, row: &KeyRow| HeldKey {
         act,
         name: row.name(&runner.deployment, &finding.programme).to_string(),
         key: row.key.clone(),
     };
     match &finding.kind {
-        FindingKind::Grant(GrantFinding::Orphan { row, .. }) => vec![of_row(HeldAct::Sweep, row)],
+        FindingKind::Grant(GrantFinding::Orphan { row, .. }) => vec![to_held_key(HeldAct::Sweep, row)],
         FindingKind::Grant(GrantFinding::Recover { rows, ends, .. }) => {
             let ended = rows.iter().filter(|row| ends.contains(&row.key));
-            ended.map(|row| of_row(HeldAct::Recovery, row)).collect()
+            ended.map(|row| to_held_key(HeldAct::Recovery, row)).collect()
         }
         FindingKind::Key(KeyFinding {
             key,

@@ -89,11 +89,11 @@ async fn run(arguments: Arguments) -> Result<bool> {
             (None, false) => provider_check::check(&options, interrupted.notified()).await,
         }
     };
-    let found = tokio::select! {
-        found = work => found,
+    let findings = tokio::select! {
+        outcome = work => outcome,
         _ = watch => anyhow::bail!("interrupted again, so something may be left. {LEFT}"),
     }
     .context("nothing was done")?;
-    write!(std::io::stdout().lock(), "{found}")?;
-    Ok(found.is_well())
+    write!(std::io::stdout().lock(), "{findings}")?;
+    Ok(findings.is_well())
 }

@@ -18,35 +18,39 @@ pub struct Assumption {
     pub otherwise: &'static str,
 }
 
-const fn of(id: &'static str, sentence: &'static str, otherwise: &'static str) -> Assumption {
+const fn assume(id: &'static str, sentence: &'static str, otherwise: &'static str) -> Assumption {
     Assumption { id, sentence, otherwise }
 }
 
 pub static ASSUMPTIONS: [Assumption; 20] = [
-    of("workspaces-read", "The management key lists the keys of every workspace", "the sync is never complete"),
-    of(
+    assume("workspaces-read", "The management key lists the keys of every workspace", "the sync is never complete"),
+    assume(
         "credits-told",
         "The management key reads the credits",
         "no sync is complete, and nobody is warned of their end",
     ),
-    of("name-kept", "A key keeps its name, letter by letter", "the sync takes Bursar's keys for somebody else's"),
-    of("expiry-kept", "A key keeps the expiry it was made with", "the expiry of keys cannot be relied on"),
-    of("key-in-workspace", "A new key lies in a listed workspace", "the sync misses the keys that Bursar makes"),
-    of("patch-leaves", "A change of a limit leaves all else", "it renames, enables or disables a student's key"),
-    of("key-settles", "A key shows what it spent within 15 minutes", "a disabled key's last use is not in the budget"),
-    of("listing-settles", "So does the listing of keys", "the sync's totals and alerts come a night late"),
-    of("counters-told", "A key tells its use of life, day, week and month", "readings of such windows are missing"),
-    of("models-told", "Analytics tell what keys used of which model", "reports name no models"),
-    of("limit-binds", "A limit below what was used binds in a minute", "a programme can cost more than its budget"),
-    of("usage-kept", "A changed limit does not reset what a key used", "the key may spend the whole of it again"),
-    of("assignment-listed", "A guardrail lists an assigned key", "no student of a restricted programme gets a key"),
-    of("rules-bind", "A guardrail's models bind a key in a minute", "restrict no programme to models"),
-    of("regions-bind", "A guardrail's regions bind on the main host", "restrict no programme to regions"),
-    of("disable-binds", "A disabled key spends nothing a minute later", "a paused or leaked key goes on spending"),
-    of("expiry-binds", "Nor does a key that has expired", "keys outlive their programme if Bursar is silent"),
-    of("disabled-listed", "A listing shows disabled keys", "what a disabled key used last is not in the totals"),
-    of("gone-is-json", "A key that is gone is answered 404 in JSON", "Bursar never believes that a key is gone"),
-    of("unlisted", "A deleted key is not listed any more", "every sync reads every key that was ever deleted"),
+    assume("name-kept", "A key keeps its name, letter by letter", "the sync takes Bursar's keys for somebody else's"),
+    assume("expiry-kept", "A key keeps the expiry it was made with", "the expiry of keys cannot be relied on"),
+    assume("key-in-workspace", "A new key lies in a listed workspace", "the sync misses the keys that Bursar makes"),
+    assume("patch-leaves", "A change of a limit leaves all else", "it renames, enables or disables a student's key"),
+    assume(
+        "key-settles",
+        "A key shows what it spent within 15 minutes",
+        "a disabled key's last use is not in the budget",
+    ),
+    assume("listing-settles", "So does the listing of keys", "the sync's totals and alerts come a night late"),
+    assume("counters-told", "A key tells its use of life, day, week and month", "readings of such windows are missing"),
+    assume("models-told", "Analytics tell what keys used of which model", "reports name no models"),
+    assume("limit-binds", "A limit below what was used binds in a minute", "a programme can cost more than its budget"),
+    assume("usage-kept", "A changed limit does not reset what a key used", "the key may spend the whole of it again"),
+    assume("assignment-listed", "A guardrail lists an assigned key", "no student of a restricted programme gets a key"),
+    assume("rules-bind", "A guardrail's models bind a key in a minute", "restrict no programme to models"),
+    assume("regions-bind", "A guardrail's regions bind on the main host", "restrict no programme to regions"),
+    assume("disable-binds", "A disabled key spends nothing a minute later", "a paused or leaked key goes on spending"),
+    assume("expiry-binds", "Nor does a key that has expired", "keys outlive their programme if Bursar is silent"),
+    assume("disabled-listed", "A listing shows disabled keys", "what a disabled key used last is not in the totals"),
+    assume("gone-is-json", "A key that is gone is answered 404 in JSON", "Bursar never believes that a key is gone"),
+    assume("unlisted", "A deleted key is not listed any more", "every sync reads every key that was ever deleted"),
 ];
 /// What only programmes that restrict models, providers or regions need.
 const TO_RESTRICT: [&str; 3] = ["assignment-listed", "rules-bind", "regions-bind"];
@@ -76,7 +80,7 @@ pub struct Findings {
     pub taken_away: Vec<String>,
     pub ended_early: Option<String>,
     /// The reason that something of this run may be left in the account.
-    pub left: Option<String>,
+    pub leftover: Option<String>,
 }
 
 impl Findings {
@@ -90,23 +94,24 @@ impl Findings {
         self.why_unjudged.push(clean(why));
     }
 
-    pub(crate) fn note(&mut self, what: &'static str, is: impl Display) {
-        self.account.push((what, clean(is)));
+    pub(crate) fn note(&mut self, what: &'static str, value: impl Display) {
+        self.account.push((what, clean(value)));
     }
 
     /// Whether an assumption held, `None` where that was not seen, and what was.
-    pub fn of(&self, id: &str) -> (Option<bool>, String) {
+    pub fn judgement(&self, id: &str) -> (Option<bool>, String) {
         self.judged.get(id).cloned().unwrap_or_else(|| (None, self.why_unjudged.join("; ")))
     }
 
     /// The assumptions for whose sake the account is not ready for Bursar, and what is the matter with each.
     fn missing(&self) -> Vec<(&'static str, &'static str)> {
-        let matter = |&Assumption { id, .. }: &'static Assumption| match (self.of(id).0, TO_RESTRICT.contains(&id)) {
-            (Some(true), _) | (None, true) => None,
-            (None, false) => Some((id, "was not seen")),
-            (Some(false), true) => Some((id, "does not hold, so restrict no programme by it")),
-            (Some(false), false) => Some((id, "does not hold")),
-        };
+        let matter =
+            |&Assumption { id, .. }: &'static Assumption| match (self.judgement(id).0, TO_RESTRICT.contains(&id)) {
+                (Some(true), _) | (None, true) => None,
+                (None, false) => Some((id, "was not seen")),
+                (Some(false), true) => Some((id, "does not hold, so restrict no programme by it")),
+                (Some(false), false) => Some((id, "does not hold")),
+            };
         if self.counted.is_some() || self.rate.is_some() {
             Vec::new()
         } else {
@@ -116,7 +121,7 @@ impl Findings {
 
     /// Whether all that Bursar cannot do without was seen to hold, and nothing is left behind.
     pub fn is_well(&self) -> bool {
-        self.missing().is_empty() && self.ended_early.is_none() && self.left.is_none()
+        self.missing().is_empty() && self.ended_early.is_none() && self.leftover.is_none()
     }
 }
 
@@ -124,14 +129,16 @@ impl Display for Findings {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match &self.counted {
             None if self.rate.is_some() => self.rate.iter().try_for_each(|rate| writeln!(f, "{rate}"))?,
-            Some((made, None)) => writeln!(f, "The account took {made} more keys; it was asked for no others.")?,
-            Some((made, Some(why))) => writeln!(f, "The account took {made} more keys, and refused the next ({why}).")?,
+            Some((count, None)) => writeln!(f, "The account took {count} more keys; it was asked for no others.")?,
+            Some((count, Some(why))) => {
+                writeln!(f, "The account took {count} more keys, and refused the next ({why}).")?
+            }
             None => {
                 writeln!(f, "The account")?;
-                self.account.iter().try_for_each(|(what, is)| writeln!(f, "  {what}: {is}"))?;
+                self.account.iter().try_for_each(|(what, value)| writeln!(f, "  {what}: {value}"))?;
                 writeln!(f, "\nWhat Bursar assumes of it")?;
                 for Assumption { id, sentence, otherwise } in &ASSUMPTIONS {
-                    let (held, seen) = self.of(id);
+                    let (held, seen) = self.judgement(id);
                     let (verdict, so) = match held {
                         Some(true) => ("held", String::new()),
                         Some(false) => ("NOT HELD", format!(". So {otherwise}.")),
@@ -147,7 +154,7 @@ impl Display for Findings {
         if let Some(why) = &self.ended_early {
             writeln!(f, "It ended early: {why}. Run it again; if it ends so each time, Bursar cannot work here.")?;
         }
-        match &self.left {
+        match &self.leftover {
             Some(why) => writeln!(f, "Something may be left: {why}. {LEFT}.")?,
             None => writeln!(f, "What this run made is taken away.")?,
         }

@@ -57,7 +57,7 @@ struct Run<'a> {
     /// The expiry of every key that it makes, in whole seconds, as it is sent.
     expires_at: Moment,
     /// The paths of what it made and did not delete yet, keys before guardrails.
-    made: Vec<String>,
+    made_paths: Vec<String>,
     /// Whether completions passed so far, so that a refusal proves something.
     can_spend: bool,
 }
@@ -71,7 +71,7 @@ struct Key {
 /// Checks an account until it is interrupted, and takes away what the check made, whatever happens. An error says
 /// that nothing was begun.
 pub async fn check(options: &Options, interrupt: impl Future<Output = ()>) -> Result<Findings> {
-    carried_out(options, interrupt, all).await
+    carried_out(options, interrupt, check_all).await
 }
 
 /// Counts how many keys the account takes, up to [`MOST_KEYS`] and until it is interrupted, and takes them away.
@@ -96,8 +96,8 @@ async fn carried_out(
     })?;
     let (wire, name) = (Wire::new(options, &options.management_key)?, leftovers::new_name());
     let expires_at = Moment::from_second((options.clock.now() + SignedDuration::from_hours(1)).as_second())?;
-    let (findings, made) = (Findings::default(), Vec::new());
-    let mut run = Run { options, wire, provider, findings, name, expires_at, made, can_spend: false };
+    let (findings, made_paths) = (Findings::default(), Vec::new());
+    let mut run = Run { options, wire, provider, findings, name, expires_at, made_paths, can_spend: false };
     (options.progress)("taking away what an earlier run left");
     let work = async {
         run.findings.taken_away = leftovers::take_away(&run.wire).await?;
@@ -116,9 +116,9 @@ async fn carried_out(
         // What a request without an answer made may appear late.
         (options.wait)(wait).await;
         // Its own name may not be kept, so what is known to be made goes first.
-        let made = take_away_made(&mut run).await;
-        run.findings.left = made.and(leftovers::take_away(&run.wire).await.map(drop)).err().map(clean);
-        if ended.is_ok() && run.findings.left.is_none() {
+        let outcome = take_away_made(&mut run).await;
+        run.findings.leftover = outcome.and(leftovers::take_away(&run.wire).await.map(drop)).err().map(clean);
+        if ended.is_ok() && run.findings.leftover.is_none() {
             break;
         }
     }
@@ -126,9 +126,9 @@ async fn carried_out(
 }
 
 async fn take_away_made(run: &mut Run<'_>) -> Result<()> {
-    while let Some(path) = run.made.first() {
+    while let Some(path) = run.made_paths.first() {
         run.wire.delete(path).await?;
-        run.made.remove(0);
+        run.made_paths.remove(0);
     }
     Ok(())
 }
@@ -139,14 +139,18 @@ fn soon() -> Deadline {
 }
 
 /// Looks until something is seen or the time is up, with growing waits in between, and says when that was.
-async fn within(of: &Options, most: Duration, mut look: impl AsyncFnMut() -> Result<bool>) -> Result<(bool, String)> {
+async fn within(
+    options: &Options,
+    most: Duration,
+    mut look: impl AsyncFnMut() -> Result<bool>,
+) -> Result<(bool, String)> {
     let (mut pause, mut passed) = (Duration::from_secs(1), Duration::ZERO);
     while !look().await? {
         if passed >= most {
             return Ok((false, format!("not within {} s", passed.as_secs())));
         }
         let now = pause.min(most - passed);
-        (of.wait)(now).await;
+        (options.wait)(now).await;
         passed += now;
         pause = (pause * 2).min(LATE);
     }
@@ -155,7 +159,7 @@ async fn within(of: &Options, most: Duration, mut look: impl AsyncFnMut() -> Res
 
 /// Money is spent before anything restricts the key, since a refusal proves a restriction only if
 /// the same request passed before.
-async fn all(run: &mut Run<'_>) -> Result<()> {
+async fn check_all(run: &mut Run<'_>) -> Result<()> {
     callers_key(run).await?;
     let workspaces = account(run).await?;
     let (short, ends) = make_short(run).await?;
@@ -183,7 +187,7 @@ fn path_of(answer: &Answer) -> Result<String> {
 async fn make_by_hand(run: &mut Run<'_>, body: Value) -> Result<Answer> {
     let answer = run.wire.ask(Method::POST, "keys", Some(body)).await?;
     if answer.is_done() {
-        run.made.push(path_of(&answer)?);
+        run.made_paths.push(path_of(&answer)?);
     }
     Ok(answer)
 }
@@ -219,14 +223,15 @@ async fn account(run: &mut Run<'_>) -> Result<Vec<String>> {
     let credits = run.provider.credits(soon()).await;
     let seen = credits.as_ref().map_or_else(ToString::to_string, |_| "told".to_owned());
     run.findings.check("credits-told", credits.is_ok(), seen);
-    let left = credits.map_or(Usd::ZERO, Credits::balance);
-    run.can_spend = left >= LIMIT;
+    let credit_left = credits.map_or(Usd::ZERO, Credits::balance);
+    run.can_spend = credit_left >= LIMIT;
     if !run.can_spend {
         run.findings.unjudged("the account has less than a cent of credit: buy some and run this again");
     }
-    run.findings.note("credits left", left.whole_cents().to_cents());
-    let workspaces: Vec<String> = run.provider.workspaces(soon()).await?.into_iter().map(|of| of.id).collect();
-    let own = run.wire.ask(Method::GET, "key", None).await?.json;
+    run.findings.note("credits left", credit_left.whole_cents().to_cents());
+    let workspaces: Vec<String> =
+        run.provider.workspaces(soon()).await?.into_iter().map(|workspace| workspace.id).collect();
+    let own_key = run.wire.ask(Method::GET, "key", None).await?.json;
     let mut refused = Vec::new();
     for id in &workspaces {
         let answer = run.wire.ask(Method::GET, &format!("keys?workspace_id={id}"), None).await?;
@@ -235,14 +240,14 @@ async fn account(run: &mut Run<'_>) -> Result<Vec<String>> {
             _ => drop(answer.rows()?),
         }
     }
-    let (count, all) = (workspaces.len() - refused.len(), workspaces.len());
-    let seen = match own["data"]["workspace_id"].as_str() {
+    let (count, total) = (workspaces.len() - refused.len(), workspaces.len());
+    let seen = match own_key["data"]["workspace_id"].as_str() {
         Some(id) => format!("scoped to the workspace {id}"),
-        None if refused.is_empty() => format!("not known to be scoped: it reads all {all} workspaces"),
-        None => format!("scoped: it reads {count} of {all} workspaces"),
+        None if refused.is_empty() => format!("not known to be scoped: it reads all {total} workspaces"),
+        None => format!("scoped: it reads {count} of {total} workspaces"),
     };
     run.findings.note("the management key", seen);
-    let seen = if refused.is_empty() { format!("{count} of {all}") } else { format!("not {}", refused.join(", ")) };
+    let seen = if refused.is_empty() { format!("{count} of {total}") } else { format!("not {}", refused.join(", ")) };
     run.findings.check("workspaces-read", count > 0 && refused.is_empty(), seen);
     Ok(workspaces)
 }
@@ -253,10 +258,10 @@ async fn make(run: &mut Run<'_>, workspaces: &[String]) -> Result<Key> {
     let (name, expires_at) = (run.name.clone(), Some(run.expires_at));
     let counting = Basis::default().into();
     let new = NewKey { name: &name, limit: LIMIT, counting, expires_at };
-    let made = run.provider.create_key(&new, soon()).await?;
-    run.made.push(format!("keys/{}", made.hash.as_str()));
-    let wire = Wire::new(run.options, &Arc::new(made.plaintext))?;
-    let key = Key { hash: made.hash, wire, workspace: String::new() };
+    let created = run.provider.create_key(&new, soon()).await?;
+    run.made_paths.push(format!("keys/{}", created.hash.as_str()));
+    let wire = Wire::new(run.options, &Arc::new(created.plaintext))?;
+    let key = Key { hash: created.hash, wire, workspace: String::new() };
     // A new key may be found a while later.
     within(run.options, SOON, async || Ok(read(run, &key).await.is_ok())).await?;
     let before = read(run, &key).await?;
@@ -334,8 +339,8 @@ async fn complete(run: &mut Run<'_>, key: &Key) -> Result<Answer> {
     Ok(answer)
 }
 
-fn amount(told: &Value) -> Option<Usd> {
-    Usd::parse_ceil(&told.to_string()).ok()
+fn amount(value: &Value) -> Option<Usd> {
+    Usd::parse_ceil(&value.to_string()).ok()
 }
 
 async fn spend(run: &mut Run<'_>, key: &Key) -> Result<()> {
@@ -359,8 +364,8 @@ async fn spend(run: &mut Run<'_>, key: &Key) -> Result<()> {
     run.findings.check("key-settles", key_shows, &seen);
     run.findings.check("listing-settles", listing_shows, &seen);
     let now = read(run, key).await?;
-    let told = [now.usage, now.usage_daily, now.usage_weekly, now.usage_monthly].map(|told| told.is_some());
-    run.findings.check("counters-told", !told.contains(&false), format!("of life, day, week, month: {told:?}"));
+    let counters = [now.usage, now.usage_daily, now.usage_weekly, now.usage_monthly].map(|counter| counter.is_some());
+    run.findings.check("counters-told", !counters.contains(&false), format!("of life, day, week, month: {counters:?}"));
     let today = utc_date(run.options.clock.now());
     let models = run.provider.model_usage(today..=today, soon()).await;
     let is_told = models.as_ref().is_ok_and(|models| models.unreadable == 0);
@@ -420,7 +425,7 @@ async fn restrict(run: &mut Run<'_>, key: &Key) -> Result<()> {
         }
         Err(error) => return Err(error.into()),
     };
-    run.made.push(format!("guardrails/{id}"));
+    run.made_paths.push(format!("guardrails/{id}"));
     let assigned = run.provider.assign_key(&id, &key.hash, soon()).await;
     let is_listed = run.provider.keys_under(&id, soon).await?.contains(&key.hash);
     let seen = assigned.as_ref().map_or_else(|error| error.trouble().to_string(), |()| "assigned".to_owned());
@@ -442,7 +447,7 @@ async fn restrict(run: &mut Run<'_>, key: &Key) -> Result<()> {
     }
     // The guardrail would refuse what the disabled key must refuse. One that stays goes after the key.
     if run.wire.delete(&format!("guardrails/{id}")).await.is_ok() {
-        run.made.pop();
+        run.made_paths.pop();
     }
     run.can_spend = passes_again(run, key).await?;
     Ok(())
@@ -468,8 +473,8 @@ async fn make_short(run: &mut Run<'_>) -> Result<(Option<Key>, Moment)> {
 async fn expire(run: &mut Run<'_>, short: Option<Key>, ends: Moment) -> Result<()> {
     let Some(key) = short else { return Ok(()) };
     (run.options.progress)("waiting until a key has expired");
-    let left = ends.duration_since(run.options.clock.now());
-    (run.options.wait)(Duration::try_from(left).unwrap_or_default()).await;
+    let remaining = ends.duration_since(run.options.clock.now());
+    (run.options.wait)(Duration::try_from(remaining).unwrap_or_default()).await;
     refused(run, &key, "expiry-binds", |answer| answer.is_refusal(&[401, 403])).await
 }
 
@@ -512,29 +517,29 @@ async fn side_by_side(run: &mut Run<'_>, keys: u16) -> Result<()> {
     (run.options.progress)("making keys side by side");
     run.findings.rate = Some("The rate was not measured.".to_owned());
     let bodies: Vec<Value> = (1..=keys).map(|number| by_hand(run, &format!("/{number}"))).collect();
-    let mut asked: FuturesUnordered<_> =
+    let mut requests: FuturesUnordered<_> =
         bodies.iter().map(|body| run.wire.ask_once(&Method::POST, "keys", Some(body))).collect();
-    let (mut answers, mut made, mut too_many, mut other) = (0, 0, None, None);
+    let (mut answers, mut created, mut too_many, mut failure) = (0, 0, None, None);
     let (begun, mut took) = (Instant::now(), Duration::ZERO);
-    while let Some(answer) = asked.next().await {
+    while let Some(answer) = requests.next().await {
         answers += 1;
         match answer {
             Ok(answer) if answer.is_done() => {
-                run.made.push(path_of(&answer)?);
-                (made, took) = (made + 1, begun.elapsed());
+                run.made_paths.push(path_of(&answer)?);
+                (created, took) = (created + 1, begun.elapsed());
             }
             Ok(answer) if answer.status == 429 => {
                 let wait = answer.retry_after.map_or("no Retry-After".to_owned(), |wait| format!("Retry-After {wait}"));
                 too_many = too_many.or(Some(format!("answer {answers} was the first 429, with {wait}")));
             }
-            Ok(answer) => other = other.or(Some(anyhow!("a new key was answered {}", answer.words))),
-            Err(error) => other = other.or(Some(error)),
+            Ok(answer) => failure = failure.or(Some(anyhow!("a new key was answered {}", answer.words))),
+            Err(error) => failure = failure.or(Some(error)),
         }
     }
     let (took, first) = (took.as_secs_f64().max(0.001), too_many.unwrap_or("none was answered 429".to_owned()));
-    let rate = f64::from(made) / took;
+    let rate = f64::from(created) / took;
     run.findings.rate = Some(format!(
-        "{made} of {keys} keys asked for at once were made in {took:.1} seconds; {first}.\nTell doctor: --keys-per-second {rate:.1}"
+        "{created} of {keys} keys asked for at once were made in {took:.1} seconds; {first}.\nTell doctor: --keys-per-second {rate:.1}"
     ));
-    other.map_or(Ok(()), Err)
+    failure.map_or(Ok(()), Err)
 }

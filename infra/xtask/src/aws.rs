@@ -84,7 +84,7 @@ impl Aws {
         // `An error occurred (ResourceNotFoundException) when calling …`
         let code =
             stderr.split_once("An error occurred (").and_then(|(_, rest)| rest.split(')').next()).unwrap_or_default();
-        if ["NotFound", "NonExistent", "DoesNotExist"].iter().any(|each| code.contains(each))
+        if ["NotFound", "NonExistent", "DoesNotExist"].iter().any(|phrase| code.contains(phrase))
             || stderr.contains("does not exist")
         {
             return Ok(Ok(None));
@@ -143,7 +143,7 @@ impl Deployment {
     }
 
     /// The text with what its names stand for; `None` where the stack lacks one of them.
-    pub(crate) fn fill(&self, text: &str, each: &str) -> Option<String> {
+    pub(crate) fn fill(&self, text: &str, member: &str) -> Option<String> {
         let mut parts = text.split('$');
         let mut filled = parts.next()?.to_owned();
         for part in parts {
@@ -163,7 +163,7 @@ impl Deployment {
                 // Logs count thousandths.
                 "earlierms" => (seconds_ago(EARLIER) * 1_000).to_string(),
                 "latelyms" => (seconds_ago(LATELY) * 1_000).to_string(),
-                "each" => id(each),
+                "each" => id(member),
                 name => id(name),
             };
             if value.is_empty() {
@@ -191,29 +191,29 @@ pub(crate) fn check(aws: &Aws, stack: &Deployment, text: &str, enough: Enough) -
     let mut checks = Vec::new();
     for check in text.trim_end().split("\n\n") {
         let lines: Vec<&str> = check.lines().collect();
-        let [name, question, wanted, remedy] = lines[..] else { bail!("a check has four lines: {check}") };
-        let (of, each) = match name.split_once(' ') {
-            Some((of, list)) if question.contains("$each") => (of, list.split(", ").collect()),
+        let [name, question, expected, remedy] = lines[..] else { bail!("a check has four lines: {check}") };
+        let (label, members) = match name.split_once(' ') {
+            Some((label, list)) if question.contains("$each") => (label, list.split(", ").collect()),
             _ => (name, vec![""]),
         };
-        let with = |each: &&str| {
-            let name = format!("{of} {each}").trim().to_owned();
-            (name, stack.fill(question, each).zip(stack.fill(wanted, each)), question, remedy)
+        let with = |member: &&str| {
+            let name = format!("{label} {member}").trim().to_owned();
+            (name, stack.fill(question, member).zip(stack.fill(expected, member)), question, remedy)
         };
-        checks.extend(each.iter().map(with));
+        checks.extend(members.iter().map(with));
     }
     // With no domain of its own there is none to look at.
     checks.retain(|(_, filled, question, _)| {
         filled.is_some() || !(question.contains("$DomainName") || question.contains("$CertificateArn"))
     });
     at_once(&checks, |(name, filled, _, remedy)| {
-        let Some((question, wanted)) = filled else {
+        let Some((question, expected)) = filled else {
             let lacks = "The stack lacks it. Deploy again, of the version that you run.";
             return Ok((name.clone(), (MEND, lacks.to_owned())));
         };
         let (words, query) = question.split_once(" --query ").context("a question has a query")?;
         let answer = aws.ask(&words.split(' ').skip(1).collect::<Vec<_>>(), query)?;
-        Ok((name.clone(), judged(answer, wanted, remedy, enough)))
+        Ok((name.clone(), judged(answer, expected, remedy, enough)))
     })
 }
 
@@ -222,20 +222,20 @@ pub(crate) fn at_once<T: Sync, U: Send>(
     what: &[T],
     done: impl Fn(&T) -> anyhow::Result<U> + Sync,
 ) -> anyhow::Result<Vec<U>> {
-    let mut all = Vec::new();
+    let mut results = Vec::new();
     for some in what.chunks(AT_ONCE) {
         let ended: Vec<_> = thread::scope(|scope| {
-            let begun: Vec<_> = some.iter().map(|one| scope.spawn(|| done(one))).collect();
+            let begun: Vec<_> = some.iter().map(|task| scope.spawn(|| done(task))).collect();
             begun.into_iter().map(thread::ScopedJoinHandle::join).collect()
         });
-        for one in ended {
-            all.push(one.map_err(|_| anyhow!("a question ended in a panic"))??);
+        for outcome in ended {
+            results.push(outcome.map_err(|_| anyhow!("a question ended in a panic"))??);
         }
     }
-    Ok(all)
+    Ok(results)
 }
 
-pub(crate) fn judged(answer: Answer, wanted: &str, remedy: &str, enough: Enough) -> Found {
+pub(crate) fn judged(answer: Answer, expected: &str, remedy: &str, enough: Enough) -> Found {
     let text = match answer {
         Ok(Some(text)) => text,
         Ok(None) => return (MEND, format!("AWS knows no such thing. {remedy}")),
@@ -244,29 +244,29 @@ pub(crate) fn judged(answer: Answer, wanted: &str, remedy: &str, enough: Enough)
     // Each page of a long answer has a line.
     let mut lines: Vec<&str> = text.lines().collect();
     lines.dedup();
-    let mut found = lines.iter().flat_map(|line| line.split_whitespace()).collect::<Vec<_>>().join(" ");
+    let mut value = lines.iter().flat_map(|line| line.split_whitespace()).collect::<Vec<_>>().join(" ");
     // Of a log's line that has an amount only that is of interest.
     for amount in ["\"balance_usd\":\"", "\"to_buy_usd\":\""] {
-        if let Some((_, rest)) = found.rsplit_once(amount) {
-            found = rest.split('"').next().unwrap_or_default().to_owned();
+        if let Some((_, rest)) = value.rsplit_once(amount) {
+            value = rest.split('"').next().unwrap_or_default().to_owned();
         }
     }
-    let numbers: Vec<f64> = found.split(' ').filter_map(|word| word.parse().ok()).collect();
-    let is_wanted = |one: &str| match (one.rsplit_once(' '), numbers.as_slice()) {
+    let numbers: Vec<f64> = value.split(' ').filter_map(|word| word.parse().ok()).collect();
+    let is_wanted = |choice: &str| match (choice.rsplit_once(' '), numbers.as_slice()) {
         (Some(("at most", bound)), [number]) => bound.parse().is_ok_and(|bound: f64| *number <= bound),
         (Some(("at least", bound)), [number]) => bound.parse().is_ok_and(|bound: f64| *number >= bound),
-        _ => one == found,
+        _ => choice == value,
     };
-    let why = if !wanted.starts_with("enough") {
-        (!wanted.split(" | ").any(is_wanted)).then(|| format!("{wanted} is wanted."))
+    let why = if !expected.starts_with("enough") {
+        (!expected.split(" | ").any(is_wanted)).then(|| format!("{expected} is wanted."))
     } else if numbers.len() == 2 {
-        enough(wanted, &numbers)
+        enough(expected, &numbers)
     } else {
-        return (NOT_CHECKED, format!("unexpected answer: {found}"));
+        return (NOT_CHECKED, format!("unexpected answer: {value}"));
     };
     match why {
-        Some(why) => (MEND, format!("It is {found}. {why} {remedy}")),
-        None => (OK, found),
+        Some(why) => (MEND, format!("It is {value}. {why} {remedy}")),
+        None => (OK, value),
     }
 }
 

@@ -65,13 +65,14 @@ impl Doctor {
         let tags = cmd!(shell, "git tag --list v*").quiet().ignore_stderr().read().unwrap_or_default();
         report.tell("version", self.version(&Checkout::read(shell), &tags))?;
         report.tell("samconfig.toml", self.samconfig(&shell.read_file("samconfig.toml").unwrap_or_default()))?;
-        for (name, found) in aws::check(&self.aws, &self.deployment, CHECKS, &|_, mails| self.short_of_mails(mails))? {
-            report.tell(&name, found)?;
+        for (name, verdict) in aws::check(&self.aws, &self.deployment, CHECKS, &|_, mails| self.short_of_mails(mails))?
+        {
+            report.tell(&name, verdict)?;
         }
         report.tell("concurrency", self.concurrency()?)?;
         report.tell("mail identity", self.identity(self.deployment.value("MailFrom"))?)?;
-        if let Some(found) = self.keys_at_once() {
-            report.tell("provider's rate", found)?;
+        if let Some(verdict) = self.keys_at_once() {
+            report.tell("provider's rate", verdict)?;
         }
         // What asks to sign in before the pages answers too.
         report.tell("pages", reached(self.deployment.value("Origin"), 499))?;
@@ -102,11 +103,11 @@ impl Doctor {
         let claim = ["lambda", "get-function-concurrency", "--function-name", self.deployment.resource("Claim")];
         let (answer, need) = match self.aws.ask(&claim, "ReservedConcurrentExecutions")? {
             Ok(Some(none)) if none.trim().parse::<u32>().is_err() => {
-                let all = "AccountLimit.UnreservedConcurrentExecutions";
-                (self.aws.ask(&["lambda", "get-account-settings"], all)?, claims + BESIDE)
+                let query = "AccountLimit.UnreservedConcurrentExecutions";
+                (self.aws.ask(&["lambda", "get-account-settings"], query)?, claims + BESIDE)
             }
             // Of what is reserved AWS keeps a hundred for the rest.
-            own => (own, claims),
+            answer => (answer, claims),
         };
         Ok(aws::judged(answer, &format!("at least {need}"), COPIES_REMEDY, &|_, _| None))
     }
@@ -115,9 +116,9 @@ impl Doctor {
     fn keys_at_once(&self) -> Option<Found> {
         let (rate, at_once) = (self.keys_per_second?, f64::from(self.at_once?));
         let takes = at_once / rate.max(f64::MIN_POSITIVE);
-        let found = format!("{at_once} keys at once take {takes:.0} seconds at {rate} a second");
+        let sentence = format!("{at_once} keys at once take {takes:.0} seconds at {rate} a second");
         let remedy = "spread the claims, by groups or over the claim window, or ask the provider for a higher rate";
-        Some(if takes <= PATIENCE { (OK, found) } else { (MEND, format!("{found}, of {PATIENCE}: {remedy}.")) })
+        Some(if takes <= PATIENCE { (OK, sentence) } else { (MEND, format!("{sentence}, of {PATIENCE}: {remedy}.")) })
     }
 
     /// Whether what is deployed is what is checked out, as a procedure at night needs it, or one version away from it.
@@ -193,10 +194,10 @@ fn reached(url: &str, worst: u16) -> Found {
             (OK, format!("{url} answers this machine"))
         }
         status => {
-            let told = String::from_utf8_lossy(&output.stderr);
+            let stderr = String::from_utf8_lossy(&output.stderr);
             let ask =
                 "Does its name lead where the output ApiOrigin says, or the provider's status page tell of trouble?";
-            (MEND, format!("{url} answers {status} {}. {ask}", told.trim()))
+            (MEND, format!("{url} answers {status} {}. {ask}", stderr.trim()))
         }
     }
 }

@@ -46,8 +46,8 @@ pub(crate) fn long(shell: &Shell, names: &[String]) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out)?;
     for (name, seconds, outcome) in &rows {
-        let found = outcome.as_ref().map_or_else(|error| format!("FAILED: {error:#}"), |()| "passed".to_owned());
-        writeln!(out, "{name:14} {:>3} min {:02} s  {found}", seconds / 60, seconds % 60)?;
+        let verdict = outcome.as_ref().map_or_else(|error| format!("FAILED: {error:#}"), |()| "passed".to_owned());
+        writeln!(out, "{name:14} {:>3} min {:02} s  {verdict}", seconds / 60, seconds % 60)?;
     }
     let failed = rows.iter().filter(|(.., outcome)| outcome.is_err()).count();
     ensure!(failed == 0, "{failed} of {} parts failed", rows.len());

@@ -77,7 +77,7 @@ fn main() -> ExitCode {
 
 fn run(words: &[String]) -> anyhow::Result<()> {
     let [name, rest @ ..] = words else { return list() };
-    let Some((_, _, recipe)) = RECIPES.iter().find(|(known, ..)| known == name) else {
+    let Some((_, _, recipe)) = RECIPES.iter().find(|(candidate, ..)| candidate == name) else {
         bail!("there is no recipe {name}; cargo xtask lists them");
     };
     let shell = Shell::new()?;

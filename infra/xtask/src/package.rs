@@ -54,7 +54,7 @@ pub(crate) fn tried(shell: &Shell) -> anyhow::Result<(&'static str, PathBuf)> {
     let architecture = match std::env::consts::ARCH {
         "aarch64" => "arm64",
         "x86_64" => "x86_64",
-        other => bail!("Lambda runs no {other}"),
+        processor => bail!("Lambda runs no {processor}"),
     };
     let folder = shell.current_dir().join("target/tried");
     build(shell, architecture, &folder)?;

@@ -76,12 +76,12 @@ pub(crate) fn release(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
 }
 
 /// The released versions between two others, in their order from the first, by the tags of a checkout.
-pub(crate) fn between(tags: &str, from: &str, to: &str) -> Vec<String> {
-    let (Some(from), Some(to)) = (numbers(from), numbers(to)) else { return Vec::new() };
+pub(crate) fn between(tags: &str, start: &str, end: &str) -> Vec<String> {
+    let (Some(start), Some(end)) = (numbers(start), numbers(end)) else { return Vec::new() };
     let released = tags.lines().filter_map(|tag| numbers(tag.trim().strip_prefix('v')?));
-    let mut between: Vec<_> = released.filter(|tag| from.min(to) < *tag && *tag < from.max(to)).collect();
+    let mut between: Vec<_> = released.filter(|tag| start.min(end) < *tag && *tag < start.max(end)).collect();
     between.sort_unstable();
-    if to < from {
+    if end < start {
         between.reverse();
     }
     between.into_iter().map(|[major, minor, patch]| format!("v{major}.{minor}.{patch}")).collect()

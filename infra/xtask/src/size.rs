@@ -55,8 +55,8 @@ impl Counter {
     }
 
     fn count(&self, text: &str) -> usize {
-        let without_texts = self.comment_or_text.replace_all(text, |found: &regex_lite::Captures<'_>| {
-            let is_comment = found[0].starts_with('/');
+        let without_texts = self.comment_or_text.replace_all(text, |captures: &regex_lite::Captures<'_>| {
+            let is_comment = captures[0].starts_with('/');
             if is_comment { "" } else { "\"\"" }
         });
         self.token.find_iter(&self.import.replace_all(&without_texts, "")).count()

@@ -36,45 +36,45 @@ pub(crate) fn status(_: &Shell, words: &[String]) -> anyhow::Result<()> {
     let aws = Aws::read(words, USAGE, |_, _| Ok(false))?;
     let (stack, mut report) = (Deployment::read(&aws)?, Report::default());
     writeln!(std::io::stdout(), "{} in the last {} minutes:\n", aws.stack, LATELY / 60)?;
-    for (name, found) in aws::check(&aws, &stack, CHECKS, &short)? {
-        report.tell(&name, found)?;
+    for (name, verdict) in aws::check(&aws, &stack, CHECKS, &short)? {
+        report.tell(&name, verdict)?;
     }
     let counted = aws::at_once(&SEARCHES, |(_, query)| search(&aws, &stack, query))?;
     for ((name, _), rows) in SEARCHES.iter().zip(counted) {
-        let found = match rows {
+        let verdict = match rows {
             Err(why) => (NOT_CHECKED, why),
             Ok(rows) if rows.is_empty() => (OK, "none".to_owned()),
             Ok(rows) => (OK, format!("\n{rows}").replace('\n', "\n             ")),
         };
-        report.tell(name, found)?;
+        report.tell(name, verdict)?;
     }
     report.end("of these keep students from their keys, or soon will. Do what the first says, and look again")
 }
 
 /// Whether the API turned away far more than the functions did, or the day's mails are nearly used up.
-fn short(wanted: &str, numbers: &[f64]) -> Option<String> {
+fn short(expected: &str, numbers: &[f64]) -> Option<String> {
     let &[first, second] = numbers else { return None };
     // A quota below zero is none.
     let is_short =
-        if wanted == "enough mails" { second >= 0.0 && first >= second * 0.9 } else { first >= second + 10.0 };
+        if expected == "enough mails" { second >= 0.0 && first >= second * 0.9 } else { first >= second + 10.0 };
     is_short.then(|| "That is too many.".to_owned())
 }
 
 /// The rows that a search in the stack's logs finds, each as `field=value` words.
 fn search(aws: &Aws, stack: &Deployment, query: &str) -> anyhow::Result<Result<String, String>> {
-    let (from, to) = (seconds_ago(LATELY).to_string(), seconds_ago(0).to_string());
-    let mut words = vec!["logs", "start-query", "--start-time", &from, "--end-time", &to, "--query-string", query];
+    let (start, end) = (seconds_ago(LATELY).to_string(), seconds_ago(0).to_string());
+    let mut words = vec!["logs", "start-query", "--start-time", &start, "--end-time", &end, "--query-string", query];
     words.push("--log-group-names");
     words.extend(LOGS.iter().map(|log| stack.resource(log)));
-    let told = |answer: Answer| answer.and_then(|text| text.ok_or_else(|| "AWS knows no such log".to_owned()));
-    let id = match told(aws.ask(&words, "queryId")?) {
+    let require = |answer: Answer| answer.and_then(|text| text.ok_or_else(|| "AWS knows no such log".to_owned()));
+    let id = match require(aws.ask(&words, "queryId")?) {
         Ok(id) => id,
         Err(why) => return Ok(Err(why)),
     };
     let rows = "[[[status]], results[*].[join(' ', [*].join('=', [field, value]))]][]";
     let begun = Instant::now();
     while begun.elapsed() < PATIENCE {
-        let text = match told(aws.ask(&["logs", "get-query-results", "--query-id", id.trim()], rows)?) {
+        let text = match require(aws.ask(&["logs", "get-query-results", "--query-id", id.trim()], rows)?) {
             Ok(text) => text,
             Err(why) => return Ok(Err(why)),
         };

@@ -38,10 +38,10 @@ pub(crate) fn deny(shell: &Shell, checks: &[&str]) -> anyhow::Result<()> {
 pub(crate) fn advisories(shell: &Shell) -> anyhow::Result<()> {
     let mut git = Command::new("git");
     git.args(["ls-remote", ADVISORIES, "HEAD"]).env("GIT_TERMINAL_PROMPT", "0").stdin(Stdio::null());
-    let mut asked = Background(git.stdout(Stdio::null()).stderr(Stdio::null()).spawn().context("git does not start")?);
+    let mut probe = Background(git.stdout(Stdio::null()).stderr(Stdio::null()).spawn().context("git does not start")?);
     let started = Instant::now();
     while started.elapsed() < ADVISORIES_PATIENCE {
-        match asked.0.try_wait()? {
+        match probe.0.try_wait()? {
             Some(status) if status.success() => return deny(shell, &["advisories"]),
             Some(_) => break,
             None => std::thread::sleep(Duration::from_millis(50)),
@@ -70,17 +70,17 @@ pub(crate) fn python(shell: &Shell) -> anyhow::Result<PathBuf> {
     let venv = target().join("tools/venv");
     // Written last, so that an interrupted installation does not count.
     let (python, stamp) = (venv.join("bin/python"), venv.join("requirements.txt"));
-    let wanted = shell.read_file(REQUIREMENTS)?;
-    if shell.read_file(&stamp).is_ok_and(|installed| installed == wanted) {
+    let requirements = shell.read_file(REQUIREMENTS)?;
+    if shell.read_file(&stamp).is_ok_and(|installed| installed == requirements) {
         return Ok(python);
     }
-    let made = cmd!(shell, "python3 -m venv --clear {venv}").quiet().run();
-    made.context("this recipe needs Python 3 with venv: install the packages python3 and python3-venv")?;
+    let outcome = cmd!(shell, "python3 -m venv --clear {venv}").quiet().run();
+    outcome.context("this recipe needs Python 3 with venv: install the packages python3 and python3-venv")?;
     let pip = ["-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--no-deps", "--require-hashes"];
     cmd!(shell, "{python} {pip...} --requirement {REQUIREMENTS}").run().with_context(|| {
         format!("pip cannot install {REQUIREMENTS}: give it the network, or a mirror by PIP_INDEX_URL")
     })?;
-    shell.write_file(&stamp, wanted)?;
+    shell.write_file(&stamp, requirements)?;
     Ok(python)
 }
 

@@ -24,21 +24,21 @@ pub struct Entry {
     /// The grant that changed; `None` for a change of the programme itself.
     pub grant: Option<GrantId>,
     pub entry: Ulid,
-    pub at: Moment,
-    pub by: Actor,
+    pub recorded_at: Moment,
+    pub actor: Actor,
     #[serde(flatten)]
     pub what: AuditDetail,
 }
 
 stored! {
-    Entry |it| (entry: &Entry = it) => {
-        let Entry { programme, grant, entry, .. } = entry;
+    Entry |audit_entry| (audit_entry: &Entry = audit_entry) => {
+        let Entry { programme, grant, entry: id, .. } = audit_entry;
         match (programme, grant) {
             (Some(programme), Some(grant)) => {
-                key(grant_partition_of(programme, grant), format!("{AUDIT}{grant}#{entry}"))
+                key(grant_partition_of(programme, grant), format!("{AUDIT}{grant}#{id}"))
             }
-            (Some(programme), None) => key(programme_partition(programme), format!("{AUDIT}{entry}")),
-            (None, _) => key(ACCOUNT, format!("{AUDIT}{entry}")),
+            (Some(programme), None) => key(programme_partition(programme), format!("{AUDIT}{id}")),
+            (None, _) => key(ACCOUNT, format!("{AUDIT}{id}")),
         }
     };
     list of_grant(programme: &ProgrammeId, grant: &GrantId) => begin(grant_partition_of(programme, grant), &format!("{AUDIT}{grant}#"));
@@ -47,20 +47,20 @@ stored! {
 }
 
 impl Entry {
-    pub fn on_programme(programme: &ProgrammeId, by: &Actor, now: Moment, what: AuditDetail) -> Entry {
-        Entry { programme: Some(programme.clone()), ..Entry::on_account(by, now, what) }
+    pub fn on_programme(programme: &ProgrammeId, actor: &Actor, now: Moment, what: AuditDetail) -> Entry {
+        Entry { programme: Some(programme.clone()), ..Entry::on_account(actor, now, what) }
     }
 
-    pub fn on_account(by: &Actor, now: Moment, what: AuditDetail) -> Entry {
-        Entry { programme: None, grant: None, entry: new_ulid(now), at: now, by: by.clone(), what }
+    pub fn on_account(actor: &Actor, now: Moment, what: AuditDetail) -> Entry {
+        Entry { programme: None, grant: None, entry: new_ulid(now), recorded_at: now, actor: actor.clone(), what }
     }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditDetail {
     pub act: Act,
-    pub from: Option<String>,
-    pub to: Option<String>,
+    pub old_value: Option<String>,
+    pub new_value: Option<String>,
     /// A remark of the act: a key's number, why none was shown.
     pub note: Option<String>,
     /// What a person typed as their reason, which may name somebody. An erasure of the grant's person takes it away.
@@ -71,8 +71,8 @@ pub struct AuditDetail {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettingChange {
     pub name: String,
-    pub from: String,
-    pub to: String,
+    pub old_value: String,
+    pub new_value: String,
 }
 
 /// The signs between settings and their values, which a name or a value may have too, and what stands for them then.
@@ -156,13 +156,13 @@ crate::named! {
 
 impl AuditDetail {
     pub fn new(act: Act) -> AuditDetail {
-        AuditDetail { act, from: None, to: None, note: None, reason: None }
+        AuditDetail { act, old_value: None, new_value: None, note: None, reason: None }
     }
 
     #[must_use]
-    pub fn changing(mut self, from: impl fmt::Display, to: impl fmt::Display) -> AuditDetail {
-        self.from = Some(from.to_string());
-        self.to = Some(to.to_string());
+    pub fn changing(mut self, before: impl fmt::Display, after: impl fmt::Display) -> AuditDetail {
+        self.old_value = Some(before.to_string());
+        self.new_value = Some(after.to_string());
         self
     }
 
@@ -178,20 +178,22 @@ impl AuditDetail {
         let plain =
             |text: &str| SIGNS.iter().fold(text.to_owned(), |text, (sign, instead)| text.replace(sign, instead));
         let pair = |name, value| format!("{}={}", plain(name), plain(value));
-        let (from, to): (Vec<_>, Vec<_>) = settings.map(|(name, from, to)| (pair(name, from), pair(name, to))).unzip();
-        self.changing(from.join("; "), to.join("; "))
+        let (before, after): (Vec<_>, Vec<_>) =
+            settings.map(|(name, before, after)| (pair(name, before), pair(name, after))).unzip();
+        self.changing(before.join("; "), after.join("; "))
     }
 
     /// The settings that an edit changed, but those without a value on record.
     pub fn settings(&self) -> Vec<SettingChange> {
-        let [from, to] = [&self.from, &self.to].map(|pairs| pairs.as_deref().unwrap_or_default().split("; "));
+        let [before, after] =
+            [&self.old_value, &self.new_value].map(|pairs| pairs.as_deref().unwrap_or_default().split("; "));
         let typed =
             |text: &str| SIGNS.iter().rev().fold(text.to_owned(), |text, (sign, instead)| text.replace(instead, sign));
-        let change = |(from, to): (&str, &str)| {
-            let ((name, from), (_, to)) = (from.split_once('=')?, to.split_once('=')?);
-            Some(SettingChange { name: typed(name), from: typed(from), to: typed(to) })
+        let change = |(before, after): (&str, &str)| {
+            let ((name, before), (_, after)) = (before.split_once('=')?, after.split_once('=')?);
+            Some(SettingChange { name: typed(name), old_value: typed(before), new_value: typed(after) })
         };
-        from.zip(to).filter_map(change).collect()
+        before.zip(after).filter_map(change).collect()
     }
 
     /// The remark, or the reason.
@@ -215,7 +217,7 @@ mod tests {
         let settings = [("cap_usd.=1+1", "", "25"), ("models.A; B=c", "50%;x=y", "a/b, c/d"), ("name", "", "")];
         let what = AuditDetail::new(Act::Edited).changing_settings(settings.into_iter());
         let read = what.settings();
-        let read: Vec<_> = read.iter().map(|change| (&*change.name, &*change.from, &*change.to)).collect();
+        let read: Vec<_> = read.iter().map(|change| (&*change.name, &*change.old_value, &*change.new_value)).collect();
         assert_eq!(read, settings);
         assert_eq!(AuditDetail::new(Act::Edited).changing("", "").settings(), []);
     }

@@ -112,27 +112,27 @@ impl CreditFacts {
     /// what is promised while nobody knows at what pace, as on the evening of claim day. The rest goes at the pace of the last weeks.
     fn gone(&self) -> Option<BalanceGone> {
         let today = self.today();
-        let [all, foreign] = [self.whole_pace(), self.pace(&self.foreign)];
+        let [pace, foreign] = [self.whole_pace(), self.pace(&self.foreign)];
         // Keys made here use no more than is promised to them, whatever their pace.
         let at_once = if self.pace(&self.ours).is_some() { self.unpaced.min(self.promised) } else { self.promised };
         let in_time = self.promised - at_once;
-        let ends = |left: Usd, from: Date| {
-            if left <= Usd::ZERO {
+        let ends = |remainder: Usd, from: Date| {
+            if remainder <= Usd::ZERO {
                 let why = if self.balance > Usd::ZERO { WhyGone::Claims } else { WhyGone::Pace };
                 return Some(BalanceGone { day: from, why });
             }
-            let whole = all?.empties(left, Usd::ZERO, today)?;
-            let of_foreign = || foreign?.empties(left - in_time, Usd::ZERO, today);
-            let day = if left > in_time { whole.max(of_foreign()?) } else { whole };
+            let whole = pace?.empties(remainder, Usd::ZERO, today)?;
+            let of_foreign = || foreign?.empties(remainder - in_time, Usd::ZERO, today);
+            let day = if remainder > in_time { whole.max(of_foreign()?) } else { whole };
             Some(BalanceGone { day: day.max(from), why: WhyGone::Pace })
         };
-        let mut left = self.balance - at_once;
-        let mut days = vec![ends(left, today)];
+        let mut remainder = self.balance - at_once;
+        let mut days = vec![ends(remainder, today)];
         let mut claims = self.claims.clone();
         claims.sort_unstable();
         for (opens, amount) in claims {
-            left = left - amount;
-            days.push(ends(left, opens.max(today)));
+            remainder = remainder - amount;
+            days.push(ends(remainder, opens.max(today)));
         }
         if self.a_day > self.balance {
             days.push(today.tomorrow().ok().map(|day| BalanceGone { day, why: WhyGone::Today }));
@@ -146,13 +146,13 @@ impl CreditFacts {
     }
 
     fn whole_pace(&self) -> Option<SpendingPace> {
-        let mut all = self.ours.clone();
-        all.add(&self.foreign);
-        self.pace(&all)
+        let mut days = self.ours.clone();
+        days.add(&self.foreign);
+        self.pace(&days)
     }
 
     fn pace(&self, days: &Days) -> Option<SpendingPace> {
-        SpendingPace::of(days, Date::MIN, utc_date(self.listed_at?))
+        SpendingPace::measure(days, Date::MIN, utc_date(self.listed_at?))
     }
 }
 
@@ -170,34 +170,34 @@ impl Purchase {
 
     /// What to do, and why, in one sentence.
     pub fn in_words(&self, today: Date) -> String {
-        let [left, amount] = [self.balance.whole_cents().to_dollars(), self.amount.to_dollars()];
+        let [balance, amount] = [self.balance.whole_cents().to_dollars(), self.amount.to_dollars()];
         let to_come = self.to_come.to_cents();
         if let Some((gone, when)) = self.gone.zip(self.when(today)) {
             let why = match gone.why {
-                WhyGone::Pace => format!("at this pace the {left} left are gone on {}", long_date(gone.day)),
+                WhyGone::Pace => format!("at this pace the {balance} left are gone on {}", long_date(gone.day)),
                 WhyGone::Claims => format!(
-                    "if everybody on the rosters claims, programmes can still cost {to_come}, and {left} are left"
+                    "if everybody on the rosters claims, programmes can still cost {to_come}, and {balance} are left"
                 ),
-                WhyGone::Today => format!("at the pace since the last check the {left} left do not last a day"),
+                WhyGone::Today => format!("at the pace since the last check the {balance} left do not last a day"),
             };
             return format!("Buy {amount} of credit {when}: {why}.");
         }
         match self.until {
             _ if self.amount == Usd::ZERO => format!(
-                "Nothing to buy: {left} are left, and no more than {} can still be spent, even if everybody on the rosters claims.",
+                "Nothing to buy: {balance} are left, and no more than {} can still be spent, even if everybody on the rosters claims.",
                 (self.to_come + self.foreign_to_come).to_cents()
             ),
             _ if self.spent_since > Usd::ZERO && self.a_week == Usd::ZERO => format!(
-                "Nothing to buy now: {left} are left, {} less than at the last check, and in the four weeks before it no key was used.",
+                "Nothing to buy now: {balance} are left, {} less than at the last check, and in the four weeks before it no key was used.",
                 self.spent_since.to_cents()
             ),
             _ if self.a_week == Usd::ZERO => {
-                format!("Nothing to buy now: {left} are left, and no key was used in the last four weeks.")
+                format!("Nothing to buy now: {balance} are left, and no key was used in the last four weeks.")
             }
             Some(until) => {
-                format!("Nothing to buy before {}: at this pace the {left} left last until then.", long_date(until))
+                format!("Nothing to buy before {}: at this pace the {balance} left last until then.", long_date(until))
             }
-            None => format!("Nothing to buy now: {left} are left, and no programme goes on."),
+            None => format!("Nothing to buy now: {balance} are left, and no programme goes on."),
         }
     }
 
@@ -208,8 +208,9 @@ impl Purchase {
 }
 
 /// So many parts of an amount, of `all`, rounded up to the micro-dollar.
-fn parts_of(amount: Usd, parts: i64, all: i64) -> Usd {
-    let micros = (i128::from(amount.micros()) * i128::from(parts) + i128::from(all) - 1).div_euclid(i128::from(all));
+fn parts_of(amount: Usd, parts: i64, whole: i64) -> Usd {
+    let micros =
+        (i128::from(amount.micros()) * i128::from(parts) + i128::from(whole) - 1).div_euclid(i128::from(whole));
     Usd::from_micros(i64::try_from(micros).unwrap_or(i64::MAX)).min(Usd::MAX)
 }
 
@@ -231,28 +232,28 @@ stored! {
 impl BalanceNotice {
     /// The new record of what the admins are told, or `None` if the known one stands. A record with a time of
     /// its own is reported when it is written.
-    pub fn after(known: Option<&BalanceNotice>, purchase: Purchase, now: Moment) -> Option<BalanceNotice> {
-        let version = known.map_or(0, |known| known.version) + 1;
+    pub fn after(stored: Option<&BalanceNotice>, purchase: Purchase, now: Moment) -> Option<BalanceNotice> {
+        let version = stored.map_or(0, |notice| notice.version) + 1;
         let lasts = purchase.lasts(utc_date(now));
         let fresh = |lasts| BalanceNotice { alerted_at: now, purchase, lasts, is_over: false, version };
-        let Some(told) = known.filter(|known| !known.is_over) else { return lasts.map(fresh) };
+        let Some(notice) = stored.filter(|notice| !notice.is_over) else { return lasts.map(fresh) };
         let needed = purchase.to_come + purchase.foreign_to_come;
-        let is_bought = purchase.amount == Usd::ZERO && purchase.balance > told.purchase.balance;
+        let is_bought = purchase.amount == Usd::ZERO && purchase.balance > notice.purchase.balance;
         // With less than a tenth to spare it may be short again tomorrow.
         if lasts.is_none() && (is_bought || needed.times(11) <= purchase.balance.times(10)) {
-            return Some(BalanceNotice { is_over: true, version, ..told.clone() });
+            return Some(BalanceNotice { is_over: true, version, ..notice.clone() });
         }
         let lasts = lasts?;
         // Rosters were put up since.
-        let costs_more = purchase.to_come >= told.purchase.to_come.times(2) && purchase.to_come > Usd::ZERO;
-        if lasts * 2 <= told.lasts || costs_more {
+        let costs_more = purchase.to_come >= notice.purchase.to_come.times(2) && purchase.to_come > Usd::ZERO;
+        if lasts * 2 <= notice.lasts || costs_more {
             return Some(fresh(lasts));
         }
         // By now it is known at what pace it goes, or some was bought.
-        let is_better =
-            told.purchase.gone.is_none_or(|gone| gone.why != WhyGone::Pace) || purchase.balance > told.purchase.balance;
-        let lasts_longer = is_better && lasts >= told.lasts * 2;
-        lasts_longer.then(|| BalanceNotice { alerted_at: told.alerted_at, ..fresh(lasts) })
+        let is_better = notice.purchase.gone.is_none_or(|gone| gone.why != WhyGone::Pace)
+            || purchase.balance > notice.purchase.balance;
+        let lasts_longer = is_better && lasts >= notice.lasts * 2;
+        lasts_longer.then(|| BalanceNotice { alerted_at: notice.alerted_at, ..fresh(lasts) })
     }
 }
 

@@ -24,7 +24,7 @@ pub struct Held<T> {
 struct Confirmed<T> {
     value: T,
     /// When the answer came.
-    at: Moment,
+    answered_at: Moment,
     /// Whether somebody else may have changed it since.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_doubted: bool,
@@ -46,8 +46,8 @@ impl<T> Default for Held<T> {
 
 impl<T: Clone + Eq> Held<T> {
     /// What was confirmed at once, by the call that made it.
-    pub fn confirmed(value: T, at: Moment) -> Held<T> {
-        Held { confirmed: Some(Confirmed { value, at, is_doubted: false }), in_doubt: Vec::new() }
+    pub fn confirmed(value: T, answered_at: Moment) -> Held<T> {
+        Held { confirmed: Some(Confirmed { value, answered_at, is_doubted: false }), in_doubt: Vec::new() }
     }
 
     /// Notes that a value is sent now. Returns the instant by which the call knows its own note.
@@ -62,31 +62,32 @@ impl<T: Clone + Eq> Held<T> {
 
     /// Takes in that the provider says a value: in the answer to the call that was noted then, or in a listing. It was asked at `asked`,
     /// and the answer came at `now`. A call whose note is gone says nothing.
-    pub fn told(&mut self, value: &T, asked: Moment, own: Option<Moment>, now: Moment) {
-        let may_come = |note: &Note<T>| asked < note.last + LATE;
+    pub fn take_in(&mut self, value: &T, asked_at: Moment, noted_at: Option<Moment>, now: Moment) {
+        let may_come = |note: &Note<T>| asked_at < note.last + LATE;
         self.in_doubt.retain(|note| note.value == *value || may_come(note));
-        let is_noted = |own: Moment| self.in_doubt.iter().any(|note| note.value == *value && note.holds(own));
-        let is_older = self.confirmed.as_ref().is_some_and(|known| asked < known.at);
-        if self.differs(value) || is_older || !own.is_none_or(is_noted) {
+        let is_noted = |noted_at: Moment| self.in_doubt.iter().any(|note| note.value == *value && note.holds(noted_at));
+        let is_older = self.confirmed.as_ref().is_some_and(|confirmed| asked_at < confirmed.answered_at);
+        if self.differs(value) || is_older || !noted_at.is_none_or(is_noted) {
             return;
         }
         // That nothing changed is no news.
-        let known = self.confirmed.take().filter(|known| known.value == *value && own.is_none());
-        let at = known.map_or(now, |known| known.at);
-        self.confirmed = Some(Confirmed { value: value.clone(), at, is_doubted: false });
-        self.in_doubt.retain(|note| may_come(note) && own.is_none_or(|own| !note.is_only(own)));
+        let confirmed = self.confirmed.take().filter(|confirmed| confirmed.value == *value && noted_at.is_none());
+        let answered_at = confirmed.map_or(now, |confirmed| confirmed.answered_at);
+        self.confirmed = Some(Confirmed { value: value.clone(), answered_at, is_doubted: false });
+        self.in_doubt.retain(|note| may_come(note) && noted_at.is_none_or(|noted_at| !note.is_only(noted_at)));
     }
 
     /// Doubts what was confirmed, since somebody else may have changed it.
     pub fn doubt(&mut self) {
-        if let Some(known) = &mut self.confirmed {
-            known.is_doubted = true;
+        if let Some(confirmed) = &mut self.confirmed {
+            confirmed.is_doubted = true;
         }
     }
 
     /// Whether the provider holds this value for certain.
     pub fn is(&self, value: &T) -> bool {
-        self.confirmed.as_ref().is_some_and(|known| known.value == *value && !known.is_doubted) && !self.differs(value)
+        self.confirmed.as_ref().is_some_and(|confirmed| confirmed.value == *value && !confirmed.is_doubted)
+            && !self.differs(value)
     }
 
     /// Whether another value than this was sent and may still take effect.
@@ -96,12 +97,12 @@ impl<T: Clone + Eq> Held<T> {
 
     /// The value that was confirmed last, though it may be doubted.
     pub fn known(&self) -> Option<&T> {
-        self.confirmed.as_ref().map(|known| &known.value)
+        self.confirmed.as_ref().map(|confirmed| &confirmed.value)
     }
 
     /// Since when the provider holds this value for certain.
     pub fn since(&self, value: &T) -> Option<Moment> {
-        self.confirmed.as_ref().filter(|_| self.is(value)).map(|known| known.at)
+        self.confirmed.as_ref().filter(|_| self.is(value)).map(|confirmed| confirmed.answered_at)
     }
 
     /// When this value was sent last, if that may still take effect.
@@ -120,47 +121,47 @@ impl<T: Clone + Eq> Held<T> {
 
     /// Whether what was asked for then shows another hand where it is no value that was sent: no call may come any more, and the last
     /// answer is long past.
-    pub fn is_quiet(&self, asked: Moment) -> bool {
-        let may_come = self.in_doubt.iter().any(|note| asked < note.last + LATE);
-        !may_come && self.confirmed.as_ref().is_some_and(|known| asked >= known.at + LATE)
+    pub fn is_quiet(&self, asked_at: Moment) -> bool {
+        let may_come = self.in_doubt.iter().any(|note| asked_at < note.last + LATE);
+        !may_come && self.confirmed.as_ref().is_some_and(|confirmed| asked_at >= confirmed.answered_at + LATE)
     }
 
     pub fn is_doubted(&self) -> bool {
-        self.confirmed.as_ref().is_some_and(|known| known.is_doubted)
+        self.confirmed.as_ref().is_some_and(|confirmed| confirmed.is_doubted)
     }
 
     /// Whether the provider may hold another value than it confirmed.
     pub fn is_in_doubt(&self) -> bool {
         let may_be_other = |note: &Note<T>| Some(&note.value) != self.known();
-        self.confirmed.as_ref().is_some_and(|known| known.is_doubted) || self.in_doubt.iter().any(may_be_other)
+        self.confirmed.as_ref().is_some_and(|confirmed| confirmed.is_doubted) || self.in_doubt.iter().any(may_be_other)
     }
 
     /// Whether nothing was sent that would change what was confirmed.
     pub fn is_settled(&self) -> bool {
-        self.known().is_some_and(|known| !self.differs(known))
+        self.known().is_some_and(|value| !self.differs(value))
     }
 
     /// When a value is to be sent; `None` if the provider holds it for certain. Where another that was sent before may come after it, it is
     /// sent again once that is past.
-    pub fn due(&self, wanted: &T) -> Option<Moment> {
-        if self.is(wanted) {
+    pub fn due(&self, value: &T) -> Option<Moment> {
+        if self.is(value) {
             return None;
         }
-        let other = self.in_doubt.iter().filter(|note| note.value != *wanted).map(|note| note.last).max();
-        Some(match (self.sent(wanted), other) {
-            (Some(sent), Some(other)) if other <= sent => other + LATE,
+        let other_sent = self.in_doubt.iter().filter(|note| note.value != *value).map(|note| note.last).max();
+        Some(match (self.sent(value), other_sent) {
+            (Some(sent), Some(other_sent)) if other_sent <= sent => other_sent + LATE,
             _ => Moment::UNIX_EPOCH,
         })
     }
 }
 
 impl<T> Note<T> {
-    fn holds(&self, own: Moment) -> bool {
-        (self.first..=self.last).contains(&own)
+    fn holds(&self, noted_at: Moment) -> bool {
+        (self.first..=self.last).contains(&noted_at)
     }
 
-    fn is_only(&self, own: Moment) -> bool {
-        self.first == own && self.last == own
+    fn is_only(&self, noted_at: Moment) -> bool {
+        self.first == noted_at && self.last == noted_at
     }
 }
 
@@ -181,7 +182,7 @@ mod tests {
     fn holding(value: u8) -> Held<u8> {
         let mut held = Held::default();
         let own = held.note(&value, at(0));
-        held.told(&value, at(0), Some(own), at(0));
+        held.take_in(&value, at(0), Some(own), at(0));
         assert!(held.is(&value));
         held
     }
@@ -194,11 +195,11 @@ mod tests {
         assert_eq!(held.due(&2), AT_ONCE);
         let own = held.note(&3, at(120));
         assert_eq!(held.due(&2), AT_ONCE, "another was sent since");
-        held.told(&3, at(120), Some(own), at(121));
+        held.take_in(&3, at(120), Some(own), at(121));
         assert!(!held.is(&3), "the lost one may come after this answer");
         assert_eq!(held.due(&3), Some(at(180)));
         let again = held.note(&3, at(181));
-        held.told(&3, at(181), Some(again), at(182));
+        held.take_in(&3, at(181), Some(again), at(182));
         assert!(held.is(&3));
         assert_eq!((held.due(&3), held.known()), (None, Some(&3)));
     }
@@ -208,21 +209,21 @@ mod tests {
         let mut held = holding(1);
         let first = held.note(&2, at(100));
         held.note(&2, at(130));
-        held.told(&2, at(100), Some(first), at(131));
+        held.take_in(&2, at(100), Some(first), at(131));
         assert!(held.is(&2));
         let own = held.note(&1, at(132));
-        held.told(&1, at(132), Some(own), at(133));
+        held.take_in(&1, at(132), Some(own), at(133));
         assert!(!held.is(&1), "the second may come after this one");
-        held.told(&1, at(211), None, at(212));
+        held.take_in(&1, at(211), None, at(212));
         assert!(held.is(&1));
     }
 
     #[test]
     fn what_was_asked_too_early_or_of_a_note_that_is_gone_changes_nothing() {
         let mut held = holding(1);
-        held.told(&2, at(-1), None, at(101));
+        held.take_in(&2, at(-1), None, at(101));
         assert!(held.is(&1), "asked before the confirmed answer came");
-        held.told(&2, at(100), Some(at(100)), at(101));
+        held.take_in(&2, at(100), Some(at(100)), at(101));
         assert!(held.is(&1), "its note is gone");
         held.doubt();
         assert!(held.is_in_doubt() && held.is_settled());
@@ -232,19 +233,19 @@ mod tests {
     #[test]
     fn a_note_ends_with_its_age_and_speaks_for_its_own_call() {
         let mut held = holding(1);
-        held.told(&2, at(50), None, at(51));
+        held.take_in(&2, at(50), None, at(51));
         assert_eq!((held.since(&2), held.since(&1)), (Some(at(51)), None));
-        held.told(&2, at(60), None, at(61));
+        held.take_in(&2, at(60), None, at(61));
         assert_eq!(held.since(&2), Some(at(51)), "that nothing changed is no news");
         let own = held.note(&2, at(70));
-        held.told(&2, at(70), Some(own), at(71));
+        held.take_in(&2, at(70), Some(own), at(71));
         assert_eq!(held.since(&2), Some(at(71)));
         held.note(&3, at(100));
-        held.told(&3, at(101), Some(at(99)), at(102));
+        held.take_in(&3, at(101), Some(at(99)), at(102));
         assert!(!held.is(&3), "that call's own note is gone");
-        held.told(&2, at(179), None, at(179));
+        held.take_in(&2, at(179), None, at(179));
         assert!(!held.is(&2));
-        held.told(&2, at(180), None, at(180));
+        held.take_in(&2, at(180), None, at(180));
         assert!(held.is(&2));
     }
 
@@ -288,11 +289,11 @@ mod tests {
                 self.now = now;
                 match event {
                     Event::Effect(value) => self.truth = value,
-                    Event::Answer { value, asked, own } => self.held.told(&value, at(asked), Some(own), at(now)),
+                    Event::Answer { value, asked, own } => self.held.take_in(&value, at(asked), Some(own), at(now)),
                     Event::Read { asked, answered } => {
                         self.events.push((answered, Event::Listed { value: self.truth, asked }));
                     }
-                    Event::Listed { value, asked } => self.held.told(&value, at(asked), None, at(now)),
+                    Event::Listed { value, asked } => self.held.take_in(&value, at(asked), None, at(now)),
                 }
                 self.check();
             }

@@ -28,7 +28,7 @@ pub struct SignIn {
     pub address: MatchedAddress,
     pub links: Vec<LiveLink>,
     /// Every link that was made, used or not, until it expires: with these and the sessions all items of the address are found.
-    pub made: Vec<MadeLink>,
+    pub issued_links: Vec<MadeLink>,
     pub mailed: Vec<Mailed>,
     pub unfollowed: usize,
     pub last_mailed_at: Option<Moment>,
@@ -43,8 +43,8 @@ pub struct SignIn {
 
 stored! {
     // Beside the links, whose partitions are for those alone who sign people in: whoever writes this one signs in as anybody.
-    SignIn |it| (address: &MatchedAddress = &it.address) => key(format!("L#{}", address.as_str()), "SIGN-IN");
-    expires it.ends_at()
+    SignIn |sign_in| (address: &MatchedAddress = &sign_in.address) => key(format!("L#{}", address.as_str()), "SIGN-IN");
+    expires sign_in.ends_at()
 }
 
 /// A link and its code. Both come in one mail, and the first that is used ends every other of this address.
@@ -110,7 +110,7 @@ impl SignIn {
         SignIn {
             address,
             links: Vec::new(),
-            made: Vec::new(),
+            issued_links: Vec::new(),
             mailed: Vec::new(),
             unfollowed: 0,
             last_mailed_at: None,
@@ -135,7 +135,7 @@ impl SignIn {
     pub fn with_link(&self, login_request: Ulid, link: LiveLink, now: Moment) -> Result<SignIn, LinkRefused> {
         let (mut after, is_new) = self.share(login_request, now)?;
         after.mailed.push(Mailed { login_request, at: now });
-        after.made.push(MadeLink { link: link.link.clone(), ends_at: link.ends_at });
+        after.issued_links.push(MadeLink { link: link.link.clone(), ends_at: link.ends_at });
         (after.unfollowed, after.last_mailed_at) = (after.unfollowed + usize::from(is_new), Some(now));
         // The oldest link gives way, since it is the least likely to be used.
         let surplus = (after.links.len() + 1).saturating_sub(MOST_LINKS);
@@ -195,8 +195,9 @@ impl SignIn {
     pub fn ends_at(&self) -> Moment {
         let links = self.links.iter().map(|live| live.ends_at);
         let mails = self.mailed.iter().map(|mailed| mailed.at + LOGIN_REQUEST_LASTS);
-        let unfollowed = self.last_mailed_at.filter(|_| self.unfollowed >= AT_ONCE).map(|at| at + UNFOLLOWED_KNOWN);
-        let tried = self.last_tried_at.map(|at| at + LINK_LASTS);
+        let unfollowed =
+            self.last_mailed_at.filter(|_| self.unfollowed >= AT_ONCE).map(|mailed_at| mailed_at + UNFOLLOWED_KNOWN);
+        let tried = self.last_tried_at.map(|tried_at| tried_at + LINK_LASTS);
         let sessions = self.sessions.iter().map(|begun| begun.ends_at);
         links.chain(mails).chain(unfollowed).chain(tried).chain(sessions).max().unwrap_or(Moment::UNIX_EPOCH)
     }
@@ -217,9 +218,9 @@ impl SignIn {
     fn changed(&self, now: Moment) -> SignIn {
         let mut after = SignIn { version: self.version + 1, ..self.clone() };
         after.links.retain(|live| now < live.ends_at);
-        after.made.retain(|made| now < made.ends_at);
+        after.issued_links.retain(|link| now < link.ends_at);
         after.mailed.retain(|mailed| now < mailed.at + LOGIN_REQUEST_LASTS);
-        if after.last_mailed_at.is_none_or(|at| at + UNFOLLOWED_KNOWN <= now) {
+        if after.last_mailed_at.is_none_or(|mailed_at| mailed_at + UNFOLLOWED_KNOWN <= now) {
             after.unfollowed = 0;
         }
         after
@@ -247,8 +248,8 @@ pub struct Session {
 }
 
 stored! {
-    Session |it| (session: &SessionTokenHash = &it.session) => key(format!("S#{}", session.as_str()), "S");
-    expires it.ends_at
+    Session |session| (session: &SessionTokenHash = &session.session) => key(format!("S#{}", session.as_str()), "S");
+    expires session.ends_at
 }
 
 impl Session {

@@ -50,8 +50,8 @@ impl Provider {
     /// the answer is trusted (`check_management_key`).
     pub async fn credits(&self, deadline: Deadline) -> Result<Credits, ProviderError> {
         let both = |body: &str| {
-            let Envelope { data } = json::read::<Envelope<CreditsAnswer>>(body)?;
-            match (data.total_credits, data.total_usage) {
+            let Envelope { data: credits } = json::read::<Envelope<CreditsAnswer>>(body)?;
+            match (credits.total_credits, credits.total_usage) {
                 (Some(bought), Some(used)) => Ok(Credits { bought, used }),
                 _ => Err(Unreadable("the answer lacks what was bought or used".to_owned())),
             }
@@ -80,11 +80,11 @@ impl Provider {
         slugs: impl Fn(T) -> S,
     ) -> Result<BTreeSet<String>, ProviderError> {
         let listed = |body: &str| {
-            let Envelope { data } = json::read::<Envelope<Vec<T>>>(body)?;
-            if data.is_empty() {
+            let Envelope { data: rows } = json::read::<Envelope<Vec<T>>>(body)?;
+            if rows.is_empty() {
                 return Err(Unreadable("the list is empty".to_owned()));
             }
-            Ok(data.into_iter().flat_map(&slugs).collect())
+            Ok(rows.into_iter().flat_map(&slugs).collect())
         };
         self.ask(call.request(), deadline, listed).await
     }

@@ -41,7 +41,7 @@ pub struct ProviderGuardrail {
     #[serde(default)]
     pub allowed_data_regions: Option<Vec<String>>,
     #[serde(flatten)]
-    others: BTreeMap<String, Value>,
+    other_fields: BTreeMap<String, Value>,
 }
 
 impl ProviderGuardrail {
@@ -54,9 +54,9 @@ impl ProviderGuardrail {
             list
         };
         let lists = [&self.allowed_models, &self.allowed_providers, &self.allowed_data_regions].map(sorted);
-        let data: Vec<_> = TRAINING.iter().chain(&NO_RETENTION).map(|field| self.allows(field)).collect();
+        let permissions: Vec<_> = TRAINING.iter().chain(&NO_RETENTION).map(|field| self.allows(field)).collect();
         // Texts and booleans are never without a form as JSON.
-        serde_json::to_string(&(&self.name, lists, data)).unwrap_or_default()
+        serde_json::to_string(&(&self.name, lists, permissions)).unwrap_or_default()
     }
 
     fn follows(&self, GuardrailRules { rules, .. }: &GuardrailRules) -> bool {
@@ -66,11 +66,11 @@ impl ProviderGuardrail {
             && allows_all(&self.allowed_data_regions) == rules.regions.is_empty()
             && data_rules(rules.data_policy)
                 .into_iter()
-                .all(|(field, wanted)| wanted.is_none() || wanted == self.allows(field))
+                .all(|(field, rule)| rule.is_none() || rule == self.allows(field))
     }
 
     fn allows(&self, field: &str) -> Option<bool> {
-        self.others.get(field).and_then(Value::as_bool)
+        self.other_fields.get(field).and_then(Value::as_bool)
     }
 }
 
@@ -145,9 +145,10 @@ impl Provider {
     ) -> Result<ProviderGuardrail, ProviderError> {
         let call = request.call;
         let request = request.json(&body_of(rules))?;
-        let Envelope { data } = self.ask(request, deadline, json::read::<Envelope<ProviderGuardrail>>).await?;
-        if data.follows(rules) {
-            return Ok(data);
+        let Envelope { data: guardrail } =
+            self.ask(request, deadline, json::read::<Envelope<ProviderGuardrail>>).await?;
+        if guardrail.follows(rules) {
+            return Ok(guardrail);
         }
         Err(unknown(call, "the guardrail answered does not follow its rules"))
     }
@@ -164,8 +165,8 @@ fn body_of(GuardrailRules { name, rules }: &GuardrailRules) -> Value {
         "allowed_providers": given(&rules.providers),
         "allowed_data_regions": given(&rules.regions),
     });
-    for (field, wanted) in data_rules(rules.data_policy) {
-        body[field] = wanted.into();
+    for (field, rule) in data_rules(rules.data_policy) {
+        body[field] = rule.into();
     }
     body
 }

@@ -21,7 +21,7 @@ pub struct InventoryPage {
     /// Keys that are listed, so not missing, but of which nothing else is known.
     pub unreadable: Vec<UnreadableKey>,
     /// The time of the request, by the clock of the inventory; the answer came on the same UTC day.
-    pub asked: Moment,
+    pub asked_at: Moment,
     pub workspace: String,
     /// Its number in the workspace.
     pub number: usize,
@@ -122,8 +122,8 @@ impl Inventory {
     }
 
     fn unseen(&mut self, page: pages::ListedPage<ListedKey>, workspace: String, number: usize) -> InventoryPage {
-        let (keys, unreadable, asked) = (Vec::new(), Vec::new(), page.asked);
-        let mut unseen = InventoryPage { keys, unreadable, asked, workspace, number };
+        let (keys, unreadable, asked_at) = (Vec::new(), Vec::new(), page.asked_at);
+        let mut unseen = InventoryPage { keys, unreadable, asked_at, workspace, number };
         for row in page.rows {
             if row.hash().is_some_and(|hash| !self.seen.insert(half(&hash.to_bytes()))) {
                 continue;
@@ -144,7 +144,7 @@ fn pages_of(provider: &Provider, workspace: &str, clock: &Clock) -> PageReader<L
 }
 
 fn half(hash: &[u8; 32]) -> Half {
-    std::array::from_fn(|at| hash[at] ^ hash[at + 16])
+    std::array::from_fn(|index| hash[index] ^ hash[index + 16])
 }
 
 impl ListRow for ListedKey {

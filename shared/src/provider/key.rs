@@ -90,8 +90,8 @@ impl ProviderKey {
         }
     }
 
-    pub fn seen(&self, basis: Basis, asked: Moment, is_read: bool) -> SeenKey {
-        SeenKey { enabled: !self.disabled, limit: self.limit_on(basis), asked, is_read }
+    pub fn seen(&self, basis: Basis, asked_at: Moment, is_read: bool) -> SeenKey {
+        SeenKey { enabled: !self.disabled, limit: self.limit_on(basis), asked_at, is_read }
     }
 
     pub fn has_expired(&self, now: Moment) -> bool {

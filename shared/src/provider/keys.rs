@@ -30,7 +30,7 @@ impl Provider {
 
     pub async fn get_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<FoundKey, ProviderError> {
         let request = GET_KEY.about(hash.as_str());
-        let answer = self.ask(request, deadline, |body| one(body, hash)).await;
+        let answer = self.ask(request, deadline, |body| read_key(body, hash)).await;
         or_gone(answer)
     }
 
@@ -42,10 +42,10 @@ impl Provider {
         deadline: Deadline,
     ) -> Result<(Moment, FoundKey), ProviderError> {
         loop {
-            let asked = self.clock.now();
-            let found = self.get_key(hash, deadline).await?;
-            if utc_date(asked) == utc_date(self.clock.now()) {
-                return Ok((asked, found));
+            let asked_at = self.clock.now();
+            let key = self.get_key(hash, deadline).await?;
+            if utc_date(asked_at) == utc_date(self.clock.now()) {
+                return Ok((asked_at, key));
             }
         }
     }
@@ -64,16 +64,16 @@ impl Provider {
         }
         let request = call.about(hash.as_str()).json(&patch)?;
         let done = |body: &str| {
-            let key = one(body, hash)?;
+            let key = read_key(body, hash)?;
             match patch.lacking_in(&key) {
                 Some(why) => Err(Unreadable(format!("the key answered is not the one asked for: {why}"))),
                 None => Ok(key),
             }
         };
-        let asked = self.clock.now();
+        let asked_at = self.clock.now();
         let mut patched = or_gone(self.ask(request, deadline, done).await)?;
         if let Some(key) = &mut patched
-            && utc_date(asked) != utc_date(self.clock.now())
+            && utc_date(asked_at) != utc_date(self.clock.now())
         {
             key.usage = None;
         }
@@ -162,11 +162,11 @@ impl KeyPatch {
     }
 
     fn lacking_in(&self, key: &ProviderKey) -> Option<String> {
-        if self.disabled.is_some_and(|wanted| key.disabled != wanted) {
+        if self.disabled.is_some_and(|disabled| key.disabled != disabled) {
             return Some(format!("disabled is {}", key.disabled));
         }
-        if let Some(wanted) = self.limit
-            && !is_held(wanted, key.limit)
+        if let Some(limit) = self.limit
+            && !is_held(limit, key.limit)
         {
             return Some("its limit is another".to_owned());
         }
@@ -191,17 +191,17 @@ fn at_least_a_cent(call: &Call, limit: Usd) -> Result<(), ProviderError> {
     Err(refused_here(call, format!("a limit of ${limit} is below one cent")))
 }
 
-fn plain_number<S: Serializer>(amount: &Usd, to: S) -> Result<S::Ok, S::Error> {
-    amount.to_json().serialize(to)
+fn plain_number<S: Serializer>(amount: &Usd, serializer: S) -> Result<S::Ok, S::Error> {
+    amount.to_json().serialize(serializer)
 }
 
-fn number_or_null<S: Serializer>(amount: &Option<Option<Usd>>, to: S) -> Result<S::Ok, S::Error> {
-    amount.flatten().map(Usd::to_json).serialize(to)
+fn number_or_null<S: Serializer>(amount: &Option<Option<Usd>>, serializer: S) -> Result<S::Ok, S::Error> {
+    amount.flatten().map(Usd::to_json).serialize(serializer)
 }
 
 /// Writes `2027-02-21T00:00:00Z`, since the provider refuses other offsets and times without seconds.
-fn utc_with_seconds<S: Serializer>(time: &Option<Moment>, to: S) -> Result<S::Ok, S::Error> {
-    time.map(|time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()).serialize(to)
+fn utc_with_seconds<S: Serializer>(time: &Option<Moment>, serializer: S) -> Result<S::Ok, S::Error> {
+    time.map(|time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()).serialize(serializer)
 }
 
 /// A key that was made, with the only copy of its plaintext.
@@ -221,18 +221,18 @@ struct CreateAnswer {
 
 impl CreateAnswer {
     /// The created key. Its plaintext is the top-level `key`; some answers were seen with `data.key`.
-    fn take(self, asked: &NewKey<'_>) -> Result<CreatedKey, ProviderError> {
-        let data = self.data.as_deref().map_or("null", RawValue::get);
-        let fields: BTreeMap<String, &RawValue> = serde_json::from_str(data).unwrap_or_default();
+    fn take(self, new_key: &NewKey<'_>) -> Result<CreatedKey, ProviderError> {
+        let body = self.data.as_deref().map_or("null", RawValue::get);
+        let fields: BTreeMap<String, &RawValue> = serde_json::from_str(body).unwrap_or_default();
         let text = |raw: &RawValue| serde_json::from_str::<String>(raw.get()).ok();
         let named = |name: &str| fields.get(name).and_then(|raw| text(raw));
-        if named("name").is_some_and(|name| name != asked.name) {
+        if named("name").is_some_and(|name| name != new_key.name) {
             return Err(lost("the answer is about another key", None));
         }
         let hash = named("hash").and_then(|hash| hash.parse::<KeyHash>().ok());
         let top_level = self.key.and_then(|key| text(&key));
         let plaintext = top_level.and_then(PlaintextKey::new).or_else(|| named("key").and_then(PlaintextKey::new));
-        let is_capped = fields.get("limit").is_none_or(|listed| is_within(listed, asked.limit));
+        let is_capped = fields.get("limit").is_none_or(|listed| is_within(listed, new_key.limit));
         match (hash, plaintext) {
             (Some(hash), Some(plaintext)) if is_capped => Ok(CreatedKey { hash, plaintext }),
             (Some(hash), Some(_)) => Err(lost("a key was made without the limit that was asked for", Some(hash))),
@@ -242,23 +242,23 @@ impl CreateAnswer {
     }
 }
 
-fn lost(why: &str, made: Option<KeyHash>) -> ProviderError {
+fn lost(why: &str, made_key: Option<KeyHash>) -> ProviderError {
     ProviderError::Unknown {
         trouble: Trouble { status: Some(StatusCode::CREATED.as_u16()), ..Trouble::unsent(&CREATE_KEY, why.to_owned()) },
         after: None,
-        made,
+        made_key,
     }
 }
 
 /// Whether a listed limit exists and is not above the one that was asked for.
-fn is_within(listed: &RawValue, asked: Usd) -> bool {
-    Usd::parse_floor(listed.get()).is_ok_and(|listed| listed.is_about(asked) || listed <= asked)
+fn is_within(listed: &RawValue, limit: Usd) -> bool {
+    Usd::parse_floor(listed.get()).is_ok_and(|listed| listed.is_about(limit) || listed <= limit)
 }
 
 /// The key of an answer, which must be the one that was asked about.
-fn one(body: &str, hash: &KeyHash) -> Result<Box<ProviderKey>, Unreadable> {
-    let Envelope { data } = json::read::<Envelope<Box<ProviderKey>>>(body)?;
-    if data.hash == *hash { Ok(data) } else { Err(Unreadable("the answer is about another key".to_owned())) }
+fn read_key(body: &str, hash: &KeyHash) -> Result<Box<ProviderKey>, Unreadable> {
+    let Envelope { data: key } = json::read::<Envelope<Box<ProviderKey>>>(body)?;
+    if key.hash == *hash { Ok(key) } else { Err(Unreadable("the answer is about another key".to_owned())) }
 }
 
 #[cfg(test)]

@@ -40,14 +40,14 @@ impl Provider {
     /// which the provider's pages show.
     pub async fn check_management_key(&self, deadline: Deadline) -> Result<(), ProviderError> {
         let request = OWN_KEY.request();
-        let Envelope { data } = self.ask(request, deadline, json::read::<Envelope<OwnKey>>).await?;
-        match data.is_management() {
+        let Envelope { data: own_key } = self.ask(request, deadline, json::read::<Envelope<OwnKey>>).await?;
+        match own_key.is_management() {
             Some(true) => Ok(()),
-            Some(false) => Err(ordinary(&data.label)),
+            Some(false) => Err(ordinary(&own_key.label)),
             // The field was renamed once already, so a call that needs a management key decides as well.
             None => {
-                let one = Request { query: &[("limit", "1")], ..LIST_WORKSPACES.request() };
-                self.ask(one, deadline, |_| Ok(())).await
+                let probe = Request { query: &[("limit", "1")], ..LIST_WORKSPACES.request() };
+                self.ask(probe, deadline, |_| Ok(())).await
             }
         }
     }
@@ -63,14 +63,16 @@ impl Provider {
         let ProviderError::ManagementKey { trouble } = refused else { return refused };
         let request = OWN_KEY.request();
         match self.send(&request, key, deadline, &json::read::<Envelope<OwnKey>>).await {
-            Ok(Envelope { data }) if data.is_management() == Some(false) => ordinary(&data.label),
-            Ok(Envelope { data }) if data.is_management().is_none() => ProviderError::ManagementKey { trouble },
+            Ok(Envelope { data: own_key }) if own_key.is_management() == Some(false) => ordinary(&own_key.label),
+            Ok(Envelope { data: own_key }) if own_key.is_management().is_none() => {
+                ProviderError::ManagementKey { trouble }
+            }
             Err(error) if error.is_of_the_key() => ProviderError::ManagementKey { trouble },
             Ok(_) => ProviderError::Later { trouble, after: None },
             // Nothing says whether the key or the request was refused.
             Err(_) => {
                 let trouble = Trouble { status: None, ..trouble };
-                ProviderError::Unknown { trouble, after: None, made: None }
+                ProviderError::Unknown { trouble, after: None, made_key: None }
             }
         }
     }
@@ -113,8 +115,8 @@ impl Provider {
         deadline: Deadline,
     ) -> BoxFuture<'a, Result<(), ProviderError>> {
         Box::pin(async move {
-            let known = self.account.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            let Some((deployment, account)) = known else { return Ok(()) };
+            let known_account = self.account.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let Some((deployment, account)) = known_account else { return Ok(()) };
             let management_key = key.fingerprint(&deployment);
             if management_key == account.management_key
                 || self.asked_with(key.clone()).finds_one_of(&account, deadline).await?
@@ -134,10 +136,10 @@ impl Provider {
         account: &KnownAccount,
         deadline: Deadline,
     ) -> Result<bool, ProviderError> {
-        let mut others = account.clone();
-        others.listed.retain(|other| other != key);
-        if !others.listed.is_empty() {
-            return self.finds_one_of(&others, deadline).await;
+        let mut rest = account.clone();
+        rest.listed.retain(|hash| hash != key);
+        if !rest.listed.is_empty() {
+            return self.finds_one_of(&rest, deadline).await;
         }
         let current = self.key(&GET_KEY, deadline, self.keys.current()).await?;
         Ok(current.fingerprint(deployment) == account.management_key)

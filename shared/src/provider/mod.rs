@@ -61,12 +61,12 @@ pub const CONNECT_TIME_OUT: Duration = Duration::from_secs(3);
 impl Provider {
     /// The provider of a deployment. Nothing is connected or read before the first call.
     pub fn new(config: &Config, clock: &Clock) -> Provider {
-        Provider::of(Http::to(&config.provider), ManagementKeys::of(config), clock)
+        Provider::from_parts(Http::new(&config.provider), ManagementKeys::from_config(config), clock)
     }
 
     /// A provider by its base address, with a management key given by hand.
     pub fn with_key(base: &str, key: ManagementKey) -> Provider {
-        Provider::of(Http::to(base), ManagementKeys::fixed(key), &Clock::system())
+        Provider::from_parts(Http::new(base), ManagementKeys::fixed(key), &Clock::system())
     }
 
     /// A provider with another management key, which checks a pending one before it is promoted.
@@ -80,8 +80,8 @@ impl Provider {
         Provider { rate: calls_a_second.map(|calls| Arc::new(Rate::new(calls))), ..self.clone() }
     }
 
-    fn of(http: Http, keys: ManagementKeys, clock: &Clock) -> Provider {
-        let pace = Arc::new(Pace::by(clock));
+    fn from_parts(http: Http, keys: ManagementKeys, clock: &Clock) -> Provider {
+        let pace = Arc::new(Pace::new(clock));
         let clock = clock.clone();
         let account = KnownTo::default();
         Provider { http: Arc::new(http), keys, pace, latency: Arc::default(), rate: None, account, clock }
@@ -115,7 +115,7 @@ struct Http {
 }
 
 impl Http {
-    fn to(base: &str) -> Http {
+    fn new(base: &str) -> Http {
         Http {
             base: base.to_owned(),
             pooled: OnceLock::new(),
@@ -128,8 +128,8 @@ impl Http {
     /// The client for a call. A call that is never repeated gets a new connection. On a used one that the
     /// server has just closed, the HTTP client itself may send a request twice.
     fn client(&self, call: &Call) -> reqwest::Result<reqwest::Client> {
-        let (made, idle) = if call.again == Again::Never { (&self.unpooled, 0) } else { (&self.pooled, usize::MAX) };
-        if let Some(client) = made.get() {
+        let (cell, idle) = if call.retry == Again::Never { (&self.unpooled, 0) } else { (&self.pooled, usize::MAX) };
+        if let Some(client) = cell.get() {
             return Ok(client.clone());
         }
         // On loopback there is no proxy, and no certificate to read.
@@ -141,7 +141,7 @@ impl Http {
             .retry(reqwest::retry::never())
             .pool_max_idle_per_host(idle);
         let client = builder.build()?;
-        Ok(made.get_or_init(|| client).clone())
+        Ok(cell.get_or_init(|| client).clone())
     }
 
     async fn sleep(&self, wait: Duration, deadline: Deadline) {

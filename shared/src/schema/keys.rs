@@ -12,20 +12,20 @@ pub struct ItemKey {
 }
 
 pub struct Key<T> {
-    pub item: ItemKey,
-    of: PhantomData<fn() -> T>,
+    pub item_key: ItemKey,
+    marker: PhantomData<fn() -> T>,
 }
 
 impl<T> From<ItemKey> for Key<T> {
-    fn from(item: ItemKey) -> Key<T> {
-        Key { item, of: PhantomData }
+    fn from(item_key: ItemKey) -> Key<T> {
+        Key { item_key, marker: PhantomData }
     }
 }
 
 impl<T> Deref for Key<T> {
     type Target = ItemKey;
     fn deref(&self) -> &ItemKey {
-        &self.item
+        &self.item_key
     }
 }
 
@@ -34,19 +34,19 @@ pub struct Range<T> {
     pub(crate) pk: String,
     pub(crate) first: String,
     pub(crate) last: String,
-    pub(crate) of: PhantomData<fn() -> T>,
+    pub(crate) marker: PhantomData<fn() -> T>,
 }
 
 impl<T> Range<T> {
     pub fn between(first: Key<T>, last: Key<T>) -> Range<T> {
-        Range { pk: first.item.pk, first: first.item.sk, last: last.item.sk, of: PhantomData }
+        Range { pk: first.item_key.pk, first: first.item_key.sk, last: last.item_key.sk, marker: PhantomData }
     }
 }
 
 pub(crate) fn begin<T>(pk: impl Into<String>, sk: &str) -> Range<T> {
     // A sort key is not empty, and none begins with less than a blank.
     let first = if sk.is_empty() { " " } else { sk };
-    Range { pk: pk.into(), first: first.to_owned(), last: format!("{sk}\u{10ffff}"), of: PhantomData }
+    Range { pk: pk.into(), first: first.to_owned(), last: format!("{sk}\u{10ffff}"), marker: PhantomData }
 }
 
 /// The sixteen shards of a programme's grants, by the first digit of their ids, and of the foreign keys, so that a night's readings do not
@@ -68,8 +68,8 @@ pub(crate) fn overview(sk: &str) -> String {
 }
 
 /// A due time as the index sorts it: the same number of digits for every instant.
-pub(crate) fn due(at: Moment) -> String {
-    at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+pub(crate) fn due(due_at: Moment) -> String {
+    due_at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
 pub fn foreign_partition(shard: char) -> String {

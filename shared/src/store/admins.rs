@@ -30,7 +30,7 @@ impl Table {
     }
 
     fn with_added(&self, admins: AddedAdmins) -> Vec<EmailAddress> {
-        let added = admins.added.into_iter().filter(|one| !self.is_admin_of_environment(one.matched()));
+        let added = admins.added.into_iter().filter(|admin| !self.is_admin_of_environment(admin.matched()));
         self.environment_admins.iter().cloned().chain(added).collect()
     }
 
@@ -49,7 +49,7 @@ impl Table {
         now: Moment,
         deadline: Deadline,
     ) -> Result<bool, StoreError> {
-        if self.get::<T>(what.key()).await?.is_some_and(|known| known.is_queued()) {
+        if self.get::<T>(what.key()).await?.is_some_and(|stored| stored.is_queued()) {
             return Ok(false);
         }
         self.tell(what, &self.admin_ids(deadline).await?, now, deadline).await
@@ -75,35 +75,35 @@ impl Table {
         &self,
         address: &EmailAddress,
         is_admin: bool,
-        by: &PersonId,
+        actor: &PersonId,
         now: Moment,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
         self.carry_through(deadline, || async {
             let before = self.get(AddedAdmins::key_of()).await?.unwrap_or_default();
             let (matched, version) = (address.matched(), before.version + 1);
-            let mut told = self.with_added(before.clone());
-            if is_among(matched, &told) == is_admin {
+            let mut recipients = self.with_added(before.clone());
+            if is_among(matched, &recipients) == is_admin {
                 return Ok(Round::Over(()));
             }
             let mut added = before.added;
             if is_admin {
                 added.push(address.clone());
-                told.push(address.clone());
+                recipients.push(address.clone());
             } else {
-                added.retain(|one| one.matched() != matched);
+                added.retain(|admin| admin.matched() != matched);
             }
             let person = self.person_of(address, deadline).await?;
             let act = if is_admin { Act::AdminAdded } else { Act::AdminRemoved };
             let what = AuditDetail::new(act).noting(&person);
-            let entry = Entry::on_account(&Actor::Person(by.clone()), now, what);
-            let alarm = Alarm::now(Cause::AdminChanged { person, is_admin, by: by.clone(), version }, now);
-            let transaction = self.begin_telling(&alarm, self.people_of(&told, deadline).await?, now)?;
+            let audit_entry = Entry::on_account(&Actor::Person(actor.clone()), now, what);
+            let alarm = Alarm::now(Cause::AdminChanged { person, is_admin, actor: actor.clone(), version }, now);
+            let transaction = self.begin_telling(&alarm, self.people_of(&recipients, deadline).await?, now)?;
             let mut transaction = transaction.replace(&AddedAdmins { added, version }, version - 1)?;
             if !is_admin {
                 transaction = self.signing_out(transaction, matched).await?;
             }
-            Ok(Round::Write(transaction.told_by(&[entry])?, ()))
+            Ok(Round::Write(transaction.told_by(&[audit_entry])?, ()))
         })
         .await?;
         // There may be more than fit into the transaction, and from it on none of them is good.
@@ -112,7 +112,7 @@ impl Table {
             if let Some(token) = self.get(RosterToken::key_of(&programme.id)).await?
                 && !self.is_makers(&token, &programme.settings, &admins).await?
             {
-                self.end_roster_token(&token, Author { actor: &Actor::Person(by.clone()), now, deadline }).await?;
+                self.end_roster_token(&token, Author { actor: &Actor::Person(actor.clone()), now, deadline }).await?;
             }
         }
         Ok(())

@@ -52,9 +52,9 @@ macro_rules! broadcast {
         }
     };
 }
-broadcast! { Alarm |it, recipient| QueuedMail::Account { day: it.day, alarm: it.name(), recipient } }
-broadcast! { Digest |it, recipient| QueuedMail::Digest { programme: it.programme.clone(), week: it.week, recipient } }
-broadcast! { MailedStatement |it, recipient| QueuedMail::Statement { month: it.month, recipient } }
+broadcast! { Alarm |alarm, recipient| QueuedMail::Account { day: alarm.day, alarm: alarm.name(), recipient } }
+broadcast! { Digest |digest, recipient| QueuedMail::Digest { programme: digest.programme.clone(), week: digest.week, recipient } }
+broadcast! { MailedStatement |statement, recipient| QueuedMail::Statement { month: statement.month, recipient } }
 
 impl Table {
     /// Records an item and queues a mail of it to each recipient. Returns `false` when it is recorded
@@ -92,7 +92,7 @@ impl Table {
         mut recipients: Vec<PersonId>,
         now: Moment,
     ) -> Result<Transaction, StoreError> {
-        recipients.sort_by(|one, other| one.as_str().cmp(other.as_str()));
+        recipients.sort_by(|a, b| a.as_str().cmp(b.as_str()));
         recipients.dedup();
         let first = recipients.len().min(MAILS_AT_ONCE);
         let put = what.clone().to(recipients, u32::try_from(first).unwrap_or(u32::MAX));
@@ -228,9 +228,9 @@ impl Table {
                 let row = crossing.alert_to(recipient, now);
                 match self.get(row.key()).await? {
                     None => new.push(row),
-                    Some(known) if known.is_passed_over() => {
-                        let again = OutboxRow { version: known.version + 1, ..row };
-                        transaction = transaction.replace(&again, known.version)?;
+                    Some(stored) if stored.is_passed_over() => {
+                        let replacement = OutboxRow { version: stored.version + 1, ..row };
+                        transaction = transaction.replace(&replacement, stored.version)?;
                     }
                     Some(_) => {}
                 }
@@ -251,14 +251,15 @@ impl Table {
         programme: &ProgrammeId,
         (alert, name): (&QueuedMail, &str),
         ended: Option<&Undeliverable>,
-        by: Author<'_>,
+        author: Author<'_>,
     ) -> Result<bool, StoreError> {
-        let now = by.now;
-        let entry = Entry::on_programme(programme, by.actor, now, AuditDetail::new(Act::AlertResent).noting(name));
+        let now = author.now;
+        let audit_entry =
+            Entry::on_programme(programme, author.actor, now, AuditDetail::new(Act::AlertResent).noting(name));
         let row = OutboxRow { again_at: Some(now), ..OutboxRow::queued(new_ulid(now), alert.clone(), now) };
-        let again = self.once(format!("alert#{programme}#{name}"), BETWEEN_RESENT, now)?.owing(&row)?;
-        let again = ended.into_iter().try_fold(again, Transaction::forgetting)?;
-        self.commit_once(again.told_by(&[entry])?, by.deadline).await
+        let transaction = self.once(format!("alert#{programme}#{name}"), BETWEEN_RESENT, now)?.owing(&row)?;
+        let transaction = ended.into_iter().try_fold(transaction, Transaction::forgetting)?;
+        self.commit_once(transaction.told_by(&[audit_entry])?, author.deadline).await
     }
 
     /// Queues a test alert to the person who asks for it. Returns `false` within a minute of their last one.
@@ -276,15 +277,21 @@ impl Table {
     }
 
     /// Queues a mail to those in charge where no registrar's file comes any more while the term runs: once after each last use.
-    pub async fn tell_of_no_file(&self, of: &Programme, now: Moment, deadline: Deadline) -> Result<bool, StoreError> {
-        let token = self.get(RosterToken::key_of(&of.id)).await?.filter(|token| token.is_trusted);
+    pub async fn tell_of_no_file(
+        &self,
+        programme: &Programme,
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<bool, StoreError> {
+        let token = self.get(RosterToken::key_of(&programme.id)).await?.filter(|token| token.is_trusted);
         let last = token.and_then(|token| token.last_used_at).filter(|last| *last + SILENT_AT_MOST <= now);
-        let runs = |_: &Moment| of.settings.term.starts_at() <= now && !of.is_over(now);
+        let runs = |_: &Moment| programme.settings.term.starts_at() <= now && !programme.is_over(now);
         let Some(last) = last.filter(runs) else { return Ok(false) };
-        let mails = self.mails_about_import(of, None, RosterChanges::default(), now, deadline).await?;
-        let until_its_end = of.settings.term.ends_at().duration_since(now);
-        let told = self.once(format!("no-file#{}#{last}", of.id), until_its_end, now)?.owing_to_all(&mails)?;
-        self.commit_once(told.unaudited(Unaudited::Notification), deadline).await
+        let mails = self.mails_about_import(programme, None, RosterChanges::default(), now, deadline).await?;
+        let until_its_end = programme.settings.term.ends_at().duration_since(now);
+        let transaction =
+            self.once(format!("no-file#{}#{last}", programme.id), until_its_end, now)?.owing_to_all(&mails)?;
+        self.commit_once(transaction.unaudited(Unaudited::Notification), deadline).await
     }
 
     /// A transaction on condition that no other of this name was within this time.

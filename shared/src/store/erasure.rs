@@ -32,7 +32,7 @@ pub struct Erasure {
     pub former: BTreeSet<MatchedAddress>,
     /// Where it is about everybody of a programme.
     pub programme: Option<ProgrammeId>,
-    pub by: Actor,
+    pub actor: Actor,
     /// When it goes on; `None` once it is done.
     pub again_at: Option<Moment>,
     pub done_at: Option<Moment>,
@@ -40,20 +40,20 @@ pub struct Erasure {
     pub advanced_at: Moment,
     /// The grants that are erased, of all.
     pub done: u32,
-    pub all: u32,
+    pub total: u32,
     /// How many items were erased, by their kind.
     pub counts: BTreeMap<String, u32>,
     pub version: u64,
 }
 
 stored! {
-    Erasure |it| (id: Ulid = it.id) => key("ERASURES", id.to_string());
+    Erasure |erasure| (id: Ulid = erasure.id) => key("ERASURES", id.to_string());
     list all() => begin("ERASURES", "");
-    waits it.again_at.map(|at| (Queue::JOB, at))
+    waits erasure.again_at.map(|due_at| (Queue::JOB, due_at))
 }
 
 impl Erasure {
-    fn begun(id: Ulid, by: Author<'_>) -> Erasure {
+    fn begun(id: Ulid, author: Author<'_>) -> Erasure {
         Erasure {
             id,
             address: None,
@@ -61,20 +61,20 @@ impl Erasure {
             ids: BTreeSet::new(),
             former: BTreeSet::new(),
             programme: None,
-            by: by.actor.clone(),
-            again_at: Some(by.now),
+            actor: author.actor.clone(),
+            again_at: Some(author.now),
             done_at: None,
-            advanced_at: by.now,
+            advanced_at: author.now,
             done: 0,
-            all: 0,
+            total: 0,
             counts: BTreeMap::new(),
             version: 1,
         }
     }
 
     /// Of the person with these grants and this address, if they have one.
-    pub fn of_person(id: Ulid, address: Option<&MatchedAddress>, grants: &[Grant], by: Author<'_>) -> Erasure {
-        let mut begun = Erasure { address: address.cloned(), ..Erasure::begun(id, by) };
+    pub fn of_person(id: Ulid, address: Option<&MatchedAddress>, grants: &[Grant], author: Author<'_>) -> Erasure {
+        let mut begun = Erasure { address: address.cloned(), ..Erasure::begun(id, author) };
         grants.iter().for_each(|grant| begun.join(grant));
         begun
     }
@@ -88,7 +88,7 @@ impl Erasure {
         let named = (grant.programme.clone(), grant.id.clone());
         if !self.grants.contains(&named) {
             self.grants.push(named);
-            self.all += 1;
+            self.total += 1;
             self.ids.extend(grant.person.roster_id.clone());
         }
     }
@@ -108,7 +108,7 @@ impl Erasure {
 
     /// The day on which the last backup that has it is gone.
     pub fn in_backups_until(&self) -> Option<Date> {
-        self.done_at.map(|at| utc_date(at + SignedDuration::from_hours(24 * i64::from(BACKUP_DAYS))))
+        self.done_at.map(|done_at| utc_date(done_at + SignedDuration::from_hours(24 * i64::from(BACKUP_DAYS))))
     }
 
     fn next(&self) -> Erasure {
@@ -124,38 +124,40 @@ impl Erasure {
 
 impl Table {
     /// Begins to forget a person. Returns the id of the erasure that runs for them, or `None` if nobody here has the address.
-    pub async fn begin_erasure(&self, begun: Erasure, by: Author<'_>) -> Result<Option<Ulid>, StoreError> {
-        let has_all =
-            |of: &Erasure| of.address == begun.address && begun.grants.iter().all(|one| of.grants.contains(one));
-        let is_it = |of: &Erasure| of.is_running() && has_all(of);
+    pub async fn begin_erasure(&self, begun: Erasure, author: Author<'_>) -> Result<Option<Ulid>, StoreError> {
+        let has_all = |erasure: &Erasure| {
+            erasure.address == begun.address && begun.grants.iter().all(|grant| erasure.grants.contains(grant))
+        };
+        let is_it = |erasure: &Erasure| erasure.is_running() && has_all(erasure);
         if let Some(begun) = self.list(Erasure::all()).await?.into_iter().find(is_it) {
             return Ok(Some(begun.id));
         }
         if let Some(address) = begun.address.as_ref().filter(|_| begun.grants.is_empty()) {
-            let (known, mark) =
+            let (known_address, mark) =
                 tokio::try_join!(self.get(KnownAddress::key_of(address)), self.get(Undeliverable::key_of(address)),)?;
-            if known.is_none() && mark.is_none() {
+            if known_address.is_none() && mark.is_none() {
                 return Ok(None);
             }
         }
-        let entry = Entry::on_account(by.actor, by.now, AuditDetail::new(Act::ErasureBegun).noting(begun.id));
+        let audit_entry =
+            Entry::on_account(author.actor, author.now, AuditDetail::new(Act::ErasureBegun).noting(begun.id));
         // Where it is there, the same form began it.
-        self.commit_once(self.transaction().create(&begun)?.told_by(&[entry])?, by.deadline).await?;
+        self.commit_once(self.transaction().create(&begun)?.told_by(&[audit_entry])?, author.deadline).await?;
         Ok(Some(begun.id))
     }
 
     /// Begins to forget everybody of a programme that was over before this time. The index is a moment behind.
-    pub async fn begin_retention(&self, over_before: Moment, by: Author<'_>) -> Result<(), StoreError> {
+    pub async fn begin_retention(&self, over_before: Moment, author: Author<'_>) -> Result<(), StoreError> {
         for key in self.due(Queue::RETENTION, over_before, 20).await? {
             // One that cannot be read keeps no other from its end; the syncs tell of it.
             let Ok(Some(programme)) = self.get::<Programme>(key.into()).await else { continue };
             let (id, version) = (programme.id.clone(), programme.version);
-            let begun = Programme { erased_at: Some(by.now), version: version + 1, ..programme };
-            let erasure = Erasure { programme: Some(id.clone()), ..Erasure::begun(new_ulid(by.now), by) };
-            let entry = Entry::on_programme(&id, by.actor, by.now, AuditDetail::new(Act::ErasureBegun));
+            let begun = Programme { erased_at: Some(author.now), version: version + 1, ..programme };
+            let erasure = Erasure { programme: Some(id.clone()), ..Erasure::begun(new_ulid(author.now), author) };
+            let audit_entry = Entry::on_programme(&id, author.actor, author.now, AuditDetail::new(Act::ErasureBegun));
             let transaction = self.transaction().replace(&begun, version)?.create(&erasure)?;
             // Whoever edits it at this moment comes first.
-            self.commit_once(transaction.told_by(&[entry])?, by.deadline).await?;
+            self.commit_once(transaction.told_by(&[audit_entry])?, author.deadline).await?;
         }
         Ok(())
     }
@@ -169,14 +171,14 @@ impl Table {
                 found_by(begun).await?
             }
         };
-        let left = grants.into_iter().filter(|grant| !grant.person.address.is_erased());
-        Ok(left.map(|grant| (grant.programme, grant.id)).collect())
+        let remaining = grants.into_iter().filter(|grant| !grant.person.address.is_erased());
+        Ok(remaining.map(|grant| (grant.programme, grant.id)).collect())
     }
 
     /// The grants under an address.
     pub async fn grants_of_address(&self, address: &MatchedAddress) -> Result<Vec<Grant>, StoreError> {
         let enrolments = self.list(Enrolment::of_address(address)).await?;
-        let grants = enrolments.iter().map(|of| self.get(Grant::key_of(&of.programme, &of.grant)));
+        let grants = enrolments.iter().map(|enrolment| self.get(Grant::key_of(&enrolment.programme, &enrolment.grant)));
         found_by(grants).await
     }
 
@@ -194,30 +196,33 @@ impl Table {
         let names: Vec<String> = (0..sought.len()).map(|number| format!(":sought{number}")).collect();
         let is_such: Vec<String> =
             names.iter().map(|name| format!("roster_id = {name} OR contains(lost, {name})")).collect();
-        let mut found: Vec<Grant> = match address {
+        let mut candidates: Vec<Grant> = match address {
             Some(address) => self.grants_of_address(address).await?,
             None => Vec::new(),
         };
         let programmes = if sought.is_empty() { Vec::new() } else { self.list(Programme::all()).await? };
         for programme in programmes.iter().filter(|programme| programme.erased_at.is_none()) {
             let shards = SHARDS.into_iter().map(|shard| {
-                let all = self.query(&Grant::of_shard(&programme.id, shard)).filter_expression(is_such.join(" OR "));
+                let query = self.query(&Grant::of_shard(&programme.id, shard)).filter_expression(is_such.join(" OR "));
                 let values = names.iter().zip(&sought);
-                let query = values.fold(all, |query, (name, of)| query.expression_attribute_values(name, text(of)));
+                let query =
+                    values.fold(query, |query, (name, value)| query.expression_attribute_values(name, text(value)));
                 Self::all_of(query)
             });
-            found.extend(found_by(shards).await?);
+            candidates.extend(found_by(shards).await?);
         }
-        let mut known: HashSet<(ProgrammeId, GrantId)> = HashSet::new();
-        known.extend(grants.iter().map(|grant| (grant.programme.clone(), grant.id.clone())));
-        found.retain(|of| !of.person.address.is_erased() && known.insert((of.programme.clone(), of.id.clone())));
-        Ok(found)
+        let mut seen: HashSet<(ProgrammeId, GrantId)> = HashSet::new();
+        seen.extend(grants.iter().map(|grant| (grant.programme.clone(), grant.id.clone())));
+        candidates.retain(|grant| {
+            !grant.person.address.is_erased() && seen.insert((grant.programme.clone(), grant.id.clone()))
+        });
+        Ok(candidates)
     }
 
     /// Erases a grant, if it is time for that. Returns `None` if it is not, or somebody was faster.
-    pub async fn erase_grant(&self, at: ActContext<'_>, erasure: &Erasure) -> Result<Option<Erasure>, StoreError> {
-        let Some(view) = self.view(at.programme, at.grant).await? else { return Ok(None) };
-        let Ok(change) = view.erase(&erasure.by, at.now) else { return Ok(None) };
+    pub async fn erase_grant(&self, context: ActContext<'_>, erasure: &Erasure) -> Result<Option<Erasure>, StoreError> {
+        let Some(view) = self.view(context.programme, context.grant).await? else { return Ok(None) };
+        let Ok(change) = view.erase(&erasure.actor, context.now) else { return Ok(None) };
         let (mut after, mut transaction) = (erasure.next(), self.transaction());
         let had = &view.grant.person.address;
         let mut addresses = BTreeSet::new();
@@ -225,17 +230,18 @@ impl Table {
             addresses.insert(had.matched().clone());
         }
         let (mut rows, mut are_all) = (0, true);
-        let filed = self.list(FiledMail::of(at.programme, Some(at.grant))).await?;
+        let filed = self.list(FiledMail::filed_under(context.programme, Some(context.grant))).await?;
         // One that cannot be read may name the person, so that nothing is erased until it can be.
         let rows_of = filed.iter().flat_map(|filed| &filed.rows);
         for row in found_by(rows_of.map(|row| self.get(OutboxRow::key_of(*row)))).await? {
             let mut becomes = OutboxRow { version: row.version + 1, ..row.clone() };
             if let Some(address) = becomes.mail.address_mut() {
                 addresses.insert(address.matched().clone());
-                *address = EmailAddress::erased(at.grant);
+                *address = EmailAddress::erased(context.grant);
             }
             if matches!(row.state, MailState::Waiting { .. } | MailState::Sending { .. } | MailState::Failed { .. }) {
-                becomes.state = MailState::Dropped { why: "whom it was for was erased".to_owned(), at: at.now };
+                becomes.state =
+                    MailState::Dropped { why: "whom it was for was erased".to_owned(), ended_at: context.now };
             }
             if becomes.mail != row.mail || becomes.state != row.state {
                 transaction = transaction.replace(&becomes, row.version)?;
@@ -248,7 +254,8 @@ impl Table {
             }
         }
         for address in &addresses {
-            transaction = self.without_address(transaction, &mut after, address, (Some(at.grant), at.deadline)).await?;
+            transaction =
+                self.without_address(transaction, &mut after, address, (Some(context.grant), context.deadline)).await?;
         }
         if erasure.programme.is_none() {
             after.former.extend(addresses);
@@ -256,21 +263,21 @@ impl Table {
         if !are_all {
             // The rest of them, and the grant, come with the next minutes.
             let transaction = transaction.replace(&after, erasure.version)?.unaudited(Unaudited::Erasure);
-            return Ok(self.commit_once(transaction, at.deadline).await?.then_some(after));
+            return Ok(self.commit_once(transaction, context.deadline).await?.then_some(after));
         }
-        for mut entry in self.list(Entry::of_grant(at.programme, at.grant)).await? {
-            if let Some(what) = entry.what.without_reason() {
-                entry.what = what;
-                self.write_alone(self.single().set(&entry)?, at.deadline).await?;
+        for mut audit_entry in self.list(Entry::of_grant(context.programme, context.grant)).await? {
+            if let Some(what) = audit_entry.what.without_reason() {
+                audit_entry.what = what;
+                self.write_alone(self.single().set(&audit_entry)?, context.deadline).await?;
                 after.count::<Entry>(1);
             }
         }
         after.count::<Enrolment>(usize::from(!had.is_none()));
         after.count::<Grant>(1);
-        (after.done, after.advanced_at) = (after.done + 1, at.now);
+        (after.done, after.advanced_at) = (after.done + 1, context.now);
         let transaction = transaction.replace(&after, erasure.version)?;
-        let told = transaction_of(transaction, &view, &change.counted(&view, at.now), at.now)?;
-        Ok(self.commit_once(told, at.deadline).await?.then_some(after))
+        let told = transaction_of(transaction, &view, &change.counted(&view, context.now), context.now)?;
+        Ok(self.commit_once(told, context.deadline).await?.then_some(after))
     }
 
     /// Ends an erasure if nothing is left to it: what is under a person's address goes too, and the erasure names nobody. Otherwise it goes
@@ -279,22 +286,22 @@ impl Table {
         &self,
         erasure: &Erasure,
         goes_on_after: SignedDuration,
-        by: Author<'_>,
+        author: Author<'_>,
     ) -> Result<bool, StoreError> {
         let (mut after, mut transaction) = (erasure.next(), self.transaction());
         let mut is_done = self.grants_to_erase(erasure).await?.is_empty()
-            && self.without_files(&mut after, by.now, by.deadline).await?;
+            && self.without_files(&mut after, author.now, author.deadline).await?;
         if is_done {
             for address in erasure.former.iter().chain(&erasure.address) {
                 let is_typed = erasure.address.as_ref() == Some(address);
                 let grants = self.grants_of_address(address).await?;
-                let theirs = grants.iter().filter(|grant| erasure.is_of(&grant.person, is_typed));
-                theirs.for_each(|grant| after.join(grant));
+                let person_grants = grants.iter().filter(|grant| erasure.is_of(&grant.person, is_typed));
+                person_grants.for_each(|grant| after.join(grant));
             }
             is_done = after.grants == erasure.grants;
         }
         (after.again_at, after.done_at) =
-            if is_done { (None, Some(by.now)) } else { (Some(by.now + goes_on_after), None) };
+            if is_done { (None, Some(author.now)) } else { (Some(author.now + goes_on_after), None) };
         if is_done {
             let mut addresses = std::mem::take(&mut after.former);
             addresses.extend(after.address.take());
@@ -302,15 +309,16 @@ impl Table {
             let mut nobodys = BTreeSet::new();
             for address in addresses {
                 if !self.is_anybodys(&address, None).await? {
-                    transaction = self.without_address(transaction, &mut after, &address, (None, by.deadline)).await?;
+                    transaction =
+                        self.without_address(transaction, &mut after, &address, (None, author.deadline)).await?;
                     nobodys.insert(address);
                 }
             }
-            self.without_requests(&mut after, &nobodys, by.deadline).await?;
+            self.without_requests(&mut after, &nobodys, author.deadline).await?;
         }
         let transaction = transaction.replace(&after, erasure.version)?.unaudited(Unaudited::Erasure);
         // Another runner may be further.
-        self.commit_once(transaction, by.deadline).await?;
+        self.commit_once(transaction, author.deadline).await?;
         Ok(is_done)
     }
 
@@ -322,10 +330,10 @@ impl Table {
             let running = self.jobs(&programme.id).await?.into_iter().filter(Job::is_running);
             applied.extend(running.map(|job| job.job));
         }
-        let of = after.programme.clone();
+        let programme = after.programme.clone();
         for shard in SHARDS {
             let parts = self.list(ImportPart::in_shard(shard)).await?.into_iter();
-            for part in parts.filter(|part| of.as_ref().is_none_or(|of| *of == part.programme)) {
+            for part in parts.filter(|part| programme.as_ref().is_none_or(|programme| *programme == part.programme)) {
                 let is_applied = applied.contains(&part.import) || part.is_of_a_request(now);
                 match part.kept {
                     Kept::Applied if is_applied => is_all = false,
@@ -398,10 +406,10 @@ impl Table {
             self.delete(&request.key(), deadline).await?;
             after.count::<LoginRequest>(1);
         }
-        if let Some(known) = self.get(KnownAddress::key_of(address)).await? {
-            transaction = transaction.remove(&known.key(), "", &[])?;
+        if let Some(known_address) = self.get(KnownAddress::key_of(address)).await? {
+            transaction = transaction.remove(&known_address.key(), "", &[])?;
             after.count::<KnownAddress>(1);
-            if let Some(person) = known.person {
+            if let Some(person) = known_address.person {
                 transaction = transaction.remove(&StaffPerson::key_of(&person), "", &[])?;
                 after.count::<StaffPerson>(1);
             }
@@ -413,14 +421,14 @@ impl Table {
         let sign_in = self.sign_in_of(address).await?;
         after.count::<SignIn>(usize::from(sign_in.version > 0));
         after.count::<Session>(sign_in.sessions.len());
-        after.count::<Link>(sign_in.made.len());
+        after.count::<Link>(sign_in.issued_links.len());
         self.signing_out(transaction, address).await
     }
 
     /// Whether somebody here has this address, but for this grant.
     pub async fn is_anybodys(&self, address: &MatchedAddress, but: Option<&GrantId>) -> Result<bool, StoreError> {
         let enrolments = self.list(Enrolment::of_address(address)).await?;
-        Ok(enrolments.iter().any(|of| Some(&of.grant) != but) || self.has_role(address).await?)
+        Ok(enrolments.iter().any(|enrolment| Some(&enrolment.grant) != but) || self.has_role(address).await?)
     }
 
     /// Whether this is an admin, or somebody whom the settings of a programme name.

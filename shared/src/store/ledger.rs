@@ -25,7 +25,7 @@ pub struct CutKeys {
 }
 
 stored! {
-    CutKeys |it| (as_of: Moment = it.as_of, shard: char = it.shard, part: u32 = it.part) => key("CUT-KEYS", format!("{}#{shard}#{part:010}", due(as_of)))
+    CutKeys |cut_keys| (as_of: Moment = cut_keys.as_of, shard: char = cut_keys.shard, part: u32 = cut_keys.part) => key("CUT-KEYS", format!("{}#{shard}#{part:010}", due(as_of)))
 }
 
 /// A key as it is packed: its hash, then credits and BYOK in micro-dollars, before and after.
@@ -33,7 +33,7 @@ type PackedKey = ([u8; 32], [i64; 4]);
 const FORM: u8 = 1;
 
 impl CutKeys {
-    pub fn of(as_of: Moment, shard: char, changes: &[KeyChange]) -> Vec<CutKeys> {
+    pub fn pack(as_of: Moment, shard: char, changes: &[KeyChange]) -> Vec<CutKeys> {
         let parts = changes.chunks(KEYS_TOGETHER).zip(0..);
         let part = |(changes, part): (&[KeyChange], u32)| {
             let packed: Vec<PackedKey> = changes.iter().map(packed).collect();
@@ -75,7 +75,7 @@ impl Table {
         let Some(first) = first else { return Ok((None, programmes)) };
         let cuts = days.cuts(&cuts);
         let changes = self.key_changes(cuts).await?;
-        let mut statement = Statement::of(days, cuts, &changes, &owners, first.as_of, &programmes);
+        let mut statement = Statement::from_cuts(days, cuts, &changes, &owners, first.as_of, &programmes);
         if let Some(statement) = &mut statement {
             statement.code_changes = self.code_changes(statement).await?;
         }
@@ -85,11 +85,11 @@ impl Table {
     async fn code_changes(&self, statement: &Statement) -> Result<Vec<CodeChange>, StoreError> {
         let programmes: BTreeSet<&ProgrammeId> =
             statement.rows.iter().filter_map(|row| row.programme.as_ref()).collect();
-        let each = programmes.into_iter().map(async |id| {
+        let changes = programmes.into_iter().map(async |id| {
             let audit = self.list(Entry::of_programme(id)).await?;
             Ok::<_, StoreError>(CodeChange::since(statement.from, id, &audit))
         });
-        found_by(each).await
+        found_by(changes).await
     }
 
     /// The cuts since an instant, oldest first; where there is none, the newest.
@@ -132,7 +132,7 @@ pub struct AssignedUse {
 }
 
 stored! {
-    AssignedUse |it| (programme: &ProgrammeId = &it.programme) => key(programme_partition(programme), overview("ASSIGNED"))
+    AssignedUse |assigned_use| (programme: &ProgrammeId = &assigned_use.programme) => key(programme_partition(programme), overview("ASSIGNED"))
 }
 
 /// A foreign key in a span in which it had an owner.
@@ -192,8 +192,8 @@ impl Table {
     }
 
     pub async fn assigned_use(&self, programme: &ProgrammeId) -> Result<AssignedUse, StoreError> {
-        let known = self.get(AssignedUse::key_of(programme)).await?;
-        Ok(known.unwrap_or_else(|| AssignedUse::none(programme)))
+        let stored = self.get(AssignedUse::key_of(programme)).await?;
+        Ok(stored.unwrap_or_else(|| AssignedUse::none(programme)))
     }
 
     /// Gives foreign keys without an owner to a programme, for which they count from now on. Keys that it has already stay so. Where
@@ -203,13 +203,13 @@ impl Table {
         owner: &ProgrammeId,
         keys: &[KeyHash],
         used: &UsedNow,
-        by: Author<'_>,
+        author: Author<'_>,
     ) -> Result<AssignOutcome, StoreError> {
         for part in keys.chunks(KEYS_AT_ONCE) {
-            if !by.deadline.leaves(FOR_ONE_PART) {
+            if !author.deadline.leaves(FOR_ONE_PART) {
                 return Ok(AssignOutcome::OutOfTime);
             }
-            let outcome = self.assign_part(owner, part, used, by).await?;
+            let outcome = self.assign_part(owner, part, used, author).await?;
             if outcome != AssignOutcome::Done {
                 return Ok(outcome);
             }
@@ -222,16 +222,16 @@ impl Table {
         owner: &ProgrammeId,
         part: &[KeyHash],
         used: &UsedNow,
-        by: Author<'_>,
+        author: Author<'_>,
     ) -> Result<AssignOutcome, StoreError> {
-        self.carry_through(by.deadline, || async {
+        self.carry_through(author.deadline, || async {
             let (programme, budget) =
                 tokio::try_join!(self.get_existing(Programme::key_of(owner)), self.budget(owner))?;
             // It is read before the keys: a change of any of them since then also changed its version.
             let before = self.assigned_use(owner).await?;
-            let (known, foreign) = tokio::try_join!(self.owned_keys(), self.foreign_keys_named(part))?;
+            let (owned, foreign) = tokio::try_join!(self.owned_keys(), self.foreign_keys_named(part))?;
             let mut owners: HashMap<&KeyHash, Vec<&KeyOwner>> = HashMap::new();
-            known.iter().for_each(|known| owners.entry(&known.owner.key).or_default().push(&known.owner));
+            owned.iter().for_each(|owned_key| owners.entry(&owned_key.owner.key).or_default().push(&owned_key.owner));
             let owner_now = |key: &KeyHash| owners.get(key)?.iter().find(|owner| owner.is_now()).copied();
             if part.iter().filter_map(owner_now).any(|now| now.owner != *owner) || foreign.len() < part.len() {
                 return Ok(Round::Over(AssignOutcome::Changed));
@@ -247,7 +247,7 @@ impl Table {
                             key: key.key.clone(),
                             number: earlier.len() as u32,
                             owner: owner.clone(),
-                            began: counters(&key, used, ended, by.now),
+                            began: counters(&key, used, ended, author.now),
                             ended: None,
                         },
                         key,
@@ -257,11 +257,11 @@ impl Table {
             if new.is_empty() {
                 return Ok(Round::Over(AssignOutcome::Done));
             }
-            let after = before.next(known.iter().filter(|known| known.owner.owner == *owner).chain(&new));
+            let after = before.next(owned.iter().filter(|owned_key| owned_key.owner.owner == *owner).chain(&new));
             let given = new.iter().map(|new| &new.owner);
             let transaction = given.clone().try_fold(self.transaction(), Transaction::create)?;
             let transaction = with_assigned(transaction, &after, &budget, programme.settings.basis.byok)?;
-            let entries = entries(owner, Act::KeysAssigned, given, by);
+            let entries = entries(owner, Act::KeysAssigned, given, author);
             Ok(Round::Write(transaction.told_by(&entries)?, AssignOutcome::Done))
         })
         .await
@@ -269,18 +269,23 @@ impl Table {
 
     /// Takes foreign keys back from whatever programmes own them, which keep what they used by now. Those without an owner are left
     /// alone. Where there are very many, they are taken back in parts; `false` when there was no time for all of them.
-    pub async fn take_keys_back(&self, keys: &[KeyHash], used: &UsedNow, by: Author<'_>) -> Result<bool, StoreError> {
+    pub async fn take_keys_back(
+        &self,
+        keys: &[KeyHash],
+        used: &UsedNow,
+        author: Author<'_>,
+    ) -> Result<bool, StoreError> {
         let mut owners = self.owners_now().await?;
         let mut of_owner: BTreeMap<ProgrammeId, Vec<KeyHash>> = BTreeMap::new();
-        for known in keys.iter().filter_map(|key| owners.remove(key)) {
-            of_owner.entry(known.owner).or_default().push(known.key);
+        for key_owner in keys.iter().filter_map(|key| owners.remove(key)) {
+            of_owner.entry(key_owner.owner).or_default().push(key_owner.key);
         }
         for (owner, keys) in of_owner {
             for part in keys.chunks(KEYS_AT_ONCE) {
-                if !by.deadline.leaves(FOR_ONE_PART) {
+                if !author.deadline.leaves(FOR_ONE_PART) {
                     return Ok(false);
                 }
-                self.take_part_back(&owner, part, used, by).await?;
+                self.take_part_back(&owner, part, used, author).await?;
             }
         }
         Ok(true)
@@ -291,29 +296,31 @@ impl Table {
         owner: &ProgrammeId,
         part: &[KeyHash],
         used: &UsedNow,
-        by: Author<'_>,
+        author: Author<'_>,
     ) -> Result<(), StoreError> {
-        let wanted: HashSet<&KeyHash> = part.iter().collect();
-        self.carry_through(by.deadline, || async {
+        let hashes: HashSet<&KeyHash> = part.iter().collect();
+        self.carry_through(author.deadline, || async {
             let (programme, budget) =
                 tokio::try_join!(self.get_existing(Programme::key_of(owner)), self.budget(owner))?;
             let before = self.assigned_use(owner).await?;
             let mut owned = self.owned_keys().await?;
-            owned.retain(|known| known.owner.owner == *owner);
+            owned.retain(|owned_key| owned_key.owner.owner == *owner);
             let mut transaction = self.transaction();
             let mut taken = Vec::new();
-            for known in owned.iter_mut().filter(|known| known.owner.is_now() && wanted.contains(&known.owner.key)) {
-                known.owner.ended = Some(counters(&known.key, used, Some(known.owner.began), by.now));
+            for owned_key in
+                owned.iter_mut().filter(|owned_key| owned_key.owner.is_now() && hashes.contains(&owned_key.owner.key))
+            {
+                owned_key.owner.ended = Some(counters(&owned_key.key, used, Some(owned_key.owner.began), author.now));
                 transaction =
-                    transaction.put(&known.owner, "attribute_exists(pk) AND attribute_not_exists(ended)", &[])?;
-                taken.push(known.owner.clone());
+                    transaction.put(&owned_key.owner, "attribute_exists(pk) AND attribute_not_exists(ended)", &[])?;
+                taken.push(owned_key.owner.clone());
             }
             if taken.is_empty() {
                 return Ok(Round::Over(()));
             }
             let after = before.next(&owned);
             let transaction = with_assigned(transaction, &after, &budget, programme.settings.basis.byok)?;
-            Ok(Round::Write(transaction.told_by(&entries(owner, Act::KeysTakenBack, &taken, by))?, ()))
+            Ok(Round::Write(transaction.told_by(&entries(owner, Act::KeysTakenBack, &taken, author))?, ()))
         })
         .await
     }
@@ -346,7 +353,7 @@ impl Table {
         deadline: Deadline,
     ) -> Result<bool, StoreError> {
         let programme = &before.programme;
-        let after = before.next(owned.iter().filter(|known| known.owner.owner == *programme));
+        let after = before.next(owned.iter().filter(|owned_key| owned_key.owner.owner == *programme));
         let budget = self.budget(programme).await?;
         if after.used == before.used && after.keys == before.keys && after.used.counted(byok) == budget.assigned {
             return Ok(true);
@@ -359,8 +366,8 @@ impl Table {
 /// What a key had used by now, as far as is known: never less than what is on record, or was read at the press before, so that no use
 /// counts twice.
 fn counters(key: &ForeignKey, used: &UsedNow, before: Option<CountersRead>, now: Moment) -> CountersRead {
-    let known = before.into_iter().map(|before| before.used).chain(used.get(&key.key).copied());
-    CountersRead { at: now, used: known.fold(LifetimeUse::of(&key.used), LifetimeUse::max) }
+    let uses = before.into_iter().map(|before| before.used).chain(used.get(&key.key).copied());
+    CountersRead { at: now, used: uses.fold(LifetimeUse::sum(&key.used), LifetimeUse::max) }
 }
 
 fn with_assigned(
@@ -412,7 +419,7 @@ pub struct ForeignRequest<'a> {
     pub name: &'a str,
     pub change: ForeignChange,
     pub before: AnsweredKey,
-    pub by: &'a PersonId,
+    pub actor: &'a PersonId,
     pub now: Moment,
 }
 
@@ -425,31 +432,33 @@ impl Table {
         deadline: Deadline,
     ) -> Result<Option<ForeignAct>, StoreError> {
         self.carry_through(deadline, || async {
-            let known = self.get(ForeignAct::key_of(request.key)).await?;
-            match known {
-                Some(known) if known.is_joined_by(request.change, request.by, request.now) => {
-                    return Ok(Round::Over(Some(known)));
+            let stored = self.get(ForeignAct::key_of(request.key)).await?;
+            match stored {
+                Some(stored) if stored.is_joined_by(request.change, request.actor, request.now) => {
+                    return Ok(Round::Over(Some(stored)));
                 }
-                Some(known) if known.holds_up(request.change, request.now) => {
+                Some(stored) if stored.holds_up(request.change, request.now) => {
                     return Ok(Round::Over(None));
                 }
                 _ => {}
             }
-            let version = known.as_ref().map_or(0, |known| known.version);
+            let version = stored.as_ref().map_or(0, |stored| stored.version);
             let act = ForeignAct {
                 key: request.key.clone(),
                 name: request.name.to_owned(),
                 change: request.change,
                 requested_at: request.now,
-                requested_by: request.by.clone(),
+                requested_by: request.actor.clone(),
                 state: ForeignActState::Open,
-                answered: known.and_then(|known| known.answered),
+                answered: stored.and_then(|stored| stored.answered),
                 version: version + 1,
             };
-            let what = AuditDetail::new(Act::ForeignActBegun).changing(request.before, request.change).noting(of(&act));
-            let entry = entry(request.by, request.now, what);
+            let what = AuditDetail::new(Act::ForeignActBegun)
+                .changing(request.before, request.change)
+                .noting(hash_and_name(&act));
+            let audit_entry = entry(request.actor, request.now, what);
             let transaction = self.transaction().replace(&act, version)?;
-            Ok(Round::Write(transaction.told_by(&[entry])?, Some(act)))
+            Ok(Round::Write(transaction.told_by(&[audit_entry])?, Some(act)))
         })
         .await
     }
@@ -463,25 +472,25 @@ impl Table {
         deadline: Deadline,
     ) -> Result<(), StoreError> {
         self.carry_through(deadline, || async {
-            let Some(known) = self.get(ForeignAct::key_of(&pressed.key)).await? else { return Ok(Round::Over(())) };
-            let Some(after) = known.concluded(pressed, answered) else { return Ok(Round::Over(())) };
-            let what = AuditDetail::new(Act::ForeignActConcluded).noting(of(&after));
+            let Some(stored) = self.get(ForeignAct::key_of(&pressed.key)).await? else { return Ok(Round::Over(())) };
+            let Some(after) = stored.concluded(pressed, answered) else { return Ok(Round::Over(())) };
+            let what = AuditDetail::new(Act::ForeignActConcluded).noting(hash_and_name(&after));
             let what = match answered {
                 Some(answered) => what.changing(after.change, answered),
                 None => what.changing(after.change, "refused by the provider"),
             };
-            let entry = entry(&pressed.requested_by, now, what);
-            Ok(Round::Write(self.transaction().replace(&after, known.version)?.told_by(&[entry])?, ()))
+            let audit_entry = entry(&pressed.requested_by, now, what);
+            Ok(Round::Write(self.transaction().replace(&after, stored.version)?.told_by(&[audit_entry])?, ()))
         })
         .await
     }
 }
 
-fn entry(by: &PersonId, at: Moment, what: AuditDetail) -> Entry {
-    Entry::on_account(&Actor::Person(by.clone()), at, what)
+fn entry(actor: &PersonId, now: Moment, what: AuditDetail) -> Entry {
+    Entry::on_account(&Actor::Person(actor.clone()), now, what)
 }
 
 /// The key of an act in an audit entry: its hash, which has no blanks, and its name.
-fn of(act: &ForeignAct) -> String {
+fn hash_and_name(act: &ForeignAct) -> String {
     format!("{} {}", act.key, act.name)
 }

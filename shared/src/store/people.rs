@@ -21,7 +21,7 @@ pub struct StaffPerson {
 }
 
 stored! {
-    StaffPerson |it| (person: &PersonId = &it.person) => key(format!("N#{person}"), "N")
+    StaffPerson |staff_person| (person: &PersonId = &staff_person.person) => key(format!("N#{person}"), "N")
 }
 
 /// What is kept of an address: the id of its person, once they needed one, and their choice of the optional mails.
@@ -36,7 +36,7 @@ pub struct KnownAddress {
 }
 
 stored! {
-    KnownAddress |it| (address: &MatchedAddress = &it.address) => key(address_partition(address), "ADDRESS")
+    KnownAddress |known_address| (address: &MatchedAddress = &known_address.address) => key(address_partition(address), "ADDRESS")
 }
 
 /// The person of an address that is on a roster or in settings.
@@ -57,8 +57,8 @@ pub struct Link {
 }
 
 stored! {
-    Link |it| (link: &LinkTokenHash = &it.link) => key(format!("L#{}", link.as_str()), "L");
-    expires it.ends_at
+    Link |link| (link: &LinkTokenHash = &link.link) => key(format!("L#{}", link.as_str()), "L");
+    expires link.ends_at
 }
 
 /// A login request, whether or not the address is known, which the help desk finds under it.
@@ -67,13 +67,13 @@ pub struct LoginRequest {
     pub id: Ulid,
     pub address: MatchedAddress,
     pub asked_by: BrowserTokenHash,
-    pub at: Moment,
+    pub asked_at: Moment,
 }
 
 stored! {
-    LoginRequest |it| (address: &MatchedAddress = &it.address, id: Ulid = it.id) => key(address_partition(address), format!("LOGIN#{id}"));
+    LoginRequest |request| (address: &MatchedAddress = &request.address, id: Ulid = request.id) => key(address_partition(address), format!("LOGIN#{id}"));
     list of_address(address: &MatchedAddress) => begin(address_partition(address), "LOGIN#");
-    expires it.at + LOGIN_REQUEST_LASTS
+    expires request.asked_at + LOGIN_REQUEST_LASTS
 }
 
 /// The uses in the last hour of what may be done only so often in any hour.
@@ -86,8 +86,8 @@ pub struct HourlyUses {
 }
 
 stored! {
-    HourlyUses |it| (what: &str = &it.what) => key(format!("RATE#{what}"), "HOUR");
-    expires it.uses.iter().max().map(|last| *last + AN_HOUR)
+    HourlyUses |hourly_uses| (what: &str = &hourly_uses.what) => key(format!("RATE#{what}"), "HOUR");
+    expires hourly_uses.uses.iter().max().map(|last| *last + AN_HOUR)
 }
 
 impl HourlyUses {
@@ -112,8 +112,8 @@ pub struct RateCount {
 }
 
 stored! {
-    RateCount |it| (what: &str = &it.what, begins_at: Moment = it.begins_at) => key(format!("RATE#{what}"), format!("{:012}", begins_at.as_second()));
-    expires it.ends_at
+    RateCount |tally| (what: &str = &tally.what, begins_at: Moment = tally.begins_at) => key(format!("RATE#{what}"), format!("{:012}", begins_at.as_second()));
+    expires tally.ends_at
 }
 
 impl RateCount {
@@ -175,7 +175,7 @@ impl Table {
             self.programmes_by_id(&staff.map(|roles| roles.programme).collect::<Vec<_>>()).await?
         };
         let with_role = |programme: Programme| {
-            let role = Role::of(address, &programme.settings, is_admin)?;
+            let role = Role::find(address, &programme.settings, is_admin)?;
             Some((programme, role))
         };
         Ok(programmes.into_iter().filter_map(with_role).collect())
@@ -190,14 +190,14 @@ impl Table {
 
     pub async fn person_of(&self, address: &EmailAddress, deadline: Deadline) -> Result<PersonId, StoreError> {
         self.carry_through(deadline, || async {
-            let known = self.known_address(address.matched()).await?;
-            if let Some(person) = known.person {
+            let before = self.known_address(address.matched()).await?;
+            if let Some(person) = before.person {
                 return Ok(Round::Over(person));
             }
-            let (person, version) = (PersonId::random(), known.version);
+            let (person, version) = (PersonId::random(), before.version);
             let named = StaffPerson { person: person.clone(), address: address.clone() };
-            let known = KnownAddress { person: Some(person.clone()), version: version + 1, ..known };
-            let transaction = self.transaction().replace(&known, version)?.create(&named)?;
+            let after = KnownAddress { person: Some(person.clone()), version: version + 1, ..before };
+            let transaction = self.transaction().replace(&after, version)?.create(&named)?;
             Ok(Round::Write(transaction.unaudited(Unaudited::PersonId), person))
         })
         .await
@@ -250,18 +250,19 @@ impl Table {
     pub async fn request_link(
         &self,
         address: &MatchedAddress,
-        by: &BrowserTokenHash,
+        browser: &BrowserTokenHash,
         now: Moment,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
-        let request = LoginRequest { id: new_ulid(now), address: address.clone(), asked_by: by.clone(), at: now };
+        let request =
+            LoginRequest { id: new_ulid(now), address: address.clone(), asked_by: browser.clone(), asked_at: now };
         self.put_new(&request, deadline).await.map(drop)
     }
 
     /// Queues the mail of a login request, once: the row has its id.
     pub async fn owe_link(&self, request: &LoginRequest, now: Moment, deadline: Deadline) -> Result<(), StoreError> {
         let mail = QueuedMail::Link { address: request.address.clone(), asked_by: request.asked_by.clone() };
-        let row = OutboxRow { written_at: request.at, ..OutboxRow::queued(request.id, mail, now) };
+        let row = OutboxRow { written_at: request.asked_at, ..OutboxRow::queued(request.id, mail, now) };
         self.put_new(&row, deadline).await.map(drop)
     }
 
@@ -285,7 +286,7 @@ impl Table {
                 Ok(after) => after,
                 Err(not) => return Ok(Round::Over(Err(not))),
             };
-            let known = Link { link: link.link.clone(), address: address.clone(), ends_at: link.ends_at };
+            let stored_link = Link { link: link.link.clone(), address: address.clone(), ends_at: link.ends_at };
             let mut transaction = self.transaction().replace(&after, before.version)?.without_ended(&before, &after)?;
             if !before.is_again(login_request) {
                 let none = RateCount::of_links(now);
@@ -295,7 +296,7 @@ impl Table {
                 }
                 transaction = transaction.counting_one(&tally, "#count", LINKS_A_MINUTE)?;
             }
-            Ok(Round::Write(transaction.create(&known)?.unaudited(Unaudited::SignIn), Ok(())))
+            Ok(Round::Write(transaction.create(&stored_link)?.unaudited(Unaudited::SignIn), Ok(())))
         })
         .await
     }
@@ -359,9 +360,9 @@ impl Table {
         now: Moment,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
-        let all = self.sessions_of(&session.address, now).await?;
-        for other in all.iter().filter(|other| other.session != session.session) {
-            self.sign_out(other, deadline).await?;
+        let sessions = self.sessions_of(&session.address, now).await?;
+        for other_session in sessions.iter().filter(|other_session| other_session.session != session.session) {
+            self.sign_out(other_session, deadline).await?;
         }
         self.sign_out(session, deadline).await
     }
@@ -383,22 +384,22 @@ impl Table {
     /// Notes one more use of what is allowed so often in any hour. Where it is too early, returns the time from which it is not.
     pub async fn use_hourly(
         &self,
-        of: &HourlyUses,
+        initial: &HourlyUses,
         most: usize,
         now: Moment,
         deadline: Deadline,
     ) -> Result<Result<(), Moment>, StoreError> {
         self.carry_through(deadline, || async {
-            let mut of = self.get(of.key()).await?.unwrap_or_else(|| of.clone());
-            of.uses.retain(|at| now < *at + AN_HOUR);
-            if of.uses.len() >= most {
-                let first = of.uses.iter().min().copied().unwrap_or(now);
+            let mut hourly_uses = self.get(initial.key()).await?.unwrap_or_else(|| initial.clone());
+            hourly_uses.uses.retain(|used_at| now < *used_at + AN_HOUR);
+            if hourly_uses.uses.len() >= most {
+                let first = hourly_uses.uses.iter().min().copied().unwrap_or(now);
                 return Ok(Round::Over(Err(first + AN_HOUR)));
             }
-            of.uses.push(now);
-            let version = of.version;
-            of.version += 1;
-            Ok(Round::Write(self.transaction().replace(&of, version)?.unaudited(Unaudited::Rate), Ok(())))
+            hourly_uses.uses.push(now);
+            let version = hourly_uses.version;
+            hourly_uses.version += 1;
+            Ok(Round::Write(self.transaction().replace(&hourly_uses, version)?.unaudited(Unaudited::Rate), Ok(())))
         })
         .await
     }
@@ -424,10 +425,10 @@ impl Transaction {
 
     /// Removes the links and sessions that the state of signing in does not name any more.
     pub(crate) fn without_ended(self, before: &SignIn, after: &SignIn) -> Result<Transaction, StoreError> {
-        let links = before.made.iter().filter(|made| !after.made.contains(made));
+        let links = before.issued_links.iter().filter(|link| !after.issued_links.contains(link));
         let sessions = before.sessions.iter().filter(|begun| !after.sessions.contains(begun));
-        let links = links.map(|made| Link::key_of(&made.link).item);
-        let keys = links.chain(sessions.map(|begun| Session::key_of(&begun.session).item));
+        let links = links.map(|link| Link::key_of(&link.link).item_key);
+        let keys = links.chain(sessions.map(|begun| Session::key_of(&begun.session).item_key));
         keys.into_iter().try_fold(self, |transaction, key| transaction.remove(&key, "", &[]))
     }
 }

@@ -105,7 +105,7 @@ fn privacy() {
     let address = EmailAddress::parse("ada@uni.edu").unwrap().matched().clone();
     let session = |person| Session::begun(SessionToken::generate().hash(), address.clone(), person, now).expires();
     let ignored = SignIn { last_mailed_at: Some(now), unfollowed: usize::MAX, ..SignIn::none(address.clone()) };
-    let held_back = Undeliverable { address: address.clone(), why: UnreachableReason::Suppressed, at: now };
+    let held_back = Undeliverable { address: address.clone(), why: UnreachableReason::Suppressed, marked_at: now };
     let after = |expires: Option<Moment>| expires.unwrap().duration_since(now);
     let retention = SignedDuration::from_hours(24 * i64::from(RETENTION_DAYS));
     let times: [(&[Kind], Vec<SignedDuration>); 15] = [

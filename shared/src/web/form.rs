@@ -40,7 +40,8 @@ impl Fields {
         let (mut fields, mut names) = (Vec::new(), HashSet::new());
         for pair in body.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
             let equals = pair.iter().position(|byte| *byte == b'=');
-            let (name, value) = equals.map_or((pair, &pair[pair.len()..]), |at| (&pair[..at], &pair[at + 1..]));
+            let (name, value) =
+                equals.map_or((pair, &pair[pair.len()..]), |index| (&pair[..index], &pair[index + 1..]));
             let (name, value) = (nfc(&decoded(name)?).into_owned(), nfc(&decoded(value)?).into_owned());
             if fields.len() == bounds.fields || !names.insert(name.clone()) {
                 return Err(Malformed);
@@ -62,7 +63,7 @@ impl Fields {
 
     /// The value of this name, empty or not.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+        self.iter().find(|(field, _)| *field == name).map(|(_, value)| value)
     }
 
     /// The value of this name, without the space around it; `None` if it is blank.

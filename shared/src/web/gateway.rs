@@ -25,14 +25,14 @@ pub struct Pages {
 }
 
 impl Pages {
-    pub fn of(routes: Router, site: &Site) -> Pages {
+    pub fn new(routes: Router, site: &Site) -> Pages {
         let unreadable = Router::new().fallback(|| ready(StatusCode::BAD_REQUEST));
         Pages { routes: dressed(routes, site), unreadable: dressed(unreadable, site) }
     }
 
     pub async fn answer(&self, mut event: LambdaEvent<Value>) -> anyhow::Result<Value> {
         Deadline::shorten(&mut event.context, LONGEST);
-        let deadline = Deadline::of(&event.context);
+        let deadline = Deadline::from_context(&event.context);
         let is_fit = is_made_fit(&mut event.payload);
         if !is_fit {
             event.payload = without_a_request(&event.payload);
@@ -66,7 +66,7 @@ fn is_made_fit(event: &mut Value) -> bool {
     if let Some(headers) = event.pointer_mut("/headers").and_then(Value::as_object_mut) {
         // These headers decide whether a form is of another site, so none of them is removed.
         let is_odd = |(name, value): (&String, &Value)| {
-            let decides = ["origin", "sec-fetch-site"].iter().any(|known| name.eq_ignore_ascii_case(known));
+            let decides = ["origin", "sec-fetch-site"].iter().any(|header| name.eq_ignore_ascii_case(header));
             decides && !is_header(name, value.as_str().unwrap_or_default())
         };
         if headers.iter().any(is_odd) {
@@ -81,7 +81,7 @@ fn is_made_fit(event: &mut Value) -> bool {
 }
 
 fn is_header(name: &str, value: &str) -> bool {
-    let decides_nothing = ["host", "x-forwarded-proto"].iter().any(|known| name.eq_ignore_ascii_case(known));
+    let decides_nothing = ["host", "x-forwarded-proto"].iter().any(|header| name.eq_ignore_ascii_case(header));
     !decides_nothing && HeaderName::from_bytes(name.as_bytes()).is_ok() && HeaderValue::from_str(value).is_ok()
 }
 
@@ -126,7 +126,7 @@ mod tests {
     async fn a_handler_that_panics_ends_its_own_request_with_a_page() {
         let broken: fn() -> std::future::Ready<StatusCode> = || panic!("what nobody may read");
         let routes = Router::new().route("/", get(|| ready(StatusCode::NO_CONTENT))).route("/broken", get(broken));
-        let pages = Pages::of(routes, &a_site());
+        let pages = Pages::new(routes, &a_site());
         let answer = pages.answer(event("/broken", &json!({}))).await.unwrap();
         let body = answer["body"].as_str().unwrap();
         assert_eq!(answer["statusCode"], 500);
@@ -138,7 +138,7 @@ mod tests {
     async fn a_page_is_shown_only_to_what_comes_through_the_front() {
         let fine: fn() -> std::future::Ready<StatusCode> = || ready(StatusCode::NO_CONTENT);
         let routes = Router::new().route("/", get(fine).put(fine)).fallback(fine);
-        let pages = Pages::of(routes, &site_of(&[("BURSAR_FRONT_SECRET", "0123456789abcdefghij")]));
+        let pages = Pages::new(routes, &site_of(&[("BURSAR_FRONT_SECRET", "0123456789abcdefghij")]));
         let right = json!({"X-Bursar-Front": "0123456789abcdefghij"});
         for (method, path) in [("GET", "/"), ("PUT", "/"), ("GET", "/bursar.css"), ("GET", "no path")] {
             for headers in [json!({}), json!({"x-bursar-front": "0123456789abcdefghi"}), right.clone()] {
@@ -158,7 +158,7 @@ mod tests {
         let later: fn() -> std::future::Ready<Result<(), AppError>> = || ready(Err(AppError::later("Come back.")));
         let alike: fn() -> std::future::Ready<StatusCode> = || ready(StatusCode::FORBIDDEN);
         let routes = Router::new().route("/{of}/fault", get(fault)).route("/code", get(later));
-        let pages = Pages::of(routes.route("/c/{link}", get(alike)), &a_site());
+        let pages = Pages::new(routes.route("/c/{link}", get(alike)), &a_site());
         for (path, named) in [("/ada/fault", true), ("/code", true), ("/c/x", false)] {
             let mut event = event(path, &json!({}));
             event.context.request_id = "5b0c".to_owned();
@@ -179,7 +179,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_request_is_over_before_the_gateway_gives_up() {
-        let pages = Pages::of(Router::new().route("/", get(std::future::pending::<StatusCode>)), &a_site());
+        let pages = Pages::new(Router::new().route("/", get(std::future::pending::<StatusCode>)), &a_site());
         let mut event = event("/", &json!({}));
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
         event.context.deadline = u64::try_from((now + Duration::from_secs(600)).as_millis()).unwrap();
@@ -191,7 +191,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_header_that_tells_of_another_site_is_never_left_out() {
-        let pages = Pages::of(Router::new().route("/", get(|| ready(StatusCode::NO_CONTENT))), &a_site());
+        let pages = Pages::new(Router::new().route("/", get(|| ready(StatusCode::NO_CONTENT))), &a_site());
         for (name, value, status) in
             [("Origin", "\u{7f}", 400), ("sec-fetch-site", "a\nb", 400), ("x-odd", "a\nb", 204)]
         {

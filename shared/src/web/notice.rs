@@ -61,9 +61,9 @@ notices! {
     Saved => "Saved.";
     Several { notices: Vec<Notice> } => notices.iter().map(Notice::in_words).collect::<Vec<_>>().join(" ");
     // What is saved and perhaps a mistake.
-    BudgetAboveBalance { left: Usd, balance: Usd } => format!(
+    BudgetAboveBalance { amount_left: Usd, balance: Usd } => format!(
         "Please check the budget: {} of it can still be spent, and the account's balance is {}.",
-        left.whole_cents().to_dollars(),
+        amount_left.whole_cents().to_dollars(),
         balance.whole_cents().to_dollars()
     );
     NoFaculty => "Please check the faculty: there is none, so invitations name nobody, and alerts go to the admins.";
@@ -95,13 +95,13 @@ notices! {
 
     PersonAdded => "This person is on the roster, and gets an invitation within minutes.";
     PersonChanged => "What is known of this person is changed.";
-    RosterApplied { added: u64, dropped: u64, others: u64, refused: u64, short: Usd } => {
+    RosterApplied { added: u64, dropped: u64, changed: u64, refused: u64, short: Usd } => {
         let mut said = format!("The roster is applied: {} added", counted(*added, "person", "people"));
         if *dropped > 0 {
             said += &format!(", {dropped} dropped");
         }
-        if *others > 0 {
-            said += &format!(", {others} changed");
+        if *changed > 0 {
+            said += &format!(", {changed} changed");
         }
         if *refused > 0 {
             said += &format!(", {refused} refused");

@@ -41,7 +41,7 @@ struct Message<'a> {
 }
 
 impl Frame {
-    pub fn of(config: &Config) -> Frame {
+    pub fn from_config(config: &Config) -> Frame {
         Frame {
             institution: config.institution.clone(),
             support: config.support.clone(),
@@ -108,12 +108,12 @@ pub(super) async fn with_page(State(site): State<Site>, request: Request, next: 
     };
     let mut page = if is_program {
         let json = [(CONTENT_TYPE, "application/json")];
-        let mut told = serde_json::json!({ "error": sentence });
+        let mut body = serde_json::json!({ "error": sentence });
         // Whoever has no good token is told the same.
         if status != StatusCode::UNAUTHORIZED {
-            told["reference"] = reference.into();
+            body["reference"] = reference.into();
         }
-        (json, told.to_string()).into_response()
+        (json, body.to_string()).into_response()
     } else {
         Frame::page(&message)
     };

@@ -36,7 +36,7 @@ pub struct Posted {
 }
 
 impl Visitor {
-    pub async fn of(site: &Site, headers: &HeaderMap) -> Result<Option<Visitor>, AppError> {
+    pub async fn read(site: &Site, headers: &HeaderMap) -> Result<Option<Visitor>, AppError> {
         let Some(token) = site.cookies.session(headers) else { return Ok(None) };
         let now = site.clock.now();
         let hash = token.hash();
@@ -60,7 +60,7 @@ where
     type Rejection = AppError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Visitor, AppError> {
-        match Visitor::of(&Site::from_ref(state), &parts.headers).await? {
+        match Visitor::read(&Site::from_ref(state), &parts.headers).await? {
             Some(visitor) => Ok(visitor),
             None if matches!(parts.method, Method::GET | Method::HEAD) => {
                 Err(AppError::answer(Redirect::to("/").into_response()))
@@ -71,7 +71,7 @@ where
 }
 
 impl Posted {
-    pub fn of(visitor: Visitor, fields: Fields) -> Result<Posted, AppError> {
+    pub fn verify(visitor: Visitor, fields: Fields) -> Result<Posted, AppError> {
         if fields.get("csrf").is_some_and(|given| visitor.csrf.is(given)) {
             return Ok(Posted { visitor, fields });
         }
@@ -90,7 +90,7 @@ where
         let (mut parts, body) = request.into_parts();
         let visitor = Visitor::from_request_parts(&mut parts, state).await?;
         let request = Request::from_parts(parts, body);
-        Posted::of(visitor, Fields::within(FormBounds::SIGNED_IN, request).await?)
+        Posted::verify(visitor, Fields::within(FormBounds::SIGNED_IN, request).await?)
     }
 }
 
@@ -105,7 +105,7 @@ pub struct Cookies {
 }
 
 impl Cookies {
-    pub fn of(origin: &Origin) -> Cookies {
+    pub fn new(origin: &Origin) -> Cookies {
         Cookies { secure: origin.is_secure() }
     }
 
@@ -142,14 +142,14 @@ impl Cookies {
     }
 
     /// The name under which a cookie travels.
-    fn name(self, of: &str) -> String {
-        if self.secure { format!("__Host-{of}") } else { of.to_owned() }
+    fn name(self, bare_name: &str) -> String {
+        if self.secure { format!("__Host-{bare_name}") } else { bare_name.to_owned() }
     }
 
     /// Reads the cookie of this name alone, as bytes: another site of the domain may set any others, with any
     /// bytes in them.
-    fn read(self, headers: &HeaderMap, of: &str) -> Option<String> {
-        let name = self.name(of);
+    fn read(self, headers: &HeaderMap, bare_name: &str) -> Option<String> {
+        let name = self.name(bare_name);
         let pairs = headers.get_all(COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
         let value = |pair: &[u8]| {
             let value = pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
@@ -158,9 +158,18 @@ impl Cookies {
         pairs.into_iter().find_map(value)
     }
 
-    fn set(self, of: &str, value: &str, same_site: SameSite, max_age: Option<cookie::time::Duration>) -> HeaderValue {
-        let mut cookie =
-            Cookie::build((self.name(of), value)).path("/").http_only(true).same_site(same_site).secure(self.secure);
+    fn set(
+        self,
+        bare_name: &str,
+        value: &str,
+        same_site: SameSite,
+        max_age: Option<cookie::time::Duration>,
+    ) -> HeaderValue {
+        let mut cookie = Cookie::build((self.name(bare_name), value))
+            .path("/")
+            .http_only(true)
+            .same_site(same_site)
+            .secure(self.secure);
         if let Some(max_age) = max_age {
             cookie = cookie.max_age(max_age);
         }
@@ -174,7 +183,7 @@ mod tests {
     use super::*;
 
     fn cookies(origin: &str) -> Cookies {
-        Cookies::of(&Origin::parse(origin).unwrap())
+        Cookies::new(&Origin::parse(origin).unwrap())
     }
 
     fn sent_back(set: &HeaderValue) -> HeaderMap {

@@ -49,11 +49,11 @@ impl Site {
     pub fn new(config: &Config, clock: Clock) -> Site {
         let table = Table::new(config);
         Site {
-            frame: Arc::new(Frame::of(config)),
+            frame: Arc::new(Frame::from_config(config)),
             origin: config.origin.clone(),
             front: config.front_secret.clone(),
             mail_from: config.mail_from.as_written().into(),
-            cookies: Cookies::of(&config.origin),
+            cookies: Cookies::new(&config.origin),
             provider: Provider::new(config, &clock),
             table,
             provider_url: config.spend_at.as_str().into(),
@@ -77,7 +77,7 @@ impl Site {
     }
 
     pub fn deadline(&self, context: &Context) -> Deadline {
-        Deadline::of(context).with_waits(self.waits)
+        Deadline::from_context(context).with_waits(self.waits)
     }
 
     pub fn settler(&self) -> Settler<'_> {

@@ -119,7 +119,7 @@ impl Outside {
         self.used += used;
         self.recorded += recorded.min(used);
         self.open += open;
-        if now.entries_on(owner).any(|entry| entry.what.act == Act::Recovered && key.created_at <= entry.at) {
+        if now.entries_on(owner).any(|entry| entry.what.act == Act::Recovered && key.created_at <= entry.recorded_at) {
             self.excused += used + open;
             return;
         }

@@ -48,7 +48,7 @@ fn accounted_for(step: &Step<'_>, name: &KeyName, key: &KeySnapshot) -> Result<(
     if usable(grant).is_some_and(|live| live.as_str() == key.hash) {
         return Ok(());
     }
-    let is_young = now.at < begun.at + GRACE;
+    let is_young = now.at < begun.recorded_at + GRACE;
     // What the provider said to be gone, or does not switch off in time, the next sync finds.
     let is_said_to_be_off = key.asked_disabled || grant.state == GrantState::Stopped { why: Stopped::GoneAtProvider };
     match step.shown.contains_key(&key.hash) {
@@ -70,8 +70,9 @@ pub(super) fn live_is_ended_by_nobody_in_passing(step: &Step<'_>, wrong: &mut Ve
         if !now.keys.is_empty() && at_provider.is_none() {
             wrong.push(format!("{} names key {key}, which the provider never made", named(grant)));
         }
-        let is_confirmed = grant.live().is_some_and(|live| live.on.is(&true));
-        let about_to_be = !is_confirmed || now.entries_on(&id_of(grant)).any(|entry| now.at < entry.at + LEASE);
+        let is_confirmed = grant.live().is_some_and(|live| live.enabled.is(&true));
+        let about_to_be =
+            !is_confirmed || now.entries_on(&id_of(grant)).any(|entry| now.at < entry.recorded_at + LEASE);
         let is_off = at_provider.is_some_and(|listed| listed.disabled && !listed.deleted);
         if step.synced && grant.holds.is_empty() && is_off && !about_to_be {
             wrong.push(format!("{} names key {key}, which is disabled, and a complete sync left it so", named(grant)));

@@ -35,7 +35,7 @@ pub(super) struct ReadMail {
 
 impl ReadMail {
     pub(super) fn of(mail: &Mail) -> ReadMail {
-        let contents = Contents::of(&mail.raw);
+        let contents = Contents::parse(&mail.raw);
         let text = contents.text.as_deref().unwrap_or_default();
         let tokens = text.split_whitespace().filter_map(|word| LinkToken::parse(word.rsplit_once("/c/")?.1));
         let codes = text.lines().filter_map(|line| Code::from_form(line.strip_prefix("Code: ")?));

@@ -89,15 +89,15 @@ impl Snapshot {
         let mut read = Some(Position::START);
         while let Some(position) = read {
             let page = places.engine.records_after(position, 500).await.unwrap();
-            read = page.last().and_then(|last| Position::of(last["dynamodb"]["SequenceNumber"].as_str()?));
+            read = page.last().and_then(|last| Position::parse(last["dynamodb"]["SequenceNumber"].as_str()?));
             stream.extend(page);
         }
         let answers = places.answers.0.lock().unwrap().clone();
         let meta = raw.all().next();
         let (entries, account_entries) = raw.all().partition(|entry: &Entry| entry.programme.is_some());
-        let guardrails: BTreeMap<_, _> = raw.all().map(|of: Guardrail| (of.of.clone(), of)).collect();
+        let guardrails: BTreeMap<_, _> = raw.all().map(|of: Guardrail| (of.owner.clone(), of)).collect();
         let allowed = |of: &Guardrail| {
-            let id = &of.made.as_ref()?.id;
+            let id = &of.remote.as_ref()?.id;
             Some((id.clone(), provider.allowed_models(id)))
         };
         Snapshot {
@@ -156,7 +156,7 @@ impl Snapshot {
 
     /// Whether a call about this grant is due, now or later, that is as urgent as one of these.
     pub(super) fn waits_in(&self, grant: &Grant, queues: &[Urgency]) -> bool {
-        let key = grant.key().item;
+        let key = grant.key().item_key;
         let queue = self.items.get(&(key.pk, key.sk)).map_or("", |item| text(item, "queue"));
         queues.iter().any(|urgency| urgency.queue().0 == queue)
     }

@@ -70,7 +70,8 @@ pub(super) fn items_are_whole(step: &Step<'_>, wrong: &mut Vec<String>) {
 pub(super) fn people_are_found_by_their_addresses(step: &Step<'_>, wrong: &mut Vec<String>) {
     let now = step.now;
     let role = |of: Roles| format!("{of:?} spelled {}", of.address.as_written());
-    let roles = now.programmes.values().flat_map(|of: &Programme| Roles::of(&of.id, &of.settings.people).into_values());
+    let roles =
+        now.programmes.values().flat_map(|of: &Programme| Roles::collect(&of.id, &of.settings.people).into_values());
     let grants = now.grants.values().filter(|grant| !grant.person.address.is_none());
     let grants = grants.map(|of| format!("{}/{} of {}", of.programme, of.id, of.person.address.matched().as_str()));
     let people: BTreeSet<String> = roles.map(role).chain(grants).collect();
@@ -87,13 +88,13 @@ pub(super) fn keys_are_under_their_rules(step: &Step<'_>, wrong: &mut Vec<String
     let now = step.now;
     let edited: Vec<Tier> = now.all().collect();
     let due: BTreeSet<String> = edited.iter().filter(|of| of.due_at.is_some()).map(|of| of.name.clone()).collect();
-    let tiers = Tiers::of(edited);
+    let tiers = Tiers::new(edited);
     for (owner, guardrail) in &now.guardrails {
         let Some(programme) = now.programmes.get(&owner.programme).filter(|of| !of.is_over(now.at)) else { continue };
         let of_all = now.guardrails.get(&GuardrailOwner { group: None, ..owner.clone() });
         let is_looked_at = [Some(guardrail), of_all].into_iter().flatten().any(|of| of.due_at.is_some());
         let is_due = is_looked_at || programme.settings.rules.tiers().any(|tier| due.contains(tier));
-        let wanted = programme.settings.rules.of(owner.group.as_deref()).resolved(&tiers);
+        let wanted = programme.settings.rules.for_group(owner.group.as_deref()).resolved(&tiers);
         if !is_due && !guardrail.rules.is(&wanted) {
             wrong.push(format!("the guardrail of {owner} is not right, and nobody is to tell it its rules"));
         }
@@ -106,13 +107,13 @@ pub(super) fn keys_are_under_their_rules(step: &Step<'_>, wrong: &mut Vec<String
         let (Some(key), Some(programme), false) = (key, programme, jobs.any(|job| job.work == Work::Limits)) else {
             continue;
         };
-        let rules = programme.settings.rules.of(grant.group.as_deref());
+        let rules = programme.settings.rules.for_group(grant.group.as_deref());
         let own = grant.group.as_ref().filter(|group| programme.settings.rules.group_models.contains_key(*group));
         // That of a group which lost its own rules has the programme's.
         let right = [own, grant.group.as_ref()].into_iter().filter_map(|group| {
             let owner = GuardrailOwner { programme: grant.programme.clone(), group: group.cloned() };
             let known = now.guardrails.get(&owner)?;
-            Some((known, &known.made.as_ref()?.id))
+            Some((known, &known.remote.as_ref()?.id))
         });
         let right: Vec<_> = right.collect();
         let was_asked = right.iter().any(|(_, id)| key.asked_changes.contains(&format!("guardrail {id}")));

@@ -105,7 +105,9 @@ pub(super) fn changes_have_their_entries(step: &Step<'_>, wrong: &mut Vec<String
         let (from, to) = (old.limit.to_string(), budget.limit.to_string());
         let is_told = match (told.next(), told.next()) {
             (None, _) => from == to,
-            (Some(entry), None) => (entry.what.from.as_ref(), entry.what.to.as_ref()) == (Some(&from), Some(&to)),
+            (Some(entry), None) => {
+                (entry.what.old_value.as_ref(), entry.what.new_value.as_ref()) == (Some(&from), Some(&to))
+            }
             _ => true,
         };
         if !is_told {
@@ -141,8 +143,8 @@ pub(super) fn account_changes_have_their_entries(step: &Step<'_>, wrong: &mut Ve
     let edits = |of: &Snapshot| of.all().map(|tier: Tier| tier.version).sum::<u64>();
     let steps = |of: &Snapshot| of.all().map(|act: ForeignAct| act.version).sum::<u64>();
     let held = |of: &Snapshot| of.all::<SyncState>().next()?.held_back.filter(|held| held.release.is_some());
-    let is_released = held(now).is_some_and(|new| held(before).is_none_or(|old| old.at != new.at));
-    let guardrail = |of: &Snapshot, owner| Some(of.guardrails.get(owner)?.made.as_ref()?.id.clone());
+    let is_released = held(now).is_some_and(|new| held(before).is_none_or(|old| old.held_at != new.held_at));
+    let guardrail = |of: &Snapshot, owner| Some(of.guardrails.get(owner)?.remote.as_ref()?.id.clone());
     let guardrails =
         now.guardrails.keys().filter(|owner| guardrail(now, owner) != guardrail(before, owner)).count() as u64;
     // A key of ours that was taken for a foreign one loses its owner.
@@ -174,8 +176,8 @@ pub(super) fn foreign_keys_are_changed_by_admins_only(step: &Step<'_>, wrong: &m
         for change in &key.asked_changes {
             let pressed = pressed(change);
             let is_it = |entry: &Entry| {
-                let is_told = entry.what.act == Act::ForeignActBegun && matches!(entry.by, Actor::Person(_));
-                is_told && entry.what.note.as_deref() == Some(&*named) && entry.what.to == pressed
+                let is_told = entry.what.act == Act::ForeignActBegun && matches!(entry.actor, Actor::Person(_));
+                is_told && entry.what.note.as_deref() == Some(&*named) && entry.what.new_value == pressed
             };
             if pressed.is_none() || !now.account_entries.iter().any(is_it) {
                 wrong.push(format!("the foreign key {} was sent {change}, which no admin pressed", key.hash));

@@ -21,7 +21,7 @@ async fn a_corrupt_grant_keeps_nobody_else_from_the_end() {
     let (page, raw) = (admin.get(SETTINGS).await, campus.raw());
     let ada = campus.id("ada");
     let grant = campus.table.get(Grant::key_of(&campus.programme, ada)).await.unwrap().unwrap();
-    let ItemKey { pk, sk } = Grant::key_of(&campus.programme, ada).item;
+    let ItemKey { pk, sk } = Grant::key_of(&campus.programme, ada).item_key;
     let spoiled = [("pk", pk), ("sk", sk), ("kind", "grant".to_owned())];
     raw.put(spoiled.into_iter().map(|(name, text)| (name.to_owned(), AttributeValue::S(text))).collect()).await;
     for _ in 0..2 {
@@ -77,7 +77,7 @@ async fn a_request_for_a_close_or_a_copy_changes_nothing() {
         assert_eq!(faye.submit(&faye.get(SETTINGS).await, path, fields).await.status, 303, "{path}");
     }
     campus.settle.settle(LIMIT).await.unwrap();
-    let mut mails: Vec<Contents> = campus.ses.unread().iter().map(|mail| Contents::of(&mail.raw)).collect();
+    let mut mails: Vec<Contents> = campus.ses.unread().iter().map(|mail| Contents::parse(&mail.raw)).collect();
     mails.sort_by_key(|mail| mail.subject.clone());
     let [copy, close] = &mails[..] else { panic!("one mail for each wish") };
     for (mail, subject, words) in [

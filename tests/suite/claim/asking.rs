@@ -51,7 +51,7 @@ fn noticed(campus: &Campus, page: &Page, cookie: &str, typed: &str, before: usiz
 /// The number of links that were mailed to each address.
 fn links(campus: &Campus) -> BTreeMap<String, usize> {
     let mut links = BTreeMap::new();
-    let kind = |raw: &[u8]| Contents::of(raw).kind;
+    let kind = |raw: &[u8]| Contents::parse(raw).kind;
     for mail in campus.ses.mails().into_iter().filter(|mail| kind(&mail.raw).as_deref() == Some("link")) {
         *links.entry(mail.to.join(", ")).or_default() += 1;
     }

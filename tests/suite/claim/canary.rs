@@ -173,7 +173,7 @@ async fn arrives(campus: &mut Campus, watch: &mut Watch, met: &mut Vec<(&str, St
     visitor.post("/link", &[("address", address)]).await.expect(202);
     judge(campus, watch, "asked").await;
     let mails = campus.ses.mails().into_iter().filter(|mail| mail.to == [address]);
-    let mut texts = mails.map(|mail| Contents::of(&mail.raw).text.unwrap());
+    let mut texts = mails.map(|mail| Contents::parse(&mail.raw).text.unwrap());
     let text = texts.find(|text| text.contains("\nCode: ")).unwrap();
     let line = |start: &str| text.lines().find_map(|line| line.strip_prefix(start)).unwrap().to_owned();
     let (path, code) = (line(&campus.ready.web), line("Code: "));

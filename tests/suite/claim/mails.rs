@@ -60,7 +60,7 @@ async fn whom_mail_does_not_reach_reads_why() {
         (UnreachableReason::Complained, "was reported as unwanted"),
     ] {
         let now = campus.clock.now();
-        let mark = Undeliverable { address: address.matched().clone(), why, at: now };
+        let mark = Undeliverable { address: address.matched().clone(), why, marked_at: now };
         campus.table.end_mail_to(&[mark], now, soon()).await.unwrap();
         let my = ada.get("/my").await.expect(200).readable();
         assert!(my.contains(says) && my.contains(&now.strftime("%-d %b %Y").to_string()), "{my}");

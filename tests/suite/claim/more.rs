@@ -124,7 +124,7 @@ async fn faculty_read_a_request_for_more_and_answer_it() {
 
     let entries = campus.table.list(Entry::of_grant(&campus.programme, campus.id("ada"))).await.unwrap();
     let asked = entries.iter().filter(|entry: &&Entry| entry.what.act == Act::MoreAsked);
-    assert_eq!(asked.clone().map(|entry| entry.at).min(), Some(asked_at));
+    assert_eq!(asked.clone().map(|entry| entry.recorded_at).min(), Some(asked_at));
     assert!(asked.clone().count() == 3 && asked.clone().all(|entry| entry.what.note.is_none()));
     assert!(!campus.has_logged("compares two models"));
     campus.finish().await;

@@ -186,8 +186,15 @@ async fn the_balance_is_drawn_and_the_newest_is_what_counts() {
 
 /// A sync's state with thirty keys that the safety limit held back at this moment.
 pub(crate) async fn held_back(campus: &Campus, at: Option<Moment>) {
-    let held =
-        |at| HeldBack { at, sweeps: 30, recoveries: 0, stops: 0, bound: 5, keys: BTreeSet::new(), release: None };
+    let held = |at| HeldBack {
+        held_at: at,
+        sweeps: 30,
+        recoveries: 0,
+        stops: 0,
+        bound: 5,
+        keys: BTreeSet::new(),
+        release: None,
+    };
     let state = SyncState { held_back: at.map(held), ..campus.table.sync_state().await.unwrap() };
     conclude(&campus.table, state).await;
 }
@@ -214,8 +221,8 @@ async fn an_admin_releases_what_the_page_showed() {
     let seen = campus.judged().await;
     let person = campus.table.person_of(&address(ADMIN), soon()).await.unwrap();
     let [entry] = &seen.account_entries[..] else { panic!("{:?}", seen.account_entries) };
-    assert_eq!((entry.what.act, &entry.by), (Act::SafetyLimitReleased, &Actor::Person(person.clone())));
-    assert_eq!(campus.table.sync_state().await.unwrap().held_back.unwrap().release.unwrap().by, person);
+    assert_eq!((entry.what.act, &entry.actor), (Act::SafetyLimitReleased, &Actor::Person(person.clone())));
+    assert_eq!(campus.table.sync_state().await.unwrap().held_back.unwrap().release.unwrap().actor, person);
     assert!(admin.get(ACCOUNT).await.body.contains("admin@example.edu let the next check do"));
     // The next sync has done it, and the form is sent again.
     held_back(&campus, None).await;

@@ -67,8 +67,9 @@ async fn a_foreign_key_is_changed_once_and_on_record() {
     let by = Actor::Person(campus.table.person_of(&address(ADMIN), soon()).await.unwrap());
     let seen = campus.judged().await;
     let note = Some(format!("{labs} {HOSTILE}"));
-    let of_labs = seen.account_entries.iter().filter(|entry| entry.what.note == note && entry.by == by);
-    let of_labs = of_labs.map(|entry| (entry.what.act, entry.what.from.as_deref(), entry.what.to.as_deref()));
+    let of_labs = seen.account_entries.iter().filter(|entry| entry.what.note == note && entry.actor == by);
+    let of_labs =
+        of_labs.map(|entry| (entry.what.act, entry.what.old_value.as_deref(), entry.what.new_value.as_deref()));
     let mut of_labs: Vec<_> = of_labs.collect();
     of_labs.sort_by_key(|(act, ..)| *act != Act::ForeignActBegun);
     assert_eq!(

@@ -94,7 +94,7 @@ async fn many_are_acted_on_at_once() {
     assert_eq!(states().await, "paused live live invited revoked");
     let job = campus.job("bulk").await.unwrap();
     assert_eq!(
-        (job.state.as_str(), job.done, job.all),
+        (job.state.as_str(), job.done, job.total),
         ("running", 0, 1),
         "the provider is told by the work of each minute"
     );
@@ -146,7 +146,7 @@ async fn many_are_acted_on_at_once() {
     assert_eq!(campus.mails("roster").iter().filter(|mail| mail.to == "dan@example.edu").count(), 2);
     let seen = campus.judged().await;
     let resent = seen.entries.iter().filter(|entry| entry.what.act == Act::Reinvited);
-    let resent: Vec<_> = resent.map(|entry| (entry.grant.is_some(), matches!(entry.by, Actor::Person(_)))).collect();
+    let resent: Vec<_> = resent.map(|entry| (entry.grant.is_some(), matches!(entry.actor, Actor::Person(_)))).collect();
     assert_eq!(resent, [(true, true); 3], "each says who pressed");
     // What could not be done is named, until somebody puts it away.
     let overview = admin.get(ID).await;

@@ -41,12 +41,14 @@ async fn recorded(campus: &Campus, shown: i64, cents: &[(&str, [i64; 28])]) {
         }
         let used = DailyUse { credits: days, ..DailyUse::default() };
         all.add(&used);
-        weeks
-            .push((campus.id(name).clone(), Weeks::of(&used.credits, Some(now - (24 * shown).hours()), utc_date(now))));
+        weeks.push((
+            campus.id(name).clone(),
+            Weeks::sum(&used.credits, Some(now - (24 * shown).hours()), utc_date(now)),
+        ));
         campus.table.note_reading(&reading(&campus.programme, campus.id(name), used, now), soon()).await.unwrap();
     }
     let (programme, by_group) = (campus.programme.clone(), BTreeMap::new());
-    let standing_out = StandingOut::of(&weeks);
+    let standing_out = StandingOut::find(&weeks);
     let unmailed = Unmailed::default();
     let totals = Totals { programme, as_of: now, used: all, by_group, unmailed, standing_out };
     let state = campus.table.sync_state().await.unwrap();

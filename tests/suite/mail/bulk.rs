@@ -37,7 +37,7 @@ async fn a_link_leaves_before_the_next_ten_roster_mails() {
     campus.delivered().await;
     let kinds = || {
         let mails = campus.ses.mails().into_iter();
-        mails.map(|mail| Contents::of(&mail.raw).kind.unwrap_or_default()).collect::<Vec<_>>()
+        mails.map(|mail| Contents::parse(&mail.raw).kind.unwrap_or_default()).collect::<Vec<_>>()
     };
     // The drain's own sends are held after this number, and another instance sends the link.
     let held = campus.gate.hold(Matcher::call("ses:SendRawEmail").of_instance(FunctionName::Mail, 1).after(20));

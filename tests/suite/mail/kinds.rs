@@ -36,10 +36,10 @@ async fn each_kind_of_mail_reaches_its_reader() {
     let (admin, now) = (campus.table.person_of(&address(ADMIN), soon()).await.unwrap(), campus.clock.now());
     campus.table.tell_admins(&Alarm::now(Cause::ManagementKey, now), now, soon()).await.unwrap();
     let [setting, label, words] = ["cost_code", "Cost code", "4711"].map(str::to_owned);
-    let request = Request::of(
+    let request = Request::new(
         campus.programme.clone(),
         admin.clone(),
-        vec![Wish { setting, label, words, from: String::new(), to: "4711".to_owned() }],
+        vec![Wish { setting, label, words, old_value: String::new(), new_value: "4711".to_owned() }],
         now,
     );
     let actor = Actor::Person(admin.clone());

@@ -123,7 +123,7 @@ async fn late_repeated_and_countless_asks_end() {
 #[tokio::test]
 async fn unreadable_address_stops_no_other() {
     let campus = class(&[ADMIN], &["ada"]).await;
-    let key = Enrolment::key_of(address("eve").matched(), &campus.programme).item;
+    let key = Enrolment::key_of(address("eve").matched(), &campus.programme).item_key;
     let item = [("pk", key.pk), ("sk", key.sk), ("kind", "enrolment".to_owned())];
     let item: Item = item.into_iter().map(|(name, text)| (name.to_owned(), AttributeValue::S(text))).collect();
     campus.raw().put(item).await;

@@ -56,7 +56,7 @@ async fn no_key_is_held_while_no_mail_leaves() {
     assert_eq!(follow(&campus, "ada").await, None);
     campus.ses.set_stopped_by_aws(None);
     later(&campus, 30).await;
-    let MailState::Sent { at: sent_at, .. } = row(&campus, "ada").await.state else { panic!("not sent") };
+    let MailState::Sent { sent_at, .. } = row(&campus, "ada").await.state else { panic!("not sent") };
     campus.clock.stop_at(sent_at + (7 * 24).hours() - 1.second()).unwrap();
     assert_eq!(follow(&campus, "ada").await, None);
     campus.clock.stop_at(sent_at + (7 * 24).hours()).unwrap();
@@ -71,7 +71,7 @@ async fn an_announcement_counts_by_what_became_of_it() {
     let (table, now) = (&campus.table, campus.clock.now());
     let dead = [("failed", "TimedOut"), ("rejected", "MessageRejected"), ("refused", "InvalidParameterValue")];
     for (name, why) in dead {
-        let dead = MailState::Failed { why: why.to_owned(), at: now };
+        let dead = MailState::Failed { why: why.to_owned(), ended_at: now };
         table.set_mail(&row(&campus, name).await, dead, soon()).await.unwrap().unwrap();
     }
     campus.unreachable("unreachable").await;
@@ -87,16 +87,16 @@ async fn an_announcement_counts_by_what_became_of_it() {
     // A mail server may take three days to give up.
     campus.minutes(3 * DAY);
     let sent = row(&campus, "bounced").await;
-    let MailState::Sent { message, at } = sent.state.clone() else { panic!("{sent:?}") };
-    let bounced = MailState::Bounced { message, at: at + 72.hours(), bounce: Bounce::Hard };
+    let MailState::Sent { message, sent_at } = sent.state.clone() else { panic!("{sent:?}") };
+    let bounced = MailState::Bounced { message, event_at: sent_at + 72.hours(), bounce: Bounce::Hard };
     let (whose, why) = (address("bounced").matched().clone(), UnreachableReason::Bounced);
-    let mark = Undeliverable { address: whose, why, at: campus.clock.now() };
+    let mark = Undeliverable { address: whose, why, marked_at: campus.clock.now() };
     table.record_delivery(&sent, bounced, &[mark], None, campus.clock.now(), soon()).await.unwrap().unwrap();
     // Somebody is released again, and a row has expired.
     let mut released = campus.grant("paused").await;
-    (released.holds.paused, released.keys[0].on) = (None, Held::confirmed(true, campus.clock.now()));
+    (released.holds.paused, released.keys[0].enabled) = (None, Held::confirmed(true, campus.clock.now()));
     campus.raw().keep(&released).await;
-    let ItemKey { pk, sk } = row(&campus, "gone").await.key().item;
+    let ItemKey { pk, sk } = row(&campus, "gone").await.key().item_key;
     campus.raw().delete(&pk, &sk).await;
 
     campus.minutes(5 * DAY);

@@ -26,7 +26,7 @@ async fn no_day_shrinks_and_none_has_what_was_used_before_it() {
     assert_eq!(crooked.sync().await["complete"], true);
     let used = async |name| {
         let view = campus.view(name).await;
-        let used = Spending::of(&view.grant, &view.readings, &view.programme.settings, campus.clock.now());
+        let used = Spending::sum(&view.grant, &view.readings, &view.programme.settings, campus.clock.now());
         [used.in_window, view.readings[0].lifetime()].map(Usd::micros)
     };
     assert_eq!(used("ada").await, [0, 17_000_000]);

@@ -518,7 +518,7 @@ async fn use_before_a_key_was_missed_is_of_no_single_day() {
         complete(&campus).await;
     }
     let credits = campus.view("ada").await.readings[0].used.credits.clone();
-    let on = |day: Date| credits.between(day, day, Some(day)).known;
+    let on = |day: Date| credits.between(day, day, Some(day)).accuracy;
     // The two dollars were used on the first day, between its sync and the next one.
     assert_eq!([0, 3].map(|day| on(date(day))), [Accuracy::Estimated, Accuracy::Exactly]);
     campus.finish().await;

@@ -36,7 +36,7 @@ impl FromRequest<Site> for KeyForm {
 }
 
 impl KeyForm {
-    pub(super) fn at(&self) -> ActContext<'_> {
+    pub(super) fn context(&self) -> ActContext<'_> {
         let View { programme, grant, .. } = &self.view;
         ActContext { programme: &programme.id, grant: &grant.id, now: self.now, deadline: self.deadline }
     }
@@ -57,10 +57,10 @@ const NOT_ON_YET: &str =
 /// work each minute.
 pub(crate) async fn leaked(form: KeyForm) -> Answer {
     let KeyForm { site, view, .. } = &form;
-    let at = form.at();
+    let context = form.context();
     let epoch = form.epoch().unwrap_or(view.grant.epoch);
     let was_reported = matches!(view.grant.state, GrantState::Stopped { why: Stopped::Leaked });
-    match site.table.act(at, |view, _| view.report_leaked(epoch)).await? {
+    match site.table.act(context, |view, _| view.report_leaked(epoch)).await? {
         ActOutcome::Done(_) => {}
         ActOutcome::Refused(_) if was_reported => {}
         // Another claim has replaced the key of this page, which ended that key.
@@ -70,7 +70,7 @@ pub(crate) async fn leaked(form: KeyForm) -> Answer {
         }
         ActOutcome::NoSuchGrant => return Err(AppError::not_found()),
     }
-    if let Err(error) = site.settler().settle(at, |call: &KeyCall| call.tell == Tell::Off).await {
+    if let Err(error) = site.settler().settle(context, |call: &KeyCall| call.tell == Tell::Off).await {
         tracing::warn!(%error, "the disable of a leaked key is left to the work");
     }
     Ok(site.done(MY, &Notice::KeyLeaked))
@@ -80,11 +80,11 @@ pub(crate) async fn leaked(form: KeyForm) -> Answer {
 /// reading. A second request changes nothing.
 pub(crate) async fn hand_back(form: KeyForm) -> Answer {
     let KeyForm { site, view, .. } = &form;
-    let at = form.at();
+    let context = form.context();
     let epoch = form.epoch().unwrap_or(view.grant.epoch);
     let was_returned = matches!(view.grant.state, GrantState::Stopped { why: Stopped::Returned });
-    match site.table.act(at, |view, _| view.hand_back(epoch)).await? {
-        ActOutcome::Done(_) => site.settler().settle_or_leave(at).await,
+    match site.table.act(context, |view, _| view.hand_back(epoch)).await? {
+        ActOutcome::Done(_) => site.settler().settle_or_leave(context).await,
         ActOutcome::Refused(_) if was_returned => {}
         // Another claim has replaced the key of this page, which ended that key.
         ActOutcome::Refused(_) if epoch < view.grant.epoch => {}
@@ -106,20 +106,20 @@ pub(crate) async fn refresh(form: KeyForm) -> Answer {
         return Ok(site.done(MY, &if seconds > 0 { Notice::KeyReadBefore { seconds } } else { Notice::KeyRead }));
     }
     // Of two requests at once, one asks the provider and its reading serves both.
-    if !site.table.may_refresh(form.at(), BETWEEN_READINGS).await? {
+    if !site.table.may_refresh(form.context(), BETWEEN_READINGS).await? {
         return Ok(site.done(MY, &Notice::KeyRead));
     }
     let silent = "OpenRouter did not say what your key has used. Nothing is lost; try again in a few minutes.";
-    let (asked, found) = site
+    let (asked_at, answer) = site
         .provider
         .get_key_in_a_day(&live.hash, *deadline)
         .await
         .map_err(|error| AppError::provider(&error, silent))?;
-    let found = found.ok_or_else(|| AppError::later(silent))?;
+    let provider_key = answer.ok_or_else(|| AppError::later(silent))?;
     let basis = view.programme.settings.basis;
-    let told = found.usage_report(basis.reset);
+    let told = provider_key.usage_report(basis.reset);
     // Where the provider now says less, the figure on record stands: it came from an equally good reading.
-    match site.table.take_in_use(view, &live.hash, told.as_ref(), asked, true, *deadline).await? {
+    match site.table.take_in_use(view, &live.hash, told.as_ref(), asked_at, true, *deadline).await? {
         Ok(None) => {}
         Ok(Some(doubt)) => tracing::warn!(%doubt, "a counter of a key went back"),
         Err(unusable) => {
@@ -127,8 +127,8 @@ pub(crate) async fn refresh(form: KeyForm) -> Answer {
             return Err(AppError::later(silent));
         }
     }
-    let shows = found.seen(basis, asked, true);
-    site.table.act(form.at(), |view, now| view.shown(&live.hash, &shows, now)).await?;
+    let shows = provider_key.seen(basis, asked_at, true);
+    site.table.act(form.context(), |view, now| view.shown(&live.hash, &shows, now)).await?;
     Ok(site.done(MY, &Notice::KeyRead))
 }
 
@@ -136,9 +136,9 @@ pub(crate) async fn refresh(form: KeyForm) -> Answer {
 /// press repeats it.
 pub(crate) async fn resume(form: KeyForm) -> Answer {
     let KeyForm { site, view, .. } = &form;
-    let at = form.at();
+    let context = form.context();
     let was_resumed = view.grant.holds.unused || view.grant.live().is_some_and(|live| live.resumed_at.is_some());
-    match site.table.act(at, |view, now| view.release(HoldKind::Unused, &Actor::Student, now)).await? {
+    match site.table.act(context, |view, now| view.release(HoldKind::Unused, &Actor::Student, now)).await? {
         ActOutcome::Done(_) => {}
         // A second request repeats an enable that failed.
         ActOutcome::Refused(ChangeRefused::Unchanged) if was_resumed => {}
@@ -146,7 +146,7 @@ pub(crate) async fn resume(form: KeyForm) -> Answer {
         ActOutcome::NoSuchGrant => return Err(AppError::not_found()),
     }
     // A limit that has changed meanwhile is sent before the enable.
-    match site.settler().settle(at, |call| call.tell != Tell::Read).await {
+    match site.settler().settle(context, |call| call.tell != Tell::Read).await {
         Ok(_) => Ok(site.done(MY, &Notice::KeyResumed)),
         Err(NotSettled::Table(error)) => Err(error.into()),
         Err(NotSettled::Provider(error)) => Err(AppError::provider(&error, NOT_ON_YET)),
@@ -165,14 +165,14 @@ pub(crate) async fn ask_for_more(form: KeyForm) -> Answer {
     let reason = match form::line(&in_a_line, LONGEST_REASON).and_then(|reason| reason.ok_or_else(nothing)) {
         Ok(reason) => reason,
         Err(error) => {
-            let again = MoreForm { reason: typed, error: Some(error) };
-            let page = my::show(site, visitor, *now, None, Some((&view.programme.id, again))).await;
+            let more_form = MoreForm { reason: typed, error: Some(error) };
+            let page = my::show(site, visitor, *now, None, Some((&view.programme.id, more_form))).await;
             return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
         }
     };
     let in_charge = site.table.in_charge(&view.programme.settings).await?;
     let people = site.table.people_of(&in_charge, *deadline).await?;
-    match site.table.act(form.at(), |view, now| view.ask_for_more(&reason, &people, now)).await? {
+    match site.table.act(form.context(), |view, now| view.ask_for_more(&reason, &people, now)).await? {
         ActOutcome::Done(_) => Ok(site.done(MY, &Notice::MoreAsked)),
         ActOutcome::Refused(refused) => Err(refusal::more(refused, *now)),
         ActOutcome::NoSuchGrant => Err(AppError::not_found()),

@@ -43,7 +43,7 @@ struct KeyPage<'a> {
 struct Claim<'a> {
     form: &'a KeyForm,
     site: &'a Site,
-    at: ActContext<'a>,
+    context: ActContext<'a>,
     deployment: DeploymentId,
 }
 
@@ -62,7 +62,7 @@ struct Prepared {
 
 /// The end of a claim without a key to show, and the key that it left at the provider, if it is known.
 struct Failed {
-    made: Option<MintedKey>,
+    minted: Option<MintedKey>,
     error: AppError,
 }
 
@@ -93,12 +93,12 @@ async fn press(form: &KeyForm, kind: KeyRequestKind) -> Answer {
     let checked = site.provider.check_account(&meta.deployment, meta.account.as_ref(), *deadline).await;
     checked.map_err(|error| refusal::provider(&error, NOT_MADE))?;
 
-    let claim = Claim { form, site, at: form.at(), deployment: meta.deployment };
+    let claim = Claim { form, site, context: form.context(), deployment: meta.deployment };
     let begun = claim.begin(KeyRequest { kind, epoch, terms: accepted(&form.fields) }).await?;
     match claim.make(&begun).await {
         Ok(page) => Ok(page),
-        Err(Failed { made, error }) => {
-            claim.give_up(&begun.claim, made.as_ref(), error.reason()).await;
+        Err(Failed { minted, error }) => {
+            claim.give_up(&begun.claim, minted.as_ref(), error.reason()).await;
             Err(error)
         }
     }
@@ -107,7 +107,7 @@ async fn press(form: &KeyForm, kind: KeyRequestKind) -> Answer {
 impl Claim<'_> {
     /// Step 1: begins the claim in the table before any call to the provider, as the grant stood when the form came.
     async fn begin(&self, request: KeyRequest) -> Result<Begun, AppError> {
-        if !self.at.deadline.leaves(ENOUGH_TO_BEGIN) {
+        if !self.context.deadline.leaves(ENOUGH_TO_BEGIN) {
             return Err(too_late());
         }
         let rule = |view: &View, now| {
@@ -115,8 +115,8 @@ impl Claim<'_> {
             let view = View { grant: change.grant().clone(), ..view.clone() };
             Ok((change, Begun { claim, view }))
         };
-        let at = ActContext { deadline: self.at.deadline.earlier_by(LEFT_BY_BEGIN), ..self.at };
-        let refused = match self.site.table.act_as_read(at, Some(self.form.view.clone()), rule).await? {
+        let context = ActContext { deadline: self.context.deadline.earlier_by(LEFT_BY_BEGIN), ..self.context };
+        let refused = match self.site.table.act_as_read(context, Some(self.form.view.clone()), rule).await? {
             ActOutcome::Done(begun) => return Ok(begun),
             ActOutcome::Refused(refused) => refused,
             ActOutcome::NoSuchGrant => return Err(no_grant()),
@@ -137,7 +137,7 @@ impl Claim<'_> {
     /// The page with the button for another key, since a key is not shown again.
     async fn offer_to_replace(&self, refused: &BeginRefused) -> AppError {
         let sentence = why_not(refused, &self.form.view.programme.settings.term);
-        let page = my::show(self.site, &self.form.visitor, self.at.now, Some(&sentence), None).await;
+        let page = my::show(self.site, &self.form.visitor, self.context.now, Some(&sentence), None).await;
         AppError::page(StatusCode::CONFLICT, page).because(refusal::reason(refused))
     }
 
@@ -149,12 +149,12 @@ impl Claim<'_> {
                 "The terms of the programme were changed meanwhile. Read them again, and tick the box if you accept them."
             }
         };
-        my::refused(self.site, &self.form.visitor, self.at.now, sentence).await
+        my::refused(self.site, &self.form.visitor, self.context.now, sentence).await
     }
 
     /// The steps from the begun claim to the page that shows its key.
     async fn make(&self, begun: &Begun) -> Result<Reply, Failed> {
-        let prepared = self.before_mint(begun).await.map_err(|error| Failed { made: None, error })?;
+        let prepared = self.before_mint(begun).await.map_err(|error| Failed { minted: None, error })?;
         let (minted, plaintext) = self.mint(begun, &prepared).await?;
         let Prepared { limit, guardrail, .. } = prepared;
         let minted = self.restrict(minted, guardrail.as_ref()).await?;
@@ -179,7 +179,7 @@ impl Claim<'_> {
         let view = retired.as_ref().unwrap_or(&begun.view);
         let guardrail = match view.next_guardrail() {
             NextGuardrail::None => None,
-            NextGuardrail::Confirmed { of, confirmed } => Some((of, confirmed)),
+            NextGuardrail::Confirmed { owner, confirmed } => Some((owner, confirmed)),
             NextGuardrail::NotConfirmed => return Err(being_prepared()),
         };
         // The time is read anew: a window may have begun since the request, and an old window's limit must
@@ -191,15 +191,15 @@ impl Claim<'_> {
     /// Step 2: disables the keys that were shown before, and reads those whose final reading is due. Returns the grant as it is then, if
     /// there were such. One that is gone has neither.
     async fn retire(&self, begun: &Begun) -> Result<Option<View>, AppError> {
-        let older = |of: &&Key| of.shown_at.is_some() && of.gone.is_none();
-        let shown: Vec<&KeyHash> = begun.view.grant.keys.iter().filter(older).map(|of| &of.hash).collect();
+        let older = |key: &&Key| key.shown_at.is_some() && key.gone.is_none();
+        let shown: Vec<&KeyHash> = begun.view.grant.keys.iter().filter(older).map(|key| &key.hash).collect();
         if shown.is_empty() {
             return Ok(None);
         }
         let ends = |call: &KeyCall| matches!(call.tell, Tell::Off | Tell::Read) && shown.contains(&&call.key);
-        let patience = self.at.deadline.earlier_by(ENOUGH_TO_MINT);
-        let settled = self.site.settler().settle_until(self.at, patience, ends).await;
-        let view = self.site.table.view(self.at.programme, self.at.grant).await?.ok_or_else(no_grant)?;
+        let patience = self.context.deadline.earlier_by(ENOUGH_TO_MINT);
+        let settled = self.site.settler().settle_until(self.context, patience, ends).await;
+        let view = self.site.table.view(self.context.programme, self.context.grant).await?.ok_or_else(no_grant)?;
         match settled {
             Ok(_) => Ok(Some(view)),
             Err(NotSettled::NotFound) => {
@@ -228,18 +228,18 @@ impl Claim<'_> {
             NewKey { name: &self.name(&begun.claim).to_string(), limit, counting: settings.basis.into(), expires_at };
         let minted = |hash| MintedKey { hash, limit, guardrail: None, expires_at };
         // It is not sent without its ten seconds by then, whatever it had to wait for before.
-        match self.site.provider.create_key(&new, self.at.deadline.earlier_by(LEFT_BY_MINT)).await {
-            Ok(made) => Ok((minted(made.hash), made.plaintext)),
+        match self.site.provider.create_key(&new, self.context.deadline.earlier_by(LEFT_BY_MINT)).await {
+            Ok(key) => Ok((minted(key.hash), key.plaintext)),
             Err(error) => {
                 // A made key whose hash is known gets its disable; one of unknown hash is an orphan.
-                let made = match &error {
-                    ProviderError::Unknown { made, .. } => made.clone(),
+                let hash = match &error {
+                    ProviderError::Unknown { made_key, .. } => made_key.clone(),
                     ProviderError::Refused { .. }
                     | ProviderError::Later { .. }
                     | ProviderError::ManagementKey { .. }
                     | ProviderError::AnotherAccount { .. } => None,
                 };
-                Err(Failed { made: made.map(minted), error: not_made(&error) })
+                Err(Failed { minted: hash.map(minted), error: not_made(&error) })
             }
         }
     }
@@ -248,27 +248,27 @@ impl Claim<'_> {
     async fn restrict(
         &self,
         minted: MintedKey,
-        to: Option<&(GuardrailOwner, ConfirmedRules)>,
+        guardrail: Option<&(GuardrailOwner, ConfirmedRules)>,
     ) -> Result<MintedKey, Failed> {
-        let Some((of, ConfirmedRules { id, .. })) = to else { return Ok(minted) };
-        let patience = self.at.deadline.earlier_by(LEFT_TO_RECORD);
+        let Some((owner, ConfirmedRules { id, .. })) = guardrail else { return Ok(minted) };
+        let patience = self.context.deadline.earlier_by(LEFT_TO_RECORD);
         let Err(error) = self.site.provider.assign_key(id, &minted.hash, patience).await else {
-            let guardrail = Some(KeyGuardrail { group: of.group.clone(), id: id.clone() });
+            let guardrail = Some(KeyGuardrail { group: owner.group.clone(), id: id.clone() });
             return Ok(MintedKey { guardrail, ..minted });
         };
         if error.is_not_found()
             && let Err(error) =
-                self.site.table.doubt_guardrail(&of.programme, id, self.site.clock.now(), patience).await
+                self.site.table.doubt_guardrail(&owner.programme, id, self.site.clock.now(), patience).await
         {
-            tracing::warn!(guardrail = %of, %error, "a guardrail that is gone is not made again");
+            tracing::warn!(guardrail = %owner, %error, "a guardrail that is gone is not made again");
         }
-        Err(Failed { made: Some(minted), error: not_restricted(&error) })
+        Err(Failed { minted: Some(minted), error: not_restricted(&error) })
     }
 
     /// Step 5: records the key as the grant's live one. Only then may it be shown.
     async fn record(&self, begun: &Begun, minted: MintedKey) -> Result<(), Failed> {
-        let at = ActContext { now: self.site.clock.now(), ..self.at };
-        let error = match self.site.table.act(at, |view, now| view.record(&begun.claim, &minted, now)).await {
+        let context = ActContext { now: self.site.clock.now(), ..self.context };
+        let error = match self.site.table.act(context, |view, now| view.record(&begun.claim, &minted, now)).await {
             Ok(ActOutcome::Done(_)) => return Ok(()),
             Ok(ActOutcome::Refused(refused)) => refusal::record(refused),
             Ok(ActOutcome::NoSuchGrant) => refusal::record(RecordRefused::Lost),
@@ -276,15 +276,16 @@ impl Claim<'_> {
             // nothing, and the student replaces a key they never saw.
             Err(error) => error.into(),
         };
-        Err(Failed { made: Some(minted), error })
+        Err(Failed { minted: Some(minted), error })
     }
 
     /// Ends the claim in the table. A key that was made is disabled at once where possible.
-    async fn give_up(&self, claim: &OpenClaim, made: Option<&MintedKey>, why: &str) {
-        match self.site.table.act(self.at, |view, now| view.give_up(claim, made, why, now)).await {
-            Ok(ActOutcome::Done(_)) if made.is_some() => {
-                let is_own = |call: &KeyCall| call.tell == Tell::Off && made.is_some_and(|made| made.hash == call.key);
-                if let Err(error) = self.site.settler().settle(self.at, is_own).await {
+    async fn give_up(&self, claim: &OpenClaim, minted: Option<&MintedKey>, why: &str) {
+        match self.site.table.act(self.context, |view, now| view.give_up(claim, minted, why, now)).await {
+            Ok(ActOutcome::Done(_)) if minted.is_some() => {
+                let is_own =
+                    |call: &KeyCall| call.tell == Tell::Off && minted.is_some_and(|minted| minted.hash == call.key);
+                if let Err(error) = self.site.settler().settle(self.context, is_own).await {
                     tracing::warn!(%error, "the disable of a key that nobody was shown is left to the work");
                 }
             }
@@ -296,8 +297,8 @@ impl Claim<'_> {
     fn name(&self, claim: &OpenClaim) -> KeyName {
         KeyName {
             deployment: self.deployment.clone(),
-            programme: self.at.programme.clone(),
-            grant: self.at.grant.clone(),
+            programme: self.context.programme.clone(),
+            grant: self.context.grant.clone(),
             epoch: claim.epoch,
             nonce: claim.nonce.clone(),
         }

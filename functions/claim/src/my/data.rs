@@ -39,7 +39,7 @@ pub(crate) async fn data(State(site): State<Site>, visitor: Visitor) -> Answer {
         grants.push(grant(&site, &view).await?);
     }
     let sign_in = table.sign_in_of(&session.address).await?;
-    take_apart!(SignIn: address links mailed wrong_codes, without made unfollowed last_mailed_at last_tried_at sessions version = sign_in);
+    take_apart!(SignIn: address links mailed wrong_codes, without issued_links unfollowed last_mailed_at last_tried_at sessions version = sign_in);
     let mut link_mails = Vec::new();
     for mailed in mailed {
         link_mails.extend(table.get(OutboxRow::key_of(mailed.login_request)).await?.map(mail));
@@ -49,27 +49,27 @@ pub(crate) async fn data(State(site): State<Site>, visitor: Visitor) -> Answer {
         None => None,
     };
     let sessions = table.sessions_of(&session.address, now).await?;
-    let asked = table.list(LoginRequest::of_address(&session.address)).await?;
+    let login_requests = table.list(LoginRequest::of_address(&session.address)).await?;
     let mark = table.undeliverable(&session.address, now).await?;
-    let known = table.known_address(&session.address).await?;
-    take_apart!(KnownAddress: digest reminders, without address person version = known);
+    let known_address = table.known_address(&session.address).await?;
+    take_apart!(KnownAddress: digest reminders, without address person version = known_address);
     let roles = table.list(Roles::of_address(&session.address)).await?;
-    let data = json!({
+    let export = json!({
         "address": address,
         // The address of a person with a role in the spelling of the settings, and the pseudonym by which the history names them.
         "address_of_staff": person.map(|person| person.address),
         "person": session.person,
-        "sessions": each(sessions, |one| {
-            let is_this = one.session == session.session;
-            take_apart!(Session: begun_at ends_at, without session address person used_at = one);
+        "sessions": to_list(sessions, |stored_session| {
+            let is_this = stored_session.session == session.session;
+            take_apart!(Session: begun_at ends_at, without session address person used_at = stored_session);
             json!({"is_this": is_this, "begun_at": *begun_at, "ends_at": *ends_at})
         }),
         // By whoever asked for one with this address.
-        "links_asked_for": each(&asked, |request| json!(*request.at)),
-        "links_good_until": each(links.iter().filter(|link| now < link.ends_at), |link| json!(*link.ends_at)),
+        "links_asked_for": to_list(&login_requests, |request| json!(*request.asked_at)),
+        "links_good_until": to_list(links.iter().filter(|link| now < link.ends_at), |link| json!(*link.ends_at)),
         "wrong_codes": wrong_codes,
         "link_mails_of_the_last_hour": link_mails,
-        "mail_comes_back_since": mark.as_ref().map(|mark| *mark.at),
+        "mail_comes_back_since": mark.as_ref().map(|mark| *mark.marked_at),
         "mail_comes_back_because": mark.map(|mark| mark.why.as_str()),
         "wants_digests": digest,
         "wants_reminders": reminders,
@@ -79,17 +79,17 @@ pub(crate) async fn data(State(site): State<Site>, visitor: Visitor) -> Answer {
     });
     let name = "attachment; filename=\"bursar-my-data.json\"";
     let headers = [(CONTENT_TYPE, "application/json"), (CONTENT_DISPOSITION, name)];
-    Ok(Reply::file(headers, serde_json::to_string_pretty(&data)?))
+    Ok(Reply::file(headers, serde_json::to_string_pretty(&export)?))
 }
 
-fn each<T>(list: impl IntoIterator<Item = T>, one: impl Fn(T) -> Value) -> Vec<Value> {
-    list.into_iter().map(one).collect()
+fn to_list<T>(list: impl IntoIterator<Item = T>, to_value: impl Fn(T) -> Value) -> Vec<Value> {
+    list.into_iter().map(to_value).collect()
 }
 
 async fn grant(site: &Site, view: &View) -> Result<Value, AppError> {
     let programme = &view.programme;
     // What is hidden is how a claim is made once, what a job did last, and what the provider is still to be told.
-    take_apart!(Grant: id person group own_cap state holds has_reservation replacements allowed keys lost more, without programme
+    take_apart!(Grant: id person group own_cap state holds has_reservation replacements allowed keys lost more_request, without programme
         lease epoch begun_at ever_shown counted_at job entries due_at provider_agrees ends_since backoff version = &view.grant);
     take_apart!(Person: address name roster_id, without = person);
     let history = site.table.list_known(Entry::of_grant(&programme.id, id)).await?;
@@ -123,16 +123,16 @@ async fn grant(site: &Site, view: &View) -> Result<Value, AppError> {
         "has_a_reservation_in_the_budget": has_reservation,
         "replacements_counted": replacements,
         "replacements_allowed_besides": allowed,
-        "asked_for_more": more.as_ref().map(|asked| {
-            take_apart!(MoreRequest: at reason cap declined, without = asked);
-            json!({"at": **at, "reason": reason, "cap_usd_then": cap.to_string(), "declined_because": declined})
+        "asked_for_more": more_request.as_ref().map(|request| {
+            take_apart!(MoreRequest: asked_at reason cap declined, without = request);
+            json!({"at": **asked_at, "reason": reason, "cap_usd_then": cap.to_string(), "declined_because": declined})
         }),
-        "keys": each(keys, key),
-        "readings": each(&view.readings, reading),
+        "keys": to_list(keys, key),
+        "readings": to_list(&view.readings, reading),
         // Thresholds of the cap, in programmes that tell students of them.
-        "thresholds_passed": each(&crossings, crossing),
-        "history": each(history, history_entry),
-        "mails": each(mails, mail),
+        "thresholds_passed": to_list(&crossings, crossing),
+        "history": to_list(history, history_entry),
+        "mails": to_list(mails, mail),
         // When the use was last read anew and the roster mail last sent again.
         "done_by_hand_at": by_hand,
     }))
@@ -142,19 +142,20 @@ fn roles_on(roles: &Roles) -> Vec<Value> {
     take_apart!(Roles: programme faculty assistant finance, without address = roles);
     let has =
         [("faculty", faculty), ("assistant", assistant), ("finance", finance)].into_iter().filter(|(_, has)| **has);
-    each(has, |(role, _)| json!({"programme": programme, "role": role}))
+    to_list(has, |(role, _)| json!({"programme": programme, "role": role}))
 }
 
 fn held(holds: &Holds) -> Vec<Value> {
     take_apart!(Holds: paused dropped unused, without dropped_by = holds);
     let paused = paused.as_ref().map(|pause| json!({"hold": "paused", "reason": pause.why}));
-    let others = [("dropped from the roster", dropped.is_some()), ("unused", *unused)].into_iter();
-    let others = others.filter(|(_, is_held)| *is_held).map(|(hold, _)| json!({"hold": hold, "reason": null}));
-    paused.into_iter().chain(others).collect()
+    let other_holds = [("dropped from the roster", dropped.is_some()), ("unused", *unused)].into_iter();
+    let other_holds =
+        other_holds.filter(|(_, is_held)| *is_held).map(|(hold, _)| json!({"hold": hold, "reason": null}));
+    paused.into_iter().chain(other_holds).collect()
 }
 
 fn key(key: &Key) -> Value {
-    take_apart!(Key: epoch hash made_at expires_at on limit shown_at gone, without guardrail resumed_at announced final_reading
+    take_apart!(Key: epoch hash made_at expires_at enabled limit shown_at gone, without guardrail resumed_at announced final_reading
         missing_since = key);
     json!({
         "key": epoch.number(),
@@ -164,8 +165,8 @@ fn key(key: &Key) -> Value {
         // Nobody sees a key that was never shown, which is switched off.
         "shown_at": shown_at.as_deref(),
         "limit_usd": limit.known().map(ToString::to_string),
-        "may_be_on": gone.is_none() && on.may_be(&true),
-        "off_since": on.since(&false).as_deref(),
+        "may_be_on": gone.is_none() && enabled.may_be(&true),
+        "off_since": enabled.since(&false).as_deref(),
     })
 }
 
@@ -176,7 +177,7 @@ fn reading(reading: &Reading) -> Value {
         "used_usd": used.credits.total().to_string(),
         "own_provider_keys_usd": used.byok.total().to_string(),
         // A figure that is not exact is a share of a sum over several days.
-        "used_by_day": each(used.credits.each(), |(day, usd, exact)| {
+        "used_by_day": to_list(used.credits.each(), |(day, usd, exact)| {
             json!({"day": day, "usd": usd.to_string(), "exact": exact})
         }),
         "last_used_at": last_used_at.as_deref(),
@@ -197,31 +198,31 @@ fn crossing(crossing: &Crossing) -> Value {
     })
 }
 
-fn history_entry(entry: Entry) -> Value {
-    take_apart!(Entry: at by what, without programme grant entry = entry);
+fn history_entry(audit_entry: Entry) -> Value {
+    take_apart!(Entry: recorded_at actor what, without programme grant entry = audit_entry);
     let words = what.words().map(str::to_owned);
-    take_apart!(AuditDetail: act from to, without note reason = what);
-    let by = match by {
+    take_apart!(AuditDetail: act old_value new_value, without note reason = what);
+    let actor_name = match actor {
         Actor::Student => "you",
         Actor::Person(_) => "the staff",
         Actor::Sync => "Bursar, from what OpenRouter reports",
         Actor::Rule => "Bursar, by a rule of the programme",
         Actor::Registrar => "the registrar's file",
     };
-    json!({"at": *at, "by": by, "what": act.in_words(), "from": from, "to": to, "note": words})
+    json!({"at": *recorded_at, "by": actor_name, "what": act.in_words(), "from": old_value, "to": new_value, "note": words})
 }
 
 fn mail(row: OutboxRow) -> Value {
     take_apart!(OutboxRow: state written_at mail, without row class tries again_at version sent_on = row);
-    let (outcome, at, why) = match state {
+    let (outcome, outcome_at, why) = match state {
         MailState::Waiting { .. } | MailState::Sending { .. } => ("waiting", None, None),
-        MailState::Sent { at, .. } => ("sent", Some(at), None),
-        MailState::Delivered { at, .. } => ("delivered", Some(at), None),
-        MailState::Bounced { at, .. } => ("bounced", Some(at), None),
-        MailState::Complained { at, .. } => ("complained", Some(at), None),
-        MailState::Dropped { why, at } => ("not owed after all", Some(at), Some(why)),
-        MailState::Failed { why, at } => ("failed", Some(at), Some(why)),
+        MailState::Sent { sent_at: outcome_at, .. } => ("sent", Some(outcome_at), None),
+        MailState::Delivered { event_at: outcome_at, .. } => ("delivered", Some(outcome_at), None),
+        MailState::Bounced { event_at: outcome_at, .. } => ("bounced", Some(outcome_at), None),
+        MailState::Complained { event_at: outcome_at, .. } => ("complained", Some(outcome_at), None),
+        MailState::Dropped { why, ended_at: outcome_at } => ("not owed after all", Some(outcome_at), Some(why)),
+        MailState::Failed { why, ended_at: outcome_at } => ("failed", Some(outcome_at), Some(why)),
     };
-    let (mail, at) = (mail.facts().words, at.as_deref().copied());
-    json!({"mail": mail, "written_at": *written_at, "outcome": outcome, "outcome_at": at, "why": why})
+    let (mail, outcome_at) = (mail.facts().words, outcome_at.as_deref().copied());
+    json!({"mail": mail, "written_at": *written_at, "outcome": outcome, "outcome_at": outcome_at, "why": why})
 }

@@ -54,11 +54,11 @@ pub(crate) async fn refused(site: &Site, visitor: &Visitor, now: Moment, why: &s
 
 /// The enrolments of the visitor. Who signed in before the address passed to another person is shown nothing of that one's.
 async fn enrolments_of(site: &Site, visitor: &Visitor) -> Result<Vec<Enrolment>, AppError> {
-    let (mut theirs, others) = site.table.enrolments_by_person(&visitor.session.address).await?;
-    if !others.is_empty() {
-        theirs.retain(|of| of.at <= visitor.session.begun_at);
+    let (mut enrolments, other_enrolments) = site.table.enrolments_by_person(&visitor.session.address).await?;
+    if !other_enrolments.is_empty() {
+        enrolments.retain(|enrolment| enrolment.enrolled_at <= visitor.session.begun_at);
     }
-    Ok(theirs)
+    Ok(enrolments)
 }
 
 pub(crate) async fn grant_in(site: &Site, visitor: &Visitor, programme: &str) -> Result<View, AppError> {
@@ -84,7 +84,7 @@ pub(crate) async fn show(
     visitor: &Visitor,
     now: Moment,
     alert: Option<&str>,
-    mut more: Option<(&ProgrammeId, MoreForm)>,
+    mut more_form: Option<(&ProgrammeId, MoreForm)>,
 ) -> Answer {
     let (views, address) = (grants_of(site, visitor).await?, &visitor.session.address);
     let (choice, mark, sync) = tokio::try_join!(
@@ -97,10 +97,10 @@ pub(crate) async fn show(
     let mut cards = Vec::with_capacity(views.len());
     let mut rules = Vec::with_capacity(views.len());
     for view in &views {
-        let of_keys = KeyRules::of(&site.table, view).await?;
-        let typed = more.take_if(|(programme, _)| **programme == view.programme.id).map(|(_, form)| form);
-        cards.push(Card::of(view, &of_keys, sync.listed_at, typed, now));
-        rules.push(of_keys);
+        let key_rules = KeyRules::read(&site.table, view).await?;
+        let typed = more_form.take_if(|(programme, _)| **programme == view.programme.id).map(|(_, form)| form);
+        cards.push(Card::new(view, &key_rules, sync.listed_at, typed, now));
+        rules.push(key_rules);
     }
     let in_use = views.iter().zip(&rules).filter(|(view, _)| is_in_use(view));
     let page = MyPage {
@@ -144,7 +144,7 @@ pub(crate) enum Obstacle {
 }
 
 impl Obstacle {
-    pub(crate) fn of(view: &View, rules: &KeyRules, now: Moment) -> Option<Obstacle> {
+    pub(crate) fn find(view: &View, rules: &KeyRules, now: Moment) -> Option<Obstacle> {
         let settings = &view.programme.settings;
         let request = KeyRequest { kind: kind_of_request(view), epoch: view.grant.epoch, terms: settings.terms_hash() };
         let is_prepared = rules.next != NextGuardrail::NotConfirmed;

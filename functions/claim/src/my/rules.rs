@@ -15,23 +15,24 @@ pub(crate) struct KeyRules {
 }
 
 impl KeyRules {
-    pub(crate) async fn of(table: &Table, view: &View) -> Result<KeyRules, StoreError> {
+    pub(crate) async fn read(table: &Table, view: &View) -> Result<KeyRules, StoreError> {
         let next = view.next_guardrail();
-        let Some((live, wanted)) = view.grant.live().zip(view.guardrail_wanted()) else {
+        let Some((live, owner)) = view.grant.live().zip(view.guardrail_wanted()) else {
             return Ok(KeyRules { next, ..KeyRules::default() });
         };
         let under = live.guardrail.known();
         let guardrail =
-            under.and_then(|under| view.guardrail(&GuardrailOwner { group: under.group.clone(), ..wanted.clone() }));
-        let rules = view.programme.settings.rules.of(view.grant.group.as_deref()).resolved(&table.tiers().await?);
-        let is_right = guardrail.is_some_and(|known| known.of == wanted && known.rules.is(&rules));
+            under.and_then(|under| view.guardrail(&GuardrailOwner { group: under.group.clone(), ..owner.clone() }));
+        let rules =
+            view.programme.settings.rules.for_group(view.grant.group.as_deref()).resolved(&table.tiers().await?);
+        let is_right = guardrail.is_some_and(|guardrail| guardrail.owner == owner && guardrail.rules.is(&rules));
         // One that was made again holds no key that was under the former one.
-        let is_it = |known: &ConfirmedRules| under.is_some_and(|under| under.id == known.id);
-        let confirmed = guardrail.and_then(Guardrail::confirmed).filter(is_it);
+        let is_current = |confirmed: &ConfirmedRules| under.is_some_and(|under| under.id == confirmed.id);
+        let confirmed = guardrail.and_then(Guardrail::confirmed).filter(is_current);
         let is_settled = under.is_some_and(|under| live.guardrail.is(under));
         Ok(KeyRules {
             is_changing: !is_right || confirmed.is_none() || !is_settled,
-            confirmed: confirmed.map(|known| known.rules).unwrap_or_default(),
+            confirmed: confirmed.map(|confirmed| confirmed.rules).unwrap_or_default(),
             next,
         })
     }

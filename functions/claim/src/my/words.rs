@@ -35,8 +35,8 @@ pub(crate) fn state(view: &View, obstacle: Option<&Obstacle>, now: Moment) -> St
     let why = || {
         let obstacle = obstacle?;
         Some(match (obstacle, view.programme.closed_at) {
-            (Obstacle::Begin(BeginRefused::Over), Some(at)) => {
-                format!("{}, and so its keys have ended.", closed(view, at))
+            (Obstacle::Begin(BeginRefused::Over), Some(closed_at)) => {
+                format!("{}, and so its keys have ended.", closed(view, closed_at))
             }
             _ => obstacle.in_words(term),
         })
@@ -67,13 +67,13 @@ pub(crate) fn state(view: &View, obstacle: Option<&Obstacle>, now: Moment) -> St
 /// The window of the cap, and when the next one begins.
 pub(crate) fn window(view: &View, now: Moment) -> String {
     let settings = &view.programme.settings;
-    let each = settings.basis.reset.per_window();
+    let per_window = settings.basis.reset.per_window();
     if settings.basis.reset == Reset::None {
-        return format!("{each}, until the end of {}", long_date(settings.term.ends_on()));
+        return format!("{per_window}, until the end of {}", long_date(settings.term.ends_on()));
     }
     match settings.basis.reset.resets_at(now).filter(|resets| *resets < settings.term.ends_at()) {
-        Some(resets) => format!("{each}; resets on {}", column_time(resets, settings.term.zone())),
-        None => format!("{each}; this is the last one of the term"),
+        Some(resets) => format!("{per_window}; resets on {}", column_time(resets, settings.term.zone())),
+        None => format!("{per_window}; this is the last one of the term"),
     }
 }
 
@@ -87,7 +87,7 @@ fn not_made_yet(view: &View) -> String {
 fn live(view: &View, now: Moment) -> String {
     let term = &view.programme.settings.term;
     if view.programme.is_over(now) {
-        let over = view.programme.closed_at.map(|at| closed(view, at));
+        let over = view.programme.closed_at.map(|closed_at| closed(view, closed_at));
         let over = over.unwrap_or("This programme has ended".to_owned());
         return format!("{over}, and your key ends with it.");
     }
@@ -96,7 +96,7 @@ fn live(view: &View, now: Moment) -> String {
         let ask = if view.may_ask_for_more(now).is_ok() { " If you need more, ask below." } else { "" };
         return format!("{} {refused}{ask}", why_not(&used_up, term));
     }
-    if view.grant.live().is_some_and(|live| !live.on.is(&true)) {
+    if view.grant.live().is_some_and(|live| !live.enabled.is(&true)) {
         return "Your key is being switched on again at OpenRouter, which may take a few minutes.".to_owned();
     }
     let shown = view.grant.live().and_then(|live| live.shown_at).map(|shown| column_time(shown, term.zone()));
@@ -104,9 +104,9 @@ fn live(view: &View, now: Moment) -> String {
     format!("Your key works.{shown}{}", endings(view, now))
 }
 
-fn closed(view: &View, at: Moment) -> String {
-    let on = long_date(at.to_zoned(view.programme.settings.term.zone().clone()).date());
-    format!("This programme was closed on {on}")
+fn closed(view: &View, closed_at: Moment) -> String {
+    let date = long_date(closed_at.to_zoned(view.programme.settings.term.zone().clone()).date());
+    format!("This programme was closed on {date}")
 }
 
 /// The announced ends of the key that still stand. An end whose day has passed waits for its mail or for
@@ -120,16 +120,16 @@ fn endings(view: &View, now: Moment) -> String {
         let when = when(unused);
         format!(" It has not been used for some time: it will be switched off {when}, unless you use it before then.")
     });
-    let of_age = view.announced_as(Notice::TooOldSoon).map(|old| {
+    let too_old = view.announced_as(Notice::TooOldSoon).map(|old| {
         let when = when(old);
         format!(" It is getting old and will end {when}. Replace it before then; that does not count as a replacement.")
     });
-    unused.into_iter().chain(of_age).collect()
+    unused.into_iter().chain(too_old).collect()
 }
 
 /// The time since which the last key is off.
 fn off_since(view: &View) -> String {
-    let since = view.grant.newest_shown().and_then(|last| last.on.since(&false).or(last.on.sent(&false)));
+    let since = view.grant.newest_shown().and_then(|last| last.enabled.since(&false).or(last.enabled.sent(&false)));
     since.map_or(String::new(), |since| format!(" on {}", column_time(since, view.programme.settings.term.zone())))
 }
 
@@ -188,29 +188,29 @@ pub(crate) fn allowance(view: &View, limit: Usd, now: Moment) -> String {
 }
 
 /// What became of the last request for more.
-pub(crate) fn asked(view: &View, now: Moment) -> Option<String> {
-    let (settings, asked) = (&view.programme.settings, view.grant.more.as_ref()?);
+pub(crate) fn last_request(view: &View, now: Moment) -> Option<String> {
+    let (settings, request) = (&view.programme.settings, view.grant.more_request.as_ref()?);
     if view.grant.is_over() || view.programme.is_over(now) {
         return None;
     }
     let cap = view.grant.cap(settings);
-    let then = if view.open_request(now).is_some() {
+    let outcome = if view.open_request(now).is_some() {
         "The people who run this programme have your reason and will decide.".to_owned()
-    } else if asked.cap != cap {
-        let again = column_time(asked.at + MORE_REQUEST_LASTS, settings.term.zone());
-        format!("Your cap has been changed since: it is {} now. You can ask again from {again}.", cap.to_dollars())
-    } else if let Some(why) = &asked.declined {
-        let again = column_time(asked.at + MORE_REQUEST_LASTS, settings.term.zone());
-        format!("They declined: “{why}” You can ask again from {again}.")
+    } else if request.cap != cap {
+        let next_time = column_time(request.asked_at + MORE_REQUEST_LASTS, settings.term.zone());
+        format!("Your cap has been changed since: it is {} now. You can ask again from {next_time}.", cap.to_dollars())
+    } else if let Some(why) = &request.declined {
+        let next_time = column_time(request.asked_at + MORE_REQUEST_LASTS, settings.term.zone());
+        format!("They declined: “{why}” You can ask again from {next_time}.")
     } else {
         "Nobody has changed your cap within a week. You can ask again.".to_owned()
     };
-    Some(format!("You asked for more on {}. {then}", column_time(asked.at, settings.term.zone())))
+    Some(format!("You asked for more on {}. {outcome}", column_time(request.asked_at, settings.term.zone())))
 }
 
 /// The notice to a person whom mail does not reach, or who does not want it.
 pub(crate) fn not_reached(mark: &Undeliverable) -> String {
-    let since = long_date(utc_date(mark.at));
+    let since = long_date(utc_date(mark.marked_at));
     let ask = "The people who run your programme can have it tried again.";
     match mark.why {
         UnreachableReason::Bounced | UnreachableReason::Suppressed => format!(

@@ -30,7 +30,7 @@ pub(crate) struct PageFrame<'a> {
 }
 
 impl<'a> PageFrame<'a> {
-    pub(crate) fn of(site: &'a Site, visitor: &'a Visitor) -> PageFrame<'a> {
+    pub(crate) fn new(site: &'a Site, visitor: &'a Visitor) -> PageFrame<'a> {
         PageFrame { frame: &site.frame, csrf: visitor.csrf.reveal(), is_admin: visitor.is_admin }
     }
 }
@@ -100,7 +100,7 @@ impl ProgrammeAccess {
     async fn find(site: &Site, visitor: Visitor, id: Option<&str>, least: Role) -> Result<ProgrammeAccess, AppError> {
         let id = id.and_then(|id| id.parse().ok()).ok_or_else(AppError::not_found)?;
         let programme = site.table.get(Programme::key_of(&id)).await?.ok_or_else(AppError::not_found)?;
-        let role = Role::of(&visitor.session.address, &programme.settings, visitor.is_admin);
+        let role = Role::find(&visitor.session.address, &programme.settings, visitor.is_admin);
         let role = role.filter(|role| *role >= least).ok_or_else(AppError::no_right)?;
         Ok(ProgrammeAccess { visitor, programme, role })
     }
@@ -140,13 +140,13 @@ impl<A: Admission> FromRequest<Site> for Post<A> {
         let programme = programme_in(&mut parts).await;
         let Ok(RequestDeadline(deadline)) = RequestDeadline::from_request_parts(&mut parts, site).await;
         let Posted { visitor, fields } = Posted::from_request(Request::from_parts(parts, body), site).await?;
-        Post::of(site, visitor, programme.as_deref(), fields, deadline).await
+        Post::admit(site, visitor, programme.as_deref(), fields, deadline).await
     }
 }
 
 impl<A: Admission> Post<A> {
     /// The form of a visitor, if they may send it.
-    pub(crate) async fn of(
+    pub(crate) async fn admit(
         site: &Site,
         visitor: Visitor,
         programme: Option<&str>,
@@ -219,11 +219,11 @@ impl FromRequest<Site> for Upload {
                 fields.push((name, String::from_utf8_lossy(&bytes).into_owned()));
             }
         }
-        let Posted { visitor, fields } = Posted::of(visitor, fields.into_iter().collect())?;
+        let Posted { visitor, fields } = Posted::verify(visitor, fields.into_iter().collect())?;
         if file.as_ref().is_some_and(|file| file.len() > MOST_OF_A_FILE) {
             return Err(AppError::status(StatusCode::PAYLOAD_TOO_LARGE));
         }
-        let form = Post::of(site, visitor, programme.as_deref(), fields, deadline).await?;
+        let form = Post::admit(site, visitor, programme.as_deref(), fields, deadline).await?;
         Ok(Upload { form, file: file.filter(|file| !file.is_empty()) })
     }
 }

@@ -46,7 +46,7 @@ impl CsvRequest {
         rows: impl IntoIterator<Item = R>,
         key: impl Fn(&R) -> String,
     ) -> Answer {
-        let columns: Vec<Column<R>> = columns.into_iter().filter(|column| !column.at.file.is_empty()).collect();
+        let columns: Vec<Column<R>> = columns.into_iter().filter(|column| !column.place.file.is_empty()).collect();
         let rows = rows.into_iter().skip_while(|row| !self.after.is_empty() && key(row) <= self.after);
         let mut rows = rows.take_while(|row| self.until.is_empty() || key(row) <= self.until).peekable();
         let (body, last) = if self.takes_gzip {
@@ -92,7 +92,7 @@ pub(crate) fn offered<R>(file: &str, rows: &[R], key: impl Fn(&R) -> String) -> 
         return vec![("Download as CSV".to_owned(), file.to_owned())];
     }
     let mut after = String::new();
-    let each = (0..rows.len()).step_by(MOST_ROWS).map(|first| {
+    let parts = (0..rows.len()).step_by(MOST_ROWS).map(|first| {
         let end = (first + MOST_ROWS).min(rows.len());
         let until = if end < rows.len() { key(&rows[end - 1]) } else { String::new() };
         let words = format!("CSV, rows {} to {}", show::count(first as u64 + 1), show::count(end as u64));
@@ -100,7 +100,7 @@ pub(crate) fn offered<R>(file: &str, rows: &[R], key: impl Fn(&R) -> String) -> 
         after = until;
         (words, address)
     });
-    each.collect()
+    parts.collect()
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for CsvRequest {
@@ -127,22 +127,22 @@ impl<S: Send + Sync> FromRequestParts<S> for CsvRequest {
 
 /// Writes rows until there are no more or the answer is full, by the size of what was written so far. Returns the last that was.
 fn written<W: Write, R>(
-    mut to: W,
+    mut writer: W,
     size: impl Fn(&W) -> usize,
     columns: &[Column<R>],
     rows: &mut dyn Iterator<Item = R>,
 ) -> Result<(W, Option<R>), AppError> {
-    let names: Vec<&str> = columns.iter().map(|column| column.at.file).collect();
-    write!(to, "{}\r\n", names.join(","))?;
+    let names: Vec<&str> = columns.iter().map(|column| column.place.file).collect();
+    write!(writer, "{}\r\n", names.join(","))?;
     let mut last = None;
-    while size(&to) < MOST_BYTES - HELD_IN_BUFFERS
+    while size(&writer) < MOST_BYTES - HELD_IN_BUFFERS
         && let Some(row) = rows.next()
     {
         let cells: Vec<String> = columns.iter().map(|column| written_out((column.cell)(&row))).collect();
-        write!(to, "{}\r\n", cells.join(","))?;
+        write!(writer, "{}\r\n", cells.join(","))?;
         last = Some(row);
     }
-    Ok((to, last))
+    Ok((writer, last))
 }
 
 fn written_out(cell: Cell) -> String {
@@ -172,7 +172,7 @@ mod tests {
 
     use super::*;
 
-    const COLUMNS: [Column<String>; 1] = [column("").file("x").of(|row: &String| Cell::exact(Some(row)))];
+    const COLUMNS: [Column<String>; 1] = [column("").file("x").cell(|row: &String| Cell::exact(Some(row)))];
 
     fn numbers(count: usize) -> Vec<String> {
         (0..count).map(|number| format!("{number:05}")).collect()
@@ -243,9 +243,9 @@ mod tests {
             ("a\t@b\n+1", "a\t'@b\n'+1"),
         ];
         let columns = [
-            column("").file("text").of(|(text, _): &(&str, &str)| Cell::text(Some(*text))),
-            column("").file("usd").of(|_| Cell::exact(Some("-0.000002"))),
-            column("Not in the file").of(|_| Cell::At(None)),
+            column("").file("text").cell(|(text, _): &(&str, &str)| Cell::text(Some(*text))),
+            column("").file("usd").cell(|_| Cell::exact(Some("-0.000002"))),
+            column("Not in the file").cell(|_| Cell::At(None)),
         ];
         let answer =
             asked("/x", "").await.answer("x", columns, cells, |(text, _)| (*text).to_owned()).unwrap().into_response();

@@ -119,7 +119,7 @@ impl<T: FormValue> Form<T> {
         Form::filled(|field| if field.is_required { String::new() } else { (field.write)(&defaults) })
     }
 
-    pub(crate) fn of(saved: T) -> Form<T> {
+    pub(crate) fn edit(saved: T) -> Form<T> {
         let form = Form::filled_with(&saved);
         Form { before: Some(saved), ..form }
     }
@@ -150,12 +150,12 @@ impl<T: FormValue> Form<T> {
     /// Takes in what was typed: what a posted form carries, but what its person left as it was when the form was made.
     pub(crate) fn typed_only(mut self, is_taken: impl Fn(&str) -> bool, posted: &Fields) -> Form<T> {
         let made_from = posted.filled("made_from").unwrap_or_default();
-        for (id, entry) in self.entries.iter_mut().filter(|(id, _)| is_taken(id)) {
+        for (id, input) in self.entries.iter_mut().filter(|(id, _)| is_taken(id)) {
             let name = format!("{id}{}", self.apart.1);
             let Some(typed) = posted.get(&name).map(|text| text.trim().replace("\r\n", "\n")) else { continue };
             if made_from.split(' ').all(|mark| mark != fingerprint(&name, &typed)) {
-                entry.text = typed;
-                entry.is_typed = true;
+                input.text = typed;
+                input.is_typed = true;
             }
         }
         self
@@ -167,7 +167,7 @@ impl<T: FormValue> Form<T> {
 
     /// Short marks of the texts as they are saved, by which a form tells later what was changed in it.
     pub(crate) fn made_from(&self) -> String {
-        let mark = |(id, entry): (&&str, &Entry)| fingerprint(&format!("{id}{}", self.apart.1), &entry.saved);
+        let mark = |(id, input): (&&str, &Entry)| fingerprint(&format!("{id}{}", self.apart.1), &input.saved);
         self.entries.iter().map(mark).collect::<Vec<_>>().join(" ")
     }
 
@@ -188,13 +188,13 @@ impl<T: FormValue> Form<T> {
     }
 
     pub(crate) fn refuse(&mut self, id: &str, why: String) {
-        if let Some(entry) = self.entries.get_mut(id) {
-            entry.error = Some(why);
+        if let Some(input) = self.entries.get_mut(id) {
+            input.error = Some(why);
         }
     }
 
     pub(crate) fn is_refused(&self) -> bool {
-        self.entries.values().any(|entry| entry.error.is_some())
+        self.entries.values().any(|input| input.error.is_some())
     }
 
     /// Sets what nobody typed.
@@ -207,16 +207,16 @@ impl<T: FormValue> Form<T> {
     }
 
     pub(crate) fn text(&self, id: &str) -> &str {
-        self.entries.get(id).map_or("", |entry| &entry.text)
+        self.entries.get(id).map_or("", |input| &input.text)
     }
 
     /// The text of what is saved.
     pub(crate) fn saved(&self, id: &str) -> &str {
-        self.entries.get(id).map_or("", |entry| &entry.saved)
+        self.entries.get(id).map_or("", |input| &input.saved)
     }
 
     pub(crate) fn is_typed(&self, id: &str) -> bool {
-        self.entries.get(id).is_some_and(|entry| entry.is_typed)
+        self.entries.get(id).is_some_and(|input| input.is_typed)
     }
 
     /// The form with the fields of this owner as they are saved.
@@ -226,8 +226,8 @@ impl<T: FormValue> Form<T> {
     {
         let mut form = Form { before: self.before.clone(), entries: self.entries.clone(), ..Form::blank() };
         for field in T::FIELDS.iter().filter(|field| field.owner == owner) {
-            let entry = form.entry(field.id);
-            (entry.text, entry.is_typed) = (entry.saved.clone(), false);
+            let input = form.entry(field.id);
+            (input.text, input.is_typed) = (input.saved.clone(), false);
         }
         form
     }
@@ -242,11 +242,11 @@ impl<T: FormValue> Form<T> {
         Form { is_beside: true, ..self }
     }
 
-    pub(crate) fn shown(&self, which: impl Fn(&Field<T>) -> bool) -> Vec<ShownField<'_>> {
+    pub(crate) fn shown(&self, is_shown: impl Fn(&Field<T>) -> bool) -> Vec<ShownField<'_>> {
         let shown = |field: &'static Field<T>| {
-            let entry = self.entries.get(field.id)?;
-            let is_other = self.is_beside && entry.is_typed && entry.text != entry.saved;
-            let saved = if entry.saved.is_empty() { field.when_empty } else { &entry.saved };
+            let input = self.entries.get(field.id)?;
+            let is_other = self.is_beside && input.is_typed && input.text != input.saved;
+            let saved = if input.saved.is_empty() { field.when_empty } else { &input.saved };
             Some(ShownField {
                 id: format!("{}{}", self.apart.0, field.id),
                 name: format!("{}{}", field.id, self.apart.1),
@@ -256,13 +256,13 @@ impl<T: FormValue> Form<T> {
                 when_empty: field.when_empty,
                 is_required: field.is_required,
                 owner: field.owner,
-                value: &entry.text,
-                choices: &entry.choices,
-                error: entry.error.as_deref(),
+                value: &input.text,
+                choices: &input.choices,
+                error: input.error.as_deref(),
                 now: if is_other { Some(saved) } else { None },
             })
         };
-        T::FIELDS.iter().filter(|field| which(field)).filter_map(shown).collect()
+        T::FIELDS.iter().filter(|field| is_shown(field)).filter_map(shown).collect()
     }
 
     pub(crate) fn all(&self) -> Vec<ShownField<'_>> {
@@ -270,7 +270,7 @@ impl<T: FormValue> Form<T> {
     }
 
     pub(crate) fn errors(&self) -> Vec<ShownField<'_>> {
-        self.shown(|field| self.entries.get(field.id).is_some_and(|entry| entry.error.is_some()))
+        self.shown(|field| self.entries.get(field.id).is_some_and(|input| input.error.is_some()))
     }
 
     pub(crate) fn only(&self, ids: &[&str]) -> Vec<ShownField<'_>> {
@@ -279,18 +279,18 @@ impl<T: FormValue> Form<T> {
 
     /// What is wrong with fields that the page does not show.
     pub(crate) fn other_errors(&self, shown: &[&str]) -> impl Iterator<Item = &str> {
-        let others = self.entries.iter().filter(|(id, _)| !shown.contains(*id));
-        others.filter_map(|(_, entry)| entry.error.as_deref())
+        let hidden = self.entries.iter().filter(|(id, _)| !shown.contains(*id));
+        hidden.filter_map(|(_, input)| input.error.as_deref())
     }
 
     /// What of the saved a value changes.
     pub(crate) fn changes(&self, after: &T) -> Difference {
         let change = |field: &'static Field<T>| {
-            let (from, to) = (self.entries.get(field.id)?.saved.clone(), (field.write)(after));
+            let (old_value, new_value) = (self.entries.get(field.id)?.saved.clone(), (field.write)(after));
             let Field { id, label, kind, when_empty, owner, is_private, .. } = *field;
             let name = format!("{id}{}", self.apart.1);
-            let change = FieldChange { id, name, label, kind, when_empty, owner, is_private, from, to };
-            Some(change).filter(|change| change.from != change.to)
+            let change = FieldChange { id, name, label, kind, when_empty, owner, is_private, old_value, new_value };
+            Some(change).filter(|change| change.old_value != change.new_value)
         };
         Difference(T::FIELDS.iter().filter_map(change).collect())
     }
@@ -443,8 +443,8 @@ struct FieldChange {
     when_empty: &'static str,
     owner: Owner,
     is_private: bool,
-    from: String,
-    to: String,
+    old_value: String,
+    new_value: String,
 }
 
 impl Difference {
@@ -475,18 +475,22 @@ impl Difference {
     }
 
     /// The changes of both.
-    pub(crate) fn and(mut self, other: Difference) -> Difference {
-        self.0.extend(other.0);
+    pub(crate) fn and(mut self, difference: Difference) -> Difference {
+        self.0.extend(difference.0);
         self
     }
 
     pub(crate) fn wishes(&self) -> Vec<Wish> {
-        let wish = |FieldChange { id, label, kind, when_empty, from, to, .. }: &FieldChange| Wish {
+        let wish = |FieldChange { id, label, kind, when_empty, old_value, new_value, .. }: &FieldChange| Wish {
             setting: (*id).to_owned(),
             label: (*label).to_owned(),
-            words: format!("{}{INSTEAD_OF}{}", kind.in_words(to, when_empty), kind.in_words(from, when_empty)),
-            from: from.clone(),
-            to: to.clone(),
+            words: format!(
+                "{}{INSTEAD_OF}{}",
+                kind.in_words(new_value, when_empty),
+                kind.in_words(old_value, when_empty)
+            ),
+            old_value: old_value.clone(),
+            new_value: new_value.clone(),
         };
         self.0.iter().map(wish).collect()
     }
@@ -494,7 +498,7 @@ impl Difference {
     /// The content of the audit entry. Fields that may name people are listed without values.
     pub(crate) fn entry(&self, act: Act) -> AuditDetail {
         let (private, open): (Vec<_>, Vec<_>) = self.0.iter().partition(|change| change.is_private);
-        let open = open.iter().map(|change| (&*change.name, &*change.from, &*change.to));
+        let open = open.iter().map(|change| (&*change.name, &*change.old_value, &*change.new_value));
         let what = AuditDetail::new(act).changing_settings(open);
         let private: Vec<&str> = private.iter().map(|change| change.name.as_str()).collect();
         if private.is_empty() { what } else { what.noting(private.join(", ")) }

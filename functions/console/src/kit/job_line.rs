@@ -36,8 +36,8 @@ impl JobLine {
         let now = site.clock.now();
         let is_told = |job: &&Job| match &job.state {
             _ if job.put_away => false,
-            JobState::Done { at } => now < *at + TOLD_FOR,
-            JobState::Failed { at, .. } => programme.closed_at.is_none() || now < *at + TOLD_FOR,
+            JobState::Done { ended_at } => now < *ended_at + TOLD_FOR,
+            JobState::Failed { ended_at, .. } => programme.closed_at.is_none() || now < *ended_at + TOLD_FOR,
             JobState::Running { .. } => true,
         };
         let mut lines = Vec::new();
@@ -93,7 +93,7 @@ fn is_undone(job: &Job) -> bool {
 /// `is_first` says that no other job of the programme is before it.
 fn in_words(job: &Job, is_first: bool) -> String {
     let mut sentence = told(job);
-    match (&job.state, job.all.saturating_sub(job.done)) {
+    match (&job.state, job.total.saturating_sub(job.done)) {
         (JobState::Running { .. }, others) if job.is_written => {
             let wait = if others == 1 { "waits" } else { "wait" };
             sentence +=
@@ -112,27 +112,27 @@ fn in_words(job: &Job, is_first: bool) -> String {
 
 fn told(job: &Job) -> String {
     // What could not be done is told by itself.
-    let (done, all) = (job.done.saturating_sub(job.refused), job.all);
+    let (done, total) = (job.done.saturating_sub(job.refused), job.total);
     let [running, ended, failed] = match job.work {
         Work::Import | Work::Undo { .. } => [
-            format!("The roster is being changed: {done} of {all} changes are done."),
-            format!("The last change of the roster is done: {done} of {all}."),
-            format!("The last change of the roster was ended before its time: {done} of {all} are done."),
+            format!("The roster is being changed: {done} of {total} changes are done."),
+            format!("The last change of the roster is done: {done} of {total}."),
+            format!("The last change of the roster was ended before its time: {done} of {total} are done."),
         ],
         Work::Bulk => [
-            format!("Many students are being changed: {done} of {all} are done."),
-            format!("The last change of many students is done: {done} of {all}."),
-            format!("The last change of many students was ended before its time: {done} of {all} are done."),
+            format!("Many students are being changed: {done} of {total} are done."),
+            format!("The last change of many students is done: {done} of {total}."),
+            format!("The last change of many students was ended before its time: {done} of {total} are done."),
         ],
         Work::Close => [
-            format!("The programme is being closed: {done} of {all} students are done, and their keys switched off."),
-            format!("The programme is closed, and the keys of {done} of {all} students are switched off."),
-            format!("Closing was ended before its time: {done} of {all} students are done."),
+            format!("The programme is being closed: {done} of {total} students are done, and their keys switched off."),
+            format!("The programme is closed, and the keys of {done} of {total} students are switched off."),
+            format!("Closing was ended before its time: {done} of {total} students are done."),
         ],
         Work::Limits => [
-            format!("Keys and invitations are being set to what was saved: {done} of {all} students are done."),
-            format!("Keys and invitations are as they were saved: {done} of {all} students."),
-            format!("Only {done} of {all} students have keys and invitations as they were saved."),
+            format!("Keys and invitations are being set to what was saved: {done} of {total} students are done."),
+            format!("Keys and invitations are as they were saved: {done} of {total} students."),
+            format!("Only {done} of {total} students have keys and invitations as they were saved."),
         ],
     };
     match job.state {
@@ -176,7 +176,7 @@ mod tests {
             in_words(&job, true),
             "Many students are being changed: 15 of 20 are done. 3 wait for OpenRouter to confirm, mostly for a quarter of an hour at most. 2 could not be done:"
         );
-        (job.done, job.state) = (20, JobState::Done { at: now });
+        (job.done, job.state) = (20, JobState::Done { ended_at: now });
         assert_eq!(in_words(&job, true), "The last change of many students is done: 18 of 20. 2 could not be done:");
     }
 }

@@ -14,7 +14,7 @@ pub(crate) struct Place {
 }
 
 pub(crate) struct Column<R> {
-    pub(crate) at: Place,
+    pub(crate) place: Place,
     pub(crate) cell: fn(&R) -> Cell,
 }
 
@@ -96,8 +96,8 @@ impl Place {
         if is_shown { self } else { Place { heading: "", hook: "", ..self } }
     }
 
-    pub(crate) const fn of<R>(self, cell: fn(&R) -> Cell) -> Column<R> {
-        Column { at: self, cell }
+    pub(crate) const fn cell<R>(self, cell: fn(&R) -> Cell) -> Column<R> {
+        Column { place: self, cell }
     }
 }
 
@@ -118,8 +118,8 @@ impl Cell {
         Cell::shown(Some(usd), usd.to_cents())
     }
 
-    pub(crate) fn link(to: String, text: &str) -> Cell {
-        Cell::Shown(Some(text.to_owned()), vec![Part::Link(to, text.to_owned())])
+    pub(crate) fn link(path: String, text: &str) -> Cell {
+        Cell::Shown(Some(text.to_owned()), vec![Part::Link(path, text.to_owned())])
     }
 
     pub(crate) fn badge(class: &'static str, word: &str) -> Cell {
@@ -130,14 +130,14 @@ impl Cell {
     pub(crate) fn in_full(self) -> Option<String> {
         match self {
             Cell::Text(text) | Cell::Exact(text) | Cell::Shown(text, _) => text,
-            Cell::At(at) => at.map(|at| at.to_string()),
+            Cell::At(moment) => moment.map(|moment| moment.to_string()),
         }
     }
 
     fn parts(self, zone: &TimeZone) -> Vec<Part> {
         let text = match self {
             Cell::Shown(_, parts) => return parts,
-            Cell::At(at) => at.map(|at| column_time(at, zone)),
+            Cell::At(moment) => moment.map(|moment| column_time(moment, zone)),
             Cell::Text(text) | Cell::Exact(text) => text,
         };
         text.map(Part::Text).into_iter().collect()
@@ -146,7 +146,7 @@ impl Cell {
 
 impl<R> Listing<R> {
     /// A table of all of these rows, with times in this zone.
-    pub(crate) fn of(
+    pub(crate) fn new(
         (label, testid): (&'static str, &'static str),
         columns: impl IntoIterator<Item = Column<R>>,
         rows: impl IntoIterator<Item = R>,
@@ -169,31 +169,31 @@ impl<R> Listing<R> {
     /// row on; `order` says how they are sorted.
     pub(crate) fn part_of(
         self,
-        found: usize,
+        total: usize,
         from: usize,
         order: &str,
         address: impl Fn(usize) -> String,
     ) -> Listing<R> {
         let until = from + self.rows.len();
         Listing {
-            caption: match (from, found) {
+            caption: match (from, total) {
                 (_, 1) => String::new(),
-                (0, found) if found == until => format!("All {found}, {order}"),
-                _ => format!("{} to {until} of {found}, {order}", from + 1),
+                (0, total) if total == until => format!("All {total}, {order}"),
+                _ => format!("{} to {until} of {total}, {order}", from + 1),
             },
             previous: (from > 0).then(|| address(from.saturating_sub(ON_A_PAGE))),
-            next: (until < found).then(|| address(until)),
+            next: (until < total).then(|| address(until)),
             ..self
         }
     }
 
     pub(crate) fn columns(&self) -> impl Iterator<Item = &Column<R>> {
-        self.columns.iter().filter(|column| !column.at.heading.is_empty())
+        self.columns.iter().filter(|column| !column.place.heading.is_empty())
     }
 
     /// Whether a phone shows each row's cells one below the other; a row with a bar folds by itself.
     pub(crate) fn folds(&self) -> bool {
-        self.columns().all(|column| column.at.class != "used")
+        self.columns().all(|column| column.place.class != "used")
     }
 
     pub(crate) fn parts(&self, column: &Column<R>, row: &R) -> Vec<Part> {
@@ -201,8 +201,8 @@ impl<R> Listing<R> {
     }
 
     pub(crate) fn hooks(&self, row: &R) -> impl Iterator<Item = (&'static str, String)> {
-        let hooks = self.columns.iter().filter(|column| !column.at.hook.is_empty());
-        hooks.filter_map(|column| Some((column.at.hook, (column.cell)(row).in_full()?)))
+        let hooks = self.columns.iter().filter(|column| !column.place.hook.is_empty());
+        hooks.filter_map(|column| Some((column.place.hook, (column.cell)(row).in_full()?)))
     }
 }
 

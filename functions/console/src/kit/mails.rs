@@ -16,11 +16,11 @@ pub(crate) struct MailRow {
     /// What an alert is of: the name of its threshold, and that in words.
     pub(crate) threshold: Option<(String, String)>,
     /// Whom it went to, in a list of mails to several.
-    pub(crate) to: Option<String>,
+    pub(crate) recipient: Option<String>,
     pub(crate) written_at: Moment,
     pub(crate) outcome: MailStatus,
     /// The form that sends it again.
-    pub(crate) again: Option<Press>,
+    pub(crate) resend: Option<Press>,
 }
 
 /// The state of a mail, since when, and the reason where the state does not say it.
@@ -34,10 +34,10 @@ pub(crate) struct MailStatus {
 
 /// The list of these mails, each of which tests find by this hook.
 pub(crate) fn listing(testid: &'static str, rows: Vec<MailRow>, zone: &TimeZone) -> Listing<MailRow> {
-    let are_to_several = rows.iter().any(|row| row.to.is_some());
-    let may_be_sent_again = rows.iter().any(|row| row.again.is_some());
+    let are_to_several = rows.iter().any(|row| row.recipient.is_some());
+    let may_be_sent_again = rows.iter().any(|row| row.resend.is_some());
     let columns: [Column<MailRow>; 7] = [
-        column("Mail").hook("kind").of(|mail| {
+        column("Mail").hook("kind").cell(|mail| {
             let what = mail.threshold.clone().map(|(_, words)| Part::Small(words));
             let about = mail
                 .about
@@ -46,36 +46,44 @@ pub(crate) fn listing(testid: &'static str, rows: Vec<MailRow>, zone: &TimeZone)
             let parts = [Part::Text(mail.kind.to_owned())].into_iter().chain(about).chain(what);
             Cell::Shown(Some(mail.kind.to_owned()), parts.collect())
         }),
-        column("").hook("threshold").of(|mail| Cell::exact(mail.threshold.as_ref().map(|(name, _)| name))),
-        column("To").hook("recipient").shown_if(are_to_several).of(|mail| Cell::text(mail.to.as_deref())),
-        column("Written").class("date").of(|mail| Cell::At(Some(mail.written_at))),
-        column("Status").hook("outcome").of(|mail| {
+        column("").hook("threshold").cell(|mail| Cell::exact(mail.threshold.as_ref().map(|(name, _)| name))),
+        column("To").hook("recipient").shown_if(are_to_several).cell(|mail| Cell::text(mail.recipient.as_deref())),
+        column("Written").class("date").cell(|mail| Cell::At(Some(mail.written_at))),
+        column("Status").hook("outcome").cell(|mail| {
             let badge = Part::Badge(mail.outcome.badge, mail.outcome.word.to_owned());
             let why = mail.outcome.why.iter().cloned().map(Part::Small);
             Cell::Shown(Some(mail.outcome.word.to_owned()), [badge].into_iter().chain(why).collect())
         }),
-        column("Since").class("date").of(|mail| Cell::At(Some(mail.outcome.since))),
+        column("Since").class("date").cell(|mail| Cell::At(Some(mail.outcome.since))),
         column("Again")
             .shown_if(may_be_sent_again)
-            .of(|mail| Cell::Shown(None, mail.again.iter().cloned().map(Part::Press).collect())),
+            .cell(|mail| Cell::Shown(None, mail.resend.iter().cloned().map(Part::Press).collect())),
     ];
-    Listing::of(("Mail", testid), columns, rows, zone)
+    Listing::new(("Mail", testid), columns, rows, zone)
 }
 
 impl MailRow {
-    pub(crate) fn of(row: &OutboxRow) -> MailRow {
+    pub(crate) fn new(row: &OutboxRow) -> MailRow {
         let threshold = if let QueuedMail::Alert { scope, threshold, of_limit, .. } = &row.mail {
             Some((scope.threshold_name(*threshold), scope.in_words(*threshold, *of_limit)))
         } else {
             None
         };
         let (kind, written_at) = (row.mail.facts().words, row.written_at);
-        MailRow { kind, about: None, threshold, to: None, written_at, outcome: MailStatus::of(row), again: None }
+        MailRow {
+            kind,
+            about: None,
+            threshold,
+            recipient: None,
+            written_at,
+            outcome: MailStatus::new(row),
+            resend: None,
+        }
     }
 }
 
 impl MailStatus {
-    fn of(row: &OutboxRow) -> MailStatus {
+    fn new(row: &OutboxRow) -> MailStatus {
         let (word, badge, since, why) = match &row.state {
             MailState::Waiting { .. } | MailState::Sending { .. } => {
                 let tried = match row.tries {
@@ -85,30 +93,34 @@ impl MailStatus {
                 };
                 ("waiting", "info", row.written_at, tried)
             }
-            MailState::Sent { at, .. } => ("sent", "", *at, None),
-            MailState::Delivered { at, .. } => ("delivered", "good", *at, None),
-            MailState::Bounced { at, bounce, .. } => ("bounced", "wrong", *at, Some(came_back(*bounce).to_owned())),
-            MailState::Complained { at, .. } => (
+            MailState::Sent { sent_at, .. } => ("sent", "", *sent_at, None),
+            MailState::Delivered { event_at, .. } => ("delivered", "good", *event_at, None),
+            MailState::Bounced { event_at, bounce, .. } => {
+                ("bounced", "wrong", *event_at, Some(came_back(*bounce).to_owned()))
+            }
+            MailState::Complained { event_at, .. } => (
                 "complained",
                 "wrong",
-                *at,
+                *event_at,
                 Some("the recipient, or a machine of theirs, marked it as unwanted".to_owned()),
             ),
-            MailState::Dropped { at, why } => {
+            MailState::Dropped { ended_at, why } => {
                 // An alert that reached nobody must be visible as failed.
                 let word = if row.mail.facts().kind == MailKind::Alert { "failed" } else { "not sent" };
-                (word, "", *at, Some(why.clone()))
+                (word, "", *ended_at, Some(why.clone()))
             }
-            MailState::Failed { at, why } => ("failed", "wrong", *at, Some(FailureText::of(why).what)),
+            MailState::Failed { ended_at, why } => {
+                ("failed", "wrong", *ended_at, Some(FailureText::from_code(why).what))
+            }
         };
-        let again = row.again_at.map(|_| "sent again by hand".to_owned());
-        MailStatus { word, badge, since, why: why.into_iter().chain(again).collect() }
+        let resend_note = row.again_at.map(|_| "sent again by hand".to_owned());
+        MailStatus { word, badge, since, why: why.into_iter().chain(resend_note).collect() }
     }
 }
 
 /// Why the mail server takes no mail, or not some.
 pub(crate) fn refused(refusal: &MailRefusal) -> String {
-    let why = FailureText::of(&refusal.code);
+    let why = FailureText::from_code(&refusal.code);
     format!("Mail waits since {}: {}. {}", utc(refusal.since), why.what, why.to_do)
 }
 
@@ -127,9 +139,9 @@ pub(crate) async fn unreached<'a>(
     people: impl Iterator<Item = &'a EmailAddress>,
     now: Moment,
 ) -> Result<Vec<(EmailAddress, Undeliverable)>, AppError> {
-    let marked = people.map(async |one| {
-        let mark = site.table.undeliverable(one.matched(), now).await?;
-        Ok::<_, AppError>(mark.map(|mark| (one.clone(), mark)))
+    let marked = people.map(async |address| {
+        let mark = site.table.undeliverable(address.matched(), now).await?;
+        Ok::<_, AppError>(mark.map(|mark| (address.clone(), mark)))
     });
     Ok(try_join_all(marked).await?.into_iter().flatten().collect())
 }

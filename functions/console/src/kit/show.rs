@@ -31,8 +31,8 @@ pub(crate) fn address(path: &str, query: &[(&str, &str)]) -> String {
 }
 
 /// The class of a state's badge and its words, with what is left of the cap.
-pub(crate) fn badge(state: ShownState, left: Usd) -> (&'static str, &'static str) {
-    match state.in_words(Some(left)) {
+pub(crate) fn badge(state: ShownState, amount_left: Usd) -> (&'static str, &'static str) {
+    match state.in_words(Some(amount_left)) {
         ShownState::USED_UP => ("warning", ShownState::USED_UP),
         words => (state.as_str(), words),
     }
@@ -52,8 +52,8 @@ pub(crate) fn capital(text: &str) -> String {
 }
 
 pub(crate) async fn person(table: &Table, person: &PersonId) -> Result<String, AppError> {
-    let known = table.get(StaffPerson::key_of(person)).await?;
-    Ok(known.map_or(REMOVED.to_owned(), |known| known.address.as_written().to_owned()))
+    let stored = table.get(StaffPerson::key_of(person)).await?;
+    Ok(stored.map_or(REMOVED.to_owned(), |stored| stored.address.as_written().to_owned()))
 }
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ struct GroupRow {
 pub(crate) async fn closeout(
     State(site): State<Site>,
     access: ProgrammeAccess,
-    Query(asked): Query<CloseoutQuery>,
+    Query(query): Query<CloseoutQuery>,
 ) -> Answer {
     let (now, programme) = (site.clock.now(), &access.programme);
     let budget = site.table.budget(&programme.id).await?;
@@ -90,7 +90,7 @@ pub(crate) async fn closeout(
         figures.add(person.claimed_on.is_some(), &person.used.credits);
         credits.add(&person.used.credits);
     }
-    let typed = asked.students.trim();
+    let typed = query.students.trim();
     let students = match typed {
         "" => u32::try_from(figures.people).ok(),
         typed => typed.parse().ok().filter(|students| (1..=MOST_STUDENTS).contains(students)),
@@ -98,11 +98,11 @@ pub(crate) async fn closeout(
     let used: Vec<&DailyUse> = persons.iter().map(|person| &person.used).chain([&assigned.used]).collect();
     let byok: Usd = used.iter().map(|used| used.byok.total()).sum();
     let page = CloseoutPage {
-        frame: PageFrame::of(&site, &access.visitor),
+        frame: PageFrame::new(&site, &access.visitor),
         programme,
         preliminary: preliminary(programme, sync.listed_at, is_open, now),
         may_close: access.is_faculty() && programme.closed_at.is_none(),
-        as_of: sync.listed_at.map(|at| column_time(at, zone)),
+        as_of: sync.listed_at.map(|listed_at| column_time(listed_at, zone)),
         budget: budget.limit,
         spent: spent.iter().copied().sum(),
         spent_in_cents: cents.iter().copied().sum(),
@@ -198,30 +198,30 @@ impl ClosingPerson {
     async fn all(site: &Site, access: &ProgrammeAccess) -> Result<Vec<ClosingPerson>, AppError> {
         let Programme { id, settings, .. } = &access.programme;
         let ids = [id.clone()];
-        let mut found = Vec::new();
+        let mut persons = Vec::new();
         let now = site.clock.now();
         let mut shards = std::pin::pin!(site.table.shards_of_programmes(&ids));
         while let Some((_, grants)) = shards.try_next().await? {
             let on_roster = grants.into_iter().filter(|(grant, _)| grant.ever_shown || grant.is_student());
-            found.extend(on_roster.map(|(grant, readings)| {
-                let spent = Spending::of(&grant, &readings, settings, now).in_window;
+            persons.extend(on_roster.map(|(grant, readings)| {
+                let spent = Spending::sum(&grant, &readings, settings, now).in_window;
                 let state = grant.shown_state(now).in_words(Some(grant.cap(settings) - spent));
-                ClosingPerson::of(grant, grants::used(&readings), state, settings, access.is_faculty())
+                ClosingPerson::new(grant, grants::used(&readings), state, settings, access.is_faculty())
             }));
         }
         let place = |person: &ClosingPerson| (person.group.clone(), person.address.clone(), person.grant.clone());
-        found.sort_by_cached_key(place);
-        Ok(found)
+        persons.sort_by_cached_key(place);
+        Ok(persons)
     }
 
-    fn of(grant: Grant, used: DailyUse, state: &'static str, settings: &Settings, may_name: bool) -> ClosingPerson {
+    fn new(grant: Grant, used: DailyUse, state: &'static str, settings: &Settings, may_name: bool) -> ClosingPerson {
         let shown_at = grant.keys.iter().filter_map(|key| key.shown_at).min();
         ClosingPerson {
             address: may_name.then(|| grant.person.address.as_written().to_owned()),
             name: grant.person.name.clone().filter(|_| may_name),
             state,
             cap: grant.cap(settings),
-            claimed_on: shown_at.map(|at| at.to_zoned(settings.term.zone().clone()).date()),
+            claimed_on: shown_at.map(|shown_at| shown_at.to_zoned(settings.term.zone().clone()).date()),
             is_open: matches!(grant.state, GrantState::Live { .. }),
             group: grant.group,
             grant: grant.id,

@@ -28,7 +28,7 @@ impl DaysQuery {
             return Ok(StatementDays::month_before(utc_date(now)));
         }
         match (self.from.trim().parse(), self.to.trim().parse()) {
-            (Ok(from), Ok(to)) => StatementDays::new(from, to).ok_or(NOT_DAYS),
+            (Ok(first_day), Ok(last_day)) => StatementDays::new(first_day, last_day).ok_or(NOT_DAYS),
             _ => Err(NOT_DAYS),
         }
     }
@@ -41,8 +41,8 @@ const MONTHS: usize = 12;
 #[template(path = "statement.html")]
 struct StatementPage<'a> {
     frame: PageFrame<'a>,
-    from: String,
-    to: String,
+    first_day: String,
+    last_day: String,
     refused: Option<&'static str>,
     /// The days in words, where there is a statement of them.
     days: Option<String>,
@@ -55,16 +55,16 @@ struct StatementPage<'a> {
 pub(crate) async fn page(
     State(site): State<Site>,
     AdminAccess { visitor }: AdminAccess,
-    Query(asked): Query<DaysQuery>,
+    Query(query): Query<DaysQuery>,
 ) -> Answer {
     let blank = StatementPage {
-        frame: PageFrame::of(&site, &visitor),
-        from: asked.from.clone(),
-        to: asked.to.clone(),
+        frame: PageFrame::new(&site, &visitor),
+        first_day: query.from.clone(),
+        last_day: query.to.clone(),
         refused: None,
         days: None,
         months: successors(Some(StatementDays::month_before(utc_date(site.clock.now()))), |later| {
-            Some(StatementDays::month_before(later.from))
+            Some(StatementDays::month_before(later.first))
         })
         .take(MONTHS)
         .collect(),
@@ -72,7 +72,7 @@ pub(crate) async fn page(
         mailed: None,
     };
     let today = utc_date(site.clock.now());
-    let mut days = match asked.days(site.clock.now()) {
+    let mut days = match query.days(site.clock.now()) {
         Ok(days) => days,
         Err(why) => {
             let page = site.page(&StatementPage { refused: Some(why), ..blank });
@@ -80,24 +80,24 @@ pub(crate) async fn page(
         }
     };
     // Of a month in which nothing was spent yet nobody wants a statement: then it is that of this month so far.
-    if asked.from.is_empty() && asked.to.is_empty() {
+    if query.from.is_empty() && query.to.is_empty() {
         let (last, _) = site.table.statement(days).await?;
         let so_far = StatementDays::new(today.first_of_month(), today);
         days = so_far.filter(|_| last.is_none_or(|last| last.change.is_zero())).unwrap_or(days);
     }
     let ((statement, _), mailed) =
-        tokio::try_join!(site.table.statement(days), site.table.get(MailedStatement::key_of(days.from)))?;
+        tokio::try_join!(site.table.statement(days), site.table.get(MailedStatement::key_of(days.first)))?;
     let mailed = statement.as_ref().zip(mailed.filter(|mailed| mailed.days() == days));
     let page = StatementPage {
-        from: days.from.to_string(),
-        to: days.to.to_string(),
+        first_day: days.first.to_string(),
+        last_day: days.last.to_string(),
         mailed: mailed.map(|(now, mailed)| {
             let differences = mailed.differences(now);
             (mailed, differences)
         }),
         days: statement.as_ref().map(|_| {
-            let is_month = days.from.first_of_month() == days.from && days.to == days.from.last_of_month();
-            if is_month { named_month(days.from) } else { date_range((days.from, days.to)) }
+            let is_month = days.first.first_of_month() == days.first && days.last == days.first.last_of_month();
+            if is_month { named_month(days.first) } else { date_range((days.first, days.last)) }
         }),
         statement,
         ..blank
@@ -109,8 +109,8 @@ impl StatementPage<'_> {
     fn rows(&self, statement: &Statement) -> Listing<StatementLine> {
         let rows = statement.rows.iter().zip(statement.in_cents());
         let rows = rows.map(|(row, cents)| StatementLine { row: row.clone(), cents });
-        let path = format!("{}.csv?from={}&to={}", paths::STATEMENT, statement.days.from, statement.days.to);
-        let mut listing = Listing::of(("Statement", "statement-row"), COLUMNS, rows, &TimeZone::UTC);
+        let path = format!("{}.csv?from={}&to={}", paths::STATEMENT, statement.days.first, statement.days.last);
+        let mut listing = Listing::new(("Statement", "statement-row"), COLUMNS, rows, &TimeZone::UTC);
         listing.caption = "By cost code and programme".to_owned();
         listing.files = csv_file::offered(&path, &statement.rows, key);
         listing
@@ -121,9 +121,9 @@ impl StatementPage<'_> {
 fn cell(what: &ChangedCell) -> (&'static str, String, String) {
     let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "none".to_owned());
     match what {
-        ChangedCell::Name(was, is) => ("programme's name", text(was), text(is)),
-        ChangedCell::CostCode(was, is) => ("cost code", text(was), text(is)),
-        ChangedCell::Spent(was, is) => ("spent", format!("${was}"), format!("${is}")),
+        ChangedCell::Name(was, now) => ("programme's name", text(was), text(now)),
+        ChangedCell::CostCode(was, now) => ("cost code", text(was), text(now)),
+        ChangedCell::Spent(was, now) => ("spent", format!("${was}"), format!("${now}")),
     }
 }
 
@@ -142,40 +142,40 @@ struct StatementLine {
 }
 
 const COLUMNS: [Column<StatementLine>; 5] = [
-    column("Programme").of(|line| Cell::text(Some(line.row.named()))),
+    column("Programme").cell(|line| Cell::text(Some(line.row.named()))),
     column("Cost code")
         .file("cost_code")
         .hook("cost-code")
-        .of(|line| Cell::text(line.row.cost_code.as_deref().or(Some("")))),
+        .cell(|line| Cell::text(line.row.cost_code.as_deref().or(Some("")))),
     column("")
         .file("programme")
         .hook("programme")
-        .of(|line| Cell::exact(line.row.programme.as_ref().map(ProgrammeId::as_str).or(Some("")))),
+        .cell(|line| Cell::exact(line.row.programme.as_ref().map(ProgrammeId::as_str).or(Some("")))),
     column("What")
         .file("kind")
         .hook("kind")
-        .of(|line| Cell::shown(Some(line.row.kind.as_str()), line.row.kind.in_words())),
+        .cell(|line| Cell::shown(Some(line.row.kind.as_str()), line.row.kind.in_words())),
     column("Spent")
         .class("money")
         .file("spent_usd")
         .hook("usd")
-        .of(|line| Cell::shown(Some(line.row.spent), line.cents.to_cents())),
+        .cell(|line| Cell::shown(Some(line.row.spent), line.cents.to_cents())),
 ];
 
 pub(crate) async fn csv(
     State(site): State<Site>,
     AdminAccess { visitor: _ }: AdminAccess,
-    Query(asked): Query<DaysQuery>,
+    Query(query): Query<DaysQuery>,
     file: CsvRequest,
 ) -> Answer {
-    let days = asked.days(site.clock.now()).map_err(AppError::unprocessable)?;
+    let days = query.days(site.clock.now()).map_err(AppError::unprocessable)?;
     let none = || {
         AppError::conflict(
             "OpenRouter has not been checked completely yet, so there is nothing to make a statement of.",
         )
     };
     let statement = site.table.statement(days).await?.0.ok_or_else(none)?;
-    let name = format!("statement-{}-{}", days.from, days.to);
+    let name = format!("statement-{}-{}", days.first, days.last);
     let line = |row: StatementRow| StatementLine { cents: row.spent, row };
     file.answer(&name, COLUMNS, statement.rows.into_iter().map(line), |line| key(&line.row))
 }

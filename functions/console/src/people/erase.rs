@@ -19,16 +19,16 @@ pub(crate) struct EraseForm {
     /// The id of the erasure that it begins, so that pressed twice for the same person it is one.
     pub(crate) erasure: Ulid,
     /// The grant on whose page it is, or one of those that were found, by which the person is known.
-    pub(crate) of: Option<String>,
+    pub(crate) grant: Option<String>,
     /// Whether they have an address, which is typed to confirm it; else it is the id of that grant.
     pub(crate) has_address: bool,
     /// Grants that may be theirs too, each with a field to tick and what is known of it.
-    pub(crate) others: Vec<(String, String)>,
+    pub(crate) candidates: Vec<(String, String)>,
 }
 
 impl EraseForm {
     /// The form for the person who has this address, or this grant.
-    pub(crate) async fn of(
+    pub(crate) async fn new(
         site: &Site,
         address: Option<&MatchedAddress>,
         grant: Option<&Grant>,
@@ -37,27 +37,36 @@ impl EraseForm {
         if let Some(address) = address {
             grants.extend(one_persons(site, address, grant.map(field_of).as_deref()).await?);
         }
-        let others = site.table.perhaps_theirs(address, &grants).await?;
+        let candidates = site.table.perhaps_theirs(address, &grants).await?;
         let now = site.clock.now();
-        let in_words = |of: &Grant| {
-            let has_id =
-                |grant: &Grant| grant.person.roster_id.is_some() && grant.person.roster_id == of.person.roster_id;
-            let has_address = address.is_some_and(|address| of.person.address.matched() == address);
+        let in_words = |candidate: &Grant| {
+            let has_id = |grant: &Grant| {
+                grant.person.roster_id.is_some() && grant.person.roster_id == candidate.person.roster_id
+            };
+            let has_address = address.is_some_and(|address| candidate.person.address.matched() == address);
             let why = match (grants.iter().any(has_id), has_address) {
                 (true, _) => "the same id",
                 (false, true) => "this address under another id",
                 (false, false) => "it lost this address to another id",
             };
-            let Person { name, roster_id, address } = &of.person;
+            let Person { name, roster_id, address } = &candidate.person;
             let address = if address.is_none() { "no address" } else { address.as_written() };
-            let known: Vec<&str> = name.iter().chain(roster_id).map(String::as_str).chain([address]).collect();
-            format!("{}, {} in {}: {why}", known.join(", "), of.shown_state(now).in_words(None), of.programme)
+            let details: Vec<&str> = name.iter().chain(roster_id).map(String::as_str).chain([address]).collect();
+            format!(
+                "{}, {} in {}: {why}",
+                details.join(", "),
+                candidate.shown_state(now).in_words(None),
+                candidate.programme
+            )
         };
         Ok(EraseForm {
             erasure: new_ulid(now),
-            of: grants.first().map(field_of),
+            grant: grants.first().map(field_of),
             has_address: address.is_some(),
-            others: others.iter().map(|of| (format!("{ALSO}{}", field_of(of)), in_words(of))).collect(),
+            candidates: candidates
+                .iter()
+                .map(|candidate| (format!("{ALSO}{}", field_of(candidate)), in_words(candidate)))
+                .collect(),
         })
     }
 }
@@ -71,7 +80,7 @@ fn field_of(grant: &Grant) -> String {
 
 pub(crate) async fn press(post: Post<Admins>) -> Answer {
     let Post { site, fields, now, deadline, .. } = &post;
-    let (by, named, typed) = (post.author(), fields.filled("of"), fields.filled("email"));
+    let (author, named, typed) = (post.author(), fields.filled("of"), fields.filled("email"));
     let address = if typed.is_none() && named.is_some() {
         None
     } else {
@@ -102,8 +111,12 @@ pub(crate) async fn press(post: Post<Admins>) -> Answer {
     }
     let address = address.as_ref().map(EmailAddress::matched);
     if !ticked.is_empty() {
-        let others = site.table.perhaps_theirs(address, &grants).await?;
-        grants.extend(others.into_iter().filter(|of| fields.get(&format!("{ALSO}{}", field_of(of))) == Some("on")));
+        let candidates = site.table.perhaps_theirs(address, &grants).await?;
+        grants.extend(
+            candidates
+                .into_iter()
+                .filter(|candidate| fields.get(&format!("{ALSO}{}", field_of(candidate))) == Some("on")),
+        );
     }
     for address in grants.iter().map(|grant| grant.person.address.matched()).chain(address) {
         if site.table.has_role(address).await? {
@@ -111,8 +124,8 @@ pub(crate) async fn press(post: Post<Admins>) -> Answer {
             return Err(AppError::conflict(sentence));
         }
     }
-    let erasure = Erasure::of_person(id, address, &grants, by);
-    let Some(id) = site.table.begin_erasure(erasure, by).await? else {
+    let erasure = Erasure::of_person(id, address, &grants, author);
+    let Some(id) = site.table.begin_erasure(erasure, author).await? else {
         let sentence = "Nobody here has this address, so there is nothing to erase. Is it spelled as on the roster? A file that is kept for a preview, or waits, may name it for ten days.";
         return Err(AppError::refused(StatusCode::NOT_FOUND, sentence));
     };
@@ -120,23 +133,27 @@ pub(crate) async fn press(post: Post<Admins>) -> Answer {
         tracing::warn!(%id, error = format!("{error:#}"), "an erasure is left for the next minute");
     }
     for Grant { programme, id: grant, .. } in &grants {
-        let at = ActContext { programme, grant, now: *now, deadline: *deadline };
-        site.settler().settle_or_leave(at).await;
+        let context = ActContext { programme, grant, now: *now, deadline: *deadline };
+        site.settler().settle_or_leave(context).await;
     }
     Ok(site.done(&paths::erased(id), &Notice::ErasureBegun))
 }
 
 /// Of the grants under an address those of one person: whose page it is, as the form names it, or else whose the address is by now. The
 /// others are named to be ticked.
-async fn one_persons(site: &Site, address: &MatchedAddress, of: Option<&str>) -> Result<Vec<Grant>, AppError> {
+async fn one_persons(site: &Site, address: &MatchedAddress, page_grant: Option<&str>) -> Result<Vec<Grant>, AppError> {
     let mut grants = site.table.grants_of_address(address).await?;
-    let of =
-        grants.iter().find(|grant| Some(field_of(grant).as_str()) == of).map(|grant| grant.person.roster_id.clone());
-    if let Some(Some(id)) = of {
-        grants.retain(|grant| grant.person.roster_id.as_ref().is_none_or(|other| *other == id));
+    let roster_id = grants
+        .iter()
+        .find(|grant| Some(field_of(grant).as_str()) == page_grant)
+        .map(|grant| grant.person.roster_id.clone());
+    if let Some(Some(id)) = roster_id {
+        grants.retain(|grant| grant.person.roster_id.as_ref().is_none_or(|roster_id| *roster_id == id));
     } else {
-        let (_, others) = site.table.enrolments_by_person(address).await?;
-        grants.retain(|grant| others.iter().all(|of| of.grant != grant.id || of.programme != grant.programme));
+        let (_, enrolments) = site.table.enrolments_by_person(address).await?;
+        grants.retain(|grant| {
+            enrolments.iter().all(|enrolment| enrolment.grant != grant.id || enrolment.programme != grant.programme)
+        });
     }
     Ok(grants)
 }
@@ -156,15 +173,15 @@ pub(crate) async fn page(
 ) -> Answer {
     let id: Ulid = id.parse().map_err(|_| AppError::not_found())?;
     let erasure = site.table.get(Erasure::key_of(id)).await?.ok_or_else(AppError::not_found)?;
-    Ok(site.page(&ErasedPage { frame: PageFrame::of(&site, &visitor), erasure }))
+    Ok(site.page(&ErasedPage { frame: PageFrame::new(&site, &visitor), erasure }))
 }
 
 /// Begins what retention asks for.
 pub(crate) async fn begin_retention(site: &Site, deadline: Deadline) {
     let now = site.clock.now();
     let kept = SignedDuration::from_hours(24 * i64::from(site.retention_days));
-    let by = Author { actor: &Actor::Rule, now, deadline };
-    if let Err(error) = site.table.begin_retention(now - kept, by).await {
+    let author = Author { actor: &Actor::Rule, now, deadline };
+    if let Err(error) = site.table.begin_retention(now - kept, author).await {
         tracing::warn!(%error, "the retention of programmes is left for the next minute");
     }
 }
@@ -183,16 +200,16 @@ async fn step(site: &Site, id: Ulid, until: JobDeadlines) -> Result<bool> {
     let (table, deadline) = (&site.table, until.deadline);
     let erasure = table.get(Erasure::key_of(id)).await?;
     let Some(mut erasure) = erasure.filter(Erasure::is_running) else { return Ok(true) };
-    let left = table.grants_to_erase(&erasure).await?;
-    erasure.all = erasure.done + u32::try_from(left.len())?;
-    let by = erasure.by.clone();
-    for (programme, grant) in left {
+    let grants = table.grants_to_erase(&erasure).await?;
+    erasure.total = erasure.done + u32::try_from(grants.len())?;
+    let actor = erasure.actor.clone();
+    for (programme, grant) in grants {
         if until.is_time_up() {
             break;
         }
-        let at = ActContext { programme: &programme, grant: &grant, now: site.clock.now(), deadline };
-        table.act(at, |view, _| view.end_for_erasure(&by)).await?;
-        erasure = table.erase_grant(at, &erasure).await?.unwrap_or(erasure);
+        let context = ActContext { programme: &programme, grant: &grant, now: site.clock.now(), deadline };
+        table.act(context, |view, _| view.end_for_erasure(&actor)).await?;
+        erasure = table.erase_grant(context, &erasure).await?.unwrap_or(erasure);
     }
-    Ok(table.leave_erasure(&erasure, AGAIN_AFTER, Author { actor: &by, now: site.clock.now(), deadline }).await?)
+    Ok(table.leave_erasure(&erasure, AGAIN_AFTER, Author { actor: &actor, now: site.clock.now(), deadline }).await?)
 }

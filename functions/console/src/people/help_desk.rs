@@ -51,7 +51,7 @@ struct HelpDesk<'a> {
 
 /// Why mail goes or does not go to an address.
 struct AddressFacts {
-    known: Option<KnownPerson>,
+    person: Option<KnownPerson>,
     requests: Vec<LoginRequest>,
     mark: Option<Undeliverable>,
     /// Why another link is not sent now.
@@ -77,7 +77,7 @@ pub(crate) async fn page(
         programmes,
         unreachable: site.table.unreachable(now).await?,
         people: Vec::new(),
-        grants: Listing::of(
+        grants: Listing::new(
             ("Students", "grant"),
             grants::columns(Shows { programme: true, lifetime: true, span: false }),
             [],
@@ -90,10 +90,10 @@ pub(crate) async fn page(
         read: None,
     };
     page.find(deadline.at_most(READ_FOR)).await?;
-    let found = page.grants.rows.len();
+    let total = page.grants.rows.len();
     page.grants.rows.sort_by_cached_key(|row| (row.address(), row.programme.id.clone()));
     page.grants.rows.truncate(ON_A_PAGE);
-    page.grants.caption = format!("{} of {found}, by address", page.grants.rows.len());
+    page.grants.caption = format!("{} of {total}, by address", page.grants.rows.len());
     page.mails.rows.sort_by_key(|mail| Reverse(mail.written_at));
     Ok(site.page(&page))
 }
@@ -101,7 +101,7 @@ pub(crate) async fn page(
 impl<'a> HelpDesk<'a> {
     async fn find(&mut self, until: Deadline) -> Result<(), AppError> {
         let named = grants::named(self.site, self.programmes, self.text).await?;
-        let row = |(of, line)| GrantRow::of(of, line, &self.unreachable, self.now);
+        let row = |(programme, line)| GrantRow::new(programme, line, &self.unreachable, self.now);
         self.grants.rows.extend(named.into_iter().map(row));
         if let Ok(address) = EmailAddress::parse(self.text) {
             self.find_address(address.matched()).await?;
@@ -117,7 +117,7 @@ impl<'a> HelpDesk<'a> {
     }
 
     fn is_empty(&self) -> bool {
-        let is_known = self.address.as_ref().is_some_and(|address| address.known.is_some());
+        let is_known = self.address.as_ref().is_some_and(|address| address.person.is_some());
         let is_listed = !(self.people.is_empty() && self.grants.rows.is_empty() && self.keys.is_empty());
         !is_known && !is_listed && self.mails.rows.is_empty()
     }
@@ -129,26 +129,29 @@ impl<'a> HelpDesk<'a> {
     /// What lies under an address. Of one without a grant or role that the visitor may see only admins learn anything.
     async fn find_address(&mut self, address: &MatchedAddress) -> Result<(), AppError> {
         let (table, now) = (&self.site.table, self.now);
-        self.find_people(|one| one == address);
+        self.find_people(|candidate| candidate == address);
         if self.is_empty() && !self.frame.is_admin {
             return Ok(());
         }
         for GrantRow { programme, line, .. } in &self.grants.rows {
             let about = (paths::grant(&programme.id, &line.id), programme.settings.name.clone());
-            let row = |mail| MailRow { about: Some(about.clone()), ..MailRow::of(mail) };
+            let row = |mail| MailRow { about: Some(about.clone()), ..MailRow::new(mail) };
             self.mails.rows.extend(table.mails_of(&programme.id, &line.id).await?.iter().map(row));
         }
-        if let Some(person) = table.get(KnownAddress::key_of(address)).await?.and_then(|known| known.person) {
+        if let Some(person) =
+            table.get(KnownAddress::key_of(address)).await?.and_then(|known_address| known_address.person)
+        {
             for (_, Programme { id, settings, .. }) in &self.people {
                 let about = (show::address(&paths::alerts(id), &[("kind", "all")]), settings.name.clone());
-                let row = |mail| MailRow { about: Some(about.clone()), ..MailRow::of(mail) };
-                let mails =
-                    table.mails(table.newest(FiledMail::of(id, None), STAFF_MAILS_READ).await?, usize::MAX).await?;
-                let to_them = mails.iter().filter(|mail| mail.mail.facts().to.staff() == Some(&person));
+                let row = |mail| MailRow { about: Some(about.clone()), ..MailRow::new(mail) };
+                let mails = table
+                    .mails(table.newest(FiledMail::filed_under(id, None), STAFF_MAILS_READ).await?, usize::MAX)
+                    .await?;
+                let to_them = mails.iter().filter(|mail| mail.mail.facts().recipient.staff() == Some(&person));
                 self.mails.rows.extend(to_them.map(row));
             }
         }
-        let (known, sign_in, requests, mark, server, refusals) = tokio::try_join!(
+        let (person, sign_in, requests, mark, server, refusals) = tokio::try_join!(
             table.known(address),
             table.sign_in_of(address),
             table.newest(LoginRequest::of_address(address), REQUESTS_SHOWN),
@@ -158,23 +161,23 @@ impl<'a> HelpDesk<'a> {
         )?;
         for request in &requests {
             self.mails.rows.push(match table.get(OutboxRow::key_of(request.id)).await? {
-                Some(row) => MailRow::of(&row),
-                None => no_link(request, &sign_in, known.is_some(), now),
+                Some(row) => MailRow::new(&row),
+                None => no_link(request, &sign_in, person.is_some(), now),
             });
         }
         let refused = sign_in.link_refused(new_ulid(now), now);
         if self.frame.is_admin {
-            self.erase = Some(EraseForm::of(self.site, Some(address), None).await?);
+            self.erase = Some(EraseForm::new(self.site, Some(address), None).await?);
         }
         let is_stopped = server.is_some_and(|server| server.stopped(now).is_some());
-        self.address = Some(AddressFacts { known, requests, mark, refused, is_stopped, refusals });
+        self.address = Some(AddressFacts { person, requests, mark, refused, is_stopped, refusals });
         Ok(())
     }
 
     fn find_people(&mut self, is_meant: impl Fn(&MatchedAddress) -> bool) {
         for programme in self.programmes {
-            let people = Roles::of(&programme.id, &programme.settings.people).into_iter();
-            self.people.extend(people.filter(|(one, _)| is_meant(one)).map(|(_, roles)| (roles, programme)));
+            let people = Roles::collect(&programme.id, &programme.settings.people).into_iter();
+            self.people.extend(people.filter(|(address, _)| is_meant(address)).map(|(_, roles)| (roles, programme)));
         }
     }
 
@@ -182,16 +185,16 @@ impl<'a> HelpDesk<'a> {
     async fn find_part(&mut self, until: Deadline) -> Result<(), AppError> {
         let (text, table) = (&*self.text.to_lowercase(), &self.site.table);
         let is_hash = text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        self.find_people(|one| one.as_str().contains(text));
+        self.find_people(|address| address.as_str().contains(text));
         if self.frame.is_admin {
             let has_it =
                 |key: &ForeignKey| key.name.to_lowercase().contains(text) || key.key.as_str().starts_with(text);
             self.keys.extend(table.foreign_keys().await?.into_iter().filter(has_it).take(ON_A_PAGE));
         }
         let (unreachable, now) = (&self.unreachable, self.now);
-        let read_one = |of: &'a Programme| async move {
-            let lines = table.grant_lines(&of.id, Some(GrantLine::KEYS)).await?;
-            let rows = lines.into_iter().map(|line| GrantRow::of(of, line, unreachable, now));
+        let read_one = |programme: &'a Programme| async move {
+            let lines = table.grant_lines(&programme.id, Some(GrantLine::KEYS)).await?;
+            let rows = lines.into_iter().map(|line| GrantRow::new(programme, line, unreachable, now));
             Ok::<Vec<_>, StoreError>(rows.filter(|row| row.is_named(text, is_hash)).collect())
         };
         let reads: Vec<_> = self.programmes.iter().map(read_one).collect();
@@ -207,13 +210,13 @@ impl<'a> HelpDesk<'a> {
 
 /// What became of a login request that led to no mail. What limited it is known from what was mailed around it.
 fn no_link(request: &LoginRequest, sign_in: &SignIn, is_known: bool, now: Moment) -> MailRow {
-    let (word, why) = match sign_in.link_refused(request.id, request.at) {
+    let (word, why) = match sign_in.link_refused(request.id, request.asked_at) {
         _ if !is_known => ("not sent", "nobody here has this address"),
         Some(refused) => ("not sent", refused.why()),
-        None if now < request.at + SignedDuration::from_mins(1) => ("waiting", "it was asked for just now"),
+        None if now < request.asked_at + SignedDuration::from_mins(1) => ("waiting", "it was asked for just now"),
         None => ("not sent", "as many as are sent for a time had been sent"),
     };
-    let outcome = MailStatus { word, badge: "warning", since: request.at, why: vec![why.to_owned()] };
-    let (kind, written_at) = ("link to sign in", request.at);
-    MailRow { kind, about: None, threshold: None, to: None, written_at, outcome, again: None }
+    let outcome = MailStatus { word, badge: "warning", since: request.asked_at, why: vec![why.to_owned()] };
+    let (kind, written_at) = ("link to sign in", request.asked_at);
+    MailRow { kind, about: None, threshold: None, recipient: None, written_at, outcome, resend: None }
 }

@@ -50,27 +50,27 @@ impl KindQuery {
 }
 
 const CROSSINGS: [Column<Crossing>; 4] = [
-    column("Crossed").of(|crossing| Cell::exact(Some(crossing.scope.in_words(crossing.threshold, crossing.limit)))),
-    column("Found").class("date").of(|crossing| Cell::At(Some(crossing.found_at))),
-    column("Spent then").class("money").of(|crossing| {
+    column("Crossed").cell(|crossing| Cell::exact(Some(crossing.scope.in_words(crossing.threshold, crossing.limit)))),
+    column("Found").class("date").cell(|crossing| Cell::At(Some(crossing.found_at))),
+    column("Spent then").class("money").cell(|crossing| {
         let spent = crossing.spent.to_cents();
         Cell::exact(Some(format!("{spent}, {}%", per_cent(crossing.spent, crossing.limit))))
     }),
-    column("Mailed").of(|crossing| {
+    column("Mailed").cell(|crossing| {
         Cell::exact(Some(if crossing.is_mailed { "yes" } else { "no: a higher one was crossed as well" }))
     }),
 ];
 
-pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Query(asked): Query<KindQuery>) -> Answer {
+pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Query(query): Query<KindQuery>) -> Answer {
     let (programme, table) = (&access.programme, &site.table);
     let (mut crossings, budget, hear, filed) = tokio::try_join!(
         table.list(Crossing::of_programme(&programme.id)),
         table.budget(&programme.id),
         table.hear_of_alerts(&programme.settings),
-        table.list(FiledMail::of(&programme.id, None)),
+        table.list(FiledMail::filed_under(&programme.id, None)),
     )?;
     crossings.sort_by_key(|crossing| std::cmp::Reverse((crossing.found_at, crossing.threshold)));
-    let chosen = asked.kind()?;
+    let chosen = query.kind()?;
     let filed = filed.into_iter().rev().filter(|filed| chosen.is_none_or(|kind| kind == filed.mail));
     let mut rows: Vec<OutboxRow> = Vec::new();
     for row in table.mails(filed, ON_A_PAGE).await? {
@@ -92,9 +92,9 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Quer
     let kinds = MailKind::ALL.into_iter().filter(|kind| kind.is_for_staff()).map(Some).chain([None]);
     let testid = if chosen == Some(MailKind::Alert) { "alert" } else { "mail" };
     Ok(site.page(&AlertsPage {
-        frame: PageFrame::of(&site, &access.visitor),
+        frame: PageFrame::new(&site, &access.visitor),
         programme,
-        crossings: Listing::of(("Crossings", "crossing"), CROSSINGS, crossings, zone),
+        crossings: Listing::new(("Crossings", "crossing"), CROSSINGS, crossings, zone),
         kinds: kinds.map(choice).collect(),
         mails: mails::listing(testid, mails, zone),
         hear,
@@ -112,28 +112,28 @@ struct Told<'a> {
 
 impl Told<'_> {
     async fn row(&self, row: &OutboxRow) -> Result<MailRow, AppError> {
-        let mut mail = MailRow::of(row);
-        let Some(recipient) = row.mail.facts().to.staff() else { return Ok(mail) };
+        let mut mail = MailRow::new(row);
+        let Some(recipient) = row.mail.facts().recipient.staff() else { return Ok(mail) };
         let Some(person) = self.site.table.get(StaffPerson::key_of(recipient)).await? else {
-            return Ok(MailRow { to: Some(show::REMOVED.to_owned()), ..mail });
+            return Ok(MailRow { recipient: Some(show::REMOVED.to_owned()), ..mail });
         };
         let mark = no_alert_goes_to(self.site, &person).await?;
         let why = mark.as_ref().map(|mark| format!("nothing is mailed there now: {}", mails::why(mark.why)));
         mail.outcome.why.extend(why);
-        let to = person.address.as_written().to_owned();
+        let address = person.address.as_written().to_owned();
         // An alert about a former budget is not worth sending again.
         let is_of_now = matches!(row.mail, QueuedMail::Alert { of_limit, .. } if of_limit == self.budget);
         let may_resend =
             is_of_now && is_among(person.address.matched(), self.hear) && (mark.is_none() || self.access.is_faculty());
         let words = if mark.is_some() { "Try once more" } else { "Send again" };
-        mail.again = may_resend.then(|| Press {
+        mail.resend = may_resend.then(|| Press {
             action: paths::alerts(&self.access.programme.id),
             csrf: self.access.visitor.csrf.reveal().to_owned(),
             field: ("alert", row.row.to_string()),
             words,
-            label: format!("{words} to {to}"),
+            label: format!("{words} to {address}"),
         });
-        Ok(MailRow { to: Some(to), ..mail })
+        Ok(MailRow { recipient: Some(address), ..mail })
     }
 }
 
@@ -152,7 +152,8 @@ pub(crate) async fn resend(form: Post<Assistants>) -> Answer {
             "The form did not say which alert is to be sent again. Open the page of the alerts again.",
         )
     })?;
-    let row = site.table.get(OutboxRow::key_of(row)).await?.filter(|row| row.mail.facts().to.programme() == Some(id));
+    let row =
+        site.table.get(OutboxRow::key_of(row)).await?.filter(|row| row.mail.facts().recipient.programme() == Some(id));
     let Some(OutboxRow { mail, .. }) = row else { return Err(AppError::not_found()) };
     let QueuedMail::Alert { scope, threshold, of_limit, recipient, .. } = &mail else {
         return Err(AppError::not_found());

@@ -26,8 +26,8 @@ pub(crate) struct AuditQuery {
 
 /// An entry with the name of who did it, and of the person whom it is about.
 pub(crate) struct AuditRow {
-    pub(crate) entry: Entry,
-    by: String,
+    pub(crate) audit_entry: Entry,
+    actor: String,
     whom: String,
     /// The page of whom it is about, if that is a student.
     link: Option<String>,
@@ -51,30 +51,32 @@ enum Named {
 
 impl Named {
     /// What an entry is about: its grant, or what its note names by id.
-    fn in_entry(entry: &Entry) -> Option<Named> {
-        let noted = entry.what.note.as_deref();
-        match (&entry.programme, &entry.grant) {
-            _ if entry.what.act == Act::GuardrailSet => Some(Named::Programme(noted?.split('/').next()?.parse().ok()?)),
+    fn in_entry(audit_entry: &Entry) -> Option<Named> {
+        let noted = audit_entry.what.note.as_deref();
+        match (&audit_entry.programme, &audit_entry.grant) {
+            _ if audit_entry.what.act == Act::GuardrailSet => {
+                Some(Named::Programme(noted?.split('/').next()?.parse().ok()?))
+            }
             (Some(programme), Some(grant)) => Some(Named::Student(programme.clone(), grant.clone())),
             (Some(programme), None) => Some(Named::Student(programme.clone(), noted?.parse().ok()?)),
             (None, _) => Some(Named::Staff(noted?.parse().ok()?)),
         }
     }
 
-    fn actor(entry: &Entry) -> Option<Named> {
-        if let Actor::Person(person) = &entry.by { Some(Named::Staff(person.clone())) } else { None }
+    fn actor(audit_entry: &Entry) -> Option<Named> {
+        if let Actor::Person(person) = &audit_entry.actor { Some(Named::Staff(person.clone())) } else { None }
     }
 
     async fn name(self, site: &Site) -> Result<(Named, String), AppError> {
         let name = match &self {
             Named::Student(programme, grant) => {
-                let known = site.table.get(Grant::key_of(programme, grant)).await?;
-                known.map_or(show::REMOVED.to_owned(), |known| name_of(&known.person))
+                let stored = site.table.get(Grant::key_of(programme, grant)).await?;
+                stored.map_or(show::REMOVED.to_owned(), |stored| name_of(&stored.person))
             }
             Named::Staff(person) => show::person(&site.table, person).await?,
             Named::Programme(id) => {
-                let known = site.table.get(Programme::key_of(id)).await?;
-                known.map_or(id.to_string(), |known| known.settings.name)
+                let stored = site.table.get(Programme::key_of(id)).await?;
+                stored.map_or(id.to_string(), |stored| stored.settings.name)
             }
         };
         Ok((self, name))
@@ -83,14 +85,14 @@ impl Named {
 
 /// The page says it in a sentence; the file has the entry as it is on record.
 const COLUMNS: [Column<AuditRow>; 8] = [
-    column("When").class("date").file("at").of(|row| Cell::At(Some(row.entry.at))),
-    column("What happened").of(|row| Cell::Shown(None, row.parts())),
-    column("").file("by").of(|row| Cell::text(Some(&*row.by))),
-    column("").file("act").hook("act").of(|row| Cell::exact(Some(row.entry.what.act.in_words()))),
-    column("").file("grant").hook("grant").of(|row| Cell::exact(row.entry.grant.as_ref())),
-    column("").file("from").of(|row| Cell::text(row.entry.what.from.as_deref())),
-    column("").file("to").of(|row| Cell::text(row.entry.what.to.as_deref())),
-    column("").file("note").of(|row| Cell::text(row.entry.what.words())),
+    column("When").class("date").file("at").cell(|row| Cell::At(Some(row.audit_entry.recorded_at))),
+    column("What happened").cell(|row| Cell::Shown(None, row.parts())),
+    column("").file("by").cell(|row| Cell::text(Some(&*row.actor))),
+    column("").file("act").hook("act").cell(|row| Cell::exact(Some(row.audit_entry.what.act.in_words()))),
+    column("").file("grant").hook("grant").cell(|row| Cell::exact(row.audit_entry.grant.as_ref())),
+    column("").file("from").cell(|row| Cell::text(row.audit_entry.what.old_value.as_deref())),
+    column("").file("to").cell(|row| Cell::text(row.audit_entry.what.new_value.as_deref())),
+    column("").file("note").cell(|row| Cell::text(row.audit_entry.what.words())),
 ];
 
 #[derive(Template)]
@@ -109,40 +111,40 @@ struct AccountAuditPage<'a> {
     entries: Listing<AuditRow>,
 }
 
-pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Query(asked): Query<AuditQuery>) -> Answer {
-    let (programme, frame) = (&access.programme, PageFrame::of(&site, &access.visitor));
-    let entries = asked.entries(&site, programme).await?;
+pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Query(query): Query<AuditQuery>) -> Answer {
+    let (programme, frame) = (&access.programme, PageFrame::new(&site, &access.visitor));
+    let entries = query.entries(&site, programme).await?;
     let zone = programme.settings.term.zone();
-    let entries = asked.listing(&site, entries, &paths::audit(&programme.id), zone, access.is_faculty()).await?;
-    Ok(site.page(&AuditPage { frame, programme, grant: &asked.grant, entries }))
+    let entries = query.listing(&site, entries, &paths::audit(&programme.id), zone, access.is_faculty()).await?;
+    Ok(site.page(&AuditPage { frame, programme, grant: &query.grant, entries }))
 }
 
 pub(crate) async fn file(
     State(site): State<Site>,
     ProgrammeAccess { programme, .. }: ProgrammeAccess,
-    Query(asked): Query<AuditQuery>,
+    Query(query): Query<AuditQuery>,
     request: CsvRequest,
 ) -> Answer {
-    let entries = asked.entries(&site, &programme).await?;
+    let entries = query.entries(&site, &programme).await?;
     request.answer(&format!("audit-{}", programme.id), COLUMNS, AuditRow::all(&site, entries, false).await?, |row| {
-        row.entry.entry.to_string()
+        row.audit_entry.entry.to_string()
     })
 }
 
 pub(crate) async fn page_of_account(
     State(site): State<Site>,
     AdminAccess { visitor }: AdminAccess,
-    Query(asked): Query<AuditQuery>,
+    Query(query): Query<AuditQuery>,
 ) -> Answer {
     let entries = site.table.list_known(Entry::of_account()).await?;
-    let entries = asked.listing(&site, entries, paths::ACCOUNT_AUDIT, &TimeZone::UTC, true).await?;
-    Ok(site.page(&AccountAuditPage { frame: PageFrame::of(&site, &visitor), entries }))
+    let entries = query.listing(&site, entries, paths::ACCOUNT_AUDIT, &TimeZone::UTC, true).await?;
+    Ok(site.page(&AccountAuditPage { frame: PageFrame::new(&site, &visitor), entries }))
 }
 
 pub(crate) async fn file_of_account(State(site): State<Site>, _: AdminAccess, request: CsvRequest) -> Answer {
     let entries = site.table.list_known(Entry::of_account()).await?;
     request.answer("audit-account", COLUMNS, AuditRow::all(&site, entries, false).await?, |row| {
-        row.entry.entry.to_string()
+        row.audit_entry.entry.to_string()
     })
 }
 
@@ -163,16 +165,16 @@ impl AuditQuery {
         zone: &TimeZone,
         may_name: bool,
     ) -> Result<Listing<AuditRow>, AppError> {
-        let found = entries.len();
+        let total = entries.len();
         let from = self.from.parse().unwrap_or(0);
         let file = show::address(&format!("{path}.csv"), &[("grant", &self.grant)]);
-        let files = csv_file::offered(&file, &entries, |entry| entry.entry.to_string());
+        let files = csv_file::offered(&file, &entries, |audit_entry| audit_entry.entry.to_string());
         entries.reverse();
         let (entries, from) = listing::page_of(entries, from);
         let address = |from: usize| show::address(path, &[("grant", &self.grant), ("from", &from.to_string())]);
         let rows = AuditRow::all(site, entries, may_name).await?;
-        let listing = Listing::of(("Audit", "audit"), COLUMNS, rows, zone);
-        let mut listing = listing.part_of(found, from, "the newest first", address);
+        let listing = Listing::new(("Audit", "audit"), COLUMNS, rows, zone);
+        let mut listing = listing.part_of(total, from, "the newest first", address);
         listing.files = files;
         Ok(listing)
     }
@@ -188,22 +190,22 @@ impl AuditRow {
         let name = |named: Option<&Named>, unnamed: &str| {
             named.and_then(|named| names.get(named)).map_or_else(|| unnamed.to_owned(), Clone::clone)
         };
-        let row = |entry: Entry| {
-            let about = Named::in_entry(&entry);
+        let row = |audit_entry: Entry| {
+            let about = Named::in_entry(&audit_entry);
             AuditRow {
-                by: match &entry.by {
+                actor: match &audit_entry.actor {
                     Actor::Student => "the student".to_owned(),
                     Actor::Sync => "the nightly check".to_owned(),
                     Actor::Rule => "a rule of the programme".to_owned(),
                     Actor::Registrar => "the registrar's file".to_owned(),
-                    Actor::Person(_) => name(Named::actor(&entry).as_ref(), show::REMOVED),
+                    Actor::Person(_) => name(Named::actor(&audit_entry).as_ref(), show::REMOVED),
                 },
                 whom: name(about.as_ref(), "a student"),
                 link: about.and_then(|about| match about {
                     Named::Student(programme, grant) => Some(paths::grant(&programme, &grant)),
                     Named::Staff(_) | Named::Programme(_) => None,
                 }),
-                entry,
+                audit_entry,
             }
         };
         Ok(entries.into_iter().map(row).collect())
@@ -234,17 +236,19 @@ impl AuditRow {
     }
 
     fn sentence(&self) -> Sentence {
-        let AuditDetail { act, from, to, note, .. } = &self.entry.what;
-        let [from, to, note] = [from, to, note].map(|text| text.as_deref().unwrap_or_default());
-        let who = if self.entry.by == Actor::Student { &self.whom } else { &self.by };
+        let AuditDetail { act, old_value, new_value, note, .. } = &self.audit_entry.what;
+        let [old_value, new_value, note] = [old_value, new_value, note].map(|text| text.as_deref().unwrap_or_default());
+        let who = if self.audit_entry.actor == Actor::Student { &self.whom } else { &self.actor };
         let acted = |what: &str| said(format!("{who} {what}"));
         let acted_on = |before: &str, after: &str| self.about(format!("{who} {before} "), after);
-        let is_new = |hold: &str| to.contains(hold) != from.contains(hold);
-        let had_a_key = !from.starts_with(ShownState::Invited.as_str());
+        let is_new = |hold: &str| new_value.contains(hold) != old_value.contains(hold);
+        let had_a_key = !old_value.starts_with(ShownState::Invited.as_str());
         match act {
             Act::Created => acted("made the programme"),
             Act::Edited => acted("changed the settings"),
-            Act::BudgetChanged => said(format!("{who} changed the budget from {} to {}", dollars(from), dollars(to))),
+            Act::BudgetChanged => {
+                said(format!("{who} changed the budget from {} to {}", dollars(old_value), dollars(new_value)))
+            }
             Act::Closed => acted("closed the programme"),
             // That of a file names the ids of all of them.
             Act::Invited => match note.split(' ').count() as u64 {
@@ -266,14 +270,16 @@ impl AuditRow {
             Act::Revoked => acted_on("removed", " for good"),
             Act::Ended => self.about("The programme ended for ", ""),
             Act::WentOn => self.about("The programme goes on for ", ", who needs a new key"),
-            Act::CapChanged => acted_on("set the cap of", &format!(" to {} (it was {})", dollars(to), dollars(from))),
+            Act::CapChanged => {
+                acted_on("set the cap of", &format!(" to {} (it was {})", dollars(new_value), dollars(old_value)))
+            }
             Act::ReplacementAllowed => acted_on("allowed", " one more replacement"),
             Act::ReservationGivenBack => self.about("What was promised to ", " went back to the budget"),
             Act::Described if note == ADDRESS_PASSED => {
                 acted_on("took the address of", " off the roster: it belongs to another person now")
             }
             Act::Described => self.about(format!("{who} corrected the {} of ", note.replace(", ", " and the ")), ""),
-            Act::Moved => acted_on("moved", &format!(" from {} to {}", group(from), group(to))),
+            Act::Moved => acted_on("moved", &format!(" from {} to {}", group(old_value), group(new_value))),
             Act::GuardrailSet => match note.split_once('/') {
                 Some((_, group)) => self.about(format!("The allowed models of {group} in "), " were set at OpenRouter"),
                 None => self.about("The allowed models of ", " were set at OpenRouter"),
@@ -314,7 +320,7 @@ impl AuditRow {
     /// Why a key was ended, and by whom.
     fn stopped(&self, who: &str, why: &str) -> Sentence {
         match Stopped::ALL.into_iter().find(|stopped| stopped.as_str() == why) {
-            Some(Stopped::Leaked) if self.entry.by == Actor::Student => {
+            Some(Stopped::Leaked) if self.audit_entry.actor == Actor::Student => {
                 self.about("", " reported the key as leaked, and it was ended")
             }
             Some(Stopped::Leaked) => self.about(format!("{who} reported the key of "), " as leaked, and it was ended"),
@@ -332,13 +338,14 @@ impl AuditRow {
 
     /// What was changed, with the remark that people understand, and the reason that a person typed.
     pub(crate) fn details(&self) -> Vec<String> {
-        let AuditDetail { act, from, to, note, reason } = &self.entry.what;
+        let AuditDetail { act, old_value, new_value, note, reason } = &self.audit_entry.what;
         let mut details = Vec::new();
         if let Act::Edited | Act::Asked = act {
-            details.extend(self.entry.what.settings().iter().map(settings::change));
+            details.extend(self.audit_entry.what.settings().iter().map(settings::change));
         }
         if let Act::TierEdited | Act::ForeignActBegun | Act::ForeignActConcluded = act {
-            let change = [from, to].map(|value| value.as_deref().filter(|text| !text.is_empty()).unwrap_or("nothing"));
+            let change = [old_value, new_value]
+                .map(|value| value.as_deref().filter(|text| !text.is_empty()).unwrap_or("nothing"));
             details.push(change.join(" → "));
         }
         if let Act::Edited
@@ -384,7 +391,12 @@ mod tests {
     fn an_entry_says_who_what_and_why() {
         let says = |by: &Actor, what: AuditDetail| {
             let entry = Entry::on_account(by, "2026-11-20T10:00:00Z".parse().unwrap(), what);
-            let row = AuditRow { entry, by: "grace@x.edu".to_owned(), whom: "Amina Diallo".to_owned(), link: None };
+            let row = AuditRow {
+                audit_entry: entry,
+                actor: "grace@x.edu".to_owned(),
+                whom: "Amina Diallo".to_owned(),
+                link: None,
+            };
             [vec![row.in_words()], row.details()].concat().join(" / ")
         };
         let new = AuditDetail::new;
@@ -467,8 +479,8 @@ mod tests {
         let what = AuditDetail::new(Act::Held).changing("live", "live, paused");
         let by = Actor::Person(PersonId::random());
         let row = AuditRow {
-            entry: Entry::on_account(&by, "2026-11-20T10:00:00Z".parse().unwrap(), what),
-            by: "grace.hopper@x.edu".to_owned(),
+            audit_entry: Entry::on_account(&by, "2026-11-20T10:00:00Z".parse().unwrap(), what),
+            actor: "grace.hopper@x.edu".to_owned(),
             whom: "hopper@x.edu".to_owned(),
             link: Some("/of-hopper".to_owned()),
         };

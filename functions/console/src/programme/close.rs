@@ -35,7 +35,7 @@ struct Effect {
 }
 
 impl Effect {
-    fn of(lines: &[GrantLine], budget: &Budget, settings: &Settings, now: Moment) -> Effect {
+    fn new(lines: &[GrantLine], budget: &Budget, settings: &Settings, now: Moment) -> Effect {
         let count = |states: &[ShownState]| lines.iter().filter(|line| states.contains(&line.shown_state(now))).count();
         let spent: Usd = lines.iter().map(|line| line.used.counted(settings.basis.byok)).sum();
         Effect {
@@ -88,16 +88,16 @@ pub(crate) async fn look(post: &Post<Faculty>, request: Option<&str>, wrong: Opt
     let programme = &access.programme;
     let (budget, sync) = tokio::try_join!(site.table.budget(&programme.id), site.table.sync_state())?;
     let effect = match site.table.grant_lines(&programme.id, None).await {
-        Ok(lines) => Some(Effect::of(&lines, &budget, &programme.settings, site.clock.now())),
+        Ok(lines) => Some(Effect::new(&lines, &budget, &programme.settings, site.clock.now())),
         // It can be closed all the same.
         Err(StoreError::Corrupt { .. }) => None,
         Err(error) => return Err(error.into()),
     };
     let page = ClosePage {
-        frame: PageFrame::of(site, &access.visitor),
+        frame: PageFrame::new(site, &access.visitor),
         programme,
         budget: budget.limit,
-        as_of: sync.listed_at.map(|at| column_time(at, programme.settings.term.zone())),
+        as_of: sync.listed_at.map(|listed_at| column_time(listed_at, programme.settings.term.zone())),
         effect,
         reason: fields.filled("reason"),
         request,

@@ -24,8 +24,8 @@ pub(crate) async fn copy(post: Post<Faculty>) -> Answer {
     };
     if !access.is_admin() {
         let typed = fields.iter().filter(|(name, _)| CARRIED.contains(name) || *name == "roster");
-        let to = form_urlencoded::Serializer::new(String::new()).extend_pairs(typed).finish();
-        ask(&post, COPY, "Copy the programme", in_words(&draft, with_roster), to).await?;
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(typed).finish();
+        ask(&post, COPY, "Copy the programme", in_words(&draft, with_roster), query).await?;
         return Ok(site.done(&paths::settings(&programme.id), &Notice::CopyAsked));
     }
     if let Some(tier) = gone_tier(&draft.settings, &site.table.tiers().await?) {
@@ -50,21 +50,21 @@ pub(crate) async fn copying_as_asked(
     request: &Request,
 ) -> Result<(Form<Draft>, bool), AppError> {
     let budget = site.table.budget(&programme.id).await?;
-    let asked = request.wishes.iter().flat_map(|wish| form_urlencoded::parse(wish.to.as_bytes()).into_owned());
-    let asked: Fields = asked.collect();
-    let with_roster = asked.get("roster") == Some("on");
-    Ok((copying(programme, budget.limit).typed_only(|id| CARRIED.contains(&id), &asked), with_roster))
+    let pairs = request.wishes.iter().flat_map(|wish| form_urlencoded::parse(wish.new_value.as_bytes()).into_owned());
+    let fields: Fields = pairs.collect();
+    let with_roster = fields.get("roster") == Some("on");
+    Ok((copying(programme, budget.limit).typed_only(|id| CARRIED.contains(&id), &fields), with_roster))
 }
 
 /// The settings and the budget of the copy. The claim window keeps its distance from the first and the last day.
 fn copied(programme: &Programme, form: &mut Form<Draft>) -> Option<Draft> {
     let before = &programme.settings;
-    for (field, at, was, day) in [
+    for (field, time, was, day) in [
         ("claim_opens_at", before.claims.claim_opens_at, before.term.starts_on(), "starts_on"),
         ("claim_closes_at", before.claims.claim_closes_at, before.term.ends_on(), "ends_on"),
     ] {
-        let is = form.text(day).parse().ok();
-        let moved = at.zip(is).and_then(|(at, is)| moved(at, was, is, before));
+        let new_day = form.text(day).parse().ok();
+        let moved = time.zip(new_day).and_then(|(time, new_day)| moved(time, was, new_day, before));
         form.set(field, moved.unwrap_or_default());
     }
     let mut draft = read(form)?;
@@ -74,9 +74,9 @@ fn copied(programme: &Programme, form: &mut Form<Draft>) -> Option<Draft> {
 }
 
 /// A time that is as far from another day, as a form spells it.
-fn moved(at: Moment, was: Date, is: Date, settings: &Settings) -> Option<String> {
-    let zoned = at.to_zoned(settings.term.zone().clone());
-    let moved = zoned.checked_add(is - was).ok()?;
+fn moved(time: Moment, was: Date, new_day: Date, settings: &Settings) -> Option<String> {
+    let zoned = time.to_zoned(settings.term.zone().clone());
+    let moved = zoned.checked_add(new_day - was).ok()?;
     Some(field_time(moved.timestamp().into(), settings.term.zone()))
 }
 
@@ -91,7 +91,7 @@ async fn keep_roster(
     erased.retain(Erasure::is_running);
     let stays = |grant: &Grant| {
         let named = (grant.programme.clone(), grant.id.clone());
-        let is_erased = erased.iter().any(|of| of.grants.contains(&named));
+        let is_erased = erased.iter().any(|erasure| erasure.grants.contains(&named));
         grant.is_student() && !is_erased && !grant.person.address.is_none()
     };
     let mut grants = site.table.grants(&programme.id).await?;

@@ -31,9 +31,9 @@ impl FormValue for Group {
             label: "Cap in dollars",
             kind: Kind::Money,
             when_empty: AS_THE_PROGRAMME,
-            write: |of| of.cap.map(plain).unwrap_or_default(),
-            read: |form, to| {
-                to.cap = if form.text().is_empty() { None } else { Some(cap(form.text())?) };
+            write: |group| group.cap.map(plain).unwrap_or_default(),
+            read: |form, group| {
+                group.cap = if form.text().is_empty() { None } else { Some(cap(form.text())?) };
                 Ok(())
             },
             ..Field::OPTIONAL
@@ -43,8 +43,8 @@ impl FormValue for Group {
             label: "Models",
             kind: Kind::Lines,
             when_empty: AS_THE_PROGRAMME,
-            write: |of| of.models.join("\n"),
-            read: |form, to| models_of(form.text()).map(|models| to.models = models),
+            write: |group| group.models.join("\n"),
+            read: |form, group| models_of(form.text()).map(|models| group.models = models),
             ..Field::OPTIONAL
         },
     ];
@@ -79,23 +79,23 @@ pub(crate) async fn save(post: Post<Faculty>) -> Answer {
     let version = version.ok_or_else(|| AppError::unprocessable(NO_VERSION))?;
     let refused = |status, forms, why| AppError::page(status, Ok(show(site, access, forms, Some(why))));
     let mut forms = GroupForm::all(site, programme, fields).await?;
-    let wanted = forms.iter_mut().filter_map(|group| Some((group.name.clone(), group.form.read()?)));
-    let wanted: BTreeMap<String, Group> = wanted.collect();
+    let groups = forms.iter_mut().filter_map(|group| Some((group.name.clone(), group.form.read()?)));
+    let groups: BTreeMap<String, Group> = groups.collect();
     let news =
-        forms.iter().filter_map(|group| Some(new_models(group.models_before(), &wanted.get(&group.name)?.models)));
+        forms.iter().filter_map(|group| Some(new_models(group.models_before(), &groups.get(&group.name)?.models)));
     let news: Vec<&str> = news.flatten().collect();
-    let known = KnownModels::of(site, &news, *deadline).await?;
+    let catalogue = KnownModels::read(site, &news, *deadline).await?;
     // What is wrong for good goes before what may be right in a minute.
-    if let Some(status) = forms.iter_mut().filter_map(|group| group.check(wanted.get(&group.name), &known)).min() {
+    if let Some(status) = forms.iter_mut().filter_map(|group| group.check(groups.get(&group.name), &catalogue)).min() {
         return Err(refused(status, forms, REFUSED));
     }
-    let changes = forms.iter().filter_map(|group| Some(group.form.changes(wanted.get(&group.name)?)));
+    let changes = forms.iter().filter_map(|group| Some(group.form.changes(groups.get(&group.name)?)));
     let changes: Vec<Difference> = changes.collect();
     let what = changes.iter().cloned().fold(Difference::default(), Difference::and);
     if what.is_empty() {
         return Ok(site.done(&paths::groups(&programme.id), &Notice::Already));
     }
-    let settings = with(&programme.settings, wanted);
+    let settings = with(&programme.settings, groups);
     if what.has("models") && has_too_many_models(&settings) {
         return Err(refused(StatusCode::UNPROCESSABLE_ENTITY, forms, TOO_MANY));
     }
@@ -154,16 +154,16 @@ impl GroupForm {
         let form = |(number, name): (usize, String)| {
             let models = rules.group_models.get(&name).cloned().unwrap_or_default();
             let saved = Group { cap: allowance.group_caps.get(&name).copied(), models };
-            let form = Form::of(saved).apart(&format!("{number}-"), &format!(".{name}")).typed(posted);
+            let form = Form::edit(saved).apart(&format!("{number}-"), &format!(".{name}")).typed(posted);
             GroupForm { people: people.get(&name).copied().unwrap_or(0), form, name }
         };
         Ok(names.into_iter().enumerate().map(form).collect())
     }
 
     /// Refuses a tier or models that there are not. Returns the status if anything of this group is refused by then.
-    fn check(&mut self, wanted: Option<&Group>, known: &KnownModels) -> Option<StatusCode> {
-        let Some(wanted) = wanted else { return Some(StatusCode::UNPROCESSABLE_ENTITY) };
-        let refused = known.refusal(self.models_before(), &wanted.models)?;
+    fn check(&mut self, group: Option<&Group>, catalogue: &KnownModels) -> Option<StatusCode> {
+        let Some(group) = group else { return Some(StatusCode::UNPROCESSABLE_ENTITY) };
+        let refused = catalogue.refusal(self.models_before(), &group.models)?;
         self.form.refuse("models", refused.why);
         Some(refused.status)
     }
@@ -195,7 +195,7 @@ fn has_too_many_models(settings: &Settings) -> bool {
 fn show(site: &Site, access: &ProgrammeAccess, groups: Vec<GroupForm>, refusal: Option<&'static str>) -> Reply {
     let marks: Vec<String> = groups.iter().map(|group| group.form.made_from()).collect();
     let page = GroupsPage {
-        frame: PageFrame::of(site, &access.visitor),
+        frame: PageFrame::new(site, &access.visitor),
         programme: &access.programme,
         may_edit: access.is_faculty() && access.programme.closed_at.is_none(),
         made_from: marks.join(" "),

@@ -32,7 +32,7 @@ struct ProgrammeRow {
 pub(crate) async fn list(
     State(site): State<Site>,
     visitor: Visitor,
-    Query(asked): Query<HashMap<String, String>>,
+    Query(query): Query<HashMap<String, String>>,
     RequestDeadline(deadline): RequestDeadline,
 ) -> Answer {
     let now = site.clock.now();
@@ -40,8 +40,8 @@ pub(crate) async fn list(
     if programmes.is_empty() && !visitor.is_admin {
         return Err(AppError::no_right());
     }
-    let frame = PageFrame::of(&site, &visitor);
-    if let Some(text) = asked.get("q").map(|text| text.trim()).filter(|text| !text.is_empty()) {
+    let frame = PageFrame::new(&site, &visitor);
+    if let Some(text) = query.get("q").map(|text| text.trim()).filter(|text| !text.is_empty()) {
         let programmes: Vec<Programme> = programmes.into_iter().map(|(programme, _)| programme).collect();
         return help_desk::page(&site, frame, &programmes, text, deadline).await;
     }
@@ -51,7 +51,7 @@ pub(crate) async fn list(
     programmes.iter().for_each(|(programme, _)| *names.entry(programme.settings.name.clone()).or_default() += 1);
     let rows = programmes.into_iter().map(|(programme, role)| {
         let has_namesake = names.get(&programme.settings.name).is_some_and(|count| *count > 1);
-        ProgrammeRow::of(&site, programme, role, has_namesake, sync.listed_at, now)
+        ProgrammeRow::read(&site, programme, role, has_namesake, sync.listed_at, now)
     });
     let rows = try_join_all(rows).await?;
     let (running, over) = rows.into_iter().partition(|row| row.now.is_some());
@@ -60,7 +60,7 @@ pub(crate) async fn list(
 
 impl ProgrammeRow {
     /// The row, with one request for what a programme has that is not over.
-    async fn of(
+    async fn read(
         site: &Site,
         programme: Programme,
         role: Role,
@@ -73,11 +73,11 @@ impl ProgrammeRow {
         if has_namesake {
             term += &format!(" · {}", programme.id);
         }
-        let known = if programme.is_over(now) { None } else { site.table.overview(&programme.id).await? };
-        let now = known.map(|Overview { budget, counts, used, .. }| {
+        let overview = if programme.is_over(now) { None } else { site.table.overview(&programme.id).await? };
+        let now = overview.map(|Overview { budget, counts, used, .. }| {
             let spent = used.used().days(settings.basis.byok);
-            let burn = Burn::of(&programme, &budget, &spent, used.spends_elsewhere(now), listed_at, now);
-            (MoneyBar::of(settings, &budget, &burn, now), settings.roster.then_some(counts))
+            let burn = Burn::new(&programme, &budget, &spent, used.spends_elsewhere(now), listed_at, now);
+            (MoneyBar::new(settings, &budget, &burn, now), settings.roster.then_some(counts))
         });
         Ok(ProgrammeRow { role: role_name(role), term, now, programme })
     }

@@ -14,10 +14,10 @@ pub(crate) async fn ask(
     what: &str,
     label: &str,
     words: String,
-    to: String,
+    new_value: String,
 ) -> Result<(), AppError> {
-    let wish = Wish { setting: what.to_owned(), label: label.to_owned(), words, from: String::new(), to };
-    let request = Request::of(post.access.programme.id.clone(), post.person.clone(), vec![wish], post.now);
+    let wish = Wish { setting: what.to_owned(), label: label.to_owned(), words, old_value: String::new(), new_value };
+    let request = Request::new(post.access.programme.id.clone(), post.person.clone(), vec![wish], post.now);
     let what = AuditDetail::new(Act::Asked).noting(what);
     if !post.site.table.ask_admins(&request, what, post.author()).await? {
         let before = post.site.table.get(Request::key_of(&request.programme, request.request)).await?;

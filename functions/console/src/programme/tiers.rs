@@ -23,10 +23,10 @@ impl FormValue for TypedTier {
         Field {
             id: "tier",
             label: "Name",
-            write: |of| of.name.clone(),
-            read: |form, to| {
-                to.name = form.text().to_owned();
-                if rules::is_tier_name(&to.name) {
+            write: |typed| typed.name.clone(),
+            read: |form, typed| {
+                typed.name = form.text().to_owned();
+                if rules::is_tier_name(&typed.name) {
                     return Ok(());
                 }
                 Err("The name of a list has small letters, digits and hyphens, at most 40, such as first-year."
@@ -38,10 +38,10 @@ impl FormValue for TypedTier {
             id: "models",
             label: "Models",
             kind: Kind::Lines,
-            write: |of| of.models.join("\n"),
-            read: |form, to| {
-                to.models = models_of(form.text())?;
-                if rules::tier_named_in(&to.models).is_some() {
+            write: |typed| typed.models.join("\n"),
+            read: |form, typed| {
+                typed.models = models_of(form.text())?;
+                if rules::tier_named_in(&typed.models).is_some() {
                     let why = "A list names models, and no other list. Write each with its provider, such as openai/gpt-4o-mini.";
                     return Err(why.to_owned());
                 }
@@ -109,7 +109,7 @@ pub(crate) async fn save(post: Post<Admins>) -> Answer {
             Ok(site.done(paths::TIERS, &Notice::TierSaved { is_removed: models.is_empty() }))
         }
         TierOutcome::Stale(now) => {
-            let form = Form::of(TypedTier { name, models: now.models }).typed(fields).beside().refused(STALE);
+            let form = Form::edit(TypedTier { name, models: now.models }).typed(fields).beside().refused(STALE);
             Err(AppError::page(StatusCode::CONFLICT, show(site, visitor, Some((form, Some(now.version)))).await))
         }
         TierOutcome::Named(naming) => {
@@ -124,7 +124,7 @@ pub(crate) async fn save(post: Post<Admins>) -> Answer {
 /// The page; `refused` is a form that was refused, with the version that it is of.
 async fn show(site: &Site, visitor: &Visitor, refused: Option<(Form<TypedTier>, Option<u64>)>) -> Answer {
     let (tiers, programmes) = tokio::try_join!(site.table.tiers(), site.table.list(Programme::all()))?;
-    let mut forms: Vec<TierForm> = tiers.iter().map(TierForm::of).collect();
+    let mut forms: Vec<TierForm> = tiers.iter().map(TierForm::new).collect();
     for programme in programmes.into_iter().filter(|programme| programme.closed_at.is_none()) {
         for named in programme.settings.rules.tiers().collect::<BTreeSet<_>>() {
             let tier = forms.iter_mut().find(|tier| tier.name == named);
@@ -132,7 +132,7 @@ async fn show(site: &Site, visitor: &Visitor, refused: Option<(Form<TypedTier>, 
         }
     }
     let mut page = TiersPage {
-        frame: PageFrame::of(site, visitor),
+        frame: PageFrame::new(site, visitor),
         refusal: None,
         tiers: forms,
         new: Form::blank(),
@@ -149,9 +149,9 @@ async fn show(site: &Site, visitor: &Visitor, refused: Option<(Form<TypedTier>, 
 }
 
 impl TierForm {
-    fn of(tier: &Tier) -> TierForm {
+    fn new(tier: &Tier) -> TierForm {
         let saved = TypedTier { name: tier.name.clone(), models: tier.models.clone() };
-        let form = Form::of(saved).apart(&format!("{}-", tier.name), "");
+        let form = Form::edit(saved).apart(&format!("{}-", tier.name), "");
         TierForm { name: tier.name.clone(), version: tier.version, form, named_by: Vec::new() }
     }
 }

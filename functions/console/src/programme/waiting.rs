@@ -14,7 +14,7 @@ const NAMED: usize = 20;
 pub(crate) struct WaitingItem {
     pub(crate) kind: &'static str,
     /// Of which programme, with its name.
-    pub(crate) of: Option<(ProgrammeId, String)>,
+    pub(crate) programme: Option<(ProgrammeId, String)>,
     pub(crate) grant: Option<GrantId>,
     /// With the words of the button that approves it.
     pub(crate) request: Option<(Ulid, &'static str)>,
@@ -28,12 +28,12 @@ pub(crate) struct WaitingItem {
 #[derive(Default)]
 pub(crate) struct WaitingItems {
     pub(crate) items: Vec<WaitingItem>,
-    pub(crate) more: usize,
+    pub(crate) unnamed: usize,
     /// Whether the page is of several programmes. That of one has the forms that decide requests, and counts a file that waits among
     /// what needs a person.
     pub(crate) are_of_several: bool,
     /// What faculty have asked of the admins, as faculty read it.
-    pub(crate) asked: Vec<String>,
+    pub(crate) pending_requests: Vec<String>,
     /// The request whose decline came without a reason.
     pub(crate) refused: Option<Ulid>,
 }
@@ -41,13 +41,13 @@ pub(crate) struct WaitingItems {
 impl WaitingItem {
     fn new(
         kind: &'static str,
-        of: Option<&Programme>,
+        programme: Option<&Programme>,
         sentence: String,
         page: String,
         words: &'static str,
     ) -> WaitingItem {
-        let of = of.map(|of| (of.id.clone(), of.settings.name.clone()));
-        WaitingItem { kind, of, grant: None, request: None, sentence, doubt: None, link: (page, words) }
+        let programme = programme.map(|programme| (programme.id.clone(), programme.settings.name.clone()));
+        WaitingItem { kind, programme, grant: None, request: None, sentence, doubt: None, link: (page, words) }
     }
 
     /// The last of a student's requests, unless it is decided by now.
@@ -59,14 +59,14 @@ impl WaitingItem {
         let cap = grant.cap(&programme.settings).to_dollars();
         let sentence = format!("{} asks for more than {cap}.", grant.person.known_as());
         let page = format!("{}#more", paths::grant(&programme.id, &grant.id));
-        let item = WaitingItem::new("more", Some(programme), sentence, page, "Decide");
-        Ok(Some(WaitingItem { grant: Some(grant.id), ..item }))
+        let waiting_item = WaitingItem::new("more", Some(programme), sentence, page, "Decide");
+        Ok(Some(WaitingItem { grant: Some(grant.id), ..waiting_item }))
     }
 
     async fn of_request(site: &Site, programme: &Programme, request: &Request) -> Result<WaitingItem, AppError> {
-        let who = show::person(&site.table, &request.by).await?;
+        let who = show::person(&site.table, &request.asked_by).await?;
         let wishes: Vec<String> = request.wishes.iter().map(|wish| format!("{}: {}", wish.label, wish.words)).collect();
-        let at = column_time(request.asked_at, programme.settings.term.zone());
+        let asked_at = column_time(request.asked_at, programme.settings.term.zone());
         let approve = if request.is_for(CLOSE) {
             "See what closing does"
         } else if request.is_for(COPY) {
@@ -74,10 +74,10 @@ impl WaitingItem {
         } else {
             "Approve"
         };
-        let sentence = format!("{who} asked on {at}. {}.", wishes.join("; "));
+        let sentence = format!("{who} asked on {asked_at}. {}.", wishes.join("; "));
         let page = format!("{}#request-{}", paths::programme(&programme.id), request.request);
-        let item = WaitingItem::new("request", Some(programme), sentence, page, "Decide");
-        Ok(WaitingItem { request: Some((request.request, approve)), ..item })
+        let waiting_item = WaitingItem::new("request", Some(programme), sentence, page, "Decide");
+        Ok(WaitingItem { request: Some((request.request, approve)), ..waiting_item })
     }
 
     /// A registrar's file, with why it waits and until when where that is at hand.
@@ -112,15 +112,15 @@ impl WaitingItems {
             items.extend(held.map(WaitingItem::of_safety_limit));
         }
         let mut undecided = Vec::new();
-        for (of, what) in site.table.undecided().await? {
+        for (id, what) in site.table.undecided().await? {
             let decides = match what {
                 Undecided::Request(_) => Role::Admin,
                 Undecided::More(_) | Undecided::Import(_) => Role::Faculty,
             };
-            let of = programmes.iter().find(|(programme, role)| programme.id == of && *role >= decides);
-            undecided.extend(of.map(|(programme, _)| (programme, what)));
+            let membership = programmes.iter().find(|(programme, role)| programme.id == id && *role >= decides);
+            undecided.extend(membership.map(|(programme, _)| (programme, what)));
         }
-        let more = undecided.len().saturating_sub(NAMED);
+        let unnamed = undecided.len().saturating_sub(NAMED);
         for (programme, what) in undecided.into_iter().take(NAMED) {
             items.extend(match what {
                 Undecided::More(grant) => WaitingItem::of_more(site, programme, &grant).await?,
@@ -134,7 +134,7 @@ impl WaitingItems {
                 }
             });
         }
-        Ok(WaitingItems { items, more, are_of_several: true, ..WaitingItems::default() })
+        Ok(WaitingItems { items, unnamed, are_of_several: true, ..WaitingItems::default() })
     }
 
     /// What waits for this reader in one programme, of what its overview has.
@@ -146,15 +146,17 @@ impl WaitingItems {
         file: Option<&RosterPreview>,
     ) -> Result<WaitingItems, AppError> {
         let programme = &access.programme;
-        let (mut items, mut asked) = (Vec::new(), Vec::new());
+        let (mut items, mut pending_requests) = (Vec::new(), Vec::new());
         for request in requests.iter().filter(|request| request.is_open(site.clock.now())) {
-            let item = WaitingItem::of_request(site, programme, request).await?;
+            let waiting_item = WaitingItem::of_request(site, programme, request).await?;
             match access.role {
                 Role::Admin => {
                     let doubt = settings::of_request(site, programme, request).await?;
-                    items.push(WaitingItem { doubt, ..item });
+                    items.push(WaitingItem { doubt, ..waiting_item });
                 }
-                Role::Faculty => asked.push(format!("{} The admins have not decided yet.", item.sentence)),
+                Role::Faculty => {
+                    pending_requests.push(format!("{} The admins have not decided yet.", waiting_item.sentence))
+                }
                 Role::Assistant => {}
             }
         }
@@ -168,7 +170,7 @@ impl WaitingItems {
                 items.extend(WaitingItem::of_more(site, programme, &listing.grant).await?);
             }
         }
-        let more = mores.len().saturating_sub(NAMED);
-        Ok(WaitingItems { items, more, asked, ..WaitingItems::default() })
+        let unnamed = mores.len().saturating_sub(NAMED);
+        Ok(WaitingItems { items, unnamed, pending_requests, ..WaitingItems::default() })
     }
 }

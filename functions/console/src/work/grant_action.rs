@@ -8,32 +8,32 @@ use crate::prelude::*;
 /// Does it, and returns why a rule refuses it, if one does. A pause is in the role of whoever asks for it.
 pub(crate) async fn act_on(
     site: &Site,
-    at: ActContext<'_>,
+    context: ActContext<'_>,
     act: &GrantAct,
-    (by, role): (&Actor, Role),
+    (actor, role): (&Actor, Role),
     job: Option<&Job>,
 ) -> Result<Option<ChangeRefused>, StoreError> {
     let of = job.map(|job| OfJob { job: job.job, compared: None });
     let (reason, paused) = (act.reason.as_deref(), Hold::Paused(role));
     let rule = |view: &View, now| match act.action {
-        GrantAction::Pause => view.hold(paused, by, reason, now),
-        GrantAction::Resume => view.release(paused, by, now),
-        GrantAction::Revoke => Ok(view.revoke(by, reason)?),
-        GrantAction::Cap => view.set_cap(own_cap(act.cap, view), by, reason, now),
-        GrantAction::Allow => Ok(view.allow(by)?),
-        GrantAction::Group => view.move_to(act.group.as_deref(), by, now),
+        GrantAction::Pause => view.hold(paused, actor, reason, now),
+        GrantAction::Resume => view.release(paused, actor, now),
+        GrantAction::Revoke => Ok(view.revoke(actor, reason)?),
+        GrantAction::Cap => view.set_cap(own_cap(act.cap, view), actor, reason, now),
+        GrantAction::Allow => Ok(view.allow(actor)?),
+        GrantAction::Group => view.move_to(act.group.as_deref(), actor, now),
         // What has mail sent changes no grant.
         GrantAction::Resend | GrantAction::Remind => Err(ChangeRefused::Unchanged),
     };
     match act.action {
-        GrantAction::Resend => mail(site, at, by, job, false).await,
-        GrantAction::Remind => mail(site, at, by, job, true).await,
+        GrantAction::Resend => mail(site, context, actor, job, false).await,
+        GrantAction::Remind => mail(site, context, actor, job, true).await,
         GrantAction::Pause
         | GrantAction::Resume
         | GrantAction::Revoke
         | GrantAction::Cap
         | GrantAction::Allow
-        | GrantAction::Group => Ok(site.table.act_of(at, of, rule).await?.refusal()),
+        | GrantAction::Group => Ok(site.table.act_of(context, of, rule).await?.refusal()),
     }
 }
 
@@ -45,15 +45,15 @@ pub(crate) fn own_cap(cap: Option<Usd>, view: &View) -> Option<Usd> {
 /// Sends the invitation again, or reminds of it, if the grant goes on and mail reaches its address.
 async fn mail(
     site: &Site,
-    at: ActContext<'_>,
-    by: &Actor,
+    context: ActContext<'_>,
+    actor: &Actor,
     job: Option<&Job>,
     is_reminder: bool,
 ) -> Result<Option<ChangeRefused>, StoreError> {
     let (programme, grant, last) = tokio::try_join!(
-        site.table.get(Programme::key_of(at.programme)),
-        site.table.get(Grant::key_of(at.programme, at.grant)),
-        site.table.get(DoneByHand::key_of(at.programme, at.grant, ByHand::RosterMail))
+        site.table.get(Programme::key_of(context.programme)),
+        site.table.get(Grant::key_of(context.programme, context.grant)),
+        site.table.get(DoneByHand::key_of(context.programme, context.grant, ByHand::RosterMail))
     )?;
     // A job that was killed meets what it sent.
     if job.zip(last).is_some_and(|(job, last)| job.started_at <= last.done_at) {
@@ -61,12 +61,12 @@ async fn mail(
     }
     let (Some(programme), Some(grant)) = (programme, grant) else { return Ok(Some(ChangeRefused::NotMailed)) };
     // Before keys can be claimed there is nothing to be reminded of.
-    let is_open = programme.settings.claim_opens_at() <= at.now;
-    let may_claim = is_open && grant.shown_state(at.now) == ShownState::Invited;
+    let is_open = programme.settings.claim_opens_at() <= context.now;
+    let may_claim = is_open && grant.shown_state(context.now) == ShownState::Invited;
     let goes_on = !grant.is_over() && grant.holds.dropped.is_none() && !grant.person.address.is_none();
     let is_meant = goes_on && (may_claim || !is_reminder);
     let is_sent = is_meant
-        && site.table.undeliverable(grant.person.address.matched(), at.now).await?.is_none()
-        && site.table.invite_again(at, &grant, by, is_reminder).await?;
+        && site.table.undeliverable(grant.person.address.matched(), context.now).await?.is_none()
+        && site.table.invite_again(context, &grant, actor, is_reminder).await?;
     Ok((!is_sent).then_some(ChangeRefused::NotMailed))
 }

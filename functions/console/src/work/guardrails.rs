@@ -21,7 +21,7 @@ pub(super) async fn tell_due(site: &Site, due: &[ItemKey], deadline: Deadline) -
     for key in due {
         let Some(of) = RulesSource::named(key).filter(|_| deadline.leaves(LEAST_FOR_ONE)) else { continue };
         match tell(site, &settler, &of, false, deadline).await {
-            Ok(told) => confirmed += told.confirmed,
+            Ok(outcome) => confirmed += outcome.confirmed,
             Err(error) => {
                 tracing::error!(?of, error = format!("{error:#}"), "rules could not be told");
                 failed.push(key.clone());
@@ -51,11 +51,11 @@ struct Told {
 async fn tell(
     site: &Site,
     settler: &Settler<'_>,
-    of: &RulesSource,
+    source: &RulesSource,
     is_saved: bool,
     deadline: Deadline,
 ) -> Result<Told> {
-    let name = match of {
+    let name = match source {
         RulesSource::Programme(id) => return tell_programme(site, settler, id, is_saved, deadline).await,
         RulesSource::Tier(name) => name,
     };
@@ -63,22 +63,22 @@ async fn tell(
     let tier = site.table.get(Tier::key_of(name)).await?;
     let mut naming = site.table.list(Programme::all()).await?;
     naming.retain(|programme| programme.settings.rules.tiers().any(|named| named == name));
-    let mut all = Told::default();
+    let mut total = Told::default();
     for programme in naming {
-        let told = tell_programme(site, settler, &programme.id, is_saved, deadline).await?;
-        all.confirmed += told.confirmed;
-        all.is_wrong |= told.is_wrong;
-        all.is_cut_off |= told.is_cut_off;
+        let outcome = tell_programme(site, settler, &programme.id, is_saved, deadline).await?;
+        total.confirmed += outcome.confirmed;
+        total.is_wrong |= outcome.is_wrong;
+        total.is_cut_off |= outcome.is_cut_off;
     }
     if let Some(tier) = tier.filter(|tier| tier.due_at.is_some()) {
-        site.table.tier_due_at(tier, again_at(site, &all), deadline).await?;
+        site.table.tier_due_at(tier, again_at(site, &total), deadline).await?;
     }
-    Ok(all)
+    Ok(total)
 }
 
-fn again_at(site: &Site, told: &Told) -> Option<Moment> {
-    let pause = if told.is_cut_off { SignedDuration::ZERO } else { AGAIN_AFTER };
-    told.is_wrong.then(|| site.clock.now() + pause)
+fn again_at(site: &Site, outcome: &Told) -> Option<Moment> {
+    let pause = if outcome.is_cut_off { SignedDuration::ZERO } else { AGAIN_AFTER };
+    outcome.is_wrong.then(|| site.clock.now() + pause)
 }
 
 /// Tells the guardrails of a programme what is due, one after the other, as its settings are at that moment.
@@ -89,33 +89,33 @@ async fn tell_programme(
     is_saved: bool,
     deadline: Deadline,
 ) -> Result<Told> {
-    let mut told = Told::default();
+    let mut outcome = Told::default();
     let mut tried: BTreeSet<GuardrailOwner> = BTreeSet::new();
     loop {
         // They come first: an edit makes one of them due, so that its version says whether these are the settings.
-        let known = site.table.list(Guardrail::of_programme(id)).await?;
-        let Some(programme) = site.table.get(Programme::key_of(id)).await? else { return Ok(told) };
+        let stored = site.table.list(Guardrail::of_programme(id)).await?;
+        let Some(programme) = site.table.get(Programme::key_of(id)).await? else { return Ok(outcome) };
         let (now, tiers) = (site.clock.now(), site.table.tiers().await?);
-        let all = programme.guardrails(known.clone(), &tiers, now);
+        let guardrails = programme.guardrails(stored.clone(), &tiers, now);
         let is_due = |(guardrail, rules): &&(Guardrail, _)| {
-            guardrail.is_due(rules, is_saved, now) && !tried.contains(&guardrail.of)
+            guardrail.is_due(rules, is_saved, now) && !tried.contains(&guardrail.owner)
         };
-        let next = all.iter().find(is_due);
+        let next = guardrails.iter().find(is_due);
         let Some((guardrail, rules)) = next.filter(|_| deadline.leaves(LEAST_FOR_ONE)) else {
-            told.is_cut_off = next.is_some() && (told.confirmed > 0 || tried.is_empty());
-            told.is_wrong = all.iter().any(|(guardrail, rules)| !guardrail.rules.is(rules));
-            for guardrail in known.into_iter().filter(|of| of.due_at.is_some()) {
-                site.table.guardrail_due_at(guardrail, again_at(site, &told), deadline).await?;
+            outcome.is_cut_off = next.is_some() && (outcome.confirmed > 0 || tried.is_empty());
+            outcome.is_wrong = guardrails.iter().any(|(guardrail, rules)| !guardrail.rules.is(rules));
+            for guardrail in stored.into_iter().filter(|guardrail| guardrail.due_at.is_some()) {
+                site.table.guardrail_due_at(guardrail, again_at(site, &outcome), deadline).await?;
             }
-            return Ok(told);
+            return Ok(outcome);
         };
-        tried.insert(guardrail.of.clone());
+        tried.insert(guardrail.owner.clone());
         match settler.tell_rules(guardrail, rules, deadline).await? {
-            RulesTold::Confirmed => told.confirmed += 1,
+            RulesTold::Confirmed => outcome.confirmed += 1,
             RulesTold::Overtaken => {}
-            RulesTold::Refused(refusal) => refused(site, &programme, &guardrail.of, refusal, deadline).await?,
+            RulesTold::Refused(refusal) => refused(site, &programme, &guardrail.owner, refusal, deadline).await?,
             RulesTold::Not(error) => {
-                tracing::warn!(guardrail = %guardrail.of, %error, "rules wait for the next minute");
+                tracing::warn!(guardrail = %guardrail.owner, %error, "rules wait for the next minute");
                 site.tell_of(&error, deadline).await;
             }
         }
@@ -126,7 +126,7 @@ async fn tell_programme(
 async fn refused(
     site: &Site,
     programme: &Programme,
-    of: &GuardrailOwner,
+    owner: &GuardrailOwner,
     refusal: RulesRefusal,
     deadline: Deadline,
 ) -> Result<()> {
@@ -134,9 +134,9 @@ async fn refused(
         return Ok(());
     }
     let cause = Cause::RulesRefused {
-        programme: of.programme.clone(),
-        group: of.group.clone(),
-        tier: programme.settings.rules.of(of.group.as_deref()).tier().map(str::to_owned),
+        programme: owner.programme.clone(),
+        group: owner.group.clone(),
+        tier: programme.settings.rules.for_group(owner.group.as_deref()).tier().map(str::to_owned),
         since: refusal.since,
         why: refusal.why,
     };

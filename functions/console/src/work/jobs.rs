@@ -94,8 +94,8 @@ pub(super) async fn finish(site: &Site, mut job: Job, deadline: Deadline) -> Res
     }
     let not_confirmed = |grant| UndoneStep { of: Subject::Grant(grant), why: WhyUndone::NotConfirmed };
     job.note_undone(waiting.into_iter().map(not_confirmed).collect());
-    job.done = job.all;
-    end(site, job, JobState::Done { at: now }, deadline).await
+    job.done = job.total;
+    end(site, job, JobState::Done { ended_at: now }, deadline).await
 }
 
 /// Writes the state in which a job is left, unless somebody else has written it.
@@ -118,5 +118,5 @@ pub(super) async fn ended_early(site: &Site, job: &Job) -> Result<Option<JobStat
         Work::Close if !programme.is_over(now) => "The term goes on.",
         Work::Import | Work::Undo { .. } | Work::Bulk | Work::Close | Work::Limits => return Ok(None),
     };
-    Ok(Some(JobState::Failed { why: why.to_owned(), at: now }))
+    Ok(Some(JobState::Failed { why: why.to_owned(), ended_at: now }))
 }

@@ -150,26 +150,30 @@ impl Worker<'_> {
             let patience = self.deadline.at_most(ENOUGH_FOR_ONE);
             (confirmed, failed) = guardrails::tell_due(self.site, &due.guardrails, patience).await;
         }
-        grants.extend(self.settle(&due.others, turn).await);
+        grants.extend(self.settle(&due.updates, turn).await);
         Called { grants, confirmed, failed }
     }
 
     /// Settles grants that are due while the turn goes on.
     async fn settle(&self, due: &[ItemKey], turn: Deadline) -> Vec<(ItemKey, Result<u32, NotSettled>)> {
         let named = due.iter().filter_map(|key| Some((key, Grant::named(key)?)));
-        let each = named.map(|(key, (programme, grant))| async move {
+        let settlements = named.map(|(key, (programme, grant))| async move {
             if turn.left().is_zero() {
                 return None;
             }
             let (now, deadline) = (self.site.clock.now(), self.deadline.at_most(FOR_ONE));
-            let at = ActContext { programme: &programme, grant: &grant, now, deadline };
-            let settled = self.site.settler().settle(at, |_| true).await;
+            let context = ActContext { programme: &programme, grant: &grant, now, deadline };
+            let settled = self.site.settler().settle(context, |_| true).await;
             if let Err(error) = &settled {
                 tracing::warn!(%grant, %error, "a grant is not settled");
             }
             Some((key.clone(), settled))
         });
-        iter(each.collect::<Vec<_>>()).buffer_unordered(SIDE_BY_SIDE).filter_map(std::future::ready).collect().await
+        iter(settlements.collect::<Vec<_>>())
+            .buffer_unordered(SIDE_BY_SIDE)
+            .filter_map(std::future::ready)
+            .collect()
+            .await
     }
 
     /// Carries on jobs and erasures for some seconds. Returns what became of each, and which there is no going on with.

@@ -114,18 +114,18 @@ impl Plan {
         let (table, programme) = (&site.table, &job.programme);
         let import = table.get(Import::key_of(programme, job.job)).await?;
         let mut grants: Vec<GrantId> = match (&job.work, import.as_ref()) {
-            (Work::Import, Some(asked)) => {
+            (Work::Import, Some(upload)) => {
                 let (bytes, confirmed) = tokio::try_join!(
                     table.kept_bytes(job.job, Kept::Applied),
                     table.kept_bytes(job.job, Kept::People)
                 )?;
                 let (Ok(file), Ok(confirmed)) =
-                    (parse::file(&bytes, asked.email_column.as_deref()), serde_json::from_slice(&confirmed))
+                    (parse::file(&bytes, upload.email_column.as_deref()), serde_json::from_slice(&confirmed))
                 else {
                     return Ok(None);
                 };
                 let grants = table.readable_grants(programme).await?;
-                let plan = compare::plan(&file, &grants, AbsentRows::replacing(asked.replaces));
+                let plan = compare::plan(&file, &grants, AbsentRows::replacing(upload.replaces));
                 return Ok(Some(Plan::of_roster(job, plan.steps, confirmed, &grants)));
             }
             (Work::Bulk, Some(_)) => {
@@ -171,11 +171,11 @@ pub(super) async fn carry_on(
     }
     let Some(mut plan) = plan else {
         let why = "What it was to do is not kept any more.".to_owned();
-        return jobs::end(site, job, JobState::Failed { why, at: site.clock.now() }, until.deadline).await;
+        return jobs::end(site, job, JobState::Failed { why, ended_at: site.clock.now() }, until.deadline).await;
     };
     let left: usize = plan.units.iter().map(|unit| unit.of.len()).sum();
-    job.all = job.all.max(u32::try_from(plan.all)?);
-    job.next = job.all - u32::try_from(left)?;
+    job.total = job.total.max(u32::try_from(plan.all)?);
+    job.next = job.total - u32::try_from(left)?;
     while let Some(first) = plan.units.front() {
         if until.is_time_up() {
             *kept = Some(plan);
@@ -185,9 +185,9 @@ pub(super) async fn carry_on(
         let beside = plan.units.iter().take(SIDE_BY_SIDE).take_while(|unit| unit.turn == first.turn).count();
         let round: Vec<Unit> = plan.units.drain(..beside).collect();
         let now = site.clock.now();
-        let by = Author { actor: &job.by, now, deadline: until.deadline };
+        let author = Author { actor: &job.actor, now, deadline: until.deadline };
         // All end before one that failed is told, so that none is cut off.
-        let written = join_all(round.iter().map(|unit| write(site, &job, &plan, unit, by))).await;
+        let written = join_all(round.iter().map(|unit| write(site, &job, &plan, unit, author))).await;
         let mut has_failed = false;
         for (unit, written) in round.iter().zip(written) {
             let Some(place) = unit.place() else { continue };
@@ -234,29 +234,29 @@ async fn write(
     job: &Job,
     plan: &Plan,
     unit: &Unit,
-    by: Author<'_>,
+    author: Author<'_>,
 ) -> Result<Vec<UndoneStep>, StoreError> {
     let (table, programme) = (&site.table, &job.programme);
-    let Some(grant) = unit.grant() else { return add(site, job, unit, by).await };
-    let at = ActContext { programme, grant, now: by.now, deadline: by.deadline };
+    let Some(grant) = unit.grant() else { return add(site, job, unit, author).await };
+    let context = ActContext { programme, grant, now: author.now, deadline: author.deadline };
     let of = OfJob { job: job.job, compared: None };
     let refused = match (&job.work, &plan.act) {
-        (Work::Import, _) => change(site, plan, at, &unit.steps, by).await?,
-        (Work::Bulk, Some(act)) => act_on(site, at, act, (by.actor, Role::Faculty), Some(job)).await?,
+        (Work::Import, _) => change(site, plan, context, &unit.steps, author).await?,
+        (Work::Bulk, Some(act)) => act_on(site, context, act, (author.actor, Role::Faculty), Some(job)).await?,
         (Work::Bulk, None) => None,
         (Work::Undo { import }, _) => {
             let is_its = |view: &View| view.grant.holds.dropped_by == Some(*import);
             let returned = |view: &View, now| match is_its(view) {
-                true => view.release(HoldKind::Dropped, by.actor, now),
+                true => view.release(HoldKind::Dropped, author.actor, now),
                 false => Err(ChangeRefused::Unchanged),
             };
-            table.act_of(at, Some(of), returned).await?.refusal()
+            table.act_of(context, Some(of), returned).await?.refusal()
         }
-        (Work::Close, _) => table.act_of(at, None, |view, now| Ok(view.end(by.actor, now)?)).await?.refusal(),
+        (Work::Close, _) => table.act_of(context, None, |view, now| Ok(view.end(author.actor, now)?)).await?.refusal(),
         (Work::Limits, _) => {
-            let goes_on = |view: &View, now| view.go_on(by.actor, now).or_else(|Unchanged| view.look_again(now));
-            table.act(at, goes_on).await?;
-            table.move_invitation(programme, grant, by.now, by.deadline).await?;
+            let goes_on = |view: &View, now| view.go_on(author.actor, now).or_else(|Unchanged| view.look_again(now));
+            table.act(context, goes_on).await?;
+            table.move_invitation(programme, grant, author.now, author.deadline).await?;
             None
         }
     };
@@ -322,30 +322,30 @@ pub(crate) async fn take(
     site: &Site,
     programme: &ProgrammeId,
     step: &Step,
-    of: Option<OfJob>,
-    by: Author<'_>,
+    origin: Option<OfJob>,
+    author: Author<'_>,
 ) -> Result<Option<ChangeRefused>, StoreError> {
-    let (table, actor) = (&site.table, by.actor);
-    let at = |grant| ActContext { programme, grant, now: by.now, deadline: by.deadline };
+    let (table, actor) = (&site.table, author.actor);
+    let context_for = |grant| ActContext { programme, grant, now: author.now, deadline: author.deadline };
     let outcome = match step {
         Step::Add { person, group, .. } => {
             let grant = Grant::invited(programme.clone(), GrantId::random(), person.clone(), group.clone());
-            table.invite(programme, &[grant], by).await?;
+            table.invite(programme, &[grant], author).await?;
             return Ok(None);
         }
-        Step::Describe { grant, to } => table.describe(at(grant), of, to, actor).await?,
+        Step::Describe { grant, change } => table.describe(context_for(grant), origin, change, actor).await?,
         Step::Move { grant, group } => {
-            table.act_of(at(grant), of, |view, now| view.move_to(group.as_deref(), actor, now)).await?
+            table.act_of(context_for(grant), origin, |view, now| view.move_to(group.as_deref(), actor, now)).await?
         }
         Step::Drop { grant } => {
-            let (hold, why) = (Hold::Dropped(of.map(|of| of.job)), Some("not on the roster"));
-            table.act_of(at(grant), of, |view, now| view.hold(hold, actor, why, now)).await?
+            let (hold, why) = (Hold::Dropped(origin.map(|origin| origin.job)), Some("not on the roster"));
+            table.act_of(context_for(grant), origin, |view, now| view.hold(hold, actor, why, now)).await?
         }
         Step::Leave { grant, address, .. } => {
-            table.act_of(at(grant), of, |view, _| Ok(view.leave_address(address, actor)?)).await?
+            table.act_of(context_for(grant), origin, |view, _| Ok(view.leave_address(address, actor)?)).await?
         }
         Step::Return { grant } => {
-            table.act_of(at(grant), of, |view, now| view.release(HoldKind::Dropped, actor, now)).await?
+            table.act_of(context_for(grant), origin, |view, now| view.release(HoldKind::Dropped, actor, now)).await?
         }
     };
     Ok(outcome.refusal())

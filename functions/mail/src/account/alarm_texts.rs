@@ -15,7 +15,7 @@ impl AlarmText {
             Cause::HeldBack { sweeps, recoveries, stops, bound, keys } => {
                 switched_off([*sweeps, *recoveries, *stops], *bound, keys)
             }
-            Cause::Residual { residual: all, news, tolerance } => residual(*all, *news, *tolerance, day),
+            Cause::Residual { residual: amount, news, tolerance } => residual(*amount, *news, *tolerance, day),
             Cause::AdminChanged { is_admin, .. } => admin_changed(*is_admin, &named.admins),
             Cause::ManagementKey => management_key(day),
             Cause::AnotherAccount { management_key } => another_account(management_key, day),
@@ -25,7 +25,7 @@ impl AlarmText {
             Cause::Balance { purchase, .. } => balance(purchase, utc_date(found_at)),
             Cause::MailRefused { code, since } => refused(code, *since),
             Cause::MailWaits { urgent, mails, since } => waits(*urgent, *mails, *since),
-            Cause::NothingHeard { of, sent } => no_events(*of, *sent),
+            Cause::NothingHeard { sent_on, sent } => no_events(*sent_on, *sent),
             Cause::BulkStopped { figures } => stopped(figures),
             Cause::Unsent { code, .. } => named.unsent.text(code),
             Cause::RulesRefused { group, tier, since, why, .. } => {
@@ -56,9 +56,9 @@ fn switched_off([sweeps, recoveries, stops]: [u32; 3], bound: u32, keys: &[Strin
     let counts = counts.chain([("Most that Bursar switches off by itself in a day", bound)]);
     let mut facts: Vec<_> = counts.map(|(name, count)| (name, count.to_string())).collect();
     if !keys.is_empty() {
-        let more = usize::try_from(count).unwrap_or(usize::MAX).saturating_sub(keys.len());
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        facts.push(("Which", format!("{}{more}", keys.join(", "))));
+        let unnamed = usize::try_from(count).unwrap_or(usize::MAX).saturating_sub(keys.len());
+        let rest = if unnamed > 0 { format!(" and {unnamed} more") } else { String::new() };
+        facts.push(("Which", format!("{}{rest}", keys.join(", "))));
     }
     let why = match stops {
         0 => "that the table was restored from an earlier moment",
@@ -112,7 +112,7 @@ fn residual(residual: Usd, news: Usd, tolerance: Usd, day: Date) -> AlarmText {
     alarm_text(subject, facts, next)
 }
 
-fn admin_changed(is_admin: bool, (who, by): &(String, String)) -> AlarmText {
+fn admin_changed(is_admin: bool, (who, actor): &(String, String)) -> AlarmText {
     let (what, next) = if is_admin {
         (
             "is an admin of Bursar",
@@ -121,7 +121,7 @@ fn admin_changed(is_admin: bool, (who, by): &(String, String)) -> AlarmText {
     } else {
         ("is no longer an admin of Bursar", "They were signed out everywhere. If this is not right, add them again")
     };
-    alarm_text(format!("{who} {what}"), vec![("By", by.clone())], format!("{next} on the account page."))
+    alarm_text(format!("{who} {what}"), vec![("By", actor.clone())], format!("{next} on the account page."))
 }
 
 fn management_key(day: Date) -> AlarmText {
@@ -270,7 +270,7 @@ fn exact(amount: Usd) -> String {
 }
 
 fn refused(code: &str, since: Moment) -> AlarmText {
-    let why = FailureText::of(code);
+    let why = FailureText::from_code(code);
     let facts = vec![("Since", utc(since)), ("Why", format!("{} ({code})", why.what))];
     alarm_text(format!("Mail waits: {}", why.what), facts, why.to_do)
 }
@@ -296,8 +296,8 @@ fn waits(urgent: bool, mails: u64, since: Moment) -> AlarmText {
     alarm_text(subject, facts, next)
 }
 
-fn no_events(of: Date, sent: u64) -> AlarmText {
-    let facts = vec![("Mails looked at", format!("the first {sent} that were sent on {}", long_date(of)))];
+fn no_events(sent_on: Date, sent: u64) -> AlarmText {
+    let facts = vec![("Mails looked at", format!("the first {sent} that were sent on {}", long_date(sent_on)))];
     let next = "SES should report for each mail whether it was delivered, came back or was complained about, and has reported nothing of \
                 these. Until it does, nobody hears of addresses that do not exist. Check that the stack's configuration set still sends \
                 its events to the stack's topic, and that the function mail is still subscribed to the topic; deploying the stack again \
@@ -305,12 +305,12 @@ fn no_events(of: Date, sent: u64) -> AlarmText {
     alarm_text(format!("SES has reported nothing about {sent} mails"), facts, next)
 }
 
-fn stopped(of: &SendFigures) -> AlarmText {
+fn stopped(figures: &SendFigures) -> AlarmText {
     let facts = vec![
-        ("Day", format!("{}, in UTC, as SES counts the account's mail", long_date(utc_date(of.as_of)))),
-        ("Sent", of.sent.to_string()),
-        ("Came back for good", of.bounced.to_string()),
-        ("Complained about", of.complained.to_string()),
+        ("Day", format!("{}, in UTC, as SES counts the account's mail", long_date(utc_date(figures.as_of)))),
+        ("Sent", figures.sent.to_string()),
+        ("Came back for good", figures.bounced.to_string()),
+        ("Complained about", figures.complained.to_string()),
     ];
     let next = "Invitations, digests, statements and notices about caps and rules wait until midnight UTC, and then go on by themselves. \
                 Links, alerts and what is sent by hand go on. AWS stops all mail of an account of which more than a tenth comes back, or \

@@ -45,8 +45,8 @@ impl App {
         if let Cause::RulesRefused { programme, .. } | Cause::Stuck { programme, .. } = &alarm.cause {
             named.programme = self.name_of(programme).await?;
         }
-        if let Cause::AdminChanged { person, by, .. } = &alarm.cause {
-            named.admins = (self.address_of(person).await?, self.address_of(by).await?);
+        if let Cause::AdminChanged { person, actor, .. } = &alarm.cause {
+            named.admins = (self.address_of(person).await?, self.address_of(actor).await?);
         }
         if let Cause::Unsent { mail, first, .. } = &alarm.cause {
             named.unsent = self.unsent(*mail, *first).await?;

@@ -58,7 +58,7 @@ async fn alarms() {
         Cause::BalanceUnread { since: now() - 3.hours() },
         Cause::SiteDown { why: "no answer within ten seconds".to_owned() },
         Cause::BulkStopped { figures },
-        Cause::NothingHeard { of: date(2026, 11, 19), sent: 20 },
+        Cause::NothingHeard { sent_on: date(2026, 11, 19), sent: 20 },
     ] {
         mails.push(mailed(cause).await);
     }

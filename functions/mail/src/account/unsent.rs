@@ -12,7 +12,7 @@ use crate::prelude::*;
 pub(super) struct UnsentMail {
     /// The kind of mail, where no more is known.
     what: String,
-    to: Option<String>,
+    recipient: Option<String>,
 }
 
 impl App {
@@ -21,15 +21,15 @@ impl App {
         let kind = kind.map_or("a mail that cannot be read", MailKind::in_words);
         match self.table.get(OutboxRow::key_of(first)).await {
             Ok(Some(row)) => self.described(&row.mail).await,
-            Ok(None) | Err(StoreError::Corrupt { .. }) => Ok(UnsentMail { what: kind.to_owned(), to: None }),
+            Ok(None) | Err(StoreError::Corrupt { .. }) => Ok(UnsentMail { what: kind.to_owned(), recipient: None }),
             Err(error) => Err(error),
         }
     }
 
     async fn described(&self, mail: &QueuedMail) -> Result<UnsentMail, StoreError> {
-        let Facts { words, to, .. } = mail.facts();
+        let Facts { words, recipient, .. } = mail.facts();
         let mut what = format!("the {words}");
-        if let Some(programme) = to.programme() {
+        if let Some(programme) = recipient.programme() {
             what += &format!(" of {}", self.name_of(programme).await?);
         }
         if let QueuedMail::Alert { scope, threshold, of_limit, .. } = mail {
@@ -38,24 +38,24 @@ impl App {
         if let QueuedMail::Statement { month, .. } = mail {
             what += &format!(" of {}", named_month(*month));
         }
-        let to = match to {
+        let name = match recipient {
             MailTo::Staff(_, recipient) => self.address_of(recipient).await?,
             MailTo::Student(..) => "a student".to_owned(),
             MailTo::Asker => "the person who asked for it".to_owned(),
         };
-        Ok(UnsentMail { what, to: Some(to) })
+        Ok(UnsentMail { what, recipient: Some(name) })
     }
 }
 
 impl UnsentMail {
     pub(super) fn text(&self, code: &str) -> AlarmText {
-        let (why, what) = (FailureText::of(code), &self.what);
+        let (why, what) = (FailureText::from_code(code), &self.what);
         let subject = match code {
             COMPLAINED => format!("Somebody complained about {what}"),
             _ => format!("A mail did not arrive: {what}"),
         };
         let mut facts = vec![("Mail", what.clone())];
-        facts.extend(self.to.clone().map(|to| ("To", to)));
+        facts.extend(self.recipient.clone().map(|recipient| ("To", recipient)));
         facts.push(("Why", format!("{} ({code})", why.what)));
         AlarmText { subject, facts, next: why.to_do.to_owned() }
     }
@@ -67,8 +67,10 @@ mod tests {
 
     #[test]
     fn a_mail_that_did_not_arrive_is_named() {
-        let alert =
-            UnsentMail { what: "the alert of CS pilot: 80% of $4,000".to_owned(), to: Some("fay@x.edu".to_owned()) };
+        let alert = UnsentMail {
+            what: "the alert of CS pilot: 80% of $4,000".to_owned(),
+            recipient: Some("fay@x.edu".to_owned()),
+        };
         let AlarmText { subject, facts, next } = alert.text("MessageRejected");
         let facts: String = facts.into_iter().map(|(name, fact)| format!("{name}: {fact}\n")).collect();
         insta::assert_snapshot!(format!("{subject}\n{facts}{next}"), @r#"

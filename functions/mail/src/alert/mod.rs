@@ -89,18 +89,21 @@ impl App {
             self.table.is_admin(person.address.matched()),
         )?;
         let budget = budget.ok_or(GONE)?;
-        let Some(reader) = Role::of(person.address.matched(), &programme.settings, is_admin) else {
+        let Some(reader) = Role::find(person.address.matched(), &programme.settings, is_admin) else {
             return Err(NoMail::NotDue("this person has no role in the programme any more"));
         };
-        let found = match crossing {
-            Some(crossing) => FoundSpending { limit: crossing.limit, spent: crossing.spent, at: crossing.found_at },
+        let finding = match crossing {
+            Some(crossing) => {
+                FoundSpending { limit: crossing.limit, spent: crossing.spent, found_at: crossing.found_at }
+            }
             None => FoundSpending {
                 limit: budget.limit,
                 spent: used.counted(programme.settings.basis.byok),
-                at: sync.listed_at.unwrap_or(now),
+                found_at: sync.listed_at.unwrap_or(now),
             },
         };
-        let mut spending = AlertSpending::of(found, (programme, reader), (&budget, counts), &used, sync.listed_at, now);
+        let mut spending =
+            AlertSpending::new(finding, (programme, reader), (&budget, counts), &used, sync.listed_at, now);
         if let Some(crossing) = crossing.filter(|crossing| crossing.spent > crossing.limit) {
             let entries = self.table.list_known(Entry::of_programme(&programme.id)).await?;
             spending.was_lowered = was_lowered(&entries, crossing);
@@ -120,15 +123,15 @@ impl App {
 struct FoundSpending {
     limit: Usd,
     spent: Usd,
-    at: Moment,
+    found_at: Moment,
 }
 
 impl AlertSpending {
     /// The figures for what was found. If the budget has changed since, only these are used,
     /// since later spending was never of that budget. `listed_at` is when the last listing of all keys began;
     /// totals are written only when they change.
-    fn of(
-        found: FoundSpending,
+    fn new(
+        finding: FoundSpending,
         (programme, reader): (&Programme, Role),
         (budget, counts): (&Budget, Counts),
         used: &ProgrammeUse,
@@ -136,28 +139,28 @@ impl AlertSpending {
         now: Moment,
     ) -> AlertSpending {
         let settings = &programme.settings;
-        let is_of_now = budget.limit == found.limit;
+        let is_of_now = budget.limit == finding.limit;
         let mut spent = used.used().days(settings.basis.byok);
-        let newest = used.own.as_ref().filter(|_| is_of_now && found.spent <= spent.total());
+        let newest = used.own.as_ref().filter(|_| is_of_now && finding.spent <= spent.total());
         let read_at = newest.map(|totals| totals.as_of.max(listed_at.max(used.assigned_as_of).unwrap_or(totals.as_of)));
         if read_at.is_none() {
-            spent = Days::on_one(utc_date(found.at), found.spent);
+            spent = Days::on_one(utc_date(finding.found_at), finding.spent);
         }
         // Of what was found nothing is known but the sum, so nothing bounds it.
         let spends_elsewhere = used.spends_elsewhere(now);
-        let then = Budget { limit: found.limit, ..budget.clone() };
-        let burn = Burn::of(programme, &then, &spent, spends_elsewhere || read_at.is_none(), read_at, now);
+        let budget_then = Budget { limit: finding.limit, ..budget.clone() };
+        let burn = Burn::new(programme, &budget_then, &spent, spends_elsewhere || read_at.is_none(), read_at, now);
         AlertSpending {
-            limit: found.limit,
+            limit: finding.limit,
             spent: spent.total(),
-            as_of: read_at.unwrap_or(found.at),
+            as_of: read_at.unwrap_or(finding.found_at),
             was_lowered: false,
             reader,
             counts: (settings.roster && is_of_now).then_some(counts),
             refused: programme.refused_for_room(budget, now),
             owns_keys: used.owns_keys(),
             spends_elsewhere,
-            picture: read_at.and_then(|_| Picture::of(&burn)),
+            picture: read_at.and_then(|_| Picture::draw(&burn)),
             forecast: burn.forecast,
         }
     }
@@ -193,8 +196,8 @@ impl Words<'_> {
             None => forecast.and_then(|forecast| forecast.to_do(spending.reader, only_students_spend)),
         };
         let subject = short_subject(settings, spending.forecast, spending.spent, spending.limit);
-        let all = || format!("{} has used {used}% of {}", settings.name, spending.limit.to_dollars());
-        let subject = subject.unwrap_or_else(all);
+        let say_share = || format!("{} has used {used}% of {}", settings.name, spending.limit.to_dollars());
+        let subject = subject.unwrap_or_else(say_share);
         let next = what_next(settings, budget, &spending, used);
         self.about_money(programme, subject, to_do, facts, spending, &next)
     }
@@ -215,7 +218,7 @@ impl Words<'_> {
     fn promised(self, programme: &Programme, budget: &Budget, spending: AlertSpending, threshold: u8) -> Letter {
         let (settings, used) = (&programme.settings, per_cent(spending.spent, spending.limit));
         let limit = spending.limit.to_dollars();
-        let (what, again) = if threshold == ALL {
+        let (what, follow_up) = if threshold == ALL {
             ("has no room for another key in its", "You will not hear of this again for a budget of this amount.")
         } else {
             ("has no room for some keys in its", "You will hear again when there is room for no key at all.")
@@ -235,7 +238,7 @@ impl Words<'_> {
         match spending.refused {
             None => next.push("By now nobody is refused a key.".to_owned()),
             Some(refused) => {
-                next.push(format!("Keys that students have go on, each up to its own cap. {again}"));
+                next.push(format!("Keys that students have go on, each up to its own cap. {follow_up}"));
                 next.push(spending.reader.how_to_raise(Some(refused.needed)));
             }
         }
@@ -263,19 +266,19 @@ impl Words<'_> {
             Some(_) => format!("{name} has used more than its budget of {}", spending.limit.to_dollars()),
             None => subject.clone(),
         };
-        let is_known = |of: &Forecast| of.runs_out != RunsOut::TooLittleData || spending.spent > Usd::ZERO;
+        let is_known = |forecast: &Forecast| forecast.runs_out != RunsOut::TooLittleData || spending.spent > Usd::ZERO;
         let outlook = match forecast {
             None if spending.owns_keys => {
                 Some(format!("The term is over, and no student's key works any more. {NOT_STOPPED}"))
             }
             None => Some("The term is over, and no key works any more.".to_owned()),
             Some(_) if passed.is_some() => None,
-            Some(forecast) => Some(forecast).filter(is_known).map(|of| of.in_words(&settings.term)),
+            Some(forecast) => Some(forecast).filter(is_known).map(|forecast| forecast.in_words(&settings.term)),
         };
         // What is to do about a forecast leads to who spent most, and all else to the programme.
         let leads_on = forecast.filter(|_| to_do.is_some());
         let first: Vec<String> = passed.into_iter().chain(outlook).chain(to_do).collect();
-        let said = |of: &[String]| (!of.is_empty()).then(|| LetterPart::Sentences(of.join(" ")));
+        let said = |sentences: &[String]| (!sentences.is_empty()).then(|| LetterPart::Sentences(sentences.join(" ")));
         let mut parts: Vec<LetterPart> = said(&first).into_iter().collect();
         parts.push(LetterPart::facts(facts));
         parts.extend(spending.picture.map(LetterPart::Picture));
@@ -313,11 +316,15 @@ const FOUND_WITHIN: SignedDuration = SignedDuration::from_hours(1);
 /// Whether the budget was lowered just before the crossing was found, so that the money was spent of a
 /// larger one.
 fn was_lowered(entries: &[Entry], crossing: &Crossing) -> bool {
-    let is_of_budget = |entry: &&Entry| entry.what.act == Act::BudgetChanged && entry.at <= crossing.found_at;
+    let is_of_budget = |audit_entry: &&Entry| {
+        audit_entry.what.act == Act::BudgetChanged && audit_entry.recorded_at <= crossing.found_at
+    };
     let Some(last) = entries.iter().rev().find(is_of_budget) else { return false };
     let amount = |text: &Option<String>| Usd::from_form(text.as_deref()?).ok();
-    let is_less = amount(&last.what.from).is_some_and(|from| from > crossing.limit);
-    is_less && amount(&last.what.to) == Some(crossing.limit) && crossing.found_at <= last.at + FOUND_WITHIN
+    let is_less = amount(&last.what.old_value).is_some_and(|from| from > crossing.limit);
+    is_less
+        && amount(&last.what.new_value) == Some(crossing.limit)
+        && crossing.found_at <= last.recorded_at + FOUND_WITHIN
 }
 
 fn common_facts(settings: &Settings, spending: &AlertSpending) -> Vec<(&'static str, String)> {
@@ -355,10 +362,10 @@ fn what_next(settings: &Settings, budget: &Budget, spending: &AlertSpending, use
                 Usd::ZERO => {
                     "Nobody can get a new key, and the keys that students have can spend nothing more.".to_owned()
                 }
-                left => format!(
+                amount_left => format!(
                     "Nobody can get a new key. The keys that students have go on, each up to its own cap: together they can still spend {} \
                      at most.",
-                    left.to_dollars()
+                    amount_left.to_dollars()
                 ),
             },
             None => "Nothing changes for students now; each key works up to its own cap.".to_owned(),

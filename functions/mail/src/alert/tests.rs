@@ -63,9 +63,9 @@ fn found(threshold: u8, days: Days) -> Found {
 impl Found {
     fn spending(&self) -> AlertSpending {
         let Crossing { limit, spent, found_at: at, .. } = self.crossing;
-        let found = FoundSpending { limit, spent, at };
+        let found = FoundSpending { limit, spent, found_at: at };
         let budget = (&self.budget, self.counts);
-        AlertSpending::of(found, (&self.programme, Role::Assistant), budget, &self.used, None, self.now)
+        AlertSpending::new(found, (&self.programme, Role::Assistant), budget, &self.used, None, self.now)
     }
 
     fn letter(&self, words: Words<'_>, was_lowered: bool) -> Letter {

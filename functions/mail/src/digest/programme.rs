@@ -20,7 +20,7 @@ impl Words<'_> {
     pub(crate) fn digest(self, programme: &Programme, digest: &Digest, reader: &DigestReader, now: Moment) -> Letter {
         let (settings, money) = (&programme.settings, &digest.money);
         let name = &settings.name;
-        let burn = Burn::of(programme, &money.budget, &money.spent, money.owns_keys, digest.listed_at, now);
+        let burn = Burn::new(programme, &money.budget, &money.spent, money.owns_keys, digest.listed_at, now);
         let (spent, limit) = (money.spent.total(), money.budget.limit);
         let week = say::in_week(money.this_week, digest.days);
         let subject = match short_subject(settings, burn.forecast, spent, limit) {
@@ -32,10 +32,12 @@ impl Words<'_> {
             // Nobody can use a key any more.
             _ if burn.forecast.is_none() => Vec::new(),
             DigestReader::Faculty(names) => {
-                let tell = |few: &PeopleSample| say::people(few, names);
+                let tell = |sample: &PeopleSample| say::people(sample, names);
                 who_needs_a_look(digest, programme, tell, Some(names), now)
             }
-            DigestReader::Assistant => who_needs_a_look(digest, programme, |few| few.count.to_string(), None, now),
+            DigestReader::Assistant => {
+                who_needs_a_look(digest, programme, |sample| sample.count.to_string(), None, now)
+            }
         };
         let refused = programme.refused_for_room(&money.budget, now).filter(|_| spent < limit);
         let (role, role_in_words) = match reader {
@@ -49,10 +51,10 @@ impl Words<'_> {
         if !notes.is_empty() {
             parts.extend([LetterPart::Heading("What needs a look"), LetterPart::Notes(notes)]);
         }
-        let at = |moment| time_in(moment, settings.term.zone());
-        parts.extend([LetterPart::Heading("In numbers"), LetterPart::facts(figures(digest, at))]);
+        let show_time = |moment| time_in(moment, settings.term.zone());
+        parts.extend([LetterPart::Heading("In numbers"), LetterPart::facts(figures(digest, show_time))]);
         let weeks = [money.this_week, money.week_before];
-        let unknown = say::unknown(digest.listed_at, weeks, digest.days.1, at);
+        let unknown = say::unknown(digest.listed_at, weeks, digest.days.1, show_time);
         parts.extend(unknown.into_iter().map(LetterPart::Sentences));
         if let DigestReader::Faculty(names) = reader {
             parts.extend(groups(digest));
@@ -96,7 +98,7 @@ fn figures(digest: &Digest, moment: impl Fn(Moment) -> String) -> Vec<(&'static 
     facts.extend(promised(&money.budget, spent));
     facts.extend(digest.people.as_ref().map(|people| {
         let mut students = format!("{} of {} have claimed", people.claimed, people.students);
-        if matches!(money.this_week.known, Accuracy::Exactly | Accuracy::Estimated) && people.days == digest.days {
+        if matches!(money.this_week.accuracy, Accuracy::Exactly | Accuracy::Estimated) && people.days == digest.days {
             students.push_str(&format!("; {} of them spent something {}", people.active, week.during));
         }
         ("Students", students)
@@ -136,7 +138,7 @@ fn outlook(
         1 => " One thing needs a look.".to_owned(),
         count => format!(" {count} things need a look."),
     };
-    let picture = digest.listed_at.and_then(|_| Picture::of(burn)).map(LetterPart::Picture);
+    let picture = digest.listed_at.and_then(|_| Picture::draw(burn)).map(LetterPart::Picture);
     let first = [ahead.join(" "), format!("{week}{to_look_at}")].map(LetterPart::Sentences);
     first.into_iter().chain(picture).collect()
 }
@@ -147,15 +149,15 @@ fn groups(digest: &Digest) -> Vec<LetterPart> {
     let week_before = each_in_cents(lines.iter().map(|line| line.week_before));
     // A group's figure is known no better than the total.
     let row = |(line, (this_week, week_before)): (&DigestLine, (Usd, Usd))| LetterRow {
-        name: match &line.of {
+        name: match &line.subject {
             LineSubject::Group(group) => group.clone(),
             LineSubject::NoGroup => "without a group".to_owned(),
             LineSubject::Assigned => "keys made elsewhere".to_owned(),
             LineSubject::Further(count) => counted((*count).into(), "further group", "further groups"),
         },
         cells: vec![
-            say::figure(Sum { spent: this_week, known: money.this_week.known }),
-            say::figure(Sum { spent: week_before, known: money.week_before.known }),
+            say::figure(Sum { spent: this_week, accuracy: money.this_week.accuracy }),
+            say::figure(Sum { spent: week_before, accuracy: money.week_before.accuracy }),
         ],
     };
     if lines.is_empty() {
@@ -271,14 +273,14 @@ fn who_needs_a_look(
 ) -> Vec<(&'static str, String)> {
     let reset = programme.settings.basis.reset;
     let mut notes = Vec::new();
-    let StandingOut { usual_week, most, more } = &digest.standing_out;
+    let StandingOut { usual_week, most, unnamed } = &digest.standing_out;
     if !most.is_empty() {
         let count = digest.standing_out.count();
         let named = names.map(|names| {
-            let one = |(grant, spent): &(GrantId, Usd)| format!("{} {}", name(names, grant), spent.to_cents());
-            let all: Vec<String> = most.iter().map(one).collect();
-            let more = if *more > 0 { format!(", and {more} more") } else { String::new() };
-            format!("{count} ({}{more}); a usual week of the class is {}", all.join(", "), usual_week.to_cents())
+            let show_spender = |(grant, spent): &(GrantId, Usd)| format!("{} {}", name(names, grant), spent.to_cents());
+            let outliers: Vec<String> = most.iter().map(show_spender).collect();
+            let rest = if *unnamed > 0 { format!(", and {unnamed} more") } else { String::new() };
+            format!("{count} ({}{rest}); a usual week of the class is {}", outliers.join(", "), usual_week.to_cents())
         });
         let who = named.unwrap_or_else(|| count.to_string());
         notes.push(("Spent far more than is usual for them", format!("{who}. {MEANT}")));

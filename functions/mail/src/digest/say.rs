@@ -12,7 +12,7 @@ use crate::prelude::*;
 
 /// A sum, with words for how well it is known.
 pub(super) fn figure(sum: Sum) -> String {
-    match sum.known {
+    match sum.accuracy {
         Accuracy::Exactly => sum.spent.to_cents(),
         Accuracy::Estimated => format!("about {}", sum.spent.to_cents()),
         Accuracy::Until(day) if sum.spent == Usd::ZERO => format!("nothing until {}", weekday(day)),
@@ -23,7 +23,7 @@ pub(super) fn figure(sum: Sum) -> String {
 
 /// The same in a sentence, if there is any figure.
 pub(super) fn known(sum: Sum) -> Option<String> {
-    match sum.known {
+    match sum.accuracy {
         Accuracy::Partly if sum.spent == Usd::ZERO => None,
         Accuracy::Exactly | Accuracy::Estimated if sum.spent == Usd::ZERO => Some("nothing".to_owned()),
         Accuracy::Exactly | Accuracy::Estimated | Accuracy::Until(_) | Accuracy::Partly => Some(figure(sum)),
@@ -44,10 +44,10 @@ pub(super) struct Week {
 
 /// The words for these days: a week from Monday is "last week", any other seven days are the "last 7 days". More days are those since the
 /// digest before, whose day was moved.
-pub(super) fn week((from, to): (Date, Date)) -> Week {
-    if from.checked_add(6.days()).is_ok_and(|last| last < to) {
+pub(super) fn week((first_day, last_day): (Date, Date)) -> Week {
+    if first_day.checked_add(6.days()).is_ok_and(|last| last < last_day) {
         Week { name: "since the last digest", during: "since the last digest", spent: "Spent since the last digest" }
-    } else if from.weekday() == Weekday::Monday {
+    } else if first_day.weekday() == Weekday::Monday {
         Week { name: "last week", during: "last week", spent: "Spent last week" }
     } else {
         Week { name: "last 7 days", during: "in the last 7 days", spent: "Spent in the last 7 days" }
@@ -59,7 +59,7 @@ pub(super) fn in_week(sum: Sum, days: (Date, Date)) -> String {
     let during = week(days).during;
     match known(sum) {
         None => format!("what was spent {during} is not known"),
-        Some(_) if sum.spent == Usd::ZERO => match sum.known {
+        Some(_) if sum.spent == Usd::ZERO => match sum.accuracy {
             Accuracy::Until(day) => format!("nothing spent until {}", weekday(day)),
             Accuracy::Exactly | Accuracy::Estimated | Accuracy::Partly => format!("nothing spent {during}"),
         },
@@ -82,18 +82,18 @@ pub(super) fn in_window(reset: Reset, last: Date) -> String {
 
 /// Spans of days, as a sentence lists them.
 pub(super) fn stretches(stretches: &[(Date, Date)]) -> String {
-    let all: Vec<String> = stretches.iter().map(|stretch| date_range(*stretch)).collect();
-    all.join(", ")
+    let ranges: Vec<String> = stretches.iter().map(|stretch| date_range(*stretch)).collect();
+    ranges.join(", ")
 }
 
 /// The names of a sample of people, and the number of the others.
-pub(super) fn people(few: &PeopleSample, names: &DigestNames) -> String {
-    let named: Vec<&str> = few.first.iter().filter_map(|grant| names.get(grant)).map(String::as_str).collect();
-    let more = usize::try_from(few.count).unwrap_or(usize::MAX).saturating_sub(named.len());
-    match (named.is_empty(), more) {
-        (true, _) => few.count.to_string(),
-        (false, 0) => format!("{} ({})", few.count, named.join(", ")),
-        (false, more) => format!("{} ({}, and {more} more)", few.count, named.join(", ")),
+pub(super) fn people(sample: &PeopleSample, names: &DigestNames) -> String {
+    let named: Vec<&str> = sample.first.iter().filter_map(|grant| names.get(grant)).map(String::as_str).collect();
+    let unnamed = usize::try_from(sample.count).unwrap_or(usize::MAX).saturating_sub(named.len());
+    match (named.is_empty(), unnamed) {
+        (true, _) => sample.count.to_string(),
+        (false, 0) => format!("{} ({})", sample.count, named.join(", ")),
+        (false, unnamed) => format!("{} ({}, and {unnamed} more)", sample.count, named.join(", ")),
     }
 }
 
@@ -142,17 +142,17 @@ pub(super) fn unknown(
     moment: impl Fn(Moment) -> String,
 ) -> Vec<String> {
     let mut sentences = Vec::new();
-    if weeks.iter().any(|week| matches!(week.known, Accuracy::Until(_) | Accuracy::Partly)) {
+    if weeks.iter().any(|week| matches!(week.accuracy, Accuracy::Until(_) | Accuracy::Partly)) {
         sentences.push(match listed_at {
-            Some(at) if utc_date(at) <= last => format!(
+            Some(listed_at) if utc_date(listed_at) <= last => format!(
                 "Not all of these days are known yet: the keys were last checked at OpenRouter on {}, and what was spent since is in no figure here. If that lasts, the admins hear of it.",
-                moment(at)
+                moment(listed_at)
             ),
             Some(_) => "Some of these days were before Bursar, so not all of what was spent on them is known.".to_owned(),
             None => "The keys were not checked at OpenRouter yet, so it is not known what was spent. That is done each night.".to_owned(),
         });
     }
-    if weeks.iter().any(|week| week.known == Accuracy::Estimated) {
+    if weeks.iter().any(|week| week.accuracy == Accuracy::Estimated) {
         sentences.push(
             "Where it says about, a night was missed: some of the money may belong to a day beside the week. There is nothing to do."
                 .to_owned(),

@@ -20,7 +20,7 @@ use crate::prelude::*;
 pub(crate) const ROW_HEADER: &str = "X-Bursar-Row";
 
 pub(crate) struct Letter {
-    pub(crate) to: EmailAddress,
+    pub(crate) recipient: EmailAddress,
     /// In whose name it comes, if not in the institution's. The address is always the deployment's own.
     pub(crate) from: Option<String>,
     pub(crate) subject: String,
@@ -77,7 +77,7 @@ pub(crate) struct LetterRow {
 /// A mail as bytes, ready to be sent.
 pub(crate) struct SealedLetter {
     pub(crate) from: String,
-    pub(crate) to: String,
+    pub(crate) recipient: String,
     pub(crate) bytes: Vec<u8>,
 }
 
@@ -107,12 +107,12 @@ impl Letter {
     /// Builds the bytes of the mail. `None` if an address cannot stand in a mail header.
     pub(crate) fn sealed(&self, row: &OutboxRow, now: Moment, config: &Config) -> Option<SealedLetter> {
         let (Facts { kind, choice, .. }, row) = (row.mail.facts(), row.row);
-        let (from, to) = (config.mail_from.for_mail(), self.to.for_mail());
+        let (from, recipient) = (config.mail_from.for_mail(), self.recipient.for_mail());
         let sender: Address = from.parse().ok()?;
         let domain = sender.domain().to_owned();
         let mut message = Message::builder()
             .from(Mailbox::new(Some(plain(self.from.as_deref().unwrap_or(&config.institution))), sender))
-            .to(Mailbox::new(None, to.parse().ok()?))
+            .to(Mailbox::new(None, recipient.parse().ok()?))
             .subject(plain(&self.subject))
             .date(SystemTime::from(*now))
             .message_id(Some(format!("<{row}@{domain}>")))
@@ -148,7 +148,7 @@ impl Letter {
             None => body,
         };
         let message = message.multipart(body).ok()?;
-        Some(SealedLetter { from, to, bytes: message.formatted() })
+        Some(SealedLetter { from, recipient, bytes: message.formatted() })
     }
 
     pub(crate) fn text(&self, config: &Config) -> Option<String> {

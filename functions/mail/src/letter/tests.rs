@@ -6,7 +6,14 @@ use crate::testing::{address, config, now, programme, with_key};
 
 fn letter(subject: &str, parts: Vec<LetterPart>) -> Letter {
     let (subject, heading) = (subject.to_owned(), subject.to_owned());
-    Letter { to: address("ada"), from: None, subject, heading, parts, why: "You get this mail for a test.".to_owned() }
+    Letter {
+        recipient: address("ada"),
+        from: None,
+        subject,
+        heading,
+        parts,
+        why: "You get this mail for a test.".to_owned(),
+    }
 }
 
 /// The mail as it is sent, with help at an address of its own.

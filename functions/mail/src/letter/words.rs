@@ -5,7 +5,7 @@ use crate::prelude::*;
 
 /// The writer of a mail to one person, for one deployment.
 pub(crate) struct Words<'a> {
-    pub(crate) to: &'a EmailAddress,
+    pub(crate) recipient: &'a EmailAddress,
     pub(crate) config: &'a Config,
 }
 
@@ -18,8 +18,8 @@ impl Words<'_> {
     /// A letter to this recipient in the institution's name, still without words.
     pub(crate) fn letter(&self) -> Letter {
         let text = String::new;
-        let to = self.to.clone();
-        Letter { to, from: None, subject: text(), heading: text(), parts: Vec::new(), why: text() }
+        let recipient = self.recipient.clone();
+        Letter { recipient, from: None, subject: text(), heading: text(), parts: Vec::new(), why: text() }
     }
 
     pub(crate) fn own_page(&self) -> LetterPart {
@@ -39,12 +39,12 @@ pub(crate) fn faculty(settings: &Settings) -> Option<String> {
     match people.faculty.len().saturating_sub(NAMED) {
         _ if named.is_empty() => None,
         0 => Some(named.join(", ")),
-        more => Some(format!("{}, and {more} more", named.join(", "))),
+        unnamed => Some(format!("{}, and {unnamed} more", named.join(", "))),
     }
 }
 
 /// The people who a student may ask.
 pub(crate) fn people(settings: &Settings) -> String {
-    let known = settings.texts.contact.clone().or_else(|| faculty(settings));
-    known.unwrap_or_else(|| "the people who run the programme".to_owned())
+    let contact = settings.texts.contact.clone().or_else(|| faculty(settings));
+    contact.unwrap_or_else(|| "the people who run the programme".to_owned())
 }

@@ -55,7 +55,7 @@ struct DrainPace {
     every: Duration,
     side_by_side: usize,
     /// The number of mails that may still go today; `None` without a limit.
-    left: Option<u64>,
+    quota_left: Option<u64>,
     next: Instant,
 }
 
@@ -65,14 +65,14 @@ impl App {
         let mut report = DrainReport::default();
         let takes_more = self.drain_urgent(deadline, &mut report).await?;
         let now = self.clock.now();
-        let known = self.table.get(MailServer::key_of()).await?;
+        let stored = self.table.get(MailServer::key_of()).await?;
         let is_stopped = |server: &MailServer| server.stopped(now).is_some();
-        report.stopped = known.as_ref().is_some_and(is_stopped);
+        report.stopped = stored.as_ref().is_some_and(is_stopped);
         let has_bulk = !self.next_bulk(&mut HashSet::new(), report.stopped).await?.is_empty();
-        let server = self.mail_server(known, has_bulk, now, deadline).await?;
+        let server = self.mail_server(stored, has_bulk, now, deadline).await?;
         report.stopped |= server.as_ref().is_some_and(is_stopped);
         if let Some(server) = server.filter(|server| takes_more && has_bulk && server.enabled) {
-            self.drain_bulk(DrainPace::of(&server), deadline, &mut report).await?;
+            self.drain_bulk(DrainPace::new(&server), deadline, &mut report).await?;
         }
         if report.sent > 0 && !report.refused {
             self.table.end_mail_refusals(self.clock.now(), deadline).await?;
@@ -119,7 +119,7 @@ impl App {
             while is_there_more && goes_on.load(Relaxed) && under_way.len() < pace.side_by_side {
                 if next.is_empty() {
                     match self.look_for_more(&mut seen, deadline, report).await {
-                        Ok(more) => next.extend(more),
+                        Ok(rows) => next.extend(rows),
                         Err(error) => failed = failed.or(Some(error)),
                     }
                 }
@@ -183,16 +183,16 @@ impl App {
     /// they are kept for the account's page. `None` when it was not asked, or did not answer.
     async fn mail_server(
         &self,
-        known: Option<MailServer>,
+        stored: Option<MailServer>,
         has_bulk: bool,
         now: Moment,
         deadline: Deadline,
     ) -> Result<Option<MailServer>> {
-        let is_old = known.as_ref().is_none_or(|known| known.as_of + ASKED_EVERY <= now);
+        let is_old = stored.as_ref().is_none_or(|stored| stored.as_of + ASKED_EVERY <= now);
         if !has_bulk && !is_old {
             return Ok(None);
         }
-        let mut server = match self.ses.mail_server(now, known.as_ref()).await {
+        let mut server = match self.ses.mail_server(now, stored.as_ref()).await {
             Ok(server) => server,
             Err(failure) => {
                 tracing::warn!(%failure, "nothing but urgent mail is sent while the quota is unknown");
@@ -210,7 +210,7 @@ impl App {
         if server.may_be_asked(now) {
             self.ask_for_figures(&mut server, now, deadline).await?;
         }
-        let as_known = known.map(|known| MailServer { as_of: now, ..known });
+        let as_known = stored.map(|stored| MailServer { as_of: now, ..stored });
         if is_old || as_known.as_ref() != Some(&server) {
             self.table.note_mail_server(&server, deadline).await?;
         }
@@ -250,7 +250,7 @@ impl App {
 }
 
 impl DrainPace {
-    fn of(server: &MailServer) -> DrainPace {
+    fn new(server: &MailServer) -> DrainPace {
         // A rate of zero is taken for one mail a minute, which shows whether mail is accepted.
         let every = Duration::try_from_secs_f64(1.0 / (server.per_second * SHARE_OF_RATE));
         let every = every.unwrap_or(Duration::from_secs(60));
@@ -260,21 +260,21 @@ impl DrainPace {
         DrainPace {
             every,
             side_by_side: side_by_side.clamp(LEAST_SIDE_BY_SIDE, MOST_SIDE_BY_SIDE),
-            left: server.per_day.map(|per_day| of_day(per_day).saturating_sub(server.sent)),
+            quota_left: server.per_day.map(|per_day| of_day(per_day).saturating_sub(server.sent)),
             next: Instant::now(),
         }
     }
 
     /// The pause before the next mail. `None` when the day's share is used up or the time would be.
     fn turn(&mut self, deadline: Deadline) -> Option<Duration> {
-        let left = self.left.map_or(Some(None), |left| left.checked_sub(1).map(Some))?;
+        let quota_left = self.quota_left.map_or(Some(None), |count| count.checked_sub(1).map(Some))?;
         let now = Instant::now();
-        let at = self.next.max(now);
-        let pause = deadline.meant(at - now);
+        let starts_at = self.next.max(now);
+        let pause = deadline.meant(starts_at - now);
         if !deadline.leaves(pause + TIME_FOR_ONE) {
             return None;
         }
-        (self.left, self.next) = (left, at + deadline.really(self.every));
+        (self.quota_left, self.next) = (quota_left, starts_at + deadline.really(self.every));
         Some(pause)
     }
 }
@@ -315,11 +315,14 @@ mod tests {
             stop,
             version: 0,
         };
-        let pace = DrainPace::of(&server);
-        assert_eq!((pace.every.as_millis(), pace.left), (79, Some(39_900)));
+        let pace = DrainPace::new(&server);
+        assert_eq!((pace.every.as_millis(), pace.quota_left), (79, Some(39_900)));
         let used_up = MailServer { sent: 40_001, ..server.clone() };
-        assert_eq!(DrainPace::of(&used_up).left, Some(0));
+        assert_eq!(DrainPace::new(&used_up).quota_left, Some(0));
         let without = MailServer { per_day: None, per_second: 0.0, ..server };
-        assert_eq!((DrainPace::of(&without).every, DrainPace::of(&without).left), (Duration::from_secs(60), None));
+        assert_eq!(
+            (DrainPace::new(&without).every, DrainPace::new(&without).quota_left),
+            (Duration::from_secs(60), None)
+        );
     }
 }

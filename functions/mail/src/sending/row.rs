@@ -69,7 +69,7 @@ impl App {
         let letter = match self.letter_of_row(&row, now, deadline).await {
             Ok(letter) => letter,
             Err(NoMail::NotDue(why)) => {
-                self.table.set_mail(&row, MailState::Dropped { why: why.to_owned(), at: now }, deadline).await?;
+                self.table.set_mail(&row, MailState::Dropped { why: why.to_owned(), ended_at: now }, deadline).await?;
                 return Ok(RowOutcome::Dropped);
             }
             Err(NoMail::NotBefore(since)) => {
@@ -116,7 +116,7 @@ impl App {
     ) -> Result<(), StoreError> {
         if let Err(error) = self.table.mail_sent(row, &message, now, deadline).await {
             tracing::warn!(row = %row.row, %error, "a mail that was sent is not counted");
-            self.table.set_mail(row, MailState::Sent { message, at: now }, deadline).await?;
+            self.table.set_mail(row, MailState::Sent { message, sent_at: now }, deadline).await?;
         }
         Ok(())
     }
@@ -186,7 +186,7 @@ impl App {
         if !is_to_admins && let Err(error) = self.tell_admins(Some(&row.mail), code, row.row, now, deadline).await {
             tracing::error!(row = %row.row, %error, reaches_nobody = true, "no admin is told of a mail that was given up");
         }
-        self.table.set_mail(row, MailState::Failed { why: code.to_owned(), at: now }, deadline).await?;
+        self.table.set_mail(row, MailState::Failed { why: code.to_owned(), ended_at: now }, deadline).await?;
         Ok(RowOutcome::Failed)
     }
 
@@ -224,7 +224,8 @@ impl App {
         deadline: Deadline,
     ) -> Result<(), StoreError> {
         let facts = mail.map(QueuedMail::facts);
-        let programme = facts.filter(|facts| facts.kind == MailKind::Alert).and_then(|facts| facts.to.programme());
+        let programme =
+            facts.filter(|facts| facts.kind == MailKind::Alert).and_then(|facts| facts.recipient.programme());
         let cause = Cause::Unsent {
             mail: facts.map(|facts| facts.kind),
             programme: programme.cloned(),
@@ -237,7 +238,7 @@ impl App {
 
 /// Whether a newer version may still come that can read what this one cannot.
 fn may_be_newer(row: Ulid, now: Moment) -> bool {
-    let written_at = i64::try_from(row.timestamp_ms()).ok().and_then(|at| Moment::from_millisecond(at).ok());
+    let written_at = i64::try_from(row.timestamp_ms()).ok().and_then(|millis| Moment::from_millisecond(millis).ok());
     written_at.is_some_and(|written_at| now < written_at + UNREADABLE_FOR)
 }
 
@@ -265,7 +266,7 @@ pub(crate) fn after_return(row: &OutboxRow, now: Moment) -> Option<OutboxRow> {
             let since = now + pause.max(LEAST_AFTER_RETURN);
             (since, MailState::Waiting { since })
         }
-        None => (now, MailState::Failed { why: RETURNED_EACH_TIME.to_owned(), at: now }),
+        None => (now, MailState::Failed { why: RETURNED_EACH_TIME.to_owned(), ended_at: now }),
     };
     // A row that waits on purpose is as old as it is due.
     Some(OutboxRow {

@@ -41,11 +41,12 @@ impl Ses {
     /// Sends a mail, and returns the id that the server gave it.
     pub(crate) async fn send(&self, mail: SealedLetter) -> Result<String, SesRefusal> {
         let raw = RawMessage::builder().data(Blob::new(mail.bytes)).build();
-        let send = self.client.send_raw_email().source(mail.from).destinations(mail.to).set_raw_message(raw.ok());
+        let send =
+            self.client.send_raw_email().source(mail.from).destinations(mail.recipient).set_raw_message(raw.ok());
         let sent = send.set_configuration_set_name(self.events.clone()).send().await;
         sent.map(|answer| answer.message_id).map_err(|error| {
             let failure = self.why(&error);
-            SesRefusal { concern: FailureScope::of(&failure.code), failure }
+            SesRefusal { concern: FailureScope::from_code(&failure.code), failure }
         })
     }
 
@@ -70,7 +71,7 @@ impl Ses {
     }
 
     /// The quota and the state of the account, beside what else is known of it.
-    pub(crate) async fn mail_server(&self, now: Moment, known: Option<&MailServer>) -> Result<MailServer, SdkFailure> {
+    pub(crate) async fn mail_server(&self, now: Moment, stored: Option<&MailServer>) -> Result<MailServer, SdkFailure> {
         let quota = self.client.get_send_quota().send().await.map_err(|error| reduce(&error))?;
         let account = self.client.get_account_sending_enabled().send().await.map_err(|error| reduce(&error))?;
         Ok(MailServer {
@@ -79,10 +80,10 @@ impl Ses {
             per_second: quota.max_send_rate,
             sent: whole(quota.sent_last24_hours).unwrap_or(0),
             enabled: account.enabled,
-            asked_at: known.and_then(|known| known.asked_at),
-            figures: known.and_then(|known| known.figures),
-            stop: known.and_then(|known| known.stop),
-            version: known.map_or(0, |known| known.version),
+            asked_at: stored.and_then(|stored| stored.asked_at),
+            figures: stored.and_then(|stored| stored.figures),
+            stop: stored.and_then(|stored| stored.stop),
+            version: stored.map_or(0, |stored| stored.version),
         })
     }
 
@@ -92,7 +93,8 @@ impl Ses {
         let answer = self.client.get_send_statistics().send().await.map_err(|error| reduce(&error))?;
         let mut figures = SendFigures { as_of: now, sent: 0, bounced: 0, complained: 0 };
         let begins = |point: &SendDataPoint| Moment::from_second(point.timestamp?.secs()).ok();
-        let of_today = |point: &&SendDataPoint| begins(point).is_some_and(|at| utc_date(at) == utc_date(now));
+        let of_today =
+            |point: &&SendDataPoint| begins(point).is_some_and(|begins_at| utc_date(begins_at) == utc_date(now));
         for point in answer.send_data_points().iter().filter(of_today) {
             figures.sent += point.delivery_attempts.unsigned_abs();
             figures.bounced += point.bounces.unsigned_abs();

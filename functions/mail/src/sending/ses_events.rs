@@ -86,12 +86,14 @@ impl App {
             tracing::warn!(%row, code, "SES tells of a mail, and not what became of it");
             return Ok(());
         };
-        let ends = ended_by.into_iter().flat_map(|why| event.to().filter_map(move |to| mark(to, why, now)));
+        let ends = ended_by
+            .into_iter()
+            .flat_map(|why| event.recipients().filter_map(move |recipient| mark(recipient, why, now)));
         let mut ends: Vec<_> = ends.collect();
         // Of an address that nobody here has any more, nothing is kept.
-        for at in (0..ends.len()).rev() {
-            if !self.table.is_anybodys(&ends[at].address, None).await? {
-                ends.remove(at);
+        for index in (0..ends.len()).rev() {
+            if !self.table.is_anybodys(&ends[index].address, None).await? {
+                ends.remove(index);
             }
         }
         let (_, code) = weight(&state);
@@ -105,7 +107,7 @@ impl App {
         // The invocation that moved the row may have died before this, so a repeated event does it again.
         let admins = self.table.admins().await?;
         let is_to_admin = ends.iter().any(|mark| is_among(&mark.address, &admins));
-        if row.mail.facts().to.staff().is_some() || is_to_admin {
+        if row.mail.facts().recipient.staff().is_some() || is_to_admin {
             self.tell_admins(Some(&row.mail), code, row.row, now, deadline).await?;
         }
         Ok(())
@@ -136,23 +138,26 @@ impl App {
 }
 
 /// The mark that stops mail to a recipient.
-fn mark(to: &str, why: UnreachableReason, at: Moment) -> Option<Undeliverable> {
-    let Ok(address) = EmailAddress::parse(to) else {
+fn mark(recipient: &str, why: UnreachableReason, marked_at: Moment) -> Option<Undeliverable> {
+    let Ok(address) = EmailAddress::parse(recipient) else {
         tracing::warn!("SES names a recipient that is no address");
         return None;
     };
-    Some(Undeliverable { address: address.matched().clone(), why, at })
+    Some(Undeliverable { address: address.matched().clone(), why, marked_at })
 }
 
 impl SesEvent {
     /// What became of the mail, and the reason to send nothing more to the address. `None` for event types that are not
     /// subscribed to.
-    fn feedback(&self, at: Moment) -> Option<(MailState, Option<UnreachableReason>)> {
+    fn feedback(&self, heard_at: Moment) -> Option<(MailState, Option<UnreachableReason>)> {
         let message = self.mail.message_id.clone();
         let (bounce, ends) = match (self.event_type.as_str(), &self.bounce) {
-            ("Delivery", _) => return Some((MailState::Delivered { message, at }, None)),
+            ("Delivery", _) => return Some((MailState::Delivered { message, event_at: heard_at }, None)),
             ("Complaint", _) => {
-                return Some((MailState::Complained { message, at }, Some(UnreachableReason::Complained)));
+                return Some((
+                    MailState::Complained { message, event_at: heard_at },
+                    Some(UnreachableReason::Complained),
+                ));
             }
             ("Bounce", Some(bounce)) => match (bounce.bounce_type.as_str(), bounce.bounce_sub_type.as_str()) {
                 // The mail server did not try to deliver it, and AWS does not count it as a bounce of the
@@ -166,12 +171,12 @@ impl SesEvent {
             },
             _ => return None,
         };
-        Some((MailState::Bounced { message, at, bounce }, ends))
+        Some((MailState::Bounced { message, event_at: heard_at, bounce }, ends))
     }
 
     /// The recipients of the mail. The bounce's own recipients may be spelled otherwise, so they are used
     /// only if the event names no others.
-    fn to(&self) -> impl Iterator<Item = &str> {
+    fn recipients(&self) -> impl Iterator<Item = &str> {
         let bounced = self.bounce.iter().flat_map(|bounce| &bounce.bounced_recipients);
         let complained = self.complaint.iter().flat_map(|complaint| &complaint.complained_recipients);
         let answered = bounced.chain(complained).map(|recipient| recipient.email_address.as_str());

@@ -41,40 +41,41 @@ impl App {
     /// Handles a batch: first the urgent rows in their order, so that no alert waits behind a flood of
     /// login requests.
     pub(crate) async fn batch(&self, records: &[StreamRecord], deadline: Deadline) -> Value {
-        let rows = records.iter().enumerate().filter_map(|(at, record)| Some((at, urgent_of(record)?)));
+        let rows = records.iter().enumerate().filter_map(|(index, record)| Some((index, urgent_of(record)?)));
         let mut failed = Vec::new();
-        for (at, urgent) in rows {
+        for (index, urgent) in rows {
             if !deadline.leaves(TIME_FOR_ONE) {
                 break;
             }
             if let Err(error) = self.send_now(urgent, deadline).await {
                 tracing::error!(%error, "the table failed while a mail was sent");
-                failed.push(at);
+                failed.push(index);
                 break;
             }
         }
-        let requests = records.iter().enumerate().filter_map(|(at, record)| Some((at, login_request_of(record)?)));
+        let requests =
+            records.iter().enumerate().filter_map(|(index, record)| Some((index, login_request_of(record)?)));
         let requests: Vec<(usize, NewLoginRequest)> = requests.collect();
         let answered =
-            iter(requests).map(|(at, new)| async move { (at, self.answer_login_request(&new, deadline).await) });
+            iter(requests).map(|(index, new)| async move { (index, self.answer_login_request(&new, deadline).await) });
         let mut answered = answered.buffer_unordered(SIDE_BY_SIDE);
-        while let Some((at, answer)) = answered.next().await {
+        while let Some((index, answer)) = answered.next().await {
             match answer {
                 Ok(true) => {}
-                Ok(false) => failed.push(at),
+                Ok(false) => failed.push(index),
                 // A retry would fail again, and block every record behind it.
                 Err(StoreError::Corrupt { .. }) => {
                     tracing::error!("a login request is about an item that cannot be read");
                 }
                 Err(error) => {
                     tracing::error!(%error, "the table failed while a login request was looked at");
-                    failed.push(at);
+                    failed.push(index);
                 }
             }
         }
         // Every record from the first failed one on comes again; records that are done are skipped then.
         match failed.into_iter().min() {
-            Some(at) => json!({"batchItemFailures": [{"itemIdentifier": records[at].sequence_number()}]}),
+            Some(index) => json!({"batchItemFailures": [{"itemIdentifier": records[index].sequence_number()}]}),
             None => json!({"batchItemFailures": []}),
         }
     }
@@ -94,7 +95,9 @@ impl App {
         }
         let now = self.clock.now();
         let request = self.table.get(LoginRequest::key_of(&new.address, new.id)).await?;
-        let Some(request) = request.filter(|request| now < request.at + LOGIN_REQUEST_LASTS) else { return Ok(true) };
+        let Some(request) = request.filter(|request| now < request.asked_at + LOGIN_REQUEST_LASTS) else {
+            return Ok(true);
+        };
         if self.table.known(&request.address).await?.is_none() {
             return Ok(true);
         }
@@ -122,7 +125,7 @@ fn urgent_of(record: &StreamRecord) -> Option<(Ulid, Moment)> {
 /// The new item of this kind in a record.
 fn inserted<T: DeserializeOwned>(record: &StreamRecord, kind: &str) -> Option<T> {
     let is_it = record.event_name == "INSERT" && record.kind() == Some(kind);
-    if is_it { record.item() } else { None }
+    if is_it { record.written_item() } else { None }
 }
 
 #[cfg(test)]

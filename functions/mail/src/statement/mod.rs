@@ -26,7 +26,9 @@ impl App {
         if rows.is_empty() {
             return Err(NoMail::NotDue("no programme names this person for finance any more"));
         }
-        let named = programmes.iter().filter(|one| is_among(person.address.matched(), &one.settings.people.finance));
+        let named = programmes
+            .iter()
+            .filter(|programme| is_among(person.address.matched(), &programme.settings.people.finance));
         let named: Vec<&Programme> = named.collect();
         let file = file(&statement, &rows);
         Ok(self.to(&person.address, |words| words.statement(&statement, &rows, &named, file)))
@@ -115,7 +117,7 @@ fn file(mailed: &MailedStatement, rows: &[&StatementRow]) -> LetterFile {
     let lines: String = rows.iter().map(line).collect();
     let days = mailed.days();
     LetterFile {
-        name: format!("statement-{}-{}.csv", days.from, days.to),
+        name: format!("statement-{}-{}.csv", days.first, days.last),
         media_type: "text/csv; charset=utf-8",
         bytes: format!("cost_code,programme,kind,spent_usd\r\n{lines}").into_bytes(),
     }
@@ -137,10 +139,10 @@ fn what(kind: RowKind) -> &'static str {
 
 /// The programmes that name the recipient, as a sentence says it: the first three.
 fn naming(programmes: &[&Programme]) -> String {
-    let names: BTreeSet<String> = programmes.iter().map(|one| plain(&one.settings.name)).collect();
+    let names: BTreeSet<String> = programmes.iter().map(|programme| plain(&programme.settings.name)).collect();
     let mut first: Vec<String> = names.iter().take(NAMED).cloned().collect();
-    if let more @ 1.. = names.len().saturating_sub(NAMED) {
-        first.push(format!("{more} more"));
+    if let unnamed @ 1.. = names.len().saturating_sub(NAMED) {
+        first.push(format!("{unnamed} more"));
     }
     let verb = if names.len() == 1 { "names" } else { "name" };
     match first.pop() {

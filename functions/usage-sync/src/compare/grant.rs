@@ -50,7 +50,7 @@ enum Match<'a> {
 
 impl ScanResult {
     /// Scans a grant. Its readings in `view` are then as they will be once the new ones are written.
-    pub(crate) fn of(view: &mut View, context: ScanContext<'_>) -> ScanResult {
+    pub(crate) fn scan(view: &mut View, context: ScanContext<'_>) -> ScanResult {
         let mut result = ScanResult::default();
         let mut unread = Vec::new();
         for row in context.rows {
@@ -93,8 +93,8 @@ impl ScanResult {
             result
                 .kinds
                 .retain(|kind| !matches!(kind, FindingKind::Key(KeyFinding { doubt: KeyDoubt::IsDisabled, .. })));
-            let found: Vec<RecoveredKey> = context.rows.iter().map(KeyRow::found).collect();
-            let ends = view.ended_by_recovery(&found).into_iter().map(|found| found.hash.clone()).collect();
+            let keys: Vec<RecoveredKey> = context.rows.iter().map(KeyRow::to_recovered).collect();
+            let ends = view.ended_by_recovery(&keys).into_iter().map(|key| key.hash.clone()).collect();
             let rows = context.rows.to_vec();
             result.kinds.push(FindingKind::Grant(GrantFinding::Recover { rows, ends, unread }));
         }
@@ -145,7 +145,7 @@ impl ScanResult {
 fn match_of<'v>(view: &'v View, context: ScanContext<'_>, row: &KeyRow) -> Match<'v> {
     match view.grant.keys.iter().find(|key| row.key == key.hash) {
         Some(key) => Match::Its(key),
-        None if context.runner.is_copy && view.can_recover(&row.found()) => Match::Unrecorded,
+        None if context.runner.is_copy && view.can_recover(&row.to_recovered()) => Match::Unrecorded,
         None if row.epoch > view.grant.epoch => Match::Newer,
         None => Match::Orphan,
     }
@@ -159,15 +159,15 @@ fn read(
     row: &KeyRow,
 ) -> Result<(Option<Reading>, Option<Shortfall>), UnusableReport> {
     let before = view.reading(key.epoch);
-    let told = row.state.report.as_ref().ok_or(UnusableReport::Silent)?;
-    let (after, doubt) = view.reading_after(key, told, row.state.asked, listed_at)?;
+    let report = row.state.report.as_ref().ok_or(UnusableReport::Silent)?;
+    let (after, doubt) = view.reading_after(key, report, row.state.asked_at, listed_at)?;
     Ok((Some(after).filter(|after| before.is_none_or(|before| after.differs_from(before))), doubt))
 }
 
 fn about_its(view: &View, context: ScanContext<'_>, key: &Key, row: &KeyRow, is_read: bool) -> Option<FindingKind> {
     let (key, epoch, seen) = (key.hash.clone(), key.epoch, row.state.seen(is_read));
     let is_ended =
-        view.found_disabled(view.grant.version, &key, seen.asked, context.runner.is_copy, context.now).is_ok();
+        view.found_disabled(view.grant.version, &key, seen.asked_at, context.runner.is_copy, context.now).is_ok();
     if !seen.enabled && is_ended {
         return Some(FindingKind::Key(KeyFinding { key, epoch, doubt: KeyDoubt::IsDisabled }));
     }

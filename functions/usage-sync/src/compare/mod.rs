@@ -40,7 +40,7 @@ struct Comparison<'a> {
     listing: &'a Listing,
     elsewhere: &'a HashSet<KeyHash>,
     guardrails: Arc<Vec<Guardrail>>,
-    found: Compared,
+    outcome: Compared,
     sums: ProgrammeSums,
 }
 
@@ -53,24 +53,24 @@ enum News {
 /// Compares all programmes. One that cannot be read keeps no other from being compared.
 pub(crate) async fn all(runner: &Runner<'_>, listing: &Listing) -> Result<Compared> {
     let elsewhere = listing.elsewhere();
-    let each = runner.programmes.clone().into_iter().map(|programme| {
+    let comparisons = runner.programmes.clone().into_iter().map(|programme| {
         // In a box, since it is moved often and is large.
         let compared = Box::pin(compared(runner, listing, &elsewhere, programme.id.clone()));
         async move { (programme.id, compared.await) }
     });
-    let mut each = iter(each).buffered(PROGRAMMES_AT_ONCE);
-    let mut all = Compared::default();
-    while let Some((programme, compared)) = each.next().await {
+    let mut comparisons = iter(comparisons).buffered(PROGRAMMES_AT_ONCE);
+    let mut total = Compared::default();
+    while let Some((programme, compared)) = comparisons.next().await {
         match compared {
-            Ok(of_one) => all.append(of_one),
+            Ok(part) => total.append(part),
             Err(error) if is_of_one_programme(&error) => {
-                all.gaps.has_failed = true;
+                total.gaps.has_failed = true;
                 runner.journal.problem(format!("{programme} could not be looked at: {error:#}"));
             }
             Err(error) => return Err(error),
         }
     }
-    Ok(all)
+    Ok(total)
 }
 
 async fn compared(
@@ -85,9 +85,9 @@ async fn compared(
     // After the budget, since an edit of costs moves it.
     let programme = table.get(Programme::key_of(id)).await?.context("a programme is gone")?;
     let guardrails = table.list(Guardrail::of_programme(id)).await?;
-    let sums = ProgrammeSums::of(programme, budget, counts, runner.baseline.began_at);
-    let (guardrails, found) = (guardrails.into(), Compared::default());
-    let mut comparison = Comparison { runner, listing, elsewhere, guardrails, found, sums };
+    let sums = ProgrammeSums::new(programme, budget, counts, runner.baseline.began_at);
+    let (guardrails, outcome) = (guardrails.into(), Compared::default());
+    let mut comparison = Comparison { runner, listing, elsewhere, guardrails, outcome, sums };
     let shards = SHARDS.map(|shard| async move { Ok::<_, StoreError>((shard, table.shard_of(id, shard).await?)) });
     let news = iter(shards).buffered(SHARDS_AHEAD).map_ok(|(shard, grants)| {
         let news = comparison.compare(shard, grants);
@@ -108,9 +108,9 @@ async fn compared(
         Ok(())
     };
     news.try_flatten_unordered(SHARDS_MIXED).try_for_each_concurrent(WRITES_AT_ONCE, write).await?;
-    let Comparison { mut found, sums, .. } = comparison;
-    found.sums.push(sums);
-    Ok(found)
+    let Comparison { mut outcome, sums, .. } = comparison;
+    outcome.sums.push(sums);
+    Ok(outcome)
 }
 
 impl Comparison<'_> {
@@ -119,10 +119,10 @@ impl Comparison<'_> {
         let Comparison { runner, listing, .. } = *self;
         let id = self.sums.programme.id.clone();
         let foreign = |row: &KeyRow| ForeignRow::with_name(row, row.name(&runner.deployment, &id).to_string());
-        let mut known: HashSet<GrantId> = HashSet::new();
+        let mut grant_ids: HashSet<GrantId> = HashSet::new();
         let mut news = Vec::new();
         for (grant, readings) in grants {
-            known.insert(grant.id.clone());
+            grant_ids.insert(grant.id.clone());
             let mut view = View { guardrails: self.guardrails.clone(), ..self.sums.view(grant, readings) };
             let context = ScanContext {
                 rows: listing.of_grant(&id, &view.grant.id),
@@ -131,19 +131,19 @@ impl Comparison<'_> {
                 listing,
                 now: runner.clock.now(),
             };
-            let result = ScanResult::of(&mut view, context);
+            let result = ScanResult::scan(&mut view, context);
             if !result.unread.is_empty() || !result.unlisted.is_empty() {
                 self.sums.unread.insert(view.grant.id.clone());
             }
             self.sums.add(&view, runner, result.kinds.is_empty());
             runner.journal.problems_of(result.problems);
-            self.found.gaps.has_unread |= !result.unread.is_empty();
-            let of_it = |kind| Finding { programme: id.clone(), grant: view.grant.id.clone(), kind };
-            self.found.findings.extend(result.kinds.into_iter().map(of_it));
-            self.found.foreign.extend(result.foreign.iter().map(foreign));
-            self.found.unknown.extend(result.newer.iter().map(foreign));
+            self.outcome.gaps.has_unread |= !result.unread.is_empty();
+            let to_finding = |kind| Finding { programme: id.clone(), grant: view.grant.id.clone(), kind };
+            self.outcome.findings.extend(result.kinds.into_iter().map(to_finding));
+            self.outcome.foreign.extend(result.foreign.iter().map(foreign));
+            self.outcome.unknown.extend(result.newer.iter().map(foreign));
             if let Some((guardrail, key)) = result.restricted {
-                self.found.restricted.entry((id.clone(), guardrail)).or_default().push(key);
+                self.outcome.restricted.entry((id.clone(), guardrail)).or_default().push(key);
             }
             news.extend(result.news.into_iter().map(|reading| News::Reading(Box::new(reading))));
             // Those that are not listed are asked for by their hashes, unless they may lie where nobody can look.
@@ -152,19 +152,19 @@ impl Comparison<'_> {
                 result.unread.into_iter().chain(unseen).map(|epoch| News::Unread(view.grant.id.clone(), epoch)),
             );
         }
-        let unknown = listing.of_shard(&id, shard).filter(|rows| !known.contains(&rows[0].grant));
-        self.found.unknown.extend(unknown.flatten().map(foreign));
+        let unknown = listing.of_shard(&id, shard).filter(|rows| !grant_ids.contains(&rows[0].grant));
+        self.outcome.unknown.extend(unknown.flatten().map(foreign));
         news
     }
 }
 
 impl Compared {
-    fn append(&mut self, mut other: Compared) {
-        self.sums.append(&mut other.sums);
-        self.findings.append(&mut other.findings);
-        self.foreign.append(&mut other.foreign);
-        self.unknown.append(&mut other.unknown);
-        self.restricted.append(&mut other.restricted);
-        self.gaps.has_unread |= other.gaps.has_unread;
+    fn append(&mut self, mut part: Compared) {
+        self.sums.append(&mut part.sums);
+        self.findings.append(&mut part.findings);
+        self.foreign.append(&mut part.foreign);
+        self.unknown.append(&mut part.unknown);
+        self.restricted.append(&mut part.restricted);
+        self.gaps.has_unread |= part.gaps.has_unread;
     }
 }

@@ -37,17 +37,17 @@ pub(crate) struct KeyState {
     /// The reported use; `None` when the provider reports none.
     pub(crate) report: Option<UsageReport>,
     pub(crate) created_at: Option<Moment>,
-    pub(crate) asked: Moment,
+    pub(crate) asked_at: Moment,
 }
 
 impl KeyRow {
-    pub(crate) fn new(key: &ProviderKey, name: &KeyName, basis: Basis, asked: Moment) -> KeyRow {
+    pub(crate) fn new(key: &ProviderKey, name: &KeyName, basis: Basis, asked_at: Moment) -> KeyRow {
         KeyRow {
             key: key.hash.clone(),
             grant: name.grant.clone(),
             nonce: name.nonce.clone(),
             epoch: name.epoch,
-            state: KeyState::new(key, basis.reset, key.limit_on(basis) != ListedLimit::CountedOtherwise, asked),
+            state: KeyState::new(key, basis.reset, key.limit_on(basis) != ListedLimit::CountedOtherwise, asked_at),
         }
     }
 
@@ -64,27 +64,27 @@ impl KeyRow {
 
     /// When it was made, by the provider's own time; where it does not say so, not before the last claim that its grant began.
     pub(crate) fn made_at(&self, grant: &Grant) -> Moment {
-        self.state.created_at.or(grant.begun_at).unwrap_or(self.state.asked)
+        self.state.created_at.or(grant.begun_at).unwrap_or(self.state.asked_at)
     }
 
     /// The key as a recovery records it.
-    pub(crate) fn found(&self) -> RecoveredKey {
+    pub(crate) fn to_recovered(&self) -> RecoveredKey {
         RecoveredKey {
             epoch: self.epoch,
             hash: self.key.clone(),
             enabled: self.state.enabled,
             limit: self.state.limit,
-            made_at: self.state.created_at.unwrap_or(self.state.asked),
+            made_at: self.state.created_at.unwrap_or(self.state.asked_at),
         }
     }
 }
 
 impl ForeignRow {
-    pub(crate) fn new(key: &ProviderKey, asked: Moment) -> ForeignRow {
+    pub(crate) fn new(key: &ProviderKey, asked_at: Moment) -> ForeignRow {
         ForeignRow {
             key: key.hash.clone(),
             name: key.name.clone(),
-            state: KeyState::new(key, Reset::None, true, asked),
+            state: KeyState::new(key, Reset::None, true, asked_at),
         }
     }
 
@@ -95,14 +95,14 @@ impl ForeignRow {
 }
 
 impl KeyState {
-    fn new(key: &ProviderKey, reset: Reset, counts: bool, asked: Moment) -> KeyState {
+    fn new(key: &ProviderKey, reset: Reset, counts: bool, asked_at: Moment) -> KeyState {
         KeyState {
             enabled: !key.disabled,
             limit: key.limit,
             counts,
             report: key.usage_report(reset),
             created_at: key.created_at,
-            asked,
+            asked_at,
         }
     }
 
@@ -116,7 +116,7 @@ impl KeyState {
             _ if !self.counts => ListedLimit::CountedOtherwise,
             limit => limit.map_or(ListedLimit::Unlimited, ListedLimit::Limit),
         };
-        SeenKey { enabled: self.enabled, limit, asked: self.asked, is_read }
+        SeenKey { enabled: self.enabled, limit, asked_at: self.asked_at, is_read }
     }
 }
 
@@ -162,7 +162,7 @@ pub(crate) enum GrantFinding {
     /// A recorded key that is listed otherwise than it is on record.
     Seen { key: KeyHash, seen: SeenKey },
     /// A live key that is not listed under its guardrail.
-    NotUnder { key: KeyHash, asked: Moment },
+    NotUnder { key: KeyHash, asked_at: Moment },
     /// The grant's programme is over.
     End,
     /// A reservation in the budget that is not used.

@@ -32,13 +32,13 @@ impl DeadLetters {
 
     /// All letters, oldest first.
     pub fn all(&self) -> Result<Vec<DeadLetter>> {
-        Ok(self.0.all(COLLECTION)?.into_iter().map(|(_, letter)| letter).collect())
+        Ok(self.0.list(COLLECTION)?.into_iter().map(|(_, letter)| letter).collect())
     }
 
-    pub fn add(&self, at: Moment, function: FunctionName, about: Value, tries: u32, error: String) -> Result<()> {
+    pub fn add(&self, now: Moment, function: FunctionName, about: Value, tries: u32, error: String) -> Result<()> {
         tracing::error!(%function, tries, error, "gave up: a dead letter");
         let number = self.all()?.len();
-        let letter = DeadLetter { at, function: function.to_string(), about, tries, error };
+        let letter = DeadLetter { at: now, function: function.to_string(), about, tries, error };
         self.0.put(COLLECTION, &format!("{number:010}"), &letter)
     }
 }

@@ -27,7 +27,7 @@ pub struct Services {
     /// The secrets for callers whose path does not begin with `own`.
     pub secrets_of_others: Router,
     /// The first segment of the functions' own paths, which only this process knows.
-    pub own: String,
+    pub own_path: String,
 }
 
 /// All of AWS at one origin: what is asked tells which service is meant.
@@ -40,7 +40,7 @@ async fn call(State(services): State<Services>, mut request: Request) -> Respons
     let service = match target {
         None => services.mail,
         Some(target) if !target.starts_with("secretsmanager.") => services.table,
-        Some(_) if request.uri().path().trim_start_matches('/').starts_with(&services.own) => services.secrets,
+        Some(_) if request.uri().path().trim_start_matches('/').starts_with(&services.own_path) => services.secrets,
         Some(_) => services.secrets_of_others,
     };
     *request.uri_mut() = Uri::from_static("/");

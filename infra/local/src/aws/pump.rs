@@ -153,8 +153,8 @@ impl Inner {
             self.changes.fetch_add(changes.len() as u64, Ordering::SeqCst);
         }
         let is_wanted = |record: &&Value| reader.filters.iter().any(|filter| filter.fits(record));
-        let wanted: Vec<&Value> = changes.into_iter().filter(is_wanted).collect();
-        for batch in wanted.chunks(reader.batch_size) {
+        let records: Vec<&Value> = changes.into_iter().filter(is_wanted).collect();
+        for batch in records.chunks(reader.batch_size) {
             if !self.deliver(index, batch).await? {
                 return Ok(true);
             }
@@ -217,9 +217,9 @@ impl Inner {
     fn pass(&self, index: usize, last: &Value) -> Result<()> {
         let (reader, position) = &self.readers[index];
         let number = last["dynamodb"]["SequenceNumber"].as_str();
-        let to = number.and_then(Position::of).context("a stream record has no sequence number")?;
-        self.kept.put(COLLECTION, reader.function.as_str(), &to)?;
-        position.send_replace(to);
+        let new_position = number.and_then(Position::parse).context("a stream record has no sequence number")?;
+        self.kept.put(COLLECTION, reader.function.as_str(), &new_position)?;
+        position.send_replace(new_position);
         Ok(())
     }
 }

@@ -95,12 +95,12 @@ impl Schedules {
 
     /// Moves the clock forward. Each schedule due on the way runs once, at its last due instant and in the order of
     /// these, with the clock stopped there. It runs to its end even if the caller is dropped.
-    pub async fn advance(&self, by: SignedDuration) -> Result<Moment> {
+    pub async fn advance(&self, duration: SignedDuration) -> Result<Moment> {
         let inner = Arc::clone(&self.0);
         let moved = tokio::spawn(async move {
             let _driving = inner.driving.lock().await;
             let stood = inner.clock.stands();
-            let end = inner.clock.now().checked_add(by).context("that is too far ahead")?;
+            let end = inner.clock.now().checked_add(duration).context("that is too far ahead")?;
             let ran = inner.run_until(end).await;
             inner.clock.rests().await;
             let ended = if stood { inner.clock.stop_at(end) } else { inner.clock.run_from(end) };
@@ -126,8 +126,8 @@ impl Schedules {
     }
 
     /// Records a run that somebody else caused as the schedule's last.
-    pub fn ran(&self, function: FunctionName, input: &Value, at: Moment) -> Result<()> {
-        self.0.line(function, input).map_or(Ok(()), |line| self.0.set_last(line, at))
+    pub fn ran(&self, function: FunctionName, input: &Value, ran_at: Moment) -> Result<()> {
+        self.0.line(function, input).map_or(Ok(()), |line| self.0.set_last(line, ran_at))
     }
 
     /// Stops the tick. Runs under way get a moment to finish.

@@ -67,7 +67,7 @@ const NO_VERSION: Refusal =
 impl SecretsManager {
     /// The stand-in with the secrets of earlier runs.
     pub fn new(kept: StateFile) -> Result<SecretsManager> {
-        let secrets = Arc::new(Mutex::new(kept.all(SECRETS)?.into_iter().collect()));
+        let secrets = Arc::new(Mutex::new(kept.list(SECRETS)?.into_iter().collect()));
         Ok(SecretsManager { kept, secrets })
     }
 
@@ -141,16 +141,16 @@ impl Secret {
 
     /// Moves a stage to another version. The request must name the version that has it.
     fn move_stage(&mut self, request: &Request) -> Result<Value, Refusal> {
-        let at = self.0.get(&request.version_stage).map(|version| &version.id);
-        if at != request.move_to_version_id.as_ref() {
-            if at != request.remove_from_version_id.as_ref() {
+        let holder = self.0.get(&request.version_stage).map(|version| &version.id);
+        if holder != request.move_to_version_id.as_ref() {
+            if holder != request.remove_from_version_id.as_ref() {
                 let why = "RemoveFromVersionId must name the version that has the staging label.";
                 return Err(Refusal("InvalidParameterException", why));
             }
             let mut versions = self.0.values();
-            let to = versions.find(|version| Some(&version.id) == request.move_to_version_id.as_ref());
-            let to = to.ok_or(NO_VERSION)?.clone();
-            self.0.insert(request.version_stage.clone(), to);
+            let target = versions.find(|version| Some(&version.id) == request.move_to_version_id.as_ref());
+            let target = target.ok_or(NO_VERSION)?.clone();
+            self.0.insert(request.version_stage.clone(), target);
         }
         Ok(json!({}))
     }

@@ -122,7 +122,7 @@ pub const SCHEDULES: [Schedule; 5] = [
 
 impl Schedule {
     pub fn input(&self) -> Value {
-        let own = || json!({"source": "aws.events", "detail-type": "Scheduled Event"});
-        self.task.map_or_else(own, |task| json!({ "task": task }))
+        let make_event = || json!({"source": "aws.events", "detail-type": "Scheduled Event"});
+        self.task.map_or_else(make_event, |task| json!({ "task": task }))
     }
 }

@@ -78,8 +78,8 @@ impl StackClock {
         matches!(*self.course.borrow(), Course::StandingAt(_))
     }
 
-    pub fn advance(&self, by: SignedDuration) -> Result<Moment> {
-        let instant = self.now().checked_add(by).context("that is too far ahead")?;
+    pub fn advance(&self, duration: SignedDuration) -> Result<Moment> {
+        let instant = self.now().checked_add(duration).context("that is too far ahead")?;
         let moved = if self.stands() { self.stop_at(instant) } else { self.run_from(instant) };
         moved.map(|()| self.now())
     }
@@ -100,11 +100,11 @@ impl StackClock {
     pub async fn reaches(&self, instant: Moment) {
         let mut moved = self.course.subscribe();
         loop {
-            let left = instant.duration_since(self.now());
-            if !left.is_positive() {
+            let remaining = instant.duration_since(self.now());
+            if !remaining.is_positive() {
                 return;
             }
-            let sleep = if self.stands() { Duration::MAX } else { left.unsigned_abs().min(LONGEST_SLEEP) };
+            let sleep = if self.stands() { Duration::MAX } else { remaining.unsigned_abs().min(LONGEST_SLEEP) };
             tokio::time::timeout(sleep, moved.changed()).await.ok();
         }
     }

@@ -40,11 +40,12 @@ async fn guard(State(origin): State<String>, request: Request, next: Next) -> Re
 /// The reason to refuse a request: another host name that resolves to this machine (DNS rebinding), or a
 /// request of another site's page. Preflights are refused too.
 fn refusal(origin: &str, request: &Request) -> Option<String> {
-    let own = origin.split_once("://").map_or(origin, |(_, host)| host);
+    let own_host = origin.split_once("://").map_or(origin, |(_, host)| host);
     let mut hosts = request.headers().get_all(header::HOST).iter();
-    let named = hosts.next().is_some_and(|host| host.as_bytes().eq_ignore_ascii_case(own.as_bytes()));
-    let other = request.uri().authority().is_some_and(|authority| !authority.as_str().eq_ignore_ascii_case(own));
-    if !named || other || hosts.next().is_some() {
+    let named = hosts.next().is_some_and(|host| host.as_bytes().eq_ignore_ascii_case(own_host.as_bytes()));
+    let is_other_host =
+        request.uri().authority().is_some_and(|authority| !authority.as_str().eq_ignore_ascii_case(own_host));
+    if !named || is_other_host || hosts.next().is_some() {
         return Some(format!("This answers at {origin} only.\n"));
     }
     let foreign = |given: &HeaderValue| given.as_bytes() != origin.as_bytes();

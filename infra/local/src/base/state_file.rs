@@ -33,13 +33,13 @@ impl StateFile {
     }
 
     /// Every document of a collection, in the order of their ids.
-    pub fn all<T: DeserializeOwned>(&self, collection: &str) -> Result<Vec<(String, T)>> {
+    pub fn list<T: DeserializeOwned>(&self, collection: &str) -> Result<Vec<(String, T)>> {
         self.documents("SELECT id, body FROM kept WHERE collection = ? ORDER BY id", [collection])
     }
 
     pub fn get<T: DeserializeOwned>(&self, collection: &str, id: &str) -> Result<Option<T>> {
-        let found = self.documents("SELECT id, body FROM kept WHERE collection = ? AND id = ?", [collection, id])?;
-        Ok(found.into_iter().next().map(|(_, document)| document))
+        let rows = self.documents("SELECT id, body FROM kept WHERE collection = ? AND id = ?", [collection, id])?;
+        Ok(rows.into_iter().next().map(|(_, document)| document))
     }
 
     /// Writes a document, replacing one of the same id.
@@ -68,9 +68,9 @@ impl StateFile {
         Ok(StateFile(Arc::new(Mutex::new(connection))))
     }
 
-    fn documents<T: DeserializeOwned>(&self, sql: &str, of: impl Params) -> Result<Vec<(String, T)>> {
+    fn documents<T: DeserializeOwned>(&self, sql: &str, params: impl Params) -> Result<Vec<(String, T)>> {
         let rows: Vec<(String, String)> =
-            self.run(sql, |select| select.query_map(of, |row| Ok((row.get(0)?, row.get(1)?)))?.collect())?;
+            self.run(sql, |select| select.query_map(params, |row| Ok((row.get(0)?, row.get(1)?)))?.collect())?;
         let read = |(id, body): (String, String)| {
             let document = serde_json::from_str(&body).with_context(|| format!("the document {id} is damaged"))?;
             Ok((id, document))

@@ -232,8 +232,8 @@ async fn take_port(option: &str, port: u16) -> Result<TcpListener> {
 /// Writes warnings and errors of the bundle itself to the log. The engine's warnings about failed conditions are left
 /// out, since those are normal here.
 fn log_problems(log: Arc<File>) -> Result<()> {
-    let wanted = Targets::new().with_default(LevelFilter::WARN).with_target("dynoxide", LevelFilter::ERROR);
-    let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(log).with_filter(wanted);
+    let targets = Targets::new().with_default(LevelFilter::WARN).with_target("dynoxide", LevelFilter::ERROR);
+    let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(log).with_filter(targets);
     tracing::subscriber::set_global_default(tracing_subscriber::registry().with(lines))?;
     Ok(())
 }

@@ -52,13 +52,13 @@ async fn sync(State(control): State<Control>) -> Response {
 }
 
 async fn advance(State(control): State<Control>, body: Bytes) -> Response {
-    let wanted: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let by = wanted["advance_s"].as_i64().filter(|by| *by >= 0).map(SignedDuration::from_secs);
-    let by = by.filter(|by| control.clock.now().checked_add(*by).is_ok());
-    let Some(by) = by else {
+    let request: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let duration = request["advance_s"].as_i64().filter(|seconds| *seconds >= 0).map(SignedDuration::from_secs);
+    let duration = duration.filter(|duration| control.clock.now().checked_add(*duration).is_ok());
+    let Some(duration) = duration else {
         return refused(StatusCode::BAD_REQUEST, r#"send {"advance_s":N} with the seconds to go forward"#);
     };
-    match control.schedules.advance(by).await {
+    match control.schedules.advance(duration).await {
         Ok(now) => Json(json!({"now": *now})).into_response(),
         Err(error) => failed(&error),
     }

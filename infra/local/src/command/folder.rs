@@ -94,8 +94,8 @@ impl Folder {
     fn prepare(&self, dir: &Path) -> io::Result<()> {
         fs::set_permissions(dir, Permissions::from_mode(0o700))?;
         if self.unfinished.exists() {
-            for entry in fs::read_dir(dir)? {
-                let path = entry?.path();
+            for dir_entry in fs::read_dir(dir)? {
+                let path = dir_entry?.path();
                 if path == self.files.stand_ins {
                     fs::remove_dir_all(path)?;
                 } else if path.to_string_lossy().starts_with(&*self.files.table.to_string_lossy()) {

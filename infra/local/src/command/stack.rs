@@ -169,7 +169,7 @@ impl Stack {
                 (None, None, url)
             }
         };
-        let own = uuid::Uuid::new_v4().simple().to_string();
+        let own_path = uuid::Uuid::new_v4().simple().to_string();
         let aws = servers.run(
             listen(0).await?,
             before(aws::router(Services {
@@ -178,14 +178,14 @@ impl Stack {
                 secrets: secrets.router(),
                 // The key of a real account is handed to the functions only.
                 secrets_of_others: if own_account { secrets.router() } else { secrets.router_without_values() },
-                own: own.clone(),
+                own_path: own_path.clone(),
             })),
         )?;
 
         let served_at = origin_of(&options.web)?;
         let web_origin = options.origin.unwrap_or_else(|| served_at.clone());
-        let own = format!("{aws}/{own}");
-        let mut config = configuration(&web_origin, options.admins, &provider_url, &own)?;
+        let own_endpoint = format!("{aws}/{own_path}");
+        let mut config = configuration(&web_origin, options.admins, &provider_url, &own_endpoint)?;
         config.mail_events = options.mail_events;
         config.waits = options.waits;
         if own_account {
@@ -194,7 +194,7 @@ impl Stack {
         let settings = Settings {
             config: config.clone(),
             region: REGION.to_owned(),
-            aws: own,
+            aws: own_endpoint,
             provider: provider_origin,
             between: options.between,
             logs: options.logs.clone(),

@@ -57,7 +57,7 @@ impl Account {
             workspaces: vec![Workspace::new("Default", now)],
             guardrails: Vec::new(),
         });
-        let mut keys: Vec<Key> = kept.all(KEYS)?.into_iter().map(|(_, key)| key).collect();
+        let mut keys: Vec<Key> = kept.list(KEYS)?.into_iter().map(|(_, key)| key).collect();
         keys.sort_by_key(|key| key.created_at);
         let places = keys.iter().enumerate().map(|(place, key)| (key.hash.clone(), place)).collect();
         Ok(Account { kept, books, keys, places, quirks: Quirks::default(), turns: Turns::default() })
@@ -117,15 +117,15 @@ impl Account {
 
     /// Notes what an answer by hash tells of a key. It changes nothing that is kept.
     pub(super) fn note_told(&mut self, place: usize, now: Timestamp, used: Nano) {
-        let told = &mut self.keys[place].told;
-        if told.last().is_none_or(|(_, before)| *before < used) {
-            told.push((now, used));
+        let reports = &mut self.keys[place].reports;
+        if reports.last().is_none_or(|(_, before)| *before < used) {
+            reports.push((now, used));
         }
     }
 
     /// What the account used, as it was known then.
-    pub(super) fn used(&self, then: Timestamp) -> Nano {
-        let by_keys = self.keys.iter().map(|key| key.used_as_of(then).days.within(None, then).credit);
+    pub(super) fn used(&self, as_of: Timestamp) -> Nano {
+        let by_keys = self.keys.iter().map(|key| key.used_as_of(as_of).days.within(None, as_of).credit);
         self.books.elsewhere + by_keys.sum()
     }
 
@@ -133,10 +133,10 @@ impl Account {
     pub(super) fn workspace(&self, id: Option<&str>, scope: &Option<String>) -> Result<String, Refusal> {
         let id = id.or(scope.as_deref());
         let mut workspaces = self.books.workspaces.iter();
-        let found = workspaces.find(|workspace| id.is_none_or(|id| workspace.id == id));
-        let found = found.ok_or_else(|| refuse(404, "Workspace not found"))?;
-        within(scope, &found.id)?;
-        Ok(found.id.clone())
+        let workspace = workspaces.find(|workspace| id.is_none_or(|id| workspace.id == id));
+        let workspace = workspace.ok_or_else(|| refuse(404, "Workspace not found"))?;
+        within(scope, &workspace.id)?;
+        Ok(workspace.id.clone())
     }
 
     pub(super) fn guardrail(&self, id: &str) -> Option<&Guardrail> {

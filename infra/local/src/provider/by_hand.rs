@@ -59,7 +59,7 @@ impl Provider {
     pub fn told(&self, hash: &str) -> Vec<(Moment, Nano)> {
         let account = self.account();
         let Ok(place) = account.find(hash) else { return Vec::new() };
-        account.key(place).told.iter().map(|(at, used)| (Moment::from(*at), *used)).collect()
+        account.key(place).reports.iter().map(|(answered_at, used)| (Moment::from(*answered_at), *used)).collect()
     }
 
     /// The models that a guardrail allows, as they were sent; `None` if it allows all, or is not there.

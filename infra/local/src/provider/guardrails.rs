@@ -80,13 +80,13 @@ impl Rules {
         Ok(rules)
     }
 
-    pub(super) fn allow(&self, asked: &Model) -> bool {
+    pub(super) fn allow(&self, requested: &Model) -> bool {
         let among = |list: &Option<Vec<String>>, is_it: &dyn Fn(&String) -> bool| {
             list.as_ref().is_none_or(|list| list.iter().any(is_it))
         };
-        among(&self.allowed_models, &|name| model(name).is_some_and(|named| named.slug == asked.slug))
-            && among(&self.allowed_providers, &|name| name == asked.provider)
-            && among(&self.allowed_data_regions, &|region| asked.regions.contains(&region.as_str()))
+        among(&self.allowed_models, &|name| model(name).is_some_and(|named| named.slug == requested.slug))
+            && among(&self.allowed_providers, &|name| name == requested.provider)
+            && among(&self.allowed_data_regions, &|region| requested.regions.contains(&region.as_str()))
     }
 }
 
@@ -128,32 +128,32 @@ fn fifty() -> usize {
 }
 
 impl Page {
-    fn of<T>(&self, all: &[T], object: impl Fn(&T) -> Value) -> Answer {
+    fn answer<T>(&self, rows: &[T], object: impl Fn(&T) -> Value) -> Answer {
         if !(1..=100).contains(&self.limit) {
             return Err(refuse(400, "Invalid request parameters: limit is from 1 to 100"));
         }
-        let page: Vec<Value> = all.iter().skip(self.offset).take(self.limit).map(object).collect();
-        Ok(Json(json!({ "data": page, "total_count": all.len() })))
+        let page: Vec<Value> = rows.iter().skip(self.offset).take(self.limit).map(object).collect();
+        Ok(Json(json!({ "data": page, "total_count": rows.len() })))
     }
 }
 
-async fn workspaces(by: Manager, Query(page): Query<Page>) -> Answer {
-    let (_, account) = by.account();
+async fn workspaces(manager: Manager, Query(page): Query<Page>) -> Answer {
+    let (_, account) = manager.account();
     let newest_first: Vec<&Workspace> = account.books.workspaces.iter().rev().collect();
-    page.of(&newest_first, |workspace| workspace.object())
+    page.answer(&newest_first, |workspace| workspace.object())
 }
 
-async fn list(by: Manager, Query(page): Query<Page>) -> Answer {
-    let (_, account) = by.account();
-    let workspace = account.workspace(page.workspace_id.as_deref(), &by.scope)?;
-    let all = account.books.guardrails.iter().rev().filter(|guardrail| guardrail.workspace == workspace);
-    page.of(&all.collect::<Vec<_>>(), |guardrail| guardrail.object())
+async fn list(manager: Manager, Query(page): Query<Page>) -> Answer {
+    let (_, account) = manager.account();
+    let workspace = account.workspace(page.workspace_id.as_deref(), &manager.scope)?;
+    let guardrails = account.books.guardrails.iter().rev().filter(|guardrail| guardrail.workspace == workspace);
+    page.answer(&guardrails.collect::<Vec<_>>(), |guardrail| guardrail.object())
 }
 
-async fn create(by: Manager, body: Bytes) -> Result<(StatusCode, Json<Value>), Refusal> {
+async fn create(manager: Manager, body: Bytes) -> Result<(StatusCode, Json<Value>), Refusal> {
     let body: Map<String, Value> = serde_json::from_slice(&body)?;
-    let (now, mut account) = by.account();
-    let workspace = account.workspace(body.get("workspace_id").and_then(Value::as_str), &by.scope)?;
+    let (now, mut account) = manager.account();
+    let workspace = account.workspace(body.get("workspace_id").and_then(Value::as_str), &manager.scope)?;
     let rules = Rules::default().changed(&body)?;
     let id = Uuid::new_v4().to_string();
     let guardrail = Guardrail { id, workspace, rules, created_at: now, updated_at: None };
@@ -162,16 +162,16 @@ async fn create(by: Manager, body: Bytes) -> Result<(StatusCode, Json<Value>), R
     Ok((StatusCode::CREATED, Json(json!({ "data": object }))))
 }
 
-async fn read(by: Manager, Path(id): Path<String>) -> Answer {
-    let (_, account) = by.account();
-    Ok(Json(json!({ "data": find(&account, &by.scope, &id)?.object() })))
+async fn read(manager: Manager, Path(id): Path<String>) -> Answer {
+    let (_, account) = manager.account();
+    Ok(Json(json!({ "data": find(&account, &manager.scope, &id)?.object() })))
 }
 
 /// Changes a guardrail, lists as a whole.
-async fn update(by: Manager, Path(id): Path<String>, body: Bytes) -> Answer {
+async fn update(manager: Manager, Path(id): Path<String>, body: Bytes) -> Answer {
     let body: Map<String, Value> = serde_json::from_slice(&body)?;
-    let (now, mut account) = by.account();
-    let old = find(&account, &by.scope, &id)?.clone();
+    let (now, mut account) = manager.account();
+    let old = find(&account, &manager.scope, &id)?.clone();
     let new = Guardrail { rules: old.rules.changed(&body)?, updated_at: Some(now), ..old };
     let object = new.object();
     account.change_books(|books| {
@@ -180,22 +180,22 @@ async fn update(by: Manager, Path(id): Path<String>, body: Bytes) -> Answer {
     Ok(Json(json!({ "data": object })))
 }
 
-async fn delete(by: Manager, Path(id): Path<String>) -> Answer {
-    let (_, mut account) = by.account();
-    find(&account, &by.scope, &id)?;
+async fn delete(manager: Manager, Path(id): Path<String>) -> Answer {
+    let (_, mut account) = manager.account();
+    find(&account, &manager.scope, &id)?;
     account.delete_guardrail(&id)?;
     Ok(Json(json!({ "deleted": true })))
 }
 
 /// The keys under a guardrail, newest assignment first.
-async fn assignments(by: Manager, Path(id): Path<String>, Query(page): Query<Page>) -> Answer {
-    let (_, account) = by.account();
-    find(&account, &by.scope, &id)?;
+async fn assignments(manager: Manager, Path(id): Path<String>, Query(page): Query<Page>) -> Answer {
+    let (_, account) = manager.account();
+    find(&account, &manager.scope, &id)?;
     let assigned =
         account.keys().iter().filter(|key| !key.deleted).filter_map(|key| Some((key, key.assignment.as_ref()?)));
-    let mut all: Vec<(&Key, &Assignment)> = assigned.filter(|(_, of)| of.guardrail == id).collect();
-    all.sort_by_key(|(_, assignment)| std::cmp::Reverse(assignment.at));
-    page.of(&all, |(key, assignment)| {
+    let mut pairs: Vec<(&Key, &Assignment)> = assigned.filter(|(_, assignment)| assignment.guardrail == id).collect();
+    pairs.sort_by_key(|(_, assignment)| std::cmp::Reverse(assignment.at));
+    page.answer(&pairs, |(key, assignment)| {
         json!({
             "id": format!("{}/{}", assignment.guardrail, key.hash),
             "guardrail_id": assignment.guardrail,
@@ -209,11 +209,11 @@ async fn assignments(by: Manager, Path(id): Path<String>, Query(page): Query<Pag
 }
 
 /// Gives keys a guardrail, which replaces another silently. What is no key is skipped, so the count says how many got it.
-async fn assign(by: Manager, Path(id): Path<String>, body: Bytes) -> Answer {
+async fn assign(manager: Manager, Path(id): Path<String>, body: Bytes) -> Answer {
     let mut body: Map<String, Value> = serde_json::from_slice(&body)?;
     let hashes: BTreeSet<String> = serde_json::from_value(body.remove("key_hashes").unwrap_or_default())?;
-    let (now, mut account) = by.account();
-    let workspace = find(&account, &by.scope, &id)?.workspace.clone();
+    let (now, mut account) = manager.account();
+    let workspace = find(&account, &manager.scope, &id)?.workspace.clone();
     let places: Vec<usize> = hashes.iter().filter_map(|hash| account.find(hash).ok()).collect();
     if places.iter().any(|place| account.key(*place).settings.workspace_id != workspace) {
         return Err(refuse(400, "Key and guardrail must be in the same workspace"));

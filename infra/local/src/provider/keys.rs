@@ -50,7 +50,7 @@ pub(super) struct Key {
     #[serde(skip)]
     before: Vec<(Timestamp, Used)>,
     #[serde(skip)]
-    pub(super) told: Vec<(Timestamp, Nano)>,
+    pub(super) reports: Vec<(Timestamp, Nano)>,
 }
 
 /// What a `PATCH` changes.
@@ -103,7 +103,7 @@ impl Key {
             overshot: Nano::ZERO,
             settled_late: Nano::ZERO,
             before: Vec::new(),
-            told: Vec::new(),
+            reports: Vec::new(),
         }
     }
 
@@ -127,59 +127,59 @@ impl Key {
         self.counted(&self.used, self.settings.limit_reset, now)
     }
 
-    fn counted(&self, used: &Used, reset: Option<Interval>, at: Timestamp) -> Nano {
-        used.days.within(reset, at).counted(self.settings.include_byok_in_limit)
+    fn counted(&self, used: &Used, reset: Option<Interval>, as_of: Timestamp) -> Nano {
+        used.days.within(reset, as_of).counted(self.settings.include_byok_in_limit)
     }
 
     /// Charges usage of the instant `at` now. What breaks no promise of the product's, since it could not know of it, is
     /// counted for those who judge.
-    pub(super) fn charge(&mut self, model: &str, used: Use, at: Timestamp, now: Timestamp) {
+    pub(super) fn charge(&mut self, model: &str, used: Use, used_at: Timestamp, now: Timestamp) {
         let counted = used.counted(self.settings.include_byok_in_limit);
-        let left = self.asked.limit.map(|limit| (limit - self.spent_in_window(now)).max(Nano::ZERO));
-        let within = left.map_or(counted, |left| left.min(counted));
+        let allowance = self.asked.limit.map(|limit| (limit - self.spent_in_window(now)).max(Nano::ZERO));
+        let within = allowance.map_or(counted, |allowance| allowance.min(counted));
         self.overshot += counted - within;
         let end = self.ended_at.into_iter().chain(self.expires_at.filter(|end| *end <= now)).min();
-        if end.is_some_and(|end| now.duration_since(end.min(at)) > SETTLES_WITHIN) {
+        if end.is_some_and(|end| now.duration_since(end.min(used_at)) > SETTLES_WITHIN) {
             self.settled_late += within;
         }
         self.before.retain(|(charged_at, _)| *charged_at > now - REMEMBERED);
         self.before.push((now, self.used.clone()));
-        self.note(model, used, at);
+        self.note(model, used, used_at);
     }
 
-    pub(super) fn note(&mut self, model: &str, used: Use, at: Timestamp) {
-        self.used.days.add(at, model, used);
-        self.used.last_used_at = self.used.last_used_at.max(Some(at));
+    pub(super) fn note(&mut self, model: &str, used: Use, used_at: Timestamp) {
+        self.used.days.add(used_at, model, used);
+        self.used.last_used_at = self.used.last_used_at.max(Some(used_at));
     }
 
     /// What it used, as it was known then.
-    pub(super) fn used_as_of(&self, then: Timestamp) -> &Used {
-        self.before.iter().find(|(charged_at, _)| *charged_at > then).map_or(&self.used, |(_, used)| used)
+    pub(super) fn used_as_of(&self, as_of: Timestamp) -> &Used {
+        self.before.iter().find(|(charged_at, _)| *charged_at > as_of).map_or(&self.used, |(_, used)| used)
     }
 
     /// The object of `POST`, `GET` and `PATCH /keys`.
-    fn object(&self, then: Timestamp, quirks: &Quirks) -> Value {
-        let (known, settings) = (self.used_as_of(then), &self.settings);
-        let time = |at: Option<Timestamp>| at.map(|at| quirks.time(at));
+    fn object(&self, as_of: Timestamp, quirks: &Quirks) -> Value {
+        let (usage, settings) = (self.used_as_of(as_of), &self.settings);
+        let time = |timestamp: Option<Timestamp>| timestamp.map(|timestamp| quirks.time(timestamp));
         let mut object = json!({
             "hash": self.hash,
             "label": self.label,
             "name": settings.name,
             "disabled": settings.disabled,
             "limit": settings.limit,
-            "limit_remaining": settings.limit.map(|limit| limit - self.counted(known, settings.limit_reset, then)),
+            "limit_remaining": settings.limit.map(|limit| limit - self.counted(usage, settings.limit_reset, as_of)),
             "limit_reset": settings.limit_reset,
             "include_byok_in_limit": settings.include_byok_in_limit,
             "workspace_id": settings.workspace_id,
             "created_at": time(Some(self.created_at)),
             "updated_at": time(self.updated_at),
             "expires_at": time(self.expires_at),
-            "last_used_at": time(known.last_used_at),
+            "last_used_at": time(usage.last_used_at),
             "creator_user_id": USER_ID,
             "external_user": null,
         });
         for (counter, interval) in COUNTERS {
-            let used = known.days.within(interval, then);
+            let used = usage.days.within(interval, as_of);
             object[counter] = json!(used.credit);
             object[format!("byok_{counter}")] = json!(used.byok);
         }
@@ -192,7 +192,7 @@ impl Key {
 
 pub(super) fn routes() -> Router<Provider> {
     Router::new()
-        .route("/key", get(own))
+        .route("/key", get(read_own))
         .route("/keys", get(list).post(create))
         .route("/keys/{hash}", get(read).patch(update).delete(delete))
 }
@@ -209,44 +209,44 @@ struct Listing {
 }
 
 /// A page, newest first. There is no total.
-async fn list(by: Manager, Query(asked): Query<Listing>) -> Answer {
-    let (now, account) = by.account();
-    let workspace = account.workspace(asked.workspace_id.as_deref(), &by.scope)?;
+async fn list(manager: Manager, Query(listing): Query<Listing>) -> Answer {
+    let (now, account) = manager.account();
+    let workspace = account.workspace(listing.workspace_id.as_deref(), &manager.scope)?;
     let shown = account.keys().iter().rev().filter(|key| {
         key.settings.workspace_id == workspace
             && !key.deleted
-            && (asked.include_disabled || !key.settings.disabled)
-            && (asked.include_expired || !key.has_expired(now))
+            && (listing.include_disabled || !key.settings.disabled)
+            && (listing.include_expired || !key.has_expired(now))
     });
-    let then = now - 2 * account.quirks.lag;
-    let page = shown.skip(asked.offset).take(PAGE).map(|key| key.object(then, &account.quirks));
+    let as_of = now - 2 * account.quirks.lag;
+    let page = shown.skip(listing.offset).take(PAGE).map(|key| key.object(as_of, &account.quirks));
     Ok(Json(json!({ "data": page.collect::<Vec<_>>() })))
 }
 
 /// Makes a key. Only here its plaintext is told, beside `data`.
-async fn create(by: Manager, body: Bytes) -> Result<(StatusCode, Json<Value>), Refusal> {
+async fn create(manager: Manager, body: Bytes) -> Result<(StatusCode, Json<Value>), Refusal> {
     let mut body: Map<String, Value> = serde_json::from_slice(&body)?;
     body.remove("disabled");
-    let (now, mut account) = by.account();
-    let blank = KeySettings { workspace_id: account.workspace(None, &by.scope)?, ..KeySettings::default() };
-    let settings = checked(changed(&blank, &body)?, &account, &by.scope)?;
+    let (now, mut account) = manager.account();
+    let blank = KeySettings { workspace_id: account.workspace(None, &manager.scope)?, ..KeySettings::default() };
+    let settings = checked(changed(&blank, &body)?, &account, &manager.scope)?;
     let plaintext = fresh_key();
-    let expires_at = body.get("expires_at").filter(|at| !at.is_null()).map(instant).transpose()?;
+    let expires_at = body.get("expires_at").filter(|value| !value.is_null()).map(instant).transpose()?;
     let place = account.add(Key { expires_at, ..Key::new(&plaintext, settings, now) })?;
     Ok((StatusCode::CREATED, Json(json!({ "key": plaintext, "data": told(&mut account, place, now) }))))
 }
 
-async fn read(by: Manager, Path(hash): Path<String>) -> Answer {
-    let (now, mut account) = by.account();
-    let place = account.find_within(&by.scope, &hash)?;
+async fn read(manager: Manager, Path(hash): Path<String>) -> Answer {
+    let (now, mut account) = manager.account();
+    let place = account.find_within(&manager.scope, &hash)?;
     Ok(Json(json!({ "data": told(&mut account, place, now) })))
 }
 
-async fn update(by: Manager, Path(hash): Path<String>, body: Bytes) -> Answer {
+async fn update(manager: Manager, Path(hash): Path<String>, body: Bytes) -> Answer {
     let body: Map<String, Value> = serde_json::from_slice(&body)?;
-    let (now, mut account) = by.account();
-    let place = account.find_within(&by.scope, &hash)?;
-    let settings = patched(&account, place, &body, &by.scope)?;
+    let (now, mut account) = manager.account();
+    let place = account.find_within(&manager.scope, &hash)?;
+    let settings = patched(&account, place, &body, &manager.scope)?;
     account.change(place, |key| {
         if body.contains_key("limit") {
             key.asked.limit = settings.limit;
@@ -260,9 +260,9 @@ async fn update(by: Manager, Path(hash): Path<String>, body: Bytes) -> Answer {
     Ok(Json(json!({ "data": told(&mut account, place, now) })))
 }
 
-async fn delete(by: Manager, Path(hash): Path<String>) -> Answer {
-    let (now, mut account) = by.account();
-    let place = account.find_within(&by.scope, &hash)?;
+async fn delete(manager: Manager, Path(hash): Path<String>) -> Answer {
+    let (now, mut account) = manager.account();
+    let place = account.find_within(&manager.scope, &hash)?;
     account.change(place, |key| {
         key.asked.changes.insert("deletion".to_owned());
         key.delete(now);
@@ -271,34 +271,34 @@ async fn delete(by: Manager, Path(hash): Path<String>) -> Answer {
 }
 
 /// What a key reads of itself, and whether it is a management key.
-async fn own(by: Caller) -> Answer {
-    let (now, account) = (by.provider.now(), by.provider.account());
-    let (key, is_management) = match &by.who {
+async fn read_own(caller: Caller) -> Answer {
+    let (now, account) = (caller.provider.now(), caller.provider.account());
+    let (key, is_management) = match &caller.who {
         Who::Ordinary(place) => (account.key(*place).clone(), false),
         Who::Management(manager) => {
             (Key { label: manager.label.clone(), ..Key::new("", KeySettings::default(), now) }, true)
         }
     };
-    let mut data = key.object(now - account.quirks.lag, &account.quirks);
-    if let Value::Object(fields) = &mut data {
+    let mut object = key.object(now - account.quirks.lag, &account.quirks);
+    if let Value::Object(fields) = &mut object {
         for of_managers in ["hash", "name", "disabled", "created_at", "updated_at", "last_used_at", "external_user"] {
             fields.remove(of_managers);
         }
     }
     if is_management {
-        data["workspace_id"] = Value::Null;
+        object["workspace_id"] = Value::Null;
     }
-    data["is_management_key"] = is_management.into();
-    data["is_provisioning_key"] = is_management.into();
-    data["is_free_tier"] = (account.books.credits <= Nano::ZERO).into();
+    object["is_management_key"] = is_management.into();
+    object["is_provisioning_key"] = is_management.into();
+    object["is_free_tier"] = (account.books.credits <= Nano::ZERO).into();
     // The SDK's models require these.
-    data["rate_limit"] = json!({ "requests": -1, "interval": "10s", "note": "This field is deprecated." });
-    data["organization_id"] = Value::Null;
-    data["allowed_data_regions"] = json!(["global"]);
-    data["free_model_daily_requests"] = json!({ "used": 0, "limit": 1_000, "remaining": 1_000 });
-    data["budgets"] = json!([]);
-    data["effective_budget"] = Value::Null;
-    Ok(Json(json!({ "data": data })))
+    object["rate_limit"] = json!({ "requests": -1, "interval": "10s", "note": "This field is deprecated." });
+    object["organization_id"] = Value::Null;
+    object["allowed_data_regions"] = json!(["global"]);
+    object["free_model_daily_requests"] = json!({ "used": 0, "limit": 1_000, "remaining": 1_000 });
+    object["budgets"] = json!([]);
+    object["effective_budget"] = Value::Null;
+    Ok(Json(json!({ "data": object })))
 }
 
 /// The settings of a key after a `PATCH` with this body.
@@ -321,16 +321,16 @@ fn checked(settings: KeySettings, account: &Account, scope: &Option<String>) -> 
 
 /// The answer about one key, of which the judges know what it told.
 fn told(account: &mut Account, place: usize, now: Timestamp) -> Value {
-    let (key, then) = (account.key(place), now - account.quirks.lag);
-    let told = key.object(then, &account.quirks);
-    let used = key.counted(key.used_as_of(then), None, then);
+    let (key, as_of) = (account.key(place), now - account.quirks.lag);
+    let object = key.object(as_of, &account.quirks);
+    let used = key.counted(key.used_as_of(as_of), None, as_of);
     account.note_told(place, now, used);
-    told
+    object
 }
 
 /// A time in UTC with seconds; no other is taken.
 pub(super) fn instant(value: &Value) -> Result<Timestamp, Refusal> {
     let text = value.as_str().filter(|text| text.ends_with('Z') && text.get(16..17) == Some(":"));
-    let at = text.and_then(|text| text.parse().ok());
-    at.ok_or_else(|| refuse(400, "Invalid request parameters: a time is like YYYY-MM-DDTHH:MM:SSZ"))
+    let timestamp = text.and_then(|text| text.parse().ok());
+    timestamp.ok_or_else(|| refuse(400, "Invalid request parameters: a time is like YYYY-MM-DDTHH:MM:SSZ"))
 }

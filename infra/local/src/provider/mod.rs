@@ -47,7 +47,7 @@ pub struct Provider {
     account: Arc<Mutex<Account>>,
     clock: Clock,
     /// Further accounts at this address. The key of a request decides its account.
-    others: Arc<Mutex<Vec<Provider>>>,
+    other_accounts: Arc<Mutex<Vec<Provider>>>,
 }
 
 impl Provider {
@@ -55,16 +55,16 @@ impl Provider {
     /// The management key is valid from now on; of all keys only hashes are stored.
     pub fn new(kept: StateFile, clock: Clock, management_key: &str) -> Result<Provider> {
         let account = Account::open(kept, *clock.now()).context("what the simulated provider kept cannot be read")?;
-        let provider = Provider { account: Arc::new(Mutex::new(account)), clock, others: Arc::default() };
+        let provider = Provider { account: Arc::new(Mutex::new(account)), clock, other_accounts: Arc::default() };
         provider.add_management_key(management_key)?;
         Ok(provider)
     }
 
     /// Adds an account in memory, to which this management key belongs.
     pub fn another_account(&self, management_key: &str) -> Result<Provider> {
-        let other = Provider::new(StateFile::in_memory()?, self.clock.clone(), management_key)?;
-        lock(&self.others).push(other.clone());
-        Ok(other)
+        let provider = Provider::new(StateFile::in_memory()?, self.clock.clone(), management_key)?;
+        lock(&self.other_accounts).push(provider.clone());
+        Ok(provider)
     }
 
     /// Changes the behaviour that the provider's documentation leaves open.
@@ -92,9 +92,9 @@ impl Provider {
     fn addressed(&self, headers: &HeaderMap) -> Result<(Provider, String), Refusal> {
         let sent = headers.get(AUTHORIZATION).and_then(|sent| sent.to_str().ok()?.strip_prefix("Bearer "));
         let hash = hash_of(sent.ok_or_else(|| refuse(401, "Missing Authentication header"))?);
-        let others = lock(&self.others).clone();
-        let other = others.into_iter().find(|other| other.account().knows(&hash));
-        Ok((other.unwrap_or_else(|| self.clone()), hash))
+        let accounts = lock(&self.other_accounts).clone();
+        let owner = accounts.into_iter().find(|provider| provider.account().knows(&hash));
+        Ok((owner.unwrap_or_else(|| self.clone()), hash))
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) fn routes() -> Router<Provider> {
 }
 
 async fn models() -> Json<Value> {
-    let object = |of: &Model| json!({ "id": of.slug, "canonical_slug": of.canonical, "name": of.slug });
+    let object = |model: &Model| json!({ "id": model.slug, "canonical_slug": model.canonical, "name": model.slug });
     Json(json!({ "data": MODELS.iter().map(object).collect::<Vec<_>>() }))
 }
 
@@ -130,8 +130,8 @@ fn admit(account: &Account, key: &Key, order: &Order, now: Timestamp) -> Result<
 }
 
 /// Checks what the answer may cost at most, if the request limits its length.
-fn affordable(order: &Order, left: Nano, source: &str) -> Result<(), Refusal> {
-    let afforded = (left - order.model.prompt.times(order.prompt_tokens)).affords(order.model.completion);
+fn affordable(order: &Order, amount_left: Nano, source: &str) -> Result<(), Refusal> {
+    let afforded = (amount_left - order.model.prompt.times(order.prompt_tokens)).affords(order.model.completion);
     let Some(tokens) = order.max_tokens.filter(|tokens| *tokens > afforded) else { return Ok(()) };
     let why = format!(
         "This request requires more credits, or fewer max_tokens. You requested up to {tokens} tokens, but can only \
@@ -143,9 +143,9 @@ fn affordable(order: &Order, left: Nano, source: &str) -> Result<(), Refusal> {
 // Reports
 
 /// An ordinary key gets zeros instead of a 403: a trap of the real provider.
-async fn credits(by: Caller) -> Answer {
-    let (now, account) = (by.provider.now(), by.provider.account());
-    let (bought, used) = match by.who {
+async fn credits(caller: Caller) -> Answer {
+    let (now, account) = (caller.provider.now(), caller.provider.account());
+    let (bought, used) = match caller.who {
         Who::Management(_) => (account.books.credits, account.used(now - 2 * account.quirks.lag)),
         Who::Ordinary(_) => (Nano::ZERO, Nano::ZERO),
     };
@@ -158,24 +158,24 @@ struct Report {
     limit: usize,
     group_limit: Option<usize>,
     #[serde(flatten)]
-    asked: Value,
+    query: Value,
 }
 
 /// Usage by key, model and day, largest first. Only what the product asks for is answered. A row names a key by its name,
 /// so keys of one name share it: a trap of the real provider.
-async fn by_key_and_model(by: Manager, body: Bytes) -> Answer {
-    let Report { time_range, limit, group_limit, asked } = serde_json::from_slice(&body)?;
-    let known = json!({
+async fn by_key_and_model(manager: Manager, body: Bytes) -> Answer {
+    let Report { time_range, limit, group_limit, query } = serde_json::from_slice(&body)?;
+    let supported = json!({
         "metrics": ["total_usage", "credits_usage", "byok_usage", "request_count"],
         "dimensions": ["api_key_id", "model"],
         "granularity": "day",
         "order_by": { "field": "total_usage", "direction": "desc" },
     });
-    if asked != known || !(1..=10_000).contains(&limit) {
+    if query != supported || !(1..=10_000).contains(&limit) {
         return Err(refuse(400, "The simulator knows no such query"));
     }
     let (from, until) = (utc_day(instant(&time_range["start"])?), utc_day(instant(&time_range["end"])?));
-    let (_, account) = by.account();
+    let (_, account) = manager.account();
     let mut sums: BTreeMap<(Date, &str, &str), Use> = BTreeMap::new();
     for key in account.keys() {
         for (day, model, used) in key.used.days.between(from, until) {

@@ -47,8 +47,8 @@ impl Quirks {
         }
     }
 
-    pub(super) fn time(&self, at: Timestamp) -> String {
-        if self.offset_times { at.strftime("%Y-%m-%dT%H:%M:%S.%6f+00:00").to_string() } else { time(at) }
+    pub(super) fn time(&self, timestamp: Timestamp) -> String {
+        if self.offset_times { timestamp.strftime("%Y-%m-%dT%H:%M:%S.%6f+00:00").to_string() } else { time(timestamp) }
     }
 
     pub(super) fn kept_limit(&self, limit: Option<Nano>) -> Option<Nano> {
@@ -56,15 +56,15 @@ impl Quirks {
     }
 }
 
-pub(super) fn time(at: Timestamp) -> String {
-    format!("{at:.0}")
+pub(super) fn time(timestamp: Timestamp) -> String {
+    format!("{timestamp:.0}")
 }
 
 /// How many thousandths of a call the rate still remembers, and when that was counted.
 #[derive(Default)]
 pub(super) struct Turns {
     taken: i64,
-    at: Timestamp,
+    counted_at: Timestamp,
 }
 
 impl Turns {
@@ -72,9 +72,9 @@ impl Turns {
     pub(super) fn take(&mut self, rate: Rate, now: Timestamp) -> Result<(), Refusal> {
         const CALL: i64 = 1_000;
         let per_second = i64::from(rate.per_second);
-        let passed = now.as_millisecond() - self.at.as_millisecond();
+        let passed = now.as_millisecond() - self.counted_at.as_millisecond();
         self.taken = (self.taken - passed.saturating_mul(per_second)).max(0);
-        self.at = now;
+        self.counted_at = now;
         let missing = self.taken + CALL - 2 * per_second * CALL;
         if missing > 0 {
             let seconds = missing.unsigned_abs().div_ceil(per_second.unsigned_abs() * CALL.unsigned_abs());

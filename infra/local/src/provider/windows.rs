@@ -64,8 +64,12 @@ impl From<f64> for Nano {
 }
 
 impl Serialize for Nano {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        if self.0 % PER_USD == 0 { to.serialize_i64(self.0 / PER_USD) } else { to.serialize_f64(self.dollars()) }
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0 % PER_USD == 0 {
+            serializer.serialize_i64(self.0 / PER_USD)
+        } else {
+            serializer.serialize_f64(self.dollars())
+        }
     }
 }
 
@@ -77,21 +81,21 @@ impl fmt::Display for Nano {
 
 impl Add for Nano {
     type Output = Nano;
-    fn add(self, other: Nano) -> Nano {
-        Nano(self.0 + other.0)
+    fn add(self, rhs: Nano) -> Nano {
+        Nano(self.0 + rhs.0)
     }
 }
 
 impl AddAssign for Nano {
-    fn add_assign(&mut self, other: Nano) {
-        *self = *self + other;
+    fn add_assign(&mut self, rhs: Nano) {
+        *self = *self + rhs;
     }
 }
 
 impl Sub for Nano {
     type Output = Nano;
-    fn sub(self, other: Nano) -> Nano {
-        Nano(self.0 - other.0)
+    fn sub(self, rhs: Nano) -> Nano {
+        Nano(self.0 - rhs.0)
     }
 }
 
@@ -111,8 +115,8 @@ pub enum Interval {
 }
 
 impl Interval {
-    fn start(self, at: Timestamp) -> Date {
-        let day = utc_day(at);
+    fn start(self, timestamp: Timestamp) -> Date {
+        let day = utc_day(timestamp);
         match self {
             Interval::Daily => day,
             Interval::Weekly => day.saturating_sub(i64::from(day.weekday().to_monday_zero_offset()).days()),
@@ -121,19 +125,19 @@ impl Interval {
     }
 
     /// The end of the window that contains `at`.
-    pub fn end(self, at: Timestamp) -> Timestamp {
+    pub fn end(self, timestamp: Timestamp) -> Timestamp {
         let length = match self {
             Interval::Daily => 1.day(),
             Interval::Weekly => 1.week(),
             Interval::Monthly => 1.month(),
         };
-        let end = self.start(at).saturating_add(length);
+        let end = self.start(timestamp).saturating_add(length);
         end.to_zoned(TimeZone::UTC).map_or(Timestamp::MAX, |end| end.timestamp())
     }
 }
 
-pub(super) fn utc_day(at: Timestamp) -> Date {
-    at.to_zoned(TimeZone::UTC).date()
+pub(super) fn utc_day(timestamp: Timestamp) -> Date {
+    timestamp.to_zoned(TimeZone::UTC).date()
 }
 
 /// What requests cost: credits of the account, or BYOK, which a model's maker is paid.
@@ -160,10 +164,10 @@ impl Use {
 }
 
 impl AddAssign for Use {
-    fn add_assign(&mut self, other: Use) {
-        self.credit += other.credit;
-        self.byok += other.byok;
-        self.requests += other.requests;
+    fn add_assign(&mut self, rhs: Use) {
+        self.credit += rhs.credit;
+        self.byok += rhs.byok;
+        self.requests += rhs.requests;
     }
 }
 
@@ -172,8 +176,8 @@ impl AddAssign for Use {
 pub(super) struct Days(BTreeMap<Date, BTreeMap<String, Use>>);
 
 impl Days {
-    pub(super) fn add(&mut self, at: Timestamp, model: &str, used: Use) {
-        *self.0.entry(utc_day(at)).or_default().entry(model.to_owned()).or_default() += used;
+    pub(super) fn add(&mut self, used_at: Timestamp, model: &str, used: Use) {
+        *self.0.entry(utc_day(used_at)).or_default().entry(model.to_owned()).or_default() += used;
     }
 
     /// The use from one day on, and before another.

@@ -28,7 +28,7 @@ type Note = dyn Fn(&Page) + Send + Sync;
 
 impl Visitor {
     /// A browser without cookies. The pages may be served at another address than their origin.
-    pub fn of(served_at: &str, origin: &str) -> Result<Visitor> {
+    pub fn new(served_at: &str, origin: &str) -> Result<Visitor> {
         let http = tls::loopback().redirect(Policy::none()).build()?;
         let (served_at, origin) = (served_at.to_owned(), origin.to_owned());
         Ok(Visitor { http, served_at, origin, cookies: Mutex::default(), noted_by: None })

@@ -73,13 +73,13 @@ impl Page {
 
     /// The only element with this hook.
     pub fn one(&self, hook: &str) -> Result<Found> {
-        let mut found = self.all(hook);
-        ensure!(found.len() == 1, "{} {hook} on {}: {}", found.len(), self.path, self.readable());
-        Ok(found.remove(0))
+        let mut elements = self.all(hook);
+        ensure!(elements.len() == 1, "{} {hook} on {}: {}", elements.len(), self.path, self.readable());
+        Ok(elements.remove(0))
     }
 
     pub fn texts(&self, hook: &str) -> Vec<String> {
-        self.all(hook).iter().map(|found| found.text.trim().to_owned()).collect()
+        self.all(hook).iter().map(|element| element.text.trim().to_owned()).collect()
     }
 
     pub fn text(&self, hook: &str) -> Option<String> {
@@ -87,7 +87,7 @@ impl Page {
     }
 
     pub fn attributes(&self, hook: &str, name: &str) -> Vec<String> {
-        self.all(hook).iter().map(|found| found.get(name).to_owned()).collect()
+        self.all(hook).iter().map(|element| element.get(name).to_owned()).collect()
     }
 
     pub fn attribute(&self, hook: &str, name: &str) -> Option<String> {
@@ -145,14 +145,14 @@ impl Page {
 
 impl Form {
     pub fn value(&self, name: &str) -> Option<&str> {
-        self.fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// The form with these fields set, whether or not it had them.
     #[must_use]
     pub fn filled(mut self, fields: &[(&str, &str)]) -> Form {
         for (name, value) in fields {
-            self.fields.retain(|(known, _)| known != name);
+            self.fields.retain(|(key, _)| key != name);
             self.fields.push(((*name).to_owned(), (*value).to_owned()));
         }
         self

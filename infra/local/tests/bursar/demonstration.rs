@@ -51,7 +51,7 @@ async fn ends_well(moment: Moment) {
     let off = stack.clock.now().duration_since(moment);
     assert!(off.abs() < SignedDuration::from_secs(60), "{moment}: the clock is {off:?} from it");
 
-    let mails: Vec<Contents> = stack.ses.mails().iter().map(|mail| Contents::of(&mail.raw)).collect();
+    let mails: Vec<Contents> = stack.ses.mails().iter().map(|mail| Contents::parse(&mail.raw)).collect();
     let of_kind = |kind: &str| mails.iter().filter(|mail| mail.kind.as_deref() == Some(kind)).collect::<Vec<_>>();
     let account: Vec<_> = of_kind("account").into_iter().map(|mail| &mail.subject).collect();
     assert!(account.is_empty(), "{moment}: an admin is told {account:?}");

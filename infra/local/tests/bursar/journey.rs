@@ -44,7 +44,7 @@ struct Journey {
 
 impl Journey {
     fn at(ready: &Ready) -> Result<Journey> {
-        let (admin, student) = (Visitor::of(&ready.web, &ready.web)?, Visitor::of(&ready.web, &ready.web)?);
+        let (admin, student) = (Visitor::new(&ready.web, &ready.web)?, Visitor::new(&ready.web, &ready.web)?);
         Ok(Journey { ready: ready.clone(), admin, student, key: String::new() })
     }
 

@@ -25,7 +25,7 @@ pub struct View {
 pub struct Change<L = Logged> {
     pub(super) grant: Grant,
     pub(super) budget: BudgetChange,
-    pub(super) by: Actor,
+    pub(super) actor: Actor,
     pub(super) depends_on: DependsOn,
     pub(super) logged: L,
     pub(super) notice: Option<Notice>,
@@ -90,7 +90,7 @@ pub enum Notice {
 
 impl View {
     pub fn spending(&self, now: Moment) -> Spending {
-        Spending::of(&self.grant, &self.readings, &self.programme.settings, now)
+        Spending::sum(&self.grant, &self.readings, &self.programme.settings, now)
     }
 
     pub fn reading(&self, epoch: Epoch) -> Option<&Reading> {
@@ -101,22 +101,22 @@ impl View {
     pub fn reading_after(
         &self,
         key: &Key,
-        told: &UsageReport,
-        asked: Moment,
+        report: &UsageReport,
+        asked_at: Moment,
         listed_at: Option<Moment>,
     ) -> Result<(Reading, Option<Shortfall>), UnusableReport> {
-        let made = || Reading::new(&self.programme.id, &self.grant.id, key.epoch, key.made_at);
-        let before = self.reading(key.epoch).cloned().unwrap_or_else(made);
-        before.after(told, asked, listed_at, self.programme.settings.basis.reset)
+        let create = || Reading::new(&self.programme.id, &self.grant.id, key.epoch, key.made_at);
+        let before = self.reading(key.epoch).cloned().unwrap_or_else(create);
+        before.after(report, asked_at, listed_at, self.programme.settings.basis.reset)
     }
 
     /// A change that writes the grant back as it is, for an act to build on.
-    pub(super) fn change(&self, by: &Actor, depends_on: DependsOn) -> Draft {
+    pub(super) fn change(&self, actor: &Actor, depends_on: DependsOn) -> Draft {
         let grant = Grant { version: self.grant.version + 1, ..self.grant.clone() };
         Change {
             grant,
             budget: BudgetChange::None,
-            by: by.clone(),
+            actor: actor.clone(),
             depends_on,
             logged: (),
             notice: None,
@@ -144,8 +144,8 @@ impl Change {
         self.budget
     }
 
-    pub fn by(&self) -> &Actor {
-        &self.by
+    pub fn actor(&self) -> &Actor {
+        &self.actor
     }
 
     pub fn depends_on(&self) -> DependsOn {
@@ -180,13 +180,19 @@ impl Change {
 impl Draft {
     /// The change, told by an entry of what the grant was and what it becomes.
     pub(super) fn audited(self, act: Act, before: &Grant, note: Option<String>) -> Change {
-        let to = self.grant.to_string();
-        self.audited_from(act, before, to, note)
+        let after = self.grant.to_string();
+        self.audited_from(act, before, after, note)
     }
 
     /// The change, told by an entry of a value that it changes.
-    pub(super) fn audited_from(self, act: Act, from: impl Display, to: impl Display, note: Option<String>) -> Change {
-        self.logged(Logged::Entry(AuditDetail { note, ..AuditDetail::new(act).changing(from, to) }))
+    pub(super) fn audited_from(
+        self,
+        act: Act,
+        before: impl Display,
+        after: impl Display,
+        note: Option<String>,
+    ) -> Change {
+        self.logged(Logged::Entry(AuditDetail { note, ..AuditDetail::new(act).changing(before, after) }))
     }
 
     /// The change, told by an entry with the reason that a person typed.
@@ -200,14 +206,14 @@ impl Draft {
     }
 
     pub(super) fn logged(self, logged: Logged) -> Change {
-        let Change { mut grant, budget, by, depends_on, logged: (), notice, asks, is_typed } = self;
+        let Change { mut grant, budget, actor, depends_on, logged: (), notice, asks, is_typed } = self;
         if matches!(logged, Logged::Entry(_)) {
             grant.backoff = None;
             grant.entries += 1;
         }
         // Nobody can spend with such a key any more, and one that is enabled by itself is found as an orphan.
-        grant.keys.retain(|key| key.shown_at.is_some() || key.gone.is_none() && !key.on.is(&false));
-        Change { grant, budget, by, depends_on, logged, notice, asks, is_typed }
+        grant.keys.retain(|key| key.shown_at.is_some() || key.gone.is_none() && !key.enabled.is(&false));
+        Change { grant, budget, actor, depends_on, logged, notice, asks, is_typed }
     }
 }
 
@@ -224,9 +230,16 @@ impl<L> Change<L> {
 impl Grant {
     /// The audit entry of an act that led to this state of the grant. Several acts may share a millisecond,
     /// so their entries sort by the version that they led to.
-    pub fn entry(&self, by: Actor, what: AuditDetail, now: Moment) -> Entry {
-        let entry = in_order(new_ulid(now), self.version);
-        Entry { programme: Some(self.programme.clone()), grant: Some(self.id.clone()), entry, at: now, by, what }
+    pub fn entry(&self, actor: Actor, what: AuditDetail, now: Moment) -> Entry {
+        let id = in_order(new_ulid(now), self.version);
+        Entry {
+            programme: Some(self.programme.clone()),
+            grant: Some(self.id.clone()),
+            entry: id,
+            recorded_at: now,
+            actor,
+            what,
+        }
     }
 }
 

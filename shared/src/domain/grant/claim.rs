@@ -171,7 +171,7 @@ impl View {
         if self.next_key_counts(now) && grant.replacements_left(settings) == 0 {
             return Err(BeginRefused::ReplacementsUsedUp);
         }
-        let enables = grant.keys.iter().filter_map(|key| key.on.sent(&true));
+        let enables = grant.keys.iter().filter_map(|key| key.enabled.sent(&true));
         match enables.max().map(|sent| sent + LATE).filter(|until| now < *until) {
             Some(until) => Err(BeginRefused::EnableUnderWay { until }),
             None => Ok(()),
@@ -190,8 +190,8 @@ impl View {
 impl Grant {
     /// The time until which the next claim waits because the last ones came to nothing.
     fn failed_often_until(&self) -> Option<Moment> {
-        let more = self.epoch.number().checked_sub(self.last_shown().number() + FAILURES_AT_ONCE)?;
-        let wait = FIRST_WAIT * 2_i32.pow(more.min(10));
+        let excess = self.epoch.number().checked_sub(self.last_shown().number() + FAILURES_AT_ONCE)?;
+        let wait = FIRST_WAIT * 2_i32.pow(excess.min(10));
         Some(self.begun_at? + wait.min(LONGEST_WAIT))
     }
 
@@ -262,19 +262,19 @@ impl View {
     pub fn give_up(
         &self,
         claim: &OpenClaim,
-        made: Option<&MintedKey>,
+        minted: Option<&MintedKey>,
         why: &str,
         now: Moment,
     ) -> Result<Change, Unchanged> {
         let mut change = self.change(&Actor::Student, DependsOn::GrantAlone);
-        let made = made.filter(|made| self.grant.key_with(&made.hash).is_none());
+        let unrecorded = minted.filter(|minted| self.grant.key_with(&minted.hash).is_none());
         if self.grant.is_claimed_by(claim) {
             change.grant.lease = None;
-        } else if made.is_none() {
+        } else if unrecorded.is_none() {
             return Err(Unchanged);
         }
-        if let Some(made) = made {
-            change.grant.put_key(made.key(claim.epoch, now));
+        if let Some(minted) = unrecorded {
+            change.grant.put_key(minted.key(claim.epoch, now));
         }
         let note = format!("{}: {why}", key_number(claim.epoch));
         Ok(change.audited(Act::NotShown, &self.grant, Some(note)))

@@ -8,15 +8,15 @@ pub const ADDRESS_PASSED: &str = "the address belongs to another person now";
 
 impl View {
     /// Ends the live key; the student may press again. Returns `Unchanged` if no key is live.
-    pub fn stop(&self, why: Stopped, by: &Actor) -> Result<Change, Unchanged> {
+    pub fn stop(&self, why: Stopped, actor: &Actor) -> Result<Change, Unchanged> {
         if !matches!(self.grant.state, GrantState::Live { .. }) {
             return Err(Unchanged);
         }
-        Ok(self.stopped(why, by))
+        Ok(self.stopped(why, actor))
     }
 
-    fn stopped(&self, why: Stopped, by: &Actor) -> Change {
-        let mut change = self.change(by, DependsOn::GrantAlone);
+    fn stopped(&self, why: Stopped, actor: &Actor) -> Change {
+        let mut change = self.change(actor, DependsOn::GrantAlone);
         change.grant.state = GrantState::Stopped { why };
         change.notice = match why {
             Stopped::Leaked => Some(Notice::KeyLeaked),
@@ -38,42 +38,42 @@ impl View {
     }
 
     /// Ends the grant for good. Returns `Unchanged` if it is revoked already.
-    pub fn revoke(&self, by: &Actor, why: Option<&str>) -> Result<Change, Unchanged> {
+    pub fn revoke(&self, actor: &Actor, why: Option<&str>) -> Result<Change, Unchanged> {
         if self.grant.state == GrantState::Revoked || self.grant.person.address.is_erased() {
             return Err(Unchanged);
         }
-        let mut change = self.change(by, DependsOn::GrantAlone);
+        let mut change = self.change(actor, DependsOn::GrantAlone);
         (change.grant.state, change.grant.has_reservation) = (GrantState::Revoked, false);
         Ok(change.audited_because(Act::Revoked, &self.grant, why))
     }
 
     /// Ends the grant with its programme. Returns `Unchanged` if it is over already, or while the programme goes on.
-    pub fn end(&self, by: &Actor, now: Moment) -> Result<Change, Unchanged> {
+    pub fn end(&self, actor: &Actor, now: Moment) -> Result<Change, Unchanged> {
         if self.grant.is_over() || !self.programme.is_over(now) {
             return Err(Unchanged);
         }
-        Ok(self.ended(by, DependsOn::Settings))
+        Ok(self.ended(actor, DependsOn::Settings))
     }
 
-    fn ended(&self, by: &Actor, depends_on: DependsOn) -> Change {
-        let mut change = self.change(by, depends_on);
+    fn ended(&self, actor: &Actor, depends_on: DependsOn) -> Change {
+        let mut change = self.change(actor, depends_on);
         (change.grant.state, change.grant.has_reservation) = (GrantState::Ended, false);
         change.audited(Act::Ended, &self.grant, None)
     }
 
     /// Lets the grant go on with a programme whose term was extended: a key that ended with the term as it was is over, and its student may
     /// press again. Returns `Unchanged` if neither the grant nor its key has ended, or its person is forgotten.
-    pub fn go_on(&self, by: &Actor, now: Moment) -> Result<Change, Unchanged> {
+    pub fn go_on(&self, actor: &Actor, now: Moment) -> Result<Change, Unchanged> {
         if self.programme.is_over(now) {
             return Err(Unchanged);
         }
         if self.grant.live().is_some_and(|live| live.has_expired(now)) {
-            return self.stop(Stopped::TermEnded, by);
+            return self.stop(Stopped::TermEnded, actor);
         }
         if self.grant.state != GrantState::Ended || self.grant.person.address.is_erased() {
             return Err(Unchanged);
         }
-        let mut change = self.change(by, DependsOn::Settings);
+        let mut change = self.change(actor, DependsOn::Settings);
         change.grant.state = match self.grant.ever_shown {
             true => GrantState::Stopped { why: Stopped::TermEnded },
             false => GrantState::Invited,
@@ -83,16 +83,16 @@ impl View {
     }
 
     /// Ends the grant of somebody who is to be forgotten. Returns `Unchanged` if it is over already.
-    pub fn end_for_erasure(&self, by: &Actor) -> Result<Change, Unchanged> {
+    pub fn end_for_erasure(&self, actor: &Actor) -> Result<Change, Unchanged> {
         if self.grant.is_over() {
             return Err(Unchanged);
         }
-        Ok(self.ended(by, DependsOn::GrantAlone))
+        Ok(self.ended(actor, DependsOn::GrantAlone))
     }
 
     /// Forgets who the grant was for, and what they wrote. Returns `Unchanged` if that is done, or while it goes on or a key may have use
     /// that is not read.
-    pub fn erase(&self, by: &Actor, now: Moment) -> Result<Change, Unchanged> {
+    pub fn erase(&self, actor: &Actor, now: Moment) -> Result<Change, Unchanged> {
         let Grant { id, person, .. } = &self.grant;
         let is_ready = self.grant.is_over() && self.calls(now).is_empty();
         if person.address.is_erased() || !is_ready {
@@ -100,9 +100,9 @@ impl View {
         }
         let address = EmailAddress::erased(id);
         let name = person.name.as_ref().map(|_| address.as_written().to_owned());
-        let mut change = self.change(by, DependsOn::GrantAlone);
+        let mut change = self.change(actor, DependsOn::GrantAlone);
         change.grant.person = Person { address, name, roster_id: None };
-        change.grant.more = None;
+        change.grant.more_request = None;
         change.grant.lost = BTreeSet::new();
         if let Some(pause) = &mut change.grant.holds.paused {
             pause.why = None;
@@ -145,7 +145,7 @@ impl View {
             return Err(Unchanged);
         }
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
-        change.grant.put_key(Key { on: Held::confirmed(true, now), ..Key::made(epoch, key.clone(), made_at) });
+        change.grant.put_key(Key { enabled: Held::confirmed(true, now), ..Key::made(epoch, key.clone(), made_at) });
         Ok(change.audited(Act::OrphanFound, &self.grant, Some(key_number(epoch))))
     }
 
@@ -154,7 +154,7 @@ impl View {
     pub fn set_cap(
         &self,
         cap: Option<Usd>,
-        by: &Actor,
+        actor: &Actor,
         why: Option<&str>,
         now: Moment,
     ) -> Result<Change, ChangeRefused> {
@@ -164,23 +164,23 @@ impl View {
         if self.grant.own_cap == cap {
             return Err(ChangeRefused::Unchanged);
         }
-        let mut change = self.change(by, DependsOn::Settings);
+        let mut change = self.change(actor, DependsOn::Settings);
         change.grant.own_cap = cap;
         let change = change.with_room(self, now).ok_or(ChangeRefused::BudgetExhausted)?;
         let settings = &self.programme.settings;
-        let (from, to) = (self.grant.cap(settings), change.grant.cap(settings));
-        let notice = (self.grant.ever_shown && from != to).then_some(Notice::CapChanged);
+        let (before, after) = (self.grant.cap(settings), change.grant.cap(settings));
+        let notice = (self.grant.ever_shown && before != after).then_some(Notice::CapChanged);
         let change = Change { notice, ..change };
-        let what = AuditDetail::new(Act::CapChanged).changing(from, to);
+        let what = AuditDetail::new(Act::CapChanged).changing(before, after);
         Ok(change.logged(Logged::Entry(AuditDetail { reason: why.map(str::to_owned), ..what })))
     }
 
     /// Allows one replacement beyond the programme's number. Returns `Unchanged` if the grant is over.
-    pub fn allow(&self, by: &Actor) -> Result<Change, Unchanged> {
+    pub fn allow(&self, actor: &Actor) -> Result<Change, Unchanged> {
         if self.grant.is_over() {
             return Err(Unchanged);
         }
-        let mut change = self.change(by, DependsOn::GrantAlone);
+        let mut change = self.change(actor, DependsOn::GrantAlone);
         change.grant.allowed += 1;
         let allowed = change.grant.allowed;
         Ok(change.audited_from(Act::ReplacementAllowed, self.grant.allowed, allowed, None))
@@ -198,8 +198,8 @@ pub struct PersonChange {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddressChange {
     /// The address when that was decided: another one since was put there by somebody who knew better.
-    pub from: MatchedAddress,
-    pub to: EmailAddress,
+    pub before: MatchedAddress,
+    pub after: EmailAddress,
 }
 
 /// A `Debug` form without personal data.
@@ -211,21 +211,21 @@ impl fmt::Debug for PersonChange {
 
 impl View {
     /// Changes who a grant is for. An audit entry holds no personal data, so it only says what changed.
-    pub fn describe(&self, to: &PersonChange, by: &Actor) -> Result<Change, ChangeRefused> {
+    pub fn describe(&self, correction: &PersonChange, actor: &Actor) -> Result<Change, ChangeRefused> {
         if self.grant.is_over() {
             return Err(ChangeRefused::Over);
         }
         let was = &self.grant.person;
         let mut person = was.clone();
-        if let Some(AddressChange { from, to }) = &to.address {
+        if let Some(AddressChange { before, after }) = &correction.address {
             // It may have passed to somebody else by an earlier step.
-            if !was.address.is_none() && was.address.matched() != from && was.address != *to {
+            if !was.address.is_none() && was.address.matched() != before && was.address != *after {
                 return Err(ChangeRefused::AddressChanged);
             }
-            person.address = to.clone();
+            person.address = after.clone();
         }
-        person.name = to.name.clone().or(person.name);
-        person.roster_id = to.id.clone().or(person.roster_id);
+        person.name = correction.name.clone().or(person.name);
+        person.roster_id = correction.id.clone().or(person.roster_id);
         let changed = [
             ("address", was.address.as_written() != person.address.as_written()),
             ("name", was.name != person.name),
@@ -235,20 +235,20 @@ impl View {
         if changed.is_empty() {
             return Err(ChangeRefused::Unchanged);
         }
-        let mut change = self.change(by, DependsOn::GrantAlone);
+        let mut change = self.change(actor, DependsOn::GrantAlone);
         change.grant.person = person;
         Ok(change.audited(Act::Described, &self.grant, Some(changed.join(", "))))
     }
 
     /// Moves a grant into another group. The reservation in the budget follows that group's cap, unless the grant has one of its own.
-    pub fn move_to(&self, group: Option<&str>, by: &Actor, now: Moment) -> Result<Change, ChangeRefused> {
+    pub fn move_to(&self, group: Option<&str>, actor: &Actor, now: Moment) -> Result<Change, ChangeRefused> {
         if self.grant.is_over() {
             return Err(ChangeRefused::Over);
         }
         if self.grant.group.as_deref() == group {
             return Err(ChangeRefused::Unchanged);
         }
-        let mut change = self.change(by, DependsOn::Settings);
+        let mut change = self.change(actor, DependsOn::Settings);
         change.grant.group = group.map(str::to_owned);
         let change = change.with_room(self, now).ok_or(ChangeRefused::BudgetExhausted)?;
         let from = self.grant.group.as_deref().unwrap_or_default();
@@ -257,20 +257,20 @@ impl View {
 
     /// Takes this address from the grant, since it is somebody else's now; what else is known of its person stays, and a hash of the
     /// address, by which an erasure of its former owner finds the grant. Returns `Unchanged` if the grant has another address or none.
-    pub fn leave_address(&self, address: &MatchedAddress, by: &Actor) -> Result<Change, Unchanged> {
+    pub fn leave_address(&self, address: &MatchedAddress, actor: &Actor) -> Result<Change, Unchanged> {
         if self.grant.person.address.matched() != address {
             return Err(Unchanged);
         }
-        let mut change = self.change(by, DependsOn::GrantAlone);
+        let mut change = self.change(actor, DependsOn::GrantAlone);
         change.grant.person.address = EmailAddress::none_of(&self.grant.id);
         change.grant.lost.insert(address.digest());
         Ok(change.audited(Act::Described, &self.grant, Some(ADDRESS_PASSED.to_owned())))
     }
 
     /// Gives the grant its person's right address, as somebody typed it.
-    pub fn correct_address(&self, to: &EmailAddress, by: &Actor) -> Result<Change, ChangeRefused> {
-        let address = AddressChange { from: self.grant.person.address.matched().clone(), to: to.clone() };
-        let change = self.describe(&PersonChange { address: Some(address), ..PersonChange::default() }, by)?;
+    pub fn correct_address(&self, new_address: &EmailAddress, actor: &Actor) -> Result<Change, ChangeRefused> {
+        let address = AddressChange { before: self.grant.person.address.matched().clone(), after: new_address.clone() };
+        let change = self.describe(&PersonChange { address: Some(address), ..PersonChange::default() }, actor)?;
         Ok(Change { is_typed: true, ..change })
     }
 }
@@ -282,7 +282,7 @@ mod tests {
 
     fn moved(from: &str, to: &str) -> Option<AddressChange> {
         let address = |text: &str| EmailAddress::parse(text).unwrap();
-        Some(AddressChange { from: address(from).matched().clone(), to: address(to) })
+        Some(AddressChange { before: address(from).matched().clone(), after: address(to) })
     }
 
     #[test]

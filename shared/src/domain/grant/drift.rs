@@ -62,7 +62,7 @@ impl View {
         &self,
         read: u64,
         key: &KeyHash,
-        asked: Moment,
+        asked_at: Moment,
         in_copy: bool,
         now: Moment,
     ) -> Result<Change, Unchanged> {
@@ -71,12 +71,12 @@ impl View {
             return Err(Unchanged);
         }
         let live = self.grant.usable().filter(|live| live.hash == *key).ok_or(Unchanged)?;
-        if live.on.may_be(&false) || !live.on.is_quiet(asked) {
+        if live.enabled.may_be(&false) || !live.enabled.is_quiet(asked_at) {
             return Err(Unchanged);
         }
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         let live = change.key_mut(key).ok_or(Unchanged)?;
-        live.on.told(&false, asked, None, now);
+        live.enabled.take_in(&false, asked_at, None, now);
         live.final_reading = Some(FinalReading::Due(now + SETTLING));
         change.grant.state = GrantState::Stopped { why: Stopped::GoneAtProvider };
         if in_copy {
@@ -119,7 +119,7 @@ impl View {
     /// restore, and none before its final reading.
     pub fn may_purge(&self, key: &Key, restored_at: Option<Moment>, now: Moment) -> bool {
         let is_read = key.gone.is_none() && key.final_reading.is_none();
-        let Some(disabled_at) = key.on.since(&false).filter(|_| is_read) else { return false };
+        let Some(disabled_at) = key.enabled.since(&false).filter(|_| is_read) else { return false };
         let read_at = self.reading(key.epoch).map(|reading| reading.as_of);
         let last = read_at.map_or(disabled_at, |read_at| read_at.max(disabled_at));
         let kept_until = match self.grant.state {
@@ -144,18 +144,18 @@ pub struct RecoveredKey {
 impl View {
     /// Records keys that a restored table does not know, the newest enabled one as live. `found` may hold every
     /// listed key of the grant. Returns `Unchanged` if there is nothing to record.
-    pub fn recover(&self, found: &[RecoveredKey], now: Moment) -> Result<Change, Unchanged> {
-        let unknown = self.unknown(found);
+    pub fn recover(&self, candidates: &[RecoveredKey], now: Moment) -> Result<Change, Unchanged> {
+        let unknown = self.unknown(candidates);
         let Some(newest) = unknown.last() else { return Err(Unchanged) };
         let was_ended = match self.grant.live() {
-            Some(live) => found.iter().any(|found| found.hash == live.hash && !found.enabled),
+            Some(live) => candidates.iter().any(|candidate| candidate.hash == live.hash && !candidate.enabled),
             None => newest.epoch >= self.grant.epoch,
         };
         let live = self.newest_enabled(&unknown);
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         let grant = &mut change.grant;
-        unknown.iter().for_each(|found| grant.put_key(found.key(now)));
-        grant.epoch = unknown.iter().map(|found| found.epoch).fold(grant.epoch, Epoch::max);
+        unknown.iter().for_each(|candidate| grant.put_key(candidate.key(now)));
+        grant.epoch = unknown.iter().map(|candidate| candidate.epoch).fold(grant.epoch, Epoch::max);
         grant.ever_shown = true;
         grant.lease = None;
         match (live, &self.grant.state) {
@@ -174,45 +174,51 @@ impl View {
         // The record of whether this mail was sent was lost in the restore. So the student is told which key is live
         // now, perhaps for the second time. A student whose key ends without a successor is not: a person ended it.
         change.notice = live.map(|_| Notice::KeyShown);
-        let numbers: Vec<String> = unknown.iter().map(|found| found.epoch.number().to_string()).collect();
+        let numbers: Vec<String> = unknown.iter().map(|candidate| candidate.epoch.number().to_string()).collect();
         let which = live.map(|live| format!(", of which {} is live", live.epoch.number())).unwrap_or_default();
         Ok(change.audited(Act::Recovered, &self.grant, Some(format!("keys {}{which}", numbers.join(", ")))))
     }
 
     /// Whether a listed key is to be recorded in a copy as one that was shown: of one claim at most one was.
-    pub fn can_recover(&self, found: &RecoveredKey) -> bool {
-        !self.grant.keys.iter().any(|key| key.hash == found.hash || key.epoch == found.epoch)
+    pub fn can_recover(&self, candidate: &RecoveredKey) -> bool {
+        !self.grant.keys.iter().any(|key| key.hash == candidate.hash || key.epoch == candidate.epoch)
     }
 
     /// The enabled keys that a recovery would end on its own judgement; a hold, revocation or end by a person
     /// is not its own.
-    pub fn ended_by_recovery<'f>(&self, found: &'f [RecoveredKey]) -> Vec<&'f RecoveredKey> {
-        let unknown = self.unknown(found);
+    pub fn ended_by_recovery<'f>(&self, candidates: &'f [RecoveredKey]) -> Vec<&'f RecoveredKey> {
+        let unknown = self.unknown(candidates);
         if unknown.is_empty() || self.grant.is_over() || !self.grant.holds.is_empty() {
             return Vec::new();
         }
         let live = self.newest_enabled(&unknown).map(|live| &live.hash);
         let stays = live.or(self.grant.live().map(|live| &live.hash));
-        let is_in_question = |found: &&RecoveredKey| {
-            let was_live = self.grant.live().is_some_and(|live| live.hash == found.hash);
-            was_live || unknown.iter().any(|unknown| unknown.hash == found.hash)
+        let is_in_question = |candidate: &&RecoveredKey| {
+            let was_live = self.grant.live().is_some_and(|live| live.hash == candidate.hash);
+            was_live || unknown.iter().any(|unknown| unknown.hash == candidate.hash)
         };
-        let enabled = found.iter().filter(|found| found.enabled).filter(is_in_question);
-        enabled.filter(|found| Some(&found.hash) != stays).collect()
+        let enabled = candidates.iter().filter(|candidate| candidate.enabled).filter(is_in_question);
+        enabled.filter(|candidate| Some(&candidate.hash) != stays).collect()
     }
 
     /// The found keys that can be recorded and are not, the oldest first; of two with one number, the enabled one.
-    fn unknown<'f>(&self, found: &'f [RecoveredKey]) -> Vec<&'f RecoveredKey> {
-        let mut unknown: Vec<&RecoveredKey> = found.iter().filter(|found| self.can_recover(found)).collect();
-        unknown.sort_by_key(|found| (found.epoch, !found.enabled));
-        unknown.dedup_by_key(|found| found.epoch);
+    fn unknown<'f>(&self, candidates: &'f [RecoveredKey]) -> Vec<&'f RecoveredKey> {
+        let mut unknown: Vec<&RecoveredKey> =
+            candidates.iter().filter(|candidate| self.can_recover(candidate)).collect();
+        unknown.sort_by_key(|candidate| (candidate.epoch, !candidate.enabled));
+        unknown.dedup_by_key(|candidate| candidate.epoch);
         unknown
     }
 
     /// The key that becomes live: one that is no older than the grant's last claim. `None` for a grant that is over.
     fn newest_enabled<'f>(&self, unknown: &[&'f RecoveredKey]) -> Option<&'f RecoveredKey> {
-        let may_be_live = |found: &&&RecoveredKey| found.enabled && found.epoch >= self.grant.epoch;
-        unknown.iter().filter(may_be_live).filter(|_| !self.grant.is_over()).max_by_key(|found| found.epoch).copied()
+        let may_be_live = |candidate: &&&RecoveredKey| candidate.enabled && candidate.epoch >= self.grant.epoch;
+        unknown
+            .iter()
+            .filter(may_be_live)
+            .filter(|_| !self.grant.is_over())
+            .max_by_key(|candidate| candidate.epoch)
+            .copied()
     }
 }
 
@@ -230,7 +236,7 @@ impl RecoveredKey {
         Key {
             limit: self.limit.map(|limit| Held::confirmed(limit, now)).unwrap_or_default(),
             shown_at: Some(self.made_at),
-            on: Held::confirmed(self.enabled, now),
+            enabled: Held::confirmed(self.enabled, now),
             ..Key::made(self.epoch, self.hash.clone(), self.made_at)
         }
     }

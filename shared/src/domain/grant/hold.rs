@@ -115,7 +115,7 @@ impl View {
     pub fn hold(
         &self,
         hold: impl Into<Hold>,
-        by: &Actor,
+        actor: &Actor,
         why: Option<&str>,
         now: Moment,
     ) -> Result<Change, ChangeRefused> {
@@ -133,10 +133,10 @@ impl View {
         if hold == Hold::Unused && !matches!(self.grant.state, GrantState::Live { .. }) {
             return Err(ChangeRefused::NoKey);
         }
-        let mut change = self.change(by, DependsOn::GrantAlone);
+        let mut change = self.change(actor, DependsOn::GrantAlone);
         match hold {
             Hold::Paused(role) => {
-                change.grant.holds.paused = Some(Pause { by: by.clone(), role, why: why.map(str::to_owned) });
+                change.grant.holds.paused = Some(Pause { by: actor.clone(), role, why: why.map(str::to_owned) });
             }
             Hold::Dropped(import) => {
                 (change.grant.holds.dropped, change.grant.holds.dropped_by) = (Some(now), import);
@@ -152,7 +152,7 @@ impl View {
 
     /// Releases a hold; a pause can be released only in the role that put it on or a higher one. Disuse takes the reservation again. Who
     /// comes back to the roster after it was given up takes another with the next key.
-    pub fn release(&self, hold: impl Into<Hold>, by: &Actor, now: Moment) -> Result<Change, ChangeRefused> {
+    pub fn release(&self, hold: impl Into<Hold>, actor: &Actor, now: Moment) -> Result<Change, ChangeRefused> {
         let hold = hold.into();
         if self.grant.is_over() {
             return Err(ChangeRefused::Over);
@@ -160,7 +160,7 @@ impl View {
         if !self.grant.holds.has(hold.kind()) {
             return Err(ChangeRefused::Unchanged);
         }
-        let mut change = self.change(by, DependsOn::GrantAlone);
+        let mut change = self.change(actor, DependsOn::GrantAlone);
         match hold {
             Hold::Paused(role) if self.grant.holds.paused.as_ref().is_some_and(|pause| role < pause.role) => {
                 return Err(ChangeRefused::PausedByAnother);

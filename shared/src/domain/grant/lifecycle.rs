@@ -87,8 +87,8 @@ impl View {
         self.rules(last_used_at, now).find_map(|rule| {
             let Some(notice) = rule.rests_on() else { return Some(rule) };
             let said = self.announced_as(notice)?;
-            match mails.iter().find(|(of, _)| *of == said)?.1 {
-                NoticeDelivery::SentBy(at) => (now >= notice.ends_at(said, at)).then_some(rule),
+            match mails.iter().find(|(end, _)| *end == said)?.1 {
+                NoticeDelivery::SentBy(sent_at) => (now >= notice.ends_at(said, sent_at)).then_some(rule),
                 NoticeDelivery::Waiting => None,
                 NoticeDelivery::Void => {
                     (!self.outlives_the_term(now + notice.ahead())).then_some(Rule::Announce(notice))
@@ -99,12 +99,12 @@ impl View {
 
     fn rules(&self, last_used_at: Option<Moment>, now: Moment) -> impl Iterator<Item = Rule> {
         let live = self.grant.usable().filter(|_| !self.programme.is_over(now));
-        let all = live.map(|live| {
+        let rules = live.map(|live| {
             let announced = |rule: Rule| self.announced_rule(live, rule, last_used_at, now);
             let expired = live.has_expired(now).then_some(Rule::Expire);
             [expired, announced(Rule::Stop), announced(Rule::Hold), self.term_rule(now)]
         });
-        all.into_iter().flatten().flatten()
+        rules.into_iter().flatten().flatten()
     }
 
     /// The announced end of the live key for this notice, if it still stands; other announcements do not matter.

@@ -85,7 +85,7 @@ pub struct Grant {
     /// How many entries its timeline has of what changed it.
     pub entries: u64,
     /// The last request of the student for a larger cap.
-    pub more: Option<MoreRequest>,
+    pub more_request: Option<MoreRequest>,
     /// The earliest instant at which there is something to tell the provider, or to ask it.
     pub due_at: Option<Moment>,
     /// Whether the provider holds by now what the keys are to hold: what is due then is a reading, or the turn of a window.
@@ -205,7 +205,7 @@ pub struct Key {
     /// The time at which it expires, which cannot be changed at the provider.
     pub expires_at: Option<Moment>,
     /// Whether it is enabled.
-    pub on: Held<bool>,
+    pub enabled: Held<bool>,
     pub limit: Held<Usd>,
     pub guardrail: Held<KeyGuardrail>,
     /// When it was shown. One that nobody was shown is to be off, and is forgotten then.
@@ -292,7 +292,7 @@ impl Grant {
             lost: BTreeSet::new(),
             job: None,
             entries: 0,
-            more: None,
+            more_request: None,
             due_at: None,
             ends_since: None,
             provider_agrees: true,
@@ -362,7 +362,7 @@ impl Key {
             hash,
             made_at,
             expires_at: None,
-            on: Held::confirmed(true, made_at),
+            enabled: Held::confirmed(true, made_at),
             limit: Held::default(),
             guardrail: Held::default(),
             shown_at: None,

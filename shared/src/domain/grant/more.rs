@@ -8,7 +8,7 @@ pub const MORE_REQUEST_LASTS: SignedDuration = SignedDuration::from_hours(7 * 24
 
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MoreRequest {
-    pub at: Moment,
+    pub asked_at: Moment,
     /// The student's own words, which nothing but this item repeats.
     pub reason: String,
     /// The cap that held when it was made.
@@ -20,7 +20,7 @@ pub struct MoreRequest {
 /// A `Debug` form without the words, which may name people.
 impl fmt::Debug for MoreRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MoreRequest").field("at", &self.at).field("cap", &self.cap).finish_non_exhaustive()
+        f.debug_struct("MoreRequest").field("at", &self.asked_at).field("cap", &self.cap).finish_non_exhaustive()
     }
 }
 
@@ -37,13 +37,13 @@ pub enum MoreRefused {
 pub struct MoreListing {
     pub programme: ProgrammeId,
     pub grant: GrantId,
-    pub at: Moment,
+    pub asked_at: Moment,
 }
 
 stored! {
-    MoreListing |it| (programme: &ProgrammeId = &it.programme, grant: &GrantId = &it.grant) => key(programme_partition(programme), overview(&format!("MORE#{grant}")));
-    expires it.at + MORE_REQUEST_LASTS;
-    waits Some((Queue::DECISION, it.at))
+    MoreListing |listing| (programme: &ProgrammeId = &listing.programme, grant: &GrantId = &listing.grant) => key(programme_partition(programme), overview(&format!("MORE#{grant}")));
+    expires listing.asked_at + MORE_REQUEST_LASTS;
+    waits Some((Queue::DECISION, listing.asked_at))
 }
 
 impl Grant {
@@ -51,9 +51,9 @@ impl Grant {
     pub fn open_request(&self, settings: &Settings, now: Moment) -> Option<&MoreRequest> {
         let is_open = |request: &&MoreRequest| {
             let is_answered = request.declined.is_some() || request.cap != self.cap(settings);
-            now < request.at + MORE_REQUEST_LASTS && !is_answered
+            now < request.asked_at + MORE_REQUEST_LASTS && !is_answered
         };
-        self.more.as_ref().filter(is_open)
+        self.more_request.as_ref().filter(is_open)
     }
 }
 
@@ -69,7 +69,7 @@ impl View {
         if !has_key || is_off || self.programme.is_over(now) {
             return Err(MoreRefused::NoKey);
         }
-        match self.grant.more.as_ref().map(|request| request.at + MORE_REQUEST_LASTS) {
+        match self.grant.more_request.as_ref().map(|request| request.asked_at + MORE_REQUEST_LASTS) {
             Some(until) if now < until => Err(MoreRefused::Asked { until }),
             _ => Ok(()),
         }
@@ -80,16 +80,16 @@ impl View {
         self.may_ask_for_more(now)?;
         let mut change = self.change(&Actor::Student, DependsOn::Settings);
         let cap = self.grant.cap(&self.programme.settings);
-        change.grant.more = Some(MoreRequest { at: now, reason: reason.to_owned(), cap, declined: None });
+        change.grant.more_request = Some(MoreRequest { asked_at: now, reason: reason.to_owned(), cap, declined: None });
         change.asks = people.to_vec();
         Ok(change.logged(Logged::Entry(AuditDetail::new(Act::MoreAsked))))
     }
 
     /// Declines a request, which is mailed to the student with this reason. The audit entry does not repeat it.
-    pub fn decline_more(&self, reason: &str, by: &Actor, now: Moment) -> Result<Change, Unchanged> {
+    pub fn decline_more(&self, reason: &str, actor: &Actor, now: Moment) -> Result<Change, Unchanged> {
         self.open_request(now).ok_or(Unchanged)?;
-        let mut change = self.change(by, DependsOn::Settings);
-        if let Some(request) = &mut change.grant.more {
+        let mut change = self.change(actor, DependsOn::Settings);
+        if let Some(request) = &mut change.grant.more_request {
             request.declined = Some(reason.to_owned());
         }
         change.notice = Some(Notice::MoreDeclined);

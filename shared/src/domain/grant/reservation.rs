@@ -27,7 +27,7 @@ pub struct Reservation<'a> {
 
 impl Reservation<'_> {
     pub fn cost(&self, now: Moment) -> Usd {
-        let lifetime = Spending::of(self.grant, self.readings, self.settings, now).lifetime;
+        let lifetime = Spending::sum(self.grant, self.readings, self.settings, now).lifetime;
         lifetime + self.unspent(now)
     }
 
@@ -36,10 +36,10 @@ impl Reservation<'_> {
     /// would.
     pub(super) fn unspent(&self, now: Moment) -> Usd {
         let settings = self.settings;
-        let (mut left, mut later) = (Usd::ZERO, Vec::new());
+        let (mut current, mut later) = (Usd::ZERO, Vec::new());
         let mut count = |amount: Usd, used: Usd, expires: Moment| {
             if now < expires {
-                left = left.max(amount - used);
+                current = current.max(amount - used);
                 later.push((amount, settings.basis.reset.windows_between(now, expires)));
             }
         };
@@ -50,7 +50,7 @@ impl Reservation<'_> {
             let used = self.readings.iter().map(|reading| reading.used.in_window(settings.basis, now)).sum();
             count(self.grant.cap(settings), used, settings.keys_expire_at());
         }
-        left + largest_in_each(later)
+        current + largest_in_each(later)
     }
 
     /// What its key used in this window.
@@ -62,7 +62,7 @@ impl Reservation<'_> {
 
 /// The sum over windows, of which an amount holds in as many as its number says. Each window has the largest of its amounts.
 fn largest_in_each(mut amounts: Vec<(Usd, u32)>) -> Usd {
-    amounts.sort_unstable_by(|one, other| other.cmp(one));
+    amounts.sort_unstable_by(|a, b| b.cmp(a));
     let (mut sum, mut summed) = (Usd::ZERO, 0);
     for (amount, windows) in amounts {
         sum += amount.times(windows.saturating_sub(summed));
@@ -80,7 +80,7 @@ impl View {
 impl Key {
     /// Whether the key may have use that no reading shows: it was shown, and may be on, or was not read for the last time.
     pub(super) fn may_still_spend(&self) -> bool {
-        let may_have_more = self.on.may_be(&true) || self.final_reading.is_some();
+        let may_have_more = self.enabled.may_be(&true) || self.final_reading.is_some();
         self.shown_at.is_some() && self.gone.is_none() && may_have_more
     }
 }
@@ -88,11 +88,11 @@ impl Key {
 impl<L> Change<L> {
     /// Takes the grant's added cost out of the budget. `None` if the budget has no room.
     pub(super) fn with_room(mut self, view: &View, now: Moment) -> Option<Change<L>> {
-        let more = self.cost_change(view, now).or_zero();
-        if !more.is_zero() {
-            self.budget = BudgetChange::Take(more);
+        let increase = self.cost_change(view, now).or_zero();
+        if !increase.is_zero() {
+            self.budget = BudgetChange::Take(increase);
         }
-        (more.is_zero() || view.budget.has_room_for(more)).then_some(self)
+        (increase.is_zero() || view.budget.has_room_for(increase)).then_some(self)
     }
 
     /// Takes the grant's added cost, for acts that do not ask for room. What can be spent
@@ -102,9 +102,9 @@ impl<L> Change<L> {
     /// pass an edit of caps that was reckoned on the grant as it was. When the grant is due follows as well.
     #[must_use]
     pub fn counted(mut self, view: &View, now: Moment) -> Change<L> {
-        let more = self.cost_change(view, now).or_zero();
-        if self.budget == BudgetChange::None && !more.is_zero() {
-            self.budget = BudgetChange::TakeAnyway(more);
+        let increase = self.cost_change(view, now).or_zero();
+        if self.budget == BudgetChange::None && !increase.is_zero() {
+            self.budget = BudgetChange::TakeAnyway(increase);
         }
         let basis = |grant: &Grant| (grant.own_cap, grant.group.clone(), grant.has_reservation);
         if self.budget == BudgetChange::None && self.grant.has_reservation && basis(&self.grant) != basis(&view.grant) {
@@ -130,16 +130,16 @@ impl<L> Change<L> {
     /// reckoned as of an earlier one.
     fn cost_change(&self, view: &View, now: Moment) -> Usd {
         let counted_at = view.budget.counted_at;
-        let at = counted_at.map_or(now, |counted| counted.max(now));
+        let as_of = counted_at.map_or(now, |counted| counted.max(now));
         let after = Reservation { grant: &self.grant, ..view.reservation() };
-        after.cost(at) - view.reservation().cost(at)
+        after.cost(as_of) - view.reservation().cost(as_of)
     }
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct EditEffect {
     /// What reservations cost more under the new settings.
-    pub more: Usd,
+    pub increase: Usd,
     /// When the first key ends that somebody has or is getting.
     pub keys_until: Option<Moment>,
     pub grants: u32,
@@ -147,7 +147,7 @@ pub struct EditEffect {
 
 impl EditEffect {
     /// The effect on these grants, as of the instant for which their budget was counted last.
-    pub fn of(
+    pub fn compute(
         grants: &[(Grant, Vec<Reading>)],
         budget: &Budget,
         before: &Settings,
@@ -158,7 +158,7 @@ impl EditEffect {
         let mut effect = EditEffect::default();
         for (grant, readings) in grants {
             let cost = |settings| Reservation { grant, readings, settings }.cost(now);
-            effect.more += (cost(after) - cost(before)).or_zero();
+            effect.increase += (cost(after) - cost(before)).or_zero();
             effect.grants += 1;
             let is_made = grant.is_being_made(now).then(|| before.keys_expire_at());
             let live = grant.live().filter(|live| !live.has_expired(now)).map(|live| live.expires(before));
@@ -168,11 +168,11 @@ impl EditEffect {
     }
 
     #[must_use]
-    pub fn and(self, other: EditEffect) -> EditEffect {
+    pub fn and(self, effect: EditEffect) -> EditEffect {
         EditEffect {
-            more: self.more + other.more,
-            keys_until: [self.keys_until, other.keys_until].into_iter().flatten().min(),
-            grants: self.grants + other.grants,
+            increase: self.increase + effect.increase,
+            keys_until: [self.keys_until, effect.keys_until].into_iter().flatten().min(),
+            grants: self.grants + effect.grants,
         }
     }
 }

@@ -82,7 +82,7 @@ pub struct Backoff {
 pub struct SeenKey {
     pub enabled: bool,
     pub limit: ListedLimit,
-    pub asked: Moment,
+    pub asked_at: Moment,
     /// Whether it said what the key used, which is recorded by now.
     pub is_read: bool,
 }
@@ -110,8 +110,8 @@ impl Grant {
     /// Whether a key is to be off of which the provider has not confirmed that.
     pub fn may_have_key_to_end(&self) -> bool {
         let in_use = self.usable().map(|live| &live.hash);
-        let mut to_end = self.keys.iter().filter(|of| of.gone.is_none() && Some(&of.hash) != in_use);
-        to_end.any(|of| !of.on.is(&false))
+        let mut to_end = self.keys.iter().filter(|key| key.gone.is_none() && Some(&key.hash) != in_use);
+        to_end.any(|key| !key.enabled.is(&false))
     }
 
     /// The live key, unless the grant is held.
@@ -137,35 +137,35 @@ impl Key {
 impl View {
     /// What the provider is to be told, now or later, in the order in which it is.
     pub fn calls(&self, now: Moment) -> Vec<KeyCall> {
-        let mut calls: Vec<KeyCall> = self.grant.keys.iter().flat_map(|of| self.calls_of(of, now)).collect();
-        calls.sort_by(|one, other| (&one.tell, one.epoch).cmp(&(&other.tell, other.epoch)));
+        let mut calls: Vec<KeyCall> = self.grant.keys.iter().flat_map(|key| self.calls_of(key, now)).collect();
+        calls.sort_by(|a, b| (&a.tell, a.epoch).cmp(&(&b.tell, b.epoch)));
         calls
     }
 
-    fn calls_of(&self, of: &Key, now: Moment) -> Vec<KeyCall> {
-        if of.gone.is_some() {
+    fn calls_of(&self, key: &Key, now: Moment) -> Vec<KeyCall> {
+        if key.gone.is_some() {
             return Vec::new();
         }
-        let (epoch, key) = (of.epoch, &of.hash);
-        let call = |tell, due: Option<Moment>| due.map(|due| KeyCall { epoch, key: key.clone(), tell, due });
-        if self.grant.usable() != Some(of) {
-            let off = call(Tell::Off, of.on.due(&false));
-            let read = match of.final_reading.filter(|_| off.is_none()) {
+        let (epoch, hash) = (key.epoch, &key.hash);
+        let call = |tell, due: Option<Moment>| due.map(|due| KeyCall { epoch, key: hash.clone(), tell, due });
+        if self.grant.usable() != Some(key) {
+            let off = call(Tell::Off, key.enabled.due(&false));
+            let read = match key.final_reading.filter(|_| off.is_none()) {
                 None => None,
                 Some(FinalReading::OnceOff) => call(Tell::Read, Some(now)),
-                Some(FinalReading::Due(at)) => call(Tell::Read, Some(at)),
+                Some(FinalReading::Due(due_at)) => call(Tell::Read, Some(due_at)),
             };
             return off.into_iter().chain(read).collect();
         }
         let limit = self.limit_wanted(now);
-        let limit = call(Tell::Limit(limit), of.limit.due(&limit));
-        let guardrail = self.guardrail_wanted().and_then(|wanted| match self.made(&wanted) {
-            Some(made) => call(Tell::Guardrail(Some(made.clone())), of.guardrail.due(&made)),
+        let limit = call(Tell::Limit(limit), key.limit.due(&limit));
+        let guardrail = self.guardrail_wanted().and_then(|owner| match self.key_guardrail(&owner) {
+            Some(guardrail) => call(Tell::Guardrail(Some(guardrail.clone())), key.guardrail.due(&guardrail)),
             None => call(Tell::Guardrail(None), Some(now)),
         });
         let mut calls: Vec<KeyCall> = limit.into_iter().chain(guardrail).collect();
         if calls.is_empty() {
-            calls.extend(call(Tell::On, of.on.due(&true)));
+            calls.extend(call(Tell::On, key.enabled.due(&true)));
         }
         calls
     }
@@ -183,23 +183,23 @@ impl View {
 
     /// Notes what is about to be sent. Returns `Unchanged` if that is not due any more, or another sends it.
     pub fn noting(&self, call: &KeyCall, now: Moment) -> Result<Change, Unchanged> {
-        let is_it = |due: &KeyCall| due.key == call.key && due.tell == call.tell && due.due <= now;
-        if !self.calls(now).iter().any(is_it) {
+        let is_due = |due: &KeyCall| due.key == call.key && due.tell == call.tell && due.due <= now;
+        if !self.calls(now).iter().any(is_due) {
             return Err(Unchanged);
         }
         // The budget counts the limit that is wanted under these settings.
-        let raises = |of: &Key| matches!(call.tell, Tell::Limit(limit) if limit > of.largest_limit());
+        let raises = |key: &Key| matches!(call.tell, Tell::Limit(limit) if limit > key.largest_limit());
         let raises = self.grant.key_with(&call.key).is_some_and(raises);
         let mut change = self.change(&Actor::Sync, if raises { DependsOn::Settings } else { DependsOn::GrantAlone });
-        let of = change.key_not_gone(&call.key).ok_or(Unchanged)?;
+        let key = change.key_not_gone(&call.key).ok_or(Unchanged)?;
         match &call.tell {
             Tell::Off => {
-                _ = of.on.note(&false, now);
-                of.final_reading = of.shown_at.map(|_| FinalReading::OnceOff);
+                _ = key.enabled.note(&false, now);
+                key.final_reading = key.shown_at.map(|_| FinalReading::OnceOff);
             }
-            Tell::On => _ = of.on.note(&true, now),
-            Tell::Limit(limit) => _ = of.limit.note(limit, now),
-            Tell::Guardrail(Some(under)) => _ = of.guardrail.note(under, now),
+            Tell::On => _ = key.enabled.note(&true, now),
+            Tell::Limit(limit) => _ = key.limit.note(limit, now),
+            Tell::Guardrail(Some(under)) => _ = key.guardrail.note(under, now),
             Tell::Guardrail(None) | Tell::Read => return Err(Unchanged),
         }
         Ok(change.marked())
@@ -210,20 +210,20 @@ impl View {
         let Answered { noted, sent, is_read } = answer;
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         change.grant.backoff = None;
-        let of = change.key_not_gone(&call.key).ok_or(Unchanged)?;
-        of.missing_since = None;
+        let key = change.key_not_gone(&call.key).ok_or(Unchanged)?;
+        key.missing_since = None;
         match &call.tell {
             Tell::Off => {
-                of.on.told(&false, sent, Some(noted), now);
+                key.enabled.take_in(&false, sent, Some(noted), now);
                 if is_read {
-                    of.is_found_off(now);
+                    key.is_found_off(now);
                 }
             }
-            Tell::On => of.on.told(&true, sent, Some(noted), now),
-            Tell::Limit(limit) => of.limit.told(limit, sent, Some(noted), now),
-            Tell::Guardrail(Some(under)) => of.guardrail.told(under, sent, Some(noted), now),
+            Tell::On => key.enabled.take_in(&true, sent, Some(noted), now),
+            Tell::Limit(limit) => key.limit.take_in(limit, sent, Some(noted), now),
+            Tell::Guardrail(Some(under)) => key.guardrail.take_in(under, sent, Some(noted), now),
             Tell::Guardrail(None) => {}
-            Tell::Read => of.is_read(sent),
+            Tell::Read => key.is_read(sent),
         }
         change.unless_same(self)
     }
@@ -256,25 +256,25 @@ impl View {
     /// that is off is looked at by itself ([`View::found_disabled`]). Returns `Unchanged` if it shows nothing new.
     pub fn seen(&self, key: &KeyHash, shows: &SeenKey, now: Moment) -> Result<Change, Unchanged> {
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
-        let asked = shows.asked;
-        let of = change.key_mut(key).ok_or(Unchanged)?;
-        of.missing_since = None;
+        let asked_at = shows.asked_at;
+        let recorded = change.key_mut(key).ok_or(Unchanged)?;
+        recorded.missing_since = None;
         if shows.enabled {
-            of.gone = None;
+            recorded.gone = None;
         }
-        if shows.enabled || of.on.may_be(&false) {
-            of.on.told(&shows.enabled, asked, None, now);
+        if shows.enabled || recorded.enabled.may_be(&false) {
+            recorded.enabled.take_in(&shows.enabled, asked_at, None, now);
         }
         if !shows.enabled && shows.is_read {
-            of.is_found_off(now);
-            of.is_read(asked);
+            recorded.is_found_off(now);
+            recorded.is_read(asked_at);
         }
-        let was = of.limit.known().copied();
+        let was = recorded.limit.known().copied();
         // A smaller limit counts once it is known what the key used under the larger one.
-        let found = if shows.is_read { of.take_in_limit(shows.limit, asked, now) } else { None };
-        match (found, was) {
-            (Some(found), Some(was)) if self.grant.usable().is_some_and(|live| live.hash == *key) => {
-                Ok(change.audited_from(Act::LimitFound, was, found, None))
+        let found_limit = if shows.is_read { recorded.take_in_limit(shows.limit, asked_at, now) } else { None };
+        match (found_limit, was) {
+            (Some(limit), Some(was)) if self.grant.usable().is_some_and(|live| live.hash == *key) => {
+                Ok(change.audited_from(Act::LimitFound, was, limit, None))
             }
             _ => change.unless_same(self),
         }
@@ -283,31 +283,31 @@ impl View {
 
 impl Key {
     /// Clears the final reading, if the key was asked for it late enough.
-    fn is_read(&mut self, asked: Moment) {
-        if let Some(FinalReading::Due(at)) = self.final_reading
-            && asked >= at
+    fn is_read(&mut self, asked_at: Moment) {
+        if let Some(FinalReading::Due(due_at)) = self.final_reading
+            && asked_at >= due_at
         {
             self.final_reading = None;
         }
     }
 
     /// Takes in a listed limit; less than a cent away is the same limit. Returns in words what only another hand can have set.
-    fn take_in_limit(&mut self, listed: ListedLimit, asked: Moment, now: Moment) -> Option<String> {
-        let (limit, found) = match listed {
+    fn take_in_limit(&mut self, listed: ListedLimit, asked_at: Moment, now: Moment) -> Option<String> {
+        let (limit, words) = match listed {
             ListedLimit::Limit(limit) => (Some(limit), limit.to_string()),
             ListedLimit::Unlimited => (None, "none".to_owned()),
             ListedLimit::CountedOtherwise => (None, "counted otherwise".to_owned()),
         };
         let held = limit.and_then(|limit| self.limit.possible().copied().find(|held| held.is_about(limit)));
         if let Some(held) = held {
-            self.limit.told(&held, asked, None, now);
+            self.limit.take_in(&held, asked_at, None, now);
             return None;
         }
-        if !self.limit.is_quiet(asked) || self.limit.is_doubted() {
+        if !self.limit.is_quiet(asked_at) || self.limit.is_doubted() {
             return None;
         }
         self.limit.doubt();
-        Some(found)
+        Some(words)
     }
 }
 
@@ -346,7 +346,7 @@ pub enum NextGuardrail {
     #[default]
     None,
     Confirmed {
-        of: GuardrailOwner,
+        owner: GuardrailOwner,
         confirmed: ConfirmedRules,
     },
     /// The provider has not confirmed any rules of it yet, so no key is made.
@@ -356,7 +356,7 @@ pub enum NextGuardrail {
 impl Grant {
     /// Whether one of its keys is, or is to be, under a guardrail.
     pub fn may_need_guardrail(&self, settings: &Settings) -> bool {
-        let is_under = |of: &Key| of.guardrail.possible().next().is_some();
+        let is_under = |key: &Key| key.guardrail.possible().next().is_some();
         !settings.rules.restrict_nobody() || self.keys.iter().any(is_under)
     }
 }
@@ -376,16 +376,16 @@ impl View {
     }
 
     pub fn next_guardrail(&self) -> NextGuardrail {
-        let Some(of) = self.guardrail_of_next_key() else { return NextGuardrail::None };
-        match self.guardrail(&of).and_then(Guardrail::confirmed) {
-            Some(confirmed) => NextGuardrail::Confirmed { of, confirmed },
+        let Some(owner) = self.guardrail_of_next_key() else { return NextGuardrail::None };
+        match self.guardrail(&owner).and_then(Guardrail::confirmed) {
+            Some(confirmed) => NextGuardrail::Confirmed { owner, confirmed },
             None => NextGuardrail::NotConfirmed,
         }
     }
 
     /// `None` if the next key may call everything.
     fn guardrail_of_next_key(&self) -> Option<GuardrailOwner> {
-        let rules = self.programme.settings.rules.of(self.grant.group.as_deref());
+        let rules = self.programme.settings.rules.for_group(self.grant.group.as_deref());
         (!rules.allow_all()).then(|| self.guardrail_of_group())
     }
 
@@ -402,14 +402,14 @@ impl View {
         }
     }
 
-    pub fn guardrail(&self, of: &GuardrailOwner) -> Option<&Guardrail> {
-        self.guardrails.iter().find(|known| known.of == *of)
+    pub fn guardrail(&self, owner: &GuardrailOwner) -> Option<&Guardrail> {
+        self.guardrails.iter().find(|guardrail| guardrail.owner == *owner)
     }
 
     /// A guardrail as the provider has it, once it is made.
-    pub(super) fn made(&self, of: &GuardrailOwner) -> Option<KeyGuardrail> {
-        let made = self.guardrail(of)?.made.as_ref()?;
-        Some(KeyGuardrail { group: of.group.clone(), id: made.id.clone() })
+    pub(super) fn key_guardrail(&self, owner: &GuardrailOwner) -> Option<KeyGuardrail> {
+        let remote = self.guardrail(owner)?.remote.as_ref()?;
+        Some(KeyGuardrail { group: owner.group.clone(), id: remote.id.clone() })
     }
 
     /// The group's, if it has rules of its own, else the programme's.
@@ -424,9 +424,9 @@ impl View {
 
     /// Doubts that the live key is under its guardrail, since the provider does not list it there. Returns `Unchanged` if a call about it
     /// may still come, or it is doubted already.
-    pub fn not_under(&self, key: &KeyHash, asked: Moment) -> Result<Change, Unchanged> {
+    pub fn not_under(&self, key: &KeyHash, asked_at: Moment) -> Result<Change, Unchanged> {
         let live = self.grant.usable().filter(|live| live.hash == *key).ok_or(Unchanged)?;
-        if !live.guardrail.is_quiet(asked) || live.guardrail.is_doubted() {
+        if !live.guardrail.is_quiet(asked_at) || live.guardrail.is_doubted() {
             return Err(Unchanged);
         }
         let was = live.guardrail.known().map(|under| under.id.clone()).unwrap_or_default();

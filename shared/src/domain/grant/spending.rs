@@ -13,7 +13,7 @@ pub struct Spending {
 
 impl Spending {
     /// The sums of a grant's readings at `now`.
-    pub fn of(grant: &Grant, readings: &[Reading], settings: &Settings, now: Moment) -> Spending {
+    pub fn sum(grant: &Grant, readings: &[Reading], settings: &Settings, now: Moment) -> Spending {
         let live = grant.live().map(|live| live.epoch);
         let mut spending = Spending::default();
         for reading in readings {
@@ -35,7 +35,7 @@ impl View {
         let newest = self.grant.newest_shown()?;
         let reading = self.readings.iter().find(|reading| reading.epoch == newest.epoch);
         let listed_at = reading.and_then(|reading| reading.unchanged_until).or(listed_at);
-        let listed_at = listed_at.filter(|at| newest.shown_at <= Some(*at));
+        let listed_at = listed_at.filter(|listed_at| newest.shown_at <= Some(*listed_at));
         self.readings.iter().map(|reading| reading.as_of).chain(listed_at).max()
     }
 }
@@ -43,8 +43,8 @@ impl View {
 /// The wanted limit of a grant's live or next key: the cap less what its other keys used in this window. It is in whole
 /// cents, since a provider may keep no more. `None` with less than a cent left: no key gets a smaller limit.
 pub fn wanted_limit(cap: Usd, spending: &Spending) -> Option<Usd> {
-    let left = cap - spending.retired_in_window;
-    (left >= Usd::CENT).then(|| left.whole_cents())
+    let limit = cap - spending.retired_in_window;
+    (limit >= Usd::CENT).then(|| limit.whole_cents())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +60,7 @@ impl CapUse {
     /// The use of a grant's cap. `None` where the student gets no mail of it: the programme mails its
     /// students nothing, or is over. Nor is there any if the cap resets daily, or the grant has ended or is
     /// off the roster.
-    pub fn of(programme: &Programme, grant: &Grant, readings: &[Reading], now: Moment) -> Option<CapUse> {
+    pub fn compute(programme: &Programme, grant: &Grant, readings: &[Reading], now: Moment) -> Option<CapUse> {
         let settings = &programme.settings;
         let is_told = settings.mails.student_mails && settings.basis.reset != Reset::Daily && !programme.is_over(now);
         let has_ended = grant.is_over() || grant.holds.dropped.is_some();
@@ -70,7 +70,7 @@ impl CapUse {
         Some(CapUse {
             window: settings.basis.reset.window_at(now),
             cap: grant.cap(settings),
-            spent: Spending::of(grant, readings, settings, now).in_window,
+            spent: Spending::sum(grant, readings, settings, now).in_window,
             as_of: readings.iter().map(|reading| reading.as_of).max(),
         })
     }
@@ -97,13 +97,13 @@ mod tests {
         let (programme, grant) = (a_programme(), a_grant());
         let (now, cap) = (at("2026-02-01T03:00:00Z"), programme.settings.allowance.cap);
         let whole = CapUse { window: Window::WHOLE_TERM, cap, spent: Usd::ZERO, as_of: None };
-        assert_eq!(CapUse::of(&programme, &grant, &[], now), Some(whole));
+        assert_eq!(CapUse::compute(&programme, &grant, &[], now), Some(whole));
         for over in [GrantState::Revoked, GrantState::Ended] {
-            assert_eq!(CapUse::of(&programme, &Grant { state: over, ..grant.clone() }, &[], now), None);
+            assert_eq!(CapUse::compute(&programme, &Grant { state: over, ..grant.clone() }, &[], now), None);
         }
         let mut dropped = grant.clone();
         dropped.holds.dropped = Some(now);
-        assert_eq!(CapUse::of(&programme, &dropped, &[], now), None);
-        assert_eq!(CapUse::of(&programme, &grant, &[], programme.settings.term.ends_at()), None);
+        assert_eq!(CapUse::compute(&programme, &dropped, &[], now), None);
+        assert_eq!(CapUse::compute(&programme, &grant, &[], programme.settings.term.ends_at()), None);
     }
 }

@@ -26,7 +26,7 @@ pub struct AccountCut {
 }
 
 stored! {
-    AccountCut |it| (as_of: Moment = it.as_of) => key(ACCOUNT, format!("CUT#{}", due(as_of)));
+    AccountCut |cut| (as_of: Moment = cut.as_of) => key(ACCOUNT, format!("CUT#{}", due(as_of)));
     list all() => begin(ACCOUNT, "CUT#")
 }
 
@@ -60,18 +60,18 @@ pub struct KeyChange {
 }
 
 impl LifetimeUse {
-    pub fn of(used: &DailyUse) -> LifetimeUse {
+    pub fn sum(used: &DailyUse) -> LifetimeUse {
         LifetimeUse { credits: used.credits.total(), byok: used.byok.total() }
     }
 
     #[must_use]
-    pub fn min(self, other: LifetimeUse) -> LifetimeUse {
-        LifetimeUse { credits: self.credits.min(other.credits), byok: self.byok.min(other.byok) }
+    pub fn min(self, rhs: LifetimeUse) -> LifetimeUse {
+        LifetimeUse { credits: self.credits.min(rhs.credits), byok: self.byok.min(rhs.byok) }
     }
 
     #[must_use]
-    pub fn max(self, other: LifetimeUse) -> LifetimeUse {
-        LifetimeUse { credits: self.credits.max(other.credits), byok: self.byok.max(other.byok) }
+    pub fn max(self, rhs: LifetimeUse) -> LifetimeUse {
+        LifetimeUse { credits: self.credits.max(rhs.credits), byok: self.byok.max(rhs.byok) }
     }
 
     #[must_use]
@@ -81,16 +81,16 @@ impl LifetimeUse {
 }
 
 impl AddAssign for LifetimeUse {
-    fn add_assign(&mut self, other: LifetimeUse) {
-        self.credits += other.credits;
-        self.byok += other.byok;
+    fn add_assign(&mut self, rhs: LifetimeUse) {
+        self.credits += rhs.credits;
+        self.byok += rhs.byok;
     }
 }
 
 impl Sub for LifetimeUse {
     type Output = LifetimeUse;
-    fn sub(self, other: LifetimeUse) -> LifetimeUse {
-        LifetimeUse { credits: self.credits - other.credits, byok: self.byok - other.byok }
+    fn sub(self, rhs: LifetimeUse) -> LifetimeUse {
+        LifetimeUse { credits: self.credits - rhs.credits, byok: self.byok - rhs.byok }
     }
 }
 
@@ -119,14 +119,14 @@ pub struct Reconciled {
 
 impl Reconciled {
     /// Compares the use of all keys with the account. At the first reconciliation, what no key explains is the opening.
-    pub fn of(spent: AccountSpending, used: Usd, opening: Option<Opening>) -> Reconciled {
+    pub fn compare(spent: AccountSpending, used: Usd, opening: Option<Opening>) -> Reconciled {
         // The opening is between these two if nothing else is unexplained.
         let (least, most) = (spent.before - used, spent.after - used);
         let (opening, residual) = match opening {
             None => (Opening { least: least.max(Usd::ZERO).min(most), most }, Usd::ZERO),
-            Some(known) if least > known.most => (known, least - known.most),
-            Some(known) if most < known.least => (known, most - known.least),
-            Some(known) => (Opening { least: least.max(known.least), most: most.min(known.most) }, Usd::ZERO),
+            Some(opening) if least > opening.most => (opening, least - opening.most),
+            Some(opening) if most < opening.least => (opening, most - opening.least),
+            Some(opening) => (Opening { least: least.max(opening.least), most: most.min(opening.most) }, Usd::ZERO),
         };
         let unsettled = spent.after - used - opening.least - residual;
         Reconciled { opening, residual, unsettled }
@@ -134,8 +134,8 @@ impl Reconciled {
 }
 
 /// Whether a residual differs, by more than rounding, from the one that admins were told last.
-pub fn is_new(residual: Usd, told: Usd, tolerance: Usd) -> bool {
-    (residual - told).abs() > tolerance
+pub fn is_new(residual: Usd, last_residual: Usd, tolerance: Usd) -> bool {
+    (residual - last_residual).abs() > tolerance
 }
 
 impl Opening {
@@ -174,10 +174,10 @@ mod tests {
             is_first in any::<bool>(),
         ) {
             let (spent, known) = (spent(before, before + more), opening(least, least + doubt));
-            let made = Reconciled::of(spent, usd(used), (!is_first).then_some(known));
+            let made = Reconciled::compare(spent, usd(used), (!is_first).then_some(known));
             prop_assert_eq!(usd(used) + made.opening.least + made.residual + made.unsettled, spent.after);
             prop_assert!(made.unsettled >= usd(0) && made.opening.doubt() >= usd(0));
-            let again = Reconciled::of(spent, usd(used), Some(made.opening));
+            let again = Reconciled::compare(spent, usd(used), Some(made.opening));
             prop_assert_eq!(again, made);
         }
     }

@@ -25,7 +25,7 @@ pub struct ForeignKey {
 }
 
 stored! {
-    ForeignKey |it| (hash: &KeyHash = &it.key) => {
+    ForeignKey |foreign_key| (hash: &KeyHash = &foreign_key.key) => {
         let shard = hash.as_str().chars().next().unwrap_or('0');
         key(foreign_partition(shard), format!("F#{hash}"))
     };
@@ -36,7 +36,7 @@ impl ForeignKey {
     /// The lifetime use in the newest cut, which was made then.
     pub fn used_by(&self, cut: Option<Moment>) -> LifetimeUse {
         match cut {
-            Some(cut) if self.recorded_by <= cut => LifetimeUse::of(&self.used),
+            Some(cut) if self.recorded_by <= cut => LifetimeUse::sum(&self.used),
             Some(_) => self.in_cut,
             None => LifetimeUse::default(),
         }
@@ -64,9 +64,9 @@ pub struct CountersRead {
 }
 
 stored! {
-    KeyOwner |it| (hash: &KeyHash = &it.key, number: u32 = it.number) => key(ForeignKey::key_of(hash).item.pk, format!("OWNER#{hash}#{number:05}"));
+    KeyOwner |key_owner| (hash: &KeyHash = &key_owner.key, number: u32 = key_owner.number) => key(ForeignKey::key_of(hash).item_key.pk, format!("OWNER#{hash}#{number:05}"));
     list of_shard(shard: char) => begin(foreign_partition(shard), "OWNER#");
-    list of_key(hash: &KeyHash) => begin(ForeignKey::key_of(hash).item.pk, &format!("OWNER#{hash}#"))
+    list of_key(hash: &KeyHash) => begin(ForeignKey::key_of(hash).item_key.pk, &format!("OWNER#{hash}#"))
 }
 
 /// The owners of each key, the first one first.
@@ -85,10 +85,10 @@ impl KeyOwner {
 
     /// The days of what counts.
     pub fn counted(&self, used: &DailyUse) -> DailyUse {
-        let (from, to) = (self.began.used, self.ended.map(|ended| ended.used));
+        let (start, end) = (self.began.used, self.ended.map(|ended| ended.used));
         DailyUse {
-            credits: used.credits.part(from.credits, to.map(|to| to.credits)),
-            byok: used.byok.part(from.byok, to.map(|to| to.byok)),
+            credits: used.credits.part(start.credits, end.map(|end| end.credits)),
+            byok: used.byok.part(start.byok, end.map(|end| end.byok)),
         }
     }
 
@@ -109,7 +109,7 @@ pub enum ForeignChange {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AnsweredKey {
-    pub at: Moment,
+    pub answered_at: Moment,
     pub enabled: bool,
     pub limit: Option<Usd>,
 }
@@ -140,7 +140,7 @@ pub struct ForeignAct {
 }
 
 stored! {
-    ForeignAct |it| (hash: &KeyHash = &it.key) => key(ACCOUNT, format!("KEY-ACT#{hash}"));
+    ForeignAct |foreign_act| (hash: &KeyHash = &foreign_act.key) => key(ACCOUNT, format!("KEY-ACT#{hash}"));
     list all() => begin(ACCOUNT, "KEY-ACT#")
 }
 
@@ -175,8 +175,8 @@ impl ForeignAct {
     }
 
     /// Whether a request of this change goes on with this act, and is no act of its own: the same person has just pressed it.
-    pub fn is_joined_by(&self, change: ForeignChange, by: &PersonId, now: Moment) -> bool {
-        self.awaits(change) && self.requested_by == *by && now < self.requested_at + REQUEST_LASTS
+    pub fn is_joined_by(&self, change: ForeignChange, actor: &PersonId, now: Moment) -> bool {
+        self.awaits(change) && self.requested_by == *actor && now < self.requested_at + REQUEST_LASTS
     }
 
     /// The act once the provider answered, unless another request has told more of it by now.
@@ -219,7 +219,7 @@ mod tests {
             let counted = KeyCounters {
                 lifetime: Usd::from_micros(lifetime),
                 today: Some(Usd::from_micros(today)),
-                on,
+                day: on,
                 window: None,
             };
             used.credits =
@@ -238,7 +238,7 @@ mod tests {
         };
         let days = |owner: &KeyOwner| {
             let counted = owner.counted(&used).credits;
-            assert_eq!(counted.total(), owner.share(LifetimeUse::of(&used)).credits, "the days and the sum are one");
+            assert_eq!(counted.total(), owner.share(LifetimeUse::sum(&used)).credits, "the days and the sum are one");
             counted.each().map(|(day, spent, exact)| (day.day(), spent.micros(), exact)).collect::<Vec<_>>()
         };
         let handed_on = read("2026-10-02", 105);

@@ -30,7 +30,7 @@ pub struct MailedStatement {
 
 stored! {
     // The statement of a month as it was mailed. There is one key, so it is mailed once.
-    MailedStatement |it| (month: Date = it.month) => key(ACCOUNT, format!("STATEMENT#{month}"));
+    MailedStatement |statement| (month: Date = statement.month) => key(ACCOUNT, format!("STATEMENT#{month}"));
     list all() => begin(ACCOUNT, "STATEMENT#")
 }
 
@@ -54,13 +54,13 @@ pub enum ChangedCell {
 pub fn months_due(newest: Option<Date>, first_cut: Moment, now: Moment) -> Vec<StatementDays> {
     let mut months = Vec::new();
     let today = utc_date(now).checked_sub(DAYS_BEFORE.days()).unwrap_or(Date::MIN);
-    let mut of = StatementDays::month_before(today);
+    let mut month = StatementDays::month_before(today);
     while months.len() < MOST_MONTHS
-        && of.from >= utc_date(first_cut).first_of_month()
-        && newest.is_none_or(|newest| newest < of.from)
+        && month.first >= utc_date(first_cut).first_of_month()
+        && newest.is_none_or(|newest| newest < month.first)
     {
-        months.push(of);
-        of = StatementDays::month_before(of.from);
+        months.push(month);
+        month = StatementDays::month_before(month.first);
     }
     months.reverse();
     months
@@ -68,9 +68,9 @@ pub fn months_due(newest: Option<Date>, first_cut: Moment, now: Moment) -> Vec<S
 
 impl MailedStatement {
     /// The statement of a month as it is mailed now.
-    pub fn of(statement: &Statement, now: Moment) -> MailedStatement {
+    pub fn new(statement: &Statement, now: Moment) -> MailedStatement {
         MailedStatement {
-            month: statement.days.from,
+            month: statement.days.first,
             mailed_at: now,
             from: statement.from,
             to: statement.to,
@@ -85,14 +85,14 @@ impl MailedStatement {
     }
 
     pub fn days(&self) -> StatementDays {
-        StatementDays { from: self.month, to: self.month.last_of_month() }
+        StatementDays { first: self.month, last: self.month.last_of_month() }
     }
 
     /// The rows of the programmes that name this address for finance. A programme that was over before the statement
     /// begins has none unless something was spent.
     pub fn rows_of(&self, address: &MatchedAddress, programmes: &[Programme]) -> Vec<&StatementRow> {
         let is_theirs = |row: &&StatementRow| {
-            let programme = programmes.iter().find(|one| Some(&one.id) == row.programme.as_ref());
+            let programme = programmes.iter().find(|programme| Some(&programme.id) == row.programme.as_ref());
             programme.is_some_and(|programme| {
                 is_among(address, &programme.settings.people.finance)
                     && (!row.spent.is_zero() || programme.over_since() >= self.from)
@@ -121,22 +121,25 @@ impl MailedStatement {
     pub fn differences(&self, now: &Statement) -> Vec<RowDifference> {
         let new = now.rows.iter().filter(|row| row_like(&self.rows, row).is_none());
         let mut differences = Vec::new();
-        for (was, is) in
-            self.rows.iter().map(|was| (Some(was), row_like(&now.rows, was))).chain(new.map(|is| (None, Some(is))))
+        for (before, after) in self
+            .rows
+            .iter()
+            .map(|before| (Some(before), row_like(&now.rows, before)))
+            .chain(new.map(|row| (None, Some(row))))
         {
-            let Some(row) = was.or(is) else { continue };
+            let Some(row) = before.or(after) else { continue };
             let mut differs = |what| differences.push(RowDifference { row: row.clone(), what });
-            if let (Some(was), Some(is)) = (was, is) {
-                if was.name != is.name {
-                    differs(ChangedCell::Name(was.name.clone(), is.name.clone()));
+            if let (Some(before), Some(after)) = (before, after) {
+                if before.name != after.name {
+                    differs(ChangedCell::Name(before.name.clone(), after.name.clone()));
                 }
-                if was.cost_code != is.cost_code {
-                    differs(ChangedCell::CostCode(was.cost_code.clone(), is.cost_code.clone()));
+                if before.cost_code != after.cost_code {
+                    differs(ChangedCell::CostCode(before.cost_code.clone(), after.cost_code.clone()));
                 }
             }
             let spent = |row: Option<&StatementRow>| row.map_or(Usd::ZERO, |row| row.spent);
-            if spent(was) != spent(is) {
-                differs(ChangedCell::Spent(spent(was), spent(is)));
+            if spent(before) != spent(after) {
+                differs(ChangedCell::Spent(spent(before), spent(after)));
             }
         }
         differences
@@ -156,7 +159,7 @@ mod tests {
     fn a_month_is_due_from_the_third_on_once_and_not_before_the_first_cut() {
         let due = |newest: Option<&str>, first_cut, now| {
             let months = months_due(newest.map(date), at(first_cut), at(now));
-            months.iter().map(|days| days.from.strftime("%Y-%m").to_string()).collect::<Vec<_>>()
+            months.iter().map(|days| days.first.strftime("%Y-%m").to_string()).collect::<Vec<_>>()
         };
         let first_cut = "2026-10-14T00:20:00Z";
         assert!(due(None, first_cut, "2026-11-02T23:59:59Z").is_empty());

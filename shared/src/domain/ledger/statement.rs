@@ -15,8 +15,8 @@ use crate::domain::values::window::{end_of_utc_day, utc_midnight};
 /// The whole UTC days that a statement is asked for, both included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StatementDays {
-    pub from: Date,
-    pub to: Date,
+    pub first: Date,
+    pub last: Date,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub struct CodeChange {
     pub programme: ProgrammeId,
     pub before: String,
     pub after: String,
-    pub on: Date,
+    pub changed_on: Date,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,13 +70,13 @@ crate::named! {
 }
 
 impl StatementDays {
-    pub fn new(from: Date, to: Date) -> Option<StatementDays> {
-        (from <= to && to < Date::MAX).then_some(StatementDays { from, to })
+    pub fn new(first: Date, last: Date) -> Option<StatementDays> {
+        (first <= last && last < Date::MAX).then_some(StatementDays { first, last })
     }
 
     pub fn month_before(today: Date) -> StatementDays {
         let last = today.first_of_month().yesterday().unwrap_or(today);
-        StatementDays { from: last.first_of_month(), to: last }
+        StatementDays { first: last.first_of_month(), last }
     }
 
     /// The cuts between the edges of these days, both included, of all since their beginning, oldest first. Where there is none
@@ -86,16 +86,16 @@ impl StatementDays {
         &since_begin[..last.map_or(since_begin.len(), |last| last + 1)]
     }
 
-    fn have(self, at: Moment) -> bool {
-        self.begin() <= at && at < self.end()
+    fn have(self, moment: Moment) -> bool {
+        self.begin() <= moment && moment < self.end()
     }
 
     pub fn begin(self) -> Moment {
-        utc_midnight(self.from)
+        utc_midnight(self.first)
     }
 
     pub fn end(self) -> Moment {
-        end_of_utc_day(self.to)
+        end_of_utc_day(self.last)
     }
 }
 
@@ -116,64 +116,65 @@ impl StatementRow {
 impl Statement {
     /// The statement of these days, from the cuts between their edges, both included. The changes are those of foreign keys
     /// after the first cut, up to the last. `first_cut` is the first of all. `None` without any cut.
-    pub fn of(
+    pub fn from_cuts(
         days: StatementDays,
         cuts: &[AccountCut],
         changes: &[KeyChange],
         owners: &KeyOwners,
         first_cut: Moment,
-        known: &[Programme],
+        programmes: &[Programme],
     ) -> Option<Statement> {
-        let (first, to) = (cuts.first()?, cuts.last()?);
+        let (first, end) = (cuts.first()?, cuts.last()?);
         let has_the_first = days.have(first_cut);
-        let from = &if has_the_first { first.before_our_keys() } else { first.clone() };
-        let mut programmes = used_between(from, to);
+        let start = &if has_the_first { first.before_our_keys() } else { first.clone() };
+        let mut totals = used_between(start, end);
         let (unowned, owned) = divide(changes, owners);
         for (owner, assigned) in owned {
-            programmes.entry(owner).or_default().assigned += assigned;
+            totals.entry(owner).or_default().assigned += assigned;
         }
         let mut rows = Vec::new();
-        for (programme, of) in programmes {
-            let known = known.iter().find(|known| known.id == programme);
+        for (id, used) in totals {
+            let programme = programmes.iter().find(|programme| programme.id == id);
             let row = |kind, spent| StatementRow {
-                programme: Some(programme.clone()),
-                name: known.map(|known| known.settings.name.clone()),
-                cost_code: known.and_then(|known| known.settings.texts.cost_code.clone()),
+                programme: Some(id.clone()),
+                name: programme.map(|programme| programme.settings.name.clone()),
+                cost_code: programme.and_then(|programme| programme.settings.texts.cost_code.clone()),
                 kind,
                 spent,
             };
             // Terms that were over by then, and cost centres, have no row of nothing.
-            let is_expected = known.is_some_and(|known| known.settings.roster && known.over_since() >= from.as_of);
-            let byok = of.keys.byok + of.assigned.byok;
+            let is_expected =
+                programme.is_some_and(|programme| programme.settings.roster && programme.over_since() >= start.as_of);
+            let byok = used.keys.byok + used.assigned.byok;
             let if_any = |kind, spent| (spent != Usd::ZERO).then(|| row(kind, spent));
-            if is_expected || of.keys.credits != Usd::ZERO {
-                rows.push(row(RowKind::Keys, of.keys.credits));
+            if is_expected || used.keys.credits != Usd::ZERO {
+                rows.push(row(RowKind::Keys, used.keys.credits));
             }
             rows.extend(if_any(RowKind::Byok, byok));
-            rows.extend(if_any(RowKind::Assigned, of.assigned.credits));
+            rows.extend(if_any(RowKind::Assigned, used.assigned.credits));
         }
-        rows.sort_by(|one, other| {
+        rows.sort_by(|a, b| {
             let place =
                 |row: &StatementRow| (row.cost_code.is_none(), row.cost_code.clone(), row.programme.clone(), row.kind);
-            place(one).cmp(&place(other))
+            place(a).cmp(&place(b))
         });
         let of_nobody = [
             (RowKind::Unowned, unowned),
-            (RowKind::Unsettled, to.unsettled - from.unsettled),
-            (RowKind::Residual, to.residual - from.residual),
-            (RowKind::Opening, to.opening - from.opening),
+            (RowKind::Unsettled, end.unsettled - start.unsettled),
+            (RowKind::Residual, end.residual - start.residual),
+            (RowKind::Opening, end.opening - start.opening),
         ];
         let row = |(kind, spent)| StatementRow { programme: None, name: None, cost_code: None, kind, spent };
         rows.extend(of_nobody.map(row));
-        let (change, bought) = (to.spent.after - from.spent.after, to.bought - from.bought);
+        let (change, bought) = (end.spent.after - start.spent.after, end.bought - start.bought);
         Some(Statement {
             days,
-            from: from.as_of,
-            to: to.as_of,
+            from: start.as_of,
+            to: end.as_of,
             rows,
             change,
             bought,
-            is_the_first: from.as_of == first_cut,
+            is_the_first: start.as_of == first_cut,
             code_changes: Vec::new(),
         })
     }
@@ -197,14 +198,14 @@ impl Statement {
 
     /// What has to be known of its edges and cost codes.
     pub fn in_words(&self) -> Vec<String> {
-        let (StatementDays { from, to }, begun, ended) = (self.days, utc(self.from), utc(self.to));
-        let [first_day, last_day] = [from, to].map(long_date);
+        let (StatementDays { first, last }, begun, ended) = (self.days, utc(self.from), utc(self.to));
+        let [first_day, last_day] = [first, last].map(long_date);
         let mut notes = Vec::new();
         if self.is_the_first && self.days.have(self.from) {
             notes.push(format!("This is the first statement: it begins with the first complete check, of {begun}. Keys of students count from their first use, in these rows and in what the account spent; what other keys had spent by then is in no statement."));
-        } else if self.is_the_first && self.from >= end_of_utc_day(from) {
+        } else if self.is_the_first && self.from >= end_of_utc_day(first) {
             notes.push(format!("The first complete check began on {begun}, after these days. What keys of students had spent by then is in the statement that has that day."));
-        } else if self.from >= end_of_utc_day(from) {
+        } else if self.from >= end_of_utc_day(first) {
             notes.push(format!("No complete check began on {first_day}, so this statement begins with the next one, of {begun}. What was spent in between is in the statement before."));
         }
         if self.to < self.days.end() {
@@ -234,13 +235,13 @@ struct ProgrammeChange {
     assigned: LifetimeUse,
 }
 
-fn used_between(from: &AccountCut, to: &AccountCut) -> BTreeMap<ProgrammeId, ProgrammeChange> {
+fn used_between(start: &AccountCut, end: &AccountCut) -> BTreeMap<ProgrammeId, ProgrammeChange> {
     let change = |after: &ProgrammeCut| {
-        let before = from.programmes.iter().find(|before| before.programme == after.programme);
+        let before = start.programmes.iter().find(|before| before.programme == after.programme);
         let keys = after.used - before.map_or(LifetimeUse::default(), |before| before.used);
         (after.programme.clone(), ProgrammeChange { keys, assigned: LifetimeUse::default() })
     };
-    to.programmes.iter().map(change).collect()
+    end.programmes.iter().map(change).collect()
 }
 
 fn divide(changes: &[KeyChange], owners: &KeyOwners) -> (Usd, BTreeMap<ProgrammeId, LifetimeUse>) {
@@ -260,23 +261,23 @@ impl CodeChange {
     /// The change from what held at the beginning to what holds now, by the edits in the audit of the programme: what was only asked for
     /// changed nothing.
     pub fn since(begin: Moment, programme: &ProgrammeId, audit: &[Entry]) -> Option<CodeChange> {
-        let later = audit.iter().filter(|entry| entry.at >= begin && entry.what.act == Act::Edited);
+        let later = audit.iter().filter(|edit| edit.recorded_at >= begin && edit.what.act == Act::Edited);
         let changes: Vec<_> = later
-            .flat_map(|entry| entry.what.settings().into_iter().map(|change| (utc_date(entry.at), change)))
+            .flat_map(|edit| edit.what.settings().into_iter().map(|change| (utc_date(edit.recorded_at), change)))
             .filter(|(_, change)| change.name == "cost_code")
             .collect();
-        let ((on, first), (_, last)) = (changes.first()?, changes.last()?);
-        let [before, after] =
-            [&first.from, &last.to].map(|code| if code.is_empty() { "none".to_owned() } else { code.clone() });
-        let on = *on;
-        (before != after).then(|| CodeChange { programme: programme.clone(), before, after, on })
+        let ((changed_on, first), (_, last)) = (changes.first()?, changes.last()?);
+        let [before, after] = [&first.old_value, &last.new_value]
+            .map(|code| if code.is_empty() { "none".to_owned() } else { code.clone() });
+        let changed_on = *changed_on;
+        (before != after).then(|| CodeChange { programme: programme.clone(), before, after, changed_on })
     }
 
     fn in_words(&self, name: &str) -> String {
-        let CodeChange { before, after, on, .. } = self;
-        let on = long_date(on);
+        let CodeChange { before, after, changed_on, .. } = self;
+        let day = long_date(changed_on);
         format!(
-            "The cost code of {name} changed on {on}, from {before} to {after}. Its rows here stand under the new one."
+            "The cost code of {name} changed on {day}, from {before} to {after}. Its rows here stand under the new one."
         )
     }
 }
@@ -326,7 +327,7 @@ mod tests {
 
     fn of_later_cuts(days: StatementDays, cuts: &[AccountCut], first_cut: Moment) -> Option<Statement> {
         let between = days.cuts(cuts);
-        Statement::of(days, between, &changes(between), &KeyOwners::new(), first_cut, &programmes())
+        Statement::from_cuts(days, between, &changes(between), &KeyOwners::new(), first_cut, &programmes())
     }
 
     /// A programme that runs for years, with a cost code but for the seminar; the office is a cost centre, and the old one is over.

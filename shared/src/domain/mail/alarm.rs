@@ -22,7 +22,7 @@ pub struct Alarm {
 
 stored! {
     // An alarm, by day first, so that the newest are together.
-    Alarm |it| (day: Date = it.day, name: &str = &it.name()) => key(ACCOUNT, format!("ALARM#{day}#{name}"));
+    Alarm |alarm| (day: Date = alarm.day, name: &str = &alarm.name()) => key(ACCOUNT, format!("ALARM#{day}#{name}"));
     list all() => begin(ACCOUNT, "ALARM#");
     list between(first: Date, last: Date) => Range::between(Alarm::key_of(first, ""), Alarm::key_of(last, "\u{10ffff}"))
 }
@@ -36,7 +36,7 @@ pub enum Cause {
     /// A residual of the account: its size, and the part that the admins do not know of yet.
     Residual { residual: Usd, news: Usd, tolerance: Usd },
     /// An admin made somebody else one, or removed them. `version` tells the changes of a day apart.
-    AdminChanged { person: PersonId, is_admin: bool, by: PersonId, version: u64 },
+    AdminChanged { person: PersonId, is_admin: bool, actor: PersonId, version: u64 },
     /// The provider does not accept the management key.
     ManagementKey,
     /// The management key is of an account that has none of the keys which the last complete sync listed.
@@ -55,7 +55,7 @@ pub enum Cause {
     /// Mail waits that should have been sent long ago: how many, the age of the oldest, and whether it is urgent.
     MailWaits { urgent: bool, mails: u64, since: Moment },
     /// No delivery event arrived of the first mails sent on this day, which were so many.
-    NothingHeard { of: Date, sent: u64 },
+    NothingHeard { sent_on: Date, sent: u64 },
     /// Mails of a kind that were given up or came back, with the code and the first of them; of alerts those of
     /// one programme. Without a kind they are mails that cannot be read.
     Unsent { mail: Option<MailKind>, programme: Option<ProgrammeId>, code: String, first: Ulid },

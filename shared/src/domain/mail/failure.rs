@@ -89,7 +89,7 @@ pub fn is_of_the_address(code: &str) -> bool {
 }
 
 impl FailureScope {
-    pub fn of(code: &str) -> FailureScope {
+    pub fn from_code(code: &str) -> FailureScope {
         match code {
             "MessageRejected" => FailureScope::Mail,
             code if is_of_the_address(code) => FailureScope::Mail,
@@ -108,7 +108,7 @@ pub struct FailureText {
 }
 
 impl FailureText {
-    pub fn of(code: &str) -> FailureText {
+    pub fn from_code(code: &str) -> FailureText {
         let (what, to_do) = known(code);
         let what = if what.is_empty() { format!("the mail server answered {code}") } else { what.to_owned() };
         FailureText { what, to_do }

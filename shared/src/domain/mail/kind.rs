@@ -165,8 +165,8 @@ const LEAST_COMPLAINED: u64 = 2;
 impl SendFigures {
     /// Whether more came back, or was complained about, than the bounds allow.
     pub fn is_above(&self) -> bool {
-        let is_above = |count: u64, least: u64, (share, of): (u64, u64)| {
-            count >= least && u128::from(count) * u128::from(of) > u128::from(self.sent) * u128::from(share)
+        let is_above = |count: u64, least: u64, (share, whole): (u64, u64)| {
+            count >= least && u128::from(count) * u128::from(whole) > u128::from(self.sent) * u128::from(share)
         };
         is_above(self.bounced, LEAST_BOUNCED, MOST_BOUNCED)
             || is_above(self.complained, LEAST_COMPLAINED, MOST_COMPLAINED)

@@ -27,7 +27,7 @@ pub struct RosterCounts {
 }
 
 stored! {
-    RosterCounts |it| (programme: &ProgrammeId = &it.programme) => key(programme_partition(programme), overview("COUNTS"))
+    RosterCounts |counts| (programme: &ProgrammeId = &counts.programme) => key(programme_partition(programme), overview("COUNTS"))
 }
 
 impl Counts {

@@ -39,9 +39,9 @@ pub struct GuardrailOwner {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Guardrail {
     #[serde(flatten)]
-    pub of: GuardrailOwner,
+    pub owner: GuardrailOwner,
     /// As the provider has it, once it confirmed any rules.
-    pub made: Option<MadeGuardrail>,
+    pub remote: Option<MadeGuardrail>,
     pub rules: Held<Rules>,
     pub refusal: Option<RulesRefusal>,
     /// When it is to be looked at. That of a programme stands for all of it.
@@ -51,10 +51,10 @@ pub struct Guardrail {
 }
 
 stored! {
-    Guardrail |it| (of: &GuardrailOwner = &it.of) =>
-        key(programme_partition(&of.programme), overview(&format!("RULES#{}", of.group.as_deref().unwrap_or_default())));
+    Guardrail |guardrail| (owner: &GuardrailOwner = &guardrail.owner) =>
+        key(programme_partition(&owner.programme), overview(&format!("RULES#{}", owner.group.as_deref().unwrap_or_default())));
     list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), &overview("RULES#"));
-    waits it.due_at.map(|at| (Queue::GUARDRAIL, at))
+    waits guardrail.due_at.map(|due_at| (Queue::GUARDRAIL, due_at))
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,7 +62,7 @@ pub struct MadeGuardrail {
     pub id: String,
     /// Its rules as the provider spelled them in its last answer, which differs from what was sent.
     pub answered: String,
-    pub at: Moment,
+    pub answered_at: Moment,
 }
 
 /// The rules that keys under a guardrail have, as far as the provider confirmed any.
@@ -102,8 +102,8 @@ impl fmt::Display for GuardrailOwner {
 }
 
 impl Guardrail {
-    pub fn new(of: GuardrailOwner) -> Guardrail {
-        Guardrail { of, made: None, rules: Held::default(), refusal: None, due_at: None, version: 0 }
+    pub fn new(owner: GuardrailOwner) -> Guardrail {
+        Guardrail { owner, remote: None, rules: Held::default(), refusal: None, due_at: None, version: 0 }
     }
 
     /// That of everybody in a programme, before anything was told of it.
@@ -112,15 +112,15 @@ impl Guardrail {
     }
 
     pub fn confirmed(&self) -> Option<ConfirmedRules> {
-        let (made, rules) = self.made.as_ref().zip(self.rules.known())?;
-        Some(ConfirmedRules { id: made.id.clone(), rules: rules.clone() })
+        let (remote, rules) = self.remote.as_ref().zip(self.rules.known())?;
+        Some(ConfirmedRules { id: remote.id.clone(), rules: rules.clone() })
     }
 
     /// Whether these rules are to be sent now. Where they were just saved, no pause after a refusal holds them up.
-    pub fn is_due(&self, wanted: &Rules, is_saved: bool, now: Moment) -> bool {
-        let is_paused = self.refusal_of(wanted).is_some_and(|refusal| now < refusal.at + refusal.pause());
-        let is_being_sent = self.rules.sent(wanted).is_some_and(|sent| now < sent + SENDING);
-        self.rules.due(wanted).is_some_and(|due| due <= now) && !is_being_sent && (is_saved || !is_paused)
+    pub fn is_due(&self, rules: &Rules, is_saved: bool, now: Moment) -> bool {
+        let is_paused = self.refusal_of(rules).is_some_and(|refusal| now < refusal.at + refusal.pause());
+        let is_being_sent = self.rules.sent(rules).is_some_and(|sent| now < sent + SENDING);
+        self.rules.due(rules).is_some_and(|due| due <= now) && !is_being_sent && (is_saved || !is_paused)
     }
 
     /// The guardrail that is not there, or has other rules at the provider than it confirmed. Whoever sends its rules looks for it, and
@@ -139,12 +139,12 @@ impl Guardrail {
     }
 
     /// The refusal of these rules that has lasted so long that the admins are alerted.
-    pub fn refusal_to_be_told(&self, wanted: &Rules, now: Moment) -> Option<&RulesRefusal> {
-        self.refusal_of(wanted).filter(|refusal| refusal.is_told(now))
+    pub fn refusal_to_be_told(&self, rules: &Rules, now: Moment) -> Option<&RulesRefusal> {
+        self.refusal_of(rules).filter(|refusal| refusal.is_told(now))
     }
 
-    fn refusal_of(&self, wanted: &Rules) -> Option<&RulesRefusal> {
-        self.refusal.as_ref().filter(|refusal| refusal.rules == *wanted)
+    fn refusal_of(&self, rules: &Rules) -> Option<&RulesRefusal> {
+        self.refusal.as_ref().filter(|refusal| refusal.rules == *rules)
     }
 }
 
@@ -161,9 +161,9 @@ impl RulesRefusal {
 
 impl KeyRules {
     /// The rules for the members of a group, or for people without one.
-    pub fn of(&self, group: Option<&str>) -> Rules {
+    pub fn for_group(&self, group: Option<&str>) -> Rules {
         match group.and_then(|group| self.group_models.get(group)) {
-            Some(own) => Rules { models: own.clone(), ..self.all.clone() },
+            Some(models) => Rules { models: models.clone(), ..self.all.clone() },
             None => self.all.clone(),
         }
     }
@@ -200,18 +200,20 @@ impl KeyRules {
 impl Programme {
     /// The guardrails of a programme that goes on, each with the rules that it is to have by now: those that were made, and those that its
     /// settings need.
-    pub fn guardrails(&self, known: Vec<Guardrail>, tiers: &Tiers, now: Moment) -> Vec<(Guardrail, Rules)> {
+    pub fn guardrails(&self, stored: Vec<Guardrail>, tiers: &Tiers, now: Moment) -> Vec<(Guardrail, Rules)> {
         if self.is_over(now) {
             return Vec::new();
         }
         let mut needed = self.settings.rules.guardrail_owners(&self.id);
         // What nobody needs any more may never have been made.
-        let is_meant = |of: &Guardrail| of.made.is_some() || of.rules.is_in_doubt() || needed.contains(&of.of);
-        let known: Vec<Guardrail> = known.into_iter().filter(is_meant).collect();
-        needed.retain(|owner| known.iter().all(|known| known.of != *owner));
-        let all = known.into_iter().chain(needed.into_iter().map(Guardrail::new));
-        let with_rules = all.map(|guardrail| {
-            let rules = self.settings.rules.of(guardrail.of.group.as_deref()).resolved(tiers);
+        let is_meant = |guardrail: &Guardrail| {
+            guardrail.remote.is_some() || guardrail.rules.is_in_doubt() || needed.contains(&guardrail.owner)
+        };
+        let kept: Vec<Guardrail> = stored.into_iter().filter(is_meant).collect();
+        needed.retain(|owner| kept.iter().all(|guardrail| guardrail.owner != *owner));
+        let guardrails = kept.into_iter().chain(needed.into_iter().map(Guardrail::new));
+        let with_rules = guardrails.map(|guardrail| {
+            let rules = self.settings.rules.for_group(guardrail.owner.group.as_deref()).resolved(tiers);
             (guardrail, rules)
         });
         with_rules.collect()
@@ -234,8 +236,8 @@ mod tests {
 
     fn confirmed(rules: &Rules, now: Moment) -> Guardrail {
         let mut guardrail = Guardrail::new(owner(None));
-        guardrail.made = Some(MadeGuardrail { id: "9a1c".to_owned(), answered: String::new(), at: now });
-        guardrail.rules.told(rules, now, None, now);
+        guardrail.remote = Some(MadeGuardrail { id: "9a1c".to_owned(), answered: String::new(), answered_at: now });
+        guardrail.rules.take_in(rules, now, None, now);
         guardrail
     }
 
@@ -277,10 +279,10 @@ mod tests {
     #[test]
     fn a_programme_has_a_guardrail_for_each_who_has_rules_and_keeps_those_that_were_made() {
         let mut programme = a_programme();
-        let (now, tiers) = (programme.settings.term.starts_at(), Tiers::of(Vec::new()));
+        let (now, tiers) = (programme.settings.term.starts_at(), Tiers::new(Vec::new()));
         let all = |programme: &Programme, known: Vec<Guardrail>| {
             let all = programme.guardrails(known, &tiers, now).into_iter();
-            all.map(|(guardrail, rules)| (guardrail.of.group, rules.models.len())).collect::<Vec<_>>()
+            all.map(|(guardrail, rules)| (guardrail.owner.group, rules.models.len())).collect::<Vec<_>>()
         };
         assert_eq!(all(&programme, Vec::new()), []);
         let before = programme.settings.clone();
@@ -289,7 +291,7 @@ mod tests {
         assert!(is.has_first_rules_since(was) && !was.has_first_rules_since(is));
         let of_group = || Some("A".to_owned());
         assert_eq!(all(&programme, Vec::new()), [(of_group(), 1), (None, 0)], "who leaves the group may call all");
-        let kept = vec![Guardrail { of: owner(Some("A")), ..confirmed(&rules(&["a/one"]), now) }];
+        let kept = vec![Guardrail { owner: owner(Some("A")), ..confirmed(&rules(&["a/one"]), now) }];
         assert_eq!(all(&programme, vec![Guardrail::of_all(programme.id.clone())]), [(None, 0), (of_group(), 1)]);
         programme.settings = before.clone();
         assert_eq!(all(&programme, kept.clone()), [(of_group(), 0)]);

@@ -39,10 +39,10 @@ pub struct Programme {
 }
 
 stored! {
-    Programme |it| (id: &ProgrammeId = &it.id) => key("PROGRAMMES", id.as_str());
+    Programme |programme| (id: &ProgrammeId = &programme.id) => key("PROGRAMMES", id.as_str());
     // There are few, and an admin sees them all.
     list all() => begin("PROGRAMMES", "");
-    waits it.erased_at.is_none_or(|at| at < it.over_since()).then(|| (Queue::RETENTION, it.over_since()))
+    waits programme.erased_at.is_none_or(|erased_at| erased_at < programme.over_since()).then(|| (Queue::RETENTION, programme.over_since()))
 }
 
 /// The settings that people make on a programme. The group in which a setting stands says what an edit of it moves.
@@ -129,7 +129,7 @@ pub enum Weekday {
 }
 
 impl Weekday {
-    pub fn of(date: Date) -> Weekday {
+    pub fn from_date(date: Date) -> Weekday {
         match date.weekday() {
             civil::Weekday::Monday => Weekday::Monday,
             civil::Weekday::Tuesday => Weekday::Tuesday,
@@ -168,7 +168,7 @@ pub struct Budget {
 }
 
 stored! {
-    Budget |it| (programme: &ProgrammeId = &it.programme) => key(programme_partition(programme), overview("BUDGET"))
+    Budget |budget| (programme: &ProgrammeId = &budget.programme) => key(programme_partition(programme), overview("BUDGET"))
 }
 
 /// Students without a reservation whose key the budget has no room for.
@@ -192,12 +192,14 @@ impl RefusedForRoom {
     pub fn who(&self) -> String {
         match (self.without_key, self.students) {
             (1, _) => "1 student on the roster has no key and cannot get one now.".to_owned(),
-            (all, _) if self.is_everybody() => {
-                format!("{all} students on the roster have no key and cannot get one now.")
+            (without_key, _) if self.is_everybody() => {
+                format!("{without_key} students on the roster have no key and cannot get one now.")
             }
-            (all, 1) => format!("{all} students on the roster have no key, and one of them cannot get one now."),
-            (all, refused) => {
-                format!("{all} students on the roster have no key, and {refused} of them cannot get one now.")
+            (without_key, 1) => {
+                format!("{without_key} students on the roster have no key, and one of them cannot get one now.")
+            }
+            (without_key, refused) => {
+                format!("{without_key} students on the roster have no key, and {refused} of them cannot get one now.")
             }
         }
     }
@@ -238,15 +240,15 @@ impl People {
     pub fn put(
         &mut self,
         list: fn(&mut People) -> &mut Vec<EmailAddress>,
-        of: Vec<(Option<PersonName>, EmailAddress)>,
+        people: Vec<(Option<PersonName>, EmailAddress)>,
     ) {
-        for (name, person) in &of {
+        for (name, person) in &people {
             match name {
                 Some(name) => self.names.insert(person.matched().clone(), name.clone()),
                 None => self.names.remove(person.matched()),
             };
         }
-        *list(self) = of.into_iter().map(|(_, person)| person).collect();
+        *list(self) = people.into_iter().map(|(_, person)| person).collect();
         let People { faculty, assistants, finance, names } = self;
         names.retain(|person, _| [&*faculty, assistants, finance].iter().any(|list| is_among(person, list)));
     }
@@ -292,7 +294,7 @@ impl Settings {
 
     /// The hash of the text that has to be accepted before the first key, if there is one.
     pub fn terms_hash(&self) -> Option<TermsHash> {
-        self.texts.terms.as_deref().map(TermsHash::of)
+        self.texts.terms.as_deref().map(TermsHash::digest)
     }
 
     pub fn keys_expire_at(&self) -> Moment {
@@ -333,11 +335,11 @@ impl Programme {
     pub fn refused_for_room(&self, budget: &Budget, now: Moment) -> Option<RefusedForRoom> {
         let may_claim = self.settings.claim_opens_at() <= now && now < self.settings.claim_closes_at();
         let costs = budget.unreserved.costs(&self.settings, now);
-        let waiting: Vec<_> = costs.into_iter().filter(|of| of.people > 0 && !of.had_a_key).collect();
-        let is_refused = |of: &&KeyCost| !budget.has_room_for(of.cost);
+        let waiting: Vec<_> = costs.into_iter().filter(|key_cost| key_cost.people > 0 && !key_cost.had_a_key).collect();
+        let is_refused = |key_cost: &&KeyCost| !budget.has_room_for(key_cost.cost);
         let dearest = waiting.first().filter(is_refused).filter(|_| may_claim && !self.is_over(now))?.cost;
-        let students = waiting.iter().filter(is_refused).map(|of| of.people).sum();
-        let without_key = waiting.iter().map(|of| of.people).sum();
+        let students = waiting.iter().filter(is_refused).map(|key_cost| key_cost.people).sum();
+        let without_key = waiting.iter().map(|key_cost| key_cost.people).sum();
         Some(RefusedForRoom { dearest, students, without_key, needed: budget.implied(&self.settings, now) })
     }
 
@@ -387,7 +389,7 @@ pub struct TermsHash([u8; 32]);
 pub struct NotAHash;
 
 impl TermsHash {
-    pub fn of(text: &str) -> TermsHash {
+    pub fn digest(text: &str) -> TermsHash {
         TermsHash(Sha256::digest(text.as_bytes()).into())
     }
 }
@@ -412,10 +414,10 @@ mod tests {
 
     #[test]
     fn a_hash_is_what_any_tool_says_of_the_text_and_comes_back_as_it_was_sent() {
-        let hash = TermsHash::of("Be kind.");
+        let hash = TermsHash::digest("Be kind.");
         assert_eq!(hash.to_string(), "5499befb38dbf3fcc08107141cb2a9e7f42a6aae403361dc3601b8296d7967ea");
         assert_eq!(hash.to_string().parse(), Ok(hash));
-        assert_ne!(TermsHash::of("Be kind. "), hash);
+        assert_ne!(TermsHash::digest("Be kind. "), hash);
         for text in ["", "00", &format!("{hash}0"), &hash.to_string().to_uppercase(), &"zz".repeat(32)] {
             assert_eq!(text.parse::<TermsHash>(), Err(NotAHash), "{text}");
         }

@@ -22,7 +22,7 @@ pub const REQUEST_KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
 pub struct Request {
     pub programme: ProgrammeId,
     pub request: Ulid,
-    pub by: PersonId,
+    pub asked_by: PersonId,
     pub wishes: Vec<Wish>,
     pub asked_at: Moment,
     pub decision: Option<Decision>,
@@ -30,10 +30,10 @@ pub struct Request {
 }
 
 stored! {
-    Request |it| (programme: &ProgrammeId = &it.programme, request: Ulid = it.request) => key(programme_partition(programme), overview(&format!("REQUEST#{request}")));
+    Request |request| (programme: &ProgrammeId = &request.programme, request: Ulid = request.request) => key(programme_partition(programme), overview(&format!("REQUEST#{request}")));
     list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), &overview("REQUEST#"));
-    expires it.asked_at + REQUEST_KEPT;
-    waits if it.decision.is_none() { Some((Queue::DECISION, it.asked_at)) } else { None }
+    expires request.asked_at + REQUEST_KEPT;
+    waits if request.decision.is_none() { Some((Queue::DECISION, request.asked_at)) } else { None }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,7 +42,7 @@ pub struct Decision {
     /// What the asker reads with it.
     pub reason: Option<String>,
     /// The copy that was made, where that was asked for.
-    pub made: Option<ProgrammeId>,
+    pub copy: Option<ProgrammeId>,
 }
 
 impl Decision {
@@ -58,8 +58,8 @@ pub struct Wish {
     /// The values before and after, as a person reads them.
     pub words: String,
     /// The same as a form carries them. What is no setting has the fields of its form in `to`.
-    pub from: String,
-    pub to: String,
+    pub old_value: String,
+    pub new_value: String,
 }
 
 /// A `Debug` form with the setting's id alone, since its values may name people.
@@ -78,12 +78,12 @@ impl Wish {
         let is_one = |word: &str| EmailAddress::parse(word).is_ok_and(|address| addresses.contains(address.matched()));
         let names_one = |text: &str| text.split([' ', '\n', ',', ';', '<', '>', '(', ')', '"']).any(is_one);
         if names_one(&self.words) {
-            let [from, to] = [&self.from, &self.to].map(|text| {
+            let [before, after] = [&self.old_value, &self.new_value].map(|text| {
                 let lines = text.lines().map(|line| if names_one(line) { "(erased)" } else { line });
                 lines.collect::<Vec<_>>().join("\n")
             });
-            self.words = format!("{to}{INSTEAD_OF}{from}").replace('\n', ", ");
-            (self.from, self.to) = (from, to);
+            self.words = format!("{after}{INSTEAD_OF}{before}").replace('\n', ", ");
+            (self.old_value, self.new_value) = (before, after);
         }
     }
 }
@@ -91,15 +91,15 @@ impl Wish {
 impl Request {
     /// A request, whose id is derived from its programme, day, person and wishes. So equal wishes of one person are one request,
     /// however often they are sent on a day.
-    pub fn of(programme: ProgrammeId, by: PersonId, wishes: Vec<Wish>, now: Moment) -> Request {
+    pub fn new(programme: ProgrammeId, asked_by: PersonId, wishes: Vec<Wish>, now: Moment) -> Request {
         let (day, mut hash) = (utc_date(now).to_string(), Sha256::new());
-        let texts = wishes.iter().flat_map(|wish| [wish.setting.as_str(), wish.to.as_str()]);
-        for text in [programme.as_str(), &day, by.as_str()].into_iter().chain(texts) {
+        let texts = wishes.iter().flat_map(|wish| [wish.setting.as_str(), wish.new_value.as_str()]);
+        for text in [programme.as_str(), &day, asked_by.as_str()].into_iter().chain(texts) {
             hash.update(text.len().to_be_bytes());
             hash.update(text);
         }
         let id = hash.finalize().iter().take(16).fold(0, |id: u128, byte| id << 8 | u128::from(*byte));
-        Request { programme, request: Ulid(id >> 1), by, wishes, asked_at: now, decision: None, version: 1 }
+        Request { programme, request: Ulid(id >> 1), asked_by, wishes, asked_at: now, decision: None, version: 1 }
     }
 
     /// Whether an admin may still decide it.
@@ -113,7 +113,7 @@ impl Request {
 
     #[must_use]
     pub fn decided(self, is_approved: bool, reason: Option<String>) -> Request {
-        let decision = Some(Decision { is_approved, reason, made: None });
+        let decision = Some(Decision { is_approved, reason, copy: None });
         Request { decision, version: self.version + 1, ..self }
     }
 
@@ -130,7 +130,7 @@ mod tests {
 
     fn wish(from: &str, to: &str, words: &str) -> Wish {
         let [setting, label, words] = ["faculty", "Faculty", words].map(str::to_owned);
-        Wish { setting, label, words, from: from.to_owned(), to: to.to_owned() }
+        Wish { setting, label, words, old_value: from.to_owned(), new_value: to.to_owned() }
     }
 
     #[test]
@@ -148,7 +148,7 @@ mod tests {
         ] {
             let mut wish = wish(from, to, &format!("{to} instead of {from}"));
             wish.forget(&addresses);
-            assert_eq!(([&*wish.from, &*wish.to], &*wish.words), (left, words));
+            assert_eq!(([&*wish.old_value, &*wish.new_value], &*wish.words), (left, words));
         }
     }
 
@@ -156,7 +156,7 @@ mod tests {
     fn other_values_are_another_wish() {
         let (programme, by): (ProgrammeId, _) = ("cs".parse().unwrap(), PersonId::random());
         let asked = |to: &str| {
-            Request::of(programme.clone(), by.clone(), vec![wish("", to, "$910")], Moment::UNIX_EPOCH).request
+            Request::new(programme.clone(), by.clone(), vec![wish("", to, "$910")], Moment::UNIX_EPOCH).request
         };
         assert_ne!(asked("910.001"), asked("910.009"));
         assert_eq!(asked("910.001"), asked("910.001"));

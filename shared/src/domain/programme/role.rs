@@ -19,7 +19,7 @@ pub enum Role {
 
 impl Role {
     /// The highest role of this address on a programme. Admins have theirs on every programme.
-    pub fn of(address: &MatchedAddress, settings: &Settings, is_admin: bool) -> Option<Role> {
+    pub fn find(address: &MatchedAddress, settings: &Settings, is_admin: bool) -> Option<Role> {
         if is_admin {
             Some(Role::Admin)
         } else if is_among(address, &settings.people.faculty) {
@@ -32,18 +32,18 @@ impl Role {
     }
 
     /// How a person in this role gets a larger budget: this one, if it is known how much is needed.
-    pub fn how_to_raise(self, to: Option<Usd>) -> String {
-        let to = to.map(|budget| budget.up_to_the_cent().to_dollars());
-        match (self, to) {
+    pub fn how_to_raise(self, budget: Option<Usd>) -> String {
+        let amount = budget.map(|budget| budget.up_to_the_cent().to_dollars());
+        match (self, amount) {
             (Role::Admin, Some(budget)) => format!("Raise the budget to {budget} in the settings."),
             (Role::Admin, None) => "Raise the budget in the settings.".to_owned(),
-            (Role::Faculty, to) => format!(
+            (Role::Faculty, amount) => format!(
                 "Save {} in the settings: the admins get it as a request.",
-                to.map_or("the budget that you need".to_owned(), |budget| format!("a budget of {budget}"))
+                amount.map_or("the budget that you need".to_owned(), |budget| format!("a budget of {budget}"))
             ),
-            (Role::Assistant, to) => format!(
+            (Role::Assistant, amount) => format!(
                 "Faculty can ask the admins for {}.",
-                to.map_or("more".to_owned(), |budget| format!("a budget of {budget}"))
+                amount.map_or("more".to_owned(), |budget| format!("a budget of {budget}"))
             ),
         }
     }
@@ -62,7 +62,7 @@ pub struct Roles {
 }
 
 stored! {
-    Roles |it| (address: &MatchedAddress = it.address.matched(), programme: &ProgrammeId = &it.programme) => key(address_partition(address), format!("R#{programme}"));
+    Roles |roles| (address: &MatchedAddress = roles.address.matched(), programme: &ProgrammeId = &roles.programme) => key(address_partition(address), format!("R#{programme}"));
     list of_address(address: &MatchedAddress) => begin(address_partition(address), "R#")
 }
 
@@ -76,7 +76,7 @@ pub struct RoleChanges {
 
 impl Roles {
     /// The roles of everybody whom the settings of a programme name, each person once.
-    pub fn of(programme: &ProgrammeId, people: &People) -> BTreeMap<MatchedAddress, Roles> {
+    pub fn collect(programme: &ProgrammeId, people: &People) -> BTreeMap<MatchedAddress, Roles> {
         type Flag = fn(&mut Roles) -> &mut bool;
         let lists: [(&[EmailAddress], Flag); 3] = [
             (&people.faculty, |roles| &mut roles.faculty),
@@ -108,8 +108,8 @@ impl Roles {
 impl RoleChanges {
     /// The changes of roles when settings are replaced, or set for the first time.
     pub fn between(programme: &ProgrammeId, before: Option<&People>, after: &People) -> RoleChanges {
-        let before = before.map(|before| Roles::of(programme, before)).unwrap_or_default();
-        let after = Roles::of(programme, after);
+        let before = before.map(|before| Roles::collect(programme, before)).unwrap_or_default();
+        let after = Roles::collect(programme, after);
         let is_as_before = |roles: &Roles| {
             let was = before.get(roles.address.matched());
             was.is_some_and(|was| was == roles && was.address.as_written() == roles.address.as_written())
@@ -143,7 +143,7 @@ mod tests {
         let mut settings = a_programme().settings;
         settings.people.faculty = people(&["faye", "adam"]);
         settings.people.assistants = people(&["asta", "faye"]);
-        let role = |name: &str| Role::of(people(&[name])[0].matched(), &settings, name == "adam");
+        let role = |name: &str| Role::find(people(&[name])[0].matched(), &settings, name == "adam");
         assert_eq!(role("adam"), Some(Role::Admin));
         assert_eq!(role("faye"), Some(Role::Faculty));
         assert_eq!(role("asta"), Some(Role::Assistant));

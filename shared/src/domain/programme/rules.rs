@@ -84,9 +84,9 @@ pub struct Tier {
 }
 
 stored! {
-    Tier |it| (name: &str = &it.name) => key("TIERS", name);
+    Tier |tier| (name: &str = &tier.name) => key("TIERS", name);
     list all() => begin("TIERS", "");
-    waits it.due_at.map(|at| (Queue::GUARDRAIL, at))
+    waits tier.due_at.map(|due_at| (Queue::GUARDRAIL, due_at))
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -94,7 +94,7 @@ pub struct Tiers(BTreeMap<String, Tier>);
 
 impl Tiers {
     /// The tiers to begin with, replaced and followed by those that were edited.
-    pub fn of(edited: Vec<Tier>) -> Tiers {
+    pub fn new(edited: Vec<Tier>) -> Tiers {
         let first = FIRST.iter().map(|(name, models)| Tier {
             name: (*name).to_owned(),
             models: models.iter().map(|model| (*model).to_owned()).collect(),
@@ -126,7 +126,7 @@ pub fn is_tier_name(text: &str) -> bool {
 
 pub fn tier_named_in(models: &[String]) -> Option<&str> {
     match models {
-        [one] if is_tier_name(one) => Some(one),
+        [name] if is_tier_name(name) => Some(name),
         _ => None,
     }
 }

@@ -42,20 +42,20 @@ impl Unreserved {
             (None, Some(group)) => of_group(group),
             (None, None) => "programme".to_owned(),
         };
-        let again = if grant.ever_shown { AGAIN } else { "" };
-        *self.0.entry(format!("{again}{cap}")).or_default() += 1;
+        let prefix = if grant.ever_shown { AGAIN } else { "" };
+        *self.0.entry(format!("{prefix}{cap}")).or_default() += 1;
     }
 
     /// By how many the counts are above those of another, by cap, where they differ.
-    pub fn beyond(&self, other: &Unreserved) -> Vec<(String, i64)> {
-        let caps: BTreeSet<&String> = self.0.keys().chain(other.0.keys()).collect();
-        let count = |of: &Unreserved, cap: &str| of.0.get(cap).copied().unwrap_or_default();
-        let beyond = caps.into_iter().map(|cap| (cap.clone(), count(self, cap) - count(other, cap)));
-        beyond.filter(|(_, more)| *more != 0).collect()
+    pub fn beyond(&self, baseline: &Unreserved) -> Vec<(String, i64)> {
+        let caps: BTreeSet<&String> = self.0.keys().chain(baseline.0.keys()).collect();
+        let count = |counts: &Unreserved, cap: &str| counts.0.get(cap).copied().unwrap_or_default();
+        let beyond = caps.into_iter().map(|cap| (cap.clone(), count(self, cap) - count(baseline, cap)));
+        beyond.filter(|(_, difference)| *difference != 0).collect()
     }
 
     pub fn people(&self, settings: &Settings, now: Moment) -> u64 {
-        self.costs(settings, now).into_iter().map(|of| u64::from(of.people)).sum()
+        self.costs(settings, now).into_iter().map(|key_cost| u64::from(key_cost.people)).sum()
     }
 
     /// The cost of a key under each cap, at most, with the number of people, the dearest first. Once keys cannot be claimed any more, those
@@ -66,19 +66,20 @@ impl Unreserved {
         let cost = |(name, people): (&String, &i64)| {
             let had_a_key = name.starts_with(AGAIN);
             let name = name.trim_start_matches(AGAIN);
-            let own = name.strip_prefix("own_").and_then(|micros| micros.parse().ok()).map(Usd::from_micros);
-            let cap = own.or_else(|| of_groups.get(name).copied()).unwrap_or(settings.allowance.cap);
+            let own_cap = name.strip_prefix("own_").and_then(|micros| micros.parse().ok()).map(Usd::from_micros);
+            let cap = own_cap.or_else(|| of_groups.get(name).copied()).unwrap_or(settings.allowance.cap);
             let people = u32::try_from(*people).unwrap_or(0);
             KeyCost { cost: settings.cost_of_a_key(cap, now), people, had_a_key }
         };
         let may_claim = now < settings.claim_closes_at();
-        let mut costs: Vec<KeyCost> = self.0.iter().map(cost).filter(|of| may_claim || of.had_a_key).collect();
-        costs.sort_unstable_by(|one, other| other.cmp(one));
+        let mut costs: Vec<KeyCost> =
+            self.0.iter().map(cost).filter(|key_cost| may_claim || key_cost.had_a_key).collect();
+        costs.sort_unstable_by(|a, b| b.cmp(a));
         costs
     }
 
     pub fn cost(&self, settings: &Settings, now: Moment) -> Usd {
-        self.costs(settings, now).into_iter().map(|of| of.cost.times(of.people)).sum()
+        self.costs(settings, now).into_iter().map(|key_cost| key_cost.cost.times(key_cost.people)).sum()
     }
 
     /// How many of these people this much money is enough for, whoever of them comes first.
@@ -102,7 +103,7 @@ impl Grant {
     fn is_in_budget(&self, counted_at: Option<Moment>) -> bool {
         let Some(last) = self.newest_shown().filter(|last| last.gone.is_none()) else { return false };
         let counted_since = |off: Moment| counted_at.is_some_and(|counted| off + SETTLING <= counted);
-        last.final_reading.is_some() || !last.on.since(&false).is_some_and(counted_since)
+        last.final_reading.is_some() || !last.enabled.since(&false).is_some_and(counted_since)
     }
 }
 

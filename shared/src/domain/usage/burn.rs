@@ -46,7 +46,7 @@ pub struct BurnScene {
 
 impl<'a> Burn<'a> {
     /// What a programme's keys `spent`, as a listing of all of them found it, and where that leads.
-    pub fn of(
+    pub fn new(
         programme: &'a Programme,
         budget: &Budget,
         spent: &'a Days,
@@ -55,14 +55,14 @@ impl<'a> Burn<'a> {
         now: Moment,
     ) -> Burn<'a> {
         let settings = &programme.settings;
-        let (term, limits) = (&settings.term, SpendingLimits::of(budget, settings.basis.reset, owns_keys, spent));
+        let (term, limits) = (&settings.term, SpendingLimits::new(budget, settings.basis.reset, owns_keys, spent));
         Burn {
             spent,
             limit: budget.limit,
             thresholds: &settings.mails.thresholds,
             term,
             looked: utc_date(listed_at.unwrap_or(now)),
-            forecast: (!programme.is_over(now)).then(|| Forecast::of(spent, limits, term, listed_at, now)),
+            forecast: (!programme.is_over(now)).then(|| Forecast::new(spent, limits, term, listed_at, now)),
         }
     }
 }
@@ -162,7 +162,7 @@ mod tests {
         let programme = a_programme();
         let levels = |limit: Usd, spent: Usd| {
             let (budget, spent) = (Budget::new(programme.id.clone(), limit), Days::on_one(Date::MIN, spent));
-            Burn::of(&programme, &budget, &spent, false, None, Moment::UNIX_EPOCH)
+            Burn::new(&programme, &budget, &spent, false, None, Moment::UNIX_EPOCH)
                 .levels(limit.max(spent.total()).max(Usd::CENT))
         };
         let some = |amounts: [i64; 2]| [80, 50].into_iter().zip(amounts.map(Usd::from_micros)).collect::<Vec<_>>();

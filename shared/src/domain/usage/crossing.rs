@@ -20,7 +20,7 @@ pub struct Crossing {
 
 stored! {
     // A crossing. A student's crossings lie beside the grant: in a programme's own partition they would crowd out all else.
-    Crossing |it| (programme: &ProgrammeId = &it.programme, scope: &Scope = &it.scope, window: Window = it.window, limit: Usd = it.limit, threshold: u8 = it.threshold) => {
+    Crossing |crossing| (programme: &ProgrammeId = &crossing.programme, scope: &Scope = &crossing.scope, window: Window = crossing.window, limit: Usd = crossing.limit, threshold: u8 = crossing.threshold) => {
         let (partition, whose) = home(programme, scope);
         key(partition, format!("X#{whose}#{window}#{}#{threshold:03}", limit.micros()))
     };
@@ -93,15 +93,15 @@ pub const OF_A_CAP: [u8; 2] = [80, 100];
 
 /// The thresholds of a limit that `spent` has passed and that are not on record, lowest first, each with
 /// whether it is reported. Of several only the highest is reported, and none below one that is on record.
-pub fn newly_passed(thresholds: &[u8], limit: Usd, spent: Usd, known: &[u8]) -> Vec<(u8, bool)> {
+pub fn newly_passed(thresholds: &[u8], limit: Usd, spent: Usd, recorded: &[u8]) -> Vec<(u8, bool)> {
     let mut crossed: Vec<u8> =
         thresholds.iter().copied().filter(|threshold| is_crossed(*threshold, limit, spent)).collect();
     crossed.sort_unstable();
     crossed.dedup();
-    let highest = crossed.iter().chain(known).copied().max();
+    let highest = crossed.iter().chain(recorded).copied().max();
     crossed
         .into_iter()
-        .filter(|threshold| !known.contains(threshold))
+        .filter(|threshold| !recorded.contains(threshold))
         .map(|threshold| (threshold, Some(threshold) == highest))
         .collect()
 }
@@ -116,8 +116,8 @@ pub fn per_cent(spent: Usd, limit: Usd) -> i64 {
 }
 
 /// The thresholds of a student's cap that were newly passed. Who has less than a cent left has used it up.
-pub fn newly_passed_of_cap(cap: Usd, spent: Usd, known: &[u8]) -> Vec<(u8, bool)> {
-    newly_passed(&OF_A_CAP, cap, if is_used_up(cap, spent) { spent.max(cap) } else { spent }, known)
+pub fn newly_passed_of_cap(cap: Usd, spent: Usd, recorded: &[u8]) -> Vec<(u8, bool)> {
+    newly_passed(&OF_A_CAP, cap, if is_used_up(cap, spent) { spent.max(cap) } else { spent }, recorded)
 }
 
 /// Whether nothing can be spent of a cap any more: limits are whole cents.

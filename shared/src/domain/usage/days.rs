@@ -26,7 +26,7 @@ pub struct KeyCounters {
     pub lifetime: Usd,
     /// The use on the day of the answer, if the answer has it.
     pub today: Option<Usd>,
-    pub on: Date,
+    pub day: Date,
     /// The first day of the cap's window, and the use in it if the answer has it; `None` for the whole term.
     pub window: Option<(Date, Option<Usd>)>,
 }
@@ -46,7 +46,7 @@ pub enum Accuracy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sum {
     pub spent: Usd,
-    pub known: Accuracy,
+    pub accuracy: Accuracy,
 }
 
 impl Days {
@@ -71,7 +71,9 @@ impl Days {
     /// Every day from the first to the last, with its use and whether that is exact.
     pub fn each(&self) -> impl Iterator<Item = (Date, Usd, bool)> {
         let days = self.spent.iter().zip(self.first.series(1.day()));
-        days.map(|(spent, day)| (day, *spent, !self.estimated.iter().any(|(from, to)| *from <= day && day <= *to)))
+        days.map(|(spent, day)| {
+            (day, *spent, !self.estimated.iter().any(|(first, last)| *first <= day && day <= *last))
+        })
     }
 
     /// The ranges of days, both ends included, of which only the sum is known.
@@ -81,13 +83,13 @@ impl Days {
 
     /// The use between two counts of the lifetime's; up to now without the second.
     #[must_use]
-    pub fn part(&self, from: Usd, to: Option<Usd>) -> Days {
+    pub fn part(&self, lower: Usd, upper: Option<Usd>) -> Days {
         let mut part = Days::default();
         let mut lifetime = self.opening;
         for (day, spent, _) in self.each() {
-            let before = lifetime.max(from);
+            let before = lifetime.max(lower);
             lifetime += spent;
-            let inside = to.map_or(lifetime, |to| lifetime.min(to)) - before;
+            let inside = upper.map_or(lifetime, |upper| lifetime.min(upper)) - before;
             part.add_on(day, inside.or_zero());
         }
         // Of a range of which only the sum is known, that sum is on its last day.
@@ -102,11 +104,11 @@ impl Days {
     /// The use of each day that has any; days of which only the sum is known share it evenly.
     pub fn evenly(&self) -> BTreeMap<Date, Usd> {
         let mut days: BTreeMap<Date, Usd> = self.each().map(|(day, spent, _)| (day, spent)).collect();
-        for (from, to) in &self.estimated {
-            let count = from.until(*to).map_or(1, |span| i64::from(span.get_days()) + 1).max(1);
-            let sum: Usd = days.range(*from..=*to).map(|(_, spent)| *spent).sum();
+        for (first, last) in &self.estimated {
+            let count = first.until(*last).map_or(1, |span| i64::from(span.get_days()) + 1).max(1);
+            let sum: Usd = days.range(*first..=*last).map(|(_, spent)| *spent).sum();
             let (share, over) = (sum.micros().div_euclid(count), sum.micros().rem_euclid(count));
-            for (number, day) in (0..count).zip(from.series(1.day())) {
+            for (number, day) in (0..count).zip(first.series(1.day())) {
                 days.insert(day, Usd::from_micros(share + i64::from(number < over)));
             }
         }
@@ -120,87 +122,87 @@ impl Days {
     ///
     /// A record stands where the answer says less, and what is on record of a day that is over.
     #[must_use]
-    pub fn with(&self, counted: KeyCounters, known: Option<Date>) -> Days {
-        let KeyCounters { lifetime, today, on, window } = counted;
-        let more = lifetime - self.total();
-        if more < Usd::ZERO {
+    pub fn with(&self, counted: KeyCounters, known_until: Option<Date>) -> Days {
+        let KeyCounters { lifetime, today, day, window } = counted;
+        let increase = lifetime - self.total();
+        if increase < Usd::ZERO {
             return self.clone();
         }
-        let Some(known) = known else {
+        let Some(known_until) = known_until else {
             let today = today.unwrap_or_default().min(lifetime);
             let opening = lifetime - today;
-            let known_from = if opening > Usd::ZERO { on } else { Date::default() };
-            return Days { opening, known_from, ..Days::on_one(on, today) }.tidied();
+            let known_from = if opening > Usd::ZERO { day } else { Date::default() };
+            return Days { opening, known_from, ..Days::on_one(day, today) }.tidied();
         };
         let mut after = self.clone();
-        if let Some(last) = self.last().filter(|last| *last > on) {
+        if let Some(last) = self.last().filter(|last| *last > day) {
             // A late answer of an earlier day that says more: it was used by then, and may be on record as of a day since.
-            if more > Usd::ZERO {
-                after.estimate(on, last);
-                after.add_on(on, more);
+            if increase > Usd::ZERO {
+                after.estimate(day, last);
+                after.add_on(day, increase);
             }
             return after.tidied();
         }
-        after.truncate_before(on);
+        after.truncate_before(day);
         let rest = lifetime - after.total();
         // The provider rounds its two numbers apart, so the day may seem to have more than is left for it.
-        let (today, last) = match today.zip(on.yesterday().ok()) {
+        let (today, last) = match today.zip(day.yesterday().ok()) {
             Some((today, yesterday)) => (today.min(rest), yesterday),
-            None => (Usd::ZERO, on),
+            None => (Usd::ZERO, day),
         };
         let late = rest - today;
         match window {
             // The window turned since, or on that day, on which older use still settles. No more than its counter says may be
             // of it, and nothing without one: what is taken for an older window's is still reserved in this one, so an error
             // reserves too much.
-            Some((first, Some(in_window))) if known <= first && first <= last => {
+            Some((first, Some(in_window))) if known_until <= first && first <= last => {
                 let inside = (in_window - today - after.on(first)).or_zero().min(late);
-                after.add_late(known, first.yesterday().unwrap_or(first), late - inside);
+                after.add_late(known_until, first.yesterday().unwrap_or(first), late - inside);
                 after.add_late(first, last, inside);
             }
-            Some((first, None)) if known < first && first <= last => {
+            Some((first, None)) if known_until < first && first <= last => {
                 if late > Usd::ZERO {
-                    after.estimate(known, last);
+                    after.estimate(known_until, last);
                 }
                 after.add_on(first.yesterday().unwrap_or(first), late);
             }
-            _ => after.add_late(known, last, late),
+            _ => after.add_late(known_until, last, late),
         }
-        after.add_on(on, today);
+        after.add_on(day, today);
         after.tidied()
     }
 
-    pub fn add(&mut self, other: &Days) {
-        self.opening += other.opening;
-        self.known_from = self.known_from.max(other.known_from);
-        if !other.spent.is_empty() {
-            let place = self.reaching(other.first, other.spent.len());
-            for (mine, theirs) in self.spent.iter_mut().skip(place).zip(&other.spent) {
-                *mine += *theirs;
+    pub fn add(&mut self, days: &Days) {
+        self.opening += days.opening;
+        self.known_from = self.known_from.max(days.known_from);
+        if !days.spent.is_empty() {
+            let place = self.reaching(days.first, days.spent.len());
+            for (mine, added) in self.spent.iter_mut().skip(place).zip(&days.spent) {
+                *mine += *added;
             }
         }
-        other.estimated.iter().for_each(|(from, to)| self.estimate(*from, *to));
+        days.estimated.iter().for_each(|(first, last)| self.estimate(*first, *last));
     }
 
     /// The sum of the days from one to another, both included. `complete` is the last day that a sync has
     /// covered in full.
-    pub fn between(&self, from: Date, to: Date, complete: Option<Date>) -> Sum {
-        let end = self.place(to).map_or(0, |place| place + 1);
-        let spent = self.spent.iter().take(end).skip(self.place(from).unwrap_or(0)).copied().sum();
-        let begins_unknown = self.opening > Usd::ZERO && from < self.known_from;
+    pub fn between(&self, first_day: Date, last_day: Date, complete: Option<Date>) -> Sum {
+        let end = self.place(last_day).map_or(0, |place| place + 1);
+        let spent = self.spent.iter().take(end).skip(self.place(first_day).unwrap_or(0)).copied().sum();
+        let begins_unknown = self.opening > Usd::ZERO && first_day < self.known_from;
         let crosses = |(first, last): &(Date, Date)| {
-            let inside = from <= *first && *last <= to;
-            let outside = *last < from || to < *first;
+            let inside = first_day <= *first && *last <= last_day;
+            let outside = *last < first_day || last_day < *first;
             !inside && !outside
         };
-        let known = if begins_unknown || complete.is_none_or(|complete| complete < to) {
+        let accuracy = if begins_unknown || complete.is_none_or(|complete| complete < last_day) {
             Accuracy::Partly
         } else if self.estimated.iter().any(crosses) {
             Accuracy::Estimated
         } else {
             Accuracy::Exactly
         };
-        Sum { spent, known }
+        Sum { spent, accuracy }
     }
 
     fn last(&self) -> Option<Date> {
@@ -259,16 +261,16 @@ impl Days {
     }
 
     /// Adds a range of estimated days, joined with those that it touches.
-    fn estimate(&mut self, mut from: Date, mut to: Date) {
+    fn estimate(&mut self, mut first_day: Date, mut last_day: Date) {
         self.estimated.retain(|(first, last)| {
-            let apart = *last < from || to < *first;
+            let apart = *last < first_day || last_day < *first;
             if !apart {
-                (from, to) = (from.min(*first), to.max(*last));
+                (first_day, last_day) = (first_day.min(*first), last_day.max(*last));
             }
             apart
         });
-        let place = self.estimated.partition_point(|(first, _)| *first < from);
-        self.estimated.insert(place, (from, to));
+        let place = self.estimated.partition_point(|(first, _)| *first < first_day);
+        self.estimated.insert(place, (first_day, last_day));
     }
 }
 
@@ -287,7 +289,8 @@ impl From<Days> for Packed {
     fn from(days: Days) -> Packed {
         let number = |day: Date| EPOCH.until(day).map_or(0, |span| span.get_days());
         let spent = days.spent.iter().map(|spent| spent.micros()).collect();
-        let span = |(from, to): &(Date, Date)| (number(*from), u16::try_from(number(*to) - number(*from)).unwrap_or(0));
+        let span =
+            |(first, last): &(Date, Date)| (number(*first), u16::try_from(number(*last) - number(*first)).unwrap_or(0));
         let [known_from, first] =
             [days.known_from, days.first].map(|day| if day == Date::default() { 0 } else { number(day) });
         let estimated = days.estimated.iter().map(span).collect();
@@ -325,7 +328,7 @@ mod tests {
     }
 
     fn counted(lifetime: i64, today: i64, on: i64) -> KeyCounters {
-        KeyCounters { lifetime: usd(lifetime), today: Some(usd(today)), on: day(on), window: None }
+        KeyCounters { lifetime: usd(lifetime), today: Some(usd(today)), day: day(on), window: None }
     }
 
     fn exact(days: &Days) -> Vec<(i64, bool)> {
@@ -338,10 +341,10 @@ mod tests {
         let after = before.with(counted(25, 4, 4), Some(day(0)));
         assert_eq!(exact(&after), [(5, false), (0, false), (0, false), (16, false), (4, true)]);
         let sum = |from, to| after.between(day(from), day(to), Some(day(4)));
-        assert_eq!(sum(0, 3), Sum { spent: usd(21), known: Accuracy::Exactly });
-        assert_eq!(sum(3, 4), Sum { spent: usd(20), known: Accuracy::Estimated });
-        assert_eq!(sum(4, 4), Sum { spent: usd(4), known: Accuracy::Exactly });
-        assert_eq!(sum(4, 5).known, Accuracy::Partly, "the day is not over");
+        assert_eq!(sum(0, 3), Sum { spent: usd(21), accuracy: Accuracy::Exactly });
+        assert_eq!(sum(3, 4), Sum { spent: usd(20), accuracy: Accuracy::Estimated });
+        assert_eq!(sum(4, 4), Sum { spent: usd(4), accuracy: Accuracy::Exactly });
+        assert_eq!(sum(4, 5).accuracy, Accuracy::Partly, "the day is not over");
         // Nothing was used in the nights that were missed, so nothing has to be estimated.
         let still = before.with(counted(9, 4, 4), Some(day(0)));
         assert_eq!(exact(&still), [(5, true), (0, true), (0, true), (0, true), (4, true)]);
@@ -351,15 +354,15 @@ mod tests {
     fn what_was_used_before_anybody_looked_is_on_no_day() {
         let foreign = Days::default().with(counted(1000, 2, 4), None);
         assert_eq!((foreign.opening(), foreign.total(), foreign.on(day(4))), (usd(998), usd(1000), usd(2)));
-        assert_eq!(foreign.between(day(0), day(4), Some(day(4))).known, Accuracy::Partly);
-        assert_eq!(foreign.between(day(4), day(4), Some(day(4))).known, Accuracy::Exactly);
+        assert_eq!(foreign.between(day(0), day(4), Some(day(4))).accuracy, Accuracy::Partly);
+        assert_eq!(foreign.between(day(4), day(4), Some(day(4))).accuracy, Accuracy::Exactly);
         let next = foreign.with(counted(1010, 4, 5), Some(day(4)));
         assert_eq!((next.opening(), next.on(day(4)), next.on(day(5))), (usd(998), usd(8), usd(4)));
         // In a sum it is the last key with a past that says from when on all days are known.
         let mut both = Days::on_one(day(1), usd(5));
         both.add(&foreign);
         assert_eq!(
-            [3, 4].map(|from| both.between(day(from), day(4), Some(day(4))).known),
+            [3, 4].map(|from| both.between(day(from), day(4), Some(day(4))).accuracy),
             [Accuracy::Partly, Accuracy::Exactly]
         );
         let Packed(bytes) = both.clone().into();
@@ -379,7 +382,7 @@ mod tests {
         let without = KeyCounters { today: None, ..counted(9, 0, 3) };
         let after = before.with(without, Some(day(2)));
         assert_eq!(exact(&after), [(5, false), (4, false)]);
-        assert_eq!(exact(&before.with(KeyCounters { on: day(2), ..without }, Some(day(2)))), [(9, true)]);
+        assert_eq!(exact(&before.with(KeyCounters { day: day(2), ..without }, Some(day(2)))), [(9, true)]);
     }
 
     #[test]
@@ -423,7 +426,7 @@ mod tests {
                     let answer = KeyCounters { window, ..counted(lifetime + today, today, number) };
                     days = days.with(answer, Some(known));
                     prop_assert_eq!(days.total(), usd(lifetime + today));
-                    let of_window = Sum { spent: in_window, known: Accuracy::Exactly };
+                    let of_window = Sum { spent: in_window, accuracy: Accuracy::Exactly };
                     prop_assert_eq!(days.between(first, last, Some(last)), of_window, "in whatever nights it turned");
                     known = day(number);
                 }
@@ -438,7 +441,7 @@ mod tests {
                     .filter_map(|number| used.get(usize::try_from(number).ok()?))
                     .flatten()
                     .sum();
-                if sum.known == Accuracy::Exactly {
+                if sum.accuracy == Accuracy::Exactly {
                     prop_assert_eq!(sum.spent, usd(truth), "{} for {}", from, length);
                 }
             }

@@ -61,8 +61,8 @@ pub fn attribute(
     for row in rows {
         let model = cut(&row.model);
         let ours = row.key_name.parse::<KeyName>().ok().filter(|name| name.deployment == *deployment);
-        let known = ours.and_then(|name| Some((group_of(&name.programme, &name.grant)?, name)));
-        let (programme, whose) = match known {
+        let holder = ours.and_then(|name| Some((group_of(&name.programme, &name.grant)?, name)));
+        let (programme, whose) = match holder {
             Some((group, name)) => {
                 let of_day = grants.entry(row.day).or_default().entry(name.programme.clone()).or_default();
                 let of_model = of_day.entry(model.clone()).or_default();
@@ -73,9 +73,9 @@ pub fn attribute(
         };
         *days.entry((row.day, programme)).or_default().entry((whose, model)).or_default() += row.used;
     }
-    let entries = |(of, sums): ((Date, Option<ProgrammeId>), _)| {
-        let entries = entries(sums, of.1.is_some());
-        (of, entries)
+    let entries = |(slot, sums): ((Date, Option<ProgrammeId>), _)| {
+        let entries = entries(sums, slot.1.is_some());
+        (slot, entries)
     };
     Attribution { days: days.into_iter().map(entries).collect(), grants }
 }
@@ -126,8 +126,8 @@ impl Sums {
     }
 
     /// Whether no part is less than the other's, apart from what rounding row by row may come to.
-    pub fn is_no_less_than(self, other: Sums) -> bool {
-        other.spent - self.spent <= Usd::CENT && other.byok - self.byok <= Usd::CENT && other.requests <= self.requests
+    pub fn is_no_less_than(self, bound: Sums) -> bool {
+        bound.spent - self.spent <= Usd::CENT && bound.byok - self.byok <= Usd::CENT && bound.requests <= self.requests
     }
 
     /// The mean cost of a request, rounded up to a hundredth of a cent.
@@ -139,17 +139,17 @@ impl Sums {
 }
 
 impl AddAssign for Sums {
-    fn add_assign(&mut self, other: Sums) {
-        self.spent += other.spent;
-        self.byok += other.byok;
-        self.requests = self.requests.saturating_add(other.requests);
+    fn add_assign(&mut self, rhs: Sums) {
+        self.spent += rhs.spent;
+        self.byok += rhs.byok;
+        self.requests = self.requests.saturating_add(rhs.requests);
     }
 }
 
 impl Sum for Sums {
-    fn sum<I: Iterator<Item = Sums>>(all: I) -> Sums {
+    fn sum<I: Iterator<Item = Sums>>(iter: I) -> Sums {
         let mut sum = Sums::default();
-        all.for_each(|used| sum += used);
+        iter.for_each(|used| sum += used);
         sum
     }
 }
@@ -191,16 +191,16 @@ pub fn lines(uses: impl IntoIterator<Item = ModelUse>, byok: Byok, most: usize) 
 
 /// The keys' use on these days beyond what lines tell by model. Less than a cent is `None`, since rows are
 /// rounded up one by one, and so is an inexact sum.
-pub fn beyond_models(lines: &[ModelUse], used: &DailyUse, (from, to): (Date, Date)) -> Option<ModelUse> {
-    let told: Sums = lines.iter().map(|line| line.used).sum();
-    let [credits, byok] = [&used.credits, &used.byok].map(|days| days.between(from, to, Some(to)));
-    if from > to || credits.known != Accuracy::Exactly || byok.known != Accuracy::Exactly {
+pub fn beyond_models(lines: &[ModelUse], used: &DailyUse, (first, last): (Date, Date)) -> Option<ModelUse> {
+    let reported: Sums = lines.iter().map(|line| line.used).sum();
+    let [credits, byok] = [&used.credits, &used.byok].map(|days| days.between(first, last, Some(last)));
+    if first > last || credits.accuracy != Accuracy::Exactly || byok.accuracy != Accuracy::Exactly {
         return None;
     }
-    let at_least_a_cent = |more: Usd| if more >= Usd::CENT { more } else { Usd::ZERO };
+    let at_least_a_cent = |amount: Usd| if amount >= Usd::CENT { amount } else { Usd::ZERO };
     let used = Sums {
-        spent: at_least_a_cent(credits.spent - told.spent),
-        byok: at_least_a_cent(byok.spent - told.byok),
+        spent: at_least_a_cent(credits.spent - reported.spent),
+        byok: at_least_a_cent(byok.spent - reported.byok),
         requests: 0,
     };
     (used != Sums::default()).then(|| ModelUse { whose: None, model: NOT_BY_MODEL.to_owned(), used })

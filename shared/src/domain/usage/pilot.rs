@@ -39,8 +39,8 @@ impl PilotFigures {
         for (day, spent, _) in used.each().filter(|(_, spent, _)| *spent > Usd::ZERO) {
             *weeks.entry(monday_of(day)).or_default() += spent;
         }
-        for (from, to) in used.estimated() {
-            weeks.retain(|monday, _| *monday < monday_of(from) || to < *monday);
+        for (first, last) in used.estimated() {
+            weeks.retain(|monday, _| *monday < monday_of(first) || last < *monday);
         }
         self.active_weeks += u64::try_from(weeks.len()).unwrap_or(u64::MAX);
         self.spent_in_weeks += weeks.into_values().sum();
@@ -81,9 +81,9 @@ impl PilotFigures {
             return None;
         }
         let (median, highest) = (self.median_spent()?, self.ninetieth_percentile()?);
-        let all = i128::from(students) * i128::from(self.used()) * i128::from(median.micros());
+        let total = i128::from(students) * i128::from(self.used()) * i128::from(median.micros());
         let people = i128::from(self.people.max(1));
-        let low = i64::try_from((all + people - 1) / people).unwrap_or(i64::MAX);
+        let low = i64::try_from((total + people - 1) / people).unwrap_or(i64::MAX);
         Some(Projection { low: Usd::from_micros(low).min(Usd::MAX), high: highest.times(students) })
     }
 

@@ -26,10 +26,10 @@ pub struct UseSource<'a> {
 /// The use of keys over a range of days, both ends included.
 #[derive(Default)]
 pub struct SpendingReport {
-    pub by: Grouping,
+    pub grouping: Grouping,
     pub range: (Date, Date),
     /// The days of the range whose use by model is known.
-    pub known: BTreeSet<Date>,
+    pub known_days: BTreeSet<Date>,
     /// The use with provider keys of the users' own, which is another bill and in no line.
     pub byok: Usd,
     /// The names of groups and models; lines refer to them by number.
@@ -69,19 +69,20 @@ struct Names {
 }
 
 impl SpendingReport {
-    pub fn new(by: Grouping, range: (Date, Date), known: BTreeSet<Date>) -> SpendingReport {
-        SpendingReport { by, range, known, ..SpendingReport::default() }
+    pub fn new(grouping: Grouping, range: (Date, Date), known_days: BTreeSet<Date>) -> SpendingReport {
+        SpendingReport { grouping, range, known_days, ..SpendingReport::default() }
     }
 
     /// Adds what a key used, day by day. Only this moves the total.
     pub fn add(&mut self, source: UseSource<'_>, used: &DailyUse) {
-        let (from, to) = self.range;
-        let is_within = |day: Date| from <= day && day <= to;
+        let (first_day, last_day) = self.range;
+        let is_within = |day: Date| first_day <= day && day <= last_day;
         let days = used.credits.each().chain(used.byok.each());
         let used_on = days.filter(|(day, spent, _)| is_within(*day) && *spent != Usd::ZERO).map(|(day, ..)| day);
         self.first_used = self.first_used.into_iter().chain(used_on).min();
         self.byok += used.byok.each().filter(|(day, ..)| is_within(*day)).map(|(_, spent, _)| spent).sum();
-        self.estimated.extend(used.credits.estimated().filter(|(first, last)| *first <= to && from <= *last));
+        self.estimated
+            .extend(used.credits.estimated().filter(|(first, last)| *first <= last_day && first_day <= *last));
         for (day, spent, _) in used.credits.each().filter(|(day, spent, _)| is_within(*day) && *spent != Usd::ZERO) {
             self.line(source, day, "").spent += spent;
         }
@@ -90,11 +91,11 @@ impl SpendingReport {
     /// Moves what is known of a model from the line without a model to the model's own. An empty name stands
     /// for models that are not told apart.
     pub fn divide(&mut self, source: UseSource<'_>, day: Date, model: &str, used: Sums) {
-        let (from, to) = self.range;
-        if day < from || to < day {
+        let (first_day, last_day) = self.range;
+        if day < first_day || last_day < day {
             return;
         }
-        if self.by.model && !model.is_empty() {
+        if self.grouping.model && !model.is_empty() {
             let without_a_model = self.line(source, day, "");
             without_a_model.spent = without_a_model.spent - used.spent;
             self.line(source, day, model).spent += used.spent;
@@ -114,10 +115,10 @@ impl SpendingReport {
     /// The ranges of days of which only the sum is known. They may reach beyond the range of the report.
     pub fn estimated(&self) -> Vec<(Date, Date)> {
         let mut joined: Vec<(Date, Date)> = Vec::new();
-        for (from, to) in &self.estimated {
+        for (first_day, last_day) in &self.estimated {
             match joined.last_mut() {
-                Some((_, last)) if *from <= *last => *last = (*last).max(*to),
-                _ => joined.push((*from, *to)),
+                Some((_, last)) if *first_day <= *last => *last = (*last).max(*last_day),
+                _ => joined.push((*first_day, *last_day)),
             }
         }
         joined
@@ -126,14 +127,14 @@ impl SpendingReport {
     /// The days from the first with any use whose use by model is not known.
     pub fn unknown(&self) -> Vec<(Date, Date)> {
         let Some(first) = self.first_used else { return Vec::new() };
-        stretches((self.range.0.max(first), self.range.1), |day| !self.known.contains(&day))
+        stretches((self.range.0.max(first), self.range.1), |day| !self.known_days.contains(&day))
     }
 
     /// The lines: day after day, programme after programme, the largest first.
     pub fn lines(&self) -> Vec<ReportLine<'_>> {
         let knows_all = self.unknown().is_empty();
         let line = |(key, used): (&LineKey, &Sums)| {
-            let is_counted = key.model.is_some() || key.day.map_or(knows_all, |day| self.known.contains(&day));
+            let is_counted = key.model.is_some() || key.day.map_or(knows_all, |day| self.known_days.contains(&day));
             ReportLine {
                 day: key.day,
                 programme: key.programme,
@@ -146,25 +147,27 @@ impl SpendingReport {
         };
         let is_something = |(_, used): &(&LineKey, &Sums)| used.spent != Usd::ZERO || used.requests > 0;
         let mut lines: Vec<ReportLine<'_>> = self.lines.iter().filter(is_something).map(line).collect();
-        lines.sort_unstable_by(|one, other| {
+        lines.sort_unstable_by(|first, second| {
             let place = |line: &ReportLine<'_>| (line.day, line.programme);
             let by_name = |line: &ReportLine<'_>| (line.grant, line.model.is_none());
-            place(one)
-                .cmp(&place(other))
-                .then_with(|| other.spent.cmp(&one.spent))
-                .then_with(|| one.group.cmp(&other.group).then_with(|| one.model.cmp(&other.model)))
-                .then_with(|| by_name(one).cmp(&by_name(other)))
+            place(first)
+                .cmp(&place(second))
+                .then_with(|| second.spent.cmp(&first.spent))
+                .then_with(|| first.group.cmp(&second.group).then_with(|| first.model.cmp(&second.model)))
+                .then_with(|| by_name(first).cmp(&by_name(second)))
         });
         lines
     }
 
     fn line(&mut self, source: UseSource<'_>, day: Date, model: &str) -> &mut Sums {
         let key = LineKey {
-            day: self.by.day.then_some(day),
+            day: self.grouping.day.then_some(day),
             programme: source.programme,
-            group: source.group.filter(|_| self.by.group).map(|group| self.names.number(group)),
-            model: Some(model).filter(|model| self.by.model && !model.is_empty()).map(|model| self.names.number(model)),
-            grant: source.grant.filter(|_| self.by.person),
+            group: source.group.filter(|_| self.grouping.group).map(|group| self.names.number(group)),
+            model: Some(model)
+                .filter(|model| self.grouping.model && !model.is_empty())
+                .map(|model| self.names.number(model)),
+            grant: source.grant.filter(|_| self.grouping.person),
         };
         self.lines.entry(key).or_default()
     }
@@ -249,7 +252,7 @@ mod tests {
             report.add(ADA, &DailyUse::on_one(day(1), usd(10)));
             report.add(ADA, &DailyUse::on_one(day(2), usd(20)));
             report.divide(ADA, day(1), "a/small", used(10, 7));
-            report.known.remove(&day(unknown));
+            report.known_days.remove(&day(unknown));
             let lines = report.lines();
             lines.iter().map(|line| (line.spent.micros(), line.requests)).collect::<Vec<_>>()
         };
@@ -265,7 +268,7 @@ mod tests {
     fn what_only_a_sum_is_known_of_is_named_and_what_is_of_no_day_or_another_bill_is_told_apart() {
         let mut report = report_of(Grouping::default(), (2, 9));
         let counted =
-            |lifetime, on| KeyCounters { lifetime: usd(lifetime), today: Some(Usd::ZERO), on: day(on), window: None };
+            |lifetime, on| KeyCounters { lifetime: usd(lifetime), today: Some(Usd::ZERO), day: day(on), window: None };
         for (known, on) in [(1, 4), (3, 6), (8, 12)] {
             let missed = Days::on_one(day(0), usd(5)).with(counted(25, on), Some(day(known)));
             report.add(ADA, &DailyUse { credits: missed, byok: Days::on_one(day(3), usd(7)) });
@@ -273,7 +276,7 @@ mod tests {
         assert_eq!(report.estimated(), [(day(1), day(5)), (day(8), day(11))]);
         // Of the last key's twenty, all lie on the eleventh day.
         assert_eq!((report.total(), report.byok), (usd(40), usd(21)));
-        report.known.retain(|on| *on < day(8));
+        report.known_days.retain(|on| *on < day(8));
         assert_eq!(report.unknown(), [(day(8), day(9))]);
     }
 }

@@ -46,19 +46,19 @@ impl Span {
 
     /// The use in this span. `read_at` is when the newest reading was asked for: it covered all of the days before its own, and its own
     /// up to then.
-    pub fn of(self, days: &Days, reset: Reset, term: Option<&Term>, read_at: Option<Moment>, now: Moment) -> Sum {
+    pub fn sum(self, days: &Days, reset: Reset, term: Option<&Term>, read_at: Option<Moment>, now: Moment) -> Sum {
         if self.is_endless(reset, term) {
-            let known = if read_at.is_some() { Accuracy::Exactly } else { Accuracy::Partly };
-            return Sum { spent: days.total(), known };
+            let accuracy = if read_at.is_some() { Accuracy::Exactly } else { Accuracy::Partly };
+            return Sum { spent: days.total(), accuracy };
         }
-        let (from, to) = self.range(reset, term, read_at, now);
-        if to < from {
+        let (first, last) = self.range(reset, term, read_at, now);
+        if last < first {
             // The span has not begun.
-            return Sum { spent: Usd::ZERO, known: Accuracy::Exactly };
+            return Sum { spent: Usd::ZERO, accuracy: Accuracy::Exactly };
         }
         // A span goes on, so it holds what the newest reading knew, however old that is, if it was within it.
-        let is_read = read_at.is_some_and(|read| from <= utc_date(read));
-        days.between(from, to, is_read.then_some(to))
+        let is_read = read_at.is_some_and(|read| first <= utc_date(read));
+        days.between(first, last, is_read.then_some(last))
     }
 
     /// Whether the span has no end: a window that is the whole term, or a term where there is none.
@@ -79,9 +79,9 @@ pub fn last_weeks(now: Moment) -> [(Date, Date); 2] {
 }
 
 /// The ranges of consecutive days for which something holds.
-pub fn stretches((from, to): (Date, Date), is_so: impl Fn(Date) -> bool) -> Vec<(Date, Date)> {
+pub fn stretches((first_day, last_day): (Date, Date), is_so: impl Fn(Date) -> bool) -> Vec<(Date, Date)> {
     let mut stretches: Vec<(Date, Date)> = Vec::new();
-    for day in from.series(1.day()).take_while(|day| *day <= to).filter(|day| is_so(*day)) {
+    for day in first_day.series(1.day()).take_while(|day| *day <= last_day).filter(|day| is_so(*day)) {
         match stretches.last_mut() {
             Some((_, last)) if last.tomorrow().ok() == Some(day) => *last = day,
             _ => stretches.push((day, day)),
@@ -114,8 +114,8 @@ mod tests {
             days.add(&Days::on_one(day.parse().unwrap(), usd(spent)));
         }
         let now = at("2026-11-20T12:00:00Z");
-        let of = |span: Span, looked: &str| span.of(&days, Reset::Weekly, None, Some(at(looked)), now);
-        let exactly = |spent| Sum { spent: usd(spent), known: Accuracy::Exactly };
+        let of = |span: Span, looked: &str| span.sum(&days, Reset::Weekly, None, Some(at(looked)), now);
+        let exactly = |spent| Sum { spent: usd(spent), accuracy: Accuracy::Exactly };
         assert_eq!(of(Span::Day, "2026-11-20T00:20:00Z"), exactly(1));
         assert_eq!(of(Span::Week, "2026-11-20T00:20:00Z"), exactly(4));
         assert_eq!(of(Span::Month, "2026-11-20T00:20:00Z"), exactly(91));
@@ -123,31 +123,32 @@ mod tests {
         assert_eq!(of(Span::Week, "2026-11-19T00:20:00Z"), exactly(10));
         assert_eq!(of(Span::Window, "2026-11-20T00:20:00Z"), exactly(4));
         assert_eq!(of(Span::All, "2026-11-19T00:20:00Z"), exactly(221));
-        assert_eq!(Span::All.of(&days, Reset::None, None, None, now).known, Accuracy::Partly);
+        assert_eq!(Span::All.sum(&days, Reset::None, None, None, now).accuracy, Accuracy::Partly);
     }
 
     #[test]
     fn a_window_that_nobody_has_looked_into_is_not_known_and_a_term_to_come_is_nothing() {
         let days = Days::on_one("2026-11-19".parse().unwrap(), usd(3));
         let now = at("2026-11-20T00:10:00Z");
-        let of = |span: Span, reset, looked: &str| span.of(&days, reset, None, Some(at(looked)), now);
+        let of = |span: Span, reset, looked: &str| span.sum(&days, reset, None, Some(at(looked)), now);
         let yesterday = "2026-11-19T00:20:00Z";
-        assert_eq!(of(Span::Window, Reset::Daily, yesterday), Sum { spent: Usd::ZERO, known: Accuracy::Partly });
-        assert_eq!(of(Span::Window, Reset::Weekly, yesterday), Sum { spent: usd(3), known: Accuracy::Exactly });
+        assert_eq!(of(Span::Window, Reset::Daily, yesterday), Sum { spent: Usd::ZERO, accuracy: Accuracy::Partly });
+        assert_eq!(of(Span::Window, Reset::Weekly, yesterday), Sum { spent: usd(3), accuracy: Accuracy::Exactly });
         let later = Term::new("2027-01-01".parse().unwrap(), "2027-02-01".parse().unwrap(), "UTC").unwrap();
-        let term = Span::Term.of(&days, Reset::Daily, Some(&later), Some(at(yesterday)), now);
-        assert_eq!(term, Sum { spent: Usd::ZERO, known: Accuracy::Exactly });
+        let term = Span::Term.sum(&days, Reset::Daily, Some(&later), Some(at(yesterday)), now);
+        assert_eq!(term, Sum { spent: Usd::ZERO, accuracy: Accuracy::Exactly });
     }
 
     #[test]
     fn without_a_reset_or_a_term_a_window_and_a_term_are_all_there_is() {
         let on = "2026-11-19".parse().unwrap();
-        let days = Days::default().with(KeyCounters { lifetime: usd(7), today: Some(usd(2)), on, window: None }, None);
+        let days =
+            Days::default().with(KeyCounters { lifetime: usd(7), today: Some(usd(2)), day: on, window: None }, None);
         assert_eq!(days.opening(), usd(5));
         let now = at("2026-11-20T12:00:00Z");
         for span in [Span::Window, Span::Term, Span::All] {
-            let sum = span.of(&days, Reset::None, None, Some(now), now);
-            assert_eq!(sum, Sum { spent: usd(7), known: Accuracy::Exactly }, "{span:?}");
+            let sum = span.sum(&days, Reset::None, None, Some(now), now);
+            assert_eq!(sum, Sum { spent: usd(7), accuracy: Accuracy::Exactly }, "{span:?}");
         }
     }
 }

@@ -193,7 +193,7 @@ pub fn is_invisible(c: char) -> bool {
 impl TryFrom<String> for EmailAddress {
     type Error = AddressError;
     fn try_from(text: String) -> Result<EmailAddress, AddressError> {
-        let in_place = |of: &str| Some(EmailAddress::in_place(of, &text.strip_prefix(of)?.parse().ok()?));
+        let in_place = |prefix: &str| Some(EmailAddress::in_place(prefix, &text.strip_prefix(prefix)?.parse().ok()?));
         in_place(ERASED).or_else(|| in_place(NONE)).map_or_else(|| EmailAddress::parse(&text), Ok)
     }
 }

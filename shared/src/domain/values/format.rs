@@ -40,8 +40,8 @@ pub fn named_month(date: Date) -> String {
 }
 
 /// A number with what it counts: `1 student`, `1,200 students`.
-pub fn counted(number: u64, one: &str, several: &str) -> String {
-    format!("{} {}", grouped(number), if number == 1 { one } else { several })
+pub fn counted(number: u64, singular: &str, plural: &str) -> String {
+    format!("{} {}", grouped(number), if number == 1 { singular } else { plural })
 }
 
 /// A text that somebody chose, as a cell of a CSV file that spreadsheets open: in quotes, and with an apostrophe before what they would
@@ -59,13 +59,13 @@ pub fn sheet_text(text: &str) -> String {
 }
 
 /// A time with its zone: `20 Nov 2026, 14:05 (Europe/Berlin)`.
-pub fn time_in(at: Moment, zone: &TimeZone) -> String {
-    in_zone(&column_time(at, zone), zone)
+pub fn time_in(moment: Moment, zone: &TimeZone) -> String {
+    in_zone(&column_time(moment, zone), zone)
 }
 
 /// A time that ends something with its zone: `the end of 20 Nov 2026 (Europe/Berlin)`.
-pub fn end_time_in(at: Moment, zone: &TimeZone) -> String {
-    in_zone(&end_time(at, zone), zone)
+pub fn end_time_in(moment: Moment, zone: &TimeZone) -> String {
+    in_zone(&end_time(moment, zone), zone)
 }
 
 fn in_zone(time: &str, zone: &TimeZone) -> String {
@@ -73,13 +73,13 @@ fn in_zone(time: &str, zone: &TimeZone) -> String {
 }
 
 /// An instant in UTC, where it is of no programme's time zone.
-pub fn utc(at: impl Borrow<Moment>) -> String {
-    format!("{} UTC", column_time(*at.borrow(), &TimeZone::UTC))
+pub fn utc(moment: impl Borrow<Moment>) -> String {
+    format!("{} UTC", column_time(*moment.borrow(), &TimeZone::UTC))
 }
 
 /// A time where the page or the heading names the zone: `20 Nov 2026, 14:05`.
-pub fn column_time(at: Moment, zone: &TimeZone) -> String {
-    long_time(at.to_zoned(zone.clone()).datetime())
+pub fn column_time(moment: Moment, zone: &TimeZone) -> String {
+    long_time(moment.to_zoned(zone.clone()).datetime())
 }
 
 pub fn long_time(time: DateTime) -> String {
@@ -87,17 +87,17 @@ pub fn long_time(time: DateTime) -> String {
 }
 
 /// A time that ends something, as [`column_time`]; midnight is `the end of 20 Nov 2026`.
-pub fn end_time(at: Moment, zone: &TimeZone) -> String {
-    let there = at.to_zoned(zone.clone()).datetime();
+pub fn end_time(moment: Moment, zone: &TimeZone) -> String {
+    let there = moment.to_zoned(zone.clone()).datetime();
     match there.date().yesterday() {
         Ok(last) if there.time() == Time::midnight() => format!("the end of {}", long_date(last)),
-        _ => column_time(at, zone),
+        _ => column_time(moment, zone),
     }
 }
 
 /// A time in a form's field: `2026-11-20T14:05`.
-pub fn field_time(at: Moment, zone: &TimeZone) -> String {
-    at.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M").to_string()
+pub fn field_time(moment: Moment, zone: &TimeZone) -> String {
+    moment.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M").to_string()
 }
 
 #[cfg(test)]

@@ -239,10 +239,10 @@ impl GrantId {
 }
 
 /// The identifier of what comes of something for this text, as old as that.
-pub fn ulid_for(of: Ulid, text: &str) -> Ulid {
-    let hash = crate::domain::values::token::sha256_hex(&[&of.to_string(), text]);
+pub fn ulid_for(source: Ulid, text: &str) -> Ulid {
+    let hash = crate::domain::values::token::sha256_hex(&[&source.to_string(), text]);
     let random = hash.get(..20).and_then(|digits| u128::from_str_radix(digits, 16).ok());
-    Ulid::from_parts(of.timestamp_ms(), random.unwrap_or_default())
+    Ulid::from_parts(source.timestamp_ms(), random.unwrap_or_default())
 }
 
 /// An identifier that sorts by the product's clock.

@@ -31,7 +31,7 @@ impl PlaintextKey {
 masked!(PlaintextKey);
 
 impl Fingerprint {
-    pub(crate) fn of(deployment: &DeploymentId, management_key: &str) -> Fingerprint {
+    pub(crate) fn digest(deployment: &DeploymentId, management_key: &str) -> Fingerprint {
         Fingerprint(sha256_hex(&["management key", deployment.as_str(), management_key]))
     }
 
@@ -63,8 +63,8 @@ pub fn name_matches(pattern: &str, name: &str) -> bool {
 
 /// The first part of a name with the separator behind it, so that the prefix and a star match these keys.
 pub fn name_prefix(name: &str) -> &str {
-    match name.char_indices().find(|(at, letter)| *at > 0 && SEPARATORS.contains(letter)) {
-        Some((at, separator)) => &name[..at + separator.len_utf8()],
+    match name.char_indices().find(|(index, letter)| *index > 0 && SEPARATORS.contains(letter)) {
+        Some((index, separator)) => &name[..index + separator.len_utf8()],
         None => "",
     }
 }

@@ -63,8 +63,8 @@ impl Usd {
     }
 
     /// Whether a limit counts as equal to another: a provider may keep fewer digits.
-    pub fn is_about(self, other: Usd) -> bool {
-        self - other < Usd::CENT && other - self < Usd::CENT
+    pub fn is_about(self, amount: Usd) -> bool {
+        self - amount < Usd::CENT && amount - self < Usd::CENT
     }
 
     /// Parses an amount that a person typed: `20`, `20.00` or `$20`, at most six decimals, no sign and no exponent.
@@ -264,21 +264,21 @@ impl fmt::Debug for Usd {
 
 impl Add for Usd {
     type Output = Usd;
-    fn add(self, other: Usd) -> Usd {
-        Usd(self.0.saturating_add(other.0))
+    fn add(self, rhs: Usd) -> Usd {
+        Usd(self.0.saturating_add(rhs.0))
     }
 }
 
 impl AddAssign for Usd {
-    fn add_assign(&mut self, other: Usd) {
-        *self = *self + other;
+    fn add_assign(&mut self, rhs: Usd) {
+        *self = *self + rhs;
     }
 }
 
 impl Sub for Usd {
     type Output = Usd;
-    fn sub(self, other: Usd) -> Usd {
-        Usd(self.0.saturating_sub(other.0))
+    fn sub(self, rhs: Usd) -> Usd {
+        Usd(self.0.saturating_sub(rhs.0))
     }
 }
 

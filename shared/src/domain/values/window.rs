@@ -87,7 +87,7 @@ impl Reset {
             return 0;
         };
         let (first, last) = (utc_date(first), utc_date(end - 1.nanosecond()));
-        let more = match self {
+        let later = match self {
             Reset::None => return 0,
             Reset::Daily => days_between(first, last),
             Reset::Weekly => days_between(first, last) / 7,
@@ -96,7 +96,7 @@ impl Reset {
                 months(last) - months(first)
             }
         };
-        1 + more.unsigned_abs()
+        1 + later.unsigned_abs()
     }
 
     fn begins(self, day: Date) -> Option<Date> {
@@ -118,8 +118,8 @@ impl Reset {
     }
 }
 
-pub fn utc_date(at: Moment) -> Date {
-    Zoned::new(*at, TimeZone::UTC).date()
+pub fn utc_date(moment: Moment) -> Date {
+    Zoned::new(*moment, TimeZone::UTC).date()
 }
 
 /// The instant at which a UTC day is over.
@@ -136,8 +136,8 @@ pub(crate) fn monday_of(date: Date) -> Date {
     date.tomorrow().and_then(|tomorrow| tomorrow.nth_weekday(-1, Weekday::Monday)).unwrap_or(date)
 }
 
-pub fn days_between(from: Date, to: Date) -> i32 {
-    from.until(to).map_or(0, |span| span.get_days())
+pub fn days_between(start: Date, end: Date) -> i32 {
+    start.until(end).map_or(0, |span| span.get_days())
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ async fn a_key_that_cannot_be_shown_is_a_loud_error_that_names_it_for_disabling(
     ] {
         let (server, provider) = answering(201, &body).await;
         let error = provider.create_key(&new_key(), soon()).await.unwrap_err();
-        assert!(matches!(&error, ProviderError::Unknown { made: told, .. } if *told == made), "{body}: {error}");
+        assert!(matches!(&error, ProviderError::Unknown { made_key: told, .. } if *told == made), "{body}: {error}");
         assert_eq!(server.seen().len(), 1);
     }
 }
@@ -103,7 +103,7 @@ async fn a_creation_that_is_not_answered_ends_after_ten_seconds_as_unknown() {
     // From here only timers are awaited, so the paused clock runs to the next of them.
     tokio::time::pause();
     let error = asked.await.unwrap().unwrap_err();
-    assert!(matches!(error, ProviderError::Unknown { made: None, .. }), "{error}");
+    assert!(matches!(error, ProviderError::Unknown { made_key: None, .. }), "{error}");
     let waited = begun.elapsed();
     assert!((Duration::from_secs(9)..Duration::from_secs(11)).contains(&waited), "{waited:?}");
     assert_eq!(server.seen().len(), 1);

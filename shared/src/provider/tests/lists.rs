@@ -14,7 +14,7 @@ struct Account(Arc<Mutex<Vec<Listed>>>);
 type Listed = (String, Vec<usize>);
 
 impl Account {
-    fn of(keys: std::ops::Range<usize>) -> Account {
+    fn with_keys(keys: std::ops::Range<usize>) -> Account {
         Account::of_each([keys])
     }
 
@@ -81,11 +81,11 @@ async fn every_workspace_is_listed_to_its_end_and_each_key_handed_over_once_what
 
 #[tokio::test]
 async fn several_pages_are_asked_for_at_once_and_a_small_account_is_asked_little() {
-    let (seen, _) = listed(&Account::of(0..1_000), 100).await;
+    let (seen, _) = listed(&Account::with_keys(0..1_000), 100).await;
     // Requests that are under way at once need connections of their own.
     assert_eq!(seen.iter().map(|seen| seen.connection).max(), Some(4));
     assert!(seen.len() < 25, "{}", seen.len());
-    let (seen, _) = listed(&Account::of(0..3), 100).await;
+    let (seen, _) = listed(&Account::with_keys(0..3), 100).await;
     assert!(seen.len() <= 4, "{seen:?}");
 }
 
@@ -99,7 +99,7 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let account = Account::of(0..count);
+            let account = Account::with_keys(0..count);
             let script = account.clone();
             let mut newest = count;
             let mut changes = changes.into_iter();
@@ -129,7 +129,7 @@ proptest! {
 async fn a_list_that_never_goes_on_is_given_up_and_never_taken_for_complete() {
     // Every page is a hundred other keys, or the offset is ignored.
     for step in [1_000, 0] {
-        let account = Account::of(0..300);
+        let account = Account::with_keys(0..300);
         let (server, provider, _) = scripted(move |request, before| {
             if request.target.contains("/workspaces") {
                 return account.page(request, 100);
@@ -151,7 +151,7 @@ async fn rows_that_cannot_be_read_are_handed_over_apart_and_do_not_end_the_list(
         number => key_json(number),
     };
     for (keys, expected) in [(0..250, (248, vec![None, Some(hash(7))])), (8..9, (0, vec![None]))] {
-        let account = Account::of(keys);
+        let account = Account::with_keys(keys);
         let (_server, provider, _) = scripted(move |request, _| account.page_of(request, 100, row)).await;
         let mut inventory = provider.inventory(&Clock::system());
         let (mut keys, mut unreadable) = (0, Vec::new());
@@ -166,7 +166,7 @@ async fn rows_that_cannot_be_read_are_handed_over_apart_and_do_not_end_the_list(
 #[tokio::test]
 async fn a_page_asked_for_before_midnight_and_answered_after_it_is_asked_for_again() {
     let now = Arc::new(Mutex::new("2026-11-20T23:59:59.9Z".parse::<Moment>().unwrap()));
-    let (account, turning) = (Account::of(0..3), Arc::clone(&now));
+    let (account, turning) = (Account::with_keys(0..3), Arc::clone(&now));
     let (server, provider, _) = scripted(move |request, _| {
         if request.target.contains("/keys") {
             *turning.lock().unwrap() = "2026-11-21T00:00:00Z".parse().unwrap();
@@ -176,7 +176,7 @@ async fn a_page_asked_for_before_midnight_and_answered_after_it_is_asked_for_aga
     .await;
     let mut inventory = provider.inventory(&Clock::reading(move || *now.lock().unwrap()));
     let page = inventory.next(soon()).await.unwrap().unwrap();
-    assert_eq!(page.asked, "2026-11-21T00:00:00Z".parse().unwrap());
+    assert_eq!(page.asked_at, "2026-11-21T00:00:00Z".parse().unwrap());
     let is_first_page = |line: &&String| line.contains("/keys") && line.contains("offset=0");
     assert_eq!(server.lines().iter().filter(is_first_page).count(), 2, "{:?}", server.lines());
 }

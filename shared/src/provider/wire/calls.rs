@@ -18,7 +18,7 @@ pub(crate) struct Call {
     pub path: &'static str,
     /// The time-out of one try, from the first byte sent to the last byte read.
     pub time_out: Duration,
-    pub again: Again,
+    pub retry: Again,
     /// Whether it is sent although the provider asked for a wait.
     pub passes_waits: bool,
 }
@@ -46,7 +46,7 @@ pub(crate) static DISABLE_KEY: Call = Call {
     method: Method::PATCH,
     path: "/keys/{}",
     time_out: Duration::from_secs(5),
-    again: Once,
+    retry: Once,
     passes_waits: true,
 };
 // What is gone already answers 404, which counts as deleted.
@@ -66,8 +66,8 @@ pub(crate) static LIST_ASSIGNED: Call =
 // The question does not fit into a URL.
 pub(crate) static QUERY_ANALYTICS: Call = call("query analytics", Method::POST, "/analytics/query", 20, Reads);
 
-const fn call(name: &'static str, method: Method, path: &'static str, seconds: u64, again: Again) -> Call {
-    Call { name, method, path, time_out: Duration::from_secs(seconds), again, passes_waits: false }
+const fn call(name: &'static str, method: Method, path: &'static str, seconds: u64, retry: Again) -> Call {
+    Call { name, method, path, time_out: Duration::from_secs(seconds), retry, passes_waits: false }
 }
 
 pub(crate) struct Request<'a> {

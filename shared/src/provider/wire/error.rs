@@ -29,7 +29,7 @@ pub enum ProviderError {
         trouble: Trouble,
         after: Option<Duration>,
         /// A key that was made although its plaintext cannot be shown; it has to be disabled.
-        made: Option<KeyHash>,
+        made_key: Option<KeyHash>,
     },
 }
 
@@ -133,8 +133,8 @@ const KEY: &str = "sk-or-";
 pub fn harmless(text: &str) -> String {
     let mut shown = String::new();
     let mut rest = text;
-    while let Some(at) = rest.find(KEY) {
-        let (before, key) = rest.split_at(at);
+    while let Some(start) = rest.find(KEY) {
+        let (before, key) = rest.split_at(start);
         let end = key.find(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_');
         shown.push_str(before);
         shown.push_str("sk-or-…");

@@ -52,7 +52,7 @@ impl<'de> Deserialize<'de> for ListedReset {
             Some("daily") => ListedReset::Known(Reset::Daily),
             Some("weekly") => ListedReset::Known(Reset::Weekly),
             Some("monthly") => ListedReset::Known(Reset::Monthly),
-            Some(other) => ListedReset::Other(other.to_owned()),
+            Some(reset) => ListedReset::Other(reset.to_owned()),
         })
     }
 }
@@ -79,8 +79,8 @@ pub(crate) fn limit<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Usd>, D
     match Usd::parse_floor(raw.get()) {
         Err(MoneyError::TooLarge) if !raw.get().starts_with('-') => Ok(Some(Usd::MAX)),
         _ => {
-            let mut again = serde_json::Deserializer::from_str(raw.get());
-            crate::domain::values::money::promised(&mut again).map_err(serde::de::Error::custom)
+            let mut deserializer = serde_json::Deserializer::from_str(raw.get());
+            crate::domain::values::money::promised(&mut deserializer).map_err(serde::de::Error::custom)
         }
     }
 }

@@ -41,15 +41,15 @@ pub(crate) trait ListRow: DeserializeOwned + Send + 'static {
 #[derive(Debug)]
 pub(crate) struct ListedPage<T> {
     pub rows: Vec<T>,
-    pub asked: Moment,
+    pub asked_at: Moment,
 }
 
 /// A list that is being read. After an error it goes on from where it was.
 pub(crate) struct PageReader<T> {
     list: Arc<List>,
-    asked: FuturesUnordered<BoxFuture<'static, ArrivedPage>>,
+    requests: FuturesUnordered<BoxFuture<'static, ArrivedPage>>,
     /// Pages that arrived and were not read yet, by their offsets.
-    came: HashMap<usize, ArrivedPage>,
+    arrived: HashMap<usize, ArrivedPage>,
     /// The offset behind all requested pages.
     behind: usize,
     /// The length of the longest page's text.
@@ -57,11 +57,11 @@ pub(crate) struct PageReader<T> {
     /// Whether one of the pages is so short that the list must end there.
     is_short: bool,
     at_once: usize,
-    at: ListPosition,
+    position: ListPosition,
     /// The number of steps back in a row; each is twice as long as the one before.
     back: u32,
     patience: u32,
-    of: PhantomData<fn() -> T>,
+    row_type: PhantomData<fn() -> T>,
 }
 
 struct List {
@@ -111,35 +111,35 @@ impl<T: ListRow> PageReader<T> {
         }
         PageReader {
             list: Arc::new(List { provider: provider.clone(), call, id: id.to_owned(), query, clock }),
-            asked: FuturesUnordered::new(),
-            came: HashMap::new(),
+            requests: FuturesUnordered::new(),
+            arrived: HashMap::new(),
             behind: 0,
             longest: 0,
             is_short: false,
             at_once: 1,
-            at: ListPosition::default(),
+            position: ListPosition::default(),
             back: 0,
             patience: PATIENCE,
-            of: PhantomData,
+            row_type: PhantomData,
         }
     }
 
     /// Every row to the end of the list, once. Each answer has a deadline of its own.
     pub(crate) async fn all(mut self, deadline: impl Fn() -> Deadline) -> Result<Vec<T>, ProviderError> {
         let mut seen = HashSet::new();
-        let mut all = Vec::new();
+        let mut rows = Vec::new();
         while let Some(page) = self.next(deadline()).await? {
-            all.extend(page.rows.into_iter().filter(|row| seen.insert(row.id().map(str::to_owned))));
+            rows.extend(page.rows.into_iter().filter(|row| seen.insert(row.id().map(str::to_owned))));
         }
-        Ok(all)
+        Ok(rows)
     }
 
     /// The next page; `None` after the end. It may repeat rows of any page before, and holds all that are
     /// new.
     pub(crate) async fn next(&mut self, deadline: Deadline) -> Result<Option<ListedPage<T>>, ProviderError> {
-        while !self.at.is_done {
+        while !self.position.is_done {
             let ArrivedPage { offset, is_first, text } = self.next_arrival(deadline).await;
-            let (body, asked) = match text {
+            let (body, asked_at) = match text {
                 Ok(text) => text,
                 Err(error) => {
                     self.forget_ahead();
@@ -151,13 +151,13 @@ impl<T: ListRow> PageReader<T> {
                 }
             };
             let page = match rows(&body) {
-                Ok(rows) => ListedPage { rows, asked },
+                Ok(rows) => ListedPage { rows, asked_at },
                 Err(_) => {
                     // Requests ahead are dropped: nothing would read their answers, and each may hold the
                     // permit that this one waits for.
                     self.forget_ahead();
-                    let (rows, asked) = self.list.ask(offset, deadline, rows).await?;
-                    ListedPage { rows, asked }
+                    let (rows, asked_at) = self.list.ask(offset, deadline, rows).await?;
+                    ListedPage { rows, asked_at }
                 }
             };
             if self.believe(offset, &page)? {
@@ -169,7 +169,7 @@ impl<T: ListRow> PageReader<T> {
 
     /// The number of the page that was read last.
     pub(crate) fn page(&self) -> usize {
-        self.at.pages
+        self.position.pages
     }
 
     /// The page whose turn it is. Before it is read, whatever else has arrived is stored and more is
@@ -177,27 +177,27 @@ impl<T: ListRow> PageReader<T> {
     async fn next_arrival(&mut self, deadline: Deadline) -> ArrivedPage {
         loop {
             self.ask_ahead(deadline);
-            while let Some(Some(came)) = self.asked.next().now_or_never() {
-                self.keep(came);
+            while let Some(Some(page)) = self.requests.next().now_or_never() {
+                self.keep(page);
                 self.ask_ahead(deadline);
             }
             // The new requests are sent by another task, which needs a turn first.
             tokio::task::yield_now().await;
-            if let Some(came) = self.came.remove(&self.at.next) {
-                return came;
+            if let Some(page) = self.arrived.remove(&self.position.next) {
+                return page;
             }
-            match self.asked.next().await {
-                Some(came) => self.keep(came),
+            match self.requests.next().await {
+                Some(page) => self.keep(page),
                 None => self.forget_ahead(),
             }
         }
     }
 
-    fn keep(&mut self, came: ArrivedPage) {
-        let length = came.text.as_ref().map_or(self.longest, |(body, _)| body.len());
+    fn keep(&mut self, page: ArrivedPage) {
+        let length = page.text.as_ref().map_or(self.longest, |(body, _)| body.len());
         self.longest = self.longest.max(length);
         self.is_short |= length < self.longest / 2;
-        self.came.insert(came.offset, came);
+        self.arrived.insert(page.offset, page);
     }
 
     /// Whether this page continues the list. Otherwise the list has ended, or the next look begins further
@@ -207,24 +207,24 @@ impl<T: ListRow> PageReader<T> {
         let is_full = count >= PAGE;
         // A row whose id cannot be read is handed on, but does not prove an overlap.
         let ids: HashSet<String> = page.rows.iter().filter_map(|row| row.id().map(str::to_owned)).collect();
-        if offset > 0 && ids.is_disjoint(&self.at.last.ids) {
+        if offset > 0 && ids.is_disjoint(&self.position.last.ids) {
             self.close_gap()?;
             return Ok(false);
         }
-        let brings_nothing = count == 0 || (self.at.pages > 0 && ids.is_subset(&self.at.last.ids));
+        let brings_nothing = count == 0 || (self.position.pages > 0 && ids.is_subset(&self.position.last.ids));
         if brings_nothing && !is_full {
-            self.at.is_done = true;
+            self.position.is_done = true;
             return Ok(false);
         }
         if brings_nothing {
             self.be_patient()?;
         } else {
             self.back = 0;
-            self.at.pages += 1;
+            self.position.pages += 1;
         }
-        self.at.next = offset + count.saturating_sub(OVERLAP);
+        self.position.next = offset + count.saturating_sub(OVERLAP);
         self.at_once = if is_full { AT_ONCE } else { 1 };
-        self.at.last = BelievedPage { end: offset + count, ids };
+        self.position.last = BelievedPage { end: offset + count, ids };
         // Requests ahead assume a full page; after a page of another length their offsets are wrong.
         if count != PAGE {
             self.forget_ahead();
@@ -239,7 +239,7 @@ impl<T: ListRow> PageReader<T> {
         self.back += 1;
         self.forget_ahead();
         self.at_once = 1;
-        self.at.next = self.at.last.end.saturating_sub(OVERLAP << self.back.min(20));
+        self.position.next = self.position.last.end.saturating_sub(OVERLAP << self.back.min(20));
         Ok(())
     }
 
@@ -251,20 +251,20 @@ impl<T: ListRow> PageReader<T> {
 
     /// Requests as many pages as may be requested at once; behind a page that was not full there is nothing.
     fn ask_ahead(&mut self, deadline: Deadline) {
-        let is_first = self.asked.is_empty() && self.came.is_empty();
+        let is_first = self.requests.is_empty() && self.arrived.is_empty();
         if is_first {
-            (self.behind, self.is_short) = (self.at.next, false);
+            (self.behind, self.is_short) = (self.position.next, false);
             self.ask(is_first, deadline);
         }
         let unread = UNREAD.min(self.at_once);
-        while !self.is_short && self.asked.len() < self.at_once && self.came.len() < unread {
+        while !self.is_short && self.requests.len() < self.at_once && self.arrived.len() < unread {
             self.ask(false, deadline);
         }
     }
 
     fn ask(&mut self, is_first: bool, deadline: Deadline) {
         let (list, offset) = (Arc::clone(&self.list), self.behind);
-        self.asked.push(Box::pin(async move {
+        self.requests.push(Box::pin(async move {
             let text = list.ask(offset, deadline, |body| Ok(body.to_owned())).await;
             ArrivedPage { offset, is_first, text }
         }));
@@ -272,8 +272,8 @@ impl<T: ListRow> PageReader<T> {
     }
 
     fn forget_ahead(&mut self) {
-        self.asked = FuturesUnordered::new();
-        self.came.clear();
+        self.requests = FuturesUnordered::new();
+        self.arrived.clear();
     }
 }
 
@@ -290,11 +290,11 @@ impl List {
         let mut query: Vec<(&str, &str)> = self.query.iter().map(|(name, value)| (&**name, &**value)).collect();
         query.push(("offset", &offset));
         loop {
-            let asked = self.clock.now();
+            let asked_at = self.clock.now();
             let request = Request { query: &query, ..self.call.about(&self.id) };
             let answer = self.provider.ask(request, deadline, &read).await?;
-            if utc_date(asked) == utc_date(self.clock.now()) {
-                return Ok((answer, asked));
+            if utc_date(asked_at) == utc_date(self.clock.now()) {
+                return Ok((answer, asked_at));
             }
         }
     }

@@ -73,7 +73,7 @@ impl Provider {
     ) -> Result<T, ProviderError> {
         let waits = ExponentialBuilder::default().with_min_delay(FIRST_WAIT).with_max_delay(LONGEST_WAIT).with_jitter();
         let mut waits = waits.without_max_times().build();
-        let more = if request.call.again == Again::Reads { MORE_TRIES } else { 0 };
+        let retries = if request.call.retry == Again::Reads { MORE_TRIES } else { 0 };
         let mut failed = 0;
         let mut wait = Duration::ZERO;
         loop {
@@ -91,11 +91,11 @@ impl Provider {
             // Who is only asked for patience is no nearer to giving up.
             failed += usize::from(error.trouble().status != Some(429));
             wait = match error.retry_after() {
-                Some(asked) => asked,
+                Some(retry_after) => retry_after,
                 None => waits.next().unwrap_or(LONGEST_WAIT),
             };
             let has_time = wait.max(self.pace.wait(deadline)) + SHORTEST_TRY <= deadline.left();
-            if !error.may_pass() || more == 0 || failed > more || !has_time {
+            if !error.may_pass() || retries == 0 || failed > retries || !has_time {
                 return Err(error);
             }
         }
@@ -113,9 +113,9 @@ impl Provider {
         let key = self.key(call, deadline, self.keys.current()).await?;
         let refused = match self.send(request, &key, deadline, read).await {
             Err(error) if error.is_of_the_key() => error,
-            other => return other,
+            outcome => return outcome,
         };
-        let may_be_sent_again = call.again == Again::Reads || refused.trouble().status == Some(401);
+        let may_be_sent_again = call.retry == Again::Reads || refused.trouble().status == Some(401);
         match self.key(call, deadline, self.keys.refresh(&key)).await {
             Ok(fresh) if fresh != key && deadline.leaves(call.time_out) => {
                 self.check_key(&fresh, deadline).await?;
@@ -124,7 +124,7 @@ impl Provider {
                 }
                 match self.send(request, &fresh, deadline, read).await {
                     Err(error) if error.is_of_the_key() => Err(self.doubting(error, &fresh, deadline).await),
-                    other => other,
+                    outcome => outcome,
                 }
             }
             _ => Err(self.doubting(refused, &key, deadline).await),
@@ -135,9 +135,9 @@ impl Provider {
         &self,
         call: &Call,
         deadline: Deadline,
-        asked: impl Future<Output = Result<ManagementKey, SecretError>>,
+        future: impl Future<Output = Result<ManagementKey, SecretError>>,
     ) -> Result<ManagementKey, ProviderError> {
-        match deadline.wait_for(asked).await {
+        match deadline.wait_for(future).await {
             Ok(Ok(key)) => Ok(key),
             Ok(Err(error)) => {
                 let trouble = Trouble::unsent(call, error.to_string());
@@ -164,13 +164,13 @@ impl Provider {
             rate.turn().await;
         }
         let turn = self.pace.turn(deadline).await;
-        let left = deadline.left();
+        let time_left = deadline.left();
         // A call that cannot be repeated gets its whole time-out or is not begun.
-        if turn.is_none() || left.is_zero() || (call.again == Again::Never && left < call.time_out) {
+        if turn.is_none() || time_left.is_zero() || (call.retry == Again::Never && time_left < call.time_out) {
             return Err(not_begun(call, "there is too little time left"));
         }
         let begun = Instant::now();
-        let time_out = call.time_out.min(left);
+        let time_out = call.time_out.min(time_left);
         let ended = match deadline.at_most(time_out).wait_for(self.exchange(request, key)).await {
             Ok(ended) => ended,
             Err(_) => Err(Broken::TimedOut),
@@ -180,14 +180,16 @@ impl Provider {
             Err(_) => (None, None),
         };
         let outcome = judge(call, ended, time_out, read);
-        if let (Some(429 | 503), Some(asked)) = (status, outcome.as_ref().err().and_then(ProviderError::retry_after)) {
-            self.pace.slow_down(asked, deadline);
+        if let (Some(429 | 503), Some(retry_after)) =
+            (status, outcome.as_ref().err().and_then(ProviderError::retry_after))
+        {
+            self.pace.slow_down(retry_after, deadline);
         }
         let operation = call.name;
         let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.latency.note(took_ms, outcome.is_err());
         match &outcome {
-            Ok(_) if call.again == Again::Reads => {
+            Ok(_) if call.retry == Again::Reads => {
                 tracing::debug!(operation, status, request_id, took_ms, "the provider answered");
             }
             Ok(_) => tracing::info!(operation, status, request_id, took_ms, "the provider answered"),
@@ -202,7 +204,7 @@ impl Provider {
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", key.reveal()))
             .map_err(|_| Broken::Unsent("bad key".to_owned()))?;
         authorization.set_sensitive(true);
-        let client = self.http.client(request.call).map_err(|error| Broken::of(&error))?;
+        let client = self.http.client(request.call).map_err(|error| Broken::from_error(&error))?;
         let mut sent = client
             .request(request.call.method.clone(), url)
             .header(AUTHORIZATION, authorization)
@@ -210,7 +212,7 @@ impl Provider {
         if let Some(body) = &request.body {
             sent = sent.header(CONTENT_TYPE, "application/json").body(body.clone());
         }
-        let response = sent.send().await.map_err(|error| Broken::of(&error))?;
+        let response = sent.send().await.map_err(|error| Broken::from_error(&error))?;
         Ok(ApiAnswer::read(response).await)
     }
 }
@@ -253,7 +255,7 @@ impl ApiAnswer {
 }
 
 impl Broken {
-    fn of(error: &reqwest::Error) -> Broken {
+    fn from_error(error: &reqwest::Error) -> Broken {
         if error.is_connect() {
             Broken::Unsent("no connection can be made".to_owned())
         } else if error.is_builder() {
@@ -290,7 +292,7 @@ fn judge<T>(
         return answer.body.and_then(|body| read(&body)).map_err(|Unreadable(why)| ProviderError::Unknown {
             trouble: trouble(why),
             after: None,
-            made: None,
+            made_key: None,
         });
     }
     let body = answer.body.unwrap_or_default();
@@ -298,12 +300,12 @@ fn judge<T>(
     Err(match status {
         401 | 403 => ProviderError::ManagementKey { trouble },
         409 | 425 | 429 => ProviderError::Later { trouble, after },
-        503 if call.again != Again::Never => ProviderError::Later { trouble, after },
+        503 if call.retry != Again::Never => ProviderError::Later { trouble, after },
         // A proxy's 404 for an unknown address is not the provider saying that a key is gone.
-        404 if !error::is_of_provider(&body) => ProviderError::Unknown { trouble, after, made: None },
-        408 => ProviderError::Unknown { trouble, after, made: None },
+        404 if !error::is_of_provider(&body) => ProviderError::Unknown { trouble, after, made_key: None },
+        408 => ProviderError::Unknown { trouble, after, made_key: None },
         400..500 => ProviderError::Refused { trouble, after },
-        _ => ProviderError::Unknown { trouble, after, made: None },
+        _ => ProviderError::Unknown { trouble, after, made_key: None },
     })
 }
 
@@ -328,7 +330,7 @@ fn not_its_turn(call: &Call, wait: Duration) -> ProviderError {
 }
 
 pub(crate) fn unknown(call: &Call, why: &str) -> ProviderError {
-    ProviderError::Unknown { trouble: Trouble::unsent(call, why.to_owned()), after: None, made: None }
+    ProviderError::Unknown { trouble: Trouble::unsent(call, why.to_owned()), after: None, made_key: None }
 }
 
 fn url(base: &str, request: &Request<'_>) -> Option<Url> {
@@ -352,7 +354,7 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    pub(crate) fn by(clock: &Clock) -> Pace {
+    pub(crate) fn new(clock: &Clock) -> Pace {
         let not_before = Mutex::new((Moment::UNIX_EPOCH, Instant::now()));
         Pace { turns: Semaphore::new(AT_ONCE), clock: clock.clone(), not_before }
     }
@@ -364,17 +366,17 @@ impl Pace {
 
     /// The wait that is left of what the provider asked for.
     pub(crate) fn wait(&self, deadline: Deadline) -> Duration {
-        let (at, instant) = *self.not_before.lock().unwrap_or_else(PoisonError::into_inner);
-        let by_the_clock = Duration::try_from(at.duration_since(self.clock.now())).unwrap_or_default();
+        let (moment, instant) = *self.not_before.lock().unwrap_or_else(PoisonError::into_inner);
+        let by_the_clock = Duration::try_from(moment.duration_since(self.clock.now())).unwrap_or_default();
         by_the_clock.min(deadline.meant(instant.saturating_duration_since(Instant::now())))
     }
 
     /// The provider asked for this wait.
-    pub(crate) fn slow_down(&self, asked: Duration, deadline: Deadline) {
-        let until = Instant::now() + deadline.really(asked);
+    pub(crate) fn slow_down(&self, wait: Duration, deadline: Deadline) {
+        let until = Instant::now() + deadline.really(wait);
         let mut not_before = self.not_before.lock().unwrap_or_else(PoisonError::into_inner);
         if until > not_before.1 {
-            let signed = SignedDuration::try_from(asked).unwrap_or_default();
+            let signed = SignedDuration::try_from(wait).unwrap_or_default();
             *not_before = (self.clock.now() + signed, until);
         }
     }
@@ -393,14 +395,14 @@ impl Rate {
     }
 
     async fn turn(&self) {
-        let at = {
+        let send_at = {
             let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
             let first = if sent.len() < self.a_second { None } else { sent.pop_front() };
-            let at = first.map_or_else(Instant::now, |first| Instant::now().max(first + Duration::from_secs(1)));
-            sent.push_back(at);
-            at
+            let send_at = first.map_or_else(Instant::now, |first| Instant::now().max(first + Duration::from_secs(1)));
+            sent.push_back(send_at);
+            send_at
         };
-        tokio::time::sleep_until(at).await;
+        tokio::time::sleep_until(send_at).await;
     }
 }
 
@@ -411,12 +413,12 @@ const LONGEST_ASKED: Duration = Duration::from_secs(5 * 60);
 fn wait_asked(headers: &HeaderMap, now: Moment) -> Option<Duration> {
     let header = |name: HeaderName| headers.get(name)?.to_str().ok().map(str::trim);
     let date = |text: &str| DateTimeParser::new().parse_timestamp(text).ok();
-    let asked = header(RETRY_AFTER)?;
-    let wait = match asked.parse::<u64>() {
+    let retry_after = header(RETRY_AFTER)?;
+    let wait = match retry_after.parse::<u64>() {
         Ok(seconds) => Duration::from_secs(seconds),
         Err(_) => {
             let now = header(DATE).and_then(date).unwrap_or(*now);
-            Duration::try_from(date(asked)?.duration_since(now)).unwrap_or_default()
+            Duration::try_from(date(retry_after)?.duration_since(now)).unwrap_or_default()
         }
     };
     Some(wait.min(LONGEST_ASKED))

@@ -72,54 +72,54 @@ impl Table {
     /// fresh view.
     pub async fn act<D: Decision, R>(
         &self,
-        at: ActContext<'_>,
+        context: ActContext<'_>,
         rule: impl Fn(&View, Moment) -> Result<D, R>,
     ) -> Result<ActOutcome<D::Answer, R>, StoreError> {
-        self.act_as_read(at, None, rule).await
+        self.act_as_read(context, None, rule).await
     }
 
     /// The same, decided at first on a view that was read just now.
     pub async fn act_as_read<D: Decision, R>(
         &self,
-        at: ActContext<'_>,
+        context: ActContext<'_>,
         read: Option<View>,
         rule: impl Fn(&View, Moment) -> Result<D, R>,
     ) -> Result<ActOutcome<D::Answer, R>, StoreError> {
         let read = Mutex::new(read);
-        let acted = self.carry_through(at.deadline, || async {
+        let acted = self.carry_through(context.deadline, || async {
             let read = read.lock().unwrap_or_else(PoisonError::into_inner).take();
             let read = match read {
                 Some(view) => Some(view),
-                None => self.view(at.programme, at.grant).await?,
+                None => self.view(context.programme, context.grant).await?,
             };
             let Some(view) = read else { return Ok(Round::Over((Counts::default(), ActOutcome::NoSuchGrant))) };
-            let (change, answer) = match rule(&view, at.now) {
+            let (change, answer) = match rule(&view, context.now) {
                 Ok(decision) => decision.split(),
                 Err(refused) => return Ok(Round::Over((Counts::default(), ActOutcome::Refused(refused)))),
             };
-            let transaction = self.leaving_address(&view, &change, at.now).await?;
-            let transaction = Box::pin(self.coming_back(transaction, &view, &change, at.now)).await?;
-            let change = change.counted(&view, at.now);
-            let transaction = transaction_of(transaction, &view, &change, at.now)?;
-            Ok(Round::Write(transaction, (change.moves(&view, at.now), ActOutcome::Done(answer))))
+            let transaction = self.leaving_address(&view, &change, context.now).await?;
+            let transaction = Box::pin(self.coming_back(transaction, &view, &change, context.now)).await?;
+            let change = change.counted(&view, context.now);
+            let transaction = transaction_of(transaction, &view, &change, context.now)?;
+            Ok(Round::Write(transaction, (change.moves(&view, context.now), ActOutcome::Done(answer))))
         });
         let (moves, outcome) = acted.await?;
-        self.move_counts(at.programme, moves, at.deadline).await;
+        self.move_counts(context.programme, moves, context.deadline).await;
         Ok(outcome)
     }
 
     /// Carries out what a rule decides, for a job where there is one: then it is done once, however often it is begun.
     pub async fn act_of(
         &self,
-        at: ActContext<'_>,
-        of: Option<OfJob>,
+        context: ActContext<'_>,
+        job: Option<OfJob>,
         rule: impl Fn(&View, Moment) -> Result<Change, ChangeRefused>,
     ) -> Result<ActOutcome<Grant, ChangeRefused>, StoreError> {
-        self.act(at, |view, now| match of {
+        self.act(context, |view, now| match job {
             None => rule(view, now),
-            Some(of) => {
-                view.grant.lets_act(of)?;
-                Ok(rule(view, now)?.of_job(of.job))
+            Some(job) => {
+                view.grant.lets_act(job)?;
+                Ok(rule(view, now)?.of_job(job.job))
             }
         })
         .await
@@ -129,14 +129,14 @@ impl Table {
     /// were sent.
     pub async fn follow_rules(
         &self,
-        at: ActContext<'_>,
+        context: ActContext<'_>,
         last_used_at: Option<Moment>,
     ) -> Result<ActOutcome<(Grant, Rule), Unchanged>, StoreError> {
-        let Some(view) = self.view(at.programme, at.grant).await? else { return Ok(ActOutcome::NoSuchGrant) };
+        let Some(view) = self.view(context.programme, context.grant).await? else { return Ok(ActOutcome::NoSuchGrant) };
         // A mark that is written meanwhile belongs to a mail that is not among these, and leads to nothing
         // this time.
-        let mails = self.announcements_sent(&view, last_used_at, at.now).await?;
-        self.act(at, |view, now| {
+        let mails = self.announcements_sent(&view, last_used_at, context.now).await?;
+        self.act(context, |view, now| {
             let (change, rule) = view.follow_rules(last_used_at, &mails, now)?;
             let grant = change.grant().clone();
             Ok((change, (grant, rule)))
@@ -147,23 +147,23 @@ impl Table {
     /// Changes a grant's person as the roster says. Its enrolment follows the address.
     pub async fn describe(
         &self,
-        at: ActContext<'_>,
-        of: Option<OfJob>,
-        to: &PersonChange,
-        by: &Actor,
+        context: ActContext<'_>,
+        job: Option<OfJob>,
+        person_change: &PersonChange,
+        actor: &Actor,
     ) -> Result<ActOutcome<Grant, ChangeRefused>, StoreError> {
         // Two grants with one address would make each other's transaction stale for ever.
-        if let Some(address) = &to.address {
-            let enrolled = self.get(Enrolment::key_of(address.to.matched(), at.programme)).await?;
-            if enrolled.is_some_and(|enrolled: Enrolment| enrolled.grant != *at.grant) {
+        if let Some(address) = &person_change.address {
+            let enrolled = self.get(Enrolment::key_of(address.after.matched(), context.programme)).await?;
+            if enrolled.is_some_and(|enrolled: Enrolment| enrolled.grant != *context.grant) {
                 return Ok(ActOutcome::Refused(ChangeRefused::AddressTaken));
             }
         }
-        self.act(at, |view, _| match of {
-            None => view.describe(to, by),
+        self.act(context, |view, _| match job {
+            None => view.describe(person_change, actor),
             Some(of) => {
                 view.grant.lets_readdress(of)?;
-                Ok(view.describe(to, by)?.of_job(of.job))
+                Ok(view.describe(person_change, actor)?.of_job(of.job))
             }
         })
         .await
@@ -224,9 +224,10 @@ impl Table {
             return Ok(transaction);
         }
         // Who had a role is named by the audit.
-        let known = self.get(KnownAddress::key_of(former)).await?.filter(|known| known.person.is_none());
-        if let Some(known) = known {
-            transaction = transaction.remove(&known.key(), "", &[])?;
+        let known_address =
+            self.get(KnownAddress::key_of(former)).await?.filter(|known_address| known_address.person.is_none());
+        if let Some(known_address) = known_address {
+            transaction = transaction.remove(&known_address.key(), "", &[])?;
         }
         if let Some(mark) = self.get(Undeliverable::key_of(former)).await? {
             transaction = transaction.remove(&mark.key(), "", &[])?;
@@ -259,7 +260,7 @@ pub(crate) fn transaction_of(
     let transaction = with_more_listed(transaction.owing_to_all(&asks)?, view, change, now)?;
     let transaction = move_budget(transaction, view, change)?;
     match change.logged() {
-        Logged::Entry(what) => transaction.told_by(&[grant.entry(change.by().clone(), what.clone(), now)]),
+        Logged::Entry(what) => transaction.told_by(&[grant.entry(change.actor().clone(), what.clone(), now)]),
         Logged::Mark => Ok(transaction.unaudited(Unaudited::GrantMark)),
     }
 }
@@ -274,7 +275,7 @@ fn with_more_listed(
     let (programme, grant) = (&view.programme.id, change.grant());
     let is_open = |grant: &Grant| grant.open_request(&view.programme.settings, now).is_some();
     if !change.asks().is_empty() {
-        let listing = MoreListing { programme: programme.clone(), grant: grant.id.clone(), at: now };
+        let listing = MoreListing { programme: programme.clone(), grant: grant.id.clone(), asked_at: now };
         transaction.set(&listing)
     } else if is_open(&view.grant) && (!is_open(grant) || grant.is_over()) {
         transaction.remove(&MoreListing::key_of(programme, &grant.id), "", &[])
@@ -298,7 +299,8 @@ fn with_enrolment_moved(
     }
     if address != was && !address.is_none() {
         let (address, programme) = (address.matched().clone(), programme.clone());
-        transaction = transaction.create(&Enrolment { address, programme, grant: grant.id.clone(), at: now })?;
+        transaction =
+            transaction.create(&Enrolment { address, programme, grant: grant.id.clone(), enrolled_at: now })?;
     }
     Ok(transaction)
 }
@@ -381,16 +383,18 @@ impl OutboxRow {
     pub fn outcome(&self) -> NoticeDelivery {
         match &self.state {
             MailState::Waiting { .. } | MailState::Sending { .. } => NoticeDelivery::Waiting,
-            MailState::Sent { at, .. } => NoticeDelivery::SentBy(*at),
+            MailState::Sent { sent_at, .. } => NoticeDelivery::SentBy(*sent_at),
             // A later event does not make the mail younger than the day on which it was sent.
-            MailState::Delivered { at, .. } | MailState::Bounced { at, .. } | MailState::Complained { at, .. } => {
-                NoticeDelivery::SentBy(self.sent_on.map_or(*at, |day| end_of_utc_day(day).min(*at)))
+            MailState::Delivered { event_at, .. }
+            | MailState::Bounced { event_at, .. }
+            | MailState::Complained { event_at, .. } => {
+                NoticeDelivery::SentBy(self.sent_on.map_or(*event_at, |day| end_of_utc_day(day).min(*event_at)))
             }
             // However often it were sent, the address would not take it.
-            MailState::Dropped { why, at } | MailState::Failed { why, at }
-                if FailureScope::of(why) == FailureScope::Mail =>
+            MailState::Dropped { why, ended_at } | MailState::Failed { why, ended_at }
+                if FailureScope::from_code(why) == FailureScope::Mail =>
             {
-                NoticeDelivery::SentBy(*at)
+                NoticeDelivery::SentBy(*ended_at)
             }
             MailState::Dropped { .. } => NoticeDelivery::Void,
             // An admin was notified, and may have it sent again.

@@ -73,16 +73,21 @@ impl GrantLine {
 
 impl Table {
     /// All grants of a programme, in no order, with this attribute besides.
-    pub async fn grant_lines(&self, of: &ProgrammeId, more: Option<&str>) -> Result<Vec<GrantLine>, StoreError> {
+    pub async fn grant_lines(
+        &self,
+        programme: &ProgrammeId,
+        attribute: Option<&str>,
+    ) -> Result<Vec<GrantLine>, StoreError> {
         // From the grants to the readings, before what is told of them.
-        let ranges = SHARDS.into_iter().map(|shard| Range { last: "R#~".to_owned(), ..Grant::of_shard(of, shard) });
-        found_by(ranges.map(|range| self.lines([self.query(&range)], more))).await
+        let ranges =
+            SHARDS.into_iter().map(|shard| Range { last: "R#~".to_owned(), ..Grant::of_shard(programme, shard) });
+        found_by(ranges.map(|range| self.lines([self.query(&range)], attribute))).await
     }
 
     /// One grant, if the programme has it.
-    pub async fn grant_line(&self, of: &ProgrammeId, grant: &GrantId) -> Result<Option<GrantLine>, StoreError> {
-        let key = || Grant::key_of(of, grant);
-        let queries = [self.query(&Range::between(key(), key())), self.query(&Reading::of_grant(of, grant))];
+    pub async fn grant_line(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Option<GrantLine>, StoreError> {
+        let key = || Grant::key_of(programme, grant);
+        let queries = [self.query(&Range::between(key(), key())), self.query(&Reading::of_grant(programme, grant))];
         Ok(self.lines(queries, Some(GrantLine::KEYS)).await?.pop())
     }
 
@@ -90,39 +95,39 @@ impl Table {
     async fn lines<const N: usize>(
         &self,
         queries: [QueryFluentBuilder; N],
-        more: Option<&str>,
+        attribute: Option<&str>,
     ) -> Result<Vec<GrantLine>, StoreError> {
-        let names: Vec<&str> = ATTRIBUTES.split(' ').chain(more).collect();
+        let names: Vec<&str> = ATTRIBUTES.split(' ').chain(attribute).collect();
         let projection: Vec<String> = names.iter().map(|name| format!("#{name}")).collect();
         let mut lines: HashMap<GrantId, GrantLine> = HashMap::new();
         for query in queries {
             let query = query.projection_expression(projection.join(", "));
             let name =
                 |query: QueryFluentBuilder, name: &&str| query.expression_attribute_names(format!("#{name}"), *name);
-            let each = |item| {
-                if items::is_kind::<Reading>(&item) {
-                    let reading: ReadingLine = items::part_of::<Reading, _>(item)?;
+            let add = |attributes| {
+                if items::is_kind::<Reading>(&attributes) {
+                    let reading: ReadingLine = items::part_of::<Reading, _>(attributes)?;
                     if let Some(line) = lines.get_mut(&reading.grant) {
                         line.used.add(&reading.used);
                         line.last_used_at = line.last_used_at.max(reading.last_used_at);
                     }
                 } else {
-                    let grant: GrantLine = items::part_of::<Grant, _>(item)?;
+                    let grant: GrantLine = items::part_of::<Grant, _>(attributes)?;
                     lines.insert(grant.id.clone(), grant);
                 }
                 Ok(())
             };
-            Self::each(names.iter().fold(query, name), each).await?;
+            Self::each(names.iter().fold(query, name), add).await?;
         }
         Ok(lines.into_values().collect())
     }
 
     /// The entries about a programme and its grants, in the order of time.
-    pub async fn audit_of(&self, of: &ProgrammeId) -> Result<Vec<Entry>, StoreError> {
-        let shards = SHARDS.into_iter().map(|shard| begin(grant_partition(of, shard), AUDIT));
-        let ranges = shards.chain([Entry::of_programme(of)]);
+    pub async fn audit_of(&self, programme: &ProgrammeId) -> Result<Vec<Entry>, StoreError> {
+        let shards = SHARDS.into_iter().map(|shard| begin(grant_partition(programme, shard), AUDIT));
+        let ranges = shards.chain([Entry::of_programme(programme)]);
         let mut entries: Vec<Entry> = found_by(ranges.map(|range| self.list_known(range))).await?;
-        entries.sort_unstable_by_key(|entry| (entry.at, entry.entry));
+        entries.sort_unstable_by_key(|audit_entry| (audit_entry.recorded_at, audit_entry.entry));
         Ok(entries)
     }
 }

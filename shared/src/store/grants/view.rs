@@ -25,11 +25,11 @@ impl Table {
         let shards = SHARDS.into_iter().map(|shard| async move {
             let mut ids = Vec::new();
             let query = self.query(&Grant::of_shard(programme, shard)).projection_expression("pk, sk");
-            let each = |item| {
-                ids.extend(Grant::named(&items::key_of(&item)).map(|(_, grant)| grant));
+            let add_id = |attributes| {
+                ids.extend(Grant::named(&items::key_of(&attributes)).map(|(_, grant)| grant));
                 Ok(())
             };
-            Self::each(query, each).await?;
+            Self::each(query, add_id).await?;
             Ok::<_, StoreError>(ids)
         });
         found_by(shards).await
@@ -59,16 +59,16 @@ impl Table {
         let range = Range { last: "R#~".to_owned(), ..Grant::of_shard(programme, shard) };
         let mut grants = Vec::new();
         let mut readings: HashMap<GrantId, Vec<Reading>> = HashMap::new();
-        let each = |item| {
-            if items::is_kind::<Reading>(&item) {
-                let reading: Reading = items::from_item(item)?;
+        let add = |attributes| {
+            if items::is_kind::<Reading>(&attributes) {
+                let reading: Reading = items::from_item(attributes)?;
                 readings.entry(reading.grant.clone()).or_default().push(reading);
             } else {
-                grants.push(items::from_item::<Grant>(item)?);
+                grants.push(items::from_item::<Grant>(attributes)?);
             }
             Ok(())
         };
-        Self::each(self.query(&range), each).await?;
+        Self::each(self.query(&range), add).await?;
         let with_readings = |grant: Grant| {
             let readings = readings.remove(&grant.id).unwrap_or_default();
             (grant, readings)
@@ -83,8 +83,8 @@ impl Table {
         programmes: &[ProgrammeId],
     ) -> impl Stream<Item = Result<ProgrammeShard, StoreError>> {
         let numbered = (0_u16..).zip(programmes);
-        let each = numbered.flat_map(|programme| SHARDS.map(|shard| (programme, shard)));
-        let shards: Vec<_> = each
+        let numbered_shards = numbered.flat_map(|programme| SHARDS.map(|shard| (programme, shard)));
+        let shards: Vec<_> = numbered_shards
             .map(|((number, programme), shard)| async move { Ok((number, self.shard_of(programme, shard).await?)) })
             .collect();
         iter(shards).buffered(SHARDS_AT_ONCE)
@@ -134,11 +134,11 @@ pub enum ByHand {
 }
 
 stored! {
-    DoneByHand |it| (programme: &ProgrammeId = &it.programme, grant: &GrantId = &it.grant, what: ByHand = it.what) => {
+    DoneByHand |done_by_hand| (programme: &ProgrammeId = &done_by_hand.programme, grant: &GrantId = &done_by_hand.grant, what: ByHand = done_by_hand.what) => {
         let what = match what { ByHand::Refresh => "refresh", ByHand::RosterMail => "roster-mail" };
         key(grant_partition_of(programme, grant), format!("W#{grant}#{what}"))
     };
-    expires it.done_at + BETWEEN_REMINDERS
+    expires done_by_hand.done_at + BETWEEN_REMINDERS
 }
 
 impl Table {
@@ -146,19 +146,19 @@ impl Table {
     /// Each lifetime counter is its maximum; the window is that of the latest query. Returns `false` when as
     /// much or more is recorded, from a listing or query as late or later.
     pub async fn note_reading(&self, reading: &Reading, deadline: Deadline) -> Result<bool, StoreError> {
-        let (mut pauses, mut wanted) = (Pauses::until(deadline), reading.clone());
+        let (mut pauses, mut target) = (Pauses::until(deadline), reading.clone());
         let mut stored: Option<Reading> = None;
         loop {
-            if self.put_reading(&wanted, stored.as_ref(), deadline).await? {
+            if self.put_reading(&target, stored.as_ref(), deadline).await? {
                 return Ok(true);
             }
-            stored = self.get(wanted.key()).await?;
+            stored = self.get(target.key()).await?;
             // An earlier try took effect, but its answer was lost.
-            if stored.as_ref() == Some(&wanted) {
+            if stored.as_ref() == Some(&target) {
                 return Ok(true);
             }
-            wanted = stored.as_ref().map_or_else(|| reading.clone(), |stored| stored.joined(reading));
-            if stored.as_ref() == Some(&wanted) {
+            target = stored.as_ref().map_or_else(|| reading.clone(), |stored| stored.joined(reading));
+            if stored.as_ref() == Some(&target) {
                 return Ok(false);
             }
             if !pauses.pause().await {
@@ -173,14 +173,16 @@ impl Table {
         &self,
         view: &View,
         key: &KeyHash,
-        told: Option<&UsageReport>,
-        asked: Moment,
+        report: Option<&UsageReport>,
+        asked_at: Moment,
         for_student: bool,
         deadline: Deadline,
     ) -> Result<Result<Option<Shortfall>, UnusableReport>, StoreError> {
         let Some(key) = view.grant.key_with(key).filter(|key| key.shown_at.is_some()) else { return Ok(Ok(None)) };
         let listed_at = self.sync_state().await?.listed_at;
-        let after = told.ok_or(UnusableReport::Silent).and_then(|told| view.reading_after(key, told, asked, listed_at));
+        let after = report
+            .ok_or(UnusableReport::Silent)
+            .and_then(|report| view.reading_after(key, report, asked_at, listed_at));
         let (reading, doubt) = match after {
             Ok(after) => after,
             Err(unusable) => return Ok(Err(unusable)),
@@ -192,9 +194,9 @@ impl Table {
     }
 
     /// Whether this request may ask the provider what a grant's key used: one request may in each interval.
-    pub async fn may_refresh(&self, at: ActContext<'_>, apart: SignedDuration) -> Result<bool, StoreError> {
-        let claimed = self.transaction().doing_by_hand(ByHand::Refresh, at, apart)?.unaudited(Unaudited::Refresh);
-        self.commit_once(claimed, at.deadline).await
+    pub async fn may_refresh(&self, context: ActContext<'_>, apart: SignedDuration) -> Result<bool, StoreError> {
+        let claimed = self.transaction().doing_by_hand(ByHand::Refresh, context, apart)?.unaudited(Unaudited::Refresh);
+        self.commit_once(claimed, context.deadline).await
     }
 
     /// Records that a key could not be found, so that its reading held until the last full listing of keys
@@ -237,12 +239,12 @@ impl Transaction {
     pub(crate) fn doing_by_hand(
         self,
         what: ByHand,
-        at: ActContext<'_>,
+        context: ActContext<'_>,
         apart: SignedDuration,
     ) -> Result<Transaction, StoreError> {
-        let (programme, grant) = (at.programme.clone(), at.grant.clone());
-        let done = DoneByHand { programme, grant, what, done_at: at.now };
-        self.create_or_replace(&done, "done_at <= :before", &[(":before", instant(at.now - apart))])
+        let (programme, grant) = (context.programme.clone(), context.grant.clone());
+        let done = DoneByHand { programme, grant, what, done_at: context.now };
+        self.create_or_replace(&done, "done_at <= :before", &[(":before", instant(context.now - apart))])
     }
 }
 
@@ -267,11 +269,11 @@ pub struct Enrolment {
     pub programme: ProgrammeId,
     pub grant: GrantId,
     /// Since when the grant has the address.
-    pub at: Moment,
+    pub enrolled_at: Moment,
 }
 
 stored! {
-    Enrolment |it| (address: &MatchedAddress = &it.address, programme: &ProgrammeId = &it.programme) => key(address_partition(address), format!("G#{programme}"));
+    Enrolment |enrolment| (address: &MatchedAddress = &enrolment.address, programme: &ProgrammeId = &enrolment.programme) => key(address_partition(address), format!("G#{programme}"));
     list of_address(address: &MatchedAddress) => begin(address_partition(address), "G#")
 }
 
@@ -286,16 +288,18 @@ impl Table {
         if enrolments.len() < 2 {
             return Ok((enrolments, Vec::new()));
         }
-        let grants =
-            try_join_all(enrolments.iter().map(|of| self.get(Grant::key_of(&of.programme, &of.grant)))).await?;
+        let grants = try_join_all(
+            enrolments.iter().map(|enrolment| self.get(Grant::key_of(&enrolment.programme, &enrolment.grant))),
+        )
+        .await?;
         let ids = grants.into_iter().map(|grant| grant.and_then(|grant| grant.person.roster_id));
         let with_ids: Vec<(Enrolment, Option<String>)> = enrolments.into_iter().zip(ids).collect();
-        let newest = with_ids.iter().filter(|(_, id)| id.is_some()).max_by_key(|(of, _)| of.at);
+        let newest = with_ids.iter().filter(|(_, id)| id.is_some()).max_by_key(|(enrolment, _)| enrolment.enrolled_at);
         let newest = newest.and_then(|(_, id)| id.clone());
-        let (theirs, others): (Vec<_>, Vec<_>) =
+        let (current, former): (Vec<_>, Vec<_>) =
             with_ids.into_iter().partition(|(_, id)| id.is_none() || *id == newest);
-        let bare = |of: Vec<(Enrolment, _)>| of.into_iter().map(|(of, _)| of).collect();
-        Ok((bare(theirs), bare(others)))
+        let bare = |pairs: Vec<(Enrolment, _)>| pairs.into_iter().map(|(enrolment, _)| enrolment).collect();
+        Ok((bare(current), bare(former)))
     }
 }
 
@@ -323,11 +327,12 @@ impl Table {
                 self.transaction().check(&programme.key(), "version = :version", &[(":version", as_read)])?;
             for (grant, enrolled) in people.iter().zip(enrolled) {
                 let address = grant.person.address.matched().clone();
-                let again = !seen.insert(address.clone());
-                if again || enrolled.is_some() {
+                let is_repeated = !seen.insert(address.clone());
+                if is_repeated || enrolled.is_some() {
                     continue;
                 }
-                let enrolment = Enrolment { address, programme: id.clone(), grant: grant.id.clone(), at: by.now };
+                let enrolment =
+                    Enrolment { address, programme: id.clone(), grant: grant.id.clone(), enrolled_at: by.now };
                 let mail = OutboxRow::invitation(id, &grant.id, opens, by.now);
                 transaction = transaction.create(grant)?.create(&enrolment)?.owing(&mail)?;
                 waiting.add(grant, None);
@@ -346,8 +351,8 @@ impl Table {
             }
             let names: Vec<&str> = added.iter().map(GrantId::as_str).collect();
             let what = AuditDetail::new(Act::Invited).noting(names.join(" "));
-            let entry = Entry::on_programme(id, by.actor, by.now, what);
-            Ok(Round::Write(transaction.told_by(&[entry])?, added))
+            let audit_entry = Entry::on_programme(id, by.actor, by.now, what);
+            Ok(Round::Write(transaction.told_by(&[audit_entry])?, added))
         });
         let added = invited.await?;
         let invited = i64::try_from(added.len()).unwrap_or(i64::MAX);

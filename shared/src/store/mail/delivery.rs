@@ -52,8 +52,8 @@ impl Table {
         let transaction = transaction.counting(&row.mail, before, counted)?;
         let transaction = next.iter().try_fold(transaction, Transaction::owing)?;
         let mut transaction = self.marking(transaction, ends, now).await?;
-        if let (MailState::Sent { at, .. }, QueuedMail::Link { .. }) = (&row.state, &row.mail) {
-            transaction = transaction.counting_one(&RateCount::of_links(*at), "heard_of", u32::MAX)?;
+        if let (MailState::Sent { sent_at, .. }, QueuedMail::Link { .. }) = (&row.state, &row.mail) {
+            transaction = transaction.counting_one(&RateCount::of_links(*sent_at), "heard_of", u32::MAX)?;
         }
         let transaction = transaction.unaudited(Unaudited::Delivery);
         Ok((self.commit_once(transaction, deadline).await?).then_some(after))
@@ -68,8 +68,8 @@ impl Table {
         deadline: Deadline,
     ) -> Result<(), StoreError> {
         let message = message.to_owned();
-        let sent_as = SentAs { message: message.clone(), row: row.row, mail: row.mail.facts().kind, at: now };
-        let state = MailState::Sent { message, at: now };
+        let sent_as = SentAs { message: message.clone(), row: row.row, mail: row.mail.facts().kind, sent_at: now };
+        let state = MailState::Sent { message, sent_at: now };
         let fared = state.delivery();
         let after = OutboxRow { state, sent_on: Some(utc_date(now)), version: row.version + 1, ..row.clone() };
         let transaction = self.transaction().replace(&after, row.version)?;
@@ -97,11 +97,11 @@ impl Table {
         now: Moment,
     ) -> Result<Transaction, StoreError> {
         for mark in ends {
-            let known = self.get(mark.key()).await?;
-            transaction = match known {
+            let stored = self.get(mark.key()).await?;
+            transaction = match stored {
                 None => transaction.create(mark)?,
-                Some(known) if known.why < mark.why || !known.holds(now) => {
-                    let why = text(known.why.as_str());
+                Some(stored) if stored.why < mark.why || !stored.holds(now) => {
+                    let why = text(stored.why.as_str());
                     transaction.create_or_replace(mark, "why = :why", &[(":why", why)])?
                 }
                 Some(_) => transaction,
@@ -115,14 +115,14 @@ impl Table {
     /// has changed.
     pub async fn allow_mail(
         &self,
-        at: ActContext<'_>,
+        context: ActContext<'_>,
         grant: &Grant,
         mark: &Undeliverable,
-        by: &Actor,
+        actor: &Actor,
     ) -> Result<bool, StoreError> {
         let what = AuditDetail::new(Act::MailAllowed).changing(mark.why.as_str(), "tried again");
-        let transaction = self.inviting_again(at, false).await?.forgetting(mark)?;
-        self.commit_once(transaction.told_by(&[grant.entry(by.clone(), what, at.now)])?, at.deadline).await
+        let transaction = self.inviting_again(context, false).await?.forgetting(mark)?;
+        self.commit_once(transaction.told_by(&[grant.entry(actor.clone(), what, context.now)])?, context.deadline).await
     }
 
     /// Takes the mark of somebody with a role off. Returns `false` when the mark has changed.
@@ -130,28 +130,28 @@ impl Table {
         &self,
         mark: &Undeliverable,
         whom: &PersonId,
-        by: Author<'_>,
+        author: Author<'_>,
     ) -> Result<bool, StoreError> {
         let what = AuditDetail::new(Act::MailAllowed).changing(mark.why.as_str(), "tried again").noting(whom);
-        let entry = Entry::on_account(by.actor, by.now, what);
-        self.commit_once(self.transaction().forgetting(mark)?.told_by(&[entry])?, by.deadline).await
+        let audit_entry = Entry::on_account(author.actor, author.now, what);
+        self.commit_once(self.transaction().forgetting(mark)?.told_by(&[audit_entry])?, author.deadline).await
     }
 
     /// Every address with a mark that holds. The index is a moment behind.
     pub async fn unreachable(&self, now: Moment) -> Result<Unreachable, StoreError> {
-        let mut found = Unreachable::new();
+        let mut marks = Unreachable::new();
         for (queue, from, why) in [
             (Queue::UNREACHABLE, None, UnreachableReason::Bounced),
             (Queue::UNWANTED, None, UnreachableReason::Complained),
             // A mark no longer holds at its end.
             (Queue::UNREACHABLE_UNTIL, Some(now + 1.millisecond()), UnreachableReason::Suppressed),
         ] {
-            let add = |item: &Item| {
-                found.extend(Undeliverable::named(&items::key_of(item)).map(|address| (address, why)));
+            let add = |attributes: &Item| {
+                marks.extend(Undeliverable::named(&items::key_of(attributes)).map(|address| (address, why)));
             };
             self.each_in(queue, from, add).await?;
         }
-        Ok(found)
+        Ok(marks)
     }
 
     /// The unsent mail of each class. The index is a moment behind.
@@ -160,8 +160,8 @@ impl Table {
         let written_at = |row: Ulid| Moment::from_millisecond(row.timestamp_ms().try_into().ok()?).ok();
         for waiting in &mut waiting {
             let mut oldest: Option<Ulid> = None;
-            let each = |item: &Item| {
-                let row = OutboxRow::named(&items::key_of(item));
+            let count = |attributes: &Item| {
+                let row = OutboxRow::named(&items::key_of(attributes));
                 // What waits on purpose is as old as it is due.
                 if row.and_then(written_at).is_some_and(|written_at| now < written_at) {
                     waiting.planned += 1;
@@ -170,7 +170,7 @@ impl Table {
                     oldest = oldest.into_iter().chain(row).min();
                 }
             };
-            self.each_in(waiting.class.queue(), None, each).await?;
+            self.each_in(waiting.class.queue(), None, count).await?;
             if let Some(oldest) = oldest {
                 let again_at = match self.get(OutboxRow::key_of(oldest)).await {
                     Ok(row) => row.and_then(|row| row.again_at),
@@ -215,7 +215,11 @@ impl OutboxRow {
     /// Why it was given up, and when. A row that could not be read then says nothing of it, even if it can be
     /// read by now.
     pub fn given_up(&self) -> (&str, Moment) {
-        if let MailState::Failed { why, at } = &self.state { (why, *at) } else { (CORRUPT, self.written_at) }
+        if let MailState::Failed { why, ended_at } = &self.state {
+            (why, *ended_at)
+        } else {
+            (CORRUPT, self.written_at)
+        }
     }
 }
 
@@ -237,8 +241,8 @@ impl Table {
 
     /// Queues every dead letter of this cause that is still shown, as if it had not been tried. When time
     /// runs out, the rest stay dead letters, and another request goes on.
-    pub async fn send_again(&self, code: &str, by: Author<'_>) -> Result<SentAgain, StoreError> {
-        let Author { actor, now, deadline } = by;
+    pub async fn send_again(&self, code: &str, author: Author<'_>) -> Result<SentAgain, StoreError> {
+        let Author { actor, now, deadline } = author;
         let rows = self.dead_rows(now - GIVEN_UP_SHOWN).await?;
         let read = iter(rows).map(|row| async move {
             match self.get(OutboxRow::key_of(row)).await {
@@ -251,8 +255,8 @@ impl Table {
         let mut rows = pin!(rows);
         let Some(first) = rows.try_next().await? else { return Ok(SentAgain::Nothing) };
         let what = AuditDetail::new(Act::MailSentAgain).noting(format_args!("given up: {code}"));
-        let entry = Entry::on_account(actor, now, what);
-        if !self.commit_once(self.transaction().told_by(&[entry])?, deadline).await? {
+        let audit_entry = Entry::on_account(actor, now, what);
+        if !self.commit_once(self.transaction().told_by(&[audit_entry])?, deadline).await? {
             return Err(StoreError::Contended);
         }
         let owe = |row: OutboxRow| async move {
@@ -261,14 +265,14 @@ impl Table {
             self.set_mail(&untried, MailState::Waiting { since: now }, deadline).await.map(drop)
         };
         let mut owed = once(ready(Ok(first))).chain(rows).map_ok(owe).try_buffer_unordered(SIDE_BY_SIDE);
-        let mut again = 0;
+        let mut count = 0;
         while deadline.leaves(ENOUGH_TO_ANSWER) {
             match owed.try_next().await? {
-                Some(()) => again += 1,
-                None => return Ok(SentAgain::Owed(again)),
+                Some(()) => count += 1,
+                None => return Ok(SentAgain::Owed(count)),
             }
         }
-        Ok(SentAgain::NotAll(again))
+        Ok(SentAgain::NotAll(count))
     }
 
     /// Lets a mail wait whose row cannot be read, since a newer version may have written it; meanwhile it is in nobody's way.
@@ -281,18 +285,24 @@ impl Table {
         self.move_unreadable(row, "SET queue = :dead, due = :due", now, deadline).await
     }
 
-    async fn move_unreadable(&self, row: Ulid, to: &str, due: Moment, deadline: Deadline) -> Result<(), StoreError> {
+    async fn move_unreadable(
+        &self,
+        row: Ulid,
+        expression: &str,
+        due: Moment,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
         let values =
             [(":dead", text(Queue::DEAD_MAIL.0)), (":due", text(crate::schema::due(due))), (":mail", text("mail-"))];
         let condition = "begins_with(queue, :mail) AND queue <> :dead";
-        let moved = self.single().update(&OutboxRow::key_of(row), to, condition, &values)?;
+        let moved = self.single().update(&OutboxRow::key_of(row), expression, condition, &values)?;
         self.write_alone(moved, deadline).await.map(drop)
     }
 
     async fn dead_rows(&self, since: Moment) -> Result<Vec<Ulid>, StoreError> {
         let mut rows = Vec::new();
-        let each = |item: &Item| rows.extend(OutboxRow::named(&items::key_of(item)));
-        self.each_in(Queue::DEAD_MAIL, Some(since), each).await?;
+        let add = |attributes: &Item| rows.extend(OutboxRow::named(&items::key_of(attributes)));
+        self.each_in(Queue::DEAD_MAIL, Some(since), add).await?;
         Ok(rows)
     }
 }
@@ -301,13 +311,13 @@ impl Table {
 pub struct Undeliverable {
     pub address: MatchedAddress,
     pub why: UnreachableReason,
-    pub at: Moment,
+    pub marked_at: Moment,
 }
 
 stored! {
-    Undeliverable |it| (address: &MatchedAddress = &it.address) => key(address_partition(address), "UNDELIVERABLE");
-    expires it.until();
-    waits it.waits()
+    Undeliverable |mark| (address: &MatchedAddress = &mark.address) => key(address_partition(address), "UNDELIVERABLE");
+    expires mark.until();
+    waits mark.waits()
 }
 
 /// How long a mark of a suppressed address holds: as long as the mail server suppresses it.
@@ -328,15 +338,15 @@ impl Undeliverable {
 
     pub(crate) fn waits(&self) -> Option<(Queue, Moment)> {
         Some(match self.why {
-            UnreachableReason::Suppressed => (Queue::UNREACHABLE_UNTIL, self.at + SUPPRESSED_FOR),
-            UnreachableReason::Bounced => (Queue::UNREACHABLE, self.at),
-            UnreachableReason::Complained => (Queue::UNWANTED, self.at),
+            UnreachableReason::Suppressed => (Queue::UNREACHABLE_UNTIL, self.marked_at + SUPPRESSED_FOR),
+            UnreachableReason::Bounced => (Queue::UNREACHABLE, self.marked_at),
+            UnreachableReason::Complained => (Queue::UNWANTED, self.marked_at),
         })
     }
 
     /// The end of the mark; `None` if only a person can take it off.
     pub(crate) fn until(&self) -> Option<Moment> {
-        (self.why == UnreachableReason::Suppressed).then(|| self.at + SUPPRESSED_FOR)
+        (self.why == UnreachableReason::Suppressed).then(|| self.marked_at + SUPPRESSED_FOR)
     }
 
     pub(crate) fn holds(&self, now: Moment) -> bool {

@@ -17,7 +17,7 @@ pub struct RosterMails {
 }
 
 stored! {
-    RosterMails |it| (programme: &ProgrammeId = &it.programme) => key(ACCOUNT, format!("ROSTER-MAILS#{programme}"))
+    RosterMails |roster_mails| (programme: &ProgrammeId = &roster_mails.programme) => key(ACCOUNT, format!("ROSTER-MAILS#{programme}"))
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -98,7 +98,7 @@ impl Table {
             if self.write_alone(put, deadline).await? {
                 return Ok(());
             }
-            let stopped_at = |of: &MailServer| of.stop.map(|stop| stop.as_of);
+            let stopped_at = |mail_server: &MailServer| mail_server.stop.map(|stop| stop.as_of);
             match self.get(MailServer::key_of()).await? {
                 Some(faster) if stopped_at(&faster) < stopped_at(server) => {
                     noted = MailServer { stop: server.stop, ..faster };
@@ -124,7 +124,7 @@ impl Transaction {
             [count.sent, count.delivered, count.returned, count.bounced, count.complained]
         };
         let (before, after) = (count(before), count(after));
-        let changes = std::array::from_fn(|at| after[at].cast_signed() - before[at].cast_signed());
+        let changes = std::array::from_fn(|index| after[index].cast_signed() - before[index].cast_signed());
         self.counting_roster_mails(programme, 0, changes)
     }
 
@@ -171,7 +171,7 @@ pub struct MailRefusal {
 }
 
 stored! {
-    MailRefusal |it| (code: &str = &it.code) => key(ACCOUNT, format!("MAIL-REFUSED#{code}"));
+    MailRefusal |refusal| (code: &str = &refusal.code) => key(ACCOUNT, format!("MAIL-REFUSED#{code}"));
     list all() => begin(ACCOUNT, "MAIL-REFUSED#")
 }
 
@@ -196,11 +196,11 @@ impl Table {
         deadline: Deadline,
     ) -> Result<MailRefusal, StoreError> {
         loop {
-            let known: Option<MailRefusal> = self.get(MailRefusal::key_of(code)).await?;
-            let version = known.as_ref().map_or(0, |known| known.version);
-            let refusal = match known {
-                Some(known) if !known.is_over(now) && now < known.last + RECORDED_EACH => return Ok(known),
-                Some(known) if !known.is_over(now) => MailRefusal { last: now, version: version + 1, ..known },
+            let stored: Option<MailRefusal> = self.get(MailRefusal::key_of(code)).await?;
+            let version = stored.as_ref().map_or(0, |stored| stored.version);
+            let refusal = match stored {
+                Some(stored) if !stored.is_over(now) && now < stored.last + RECORDED_EACH => return Ok(stored),
+                Some(stored) if !stored.is_over(now) => MailRefusal { last: now, version: version + 1, ..stored },
                 _ => MailRefusal { code: code.to_owned(), since: now, last: now, ended_at: None, version: version + 1 },
             };
             let is_written = self.replace(&refusal, version, Unaudited::Delivery, deadline).await?;
@@ -214,33 +214,33 @@ impl Table {
     /// Records that mails were accepted and none refused. Recent refusals stay, because the reason may recur
     /// within minutes, and so does a used-up quota, which always has room for some.
     pub async fn end_mail_refusals(&self, now: Moment, deadline: Deadline) -> Result<(), StoreError> {
-        for known in self.mail_refusals(now).await? {
-            let is_of_all = ![QUOTA, QUOTA_UNREAD, NOT_VERIFIED].contains(&known.code.as_str());
-            if is_of_all && known.last + RECORDED_EACH * 2 <= now {
-                self.end_refusal(known, now, deadline).await?;
+        for refusal in self.mail_refusals(now).await? {
+            let is_of_all = ![QUOTA, QUOTA_UNREAD, NOT_VERIFIED].contains(&refusal.code.as_str());
+            if is_of_all && refusal.last + RECORDED_EACH * 2 <= now {
+                self.end_refusal(refusal, now, deadline).await?;
             }
         }
         Ok(())
     }
 
     pub async fn end_mail_refusal(&self, code: &str, now: Moment, deadline: Deadline) -> Result<(), StoreError> {
-        let known: Option<MailRefusal> = self.get(MailRefusal::key_of(code)).await?;
-        match known.filter(|known| !known.is_over(now)) {
-            Some(known) => self.end_refusal(known, now, deadline).await,
+        let refusal: Option<MailRefusal> = self.get(MailRefusal::key_of(code)).await?;
+        match refusal.filter(|refusal| !refusal.is_over(now)) {
+            Some(refusal) => self.end_refusal(refusal, now, deadline).await,
             None => Ok(()),
         }
     }
 
     /// Ends a refusal as it was read; a newer refusal wins.
-    async fn end_refusal(&self, known: MailRefusal, now: Moment, deadline: Deadline) -> Result<(), StoreError> {
-        let (version, ended_at) = (known.version, Some(now));
-        let ended = MailRefusal { ended_at, version: version + 1, ..known };
+    async fn end_refusal(&self, refusal: MailRefusal, now: Moment, deadline: Deadline) -> Result<(), StoreError> {
+        let (version, ended_at) = (refusal.version, Some(now));
+        let ended = MailRefusal { ended_at, version: version + 1, ..refusal };
         self.replace(&ended, version, Unaudited::Delivery, deadline).await.map(drop)
     }
 
     pub async fn mail_refusals(&self, now: Moment) -> Result<Vec<MailRefusal>, StoreError> {
-        let mut known = self.list(MailRefusal::all()).await?;
-        known.retain(|refusal| !refusal.is_over(now));
-        Ok(known)
+        let mut refusals = self.list(MailRefusal::all()).await?;
+        refusals.retain(|refusal| !refusal.is_over(now));
+        Ok(refusals)
     }
 }

@@ -29,9 +29,9 @@ pub struct OutboxRow {
 }
 
 stored! {
-    OutboxRow |it| (row: Ulid = it.row) => key(format!("O#{row}"), "O");
-    expires it.written_at + it.mail.facts().kept_for;
-    waits it.waits()
+    OutboxRow |outbox_row| (row: Ulid = outbox_row.row) => key(format!("O#{row}"), "O");
+    expires outbox_row.written_at + outbox_row.mail.facts().kept_for;
+    waits outbox_row.waits()
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,30 +47,30 @@ pub enum MailState {
     },
     Sent {
         message: String,
-        at: Moment,
+        sent_at: Moment,
     },
     Delivered {
         message: String,
-        at: Moment,
+        event_at: Moment,
     },
     Bounced {
         message: String,
-        at: Moment,
+        event_at: Moment,
         bounce: Bounce,
     },
     Complained {
         message: String,
-        at: Moment,
+        event_at: Moment,
     },
     /// Nothing was to be sent after all: the address is unknown, or too much was asked for.
     Dropped {
         why: String,
-        at: Moment,
+        ended_at: Moment,
     },
     /// It could not be sent and is not tried again.
     Failed {
         why: String,
-        at: Moment,
+        ended_at: Moment,
     },
 }
 
@@ -193,16 +193,16 @@ pub struct FiledMail {
 }
 
 stored! {
-    FiledMail |it| (programme: &ProgrammeId = &it.programme, grant: Option<&GrantId> = it.grant.as_ref(), first: Ulid = it.first) => {
+    FiledMail |filed_mail| (programme: &ProgrammeId = &filed_mail.programme, grant: Option<&GrantId> = filed_mail.grant.as_ref(), first: Ulid = filed_mail.first) => {
         let (partition, mails) = home(programme, grant);
         key(partition, format!("{mails}{first}"))
     };
-    list of(programme: &ProgrammeId, grant: Option<&GrantId>) => {
+    list filed_under(programme: &ProgrammeId, grant: Option<&GrantId>) => {
         let (partition, mails) = home(programme, grant);
         begin(partition, &mails)
     };
-    list written_at(programme: &ProgrammeId, grant: &GrantId, at: Moment) => begin(grant_partition_of(programme, grant), &written_at(grant, at));
-    expires it.written_at + OUTBOX_KEPT
+    list written_at(programme: &ProgrammeId, grant: &GrantId, moment: Moment) => begin(grant_partition_of(programme, grant), &written_at(grant, moment));
+    expires filed_mail.written_at + OUTBOX_KEPT
 }
 
 /// The partition of the mails about a grant, or of those to a programme's staff, and how their sort keys begin.
@@ -215,9 +215,9 @@ fn home(programme: &ProgrammeId, grant: Option<&GrantId>) -> (String, String) {
 }
 
 /// How the sort keys begin of a grant's mails that were written in one millisecond.
-fn written_at(grant: &GrantId, at: Moment) -> String {
+fn written_at(grant: &GrantId, moment: Moment) -> String {
     const TIME: usize = 10;
-    let first = Ulid::from_parts(u64::try_from(at.as_millisecond()).unwrap_or_default(), 0).to_string();
+    let first = Ulid::from_parts(u64::try_from(moment.as_millisecond()).unwrap_or_default(), 0).to_string();
     let time: String = first.chars().take(TIME).collect();
     format!("V#{grant}#{time}")
 }
@@ -228,14 +228,14 @@ pub struct SentAs {
     pub message: String,
     pub row: Ulid,
     pub mail: MailKind,
-    pub at: Moment,
+    pub sent_at: Moment,
 }
 
 stored! {
-    SentAs |it| (message: &str = &it.message) => key(format!("{SENT}{message}"), "SENT");
-    expires it.at + OUTBOX_KEPT;
+    SentAs |sent_as| (message: &str = &sent_as.message) => key(format!("{SENT}{message}"), "SENT");
+    expires sent_as.sent_at + OUTBOX_KEPT;
     // The row of a link is soon gone, and links are counted by the minute.
-    waits (it.mail != MailKind::Link).then_some((Queue::SENT_MAIL, it.at))
+    waits (sent_as.mail != MailKind::Link).then_some((Queue::SENT_MAIL, sent_as.sent_at))
 }
 const SENT: &str = "SENT#";
 
@@ -251,7 +251,7 @@ impl OutboxRow {
             MailState::Waiting { since } => Some((queue, since)),
             MailState::Sending { lease_until, .. } => Some((queue, lease_until)),
             // A dead letter waits for a person.
-            MailState::Failed { at, .. } => Some((Queue::DEAD_MAIL, at)),
+            MailState::Failed { ended_at, .. } => Some((Queue::DEAD_MAIL, ended_at)),
             MailState::Sent { .. }
             | MailState::Delivered { .. }
             | MailState::Bounced { .. }
@@ -284,13 +284,20 @@ impl OutboxRow {
 
     /// The item that files it under its grant, or under its programme.
     fn filed(&self) -> Option<FiledMail> {
-        let Facts { kind, to, .. } = self.mail.facts();
-        let grant = match to {
+        let Facts { kind, recipient, .. } = self.mail.facts();
+        let grant = match recipient {
             MailTo::Student(_, grant) => Some(grant.clone()),
             MailTo::Asker | MailTo::Staff(..) => None,
         };
         let (first, written_at) = (self.row, self.written_at);
-        Some(FiledMail { programme: to.programme()?.clone(), grant, mail: kind, first, rows: vec![first], written_at })
+        Some(FiledMail {
+            programme: recipient.programme()?.clone(),
+            grant,
+            mail: kind,
+            first,
+            rows: vec![first],
+            written_at,
+        })
     }
 }
 
@@ -317,7 +324,7 @@ pub struct Facts<'a> {
     /// The value of its header `X-Bursar-Mail`.
     pub kind: MailKind,
     pub words: &'static str,
-    pub to: MailTo<'a>,
+    pub recipient: MailTo<'a>,
     /// The choice by which its recipient can opt out. Nobody can opt out of mail about their key or about a
     /// rule that will switch it off.
     pub choice: Option<OptionalMail>,
@@ -359,7 +366,7 @@ impl QueuedMail {
     /// A new kind of mail does not compile before all of this is said of it.
     pub fn facts(&self) -> Facts<'_> {
         use MailTo::{Asker, Staff, Student};
-        let facts = |kind, words, to, choice, kept_for| Facts { kind, words, to, choice, kept_for };
+        let facts = |kind, words, recipient, choice, kept_for| Facts { kind, words, recipient, choice, kept_for };
         let staff = |kind, words, programme, recipient| {
             facts(kind, words, Staff(Some(programme), recipient), None, OUTBOX_KEPT)
         };
@@ -412,8 +419,8 @@ impl QueuedMail {
                 facts(MailKind::Account, "warning about the account", Staff(None, recipient), None, OUTBOX_KEPT)
             }
             QueuedMail::Digest { programme, recipient, .. } => {
-                let to = Staff(Some(programme), recipient);
-                facts(MailKind::Digest, "digest", to, Some(OptionalMail::Digest), OUTBOX_KEPT)
+                let recipient = Staff(Some(programme), recipient);
+                facts(MailKind::Digest, "digest", recipient, Some(OptionalMail::Digest), OUTBOX_KEPT)
             }
             QueuedMail::Statement { recipient, .. } => {
                 facts(MailKind::Statement, "statement", Staff(None, recipient), None, OUTBOX_KEPT)
@@ -489,37 +496,38 @@ impl Table {
     }
 
     /// When a grant's roster mail may be sent by hand once more, after one that was sent now or within the hour.
-    pub async fn may_resend_at(&self, at: ActContext<'_>) -> Result<Moment, StoreError> {
-        let last = self.get(DoneByHand::key_of(at.programme, at.grant, ByHand::RosterMail)).await?;
-        Ok(last.map_or(at.now, |last| last.done_at) + BETWEEN_RESENT)
+    pub async fn may_resend_at(&self, context: ActContext<'_>) -> Result<Moment, StoreError> {
+        let last = self.get(DoneByHand::key_of(context.programme, context.grant, ByHand::RosterMail)).await?;
+        Ok(last.map_or(context.now, |last| last.done_at) + BETWEEN_RESENT)
     }
 
     /// Queues the roster mail once more, or a reminder to claim, unless one was sent by hand within an hour, or within a day.
     pub async fn invite_again(
         &self,
-        at: ActContext<'_>,
+        context: ActContext<'_>,
         grant: &Grant,
-        by: &Actor,
+        actor: &Actor,
         is_reminder: bool,
     ) -> Result<bool, StoreError> {
-        let entry = grant.entry(by.clone(), AuditDetail::new(Act::Reinvited), at.now);
-        self.commit_once(self.inviting_again(at, is_reminder).await?.told_by(&[entry])?, at.deadline).await
+        let audit_entry = grant.entry(actor.clone(), AuditDetail::new(Act::Reinvited), context.now);
+        self.commit_once(self.inviting_again(context, is_reminder).await?.told_by(&[audit_entry])?, context.deadline)
+            .await
     }
 
     pub(crate) async fn inviting_again(
         &self,
-        at: ActContext<'_>,
+        context: ActContext<'_>,
         is_reminder: bool,
     ) -> Result<Transaction, StoreError> {
-        let (row, programme, grant) = (new_ulid(at.now), at.programme.clone(), at.grant.clone());
+        let (row, programme, grant) = (new_ulid(context.now), context.programme.clone(), context.grant.clone());
         let mail = QueuedMail::Roster { programme, grant, is_reminder };
         let (row, apart) = if is_reminder {
-            (OutboxRow::queued(row, mail, at.now), BETWEEN_REMINDERS)
+            (OutboxRow::queued(row, mail, context.now), BETWEEN_REMINDERS)
         } else {
-            (OutboxRow::queued_by_hand(row, mail, at.now), BETWEEN_RESENT)
+            (OutboxRow::queued_by_hand(row, mail, context.now), BETWEEN_RESENT)
         };
-        let transaction = self.transaction().doing_by_hand(ByHand::RosterMail, at, apart)?.owing(&row)?;
-        let planned = self.waiting_invitations(at.programme, at.grant, |since| since > at.now).await?;
+        let transaction = self.transaction().doing_by_hand(ByHand::RosterMail, context, apart)?.owing(&row)?;
+        let planned = self.waiting_invitations(context.programme, context.grant, |since| since > context.now).await?;
         transaction.without(&planned)
     }
 
@@ -531,7 +539,7 @@ impl Table {
         is_such: impl Fn(Moment) -> bool,
     ) -> Result<Vec<(FiledMail, OutboxRow)>, StoreError> {
         let mut waiting = Vec::new();
-        for filed in self.list(FiledMail::of(programme, Some(grant))).await? {
+        for filed in self.list(FiledMail::filed_under(programme, Some(grant))).await? {
             let Some(row) = self.get(OutboxRow::key_of(filed.first)).await? else { continue };
             let is_invitation = matches!(row.mail, QueuedMail::Roster { is_reminder: false, .. });
             if let MailState::Waiting { since } = row.state
@@ -554,8 +562,8 @@ impl Table {
         now: Moment,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
-        let Some(known) = self.get(Programme::key_of(programme)).await? else { return Ok(()) };
-        let opens = known.settings.claim_opens_at();
+        let Some(stored) = self.get(Programme::key_of(programme)).await? else { return Ok(()) };
+        let opens = stored.settings.claim_opens_at();
         // What the mail server put off waits for minutes.
         let is_planned = |since| since != opens && (since > now + PUT_OFF || opens > now);
         for waiting in self.waiting_invitations(programme, grant, is_planned).await? {
@@ -572,7 +580,7 @@ impl Table {
         let midnight = day.to_zoned(TimeZone::UTC).map_or(Moment::MIN, |midnight| midnight.timestamp().into());
         let rows = self.due_from(Queue::SENT_MAIL, midnight, most).await?.into_iter().map(async |key| {
             let Some(message) = key.pk.strip_prefix(SENT) else { return Ok(None) };
-            match self.get(SentAs::key_of(message)).await?.filter(|sent| utc_date(sent.at) == day) {
+            match self.get(SentAs::key_of(message)).await?.filter(|sent| utc_date(sent.sent_at) == day) {
                 Some(sent) => self.get(OutboxRow::key_of(sent.row)).await,
                 None => Ok(None),
             }
@@ -596,7 +604,7 @@ impl Table {
 
     /// The mails to a grant's student, oldest first.
     pub async fn mails_of(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Vec<OutboxRow>, StoreError> {
-        self.mails(self.list(FiledMail::of(programme, Some(grant))).await?, usize::MAX).await
+        self.mails(self.list(FiledMail::filed_under(programme, Some(grant))).await?, usize::MAX).await
     }
 }
 

@@ -11,9 +11,9 @@ const MOST_CAPS: usize = 25;
 /// The part of an update that moves who waits under each cap, and its values.
 pub(crate) fn moving(moves: &[(String, i64)]) -> (Vec<String>, Vec<(String, AttributeValue)>) {
     let (mut set, mut values) = (Vec::new(), Vec::new());
-    for (place, (cap, by)) in moves.iter().take(MOST_CAPS).enumerate() {
+    for (place, (cap, delta)) in moves.iter().take(MOST_CAPS).enumerate() {
         set.push(format!("unreserved.#{cap} = if_not_exists(unreserved.#{cap}, :none) + :by{place}"));
-        values.extend([(":none".to_owned(), number(0)), (format!(":by{place}"), number(by))]);
+        values.extend([(":none".to_owned(), number(0)), (format!(":by{place}"), number(delta))]);
     }
     (set, values)
 }
@@ -36,7 +36,7 @@ impl Table {
         programme: &Programme,
         read: &Budget,
         (reserved, unreserved): (Usd, &Unreserved),
-        at: Moment,
+        as_of: Moment,
         deadline: Deadline,
     ) -> Result<bool, StoreError> {
         let (mut set, moved) = moving(&unreserved.beyond(&read.unreserved));
@@ -44,7 +44,7 @@ impl Table {
         let mut values = borrowed(&moved);
         values.extend([
             (":more", number((reserved - read.reserved).micros())),
-            (":at", instant(at)),
+            (":at", instant(as_of)),
             (":one", number(1)),
         ]);
         let condition = match read.counted_at {
@@ -105,6 +105,6 @@ impl Table {
     }
 
     pub async fn roster_counts(&self, programme: &ProgrammeId) -> Result<Counts, StoreError> {
-        Ok(self.get(RosterCounts::key_of(programme)).await?.map_or_else(Counts::default, |known| known.counts))
+        Ok(self.get(RosterCounts::key_of(programme)).await?.map_or_else(Counts::default, |stored| stored.counts))
     }
 }

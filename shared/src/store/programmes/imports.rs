@@ -38,9 +38,9 @@ pub struct Import {
 }
 
 stored! {
-    Import |it| (programme: &ProgrammeId = &it.programme, import: Ulid = it.import) => key(programme_partition(programme), overview(&format!("IMPORT#{import}")));
+    Import |import| (programme: &ProgrammeId = &import.programme, import: Ulid = import.import) => key(programme_partition(programme), overview(&format!("IMPORT#{import}")));
     list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), &overview("IMPORT#"));
-    expires it.until()
+    expires import.until()
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,9 +72,9 @@ impl Import {
     }
 
     /// The job that does it.
-    pub fn job(&self, by: &Actor, now: Moment) -> Job {
+    pub fn job(&self, actor: &Actor, now: Moment) -> Job {
         let work = if self.act.is_some() { Work::Bulk } else { Work::Import };
-        Job { job: self.import, header: self.header.clone(), ..Job::new(&self.programme, work, self.steps, by, now) }
+        Job { job: self.import, header: self.header.clone(), ..Job::new(&self.programme, work, self.steps, actor, now) }
     }
 
     pub fn is_applied_roster(&self) -> bool {

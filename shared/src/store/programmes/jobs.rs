@@ -27,12 +27,12 @@ pub struct Job {
     pub work: Work,
     /// Of a roster: the hash of the header of the file that was applied last, here or by an import before.
     pub header: Option<String>,
-    pub by: Actor,
+    pub actor: Actor,
     #[serde(flatten)]
     pub state: JobState,
     /// How much is done and confirmed by the provider, of all.
     pub done: u32,
-    pub all: u32,
+    pub total: u32,
     /// How much is written, up to which place in the job's order, and whether that is all.
     pub next: u32,
     pub after: Option<String>,
@@ -57,9 +57,9 @@ pub struct Job {
 
 stored! {
     // A programme's running or last job of a kind. There is one key, so there is one such job at a time.
-    Job |it| (programme: &ProgrammeId = &it.programme, kind: &str = it.work.kind()) => key(programme_partition(programme), overview(&format!("JOB#{kind}")));
+    Job |job| (programme: &ProgrammeId = &job.programme, kind: &str = job.work.kind()) => key(programme_partition(programme), overview(&format!("JOB#{kind}")));
     list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), &overview("JOB#"));
-    waits it.waits()
+    waits job.waits()
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,11 +134,11 @@ pub enum JobState {
         lease_until: Moment,
     },
     Done {
-        at: Moment,
+        ended_at: Moment,
     },
     Failed {
         why: String,
-        at: Moment,
+        ended_at: Moment,
     },
 }
 
@@ -165,16 +165,16 @@ impl Job {
     }
 
     /// A job that nobody has taken yet, to be set by the transaction that makes it necessary: one of its kind that runs starts anew.
-    pub fn new(programme: &ProgrammeId, work: Work, all: u32, by: &Actor, now: Moment) -> Job {
+    pub fn new(programme: &ProgrammeId, work: Work, total: u32, actor: &Actor, now: Moment) -> Job {
         Job {
             programme: programme.clone(),
             job: new_ulid(now),
             work,
             header: None,
-            by: by.clone(),
+            actor: actor.clone(),
             state: JobState::Running { lease_until: now },
             done: 0,
-            all,
+            total,
             next: 0,
             after: None,
             is_written: false,
@@ -204,8 +204,8 @@ impl Job {
 
     /// The job, ended for a reason. Its runner finds that somebody else has written it.
     #[must_use]
-    pub fn cancelled(self, why: &str, at: Moment) -> Job {
-        Job { state: JobState::Failed { why: why.to_owned(), at }, version: self.version + 1, ..self }
+    pub fn cancelled(self, why: &str, ended_at: Moment) -> Job {
+        Job { state: JobState::Failed { why: why.to_owned(), ended_at }, version: self.version + 1, ..self }
     }
 
     pub(crate) fn waits(&self) -> Option<(Queue, Moment)> {
@@ -234,18 +234,18 @@ pub struct DueWork {
     /// Guardrails and tiers that are to be looked at.
     pub guardrails: Vec<ItemKey>,
     /// Grants of whose keys something else is to be told or asked.
-    pub others: Vec<ItemKey>,
+    pub updates: Vec<ItemKey>,
     /// Jobs and erasures that nobody owned a moment ago.
     pub jobs: Vec<ItemKey>,
 }
 
 impl DueWork {
     pub fn is_empty(&self) -> bool {
-        [&self.ends, &self.guardrails, &self.others, &self.jobs].into_iter().all(Vec::is_empty)
+        [&self.ends, &self.guardrails, &self.updates, &self.jobs].into_iter().all(Vec::is_empty)
     }
 
     pub fn retain(&mut self, is_meant: impl Fn(&ItemKey) -> bool) {
-        for due in [&mut self.ends, &mut self.guardrails, &mut self.others, &mut self.jobs] {
+        for due in [&mut self.ends, &mut self.guardrails, &mut self.updates, &mut self.jobs] {
             due.retain(&is_meant);
         }
     }
@@ -264,7 +264,7 @@ impl Table {
             due(Urgency::Read.queue()),
             due(Queue::JOB),
         )?;
-        Ok(DueWork { ends: [leaks, disables].concat(), guardrails, others: [limits, reads].concat(), jobs })
+        Ok(DueWork { ends: [leaks, disables].concat(), guardrails, updates: [limits, reads].concat(), jobs })
     }
 
     /// The jobs of a programme that run or have run, the oldest first.
@@ -277,7 +277,7 @@ impl Table {
     /// Programmes with jobs that run or wait. The index is a moment behind.
     pub async fn programmes_with_jobs(&self) -> Result<Vec<ProgrammeId>, StoreError> {
         let mut programmes = BTreeSet::new();
-        self.each_in(Queue::JOB, None, |item| programmes.extend(Job::named(&items::key_of(item)))).await?;
+        self.each_in(Queue::JOB, None, |attributes| programmes.extend(Job::named(&items::key_of(attributes)))).await?;
         Ok(programmes.into_iter().collect())
     }
 
@@ -303,8 +303,9 @@ impl Table {
         };
         let mut transaction = self.transaction().put(&taken, AS_READ, &as_read(first))?;
         // The others must not have been taken meanwhile.
-        for other in running.iter().filter(|other| other.job != first.job) {
-            transaction = transaction.check(&Job::key_of(programme, other.work.kind()), AS_READ, &as_read(other))?;
+        for other_job in running.iter().filter(|other_job| other_job.job != first.job) {
+            transaction =
+                transaction.check(&Job::key_of(programme, other_job.work.kind()), AS_READ, &as_read(other_job))?;
         }
         let is_mine = self.commit_once(transaction.unaudited(Unaudited::Job), deadline).await?;
         Ok(is_mine.then_some(taken))
@@ -319,9 +320,14 @@ impl Table {
     }
 
     /// Has pages tell of a job no more that has ended. Returns `false` if they do not.
-    pub async fn put_job_away(&self, of: &ProgrammeId, job: Ulid, deadline: Deadline) -> Result<bool, StoreError> {
-        let is_it = |it: &Job| it.job == job && !it.is_running() && !it.put_away;
-        let Some(job) = self.jobs(of).await?.into_iter().find(is_it) else { return Ok(false) };
+    pub async fn put_job_away(
+        &self,
+        programme: &ProgrammeId,
+        job: Ulid,
+        deadline: Deadline,
+    ) -> Result<bool, StoreError> {
+        let is_it = |candidate: &Job| candidate.job == job && !candidate.is_running() && !candidate.put_away;
+        let Some(job) = self.jobs(programme).await?.into_iter().find(is_it) else { return Ok(false) };
         Ok(self.set_job(Job { put_away: true, ..job }, deadline).await?.is_some())
     }
 }
@@ -338,9 +344,10 @@ impl Table {
     pub async fn waiting_for_provider(&self, job: &Job) -> Result<Vec<GrantId>, StoreError> {
         let mut waiting = BTreeSet::new();
         for urgency in [Urgency::Leak, Urgency::Disable, Urgency::Limit] {
-            let note = |item: &items::Item| {
-                let of = Grant::named(&items::key_of(item)).filter(|(of, _)| *of == job.programme);
-                waiting.extend(of.map(|(_, grant)| grant));
+            let note = |attributes: &items::Item| {
+                let named_grant =
+                    Grant::named(&items::key_of(attributes)).filter(|(programme, _)| *programme == job.programme);
+                waiting.extend(named_grant.map(|(_, grant)| grant));
             };
             self.each_in(urgency.queue(), None, note).await?;
         }

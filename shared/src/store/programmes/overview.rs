@@ -41,8 +41,8 @@ impl Table {
                 RosterCounts::KIND => counts = items::from_item::<RosterCounts>(item)?.counts,
                 KeptTotals::KIND => totals = Some(items::from_item::<KeptTotals>(item)?),
                 GroupTotals::KIND => {
-                    let of: GroupTotals = items::from_item(item)?;
-                    groups.insert(of.group, of.used);
+                    let group_totals: GroupTotals = items::from_item(item)?;
+                    groups.insert(group_totals.group, group_totals.used);
                 }
                 AssignedUse::KIND => assigned = items::from_item(item)?,
                 Job::KIND => jobs.push(items::from_item(item)?),

@@ -40,10 +40,10 @@ pub struct RosterPreview {
 }
 
 stored! {
-    RosterPreview |it| (programme: &ProgrammeId = &it.programme, import: Ulid = it.import) => key(programme_partition(programme), overview(&format!("PREVIEW#{import}")));
+    RosterPreview |preview| (programme: &ProgrammeId = &preview.programme, import: Ulid = preview.import) => key(programme_partition(programme), overview(&format!("PREVIEW#{import}")));
     list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), &overview("PREVIEW#"));
-    expires it.until;
-    waits if it.waits() { Some((Queue::DECISION, it.until - WAITS_FOR)) } else { None }
+    expires preview.until;
+    waits if preview.waits() { Some((Queue::DECISION, preview.until - WAITS_FOR)) } else { None }
 }
 
 /// What lies in parts, each of which an item can hold.
@@ -73,10 +73,10 @@ pub struct ImportPart {
 }
 
 stored! {
-    ImportPart |it| (import: Ulid = it.import, kept: Kept = it.kept, part: u32 = it.part) => key(parts_of(shard(import)), format!("{import}#{kept:?}#{part:05}"));
+    ImportPart |import_part| (import: Ulid = import_part.import, kept: Kept = import_part.kept, part: u32 = import_part.part) => key(parts_of(shard(import)), format!("{import}#{kept:?}#{part:05}"));
     list of_import(import: Ulid, kept: Kept) => begin(parts_of(shard(import)), &format!("{import}#{kept:?}#"));
     list in_shard(shard: char) => begin(parts_of(shard), "");
-    expires it.until
+    expires import_part.until
 }
 
 fn parts_of(shard: char) -> String {
@@ -113,7 +113,7 @@ pub struct RosterToken {
 }
 
 stored! {
-    RosterToken |it| (programme: &ProgrammeId = &it.programme) => key(programme_partition(programme), overview("ROSTER-TOKEN"))
+    RosterToken |token| (programme: &ProgrammeId = &token.programme) => key(programme_partition(programme), overview("ROSTER-TOKEN"))
 }
 
 /// How many rows of a roster file change what.
@@ -129,8 +129,8 @@ pub struct RosterChanges {
 
 impl RosterToken {
     /// The audit entry that tells of its end.
-    pub(crate) fn ended(&self, by: Author<'_>) -> Entry {
-        Entry::on_programme(&self.programme, by.actor, by.now, AuditDetail::new(Act::RosterTokenEnded))
+    pub(crate) fn ended(&self, author: Author<'_>) -> Entry {
+        Entry::on_programme(&self.programme, author.actor, author.now, AuditDetail::new(Act::RosterTokenEnded))
     }
 }
 
@@ -165,8 +165,13 @@ impl Table {
     }
 
     /// Keeps bytes in parts that are like this one, some side by side, in place of those of a request that died.
-    pub(crate) async fn keep_bytes(&self, of: &ImportPart, bytes: &[u8], deadline: Deadline) -> Result<(), StoreError> {
-        let part = |(bytes, part): (&[u8], u32)| ImportPart { part, bytes: bytes.to_vec(), ..of.clone() };
+    pub(crate) async fn keep_bytes(
+        &self,
+        template: &ImportPart,
+        bytes: &[u8],
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let part = |(bytes, part): (&[u8], u32)| ImportPart { part, bytes: bytes.to_vec(), ..template.clone() };
         let parts: Vec<ImportPart> = bytes.chunks(MOST_IN_A_PART).zip(0..).map(part).collect();
         let puts = parts
             .iter()
@@ -205,8 +210,8 @@ impl Table {
         deadline: Deadline,
     ) -> Result<(), StoreError> {
         let previews = self.list(RosterPreview::of_programme(&newest.programme)).await?.into_iter();
-        let is_former = |of: &RosterPreview| of.waits() && of.until <= newest.until;
-        for preview in previews.filter(|of| is_former(of) && !(waits_on && of.import == newest.import)) {
+        let is_former = |preview: &RosterPreview| preview.waits() && preview.until <= newest.until;
+        for preview in previews.filter(|preview| is_former(preview) && !(waits_on && preview.import == newest.import)) {
             self.delete(&preview.key(), deadline).await?;
             for part in self.list(ImportPart::of_import(preview.import, Kept::File)).await? {
                 self.delete(&part.key(), deadline).await?;
@@ -231,15 +236,16 @@ impl Table {
     }
 
     /// Makes this the token of the programme in place of the one before.
-    pub async fn set_roster_token(&self, token: &RosterToken, by: Author<'_>) -> Result<(), StoreError> {
-        let entry = Entry::on_programme(&token.programme, by.actor, by.now, AuditDetail::new(Act::RosterTokenMade));
-        self.commit_once(self.transaction().set(token)?.told_by(&[entry])?, by.deadline).await.map(drop)
+    pub async fn set_roster_token(&self, token: &RosterToken, author: Author<'_>) -> Result<(), StoreError> {
+        let audit_entry =
+            Entry::on_programme(&token.programme, author.actor, author.now, AuditDetail::new(Act::RosterTokenMade));
+        self.commit_once(self.transaction().set(token)?.told_by(&[audit_entry])?, author.deadline).await.map(drop)
     }
 
     /// Ends a token, unless another was made meanwhile.
-    pub async fn end_roster_token(&self, token: &RosterToken, by: Author<'_>) -> Result<(), StoreError> {
+    pub async fn end_roster_token(&self, token: &RosterToken, author: Author<'_>) -> Result<(), StoreError> {
         let ended = self.transaction().ending(token)?;
-        self.commit_once(ended.told_by(&[token.ended(by)])?, by.deadline).await.map(drop)
+        self.commit_once(ended.told_by(&[token.ended(author)])?, author.deadline).await.map(drop)
     }
 
     /// Whether whoever made a token may make one, by these settings and admins.
@@ -251,7 +257,7 @@ impl Table {
     ) -> Result<bool, StoreError> {
         let Some(maker) = self.get(StaffPerson::key_of(&token.made_by)).await? else { return Ok(false) };
         let maker = maker.address.matched();
-        Ok(Role::of(maker, settings, is_among(maker, admins)) >= Some(Role::Faculty))
+        Ok(Role::find(maker, settings, is_among(maker, admins)) >= Some(Role::Faculty))
     }
 
     /// Notes that a person has applied a file, and trusts the token that put it, unless another was made meanwhile.

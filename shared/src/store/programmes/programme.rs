@@ -68,16 +68,16 @@ pub struct BudgetSums {
 impl Table {
     /// The sums of these programmes' budgets, with spending as the sync last summed it up.
     pub async fn budget_sums(&self, programmes: &[Programme], now: Moment) -> Result<BudgetSums, StoreError> {
-        let each = programmes.iter().map(|programme| async move {
+        let budgets = programmes.iter().map(|programme| async move {
             let (budget, used) = tokio::try_join!(self.budget(&programme.id), self.programme_use(&programme.id))?;
             Ok::<_, StoreError>((programme, budget, used.used().days(programme.settings.basis.byok)))
         });
         let mut sums = BudgetSums::default();
-        for (programme, budget, spent) in try_join_all(each.collect::<Vec<_>>()).await? {
+        for (programme, budget, spent) in try_join_all(budgets.collect::<Vec<_>>()).await? {
             let to_come = (budget.reserved - spent.total()).or_zero();
             sums.reserved += budget.reserved;
             sums.to_come += to_come;
-            if SpendingPace::of(&spent, Date::MIN, utc_date(now)).is_none() {
+            if SpendingPace::measure(&spent, Date::MIN, utc_date(now)).is_none() {
                 sums.unpaced += to_come;
             }
             let settings = &programme.settings;
@@ -91,21 +91,22 @@ impl Table {
 
     /// Creates a programme under the slug of its name, with the next free number where the slug is taken. A form that was used
     /// before creates nothing, and answers what it created. A copied roster is imported by a job.
-    pub async fn create(&self, new: NewProgramme, by: Author<'_>) -> Result<ProgrammeId, StoreError> {
+    pub async fn create(&self, new: NewProgramme, author: Author<'_>) -> Result<ProgrammeId, StoreError> {
         let NewProgramme { settings, budget, form, mut copied } = new;
         let mut answers = copied.as_mut().and_then(|copied| copied.answers.take());
         let slug = ProgrammeId::of_name(&settings.name);
-        let mut pauses = Pauses::until(by.deadline);
+        let mut pauses = Pauses::until(author.deadline);
         let mut count = 1;
         loop {
             if form.is_some()
-                && let Some(made) = self.list(Programme::all()).await?.into_iter().find(|made| made.form == form)
+                && let Some(existing) =
+                    self.list(Programme::all()).await?.into_iter().find(|programme| programme.form == form)
             {
-                return Ok(made.id);
+                return Ok(existing.id);
             }
             let id = if count == 1 { slug.clone() } else { slug.numbered(count) };
             if let Some(Request { decision: Some(decision), .. }) = &mut answers {
-                decision.made = Some(id.clone());
+                decision.copy = Some(id.clone());
             }
             let budget = Budget::new(id.clone(), budget);
             let mut note = format!("budget {}", budget.limit.to_cents());
@@ -114,17 +115,17 @@ impl Table {
             }
             let what = AuditDetail::new(Act::Created).noting(note);
             let programme = Programme { form, ..Programme::new(id.clone(), settings.clone()) };
-            let entry = Entry::on_programme(&id, by.actor, by.now, what);
-            let mut transaction = self.deciding(answers.as_ref(), by).await?.create(&programme)?.create(&budget)?;
+            let audit_entry = Entry::on_programme(&id, author.actor, author.now, what);
+            let mut transaction = self.deciding(answers.as_ref(), author).await?.create(&programme)?.create(&budget)?;
             let roles = RoleChanges::between(&id, None, &programme.settings.people);
             transaction = with_roles(transaction, &id, &roles)?;
-            transaction = transaction.looking_at_guardrails(None, &id, &programme.settings.rules, by.now)?;
+            transaction = transaction.looking_at_guardrails(None, &id, &programme.settings.rules, author.now)?;
             if let Some(roster) = copied.as_ref().and_then(|copied| copied.roster.as_ref()) {
                 transaction = transaction.create(&Import { programme: id.clone(), applied: true, ..roster.clone() })?;
-                let job = roster.job(by.actor, by.now);
+                let job = roster.job(author.actor, author.now);
                 transaction = transaction.set(&Job { programme: id.clone(), ..job })?;
             }
-            if self.commit(transaction.told_by(&[entry])?, &mut pauses).await? {
+            if self.commit(transaction.told_by(&[audit_entry])?, &mut pauses).await? {
                 return Ok(id);
             }
             count += 1;
@@ -133,24 +134,29 @@ impl Table {
 
     /// Closes the programme: no new key can be claimed. Its other jobs end, and one begins that ends its grants. Returns
     /// `false` if it was closed before.
-    pub async fn close(&self, id: &ProgrammeId, answers: Option<&Request>, by: Author<'_>) -> Result<bool, StoreError> {
-        self.carry_through(by.deadline, || async {
+    pub async fn close(
+        &self,
+        id: &ProgrammeId,
+        answers: Option<&Request>,
+        author: Author<'_>,
+    ) -> Result<bool, StoreError> {
+        self.carry_through(author.deadline, || async {
             let Some(current) = self.get(Programme::key_of(id)).await? else { return Ok(Round::Over(false)) };
             if current.closed_at.is_some() {
                 return Ok(Round::Over(false));
             }
-            let closed = Programme { closed_at: Some(by.now), version: current.version + 1, ..current.clone() };
-            let entry = Entry::on_programme(id, by.actor, by.now, AuditDetail::new(Act::Closed));
-            let mut transaction = self.deciding(answers, by).await?.replace(&closed, current.version)?;
+            let closed = Programme { closed_at: Some(author.now), version: current.version + 1, ..current.clone() };
+            let audit_entry = Entry::on_programme(id, author.actor, author.now, AuditDetail::new(Act::Closed));
+            let mut transaction = self.deciding(answers, author).await?.replace(&closed, current.version)?;
             let jobs = self.jobs(id).await?.into_iter();
             // A job that ends the grants of a term that was cut short is replaced below.
             for job in jobs.filter(|job| job.is_running() && job.work != Work::Close) {
                 let as_read = as_read(&job);
-                transaction = transaction.put(&job.cancelled(CLOSED, by.now), AS_READ, &as_read)?;
+                transaction = transaction.put(&job.cancelled(CLOSED, author.now), AS_READ, &as_read)?;
             }
             let grants = self.count_grants(id).await?;
-            transaction = transaction.set(&Job::new(id, Work::Close, grants, by.actor, by.now))?;
-            Ok(Round::Write(transaction.told_by(&[entry])?, true))
+            transaction = transaction.set(&Job::new(id, Work::Close, grants, author.actor, author.now))?;
+            Ok(Round::Write(transaction.told_by(&[audit_entry])?, true))
         })
         .await
     }
@@ -210,10 +216,10 @@ struct Before {
 impl Table {
     /// Edits a programme that was read before. What its reservations cost more is reserved at once; what they cost less is free at
     /// the next count, after the provider has confirmed the lower limits.
-    pub async fn edit(&self, id: &ProgrammeId, edit: &Edit, by: Author<'_>) -> Result<EditOutcome, StoreError> {
+    pub async fn edit(&self, id: &ProgrammeId, edit: &Edit, author: Author<'_>) -> Result<EditOutcome, StoreError> {
         let edited = self
-            .carry_through(by.deadline, || async {
-                let transaction = self.deciding(edit.answers.as_ref(), by).await?;
+            .carry_through(author.deadline, || async {
+                let transaction = self.deciding(edit.answers.as_ref(), author).await?;
                 // The budget comes first: its version shows that no reservation was taken since.
                 let budget = self.budget(id).await?;
                 let programme = self.get_existing(Programme::key_of(id)).await?;
@@ -227,26 +233,27 @@ impl Table {
                 }
                 let mut effect = None;
                 if before.moves_costs(&edit.settings) {
-                    effect = Some(self.effect_of(&before, &edit.settings, by.now).await?);
+                    effect = Some(self.effect_of(&before, &edit.settings, author.now).await?);
                 }
                 if let Some(refused) = before.refuses(edit, effect) {
                     return Ok(Round::Over(refused));
                 }
                 // Keys may be made at this moment, so the job begins even if nobody has one yet.
                 let mut keys = effect.map(|effect| effect.grants).filter(|grants| *grants > 0);
-                if before.moves_keys(&edit.settings, by.now) || before.moves_invitations(&edit.settings, by.now) {
+                if before.moves_keys(&edit.settings, author.now) || before.moves_invitations(&edit.settings, author.now)
+                {
                     keys = Some(self.count_grants(id).await?);
                 }
                 let mut token = None;
                 if before.programme.settings.people.faculty != edit.settings.people.faculty {
                     token = self.get(RosterToken::key_of(id)).await?;
                 }
-                if let Some(of) = &token
-                    && self.is_makers(of, &edit.settings, &self.admins().await?).await?
+                if let Some(roster_token) = &token
+                    && self.is_makers(roster_token, &edit.settings, &self.admins().await?).await?
                 {
                     token = None;
                 }
-                Ok(match transaction.editing(before, edit, (effect, keys, token), by)? {
+                Ok(match transaction.editing(before, edit, (effect, keys, token), author)? {
                     Some(transaction) => Round::Write(transaction, EditOutcome::Done),
                     None => Round::Over(EditOutcome::Done),
                 })
@@ -264,7 +271,7 @@ impl Table {
         let ids = [programme.id.clone()];
         let shards = self.shards_of_programmes(&ids);
         let add = |sum: EditEffect, (_, grants): (u16, Vec<_>)| async move {
-            Ok(sum.and(EditEffect::of(&grants, budget, &programme.settings, after, now)))
+            Ok(sum.and(EditEffect::compute(&grants, budget, &programme.settings, after, now)))
         };
         shards.try_fold(EditEffect::default(), add).await
     }
@@ -276,15 +283,15 @@ impl Transaction {
         before: Before,
         edit: &Edit,
         (effect, keys, ended): (Option<EditEffect>, Option<u32>, Option<RosterToken>),
-        by: Author<'_>,
+        author: Author<'_>,
     ) -> Result<Option<Told>, StoreError> {
         let Before { programme, budget, guardrail } = before;
         let (id, limit) = (programme.id.clone(), edit.limit(&budget));
         let (mut transaction, mut entries) = (self, Vec::new());
-        let entry = |what: AuditDetail| Entry::on_programme(&id, by.actor, by.now, what);
+        let audit = |what: AuditDetail| Entry::on_programme(&id, author.actor, author.now, what);
         let has_new_settings = programme.settings != edit.settings;
         if limit != budget.limit {
-            entries.push(entry(AuditDetail::new(Act::BudgetChanged).changing(budget.limit, limit)));
+            entries.push(audit(AuditDetail::new(Act::BudgetChanged).changing(budget.limit, limit)));
         }
         if limit != budget.limit || effect.is_some() {
             transaction = with_budget(transaction, &budget, limit, effect)?;
@@ -296,21 +303,21 @@ impl Transaction {
         }
         if has_new_settings {
             let roles = RoleChanges::between(&id, Some(&programme.settings.people), &edit.settings.people);
-            let (version, was_over) = (programme.version, programme.is_over(by.now));
+            let (version, was_over) = (programme.version, programme.is_over(author.now));
             let edited = programme.edited(edit.settings.clone());
-            let ends = edited.is_over(by.now) && !was_over;
+            let ends = edited.is_over(author.now) && !was_over;
             transaction = transaction.replace(&edited, version)?;
-            entries.push(entry(edit.what.clone()));
+            entries.push(audit(edit.what.clone()));
             transaction = with_roles(transaction, &id, &roles)?;
             if let Some(token) = ended {
                 transaction = transaction.ending(&token)?;
-                entries.push(token.ended(by));
+                entries.push(token.ended(author));
             }
             // Whatever was edited, the guardrails are looked at.
-            transaction = transaction.looking_at_guardrails(guardrail, &id, &edit.settings.rules, by.now)?;
+            transaction = transaction.looking_at_guardrails(guardrail, &id, &edit.settings.rules, author.now)?;
             let work = if ends { Work::Close } else { Work::Limits };
             if let Some(grants) = keys {
-                transaction = transaction.set(&Job::new(&id, work, grants, by.actor, by.now))?;
+                transaction = transaction.set(&Job::new(&id, work, grants, author.actor, author.now))?;
             }
         }
         if transaction.is_empty() {
@@ -368,9 +375,9 @@ impl Before {
         if let Some(until) = effect.and_then(|effect| effect.keys_until).filter(|until| was < ends && *until < ends) {
             return Some(EditOutcome::KeysEndBefore(until));
         }
-        let (budget, more) = (edit.limit(&self.budget), effect.map_or(Usd::ZERO, |effect| effect.more));
-        let reserved = self.budget.reserved + more;
-        let is_asked = budget < self.budget.limit || more > Usd::ZERO;
+        let (budget, increase) = (edit.limit(&self.budget), effect.map_or(Usd::ZERO, |effect| effect.increase));
+        let reserved = self.budget.reserved + increase;
+        let is_asked = budget < self.budget.limit || increase > Usd::ZERO;
         (is_asked && budget < reserved).then_some(EditOutcome::BudgetTooSmall { budget, reserved })
     }
 }
@@ -392,7 +399,7 @@ fn with_budget(
     let values = [
         (":new", new),
         (":old", old),
-        (":more", number(effect.more.micros())),
+        (":more", number(effect.increase.micros())),
         (":version", number(budget.version)),
         (":one", number(1)),
     ];
@@ -404,15 +411,15 @@ impl Table {
     /// Every programme that can be read, in the order of their ids, and the ids of those that cannot.
     pub async fn readable_programmes(&self) -> Result<(Vec<Programme>, Vec<ProgrammeId>), StoreError> {
         let (mut programmes, mut unreadable) = (Vec::new(), Vec::new());
-        let each = |item| {
-            let id = items::key_of(&item).sk.parse();
-            match items::from_item(item) {
+        let add = |attributes| {
+            let id = items::key_of(&attributes).sk.parse();
+            match items::from_item(attributes) {
                 Ok(programme) => programmes.push(programme),
                 Err(_) => unreadable.extend(id),
             }
             Ok(())
         };
-        Self::each(self.query(&Programme::all()), each).await?;
+        Self::each(self.query(&Programme::all()), add).await?;
         Ok((programmes, unreadable))
     }
 
@@ -422,30 +429,35 @@ impl Table {
     }
 
     /// Keeps the request and queues a mail to each admin. Returns `false` when the same was asked today.
-    pub async fn ask_admins(&self, request: &Request, what: AuditDetail, by: Author<'_>) -> Result<bool, StoreError> {
-        let (programme, now) = (&request.programme, by.now);
-        let entry = Entry::on_programme(programme, by.actor, now, what);
-        let admins = self.admin_ids(by.deadline).await?;
+    pub async fn ask_admins(
+        &self,
+        request: &Request,
+        what: AuditDetail,
+        author: Author<'_>,
+    ) -> Result<bool, StoreError> {
+        let (programme, now) = (&request.programme, author.now);
+        let audit_entry = Entry::on_programme(programme, author.actor, now, what);
+        let admins = self.admin_ids(author.deadline).await?;
         // A deployment's configuration has no room for more admins.
         let rows = (request.request.0..).zip(admins.into_iter().take(MAILS_AT_ONCE)).map(|(row, recipient)| {
             let mail = QueuedMail::Request { programme: programme.clone(), request: request.request, recipient };
             OutboxRow::queued(Ulid(row), mail, now)
         });
         let transaction = self.transaction().create(request)?.owing_to_all(&rows.collect::<Vec<_>>())?;
-        self.commit_once(transaction.told_by(&[entry])?, by.deadline).await
+        self.commit_once(transaction.told_by(&[audit_entry])?, author.deadline).await
     }
 
     /// Decides a request and does nothing else.
-    pub async fn decide(&self, decided: &Request, by: Author<'_>) -> Result<(), StoreError> {
-        self.carry_through(by.deadline, || async {
-            Ok(Round::Write(self.deciding(Some(decided), by).await?.told_by(&[])?, ()))
+    pub async fn decide(&self, decided: &Request, author: Author<'_>) -> Result<(), StoreError> {
+        self.carry_through(author.deadline, || async {
+            Ok(Round::Write(self.deciding(Some(decided), author).await?.told_by(&[])?, ()))
         })
         .await
     }
 
     /// Begins the transaction of what answers a request, or nobody's: an admin's decision with its entry, and the mail to who asked. Fails
     /// where somebody else's decision was faster.
-    async fn deciding(&self, decided: Option<&Request>, by: Author<'_>) -> Result<Transaction, StoreError> {
+    async fn deciding(&self, decided: Option<&Request>, author: Author<'_>) -> Result<Transaction, StoreError> {
         let begun = self.transaction();
         let Some(request @ Request { decision: Some(decision), .. }) = decided else { return Ok(begun) };
         match self.get(Request::key_of(&request.programme, request.request)).await? {
@@ -456,17 +468,21 @@ impl Table {
         }
         let act = if decision.is_approved { Act::RequestApproved } else { Act::RequestDeclined };
         let settings = request.wishes.iter().map(|wish| wish.setting.as_str()).collect::<Vec<_>>().join(", ");
-        let entry = Entry::on_programme(&request.programme, by.actor, by.now, AuditDetail::new(act).noting(settings));
-        let (programme, recipient) = (request.programme.clone(), request.by.clone());
+        let audit_entry =
+            Entry::on_programme(&request.programme, author.actor, author.now, AuditDetail::new(act).noting(settings));
+        let (programme, recipient) = (request.programme.clone(), request.asked_by.clone());
         let mail = QueuedMail::RequestDecided { programme, request: request.request, recipient };
-        let mail = OutboxRow::queued(new_ulid(by.now), mail, by.now);
-        begun.replace(request, request.version - 1)?.owing(&mail)?.create(&entry)
+        let mail = OutboxRow::queued(new_ulid(author.now), mail, author.now);
+        begun.replace(request, request.version - 1)?.owing(&mail)?.create(&audit_entry)
     }
 
     /// What waits for somebody's decision, in every programme, the oldest first.
     pub async fn undecided(&self) -> Result<Vec<(ProgrammeId, Undecided)>, StoreError> {
-        let mut found = Vec::new();
-        self.each_in(Queue::DECISION, None, |item| found.extend(Undecided::named(&items::key_of(item)))).await?;
-        Ok(found)
+        let mut undecided = Vec::new();
+        self.each_in(Queue::DECISION, None, |attributes| {
+            undecided.extend(Undecided::named(&items::key_of(attributes)))
+        })
+        .await?;
+        Ok(undecided)
     }
 }

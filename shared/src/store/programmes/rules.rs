@@ -30,17 +30,17 @@ impl Transaction {
     /// Has the guardrails of a programme looked at, where it has rules or had some.
     pub(super) fn looking_at_guardrails(
         self,
-        known: Option<Guardrail>,
-        of: &ProgrammeId,
+        guardrail: Option<Guardrail>,
+        programme: &ProgrammeId,
         rules: &KeyRules,
         now: Moment,
     ) -> Result<Transaction, StoreError> {
-        if known.is_none() && rules.restrict_nobody() {
+        if guardrail.is_none() && rules.restrict_nobody() {
             return Ok(self);
         }
-        let known = known.unwrap_or_else(|| Guardrail::of_all(of.clone()));
-        let version = known.version;
-        self.replace(&Guardrail { due_at: Some(now), version: version + 1, ..known }, version)
+        let guardrail = guardrail.unwrap_or_else(|| Guardrail::of_all(programme.clone()));
+        let version = guardrail.version;
+        self.replace(&Guardrail { due_at: Some(now), version: version + 1, ..guardrail }, version)
     }
 }
 
@@ -49,19 +49,19 @@ impl Table {
     pub async fn guardrail_due_at(
         &self,
         was: Guardrail,
-        at: Option<Moment>,
+        due_at: Option<Moment>,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
         let version = was.version;
-        let is = Guardrail { due_at: at, version: version + 1, ..was };
-        self.replace(&is, version, Unaudited::Guardrail, deadline).await.map(drop)
+        let after = Guardrail { due_at, version: version + 1, ..was };
+        self.replace(&after, version, Unaudited::Guardrail, deadline).await.map(drop)
     }
 
     /// Notes when those who name a tier that was due are looked at again, if they are. Does nothing where it was edited since, and makes no
     /// form stale.
-    pub async fn tier_due_at(&self, was: Tier, at: Option<Moment>, deadline: Deadline) -> Result<(), StoreError> {
+    pub async fn tier_due_at(&self, was: Tier, due_at: Option<Moment>, deadline: Deadline) -> Result<(), StoreError> {
         let version = was.version;
-        self.replace(&Tier { due_at: at, ..was }, version, Unaudited::Guardrail, deadline).await.map(drop)
+        self.replace(&Tier { due_at, ..was }, version, Unaudited::Guardrail, deadline).await.map(drop)
     }
 
     /// Has a guardrail that the provider does not know made again by whoever tells its rules next, and so a later press succeeds.
@@ -72,8 +72,10 @@ impl Table {
         now: Moment,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
-        let known = self.list(Guardrail::of_programme(programme)).await?;
-        let gone = known.iter().find(|known| known.made.as_ref().is_some_and(|made| made.id == id));
+        let guardrails = self.list(Guardrail::of_programme(programme)).await?;
+        let gone = guardrails
+            .iter()
+            .find(|guardrail| guardrail.remote.as_ref().is_some_and(|made_guardrail| made_guardrail.id == id));
         if let Some(gone) = gone {
             self.write_guardrail(gone, gone.doubted(), now, deadline).await?;
         }
@@ -86,29 +88,29 @@ impl Table {
     pub async fn write_guardrail(
         &self,
         was: &Guardrail,
-        is: Guardrail,
+        current: Guardrail,
         now: Moment,
         deadline: Deadline,
     ) -> Result<Option<Guardrail>, StoreError> {
-        let due_at = if is.rules.is_in_doubt() { Some(now) } else { is.due_at };
-        let is = Guardrail { due_at, version: was.version + 1, ..is };
-        let mut transaction = self.transaction().replace(&is, was.version)?;
-        let id = |guardrail: &Guardrail| guardrail.made.as_ref().map(|made| made.id.clone());
-        let (before, after) = (id(was), id(&is));
+        let due_at = if current.rules.is_in_doubt() { Some(now) } else { current.due_at };
+        let current = Guardrail { due_at, version: was.version + 1, ..current };
+        let mut transaction = self.transaction().replace(&current, was.version)?;
+        let id = |guardrail: &Guardrail| guardrail.remote.as_ref().map(|made_guardrail| made_guardrail.id.clone());
+        let (before, after) = (id(was), id(&current));
         if before.is_some() && before != after {
-            let grants = self.count_grants(&is.of.programme).await?;
-            let job = Job::new(&is.of.programme, Work::Limits, grants, &Actor::Rule, now);
+            let grants = self.count_grants(&current.owner.programme).await?;
+            let job = Job::new(&current.owner.programme, Work::Limits, grants, &Actor::Rule, now);
             transaction = transaction.set(&job)?;
         }
-        let transaction = if was.confirmed() == is.confirmed() {
+        let transaction = if was.confirmed() == current.confirmed() {
             transaction.unaudited(Unaudited::Guardrail)
         } else {
             let named = |id: Option<String>| id.unwrap_or("none".to_owned());
             let what = AuditDetail::new(Act::GuardrailSet).changing(named(before), named(after));
-            transaction.told_by(&[Entry::on_account(&Actor::Rule, now, what.noting(&is.of))])?
+            transaction.told_by(&[Entry::on_account(&Actor::Rule, now, what.noting(&current.owner))])?
         };
         let is_written = self.commit_once(transaction, deadline).await?;
-        Ok(is_written.then_some(is))
+        Ok(is_written.then_some(current))
     }
 }
 
@@ -123,7 +125,7 @@ pub enum TierOutcome {
 
 impl Table {
     pub async fn tiers(&self) -> Result<Tiers, StoreError> {
-        Ok(Tiers::of(self.list(Tier::all()).await?))
+        Ok(Tiers::new(self.list(Tier::all()).await?))
     }
 
     /// Replaces the models of a tier that was read in a version, or makes one where there was none; without models it is removed. The
@@ -133,9 +135,9 @@ impl Table {
         name: &str,
         models: &[String],
         version: Option<u64>,
-        by: Author<'_>,
+        author: Author<'_>,
     ) -> Result<TierOutcome, StoreError> {
-        self.carry_through(by.deadline, || async {
+        self.carry_through(author.deadline, || async {
             let unknown = Tier { name: name.to_owned(), models: Vec::new(), due_at: None, version: 0 };
             let was = self.tiers().await?.get(name).cloned().unwrap_or(unknown);
             if was.models == models {
@@ -153,13 +155,13 @@ impl Table {
                     return Ok(Round::Over(TierOutcome::Named(naming)));
                 }
             }
-            let due_at = Some(by.now);
-            let is = Tier { models: models.to_vec(), due_at, version: was.version + 1, ..was.clone() };
+            let due_at = Some(author.now);
+            let after = Tier { models: models.to_vec(), due_at, version: was.version + 1, ..was.clone() };
             let what =
                 AuditDetail::new(Act::TierEdited).changing(was.models.join(", "), models.join(", ")).noting(name);
-            let entry = Entry::on_account(by.actor, by.now, what);
-            let transaction = self.transaction().replace(&is, was.version)?;
-            Ok(Round::Write(transaction.told_by(&[entry])?, TierOutcome::Done))
+            let audit_entry = Entry::on_account(author.actor, author.now, what);
+            let transaction = self.transaction().replace(&after, was.version)?;
+            Ok(Round::Write(transaction.told_by(&[audit_entry])?, TierOutcome::Done))
         })
         .await
     }

@@ -27,7 +27,7 @@ pub struct AccountDay {
 }
 
 stored! {
-    AccountDay |it| (day: Date = it.day) => key(ACCOUNT, format!("D#{day}"));
+    AccountDay |account_day| (day: Date = account_day.day) => key(ACCOUNT, format!("D#{day}"));
     list all() => begin(ACCOUNT, "D#")
 }
 

@@ -18,7 +18,7 @@ pub struct ModelDay {
 }
 
 stored! {
-    ModelDay |it| (programme: Option<&ProgrammeId> = it.programme.as_ref(), day: Date = it.day) =>
+    ModelDay |model_day| (programme: Option<&ProgrammeId> = model_day.programme.as_ref(), day: Date = model_day.day) =>
         key(programme.map_or_else(|| ACCOUNT.to_owned(), programme_partition), format!("M#{day}"));
     list between(programme: Option<&ProgrammeId>, days: (Date, Date)) =>
         Range::between(ModelDay::key_of(programme, days.0), ModelDay::key_of(programme, days.1))
@@ -42,9 +42,9 @@ pub struct ModelRows {
 const FORM: u8 = 1;
 
 stored! {
-    ModelRows |it| (day: Date = it.day, part: u32 = it.part) => key(format!("MODELS#{day}"), format!("R#{part:05}"));
+    ModelRows |model_rows| (day: Date = model_rows.day, part: u32 = model_rows.part) => key(format!("MODELS#{day}"), format!("R#{part:05}"));
     list of_day(day: Date) => begin(format!("MODELS#{day}"), "R#");
-    expires it.until
+    expires model_rows.until
 }
 
 /// The use of what is no programme's on some days, after programmes took what keys of their own used.
@@ -80,7 +80,9 @@ impl Table {
             by_name.entry(cut(&key.name)).or_default().push(owners.get(&key.key).map_or(&[], Vec::as_slice));
         }
         let mut models = ForeignModels::default();
-        for (day, used) in days.into_iter().flat_map(|of| of.by.into_iter().map(move |used| (of.day, used))) {
+        for (day, used) in
+            days.into_iter().flat_map(|model_day| model_day.by.into_iter().map(move |used| (model_day.day, used)))
+        {
             match used.whose.as_ref().and_then(|name| owner_on(day, by_name.get(name)?)) {
                 Some(owner) => models.owned.push((owner.clone(), day, ModelUse { whose: None, ..used })),
                 None => models.unowned.push(used),
@@ -101,8 +103,8 @@ impl Table {
     /// Writes each grant's use by model on a day, if it changed. The first part comes last: it holds the number of parts.
     pub async fn note_model_rows(&self, parts: &[ModelRows], deadline: Deadline) -> Result<(), StoreError> {
         for part in parts.iter().rev() {
-            let known: Option<ModelRows> = self.get(part.key()).await?;
-            if known.is_none_or(|known| ModelRows { as_of: part.as_of, ..known } != *part) {
+            let stored: Option<ModelRows> = self.get(part.key()).await?;
+            if stored.is_none_or(|stored| ModelRows { as_of: part.as_of, ..stored } != *part) {
                 self.put_later(part, part.as_of, deadline).await?;
             }
         }
@@ -112,7 +114,7 @@ impl Table {
 
 impl ModelRows {
     /// The use of grants on a day, in as many parts as it takes; in none where they used nothing.
-    pub fn of(day: Date, rows: &GrantRows, as_of: Moment, until: Moment) -> Vec<ModelRows> {
+    pub fn pack(day: Date, rows: &GrantRows, as_of: Moment, until: Moment) -> Vec<ModelRows> {
         let bytes = if rows.is_empty() { Vec::new() } else { schema::packed(FORM, rows) };
         let chunks: Vec<&[u8]> = bytes.chunks(MOST_IN_A_PART).collect();
         let parts = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
@@ -124,7 +126,8 @@ impl ModelRows {
 /// The programme that had all keys of one name on a whole day. Where one had no owner then, or another one, or changed it on that day,
 /// nobody can say whose the use of that name is.
 fn owner_on<'a>(day: Date, keys: &[&'a [KeyOwner]]) -> Option<&'a ProgrammeId> {
-    let mut owners = keys.iter().map(|owners| owners.iter().find(|owner| owner.has_all_of(day)).map(|of| &of.owner));
+    let mut owners =
+        keys.iter().map(|owners| owners.iter().find(|owner| owner.has_all_of(day)).map(|key_owner| &key_owner.owner));
     let first = owners.next()??;
-    owners.all(|other| other == Some(first)).then_some(first)
+    owners.all(|owner| owner == Some(first)).then_some(first)
 }

@@ -20,9 +20,9 @@ pub struct Run {
 }
 
 stored! {
-    Run |it| (run: Ulid = it.run) => key("RUNS", run.to_string());
+    Run |run| (run: Ulid = run.run) => key("RUNS", run.to_string());
     list all() => begin("RUNS", "");
-    expires it.began_at + RUN_KEPT
+    expires run.began_at + RUN_KEPT
 }
 
 pub(crate) const RUN_KEPT: SignedDuration = SignedDuration::from_hours(366 * 24);
@@ -59,7 +59,7 @@ impl Run {
         if self.began_at + OVERDUE <= now {
             return Some(now);
         }
-        let quarter = |at: Moment| at.duration_since(self.night).saturating_add(EARLY).as_mins() / 15;
+        let quarter = |moment: Moment| moment.duration_since(self.night).saturating_add(EARLY).as_mins() / 15;
         let was_begun = self.begun_by != BegunBy::Person && quarter(self.began_at) == quarter(now);
         let is_due = (self.left_caps || !self.complete) && AGAIN_AFTER.contains(&quarter(now));
         if was_begun {
@@ -78,8 +78,8 @@ impl Run {
 
     /// When it is begun again next, if it is not complete.
     pub fn again_at(&self, now: Moment) -> Option<Moment> {
-        let at = AGAIN_AFTER.map(|quarters| self.night + SignedDuration::from_mins(15 * quarters));
-        at.into_iter().find(|at| now < *at).filter(|_| !self.complete)
+        let starts = AGAIN_AFTER.map(|quarters| self.night + SignedDuration::from_mins(15 * quarters));
+        starts.into_iter().find(|start| now < *start).filter(|_| !self.complete)
     }
 }
 

@@ -46,7 +46,7 @@ stored! {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StubbornDisable {
     /// The key, or the grant whose keys were to be disabled.
-    pub which: String,
+    pub subject: String,
     pub nights: u32,
     /// The last day on which it failed.
     pub last: Date,
@@ -82,27 +82,27 @@ impl SyncState {
     pub fn knows_models_of(&self, day: Date) -> bool {
         let is_between =
             self.models_since.is_some_and(|since| since <= day) && self.models_until.is_some_and(|until| day <= until);
-        is_between && !self.models_missed.iter().any(|(from, to)| *from <= day && day <= *to)
+        is_between && !self.models_missed.iter().any(|(from, until)| *from <= day && day <= *until)
     }
 }
 
 impl UnknownKey {
-    pub fn of(key: &KeyHash, name: &KeyName, enabled: bool, seen_at: Moment) -> UnknownKey {
+    pub fn new(key: &KeyHash, name: &KeyName, enabled: bool, seen_at: Moment) -> UnknownKey {
         UnknownKey { key: key.clone(), name: name.to_string(), enabled, seen_at }
     }
 
     /// The same as one of those that were known before, if it is.
     #[must_use]
     pub fn known_among(&self, before: &[UnknownKey]) -> UnknownKey {
-        let known = before.iter().find(|known| known.key == self.key);
-        UnknownKey { seen_at: known.map_or(self.seen_at, |known| known.seen_at), ..self.clone() }
+        let previous = before.iter().find(|previous| previous.key == self.key);
+        UnknownKey { seen_at: previous.map_or(self.seen_at, |previous| previous.seen_at), ..self.clone() }
     }
 }
 
 /// More acts than the runs of a day do on their own judgement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldBack {
-    pub at: Moment,
+    pub held_at: Moment,
     /// The held back acts by kind: keys that nobody was shown, keys for a recovery to disable, and live grants to
     /// stop.
     pub sweeps: u32,
@@ -121,8 +121,8 @@ pub const MOST_NAMED: usize = 500;
 /// Who let the named keys be done, and when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Release {
-    pub by: PersonId,
-    pub at: Moment,
+    pub actor: PersonId,
+    pub released_at: Moment,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -153,8 +153,8 @@ pub struct OwnJudgement {
 }
 
 stored! {
-    OwnJudgement |it| (day: Date = it.day) => key(ACCOUNT, format!("OWN#{day}"));
-    expires end_of_utc_day(it.day) + RUN_KEPT
+    OwnJudgement |judgement| (day: Date = judgement.day) => key(ACCOUNT, format!("OWN#{day}"));
+    expires end_of_utc_day(judgement.day) + RUN_KEPT
 }
 
 impl Table {
@@ -172,8 +172,8 @@ impl Table {
         deadline: Deadline,
     ) -> Result<bool, StoreError> {
         self.carry_through(deadline, || async {
-            let known = self.get(OwnJudgement::key_of(day)).await?;
-            let mut counted = known.unwrap_or(OwnJudgement { day, keys: BTreeSet::new(), version: 0 });
+            let stored = self.get(OwnJudgement::key_of(day)).await?;
+            let mut counted = stored.unwrap_or(OwnJudgement { day, keys: BTreeSet::new(), version: 0 });
             let before = counted.keys.len();
             counted.keys.extend(keys.iter().cloned());
             if counted.keys.len() > bound || counted.keys.len() == before {
@@ -212,7 +212,7 @@ impl Table {
     pub async fn note_models_of(&self, (from, until): (Date, Date), deadline: Deadline) -> Result<(), StoreError> {
         self.carry_through(deadline, || async {
             let state = self.sync_state().await?;
-            if state.models_until.is_some_and(|known| until <= known) {
+            if state.models_until.is_some_and(|models_until| until <= models_until) {
                 return Ok(Round::Over(()));
             }
             let after = state.with_models_of(from, until).next();
@@ -227,28 +227,32 @@ impl Table {
     pub async fn release_held_back(
         &self,
         shown: Moment,
-        by: &PersonId,
+        actor: &PersonId,
         now: Moment,
         deadline: Deadline,
     ) -> Result<bool, StoreError> {
         self.carry_through(deadline, || async {
             let state = self.sync_state().await?;
-            let is_shown = |held: &&HeldBack| held.at.as_millisecond() == shown.as_millisecond();
+            let is_shown = |held: &&HeldBack| held.held_at.as_millisecond() == shown.as_millisecond();
             let Some(held) = state.held_back.as_ref().filter(is_shown) else {
                 // The next run may have done it already; then the release is in the audit.
                 let entries = self.list(Entry::of_account()).await?;
-                let told = Some(shown.to_string());
-                let is_done = |entry: &Entry| entry.what.act == Act::SafetyLimitReleased && entry.what.from == told;
+                let shown_text = Some(shown.to_string());
+                let is_done = |audit_entry: &Entry| {
+                    audit_entry.what.act == Act::SafetyLimitReleased && audit_entry.what.old_value == shown_text
+                };
                 return Ok(Round::Over(entries.iter().any(is_done)));
             };
             if held.release.is_some() {
                 return Ok(Round::Over(true));
             }
-            let what = AuditDetail::new(Act::SafetyLimitReleased).changing(held.at, "released").noting(held.words());
-            let entry = Entry::on_account(&Actor::Person(by.clone()), now, what);
-            let held_back = Some(HeldBack { release: Some(Release { by: by.clone(), at: now }), ..held.clone() });
+            let what =
+                AuditDetail::new(Act::SafetyLimitReleased).changing(held.held_at, "released").noting(held.words());
+            let audit_entry = Entry::on_account(&Actor::Person(actor.clone()), now, what);
+            let held_back =
+                Some(HeldBack { release: Some(Release { actor: actor.clone(), released_at: now }), ..held.clone() });
             let released = SyncState { held_back, ..state }.next();
-            let transaction = self.transaction().replace(&released, released.version - 1)?.told_by(&[entry])?;
+            let transaction = self.transaction().replace(&released, released.version - 1)?.told_by(&[audit_entry])?;
             Ok(Round::Write(transaction, true))
         })
         .await
@@ -268,7 +272,7 @@ impl HeldBack {
         let words: Vec<String> = words.into_iter().flatten().collect();
         match words.split_last() {
             Some((last, [])) => last.clone(),
-            Some((last, others)) => format!("{} and {last}", others.join(", ")),
+            Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
             None => keys(0),
         }
     }

@@ -39,7 +39,7 @@ impl Unmailed {
 }
 
 stored! {
-    Totals |it| (programme: &ProgrammeId = &it.programme) => key(programme_partition(programme), overview("TOTALS"))
+    Totals |totals| (programme: &ProgrammeId = &totals.programme) => key(programme_partition(programme), overview("TOTALS"))
 }
 
 /// How many groups lie in their programme's item: an item has at most 400 KB, and a group takes some five a
@@ -58,7 +58,7 @@ impl Stored for KeptTotals {
     const KIND: &'static str = Totals::KIND;
 
     fn key(&self) -> Key<KeptTotals> {
-        self.totals.key().item.into()
+        self.totals.key().item_key.into()
     }
 }
 
@@ -71,7 +71,7 @@ pub struct GroupTotals {
 }
 
 stored! {
-    GroupTotals |it| (programme: &ProgrammeId = &it.programme, group: &str = &it.group) => key(programme_partition(programme), overview(&format!("GT#{group}")));
+    GroupTotals |group_totals| (programme: &ProgrammeId = &group_totals.programme, group: &str = &group_totals.group) => key(programme_partition(programme), overview(&format!("GT#{group}")));
     list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), &overview("GT#"))
 }
 
@@ -94,7 +94,7 @@ impl ProgrammeUse {
     }
 
     pub fn used(&self) -> DailyUse {
-        let mut used = self.own.as_ref().map(|own| own.used.clone()).unwrap_or_default();
+        let mut used = self.own.as_ref().map(|totals| totals.used.clone()).unwrap_or_default();
         used.add(&self.assigned);
         used
     }
@@ -121,13 +121,13 @@ impl ProgrammeUse {
     }
 
     pub fn counted(&self, byok: Byok) -> Usd {
-        self.own.as_ref().map_or(Usd::ZERO, |own| own.used.counted(byok)) + self.assigned.counted(byok)
+        self.own.as_ref().map_or(Usd::ZERO, |totals| totals.used.counted(byok)) + self.assigned.counted(byok)
     }
 }
 
 impl KeptTotals {
     /// The item of these totals, and those of their groups where they have their own.
-    pub(crate) fn of(totals: &Totals) -> (KeptTotals, Vec<GroupTotals>) {
+    pub(crate) fn split(totals: &Totals) -> (KeptTotals, Vec<GroupTotals>) {
         if totals.by_group.len() <= GROUPS_TOGETHER {
             return (KeptTotals { totals: totals.clone(), groups_apart: false }, Vec::new());
         }
@@ -145,11 +145,13 @@ impl KeptTotals {
 
 impl Table {
     pub async fn totals(&self, programme: &ProgrammeId) -> Result<Option<Totals>, StoreError> {
-        let Some(kept) = self.get::<KeptTotals>(Totals::key_of(programme).item.into()).await? else { return Ok(None) };
+        let Some(kept) = self.get::<KeptTotals>(Totals::key_of(programme).item_key.into()).await? else {
+            return Ok(None);
+        };
         let mut totals = kept.totals;
         if kept.groups_apart {
             let groups = self.list(GroupTotals::of_programme(programme)).await?;
-            totals.by_group = groups.into_iter().map(|of| (of.group, of.used)).collect();
+            totals.by_group = groups.into_iter().map(|group_totals| (group_totals.group, group_totals.used)).collect();
         }
         Ok(Some(totals))
     }
@@ -157,15 +159,15 @@ impl Table {
     /// Writes the totals of a programme, then each of its groups' that changed, where groups have items of their own. So groups never
     /// add up to more than their programme.
     pub async fn note_totals(&self, totals: &Totals, deadline: Deadline) -> Result<(), StoreError> {
-        let (kept, groups) = KeptTotals::of(totals);
+        let (kept, groups) = KeptTotals::split(totals);
         self.put_later(&kept, totals.as_of, deadline).await?;
         let mut known = Vec::new();
         if kept.groups_apart {
             known = self.list(GroupTotals::of_programme(&totals.programme)).await?;
         }
         for group in groups {
-            let place = known.iter().position(|known| known.group == group.group);
-            if place.map(|place| known.swap_remove(place)).is_none_or(|known| known.used != group.used) {
+            let place = known.iter().position(|stored| stored.group == group.group);
+            if place.map(|place| known.swap_remove(place)).is_none_or(|stored| stored.used != group.used) {
                 self.put_later(&group, group.as_of, deadline).await?;
             }
         }
@@ -178,8 +180,8 @@ impl Table {
     }
 
     pub async fn programme_use(&self, programme: &ProgrammeId) -> Result<ProgrammeUse, StoreError> {
-        let (own, assigned) = tokio::try_join!(self.totals(programme), self.assigned_use(programme))?;
-        Ok(ProgrammeUse::of(own, assigned))
+        let (totals, assigned) = tokio::try_join!(self.totals(programme), self.assigned_use(programme))?;
+        Ok(ProgrammeUse::of(totals, assigned))
     }
 }
 

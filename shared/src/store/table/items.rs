@@ -11,11 +11,11 @@ pub(crate) const MOST_IN_A_PART: usize = 380_000;
 pub type Item = std::collections::HashMap<String, AttributeValue>;
 
 pub fn to_item<T: Stored>(value: &T) -> Result<Item, StoreError> {
-    let key = value.key().item;
+    let key = value.key().item_key;
     let corrupt = |error: serde_dynamo::Error| StoreError::corrupt(&key, T::KIND, &error);
-    let mut item: Item = serde_dynamo::to_item(value).map_err(corrupt)?;
-    without_nulls(&mut item);
-    let mut set = |name: &str, value: AttributeValue| item.insert(name.to_owned(), value);
+    let mut attributes: Item = serde_dynamo::to_item(value).map_err(corrupt)?;
+    without_nulls(&mut attributes);
+    let mut set = |name: &str, value: AttributeValue| attributes.insert(name.to_owned(), value);
     set("kind", AttributeValue::S(T::KIND.to_owned()));
     if let Some(expires) = value.expires() {
         set("ttl", AttributeValue::N(expires.as_second().to_string()));
@@ -26,13 +26,13 @@ pub fn to_item<T: Stored>(value: &T) -> Result<Item, StoreError> {
     }
     set("pk", AttributeValue::S(key.pk));
     set("sk", AttributeValue::S(key.sk));
-    Ok(item)
+    Ok(attributes)
 }
 
 /// What is absent is no attribute, so that conditions can ask whether it is there.
-fn without_nulls(item: &mut Item) {
-    item.retain(|_, value| !value.is_null());
-    for value in item.values_mut() {
+fn without_nulls(attributes: &mut Item) {
+    attributes.retain(|_, value| !value.is_null());
+    for value in attributes.values_mut() {
         match value {
             AttributeValue::M(inner) => without_nulls(inner),
             AttributeValue::L(list) => list.iter_mut().for_each(|value| {
@@ -45,31 +45,31 @@ fn without_nulls(item: &mut Item) {
     }
 }
 
-pub(crate) fn key_of(item: &Item) -> ItemKey {
-    let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
+pub(crate) fn key_of(attributes: &Item) -> ItemKey {
+    let text = |name: &str| attributes.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
     ItemKey { pk: text("pk"), sk: text("sk") }
 }
 
-pub(crate) fn kind_of(item: &Item) -> &str {
-    item.get("kind").and_then(|kind| kind.as_s().ok()).map_or("", String::as_str)
+pub(crate) fn kind_of(attributes: &Item) -> &str {
+    attributes.get("kind").and_then(|kind| kind.as_s().ok()).map_or("", String::as_str)
 }
 
-pub fn is_kind<T: Stored>(item: &Item) -> bool {
-    kind_of(item) == T::KIND
+pub fn is_kind<T: Stored>(attributes: &Item) -> bool {
+    kind_of(attributes) == T::KIND
 }
 
 /// The value that an item stores. An item of another kind or shape is corrupt, never absent.
-pub fn from_item<T: Stored>(item: Item) -> Result<T, StoreError> {
-    part_of::<T, T>(item)
+pub fn from_item<T: Stored>(attributes: Item) -> Result<T, StoreError> {
+    part_of::<T, T>(attributes)
 }
 
 /// Some attributes of the value that an item stores.
-pub(crate) fn part_of<T: Stored, P: DeserializeOwned>(item: Item) -> Result<P, StoreError> {
-    let (key, kind) = (key_of(&item), kind_of(&item).to_owned());
+pub(crate) fn part_of<T: Stored, P: DeserializeOwned>(attributes: Item) -> Result<P, StoreError> {
+    let (key, kind) = (key_of(&attributes), kind_of(&attributes).to_owned());
     if kind != T::KIND {
         return Err(StoreError::corrupt(&key, T::KIND, &format!("it is of the kind {kind:?}")));
     }
     // The deserialiser's own error quotes values, which can be names and addresses.
-    serde_dynamo::from_item(item)
+    serde_dynamo::from_item(attributes)
         .map_err(|_| StoreError::corrupt(&key, T::KIND, &"an attribute is missing or malformed"))
 }

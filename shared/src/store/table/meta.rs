@@ -54,8 +54,8 @@ impl Table {
 
     /// Records an admin's word that this management key is of the deployment's account, although it finds
     /// none of the listed keys. They are dropped, and the next complete sync names others.
-    pub async fn confirm_account(&self, management_key: &Fingerprint, by: Author<'_>) -> Result<(), StoreError> {
-        self.carry_through(by.deadline, || async {
+    pub async fn confirm_account(&self, management_key: &Fingerprint, author: Author<'_>) -> Result<(), StoreError> {
+        self.carry_through(author.deadline, || async {
             let Some(meta) = self.get(Meta::key_of()).await? else { return Ok(Round::Over(())) };
             let confirmed = KnownAccount {
                 management_key: management_key.clone(),
@@ -67,9 +67,9 @@ impl Table {
             }
             let was = meta.account.as_ref().map_or("none", |was| was.management_key.short());
             let what = AuditDetail::new(Act::AccountConfirmed).changing(was, management_key.short());
-            let entry = Entry::on_account(by.actor, by.now, what);
+            let audit_entry = Entry::on_account(author.actor, author.now, what);
             let transaction = self.transaction().with_account(meta.account.as_ref(), Some(&confirmed))?;
-            Ok(Round::Write(transaction.told_by(&[entry])?, ()))
+            Ok(Round::Write(transaction.told_by(&[audit_entry])?, ()))
         })
         .await
     }
@@ -114,7 +114,7 @@ pub struct Lease {
 }
 
 stored! {
-    Lease |it| (name: &str = &it.lease) => key("LEASE", name)
+    Lease |lease| (name: &str = &lease.lease) => key("LEASE", name)
 }
 
 impl Table {
@@ -128,13 +128,13 @@ impl Table {
         deadline: Deadline,
     ) -> Result<Option<Lease>, StoreError> {
         self.carry_through(deadline, || async {
-            let known = self.get(Lease::key_of(name)).await?;
-            if known.as_ref().is_some_and(|known| known.until > now && known.holder != holder) {
+            let stored = self.get(Lease::key_of(name)).await?;
+            if stored.as_ref().is_some_and(|stored| stored.until > now && stored.holder != holder) {
                 return Ok(Round::Over(None));
             }
             let lease = Lease { lease: name.to_owned(), holder: holder.to_owned(), until };
             // One that somebody else has taken since it was read is not taken over.
-            let as_read = [(":until", instant(known.map_or(Moment::UNIX_EPOCH, |known| known.until)))];
+            let as_read = [(":until", instant(stored.map_or(Moment::UNIX_EPOCH, |stored| stored.until)))];
             let taken = self.transaction().create_or_replace(&lease, "#until = :until", &as_read)?;
             Ok(Round::Write(taken.unaudited(Unaudited::Sync), Some(lease)))
         })

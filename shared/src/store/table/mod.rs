@@ -105,13 +105,13 @@ impl Table {
 
     /// All items that a query finds.
     pub(crate) async fn all_of<T: Stored>(query: QueryFluentBuilder) -> Result<Vec<T>, StoreError> {
-        let mut found = Vec::new();
-        let each = |item| {
-            found.push(items::from_item(item)?);
+        let mut values = Vec::new();
+        let add = |attributes| {
+            values.push(items::from_item(attributes)?);
             Ok(())
         };
-        Self::each(query, each).await?;
-        Ok(found)
+        Self::each(query, add).await?;
+        Ok(values)
     }
 
     pub async fn newest<T: Stored>(&self, range: Range<T>, limit: i32) -> Result<Vec<T>, StoreError> {
@@ -122,13 +122,13 @@ impl Table {
     /// All items of a range that this version can read, for who only tells of them: one of a newer version is left out, so that the
     /// rest is told. What is reckoned with or erased is read whole.
     pub async fn list_known<T: Stored>(&self, range: Range<T>) -> Result<Vec<T>, StoreError> {
-        let mut known = Vec::new();
-        let each = |item| {
-            known.extend(items::from_item(item).inspect_err(|error| tracing::warn!(%error, "it is left out")));
+        let mut values = Vec::new();
+        let add = |attributes| {
+            values.extend(items::from_item(attributes).inspect_err(|error| tracing::warn!(%error, "it is left out")));
             Ok(())
         };
-        Self::each(self.query(&range), each).await?;
-        Ok(known)
+        Self::each(self.query(&range), add).await?;
+        Ok(values)
     }
 
     pub async fn oldest<T: Stored>(&self, range: Range<T>) -> Result<Option<T>, StoreError> {
@@ -188,8 +188,8 @@ impl Table {
     ) -> Result<(), StoreError> {
         // Every due time begins with a digit, and no digit sorts before `0`.
         let from = from.map_or_else(|| "0".to_owned(), schema::due);
-        Self::each(self.waiting_in(queue, "due >= :when", from), |item| {
-            take(&item);
+        Self::each(self.waiting_in(queue, "due >= :when", from), |attributes| {
+            take(&attributes);
             Ok(())
         })
         .await

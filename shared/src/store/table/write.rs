@@ -215,9 +215,9 @@ impl Table {
             let verdict = match error.as_service_error() {
                 Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
                     let reasons = cancelled.cancellation_reasons().iter();
-                    Verdict::of_reasons(&reasons.filter_map(|reason| reason.code()).collect::<Vec<_>>())
+                    Verdict::from_reasons(&reasons.filter_map(|reason| reason.code()).collect::<Vec<_>>())
                 }
-                _ => Verdict::of(&failure),
+                _ => Verdict::from_failure(&failure),
             };
             match verdict {
                 Verdict::Refused => return Ok(false),
@@ -228,8 +228,8 @@ impl Table {
     }
 
     /// Commits a transaction that nobody decides again. Returns `false` when a condition did not hold.
-    pub(crate) async fn commit_once(&self, told: Told, deadline: Deadline) -> Result<bool, StoreError> {
-        self.commit(told, &mut Pauses::until(deadline)).await
+    pub(crate) async fn commit_once(&self, transaction: Told, deadline: Deadline) -> Result<bool, StoreError> {
+        self.commit(transaction, &mut Pauses::until(deadline)).await
     }
 
     /// Sends a single write by itself, which costs half as much, and again while the table throttles it or another write
@@ -240,7 +240,7 @@ impl Table {
     pub(crate) async fn write_alone(&self, single: Single, deadline: Deadline) -> Result<bool, StoreError> {
         let mut pauses = Pauses::until(deadline);
         while let Err(failure) = self.send(&single).await {
-            match Verdict::of(&failure) {
+            match Verdict::from_failure(&failure) {
                 Verdict::Refused => return Ok(false),
                 Verdict::Again if pauses.pause().await => {}
                 _ => return Err(StoreError::Service(failure)),
@@ -336,7 +336,7 @@ enum Verdict {
 }
 
 impl Verdict {
-    fn of(failure: &SdkFailure) -> Verdict {
+    fn from_failure(failure: &SdkFailure) -> Verdict {
         match failure.code.as_str() {
             "ConditionalCheckFailedException" => Verdict::Refused,
             "NotSent" => Verdict::Fault,
@@ -349,7 +349,7 @@ impl Verdict {
         }
     }
 
-    fn of_reasons(codes: &[&str]) -> Verdict {
+    fn from_reasons(codes: &[&str]) -> Verdict {
         const PASSING: [&str; 4] = ["None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
         if codes.contains(&"ConditionalCheckFailed") {
             Verdict::Refused
@@ -365,8 +365,8 @@ pub(crate) fn number(value: impl std::fmt::Display) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
 
-pub(crate) fn instant(at: Moment) -> AttributeValue {
-    number(at.as_millisecond())
+pub(crate) fn instant(moment: Moment) -> AttributeValue {
+    number(moment.as_millisecond())
 }
 
 pub(crate) fn text(value: impl Into<String>) -> AttributeValue {

@@ -17,7 +17,7 @@ pub(crate) struct Card<'a> {
     pub(crate) words: String,
     pub(crate) cap: Usd,
     pub(crate) spending: Spending,
-    pub(crate) left: Usd,
+    pub(crate) amount_left: Usd,
     pub(crate) as_of: Option<String>,
     pub(crate) window: String,
     /// Whether there is money to spend, now or in a later window.
@@ -30,9 +30,9 @@ pub(crate) struct Card<'a> {
     pub(crate) terms: Option<TermsOfUse<'a>>,
     pub(crate) nothing_left: bool,
     /// What became of the last request for more.
-    pub(crate) asked: Option<String>,
+    pub(crate) last_request: Option<String>,
     /// The form of a request for more, where one can be made.
-    pub(crate) more: Option<MoreForm>,
+    pub(crate) more_form: Option<MoreForm>,
 }
 
 /// The form of a request for more, as it is shown or was posted.
@@ -61,7 +61,7 @@ pub(crate) struct Offers {
 
 impl Card<'_> {
     /// `listed_at` is when a sync listed all keys last.
-    pub(crate) fn of<'a>(
+    pub(crate) fn new<'a>(
         view: &'a View,
         rules: &KeyRules,
         listed_at: Option<Moment>,
@@ -69,7 +69,7 @@ impl Card<'_> {
         now: Moment,
     ) -> Card<'a> {
         let (grant, settings) = (&view.grant, &view.programme.settings);
-        let (kind, obstacle) = (kind_of_request(view), Obstacle::of(view, rules, now));
+        let (kind, obstacle) = (kind_of_request(view), Obstacle::find(view, rules, now));
         let (cap, spending) = (grant.cap(settings), view.spending(now));
         let offers = offers(view, kind, obstacle.is_none(), now);
         let not_replaced = obstacle.as_ref().filter(|obstacle| offers.has_key && obstacle.stops_replacing_only());
@@ -88,7 +88,7 @@ impl Card<'_> {
             words: words::state(view, obstacle.as_ref(), now),
             cap,
             spending,
-            left: (cap - spending.in_window).or_zero(),
+            amount_left: (cap - spending.in_window).or_zero(),
             as_of: view.as_of(listed_at).map(|as_of| column_time(as_of, settings.term.zone())),
             window: words::window(view, now),
             can_spend: can_spend(view, obstacle.as_ref(), now),
@@ -97,8 +97,8 @@ impl Card<'_> {
             new_after_leak: matches!(obstacle, None | Some(Obstacle::Begin(BeginRefused::ReplacementsUsedUp))),
             terms: terms.map(|(text, hash)| TermsOfUse { text, hash }),
             nothing_left: view.next_limit(now).is_none(),
-            asked: words::asked(view, now),
-            more: view.may_ask_for_more(now).is_ok().then(|| typed.unwrap_or_default()),
+            last_request: words::last_request(view, now),
+            more_form: view.may_ask_for_more(now).is_ok().then(|| typed.unwrap_or_default()),
         }
     }
 }

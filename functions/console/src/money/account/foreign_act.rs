@@ -19,9 +19,9 @@ pub(crate) async fn act_on_foreign_key(Path(hash): Path<String>, post: Post<Admi
     let Post { site, access: AdminAccess { visitor }, fields, person, deadline, .. } = &post;
     let key = hash.parse::<KeyHash>().map_err(|_| AppError::not_found())?;
     let patience = deadline.earlier_by(LEFT_FOR_THE_TABLE);
-    let found = read(site, &key, patience).await.map_err(|error| not_confirmed(NOTHING).caused_by(&error))?;
-    let (found, before) = found.ok_or_else(|| unknown("OpenRouter has no such key."))?;
-    if KeyName::is_bursars(&found.name) {
+    let answer = read(site, &key, patience).await.map_err(|error| not_confirmed(NOTHING).caused_by(&error))?;
+    let (provider_key, before) = answer.ok_or_else(|| unknown("OpenRouter has no such key."))?;
+    if KeyName::is_bursars(&provider_key.name) {
         let sentence =
             "Bursar made this key, here or in another deployment, and changes it on its student's page alone.";
         return Err(AppError::conflict(sentence));
@@ -32,7 +32,7 @@ pub(crate) async fn act_on_foreign_key(Path(hash): Path<String>, post: Post<Admi
         return Err(unknown(sentence));
     }
     let mut form = change_form(&key).typed(fields);
-    let Some(change) = wanted(&mut form, &found.name, fields) else {
+    let Some(change) = wanted(&mut form, &provider_key.name, fields) else {
         let refused = Refused { key: Some((key, form)), ..Refused::default() };
         let page = page::show(site, visitor, &SpanQuery::default(), refused).await;
         return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
@@ -42,7 +42,8 @@ pub(crate) async fn act_on_foreign_key(Path(hash): Path<String>, post: Post<Admi
         return Ok(site.done(paths::ACCOUNT, &Notice::Already));
     }
 
-    let request = ForeignRequest { key: &key, name: &found.name, change, before, by: person, now: site.clock.now() };
+    let request =
+        ForeignRequest { key: &key, name: &provider_key.name, change, before, actor: person, now: site.clock.now() };
     let under_way = || AppError::conflict("Another change of this key is under way. Try again in half a minute.");
     let act = site.table.begin_foreign_act(&request, *deadline).await?.ok_or_else(under_way)?;
     let answered = ask(site, &key, change, patience).await;
@@ -73,9 +74,9 @@ async fn read(
 ) -> Result<Option<(Box<ProviderKey>, AnsweredKey)>, ProviderError> {
     let asked_at = site.clock.now();
     Ok(match site.provider.get_key(key, patience).await? {
-        Some(found) => {
-            let answered = answered(&found, asked_at);
-            Some((found, answered))
+        Some(provider_key) => {
+            let answered = answered(&provider_key, asked_at);
+            Some((provider_key, answered))
         }
         None => None,
     })
@@ -95,7 +96,7 @@ async fn ask(
         ForeignChange::Limit(limit) => KeyPatch::limit(Some(limit)),
     };
     match site.provider.patch_key(key, patch, patience).await {
-        Ok(Some(found)) => Ok(Some(answered(&found, asked_at))),
+        Ok(Some(provider_key)) => Ok(Some(answered(&provider_key, asked_at))),
         Ok(None) => Ok(None),
         Err(error) if error.changed_nothing() => Err(error),
         Err(error) => match read(site, key, patience).await {
@@ -120,8 +121,8 @@ async fn conclude_earlier(
     Ok(())
 }
 
-fn answered(found: &ProviderKey, at: Moment) -> AnsweredKey {
-    AnsweredKey { at, enabled: !found.disabled, limit: found.limit }
+fn answered(provider_key: &ProviderKey, asked_at: Moment) -> AnsweredKey {
+    AnsweredKey { answered_at: asked_at, enabled: !provider_key.disabled, limit: provider_key.limit }
 }
 
 fn unknown(sentence: &'static str) -> AppError {

@@ -14,7 +14,7 @@ impl FormValue for TypedAdmin {
         label: "University address",
         hint: "They may do everything here from now on. All admins get a mail about it.",
         kind: Kind::Address,
-        read: |form, to| line::address(form.text()).map(|address| to.address = Some(address)),
+        read: |form, typed| line::address(form.text()).map(|address| typed.address = Some(address)),
         ..Field::REQUIRED
     }];
 }
@@ -35,12 +35,12 @@ impl FormValue for TypedChange {
             id: "limit_usd",
             label: "Limit in dollars",
             kind: Kind::Money,
-            read: |form, to| match Usd::from_form(form.text()) {
+            read: |form, typed| match Usd::from_form(form.text()) {
                 Ok(limit) if limit < Usd::CENT => {
                     Err("A limit is one cent or more. To stop the key, disable it.".to_owned())
                 }
                 Ok(limit) => {
-                    to.limit = limit;
+                    typed.limit = limit;
                     Ok(())
                 }
                 Err(error) => Err(format!("The limit: {error}.")),

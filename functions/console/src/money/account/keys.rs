@@ -16,14 +16,14 @@ const NEW_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// The foreign keys, those without a limit first.
 pub(super) struct ForeignKeys {
     pub(super) rows: Vec<ForeignKeyRow>,
-    pub(super) all: usize,
+    pub(super) total: usize,
     pub(super) without_a_limit: usize,
     /// Those that were first seen within the last seven days.
     pub(super) new: usize,
 }
 
 pub(super) struct ForeignKeyRow {
-    pub(super) is: ForeignKey,
+    pub(super) foreign_key: ForeignKey,
     pub(super) spent: Figure,
     /// The programme that has the key, if any has.
     pub(super) owner: Option<OwnerWords>,
@@ -37,7 +37,7 @@ pub(super) struct ForeignKeyRow {
 impl ForeignKeys {
     /// The keys as they are known, each with the last act of an admin and its words. A form that was refused
     /// is at its key, which then is the first.
-    pub(super) fn of(
+    pub(super) fn new(
         keys: Vec<ForeignKey>,
         acts: &HashMap<KeyHash, (ForeignAct, String)>,
         refused: &mut Option<(KeyHash, Form<TypedChange>)>,
@@ -45,7 +45,7 @@ impl ForeignKeys {
         span: Span,
         context: SpanContext<'_>,
     ) -> ForeignKeys {
-        let all = keys.len();
+        let total = keys.len();
         let act_on = |key: &ForeignKey| acts.get(&key.key);
         let mut keys: Vec<ForeignKey> =
             keys.into_iter().map(|key| after_act(act_on(&key).map(|(act, _)| act), key, listed_at)).collect();
@@ -55,7 +55,7 @@ impl ForeignKeys {
         keys.sort_by_cached_key(|key| {
             let spent = context.sum(&key.used.credits, span).spent;
             let is_gone = key.gone_at.is_some();
-            let is_refused = refused.as_ref().is_some_and(|(of, _)| *of == key.key);
+            let is_refused = refused.as_ref().is_some_and(|(hash, _)| *hash == key.key);
             (
                 !is_refused,
                 is_gone,
@@ -67,19 +67,21 @@ impl ForeignKeys {
             )
         });
         keys.truncate(SHOWN);
-        let row = |is: ForeignKey| ForeignKeyRow {
-            spent: context.figure(&is.used.credits, span, true),
+        let row = |foreign_key: ForeignKey| ForeignKeyRow {
+            spent: context.figure(&foreign_key.used.credits, span, true),
             owner: None,
-            act: act_on(&is).map(|(_, words)| words.clone()),
-            is_open: refused.as_ref().is_some_and(|(of, _)| *of == is.key),
-            form: refused.take_if(|(of, _)| *of == is.key).map_or_else(|| change_form(&is.key), |(_, form)| form),
-            is,
+            act: act_on(&foreign_key).map(|(_, words)| words.clone()),
+            is_open: refused.as_ref().is_some_and(|(hash, _)| *hash == foreign_key.key),
+            form: refused
+                .take_if(|(hash, _)| *hash == foreign_key.key)
+                .map_or_else(|| change_form(&foreign_key.key), |(_, form)| form),
+            foreign_key,
         };
-        ForeignKeys { rows: keys.into_iter().map(row).collect(), all, without_a_limit, new }
+        ForeignKeys { rows: keys.into_iter().map(row).collect(), total, without_a_limit, new }
     }
 
     pub(super) fn with_owners(mut self, owners: &HashMap<String, OwnerWords>) -> ForeignKeys {
-        self.rows.iter_mut().for_each(|row| row.owner = owners.get(row.is.key.as_str()).cloned());
+        self.rows.iter_mut().for_each(|row| row.owner = owners.get(row.foreign_key.key.as_str()).cloned());
         self
     }
 
@@ -90,11 +92,11 @@ impl ForeignKeys {
 
 impl ForeignKeyRow {
     pub(super) fn state(&self) -> &'static str {
-        state(&self.is)
+        state(&self.foreign_key)
     }
 
     pub(super) fn short(&self) -> &str {
-        short(&self.is.key)
+        short(&self.foreign_key.key)
     }
 }
 
@@ -102,7 +104,7 @@ impl ForeignKeyRow {
 fn after_act(act: Option<&ForeignAct>, key: ForeignKey, listed_at: Option<Moment>) -> ForeignKey {
     // A sync writes only records that change, so one may be true for longer than it says.
     let known_at = listed_at.map_or(key.as_of, |listed_at| listed_at.max(key.as_of));
-    match act.and_then(|act| act.answered).filter(|answered| answered.at > known_at) {
+    match act.and_then(|act| act.answered).filter(|answered| answered.answered_at > known_at) {
         Some(answered) => ForeignKey { enabled: answered.enabled, limit: answered.limit, ..key },
         None => key,
     }
@@ -123,7 +125,7 @@ pub(super) async fn acts_in_words(table: &Table) -> Result<HashMap<KeyHash, (For
         if !people.contains_key(&act.requested_by) {
             people.insert(act.requested_by.clone(), show::person(table, &act.requested_by).await?);
         }
-        let (who, at) = (&people[&act.requested_by], utc(act.requested_at));
+        let (who, requested_at) = (&people[&act.requested_by], utc(act.requested_at));
         let what = match act.change {
             ForeignChange::Disable => "disable it".to_owned(),
             ForeignChange::Limit(limit) => format!("limit it to {}", limit.to_cents()),
@@ -135,7 +137,7 @@ pub(super) async fn acts_in_words(table: &Table) -> Result<HashMap<KeyHash, (For
                 "and no answer came: the state here is what OpenRouter said last, so press again if it should be another"
             }
         };
-        acts.insert(act.key.clone(), (act, format!("{who} pressed to {what} at {at}, {outcome}.")));
+        acts.insert(act.key.clone(), (act, format!("{who} pressed to {what} at {requested_at}, {outcome}.")));
     }
     Ok(acts)
 }

@@ -36,7 +36,7 @@ impl MailSection {
         self.dead.newest.len() + self.dead.unreadable
     }
 
-    pub(super) async fn of(
+    pub(super) async fn read(
         site: &Site,
         programmes: &[Programme],
         admins: &[EmailAddress],
@@ -51,14 +51,14 @@ impl MailSection {
         )?;
         let is_recent = |row: &&OutboxRow| now - RECENT <= row.given_up().1;
         let recent = dead.newest.iter().filter(is_recent).count();
-        let oldest = waiting.iter().filter_map(|of| of.since).min();
+        let oldest = waiting.iter().filter_map(|queue| queue.since).min();
         Ok(MailSection {
             today: server.as_ref().and_then(|server| server.today(now)),
             stopped: server.as_ref().and_then(|server| server.stopped(now)),
-            waiting: waiting.iter().map(|of| of.mails).sum(),
-            planned: waiting.iter().map(|of| of.planned).sum(),
+            waiting: waiting.iter().map(|queue| queue.mails).sum(),
+            planned: waiting.iter().map(|queue| queue.planned).sum(),
             waiting_for: oldest.map(|since| lasting(now.duration_since(since))),
-            warnings: warnings(server.as_ref(), &refusals, waiting.iter().any(|of| of.is_too_long(now)), recent),
+            warnings: warnings(server.as_ref(), &refusals, waiting.iter().any(|queue| queue.is_too_long(now)), recent),
             given_up: by_cause(&dead),
             dead,
             server,
@@ -93,10 +93,10 @@ async fn lost(
     let open = programmes.iter().filter(|programme| programme.closed_at.is_none());
     let of_programmes = open
         .map(|programme| &programme.settings.people)
-        .flat_map(|of| of.faculty.iter().chain(&of.assistants).chain(&of.finance));
+        .flat_map(|people| people.faculty.iter().chain(&people.assistants).chain(&people.finance));
     let staff: BTreeMap<_, &EmailAddress> =
-        admins.iter().chain(of_programmes).map(|one| (one.matched(), one)).collect();
-    let lost = staff.into_values().filter(|one| unreachable.contains_key(one.matched()));
+        admins.iter().chain(of_programmes).map(|address| (address.matched(), address)).collect();
+    let lost = staff.into_values().filter(|address| unreachable.contains_key(address.matched()));
     unreached(site, lost, now).await
 }
 
@@ -124,26 +124,26 @@ pub(super) struct GivenUpMail {
 fn by_cause(dead: &DeadMails) -> Vec<GivenUpMail> {
     let mut causes: Vec<(&str, Moment, Vec<&OutboxRow>)> = Vec::new();
     for row in &dead.newest {
-        let (why, at) = row.given_up();
+        let (why, given_up_at) = row.given_up();
         match causes.iter_mut().find(|(code, ..)| *code == why) {
             Some((.., rows)) => rows.push(row),
-            None => causes.push((why, at, vec![row])),
+            None => causes.push((why, given_up_at, vec![row])),
         }
     }
-    causes.into_iter().map(|(code, newest, rows)| GivenUpMail::of(code, newest, &rows)).collect()
+    causes.into_iter().map(|(code, newest, rows)| GivenUpMail::new(code, newest, &rows)).collect()
 }
 
 impl GivenUpMail {
-    fn of(code: &str, newest: Moment, rows: &[&OutboxRow]) -> GivenUpMail {
+    fn new(code: &str, newest: Moment, rows: &[&OutboxRow]) -> GivenUpMail {
         let mut kinds: BTreeMap<MailKind, usize> = BTreeMap::new();
         rows.iter().for_each(|row| *kinds.entry(row.mail.facts().kind).or_default() += 1);
-        let programmes = rows.iter().filter_map(|row| row.mail.facts().to.programme().cloned());
+        let programmes = rows.iter().filter_map(|row| row.mail.facts().recipient.programme().cloned());
         let mut programmes: Vec<ProgrammeId> = programmes.collect();
-        programmes.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
+        programmes.sort_unstable_by(|first, second| first.as_str().cmp(second.as_str()));
         programmes.dedup();
         GivenUpMail {
             code: code.to_owned(),
-            why: FailureText::of(code),
+            why: FailureText::from_code(code),
             kinds: kinds.into_iter().map(|(kind, mails)| (kind.in_words(), mails)).collect(),
             programmes,
             newest: utc(newest),

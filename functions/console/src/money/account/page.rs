@@ -88,15 +88,15 @@ pub(crate) struct FoundKey {
 pub(crate) async fn page(
     State(site): State<Site>,
     AdminAccess { visitor }: AdminAccess,
-    Query(asked): Query<SpanQuery>,
-    Query(found): Query<FoundKey>,
+    Query(span_query): Query<SpanQuery>,
+    Query(found_key): Query<FoundKey>,
 ) -> Answer {
-    let key = found.key.map(|key| (key.clone(), change_form(&key)));
-    show(&site, &visitor, &asked, Refused { key, ..Refused::default() }).await
+    let key = found_key.key.map(|key| (key.clone(), change_form(&key)));
+    show(&site, &visitor, &span_query, Refused { key, ..Refused::default() }).await
 }
 
 /// The page, with the texts of a form that was refused.
-pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, mut refused: Refused) -> Answer {
+pub(crate) async fn show(site: &Site, visitor: &Visitor, span_query: &SpanQuery, mut refused: Refused) -> Answer {
     let (now, table) = (site.clock.now(), &site.table);
     let first_day = utc_date(now).saturating_sub(ALARM_DAYS.days());
     let (state, account, days, foreign, runs, alarms, programmes, admins) = tokio::try_join!(
@@ -111,47 +111,47 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, mut 
     )?;
     let alarms: Vec<Alarm> = alarms.into_iter().rev().take(ALARMS).collect();
     let promised = table.budget_sums(&programmes, now).await?;
-    let mail = MailSection::of(site, &programmes, &admins).await?;
+    let mail = MailSection::read(site, &programmes, &admins).await?;
     let released_by = match state.held_back.as_ref().and_then(|held| held.release.as_ref()) {
-        Some(release) => Some(show::person(table, &release.by).await?),
+        Some(release) => Some(show::person(table, &release.actor).await?),
         None => None,
     };
-    let syncs: Vec<SyncRun> = runs.into_iter().map(SyncRun::of).collect();
+    let syncs: Vec<SyncRun> = runs.into_iter().map(SyncRun::new).collect();
     let credit = table.credit_facts(&programmes, &promised, now).await?;
     let purchase = credit.as_ref().map(CreditFacts::purchase);
     let balance = credit.map(|credit| (credit.balance, credit.read_at));
-    let known = warnings::AccountFacts {
+    let facts = warnings::AccountFacts {
         state: &state,
-        balance_read_at: balance.map(|(_, at)| at),
+        balance_read_at: balance.map(|(_, read_at)| read_at),
         runs: &syncs,
         alarms: &alarms,
         admins: admins.len(),
     };
 
-    let span = asked.span().filter(|span| SPANS.contains(span)).unwrap_or(Span::All);
+    let span = span_query.span().filter(|span| SPANS.contains(span)).unwrap_or(Span::All);
     let context = SpanContext { reset: Reset::None, term: None, read_at: state.listed_at, now };
     let spent = spent_of(account.as_ref(), |days| context.sum(days, span));
     let acts = acts_in_words(table).await?;
-    let (owners, owned, nobodys) = KeyOwners::of(site, &programmes, foreign, refused.owner).await?;
+    let (owners, owned, nobodys) = KeyOwners::read(site, &programmes, foreign, refused.owner).await?;
     let mut used_by_nobodys = DailyUse::default();
     nobodys.iter().for_each(|key| used_by_nobodys.add(&key.used));
-    let mut keys_of = |keys| ForeignKeys::of(keys, &acts, &mut refused.key, state.listed_at, span, context);
+    let mut keys_of = |keys| ForeignKeys::new(keys, &acts, &mut refused.key, state.listed_at, span, context);
     let (keys, owned) = (keys_of(nobodys), keys_of(owned).with_owners(&owners.words));
     let coverage =
         ModelCoverage::of_account(&state, span, span.range(Reset::None, None, state.listed_at, now), utc_date(now));
     let unowned = table.foreign_models(coverage.days).await?.unowned;
     let page = AccountPage {
-        frame: PageFrame::of(site, visitor),
-        another: AnotherAccount::of(site, &alarms, &state).await?,
-        warnings: warnings::of(&known, now),
+        frame: PageFrame::new(site, visitor),
+        another: AnotherAccount::find(site, &alarms, &state).await?,
+        warnings: warnings::compose(&facts, now),
         today: utc_date(now),
-        picture: balance.zip(purchase).and_then(|(balance, purchase)| picture::of(&days, balance, &purchase)),
+        picture: balance.zip(purchase).and_then(|(balance, purchase)| picture::draw(&days, balance, &purchase)),
         purchase,
         released_by,
-        balance: balance.map(|(balance, at)| (balance, utc(at))),
+        balance: balance.map(|(balance, read_at)| (balance, utc(read_at))),
         promised,
         phrase: spans::phrase(span, Reset::None),
-        spans: spans::choices(paths::ACCOUNT, &[], &SPANS, Reset::None, |one| one == span),
+        spans: spans::choices(paths::ACCOUNT, &[], &SPANS, Reset::None, |choice| choice == span),
         notes: spans::notes(spent.iter().chain(keys.figures()).chain(owned.figures())),
         spent,
         is_summed: account.is_some(),
@@ -188,15 +188,15 @@ async fn running_jobs(site: &Site, programmes: &[Programme]) -> Result<Vec<JobLi
 
 /// What all keys spent, those of grants, and foreign ones.
 fn spent_of(account: Option<&Account>, sum: impl Fn(&Days) -> Sum) -> [Figure; 3] {
-    let nothing = Sum { spent: Usd::ZERO, known: Accuracy::Partly };
+    let nothing = Sum { spent: Usd::ZERO, accuracy: Accuracy::Partly };
     let [ours, foreign] = match account {
         Some(account) => [sum(&account.ours.credits), sum(&account.foreign.credits)],
         // No sync has summed the keys up, even if one has listed them.
         None => [nothing; 2],
     };
-    let all = Sum { spent: ours.spent + foreign.spent, known: ours.known.max(foreign.known) };
+    let total = Sum { spent: ours.spent + foreign.spent, accuracy: ours.accuracy.max(foreign.accuracy) };
     let cents = each_in_cents([ours.spent, foreign.spent]);
-    [Figure::of(all), Figure::in_cents(ours, cents[0]), Figure::in_cents(foreign, cents[1])]
+    [Figure::from_sum(total), Figure::in_cents(ours, cents[0]), Figure::in_cents(foreign, cents[1])]
 }
 
 /// What a held back act would have done to a key.

@@ -13,7 +13,7 @@ use crate::prelude::*;
 pub(super) const DRAWN: i32 = 90;
 
 /// The drawing of the account's days, the newest first, and of its balance as it was read last; `None` on the first day.
-pub(super) fn of(days: &[AccountDay], (balance, read_at): (Usd, Moment), purchase: &Purchase) -> Option<Drawing> {
+pub(super) fn draw(days: &[AccountDay], (balance, read_at): (Usd, Moment), purchase: &Purchase) -> Option<Drawing> {
     let today = utc_date(read_at);
     let shown = days.iter().rev().filter(|day| day.day < today && days_between(day.day, today) <= DRAWN);
     let mut balances: Vec<(Date, Usd)> = shown.map(|day| (day.day, day.bought - day.spent)).collect();
@@ -27,17 +27,17 @@ pub(super) fn of(days: &[AccountDay], (balance, read_at): (Usd, Moment), purchas
     let needed = purchase.to_come + purchase.foreign_to_come;
     let used = purchase.a_week.times(days_between(today, last).unsigned_abs()).micros() / 7;
     let used = Usd::from_micros(used).min(needed);
-    let (end, left) = match purchase.gone {
+    let (end, amount_left) = match purchase.gone {
         Some(gone) if gone.why == WhyGone::Pace && gone.day <= last => (gone.day, Usd::ZERO),
         _ => (last, (balance - used).or_zero()),
     };
-    let led_to = format!("about {} on {}", left.to_the(Usd::DOLLAR).to_dollars(), short_date(end));
+    let led_to = format!("about {} on {}", amount_left.to_the(Usd::DOLLAR).to_dollars(), short_date(end));
     let scene = BurnScene {
         days: number(last).max(1),
         term_ends: number(last),
         top: line.iter().map(|(_, balance)| *balance).fold(needed.max(Usd::CENT), Usd::max),
         line,
-        ahead: (used > Usd::ZERO).then(|| (number(end), left, led_to)),
+        ahead: (used > Usd::ZERO).then(|| (number(end), amount_left, led_to)),
         is_short: purchase.gone.is_some(),
         limit: needed,
         levels: Vec::new(),
@@ -46,9 +46,12 @@ pub(super) fn of(days: &[AccountDay], (balance, read_at): (Usd, Moment), purchas
         today: short_date(today),
         last: short_date(last),
     };
-    let [from, to] = [first, today].map(long_date);
-    let words = format!("A line of the balance from {from} to {to}: {} are left.", balance.whole_cents().to_dollars());
-    Some(Drawing::of(scene, words, "balance"))
+    let [first_day, last_day] = [first, today].map(long_date);
+    let words = format!(
+        "A line of the balance from {first_day} to {last_day}: {} are left.",
+        balance.whole_cents().to_dollars()
+    );
+    Some(Drawing::new(scene, words, "balance"))
 }
 
 #[cfg(test)]
@@ -88,12 +91,12 @@ mod tests {
         };
         let now: Moment = today.to_zoned(TimeZone::UTC).unwrap().timestamp().into();
         let days: Vec<AccountDay> = (0..200).map(day).collect();
-        let drawn = |purchase: &Purchase| of(&days, (usd(1_000), now), purchase).unwrap();
+        let drawn = |purchase: &Purchase| draw(&days, (usd(1_000), now), purchase).unwrap();
         let lasting = drawn(&purchase(None));
         assert_eq!([lasting.first, lasting.last], ["22 Aug", "18 Feb"]);
         assert_eq!((lasting.today.0, lasting.ahead.unwrap().2), (500, "about $100 on 18 Feb".to_owned()));
         let short = drawn(&purchase(Some(Date::constant(2027, 1, 4))));
         assert_eq!(short.ahead, Some((750, 1_000, "about $0 on 4 Jan".to_owned())));
-        assert!(of(&days[..1], (usd(1_000), now), &purchase(None)).is_none());
+        assert!(draw(&days[..1], (usd(1_000), now), &purchase(None)).is_none());
     }
 }

@@ -31,10 +31,10 @@ pub(crate) async fn release(form: Post<Admins>) -> Answer {
 /// Takes the mark off a person with a role, or a finance address, whose mail came back, so that mail is tried again.
 async fn try_again(form: &Post<Admins>, address: &EmailAddress) -> Answer {
     let Post { site, now, deadline, .. } = form;
-    let (known, roles) =
+    let (person, roles) =
         tokio::try_join!(site.table.known(address.matched()), site.table.list(Roles::of_address(address.matched())))?;
     // The console has nothing for finance, so finance alone is no role of it.
-    if known.is_none_or(|known| !known.has_role) && !roles.iter().any(|roles| roles.finance) {
+    if person.is_none_or(|person| !person.has_role) && !roles.iter().any(|roles| roles.finance) {
         return Err(AppError::not_found());
     }
     let Some(mark) = site.table.undeliverable(address.matched(), *now).await? else {
@@ -61,7 +61,7 @@ pub(super) struct AnotherAccount {
 impl AnotherAccount {
     /// The key that an alarm is about, while it is in the secret and nothing has proved it to be of this
     /// account.
-    pub(super) async fn of(
+    pub(super) async fn find(
         site: &Site,
         alarms: &[Alarm],
         state: &SyncState,
@@ -77,12 +77,13 @@ impl AnotherAccount {
             Some(account) => (Some(&account.management_key), account.listed.len()),
             None => (None, 0),
         };
-        let in_secret = SecretKeys::of(site, &meta.deployment).await;
+        let in_secret = SecretKeys::read(site, &meta.deployment).await;
         let is_so = |(key, found_at): &(&Fingerprint, _)| {
-            in_secret.has(key) && (Some(*key) != confirmed || state.completed_at.is_none_or(|at| at < *found_at))
+            in_secret.has(key)
+                && (Some(*key) != confirmed || state.completed_at.is_none_or(|completed_at| completed_at < *found_at))
         };
-        let found = std::iter::once(first).chain(refused).find(is_so);
-        Ok(found.map(|(key, found_at)| AnotherAccount {
+        let suspect = std::iter::once(first).chain(refused).find(is_so);
+        Ok(suspect.map(|(key, found_at)| AnotherAccount {
             management_key: key.as_str().to_owned(),
             short: key.short().to_owned(),
             found_at: utc(found_at),
@@ -96,7 +97,7 @@ impl AnotherAccount {
 pub(super) async fn confirm(form: &Post<Admins>, shown: &str) -> Answer {
     let Post { site, now, .. } = form;
     let meta = site.table.meta(*now).await?;
-    let in_secret = SecretKeys::of(site, &meta.deployment).await;
+    let in_secret = SecretKeys::read(site, &meta.deployment).await;
     let sentence =
         "The management key that the page showed is not in the secret any more. Open the page of the account again.";
     let key = [in_secret.current, in_secret.pending].into_iter().flatten().find(|key| key.as_str() == shown);
@@ -112,7 +113,7 @@ struct SecretKeys {
 }
 
 impl SecretKeys {
-    async fn of(site: &Site, deployment: &DeploymentId) -> SecretKeys {
+    async fn read(site: &Site, deployment: &DeploymentId) -> SecretKeys {
         let keys = site.provider.management_keys();
         SecretKeys {
             current: keys.in_secret().await.ok().map(|key| key.fingerprint(deployment)),

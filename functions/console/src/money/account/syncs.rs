@@ -25,7 +25,7 @@ pub(super) struct RecordedReport {
 }
 
 impl SyncRun {
-    pub(super) fn of(run: Run) -> SyncRun {
+    pub(super) fn new(run: Run) -> SyncRun {
         let why = if run.ended_at.is_none() { "it has not ended" } else { "the report of this run cannot be read" };
         let report = serde_json::from_str(&run.report)
             .unwrap_or_else(|_| RecordedReport { problems: vec![why.to_owned()], ..RecordedReport::default() });
@@ -43,22 +43,22 @@ fn usd(text: Option<&str>) -> Option<Usd> {
 }
 
 const COLUMNS: [Column<SyncRun>; 10] = [
-    column("Began (UTC)").class("date").of(|sync| Cell::At(Some(sync.run.began_at))),
-    column("Took").class("number").of(|sync| Cell::exact(sync.report.duration_ms.map(length))),
-    column("Keys").class("number").of(|sync| sync.count(|report| report.keys_listed)),
-    column("Newly read").class("number").of(|sync| sync.count(|report| report.readings_recorded)),
-    column("Disabled").class("number").of(|sync| sync.count(|report| report.orphans_disabled)),
-    column("Missing").class("number").of(|sync| sync.count(|report| report.keys_missing)),
+    column("Began (UTC)").class("date").cell(|sync| Cell::At(Some(sync.run.began_at))),
+    column("Took").class("number").cell(|sync| Cell::exact(sync.report.duration_ms.map(length))),
+    column("Keys").class("number").cell(|sync| sync.count(|report| report.keys_listed)),
+    column("Newly read").class("number").cell(|sync| sync.count(|report| report.readings_recorded)),
+    column("Disabled").class("number").cell(|sync| sync.count(|report| report.orphans_disabled)),
+    column("Missing").class("number").cell(|sync| sync.count(|report| report.keys_missing)),
     column("Not explained")
         .class("money")
-        .of(|sync| usd(sync.report.residual_usd.as_deref()).map_or_else(not_known, Cell::money)),
-    column("Balance").class("money").of(|sync| {
+        .cell(|sync| usd(sync.report.residual_usd.as_deref()).map_or_else(not_known, Cell::money)),
+    column("Balance").class("money").cell(|sync| {
         let balance = usd(sync.report.account_balance_usd.as_deref());
         balance.map_or_else(not_known, |usd| Cell::money(usd.whole_cents()))
     }),
     column("Complete")
-        .of(|sync| if sync.run.complete { Cell::badge("good", "yes") } else { Cell::badge("warning", "no") }),
-    column("Problems").of(|sync| Cell::Shown(None, vec![Part::Folded("problem", sync.report.problems.clone())])),
+        .cell(|sync| if sync.run.complete { Cell::badge("good", "yes") } else { Cell::badge("warning", "no") }),
+    column("Problems").cell(|sync| Cell::Shown(None, vec![Part::Folded("problem", sync.report.problems.clone())])),
 ];
 
 fn not_known() -> Cell {
@@ -66,7 +66,7 @@ fn not_known() -> Cell {
 }
 
 pub(super) fn listing(syncs: Vec<SyncRun>) -> Listing<SyncRun> {
-    Listing::of(("The last checks", "sync"), COLUMNS, syncs, &TimeZone::UTC)
+    Listing::new(("The last checks", "sync"), COLUMNS, syncs, &TimeZone::UTC)
 }
 
 fn length(ms: u64) -> String {
@@ -90,11 +90,11 @@ pub(super) struct Day {
 /// is taken.
 pub(super) fn newest_days(days: &[AccountDay], most: usize) -> Vec<Day> {
     let before = days.iter().skip(1).map(Some).chain([None]);
-    days.iter().zip(before).take(most).map(|(day, before)| Day::of(day, before)).collect()
+    days.iter().zip(before).take(most).map(|(day, before)| Day::new(day, before)).collect()
 }
 
 impl Day {
-    fn of(day: &AccountDay, before: Option<&AccountDay>) -> Day {
+    fn new(day: &AccountDay, before: Option<&AccountDay>) -> Day {
         let (sums, sums_before) = (in_cents(day), before.map(in_cents));
         let cell = |column: usize| {
             let grew = sums_before.as_ref().map(|before| sums[column] - before[column]);
@@ -127,7 +127,7 @@ mod tests {
         assert_eq!([length(250), length(1_250), length(185_000)], ["250 ms", "1.2 s", "3 min 5 s"]);
         let at = "2026-11-20T00:20:00Z".parse().unwrap();
         let of = |report: &str| {
-            SyncRun::of(Run { ended_at: Some(at), report: report.to_owned(), ..Run::begun(at, at, BegunBy::Night) })
+            SyncRun::new(Run { ended_at: Some(at), report: report.to_owned(), ..Run::begun(at, at, BegunBy::Night) })
         };
         assert_eq!(of("<html>").report.problems, ["the report of this run cannot be read"]);
         assert_eq!(usd(of(r#"{"account_balance_usd": null}"#).report.account_balance_usd.as_deref()), None);

@@ -20,26 +20,27 @@ pub(super) struct AccountFacts<'a> {
     pub(super) admins: usize,
 }
 
-pub(super) fn of(known: &AccountFacts<'_>, now: Moment) -> Vec<String> {
-    let stale = known.state.completed_at.is_none_or(|at| at + COMPLETE_WITHIN < now) && !known.runs.is_empty();
+pub(super) fn compose(facts: &AccountFacts<'_>, now: Moment) -> Vec<String> {
+    let stale = facts.state.completed_at.is_none_or(|completed_at| completed_at + COMPLETE_WITHIN < now)
+        && !facts.runs.is_empty();
     let warnings = [
-        stale.then(|| match known.state.completed_at {
-            Some(at) => format!("No check at OpenRouter was complete for more than 26 hours. The last complete one began at {}. The table of the last checks below says why.", utc(at)),
+        stale.then(|| match facts.state.completed_at {
+            Some(completed_at) => format!("No check at OpenRouter was complete for more than 26 hours. The last complete one began at {}. The table of the last checks below says why.", utc(completed_at)),
             None => "No check at OpenRouter has been complete yet.".to_owned(),
         }),
-        known.runs.first().and_then(|sync| incomplete(sync, now)),
-        (!known.state.closed_workspaces.is_empty()).then(|| {
+        facts.runs.first().and_then(|sync| incomplete(sync, now)),
+        (!facts.state.closed_workspaces.is_empty()).then(|| {
             format!(
                 "The management key may not open these workspaces, and nothing is read or ended there: {}.",
-                known.state.closed_workspaces.join(", ")
+                facts.state.closed_workspaces.join(", ")
             )
         }),
-        stubborn(&known.state.stubborn),
-        management_key_fails(known).then(|| {
+        stubborn(&facts.state.stubborn),
+        management_key_fails(facts).then(|| {
             "The management key does not work. Nothing can be read, made or disabled until a working one is in the secret."
                 .to_owned()
         }),
-        (known.admins == 1).then(|| {
+        (facts.admins == 1).then(|| {
             "There is one admin only. If mail to that address comes back, nobody hears what is wrong here, and nobody else can sign in to fix it. Add a second one in the section \"Admins\" below."
                 .to_owned()
         }),
@@ -58,16 +59,17 @@ fn incomplete(sync: &SyncRun, now: Moment) -> Option<String> {
         Some(problem) => problem.trim_start_matches("this run is not complete: "),
         None => "its report does not say why",
     };
-    let again = match sync.run.again_at(now) {
-        Some(at) => format!("It is begun again by itself at about {}.", utc(at)),
+    let next_run = match sync.run.again_at(now) {
+        Some(begins_at) => format!("It is begun again by itself at about {}.", utc(begins_at)),
         None => "The next begins with the coming night.".to_owned(),
     };
-    Some(format!("The last check was not complete: {why}. {again}"))
+    Some(format!("The last check was not complete: {why}. {next_run}"))
 }
 
 /// The warning about keys whose disable fails night after night.
 fn stubborn(disables: &[StubbornDisable]) -> Option<String> {
-    let stubborn: Vec<&str> = disables.iter().filter(|of| of.nights > 2).map(|of| &*of.which).collect();
+    let stubborn: Vec<&str> =
+        disables.iter().filter(|disable| disable.nights > 2).map(|disable| &*disable.subject).collect();
     (!stubborn.is_empty()).then(|| {
         format!(
             "OpenRouter refuses night after night to disable these: {}. Disable them there by hand.",
@@ -78,17 +80,17 @@ fn stubborn(disables: &[StubbornDisable]) -> Option<String> {
 
 /// Whether the management key fails: the newest run listed no key and raised today's alarm, or something
 /// raised it after that run. Where the balance was read since, it works again.
-fn management_key_fails(known: &AccountFacts<'_>) -> bool {
-    let mut refused = known.alarms.iter().filter(|alarm| {
-        alarm.cause == Cause::ManagementKey && known.balance_read_at.is_none_or(|read_at| read_at <= alarm.found_at)
+fn management_key_fails(facts: &AccountFacts<'_>) -> bool {
+    let mut refused = facts.alarms.iter().filter(|alarm| {
+        alarm.cause == Cause::ManagementKey && facts.balance_read_at.is_none_or(|read_at| read_at <= alarm.found_at)
     });
     if refused.clone().any(|alarm| {
-        known.runs.first().is_none_or(|sync| sync.run.ended_at.unwrap_or(sync.run.began_at) < alarm.found_at)
+        facts.runs.first().is_none_or(|sync| sync.run.ended_at.unwrap_or(sync.run.began_at) < alarm.found_at)
     }) {
         return true;
     }
     let is_empty = |sync: &&SyncRun| !sync.run.complete && sync.report.keys_listed == Some(0);
-    let Some(newest) = known.runs.first().filter(is_empty) else { return false };
+    let Some(newest) = facts.runs.first().filter(is_empty) else { return false };
     let day = utc_date(newest.run.began_at);
     refused.any(|alarm| alarm.day == day)
 }

@@ -24,50 +24,50 @@ const READ_AT_ONCE: usize = 5;
 const LEFT_FOR_THE_TABLE: Duration = Duration::from_secs(14);
 
 struct Asked {
-    wanted: Wanted,
+    selector: Wanted,
     purpose: Purpose,
 }
 
 pub(crate) async fn assign(post: Post<Admins>) -> Answer {
     let Post { site, access: AdminAccess { visitor }, fields, .. } = &post;
-    let asked = asked(&post).await?;
-    let selection = KeySelection::of(site, &asked.wanted, &asked.purpose).await?;
-    if let Some(why) = selection.why_nothing(&asked.wanted) {
+    let choice = asked(&post).await?;
+    let selection = KeySelection::read(site, &choice.selector, &choice.purpose).await?;
+    if let Some(why) = selection.why_nothing(&choice.selector) {
         return Err(refused(&post, Form::blank().typed(fields), "match", why).await);
     }
-    let preview = |selection: &KeySelection, why| page::preview(site, visitor, &asked, selection, why);
+    let preview = |selection: &KeySelection, why| page::preview(site, visitor, &choice, selection, why);
     let once_more = |status, selection: &KeySelection, why| AppError::page(status, Ok(preview(selection, why)));
     if fields.filled("apply") != Some("on") {
         return Ok(preview(&selection, None));
     }
-    let is_given = keys_are_given(&asked.purpose, &selection);
+    let is_given = keys_are_given(&choice.purpose, &selection);
     if fields.filled("shown").is_some_and(|shown| shown != selection.mark()) && !is_given {
         let why = "Other keys fit by now than when you looked, so nothing was done. These are the keys.";
         return Err(once_more(StatusCode::CONFLICT, &selection, Some(why)));
     }
-    let by = post.author();
+    let author = post.author();
     let keys: Vec<KeyHash> = selection.chosen.iter().map(|chosen| chosen.key.clone()).collect();
-    let used = used_now(site, &keys, by.deadline.earlier_by(LEFT_FOR_THE_TABLE)).await;
-    let failed = match &asked.purpose {
-        Purpose::TakeBack if site.table.take_keys_back(&keys, &used, by).await? => None,
+    let used = used_now(site, &keys, author.deadline.earlier_by(LEFT_FOR_THE_TABLE)).await;
+    let failed = match &choice.purpose {
+        Purpose::TakeBack if site.table.take_keys_back(&keys, &used, author).await? => None,
         Purpose::TakeBack => Some((StatusCode::SERVICE_UNAVAILABLE, OUT_OF_TIME)),
         // A second request finds that the keys are given.
         Purpose::Give { .. } if is_given => None,
         Purpose::Give { .. } if keys.is_empty() => {
             return Err(once_more(StatusCode::UNPROCESSABLE_ENTITY, &selection, None));
         }
-        Purpose::Give { owner, .. } => match site.table.assign_keys(&owner.id, &keys, &used, by).await? {
+        Purpose::Give { owner, .. } => match site.table.assign_keys(&owner.id, &keys, &used, author).await? {
             AssignOutcome::Done => None,
             AssignOutcome::OutOfTime => Some((StatusCode::SERVICE_UNAVAILABLE, OUT_OF_TIME)),
             AssignOutcome::Changed => Some((StatusCode::CONFLICT, CHANGED)),
         },
     };
     if let Some((status, why)) = failed {
-        let after = KeySelection::of(site, &asked.wanted, &asked.purpose).await?;
+        let after = KeySelection::read(site, &choice.selector, &choice.purpose).await?;
         return Err(once_more(status, &after, Some(why)));
     }
     let keys = keys.len() as u64;
-    let notice = match &asked.purpose {
+    let notice = match &choice.purpose {
         Purpose::TakeBack => Notice::KeysTakenBack { keys },
         Purpose::Give { .. } if is_given => Notice::Already,
         Purpose::Give { .. } => Notice::KeysGiven { keys },
@@ -80,14 +80,14 @@ async fn used_now(site: &Site, keys: &[KeyHash], patience: Deadline) -> UsedNow 
     if keys.len() > MOST_READ {
         return UsedNow::new();
     }
-    let each: Vec<_> = keys.iter().map(|key| used_by(site, key, patience)).collect();
-    let read: Vec<_> = iter(each).buffer_unordered(READ_AT_ONCE).collect().await;
+    let reads: Vec<_> = keys.iter().map(|key| used_by(site, key, patience)).collect();
+    let read: Vec<_> = iter(reads).buffer_unordered(READ_AT_ONCE).collect().await;
     read.into_iter().flatten().collect()
 }
 
 async fn used_by(site: &Site, key: &KeyHash, patience: Deadline) -> Option<(KeyHash, LifetimeUse)> {
-    let found = site.provider.get_key(key, patience).await.ok()??;
-    Some((key.clone(), LifetimeUse { credits: found.usage?, byok: found.byok_usage.unwrap_or_default() }))
+    let provider_key = site.provider.get_key(key, patience).await.ok()??;
+    Some((key.clone(), LifetimeUse { credits: provider_key.usage?, byok: provider_key.byok_usage.unwrap_or_default() }))
 }
 
 /// Whether a request before this one gave all these keys.
@@ -99,13 +99,13 @@ fn keys_are_given(purpose: &Purpose, selection: &KeySelection) -> bool {
 async fn asked(post: &Post<Admins>) -> Result<Asked, AppError> {
     let Post { site, fields, .. } = post;
     let mut form = Form::blank().typed(fields);
-    let wanted = match Wanted::of(fields) {
-        Ok(wanted) => wanted,
+    let selector = match Wanted::from_fields(fields) {
+        Ok(selector) => selector,
         Err(why) => return Err(refused(post, form, "match", why).await),
     };
     let Some(typed) = form.read() else { return Err(again(post, form).await) };
     if typed.owner.is_empty() {
-        return Ok(Asked { wanted, purpose: Purpose::TakeBack });
+        return Ok(Asked { selector, purpose: Purpose::TakeBack });
     }
     let owner = match typed.owner.parse() {
         Ok(id) => site.table.get(Programme::key_of(&id)).await?,
@@ -117,7 +117,7 @@ async fn asked(post: &Post<Admins>) -> Result<Asked, AppError> {
     };
     let budget = site.table.budget(&owner.id).await?;
     let free = (budget.limit - budget.reserved).or_zero();
-    Ok(Asked { wanted, purpose: Purpose::Give { owner: Box::new(owner), free } })
+    Ok(Asked { selector, purpose: Purpose::Give { owner: Box::new(owner), free } })
 }
 
 async fn refused(post: &Post<Admins>, mut form: Form<TypedOwner>, field: &str, why: String) -> AppError {

@@ -49,9 +49,9 @@ impl FormValue for TypedOwner {
             id: "owner",
             label: "Owner",
             kind: Kind::Select,
-            write: |of| of.owner.clone(),
-            read: |form, to| {
-                to.owner = Some(form.text()).filter(|owner| *owner != NOBODY).unwrap_or_default().to_owned();
+            write: |typed| typed.owner.clone(),
+            read: |form, typed| {
+                typed.owner = Some(form.text()).filter(|owner| *owner != NOBODY).unwrap_or_default().to_owned();
                 Ok(())
             },
             ..Field::REQUIRED
@@ -71,14 +71,14 @@ struct AssignPreview<'a> {
     frame: PageFrame<'a>,
     why: Option<&'static str>,
     /// The owner, and what of its budget is free; `None` when keys are taken back.
-    to: Option<(&'a Programme, Usd)>,
-    wanted: &'a Wanted,
+    owner: Option<(&'a Programme, Usd)>,
+    selector: &'a Wanted,
     selection: &'a KeySelection,
 }
 
 impl KeyOwners {
     /// The section, the foreign keys that have an owner, and those that have none.
-    pub(crate) async fn of(
+    pub(crate) async fn read(
         site: &Site,
         programmes: &[Programme],
         foreign: Vec<ForeignKey>,
@@ -89,14 +89,14 @@ impl KeyOwners {
         for key in foreign {
             match owners.get(&key.key) {
                 Some(owner) => {
-                    words.insert(key.key.to_string(), OwnerWords::of(owner, &key, programmes));
+                    words.insert(key.key.to_string(), OwnerWords::new(owner, &key, programmes));
                     owned.push(key);
                 }
                 None => nobodys.push(key),
             }
         }
         let not_chosen = (String::new(), "Choose an owner".to_owned());
-        let named = programmes.iter().map(|one| (one.id.to_string(), one.settings.name.clone()));
+        let named = programmes.iter().map(|programme| (programme.id.to_string(), programme.settings.name.clone()));
         let nobody = (NOBODY.to_owned(), "nobody: take them back".to_owned());
         let choices = std::iter::once(not_chosen).chain(named).chain([nobody]).collect();
         let form = refused.unwrap_or_else(Form::blank).apart("owner-", "").choosing("owner", choices);
@@ -105,7 +105,7 @@ impl KeyOwners {
 }
 
 impl OwnerWords {
-    fn of(owner: &KeyOwner, key: &ForeignKey, programmes: &[Programme]) -> OwnerWords {
+    fn new(owner: &KeyOwner, key: &ForeignKey, programmes: &[Programme]) -> OwnerWords {
         let named = programmes.iter().find(|programme| programme.id == owner.owner);
         let byok = named.map(|programme| programme.settings.basis.byok).unwrap_or_default();
         OwnerWords {
@@ -135,13 +135,19 @@ fn prefixes(nobodys: &[ForeignKey]) -> Vec<NamePrefix> {
 pub(super) fn preview(
     site: &Site,
     visitor: &Visitor,
-    asked: &Asked,
+    choice: &Asked,
     selection: &KeySelection,
     why: Option<&'static str>,
 ) -> Reply {
-    let to = match &asked.purpose {
+    let owner = match &choice.purpose {
         Purpose::Give { owner, free } => Some((&**owner, *free)),
         Purpose::TakeBack => None,
     };
-    site.page(&AssignPreview { frame: PageFrame::of(site, visitor), why, to, wanted: &asked.wanted, selection })
+    site.page(&AssignPreview {
+        frame: PageFrame::new(site, visitor),
+        why,
+        owner,
+        selector: &choice.selector,
+        selection,
+    })
 }

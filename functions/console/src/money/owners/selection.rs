@@ -49,7 +49,7 @@ pub(super) struct RefusedKey {
 }
 
 impl Wanted {
-    pub(super) fn of(fields: &Fields) -> Result<Wanted, String> {
+    pub(super) fn from_fields(fields: &Fields) -> Result<Wanted, String> {
         if let Some(hash) = fields.filled("hash") {
             let wrong = |_| "A key's hash has sixty-four hexadecimal digits.".to_owned();
             return hash.parse().map(Wanted::Key).map_err(wrong);
@@ -70,16 +70,16 @@ impl Wanted {
 }
 
 impl KeySelection {
-    pub(super) async fn of(site: &Site, wanted: &Wanted, purpose: &Purpose) -> Result<KeySelection, AppError> {
+    pub(super) async fn read(site: &Site, selector: &Wanted, purpose: &Purpose) -> Result<KeySelection, AppError> {
         let (foreign, mut owners, programmes) =
             tokio::try_join!(site.table.foreign_keys(), site.table.owners_now(), site.table.list(Programme::all()))?;
         let mut selection = KeySelection { chosen: Vec::new(), refused: Vec::new() };
-        for key in foreign.into_iter().filter(|key| wanted.has(key)) {
+        for key in foreign.into_iter().filter(|key| selector.has(key)) {
             let owner = owners.remove(&key.key);
             selection.sort_in(key, owner, purpose, &programmes);
         }
-        selection.chosen.sort_by(|one, other| (&one.name, &one.key).cmp(&(&other.name, &other.key)));
-        selection.refused.sort_by(|one, other| (&one.name, &one.key).cmp(&(&other.name, &other.key)));
+        selection.chosen.sort_by(|first, second| (&first.name, &first.key).cmp(&(&second.name, &second.key)));
+        selection.refused.sort_by(|first, second| (&first.name, &first.key).cmp(&(&second.name, &second.key)));
         Ok(selection)
     }
 
@@ -95,19 +95,21 @@ impl KeySelection {
             (Purpose::Give { .. }, None) | (Purpose::TakeBack, Some(_)) => None,
         };
         if let Some(why) = why {
-            let is_given = matches!((purpose, &owner), (Purpose::Give { owner: to, .. }, Some(has))
-                if has.owner == to.id);
+            let is_given = matches!((purpose, &owner), (Purpose::Give { owner: programme, .. }, Some(has))
+                if has.owner == programme.id);
             self.refused.push(RefusedKey { key: key.key, name: key.name, why, is_given });
             return;
         }
-        let known = owner.as_ref().and_then(|owner| programmes.iter().find(|known| known.id == owner.owner));
-        let byok = known.map(|known| known.settings.basis.byok).unwrap_or_default();
+        let programme =
+            owner.as_ref().and_then(|owner| programmes.iter().find(|programme| programme.id == owner.owner));
+        let byok = programme.map(|programme| programme.settings.basis.byok).unwrap_or_default();
         self.chosen.push(ChosenKey {
             stays: owner.as_ref().map_or(key.used.credits.total(), |owner| owner.counted(&key.used).counted(byok)),
             key: key.key,
             name: key.name,
             owner: owner.map(|owner| {
-                let name = known.map_or_else(|| owner.owner.to_string(), |known| known.settings.name.clone());
+                let name =
+                    programme.map_or_else(|| owner.owner.to_string(), |programme| programme.settings.name.clone());
                 (name, owner.began.at)
             }),
         });
@@ -116,8 +118,8 @@ impl KeySelection {
     /// A text that tells this choice of keys, and since when somebody has them, from any other.
     pub(super) fn mark(&self) -> String {
         let since = |chosen: &ChosenKey| chosen.owner.as_ref().map(|(_, since)| since.as_millisecond());
-        let each = self.chosen.iter().map(|chosen| format!("{} {:?}", chosen.key, since(chosen)));
-        sha256_hex(&each.collect::<Vec<_>>().iter().map(String::as_str).collect::<Vec<_>>())
+        let parts = self.chosen.iter().map(|chosen| format!("{} {:?}", chosen.key, since(chosen)));
+        sha256_hex(&parts.collect::<Vec<_>>().iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     /// The chosen keys, each with what stays of it in cents.
@@ -146,11 +148,11 @@ impl KeySelection {
     }
 
     /// The sentence for a choice without any key.
-    pub(super) fn why_nothing(&self, wanted: &Wanted) -> Option<String> {
+    pub(super) fn why_nothing(&self, selector: &Wanted) -> Option<String> {
         if !self.chosen.is_empty() || !self.refused.is_empty() {
             return None;
         }
-        Some(match wanted {
+        Some(match selector {
             Wanted::Key(_) => "No check has found such a key, or Bursar made it: then it is a student's.".to_owned(),
             Wanted::Match(pattern) => format!(
                 "No key that was made elsewhere has a name that matches {pattern}. Keys that Bursar made are students'."

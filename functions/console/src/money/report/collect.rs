@@ -26,21 +26,21 @@ type Groups = HashMap<GrantBytes, String>;
 
 /// The report, or the sentence that refuses it.
 pub(super) async fn collected(site: &Site, scope: &ReportScope) -> Result<Result<SpendingReport, String>, AppError> {
-    let (by, range) = match scope.query.range(scope.usual) {
+    let (grouping, range) = match scope.query.range(scope.usual) {
         Ok(range) => (scope.query.grouping(), range),
         Err(why) => return Ok(Err(why)),
     };
     let ids: Vec<ProgrammeId> = scope.programmes.iter().map(|(programme, _)| programme.id.clone()).collect();
     let numbers: Numbers<'_> = ids.iter().zip(0..).collect();
-    let known = known_by_model(&site.table.sync_state().await?, range);
-    let mut report = SpendingReport::new(by, range, known);
+    let known_days = known_by_model(&site.table.sync_state().await?, range);
+    let mut report = SpendingReport::new(grouping, range, known_days);
     let mut groups = Groups::new();
     let mut shards = std::pin::pin!(site.table.shards_of_programmes(&ids));
     while let Some((programme, grants)) = shards.try_next().await? {
         for (grant, readings) in grants {
             let source = UseSource::of_grant(programme, grant.group.as_deref(), &grant.id);
             readings.iter().for_each(|reading| report.add(source, &reading.used));
-            if by.group {
+            if grouping.group {
                 groups.extend(grant.group.map(|group| (grant.id.to_bytes(), group)));
             }
         }
@@ -54,9 +54,9 @@ pub(super) async fn collected(site: &Site, scope: &ReportScope) -> Result<Result
             report.add(UseSource::of_foreign_keys(*programme), &owned.owner.counted(&owned.key.used));
         }
     }
-    if let Some(range) = report.known.first().copied().zip(report.known.last().copied()) {
+    if let Some(range) = report.known_days.first().copied().zip(report.known_days.last().copied()) {
         let used_on = divide_by_programme(&mut report, site, &ids, range).await?;
-        if is_by_grant(by) {
+        if is_by_grant(grouping) {
             divide_by_grant(&mut report, site, &numbers, &groups, &used_on).await?;
         }
         let foreign = if owned.is_empty() { Vec::new() } else { site.table.foreign_models(range).await?.owned };
@@ -70,15 +70,15 @@ pub(super) async fn collected(site: &Site, scope: &ReportScope) -> Result<Result
 }
 
 /// The days of a range whose use by model is known.
-fn known_by_model(sync: &SyncState, (from, to): (Date, Date)) -> BTreeSet<Date> {
+fn known_by_model(sync: &SyncState, (first_day, last_day): (Date, Date)) -> BTreeSet<Date> {
     let Some((since, until)) = sync.models_since.zip(sync.models_until) else { return BTreeSet::new() };
-    let days = from.max(since).series(1.day()).take_while(|day| *day <= to.min(until));
+    let days = first_day.max(since).series(1.day()).take_while(|day| *day <= last_day.min(until));
     days.filter(|day| sync.knows_models_of(*day)).collect()
 }
 
 /// Whether models are divided by the rows of grants. Money is put with the group that a person is in today, and so are models then.
-fn is_by_grant(by: Grouping) -> bool {
-    by.person || by.group
+fn is_by_grant(grouping: Grouping) -> bool {
+    grouping.person || grouping.group
 }
 
 /// Divides by the sums of programmes, which are kept for ever, unless that is done by grants. Returns the days on which a programme
@@ -89,14 +89,14 @@ async fn divide_by_programme(
     ids: &[ProgrammeId],
     range: (Date, Date),
 ) -> Result<BTreeSet<Date>, AppError> {
-    let by_grant = is_by_grant(report.by);
+    let by_grant = is_by_grant(report.grouping);
     let mut used_on = BTreeSet::new();
-    let each: Vec<_> = ids.iter().map(|id| site.table.list(ModelDay::between(Some(id), range))).collect();
-    let mut read = iter(each).buffered(PROGRAMMES_AT_ONCE).zip(iter(0..));
+    let queries: Vec<_> = ids.iter().map(|id| site.table.list(ModelDay::between(Some(id), range))).collect();
+    let mut read = iter(queries).buffered(PROGRAMMES_AT_ONCE).zip(iter(0..));
     while let Some((days, programme)) = read.next().await {
-        for ModelDay { day, by, .. } in days? {
+        for ModelDay { day, by: uses, .. } in days? {
             used_on.insert(day);
-            for used in by.iter().filter(|_| !by_grant) {
+            for used in uses.iter().filter(|_| !by_grant) {
                 let source = UseSource { programme, group: None, grant: None };
                 report.divide(source, day, &used.model, used.used);
             }
@@ -116,12 +116,12 @@ async fn divide_by_grant(
 ) -> Result<(), AppError> {
     let now = site.clock.now();
     let rows_of = async |day: Date| (day, site.table.model_rows(day, now).await);
-    let each: Vec<_> = report.known.iter().map(|day| rows_of(*day)).collect();
-    let mut read = iter(each).buffered(DAYS_AT_ONCE);
+    let queries: Vec<_> = report.known_days.iter().map(|day| rows_of(*day)).collect();
+    let mut read = iter(queries).buffered(DAYS_AT_ONCE);
     while let Some((day, rows)) = read.next().await {
         let rows = rows?;
         if rows.is_empty() && used_on.contains(&day) {
-            report.known.remove(&day);
+            report.known_days.remove(&day);
         }
         if report.size() > MOST_LINES {
             return Ok(());

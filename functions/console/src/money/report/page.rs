@@ -38,9 +38,9 @@ struct ReportPageOfSeveral<'a> {
 
 struct ReportForm<'a> {
     path: &'a str,
-    from: String,
-    to: String,
-    by: Grouping,
+    first_day: String,
+    last_day: String,
+    grouping: Grouping,
     choices: &'a [ProgrammeChoice],
     refusal: Option<String>,
 }
@@ -59,7 +59,7 @@ struct ReportRow<'a> {
     programme: &'a Programme,
     grant: Option<GrantId>,
     /// The grant, if the reader may read whose it is: an assistant may not.
-    known: Option<Grant>,
+    student: Option<Grant>,
 }
 
 pub(crate) async fn page(State(site): State<Site>, scope: ReportScope) -> Answer {
@@ -70,24 +70,24 @@ pub(crate) async fn page(State(site): State<Site>, scope: ReportScope) -> Answer
 /// The page of a report, or of its form if that is refused.
 pub(super) async fn show(site: &Site, scope: &ReportScope, report: Result<SpendingReport, String>) -> Answer {
     let query = &scope.query;
-    let (from, to) = match &report {
+    let (first_day, last_day) = match &report {
         Ok(report) => (report.range.0.to_string(), report.range.1.to_string()),
-        Err(_) => (query.from.clone(), query.to.clone()),
+        Err(_) => (query.first_day.clone(), query.last_day.clone()),
     };
     let form = ReportForm {
         path: &scope.path,
-        from,
-        to,
-        by: query.grouping(),
+        first_day,
+        last_day,
+        grouping: query.grouping(),
         choices: scope.choices.as_deref().unwrap_or_default(),
         refusal: report.as_ref().err().cloned(),
     };
     let results = match &report {
-        Ok(report) => Some(ReportResults::of(site, scope, report).await?),
+        Ok(report) => Some(ReportResults::compose(site, scope, report).await?),
         Err(_) => None,
     };
     let status = if results.is_some() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-    let frame = PageFrame::of(site, &scope.visitor);
+    let frame = PageFrame::new(site, &scope.visitor);
     let page = match (&scope.choices, scope.programmes.first()) {
         (None, Some((programme, _))) => site.page(&ReportPage { frame, programme, form, results }),
         _ => site.page(&ReportPageOfSeveral { frame, form, results }),
@@ -96,7 +96,7 @@ pub(super) async fn show(site: &Site, scope: &ReportScope, report: Result<Spendi
 }
 
 impl<'a> ReportResults<'a> {
-    async fn of(
+    async fn compose(
         site: &Site,
         scope: &'a ReportScope,
         report: &'a SpendingReport,
@@ -107,16 +107,17 @@ impl<'a> ReportResults<'a> {
         let on_page = &lines[from..until];
         let cents = each_in_cents(lines.iter().map(|line| line.spent));
         let people = people(site, scope, on_page).await?;
-        let rows = on_page.iter().zip(&cents[from..]).map(|(line, cents)| ReportRow::of(*line, *cents, scope, &people));
-        let columns = columns(report.by, scope.choices.is_some());
-        let order = match (report.by.day, scope.programmes.len() > 1) {
+        let rows =
+            on_page.iter().zip(&cents[from..]).map(|(line, cents)| ReportRow::new(*line, *cents, scope, &people));
+        let columns = columns(report.grouping, scope.choices.is_some());
+        let order = match (report.grouping.day, scope.programmes.len() > 1) {
             (false, false) => "the largest first",
             (true, false) => "day after day, the largest first",
             (false, true) => "programme by programme, the largest first in each",
             (true, true) => "day after day and programme by programme, the largest first in each",
         };
         let address = |from| scope.query.address(&scope.path, report.range, from);
-        let listing = Listing::of(("Spending", "report-row"), columns, rows, &TimeZone::UTC);
+        let listing = Listing::new(("Spending", "report-row"), columns, rows, &TimeZone::UTC);
         let mut listing = listing.part_of(lines.len(), from, order, address);
         lines.sort_unstable_by_key(place);
         let file = scope.query.address(&format!("{}.csv", scope.path), report.range, 0);
@@ -131,15 +132,15 @@ impl<'a> ReportResults<'a> {
 }
 
 impl<'a> ReportRow<'a> {
-    fn of(line: ReportLine<'a>, cents: Usd, scope: &'a ReportScope, people: &People) -> ReportRow<'a> {
+    fn new(line: ReportLine<'a>, cents: Usd, scope: &'a ReportScope, people: &People) -> ReportRow<'a> {
         let (programme, _) = &scope.programmes[usize::from(line.programme)];
-        let known = line.grant.and_then(|grant| people.get(&(line.programme, grant)).cloned());
-        ReportRow { line, cents, programme, grant: line.grant.as_ref().map(GrantId::of_bytes), known }
+        let student = line.grant.and_then(|grant| people.get(&(line.programme, grant)).cloned());
+        ReportRow { line, cents, programme, grant: line.grant.as_ref().map(GrantId::of_bytes), student }
     }
 
     fn person(&self) -> Cell {
         let Some(grant) = &self.grant else { return Cell::exact(None::<&str>) };
-        let person = self.known.as_ref().map(|known| &known.person);
+        let person = self.student.as_ref().map(|student| &student.person);
         let name = person.and_then(|person| person.name.clone());
         let text = person.map_or(grant.as_str(), |person| person.address.as_written());
         let link = Part::Link(paths::grant(&self.programme.id, grant), text.to_owned());
@@ -152,28 +153,28 @@ type People = BTreeMap<(u16, GrantBytes), Grant>;
 
 /// The persons of these lines, in programmes on which the reader is faculty or an admin.
 async fn people(site: &Site, scope: &ReportScope, lines: &[ReportLine<'_>]) -> Result<People, AppError> {
-    let mut wanted: Vec<(u16, GrantBytes)> =
+    let mut grants: Vec<(u16, GrantBytes)> =
         lines.iter().filter_map(|line| Some((line.programme, line.grant?))).collect();
-    wanted.sort_unstable();
-    wanted.dedup();
-    let each = wanted.into_iter().filter_map(|(number, grant)| {
+    grants.sort_unstable();
+    grants.dedup();
+    let queries = grants.into_iter().filter_map(|(number, grant)| {
         let (programme, role) = scope.programmes.get(usize::from(number))?;
-        let found = async move { site.table.get(Grant::key_of(&programme.id, &GrantId::of_bytes(&grant))).await };
-        (*role >= Role::Faculty).then_some(async move { Ok::<_, AppError>(((number, grant), found.await?)) })
+        let lookup = async move { site.table.get(Grant::key_of(&programme.id, &GrantId::of_bytes(&grant))).await };
+        (*role >= Role::Faculty).then_some(async move { Ok::<_, AppError>(((number, grant), lookup.await?)) })
     });
-    let read: Vec<_> = each.collect();
+    let read: Vec<_> = queries.collect();
     let read: Vec<_> = iter(read).buffered(GRANTS_AT_ONCE).try_collect().await?;
-    Ok(read.into_iter().filter_map(|(of, grant)| Some((of, grant?))).collect())
+    Ok(read.into_iter().filter_map(|(key, grant)| Some((key, grant?))).collect())
 }
 
 /// What the reader has to know of the days and sums.
 fn notes(report: &SpendingReport, lines: &[ReportLine<'_>], listed_at: Option<Moment>, now: Moment) -> Vec<String> {
-    let (from, to) = report.range;
+    let (first_day, last_day) = report.range;
     let mut notes = Vec::new();
     match listed_at.map(utc_date) {
         None => notes.push("What keys used was not checked at OpenRouter yet.".to_owned()),
         Some(looked) => {
-            let unread = (from.max(looked), to.min(utc_date(now)));
+            let unread = (first_day.max(looked), last_day.min(utc_date(now)));
             let unread = words(&[unread]).filter(|_| unread.0 <= unread.1);
             notes.extend(unread.map(|days| format!("These days were not checked to their end yet: {days}.")));
         }
@@ -198,39 +199,44 @@ fn notes(report: &SpendingReport, lines: &[ReportLine<'_>], listed_at: Option<Mo
 }
 
 /// The columns: those that were not chosen are empty in the file and not on the page.
-fn columns<'a>(by: Grouping, is_of_several: bool) -> [Column<ReportRow<'a>>; 10] {
+fn columns<'a>(grouping: Grouping, is_of_several: bool) -> [Column<ReportRow<'a>>; 10] {
     let of_several = |heading| column(heading).shown_if(is_of_several);
-    let day = column("Day (UTC)").class("date").file("date").hook("date").shown_if(by.day);
+    let day = column("Day (UTC)").class("date").file("date").hook("date").shown_if(grouping.day);
     [
-        day.of(|row: &ReportRow<'a>| Cell::shown(row.line.day, row.line.day.map_or_else(String::new, long_date))),
-        of_several("Programme").of(|row| Cell::link(paths::programme(&row.programme.id), &row.programme.settings.name)),
-        column("").file("programme").hook("programme").of(|row| Cell::exact(Some(&row.programme.id))),
+        day.cell(|row: &ReportRow<'a>| Cell::shown(row.line.day, row.line.day.map_or_else(String::new, long_date))),
+        of_several("Programme")
+            .cell(|row| Cell::link(paths::programme(&row.programme.id), &row.programme.settings.name)),
+        column("").file("programme").hook("programme").cell(|row| Cell::exact(Some(&row.programme.id))),
         of_several("Cost code")
             .file("cost_code")
-            .of(|row| Cell::text(row.programme.settings.texts.cost_code.as_deref())),
+            .cell(|row| Cell::text(row.programme.settings.texts.cost_code.as_deref())),
         column("Group")
             .file("group")
             .hook("group")
-            .shown_if(by.group)
-            .of(|row| name_or(row.line.group, "without a group")),
-        column("Model").file("model").hook("model").shown_if(by.model).of(|row| name_or(row.line.model, NOT_BY_MODEL)),
-        column("Person").shown_if(by.person).of(ReportRow::person),
-        column("").file("person").hook("person").of(|row| Cell::exact(row.grant.as_ref())),
+            .shown_if(grouping.group)
+            .cell(|row| name_or(row.line.group, "without a group")),
+        column("Model")
+            .file("model")
+            .hook("model")
+            .shown_if(grouping.model)
+            .cell(|row| name_or(row.line.model, NOT_BY_MODEL)),
+        column("Person").shown_if(grouping.person).cell(ReportRow::person),
+        column("").file("person").hook("person").cell(|row| Cell::exact(row.grant.as_ref())),
         column("Requests")
             .class("number")
             .file("requests")
-            .of(|row| Cell::shown(row.line.requests, show::known_count(row.line.requests))),
+            .cell(|row| Cell::shown(row.line.requests, show::known_count(row.line.requests))),
         column("Spent")
             .class("money")
             .file("spent_usd")
             .hook("usd")
-            .of(|row| Cell::shown(Some(row.line.spent), row.cents.to_cents())),
+            .cell(|row| Cell::shown(Some(row.line.spent), row.cents.to_cents())),
     ]
 }
 
 /// A name, or what stands on the page without one.
-fn name_or(known: Option<&str>, none: &str) -> Cell {
-    known.map_or_else(|| Cell::shown(None::<&str>, none), |name| Cell::text(Some(name)))
+fn name_or(name: Option<&str>, none: &str) -> Cell {
+    name.map_or_else(|| Cell::shown(None::<&str>, none), |name| Cell::text(Some(name)))
 }
 
 /// By what the lines of the file are sorted: not by what was spent, which moves while somebody fetches it part by part.
@@ -253,14 +259,14 @@ pub(crate) async fn file(State(site): State<Site>, scope: ReportScope, request: 
         Ok(report) => report,
         refused => return show(&site, &scope, refused).await,
     };
-    let (from, to) = report.range;
+    let (first_day, last_day) = report.range;
     let name = match (&scope.choices, scope.programmes.first()) {
-        (None, Some((programme, _))) => format!("report-{}-{from}-{to}", programme.id),
-        _ => format!("report-{from}-{to}"),
+        (None, Some((programme, _))) => format!("report-{}-{first_day}-{last_day}", programme.id),
+        _ => format!("report-{first_day}-{last_day}"),
     };
     let people = People::new();
     let mut lines = report.lines();
     lines.sort_unstable_by_key(place);
-    let rows = lines.into_iter().map(|line| ReportRow::of(line, line.spent, &scope, &people));
-    request.answer(&name, columns(report.by, true), rows, |row| key(&scope, &row.line))
+    let rows = lines.into_iter().map(|line| ReportRow::new(line, line.spent, &scope, &people));
+    request.answer(&name, columns(report.grouping, true), rows, |row| key(&scope, &row.line))
 }

@@ -13,9 +13,9 @@ use crate::prelude::*;
 const COLUMNS: [&str; 4] = ["day", "group", "model", "person"];
 
 pub(crate) struct ReportQuery {
-    pub(super) from: String,
-    pub(super) to: String,
-    by: Vec<String>,
+    pub(super) first_day: String,
+    pub(super) last_day: String,
+    columns: Vec<String>,
     /// The ids of the chosen programmes; none for all.
     pub(crate) programmes: Vec<String>,
     /// The number of lines before the first on the page.
@@ -23,66 +23,66 @@ pub(crate) struct ReportQuery {
 }
 
 impl ReportQuery {
-    pub(crate) fn of(query: &str) -> ReportQuery {
+    pub(crate) fn parse(query: &str) -> ReportQuery {
         let query: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-        let all = |name: &str| {
-            let values = query.iter().filter(|(known, value)| known == name && !value.trim().is_empty());
+        let read_all = |name: &str| {
+            let values = query.iter().filter(|(key, value)| key == name && !value.trim().is_empty());
             values.map(|(_, value)| value.trim().to_owned()).collect::<Vec<_>>()
         };
-        let one = |name: &str| all(name).into_iter().next().unwrap_or_default();
+        let read_first = |name: &str| read_all(name).into_iter().next().unwrap_or_default();
         ReportQuery {
-            from: one("from"),
-            to: one("to"),
-            by: all("by"),
-            programmes: all("programme"),
-            skip: one("skip").parse().unwrap_or(0),
+            first_day: read_first("from"),
+            last_day: read_first("to"),
+            columns: read_all("by"),
+            programmes: read_all("programme"),
+            skip: read_first("skip").parse().unwrap_or(0),
         }
     }
 
     /// The first and the last day that are asked for, both included, or the sentence that refuses the report. A day that is not
     /// given is that of `usual`.
     pub(super) fn range(&self, usual: (Date, Date)) -> Result<(Date, Date), String> {
-        if self.by.iter().any(|column| !COLUMNS.contains(&column.as_str())) {
+        if self.columns.iter().any(|column| !COLUMNS.contains(&column.as_str())) {
             return Err("A report is grouped by day, group, model or person. Choose among these.".to_owned());
         }
-        let (from, to) = (day("first", &self.from)?, day("last", &self.to)?);
-        let from = from.unwrap_or_else(|| to.map_or(usual.0, |to| usual.0.min(to)));
-        let to = to.unwrap_or_else(|| usual.1.max(from));
-        if to < from {
+        let (first_day, last_day) = (day("first", &self.first_day)?, day("last", &self.last_day)?);
+        let first_day = first_day.unwrap_or_else(|| last_day.map_or(usual.0, |last_day| usual.0.min(last_day)));
+        let last_day = last_day.unwrap_or_else(|| usual.1.max(first_day));
+        if last_day < first_day {
             return Err(format!(
                 "The last day, {}, is before the first, {}. Swap them.",
-                long_date(to),
-                long_date(from)
+                long_date(last_day),
+                long_date(first_day)
             ));
         }
-        Ok((from, to))
+        Ok((first_day, last_day))
     }
 
     /// The columns that were chosen, as far as they are known.
     pub(super) fn grouping(&self) -> Grouping {
-        let [day, group, model, person] = COLUMNS.map(|name| self.by.iter().any(|by| by == name));
+        let [day, group, model, person] = COLUMNS.map(|name| self.columns.iter().any(|column| column == name));
         Grouping { day, group, model, person }
     }
 
     /// The URL of this report over these days; `skip` lines are before the first.
-    pub(super) fn address(&self, path: &str, (from, to): (Date, Date), skip: usize) -> String {
-        let (from, to, skip) = (from.to_string(), to.to_string(), skip.to_string());
-        let mut query = vec![("from", from.as_str()), ("to", to.as_str())];
-        query.extend(self.by.iter().map(|column| ("by", column.as_str())));
+    pub(super) fn address(&self, path: &str, (first_day, last_day): (Date, Date), skip: usize) -> String {
+        let (first_day, last_day, skip) = (first_day.to_string(), last_day.to_string(), skip.to_string());
+        let mut query = vec![("from", first_day.as_str()), ("to", last_day.as_str())];
+        query.extend(self.columns.iter().map(|column| ("by", column.as_str())));
         query.extend(self.programmes.iter().map(|id| ("programme", id.as_str())));
         query.extend((skip != "0").then_some(("skip", skip.as_str())));
         show::address(path, &query)
     }
 }
 
-fn day(which: &str, text: &str) -> Result<Option<Date>, String> {
+fn day(ordinal: &str, text: &str) -> Result<Option<Date>, String> {
     if text.is_empty() {
         return Ok(None);
     }
     let day: Option<Date> = if text.len() == 10 { text.parse().ok() } else { None };
     match day.filter(|day| FIRST_DAY <= *day && *day <= LAST_DAY) {
         Some(day) => Ok(Some(day)),
-        None => Err(format!("The {which} day is none between 2000 and 2199. Write it like 2026-10-12.")),
+        None => Err(format!("The {ordinal} day is none between 2000 and 2199. Write it like 2026-10-12.")),
     }
 }
 
@@ -113,7 +113,7 @@ impl FromRequestParts<Site> for ReportScope {
     type Rejection = AppError;
 
     async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<ReportScope, AppError> {
-        let query = ReportQuery::of(parts.uri.query().unwrap_or_default());
+        let query = ReportQuery::parse(parts.uri.query().unwrap_or_default());
         let today = utc_date(site.clock.now());
         let last = today.yesterday().unwrap_or(today);
         if access::programme_in(parts).await.is_some() {
@@ -155,7 +155,7 @@ mod tests {
     const USUAL: (Date, Date) = (Date::constant(2026, 11, 1), Date::constant(2026, 11, 20));
 
     fn asked(query: &[(&str, &str)]) -> Result<(Date, Date), String> {
-        ReportQuery::of(show::address("", query).trim_start_matches('?')).range(USUAL)
+        ReportQuery::parse(show::address("", query).trim_start_matches('?')).range(USUAL)
     }
 
     #[test]
@@ -185,10 +185,10 @@ mod tests {
     #[test]
     fn the_address_of_a_report_asks_for_the_same_report() {
         let query = "by=person&by=day&to=2026-11-09&programme=cs-pilot";
-        let first = ReportQuery::of(query);
+        let first = ReportQuery::parse(query);
         let range = first.range(USUAL).unwrap();
         let address = first.address("/console/report", range, 200);
-        let again = ReportQuery::of(address.split_once('?').unwrap().1);
+        let again = ReportQuery::parse(address.split_once('?').unwrap().1);
         assert_eq!((again.range(USUAL), again.grouping(), again.skip), (Ok(range), first.grouping(), 200));
         assert!(again.grouping().person && !again.grouping().model);
         assert_eq!(again.programmes, ["cs-pilot"]);

@@ -19,7 +19,7 @@ pub(crate) struct MoneyBar {
 }
 
 impl MoneyBar {
-    pub(crate) fn of(settings: &Settings, budget: &Budget, burn: &Burn<'_>, now: Moment) -> MoneyBar {
+    pub(crate) fn new(settings: &Settings, budget: &Budget, burn: &Burn<'_>, now: Moment) -> MoneyBar {
         MoneyBar {
             spent: burn.spent.total(),
             reserved: budget.reserved,

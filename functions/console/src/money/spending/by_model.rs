@@ -25,9 +25,9 @@ pub(crate) struct ModelCoverage {
 
 impl ModelCoverage {
     /// The coverage of a span until yesterday. `first` is the first day on which there can be usage.
-    fn of(state: &SyncState, (from, to): (Date, Date), first: Date, today: Date) -> ModelCoverage {
+    fn new(state: &SyncState, (first_day, last_day): (Date, Date), first: Date, today: Date) -> ModelCoverage {
         let yesterday = today.yesterday().unwrap_or(today);
-        let days = (from.max(first), to.min(yesterday));
+        let days = (first_day.max(first), last_day.min(yesterday));
         let missing = stretches(days, |day| !state.knows_models_of(day));
         let until = state.models_until;
         ModelCoverage { days, until, missing: until.and_then(|_| words(&missing)) }
@@ -36,7 +36,7 @@ impl ModelCoverage {
     /// The coverage of the account, whose first day of usage is not known.
     pub(crate) fn of_account(state: &SyncState, span: Span, days: (Date, Date), today: Date) -> ModelCoverage {
         let first = if span == Span::All { state.models_since.unwrap_or(today) } else { days.0 };
-        ModelCoverage::of(state, days, first, today)
+        ModelCoverage::new(state, days, first, today)
     }
 
     /// The coverage of a programme, from the first day on which its keys were used.
@@ -44,7 +44,7 @@ impl ModelCoverage {
         let first = |days: &Days| days.each().next().map(|(day, ..)| day);
         let first =
             [&used.credits, &used.byok].into_iter().filter_map(first).min().or(state.models_since).unwrap_or(today);
-        ModelCoverage::of(state, (first, today), first, today)
+        ModelCoverage::new(state, (first, today), first, today)
     }
 
     /// The days up to which models are known.
@@ -56,7 +56,7 @@ impl ModelCoverage {
     pub(crate) fn why_empty(&self, nothing: &'static str) -> Option<&'static str> {
         match self.days {
             _ if self.until.is_none() || self.missing.is_some() => None,
-            (from, to) if to < from => Some("No day of it is over yet."),
+            (first_day, last_day) if last_day < first_day => Some("No day of it is over yet."),
             _ => Some(nothing),
         }
     }
@@ -104,8 +104,8 @@ pub(crate) fn per_request(line: &ModelUse) -> String {
 
 /// Ranges of days in words, unless there are none.
 pub(crate) fn words(stretches: &[(Date, Date)]) -> Option<String> {
-    let all: Vec<String> = stretches.iter().copied().map(date_range).collect();
-    (!all.is_empty()).then(|| all.join(", "))
+    let ranges: Vec<String> = stretches.iter().copied().map(date_range).collect();
+    (!ranges.is_empty()).then(|| ranges.join(", "))
 }
 
 #[cfg(test)]
@@ -124,7 +124,7 @@ mod tests {
     }
 
     fn coverage(from: &str, to: &str) -> ModelCoverage {
-        ModelCoverage::of(&state(), (date(from), date(to)), Date::MIN, date("20"))
+        ModelCoverage::new(&state(), (date(from), date(to)), Date::MIN, date("20"))
     }
 
     #[test]
@@ -133,7 +133,7 @@ mod tests {
         assert_eq!(missing("08", "20"), None);
         assert_eq!(missing("01", "20").as_deref(), Some("1 Nov 2026, 6–7 Nov 2026"));
         assert_eq!(coverage("19", "20").days, (date("19"), date("19")), "today is not looked at");
-        let behind = ModelCoverage::of(&state(), (date("19"), date("21")), Date::MIN, date("22"));
+        let behind = ModelCoverage::new(&state(), (date("19"), date("21")), Date::MIN, date("22"));
         assert_eq!(behind.missing.as_deref(), Some("20–21 Nov 2026"));
         let never = ModelCoverage::of_account(&SyncState::default(), Span::All, (Date::MIN, date("20")), date("20"));
         assert_eq!((never.until, never.missing.clone(), never.why_empty("nothing")), (None, None, None));

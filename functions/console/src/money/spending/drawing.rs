@@ -29,18 +29,19 @@ pub(crate) struct Drawing {
 
 impl Drawing {
     /// The drawing of an amount with this name.
-    pub(crate) fn of(scene: BurnScene, words: String, name: &str) -> Drawing {
+    pub(crate) fn new(scene: BurnScene, words: String, name: &str) -> Drawing {
         // Room above the highest line for its label.
         let highest = scene.top + Usd::from_micros(scene.top.micros() / 8);
-        let x = |day: i32| i64::from(day) * SIZE / i64::from(scene.days);
-        let y = |amount: Usd| SIZE - scaled(amount, highest, SIZE);
-        let points: Vec<String> = scene.line.iter().map(|(day, usd)| format!("{},{}", x(*day), y(*usd))).collect();
+        let x_of = |day: i32| i64::from(day) * SIZE / i64::from(scene.days);
+        let y_of = |amount: Usd| SIZE - scaled(amount, highest, SIZE);
+        let points: Vec<String> =
+            scene.line.iter().map(|(day, usd)| format!("{},{}", x_of(*day), y_of(*usd))).collect();
         let line = points.join(" ");
         let (day, by_now) = scene.line.last().copied().unwrap_or_default();
-        let today = (x(day), y(by_now));
+        let today = (x_of(day), y_of(by_now));
         let thresholds = scene.levels.iter();
         let thresholds =
-            thresholds.map(|(threshold, amount)| (y(*amount), format!("{threshold}% · {}", amount.to_dollars())));
+            thresholds.map(|(threshold, amount)| (y_of(*amount), format!("{threshold}% · {}", amount.to_dollars())));
         let thresholds: Vec<(i64, String)> = thresholds.collect();
         Drawing {
             words,
@@ -48,10 +49,10 @@ impl Drawing {
             area: format!("0,{SIZE} {line} {},{SIZE}", today.0),
             line,
             today,
-            term_ends: x(scene.term_ends),
-            budget: (y(scene.limit), scene.budget),
+            term_ends: x_of(scene.term_ends),
+            budget: (y_of(scene.limit), scene.budget),
             thresholds,
-            ahead: scene.ahead.map(|(day, amount, words)| (x(day), y(amount), words)),
+            ahead: scene.ahead.map(|(day, amount, words)| (x_of(day), y_of(amount), words)),
             first: scene.first,
             until: format!("{name} until {}", scene.today),
             last: scene.last,

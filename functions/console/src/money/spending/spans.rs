@@ -53,30 +53,30 @@ impl SpanQuery {
 }
 
 impl<'a> SpanContext<'a> {
-    pub(crate) fn of(settings: &'a Settings, read_at: Option<Moment>, now: Moment) -> SpanContext<'a> {
+    pub(crate) fn new(settings: &'a Settings, read_at: Option<Moment>, now: Moment) -> SpanContext<'a> {
         SpanContext { reset: settings.basis.reset, term: Some(&settings.term), read_at, now }
     }
 
     pub(crate) fn sum(self, days: &Days, span: Span) -> Sum {
-        span.of(days, self.reset, self.term, self.read_at, self.now)
+        span.sum(days, self.reset, self.term, self.read_at, self.now)
     }
 
     /// The spending of keys over a span; exactly zero if there never was a key.
     pub(crate) fn figure(self, days: &Days, span: Span, had_a_key: bool) -> Figure {
-        if had_a_key { Figure::of(self.sum(days, span)) } else { Figure::exactly(Usd::ZERO) }
+        if had_a_key { Figure::from_sum(self.sum(days, span)) } else { Figure::exactly(Usd::ZERO) }
     }
 
     /// The spending over each span, with the span's name.
     pub(crate) fn each(self, days: &Days, had_a_key: bool) -> Vec<(&'static str, Figure)> {
-        let each = offered(self.reset).iter();
-        each.map(|span| (name(*span, self.reset), self.figure(days, *span, had_a_key))).collect()
+        let spans = offered(self.reset).iter();
+        spans.map(|span| (name(*span, self.reset), self.figure(days, *span, had_a_key))).collect()
     }
 }
 
 impl Figure {
-    pub(crate) fn of(sum: Sum) -> Figure {
+    pub(crate) fn from_sum(sum: Sum) -> Figure {
         let amount = sum.spent.to_cents();
-        match sum.known {
+        match sum.accuracy {
             Accuracy::Exactly => Figure { usd: Some(sum.spent), text: amount, note: None },
             Accuracy::Estimated => Figure { usd: Some(sum.spent), text: format!("about {amount}"), note: Some(MISSED) },
             Accuracy::Until(_) | Accuracy::Partly if sum.spent == Usd::ZERO => {
@@ -96,13 +96,13 @@ impl Figure {
 
     /// A sum that is shown as so many cents, unless it is less than one.
     pub(crate) fn in_cents(sum: Sum, cents: Usd) -> Figure {
-        let exact = Figure::of(sum);
+        let exact = Figure::from_sum(sum);
         let is_small = Usd::ZERO < sum.spent && sum.spent < Usd::CENT;
-        if is_small { exact } else { Figure { usd: exact.usd, ..Figure::of(Sum { spent: cents, ..sum }) } }
+        if is_small { exact } else { Figure { usd: exact.usd, ..Figure::from_sum(Sum { spent: cents, ..sum }) } }
     }
 
     pub(crate) fn exactly(spent: Usd) -> Figure {
-        Figure::of(Sum { spent, known: Accuracy::Exactly })
+        Figure::from_sum(Sum { spent, accuracy: Accuracy::Exactly })
     }
 }
 
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_said_and_never_nothing() {
-        let figure = |micros, known| Figure::of(Sum { spent: Usd::from_micros(micros), known });
+        let figure = |micros, known| Figure::from_sum(Sum { spent: Usd::from_micros(micros), accuracy: known });
         assert_eq!(figure(1_500_000, Accuracy::Exactly).text, "$1.50");
         assert_eq!(figure(1_500_000, Accuracy::Estimated).text, "about $1.50");
         assert_eq!(figure(1_500_000, Accuracy::Partly).text, "at least $1.50");

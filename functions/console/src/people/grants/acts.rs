@@ -33,8 +33,8 @@ struct GrantRequest<'a> {
     access: &'a ProgrammeAccess,
     fields: &'a Fields,
     view: View,
-    at: ActContext<'a>,
-    by: &'a Actor,
+    context: ActContext<'a>,
+    actor: &'a Actor,
 }
 
 pub(crate) async fn act(Path((_, grant, action)): Path<(String, String, String)>, post: Post<Assistants>) -> Answer {
@@ -79,10 +79,10 @@ impl<'a> GrantRequest<'a> {
     where
         A: Admission<Access = ProgrammeAccess>,
     {
-        let Post { site, access, fields, actor: by, now, deadline, .. } = post;
-        let at = ActContext { programme: &access.programme.id, grant, now: *now, deadline: *deadline };
+        let Post { site, access, fields, actor, now, deadline, .. } = post;
+        let context = ActContext { programme: &access.programme.id, grant, now: *now, deadline: *deadline };
         let view = grant::view(site, access, grant).await?;
-        Ok(GrantRequest { site, access, fields, view, at, by })
+        Ok(GrantRequest { site, access, fields, view, context, actor })
     }
 
     /// Does it, and returns why a rule refuses it, if one does. Faculty may end an admin's pause too.
@@ -93,7 +93,7 @@ impl<'a> GrantRequest<'a> {
         reason: Option<String>,
     ) -> Result<Option<ChangeRefused>, StoreError> {
         let act = GrantAct { action, cap, group: None, reason };
-        act_on(self.site, self.at, &act, (self.by, self.access.role.min(Role::Faculty)), None).await
+        act_on(self.site, self.context, &act, (self.actor, self.access.role.min(Role::Faculty)), None).await
     }
 
     async fn pause(&self) -> Result<Notice, AppError> {
@@ -107,7 +107,7 @@ impl<'a> GrantRequest<'a> {
             None | Some(ChangeRefused::Unchanged) => {}
             Some(_) => return Err(over()),
         }
-        self.site.settler().settle_or_leave(self.at).await;
+        self.site.settler().settle_or_leave(self.context).await;
         Ok(Notice::Paused)
     }
 
@@ -145,20 +145,20 @@ impl<'a> GrantRequest<'a> {
             None => Notice::Revoked,
             Some(_) => Notice::Already,
         };
-        self.site.settler().settle_or_leave(self.at).await;
+        self.site.settler().settle_or_leave(self.context).await;
         Ok(Some(notice))
     }
 
     fn look_before_revoking(&self) -> Answer {
         let View { programme, grant, .. } = &self.view;
-        let spending = self.view.spending(self.at.now);
+        let spending = self.view.spending(self.context.now);
         Ok(self.site.page(&RevokePage {
-            frame: PageFrame::of(self.site, &self.access.visitor),
+            frame: PageFrame::new(self.site, &self.access.visitor),
             programme,
             grant,
-            has_key: matches!(grant.shown_state(self.at.now), ShownState::Live | ShownState::Minting),
+            has_key: matches!(grant.shown_state(self.context.now), ShownState::Live | ShownState::Minting),
             spent: spending.lifetime,
-            unspent: (self.view.reservation().cost(self.at.now) - spending.lifetime).or_zero(),
+            unspent: (self.view.reservation().cost(self.context.now) - spending.lifetime).or_zero(),
             reason: self.fields.filled("reason"),
         }))
     }
@@ -188,7 +188,7 @@ impl<'a> GrantRequest<'a> {
                 Err(self.refused(StatusCode::CONFLICT, forms).await)
             }
             None | Some(ChangeRefused::Unchanged) => {
-                self.site.settler().settle_or_leave(self.at).await;
+                self.site.settler().settle_or_leave(self.context).await;
                 let allowance = &self.view.programme.settings.allowance;
                 let cap = cap.unwrap_or_else(|| allowance.cap_of(self.view.grant.group.as_deref()));
                 Ok(Notice::CapSet { cap })
@@ -198,7 +198,7 @@ impl<'a> GrantRequest<'a> {
     }
 
     async fn no_room(&self) -> Result<String, AppError> {
-        let (table, id) = (&self.site.table, self.at.programme);
+        let (table, id) = (&self.site.table, self.context.programme);
         let budget = table.budget(id).await?;
         let counts = table.roster_counts(id).await?;
         let tonight = if counts.frees_something() { format!("; {}", counts.free_tonight()) } else { String::new() };
@@ -227,13 +227,13 @@ impl<'a> GrantRequest<'a> {
                     if view.open_request(now).is_none() {
                         return Err(ChangeRefused::Unchanged);
                     }
-                    view.set_cap(own_cap(Some(cap), view), self.by, None, now)
+                    view.set_cap(own_cap(Some(cap), view), self.actor, None, now)
                 };
-                match table.act(self.at, raise).await? {
+                match table.act(self.context, raise).await? {
                     ActOutcome::NoSuchGrant => Err(AppError::not_found()),
                     ActOutcome::Refused(ChangeRefused::BudgetExhausted) => {
                         let mut forms = self.forms();
-                        forms.more.refuse("cap_usd", self.no_room().await?);
+                        forms.decision.refuse("cap_usd", self.no_room().await?);
                         Err(self.refused(StatusCode::CONFLICT, forms).await)
                     }
                     ActOutcome::Refused(_) if self.view.grant.cap(&self.view.programme.settings) == cap => {
@@ -241,25 +241,26 @@ impl<'a> GrantRequest<'a> {
                     }
                     ActOutcome::Refused(_) => Err(decided()),
                     ActOutcome::Done(_) => {
-                        self.site.settler().settle_or_leave(self.at).await;
+                        self.site.settler().settle_or_leave(self.context).await;
                         Ok(Notice::CapSet { cap })
                     }
                 }
             }
             Some("decline") => {
                 let mut forms = self.forms();
-                forms.more = forms.more.typed_only(|id| id == "reason", fields);
-                let reason = forms.more.read().and_then(|typed| typed.reason);
+                forms.decision = forms.decision.typed_only(|id| id == "reason", fields);
+                let reason = forms.decision.read().and_then(|typed| typed.reason);
                 let Some(reason) = reason else {
-                    if !forms.more.is_refused() {
-                        forms.more.refuse("reason", "Write a sentence that the student reads.".to_owned());
+                    if !forms.decision.is_refused() {
+                        forms.decision.refuse("reason", "Write a sentence that the student reads.".to_owned());
                     }
                     return Err(self.refused(StatusCode::UNPROCESSABLE_ENTITY, forms).await);
                 };
-                match table.act(self.at, |view, now| view.decline_more(&reason, self.by, now)).await? {
+                match table.act(self.context, |view, now| view.decline_more(&reason, self.actor, now)).await? {
                     ActOutcome::NoSuchGrant => Err(AppError::not_found()),
                     ActOutcome::Refused(_) => {
-                        let was_declined = self.view.grant.more.as_ref().is_some_and(|more| more.declined.is_some());
+                        let was_declined =
+                            self.view.grant.more_request.as_ref().is_some_and(|request| request.declined.is_some());
                         if was_declined { Ok(Notice::Already) } else { Err(decided()) }
                     }
                     ActOutcome::Done(_) => Ok(Notice::MoreDeclined),
@@ -278,20 +279,21 @@ impl<'a> GrantRequest<'a> {
     }
 
     async fn address(&self) -> Result<Notice, AppError> {
-        let (table, at) = (&self.site.table, self.at);
+        let (table, context) = (&self.site.table, self.context);
         let mut forms = self.forms();
         forms.address = forms.address.typed_only(|id| id == "email", self.fields);
         let mut status = StatusCode::UNPROCESSABLE_ENTITY;
         if let Some(TypedPerson { address: Some(address), .. }) = forms.address.read() {
-            let enrolled = table.get(Enrolment::key_of(address.matched(), at.programme)).await?;
-            if enrolled.is_some_and(|enrolled| enrolled.grant != *at.grant) {
+            let enrolled = table.get(Enrolment::key_of(address.matched(), context.programme)).await?;
+            if enrolled.is_some_and(|enrolled| enrolled.grant != *context.grant) {
                 forms.address.refuse("email", "Somebody else on the roster has this address.".to_owned());
                 status = StatusCode::CONFLICT;
-            } else if let Some(question) = roster::doubt(&address, &table.grants(at.programme).await?, self.fields) {
+            } else if let Some(question) = roster::doubt(&address, &table.grants(context.programme).await?, self.fields)
+            {
                 forms.address.refuse("email", question);
                 forms.sure = Some(roster::domain(&address).to_owned());
             } else {
-                return match table.act(at, |view, _| view.correct_address(&address, self.by)).await? {
+                return match table.act(context, |view, _| view.correct_address(&address, self.actor)).await? {
                     ActOutcome::NoSuchGrant => Err(AppError::not_found()),
                     ActOutcome::Done(_) => Ok(Notice::AddressCorrected),
                     ActOutcome::Refused(ChangeRefused::Unchanged) => Ok(Notice::Already),
@@ -315,15 +317,15 @@ impl<'a> GrantRequest<'a> {
             ));
         }
         let whose = self.view.grant.person.address.matched();
-        if let Some(mark) = self.site.table.undeliverable(whose, self.at.now).await? {
+        if let Some(mark) = self.site.table.undeliverable(whose, self.context.now).await? {
             return self.try_again(&mark).await;
         }
         if self.act(GrantAction::Resend, None, None).await?.is_none() {
             return Ok(Notice::InvitationSent);
         }
-        let again_at = self.site.table.may_resend_at(self.at).await?;
+        let again_at = self.site.table.may_resend_at(self.context).await?;
         let sentence = "The invitation was sent again within the last hour. Try again when the hour is over.";
-        Err(AppError::too_fast(sentence, again_at.duration_since(self.at.now)))
+        Err(AppError::too_fast(sentence, again_at.duration_since(self.context.now)))
     }
 
     /// Takes the mark off an address whose mail came back or was complained about. The next mail that comes
@@ -335,8 +337,8 @@ impl<'a> GrantRequest<'a> {
             return Err(AppError::conflict(why));
         }
         // Somebody else may have taken the mark off meanwhile.
-        if table.allow_mail(self.at, grant, mark, self.by).await?
-            || table.undeliverable(&mark.address, self.at.now).await?.is_none()
+        if table.allow_mail(self.context, grant, mark, self.actor).await?
+            || table.undeliverable(&mark.address, self.context.now).await?.is_none()
         {
             return Ok(Notice::MailTriedAgain);
         }
@@ -348,7 +350,7 @@ impl<'a> GrantRequest<'a> {
     async fn enable(&self) -> Result<Notice, AppError> {
         let why = "The student is resumed here, but OpenRouter has not switched the key on yet. It is asked again each minute; you need do nothing more.";
         // A limit that has changed meanwhile is sent before the enable.
-        match self.site.settler().settle(self.at, |call| call.tell != Tell::Read).await {
+        match self.site.settler().settle(self.context, |call| call.tell != Tell::Read).await {
             Ok(_) => Ok(Notice::Resumed),
             Err(NotSettled::Table(error)) => Err(error.into()),
             Err(NotSettled::Provider(error)) => Err(AppError::refused(StatusCode::BAD_GATEWAY, why).caused_by(&error)),
@@ -365,7 +367,7 @@ fn over() -> AppError {
 pub(super) struct ActForms {
     pub(super) pause: Form<TypedAct>,
     pub(super) cap: Form<TypedAct>,
-    pub(super) more: Form<TypedAct>,
+    pub(super) decision: Form<TypedAct>,
     pub(super) address: Form<TypedPerson>,
     /// The domain of an address that is asked about: whoever presses again is sure of it.
     pub(super) sure: Option<String>,
@@ -377,8 +379,8 @@ impl ActForms {
         let cap = TypedAct { cap: Some(grant.cap(settings)), reason: None };
         ActForms {
             pause: Form::blank().apart("pause-", ""),
-            cap: Form::of(cap).apart("cap-", ""),
-            more: Form::blank().apart("more-", ""),
+            cap: Form::edit(cap).apart("cap-", ""),
+            decision: Form::blank().apart("more-", ""),
             address: Form::blank().apart("corrected-", ""),
             sure: None,
             revoke: Form::blank().apart("revoke-", ""),
@@ -387,12 +389,12 @@ impl ActForms {
 
     /// Why a cap was not raised as the student asked.
     pub(super) fn not_raised(&self) -> Option<&str> {
-        self.more.other_errors(&["reason"]).next()
+        self.decision.other_errors(&["reason"]).next()
     }
 
     /// The reason of a decline, which unlike the others is for the student.
     pub(super) fn decline(&self) -> Vec<ShownField<'_>> {
-        let mut fields = self.more.only(&["reason"]);
+        let mut fields = self.decision.only(&["reason"]);
         fields.iter_mut().for_each(|field| field.label = "Reason of a decline, which the student reads");
         fields
     }
@@ -413,9 +415,9 @@ impl FormValue for TypedAct {
             label: "Cap in dollars",
             hint: "What this student may spend in the whole term, or until it resets; what is spent already counts. Empty: the cap of the group or the programme again.",
             kind: Kind::Money,
-            write: |of| of.cap.map(settings::plain).unwrap_or_default(),
-            read: |form, to| {
-                to.cap = if form.text().is_empty() { None } else { Some(settings::cap(form.text())?) };
+            write: |typed| typed.cap.map(settings::plain).unwrap_or_default(),
+            read: |form, typed| {
+                typed.cap = if form.text().is_empty() { None } else { Some(settings::cap(form.text())?) };
                 Ok(())
             },
             ..Field::OPTIONAL
@@ -423,7 +425,7 @@ impl FormValue for TypedAct {
         Field {
             id: "reason",
             label: "Reason",
-            read: |form, to| form.line(LONGEST_REASON).map(|reason| to.reason = reason),
+            read: |form, typed| form.line(LONGEST_REASON).map(|reason| typed.reason = reason),
             ..Field::OPTIONAL
         },
     ];

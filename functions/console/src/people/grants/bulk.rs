@@ -20,10 +20,10 @@ const GONE: &str = "That is no preview of this programme. Choose the students ag
 
 const ACTIONS: [(&str, &str); GrantAction::ALL.len()] = {
     let mut actions = [("", ""); GrantAction::ALL.len()];
-    let mut at = 0;
-    while at < actions.len() {
-        actions[at] = (GrantAction::ALL[at].as_str(), GrantAction::ALL[at].in_words());
-        at += 1;
+    let mut index = 0;
+    while index < actions.len() {
+        actions[index] = (GrantAction::ALL[index].as_str(), GrantAction::ALL[index].in_words());
+        index += 1;
     }
     actions
 };
@@ -43,9 +43,9 @@ impl FormValue for TypedBulk {
             id: "act",
             label: "What",
             kind: Kind::Choice(&ACTIONS),
-            read: |form, to| {
-                to.action = GrantAction::named(form.text());
-                to.action.map(drop).ok_or_else(|| "Choose one of the list.".to_owned())
+            read: |form, typed| {
+                typed.action = GrantAction::named(form.text());
+                typed.action.map(drop).ok_or_else(|| "Choose one of the list.".to_owned())
             },
             ..Field::REQUIRED
         },
@@ -54,8 +54,8 @@ impl FormValue for TypedBulk {
             label: "Cap in dollars",
             hint: "Empty: the cap of the group or the programme again. What was spent counts against another cap at once.",
             kind: Kind::Money,
-            read: |form, to| {
-                to.cap = if form.text().is_empty() { None } else { Some(cap(form.text())?) };
+            read: |form, typed| {
+                typed.cap = if form.text().is_empty() { None } else { Some(cap(form.text())?) };
                 Ok(())
             },
             ..Field::OPTIONAL
@@ -64,14 +64,14 @@ impl FormValue for TypedBulk {
             id: "to_group",
             label: "Group",
             hint: "Empty: without a group.",
-            read: |form, to| form.line(200).map(|group| to.group = group),
+            read: |form, typed| form.line(200).map(|group| typed.group = group),
             ..Field::OPTIONAL
         },
         Field {
             id: "reason",
             label: "Reason",
             hint: "Kept in the history of each student, who can read it.",
-            read: |form, to| form.line(LONGEST_REASON).map(|reason| to.reason = reason),
+            read: |form, typed| form.line(LONGEST_REASON).map(|reason| typed.reason = reason),
             ..Field::OPTIONAL
         },
         Field {
@@ -79,10 +79,10 @@ impl FormValue for TypedBulk {
             label: "Only these addresses",
             hint: "One on each line. Empty: all that are found.",
             kind: Kind::Lines,
-            read: |form, to| {
+            read: |form, typed| {
                 let words = form.text().split([',', ';', ' ', '\n', '\t']).filter(|word| !word.is_empty());
-                to.addresses = words.map(str::to_owned).collect();
-                match to.addresses.len() {
+                typed.addresses = words.map(str::to_owned).collect();
+                match typed.addresses.len() {
                     0..=MOST_ADDRESSES => Ok(()),
                     _ => Err(format!("At most {MOST_ADDRESSES} addresses.")),
                 }
@@ -100,7 +100,7 @@ struct BulkPage<'a> {
     sought: &'a GrantSearch,
     /// Whether this is not the preview that was acted on: the act, these, or what it comes to are others.
     is_other: bool,
-    found: Option<Found<'a>>,
+    selection: Option<Found<'a>>,
     form: Form<TypedBulk>,
 }
 
@@ -161,10 +161,10 @@ impl<'a> Chosen<'a> {
         if !addresses.is_empty() {
             let matched =
                 |text: &String| EmailAddress::parse(text).ok().map(|address| address.matched().as_str().to_owned());
-            let wanted: BTreeSet<String> = addresses.iter().filter_map(matched).collect();
-            rows.retain(|row| wanted.contains(&row.address()));
-            let known: BTreeSet<String> = rows.iter().map(GrantRow::address).collect();
-            let is_unknown = |text: &String| matched(text).is_none_or(|address| !known.contains(&address));
+            let typed_addresses: BTreeSet<String> = addresses.iter().filter_map(matched).collect();
+            rows.retain(|row| typed_addresses.contains(&row.address()));
+            let row_addresses: BTreeSet<String> = rows.iter().map(GrantRow::address).collect();
+            let is_unknown = |text: &String| matched(text).is_none_or(|address| !row_addresses.contains(&address));
             unknown = addresses.into_iter().filter(is_unknown).collect();
         }
         if action == GrantAction::Remind {
@@ -173,7 +173,7 @@ impl<'a> Chosen<'a> {
         rows.sort_by_cached_key(GrantRow::address);
         let ids: Vec<&GrantId> = rows.iter().map(|row| &row.line.id).collect();
         let budget = site.table.budget(&programme.id).await?;
-        let preview = Preview::of(&act, &rows, &budget, now);
+        let preview = Preview::new(&act, &rows, &budget, now);
         let hash = sha256_hex(&[&serde_json::to_string(&(&act, ids, &preview))?]);
         Ok(Some(Chosen { act, rows, unknown, preview, budget, hash }))
     }
@@ -199,7 +199,7 @@ pub(crate) async fn act_on_many(post: Post<Faculty>) -> Answer {
         }
         previewed = Some(named);
     }
-    let sought = GrantSearch::of(fields);
+    let sought = GrantSearch::from_fields(fields);
     let mut form = Form::<TypedBulk>::blank().apart("bulk-", "").typed(fields);
     let mut chosen = None;
     if let Some(typed) = form.read() {
@@ -236,8 +236,8 @@ async fn too_many_groups(site: &Site, programme: &Programme, typed: &TypedBulk) 
 
 impl<'a> BulkPage<'a> {
     fn new(post: &'a Post<Faculty>, sought: &'a GrantSearch, form: Form<TypedBulk>) -> BulkPage<'a> {
-        let frame = PageFrame::of(&post.site, &post.access.visitor);
-        BulkPage { frame, programme: &post.access.programme, sought, is_other: false, found: None, form }
+        let frame = PageFrame::new(&post.site, &post.access.visitor);
+        BulkPage { frame, programme: &post.access.programme, sought, is_other: false, selection: None, form }
     }
 }
 
@@ -249,16 +249,16 @@ async fn preview<'a>(post: &'a Post<Faculty>, mut page: BulkPage<'a>, chosen: Ch
     let Chosen { act, mut rows, unknown, preview, budget, .. } = chosen;
     let (count, counts) = (rows.len(), site.table.roster_counts(&programme.id).await?);
     rows.truncate(ON_A_PAGE);
-    let mut listing = Listing::of(
+    let mut listing = Listing::new(
         ("Students", "grant"),
-        list::columns(Shows::of(&programme.settings)),
+        list::columns(Shows::from_settings(&programme.settings)),
         rows,
         programme.settings.term.zone(),
     );
     listing.caption =
         if count > ON_A_PAGE { format!("The first {ON_A_PAGE} of {count}") } else { "All of them".to_owned() };
     let implied = budget.implied(&programme.settings, *now);
-    page.found = Some(Found { count, act, preview, budget, counts, implied, unknown, bulk, listing });
+    page.selection = Some(Found { count, act, preview, budget, counts, implied, unknown, bulk, listing });
     Ok(site.page(&page))
 }
 

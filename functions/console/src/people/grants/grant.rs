@@ -31,7 +31,7 @@ struct GrantPage<'a> {
     cap: Usd,
     spending: Spending,
     /// What is left of the cap in this window.
-    left: Usd,
+    amount_left: Usd,
     spans: Vec<(&'static str, Figure)>,
     days: Vec<DayLine>,
     as_of: Option<String>,
@@ -46,14 +46,14 @@ struct GrantPage<'a> {
     unreachable: Option<(UnreachableReason, &'static str, String)>,
     mails: Listing<MailRow>,
     may: GrantForms,
-    more: Option<OpenMore<'a>>,
+    open_request: Option<OpenMore<'a>>,
     forms: ActForms,
     erase: Option<EraseForm>,
 }
 
 /// A student's request for more, with what helps to decide it.
 struct OpenMore<'a> {
-    at: String,
+    requested_at: String,
     reason: &'a str,
     /// What this student used in the last seven days, and what one of the class usually does.
     week: String,
@@ -106,7 +106,7 @@ impl DayLine {
         used.reverse();
         let cents = each_in_cents(used.iter().map(|(_, spent, _)| *spent));
         let lines = used.into_iter().zip(cents).map(|((day, spent, exact), cents)| async move {
-            let known = if exact { Accuracy::Exactly } else { Accuracy::Estimated };
+            let accuracy = if exact { Accuracy::Exactly } else { Accuracy::Estimated };
             let mut requests = None;
             if sync.knows_models_of(day) {
                 let rows = site.table.model_rows(day, now).await?;
@@ -114,7 +114,7 @@ impl DayLine {
                 let of_grant = models.filter_map(|grants| grants.get(&view.grant.id.to_bytes()));
                 requests = Some(of_grant.map(|used| used.requests).sum()).filter(|requests| *requests > 0);
             }
-            let spent = Figure::in_cents(Sum { spent, known }, cents);
+            let spent = Figure::in_cents(Sum { spent, accuracy }, cents);
             Ok(DayLine { day, spent, requests: show::known_count(requests) })
         });
         iter(lines.collect::<Vec<_>>()).buffered(DAYS_AT_ONCE).try_collect().await
@@ -155,7 +155,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
     let mut form = None;
     if access.is_admin() && !grant.person.address.is_erased() {
         let address = Some(&grant.person.address).filter(|address| !address.is_none()).map(EmailAddress::matched);
-        form = Some(EraseForm::of(site, address, Some(grant)).await?);
+        form = Some(EraseForm::new(site, address, Some(grant)).await?);
     }
     let mut timeline = AuditRow::all(site, entries, access.is_faculty()).await?;
     timeline.reverse();
@@ -164,17 +164,17 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
     let keys = grant.keys.iter().rev().filter(|key| key.shown_at.is_some()).map(|key| {
         let reading = readings.iter().find(|reading| reading.epoch == key.epoch);
         let in_window = reading.map(|reading| reading.used.in_window(basis, now)).unwrap_or_default();
-        let left = |limit: Usd| (limit, (limit - in_window).or_zero());
+        let with_rest = |limit: Usd| (limit, (limit - in_window).or_zero());
         KeyLine {
-            limit: key.limit.known().filter(|_| grant.live() == Some(key)).copied().map(left),
+            limit: key.limit.known().filter(|_| grant.live() == Some(key)).copied().map(with_rest),
             state: match key.gone {
-                _ if grant.live() == Some(key) => match (grant.usable().is_some(), key.on.is(&true)) {
+                _ if grant.live() == Some(key) => match (grant.usable().is_some(), key.enabled.is(&true)) {
                     (true, true) => "in use",
                     (true, false) => "still to be switched on",
-                    (false, _) if key.on.is(&false) => "paused",
+                    (false, _) if key.enabled.is(&false) => "paused",
                     (false, _) => "paused, and still to be switched off",
                 },
-                None if key.on.is(&false) => "replaced or ended",
+                None if key.enabled.is(&false) => "replaced or ended",
                 None => "replaced or ended, and still to be switched off: OpenRouter has not confirmed it",
                 Some(KeyAbsence::Missing) => {
                     "not at OpenRouter any more; what it used since it was last read is in the account’s residual"
@@ -182,7 +182,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
                 Some(KeyAbsence::Purged) => "deleted at OpenRouter",
             },
             spent: reading.map(|reading| reading.used.counted(basis.byok)).unwrap_or_default(),
-            shown_at: key.shown_at.map(|at| column_time(at, zone)).unwrap_or_default(),
+            shown_at: key.shown_at.map(|shown_at| column_time(shown_at, zone)).unwrap_or_default(),
         }
     });
     let mut keys: Vec<KeyLine> = keys.collect();
@@ -191,17 +191,17 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
     column.for_each(|(key, cents)| key.spent = cents);
     let spending = view.spending(now);
     let cap = grant.cap(&programme.settings);
-    let left = (cap - spending.in_window).or_zero();
+    let amount_left = (cap - spending.in_window).or_zero();
     let holds = [
         (grant.holds.paused.is_some(), "it was paused"),
         (grant.holds.dropped.is_some(), "the roster does not name this person any more"),
         (grant.holds.unused, "it was not used"),
     ];
     let read_at = readings.iter().map(|reading| reading.as_of).chain(sync.listed_at).max();
-    let context = SpanContext::of(&programme.settings, read_at, now);
+    let context = SpanContext::new(&programme.settings, read_at, now);
     let spans = context.each(&list::used(readings).days(programme.settings.basis.byok), grant.ever_shown);
     let days = DayLine::all(site, view, &sync, now).await?;
-    let more = match view.open_request(now).filter(|_| access.is_faculty() && !is_over) {
+    let open_request = match view.open_request(now).filter(|_| access.is_faculty() && !is_over) {
         None => None,
         Some(open) => {
             let (used, counts) =
@@ -219,10 +219,10 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
                 Some(Raise { cap: *cap, takes, could_not: enough_for(free) - enough_for(free - takes) })
             };
             Some(OpenMore {
-                at: column_time(open.at, zone),
+                requested_at: column_time(open.asked_at, zone),
                 reason: &open.reason,
                 week: week.map_or_else(String::new, |(_, figure)| figure.text.clone()),
-                usual_week: used.own.map(|own| own.standing_out.usual_week).unwrap_or_default(),
+                usual_week: used.own.map(|totals| totals.standing_out.usual_week).unwrap_or_default(),
                 free: free.or_zero(),
                 needed: unreserved.cost(&programme.settings, now),
                 counts,
@@ -232,9 +232,9 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
         }
     };
     let page = GrantPage {
-        frame: PageFrame::of(site, &access.visitor),
+        frame: PageFrame::new(site, &access.visitor),
         programme,
-        stopped_by: stopped_by(view, left, &keys, day.first().map(|day| day.bought - day.spent)),
+        stopped_by: stopped_by(view, amount_left, &keys, day.first().map(|day| day.bought - day.spent)),
         keys,
         holds: holds.into_iter().filter(|(held, _)| *held).map(|(_, word)| word).collect(),
         timeline,
@@ -248,19 +248,19 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
                 && !grant.person.address.is_none()
                 && (mark.is_none() || access.is_faculty()),
         },
-        unreachable: mark.map(|mark| (mark.why, mails::why(mark.why), column_time(mark.at, zone))),
-        mails: mails::listing("mail", mails.iter().rev().map(MailRow::of).collect(), zone),
-        as_of: read_at.map(|at| column_time(at, zone)),
-        more,
+        unreachable: mark.map(|mark| (mark.why, mails::why(mark.why), column_time(mark.marked_at, zone))),
+        mails: mails::listing("mail", mails.iter().rev().map(MailRow::new).collect(), zone),
+        as_of: read_at.map(|read_at| column_time(read_at, zone)),
+        open_request,
         notes: spans::notes(spans.iter().map(|(_, figure)| figure).chain(days.iter().map(|line| &line.spent))),
         spans,
         days,
         grant,
         state: grant.shown_state(now),
-        badge: show::badge(grant.shown_state(now), left),
+        badge: show::badge(grant.shown_state(now), amount_left),
         cap,
         spending,
-        left,
+        amount_left,
         forms,
         erase: form,
     };
@@ -268,15 +268,15 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
 }
 
 /// Which limit stops a grant that nobody holds: the first that is used up, as far as it is known.
-fn stopped_by(view: &View, left: Usd, keys: &[KeyLine], credit: Option<Usd>) -> Option<&'static str> {
+fn stopped_by(view: &View, amount_left: Usd, keys: &[KeyLine], credit: Option<Usd>) -> Option<&'static str> {
     let room = view.budget.limit - view.budget.reserved;
     let stops = [
-        (left < Usd::CENT, "Nothing is left of the cap."),
+        (amount_left < Usd::CENT, "Nothing is left of the cap."),
         (
-            keys.iter().filter_map(|key| key.limit).any(|(_, left)| left < Usd::CENT),
+            keys.iter().filter_map(|key| key.limit).any(|(_, limit_left)| limit_left < Usd::CENT),
             "Nothing is left of its key's limit at OpenRouter.",
         ),
-        (!view.grant.has_reservation && room < left, "The programme's budget has no room for its cap."),
+        (!view.grant.has_reservation && room < amount_left, "The programme's budget has no room for its cap."),
         (credit.is_some_and(|credit| credit < Usd::CENT), "The account at OpenRouter has no credit left."),
     ];
     stops.into_iter().find(|(is_used_up, _)| *is_used_up && !view.grant.is_over()).map(|(_, why)| why)

@@ -40,7 +40,7 @@ pub(crate) struct GrantSearch {
     /// The number of grants before the first on this page.
     from: String,
     #[serde(flatten)]
-    asked: SpanQuery,
+    span_query: SpanQuery,
 }
 
 type Choices<'a> = Vec<(&'a str, &'a str)>;
@@ -71,7 +71,7 @@ pub(crate) struct GrantRow<'a> {
     /// The spending in the requested span; without one in the current window, and in a file in all.
     spent: Sum,
     lifetime: Usd,
-    left: Usd,
+    amount_left: Usd,
     not_mailed: Option<(&'static str, &'static str)>,
     resets_at: Option<Moment>,
 }
@@ -87,42 +87,42 @@ pub(crate) struct Shows {
 }
 
 impl Shows {
-    pub(crate) fn of(settings: &Settings) -> Shows {
+    pub(crate) fn from_settings(settings: &Settings) -> Shows {
         Shows { lifetime: settings.basis.reset != Reset::None, ..Shows::default() }
     }
 }
 
 pub(crate) fn columns<'a>(shows: Shows) -> [Column<GrantRow<'a>>; 20] {
     [
-        column("").hook("programme").of(|row| Cell::exact(Some(&row.programme.id))),
-        column("").file("grant").hook("grant").of(|row| Cell::exact(Some(&row.line.id))),
-        column("").file("email").hook("email").of(|row| Cell::text(Some(row.line.person.address.as_written()))),
-        column("Person").of(GrantRow::person),
+        column("").hook("programme").cell(|row| Cell::exact(Some(&row.programme.id))),
+        column("").file("grant").hook("grant").cell(|row| Cell::exact(Some(&row.line.id))),
+        column("").file("email").hook("email").cell(|row| Cell::text(Some(row.line.person.address.as_written()))),
+        column("Person").cell(GrantRow::person),
         column("Programme")
             .shown_if(shows.programme)
-            .of(|row| Cell::link(paths::programme(&row.programme.id), &row.programme.settings.name)),
-        column("").file("name").of(|row| Cell::text(row.line.person.name.as_deref())),
-        column("Group").file("group").of(|row| Cell::text(row.line.group.as_deref())),
-        column("State").file("state").hook("state").of(GrantRow::badge),
-        column("").file("cap_usd").hook("cap-usd").of(|row| Cell::exact(Some(row.cap))),
-        column("").file("spent_usd").hook("spent-usd").of(|row| Cell::exact(row.figure().usd)),
-        column("Spent of the cap").class("used").of(GrantRow::used),
+            .cell(|row| Cell::link(paths::programme(&row.programme.id), &row.programme.settings.name)),
+        column("").file("name").cell(|row| Cell::text(row.line.person.name.as_deref())),
+        column("Group").file("group").cell(|row| Cell::text(row.line.group.as_deref())),
+        column("State").file("state").hook("state").cell(GrantRow::badge),
+        column("").file("cap_usd").hook("cap-usd").cell(|row| Cell::exact(Some(row.cap))),
+        column("").file("spent_usd").hook("spent-usd").cell(|row| Cell::exact(row.figure().usd)),
+        column("Spent of the cap").class("used").cell(GrantRow::used),
         column("Spent then")
             .class("money")
             .shown_if(shows.span)
-            .of(|row| Cell::shown(row.figure().usd, row.figure().text)),
-        column("Spent in all").class("money").shown_if(shows.lifetime).of(|row| Cell::money(row.lifetime)),
+            .cell(|row| Cell::shown(row.figure().usd, row.figure().text)),
+        column("Spent in all").class("money").shown_if(shows.lifetime).cell(|row| Cell::money(row.lifetime)),
         column("Left")
             .class("money")
             .file("left_usd")
             .hook("left-usd")
-            .of(|row| Cell::shown(Some(row.left), row.cap.left_beside(row.in_window).to_cents())),
-        column("").file("window_resets_at").of(|row| Cell::At(row.resets_at)),
-        column("").file("claimed_at").of(|row| Cell::At(row.line.claimed_at())),
-        column("Last used").class("date").file("last_used_at").of(|row| Cell::At(row.line.last_used_at)),
-        column("").file("replacements").of(|row| Cell::exact(Some(row.line.replacements))),
-        column("").file("mail").of(|row| Cell::exact(row.not_mailed.map(|(name, _)| name))),
-        column("").file("key_hash").of(|row| Cell::exact(row.line.live_key())),
+            .cell(|row| Cell::shown(Some(row.amount_left), row.cap.left_beside(row.in_window).to_cents())),
+        column("").file("window_resets_at").cell(|row| Cell::At(row.resets_at)),
+        column("").file("claimed_at").cell(|row| Cell::At(row.line.claimed_at())),
+        column("Last used").class("date").file("last_used_at").cell(|row| Cell::At(row.line.last_used_at)),
+        column("").file("replacements").cell(|row| Cell::exact(Some(row.line.replacements))),
+        column("").file("mail").cell(|row| Cell::exact(row.not_mailed.map(|(name, _)| name))),
+        column("").file("key_hash").cell(|row| Cell::exact(row.line.live_key())),
     ]
 }
 
@@ -132,7 +132,7 @@ pub(crate) async fn page(
     Query(sought): Query<GrantSearch>,
 ) -> Answer {
     let sought = sought.composed();
-    let (programme, asked) = (&access.programme, sought.asked.span());
+    let (programme, requested_span) = (&access.programme, sought.span_query.span());
     let (sync, counts) = tokio::try_join!(site.table.sync_state(), site.table.roster_counts(&programme.id))?;
     let (mut rows, groups) = sought.rows(&site, programme, sync.listed_at, false).await?;
     let order = SORTS.into_iter().find(|(name, _)| *name == sought.sort).unwrap_or(SORTS[0]);
@@ -141,7 +141,7 @@ pub(crate) async fn page(
         "used" => rows.sort_by_cached_key(|row| (Reverse(row.line.last_used_at), row.address())),
         _ => rows.sort_by_cached_key(|row| (Reverse((row.spent.spent, row.lifetime)), row.address())),
     }
-    let found = rows.len();
+    let total = rows.len();
     let mut keys: Vec<String> = rows.iter().map(GrantRow::key).collect();
     keys.sort_unstable();
     let (rows, from) = listing::page_of(rows, sought.from.parse().unwrap_or(0));
@@ -149,21 +149,21 @@ pub(crate) async fn page(
     let zone = programme.settings.term.zone();
     let reset = programme.settings.basis.reset;
     let of_the_cap = if reset == Reset::None { Span::All } else { Span::Window };
-    let span = asked.filter(|span| *span != of_the_cap && *span != Span::Window);
+    let span = requested_span.filter(|span| *span != of_the_cap && *span != Span::Window);
     let as_of = match sync.listed_at {
-        Some(at) => format!("as of {}", column_time(at, zone)),
+        Some(listed_at) => format!("as of {}", column_time(listed_at, zone)),
         None => "not checked at OpenRouter yet".to_owned(),
     };
     let path = paths::grants(&programme.id);
-    let then = span.map(|span| format!("spent then: {}, ", spans::phrase(span, reset))).unwrap_or_default();
-    let order_as_of = format!("{}; {then}{as_of}", order.1);
-    let shows = Shows { span: span.is_some(), ..Shows::of(&programme.settings) };
-    let grants = Listing::of(("Students", "grant"), columns(shows), rows, zone);
-    let mut grants = grants.part_of(found, from, &order_as_of, |from| sought.address(&path, from));
+    let span_words = span.map(|span| format!("spent then: {}, ", spans::phrase(span, reset))).unwrap_or_default();
+    let order_as_of = format!("{}; {span_words}{as_of}", order.1);
+    let shows = Shows { span: span.is_some(), ..Shows::from_settings(&programme.settings) };
+    let grants = Listing::new(("Students", "grant"), columns(shows), rows, zone);
+    let mut grants = grants.part_of(total, from, &order_as_of, |from| sought.address(&path, from));
     grants.files = csv_file::offered(&sought.address(&format!("{path}.csv"), 0), &keys, String::clone);
-    let choices = |of: &[_]| [&[("", "any")], of].concat();
+    let choices = |values: &[_]| [&[("", "any")], values].concat();
     let page = GrantListPage {
-        frame: PageFrame::of(&site, &access.visitor),
+        frame: PageFrame::new(&site, &access.visitor),
         programme,
         counts,
         sought: &sought,
@@ -187,8 +187,8 @@ pub(crate) async fn page(
         ],
         grants,
         bulk: (access.is_faculty() && programme.closed_at.is_none()).then(|| Form::blank().apart("bulk-", "")),
-        spans: spans::choices(&path, &sought.query(), spans::offered(reset), reset, |one| {
-            one == span.unwrap_or(of_the_cap)
+        spans: spans::choices(&path, &sought.query(), spans::offered(reset), reset, |choice| {
+            choice == span.unwrap_or(of_the_cap)
         }),
         notes,
     };
@@ -206,8 +206,8 @@ pub(crate) async fn file(
     let listed_at = site.table.sync_state().await?.listed_at;
     let (mut rows, _) = sought.rows(&site, programme, listed_at, true).await?;
     rows.sort_by_cached_key(GrantRow::key);
-    let span = sought.asked.span().map(|span| format!("-{}", span.as_str())).unwrap_or_default();
-    let as_of = listed_at.map(|at| format!("-as-of-{}", utc_date(at))).unwrap_or_default();
+    let span = sought.span_query.span().map(|span| format!("-{}", span.as_str())).unwrap_or_default();
+    let as_of = listed_at.map(|listed_at| format!("-as-of-{}", utc_date(listed_at))).unwrap_or_default();
     request.answer(&format!("grants-{}{span}{as_of}", programme.id), columns(Shows::default()), rows, GrantRow::key)
 }
 
@@ -220,7 +220,7 @@ pub(crate) fn used(readings: &[Reading]) -> DailyUse {
 
 impl<'a> GrantRow<'a> {
     /// The grant with what it spent in the current window.
-    pub(crate) fn of(
+    pub(crate) fn new(
         programme: &'a Programme,
         line: GrantLine,
         unreachable: &Unreachable,
@@ -235,9 +235,9 @@ impl<'a> GrantRow<'a> {
             state: line.shown_state(now),
             cap,
             in_window,
-            spent: Sum { spent: in_window, known: Accuracy::Exactly },
+            spent: Sum { spent: in_window, accuracy: Accuracy::Exactly },
             lifetime: line.used.counted(settings.basis.byok),
-            left: (cap - in_window).or_zero(),
+            amount_left: (cap - in_window).or_zero(),
             not_mailed: why.map(|why| MAILS[usize::from(*why == UnreachableReason::Complained)]),
             resets_at: settings.basis.reset.resets_at(now),
             line,
@@ -293,11 +293,11 @@ impl<'a> GrantRow<'a> {
     }
 
     fn figure(&self) -> Figure {
-        Figure::of(self.spent)
+        Figure::from_sum(self.spent)
     }
 
     fn badge(&self) -> Cell {
-        let (class, words) = show::badge(self.state, self.left);
+        let (class, words) = show::badge(self.state, self.amount_left);
         Cell::Shown(Some(self.state.as_str().to_owned()), vec![Part::Badge(class, words.to_owned())])
     }
 
@@ -308,13 +308,13 @@ impl<'a> GrantRow<'a> {
 
     fn person(&self) -> Cell {
         let Person { address, name, .. } = &self.line.person;
-        let to = paths::grant(&self.programme.id, &self.line.id);
+        let path = paths::grant(&self.programme.id, &self.line.id);
         let (known_as, small) = match name {
             Some(name) => (name.clone(), Some(Part::Small(address.as_written().to_owned()))),
             None => (address.as_written().to_owned(), None),
         };
         let badge = self.not_mailed.map(|(_, words)| Part::Badge("warning", words.to_owned()));
-        Cell::Shown(None, [Some(Part::Link(to, known_as)), small, badge].into_iter().flatten().collect())
+        Cell::Shown(None, [Some(Part::Link(path, known_as)), small, badge].into_iter().flatten().collect())
     }
 }
 
@@ -334,17 +334,17 @@ pub(crate) async fn named<'a>(
     } else {
         Vec::new()
     };
-    let mut found = Vec::new();
-    for (of, grant) in grants {
-        let Some(programme) = programmes.iter().find(|programme| programme.id == of) else { continue };
-        found.extend(site.table.grant_line(&of, &grant).await?.map(|line| (programme, line)));
+    let mut lines = Vec::new();
+    for (id, grant) in grants {
+        let Some(programme) = programmes.iter().find(|programme| programme.id == id) else { continue };
+        lines.extend(site.table.grant_line(&id, &grant).await?.map(|line| (programme, line)));
     }
-    Ok(found)
+    Ok(lines)
 }
 
 impl GrantSearch {
     /// The filter that a form carries.
-    pub(super) fn of(fields: &Fields) -> GrantSearch {
+    pub(super) fn from_fields(fields: &Fields) -> GrantSearch {
         let text = |name: &str| fields.get(name).unwrap_or_default().to_owned();
         let (q, state, group, mail) = (text("q"), text("state"), text("group"), text("mail"));
         GrantSearch { q, state, group, mail, ..GrantSearch::default() }
@@ -363,7 +363,7 @@ impl GrantSearch {
         listed_at: Option<Moment>,
         is_file: bool,
     ) -> Result<(Vec<GrantRow<'a>>, Vec<String>), AppError> {
-        let (now, settings, asked) = (site.clock.now(), &programme.settings, self.asked.span());
+        let (now, settings, requested_span) = (site.clock.now(), &programme.settings, self.span_query.span());
         let text = self.q.trim().to_lowercase();
         let is_hash = text.len() >= LEAST_OF_A_HASH && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         let keys = if is_hash || is_file { Some(GrantLine::KEYS) } else { None };
@@ -379,13 +379,13 @@ impl GrantSearch {
         let groups = lines.iter().filter_map(|line| line.group.as_ref()).chain([&self.group]);
         let groups: BTreeSet<&String> = groups.filter(|group| !group.is_empty()).collect();
         let groups = groups.into_iter().cloned().collect();
-        let context = SpanContext::of(settings, listed_at, now);
+        let context = SpanContext::new(settings, listed_at, now);
         let row = |line: GrantLine| {
-            let row = GrantRow::of(programme, line, &unreachable, now);
-            let spent = match asked {
+            let row = GrantRow::new(programme, line, &unreachable, now);
+            let spent = match requested_span {
                 Some(span) if row.line.ever_shown => context.sum(&row.line.used.days(settings.basis.byok), span),
-                Some(_) => Sum { spent: Usd::ZERO, known: Accuracy::Exactly },
-                None if is_file => Sum { spent: row.lifetime, known: Accuracy::Exactly },
+                Some(_) => Sum { spent: Usd::ZERO, accuracy: Accuracy::Exactly },
+                None if is_file => Sum { spent: row.lifetime, accuracy: Accuracy::Exactly },
                 None => row.spent,
             };
             GrantRow { spent, ..row }
@@ -395,11 +395,11 @@ impl GrantSearch {
     }
 
     fn lets_by(&self, row: &GrantRow<'_>) -> bool {
-        let is = |wanted: &str, value: Option<&str>| wanted.is_empty() || value == Some(wanted);
-        let (_, words) = show::badge(row.state, row.left);
-        (is(&self.state, Some(row.state.as_str())) || (self.state == USED_UP.0 && words == USED_UP.1))
-            && is(&self.group, row.line.group.as_deref())
-            && is(&self.mail, row.not_mailed.map(|(name, _)| name))
+        let matches = |filter: &str, value: Option<&str>| filter.is_empty() || value == Some(filter);
+        let (_, words) = show::badge(row.state, row.amount_left);
+        (matches(&self.state, Some(row.state.as_str())) || (self.state == USED_UP.0 && words == USED_UP.1))
+            && matches(&self.group, row.line.group.as_deref())
+            && matches(&self.mail, row.not_mailed.map(|(name, _)| name))
     }
 
     fn finds_all(&self) -> bool {
@@ -409,7 +409,7 @@ impl GrantSearch {
     /// The URL of this search from another row on.
     fn address(&self, path: &str, from: usize) -> String {
         let from = if from == 0 { String::new() } else { from.to_string() };
-        let window = self.asked.span().map_or("", Span::as_str);
+        let window = self.span_query.span().map_or("", Span::as_str);
         show::address(path, &[&self.query()[..], &[("window", window), ("from", &from)]].concat())
     }
 

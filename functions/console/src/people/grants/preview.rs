@@ -36,35 +36,35 @@ pub(super) struct Preview {
 }
 
 impl Preview {
-    pub(super) fn of(act: &GrantAct, rows: &[GrantRow<'_>], budget: &Budget, now: Moment) -> Preview {
+    pub(super) fn new(act: &GrantAct, rows: &[GrantRow<'_>], budget: &Budget, now: Moment) -> Preview {
         let standing = || rows.iter().filter(|row| !row.line.state.is_over());
         let mut caps = BTreeMap::<Usd, usize>::new();
         standing().for_each(|row| *caps.entry(row.cap).or_default() += 1);
         let mut caps: Vec<(Usd, usize)> = caps.into_iter().collect();
         caps.sort_by_key(|(_, students)| Reverse(*students));
-        let all = counted(u64::try_from(rows.len()).unwrap_or(u64::MAX), "student", "students");
+        let students = counted(u64::try_from(rows.len()).unwrap_or(u64::MAX), "student", "students");
         let title = match (act.action, act.cap, act.group.as_deref()) {
-            (GrantAction::Pause, ..) => format!("Pause {all}"),
-            (GrantAction::Resume, ..) => format!("Resume {all}"),
-            (GrantAction::Revoke, ..) => format!("Remove {all} for good"),
-            (GrantAction::Cap, Some(cap), _) => format!("Set the cap of {all} to {}", cap.to_dollars()),
-            (GrantAction::Cap, None, _) => format!("Give {all} the cap of their group or programme again"),
-            (GrantAction::Group, _, Some(group)) => format!("Move {all} to the group {group}"),
-            (GrantAction::Group, _, None) => format!("Take {all} out of their group"),
-            (GrantAction::Allow, ..) => format!("Allow {all} one more replacement"),
-            (GrantAction::Resend, ..) => format!("Send {all} the invitation again"),
-            (GrantAction::Remind, ..) => format!("Remind {all} to claim a key"),
+            (GrantAction::Pause, ..) => format!("Pause {students}"),
+            (GrantAction::Resume, ..) => format!("Resume {students}"),
+            (GrantAction::Revoke, ..) => format!("Remove {students} for good"),
+            (GrantAction::Cap, Some(cap), _) => format!("Set the cap of {students} to {}", cap.to_dollars()),
+            (GrantAction::Cap, None, _) => format!("Give {students} the cap of their group or programme again"),
+            (GrantAction::Group, _, Some(group)) => format!("Move {students} to the group {group}"),
+            (GrantAction::Group, _, None) => format!("Take {students} out of their group"),
+            (GrantAction::Allow, ..) => format!("Allow {students} one more replacement"),
+            (GrantAction::Resend, ..) => format!("Send {students} the invitation again"),
+            (GrantAction::Remind, ..) => format!("Remind {students} to claim a key"),
         };
         let has_key = |row: &&GrantRow<'_>| matches!(row.state, ShownState::Live | ShownState::Minting);
         let new_cap = act.cap.filter(|_| act.action == GrantAction::Cap);
         let [mut needed, mut promised, mut unclaimed] = [Usd::ZERO; 3];
         for row in standing() {
-            let more = row.cost(cap_after(act, row), now) - row.cost(row.cap, now);
+            let increase = row.cost(cap_after(act, row), now) - row.cost(row.cap, now);
             if row.line.has_reservation {
-                needed += more.or_zero();
-                promised += more;
+                needed += increase.or_zero();
+                promised += increase;
             } else if row.line.holds.is_empty() {
-                unclaimed += more;
+                unclaimed += increase;
             }
         }
         let is_used_up = |row: &&GrantRow<'_>| new_cap.is_some_and(|cap| cap - row.in_window < Usd::CENT);
@@ -92,8 +92,8 @@ impl Preview {
         match &self.caps[..] {
             [(cap, _)] => cap.to_dollars(),
             several => {
-                let each = several.iter().map(|(cap, students)| format!("{} for {students}", cap.to_dollars()));
-                each.collect::<Vec<_>>().join(", ")
+                let parts = several.iter().map(|(cap, students)| format!("{} for {students}", cap.to_dollars()));
+                parts.collect::<Vec<_>>().join(", ")
             }
         }
     }

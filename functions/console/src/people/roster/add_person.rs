@@ -23,22 +23,22 @@ impl FormValue for TypedPerson {
             id: "email",
             label: "University address",
             kind: Kind::Address,
-            read: |form, to| line::address(form.text()).map(|address| to.address = Some(address)),
+            read: |form, typed| line::address(form.text()).map(|address| typed.address = Some(address)),
             ..Field::REQUIRED
         },
-        Field { id: "name", label: "Name", read: |form, to| text(form, &mut to.name), ..Field::OPTIONAL },
-        Field { id: "group", label: "Group", read: |form, to| text(form, &mut to.group), ..Field::OPTIONAL },
+        Field { id: "name", label: "Name", read: |form, typed| text(form, &mut typed.name), ..Field::OPTIONAL },
+        Field { id: "group", label: "Group", read: |form, typed| text(form, &mut typed.group), ..Field::OPTIONAL },
         Field {
             id: "id",
             label: "Id at the university",
-            read: |form, to| text(form, &mut to.roster_id),
+            read: |form, typed| text(form, &mut typed.roster_id),
             ..Field::OPTIONAL
         },
     ];
 }
 
-fn text(form: &Text<'_, TypedPerson>, to: &mut Option<String>) -> Result<(), String> {
-    *to = line::text(form.text()).map_err(|why| format!("This {why}."))?;
+fn text(form: &Text<'_, TypedPerson>, target: &mut Option<String>) -> Result<(), String> {
+    *target = line::text(form.text()).map_err(|why| format!("This {why}."))?;
     Ok(())
 }
 
@@ -49,18 +49,18 @@ pub(crate) async fn add_person(post: Post<Faculty>) -> Answer {
     let mut sure = None;
     let mut form = Form::<TypedPerson>::blank().apart("person-", "").typed(fields);
     if let Some(TypedPerson { address: Some(address), name, group, roster_id }) = form.read() {
-        let known = site.table.grants(&programme.id).await?;
-        let has_address = |id: &GrantId| known.iter().any(|of| of.id == *id && of.person.address == address);
+        let grants = site.table.grants(&programme.id).await?;
+        let has_address = |id: &GrantId| grants.iter().any(|grant| grant.id == *id && grant.person.address == address);
         let only_differs = |step: &Step| match step {
             Step::Describe { grant, .. } | Step::Move { grant, .. } => has_address(grant),
             Step::Add { .. } | Step::Leave { .. } | Step::Return { .. } | Step::Drop { .. } => false,
         };
-        match steps_of_one(Person { address: address.clone(), name, roster_id }, group, &known) {
+        match steps_of_one(Person { address: address.clone(), name, roster_id }, group, &grants) {
             Ok(steps) if !steps.is_empty() && steps.iter().all(only_differs) => {
                 let why = "This address is on the roster already. To change what is known of it, upload a roster.";
                 form.refuse("email", why.to_owned());
             }
-            Ok(steps) => match doubt(&address, &known, fields) {
+            Ok(steps) => match doubt(&address, &grants, fields) {
                 None => return apply(&post, steps).await,
                 Some(question) => {
                     form.refuse("email", question);
@@ -76,11 +76,11 @@ pub(crate) async fn add_person(post: Post<Faculty>) -> Answer {
 
 /// The question about an address at whose domain nobody on the roster has one, until the form comes again with the domain as sure.
 pub(crate) fn doubt(address: &EmailAddress, roster: &[Grant], fields: &Fields) -> Option<String> {
-    let at = domain(address);
+    let address_domain = domain(address);
     let mut standing = roster.iter().filter(|grant| !grant.is_over()).peekable();
-    let is_usual = standing.peek().is_none() || standing.any(|grant| domain(&grant.person.address) == at);
-    (!is_usual && fields.get("sure") != Some(at)).then(|| {
-        format!("Is this address right? Nobody on the roster has one at {at}. Nothing was done yet; if it is right, press once more.")
+    let is_usual = standing.peek().is_none() || standing.any(|grant| domain(&grant.person.address) == address_domain);
+    (!is_usual && fields.get("sure") != Some(address_domain)).then(|| {
+        format!("Is this address right? Nobody on the roster has one at {address_domain}. Nothing was done yet; if it is right, press once more.")
     })
 }
 
@@ -100,8 +100,8 @@ async fn apply(post: &Post<Faculty>, mut steps: Vec<Step>) -> Answer {
         }
     }
     if let Some(grant) = steps.iter().find_map(Step::grant) {
-        let at = ActContext { programme, grant, now: post.now, deadline: post.deadline };
-        post.site.settler().settle_or_leave(at).await;
+        let context = ActContext { programme, grant, now: post.now, deadline: post.deadline };
+        post.site.settler().settle_or_leave(context).await;
     }
     Ok(post.site.done(&paths::roster(programme), &notice))
 }

@@ -32,7 +32,7 @@ pub(crate) enum Step {
     /// A change to a person on the roster, to what the file says.
     Describe {
         grant: GrantId,
-        to: PersonChange,
+        change: PersonChange,
     },
     Move {
         grant: GrantId,
@@ -84,8 +84,8 @@ impl Step {
 
     /// Whether somebody has another address by it.
     pub(super) fn readdresses(&self) -> bool {
-        let Step::Describe { to, .. } = self else { return false };
-        to.address.as_ref().is_some_and(|of| of.from != *of.to.matched())
+        let Step::Describe { change, .. } = self else { return false };
+        change.address.as_ref().is_some_and(|address| address.before != *address.after.matched())
     }
 }
 
@@ -149,7 +149,7 @@ struct Roster<'a> {
 }
 
 impl AbsentRows {
-    pub(super) fn of(text: Option<&str>) -> Option<AbsentRows> {
+    pub(super) fn parse(text: Option<&str>) -> Option<AbsentRows> {
         match text {
             None | Some("add") => Some(AbsentRows::Add),
             Some("replace") => Some(AbsentRows::Replace),
@@ -163,12 +163,12 @@ impl AbsentRows {
 }
 
 impl ImportPlan {
-    pub(super) fn of(&self, change: Change) -> impl Iterator<Item = &PlannedRow> {
+    pub(super) fn rows_with(&self, change: Change) -> impl Iterator<Item = &PlannedRow> {
         self.rows.iter().filter(move |row| row.changes.contains(&change))
     }
 
     pub(super) fn count(&self, change: Change) -> usize {
-        self.of(change).count()
+        self.rows_with(change).count()
     }
 
     /// The rows that change something or are refused.
@@ -190,8 +190,8 @@ impl ImportPlan {
         self.count_of(Step::is_leave)
     }
 
-    pub(super) fn count_of(&self, is: fn(&Step) -> bool) -> usize {
-        self.steps.iter().filter(|step| is(step)).count()
+    pub(super) fn count_of(&self, predicate: fn(&Step) -> bool) -> usize {
+        self.steps.iter().filter(|step| predicate(step)).count()
     }
 
     pub(crate) fn confirmed(&self, grants: &[Grant]) -> Confirmed {
@@ -217,7 +217,7 @@ pub(crate) fn domain(address: &EmailAddress) -> &str {
 }
 
 impl PlannedRow {
-    fn of(row: &RosterRow, changes: Vec<Change>, reason: String) -> PlannedRow {
+    fn new(row: &RosterRow, changes: Vec<Change>, reason: String) -> PlannedRow {
         let RosterRow { line, address, name, group, id } = row.clone();
         let (line, address) = (Some(line), Some(address));
         PlannedRow { line, changes, address, name, group, id, reason, ..PlannedRow::default() }
@@ -231,7 +231,7 @@ impl PlannedRow {
 }
 
 pub(crate) fn plan(file: &RosterFile, grants: &[Grant], mode: AbsentRows) -> ImportPlan {
-    let roster = Roster::of(grants);
+    let roster = Roster::new(grants);
     let standing = grants.iter().filter(|grant| !grant.is_over()).count();
     let mut plan = ImportPlan { standing, ..ImportPlan::default() };
     let mut seen_people = HashSet::new();
@@ -246,40 +246,40 @@ pub(crate) fn plan(file: &RosterFile, grants: &[Grant], mode: AbsentRows) -> Imp
         plan.rows.push(refused.clone());
     }
     for row in &file.rows {
-        let mut refuse = |why: String| plan.rows.push(PlannedRow::of(row, vec![Change::Refused], why));
-        let (known, former) = roster.find(row);
-        let again = !seen_people.insert(row.address.matched())
+        let mut refuse = |why: String| plan.rows.push(PlannedRow::new(row, vec![Change::Refused], why));
+        let (grant, former) = roster.find(row);
+        let is_repeat = !seen_people.insert(row.address.matched())
             || row.id.as_ref().is_some_and(|id| !seen_ids.insert(id))
-            || known.is_some_and(|grant| named.contains(&grant.id));
-        if again {
+            || grant.is_some_and(|grant| named.contains(&grant.id));
+        if is_repeat {
             named.extend(former.map(|grant| &grant.id));
             refuse("An earlier row is for the same person.".to_owned());
             continue;
         }
-        if known.is_some_and(Grant::is_over) && former.is_some() {
+        if grant.is_some_and(Grant::is_over) && former.is_some() {
             named.extend(former.map(|grant| &grant.id));
             refuse("The student with this id was removed or has ended, and another person has the address.".to_owned());
             continue;
         }
         if let Some(former) = former {
-            leaves.push((former, row, known));
-            formers.extend(known.map(|known| (&known.id, &former.id)));
+            leaves.push((former, row, grant));
+            formers.extend(grant.map(|known| (&known.id, &former.id)));
         }
-        let taken = former.map(|of| match &of.person.roster_id {
+        let taken = former.map(|holder| match &holder.person.roster_id {
             Some(id) => format!("the address was {id}'s"),
             None => "the address was a person's without an id".to_owned(),
         });
-        let Some(grant) = known else {
+        let Some(grant) = grant else {
             let person = Person { address: row.address.clone(), name: row.name.clone(), roster_id: row.id.clone() };
             plan.steps.push(Step::Add { line: row.line, person, group: row.group.clone() });
-            plan.rows.push(PlannedRow::of(row, vec![Change::Added], taken.unwrap_or_default()));
+            plan.rows.push(PlannedRow::new(row, vec![Change::Added], taken.unwrap_or_default()));
             continue;
         };
         named.insert(&grant.id);
-        let to = described(&grant.person, row);
+        let change = described(&grant.person, row);
         let moves = file.has_group && row.group.as_deref() != grant.group.as_deref().map(nfc).as_deref();
         let changes = [
-            (Change::Changed, before(&grant.person, &to)),
+            (Change::Changed, before(&grant.person, &change)),
             (Change::Moved, moves.then(|| format!("group {}", or_none(grant.group.as_deref())))),
             (Change::Returned, grant.holds.dropped.map(|_| "dropped".to_owned())),
         ];
@@ -291,7 +291,7 @@ pub(crate) fn plan(file: &RosterFile, grants: &[Grant], mode: AbsentRows) -> Imp
             plan.steps.push(Step::Move { grant: grant.id.clone(), group: row.group.clone() });
         }
         if changes.contains(&Change::Changed) {
-            plan.steps.push(Step::Describe { grant: grant.id.clone(), to });
+            plan.steps.push(Step::Describe { grant: grant.id.clone(), change });
         }
         if changes.contains(&Change::Returned) {
             plan.steps.push(Step::Return { grant: grant.id.clone() });
@@ -301,7 +301,7 @@ pub(crate) fn plan(file: &RosterFile, grants: &[Grant], mode: AbsentRows) -> Imp
         }
         let was = (!was.is_empty()).then(|| format!("before: {}", was.join(", ")));
         let reason = was.into_iter().chain(taken).collect::<Vec<_>>().join("; ");
-        plan.rows.push(PlannedRow::of(row, changes, reason));
+        plan.rows.push(PlannedRow::new(row, changes, reason));
     }
     let leave = |(former, row, taker): (&Grant, &RosterRow, Option<&Grant>)| {
         let mut with: Vec<GrantId> = taker.map(|taker| taker.id.clone()).into_iter().collect();
@@ -338,22 +338,22 @@ pub(crate) fn plan(file: &RosterFile, grants: &[Grant], mode: AbsentRows) -> Imp
 
 /// What a row says otherwise of a person.
 fn described(was: &Person, row: &RosterRow) -> PersonChange {
-    let other = |is: &Option<String>, was: &Option<String>| is.clone().filter(|_| is != was);
-    let (from, to) = (was.address.matched().clone(), row.address.clone());
+    let if_changed = |text: &Option<String>, was: &Option<String>| text.clone().filter(|_| text != was);
+    let (before, after) = (was.address.matched().clone(), row.address.clone());
     PersonChange {
-        address: (was.address.as_written() != to.as_written()).then_some(AddressChange { from, to }),
-        name: other(&row.name, &was.name),
+        address: (was.address.as_written() != after.as_written()).then_some(AddressChange { before, after }),
+        name: if_changed(&row.name, &was.name),
         id: row.id.clone().filter(|id| Some(nfc(id)) != was.roster_id.as_deref().map(nfc)),
     }
 }
 
 /// What of a person was otherwise before, if anything was.
-fn before(was: &Person, to: &PersonChange) -> Option<String> {
+fn before(was: &Person, change: &PersonChange) -> Option<String> {
     let address = if was.address.is_none() { "none" } else { was.address.as_written() };
     let differs = [
-        to.address.as_ref().map(|_| format!("address {address}")),
-        to.name.as_ref().map(|_| format!("name {}", or_none(was.name.as_deref()))),
-        to.id.as_ref().map(|_| format!("id {}", or_none(was.roster_id.as_deref()))),
+        change.address.as_ref().map(|_| format!("address {address}")),
+        change.name.as_ref().map(|_| format!("name {}", or_none(was.name.as_deref()))),
+        change.id.as_ref().map(|_| format!("id {}", or_none(was.roster_id.as_deref()))),
     ];
     let differs: Vec<String> = differs.into_iter().flatten().collect();
     (!differs.is_empty()).then(|| differs.join(", "))
@@ -380,7 +380,7 @@ pub(super) fn version(grants: &[Grant]) -> String {
 }
 
 impl<'a> Roster<'a> {
-    fn of(grants: &'a [Grant]) -> Roster<'a> {
+    fn new(grants: &'a [Grant]) -> Roster<'a> {
         let by_address = grants.iter().map(|grant| (grant.person.address.matched(), grant)).collect();
         let by_id = grants.iter().filter_map(|grant| Some((nfc(grant.person.roster_id.as_deref()?), grant))).collect();
         Roster { by_address, by_id }
@@ -391,12 +391,12 @@ impl<'a> Roster<'a> {
     fn find(&self, row: &RosterRow) -> (Option<&'a Grant>, Option<&'a Grant>) {
         let by_address = self.by_address.get(row.address.matched()).copied();
         let by_id = row.id.as_deref().and_then(|id| self.by_id.get(id).copied());
-        let is_same = |of: &&Grant| {
-            let id = of.person.roster_id.as_deref();
+        let is_same = |grant: &&Grant| {
+            let id = grant.person.roster_id.as_deref();
             row.id.is_none() || id.is_none() || id.map(nfc).as_deref() == row.id.as_deref()
         };
-        let known = by_id.or(by_address.filter(is_same));
-        (known, by_address.filter(|of| known.is_none_or(|known| known.id != of.id)))
+        let grant = by_id.or(by_address.filter(is_same));
+        (grant, by_address.filter(|holder| grant.is_none_or(|grant| grant.id != holder.id)))
     }
 }
 
@@ -501,7 +501,7 @@ mod tests {
             let id = step.grant().map(|grant| format!("s{}", grant.as_str().trim_start_matches('0')));
             let given = match step {
                 Step::Add { person, .. } => person.roster_id.clone().zip(Some(&person.address)),
-                Step::Describe { to, .. } => id.zip(to.address.as_ref().map(|change| &change.to)),
+                Step::Describe { change: to, .. } => id.zip(to.address.as_ref().map(|change| &change.after)),
                 Step::Leave { address, .. } => {
                     assert_eq!(has.remove(&id.unwrap()), Some(address.as_str()));
                     None
@@ -546,7 +546,10 @@ mod tests {
     fn of_two_rows_for_one_person_the_later_is_refused() {
         let text = "email,id\nada@uni.edu,s1\nADA@uni.edu,\nlove@uni.edu,s1\nnew@uni.edu,s9\nnewer@uni.edu,s9\nada@uni.edu,s8\n";
         let plan = planned(text, AbsentRows::Add);
-        assert_eq!(plan.of(Change::Refused).filter_map(|refused| refused.line).collect::<Vec<_>>(), [3, 4, 6, 7]);
+        assert_eq!(
+            plan.rows_with(Change::Refused).filter_map(|refused| refused.line).collect::<Vec<_>>(),
+            [3, 4, 6, 7]
+        );
         assert_eq!(plan.count(Change::Added), 1);
     }
 

@@ -69,29 +69,29 @@ struct Compared {
     /// The version of the roster.
     roster: String,
     /// Before the roster was read.
-    at: Moment,
+    compared_at: Moment,
     grants: Vec<Grant>,
     mode: AbsentRows,
 }
 
 const COLUMNS: [Column<PlannedRow>; 7] = [
-    column("Line").class("number").file("line").hook("line").of(|row| Cell::exact(row.line)),
-    column("").file("change").hook("change").of(|row| {
+    column("Line").class("number").file("line").hook("line").cell(|row| Cell::exact(row.line)),
+    column("").file("change").hook("change").cell(|row| {
         let changes: Vec<&str> = row.changes.iter().map(|change| change.as_str()).collect();
         Cell::exact(Some(changes.join(" ")))
     }),
-    column("Address").file("email").of(|row| {
+    column("Address").file("email").cell(|row| {
         Cell::text(row.address.as_ref().map(EmailAddress::as_written).or((!row.cell.is_empty()).then_some(&*row.cell)))
     }),
-    column("Name").file("name").of(|row| Cell::text(row.name.as_deref().or(row.typed_name.as_deref()))),
-    column("Group").file("group").of(|row| Cell::text(row.group.as_deref())),
-    column("Id").file("id").of(|row| Cell::text(row.id.as_deref())),
-    column("Why, or what was before").file("reason").of(|row| Cell::text(Some(&*row.reason))),
+    column("Name").file("name").cell(|row| Cell::text(row.name.as_deref().or(row.typed_name.as_deref()))),
+    column("Group").file("group").cell(|row| Cell::text(row.group.as_deref())),
+    column("Id").file("id").cell(|row| Cell::text(row.id.as_deref())),
+    column("Why, or what was before").file("reason").cell(|row| Cell::text(Some(&*row.reason))),
 ];
 
 impl Compared {
     /// Compares a file, unless there is something wrong with it.
-    async fn of(
+    async fn from_file(
         site: &Site,
         programme: &Programme,
         file: &[u8],
@@ -103,8 +103,8 @@ impl Compared {
             Ok(file) => file,
             Err(why) => return Ok(Err(why)),
         };
-        let at = site.clock.now();
-        let compared = Compared::with(file, site.table.grants(&programme.id).await?, mode, at);
+        let compared_at = site.clock.now();
+        let compared = Compared::with(file, site.table.grants(&programme.id).await?, mode, compared_at);
         Ok(match too_many_groups(compared.plan.groups) {
             Some(why) => Err(FileError::TooManyGroups(why)),
             None => Ok(compared),
@@ -119,12 +119,14 @@ impl Compared {
         file: &[u8],
     ) -> Result<Compared, AppError> {
         let mode = AbsentRows::replacing(preview.replaces);
-        Compared::of(site, programme, file, preview.email_column.as_deref(), mode).await?.map_err(FileError::answer)
+        Compared::from_file(site, programme, file, preview.email_column.as_deref(), mode)
+            .await?
+            .map_err(FileError::answer)
     }
 
-    fn with(file: RosterFile, grants: Vec<Grant>, mode: AbsentRows, at: Moment) -> Compared {
+    fn with(file: RosterFile, grants: Vec<Grant>, mode: AbsentRows, compared_at: Moment) -> Compared {
         let plan = compare::plan(&file, &grants, mode);
-        Compared { file, plan, roster: compare::version(&grants), at, grants, mode }
+        Compared { file, plan, roster: compare::version(&grants), compared_at, grants, mode }
     }
 
     fn changes(&self) -> RosterChanges {
@@ -139,7 +141,7 @@ impl Compared {
             replaces: preview.replaces,
             email_column: preview.email_column.clone(),
             header: Some(self.file.header.clone()),
-            ..Import::new(&preview.programme, import, self.plan.confirmed(&self.grants).places.len(), self.at)
+            ..Import::new(&preview.programme, import, self.plan.confirmed(&self.grants).places.len(), self.compared_at)
         }
     }
 
@@ -151,18 +153,18 @@ impl Compared {
         file: &[u8],
         before: Option<Job>,
         mails: &[OutboxRow],
-        by: Author<'_>,
+        author: Author<'_>,
     ) -> Result<(), AppError> {
         let (rows, confirmed) = (ImportPart::bytes_of(&self.plan.changed()), self.plan.confirmed(&self.grants));
         for (kept, bytes) in
             [(Kept::Rows, &rows[..]), (Kept::Applied, file), (Kept::People, &ImportPart::bytes_of(&confirmed))]
         {
-            site.table.keep_part(&import, kept, bytes, by.deadline).await?;
+            site.table.keep_part(&import, kept, bytes, author.deadline).await?;
         }
-        site.table.keep_import(&import, by.deadline).await?;
-        let job = import.job(by.actor, by.now);
+        site.table.keep_import(&import, author.deadline).await?;
+        let job = import.job(author.actor, author.now);
         let plan = Plan::of_roster(&job, self.plan.steps, confirmed, &self.grants);
-        begin(site, job, before, mails, Some(plan), by.deadline).await
+        begin(site, job, before, mails, Some(plan), author.deadline).await
     }
 
     fn preview(&self, programme: &Programme, until: Moment, now: Moment) -> RosterPreview {
@@ -190,30 +192,40 @@ impl Compared {
 
     /// The groups that the file brings.
     fn new_groups(&self, settings: &Settings) -> Vec<&str> {
-        let known: BTreeSet<&str> = self.grants.iter().filter_map(|grant| grant.group.as_deref()).collect();
-        let rows = self.plan.of(Change::Added).chain(self.plan.of(Change::Moved));
+        let groups: BTreeSet<&str> = self.grants.iter().filter_map(|grant| grant.group.as_deref()).collect();
+        let rows = self.plan.rows_with(Change::Added).chain(self.plan.rows_with(Change::Moved));
         let named: BTreeSet<&str> = rows.filter_map(|row| row.group.as_deref()).collect();
-        named.difference(&known).copied().filter(|group| !settings.allowance.group_caps.contains_key(*group)).collect()
+        named.difference(&groups).copied().filter(|group| !settings.allowance.group_caps.contains_key(*group)).collect()
     }
 
     fn working_of_dropped(&self) -> usize {
         let is_dropped = |grant: &&Grant| {
-            self.plan.steps.iter().any(|step| matches!(step, Step::Drop { grant: of } if *of == grant.id))
+            self.plan
+                .steps
+                .iter()
+                .any(|step| matches!(step, Step::Drop { grant: dropped_id } if *dropped_id == grant.id))
         };
         self.grants.iter().filter(|grant| grant.usable().is_some()).filter(is_dropped).count()
     }
 
     async fn need(&self, site: &Site, programme: &Programme) -> Result<Need, AppError> {
         let budget = site.table.budget(&programme.id).await?;
-        Ok(Need::of(self, &programme.settings, &budget, site.clock.now()))
+        Ok(Need::calculate(self, &programme.settings, &budget, site.clock.now()))
     }
 
-    async fn page(&self, site: &Site, access: &ProgrammeAccess, of: &RosterPreview, refused: Option<&str>) -> Answer {
+    async fn page(
+        &self,
+        site: &Site,
+        access: &ProgrammeAccess,
+        stored: &RosterPreview,
+        refused: Option<&str>,
+    ) -> Answer {
         let need = self.need(site, &access.programme).await?;
         let settings = &access.programme.settings;
         let (new_groups, working) = (self.new_groups(settings), self.working_of_dropped());
-        let preview = Preview { compared: self, need, import: of.import, why: &of.why, new_groups, working, refused };
-        Ok(file_page(site, access, of.import, &self.plan.rows, Some(preview)))
+        let preview =
+            Preview { compared: self, need, import: stored.import, why: &stored.why, new_groups, working, refused };
+        Ok(file_page(site, access, stored.import, &self.plan.rows, Some(preview)))
     }
 }
 
@@ -228,22 +240,22 @@ fn file_page(
     let programme = &access.programme;
     let list = |change: Change| {
         let testid = if change == Change::Refused { "refused-row" } else { "row" };
-        let such = || rows.iter().filter(|row| row.changes.contains(&change));
+        let matching_rows = || rows.iter().filter(|row| row.changes.contains(&change));
         // Who is dropped is on no line.
-        let [line, others @ ..] = COLUMNS;
+        let [line, rest @ ..] = COLUMNS;
         let line = (change != Change::Dropped).then_some(line);
-        let shown: Vec<PlannedRow> = such().take(ON_A_PAGE).cloned().collect();
-        let mut columns: Vec<_> = line.into_iter().chain(others).collect();
+        let shown: Vec<PlannedRow> = matching_rows().take(ON_A_PAGE).cloned().collect();
+        let mut columns: Vec<_> = line.into_iter().chain(rest).collect();
         if change == Change::Refused {
             // The reason is what is read first, and is not to be beyond a narrow screen.
             columns[1..].rotate_right(1);
         }
-        let list = Listing::of((change.as_str(), testid), columns, shown, programme.settings.term.zone());
-        (change, such().count(), list)
+        let list = Listing::new((change.as_str(), testid), columns, shown, programme.settings.term.zone());
+        (change, matching_rows().count(), list)
     };
     let file = format!("{}.csv", paths::roster_file(&programme.id, import));
     site.page(&RosterFilePage {
-        frame: PageFrame::of(site, &access.visitor),
+        frame: PageFrame::new(site, &access.visitor),
         programme,
         preview,
         lists: Change::ALL.into_iter().map(list).collect(),
@@ -255,11 +267,11 @@ pub(crate) async fn preview(Upload { form, file }: Upload) -> Answer {
     let Post { site, access, fields, now, deadline, .. } = &form;
     let programme = &access.programme;
     has_open_roster(programme)?;
-    let mode = AbsentRows::of(fields.filled("mode"));
+    let mode = AbsentRows::parse(fields.filled("mode"));
     let mode = mode.ok_or_else(|| AppError::unprocessable("The mode is either add or replace."))?;
     let column = fields.filled("email_column").map(str::trim);
     let file = file.unwrap_or_default();
-    let compared = match Compared::of(site, programme, &file, column, mode).await? {
+    let compared = match Compared::from_file(site, programme, &file, column, mode).await? {
         Ok(compared) => compared,
         Err(why) => {
             let status = why.status();
@@ -317,7 +329,7 @@ pub(crate) async fn apply(form: Post<Faculty>) -> Answer {
     let notice = Notice::RosterApplied {
         added: count(&[Change::Added]),
         dropped: count(&[Change::Dropped]),
-        others: count(&[Change::Changed, Change::Moved, Change::Returned]),
+        changed: count(&[Change::Changed, Change::Moved, Change::Returned]),
         refused: count(&[Change::Refused]),
         short: (need.implied - need.budget).or_zero(),
     };
@@ -350,14 +362,16 @@ pub(crate) async fn undo(form: Post<Faculty>) -> Answer {
     let import = fields.filled("import").and_then(|import| import.parse().ok());
     let import: Ulid = import.ok_or_else(|| AppError::unprocessable("The form did not say what is to be undone."))?;
     let imports = site.table.list(Import::of_programme(id)).await?;
-    let known = imports.iter().find(|of| of.import == import);
-    if known.is_some_and(|import| import.undone) {
+    let target = imports.iter().find(|candidate| candidate.import == import);
+    if target.is_some_and(|import| import.undone) {
         return Ok(site.done(&paths::roster(id), &Notice::Already));
     }
     let before = last_import(site, &access.programme).await?;
-    let is_later = |of: &Import, known: &Import| of.is_applied_roster() && of.replaces && of.made_at > known.made_at;
-    let stands = |known: &&Import| !imports.iter().any(|of| is_later(of, known) && !of.undone);
-    if known.filter(|import| import.undone_until(*now).is_some()).filter(stands).is_none() {
+    let is_later = |candidate: &Import, target: &Import| {
+        candidate.is_applied_roster() && candidate.replaces && candidate.made_at > target.made_at
+    };
+    let stands = |target: &&Import| !imports.iter().any(|candidate| is_later(candidate, target) && !candidate.undone);
+    if target.filter(|import| import.undone_until(*now).is_some()).filter(stands).is_none() {
         let refused = page::Refused { undo: Some(NO_DROPS), ..Default::default() };
         let page = page::show(site, access, refused).await;
         return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
@@ -399,8 +413,9 @@ pub(crate) async fn kept(
     let import = as_file.unwrap_or(&name).parse().ok();
     let import: Ulid = import.filter(|_| access.is_faculty()).ok_or_else(AppError::not_found)?;
     let programme = &access.programme;
-    let is_of_a_file = |of: &Import| of.is_applied_roster() && site.clock.now() < of.until();
-    let is_applied = site.table.get(Import::key_of(&programme.id, import)).await?.is_some_and(|of| is_of_a_file(&of));
+    let is_of_a_file = |import: &Import| import.is_applied_roster() && site.clock.now() < import.until();
+    let is_applied =
+        site.table.get(Import::key_of(&programme.id, import)).await?.is_some_and(|import| is_of_a_file(&import));
     let rows: Vec<PlannedRow> = if is_applied {
         let rows = site.table.kept_bytes(import, Kept::Rows).await?;
         let gone = |_| AppError::refused(StatusCode::NOT_FOUND, "What this roster changed is not kept any more.");
@@ -428,7 +443,7 @@ fn steps_of_one(person: Person, group: Option<String>, roster: &[Grant]) -> Resu
     let row = RosterRow { line: 1, address, name, group, id };
     let file = RosterFile { rows: vec![row], has_group, ..RosterFile::default() };
     let plan = compare::plan(&file, roster, AbsentRows::Add);
-    let refused = plan.of(Change::Refused).next().map(|row| row.reason.clone());
+    let refused = plan.rows_with(Change::Refused).next().map(|row| row.reason.clone());
     refused.or_else(|| too_many_groups(plan.groups)).map_or(Ok(plan.steps), Err)
 }
 

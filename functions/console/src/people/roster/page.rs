@@ -42,7 +42,7 @@ struct RosterPage<'a> {
 /// A roster that was applied within some days.
 struct AppliedRoster {
     import: Ulid,
-    at: String,
+    made_at: String,
     dropped: usize,
     /// Until when its drops may be undone, if it made any and they were not.
     undone_until: Option<String>,
@@ -68,9 +68,10 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, refused: Refused
     if !programme.settings.roster {
         return Err(AppError::not_found());
     }
-    let (known, mails) = tokio::try_join!(site.table.overview(&programme.id), site.table.roster_mails(&programme.id))?;
-    let Overview { counts, jobs, token, previews, imports, .. } = known.ok_or_else(AppError::not_found)?;
-    let time = |at| column_time(at, programme.settings.term.zone());
+    let (overview, mails) =
+        tokio::try_join!(site.table.overview(&programme.id), site.table.roster_mails(&programme.id))?;
+    let Overview { counts, jobs, token, previews, imports, .. } = overview.ok_or_else(AppError::not_found)?;
+    let time = |moment| column_time(moment, programme.settings.term.zone());
     let token = match token {
         Some(token) => Some(registrar::in_words(site, programme, &token, now).await?),
         None => None,
@@ -80,7 +81,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, refused: Refused
     let name = &programme.settings.name;
     let may_edit = access.is_faculty() && programme.closed_at.is_none();
     Ok(site.page(&RosterPage {
-        frame: PageFrame::of(site, &access.visitor),
+        frame: PageFrame::new(site, &access.visitor),
         programme,
         refusal: refused.undo,
         may_edit,
@@ -113,18 +114,18 @@ pub(super) fn invitations_wait(programme: &Programme, now: Moment) -> Option<Str
 /// From when on keys can be claimed.
 pub(crate) fn opens_in_words(settings: &Settings) -> String {
     let day = || long_date(settings.term.starts_on());
-    settings.claims.claim_opens_at.map_or_else(day, |at| column_time(at, settings.term.zone()))
+    settings.claims.claim_opens_at.map_or_else(day, |opens_at| column_time(opens_at, settings.term.zone()))
 }
 
 /// The rosters that files brought, the newest first.
 fn applied(imports: &[Import], now: Moment, time: impl Fn(Moment) -> String) -> Vec<AppliedRoster> {
     let of_files =
         imports.iter().rev().filter(|import| import.applied && import.header.is_some() && now < import.until());
-    let applied = |of: &Import| AppliedRoster {
-        import: of.import,
-        at: time(of.made_at),
-        dropped: of.changes.dropped,
-        undone_until: of.undone_until(now).map(&time),
+    let applied = |import: &Import| AppliedRoster {
+        import: import.import,
+        made_at: time(import.made_at),
+        dropped: import.changes.dropped,
+        undone_until: import.undone_until(now).map(&time),
     };
     of_files.map(applied).collect()
 }

@@ -156,13 +156,13 @@ pub(crate) fn file(bytes: &[u8], email_column: Option<&str>) -> Result<RosterFil
         .has_headers(false)
         .flexible(true)
         .from_reader(marked.as_bytes());
-    let mut lines = LineCounter { text: text.as_bytes(), at: 0, line: 1 };
+    let mut lines = LineCounter { text: text.as_bytes(), offset: 0, line: 1 };
     let (mut record, mut line) = (ByteRecord::new(), 1);
     if !read(&mut reader, &mut record) || is_end(&record) {
         return Err(FileError::Empty);
     }
-    let header_at = lines.of(&record);
-    let columns = Columns::of(&record, email_column)?;
+    let header_at = lines.advance_to(&record);
+    let columns = Columns::from_header(&record, email_column)?;
     let mut file = RosterFile {
         header: columns.header.clone(),
         ignored: columns.ignored.clone(),
@@ -177,7 +177,7 @@ pub(crate) fn file(bytes: &[u8], email_column: Option<&str>) -> Result<RosterFil
             continue;
         }
         // Blank lines before the header are not counted: the header is line 1.
-        line = lines.of(&record).saturating_sub(header_at) + 1;
+        line = lines.advance_to(&record).saturating_sub(header_at) + 1;
         match columns.row(&record, line) {
             Ok(row) => file.rows.push(row),
             Err(refused) => file.refused.push(*refused),
@@ -240,42 +240,42 @@ fn delimiter(text: &str) -> u8 {
 /// look.
 struct LineCounter<'a> {
     text: &'a [u8],
-    at: usize,
+    offset: usize,
     line: u64,
 }
 
 impl LineCounter<'_> {
-    fn of(&mut self, record: &ByteRecord) -> u64 {
+    fn advance_to(&mut self, record: &ByteRecord) -> u64 {
         let begins = record.position().map_or(0, |position| usize::try_from(position.byte()).unwrap_or(usize::MAX));
-        while let Some(byte) = self.text.get(self.at) {
+        while let Some(byte) = self.text.get(self.offset) {
             let is_break = matches!(byte, b'\r' | b'\n');
             // A record begins after the line breaks that the reader skipped.
-            if self.at >= begins && !is_break {
+            if self.offset >= begins && !is_break {
                 break;
             }
-            let ends_line = *byte == b'\n' || (*byte == b'\r' && self.text.get(self.at + 1) != Some(&b'\n'));
+            let ends_line = *byte == b'\n' || (*byte == b'\r' && self.text.get(self.offset + 1) != Some(&b'\n'));
             self.line += u64::from(ends_line);
-            self.at += 1;
+            self.offset += 1;
         }
         self.line
     }
 }
 
 impl Columns {
-    fn of(header: &ByteRecord, email_column: Option<&str>) -> Result<Columns, FileError> {
+    fn from_header(header: &ByteRecord, email_column: Option<&str>) -> Result<Columns, FileError> {
         if header.len() > MOST_COLUMNS {
             return Err(FileError::TooWide);
         }
         let titles: Vec<String> = header.iter().map(cell_text).collect();
         let lower: Vec<String> = titles.iter().map(|title| title.to_lowercase()).collect();
-        let find = |known: &[&str], field: &'static str| {
-            let at = |names: &[&str]| -> Vec<usize> {
-                (0..lower.len()).filter(|at| names.contains(&lower[*at].as_str())).collect()
+        let find = |spellings: &[&str], field: &'static str| {
+            let locate = |names: &[&str]| -> Vec<usize> {
+                (0..lower.len()).filter(|index| names.contains(&lower[*index].as_str())).collect()
             };
-            let (own, others) = known.split_at(1);
-            let own = at(own);
-            let found = if own.is_empty() { at(others) } else { own };
-            if found.len() > 1 { Err(FileError::Twice(field)) } else { Ok(found.first().copied()) }
+            let (own_name, synonyms) = spellings.split_at(1);
+            let columns = locate(own_name);
+            let columns = if columns.is_empty() { locate(synonyms) } else { columns };
+            if columns.len() > 1 { Err(FileError::Twice(field)) } else { Ok(columns.first().copied()) }
         };
         let is_gradebook = lower.iter().any(|title| title == GRADEBOOK_LOGIN);
         let email = match email_column.map(str::to_lowercase) {
@@ -296,9 +296,11 @@ impl Columns {
         let group = find(&GROUP, "group")?;
         // What a gradebook calls ID is Canvas' own number, not the registrar's.
         let id = find(if is_gradebook { &ID[1..] } else { &ID }, "id")?;
-        let known: Vec<usize> = [Some(email), group, id].into_iter().flatten().chain(name.iter().copied()).collect();
-        let others = titles.iter().enumerate().filter(|(at, title)| !known.contains(at) && !title.is_empty());
-        let ignored = others.map(|(_, title)| title.chars().take(60).collect()).collect();
+        let used_columns: Vec<usize> =
+            [Some(email), group, id].into_iter().flatten().chain(name.iter().copied()).collect();
+        let unused_titles =
+            titles.iter().enumerate().filter(|(index, title)| !used_columns.contains(index) && !title.is_empty());
+        let ignored = unused_titles.map(|(_, title)| title.chars().take(60).collect()).collect();
         let header = sha256_hex(&lower.iter().map(String::as_str).collect::<Vec<_>>());
         let are_logins = [GRADEBOOK_LOGIN, "login_id"].contains(&lower[email].as_str());
         Ok(Columns { email, name, group, id, header, ignored, count: titles.len(), is_gradebook, are_logins })
@@ -307,8 +309,13 @@ impl Columns {
     /// The name of a row. Canvas' gradebook has the last name first, which is turned round where one comma says so, as in its other
     /// exports.
     fn name(&self, record: &ByteRecord) -> String {
-        let parts: Vec<String> =
-            self.name.iter().filter_map(|at| record.get(*at)).map(cell_text).filter(|part| !part.is_empty()).collect();
+        let parts: Vec<String> = self
+            .name
+            .iter()
+            .filter_map(|column| record.get(*column))
+            .map(cell_text)
+            .filter(|part| !part.is_empty())
+            .collect();
         let name = parts.join(" ");
         match name.split_once(',') {
             Some((last, first)) if self.is_gradebook && !first.contains(',') => format!("{} {last}", first.trim()),
@@ -325,7 +332,7 @@ impl Columns {
     }
 
     fn row(&self, record: &ByteRecord, line: u64) -> Result<RosterRow, Box<PlannedRow>> {
-        let cell = |column: Option<usize>| cell_text(column.and_then(|at| record.get(at)).unwrap_or_default());
+        let cell = |column: Option<usize>| cell_text(column.and_then(|index| record.get(index)).unwrap_or_default());
         let id = line::text(&cell(self.id));
         let names = self.address(record);
         let refused = |why| {

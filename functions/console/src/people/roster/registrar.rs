@@ -39,7 +39,7 @@ pub(crate) async fn put(
     let mode = mode(request.uri().query().unwrap_or_default())?;
     let file = file(request).await?;
     let before = last_import(&site, &programme).await?;
-    let compared = Compared::of(&site, &programme, &file, None, mode).await?.map_err(FileError::answer)?;
+    let compared = Compared::from_file(&site, &programme, &file, None, mode).await?.map_err(FileError::answer)?;
     let budget = site.table.budget(&programme.id).await?;
     let standing = Standing {
         settings: &programme.settings,
@@ -53,16 +53,19 @@ pub(crate) async fn put(
     let preview = compared.preview(&programme, now + WAITS_FOR, now);
     let mut preview = RosterPreview { why, token: Some(token.hash.clone()), ..preview };
     let waiting = site.table.list(RosterPreview::of_programme(&programme.id)).await?;
-    let again = |of: &RosterPreview| (of.rows.clone(), of.replaces, of.why.clone(), of.token.clone());
-    let again = waiting.into_iter().find(|of| of.waits() && now < of.until && again(of) == again(&preview));
+    let summarise =
+        |preview: &RosterPreview| (preview.rows.clone(), preview.replaces, preview.why.clone(), preview.token.clone());
+    let duplicate = waiting
+        .into_iter()
+        .find(|earlier| earlier.waits() && now < earlier.until && summarise(earlier) == summarise(&preview));
     let changes = compared.changes();
     let mut said = serde_json::to_value(changes)?;
     let state = if compared.plan.steps.is_empty() && !preview.waits() {
         said = json!({});
         "unchanged"
-    } else if let Some(again) = again {
+    } else if let Some(duplicate) = duplicate {
         // Faculty have a mail about it.
-        preview = again;
+        preview = duplicate;
         "waiting"
     } else {
         let mails = site.table.mails_about_import(&programme, Some(preview.import), changes, now, deadline).await?;
@@ -71,8 +74,8 @@ pub(crate) async fn put(
             "waiting"
         } else {
             let import = Import { is_unseen: true, ..compared.import(&preview, preview.import) };
-            let by = Author { actor: &Actor::Registrar, now, deadline };
-            compared.start(&site, import, &file, before, &mails, by).await?;
+            let author = Author { actor: &Actor::Registrar, now, deadline };
+            compared.start(&site, import, &file, before, &mails, author).await?;
             "applying"
         }
     };
@@ -124,9 +127,9 @@ async fn is_good(site: &Site, programme: &Programme, token: &RosterToken, now: M
 }
 
 fn mode(query: &str) -> Result<AbsentRows, AppError> {
-    let asked = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "mode");
-    let Some((_, asked)) = asked else { return Ok(AbsentRows::Replace) };
-    AbsentRows::of(Some(&asked)).ok_or_else(|| AppError::unprocessable("The mode is either replace or add."))
+    let parameter = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "mode");
+    let Some((_, value)) = parameter else { return Ok(AbsentRows::Replace) };
+    AbsentRows::parse(Some(&value)).ok_or_else(|| AppError::unprocessable("The mode is either replace or add."))
 }
 
 async fn file(request: Request) -> Result<Vec<u8>, AppError> {
@@ -159,9 +162,9 @@ pub(super) async fn in_words(
     token: &RosterToken,
     now: Moment,
 ) -> Result<String, AppError> {
-    let time = |at| column_time(at, programme.settings.term.zone());
+    let time = |moment| column_time(moment, programme.settings.term.zone());
     let maker = show::person(&site.table, &token.made_by).await?;
-    let used = token.last_used_at.map_or("never used".to_owned(), |at| format!("last used on {}", time(at)));
+    let used = token.last_used_at.map_or("never used".to_owned(), |used_at| format!("last used on {}", time(used_at)));
     let mut words = format!("The token was made by {maker} on {}, and {used}.", time(token.made_at));
     if !is_good(site, programme, token, now).await? {
         words += " It is not good any more: who made it may not make one now, or the term is over.";
@@ -202,7 +205,7 @@ pub(crate) async fn change_token(form: Post<Faculty>) -> Answer {
             };
             site.table.set_roster_token(&kept, form.author()).await?;
             Ok(site.page(&TokenPage {
-                frame: PageFrame::of(site, &access.visitor),
+                frame: PageFrame::new(site, &access.visitor),
                 programme,
                 token: format!("{PREFIX}{}", token.reveal()),
                 address: format!("{}{}", site.origin.as_str(), paths::roster(&programme.id)),

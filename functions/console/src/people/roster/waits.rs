@@ -43,11 +43,16 @@ pub(super) fn why(compared: &Compared, standing: &Standing<'_>) -> Vec<String> {
         "Its header is another than that of the last file that was applied.".to_owned(),
     );
     let dropped_lately = grants.iter().filter(|grant| !grant.is_over() && is_late(grant, standing.now)).count();
-    let added_lately = standing.lately(|of| if of.is_unseen { of.changes.added } else { 0 });
-    for (what, count, of, lately) in [
+    let added_lately = standing.lately(|import| if import.is_unseen { import.changes.added } else { 0 });
+    for (what, count, preposition, lately) in [
         ("drops", dropped, "of the", dropped_lately),
-        ("gives another address to", plan.count_of(Step::readdresses), "of the", standing.lately(|of| of.readdressed)),
-        ("moves to another group", plan.count(Change::Moved), "of the", standing.lately(|of| of.changes.moved)),
+        (
+            "gives another address to",
+            plan.count_of(Step::readdresses),
+            "of the",
+            standing.lately(|import| import.readdressed),
+        ),
+        ("moves to another group", plan.count(Change::Moved), "of the", standing.lately(|import| import.changes.moved)),
         ("adds", added, "to the", added_lately),
     ] {
         let with = match lately {
@@ -56,10 +61,11 @@ pub(super) fn why(compared: &Compared, standing: &Standing<'_>) -> Vec<String> {
         };
         because(
             count > 0 && count + lately > FEW && (count + lately) * 5 > people,
-            format!("It {what} {count} {of} {people} people on the roster, {with}more than a fifth."),
+            format!("It {what} {count} {preposition} {people} people on the roster, {with}more than a fifth."),
         );
     }
-    let Need { before, implied, budget, .. } = Need::of(compared, standing.settings, standing.budget, standing.now);
+    let Need { before, implied, budget, .. } =
+        Need::calculate(compared, standing.settings, standing.budget, standing.now);
     let needed = before.max(implied);
     // Who returns takes money as well.
     let joined = added + plan.count(Change::Returned);
@@ -91,14 +97,14 @@ pub(super) fn why(compared: &Compared, standing: &Standing<'_>) -> Vec<String> {
 
 impl Standing<'_> {
     fn lately(&self, count: fn(&Import) -> usize) -> usize {
-        let is_late = |of: &&Import| of.is_applied_roster() && of.made_at > self.now - LATELY;
+        let is_late = |import: &&Import| import.is_applied_roster() && import.made_at > self.now - LATELY;
         self.imports.iter().filter(is_late).map(count).sum()
     }
 }
 
 /// Whether somebody was dropped within a week.
 fn is_late(grant: &Grant, now: Moment) -> bool {
-    grant.holds.dropped.is_some_and(|at| at > now - LATELY)
+    grant.holds.dropped.is_some_and(|dropped_at| dropped_at > now - LATELY)
 }
 
 /// The money that a file needs of a budget.
@@ -114,11 +120,11 @@ pub(super) struct Need {
 
 impl Need {
     /// A reservation of somebody who is dropped stays for a week, and the mark of it longer.
-    pub(super) fn of(file: &Compared, settings: &Settings, budget: &Budget, now: Moment) -> Need {
+    pub(super) fn calculate(file: &Compared, settings: &Settings, budget: &Budget, now: Moment) -> Need {
         let (mut before, mut after) = (Unreserved::default(), Unreserved::default());
         file.grants.iter().for_each(|grant| before.add(grant, budget.counted_at));
-        let mut grants: HashMap<&GrantId, Grant> = file.grants.iter().map(|of| (&of.id, of.clone())).collect();
-        let cost = |of: &Grant| settings.cost_of_a_key(of.cap(settings), now);
+        let mut grants: HashMap<&GrantId, Grant> = file.grants.iter().map(|grant| (&grant.id, grant.clone())).collect();
+        let cost = |grant: &Grant| settings.cost_of_a_key(grant.cap(settings), now);
         let mut reserved = budget.reserved;
         for step in &file.plan.steps {
             match (step, step.grant().and_then(|grant| grants.get_mut(grant))) {
@@ -126,18 +132,18 @@ impl Need {
                     let id = budget.programme.clone();
                     after.add(&Grant::invited(id, GrantId::random(), person.clone(), group.clone()), budget.counted_at);
                 }
-                (Step::Move { group, .. }, Some(of)) => {
-                    let was = cost(of);
-                    of.group.clone_from(group);
-                    if of.has_reservation {
-                        reserved = reserved + cost(of) - was;
+                (Step::Move { group, .. }, Some(grant)) => {
+                    let was = cost(grant);
+                    grant.group.clone_from(group);
+                    if grant.has_reservation {
+                        reserved = reserved + cost(grant) - was;
                     }
                 }
-                (Step::Return { .. }, Some(of)) => {
-                    of.has_reservation &= is_late(of, now);
-                    of.holds.dropped = None;
+                (Step::Return { .. }, Some(grant)) => {
+                    grant.has_reservation &= is_late(grant, now);
+                    grant.holds.dropped = None;
                 }
-                (Step::Drop { .. }, Some(of)) => of.holds.dropped = Some(now),
+                (Step::Drop { .. }, Some(grant)) => grant.holds.dropped = Some(now),
                 _ => {}
             }
         }
@@ -155,10 +161,10 @@ impl Need {
 /// The domains of those whom the file adds or changes that nobody on the roster has.
 pub(super) fn unknown_domains(file: &Compared) -> Vec<&str> {
     let standing = file.grants.iter().filter(|grant| !grant.is_over());
-    let known: BTreeSet<&str> = standing.map(|grant| domain(&grant.person.address)).collect();
-    let rows = file.plan.of(Change::Added).chain(file.plan.of(Change::Changed));
+    let roster_domains: BTreeSet<&str> = standing.map(|grant| domain(&grant.person.address)).collect();
+    let rows = file.plan.rows_with(Change::Added).chain(file.plan.rows_with(Change::Changed));
     let domains: BTreeSet<&str> = rows.filter_map(|row| row.address.as_ref()).map(domain).collect();
-    domains.difference(&known).copied().collect()
+    domains.difference(&roster_domains).copied().collect()
 }
 
 #[cfg(test)]

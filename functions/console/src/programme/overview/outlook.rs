@@ -17,15 +17,15 @@ pub(crate) struct Chart {
 
 impl Chart {
     /// The chart, unless nothing was used yet.
-    pub(crate) fn of(burn: &Burn<'_>) -> Option<Chart> {
+    pub(crate) fn from_burn(burn: &Burn<'_>) -> Option<Chart> {
         let mut in_all = burn.spent.opening();
-        let each = burn.spent.each().map(|(day, on_day, exact)| {
+        let rows = burn.spent.each().map(|(day, on_day, exact)| {
             in_all += on_day;
             (day, on_day, in_all, exact)
         });
-        let rows: Vec<(Date, Usd, Usd, bool)> = each.collect();
+        let rows: Vec<(Date, Usd, Usd, bool)> = rows.collect();
         (!rows.is_empty()).then(|| Chart {
-            drawing: Drawing::of(burn.scene(), burn.words(), "spent"),
+            drawing: Drawing::new(burn.scene(), burn.words(), "spent"),
             rows: rows.into_iter().rev().collect(),
             estimated: estimated(&burn.spent.estimated().collect::<Vec<_>>()),
         })
@@ -49,7 +49,7 @@ mod tests {
         let now: Moment = day(14).to_zoned(TimeZone::UTC).unwrap().timestamp().into();
         let chart = |spent: &Days, dollars| {
             let budget = Budget::new(programme.id.clone(), Usd::from_dollars(dollars));
-            Chart::of(&Burn::of(&programme, &budget, spent, true, Some(now), now)).map(|chart| chart.drawing)
+            Chart::from_burn(&Burn::new(&programme, &budget, spent, true, Some(now), now)).map(|chart| chart.drawing)
         };
         assert!(chart(&Days::default(), 800).is_none());
         let far = chart(&spent, 800).unwrap();

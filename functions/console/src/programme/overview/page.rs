@@ -58,24 +58,24 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> A
 pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, refused: Option<Ulid>) -> Answer {
     let (now, programme) = (site.clock.now(), &access.programme);
     let settings = &programme.settings;
-    let (known, sync, unreachable) =
+    let (overview, sync, unreachable) =
         tokio::try_join!(site.table.overview(&programme.id), site.table.sync_state(), site.table.unreachable(now))?;
     let Overview { budget, counts, used: of_programme, jobs, guardrails, previews, requests, mores, .. } =
-        known.ok_or_else(AppError::not_found)?;
+        overview.ok_or_else(AppError::not_found)?;
     let spent = of_programme.used().days(settings.basis.byok);
-    let context = SpanContext::of(settings, sync.listed_at, now);
+    let context = SpanContext::new(settings, sync.listed_at, now);
     let offered = spans::offered(settings.basis.reset);
     let groups = by_group(&of_programme, settings, offered, context);
-    let own = of_programme.own.as_ref();
-    let of_own_keys = own.map(|own| own.used.clone()).unwrap_or_default();
+    let totals = of_programme.own.as_ref();
+    let of_own_keys = totals.map(|totals| totals.used.clone()).unwrap_or_default();
     let coverage = ModelCoverage::of_programme(&sync, &of_own_keys, utc_date(now));
     let uses = site.table.models_of(&programme.id, false, coverage.days).await?;
     let (models, groups_models) = by_model::of_programme(uses, &of_own_keys, settings.basis.byok, &coverage);
     let file = roster::waiting(previews, now);
-    let time = |at| column_time(at, settings.term.zone());
+    let time = |moment| column_time(moment, settings.term.zone());
     let spends_elsewhere = of_programme.spends_elsewhere(now);
-    let burn = Burn::of(programme, &budget, &spent, spends_elsewhere, sync.listed_at, now);
-    let bar = MoneyBar::of(settings, &budget, &burn, now);
+    let burn = Burn::new(programme, &budget, &spent, spends_elsewhere, sync.listed_at, now);
+    let bar = MoneyBar::new(settings, &budget, &burn, now);
     let room = warnings::room(access, &budget, &burn, now);
     let mut warnings = Vec::new();
     let short = burn.forecast.filter(Forecast::is_short);
@@ -88,16 +88,16 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, refused: Option<
         warnings.push((sentences.join(" "), link.then_some(who)));
     }
     warnings.extend(room);
-    let mut others = warnings::others(&budget, sync.listed_at, &jobs, now);
-    others.extend(warnings::refused_rules(site, programme, guardrails, now).await?);
-    others.extend(warnings::unreachable_people(&settings.people, &unreachable));
+    let mut sentences = warnings::others(&budget, sync.listed_at, &jobs, now);
+    sentences.extend(warnings::refused_rules(site, programme, guardrails, now).await?);
+    sentences.extend(warnings::unreachable_people(&settings.people, &unreachable));
     if access.is_admin() {
         let to_come = bar.implied.min(bar.budget).max(bar.reserved) - spent.total();
-        others.extend(warnings::balance(site, programme, to_come, now).await?);
+        sentences.extend(warnings::balance(site, programme, to_come, now).await?);
     }
-    warnings.extend(others.into_iter().map(|sentence| (sentence, None)));
+    warnings.extend(sentences.into_iter().map(|sentence| (sentence, None)));
     let page = OverviewPage {
-        frame: PageFrame::of(site, &access.visitor),
+        frame: PageFrame::new(site, &access.visitor),
         programme,
         is_over: programme.is_over(now),
         notes: spans::notes(groups.iter().flat_map(|(_, figures)| figures)),
@@ -108,18 +108,21 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, refused: Option<
         coverage,
         claims: [
             roster::opens_in_words(settings),
-            settings
-                .claims
-                .claim_closes_at
-                .map_or_else(|| long_date(settings.term.ends_on()), |at| end_time(at, settings.term.zone())),
+            settings.claims.claim_closes_at.map_or_else(
+                || long_date(settings.term.ends_on()),
+                |closes_at| end_time(closes_at, settings.term.zone()),
+            ),
         ],
         counts,
-        unmailed: own.map(|own| own.unmailed).unwrap_or_default(),
+        unmailed: totals.map(|totals| totals.unmailed).unwrap_or_default(),
         unreserved: budget.unreserved.people(settings, now),
         enough_for: budget.unreserved.enough_for(budget.limit - budget.reserved, settings, now),
         warnings,
-        standing_out: own.filter(|_| !programme.is_over(now)).map(|own| own.standing_out.clone()).unwrap_or_default(),
-        chart: Chart::of(&burn),
+        standing_out: totals
+            .filter(|_| !programme.is_over(now))
+            .map(|totals| totals.standing_out.clone())
+            .unwrap_or_default(),
+        chart: Chart::from_burn(&burn),
         forecast: burn.forecast.filter(|_| short.is_none()).map(|forecast| forecast.in_words(&settings.term)),
         is_short: short.is_some(),
         waiting: WaitingItems {
@@ -149,11 +152,13 @@ fn by_group(
         let days = used.days(settings.basis.byok);
         offered.iter().map(|span| context.sum(&days, *span)).collect()
     };
-    let Some(own) = of_programme.own.as_ref().filter(|own| !own.by_group.is_empty()) else { return Vec::new() };
+    let Some(totals) = of_programme.own.as_ref().filter(|totals| !totals.by_group.is_empty()) else {
+        return Vec::new();
+    };
     let mut groups: Vec<(String, Vec<Sum>)> =
-        own.by_group.iter().map(|(group, used)| (group.clone(), sums(used))).collect();
+        totals.by_group.iter().map(|(group, used)| (group.clone(), sums(used))).collect();
     // The rest is the spending of people without a group.
-    let mut rest = sums(&own.used);
+    let mut rest = sums(&totals.used);
     for (_, sums) in &groups {
         rest.iter_mut().zip(sums).for_each(|(rest, sum)| rest.spent = rest.spent - sum.spent);
     }

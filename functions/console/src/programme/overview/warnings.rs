@@ -107,25 +107,25 @@ pub(super) async fn balance(
 pub(super) async fn refused_rules(
     site: &Site,
     programme: &Programme,
-    known: Vec<Guardrail>,
+    stored: Vec<Guardrail>,
     now: Moment,
 ) -> Result<Vec<String>, AppError> {
-    if known.iter().all(|guardrail| guardrail.refusal.is_none()) {
+    if stored.iter().all(|guardrail| guardrail.refusal.is_none()) {
         return Ok(Vec::new());
     }
     let tiers = site.table.tiers().await?;
-    let guardrails = programme.guardrails(known, &tiers, now);
+    let guardrails = programme.guardrails(stored, &tiers, now);
     let refused =
         guardrails.iter().filter_map(|(guardrail, rules)| Some((guardrail, guardrail.refusal_to_be_told(rules, now)?)));
     let sentence = |(guardrail, refusal): (&Guardrail, &RulesRefusal)| {
         let since = column_time(refusal.since, programme.settings.term.zone());
-        let so = match guardrail.made {
+        let so = match guardrail.remote {
             None => "nobody gets a key under them, and keys that exist may call what they could before",
             Some(_) => "keys may call what they could before",
         };
         let why = &refusal.why;
-        let group = guardrail.of.group.as_deref();
-        let rules = programme.settings.rules.of(group);
+        let group = guardrail.owner.group.as_deref();
+        let rules = programme.settings.rules.for_group(group);
         let (whose, mend) = match (rules.tier(), group) {
             (Some(tier), _) => (
                 format!("the model list {tier} with the data policy of this programme"),

@@ -61,7 +61,7 @@ pub(crate) async fn make<A: Admission>(post: &Post<A>, draft: Draft, copied: Opt
 fn page(site: &Site, visitor: &Visitor, form: &Form<Draft>) -> Reply {
     let optional = groups(form, |field| !field.is_required);
     site.page(&NewProgrammePage {
-        frame: PageFrame::of(site, visitor),
+        frame: PageFrame::new(site, visitor),
         form,
         required: form.shown(|field| field.is_required),
         more_open: optional.iter().flat_map(|group| &group.fields).any(|field| field.error.is_some()),

@@ -25,8 +25,8 @@ pub(crate) async fn of_request(
     request: &Request,
 ) -> Result<Option<String>, AppError> {
     let budget = site.table.budget(&programme.id).await?.limit;
-    let wished = request.wishes.iter().map(|wish| (wish.setting.clone(), wish.to.clone())).collect();
-    let mut form = Form::of(Draft { settings: programme.settings.clone(), budget }).typed(&wished);
+    let wished = request.wishes.iter().map(|wish| (wish.setting.clone(), wish.new_value.clone())).collect();
+    let mut form = Form::edit(Draft { settings: programme.settings.clone(), budget }).typed(&wished);
     let Some(after) = read(&mut form) else { return Ok(None) };
     let notices = doubts(site, Some((programme, budget)), &after).await?;
     Ok((!notices.is_empty()).then(|| Notice::Several { notices }.in_words()))
@@ -38,9 +38,9 @@ async fn doubts(
     Draft { settings, budget }: &Draft,
 ) -> Result<Vec<Notice>, AppError> {
     let (admins, newest) = tokio::try_join!(site.table.admins(), site.table.balance_readings())?;
-    let mut left = *budget;
+    let mut amount_left = *budget;
     if let Some((programme, _)) = before {
-        left = left - site.table.programme_use(&programme.id).await?.counted(settings.basis.byok);
+        amount_left = amount_left - site.table.programme_use(&programme.id).await?.counted(settings.basis.byok);
     }
     let mut notices = Vec::new();
     let moves_keys =
@@ -49,8 +49,8 @@ async fn doubts(
         notices.push(Notice::KeysFollow);
     }
     if before.is_none_or(|(_, before)| before < *budget) {
-        let balance = newest.map(|(newest, _)| newest.balance()).filter(|balance| *balance < left);
-        notices.extend(balance.map(|balance| Notice::BudgetAboveBalance { left, balance }));
+        let balance = newest.map(|(newest, _)| newest.balance()).filter(|balance| *balance < amount_left);
+        notices.extend(balance.map(|balance| Notice::BudgetAboveBalance { amount_left, balance }));
     }
     let has_none = |settings: &Settings| settings.roster && settings.people.faculty.is_empty();
     if has_none(settings) && !before.is_some_and(|(before, _)| has_none(&before.settings)) {
@@ -58,9 +58,10 @@ async fn doubts(
     }
     let sender = EmailAddress::parse(&site.mail_from).ok();
     let staff_before = before.into_iter().flat_map(|(before, _)| staff(&before.settings));
-    let known: Vec<&str> = admins.iter().chain(&sender).chain(staff_before).map(domain).collect();
-    let unknown = staff(settings).find(|one| !known.iter().any(|other| are_related(domain(one), other)));
-    notices.extend(unknown.map(|one| Notice::UnknownDomain { address: one.clone() }));
+    let known_domains: Vec<&str> = admins.iter().chain(&sender).chain(staff_before).map(domain).collect();
+    let unknown = staff(settings)
+        .find(|address| !known_domains.iter().any(|known_domain| are_related(domain(address), known_domain)));
+    notices.extend(unknown.map(|address| Notice::UnknownDomain { address: address.clone() }));
     Ok(notices)
 }
 
@@ -69,7 +70,7 @@ fn staff(settings: &Settings) -> impl Iterator<Item = &EmailAddress> {
 }
 
 /// Whether one domain lies below the other, as a department's below its university's, or is the same.
-fn are_related(one: &str, other: &str) -> bool {
-    let (short, long) = if one.len() < other.len() { (one, other) } else { (other, one) };
+fn are_related(first: &str, second: &str) -> bool {
+    let (short, long) = if first.len() < second.len() { (first, second) } else { (second, first) };
     long.strip_suffix(short).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }

@@ -31,7 +31,7 @@ struct Edit<'a> {
 }
 
 pub(crate) async fn edit(post: Post<Faculty>) -> Answer {
-    let notice = Edit::of(&post, &post.fields).await?.carry_out().await?;
+    let notice = Edit::read(&post, &post.fields).await?.carry_out().await?;
     Ok(post.site.done(&paths::settings(&post.access.programme.id), &notice))
 }
 
@@ -39,18 +39,18 @@ pub(crate) async fn edit(post: Post<Faculty>) -> Answer {
 pub(crate) async fn approve(post: &Post<Faculty>, request: Request) -> Result<Notice, AppError> {
     let Post { site, access, deadline, .. } = post;
     let programme = &access.programme;
-    let wished = request.wishes.iter().map(|wish| (wish.setting.clone(), wish.to.clone())).collect();
-    let mut edit = Edit::of(post, &wished).await?;
+    let wished = request.wishes.iter().map(|wish| (wish.setting.clone(), wish.new_value.clone())).collect();
+    let mut edit = Edit::read(post, &wished).await?;
     let notice = Notice::RequestDecided { is_approved: true };
-    for Wish { setting, label, from, to, .. } in &request.wishes {
+    for Wish { setting, label, old_value, new_value, .. } in &request.wishes {
         let today = edit.form.saved(setting);
-        if today != from && today != to {
+        if today != old_value && today != new_value {
             let value = |text: &str| if text.is_empty() { "nothing".to_owned() } else { format!("“{text}”") };
             return Err(AppError::conflict(format!(
                 "Nothing was changed, since something else holds by now. {label}: today {}, when it was asked {}, asked for {}. Set it on the settings page, or decline.",
                 value(today),
-                value(from),
-                value(to)
+                value(old_value),
+                value(new_value)
             )));
         }
     }
@@ -70,11 +70,11 @@ pub(crate) async fn approve(post: &Post<Faculty>, request: Request) -> Result<No
 }
 
 impl<'a> Edit<'a> {
-    async fn of(post: &'a Post<Faculty>, fields: &Fields) -> Result<Edit<'a>, AppError> {
+    async fn read(post: &'a Post<Faculty>, fields: &Fields) -> Result<Edit<'a>, AppError> {
         let programme = &post.access.programme;
         let budget = post.site.table.budget(&programme.id).await?.limit;
         let is_stale = fields.filled("version").is_some_and(|sent| sent != version(programme, budget));
-        let form = Form::of(Draft { settings: programme.settings.clone(), budget }).typed(fields);
+        let form = Form::edit(Draft { settings: programme.settings.clone(), budget }).typed(fields);
         Ok(Edit { post, budget, form, is_stale })
     }
 
@@ -82,17 +82,17 @@ impl<'a> Edit<'a> {
         let post = self.post;
         let Post { site, access, person, fields, now, deadline, .. } = post;
         let programme = &access.programme;
-        let Some(wanted) = read(&mut self.form) else {
+        let Some(draft) = read(&mut self.form) else {
             return Err(self.refused(StatusCode::UNPROCESSABLE_ENTITY, UNREADABLE).await);
         };
         // Faculty save their own settings, and request the others.
-        let (mut after, mut wished) = (wanted, Difference::default());
+        let (mut after, mut wished) = (draft, Difference::default());
         if !access.is_admin() {
             wished = self.form.changes(&after).of_admins();
-            let Some(own) = read(&mut self.form.without(Owner::Admins)) else {
+            let Some(faculty_draft) = read(&mut self.form.without(Owner::Admins)) else {
                 return Err(self.refused(StatusCode::UNPROCESSABLE_ENTITY, NOT_APART).await);
             };
-            after = own;
+            after = faculty_draft;
         }
         let saved = self.form.changes(&after);
         if saved.is_empty() && wished.is_empty() {
@@ -103,14 +103,14 @@ impl<'a> Edit<'a> {
             let why = if status == StatusCode::UNPROCESSABLE_ENTITY { UNREADABLE } else { FORBIDDEN };
             return Err(self.refused(status, why).await);
         }
-        let request = Request::of(programme.id.clone(), person.clone(), wished.wishes(), *now);
-        let asked = Notice::Asked { is_rest_saved: !saved.is_empty() };
+        let request = Request::new(programme.id.clone(), person.clone(), wished.wishes(), *now);
+        let request_notice = Notice::Asked { is_rest_saved: !saved.is_empty() };
         let before = site.table.get(Request::key_of(&programme.id, request.request)).await?;
         if before.as_ref().is_some_and(|before| before.decision.is_some()) {
             return Err(self.refused(StatusCode::CONFLICT, DECIDED_TODAY).await);
         }
         if saved.is_empty() && before.is_some() {
-            return Ok(asked);
+            return Ok(request_notice);
         }
         if fields.filled("version").is_none() {
             return Err(AppError::unprocessable(NO_VERSION));
@@ -127,7 +127,7 @@ impl<'a> Edit<'a> {
             return Ok(notice);
         }
         site.table.ask_admins(&request, wished.entry(Act::Asked), post.author()).await?;
-        Ok(asked)
+        Ok(request_notice)
     }
 
     async fn save(mut self, after: Draft, saved: &Difference, answers: Option<Request>) -> Result<(), AppError> {
@@ -155,7 +155,7 @@ impl<'a> Edit<'a> {
             EditOutcome::Stale(now) => {
                 let (programme, budget) = *now;
                 let now = Draft { settings: programme.settings.clone(), budget };
-                let form = Form::of(now).typed(&self.post.fields).beside().refused(STALE);
+                let form = Form::edit(now).typed(&self.post.fields).beside().refused(STALE);
                 let access = ProgrammeAccess { programme, ..access.clone() };
                 return Err(again(site, StatusCode::CONFLICT, &access, form).await);
             }

@@ -52,15 +52,15 @@ impl Draft {
 }
 
 /// A change of a setting, or of a group's, as a person reads it.
-pub(crate) fn change(SettingChange { name, from, to }: &SettingChange) -> String {
+pub(crate) fn change(SettingChange { name, old_value, new_value }: &SettingChange) -> String {
     let (id, group) = name.split_once('.').map_or((&**name, None), |(id, group)| (id, Some(group)));
     let Some(field) = Draft::FIELDS.iter().find(|field| field.id == id) else {
-        return format!("{name}: {from} → {to}");
+        return format!("{name}: {old_value} → {new_value}");
     };
     let when_empty = if group.is_some() { AS_THE_PROGRAMME } else { field.when_empty };
-    let [from, to] = [from, to].map(|text| field.kind.in_words(text, when_empty));
+    let [old_value, new_value] = [old_value, new_value].map(|text| field.kind.in_words(text, when_empty));
     let of_group = group.map_or(String::new(), |group| format!(" of {group}"));
-    format!("{}{of_group}: {from} → {to}", field.label)
+    format!("{}{of_group}: {old_value} → {new_value}", field.label)
 }
 
 /// The settings and the budget of a form; nothing where some of it is refused.
@@ -83,9 +83,9 @@ pub(crate) struct FieldGroup<'a> {
 }
 
 /// These fields of a programme, each under its heading.
-fn groups<'a>(form: &'a Form<Draft>, which: impl Fn(&Field<Draft>) -> bool) -> Vec<FieldGroup<'a>> {
+fn groups<'a>(form: &'a Form<Draft>, is_shown: impl Fn(&Field<Draft>) -> bool) -> Vec<FieldGroup<'a>> {
     let mut headings: Vec<&str> = table::SETTINGS.iter().map(|field| field.heading).collect();
     headings.dedup();
-    let under = |heading| form.shown(|field| field.heading == heading && which(field));
+    let under = |heading| form.shown(|field| field.heading == heading && is_shown(field));
     headings.into_iter().map(|heading| FieldGroup { heading, fields: under(heading) }).collect()
 }

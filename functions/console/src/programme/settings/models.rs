@@ -43,7 +43,7 @@ pub(crate) struct NotListed {
 
 impl KnownModels {
     /// Reads what there is. The provider is asked for its list only if there are `news`, models that were not named before.
-    pub(crate) async fn of(site: &Site, news: &[&str], deadline: Deadline) -> Result<KnownModels, StoreError> {
+    pub(crate) async fn read(site: &Site, news: &[&str], deadline: Deadline) -> Result<KnownModels, StoreError> {
         let tiers = site.table.tiers().await?;
         if news.is_empty() {
             return Ok(KnownModels { tiers, listed: None });
@@ -63,8 +63,8 @@ impl KnownModels {
         after: &[String],
         deadline: Deadline,
     ) -> Result<Option<NotListed>, StoreError> {
-        let known = KnownModels::of(site, &new_models(before, after), deadline).await?;
-        Ok(known.refusal(before, after))
+        let catalogue = KnownModels::read(site, &new_models(before, after), deadline).await?;
+        Ok(catalogue.refusal(before, after))
     }
 
     /// The reason that a list cannot be saved in the place of another one: a tier or model that there is not. A model that was named
@@ -73,10 +73,10 @@ impl KnownModels {
         let refused = |status, why| Some(NotListed { status, why });
         let is_gone = |name: &&str| before != after && self.tiers.models(name).is_none();
         if let Some(named) = rules::tier_named_in(after).filter(is_gone) {
-            let known: Vec<&str> = self.tiers.iter().map(|tier| tier.name.as_str()).collect();
+            let names: Vec<&str> = self.tiers.iter().map(|tier| tier.name.as_str()).collect();
             let why = format!(
                 "{named} is neither a model list nor a model. Write models with their provider, such as openai/gpt-4o-mini, or one of the lists: {}.",
-                known.join(", ")
+                names.join(", ")
             );
             return refused(StatusCode::UNPROCESSABLE_ENTITY, why);
         }

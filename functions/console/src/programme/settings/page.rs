@@ -47,12 +47,12 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> A
 
 pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState) -> Answer {
     let programme = &access.programme;
-    let known = site.table.overview(&programme.id).await?;
-    let Overview { budget, jobs, .. } = known.ok_or_else(AppError::not_found)?;
-    let saved = || Form::of(Draft { settings: programme.settings.clone(), budget: budget.limit });
+    let overview = site.table.overview(&programme.id).await?;
+    let Overview { budget, jobs, .. } = overview.ok_or_else(AppError::not_found)?;
+    let saved = || Form::edit(Draft { settings: programme.settings.clone(), budget: budget.limit });
     let copied = state.copying.unwrap_or_else(|| (copying(programme, budget.limit), false));
     Ok(site.page(&SettingsPage {
-        frame: PageFrame::of(site, &access.visitor),
+        frame: PageFrame::new(site, &access.visitor),
         programme,
         jobs: JobLine::of_programme(site, programme, &jobs, access.is_faculty()).await,
         may_edit: access.is_faculty() && programme.closed_at.is_none(),

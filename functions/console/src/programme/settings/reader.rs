@@ -64,7 +64,7 @@ impl Text<'_, Draft> {
         // A time zone that is none is refused by itself.
         let Ok(zone) = zone(self.form.text(TIMEZONE)) else { return Ok(None) };
         match zone.to_timestamp(time) {
-            Ok(at) if (FIRST_DAY..=LAST_DAY).contains(&time.date()) => Ok(Some(at.into())),
+            Ok(timestamp) if (FIRST_DAY..=LAST_DAY).contains(&time.date()) => Ok(Some(timestamp.into())),
             _ => Err("This time is not between the years 2000 and 2199.".to_owned()),
         }
     }
@@ -179,12 +179,11 @@ pub(crate) fn cap(text: &str) -> Result<Usd, String> {
 /// Addresses, each perhaps with a name before it; those without one may stand apart by spaces alone.
 pub(super) fn people(text: &str) -> Result<Vec<(Option<PersonName>, EmailAddress)>, String> {
     let entries = text.split([',', ';', '\n', '\r']);
-    let entries =
-        entries.flat_map(|entry| if entry.contains('<') { vec![entry.trim()] } else { words(entry).collect() });
+    let entries = entries.flat_map(|part| if part.contains('<') { vec![part.trim()] } else { words(part).collect() });
     let mut people: Vec<(_, EmailAddress)> = Vec::new();
-    for entry in entries {
-        let (name, address) = EmailAddress::parse_named(entry).map_err(|error| format!("{entry}: {error}."))?;
-        if people.iter().all(|(_, known)| *known != address) {
+    for part in entries {
+        let (name, address) = EmailAddress::parse_named(part).map_err(|error| format!("{part}: {error}."))?;
+        if people.iter().all(|(_, earlier)| *earlier != address) {
             people.push((name, address));
         }
     }
@@ -200,9 +199,9 @@ pub(super) fn list_of<T: PartialEq>(
 ) -> Result<Vec<T>, String> {
     let mut list = Vec::new();
     for word in words(text) {
-        let entry = read(word)?;
-        if !list.contains(&entry) {
-            list.push(entry);
+        let value = read(word)?;
+        if !list.contains(&value) {
+            list.push(value);
         }
     }
     if list.len() > most { Err(format!("At most {most} {what}.")) } else { Ok(list) }

@@ -33,8 +33,8 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         label: "Name",
         hint: "As students read it.",
         owner: Owner::Faculty,
-        write: |of| of.settings.name.clone(),
-        read: |form, to| form.name().map(|name| to.settings.name = name),
+        write: |draft| draft.settings.name.clone(),
+        read: |form, draft| form.name().map(|name| draft.settings.name = name),
         is_required: true,
         ..BASICS
     },
@@ -43,7 +43,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         label: "First day",
         kind: Kind::Date,
         owner: Owner::Faculty,
-        write: |of| of.settings.term.starts_on().to_string(),
+        write: |draft| draft.settings.term.starts_on().to_string(),
         read: |form, _| date(form.text()).map(drop),
         is_required: true,
         ..BASICS
@@ -54,10 +54,10 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         hint: "Inclusive.",
         kind: Kind::Date,
         owner: Owner::Faculty,
-        write: |of| of.settings.term.ends_on().to_string(),
-        read: |form, to| {
+        write: |draft| draft.settings.term.ends_on().to_string(),
+        read: |form, draft| {
             if let Some(term) = form.term()? {
-                to.settings.term = term;
+                draft.settings.term = term;
             }
             Ok(())
         },
@@ -68,7 +68,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         id: "timezone",
         label: "Time zone",
         hint: "Such as Europe/Berlin or America/New_York.",
-        write: |of| of.settings.term.timezone().to_owned(),
+        write: |draft| draft.settings.term.timezone().to_owned(),
         read: |form, _| zone(form.text()).map(drop),
         is_required: true,
         ..BASICS
@@ -78,8 +78,8 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         label: "Roster",
         kind: Kind::Choice(&[("file", "with a roster"), ("none", "none: a cost centre that only owns keys")]),
         owner: Owner::Creator,
-        write: |of| if of.settings.roster { "file" } else { "none" }.to_owned(),
-        read: |form, to| form.roster().map(|roster| to.settings.roster = roster),
+        write: |draft| if draft.settings.roster { "file" } else { "none" }.to_owned(),
+        read: |form, draft| form.roster().map(|roster| draft.settings.roster = roster),
         ..BASICS
     },
     Field {
@@ -88,8 +88,8 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         hint: "In dollars: what one student may spend in the whole term, or until the cap resets.",
         kind: Kind::Money,
         owner: Owner::Faculty,
-        write: |of| plain(of.settings.allowance.cap),
-        read: |form, to| cap(form.text()).map(|cap| to.settings.allowance.cap = cap),
+        write: |draft| plain(draft.settings.allowance.cap),
+        read: |form, draft| cap(form.text()).map(|cap| draft.settings.allowance.cap = cap),
         is_required: true,
         ..MONEY
     },
@@ -103,8 +103,8 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
             ("weekly", "each week"),
             ("monthly", "each month"),
         ]),
-        write: |of| word(&of.settings.basis.reset),
-        read: |form, to| form.choice(to.settings.basis.reset).map(|reset| to.settings.basis.reset = reset),
+        write: |draft| word(&draft.settings.basis.reset),
+        read: |form, draft| form.choice(draft.settings.basis.reset).map(|reset| draft.settings.basis.reset = reset),
         ..MONEY
     },
     Field {
@@ -112,8 +112,8 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         label: "Budget",
         hint: "In dollars: all the money the programme may ever cost.",
         kind: Kind::Money,
-        write: |of| plain(of.budget),
-        read: |form, to| money(form.text()).map(|budget| to.budget = budget),
+        write: |draft| plain(draft.budget),
+        read: |form, draft| money(form.text()).map(|budget| draft.budget = budget),
         is_required: true,
         ..MONEY
     },
@@ -121,40 +121,46 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         id: "byok",
         label: "Spending with own provider keys",
         kind: Kind::Choice(&[("inside", "counts against the cap"), ("outside", "does not count")]),
-        write: |of| word(&of.settings.basis.byok),
-        read: |form, to| form.choice(to.settings.basis.byok).map(|byok| to.settings.basis.byok = byok),
+        write: |draft| word(&draft.settings.basis.byok),
+        read: |form, draft| form.choice(draft.settings.basis.byok).map(|byok| draft.settings.basis.byok = byok),
         ..MONEY
     },
     Field {
         id: "cost_code",
         label: "Cost code",
         hint: "Under what finance books the spending.",
-        write: |of| of.settings.texts.cost_code.clone().unwrap_or_default(),
-        read: |form, to| form.line(100).map(|code| to.settings.texts.cost_code = code),
+        write: |draft| draft.settings.texts.cost_code.clone().unwrap_or_default(),
+        read: |form, draft| form.line(100).map(|code| draft.settings.texts.cost_code = code),
         ..MONEY
     },
     Field {
         id: "faculty",
         label: "Faculty",
         hint: "Addresses, or Grace Hopper <grace@university.edu>. They hear when the budget runs low, and mails to students come in the name of the first.",
-        write: |of| lines(&of.settings.people, &of.settings.people.faculty),
-        read: |form, to| people(form.text()).map(|of| to.settings.people.put(|people| &mut people.faculty, of)),
+        write: |draft| lines(&draft.settings.people, &draft.settings.people.faculty),
+        read: |form, draft| {
+            people(form.text()).map(|persons| draft.settings.people.put(|people| &mut people.faculty, persons))
+        },
         ..PEOPLE
     },
     Field {
         id: "assistants",
         label: "Assistants",
         hint: "Addresses, with or without a name. They see the programme, and may pause a student's key.",
-        write: |of| lines(&of.settings.people, &of.settings.people.assistants),
-        read: |form, to| people(form.text()).map(|of| to.settings.people.put(|people| &mut people.assistants, of)),
+        write: |draft| lines(&draft.settings.people, &draft.settings.people.assistants),
+        read: |form, draft| {
+            people(form.text()).map(|persons| draft.settings.people.put(|people| &mut people.assistants, persons))
+        },
         ..PEOPLE
     },
     Field {
         id: "finance",
         label: "Finance",
         hint: "Addresses that get the statement of each month by mail on the third of the next, from the next one on; admins find earlier ones under Statement. They need no account.",
-        write: |of| lines(&of.settings.people, &of.settings.people.finance),
-        read: |form, to| people(form.text()).map(|of| to.settings.people.put(|people| &mut people.finance, of)),
+        write: |draft| lines(&draft.settings.people, &draft.settings.people.finance),
+        read: |form, draft| {
+            people(form.text()).map(|persons| draft.settings.people.put(|people| &mut people.finance, persons))
+        },
         ..PEOPLE
     },
     Field {
@@ -163,8 +169,8 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         hint: "As OpenRouter spells them, such as openai/gpt-4o-mini, or the name of a model list. Empty: all.",
         kind: Kind::Lines,
         owner: Owner::Faculty,
-        write: |of| of.settings.rules.all.models.join("\n"),
-        read: |form, to| models_of(form.text()).map(|models| to.settings.rules.all.models = models),
+        write: |draft| draft.settings.rules.all.models.join("\n"),
+        read: |form, draft| models_of(form.text()).map(|models| draft.settings.rules.all.models = models),
         ..MODELS
     },
     Field {
@@ -175,9 +181,10 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
             ("no-training", "no training on them"),
             ("zero-retention", "not keep them"),
         ]),
-        write: |of| word(&of.settings.rules.all.data_policy),
-        read: |form, to| {
-            form.choice(to.settings.rules.all.data_policy).map(|policy| to.settings.rules.all.data_policy = policy)
+        write: |draft| word(&draft.settings.rules.all.data_policy),
+        read: |form, draft| {
+            form.choice(draft.settings.rules.all.data_policy)
+                .map(|policy| draft.settings.rules.all.data_policy = policy)
         },
         ..MODELS
     },
@@ -186,16 +193,16 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         label: "Providers that may serve models",
         hint: "As OpenRouter spells them, such as openai or google-vertex. Empty: all.",
         kind: Kind::Lines,
-        write: |of| of.settings.rules.all.providers.join("\n"),
-        read: |form, to| form.providers().map(|providers| to.settings.rules.all.providers = providers),
+        write: |draft| draft.settings.rules.all.providers.join("\n"),
+        read: |form, draft| form.providers().map(|providers| draft.settings.rules.all.providers = providers),
         ..MODELS
     },
     Field {
         id: "regions",
         label: "Regions in which models may run",
         hint: "europe, us, or both. Empty: all.",
-        write: |of| of.settings.rules.all.regions.iter().map(word).collect::<Vec<_>>().join(", "),
-        read: |form, to| form.regions().map(|regions| to.settings.rules.all.regions = regions),
+        write: |draft| draft.settings.rules.all.regions.iter().map(word).collect::<Vec<_>>().join(", "),
+        read: |form, draft| form.regions().map(|regions| draft.settings.rules.all.regions = regions),
         ..MODELS
     },
     Field {
@@ -203,9 +210,9 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         label: "Alerts at, in per cent of the budget",
         hint: "Faculty get a mail when so much of the budget is spent. At most 20 numbers from 1 to 100; all of it is always told.",
         owner: Owner::Faculty,
-        write: |of| of.settings.mails.thresholds.iter().map(u8::to_string).collect::<Vec<_>>().join(","),
-        read: |form, to| {
-            to.settings.mails.thresholds = form.thresholds(std::mem::take(&mut to.settings.mails.thresholds))?;
+        write: |draft| draft.settings.mails.thresholds.iter().map(u8::to_string).collect::<Vec<_>>().join(","),
+        read: |form, draft| {
+            draft.settings.mails.thresholds = form.thresholds(std::mem::take(&mut draft.settings.mails.thresholds))?;
             Ok(())
         },
         ..MAILS
@@ -216,8 +223,8 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         hint: "Faculty hear anyway.",
         kind: Kind::Choice(&[("off", "no"), ("on", "yes, they hear of them too")]),
         owner: Owner::Faculty,
-        write: |of| if of.settings.mails.alert_assistants { "on" } else { "off" }.to_owned(),
-        read: |form, to| form.alert_assistants().map(|on| to.settings.mails.alert_assistants = on),
+        write: |draft| if draft.settings.mails.alert_assistants { "on" } else { "off" }.to_owned(),
+        read: |form, draft| form.alert_assistants().map(|is_on| draft.settings.mails.alert_assistants = is_on),
         ..MAILS
     },
     Field {
@@ -235,8 +242,8 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
             ("never", "never"),
         ]),
         owner: Owner::Faculty,
-        write: |of| of.settings.mails.digest.as_ref().map_or("never".to_owned(), word),
-        read: |form, to| form.digest(to.settings.mails.digest).map(|day| to.settings.mails.digest = day),
+        write: |draft| draft.settings.mails.digest.as_ref().map_or("never".to_owned(), word),
+        read: |form, draft| form.digest(draft.settings.mails.digest).map(|day| draft.settings.mails.digest = day),
         ..MAILS
     },
     Field {
@@ -245,8 +252,8 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         hint: "At 80% and 100% of a cap, and a week before the end. What a rule below does to a key is mailed in any case.",
         kind: Kind::Choice(&[("on", "on"), ("off", "off")]),
         owner: Owner::Faculty,
-        write: |of| if of.settings.mails.student_mails { "on" } else { "off" }.to_owned(),
-        read: |form, to| form.one_of("on", "off").map(|on| to.settings.mails.student_mails = on),
+        write: |draft| if draft.settings.mails.student_mails { "on" } else { "off" }.to_owned(),
+        read: |form, draft| form.one_of("on", "off").map(|is_on| draft.settings.mails.student_mails = is_on),
         ..MAILS
     },
     Field {
@@ -255,8 +262,8 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         hint: "On their pages and in their mails. Empty: mails name the faculty.",
         is_private: true,
         owner: Owner::Faculty,
-        write: |of| of.settings.texts.contact.clone().unwrap_or_default(),
-        read: |form, to| form.line(500).map(|contact| to.settings.texts.contact = contact),
+        write: |draft| draft.settings.texts.contact.clone().unwrap_or_default(),
+        read: |form, draft| form.line(500).map(|contact| draft.settings.texts.contact = contact),
         ..MAILS
     },
     Field {
@@ -266,9 +273,10 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         when_empty: "the first day",
         kind: Kind::Time,
         owner: Owner::Faculty,
-        write: |of| time(of.settings.claims.claim_opens_at, &of.settings),
-        read: |form, to| {
-            form.time(|stored| stored.claims.claim_opens_at).map(|at| to.settings.claims.claim_opens_at = at)
+        write: |draft| time(draft.settings.claims.claim_opens_at, &draft.settings),
+        read: |form, draft| {
+            form.time(|stored| stored.claims.claim_opens_at)
+                .map(|opens_at| draft.settings.claims.claim_opens_at = opens_at)
         },
         ..KEYS
     },
@@ -279,9 +287,10 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         when_empty: "the last day",
         kind: Kind::Time,
         owner: Owner::Faculty,
-        write: |of| time(of.settings.claims.claim_closes_at, &of.settings),
-        read: |form, to| {
-            form.time(|stored| stored.claims.claim_closes_at).map(|at| to.settings.claims.claim_closes_at = at)
+        write: |draft| time(draft.settings.claims.claim_closes_at, &draft.settings),
+        read: |form, draft| {
+            form.time(|stored| stored.claims.claim_closes_at)
+                .map(|closes_at| draft.settings.claims.claim_closes_at = closes_at)
         },
         ..KEYS
     },
@@ -291,9 +300,10 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         hint: "How often a student may replace a key without asking. One that leaked does not count.",
         kind: Kind::Number,
         owner: Owner::Faculty,
-        write: |of| of.settings.claims.replacements.to_string(),
-        read: |form, to| {
-            to.settings.claims.replacements = form.number(0, 1_000)?.map_or(to.settings.claims.replacements, u32::from);
+        write: |draft| draft.settings.claims.replacements.to_string(),
+        read: |form, draft| {
+            draft.settings.claims.replacements =
+                form.number(0, 1_000)?.map_or(draft.settings.claims.replacements, u32::from);
             Ok(())
         },
         ..KEYS
@@ -305,8 +315,8 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         hint: "Empty: never. Its student hears a week before, and can switch it on again while the budget has room.",
         kind: Kind::Number,
         owner: Owner::Faculty,
-        write: |of| number(of.settings.claims.unused_after_days),
-        read: |form, to| form.number(1, 3_650).map(|days| to.settings.claims.unused_after_days = days),
+        write: |draft| number(draft.settings.claims.unused_after_days),
+        read: |form, draft| form.number(1, 3_650).map(|days| draft.settings.claims.unused_after_days = days),
         ..KEYS
     },
     Field {
@@ -316,8 +326,8 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         hint: "Empty: never. Its student hears a week before. A key that is not replaced by then ends, or a week after the mail if that left late.",
         kind: Kind::Number,
         owner: Owner::Faculty,
-        write: |of| number(of.settings.claims.rotate_after_days),
-        read: |form, to| form.number(1, 3_650).map(|days| to.settings.claims.rotate_after_days = days),
+        write: |draft| number(draft.settings.claims.rotate_after_days),
+        read: |form, draft| form.number(1, 3_650).map(|days| draft.settings.claims.rotate_after_days = days),
         ..KEYS
     },
     Field {
@@ -327,8 +337,8 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         kind: Kind::Area,
         is_private: true,
         owner: Owner::Faculty,
-        write: |of| of.settings.texts.terms.clone().unwrap_or_default(),
-        read: |form, to| form.lines(20_000).map(|terms| to.settings.texts.terms = terms),
+        write: |draft| draft.settings.texts.terms.clone().unwrap_or_default(),
+        read: |form, draft| form.lines(20_000).map(|terms| draft.settings.texts.terms = terms),
         ..KEYS
     },
 ];
@@ -358,6 +368,6 @@ fn lines(people: &People, list: &[EmailAddress]) -> String {
 }
 
 /// A time in the programme's zone, to the minute.
-fn time(at: Option<Moment>, settings: &Settings) -> String {
-    at.map(|at| field_time(at, settings.term.zone())).unwrap_or_default()
+fn time(moment: Option<Moment>, settings: &Settings) -> String {
+    moment.map(|moment| field_time(moment, settings.term.zone())).unwrap_or_default()
 }

@@ -24,7 +24,7 @@ fn usd(cents: i64) -> Usd {
 }
 
 fn exactly(cents: i64) -> Sum {
-    Sum { spent: usd(cents), known: Accuracy::Exactly }
+    Sum { spent: usd(cents), accuracy: Accuracy::Exactly }
 }
 
 fn grant(number: u64) -> GrantId {
@@ -51,7 +51,7 @@ fn model(name: &str, cents: i64, requests: u64) -> ModelUse {
 
 fn a_full_digest() -> Digest {
     let line = |group: &str, this_week, week_before| DigestLine {
-        of: LineSubject::Group(group.to_owned()),
+        subject: LineSubject::Group(group.to_owned()),
         this_week: usd(this_week),
         week_before: usd(week_before),
     };
@@ -80,7 +80,7 @@ fn a_full_digest() -> Digest {
         groups: vec![
             line("Lab A", 20_000, 10_000),
             line("Lab B", 11_000, 18_000),
-            DigestLine { of: LineSubject::NoGroup, this_week: usd(240), week_before: usd(10) },
+            DigestLine { subject: LineSubject::NoGroup, this_week: usd(240), week_before: usd(10) },
         ],
         models: vec![
             model("anthropic/claude-sonnet-4.5", 20_000, 3_125),
@@ -89,7 +89,7 @@ fn a_full_digest() -> Digest {
             model(NOT_BY_MODEL, 240, 0),
         ],
         models_unknown: vec![(date(2026, 11, 14), date(2026, 11, 15))],
-        standing_out: StandingOut { usual_week: usd(112), most: vec![(grant(1), usd(1_120))], more: 0 },
+        standing_out: StandingOut { usual_week: usd(112), most: vec![(grant(1), usd(1_120))], unnamed: 0 },
         people: Some(People {
             days: WEEK,
             students: 200,

@@ -133,7 +133,7 @@ async fn nothing_needs_a_look_is_not_said_beside_a_forecast_that_is_short() {
 
 #[tokio::test]
 async fn the_first_week_before_anybody_has_looked() {
-    let partly = Sum { spent: Usd::ZERO, known: Accuracy::Partly };
+    let partly = Sum { spent: Usd::ZERO, accuracy: Accuracy::Partly };
     let mut digest = Digest {
         money: DigestMoney { this_week: partly, week_before: partly, spent: Days::default(), ..a_full_digest().money },
         standing_out: StandingOut::default(),
@@ -160,7 +160,7 @@ async fn the_first_week_before_anybody_has_looked() {
 
 #[tokio::test]
 async fn a_missed_night_and_a_sync_that_is_behind_are_said_in_words() {
-    let sum = |known| Sum { spent: usd(31_240), known };
+    let sum = |accuracy| Sum { spent: usd(31_240), accuracy };
     let mut digest = a_full_digest();
     digest.money.this_week = sum(Accuracy::Partly);
     digest.money.week_before = sum(Accuracy::Estimated);
@@ -203,7 +203,8 @@ async fn a_programme_that_is_over_leads_nowhere() {
 #[tokio::test]
 async fn the_largest_digest_there_can_be_is_a_small_mail() {
     let mut digest = a_full_digest();
-    digest.groups[0].of = LineSubject::Group("A group with a name that somebody made as long as they could".to_owned());
+    digest.groups[0].subject =
+        LineSubject::Group("A group with a name that somebody made as long as they could".to_owned());
     digest.groups = vec![digest.groups[0].clone(); 14];
     digest.models = vec![model(&"m/odel".repeat(16), 20_000, 3_125); 14];
     let people = digest.people.as_mut().unwrap();

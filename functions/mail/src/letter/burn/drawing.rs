@@ -107,10 +107,10 @@ fn draw(scene: &BurnScene, sheet: &Sheet<'_>) -> Result<()> {
 }
 
 /// Writes a text at this height, beginning or ending here.
-fn write(sheet: &Sheet<'_>, text: &str, color: RGBColor, at: (i32, i32), side: HPos) -> Result<()> {
+fn write(sheet: &Sheet<'_>, text: &str, color: RGBColor, position: (i32, i32), side: HPos) -> Result<()> {
     let font: TextStyle<'_> = ("inter", LETTERS).into_font().into();
     let style = TextStyle { color: color.to_backend_color(), ..font }.pos(Pos::new(side, VPos::Center));
-    sheet.draw(&Text::new(Cow::Borrowed(text), at, style))?;
+    sheet.draw(&Text::new(Cow::Borrowed(text), position, style))?;
     Ok(())
 }
 

@@ -17,7 +17,7 @@ pub(crate) struct Picture {
 
 impl Picture {
     /// The picture, or `None` when it cannot be drawn; the mail is sent without it then.
-    pub(crate) fn of(burn: &Burn<'_>) -> Option<Picture> {
+    pub(crate) fn draw(burn: &Burn<'_>) -> Option<Picture> {
         match drawing::png(&burn.scene()) {
             Ok(png) => Some(Picture { png, words: burn.words() }),
             Err(error) => {

@@ -31,9 +31,9 @@ fn drawn(spent: &Days, (limit, keys_stop_at): (i32, Option<i32>), looked: Date) 
     let limit = Usd::from_dollars(limit);
     let listed_at: bursar_core::clock::Moment = looked.to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp().into();
     let limits = SpendingLimits { budget: limit, keys_stop_at: keys_stop_at.map(Usd::from_dollars), lasts: false };
-    let forecast = Forecast::of(spent, limits, &term, Some(listed_at), listed_at);
+    let forecast = Forecast::new(spent, limits, &term, Some(listed_at), listed_at);
     let burn = Burn { spent, limit, thresholds: &[50, 80, 95, 100], term: &term, looked, forecast: Some(forecast) };
-    let picture = Picture::of(&burn).unwrap();
+    let picture = Picture::draw(&burn).unwrap();
     let mut reader = png::Decoder::new(std::io::Cursor::new(&picture.png)).read_info().unwrap();
     let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
     let info = reader.next_frame(&mut pixels).unwrap();
@@ -113,7 +113,7 @@ fn nothing_spent_no_budget_and_strange_dates_are_drawn_too() {
         assert!(drawn(&nothing, (limit, None), looked).picture.png.len() > 1_000, "{limit} {looked}");
     }
     let opening = nothing.with(
-        bursar_core::domain::usage::days::KeyCounters { lifetime: Usd::MAX, today: None, on: FIRST, window: None },
+        bursar_core::domain::usage::days::KeyCounters { lifetime: Usd::MAX, today: None, day: FIRST, window: None },
         None,
     );
     assert!(drawn(&opening, (4_000, None), by(3)).picture.words.contains("which is more"));

@@ -39,7 +39,7 @@ impl App {
         now: Moment,
     ) -> Result<Letter, NoMail> {
         let view = self.table.view(programme, grant).await?.ok_or(GONE)?;
-        let used = CapUse::of(&view.programme, &view.grant, &view.readings, now);
+        let used = CapUse::compute(&view.programme, &view.grant, &view.readings, now);
         let used =
             used.ok_or(NoMail::NotDue("the programme mails its students nothing, or this one has no access any more"))?;
         if used.window != window {
@@ -56,27 +56,29 @@ impl App {
             }
         }
         let settings = &view.programme.settings;
-        let resets_at = settings.basis.reset.resets_at(now).filter(|at| *at < settings.term.ends_at());
-        let told = CapUseFacts {
+        let resets_at = settings.basis.reset.resets_at(now).filter(|resets_at| *resets_at < settings.term.ends_at());
+        let facts = CapUseFacts {
             stopped: stopped(&view.grant),
             may_ask_for_more: view.may_ask_for_more(now).is_ok(),
-            ..CapUseFacts::of(&crossing, used, resets_at)
+            ..CapUseFacts::new(&crossing, used, resets_at)
         };
-        Ok(self.to(&view.grant.person.address, |words| words.cap_used(&view.programme, &told)))
+        Ok(self.to(&view.grant.person.address, |words| words.cap_used(&view.programme, &facts)))
     }
 }
 
 /// Whether more than the cap was used by the day on which somebody lowered it: the mail about that said so.
 fn was_used_before(entries: &[Entry], view: &View, crossing: &Crossing) -> bool {
-    let changed = entries.iter().rev().find(|entry| entry.what.act == Act::CapChanged);
-    let Some(next) = changed.and_then(|entry| utc_date(entry.at).tomorrow().ok()) else { return false };
+    let changed = entries.iter().rev().find(|audit_entry| audit_entry.what.act == Act::CapChanged);
+    let Some(next) = changed.and_then(|audit_entry| utc_date(audit_entry.recorded_at).tomorrow().ok()) else {
+        return false;
+    };
     let byok = view.programme.settings.basis.byok;
     let since = view.readings.iter().map(|reading| reading.used.days(byok).between(next, Date::MAX, None).spent);
     crossing.spent - since.sum() > crossing.limit
 }
 
 impl CapUseFacts {
-    fn of(crossing: &Crossing, now: CapUse, resets_at: Option<Moment>) -> CapUseFacts {
+    fn new(crossing: &Crossing, now: CapUse, resets_at: Option<Moment>) -> CapUseFacts {
         CapUseFacts {
             spent: now.spent.max(crossing.spent),
             limit: crossing.limit,
@@ -100,7 +102,7 @@ impl Words<'_> {
             ("Left", used.limit.left_beside(used.spent).to_dollars()),
         ];
         facts.extend(used.cap_since.map(|cap| ("Cap since then", cap.to_dollars())));
-        facts.extend(used.resets_at.map(|at| ("Resets", time_in(at, settings.term.zone()))));
+        facts.extend(used.resets_at.map(|resets_at| ("Resets", time_in(resets_at, settings.term.zone()))));
         facts.push(("As of", time_in(used.as_of, settings.term.zone())));
         let is_refused = is_used_up && used.cap_since.is_none() && used.stopped.is_none();
         let to_do = match used.stopped {

@@ -123,7 +123,7 @@ fn newest_reading_is_told_and_no_less_than_was_found() {
     for (spent, told, as_of) in [(24, 24, later), (16, 17, now())] {
         let (cap, spent) = (Usd::from_dollars(30), Usd::from_dollars(spent));
         let facts =
-            CapUseFacts::of(&crossing, CapUse { window: crossing.window, cap, spent, as_of: Some(later) }, None);
+            CapUseFacts::new(&crossing, CapUse { window: crossing.window, cap, spent, as_of: Some(later) }, None);
         assert_eq!((facts.spent, facts.as_of, facts.cap_since), (Usd::from_dollars(told), as_of, Some(cap)));
     }
 }

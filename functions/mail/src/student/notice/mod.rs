@@ -21,14 +21,16 @@ impl App {
         now: Moment,
     ) -> Result<Letter, NoMail> {
         let view = self.table.view(programme, grant).await?.ok_or(GONE)?;
-        let words = Words { to: &view.grant.person.address, config: &self.config };
+        let words = Words { recipient: &view.grant.person.address, config: &self.config };
         let letter = match notice {
             Notice::KeyShown => Some(words.key_shown(&view, written_at)),
             Notice::KeyLeaked => Some(words.key_leaked(&view, written_at)),
             Notice::MoreDeclined => words.more_declined(&view),
             Notice::CapChanged => {
                 let entries = self.table.list_known(Entry::of_grant(programme, grant)).await?;
-                let is_later = |entry: &Entry| entry.what.act == Act::CapChanged && entry.at > written_at;
+                let is_later = |audit_entry: &Entry| {
+                    audit_entry.what.act == Act::CapChanged && audit_entry.recorded_at > written_at
+                };
                 (!view.grant.is_over() && !entries.iter().any(is_later)).then(|| words.cap_changed(&view, now))
             }
             Notice::TermEndSoon if !view.programme.settings.mails.student_mails => {
@@ -46,7 +48,7 @@ impl App {
 
 impl Words<'_> {
     fn more_declined(self, view: &View) -> Option<Letter> {
-        let declined = view.grant.more.as_ref()?.declined.as_ref()?;
+        let declined = view.grant.more_request.as_ref()?.declined.as_ref()?;
         let name = &view.programme.settings.name;
         Some(Letter {
             subject: format!("{name}: you asked for more, and the answer is no"),
@@ -67,12 +69,12 @@ impl Words<'_> {
         // A recovered key was shown before its record was written again.
         let shown_at = view.grant.live().and_then(|live| live.shown_at).filter(|shown| *shown < written_at);
         let settings = &view.programme.settings;
-        let (name, at) = (&settings.name, time_in(shown_at.unwrap_or(written_at), settings.term.zone()));
+        let (name, time) = (&settings.name, time_in(shown_at.unwrap_or(written_at), settings.term.zone()));
         Letter {
             subject: format!("{name}: you got a new key"),
             heading: "You got a new key".to_owned(),
             parts: vec![
-                LetterPart::Sentences(format!("You, or someone signed in as you, got a new key for {name} on {at}.")),
+                LetterPart::Sentences(format!("You, or someone signed in as you, got a new key for {name} on {time}.")),
                 said(
                     "If it was you, there is nothing to do. If it was not, report the key as leaked on your page: it is switched off, \
                      usually within a minute, and you can get another.",
@@ -88,18 +90,18 @@ impl Words<'_> {
     fn cap_changed(self, view: &View, now: Moment) -> Letter {
         let settings = &view.programme.settings;
         let name = &settings.name;
-        let left = CapLeft::of(view, now);
-        let cap = left.cap.to_dollars();
+        let rest = CapLeft::new(view, now);
+        let cap = rest.cap.to_dollars();
         let window = of_this_window(settings.basis.reset);
         let mut facts = vec![
             ("Cap", format!("{cap} {window}")),
             ("Used", view.spending(now).in_window.to_dollars()),
-            ("Left", left.amount.to_dollars()),
+            ("Left", rest.amount.to_dollars()),
         ];
-        facts.extend(left.resets_at.map(|at| ("Resets", time_in(at, settings.term.zone()))));
-        facts.extend(left.as_of.map(|at| ("As of", time_in(at, settings.term.zone()))));
-        let what_next = match (stopped(&view.grant), left.resets_at) {
-            (stopped, _) if left.amount >= Usd::CENT => stopped.unwrap_or("Your key goes on working."),
+        facts.extend(rest.resets_at.map(|resets_at| ("Resets", time_in(resets_at, settings.term.zone()))));
+        facts.extend(rest.as_of.map(|as_of| ("As of", time_in(as_of, settings.term.zone()))));
+        let what_next = match (stopped(&view.grant), rest.resets_at) {
+            (stopped, _) if rest.amount >= Usd::CENT => stopped.unwrap_or("Your key goes on working."),
             (_, Some(_)) => {
                 "You have already used more than that, so requests with your key are refused until the cap resets."
             }
@@ -120,7 +122,7 @@ impl Words<'_> {
 
     fn key_leaked(self, view: &View, reported_at: Moment) -> Letter {
         let settings = &view.programme.settings;
-        let (name, at) = (&settings.name, time_in(reported_at, settings.term.zone()));
+        let (name, time) = (&settings.name, time_in(reported_at, settings.term.zone()));
         let used = used_by_reading(view, reported_at).map_or_else(String::new, |(as_of, amount)| {
             format!(
                 " When it was last checked at OpenRouter, on {}, that key had used {}.",
@@ -133,7 +135,7 @@ impl Words<'_> {
             heading: "Your key was reported leaked".to_owned(),
             parts: vec![
                 LetterPart::Sentences(format!(
-                    "You, or someone signed in as you, reported your key for {name} as leaked on {at}. It is being \
+                    "You, or someone signed in as you, reported your key for {name} as leaked on {time}. It is being \
                      switched off at OpenRouter, usually within a minute; until then it can still be spent on.{used}"
                 )),
                 said(
@@ -152,21 +154,21 @@ impl Words<'_> {
         let settings = &view.programme.settings;
         let name = &settings.name;
         let until = view.announced_as(notice).map(|end| notice.ends_at(end, now));
-        let on = |at: Moment| time_in(at, settings.term.zone());
-        let day_of = |at: Moment| long_date(at.to_zoned(settings.term.zone().clone()).date());
-        let left = CapLeft::of(view, now);
+        let show_time = |moment: Moment| time_in(moment, settings.term.zone());
+        let day_of = |moment: Moment| long_date(moment.to_zoned(settings.term.zone().clone()).date());
+        let rest = CapLeft::new(view, now);
         let unused =
             format!("{name} switches off keys that are not used for {}", days(settings.claims.unused_after_days));
         let old = format!("{name} wants keys replaced after {}", days(settings.claims.rotate_after_days));
         let extended = format!("{name} was extended");
-        let (subject, heading, told, why) = match notice {
+        let (subject, heading, body, why) = match notice {
             Notice::UnusedSoon => (
                 format!("{name}: your key stops on {} unless you use it", day_of(until?)),
                 "Your key is not being used",
                 format!(
                     "Your key for {name} has not been used for some time. It stops on {}, unless you use it before: one request is \
                      enough. A key that has stopped can be switched on again on your page, while the programme has money.",
-                    on(until?)
+                    show_time(until?)
                 ),
                 unused,
             ),
@@ -187,7 +189,7 @@ impl Words<'_> {
                 format!(
                     "Your key for {name} stops on {}. Press “Replace my key” on your page before then: you keep what is left of your \
                      credit, and it does not count as a replacement.",
-                    on(until?)
+                    show_time(until?)
                 ),
                 old,
             ),
@@ -212,7 +214,7 @@ impl Words<'_> {
             Notice::TermEndSoon if until.is_some() => (
                 format!("{name}: your key stops on {}", long_date(settings.term.ends_on())),
                 "Your key stops soon",
-                left.in_words(settings),
+                rest.in_words(settings),
                 format!("you have a key for {name}"),
             ),
             Notice::Unused
@@ -223,9 +225,9 @@ impl Words<'_> {
             | Notice::CapChanged
             | Notice::MoreDeclined => return None,
         };
-        let mut parts = vec![LetterPart::Sentences(told)];
-        let as_of = left.as_of.filter(|_| notice == Notice::TermEndSoon);
-        let facts = as_of.map(|at| ("As of", on(at))).into_iter().chain([("Questions", people(settings))]);
+        let mut parts = vec![LetterPart::Sentences(body)];
+        let as_of = rest.as_of.filter(|_| notice == Notice::TermEndSoon);
+        let facts = as_of.map(|as_of| ("As of", show_time(as_of))).into_iter().chain([("Questions", people(settings))]);
         parts.push(LetterPart::facts(facts));
         parts.extend([self.own_page()]);
         let why = format!("You get this mail because {why}.");
@@ -246,11 +248,11 @@ pub(crate) struct CapLeft {
 
 impl CapLeft {
     /// The rest by the newest reading. If none is of this window, `as_of` is the beginning of the window.
-    fn of(view: &View, now: Moment) -> CapLeft {
+    fn new(view: &View, now: Moment) -> CapLeft {
         let settings = &view.programme.settings;
         let (reset, ends_at) = (settings.basis.reset, settings.term.ends_at());
         let cap = view.grant.cap(settings);
-        let resets_at = reset.resets_at(now).filter(|at| *at < ends_at);
+        let resets_at = reset.resets_at(now).filter(|resets_at| *resets_at < ends_at);
         let as_of = view.readings.iter().map(|reading| reading.as_of).max();
         CapLeft {
             amount: cap.left_beside(view.spending(now).in_window),
@@ -265,14 +267,14 @@ impl CapLeft {
         let Settings { name, term, basis: Basis { reset, .. }, .. } = settings;
         let until = end_time_in(term.ends_at(), term.zone());
         let (amount, cap) = (self.amount.to_dollars(), self.cap.to_dollars());
-        let left = format!("You have {amount} left of your {cap} {}", of_this_window(*reset));
+        let clause = format!("You have {amount} left of your {cap} {}", of_this_window(*reset));
         let Some(resets_at) = self.resets_at else {
             let never = if *reset == Reset::None { "" } else { " It does not reset before then." };
             return format!(
-                "{left}, until {until}.{never} Then your key for {name} stops, and what is left cannot be used any more."
+                "{clause}, until {until}.{never} Then your key for {name} stops, and what is left cannot be used any more."
             );
         };
-        let again = match reset {
+        let recurrence = match reset {
             _ if self.times < 2 => "",
             Reset::None => "",
             Reset::Daily => ", and so each day after that",
@@ -280,7 +282,7 @@ impl CapLeft {
             Reset::Monthly => ", and so each month after that",
         };
         format!(
-            "{left}. On {} it resets: you have {cap} again{again}. At {until} your key for {name} stops, and what is left then \
+            "{clause}. On {} it resets: you have {cap} again{recurrence}. At {until} your key for {name} stops, and what is left then \
              cannot be used any more.",
             time_in(resets_at, term.zone())
         )
@@ -293,8 +295,8 @@ fn days(rule: Option<u16>) -> String {
 }
 
 /// The usage of the key that was live at `then`, and when it was read.
-fn used_by_reading(view: &View, then: Moment) -> Option<(Moment, Usd)> {
-    let was_shown = |key: &&Key| key.shown_at.is_some_and(|shown| shown <= then);
+fn used_by_reading(view: &View, moment: Moment) -> Option<(Moment, Usd)> {
+    let was_shown = |key: &&Key| key.shown_at.is_some_and(|shown| shown <= moment);
     let epoch = view.grant.keys.iter().filter(was_shown).map(|key| key.epoch).max()?;
     let reading = view.readings.iter().find(|reading| reading.epoch == epoch)?;
     Some((reading.as_of, reading.used.counted(view.programme.settings.basis.byok)))

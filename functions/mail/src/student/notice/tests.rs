@@ -161,7 +161,7 @@ async fn term_end_is_announced() {
 async fn notice_that_holds_no_more_is_not_sent() {
     let none = async |view: &View, notice| {
         let config = config().await;
-        Words { to: &address("ada"), config: &config }.of_rule(view, notice, now()).is_none()
+        Words { recipient: &address("ada"), config: &config }.of_rule(view, notice, now()).is_none()
     };
     let mut view = announced(Notice::TermEndSoon, at("2027-01-01T00:00:00Z"));
     assert!(none(&view, Notice::TermEndSoon).await, "the term goes on");

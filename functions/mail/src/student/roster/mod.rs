@@ -132,7 +132,7 @@ impl Words<'_> {
                 )),
             ],
             why: format!("You get this mail because {institution} put you on the roster of {name}."),
-            to: self.to.clone(),
+            recipient: self.recipient.clone(),
             from: Some(teacher.map_or_else(|| name.clone(), |teacher| format!("{teacher} via {name}"))),
         }
     }

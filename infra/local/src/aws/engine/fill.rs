@@ -11,7 +11,7 @@ impl Engine {
     /// Puts any number of items into the table, replacing those with equal keys.
     pub async fn fill(&self, items: Vec<Item>) -> Result<()> {
         self.run(move |engine, Open { database, .. }| {
-            let items: Result<Vec<dynoxide::Item>> = items.into_iter().map(item).collect();
+            let items: Result<Vec<dynoxide::Item>> = items.into_iter().map(to_item).collect();
             database.import_items(&engine.table, items?, ImportOptions::default())?;
             Ok(())
         })
@@ -19,8 +19,8 @@ impl Engine {
     }
 }
 
-fn item(item: Item) -> Result<dynoxide::Item> {
-    item.into_iter().map(|(name, value)| Ok((name, attribute(value)?))).collect()
+fn to_item(attributes: Item) -> Result<dynoxide::Item> {
+    attributes.into_iter().map(|(name, value)| Ok((name, attribute(value)?))).collect()
 }
 
 fn attribute(value: AttributeValue) -> Result<dynoxide::AttributeValue> {
@@ -29,10 +29,10 @@ fn attribute(value: AttributeValue) -> Result<dynoxide::AttributeValue> {
         AttributeValue::S(text) => Of::S(text),
         AttributeValue::N(number) => Of::N(number),
         AttributeValue::B(bytes) => Of::B(bytes.into_inner()),
-        AttributeValue::Bool(is) => Of::BOOL(is),
-        AttributeValue::Null(is) => Of::NULL(is),
+        AttributeValue::Bool(flag) => Of::BOOL(flag),
+        AttributeValue::Null(flag) => Of::NULL(flag),
         AttributeValue::L(values) => Of::L(values.into_iter().map(attribute).collect::<Result<_>>()?),
-        AttributeValue::M(values) => Of::M(item(values)?),
-        other => bail!("no item of ours has an attribute such as {other:?}"),
+        AttributeValue::M(values) => Of::M(to_item(values)?),
+        unsupported => bail!("no item of ours has an attribute such as {unsupported:?}"),
     })
 }

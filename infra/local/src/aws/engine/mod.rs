@@ -73,7 +73,7 @@ impl Position {
     const ADDED: i128 = 100_000_000_000_000_000_000;
 
     /// The position behind a record's sequence number.
-    pub fn of(sequence_number: &str) -> Option<Position> {
+    pub fn parse(sequence_number: &str) -> Option<Position> {
         let stored = sequence_number.parse::<i128>().ok()?.checked_sub(Position::ADDED)?;
         i64::try_from(stored).ok().map(Position)
     }
@@ -240,14 +240,21 @@ fn create(database: &Database, request: &Value, ttl: &str) -> Result<()> {
 fn check_schema(database: &Database, table: &str) -> Result<String> {
     let described = database.describe_table(DescribeTableRequest { table_name: table.to_owned() })?.table;
     let time_to_live = database.describe_time_to_live(DescribeTimeToLiveRequest { table_name: table.to_owned() })?;
-    let shape = |of: &Value, ttl: Option<&str>| {
+    let shape = |description: &Value, ttl: Option<&str>| {
         let index = |index: &Value| json!([index["IndexName"], index["KeySchema"], index["Projection"]]);
-        let indexes: Vec<Value> = of["GlobalSecondaryIndexes"].as_array().into_iter().flatten().map(index).collect();
-        json!([of["AttributeDefinitions"], of["KeySchema"], of["StreamSpecification"], indexes, ttl])
+        let indexes: Vec<Value> =
+            description["GlobalSecondaryIndexes"].as_array().into_iter().flatten().map(index).collect();
+        json!([
+            description["AttributeDefinitions"],
+            description["KeySchema"],
+            description["StreamSpecification"],
+            indexes,
+            ttl
+        ])
     };
-    let found = time_to_live.time_to_live_description.attribute_name;
-    let found = shape(&serde_json::to_value(&described)?, found.as_deref());
-    let wanted = shape(&create_table(table), Some(TTL));
-    ensure!(found == wanted, "its table is {found}, and not {wanted}");
+    let ttl = time_to_live.time_to_live_description.attribute_name;
+    let actual = shape(&serde_json::to_value(&described)?, ttl.as_deref());
+    let expected = shape(&create_table(table), Some(TTL));
+    ensure!(actual == expected, "its table is {actual}, and not {expected}");
     described.latest_stream_label.context("its stream has no label")
 }

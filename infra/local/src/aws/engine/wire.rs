@@ -42,7 +42,7 @@ fn answer(database: &Database, operation: &str, body: &[u8]) -> Result<String, D
     macro_rules! calls {
         ($($name:literal => $call:ident),* $(,)?) => {
             match operation {
-                $($name => said(&database.$call(asked(body)?)?),)*
+                $($name => said(&database.$call(decode(body)?)?),)*
                 _ => Err(DynoxideError::ValidationException(format!("the engine is not asked for {operation} here"))),
             }
         };
@@ -60,7 +60,7 @@ fn answer(database: &Database, operation: &str, body: &[u8]) -> Result<String, D
     }
 }
 
-fn asked<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, DynoxideError> {
+fn decode<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, DynoxideError> {
     serde_json::from_slice(body).map_err(|error| DynoxideError::SerializationException(error.to_string()))
 }
 

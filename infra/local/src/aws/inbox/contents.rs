@@ -34,7 +34,7 @@ pub struct Attachment {
 
 impl Contents {
     /// The content of these bytes. It is empty if they are no mail.
-    pub fn of(raw: &[u8]) -> Contents {
+    pub fn parse(raw: &[u8]) -> Contents {
         // Headers that are not needed to find the parts are read as text, which decodes encoded words only.
         let parser = MessageParser::new().with_mime_headers().default_header_text();
         let Some(message) = parser.parse(raw) else {
@@ -60,7 +60,7 @@ impl Contents {
                 PartType::Html(html) => Some(html.replace("\r\n", "\n")),
                 _ => None,
             }),
-            attachments: message.attachments().map(Attachment::of).collect(),
+            attachments: message.attachments().map(Attachment::from_part).collect(),
             headers,
         }
     }
@@ -79,7 +79,7 @@ impl Contents {
 }
 
 impl Attachment {
-    fn of(part: &MessagePart<'_>) -> Attachment {
+    fn from_part(part: &MessagePart<'_>) -> Attachment {
         let media_type = part.content_type().and_then(|kind| Some(format!("{}/{}", kind.ctype(), kind.subtype()?)));
         Attachment {
             name: part.attachment_name().map(str::to_owned),

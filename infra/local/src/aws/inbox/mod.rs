@@ -85,7 +85,7 @@ struct ReadMail {
 struct ListPage {
     web: String,
     programmes: Vec<Programme>,
-    to: String,
+    recipient: String,
     relay: Option<String>,
     in_all: usize,
     /// Newest first.
@@ -138,10 +138,10 @@ pub fn router(ses: Ses, invoke: Arc<dyn Invoke>, table: Table, web: String) -> R
         .with_state(Inbox { ses, invoke, table, web })
 }
 
-async fn list(State(inbox): State<Inbox>, Query(Filter { to }): Query<Filter>) -> Response {
-    let to = to.trim().to_lowercase();
+async fn list(State(inbox): State<Inbox>, Query(Filter { to: recipient }): Query<Filter>) -> Response {
+    let recipient = recipient.trim().to_lowercase();
     let mut mails = inbox.ses.mails();
-    mails.retain(|mail| mail.to.join(" ").to_lowercase().contains(&to));
+    mails.retain(|mail| mail.to.join(" ").to_lowercase().contains(&recipient));
     let programmes = match who_may_sign_in(&inbox.table, inbox.ses.now()).await {
         Ok(programmes) => programmes,
         Err(error) => return no_page(&error),
@@ -149,10 +149,10 @@ async fn list(State(inbox): State<Inbox>, Query(Filter { to }): Query<Filter>) -
     page(&ListPage {
         web: inbox.web,
         programmes,
-        to,
+        recipient,
         relay: inbox.ses.relay(),
         in_all: mails.len(),
-        mails: mails.into_iter().rev().take(LISTED).map(ReadMail::of).collect(),
+        mails: mails.into_iter().rev().take(LISTED).map(ReadMail::parse).collect(),
     })
 }
 
@@ -160,7 +160,7 @@ async fn list(State(inbox): State<Inbox>, Query(Filter { to }): Query<Filter>) -
 async fn who_may_sign_in(table: &Table, now: Moment) -> Result<Vec<Programme>, StoreError> {
     let admins = "admins, who make programmes and see them all";
     let admins = KnownLogins::read(table, now, admins, table.admins().await?).await?;
-    let mut all = vec![Programme { name: "Everywhere".to_owned(), people: vec![admins] }];
+    let mut programmes = vec![Programme { name: "Everywhere".to_owned(), people: vec![admins] }];
     for programme in table.readable_programmes().await?.0 {
         let mut students = BTreeMap::<_, Vec<_>>::new();
         for grant in table.readable_grants(&programme.id).await?.into_iter().take(READ) {
@@ -178,9 +178,9 @@ async fn who_may_sign_in(table: &Table, now: Moment) -> Result<Vec<Programme>, S
             people.push(KnownLogins::read(table, now, role, those).await?);
         }
         people.retain(|those| !those.addresses.is_empty());
-        all.push(Programme { name, people });
+        programmes.push(Programme { name, people });
     }
-    Ok(all)
+    Ok(programmes)
 }
 
 /// The page of the mails to this address.
@@ -190,13 +190,13 @@ fn mails_to(address: &str) -> String {
 
 async fn read(State(inbox): State<Inbox>, Path(id): Path<String>) -> Response {
     match inbox.ses.mail(&id) {
-        Some(mail) => page(&MailPage { mail: ReadMail::of(mail) }),
+        Some(mail) => page(&MailPage { mail: ReadMail::parse(mail) }),
         None => no_such_mail(),
     }
 }
 
 async fn frame(State(inbox): State<Inbox>, Path(id): Path<String>) -> Response {
-    let html = inbox.ses.mail(&id).and_then(|mail| Contents::of(&mail.raw).html_with_pictures());
+    let html = inbox.ses.mail(&id).and_then(|mail| Contents::parse(&mail.raw).html_with_pictures());
     let Some(html) = html else { return no_such_mail() };
     // Without this target a link would open inside the frame, where no page allows itself to be shown.
     let html = format!("<!doctype html><base target=\"_blank\">{html}");
@@ -204,7 +204,7 @@ async fn frame(State(inbox): State<Inbox>, Path(id): Path<String>) -> Response {
 }
 
 async fn mails(State(inbox): State<Inbox>) -> Json<Vec<ReadMail>> {
-    Json(inbox.ses.mails().into_iter().map(ReadMail::of).collect())
+    Json(inbox.ses.mails().into_iter().map(ReadMail::parse).collect())
 }
 
 async fn source(State(inbox): State<Inbox>, Path(id): Path<String>) -> Response {
@@ -242,7 +242,7 @@ async fn faults(State(inbox): State<Inbox>, body: Bytes) -> Result<Json<Value>, 
 /// What Lambda receives: an event of a configuration set as text in an SNS notification, with what Bursar reads of it.
 /// `permanent` matters for bounces only.
 fn notification(mail: &Mail, event: Event, permanent: bool) -> Value {
-    let recipients: Vec<Value> = mail.to.iter().map(|to| json!({"emailAddress": to})).collect();
+    let recipients: Vec<Value> = mail.to.iter().map(|address| json!({"emailAddress": address})).collect();
     let (name, key, details) = match event {
         Event::Delivery => ("Delivery", "delivery", json!({"recipients": mail.to})),
         Event::Bounce => {
@@ -286,7 +286,7 @@ impl KnownLogins {
         role: &'static str,
         mut people: Vec<EmailAddress>,
     ) -> Result<KnownLogins, StoreError> {
-        people.sort_unstable_by(|one, other| one.as_written().cmp(other.as_written()));
+        people.sort_unstable_by(|first, second| first.as_written().cmp(second.as_written()));
         let (mut people, mut addresses) = (people.into_iter(), Vec::new());
         while addresses.len() < NAMED
             && let Some(person) = people.next()
@@ -300,10 +300,10 @@ impl KnownLogins {
 }
 
 impl ReadMail {
-    fn of(mail: Mail) -> ReadMail {
-        let contents = Contents::of(&mail.raw);
-        let Mail { id, at, from, to, .. } = mail;
-        ReadMail { id, at: *at, from, to, contents }
+    fn parse(mail: Mail) -> ReadMail {
+        let contents = Contents::parse(&mail.raw);
+        let Mail { id, at: accepted_at, from, to: recipients, .. } = mail;
+        ReadMail { id, at: *accepted_at, from, to: recipients, contents }
     }
 
     /// The time of acceptance, as the pages show it.

@@ -103,7 +103,7 @@ impl Pool {
         event: Value,
     ) -> Result<Value, InvokeError> {
         let function = worker.name;
-        let logs = bursar_core::log::to(self.settings.logs.capture(function));
+        let logs = bursar_core::log::dispatch_to(self.settings.logs.capture(function));
         let mut context = Context::default();
         context.request_id = Uuid::new_v4().to_string();
         let deadline = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + time_out(function);

@@ -129,7 +129,7 @@ impl Refusal {
 impl Ses {
     /// The stand-in with the mails of earlier runs, the quota of production, no faults and no relay.
     pub fn new(kept: StateFile, clock: Clock) -> Result<Ses> {
-        let mails = kept.all::<(Mail, String)>(MAILS)?.into_iter();
+        let mails = kept.list::<(Mail, String)>(MAILS)?.into_iter();
         let mails =
             mails.map(|(_, (mail, raw))| anyhow::Ok(Mail { raw: BASE64.decode(raw.as_bytes())?.into(), ..mail }));
         let account = Account {
@@ -180,14 +180,14 @@ impl Ses {
 
     /// Makes the next `times` sends fail in this way, those to the address `to` if there is one. Earlier
     /// faults of that scope are forgotten. A fault of an address goes before one for all.
-    pub fn fail_next(&self, fault: Fault, times: u32, to: Option<&str>) {
-        self.state().faults.insert(to.map(str::to_lowercase), (fault, times));
+    pub fn fail_next(&self, fault: Fault, times: u32, recipient: Option<&str>) {
+        self.state().faults.insert(recipient.map(str::to_lowercase), (fault, times));
     }
 
     /// Ends the faults of an address, or all of them.
-    pub fn lift_faults(&self, to: Option<&str>) {
-        let to = to.map(str::to_lowercase);
-        self.state().faults.retain(|scope, _| to.is_some() && *scope != to);
+    pub fn lift_faults(&self, recipient: Option<&str>) {
+        let recipient = recipient.map(str::to_lowercase);
+        self.state().faults.retain(|scope, _| recipient.is_some() && *scope != recipient);
     }
 
     /// Counts a mail that came back for good.
@@ -329,7 +329,7 @@ impl Sending {
             return Err(Refusal::new("ConfigurationSetDoesNotExist", message));
         }
         let sender = (!account.sender_verified).then_some(&mail.from);
-        let recipients = mail.to.iter().filter(|to| !account.may_mail(to));
+        let recipients = mail.to.iter().filter(|address| !account.may_mail(address));
         let unknown: Vec<&str> = sender.into_iter().chain(recipients).map(String::as_str).collect();
         if !unknown.is_empty() {
             let unknown = unknown.join(", ");
@@ -344,14 +344,14 @@ impl Sending {
     /// The data points of the last two weeks, one for each quarter of an hour with any, in no order.
     fn statistics(&self, now: Moment) -> String {
         let mut points: BTreeMap<i64, [usize; 3]> = BTreeMap::new();
-        let mut count = |at: Moment, what: usize| {
-            if at > now - DAY * 14 && at <= now - self.statistics_lag {
-                points.entry(at.as_second().div_euclid(QUARTER)).or_default()[what] += 1;
+        let mut count = |moment: Moment, what: usize| {
+            if moment > now - DAY * 14 && moment <= now - self.statistics_lag {
+                points.entry(moment.as_second().div_euclid(QUARTER)).or_default()[what] += 1;
             }
         };
-        self.mails.iter().flat_map(|mail| mail.to.iter().map(|_| mail.at)).for_each(|at| count(at, 0));
-        self.bounces.iter().for_each(|at| count(*at, 1));
-        self.complaints.iter().for_each(|at| count(*at, 2));
+        self.mails.iter().flat_map(|mail| mail.to.iter().map(|_| mail.at)).for_each(|moment| count(moment, 0));
+        self.bounces.iter().for_each(|moment| count(*moment, 1));
+        self.complaints.iter().for_each(|moment| count(*moment, 2));
         let points = points.into_iter().rev().filter_map(|(quarter, [sent, bounced, complained])| {
             let begins = Moment::from_second(quarter * QUARTER).ok()?;
             Some(format!(
@@ -379,21 +379,21 @@ impl Account {
 
 impl Mail {
     fn is_to(&self, address: &str) -> bool {
-        self.to.iter().any(|to| to.eq_ignore_ascii_case(address))
+        self.to.iter().any(|recipient| recipient.eq_ignore_ascii_case(address))
     }
 }
 
 /// The mail of a form, and its envelope. Addresses are plain and in ASCII.
-fn mail_in(form: &BTreeMap<String, String>, at: Moment) -> Option<(Mail, Envelope)> {
+fn mail_in(form: &BTreeMap<String, String>, accepted_at: Moment) -> Option<(Mail, Envelope)> {
     let from = form.get("Source")?.clone();
-    let to = (1..).map_while(|number| form.get(&format!("Destinations.member.{number}")).cloned());
-    let to: Vec<String> = to.collect();
+    let recipients = (1..).map_while(|number| form.get(&format!("Destinations.member.{number}")).cloned());
+    let recipients: Vec<String> = recipients.collect();
     let address = |text: &String| text.parse::<Address>().ok().filter(|_| text.is_ascii());
-    let envelope = Envelope::new(Some(address(&from)?), to.iter().map(address).collect::<Option<_>>()?).ok()?;
+    let envelope = Envelope::new(Some(address(&from)?), recipients.iter().map(address).collect::<Option<_>>()?).ok()?;
     let raw = BASE64.decode(form.get("RawMessage.Data")?.as_bytes()).ok()?.into();
-    let id = format!("0100{:012x}-{}-000000", at.as_millisecond(), Uuid::new_v4());
+    let id = format!("0100{:012x}-{}-000000", accepted_at.as_millisecond(), Uuid::new_v4());
     let configuration_set = form.get("ConfigurationSetName").cloned();
-    Some((Mail { id, at, from, to, raw, configuration_set }, envelope))
+    Some((Mail { id, at: accepted_at, from, to: recipients, raw, configuration_set }, envelope))
 }
 
 async fn answer(State(ses): State<Ses>, Form(form): Form<BTreeMap<String, String>>) -> Response {
@@ -415,8 +415,8 @@ async fn answer(State(ses): State<Ses>, Form(form): Form<BTreeMap<String, String
         }
         "GetSendStatistics" => ses.state().statistics(ses.now()),
         "GetAccountSendingEnabled" => format!("<Enabled>{}</Enabled>", ses.state().account.enabled),
-        other => {
-            let message = format!("Could not find operation {other} for version 2010-12-01");
+        unknown => {
+            let message = format!("Could not find operation {unknown} for version 2010-12-01");
             return Refusal::new("InvalidAction", message).into_response();
         }
     };

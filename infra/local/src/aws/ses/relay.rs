@@ -28,11 +28,11 @@ impl FromStr for Relay {
     type Err = anyhow::Error;
 
     fn from_str(url: &str) -> Result<Relay> {
-        let wanted = || format!("a mail server is given as smtp://host:port, without a user, and not as {url}");
-        let uri: Uri = url.parse().with_context(wanted)?;
-        let authority = uri.authority().filter(|authority| !authority.as_str().contains('@')).with_context(wanted)?;
-        let port = uri.port_u16().with_context(wanted)?;
-        ensure!(uri.scheme_str() == Some("smtp"), wanted());
+        let explain = || format!("a mail server is given as smtp://host:port, without a user, and not as {url}");
+        let uri: Uri = url.parse().with_context(explain)?;
+        let authority = uri.authority().filter(|authority| !authority.as_str().contains('@')).with_context(explain)?;
+        let port = uri.port_u16().with_context(explain)?;
+        ensure!(uri.scheme_str() == Some("smtp"), explain());
         let host = authority.host().trim_start_matches('[').trim_end_matches(']');
         let tls = if is_this_machine(host) { Tls::None } else { Tls::Required(TlsParameters::new(host.to_owned())?) };
         Ok(Relay::over(host, port, tls))
@@ -49,8 +49,8 @@ impl Relay {
     /// Returns when the server accepted the mail.
     pub(super) async fn hand_on(&self, envelope: &Envelope, raw: &[u8]) -> Result<(), Refusal> {
         // The data ends with a line break and a dot; lettre always writes that line break itself.
-        let data = raw.strip_suffix(b"\r\n").unwrap_or(raw);
-        let Err(error) = self.transport.send_raw(envelope, data).await else {
+        let message = raw.strip_suffix(b"\r\n").unwrap_or(raw);
+        let Err(error) = self.transport.send_raw(envelope, message).await else {
             return Ok(());
         };
         tracing::warn!(server = self.server, status = ?error.status(), "the mail server did not take a mail");

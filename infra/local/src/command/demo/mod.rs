@@ -165,8 +165,8 @@ impl Story<'_> {
             ("prof-laptop", Some(Nano::usd(50)), 12),
             ("ci-benchmarks", Some(Nano::usd(100)), 4),
         ] {
-            let made = self.provider.add_foreign_key(name, limit, now)?;
-            self.provider.spend_many(&made.hash, Nano::usd(spent), 400, now, MODELS[0].0)?;
+            let key = self.provider.add_foreign_key(name, limit, now)?;
+            self.provider.spend_many(&key.hash, Nano::usd(spent), 400, now, MODELS[0].0)?;
         }
         Ok(())
     }
@@ -286,18 +286,18 @@ impl Story<'_> {
     }
 
     async fn tell_inbox(&self, path: &str, body: &Value) -> Result<()> {
-        let told = self.http.post(format!("{}{path}", self.stack.ready.inbox)).json(body).send().await?;
-        told.error_for_status()?;
+        let response = self.http.post(format!("{}{path}", self.stack.ready.inbox)).json(body).send().await?;
+        response.error_for_status()?;
         Ok(())
     }
 }
 
 /// A browser in which this person has followed the link of their mail.
 pub async fn sign_in(stack: &Stack, address: &str) -> Result<Visitor> {
-    let visitor = Visitor::of(&stack.served_at, &stack.ready.web)?;
+    let visitor = Visitor::new(&stack.served_at, &stack.ready.web)?;
     visitor.submit(&visitor.get("/").await?, "/link", &[("address", address)]).await?.expect(202)?;
     stack.pump.drained().await?;
-    let texts = stack.ses.mails_to(address).into_iter().rev().filter_map(|mail| Contents::of(&mail.raw).text);
+    let texts = stack.ses.mails_to(address).into_iter().rev().filter_map(|mail| Contents::parse(&mail.raw).text);
     let link = |text: String| Some(text[text.find("/c/")?..].lines().next()?.trim().to_owned());
     let link = texts.filter_map(link).next().with_context(|| format!("no link came to {address}"))?;
     visitor.submit(&visitor.get(&link).await?, &link, &[]).await?.expect(303)?;

@@ -78,7 +78,7 @@ pub async fn run(account: Account, show: &Show, out: &mut impl Write) -> Result<
     let (deadline, now) = (Deadline::after(PATIENCE), clock.now());
     let check = provider.check_management_key(deadline).await;
     check.with_context(|| format!("the provider at {base} cannot be used"))?;
-    let wanted = |name: &str| show.pattern.as_deref().is_none_or(|pattern| name_matches(pattern, name));
+    let is_shown = |name: &str| show.pattern.as_deref().is_none_or(|pattern| name_matches(pattern, name));
     let balance = provider.credits(deadline).await?.balance();
 
     let (mut inventory, mut keys) = (provider.inventory(&clock), Vec::new());
@@ -87,27 +87,27 @@ pub async fn run(account: Account, show: &Show, out: &mut impl Write) -> Result<
             let which = row.hash.map_or("of no hash".to_owned(), |hash| hash.to_string());
             eprintln!("bursar: the key {which} is left out, since it cannot be read: {}", row.why);
         }
-        keys.extend(page.keys.into_iter().filter(|key| wanted(&key.name)).map(|key| Listed::of(key, now)));
+        keys.extend(page.keys.into_iter().filter(|key| is_shown(&key.name)).map(|key| Listed::new(key, now)));
     }
     if let Some(table) = table {
         tell_owners(&table, &mut keys).await?;
     }
     let mut listing = Listing { keys, balance, is_assessed: show.assess, last_30_days: None };
     if show.assess {
-        match last_30_days(&provider, wanted, now, deadline).await {
+        match last_30_days(&provider, is_shown, now, deadline).await {
             Ok(used) => listing.last_30_days = Some(used),
             Err(error) => eprintln!("bursar: what was used in the last 30 days is not known: {error:#}"),
         }
     }
-    let told = if show.json { serde_json::to_string_pretty(&listing.json())? } else { listing.table(now) };
-    writeln!(out, "{}", told.trim_end())?;
+    let output = if show.json { serde_json::to_string_pretty(&listing.json())? } else { listing.table(now) };
+    writeln!(out, "{}", output.trim_end())?;
     Ok(())
 }
 
 /// The account of the bundle that runs in this folder.
-pub async fn of_running_demonstration(data: &Path) -> Result<Account> {
-    let state = data.join("stand-ins/state.db");
-    let shown = data.display();
+pub async fn of_running_demonstration(folder: &Path) -> Result<Account> {
+    let state = folder.join("stand-ins/state.db");
+    let shown = folder.display();
     let nothing_runs = || format!("no bursar runs in {shown}: start it with `cargo run`, or name a provider");
     ensure!(state.is_file(), nothing_runs());
     let ready = StateFile::open(&state)?.get::<Ready>(READY.0, READY.1)?.with_context(nothing_runs)?;
@@ -124,8 +124,8 @@ pub async fn of_running_demonstration(data: &Path) -> Result<Account> {
     );
     let secret: Value = secret.json().await?;
     let management_key = secret["SecretString"].as_str().with_context(nothing_runs)?.to_owned();
-    let told: Value = client.get(format!("{}/clock", ready.inbox)).send().await?.json().await?;
-    let now: Timestamp = serde_json::from_value(told["now"].clone())?;
+    let answer: Value = client.get(format!("{}/clock", ready.inbox)).send().await?.json().await?;
+    let now: Timestamp = serde_json::from_value(answer["now"].clone())?;
     let ahead = now.duration_since(Timestamp::now());
     let clock = Clock::reading(move || Moment::now() + ahead);
     let http = aws_smithy_http_client::Builder::new().build_http();
@@ -155,7 +155,7 @@ async fn tell_owners(table: &Table, keys: &mut [Listed]) -> Result<()> {
 /// since an answer has a largest number of rows.
 async fn last_30_days(
     provider: &Provider,
-    wanted: impl Fn(&str) -> bool,
+    is_shown: impl Fn(&str) -> bool,
     now: Moment,
     deadline: Deadline,
 ) -> Result<Usd> {
@@ -165,7 +165,7 @@ async fn last_30_days(
         let ModelUsage { rows, unreadable, truncated, .. } = provider.model_usage(day..=day, deadline).await?;
         ensure!(!truncated, "the provider left out rows of {day}");
         ensure!(unreadable == 0, "{unreadable} rows of {day} cannot be read");
-        sum += rows.iter().filter(|row| wanted(&row.key_name)).map(|row| row.used.spent).sum();
+        sum += rows.iter().filter(|row| is_shown(&row.key_name)).map(|row| row.used.spent).sum();
     }
     Ok(sum)
 }
@@ -192,7 +192,7 @@ impl Listing {
             row
         };
         let (without_limit, unused) = (self.without_limit().len(), self.unused().len());
-        let mut all = json!({
+        let mut report = json!({
             "keys": self.keys.iter().map(row).collect::<Vec<_>>(),
             "totals": {
                 "keys": self.keys.len(),
@@ -205,7 +205,7 @@ impl Listing {
         if self.is_assessed {
             let prefix =
                 |(prefix, keys, usage)| json!({"prefix": prefix, "keys": keys, "usage_usd": decimals(Some(usage))});
-            all["assess"] = json!({
+            report["assess"] = json!({
                 "without_limit": without_limit,
                 "unused_30_days": unused,
                 "prefixes": self.prefixes().into_iter().map(prefix).collect::<Vec<_>>(),
@@ -213,7 +213,7 @@ impl Listing {
                 "term_usd": decimals(self.term()),
             });
         }
-        all
+        report
     }
 
     fn usage(&self) -> Usd {
@@ -249,14 +249,15 @@ impl Listing {
 }
 
 impl Listed {
-    fn of(key: ProviderKey, now: Moment) -> Listed {
+    fn new(key: ProviderKey, now: Moment) -> Listed {
         let state = match (key.disabled, key.has_expired(now)) {
             (true, _) => "disabled",
             (false, true) => "expired",
             (false, false) => "enabled",
         };
         let used_or_made = key.last_used_at.or(key.created_at);
-        let is_unused = used_or_made.is_some_and(|at| now.duration_since(at) >= SignedDuration::from_hours(24 * DAYS));
+        let is_unused =
+            used_or_made.is_some_and(|moment| now.duration_since(moment) >= SignedDuration::from_hours(24 * DAYS));
         Listed { key, state, is_unused, owner: None }
     }
 }

@@ -72,7 +72,7 @@ fn harmless(name: &str) -> String {
 
 fn cells(Listed { key, state, owner, .. }: &Listed, now: Moment) -> Vec<String> {
     let used = |amount: Option<Usd>| amount.map_or("?".to_owned(), Usd::to_cents);
-    let ago = |at: Moment| match now.duration_since(at).as_hours().max(0) {
+    let ago = |moment: Moment| match now.duration_since(moment).as_hours().max(0) {
         hours @ ..48 => format!("{hours} h"),
         hours => format!("{} d", hours / 24),
     };

@@ -172,8 +172,8 @@ fn terms_are_accepted_as_they_read_now_with_each_press_until_a_key_was_shown() {
     let note = |change: &Change| change.audit().unwrap().note.clone().unwrap();
     assert_eq!(note(&story.press(KeyRequestKind::Reveal).unwrap().0), "key 1", "there are none to accept");
     story.view.settings_mut().texts.terms = Some("Be kind.".to_owned());
-    let (now, epoch) = (TermsHash::of("Be kind."), story.view.grant.epoch);
-    for terms in [None, Some(TermsHash::of("Be quick."))] {
+    let (now, epoch) = (TermsHash::digest("Be kind."), story.view.grant.epoch);
+    for terms in [None, Some(TermsHash::digest("Be quick."))] {
         let request = KeyRequest { kind: KeyRequestKind::Reveal, epoch, terms };
         assert_eq!(story.view.begin(request, Nonce::random(), story.now), Err(BeginRefused::TermsNotAccepted));
         // Somebody who could have no key is not asked for them first.

@@ -30,7 +30,7 @@ fn a_key_found_disabled_stops_its_grant_but_not_where_a_call_of_ours_may_have_do
     story.after(LATE);
     let change = found(&story).unwrap();
     assert_eq!(change.grant.state, GrantState::Stopped { why: Stopped::GoneAtProvider });
-    assert_eq!((change.by.clone(), change.audit().unwrap().act), (Actor::Sync, Act::Stopped));
+    assert_eq!((change.actor.clone(), change.audit().unwrap().act), (Actor::Sync, Act::Stopped));
     let in_copy = story.view.found_disabled(story.view.grant.version, &hash('a'), story.now, true, story.now).unwrap();
     assert_eq!((change.grant.to_string(), in_copy.grant.to_string()), ("stopped".into(), "stopped, paused".into()));
 
@@ -90,7 +90,7 @@ fn a_limit_that_nobody_here_sent_is_told_and_set_again() {
     for (other, words) in [(dollars(30), "30.000000"), (ListedLimit::Unlimited, "none")] {
         let change = seen(&story, other).unwrap();
         let what = change.audit().unwrap();
-        let told = (what.act, what.from.as_deref(), what.to.as_deref());
+        let told = (what.act, what.old_value.as_deref(), what.new_value.as_deref());
         assert_eq!(told, (Act::LimitFound, Some("20.000000"), Some(words)));
         assert_eq!(change.counted(&story.view, story.now).budget, BudgetChange::None, "what was confirmed counts");
     }

@@ -17,8 +17,8 @@ impl Story {
         let mut after = self.view.programme.settings.clone();
         edit(&mut after);
         let grants = [(self.view.grant.clone(), self.view.readings.clone())];
-        let effect = EditEffect::of(&grants, &self.view.budget, &self.view.programme.settings, &after, self.now);
-        self.view.budget_mut().reserved += effect.more;
+        let effect = EditEffect::compute(&grants, &self.view.budget, &self.view.programme.settings, &after, self.now);
+        self.view.budget_mut().reserved += effect.increase;
         *self.view.settings_mut() = after;
         effect
     }
@@ -27,9 +27,9 @@ impl Story {
 #[test]
 fn an_edit_reserves_what_is_more_at_once_and_gives_nothing_back() {
     let mut story = Story::live();
-    assert_eq!(story.edited(|settings| settings.allowance.cap = dollars(30)).more, dollars(10));
+    assert_eq!(story.edited(|settings| settings.allowance.cap = dollars(30)).increase, dollars(10));
     assert_eq!((story.view.budget.reserved, story.cost()), (dollars(30), dollars(30)));
-    assert_eq!(story.edited(|settings| settings.allowance.cap = dollars(5)).more, Usd::ZERO);
+    assert_eq!(story.edited(|settings| settings.allowance.cap = dollars(5)).increase, Usd::ZERO);
     assert_eq!(
         (story.view.budget.reserved, story.cost()),
         (dollars(30), dollars(20)),
@@ -37,7 +37,7 @@ fn an_edit_reserves_what_is_more_at_once_and_gives_nothing_back() {
     );
     let mut invited = Story::new();
     let effect = invited.edited(|settings| settings.allowance.cap = dollars(30));
-    assert_eq!((effect.more, effect.grants, effect.keys_until), (Usd::ZERO, 1, None));
+    assert_eq!((effect.increase, effect.grants, effect.keys_until), (Usd::ZERO, 1, None));
     // Only a key that still works keeps the end of the term from being moved beyond its own.
     let expires = story.now + 1.hour();
     story.view.grant.keys[0].expires_at = Some(expires);

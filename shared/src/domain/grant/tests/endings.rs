@@ -38,7 +38,7 @@ fn the_key_is_enabled_when_the_last_hold_comes_off() {
     let again = story.view.release(HoldKind::Dropped, &faculty(), story.now).unwrap_err();
     assert_eq!(again, ChangeRefused::Unchanged);
     story.enabled(1);
-    assert_eq!((story.due(1), key(&story, 1).on.is(&true)), (Vec::new(), true));
+    assert_eq!((story.due(1), key(&story, 1).enabled.is(&true)), (Vec::new(), true));
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn whose_a_grant_was_is_forgotten_once_its_keys_are_off_and_read() {
     assert_eq!(story.view.end_for_erasure(&faculty()), Err(Unchanged));
     let (reserved, id) = (story.view.budget.reserved, story.view.grant.id.clone());
     story.apply(erase(&story).unwrap());
-    let Grant { person, more, .. } = &story.view.grant;
+    let Grant { person, more_request: more, .. } = &story.view.grant;
     assert_eq!((person.address.as_written(), &person.roster_id, more), (&*format!("erased-{id}"), &None, &None));
     assert!(person.name.as_ref().is_none_or(|name| *name == format!("erased-{id}")));
     assert_eq!((story.view.budget.reserved, erase(&story)), (reserved, Err(Unchanged)));

@@ -72,7 +72,7 @@ fn a_key_that_is_not_used_is_announced_a_week_before_and_then_held_and_works_on_
     assert_eq!(story.night_at(shown + days(30) - 1.second(), None), None);
     story.now += 1.second();
     let (change, rule) = story.decided(None, sent_at_once).unwrap();
-    assert_eq!((rule, change.notice, change.by.clone()), (Rule::Hold, Some(Notice::Unused), Actor::Rule));
+    assert_eq!((rule, change.notice, change.actor.clone()), (Rule::Hold, Some(Notice::Unused), Actor::Rule));
     story.apply(change).disabled(1);
     assert_eq!(story.night(None), None, "it is held already");
 

@@ -97,7 +97,7 @@ impl Story {
     /// The guardrail that the next key has to be under, as its minter read it.
     fn guardrail(&self) -> Option<KeyGuardrail> {
         match self.view.next_guardrail() {
-            NextGuardrail::Confirmed { of, .. } => Some(under(&of)),
+            NextGuardrail::Confirmed { owner: of, .. } => Some(under(&of)),
             NextGuardrail::None | NextGuardrail::NotConfirmed => None,
         }
     }
@@ -245,15 +245,15 @@ fn under(of: &GuardrailOwner) -> KeyGuardrail {
 
 fn made(of: &GuardrailOwner) -> Guardrail {
     let at = "2026-01-01T00:00:00Z".parse().unwrap();
-    let made = Some(MadeGuardrail { id: of.to_string(), answered: String::new(), at });
-    let mut guardrail = Guardrail { made, ..Guardrail::new(of.clone()) };
-    guardrail.rules.told(&Rules::default(), at, None, at);
+    let made = Some(MadeGuardrail { id: of.to_string(), answered: String::new(), answered_at: at });
+    let mut guardrail = Guardrail { remote: made, ..Guardrail::new(of.clone()) };
+    guardrail.rules.take_in(&Rules::default(), at, None, at);
     guardrail
 }
 
 /// A key as it is listed at an instant, with its use.
 fn listed(enabled: bool, limit: i32, asked: Moment) -> SeenKey {
-    SeenKey { enabled, limit: ListedLimit::Limit(Usd::from_dollars(limit)), asked, is_read: true }
+    SeenKey { enabled, limit: ListedLimit::Limit(Usd::from_dollars(limit)), asked_at: asked, is_read: true }
 }
 
 fn faculty() -> Actor {

@@ -149,8 +149,8 @@ proptest! {
         story.apply(change);
         let grant = &story.view.grant;
         let enabled: Vec<Epoch> =
-            grant.usable().into_iter().filter(|live| live.on.is(&true)).map(|live| live.epoch).collect();
-        let to_end = grant.keys.iter().filter(|of| of.on.is(&true) && Some(*of) != grant.usable());
+            grant.usable().into_iter().filter(|live| live.enabled.is(&true)).map(|live| live.epoch).collect();
+        let to_end = grant.keys.iter().filter(|of| of.enabled.is(&true) && Some(*of) != grant.usable());
         prop_assert!(to_end.into_iter().all(|of| story.due(of.epoch.number()) == [Tell::Off]));
         let newer = listed.iter().filter(|found| found.enabled && (!claimed || found.epoch > Epoch::new(1)));
         let newest = newer.clone().map(|found| found.epoch).max().or(was_live);

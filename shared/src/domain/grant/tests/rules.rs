@@ -25,9 +25,9 @@ impl Story {
     /// The wanted guardrail is made, under this id.
     fn made_as(&mut self, id: &str) -> &mut Story {
         let of = self.view.guardrail_wanted().unwrap();
-        Arc::make_mut(&mut self.view.guardrails).retain(|known| known.of != of);
+        Arc::make_mut(&mut self.view.guardrails).retain(|known| known.owner != of);
         let mut guardrail = made(&of);
-        guardrail.made.as_mut().unwrap().id = id.to_owned();
+        guardrail.remote.as_mut().unwrap().id = id.to_owned();
         Arc::make_mut(&mut self.view.guardrails).push(guardrail);
         self
     }

@@ -99,7 +99,7 @@ fn a_replacement_waits_until_an_enable_without_an_answer_can_come_no_more() {
     assert!(story.clone().answered(&on).press(KeyRequestKind::Replace).is_ok(), "it came");
     story.after(SignedDuration::from_secs(81)).begin(KeyRequestKind::Replace);
     story.disabled(1);
-    assert!(key(&story, 1).on.is(&false));
+    assert!(key(&story, 1).enabled.is(&false));
 }
 
 #[test]
@@ -109,11 +109,11 @@ fn an_answer_that_comes_after_the_opposite_was_sent_confirms_nothing() {
     let on = story.after(1.second()).released(HoldKind::Paused).sent(1, |tell| *tell == Tell::On);
     // The enable is answered first, so the disable may have reached the provider before it or after.
     story.answered(&on).answered(&off);
-    let on = &key(&story, 1).on;
+    let on = &key(&story, 1).enabled;
     assert!(on.may_be(&true) && on.may_be(&false));
     assert_eq!((story.due(1), story.view.next_due(story.now)), (vec![], Some(off.1 + LATE)));
     assert_eq!(story.after(LATE).enabled(1).due(1), []);
-    assert!(key(&story, 1).on.is(&true));
+    assert!(key(&story, 1).enabled.is(&true));
 }
 
 #[test]

@@ -176,7 +176,7 @@ impl Story {
     fn shape(&self) -> String {
         let grant = &self.view.grant;
         let keys = grant.keys.iter().rev().take(2).map(|key| {
-            let on = [true, false].map(|on| key.on.may_be(&on));
+            let on = [true, false].map(|on| key.enabled.may_be(&on));
             let read = key.final_reading.is_some();
             format!("{} {on:?} {read} {} {:?}", key.shown_at.is_some(), key.is_missing(), key.gone)
         });

@@ -69,7 +69,7 @@ impl Class {
             UnreachableReason::Bounced | UnreachableReason::Suppressed => Need::Unreached,
             UnreachableReason::Complained => Need::Complained,
         });
-        let is_used_up = of_cap.known == Accuracy::Exactly && is_used_up(cap, of_cap.spent);
+        let is_used_up = of_cap.accuracy == Accuracy::Exactly && is_used_up(cap, of_cap.spent);
         let need = block(grant, is_used_up)
             .or_else(|| (!grant.ever_shown).then_some(Need::Unclaimed))
             .or_else(|| self.was_never_used(grant, readings).then_some(Need::NeverUsed));
@@ -89,7 +89,7 @@ impl Class {
     /// day that is known exactly.
     fn of_cap(&self, reset: Reset, days: &Days) -> Sum {
         let (from, to) = self.people.days;
-        let exactly = |spent| Sum { spent, known: Accuracy::Exactly };
+        let exactly = |spent| Sum { spent, accuracy: Accuracy::Exactly };
         match reset.days_around(to) {
             Some(_) if reset == Reset::Daily => {
                 let of_week = days.each().filter(|(day, _, is_exact)| *is_exact && from <= *day && *day <= to);
@@ -341,7 +341,8 @@ mod tests {
     #[test]
     fn whose_cap_was_used_up_in_a_window_is_not_said_where_a_missed_night_hides_it() {
         let grant = claimed(1);
-        let counted = KeyCounters { lifetime: Usd::from_dollars(20), today: Some(Usd::ZERO), on: MONDAY, window: None };
+        let counted =
+            KeyCounters { lifetime: Usd::from_dollars(20), today: Some(Usd::ZERO), day: MONDAY, window: None };
         let credits = Days::default().with(counted, MONDAY.checked_sub(12.days()).ok());
         let reading = Reading { used: DailyUse { credits, ..DailyUse::default() }, ..used(&grant, 1, 0) };
         for reset in [Reset::Weekly, Reset::Daily] {

@@ -30,11 +30,11 @@ pub struct Due {
 }
 
 /// The programme's digest that is due now, if it has days to tell of after the last one. `made_at` is when the programme was made.
-pub fn of_programme(programme: &Programme, made_at: Moment, asked: DigestTrigger, now: Moment) -> Option<Due> {
+pub fn of_programme(programme: &Programme, made_at: Moment, trigger: DigestTrigger, now: Moment) -> Option<Due> {
     let settings = &programme.settings;
     let begins = settings.term.starts_at().min(settings.claim_opens_at()).max(made_at);
     let day = settings.mails.digest.filter(|_| settings.roster)?;
-    let due = on_its_day(day, settings.term.zone(), asked, now, |moment| begins <= moment)?;
+    let due = on_its_day(day, settings.term.zone(), trigger, now, |moment| begins <= moment)?;
     Some(due).filter(|due| due.weeks[1].0 <= last_day(programme))
 }
 
@@ -47,10 +47,10 @@ impl Due {
     /// The digest that begins where the one before ended, if its day was moved so that days between them would be in none. `None` if
     /// the programme was over before its days.
     pub fn after(self, told_until: Option<Date>, programme: &Programme) -> Option<Due> {
-        let [(from, to), before] = self.weeks;
+        let [(first, last), before] = self.weeks;
         let next = told_until.and_then(|last| last.tomorrow().ok());
-        let weeks = match next.filter(|next| before.0 <= *next && *next < from) {
-            Some(next) => [(next, to), (next.checked_sub(7.days()).ok()?, next.yesterday().ok()?)],
+        let weeks = match next.filter(|next| before.0 <= *next && *next < first) {
+            Some(next) => [(next, last), (next.checked_sub(7.days()).ok()?, next.yesterday().ok()?)],
             None => self.weeks,
         };
         (weeks[0].0 <= last_day(programme)).then_some(Due { weeks, ..self })
@@ -61,7 +61,7 @@ impl Due {
 fn on_its_day(
     weekday: Weekday,
     zone: &TimeZone,
-    asked: DigestTrigger,
+    trigger: DigestTrigger,
     now: Moment,
     has_something: impl Fn(Moment) -> bool,
 ) -> Option<Due> {
@@ -69,11 +69,11 @@ fn on_its_day(
     let morning =
         |day: Date| Some(Moment::from(day.to_datetime(time(HOUR, 0, 0, 0)).to_zoned(zone.clone()).ok()?.timestamp()));
     (0_i64..=2).find_map(|ago| {
-        let day = today.checked_sub(ago.days()).ok().filter(|day| Weekday::of(*day) == weekday)?;
-        let at = morning(day)?;
-        let has_come = at <= now && now < at + MADE_UP_FOR && has_something(at);
-        let is_asked_for = asked == DigestTrigger::ByHand && day == today && has_something(now);
-        let weeks = last_weeks(at - LOOKED_BACK_AFTER);
+        let day = today.checked_sub(ago.days()).ok().filter(|day| Weekday::from_date(*day) == weekday)?;
+        let due_at = morning(day)?;
+        let has_come = due_at <= now && now < due_at + MADE_UP_FOR && has_something(due_at);
+        let is_asked_for = trigger == DigestTrigger::ByHand && day == today && has_something(now);
+        let weeks = last_weeks(due_at - LOOKED_BACK_AFTER);
         (has_come || is_asked_for).then(|| Due { week: monday_of(day), weeks })
     })
 }

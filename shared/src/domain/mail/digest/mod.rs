@@ -42,9 +42,9 @@ pub struct Digest {
 
 stored! {
     // The digest of a programme for one calendar week, by its Monday. There is one key, so there is one digest.
-    Digest |it| (programme: &ProgrammeId = &it.programme, week: Date = it.week) => key(programme_partition(programme), format!("DIGEST#{week}"));
+    Digest |digest| (programme: &ProgrammeId = &digest.programme, week: Date = digest.week) => key(programme_partition(programme), format!("DIGEST#{week}"));
     list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), "DIGEST#");
-    expires it.found_at + OUTBOX_KEPT
+    expires digest.found_at + OUTBOX_KEPT
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,7 +59,7 @@ pub struct DigestMoney {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DigestLine {
-    pub of: LineSubject,
+    pub subject: LineSubject,
     pub this_week: Usd,
     pub week_before: Usd,
 }
@@ -153,14 +153,14 @@ pub enum Need {
 
 impl DigestMoney {
     /// The money of a programme that has totals on record or, where no key was ever shown, certainly spent nothing.
-    pub fn of(
+    pub fn new(
         spent: Days,
         budget: Budget,
         owns_keys: bool,
         weeks: [(Date, Date); 2],
-        known: LastListing,
+        listing: LastListing,
     ) -> DigestMoney {
-        let [this_week, week_before] = weeks.map(|week| known.sum(&spent, week));
+        let [this_week, week_before] = weeks.map(|week| listing.sum(&spent, week));
         DigestMoney { budget, owns_keys, this_week, week_before, spent }
     }
 }
@@ -175,16 +175,19 @@ pub enum LastListing {
 }
 
 impl LastListing {
-    pub fn sum(self, days: &Days, (from, to): (Date, Date)) -> Sum {
+    pub fn sum(self, days: &Days, (first_day, last_day): (Date, Date)) -> Sum {
         match self {
-            LastListing::NoNeed => Sum { known: Accuracy::Exactly, ..days.between(from, to, Some(to)) },
-            LastListing::Never => days.between(from, to, None),
+            LastListing::NoNeed => {
+                Sum { accuracy: Accuracy::Exactly, ..days.between(first_day, last_day, Some(last_day)) }
+            }
+            LastListing::Never => days.between(first_day, last_day, None),
             LastListing::On(day) => {
                 let complete = day.yesterday().ok();
-                let sum = days.between(from, to, complete);
-                let before = complete.filter(|_| day == to).map(|last| days.between(from, last, complete).known);
+                let sum = days.between(first_day, last_day, complete);
+                let before =
+                    complete.filter(|_| day == last_day).map(|last| days.between(first_day, last, complete).accuracy);
                 let is_known = before == Some(Accuracy::Exactly);
-                Sum { known: if is_known { Accuracy::Until(day) } else { sum.known }, ..sum }
+                Sum { accuracy: if is_known { Accuracy::Until(day) } else { sum.accuracy }, ..sum }
             }
         }
     }
@@ -200,14 +203,14 @@ pub fn groups<'a>(
     assigned: &DailyUse,
     byok: Byok,
     weeks: [(Date, Date); 2],
-    all: [Sum; 2],
+    totals: [Sum; 2],
 ) -> Vec<DigestLine> {
-    let of = |of: LineSubject, used: &DailyUse| {
+    let make_line = |subject: LineSubject, used: &DailyUse| {
         let days = used.days(byok);
-        let [this_week, week_before] = weeks.map(|(from, to)| days.between(from, to, None).spent);
-        DigestLine { of, this_week, week_before }
+        let [this_week, week_before] = weeks.map(|(first, last)| days.between(first, last, None).spent);
+        DigestLine { subject, this_week, week_before }
     };
-    let of_group = |(group, used): (&String, &DailyUse)| of(LineSubject::Group(group.clone()), used);
+    let of_group = |(group, used): (&String, &DailyUse)| make_line(LineSubject::Group(group.clone()), used);
     let mut lines: Vec<DigestLine> = by_group.into_iter().map(of_group).collect();
     if lines.is_empty() {
         return lines;
@@ -216,17 +219,17 @@ pub fn groups<'a>(
     lines.sort_by_key(|line| (Reverse(line.this_week), Reverse(line.week_before)));
     let sums = |lines: &[DigestLine]| [sum(lines, |line| line.this_week), sum(lines, |line| line.week_before)];
     let [this_week, week_before] = sums(&lines);
-    let assigned = of(LineSubject::Assigned, assigned);
+    let assigned = make_line(LineSubject::Assigned, assigned);
     let [this_week, week_before] =
-        [all[0].spent - assigned.this_week - this_week, all[1].spent - assigned.week_before - week_before];
+        [totals[0].spent - assigned.this_week - this_week, totals[1].spent - assigned.week_before - week_before];
     let further = lines.split_off(lines.len().min(MOST_LINES));
     if !further.is_empty() {
         let [this_week, week_before] = sums(&further);
         let count = u32::try_from(further.len()).unwrap_or(u32::MAX);
-        lines.push(DigestLine { of: LineSubject::Further(count), this_week, week_before });
+        lines.push(DigestLine { subject: LineSubject::Further(count), this_week, week_before });
     }
     if this_week > Usd::ZERO || week_before > Usd::ZERO {
-        lines.push(DigestLine { of: LineSubject::NoGroup, this_week, week_before });
+        lines.push(DigestLine { subject: LineSubject::NoGroup, this_week, week_before });
     }
     if assigned.this_week > Usd::ZERO || assigned.week_before > Usd::ZERO {
         lines.push(assigned);
@@ -234,8 +237,8 @@ pub fn groups<'a>(
     lines
 }
 
-fn sum(lines: &[DigestLine], of: impl Fn(&DigestLine) -> Usd) -> Usd {
-    lines.iter().map(of).sum()
+fn sum(lines: &[DigestLine], amount: impl Fn(&DigestLine) -> Usd) -> Usd {
+    lines.iter().map(amount).sum()
 }
 
 #[cfg(test)]
@@ -250,7 +253,7 @@ mod tests {
     ];
 
     fn exactly(dollars: i32) -> Sum {
-        Sum { spent: usd(dollars), known: Accuracy::Exactly }
+        Sum { spent: usd(dollars), accuracy: Accuracy::Exactly }
     }
 
     fn spent(this_week: i32, week_before: i32) -> DailyUse {
@@ -264,7 +267,7 @@ mod tests {
         let by_group = [("A".to_owned(), spent(1, 9)), ("B".to_owned(), spent(5, 0)), ("C".to_owned(), spent(1, 9))];
         let by_group = by_group.iter().map(|(name, used)| (name, used));
         let lines = groups(by_group, &spent(4, 2), Byok::Inside, WEEKS, [exactly(14), exactly(20)]);
-        let shown: Vec<_> = lines.iter().map(|line| (line.of.clone(), line.this_week, line.week_before)).collect();
+        let shown: Vec<_> = lines.iter().map(|line| (line.subject.clone(), line.this_week, line.week_before)).collect();
         let group = |name: &str| LineSubject::Group(name.to_owned());
         let expected = [
             (group("B"), usd(5), usd(0)),
@@ -283,6 +286,6 @@ mod tests {
         let by_group = by_group.iter().map(|(name, used)| (name, used));
         let lines = groups(by_group, &DailyUse::default(), Byok::Inside, WEEKS, [exactly(105), exactly(0)]);
         assert_eq!(lines.len(), MOST_LINES + 1);
-        assert_eq!((&lines[MOST_LINES].of, lines[MOST_LINES].this_week), (&LineSubject::Further(2), usd(3)));
+        assert_eq!((&lines[MOST_LINES].subject, lines[MOST_LINES].this_week), (&LineSubject::Further(2), usd(3)));
     }
 }

@@ -80,10 +80,10 @@ pub struct SpendingPace {
 impl Forecast {
     /// The forecast for a term. `listed_at` is when every key was last listed, so that of its day only the
     /// use up to then is known.
-    pub fn of(spent: &Days, limits: SpendingLimits, term: &Term, listed_at: Option<Moment>, now: Moment) -> Forecast {
+    pub fn new(spent: &Days, limits: SpendingLimits, term: &Term, listed_at: Option<Moment>, now: Moment) -> Forecast {
         let looked = listed_at.map(utc_date);
         let (first_day, last_day) = term.utc_days();
-        let pace = looked.and_then(|looked| SpendingPace::of(spent, first_day, looked));
+        let pace = looked.and_then(|looked| SpendingPace::measure(spent, first_day, looked));
         let total = spent.total();
         let can_spend = limits.keys_stop_at.unwrap_or(limits.budget) - total;
         let runs_out = match (looked, pace) {
@@ -212,7 +212,7 @@ impl SpendingLimits {
     /// The money of a programme. Live keys can spend no more than is reserved. There is no such bound for the
     /// foreign keys that a programme owns. Nor is there one while more was spent than is reserved, since the
     /// counter is behind then.
-    pub fn of(budget: &Budget, reset: Reset, owns_keys: bool, spent: &Days) -> SpendingLimits {
+    pub fn new(budget: &Budget, reset: Reset, owns_keys: bool, spent: &Days) -> SpendingLimits {
         let is_bound = !owns_keys && spent.total() <= budget.reserved && budget.reserved < budget.limit;
         SpendingLimits {
             budget: budget.limit,
@@ -228,7 +228,7 @@ impl SpendingPace {
     ///
     /// `starts` is the first day that counts, and `looked` the last day on which every key was listed, which
     /// is not over.
-    pub fn of(spent: &Days, starts: Date, looked: Date) -> Option<SpendingPace> {
+    pub fn measure(spent: &Days, starts: Date, looked: Date) -> Option<SpendingPace> {
         let days = days_of_use(&spent.evenly(), starts, looked);
         let ((newest, last, _), (oldest, ..)) = (days.first()?, days.last()?);
         let weeks = oldest / 7;
@@ -239,8 +239,8 @@ impl SpendingPace {
             let used = days.iter().take_while(|(ago, ..)| *ago < newest + 7 * weeks);
             SpendingPace::over(used.map(|(_, day, used)| (*day, *used)).collect(), weeks)
         };
-        let (all, latest) = (of_the_last(weeks.min(WEEKS))?, of_the_last(weeks.min(LATEST_WEEKS))?);
-        let pace = if latest.in_all() * all.weeks > all.in_all() * latest.weeks { latest } else { all };
+        let (longer, latest) = (of_the_last(weeks.min(WEEKS))?, of_the_last(weeks.min(LATEST_WEEKS))?);
+        let pace = if latest.in_all() * longer.weeks > longer.in_all() * latest.weeks { latest } else { longer };
         Some(SpendingPace { is_at_rest: days_between(*last, looked) > 7, ..pace })
     }
 
@@ -286,22 +286,22 @@ impl SpendingPace {
 
     /// The day on which the last of `left` is used, if it ever is. `today` is the part of the first day's use
     /// that has already happened and is no longer in `left`.
-    pub fn empties(self, left: Usd, today: Usd, first: Date) -> Option<Date> {
+    pub fn empties(self, remaining: Usd, today: Usd, first: Date) -> Option<Date> {
         // Amounts are multiplied by the number of weeks of the pace, so that nothing is rounded.
         let of_weeks = |amount: Usd| i128::from(amount.micros()) * self.weeks;
-        let mut left = of_weeks(left) - (self.on(first) - of_weeks(today)).max(0);
-        if left <= 0 {
+        let mut remaining = of_weeks(remaining) - (self.on(first) - of_weeks(today)).max(0);
+        if remaining <= 0 {
             return Some(first);
         }
-        let whole_weeks = (left - 1).checked_div(self.in_all())?;
-        left -= whole_weeks * self.in_all();
+        let whole_weeks = (remaining - 1).checked_div(self.in_all())?;
+        remaining -= whole_weeks * self.in_all();
         let days = i64::try_from(whole_weeks).ok()?.checked_mul(7)?;
         // Beyond what a calendar has it is `None`.
         let mut day = first.checked_add(jiff::Span::new().try_days(days).ok()?).ok()?;
         for _ in 0..7 {
             day = day.tomorrow().ok()?;
-            left -= self.on(day);
-            if left <= 0 {
+            remaining -= self.on(day);
+            if remaining <= 0 {
                 return Some(day);
             }
         }
@@ -358,31 +358,33 @@ pub struct StandingOut {
     pub usual_week: Usd,
     /// Those who used most, with what they used; the rest is counted.
     pub most: Vec<(GrantId, Usd)>,
-    pub more: u32,
+    pub unnamed: u32,
 }
 
 /// The most grants that are named.
 const NAMED: usize = 10;
 
 impl StandingOut {
-    pub fn of(class: &[(GrantId, Weeks)]) -> StandingOut {
+    pub fn find(class: &[(GrantId, Weeks)]) -> StandingOut {
         let usual_week = usual_week(class.iter().map(|(_, weeks)| weeks));
         let out = class.iter().filter_map(|(grant, weeks)| Some((grant.clone(), weeks.stands_out(usual_week)?)));
         let mut most: Vec<(GrantId, Usd)> = out.collect();
-        most.sort_by(|(grant, used), (other, more)| more.cmp(used).then_with(|| grant.cmp(other)));
-        let more = most.len().saturating_sub(NAMED);
+        most.sort_by(|(grant, used), (other_grant, other_used)| {
+            other_used.cmp(used).then_with(|| grant.cmp(other_grant))
+        });
+        let unnamed = most.len().saturating_sub(NAMED);
         most.truncate(NAMED);
-        StandingOut { usual_week, most, more: u32::try_from(more).unwrap_or(u32::MAX) }
+        StandingOut { usual_week, most, unnamed: u32::try_from(unnamed).unwrap_or(u32::MAX) }
     }
 
     pub fn count(&self) -> usize {
-        self.most.len() + usize::try_from(self.more).unwrap_or(usize::MAX)
+        self.most.len() + usize::try_from(self.unnamed).unwrap_or(usize::MAX)
     }
 }
 
 impl Weeks {
     /// The weeks before `looked`, the last day on which every key was listed, of somebody whose first key was shown then.
-    pub fn of(spent: &Days, shown_at: Option<Moment>, looked: Date) -> Weeks {
+    pub fn sum(spent: &Days, shown_at: Option<Moment>, looked: Date) -> Weeks {
         let mut weeks = [Usd::ZERO; 4];
         let mut add = |day: Date, spent: Usd| {
             let ago = day.until(looked).map_or(0, |span| span.get_days());
@@ -394,7 +396,7 @@ impl Weeks {
         } else {
             spent.evenly().into_iter().for_each(|(day, spent)| add(day, spent));
         }
-        Weeks { used: weeks, had_a_key: shown_at.is_some_and(|at| days_between(utc_date(at), looked) > 7) }
+        Weeks { used: weeks, had_a_key: shown_at.is_some_and(|shown_at| days_between(utc_date(shown_at), looked) > 7) }
     }
 
     /// The use of the last week, if it is far above what is usual in the class and in the person's own

@@ -35,7 +35,7 @@ fn all_promised(budget: Usd) -> SpendingLimits {
 /// The forecast in the night after a day was listed.
 fn forecast(spent: &Days, limits: SpendingLimits, term: &Term, looked: Date) -> Forecast {
     let listed_at = format!("{looked}T00:20:00Z").parse().unwrap();
-    Forecast::of(spent, limits, term, Some(listed_at), listed_at)
+    Forecast::new(spent, limits, term, Some(listed_at), listed_at)
 }
 
 /// The forecast with so much left after these days, all of which are over.
@@ -79,7 +79,7 @@ fn the_honest_answers() {
     let idle = [vec![10; 7], vec![0; 28]].concat();
     assert_eq!(of(&idle, 1), RunsOut::Idle);
     assert_eq!(of(&idle[..34], 70), RunsOut::OutOn(day(40)), "the pace is as before the break, from its end on");
-    let unseen = Forecast::of(&spent([10; 14]), all_promised(usd(1000)), &term(), None, Moment::UNIX_EPOCH);
+    let unseen = Forecast::new(&spent([10; 14]), all_promised(usd(1000)), &term(), None, Moment::UNIX_EPOCH);
     assert_eq!((unseen.runs_out, unseen.pace), (RunsOut::TooLittleData, None));
     let short = Term::new(FIRST, day(20), "UTC").unwrap();
     let until = |left: i64| forecast(&spent([10; 14]), all_promised(usd(140 + left)), &short, day(14)).runs_out;
@@ -130,7 +130,7 @@ fn a_pace_that_grew_counts_sooner_than_one_that_fell() {
 #[test]
 fn missed_nights_are_spread_over_their_days() {
     let (lifetime, today) = (usd(150), Some(usd(10)));
-    let missed = spent([10; 10]).with(KeyCounters { lifetime, today, on: day(14), window: None }, Some(day(9)));
+    let missed = spent([10; 10]).with(KeyCounters { lifetime, today, day: day(14), window: None }, Some(day(9)));
     assert_eq!(missed.on(day(13)), usd(40), "the sum is known and lies on its last day");
     assert_eq!(missed.evenly().into_values().collect::<Vec<_>>(), vec![usd(10); 15]);
     let of = |days: &Days| forecast(days, all_promised(usd(1000)), &term(), day(14)).runs_out;
@@ -144,7 +144,7 @@ fn live_keys_cannot_spend_more_than_is_reserved_and_what_ends_first_is_said() {
     let of = |reserved: Option<i32>| {
         let mut budget = Budget::new(crate::domain::testing::a_programme().id, Usd::from_dollars(4000));
         budget.reserved = Usd::from_dollars(reserved.unwrap_or(900));
-        forecast(&spent, SpendingLimits::of(&budget, Reset::None, reserved.is_none(), &spent), &term(), day(21))
+        forecast(&spent, SpendingLimits::new(&budget, Reset::None, reserved.is_none(), &spent), &term(), day(21))
     };
     let keys = of(Some(1000));
     // A hundred dollars are left to them, which is two days of work.
@@ -202,7 +202,7 @@ fn after_a_break_the_pace_is_as_before() {
     // What stands alone between two idle weeks is a week, each other week as each month.
     for apart in [14, 28] {
         let alone = spent((0..140).map(|number| if number % apart == 0 { 10 } else { 0 }));
-        assert_eq!(SpendingPace::of(&alone, Date::MIN, day(140)).unwrap().per_week(), usd(10));
+        assert_eq!(SpendingPace::measure(&alone, Date::MIN, day(140)).unwrap().per_week(), usd(10));
     }
 }
 
@@ -213,7 +213,7 @@ fn with_a_reset_nothing_ends_before_the_term() {
     let of = |reset, owns_keys, reserved| {
         let mut budget = Budget::new(crate::domain::testing::a_programme().id, Usd::from_dollars(80));
         budget.reserved = Usd::from_dollars(reserved);
-        forecast(&spent, SpendingLimits::of(&budget, reset, owns_keys, &spent), &term(), day(20)).runs_out
+        forecast(&spent, SpendingLimits::new(&budget, reset, owns_keys, &spent), &term(), day(20)).runs_out
     };
     for reserved in [60, 80] {
         assert_eq!(of(Reset::Monthly, false, reserved), RunsOut::NotBeforeTheTermEnds);
@@ -229,7 +229,7 @@ fn a_day_that_is_past_is_never_named() {
     let of = |keys: Option<i64>, now: i64| {
         let limits = SpendingLimits { budget: usd(200_000_000), keys_stop_at: keys.map(usd), lasts: false };
         let at = |number: i64| Some(format!("{}T00:20:00Z", day(number)).parse().unwrap());
-        Forecast::of(&spent, limits, &term(), at(14), at(now).unwrap())
+        Forecast::new(&spent, limits, &term(), at(14), at(now).unwrap())
     };
     // Sixty dollars are left, which is six days; and in the other case two.
     assert_eq!([of(None, 19), of(None, 14)].map(|now| now.runs_out), [RunsOut::OutOn(day(19)); 2]);
@@ -255,7 +255,7 @@ fn who_uses_far_more_than_they_and_the_class_usually_do_stands_out() {
         [[10, 12, 9, 11], [5, 0, 6, 4], [80, 90, 85, 400], [0, 0, 0, 0], [9, 9, 9, 90], [2, 0, 0, 9]].map(dollars);
     let looked = day(28);
     let shown = |number: i64| Some(utc_midnight(day(number)));
-    let weeks = |days: &Days| Weeks::of(days, shown(-1), looked);
+    let weeks = |days: &Days| Weeks::sum(days, shown(-1), looked);
     let usual = usual_week(&class.each_ref().map(weeks));
     assert_eq!(usual, usd(900_000));
     let out: Vec<_> = class.iter().map(|own| weeks(own).stands_out(usual)).collect();
@@ -265,13 +265,13 @@ fn who_uses_far_more_than_they_and_the_class_usually_do_stands_out() {
     assert_eq!(weeks(&dollars([80, 80, 80, 90])).stands_out(usual), None);
     // A key that was shown long ago and not used is compared with the class.
     let idle = dollars([0, 0, 0, 90]);
-    let first = Weeks::of(&idle, shown(21), looked);
+    let first = Weeks::sum(&idle, shown(21), looked);
     assert_eq!([first, weeks(&idle)].map(|weeks| weeks.stands_out(usual)), [None, named]);
     assert!(weeks(&class[3]).are_idle() && !first.are_idle());
     // A small amount does not stand out, however little is usual.
     assert_eq!(weeks(&dollars([1, 0, 0, 9])).stands_out(Usd::ZERO), None);
     // The day that is not over counts for nothing.
-    assert_eq!(Weeks::of(&class[4], shown(-1), day(24)).stands_out(usual), None);
+    assert_eq!(Weeks::sum(&class[4], shown(-1), day(24)).stands_out(usual), None);
 }
 
 proptest! {

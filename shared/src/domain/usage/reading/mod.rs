@@ -49,7 +49,7 @@ pub struct Reading {
 }
 
 stored! {
-    Reading |it| (programme: &ProgrammeId = &it.programme, grant: &GrantId = &it.grant, epoch: Epoch = it.epoch) => key(grant_partition_of(programme, grant), format!("R#{grant}#{:05}", epoch.number()));
+    Reading |reading| (programme: &ProgrammeId = &reading.programme, grant: &GrantId = &reading.grant, epoch: Epoch = reading.epoch) => key(grant_partition_of(programme, grant), format!("R#{grant}#{:05}", epoch.number()));
     list of_grant(programme: &ProgrammeId, grant: &GrantId) => begin(grant_partition_of(programme, grant), &format!("R#{grant}#"))
 }
 
@@ -75,7 +75,7 @@ const ROUNDING: Usd = Usd::from_micros(2);
 
 impl Shortfall {
     /// The shortfall; `None` if nothing is missing, or no more than rounding explains.
-    fn of(credits: Usd, byok: Usd) -> Option<Shortfall> {
+    fn measure(credits: Usd, byok: Usd) -> Option<Shortfall> {
         let missing = |short: Usd| if short > ROUNDING { short } else { Usd::ZERO };
         Some(Shortfall { credits: missing(credits), byok: missing(byok) })
             .filter(|short| *short != Shortfall::default())
@@ -106,8 +106,8 @@ impl DailyUse {
     }
 
     /// The count against the cap in the window of an instant: the sum of the window's days.
-    pub fn in_window(&self, basis: Basis, at: Moment) -> Usd {
-        let Some((first, last)) = basis.reset.days_around(utc_date(at)) else { return self.counted(basis.byok) };
+    pub fn in_window(&self, basis: Basis, moment: Moment) -> Usd {
+        let Some((first, last)) = basis.reset.days_around(utc_date(moment)) else { return self.counted(basis.byok) };
         let sum = |days: &Days| days.between(first, last, None).spent;
         match basis.byok {
             Byok::Inside => sum(&self.credits) + sum(&self.byok),
@@ -124,49 +124,57 @@ impl DailyUse {
         days
     }
 
-    pub fn add(&mut self, other: &DailyUse) {
-        self.credits.add(&other.credits);
-        self.byok.add(&other.byok);
+    pub fn add(&mut self, used: &DailyUse) {
+        self.credits.add(&used.credits);
+        self.byok.add(&used.byok);
     }
 
     /// The use after a usage report, credits and BYOK each by its maximum; `known` as in [`Days::with`], and
     /// the first day of the window.
     pub fn with(
         &self,
-        told: &UsageReport,
-        on: Date,
-        known: Option<Date>,
+        report: &UsageReport,
+        day: Date,
+        known_until: Option<Date>,
         window: Option<Date>,
     ) -> Result<(DailyUse, Option<Shortfall>), UnusableReport> {
-        let numbers =
-            [Some(told.lifetime), told.today, told.in_window, told.byok, told.byok_today, told.byok_in_window];
+        let numbers = [
+            Some(report.lifetime),
+            report.today,
+            report.in_window,
+            report.byok,
+            report.byok_today,
+            report.byok_in_window,
+        ];
         if numbers.into_iter().flatten().any(|number| number < Usd::ZERO) {
             return Err(UnusableReport::Negative);
         }
         // A counter may start anew only with the next use, and until then tells of a time that is over.
-        let is_over = |first| told.last_used_at.is_some_and(|used| utc_date(used) < first);
+        let is_over = |first| report.last_used_at.is_some_and(|used| utc_date(used) < first);
         let since = |first, counter| if is_over(first) { Some(Usd::ZERO) } else { counter };
         let counters = |lifetime, today, in_window| {
             let window = window.map(|first| (first, since(first, in_window)));
-            KeyCounters { lifetime, today: since(on, today), on, window }
+            KeyCounters { lifetime, today: since(day, today), day, window }
         };
-        let credits = self.credits.with(counters(told.lifetime, told.today, told.in_window), known);
-        let byok = match told.byok {
+        let credits = self.credits.with(counters(report.lifetime, report.today, report.in_window), known_until);
+        let byok = match report.byok {
             Some(lifetime) if lifetime > Usd::ZERO || !is_nothing(&self.byok) => {
-                self.byok.with(counters(lifetime, told.byok_today, told.byok_in_window), known)
+                self.byok.with(counters(lifetime, report.byok_today, report.byok_in_window), known_until)
             }
             _ => self.byok.clone(),
         };
-        let doubt = Shortfall::of(
-            credits.total() - told.lifetime,
-            told.byok.map_or(Usd::ZERO, |lifetime| byok.total() - lifetime),
+        let doubt = Shortfall::measure(
+            credits.total() - report.lifetime,
+            report.byok.map_or(Usd::ZERO, |lifetime| byok.total() - lifetime),
         );
         Ok((DailyUse { credits, byok }, doubt))
     }
 
     /// The larger of each; where they are equal, the days of the later answer.
     fn or_more(&self, later: &DailyUse) -> DailyUse {
-        let larger = |one: &Days, later: &Days| if one.total() > later.total() { one.clone() } else { later.clone() };
+        let larger = |earlier: &Days, later: &Days| {
+            if earlier.total() > later.total() { earlier.clone() } else { later.clone() }
+        };
         DailyUse { credits: larger(&self.credits, &later.credits), byok: larger(&self.byok, &later.byok) }
     }
 }
@@ -189,36 +197,36 @@ impl Reading {
     /// maximum, each for itself. `listed_at` is when the last listing of every key began; what it did not write had not changed.
     pub fn after(
         &self,
-        told: &UsageReport,
-        asked: Moment,
+        report: &UsageReport,
+        asked_at: Moment,
         listed_at: Option<Moment>,
         reset: Reset,
     ) -> Result<(Reading, Option<Shortfall>), UnusableReport> {
         let listed_at = listed_at.map(|looked| self.unchanged_until.map_or(looked, |until| until.min(looked)));
-        let known = listed_at.map_or(self.as_of, |looked| looked.max(self.as_of)).min(asked);
-        let window = reset.window_at(asked).begins();
-        let (used, doubt) = self.used.with(told, utc_date(asked), Some(utc_date(known)), window)?;
-        let last_used_at = told.last_used_at;
-        let answer = Reading { used, last_used_at, as_of: asked, unchanged_until: None, ..self.clone() };
+        let known_until = listed_at.map_or(self.as_of, |looked| looked.max(self.as_of)).min(asked_at);
+        let window = reset.window_at(asked_at).begins();
+        let (used, doubt) = self.used.with(report, utc_date(asked_at), Some(utc_date(known_until)), window)?;
+        let last_used_at = report.last_used_at;
+        let answer = Reading { used, last_used_at, as_of: asked_at, unchanged_until: None, ..self.clone() };
         // An answer that is older than the record is expected to be lower.
-        Ok((self.joined(&answer), doubt.filter(|_| self.as_of <= asked)))
+        Ok((self.joined(&answer), doubt.filter(|_| self.as_of <= asked_at)))
     }
 
     /// The combination of two readings of a key. Lifetime use is the larger, for credits and BYOK each.
     #[must_use]
-    pub fn joined(&self, other: &Reading) -> Reading {
-        let (earlier, later) = if other.as_of < self.as_of { (other, self) } else { (self, other) };
+    pub fn joined(&self, reading: &Reading) -> Reading {
+        let (earlier, later) = if reading.as_of < self.as_of { (reading, self) } else { (self, reading) };
         Reading {
             used: earlier.used.or_more(&later.used),
-            last_used_at: self.last_used_at.max(other.last_used_at),
+            last_used_at: self.last_used_at.max(reading.last_used_at),
             ..later.clone()
         }
     }
 
     /// Whether it says anything that another does not.
-    pub fn differs_from(&self, other: &Reading) -> bool {
-        let is_looked_at_again = other.unchanged_until.is_some() && self.unchanged_until.is_none();
-        is_looked_at_again || self.used != other.used || self.last_used_at != other.last_used_at
+    pub fn differs_from(&self, reading: &Reading) -> bool {
+        let is_looked_at_again = reading.unchanged_until.is_some() && self.unchanged_until.is_none();
+        is_looked_at_again || self.used != reading.used || self.last_used_at != reading.last_used_at
     }
 
     pub fn lifetime(&self) -> Usd {
@@ -244,9 +252,9 @@ mod summed {
         used: DailyUse,
     }
 
-    pub(super) fn serialize<S: Serializer>(used: &DailyUse, to: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(used: &DailyUse, serializer: S) -> Result<S::Ok, S::Error> {
         let used = used.clone();
-        SummedUse { lifetime: used.credits.total(), byok: used.byok.total(), used }.serialize(to)
+        SummedUse { lifetime: used.credits.total(), byok: used.byok.total(), used }.serialize(serializer)
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<DailyUse, D::Error> {

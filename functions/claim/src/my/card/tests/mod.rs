@@ -139,7 +139,8 @@ fn what_became_of_a_request_for_more() {
     insta::assert_snapshot!(told(asked()), @"You asked for more on 20 Nov 2026, 14:05. The people who run this programme have your reason and will decide. false");
     insta::assert_snapshot!(told(asked().after((7 * 24).hours())), @"You asked for more on 20 Nov 2026, 14:05. Nobody has changed your cap within a week. You can ask again. true");
     let larger = asked().set(|view| view.grant.own_cap = Some(Usd::from_dollars(30)));
-    let raised_after_a_decline = larger.set(|view| view.grant.more.as_mut().unwrap().declined = Some("No.".to_owned()));
+    let raised_after_a_decline =
+        larger.set(|view| view.grant.more_request.as_mut().unwrap().declined = Some("No.".to_owned()));
     insta::assert_snapshot!(told(raised_after_a_decline), @"You asked for more on 20 Nov 2026, 14:05. Your cap has been changed since: it is $30 now. You can ask again from 27 Nov 2026, 14:05. false");
 }
 
@@ -180,12 +181,12 @@ fn each_hold() {
     insta::assert_snapshot!(unused().brief(), @"switched off: Your key was switched off because it was not used. Press “Resume my key”, and it works again. [Resume my key] [Check what I have used] [My key has leaked: end it]");
     let without_room = unused().set(|view| {
         // The key is off; the sync has read it and recounted the budget.
-        view.grant.keys[0].on = Held::confirmed(false, view.grant.keys[0].made_at);
+        view.grant.keys[0].enabled = Held::confirmed(false, view.grant.keys[0].made_at);
         Arc::make_mut(&mut view.budget).reserved = view.budget.limit;
     });
     insta::assert_snapshot!(without_room.words(), @"Your key was switched off on 20 Nov 2026, 14:05 because it was not used. The programme's budget has no room for your key now. Ask the people who run it.");
-    assert!(!Card::of(&without_room.view, &without_room.rules, None, None, without_room.now).offers.resume);
-    let twice = Card::of(&unused().held(HoldKind::Paused).view, &KeyRules::default(), None, None, unused().now).offers;
+    assert!(!Card::new(&without_room.view, &without_room.rules, None, None, without_room.now).offers.resume);
+    let twice = Card::new(&unused().held(HoldKind::Paused).view, &KeyRules::default(), None, None, unused().now).offers;
     assert!(!twice.resume, "it would stay paused");
 }
 

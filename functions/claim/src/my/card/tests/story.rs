@@ -77,7 +77,7 @@ impl Story {
     }
 
     pub(super) fn words(&self) -> String {
-        Card::of(&self.view, &self.rules, self.listed_at, None, self.now).words
+        Card::new(&self.view, &self.rules, self.listed_at, None, self.now).words
     }
 
     /// State, words and buttons of the card, without what explains the buttons.
@@ -105,7 +105,7 @@ impl Story {
         let session = Session::begun(token.hash(), address, None, self.now);
         let visitor = Visitor { session, csrf: token.csrf(), is_admin: false };
         readable(
-            &Alone { visitor: &visitor, card: Card::of(&self.view, &self.rules, self.listed_at, None, self.now) }
+            &Alone { visitor: &visitor, card: Card::new(&self.view, &self.rules, self.listed_at, None, self.now) }
                 .render()
                 .unwrap(),
         )
