@@ -62,14 +62,14 @@ impl AwsAccess {
             .with_max_attempts(4)
             .with_initial_backoff(Duration::from_millis(50))
             .with_max_backoff(Duration::from_secs(1));
-        let config = self.of("dynamodb", Duration::from_secs(3));
+        let config = self.configure("dynamodb", Duration::from_secs(3));
         let mut config = aws_sdk_dynamodb::config::Builder::from(&config).retry_config(retries);
         config.set_retry_partition(self.retries.clone());
         aws_sdk_dynamodb::Client::from_conf(config.build())
     }
 
     pub fn secretsmanager(&self) -> aws_sdk_secretsmanager::Client {
-        let config = self.of("secretsmanager", Duration::from_secs(3));
+        let config = self.configure("secretsmanager", Duration::from_secs(3));
         let mut config = aws_sdk_secretsmanager::config::Builder::from(&config);
         config.set_retry_partition(self.retries.clone());
         aws_sdk_secretsmanager::Client::from_conf(config.build())
@@ -78,14 +78,14 @@ impl AwsAccess {
     /// The mail client. It does not retry: a mail may have been accepted although its answer was lost, and
     /// the outbox decides about the next try.
     pub fn ses(&self) -> aws_sdk_ses::Client {
-        let config = self.of("ses", Duration::from_secs(10));
+        let config = self.configure("ses", Duration::from_secs(10));
         let config = aws_sdk_ses::config::Builder::from(&config).retry_config(RetryConfig::disabled());
         aws_sdk_ses::Client::from_conf(config.build())
     }
 
     /// What the client of a service begins with: where it is, and how long a try takes. On loopback an answer comes at once, or what
     /// keeps it is a test that holds it.
-    fn of(&self, service: &str, attempt: Duration) -> SdkConfig {
+    fn configure(&self, service: &str, attempt: Duration) -> SdkConfig {
         let attempt = if self.base.is_some() { Duration::from_secs(60) } else { attempt };
         let waits = TimeoutConfig::builder().connect_timeout(Duration::from_secs(2)).operation_attempt_timeout(attempt);
         let config = self.shared.clone().into_builder().timeout_config(waits.build());

@@ -88,7 +88,7 @@ fn since_epoch() -> Duration {
 impl Waits {
     pub const WHOLE: Waits = Waits(1.0);
 
-    /// The share `1 / by` of each wait.
+    /// The share `1 / divisor` of each wait.
     pub fn shortened(divisor: u32) -> Waits {
         Waits(1.0 / f64::from(divisor.max(1)))
     }

@@ -71,7 +71,13 @@ fn pictured(value: &AttributeValue, names: &[(String, String)]) -> String {
     match value {
         AttributeValue::S(text) if text.parse::<bursar_core::clock::Moment>().is_ok() => "T".to_owned(),
         AttributeValue::S(text) => named(text),
-        AttributeValue::B(bytes) => named(&String::from_utf8_lossy(bytes.as_ref()).into_owned()),
+        AttributeValue::B(bytes) => {
+            // What is packed lies in the order of random ids.
+            let text = named(&String::from_utf8_lossy(bytes.as_ref()).into_owned());
+            let mut parts: Vec<_> = text.split(['{', '}', '[', ']', ',']).collect();
+            parts.sort_unstable();
+            parts.join(",")
+        }
         AttributeValue::N(number) if number.parse::<i64>().is_ok_and(|number| number > A_TIME) => "T".to_owned(),
         AttributeValue::M(map) => {
             // That a call for what is there may come once more.

@@ -344,8 +344,8 @@ impl Story {
         let (months, weeks): (Vec<_>, Vec<_>) =
             of_caps.iter().partition(|crossing| crossing.programme == self.programmes[1].0);
         let begins = |crossing: &&Crossing| crossing.window.begins().unwrap();
-        assert!(!months.is_empty() && months.iter().map(|of| begins(of)).all(|day| day.day() == 1), "{months:?}");
-        assert!(!weeks.is_empty() && weeks.iter().map(|of| begins(of)).all(|day| day.weekday() == Weekday::Monday));
+        assert!(!months.is_empty() && months.iter().map(&begins).all(|day| day.day() == 1), "{months:?}");
+        assert!(!weeks.is_empty() && weeks.iter().map(&begins).all(|day| day.weekday() == Weekday::Monday));
         assert_eq!(self.alerts.len(), 3, "{:?}", self.alerts);
     }
 }

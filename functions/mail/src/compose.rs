@@ -39,7 +39,7 @@ impl App {
         if self.may_have_been_sent(row, now).await? {
             return Err(NoMail::NotDue("the table went back to an earlier moment, and this may have been sent since"));
         }
-        let mut letter = self.of(row, now, deadline).await?;
+        let mut letter = self.compose(row, now, deadline).await?;
         // A link has checked its address already, before it was made, because links are counted.
         let facts = row.mail.facts();
         if facts.kind == MailKind::Link {
@@ -73,7 +73,7 @@ impl App {
         Ok(former_enrolments.iter().any(|enrolment| enrolment.programme == *programme && enrolment.grant == *grant))
     }
 
-    async fn of(&self, row: &OutboxRow, now: Moment, deadline: Deadline) -> Result<Letter, NoMail> {
+    async fn compose(&self, row: &OutboxRow, now: Moment, deadline: Deadline) -> Result<Letter, NoMail> {
         match &row.mail {
             QueuedMail::Link { address, asked_by } => self.link(row, address, asked_by, now, deadline).await,
             QueuedMail::Roster { programme, grant, is_reminder } => {

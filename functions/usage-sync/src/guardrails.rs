@@ -38,7 +38,7 @@ pub(crate) async fn tell(runner: &Runner<'_>) -> Result<()> {
         }
         match runner.settler().tell_rules(&guardrail, &rules, runner.until()).await? {
             RulesTold::Confirmed => {
-                journal.problems_of(change.map(|change| format!("the guardrail of {owner} {change}")))
+                journal.problems_of(change.map(|change| format!("the guardrail of {owner} {change}")));
             }
             RulesTold::Overtaken => {}
             RulesTold::Refused(refusal) => {

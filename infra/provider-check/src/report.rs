@@ -131,7 +131,7 @@ impl Display for Findings {
             None if self.rate.is_some() => self.rate.iter().try_for_each(|rate| writeln!(f, "{rate}"))?,
             Some((count, None)) => writeln!(f, "The account took {count} more keys; it was asked for no others.")?,
             Some((count, Some(why))) => {
-                writeln!(f, "The account took {count} more keys, and refused the next ({why}).")?
+                writeln!(f, "The account took {count} more keys, and refused the next ({why}).")?;
             }
             None => {
                 writeln!(f, "The account")?;

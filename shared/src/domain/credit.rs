@@ -207,7 +207,7 @@ impl Purchase {
     }
 }
 
-/// So many parts of an amount, of `all`, rounded up to the micro-dollar.
+/// So many parts of an amount, of `whole`, rounded up to the micro-dollar.
 fn parts_of(amount: Usd, parts: i64, whole: i64) -> Usd {
     let micros =
         (i128::from(amount.micros()) * i128::from(parts) + i128::from(whole) - 1).div_euclid(i128::from(whole));

@@ -60,7 +60,7 @@ impl<T: Clone + Eq> Held<T> {
         now
     }
 
-    /// Takes in that the provider says a value: in the answer to the call that was noted then, or in a listing. It was asked at `asked`,
+    /// Takes in that the provider says a value: in the answer to the call that was noted then, or in a listing. It was asked at `asked_at`,
     /// and the answer came at `now`. A call whose note is gone says nothing.
     pub fn take_in(&mut self, value: &T, asked_at: Moment, noted_at: Option<Moment>, now: Moment) {
         let may_come = |note: &Note<T>| asked_at < note.last + LATE;
@@ -247,6 +247,15 @@ mod tests {
         assert!(!held.is(&2));
         held.take_in(&2, at(180), None, at(180));
         assert!(held.is(&2));
+    }
+
+    #[test]
+    fn another_hand_is_seen_once_no_call_may_come() {
+        let mut held = holding(1);
+        held.note(&2, at(100));
+        assert_eq!([179, 180].map(|second| held.is_quiet(at(second))), [false, true]);
+        held.take_in(&2, at(181), None, at(182));
+        assert_eq!([261, 262].map(|second| held.is_quiet(at(second))), [false, true]);
     }
 
     /// What happens at the provider or comes from it, at an instant.

@@ -20,7 +20,7 @@ pub type FoundKey = Option<Box<ProviderKey>>;
 
 impl Provider {
     /// Makes a key. It is sent once, and only with its whole time-out left. After an unknown outcome a key of
-    /// that name may exist or appear later. `made` in the error names a key whose plaintext cannot be shown.
+    /// that name may exist or appear later. `made_key` in the error names a key whose plaintext cannot be shown.
     pub async fn create_key(&self, key: &NewKey<'_>, deadline: Deadline) -> Result<CreatedKey, ProviderError> {
         at_least_a_cent(&CREATE_KEY, key.limit)?;
         let request = CREATE_KEY.request().json(key)?;

@@ -169,7 +169,7 @@ impl Claim<'_> {
             programme: &view.programme.settings.name,
             key: plaintext.reveal(),
             allowance: words::allowance(view, limit, self.site.clock.now()),
-            example: Example::of(&self.site.provider_url, view, &rules),
+            example: Example::new(&self.site.provider_url, view, &rules),
         }))
     }
 

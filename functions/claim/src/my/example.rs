@@ -22,7 +22,7 @@ pub(crate) struct Example<'a> {
 }
 
 impl<'a> Example<'a> {
-    pub(crate) fn of(url: &'a str, view: &'a View, rules: &'a KeyRules) -> Example<'a> {
+    pub(crate) fn new(url: &'a str, view: &'a View, rules: &'a KeyRules) -> Example<'a> {
         let slugs = || rules.confirmed.models.iter().map(String::as_str);
         let model = slugs().find(|model| !model.ends_with(":free")).or_else(|| slugs().next()).unwrap_or(ANY_MODEL);
         let title = header_safe(&view.programme.settings.name).unwrap_or_else(|| view.programme.id.to_string());
@@ -210,7 +210,7 @@ mod tests {
         let mut view = a_view();
         settings_mut(&mut view).name = "O'Neil's \"CS\" \\ $HOME `x` – Übung\u{7}".to_owned();
         let rules = KeyRules::default();
-        let example = Example::of(URL, &view, &rules);
+        let example = Example::new(URL, &view, &rules);
         let in_shell = r#"-H 'X-OpenRouter-Title: O'\''Neil'\''s "CS" \ $HOME `x` Ubung' \"#;
         assert!(example.curl().contains(in_shell), "{}", example.curl());
         let doubled = r#"'X-OpenRouter-Title' = 'O''Neil''s "CS" \ $HOME `x` Ubung' }"#;
@@ -224,27 +224,27 @@ mod tests {
             assert!(text.contains(&format!("{before}{quoted}")), "{text}");
         }
         settings_mut(&mut view).name = "日本語".to_owned();
-        assert!(Example::of(URL, &view, &rules).curl().contains("X-OpenRouter-Title: cs-pilot'"));
+        assert!(Example::new(URL, &view, &rules).curl().contains("X-OpenRouter-Title: cs-pilot'"));
     }
 
     #[test]
     fn the_model_is_one_that_this_key_may_call_and_free_only_where_there_is_no_other() {
         let view = a_view();
-        assert_eq!(Example::of(URL, &view, &KeyRules::default()).model, ANY_MODEL);
+        assert_eq!(Example::new(URL, &view, &KeyRules::default()).model, ANY_MODEL);
         let confirmed = |models: &[&str]| {
             let models = models.iter().map(|model| (*model).to_owned()).collect();
             let confirmed = Rules { models, data_policy: DataPolicy::NoTraining, ..Rules::default() };
             KeyRules { confirmed, ..KeyRules::default() }
         };
         let both = confirmed(&["a/one:free", "b/two"]);
-        let example = Example::of(URL, &view, &both);
+        let example = Example::new(URL, &view, &both);
         assert_eq!((example.model, example.rules.confirmed.models.len()), ("b/two", 2));
         assert_eq!(example.of_providers().len(), 1);
         let bound =
             Rules { providers: vec!["anthropic".to_owned()], regions: vec![Region::Europe], ..Rules::default() };
         let bound = KeyRules { confirmed: bound, ..KeyRules::default() };
-        let said = Example::of(URL, &view, &bound).of_providers().join(" ");
+        let said = Example::new(URL, &view, &bound).of_providers().join(" ");
         assert!(said.contains("anthropic. The model of the examples") && said.contains("in Europe only"), "{said}");
-        assert_eq!(Example::of(URL, &view, &confirmed(&["c/three:free"])).model, "c/three:free");
+        assert_eq!(Example::new(URL, &view, &confirmed(&["c/three:free"])).model, "c/three:free");
     }
 }

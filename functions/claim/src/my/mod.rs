@@ -78,7 +78,7 @@ pub(crate) async fn grants_of(site: &Site, visitor: &Visitor) -> Result<Vec<View
     Ok(views)
 }
 
-/// The page; `more` is the form of a request for more that was refused, and its programme.
+/// The page; `more_form` is the form of a request for more that was refused, and its programme.
 pub(crate) async fn show(
     site: &Site,
     visitor: &Visitor,
@@ -111,7 +111,7 @@ pub(crate) async fn show(
         has_had_a_key: views.iter().any(|view| view.grant.ever_shown && !view.programme.is_over(now)),
         choice,
         not_reached: mark.as_ref().map(not_reached),
-        examples: in_use.map(|(view, rules)| Example::of(&site.provider_url, view, rules)).collect(),
+        examples: in_use.map(|(view, rules)| Example::new(&site.provider_url, view, rules)).collect(),
     };
     Ok(site.page(&page))
 }

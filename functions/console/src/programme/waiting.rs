@@ -155,7 +155,7 @@ impl WaitingItems {
                     items.push(WaitingItem { doubt, ..waiting_item });
                 }
                 Role::Faculty => {
-                    pending_requests.push(format!("{} The admins have not decided yet.", waiting_item.sentence))
+                    pending_requests.push(format!("{} The admins have not decided yet.", waiting_item.sentence));
                 }
                 Role::Assistant => {}
             }

@@ -24,7 +24,7 @@ pub struct Services {
     pub table: Router,
     pub mail: Router,
     pub secrets: Router,
-    /// The secrets for callers whose path does not begin with `own`.
+    /// The secrets for callers whose path does not begin with `own_path`.
     pub secrets_of_others: Router,
     /// The first segment of the functions' own paths, which only this process knows.
     pub own_path: String,

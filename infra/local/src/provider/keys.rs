@@ -131,7 +131,7 @@ impl Key {
         used.days.within(reset, as_of).counted(self.settings.include_byok_in_limit)
     }
 
-    /// Charges usage of the instant `at` now. What breaks no promise of the product's, since it could not know of it, is
+    /// Charges usage of the instant `used_at` now. What breaks no promise of the product's, since it could not know of it, is
     /// counted for those who judge.
     pub(super) fn charge(&mut self, model: &str, used: Use, used_at: Timestamp, now: Timestamp) {
         let counted = used.counted(self.settings.include_byok_in_limit);

@@ -124,7 +124,7 @@ impl Interval {
         }
     }
 
-    /// The end of the window that contains `at`.
+    /// The end of the window that contains `timestamp`.
     pub fn end(self, timestamp: Timestamp) -> Timestamp {
         let length = match self {
             Interval::Daily => 1.day(),

@@ -142,7 +142,7 @@ pub struct RecoveredKey {
 }
 
 impl View {
-    /// Records keys that a restored table does not know, the newest enabled one as live. `found` may hold every
+    /// Records keys that a restored table does not know, the newest enabled one as live. `candidates` may hold every
     /// listed key of the grant. Returns `Unchanged` if there is nothing to record.
     pub fn recover(&self, candidates: &[RecoveredKey], now: Moment) -> Result<Change, Unchanged> {
         let unknown = self.unknown(candidates);

@@ -57,7 +57,7 @@ pub struct Wish {
     pub label: String,
     /// The values before and after, as a person reads them.
     pub words: String,
-    /// The same as a form carries them. What is no setting has the fields of its form in `to`.
+    /// The same as a form carries them. What is no setting has the fields of its form in `new_value`.
     pub old_value: String,
     pub new_value: String,
 }

@@ -116,9 +116,9 @@ impl Days {
         days
     }
 
-    /// The days after an answer of the provider. `known` is the last day on which the present days held all
+    /// The days after an answer of the provider. `known_until` is the last day on which the present days held all
     /// use so far; use since then is on the last day that it may be of, and estimated unless that is the only one.
-    /// Without `known` the key has a past that nobody has seen, which becomes the opening.
+    /// Without it the key has a past that nobody has seen, which becomes the opening.
     ///
     /// A record stands where the answer says less, and what is on record of a day that is over.
     #[must_use]

@@ -62,7 +62,7 @@ impl Table {
                 if groups_apart { Totals { by_group: groups, ..totals } } else { totals }
             },
         );
-        let used = ProgrammeUse::of(own, assigned);
+        let used = ProgrammeUse::new(own, assigned);
         jobs.sort_by_key(|job: &Job| (job.started_at, job.job));
         Ok(budget.map(|budget| Overview {
             budget,

@@ -480,7 +480,7 @@ impl Table {
     pub async fn undecided(&self) -> Result<Vec<(ProgrammeId, Undecided)>, StoreError> {
         let mut undecided = Vec::new();
         self.each_in(Queue::DECISION, None, |attributes| {
-            undecided.extend(Undecided::named(&items::key_of(attributes)))
+            undecided.extend(Undecided::named(&items::key_of(attributes)));
         })
         .await?;
         Ok(undecided)

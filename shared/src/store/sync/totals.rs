@@ -88,7 +88,7 @@ pub struct ProgrammeUse {
 }
 
 impl ProgrammeUse {
-    pub(crate) fn of(own: Option<Totals>, assigned: AssignedUse) -> ProgrammeUse {
+    pub(crate) fn new(own: Option<Totals>, assigned: AssignedUse) -> ProgrammeUse {
         let AssignedUse { used, keys, as_of, .. } = assigned;
         ProgrammeUse { own, assigned: used, assigned_keys: keys, assigned_as_of: as_of }
     }
@@ -181,7 +181,7 @@ impl Table {
 
     pub async fn programme_use(&self, programme: &ProgrammeId) -> Result<ProgrammeUse, StoreError> {
         let (totals, assigned) = tokio::try_join!(self.totals(programme), self.assigned_use(programme))?;
-        Ok(ProgrammeUse::of(totals, assigned))
+        Ok(ProgrammeUse::new(totals, assigned))
     }
 }
 
@@ -194,12 +194,12 @@ mod tests {
         let (now, id) = ("2026-11-20T02:20:00Z".parse().unwrap(), "cs-pilot".parse().unwrap());
         let spends = |keys: u32, on: &str| {
             let used = DailyUse::on_one(on.parse().unwrap(), Usd::DOLLAR);
-            ProgrammeUse::of(None, AssignedUse { used, keys, ..AssignedUse::none(&id) }).spends_elsewhere(now)
+            ProgrammeUse::new(None, AssignedUse { used, keys, ..AssignedUse::none(&id) }).spends_elsewhere(now)
         };
         assert_eq!(
             [(1, "2026-10-24"), (1, "2026-10-23"), (0, "2026-11-19")].map(|(keys, on)| spends(keys, on)),
             [true, false, false]
         );
-        assert!(!ProgrammeUse::of(None, AssignedUse { keys: 1, ..AssignedUse::none(&id) }).spends_elsewhere(now));
+        assert!(!ProgrammeUse::new(None, AssignedUse { keys: 1, ..AssignedUse::none(&id) }).spends_elsewhere(now));
     }
 }

@@ -294,7 +294,7 @@ fn days(rule: Option<u16>) -> String {
     rule.map_or("some time".to_owned(), |days| counted(days.into(), "day", "days"))
 }
 
-/// The usage of the key that was live at `then`, and when it was read.
+/// The usage of the key that was live at `moment`, and when it was read.
 fn used_by_reading(view: &View, moment: Moment) -> Option<(Moment, Usd)> {
     let was_shown = |key: &&Key| key.shown_at.is_some_and(|shown| shown <= moment);
     let epoch = view.grant.keys.iter().filter(was_shown).map(|key| key.epoch).max()?;

@@ -178,7 +178,7 @@ impl Ses {
         self.state().mails.iter().find(|mail| mail.id == id).cloned()
     }
 
-    /// Makes the next `times` sends fail in this way, those to the address `to` if there is one. Earlier
+    /// Makes the next `times` sends fail in this way, those to the address `recipient` if there is one. Earlier
     /// faults of that scope are forgotten. A fault of an address goes before one for all.
     pub fn fail_next(&self, fault: Fault, times: u32, recipient: Option<&str>) {
         self.state().faults.insert(recipient.map(str::to_lowercase), (fault, times));

@@ -284,8 +284,8 @@ impl SpendingPace {
         self.on_weekdays[number(day)]
     }
 
-    /// The day on which the last of `left` is used, if it ever is. `today` is the part of the first day's use
-    /// that has already happened and is no longer in `left`.
+    /// The day on which the last of `remaining` is used, if it ever is. `today` is the part of the first day's use
+    /// that has already happened and is no longer in `remaining`.
     pub fn empties(self, remaining: Usd, today: Usd, first: Date) -> Option<Date> {
         // Amounts are multiplied by the number of weeks of the pace, so that nothing is rounded.
         let of_weeks = |amount: Usd| i128::from(amount.micros()) * self.weeks;

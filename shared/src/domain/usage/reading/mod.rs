@@ -129,7 +129,7 @@ impl DailyUse {
         self.byok.add(&used.byok);
     }
 
-    /// The use after a usage report, credits and BYOK each by its maximum; `known` as in [`Days::with`], and
+    /// The use after a usage report, credits and BYOK each by its maximum; `known_until` as in [`Days::with`], and
     /// the first day of the window.
     pub fn with(
         &self,
