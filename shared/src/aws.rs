@@ -180,8 +180,9 @@ mod tests {
         ErrorMetadata::builder().code(code).message("no grant of ada@uni.edu").build()
     }
 
+    /// A service error keeps its code and drops its message, and a busy service can be tried again.
     #[test]
-    fn a_service_error_keeps_its_code_and_loses_its_words_and_a_busy_service_is_worth_another_try() {
+    fn an_error_keeps_its_code() {
         let failure = reduce(&answered(PutItemError::generic(metadata("ValidationException")), 400));
         assert_eq!(failure.to_string(), "PutItem failed: ValidationException, status 400, request r-1");
         assert!(!failure.retryable && !format!("{failure:?}").contains("ada"));
@@ -196,8 +197,9 @@ mod tests {
         }
     }
 
+    /// A call without an answer has neither status nor request id but can be tried again.
     #[test]
-    fn no_answer_has_neither_status_nor_request_but_is_worth_another_try() {
+    fn no_answer_is_retryable() {
         let failure = reduce(&SdkError::<PutItemError, HttpResponse>::timeout_error("ada@uni.edu"));
         assert_eq!(failure.to_string(), "PutItem failed: TimedOut");
         assert!(failure.retryable);

@@ -265,8 +265,9 @@ mod tests {
         wrong.into_iter().flatten().map(|(name, _)| name).collect()
     }
 
+    /// The required variables are enough, and the default provider is the real one.
     #[test]
-    fn the_required_variables_are_enough_and_the_provider_is_the_real_one() {
+    fn required_vars_are_enough() {
         let config = of_variables("http://127.0.0.1:1", &[]).unwrap();
         assert_eq!((config.provider.as_str(), config.admins.len()), ("https://openrouter.ai/api/v1", 2));
         assert!(config.origin.is_secure() && config.support.is_none());

@@ -105,8 +105,9 @@ mod tests {
         left <= expected && expected < left + Duration::from_secs(10)
     }
 
+    /// Ninety seconds are fifteen minutes, and a minute takes six seconds, when waits are shortened to a tenth.
     #[tokio::test(start_paused = true)]
-    async fn with_a_tenth_of_each_wait_ninety_seconds_are_fifteen_minutes_and_a_minute_is_six_seconds() {
+    async fn waits_scale_the_time() {
         let deadline = Deadline::after(Duration::from_secs(90)).with_waits(Waits::shortened(10));
         assert!(is_about(deadline.left(), 15 * MINUTE), "{:?}", deadline.left());
         assert!(is_about(deadline.earlier_by(MINUTE).left(), 14 * MINUTE));

@@ -261,8 +261,9 @@ mod tests {
         ManagementKey::parse(text).unwrap()
     }
 
+    /// The current key is read once in five minutes, and its trailing newline is ignored.
     #[tokio::test]
-    async fn the_current_key_is_read_once_in_five_minutes_and_its_trailing_newline_is_ignored() {
+    async fn a_key_is_kept_five_minutes() {
         let (server, keys, text) = start(Some("sk-or-v1-first\n")).await;
         assert_eq!(keys.current().await.unwrap(), key("sk-or-v1-first"));
         *text.lock().unwrap() = Some("sk-or-v1-second");
@@ -291,8 +292,9 @@ mod tests {
         assert_eq!(server.seen().len(), 2);
     }
 
+    /// A secret that is missing or holds no key is reported without its text.
     #[tokio::test]
-    async fn a_secret_that_is_missing_or_holds_no_key_is_told_without_its_text() {
+    async fn a_wrong_secret_is_not_quoted() {
         let (_server, keys, text) = start(None).await;
         let missing = keys.current().await.unwrap_err();
         assert!(matches!(&missing, SecretError::Unanswered(failure) if failure.code == "ResourceNotFoundException"));

@@ -94,8 +94,9 @@ mod tests {
         }
     }
 
+    /// A panic ends its invocation without exposing its message, and the instance continues.
     #[tokio::test]
-    async fn a_panic_ends_its_invocation_without_its_words_and_the_instance_goes_on() {
+    async fn a_panic_ends_one_invocation() {
         let asked = |event: &str| answer(&Obedient, LambdaEvent::new(json!(event), Context::default()));
         assert_eq!(asked("panic").await.unwrap_err().error_message, "the invocation failed; its log says why");
         assert_eq!(asked("go on").await.unwrap(), "go on");

@@ -130,8 +130,9 @@ mod tests {
         told
     }
 
+    /// Other admins hear once of an admin whom mail does not reach; a lone one is told daily until a mail arrives.
     #[test]
-    fn of_a_dead_admin_the_others_hear_once_and_where_there_is_no_other_it_is_told_each_day_until_a_mail_arrives() {
+    fn unreached_admins_are_reported() {
         let admins = [(); 3].map(|()| PersonId::random());
         assert_eq!(told(&admins, 12 * 24, true, i64::MAX).len(), 1);
         assert_eq!(told(&admins[..1], 72, false, 36), [1, 14, 38], "the mail server works again in the second night");

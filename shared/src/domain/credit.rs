@@ -409,8 +409,9 @@ mod tests {
         assert_eq!(said(&facts(1600, 1600, &[5, 5], &[])), (None, None));
     }
 
+    /// No key is expected to use more than is promised, and nothing is projected beyond the last day.
     #[test]
-    fn no_key_uses_more_than_is_promised_and_nothing_is_reckoned_beyond_the_end() {
+    fn no_key_outspends_its_promise() {
         // Ours stop after two weeks; then a dollar a day leaves until the end, or not.
         let of = |balance| facts(balance, 140, &[10; 28], &[1; 28]);
         assert_eq!(said(&of(300)), (None, None), "enough for all");

@@ -218,8 +218,9 @@ mod tests {
         assert!(held.is(&1));
     }
 
+    /// An answer that was requested too early, or whose pending call is gone, changes nothing.
     #[test]
-    fn what_was_asked_too_early_or_of_a_note_that_is_gone_changes_nothing() {
+    fn stale_answers_change_nothing() {
         let mut held = holding(1);
         held.take_in(&2, at(-1), None, at(101));
         assert!(held.is(&1), "asked before the confirmed answer came");

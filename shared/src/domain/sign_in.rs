@@ -297,8 +297,9 @@ mod tests {
         Ok((after, Mail { link, code, browser }))
     }
 
+    /// A link signs in once, in the browser that requested it or with the address.
     #[test]
-    fn a_link_signs_in_once_in_the_browser_that_asked_or_with_the_address() {
+    fn a_link_signs_in_once() {
         let (signs, mail) = mailed(&SignIn::none(ada()), 1, at(0)).unwrap();
         let eve = EmailAddress::parse("eve@uni.edu").unwrap().matched().clone();
         let other = BrowserToken::generate().hash();
@@ -341,8 +342,9 @@ mod tests {
         assert!(after.type_code(&next.code, at(2)).is_some());
     }
 
+    /// At most one mail a minute and five an hour are sent, whatever was done with earlier ones.
     #[test]
-    fn one_mail_a_minute_and_five_an_hour_whatever_was_done_with_them() {
+    fn mails_are_rate_limited() {
         let (mut signs, _) = mailed(&SignIn::none(ada()), 0, at(0)).unwrap();
         assert_eq!(mailed(&signs, 1, at(0)).err(), Some(LinkRefused::TooSoon));
         assert!(mailed(&signs, 0, at(0)).is_ok(), "the same login request again: its mail may have failed");
@@ -354,8 +356,9 @@ mod tests {
         assert!(mailed(&signs, 9, at(61)).is_ok());
     }
 
+    /// At most five links are valid at once, and nothing is kept for longer than it matters.
     #[test]
-    fn at_most_five_links_live_and_nothing_is_kept_for_longer_than_it_matters() {
+    fn five_links_are_the_most() {
         let mut signs = SignIn::none(ada());
         for ask in 0..5 {
             // A request may need several tries.
@@ -367,8 +370,9 @@ mod tests {
         assert_eq!((signs.links.len(), signs.mailed.len()), (1, 1));
     }
 
+    /// A link is valid at any time, however many requests come, and a day of requests sends one mail per half hour.
     #[test]
-    fn whoever_asks_and_however_often_one_link_is_good_at_any_time_and_a_day_of_it_is_a_mail_each_half_hour() {
+    fn some_link_is_always_valid() {
         for signs_in in [false, true] {
             let (mut signs, mut mails) = (SignIn::none(ada()), Vec::new());
             for minute in 0..24 * 60 {
@@ -386,8 +390,9 @@ mod tests {
         }
     }
 
+    /// A session with a role ends after an hour without use, and a student session lasts half an hour.
     #[test]
-    fn a_role_ends_with_its_session_after_an_hour_of_disuse_and_a_student_stays_for_half_an_hour() {
+    fn sessions_end_after_disuse() {
         let hash = || SessionToken::generate().hash();
         let student = Session::begun(hash(), ada(), None, at(0));
         assert!(student.is_good(at(29)) && !student.is_good(at(30)) && !student.is_to_be_noted(at(29)));

@@ -272,8 +272,9 @@ mod tests {
         Basis { reset, byok }
     }
 
+    /// A request for a new key always states its limit, its reset and whether BYOK use counts.
     #[test]
-    fn a_new_key_always_says_its_limit_its_reset_and_whether_byok_counts() {
+    fn a_new_key_states_its_limit() {
         let key = NewKey { limit: Usd::from_micros(19_999_999), ..new_key() };
         let least = r#"{"name":"key 1","limit":19.999999,"limit_reset":null,"include_byok_in_limit":true}"#;
         assert_eq!(to_string(&key).unwrap(), least);

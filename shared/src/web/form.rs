@@ -160,8 +160,9 @@ mod tests {
         }
     }
 
+    /// More fields than any form has are refused before they are compared.
     #[test]
-    fn more_fields_than_any_form_has_are_refused_before_they_are_compared() {
+    fn excess_fields_are_refused() {
         let of = |count: usize| (0..count).map(|number| format!("{number}&")).collect::<String>();
         assert_eq!(read(of(16).as_bytes()).unwrap().iter().count(), 16);
         assert_eq!(read(of(17).as_bytes()), Err(Malformed));

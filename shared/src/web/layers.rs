@@ -164,8 +164,9 @@ fn is_ours(headers: &HeaderMap, origin: &Origin) -> bool {
 mod tests {
     use super::*;
 
+    /// A form is accepted from our own origin and from browsers that name none.
     #[test]
-    fn a_form_is_taken_from_our_own_origin_and_from_browsers_that_name_none() {
+    fn foreign_forms_are_refused() {
         let origin = Origin::parse("https://bursar.uni.edu").unwrap();
         let judged = |headers: &[(&'static str, &'static str)]| {
             let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));

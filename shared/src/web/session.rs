@@ -191,8 +191,9 @@ mod tests {
         HeaderMap::from_iter([(COOKIE, format!("other=1; {pair}").parse().unwrap())])
     }
 
+    /// Cookies come back as they were set and belong to this host alone.
     #[test]
-    fn cookies_come_back_as_they_were_set_and_belong_to_the_host_alone() {
+    fn cookies_come_back_as_set() {
         let (session, asking) = (SessionToken::generate(), BrowserToken::generate());
         let tls = cookies("https://bursar.uni.edu");
         let set = tls.set_session(&session);

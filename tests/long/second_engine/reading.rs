@@ -6,8 +6,9 @@ use bursar_tests::invariants::RawTable;
 
 use super::{fresh, item, key, s};
 
+/// A query continues where its last page ended, in either direction.
 #[tokio::test]
-async fn a_query_goes_on_where_its_last_page_ended_in_either_direction() {
+async fn a_query_goes_on_either_way() {
     let table = fresh().await;
     for grant in 0..23 {
         table.put(item("G#p#0", &format!("g{grant:02}"), [])).await;
@@ -75,8 +76,9 @@ async fn a_page_ends_at_a_megabyte() {
     assert_eq!(second.last_evaluated_key, None);
 }
 
+/// The index holds only rows with a due time, in the order of that time, and only their keys.
 #[tokio::test]
-async fn the_index_holds_only_what_is_due_in_the_order_of_its_time_and_by_its_keys_alone() {
+async fn the_index_holds_what_is_due() {
     let table = fresh().await;
     let row =
         |id: &str, due: &str| item(&format!("O#{id}"), "O", [("queue", s("bulk")), ("due", s(due)), ("body", s("…"))]);
@@ -136,8 +138,9 @@ fn names(items: &[Item]) -> Vec<&str> {
     items.iter().map(|item| item["pk"].as_s().unwrap().as_str()).collect()
 }
 
+/// A batch reads a hundred items and leaves out those that do not exist.
 #[tokio::test]
-async fn a_batch_reads_a_hundred_items_and_leaves_out_what_is_not_there() {
+async fn a_batch_skips_missing_items() {
     let table = fresh().await;
     for grant in (0..100).step_by(2) {
         table.put(item("G#p#0", &format!("g{grant:02}"), [])).await;

@@ -167,8 +167,9 @@ async fn each_answer_of_the_provider_has_its_words() {
     campus.finish_faulted().await;
 }
 
+/// A key that is not found is replaced once it is still not found an hour later.
 #[tokio::test]
-async fn a_key_that_is_not_found_is_replaced_once_it_is_not_found_an_hour_later() {
+async fn missing_keys_are_replaced_later() {
     let mut campus = class().await;
     let ada = enrol(&mut campus, "ada").await;
     campus.reveal(&ada).await;
@@ -194,8 +195,9 @@ async fn a_key_that_is_not_found_is_replaced_once_it_is_not_found_an_hour_later(
     campus.finish().await;
 }
 
+/// Another key is not made before it is known what the old one used.
 #[tokio::test]
-async fn no_other_key_is_made_before_it_is_known_what_the_old_one_used() {
+async fn unknown_use_holds_a_replacement() {
     let mut campus = class().await;
     let ada = enrol(&mut campus, "ada").await;
     campus.reveal(&ada).await;

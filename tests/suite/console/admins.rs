@@ -93,8 +93,9 @@ async fn an_admin_is_added_and_removed_at_once() {
     campus.finish().await;
 }
 
+/// An admin is added by somebody who signed in just now, and with an address that mail reaches.
 #[tokio::test]
-async fn an_admin_is_added_by_who_signed_in_just_now_and_with_an_address_that_mail_reaches() {
+async fn only_fresh_sign_ins_add_admins() {
     let campus = staffed().await;
     campus.unreachable("gone").await;
     let (admin, faye) = (campus.admin().await, campus.student("faye").await);

@@ -24,8 +24,9 @@ async fn erased(admin: &Visitor, page: &Page, email: &str) -> Page {
     admin.submit(page, ERASE, &[("email", email)]).await
 }
 
+/// An erased person is found nowhere afterwards, and every sum is as it was before.
 #[tokio::test]
-async fn a_person_is_found_nowhere_afterwards_and_every_sum_is_as_before() {
+async fn an_erased_person_is_gone() {
     let mut campus = Campus::open().await;
     campus.programme("Maths", staff).await;
     campus.programme("CS pilot", staff).await;
@@ -296,9 +297,10 @@ async fn everybody_of_a_programme_is_forgotten_so_long_after_its_end() {
     campus.finish().await;
 }
 
+/// Whoever gets the address of an erased person is a different person.
 /// Her key is not read for the last time yet when a file gives her address to somebody else.
 #[tokio::test]
-async fn who_gets_the_address_of_a_person_who_is_erased_is_somebody_else() {
+async fn an_erased_address_is_free_again() {
     let campus = Campus::with_keys(&["ada"]).await;
     let admin = campus.admin().await;
     let apply = async |row: &str| {
@@ -323,7 +325,7 @@ async fn who_gets_the_address_of_a_person_who_is_erased_is_somebody_else() {
 
 /// Whichever comes first, no key of hers is on and nothing names her.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_claim_and_a_sync_at_the_same_moment_leave_no_key_and_no_name() {
+async fn erasure_meets_a_claim_and_sync() {
     let mut campus = staffed().await;
     campus.students(&["ada"]).await;
     let (admin, ada, reveal) = (campus.admin().await, campus.student("ada").await, campus.my("reveal"));

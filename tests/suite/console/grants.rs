@@ -422,8 +422,9 @@ async fn no_assistant_resumes_what_faculty_paused() {
     campus.finish().await;
 }
 
+/// A corrected address takes the grant with it and leaves the former address nothing.
 #[tokio::test]
-async fn a_corrected_address_takes_the_grant_along_and_leaves_the_former_nothing() {
+async fn a_grant_follows_its_address() {
     let mut campus = staffed().await;
     campus.students(&["adda", "bob"]).await;
     let (faye, asta, stranger) =

@@ -135,8 +135,9 @@ async fn a_roster_keeps_itself() {
     campus.finish_faulted().await;
 }
 
+/// A token is valid for its programme, and for as long as its maker would be allowed to make it.
 #[tokio::test]
-async fn a_token_is_good_for_its_programme_and_as_long_as_its_maker_might_make_it() {
+async fn a_token_ends_with_its_maker() {
     let campus = staffed().await;
     let (faye, program) = (campus.student("faye").await, campus.browser());
     let token = make(&faye).await;

@@ -163,8 +163,9 @@ async fn quota_and_sender_are_told_apart() {
     campus.finish_faulted().await;
 }
 
+/// Roster mail leaves a fifth of the quota free, and the admins are told when it waits.
 #[tokio::test]
-async fn roster_mail_leaves_a_fifth_of_the_quota_and_is_told_when_it_waits() {
+async fn roster_mail_leaves_quota() {
     let campus = class(&["s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9"]).await;
     campus.ses.set_quota(Quota { per_day: 10, per_second: 1_000 });
     later(&campus, 5).await;

@@ -106,8 +106,9 @@ async fn older_rules_do_not_come_back() {
     story.campus.finish_faulted().await;
 }
 
+/// The provider comes to hold what is wanted, in whatever order calls take effect.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn in_every_order_of_effects_the_provider_comes_to_hold_what_is_wanted() {
+async fn every_order_ends_as_wanted() {
     let played = STORIES.map(|story| tokio::spawn(play(story)));
     for played in played {
         played.await.unwrap();

@@ -254,8 +254,9 @@ async fn acts_that_meet_leave_what_they_leave_one_after_the_other() {
     }
 }
 
+/// An act whose write meets a fault is either done or not, and its caller knows which.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_act_whose_write_meets_a_fault_is_done_or_not_and_knows_which() {
+async fn an_act_knows_if_it_happened() {
     let faults = [
         Fault::Before,
         Fault::LoseAnswer,

@@ -19,8 +19,9 @@ async fn quarter(campus: &Campus) -> Value {
     campus.run(UsageSync, json!({"task": "resume"})).await.unwrap()
 }
 
+/// A night without a provider is begun eight times, and afterwards there is only the alarm.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_night_without_a_provider_is_begun_eight_times_and_then_the_alarm_is_alone() {
+async fn a_failed_night_has_eight_tries() {
     let campus = quiet(&["ada"]).await;
     campus.spend("ada", "1");
     complete(&campus).await;

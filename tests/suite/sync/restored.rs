@@ -161,8 +161,9 @@ async fn keys_are_recovered_although_a_workspace_is_closed() {
     campus.finish_unjudged().await;
 }
 
+/// A table that was restored under its own name is reported and left as it is.
 #[tokio::test]
-async fn a_table_that_went_back_under_its_own_name_is_told_and_left_as_it_is() {
+async fn a_table_put_back_is_reported() {
     let campus = quiet(&["ada"]).await;
     complete(&campus).await;
     campus.hours(3);

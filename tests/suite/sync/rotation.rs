@@ -170,8 +170,9 @@ pub(super) async fn close_a_workspace(campus: &Campus) {
     campus.invoke.end_idle().await;
 }
 
+/// A management key for one workspace is not promoted and ends nothing in another workspace.
 #[tokio::test]
-async fn a_management_key_for_one_workspace_is_not_promoted_and_ends_nothing_in_another() {
+async fn a_narrow_key_is_not_promoted() {
     let campus = quiet(&["ada"]).await;
     let (other, elsewhere) = another_workspace(&campus).await;
     campus.spend_on(&elsewhere, "1");

@@ -119,8 +119,9 @@ fn beside(campus: &Campus, name: &str, count: usize) {
     (0..count).for_each(|_| drop(campus.foreign(&campus.key(name).name)));
 }
 
+/// Five hundred keys are named and released at once, and no others are.
 #[tokio::test]
-async fn five_hundred_are_named_and_released_at_once_and_no_other_is_done() {
+async fn only_named_keys_are_released() {
     let campus = quiet(&["ada"]).await;
     beside(&campus, "ada", 600);
     campus.hours(2);
@@ -144,8 +145,9 @@ async fn five_hundred_are_named_and_released_at_once_and_no_other_is_done() {
     campus.finish().await;
 }
 
+/// A day's runs end no more keys than the bound, however often one begins.
 #[tokio::test]
-async fn however_often_a_day_begins_a_run_it_ends_no_more_than_the_bound() {
+async fn a_day_keeps_to_its_bound() {
     let campus = quiet(&["ada"]).await;
     campus.clock.stop_at(instant(2, 10)).unwrap();
     // The new orphans, whether the run is killed right after the day's count was raised, and the orphans that are left.

@@ -227,8 +227,9 @@ mod tests {
         assert!(Example::new(URL, &view, &rules).curl().contains("X-OpenRouter-Title: cs-pilot'"));
     }
 
+    /// The model in the example is one that the key may call, and a free one only if there is no other.
     #[test]
-    fn the_model_is_one_that_this_key_may_call_and_free_only_where_there_is_no_other() {
+    fn the_example_model_may_be_called() {
         let view = a_view();
         assert_eq!(Example::new(URL, &view, &KeyRules::default()).model, ANY_MODEL);
         let confirmed = |models: &[&str]| {

@@ -225,8 +225,9 @@ mod tests {
         }
     }
 
+    /// A text is never run by a spreadsheet, and an amount is never altered.
     #[tokio::test]
-    async fn a_text_is_never_run_by_a_spreadsheet_and_an_amount_is_never_touched() {
+    async fn no_cell_is_run_as_formula() {
         let cells = [
             ("=1", "'=1"),
             ("+1", "'+1"),

@@ -167,8 +167,9 @@ mod tests {
 
     use super::*;
 
+    /// Changes that wait and changes that could not be made are counted apart and add up.
     #[test]
-    fn what_waits_and_what_could_not_be_done_are_told_apart_and_add_up() {
+    fn waiting_and_refused_add_up() {
         let now: Moment = "2026-11-10T09:30:00Z".parse().unwrap();
         let mut job = Job::new(&ProgrammeId::of_name("CS pilot"), Work::Bulk, 20, &Actor::Rule, now);
         (job.done, job.refused, job.is_written) = (17, 2, true);

@@ -299,8 +299,9 @@ impl DrainReport {
 mod tests {
     use super::*;
 
+    /// Mail that is not urgent uses nine tenths of the rate and eight tenths of the daily quota.
     #[test]
-    fn mails_without_hurry_use_nine_tenths_of_the_rate_and_eight_of_the_day() {
+    fn bulk_mail_leaves_some_quota() {
         let as_of = Moment::UNIX_EPOCH;
         let (asked_at, figures, stop) = (None, None, None);
         let limits = (Some(50_000), 14.0);

@@ -329,8 +329,9 @@ mod tests {
 
     use super::*;
 
+    /// Pauses grow and end after eight hours, and rows that failed together are retried at different times.
     #[test]
-    fn pauses_grow_and_end_after_eight_hours_and_rows_that_failed_together_come_back_apart() {
+    fn pauses_grow_to_eight_hours() {
         for class in MailClass::ALL {
             let row = |random: u128, tries| {
                 let (programme, grant): (ProgrammeId, GrantId) =

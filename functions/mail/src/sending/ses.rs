@@ -118,8 +118,9 @@ fn whole(count: f64) -> Option<u64> {
 mod tests {
     use super::*;
 
+    /// A recipient whose address merely ends like the sender's is not taken for the sender.
     #[test]
-    fn a_recipient_whose_address_ends_like_the_senders_is_not_the_sender() {
+    fn similar_addresses_are_told_apart() {
         let refused = |whom: &str| {
             format!(
                 "email address is not verified. the following identities failed the check in region us-east-1: {whom}"

@@ -38,8 +38,9 @@ async fn mailed(statement: &MailedStatement, named_by: &[Programme]) -> (String,
     written(|words| words.statement(statement, &rows, &named_by, file)).await
 }
 
+/// Finance reads its programmes' rows and the sums by cost code, and has the rows as a file.
 #[tokio::test]
-async fn finance_reads_the_rows_of_its_programmes_the_sums_by_cost_code_and_has_them_as_a_file() {
+async fn finance_reads_rows_and_sums() {
     let statement = november(vec![
         row("CS pilot", Some("=4711"), RowKind::Keys, 312_400_001),
         row("CS pilot", Some("=4711"), RowKind::Byok, 9_990_000),
@@ -95,8 +96,9 @@ async fn finance_reads_the_rows_of_its_programmes_the_sums_by_cost_code_and_has_
     }
 }
 
+/// A statement that begins or ends late says so, and a single programme is named alone.
 #[tokio::test]
-async fn a_statement_with_late_edges_says_so_and_one_programme_is_named_alone() {
+async fn late_edges_are_explained() {
     let statement = MailedStatement {
         from: "2026-11-04T00:20:00Z".parse().unwrap(),
         to: "2026-12-02T06:20:00Z".parse().unwrap(),

@@ -260,8 +260,9 @@ mod tests {
         }
     }
 
+    /// A jump of the clock runs each schedule once, at its last instant, in order and counted from its last run.
     #[tokio::test]
-    async fn a_jump_runs_each_schedule_once_at_its_last_instant_in_order_counted_from_the_last_run() {
+    async fn a_jump_runs_each_schedule_once() {
         let real = Clock::reading(|| "2026-11-20T10:00:30Z".parse().unwrap());
         let kept = StateFile::in_memory().unwrap();
         let clock = StackClock::over(real, kept.clone()).unwrap();

@@ -112,8 +112,9 @@ impl Folder {
 mod tests {
     use super::*;
 
+    /// A folder is open to its owner alone, and what was never completed is removed.
     #[test]
-    fn a_folder_is_its_owners_alone_and_what_was_never_completed_is_removed() {
+    fn a_folder_is_its_owners_alone() {
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         let place = tempfile::tempdir().unwrap();
         fs::set_permissions(place.path(), Permissions::from_mode(0o755)).unwrap();

@@ -75,8 +75,9 @@ async fn counters_follow_the_utc_calendar_and_survive_a_restart() {
     assert_eq!(again.keys(), simulator.provider.keys());
 }
 
+/// Use beyond a limit or charged too late is known, and so is what each answer reported.
 #[tokio::test]
-async fn use_beyond_a_limit_or_charged_too_late_is_known_and_so_is_what_answers_told() {
+async fn overspending_is_noticed() {
     let simulator = Simulator::new();
     let seen = || simulator.provider.keys().remove(0);
     let beyond = |KeySnapshot { overshot, settled_late, .. }| (overshot, settled_late);

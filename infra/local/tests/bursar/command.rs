@@ -30,8 +30,9 @@ async fn refused(data: &Path, arguments: &[&str]) -> Ended {
     Bursar::begin(data, arguments).await.err().unwrap()
 }
 
+/// The program prints one line when everything is up, and ends cleanly when interrupted.
 #[tokio::test]
-async fn it_says_one_line_when_all_is_up_and_ends_cleanly_when_interrupted() {
+async fn it_starts_and_ends_cleanly() {
     let data = tempdir().unwrap();
     let bursar = Bursar::start(data.path()).await;
     let web = bursar.ready.web.clone();
@@ -84,8 +85,9 @@ async fn no_server_of_this_machine_answers_a_page_of_another_site() {
     bursar.end("INT").await;
 }
 
+/// Acknowledged writes survive a kill at any moment, and the next start goes on from there.
 #[tokio::test]
-async fn what_was_acknowledged_survives_a_kill_at_any_moment_and_the_next_start_goes_on() {
+async fn writes_survive_a_kill() {
     let data = tempdir().unwrap();
     let mut written: Vec<String> = Vec::new();
     let mut deployments = Vec::new();
@@ -135,8 +137,9 @@ async fn what_was_acknowledged_survives_a_kill_at_any_moment_and_the_next_start_
     assert!(deployments.windows(2).all(|pair| pair[0] == pair[1]), "{deployments:?}");
 }
 
+/// A start that is not possible is refused in a sentence, and nothing is made.
 #[tokio::test]
-async fn what_cannot_be_begun_is_refused_in_a_sentence_and_nothing_is_made() {
+async fn a_bad_start_makes_nothing() {
     let place = tempdir().unwrap();
     let (folder, file) = (place.path().join("never-made"), place.path().join("key"));
     fs::write(&file, "sk-or-v1-nobodys\n").unwrap();
@@ -168,8 +171,9 @@ async fn what_cannot_be_begun_is_refused_in_a_sentence_and_nothing_is_made() {
     assert_eq!(fs::read_to_string(&file).unwrap(), "sk-or-v1-nobodys\n");
 }
 
+/// A damaged or missing database is named, and nothing is made in its place.
 #[tokio::test]
-async fn a_damaged_or_missing_database_is_named_and_nothing_is_made_in_its_place() {
+async fn a_damaged_database_is_named() {
     let data = tempdir().unwrap();
     let ended = Bursar::start(data.path()).await.end("INT").await;
     assert_eq!(ended.status.code(), Some(0), "interrupted as soon as it is ready, it ends cleanly: {ended:?}");

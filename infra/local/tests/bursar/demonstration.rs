@@ -17,15 +17,17 @@ use serde_json::json;
 
 const ADMIN: &str = "admin@example.edu";
 
+/// The demonstration ends well at each hour before noon and at the ends of months.
 #[tokio::test]
 #[ignore = "plays fifteen demonstrations: cargo xtask long demonstration"]
-async fn it_ends_well_at_each_hour_before_noon_and_at_the_ends_of_months() {
+async fn it_ends_well_before_noon() {
     at_hours(0..12, ["2026-05-31T23:59:59Z", "2026-06-01T00:00:00Z", "2028-02-29T12:00:00Z"]).await;
 }
 
+/// The demonstration ends well at each hour after noon and at the ends of a year and a week.
 #[tokio::test]
 #[ignore = "plays fifteen demonstrations: cargo xtask long demonstration"]
-async fn it_ends_well_at_each_hour_after_noon_and_at_the_ends_of_a_year_and_a_week() {
+async fn it_ends_well_after_noon() {
     at_hours(12..24, ["2026-12-31T23:30:00Z", "2026-11-22T00:20:00Z", "2026-11-23T07:10:00Z"]).await;
 }
 

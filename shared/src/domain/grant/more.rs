@@ -102,8 +102,9 @@ mod tests {
     use super::*;
     use crate::domain::testing::{a_view, at};
 
+    /// A request is made at most once a week and stays open until another cap applies.
     #[test]
-    fn a_request_is_made_once_a_week_and_open_until_another_cap_holds() {
+    fn one_request_a_week_is_made() {
         let (mut view, now) = (a_view(), at("2026-02-02T08:00:00Z"));
         let ask = |view: &View, now| view.ask_for_more("for the project", &[PersonId::random()], now);
         assert_eq!(ask(&view, now), Err(MoreRefused::NoKey), "no key was made yet");

@@ -81,8 +81,9 @@ mod tests {
     use super::*;
     use crate::domain::testing::{a_grant, a_programme, at};
 
+    /// The wanted limit is what retired keys left of the cap, in whole cents and never below one.
     #[test]
-    fn the_wanted_limit_is_what_the_retired_keys_left_of_the_cap_in_whole_cents_and_never_below_one() {
+    fn the_limit_is_what_is_left() {
         let retired = |micros| Spending { retired_in_window: Usd::from_micros(micros), ..Spending::default() };
         let cap = Usd::from_dollars(20);
         assert_eq!(wanted_limit(cap, &retired(0)), Some(cap));
@@ -92,8 +93,9 @@ mod tests {
         assert_eq!(wanted_limit(cap, &retired(25_000_000)), None);
     }
 
+    /// All use counts when there is no reset, and nothing is reported for a grant that is over.
     #[test]
-    fn without_a_reset_all_counts_and_of_a_grant_that_is_over_nobody_is_told() {
+    fn all_use_counts_without_reset() {
         let (programme, grant) = (a_programme(), a_grant());
         let (now, cap) = (at("2026-02-01T03:00:00Z"), programme.settings.allowance.cap);
         let whole = CapUse { window: Window::WHOLE_TERM, cap, spent: Usd::ZERO, as_of: None };

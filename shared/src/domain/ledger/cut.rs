@@ -160,16 +160,18 @@ mod tests {
         Opening { least: usd(least), most: usd(most) }
     }
 
+    /// A residual is new once, and again when it changes by more than rounding.
     #[test]
-    fn a_residual_is_new_once_and_again_when_it_changes_by_more_than_rounding() {
+    fn a_residual_is_new_once() {
         let is_new_after = |told, residual| is_new(usd(residual), usd(told), usd(3));
         assert!(!is_new_after(0, 3) && is_new_after(0, 4) && is_new_after(0, -4));
         assert!(!is_new_after(4, 4) && !is_new_after(4, 7) && is_new_after(4, 8) && is_new_after(4, 0));
     }
 
     proptest! {
+        /// The parts add up to what was spent, and nothing is both unexplained and explained.
         #[test]
-        fn the_parts_add_up_and_nothing_is_both_unexplained_and_explained(
+        fn the_parts_add_up(
             before in 0_i64..1_000, more in 0_i64..100, used in 0_i64..1_200, least in 0_i64..500, doubt in 0_i64..50,
             is_first in any::<bool>(),
         ) {

@@ -270,8 +270,9 @@ mod tests {
         }
     }
 
+    /// Another change waits while one may still take effect, and the same change by the same person joins it.
     #[test]
-    fn another_change_waits_while_a_press_may_take_effect_and_the_same_change_joins_it() {
+    fn another_change_waits_its_turn() {
         let (open, limit) = (act(ForeignActState::Open), ForeignChange::Limit(Usd::CENT));
         let later = |seconds| open.requested_at + SignedDuration::from_secs(seconds);
         assert!(open.holds_up(limit, later(29)) && !open.holds_up(limit, later(30)));

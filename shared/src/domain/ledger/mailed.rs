@@ -155,8 +155,9 @@ mod tests {
     use super::*;
     use crate::domain::testing::{at, date};
 
+    /// A month is due once, from the third of the next month on, and not before the first complete check.
     #[test]
-    fn a_month_is_due_from_the_third_on_once_and_not_before_the_first_cut() {
+    fn a_month_is_due_once() {
         let due = |newest: Option<&str>, first_cut, now| {
             let months = months_due(newest.map(date), at(first_cut), at(now));
             months.iter().map(|days| days.first.strftime("%Y-%m").to_string()).collect::<Vec<_>>()

@@ -343,8 +343,9 @@ mod tests {
         ["cs", "seminar", "office", "old"].map(of).to_vec()
     }
 
+    /// A statement is the difference of two cuts, by cost code and with the rest last.
     #[test]
-    fn a_statement_is_the_difference_of_two_cuts_by_cost_code_and_the_rest_last() {
+    fn a_statement_compares_two_cuts() {
         let last = [("old", 0, 0), ("office", 0, 0), ("seminar", 7, 0), ("cs", 30, 4)];
         let cuts = [
             cut(at("2026-10-01T02:00:00Z"), &[("cs", 10, 1)], [5, 3, 0, 1]),
@@ -404,8 +405,9 @@ mod tests {
         assert_eq!(of_cuts(days("2026-10-01", "2026-10-31"), &[]), None);
     }
 
+    /// The month before is a month of the calendar, and days in the wrong order are refused.
     #[test]
-    fn the_month_before_is_that_of_the_calendar_and_days_are_in_order() {
+    fn months_follow_the_calendar() {
         assert_eq!(StatementDays::month_before("2026-03-31".parse().unwrap()), days("2026-02-01", "2026-02-28"));
         assert_eq!(StatementDays::new("2026-02-02".parse().unwrap(), "2026-02-01".parse().unwrap()), None);
     }

@@ -139,8 +139,9 @@ impl Cause {
 mod tests {
     use super::*;
 
+    /// An alarm has one name for one cause on its day, and another name when something else is held back.
     #[test]
-    fn one_cause_has_one_name_on_its_day_and_what_is_held_back_has_another_when_it_is_something_else() {
+    fn one_cause_has_one_name() {
         let at = "2026-11-20T23:59:59Z".parse().unwrap();
         let held =
             |sweeps| Alarm::now(Cause::HeldBack { sweeps, recoveries: 0, stops: 0, bound: 5, keys: Vec::new() }, at);

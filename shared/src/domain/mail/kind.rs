@@ -184,8 +184,9 @@ mod tests {
         }
     }
 
+    /// A share of bounces or complaints above its limit is too much, unless they are only a few.
     #[test]
-    fn a_part_that_comes_back_or_is_complained_about_is_too_much_unless_it_is_few() {
+    fn failure_rates_have_limits() {
         for (counts, is_too_much) in [
             // A class with mistyped addresses; then two per cent and no more.
             ((10, 9, 0), false),

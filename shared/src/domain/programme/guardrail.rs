@@ -241,8 +241,9 @@ mod tests {
         guardrail
     }
 
+    /// Rules are sent until they are confirmed, and afterwards only if they change or are in doubt.
     #[test]
-    fn rules_are_sent_until_they_are_confirmed_and_nothing_else_is_in_doubt() {
+    fn rules_are_sent_until_confirmed() {
         let now: Moment = "2026-02-01T00:00:00Z".parse().unwrap();
         let (one, two) = (rules(&["a/one"]), rules(&["b/two"]));
         assert!(Guardrail::new(owner(None)).is_due(&one, false, now));
@@ -276,8 +277,9 @@ mod tests {
         assert!(!again.is_due(&one, false, at(39)) && again.is_due(&one, false, at(40)));
     }
 
+    /// A programme has a guardrail for everybody who has rules, and keeps those that were made.
     #[test]
-    fn a_programme_has_a_guardrail_for_each_who_has_rules_and_keeps_those_that_were_made() {
+    fn guardrails_follow_the_rules() {
         let mut programme = a_programme();
         let (now, tiers) = (programme.settings.term.starts_at(), Tiers::new(Vec::new()));
         let all = |programme: &Programme, known: Vec<Guardrail>| {
@@ -303,8 +305,9 @@ mod tests {
         assert_eq!(all(&programme, Vec::new()), []);
     }
 
+    /// A guardrail's name at the provider shows whose it is and is never too long.
     #[test]
-    fn a_name_at_the_provider_says_whose_it_is_and_is_never_too_long() {
+    fn a_name_shows_its_owner() {
         let deployment = "0123456789".parse().unwrap();
         let name = |group: Option<&str>| owner(group).name_at_provider(&deployment);
         assert_eq!((&*name(None), &*name(Some("A"))), ("bursar/0123456789/cs-pilot", "bursar/0123456789/cs-pilot/A"));

@@ -412,8 +412,9 @@ impl FromStr for TermsHash {
 mod tests {
     use super::*;
 
+    /// A hash of terms is what any SHA-256 tool prints for the text, and it reads back as it was sent.
     #[test]
-    fn a_hash_is_what_any_tool_says_of_the_text_and_comes_back_as_it_was_sent() {
+    fn a_terms_hash_reads_back() {
         let hash = TermsHash::digest("Be kind.");
         assert_eq!(hash.to_string(), "5499befb38dbf3fcc08107141cb2a9e7f42a6aae403361dc3601b8296d7967ea");
         assert_eq!(hash.to_string().parse(), Ok(hash));

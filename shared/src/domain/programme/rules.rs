@@ -135,8 +135,9 @@ pub fn tier_named_in(models: &[String]) -> Option<&str> {
 mod tests {
     use super::*;
 
+    /// A list names a tier if it is a single name without a slash.
     #[test]
-    fn a_list_names_a_tier_where_it_is_a_single_name_without_a_slash() {
+    fn a_lone_name_means_a_tier() {
         let named = |models: &[&str]| {
             let models: Vec<String> = models.iter().map(|model| (*model).to_owned()).collect();
             tier_named_in(&models).map(str::to_owned)

@@ -157,8 +157,9 @@ mod tests {
     use super::*;
     use crate::domain::testing::a_programme;
 
+    /// A threshold is drawn only where its label has room, however large the budget.
     #[test]
-    fn thresholds_are_drawn_where_their_labels_have_room_however_large_the_budget() {
+    fn threshold_labels_have_room() {
         let programme = a_programme();
         let levels = |limit: Usd, spent: Usd| {
             let (budget, spent) = (Budget::new(programme.id.clone(), limit), Days::on_one(Date::MIN, spent));

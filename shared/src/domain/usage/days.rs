@@ -335,8 +335,9 @@ mod tests {
         days.each().map(|(_, spent, exact)| (spent.micros(), exact)).collect()
     }
 
+    /// The sum after missed nights is known, and how it is spread over them is not.
     #[test]
-    fn after_missed_nights_the_sum_is_known_and_not_how_it_is_spread() {
+    fn missed_nights_keep_the_sum() {
         let before = Days::default().with(counted(5, 5, 0), Some(day(0)));
         let after = before.with(counted(25, 4, 4), Some(day(0)));
         assert_eq!(exact(&after), [(5, false), (0, false), (0, false), (16, false), (4, true)]);
@@ -369,8 +370,9 @@ mod tests {
         assert_eq!(Days::try_from(Packed(bytes)), Ok(both));
     }
 
+    /// A lower counter changes nothing, a late increase is estimated, and a missing day is not taken for zero.
     #[test]
-    fn less_than_before_changes_nothing_more_from_the_past_is_estimated_and_a_missing_day_is_not_nothing() {
+    fn a_lower_counter_changes_nothing() {
         let before = Days::default().with(counted(5, 5, 2), Some(day(2)));
         assert_eq!(before.with(counted(4, 4, 3), Some(day(2))), before);
         assert_eq!(before.with(counted(5, 1, 1), Some(day(2))), before);
@@ -407,8 +409,9 @@ mod tests {
     }
 
     proptest! {
+        /// Exact sums over days equal what was used, however many nights were missed.
         #[test]
-        fn sums_over_days_equal_what_was_used_however_many_nights_were_missed(
+        fn exact_sums_equal_the_use(
             (used, looks) in histories(), spans in prop::collection::vec((0_i64..40, 0_i64..31), 8),
         ) {
             let mut days = Days::default();

@@ -219,8 +219,9 @@ mod tests {
         ModelUse { whose: None, model: model.to_owned(), used }
     }
 
+    /// Lines are summed by model and listed largest first, and the smallest are merged into one.
     #[test]
-    fn lines_are_summed_the_largest_first_and_the_smallest_are_put_together() {
+    fn lines_are_the_largest_first() {
         let uses = [used("c", 5, 0), used("b", 3, 2), used("a", 5, 0), used("b", 3, 2), used("d", 1, 7)];
         let shown = |byok, most| {
             let lines = lines(uses.clone(), byok, most);
@@ -236,8 +237,9 @@ mod tests {
         );
     }
 
+    /// What keys used beyond the use known by model is a line of its own, where it is known.
     #[test]
-    fn what_keys_used_beyond_the_models_is_a_line_of_its_own_where_it_is_known() {
+    fn use_beyond_models_is_a_line() {
         let told = [used("a/model", 1, 2)];
         let beyond = |micros, from| {
             let keys = DailyUse::on_one(DAY, usd(micros));
@@ -332,8 +334,9 @@ mod tests {
         assert!(attribution.grants.is_empty() && attribution.days.len() == 1);
     }
 
+    /// Entries beyond what an item holds are merged from the smallest, whatever their order.
     #[test]
-    fn more_entries_than_an_item_holds_are_put_together_from_the_smallest_whatever_their_order() {
+    fn too_many_entries_are_merged() {
         let count = i64::try_from(MOST_ENTRIES).unwrap() + 50;
         let mut rows: Vec<ModelRow> =
             (0..count).map(|number| row(&format!("key {number}"), "m", 1, number + 1)).collect();

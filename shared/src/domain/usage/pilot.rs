@@ -116,8 +116,9 @@ mod tests {
         figures
     }
 
+    /// A week from Monday to Sunday counts once for each person who spent something in it.
     #[test]
-    fn a_week_from_monday_to_sunday_counts_once_for_each_who_spent_in_it() {
+    fn a_week_counts_once_per_person() {
         let mut figures = PilotFigures::default();
         let mut ada = on(2, 500_000);
         // The second is a Monday, the eighth a Sunday.
@@ -133,8 +134,9 @@ mod tests {
         assert_eq!(PilotFigures::default().cost_per_active_week(), None);
     }
 
+    /// A projection takes the share that used a key at its median, or everybody at the ninetieth percentile.
     #[test]
-    fn a_projection_is_of_the_share_that_used_it_and_of_its_median_or_of_the_ninetieth_percentile() {
+    fn projections_have_two_ends() {
         let ten: Vec<i64> = (1..=10).map(|number| number * 1_000_000).collect();
         let figures = figures(&ten, 10);
         assert_eq!(figures.median_spent(), Some(Usd::from_micros(5_500_000)));

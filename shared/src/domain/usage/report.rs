@@ -224,8 +224,9 @@ mod tests {
     /// The use of one grant's key.
     const ADA: UseSource<'static> = UseSource { programme: 0, group: Some("A"), grant: Some([1; 8]) };
 
+    /// Use with no known model is a line without a model, even where the models add up to more than the total.
     #[test]
-    fn what_no_model_is_known_of_is_a_line_without_a_model_also_where_models_tell_more() {
+    fn use_without_a_model_is_kept() {
         let by = Grouping { model: true, ..Grouping::default() };
         let mut report = report_of(by, (0, 3));
         report.add(ADA, &DailyUse::on_one(day(1), usd(1_000_000)));
@@ -264,8 +265,9 @@ mod tests {
         assert_eq!(lines(Grouping { model: true, ..none }, 2), [(20, None), (10, Some(7))]);
     }
 
+    /// Days known only as a sum are named, and use on no known day or on another bill is kept apart.
     #[test]
-    fn what_only_a_sum_is_known_of_is_named_and_what_is_of_no_day_or_another_bill_is_told_apart() {
+    fn unclear_days_are_named() {
         let mut report = report_of(Grouping::default(), (2, 9));
         let counted =
             |lifetime, on| KeyCounters { lifetime: usd(lifetime), today: Some(Usd::ZERO), day: day(on), window: None };

@@ -126,8 +126,9 @@ mod tests {
         assert_eq!(Span::All.sum(&days, Reset::None, None, None, now).accuracy, Accuracy::Partly);
     }
 
+    /// A window that no sync has read is not known, and a term that has not begun has no spending.
     #[test]
-    fn a_window_that_nobody_has_looked_into_is_not_known_and_a_term_to_come_is_nothing() {
+    fn an_unread_window_is_unknown() {
         let days = Days::on_one("2026-11-19".parse().unwrap(), usd(3));
         let now = at("2026-11-20T00:10:00Z");
         let of = |span: Span, reset, looked: &str| span.sum(&days, reset, None, Some(at(looked)), now);
@@ -139,8 +140,9 @@ mod tests {
         assert_eq!(term, Sum { spent: Usd::ZERO, accuracy: Accuracy::Exactly });
     }
 
+    /// A window without a reset and a span without a term cover all there is.
     #[test]
-    fn without_a_reset_or_a_term_a_window_and_a_term_are_all_there_is() {
+    fn endless_spans_cover_everything() {
         let on = "2026-11-19".parse().unwrap();
         let days =
             Days::default().with(KeyCounters { lifetime: usd(7), today: Some(usd(2)), day: on, window: None }, None);

@@ -230,8 +230,9 @@ mod tests {
         EmailAddress::parse(text).unwrap().matched().as_str().to_owned()
     }
 
+    /// Spellings of one mailbox are equal, and the roster spelling is kept.
     #[test]
-    fn spellings_of_one_mailbox_are_equal_and_the_roster_spelling_is_kept() {
+    fn mailbox_spellings_are_equal() {
         let roster = EmailAddress::parse(" Ada.Lovelace@Köln.DE ").unwrap();
         assert_eq!(roster.as_written(), "Ada.Lovelace@Köln.DE");
         assert_eq!(roster.for_mail(), "Ada.Lovelace@xn--kln-sna.de");
@@ -240,8 +241,9 @@ mod tests {
         }
     }
 
+    /// Text that cannot be one mailable address is refused with its reason.
     #[test]
-    fn what_cannot_be_one_mailable_address_is_refused_with_its_reason() {
+    fn a_wrong_address_is_refused() {
         for (error, texts) in [
             (AddressError::NotAnAddress, &["", "ada", "@uni.edu", "a b@uni.edu", "ada..l@uni.edu"][..]),
             (AddressError::NotAnAddress, &["Ada <ada@uni.edu>", "\"ada\"@uni.edu"]),

@@ -88,8 +88,9 @@ mod tests {
         }
     }
 
+    /// A plaintext key has a masked debug output, and text that cannot be a key gives none.
     #[test]
-    fn a_plaintext_key_has_a_masked_debug_and_what_cannot_be_one_is_none() {
+    fn a_plaintext_key_is_masked() {
         let key = PlaintextKey::new("sk-or-v1-secret".to_owned()).unwrap();
         assert_eq!(format!("{key:?}"), "PlaintextKey(…)");
         assert_eq!(key.reveal(), "sk-or-v1-secret");

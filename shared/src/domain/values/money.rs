@@ -314,8 +314,9 @@ mod tests {
 
     use super::*;
 
+    /// A typed amount is a plain decimal, with no sign, exponent, word, inner blank or non-zero seventh decimal.
     #[test]
-    fn a_person_may_type_plain_decimals_and_no_signs_exponents_words_blanks_or_a_seventh_decimal() {
+    fn a_typed_amount_is_plain() {
         for (text, micros) in
             [("20", 20_000_000), ("$20", 20_000_000), (" 20.00 ", 20_000_000), ("1.0000000", 1_000_000)]
         {
@@ -407,8 +408,9 @@ mod tests {
             prop_assert_eq!(Usd::parse_ceil(amount.to_json().get()), Ok(amount));
         }
 
+        /// Rounding loses less than a micro-dollar, and never in the wrong direction.
         #[test]
-        fn rounding_loses_less_than_a_micro_dollar_and_never_in_the_wrong_direction(
+        fn rounding_loses_very_little(
             whole in 0_i64..1_000_000, fraction in "[0-9]{0,17}", exponent in -12_i32..6,
         ) {
             let text = format!("{whole}.{fraction}0e{exponent}");
@@ -424,8 +426,9 @@ mod tests {
     }
 
     proptest! {
+        /// Rounded amounts add up to the rounded sum, and each is within a cent of its amount.
         #[test]
-        fn rounded_amounts_add_up_to_the_rounded_sum_and_each_is_within_a_cent(
+        fn rounded_amounts_add_up(
             micros in prop::collection::vec(-20_000_i64..50_000, 0..40),
         ) {
             let amounts: Vec<Usd> = micros.into_iter().map(Usd::from_micros).collect();

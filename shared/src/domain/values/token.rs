@@ -171,8 +171,9 @@ pub fn sha256_hex(parts: &[&str]) -> String {
 mod tests {
     use super::*;
 
+    /// A code may be typed in any case, with or without hyphens, and is valid only with its address.
     #[test]
-    fn a_code_may_be_typed_in_any_case_with_or_without_hyphens_and_is_only_good_with_its_address() {
+    fn a_code_needs_its_address() {
         let [address, other] =
             ["ada@uni.edu", "bob@uni.edu"].map(|text| EmailAddress::parse(text).unwrap().matched().clone());
         let code = Code::generate();

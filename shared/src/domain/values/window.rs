@@ -178,8 +178,9 @@ mod tests {
     }
 
     proptest! {
+        /// The windows between two times are those found by walking from one to the next.
         #[test]
-        fn the_windows_between_are_those_a_walk_from_one_to_the_next_finds(
+        fn windows_match_a_walk(
             second in 0_i64..2_000_000_000, length in 0_i64..40_000_000,
         ) {
             let now = Moment::from_second(second).unwrap();

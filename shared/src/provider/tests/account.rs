@@ -5,8 +5,9 @@ use crate::domain::mail::alarm::Cause;
 use crate::domain::values::key::Fingerprint;
 use crate::store::KnownAccount;
 
+/// The balance is the purchased credit less the used credit, and it is never overstated.
 #[tokio::test]
-async fn the_balance_is_what_was_bought_less_what_was_used_and_never_too_high() {
+async fn a_balance_is_never_too_high() {
     for (body, balance) in [
         (r#"{"data":{"total_credits":100.00000099,"total_usage":1.3e1}}"#, Usd::from_dollars(87)),
         (r#"{"data":{"total_credits":5,"total_usage":5.0000001,"novel":[]}}"#, Usd::from_micros(-1)),
@@ -21,8 +22,9 @@ async fn the_balance_is_what_was_bought_less_what_was_used_and_never_too_high() 
     }
 }
 
+/// A management key is distinguished from an ordinary one by what the provider reports about it.
 #[tokio::test]
-async fn a_management_key_is_told_from_an_ordinary_one_by_what_it_says_of_itself() {
+async fn an_ordinary_key_is_refused() {
     for (said, expected) in [
         (json!({"is_management_key": true}), None),
         (json!({"is_provisioning_key": true}), None),
@@ -38,8 +40,9 @@ async fn a_management_key_is_told_from_an_ordinary_one_by_what_it_says_of_itself
     }
 }
 
+/// A key whose kind is not reported is judged by what it is allowed to do.
 #[tokio::test]
-async fn a_key_that_does_not_say_what_it_is_shows_it_by_what_it_may_do() {
+async fn an_undeclared_key_is_tried() {
     for (status, expected) in [(200, "done"), (403, "management key")] {
         let (server, provider, _) = scripted(move |request, _| {
             if request.target == "/api/v1/key" {
@@ -88,8 +91,9 @@ async fn check(provider: &Provider, account: &KnownAccount) -> &'static str {
     ending(&provider.check_account(&deployment(), Some(account), soon()).await)
 }
 
+/// A management key with a different fingerprint must find one of the listed keys.
 #[tokio::test]
-async fn a_key_of_another_fingerprint_has_to_find_one_of_the_listed_keys() {
+async fn a_new_key_proves_its_account() {
     let (server, provider, _) = scripted(|_, before| match before {
         0 => answer(404, &error_json(404, "not found")),
         _ => answer(200, &json!({"data": key_json(2)}).to_string()),
@@ -104,8 +108,9 @@ async fn a_key_of_another_fingerprint_has_to_find_one_of_the_listed_keys() {
     assert_eq!(server.lines(), asked);
 }
 
+/// A key that finds none belongs to another account, and only the provider's own 404 proves that.
 #[tokio::test]
-async fn a_key_that_finds_none_is_of_another_account_and_only_the_providers_own_404_proves_it() {
+async fn another_account_needs_a_404() {
     let (server, provider) = answering(404, error_json(404, "not found")).await;
     let error = provider.check_account(&deployment(), Some(&known_by(OLD, &[1, 2])), soon()).await.unwrap_err();
     assert_eq!(server.seen().len(), 2);
@@ -128,8 +133,9 @@ async fn a_key_that_finds_none_is_of_another_account_and_only_the_providers_own_
     }
 }
 
+/// A fingerprint is specific to one key and one deployment and reveals nothing of the key.
 #[test]
-fn a_fingerprint_is_of_one_key_and_one_deployment_and_tells_nothing_of_the_key() {
+fn a_fingerprint_hides_its_key() {
     assert_eq!(fingerprint("sk-or-v1-a"), fingerprint(" sk-or-v1-a\n"));
     assert_ne!(fingerprint("sk-or-v1-a"), fingerprint("sk-or-v1-b"));
     let elsewhere = ManagementKey::parse("sk-or-v1-a").unwrap().fingerprint(&"9876543210".parse().unwrap());

@@ -28,8 +28,9 @@ async fn usage(body: &str) -> Result<ModelUsage, ProviderError> {
     provider.model_usage(FIRST..=LAST, soon()).await
 }
 
+/// One query requests every key, model and day, largest first, and is repeated after a fault.
 #[tokio::test]
-async fn one_query_asks_for_every_key_model_and_day_with_the_largest_first_and_is_repeated_after_a_fault() {
+async fn one_query_gets_all_usage() {
     for status in [408, 500, 429] {
         let (server, provider, waits) = scripted(move |_, before| match before {
             0 => answer(status, &error_json(status, "Query timed out")),
@@ -57,8 +58,9 @@ async fn one_query_asks_for_every_key_model_and_day_with_the_largest_first_and_i
     assert_eq!(server.lines().len(), 1);
 }
 
+/// Money is read from its decimal text, and counts are read from text or numbers.
 #[tokio::test]
-async fn money_is_read_from_its_decimal_text_and_counts_from_texts_or_numbers() {
+async fn money_is_read_as_decimals() {
     // This is spelled by hand, since a JSON library may round what it prints.
     let body = r#"{"data":{"data":[
         {"date__day":"2026-11-18","api_key_id":"k","model":"m","credits_usage":0.30000000000000004,"byok_usage":1e-7,"request_count":"12"},
@@ -73,8 +75,9 @@ async fn money_is_read_from_its_decimal_text_and_counts_from_texts_or_numbers() 
     assert_eq!(usage.warnings, ["hash sk-or-…?"]);
 }
 
+/// A row that cannot be read is counted separately, and a row of another day is left out.
 #[tokio::test]
-async fn a_row_that_cannot_be_read_is_counted_apart_and_one_of_another_day_is_not_handed_on() {
+async fn bad_rows_are_counted() {
     let bad = [
         ("date__day", json!("2026-13-01")),
         ("api_key_id", json!([])),
@@ -104,8 +107,9 @@ async fn a_row_that_cannot_be_read_is_counted_apart_and_one_of_another_day_is_no
     assert!(usage.why_unreadable.is_some_and(|why| !why.is_empty()));
 }
 
+/// A report counts as truncated when it says so or cannot be known to be complete.
 #[tokio::test]
-async fn a_report_counts_as_cut_off_when_it_says_so_or_cannot_be_known_to_be_whole() {
+async fn a_doubted_report_is_cut_off() {
     let one = json!([row_with(&json!({}))]);
     let full = Value::from(vec![row_with(&json!({})); MOST_ROWS]);
     for (rows, metadata, truncated) in [

@@ -37,8 +37,9 @@ async fn a_guardrail_is_made_once_read_and_replaced() {
     assert_eq!((&made["allowed_data_regions"], &changed["allowed_data_regions"]), (&Value::Null, &json!(["europe"])));
 }
 
+/// A guardrail creation of unknown outcome is not repeated, and updating a missing guardrail returns none.
 #[tokio::test]
-async fn a_guardrail_of_unknown_outcome_is_not_made_a_second_time_and_one_that_is_not_there_is_none() {
+async fn a_guardrail_is_made_once() {
     let (server, provider, _) = scripted(|_, _| ScriptedAct::Drop).await;
     assert_eq!(ending(&provider.create_guardrail(&rules(&["a/b"], DataPolicy::NoTraining), soon()).await), "unknown");
     assert_eq!(server.seen().len(), 1);

@@ -29,8 +29,9 @@ async fn a_key_that_was_made_is_not_lost_over_the_shape_of_its_answer() {
     }
 }
 
+/// A key that cannot be shown causes an error that names the key so that it can be disabled.
 #[tokio::test]
-async fn a_key_that_cannot_be_shown_is_a_loud_error_that_names_it_for_disabling() {
+async fn unreadable_keys_are_errors() {
     for (body, made) in [
         (json!({"data": key_json(1)}), Some(hash(1))),
         (json!({"key": "two words", "data": key_json(1)}), Some(hash(1))),
@@ -65,8 +66,9 @@ async fn a_key_without_the_limit_that_was_asked_for_is_never_shown() {
     }
 }
 
+/// A creation is sent once whatever its outcome, and the outcome tells whether a key may exist.
 #[tokio::test]
-async fn however_it_ends_a_creation_is_sent_once_and_its_ending_tells_whether_there_may_be_a_key() {
+async fn a_creation_is_sent_once() {
     type Fault = (&'static str, fn() -> ScriptedAct);
     let faults: [Fault; 15] = [
         ("unknown", || ScriptedAct::Drop),
@@ -94,8 +96,9 @@ async fn however_it_ends_a_creation_is_sent_once_and_its_ending_tells_whether_th
     }
 }
 
+/// A creation that gets no answer ends after ten seconds with an unknown outcome.
 #[tokio::test]
-async fn a_creation_that_is_not_answered_ends_after_ten_seconds_as_unknown() {
+async fn a_silent_creation_times_out() {
     let (server, provider, _) = scripted(|_, _| ScriptedAct::Hang).await;
     let asked = tokio::spawn(async move { provider.create_key(&new_key(), soon()).await });
     server.arrived(1).await;
@@ -126,8 +129,9 @@ async fn a_creation_never_uses_a_connection_that_was_used_before() {
     assert!(create != get && create_again != get && create != create_again, "{connections:?}");
 }
 
+/// A request that is out of time, is below a cent or cannot be sent changes nothing.
 #[tokio::test]
-async fn what_is_out_of_time_or_below_a_cent_or_cannot_be_sent_changed_nothing() {
+async fn unsent_calls_change_nothing() {
     let (server, provider) = answering(201, created_json()).await;
     let late = provider.create_key(&new_key(), Deadline::after(Duration::from_millis(9_900))).await;
     assert_eq!(ending(&late), "later", "it is not begun without its whole time");
@@ -175,8 +179,9 @@ fn amount(field: &str, number: &str) -> Result<Option<Usd>, String> {
     }
 }
 
+/// Every documented field is read, and fields or values added since cause no failure.
 #[test]
-fn every_documented_field_is_read_and_what_was_added_since_is_no_obstacle() {
+fn known_fields_are_read() {
     let change =
         json!({"limit_reset": "monthly", "expires_at": "2027-02-21T00:00:00Z", "budgets": [{"scope": "novel"}]});
     let key = read(&key_json_with(1, &change));
@@ -190,8 +195,9 @@ fn every_documented_field_is_read_and_what_was_added_since_is_no_obstacle() {
     assert_eq!(grown.limit_reset, ListedReset::Other("fortnightly".to_owned()));
 }
 
+/// A hash and whether the key is disabled are enough, and null is equivalent to absent.
 #[test]
-fn a_hash_and_whether_it_is_disabled_are_enough_and_null_is_as_good_as_absent() {
+fn hash_and_state_are_enough() {
     let absent = json!({"hash": hash(1), "disabled": true});
     let mut null = key_json(1);
     for (name, value) in null.as_object_mut().unwrap() {
@@ -203,8 +209,9 @@ fn a_hash_and_whether_it_is_disabled_are_enough_and_null_is_as_good_as_absent() 
     }
 }
 
+/// Times are read in each spelling to the millisecond, and invalid text gives no time.
 #[test]
-fn times_are_read_in_each_spelling_to_the_millisecond_and_nonsense_is_no_time() {
+fn all_time_spellings_are_read() {
     for (time, expected) in [
         (json!("2026-09-01T08:00:00.123456+00:00"), Some("2026-09-01T08:00:00.123Z")),
         (json!("2026-09-01T10:00:00+02:00"), Some("2026-09-01T08:00:00Z")),
@@ -218,8 +225,9 @@ fn times_are_read_in_each_spelling_to_the_millisecond_and_nonsense_is_no_time() 
     }
 }
 
+/// An amount is any number JSON can write, and an absurd one makes the row unreadable but not missing.
 #[test]
-fn an_amount_is_any_number_that_json_can_write_and_an_absurd_one_makes_the_row_unreadable_but_not_missing() {
+fn an_absurd_amount_is_refused() {
     assert_eq!(amount("usage", "2.99999982E1"), Ok(Some(Usd::from_micros(29_999_999))));
     assert_eq!(amount("limit_remaining", "2.99999982E1"), Ok(Some(Usd::from_micros(29_999_998))));
     for number in ["1e300", "999999999999999999999999"] {
@@ -243,8 +251,9 @@ fn a_row_that_cannot_be_read_says_why_without_a_key() {
 }
 
 proptest! {
+    /// No JSON in place of a row or an amount makes the reader panic.
     #[test]
-    fn no_json_in_place_of_a_row_or_an_amount_makes_the_reader_panic(
+    fn no_json_causes_a_panic(
         name in "[a-z_]{1,12}", text in "\\PC{0,30}", number in any::<f64>(), amount in "[-+0-9eE.\"a-z\\[\\]{}]{1,20}",
     ) {
         for row in [json!({&name: &text}), json!({"hash": hash(1), "disabled": true, &name: number}), json!([name, text])] {

@@ -65,8 +65,9 @@ async fn listed(account: &Account, size: usize) -> (Vec<SeenRequest>, Vec<usize>
     (server.seen(), numbers)
 }
 
+/// Every workspace is listed to its end, and each key is returned once, whatever the page boundaries.
 #[tokio::test]
-async fn every_workspace_is_listed_to_its_end_and_each_key_handed_over_once_whatever_is_on_a_page() {
+async fn all_workspaces_are_listed() {
     for (count, size) in [(0, 100), (1, 100), (10, 100), (90, 100), (100, 100), (101, 100), (200, 100), (1_000, 100)]
         .into_iter()
         .chain([30, 50, 99, 250].map(|size| (430, size)))
@@ -79,8 +80,9 @@ async fn every_workspace_is_listed_to_its_end_and_each_key_handed_over_once_what
     assert_eq!(listed(&many, 100).await.1, (0..230).collect::<Vec<usize>>());
 }
 
+/// Several pages are requested in parallel, and a small account gets few requests.
 #[tokio::test]
-async fn several_pages_are_asked_for_at_once_and_a_small_account_is_asked_little() {
+async fn pages_are_read_in_parallel() {
     let (seen, _) = listed(&Account::with_keys(0..1_000), 100).await;
     // Requests that are under way at once need connections of their own.
     assert_eq!(seen.iter().map(|seen| seen.connection).max(), Some(4));
@@ -92,8 +94,9 @@ async fn several_pages_are_asked_for_at_once_and_a_small_account_is_asked_little
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
+    /// A key that exists throughout is listed exactly once, whatever other keys are created or deleted meanwhile.
     #[test]
-    fn a_key_that_is_there_all_the_time_is_listed_exactly_once_whatever_comes_and_goes(
+    fn lasting_keys_are_listed_once(
         count in 0_usize..700,
         changes in proptest::collection::vec((0_usize..150, 0_usize..150, 0.0_f64..1.0), 0..12),
     ) {
@@ -125,8 +128,9 @@ proptest! {
     }
 }
 
+/// A list that never ends is abandoned and never treated as complete.
 #[tokio::test]
-async fn a_list_that_never_goes_on_is_given_up_and_never_taken_for_complete() {
+async fn an_endless_list_is_given_up() {
     // Every page is a hundred other keys, or the offset is ignored.
     for step in [1_000, 0] {
         let account = Account::with_keys(0..300);
@@ -143,8 +147,9 @@ async fn a_list_that_never_goes_on_is_given_up_and_never_taken_for_complete() {
     }
 }
 
+/// Rows that cannot be read are returned separately and do not end the list.
 #[tokio::test]
-async fn rows_that_cannot_be_read_are_handed_over_apart_and_do_not_end_the_list() {
+async fn bad_rows_end_no_list() {
     let row = |number: usize| match number {
         7 => key_json_with(7, &json!({"usage": "much"})),
         8 => json!({"hash": 8}),
@@ -163,8 +168,9 @@ async fn rows_that_cannot_be_read_are_handed_over_apart_and_do_not_end_the_list(
     }
 }
 
+/// A page requested before midnight and answered after it is requested again.
 #[tokio::test]
-async fn a_page_asked_for_before_midnight_and_answered_after_it_is_asked_for_again() {
+async fn midnight_repeats_a_page() {
     let now = Arc::new(Mutex::new("2026-11-20T23:59:59.9Z".parse::<Moment>().unwrap()));
     let (account, turning) = (Account::with_keys(0..3), Arc::clone(&now));
     let (server, provider, _) = scripted(move |request, _| {

@@ -80,8 +80,9 @@ async fn a_refusal_is_not_tried_again_and_a_redirect_is_not_followed() {
     assert!(server.lines().iter().all(|line| line.ends_with(hash(1).as_str())), "{:?}", server.lines());
 }
 
+/// A wait that the provider asks for applies to every caller and uses up no attempt.
 #[tokio::test]
-async fn a_wait_that_the_provider_asks_for_is_everybodys_and_costs_no_try() {
+async fn asked_waits_cost_no_try() {
     let (server, provider, waits) = scripted(|_, before| match before {
         0..12 => answer(429, "").with("retry-after", "7"),
         _ => found(),
@@ -110,8 +111,9 @@ async fn a_wait_is_believed_for_minutes_and_a_disable_passes_it() {
     assert_eq!((server.seen().len(), waits.lock().unwrap().len()), (2, 0));
 }
 
+/// No request is sent and no wait is begun that does not fit before the deadline.
 #[tokio::test]
-async fn nothing_is_asked_and_no_wait_begun_that_does_not_fit_before_the_deadline() {
+async fn nothing_passes_a_deadline() {
     let (server, provider, waits) = scripted(|_, _| answer(429, "").with("retry-after", "30")).await;
     assert_eq!(ending(&provider.get_key(&hash(1), Deadline::after(Duration::ZERO)).await), "later");
     assert!(server.seen().is_empty());
@@ -121,8 +123,9 @@ async fn nothing_is_asked_and_no_wait_begun_that_does_not_fit_before_the_deadlin
     assert_eq!((server.seen().len(), waits.lock().unwrap().len()), (1, 0));
 }
 
+/// A key counts as deleted only when the provider itself says so, and this holds for every call.
 #[tokio::test]
-async fn a_key_is_gone_only_when_the_provider_itself_says_so_to_every_call() {
+async fn only_the_provider_says_gone() {
     let (_server, provider) = answering(404, error_json(404, "not found")).await;
     assert!(matches!(provider.get_key(&hash(1), soon()).await, Ok(None)));
     assert!(matches!(provider.patch_key(&hash(1), KeyPatch::disabled(true), soon()).await, Ok(None)));
@@ -133,8 +136,9 @@ async fn a_key_is_gone_only_when_the_provider_itself_says_so_to_every_call() {
     assert_eq!(ending(&provider.delete_key(&hash(1), soon()).await), "unknown");
 }
 
+/// A deletion is accepted by its status unless the response body contradicts it.
 #[tokio::test]
-async fn a_deletion_is_believed_by_its_status_unless_its_answer_contradicts_it() {
+async fn status_confirms_a_deletion() {
     for (body, expected) in [(r#"{"deleted":true}"#, "done"), ("", "done"), (r#"{"deleted":false}"#, "unknown")] {
         let (server, provider) = answering(200, body).await;
         assert_eq!(ending(&provider.delete_key(&hash(1), soon()).await), expected, "{body}");
@@ -181,8 +185,9 @@ async fn deployed(taken: &'static str, secrets: &'static [&'static str]) -> (Scr
     (server, vault, provider)
 }
 
+/// A refused management key is read again once, and every call is repeated with the new one.
 #[tokio::test]
-async fn a_refused_management_key_is_read_afresh_once_and_every_call_repeated_with_it() {
+async fn a_refused_key_is_reread_once() {
     let (server, vault, provider) = deployed("sk-or-v1-new", &["sk-or-v1-old\n", "sk-or-v1-new\n"]).await;
     assert!(matches!(provider.get_key(&hash(1), soon()).await, Ok(Some(_))));
     assert_eq!((server.seen().len(), vault.seen().len()), (2, 2));
@@ -224,8 +229,9 @@ async fn a_single_refusal_says_nothing_of_a_management_key_that_works() {
     }
 }
 
+/// A log line names operation, status and request, and no secret reaches the log or an error.
 #[tokio::test]
-async fn a_log_line_names_operation_status_and_request_and_no_secret_reaches_log_or_error() {
+async fn no_secret_reaches_the_log() {
     let (written, _guard) = Written::begin();
     let leaky = error_json(400, &format!("no key {MANAGEMENT_KEY} or {PLAINTEXT}"));
     let acts = [

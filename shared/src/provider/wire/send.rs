@@ -443,8 +443,9 @@ mod tests {
         assert_eq!(sent[34], 3_700, "and no slower");
     }
 
+    /// A wait is given in seconds or as a date by the server's own clock.
     #[test]
-    fn a_wait_is_asked_for_in_seconds_or_until_a_date_of_the_servers_own_clock() {
+    fn a_wait_may_be_a_date() {
         for (asked, expected) in [
             (" 7 ", Some(7)),
             ("Fri, 20 Nov 2026 15:00:30 GMT", Some(30)),

@@ -122,8 +122,9 @@ mod tests {
 
     use super::*;
 
+    /// A run takes milliseconds, seconds or minutes, and a report that cannot be read is shown as a problem.
     #[test]
-    fn a_run_takes_milliseconds_seconds_or_minutes_and_a_report_that_cannot_be_read_says_so() {
+    fn runs_show_length_and_problems() {
         assert_eq!([length(250), length(1_250), length(185_000)], ["250 ms", "1.2 s", "3 min 5 s"]);
         let at = "2026-11-20T00:20:00Z".parse().unwrap();
         let of = |report: &str| {

@@ -158,8 +158,9 @@ mod tests {
         ReportQuery::parse(show::address("", query).trim_start_matches('?')).range(USUAL)
     }
 
+    /// A day that is left out is the usual one, unless that would reverse the range.
     #[test]
-    fn a_day_that_is_left_out_is_the_usual_one_unless_it_would_turn_the_range_around() {
+    fn a_missing_day_is_the_usual() {
         let range = |query: &[(&str, &str)]| asked(query).unwrap();
         assert_eq!(range(&[]), USUAL);
         assert_eq!(range(&[("from", ""), ("to", "2026-11-05")]), (USUAL.0, Date::constant(2026, 11, 5)));

@@ -142,8 +142,9 @@ mod tests {
         assert_eq!(coverage("06", "20").why_empty("nothing"), None);
     }
 
+    /// Coverage begins on a programme's first day of use, and on the first day that was asked for of an account.
     #[test]
-    fn a_programme_is_looked_at_from_its_first_day_and_an_account_from_the_first_that_was_asked_for() {
+    fn coverage_has_a_first_day() {
         let all = (Date::MIN, date("20"));
         let some = DailyUse::on_one(date("09"), Usd::CENT);
         assert_eq!(ModelCoverage::of_programme(&state(), &some, date("20")).days, (date("09"), date("19")));
@@ -153,8 +154,9 @@ mod tests {
         assert_eq!(ModelCoverage::of_account(&state(), Span::Week, week, date("20")).days, week);
     }
 
+    /// Groups have a table of their own, and use with no known model is a line of the other table.
     #[test]
-    fn groups_have_a_table_of_their_own_and_what_no_model_is_known_of_is_a_line_of_the_other() {
+    fn groups_have_their_own_table() {
         let used = |group: Option<&str>, dollars| {
             let used = Sums { spent: Usd::from_dollars(dollars), byok: Usd::ZERO, requests: 1 };
             ModelUse { whose: group.map(str::to_owned), model: "a/model".to_owned(), used }

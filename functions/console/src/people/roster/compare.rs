@@ -461,16 +461,18 @@ mod tests {
         }
     }
 
+    /// Groups are counted as they would be afterwards, including those of everybody who stays.
     #[test]
-    fn groups_are_counted_as_they_would_be_those_of_everybody_who_stays_included() {
+    fn groups_count_those_who_stay() {
         let rows: String = (0..300).map(|row| format!("s{row}@uni.edu,g{row}\n")).collect();
         assert_eq!(planned(&format!("email,group\n{rows}"), AbsentRows::Add).groups, 302);
         let moved = format!("email,group\nada@uni.edu,B\nbob@uni.edu,B\n{rows}");
         assert_eq!(planned(&moved, AbsentRows::Add).groups, 301, "nobody is left in the first");
     }
 
+    /// A dropped person who is named again returns, even when the row changes something else about them.
     #[test]
-    fn who_was_dropped_and_is_named_again_returns_also_when_something_else_is_said_of_them() {
+    fn a_named_person_returns() {
         let mut grants = [grant(1, "ada", "A"), grant(2, "bob", "A"), grant(3, "cid", "B"), grant(4, "dan", "B")];
         grants.iter_mut().take(3).for_each(|grant| grant.holds.dropped = Some(Moment::UNIX_EPOCH));
         let planned = |text: &str, mode| plan(&parse::file(text.as_bytes(), None).unwrap(), &grants, mode);
@@ -517,8 +519,9 @@ mod tests {
         has.into_iter().map(short).collect::<Vec<_>>().join(", ")
     }
 
+    /// An id decides who a person is, and an address under two ids belongs to the newest one.
     #[test]
-    fn an_id_is_who_somebody_is_and_an_address_under_two_is_the_newest_ones() {
+    fn an_id_decides_who_it_is() {
         for (rows, expected, conflicts) in [
             ("ada@uni.edu,s9", "s2 bob, s3 cid, s4 eve, s9 ada", 1),
             ("ada@uni.edu,s9\nlove@uni.edu,s1", "s1 love, s2 bob, s3 cid, s4 eve, s9 ada", 1),
@@ -553,8 +556,9 @@ mod tests {
         assert_eq!(plan.count(Change::Added), 1);
     }
 
+    /// Replacing drops people whom no row names, but nobody for a mistake in their row.
     #[test]
-    fn replacing_drops_whom_no_row_names_but_nobody_for_a_mistake_in_their_row() {
+    fn replacing_drops_the_unnamed() {
         let plan = planned("email,name\nada@uni.edu,\u{202E}x\nbob@uni.edu,bob\n", AbsentRows::Replace);
         assert_eq!((counts(&plan), plan.standing), ([0, 0, 0, 1, 1, 1], 3));
         assert!(plan.drops_many());

@@ -116,8 +116,9 @@ async fn a_quiet_week_is_told_as_one() {
     );
 }
 
+/// The digest does not say that nothing needs a look when a forecast falls short.
 #[tokio::test]
-async fn nothing_needs_a_look_is_not_said_beside_a_forecast_that_is_short() {
+async fn short_forecasts_need_a_look() {
     let digest = Digest { people: Some(nobody()), standing_out: StandingOut::default(), ..a_full_digest() };
     let (text, ..) = of_programme(&digest, DigestReader::Assistant).await;
     insta::assert_snapshot!(text.lines().take(8).collect::<Vec<_>>().join("\n"), @"
@@ -227,8 +228,9 @@ async fn the_largest_digest_there_can_be_is_a_small_mail() {
     assert!(html.len() < 100_000, "{}", html.len());
 }
 
+/// A budget promised in full is shown with who goes without a key and what can be done.
 #[tokio::test]
-async fn a_budget_that_is_promised_in_full_is_said_with_who_goes_without_and_what_can_be_done() {
+async fn a_full_budget_is_explained() {
     let mut digest = a_full_digest();
     digest.money.budget.reserved = usd(398_001);
     let (text, ..) = of_programme(&digest, DigestReader::Assistant).await;
@@ -244,8 +246,9 @@ async fn a_budget_that_is_promised_in_full_is_said_with_who_goes_without_and_wha
     assert!(!text.contains("Too little of the budget"), "one more cap fits: {text}");
 }
 
+/// Caps that reset, use of own keys and days that are no calendar week are named as what they are.
 #[tokio::test]
-async fn caps_that_start_anew_and_own_keys_and_days_that_are_no_calendar_week_are_named_as_what_they_are() {
+async fn resets_and_own_keys_are_named() {
     let mut weekly = programme();
     (weekly.settings.basis.reset, weekly.settings.basis.byok) = (Reset::Weekly, Byok::Outside);
     let mut digest = a_full_digest();

@@ -63,8 +63,9 @@ fn by(day: i64) -> Date {
     FIRST.checked_add(day.days()).unwrap()
 }
 
+/// A budget that will run out is drawn with the day and described in words.
 #[test]
-fn a_budget_that_will_be_empty_is_drawn_with_the_day_and_told_in_words() {
+fn an_emptying_budget_is_drawn() {
     let spent = spent(39, |day| if day % 7 > 4 { 10 } else { 70 });
     let drawn = drawn(&spent, (4000, None), by(39));
     insta::assert_snapshot!(drawn.picture.words, @"A line from 12 Oct 2026 to 20 Nov 2026: $2,130 spent of the budget of $4,000, 53%.");

@@ -109,8 +109,9 @@ mod tests {
         heard
     }
 
+    /// A mail is relayed byte for byte, or refused with what the server says.
     #[tokio::test]
-    async fn a_mail_is_relayed_byte_for_byte_or_refused_as_the_server_says() {
+    async fn a_mail_is_relayed_unchanged() {
         let (refusal, heard) = relayed("", "", Tls::None).await;
         assert_eq!(refusal, None);
         // In SMTP a line that begins with a dot gets another one.

@@ -49,8 +49,9 @@ async fn listing(router: Router, pattern: Option<&str>) -> Value {
     serde_json::from_str(&shown(router, MANAGEMENT, pattern, true).await.unwrap()).unwrap()
 }
 
+/// Matching keys are listed, summed up and assessed, and nothing is changed.
 #[tokio::test]
-async fn what_matches_is_listed_summed_up_and_assessed_and_nothing_is_changed() {
+async fn keys_are_listed_and_assessed() {
     let (router, [_, used, _]) = account();
     let all = listing(router.clone(), None).await;
     let totals = json!({
@@ -96,8 +97,9 @@ async fn what_matches_is_listed_summed_up_and_assessed_and_nothing_is_changed() 
     ");
 }
 
+/// Recent use that the provider does not report is shown as not known, and not as none.
 #[tokio::test]
-async fn recent_use_that_the_provider_does_not_report_is_not_taken_for_none() {
+async fn unreported_use_is_not_zero() {
     let failing = account().0.layer(from_fn(async |request: Request, next: Next| {
         let is_analytics = request.uri().path().contains("analytics");
         if is_analytics { StatusCode::FORBIDDEN.into_response() } else { next.run(request).await }

@@ -3,8 +3,9 @@
 use super::*;
 use crate::domain::programme::TermsHash;
 
+/// No claim begins while another makes the key, and the first one loses once its lease has run out.
 #[test]
-fn nobody_begins_while_another_is_making_the_key_and_the_first_loses_once_its_lease_ran_out() {
+fn one_claim_runs_at_a_time() {
     let mut story = Story::new();
     let first = story.begin(KeyRequestKind::Reveal);
     let until = story.now + LEASE;
@@ -48,8 +49,9 @@ fn a_page_that_is_older_than_the_last_claim_begins_nothing() {
     story.begin(KeyRequestKind::Reveal);
 }
 
+/// The claim window applies only to a grant that was never shown a key.
 #[test]
-fn the_claim_window_governs_only_a_grant_that_was_never_shown_a_key() {
+fn first_claims_have_a_window() {
     let mut story = Story::new();
     let (opens, closes) = (story.now + 1.hour(), story.now + 2.hours());
     story.view.settings_mut().claims.claim_opens_at = Some(opens);
@@ -64,8 +66,9 @@ fn the_claim_window_governs_only_a_grant_that_was_never_shown_a_key() {
     assert_eq!(late.refused(KeyRequestKind::Reveal), BeginRefused::WindowClosed);
 }
 
+/// A replacement first disables the old key and gets the remaining amount.
 #[test]
-fn a_replacement_ends_the_old_key_before_anything_else_and_has_what_is_left() {
+fn replacing_ends_the_old_key() {
     let mut story = Story::live();
     story.reading(1, 5_000_000).after(1.hour());
     let begun = story.begin(KeyRequestKind::Replace);
@@ -77,8 +80,9 @@ fn a_replacement_ends_the_old_key_before_anything_else_and_has_what_is_left() {
     assert_eq!(story.due(1), [Tell::Off]);
 }
 
+/// Replacements are counted when shown, except for one soon after the first key was shown.
 #[test]
-fn replacements_are_counted_when_shown_but_for_one_soon_after_a_reveal() {
+fn shown_replacements_count() {
     let mut story = Story::new();
     story.view.settings_mut().claims.replacements = 1;
     story.shown(KeyRequestKind::Reveal, 'a').after(14.minutes()).shown(KeyRequestKind::Replace, 'b');
@@ -94,8 +98,9 @@ fn replacements_are_counted_when_shown_but_for_one_soon_after_a_reveal() {
     assert_eq!(late.view.grant.replacements, 1);
 }
 
+/// A replacement that a rule, the provider or a leak made necessary is not counted.
 #[test]
-fn a_replacement_that_a_rule_or_the_provider_made_necessary_is_not_counted() {
+fn a_forced_replacement_is_free() {
     let mut story = Story::new();
     story.view.settings_mut().claims.rotate_after_days = Some(30);
     story.view.settings_mut().claims.replacements = 0;
@@ -136,8 +141,9 @@ fn the_sixth_key_of_a_day_waits() {
     assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::ManyKeys { until });
 }
 
+/// A replacement waits for the window to turn when less than a cent is left.
 #[test]
-fn with_less_than_a_cent_left_a_replacement_waits_for_the_window_to_turn() {
+fn less_than_a_cent_waits() {
     let mut story = Story::new();
     story.view.settings_mut().basis.reset = crate::domain::values::window::Reset::Daily;
     story.view.budget_mut().limit = Usd::from_dollars(2000);
@@ -166,8 +172,9 @@ fn the_last_of_the_budget_goes_to_one() {
     assert_eq!(story.refused(KeyRequestKind::Reveal), BeginRefused::BudgetExhausted);
 }
 
+/// The terms are accepted as they read now with each press until a key has been shown.
 #[test]
-fn terms_are_accepted_as_they_read_now_with_each_press_until_a_key_was_shown() {
+fn current_terms_are_accepted() {
     let mut story = Story::new();
     let note = |change: &Change| change.audit().unwrap().note.clone().unwrap();
     assert_eq!(note(&story.press(KeyRequestKind::Reveal).unwrap().0), "key 1", "there are none to accept");

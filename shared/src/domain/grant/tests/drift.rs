@@ -3,8 +3,9 @@
 use super::*;
 use crate::domain::held::LATE;
 
+/// A key that is listed as enabled and must not be is disabled again.
 #[test]
-fn a_key_that_is_listed_as_enabled_and_must_not_be_is_disabled_again() {
+fn a_wrong_enable_is_undone() {
     let mut story = Story::live();
     let seen = |story: &Story, asked| story.seen('a', &listed(true, 20, asked));
     assert_eq!(seen(&story, story.now), Err(Unchanged), "it is the live one");
@@ -19,8 +20,9 @@ fn a_key_that_is_listed_as_enabled_and_must_not_be_is_disabled_again() {
     assert_eq!(seen(&story, story.now), Err(Unchanged));
 }
 
+/// A key found disabled stops its grant, but not where a call of ours may have disabled it.
 #[test]
-fn a_key_found_disabled_stops_its_grant_but_not_where_a_call_of_ours_may_have_done_it() {
+fn a_disable_stops_the_grant() {
     let mut story = Story::live();
     let found = |story: &Story| {
         let version = story.view.grant.version;
@@ -49,8 +51,9 @@ fn a_key_found_disabled_stops_its_grant_but_not_where_a_call_of_ours_may_have_do
     assert_eq!(other, Err(Unchanged));
 }
 
+/// No calls are made for a missing key, and a grant that was live with it is stopped.
 #[test]
-fn of_a_key_that_is_gone_nothing_is_asked_and_a_grant_that_was_live_with_it_is_stopped() {
+fn a_lost_key_stops_its_grant() {
     let mut story = Story::live();
     story.after(1.hour()).shown(KeyRequestKind::Replace, 'b');
     let gone = |story: &Story, key| story.view.found_gone(&hash(key), story.now);
@@ -100,8 +103,9 @@ fn a_limit_that_nobody_here_sent_is_told_and_set_again() {
     assert_eq!(story.limited().due(1), []);
 }
 
+/// Use by other keys lowers the limit until the window turns, but never below a cent.
 #[test]
-fn other_keys_use_makes_the_limit_smaller_until_the_window_turns_but_never_less_than_a_cent() {
+fn other_use_lowers_the_limit() {
     let mut story = Story::new();
     story.view.settings_mut().basis.reset = Reset::Daily;
     story.view.budget_mut().limit = Usd::from_dollars(5000);
@@ -119,8 +123,9 @@ fn other_keys_use_makes_the_limit_smaller_until_the_window_turns_but_never_less_
     assert_eq!(story.view.next_limit(story.now), None, "and no other key is made");
 }
 
+/// Keys may be deleted two days after their last reading if the grant was revoked, after ninety if it ended.
 #[test]
-fn keys_of_revoked_grants_may_go_two_days_after_their_last_reading_and_those_of_ended_ones_after_ninety() {
+fn old_keys_may_be_deleted() {
     let (hours, days) = (SignedDuration::from_hours, |days: i64| SignedDuration::from_hours(24 * days));
     let may = |story: &Story, restored| story.view.may_purge(key(story, 1), restored, story.now);
     let mut story = Story::live();

@@ -45,8 +45,9 @@ fn an_edit_reserves_what_is_more_at_once_and_gives_nothing_back() {
     assert_eq!(story.after(1.hour()).edited(|_| {}).keys_until, None);
 }
 
+/// An act that decides which cap counts writes the budget even at equal cost, so no edit can pass it.
 #[test]
-fn an_act_that_decides_which_cap_counts_moves_the_budget_though_it_costs_the_same_so_that_no_edit_passes_it() {
+fn choosing_a_cap_is_counted() {
     let story = Story::live();
     let counted = |story: &Story, change: Change| change.counted(&story.view, story.now).budget;
     let own = story.view.set_cap(Some(dollars(20)), &faculty(), None, story.now).unwrap();
@@ -89,7 +90,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 proptest! {
     /// Whatever is edited between whatever acts: what is reserved covers the reservation, and what the key may spend.
     #[test]
-    fn what_is_reserved_covers_the_reservation_whatever_is_edited_between_acts(
+    fn the_budget_covers_the_cost(
         steps in steps(), reset in prop_oneof![Just(Reset::None), Just(Reset::Weekly), Just(Reset::Monthly)],
     ) {
         let mut story = Story::counted_in(reset);

@@ -3,8 +3,9 @@
 use super::*;
 use crate::domain::values::term::Term;
 
+/// A hold or a revocation while the key is being made keeps it from being shown.
 #[test]
-fn a_hold_or_a_revocation_during_minting_keeps_the_key_from_being_shown() {
+fn a_hold_keeps_a_key_unseen() {
     type Act = fn(&mut Story) -> &mut Story;
     let acts: [(Act, RecordRefused, &str); 2] = [
         (|story| story.held(HoldKind::Paused), RecordRefused::Held(HoldKind::Paused), "invited, paused"),
@@ -41,8 +42,9 @@ fn the_key_is_enabled_when_the_last_hold_comes_off() {
     assert_eq!((story.due(1), key(&story, 1).enabled.is(&true)), (Vec::new(), true));
 }
 
+/// Extending the term lets people whose grants had ended claim again, and their earlier keys stay ended.
 #[test]
-fn when_the_term_is_extended_whoever_had_ended_may_claim_and_keys_of_before_are_over() {
+fn a_longer_term_reopens_claims() {
     let (mut shown, mut never) = (Story::live(), Story::new());
     for story in [&mut shown, &mut never] {
         let term = story.view.programme.settings.term.clone();
@@ -91,8 +93,9 @@ fn revoked_is_terminal() {
     assert_eq!(view.set_cap(Some(Usd::CENT), &faculty(), None, now), Err(ChangeRefused::Over));
 }
 
+/// A grant's personal data is erased once its keys are disabled and read.
 #[test]
-fn whose_a_grant_was_is_forgotten_once_its_keys_are_off_and_read() {
+fn erasure_waits_for_a_reading() {
     let mut story = Story::live();
     let erase = |story: &Story| story.view.erase(&faculty(), story.now);
     assert_eq!(erase(&story), Err(Unchanged), "it goes on");
@@ -110,8 +113,9 @@ fn whose_a_grant_was_is_forgotten_once_its_keys_are_off_and_read() {
     assert_eq!((story.view.budget.reserved, erase(&story)), (reserved, Err(Unchanged)));
 }
 
+/// A key reported leaked is to be disabled, and a page from before a replacement ends no newer key.
 #[test]
-fn a_key_reported_leaked_is_owed_its_disable_and_a_page_from_before_a_replacement_ends_no_new_one() {
+fn a_leaked_key_is_disabled() {
     let mut story = Story::live();
     let change = story.view.stop(Stopped::Leaked, &Actor::Student).unwrap();
     assert_eq!(change.notice, Some(Notice::KeyLeaked));
@@ -126,8 +130,9 @@ fn a_key_reported_leaked_is_owed_its_disable_and_a_page_from_before_a_replacemen
     assert_eq!(story.view.report_leaked(Epoch::new(2)), Err(Unchanged), "nothing is left to end");
 }
 
+/// A key that has not been disabled yet can still be reported as leaked.
 #[test]
-fn a_key_that_was_not_switched_off_yet_can_still_be_reported_as_leaked() {
+fn an_enabled_key_can_be_reported() {
     let returned = Story::live().view.hand_back(Epoch::new(1)).unwrap();
     let (mut replacing, mut handed_back) = (Story::live(), Story::live());
     replacing.begin(KeyRequestKind::Replace);
@@ -159,8 +164,9 @@ fn a_cap_of_ones_own_moves_the_reservation_within_the_budget() {
     assert_eq!(story.view.set_cap(None, &faculty(), None, story.now), Err(ChangeRefused::Unchanged));
 }
 
+/// A reservation that was never used is freed once the claim window has closed.
 #[test]
-fn a_reservation_that_was_never_used_is_given_back_once_the_claim_window_has_closed() {
+fn unused_reservations_end() {
     let mut story = Story::new();
     let begun = story.begin(KeyRequestKind::Reveal);
     story.apply(story.view.give_up(&begun, None, "no answer", story.now).unwrap());
@@ -174,8 +180,9 @@ fn a_reservation_that_was_never_used_is_given_back_once_the_claim_window_has_clo
     assert_eq!(story.view.give_back_reservation(story.now), Err(Unchanged));
 }
 
+/// A key that no claim recorded is an orphan after an hour and leaves nothing once it is disabled.
 #[test]
-fn a_key_that_no_claim_recorded_is_an_orphan_after_an_hour_and_leaves_nothing_once_it_is_off() {
+fn unrecorded_keys_are_orphans() {
     let made_at = Story::new().now;
     assert_eq!(Story::new().after(GRACE).orphan(1, 'a', made_at), Err(Unchanged), "no claim of this number is known");
     let mut shown = Story::live();

@@ -57,8 +57,9 @@ impl Story {
     }
 }
 
+/// An unused key is announced a week ahead, then held, and works again after one press.
 #[test]
-fn a_key_that_is_not_used_is_announced_a_week_before_and_then_held_and_works_on_after_one_press() {
+fn an_unused_key_is_held() {
     let mut story = Story::with_rules(Some(30), None);
     let shown = story.now;
     assert_eq!(story.night_at(shown + days(23) - 1.second(), None), None);
@@ -94,8 +95,9 @@ fn any_use_keeps_a_key_even_one_that_costs_nothing() {
     assert_eq!(spent.after(days(10)).night(None), None, "what it spent says that it was used");
 }
 
+/// An old key is announced a week before it is stopped, and its replacement is free from then on.
 #[test]
-fn an_old_key_is_announced_a_week_before_its_replacement_is_free_and_then_it_is_stopped() {
+fn an_old_key_is_stopped() {
     let mut story = Story::with_rules(None, Some(60));
     story.view.settings_mut().claims.replacements = 0;
     let shown = story.now;
@@ -110,8 +112,9 @@ fn an_old_key_is_announced_a_week_before_its_replacement_is_free_and_then_it_is_
     assert_eq!((story.view.grant.replacements, story.night(None)), (0, None));
 }
 
+/// A key that is due for rotation within a week is announced at once and keeps its week.
 #[test]
-fn a_key_that_is_too_old_sooner_than_a_week_is_announced_at_once_and_keeps_its_week() {
+fn a_late_rule_gives_a_week() {
     let mut story = Story::with_rules(None, None);
     story.now += days(40);
     story.view.settings_mut().claims.rotate_after_days = Some(3);
@@ -120,8 +123,9 @@ fn a_key_that_is_too_old_sooner_than_a_week_is_announced_at_once_and_keeps_its_w
     assert_eq!(story.after(1.second()).night(None), Some(Rule::Stop));
 }
 
+/// An end after the term is not announced, and a held or ended grant gets no announcement.
 #[test]
-fn what_would_end_after_the_term_is_not_announced_and_nothing_is_asked_for_of_a_held_or_ended_grant() {
+fn later_ends_are_not_announced() {
     let mut story = Story::with_rules(Some(99), Some(95));
     assert_eq!(story.night_at(story.view.programme.settings.term.ends_at() - 1.second(), None), TERM_END_SOON);
     assert_eq!(story.night(None), None);
@@ -133,8 +137,9 @@ fn what_would_end_after_the_term_is_not_announced_and_nothing_is_asked_for_of_a_
     assert_eq!(held.night(None), None, "nobody could use it meanwhile");
 }
 
+/// The end of the term is announced once, a week ahead, and again when it was moved.
 #[test]
-fn the_end_of_the_term_is_announced_a_week_before_once_and_anew_when_it_was_moved() {
+fn a_term_end_is_announced_once() {
     let mut story = Story::with_rules(None, None);
     let term = story.view.programme.settings.term.clone();
     assert_eq!(story.night_at(term.ends_at() - days(7) - 1.second(), None), None);
@@ -183,8 +188,9 @@ fn an_end_that_waits_for_its_mail_keeps_no_other_from_coming() {
 }
 
 proptest! {
+    /// Nothing ends sooner than it was announced, whichever nightly runs were missed.
     #[test]
-    fn whatever_nights_were_missed_nothing_ends_sooner_than_it_was_announced(
+    fn nothing_ends_unannounced(
         unused in prop::option::of(1_u16..70), rotate in prop::option::of(1_u16..70),
         nights in prop::collection::vec((1_i64..600, any::<bool>()), 1..40),
     ) {

@@ -31,8 +31,9 @@ impl Story {
     }
 }
 
+/// The newest working key becomes live and takes a reservation, even when the budget has no room.
 #[test]
-fn the_newest_key_that_works_becomes_live_and_takes_a_reservation_even_where_the_budget_has_none() {
+fn the_newest_key_becomes_live() {
     let mut story = Story::new();
     story.view.budget_mut().reserved = Usd::from_dollars(95);
     let listed = [found(1, false), found(2, true), found(3, true)];
@@ -60,8 +61,9 @@ fn keys_that_do_not_work_are_recorded_and_the_live_one_stays() {
     assert_eq!(replaced.view.grant.to_string(), "live", "whatever ended the newer key, this one works");
 }
 
+/// A grant whose last key was ended since the backup is paused until somebody has reviewed it.
 #[test]
-fn whose_last_key_was_ended_since_the_backup_is_paused_until_somebody_looked() {
+fn an_end_since_backup_pauses() {
     let mut invited = Story::new();
     invited.recover(&[found(1, false)]);
     assert_eq!(invited.view.grant.to_string(), "stopped, paused");
@@ -74,8 +76,9 @@ fn whose_last_key_was_ended_since_the_backup_is_paused_until_somebody_looked() {
     assert_eq!(live.view.grant.to_string(), "stopped, paused");
 }
 
+/// A key of a claim that is still open in a restored copy counts as shown.
 #[test]
-fn a_key_of_a_claim_that_is_still_open_in_a_copy_counts_as_shown() {
+fn open_claim_keys_are_shown() {
     let mut story = Story::new();
     let begun = story.begin(KeyRequestKind::Reveal);
     let listed = [found(1, true)];
@@ -85,8 +88,9 @@ fn a_key_of_a_claim_that_is_still_open_in_a_copy_counts_as_shown() {
     assert_eq!(story.view.record(&begun, &minted('b'), story.now), Err(RecordRefused::Lost));
 }
 
+/// A key of a claim before the last one is recorded and does not become live.
 #[test]
-fn a_key_of_a_claim_before_the_last_one_is_recorded_and_does_not_become_live() {
+fn old_claim_keys_are_not_live() {
     let mut story = Story::new();
     for _ in 0..2 {
         let begun = story.begin(KeyRequestKind::Reveal);
@@ -97,8 +101,9 @@ fn a_key_of_a_claim_before_the_last_one_is_recorded_and_does_not_become_live() {
     assert_eq!(story.due(1), [Tell::Off]);
 }
 
+/// No key becomes live when the grant is over, and the key of a held grant is to be disabled.
 #[test]
-fn nothing_becomes_live_where_the_grant_is_over_and_a_held_one_is_to_be_disabled() {
+fn an_ended_grant_stays_ended() {
     let mut revoked = Story::new();
     revoked.revoked();
     assert_eq!(revoked.view.ended_by_recovery(&[found(1, true)]).len(), 0, "a person ended it");
@@ -127,8 +132,9 @@ fn what_the_table_knows_is_not_recovered() {
 }
 
 proptest! {
+    /// Whatever is found, at most one key stays enabled, and it is the newest.
     #[test]
-    fn whatever_is_found_at_most_one_key_stays_enabled_and_it_is_the_newest(
+    fn only_the_newest_key_is_on(
         listed in prop::collection::btree_map(1_u32..8, any::<bool>(), 1..6),
         claimed in any::<bool>(), held in any::<bool>(), over in any::<bool>(),
     ) {

@@ -25,8 +25,9 @@ impl Story {
     }
 }
 
+/// A revoked grant costs what it used once that was read after its disable, and the next count frees the rest.
 #[test]
-fn a_revoked_grant_costs_what_it_used_once_it_was_read_after_its_disable_and_frees_the_rest_at_the_next_count() {
+fn revoking_frees_the_rest() {
     let mut story = Story::claimed();
     story.revoked();
     assert_eq!(story.view.budget.reserved, dollars(20));
@@ -54,8 +55,9 @@ fn a_lower_cap_frees_the_difference_when_the_limit_is_confirmed() {
     assert_eq!(story.counted().view.budget.reserved, dollars(45));
 }
 
+/// A higher cap takes its reservation before it is sent and costs nothing if it was never sent.
 #[test]
-fn a_higher_cap_takes_its_reservation_before_it_is_sent_and_costs_nothing_if_it_never_was() {
+fn a_higher_cap_reserves_first() {
     let mut story = Story::claimed();
     story.cap(50);
     assert_eq!(story.view.budget.reserved, dollars(50));
@@ -94,8 +96,9 @@ fn a_cap_that_is_changed_while_the_key_is_made_is_told_next() {
     assert_eq!(story.counted().view.budget.reserved, dollars(50));
 }
 
+/// A leak or a pause frees no reservation, and a drop frees it only after its week.
 #[test]
-fn a_leak_and_a_pause_give_nothing_back_and_a_drop_only_after_its_week() {
+fn a_leak_frees_nothing() {
     let mut leaked = Story::claimed();
     leaked.apply(leaked.view.stop(Stopped::Leaked, &Actor::Student).unwrap()).disabled(1);
     assert_eq!(leaked.read_at_last(1, 3_000_000).counted().view.budget.reserved, dollars(20));
@@ -121,8 +124,9 @@ fn a_leak_and_a_pause_give_nothing_back_and_a_drop_only_after_its_week() {
     assert_eq!(dropped.refused(KeyRequestKind::Replace), BeginRefused::BudgetExhausted, "the next key takes it again");
 }
 
+/// A key is enabled again under the limit that applies by then.
 #[test]
-fn a_key_is_switched_on_again_under_the_limit_that_holds_by_then() {
+fn an_enable_uses_the_new_limit() {
     let mut story = Story::claimed();
     story.held(HoldKind::Paused).disabled(1).read_at_last(1, 0).released(HoldKind::Paused).cap(5);
     assert_eq!((story.due(1), story.cost()), (vec![Tell::Limit(dollars(5))], dollars(5)), "nothing else was sent");
@@ -137,8 +141,9 @@ fn a_key_is_switched_on_again_under_the_limit_that_holds_by_then() {
     assert_eq!((story.due(1), story.cost()), (vec![Tell::Limit(dollars(5))], dollars(20)));
 }
 
+/// A person who replaces twice within minutes costs one reservation at every step.
 #[test]
-fn who_replaces_twice_within_minutes_costs_what_one_reservation_costs_at_every_step() {
+fn two_replacements_cost_one() {
     let mut story = Story::claimed();
     story.shown(KeyRequestKind::Replace, 'b');
     let begun = story.begin(KeyRequestKind::Replace);
@@ -150,8 +155,9 @@ fn who_replaces_twice_within_minutes_costs_what_one_reservation_costs_at_every_s
     assert_eq!((story.apply(change).cost(), story.view.budget.reserved), (dollars(20), dollars(20)));
 }
 
+/// A key that somebody enabled again is counted at once, even if the budget has no room.
 #[test]
-fn a_key_that_somebody_enabled_again_is_counted_at_once_though_the_budget_has_no_room() {
+fn an_enabled_key_is_counted() {
     let mut story = Story::claimed();
     story.held(HoldKind::Unused).disabled(1);
     assert_eq!(story.view.release(HoldKind::Unused, &Actor::Student, story.now).unwrap().budget, BudgetChange::None);
@@ -168,8 +174,9 @@ fn a_key_that_somebody_enabled_again_is_counted_at_once_though_the_budget_has_no
     assert_eq!(story.counted().view.budget.reserved, dollars(3));
 }
 
+/// A key that was handed back frees its reservation, and the next key takes a new one.
 #[test]
-fn a_key_that_was_handed_back_gives_its_reservation_back_and_another_takes_it_anew() {
+fn a_returned_key_frees_budget() {
     let mut story = Story::claimed();
     story.apply(story.view.hand_back(Epoch::new(1)).unwrap()).disabled(1);
     story.read_at_last(1, 2_000_000).counted();
@@ -183,8 +190,9 @@ fn a_key_that_was_handed_back_gives_its_reservation_back_and_another_takes_it_an
     assert_eq!(key(&story, 2).limit.known(), Some(&dollars(18)));
 }
 
+/// A missing key costs its recorded use and nothing else.
 #[test]
-fn of_a_key_that_is_gone_what_it_is_recorded_to_have_used_counts_and_nothing_else() {
+fn a_lost_key_costs_its_use() {
     let mut story = Story::claimed();
     story.revoked().reading(1, 3_000_000).after(1.hour());
     story.apply(story.view.not_found(&hash('a'), story.now).unwrap()).after(1.hour());
@@ -207,8 +215,9 @@ fn resets() -> impl Strategy<Value = Reset> {
     prop::sample::select(vec![Reset::None, Reset::Daily, Reset::Weekly, Reset::Monthly])
 }
 
+/// Every window that begins in the term is counted, and so is use beyond a limit.
 #[test]
-fn every_window_that_begins_in_the_term_is_counted_and_use_beyond_a_limit() {
+fn every_window_is_counted() {
     let mut daily = live(Reset::Daily, 1_000_000);
     daily.now = daily.view.programme.settings.term.starts_at();
     assert_eq!(daily.cost(), dollars(100));
@@ -234,8 +243,9 @@ proptest! {
         prop_assert!(story.reading(1, used_then).view.reservation().unspent(then) <= before);
     }
 
+    /// Use that stays within each limit never costs more than was promised at first.
     #[test]
-    fn nobody_who_stays_within_each_limit_can_cost_more_than_was_promised(
+    fn use_within_limits_is_covered(
         reset in resets(), cap in 10_000_i64..50_000_000, shares in prop::collection::vec(0_u8..=100, 1..110),
     ) {
         let mut story = live(reset, cap);
@@ -254,8 +264,9 @@ proptest! {
     }
 }
 
+/// A limit is sent only while it is wanted, and one that was superseded is followed by the current limit.
 #[test]
-fn a_limit_is_sent_only_while_it_is_wanted_and_what_was_overtaken_is_told_anew() {
+fn an_old_limit_is_not_sent() {
     let mut story = Story::claimed();
     story.cap(50);
     let fifty = story.call(1, |tell| matches!(tell, Tell::Limit(_)));

@@ -41,8 +41,9 @@ fn told(group: Option<&str>, id: &str) -> Vec<Tell> {
     vec![Tell::Guardrail(Some(KeyGuardrail { group: group.map(str::to_owned), id: id.to_owned() }))]
 }
 
+/// The first rules put a key under its guardrail, and later ones move no key.
 #[test]
-fn first_rules_put_a_key_under_its_guardrail_and_later_ones_move_no_key() {
+fn only_first_rules_move_a_key() {
     let mut story = Story::live();
     assert_eq!(story.due(1), [], "it may call everything, and was never under a guardrail");
     models(&mut story, &["a/one"]);
@@ -56,8 +57,9 @@ fn first_rules_put_a_key_under_its_guardrail_and_later_ones_move_no_key() {
     assert_eq!(story.made_as("another").due(1), told(None, "another"), "one that was made again has another id");
 }
 
+/// A key follows a change of group, and a group that loses its rules keeps its guardrail.
 #[test]
-fn whoever_changes_the_group_is_moved_and_a_group_that_loses_its_rules_keeps_its_guardrail() {
+fn a_new_group_moves_the_key() {
     let mut story = Story::new();
     group(&mut story, "own", &["a/one"]);
     story.shown(KeyRequestKind::Reveal, 'a');
@@ -77,8 +79,9 @@ fn whoever_changes_the_group_is_moved_and_a_group_that_loses_its_rules_keeps_its
     assert!(moves(&mut story, None) && wanted(&story) == Some(None), "no key is taken from under a guardrail");
 }
 
+/// The current one of two guardrails is sent again once the other can no longer arrive.
 #[test]
-fn of_two_guardrails_the_one_of_now_is_told_again_once_the_other_can_come_no_more() {
+fn the_new_guardrail_is_resent() {
     let mut story = Story::live();
     story.view.grant.group = Some("own".to_owned());
     models(&mut story, &["a/one"]);
@@ -93,8 +96,9 @@ fn of_two_guardrails_the_one_of_now_is_told_again_once_the_other_can_come_no_mor
     assert_eq!(story.due(1), []);
 }
 
+/// An enable waits for the guardrail, and a key that ends needs none.
 #[test]
-fn an_enable_waits_for_the_guardrail_and_a_key_that_ends_needs_none() {
+fn an_enable_awaits_a_guardrail() {
     let mut story = Story::live();
     story.held(HoldKind::Paused).disabled(1);
     models(&mut story, &["a/one"]);
@@ -106,8 +110,9 @@ fn an_enable_waits_for_the_guardrail_and_a_key_that_ends_needs_none() {
     assert_eq!(story.due(1), []);
 }
 
+/// A key that somebody removed from its guardrail is put back under it.
 #[test]
-fn a_key_that_somebody_took_from_under_its_guardrail_is_put_back() {
+fn a_lost_guardrail_is_restored() {
     let mut story = Story::live();
     models(&mut story, &["a/one"]);
     story.made_as("one").restricted();

@@ -9,8 +9,9 @@ fn live() -> Story {
     story
 }
 
+/// Leaks and revocations are most urgent, then disables, then limits.
 #[test]
-fn leaks_and_revocations_are_most_urgent_then_disables_then_limits() {
+fn leaks_are_most_urgent() {
     let story = live();
     let (view, now) = (&story.view, story.now);
     let due = |change: Change| {
@@ -24,8 +25,9 @@ fn leaks_and_revocations_are_most_urgent_then_disables_then_limits() {
     assert_eq!(due(view.allow(&faculty()).unwrap()), (Urgency::Read, None));
 }
 
+/// A failed call is due later each time, up to an hour, and an act by a person is due at once.
 #[test]
-fn what_failed_is_due_later_each_time_up_to_an_hour_and_what_a_person_does_at_once() {
+fn failed_calls_wait_longer() {
     let mut story = live();
     let put_off = |story: &mut Story| {
         story.apply(story.view.put_off(story.now).unwrap());
@@ -54,8 +56,9 @@ fn what_is_due_keeps_its_place_and_what_is_settled_has_none() {
     assert_eq!(story.view.grant.due_at, None);
 }
 
+/// A single answer that a key was not found is never taken as proof that it is gone.
 #[test]
-fn a_key_that_is_not_found_is_believed_to_be_gone_by_nobody_at_once() {
+fn one_404_proves_nothing() {
     let mut story = live();
     story.revoked();
     let not_found = |story: &Story| story.view.not_found(&hash('a'), story.now);
@@ -88,8 +91,9 @@ fn a_key_that_is_not_found_is_believed_to_be_gone_by_nobody_at_once() {
     assert!(replaced.press(KeyRequestKind::Replace).is_ok(), "it is asked again");
 }
 
+/// A replacement waits until an enable that got no answer can no longer arrive.
 #[test]
-fn a_replacement_waits_until_an_enable_without_an_answer_can_come_no_more() {
+fn replacing_awaits_an_enable() {
     let mut story = live();
     story.held(HoldKind::Paused).disabled(1).released(HoldKind::Paused);
     assert!(story.press(KeyRequestKind::Replace).is_ok(), "nothing was sent");
@@ -102,8 +106,9 @@ fn a_replacement_waits_until_an_enable_without_an_answer_can_come_no_more() {
     assert!(key(&story, 1).enabled.is(&false));
 }
 
+/// An answer that comes after the opposite was sent confirms nothing.
 #[test]
-fn an_answer_that_comes_after_the_opposite_was_sent_confirms_nothing() {
+fn late_answers_confirm_nothing() {
     let mut story = live();
     let off = story.held(HoldKind::Paused).sent(1, |tell| *tell == Tell::Off);
     let on = story.after(1.second()).released(HoldKind::Paused).sent(1, |tell| *tell == Tell::On);
@@ -129,8 +134,9 @@ fn a_smaller_limit_is_confirmed_with_the_use() {
     assert_eq!(story.cost(), Usd::from_dollars(5));
 }
 
+/// Claims that fail repeatedly wait longer each time and leave nothing behind.
 #[test]
-fn claims_that_come_to_nothing_again_and_again_wait_longer_and_leave_nothing_behind() {
+fn failing_claims_wait_longer() {
     let mut story = Story::new();
     let fail = |story: &mut Story| {
         let begun = story.begin(KeyRequestKind::Reveal);

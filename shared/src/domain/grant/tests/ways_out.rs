@@ -205,8 +205,9 @@ impl Story {
     }
 }
 
+/// Every state that acts lead to allows a key to be shown after a few presses, syncs or window turns.
 #[test]
-fn from_every_state_that_acts_lead_to_a_few_presses_syncs_or_turns_end_in_a_key_that_is_shown() {
+fn every_state_leads_to_a_key() {
     let mut count = 0;
     for reset in [Reset::None, Reset::Daily] {
         let mut first = Story::new();

@@ -215,8 +215,9 @@ mod tests {
         people.needs.iter().map(|(need, few)| (*need, few.first.iter().map(number).collect())).collect()
     }
 
+    /// The week's highest spenders are listed, with ties in a fixed order.
     #[test]
-    fn the_highest_spenders_of_the_week_are_told_with_ties_in_a_fixed_order() {
+    fn top_spenders_are_named() {
         let spends = |number: u64, ago, dollars: i64| {
             let grant = claimed(number);
             let reading = used(&grant, ago, dollars * 1_000_000);
@@ -238,8 +239,9 @@ mod tests {
         assert_eq!((shown, found.active), ((1..=10).map(id).collect(), 15), "ten are named");
     }
 
+    /// A person whose key was never used is listed, but not before a sync has looked at the key.
     #[test]
-    fn who_has_a_key_and_never_used_it_is_told_but_not_before_somebody_has_looked() {
+    fn unused_keys_are_named() {
         let fresh = |number, shown: &str| {
             let mut grant = claimed(number);
             grant.keys[0].shown_at = Some(shown.parse().unwrap());
@@ -315,8 +317,9 @@ mod tests {
         assert_eq!(found.spenders.len(), 4, "the money is the week's, whoever is gone");
     }
 
+    /// The cap is that of the window with the week's last day in it, never of one that began later.
     #[test]
-    fn the_cap_is_told_of_the_window_that_the_last_day_of_the_week_lies_in_and_never_of_one_that_began_since() {
+    fn a_later_window_is_not_counted() {
         let (sunday, wednesday) = (MONDAY.yesterday().unwrap(), MONDAY.checked_add(2.days()).unwrap());
         let dollars = Usd::from_dollars;
         // So much was used five days before the Monday, and all of the cap on that Monday.
@@ -338,8 +341,9 @@ mod tests {
         assert_eq!([Reset::Weekly, Reset::Daily].map(|reset| of(MONDAY, reset, 1)), [(dollars(1), None); 2]);
     }
 
+    /// A cap is not reported as used up in a window where a missed night hides whether it was.
     #[test]
-    fn whose_cap_was_used_up_in_a_window_is_not_said_where_a_missed_night_hides_it() {
+    fn a_missed_night_hides_used_caps() {
         let grant = claimed(1);
         let counted =
             KeyCounters { lifetime: Usd::from_dollars(20), today: Some(Usd::ZERO), day: MONDAY, window: None };
@@ -350,8 +354,9 @@ mod tests {
         }
     }
 
+    /// People whom mail does not reach and people who do not want it are listed apart, while they are on the roster.
     #[test]
-    fn whom_mail_does_not_reach_and_who_does_not_want_it_are_told_apart_while_they_are_on_the_roster() {
+    fn unreached_and_complained_differ() {
         let (unreached, complained) = (claimed(404), claimed(403));
         let gone = |grant: &Grant| Grant { state: GrantState::Revoked, ..grant.clone() };
         let told = |grant: Grant| needs(&people(&[(grant.clone(), vec![used(&grant, 20, 1)])]));

@@ -105,8 +105,9 @@ mod tests {
     const ZONES: [&str; 6] =
         ["America/St_Johns", "Pacific/Kiritimati", "Asia/Kathmandu", "Australia/Lord_Howe", "Africa/Cairo", "UTC"];
 
+    /// A digest that was missed is made up for within two days and covers the same days.
     #[test]
-    fn one_that_was_not_made_is_made_up_for_within_two_days_and_tells_of_the_same_days() {
+    fn a_missed_digest_is_made_up() {
         let programme = digest(Weekday::Monday, "UTC");
         let in_time = hourly(&programme, "2026-11-16T07:00:00Z").unwrap();
         assert_eq!(in_time.weeks[0], (date("2026-11-09"), date("2026-11-15")));
@@ -117,8 +118,9 @@ mod tests {
         assert_eq!(hourly(&programme, "2026-11-18T07:00:00Z"), None);
     }
 
+    /// A digest requested by hand is made before its usual hour on its day, but not on the day before.
     #[test]
-    fn who_asks_by_hand_gets_todays_before_its_morning_and_not_yesterdays_future() {
+    fn a_digest_by_hand_is_todays() {
         let programme = digest(Weekday::Monday, "America/Los_Angeles");
         let by_hand = |now: &str| of_programme(&programme, Moment::UNIX_EPOCH, DigestTrigger::ByHand, at(now));
         assert_eq!(by_hand("2026-11-16T07:59:59Z"), None, "it is still Sunday there");
@@ -127,8 +129,9 @@ mod tests {
         assert_eq!(by_hand("2026-11-18T02:00:00Z"), early, "what was missed as well");
     }
 
+    /// The days of a digest are those that the night's sync has already read.
     #[test]
-    fn the_days_of_a_digest_are_those_that_the_nights_sync_has_looked_back_on() {
+    fn digest_days_are_read_days() {
         let last = |zone: &str| {
             let programme = digest(Weekday::Monday, zone);
             let due = of_programme(&programme, Moment::UNIX_EPOCH, DigestTrigger::ByHand, at("2026-11-16T09:00:00Z"));
@@ -141,8 +144,9 @@ mod tests {
         assert_eq!(last("Pacific/Kiritimati").as_deref(), Some("2026-11-14"));
     }
 
+    /// A programme that has not begun, is long over, or has no digest day or no roster has no digest.
     #[test]
-    fn a_programme_that_has_not_begun_or_was_over_long_ago_or_has_no_day_or_no_roster_has_no_digest() {
+    fn a_digest_needs_a_programme() {
         let mut programme = digest(Weekday::Monday, "UTC");
         let due = |programme: &Programme, now: &str| week(hourly(programme, now));
         assert_eq!(due(&programme, "2026-10-26T07:00:00Z"), None, "not begun");
@@ -195,8 +199,9 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
+        /// An hourly check finds each week once and covers each day once, through every change of the clocks.
         #[test]
-        fn a_watch_each_hour_finds_each_week_once_and_tells_of_each_day_once_through_all_turns_of_the_clock(
+        fn each_week_is_found_once(
             zone in 0..ZONES.len(), minute in 0_i64..60, year in 2026_i16..2036, day in 0_usize..7,
         ) {
             let days = [Weekday::Monday, Weekday::Tuesday, Weekday::Wednesday, Weekday::Thursday, Weekday::Friday,

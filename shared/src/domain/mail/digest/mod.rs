@@ -262,8 +262,9 @@ mod tests {
         used
     }
 
+    /// Groups are listed largest first, then use outside any group, and foreign keys last.
     #[test]
-    fn groups_are_told_the_largest_first_then_whoever_is_in_none_and_foreign_keys_last() {
+    fn groups_are_the_largest_first() {
         let by_group = [("A".to_owned(), spent(1, 9)), ("B".to_owned(), spent(5, 0)), ("C".to_owned(), spent(1, 9))];
         let by_group = by_group.iter().map(|(name, used)| (name, used));
         let lines = groups(by_group, &spent(4, 2), Byok::Inside, WEEKS, [exactly(14), exactly(20)]);

@@ -88,8 +88,9 @@ fn the_honest_answers() {
     assert_eq!(over, RunsOut::NotBeforeTheTermEnds);
 }
 
+/// Use before the term begins says nothing of the pace within it.
 #[test]
-fn what_is_used_before_the_term_begins_tells_nothing_of_its_pace() {
+fn earlier_use_is_ignored() {
     let later = Term::new(day(30), day(90), "UTC").unwrap();
     let of = |count: usize, looked| {
         forecast(&spent(vec![10; count]), all_promised(usd(10_000)), &later, day(looked)).runs_out
@@ -98,8 +99,9 @@ fn what_is_used_before_the_term_begins_tells_nothing_of_its_pace() {
     assert_eq!(of(37, 37), RunsOut::NotBeforeTheTermEnds);
 }
 
+/// One week with most of its use on a single day gives no forecast, and two such weeks do.
 #[test]
-fn one_week_with_a_day_that_is_most_of_it_says_nothing_and_two_such_weeks_do() {
+fn one_uneven_week_is_no_pace() {
     let lab = [0, 100, 2, 2, 0, 0, 0];
     assert_eq!(with_left(&[&[5][..], &lab[1..]].concat(), 100), RunsOut::TooLittleData);
     // The next two Tuesdays use it up.
@@ -137,8 +139,9 @@ fn missed_nights_are_spread_over_their_days() {
     assert_eq!(of(&missed), of(&spent([10; 14])));
 }
 
+/// Live keys cannot spend more than is reserved, and the forecast names the limit that is reached first.
 #[test]
-fn live_keys_cannot_spend_more_than_is_reserved_and_what_ends_first_is_said() {
+fn keys_stop_at_what_is_reserved() {
     // Three hundred a week since three weeks, of four thousand; the keys that are out may spend a thousand.
     let spent = spent([[50_000_000; 6].as_slice(), &[0]].concat().into_iter().cycle().take(21));
     let of = |reserved: Option<i32>| {
@@ -242,8 +245,9 @@ fn a_day_that_is_past_is_never_named() {
     insta::assert_snapshot!(past.in_words(&term()), @"At $70 a week, there may be nothing left to spend by now. What was spent since 16 Mar 2026 is not known.");
 }
 
+/// A person stands out who uses far more than is usual for them and for the class.
 #[test]
-fn who_uses_far_more_than_they_and_the_class_usually_do_stands_out() {
+fn unusual_use_stands_out() {
     let dollars = |each: [i64; 4]| {
         let mut days = Days::default();
         for (week, spent) in (0..).zip(each) {
@@ -275,8 +279,9 @@ fn who_uses_far_more_than_they_and_the_class_usually_do_stands_out() {
 }
 
 proptest! {
+    /// One day of a hundred times the usual use moves the forecast date by a few days at most.
     #[test]
-    fn one_day_of_a_hundred_times_the_usual_moves_the_date_by_a_few_days(
+    fn one_odd_day_moves_little(
         each in prop::collection::vec(80_i64..120, 14..45), odd in 0_usize..45, left in 1_i64..6_000,
     ) {
         let usual = with_left(&each, left);
@@ -288,8 +293,9 @@ proptest! {
         prop_assert!(moved <= 3, "{moved} days");
     }
 
+    /// More money never brings the date nearer, and a change of currency never moves it.
     #[test]
-    fn more_money_never_brings_the_date_nearer_and_a_larger_currency_never_moves_it(
+    fn more_money_never_ends_sooner(
         each in prop::collection::vec(0_i64..1_000, 0..45), left in 0_i64..20_000, more in 0_i64..9_000, factor in 1_i64..10_000,
     ) {
         let rank = |runs_out| match runs_out {

@@ -45,8 +45,9 @@ fn days(reading: &Reading) -> Vec<(String, i64, bool)> {
     days.map(|(day, spent, exact)| (day.to_string(), spent.micros() / 1_000_000, exact)).collect()
 }
 
+/// A counter that has not reset yet adds no more than what was used since the last reading.
 #[test]
-fn a_counter_that_has_not_turned_yet_says_no_more_than_was_used_since() {
+fn stale_counters_add_new_use() {
     let stale = [(MONDAY, told(9, 9, 9)), (TUESDAY, told(10, 10, 10))];
     assert_eq!(after(Reset::Daily, Byok::Outside, &stale), dollars(1, 10));
     let later = [stale[0], stale[1], ("2026-11-17T18:00:00Z", told(12, 12, 12))];
@@ -59,8 +60,9 @@ fn a_counter_that_has_not_turned_yet_says_no_more_than_was_used_since() {
     assert_eq!(after(Reset::Daily, Byok::Outside, &[stale[0], (TUESDAY, busy)]), dollars(1, 10));
 }
 
+/// The window's counter bounds how much of the use may belong to the window after a missed reset.
 #[test]
-fn after_a_missed_turn_the_windows_counter_bounds_what_may_be_of_it() {
+fn a_missed_reset_bounds_the_window() {
     let tuesday = "2026-02-03T12:00:00Z";
     // The use in the window and on each day, after an answer on a Thursday and one on the Tuesday after.
     let late = |reset, answer| {
@@ -98,8 +100,9 @@ fn what_settles_after_a_turn_is_of_the_window_before() {
     assert_eq!(monthly(&[january, midnight, later, again]), dollars(15, 20));
 }
 
+/// Use of own provider keys counts where the programme says so, and is kept apart everywhere.
 #[test]
-fn own_keys_count_where_the_programme_says_so_and_are_apart_everywhere() {
+fn own_keys_are_counted_apart() {
     let byok = Some(Usd::from_dollars(4));
     let told = UsageReport { byok, byok_today: byok, byok_in_window: byok, ..told(5, 5, 5) };
     assert_eq!(after(Reset::Weekly, Byok::Inside, &[(MONDAY, told)]), dollars(9, 9));
@@ -113,8 +116,9 @@ fn own_keys_count_where_the_programme_says_so_and_are_apart_everywhere() {
     assert_eq!(after(Reset::Weekly, Byok::Outside, &answers), dollars(3, 15));
 }
 
+/// A report with a negative counter is refused, and no other number is taken instead.
 #[test]
-fn a_number_that_is_missing_or_negative_is_never_taken_for_another() {
+fn a_negative_counter_is_refused() {
     let daily = |answers: &[_]| after(Reset::Daily, Byok::Outside, answers);
     assert_eq!(daily(&[(MONDAY, told(9, -1, 1))]), Err(UnusableReport::Negative));
     assert_eq!(daily(&[(MONDAY, told(-9, 0, 0))]), Err(UnusableReport::Negative));
@@ -134,8 +138,9 @@ fn micros(lifetime: i64) -> UsageReport {
     UsageReport { lifetime: used, today: Some(used), in_window: Some(used), ..told(0, 0, 0) }
 }
 
+/// A counter that goes back keeps its recorded value, and the other counter moves on.
 #[test]
-fn a_counter_that_goes_back_stands_as_it_is_on_record_and_the_other_one_moves_on() {
+fn a_falling_counter_is_kept() {
     let byok = |lifetime: i32| Some(Usd::from_dollars(lifetime));
     let first = UsageReport { byok: byok(4), byok_today: byok(4), byok_in_window: byok(4), ..told(5, 5, 5) };
     let corrected = UsageReport { byok: byok(3), byok_today: byok(0), byok_in_window: byok(3), ..told(9, 4, 9) };
@@ -171,8 +176,9 @@ fn a_day_may_go_down_while_it_lasts_and_is_news() {
     assert!(turned.differs_from(&late), "else the old month's money would stay for the whole new one");
 }
 
+/// An answer that was requested earlier adds nothing to a later day, and only its excess to the lifetime total.
 #[test]
-fn who_asked_earlier_adds_to_no_later_day_and_of_a_lifetime_only_what_is_more() {
+fn late_answers_add_the_excess() {
     let (noon, yesterday) = ("2026-11-17T12:00:00Z", "2026-11-16T23:59:00Z");
     let first = [("2026-11-16T12:00:00Z", told(4, 4, 4)), (noon, told(9, 5, 5))];
     for (told_then, ever) in [(told(7, 7, 7), 9), (told(11, 11, 11), 11)] {

@@ -55,8 +55,9 @@ fn while_another_is_making_the_key_and_once_its_time_is_over() {
     insta::assert_snapshot!(minting().after(2.minutes()).brief(), @"no key yet: The last attempt to make your key was cut short. Nothing was spent; press again. [Reveal my key]");
 }
 
+/// A working key is shown before anything was read, after a reading, and with a cap that resets.
 #[test]
-fn a_key_that_works_before_anything_was_read_and_after_and_with_a_cap_that_resets() {
+fn a_working_key_shows_its_money() {
     insta::assert_snapshot!(Story::new().shown().reads(), @"
     CS pilot
     working
@@ -210,8 +211,9 @@ fn what_is_over() {
     insta::assert_snapshot!(Story::new().after((90 * 24).hours()).brief(), @"ended: This programme has ended, and so have its keys.");
 }
 
+/// A programme whose budget is fully promised, or that is still being set up, offers nothing.
 #[test]
-fn a_budget_that_is_promised_and_a_programme_that_is_being_prepared_offer_nothing() {
+fn what_is_unready_offers_nothing() {
     let promised = Story::new().set(|view| Arc::make_mut(&mut view.budget).reserved = view.budget.limit);
     insta::assert_snapshot!(promised.brief(), @"no key yet: The programme's budget has no room for your key now. Ask the people who run it.");
     let mut story = Story::new();
