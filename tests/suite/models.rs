@@ -60,7 +60,7 @@ async fn recorded(campus: &Campus, of: Date) -> Vec<String> {
     for programme in [None].into_iter().chain(programmes) {
         let days = campus.table.list(ModelDay::between(programme.as_ref(), (of, of))).await.unwrap();
         let programme = programme.map_or("none".to_owned(), |programme| programme.to_string());
-        for ModelUse { whose, model, used } in days.into_iter().flat_map(|day| day.by) {
+        for ModelUse { whose, model, used } in days.into_iter().flat_map(|day| day.uses) {
             let whose = whose.as_deref().unwrap_or("-").split('/').next().unwrap();
             lines.push(format!("{programme} {whose} {model} {} by {}", used.spent.micros(), used.requests));
         }

@@ -95,13 +95,22 @@ impl Look<'_> {
             table.sync_state(),
             table.newest(KeptPeople::of_programme(id), NIGHTS_SINCE),
         )?;
-        let people = people.into_iter().map(|kept| kept.people).find(|people| people.days.1 <= weeks[0].1);
+        let people = people
+            .into_iter()
+            .map(|kept| kept.people)
+            .find(|people| (weeks[0].0..=weeks[0].1).contains(&people.days.1));
         let used = of_programme.used();
         let spent = used.days(settings.basis.byok);
         let budget = budget.unwrap_or_else(|| Budget::new(id.clone(), Usd::ZERO));
         let had_a_key = budget.claimed;
         let looked = last_listing(&sync, of_programme.has_keys(&budget));
-        let money = DigestMoney::new(spent, budget, of_programme.spends_elsewhere(self.now), weeks, looked);
+        let money = DigestMoney::new(
+            spent,
+            budget,
+            of_programme.spends_elsewhere(settings.basis.byok, self.now),
+            weeks,
+            looked,
+        );
         let by_group = of_programme.own.iter().flat_map(|totals| &totals.by_group);
         let uses = table.models_of(id, of_programme.has_owned_keys(), weeks[0]).await?;
         let uses = uses.into_iter().map(|used| ModelUse { whose: None, ..used });

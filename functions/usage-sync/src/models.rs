@@ -67,7 +67,7 @@ async fn write(runner: &Runner<'_>, (from, until): (Date, Date), attributed: Att
     let mut stored = UseByDay::new();
     for owner in &owners {
         let days = table.list(ModelDay::between(owner.as_ref(), (from, until))).await?;
-        stored.extend(days.into_iter().map(|day| ((day.day, day.programme), day.by)));
+        stored.extend(days.into_iter().map(|day| ((day.day, day.programme), day.uses)));
     }
     let Attribution { mut days, mut grants } = attributed;
     for day in from.series(1.day()).take_while(|day| *day <= until) {
@@ -82,7 +82,7 @@ async fn write(runner: &Runner<'_>, (from, until): (Date, Date), attributed: Att
             let key = (day, programme);
             let (uses, before) = (days.remove(&key).unwrap_or_default(), stored.remove(&key).unwrap_or_default());
             if uses != before {
-                table.put_later(&ModelDay { programme: key.1, day, as_of, by: uses }, as_of, runner.end()).await?;
+                table.put_later(&ModelDay { programme: key.1, day, as_of, uses }, as_of, runner.end()).await?;
             }
         }
         let grant_uses = grants.remove(&day).unwrap_or_default();

@@ -90,8 +90,9 @@ async fn begin(app: &App, begun: Run, deadline: Deadline) -> Result<Value> {
         report: serde_json::to_string(&report)?,
         ..begun
     };
-    app.table.end_run(&ended, deadline).await?;
+    // First, since nobody repeats a run that ended whole.
     raise_alarms(&runner, &app.table.sync_state().await?, &report).await?;
+    app.table.end_run(&ended, deadline).await?;
     Ok(serde_json::to_value(&report)?)
 }
 

@@ -50,6 +50,7 @@ pub(crate) async fn all(runner: &Runner<'_>, mut findings: Vec<Finding>, listed:
         if end.left().is_zero() && left > 0 {
             journal.problem(format!("the time was up, and {left} findings are left to the next run"));
             all.is_broken_off = true;
+            all.gaps.has_unread = true;
             return all;
         }
         let Err(Failure { error, is_left_on }) = repaired else {
@@ -70,6 +71,7 @@ pub(crate) async fn all(runner: &Runner<'_>, mut findings: Vec<Finding>, listed:
         if failed == FAILED_IN_A_ROW || is_refused {
             journal.problem(format!("nothing more was done, and {left} findings are left to the next run"));
             all.is_broken_off = true;
+            all.gaps.has_unread = true;
             return all;
         }
     }

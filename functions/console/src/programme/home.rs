@@ -76,7 +76,14 @@ impl ProgrammeRow {
         let overview = if programme.is_over(now) { None } else { site.table.overview(&programme.id).await? };
         let now = overview.map(|Overview { budget, counts, used, .. }| {
             let spent = used.used().days(settings.basis.byok);
-            let burn = Burn::new(&programme, &budget, &spent, used.spends_elsewhere(now), listed_at, now);
+            let burn = Burn::new(
+                &programme,
+                &budget,
+                &spent,
+                used.spends_elsewhere(programme.settings.basis.byok, now),
+                listed_at,
+                now,
+            );
             (MoneyBar::new(settings, &budget, &burn, now), settings.roster.then_some(counts))
         });
         Ok(ProgrammeRow { role: role_name(role), term, now, programme })

@@ -86,7 +86,7 @@ pub(super) async fn finish(site: &Site, mut job: Job, deadline: Deadline) -> Res
     let now = site.clock.now();
     let waiting = site.table.waiting_for_provider(&job).await?;
     let done = job.next.saturating_sub(u32::try_from(waiting.len())?);
-    if job.done != done {
+    if job.done < done {
         (job.done, job.advanced_at) = (done, now);
     }
     if !waiting.is_empty() && now < job.advanced_at + CONFIRMS_WITHIN {

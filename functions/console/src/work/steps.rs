@@ -25,6 +25,8 @@ const MOST_TRIES: u32 = 3;
 /// What is left of a job, in its order. It holds for the invocation that planned it, as long as nothing fails.
 pub(crate) struct Plan {
     job: Ulid,
+    /// How far the job has come by it. Where somebody else took it further, it is planned anew.
+    next: u32,
     /// What is done to each of many.
     act: Option<GrantAct>,
     /// How long the timeline of each grant was when a roster was compared with it.
@@ -106,7 +108,7 @@ impl Plan {
             }
             joins
         });
-        Plan { job: job.job, act: None, compared: BTreeMap::new(), all, units: units.into() }
+        Plan { job: job.job, next: job.next, act: None, compared: BTreeMap::new(), all, units: units.into() }
     }
 
     /// What is left of a job; `None` where what it was asked is not kept any more.
@@ -165,7 +167,7 @@ pub(super) async fn carry_on(
     if job.is_written {
         return jobs::finish(site, job, until.deadline).await;
     }
-    let mut plan = kept.take().filter(|plan| plan.job == job.job);
+    let mut plan = kept.take().filter(|plan| (plan.job, plan.next) == (job.job, job.next));
     if plan.is_none() {
         plan = Plan::new(site, &job).await?;
     }
@@ -178,7 +180,7 @@ pub(super) async fn carry_on(
     job.next = job.total - u32::try_from(left)?;
     while let Some(first) = plan.units.front() {
         if until.is_time_up() {
-            *kept = Some(plan);
+            *kept = Some(Plan { next: job.next, ..plan });
             let state = JobState::Running { lease_until: site.clock.now() };
             return jobs::end(site, Job { done: job.next, ..job }, state, until.deadline).await;
         }
@@ -193,7 +195,8 @@ pub(super) async fn carry_on(
             let Some(place) = unit.place() else { continue };
             let undone = match written {
                 Ok(undone) => undone,
-                Err(error @ StoreError::Corrupt { .. }) => {
+                // Of several, who cannot be read is found when each is tried alone.
+                Err(error @ StoreError::Corrupt { .. }) if unit.of.len() == 1 => {
                     tracing::error!(place, %error, "a step of a job cannot be done");
                     unit.undone(WhyUndone::Unreadable)
                 }

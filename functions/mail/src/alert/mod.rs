@@ -147,7 +147,7 @@ impl AlertSpending {
             spent = Days::on_one(utc_date(finding.found_at), finding.spent);
         }
         // Of what was found nothing is known but the sum, so nothing bounds it.
-        let spends_elsewhere = used.spends_elsewhere(now);
+        let spends_elsewhere = used.spends_elsewhere(settings.basis.byok, now);
         let budget_then = Budget { limit: finding.limit, ..budget.clone() };
         let burn = Burn::new(programme, &budget_then, &spent, spends_elsewhere || read_at.is_none(), read_at, now);
         AlertSpending {

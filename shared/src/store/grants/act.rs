@@ -178,16 +178,27 @@ impl Table {
         now: Moment,
     ) -> Result<Transaction, StoreError> {
         let (was, is) = (&view.grant, change.grant());
-        if was.holds.dropped.is_none() || is.holds.dropped.is_some() || is.ever_shown {
+        let is_invited_anyway = was.person.address != is.person.address;
+        if was.holds.dropped.is_none() || is.holds.dropped.is_some() || is.ever_shown || is_invited_anyway {
             return Ok(transaction);
         }
         let mails = self.mails_of(&was.programme, &was.id).await?;
-        let last = mails.iter().rfind(|row| matches!(row.mail, QueuedMail::Roster { .. }));
-        if last.is_some_and(|row| !matches!(row.state, MailState::Dropped { .. })) {
+        // One that waits may be dropped by a sender that read the grant before, so it goes and another takes its place. One that is
+        // being sent may be dropped as well: rather two than none.
+        let was_sent = |row: &&OutboxRow| {
+            let is_invitation = matches!(row.mail, QueuedMail::Roster { .. });
+            is_invitation
+                && !matches!(
+                    row.state,
+                    MailState::Waiting { .. } | MailState::Sending { .. } | MailState::Dropped { .. }
+                )
+        };
+        if mails.iter().any(|row| was_sent(&row)) {
             return Ok(transaction);
         }
+        let waiting = self.waiting_invitations(&was.programme, &was.id, |_| true).await?;
         let opens = view.programme.settings.claim_opens_at();
-        transaction.owing(&OutboxRow::invitation(&was.programme, &was.id, opens, now))
+        transaction.owing(&OutboxRow::invitation(&was.programme, &was.id, opens, now))?.without(&waiting)
     }
 
     /// Of an address that a grant has no longer: whoever signed in with it is signed out, and nothing is left under it, unless it is
@@ -207,9 +218,9 @@ impl Table {
             if change.is_typed() {
                 roster.class = MailClass::ByHand;
             }
-            // One that is planned would go to the new address too.
-            let planned = self.waiting_invitations(&programme, &grant, |since| since > now).await?;
-            transaction = transaction.owing(&roster)?.without(&planned)?;
+            // One that waits would go to the new address too.
+            let waiting = self.waiting_invitations(&programme, &grant, |_| true).await?;
+            transaction = transaction.owing(&roster)?.without(&waiting)?;
         }
         if former.is_none() {
             return Ok(transaction);

@@ -14,7 +14,7 @@ pub struct ModelDay {
     pub programme: Option<ProgrammeId>,
     pub day: Date,
     pub as_of: Moment,
-    pub by: Vec<ModelUse>,
+    pub uses: Vec<ModelUse>,
 }
 
 stored! {
@@ -63,7 +63,7 @@ impl Table {
         range: (Date, Date),
     ) -> Result<Vec<ModelUse>, StoreError> {
         let days = self.list(ModelDay::between(Some(programme), range)).await?;
-        let mut uses: Vec<ModelUse> = days.into_iter().flat_map(|day| day.by).collect();
+        let mut uses: Vec<ModelUse> = days.into_iter().flat_map(|day| day.uses).collect();
         if had_owned_keys {
             let owned = self.foreign_models(range).await?.owned;
             uses.extend(owned.into_iter().filter(|(owner, ..)| owner == programme).map(|(_, _, used)| used));
@@ -81,7 +81,7 @@ impl Table {
         }
         let mut models = ForeignModels::default();
         for (day, used) in
-            days.into_iter().flat_map(|model_day| model_day.by.into_iter().map(move |used| (model_day.day, used)))
+            days.into_iter().flat_map(|model_day| model_day.uses.into_iter().map(move |used| (model_day.day, used)))
         {
             match used.whose.as_ref().and_then(|name| owner_on(day, by_name.get(name)?)) {
                 Some(owner) => models.owned.push((owner.clone(), day, ModelUse { whose: None, ..used })),

@@ -105,9 +105,9 @@ impl ProgrammeUse {
     }
 
     /// Whether foreign keys count that were used within four weeks, so that what is promised to students does not bound the spending.
-    pub fn spends_elsewhere(&self, now: Moment) -> bool {
+    pub fn spends_elsewhere(&self, byok: Byok, now: Moment) -> bool {
         let since = utc_date(now).saturating_sub(28.days());
-        self.owns_keys() && self.assigned.credits.each().any(|(day, spent, _)| since < day && !spent.is_zero())
+        self.owns_keys() && self.assigned.days(byok).each().any(|(day, spent, _)| since < day && !spent.is_zero())
     }
 
     /// Whether what foreign keys used counts, of which some may belong to it no more.
@@ -189,17 +189,19 @@ impl Table {
 mod tests {
     use super::*;
 
+    /// A key made elsewhere spends while it was used within four weeks, by BYOK too where that counts.
     #[test]
-    fn a_key_made_elsewhere_that_is_idle_spends_nothing() {
+    fn an_idle_key_elsewhere_spends_nothing() {
         let (now, id) = ("2026-11-20T02:20:00Z".parse().unwrap(), "cs-pilot".parse().unwrap());
-        let spends = |keys: u32, on: &str| {
-            let used = DailyUse::on_one(on.parse().unwrap(), Usd::DOLLAR);
-            ProgrammeUse::new(None, AssignedUse { used, keys, ..AssignedUse::none(&id) }).spends_elsewhere(now)
+        let credits = |day: &str| DailyUse::on_one(day.parse().unwrap(), Usd::DOLLAR);
+        let spends = |keys: u32, used: DailyUse, byok: Byok| {
+            ProgrammeUse::new(None, AssignedUse { used, keys, ..AssignedUse::none(&id) }).spends_elsewhere(byok, now)
         };
-        assert_eq!(
-            [(1, "2026-10-24"), (1, "2026-10-23"), (0, "2026-11-19")].map(|(keys, on)| spends(keys, on)),
-            [true, false, false]
-        );
-        assert!(!ProgrammeUse::new(None, AssignedUse { keys: 1, ..AssignedUse::none(&id) }).spends_elsewhere(now));
+        assert!(spends(1, credits("2026-10-24"), Byok::Outside));
+        for (keys, used) in [(1, credits("2026-10-23")), (0, credits("2026-11-19")), (1, DailyUse::default())] {
+            assert!(!spends(keys, used, Byok::Inside));
+        }
+        let own = DailyUse { byok: credits("2026-11-19").credits, ..DailyUse::default() };
+        assert_eq!([Byok::Inside, Byok::Outside].map(|byok| spends(1, own.clone(), byok)), [true, false]);
     }
 }

@@ -94,7 +94,7 @@ async fn divide_by_programme(
     let queries: Vec<_> = ids.iter().map(|id| site.table.list(ModelDay::between(Some(id), range))).collect();
     let mut read = iter(queries).buffered(PROGRAMMES_AT_ONCE).zip(iter(0..));
     while let Some((days, programme)) = read.next().await {
-        for ModelDay { day, by: uses, .. } in days? {
+        for ModelDay { day, uses, .. } in days? {
             used_on.insert(day);
             for used in uses.iter().filter(|_| !by_grant) {
                 let source = UseSource { programme, group: None, grant: None };

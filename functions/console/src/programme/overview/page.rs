@@ -73,7 +73,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, refused: Option<
     let (models, groups_models) = by_model::of_programme(uses, &of_own_keys, settings.basis.byok, &coverage);
     let file = roster::waiting(previews, now);
     let time = |moment| column_time(moment, settings.term.zone());
-    let spends_elsewhere = of_programme.spends_elsewhere(now);
+    let spends_elsewhere = of_programme.spends_elsewhere(settings.basis.byok, now);
     let burn = Burn::new(programme, &budget, &spent, spends_elsewhere, sync.listed_at, now);
     let bar = MoneyBar::new(settings, &budget, &burn, now);
     let room = warnings::room(access, &budget, &burn, now);
