@@ -527,8 +527,8 @@ impl Table {
             (OutboxRow::queued_by_hand(row, mail, context.now), BETWEEN_RESENT)
         };
         let transaction = self.transaction().doing_by_hand(ByHand::RosterMail, context, apart)?.owing(&row)?;
-        let waiting = self.waiting_invitations(context.programme, context.grant, |_| true).await?;
-        transaction.without(&waiting)
+        let planned = self.waiting_invitations(context.programme, context.grant, |since| since > context.now).await?;
+        transaction.without(&planned)
     }
 
     /// The invitations of a grant that wait until such a time, with where they are filed.
