@@ -182,6 +182,11 @@ async fn it_has_the_people_of_its_own_days() {
     let digest = campus.table.get(Digest::key_of(&campus.programme, date(2026, 11, 16))).await.unwrap().unwrap();
     assert_eq!(digest.days, (date(2026, 11, 8), date(2026, 11, 14)));
     assert_eq!(digest.people.unwrap().days, digest.days);
+    // After three weeks without a night nobody knows who needed a look.
+    campus.clock.stop_at(at("2026-12-07T02:00:00Z")).unwrap();
+    digests(&campus).await;
+    let late = campus.table.get(Digest::key_of(&campus.programme, date(2026, 12, 7))).await.unwrap().unwrap();
+    assert_eq!((late.days, late.people), ((date(2026, 11, 29), date(2026, 12, 5)), None));
     campus.finish().await;
 }
 

@@ -5,7 +5,7 @@ use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{Grant, HoldKind};
 use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::window::Reset;
-use bursar_core::store::{ActContext, Job, Work, items};
+use bursar_core::store::{ActContext, Enrolment, Job, Work, items};
 use bursar_tests::campus::address;
 use bursar_tests::faults::Service;
 use jiff::SignedDuration;
@@ -363,6 +363,28 @@ async fn who_cannot_be_added_is_named_by_the_line() {
     );
     assert_eq!(campus.table.grants(&campus.programme).await.unwrap().len(), 2);
     campus.finish_faulted().await;
+}
+
+/// What lies under the address of one who is to be added cannot be read. The others of the file are added all the same.
+#[tokio::test]
+async fn an_unreadable_enrolment_keeps_nobody_else() {
+    let campus = class(&[]).await;
+    let admin = campus.admin().await;
+    let shown = preview(&admin, "add", "email\nada@example.edu\nbob@example.edu\nfay@example.edu\n").await;
+    let (address, programme) = (address("bob").matched().clone(), campus.programme.clone());
+    let enrolled_at = campus.clock.now();
+    let enrolment = Enrolment { address, programme, grant: GrantId::random(), enrolled_at };
+    let mut item = items::to_item(&enrolment).unwrap();
+    item.insert("enrolled_at".to_owned(), AttributeValue::S("of-a-newer-version".to_owned()));
+    campus.raw().put(item).await;
+    admin.submit(&shown, APPLY, &[]).await.expect(303);
+    for _ in 0..4 {
+        campus.work().await;
+    }
+    assert_eq!(campus.table.grants(&campus.programme).await.unwrap().len(), 2);
+    let told = admin.get(ID).await.texts("job").join(" ");
+    assert!(told.contains("2 of 3. 1 could not be done") && told.contains("line 3"), "{told}");
+    campus.finish_unjudged().await;
 }
 
 /// A job that somebody began before, and that was committed later, does not come between the rounds of another.

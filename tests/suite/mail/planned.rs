@@ -129,5 +129,11 @@ async fn who_comes_back_after_the_opening_is_invited() {
     assert_eq!(comes_back("s0").await, 1);
     campus.hold("s0", HoldKind::Dropped).await;
     assert_eq!(comes_back("s0").await, 0, "it was sent");
+    // A sender has taken the invitation, and read the grant while it was off the roster.
+    campus.hold("s2", HoldKind::Dropped).await;
+    let rows = campus.table.mails_of(&campus.programme, campus.id("s2")).await.unwrap();
+    let state = MailState::Sending { lease_until: campus.clock.now() + SignedDuration::from_mins(1) };
+    campus.raw().keep(&OutboxRow { state, ..rows[0].clone() }).await;
+    assert_eq!(comes_back("s2").await, 1, "rather two than none");
     campus.finish_unjudged().await;
 }

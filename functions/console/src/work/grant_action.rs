@@ -13,6 +13,9 @@ pub(crate) async fn act_on(
     (actor, role): (&Actor, Role),
     job: Option<&Job>,
 ) -> Result<Option<ChangeRefused>, StoreError> {
+    if let GrantAction::Resend | GrantAction::Remind = act.action {
+        return mail(site, context, actor, job, act.action == GrantAction::Remind).await;
+    }
     let of = job.map(|job| OfJob { job: job.job, compared: None });
     let (reason, paused) = (act.reason.as_deref(), Hold::Paused(role));
     let rule = |view: &View, now| match act.action {
@@ -25,16 +28,7 @@ pub(crate) async fn act_on(
         // What has mail sent changes no grant.
         GrantAction::Resend | GrantAction::Remind => Err(ChangeRefused::Unchanged),
     };
-    match act.action {
-        GrantAction::Resend => mail(site, context, actor, job, false).await,
-        GrantAction::Remind => mail(site, context, actor, job, true).await,
-        GrantAction::Pause
-        | GrantAction::Resume
-        | GrantAction::Revoke
-        | GrantAction::Cap
-        | GrantAction::Allow
-        | GrantAction::Group => Ok(site.table.act_of(context, of, rule).await?.refusal()),
-    }
+    Ok(site.table.act_of(context, of, rule).await?.refusal())
 }
 
 /// A cap equal to the group's is not kept as one of the grant's own, so that it follows the group's.
