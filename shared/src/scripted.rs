@@ -80,11 +80,13 @@ impl Scripted {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let server = Scripted { address, seen: Arc::new(watch::Sender::new(Vec::new())) };
-        let (script, seen) = (Arc::new(Mutex::new(script)), Arc::clone(&server.seen));
+        let script = Arc::new(Mutex::new(script));
+        let seen = Arc::clone(&server.seen);
         tokio::spawn(async move {
             for connection in 1.. {
                 let (stream, _) = listener.accept().await.unwrap();
-                let (script, seen) = (Arc::clone(&script), Arc::clone(&seen));
+                let script = Arc::clone(&script);
+                let seen = Arc::clone(&seen);
                 let act = move |request: SeenRequest| {
                     let mut script = script.lock().unwrap();
                     let before = seen.borrow().len();
@@ -147,7 +149,8 @@ async fn read_request(stream: &mut BufReader<TcpStream>, connection: usize) -> O
     let (target, _) = rest.split_once(' ')?;
     let headers =
         lines.filter_map(|line| line.split_once(": ")).map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let (method, target) = (method.to_owned(), target.to_owned());
+    let method = method.to_owned();
+    let target = target.to_owned();
     let mut request = SeenRequest { method, target, headers: headers.collect(), body: String::new(), connection };
     let length = request.header("content-length").map_or(Some(0), |text| text.parse().ok())?;
     let mut body = vec![0; length];

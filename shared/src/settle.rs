@@ -178,7 +178,8 @@ impl Settler<'_> {
 
     /// Sends what was noted, and returns the key if the answer shows it.
     async fn send(&self, view: &View, call: &KeyCall, patience: Deadline) -> Result<FoundKey, NotSettled> {
-        let (key, basis) = (&call.key, view.programme.settings.basis);
+        let key = &call.key;
+        let basis = view.programme.settings.basis;
         let patch = match &call.tell {
             Tell::Off => KeyPatch::disabled(true),
             Tell::On => KeyPatch::disabled(false),

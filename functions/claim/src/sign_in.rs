@@ -61,7 +61,8 @@ pub(crate) async fn follow(
     };
     let link = link_in(uri.path()).ok_or_else(refused)?;
     let proof = proof(&site, &headers, &fields).ok_or_else(refused)?;
-    let (link, now) = (link.hash(), site.clock.now());
+    let link = link.hash();
+    let now = site.clock.now();
     let stored_link = site.table.get(Link::key_of(&link)).await?.ok_or_else(refused)?;
     for _ in 0..TRIES {
         let before = site.table.sign_in_of(&stored_link.address).await?;
@@ -94,7 +95,8 @@ pub(crate) async fn type_code(
     };
     let address = EmailAddress::parse(address).map_err(|_| refused())?;
     let code = Code::from_form(code).ok_or_else(refused)?;
-    let (code, now) = (code.hash(address.matched()), site.clock.now());
+    let code = code.hash(address.matched());
+    let now = site.clock.now();
     for _ in 0..TRIES {
         let before = site.table.sign_in_of(address.matched()).await?;
         let Some(after) = before.type_code(&code, now) else {

@@ -106,7 +106,8 @@ pub struct App {
 
 impl Function for App {
     fn new(config: Config, clock: Clock) -> App {
-        let (table, ses) = (Table::new(&config), Ses::new(&config));
+        let table = Table::new(&config);
+        let ses = Ses::new(&config);
         App { table, ses, config, clock, is_no_copy: OnceCell::new() }
     }
 

@@ -41,7 +41,8 @@ impl App {
             tracing::warn!(links_used_up = true, "as many links were sent as the day's quota allows");
             return Err(NoMail::NotDue("as many links as a day's quota allows have been sent"));
         }
-        let (token, code) = (LinkToken::generate(), Code::generate());
+        let token = LinkToken::generate();
+        let code = Code::generate();
         let link = LiveLink {
             link: token.hash(),
             code: Some(code.hash(address)),
@@ -107,7 +108,8 @@ mod tests {
 
     #[tokio::test]
     async fn link() {
-        let (token, code) = (LinkToken::generate(), Code::generate());
+        let token = LinkToken::generate();
+        let code = Code::generate();
         let text = told(|words| words.link(&token, &code, now())).await;
         let text = text.replace(token.reveal(), "[token]").replace(&code.reveal(), "[code]");
         insta::assert_snapshot!(text, @"

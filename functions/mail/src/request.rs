@@ -62,10 +62,13 @@ impl App {
 
 impl Words<'_> {
     fn asks_for_more(self, view: &View, open: &MoreRequest, now: Moment) -> Letter {
-        let (settings, grant) = (&view.programme.settings, &view.grant);
-        let (name, who) = (plain(&settings.name), plain(grant.person.known_as()));
+        let settings = &view.programme.settings;
+        let grant = &view.grant;
+        let name = plain(&settings.name);
+        let who = plain(grant.person.known_as());
         let show_time = |moment| time_in(moment, settings.term.zone());
-        let (used, cap) = (view.spending(now).in_window.to_dollars(), open.cap.to_dollars());
+        let used = view.spending(now).in_window.to_dollars();
+        let cap = open.cap.to_dollars();
         let read = view.readings.iter().map(|reading| reading.as_of).max();
         let read = read.map_or("not checked at OpenRouter yet".to_owned(), |read| format!("as of {}", show_time(read)));
         let facts = [

@@ -39,7 +39,8 @@ impl Look<'_> {
         let mut report = DigestReport::default();
         for programme in &self.programmes.read {
             if let Err(error) = self.at_programme(programme, &mut report).await {
-                let (programme, error) = (&programme.id, format!("{error:#}"));
+                let programme = &programme.id;
+                let error = format!("{error:#}");
                 tracing::warn!(%programme, error, "there is no digest yet; the next look makes it");
                 report.failed.push(programme.to_string());
             }
@@ -88,7 +89,10 @@ impl Look<'_> {
     }
 
     async fn compute(&self, programme: &Programme, due: Due) -> Result<Digest> {
-        let (id, settings, table, weeks) = (&programme.id, &programme.settings, self.table, due.weeks);
+        let id = &programme.id;
+        let settings = &programme.settings;
+        let table = self.table;
+        let weeks = due.weeks;
         let (budget, of_programme, sync, people) = tokio::try_join!(
             table.get(Budget::key_of(id)),
             table.programme_use(id),

@@ -97,7 +97,8 @@ pub struct App {
 
 impl Function for App {
     fn new(config: Config, clock: Clock) -> App {
-        let (table, own_site) = (Table::new(&config), OwnSite::new(&config));
+        let table = Table::new(&config);
+        let own_site = OwnSite::new(&config);
         App { table, clock, mail_is_reported: config.mail_events.is_some(), own_site }
     }
 
@@ -141,7 +142,8 @@ impl App {
             let outcome = self.find_crossings(id, deadline).await;
             crossings += failures.take(format_args!("the crossings of {id}"), outcome);
         }
-        let (table, now) = (&self.table, self.clock.now());
+        let table = &self.table;
+        let now = self.clock.now();
         let alarms = silence::tell(self, &programmes, now, deadline, &mut failures).await;
         let digests = Look { table, programmes: &programmes, trigger: DigestTrigger::Hourly, now, deadline };
         let digests = digests.at_all().await;
@@ -166,7 +168,8 @@ impl App {
     /// sooner.
     async fn digest(&self, deadline: Deadline) -> Result<Value> {
         let programmes = &Programmes::load(&self.table).await?;
-        let (table, now) = (&self.table, self.clock.now());
+        let table = &self.table;
+        let now = self.clock.now();
         let report = Look { table, programmes, trigger: DigestTrigger::ByHand, now, deadline }.at_all().await;
         ensure!(report.failed.is_empty(), "there is no digest of {}", report.failed.join(", "));
         Ok(json!(report))

@@ -83,7 +83,8 @@ async fn mail_that_waits(table: &Table, now: Moment) -> Result<Vec<Alarm>> {
     let waits = |urgent| {
         let select = || waiting.iter().filter(move |queue| (queue.class == MailClass::Urgent) == urgent);
         let since = select().filter(|queue| queue.is_too_long(now)).filter_map(|queue| queue.since).min();
-        let (since, mails) = (since.filter(|_| !is_refused(urgent))?, select().map(|queue| queue.mails).sum());
+        let since = since.filter(|_| !is_refused(urgent))?;
+        let mails = select().map(|queue| queue.mails).sum();
         Some(Cause::MailWaits { urgent, mails, since })
     };
     let causes = [waits(true), waits(false)];

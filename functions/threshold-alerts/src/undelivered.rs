@@ -104,7 +104,10 @@ mod tests {
     }
 
     fn dead(to: &PersonId, alarm: &Alarm) -> UndeliveredAlarm {
-        let (day, at, alarm, code) = (alarm.day, alarm.found_at, alarm.name(), UNDELIVERABLE.to_owned());
+        let day = alarm.day;
+        let at = alarm.found_at;
+        let alarm = alarm.name();
+        let code = UNDELIVERABLE.to_owned();
         UndeliveredAlarm { row: Ulid::nil(), day, alarm, recipient: to.clone(), code, failed_at: at }
     }
 
@@ -114,7 +117,9 @@ mod tests {
 
     /// The hours in which it is told that the first admin is not reached, where an alarm comes at first or each day.
     fn told(admins: &[PersonId], hours: i64, each_day: bool, reached_from: i64) -> Vec<i64> {
-        let (mut known, mut lost, mut told) = (Vec::new(), Vec::new(), Vec::new());
+        let mut known = Vec::new();
+        let mut lost = Vec::new();
+        let mut told = Vec::new();
         for hour in 0..hours {
             let is_another = hour == 0 || each_day && hour % 24 == 0;
             let cause =

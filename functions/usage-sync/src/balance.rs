@@ -13,7 +13,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Records the account's credit. Where it cannot be read the next quarter tries again, and the watch says so after some of them; only what is
 /// the matter with the management key is told at once.
 pub(crate) async fn look(app: &App, deadline: Deadline) -> Result<()> {
-    let (table, now) = (&app.table, app.clock.now());
+    let table = &app.table;
+    let now = app.clock.now();
     let meta = table.meta(now).await?;
     // An account that no sync has read has no sums to compare with.
     if meta.account.is_none() {

@@ -45,7 +45,8 @@ pub(crate) async fn judge(runner: &Runner<'_>, mut crossed: Vec<CrossedCap>) -> 
     // Most were told in an earlier night, which one query for each shard of a programme says.
     crossed.sort_by(|first, second| (&first.programme, &first.grant).cmp(&(&second.programme, &second.grant)));
     let place = |cap: &CrossedCap| (cap.programme.clone(), shard_of(&cap.grant));
-    let (mut news, now) = (Vec::new(), runner.clock.now());
+    let mut news = Vec::new();
+    let now = runner.clock.now();
     let mut are_read = true;
     for shard_caps in crossed.chunk_by(|previous, next| place(previous) == place(next)) {
         let (programme, shard) = place(&shard_caps[0]);

@@ -131,7 +131,8 @@ impl ForeignUse {
         renamed: &HashSet<KeyHash>,
         foreign: Vec<ForeignRow>,
     ) -> Shard {
-        let (baseline, mut shard) = (&runner.baseline, Shard::default());
+        let baseline = &runner.baseline;
+        let mut shard = Shard::default();
         let mut stored_keys: HashMap<KeyHash, ForeignKey> =
             stored_keys.into_iter().map(|key| (key.key.clone(), key)).collect();
         self.keys += stored_keys.len() + foreign.iter().filter(|row| !stored_keys.contains_key(&row.key)).count();
@@ -203,7 +204,8 @@ impl Shard {
     }
 
     fn take_in(&mut self, before: Option<&ForeignKey>, row: &ForeignRow, runner: &Runner<'_>) -> ForeignKey {
-        let (asked_at, baseline) = (row.state.asked_at, &runner.baseline);
+        let asked_at = row.state.asked_at;
+        let baseline = &runner.baseline;
         // A key that was made since the last listing had no use by then. An older one that is seen for the first time has earlier
         // use that cannot be told apart by days.
         let made_since =

@@ -10,8 +10,10 @@ use crate::prelude::*;
 use crate::repair;
 
 pub(crate) async fn tell(runner: &Runner<'_>) -> Result<()> {
-    let (table, journal) = (runner.table, &runner.journal);
-    let (now, mut guardrails) = (runner.clock.now(), Vec::new());
+    let table = runner.table;
+    let journal = &runner.journal;
+    let now = runner.clock.now();
+    let mut guardrails = Vec::new();
     for programme in &runner.programmes {
         let stored = table.list(Guardrail::of_programme(&programme.id)).await?;
         let (programme, tiers) = tokio::try_join!(table.get(Programme::key_of(&programme.id)), table.tiers())?;

@@ -144,8 +144,8 @@ impl Function for App {
     }
 
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value> {
-        let (holder, deadline) =
-            (&event.context.request_id, Deadline::from_context(&event.context).with_waits(self.waits));
+        let holder = &event.context.request_id;
+        let deadline = Deadline::from_context(&event.context).with_waits(self.waits);
         match Event::parse(event.payload)? {
             Event::Scheduled => night::invoked(self, BegunBy::Night, holder, deadline).await,
             Event::Empty => night::invoked(self, BegunBy::Person, holder, deadline).await,

@@ -59,7 +59,8 @@ pub(crate) async fn record(
 
 /// Writes the attributed use, day by day. A recorded day gives way only to an answer that is no smaller.
 async fn write(runner: &Runner<'_>, (from, until): (Date, Date), attributed: Attribution) -> Result<()> {
-    let (table, as_of) = (runner.table, runner.baseline.began_at);
+    let table = runner.table;
+    let as_of = runner.baseline.began_at;
     // What is no programme's comes first: where a grant could not be read, its use was among that, and a run that dies in
     // between must not leave it recorded twice.
     let programmes = runner.programmes.iter().map(|programme| Some(programme.id.clone()));
@@ -71,7 +72,8 @@ async fn write(runner: &Runner<'_>, (from, until): (Date, Date), attributed: Att
     }
     let Attribution { mut days, mut grants } = attributed;
     for day in from.series(1.day()).take_while(|day| *day <= until) {
-        let (after, before) = (sums(&days, day), sums(&stored, day));
+        let after = sums(&days, day);
+        let before = sums(&stored, day);
         if after.iter().zip(before).any(|(after, before)| !after.is_no_less_than(before)) {
             runner.journal.problem(format!(
                 "the provider told less of what was used by model on {day} than before, and that stays"
@@ -80,7 +82,8 @@ async fn write(runner: &Runner<'_>, (from, until): (Date, Date), attributed: Att
         }
         for programme in owners.iter().cloned() {
             let key = (day, programme);
-            let (uses, before) = (days.remove(&key).unwrap_or_default(), stored.remove(&key).unwrap_or_default());
+            let uses = days.remove(&key).unwrap_or_default();
+            let before = stored.remove(&key).unwrap_or_default();
             if uses != before {
                 table.put_later(&ModelDay { programme: key.1, day, as_of, uses }, as_of, runner.end()).await?;
             }

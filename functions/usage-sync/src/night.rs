@@ -20,7 +20,8 @@ const MOST_IN_A_MAIL: usize = 5;
 
 /// Runs the sync, unless another runner has the lease, or a quarter of an hour brings nothing to do.
 pub(crate) async fn invoked(app: &App, begun_by: BegunBy, holder: &str, deadline: Deadline) -> Result<Value> {
-    let (table, now) = (&app.table, app.clock.now());
+    let table = &app.table;
+    let now = app.clock.now();
     let nothing = json!({"skipped": "nothing to begin"});
     if begins(table, begun_by, now).await?.is_none() {
         return Ok(nothing);
@@ -145,9 +146,11 @@ fn causes(report: &Report) -> Vec<Cause> {
 /// The alarm about working keys with our names that the table does not know, once for each set of them. A copy does not know them yet.
 fn unknown_keys(runner: &Runner<'_>, state: &SyncState, now: Moment) -> Option<Alarm> {
     let unknown: Vec<&UnknownKey> = state.unknown_keys.iter().filter(|key| key.enabled && !runner.is_copy).collect();
-    let (first, newest) = (unknown.first()?, unknown.iter().map(|key| key.seen_at).max()?);
+    let first = unknown.first()?;
+    let newest = unknown.iter().map(|key| key.seen_at).max()?;
     let hashes: BTreeSet<&str> = unknown.iter().map(|key| key.key.as_str()).collect();
-    let (keys, set) = (count(unknown.len()), sha256_hex(&hashes.into_iter().collect::<Vec<_>>()));
+    let keys = count(unknown.len());
+    let set = sha256_hex(&hashes.into_iter().collect::<Vec<_>>());
     Some(Alarm::on(utc_date(newest), Cause::UnknownKeys { keys, first: first.name.clone(), set }, now))
 }
 

@@ -46,7 +46,8 @@ pub(crate) async fn account(
     is_complete: bool,
     gaps: Gaps,
 ) -> Result<Option<Books>> {
-    let (table, as_of) = (runner.table, runner.baseline.began_at);
+    let table = runner.table;
+    let as_of = runner.baseline.began_at;
     if !gaps.has_failed {
         let account = Account { as_of, ours: own_use.used.clone(), foreign: foreign.used.clone() };
         table.put_later(&account, as_of, runner.end()).await?;

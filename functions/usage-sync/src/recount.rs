@@ -111,7 +111,8 @@ impl ProgrammeSums {
 
     /// A grant as its cost is decided on, for which no guardrail matters.
     pub(crate) fn view(&self, grant: Grant, readings: Vec<Reading>) -> View {
-        let (programme, budget) = (self.programme.clone(), self.budget.clone());
+        let programme = self.programme.clone();
+        let budget = self.budget.clone();
         View { programme, budget, grant, readings, guardrails: Arc::default() }
     }
 
@@ -143,7 +144,8 @@ impl ProgrammeSums {
 
     /// What the programme reserves, read once more since another run counted it or the settings were edited.
     async fn reserved_anew(&self, runner: &Runner<'_>) -> Result<ProgrammeSums> {
-        let (table, id) = (runner.table, &self.programme.id);
+        let table = runner.table;
+        let id = &self.programme.id;
         let budget = table.get(Budget::key_of(id)).await?.context("a budget is gone")?;
         let programme = table.get(Programme::key_of(id)).await?.context("a programme is gone")?;
         let counts = table.roster_counts(id).await?;
@@ -164,7 +166,8 @@ impl ProgrammeSums {
 
     /// Counts the grants in which something was found, as they are by now.
     async fn count_the_repaired(&mut self, runner: &Runner<'_>) -> Result<()> {
-        let (table, id) = (runner.table, self.programme.id.clone());
+        let table = runner.table;
+        let id = self.programme.id.clone();
         let later = std::mem::take(&mut self.later);
         let id = &id;
         let reads = later.into_iter().map(|(grant, cost)| async move {
@@ -220,7 +223,8 @@ impl ProgrammeSums {
             self.write_totals(runner).await?;
         }
         if is_whole {
-            let (programme, as_of) = (self.programme.id.clone(), runner.baseline.began_at);
+            let programme = self.programme.id.clone();
+            let as_of = runner.baseline.began_at;
             let class = std::mem::replace(&mut self.class, Class::new(as_of));
             let kept = KeptPeople { programme, as_of, people: class.into_people() };
             runner.table.put_later(&kept, as_of, runner.end()).await?;
@@ -249,7 +253,8 @@ impl ProgrammeSums {
 
     /// Returns `false` when the budget was counted, the settings were edited, or somebody claimed or left, since they were read.
     async fn write_budget(&self, runner: &Runner<'_>) -> Result<bool> {
-        let (budget, began_at) = (&self.budget, runner.baseline.began_at);
+        let budget = &self.budget;
+        let began_at = runner.baseline.began_at;
         if budget.counted_at.is_some_and(|counted_at| counted_at > began_at) {
             return Ok(true);
         }

@@ -33,10 +33,13 @@ struct Failure {
 
 /// Handles every finding. What cannot be done is a problem of the report, and found again by the next run.
 pub(crate) async fn all(runner: &Runner<'_>, mut findings: Vec<Finding>, listed: usize) -> Repaired {
-    let (journal, mut all) = (&runner.journal, Repaired::default());
+    let journal = &runner.journal;
+    let mut all = Repaired::default();
     bound_purges(&mut findings, listed);
     rotate(&mut findings, runner.baseline.began_at);
-    let (count, mut done, mut failed) = (findings.len(), 0, 0);
+    let count = findings.len();
+    let mut done = 0;
+    let mut failed = 0;
     let repairs = findings.into_iter().map(|finding| async move {
         let repaired = repair(runner, &finding).await;
         (finding, repaired)
@@ -138,7 +141,8 @@ async fn try_to(runner: &Runner<'_>, context: ActContext<'_>, finding: &Finding)
 
 /// Changes a grant, and tells the provider what follows from that.
 async fn decide(runner: &Runner<'_>, at: ActContext<'_>, finding: &GrantFinding) -> Result<()> {
-    let (journal, grant) = (&runner.journal, at.grant);
+    let journal = &runner.journal;
+    let grant = at.grant;
     let changed = runner.table.act(at, |view, now| {
         let change = decided(finding, view, now)?;
         let limit = change.audit().and_then(|what| what.new_value.clone());
@@ -185,7 +189,8 @@ fn decided(finding: &GrantFinding, view: &View, now: Moment) -> Result<Change, U
 /// Queries one key that was listed as disabled, with another limit, or not at all. A grant that was written meanwhile overrides
 /// what was found. A stop that is held back only records that the key is missing.
 async fn look_again(runner: &Runner<'_>, context: ActContext<'_>, key: &KeyHash, is_held: bool) -> Result<()> {
-    let (table, journal) = (runner.table, &runner.journal);
+    let table = runner.table;
+    let journal = &runner.journal;
     let Some(view) = table.view(context.programme, context.grant).await? else { return Ok(()) };
     let read = view.grant.version;
     let (asked_at, answered) = runner.provider.get_key_in_a_day(key, context.deadline).await?;

@@ -41,7 +41,8 @@ pub(crate) async fn run(runner: &Runner<'_>) -> Result<()> {
     let cut = books.as_ref().filter(|_| is_complete);
     let cut = cut.map(|books| books.cut(runner.baseline.began_at, &own_use, &foreign));
 
-    let (unknown, held_back) = (foreign.unknown, bounded.held_back);
+    let unknown = foreign.unknown;
+    let held_back = bounded.held_back;
     let run = Conclusion { is_complete, books, cut, unknown, held_back, gaps, repaired };
     conclude::write(runner, &listing, &run).await?;
 
@@ -63,7 +64,8 @@ pub(crate) async fn run(runner: &Runner<'_>) -> Result<()> {
 
 /// Checks the management key and its account. `None` where nothing can be listed, which the report says.
 async fn check(runner: &Runner<'_>) -> Result<Option<Fingerprint>> {
-    let (provider, until) = (runner.provider, runner.until());
+    let provider = runner.provider;
+    let until = runner.until();
     let checked = async {
         provider.check_management_key(until).await?;
         provider.check_account(&runner.deployment, runner.account.as_ref(), until).await

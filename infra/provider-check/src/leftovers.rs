@@ -35,7 +35,8 @@ pub(crate) const EVERY_KEY: &str = "keys?include_disabled=true&include_expired=t
 pub(crate) async fn take_away(wire: &Wire) -> Result<Vec<String>> {
     let mut taken_away = Vec::new();
     for (what, id, list) in [("key", "hash", EVERY_KEY), ("guardrail", "id", "guardrails?limit=100")] {
-        let (mut ours, mut offset) = (Vec::new(), 0);
+        let mut ours = Vec::new();
+        let mut offset = 0;
         loop {
             let answer = wire.ask(Method::GET, &format!("{list}&offset={offset}"), None).await?;
             // An account that can have no guardrail may refuse to list them at all.

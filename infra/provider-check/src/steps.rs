@@ -94,9 +94,11 @@ async fn carried_out(
         true => anyhow!("{error}: make a management key on the provider's page for them and put it into the file"),
         false => anyhow!("{error}: try again later, or look at --provider"),
     })?;
-    let (wire, name) = (Wire::new(options, &options.management_key)?, leftovers::new_name());
+    let wire = Wire::new(options, &options.management_key)?;
+    let name = leftovers::new_name();
     let expires_at = Moment::from_second((options.clock.now() + SignedDuration::from_hours(1)).as_second())?;
-    let (findings, made_paths) = (Findings::default(), Vec::new());
+    let findings = Findings::default();
+    let made_paths = Vec::new();
     let mut run = Run { options, wire, provider, findings, name, expires_at, made_paths, can_spend: false };
     (options.progress)("taking away what an earlier run left");
     let work = async {
@@ -144,7 +146,8 @@ async fn within(
     most: Duration,
     mut look: impl AsyncFnMut() -> Result<bool>,
 ) -> Result<(bool, String)> {
-    let (mut pause, mut passed) = (Duration::from_secs(1), Duration::ZERO);
+    let mut pause = Duration::from_secs(1);
+    let mut passed = Duration::ZERO;
     while !look().await? {
         if passed >= most {
             return Ok((false, format!("not within {} s", passed.as_secs())));
@@ -173,7 +176,8 @@ async fn check_all(run: &mut Run<'_>) -> Result<()> {
 
 /// What is asked for a key that is made by hand: a special one, or one of many.
 fn by_hand(run: &Run<'_>, suffix: &str) -> Value {
-    let (name, expires_at) = (format!("{}{suffix}", run.name), run.expires_at.to_string());
+    let name = format!("{}{suffix}", run.name);
+    let expires_at = run.expires_at.to_string();
     json!({ "name": name, "limit": LIMIT.to_json(), "expires_at": expires_at })
 }
 
@@ -240,7 +244,8 @@ async fn account(run: &mut Run<'_>) -> Result<Vec<String>> {
             _ => drop(answer.rows()?),
         }
     }
-    let (count, total) = (workspaces.len() - refused.len(), workspaces.len());
+    let count = workspaces.len() - refused.len();
+    let total = workspaces.len();
     let seen = match own_key["data"]["workspace_id"].as_str() {
         Some(id) => format!("scoped to the workspace {id}"),
         None if refused.is_empty() => format!("not known to be scoped: it reads all {total} workspaces"),
@@ -255,7 +260,8 @@ async fn account(run: &mut Run<'_>) -> Result<Vec<String>> {
 /// Makes a key exactly as Bursar makes a student's, and reads it.
 async fn make(run: &mut Run<'_>, workspaces: &[String]) -> Result<Key> {
     (run.options.progress)("making a key and changing it");
-    let (name, expires_at) = (run.name.clone(), Some(run.expires_at));
+    let name = run.name.clone();
+    let expires_at = Some(run.expires_at);
     let counting = Basis::default().into();
     let new = NewKey { name: &name, limit: LIMIT, counting, expires_at };
     let created = run.provider.create_key(&new, soon()).await?;
@@ -353,7 +359,8 @@ async fn spend(run: &mut Run<'_>, key: &Key) -> Result<()> {
     // A provider that does not tell the cost must at least show some. Two roundings may differ by two micro-dollars.
     let cost = (run.findings.spent - spent_before).max(LEAST);
     let shows = |usage: Option<Usd>| usage.is_some_and(|usage| usage > Usd::ZERO && usage + LEAST.times(2) > cost);
-    let (mut key_shows, mut listing_shows) = (false, false);
+    let mut key_shows = false;
+    let mut listing_shows = false;
     let (_, when) = within(run.options, Duration::try_from(SETTLING)?, async || {
         key_shows = key_shows || shows(read(run, key).await?.usage);
         listing_shows = listing_shows || shows(amount(&listed(run, key).await?["usage"]));
@@ -408,7 +415,8 @@ async fn passes_again(run: &mut Run<'_>, key: &Key) -> Result<bool> {
 }
 
 async fn spend_until(run: &mut Run<'_>, key: &Key, is_it: impl Fn(&Answer) -> bool) -> Result<(bool, String, Answer)> {
-    let (options, mut last) = (run.options, None);
+    let options = run.options;
+    let mut last = None;
     let (is_seen, when) = within(options, SOON, async || Ok(is_it(last.insert(complete(run, key).await?)))).await?;
     Ok((is_seen, when, last.context("nothing was asked")?))
 }
@@ -459,7 +467,8 @@ async fn make_short(run: &mut Run<'_>) -> Result<(Option<Key>, Moment)> {
     let mut body = by_hand(run, "/2");
     body["expires_at"] = ends.to_string().into();
     let answer = make_by_hand(run, body).await?;
-    let (plaintext, hash) = (answer.json["key"].as_str(), answer.json["data"]["hash"].as_str());
+    let plaintext = answer.json["key"].as_str();
+    let hash = answer.json["data"]["hash"].as_str();
     let (Some(plaintext), Some(hash)) = (plaintext.and_then(|key| PlaintextKey::new(key.to_owned())), hash) else {
         run.findings.check("expiry-binds", None, format!("no key is made for so short: {}", answer.words));
         return Ok((None, ends));
@@ -519,8 +528,12 @@ async fn side_by_side(run: &mut Run<'_>, keys: u16) -> Result<()> {
     let bodies: Vec<Value> = (1..=keys).map(|number| by_hand(run, &format!("/{number}"))).collect();
     let mut requests: FuturesUnordered<_> =
         bodies.iter().map(|body| run.wire.ask_once(&Method::POST, "keys", Some(body))).collect();
-    let (mut answers, mut created, mut too_many, mut failure) = (0, 0, None, None);
-    let (begun, mut took) = (Instant::now(), Duration::ZERO);
+    let mut answers = 0;
+    let mut created = 0;
+    let mut too_many = None;
+    let mut failure = None;
+    let begun = Instant::now();
+    let mut took = Duration::ZERO;
     while let Some(answer) = requests.next().await {
         answers += 1;
         match answer {
@@ -536,7 +549,8 @@ async fn side_by_side(run: &mut Run<'_>, keys: u16) -> Result<()> {
             Err(error) => failure = failure.or(Some(error)),
         }
     }
-    let (took, first) = (took.as_secs_f64().max(0.001), too_many.unwrap_or("none was answered 429".to_owned()));
+    let took = took.as_secs_f64().max(0.001);
+    let first = too_many.unwrap_or("none was answered 429".to_owned());
     let rate = f64::from(created) / took;
     run.findings.rate = Some(format!(
         "{created} of {keys} keys asked for at once were made in {took:.1} seconds; {first}.\nTell doctor: --keys-per-second {rate:.1}"

@@ -52,7 +52,8 @@ impl Aws {
         usage: &str,
         mut other: impl FnMut(&str, &str) -> anyhow::Result<bool>,
     ) -> anyhow::Result<Aws> {
-        let (mut stack, mut through) = (None, Vec::new());
+        let mut stack = None;
+        let mut through = Vec::new();
         for pair in words.chunks(2) {
             let [word, value] = pair else { bail!("{} needs a value: {usage}", pair.join(" ")) };
             match word.as_str() {
@@ -283,7 +284,8 @@ impl Report {
     /// Fails with 1 if there is something to mend, else with 2 if something was not looked at.
     pub(crate) fn end(self, wrong: &str) -> anyhow::Result<()> {
         let count = |word| self.0.get(word).copied().unwrap_or_default();
-        let (mend, unknown) = (count(MEND), count(NOT_CHECKED));
+        let mend = count(MEND);
+        let unknown = count(NOT_CHECKED);
         let not_looked = format!("{unknown} could not be looked at, and each says why: nothing is known of these");
         match (mend, unknown) {
             (0, 0) => Ok(()),

@@ -41,7 +41,9 @@ struct Doctor {
 }
 
 pub(crate) fn doctor(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
-    let (mut students, mut at_once, mut keys_per_second) = (None, None, None);
+    let mut students = None;
+    let mut at_once = None;
+    let mut keys_per_second = None;
     let aws = Aws::read(words, USAGE, |word, value| {
         let wrong = || format!("{word} takes a number, not {value}");
         match word {
@@ -83,8 +85,10 @@ impl Doctor {
 
     fn short_of_mails(&self, mails: &[f64]) -> Option<String> {
         let &[day, rate] = mails else { return None };
-        let (students, at_once) = (f64::from(self.students.unwrap_or(0)), f64::from(self.at_once.unwrap_or(0)));
-        let (need, takes) = (students * DAYS_MAILS_OF_ONE, at_once / rate.max(f64::MIN_POSITIVE));
+        let students = f64::from(self.students.unwrap_or(0));
+        let at_once = f64::from(self.at_once.unwrap_or(0));
+        let need = students * DAYS_MAILS_OF_ONE;
+        let takes = at_once / rate.max(f64::MIN_POSITIVE);
         // A quota below zero is none.
         if day >= 0.0 && day < need {
             let may = (day / DAYS_MAILS_OF_ONE).floor();
@@ -114,7 +118,8 @@ impl Doctor {
 
     /// Whether the provider makes keys as fast as they are claimed, where somebody measured that.
     fn keys_at_once(&self) -> Option<Found> {
-        let (rate, at_once) = (self.keys_per_second?, f64::from(self.at_once?));
+        let rate = self.keys_per_second?;
+        let at_once = f64::from(self.at_once?);
         let takes = at_once / rate.max(f64::MIN_POSITIVE);
         let sentence = format!("{at_once} keys at once take {takes:.0} seconds at {rate} a second");
         let remedy = "spread the claims, by groups or over the claim window, or ask the provider for a higher rate";
@@ -123,7 +128,8 @@ impl Doctor {
 
     /// Whether what is deployed is what is checked out, as a procedure at night needs it, or one version away from it.
     fn version(&self, checkout: &Checkout, tags: &str) -> Found {
-        let (deployed, here) = (self.deployment.value("Version"), checkout.to_string());
+        let deployed = self.deployment.value("Version");
+        let here = checkout.to_string();
         let number = |version: &str| version.split(' ').next().unwrap_or_default().to_owned();
         let skipped = between(tags, &number(deployed), &number(&here));
         let why = match deployed {

@@ -73,7 +73,8 @@ fn second_engine(shell: &Shell) -> anyhow::Result<()> {
 }
 
 fn provider_sdk(shell: &Shell) -> anyhow::Result<()> {
-    let (python, bursar) = (tools::python(shell)?, Bursar::start(shell)?);
+    let python = tools::python(shell)?;
+    let bursar = Bursar::start(shell)?;
     let ready = &bursar.ready;
     Ok(cmd!(shell, "{python} infra/xtask/provider_sdk.py {ready}").run()?)
 }
@@ -82,8 +83,10 @@ fn provider_sdk(shell: &Shell) -> anyhow::Result<()> {
 fn deploy_test(shell: &Shell) -> anyhow::Result<()> {
     let python = tools::python(shell)?;
     let (architecture, folder) = package::tried(shell)?;
-    let (emulator, bursar) = (Emulator::start(shell)?, Bursar::start(shell)?);
-    let (ready, url) = (&bursar.ready, emulator.url());
+    let emulator = Emulator::start(shell)?;
+    let bursar = Bursar::start(shell)?;
+    let ready = &bursar.ready;
+    let url = emulator.url();
     cmd!(shell, "{python} infra/xtask/deploy_test.py {folder} {architecture} {ready} {url}")
         .run()
         .inspect_err(|_| eprintln!("deploy-test: the emulator said\n{}", emulator.log(shell)))?;

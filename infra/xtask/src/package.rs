@@ -17,7 +17,8 @@ const UNPACKAGED: &str = "    Value: not packaged\n";
 
 /// `package [arm64|x86_64] [--release]`.
 pub(crate) fn package(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
-    let (mut architecture, mut is_release) = ("arm64", false);
+    let mut architecture = "arm64";
+    let mut is_release = false;
     for word in words {
         match word.as_str() {
             "arm64" | "x86_64" => architecture = word,
@@ -62,7 +63,8 @@ pub(crate) fn tried(shell: &Shell) -> anyhow::Result<(&'static str, PathBuf)> {
 }
 
 fn build(shell: &Shell, architecture: &str, folder: &Path) -> anyhow::Result<()> {
-    let (triple, flag) = (triple(architecture), if architecture == "arm64" { "--arm64" } else { "--x86-64" });
+    let triple = triple(architecture);
+    let flag = if architecture == "arm64" { "--arm64" } else { "--x86-64" };
     // cargo lambda finds zig, which links, by the Python of the path.
     let python = tools::python(shell)?;
     let lambda = python.with_file_name("cargo-lambda");

@@ -42,13 +42,16 @@ pub(crate) fn release(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
     ensure!(!is_below, "{next} is below the present version, {VERSION}");
     let changed = cmd!(shell, "git status --porcelain").quiet().read()?;
     ensure!(changed.is_empty(), "a release begins at a commit: commit or remove first\n{changed}");
-    let (changelog, record) = (shell.read_file("CHANGELOG.md")?, shell.read_file(RECORD)?);
+    let changelog = shell.read_file("CHANGELOG.md")?;
+    let record = shell.read_file(RECORD)?;
     ensure!(!changelog.contains(&format!("\n## {next}, ")), "{next} has a section in CHANGELOG.md, so it is released");
     let (before, after) = changelog.split_once(UNRELEASED).context("CHANGELOG.md has no section Unreleased")?;
     let section = after.split("\n## ").next().unwrap_or_default();
     ensure!(section.contains("\n- "), "the section Unreleased of CHANGELOG.md says nothing of what changes");
-    let (cargo, lock) = (shell.read_file("Cargo.toml")?, shell.read_file("Cargo.lock")?);
-    let (present, new) = (format!("\nversion = \"{VERSION}\"\n"), format!("\nversion = \"{next}\"\n"));
+    let cargo = shell.read_file("Cargo.toml")?;
+    let lock = shell.read_file("Cargo.lock")?;
+    let present = format!("\nversion = \"{VERSION}\"\n");
+    let new = format!("\nversion = \"{next}\"\n");
     ensure!(cargo.matches(&present).count() == 1, "Cargo.toml does not say the version {VERSION} once");
     // What has no source is a crate of this workspace.
     let of_lock = |package: &str| {

@@ -34,7 +34,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) fn status(_: &Shell, words: &[String]) -> anyhow::Result<()> {
     let aws = Aws::read(words, USAGE, |_, _| Ok(false))?;
-    let (stack, mut report) = (Deployment::read(&aws)?, Report::default());
+    let stack = Deployment::read(&aws)?;
+    let mut report = Report::default();
     writeln!(std::io::stdout(), "{} in the last {} minutes:\n", aws.stack, LATELY / 60)?;
     for (name, verdict) in aws::check(&aws, &stack, CHECKS, &short)? {
         report.tell(&name, verdict)?;
@@ -62,7 +63,8 @@ fn short(expected: &str, numbers: &[f64]) -> Option<String> {
 
 /// The rows that a search in the stack's logs finds, each as `field=value` words.
 fn search(aws: &Aws, stack: &Deployment, query: &str) -> anyhow::Result<Result<String, String>> {
-    let (start, end) = (seconds_ago(LATELY).to_string(), seconds_ago(0).to_string());
+    let start = seconds_ago(LATELY).to_string();
+    let end = seconds_ago(0).to_string();
     let mut words = vec!["logs", "start-query", "--start-time", &start, "--end-time", &end, "--query-string", query];
     words.push("--log-group-names");
     words.extend(LOGS.iter().map(|log| stack.resource(log)));

@@ -69,7 +69,8 @@ pub(crate) fn cargo_tool(shell: &Shell, name: &str) -> anyhow::Result<PathBuf> {
 pub(crate) fn python(shell: &Shell) -> anyhow::Result<PathBuf> {
     let venv = target().join("tools/venv");
     // Written last, so that an interrupted installation does not count.
-    let (python, stamp) = (venv.join("bin/python"), venv.join("requirements.txt"));
+    let python = venv.join("bin/python");
+    let stamp = venv.join("requirements.txt");
     let requirements = shell.read_file(REQUIREMENTS)?;
     if shell.read_file(&stamp).is_ok_and(|installed| installed == requirements) {
         return Ok(python);

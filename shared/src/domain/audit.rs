@@ -190,7 +190,8 @@ impl AuditDetail {
         let typed =
             |text: &str| SIGNS.iter().rev().fold(text.to_owned(), |text, (sign, instead)| text.replace(instead, sign));
         let change = |(before, after): (&str, &str)| {
-            let ((name, before), (_, after)) = (before.split_once('=')?, after.split_once('=')?);
+            let (name, before) = before.split_once('=')?;
+            let (_, after) = after.split_once('=')?;
             Some(SettingChange { name: typed(name), old_value: typed(before), new_value: typed(after) })
         };
         before.zip(after).filter_map(change).collect()

@@ -468,7 +468,9 @@ mod tests {
         /// Up to two hundred dollars a day or a lab of five times as much, a twentieth more or less, and in half of them a sixth of it by keys
         /// made elsewhere.
         fn new(kind: Kind, dice: &mut Rng) -> Drawn {
-            let (mean, lab, gone) = (dice.i32(20..200), dice.usize(0..7), dice.usize(40..130));
+            let mean = dice.i32(20..200);
+            let lab = dice.usize(0..7);
+            let gone = dice.usize(40..130);
             let begins = dice.usize(21..gone - 10);
             let in_labs = kind == Kind::Labs || kind == Kind::Break && dice.bool();
             let weekend = if in_labs { 0 } else { dice.usize(0..3) };
@@ -503,7 +505,8 @@ mod tests {
                 }
                 days
             };
-            let (ours, foreign) = (used(&self.ours), used(&self.foreign));
+            let ours = used(&self.ours);
+            let foreign = used(&self.foreign);
             CreditFacts {
                 balance: in_cents(self.balance) - ours.total() - foreign.total(),
                 promised: in_cents(self.balance).times(2) - ours.total(),

@@ -289,9 +289,11 @@ mod tests {
     }
 
     fn mailed(before: &SignIn, number: u128, now: Moment) -> Result<(SignIn, Mail), LinkRefused> {
-        let (link, code, browser) =
-            (LinkToken::generate().hash(), Code::generate().hash(&ada()), BrowserToken::generate().hash());
-        let (asked_by, ends_at) = (browser.clone(), now + LINK_LASTS);
+        let link = LinkToken::generate().hash();
+        let code = Code::generate().hash(&ada());
+        let browser = BrowserToken::generate().hash();
+        let asked_by = browser.clone();
+        let ends_at = now + LINK_LASTS;
         let live = LiveLink { link: link.clone(), code: Some(code.clone()), asked_by, ends_at };
         let after = before.with_link(Ulid::from_parts(1, number), live, now)?;
         Ok((after, Mail { link, code, browser }))
@@ -374,7 +376,8 @@ mod tests {
     #[test]
     fn some_link_is_always_valid() {
         for signs_in in [false, true] {
-            let (mut signs, mut mails) = (SignIn::none(ada()), Vec::new());
+            let mut signs = SignIn::none(ada());
+            let mut mails = Vec::new();
             for minute in 0..24 * 60 {
                 if let Ok((after, mail)) = mailed(&signs, minute.try_into().unwrap(), at(minute)) {
                     let follows = signs_in && minute == 2;

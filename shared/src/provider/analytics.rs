@@ -47,7 +47,8 @@ impl Provider {
 /// The one query. Its order leaves the smallest rows out.
 fn query(days: &RangeInclusive<Date>) -> Value {
     let midnight = |day: Date| format!("{day}T00:00:00Z");
-    let (first, last) = (*days.start(), *days.end());
+    let first = *days.start();
+    let last = *days.end();
     let after = last.tomorrow().unwrap_or(last);
     // One bucket more than the days: it is not documented whether the end belongs to the range.
     let buckets = usize::try_from(after.duration_since(first).as_hours() / 24 + 1).unwrap_or(1);

@@ -86,7 +86,8 @@ impl Inventory {
                 }
                 Err(error) => return Err(error),
             };
-            let (workspace, number) = (workspace.clone(), pages.page());
+            let workspace = workspace.clone();
+            let number = pages.page();
             let page = self.unseen(page, workspace, number);
             if !page.keys.is_empty() || !page.unreadable.is_empty() {
                 return Ok(Some(page));
@@ -122,7 +123,9 @@ impl Inventory {
     }
 
     fn unseen(&mut self, page: pages::ListedPage<ListedKey>, workspace: String, number: usize) -> InventoryPage {
-        let (keys, unreadable, asked_at) = (Vec::new(), Vec::new(), page.asked_at);
+        let keys = Vec::new();
+        let unreadable = Vec::new();
+        let asked_at = page.asked_at;
         let mut unseen = InventoryPage { keys, unreadable, asked_at, workspace, number };
         for row in page.rows {
             if row.hash().is_some_and(|hash| !self.seen.insert(half(&hash.to_bytes()))) {

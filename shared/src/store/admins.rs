@@ -81,7 +81,8 @@ impl Table {
     ) -> Result<(), StoreError> {
         self.carry_through(deadline, || async {
             let before = self.get(AddedAdmins::key_of()).await?.unwrap_or_default();
-            let (matched, version) = (address.matched(), before.version + 1);
+            let matched = address.matched();
+            let version = before.version + 1;
             let mut recipients = self.with_added(before.clone());
             if is_among(matched, &recipients) == is_admin {
                 return Ok(Round::Over(()));

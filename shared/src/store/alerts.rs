@@ -46,7 +46,8 @@ macro_rules! broadcast {
                 (&self.recipients, self.queued)
             }
             fn owes(&self, recipient: &PersonId) -> QueuedMail {
-                let ($it, $recipient) = (self, recipient.clone());
+                let $it = self;
+                let $recipient = recipient.clone();
                 $mail
             }
         }

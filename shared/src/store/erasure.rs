@@ -151,7 +151,8 @@ impl Table {
         for key in self.due(Queue::RETENTION, over_before, 20).await? {
             // One that cannot be read keeps no other from its end; the syncs tell of it.
             let Ok(Some(programme)) = self.get::<Programme>(key.into()).await else { continue };
-            let (id, version) = (programme.id.clone(), programme.version);
+            let id = programme.id.clone();
+            let version = programme.version;
             let begun = Programme { erased_at: Some(author.now), version: version + 1, ..programme };
             let erasure = Erasure { programme: Some(id.clone()), ..Erasure::begun(new_ulid(author.now), author) };
             let audit_entry = Entry::on_programme(&id, author.actor, author.now, AuditDetail::new(Act::ErasureBegun));
@@ -223,13 +224,15 @@ impl Table {
     pub async fn erase_grant(&self, context: ActContext<'_>, erasure: &Erasure) -> Result<Option<Erasure>, StoreError> {
         let Some(view) = self.view(context.programme, context.grant).await? else { return Ok(None) };
         let Ok(change) = view.erase(&erasure.actor, context.now) else { return Ok(None) };
-        let (mut after, mut transaction) = (erasure.next(), self.transaction());
+        let mut after = erasure.next();
+        let mut transaction = self.transaction();
         let had = &view.grant.person.address;
         let mut addresses = BTreeSet::new();
         if !had.is_none() {
             addresses.insert(had.matched().clone());
         }
-        let (mut rows, mut are_all) = (0, true);
+        let mut rows = 0;
+        let mut are_all = true;
         let filed = self.list(FiledMail::filed_under(context.programme, Some(context.grant))).await?;
         // One that cannot be read may name the person, so that nothing is erased until it can be.
         let rows_of = filed.iter().flat_map(|filed| &filed.rows);
@@ -288,7 +291,8 @@ impl Table {
         goes_on_after: SignedDuration,
         author: Author<'_>,
     ) -> Result<bool, StoreError> {
-        let (mut after, mut transaction) = (erasure.next(), self.transaction());
+        let mut after = erasure.next();
+        let mut transaction = self.transaction();
         let mut is_done = self.grants_to_erase(erasure).await?.is_empty()
             && self.without_files(&mut after, author.now, author.deadline).await?;
         if is_done {
@@ -325,7 +329,8 @@ impl Table {
     /// Takes away the roster files that are kept, everywhere or in the erasure's programme, and why somebody acted on many where one is
     /// erased. `false` where one of them is being applied, which needs that.
     async fn without_files(&self, after: &mut Erasure, now: Moment, deadline: Deadline) -> Result<bool, StoreError> {
-        let (mut applied, mut is_all) = (HashSet::new(), true);
+        let mut applied = HashSet::new();
+        let mut is_all = true;
         for programme in self.list(Programme::all()).await? {
             let running = self.jobs(&programme.id).await?.into_iter().filter(Job::is_running);
             applied.extend(running.map(|job| job.job));

@@ -102,7 +102,8 @@ impl Table {
     /// What the foreign keys used from cut to cut after the first of these, up to the last, oldest first.
     async fn key_changes(&self, cuts: &[AccountCut]) -> Result<Vec<KeyChange>, StoreError> {
         let (Some(first), Some(last)) = (cuts.get(1), cuts.last()) else { return Ok(Vec::new()) };
-        let (first, last) = (CutKeys::key_of(first.as_of, '0', 0), CutKeys::key_of(last.as_of, 'f', u32::MAX));
+        let first = CutKeys::key_of(first.as_of, '0', 0);
+        let last = CutKeys::key_of(last.as_of, 'f', u32::MAX);
         let parts = self.list(Range::between(first, last)).await?;
         let complete: HashSet<Moment> = cuts.iter().map(|cut| cut.as_of).collect();
         let mut changes = Vec::new();

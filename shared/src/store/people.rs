@@ -194,7 +194,8 @@ impl Table {
             if let Some(person) = before.person {
                 return Ok(Round::Over(person));
             }
-            let (person, version) = (PersonId::random(), before.version);
+            let person = PersonId::random();
+            let version = before.version;
             let named = StaffPerson { person: person.clone(), address: address.clone() };
             let after = KnownAddress { person: Some(person.clone()), version: version + 1, ..before };
             let transaction = self.transaction().replace(&after, version)?.create(&named)?;
@@ -212,7 +213,8 @@ impl Table {
     ) -> Result<(), StoreError> {
         self.carry_through(deadline, || async {
             let was = self.known_address(address).await?;
-            let (digest, reminders) = (digest.unwrap_or(was.digest), reminders.unwrap_or(was.reminders));
+            let digest = digest.unwrap_or(was.digest);
+            let reminders = reminders.unwrap_or(was.reminders);
             if (digest, reminders) == (was.digest, was.reminders) {
                 return Ok(Round::Over(()));
             }

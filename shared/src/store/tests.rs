@@ -89,7 +89,8 @@ fn every_item_is_written_as_it_is_on_record() {
 fn an_item_of_another_kind_or_shape_is_corrupt_and_names_nobody() {
     let item = recorded().find(items::is_kind::<Enrolment>).unwrap();
     let wrong_kind = items::from_item::<Grant>(item.clone()).unwrap_err();
-    let (mut wrong_value, mut wrong_shape) = (item.clone(), item.clone());
+    let mut wrong_value = item.clone();
+    let mut wrong_shape = item.clone();
     wrong_value.insert("grant".to_owned(), item["address"].clone());
     wrong_shape.remove("grant");
     let wrong = [wrong_value, wrong_shape].map(|item| items::from_item::<Enrolment>(item).unwrap_err());

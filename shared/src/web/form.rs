@@ -37,12 +37,14 @@ impl Fields {
     /// Parses an urlencoded body strictly. A body that could be read in two ways is refused, so that no field
     /// is mistaken.
     pub fn read(body: &[u8], bounds: FormBounds) -> Result<Fields, Malformed> {
-        let (mut fields, mut names) = (Vec::new(), HashSet::new());
+        let mut fields = Vec::new();
+        let mut names = HashSet::new();
         for pair in body.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
             let equals = pair.iter().position(|byte| *byte == b'=');
             let (name, value) =
                 equals.map_or((pair, &pair[pair.len()..]), |index| (&pair[..index], &pair[index + 1..]));
-            let (name, value) = (nfc(&decoded(name)?).into_owned(), nfc(&decoded(value)?).into_owned());
+            let name = nfc(&decoded(name)?).into_owned();
+            let value = nfc(&decoded(value)?).into_owned();
             if fields.len() == bounds.fields || !names.insert(name.clone()) {
                 return Err(Malformed);
             }

@@ -41,7 +41,8 @@ async fn with_line(request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
     Span::current().record("route", format!("{} {route}", request.method()));
     let response = next.run(request).await;
-    let (status, told) = (response.status().as_u16(), response.extensions().get::<Told>().cloned().unwrap_or_default());
+    let status = response.status().as_u16();
+    let told = response.extensions().get::<Told>().cloned().unwrap_or_default();
     let cause = told.is_providers.then_some("provider");
     let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(status, ms, fault = told.is_fault, cause, "answered");

@@ -194,7 +194,8 @@ mod tests {
     /// Cookies come back as they were set and belong to this host alone.
     #[test]
     fn cookies_come_back_as_set() {
-        let (session, asking) = (SessionToken::generate(), BrowserToken::generate());
+        let session = SessionToken::generate();
+        let asking = BrowserToken::generate();
         let tls = cookies("https://bursar.uni.edu");
         let set = tls.set_session(&session);
         assert_eq!(tls.session(&sent_back(&set)).unwrap().hash(), session.hash());
@@ -219,7 +220,8 @@ mod tests {
 
     #[test]
     fn a_cookie_of_another_shape_is_none_and_hides_ours_from_nobody() {
-        let (tls, session) = (cookies("https://bursar.uni.edu"), SessionToken::generate());
+        let tls = cookies("https://bursar.uni.edu");
+        let session = SessionToken::generate();
         let of = |line: &[u8]| tls.session(&HeaderMap::from_iter([(COOKIE, HeaderValue::from_bytes(line).unwrap())]));
         let set = tls.set_session(&session);
         let ours = set.to_str().unwrap().split(';').next().unwrap().as_bytes();

@@ -222,7 +222,8 @@ impl Claim<'_> {
 
     /// Step 3: asks the provider for the key, with one request that is never repeated in this claim.
     async fn mint(&self, begun: &Begun, prepared: &Prepared) -> Result<(MintedKey, PlaintextKey), Failed> {
-        let (settings, limit) = (&prepared.programme.settings, prepared.limit);
+        let settings = &prepared.programme.settings;
+        let limit = prepared.limit;
         let expires_at = Some(settings.keys_expire_at());
         let new =
             NewKey { name: &self.name(&begun.claim).to_string(), limit, counting: settings.basis.into(), expires_at };

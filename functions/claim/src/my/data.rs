@@ -33,7 +33,9 @@ const NOTES: [&str; 9] = [
 ];
 
 pub(crate) async fn data(State(site): State<Site>, visitor: Visitor) -> Answer {
-    let (now, session, table) = (site.clock.now(), &visitor.session, &site.table);
+    let now = site.clock.now();
+    let session = &visitor.session;
+    let table = &site.table;
     let mut grants = Vec::new();
     for view in my::grants_of(&site, &visitor).await? {
         grants.push(grant(&site, &view).await?);
@@ -223,6 +225,7 @@ fn mail(row: OutboxRow) -> Value {
         MailState::Dropped { why, ended_at: outcome_at } => ("not owed after all", Some(outcome_at), Some(why)),
         MailState::Failed { why, ended_at: outcome_at } => ("failed", Some(outcome_at), Some(why)),
     };
-    let (mail, outcome_at) = (mail.facts().words, outcome_at.as_deref().copied());
+    let mail = mail.facts().words;
+    let outcome_at = outcome_at.as_deref().copied();
     json!({"mail": mail, "written_at": *written_at, "outcome": outcome, "outcome_at": outcome_at, "why": why})
 }

@@ -86,7 +86,8 @@ pub(crate) async fn show(
     alert: Option<&str>,
     mut more_form: Option<(&ProgrammeId, MoreForm)>,
 ) -> Answer {
-    let (views, address) = (grants_of(site, visitor).await?, &visitor.session.address);
+    let views = grants_of(site, visitor).await?;
+    let address = &visitor.session.address;
     let (choice, mark, sync) = tokio::try_join!(
         site.table.known_address(address),
         site.table.undeliverable(address, now),

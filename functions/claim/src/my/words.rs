@@ -31,7 +31,8 @@ pub(crate) fn label(view: &View, now: Moment) -> &'static str {
 
 /// The state in a sentence or two, with what to do about it.
 pub(crate) fn state(view: &View, obstacle: Option<&Obstacle>, now: Moment) -> String {
-    let (grant, term) = (&view.grant, &view.programme.settings.term);
+    let grant = &view.grant;
+    let term = &view.programme.settings.term;
     let why = || {
         let obstacle = obstacle?;
         Some(match (obstacle, view.programme.closed_at) {
@@ -177,7 +178,8 @@ pub(crate) fn no_new_key(obstacle: &Obstacle, term: &Term) -> String {
 
 /// What a key may spend that is shown now, and until when.
 pub(crate) fn allowance(view: &View, limit: Usd, now: Moment) -> String {
-    let (settings, limit) = (&view.programme.settings, limit.to_dollars());
+    let settings = &view.programme.settings;
+    let limit = limit.to_dollars();
     match settings.basis.reset.resets_at(now).filter(|resets| *resets < settings.term.ends_at()) {
         None => format!("{limit} until the end of {}", long_date(settings.term.ends_on())),
         Some(resets) => {
@@ -189,7 +191,8 @@ pub(crate) fn allowance(view: &View, limit: Usd, now: Moment) -> String {
 
 /// What became of the last request for more.
 pub(crate) fn last_request(view: &View, now: Moment) -> Option<String> {
-    let (settings, request) = (&view.programme.settings, view.grant.more_request.as_ref()?);
+    let settings = &view.programme.settings;
+    let request = view.grant.more_request.as_ref()?;
     if view.grant.is_over() || view.programme.is_over(now) {
         return None;
     }

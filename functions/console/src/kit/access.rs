@@ -206,7 +206,8 @@ impl FromRequest<Site> for Upload {
         }
         let request = Request::from_parts(parts, body);
         let mut form = Multipart::from_request(request, site).await.map_err(unreadable)?;
-        let (mut fields, mut file) = (Vec::new(), None);
+        let mut fields = Vec::new();
+        let mut file = None;
         while let Some(part) = form.next_field().await.map_err(unreadable)? {
             if fields.len() == MOST_PARTS {
                 return Err(AppError::status(StatusCode::BAD_REQUEST));

@@ -203,7 +203,9 @@ mod tests {
 
     /// The rows of a file, part by part as the links lead.
     async fn parts(path: &str, takes: &str, rows: &[String]) -> Vec<Vec<String>> {
-        let (mut path, mut rows, mut parts) = (path.to_owned(), rows.to_vec(), Vec::new());
+        let mut path = path.to_owned();
+        let mut rows = rows.to_vec();
+        let mut parts = Vec::new();
         loop {
             let answer = asked(&path, takes).await.answer("x", COLUMNS, rows.clone(), String::clone).unwrap();
             // Another row is there by the next part.

@@ -286,7 +286,8 @@ impl<T: FormValue> Form<T> {
     /// What of the saved a value changes.
     pub(crate) fn changes(&self, after: &T) -> Difference {
         let change = |field: &'static Field<T>| {
-            let (old_value, new_value) = (self.entries.get(field.id)?.saved.clone(), (field.write)(after));
+            let old_value = self.entries.get(field.id)?.saved.clone();
+            let new_value = (field.write)(after);
             let Field { id, label, kind, when_empty, owner, is_private, .. } = *field;
             let name = format!("{id}{}", self.apart.1);
             let change = FieldChange { id, name, label, kind, when_empty, owner, is_private, old_value, new_value };

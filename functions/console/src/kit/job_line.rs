@@ -112,7 +112,8 @@ fn in_words(job: &Job, is_first: bool) -> String {
 
 fn told(job: &Job) -> String {
     // What could not be done is told by itself.
-    let (done, total) = (job.done.saturating_sub(job.refused), job.total);
+    let done = job.done.saturating_sub(job.refused);
+    let total = job.total;
     let [running, ended, failed] = match job.work {
         Work::Import | Work::Undo { .. } => [
             format!("The roster is being changed: {done} of {total} changes are done."),

@@ -69,7 +69,8 @@ impl MailRow {
         } else {
             None
         };
-        let (kind, written_at) = (row.mail.facts().words, row.written_at);
+        let kind = row.mail.facts().words;
+        let written_at = row.written_at;
         MailRow {
             kind,
             about: None,

@@ -67,7 +67,8 @@ pub(crate) async fn closeout(
     access: ProgrammeAccess,
     Query(query): Query<CloseoutQuery>,
 ) -> Answer {
-    let (now, programme) = (site.clock.now(), &access.programme);
+    let now = site.clock.now();
+    let programme = &access.programme;
     let budget = site.table.budget(&programme.id).await?;
     let persons = ClosingPerson::all(&site, &access).await?;
     let (assigned, sync, days) = tokio::try_join!(

@@ -80,7 +80,9 @@ fn field_of(grant: &Grant) -> String {
 
 pub(crate) async fn press(post: Post<Admins>) -> Answer {
     let Post { site, fields, now, deadline, .. } = &post;
-    let (author, named, typed) = (post.author(), fields.filled("of"), fields.filled("email"));
+    let author = post.author();
+    let named = fields.filled("of");
+    let typed = fields.filled("email");
     let address = if typed.is_none() && named.is_some() {
         None
     } else {
@@ -197,7 +199,8 @@ pub(crate) async fn carry_on(site: &Site, id: Ulid, until: JobDeadlines) -> Resu
 
 /// Ends the grants that are left, erases those whose keys are off and read, and says whether that were all.
 async fn step(site: &Site, id: Ulid, until: JobDeadlines) -> Result<bool> {
-    let (table, deadline) = (&site.table, until.deadline);
+    let table = &site.table;
+    let deadline = until.deadline;
     let erasure = table.get(Erasure::key_of(id)).await?;
     let Some(mut erasure) = erasure.filter(Erasure::is_running) else { return Ok(true) };
     let grants = table.grants_to_erase(&erasure).await?;

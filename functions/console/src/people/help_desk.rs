@@ -128,7 +128,8 @@ impl<'a> HelpDesk<'a> {
 
     /// What lies under an address. Of one without a grant or role that the visitor may see only admins learn anything.
     async fn find_address(&mut self, address: &MatchedAddress) -> Result<(), AppError> {
-        let (table, now) = (&self.site.table, self.now);
+        let table = &self.site.table;
+        let now = self.now;
         self.find_people(|candidate| candidate == address);
         if self.is_empty() && !self.frame.is_admin {
             return Ok(());
@@ -183,7 +184,8 @@ impl<'a> HelpDesk<'a> {
 
     /// Everything of which the text is a part.
     async fn find_part(&mut self, until: Deadline) -> Result<(), AppError> {
-        let (text, table) = (&*self.text.to_lowercase(), &self.site.table);
+        let text = &*self.text.to_lowercase();
+        let table = &self.site.table;
         let is_hash = text.bytes().all(|byte| byte.is_ascii_hexdigit());
         self.find_people(|address| address.as_str().contains(text));
         if self.frame.is_admin {
@@ -191,14 +193,16 @@ impl<'a> HelpDesk<'a> {
                 |key: &ForeignKey| key.name.to_lowercase().contains(text) || key.key.as_str().starts_with(text);
             self.keys.extend(table.foreign_keys().await?.into_iter().filter(has_it).take(ON_A_PAGE));
         }
-        let (unreachable, now) = (&self.unreachable, self.now);
+        let unreachable = &self.unreachable;
+        let now = self.now;
         let read_one = |programme: &'a Programme| async move {
             let lines = table.grant_lines(&programme.id, Some(GrantLine::KEYS)).await?;
             let rows = lines.into_iter().map(|line| GrantRow::new(programme, line, unreachable, now));
             Ok::<Vec<_>, StoreError>(rows.filter(|row| row.is_named(text, is_hash)).collect())
         };
         let reads: Vec<_> = self.programmes.iter().map(read_one).collect();
-        let (mut reads, mut read) = (pin!(iter(reads).buffer_unordered(PROGRAMMES_AT_ONCE)), 0);
+        let mut reads = pin!(iter(reads).buffer_unordered(PROGRAMMES_AT_ONCE));
+        let mut read = 0;
         while let Ok(Some(rows)) = until.wait_for(reads.next()).await {
             self.grants.rows.extend(rows?);
             read += 1;
@@ -217,6 +221,7 @@ fn no_link(request: &LoginRequest, sign_in: &SignIn, is_known: bool, now: Moment
         None => ("not sent", "as many as are sent for a time had been sent"),
     };
     let outcome = MailStatus { word, badge: "warning", since: request.asked_at, why: vec![why.to_owned()] };
-    let (kind, written_at) = ("link to sign in", request.asked_at);
+    let kind = "link to sign in";
+    let written_at = request.asked_at;
     MailRow { kind, about: None, threshold: None, recipient: None, written_at, outcome, resend: None }
 }

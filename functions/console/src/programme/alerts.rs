@@ -62,7 +62,8 @@ const CROSSINGS: [Column<Crossing>; 4] = [
 ];
 
 pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Query(query): Query<KindQuery>) -> Answer {
-    let (programme, table) = (&access.programme, &site.table);
+    let programme = &access.programme;
+    let table = &site.table;
     let (mut crossings, budget, hear, filed) = tokio::try_join!(
         table.list(Crossing::of_programme(&programme.id)),
         table.budget(&programme.id),

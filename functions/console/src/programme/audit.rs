@@ -112,7 +112,8 @@ struct AccountAuditPage<'a> {
 }
 
 pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Query(query): Query<AuditQuery>) -> Answer {
-    let (programme, frame) = (&access.programme, PageFrame::new(&site, &access.visitor));
+    let programme = &access.programme;
+    let frame = PageFrame::new(&site, &access.visitor);
     let entries = query.entries(&site, programme).await?;
     let zone = programme.settings.term.zone();
     let entries = query.listing(&site, entries, &paths::audit(&programme.id), zone, access.is_faculty()).await?;

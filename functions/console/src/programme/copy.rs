@@ -116,7 +116,8 @@ async fn keep_roster(
 
 /// What faculty ask for, in words.
 fn in_words(draft: &Draft, with_roster: bool) -> String {
-    let (term, name) = (&draft.settings.term, &draft.settings.name);
+    let term = &draft.settings.term;
+    let name = &draft.settings.name;
     format!(
         "as \"{name}\", from {} to {}, with a budget of {}, {} the people of the roster",
         long_date(term.starts_on()),

@@ -175,7 +175,8 @@ impl GroupForm {
 
 fn with(settings: &Settings, groups: BTreeMap<String, Group>) -> Settings {
     let mut settings = settings.clone();
-    let (caps, models) = (&mut settings.allowance.group_caps, &mut settings.rules.group_models);
+    let caps = &mut settings.allowance.group_caps;
+    let models = &mut settings.rules.group_models;
     for (name, group) in groups {
         match group.cap {
             Some(cap) => caps.insert(name.clone(), cap),

@@ -146,7 +146,8 @@ impl WaitingItems {
         file: Option<&RosterPreview>,
     ) -> Result<WaitingItems, AppError> {
         let programme = &access.programme;
-        let (mut items, mut pending_requests) = (Vec::new(), Vec::new());
+        let mut items = Vec::new();
+        let mut pending_requests = Vec::new();
         for request in requests.iter().filter(|request| request.is_open(site.clock.now())) {
             let waiting_item = WaitingItem::of_request(site, programme, request).await?;
             match access.role {
@@ -162,7 +163,8 @@ impl WaitingItems {
         }
         if access.is_faculty() {
             items.extend(file.map(|file| {
-                let (why, until) = (file.why.join(" "), column_time(file.until, programme.settings.term.zone()));
+                let why = file.why.join(" ");
+                let until = column_time(file.until, programme.settings.term.zone());
                 let why = format!(" {why} That can be done until {until}, or until the next file comes.");
                 WaitingItem::of_import(programme, file.import, &why)
             }));

@@ -17,7 +17,8 @@ pub(crate) async fn act_on(
         return mail(site, context, actor, job, act.action == GrantAction::Remind).await;
     }
     let of = job.map(|job| OfJob { job: job.job, compared: None });
-    let (reason, paused) = (act.reason.as_deref(), Hold::Paused(role));
+    let reason = act.reason.as_deref();
+    let paused = Hold::Paused(role);
     let rule = |view: &View, now| match act.action {
         GrantAction::Pause => view.hold(paused, actor, reason, now),
         GrantAction::Resume => view.release(paused, actor, now),

@@ -17,7 +17,9 @@ const LEAST_FOR_ONE: Duration = Duration::from_secs(5);
 /// Tells the rules that are due. Returns the number of guardrails that the provider confirmed, and what could not be looked at: a programme
 /// that cannot be read keeps no other from its rules. What there is no time for stays due.
 pub(super) async fn tell_due(site: &Site, due: &[ItemKey], deadline: Deadline) -> (u32, Vec<ItemKey>) {
-    let (mut confirmed, mut failed, settler) = (0, Vec::new(), site.settler());
+    let mut confirmed = 0;
+    let mut failed = Vec::new();
+    let settler = site.settler();
     for key in due {
         let Some(of) = RulesSource::named(key).filter(|_| deadline.leaves(LEAST_FOR_ONE)) else { continue };
         match tell(site, &settler, &of, false, deadline).await {
@@ -95,7 +97,8 @@ async fn tell_programme(
         // They come first: an edit makes one of them due, so that its version says whether these are the settings.
         let stored = site.table.list(Guardrail::of_programme(id)).await?;
         let Some(programme) = site.table.get(Programme::key_of(id)).await? else { return Ok(outcome) };
-        let (now, tiers) = (site.clock.now(), site.table.tiers().await?);
+        let now = site.clock.now();
+        let tiers = site.table.tiers().await?;
         let guardrails = programme.guardrails(stored.clone(), &tiers, now);
         let is_due = |(guardrail, rules): &&(Guardrail, _)| {
             guardrail.is_due(rules, is_saved, now) && !tried.contains(&guardrail.owner)

@@ -103,7 +103,8 @@ pub(crate) async fn run(site: &Site, deadline: Deadline) -> Result<WorkReport> {
 impl Worker<'_> {
     /// Works in turns, unless another worker does.
     async fn work(&mut self) -> Result<()> {
-        let (site, holder) = (self.site, new_ulid(self.site.clock.now()).to_string());
+        let site = self.site;
+        let holder = new_ulid(self.site.clock.now()).to_string();
         while self.deadline.leaves(ENOUGH) {
             let mut due = self.due().await?;
             let mut wait = site.provider.asked_wait(self.deadline);
@@ -145,7 +146,8 @@ impl Worker<'_> {
     async fn call(&self, due: &DueWork, wait: Duration) -> Called {
         let turn = self.deadline.at_most(wait + BEGINS_WITHIN);
         let (mut grants, ()) = tokio::join!(self.settle(&due.ends, turn), self.deadline.sleep(wait));
-        let (mut confirmed, mut failed) = (0, Vec::new());
+        let mut confirmed = 0;
+        let mut failed = Vec::new();
         if !turn.left().is_zero() {
             let patience = self.deadline.at_most(ENOUGH_FOR_ONE);
             (confirmed, failed) = guardrails::tell_due(self.site, &due.guardrails, patience).await;
@@ -161,7 +163,8 @@ impl Worker<'_> {
             if turn.left().is_zero() {
                 return None;
             }
-            let (now, deadline) = (self.site.clock.now(), self.deadline.at_most(FOR_ONE));
+            let now = self.site.clock.now();
+            let deadline = self.deadline.at_most(FOR_ONE);
             let context = ActContext { programme: &programme, grant: &grant, now, deadline };
             let settled = self.site.settler().settle(context, |_| true).await;
             if let Err(error) = &settled {
@@ -182,7 +185,8 @@ impl Worker<'_> {
         due: &[ItemKey],
         plan: &mut Option<Plan>,
     ) -> (Vec<(Ulid, &'static str)>, Vec<ItemKey>) {
-        let (mut states, mut failed) = (Vec::new(), Vec::new());
+        let mut states = Vec::new();
+        let mut failed = Vec::new();
         let until = JobDeadlines::within(self.deadline.at_most(FOR_ONE));
         for key in due {
             if until.is_time_up() {
@@ -211,7 +215,8 @@ impl Worker<'_> {
 
     fn note(&mut self, called: Called, (states, failed): (Vec<(Ulid, &'static str)>, Vec<ItemKey>)) {
         let now = self.site.clock.now();
-        let (mut answers, mut silences) = (0, 0);
+        let mut answers = 0;
+        let mut silences = 0;
         for (key, settled) in called.grants {
             match settled {
                 Ok(calls @ 1..) => {

@@ -113,7 +113,8 @@ impl Plan {
 
     /// What is left of a job; `None` where what it was asked is not kept any more.
     async fn new(site: &Site, job: &Job) -> Result<Option<Plan>> {
-        let (table, programme) = (&site.table, &job.programme);
+        let table = &site.table;
+        let programme = &job.programme;
         let import = table.get(Import::key_of(programme, job.job)).await?;
         let mut grants: Vec<GrantId> = match (&job.work, import.as_ref()) {
             (Work::Import, Some(upload)) => {
@@ -239,7 +240,8 @@ async fn write(
     unit: &Unit,
     author: Author<'_>,
 ) -> Result<Vec<UndoneStep>, StoreError> {
-    let (table, programme) = (&site.table, &job.programme);
+    let table = &site.table;
+    let programme = &job.programme;
     let Some(grant) = unit.grant() else { return add(site, job, unit, author).await };
     let context = ActContext { programme, grant, now: author.now, deadline: author.deadline };
     let of = OfJob { job: job.job, compared: None };
@@ -328,7 +330,8 @@ pub(crate) async fn take(
     origin: Option<OfJob>,
     author: Author<'_>,
 ) -> Result<Option<ChangeRefused>, StoreError> {
-    let (table, actor) = (&site.table, author.actor);
+    let table = &site.table;
+    let actor = author.actor;
     let context_for = |grant| ActContext { programme, grant, now: author.now, deadline: author.deadline };
     let outcome = match step {
         Step::Add { person, group, .. } => {
@@ -341,7 +344,8 @@ pub(crate) async fn take(
             table.act_of(context_for(grant), origin, |view, now| view.move_to(group.as_deref(), actor, now)).await?
         }
         Step::Drop { grant } => {
-            let (hold, why) = (Hold::Dropped(origin.map(|origin| origin.job)), Some("not on the roster"));
+            let hold = Hold::Dropped(origin.map(|origin| origin.job));
+            let why = Some("not on the roster");
             table.act_of(context_for(grant), origin, |view, now| view.hold(hold, actor, why, now)).await?
         }
         Step::Leave { grant, address, .. } => {

@@ -34,7 +34,9 @@ fn refused(tier: Option<&str>, group: Option<&str>) -> Cause {
 
 #[tokio::test]
 async fn alarms() {
-    let (residual, news, tolerance) = (Usd::from_micros(6_120_003), Usd::from_micros(4_120_003), Usd::from_micros(214));
+    let residual = Usd::from_micros(6_120_003);
+    let news = Usd::from_micros(4_120_003);
+    let tolerance = Usd::from_micros(214);
     let management_key = ManagementKey::parse("sk-or-v1-other").unwrap().fingerprint(&"0123456789".parse().unwrap());
     let first = "the keys could not all be listed: status 503".to_owned();
     let figures = SendFigures { as_of: now(), sent: 400, bounced: 12, complained: 0 };

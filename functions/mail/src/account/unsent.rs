@@ -49,7 +49,8 @@ impl App {
 
 impl UnsentMail {
     pub(super) fn text(&self, code: &str) -> AlarmText {
-        let (why, what) = (FailureText::from_code(code), &self.what);
+        let why = FailureText::from_code(code);
+        let what = &self.what;
         let subject = match code {
             COMPLAINED => format!("Somebody complained about {what}"),
             _ => format!("A mail did not arrive: {what}"),

@@ -167,7 +167,8 @@ impl AlertSpending {
 
     /// The sentence for spending above the budget, where a percentage would say nothing.
     fn passed(&self) -> Option<String> {
-        let (spent, limit) = (self.spent.to_dollars(), self.limit.to_dollars());
+        let spent = self.spent.to_dollars();
+        let limit = self.limit.to_dollars();
         match self.was_lowered {
             _ if self.spent <= self.limit => None,
             true => Some(format!("The budget was lowered to {limit} after {spent} had been spent.")),
@@ -216,7 +217,8 @@ impl Words<'_> {
 
     /// The alert that all of the budget is reserved, before a student is refused a key.
     fn promised(self, programme: &Programme, budget: &Budget, spending: AlertSpending, threshold: u8) -> Letter {
-        let (settings, used) = (&programme.settings, per_cent(spending.spent, spending.limit));
+        let settings = &programme.settings;
+        let used = per_cent(spending.spent, spending.limit);
         let limit = spending.limit.to_dollars();
         let (what, follow_up) = if threshold == ALL {
             ("has no room for another key in its", "You will not hear of this again for a budget of this amount.")
@@ -260,8 +262,10 @@ impl Words<'_> {
         spending: AlertSpending,
         next: &[String],
     ) -> Letter {
-        let (settings, forecast) = (&programme.settings, spending.forecast);
-        let (name, passed) = (&settings.name, spending.passed());
+        let settings = &programme.settings;
+        let forecast = spending.forecast;
+        let name = &settings.name;
+        let passed = spending.passed();
         let heading = match passed {
             Some(_) => format!("{name} has used more than its budget of {}", spending.limit.to_dollars()),
             None => subject.clone(),
@@ -305,7 +309,8 @@ impl Words<'_> {
 /// The subject of a mail about a programme's money that ends too soon: when, and how much of it is used.
 pub(crate) fn short_subject(settings: &Settings, forecast: Option<Forecast>, spent: Usd, limit: Usd) -> Option<String> {
     let news = forecast?.in_short(&settings.term)?;
-    let (used, limit) = (per_cent(spent, limit), limit.to_dollars());
+    let used = per_cent(spent, limit);
+    let limit = limit.to_dollars();
     Some(format!("{}: {news} ({used}% of {limit} used)", settings.name))
 }
 

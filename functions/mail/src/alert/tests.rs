@@ -38,10 +38,13 @@ struct Found {
 }
 
 fn found(threshold: u8, days: Days) -> Found {
-    let (programme, spent) = (programme(), days.total());
+    let programme = programme();
+    let spent = days.total();
     let used = DailyUse { credits: days, ..DailyUse::default() };
-    let (by_group, id) = (BTreeMap::new(), programme.id.clone());
-    let (unmailed, standing_out) = (Unmailed::default(), StandingOut::default());
+    let by_group = BTreeMap::new();
+    let id = programme.id.clone();
+    let unmailed = Unmailed::default();
+    let standing_out = StandingOut::default();
     let totals = Totals { programme: id, as_of: now(), used, by_group, unmailed, standing_out };
     let counts = Counts { invited: 39, claimed: 161, ..Counts::default() };
     let budget = Budget::new(programme.id.clone(), LIMIT);

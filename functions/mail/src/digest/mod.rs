@@ -39,7 +39,8 @@ impl App {
         let programme = self.programme(programme).await?;
         // A person who was erased since needs no digest.
         let person = self.table.get(StaffPerson::key_of(recipient)).await?.ok_or(GONE)?;
-        let (settings, address) = (&programme.settings, person.address.matched());
+        let settings = &programme.settings;
+        let address = person.address.matched();
         let reader = if is_among(address, &settings.people.faculty) {
             DigestReader::Faculty(self.names(&digest).await?)
         } else if is_among(address, &settings.people.assistants) {

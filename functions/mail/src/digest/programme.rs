@@ -18,10 +18,12 @@ use crate::prelude::*;
 
 impl Words<'_> {
     pub(crate) fn digest(self, programme: &Programme, digest: &Digest, reader: &DigestReader, now: Moment) -> Letter {
-        let (settings, money) = (&programme.settings, &digest.money);
+        let settings = &programme.settings;
+        let money = &digest.money;
         let name = &settings.name;
         let burn = Burn::new(programme, &money.budget, &money.spent, money.owns_keys, digest.listed_at, now);
-        let (spent, limit) = (money.spent.total(), money.budget.limit);
+        let spent = money.spent.total();
+        let limit = money.budget.limit;
         let week = say::in_week(money.this_week, digest.days);
         let subject = match short_subject(settings, burn.forecast, spent, limit) {
             Some(short) => short,
@@ -82,7 +84,8 @@ fn is_unseen(digest: &Digest) -> bool {
 
 fn figures(digest: &Digest, moment: impl Fn(Moment) -> String) -> Vec<(&'static str, String)> {
     let money = &digest.money;
-    let (spent, budget) = (money.spent.total(), money.budget.limit);
+    let spent = money.spent.total();
+    let budget = money.budget.limit;
     let week = say::week(digest.days);
     let of_it = format!("of the budget of {}", budget.to_dollars());
     let so_far = if is_unseen(digest) {
@@ -115,7 +118,8 @@ fn outlook(
     to_do: Option<String>,
     to_look_at: usize,
 ) -> Vec<LetterPart> {
-    let (term, money) = (&programme.settings.term, &digest.money);
+    let term = &programme.settings.term;
+    let money = &digest.money;
     let Some(forecast) = burn.forecast else {
         let closed = programme.closed_at.filter(|closed| *closed < term.ends_at());
         return vec![LetterPart::Sentences(match closed {
@@ -144,7 +148,8 @@ fn outlook(
 }
 
 fn groups(digest: &Digest) -> Vec<LetterPart> {
-    let (lines, money) = (&digest.groups, &digest.money);
+    let lines = &digest.groups;
+    let money = &digest.money;
     let this_week = each_in_cents(lines.iter().map(|line| line.this_week));
     let week_before = each_in_cents(lines.iter().map(|line| line.week_before));
     // A group's figure is known no better than the total.
@@ -237,7 +242,8 @@ fn dearest(models: &[ModelUse]) -> Option<String> {
     if cheaper.is_empty() {
         return None;
     }
-    let (model, most) = (&dear.model, cost_in_words(most));
+    let model = &dear.model;
+    let most = cost_in_words(most);
     let cheaper = cheaper.join(", ");
     Some(format!(
         "A request to {model} cost most, {most} on average; {cheaper}. Where a cheaper model will do, tell the class."
@@ -304,7 +310,9 @@ const MEANT: &str =
 /// The advice about students without a key; it is a reminder only while keys can be claimed.
 fn about_unclaimed(programme: &Programme, budget: &Budget, now: Moment) -> String {
     let settings = &programme.settings;
-    let (opens, closes, term) = (settings.claim_opens_at(), settings.claim_closes_at(), &settings.term);
+    let opens = settings.claim_opens_at();
+    let closes = settings.claim_closes_at();
+    let term = &settings.term;
     if now < opens {
         return format!("Keys can be claimed from {}.", time_in(opens, term.zone()));
     }

@@ -106,8 +106,10 @@ impl LetterPart {
 impl Letter {
     /// Builds the bytes of the mail. `None` if an address cannot stand in a mail header.
     pub(crate) fn sealed(&self, row: &OutboxRow, now: Moment, config: &Config) -> Option<SealedLetter> {
-        let (Facts { kind, choice, .. }, row) = (row.mail.facts(), row.row);
-        let (from, recipient) = (config.mail_from.for_mail(), self.recipient.for_mail());
+        let Facts { kind, choice, .. } = row.mail.facts();
+        let row = row.row;
+        let from = config.mail_from.for_mail();
+        let recipient = self.recipient.for_mail();
         let sender: Address = from.parse().ok()?;
         let domain = sender.domain().to_owned();
         let mut message = Message::builder()

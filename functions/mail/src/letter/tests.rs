@@ -5,7 +5,8 @@ use super::*;
 use crate::testing::{address, config, now, programme, with_key};
 
 fn letter(subject: &str, parts: Vec<LetterPart>) -> Letter {
-    let (subject, heading) = (subject.to_owned(), subject.to_owned());
+    let heading = subject.to_owned();
+    let subject = subject.to_owned();
     Letter {
         recipient: address("ada"),
         from: None,

@@ -112,9 +112,13 @@ impl App {
     /// Mail that became urgent meanwhile goes first. Sends under way are awaited even after a failure: a
     /// mail whose answer is lost is sent again.
     async fn drain_bulk(&self, mut pace: DrainPace, deadline: Deadline, report: &mut DrainReport) -> Result<()> {
-        let (mut seen, mut next) = (HashSet::new(), VecDeque::new());
-        let (mut under_way, goes_on) = (FuturesUnordered::new(), &AtomicBool::new(true));
-        let (mut is_there_more, mut not_verified, mut failed) = (true, 0, None);
+        let mut seen = HashSet::new();
+        let mut next = VecDeque::new();
+        let goes_on = &AtomicBool::new(true);
+        let mut under_way = FuturesUnordered::new();
+        let mut is_there_more = true;
+        let mut not_verified = 0;
+        let mut failed = None;
         loop {
             while is_there_more && goes_on.load(Relaxed) && under_way.len() < pace.side_by_side {
                 if next.is_empty() {
@@ -303,7 +307,9 @@ mod tests {
     #[test]
     fn bulk_mail_leaves_some_quota() {
         let as_of = Moment::UNIX_EPOCH;
-        let (asked_at, figures, stop) = (None, None, None);
+        let asked_at = None;
+        let figures = None;
+        let stop = None;
         let limits = (Some(50_000), 14.0);
         let server = MailServer {
             as_of,

@@ -341,7 +341,8 @@ mod tests {
                 OutboxRow { tries, class, ..OutboxRow::queued(row, mail, Moment::UNIX_EPOCH) }
             };
             let waits = |random| (0..20).map(|tries| pause_after(&row(random, tries))).collect::<Vec<_>>();
-            let (bare, all) = (waits(64), pauses(class).len());
+            let bare = waits(64);
+            let all = pauses(class).len();
             assert_eq!(bare[0], None, "it was not tried");
             let waited: Vec<_> = bare[1..=all].iter().map(|wait| wait.unwrap()).collect();
             assert!(waited.is_sorted() && waited[0] == SignedDuration::from_mins(1));

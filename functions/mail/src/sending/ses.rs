@@ -34,7 +34,8 @@ const STOPPED: [&str; 4] = ["paused", "suspended", "disabled", "shut down"];
 
 impl Ses {
     pub(crate) fn new(config: &Config) -> Ses {
-        let (client, from) = (config.aws.ses(), config.mail_from.for_mail());
+        let client = config.aws.ses();
+        let from = config.mail_from.for_mail();
         Ses { client, from, events: config.mail_events.clone() }
     }
 

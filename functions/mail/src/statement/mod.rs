@@ -44,7 +44,8 @@ impl Words<'_> {
         named_by: &[&Programme],
         file: LetterFile,
     ) -> Letter {
-        let (statement, month) = (mailed.statement(rows), named_month(mailed.month));
+        let statement = mailed.statement(rows);
+        let month = named_month(mailed.month);
         let mut parts = vec![
             LetterPart::Sentences(format!(
                 "What the programmes below spent at OpenRouter in {month}, by cost code. Amounts are US dollars; days are those of UTC."

@@ -12,7 +12,8 @@ fn programme(name: &str) -> Programme {
 }
 
 fn row(name: &str, cost_code: Option<&str>, kind: RowKind, micros: i64) -> StatementRow {
-    let (programme, cost_code) = (Some(ProgrammeId::of_name(name)), cost_code.map(str::to_owned));
+    let programme = Some(ProgrammeId::of_name(name));
+    let cost_code = cost_code.map(str::to_owned);
     StatementRow { programme, name: Some(name.to_owned()), cost_code, kind, spent: Usd::from_micros(micros) }
 }
 

@@ -56,7 +56,8 @@ impl ScanResult {
         for row in context.rows {
             match match_of(view, context, row) {
                 Match::Its(key) if key.shown_at.is_some() => {
-                    let (epoch, hash) = (key.epoch, key.hash.clone());
+                    let epoch = key.epoch;
+                    let hash = key.hash.clone();
                     if epoch != row.epoch {
                         result.problems.push(format!("the key {hash} of ours has another name at the provider"));
                     }
@@ -165,7 +166,9 @@ fn read(
 }
 
 fn about_its(view: &View, context: ScanContext<'_>, key: &Key, row: &KeyRow, is_read: bool) -> Option<FindingKind> {
-    let (key, epoch, seen) = (key.hash.clone(), key.epoch, row.state.seen(is_read));
+    let epoch = key.epoch;
+    let key = key.hash.clone();
+    let seen = row.state.seen(is_read);
     let is_ended =
         view.found_disabled(view.grant.version, &key, seen.asked_at, context.runner.is_copy, context.now).is_ok();
     if !seen.enabled && is_ended {
@@ -196,7 +199,8 @@ fn orphan(view: &View, context: ScanContext<'_>, row: &KeyRow) -> Option<Finding
 }
 
 fn of_the_grant(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {
-    let (grant, now) = (&view.grant, context.now);
+    let grant = &view.grant;
+    let now = context.now;
     let is_over = grant.is_over();
     if view.programme.is_over(now) && !is_over {
         return vec![FindingKind::Grant(GrantFinding::End)];

@@ -79,14 +79,16 @@ async fn compared(
     elsewhere: &HashSet<KeyHash>,
     id: ProgrammeId,
 ) -> Result<Compared> {
-    let (table, id) = (runner.table, &id);
+    let table = runner.table;
+    let id = &id;
     let budget = table.get(Budget::key_of(id)).await?.with_context(|| format!("{id} has no budget"))?;
     let counts = table.roster_counts(id).await?;
     // After the budget, since an edit of costs moves it.
     let programme = table.get(Programme::key_of(id)).await?.context("a programme is gone")?;
     let guardrails = table.list(Guardrail::of_programme(id)).await?;
     let sums = ProgrammeSums::new(programme, budget, counts, runner.baseline.began_at);
-    let (guardrails, outcome) = (guardrails.into(), Compared::default());
+    let guardrails = guardrails.into();
+    let outcome = Compared::default();
     let mut comparison = Comparison { runner, listing, elsewhere, guardrails, outcome, sums };
     let shards = SHARDS.map(|shard| async move { Ok::<_, StoreError>((shard, table.shard_of(id, shard).await?)) });
     let news = iter(shards).buffered(SHARDS_AHEAD).map_ok(|(shard, grants)| {

@@ -206,7 +206,8 @@ impl Inner {
 
     /// Waits by the product's clock, unless a hurry or a stop ends the wait.
     async fn pause(&self, pause: SignedDuration) {
-        let (mut hurrying, mut stopping) = (self.hurrying.subscribe(), self.stopping.subscribe());
+        let mut hurrying = self.hurrying.subscribe();
+        let mut stopping = self.stopping.subscribe();
         tokio::select! {
             () = self.clock.reaches(self.clock.now() + pause) => {}
             _ = hurrying.wait_for(|hurrying| *hurrying > 0) => {}

@@ -166,7 +166,8 @@ impl Inner {
             self.set_last(line, due)?;
             // While the schedule still runs, or is run by hand, this time is skipped.
             if let Ok(turn) = line.turn.clone().try_lock_owned() {
-                let (inner, line) = (Arc::clone(self), line.clone());
+                let inner = Arc::clone(self);
+                let line = line.clone();
                 tokio::spawn(async move {
                     inner.run(&line).await;
                     drop(turn);
@@ -236,7 +237,8 @@ impl Line {
 
     /// The last instant by `until` at which a run is due.
     fn due(&self, until: Moment) -> Option<Moment> {
-        let (passed, every) = (until.duration_since(self.last()), self.schedule.every);
+        let passed = until.duration_since(self.last());
+        let every = self.schedule.every;
         let since = i64::try_from(passed.as_nanos().checked_rem(every.as_nanos())?).ok()?;
         (passed >= every).then(|| until - SignedDuration::from_nanos(since))
     }

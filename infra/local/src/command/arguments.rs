@@ -137,14 +137,16 @@ impl Serve {
         log_problems(log.clone())?;
         keep_panics_quiet();
         let admins = if self.admin.is_empty() { vec![EmailAddress::parse("admin@example.edu")?] } else { self.admin };
-        let (mut interrupted, mut terminated) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let mut interrupted = signal(SignalKind::interrupt())?;
+        let mut terminated = signal(SignalKind::terminate())?;
         let mut stopped = pin!(async {
             tokio::select! { _ = interrupted.recv() => {}, _ = terminated.recv() => {} }
         });
         // A real account gets no demonstration.
         if !self.empty && folder.is_new() && matches!(provider, ProviderAt::BuiltIn) {
             let origin = origin_of(&web)?;
-            let (clock, say) = (Clock::system(), |how_far| eprint!("\rbuilding the demonstration: {how_far} "));
+            let clock = Clock::system();
+            let say = |how_far| eprint!("\rbuilding the demonstration: {how_far} ");
             let built = tokio::select! {
                 built = demo::build(&folder, &origin, &admins, &clock, say) => built,
                 () = &mut stopped => return Ok(()),

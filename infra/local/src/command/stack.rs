@@ -266,9 +266,11 @@ impl Stack {
 /// the two exists, data was lost, and the start is refused.
 fn open_state(files: &Files) -> Result<StateFile> {
     let state = files.stand_ins.join("state.db");
-    let (table, kept) = (files.table.exists(), std::fs::metadata(&state).is_ok_and(|file| file.len() > 0));
+    let table = files.table.exists();
+    let kept = std::fs::metadata(&state).is_ok_and(|file| file.len() > 0);
     let lost = |there: &Path, missing: &Path| {
-        let (there, missing) = (there.display(), missing.display());
+        let there = there.display();
+        let missing = missing.display();
         format!("{there} is there but {missing} is missing or empty: put it back, or name another folder with --data")
     };
     ensure!(kept || !table, lost(&files.table, &state));

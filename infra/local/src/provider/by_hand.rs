@@ -114,7 +114,8 @@ impl Provider {
 
     /// Changes a key with the body of a PATCH. It does not count as requested over HTTP.
     pub fn change_by_hand(&self, hash: &str, change: &Value) -> Result<()> {
-        let (now, mut account) = (self.now(), self.account());
+        let now = self.now();
+        let mut account = self.account();
         let place = account.find(hash)?;
         let body = change.as_object().context("a change has fields")?;
         let settings = patched(&account, place, body, &None)?;
@@ -138,7 +139,8 @@ impl Provider {
     }
 
     fn change(&self, hash: &str, change: impl FnOnce(&mut Key, Timestamp)) -> Result<()> {
-        let (now, mut account) = (self.now(), self.account());
+        let now = self.now();
+        let mut account = self.account();
         let place = account.find(hash)?;
         account.change(place, |key| change(key, now))
     }

@@ -159,7 +159,8 @@ impl Key {
 
     /// The object of `POST`, `GET` and `PATCH /keys`.
     fn object(&self, as_of: Timestamp, quirks: &Quirks) -> Value {
-        let (usage, settings) = (self.used_as_of(as_of), &self.settings);
+        let usage = self.used_as_of(as_of);
+        let settings = &self.settings;
         let time = |timestamp: Option<Timestamp>| timestamp.map(|timestamp| quirks.time(timestamp));
         let mut object = json!({
             "hash": self.hash,
@@ -272,7 +273,8 @@ async fn delete(manager: Manager, Path(hash): Path<String>) -> Answer {
 
 /// What a key reads of itself, and whether it is a management key.
 async fn read_own(caller: Caller) -> Answer {
-    let (now, account) = (caller.provider.now(), caller.provider.account());
+    let now = caller.provider.now();
+    let account = caller.provider.account();
     let (key, is_management) = match &caller.who {
         Who::Ordinary(place) => (account.key(*place).clone(), false),
         Who::Management(manager) => {
@@ -321,7 +323,8 @@ fn checked(settings: KeySettings, account: &Account, scope: &Option<String>) -> 
 
 /// The answer about one key, of which the judges know what it told.
 fn told(account: &mut Account, place: usize, now: Timestamp) -> Value {
-    let (key, as_of) = (account.key(place), now - account.quirks.lag);
+    let key = account.key(place);
+    let as_of = now - account.quirks.lag;
     let object = key.object(as_of, &account.quirks);
     let used = key.counted(key.used_as_of(as_of), None, as_of);
     account.note_told(place, now, used);

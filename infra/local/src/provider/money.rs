@@ -61,7 +61,8 @@ struct Order {
 async fn complete(State(provider): State<Provider>, headers: HeaderMap, body: Bytes) -> Answer {
     let (provider, hash) = provider.addressed(&headers)?;
     let (place, order) = {
-        let (now, account) = (provider.now(), provider.account());
+        let now = provider.now();
+        let account = provider.account();
         let place = account.usable(&hash, now)?;
         let Question { model: slug, messages, max_tokens } = serde_json::from_slice(&body)?;
         let model = model(&slug).ok_or_else(|| refuse(400, format!("{slug} is not a valid model ID")))?;
@@ -144,7 +145,8 @@ fn affordable(order: &Order, amount_left: Nano, source: &str) -> Result<(), Refu
 
 /// An ordinary key gets zeros instead of a 403: a trap of the real provider.
 async fn credits(caller: Caller) -> Answer {
-    let (now, account) = (caller.provider.now(), caller.provider.account());
+    let now = caller.provider.now();
+    let account = caller.provider.account();
     let (bought, used) = match caller.who {
         Who::Management(_) => (account.books.credits, account.used(now - 2 * account.quirks.lag)),
         Who::Ordinary(_) => (Nano::ZERO, Nano::ZERO),
@@ -174,7 +176,8 @@ async fn by_key_and_model(manager: Manager, body: Bytes) -> Answer {
     if query != supported || !(1..=10_000).contains(&limit) {
         return Err(refuse(400, "The simulator knows no such query"));
     }
-    let (from, until) = (utc_day(instant(&time_range["start"])?), utc_day(instant(&time_range["end"])?));
+    let from = utc_day(instant(&time_range["start"])?);
+    let until = utc_day(instant(&time_range["end"])?);
     let (_, account) = manager.account();
     let mut sums: BTreeMap<(Date, &str, &str), Use> = BTreeMap::new();
     for key in account.keys() {

@@ -30,7 +30,8 @@ impl Visitor {
     /// A browser without cookies. The pages may be served at another address than their origin.
     pub fn new(served_at: &str, origin: &str) -> Result<Visitor> {
         let http = tls::loopback().redirect(Policy::none()).build()?;
-        let (served_at, origin) = (served_at.to_owned(), origin.to_owned());
+        let served_at = served_at.to_owned();
+        let origin = origin.to_owned();
         Ok(Visitor { http, served_at, origin, cookies: Mutex::default(), noted_by: None })
     }
 
@@ -132,7 +133,8 @@ impl Visitor {
 
     async fn send(&self, path: &str, request: RequestBuilder) -> Result<Page> {
         let answer = request.send().await?;
-        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        let status = answer.status().as_u16();
+        let headers = answer.headers().clone();
         for set in headers.get_all(SET_COOKIE) {
             let set = set.to_str()?;
             let (pair, attributes) = set.split_once(';').unwrap_or((set, ""));

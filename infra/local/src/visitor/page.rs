@@ -117,7 +117,8 @@ impl Page {
     /// The elements, each before those inside it. One without an end tag ends with the one around it, which only
     /// gives it text that nobody reads.
     fn elements(&self) -> Vec<Found> {
-        let (mut elements, mut open) = (Vec::<Found>::new(), Vec::<usize>::new());
+        let mut elements = Vec::<Found>::new();
+        let mut open = Vec::<usize>::new();
         for piece in self.body.split('<').skip(1) {
             let (tag, mut text) = piece.split_once('>').unwrap_or((piece, ""));
             if let Some(name) = tag.strip_prefix('/') {
@@ -133,7 +134,8 @@ impl Page {
                     text = text.strip_prefix('\n').unwrap_or(text);
                 }
                 open.push(elements.len());
-                let (name, attributes) = (name.to_owned(), attributes_in(attributes));
+                let name = name.to_owned();
+                let attributes = attributes_in(attributes);
                 elements.push(Found { text: String::new(), attributes, name, end: usize::MAX });
             }
             let text = decoded(text);
@@ -190,7 +192,8 @@ fn field(elements: &[Found]) -> Option<(String, String)> {
 }
 
 fn attributes_in(tag: &str) -> BTreeMap<String, String> {
-    let (mut attributes, mut parts) = (BTreeMap::new(), tag.split('"'));
+    let mut attributes = BTreeMap::new();
+    let mut parts = tag.split('"');
     while let Some(names) = parts.next() {
         for name in names.split_whitespace() {
             let value = if name.ends_with('=') { parts.next().map(decoded) } else { None };

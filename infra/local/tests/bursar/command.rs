@@ -107,7 +107,9 @@ async fn writes_survive_a_kill() {
         // The kill comes in the middle of a burst of writes.
         let mut writes = tokio::task::JoinSet::new();
         for number in 0..200 {
-            let (table, name, id) = (table.clone(), ready.table.clone(), format!("{round}-{number}"));
+            let table = table.clone();
+            let name = ready.table.clone();
+            let id = format!("{round}-{number}");
             writes.spawn(async move {
                 let put = table.put_item().table_name(name).set_item(Some(key(&id))).send().await;
                 put.is_ok().then_some(id)
@@ -141,7 +143,8 @@ async fn writes_survive_a_kill() {
 #[tokio::test]
 async fn a_bad_start_makes_nothing() {
     let place = tempdir().unwrap();
-    let (folder, file) = (place.path().join("never-made"), place.path().join("key"));
+    let folder = place.path().join("never-made");
+    let file = place.path().join("key");
     fs::write(&file, "sk-or-v1-nobodys\n").unwrap();
     let by_key = ["--management-key-file", file.to_str().unwrap(), "--provider"];
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -196,9 +199,11 @@ async fn a_damaged_database_is_named() {
 
 #[tokio::test]
 async fn a_real_accounts_key_is_not_kept_and_another_host_learns_none() {
-    let (account, data) = (tempdir().unwrap(), tempdir().unwrap());
+    let account = tempdir().unwrap();
+    let data = tempdir().unwrap();
     let provider = Bursar::begin(account.path(), &["-v"]).await.unwrap();
-    let (key, file) = (management_key(&provider).await, data.path().join("key"));
+    let key = management_key(&provider).await;
+    let file = data.path().join("key");
     fs::write(&file, &key).unwrap();
     let folder = data.path().join("folder");
     let arguments = ["--provider", &provider.ready.provider, "--management-key-file", file.to_str().unwrap()];

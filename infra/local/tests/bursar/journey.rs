@@ -44,7 +44,8 @@ struct Journey {
 
 impl Journey {
     fn at(ready: &Ready) -> Result<Journey> {
-        let (admin, student) = (Visitor::new(&ready.web, &ready.web)?, Visitor::new(&ready.web, &ready.web)?);
+        let admin = Visitor::new(&ready.web, &ready.web)?;
+        let student = Visitor::new(&ready.web, &ready.web)?;
         Ok(Journey { ready: ready.clone(), admin, student, key: String::new() })
     }
 
@@ -79,7 +80,8 @@ impl Journey {
     async fn set_up(&self) -> Result<()> {
         let now = inbox(&self.ready, "/clock", None).await;
         let today = &now["now"].as_str().context("the clock tells nothing")?[..10];
-        let (ends, faculty) = (format!("{}-12-31", today[..4].parse::<i32>()? + 1), FACULTY.join(", "));
+        let ends = format!("{}-12-31", today[..4].parse::<i32>()? + 1);
+        let faculty = FACULTY.join(", ");
         let fields = [
             ("name", "CS pilot"),
             ("starts_on", today),

@@ -39,7 +39,8 @@ impl Bursar {
 
     /// Starts a `bursar` with more arguments, or tells how it ended before it was ready.
     pub(crate) async fn begin(data: &Path, arguments: &[&str]) -> Result<Bursar, Ended> {
-        let (mut command, err) = (Command::new(PROGRAM), NamedTempFile::new().unwrap());
+        let mut command = Command::new(PROGRAM);
+        let err = NamedTempFile::new().unwrap();
         command.args(["--empty", "--admin", "admin@example.edu", "--port", "0", "--data"]).arg(data).args(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(err.reopen().unwrap()).kill_on_drop(true);
         let mut child = command.spawn().unwrap();

@@ -118,7 +118,8 @@ impl View {
     }
 
     fn may_begin(&self, request: KeyRequest, now: Moment) -> Result<(), BeginRefused> {
-        let (grant, settings) = (&self.grant, &self.programme.settings);
+        let grant = &self.grant;
+        let settings = &self.programme.settings;
         if grant.state == GrantState::Revoked {
             return Err(BeginRefused::Revoked);
         }
@@ -242,7 +243,8 @@ impl View {
             return Err(RecordRefused::Held(kind));
         }
         let mut change = self.change(&Actor::Student, DependsOn::GrantAlone);
-        let (grant, counts) = (&mut change.grant, self.next_key_counts(now));
+        let grant = &mut change.grant;
+        let counts = self.next_key_counts(now);
         grant.put_key(Key { shown_at: Some(now), ..minted.key(claim.epoch, now) });
         grant.state = GrantState::Live { key: minted.hash.clone() };
         grant.lease = None;

@@ -168,7 +168,8 @@ impl View {
         change.grant.own_cap = cap;
         let change = change.with_room(self, now).ok_or(ChangeRefused::BudgetExhausted)?;
         let settings = &self.programme.settings;
-        let (before, after) = (self.grant.cap(settings), change.grant.cap(settings));
+        let before = self.grant.cap(settings);
+        let after = change.grant.cap(settings);
         let notice = (self.grant.ever_shown && before != after).then_some(Notice::CapChanged);
         let change = Change { notice, ..change };
         let what = AuditDetail::new(Act::CapChanged).changing(before, after);

@@ -105,7 +105,8 @@ mod tests {
     /// A request is made at most once a week and stays open until another cap applies.
     #[test]
     fn one_request_a_week_is_made() {
-        let (mut view, now) = (a_view(), at("2026-02-02T08:00:00Z"));
+        let mut view = a_view();
+        let now = at("2026-02-02T08:00:00Z");
         let ask = |view: &View, now| view.ask_for_more("for the project", &[PersonId::random()], now);
         assert_eq!(ask(&view, now), Err(MoreRefused::NoKey), "no key was made yet");
         view.grant.state = GrantState::Stopped { why: Stopped::Leaked };

@@ -36,7 +36,8 @@ impl Reservation<'_> {
     /// would.
     pub(super) fn unspent(&self, now: Moment) -> Usd {
         let settings = self.settings;
-        let (mut current, mut later) = (Usd::ZERO, Vec::new());
+        let mut current = Usd::ZERO;
+        let mut later = Vec::new();
         let mut count = |amount: Usd, used: Usd, expires: Moment| {
             if now < expires {
                 current = current.max(amount - used);
@@ -63,7 +64,8 @@ impl Reservation<'_> {
 /// The sum over windows, of which an amount holds in as many as its number says. Each window has the largest of its amounts.
 fn largest_in_each(mut amounts: Vec<(Usd, u32)>) -> Usd {
     amounts.sort_unstable_by(|a, b| b.cmp(a));
-    let (mut sum, mut summed) = (Usd::ZERO, 0);
+    let mut sum = Usd::ZERO;
+    let mut summed = 0;
     for (amount, windows) in amounts {
         sum += amount.times(windows.saturating_sub(summed));
         summed = summed.max(windows);

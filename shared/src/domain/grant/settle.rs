@@ -146,7 +146,8 @@ impl View {
         if key.gone.is_some() {
             return Vec::new();
         }
-        let (epoch, hash) = (key.epoch, &key.hash);
+        let epoch = key.epoch;
+        let hash = &key.hash;
         let call = |tell, due: Option<Moment>| due.map(|due| KeyCall { epoch, key: hash.clone(), tell, due });
         if self.grant.usable() != Some(key) {
             let off = call(Tell::Off, key.enabled.due(&false));

@@ -96,8 +96,10 @@ mod tests {
     /// All use counts when there is no reset, and nothing is reported for a grant that is over.
     #[test]
     fn all_use_counts_without_reset() {
-        let (programme, grant) = (a_programme(), a_grant());
-        let (now, cap) = (at("2026-02-01T03:00:00Z"), programme.settings.allowance.cap);
+        let programme = a_programme();
+        let grant = a_grant();
+        let now = at("2026-02-01T03:00:00Z");
+        let cap = programme.settings.allowance.cap;
         let whole = CapUse { window: Window::WHOLE_TERM, cap, spent: Usd::ZERO, as_of: None };
         assert_eq!(CapUse::compute(&programme, &grant, &[], now), Some(whole));
         for over in [GrantState::Revoked, GrantState::Ended] {

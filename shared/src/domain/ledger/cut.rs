@@ -121,7 +121,8 @@ impl Reconciled {
     /// Compares the use of all keys with the account. At the first reconciliation, what no key explains is the opening.
     pub fn compare(spent: AccountSpending, used: Usd, opening: Option<Opening>) -> Reconciled {
         // The opening is between these two if nothing else is unexplained.
-        let (least, most) = (spent.before - used, spent.after - used);
+        let least = spent.before - used;
+        let most = spent.after - used;
         let (opening, residual) = match opening {
             None => (Opening { least: least.max(Usd::ZERO).min(most), most }, Usd::ZERO),
             Some(opening) if least > opening.most => (opening, least - opening.most),
@@ -175,7 +176,8 @@ mod tests {
             before in 0_i64..1_000, more in 0_i64..100, used in 0_i64..1_200, least in 0_i64..500, doubt in 0_i64..50,
             is_first in any::<bool>(),
         ) {
-            let (spent, known) = (spent(before, before + more), opening(least, least + doubt));
+            let spent = spent(before, before + more);
+            let known = opening(least, least + doubt);
             let made = Reconciled::compare(spent, usd(used), (!is_first).then_some(known));
             prop_assert_eq!(usd(used) + made.opening.least + made.residual + made.unsettled, spent.after);
             prop_assert!(made.unsettled >= usd(0) && made.opening.doubt() >= usd(0));

@@ -85,7 +85,8 @@ impl KeyOwner {
 
     /// The days of what counts.
     pub fn counted(&self, used: &DailyUse) -> DailyUse {
-        let (start, end) = (self.began.used, self.ended.map(|ended| ended.used));
+        let start = self.began.used;
+        let end = self.ended.map(|ended| ended.used);
         DailyUse {
             credits: used.credits.part(start.credits, end.map(|end| end.credits)),
             byok: used.byok.part(start.byok, end.map(|end| end.byok)),
@@ -273,10 +274,12 @@ mod tests {
     /// Another change waits while one may still take effect, and the same change by the same person joins it.
     #[test]
     fn another_change_waits_its_turn() {
-        let (open, limit) = (act(ForeignActState::Open), ForeignChange::Limit(Usd::CENT));
+        let open = act(ForeignActState::Open);
+        let limit = ForeignChange::Limit(Usd::CENT);
         let later = |seconds| open.requested_at + SignedDuration::from_secs(seconds);
         assert!(open.holds_up(limit, later(29)) && !open.holds_up(limit, later(30)));
-        let (same, other) = (&open.requested_by, "0000000000000000".parse().unwrap());
+        let same = &open.requested_by;
+        let other = "0000000000000000".parse().unwrap();
         let joins = |by, seconds| open.is_joined_by(ForeignChange::Disable, by, later(seconds));
         assert!(!open.holds_up(ForeignChange::Disable, later(0)) && joins(same, 29));
         assert!(!joins(same, 30) && !joins(&other, 0), "later requests and those of others are acts of their own");

@@ -124,7 +124,8 @@ impl Statement {
         first_cut: Moment,
         programmes: &[Programme],
     ) -> Option<Statement> {
-        let (first, end) = (cuts.first()?, cuts.last()?);
+        let first = cuts.first()?;
+        let end = cuts.last()?;
         let has_the_first = days.have(first_cut);
         let start = &if has_the_first { first.before_our_keys() } else { first.clone() };
         let mut totals = used_between(start, end);
@@ -166,7 +167,8 @@ impl Statement {
         ];
         let row = |(kind, spent)| StatementRow { programme: None, name: None, cost_code: None, kind, spent };
         rows.extend(of_nobody.map(row));
-        let (change, bought) = (end.spent.after - start.spent.after, end.bought - start.bought);
+        let change = end.spent.after - start.spent.after;
+        let bought = end.bought - start.bought;
         Some(Statement {
             days,
             from: start.as_of,
@@ -198,7 +200,9 @@ impl Statement {
 
     /// What has to be known of its edges and cost codes.
     pub fn in_words(&self) -> Vec<String> {
-        let (StatementDays { first, last }, begun, ended) = (self.days, utc(self.from), utc(self.to));
+        let StatementDays { first, last } = self.days;
+        let begun = utc(self.from);
+        let ended = utc(self.to);
         let [first_day, last_day] = [first, last].map(long_date);
         let mut notes = Vec::new();
         if self.is_the_first && self.days.have(self.from) {
@@ -245,7 +249,8 @@ fn used_between(start: &AccountCut, end: &AccountCut) -> BTreeMap<ProgrammeId, P
 }
 
 fn divide(changes: &[KeyChange], owners: &KeyOwners) -> (Usd, BTreeMap<ProgrammeId, LifetimeUse>) {
-    let (mut unowned, mut assigned) = (Usd::ZERO, BTreeMap::<_, LifetimeUse>::new());
+    let mut unowned = Usd::ZERO;
+    let mut assigned = BTreeMap::<_, LifetimeUse>::new();
     for KeyChange { key, before, after } in changes {
         unowned += after.credits - before.credits;
         for owner in owners.get(key).into_iter().flatten() {
@@ -266,7 +271,8 @@ impl CodeChange {
             .flat_map(|edit| edit.what.settings().into_iter().map(|change| (utc_date(edit.recorded_at), change)))
             .filter(|(_, change)| change.name == "cost_code")
             .collect();
-        let ((changed_on, first), (_, last)) = (changes.first()?, changes.last()?);
+        let (changed_on, first) = changes.first()?;
+        let (_, last) = changes.last()?;
         let [before, after] = [&first.old_value, &last.new_value]
             .map(|code| if code.is_empty() { "none".to_owned() } else { code.clone() });
         let changed_on = *changed_on;
@@ -385,7 +391,9 @@ mod tests {
     fn without_a_cut_on_the_day_it_is_said_which_one_was_taken() {
         let quiet = |text: &str| cut(at(text), &[], [0; 4]);
         let of = |cuts: &[AccountCut]| of_cuts(days("2026-10-01", "2026-10-31"), cuts).unwrap();
-        let (first, late, end) = ("2026-10-01T23:59:00Z", "2026-10-03T00:00:00Z", "2026-11-02T00:00:00Z");
+        let first = "2026-10-01T23:59:00Z";
+        let late = "2026-10-03T00:00:00Z";
+        let end = "2026-11-02T00:00:00Z";
         let says = |made: Statement, beginnings: &[&str]| {
             let notes = made.in_words();
             let is_said = notes.iter().zip(beginnings).all(|(note, beginning)| note.starts_with(beginning));

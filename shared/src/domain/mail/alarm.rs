@@ -149,7 +149,8 @@ mod tests {
         assert_ne!(held(30).name(), held(31).name());
         let usd = |dollars| Usd::from_dollars(dollars);
         let residual = |dollars| {
-            let (residual, news) = (usd(dollars), usd(dollars));
+            let residual = usd(dollars);
+            let news = usd(dollars);
             Alarm::now(Cause::Residual { residual, news, tolerance: Usd::CENT }, at)
         };
         assert_eq!(residual(1).name(), residual(2).name());

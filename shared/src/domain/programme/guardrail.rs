@@ -245,7 +245,8 @@ mod tests {
     #[test]
     fn rules_are_sent_until_confirmed() {
         let now: Moment = "2026-02-01T00:00:00Z".parse().unwrap();
-        let (one, two) = (rules(&["a/one"]), rules(&["b/two"]));
+        let one = rules(&["a/one"]);
+        let two = rules(&["b/two"]);
         assert!(Guardrail::new(owner(None)).is_due(&one, false, now));
         let known = confirmed(&one, now);
         assert!(!known.is_due(&one, true, now) && known.is_due(&two, false, now));
@@ -261,7 +262,8 @@ mod tests {
     #[test]
     fn refused_rules_wait_longer_each_time_and_others_do_not() {
         let now: Moment = "2026-02-01T00:00:00Z".parse().unwrap();
-        let (one, two) = (rules(&["a/one"]), rules(&["b/two"]));
+        let one = rules(&["a/one"]);
+        let two = rules(&["b/two"]);
         let refused = |known: &Guardrail, at: Moment| {
             let refusal = known.refusal_after(&one, "no such model", at);
             Guardrail { refusal: Some(refusal), ..known.clone() }
@@ -281,7 +283,8 @@ mod tests {
     #[test]
     fn guardrails_follow_the_rules() {
         let mut programme = a_programme();
-        let (now, tiers) = (programme.settings.term.starts_at(), Tiers::new(Vec::new()));
+        let now = programme.settings.term.starts_at();
+        let tiers = Tiers::new(Vec::new());
         let all = |programme: &Programme, known: Vec<Guardrail>| {
             let all = programme.guardrails(known, &tiers, now).into_iter();
             all.map(|(guardrail, rules)| (guardrail.owner.group, rules.models.len())).collect::<Vec<_>>()
@@ -289,7 +292,8 @@ mod tests {
         assert_eq!(all(&programme, Vec::new()), []);
         let before = programme.settings.clone();
         programme.settings.rules.group_models.insert("A".to_owned(), vec!["a/one".to_owned()]);
-        let (was, is) = (&before.rules, &programme.settings.rules);
+        let was = &before.rules;
+        let is = &programme.settings.rules;
         assert!(is.has_first_rules_since(was) && !was.has_first_rules_since(is));
         let of_group = || Some("A".to_owned());
         assert_eq!(all(&programme, Vec::new()), [(of_group(), 1), (None, 0)], "who leaves the group may call all");

@@ -92,7 +92,8 @@ impl Request {
     /// A request, whose id is derived from its programme, day, person and wishes. So equal wishes of one person are one request,
     /// however often they are sent on a day.
     pub fn new(programme: ProgrammeId, asked_by: PersonId, wishes: Vec<Wish>, now: Moment) -> Request {
-        let (day, mut hash) = (utc_date(now).to_string(), Sha256::new());
+        let day = utc_date(now).to_string();
+        let mut hash = Sha256::new();
         let texts = wishes.iter().flat_map(|wish| [wish.setting.as_str(), wish.new_value.as_str()]);
         for text in [programme.as_str(), &day, asked_by.as_str()].into_iter().chain(texts) {
             hash.update(text.len().to_be_bytes());

@@ -55,7 +55,8 @@ impl<'a> Burn<'a> {
         now: Moment,
     ) -> Burn<'a> {
         let settings = &programme.settings;
-        let (term, limits) = (&settings.term, SpendingLimits::new(budget, settings.basis.reset, owns_keys, spent));
+        let term = &settings.term;
+        let limits = SpendingLimits::new(budget, settings.basis.reset, owns_keys, spent);
         Burn {
             spent,
             limit: budget.limit,
@@ -140,7 +141,8 @@ impl Burn<'_> {
 
     /// The picture for those who do not see it. The forecast and the end of the term are told beside it.
     pub fn words(&self) -> String {
-        let (spent, limit) = (self.spent.total(), self.limit);
+        let spent = self.spent.total();
+        let limit = self.limit;
         let share = if spent > limit { "which is more".to_owned() } else { format!("{}%", per_cent(spent, limit)) };
         format!(
             "A line from {} to {}: {} spent of the budget of {}, {share}.",
@@ -162,7 +164,8 @@ mod tests {
     fn threshold_labels_have_room() {
         let programme = a_programme();
         let levels = |limit: Usd, spent: Usd| {
-            let (budget, spent) = (Budget::new(programme.id.clone(), limit), Days::on_one(Date::MIN, spent));
+            let budget = Budget::new(programme.id.clone(), limit);
+            let spent = Days::on_one(Date::MIN, spent);
             Burn::new(&programme, &budget, &spent, false, None, Moment::UNIX_EPOCH)
                 .levels(limit.max(spent.total()).max(Usd::CENT))
         };

@@ -108,7 +108,8 @@ pub fn newly_passed(thresholds: &[u8], limit: Usd, spent: Usd, recorded: &[u8]) 
 
 /// The used share of a limit in whole per cent, rounded down; of a zero limit, everything.
 pub fn per_cent(spent: Usd, limit: Usd) -> i64 {
-    let (spent, limit) = (i128::from(spent.micros().max(0)), i128::from(limit.micros()));
+    let spent = i128::from(spent.micros().max(0));
+    let limit = i128::from(limit.micros());
     if limit <= 0 {
         return if spent > 0 { 100 } else { 0 };
     }

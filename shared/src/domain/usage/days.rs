@@ -107,7 +107,8 @@ impl Days {
         for (first, last) in &self.estimated {
             let count = first.until(*last).map_or(1, |span| i64::from(span.get_days()) + 1).max(1);
             let sum: Usd = days.range(*first..=*last).map(|(_, spent)| *spent).sum();
-            let (share, over) = (sum.micros().div_euclid(count), sum.micros().rem_euclid(count));
+            let share = sum.micros().div_euclid(count);
+            let over = sum.micros().rem_euclid(count);
             for (number, day) in (0..count).zip(first.series(1.day())) {
                 days.insert(day, Usd::from_micros(share + i64::from(number < over)));
             }
@@ -415,7 +416,8 @@ mod tests {
             (used, looks) in histories(), spans in prop::collection::vec((0_i64..40, 0_i64..31), 8),
         ) {
             let mut days = Days::default();
-            let (mut lifetime, mut known) = (0, day(0));
+            let mut lifetime = 0;
+            let mut known = day(0);
             for (number, (of_day, looks)) in (0_i64..).zip(used.iter().zip(&looks)) {
                 let mut looks = looks.clone();
                 looks.sort_unstable();

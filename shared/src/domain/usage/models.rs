@@ -284,7 +284,8 @@ mod tests {
 
     #[test]
     fn a_programmes_use_is_summed_by_group_model_and_day() {
-        let (a, ungrouped) = (key(OURS, "cs", GRANT), key(OURS, "cs", UNGROUPED));
+        let a = key(OURS, "cs", GRANT);
+        let ungrouped = key(OURS, "cs", UNGROUPED);
         let again = a.replace("/1-", "/2-");
         let rows = [
             row(&a, "m", 1, 10),
@@ -320,7 +321,8 @@ mod tests {
             row(&format!("{}é", "x".repeat(99)), &"m".repeat(300), 1, 6),
         ];
         let attribution = attributed(&rows);
-        let (long, model) = ("x".repeat(99), "m".repeat(100));
+        let long = "x".repeat(99);
+        let model = "m".repeat(100);
         let mut expected = [
             (None, "m", 5, 1),
             (Some("My key"), "m", 1, 1),

@@ -80,7 +80,8 @@ impl PilotFigures {
         if self.used() * 5 < self.people {
             return None;
         }
-        let (median, highest) = (self.median_spent()?, self.ninetieth_percentile()?);
+        let median = self.median_spent()?;
+        let highest = self.ninetieth_percentile()?;
         let total = i128::from(students) * i128::from(self.used()) * i128::from(median.micros());
         let people = i128::from(self.people.max(1));
         let low = i64::try_from((total + people - 1) / people).unwrap_or(i64::MAX);

@@ -30,7 +30,8 @@ impl Span {
     /// The first and the last UTC day of this span. Rolling spans end with the day of the newest reading, the others today.
     /// If the first day is after the last, the span has not begun.
     pub fn range(self, reset: Reset, term: Option<&Term>, read_at: Option<Moment>, now: Moment) -> (Date, Date) {
-        let (today, read) = (utc_date(now), utc_date(read_at.unwrap_or(now)));
+        let today = utc_date(now);
+        let read = utc_date(read_at.unwrap_or(now));
         match self {
             Span::Day => (read, read),
             Span::Week => (back(read, 6), read),

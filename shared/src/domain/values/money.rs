@@ -161,7 +161,8 @@ impl Usd {
         }
         let cents = self.to_the(Usd::CENT).0 / Usd::CENT.0;
         let sign = if cents < 0 { "-" } else { "" };
-        let (dollars, cents) = (cents.unsigned_abs() / 100, cents.unsigned_abs() % 100);
+        let dollars = cents.unsigned_abs() / 100;
+        let cents = cents.unsigned_abs() % 100;
         format!("{sign}${}.{cents:02}", grouped(dollars))
     }
 
@@ -414,7 +415,8 @@ mod tests {
             whole in 0_i64..1_000_000, fraction in "[0-9]{0,17}", exponent in -12_i32..6,
         ) {
             let text = format!("{whole}.{fraction}0e{exponent}");
-            let (spent, promised) = (Usd::parse_ceil(&text).unwrap(), Usd::parse_floor(&text).unwrap());
+            let spent = Usd::parse_ceil(&text).unwrap();
+            let promised = Usd::parse_floor(&text).unwrap();
             prop_assert!(promised <= spent);
             prop_assert!((spent - promised).micros() <= 1);
         }

@@ -63,7 +63,8 @@ impl Term {
 
     /// A term of the first possible day, in UTC: the placeholder before a person has set one.
     pub fn first_day() -> Term {
-        let (starts_at, ends_at) = (Moment::constant(946_684_800), Moment::constant(946_771_200));
+        let starts_at = Moment::constant(946_684_800);
+        let ends_at = Moment::constant(946_771_200);
         Term {
             starts_on: FIRST_DAY,
             ends_on: FIRST_DAY,

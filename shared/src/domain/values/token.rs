@@ -192,7 +192,8 @@ mod tests {
 
     #[test]
     fn the_hidden_field_of_a_form_belongs_to_one_session() {
-        let (session, other) = (SessionToken::generate(), SessionToken::generate());
+        let session = SessionToken::generate();
+        let other = SessionToken::generate();
         assert!(session.csrf().is(session.csrf().reveal()));
         assert!(!session.csrf().is(other.csrf().reveal()) && !session.csrf().is(session.reveal()));
         assert!(!format!("{:?}", session.csrf()).contains(session.csrf().reveal()));

@@ -86,7 +86,8 @@ impl Reset {
         let Some(first) = self.resets_at(now).filter(|first| *first < end) else {
             return 0;
         };
-        let (first, last) = (utc_date(first), utc_date(end - 1.nanosecond()));
+        let first = utc_date(first);
+        let last = utc_date(end - 1.nanosecond());
         let later = match self {
             Reset::None => return 0,
             Reset::Daily => days_between(first, last),

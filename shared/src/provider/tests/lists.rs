@@ -159,7 +159,8 @@ async fn bad_rows_end_no_list() {
         let account = Account::with_keys(keys);
         let (_server, provider, _) = scripted(move |request, _| account.page_of(request, 100, row)).await;
         let mut inventory = provider.inventory(&Clock::system());
-        let (mut keys, mut unreadable) = (0, Vec::new());
+        let mut keys = 0;
+        let mut unreadable = Vec::new();
         while let Some(page) = inventory.next(soon()).await.unwrap() {
             keys += page.keys.len();
             unreadable.extend(page.unreadable.into_iter().map(|row| row.hash));
@@ -172,7 +173,8 @@ async fn bad_rows_end_no_list() {
 #[tokio::test]
 async fn midnight_repeats_a_page() {
     let now = Arc::new(Mutex::new("2026-11-20T23:59:59.9Z".parse::<Moment>().unwrap()));
-    let (account, turning) = (Account::with_keys(0..3), Arc::clone(&now));
+    let account = Account::with_keys(0..3);
+    let turning = Arc::clone(&now);
     let (server, provider, _) = scripted(move |request, _| {
         if request.target.contains("/keys") {
             *turning.lock().unwrap() = "2026-11-21T00:00:00Z".parse().unwrap();

@@ -263,7 +263,8 @@ impl<T: ListRow> PageReader<T> {
     }
 
     fn ask(&mut self, is_first: bool, deadline: Deadline) {
-        let (list, offset) = (Arc::clone(&self.list), self.behind);
+        let list = Arc::clone(&self.list);
+        let offset = self.behind;
         self.requests.push(Box::pin(async move {
             let text = list.ask(offset, deadline, |body| Ok(body.to_owned())).await;
             ArrivedPage { offset, is_first, text }

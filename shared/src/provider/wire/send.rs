@@ -430,7 +430,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_rate_holds_within_any_second() {
-        let (rate, begun) = (Rate::new(NonZeroU32::new(10).unwrap()), Instant::now());
+        let rate = Rate::new(NonZeroU32::new(10).unwrap());
+        let begun = Instant::now();
         let mut sent = Vec::new();
         for number in 0..35 {
             if number == 15 {

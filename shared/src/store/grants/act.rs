@@ -177,7 +177,8 @@ impl Table {
         change: &Change,
         now: Moment,
     ) -> Result<Transaction, StoreError> {
-        let (was, is) = (&view.grant, change.grant());
+        let was = &view.grant;
+        let is = change.grant();
         let is_invited_anyway = was.person.address != is.person.address;
         if was.holds.dropped.is_none() || is.holds.dropped.is_some() || is.ever_shown || is_invited_anyway {
             return Ok(transaction);
@@ -205,12 +206,14 @@ impl Table {
     /// somebody else's too. If the grant has another address now, both are mailed.
     async fn leaving_address(&self, view: &View, change: &Change, now: Moment) -> Result<Transaction, StoreError> {
         let was = &view.grant;
-        let (former, address, mut transaction) =
-            (&was.person.address, &change.grant().person.address, self.transaction());
+        let former = &was.person.address;
+        let address = &change.grant().person.address;
+        let mut transaction = self.transaction();
         if former == address {
             return Ok(transaction);
         }
-        let (programme, grant) = (was.programme.clone(), was.id.clone());
+        let programme = was.programme.clone();
+        let grant = was.id.clone();
         let queued = if change.is_typed() { OutboxRow::queued_by_hand } else { OutboxRow::queued };
         if !address.is_none() {
             let opens = if change.is_typed() { now } else { view.programme.settings.claim_opens_at() };
@@ -263,7 +266,8 @@ pub(crate) fn transaction_of(
         transaction = transaction.owing(&row)?;
     }
     let asks = change.asks().iter().take(MAILS_AT_ONCE).map(|recipient| {
-        let (programme, grant) = (grant.programme.clone(), grant.id.clone());
+        let programme = grant.programme.clone();
+        let grant = grant.id.clone();
         let mail = QueuedMail::More { programme, grant, recipient: recipient.clone() };
         OutboxRow::queued(new_ulid(now), mail, now)
     });
@@ -283,7 +287,8 @@ fn with_more_listed(
     change: &Change,
     now: Moment,
 ) -> Result<Transaction, StoreError> {
-    let (programme, grant) = (&view.programme.id, change.grant());
+    let programme = &view.programme.id;
+    let grant = change.grant();
     let is_open = |grant: &Grant| grant.open_request(&view.programme.settings, now).is_some();
     if !change.asks().is_empty() {
         let listing = MoreListing { programme: programme.clone(), grant: grant.id.clone(), asked_at: now };
@@ -302,14 +307,16 @@ fn with_enrolment_moved(
     was: &EmailAddress,
     now: Moment,
 ) -> Result<Transaction, StoreError> {
-    let (address, programme) = (&grant.person.address, &grant.programme);
+    let address = &grant.person.address;
+    let programme = &grant.programme;
     if address != was && !was.is_none() {
         let is_its_own = [(":grant", text(grant.id.as_str()))];
         transaction =
             transaction.remove(&Enrolment::key_of(was.matched(), programme), "#grant = :grant", &is_its_own)?;
     }
     if address != was && !address.is_none() {
-        let (address, programme) = (address.matched().clone(), programme.clone());
+        let address = address.matched().clone();
+        let programme = programme.clone();
         transaction =
             transaction.create(&Enrolment { address, programme, grant: grant.id.clone(), enrolled_at: now })?;
     }
@@ -321,11 +328,13 @@ fn with_enrolment_moved(
 ///
 /// Taking requires the limit that was read, and room. The first claim of a programme sets `claimed`.
 fn move_budget(transaction: Transaction, view: &View, change: &Change) -> Result<Transaction, StoreError> {
-    let (budget, grant) = (&view.budget, change.grant());
+    let budget = &view.budget;
+    let grant = change.grant();
     let is_first = grant.lease.is_some() && !budget.claimed;
     let [waited, waits] = [&view.grant, grant].map(|grant| Unreserved::of_grant(grant, budget.counted_at));
     let moves = waits.beyond(&waited);
-    let (mut conditions, mut values) = (vec!["attribute_exists(pk)"], Vec::new());
+    let mut conditions = vec!["attribute_exists(pk)"];
+    let mut values = Vec::new();
     if change.depends_on() == DependsOn::Settings {
         conditions.push("settings_version = :settings");
         values.push((":settings", number(budget.settings_version)));
@@ -340,7 +349,8 @@ fn move_budget(transaction: Transaction, view: &View, change: &Change) -> Result
         }
         BudgetChange::TakeAnyway(amount) => Some(amount),
     };
-    let (key, condition) = (Budget::key_of(&budget.programme), conditions.join(" AND "));
+    let key = Budget::key_of(&budget.programme);
+    let condition = conditions.join(" AND ");
     if amount.is_none() && !is_first && moves.is_empty() {
         return match values.is_empty() {
             true => Ok(transaction),
@@ -382,7 +392,8 @@ impl Table {
         announced: Notice,
         said: AnnouncedEnd,
     ) -> Result<(AnnouncedEnd, NoticeDelivery), StoreError> {
-        let (programme, grant) = (&view.programme.id, &view.grant.id);
+        let programme = &view.programme.id;
+        let grant = &view.grant.id;
         let rows = self.mails(self.list(FiledMail::written_at(programme, grant, said.at)).await?, usize::MAX).await?;
         let row = rows.into_iter().find(|row| row.mail == QueuedMail::notice(announced, &view.grant));
         Ok((said, row.map_or(NoticeDelivery::Void, |row| row.outcome())))

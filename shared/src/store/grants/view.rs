@@ -146,7 +146,8 @@ impl Table {
     /// Each lifetime counter is its maximum; the window is that of the latest query. Returns `false` when as
     /// much or more is recorded, from a listing or query as late or later.
     pub async fn note_reading(&self, reading: &Reading, deadline: Deadline) -> Result<bool, StoreError> {
-        let (mut pauses, mut target) = (Pauses::until(deadline), reading.clone());
+        let mut pauses = Pauses::until(deadline);
+        let mut target = reading.clone();
         let mut stored: Option<Reading> = None;
         loop {
             if self.put_reading(&target, stored.as_ref(), deadline).await? {
@@ -242,7 +243,8 @@ impl Transaction {
         context: ActContext<'_>,
         apart: SignedDuration,
     ) -> Result<Transaction, StoreError> {
-        let (programme, grant) = (context.programme.clone(), context.grant.clone());
+        let programme = context.programme.clone();
+        let grant = context.grant.clone();
         let done = DoneByHand { programme, grant, what, done_at: context.now };
         self.create_or_replace(&done, "done_at <= :before", &[(":before", instant(context.now - apart))])
     }
@@ -310,7 +312,8 @@ impl Table {
         // In most cases nobody of them is enrolled, so that is looked at only where the first write finds it otherwise.
         let is_first = AtomicBool::new(true);
         let invited = self.carry_through(by.deadline, || async {
-            let (mut added, mut waiting) = (Vec::new(), Unreserved::default());
+            let mut added = Vec::new();
+            let mut waiting = Unreserved::default();
             let mut seen = HashSet::new();
             let enrolled = if is_first.swap(false, Ordering::Relaxed) {
                 vec![None; people.len()]
@@ -322,7 +325,8 @@ impl Table {
             let Some(programme) = programme.filter(|programme| programme.closed_at.is_none()) else {
                 return Ok(Round::Over(Vec::new()));
             };
-            let (opens, as_read) = (programme.settings.claim_opens_at(), number(programme.version));
+            let opens = programme.settings.claim_opens_at();
+            let as_read = number(programme.version);
             let mut transaction =
                 self.transaction().check(&programme.key(), "version = :version", &[(":version", as_read)])?;
             for (grant, enrolled) in people.iter().zip(enrolled) {

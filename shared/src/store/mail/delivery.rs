@@ -46,7 +46,8 @@ impl Table {
         deadline: Deadline,
     ) -> Result<Option<OutboxRow>, StoreError> {
         let day = row.sent_on.unwrap_or(utc_date(now));
-        let (before, counted) = (row.sent_on.and_then(|_| row.state.delivery()), state.delivery());
+        let before = row.sent_on.and_then(|_| row.state.delivery());
+        let counted = state.delivery();
         let after = OutboxRow { state, sent_on: Some(day), version: row.version + 1, ..row.clone() };
         let transaction = self.transaction().replace(&after, row.version)?;
         let transaction = transaction.counting(&row.mail, before, counted)?;

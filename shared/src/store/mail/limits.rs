@@ -123,7 +123,8 @@ impl Transaction {
             fared.into_iter().for_each(|fared| count.count(fared));
             [count.sent, count.delivered, count.returned, count.bounced, count.complained]
         };
-        let (before, after) = (count(before), count(after));
+        let before = count(before);
+        let after = count(after);
         let changes = std::array::from_fn(|index| after[index].cast_signed() - before[index].cast_signed());
         self.counting_roster_mails(programme, 0, changes)
     }
@@ -233,7 +234,8 @@ impl Table {
 
     /// Ends a refusal as it was read; a newer refusal wins.
     async fn end_refusal(&self, refusal: MailRefusal, now: Moment, deadline: Deadline) -> Result<(), StoreError> {
-        let (version, ended_at) = (refusal.version, Some(now));
+        let version = refusal.version;
+        let ended_at = Some(now);
         let ended = MailRefusal { ended_at, version: version + 1, ..refusal };
         self.replace(&ended, version, Unaudited::Delivery, deadline).await.map(drop)
     }

@@ -261,13 +261,15 @@ impl OutboxRow {
     }
 
     pub fn queued(row: Ulid, mail: QueuedMail, now: Moment) -> OutboxRow {
-        let (class, state) = (mail.facts().kind.class(), MailState::Waiting { since: now });
+        let class = mail.facts().kind.class();
+        let state = MailState::Waiting { since: now };
         OutboxRow { row, class, state, written_at: now, tries: 0, version: 1, again_at: None, sent_on: None, mail }
     }
 
     /// The invitation of a grant. It waits until keys can be claimed, and is as old as it is due.
     pub(crate) fn invitation(programme: &ProgrammeId, grant: &GrantId, opens: Moment, now: Moment) -> OutboxRow {
-        let (due, is_reminder) = (opens.max(now), false);
+        let due = opens.max(now);
+        let is_reminder = false;
         let mail = QueuedMail::Roster { programme: programme.clone(), grant: grant.clone(), is_reminder };
         OutboxRow::queued(new_ulid(due), mail, due)
     }
@@ -289,7 +291,8 @@ impl OutboxRow {
             MailTo::Student(_, grant) => Some(grant.clone()),
             MailTo::Asker | MailTo::Staff(..) => None,
         };
-        let (first, written_at) = (self.row, self.written_at);
+        let first = self.row;
+        let written_at = self.written_at;
         Some(FiledMail {
             programme: recipient.programme()?.clone(),
             grant,
@@ -398,7 +401,8 @@ impl QueuedMail {
                 facts(kind, words, Student(programme, grant), choice, OUTBOX_KEPT)
             }
             QueuedMail::CapUsed { programme, grant, .. } => {
-                let (words, choice) = ("notice of a used cap", Some(OptionalMail::Reminder));
+                let words = "notice of a used cap";
+                let choice = Some(OptionalMail::Reminder);
                 facts(MailKind::Student, words, Student(programme, grant), choice, OUTBOX_KEPT)
             }
             QueuedMail::Alert { programme, recipient, .. } => staff(MailKind::Alert, "alert", programme, recipient),
@@ -430,7 +434,9 @@ impl QueuedMail {
 
     /// A notice about the last key that was shown to the grant's student.
     pub fn notice(notice: Notice, grant: &Grant) -> QueuedMail {
-        let (programme, epoch, grant) = (grant.programme.clone(), grant.last_shown(), grant.id.clone());
+        let programme = grant.programme.clone();
+        let epoch = grant.last_shown();
+        let grant = grant.id.clone();
         QueuedMail::Notice { programme, grant, epoch, notice }
     }
 }
@@ -519,7 +525,9 @@ impl Table {
         context: ActContext<'_>,
         is_reminder: bool,
     ) -> Result<Transaction, StoreError> {
-        let (row, programme, grant) = (new_ulid(context.now), context.programme.clone(), context.grant.clone());
+        let row = new_ulid(context.now);
+        let programme = context.programme.clone();
+        let grant = context.grant.clone();
         let mail = QueuedMail::Roster { programme, grant, is_reminder };
         let (row, apart) = if is_reminder {
             (OutboxRow::queued(row, mail, context.now), BETWEEN_REMINDERS)

@@ -10,7 +10,8 @@ const MOST_CAPS: usize = 25;
 
 /// The part of an update that moves who waits under each cap, and its values.
 pub(crate) fn moving(moves: &[(String, i64)]) -> (Vec<String>, Vec<(String, AttributeValue)>) {
-    let (mut set, mut values) = (Vec::new(), Vec::new());
+    let mut set = Vec::new();
+    let mut values = Vec::new();
     for (place, (cap, delta)) in moves.iter().take(MOST_CAPS).enumerate() {
         set.push(format!("unreserved.#{cap} = if_not_exists(unreserved.#{cap}, :none) + :by{place}"));
         values.extend([(":none".to_owned(), number(0)), (format!(":by{place}"), number(delta))]);

@@ -140,7 +140,8 @@ impl Table {
             let header = job.header.clone().or_else(|| last.as_ref()?.header.clone());
             let job = Job { header, ..job.clone() };
             let values = [(":yes", AttributeValue::Bool(true)), (":not", AttributeValue::Bool(false))];
-            let (set, condition) = (format!("SET {mark} = :yes"), format!("{mark} = :not"));
+            let set = format!("SET {mark} = :yes");
+            let condition = format!("{mark} = :not");
             let transaction =
                 self.transaction().update(&Import::key_of(&job.programme, import), &set, &condition, &values)?;
             let transaction = match last {

@@ -29,11 +29,18 @@ pub struct Overview {
 impl Table {
     /// What the overview of a programme shows, in one query; nothing where there is no such programme.
     pub async fn overview(&self, programme: &ProgrammeId) -> Result<Option<Overview>, StoreError> {
-        let (mut budget, mut counts) = (None, Counts::default());
-        let (mut totals, mut assigned) = (None, AssignedUse::none(programme));
-        let (mut groups, mut jobs, mut guardrails) = (BTreeMap::new(), Vec::new(), Vec::new());
-        let (mut token, mut previews, mut imports) = (None, Vec::new(), Vec::new());
-        let (mut requests, mut mores) = (Vec::new(), Vec::new());
+        let mut budget = None;
+        let mut counts = Counts::default();
+        let mut totals = None;
+        let mut assigned = AssignedUse::none(programme);
+        let mut groups = BTreeMap::new();
+        let mut jobs = Vec::new();
+        let mut guardrails = Vec::new();
+        let mut token = None;
+        let mut previews = Vec::new();
+        let mut imports = Vec::new();
+        let mut requests = Vec::new();
+        let mut mores = Vec::new();
         let range = begin::<Budget>(programme_partition(programme), &overview(""));
         let each = |item| {
             match items::kind_of(&item) {

@@ -157,7 +157,9 @@ impl Table {
         mails: &[OutboxRow],
         deadline: Deadline,
     ) -> Result<(), StoreError> {
-        let (import, programme, until) = (preview.import, preview.programme.clone(), preview.until);
+        let import = preview.import;
+        let programme = preview.programme.clone();
+        let until = preview.until;
         let part = ImportPart { import, programme, kept: Kept::File, part: 0, until, bytes: Vec::new() };
         self.keep_bytes(&part, file, deadline).await?;
         let kept = self.transaction().create(preview)?.owing_to_all(mails)?;

@@ -286,8 +286,10 @@ impl Transaction {
         author: Author<'_>,
     ) -> Result<Option<Told>, StoreError> {
         let Before { programme, budget, guardrail } = before;
-        let (id, limit) = (programme.id.clone(), edit.limit(&budget));
-        let (mut transaction, mut entries) = (self, Vec::new());
+        let id = programme.id.clone();
+        let limit = edit.limit(&budget);
+        let mut transaction = self;
+        let mut entries = Vec::new();
         let audit = |what: AuditDetail| Entry::on_programme(&id, author.actor, author.now, what);
         let has_new_settings = programme.settings != edit.settings;
         if limit != budget.limit {
@@ -303,7 +305,8 @@ impl Transaction {
         }
         if has_new_settings {
             let roles = RoleChanges::between(&id, Some(&programme.settings.people), &edit.settings.people);
-            let (version, was_over) = (programme.version, programme.is_over(author.now));
+            let version = programme.version;
+            let was_over = programme.is_over(author.now);
             let edited = programme.edited(edit.settings.clone());
             let ends = edited.is_over(author.now) && !was_over;
             transaction = transaction.replace(&edited, version)?;
@@ -366,16 +369,19 @@ impl Before {
 
     /// Whether invitations that wait until keys can be claimed go out at another time.
     fn moves_invitations(&self, after: &Settings, now: Moment) -> bool {
-        let (was, opens) = (self.programme.settings.claim_opens_at(), after.claim_opens_at());
+        let was = self.programme.settings.claim_opens_at();
+        let opens = after.claim_opens_at();
         was != opens && now < was.max(opens)
     }
 
     fn refuses(&self, edit: &Edit, effect: Option<EditEffect>) -> Option<EditOutcome> {
-        let (was, ends) = (self.programme.settings.term.ends_at(), edit.settings.term.ends_at());
+        let was = self.programme.settings.term.ends_at();
+        let ends = edit.settings.term.ends_at();
         if let Some(until) = effect.and_then(|effect| effect.keys_until).filter(|until| was < ends && *until < ends) {
             return Some(EditOutcome::KeysEndBefore(until));
         }
-        let (budget, increase) = (edit.limit(&self.budget), effect.map_or(Usd::ZERO, |effect| effect.increase));
+        let budget = edit.limit(&self.budget);
+        let increase = effect.map_or(Usd::ZERO, |effect| effect.increase);
         let reserved = self.budget.reserved + increase;
         let is_asked = budget < self.budget.limit || increase > Usd::ZERO;
         (is_asked && budget < reserved).then_some(EditOutcome::BudgetTooSmall { budget, reserved })
@@ -390,7 +396,9 @@ fn with_budget(
     limit: Usd,
     effect: Option<EditEffect>,
 ) -> Result<Transaction, StoreError> {
-    let (key, old, new) = (Budget::key_of(&budget.programme), number(budget.limit.micros()), number(limit.micros()));
+    let key = Budget::key_of(&budget.programme);
+    let old = number(budget.limit.micros());
+    let new = number(limit.micros());
     let Some(effect) = effect else {
         let condition =
             if limit < budget.limit { "budget_limit = :old AND reserved <= :new" } else { "budget_limit = :old" };
@@ -410,7 +418,8 @@ fn with_budget(
 impl Table {
     /// Every programme that can be read, in the order of their ids, and the ids of those that cannot.
     pub async fn readable_programmes(&self) -> Result<(Vec<Programme>, Vec<ProgrammeId>), StoreError> {
-        let (mut programmes, mut unreadable) = (Vec::new(), Vec::new());
+        let mut programmes = Vec::new();
+        let mut unreadable = Vec::new();
         let add = |attributes| {
             let id = items::key_of(&attributes).sk.parse();
             match items::from_item(attributes) {
@@ -435,7 +444,8 @@ impl Table {
         what: AuditDetail,
         author: Author<'_>,
     ) -> Result<bool, StoreError> {
-        let (programme, now) = (&request.programme, author.now);
+        let programme = &request.programme;
+        let now = author.now;
         let audit_entry = Entry::on_programme(programme, author.actor, now, what);
         let admins = self.admin_ids(author.deadline).await?;
         // A deployment's configuration has no room for more admins.
@@ -470,7 +480,8 @@ impl Table {
         let settings = request.wishes.iter().map(|wish| wish.setting.as_str()).collect::<Vec<_>>().join(", ");
         let audit_entry =
             Entry::on_programme(&request.programme, author.actor, author.now, AuditDetail::new(act).noting(settings));
-        let (programme, recipient) = (request.programme.clone(), request.asked_by.clone());
+        let programme = request.programme.clone();
+        let recipient = request.asked_by.clone();
         let mail = QueuedMail::RequestDecided { programme, request: request.request, recipient };
         let mail = OutboxRow::queued(new_ulid(author.now), mail, author.now);
         begun.replace(request, request.version - 1)?.owing(&mail)?.create(&audit_entry)

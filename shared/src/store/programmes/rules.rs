@@ -96,7 +96,8 @@ impl Table {
         let current = Guardrail { due_at, version: was.version + 1, ..current };
         let mut transaction = self.transaction().replace(&current, was.version)?;
         let id = |guardrail: &Guardrail| guardrail.remote.as_ref().map(|made_guardrail| made_guardrail.id.clone());
-        let (before, after) = (id(was), id(&current));
+        let before = id(was);
+        let after = id(&current);
         if before.is_some() && before != after {
             let grants = self.count_grants(&current.owner.programme).await?;
             let job = Job::new(&current.owner.programme, Work::Limits, grants, &Actor::Rule, now);

@@ -192,7 +192,8 @@ mod tests {
     /// A key made elsewhere spends while it was used within four weeks, by BYOK too where that counts.
     #[test]
     fn an_idle_key_elsewhere_spends_nothing() {
-        let (now, id) = ("2026-11-20T02:20:00Z".parse().unwrap(), "cs-pilot".parse().unwrap());
+        let now = "2026-11-20T02:20:00Z".parse().unwrap();
+        let id = "cs-pilot".parse().unwrap();
         let credits = |day: &str| DailyUse::on_one(day.parse().unwrap(), Usd::DOLLAR);
         let spends = |keys: u32, used: DailyUse, byok: Byok| {
             ProgrammeUse::new(None, AssignedUse { used, keys, ..AssignedUse::none(&id) }).spends_elsewhere(byok, now)

@@ -65,7 +65,8 @@ pub fn from_item<T: Stored>(attributes: Item) -> Result<T, StoreError> {
 
 /// Some attributes of the value that an item stores.
 pub(crate) fn part_of<T: Stored, P: DeserializeOwned>(attributes: Item) -> Result<P, StoreError> {
-    let (key, kind) = (key_of(&attributes), kind_of(&attributes).to_owned());
+    let key = key_of(&attributes);
+    let kind = kind_of(&attributes).to_owned();
     if kind != T::KIND {
         return Err(StoreError::corrupt(&key, T::KIND, &format!("it is of the kind {kind:?}")));
     }

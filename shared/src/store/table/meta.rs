@@ -47,7 +47,8 @@ impl Table {
 
     /// Records this table, a restored copy that was recovered, as the deployment's own.
     pub async fn adopt(&self, deadline: Deadline) -> Result<(), StoreError> {
-        let (names, named) = ("SET #table = :table", [(":table", text(&self.name))]);
+        let names = "SET #table = :table";
+        let named = [(":table", text(&self.name))];
         let adopted = self.single().update(&Meta::key_of(), names, "attribute_exists(pk)", &named)?;
         self.write_alone(adopted, deadline).await.map(drop)
     }

@@ -68,9 +68,12 @@ impl Card<'_> {
         typed: Option<MoreForm>,
         now: Moment,
     ) -> Card<'a> {
-        let (grant, settings) = (&view.grant, &view.programme.settings);
-        let (kind, obstacle) = (kind_of_request(view), Obstacle::find(view, rules, now));
-        let (cap, spending) = (grant.cap(settings), view.spending(now));
+        let grant = &view.grant;
+        let settings = &view.programme.settings;
+        let kind = kind_of_request(view);
+        let obstacle = Obstacle::find(view, rules, now);
+        let cap = grant.cap(settings);
+        let spending = view.spending(now);
         let offers = offers(view, kind, obstacle.is_none(), now);
         let not_replaced = obstacle.as_ref().filter(|obstacle| offers.has_key && obstacle.stops_replacing_only());
         let state = grant.shown_state(now).as_str();

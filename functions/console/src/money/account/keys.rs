@@ -120,12 +120,14 @@ fn state(key: &ForeignKey) -> &'static str {
 
 /// The last act of an admin on each key, in words.
 pub(super) async fn acts_in_words(table: &Table) -> Result<HashMap<KeyHash, (ForeignAct, String)>, AppError> {
-    let (mut acts, mut people) = (HashMap::new(), HashMap::new());
+    let mut acts = HashMap::new();
+    let mut people = HashMap::new();
     for act in table.list(ForeignAct::all()).await? {
         if !people.contains_key(&act.requested_by) {
             people.insert(act.requested_by.clone(), show::person(table, &act.requested_by).await?);
         }
-        let (who, requested_at) = (&people[&act.requested_by], utc(act.requested_at));
+        let who = &people[&act.requested_by];
+        let requested_at = utc(act.requested_at);
         let what = match act.change {
             ForeignChange::Disable => "disable it".to_owned(),
             ForeignChange::Limit(limit) => format!("limit it to {}", limit.to_cents()),

@@ -41,7 +41,8 @@ impl MailSection {
         programmes: &[Programme],
         admins: &[EmailAddress],
     ) -> Result<MailSection, AppError> {
-        let (table, now) = (&site.table, site.clock.now());
+        let table = &site.table;
+        let now = site.clock.now();
         let (waiting, dead, server, refusals, unreachable) = tokio::try_join!(
             table.waiting(now),
             table.dead_mails(now - GIVEN_UP_SHOWN, MOST_SHOWN),

@@ -97,7 +97,8 @@ pub(crate) async fn page(
 
 /// The page, with the texts of a form that was refused.
 pub(crate) async fn show(site: &Site, visitor: &Visitor, span_query: &SpanQuery, mut refused: Refused) -> Answer {
-    let (now, table) = (site.clock.now(), &site.table);
+    let now = site.clock.now();
+    let table = &site.table;
     let first_day = utc_date(now).saturating_sub(ALARM_DAYS.days());
     let (state, account, days, foreign, runs, alarms, programmes, admins) = tokio::try_join!(
         table.sync_state(),
@@ -136,7 +137,8 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, span_query: &SpanQuery,
     let mut used_by_nobodys = DailyUse::default();
     nobodys.iter().for_each(|key| used_by_nobodys.add(&key.used));
     let mut keys_of = |keys| ForeignKeys::new(keys, &acts, &mut refused.key, state.listed_at, span, context);
-    let (keys, owned) = (keys_of(nobodys), keys_of(owned).with_owners(&owners.words));
+    let keys = keys_of(nobodys);
+    let owned = keys_of(owned).with_owners(&owners.words);
     let coverage =
         ModelCoverage::of_account(&state, span, span.range(Reset::None, None, state.listed_at, now), utc_date(now));
     let unowned = table.foreign_models(coverage.days).await?.unowned;

@@ -95,7 +95,8 @@ pub(super) fn newest_days(days: &[AccountDay], most: usize) -> Vec<Day> {
 
 impl Day {
     fn new(day: &AccountDay, before: Option<&AccountDay>) -> Day {
-        let (sums, sums_before) = (in_cents(day), before.map(in_cents));
+        let sums = in_cents(day);
+        let sums_before = before.map(in_cents);
         let cell = |column: usize| {
             let grew = sums_before.as_ref().map(|before| sums[column] - before[column]);
             (sums[column].to_cents(), grew.filter(|grew| *grew != Usd::ZERO).map(signed))

@@ -85,7 +85,9 @@ impl KeyOwners {
         refused: Option<Form<TypedOwner>>,
     ) -> Result<(KeyOwners, Vec<ForeignKey>, Vec<ForeignKey>), AppError> {
         let owners = site.table.owners_now().await?;
-        let (mut owned, mut nobodys, mut words) = (Vec::new(), Vec::new(), HashMap::new());
+        let mut owned = Vec::new();
+        let mut nobodys = Vec::new();
+        let mut words = HashMap::new();
         for key in foreign {
             match owners.get(&key.key) {
                 Some(owner) => {

@@ -45,7 +45,8 @@ impl ReportQuery {
         if self.columns.iter().any(|column| !COLUMNS.contains(&column.as_str())) {
             return Err("A report is grouped by day, group, model or person. Choose among these.".to_owned());
         }
-        let (first_day, last_day) = (day("first", &self.first_day)?, day("last", &self.last_day)?);
+        let first_day = day("first", &self.first_day)?;
+        let last_day = day("last", &self.last_day)?;
         let first_day = first_day.unwrap_or_else(|| last_day.map_or(usual.0, |last_day| usual.0.min(last_day)));
         let last_day = last_day.unwrap_or_else(|| usual.1.max(first_day));
         if last_day < first_day {
@@ -66,7 +67,9 @@ impl ReportQuery {
 
     /// The URL of this report over these days; `skip` lines are before the first.
     pub(super) fn address(&self, path: &str, (first_day, last_day): (Date, Date), skip: usize) -> String {
-        let (first_day, last_day, skip) = (first_day.to_string(), last_day.to_string(), skip.to_string());
+        let first_day = first_day.to_string();
+        let last_day = last_day.to_string();
+        let skip = skip.to_string();
         let mut query = vec![("from", first_day.as_str()), ("to", last_day.as_str())];
         query.extend(self.columns.iter().map(|column| ("by", column.as_str())));
         query.extend(self.programmes.iter().map(|id| ("programme", id.as_str())));

@@ -198,7 +198,8 @@ impl<'a> GrantRequest<'a> {
     }
 
     async fn no_room(&self) -> Result<String, AppError> {
-        let (table, id) = (&self.site.table, self.context.programme);
+        let table = &self.site.table;
+        let id = self.context.programme;
         let budget = table.budget(id).await?;
         let counts = table.roster_counts(id).await?;
         let tonight = if counts.frees_something() { format!("; {}", counts.free_tonight()) } else { String::new() };
@@ -279,7 +280,8 @@ impl<'a> GrantRequest<'a> {
     }
 
     async fn address(&self) -> Result<Notice, AppError> {
-        let (table, context) = (&self.site.table, self.context);
+        let table = &self.site.table;
+        let context = self.context;
         let mut forms = self.forms();
         forms.address = forms.address.typed_only(|id| id == "email", self.fields);
         let mut status = StatusCode::UNPROCESSABLE_ENTITY;
@@ -331,7 +333,8 @@ impl<'a> GrantRequest<'a> {
     /// Takes the mark off an address whose mail came back or was complained about. The next mail that comes
     /// back sets it again.
     async fn try_again(&self, mark: &Undeliverable) -> Result<Notice, AppError> {
-        let (table, grant) = (&self.site.table, &self.view.grant);
+        let table = &self.site.table;
+        let grant = &self.view.grant;
         if !self.access.is_faculty() {
             let why = "Mail to this address came back or is not wanted. Faculty can have it tried once more.";
             return Err(AppError::conflict(why));

@@ -247,7 +247,8 @@ async fn preview<'a>(post: &'a Post<Faculty>, mut page: BulkPage<'a>, chosen: Ch
     let programme = &access.programme;
     let bulk = chosen.is_offered().then(|| format!("{}-{}", new_ulid(*now), chosen.hash));
     let Chosen { act, mut rows, unknown, preview, budget, .. } = chosen;
-    let (count, counts) = (rows.len(), site.table.roster_counts(&programme.id).await?);
+    let count = rows.len();
+    let counts = site.table.roster_counts(&programme.id).await?;
     rows.truncate(ON_A_PAGE);
     let mut listing = Listing::new(
         ("Students", "grant"),

@@ -132,7 +132,8 @@ pub(crate) async fn page(
     Query(sought): Query<GrantSearch>,
 ) -> Answer {
     let sought = sought.composed();
-    let (programme, requested_span) = (&access.programme, sought.span_query.span());
+    let programme = &access.programme;
+    let requested_span = sought.span_query.span();
     let (sync, counts) = tokio::try_join!(site.table.sync_state(), site.table.roster_counts(&programme.id))?;
     let (mut rows, groups) = sought.rows(&site, programme, sync.listed_at, false).await?;
     let order = SORTS.into_iter().find(|(name, _)| *name == sought.sort).unwrap_or(SORTS[0]);
@@ -202,7 +203,8 @@ pub(crate) async fn file(
     Query(sought): Query<GrantSearch>,
     request: CsvRequest,
 ) -> Answer {
-    let (programme, sought) = (&access.programme, sought.composed());
+    let programme = &access.programme;
+    let sought = sought.composed();
     let listed_at = site.table.sync_state().await?.listed_at;
     let (mut rows, _) = sought.rows(&site, programme, listed_at, true).await?;
     rows.sort_by_cached_key(GrantRow::key);
@@ -246,7 +248,8 @@ impl<'a> GrantRow<'a> {
 
     /// Whether a text in lower case is a part of what the grant is known by, or the beginning of a hash of one of its keys.
     pub(crate) fn is_named(&self, text: &str, is_hash: bool) -> bool {
-        let (line, person) = (&self.line, &self.line.person);
+        let line = &self.line;
+        let person = &self.line.person;
         let has = |value: &str| value.to_lowercase().contains(text);
         let texts = [&person.name, &person.roster_id, &line.group];
         has(person.address.as_written())
@@ -346,7 +349,10 @@ impl GrantSearch {
     /// The filter that a form carries.
     pub(super) fn from_fields(fields: &Fields) -> GrantSearch {
         let text = |name: &str| fields.get(name).unwrap_or_default().to_owned();
-        let (q, state, group, mail) = (text("q"), text("state"), text("group"), text("mail"));
+        let q = text("q");
+        let state = text("state");
+        let group = text("group");
+        let mail = text("mail");
         GrantSearch { q, state, group, mail, ..GrantSearch::default() }
     }
 
@@ -363,7 +369,9 @@ impl GrantSearch {
         listed_at: Option<Moment>,
         is_file: bool,
     ) -> Result<(Vec<GrantRow<'a>>, Vec<String>), AppError> {
-        let (now, settings, requested_span) = (site.clock.now(), &programme.settings, self.span_query.span());
+        let now = site.clock.now();
+        let settings = &programme.settings;
+        let requested_span = self.span_query.span();
         let text = self.q.trim().to_lowercase();
         let is_hash = text.len() >= LEAST_OF_A_HASH && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         let keys = if is_hash || is_file { Some(GrantLine::KEYS) } else { None };

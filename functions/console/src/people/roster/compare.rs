@@ -219,7 +219,8 @@ pub(crate) fn domain(address: &EmailAddress) -> &str {
 impl PlannedRow {
     fn new(row: &RosterRow, changes: Vec<Change>, reason: String) -> PlannedRow {
         let RosterRow { line, address, name, group, id } = row.clone();
-        let (line, address) = (Some(line), Some(address));
+        let line = Some(line);
+        let address = Some(address);
         PlannedRow { line, changes, address, name, group, id, reason, ..PlannedRow::default() }
     }
 
@@ -238,7 +239,8 @@ pub(crate) fn plan(file: &RosterFile, grants: &[Grant], mode: AbsentRows) -> Imp
     let mut seen_ids = HashSet::new();
     let mut named: HashSet<&GrantId> = HashSet::new();
     // These come first, so that an address is nobody's when a later step gives it to somebody, in a swap too.
-    let (mut leaves, mut formers) = (Vec::new(), HashMap::new());
+    let mut leaves = Vec::new();
+    let mut formers = HashMap::new();
     for refused in &file.refused {
         let by_address = refused.address.as_ref().and_then(|address| roster.by_address.get(address.matched()));
         let by_id = refused.id.as_deref().and_then(|id| roster.by_id.get(id));
@@ -339,7 +341,8 @@ pub(crate) fn plan(file: &RosterFile, grants: &[Grant], mode: AbsentRows) -> Imp
 /// What a row says otherwise of a person.
 fn described(was: &Person, row: &RosterRow) -> PersonChange {
     let if_changed = |text: &Option<String>, was: &Option<String>| text.clone().filter(|_| text != was);
-    let (before, after) = (was.address.matched().clone(), row.address.clone());
+    let before = was.address.matched().clone();
+    let after = row.address.clone();
     PersonChange {
         address: (was.address.as_written() != after.as_written()).then_some(AddressChange { before, after }),
         name: if_changed(&row.name, &was.name),
@@ -403,7 +406,8 @@ impl<'a> Roster<'a> {
 /// The number of groups after the import. Groups of people who left count too, since their usage stays in
 /// the group's sums.
 fn groups_after(grants: &[Grant], steps: &[Step]) -> usize {
-    let (mut groups, mut moved) = (HashSet::new(), HashSet::new());
+    let mut groups = HashSet::new();
+    let mut moved = HashSet::new();
     for step in steps {
         match step {
             Step::Add { group, .. } => groups.extend(group.as_deref()),
@@ -540,8 +544,8 @@ mod tests {
         assert_eq!((after(&over), over.count(Change::Refused)), ("s1 ada, s2 bob, s3 cid, s4 eve".to_owned(), 1));
         assert_eq!(over.count(Change::Dropped), 2, "who keeps the address is not dropped for it");
         let told: Vec<&str> = plan.rows.iter().map(|row| row.reason.as_str()).collect();
-        let (bob, eve) =
-            ("before: address cid@uni.edu; the address was s2's", "before: address bob@uni.edu; the address was s4's");
+        let bob = "before: address cid@uni.edu; the address was s2's";
+        let eve = "before: address bob@uni.edu; the address was s4's";
         assert_eq!(told, ["the address was s1's", bob, eve, ""]);
     }
 

@@ -155,7 +155,8 @@ impl Compared {
         mails: &[OutboxRow],
         author: Author<'_>,
     ) -> Result<(), AppError> {
-        let (rows, confirmed) = (ImportPart::bytes_of(&self.plan.changed()), self.plan.confirmed(&self.grants));
+        let rows = ImportPart::bytes_of(&self.plan.changed());
+        let confirmed = self.plan.confirmed(&self.grants);
         for (kept, bytes) in
             [(Kept::Rows, &rows[..]), (Kept::Applied, file), (Kept::People, &ImportPart::bytes_of(&confirmed))]
         {
@@ -183,7 +184,8 @@ impl Compared {
 
     /// The domains that nobody on the roster has, with how many people of the file have each; the file's most frequent is its usual one.
     fn unusual_domains(&self) -> Vec<(&str, usize)> {
-        let (domains, unknown) = (self.plan.domains(), waits::unknown_domains(self));
+        let domains = self.plan.domains();
+        let unknown = waits::unknown_domains(self);
         let most = domains.iter().max_by_key(|(domain, people)| (**people, !unknown.contains(*domain)));
         let usual = most.map(|(domain, _)| *domain);
         let unusual = unknown.into_iter().filter(|domain| Some(*domain) != usual);
@@ -222,7 +224,8 @@ impl Compared {
     ) -> Answer {
         let need = self.need(site, &access.programme).await?;
         let settings = &access.programme.settings;
-        let (new_groups, working) = (self.new_groups(settings), self.working_of_dropped());
+        let new_groups = self.new_groups(settings);
+        let working = self.working_of_dropped();
         let preview =
             Preview { compared: self, need, import: stored.import, why: &stored.why, new_groups, working, refused };
         Ok(file_page(site, access, stored.import, &self.plan.rows, Some(preview)))

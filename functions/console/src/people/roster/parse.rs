@@ -157,7 +157,8 @@ pub(crate) fn file(bytes: &[u8], email_column: Option<&str>) -> Result<RosterFil
         .flexible(true)
         .from_reader(marked.as_bytes());
     let mut lines = LineCounter { text: text.as_bytes(), offset: 0, line: 1 };
-    let (mut record, mut line) = (ByteRecord::new(), 1);
+    let mut record = ByteRecord::new();
+    let mut line = 1;
     if !read(&mut reader, &mut record) || is_end(&record) {
         return Err(FileError::Empty);
     }
@@ -336,7 +337,9 @@ impl Columns {
         let id = line::text(&cell(self.id));
         let names = self.address(record);
         let refused = |why| {
-            let (address, id, changes) = (names.clone().ok(), id.clone().ok().flatten(), vec![Change::Refused]);
+            let address = names.clone().ok();
+            let id = id.clone().ok().flatten();
+            let changes = vec![Change::Refused];
             let cell = cell(Some(self.email)).chars().take(100).collect();
             let row = PlannedRow { line: Some(line), changes, address, id, reason: why, cell, ..PlannedRow::default() };
             Err(Box::new(PlannedRow { typed_name: line::text(&self.name(record)).ok().flatten(), ..row }))

@@ -121,7 +121,8 @@ pub(super) struct Need {
 impl Need {
     /// A reservation of somebody who is dropped stays for a week, and the mark of it longer.
     pub(super) fn calculate(file: &Compared, settings: &Settings, budget: &Budget, now: Moment) -> Need {
-        let (mut before, mut after) = (Unreserved::default(), Unreserved::default());
+        let mut before = Unreserved::default();
+        let mut after = Unreserved::default();
         file.grants.iter().for_each(|grant| before.add(grant, budget.counted_at));
         let mut grants: HashMap<&GrantId, Grant> = file.grants.iter().map(|grant| (&grant.id, grant.clone())).collect();
         let cost = |grant: &Grant| settings.cost_of_a_key(grant.cap(settings), now);
@@ -207,7 +208,8 @@ mod tests {
         let parsed = |text: &str| parse::file(text.as_bytes(), None).unwrap();
         let last = last.map(|header| parsed(&format!("{header}\nx@uni.edu\n")).header);
         let compared = Compared::with(parsed(&format!("email,id,group\n{rows}")), grants, AbsentRows::Replace, now());
-        let (last_header, is_trusted) = (last.as_deref(), last.is_some());
+        let last_header = last.as_deref();
+        let is_trusted = last.is_some();
         let standing = Standing { settings: &settings, budget: &budget, last_header, is_trusted, imports, now: now() };
         super::why(&compared, &standing)
     }

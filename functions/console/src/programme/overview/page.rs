@@ -56,7 +56,8 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> A
 
 /// The page; `refused` is a request whose decline came without a reason.
 pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, refused: Option<Ulid>) -> Answer {
-    let (now, programme) = (site.clock.now(), &access.programme);
+    let now = site.clock.now();
+    let programme = &access.programme;
     let settings = &programme.settings;
     let (overview, sync, unreachable) =
         tokio::try_join!(site.table.overview(&programme.id), site.table.sync_state(), site.table.unreachable(now))?;

@@ -24,7 +24,8 @@ pub(super) fn room(access: &ProgrammeAccess, budget: &Budget, burn: &Burn<'_>, n
     let link =
         access.is_faculty().then(|| (format!("{}#edit", paths::settings(&access.programme.id)), "Open the settings"));
     if cap > budget.limit {
-        let (cap, budget) = (cap.to_dollars(), budget.limit.to_dollars());
+        let cap = cap.to_dollars();
+        let budget = budget.limit.to_dollars();
         let why = format!("The cap of {cap} is above the budget of {budget}, so nobody can get a key. {ask}");
         return Some((why, link));
     }
@@ -65,7 +66,8 @@ pub(super) fn unreachable_people(people: &People, unreachable: &Unreachable) -> 
     let staff = people.faculty.iter().chain(&people.assistants).map(|person| (person, false));
     let finance = people.finance.iter().map(|person| (person, true));
     let sentence = |(person, is_finance): (&EmailAddress, bool)| {
-        let (why, person) = (unreachable.get(person.matched())?, person.as_written());
+        let why = unreachable.get(person.matched())?;
+        let person = person.as_written();
         Some(match (is_finance, why) {
             (false, UnreachableReason::Complained) => {
                 format!("{person} marked a mail as unwanted, so no digest is sent there. Alerts and links still are.")

@@ -86,7 +86,8 @@ impl<'a> Edit<'a> {
             return Err(self.refused(StatusCode::UNPROCESSABLE_ENTITY, UNREADABLE).await);
         };
         // Faculty save their own settings, and request the others.
-        let (mut after, mut wished) = (draft, Difference::default());
+        let mut after = draft;
+        let mut wished = Difference::default();
         if !access.is_admin() {
             wished = self.form.changes(&after).of_admins();
             let Some(faculty_draft) = read(&mut self.form.without(Owner::Admins)) else {
@@ -169,7 +170,8 @@ impl<'a> Edit<'a> {
                 (StatusCode::UNPROCESSABLE_ENTITY, &["ends_on"], why)
             }
             EditOutcome::BudgetTooSmall { budget, reserved } => {
-                let (budget, reserved) = (budget.to_dollars(), reserved.up_to_the_cent().to_dollars());
+                let budget = budget.to_dollars();
+                let reserved = reserved.up_to_the_cent().to_dollars();
                 let why = if saved.has(BUDGET) {
                     format!(
                         "{budget} is less than the {reserved} that is promised to students: what they spent, and what they may still spend."

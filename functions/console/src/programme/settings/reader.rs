@@ -141,7 +141,8 @@ pub(super) fn too_many_roles(form: &Form<Draft>, after: &Settings) -> Option<(&'
 
 /// Refuses a claim window that closes, or is over with the term, before it opens.
 pub(super) fn never_open(after: &Settings) -> Option<(&'static str, String)> {
-    let (opens, closes) = (after.claim_opens_at(), after.claim_closes_at().min(after.term.ends_at()));
+    let opens = after.claim_opens_at();
+    let closes = after.claim_closes_at().min(after.term.ends_at());
     if opens < closes {
         return None;
     }

@@ -59,7 +59,10 @@ pub(super) fn png(scene: &BurnScene) -> Result<Vec<u8>> {
 
 fn draw(scene: &BurnScene, sheet: &Sheet<'_>) -> Result<()> {
     sheet.fill(&WHITE)?;
-    let (left, right, top, bottom) = (24, WIDTH as i32 - RIGHT, 3 * ROW + 16, HEIGHT as i32 - 80);
+    let left = 24;
+    let right = WIDTH as i32 - RIGHT;
+    let top = 3 * ROW + 16;
+    let bottom = HEIGHT as i32 - 80;
     let plot = sheet.margin(top, HEIGHT as i32 - bottom, left, WIDTH as i32 - right);
     // Some space above the budget keeps its line inside the plot.
     let highest = scene.top.micros() + scene.top.micros() / 40;

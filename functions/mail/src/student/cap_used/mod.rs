@@ -94,7 +94,8 @@ impl CapUseFacts {
 impl Words<'_> {
     fn cap_used(self, programme: &Programme, used: &CapUseFacts) -> Letter {
         let settings = &programme.settings;
-        let (name, is_used_up) = (&settings.name, is_used_up(used.limit, used.spent));
+        let name = &settings.name;
+        let is_used_up = is_used_up(used.limit, used.spent);
         let share = if is_used_up { 100 } else { per_cent(used.spent, used.limit) };
         let mut facts = vec![
             ("Used", used.spent.to_dollars()),

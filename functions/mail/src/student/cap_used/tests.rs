@@ -98,7 +98,8 @@ fn what_was_used_before_the_cap_was_lowered_is_not_said_again() {
         found_at: now(),
         is_mailed: true,
     };
-    let (lowered_below, used_up_since) = (crossing(510), crossing(101));
+    let lowered_below = crossing(510);
+    let used_up_since = crossing(101);
     let lowered = AuditDetail::new(Act::CapChanged).changing("20", "1");
     let entries = [Entry::on_programme(&view.programme.id, &Actor::Rule, now(), lowered)];
     read(&mut view, now(), 5_100_000);
@@ -121,7 +122,8 @@ fn newest_reading_is_told_and_no_less_than_was_found() {
     };
     let later = at("2026-11-21T10:00:00Z");
     for (spent, told, as_of) in [(24, 24, later), (16, 17, now())] {
-        let (cap, spent) = (Usd::from_dollars(30), Usd::from_dollars(spent));
+        let cap = Usd::from_dollars(30);
+        let spent = Usd::from_dollars(spent);
         let facts =
             CapUseFacts::new(&crossing, CapUse { window: crossing.window, cap, spent, as_of: Some(later) }, None);
         assert_eq!((facts.spent, facts.as_of, facts.cap_since), (Usd::from_dollars(told), as_of, Some(cap)));

@@ -69,7 +69,8 @@ impl Words<'_> {
         // A recovered key was shown before its record was written again.
         let shown_at = view.grant.live().and_then(|live| live.shown_at).filter(|shown| *shown < written_at);
         let settings = &view.programme.settings;
-        let (name, time) = (&settings.name, time_in(shown_at.unwrap_or(written_at), settings.term.zone()));
+        let name = &settings.name;
+        let time = time_in(shown_at.unwrap_or(written_at), settings.term.zone());
         Letter {
             subject: format!("{name}: you got a new key"),
             heading: "You got a new key".to_owned(),
@@ -122,7 +123,8 @@ impl Words<'_> {
 
     fn key_leaked(self, view: &View, reported_at: Moment) -> Letter {
         let settings = &view.programme.settings;
-        let (name, time) = (&settings.name, time_in(reported_at, settings.term.zone()));
+        let name = &settings.name;
+        let time = time_in(reported_at, settings.term.zone());
         let used = used_by_reading(view, reported_at).map_or_else(String::new, |(as_of, amount)| {
             format!(
                 " When it was last checked at OpenRouter, on {}, that key had used {}.",
@@ -250,7 +252,8 @@ impl CapLeft {
     /// The rest by the newest reading. If none is of this window, `as_of` is the beginning of the window.
     fn new(view: &View, now: Moment) -> CapLeft {
         let settings = &view.programme.settings;
-        let (reset, ends_at) = (settings.basis.reset, settings.term.ends_at());
+        let reset = settings.basis.reset;
+        let ends_at = settings.term.ends_at();
         let cap = view.grant.cap(settings);
         let resets_at = reset.resets_at(now).filter(|resets_at| *resets_at < ends_at);
         let as_of = view.readings.iter().map(|reading| reading.as_of).max();
@@ -266,7 +269,8 @@ impl CapLeft {
     fn in_words(self, settings: &Settings) -> String {
         let Settings { name, term, basis: Basis { reset, .. }, .. } = settings;
         let until = end_time_in(term.ends_at(), term.zone());
-        let (amount, cap) = (self.amount.to_dollars(), self.cap.to_dollars());
+        let amount = self.amount.to_dollars();
+        let cap = self.cap.to_dollars();
         let clause = format!("You have {amount} left of your {cap} {}", of_this_window(*reset));
         let Some(resets_at) = self.resets_at else {
             let never = if *reset == Reset::None { "" } else { " It does not reset before then." };

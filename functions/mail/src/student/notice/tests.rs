@@ -81,7 +81,8 @@ async fn changed_cap() {
 async fn rules_of_a_programme() {
     let unused_soon = announced(Notice::UnusedSoon, at("2026-11-27T10:00:00Z"));
     let too_old_soon = announced(Notice::TooOldSoon, at("2026-12-05T10:00:00Z"));
-    let (mut unused, mut too_old) = (announced(Notice::UnusedSoon, now()), announced(Notice::TooOldSoon, now()));
+    let mut unused = announced(Notice::UnusedSoon, now());
+    let mut too_old = announced(Notice::TooOldSoon, now());
     unused.grant.holds.unused = true;
     too_old.grant.state = GrantState::Stopped { why: Stopped::TooOld };
     let mut expired = with_key();

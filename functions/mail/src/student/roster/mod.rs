@@ -69,10 +69,12 @@ impl Words<'_> {
     /// The mail's words: a person who has a key, or comes too late for one, is not asked to claim.
     fn roster(self, programme: &Programme, grant: &Grant, is_reminder: bool, now: Moment) -> Letter {
         let settings = &programme.settings;
-        let (name, term) = (&settings.name, &settings.term);
+        let name = &settings.name;
+        let term = &settings.term;
         let institution = &self.config.institution;
         let host = self.config.origin.host();
-        let (opens, closes) = (settings.claim_opens_at(), settings.claim_closes_at());
+        let opens = settings.claim_opens_at();
+        let closes = settings.claim_closes_at();
         let teacher = settings.people.teacher();
         let greeting =
             grant.person.name.as_deref().map_or("Hello,".to_owned(), |name| format!("Hello {},", plain(name)));

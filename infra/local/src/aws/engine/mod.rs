@@ -116,7 +116,8 @@ impl Engine {
              ON _stream_records (table_name, CAST(sequence_number AS INTEGER))",
         )?;
         let open = Open { database, beside: Arc::new(Mutex::new(beside)) };
-        let (table, changes) = (table.to_owned(), watch::channel(()).0);
+        let table = table.to_owned();
+        let changes = watch::channel(()).0;
         Ok(Engine(Arc::new(Inner { table, stream, open: Mutex::new(Some(open)), changes })))
     }
 

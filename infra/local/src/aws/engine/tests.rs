@@ -4,8 +4,9 @@ use super::*;
 
 #[test]
 fn another_schema_is_refused_and_left_alone() {
-    let (schema, mut no_index, mut larger_index) =
-        (create_table("bursar"), create_table("bursar"), create_table("bursar"));
+    let schema = create_table("bursar");
+    let mut no_index = create_table("bursar");
+    let mut larger_index = create_table("bursar");
     no_index["AttributeDefinitions"].as_array_mut().unwrap().truncate(2);
     no_index.as_object_mut().unwrap().remove("GlobalSecondaryIndexes");
     larger_index["GlobalSecondaryIndexes"][0]["Projection"]["ProjectionType"] = json!("ALL");

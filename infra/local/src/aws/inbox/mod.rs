@@ -287,7 +287,8 @@ impl KnownLogins {
         mut people: Vec<EmailAddress>,
     ) -> Result<KnownLogins, StoreError> {
         people.sort_unstable_by(|first, second| first.as_written().cmp(second.as_written()));
-        let (mut people, mut addresses) = (people.into_iter(), Vec::new());
+        let mut people = people.into_iter();
+        let mut addresses = Vec::new();
         while addresses.len() < NAMED
             && let Some(person) = people.next()
         {

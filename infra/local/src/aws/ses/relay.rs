@@ -90,7 +90,9 @@ mod tests {
     }
 
     async fn converse(stream: TcpStream, command: &str, reply: &str) -> String {
-        let (mut stream, mut heard, mut is_data) = (BufReader::new(stream), String::new(), false);
+        let mut stream = BufReader::new(stream);
+        let mut heard = String::new();
+        let mut is_data = false;
         let mut answer = "220 test\r\n".to_owned();
         while stream.write_all(answer.as_bytes()).await.is_ok() {
             let start = heard.len();

@@ -95,7 +95,8 @@ impl Student {
     pub(super) fn spread(&self, amount: i64) -> Vec<(&'static str, i64, u64)> {
         let models = if self.group == RESTRICTED { &MODELS[..FEWER] } else { &MODELS[..] };
         let mut rng = Rng::with_seed(self.seed());
-        let (usual, alternative) = (models[rng.usize(0..models.len())], models[rng.usize(0..models.len())]);
+        let usual = models[rng.usize(0..models.len())];
+        let alternative = models[rng.usize(0..models.len())];
         let second = if amount > 200_000 && usual != alternative { amount / 3 } else { 0 };
         let requests = |amount: i64, cost: i64| u64::try_from(amount / cost).unwrap_or(0).clamp(1, 80);
         let charge = |(model, cost): (&'static str, i64), amount: i64| (model, amount, requests(amount, cost));

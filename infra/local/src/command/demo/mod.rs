@@ -174,7 +174,8 @@ impl Story<'_> {
     /// An admin creates the programmes and uploads the rosters; the mail to one student comes back.
     async fn set_up(&self) -> Result<()> {
         let admin = sign_in(self.stack, self.admin).await?;
-        let (starts, ends) = (self.began.to_string(), (self.began + 110.days()).to_string());
+        let starts = self.began.to_string();
+        let ends = (self.began + 110.days()).to_string();
         for offer in &self.offers {
             let form = admin.get("/console/programmes/new").await?;
             let fields = [
@@ -191,7 +192,8 @@ impl Story<'_> {
                 ("contact", "bursar-help@example.edu"),
             ];
             admin.submit(&form, "/console/programmes", &fields).await?.expect(303)?;
-            let (path, roster) = (format!("/console/programmes/{}/roster", offer.id), cast::csv(&offer.students));
+            let path = format!("/console/programmes/{}/roster", offer.id);
+            let roster = cast::csv(&offer.students);
             let page = admin.get(&path).await?;
             let preview = admin.upload(&page, &path, &[], "roster.csv", roster.as_bytes()).await?;
             let added = preview.text("added").unwrap_or_default();
@@ -229,7 +231,8 @@ impl Story<'_> {
     async fn a_leak(&mut self) -> Result<()> {
         let of_pilot = self.keys.iter().filter(|((programme, _), _)| *programme == 0);
         let ((_, address), _) = of_pilot.max_by_key(|(_, held)| held.spent).context("nobody claimed")?;
-        let (address, pilot) = (address.clone(), self.offers[0].id);
+        let address = address.clone();
+        let pilot = self.offers[0].id;
         let student = sign_in(self.stack, &address).await?;
         student.submit(&student.get("/my").await?, &format!("/my/{pilot}/leaked"), &[]).await?.expect(303)?;
         let hash = self.take_key(&student, pilot, "replace").await?;

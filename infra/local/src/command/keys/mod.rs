@@ -75,13 +75,15 @@ const MONTHS_OF_A_TERM: u32 = 4;
 pub async fn run(account: Account, show: &Show, out: &mut impl Write) -> Result<()> {
     let Account { base, management_key, clock, table } = account;
     let provider = Provider::with_key(&base, ManagementKey::parse(&management_key)?);
-    let (deadline, now) = (Deadline::after(PATIENCE), clock.now());
+    let deadline = Deadline::after(PATIENCE);
+    let now = clock.now();
     let check = provider.check_management_key(deadline).await;
     check.with_context(|| format!("the provider at {base} cannot be used"))?;
     let is_shown = |name: &str| show.pattern.as_deref().is_none_or(|pattern| name_matches(pattern, name));
     let balance = provider.credits(deadline).await?.balance();
 
-    let (mut inventory, mut keys) = (provider.inventory(&clock), Vec::new());
+    let mut inventory = provider.inventory(&clock);
+    let mut keys = Vec::new();
     while let Some(page) = inventory.next(deadline).await? {
         for row in page.unreadable {
             let which = row.hash.map_or("of no hash".to_owned(), |hash| hash.to_string());
@@ -191,7 +193,8 @@ impl Listing {
             }
             row
         };
-        let (without_limit, unused) = (self.without_limit().len(), self.unused().len());
+        let without_limit = self.without_limit().len();
+        let unused = self.unused().len();
         let mut report = json!({
             "keys": self.keys.iter().map(row).collect::<Vec<_>>(),
             "totals": {

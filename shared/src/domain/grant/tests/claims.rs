@@ -24,7 +24,8 @@ fn one_claim_runs_at_a_time() {
 /// After the table went back to a backup, two claims of one number may be under way.
 #[test]
 fn only_the_claim_of_its_own_nonce_is_recorded() {
-    let (mut before, mut after) = (Story::new(), Story::new());
+    let mut before = Story::new();
+    let mut after = Story::new();
     let lost = before.begin(KeyRequestKind::Reveal);
     after.begin(KeyRequestKind::Reveal);
     assert_eq!(after.view.record(&lost, &minted('a'), after.now), Err(RecordRefused::Lost));
@@ -53,7 +54,8 @@ fn a_page_that_is_older_than_the_last_claim_begins_nothing() {
 #[test]
 fn first_claims_have_a_window() {
     let mut story = Story::new();
-    let (opens, closes) = (story.now + 1.hour(), story.now + 2.hours());
+    let opens = story.now + 1.hour();
+    let closes = story.now + 2.hours();
     story.view.settings_mut().claims.claim_opens_at = Some(opens);
     story.view.settings_mut().claims.claim_closes_at = Some(closes);
     assert_eq!(story.refused(KeyRequestKind::Reveal), BeginRefused::NotOpenYet { opens });
@@ -179,7 +181,8 @@ fn current_terms_are_accepted() {
     let note = |change: &Change| change.audit().unwrap().note.clone().unwrap();
     assert_eq!(note(&story.press(KeyRequestKind::Reveal).unwrap().0), "key 1", "there are none to accept");
     story.view.settings_mut().texts.terms = Some("Be kind.".to_owned());
-    let (now, epoch) = (TermsHash::digest("Be kind."), story.view.grant.epoch);
+    let now = TermsHash::digest("Be kind.");
+    let epoch = story.view.grant.epoch;
     for terms in [None, Some(TermsHash::digest("Be quick."))] {
         let request = KeyRequest { kind: KeyRequestKind::Reveal, epoch, terms };
         assert_eq!(story.view.begin(request, Nonce::random(), story.now), Err(BeginRefused::TermsNotAccepted));

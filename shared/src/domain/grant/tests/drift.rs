@@ -126,7 +126,8 @@ fn other_use_lowers_the_limit() {
 /// Keys may be deleted two days after their last reading if the grant was revoked, after ninety if it ended.
 #[test]
 fn old_keys_may_be_deleted() {
-    let (hours, days) = (SignedDuration::from_hours, |days: i64| SignedDuration::from_hours(24 * days));
+    let hours = SignedDuration::from_hours;
+    let days = |days: i64| SignedDuration::from_hours(24 * days);
     let may = |story: &Story, restored| story.view.may_purge(key(story, 1), restored, story.now);
     let mut story = Story::live();
     assert!(!may(story.after(days(200)), None), "it is live");

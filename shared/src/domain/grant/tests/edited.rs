@@ -94,7 +94,8 @@ proptest! {
         steps in steps(), reset in prop_oneof![Just(Reset::None), Just(Reset::Weekly), Just(Reset::Monthly)],
     ) {
         let mut story = Story::counted_in(reset);
-        let (mut key, mut used) = (0, 0);
+        let mut key = 0;
+        let mut used = 0;
         for step in steps {
             let now = story.now;
             match step {

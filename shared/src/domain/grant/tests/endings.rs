@@ -45,7 +45,8 @@ fn the_key_is_enabled_when_the_last_hold_comes_off() {
 /// Extending the term lets people whose grants had ended claim again, and their earlier keys stay ended.
 #[test]
 fn a_longer_term_reopens_claims() {
-    let (mut shown, mut never) = (Story::live(), Story::new());
+    let mut shown = Story::live();
+    let mut never = Story::new();
     for story in [&mut shown, &mut never] {
         let term = story.view.programme.settings.term.clone();
         story.now = term.ends_at();
@@ -84,7 +85,8 @@ fn revoked_is_terminal() {
     assert_eq!(story.due(1), [Tell::Off]);
     story.disabled(1).read_at_last(1, 18_000_000);
     assert_eq!(story.cost(), Usd::from_dollars(18));
-    let (view, now) = (&story.view, story.now);
+    let view = &story.view;
+    let now = story.now;
     assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::Revoked);
     assert!(view.revoke(&faculty(), None).is_err() && view.end(&Actor::Rule, now).is_err());
     assert!(view.allow(&faculty()).is_err() && view.stop(Stopped::Leaked, &Actor::Student).is_err());
@@ -105,7 +107,8 @@ fn erasure_waits_for_a_reading() {
     assert_eq!(erase(&story), Err(Unchanged), "what it used last is not read");
     story.read_at_last(1, 3_000_000);
     assert_eq!(story.view.end_for_erasure(&faculty()), Err(Unchanged));
-    let (reserved, id) = (story.view.budget.reserved, story.view.grant.id.clone());
+    let reserved = story.view.budget.reserved;
+    let id = story.view.grant.id.clone();
     story.apply(erase(&story).unwrap());
     let Grant { person, more_request: more, .. } = &story.view.grant;
     assert_eq!((person.address.as_written(), &person.roster_id, more), (&*format!("erased-{id}"), &None, &None));
@@ -134,7 +137,8 @@ fn a_leaked_key_is_disabled() {
 #[test]
 fn an_enabled_key_can_be_reported() {
     let returned = Story::live().view.hand_back(Epoch::new(1)).unwrap();
-    let (mut replacing, mut handed_back) = (Story::live(), Story::live());
+    let mut replacing = Story::live();
+    let mut handed_back = Story::live();
     replacing.begin(KeyRequestKind::Replace);
     handed_back.apply(returned);
     for mut story in [replacing, handed_back] {

@@ -195,7 +195,8 @@ proptest! {
         nights in prop::collection::vec((1_i64..600, any::<bool>()), 1..40),
     ) {
         let mut story = Story::with_rules(unused, rotate);
-        let (mut told, mut used) = (Vec::new(), None);
+        let mut told = Vec::new();
+        let mut used = None;
         for (hours, uses) in nights {
             story.now += SignedDuration::from_hours(hours);
             if uses {

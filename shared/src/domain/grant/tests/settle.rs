@@ -13,7 +13,8 @@ fn live() -> Story {
 #[test]
 fn leaks_are_most_urgent() {
     let story = live();
-    let (view, now) = (&story.view, story.now);
+    let view = &story.view;
+    let now = story.now;
     let due = |change: Change| {
         let grant = change.counted(view, now).grant;
         (grant.urgency(), grant.due_at)

@@ -47,7 +47,8 @@ impl Story {
 
     fn happens(&mut self, what: Happens) -> Option<()> {
         self.now += 1.hour();
-        let (view, now) = (self.view.clone(), self.now);
+        let view = self.view.clone();
+        let now = self.now;
         let live = view.grant.live().map(|live| (live.epoch, live.hash.clone()));
         match what {
             Happens::Claimed => self.press_whole().then_some(()),
@@ -120,7 +121,8 @@ impl Story {
     /// One step of a way out; true if it shows a key.
     fn step(&mut self, step: Step) -> bool {
         self.now += 15.minutes();
-        let (view, now) = (self.view.clone(), self.now);
+        let view = self.view.clone();
+        let now = self.now;
         match step {
             Step::Press => return self.press_whole(),
             Step::Resume => drop(self.done(view.release(HoldKind::Unused, &Actor::Student, now))),

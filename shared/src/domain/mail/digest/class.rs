@@ -180,7 +180,8 @@ mod tests {
 
     /// A use of so many micro-dollars, so many days ago.
     fn used(grant: &Grant, ago: i64, micros: i64) -> Reading {
-        let (day, spent) = (MONDAY.checked_sub(ago.days()).unwrap(), Usd::from_micros(micros));
+        let day = MONDAY.checked_sub(ago.days()).unwrap();
+        let spent = Usd::from_micros(micros);
         Reading {
             used: DailyUse::on_one(day, spent),
             last_used_at: Some(now()),
@@ -247,8 +248,10 @@ mod tests {
             grant.keys[0].shown_at = Some(shown.parse().unwrap());
             (grant, Vec::new())
         };
-        let (user, idle) = (claimed(3), claimed(4));
-        let (reading, nothing) = (used(&user, 20, 1), Reading { last_used_at: None, ..used(&idle, 20, 0) });
+        let user = claimed(3);
+        let idle = claimed(4);
+        let reading = used(&user, 20, 1);
+        let nothing = Reading { last_used_at: None, ..used(&idle, 20, 0) };
         // A free model costs nothing, and yet it was used.
         let free = claimed(5);
         let free_use = used(&free, 20, 0);
@@ -320,7 +323,8 @@ mod tests {
     /// The cap is that of the window with the week's last day in it, never of one that began later.
     #[test]
     fn a_later_window_is_not_counted() {
-        let (sunday, wednesday) = (MONDAY.yesterday().unwrap(), MONDAY.checked_add(2.days()).unwrap());
+        let sunday = MONDAY.yesterday().unwrap();
+        let wednesday = MONDAY.checked_add(2.days()).unwrap();
         let dollars = Usd::from_dollars;
         // So much was used five days before the Monday, and all of the cap on that Monday.
         let of = |today, reset: Reset, before: i64| {
@@ -357,7 +361,8 @@ mod tests {
     /// People whom mail does not reach and people who do not want it are listed apart, while they are on the roster.
     #[test]
     fn unreached_and_complained_differ() {
-        let (unreached, complained) = (claimed(404), claimed(403));
+        let unreached = claimed(404);
+        let complained = claimed(403);
         let gone = |grant: &Grant| Grant { state: GrantState::Revoked, ..grant.clone() };
         let told = |grant: Grant| needs(&people(&[(grant.clone(), vec![used(&grant, 20, 1)])]));
         assert_eq!([told(gone(&unreached)), told(gone(&complained))], [[], []]);

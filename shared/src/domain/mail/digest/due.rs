@@ -156,7 +156,8 @@ mod tests {
         programme.closed_at = Some(at("2026-11-10T12:00:00Z"));
         assert!(due(&programme, "2026-11-16T07:00:00Z").is_some() && due(&programme, "2026-11-23T07:00:00Z").is_none());
         programme.closed_at = None;
-        let (made_at, now) = (at("2026-11-16T07:00:01Z"), at("2026-11-16T08:00:00Z"));
+        let made_at = at("2026-11-16T07:00:01Z");
+        let now = at("2026-11-16T08:00:00Z");
         assert_eq!(of_programme(&programme, made_at, DigestTrigger::Hourly, now), None, "it was made since");
         assert!(of_programme(&programme, made_at, DigestTrigger::ByHand, now).is_some());
         programme.settings.claims.claim_opens_at = Some(at("2026-10-20T00:00:00Z"));
@@ -207,7 +208,8 @@ mod tests {
             let days = [Weekday::Monday, Weekday::Tuesday, Weekday::Wednesday, Weekday::Thursday, Weekday::Friday,
                 Weekday::Saturday, Weekday::Sunday];
             let mut programme = digest(days[day], ZONES[zone]);
-            let (from, to) = (Date::new(year, 1, 1).unwrap(), Date::new(year, 12, 31).unwrap());
+            let from = Date::new(year, 1, 1).unwrap();
+            let to = Date::new(year, 12, 31).unwrap();
             programme.settings.term = Term::new(from, to, ZONES[zone]).unwrap();
             let mut found: Vec<Due> = Vec::new();
             let mut now = programme.settings.term.starts_at() + minute.minutes();

@@ -230,7 +230,8 @@ impl SpendingPace {
     /// is not over.
     pub fn measure(spent: &Days, starts: Date, looked: Date) -> Option<SpendingPace> {
         let days = days_of_use(&spent.evenly(), starts, looked);
-        let ((newest, last, _), (oldest, ..)) = (days.first()?, days.last()?);
+        let (newest, last, _) = days.first()?;
+        let (oldest, ..) = days.last()?;
         let weeks = oldest / 7;
         if days_between(*last, looked) > IDLE_DAYS && weeks > 0 {
             return Some(SpendingPace { on_weekdays: [0; 7], weeks: 1, is_at_rest: true });
@@ -239,7 +240,8 @@ impl SpendingPace {
             let used = days.iter().take_while(|(ago, ..)| *ago < newest + 7 * weeks);
             SpendingPace::over(used.map(|(_, day, used)| (*day, *used)).collect(), weeks)
         };
-        let (longer, latest) = (of_the_last(weeks.min(WEEKS))?, of_the_last(weeks.min(LATEST_WEEKS))?);
+        let longer = of_the_last(weeks.min(WEEKS))?;
+        let latest = of_the_last(weeks.min(LATEST_WEEKS))?;
         let pace = if latest.in_all() * longer.weeks > longer.in_all() * latest.weeks { latest } else { longer };
         Some(SpendingPace { is_at_rest: days_between(*last, looked) > 7, ..pace })
     }
@@ -313,7 +315,9 @@ impl SpendingPace {
 /// between two of those is a week.
 fn days_of_use(spent: &BTreeMap<Date, Usd>, starts: Date, looked: Date) -> Vec<(i32, Date, i128)> {
     let mut days = Vec::new();
-    let (mut ago, mut later, mut resumed) = (0, looked, -7);
+    let mut ago = 0;
+    let mut later = looked;
+    let mut resumed = -7;
     for (day, used) in spent.range(..looked).rev().take_while(|(day, _)| starts <= **day) {
         let gap = days_between(*day, later);
         ago += (gap - 1) % 7 + 1;
@@ -424,7 +428,8 @@ fn usual_week<'a>(class: impl IntoIterator<Item = &'a Weeks>) -> Usd {
 fn median(weeks: impl Iterator<Item = Usd>) -> Usd {
     let mut used: Vec<i64> = weeks.map(Usd::micros).filter(|used| *used > 0).collect();
     used.sort_unstable();
-    let (below, above) = (used.get(used.len().saturating_sub(1) / 2), used.get(used.len() / 2));
+    let below = used.get(used.len().saturating_sub(1) / 2);
+    let above = used.get(used.len() / 2);
     below.zip(above).map_or(Usd::ZERO, |(below, above)| Usd::from_micros(below + (above - below) / 2))
 }
 

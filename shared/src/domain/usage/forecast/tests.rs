@@ -112,7 +112,8 @@ fn one_uneven_week_is_no_pace() {
 #[test]
 fn a_course_on_weekdays_is_not_extrapolated_from_its_friday() {
     for length in 19..40 {
-        let (days, left) = (on_weekdays(length), 100);
+        let days = on_weekdays(length);
+        let left = 100;
         let RunsOut::OutOn(out) = with_left(&days, left) else { panic!("{length}") };
         // Ten days of work, from the first that is not over.
         let truth = (i64::try_from(length).unwrap()..).filter(|number| on_weekdays(60)[*number as usize] > 0).nth(9);
@@ -131,7 +132,8 @@ fn a_pace_that_grew_counts_sooner_than_one_that_fell() {
 
 #[test]
 fn missed_nights_are_spread_over_their_days() {
-    let (lifetime, today) = (usd(150), Some(usd(10)));
+    let lifetime = usd(150);
+    let today = Some(usd(10));
     let missed = spent([10; 10]).with(KeyCounters { lifetime, today, day: day(14), window: None }, Some(day(9)));
     assert_eq!(missed.on(day(13)), usd(40), "the sum is known and lies on its last day");
     assert_eq!(missed.evenly().into_values().collect::<Vec<_>>(), vec![usd(10); 15]);

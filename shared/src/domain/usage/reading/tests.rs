@@ -18,7 +18,8 @@ fn told(lifetime: i32, today: i32, in_window: i32) -> UsageReport {
 
 /// The reading after answers at these times, and the shortfall of the last of them.
 fn read(reset: Reset, answers: &[(&str, UsageReport)]) -> Result<(Reading, Option<Shortfall>), UnusableReport> {
-    let (programme, grant) = ("cs-pilot".parse().unwrap(), "0123456789abcdef".parse().unwrap());
+    let programme = "cs-pilot".parse().unwrap();
+    let grant = "0123456789abcdef".parse().unwrap();
     let mut last = (Reading::new(&programme, &grant, Epoch::new(1), at(answers[0].0)), None);
     for (time, told) in answers {
         last = last.0.after(told, at(time), None, reset)?;
@@ -93,7 +94,8 @@ fn a_missed_reset_bounds_the_window() {
 fn what_settles_after_a_turn_is_of_the_window_before() {
     let monthly = |answers: &[_]| after(Reset::Monthly, Byok::Outside, answers);
     let january = ("2026-01-31T12:00:00Z", told(2, 2, 2));
-    let (midnight, later) = (("2026-02-01T00:05:00Z", told(2, 0, 0)), ("2026-02-03T12:00:00Z", told(10, 0, 5)));
+    let midnight = ("2026-02-01T00:05:00Z", told(2, 0, 0));
+    let later = ("2026-02-03T12:00:00Z", told(10, 0, 5));
     assert_eq!(monthly(&[january, midnight, later]), dollars(5, 10));
     // Without a turn in between all of it is of the window, whatever its counter says.
     let again = ("2026-02-05T12:00:00Z", told(20, 0, 8));
@@ -109,7 +111,8 @@ fn own_keys_are_counted_apart() {
     assert_eq!(after(Reset::Weekly, Byok::Outside, &[(MONDAY, told)]), dollars(5, 5));
     assert_eq!(after(Reset::None, Byok::Inside, &[(MONDAY, told)]), dollars(9, 9));
     // Each is bounded by its own counter.
-    let (byok, byok_in_window) = (Some(Usd::from_dollars(9)), Some(Usd::from_dollars(1)));
+    let byok = Some(Usd::from_dollars(9));
+    let byok_in_window = Some(Usd::from_dollars(1));
     let later = UsageReport { byok, byok_in_window, ..self::told(15, 0, 3) };
     let answers = [(MONDAY, told), ("2026-11-25T12:00:00Z", later)];
     assert_eq!(after(Reset::Weekly, Byok::Inside, &answers), dollars(4, 24));
@@ -167,7 +170,8 @@ fn a_difference_of_two_micro_dollars_is_neither_doubt_nor_news() {
 
 #[test]
 fn a_day_may_go_down_while_it_lasts_and_is_news() {
-    let (noon, later) = ("2026-02-01T12:00:00Z", "2026-02-01T13:00:00Z");
+    let noon = "2026-02-01T12:00:00Z";
+    let later = "2026-02-01T13:00:00Z";
     let january = ("2026-01-31T12:00:00Z", told(2, 2, 2));
     // The counter of January, and its value after the turn.
     let late = read(Reset::Monthly, &[january, (noon, told(19, 17, 19))]).unwrap().0;
@@ -179,7 +183,8 @@ fn a_day_may_go_down_while_it_lasts_and_is_news() {
 /// An answer that was requested earlier adds nothing to a later day, and only its excess to the lifetime total.
 #[test]
 fn late_answers_add_the_excess() {
-    let (noon, yesterday) = ("2026-11-17T12:00:00Z", "2026-11-16T23:59:00Z");
+    let noon = "2026-11-17T12:00:00Z";
+    let yesterday = "2026-11-16T23:59:00Z";
     let first = [("2026-11-16T12:00:00Z", told(4, 4, 4)), (noon, told(9, 5, 5))];
     for (told_then, ever) in [(told(7, 7, 7), 9), (told(11, 11, 11), 11)] {
         let answers = [first[0], first[1], (yesterday, told_then)];

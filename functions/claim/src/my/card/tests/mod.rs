@@ -150,7 +150,8 @@ fn each_reason_for_which_there_is_no_key_now() {
     let stopped = |why| Story::new().shown().stopped(why);
     insta::assert_snapshot!(stopped(Stopped::Leaked).brief(), @"no key now: You reported your key as leaked. OpenRouter has not confirmed yet that it is off; Bursar tries again every minute. Get a new one: it has what is left of your cap. [Get a new key] [Ask for more]");
     let paid = |story: Story| {
-        let (call, now) = (story.view.calls(story.now).remove(0), story.now);
+        let call = story.view.calls(story.now).remove(0);
+        let now = story.now;
         let change = story.view.noting(&call, now).unwrap();
         let story = story.apply(&change);
         let change = story.view.answered(&call, Answered { noted: now, sent: now, is_read: true }, now).unwrap();
