@@ -30,10 +30,14 @@ enum Run {
 
 /// Each recipe with what it is for, and what runs it.
 const RECIPES: &[(&str, &str, Run)] = &[
-    ("check", "the quick loop: format, lints, unit tests", Alone(check)),
+    ("check", "the quick loop: format, size, lints, unit tests", Alone(check)),
     ("ci", "what CI runs: format, size, lints, template.yaml expanded and linted, all tests, advisories", Alone(ci)),
     ("long", "[PART…]: what takes too long for CI, all of it or these parts; a table at the end", With(long::long)),
-    ("size", "tokens of Rust by folder; more than a bound fails", Alone(size::size)),
+    (
+        "size",
+        "tokens of Rust by folder, and names that say little by crate; more than a bound fails",
+        Alone(size::size),
+    ),
     ("template", "expand template.yaml and lint the result", Alone(template)),
     ("screenshots", "the pictures of the README, in docs/screenshots", Alone(screenshots)),
     ("bench", "sync, paced, desk, roster, claims or edits [NUMBER…]: wall, processor, peak, calls", With(bench)),
@@ -100,16 +104,17 @@ fn list() -> anyhow::Result<()> {
 
 fn check(shell: &Shell) -> anyhow::Result<()> {
     let unit_tests = "test --workspace --exclude bursar-tests --lib --bins --locked --quiet";
-    steps(shell, &[FMT, CLIPPY, ("unit tests", unit_tests)])
+    steps(shell, &[FMT, SIZE, CLIPPY, ("unit tests", unit_tests)])
 }
 
 fn ci(shell: &Shell) -> anyhow::Result<()> {
     let tests = ("tests", "test --workspace");
-    steps(shell, &[FMT, ("size", "xtask size"), CLIPPY, ("template", "xtask template"), tests])?;
+    steps(shell, &[FMT, SIZE, CLIPPY, ("template", "xtask template"), tests])?;
     tools::advisories(shell)
 }
 
 const FMT: (&str, &str) = ("fmt", "fmt --all --check");
+const SIZE: (&str, &str) = ("size", "xtask size");
 const CLIPPY: (&str, &str) = ("clippy", "clippy --workspace --all-targets --all-features --locked -- -D warnings");
 
 /// Runs steps, each what cargo is asked for, up to the first that fails, and tells how long each took.

@@ -1,5 +1,6 @@
 //! `size`: tokens of Rust by folder, without comments, imports and what is inside quotes, so that neither names nor the width of a
-//! line matter. Unit tests are counted apart from the product. More than a bound is a failure.
+//! line matter. Unit tests are counted apart from the product. And, crate by crate, what makes prose of code hard to read. More than a
+//! bound is a failure.
 
 use std::io::Write;
 
@@ -11,7 +12,25 @@ use xshell::{Shell, cmd};
 const BOUNDS: [(&str, &[&str], [usize; 2]); 3] = [
     ("functions and shared", &["functions/", "shared/"], [376_700, 124_700]),
     ("suite", &["tests/", "infra/local/tests/"], [0, 270_100]),
-    ("infra", &["infra/"], [70_700, 7_900]),
+    ("infra", &["infra/"], [71_300, 7_900]),
+];
+
+/// Tenths of names, tuples and closures in 1,000 lines.
+const PROSE: [(&str, [usize; 3]); 7] = [
+    ("functions/claim", [40, 52, 110]),
+    ("functions/console", [50, 80, 140]),
+    ("functions/mail", [30, 70, 100]),
+    ("functions/usage-sync", [200, 30, 70]),
+    ("functions/threshold-alerts", [130, 70, 250]),
+    ("shared", [70, 60, 110]),
+    ("infra", [30, 190, 110]),
+];
+
+/// As the name of a value, these leave its reader to guess.
+const SAYS_LITTLE: [&str; 34] = [
+    "of", "it", "by", "at", "is", "one", "each", "all", "own", "other", "others", "such", "them", "their", "theirs",
+    "to", "on", "left", "more", "known", "told", "then", "few", "again", "wanted", "asked", "found", "made", "item",
+    "thing", "things", "entry", "data", "stuff",
 ];
 
 pub(crate) fn size(shell: &Shell) -> anyhow::Result<()> {
@@ -20,14 +39,14 @@ pub(crate) fn size(shell: &Shell) -> anyhow::Result<()> {
     // What is deleted and not committed is still listed.
     let mut files: Vec<_> = files.lines().filter_map(|path| Some((path, shell.read_file(path).ok()?))).collect();
     let mut out = std::io::stdout().lock();
-    let mut too_large = Vec::new();
+    let mut too_large = prose(&counter, &files, &mut out)?;
     writeln!(out, "{:24} {:>9} {:>9} {:>12} {:>9}", "tokens", "product", "bound", "unit tests", "bound")?;
     for (name, folders, [product_bound, tests_bound]) in BOUNDS {
         let [mut product, mut tests] = [0, 0];
         for (path, text) in files.extract_if(.., |(path, _)| folders.iter().any(|folder| path.starts_with(folder))) {
             let (of_product, of_tests) = text.split_at(end_of_product(path, &text));
-            product += counter.count(of_product);
-            tests += counter.count(of_tests);
+            product += counter.tokens(&counter.plain(of_product));
+            tests += counter.tokens(&counter.plain(of_tests));
         }
         writeln!(out, "{name:24} {product:>9} {product_bound:>9} {tests:>12} {tests_bound:>9}")?;
         if product > product_bound || tests > tests_bound {
@@ -38,10 +57,36 @@ pub(crate) fn size(shell: &Shell) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Prints what of a crate's prose makes a reader stop, and answers the crates that have more of it than is written beside them.
+fn prose(counter: &Counter, files: &[(&str, String)], out: &mut impl Write) -> anyhow::Result<Vec<&'static str>> {
+    let mut too_many = Vec::new();
+    writeln!(out, "{:24} {:>9} {:>9} {:>9}", "in 1,000 lines", "names", "tuples", "closures")?;
+    for (folder, bounds) in PROSE {
+        let mut code = String::new();
+        for (path, text) in files.iter().filter(|(path, _)| path.starts_with(folder)) {
+            code += &counter.plain(&text[..end_of_product(path, text)]);
+        }
+        let lines = code.lines().filter(|line| !line.trim().is_empty()).count();
+        let found =
+            [counter.names(&code), counter.tuple.find_iter(&code).count(), counter.closure.find_iter(&code).count()];
+        let tenths = found.map(|count| (count * 10_000).div_ceil(lines));
+        let [names, tuples, closures] = tenths.map(|tenths| format!("{}.{}", tenths / 10, tenths % 10));
+        writeln!(out, "{folder:24} {names:>9} {tuples:>9} {closures:>9}")?;
+        if tenths.iter().zip(bounds).any(|(tenths, bound)| *tenths > bound) {
+            too_many.push(folder);
+        }
+    }
+    Ok(too_many)
+}
+
 struct Counter {
     comment_or_text: Regex,
     import: Regex,
     token: Regex,
+    word: Regex,
+    letter: Regex,
+    tuple: Regex,
+    closure: Regex,
 }
 
 impl Counter {
@@ -51,15 +96,33 @@ impl Counter {
             comment_or_text: Regex::new(comment_or_text)?,
             import: Regex::new(r"(?m)^[ \t]*(?:pub(?:\([^)]*\))? )?use [^;]*;")?,
             token: Regex::new(r"'(?:\\.|[^'\\])'|[A-Za-z_]\w*|\d[\w.]*|::|->|=>|\S")?,
+            word: Regex::new(r"\b[a-z]+\b")?,
+            letter: Regex::new(r"\blet (?:mut )?[a-z]\b|\bfor [a-z] in\b|\bfn of\b")?,
+            tuple: Regex::new(r"let \((?:mut )?\w+, ")?,
+            closure: Regex::new(r"let (?:mut )?\w+ =\s*(?:async )?(?:move )?\|")?,
         })
     }
 
-    fn count(&self, text: &str) -> usize {
+    /// The code without its comments and imports, and with nothing in its texts.
+    fn plain(&self, text: &str) -> String {
         let without_texts = self.comment_or_text.replace_all(text, |captures: &regex_lite::Captures<'_>| {
             let is_comment = captures[0].starts_with('/');
             if is_comment { "" } else { "\"\"" }
         });
-        self.token.find_iter(&self.import.replace_all(&without_texts, "")).count()
+        self.import.replace_all(&without_texts, "").into_owned()
+    }
+
+    fn tokens(&self, code: &str) -> usize {
+        self.token.find_iter(code).count()
+    }
+
+    fn names(&self, code: &str) -> usize {
+        let little = self.word.find_iter(code).filter(|word| {
+            SAYS_LITTLE.contains(&word.as_str())
+                && !code[..word.start()].ends_with(['.', ':'])
+                && !code[word.end()..].starts_with(['(', '!', ':'])
+        });
+        little.count() + self.letter.find_iter(code).count()
     }
 }
 
