@@ -251,6 +251,15 @@ mod tests {
     }
 
     #[test]
+    fn another_value_on_its_way_is_a_doubt() {
+        let mut held = holding(1);
+        held.note(&1, at(100));
+        assert!(!held.is_in_doubt() && held.is_settled());
+        held.note(&2, at(101));
+        assert!(held.is_in_doubt() && !held.is_settled());
+    }
+
+    #[test]
     fn another_hand_is_seen_once_no_call_may_come() {
         let mut held = holding(1);
         held.note(&2, at(100));

@@ -50,6 +50,17 @@ fn a_page_that_is_older_than_the_last_claim_begins_nothing() {
     story.begin(KeyRequestKind::Reveal);
 }
 
+#[test]
+fn a_replacement_needs_the_key_that_it_replaces() {
+    let mut story = Story::new();
+    assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::NothingToReplace);
+    story.shown(KeyRequestKind::Reveal, 'a');
+    let older = KeyRequest { kind: KeyRequestKind::Replace, epoch: Epoch::BEFORE_THE_FIRST, terms: None };
+    assert_eq!(story.view.begin(older, Nonce::random(), story.now).unwrap_err(), BeginRefused::AlreadyShown);
+    story.now = story.view.programme.settings.term.ends_at();
+    assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::Over);
+}
+
 /// The claim window applies only to a grant that was never shown a key.
 #[test]
 fn first_claims_have_a_window() {
@@ -96,7 +107,7 @@ fn shown_replacements_count() {
     story.apply(story.view.allow(&faculty()).unwrap()).shown(KeyRequestKind::Replace, 'd');
     assert_eq!(story.view.grant.replacements, 2);
     let mut late = Story::new();
-    late.shown(KeyRequestKind::Reveal, 'a').after(16.minutes()).shown(KeyRequestKind::Replace, 'b');
+    late.shown(KeyRequestKind::Reveal, 'a').after(15.minutes()).shown(KeyRequestKind::Replace, 'b');
     assert_eq!(late.view.grant.replacements, 1);
 }
 

@@ -102,7 +102,7 @@ fn replacing_awaits_an_enable() {
     let until = story.now + LATE;
     assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::EnableUnderWay { until });
     assert!(story.clone().answered(&on).press(KeyRequestKind::Replace).is_ok(), "it came");
-    story.after(SignedDuration::from_secs(81)).begin(KeyRequestKind::Replace);
+    story.after(LATE).begin(KeyRequestKind::Replace);
     story.disabled(1);
     assert!(key(&story, 1).enabled.is(&false));
 }
