@@ -32,6 +32,17 @@ fn only_the_claim_of_its_own_nonce_is_recorded() {
 }
 
 #[test]
+fn a_recorded_key_holds_what_it_was_made_with() {
+    let mut story = Story::new();
+    let begun = story.begin(KeyRequestKind::Reveal);
+    let guardrail = Some(under(&GuardrailOwner { programme: story.view.programme.id.clone(), group: None }));
+    let made = MintedKey { guardrail, expires_at: Some(story.now + 1.hour()), ..minted('a') };
+    story.apply(story.view.record(&begun, &made, story.now).unwrap());
+    let key = &story.view.grant.keys[0];
+    assert_eq!((key.expires_at, key.guardrail.known()), (made.expires_at, made.guardrail.as_ref()));
+}
+
+#[test]
 fn who_waits_for_a_key_is_not_held_for_disuse() {
     let mut story = Story::new();
     story.begin(KeyRequestKind::Reveal);

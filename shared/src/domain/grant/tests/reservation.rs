@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::held::LATE;
+use crate::domain::programme::counts::Counts;
 use crate::domain::testing::dollars;
 
 impl Story {
@@ -23,6 +24,31 @@ impl Story {
     fn cap(&mut self, cap: i32) -> &mut Story {
         self.apply(self.view.set_cap(Some(dollars(cap)), &faculty(), None, self.now).unwrap())
     }
+}
+
+/// What a change moves in the counts of the roster: how far its person has come, and what it frees.
+#[test]
+fn a_change_moves_the_counts() {
+    let mut story = Story::new();
+    let begun = story.begin(KeyRequestKind::Reveal);
+    let recorded = story.view.record(&begun, &minted('a'), story.now).unwrap();
+    assert_eq!(recorded.moves(&story.view, story.now), Counts { invited: -1, claimed: 1, freed: Usd::ZERO });
+    story.apply(story.view.give_up(&begun, None, "402", story.now).unwrap());
+    let lowered = story.view.set_cap(Some(dollars(5)), &faculty(), None, story.now).unwrap();
+    assert_eq!(lowered.moves(&story.view, story.now), Counts { freed: dollars(15), ..Counts::default() });
+    let allowed = story.view.allow(&faculty()).unwrap().counted(&story.view, story.now);
+    assert_eq!(allowed.depends_on, DependsOn::GrantAlone, "it moves no money");
+    story.now = story.view.programme.settings.keys_expire_at();
+    assert_eq!(story.cost(), Usd::ZERO, "no key made now would work");
+}
+
+/// The effects of an edit on parts of a roster add up; the first key to end is the first of all.
+#[test]
+fn effects_of_an_edit_add_up() {
+    let until = |hour: i64| Some("2026-11-01T00:00:00Z".parse::<Moment>().unwrap() + SignedDuration::from_hours(hour));
+    let one = EditEffect { increase: dollars(3), keys_until: until(2), grants: 2 };
+    let other = EditEffect { increase: dollars(4), keys_until: until(1), grants: 3 };
+    assert_eq!(one.and(other), EditEffect { increase: dollars(7), keys_until: until(1), grants: 5 });
 }
 
 /// A revoked grant costs what it used once that was read after its disable, and the next count frees the rest.
@@ -104,13 +130,14 @@ fn a_leak_frees_nothing() {
     assert_eq!(leaked.read_at_last(1, 3_000_000).counted().view.budget.reserved, dollars(20));
 
     let mut paused = Story::claimed();
-    paused.held(HoldKind::Paused).disabled(1).read_at_last(1, 3_000_000).now += DROPPED_KEPT;
+    paused.held(HoldKind::Paused).disabled(1).read_at_last(1, 3_000_000).now += SignedDuration::from_hours(168);
     assert_eq!(paused.view.give_back_reservation(paused.now), Err(Unchanged));
     assert_eq!(paused.counted().view.budget.reserved, dollars(20));
 
     let mut dropped = Story::claimed();
     let since = dropped.now;
-    dropped.held(HoldKind::Dropped).disabled(1).read_at_last(1, 3_000_000).now = since + DROPPED_KEPT - 1.second();
+    dropped.held(HoldKind::Dropped).disabled(1).read_at_last(1, 3_000_000).now =
+        since + SignedDuration::from_hours(168) - 1.second();
     assert_eq!(dropped.view.give_back_reservation(dropped.now), Err(Unchanged));
     dropped.now += 1.second();
     dropped.apply(dropped.view.give_back_reservation(dropped.now).unwrap());
