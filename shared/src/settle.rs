@@ -103,7 +103,7 @@ impl Settler<'_> {
                     (None, Some(until)) => Err(NotSettled::InDoubt { until }),
                     (None, None) => {
                         if view.grant.due_at.is_some_and(|due| due <= now) {
-                            self.table.act_as_read(self.now(context), Some(view), View::look_again).await?;
+                            self.table.act_as_read(self.now(context), Some(view), View::refresh_due).await?;
                         }
                         Ok(done)
                     }

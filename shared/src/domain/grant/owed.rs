@@ -239,8 +239,8 @@ impl View {
         Ok(change.marked())
     }
 
-    /// Has the grant looked at, since what it is to be may be other by now. Returns `Unchanged` if nothing follows from that.
-    pub fn look_again(&self, now: Moment) -> Result<Change, Unchanged> {
+    /// Sets anew when the grant is due, since what it is to be may be other by now. Returns `Unchanged` if nothing follows from that.
+    pub fn refresh_due(&self, now: Moment) -> Result<Change, Unchanged> {
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         change.set_due(self, now);
         let is_as_it_was =
