@@ -153,8 +153,7 @@ impl Config {
 
 /// The name of a configuration set, as SES allows it.
 fn configuration_set(text: &str) -> Result<String, String> {
-    let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    if text.len() <= 64 && text.chars().all(is_allowed) {
+    if text.len() <= 64 && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-') {
         return Ok(text.to_owned());
     }
     Err("must be the name of a configuration set: up to 64 letters, digits, - and _".to_owned())

@@ -84,15 +84,14 @@ struct Message {
 
 impl Event {
     pub fn parse(payload: Value) -> Result<Event> {
-        let text = |name: &str| payload.get(name).and_then(Value::as_str);
         if payload.pointer("/requestContext/http").is_some() {
             return Ok(Event::Http(payload));
         }
         if let Some(task) = payload.get("task") {
             return Ok(Event::Task(Task::deserialize(task).context("there is no such task")?));
         }
-        let is_of_a_schedule = matches!(text("source"), Some("aws.events" | "aws.scheduler"));
-        if is_of_a_schedule && text("detail-type") == Some("Scheduled Event") {
+        let [source, kind] = ["source", "detail-type"].map(|name| payload.get(name).and_then(Value::as_str));
+        if matches!(source, Some("aws.events" | "aws.scheduler")) && kind == Some("Scheduled Event") {
             return Ok(Event::Scheduled);
         }
         if payload == Value::Object(serde_json::Map::new()) {

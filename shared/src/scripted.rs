@@ -87,14 +87,13 @@ impl Scripted {
                 let (stream, _) = listener.accept().await.unwrap();
                 let script = Arc::clone(&script);
                 let seen = Arc::clone(&seen);
-                let act = move |request: SeenRequest| {
+                tokio::spawn(serve(BufReader::new(stream), connection, move |request| {
                     let mut script = script.lock().unwrap();
                     let before = seen.borrow().len();
                     let act = script(&request, before);
                     seen.send_modify(|seen| seen.push(request));
                     act
-                };
-                tokio::spawn(serve(BufReader::new(stream), connection, act));
+                }));
             }
         });
         server
@@ -145,12 +144,11 @@ async fn read_request(stream: &mut BufReader<TcpStream>, connection: usize) -> O
         stream.read_line(&mut head).await.ok().filter(|read| *read > 0)?;
     }
     let mut lines = head.lines();
-    let (method, rest) = lines.next()?.split_once(' ')?;
-    let (target, _) = rest.split_once(' ')?;
+    let mut words = lines.next()?.split(' ');
+    let method = words.next()?.to_owned();
+    let target = words.next()?.to_owned();
     let headers =
         lines.filter_map(|line| line.split_once(": ")).map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let method = method.to_owned();
-    let target = target.to_owned();
     let mut request = SeenRequest { method, target, headers: headers.collect(), body: String::new(), connection };
     let length = request.header("content-length").map_or(Some(0), |text| text.parse().ok())?;
     let mut body = vec![0; length];

@@ -8,7 +8,7 @@
 use jiff::SignedDuration;
 use tokio::sync::OnceCell;
 
-use crate::domain::grant::{Answered, KeyCall, Tell, Unchanged};
+use crate::domain::grant::{Answered, KeyCall, Reading, Tell, Unchanged};
 use crate::domain::programme::guardrail::{Guardrail, MadeGuardrail, RulesRefusal};
 use crate::domain::programme::rules::Rules;
 use crate::prelude::*;
@@ -86,15 +86,14 @@ impl Settler<'_> {
         // The grant is read before each call: somebody may have changed it, or it is read after the last.
         while let Some(view) = self.table.view(context.programme, context.grant).await? {
             let now = self.clock.now();
-            let is_sent = |call: &KeyCall| is_meant(call) && (!is_copy || call.tell == Tell::Off);
-            let calls: Vec<KeyCall> = view.calls(now).into_iter().filter(is_sent).collect();
-            let is_due = |call: &&KeyCall| call.due <= now;
-            let is_tried = |call: &KeyCall| {
-                tried.iter().any(|earlier_call| earlier_call.key == call.key && earlier_call.tell == call.tell)
-            };
-            let Some(call) = calls.iter().filter(is_due).find(|call| !is_tried(call)) else {
+            let mut calls = view.calls(now);
+            calls.retain(|call| is_meant(call) && (!is_copy || call.tell == Tell::Off));
+            let mut due = calls.iter().filter(|call| call.due <= now);
+            let untried =
+                due.find(|call| !tried.iter().any(|earlier| earlier.key == call.key && earlier.tell == call.tell));
+            let Some(call) = untried else {
                 // What was answered and is due all the same would be so again at once.
-                if calls.iter().any(|call| is_due(&call)) {
+                if calls.iter().any(|call| call.due <= now) {
                     failed.get_or_insert(NotSettled::NotConfirmed);
                 }
                 let later = calls.iter().filter(|call| call.tell != Tell::Read).map(|call| call.due).min();
@@ -103,7 +102,7 @@ impl Settler<'_> {
                     (None, Some(until)) => Err(NotSettled::InDoubt { until }),
                     (None, None) => {
                         if view.grant.due_at.is_some_and(|due| due <= now) {
-                            self.table.act_as_read(self.now(context), Some(view), View::look_again).await?;
+                            self.table.act_as_read(self.now(context), Some(view), View::refresh_due).await?;
                         }
                         Ok(done)
                     }
@@ -255,8 +254,8 @@ impl Settler<'_> {
         let Some(key) = view.grant.key_with(key).filter(|key| key.shown_at.is_some()) else { return Ok(true) };
         let Some(report) = report else { return Ok(false) };
         let reading = view.reading(key.epoch);
-        let (credits, byok) =
-            reading.map_or((Usd::ZERO, Usd::ZERO), |reading| (reading.lifetime(), reading.used.byok.total()));
+        let credits = reading.map_or(Usd::ZERO, Reading::lifetime);
+        let byok = reading.map_or(Usd::ZERO, |reading| reading.used.byok.total());
         if credits >= report.lifetime && report.byok.is_none_or(|reported_byok| byok >= reported_byok) {
             return Ok(true);
         }
@@ -267,10 +266,13 @@ impl Settler<'_> {
     async fn put_off(&self, context: ActContext<'_>, error: NotSettled) -> NotSettled {
         // That a wait is asked for says nothing of the grant, and holds all others up as well; but a disable does not wait.
         let is_wait = matches!(&error, NotSettled::Provider(error) if error.asks_for_patience());
-        let rule = |view: &View, now| {
-            if is_wait && !view.grant.may_have_key_to_end() { Err(Unchanged) } else { view.put_off(now) }
-        };
-        if let Err(error) = self.table.act(self.now(context), rule).await {
+        let marked = self
+            .table
+            .act(self.now(context), |view, now| {
+                if is_wait && !view.grant.may_have_key_to_end() { Err(Unchanged) } else { view.put_off(now) }
+            })
+            .await;
+        if let Err(error) = marked {
             tracing::warn!(grant = %context.grant, %error, "that a call failed could not be marked");
         }
         error

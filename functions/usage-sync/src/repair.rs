@@ -181,7 +181,7 @@ fn decided(finding: &GrantFinding, view: &View, now: Moment) -> Result<Change, U
         GrantFinding::Seen { key, seen } => view.seen(key, seen, now),
         GrantFinding::NotUnder { key, asked_at: asked } => view.not_under(key, *asked),
         GrantFinding::End => view.end(&Actor::Rule, now),
-        GrantFinding::Due => view.look_again(now),
+        GrantFinding::Due => view.refresh_due(now),
         GrantFinding::UnusedReservation => view.give_back_reservation(now),
     }
 }

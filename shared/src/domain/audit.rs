@@ -175,11 +175,13 @@ impl AuditDetail {
     /// The change of settings, each with its name, and its values before and after.
     #[must_use]
     pub fn changing_settings<'a>(self, settings: impl Iterator<Item = (&'a str, &'a str, &'a str)>) -> AuditDetail {
-        let plain =
-            |text: &str| SIGNS.iter().fold(text.to_owned(), |text, (sign, instead)| text.replace(sign, instead));
-        let pair = |name, value| format!("{}={}", plain(name), plain(value));
-        let (before, after): (Vec<_>, Vec<_>) =
-            settings.map(|(name, before, after)| (pair(name, before), pair(name, after))).unzip();
+        let mut before = Vec::new();
+        let mut after = Vec::new();
+        for (name, old_value, new_value) in settings {
+            let name = escape(name);
+            before.push(format!("{name}={}", escape(old_value)));
+            after.push(format!("{name}={}", escape(new_value)));
+        }
         self.changing(before.join("; "), after.join("; "))
     }
 
@@ -187,14 +189,12 @@ impl AuditDetail {
     pub fn settings(&self) -> Vec<SettingChange> {
         let [before, after] =
             [&self.old_value, &self.new_value].map(|pairs| pairs.as_deref().unwrap_or_default().split("; "));
-        let typed =
-            |text: &str| SIGNS.iter().rev().fold(text.to_owned(), |text, (sign, instead)| text.replace(instead, sign));
-        let change = |(before, after): (&str, &str)| {
+        let changes = before.zip(after).filter_map(|(before, after)| {
             let (name, before) = before.split_once('=')?;
             let (_, after) = after.split_once('=')?;
-            Some(SettingChange { name: typed(name), old_value: typed(before), new_value: typed(after) })
-        };
-        before.zip(after).filter_map(change).collect()
+            Some(SettingChange { name: unescape(name), old_value: unescape(before), new_value: unescape(after) })
+        });
+        changes.collect()
     }
 
     /// The remark, or the reason.
@@ -207,6 +207,14 @@ impl AuditDetail {
         self.reason.as_ref().filter(|reason| *reason != ERASED_REASON)?;
         Some(AuditDetail { reason: Some(ERASED_REASON.to_owned()), ..self.clone() })
     }
+}
+
+fn escape(text: &str) -> String {
+    SIGNS.iter().fold(text.to_owned(), |text, (sign, instead)| text.replace(sign, instead))
+}
+
+fn unescape(text: &str) -> String {
+    SIGNS.iter().rev().fold(text.to_owned(), |text, (sign, instead)| text.replace(instead, sign))
 }
 
 #[cfg(test)]

@@ -95,7 +95,7 @@ impl CreditFacts {
         let ends_on = self.today().saturating_add(i64::from(days_left).days());
         let foreign_to_come = self.pace(&self.foreign).map_or(Usd::ZERO, |pace| pace.in_days(days_left.unsigned_abs()));
         let amount = ((to_come + foreign_to_come).max(self.a_day) - self.balance).or_zero().up_to_the(UNIT);
-        let is_in_time = |gone: &BalanceGone| gone.why != WhyGone::Pace || gone.day <= ends_on;
+        let gone = self.gone().filter(|gone| gone.why != WhyGone::Pace || gone.day <= ends_on);
         Purchase {
             balance: self.balance,
             to_come,
@@ -104,7 +104,7 @@ impl CreditFacts {
             a_week: self.whole_pace().map_or(Usd::ZERO, SpendingPace::per_week),
             spent_since: self.spent_since,
             amount,
-            gone: self.gone().filter(|gone| amount > Usd::ZERO && is_in_time(gone)),
+            gone: gone.filter(|_| amount > Usd::ZERO),
         }
     }
 
@@ -122,8 +122,11 @@ impl CreditFacts {
                 return Some(BalanceGone { day: from, why });
             }
             let whole = pace?.empties(remainder, Usd::ZERO, today)?;
-            let of_foreign = || foreign?.empties(remainder - in_time, Usd::ZERO, today);
-            let day = if remainder > in_time { whole.max(of_foreign()?) } else { whole };
+            let day = if remainder > in_time {
+                whole.max(foreign?.empties(remainder - in_time, Usd::ZERO, today)?)
+            } else {
+                whole
+            };
             Some(BalanceGone { day: day.max(from), why: WhyGone::Pace })
         };
         let mut remainder = self.balance - at_once;

@@ -63,18 +63,19 @@ impl<T: Clone + Eq> Held<T> {
     /// Takes in that the provider says a value: in the answer to the call that was noted then, or in a listing. It was asked at `asked_at`,
     /// and the answer came at `now`. A call whose note is gone says nothing.
     pub fn take_in(&mut self, value: &T, asked_at: Moment, noted_at: Option<Moment>, now: Moment) {
-        let may_come = |note: &Note<T>| asked_at < note.last + LATE;
-        self.in_doubt.retain(|note| note.value == *value || may_come(note));
-        let is_noted = |noted_at: Moment| self.in_doubt.iter().any(|note| note.value == *value && note.holds(noted_at));
+        self.in_doubt.retain(|note| note.value == *value || note.may_come_after(asked_at));
+        let is_noted = noted_at
+            .is_none_or(|noted_at| self.in_doubt.iter().any(|note| note.value == *value && note.holds(noted_at)));
         let is_older = self.confirmed.as_ref().is_some_and(|confirmed| asked_at < confirmed.answered_at);
-        if self.differs(value) || is_older || !noted_at.is_none_or(is_noted) {
+        if self.differs(value) || is_older || !is_noted {
             return;
         }
         // That nothing changed is no news.
         let confirmed = self.confirmed.take().filter(|confirmed| confirmed.value == *value && noted_at.is_none());
         let answered_at = confirmed.map_or(now, |confirmed| confirmed.answered_at);
         self.confirmed = Some(Confirmed { value: value.clone(), answered_at, is_doubted: false });
-        self.in_doubt.retain(|note| may_come(note) && noted_at.is_none_or(|noted_at| !note.is_only(noted_at)));
+        self.in_doubt
+            .retain(|note| note.may_come_after(asked_at) && noted_at.is_none_or(|noted_at| !note.is_only(noted_at)));
     }
 
     /// Doubts what was confirmed, since somebody else may have changed it.
@@ -122,7 +123,7 @@ impl<T: Clone + Eq> Held<T> {
     /// Whether what was asked for then shows another hand where it is no value that was sent: no call may come any more, and the last
     /// answer is long past.
     pub fn is_quiet(&self, asked_at: Moment) -> bool {
-        let may_come = self.in_doubt.iter().any(|note| asked_at < note.last + LATE);
+        let may_come = self.in_doubt.iter().any(|note| note.may_come_after(asked_at));
         !may_come && self.confirmed.as_ref().is_some_and(|confirmed| asked_at >= confirmed.answered_at + LATE)
     }
 
@@ -132,8 +133,7 @@ impl<T: Clone + Eq> Held<T> {
 
     /// Whether the provider may hold another value than it confirmed.
     pub fn is_in_doubt(&self) -> bool {
-        let may_be_other = |note: &Note<T>| Some(&note.value) != self.known();
-        self.confirmed.as_ref().is_some_and(|confirmed| confirmed.is_doubted) || self.in_doubt.iter().any(may_be_other)
+        self.is_doubted() || self.in_doubt.iter().any(|note| Some(&note.value) != self.known())
     }
 
     /// Whether nothing was sent that would change what was confirmed.
@@ -156,6 +156,11 @@ impl<T: Clone + Eq> Held<T> {
 }
 
 impl<T> Note<T> {
+    /// Whether the call may take effect after this time.
+    fn may_come_after(&self, time: Moment) -> bool {
+        time < self.last + LATE
+    }
+
     fn holds(&self, noted_at: Moment) -> bool {
         (self.first..=self.last).contains(&noted_at)
     }

@@ -133,7 +133,8 @@ impl SignIn {
     /// Adds a valid link for this address because of a request. A request may come again, since its mail may
     /// have failed.
     pub fn with_link(&self, login_request: Ulid, link: LiveLink, now: Moment) -> Result<SignIn, LinkRefused> {
-        let (mut after, is_new) = self.share(login_request, now)?;
+        let is_new = !self.is_again(login_request);
+        let mut after = self.share(login_request, now)?;
         after.mailed.push(Mailed { login_request, at: now });
         after.issued_links.push(MadeLink { link: link.link.clone(), ends_at: link.ends_at });
         (after.unfollowed, after.last_mailed_at) = (after.unfollowed + usize::from(is_new), Some(now));
@@ -148,10 +149,9 @@ impl SignIn {
         Ok(after)
     }
 
-    /// The state to which a link of this request is added, and whether the request is new.
-    fn share(&self, login_request: Ulid, now: Moment) -> Result<(SignIn, bool), LinkRefused> {
+    /// The state to which a link of this request is added.
+    fn share(&self, login_request: Ulid, now: Moment) -> Result<SignIn, LinkRefused> {
         let mut after = self.changed(now);
-        let is_new = !self.is_again(login_request);
         after.mailed.retain(|mailed| mailed.login_request != login_request);
         if after.mailed.iter().any(|mailed| now < mailed.at + BETWEEN_MAILS) {
             return Err(LinkRefused::TooSoon);
@@ -160,10 +160,10 @@ impl SignIn {
             return Err(LinkRefused::TooMany);
         }
         let is_enough = after.mailed.len() >= AT_ONCE || after.unfollowed >= AT_ONCE;
-        if is_new && is_enough && !after.links.is_empty() {
+        if !self.is_again(login_request) && is_enough && !after.links.is_empty() {
             return Err(LinkRefused::OneIsGood);
         }
-        Ok((after, is_new))
+        Ok(after)
     }
 
     /// Signs in by a link, which ends every link and code of the address. `None`, and no change, if the link

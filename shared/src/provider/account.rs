@@ -49,14 +49,7 @@ impl Provider {
     /// Reads the account's credits. An ordinary key may be answered with zeros, so the key is checked before
     /// the answer is trusted (`check_management_key`).
     pub async fn credits(&self, deadline: Deadline) -> Result<Credits, ProviderError> {
-        let both = |body: &str| {
-            let Envelope { data: credits } = json::read::<Envelope<CreditsAnswer>>(body)?;
-            match (credits.total_credits, credits.total_usage) {
-                (Some(bought), Some(used)) => Ok(Credits { bought, used }),
-                _ => Err(Unreadable("the answer lacks what was bought or used".to_owned())),
-            }
-        };
-        self.ask(CREDITS.request(), deadline, both).await
+        self.ask(CREDITS.request(), deadline, read_credits).await
     }
 
     pub async fn workspaces(&self, deadline: Deadline) -> Result<Vec<Workspace>, ProviderError> {
@@ -65,8 +58,8 @@ impl Provider {
 
     /// Lists the models that the provider offers, by each of their slugs.
     pub async fn models(&self, deadline: Deadline) -> Result<BTreeSet<String>, ProviderError> {
-        let slugs = |model: Model| [Some(model.id), model.canonical_slug].into_iter().flatten();
-        self.slugs(&LIST_MODELS, deadline, slugs).await
+        self.slugs(&LIST_MODELS, deadline, |model: Model| [Some(model.id), model.canonical_slug].into_iter().flatten())
+            .await
     }
 
     pub async fn providers(&self, deadline: Deadline) -> Result<BTreeSet<String>, ProviderError> {
@@ -79,14 +72,22 @@ impl Provider {
         deadline: Deadline,
         slugs: impl Fn(T) -> S,
     ) -> Result<BTreeSet<String>, ProviderError> {
-        let listed = |body: &str| {
+        self.ask(call.request(), deadline, |body| {
             let Envelope { data: rows } = json::read::<Envelope<Vec<T>>>(body)?;
             if rows.is_empty() {
                 return Err(Unreadable("the list is empty".to_owned()));
             }
             Ok(rows.into_iter().flat_map(&slugs).collect())
-        };
-        self.ask(call.request(), deadline, listed).await
+        })
+        .await
+    }
+}
+
+fn read_credits(body: &str) -> Result<Credits, Unreadable> {
+    let Envelope { data: credits } = json::read::<Envelope<CreditsAnswer>>(body)?;
+    match (credits.total_credits, credits.total_usage) {
+        (Some(bought), Some(used)) => Ok(Credits { bought, used }),
+        _ => Err(Unreadable("the answer lacks what was bought or used".to_owned())),
     }
 }
 

@@ -46,7 +46,6 @@ impl Provider {
 
 /// The one query. Its order leaves the smallest rows out.
 fn query(days: &RangeInclusive<Date>) -> Value {
-    let midnight = |day: Date| format!("{day}T00:00:00Z");
     let first = *days.start();
     let last = *days.end();
     let after = last.tomorrow().unwrap_or(last);
@@ -56,7 +55,7 @@ fn query(days: &RangeInclusive<Date>) -> Value {
         "metrics": ["total_usage", "credits_usage", "byok_usage", "request_count"],
         "dimensions": ["api_key_id", "model"],
         "granularity": "day",
-        "time_range": {"start": midnight(first), "end": midnight(after)},
+        "time_range": {"start": format!("{first}T00:00:00Z"), "end": format!("{after}T00:00:00Z")},
         "order_by": {"field": "total_usage", "direction": "desc"},
         "limit": MOST_ROWS,
         // The limit again, without which the provider may answer with more rows.

@@ -48,19 +48,17 @@ impl ProviderGuardrail {
     /// What Bursar sets of it, as the provider spells it. The provider respells models, so its state is compared with its earlier
     /// answer, not with what was sent.
     pub fn spelled(&self) -> String {
-        let sorted = |list: &Option<Vec<String>>| {
-            let mut list: Vec<String> = list.iter().flatten().cloned().collect();
+        let lists = [&self.allowed_models, &self.allowed_providers, &self.allowed_data_regions].map(|list| {
+            let mut list: Vec<&String> = list.iter().flatten().collect();
             list.sort_unstable();
             list
-        };
-        let lists = [&self.allowed_models, &self.allowed_providers, &self.allowed_data_regions].map(sorted);
+        });
         let permissions: Vec<_> = TRAINING.iter().chain(&NO_RETENTION).map(|field| self.allows(field)).collect();
         // Texts and booleans are never without a form as JSON.
         serde_json::to_string(&(&self.name, lists, permissions)).unwrap_or_default()
     }
 
     fn follows(&self, GuardrailRules { rules, .. }: &GuardrailRules) -> bool {
-        let allows_all = |list: &Option<Vec<String>>| list.as_ref().is_none_or(Vec::is_empty);
         allows_all(&self.allowed_models) == rules.models.is_empty()
             && allows_all(&self.allowed_providers) == rules.providers.is_empty()
             && allows_all(&self.allowed_data_regions) == rules.regions.is_empty()
@@ -72,6 +70,10 @@ impl ProviderGuardrail {
     fn allows(&self, field: &str) -> Option<bool> {
         self.other_fields.get(field).and_then(Value::as_bool)
     }
+}
+
+fn allows_all(list: &Option<Vec<String>>) -> bool {
+    list.as_ref().is_none_or(Vec::is_empty)
 }
 
 impl Provider {

@@ -63,15 +63,17 @@ impl Provider {
             at_least_a_cent(call, limit)?;
         }
         let request = call.about(hash.as_str()).json(&patch)?;
-        let done = |body: &str| {
-            let key = read_key(body, hash)?;
-            match patch.lacking_in(&key) {
-                Some(why) => Err(Unreadable(format!("the key answered is not the one asked for: {why}"))),
-                None => Ok(key),
-            }
-        };
         let asked_at = self.clock.now();
-        let mut patched = or_gone(self.ask(request, deadline, done).await)?;
+        let answer = self
+            .ask(request, deadline, |body| {
+                let key = read_key(body, hash)?;
+                match patch.lacking_in(&key) {
+                    Some(why) => Err(Unreadable(format!("the key answered is not the one asked for: {why}"))),
+                    None => Ok(key),
+                }
+            })
+            .await;
+        let mut patched = or_gone(answer)?;
         if let Some(key) = &mut patched
             && utc_date(asked_at) != utc_date(self.clock.now())
         {
@@ -88,11 +90,13 @@ impl Provider {
         }
         let request = DELETE_KEY.about(hash.as_str());
         // The status decides, unless the answer explicitly contradicts it.
-        let done = |body: &str| match json::read::<DeleteAnswer>(body) {
-            Ok(DeleteAnswer { deleted: Some(false) }) => Err(Unreadable("the key was not deleted".to_owned())),
-            _ => Ok(()),
-        };
-        match self.ask(request, deadline, done).await {
+        let answer = self
+            .ask(request, deadline, |body| match json::read::<DeleteAnswer>(body) {
+                Ok(DeleteAnswer { deleted: Some(false) }) => Err(Unreadable("the key was not deleted".to_owned())),
+                _ => Ok(()),
+            })
+            .await;
+        match answer {
             Err(error) if error.is_not_found() => Ok(false),
             deleted => deleted.map(|()| true),
         }
@@ -224,13 +228,12 @@ impl CreateAnswer {
     fn take(self, new_key: &NewKey<'_>) -> Result<CreatedKey, ProviderError> {
         let body = self.data.as_deref().map_or("null", RawValue::get);
         let fields: BTreeMap<String, &RawValue> = serde_json::from_str(body).unwrap_or_default();
-        let text = |raw: &RawValue| serde_json::from_str::<String>(raw.get()).ok();
-        let named = |name: &str| fields.get(name).and_then(|raw| text(raw));
+        let named = |name: &str| fields.get(name).and_then(|raw| read_text(raw));
         if named("name").is_some_and(|name| name != new_key.name) {
             return Err(lost("the answer is about another key", None));
         }
         let hash = named("hash").and_then(|hash| hash.parse::<KeyHash>().ok());
-        let top_level = self.key.and_then(|key| text(&key));
+        let top_level = self.key.and_then(|key| read_text(&key));
         let plaintext = top_level.and_then(PlaintextKey::new).or_else(|| named("key").and_then(PlaintextKey::new));
         let is_capped = fields.get("limit").is_none_or(|listed| is_within(listed, new_key.limit));
         match (hash, plaintext) {
@@ -240,6 +243,10 @@ impl CreateAnswer {
             (None, _) => Err(lost("the answer names no key by its hash", None)),
         }
     }
+}
+
+fn read_text(raw: &RawValue) -> Option<String> {
+    serde_json::from_str(raw.get()).ok()
 }
 
 fn lost(why: &str, made_key: Option<KeyHash>) -> ProviderError {

@@ -128,7 +128,8 @@ impl Http {
     /// The client for a call. A call that is never repeated gets a new connection. On a used one that the
     /// server has just closed, the HTTP client itself may send a request twice.
     fn client(&self, call: &Call) -> reqwest::Result<reqwest::Client> {
-        let (cell, idle) = if call.retry == Again::Never { (&self.unpooled, 0) } else { (&self.pooled, usize::MAX) };
+        let is_pooled = call.retry != Again::Never;
+        let cell = if is_pooled { &self.pooled } else { &self.unpooled };
         if let Some(client) = cell.get() {
             return Ok(client.clone());
         }
@@ -139,7 +140,7 @@ impl Http {
             .connect_timeout(CONNECT_TIME_OUT)
             .redirect(redirect::Policy::none())
             .retry(reqwest::retry::never())
-            .pool_max_idle_per_host(idle);
+            .pool_max_idle_per_host(if is_pooled { usize::MAX } else { 0 });
         let client = builder.build()?;
         Ok(cell.get_or_init(|| client).clone())
     }

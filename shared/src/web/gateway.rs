@@ -54,10 +54,11 @@ async fn asked(router: &Router, event: LambdaEvent<Value>) -> anyhow::Result<Val
 /// Removes what no handler reads and what cannot become a header. That is the host, and invalid headers and
 /// cookies, which other sites of the domain may set. False if even the path and query are invalid.
 fn is_made_fit(event: &mut Value) -> bool {
-    let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    let query = format!("/?{}", text("/rawQueryString"));
+    let [path, query] = ["/rawPath", "/rawQueryString"]
+        .map(|pointer| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default());
+    let query = format!("/?{query}");
     let is_query = query.bytes().all(|byte| byte.is_ascii_graphic()) && PathAndQuery::try_from(query).is_ok();
-    if !text("/rawPath").starts_with('/') || !is_query {
+    if !path.starts_with('/') || !is_query {
         return false;
     }
     if let Some(context) = event.pointer_mut("/requestContext").and_then(Value::as_object_mut) {
@@ -65,11 +66,11 @@ fn is_made_fit(event: &mut Value) -> bool {
     }
     if let Some(headers) = event.pointer_mut("/headers").and_then(Value::as_object_mut) {
         // These headers decide whether a form is of another site, so none of them is removed.
-        let is_odd = |(name, value): (&String, &Value)| {
+        let is_odd = headers.iter().any(|(name, value)| {
             let decides = ["origin", "sec-fetch-site"].iter().any(|header| name.eq_ignore_ascii_case(header));
             decides && !is_header(name, value.as_str().unwrap_or_default())
-        };
-        if headers.iter().any(is_odd) {
+        });
+        if is_odd {
             return false;
         }
         headers.retain(|name, value| is_header(name, value.as_str().unwrap_or_default()));

@@ -22,7 +22,7 @@ use tracing::Span;
 use super::error::Told;
 use super::session::Cookies;
 use super::{AppError, Site, page};
-use crate::config::{FrontSecret, Origin};
+use crate::config::Origin;
 
 /// Adds to these routes what every page of ours has.
 pub(super) fn dressed(routes: Router, site: &Site) -> Router {
@@ -139,8 +139,8 @@ async fn with_notice(State(cookies): State<Cookies>, request: Request, next: Nex
 
 /// Refuses requests that went past what is in front of the pages, and forms from other sites, before a route sees them.
 async fn guard(State(site): State<Site>, request: Request, next: Next) -> Result<Response, AppError> {
-    let is_through = |front: &FrontSecret| request.headers().get(FRONT).is_some_and(|given| front.is(given.as_bytes()));
-    if !site.front.as_ref().is_none_or(is_through) {
+    let given = request.headers().get(FRONT);
+    if site.front.as_ref().is_some_and(|front| given.is_none_or(|given| !front.is(given.as_bytes()))) {
         let sentence = format!("Pages are not shown at this address. Open {}.", site.origin.as_str());
         return Err(AppError::refused(StatusCode::FORBIDDEN, sentence).because("front"));
     }

@@ -150,12 +150,9 @@ impl Cookies {
     /// bytes in them.
     fn read(self, headers: &HeaderMap, bare_name: &str) -> Option<String> {
         let name = self.name(bare_name);
-        let pairs = headers.get_all(COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
-        let value = |pair: &[u8]| {
-            let value = pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
-            Some(String::from_utf8_lossy(value).into_owned())
-        };
-        pairs.into_iter().find_map(value)
+        let mut pairs = headers.get_all(COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+        let value = pairs.find_map(|pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
+        Some(String::from_utf8_lossy(value).into_owned())
     }
 
     fn set(

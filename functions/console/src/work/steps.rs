@@ -259,7 +259,7 @@ async fn write(
         }
         (Work::Close, _) => table.act_of(context, None, |view, now| Ok(view.end(author.actor, now)?)).await?.refusal(),
         (Work::Limits, _) => {
-            let goes_on = |view: &View, now| view.go_on(author.actor, now).or_else(|Unchanged| view.look_again(now));
+            let goes_on = |view: &View, now| view.go_on(author.actor, now).or_else(|Unchanged| view.refresh_due(now));
             table.act(context, goes_on).await?;
             table.move_invitation(programme, grant, author.now, author.deadline).await?;
             None

@@ -105,8 +105,10 @@ impl View {
         asked_at: Moment,
         listed_at: Option<Moment>,
     ) -> Result<(Reading, Option<Shortfall>), UnusableReport> {
-        let create = || Reading::new(&self.programme.id, &self.grant.id, key.epoch, key.made_at);
-        let before = self.reading(key.epoch).cloned().unwrap_or_else(create);
+        let before = self
+            .reading(key.epoch)
+            .cloned()
+            .unwrap_or_else(|| Reading::new(&self.programme.id, &self.grant.id, key.epoch, key.made_at));
         before.after(report, asked_at, listed_at, self.programme.settings.basis.reset)
     }
 

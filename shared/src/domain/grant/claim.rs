@@ -182,9 +182,10 @@ impl View {
     /// Whether a rule of the programme asks for the replacement of the last key shown: the key is too old, or
     /// was announced to be soon.
     fn is_rotation(&self, now: Moment) -> bool {
-        let is_too_old = |last: &Key| self.too_old_at(last).is_some_and(|too_old| now >= too_old);
-        let is_told = |last: &Key| last.announced.contains_key(&Notice::TooOldSoon);
-        self.grant.newest_shown().is_some_and(|last| is_told(last) || is_too_old(last))
+        self.grant.newest_shown().is_some_and(|last| {
+            let is_announced = last.announced.contains_key(&Notice::TooOldSoon);
+            is_announced || self.too_old_at(last).is_some_and(|too_old| now >= too_old)
+        })
     }
 }
 

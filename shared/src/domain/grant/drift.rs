@@ -193,12 +193,12 @@ impl View {
         }
         let live = self.newest_enabled(&unknown).map(|live| &live.hash);
         let stays = live.or(self.grant.live().map(|live| &live.hash));
-        let is_in_question = |candidate: &&RecoveredKey| {
+        let enabled = candidates.iter().filter(|candidate| candidate.enabled);
+        let in_question = enabled.filter(|candidate| {
             let was_live = self.grant.live().is_some_and(|live| live.hash == candidate.hash);
             was_live || unknown.iter().any(|unknown| unknown.hash == candidate.hash)
-        };
-        let enabled = candidates.iter().filter(|candidate| candidate.enabled).filter(is_in_question);
-        enabled.filter(|candidate| Some(&candidate.hash) != stays).collect()
+        });
+        in_question.filter(|candidate| Some(&candidate.hash) != stays).collect()
     }
 
     /// The found keys that can be recorded and are not, the oldest first; of two with one number, the enabled one.
@@ -212,13 +212,11 @@ impl View {
 
     /// The key that becomes live: one that is no older than the grant's last claim. `None` for a grant that is over.
     fn newest_enabled<'f>(&self, unknown: &[&'f RecoveredKey]) -> Option<&'f RecoveredKey> {
-        let may_be_live = |candidate: &&&RecoveredKey| candidate.enabled && candidate.epoch >= self.grant.epoch;
-        unknown
-            .iter()
-            .filter(may_be_live)
-            .filter(|_| !self.grant.is_over())
-            .max_by_key(|candidate| candidate.epoch)
-            .copied()
+        if self.grant.is_over() {
+            return None;
+        }
+        let enabled = unknown.iter().filter(|candidate| candidate.enabled && candidate.epoch >= self.grant.epoch);
+        enabled.max_by_key(|candidate| candidate.epoch).copied()
     }
 }
 

@@ -100,9 +100,9 @@ impl View {
     fn rules(&self, last_used_at: Option<Moment>, now: Moment) -> impl Iterator<Item = Rule> {
         let live = self.grant.usable().filter(|_| !self.programme.is_over(now));
         let rules = live.map(|live| {
-            let announced = |rule: Rule| self.announced_rule(live, rule, last_used_at, now);
+            let [stop, hold] = [Rule::Stop, Rule::Hold].map(|rule| self.announced_rule(live, rule, last_used_at, now));
             let expired = live.has_expired(now).then_some(Rule::Expire);
-            [expired, announced(Rule::Stop), announced(Rule::Hold), self.term_rule(now)]
+            [expired, stop, hold, self.term_rule(now)]
         });
         rules.into_iter().flatten().flatten()
     }
@@ -228,8 +228,8 @@ impl Rule {
 
 /// The latest instant at which the use in a reading can have happened.
 fn last_day_of_use(reading: &Reading) -> Option<Moment> {
-    let last = |days: &Days| days.each().filter(|(_, spent, _)| *spent > Usd::ZERO).map(|(day, ..)| day).last();
-    let day = last(&reading.used.credits).max(last(&reading.used.byok))?;
+    let days = reading.used.credits.each().chain(reading.used.byok.each());
+    let day = days.filter(|(_, spent, _)| *spent > Usd::ZERO).map(|(day, ..)| day).max()?;
     Some(end_of_utc_day(day).min(reading.as_of))
 }
 

@@ -2,7 +2,7 @@
 //! beside it: each act a pure function from what was read to what is to be written.
 //!
 //! The states of a grant are drawn in `ARCHITECTURE.md`. `store/grants/act.rs` writes what an act decides. What a grant can
-//! still cost is [`reservation`]; what its key is to hold, and what the provider is still to be told of it, [`settle`].
+//! still cost is [`reservation`]; what its key is to hold, and what the provider is still to be told of it, [`owed`].
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
@@ -14,8 +14,8 @@ mod drift;
 mod hold;
 mod lifecycle;
 mod more;
+mod owed;
 mod reservation;
-mod settle;
 mod spending;
 #[cfg(test)]
 mod tests;
@@ -29,10 +29,10 @@ pub use drift::RecoveredKey;
 pub use hold::{ChangeRefused, Hold, HoldKind, Holds, Pause};
 pub use lifecycle::{AnnouncedEnd, NoticeDelivery, Rule};
 pub use more::{MORE_REQUEST_LASTS, MoreListing, MoreRefused, MoreRequest};
-pub use reservation::{DROPPED_KEPT, EditEffect, Reservation};
-pub use settle::{
+pub use owed::{
     Answered, Backoff, FinalReading, KeyCall, LONGEST_BACKOFF, ListedLimit, NextGuardrail, SeenKey, Tell, Urgency,
 };
+pub use reservation::{DROPPED_KEPT, EditEffect, Reservation};
 pub use spending::{CapUse, Spending, wanted_limit};
 
 use crate::domain::held::Held;

@@ -49,11 +49,9 @@ stored! {
 impl Grant {
     /// The last request, while nobody has answered it and a week has not passed.
     pub fn open_request(&self, settings: &Settings, now: Moment) -> Option<&MoreRequest> {
-        let is_open = |request: &&MoreRequest| {
-            let is_answered = request.declined.is_some() || request.cap != self.cap(settings);
-            now < request.asked_at + MORE_REQUEST_LASTS && !is_answered
-        };
-        self.more_request.as_ref().filter(is_open)
+        let request = self.more_request.as_ref()?;
+        let is_answered = request.declined.is_some() || request.cap != self.cap(settings);
+        (now < request.asked_at + MORE_REQUEST_LASTS && !is_answered).then_some(request)
     }
 }
 

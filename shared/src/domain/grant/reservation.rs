@@ -108,8 +108,10 @@ impl<L> Change<L> {
         if self.budget == BudgetChange::None && !increase.is_zero() {
             self.budget = BudgetChange::TakeAnyway(increase);
         }
-        let basis = |grant: &Grant| (grant.own_cap, grant.group.clone(), grant.has_reservation);
-        if self.budget == BudgetChange::None && self.grant.has_reservation && basis(&self.grant) != basis(&view.grant) {
+        let before = &view.grant;
+        let is_under_other_cap = self.grant.own_cap != before.own_cap || self.grant.group != before.group;
+        let decides_the_cap = self.grant.has_reservation && (is_under_other_cap || !before.has_reservation);
+        if self.budget == BudgetChange::None && decides_the_cap {
             self.budget = BudgetChange::TakeAnyway(Usd::ZERO);
         }
         if self.budget != BudgetChange::None {
@@ -159,8 +161,9 @@ impl EditEffect {
         let now = budget.counted_at.map_or(now, |counted| counted.max(now));
         let mut effect = EditEffect::default();
         for (grant, readings) in grants {
-            let cost = |settings| Reservation { grant, readings, settings }.cost(now);
-            effect.increase += (cost(after) - cost(before)).or_zero();
+            let [cost_before, cost_after] =
+                [before, after].map(|settings| Reservation { grant, readings, settings }.cost(now));
+            effect.increase += (cost_after - cost_before).or_zero();
             effect.grants += 1;
             let is_made = grant.is_being_made(now).then(|| before.keys_expire_at());
             let live = grant.live().filter(|live| !live.has_expired(now)).map(|live| live.expires(before));

@@ -91,19 +91,20 @@ impl MailedStatement {
     /// The rows of the programmes that name this address for finance. A programme that was over before the statement
     /// begins has none unless something was spent.
     pub fn rows_of(&self, address: &MatchedAddress, programmes: &[Programme]) -> Vec<&StatementRow> {
-        let is_theirs = |row: &&StatementRow| {
+        let rows = self.rows.iter().filter(|row| {
             let programme = programmes.iter().find(|programme| Some(&programme.id) == row.programme.as_ref());
             programme.is_some_and(|programme| {
                 is_among(address, &programme.settings.people.finance)
                     && (!row.spent.is_zero() || programme.over_since() >= self.from)
             })
-        };
-        self.rows.iter().filter(is_theirs).collect()
+        });
+        rows.collect()
     }
 
     /// The statement that these rows, or some of them, make.
     pub fn statement(&self, rows: &[&StatementRow]) -> Statement {
-        let is_theirs = |id: &ProgrammeId| rows.iter().any(|row| row.programme.as_ref() == Some(id));
+        let mut code_changes = self.code_changes.clone();
+        code_changes.retain(|change| rows.iter().any(|row| row.programme.as_ref() == Some(&change.programme)));
         Statement {
             days: self.days(),
             from: self.from,
@@ -112,7 +113,7 @@ impl MailedStatement {
             change: self.change,
             bought: self.bought,
             is_the_first: self.is_the_first,
-            code_changes: self.code_changes.iter().filter(|change| is_theirs(&change.programme)).cloned().collect(),
+            code_changes,
         }
     }
 
@@ -137,9 +138,9 @@ impl MailedStatement {
                     differs(ChangedCell::CostCode(before.cost_code.clone(), after.cost_code.clone()));
                 }
             }
-            let spent = |row: Option<&StatementRow>| row.map_or(Usd::ZERO, |row| row.spent);
-            if spent(before) != spent(after) {
-                differs(ChangedCell::Spent(spent(before), spent(after)));
+            let [was_spent, is_spent] = [before, after].map(|row| row.map_or(Usd::ZERO, |row| row.spent));
+            if was_spent != is_spent {
+                differs(ChangedCell::Spent(was_spent, is_spent));
             }
         }
         differences

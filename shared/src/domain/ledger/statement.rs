@@ -4,7 +4,7 @@
 //! the first cut lies have, besides, what our own keys had used by then, so that all of it is on one statement. Cost codes are those of
 //! today.
 
-use super::cut::{AccountCut, KeyChange, LifetimeUse, ProgrammeCut};
+use super::cut::{AccountCut, KeyChange, LifetimeUse};
 use super::foreign::KeyOwners;
 use crate::domain::audit::Entry;
 use crate::domain::prelude::*;
@@ -129,35 +129,33 @@ impl Statement {
         let has_the_first = days.have(first_cut);
         let start = &if has_the_first { first.before_our_keys() } else { first.clone() };
         let mut totals = used_between(start, end);
-        let (unowned, owned) = divide(changes, owners);
-        for (owner, assigned) in owned {
-            totals.entry(owner).or_default().assigned += assigned;
-        }
+        let unowned = assign(changes, owners, &mut totals);
         let mut rows = Vec::new();
         for (id, used) in totals {
             let programme = programmes.iter().find(|programme| programme.id == id);
-            let row = |kind, spent| StatementRow {
-                programme: Some(id.clone()),
-                name: programme.map(|programme| programme.settings.name.clone()),
-                cost_code: programme.and_then(|programme| programme.settings.texts.cost_code.clone()),
-                kind,
-                spent,
-            };
             // Terms that were over by then, and cost centres, have no row of nothing.
             let is_expected =
                 programme.is_some_and(|programme| programme.settings.roster && programme.over_since() >= start.as_of);
-            let byok = used.keys.byok + used.assigned.byok;
-            let if_any = |kind, spent| (spent != Usd::ZERO).then(|| row(kind, spent));
-            if is_expected || used.keys.credits != Usd::ZERO {
-                rows.push(row(RowKind::Keys, used.keys.credits));
+            let amounts = [
+                (RowKind::Keys, used.keys.credits),
+                (RowKind::Byok, used.keys.byok + used.assigned.byok),
+                (RowKind::Assigned, used.assigned.credits),
+            ];
+            for (kind, spent) in amounts {
+                if spent == Usd::ZERO && !(is_expected && kind == RowKind::Keys) {
+                    continue;
+                }
+                rows.push(StatementRow {
+                    programme: Some(id.clone()),
+                    name: programme.map(|programme| programme.settings.name.clone()),
+                    cost_code: programme.and_then(|programme| programme.settings.texts.cost_code.clone()),
+                    kind,
+                    spent,
+                });
             }
-            rows.extend(if_any(RowKind::Byok, byok));
-            rows.extend(if_any(RowKind::Assigned, used.assigned.credits));
         }
-        rows.sort_by(|a, b| {
-            let place =
-                |row: &StatementRow| (row.cost_code.is_none(), row.cost_code.clone(), row.programme.clone(), row.kind);
-            place(a).cmp(&place(b))
+        rows.sort_by_cached_key(|row| {
+            (row.cost_code.is_none(), row.cost_code.clone(), row.programme.clone(), row.kind)
         });
         let of_nobody = [
             (RowKind::Unowned, unowned),
@@ -165,8 +163,9 @@ impl Statement {
             (RowKind::Residual, end.residual - start.residual),
             (RowKind::Opening, end.opening - start.opening),
         ];
-        let row = |(kind, spent)| StatementRow { programme: None, name: None, cost_code: None, kind, spent };
-        rows.extend(of_nobody.map(row));
+        for (kind, spent) in of_nobody {
+            rows.push(StatementRow { programme: None, name: None, cost_code: None, kind, spent });
+        }
         let change = end.spent.after - start.spent.after;
         let bought = end.bought - start.bought;
         Some(Statement {
@@ -194,8 +193,8 @@ impl Statement {
     pub fn in_cents(&self) -> Vec<Usd> {
         let counted = self.rows.iter().filter(|row| row.kind.counts()).map(|row| row.spent);
         let mut cents = each_in_cents(counted).into_iter();
-        let of_row = |row: &StatementRow| if row.kind.counts() { cents.next().unwrap_or_default() } else { row.spent };
-        self.rows.iter().map(of_row).collect()
+        let rows = self.rows.iter();
+        rows.map(|row| if row.kind.counts() { cents.next().unwrap_or_default() } else { row.spent }).collect()
     }
 
     /// What has to be known of its edges and cost codes.
@@ -219,11 +218,13 @@ impl Statement {
                 "No complete check began on the day after {last_day}, so this statement ends with the next one, of {ended}."
             ));
         }
-        let has_spent =
-            |id: &ProgrammeId| self.rows.iter().any(|row| row.programme.as_ref() == Some(id) && row.spent != Usd::ZERO);
-        let of_rows = self.code_changes.iter().filter(|change| has_spent(&change.programme));
+        let of_rows = self.code_changes.iter().filter(|change| self.has_spent(&change.programme));
         notes.extend(of_rows.map(|change| change.in_words(self.name_of(&change.programme))));
         notes
+    }
+
+    fn has_spent(&self, programme: &ProgrammeId) -> bool {
+        self.rows.iter().any(|row| row.programme.as_ref() == Some(programme) && row.spent != Usd::ZERO)
     }
 
     fn name_of<'a>(&'a self, programme: &'a ProgrammeId) -> &'a str {
@@ -240,43 +241,46 @@ struct ProgrammeChange {
 }
 
 fn used_between(start: &AccountCut, end: &AccountCut) -> BTreeMap<ProgrammeId, ProgrammeChange> {
-    let change = |after: &ProgrammeCut| {
+    let changes = end.programmes.iter().map(|after| {
         let before = start.programmes.iter().find(|before| before.programme == after.programme);
         let keys = after.used - before.map_or(LifetimeUse::default(), |before| before.used);
         (after.programme.clone(), ProgrammeChange { keys, assigned: LifetimeUse::default() })
-    };
-    end.programmes.iter().map(change).collect()
+    });
+    changes.collect()
 }
 
-fn divide(changes: &[KeyChange], owners: &KeyOwners) -> (Usd, BTreeMap<ProgrammeId, LifetimeUse>) {
+/// Adds what foreign keys used to the programmes that own them. Returns what is nobody's.
+fn assign(changes: &[KeyChange], owners: &KeyOwners, totals: &mut BTreeMap<ProgrammeId, ProgrammeChange>) -> Usd {
     let mut unowned = Usd::ZERO;
-    let mut assigned = BTreeMap::<_, LifetimeUse>::new();
     for KeyChange { key, before, after } in changes {
         unowned += after.credits - before.credits;
         for owner in owners.get(key).into_iter().flatten() {
             let of_owner = owner.share(*after) - owner.share(*before);
             unowned = unowned - of_owner.credits;
-            *assigned.entry(owner.owner.clone()).or_default() += of_owner;
+            totals.entry(owner.owner.clone()).or_default().assigned += of_owner;
         }
     }
-    (unowned, assigned)
+    unowned
 }
 
 impl CodeChange {
     /// The change from what held at the beginning to what holds now, by the edits in the audit of the programme: what was only asked for
     /// changed nothing.
     pub fn since(begin: Moment, programme: &ProgrammeId, audit: &[Entry]) -> Option<CodeChange> {
-        let later = audit.iter().filter(|edit| edit.recorded_at >= begin && edit.what.act == Act::Edited);
-        let changes: Vec<_> = later
-            .flat_map(|edit| edit.what.settings().into_iter().map(|change| (utc_date(edit.recorded_at), change)))
-            .filter(|(_, change)| change.name == "cost_code")
-            .collect();
-        let (changed_on, first) = changes.first()?;
-        let (_, last) = changes.last()?;
-        let [before, after] = [&first.old_value, &last.new_value]
-            .map(|code| if code.is_empty() { "none".to_owned() } else { code.clone() });
-        let changed_on = *changed_on;
-        (before != after).then(|| CodeChange { programme: programme.clone(), before, after, changed_on })
+        let mut since_begin: Option<CodeChange> = None;
+        for edit in audit.iter().filter(|edit| edit.recorded_at >= begin && edit.what.act == Act::Edited) {
+            for change in edit.what.settings().into_iter().filter(|change| change.name == "cost_code") {
+                let [before, after] = [change.old_value, change.new_value]
+                    .map(|code| if code.is_empty() { "none".to_owned() } else { code });
+                let programme = programme.clone();
+                let changed_on = utc_date(edit.recorded_at);
+                since_begin = Some(match since_begin {
+                    Some(earlier) => CodeChange { after, ..earlier },
+                    None => CodeChange { programme, before, after, changed_on },
+                });
+            }
+        }
+        since_begin.filter(|change| change.before != change.after)
     }
 
     fn in_words(&self, name: &str) -> String {
@@ -291,7 +295,7 @@ impl CodeChange {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ledger::cut::AccountSpending;
+    use crate::domain::ledger::cut::{AccountSpending, ProgrammeCut};
     use crate::domain::testing::{at, micros as usd};
     use crate::domain::values::term::Term;
 

@@ -165,11 +165,13 @@ const LEAST_COMPLAINED: u64 = 2;
 impl SendFigures {
     /// Whether more came back, or was complained about, than the bounds allow.
     pub fn is_above(&self) -> bool {
-        let is_above = |count: u64, least: u64, (share, whole): (u64, u64)| {
-            count >= least && u128::from(count) * u128::from(whole) > u128::from(self.sent) * u128::from(share)
-        };
-        is_above(self.bounced, LEAST_BOUNCED, MOST_BOUNCED)
-            || is_above(self.complained, LEAST_COMPLAINED, MOST_COMPLAINED)
+        self.is_more_than(MOST_BOUNCED, self.bounced, LEAST_BOUNCED)
+            || self.is_more_than(MOST_COMPLAINED, self.complained, LEAST_COMPLAINED)
+    }
+
+    /// Whether a count is above this share of all that were sent, and not a few.
+    fn is_more_than(&self, (share, whole): (u64, u64), count: u64, least: u64) -> bool {
+        count >= least && u128::from(count) * u128::from(whole) > u128::from(self.sent) * u128::from(share)
     }
 }
 

@@ -54,11 +54,11 @@ impl Counts {
 
     /// How many have claimed, as each page says it.
     pub fn in_words(&self) -> String {
-        let number = |people: i64| grouped(u64::try_from(people).unwrap_or(0));
-        match self.people() {
-            ..=0 => "nobody on the roster yet".to_owned(),
-            people => format!("{} of {} have claimed", number(self.claimed), number(people)),
+        if self.people() <= 0 {
+            return "nobody on the roster yet".to_owned();
         }
+        let [claimed, people] = [self.claimed, self.people()].map(|count| grouped(u64::try_from(count).unwrap_or(0)));
+        format!("{claimed} of {people} have claimed")
     }
 }
 

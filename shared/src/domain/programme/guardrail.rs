@@ -112,8 +112,8 @@ impl Guardrail {
     }
 
     pub fn confirmed(&self) -> Option<ConfirmedRules> {
-        let (remote, rules) = self.remote.as_ref().zip(self.rules.known())?;
-        Some(ConfirmedRules { id: remote.id.clone(), rules: rules.clone() })
+        let remote = self.remote.as_ref()?;
+        Some(ConfirmedRules { id: remote.id.clone(), rules: self.rules.known()?.clone() })
     }
 
     /// Whether these rules are to be sent now. Where they were just saved, no pause after a refusal holds them up.
@@ -181,13 +181,11 @@ impl KeyRules {
     /// Whose guardrails these settings need: the groups' with rules of their own, and the programme's if anything is restricted. Whoever
     /// leaves such a group is put under it, even if it allows all.
     fn guardrail_owners(&self, programme: &ProgrammeId) -> Vec<GuardrailOwner> {
-        let owner = |group: Option<String>| GuardrailOwner { programme: programme.clone(), group };
-        let of_groups = self.group_models.keys().map(|group| owner(Some(group.clone())));
-        let mut owners: Vec<GuardrailOwner> = of_groups.collect();
-        if !owners.is_empty() || !self.all.allow_all() {
-            owners.push(owner(None));
+        let mut groups: Vec<Option<String>> = self.group_models.keys().cloned().map(Some).collect();
+        if !groups.is_empty() || !self.all.allow_all() {
+            groups.push(None);
         }
-        owners
+        groups.into_iter().map(|group| GuardrailOwner { programme: programme.clone(), group }).collect()
     }
 
     /// Whether rules come to somebody who had none of their own before, so that keys have to be put under a guardrail.
@@ -200,18 +198,17 @@ impl KeyRules {
 impl Programme {
     /// The guardrails of a programme that goes on, each with the rules that it is to have by now: those that were made, and those that its
     /// settings need.
-    pub fn guardrails(&self, stored: Vec<Guardrail>, tiers: &Tiers, now: Moment) -> Vec<(Guardrail, Rules)> {
+    pub fn guardrails(&self, mut stored: Vec<Guardrail>, tiers: &Tiers, now: Moment) -> Vec<(Guardrail, Rules)> {
         if self.is_over(now) {
             return Vec::new();
         }
         let mut needed = self.settings.rules.guardrail_owners(&self.id);
         // What nobody needs any more may never have been made.
-        let is_meant = |guardrail: &Guardrail| {
+        stored.retain(|guardrail| {
             guardrail.remote.is_some() || guardrail.rules.is_in_doubt() || needed.contains(&guardrail.owner)
-        };
-        let kept: Vec<Guardrail> = stored.into_iter().filter(is_meant).collect();
-        needed.retain(|owner| kept.iter().all(|guardrail| guardrail.owner != *owner));
-        let guardrails = kept.into_iter().chain(needed.into_iter().map(Guardrail::new));
+        });
+        needed.retain(|owner| stored.iter().all(|guardrail| guardrail.owner != *owner));
+        let guardrails = stored.into_iter().chain(needed.into_iter().map(Guardrail::new));
         let with_rules = guardrails.map(|guardrail| {
             let rules = self.settings.rules.for_group(guardrail.owner.group.as_deref()).resolved(tiers);
             (guardrail, rules)

@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use crate::domain::prelude::*;
 use crate::domain::programme::role::{Role, is_among};
 use crate::domain::programme::rules::Rules;
-use crate::domain::programme::unreserved::{KeyCost, Unreserved};
+use crate::domain::programme::unreserved::Unreserved;
 use crate::domain::values::address::PersonName;
 use crate::domain::values::term::Term;
 
@@ -334,12 +334,15 @@ impl Programme {
     /// The students who may claim their first key now and would be refused, because the budget has no room for it.
     pub fn refused_for_room(&self, budget: &Budget, now: Moment) -> Option<RefusedForRoom> {
         let may_claim = self.settings.claim_opens_at() <= now && now < self.settings.claim_closes_at();
-        let costs = budget.unreserved.costs(&self.settings, now);
-        let waiting: Vec<_> = costs.into_iter().filter(|key_cost| key_cost.people > 0 && !key_cost.had_a_key).collect();
-        let is_refused = |key_cost: &&KeyCost| !budget.has_room_for(key_cost.cost);
-        let dearest = waiting.first().filter(is_refused).filter(|_| may_claim && !self.is_over(now))?.cost;
-        let students = waiting.iter().filter(is_refused).map(|key_cost| key_cost.people).sum();
-        let without_key = waiting.iter().map(|key_cost| key_cost.people).sum();
+        if !may_claim || self.is_over(now) {
+            return None;
+        }
+        let mut costs = budget.unreserved.costs(&self.settings, now);
+        costs.retain(|key_cost| key_cost.people > 0 && !key_cost.had_a_key);
+        let without_key = costs.iter().map(|key_cost| key_cost.people).sum();
+        costs.retain(|key_cost| !budget.has_room_for(key_cost.cost));
+        let dearest = costs.first()?.cost;
+        let students = costs.iter().map(|key_cost| key_cost.people).sum();
         Some(RefusedForRoom { dearest, students, without_key, needed: budget.implied(&self.settings, now) })
     }
 

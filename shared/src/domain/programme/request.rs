@@ -75,17 +75,20 @@ pub const INSTEAD_OF: &str = " instead of ";
 impl Wish {
     /// Takes out of its values each line that names one of these addresses, and words anew what is left.
     fn forget(&mut self, addresses: &BTreeSet<MatchedAddress>) {
-        let is_one = |word: &str| EmailAddress::parse(word).is_ok_and(|address| addresses.contains(address.matched()));
-        let names_one = |text: &str| text.split([' ', '\n', ',', ';', '<', '>', '(', ')', '"']).any(is_one);
-        if names_one(&self.words) {
+        if names_one(&self.words, addresses) {
             let [before, after] = [&self.old_value, &self.new_value].map(|text| {
-                let lines = text.lines().map(|line| if names_one(line) { "(erased)" } else { line });
+                let lines = text.lines().map(|line| if names_one(line, addresses) { "(erased)" } else { line });
                 lines.collect::<Vec<_>>().join("\n")
             });
             self.words = format!("{after}{INSTEAD_OF}{before}").replace('\n', ", ");
             (self.old_value, self.new_value) = (before, after);
         }
     }
+}
+
+fn names_one(text: &str, addresses: &BTreeSet<MatchedAddress>) -> bool {
+    let mut words = text.split([' ', '\n', ',', ';', '<', '>', '(', ')', '"']);
+    words.any(|word| EmailAddress::parse(word).is_ok_and(|address| addresses.contains(address.matched())))
 }
 
 impl Request {

@@ -86,14 +86,14 @@ impl Roles {
         let mut named = BTreeMap::new();
         for (list, flag) in lists {
             for address in list {
-                let none = || Roles {
+                let roles = named.entry(address.matched().clone()).or_insert_with(|| Roles {
                     address: address.clone(),
                     programme: programme.clone(),
                     faculty: false,
                     assistant: false,
                     finance: false,
-                };
-                *flag(named.entry(address.matched().clone()).or_insert_with(none)) = true;
+                });
+                *flag(roles) = true;
             }
         }
         named
@@ -110,14 +110,12 @@ impl RoleChanges {
     pub fn between(programme: &ProgrammeId, before: Option<&People>, after: &People) -> RoleChanges {
         let before = before.map(|before| Roles::collect(programme, before)).unwrap_or_default();
         let after = Roles::collect(programme, after);
-        let is_as_before = |roles: &Roles| {
+        let unset = before.keys().filter(|address| !after.contains_key(*address)).cloned().collect();
+        let set = after.into_values().filter(|roles| {
             let was = before.get(roles.address.matched());
-            was.is_some_and(|was| was == roles && was.address.as_written() == roles.address.as_written())
-        };
-        RoleChanges {
-            unset: before.keys().filter(|address| !after.contains_key(*address)).cloned().collect(),
-            set: after.into_values().filter(|roles| !is_as_before(roles)).collect(),
-        }
+            was.is_none_or(|was| was != roles || was.address.as_written() != roles.address.as_written())
+        });
+        RoleChanges { set: set.collect(), unset }
     }
 
     pub fn people(&self) -> usize {

@@ -120,8 +120,9 @@ impl Tiers {
 
 /// Whether a text can be a tier's name. No model's slug can: that has a slash.
 pub fn is_tier_name(text: &str) -> bool {
-    let is_letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    text.len() <= LONGEST_NAME && text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.bytes().all(is_letter)
+    text.len() <= LONGEST_NAME
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
 pub fn tier_named_in(models: &[String]) -> Option<&str> {

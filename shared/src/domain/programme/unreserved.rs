@@ -49,9 +49,12 @@ impl Unreserved {
     /// By how many the counts are above those of another, by cap, where they differ.
     pub fn beyond(&self, baseline: &Unreserved) -> Vec<(String, i64)> {
         let caps: BTreeSet<&String> = self.0.keys().chain(baseline.0.keys()).collect();
-        let count = |counts: &Unreserved, cap: &str| counts.0.get(cap).copied().unwrap_or_default();
-        let beyond = caps.into_iter().map(|cap| (cap.clone(), count(self, cap) - count(baseline, cap)));
+        let beyond = caps.into_iter().map(|cap| (cap.clone(), self.count(cap) - baseline.count(cap)));
         beyond.filter(|(_, difference)| *difference != 0).collect()
+    }
+
+    fn count(&self, cap: &str) -> i64 {
+        self.0.get(cap).copied().unwrap_or_default()
     }
 
     pub fn people(&self, settings: &Settings, now: Moment) -> u64 {
@@ -63,17 +66,19 @@ impl Unreserved {
     pub fn costs(&self, settings: &Settings, now: Moment) -> Vec<KeyCost> {
         let caps = &settings.allowance.group_caps;
         let of_groups: HashMap<String, Usd> = caps.iter().map(|(group, cap)| (of_group(group), *cap)).collect();
-        let cost = |(name, people): (&String, &i64)| {
+        let may_claim = now < settings.claim_closes_at();
+        let mut costs = Vec::new();
+        for (name, people) in &self.0 {
             let had_a_key = name.starts_with(AGAIN);
+            if !may_claim && !had_a_key {
+                continue;
+            }
             let name = name.trim_start_matches(AGAIN);
             let own_cap = name.strip_prefix("own_").and_then(|micros| micros.parse().ok()).map(Usd::from_micros);
             let cap = own_cap.or_else(|| of_groups.get(name).copied()).unwrap_or(settings.allowance.cap);
             let people = u32::try_from(*people).unwrap_or(0);
-            KeyCost { cost: settings.cost_of_a_key(cap, now), people, had_a_key }
-        };
-        let may_claim = now < settings.claim_closes_at();
-        let mut costs: Vec<KeyCost> =
-            self.0.iter().map(cost).filter(|key_cost| may_claim || key_cost.had_a_key).collect();
+            costs.push(KeyCost { cost: settings.cost_of_a_key(cap, now), people, had_a_key });
+        }
         costs.sort_unstable_by(|a, b| b.cmp(a));
         costs
     }
@@ -102,8 +107,9 @@ impl Grant {
     /// Whether a budget that was counted for this instant holds what its last key could still spend: a key counts until its final reading.
     fn is_in_budget(&self, counted_at: Option<Moment>) -> bool {
         let Some(last) = self.newest_shown().filter(|last| last.gone.is_none()) else { return false };
-        let counted_since = |off: Moment| counted_at.is_some_and(|counted| off + SETTLING <= counted);
-        last.final_reading.is_some() || !last.enabled.since(&false).is_some_and(counted_since)
+        let off_since = last.enabled.since(&false);
+        let is_counted_since = off_since.zip(counted_at).is_some_and(|(off, counted)| off + SETTLING <= counted);
+        last.final_reading.is_some() || !is_counted_since
     }
 }
 

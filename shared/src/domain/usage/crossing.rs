@@ -20,36 +20,28 @@ pub struct Crossing {
 
 stored! {
     // A crossing. A student's crossings lie beside the grant: in a programme's own partition they would crowd out all else.
-    Crossing |crossing| (programme: &ProgrammeId = &crossing.programme, scope: &Scope = &crossing.scope, window: Window = crossing.window, limit: Usd = crossing.limit, threshold: u8 = crossing.threshold) => {
-        let (partition, whose) = home(programme, scope);
-        key(partition, format!("X#{whose}#{window}#{}#{threshold:03}", limit.micros()))
-    };
+    Crossing |crossing| (programme: &ProgrammeId = &crossing.programme, scope: &Scope = &crossing.scope, window: Window = crossing.window, limit: Usd = crossing.limit, threshold: u8 = crossing.threshold) =>
+        key(home(programme, scope), format!("X#{}#{window}#{}#{threshold:03}", scope.label(), limit.micros()));
     list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), "X#");
     list of_shard(programme: &ProgrammeId, shard: char) => begin(grant_partition(programme, shard), "X#");
-    list of_scope(programme: &ProgrammeId, scope: &Scope) => {
-        let (partition, whose) = home(programme, scope);
-        begin(partition, &format!("X#{whose}#"))
-    };
-    list of_limit(programme: &ProgrammeId, scope: &Scope, window: Window, limit: Usd) => {
-        let (partition, whose) = home(programme, scope);
-        begin(partition, &format!("X#{whose}#{window}#{}#", limit.micros()))
-    }
+    list of_scope(programme: &ProgrammeId, scope: &Scope) => begin(home(programme, scope), &format!("X#{}#", scope.label()));
+    list of_limit(programme: &ProgrammeId, scope: &Scope, window: Window, limit: Usd) =>
+        begin(home(programme, scope), &format!("X#{}#{window}#{}#", scope.label(), limit.micros()))
 }
 
 impl Crossing {
     /// The same at each of these thresholds, with whether it is reported.
     pub fn at_each(self, thresholds: Vec<(u8, bool)>) -> Vec<Crossing> {
-        let each = thresholds.into_iter();
-        each.map(|(threshold, is_mailed)| Crossing { threshold, is_mailed, ..self.clone() }).collect()
+        let thresholds = thresholds.into_iter();
+        thresholds.map(|(threshold, is_mailed)| Crossing { threshold, is_mailed, ..self.clone() }).collect()
     }
 }
 
-/// The partition of a scope's crossings, and what their sort keys call it.
-fn home<'a>(programme: &ProgrammeId, scope: &'a Scope) -> (String, &'a str) {
+/// The partition of a scope's crossings.
+fn home(programme: &ProgrammeId, scope: &Scope) -> String {
     match scope {
-        Scope::Budget => (programme_partition(programme), "budget"),
-        Scope::Reserved => (programme_partition(programme), "reserved"),
-        Scope::Cap(grant) => (grant_partition_of(programme, grant), grant.as_str()),
+        Scope::Budget | Scope::Reserved => programme_partition(programme),
+        Scope::Cap(grant) => grant_partition_of(programme, grant),
     }
 }
 
@@ -71,6 +63,15 @@ pub const ALL: u8 = 100;
 pub const SOME: u8 = 1;
 
 impl Scope {
+    /// What the sort keys of its crossings call it.
+    fn label(&self) -> &str {
+        match self {
+            Scope::Budget => "budget",
+            Scope::Reserved => "reserved",
+            Scope::Cap(grant) => grant.as_str(),
+        }
+    }
+
     pub fn threshold_name(&self, threshold: u8) -> String {
         match self {
             Scope::Reserved => RESERVED.to_owned(),

@@ -191,14 +191,14 @@ impl Days {
         let end = self.place(last_day).map_or(0, |place| place + 1);
         let spent = self.spent.iter().take(end).skip(self.place(first_day).unwrap_or(0)).copied().sum();
         let begins_unknown = self.opening > Usd::ZERO && first_day < self.known_from;
-        let crosses = |(first, last): &(Date, Date)| {
+        let cuts_a_range = self.estimated.iter().any(|(first, last)| {
             let inside = first_day <= *first && *last <= last_day;
             let outside = *last < first_day || last_day < *first;
             !inside && !outside
-        };
+        });
         let accuracy = if begins_unknown || complete.is_none_or(|complete| complete < last_day) {
             Accuracy::Partly
-        } else if self.estimated.iter().any(crosses) {
+        } else if cuts_a_range {
             Accuracy::Estimated
         } else {
             Accuracy::Exactly
@@ -288,13 +288,14 @@ const EPOCH: Date = Date::constant(2020, 1, 1);
 
 impl From<Days> for Packed {
     fn from(days: Days) -> Packed {
-        let number = |day: Date| EPOCH.until(day).map_or(0, |span| span.get_days());
         let spent = days.spent.iter().map(|spent| spent.micros()).collect();
-        let span =
-            |(first, last): &(Date, Date)| (number(*first), u16::try_from(number(*last) - number(*first)).unwrap_or(0));
         let [known_from, first] =
-            [days.known_from, days.first].map(|day| if day == Date::default() { 0 } else { number(day) });
-        let estimated = days.estimated.iter().map(span).collect();
+            [days.known_from, days.first].map(|day| if day == Date::default() { 0 } else { day_number(day) });
+        let spans = days.estimated.iter().map(|(first, last)| {
+            let length = day_number(*last) - day_number(*first);
+            (day_number(*first), u16::try_from(length).unwrap_or(0))
+        });
+        let estimated = spans.collect();
         let plain: DaysForm = (days.opening.micros(), known_from, first, spent, estimated);
         Packed(ByteBuf::from(packed(FORM, &plain)))
     }
@@ -304,16 +305,25 @@ impl TryFrom<Packed> for Days {
     type Error = NotPacked;
     fn try_from(Packed(bytes): Packed) -> Result<Days, NotPacked> {
         let (opening, known_from, first, spent, estimated): DaysForm = unpacked(FORM, &bytes)?;
-        let date = |number: i32| EPOCH.checked_add(number.days()).map_err(|_| NotPacked);
-        let span = |(from, length): &(i32, u16)| Ok((date(*from)?, date(*from + i32::from(*length))?));
+        let spans = estimated
+            .into_iter()
+            .map(|(from, length)| Ok((numbered_day(from)?, numbered_day(from + i32::from(length))?)));
         Ok(Days {
             opening: Usd::from_micros(opening),
-            known_from: if opening == 0 { Date::default() } else { date(known_from)? },
-            first: if spent.is_empty() { Date::default() } else { date(first)? },
+            known_from: if opening == 0 { Date::default() } else { numbered_day(known_from)? },
+            first: if spent.is_empty() { Date::default() } else { numbered_day(first)? },
             spent: spent.into_iter().map(Usd::from_micros).collect(),
-            estimated: estimated.iter().map(span).collect::<Result<_, NotPacked>>()?,
+            estimated: spans.collect::<Result<_, NotPacked>>()?,
         })
     }
+}
+
+fn day_number(day: Date) -> i32 {
+    EPOCH.until(day).map_or(0, |span| span.get_days())
+}
+
+fn numbered_day(number: i32) -> Result<Date, NotPacked> {
+    EPOCH.checked_add(number.days()).map_err(|_| NotPacked)
 }
 
 #[cfg(test)]

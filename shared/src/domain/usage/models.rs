@@ -73,11 +73,11 @@ pub fn attribute(
         };
         *days.entry((row.day, programme)).or_default().entry((whose, model)).or_default() += row.used;
     }
-    let entries = |(slot, sums): ((Date, Option<ProgrammeId>), _)| {
-        let entries = entries(sums, slot.1.is_some());
-        (slot, entries)
-    };
-    Attribution { days: days.into_iter().map(entries).collect(), grants }
+    let days = days.into_iter().map(|((day, programme), sums)| {
+        let entries = entries(sums, programme.is_some());
+        ((day, programme), entries)
+    });
+    Attribution { days: days.collect(), grants }
 }
 
 /// A name as it is recorded.
@@ -197,12 +197,9 @@ pub fn beyond_models(lines: &[ModelUse], used: &DailyUse, (first, last): (Date, 
     if first > last || credits.accuracy != Accuracy::Exactly || byok.accuracy != Accuracy::Exactly {
         return None;
     }
-    let at_least_a_cent = |amount: Usd| if amount >= Usd::CENT { amount } else { Usd::ZERO };
-    let used = Sums {
-        spent: at_least_a_cent(credits.spent - reported.spent),
-        byok: at_least_a_cent(byok.spent - reported.byok),
-        requests: 0,
-    };
+    let [spent, byok] = [credits.spent - reported.spent, byok.spent - reported.byok]
+        .map(|amount| if amount >= Usd::CENT { amount } else { Usd::ZERO });
+    let used = Sums { spent, byok, requests: 0 };
     (used != Sums::default()).then(|| ModelUse { whose: None, model: NOT_BY_MODEL.to_owned(), used })
 }
 

@@ -75,24 +75,23 @@ impl SpendingReport {
 
     /// Adds what a key used, day by day. Only this moves the total.
     pub fn add(&mut self, source: UseSource<'_>, used: &DailyUse) {
-        let (first_day, last_day) = self.range;
-        let is_within = |day: Date| first_day <= day && day <= last_day;
+        let range = self.range;
         let days = used.credits.each().chain(used.byok.each());
-        let used_on = days.filter(|(day, spent, _)| is_within(*day) && *spent != Usd::ZERO).map(|(day, ..)| day);
+        let used_on = days.filter(|(day, spent, _)| is_within(range, *day) && *spent != Usd::ZERO).map(|(day, ..)| day);
         self.first_used = self.first_used.into_iter().chain(used_on).min();
-        self.byok += used.byok.each().filter(|(day, ..)| is_within(*day)).map(|(_, spent, _)| spent).sum();
-        self.estimated
-            .extend(used.credits.estimated().filter(|(first, last)| *first <= last_day && first_day <= *last));
-        for (day, spent, _) in used.credits.each().filter(|(day, spent, _)| is_within(*day) && *spent != Usd::ZERO) {
-            self.line(source, day, "").spent += spent;
+        self.byok += used.byok.each().filter(|(day, ..)| is_within(range, *day)).map(|(_, spent, _)| spent).sum();
+        self.estimated.extend(used.credits.estimated().filter(|(first, last)| *first <= range.1 && range.0 <= *last));
+        for (day, spent, _) in used.credits.each() {
+            if is_within(range, day) && spent != Usd::ZERO {
+                self.line(source, day, "").spent += spent;
+            }
         }
     }
 
     /// Moves what is known of a model from the line without a model to the model's own. An empty name stands
     /// for models that are not told apart.
     pub fn divide(&mut self, source: UseSource<'_>, day: Date, model: &str, used: Sums) {
-        let (first_day, last_day) = self.range;
-        if day < first_day || last_day < day {
+        if !is_within(self.range, day) {
             return;
         }
         if self.grouping.model && !model.is_empty() {
@@ -133,9 +132,13 @@ impl SpendingReport {
     /// The lines: day after day, programme after programme, the largest first.
     pub fn lines(&self) -> Vec<ReportLine<'_>> {
         let knows_all = self.unknown().is_empty();
-        let line = |(key, used): (&LineKey, &Sums)| {
+        let mut lines: Vec<ReportLine<'_>> = Vec::new();
+        for (key, used) in &self.lines {
+            if used.spent == Usd::ZERO && used.requests == 0 {
+                continue;
+            }
             let is_counted = key.model.is_some() || key.day.map_or(knows_all, |day| self.known_days.contains(&day));
-            ReportLine {
+            lines.push(ReportLine {
                 day: key.day,
                 programme: key.programme,
                 group: self.names.text(key.group),
@@ -143,18 +146,14 @@ impl SpendingReport {
                 grant: key.grant,
                 spent: used.spent,
                 requests: is_counted.then_some(used.requests),
-            }
-        };
-        let is_something = |(_, used): &(&LineKey, &Sums)| used.spent != Usd::ZERO || used.requests > 0;
-        let mut lines: Vec<ReportLine<'_>> = self.lines.iter().filter(is_something).map(line).collect();
+            });
+        }
         lines.sort_unstable_by(|first, second| {
-            let place = |line: &ReportLine<'_>| (line.day, line.programme);
-            let by_name = |line: &ReportLine<'_>| (line.grant, line.model.is_none());
-            place(first)
-                .cmp(&place(second))
+            (first.day, first.programme)
+                .cmp(&(second.day, second.programme))
                 .then_with(|| second.spent.cmp(&first.spent))
-                .then_with(|| first.group.cmp(&second.group).then_with(|| first.model.cmp(&second.model)))
-                .then_with(|| by_name(first).cmp(&by_name(second)))
+                .then_with(|| (first.group, first.model).cmp(&(second.group, second.model)))
+                .then_with(|| (first.grant, first.model.is_none()).cmp(&(second.grant, second.model.is_none())))
         });
         lines
     }
@@ -171,6 +170,10 @@ impl SpendingReport {
         };
         self.lines.entry(key).or_default()
     }
+}
+
+fn is_within((first, last): (Date, Date), day: Date) -> bool {
+    first <= day && day <= last
 }
 
 impl UseSource<'_> {

@@ -37,10 +37,9 @@ impl Span {
             Span::Week => (back(read, 6), read),
             Span::Month => (back(read, 29), read),
             Span::Window => (reset.window_at(now).begins().unwrap_or(Date::MIN), today),
-            Span::Term => term.map_or((Date::MIN, today), |term| {
-                let (first, last) = term.utc_days();
-                (first, last.min(today))
-            }),
+            Span::Term => {
+                term.map_or((Date::MIN, today), |term| (term.first_utc_day(), term.last_utc_day().min(today)))
+            }
             Span::All => (Date::MIN, today),
         }
     }

@@ -153,11 +153,11 @@ fn check_local(local: &str) -> Result<(), AddressError> {
     if local.len() > 64 {
         return Err(AddressError::TooLong);
     }
-    let is_atom = |atom: &str| {
-        !atom.is_empty()
-            && atom.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&byte))
-    };
     if local.split('.').all(is_atom) { Ok(()) } else { Err(AddressError::NotAnAddress) }
+}
+
+fn is_atom(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&byte))
 }
 
 fn domain_in_ascii(domain: &str) -> Result<String, AddressError> {
@@ -193,8 +193,10 @@ pub fn is_invisible(c: char) -> bool {
 impl TryFrom<String> for EmailAddress {
     type Error = AddressError;
     fn try_from(text: String) -> Result<EmailAddress, AddressError> {
-        let in_place = |prefix: &str| Some(EmailAddress::in_place(prefix, &text.strip_prefix(prefix)?.parse().ok()?));
-        in_place(ERASED).or_else(|| in_place(NONE)).map_or_else(|| EmailAddress::parse(&text), Ok)
+        let in_place = [ERASED, NONE]
+            .into_iter()
+            .find_map(|prefix| Some(EmailAddress::in_place(prefix, &text.strip_prefix(prefix)?.parse().ok()?)));
+        in_place.map_or_else(|| EmailAddress::parse(&text), Ok)
     }
 }
 

@@ -87,12 +87,13 @@ impl ProgrammeId {
     }
 }
 
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+}
+
 impl FromStr for ProgrammeId {
     type Err = NotAnId;
     fn from_str(text: &str) -> Result<ProgrammeId, NotAnId> {
-        let is_word = |word: &str| {
-            !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
-        };
         let fits = text.len() <= SLUG_MAX + 11 && text != "new" && text.split('-').all(is_word);
         if fits { Ok(ProgrammeId(text.to_owned())) } else { Err(NotAnId("programme")) }
     }

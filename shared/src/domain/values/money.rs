@@ -211,22 +211,19 @@ pub fn grouped(number: u64) -> String {
 
 /// Parses decimal text, with a sign and an exponent where JSON allows them.
 fn read(text: &str, rounding: Rounding) -> Result<Usd, MoneyError> {
-    let (negative, unsigned) = match text.strip_prefix('-') {
-        Some(rest) => (true, rest),
-        None => (false, text),
-    };
+    let negative = text.starts_with('-');
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
     let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().map_err(|_| MoneyError::NotAnAmount)?),
         None => (unsigned, 0),
     };
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let is_number = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.is_empty() || !is_number(whole) || !is_number(fraction) || mantissa.ends_with('.') {
+    let digits = [whole, fraction].concat();
+    if whole.is_empty() || mantissa.ends_with('.') || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(MoneyError::NotAnAmount);
     }
 
     // The digits are a whole number times ten to the power of `shift`, counted in micro-dollars.
-    let digits = [whole, fraction].concat();
     let digits = digits.trim_start_matches('0');
     if digits.is_empty() {
         return Ok(Usd::ZERO);

@@ -53,11 +53,8 @@ impl Term {
             return Err(TermError::TooLong);
         }
         let zone = TimeZone::get(timezone).map_err(|_| TermError::TimeZone)?;
-        let midnight = |date: Date| {
-            date.to_zoned(zone.clone()).map(|begin| begin.timestamp().into()).map_err(|_| TermError::Range)
-        };
-        let starts_at = midnight(starts_on)?;
-        let ends_at = midnight(ends_on.tomorrow().map_err(|_| TermError::Range)?)?;
+        let starts_at = midnight(starts_on, &zone)?;
+        let ends_at = midnight(ends_on.tomorrow().map_err(|_| TermError::Range)?, &zone)?;
         Ok(Term { starts_on, ends_on, timezone: timezone.to_owned(), zone, starts_at, ends_at })
     }
 
@@ -102,9 +99,13 @@ impl Term {
         self.ends_at
     }
 
-    /// The first and the last UTC day that any of the term lies in: money is known by UTC days.
-    pub fn utc_days(&self) -> (Date, Date) {
-        (utc_date(self.starts_at), utc_date(self.ends_at - 1.nanosecond()))
+    /// The first UTC day that any of the term lies in: money is known by UTC days.
+    pub fn first_utc_day(&self) -> Date {
+        utc_date(self.starts_at)
+    }
+
+    pub fn last_utc_day(&self) -> Date {
+        utc_date(self.ends_at - 1.nanosecond())
     }
 
     /// The time at which a key made now expires, which cannot be changed later. A cap for the whole term leaves two
@@ -115,6 +116,11 @@ impl Term {
             Reset::Daily | Reset::Weekly | Reset::Monthly => self.ends_at,
         }
     }
+}
+
+fn midnight(day: Date, zone: &TimeZone) -> Result<Moment, TermError> {
+    let begin = day.to_zoned(zone.clone()).map_err(|_| TermError::Range)?;
+    Ok(begin.timestamp().into())
 }
 
 impl TryFrom<TermForm> for Term {

@@ -93,8 +93,8 @@ impl Reset {
             Reset::Daily => days_between(first, last),
             Reset::Weekly => days_between(first, last) / 7,
             Reset::Monthly => {
-                let months = |date: Date| i32::from(date.year()) * 12 + i32::from(date.month());
-                months(last) - months(first)
+                let [first, last] = [first, last].map(|day| i32::from(day.year()) * 12 + i32::from(day.month()));
+                last - first
             }
         };
         1 + later.unsigned_abs()

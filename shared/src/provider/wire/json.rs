@@ -67,8 +67,11 @@ pub(crate) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Defaul
 pub(crate) fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Moment>, D::Error> {
     let value = serde_json::Value::deserialize(from)?;
     Ok(value.as_str().and_then(|text| {
-        let without_offset = || text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok();
-        text.parse().ok().or_else(|| without_offset().map(|zoned| zoned.timestamp().into()))
+        if let Ok(moment) = text.parse() {
+            return Some(moment);
+        }
+        let without_offset = text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok()?;
+        Some(without_offset.timestamp().into())
     }))
 }
 
@@ -88,10 +91,13 @@ pub(crate) fn limit<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Usd>, D
 /// A count, written as a number, with a decimal point or as a text.
 pub(crate) fn count<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
     let value = serde_json::Value::deserialize(from)?;
-    let whole = |number: f64| (number.fract() == 0.0 && (0.0..1e15).contains(&number)).then_some(number as u64);
     Ok(match &value {
-        serde_json::Value::Number(number) => number.as_u64().or_else(|| number.as_f64().and_then(whole)),
+        serde_json::Value::Number(number) => number.as_u64().or_else(|| number.as_f64().and_then(read_whole)),
         serde_json::Value::String(text) => text.parse().ok(),
         _ => None,
     })
+}
+
+fn read_whole(number: f64) -> Option<u64> {
+    (number.fract() == 0.0 && (0.0..1e15).contains(&number)).then_some(number as u64)
 }

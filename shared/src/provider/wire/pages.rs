@@ -244,8 +244,10 @@ impl<T: ListRow> PageReader<T> {
     }
 
     fn be_patient(&mut self) -> Result<(), ProviderError> {
-        let restless = || not_begun(self.list.call, "the list changes faster than it can be read");
-        self.patience = self.patience.checked_sub(1).ok_or_else(restless)?;
+        let Some(patience) = self.patience.checked_sub(1) else {
+            return Err(not_begun(self.list.call, "the list changes faster than it can be read"));
+        };
+        self.patience = patience;
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderName, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue};
+use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::{Response, Url};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -175,10 +176,9 @@ impl Provider {
             Ok(ended) => ended,
             Err(_) => Err(Broken::TimedOut),
         };
-        let (status, request_id) = match &ended {
-            Ok(answer) => (Some(answer.status), answer.request_id.clone()),
-            Err(_) => (None, None),
-        };
+        let answer = ended.as_ref().ok();
+        let status = answer.map(|answer| answer.status);
+        let request_id = answer.and_then(|answer| answer.request_id.clone());
         let outcome = judge(call, ended, time_out, read);
         if let (Some(429 | 503), Some(retry_after)) =
             (status, outcome.as_ref().err().and_then(ProviderError::retry_after))
@@ -349,13 +349,19 @@ fn url(base: &str, request: &Request<'_>) -> Option<Url> {
 pub(crate) struct Pace {
     turns: Semaphore,
     clock: Clock,
-    /// By the product's clock, which tests move, and by the machine's: whichever comes first.
-    not_before: Mutex<(Moment, Instant)>,
+    not_before: Mutex<NotBefore>,
+}
+
+/// By the product's clock, which tests move, and by the machine's: whichever comes first.
+#[derive(Clone, Copy)]
+struct NotBefore {
+    moment: Moment,
+    instant: Instant,
 }
 
 impl Pace {
     pub(crate) fn new(clock: &Clock) -> Pace {
-        let not_before = Mutex::new((Moment::UNIX_EPOCH, Instant::now()));
+        let not_before = Mutex::new(NotBefore { moment: Moment::UNIX_EPOCH, instant: Instant::now() });
         Pace { turns: Semaphore::new(AT_ONCE), clock: clock.clone(), not_before }
     }
 
@@ -366,7 +372,7 @@ impl Pace {
 
     /// The wait that is left of what the provider asked for.
     pub(crate) fn wait(&self, deadline: Deadline) -> Duration {
-        let (moment, instant) = *self.not_before.lock().unwrap_or_else(PoisonError::into_inner);
+        let NotBefore { moment, instant } = *self.not_before.lock().unwrap_or_else(PoisonError::into_inner);
         let by_the_clock = Duration::try_from(moment.duration_since(self.clock.now())).unwrap_or_default();
         by_the_clock.min(deadline.meant(instant.saturating_duration_since(Instant::now())))
     }
@@ -375,9 +381,9 @@ impl Pace {
     pub(crate) fn slow_down(&self, wait: Duration, deadline: Deadline) {
         let until = Instant::now() + deadline.really(wait);
         let mut not_before = self.not_before.lock().unwrap_or_else(PoisonError::into_inner);
-        if until > not_before.1 {
+        if until > not_before.instant {
             let signed = SignedDuration::try_from(wait).unwrap_or_default();
-            *not_before = (self.clock.now() + signed, until);
+            *not_before = NotBefore { moment: self.clock.now() + signed, instant: until };
         }
     }
 }
@@ -411,17 +417,23 @@ const LONGEST_ASKED: Duration = Duration::from_secs(5 * 60);
 
 /// A date counts from the answer's own `Date`, so that no two clocks are compared.
 fn wait_asked(headers: &HeaderMap, now: Moment) -> Option<Duration> {
-    let header = |name: HeaderName| headers.get(name)?.to_str().ok().map(str::trim);
-    let date = |text: &str| DateTimeParser::new().parse_timestamp(text).ok();
-    let retry_after = header(RETRY_AFTER)?;
+    let retry_after = read_header(headers, RETRY_AFTER)?;
     let wait = match retry_after.parse::<u64>() {
         Ok(seconds) => Duration::from_secs(seconds),
         Err(_) => {
-            let now = header(DATE).and_then(date).unwrap_or(*now);
-            Duration::try_from(date(retry_after)?.duration_since(now)).unwrap_or_default()
+            let now = read_header(headers, DATE).and_then(read_date).unwrap_or(*now);
+            Duration::try_from(read_date(retry_after)?.duration_since(now)).unwrap_or_default()
         }
     };
     Some(wait.min(LONGEST_ASKED))
+}
+
+fn read_header(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok().map(str::trim)
+}
+
+fn read_date(text: &str) -> Option<Timestamp> {
+    DateTimeParser::new().parse_timestamp(text).ok()
 }
 
 #[cfg(test)]

@@ -121,9 +121,9 @@ impl FromRequestParts<Site> for ReportScope {
         let last = today.yesterday().unwrap_or(today);
         if access::programme_in(parts).await.is_some() {
             let ProgrammeAccess { visitor, programme, role } = ProgrammeAccess::from_request_parts(parts, site).await?;
-            let (first, end) = programme.settings.term.utc_days();
-            let last = last.min(end);
-            let usual = (first.min(last), last);
+            let term = &programme.settings.term;
+            let last = last.min(term.last_utc_day());
+            let usual = (term.first_utc_day().min(last), last);
             let path = paths::report(&programme.id);
             return Ok(ReportScope { visitor, query, path, programmes: vec![(programme, role)], choices: None, usual });
         }

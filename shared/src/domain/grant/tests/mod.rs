@@ -5,10 +5,10 @@ mod drift;
 mod edited;
 mod endings;
 mod lifecycle;
+mod owed;
 mod recover;
 mod reservation;
 mod rules;
-mod settle;
 mod ways_out;
 
 use jiff::TimestampArithmetic;
@@ -115,7 +115,7 @@ impl Story {
 
     /// The look of the next minute's work at a grant for which nothing is to be done.
     fn looked_at(&mut self) -> &mut Story {
-        if let Ok(change) = self.view.look_again(self.now) {
+        if let Ok(change) = self.view.refresh_due(self.now) {
             self.apply(change);
         }
         self

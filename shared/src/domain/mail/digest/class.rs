@@ -88,26 +88,27 @@ impl Class {
     /// The count against the cap in the window of the week's last day, never of one that began later; of a daily cap, the fullest
     /// day that is known exactly.
     fn of_cap(&self, reset: Reset, days: &Days) -> Sum {
-        let (from, to) = self.people.days;
-        let exactly = |spent| Sum { spent, accuracy: Accuracy::Exactly };
-        match reset.days_around(to) {
+        let (first_day, last_day) = self.people.days;
+        let spent = match reset.days_around(last_day) {
             Some(_) if reset == Reset::Daily => {
-                let of_week = days.each().filter(|(day, _, is_exact)| *is_exact && from <= *day && *day <= to);
-                exactly(of_week.map(|(_, spent, _)| spent).max().unwrap_or_default())
+                let of_week =
+                    days.each().filter(|(day, _, is_exact)| *is_exact && first_day <= *day && *day <= last_day);
+                of_week.map(|(_, spent, _)| spent).max().unwrap_or_default()
             }
-            Some((first, last)) => days.between(first, last, Some(last)),
-            None => exactly(days.total()),
-        }
+            Some((first, last)) => return days.between(first, last, Some(last)),
+            None => days.total(),
+        };
+        Sum { spent, accuracy: Accuracy::Exactly }
     }
 
     /// Whether a key that they can use was shown before the listing, and was unused at that time.
     fn was_never_used(&self, grant: &Grant, readings: &[Reading]) -> bool {
-        let is_used = |reading: &Reading| {
+        let is_used = readings.iter().any(|reading| {
             reading.last_used_at.is_some() || reading.used.credits.total() + reading.used.byok.total() > Usd::ZERO
-        };
+        });
         let shown_at = grant.keys.iter().filter_map(|key| key.shown_at).min();
         let was_looked_at = shown_at.is_some_and(|shown| shown < self.looked_at);
-        grant.usable().is_some() && was_looked_at && !readings.iter().any(is_used)
+        grant.usable().is_some() && was_looked_at && !is_used
     }
 }
 

@@ -66,11 +66,10 @@ fn on_its_day(
     has_something: impl Fn(Moment) -> bool,
 ) -> Option<Due> {
     let today = now.to_zoned(zone.clone()).date();
-    let morning =
-        |day: Date| Some(Moment::from(day.to_datetime(time(HOUR, 0, 0, 0)).to_zoned(zone.clone()).ok()?.timestamp()));
     (0_i64..=2).find_map(|ago| {
         let day = today.checked_sub(ago.days()).ok().filter(|day| Weekday::from_date(*day) == weekday)?;
-        let due_at = morning(day)?;
+        let morning = day.to_datetime(time(HOUR, 0, 0, 0)).to_zoned(zone.clone()).ok()?;
+        let due_at = Moment::from(morning.timestamp());
         let has_come = due_at <= now && now < due_at + MADE_UP_FOR && has_something(due_at);
         let is_asked_for = trigger == DigestTrigger::ByHand && day == today && has_something(now);
         let weeks = last_weeks(due_at - LOOKED_BACK_AFTER);

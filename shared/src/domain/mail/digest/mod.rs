@@ -86,9 +86,9 @@ pub struct KeptPeople {
 
 stored! {
     // By the last day that they were looked at for.
-    KeptPeople |it| (programme: &ProgrammeId = &it.programme, last: Date = it.people.days.1) => key(programme_partition(programme), format!("PEOPLE#{last}"));
+    KeptPeople |kept| (programme: &ProgrammeId = &kept.programme, last: Date = kept.people.days.1) => key(programme_partition(programme), format!("PEOPLE#{last}"));
     list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), "PEOPLE#");
-    expires it.as_of + OUTBOX_KEPT
+    expires kept.as_of + OUTBOX_KEPT
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -205,26 +205,21 @@ pub fn groups<'a>(
     weeks: [(Date, Date); 2],
     totals: [Sum; 2],
 ) -> Vec<DigestLine> {
-    let make_line = |subject: LineSubject, used: &DailyUse| {
-        let days = used.days(byok);
-        let [this_week, week_before] = weeks.map(|(first, last)| days.between(first, last, None).spent);
-        DigestLine { subject, this_week, week_before }
-    };
-    let of_group = |(group, used): (&String, &DailyUse)| make_line(LineSubject::Group(group.clone()), used);
-    let mut lines: Vec<DigestLine> = by_group.into_iter().map(of_group).collect();
+    let of_groups =
+        by_group.into_iter().map(|(group, used)| DigestLine::new(LineSubject::Group(group.clone()), used, byok, weeks));
+    let mut lines: Vec<DigestLine> = of_groups.collect();
     if lines.is_empty() {
         return lines;
     }
     // The sort is stable, so equal ones stay in the order of their names.
     lines.sort_by_key(|line| (Reverse(line.this_week), Reverse(line.week_before)));
-    let sums = |lines: &[DigestLine]| [sum(lines, |line| line.this_week), sum(lines, |line| line.week_before)];
-    let [this_week, week_before] = sums(&lines);
-    let assigned = make_line(LineSubject::Assigned, assigned);
+    let [this_week, week_before] = sum_weeks(&lines);
+    let assigned = DigestLine::new(LineSubject::Assigned, assigned, byok, weeks);
     let [this_week, week_before] =
         [totals[0].spent - assigned.this_week - this_week, totals[1].spent - assigned.week_before - week_before];
     let further = lines.split_off(lines.len().min(MOST_LINES));
     if !further.is_empty() {
-        let [this_week, week_before] = sums(&further);
+        let [this_week, week_before] = sum_weeks(&further);
         let count = u32::try_from(further.len()).unwrap_or(u32::MAX);
         lines.push(DigestLine { subject: LineSubject::Further(count), this_week, week_before });
     }
@@ -237,8 +232,17 @@ pub fn groups<'a>(
     lines
 }
 
-fn sum(lines: &[DigestLine], amount: impl Fn(&DigestLine) -> Usd) -> Usd {
-    lines.iter().map(amount).sum()
+impl DigestLine {
+    fn new(subject: LineSubject, used: &DailyUse, byok: Byok, weeks: [(Date, Date); 2]) -> DigestLine {
+        let days = used.days(byok);
+        let [this_week, week_before] = weeks.map(|(first, last)| days.between(first, last, None).spent);
+        DigestLine { subject, this_week, week_before }
+    }
+}
+
+/// What these lines come to, in this week and the one before.
+fn sum_weeks(lines: &[DigestLine]) -> [Usd; 2] {
+    [lines.iter().map(|line| line.this_week).sum(), lines.iter().map(|line| line.week_before).sum()]
 }
 
 #[cfg(test)]

@@ -82,8 +82,8 @@ impl Forecast {
     /// use up to then is known.
     pub fn new(spent: &Days, limits: SpendingLimits, term: &Term, listed_at: Option<Moment>, now: Moment) -> Forecast {
         let looked = listed_at.map(utc_date);
-        let (first_day, last_day) = term.utc_days();
-        let pace = looked.and_then(|looked| SpendingPace::measure(spent, first_day, looked));
+        let last_day = term.last_utc_day();
+        let pace = looked.and_then(|looked| SpendingPace::measure(spent, term.first_utc_day(), looked));
         let total = spent.total();
         let can_spend = limits.keys_stop_at.unwrap_or(limits.budget) - total;
         let runs_out = match (looked, pace) {
@@ -157,13 +157,10 @@ impl Forecast {
 
     /// What a mail's subject says of it, where that is the news.
     pub fn in_short(&self, term: &Term) -> Option<String> {
-        let is_news = |day: Date| days_between(day, term.ends_on()) > TWO_WEEKS;
         match self.runs_out {
-            RunsOut::OutOn(day) if is_news(day) => Some(format!("budget used up by {}", long_before(day, term))),
-            RunsOut::KeysStopOn(day) if is_news(day) => {
-                Some(format!("most keys used up by {}", long_before(day, term)))
-            }
-            RunsOut::OutOn(_) | RunsOut::KeysStopOn(_) => None,
+            RunsOut::OutOn(day) | RunsOut::KeysStopOn(day) if days_between(day, term.ends_on()) <= TWO_WEEKS => None,
+            RunsOut::OutOn(day) => Some(format!("budget used up by {}", long_before(day, term))),
+            RunsOut::KeysStopOn(day) => Some(format!("most keys used up by {}", long_before(day, term))),
             RunsOut::NotBeforeTheTermEnds | RunsOut::TooLittleData | RunsOut::Idle | RunsOut::PerhapsByNow => None,
             RunsOut::KeysStopped | RunsOut::Gone | RunsOut::NoBudget => None,
         }
@@ -230,36 +227,32 @@ impl SpendingPace {
     /// is not over.
     pub fn measure(spent: &Days, starts: Date, looked: Date) -> Option<SpendingPace> {
         let days = days_of_use(&spent.evenly(), starts, looked);
-        let (newest, last, _) = days.first()?;
-        let (oldest, ..) = days.last()?;
-        let weeks = oldest / 7;
-        if days_between(*last, looked) > IDLE_DAYS && weeks > 0 {
+        let newest = days.first()?;
+        let weeks = days.last()?.ago / 7;
+        let rest = days_between(newest.day, looked);
+        if rest > IDLE_DAYS && weeks > 0 {
             return Some(SpendingPace { on_weekdays: [0; 7], weeks: 1, is_at_rest: true });
         }
-        let of_the_last = |weeks: i32| {
-            let used = days.iter().take_while(|(ago, ..)| *ago < newest + 7 * weeks);
-            SpendingPace::over(used.map(|(_, day, used)| (*day, *used)).collect(), weeks)
-        };
-        let longer = of_the_last(weeks.min(WEEKS))?;
-        let latest = of_the_last(weeks.min(LATEST_WEEKS))?;
+        let longer = SpendingPace::measure_latest(&days, weeks.min(WEEKS))?;
+        let latest = SpendingPace::measure_latest(&days, weeks.min(LATEST_WEEKS))?;
         let pace = if latest.in_all() * longer.weeks > longer.in_all() * latest.weeks { latest } else { longer };
-        Some(SpendingPace { is_at_rest: days_between(*last, looked) > 7, ..pace })
+        Some(SpendingPace { is_at_rest: rest > 7, ..pace })
     }
 
-    fn over(mut days: Vec<(Date, i128)>, weeks: i32) -> Option<SpendingPace> {
-        let in_all: i128 = days.iter().map(|(_, used)| used).sum();
-        days.sort_unstable_by_key(|(_, used)| *used);
-        let (second, largest) = match &mut days[..] {
-            [.., (_, second), (_, largest)] => (*second, largest),
-            [(_, largest)] => (0, largest),
-            [] => return None,
-        };
-        if weeks < 1 || weeks == 1 && *largest * 2 > in_all {
+    /// The pace of so many weeks up to the newest of these days of use.
+    fn measure_latest(days: &[DayOfUse], weeks: i32) -> Option<SpendingPace> {
+        let end = days.first()?.ago + 7 * weeks;
+        let mut days: Vec<DayOfUse> = days.iter().take_while(|day| day.ago < end).copied().collect();
+        let in_all: i128 = days.iter().map(|day| day.used).sum();
+        days.sort_unstable_by_key(|day| day.used);
+        let second = days.iter().rev().nth(1).map_or(0, |day| day.used);
+        let largest = days.last_mut()?;
+        if weeks < 1 || weeks == 1 && largest.used * 2 > in_all {
             return None;
         }
-        *largest = second;
+        largest.used = second;
         let mut on_weekdays = [0; 7];
-        for (day, used) in days {
+        for DayOfUse { day, used, .. } in days {
             on_weekdays[number(day)] += used;
         }
         Some(SpendingPace { on_weekdays, weeks: i128::from(weeks), is_at_rest: false })
@@ -290,8 +283,8 @@ impl SpendingPace {
     /// that has already happened and is no longer in `remaining`.
     pub fn empties(self, remaining: Usd, today: Usd, first: Date) -> Option<Date> {
         // Amounts are multiplied by the number of weeks of the pace, so that nothing is rounded.
-        let of_weeks = |amount: Usd| i128::from(amount.micros()) * self.weeks;
-        let mut remaining = of_weeks(remaining) - (self.on(first) - of_weeks(today)).max(0);
+        let [remaining, today] = [remaining, today].map(|amount| i128::from(amount.micros()) * self.weeks);
+        let mut remaining = remaining - (self.on(first) - today).max(0);
         if remaining <= 0 {
             return Some(first);
         }
@@ -311,9 +304,16 @@ impl SpendingPace {
     }
 }
 
-/// The days of use before `looked`, the newest first, with how long ago each was if whole weeks without use are left out. What stands alone
-/// between two of those is a week.
-fn days_of_use(spent: &BTreeMap<Date, Usd>, starts: Date, looked: Date) -> Vec<(i32, Date, i128)> {
+#[derive(Clone, Copy)]
+struct DayOfUse {
+    /// How many days ago it was, if whole weeks without use are left out.
+    ago: i32,
+    day: Date,
+    used: i128,
+}
+
+/// The days of use before `looked`, the newest first. What stands alone between two weeks without use is a week.
+fn days_of_use(spent: &BTreeMap<Date, Usd>, starts: Date, looked: Date) -> Vec<DayOfUse> {
     let mut days = Vec::new();
     let mut ago = 0;
     let mut later = looked;
@@ -328,7 +328,7 @@ fn days_of_use(spent: &BTreeMap<Date, Usd>, starts: Date, looked: Date) -> Vec<(
             resumed = ago;
         }
         later = *day;
-        days.push((ago, *day, i128::from(used.micros())));
+        days.push(DayOfUse { ago, day: *day, used: i128::from(used.micros()) });
     }
     days
 }
@@ -389,18 +389,20 @@ impl StandingOut {
 impl Weeks {
     /// The weeks before `looked`, the last day on which every key was listed, of somebody whose first key was shown then.
     pub fn sum(spent: &Days, shown_at: Option<Moment>, looked: Date) -> Weeks {
-        let mut weeks = [Usd::ZERO; 4];
-        let mut add = |day: Date, spent: Usd| {
-            let ago = day.until(looked).map_or(0, |span| span.get_days());
-            let week = usize::try_from(ago - 1).ok().and_then(|ago| weeks.get_mut(ago / 7));
-            week.into_iter().for_each(|week| *week += spent);
-        };
+        let had_a_key = shown_at.is_some_and(|shown_at| days_between(utc_date(shown_at), looked) > 7);
+        let mut weeks = Weeks { used: [Usd::ZERO; 4], had_a_key };
         if spent.estimated().next().is_none() {
-            spent.each().for_each(|(day, spent, _)| add(day, spent));
+            spent.each().for_each(|(day, spent, _)| weeks.add(day, spent, looked));
         } else {
-            spent.evenly().into_iter().for_each(|(day, spent)| add(day, spent));
+            spent.evenly().into_iter().for_each(|(day, spent)| weeks.add(day, spent, looked));
         }
-        Weeks { used: weeks, had_a_key: shown_at.is_some_and(|shown_at| days_between(utc_date(shown_at), looked) > 7) }
+        weeks
+    }
+
+    fn add(&mut self, day: Date, spent: Usd, looked: Date) {
+        let ago = day.until(looked).map_or(0, |span| span.get_days());
+        let week = usize::try_from(ago - 1).ok().and_then(|ago| self.used.get_mut(ago / 7));
+        week.into_iter().for_each(|week| *week += spent);
     }
 
     /// The use of the last week, if it is far above what is usual in the class and in the person's own

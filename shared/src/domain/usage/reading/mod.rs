@@ -76,9 +76,8 @@ const ROUNDING: Usd = Usd::from_micros(2);
 impl Shortfall {
     /// The shortfall; `None` if nothing is missing, or no more than rounding explains.
     fn measure(credits: Usd, byok: Usd) -> Option<Shortfall> {
-        let missing = |short: Usd| if short > ROUNDING { short } else { Usd::ZERO };
-        Some(Shortfall { credits: missing(credits), byok: missing(byok) })
-            .filter(|short| *short != Shortfall::default())
+        let [credits, byok] = [credits, byok].map(|short| if short > ROUNDING { short } else { Usd::ZERO });
+        Some(Shortfall { credits, byok }).filter(|short| *short != Shortfall::default())
     }
 }
 
@@ -108,10 +107,10 @@ impl DailyUse {
     /// The count against the cap in the window of an instant: the sum of the window's days.
     pub fn in_window(&self, basis: Basis, moment: Moment) -> Usd {
         let Some((first, last)) = basis.reset.days_around(utc_date(moment)) else { return self.counted(basis.byok) };
-        let sum = |days: &Days| days.between(first, last, None).spent;
+        let credits = self.credits.between(first, last, None).spent;
         match basis.byok {
-            Byok::Inside => sum(&self.credits) + sum(&self.byok),
-            Byok::Outside => sum(&self.credits),
+            Byok::Inside => credits + self.byok.between(first, last, None).spent,
+            Byok::Outside => credits,
         }
     }
 
@@ -149,12 +148,9 @@ impl DailyUse {
         if numbers.into_iter().flatten().any(|number| number < Usd::ZERO) {
             return Err(UnusableReport::Negative);
         }
-        // A counter may start anew only with the next use, and until then tells of a time that is over.
-        let is_over = |first| report.last_used_at.is_some_and(|used| utc_date(used) < first);
-        let since = |first, counter| if is_over(first) { Some(Usd::ZERO) } else { counter };
         let counters = |lifetime, today, in_window| {
-            let window = window.map(|first| (first, since(first, in_window)));
-            KeyCounters { lifetime, today: since(day, today), day, window }
+            let window = window.map(|first| (first, report.since(first, in_window)));
+            KeyCounters { lifetime, today: report.since(day, today), day, window }
         };
         let credits = self.credits.with(counters(report.lifetime, report.today, report.in_window), known_until);
         let byok = match report.byok {
@@ -172,10 +168,19 @@ impl DailyUse {
 
     /// The larger of each; where they are equal, the days of the later answer.
     fn or_more(&self, later: &DailyUse) -> DailyUse {
-        let larger = |earlier: &Days, later: &Days| {
-            if earlier.total() > later.total() { earlier.clone() } else { later.clone() }
-        };
         DailyUse { credits: larger(&self.credits, &later.credits), byok: larger(&self.byok, &later.byok) }
+    }
+}
+
+fn larger(earlier: &Days, later: &Days) -> Days {
+    if earlier.total() > later.total() { earlier.clone() } else { later.clone() }
+}
+
+impl UsageReport {
+    /// A counter of the time since a day. It may start anew only with the next use, and until then tells of a time that is over.
+    fn since(&self, first: Date, counter: Option<Usd>) -> Option<Usd> {
+        let is_over = self.last_used_at.is_some_and(|used| utc_date(used) < first);
+        if is_over { Some(Usd::ZERO) } else { counter }
     }
 }
 

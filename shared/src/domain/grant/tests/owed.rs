@@ -49,11 +49,11 @@ fn what_is_due_keeps_its_place_and_what_is_settled_has_none() {
     let mut story = live();
     story.view.settings_mut().allowance.cap = Usd::from_dollars(10);
     let since = story.now;
-    story.apply(story.view.look_again(story.now).unwrap());
+    story.apply(story.view.refresh_due(story.now).unwrap());
     story.after(1.hour());
-    assert_eq!((story.view.grant.due_at, story.view.look_again(story.now)), (Some(since), Err(Unchanged)));
+    assert_eq!((story.view.grant.due_at, story.view.refresh_due(story.now)), (Some(since), Err(Unchanged)));
     story.view.settings_mut().allowance.cap = Usd::from_dollars(20);
-    story.apply(story.view.look_again(story.now).unwrap());
+    story.apply(story.view.refresh_due(story.now).unwrap());
     assert_eq!(story.view.grant.due_at, None);
 }
 

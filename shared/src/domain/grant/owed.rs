@@ -121,6 +121,10 @@ impl Grant {
 }
 
 impl Key {
+    fn call(&self, tell: Tell, due: Option<Moment>) -> Option<KeyCall> {
+        Some(KeyCall { epoch: self.epoch, key: self.hash.clone(), tell, due: due? })
+    }
+
     /// Notes that the provider answered that the key is off, and what it used.
     fn is_found_off(&mut self, now: Moment) {
         if self.final_reading == Some(FinalReading::OnceOff) {
@@ -146,27 +150,24 @@ impl View {
         if key.gone.is_some() {
             return Vec::new();
         }
-        let epoch = key.epoch;
-        let hash = &key.hash;
-        let call = |tell, due: Option<Moment>| due.map(|due| KeyCall { epoch, key: hash.clone(), tell, due });
         if self.grant.usable() != Some(key) {
-            let off = call(Tell::Off, key.enabled.due(&false));
+            let off = key.call(Tell::Off, key.enabled.due(&false));
             let read = match key.final_reading.filter(|_| off.is_none()) {
                 None => None,
-                Some(FinalReading::OnceOff) => call(Tell::Read, Some(now)),
-                Some(FinalReading::Due(due_at)) => call(Tell::Read, Some(due_at)),
+                Some(FinalReading::OnceOff) => key.call(Tell::Read, Some(now)),
+                Some(FinalReading::Due(due_at)) => key.call(Tell::Read, Some(due_at)),
             };
             return off.into_iter().chain(read).collect();
         }
         let limit = self.limit_wanted(now);
-        let limit = call(Tell::Limit(limit), key.limit.due(&limit));
+        let limit = key.call(Tell::Limit(limit), key.limit.due(&limit));
         let guardrail = self.guardrail_wanted().and_then(|owner| match self.key_guardrail(&owner) {
-            Some(guardrail) => call(Tell::Guardrail(Some(guardrail.clone())), key.guardrail.due(&guardrail)),
-            None => call(Tell::Guardrail(None), Some(now)),
+            Some(guardrail) => key.call(Tell::Guardrail(Some(guardrail.clone())), key.guardrail.due(&guardrail)),
+            None => key.call(Tell::Guardrail(None), Some(now)),
         });
         let mut calls: Vec<KeyCall> = limit.into_iter().chain(guardrail).collect();
         if calls.is_empty() {
-            calls.extend(call(Tell::On, key.enabled.due(&true)));
+            calls.extend(key.call(Tell::On, key.enabled.due(&true)));
         }
         calls
     }
@@ -184,13 +185,12 @@ impl View {
 
     /// Notes what is about to be sent. Returns `Unchanged` if that is not due any more, or another sends it.
     pub fn noting(&self, call: &KeyCall, now: Moment) -> Result<Change, Unchanged> {
-        let is_due = |due: &KeyCall| due.key == call.key && due.tell == call.tell && due.due <= now;
-        if !self.calls(now).iter().any(is_due) {
+        if !self.calls(now).iter().any(|due| due.key == call.key && due.tell == call.tell && due.due <= now) {
             return Err(Unchanged);
         }
         // The budget counts the limit that is wanted under these settings.
-        let raises = |key: &Key| matches!(call.tell, Tell::Limit(limit) if limit > key.largest_limit());
-        let raises = self.grant.key_with(&call.key).is_some_and(raises);
+        let key = self.grant.key_with(&call.key);
+        let raises = key.is_some_and(|key| matches!(call.tell, Tell::Limit(limit) if limit > key.largest_limit()));
         let mut change = self.change(&Actor::Sync, if raises { DependsOn::Settings } else { DependsOn::GrantAlone });
         let key = change.key_not_gone(&call.key).ok_or(Unchanged)?;
         match &call.tell {
@@ -239,8 +239,8 @@ impl View {
         Ok(change.marked())
     }
 
-    /// Has the grant looked at, since what it is to be may be other by now. Returns `Unchanged` if nothing follows from that.
-    pub fn look_again(&self, now: Moment) -> Result<Change, Unchanged> {
+    /// Sets anew when the grant is due, since what it is to be may be other by now. Returns `Unchanged` if nothing follows from that.
+    pub fn refresh_due(&self, now: Moment) -> Result<Change, Unchanged> {
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         change.set_due(self, now);
         let is_as_it_was =
@@ -294,12 +294,10 @@ impl Key {
 
     /// Takes in a listed limit; less than a cent away is the same limit. Returns in words what only another hand can have set.
     fn take_in_limit(&mut self, listed: ListedLimit, asked_at: Moment, now: Moment) -> Option<String> {
-        let (limit, words) = match listed {
-            ListedLimit::Limit(limit) => (Some(limit), limit.to_string()),
-            ListedLimit::Unlimited => (None, "none".to_owned()),
-            ListedLimit::CountedOtherwise => (None, "counted otherwise".to_owned()),
+        let held = match listed {
+            ListedLimit::Limit(limit) => self.limit.possible().copied().find(|held| held.is_about(limit)),
+            ListedLimit::Unlimited | ListedLimit::CountedOtherwise => None,
         };
-        let held = limit.and_then(|limit| self.limit.possible().copied().find(|held| held.is_about(limit)));
         if let Some(held) = held {
             self.limit.take_in(&held, asked_at, None, now);
             return None;
@@ -308,7 +306,11 @@ impl Key {
             return None;
         }
         self.limit.doubt();
-        Some(words)
+        Some(match listed {
+            ListedLimit::Limit(limit) => limit.to_string(),
+            ListedLimit::Unlimited => "none".to_owned(),
+            ListedLimit::CountedOtherwise => "counted otherwise".to_owned(),
+        })
     }
 }
 
@@ -357,8 +359,8 @@ pub enum NextGuardrail {
 impl Grant {
     /// Whether one of its keys is, or is to be, under a guardrail.
     pub fn may_need_guardrail(&self, settings: &Settings) -> bool {
-        let is_under = |key: &Key| key.guardrail.possible().next().is_some();
-        !settings.rules.restrict_nobody() || self.keys.iter().any(is_under)
+        let mut keys = self.keys.iter();
+        !settings.rules.restrict_nobody() || keys.any(|key| key.guardrail.possible().next().is_some())
     }
 }
 
@@ -415,8 +417,8 @@ impl View {
 
     /// The group's, if it has rules of its own, else the programme's.
     fn guardrail_of_group(&self) -> GuardrailOwner {
-        let has_own = |group: &&String| self.programme.settings.rules.group_models.contains_key(*group);
-        self.owner(self.grant.group.as_ref().filter(has_own).cloned())
+        let with_rules = &self.programme.settings.rules.group_models;
+        self.owner(self.grant.group.clone().filter(|group| with_rules.contains_key(group)))
     }
 
     fn owner(&self, group: Option<String>) -> GuardrailOwner {
