@@ -14,10 +14,8 @@ impl App {
         recipient: &PersonId,
     ) -> Result<Letter, NoMail> {
         let file = import.unwrap_or_default();
-        let (applied, waiting) = tokio::try_join!(
-            self.table.get(Import::key_of(programme, file)),
-            self.table.get(RosterPreview::key_of(programme, file)),
-        )?;
+        let waiting = self.table.get(RosterPreview::key_of(programme, file)).await?;
+        let applied = self.table.get(Import::key_of(programme, file)).await?;
         let programme = self.programme(programme).await?;
         let person = self.person(recipient).await?;
         self.decides(&person, &programme).await?;
@@ -29,6 +27,15 @@ impl App {
     }
 }
 
+/// What differs between the mails about a file.
+struct FileWords {
+    subject: &'static str,
+    heading: &'static str,
+    news: String,
+    to_do: String,
+    link: &'static str,
+}
+
 impl Words<'_> {
     fn about_a_file(
         self,
@@ -38,53 +45,53 @@ impl Words<'_> {
         waiting: Option<&RosterPreview>,
     ) -> Letter {
         let name = plain(&programme.settings.name);
-        let (subject, heading, first, last, link) = match (import, waiting) {
-            (None, _) => (
-                "the registrar's file no longer comes",
-                "The registrar's file no longer comes",
-                format!(
+        let words = match (import, waiting) {
+            (None, _) => FileWords {
+                subject: "the registrar's file no longer comes",
+                heading: "The registrar's file no longer comes",
+                news: format!(
                     "The registrar's token for {name} was not used for four days. Until a file comes, who joined the course since then \
                      cannot get a key, and who left keeps theirs."
                 ),
-                "Ask whoever puts the file whether their program still runs, and what it was answered. If no more files are to come, end \
-                 the token on the roster's page. You get this mail once, and again only after the token was used."
+                to_do: "Ask whoever puts the file whether their program still runs, and what it was answered. If no more files are to come, \
+                        end the token on the roster's page. You get this mail once, and again only after the token was used."
                     .to_owned(),
-                "Open the roster",
-            ),
-            (_, None) => (
-                "the registrar's file changed the roster",
-                "The roster has changed",
-                format!("The registrar's file has changed the roster of {name}."),
-                if changes.dropped > 0 {
+                link: "Open the roster",
+            },
+            (_, None) => FileWords {
+                subject: "the registrar's file changed the roster",
+                heading: "The roster has changed",
+                news: format!("The registrar's file has changed the roster of {name}."),
+                to_do: if changes.dropped > 0 {
                     "You can take back those who were dropped on the roster's page within seven days. The next file must name them too.".to_owned()
                 } else {
                     "There is nothing that you need to do.".to_owned()
                 },
-                "See who and what",
-            ),
-            (_, Some(RosterPreview { why, until, .. })) => (
-                "a registrar's file waits for you",
-                "A registrar's file waits for you",
-                format!(
+                link: "See who and what",
+            },
+            (_, Some(RosterPreview { why, until, .. })) => FileWords {
+                subject: "a registrar's file waits for you",
+                heading: "A registrar's file waits for you",
+                news: format!(
                     "A registrar's file for {name} waits for you, and changes nothing until then. {}",
                     plain(&why.join(" "))
                 ),
-                format!(
+                to_do: format!(
                     "See what it would change, and apply it if that is right. It waits until {}, or until the next file comes.",
                     time_in(*until, programme.settings.term.zone())
                 ),
-                "See what it would change",
-            ),
+                link: "See what it would change",
+            },
         };
         let page = import.map_or(String::new(), |import| format!("/{import}"));
         Letter {
-            subject: format!("{name}: {subject}"),
-            heading: heading.to_owned(),
+            subject: format!("{name}: {}", words.subject),
+            heading: words.heading.to_owned(),
             parts: vec![
-                LetterPart::Sentences(first),
+                LetterPart::Sentences(words.news),
                 facts(changes),
-                LetterPart::Sentences(last),
-                self.page(link, &format!("/console/programmes/{}/roster{page}", programme.id)),
+                LetterPart::Sentences(words.to_do),
+                self.page(words.link, &format!("/console/programmes/{}/roster{page}", programme.id)),
             ],
             why: format!("You get this mail because you decide about the roster of {name}."),
             ..self.letter()

@@ -1,7 +1,7 @@
 //! A link to sign in: whether one is due, and its mail. Links and codes are made only here, so that neither
 //! is ever at rest.
 
-use bursar_core::domain::sign_in::{LINK_LASTS, LOGIN_REQUEST_LASTS, LinkRefused, LiveLink, Mailed};
+use bursar_core::domain::sign_in::{LINK_LASTS, LOGIN_REQUEST_LASTS, LinkRefused, LiveLink};
 use bursar_core::domain::values::address::MatchedAddress;
 use bursar_core::domain::values::token::{BrowserTokenHash, Code, LinkToken};
 use bursar_core::store::MailServer;
@@ -25,19 +25,21 @@ impl App {
             tracing::warn!(mail_waits = true, "a link was not sent within an hour");
             return Err(NoMail::NotDue("it was asked for too long ago"));
         }
-        let known = self.table.known(address).await?.ok_or(NoMail::NotDue("nobody here has this address"))?;
+        let person = self.table.known(address).await?.ok_or(NoMail::NotDue("nobody here has this address"))?;
         // These checks come before a link is made, since every link made is counted.
         let before = self.table.sign_in_of(address).await?;
-        let is_old =
-            |mailed: &Mailed| mailed.login_request == row.row || mailed.at + LOGIN_REQUEST_LASTS <= row.written_at;
+        let is_first_of_hour = before
+            .mailed
+            .iter()
+            .all(|mailed| mailed.login_request == row.row || mailed.at + LOGIN_REQUEST_LASTS <= row.written_at);
         // The hour's first link to an admin is sent in spite of returned mail and a used-up quota, since its reader can
         // mend both.
-        let is_always = self.table.is_admin(address).await? && before.mailed.iter().all(is_old);
+        let is_always = self.table.is_admin(address).await? && is_first_of_hour;
         let is_marked = self.table.undeliverable(address, now).await?.is_some_and(|mark| mark.keeps_back(row.class));
         if is_marked && !is_always {
             return Err(UNWANTED);
         }
-        if !is_always && !before.is_again(row.row) && !self.links_are_left(known.has_role, now).await? {
+        if !is_always && !before.is_again(row.row) && !self.links_are_left(person.has_role, now).await? {
             tracing::warn!(links_used_up = true, "as many links were sent as the day's quota allows");
             return Err(NoMail::NotDue("as many links as a day's quota allows have been sent"));
         }
@@ -50,7 +52,7 @@ impl App {
             ends_at: now + LINK_LASTS,
         };
         match self.table.make_link(row.row, address, &link, now, deadline).await? {
-            Ok(()) => Ok(self.to(&known.address, |words| words.link(&token, &code, row.written_at))),
+            Ok(()) => Ok(self.to(&person.address, |words| words.link(&token, &code, row.written_at))),
             Err(LinkRefused::NextMinute) => Err(NoMail::NotBefore(next_minute(now))),
             Err(refused) => Err(NoMail::NotDue(refused.why())),
         }

@@ -66,16 +66,17 @@ impl Words<'_> {
         let grant = &view.grant;
         let name = plain(&settings.name);
         let who = plain(grant.person.known_as());
-        let show_time = |moment| time_in(moment, settings.term.zone());
+        let zone = settings.term.zone();
         let used = view.spending(now).in_window.to_dollars();
         let cap = open.cap.to_dollars();
         let read = view.readings.iter().map(|reading| reading.as_of).max();
-        let read = read.map_or("not checked at OpenRouter yet".to_owned(), |read| format!("as of {}", show_time(read)));
+        let read =
+            read.map_or("not checked at OpenRouter yet".to_owned(), |read| format!("as of {}", time_in(read, zone)));
         let facts = [
             ("Address", grant.person.address.as_written().to_owned()),
             ("Cap", format!("{cap} {}", settings.basis.reset.per_window())),
             ("Used", format!("{used}, {read}")),
-            ("Asked", show_time(open.asked_at)),
+            ("Asked", time_in(open.asked_at, zone)),
         ];
         Letter {
             subject: format!("{who} asks for more (used {used} of {cap})"),
@@ -127,12 +128,8 @@ impl Words<'_> {
         let wishes = &request.wishes[..];
         let name = plain(&programme.settings.name);
         let people = &programme.settings.people;
-        let (who, address) = match asker {
-            None => ("Somebody who was erased", "Somebody who was erased"),
-            Some(StaffPerson { address, .. }) => {
-                (people.name_of(address.matched()).unwrap_or(address.as_written()), address.as_written())
-            }
-        };
+        let address = asker.map_or("Somebody who was erased", |asker| asker.address.as_written());
+        let who = asker.and_then(|asker| people.name_of(asker.address.matched())).unwrap_or(address);
         let mut facts = vec![("Programme".to_owned(), name.clone()), ("Asked by".to_owned(), address.to_owned())];
         facts.extend(wishes.iter().map(|wish| (wish.label.clone(), wish.words.clone())));
         facts.push(("Asked".to_owned(), time_in(request.asked_at, programme.settings.term.zone())));

@@ -38,7 +38,8 @@ pub(crate) fn with_key() -> View {
     let programme = programme();
     let person = Person { address: address("ada"), name: None, roster_id: None };
     let mut grant = Grant::invited(programme.id.clone(), "0123456789abcdef".parse().unwrap(), person, None);
-    let (epoch, key): (_, KeyHash) = (Epoch::new(1), "ab".repeat(32).parse().unwrap());
+    let epoch = Epoch::new(1);
+    let key: KeyHash = "ab".repeat(32).parse().unwrap();
     let limit = Held::confirmed(Usd::from_dollars(20), now());
     grant.keys = vec![Key { limit, shown_at: Some(now()), ..Key::made(epoch, key.clone(), now()) }];
     (grant.state, grant.epoch, grant.ever_shown) = (GrantState::Live { key }, epoch, true);
@@ -53,19 +54,20 @@ pub(crate) fn read(view: &mut View, as_of: Moment, micros: i64) {
 }
 
 pub(crate) async fn config() -> Config {
-    let variable = |name: &str| {
-        let value = match name {
-            "BURSAR_TABLE" => "bursar",
-            "BURSAR_ORIGIN" => "https://bursar.example.edu",
-            "BURSAR_MAIL_FROM" => "bursar@example.edu",
-            "BURSAR_ADMINS" => "admin@example.edu",
-            "BURSAR_MANAGEMENT_KEY_SECRET" => "secret",
-            "BURSAR_INSTITUTION" => "Example University",
-            _ => return None,
-        };
-        Some(value.to_owned())
-    };
     Config::read(variable, AwsAccess::from_environment().await).unwrap()
+}
+
+fn variable(name: &str) -> Option<String> {
+    let value = match name {
+        "BURSAR_TABLE" => "bursar",
+        "BURSAR_ORIGIN" => "https://bursar.example.edu",
+        "BURSAR_MAIL_FROM" => "bursar@example.edu",
+        "BURSAR_ADMINS" => "admin@example.edu",
+        "BURSAR_MANAGEMENT_KEY_SECRET" => "secret",
+        "BURSAR_INSTITUTION" => "Example University",
+        _ => return None,
+    };
+    Some(value.to_owned())
 }
 
 /// A letter with its subject and text.
@@ -78,7 +80,7 @@ pub(crate) async fn written(write: impl FnOnce(Words<'_>) -> Letter) -> (String,
 
 /// The subject and text of a letter without its empty lines and the institution at its end.
 pub(crate) async fn told(write: impl FnOnce(Words<'_>) -> Letter) -> String {
-    let (text, ..) = written(write).await;
+    let text = written(write).await.0;
     let lines = text.lines().filter(|line| !["", "-- ", "Example University"].contains(line));
     lines.collect::<Vec<_>>().join("\n").replace(":\nhttps://", ": https://")
 }

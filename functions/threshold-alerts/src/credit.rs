@@ -39,8 +39,8 @@ pub(crate) async fn balance(
         Some(_) => None,
         None => stored,
     };
-    let alarm = |BalanceNotice { purchase, alerted_at, .. }| {
+    let notice = last.filter(|last| !last.is_over);
+    Ok(notice.map(|BalanceNotice { purchase, alerted_at, .. }| {
         Alarm::on(utc_date(alerted_at), Cause::Balance { purchase, alerted_at }, alerted_at)
-    };
-    Ok(last.filter(|last| !last.is_over).map(alarm))
+    }))
 }

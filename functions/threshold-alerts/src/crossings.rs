@@ -12,25 +12,25 @@ pub(crate) const ENOUGH_FOR_ONE: Duration = Duration::from_secs(10);
 /// Records the thresholds that were newly passed, with a mail for the highest to each recipient. Returns
 /// their number.
 pub(crate) async fn find(table: &Table, id: &ProgrammeId, now: Moment, deadline: Deadline) -> Result<usize> {
-    let mut found = 0;
+    let mut count = 0;
     loop {
         ensure!(deadline.leaves(ENOUGH_FOR_ONE), "the time is up");
-        let (programme, budget) = tokio::try_join!(table.get(Programme::key_of(id)), table.get(Budget::key_of(id)))?;
-        let (Some(programme), Some(budget)) = (programme, budget) else { return Ok(found) };
+        let Some(programme) = table.get(Programme::key_of(id)).await? else { return Ok(count) };
+        let Some(budget) = table.get(Budget::key_of(id)).await? else { return Ok(count) };
         let mut was_overtaken = false;
         for crossings in new_crossings(table, &programme, &budget, now).await? {
             let is_mailed = crossings.iter().any(|crossing| crossing.is_mailed);
             let hear = if is_mailed { table.hear_of_alerts(&programme.settings).await? } else { Vec::new() };
             let recipients = table.people_of(&hear, deadline).await?;
             if table.record_crossings(&crossings, &recipients, now, deadline).await? {
-                found += crossings.len();
+                count += crossings.len();
             } else {
                 // Another invocation was faster, and may have found less.
                 was_overtaken = true;
             }
         }
         if !was_overtaken {
-            return Ok(found);
+            return Ok(count);
         }
     }
 }
@@ -47,12 +47,12 @@ async fn new_crossings(
     let refused = programme.refused_for_room(budget, now).filter(|_| spent < budget.limit);
     let mut new = Vec::new();
     for scope in [Scope::Budget, Scope::Reserved] {
-        let known = table.list(Crossing::of_limit(&programme.id, &scope, Window::WHOLE_TERM, budget.limit)).await?;
-        let thresholds: Vec<u8> = known.into_iter().map(|crossing| crossing.threshold).collect();
+        let stored = table.list(Crossing::of_limit(&programme.id, &scope, Window::WHOLE_TERM, budget.limit)).await?;
+        let thresholds: Vec<u8> = stored.into_iter().map(|crossing| crossing.threshold).collect();
         let passed = match (&scope, refused) {
             (Scope::Reserved, Some(refused)) => {
                 let threshold = if refused.is_everybody() { ALL } else { SOME };
-                let is_news = thresholds.iter().all(|known| *known < threshold);
+                let is_news = thresholds.iter().all(|stored| *stored < threshold);
                 if is_news { vec![(threshold, true)] } else { Vec::new() }
             }
             (Scope::Reserved, None) => Vec::new(),

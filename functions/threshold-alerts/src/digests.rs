@@ -50,8 +50,7 @@ impl Look<'_> {
 
     async fn at_programme(&self, programme: &Programme, report: &mut DigestReport) -> Result<()> {
         // The time of creation is read only where it can matter.
-        let due_since = |made_at| digest::of_programme(programme, made_at, self.trigger, self.now);
-        if due_since(Moment::MIN).is_none() {
+        if self.due_digest(programme, Moment::MIN).is_none() {
             return Ok(());
         }
         let made_at = self
@@ -59,7 +58,7 @@ impl Look<'_> {
             .oldest(Entry::of_programme(&programme.id))
             .await?
             .map_or(Moment::MIN, |audit_entry| audit_entry.recorded_at);
-        let Some(due) = due_since(made_at) else { return Ok(()) };
+        let Some(due) = self.due_digest(programme, made_at) else { return Ok(()) };
         // The newest may be of this week.
         let newest = self.table.newest(Digest::of_programme(&programme.id), 2).await?;
         let told_until = newest.iter().find(|digest| digest.week < due.week).map(|digest| digest.days.1);
@@ -88,18 +87,20 @@ impl Look<'_> {
         Ok(())
     }
 
+    fn due_digest(&self, programme: &Programme, made_at: Moment) -> Option<Due> {
+        digest::of_programme(programme, made_at, self.trigger, self.now)
+    }
+
     async fn compute(&self, programme: &Programme, due: Due) -> Result<Digest> {
         let id = &programme.id;
         let settings = &programme.settings;
         let table = self.table;
         let weeks = due.weeks;
-        let (budget, of_programme, sync, people) = tokio::try_join!(
-            table.get(Budget::key_of(id)),
-            table.programme_use(id),
-            table.sync_state(),
-            table.newest(KeptPeople::of_programme(id), NIGHTS_SINCE),
-        )?;
-        let people = people
+        let budget = table.get(Budget::key_of(id)).await?;
+        let of_programme = table.programme_use(id).await?;
+        let sync = table.sync_state().await?;
+        let nights = table.newest(KeptPeople::of_programme(id), NIGHTS_SINCE).await?;
+        let people = nights
             .into_iter()
             .map(|kept| kept.people)
             .find(|people| (weeks[0].0..=weeks[0].1).contains(&people.days.1));

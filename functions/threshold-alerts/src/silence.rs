@@ -3,7 +3,7 @@
 
 use bursar_core::domain::grant::{Grant, Urgency};
 use bursar_core::domain::mail::kind::MailClass;
-use bursar_core::store::{Erasure, Job, MailServer, MailState, OutboxRow, Waiting};
+use bursar_core::store::{Erasure, Job, MailServer, MailState, Waiting};
 use jiff::{SignedDuration, ToSpan};
 
 use crate::App;
@@ -39,11 +39,10 @@ pub(crate) async fn tell(
     let table = &app.table;
     let people = table.admin_ids(deadline).await;
     let Some(people) = failures.take("the admins", people.map(Some)) else { return 0 };
-    let mut alarms = Vec::new();
-    let mut now_found = |cause: Option<Cause>| alarms.extend(cause.map(|cause| Alarm::now(cause, now)));
-    now_found(failures.take("the syncs", silent_sync(table, programmes, now).await));
-    now_found(failures.take("mail to the admins", undelivered_alarms(table, &people, now).await));
-    now_found(failures.take("the pages", app.own_site.is_down(deadline).await));
+    let mut causes = Vec::new();
+    causes.extend(failures.take("the syncs", silent_sync(table, programmes, now).await));
+    causes.extend(failures.take("mail to the admins", undelivered_alarms(table, &people, now).await));
+    causes.extend(failures.take("the pages", app.own_site.is_down(deadline).await));
     for programme @ Programme { id, .. } in &programmes.read {
         let outcome = if deadline.leaves(ENOUGH_FOR_ONE) {
             is_stuck(table, id, now).await
@@ -51,12 +50,13 @@ pub(crate) async fn tell(
             Err(anyhow!("the time is up"))
         };
         let stuck = failures.take(format_args!("the job of {id}"), outcome);
-        now_found(stuck.map(|since| Cause::Stuck { programme: id.clone(), since }));
+        causes.extend(stuck.map(|since| Cause::Stuck { programme: id.clone(), since }));
         let outcome = table.tell_of_no_file(programme, now, deadline).await;
         failures.take(format_args!("the registrar's file for {id}"), outcome);
     }
     let erasure = failures.take("the erasures", stuck_erasure(table, now).await);
-    alarms.extend(erasure.map(|since| Alarm::now(Cause::ErasureStuck { since }, now)));
+    causes.extend(erasure.map(|since| Cause::ErasureStuck { since }));
+    let mut alarms: Vec<Alarm> = causes.into_iter().map(|cause| Alarm::now(cause, now)).collect();
     alarms.extend(failures.take("keys that are to be off", off_unconfirmed(table, now).await));
     alarms.extend(failures.take("the age of the balance", credit::unread(table, now).await));
     alarms.extend(failures.take("the balance", credit::balance(table, programmes, now, deadline).await));
@@ -75,28 +75,25 @@ pub(crate) async fn tell(
 /// Mail that should long have been sent, once for all that was written on one day. It leaves out mail that is
 /// refused, which has an alarm of its own, and mail that is stopped.
 async fn mail_that_waits(table: &Table, now: Moment) -> Result<Vec<Alarm>> {
-    let (waiting, refusals, server) =
-        tokio::try_join!(table.waiting(now), table.mail_refusals(now), table.get(MailServer::key_of()))?;
+    let waiting = table.waiting(now).await?;
+    let refusals = table.mail_refusals(now).await?;
+    let server = table.get(MailServer::key_of()).await?;
     let is_stopped = server.is_some_and(|server| server.stopped(now).is_some());
     let waiting: Vec<Waiting> = waiting.into_iter().filter(|queue| !(is_stopped && queue.class.is_bulk())).collect();
-    let is_refused = |urgent| refusals.iter().any(|refusal| refusal.holds_back(urgent, now));
-    let waits = |urgent| {
-        let select = || waiting.iter().filter(move |queue| (queue.class == MailClass::Urgent) == urgent);
-        let since = select().filter(|queue| queue.is_too_long(now)).filter_map(|queue| queue.since).min();
-        let since = since.filter(|_| !is_refused(urgent))?;
-        let mails = select().map(|queue| queue.mails).sum();
-        Some(Cause::MailWaits { urgent, mails, since })
-    };
-    let causes = [waits(true), waits(false)];
-    if causes[0].is_some() {
-        // The mail about it waits too: an alarm of the stack counts this line.
-        tracing::warn!(mail_waits = true, "links, alerts and notices wait and are not sent");
+    let mut alarms = Vec::new();
+    for urgent in [true, false] {
+        let queues = waiting.iter().filter(|queue| (queue.class == MailClass::Urgent) == urgent);
+        let since = queues.clone().filter(|queue| queue.is_too_long(now)).filter_map(|queue| queue.since).min();
+        let is_refused = refusals.iter().any(|refusal| refusal.holds_back(urgent, now));
+        let Some(since) = since.filter(|_| !is_refused) else { continue };
+        if urgent {
+            // The mail about it waits too: an alarm of the stack counts this line.
+            tracing::warn!(mail_waits = true, "links, alerts and notices wait and are not sent");
+        }
+        let mails = queues.map(|queue| queue.mails).sum();
+        alarms.push(Alarm::on(utc_date(since), Cause::MailWaits { urgent, mails, since }, now));
     }
-    let on_its_day = |cause: Cause| match cause {
-        Cause::MailWaits { since, .. } => Alarm::on(utc_date(since), cause, now),
-        cause => Alarm::now(cause, now),
-    };
-    Ok(causes.into_iter().flatten().map(on_its_day).collect())
+    Ok(alarms)
 }
 
 /// The alarm that SES reported no event of yesterday's mails, so that bounces would go unnoticed. It is
@@ -111,8 +108,8 @@ async fn missing_events(table: &Table, now: Moment) -> Result<Option<Alarm>> {
     let yesterday = utc_date(now).yesterday()?;
     let first = table.first_sent_on(yesterday, ENOUGH_TO_HEAR).await?;
     let sent = first.len() as u64;
-    let is_unheard = |row: &OutboxRow| matches!(row.state, MailState::Sent { .. });
-    let is_silent = sent >= ENOUGH_TO_HEAR.unsigned_abs().into() && first.iter().all(is_unheard);
+    let is_silent = sent >= ENOUGH_TO_HEAR.unsigned_abs().into()
+        && first.iter().all(|row| matches!(row.state, MailState::Sent { .. }));
     let monday = yesterday.checked_sub(i64::from(yesterday.weekday().to_monday_zero_offset()).days())?;
     Ok(is_silent.then(|| Alarm::on(monday, Cause::NothingHeard { sent_on: yesterday, sent }, now)))
 }
@@ -134,8 +131,10 @@ async fn is_stuck(table: &Table, programme: &ProgrammeId, now: Moment) -> Result
 /// waits for its turn is none of them, unless it goes before all others.
 async fn off_unconfirmed(table: &Table, now: Moment) -> Result<Vec<Alarm>> {
     let mut late = table.unconfirmed_ends(now, MOST_ENDS).await?;
-    let has_had_its_turn = |grant: &Grant| grant.backoff.is_some() || grant.urgency() == Urgency::Leak;
-    late.retain(|grant| has_had_its_turn(grant) && grant.ends_since.is_some_and(|since| since + OFF_WITHIN <= now));
+    late.retain(|grant| {
+        let has_had_its_turn = grant.backoff.is_some() || grant.urgency() == Urgency::Leak;
+        has_had_its_turn && grant.ends_since.is_some_and(|since| since + OFF_WITHIN <= now)
+    });
     late.sort_by_key(|grant| grant.ends_since);
     let of_one_day = late.chunk_by(|grant, next| grant.ends_since.map(utc_date) == next.ends_since.map(utc_date));
     let alarms = of_one_day.filter_map(|of_day| {

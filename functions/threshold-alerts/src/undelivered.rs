@@ -51,35 +51,39 @@ pub(crate) async fn undelivered_alarms(table: &Table, admins: &[PersonId], now: 
 
 /// The alarm about the newest dead letter that no admin knows of; `None` also when today has had such an alarm.
 fn due_alarm(dead: &[UndeliveredAlarm], alarms: &[Alarm], admins: &[PersonId], now: Moment) -> Option<Cause> {
-    let is_telling = |alarm: &&Alarm| matches!(alarm.cause, Cause::Unsent { mail: Some(MailKind::Account), .. });
-    if alarms.iter().filter(is_telling).any(|telling| telling.day == utc_date(now)) {
+    let mut tellings = alarms.iter().filter(|alarm| tells_of_unreached(alarm));
+    if tellings.any(|telling| telling.day == utc_date(now)) {
         return None;
     }
-    let reached = |alarm: &Alarm, person: &PersonId| {
-        let name = alarm.name();
-        let is_dead =
-            |dead: &UndeliveredAlarm| dead.recipient == *person && dead.day == alarm.day && dead.alarm == name;
-        alarm.recipients.contains(person) && !dead.iter().any(is_dead)
-    };
-    let is_unknown = |letter: &&UndeliveredAlarm| {
-        let reached_at =
-            alarms.iter().filter(|alarm| reached(alarm, &letter.recipient)).map(|alarm| alarm.found_at).max();
-        let since_then = |moment: Moment| reached_at.is_none_or(|reached_at| reached_at < moment);
-        let dead_since = dead
-            .iter()
-            .filter(|sibling| sibling.recipient == letter.recipient)
-            .map(|sibling| sibling.failed_at)
-            .filter(|failed_at| since_then(*failed_at))
-            .min();
-        let is_heard = |telling: &Alarm| {
-            dead_since.is_none_or(|since| since <= telling.found_at)
-                && telling.recipients.iter().any(|person| reached(telling, person))
-        };
-        since_then(letter.failed_at) && !alarms.iter().filter(is_telling).any(is_heard)
-    };
     let recent = dead.iter().filter(|letter| now < letter.failed_at + TOLD_FOR && admins.contains(&letter.recipient));
-    let newest = recent.filter(is_unknown).max_by_key(|letter| letter.failed_at)?;
+    let newest = recent.filter(|letter| is_unknown(letter, dead, alarms)).max_by_key(|letter| letter.failed_at)?;
     Some(Cause::Unsent { mail: Some(MailKind::Account), programme: None, code: newest.code.clone(), first: newest.row })
+}
+
+/// Whether nothing reached the recipient since, and no alarm about them reached anybody.
+fn is_unknown(letter: &UndeliveredAlarm, dead: &[UndeliveredAlarm], alarms: &[Alarm]) -> bool {
+    let arrived = alarms.iter().filter(|alarm| has_reached(alarm, &letter.recipient, dead));
+    let reached_at = arrived.map(|alarm| alarm.found_at).max();
+    if reached_at >= Some(letter.failed_at) {
+        return false;
+    }
+    let siblings = dead.iter().filter(|sibling| sibling.recipient == letter.recipient);
+    let failures = siblings.map(|sibling| sibling.failed_at).filter(|failed_at| reached_at < Some(*failed_at));
+    let dead_since = failures.min();
+    !alarms.iter().filter(|alarm| tells_of_unreached(alarm)).any(|telling| {
+        dead_since <= Some(telling.found_at)
+            && telling.recipients.iter().any(|person| has_reached(telling, person, dead))
+    })
+}
+
+fn tells_of_unreached(alarm: &Alarm) -> bool {
+    matches!(alarm.cause, Cause::Unsent { mail: Some(MailKind::Account), .. })
+}
+
+fn has_reached(alarm: &Alarm, person: &PersonId, dead: &[UndeliveredAlarm]) -> bool {
+    let name = alarm.name();
+    alarm.recipients.contains(person)
+        && !dead.iter().any(|dead| dead.recipient == *person && dead.day == alarm.day && dead.alarm == name)
 }
 
 async fn is_marked(table: &Table, person: &PersonId, now: Moment) -> Result<bool> {

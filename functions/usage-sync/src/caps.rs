@@ -31,9 +31,11 @@ impl CrossedCap {
     fn news(&self, on_record: &[Crossing], found_at: Moment) -> Vec<Crossing> {
         let CapUse { window, cap, spent, .. } = self.used;
         let scope = Scope::Cap(self.grant.clone());
-        let is_its = |known: &&Crossing| known.scope == scope && known.window == window && known.limit == cap;
-        let known: Vec<u8> = on_record.iter().filter(is_its).map(|known| known.threshold).collect();
-        let passed = newly_passed_of_cap(cap, spent, &known);
+        let recorded = on_record
+            .iter()
+            .filter(|crossing| crossing.scope == scope && crossing.window == window && crossing.limit == cap);
+        let thresholds: Vec<u8> = recorded.map(|crossing| crossing.threshold).collect();
+        let passed = newly_passed_of_cap(cap, spent, &thresholds);
         let programme = self.programme.clone();
         Crossing { programme, scope, window, limit: cap, threshold: 0, spent, found_at, is_mailed: false }
             .at_each(passed)
@@ -44,13 +46,15 @@ impl CrossedCap {
 pub(crate) async fn judge(runner: &Runner<'_>, mut crossed: Vec<CrossedCap>) -> bool {
     // Most were told in an earlier night, which one query for each shard of a programme says.
     crossed.sort_by(|first, second| (&first.programme, &first.grant).cmp(&(&second.programme, &second.grant)));
-    let place = |cap: &CrossedCap| (cap.programme.clone(), shard_of(&cap.grant));
     let mut news = Vec::new();
     let now = runner.clock.now();
     let mut are_read = true;
-    for shard_caps in crossed.chunk_by(|previous, next| place(previous) == place(next)) {
-        let (programme, shard) = place(&shard_caps[0]);
-        match runner.table.list(Crossing::of_shard(&programme, shard)).await {
+    let shards = crossed.chunk_by(|previous, next| {
+        previous.programme == next.programme && shard_of(&previous.grant) == shard_of(&next.grant)
+    });
+    for shard_caps in shards {
+        let CrossedCap { programme, grant, .. } = &shard_caps[0];
+        match runner.table.list(Crossing::of_shard(programme, shard_of(grant))).await {
             Ok(on_record) => news.extend(shard_caps.iter().map(|cap| (&cap.grant, cap.news(&on_record, now)))),
             Err(error) => {
                 runner.journal.problem(format!("some caps of {programme} could not be judged: {error}"));
@@ -59,13 +63,13 @@ pub(crate) async fn judge(runner: &Runner<'_>, mut crossed: Vec<CrossedCap>) -> 
         }
     }
     news.retain(|(_, crossings)| !crossings.is_empty());
-    let each: Vec<_> = news.into_iter().map(|(grant, crossings)| is_told(runner, grant, crossings)).collect();
-    let told: Vec<bool> = iter(each).buffer_unordered(WRITES_AT_ONCE).collect().await;
-    are_read && !told.contains(&false)
+    let writes: Vec<_> = news.into_iter().map(|(grant, crossings)| record(runner, grant, crossings)).collect();
+    let are_judged: Vec<bool> = iter(writes).buffer_unordered(WRITES_AT_ONCE).collect().await;
+    are_read && !are_judged.contains(&false)
 }
 
-/// Records the crossings of one cap, which another run may have done meanwhile.
-async fn is_told(runner: &Runner<'_>, grant: &GrantId, crossings: Vec<Crossing>) -> bool {
+/// Records the crossings of one cap, which another run may have done meanwhile. Returns `false` where it is left to another run.
+async fn record(runner: &Runner<'_>, grant: &GrantId, crossings: Vec<Crossing>) -> bool {
     if !runner.end().leaves(ENOUGH_FOR_ONE) {
         return false;
     }

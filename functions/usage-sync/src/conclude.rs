@@ -50,8 +50,7 @@ pub(crate) async fn is_complete(
     let journal = &runner.journal;
     let refusal = journal.read().refusal;
     let failing = nights_of_failed_disables(runner, repaired, &runner.table.sync_state().await?);
-    let is_stubborn = |disable: &&StubbornDisable| disable.nights >= STUBBORN_AFTER;
-    let stubborn = failing.iter().filter(is_stubborn).count();
+    let stubborn = failing.iter().filter(|disable| disable.nights >= STUBBORN_AFTER).count();
     let hinders = stubborn > MOST_STUBBORN || stubborn < failing.len();
     let reasons = [
         (refusal == Some(Cause::ManagementKey), "the management key does not work"),
@@ -72,13 +71,13 @@ pub(crate) async fn is_complete(
 /// The disables that failed in this run, each with the number of nights on which it did.
 fn nights_of_failed_disables(runner: &Runner<'_>, repaired: &Repaired, state: &SyncState) -> Vec<StubbornDisable> {
     let today = utc_date(runner.baseline.began_at);
-    let each = repaired.not_disabled.iter().map(|grant| {
+    let disables = repaired.not_disabled.iter().map(|grant| {
         let which = format!("the keys of the grant {grant}");
         let before = state.stubborn.iter().find(|disable| disable.subject == which);
         let nights = before.map_or(1, |before| before.nights + u32::from(before.last != today));
         StubbornDisable { subject: which, nights, last: today }
     });
-    each.take(MOST_KEPT).collect()
+    disables.take(MOST_KEPT).collect()
 }
 
 /// Writes how the sync stands, with the cut and the keys by which the account is known. A run that a later one overtook writes nothing.
@@ -124,10 +123,11 @@ fn state_after(runner: &Runner<'_>, listing: &Listing, run: &Conclusion, mut aft
         after.unknown_keys = run.unknown.iter().map(|key| key.known_among(&after.unknown_keys)).collect();
         after.closed_workspaces.clone_from(&listing.closed);
         // Somebody may have released it since this run held it back.
-        let is_same = |held: &HeldBack| after.held_back.as_ref().is_some_and(|now| now.held_at == held.held_at);
+        let is_same =
+            run.held_back.as_ref().zip(after.held_back.as_ref()).is_some_and(|(held, now)| held.held_at == now.held_at);
         // What was released and could not be done stays released.
         let is_left = run.held_back.is_none() && !run.is_complete;
-        if !is_left && !run.held_back.as_ref().is_some_and(is_same) {
+        if !is_left && !is_same {
             after.held_back.clone_from(&run.held_back);
         }
     }

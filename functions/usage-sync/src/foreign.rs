@@ -228,11 +228,9 @@ impl Shard {
                 was
             }
         };
-        let has_changed = before.is_none_or(|before| before.used != used);
-        let (recorded_by, in_cut) = match before.filter(|_| !has_changed) {
-            Some(before) => (before.recorded_by, before.in_cut),
-            None => (baseline.began_at, in_cut(before, baseline)),
-        };
+        let unchanged = before.filter(|before| before.used == used);
+        let recorded_by = unchanged.map_or(baseline.began_at, |before| before.recorded_by);
+        let in_cut = unchanged.map_or_else(|| in_cut(before, baseline), |before| before.in_cut);
         let last_used_at = row.state.report.as_ref().and_then(|report| report.last_used_at);
         ForeignKey {
             key: row.key.clone(),

@@ -16,10 +16,10 @@ pub(crate) async fn tell(runner: &Runner<'_>) -> Result<()> {
     let mut guardrails = Vec::new();
     for programme in &runner.programmes {
         let stored = table.list(Guardrail::of_programme(&programme.id)).await?;
-        let (programme, tiers) = tokio::try_join!(table.get(Programme::key_of(&programme.id)), table.tiers())?;
-        // They may have been edited since the run began.
-        guardrails
-            .extend(programme.into_iter().flat_map(|programme| programme.guardrails(stored.clone(), &tiers, now)));
+        // The settings and the tiers may have been edited since the run began.
+        let tiers = table.tiers().await?;
+        let Some(programme) = table.get(Programme::key_of(&programme.id)).await? else { continue };
+        guardrails.extend(programme.guardrails(stored, &tiers, now));
     }
     if guardrails.is_empty() {
         return Ok(());

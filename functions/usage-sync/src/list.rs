@@ -3,7 +3,7 @@
 
 use std::cmp::Ordering;
 
-use bursar_core::domain::grant::{GRACE, Key};
+use bursar_core::domain::grant::GRACE;
 use bursar_core::domain::programme::Basis;
 use bursar_core::domain::values::partition::shard_of;
 use bursar_core::provider::inventory::InventoryPage;
@@ -171,7 +171,7 @@ impl Listing {
 
     /// The listed keys of a programme's grants in one shard, a slice for each grant.
     pub(crate) fn of_shard(&self, programme: &ProgrammeId, shard: char) -> impl Iterator<Item = &[KeyRow]> {
-        self.part(programme, |row| shard_of(&row.grant).cmp(&shard)).chunk_by(|one, other| one.grant == other.grant)
+        self.part(programme, |row| shard_of(&row.grant).cmp(&shard)).chunk_by(|row, next| row.grant == next.grant)
     }
 
     /// The listed keys of a programme's grants that are neither before nor after a place in their order.
@@ -193,8 +193,8 @@ async fn recorded_by(runner: &Runner<'_>, made_by: Moment) -> Result<usize> {
     let mut recorded = 0;
     for programme in runner.programmes.iter().filter(|programme| made_by < programme.settings.keys_expire_at()) {
         let grants = runner.table.grants(&programme.id).await?;
-        let should_be = |key: &&Key| key.gone.is_none() && key.made_at < made_by;
-        recorded += grants.iter().flat_map(|grant| &grant.keys).filter(should_be).count();
+        let keys = grants.iter().flat_map(|grant| &grant.keys);
+        recorded += keys.filter(|key| key.gone.is_none() && key.made_at < made_by).count();
     }
     Ok(recorded)
 }

@@ -45,11 +45,11 @@ pub(crate) async fn record(
     if let Some(why) = answer.why_unreadable {
         journal.problem(format!("{} rows of what was used by model could not be read: {why}", answer.unreadable));
     }
-    let group_of = |programme: &ProgrammeId, grant: &GrantId| {
+    let attributed = attribute(&answer.rows, &runner.deployment, |programme, grant| {
         let group = groups.get(programme)?.get(&grant.to_bytes())?;
         Some(group.as_deref().map(str::to_owned))
-    };
-    write(runner, (from, yesterday), attribute(&answer.rows, &runner.deployment, group_of)).await?;
+    });
+    write(runner, (from, yesterday), attributed).await?;
     // Where a grant could not be read, it is attributed again next time.
     if !gaps.has_failed {
         runner.table.note_models_of((from, yesterday), runner.end()).await?;

@@ -77,8 +77,8 @@ async fn tell_of_the_residual(runner: &Runner<'_>, residual: Usd, tolerance: Usd
     let now = runner.clock.now();
     let alarm = Alarm::now(Cause::Residual { residual, news: residual - told_residual, tolerance }, now);
     runner.table.tell_admins(&alarm, alarm.found_at, runner.deadline).await?;
-    let known: Option<Alarm> = runner.table.get(Alarm::key_of(alarm.day, &alarm.name())).await?;
-    if let Some(Cause::Residual { residual, .. }) = known.map(|alarm| alarm.cause) {
+    let stored: Option<Alarm> = runner.table.get(Alarm::key_of(alarm.day, &alarm.name())).await?;
+    if let Some(Cause::Residual { residual, .. }) = stored.map(|alarm| alarm.cause) {
         Ok(residual)
     } else {
         Ok(told_residual)

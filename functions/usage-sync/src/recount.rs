@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use bursar_core::domain::grant::Key;
 use bursar_core::domain::ledger::cut::LifetimeUse;
 use bursar_core::domain::mail::digest::{Class, KeptPeople};
 use bursar_core::domain::programme::Budget;
@@ -133,9 +132,12 @@ impl ProgrammeSums {
     fn cost(&self, view: &View, baseline: &Baseline) -> Usd {
         let as_of = if self.unread.contains(&view.grant.id) {
             // Nothing that it may have used since its keys were read last is free.
-            let last_read = |reading: &Reading| reading.unchanged_until.or(baseline.listed_at).max(Some(reading.as_of));
+            let readings = view.readings.iter();
+            let last_read = readings
+                .filter_map(|reading| reading.unchanged_until.or(baseline.listed_at).max(Some(reading.as_of)))
+                .min();
             let first = view.grant.keys.first().map(|key| key.made_at);
-            view.readings.iter().filter_map(last_read).min().or(first).unwrap_or(baseline.began_at)
+            last_read.or(first).unwrap_or(baseline.began_at)
         } else {
             baseline.began_at
         };
@@ -196,8 +198,7 @@ impl ProgrammeSums {
         let mut used = DailyUse::default();
         for reading in readings {
             used.add(&reading.used);
-            let is_there = |key: &Key| key.gone.is_none() && !key.is_missing();
-            if !grant.shown(reading.epoch).is_some_and(is_there) {
+            if !grant.shown(reading.epoch).is_some_and(|key| key.gone.is_none() && !key.is_missing()) {
                 self.gone += reading.lifetime();
             }
         }

@@ -34,31 +34,31 @@ struct Failure {
 /// Handles every finding. What cannot be done is a problem of the report, and found again by the next run.
 pub(crate) async fn all(runner: &Runner<'_>, mut findings: Vec<Finding>, listed: usize) -> Repaired {
     let journal = &runner.journal;
-    let mut all = Repaired::default();
+    let mut repaired = Repaired::default();
     bound_purges(&mut findings, listed);
     rotate(&mut findings, runner.baseline.began_at);
     let count = findings.len();
     let mut done = 0;
     let mut failed = 0;
     let repairs = findings.into_iter().map(|finding| async move {
-        let repaired = repair(runner, &finding).await;
-        (finding, repaired)
+        let outcome = repair(runner, &finding).await;
+        (finding, outcome)
     });
     let mut repairs = iter(repairs).buffer_unordered(REPAIRS_AT_ONCE);
     // What was read is recorded in the time that is left.
     let end = runner.end().earlier_by(runner.end().left() / 4);
-    while let Some((finding, repaired)) = repairs.next().await {
+    while let Some((finding, outcome)) = repairs.next().await {
         done += 1;
-        let left = count - done;
-        if end.left().is_zero() && left > 0 {
-            journal.problem(format!("the time was up, and {left} findings are left to the next run"));
-            all.is_broken_off = true;
-            all.gaps.has_unread = true;
-            return all;
+        let remaining = count - done;
+        if end.left().is_zero() && remaining > 0 {
+            journal.problem(format!("the time was up, and {remaining} findings are left to the next run"));
+            repaired.is_broken_off = true;
+            repaired.gaps.has_unread = true;
+            return repaired;
         }
-        let Err(Failure { error, is_left_on }) = repaired else {
+        let Err(Failure { error, is_left_on }) = outcome else {
             failed = 0;
-            all.purged.extend(finding.purged().cloned());
+            repaired.purged.extend(finding.purged().cloned());
             continue;
         };
         failed += usize::from(may_pass(&error));
@@ -68,17 +68,18 @@ pub(crate) async fn all(runner: &Runner<'_>, mut findings: Vec<Finding>, listed:
         journal.refuse(refusal);
         // A copy is no copy any more once all its keys are on record; and what was not written may have been the disable of a key.
         let is_unwritten = table_error(&error).is_some_and(|error| !matches!(error, StoreError::Corrupt { .. }));
-        all.gaps.has_failed |= is_unwritten || matches!(finding.kind, FindingKind::Grant(GrantFinding::Recover { .. }));
-        all.gaps.has_unread |= finding.reads().is_some();
-        all.not_disabled.extend(is_left_on.then_some(finding.grant));
+        repaired.gaps.has_failed |=
+            is_unwritten || matches!(finding.kind, FindingKind::Grant(GrantFinding::Recover { .. }));
+        repaired.gaps.has_unread |= finding.reads().is_some();
+        repaired.not_disabled.extend(is_left_on.then_some(finding.grant));
         if failed == FAILED_IN_A_ROW || is_refused {
-            journal.problem(format!("nothing more was done, and {left} findings are left to the next run"));
-            all.is_broken_off = true;
-            all.gaps.has_unread = true;
-            return all;
+            journal.problem(format!("nothing more was done, and {remaining} findings are left to the next run"));
+            repaired.is_broken_off = true;
+            repaired.gaps.has_unread = true;
+            return repaired;
         }
     }
-    all
+    repaired
 }
 
 fn provider_error(error: &anyhow::Error) -> Option<&ProviderError> {
@@ -113,14 +114,14 @@ async fn repair(runner: &Runner<'_>, finding: &Finding) -> Result<(), Failure> {
 }
 
 /// Whether a key of a grant that could not be repaired may be on that is to be off.
-async fn after_failure(runner: &Runner<'_>, at: ActContext<'_>, finding: &Finding) -> Result<bool, StoreError> {
+async fn after_failure(runner: &Runner<'_>, context: ActContext<'_>, finding: &Finding) -> Result<bool, StoreError> {
     if let Some(epoch) = finding.reads()
         && let Some(listed_at) = runner.baseline.listed_at
     {
         // It could not be read, so its use is known for no longer than before.
-        runner.table.note_failed_look((at.programme, at.grant, epoch), listed_at, at.deadline).await?;
+        runner.table.note_failed_look((context.programme, context.grant, epoch), listed_at, context.deadline).await?;
     }
-    let grant: Option<Grant> = runner.table.get(Grant::key_of(at.programme, at.grant)).await?;
+    let grant: Option<Grant> = runner.table.get(Grant::key_of(context.programme, context.grant)).await?;
     Ok(grant.is_some_and(|grant| grant.may_have_key_to_end()))
 }
 
@@ -140,32 +141,32 @@ async fn try_to(runner: &Runner<'_>, context: ActContext<'_>, finding: &Finding)
 }
 
 /// Changes a grant, and tells the provider what follows from that.
-async fn decide(runner: &Runner<'_>, at: ActContext<'_>, finding: &GrantFinding) -> Result<()> {
+async fn decide(runner: &Runner<'_>, context: ActContext<'_>, finding: &GrantFinding) -> Result<()> {
     let journal = &runner.journal;
-    let grant = at.grant;
-    let changed = runner.table.act(at, |view, now| {
+    let grant = context.grant;
+    let changed = runner.table.act(context, |view, now| {
         let change = decided(finding, view, now)?;
         let limit = change.audit().and_then(|what| what.new_value.clone());
         Ok::<_, Unchanged>((change, limit))
     });
-    let (is_done, found) = match changed.await? {
-        ActOutcome::Done(found) => (true, found),
-        ActOutcome::Refused(Unchanged) | ActOutcome::NoSuchGrant => (false, None),
-    };
-    settle(runner, at).await?;
+    let outcome = changed.await?;
+    let is_done = matches!(outcome, ActOutcome::Done(_));
+    settle(runner, context).await?;
     match finding {
         GrantFinding::Recover { rows, unread, .. } => {
             let unread: Vec<&KeyRow> = rows.iter().filter(|row| unread.contains(&row.epoch)).collect();
-            read_late(runner, at, &unread).await?;
+            read_late(runner, context, &unread).await?;
             journal.problem(format!("keys of the grant {grant} were not on record, and are now: the table went back"));
         }
         GrantFinding::Orphan { .. } => journal.report(|report| report.orphans_disabled += usize::from(is_done)),
         GrantFinding::NotUnder { key, .. } if is_done => {
             journal.problem(format!("the key {key} was not under its programme's guardrail, and is again"));
         }
-        GrantFinding::Seen { key, .. } => journal.problems_of(
-            found.map(|found| format!("the limit of the key {key} was {found} at the provider, and is set again")),
-        ),
+        GrantFinding::Seen { key, .. } => {
+            if let ActOutcome::Done(Some(limit)) = outcome {
+                journal.problem(format!("the limit of the key {key} was {limit} at the provider, and is set again"));
+            }
+        }
         GrantFinding::NotUnder { .. } | GrantFinding::End | GrantFinding::UnusedReservation | GrantFinding::Due => {}
     }
     Ok(())
@@ -179,7 +180,7 @@ fn decided(finding: &GrantFinding, view: &View, now: Moment) -> Result<Change, U
             view.recover(&keys, now)
         }
         GrantFinding::Seen { key, seen } => view.seen(key, seen, now),
-        GrantFinding::NotUnder { key, asked_at: asked } => view.not_under(key, *asked),
+        GrantFinding::NotUnder { key, asked_at } => view.not_under(key, *asked_at),
         GrantFinding::End => view.end(&Actor::Rule, now),
         GrantFinding::Due => view.refresh_due(now),
         GrantFinding::UnusedReservation => view.give_back_reservation(now),

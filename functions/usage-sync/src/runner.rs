@@ -162,10 +162,10 @@ pub(crate) struct Gaps {
 }
 
 impl Gaps {
-    pub(crate) fn sum_of(each: impl IntoIterator<Item = Gaps>) -> Gaps {
-        each.into_iter().fold(Gaps::default(), |sum, gaps| Gaps {
-            has_failed: sum.has_failed || gaps.has_failed,
-            has_unread: sum.has_unread || gaps.has_unread,
+    pub(crate) fn sum_of(gaps: impl IntoIterator<Item = Gaps>) -> Gaps {
+        gaps.into_iter().fold(Gaps::default(), |sum, part| Gaps {
+            has_failed: sum.has_failed || part.has_failed,
+            has_unread: sum.has_unread || part.has_unread,
         })
     }
 }

@@ -6,6 +6,7 @@ use crate::domain::grant::{LONGEST_BACKOFF, Urgency};
 use crate::domain::ledger::mailed::MailedStatement;
 use crate::domain::mail::digest::Digest;
 use crate::domain::usage::crossing::{Crossing, Scope};
+use crate::domain::usage::days::Days;
 use crate::domain::values::id::ulid_for;
 use crate::store::mail::outbox::BETWEEN_RESENT;
 use crate::store::prelude::*;
@@ -26,27 +27,30 @@ pub trait Broadcast: Stored + Clone {
     /// The item with these recipients, of whom the first `queued` have a mail queued.
     #[must_use]
     fn to(self, recipients: Vec<PersonId>, queued: u32) -> Self;
-    fn recipients(&self) -> (&[PersonId], u32);
+    fn recipients(&self) -> &[PersonId];
+    fn queued(&self) -> u32;
     fn owes(&self, recipient: &PersonId) -> QueuedMail;
 
     fn is_queued(&self) -> bool {
-        let (recipients, queued) = self.recipients();
-        usize::try_from(queued).is_ok_and(|queued| queued >= recipients.len())
+        usize::try_from(self.queued()).is_ok_and(|queued| queued >= self.recipients().len())
     }
 }
 
 /// Says of a type with `recipients` and `queued` which mail it owes to each.
 macro_rules! broadcast {
-    ($item:ident |$it:ident, $recipient:ident| $mail:expr) => {
-        impl Broadcast for $item {
-            fn to(self, recipients: Vec<PersonId>, queued: u32) -> $item {
-                $item { recipients, queued, ..self }
+    ($stored:ident |$value:ident, $recipient:ident| $mail:expr) => {
+        impl Broadcast for $stored {
+            fn to(self, recipients: Vec<PersonId>, queued: u32) -> $stored {
+                $stored { recipients, queued, ..self }
             }
-            fn recipients(&self) -> (&[PersonId], u32) {
-                (&self.recipients, self.queued)
+            fn recipients(&self) -> &[PersonId] {
+                &self.recipients
+            }
+            fn queued(&self) -> u32 {
+                self.queued
             }
             fn owes(&self, recipient: &PersonId) -> QueuedMail {
-                let $it = self;
+                let $value = self;
                 let $recipient = recipient.clone();
                 $mail
             }
@@ -72,10 +76,9 @@ impl Table {
         let is_new = self.commit(transaction, &mut pauses).await?;
         // The recorded item names the recipients, whoever recorded it.
         while let Some(put) = self.get::<T>(what.key()).await?.filter(|put| !put.is_queued()) {
-            let (recipients, queued) = put.recipients();
-            let from = usize::try_from(queued).unwrap_or(usize::MAX);
-            let next = (from + MAILS_AT_ONCE).min(recipients.len());
-            let values = [(":queued", number(queued)), (":next", number(next))];
+            let from = usize::try_from(put.queued()).unwrap_or(usize::MAX);
+            let next = (from + MAILS_AT_ONCE).min(put.recipients().len());
+            let values = [(":queued", number(put.queued())), (":next", number(next))];
             let transaction = self.mails_to(&put, from..next, now)?;
             let transaction = transaction.update(&put.key(), "SET queued = :next", "queued = :queued", &values)?;
             let transaction = transaction.unaudited(Unaudited::Notification);
@@ -106,26 +109,27 @@ impl Table {
         whom: std::ops::Range<usize>,
         now: Moment,
     ) -> Result<Transaction, StoreError> {
-        let recipients = what.recipients().0.get(whom).unwrap_or_default();
+        let recipients = what.recipients().get(whom).unwrap_or_default();
         let rows = recipients.iter().map(|recipient| OutboxRow::queued(new_ulid(now), what.owes(recipient), now));
         self.transaction().owing_to_all(&rows.collect::<Vec<_>>())
     }
 
     /// The grants with a key that is to be off, of which the provider has not confirmed that: of each queue so many, longest due first.
     pub async fn unconfirmed_ends(&self, now: Moment, most: i32) -> Result<Vec<Grant>, StoreError> {
-        let due = |queue| self.due(Urgency::queue(queue), now + LONGEST_BACKOFF, most);
-        let (leaks, disables) = tokio::try_join!(due(Urgency::Leak), due(Urgency::Disable))?;
         let mut grants = Vec::new();
-        for (programme, grant) in leaks.iter().chain(&disables).filter_map(Grant::named) {
-            grants.extend(self.get(Grant::key_of(&programme, &grant)).await?);
+        for urgency in [Urgency::Leak, Urgency::Disable] {
+            let due = self.due(urgency.queue(), now + LONGEST_BACKOFF, most).await?;
+            for (programme, grant) in due.iter().filter_map(Grant::named) {
+                grants.extend(self.get(Grant::key_of(&programme, &grant)).await?);
+            }
         }
         Ok(grants)
     }
 
     /// The account's credit as it was read last, each quarter of an hour or by a sync, and as the last complete sync found it.
     pub async fn balance_readings(&self) -> Result<Option<(BalanceReading, Option<AccountDay>)>, StoreError> {
-        let (day, reading) = tokio::try_join!(self.newest(AccountDay::all(), 1), self.get(BalanceReading::key_of()))?;
-        let day = day.into_iter().next();
+        let day = self.newest(AccountDay::all(), 1).await?.pop();
+        let reading = self.get(BalanceReading::key_of()).await?;
         let of_day = day.as_ref().map(|AccountDay { as_of, bought, spent, .. }| BalanceReading {
             as_of: *as_of,
             bought: *bought,
@@ -146,8 +150,12 @@ impl Table {
         let (account, sync, readings) =
             tokio::try_join!(self.get(Account::key_of()), self.sync_state(), self.balance_readings())?;
         let Some((newest, day)) = readings else { return Ok(None) };
-        let spent = account.map(|account| (account.ours.credits, account.foreign.credits));
-        let (ours, foreign) = spent.unwrap_or_default();
+        let mut ours = Days::default();
+        let mut foreign = Days::default();
+        if let Some(account) = account {
+            ours = account.ours.credits;
+            foreign = account.foreign.credits;
+        }
         let going_on = programmes.iter().filter(|programme| !programme.is_over(now));
         let facts = CreditFacts {
             balance: newest.balance(),
@@ -205,8 +213,8 @@ impl Table {
                     transaction = transaction.owing(&OutboxRow::queued(new_ulid(now), mail, now))?;
                 }
                 Scope::Budget | Scope::Reserved => {
-                    let alert = |recipient| crossing.alert_to(recipient, now);
-                    transaction = transaction.owing_to_all(&recipients.iter().map(alert).collect::<Vec<_>>())?;
+                    let alerts = recipients.iter().map(|recipient| crossing.alert_to(recipient, now));
+                    transaction = transaction.owing_to_all(&alerts.collect::<Vec<_>>())?;
                 }
             }
             transaction = transaction.create(crossing)?;
@@ -286,8 +294,8 @@ impl Table {
     ) -> Result<bool, StoreError> {
         let token = self.get(RosterToken::key_of(&programme.id)).await?.filter(|token| token.is_trusted);
         let last = token.and_then(|token| token.last_used_at).filter(|last| *last + SILENT_AT_MOST <= now);
-        let runs = |_: &Moment| programme.settings.term.starts_at() <= now && !programme.is_over(now);
-        let Some(last) = last.filter(runs) else { return Ok(false) };
+        let runs = programme.settings.term.starts_at() <= now && !programme.is_over(now);
+        let Some(last) = last.filter(|_| runs) else { return Ok(false) };
         let mails = self.mails_about_import(programme, None, RosterChanges::default(), now, deadline).await?;
         let until_its_end = programme.settings.term.ends_at().duration_since(now);
         let transaction =

@@ -125,19 +125,17 @@ impl Erasure {
 impl Table {
     /// Begins to forget a person. Returns the id of the erasure that runs for them, or `None` if nobody here has the address.
     pub async fn begin_erasure(&self, begun: Erasure, author: Author<'_>) -> Result<Option<Ulid>, StoreError> {
-        let has_all = |erasure: &Erasure| {
-            erasure.address == begun.address && begun.grants.iter().all(|grant| erasure.grants.contains(grant))
-        };
-        let is_it = |erasure: &Erasure| erasure.is_running() && has_all(erasure);
-        if let Some(begun) = self.list(Erasure::all()).await?.into_iter().find(is_it) {
-            return Ok(Some(begun.id));
-        }
-        if let Some(address) = begun.address.as_ref().filter(|_| begun.grants.is_empty()) {
-            let (known_address, mark) =
-                tokio::try_join!(self.get(KnownAddress::key_of(address)), self.get(Undeliverable::key_of(address)),)?;
-            if known_address.is_none() && mark.is_none() {
-                return Ok(None);
+        for erasure in self.list(Erasure::all()).await?.into_iter().filter(Erasure::is_running) {
+            let has_all = begun.grants.iter().all(|grant| erasure.grants.contains(grant));
+            if has_all && erasure.address == begun.address {
+                return Ok(Some(erasure.id));
             }
+        }
+        if let Some(address) = begun.address.as_ref().filter(|_| begun.grants.is_empty())
+            && self.get(KnownAddress::key_of(address)).await?.is_none()
+            && self.get(Undeliverable::key_of(address)).await?.is_none()
+        {
+            return Ok(None);
         }
         let audit_entry =
             Entry::on_account(author.actor, author.now, AuditDetail::new(Act::ErasureBegun).noting(begun.id));
@@ -279,8 +277,8 @@ impl Table {
         after.count::<Grant>(1);
         (after.done, after.advanced_at) = (after.done + 1, context.now);
         let transaction = transaction.replace(&after, erasure.version)?;
-        let told = transaction_of(transaction, &view, &change.counted(&view, context.now), context.now)?;
-        Ok(self.commit_once(told, context.deadline).await?.then_some(after))
+        let transaction = transaction_of(transaction, &view, &change.counted(&view, context.now), context.now)?;
+        Ok(self.commit_once(transaction, context.deadline).await?.then_some(after))
     }
 
     /// Ends an erasure if nothing is left to it: what is under a person's address goes too, and the erasure names nobody. Otherwise it goes

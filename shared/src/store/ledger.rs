@@ -35,11 +35,11 @@ const FORM: u8 = 1;
 impl CutKeys {
     pub fn pack(as_of: Moment, shard: char, changes: &[KeyChange]) -> Vec<CutKeys> {
         let parts = changes.chunks(KEYS_TOGETHER).zip(0..);
-        let part = |(changes, part): (&[KeyChange], u32)| {
+        let parts = parts.map(|(changes, part)| {
             let packed: Vec<PackedKey> = changes.iter().map(packed).collect();
             CutKeys { as_of, shard, part, bytes: schema::packed(FORM, &packed) }
-        };
-        parts.map(part).collect()
+        });
+        parts.collect()
     }
 
     pub fn changes(&self) -> Result<Vec<KeyChange>, StoreError> {
@@ -183,8 +183,8 @@ impl Table {
 
     /// The owner that each key has now, if it has one.
     pub async fn owners_now(&self) -> Result<HashMap<KeyHash, KeyOwner>, StoreError> {
-        let last = |(key, owners): (KeyHash, Vec<KeyOwner>)| Some((key, owners.into_iter().find(KeyOwner::is_now)?));
-        Ok(self.key_owners().await?.into_iter().filter_map(last).collect())
+        let owners = self.key_owners().await?.into_iter();
+        Ok(owners.filter_map(|(key, owners)| Some((key, owners.into_iter().find(KeyOwner::is_now)?))).collect())
     }
 
     /// All spans in which foreign keys had an owner.
@@ -226,11 +226,12 @@ impl Table {
         author: Author<'_>,
     ) -> Result<AssignOutcome, StoreError> {
         self.carry_through(author.deadline, || async {
-            let (programme, budget) =
-                tokio::try_join!(self.get_existing(Programme::key_of(owner)), self.budget(owner))?;
+            let programme = self.get_existing(Programme::key_of(owner)).await?;
+            let budget = self.budget(owner).await?;
             // It is read before the keys: a change of any of them since then also changed its version.
             let before = self.assigned_use(owner).await?;
-            let (owned, foreign) = tokio::try_join!(self.owned_keys(), self.foreign_keys_named(part))?;
+            let owned = self.owned_keys().await?;
+            let foreign = self.foreign_keys_named(part).await?;
             let mut owners: HashMap<&KeyHash, Vec<&KeyOwner>> = HashMap::new();
             owned.iter().for_each(|owned_key| owners.entry(&owned_key.owner.key).or_default().push(&owned_key.owner));
             let owner_now = |key: &KeyHash| owners.get(key)?.iter().find(|owner| owner.is_now()).copied();
@@ -301,8 +302,8 @@ impl Table {
     ) -> Result<(), StoreError> {
         let hashes: HashSet<&KeyHash> = part.iter().collect();
         self.carry_through(author.deadline, || async {
-            let (programme, budget) =
-                tokio::try_join!(self.get_existing(Programme::key_of(owner)), self.budget(owner))?;
+            let programme = self.get_existing(Programme::key_of(owner)).await?;
+            let budget = self.budget(owner).await?;
             let before = self.assigned_use(owner).await?;
             let mut owned = self.owned_keys().await?;
             owned.retain(|owned_key| owned_key.owner.owner == *owner);
@@ -400,17 +401,18 @@ fn entries<'a>(
     owner: &ProgrammeId,
     act: Act,
     keys: impl IntoIterator<Item = &'a KeyOwner>,
-    by: Author<'_>,
+    author: Author<'_>,
 ) -> [Entry; 2] {
-    let short: Vec<&str> = keys.into_iter().map(|of| of.key.as_str().get(..12).unwrap_or_default()).collect();
+    let hashes = keys.into_iter().map(|key_owner| key_owner.key.as_str());
+    let short: Vec<&str> = hashes.map(|hash| hash.get(..12).unwrap_or_default()).collect();
     let note = match short.len() {
         1 => format!("the key {}", short.concat()),
         count => format!("{count} keys: {}", short.join(" ")),
     };
     let what = AuditDetail::new(act);
     [
-        Entry::on_programme(owner, by.actor, by.now, what.clone().noting(&note)),
-        Entry::on_account(by.actor, by.now, what.noting(format!("{owner}: {note}"))),
+        Entry::on_programme(owner, author.actor, author.now, what.clone().noting(&note)),
+        Entry::on_account(author.actor, author.now, what.noting(format!("{owner}: {note}"))),
     ]
 }
 

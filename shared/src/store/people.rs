@@ -174,18 +174,22 @@ impl Table {
             let staff = self.list(Roles::of_address(address)).await?.into_iter().filter(Roles::is_staff);
             self.programmes_by_id(&staff.map(|roles| roles.programme).collect::<Vec<_>>()).await?
         };
-        let with_role = |programme: Programme| {
+        let with_roles = programmes.into_iter().filter_map(|programme| {
             let role = Role::find(address, &programme.settings, is_admin)?;
             Some((programme, role))
-        };
-        Ok(programmes.into_iter().filter_map(with_role).collect())
+        });
+        Ok(with_roles.collect())
     }
 
     pub async fn known_address(&self, address: &MatchedAddress) -> Result<KnownAddress, StoreError> {
         let kept = self.get(KnownAddress::key_of(address)).await?;
-        let unknown =
-            || KnownAddress { address: address.clone(), person: None, digest: true, reminders: true, version: 0 };
-        Ok(kept.unwrap_or_else(unknown))
+        Ok(kept.unwrap_or_else(|| KnownAddress {
+            address: address.clone(),
+            person: None,
+            digest: true,
+            reminders: true,
+            version: 0,
+        }))
     }
 
     pub async fn person_of(&self, address: &EmailAddress, deadline: Deadline) -> Result<PersonId, StoreError> {

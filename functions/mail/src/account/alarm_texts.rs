@@ -81,27 +81,21 @@ fn residual(residual: Usd, news: Usd, tolerance: Usd, day: Date) -> AlarmText {
     let has_grown = (news < Usd::ZERO) == (residual < Usd::ZERO);
     let amount = if has_grown { news.abs().min(residual.abs()) } else { residual.abs() }.to_dollars();
     let less = if has_grown { "" } else { ", less than before" };
-    let to_look = " The account page shows it day by day, and OpenRouter's activity page what was called.";
-    let (subject, what, where_to_look) = if residual.abs() <= tolerance {
-        (
-            "What no key explained is explained now".to_owned(),
-            "The account and all keys together have spent the same again. A late answer of OpenRouter is the usual reason.",
-            "",
-        )
+    let mut where_to_look = " The account page shows it day by day, and OpenRouter's activity page what was called.";
+    let subject;
+    let what;
+    if residual.abs() <= tolerance {
+        subject = "What no key explained is explained now".to_owned();
+        what = "The account and all keys together have spent the same again. A late answer of OpenRouter is the usual reason.";
+        where_to_look = "";
     } else if residual < Usd::ZERO {
-        (
-            format!("Keys spent {amount} more than the account did{less}"),
-            "All keys together spent more than the account. A refund is the usual reason.",
-            to_look,
-        )
+        subject = format!("Keys spent {amount} more than the account did{less}");
+        what = "All keys together spent more than the account. A refund is the usual reason.";
     } else {
-        (
-            format!("No key explains {amount} that the account spent{less}"),
-            "The account spent more than all keys together. Usual reasons are a key that somebody made and deleted \
-             between two checks, and OpenRouter's own chat page; a management key in the wrong hands is another.",
-            to_look,
-        )
-    };
+        subject = format!("No key explains {amount} that the account spent{less}");
+        what = "The account spent more than all keys together. Usual reasons are a key that somebody made and deleted \
+                between two checks, and OpenRouter's own chat page; a management key in the wrong hands is another.";
+    }
     let facts = vec![
         ("Day", long_date(day)),
         ("New", exact(news)),
@@ -113,14 +107,16 @@ fn residual(residual: Usd, news: Usd, tolerance: Usd, day: Date) -> AlarmText {
 }
 
 fn admin_changed(is_admin: bool, (who, actor): &(String, String)) -> AlarmText {
-    let (what, next) = if is_admin {
-        (
-            "is an admin of Bursar",
-            "An admin can do everything with every programme and with the account. If this is not right, remove them",
-        )
+    let what;
+    let next;
+    if is_admin {
+        what = "is an admin of Bursar";
+        next =
+            "An admin can do everything with every programme and with the account. If this is not right, remove them";
     } else {
-        ("is no longer an admin of Bursar", "They were signed out everywhere. If this is not right, add them again")
-    };
+        what = "is no longer an admin of Bursar";
+        next = "They were signed out everywhere. If this is not right, add them again";
+    }
     alarm_text(format!("{who} {what}"), vec![("By", actor.clone())], format!("{next} on the account page."))
 }
 
@@ -183,20 +179,22 @@ fn silent(last: Option<Moment>, found_at: Moment) -> AlarmText {
 }
 
 fn rules_refused(group: Option<&str>, tier: Option<&str>, since: Moment, why: &str, programme: &str) -> AlarmText {
-    let (whose, fix) = match (tier, group) {
-        (Some(tier), _) => (
-            format!("The model list {tier}"),
-            "open the model lists, correct this one, and save. If its models are right, check the data policy, providers and regions of the programme".to_owned(),
-        ),
-        (None, None) => (
-            "Everybody without models of their own".to_owned(),
-            "open the programme's settings, correct the models, the data policy, the providers or the regions, and save".to_owned(),
-        ),
-        (None, Some(group)) => (
-            format!("The group {group}"),
-            "open the groups, correct its models, and save. If those are right, check the data policy, providers and regions of the programme".to_owned(),
-        ),
-    };
+    let whose;
+    let fix;
+    match (tier, group) {
+        (Some(tier), _) => {
+            whose = format!("The model list {tier}");
+            fix = "open the model lists, correct this one, and save. If its models are right, check the data policy, providers and regions of the programme";
+        }
+        (None, None) => {
+            whose = "Everybody without models of their own".to_owned();
+            fix = "open the programme's settings, correct the models, the data policy, the providers or the regions, and save";
+        }
+        (None, Some(group)) => {
+            whose = format!("The group {group}");
+            fix = "open the groups, correct its models, and save. If those are right, check the data policy, providers and regions of the programme";
+        }
+    }
     alarm_text(
         format!("OpenRouter refuses the allowed models of {programme}"),
         vec![
@@ -276,20 +274,18 @@ fn refused(code: &str, since: Moment) -> AlarmText {
 }
 
 fn waits(urgent: bool, mails: u64, since: Moment) -> AlarmText {
-    let (what, next) = if urgent {
-        (
-            "links, alerts and notices",
-            "Such mail usually leaves within seconds. Check the log of the function mail, and the alarms of the stack: does it fail, is \
-             its schedule on, does SES answer?",
-        )
+    let what;
+    let next;
+    if urgent {
+        what = "links, alerts and notices";
+        next = "Such mail usually leaves within seconds. Check the log of the function mail, and the alarms of the stack: does it fail, is \
+                its schedule on, does SES answer?";
     } else {
-        (
-            "invitations, digests, statements and notices about caps and rules",
-            "The section \"Mail\" of the account page says what the quota of SES leaves for today. If it is used up, mail goes on by \
-             itself as it frees up; ask AWS for a higher one if it is too small. If it is not, the log of the function mail says what \
-             is in the way.",
-        )
-    };
+        what = "invitations, digests, statements and notices about caps and rules";
+        next = "The section \"Mail\" of the account page says what the quota of SES leaves for today. If it is used up, mail goes on by \
+                itself as it frees up; ask AWS for a higher one if it is too small. If it is not, the log of the function mail says what \
+                is in the way.";
+    }
     let facts = vec![("Waiting", format!("{mails}: {what}")), ("The oldest since", utc(since))];
     let wait = if mails == 1 { "waits and is" } else { "wait and are" };
     let subject = format!("{} {wait} not sent", counted(mails, "mail", "mails"));

@@ -74,13 +74,12 @@ impl Words<'_> {
         let AlarmText { subject, mut facts, next } = AlarmText::new(alarm, named);
         let is_of_admins = matches!(alarm.cause, Cause::AdminChanged { .. });
         facts.push((if is_of_admins { "When" } else { "Found" }, utc(alarm.found_at)));
-        let (label, path) = where_to_act(&alarm.cause);
         let is_removal = matches!(alarm.cause, Cause::AdminChanged { is_admin: false, .. });
         let until_now = if is_removal { ", or were until now," } else { "" };
         Letter {
             heading: subject.clone(),
             subject,
-            parts: vec![LetterPart::facts(facts), LetterPart::Sentences(next), self.page(label, &path)],
+            parts: vec![LetterPart::facts(facts), LetterPart::Sentences(next), self.page_to_act_on(&alarm.cause)],
             why: format!(
                 "You get this mail because you are{until_now} an admin of Bursar at {}.",
                 self.config.institution
@@ -88,39 +87,41 @@ impl Words<'_> {
             ..self.letter()
         }
     }
-}
 
-/// The page on which something can be done about an alarm: the text of its link, and its path.
-fn where_to_act(cause: &Cause) -> (&'static str, String) {
-    match cause {
-        Cause::RulesRefused { tier: Some(_), .. } => ("Open the model lists", "/console/tiers".to_owned()),
-        Cause::RulesRefused { programme, group: Some(_), .. } => {
-            ("Open the groups", format!("/console/programmes/{programme}/groups"))
+    /// The page on which something can be done about an alarm.
+    fn page_to_act_on(&self, cause: &Cause) -> LetterPart {
+        match cause {
+            Cause::RulesRefused { tier: Some(_), .. } => self.page("Open the model lists", "/console/tiers"),
+            Cause::RulesRefused { programme, group: Some(_), .. } => {
+                self.page("Open the groups", &format!("/console/programmes/{programme}/groups"))
+            }
+            Cause::RulesRefused { programme, .. } => {
+                self.page("Open the settings", &format!("/console/programmes/{programme}/settings#edit"))
+            }
+            Cause::Stuck { programme, .. } => {
+                self.page("Open the programme", &format!("/console/programmes/{programme}"))
+            }
+            Cause::OffUnconfirmed { programme, grant, .. } => {
+                self.page("Open the student's page", &format!("/console/programmes/{programme}/grants/{grant}"))
+            }
+            Cause::MailRefused { .. }
+            | Cause::MailWaits { .. }
+            | Cause::NothingHeard { .. }
+            | Cause::BulkStopped { .. }
+            | Cause::Unsent { .. } => self.page("Open the account's mail", "/console/account#mail"),
+            Cause::AdminChanged { .. } => self.page("Open the list of admins", "/console/account#admins"),
+            Cause::HeldBack { .. }
+            | Cause::Residual { .. }
+            | Cause::ManagementKey
+            | Cause::AnotherAccount { .. }
+            | Cause::Incomplete { .. }
+            | Cause::UnknownKeys { .. }
+            | Cause::Silent { .. }
+            | Cause::Balance { .. }
+            | Cause::BalanceUnread { .. }
+            | Cause::SiteDown { .. }
+            | Cause::ErasureStuck { .. } => self.page("Open the account", "/console/account"),
         }
-        Cause::RulesRefused { programme, .. } => {
-            ("Open the settings", format!("/console/programmes/{programme}/settings#edit"))
-        }
-        Cause::Stuck { programme, .. } => ("Open the programme", format!("/console/programmes/{programme}")),
-        Cause::OffUnconfirmed { programme, grant, .. } => {
-            ("Open the student's page", format!("/console/programmes/{programme}/grants/{grant}"))
-        }
-        Cause::MailRefused { .. }
-        | Cause::MailWaits { .. }
-        | Cause::NothingHeard { .. }
-        | Cause::BulkStopped { .. }
-        | Cause::Unsent { .. } => ("Open the account's mail", "/console/account#mail".to_owned()),
-        Cause::AdminChanged { .. } => ("Open the list of admins", "/console/account#admins".to_owned()),
-        Cause::HeldBack { .. }
-        | Cause::Residual { .. }
-        | Cause::ManagementKey
-        | Cause::AnotherAccount { .. }
-        | Cause::Incomplete { .. }
-        | Cause::UnknownKeys { .. }
-        | Cause::Silent { .. }
-        | Cause::Balance { .. }
-        | Cause::BalanceUnread { .. }
-        | Cause::SiteDown { .. }
-        | Cause::ErasureStuck { .. } => ("Open the account", "/console/account".to_owned()),
     }
 }
 

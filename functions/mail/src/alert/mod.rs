@@ -196,9 +196,8 @@ impl Words<'_> {
             Some(refused) => Some(format!("{} {}", refused.who(), spending.reader.how_to_raise(Some(refused.needed)))),
             None => forecast.and_then(|forecast| forecast.to_do(spending.reader, only_students_spend)),
         };
-        let subject = short_subject(settings, spending.forecast, spending.spent, spending.limit);
-        let say_share = || format!("{} has used {used}% of {}", settings.name, spending.limit.to_dollars());
-        let subject = subject.unwrap_or_else(say_share);
+        let subject = short_subject(settings, spending.forecast, spending.spent, spending.limit)
+            .unwrap_or_else(|| format!("{} has used {used}% of {}", settings.name, spending.limit.to_dollars()));
         let next = what_next(settings, budget, &spending, used);
         self.about_money(programme, subject, to_do, facts, spending, &next)
     }
@@ -220,11 +219,15 @@ impl Words<'_> {
         let settings = &programme.settings;
         let used = per_cent(spending.spent, spending.limit);
         let limit = spending.limit.to_dollars();
-        let (what, follow_up) = if threshold == ALL {
-            ("has no room for another key in its", "You will not hear of this again for a budget of this amount.")
+        let what;
+        let follow_up;
+        if threshold == ALL {
+            what = "has no room for another key in its";
+            follow_up = "You will not hear of this again for a budget of this amount.";
         } else {
-            ("has no room for some keys in its", "You will hear again when there is room for no key at all.")
-        };
+            what = "has no room for some keys in its";
+            follow_up = "You will hear again when there is room for no key at all.";
+        }
         let subject = format!("{} {what} {limit} ({used}% used)", settings.name);
         let mut facts = vec![
             ("Budget", limit),
@@ -270,23 +273,23 @@ impl Words<'_> {
             Some(_) => format!("{name} has used more than its budget of {}", spending.limit.to_dollars()),
             None => subject.clone(),
         };
-        let is_known = |forecast: &Forecast| forecast.runs_out != RunsOut::TooLittleData || spending.spent > Usd::ZERO;
         let outlook = match forecast {
             None if spending.owns_keys => {
                 Some(format!("The term is over, and no student's key works any more. {NOT_STOPPED}"))
             }
             None => Some("The term is over, and no key works any more.".to_owned()),
             Some(_) if passed.is_some() => None,
-            Some(forecast) => Some(forecast).filter(is_known).map(|forecast| forecast.in_words(&settings.term)),
+            Some(forecast) if forecast.runs_out == RunsOut::TooLittleData && spending.spent <= Usd::ZERO => None,
+            Some(forecast) => Some(forecast.in_words(&settings.term)),
         };
         // What is to do about a forecast leads to who spent most, and all else to the programme.
         let leads_on = forecast.filter(|_| to_do.is_some());
         let first: Vec<String> = passed.into_iter().chain(outlook).chain(to_do).collect();
-        let said = |sentences: &[String]| (!sentences.is_empty()).then(|| LetterPart::Sentences(sentences.join(" ")));
-        let mut parts: Vec<LetterPart> = said(&first).into_iter().collect();
+        let mut parts = Vec::new();
+        parts.extend(joined(&first));
         parts.push(LetterPart::facts(facts));
         parts.extend(spending.picture.map(LetterPart::Picture));
-        parts.extend(said(next));
+        parts.extend(joined(next));
         parts.push(self.way_on(&programme.id, leads_on));
         Letter {
             heading,
@@ -306,6 +309,11 @@ impl Words<'_> {
     }
 }
 
+/// The sentences as one part, if there are any.
+fn joined(sentences: &[String]) -> Option<LetterPart> {
+    (!sentences.is_empty()).then(|| LetterPart::Sentences(sentences.join(" ")))
+}
+
 /// The subject of a mail about a programme's money that ends too soon: when, and how much of it is used.
 pub(crate) fn short_subject(settings: &Settings, forecast: Option<Forecast>, spent: Usd, limit: Usd) -> Option<String> {
     let news = forecast?.in_short(&settings.term)?;
@@ -321,15 +329,16 @@ const FOUND_WITHIN: SignedDuration = SignedDuration::from_hours(1);
 /// Whether the budget was lowered just before the crossing was found, so that the money was spent of a
 /// larger one.
 fn was_lowered(entries: &[Entry], crossing: &Crossing) -> bool {
-    let is_of_budget = |audit_entry: &&Entry| {
-        audit_entry.what.act == Act::BudgetChanged && audit_entry.recorded_at <= crossing.found_at
-    };
-    let Some(last) = entries.iter().rev().find(is_of_budget) else { return false };
-    let amount = |text: &Option<String>| Usd::from_form(text.as_deref()?).ok();
-    let is_less = amount(&last.what.old_value).is_some_and(|from| from > crossing.limit);
+    let changes = entries.iter().filter(|audit_entry| audit_entry.what.act == Act::BudgetChanged);
+    let Some(last) = changes.rev().find(|change| change.recorded_at <= crossing.found_at) else { return false };
+    let is_less = amount(last.what.old_value.as_deref()).is_some_and(|from| from > crossing.limit);
     is_less
-        && amount(&last.what.new_value) == Some(crossing.limit)
+        && amount(last.what.new_value.as_deref()) == Some(crossing.limit)
         && crossing.found_at <= last.recorded_at + FOUND_WITHIN
+}
+
+fn amount(text: Option<&str>) -> Option<Usd> {
+    Usd::from_form(text?).ok()
 }
 
 fn common_facts(settings: &Settings, spending: &AlertSpending) -> Vec<(&'static str, String)> {

@@ -1,6 +1,6 @@
 //! The digest of a programme: to faculty with names, to assistants with counts.
 
-use bursar_core::domain::mail::digest::{Digest, DigestLine, LineSubject, MOST_LINES, Need, PeopleSample, Spender};
+use bursar_core::domain::mail::digest::{Digest, LineSubject, MOST_LINES, Need, PeopleSample};
 use bursar_core::domain::programme::role::Role;
 use bursar_core::domain::programme::{Budget, Byok, Weekday};
 use bursar_core::domain::usage::burn::Burn;
@@ -9,6 +9,7 @@ use bursar_core::domain::usage::forecast::{Forecast, StandingOut};
 use bursar_core::domain::usage::models::{ModelUse, cost_in_words};
 use bursar_core::domain::values::format::date_range;
 use bursar_core::domain::values::money::{each_in_cents, grouped};
+use jiff::tz::TimeZone;
 
 use super::{DigestNames, DigestReader, say};
 use crate::alert::{promised, short_subject};
@@ -34,18 +35,25 @@ impl Words<'_> {
             // Nobody can use a key any more.
             _ if burn.forecast.is_none() => Vec::new(),
             DigestReader::Faculty(names) => {
-                let tell = |sample: &PeopleSample| say::people(sample, names);
-                who_needs_a_look(digest, programme, tell, Some(names), now)
+                who_needs_a_look(digest, programme, |sample| say::people(sample, names), Some(names), now)
             }
             DigestReader::Assistant => {
                 who_needs_a_look(digest, programme, |sample| sample.count.to_string(), None, now)
             }
         };
         let refused = programme.refused_for_room(&money.budget, now).filter(|_| spent < limit);
-        let (role, role_in_words) = match reader {
-            DigestReader::Faculty(_) => (Role::Faculty, "faculty"),
-            DigestReader::Assistant => (Role::Assistant, "an assistant"),
-        };
+        let role;
+        let role_in_words;
+        match reader {
+            DigestReader::Faculty(_) => {
+                role = Role::Faculty;
+                role_in_words = "faculty";
+            }
+            DigestReader::Assistant => {
+                role = Role::Assistant;
+                role_in_words = "an assistant";
+            }
+        }
         let to_do = burn.forecast.filter(|_| refused.is_none()).filter(Forecast::is_short);
         let to_do = to_do.and_then(|forecast| forecast.to_do(role, settings.roster && !money.owns_keys));
         let mut parts = outlook(programme, digest, &burn, to_do, notes.len());
@@ -53,10 +61,10 @@ impl Words<'_> {
         if !notes.is_empty() {
             parts.extend([LetterPart::Heading("What needs a look"), LetterPart::Notes(notes)]);
         }
-        let show_time = |moment| time_in(moment, settings.term.zone());
-        parts.extend([LetterPart::Heading("In numbers"), LetterPart::facts(figures(digest, show_time))]);
+        let zone = settings.term.zone();
+        parts.extend([LetterPart::Heading("In numbers"), LetterPart::facts(figures(digest, zone))]);
         let weeks = [money.this_week, money.week_before];
-        let unknown = say::unknown(digest.listed_at, weeks, digest.days.1, show_time);
+        let unknown = say::unknown(digest.listed_at, weeks, digest.days.1, zone);
         parts.extend(unknown.into_iter().map(LetterPart::Sentences));
         if let DigestReader::Faculty(names) = reader {
             parts.extend(groups(digest));
@@ -82,7 +90,7 @@ fn is_unseen(digest: &Digest) -> bool {
     digest.listed_at.is_none() && digest.money.budget.claimed
 }
 
-fn figures(digest: &Digest, moment: impl Fn(Moment) -> String) -> Vec<(&'static str, String)> {
+fn figures(digest: &Digest, zone: &TimeZone) -> Vec<(&'static str, String)> {
     let money = &digest.money;
     let spent = money.spent.total();
     let budget = money.budget.limit;
@@ -106,7 +114,8 @@ fn figures(digest: &Digest, moment: impl Fn(Moment) -> String) -> Vec<(&'static 
         }
         ("Students", students)
     }));
-    facts.push(("Last checked at OpenRouter", digest.listed_at.map_or("not yet".to_owned(), moment)));
+    let listed_at = digest.listed_at.map_or("not yet".to_owned(), |listed_at| time_in(listed_at, zone));
+    facts.push(("Last checked at OpenRouter", listed_at));
     facts
 }
 
@@ -152,8 +161,11 @@ fn groups(digest: &Digest) -> Vec<LetterPart> {
     let money = &digest.money;
     let this_week = each_in_cents(lines.iter().map(|line| line.this_week));
     let week_before = each_in_cents(lines.iter().map(|line| line.week_before));
+    if lines.is_empty() {
+        return Vec::new();
+    }
     // A group's figure is known no better than the total.
-    let row = |(line, (this_week, week_before)): (&DigestLine, (Usd, Usd))| LetterRow {
+    let rows = lines.iter().zip(this_week).zip(week_before).map(|((line, this_week), week_before)| LetterRow {
         name: match &line.subject {
             LineSubject::Group(group) => group.clone(),
             LineSubject::NoGroup => "without a group".to_owned(),
@@ -164,12 +176,8 @@ fn groups(digest: &Digest) -> Vec<LetterPart> {
             say::figure(Sum { spent: this_week, accuracy: money.this_week.accuracy }),
             say::figure(Sum { spent: week_before, accuracy: money.week_before.accuracy }),
         ],
-    };
-    if lines.is_empty() {
-        return Vec::new();
-    }
-    let rows = lines.iter().zip(this_week.into_iter().zip(week_before)).map(row).collect();
-    let table = LetterTable::new(["Group", say::week(digest.days).name, "the week before"], rows);
+    });
+    let table = LetterTable::new(["Group", say::week(digest.days).name, "the week before"], rows.collect());
     vec![LetterPart::Heading("By group"), LetterPart::Table(table)]
 }
 
@@ -179,30 +187,22 @@ fn models(digest: &Digest, byok: Byok) -> Vec<LetterPart> {
         Byok::Inside => "of it on own keys",
         Byok::Outside => "besides on own keys",
     };
-    let with_own_keys = |mut cells: Vec<String>, own_keys: String| {
-        if has_own_keys {
-            cells.insert(1, own_keys);
-        }
-        cells
-    };
     let cents = each_in_cents(digest.models.iter().map(|line| line.used.counted(byok)));
-    let row = |(line, cents): (&ModelUse, Usd)| LetterRow {
-        name: line.label().to_owned(),
-        cells: with_own_keys(
-            vec![
-                cents.to_cents(),
-                line.requests().map_or_else(|| NOT_TOLD.to_owned(), grouped),
-                line.used.per_request().map_or_else(|| NOT_TOLD.to_owned(), cost_in_words),
-            ],
-            line.used.byok.to_cents(),
-        ),
-    };
+    let rows = digest.models.iter().zip(cents).map(|(line, cents)| {
+        let mut cells = vec![
+            cents.to_cents(),
+            line.requests().map_or_else(|| NOT_TOLD.to_owned(), grouped),
+            line.used.per_request().map_or_else(|| NOT_TOLD.to_owned(), cost_in_words),
+        ];
+        if has_own_keys {
+            cells.insert(1, line.used.byok.to_cents());
+        }
+        LetterRow { name: line.label().to_owned(), cells }
+    });
     let mut parts = Vec::new();
     if !digest.models.is_empty() {
-        let mut table = LetterTable::new(
-            ["Model", say::week(digest.days).name, "requests", "per request"],
-            digest.models.iter().zip(cents).map(row).collect(),
-        );
+        let head = ["Model", say::week(digest.days).name, "requests", "per request"];
+        let mut table = LetterTable::new(head, rows.collect());
         if has_own_keys {
             table.head.insert(2, own_keys.to_owned());
         }
@@ -229,13 +229,13 @@ fn models(digest: &Digest, byok: Byok) -> Vec<LetterPart> {
 /// The model with the highest cost of a request, beside those with the lowest; `None` if all cost alike.
 fn dearest(models: &[ModelUse]) -> Option<String> {
     // Beyond these lines is what was put together.
-    let named = || models.iter().take(MOST_LINES).filter(|line| !line.model.is_empty());
-    let costs = || named().filter_map(|line| Some((line.used.per_request()?, line)));
-    let (most, dear) = costs().max_by_key(|(cost, _)| *cost)?;
-    let mut cheaper: Vec<_> = costs().filter(|(cost, _)| *cost < most).collect();
-    cheaper.sort_by_key(|(cost, _)| *cost);
-    let cheaper: Vec<String> = cheaper
+    let named = models.iter().take(MOST_LINES).filter(|line| !line.model.is_empty());
+    let mut costs: Vec<_> = named.filter_map(|line| Some((line.used.per_request()?, line))).collect();
+    costs.sort_by_key(|(cost, _)| *cost);
+    let (most, dear) = costs.pop()?;
+    let cheaper: Vec<String> = costs
         .into_iter()
+        .filter(|(cost, _)| *cost < most)
         .take(2)
         .map(|(cost, line)| format!("{} cost {}", line.model, cost_in_words(cost)))
         .collect();
@@ -252,18 +252,17 @@ fn dearest(models: &[ModelUse]) -> Option<String> {
 
 fn spenders(digest: &Digest, reset: Reset, names: &DigestNames) -> Vec<LetterPart> {
     let Some(people) = digest.people.as_ref().filter(|people| !people.spenders.is_empty()) else { return Vec::new() };
-    let row = |spender: &Spender| LetterRow {
+    let rows = people.spenders.iter().map(|spender| LetterRow {
         name: name(names, &spender.grant),
         cells: vec![
             spender.this_week.to_cents(),
             format!("{} of {}", spender.of_cap.to_cents(), spender.cap.to_dollars()),
         ],
-    };
-    let rows = people.spenders.iter().map(row).collect();
+    });
     let of_cap = format!("cap used {}", say::in_window(reset, people.days.1));
     let days =
         if people.days.1 == digest.days.1 { say::week(people.days).name.to_owned() } else { date_range(people.days) };
-    let table = LetterTable::new(["Student", &days, of_cap.trim_end()], rows);
+    let table = LetterTable::new(["Student", &days, of_cap.trim_end()], rows.collect());
     let to_do = said(
         "Spending much is not a fault. A student's page shows what was spent day by day, and faculty can change the cap there.",
     );
@@ -283,8 +282,8 @@ fn who_needs_a_look(
     if !most.is_empty() {
         let count = digest.standing_out.count();
         let named = names.map(|names| {
-            let show_spender = |(grant, spent): &(GrantId, Usd)| format!("{} {}", name(names, grant), spent.to_cents());
-            let outliers: Vec<String> = most.iter().map(show_spender).collect();
+            let outliers = most.iter().map(|(grant, spent)| format!("{} {}", name(names, grant), spent.to_cents()));
+            let outliers: Vec<String> = outliers.collect();
             let rest = if *unnamed > 0 { format!(", and {unnamed} more") } else { String::new() };
             format!("{count} ({}{rest}); a usual week of the class is {}", outliers.join(", "), usual_week.to_cents())
         });
@@ -293,9 +292,9 @@ fn who_needs_a_look(
     }
     let Some(people) = &digest.people else { return notes };
     let unclaimed = about_unclaimed(programme, &digest.money.budget, now);
-    for (need, few) in &people.needs {
+    for (need, sample) in &people.needs {
         let (label, to_do) = say::need(*need, reset, &unclaimed);
-        let mut who = tell(few);
+        let mut who = tell(sample);
         if *need == Need::UsedUp && reset != Reset::None {
             who.push_str(&format!(", {}", say::in_window(reset, people.days.1)));
         }

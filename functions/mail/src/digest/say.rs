@@ -6,6 +6,7 @@ use bursar_core::domain::usage::days::{Accuracy, Sum};
 use bursar_core::domain::values::format::{date_range, month, short_date};
 use jiff::ToSpan;
 use jiff::civil::Weekday;
+use jiff::tz::TimeZone;
 
 use super::DigestNames;
 use crate::prelude::*;
@@ -135,18 +136,13 @@ pub(super) fn need(need: Need, reset: Reset, unclaimed: &str) -> (&'static str, 
 const TAKE_A_NEW_ONE: &str = "Remind them: they can get a new key on their own page.";
 
 /// The sentences that say what is unknown of these weeks, the later of which ends on `last`.
-pub(super) fn unknown(
-    listed_at: Option<Moment>,
-    weeks: [Sum; 2],
-    last: Date,
-    moment: impl Fn(Moment) -> String,
-) -> Vec<String> {
+pub(super) fn unknown(listed_at: Option<Moment>, weeks: [Sum; 2], last: Date, zone: &TimeZone) -> Vec<String> {
     let mut sentences = Vec::new();
     if weeks.iter().any(|week| matches!(week.accuracy, Accuracy::Until(_) | Accuracy::Partly)) {
         sentences.push(match listed_at {
             Some(listed_at) if utc_date(listed_at) <= last => format!(
                 "Not all of these days are known yet: the keys were last checked at OpenRouter on {}, and what was spent since is in no figure here. If that lasts, the admins hear of it.",
-                moment(listed_at)
+                time_in(listed_at, zone)
             ),
             Some(_) => "Some of these days were before Bursar, so not all of what was spent on them is known.".to_owned(),
             None => "The keys were not checked at OpenRouter yet, so it is not known what was spent. That is done each night.".to_owned(),

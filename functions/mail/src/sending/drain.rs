@@ -66,11 +66,10 @@ impl App {
         let takes_more = self.drain_urgent(deadline, &mut report).await?;
         let now = self.clock.now();
         let stored = self.table.get(MailServer::key_of()).await?;
-        let is_stopped = |server: &MailServer| server.stopped(now).is_some();
-        report.stopped = stored.as_ref().is_some_and(is_stopped);
+        report.stopped = is_stopped(stored.as_ref(), now);
         let has_bulk = !self.next_bulk(&mut HashSet::new(), report.stopped).await?.is_empty();
         let server = self.mail_server(stored, has_bulk, now, deadline).await?;
-        report.stopped |= server.as_ref().is_some_and(is_stopped);
+        report.stopped |= is_stopped(server.as_ref(), now);
         if let Some(server) = server.filter(|server| takes_more && has_bulk && server.enabled) {
             self.drain_bulk(DrainPace::new(&server), deadline, &mut report).await?;
         }
@@ -169,8 +168,10 @@ impl App {
     /// The next unseen rows of mail that is not urgent, in the order of the classes. Where bulk mail is stopped, only those that were
     /// sent by hand.
     async fn next_bulk(&self, seen: &mut HashSet<Ulid>, is_stopped: bool) -> Result<Vec<Ulid>> {
-        let goes = |class: &MailClass| *class != MailClass::Urgent && !(is_stopped && class.is_bulk());
-        for class in MailClass::ALL.into_iter().filter(goes) {
+        for class in MailClass::ALL {
+            if class == MailClass::Urgent || is_stopped && class.is_bulk() {
+                continue;
+            }
             let due = self.due(class, BETWEEN_LOOKS, seen).await?;
             if !due.is_empty() {
                 return Ok(due);
@@ -253,6 +254,10 @@ impl App {
     }
 }
 
+fn is_stopped(server: Option<&MailServer>, now: Moment) -> bool {
+    server.is_some_and(|server| server.stopped(now).is_some())
+}
+
 impl DrainPace {
     fn new(server: &MailServer) -> DrainPace {
         // A rate of zero is taken for one mail a minute, which shows whether mail is accepted.
@@ -260,11 +265,11 @@ impl DrainPace {
         let every = every.unwrap_or(Duration::from_secs(60));
         let in_that_time = ONE_TAKES.as_nanos().checked_div(every.as_nanos());
         let side_by_side = in_that_time.and_then(|count| usize::try_from(count).ok()).unwrap_or(MOST_SIDE_BY_SIDE);
-        let of_day = |per_day: u64| per_day.saturating_mul(TENTHS_OF_DAY) / 10;
+        let share_of_day = server.per_day.map(|per_day| per_day.saturating_mul(TENTHS_OF_DAY) / 10);
         DrainPace {
             every,
             side_by_side: side_by_side.clamp(LEAST_SIDE_BY_SIDE, MOST_SIDE_BY_SIDE),
-            quota_left: server.per_day.map(|per_day| of_day(per_day).saturating_sub(server.sent)),
+            quota_left: share_of_day.map(|share| share.saturating_sub(server.sent)),
             next: Instant::now(),
         }
     }

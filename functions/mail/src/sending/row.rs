@@ -261,13 +261,15 @@ pub(crate) fn is_last_try(row: &OutboxRow) -> bool {
 /// enough. The events of each row's mail stay with that row. `None` for other mail.
 pub(crate) fn after_return(row: &OutboxRow, now: Moment) -> Option<OutboxRow> {
     let QueuedMail::Alert { .. } = row.mail else { return None };
-    let (due, state) = match pause_after(row) {
-        Some(pause) => {
-            let since = now + pause.max(LEAST_AFTER_RETURN);
-            (since, MailState::Waiting { since })
-        }
-        None => (now, MailState::Failed { why: RETURNED_EACH_TIME.to_owned(), ended_at: now }),
-    };
+    let due;
+    let state;
+    if let Some(pause) = pause_after(row) {
+        due = now + pause.max(LEAST_AFTER_RETURN);
+        state = MailState::Waiting { since: due };
+    } else {
+        due = now;
+        state = MailState::Failed { why: RETURNED_EACH_TIME.to_owned(), ended_at: now };
+    }
     // A row that waits on purpose is as old as it is due.
     Some(OutboxRow {
         tries: row.tries,

@@ -5,7 +5,7 @@ use aws_sdk_ses::config::http::HttpResponse;
 use aws_sdk_ses::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ses::operation::send_raw_email::SendRawEmailError;
 use aws_sdk_ses::primitives::Blob;
-use aws_sdk_ses::types::{RawMessage, SendDataPoint};
+use aws_sdk_ses::types::RawMessage;
 use bursar_core::aws::{SdkFailure, reduce};
 use bursar_core::domain::mail::failure::{FailureScope, NOT_VERIFIED, PAUSED, QUOTA, SENDER_NOT_VERIFIED};
 use bursar_core::domain::mail::kind::SendFigures;
@@ -93,10 +93,11 @@ impl Ses {
     pub(crate) async fn figures(&self, now: Moment) -> Result<SendFigures, SdkFailure> {
         let answer = self.client.get_send_statistics().send().await.map_err(|error| reduce(&error))?;
         let mut figures = SendFigures { as_of: now, sent: 0, bounced: 0, complained: 0 };
-        let begins = |point: &SendDataPoint| Moment::from_second(point.timestamp?.secs()).ok();
-        let of_today =
-            |point: &&SendDataPoint| begins(point).is_some_and(|begins_at| utc_date(begins_at) == utc_date(now));
-        for point in answer.send_data_points().iter().filter(of_today) {
+        for point in answer.send_data_points() {
+            let begins_at = point.timestamp.and_then(|timestamp| Moment::from_second(timestamp.secs()).ok());
+            if begins_at.map(utc_date) != Some(utc_date(now)) {
+                continue;
+            }
             figures.sent += point.delivery_attempts.unsigned_abs();
             figures.bounced += point.bounces.unsigned_abs();
             figures.complained += point.complaints.unsigned_abs();

@@ -80,13 +80,13 @@ impl App {
             tracing::info!("heard of a mail that is not ours");
             return Ok(());
         };
-        let Some((state, ended_by)) = event.feedback(now) else {
+        let Some(state) = event.feedback(now) else {
             // Such as a delay: what becomes of the mail in the end comes as another event.
             let code: String = event.event_type.chars().take(LONGEST_TYPE).collect();
             tracing::warn!(%row, code, "SES tells of a mail, and not what became of it");
             return Ok(());
         };
-        let ends = ended_by
+        let ends = reason_to_stop(&state)
             .into_iter()
             .flat_map(|why| event.recipients().filter_map(move |recipient| mark(recipient, why, now)));
         let mut ends: Vec<_> = ends.collect();
@@ -96,7 +96,7 @@ impl App {
                 ends.remove(index);
             }
         }
-        let (_, code) = weight(&state);
+        let code = admins_code(&state);
         let Some(row) = self.moved(row, state, &ends, now, deadline).await? else {
             return self.table.end_mail_to(&ends, now, deadline).await;
         };
@@ -125,7 +125,7 @@ impl App {
     ) -> Result<Option<OutboxRow>, StoreError> {
         loop {
             let Some(row) = self.table.get(OutboxRow::key_of(row)).await? else { return Ok(None) };
-            if weight(&row.state).0 >= weight(&state).0 {
+            if severity(&row.state) >= severity(&state) {
                 return Ok(Some(row));
             }
             let is_returned = matches!(state, MailState::Bounced { bounce: Bounce::Soft, .. });
@@ -147,31 +147,25 @@ fn mark(recipient: &str, why: UnreachableReason, marked_at: Moment) -> Option<Un
 }
 
 impl SesEvent {
-    /// What became of the mail, and the reason to send nothing more to the address. `None` for event types that are not
-    /// subscribed to.
-    fn feedback(&self, heard_at: Moment) -> Option<(MailState, Option<UnreachableReason>)> {
+    /// What became of the mail. `None` for event types that are not subscribed to.
+    fn feedback(&self, heard_at: Moment) -> Option<MailState> {
         let message = self.mail.message_id.clone();
-        let (bounce, ends) = match (self.event_type.as_str(), &self.bounce) {
-            ("Delivery", _) => return Some((MailState::Delivered { message, event_at: heard_at }, None)),
-            ("Complaint", _) => {
-                return Some((
-                    MailState::Complained { message, event_at: heard_at },
-                    Some(UnreachableReason::Complained),
-                ));
+        match (self.event_type.as_str(), &self.bounce) {
+            ("Delivery", _) => Some(MailState::Delivered { message, event_at: heard_at }),
+            ("Complaint", _) => Some(MailState::Complained { message, event_at: heard_at }),
+            ("Bounce", Some(bounce)) => {
+                let bounce = match (bounce.bounce_type.as_str(), bounce.bounce_sub_type.as_str()) {
+                    // The mail server did not try to deliver it, and AWS does not count it as a bounce of the
+                    // account.
+                    ("Permanent", "Suppressed" | "OnAccountSuppressionList") => Bounce::Suppressed,
+                    ("Permanent", _) => Bounce::Hard,
+                    ("Transient", "General") | ("Undetermined", _) => Bounce::Reply,
+                    _ => Bounce::Soft,
+                };
+                Some(MailState::Bounced { message, event_at: heard_at, bounce })
             }
-            ("Bounce", Some(bounce)) => match (bounce.bounce_type.as_str(), bounce.bounce_sub_type.as_str()) {
-                // The mail server did not try to deliver it, and AWS does not count it as a bounce of the
-                // account.
-                ("Permanent", "Suppressed" | "OnAccountSuppressionList") => {
-                    (Bounce::Suppressed, Some(UnreachableReason::Suppressed))
-                }
-                ("Permanent", _) => (Bounce::Hard, Some(UnreachableReason::Bounced)),
-                ("Transient", "General") | ("Undetermined", _) => (Bounce::Reply, None),
-                _ => (Bounce::Soft, None),
-            },
-            _ => return None,
-        };
-        Some((MailState::Bounced { message, event_at: heard_at, bounce }, ends))
+            _ => None,
+        }
     }
 
     /// The recipients of the mail. The bounce's own recipients may be spelled otherwise, so they are used
@@ -190,20 +184,52 @@ impl SesEvent {
     }
 }
 
-/// How bad it is what an event told of a mail, 0 before the first, and the code under which admins are told, if they are. A reply may
-/// be of a machine, and means less than a delivery.
-fn weight(state: &MailState) -> (u8, Option<&'static str>) {
+/// How bad it is what an event told of a mail, 0 before the first. A reply may be of a machine, and means less than a delivery.
+fn severity(state: &MailState) -> u8 {
     match state {
         MailState::Waiting { .. }
         | MailState::Sending { .. }
         | MailState::Sent { .. }
         | MailState::Dropped { .. }
-        | MailState::Failed { .. } => (0, None),
-        MailState::Bounced { bounce: Bounce::Reply, .. } => (1, None),
-        MailState::Delivered { .. } => (2, None),
-        MailState::Bounced { bounce: Bounce::Soft, .. } => (3, Some(RETURNED)),
-        MailState::Bounced { bounce: Bounce::Suppressed, .. } => (4, Some(SUPPRESSED)),
-        MailState::Bounced { bounce: Bounce::Hard, .. } => (5, Some(BOUNCED)),
-        MailState::Complained { .. } => (6, Some(COMPLAINED)),
+        | MailState::Failed { .. } => 0,
+        MailState::Bounced { bounce: Bounce::Reply, .. } => 1,
+        MailState::Delivered { .. } => 2,
+        MailState::Bounced { bounce: Bounce::Soft, .. } => 3,
+        MailState::Bounced { bounce: Bounce::Suppressed, .. } => 4,
+        MailState::Bounced { bounce: Bounce::Hard, .. } => 5,
+        MailState::Complained { .. } => 6,
+    }
+}
+
+/// The code under which admins are told of what an event told, if they are.
+fn admins_code(state: &MailState) -> Option<&'static str> {
+    match state {
+        MailState::Waiting { .. }
+        | MailState::Sending { .. }
+        | MailState::Sent { .. }
+        | MailState::Dropped { .. }
+        | MailState::Failed { .. }
+        | MailState::Delivered { .. }
+        | MailState::Bounced { bounce: Bounce::Reply, .. } => None,
+        MailState::Bounced { bounce: Bounce::Soft, .. } => Some(RETURNED),
+        MailState::Bounced { bounce: Bounce::Suppressed, .. } => Some(SUPPRESSED),
+        MailState::Bounced { bounce: Bounce::Hard, .. } => Some(BOUNCED),
+        MailState::Complained { .. } => Some(COMPLAINED),
+    }
+}
+
+/// Why nothing more is sent to the address, if so.
+fn reason_to_stop(state: &MailState) -> Option<UnreachableReason> {
+    match state {
+        MailState::Waiting { .. }
+        | MailState::Sending { .. }
+        | MailState::Sent { .. }
+        | MailState::Dropped { .. }
+        | MailState::Failed { .. }
+        | MailState::Delivered { .. }
+        | MailState::Bounced { bounce: Bounce::Reply | Bounce::Soft, .. } => None,
+        MailState::Bounced { bounce: Bounce::Suppressed, .. } => Some(UnreachableReason::Suppressed),
+        MailState::Bounced { bounce: Bounce::Hard, .. } => Some(UnreachableReason::Bounced),
+        MailState::Complained { .. } => Some(UnreachableReason::Complained),
     }
 }

@@ -16,12 +16,9 @@ const NAMED: usize = 3;
 impl App {
     /// The statement's mail, if a programme that has rows in it still names the recipient for finance.
     pub(crate) async fn statement(&self, month: Date, recipient: &PersonId) -> Result<Letter, NoMail> {
-        let (statement, person, programmes) = tokio::try_join!(
-            self.table.get(MailedStatement::key_of(month)),
-            self.table.get(StaffPerson::key_of(recipient)),
-            self.table.list(Programme::all())
-        )?;
-        let (statement, person) = statement.zip(person).ok_or(GONE)?;
+        let statement = self.table.get(MailedStatement::key_of(month)).await?.ok_or(GONE)?;
+        let person = self.table.get(StaffPerson::key_of(recipient)).await?.ok_or(GONE)?;
+        let programmes = self.table.list(Programme::all()).await?;
         let rows = statement.rows_of(person.address.matched(), &programmes);
         if rows.is_empty() {
             return Err(NoMail::NotDue("no programme names this person for finance any more"));
@@ -82,11 +79,11 @@ fn figures(statement: &Statement) -> Vec<(&'static str, String)> {
 }
 
 fn table(rows: &[&StatementRow], cents: &[Usd]) -> LetterTable {
-    let line = |(row, cents): (&&StatementRow, &Usd)| LetterRow {
+    let lines = rows.iter().zip(cents).map(|(row, cents)| LetterRow {
         name: plain(row.named()),
         cells: vec![cost_code(row.cost_code.as_deref()), what(row.kind).to_owned(), cents.to_cents()],
-    };
-    LetterTable::new(["Programme", "cost code", "used by", "spent"], rows.iter().zip(cents).map(line).collect())
+    });
+    LetterTable::new(["Programme", "cost code", "used by", "spent"], lines.collect())
 }
 
 /// The sums by cost code, where several rows are of one.
@@ -100,27 +97,25 @@ fn sums(statement: &Statement, cents: &[Usd]) -> Vec<LetterPart> {
     if sums.len() == counted.count() {
         return Vec::new();
     }
-    let line = |((_, code), sum): ((bool, Option<&str>), Usd)| LetterRow {
-        name: cost_code(code),
-        cells: vec![sum.to_cents()],
-    };
-    let lines = sums.into_iter().map(line).collect();
+    let lines =
+        sums.into_iter().map(|((_, code), sum)| LetterRow { name: cost_code(code), cells: vec![sum.to_cents()] });
+    let lines = lines.collect();
     vec![LetterPart::Heading("By cost code"), LetterPart::Table(LetterTable::new(["Cost code", "spent"], lines))]
 }
 
 /// The rows as the console's file has them.
 fn file(mailed: &MailedStatement, rows: &[&StatementRow]) -> LetterFile {
-    let line = |row: &&StatementRow| {
+    let mut lines = "cost_code,programme,kind,spent_usd\r\n".to_owned();
+    for row in rows {
         let code = sheet_text(row.cost_code.as_deref().unwrap_or_default());
         let programme = row.programme.as_ref().map_or("", ProgrammeId::as_str);
-        format!("{code},{programme},{},{}\r\n", row.kind.as_str(), row.spent)
-    };
-    let lines: String = rows.iter().map(line).collect();
+        lines.push_str(&format!("{code},{programme},{},{}\r\n", row.kind.as_str(), row.spent));
+    }
     let days = mailed.days();
     LetterFile {
         name: format!("statement-{}-{}.csv", days.first, days.last),
         media_type: "text/csv; charset=utf-8",
-        bytes: format!("cost_code,programme,kind,spent_usd\r\n{lines}").into_bytes(),
+        bytes: lines.into_bytes(),
     }
 }
 

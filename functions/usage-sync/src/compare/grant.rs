@@ -217,13 +217,12 @@ fn of_the_grant(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {
     if live.is_some_and(|live| live.state.enabled) && view.lifecycle(last_used_at, now).is_some() {
         kinds.push(FindingKind::Rule { last_used_at });
     }
-    let is_read = |key: &Key| context.rows.iter().any(|row| row.key == key.hash && row.state.report.is_some());
-    let may_go = |key: &&Key| is_read(key) && view.may_purge(key, context.runner.baseline.restored_at, now);
-    let may_go = grant.keys.iter().filter(|_| is_over).filter(may_go);
-    kinds.extend(
-        may_go.map(|key| {
-            FindingKind::Key(KeyFinding { key: key.hash.clone(), epoch: key.epoch, doubt: KeyDoubt::MayGo })
-        }),
-    );
+    for key in grant.keys.iter().filter(|_| is_over) {
+        let is_read = context.rows.iter().any(|row| row.key == key.hash && row.state.report.is_some());
+        if is_read && view.may_purge(key, context.runner.baseline.restored_at, now) {
+            let finding = KeyFinding { key: key.hash.clone(), epoch: key.epoch, doubt: KeyDoubt::MayGo };
+            kinds.push(FindingKind::Key(finding));
+        }
+    }
     kinds
 }

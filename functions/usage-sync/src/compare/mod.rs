@@ -95,24 +95,26 @@ async fn compared(
         let news = comparison.compare(shard, grants);
         iter(news).map(Ok::<News, StoreError>)
     });
-    let write = async |news: News| {
-        let deadline = runner.end().at_most(FOR_ONE_WRITE);
-        match (news, runner.baseline.listed_at) {
-            (News::Reading(reading), _) => {
-                let written = table.note_reading(&reading, deadline).await?;
-                runner.journal.report(|report| report.readings_recorded += usize::from(written));
-            }
-            (News::Unread(grant, epoch), Some(listed_at)) => {
-                table.note_failed_look((id, &grant, epoch), listed_at, deadline).await?;
-            }
-            (News::Unread(..), None) => {}
-        }
-        Ok(())
-    };
-    news.try_flatten_unordered(SHARDS_MIXED).try_for_each_concurrent(WRITES_AT_ONCE, write).await?;
+    let news = news.try_flatten_unordered(SHARDS_MIXED);
+    news.try_for_each_concurrent(WRITES_AT_ONCE, |news| write(runner, id, news)).await?;
     let Comparison { mut outcome, sums, .. } = comparison;
     outcome.sums.push(sums);
     Ok(outcome)
+}
+
+async fn write(runner: &Runner<'_>, programme: &ProgrammeId, news: News) -> Result<(), StoreError> {
+    let deadline = runner.end().at_most(FOR_ONE_WRITE);
+    match (news, runner.baseline.listed_at) {
+        (News::Reading(reading), _) => {
+            let written = runner.table.note_reading(&reading, deadline).await?;
+            runner.journal.report(|report| report.readings_recorded += usize::from(written));
+        }
+        (News::Unread(grant, epoch), Some(listed_at)) => {
+            runner.table.note_failed_look((programme, &grant, epoch), listed_at, deadline).await?;
+        }
+        (News::Unread(..), None) => {}
+    }
+    Ok(())
 }
 
 impl Comparison<'_> {
@@ -120,7 +122,7 @@ impl Comparison<'_> {
     fn compare(&mut self, shard: char, grants: Vec<(Grant, Vec<Reading>)>) -> Vec<News> {
         let Comparison { runner, listing, .. } = *self;
         let id = self.sums.programme.id.clone();
-        let foreign = |row: &KeyRow| ForeignRow::with_name(row, row.name(&runner.deployment, &id).to_string());
+        let deployment = &runner.deployment;
         let mut grant_ids: HashSet<GrantId> = HashSet::new();
         let mut news = Vec::new();
         for (grant, readings) in grants {
@@ -140,10 +142,13 @@ impl Comparison<'_> {
             self.sums.add(&view, runner, result.kinds.is_empty());
             runner.journal.problems_of(result.problems);
             self.outcome.gaps.has_unread |= !result.unread.is_empty();
-            let to_finding = |kind| Finding { programme: id.clone(), grant: view.grant.id.clone(), kind };
-            self.outcome.findings.extend(result.kinds.into_iter().map(to_finding));
-            self.outcome.foreign.extend(result.foreign.iter().map(foreign));
-            self.outcome.unknown.extend(result.newer.iter().map(foreign));
+            self.outcome.findings.extend(result.kinds.into_iter().map(|kind| Finding {
+                programme: id.clone(),
+                grant: view.grant.id.clone(),
+                kind,
+            }));
+            self.outcome.foreign.extend(result.foreign.iter().map(|row| row.to_foreign(deployment, &id)));
+            self.outcome.unknown.extend(result.newer.iter().map(|row| row.to_foreign(deployment, &id)));
             if let Some((guardrail, key)) = result.restricted {
                 self.outcome.restricted.entry((id.clone(), guardrail)).or_default().push(key);
             }
@@ -155,7 +160,7 @@ impl Comparison<'_> {
             );
         }
         let unknown = listing.of_shard(&id, shard).filter(|rows| !grant_ids.contains(&rows[0].grant));
-        self.outcome.unknown.extend(unknown.flatten().map(foreign));
+        self.outcome.unknown.extend(unknown.flatten().map(|row| row.to_foreign(deployment, &id)));
         news
     }
 }

@@ -67,6 +67,12 @@ impl KeyRow {
         self.state.created_at.or(grant.begun_at).unwrap_or(self.state.asked_at)
     }
 
+    /// The row of a key that only bears a grant's name.
+    pub(crate) fn to_foreign(&self, deployment: &DeploymentId, programme: &ProgrammeId) -> ForeignRow {
+        let name = self.name(deployment, programme).to_string();
+        ForeignRow { key: self.key.clone(), name, state: self.state.clone() }
+    }
+
     /// The key as a recovery records it.
     pub(crate) fn to_recovered(&self) -> RecoveredKey {
         RecoveredKey {
@@ -86,11 +92,6 @@ impl ForeignRow {
             name: key.name.clone(),
             state: KeyState::new(key, Reset::None, true, asked_at),
         }
-    }
-
-    /// The row of a key that only bears a grant's name.
-    pub(crate) fn with_name(row: &KeyRow, name: String) -> ForeignRow {
-        ForeignRow { key: row.key.clone(), name, state: row.state.clone() }
     }
 }
 

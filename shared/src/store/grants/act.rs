@@ -24,7 +24,7 @@ use crate::domain::mail::failure::FailureScope;
 use crate::domain::programme::counts::Counts;
 use crate::domain::values::window::end_of_utc_day;
 use crate::store::prelude::*;
-use crate::store::programmes::budget::{borrowed, moving};
+use crate::store::programmes::budget::CapMoves;
 use crate::store::{FiledMail, KnownAddress};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -161,9 +161,9 @@ impl Table {
         }
         self.act(context, |view, _| match job {
             None => view.describe(person_change, actor),
-            Some(of) => {
-                view.grant.lets_readdress(of)?;
-                Ok(view.describe(person_change, actor)?.of_job(of.job))
+            Some(job) => {
+                view.grant.lets_readdress(job)?;
+                Ok(view.describe(person_change, actor)?.of_job(job.job))
             }
         })
         .await
@@ -178,23 +178,15 @@ impl Table {
         now: Moment,
     ) -> Result<Transaction, StoreError> {
         let was = &view.grant;
-        let is = change.grant();
-        let is_invited_anyway = was.person.address != is.person.address;
-        if was.holds.dropped.is_none() || is.holds.dropped.is_some() || is.ever_shown || is_invited_anyway {
+        let after = change.grant();
+        let is_invited_anyway = was.person.address != after.person.address;
+        if was.holds.dropped.is_none() || after.holds.dropped.is_some() || after.ever_shown || is_invited_anyway {
             return Ok(transaction);
         }
         let mails = self.mails_of(&was.programme, &was.id).await?;
         // One that waits may be dropped by a sender that read the grant before, so it goes and another takes its place. One that is
         // being sent may be dropped as well: rather two than none.
-        let was_sent = |row: &&OutboxRow| {
-            let is_invitation = matches!(row.mail, QueuedMail::Roster { .. });
-            is_invitation
-                && !matches!(
-                    row.state,
-                    MailState::Waiting { .. } | MailState::Sending { .. } | MailState::Dropped { .. }
-                )
-        };
-        if mails.iter().any(|row| was_sent(&row)) {
+        if mails.iter().any(is_sent_invitation) {
             return Ok(transaction);
         }
         let waiting = self.waiting_invitations(&was.programme, &was.id, |_| true).await?;
@@ -250,6 +242,11 @@ impl Table {
     }
 }
 
+fn is_sent_invitation(row: &OutboxRow) -> bool {
+    matches!(row.mail, QueuedMail::Roster { .. })
+        && !matches!(row.state, MailState::Waiting { .. } | MailState::Sending { .. } | MailState::Dropped { .. })
+}
+
 /// Adds to a transaction what a change writes.
 pub(crate) fn transaction_of(
     transaction: Transaction,
@@ -289,11 +286,12 @@ fn with_more_listed(
 ) -> Result<Transaction, StoreError> {
     let programme = &view.programme.id;
     let grant = change.grant();
-    let is_open = |grant: &Grant| grant.open_request(&view.programme.settings, now).is_some();
+    let was_open = view.open_request(now).is_some();
+    let is_open = grant.open_request(&view.programme.settings, now).is_some();
     if !change.asks().is_empty() {
         let listing = MoreListing { programme: programme.clone(), grant: grant.id.clone(), asked_at: now };
         transaction.set(&listing)
-    } else if is_open(&view.grant) && (!is_open(grant) || grant.is_over()) {
+    } else if was_open && (!is_open || grant.is_over()) {
         transaction.remove(&MoreListing::key_of(programme, &grant.id), "", &[])
     } else {
         Ok(transaction)
@@ -357,13 +355,13 @@ fn move_budget(transaction: Transaction, view: &View, change: &Change) -> Result
             false => transaction.check(&key, &condition, &values),
         };
     }
-    let (mut set, moved) = moving(&moves);
-    values.extend(borrowed(&moved));
+    let mut update = CapMoves::new(&moves);
     if is_first {
-        set.push("claimed = :claimed".to_owned());
+        update.set.push("claimed = :claimed".to_owned());
         values.push((":claimed", AttributeValue::Bool(true)));
     }
-    let mut expression = if set.is_empty() { String::new() } else { format!("SET {} ", set.join(", ")) };
+    values.extend(update.values());
+    let mut expression = if update.set.is_empty() { String::new() } else { format!("SET {} ", update.set.join(", ")) };
     if let Some(amount) = amount {
         expression += "ADD reserved :amount, version :one";
         values.extend([(":amount", number(amount.micros())), (":one", number(1))]);

@@ -86,8 +86,8 @@ impl Table {
 
     /// One grant, if the programme has it.
     pub async fn grant_line(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Option<GrantLine>, StoreError> {
-        let key = || Grant::key_of(programme, grant);
-        let queries = [self.query(&Range::between(key(), key())), self.query(&Reading::of_grant(programme, grant))];
+        let range = Range::between(Grant::key_of(programme, grant), Grant::key_of(programme, grant));
+        let queries = [self.query(&range), self.query(&Reading::of_grant(programme, grant))];
         Ok(self.lines(queries, Some(GrantLine::KEYS)).await?.pop())
     }
 
@@ -101,10 +101,11 @@ impl Table {
         let projection: Vec<String> = names.iter().map(|name| format!("#{name}")).collect();
         let mut lines: HashMap<GrantId, GrantLine> = HashMap::new();
         for query in queries {
-            let query = query.projection_expression(projection.join(", "));
-            let name =
-                |query: QueryFluentBuilder, name: &&str| query.expression_attribute_names(format!("#{name}"), *name);
-            let add = |attributes| {
+            let mut query = query.projection_expression(projection.join(", "));
+            for name in &names {
+                query = query.expression_attribute_names(format!("#{name}"), *name);
+            }
+            Self::each(query, |attributes| {
                 if items::is_kind::<Reading>(&attributes) {
                     let reading: ReadingLine = items::part_of::<Reading, _>(attributes)?;
                     if let Some(line) = lines.get_mut(&reading.grant) {
@@ -116,8 +117,8 @@ impl Table {
                     lines.insert(grant.id.clone(), grant);
                 }
                 Ok(())
-            };
-            Self::each(names.iter().fold(query, name), add).await?;
+            })
+            .await?;
         }
         Ok(lines.into_values().collect())
     }

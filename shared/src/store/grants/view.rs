@@ -11,7 +11,7 @@ use crate::domain::programme::guardrail::Guardrail;
 use crate::domain::usage::reading::{Reading, Shortfall, UnusableReport, UsageReport};
 use crate::store::mail::outbox::BETWEEN_REMINDERS;
 use crate::store::prelude::*;
-use crate::store::programmes::budget::{borrowed, moving};
+use crate::store::programmes::budget::CapMoves;
 
 /// How many shards are read at once where they are read one after another.
 const SHARDS_AT_ONCE: usize = 8;
@@ -25,11 +25,11 @@ impl Table {
         let shards = SHARDS.into_iter().map(|shard| async move {
             let mut ids = Vec::new();
             let query = self.query(&Grant::of_shard(programme, shard)).projection_expression("pk, sk");
-            let add_id = |attributes| {
+            Self::each(query, |attributes| {
                 ids.extend(Grant::named(&items::key_of(&attributes)).map(|(_, grant)| grant));
                 Ok(())
-            };
-            Self::each(query, add_id).await?;
+            })
+            .await?;
             Ok::<_, StoreError>(ids)
         });
         found_by(shards).await
@@ -59,7 +59,7 @@ impl Table {
         let range = Range { last: "R#~".to_owned(), ..Grant::of_shard(programme, shard) };
         let mut grants = Vec::new();
         let mut readings: HashMap<GrantId, Vec<Reading>> = HashMap::new();
-        let add = |attributes| {
+        Self::each(self.query(&range), |attributes| {
             if items::is_kind::<Reading>(&attributes) {
                 let reading: Reading = items::from_item(attributes)?;
                 readings.entry(reading.grant.clone()).or_default().push(reading);
@@ -67,13 +67,13 @@ impl Table {
                 grants.push(items::from_item::<Grant>(attributes)?);
             }
             Ok(())
-        };
-        Self::each(self.query(&range), add).await?;
-        let with_readings = |grant: Grant| {
+        })
+        .await?;
+        let grants = grants.into_iter().map(|grant| {
             let readings = readings.remove(&grant.id).unwrap_or_default();
             (grant, readings)
-        };
-        Ok(grants.into_iter().map(with_readings).collect())
+        });
+        Ok(grants.collect())
     }
 
     /// The grants of these programmes with their readings, a shard at a time, each with the number of its
@@ -188,7 +188,7 @@ impl Table {
             Ok(after) => after,
             Err(unusable) => return Ok(Err(unusable)),
         };
-        if for_student || view.reading(key.epoch).is_none_or(|known| reading.differs_from(known)) {
+        if for_student || view.reading(key.epoch).is_none_or(|stored| reading.differs_from(stored)) {
             self.note_reading(&reading, deadline).await?;
         }
         Ok(Ok(doubt))
@@ -298,20 +298,31 @@ impl Table {
         let with_ids: Vec<(Enrolment, Option<String>)> = enrolments.into_iter().zip(ids).collect();
         let newest = with_ids.iter().filter(|(_, id)| id.is_some()).max_by_key(|(enrolment, _)| enrolment.enrolled_at);
         let newest = newest.and_then(|(_, id)| id.clone());
-        let (current, former): (Vec<_>, Vec<_>) =
-            with_ids.into_iter().partition(|(_, id)| id.is_none() || *id == newest);
-        let bare = |pairs: Vec<(Enrolment, _)>| pairs.into_iter().map(|(enrolment, _)| enrolment).collect();
-        Ok((bare(current), bare(former)))
+        let mut current = Vec::new();
+        let mut former = Vec::new();
+        for (enrolment, id) in with_ids {
+            if id.is_none() || id == newest {
+                current.push(enrolment);
+            } else {
+                former.push(enrolment);
+            }
+        }
+        Ok((current, former))
     }
 }
 
 impl Table {
     /// Enrols people by these grants, at most [`INVITED_AT_ONCE`], each once and with a mail queued, unless the programme is closed. Those
     /// enrolled already stay as they are. Returns the new grants.
-    pub async fn invite(&self, id: &ProgrammeId, people: &[Grant], by: Author<'_>) -> Result<Vec<GrantId>, StoreError> {
+    pub async fn invite(
+        &self,
+        id: &ProgrammeId,
+        people: &[Grant],
+        author: Author<'_>,
+    ) -> Result<Vec<GrantId>, StoreError> {
         // In most cases nobody of them is enrolled, so that is looked at only where the first write finds it otherwise.
         let is_first = AtomicBool::new(true);
-        let invited = self.carry_through(by.deadline, || async {
+        let invited = self.carry_through(author.deadline, || async {
             let mut added = Vec::new();
             let mut waiting = Unreserved::default();
             let mut seen = HashSet::new();
@@ -336,8 +347,8 @@ impl Table {
                     continue;
                 }
                 let enrolment =
-                    Enrolment { address, programme: id.clone(), grant: grant.id.clone(), enrolled_at: by.now };
-                let mail = OutboxRow::invitation(id, &grant.id, opens, by.now);
+                    Enrolment { address, programme: id.clone(), grant: grant.id.clone(), enrolled_at: author.now };
+                let mail = OutboxRow::invitation(id, &grant.id, opens, author.now);
                 transaction = transaction.create(grant)?.create(&enrolment)?.owing(&mail)?;
                 waiting.add(grant, None);
                 added.push(grant.id.clone());
@@ -345,22 +356,22 @@ impl Table {
             if added.is_empty() {
                 return Ok(Round::Over(Vec::new()));
             }
-            let (set, values) = moving(&waiting.beyond(&Unreserved::default()));
-            let more_wait = format!("SET {}", set.join(", "));
+            let update = CapMoves::new(&waiting.beyond(&Unreserved::default()));
+            let more_wait = format!("SET {}", update.set.join(", "));
             let budget = Budget::key_of(id);
-            transaction = transaction.update(&budget, &more_wait, "attribute_exists(pk)", &borrowed(&values))?;
+            transaction = transaction.update(&budget, &more_wait, "attribute_exists(pk)", &update.values())?;
             // Of many, the job that invites them counts the mails at its end.
             if added.len() == 1 {
                 transaction = transaction.counting_roster_mails(id, 1, [0; 5])?;
             }
             let names: Vec<&str> = added.iter().map(GrantId::as_str).collect();
             let what = AuditDetail::new(Act::Invited).noting(names.join(" "));
-            let audit_entry = Entry::on_programme(id, by.actor, by.now, what);
+            let audit_entry = Entry::on_programme(id, author.actor, author.now, what);
             Ok(Round::Write(transaction.told_by(&[audit_entry])?, added))
         });
         let added = invited.await?;
         let invited = i64::try_from(added.len()).unwrap_or(i64::MAX);
-        self.move_counts(id, Counts { invited, ..Counts::default() }, by.deadline).await;
+        self.move_counts(id, Counts { invited, ..Counts::default() }, author.deadline).await;
         Ok(added)
     }
 }

@@ -8,7 +8,6 @@ use futures_util::stream::{StreamExt, TryStreamExt, iter, once};
 
 use crate::domain::mail::failure::CORRUPT;
 pub use crate::domain::mail::failure::UnreachableReason;
-use crate::store::items::Item;
 use crate::store::prelude::*;
 use crate::store::{RateCount, SentAs};
 
@@ -147,10 +146,10 @@ impl Table {
             // A mark no longer holds at its end.
             (Queue::UNREACHABLE_UNTIL, Some(now + 1.millisecond()), UnreachableReason::Suppressed),
         ] {
-            let add = |attributes: &Item| {
+            self.each_in(queue, from, |attributes| {
                 marks.extend(Undeliverable::named(&items::key_of(attributes)).map(|address| (address, why)));
-            };
-            self.each_in(queue, from, add).await?;
+            })
+            .await?;
         }
         Ok(marks)
     }
@@ -158,10 +157,9 @@ impl Table {
     /// The unsent mail of each class. The index is a moment behind.
     pub async fn waiting(&self, now: Moment) -> Result<[Waiting; 6], StoreError> {
         let mut waiting = MailClass::ALL.map(|class| Waiting { class, mails: 0, planned: 0, since: None });
-        let written_at = |row: Ulid| Moment::from_millisecond(row.timestamp_ms().try_into().ok()?).ok();
         for waiting in &mut waiting {
             let mut oldest: Option<Ulid> = None;
-            let count = |attributes: &Item| {
+            self.each_in(waiting.class.queue(), None, |attributes| {
                 let row = OutboxRow::named(&items::key_of(attributes));
                 // What waits on purpose is as old as it is due.
                 if row.and_then(written_at).is_some_and(|written_at| now < written_at) {
@@ -170,8 +168,8 @@ impl Table {
                     waiting.mails += 1;
                     oldest = oldest.into_iter().chain(row).min();
                 }
-            };
-            self.each_in(waiting.class.queue(), None, count).await?;
+            })
+            .await?;
             if let Some(oldest) = oldest {
                 let again_at = match self.get(OutboxRow::key_of(oldest)).await {
                     Ok(row) => row.and_then(|row| row.again_at),
@@ -183,6 +181,10 @@ impl Table {
         }
         Ok(waiting)
     }
+}
+
+fn written_at(row: Ulid) -> Option<Moment> {
+    Moment::from_millisecond(row.timestamp_ms().try_into().ok()?).ok()
 }
 
 impl Transaction {
@@ -251,21 +253,20 @@ impl Table {
                 read => read,
             }
         });
-        let is_it = |row: &OutboxRow| row.given_up().0 == code;
-        let rows = read.buffered(SIDE_BY_SIDE).try_filter_map(|row| ready(Ok(row.filter(is_it))));
-        let mut rows = pin!(rows);
+        let rows = read.buffered(SIDE_BY_SIDE);
+        let mut rows = pin!(rows.try_filter_map(|row| ready(Ok(row.filter(|row| row.given_up().0 == code)))));
         let Some(first) = rows.try_next().await? else { return Ok(SentAgain::Nothing) };
         let what = AuditDetail::new(Act::MailSentAgain).noting(format_args!("given up: {code}"));
         let audit_entry = Entry::on_account(actor, now, what);
         if !self.commit_once(self.transaction().told_by(&[audit_entry])?, deadline).await? {
             return Err(StoreError::Contended);
         }
-        let owe = |row: OutboxRow| async move {
+        let owed = once(ready(Ok(first))).chain(rows).map_ok(|row| async move {
             let untried = OutboxRow { tries: 0, again_at: Some(now), ..row };
             // A faster caller did the same.
             self.set_mail(&untried, MailState::Waiting { since: now }, deadline).await.map(drop)
-        };
-        let mut owed = once(ready(Ok(first))).chain(rows).map_ok(owe).try_buffer_unordered(SIDE_BY_SIDE);
+        });
+        let mut owed = owed.try_buffer_unordered(SIDE_BY_SIDE);
         let mut count = 0;
         while deadline.leaves(ENOUGH_TO_ANSWER) {
             match owed.try_next().await? {
@@ -302,8 +303,10 @@ impl Table {
 
     async fn dead_rows(&self, since: Moment) -> Result<Vec<Ulid>, StoreError> {
         let mut rows = Vec::new();
-        let add = |attributes: &Item| rows.extend(OutboxRow::named(&items::key_of(attributes)));
-        self.each_in(Queue::DEAD_MAIL, Some(since), add).await?;
+        self.each_in(Queue::DEAD_MAIL, Some(since), |attributes| {
+            rows.extend(OutboxRow::named(&items::key_of(attributes)));
+        })
+        .await?;
         Ok(rows)
     }
 }

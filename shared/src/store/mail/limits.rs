@@ -61,6 +61,10 @@ impl MailServer {
         self.stop.filter(|stop| utc_date(stop.as_of) == utc_date(now))
     }
 
+    fn stopped_at(&self) -> Option<Moment> {
+        self.stop.map(|stop| stop.as_of)
+    }
+
     pub fn left(&self) -> Option<u64> {
         self.per_day.map(|per_day| per_day.saturating_sub(self.sent))
     }
@@ -74,8 +78,12 @@ impl MailServer {
 
 impl Table {
     pub async fn roster_mails(&self, programme: &ProgrammeId) -> Result<RosterMails, StoreError> {
-        let none = || RosterMails { programme: programme.clone(), owed: 0, counts: MailCounts::default() };
-        Ok(self.get(RosterMails::key_of(programme)).await?.unwrap_or_else(none))
+        let stored = self.get(RosterMails::key_of(programme)).await?;
+        Ok(stored.unwrap_or_else(|| RosterMails {
+            programme: programme.clone(),
+            owed: 0,
+            counts: MailCounts::default(),
+        }))
     }
 
     /// Counts to how many people a roster mail is owed.
@@ -98,9 +106,8 @@ impl Table {
             if self.write_alone(put, deadline).await? {
                 return Ok(());
             }
-            let stopped_at = |mail_server: &MailServer| mail_server.stop.map(|stop| stop.as_of);
             match self.get(MailServer::key_of()).await? {
-                Some(faster) if stopped_at(&faster) < stopped_at(server) => {
+                Some(faster) if faster.stopped_at() < server.stopped_at() => {
                     noted = MailServer { stop: server.stop, ..faster };
                 }
                 _ => return Ok(()),
@@ -118,13 +125,8 @@ impl Transaction {
         after: Option<Delivery>,
     ) -> Result<Transaction, StoreError> {
         let QueuedMail::Roster { programme, .. } = mail else { return Ok(self) };
-        let count = |fared: Option<Delivery>| {
-            let mut count = MailCounts::default();
-            fared.into_iter().for_each(|fared| count.count(fared));
-            [count.sent, count.delivered, count.returned, count.bounced, count.complained]
-        };
-        let before = count(before);
-        let after = count(after);
+        let before = counts_of(before);
+        let after = counts_of(after);
         let changes = std::array::from_fn(|index| after[index].cast_signed() - before[index].cast_signed());
         self.counting_roster_mails(programme, 0, changes)
     }
@@ -139,6 +141,14 @@ impl Transaction {
         let counted = format!("SET #kind = :kind, programme = :programme ADD owed :owed, {CHANGES}");
         self.update(&RosterMails::key_of(programme), &counted, "", &of_roster(programme, owed, changes))
     }
+}
+
+fn counts_of(delivery: Option<Delivery>) -> [u64; 5] {
+    let mut counts = MailCounts::default();
+    if let Some(delivery) = delivery {
+        counts.count(delivery);
+    }
+    [counts.sent, counts.delivered, counts.returned, counts.bounced, counts.complained]
 }
 
 const CHANGES: &str = "sent :sent, delivered :delivered, returned :returned, bounced :bounced, complained :complained";

@@ -194,24 +194,27 @@ pub struct FiledMail {
 
 stored! {
     FiledMail |filed_mail| (programme: &ProgrammeId = &filed_mail.programme, grant: Option<&GrantId> = filed_mail.grant.as_ref(), first: Ulid = filed_mail.first) => {
-        let (partition, mails) = home(programme, grant);
-        key(partition, format!("{mails}{first}"))
+        key(mail_partition(programme, grant), format!("{}{first}", mail_prefix(grant)))
     };
     list filed_under(programme: &ProgrammeId, grant: Option<&GrantId>) => {
-        let (partition, mails) = home(programme, grant);
-        begin(partition, &mails)
+        begin(mail_partition(programme, grant), &mail_prefix(grant))
     };
     list written_at(programme: &ProgrammeId, grant: &GrantId, moment: Moment) => begin(grant_partition_of(programme, grant), &written_at(grant, moment));
     expires filed_mail.written_at + OUTBOX_KEPT
 }
 
-/// The partition of the mails about a grant, or of those to a programme's staff, and how their sort keys begin.
-fn home(programme: &ProgrammeId, grant: Option<&GrantId>) -> (String, String) {
+/// The partition of the mails about a grant, or of those to a programme's staff.
+fn mail_partition(programme: &ProgrammeId, grant: Option<&GrantId>) -> String {
     match grant {
-        Some(grant) => (grant_partition_of(programme, grant), format!("V#{grant}#")),
+        Some(grant) => grant_partition_of(programme, grant),
         // Beside the outbox, where the function that sends mail may write.
-        None => (format!("O#{}", programme_partition(programme)), "V#".to_owned()),
+        None => format!("O#{}", programme_partition(programme)),
     }
+}
+
+/// How the sort keys of such mails begin.
+fn mail_prefix(grant: Option<&GrantId>) -> String {
+    grant.map_or("V#".to_owned(), |grant| format!("V#{grant}#"))
 }
 
 /// How the sort keys begin of a grant's mails that were written in one millisecond.
@@ -334,6 +337,13 @@ pub struct Facts<'a> {
     pub(crate) kept_for: SignedDuration,
 }
 
+impl<'a> Facts<'a> {
+    /// The facts of mail that nobody can opt out of, and that is kept as long as most.
+    fn new(kind: MailKind, words: &'static str, recipient: MailTo<'a>) -> Facts<'a> {
+        Facts { kind, words, recipient, choice: None, kept_for: OUTBOX_KEPT }
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 pub enum MailTo<'a> {
     /// The address for which a link was asked, perhaps a stranger's.
@@ -369,65 +379,69 @@ impl QueuedMail {
     /// A new kind of mail does not compile before all of this is said of it.
     pub fn facts(&self) -> Facts<'_> {
         use MailTo::{Asker, Staff, Student};
-        let facts = |kind, words, recipient, choice, kept_for| Facts { kind, words, recipient, choice, kept_for };
-        let staff = |kind, words, programme, recipient| {
-            facts(kind, words, Staff(Some(programme), recipient), None, OUTBOX_KEPT)
-        };
         match self {
-            QueuedMail::Link { .. } => facts(MailKind::Link, "link to sign in", Asker, None, LOGIN_REQUEST_LASTS),
+            QueuedMail::Link { .. } => {
+                Facts { kept_for: LOGIN_REQUEST_LASTS, ..Facts::new(MailKind::Link, "link to sign in", Asker) }
+            }
             QueuedMail::Roster { programme, grant, is_reminder } => {
                 let words = if *is_reminder { "reminder to claim" } else { "invitation" };
-                facts(MailKind::Roster, words, Student(programme, grant), None, OUTBOX_KEPT)
+                Facts::new(MailKind::Roster, words, Student(programme, grant))
             }
-            QueuedMail::FormerAddress { programme, grant, .. } => {
-                let words = "notice to the former address";
-                facts(MailKind::Student, words, Student(programme, grant), None, REQUEST_KEPT)
-            }
+            QueuedMail::FormerAddress { programme, grant, .. } => Facts {
+                kept_for: REQUEST_KEPT,
+                ..Facts::new(MailKind::Student, "notice to the former address", Student(programme, grant))
+            },
             QueuedMail::Notice { programme, grant, notice, .. } => {
-                let (kind, words, choice) = match notice {
-                    Notice::KeyShown => (MailKind::KeyShown, "notice of a new key", None),
-                    Notice::KeyLeaked => (MailKind::KeyLeaked, "notice of a leaked key", None),
-                    Notice::CapChanged => (MailKind::Student, "notice of another cap", None),
-                    Notice::Unused => (MailKind::Student, "notice of a key that a rule ended", None),
-                    Notice::KeyEnded => (MailKind::Student, "notice of an ended key", None),
-                    Notice::MoreDeclined => (MailKind::Student, "answer to a request for more", None),
-                    Notice::TermEndSoon => {
-                        (MailKind::Student, "notice of the term's end", Some(OptionalMail::Reminder))
-                    }
+                let student = Student(programme, grant);
+                match notice {
+                    Notice::KeyShown => Facts::new(MailKind::KeyShown, "notice of a new key", student),
+                    Notice::KeyLeaked => Facts::new(MailKind::KeyLeaked, "notice of a leaked key", student),
+                    Notice::CapChanged => Facts::new(MailKind::Student, "notice of another cap", student),
+                    Notice::Unused => Facts::new(MailKind::Student, "notice of a key that a rule ended", student),
+                    Notice::KeyEnded => Facts::new(MailKind::Student, "notice of an ended key", student),
+                    Notice::MoreDeclined => Facts::new(MailKind::Student, "answer to a request for more", student),
+                    Notice::TermEndSoon => Facts {
+                        choice: Some(OptionalMail::Reminder),
+                        ..Facts::new(MailKind::Student, "notice of the term's end", student)
+                    },
                     Notice::UnusedSoon | Notice::TooOldSoon => {
-                        (MailKind::Student, "notice of a key that a rule will end", None)
+                        Facts::new(MailKind::Student, "notice of a key that a rule will end", student)
                     }
-                };
-                facts(kind, words, Student(programme, grant), choice, OUTBOX_KEPT)
+                }
             }
-            QueuedMail::CapUsed { programme, grant, .. } => {
-                let words = "notice of a used cap";
-                let choice = Some(OptionalMail::Reminder);
-                facts(MailKind::Student, words, Student(programme, grant), choice, OUTBOX_KEPT)
+            QueuedMail::CapUsed { programme, grant, .. } => Facts {
+                choice: Some(OptionalMail::Reminder),
+                ..Facts::new(MailKind::Student, "notice of a used cap", Student(programme, grant))
+            },
+            QueuedMail::Alert { programme, recipient, .. } => {
+                Facts::new(MailKind::Alert, "alert", Staff(Some(programme), recipient))
             }
-            QueuedMail::Alert { programme, recipient, .. } => staff(MailKind::Alert, "alert", programme, recipient),
-            QueuedMail::TestAlert { programme, recipient } => staff(MailKind::Test, "test alert", programme, recipient),
-            QueuedMail::Request { programme, recipient, .. } => {
-                facts(MailKind::Request, "request to admins", Staff(Some(programme), recipient), None, REQUEST_KEPT)
+            QueuedMail::TestAlert { programme, recipient } => {
+                Facts::new(MailKind::Test, "test alert", Staff(Some(programme), recipient))
             }
-            QueuedMail::RequestDecided { programme, recipient, .. } => {
-                facts(MailKind::Request, "answer to a request", Staff(Some(programme), recipient), None, REQUEST_KEPT)
-            }
+            QueuedMail::Request { programme, recipient, .. } => Facts {
+                kept_for: REQUEST_KEPT,
+                ..Facts::new(MailKind::Request, "request to admins", Staff(Some(programme), recipient))
+            },
+            QueuedMail::RequestDecided { programme, recipient, .. } => Facts {
+                kept_for: REQUEST_KEPT,
+                ..Facts::new(MailKind::Request, "answer to a request", Staff(Some(programme), recipient))
+            },
             QueuedMail::More { programme, recipient, .. } => {
-                staff(MailKind::Request, "request for more", programme, recipient)
+                Facts::new(MailKind::Request, "request for more", Staff(Some(programme), recipient))
             }
             QueuedMail::Import { programme, recipient, .. } => {
-                staff(MailKind::Import, "registrar's file", programme, recipient)
+                Facts::new(MailKind::Import, "registrar's file", Staff(Some(programme), recipient))
             }
             QueuedMail::Account { recipient, .. } => {
-                facts(MailKind::Account, "warning about the account", Staff(None, recipient), None, OUTBOX_KEPT)
+                Facts::new(MailKind::Account, "warning about the account", Staff(None, recipient))
             }
-            QueuedMail::Digest { programme, recipient, .. } => {
-                let recipient = Staff(Some(programme), recipient);
-                facts(MailKind::Digest, "digest", recipient, Some(OptionalMail::Digest), OUTBOX_KEPT)
-            }
+            QueuedMail::Digest { programme, recipient, .. } => Facts {
+                choice: Some(OptionalMail::Digest),
+                ..Facts::new(MailKind::Digest, "digest", Staff(Some(programme), recipient))
+            },
             QueuedMail::Statement { recipient, .. } => {
-                facts(MailKind::Statement, "statement", Staff(None, recipient), None, OUTBOX_KEPT)
+                Facts::new(MailKind::Statement, "statement", Staff(None, recipient))
             }
         }
     }
@@ -525,15 +539,19 @@ impl Table {
         context: ActContext<'_>,
         is_reminder: bool,
     ) -> Result<Transaction, StoreError> {
-        let row = new_ulid(context.now);
+        let id = new_ulid(context.now);
         let programme = context.programme.clone();
         let grant = context.grant.clone();
         let mail = QueuedMail::Roster { programme, grant, is_reminder };
-        let (row, apart) = if is_reminder {
-            (OutboxRow::queued(row, mail, context.now), BETWEEN_REMINDERS)
+        let row;
+        let apart;
+        if is_reminder {
+            row = OutboxRow::queued(id, mail, context.now);
+            apart = BETWEEN_REMINDERS;
         } else {
-            (OutboxRow::queued_by_hand(row, mail, context.now), BETWEEN_RESENT)
-        };
+            row = OutboxRow::queued_by_hand(id, mail, context.now);
+            apart = BETWEEN_RESENT;
+        }
         let transaction = self.transaction().doing_by_hand(ByHand::RosterMail, context, apart)?.owing(&row)?;
         let planned = self.waiting_invitations(context.programme, context.grant, |since| since > context.now).await?;
         transaction.without(&planned)
@@ -572,9 +590,11 @@ impl Table {
     ) -> Result<(), StoreError> {
         let Some(stored) = self.get(Programme::key_of(programme)).await? else { return Ok(()) };
         let opens = stored.settings.claim_opens_at();
-        // What the mail server put off waits for minutes.
-        let is_planned = |since| since != opens && (since > now + PUT_OFF || opens > now);
-        for waiting in self.waiting_invitations(programme, grant, is_planned).await? {
+        let planned = self.waiting_invitations(programme, grant, |since| {
+            // What the mail server put off waits for minutes.
+            since != opens && (since > now + PUT_OFF || opens > now)
+        });
+        for waiting in planned.await? {
             let moved = self.transaction().without(&[waiting])?;
             let moved = moved.owing(&OutboxRow::invitation(programme, grant, opens, now))?;
             // Where it is being sent meanwhile, it was due.

@@ -9,18 +9,25 @@ const FOR_THE_COUNTS: Duration = Duration::from_secs(2);
 const MOST_CAPS: usize = 25;
 
 /// The part of an update that moves who waits under each cap, and its values.
-pub(crate) fn moving(moves: &[(String, i64)]) -> (Vec<String>, Vec<(String, AttributeValue)>) {
-    let mut set = Vec::new();
-    let mut values = Vec::new();
-    for (place, (cap, delta)) in moves.iter().take(MOST_CAPS).enumerate() {
-        set.push(format!("unreserved.#{cap} = if_not_exists(unreserved.#{cap}, :none) + :by{place}"));
-        values.extend([(":none".to_owned(), number(0)), (format!(":by{place}"), number(delta))]);
-    }
-    (set, values)
+#[derive(Default)]
+pub(crate) struct CapMoves {
+    pub(crate) set: Vec<String>,
+    values: Vec<(String, AttributeValue)>,
 }
 
-pub(crate) fn borrowed(values: &[(String, AttributeValue)]) -> Vec<(&str, AttributeValue)> {
-    values.iter().map(|(name, value)| (&**name, value.clone())).collect()
+impl CapMoves {
+    pub(crate) fn new(moves: &[(String, i64)]) -> CapMoves {
+        let mut update = CapMoves::default();
+        for (place, (cap, delta)) in moves.iter().take(MOST_CAPS).enumerate() {
+            update.set.push(format!("unreserved.#{cap} = if_not_exists(unreserved.#{cap}, :none) + :by{place}"));
+            update.values.extend([(":none".to_owned(), number(0)), (format!(":by{place}"), number(delta))]);
+        }
+        update
+    }
+
+    pub(crate) fn values(&self) -> Vec<(&str, AttributeValue)> {
+        self.values.iter().map(|(name, value)| (&**name, value.clone())).collect()
+    }
 }
 
 impl Table {
@@ -40,9 +47,9 @@ impl Table {
         as_of: Moment,
         deadline: Deadline,
     ) -> Result<bool, StoreError> {
-        let (mut set, moved) = moving(&unreserved.beyond(&read.unreserved));
-        set.push("counted_at = :at".to_owned());
-        let mut values = borrowed(&moved);
+        let mut update = CapMoves::new(&unreserved.beyond(&read.unreserved));
+        update.set.push("counted_at = :at".to_owned());
+        let mut values = update.values();
         values.extend([
             (":more", number((reserved - read.reserved).micros())),
             (":at", instant(as_of)),
@@ -55,7 +62,7 @@ impl Table {
             }
             None => "attribute_exists(pk) AND attribute_not_exists(counted_at)",
         };
-        let expression = format!("SET {} ADD reserved :more, version :one", set.join(", "));
+        let expression = format!("SET {} ADD reserved :more, version :one", update.set.join(", "));
         let transaction =
             self.transaction().update(&Budget::key_of(&read.programme), &expression, condition, &values)?;
         let version = [(":version", number(programme.version))];

@@ -123,16 +123,24 @@ impl Table {
         mails: &[OutboxRow],
         deadline: Deadline,
     ) -> Result<JobCreation, StoreError> {
-        let (import, mark) = match job.work {
-            Work::Undo { import } => (import, "undone"),
-            Work::Import | Work::Bulk | Work::Close | Work::Limits => (job.job, "applied"),
-        };
+        let import;
+        let mark;
+        match job.work {
+            Work::Undo { import: undone } => {
+                import = undone;
+                mark = "undone";
+            }
+            Work::Import | Work::Bulk | Work::Close | Work::Limits => {
+                import = job.job;
+                mark = "applied";
+            }
+        }
         self.carry_through(deadline, || async {
-            let (kept, last) = tokio::try_join!(self.get(Import::key_of(&job.programme, import)), self.get(job.key()))?;
-            let is_begun = |kept: Import| if mark == "undone" { kept.undone } else { kept.applied };
-            if kept.is_some_and(is_begun) {
+            let kept = self.get(Import::key_of(&job.programme, import)).await?;
+            if kept.is_some_and(|kept| if mark == "undone" { kept.undone } else { kept.applied }) {
                 return Ok(Round::Over(JobCreation::Already));
             }
+            let last = self.get(job.key()).await?;
             let is_other = job.work.is_of_roster() && last.as_ref().map(|job| job.job) != before;
             if is_other || last.as_ref().is_some_and(Job::is_being_written) {
                 return Ok(Round::Over(JobCreation::Busy));

@@ -214,6 +214,10 @@ impl Job {
             JobState::Done { .. } | JobState::Failed { .. } => None,
         }
     }
+
+    fn is_due(&self, now: Moment) -> bool {
+        self.waits().is_some_and(|(_, due)| due <= now)
+    }
 }
 
 impl JobState {
@@ -291,11 +295,10 @@ impl Table {
         let mut running: Vec<Job> = self.jobs(programme).await?.into_iter().filter(Job::is_running).collect();
         // What is half written comes first, also before what was begun by a request that is older and committed later.
         running.sort_by_key(|job| (job.is_written || job.version == 1, job.started_at, job.job));
-        let is_due = |job: &Job| job.waits().is_some_and(|(_, due)| due <= now);
-        if running.iter().any(|job| !job.is_written && !is_due(job)) || self.is_copy(&self.meta(now).await?) {
+        if running.iter().any(|job| !job.is_written && !job.is_due(now)) || self.is_copy(&self.meta(now).await?) {
             return Ok(None);
         }
-        let Some(first) = running.iter().find(|job| is_due(job)) else { return Ok(None) };
+        let Some(first) = running.iter().find(|job| job.is_due(now)) else { return Ok(None) };
         let taken = Job {
             state: JobState::Running { lease_until: now + JOB_LEASE },
             version: first.version + 1,
@@ -326,8 +329,8 @@ impl Table {
         job: Ulid,
         deadline: Deadline,
     ) -> Result<bool, StoreError> {
-        let is_it = |candidate: &Job| candidate.job == job && !candidate.is_running() && !candidate.put_away;
-        let Some(job) = self.jobs(programme).await?.into_iter().find(is_it) else { return Ok(false) };
+        let mut ended = self.jobs(programme).await?.into_iter().filter(|job| !job.is_running() && !job.put_away);
+        let Some(job) = ended.find(|candidate| candidate.job == job) else { return Ok(false) };
         Ok(self.set_job(Job { put_away: true, ..job }, deadline).await?.is_some())
     }
 }
@@ -344,17 +347,16 @@ impl Table {
     pub async fn waiting_for_provider(&self, job: &Job) -> Result<Vec<GrantId>, StoreError> {
         let mut waiting = BTreeSet::new();
         for urgency in [Urgency::Leak, Urgency::Disable, Urgency::Limit] {
-            let note = |attributes: &items::Item| {
+            self.each_in(urgency.queue(), None, |attributes| {
                 let named_grant =
                     Grant::named(&items::key_of(attributes)).filter(|(programme, _)| *programme == job.programme);
                 waiting.extend(named_grant.map(|(_, grant)| grant));
-            };
-            self.each_in(urgency.queue(), None, note).await?;
+            })
+            .await?;
         }
         if matches!(job.work, Work::Close | Work::Limits) {
             return Ok(waiting.into_iter().collect());
         }
-        let is_its = |grant: &Grant| grant.job.is_some_and(|mark| mark.job == job.job);
         let grants = iter(waiting).map(|id| async move {
             match self.get(Grant::key_of(&job.programme, &id)).await {
                 // The job did nothing to one that cannot be read.
@@ -363,6 +365,7 @@ impl Table {
             }
         });
         let grants: Vec<Option<Grant>> = grants.buffered(READ_AT_ONCE).try_collect().await?;
-        Ok(grants.into_iter().flatten().filter(is_its).map(|grant| grant.id).collect())
+        let changed = grants.into_iter().flatten().filter(|grant| grant.job.is_some_and(|mark| mark.job == job.job));
+        Ok(changed.map(|grant| grant.id).collect())
     }
 }

@@ -42,34 +42,34 @@ impl Table {
         let mut requests = Vec::new();
         let mut mores = Vec::new();
         let range = begin::<Budget>(programme_partition(programme), &overview(""));
-        let each = |item| {
-            match items::kind_of(&item) {
-                Budget::KIND => budget = Some(items::from_item::<Budget>(item)?),
-                RosterCounts::KIND => counts = items::from_item::<RosterCounts>(item)?.counts,
-                KeptTotals::KIND => totals = Some(items::from_item::<KeptTotals>(item)?),
+        Self::each(self.query(&range), |attributes| {
+            match items::kind_of(&attributes) {
+                Budget::KIND => budget = Some(items::from_item::<Budget>(attributes)?),
+                RosterCounts::KIND => counts = items::from_item::<RosterCounts>(attributes)?.counts,
+                KeptTotals::KIND => totals = Some(items::from_item::<KeptTotals>(attributes)?),
                 GroupTotals::KIND => {
-                    let group_totals: GroupTotals = items::from_item(item)?;
+                    let group_totals: GroupTotals = items::from_item(attributes)?;
                     groups.insert(group_totals.group, group_totals.used);
                 }
-                AssignedUse::KIND => assigned = items::from_item(item)?,
-                Job::KIND => jobs.push(items::from_item(item)?),
-                Guardrail::KIND => guardrails.push(items::from_item(item)?),
-                RosterToken::KIND => token = Some(items::from_item(item)?),
-                RosterPreview::KIND => previews.push(items::from_item(item)?),
-                Import::KIND => imports.push(items::from_item(item)?),
-                Request::KIND => requests.push(items::from_item(item)?),
-                MoreListing::KIND => mores.push(items::from_item(item)?),
+                AssignedUse::KIND => assigned = items::from_item(attributes)?,
+                Job::KIND => jobs.push(items::from_item(attributes)?),
+                Guardrail::KIND => guardrails.push(items::from_item(attributes)?),
+                RosterToken::KIND => token = Some(items::from_item(attributes)?),
+                RosterPreview::KIND => previews.push(items::from_item(attributes)?),
+                Import::KIND => imports.push(items::from_item(attributes)?),
+                Request::KIND => requests.push(items::from_item(attributes)?),
+                MoreListing::KIND => mores.push(items::from_item(attributes)?),
                 _ => {}
             }
             Ok(())
-        };
-        Self::each(self.query(&range), each).await?;
-        let own = totals.map(
+        })
+        .await?;
+        let totals = totals.map(
             |KeptTotals { totals, groups_apart }| {
                 if groups_apart { Totals { by_group: groups, ..totals } } else { totals }
             },
         );
-        let used = ProgrammeUse::new(own, assigned);
+        let used = ProgrammeUse::new(totals, assigned);
         jobs.sort_by_key(|job: &Job| (job.started_at, job.job));
         Ok(budget.map(|budget| Overview {
             budget,

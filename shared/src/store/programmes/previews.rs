@@ -173,8 +173,9 @@ impl Table {
         bytes: &[u8],
         deadline: Deadline,
     ) -> Result<(), StoreError> {
-        let part = |(bytes, part): (&[u8], u32)| ImportPart { part, bytes: bytes.to_vec(), ..template.clone() };
-        let parts: Vec<ImportPart> = bytes.chunks(MOST_IN_A_PART).zip(0..).map(part).collect();
+        let parts = bytes.chunks(MOST_IN_A_PART).zip(0..);
+        let parts = parts.map(|(bytes, part)| ImportPart { part, bytes: bytes.to_vec(), ..template.clone() });
+        let parts: Vec<ImportPart> = parts.collect();
         let puts = parts
             .iter()
             .map(|part| async move { self.write_alone(self.single().set(part)?, deadline).await })
@@ -211,9 +212,11 @@ impl Table {
         waits_on: bool,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
-        let previews = self.list(RosterPreview::of_programme(&newest.programme)).await?.into_iter();
-        let is_former = |preview: &RosterPreview| preview.waits() && preview.until <= newest.until;
-        for preview in previews.filter(|preview| is_former(preview) && !(waits_on && preview.import == newest.import)) {
+        for preview in self.list(RosterPreview::of_programme(&newest.programme)).await? {
+            let is_former = preview.waits() && preview.until <= newest.until;
+            if !is_former || waits_on && preview.import == newest.import {
+                continue;
+            }
             self.delete(&preview.key(), deadline).await?;
             for part in self.list(ImportPart::of_import(preview.import, Kept::File)).await? {
                 self.delete(&part.key(), deadline).await?;
@@ -232,9 +235,11 @@ impl Table {
         deadline: Deadline,
     ) -> Result<Vec<OutboxRow>, StoreError> {
         let in_charge = self.people_of(&self.in_charge(&programme.settings).await?, deadline).await?;
-        let mail = |recipient| QueuedMail::Import { programme: programme.id.clone(), import, changes, recipient };
-        let rows = in_charge.into_iter().take(MAILS_AT_ONCE);
-        Ok(rows.map(|recipient| OutboxRow::queued(new_ulid(now), mail(recipient), now)).collect())
+        let rows = in_charge.into_iter().take(MAILS_AT_ONCE).map(|recipient| {
+            let mail = QueuedMail::Import { programme: programme.id.clone(), import, changes, recipient };
+            OutboxRow::queued(new_ulid(now), mail, now)
+        });
+        Ok(rows.collect())
     }
 
     /// Makes this the token of the programme in place of the one before.

@@ -69,7 +69,8 @@ impl Table {
     /// The sums of these programmes' budgets, with spending as the sync last summed it up.
     pub async fn budget_sums(&self, programmes: &[Programme], now: Moment) -> Result<BudgetSums, StoreError> {
         let budgets = programmes.iter().map(|programme| async move {
-            let (budget, used) = tokio::try_join!(self.budget(&programme.id), self.programme_use(&programme.id))?;
+            let budget = self.budget(&programme.id).await?;
+            let used = self.programme_use(&programme.id).await?;
             Ok::<_, StoreError>((programme, budget, used.used().days(programme.settings.basis.byok)))
         });
         let mut sums = BudgetSums::default();
@@ -270,10 +271,10 @@ impl Table {
         let Before { programme, budget, .. } = before;
         let ids = [programme.id.clone()];
         let shards = self.shards_of_programmes(&ids);
-        let add = |sum: EditEffect, (_, grants): (u16, Vec<_>)| async move {
+        let effect = shards.try_fold(EditEffect::default(), |sum, (_, grants)| async move {
             Ok(sum.and(EditEffect::compute(&grants, budget, &programme.settings, after, now)))
-        };
-        shards.try_fold(EditEffect::default(), add).await
+        });
+        effect.await
     }
 }
 
@@ -290,10 +291,10 @@ impl Transaction {
         let limit = edit.limit(&budget);
         let mut transaction = self;
         let mut entries = Vec::new();
-        let audit = |what: AuditDetail| Entry::on_programme(&id, author.actor, author.now, what);
         let has_new_settings = programme.settings != edit.settings;
         if limit != budget.limit {
-            entries.push(audit(AuditDetail::new(Act::BudgetChanged).changing(budget.limit, limit)));
+            let what = AuditDetail::new(Act::BudgetChanged).changing(budget.limit, limit);
+            entries.push(Entry::on_programme(&id, author.actor, author.now, what));
         }
         if limit != budget.limit || effect.is_some() {
             transaction = with_budget(transaction, &budget, limit, effect)?;
@@ -310,7 +311,7 @@ impl Transaction {
             let edited = programme.edited(edit.settings.clone());
             let ends = edited.is_over(author.now) && !was_over;
             transaction = transaction.replace(&edited, version)?;
-            entries.push(audit(edit.what.clone()));
+            entries.push(Entry::on_programme(&id, author.actor, author.now, edit.what.clone()));
             transaction = with_roles(transaction, &id, &roles)?;
             if let Some(token) = ended {
                 transaction = transaction.ending(&token)?;
@@ -355,8 +356,8 @@ impl Before {
     /// Whether reservations may cost another sum under the new settings.
     fn moves_costs(&self, after: &Settings) -> bool {
         let was = &self.programme.settings;
-        let term = |settings: &Settings| (settings.term.ends_at(), settings.term.timezone().to_owned());
-        was.allowance != after.allowance || was.basis != after.basis || term(was) != term(after)
+        let is_other_term = was.term.ends_at() != after.term.ends_at() || was.term.timezone() != after.term.timezone();
+        is_other_term || was.allowance != after.allowance || was.basis != after.basis
     }
 
     /// Whether grants are other by it: keys are to be put under the first rules, or a term that was over goes on.
@@ -420,15 +421,15 @@ impl Table {
     pub async fn readable_programmes(&self) -> Result<(Vec<Programme>, Vec<ProgrammeId>), StoreError> {
         let mut programmes = Vec::new();
         let mut unreadable = Vec::new();
-        let add = |attributes| {
+        Self::each(self.query(&Programme::all()), |attributes| {
             let id = items::key_of(&attributes).sk.parse();
             match items::from_item(attributes) {
                 Ok(programme) => programmes.push(programme),
                 Err(_) => unreadable.extend(id),
             }
             Ok(())
-        };
-        Self::each(self.query(&Programme::all()), add).await?;
+        })
+        .await?;
         Ok((programmes, unreadable))
     }
 

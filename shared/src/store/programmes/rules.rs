@@ -95,9 +95,8 @@ impl Table {
         let due_at = if current.rules.is_in_doubt() { Some(now) } else { current.due_at };
         let current = Guardrail { due_at, version: was.version + 1, ..current };
         let mut transaction = self.transaction().replace(&current, was.version)?;
-        let id = |guardrail: &Guardrail| guardrail.remote.as_ref().map(|made_guardrail| made_guardrail.id.clone());
-        let before = id(was);
-        let after = id(&current);
+        let before = was.remote.as_ref().map(|made_guardrail| made_guardrail.id.as_str());
+        let after = current.remote.as_ref().map(|made_guardrail| made_guardrail.id.as_str());
         if before.is_some() && before != after {
             let grants = self.count_grants(&current.owner.programme).await?;
             let job = Job::new(&current.owner.programme, Work::Limits, grants, &Actor::Rule, now);
@@ -106,8 +105,7 @@ impl Table {
         let transaction = if was.confirmed() == current.confirmed() {
             transaction.unaudited(Unaudited::Guardrail)
         } else {
-            let named = |id: Option<String>| id.unwrap_or("none".to_owned());
-            let what = AuditDetail::new(Act::GuardrailSet).changing(named(before), named(after));
+            let what = AuditDetail::new(Act::GuardrailSet).changing(before.unwrap_or("none"), after.unwrap_or("none"));
             transaction.told_by(&[Entry::on_account(&Actor::Rule, now, what.noting(&current.owner))])?
         };
         let is_written = self.commit_once(transaction, deadline).await?;

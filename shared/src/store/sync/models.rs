@@ -73,7 +73,8 @@ impl Table {
 
     /// The use of what is no programme's on these days, divided by the owners of keys.
     pub async fn foreign_models(&self, range: (Date, Date)) -> Result<ForeignModels, StoreError> {
-        let (owners, days) = tokio::try_join!(self.key_owners(), self.list(ModelDay::between(None, range)))?;
+        let owners = self.key_owners().await?;
+        let days = self.list(ModelDay::between(None, range)).await?;
         let foreign = if owners.is_empty() { Vec::new() } else { self.foreign_keys().await? };
         let mut by_name: HashMap<String, Vec<&[KeyOwner]>> = HashMap::new();
         for key in &foreign {
@@ -118,8 +119,8 @@ impl ModelRows {
         let bytes = if rows.is_empty() { Vec::new() } else { schema::packed(FORM, rows) };
         let chunks: Vec<&[u8]> = bytes.chunks(MOST_IN_A_PART).collect();
         let parts = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
-        let part = |(bytes, part): (&&[u8], u32)| ModelRows { day, part, parts, as_of, until, bytes: bytes.to_vec() };
-        chunks.iter().zip(0..).map(part).collect()
+        let rows = chunks.iter().zip(0..);
+        rows.map(|(bytes, part)| ModelRows { day, part, parts, as_of, until, bytes: bytes.to_vec() }).collect()
     }
 }
 

@@ -59,9 +59,9 @@ impl Run {
         if self.began_at + OVERDUE <= now {
             return Some(now);
         }
-        let quarter = |moment: Moment| moment.duration_since(self.night).saturating_add(EARLY).as_mins() / 15;
-        let was_begun = self.begun_by != BegunBy::Person && quarter(self.began_at) == quarter(now);
-        let is_due = (self.left_caps || !self.complete) && AGAIN_AFTER.contains(&quarter(now));
+        let quarter = self.quarter_of(now);
+        let was_begun = self.begun_by != BegunBy::Person && self.quarter_of(self.began_at) == quarter;
+        let is_due = (self.left_caps || !self.complete) && AGAIN_AFTER.contains(&quarter);
         if was_begun {
             None
         } else if self.left_caps && self.begun_by != BegunBy::Quarter {
@@ -69,6 +69,11 @@ impl Run {
         } else {
             is_due.then_some(self.night)
         }
+    }
+
+    /// The number of the quarter of an hour since the night began.
+    fn quarter_of(&self, moment: Moment) -> i64 {
+        moment.duration_since(self.night).saturating_add(EARLY).as_mins() / 15
     }
 
     /// The night to which one that is begun now belongs: after a complete one it has tries of its own.

@@ -233,15 +233,14 @@ impl Table {
     ) -> Result<bool, StoreError> {
         self.carry_through(deadline, || async {
             let state = self.sync_state().await?;
-            let is_shown = |held: &&HeldBack| held.held_at.as_millisecond() == shown.as_millisecond();
-            let Some(held) = state.held_back.as_ref().filter(is_shown) else {
+            let held = state.held_back.as_ref();
+            let Some(held) = held.filter(|held| held.held_at.as_millisecond() == shown.as_millisecond()) else {
                 // The next run may have done it already; then the release is in the audit.
                 let entries = self.list(Entry::of_account()).await?;
                 let shown_text = Some(shown.to_string());
-                let is_done = |audit_entry: &Entry| {
-                    audit_entry.what.act == Act::SafetyLimitReleased && audit_entry.what.old_value == shown_text
-                };
-                return Ok(Round::Over(entries.iter().any(is_done)));
+                let mut releases =
+                    entries.iter().filter(|audit_entry| audit_entry.what.act == Act::SafetyLimitReleased);
+                return Ok(Round::Over(releases.any(|release| release.what.old_value == shown_text)));
             };
             if held.release.is_some() {
                 return Ok(Round::Over(true));
@@ -259,21 +258,27 @@ impl Table {
     }
 }
 
+fn number_of(count: u32, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
 impl HeldBack {
     pub fn words(&self) -> String {
-        let keys = |count: u32| if count == 1 { "1 key".to_owned() } else { format!("{count} keys") };
-        let live = |count: u32| if count == 1 { "1 live key".to_owned() } else { format!("{count} live keys") };
-        let words = [
-            (self.sweeps > 0).then(|| format!("{} that nobody was shown", keys(self.sweeps))),
-            (self.recoveries > 0)
-                .then(|| format!("{} that were found again and that newer ones replace", keys(self.recoveries))),
-            (self.stops > 0).then(|| format!("{} missing or disabled at OpenRouter", live(self.stops))),
-        ];
-        let words: Vec<String> = words.into_iter().flatten().collect();
+        let mut words = Vec::new();
+        if self.sweeps > 0 {
+            words.push(format!("{} that nobody was shown", number_of(self.sweeps, "key")));
+        }
+        if self.recoveries > 0 {
+            let keys = number_of(self.recoveries, "key");
+            words.push(format!("{keys} that were found again and that newer ones replace"));
+        }
+        if self.stops > 0 {
+            words.push(format!("{} missing or disabled at OpenRouter", number_of(self.stops, "live key")));
+        }
         match words.split_last() {
             Some((last, [])) => last.clone(),
             Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
-            None => keys(0),
+            None => number_of(0, "key"),
         }
     }
 

@@ -161,17 +161,17 @@ impl Table {
     pub async fn note_totals(&self, totals: &Totals, deadline: Deadline) -> Result<(), StoreError> {
         let (kept, groups) = KeptTotals::split(totals);
         self.put_later(&kept, totals.as_of, deadline).await?;
-        let mut known = Vec::new();
+        let mut stored_groups = Vec::new();
         if kept.groups_apart {
-            known = self.list(GroupTotals::of_programme(&totals.programme)).await?;
+            stored_groups = self.list(GroupTotals::of_programme(&totals.programme)).await?;
         }
         for group in groups {
-            let place = known.iter().position(|stored| stored.group == group.group);
-            if place.map(|place| known.swap_remove(place)).is_none_or(|stored| stored.used != group.used) {
+            let place = stored_groups.iter().position(|stored| stored.group == group.group);
+            if place.map(|place| stored_groups.swap_remove(place)).is_none_or(|stored| stored.used != group.used) {
                 self.put_later(&group, group.as_of, deadline).await?;
             }
         }
-        for gone in known {
+        for gone in stored_groups {
             let as_of = [(":as_of", instant(totals.as_of))];
             let removed = self.single().remove(&gone.key(), "attribute_not_exists(pk) OR as_of <= :as_of", &as_of)?;
             self.write_alone(removed, deadline).await?;
@@ -180,8 +180,7 @@ impl Table {
     }
 
     pub async fn programme_use(&self, programme: &ProgrammeId) -> Result<ProgrammeUse, StoreError> {
-        let (totals, assigned) = tokio::try_join!(self.totals(programme), self.assigned_use(programme))?;
-        Ok(ProgrammeUse::new(totals, assigned))
+        Ok(ProgrammeUse::new(self.totals(programme).await?, self.assigned_use(programme).await?))
     }
 }
 

@@ -12,8 +12,8 @@ pub type Item = std::collections::HashMap<String, AttributeValue>;
 
 pub fn to_item<T: Stored>(value: &T) -> Result<Item, StoreError> {
     let key = value.key().item_key;
-    let corrupt = |error: serde_dynamo::Error| StoreError::corrupt(&key, T::KIND, &error);
-    let mut attributes: Item = serde_dynamo::to_item(value).map_err(corrupt)?;
+    let mut attributes: Item =
+        serde_dynamo::to_item(value).map_err(|error| StoreError::corrupt(&key, T::KIND, &error))?;
     without_nulls(&mut attributes);
     let mut set = |name: &str, value: AttributeValue| attributes.insert(name.to_owned(), value);
     set("kind", AttributeValue::S(T::KIND.to_owned()));
@@ -46,12 +46,16 @@ fn without_nulls(attributes: &mut Item) {
 }
 
 pub(crate) fn key_of(attributes: &Item) -> ItemKey {
-    let text = |name: &str| attributes.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
-    ItemKey { pk: text("pk"), sk: text("sk") }
+    ItemKey { pk: text_of(attributes, "pk").to_owned(), sk: text_of(attributes, "sk").to_owned() }
 }
 
 pub(crate) fn kind_of(attributes: &Item) -> &str {
-    attributes.get("kind").and_then(|kind| kind.as_s().ok()).map_or("", String::as_str)
+    text_of(attributes, "kind")
+}
+
+/// The text of an attribute, which is empty where there is none.
+fn text_of<'a>(attributes: &'a Item, name: &str) -> &'a str {
+    attributes.get(name).and_then(|value| value.as_s().ok()).map_or("", String::as_str)
 }
 
 pub fn is_kind<T: Stored>(attributes: &Item) -> bool {

@@ -79,9 +79,13 @@ impl StoreError {
 
     /// A corrupt item's error, with only the prefixes of its key: keys can hold addresses.
     pub(crate) fn corrupt(key: &ItemKey, kind: &'static str, why: &dyn std::fmt::Display) -> StoreError {
-        let begins = |text: &str| text.split('#').next().unwrap_or_default().to_owned();
-        StoreError::Corrupt { kind, shape: format!("{}/{}", begins(&key.pk), begins(&key.sk)), why: why.to_string() }
+        let shape = format!("{}/{}", prefix_of(&key.pk), prefix_of(&key.sk));
+        StoreError::Corrupt { kind, shape, why: why.to_string() }
     }
+}
+
+fn prefix_of(key: &str) -> &str {
+    key.split('#').next().unwrap_or_default()
 }
 
 impl Table {
@@ -106,11 +110,11 @@ impl Table {
     /// All items that a query finds.
     pub(crate) async fn all_of<T: Stored>(query: QueryFluentBuilder) -> Result<Vec<T>, StoreError> {
         let mut values = Vec::new();
-        let add = |attributes| {
+        Self::each(query, |attributes| {
             values.push(items::from_item(attributes)?);
             Ok(())
-        };
-        Self::each(query, add).await?;
+        })
+        .await?;
         Ok(values)
     }
 
@@ -123,11 +127,11 @@ impl Table {
     /// rest is told. What is reckoned with or erased is read whole.
     pub async fn list_known<T: Stored>(&self, range: Range<T>) -> Result<Vec<T>, StoreError> {
         let mut values = Vec::new();
-        let add = |attributes| {
+        Self::each(self.query(&range), |attributes| {
             values.extend(items::from_item(attributes).inspect_err(|error| tracing::warn!(%error, "it is left out")));
             Ok(())
-        };
-        Self::each(self.query(&range), add).await?;
+        })
+        .await?;
         Ok(values)
     }
 

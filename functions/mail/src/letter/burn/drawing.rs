@@ -68,11 +68,11 @@ fn draw(scene: &BurnScene, sheet: &Sheet<'_>) -> Result<()> {
     let highest = scene.top.micros() + scene.top.micros() / 40;
     let mut chart = ChartBuilder::on(&plot).build_cartesian_2d(0..scene.days, 0..highest)?;
     let level = |amount: Usd| [(0, amount.micros()), (scene.days, amount.micros())];
-    let line = || scene.line.iter().map(|(day, spent)| (*day, spent.micros()));
+    let line: Vec<(i32, i64)> = scene.line.iter().map(|(day, spent)| (*day, spent.micros())).collect();
     let today = scene.line.last().copied().unwrap_or_default();
     let ahead = if scene.is_short { RED } else { BLUE };
 
-    chart.draw_series(AreaSeries::new(line(), 0, TINT))?;
+    chart.draw_series(AreaSeries::new(line.clone(), 0, TINT))?;
     for (_, amount) in &scene.levels {
         chart.draw_series(DashedLineSeries::new(level(*amount), 4, 10, wide(RULE, 3)))?;
     }
@@ -84,7 +84,7 @@ fn draw(scene: &BurnScene, sheet: &Sheet<'_>) -> Result<()> {
         let path = [(today.0, today.1.micros()), (*day, amount.micros())];
         chart.draw_series(DashedLineSeries::new(path, 18, 12, wide(ahead, 6)))?;
     }
-    chart.draw_series(LineSeries::new(line(), wide(BLUE, 7)))?;
+    chart.draw_series(LineSeries::new(line, wide(BLUE, 7)))?;
     let place = |(day, amount): (i32, Usd)| chart.backend_coord(&(day, amount.micros()));
     sheet.draw(&Circle::new(place(today), 12, BLUE.filled()))?;
     if let Some((day, amount, _)) = &scene.ahead {

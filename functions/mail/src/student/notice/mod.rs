@@ -2,9 +2,10 @@
 //! ends it, or the term ends. A notice whose reason has gone is dropped.
 
 use bursar_core::domain::audit::{Act, Entry};
-use bursar_core::domain::grant::{GrantState, Key, Notice, Stopped, View};
+use bursar_core::domain::grant::{GrantState, Notice, Stopped, View};
 use bursar_core::domain::programme::Basis;
 use bursar_core::domain::values::id::Epoch;
+use jiff::tz::TimeZone;
 
 use super::cap_used::{of_this_window, stopped};
 use crate::letter::words::people;
@@ -28,10 +29,9 @@ impl App {
             Notice::MoreDeclined => words.more_declined(&view),
             Notice::CapChanged => {
                 let entries = self.table.list_known(Entry::of_grant(programme, grant)).await?;
-                let is_later = |audit_entry: &Entry| {
-                    audit_entry.what.act == Act::CapChanged && audit_entry.recorded_at > written_at
-                };
-                (!view.grant.is_over() && !entries.iter().any(is_later)).then(|| words.cap_changed(&view, now))
+                let mut changes = entries.iter().filter(|audit_entry| audit_entry.what.act == Act::CapChanged);
+                let is_outdated = view.grant.is_over() || changes.any(|change| change.recorded_at > written_at);
+                (!is_outdated).then(|| words.cap_changed(&view, now))
             }
             Notice::TermEndSoon if !view.programme.settings.mails.student_mails => {
                 return Err(NoMail::NotDue("the programme mails no reminders to its students"));
@@ -156,69 +156,68 @@ impl Words<'_> {
         let settings = &view.programme.settings;
         let name = &settings.name;
         let until = view.announced_as(notice).map(|end| notice.ends_at(end, now));
-        let show_time = |moment: Moment| time_in(moment, settings.term.zone());
-        let day_of = |moment: Moment| long_date(moment.to_zoned(settings.term.zone().clone()).date());
+        let zone = settings.term.zone();
         let rest = CapLeft::new(view, now);
         let unused =
             format!("{name} switches off keys that are not used for {}", days(settings.claims.unused_after_days));
         let old = format!("{name} wants keys replaced after {}", days(settings.claims.rotate_after_days));
         let extended = format!("{name} was extended");
-        let (subject, heading, body, why) = match notice {
-            Notice::UnusedSoon => (
-                format!("{name}: your key stops on {} unless you use it", day_of(until?)),
-                "Your key is not being used",
-                format!(
+        let words = match notice {
+            Notice::UnusedSoon => RuleWords {
+                subject: format!("{name}: your key stops on {} unless you use it", date_in(until?, zone)),
+                heading: "Your key is not being used",
+                body: format!(
                     "Your key for {name} has not been used for some time. It stops on {}, unless you use it before: one request is \
                      enough. A key that has stopped can be switched on again on your page, while the programme has money.",
-                    show_time(until?)
+                    time_in(until?, zone)
                 ),
-                unused,
-            ),
-            Notice::Unused if view.grant.holds.unused && view.grant.live().is_some() => (
-                format!("{name}: your key was switched off because it was not used"),
-                "Your key was switched off",
-                format!(
+                why: unused,
+            },
+            Notice::Unused if view.grant.holds.unused && view.grant.live().is_some() => RuleWords {
+                subject: format!("{name}: your key was switched off because it was not used"),
+                heading: "Your key was switched off",
+                body: format!(
                     "Your key for {name} was switched off because it was not used for {}. To use it again, press “Resume my key” on \
                      your page: the same key works again, usually within a minute. What is left of your credit went back to the \
                      programme's budget. You keep your claim to it while the programme has money.",
                     days(settings.claims.unused_after_days)
                 ),
-                unused,
-            ),
-            Notice::TooOldSoon => (
-                format!("{name}: replace your key before {}", day_of(until?)),
-                "Your key is getting old",
-                format!(
+                why: unused,
+            },
+            Notice::TooOldSoon => RuleWords {
+                subject: format!("{name}: replace your key before {}", date_in(until?, zone)),
+                heading: "Your key is getting old",
+                body: format!(
                     "Your key for {name} stops on {}. Press “Replace my key” on your page before then: you keep what is left of your \
                      credit, and it does not count as a replacement.",
-                    show_time(until?)
+                    time_in(until?, zone)
                 ),
-                old,
-            ),
-            Notice::KeyEnded if view.grant.state == (GrantState::Stopped { why: Stopped::TermEnded }) => (
-                format!("{name}: your key has stopped, get a new one"),
-                "Your key has stopped",
-                format!(
+                why: old,
+            },
+            Notice::KeyEnded if view.grant.state == (GrantState::Stopped { why: Stopped::TermEnded }) => RuleWords {
+                subject: format!("{name}: your key has stopped, get a new one"),
+                heading: "Your key has stopped",
+                body: format!(
                     "{name} goes on, and your key ended with the term as it was. Nothing of your credit is lost: press \
                      “Get a new key” on your page. The new one has what is left, and it does not count as a replacement."
                 ),
-                extended,
-            ),
-            Notice::KeyEnded if view.grant.state == (GrantState::Stopped { why: Stopped::TooOld }) => (
-                format!("{name}: your key has stopped, get a new one"),
-                "Your key has stopped",
-                format!(
+                why: extended,
+            },
+            Notice::KeyEnded if view.grant.state == (GrantState::Stopped { why: Stopped::TooOld }) => RuleWords {
+                subject: format!("{name}: your key has stopped, get a new one"),
+                heading: "Your key has stopped",
+                body: format!(
                     "Your key for {name} was switched off because it had become too old. Nothing of your credit is lost: press “Get a \
                      new key” on your page. The new one has what is left, and it does not count as a replacement."
                 ),
-                old,
-            ),
-            Notice::TermEndSoon if until.is_some() => (
-                format!("{name}: your key stops on {}", long_date(settings.term.ends_on())),
-                "Your key stops soon",
-                rest.in_words(settings),
-                format!("you have a key for {name}"),
-            ),
+                why: old,
+            },
+            Notice::TermEndSoon if until.is_some() => RuleWords {
+                subject: format!("{name}: your key stops on {}", long_date(settings.term.ends_on())),
+                heading: "Your key stops soon",
+                body: rest.in_words(settings),
+                why: format!("you have a key for {name}"),
+            },
             Notice::Unused
             | Notice::KeyEnded
             | Notice::TermEndSoon
@@ -227,14 +226,23 @@ impl Words<'_> {
             | Notice::CapChanged
             | Notice::MoreDeclined => return None,
         };
-        let mut parts = vec![LetterPart::Sentences(body)];
+        let mut parts = vec![LetterPart::Sentences(words.body)];
         let as_of = rest.as_of.filter(|_| notice == Notice::TermEndSoon);
-        let facts = as_of.map(|as_of| ("As of", show_time(as_of))).into_iter().chain([("Questions", people(settings))]);
+        let facts =
+            as_of.map(|as_of| ("As of", time_in(as_of, zone))).into_iter().chain([("Questions", people(settings))]);
         parts.push(LetterPart::facts(facts));
         parts.extend([self.own_page()]);
-        let why = format!("You get this mail because {why}.");
-        Some(Letter { subject, heading: heading.to_owned(), parts, why, ..self.letter() })
+        let why = format!("You get this mail because {}.", words.why);
+        Some(Letter { subject: words.subject, heading: words.heading.to_owned(), parts, why, ..self.letter() })
     }
+}
+
+/// What differs between the notices of rules.
+struct RuleWords {
+    subject: String,
+    heading: &'static str,
+    body: String,
+    why: String,
 }
 
 /// The rest of a cap in this window, and whether another window begins before the term ends.
@@ -293,6 +301,10 @@ impl CapLeft {
     }
 }
 
+fn date_in(moment: Moment, zone: &TimeZone) -> String {
+    long_date(moment.to_zoned(zone.clone()).date())
+}
+
 /// The days that a rule allows; the rule may have been removed since.
 fn days(rule: Option<u16>) -> String {
     rule.map_or("some time".to_owned(), |days| counted(days.into(), "day", "days"))
@@ -300,8 +312,8 @@ fn days(rule: Option<u16>) -> String {
 
 /// The usage of the key that was live at `moment`, and when it was read.
 fn used_by_reading(view: &View, moment: Moment) -> Option<(Moment, Usd)> {
-    let was_shown = |key: &&Key| key.shown_at.is_some_and(|shown| shown <= moment);
-    let epoch = view.grant.keys.iter().filter(was_shown).map(|key| key.epoch).max()?;
+    let shown = view.grant.keys.iter().filter(|key| key.shown_at.is_some_and(|shown_at| shown_at <= moment));
+    let epoch = shown.map(|key| key.epoch).max()?;
     let reading = view.readings.iter().find(|reading| reading.epoch == epoch)?;
     Some((reading.as_of, reading.used.counted(view.programme.settings.basis.byok)))
 }
