@@ -26,8 +26,7 @@ pub(crate) fn a_view() -> View {
 /// The text of a page: one line for each block, buttons in brackets.
 pub(crate) fn readable(html: &str) -> String {
     let mut text = String::new();
-    for piece in html.split('<').skip(1) {
-        let (tag, after) = piece.split_once('>').unwrap();
+    for (tag, after) in html.split('<').skip(1).map(|piece| piece.split_once('>').unwrap()) {
         match tag.split([' ', '\n']).next().unwrap() {
             "h2" | "p" | "dl" | "dt" | "summary" | "small" | "label" | "form" | "details" | "div" => text.push('\n'),
             "span" if tag.contains("badge") => text.push('\n'),

@@ -1,7 +1,8 @@
 //! The requests of a student about an existing key: report a leak, hand the key back, refresh its usage,
 //! resume after disuse, and ask for a larger cap. Making and replacing keys is left to [`reveal`](super::reveal).
 
-use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::RequestExt;
+use axum::extract::{FromRequest, Path, Request};
 use bursar_core::domain::grant::KeyCall;
 use bursar_core::web::form::{self, LONGEST_REASON};
 use jiff::SignedDuration;
@@ -23,13 +24,12 @@ pub(crate) struct KeyForm {
 impl FromRequest<Site> for KeyForm {
     type Rejection = AppError;
 
-    async fn from_request(request: Request, site: &Site) -> Result<KeyForm, AppError> {
+    async fn from_request(mut request: Request, site: &Site) -> Result<KeyForm, AppError> {
         let now = site.clock.now();
-        let (mut parts, body) = request.into_parts();
-        let Ok(RequestDeadline(deadline)) = RequestDeadline::from_request_parts(&mut parts, site).await;
-        let programme = Path::<String>::from_request_parts(&mut parts, site).await;
+        let Ok(RequestDeadline(deadline)) = request.extract_parts_with_state(site).await;
+        let programme = request.extract_parts_with_state::<Path<String>, _>(site).await;
         let Path(programme) = programme.map_err(|refused| AppError::answer(refused.into_response()))?;
-        let Posted { visitor, fields } = Posted::from_request(Request::from_parts(parts, body), site).await?;
+        let Posted { visitor, fields } = Posted::from_request(request, site).await?;
         let view = my::grant_in(site, &visitor, &programme).await?;
         Ok(KeyForm { site: site.clone(), visitor, fields, view, now, deadline })
     }
@@ -52,6 +52,7 @@ const MY: &str = "/my";
 const BETWEEN_READINGS: SignedDuration = SignedDuration::from_mins(1);
 const NOT_ON_YET: &str =
     "OpenRouter has not switched your key on yet. Bursar asks again every minute; you need not do anything.";
+const NO_REASON: &str = "Say in a sentence what you need more for.";
 
 /// Reports the key as leaked, which ends it at once. A disable that fails here is repeated by the console's
 /// work each minute.
@@ -98,8 +99,8 @@ pub(crate) async fn hand_back(form: KeyForm) -> Answer {
 
 pub(crate) async fn refresh(form: KeyForm) -> Answer {
     let KeyForm { site, view, now, deadline, .. } = &form;
-    let none = || AppError::conflict("You have no working key in this programme that could be read.");
-    let live = view.grant.live().ok_or_else(none)?;
+    let no_key = "You have no working key in this programme that could be read.";
+    let live = view.grant.live().ok_or_else(|| AppError::conflict(no_key))?;
     let last = view.readings.iter().find(|reading| reading.epoch == live.epoch).map(|reading| reading.as_of);
     if let Some(last) = last.filter(|last| *now < *last + BETWEEN_READINGS) {
         let seconds = u64::try_from(now.duration_since(last).as_secs()).unwrap_or_default();
@@ -117,9 +118,9 @@ pub(crate) async fn refresh(form: KeyForm) -> Answer {
         .map_err(|error| AppError::provider(&error, silent))?;
     let provider_key = answer.ok_or_else(|| AppError::later(silent))?;
     let basis = view.programme.settings.basis;
-    let told = provider_key.usage_report(basis.reset);
+    let report = provider_key.usage_report(basis.reset);
     // Where the provider now says less, the figure on record stands: it came from an equally good reading.
-    match site.table.take_in_use(view, &live.hash, told.as_ref(), asked_at, true, *deadline).await? {
+    match site.table.take_in_use(view, &live.hash, report.as_ref(), asked_at, true, *deadline).await? {
         Ok(None) => {}
         Ok(Some(doubt)) => tracing::warn!(%doubt, "a counter of a key went back"),
         Err(unusable) => {
@@ -161,8 +162,8 @@ pub(crate) async fn ask_for_more(form: KeyForm) -> Answer {
     // Browsers send line breaks as two characters, and count one.
     let typed = fields.get("reason").unwrap_or_default().replace("\r\n", "\n");
     let in_a_line = typed.split_whitespace().collect::<Vec<_>>().join(" ");
-    let nothing = || "Say in a sentence what you need more for.".to_owned();
-    let reason = match form::line(&in_a_line, LONGEST_REASON).and_then(|reason| reason.ok_or_else(nothing)) {
+    let line = form::line(&in_a_line, LONGEST_REASON);
+    let reason = match line.and_then(|reason| reason.ok_or_else(|| NO_REASON.to_owned())) {
         Ok(reason) => reason,
         Err(error) => {
             let more_form = MoreForm { reason: typed, error: Some(error) };

@@ -4,11 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bursar_core::domain::grant::{Key, KeyCall, KeyGuardrail, MintedKey, OpenClaim, RecordRefused};
+use bursar_core::domain::grant::{KeyCall, KeyGuardrail, MintedKey, OpenClaim, RecordRefused};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::id::{DeploymentId, KeyName};
-use bursar_core::domain::values::key::PlaintextKey;
-use bursar_core::provider::keys::NewKey;
+use bursar_core::provider::keys::{CreatedKey, NewKey};
 
 use crate::keys::requests::KeyForm;
 use crate::my::example::Example;
@@ -58,6 +57,14 @@ struct Prepared {
     programme: Arc<Programme>,
     limit: Usd,
     guardrail: Option<(GuardrailOwner, ConfirmedRules)>,
+}
+
+impl Prepared {
+    /// The key that was made with this hash, which no guardrail bounds yet.
+    fn minted(&self, hash: KeyHash) -> MintedKey {
+        let expires_at = Some(self.programme.settings.keys_expire_at());
+        MintedKey { hash, limit: self.limit, guardrail: None, expires_at }
+    }
 }
 
 /// The end of a claim without a key to show, and the key that it left at the provider, if it is known.
@@ -155,7 +162,8 @@ impl Claim<'_> {
     /// The steps from the begun claim to the page that shows its key.
     async fn make(&self, begun: &Begun) -> Result<Reply, Failed> {
         let prepared = self.before_mint(begun).await.map_err(|error| Failed { minted: None, error })?;
-        let (minted, plaintext) = self.mint(begun, &prepared).await?;
+        let CreatedKey { hash, plaintext } = self.mint(begun, &prepared).await?;
+        let minted = prepared.minted(hash);
         let Prepared { limit, guardrail, .. } = prepared;
         let minted = self.restrict(minted, guardrail.as_ref()).await?;
         self.record(begun, minted).await?;
@@ -191,14 +199,18 @@ impl Claim<'_> {
     /// Step 2: disables the keys that were shown before, and reads those whose final reading is due. Returns the grant as it is then, if
     /// there were such. One that is gone has neither.
     async fn retire(&self, begun: &Begun) -> Result<Option<View>, AppError> {
-        let older = |key: &&Key| key.shown_at.is_some() && key.gone.is_none();
-        let shown: Vec<&KeyHash> = begun.view.grant.keys.iter().filter(older).map(|key| &key.hash).collect();
+        let shown = begun.view.grant.keys.iter().filter(|key| key.shown_at.is_some() && key.gone.is_none());
+        let shown: Vec<&KeyHash> = shown.map(|key| &key.hash).collect();
         if shown.is_empty() {
             return Ok(None);
         }
-        let ends = |call: &KeyCall| matches!(call.tell, Tell::Off | Tell::Read) && shown.contains(&&call.key);
         let patience = self.context.deadline.earlier_by(ENOUGH_TO_MINT);
-        let settled = self.site.settler().settle_until(self.context, patience, ends).await;
+        let settler = self.site.settler();
+        let settled = settler
+            .settle_until(self.context, patience, |call: &KeyCall| {
+                matches!(call.tell, Tell::Off | Tell::Read) && shown.contains(&&call.key)
+            })
+            .await;
         let view = self.site.table.view(self.context.programme, self.context.grant).await?.ok_or_else(no_grant)?;
         match settled {
             Ok(_) => Ok(Some(view)),
@@ -221,28 +233,27 @@ impl Claim<'_> {
     }
 
     /// Step 3: asks the provider for the key, with one request that is never repeated in this claim.
-    async fn mint(&self, begun: &Begun, prepared: &Prepared) -> Result<(MintedKey, PlaintextKey), Failed> {
+    async fn mint(&self, begun: &Begun, prepared: &Prepared) -> Result<CreatedKey, Failed> {
         let settings = &prepared.programme.settings;
-        let limit = prepared.limit;
-        let expires_at = Some(settings.keys_expire_at());
-        let new =
-            NewKey { name: &self.name(&begun.claim).to_string(), limit, counting: settings.basis.into(), expires_at };
-        let minted = |hash| MintedKey { hash, limit, guardrail: None, expires_at };
+        let new = NewKey {
+            name: &self.name(&begun.claim).to_string(),
+            limit: prepared.limit,
+            counting: settings.basis.into(),
+            expires_at: Some(settings.keys_expire_at()),
+        };
         // It is not sent without its ten seconds by then, whatever it had to wait for before.
-        match self.site.provider.create_key(&new, self.context.deadline.earlier_by(LEFT_BY_MINT)).await {
-            Ok(key) => Ok((minted(key.hash), key.plaintext)),
-            Err(error) => {
-                // A made key whose hash is known gets its disable; one of unknown hash is an orphan.
-                let hash = match &error {
-                    ProviderError::Unknown { made_key, .. } => made_key.clone(),
-                    ProviderError::Refused { .. }
-                    | ProviderError::Later { .. }
-                    | ProviderError::ManagementKey { .. }
-                    | ProviderError::AnotherAccount { .. } => None,
-                };
-                Err(Failed { minted: hash.map(minted), error: not_made(&error) })
-            }
-        }
+        let created = self.site.provider.create_key(&new, self.context.deadline.earlier_by(LEFT_BY_MINT)).await;
+        created.map_err(|error| {
+            // A made key whose hash is known gets its disable; one of unknown hash is an orphan.
+            let hash = match &error {
+                ProviderError::Unknown { made_key, .. } => made_key.clone(),
+                ProviderError::Refused { .. }
+                | ProviderError::Later { .. }
+                | ProviderError::ManagementKey { .. }
+                | ProviderError::AnotherAccount { .. } => None,
+            };
+            Failed { minted: hash.map(|hash| prepared.minted(hash)), error: not_made(&error) }
+        })
     }
 
     /// Step 4: puts the key under its guardrail and waits for the provider's confirmation.
@@ -282,16 +293,18 @@ impl Claim<'_> {
 
     /// Ends the claim in the table. A key that was made is disabled at once where possible.
     async fn give_up(&self, claim: &OpenClaim, minted: Option<&MintedKey>, why: &str) {
-        match self.site.table.act(self.context, |view, now| view.give_up(claim, minted, why, now)).await {
-            Ok(ActOutcome::Done(_)) if minted.is_some() => {
-                let is_own =
-                    |call: &KeyCall| call.tell == Tell::Off && minted.is_some_and(|minted| minted.hash == call.key);
-                if let Err(error) = self.site.settler().settle(self.context, is_own).await {
+        let outcome = self.site.table.act(self.context, |view, now| view.give_up(claim, minted, why, now)).await;
+        match (outcome, minted) {
+            (Ok(ActOutcome::Done(_)), Some(minted)) => {
+                let settler = self.site.settler();
+                let settled =
+                    settler.settle(self.context, |call: &KeyCall| call.tell == Tell::Off && call.key == minted.hash);
+                if let Err(error) = settled.await {
                     tracing::warn!(%error, "the disable of a key that nobody was shown is left to the work");
                 }
             }
-            Ok(_) => {}
-            Err(error) => tracing::error!(%error, "a claim was not given up; its lease runs out"),
+            (Ok(_), _) => {}
+            (Err(error), _) => tracing::error!(%error, "a claim was not given up; its lease runs out"),
         }
     }
 

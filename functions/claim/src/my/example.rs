@@ -23,10 +23,10 @@ pub(crate) struct Example<'a> {
 
 impl<'a> Example<'a> {
     pub(crate) fn new(url: &'a str, view: &'a View, rules: &'a KeyRules) -> Example<'a> {
-        let slugs = || rules.confirmed.models.iter().map(String::as_str);
-        let model = slugs().find(|model| !model.ends_with(":free")).or_else(|| slugs().next()).unwrap_or(ANY_MODEL);
+        let models = &rules.confirmed.models;
+        let model = models.iter().find(|model| !model.ends_with(":free")).or(models.first());
         let title = header_safe(&view.programme.settings.name).unwrap_or_else(|| view.programme.id.to_string());
-        Example { view, rules, url, model, title }
+        Example { view, rules, url, model: model.map_or(ANY_MODEL, String::as_str), title }
     }
 
     /// The base address, the title, the model and the user, as a language writes texts. The user is the grant's pseudonym: the provider

@@ -93,8 +93,6 @@ pub(crate) async fn show(
         site.table.undeliverable(address, now),
         site.table.sync_state()
     )?;
-    let is_in_use =
-        |view: &View| view.grant.live().is_some() && view.grant.holds.is_empty() && !view.programme.is_over(now);
     let mut cards = Vec::with_capacity(views.len());
     let mut rules = Vec::with_capacity(views.len());
     for view in &views {
@@ -103,7 +101,10 @@ pub(crate) async fn show(
         cards.push(Card::new(view, &key_rules, sync.listed_at, typed, now));
         rules.push(key_rules);
     }
-    let in_use = views.iter().zip(&rules).filter(|(view, _)| is_in_use(view));
+    let in_use = views
+        .iter()
+        .zip(&rules)
+        .filter(|(view, _)| view.grant.live().is_some() && view.grant.holds.is_empty() && !view.programme.is_over(now));
     let page = MyPage {
         frame: &site.frame,
         visitor,
@@ -124,18 +125,22 @@ pub(crate) async fn choose_mails(
     RequestDeadline(deadline): RequestDeadline,
     posted: Posted,
 ) -> Answer {
-    let chosen = |name| match posted.fields.get(name) {
-        None => Ok(None),
-        Some("on") => Ok(Some(true)),
-        Some("off") => Ok(Some(false)),
-        Some(_) => Err(()),
-    };
-    let (Ok(digest), Ok(reminders)) = (chosen("digest"), chosen("reminders")) else {
+    let (Ok(digest), Ok(reminders)) = (choice(&posted.fields, "digest"), choice(&posted.fields, "reminders")) else {
         let sentence = "Nothing was changed: choose “Send them” or “Do not send them”.";
         return Err(refused(&site, &posted.visitor, site.clock.now(), sentence).await);
     };
     site.table.choose_mails(&posted.visitor.session.address, digest, reminders, deadline).await?;
     Ok(site.done("/my", &Notice::MailsChosen))
+}
+
+/// Whether such mails are wanted, where the form says so.
+fn choice(fields: &Fields, name: &str) -> Result<Option<bool>, ()> {
+    match fields.get(name) {
+        None => Ok(None),
+        Some("on") => Ok(Some(true)),
+        Some("off") => Ok(Some(false)),
+        Some(_) => Err(()),
+    }
 }
 
 pub(crate) enum Obstacle {

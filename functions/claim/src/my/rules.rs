@@ -27,8 +27,8 @@ impl KeyRules {
             view.programme.settings.rules.for_group(view.grant.group.as_deref()).resolved(&table.tiers().await?);
         let is_right = guardrail.is_some_and(|guardrail| guardrail.owner == owner && guardrail.rules.is(&rules));
         // One that was made again holds no key that was under the former one.
-        let is_current = |confirmed: &ConfirmedRules| under.is_some_and(|under| under.id == confirmed.id);
-        let confirmed = guardrail.and_then(Guardrail::confirmed).filter(is_current);
+        let confirmed = guardrail.and_then(Guardrail::confirmed);
+        let confirmed = confirmed.filter(|confirmed| under.is_some_and(|under| under.id == confirmed.id));
         let is_settled = under.is_some_and(|under| live.guardrail.is(under));
         Ok(KeyRules {
             is_changing: !is_right || confirmed.is_none() || !is_settled,

@@ -33,15 +33,12 @@ pub(crate) fn label(view: &View, now: Moment) -> &'static str {
 pub(crate) fn state(view: &View, obstacle: Option<&Obstacle>, now: Moment) -> String {
     let grant = &view.grant;
     let term = &view.programme.settings.term;
-    let why = || {
-        let obstacle = obstacle?;
-        Some(match (obstacle, view.programme.closed_at) {
-            (Obstacle::Begin(BeginRefused::Over), Some(closed_at)) => {
-                format!("{}, and so its keys have ended.", closed(view, closed_at))
-            }
-            _ => obstacle.in_words(term),
-        })
-    };
+    let why = obstacle.map(|obstacle| match (obstacle, view.programme.closed_at) {
+        (Obstacle::Begin(BeginRefused::Over), Some(closed_at)) => {
+            format!("{}, and so its keys have ended.", closed(view, closed_at))
+        }
+        _ => obstacle.in_words(term),
+    });
     if let Some(Obstacle::Begin(BeginRefused::Held(HoldKind::Unused))) = obstacle {
         let next = match view.release(HoldKind::Unused, &Actor::Student, now) {
             Err(refused @ ChangeRefused::BudgetExhausted) => why_not_resumed(&refused),
@@ -50,12 +47,13 @@ pub(crate) fn state(view: &View, obstacle: Option<&Obstacle>, now: Moment) -> St
         return format!("Your key was switched off{} because it was not used. {next}", off_since(view));
     }
     match &grant.state {
-        _ if !grant.holds.is_empty() => why().unwrap_or_default(),
-        GrantState::Revoked | GrantState::Ended => why().unwrap_or_default(),
-        _ if grant.is_being_made(now) => why().unwrap_or_default(),
-        GrantState::Invited if grant.lease.is_some() => why()
-            .unwrap_or("The last attempt to make your key was cut short. Nothing was spent; press again.".to_owned()),
-        GrantState::Invited => why().unwrap_or_else(|| not_made_yet(view)),
+        _ if !grant.holds.is_empty() => why.unwrap_or_default(),
+        GrantState::Revoked | GrantState::Ended => why.unwrap_or_default(),
+        _ if grant.is_being_made(now) => why.unwrap_or_default(),
+        GrantState::Invited if grant.lease.is_some() => {
+            why.unwrap_or("The last attempt to make your key was cut short. Nothing was spent; press again.".to_owned())
+        }
+        GrantState::Invited => why.unwrap_or_else(|| not_made_yet(view)),
         GrantState::Live { .. } => live(view, now),
         GrantState::Stopped { why: stopped } => {
             let next = obstacle.map(|obstacle| no_new_key(obstacle, term));
@@ -113,19 +111,20 @@ fn closed(view: &View, closed_at: Moment) -> String {
 /// The announced ends of the key that still stand. An end whose day has passed waits for its mail or for
 /// the next sync.
 fn endings(view: &View, now: Moment) -> String {
-    let when = |announced: AnnouncedEnd| match announced.until {
-        until if now < until => format!("on {}", column_time(until, view.programme.settings.term.zone())),
-        _ => "soon".to_owned(),
-    };
+    let term = &view.programme.settings.term;
     let unused = view.announced_as(Notice::UnusedSoon).map(|unused| {
-        let when = when(unused);
+        let when = end_in_words(unused, term, now);
         format!(" It has not been used for some time: it will be switched off {when}, unless you use it before then.")
     });
     let too_old = view.announced_as(Notice::TooOldSoon).map(|old| {
-        let when = when(old);
+        let when = end_in_words(old, term, now);
         format!(" It is getting old and will end {when}. Replace it before then; that does not count as a replacement.")
     });
     unused.into_iter().chain(too_old).collect()
+}
+
+fn end_in_words(announced: AnnouncedEnd, term: &Term, now: Moment) -> String {
+    if now < announced.until { format!("on {}", column_time(announced.until, term.zone())) } else { "soon".to_owned() }
 }
 
 /// The time since which the last key is off.

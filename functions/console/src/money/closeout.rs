@@ -210,8 +210,7 @@ impl ClosingPerson {
                 ClosingPerson::new(grant, grants::used(&readings), state, settings, access.is_faculty())
             }));
         }
-        let place = |person: &ClosingPerson| (person.group.clone(), person.address.clone(), person.grant.clone());
-        persons.sort_by_cached_key(place);
+        persons.sort_by_cached_key(|person| (person.group.clone(), person.address.clone(), person.grant.clone()));
         Ok(persons)
     }
 

@@ -81,7 +81,7 @@ pub(crate) async fn page(
     };
     // Of a month in which nothing was spent yet nobody wants a statement: then it is that of this month so far.
     if query.from.is_empty() && query.to.is_empty() {
-        let (last, _) = site.table.statement(days).await?;
+        let last = site.table.statement(days).await?.0;
         let so_far = StatementDays::new(today.first_of_month(), today);
         days = so_far.filter(|_| last.is_none_or(|last| last.change.is_zero())).unwrap_or(days);
     }
@@ -119,12 +119,15 @@ impl StatementPage<'_> {
 
 /// One cell that differs from the one that was mailed: its name, and the text of before and now.
 fn cell(what: &ChangedCell) -> (&'static str, String, String) {
-    let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "none".to_owned());
     match what {
-        ChangedCell::Name(was, now) => ("programme's name", text(was), text(now)),
-        ChangedCell::CostCode(was, now) => ("cost code", text(was), text(now)),
+        ChangedCell::Name(was, now) => ("programme's name", text_or_none(was), text_or_none(now)),
+        ChangedCell::CostCode(was, now) => ("cost code", text_or_none(was), text_or_none(now)),
         ChangedCell::Spent(was, now) => ("spent", format!("${was}"), format!("${now}")),
     }
+}
+
+fn text_or_none(text: &Option<String>) -> String {
+    text.clone().unwrap_or_else(|| "none".to_owned())
 }
 
 /// A text by which the rows are in the order in which they are.
@@ -169,13 +172,9 @@ pub(crate) async fn csv(
     file: CsvRequest,
 ) -> Answer {
     let days = query.days(site.clock.now()).map_err(AppError::unprocessable)?;
-    let none = || {
-        AppError::conflict(
-            "OpenRouter has not been checked completely yet, so there is nothing to make a statement of.",
-        )
-    };
-    let statement = site.table.statement(days).await?.0.ok_or_else(none)?;
+    let sentence = "OpenRouter has not been checked completely yet, so there is nothing to make a statement of.";
+    let statement = site.table.statement(days).await?.0.ok_or_else(|| AppError::conflict(sentence))?;
     let name = format!("statement-{}-{}", days.first, days.last);
-    let line = |row: StatementRow| StatementLine { cents: row.spent, row };
-    file.answer(&name, COLUMNS, statement.rows.into_iter().map(line), |line| key(&line.row))
+    let lines = statement.rows.into_iter().map(|row| StatementLine { cents: row.spent, row });
+    file.answer(&name, COLUMNS, lines, |line| key(&line.row))
 }

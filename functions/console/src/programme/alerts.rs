@@ -81,29 +81,29 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Quer
             None => rows.push(row),
         }
     }
-    let told = Told { site: &site, access: &access, hear: &hear, budget: budget.limit };
-    let mails = try_join_all(rows.iter().map(|row| told.row(row))).await?;
+    let recipients = Recipients { site: &site, access: &access, hear: &hear, budget: budget.limit };
+    let mails = try_join_all(rows.iter().map(|row| recipients.row(row))).await?;
     let zone = programme.settings.term.zone();
     let path = paths::alerts(&programme.id);
-    let choice = |kind: Option<MailKind>| SpanLink {
+    let kinds = MailKind::ALL.into_iter().filter(|kind| kind.is_for_staff()).map(Some).chain([None]);
+    let kinds = kinds.map(|kind| SpanLink {
         name: kind.map_or(ALL, MailKind::in_words),
         address: show::address(&path, &[("kind", kind.map_or(ALL, MailKind::as_str))]),
         is_chosen: kind == chosen,
-    };
-    let kinds = MailKind::ALL.into_iter().filter(|kind| kind.is_for_staff()).map(Some).chain([None]);
+    });
     let testid = if chosen == Some(MailKind::Alert) { "alert" } else { "mail" };
     Ok(site.page(&AlertsPage {
         frame: PageFrame::new(&site, &access.visitor),
         programme,
         crossings: Listing::new(("Crossings", "crossing"), CROSSINGS, crossings, zone),
-        kinds: kinds.map(choice).collect(),
+        kinds: kinds.collect(),
         mails: mails::listing(testid, mails, zone),
         hear,
     }))
 }
 
 /// What is known of those to whom the mails went.
-struct Told<'a> {
+struct Recipients<'a> {
     site: &'a Site,
     access: &'a ProgrammeAccess,
     hear: &'a [EmailAddress],
@@ -111,7 +111,7 @@ struct Told<'a> {
     budget: Usd,
 }
 
-impl Told<'_> {
+impl Recipients<'_> {
     async fn row(&self, row: &OutboxRow) -> Result<MailRow, AppError> {
         let mut mail = MailRow::new(row);
         let Some(recipient) = row.mail.facts().recipient.staff() else { return Ok(mail) };

@@ -172,10 +172,11 @@ impl AuditQuery {
         let files = csv_file::offered(&file, &entries, |audit_entry| audit_entry.entry.to_string());
         entries.reverse();
         let (entries, from) = listing::page_of(entries, from);
-        let address = |from: usize| show::address(path, &[("grant", &self.grant), ("from", &from.to_string())]);
         let rows = AuditRow::all(site, entries, may_name).await?;
         let listing = Listing::new(("Audit", "audit"), COLUMNS, rows, zone);
-        let mut listing = listing.part_of(total, from, "the newest first", address);
+        let mut listing = listing.part_of(total, from, "the newest first", |from| {
+            show::address(path, &[("grant", &self.grant), ("from", &from.to_string())])
+        });
         listing.files = files;
         Ok(listing)
     }
@@ -188,28 +189,26 @@ impl AuditRow {
         let named: BTreeSet<Named> = about.chain(entries.iter().filter_map(Named::actor)).collect();
         let named: Vec<_> = named.into_iter().map(|named| named.name(site)).collect();
         let names: BTreeMap<Named, String> = iter(named).buffered(NAMES_AT_ONCE).try_collect().await?;
-        let name = |named: Option<&Named>, unnamed: &str| {
-            named.and_then(|named| names.get(named)).map_or_else(|| unnamed.to_owned(), Clone::clone)
-        };
-        let row = |audit_entry: Entry| {
-            let about = Named::in_entry(&audit_entry);
-            AuditRow {
-                actor: match &audit_entry.actor {
-                    Actor::Student => "the student".to_owned(),
-                    Actor::Sync => "the nightly check".to_owned(),
-                    Actor::Rule => "a rule of the programme".to_owned(),
-                    Actor::Registrar => "the registrar's file".to_owned(),
-                    Actor::Person(_) => name(Named::actor(&audit_entry).as_ref(), show::REMOVED),
-                },
-                whom: name(about.as_ref(), "a student"),
-                link: about.and_then(|about| match about {
-                    Named::Student(programme, grant) => Some(paths::grant(&programme, &grant)),
-                    Named::Staff(_) | Named::Programme(_) => None,
-                }),
-                audit_entry,
-            }
-        };
-        Ok(entries.into_iter().map(row).collect())
+        Ok(entries.into_iter().map(|audit_entry| AuditRow::new(audit_entry, &names)).collect())
+    }
+
+    fn new(audit_entry: Entry, names: &BTreeMap<Named, String>) -> AuditRow {
+        let about = Named::in_entry(&audit_entry);
+        AuditRow {
+            actor: match &audit_entry.actor {
+                Actor::Student => "the student".to_owned(),
+                Actor::Sync => "the nightly check".to_owned(),
+                Actor::Rule => "a rule of the programme".to_owned(),
+                Actor::Registrar => "the registrar's file".to_owned(),
+                Actor::Person(_) => name_or(names, Named::actor(&audit_entry).as_ref(), show::REMOVED),
+            },
+            whom: name_or(names, about.as_ref(), "a student"),
+            link: about.and_then(|about| match about {
+                Named::Student(programme, grant) => Some(paths::grant(&programme, &grant)),
+                Named::Staff(_) | Named::Programme(_) => None,
+            }),
+            audit_entry,
+        }
     }
 
     /// The sentence, with the person as a link to their grant, and below it what changed and why.
@@ -369,6 +368,11 @@ impl AuditRow {
 /// A sentence that names nobody but who acted.
 fn said(text: impl Into<String>) -> Sentence {
     Sentence { before: show::capital(&text.into()), ..Sentence::default() }
+}
+
+/// The name of whom an entry names, or what stands in its place.
+fn name_or(names: &BTreeMap<Named, String>, named: Option<&Named>, unnamed: &str) -> String {
+    named.and_then(|named| names.get(named)).map_or_else(|| unnamed.to_owned(), Clone::clone)
 }
 
 fn name_of(person: &Person) -> String {

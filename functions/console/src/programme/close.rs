@@ -36,11 +36,19 @@ struct Effect {
 
 impl Effect {
     fn new(lines: &[GrantLine], budget: &Budget, settings: &Settings, now: Moment) -> Effect {
-        let count = |states: &[ShownState]| lines.iter().filter(|line| states.contains(&line.shown_state(now))).count();
+        let mut keys = 0;
+        let mut without = 0;
+        for line in lines {
+            match line.shown_state(now) {
+                ShownState::Live | ShownState::Minting => keys += 1,
+                ShownState::Invited | ShownState::Paused | ShownState::Stopped => without += 1,
+                ShownState::Revoked | ShownState::Ended => {}
+            }
+        }
         let spent: Usd = lines.iter().map(|line| line.used.counted(settings.basis.byok)).sum();
         Effect {
-            keys: count(&[ShownState::Live, ShownState::Minting]),
-            without: count(&[ShownState::Invited, ShownState::Paused, ShownState::Stopped]),
+            keys,
+            without,
             spent: spent + budget.assigned,
             unspent: (budget.reserved - budget.assigned - spent).or_zero(),
         }
@@ -50,12 +58,12 @@ impl Effect {
 pub(crate) async fn close(post: Post<Faculty>) -> Answer {
     let Post { site, access, fields, deadline, .. } = &post;
     let Programme { id, settings, closed_at, .. } = &access.programme;
-    let done = |notice: &Notice| Ok(site.done(&paths::programme(id), notice));
+    let overview = paths::programme(id);
     if closed_at.is_some() {
         if access.is_admin() {
             answer_first_close(&post, approved(&post, CLOSE).await?).await?;
         }
-        return done(&Notice::Already);
+        return Ok(site.done(&overview, &Notice::Already));
     }
     let request = fields.filled("request");
     let Some(typed) = fields.filled("confirm") else { return look(&post, request, None).await };
@@ -64,14 +72,14 @@ pub(crate) async fn close(post: Post<Faculty>) -> Answer {
     }
     if !access.is_admin() {
         ask(&post, CLOSE, "Close the programme", "now, which ends every key".to_owned(), String::new()).await?;
-        return done(&Notice::CloseAsked);
+        return Ok(site.done(&overview, &Notice::CloseAsked));
     }
     let answers = approved(&post, CLOSE).await?;
     if !site.table.close(id, answers.as_ref(), post.author()).await? {
         answer_first_close(&post, answers).await?;
     }
     jobs::in_a_request(site, id, *deadline).await;
-    done(&Notice::Closed)
+    Ok(site.done(&overview, &Notice::Closed))
 }
 
 /// Answers the request where somebody closed the programme without it. The same press again finds it answered.
@@ -86,7 +94,8 @@ async fn answer_first_close(post: &Post<Faculty>, answers: Option<Request>) -> R
 pub(crate) async fn look(post: &Post<Faculty>, request: Option<&str>, wrong: Option<&str>) -> Answer {
     let Post { site, access, fields, .. } = post;
     let programme = &access.programme;
-    let (budget, sync) = tokio::try_join!(site.table.budget(&programme.id), site.table.sync_state())?;
+    let budget = site.table.budget(&programme.id).await?;
+    let sync = site.table.sync_state().await?;
     let effect = match site.table.grant_lines(&programme.id, None).await {
         Ok(lines) => Some(Effect::new(&lines, &budget, &programme.settings, site.clock.now())),
         // It can be closed all the same.

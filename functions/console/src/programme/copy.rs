@@ -89,13 +89,12 @@ async fn keep_roster(
 ) -> Result<Option<Import>, AppError> {
     let mut erased = site.table.list(Erasure::all()).await?;
     erased.retain(Erasure::is_running);
-    let stays = |grant: &Grant| {
+    let mut grants = site.table.grants(&programme.id).await?;
+    grants.retain(|grant| {
         let named = (grant.programme.clone(), grant.id.clone());
         let is_erased = erased.iter().any(|erasure| erasure.grants.contains(&named));
         grant.is_student() && !is_erased && !grant.person.address.is_none()
-    };
-    let mut grants = site.table.grants(&programme.id).await?;
-    grants.retain(stays);
+    });
     if grants.is_empty() {
         return Ok(None);
     }

@@ -24,13 +24,11 @@ pub(crate) async fn decide(Path((_, id)): Path<(String, String)>, post: Post<Fac
         _ => return Err(AppError::unprocessable("The form did not say whether to approve or to decline.")),
     };
     let reason = line(fields.filled("reason").unwrap_or_default(), LONGEST_REASON).map_err(AppError::unprocessable)?;
-    let done = |notice| Ok(site.done(&paths::programme(&programme.id), &notice));
     if let Some(before) = &request.decision {
-        return if before.is_approved == is_approved {
-            done(Notice::Already)
-        } else {
-            Err(StoreError::Decided(before.verb()).into())
-        };
+        if before.is_approved != is_approved {
+            return Err(StoreError::Decided(before.verb()).into());
+        }
+        return Ok(site.done(&paths::programme(&programme.id), &Notice::Already));
     }
     if !request.is_open(*now) {
         return Err(AppError::not_found());
@@ -48,11 +46,13 @@ pub(crate) async fn decide(Path((_, id)): Path<(String, String)>, post: Post<Fac
             .await;
     }
     let request = request.decided(is_approved, reason);
-    if is_approved {
-        return done(settings::approve(&post, request).await?);
-    }
-    site.table.decide(&request, post.author()).await?;
-    done(Notice::RequestDecided { is_approved })
+    let notice = if is_approved {
+        settings::approve(&post, request).await?
+    } else {
+        site.table.decide(&request, post.author()).await?;
+        Notice::RequestDecided { is_approved }
+    };
+    Ok(site.done(&paths::programme(&programme.id), &notice))
 }
 
 /// Has pages tell no more of a job that has ended.

@@ -102,11 +102,8 @@ pub(crate) async fn save(post: Post<Faculty>) -> Answer {
     if programme.closed_at.is_some() {
         return Err(AppError::conflict("The programme is closed."));
     }
-    let stale = |forms: Vec<GroupForm>| -> Vec<GroupForm> {
-        forms.into_iter().map(|group| GroupForm { form: group.form.beside(), ..group }).collect()
-    };
     if version != programme.version {
-        return Err(refused(StatusCode::CONFLICT, stale(forms), STALE));
+        return Err(refused(StatusCode::CONFLICT, beside(forms), STALE));
     }
     let edit = Edit::of_settings(settings, version, what.entry(Act::Edited));
     match site.table.edit(&programme.id, &edit, post.author()).await? {
@@ -126,8 +123,8 @@ pub(crate) async fn save(post: Post<Faculty>) -> Answer {
             Err(refused(StatusCode::UNPROCESSABLE_ENTITY, forms, FORBIDDEN))
         }
         EditOutcome::Stale(now) => {
-            let (programme, _) = *now;
-            let forms = stale(GroupForm::all(site, &programme, fields).await?);
+            let programme = now.0;
+            let forms = beside(GroupForm::all(site, &programme, fields).await?);
             let access = ProgrammeAccess { programme, ..access.clone() };
             Err(AppError::page(StatusCode::CONFLICT, Ok(show(site, &access, forms, Some(STALE)))))
         }
@@ -151,13 +148,13 @@ impl GroupForm {
         let Settings { allowance, rules, .. } = &programme.settings;
         let named = allowance.group_caps.keys().chain(rules.group_models.keys());
         let names: BTreeSet<String> = people.keys().chain(named).cloned().collect();
-        let form = |(number, name): (usize, String)| {
+        let forms = names.into_iter().enumerate().map(|(number, name)| {
             let models = rules.group_models.get(&name).cloned().unwrap_or_default();
             let saved = Group { cap: allowance.group_caps.get(&name).copied(), models };
             let form = Form::edit(saved).apart(&format!("{number}-"), &format!(".{name}")).typed(posted);
             GroupForm { people: people.get(&name).copied().unwrap_or(0), form, name }
-        };
-        Ok(names.into_iter().enumerate().map(form).collect())
+        });
+        Ok(forms.collect())
     }
 
     /// Refuses a tier or models that there are not. Returns the status if anything of this group is refused by then.
@@ -171,6 +168,11 @@ impl GroupForm {
     fn models_before(&self) -> &[String] {
         self.form.before().map(|before| &before.models[..]).unwrap_or_default()
     }
+}
+
+/// The forms, each with what is saved by now beside what was typed.
+fn beside(forms: Vec<GroupForm>) -> Vec<GroupForm> {
+    forms.into_iter().map(|group| GroupForm { form: group.form.beside(), ..group }).collect()
 }
 
 fn with(settings: &Settings, groups: BTreeMap<String, Group>) -> Settings {

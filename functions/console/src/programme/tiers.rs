@@ -123,8 +123,8 @@ pub(crate) async fn save(post: Post<Admins>) -> Answer {
 
 /// The page; `refused` is a form that was refused, with the version that it is of.
 async fn show(site: &Site, visitor: &Visitor, refused: Option<(Form<TypedTier>, Option<u64>)>) -> Answer {
-    let (tiers, programmes) = tokio::try_join!(site.table.tiers(), site.table.list(Programme::all()))?;
-    let mut forms: Vec<TierForm> = tiers.iter().map(TierForm::new).collect();
+    let mut forms: Vec<TierForm> = site.table.tiers().await?.iter().map(TierForm::new).collect();
+    let programmes = site.table.list(Programme::all()).await?;
     for programme in programmes.into_iter().filter(|programme| programme.closed_at.is_none()) {
         for named in programme.settings.rules.tiers().collect::<BTreeSet<_>>() {
             let tier = forms.iter_mut().find(|tier| tier.name == named);

@@ -53,9 +53,9 @@ impl WaitingItem {
     /// The last of a student's requests, unless it is decided by now.
     async fn of_more(site: &Site, programme: &Programme, grant: &GrantId) -> Result<Option<WaitingItem>, AppError> {
         let grant = site.table.get(Grant::key_of(&programme.id, grant)).await?;
-        let is_open =
-            |grant: &Grant| grant.open_request(&programme.settings, site.clock.now()).is_some() && !grant.is_over();
-        let Some(grant) = grant.filter(is_open) else { return Ok(None) };
+        let open = grant
+            .filter(|grant| grant.open_request(&programme.settings, site.clock.now()).is_some() && !grant.is_over());
+        let Some(grant) = open else { return Ok(None) };
         let cap = grant.cap(&programme.settings).to_dollars();
         let sentence = format!("{} asks for more than {cap}.", grant.person.known_as());
         let page = format!("{}#more", paths::grant(&programme.id, &grant.id));

@@ -18,20 +18,18 @@ pub(crate) async fn change_admins(post: Post<Admins>) -> Answer {
         Some("remove") => false,
         _ => return Err(AppError::unprocessable("The form did not say whether to add or to remove an admin.")),
     };
-    let refused = async |form: Form<TypedAdmin>| {
-        let refused = Refused { admin: Some(form), ..Refused::default() };
-        let page = page::show(site, visitor, &SpanQuery::default(), refused).await;
-        AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page)
-    };
     let mut form = blank().typed(fields);
-    let Some(TypedAdmin { address: Some(address) }) = form.read() else { return Err(refused(form).await) };
+    let Some(TypedAdmin { address: Some(address) }) = form.read() else {
+        return Err(page::refuse(&post, Refused { admin: Some(form), ..Refused::default() }).await);
+    };
     let matched = address.matched();
     if !is_to_be && site.table.is_admin_of_environment(matched) {
         let sentence =
             "This admin is named in the parameter Admins of the deployment (BURSAR_ADMINS), and is removed there.";
         return Err(AppError::conflict(sentence));
     }
-    let (admins, mark) = tokio::try_join!(site.table.admins(), site.table.undeliverable(matched, *now))?;
+    let admins = site.table.admins().await?;
+    let mark = site.table.undeliverable(matched, *now).await?;
     if is_to_be && !is_among(matched, &admins) {
         if mark.is_some_and(|mark| mark.keeps_back(MailClass::Urgent)) {
             form.refuse("email", "Mail does not reach this address.".to_owned());
@@ -39,7 +37,7 @@ pub(crate) async fn change_admins(post: Post<Admins>) -> Answer {
             form.refuse("email", format!("There are {MOST_ADMINS} admins, which is enough. Remove one first."));
         }
         if form.is_refused() {
-            return Err(refused(form).await);
+            return Err(page::refuse(&post, Refused { admin: Some(form), ..Refused::default() }).await);
         }
         if visitor.session.begun_at + FRESH_FOR <= *now {
             return Ok(site.done("/", &Notice::SignInAgain));

@@ -16,12 +16,12 @@ use crate::prelude::*;
 const LEFT_FOR_THE_TABLE: Duration = Duration::from_secs(9);
 
 pub(crate) async fn act_on_foreign_key(Path(hash): Path<String>, post: Post<Admins>) -> Answer {
-    let Post { site, access: AdminAccess { visitor }, fields, person, deadline, .. } = &post;
+    let Post { site, fields, person, deadline, .. } = &post;
     let key = hash.parse::<KeyHash>().map_err(|_| AppError::not_found())?;
     let patience = deadline.earlier_by(LEFT_FOR_THE_TABLE);
     let answer = read(site, &key, patience).await.map_err(|error| not_confirmed(NOTHING).caused_by(&error))?;
-    let (provider_key, before) = answer.ok_or_else(|| unknown("OpenRouter has no such key."))?;
-    if KeyName::is_bursars(&provider_key.name) {
+    let KeyAtProvider { name, state: before } = answer.ok_or_else(|| unknown("OpenRouter has no such key."))?;
+    if KeyName::is_bursars(&name) {
         let sentence =
             "Bursar made this key, here or in another deployment, and changes it on its student's page alone.";
         return Err(AppError::conflict(sentence));
@@ -32,20 +32,18 @@ pub(crate) async fn act_on_foreign_key(Path(hash): Path<String>, post: Post<Admi
         return Err(unknown(sentence));
     }
     let mut form = change_form(&key).typed(fields);
-    let Some(change) = wanted(&mut form, &provider_key.name, fields) else {
-        let refused = Refused { key: Some((key, form)), ..Refused::default() };
-        let page = page::show(site, visitor, &SpanQuery::default(), refused).await;
-        return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
+    let Some(change) = wanted(&mut form, &name, fields) else {
+        return Err(page::refuse(&post, Refused { key: Some((key, form)), ..Refused::default() }).await);
     };
     if before.has(change) {
         conclude_earlier(site, &key, change, before, *deadline).await?;
         return Ok(site.done(paths::ACCOUNT, &Notice::Already));
     }
 
-    let request =
-        ForeignRequest { key: &key, name: &provider_key.name, change, before, actor: person, now: site.clock.now() };
-    let under_way = || AppError::conflict("Another change of this key is under way. Try again in half a minute.");
-    let act = site.table.begin_foreign_act(&request, *deadline).await?.ok_or_else(under_way)?;
+    let request = ForeignRequest { key: &key, name: &name, change, before, actor: person, now: site.clock.now() };
+    let sentence = "Another change of this key is under way. Try again in half a minute.";
+    let act = site.table.begin_foreign_act(&request, *deadline).await?;
+    let act = act.ok_or_else(|| AppError::conflict(sentence))?;
     let answered = ask(site, &key, change, patience).await;
     let is_certain = answered.as_ref().map_or_else(ProviderError::changed_nothing, |_| true);
     if is_certain {
@@ -66,20 +64,18 @@ pub(crate) async fn act_on_foreign_key(Path(hash): Path<String>, post: Post<Admi
     }
 }
 
+/// A key as the provider has it.
+struct KeyAtProvider {
+    name: String,
+    state: AnsweredKey,
+}
+
 /// The key as the provider has it; `None` if it has none.
-async fn read(
-    site: &Site,
-    key: &KeyHash,
-    patience: Deadline,
-) -> Result<Option<(Box<ProviderKey>, AnsweredKey)>, ProviderError> {
+async fn read(site: &Site, key: &KeyHash, patience: Deadline) -> Result<Option<KeyAtProvider>, ProviderError> {
     let asked_at = site.clock.now();
-    Ok(match site.provider.get_key(key, patience).await? {
-        Some(provider_key) => {
-            let answered = answered(&provider_key, asked_at);
-            Some((provider_key, answered))
-        }
-        None => None,
-    })
+    let provider_key = site.provider.get_key(key, patience).await?;
+    Ok(provider_key
+        .map(|provider_key| KeyAtProvider { state: answered(&provider_key, asked_at), name: provider_key.name }))
 }
 
 /// Asks for a change, and looks at the key once more if no answer came. `None` if the provider does not find the key any
@@ -100,7 +96,7 @@ async fn ask(
         Ok(None) => Ok(None),
         Err(error) if error.changed_nothing() => Err(error),
         Err(error) => match read(site, key, patience).await {
-            Ok(Some((_, now))) if now.has(change) => Ok(Some(now)),
+            Ok(Some(now)) if now.state.has(change) => Ok(Some(now.state)),
             _ => Err(error),
         },
     }

@@ -46,11 +46,9 @@ impl ForeignKeys {
         context: SpanContext<'_>,
     ) -> ForeignKeys {
         let total = keys.len();
-        let act_on = |key: &ForeignKey| acts.get(&key.key);
-        let mut keys: Vec<ForeignKey> =
-            keys.into_iter().map(|key| after_act(act_on(&key).map(|(act, _)| act), key, listed_at)).collect();
-        let is_open = |key: &ForeignKey| key.limit.is_none() && state(key) == "enabled";
-        let without_a_limit = keys.iter().filter(|key| is_open(key)).count();
+        let keys = keys.into_iter().map(|key| after_act(acts.get(&key.key).map(|(act, _)| act), key, listed_at));
+        let mut keys: Vec<ForeignKey> = keys.collect();
+        let without_a_limit = keys.iter().filter(|key| key.limit.is_none() && state(key) == "enabled").count();
         let new = keys.iter().filter(|key| context.now < key.first_seen_at + NEW_FOR).count();
         keys.sort_by_cached_key(|key| {
             let spent = context.sum(&key.used.credits, span).spent;
@@ -67,17 +65,17 @@ impl ForeignKeys {
             )
         });
         keys.truncate(SHOWN);
-        let row = |foreign_key: ForeignKey| ForeignKeyRow {
+        let rows = keys.into_iter().map(|foreign_key| ForeignKeyRow {
             spent: context.figure(&foreign_key.used.credits, span, true),
             owner: None,
-            act: act_on(&foreign_key).map(|(_, words)| words.clone()),
+            act: acts.get(&foreign_key.key).map(|(_, words)| words.clone()),
             is_open: refused.as_ref().is_some_and(|(hash, _)| *hash == foreign_key.key),
             form: refused
                 .take_if(|(hash, _)| *hash == foreign_key.key)
                 .map_or_else(|| change_form(&foreign_key.key), |(_, form)| form),
             foreign_key,
-        };
-        ForeignKeys { rows: keys.into_iter().map(row).collect(), total, without_a_limit, new }
+        });
+        ForeignKeys { rows: rows.collect(), total, without_a_limit, new }
     }
 
     pub(super) fn with_owners(mut self, owners: &HashMap<String, OwnerWords>) -> ForeignKeys {

@@ -50,8 +50,7 @@ impl MailSection {
             table.mail_refusals(now),
             table.unreachable(now),
         )?;
-        let is_recent = |row: &&OutboxRow| now - RECENT <= row.given_up().1;
-        let recent = dead.newest.iter().filter(is_recent).count();
+        let recent = dead.newest.iter().filter(|row| now - RECENT <= row.given_up().1).count();
         let oldest = waiting.iter().filter_map(|queue| queue.since).min();
         Ok(MailSection {
             today: server.as_ref().and_then(|server| server.today(now)),

@@ -17,7 +17,7 @@ use super::release::AnotherAccount;
 use super::syncs::{self, Day, SyncRun, newest_days};
 use super::warnings;
 use crate::kit::job_line::JobLine;
-use crate::money::owners::{KeyOwners, TypedOwner};
+use crate::money::owners::{KeyOwners, KeysByOwner, TypedOwner};
 use crate::money::spending::by_model::{self, ModelCoverage};
 use crate::money::spending::drawing::Drawing;
 use crate::money::spending::spans::{self, SpanLink};
@@ -95,8 +95,14 @@ pub(crate) async fn page(
     show(&site, &visitor, &span_query, Refused { key, ..Refused::default() }).await
 }
 
+/// The refusal of a form of the page.
+pub(crate) async fn refuse(post: &Post<Admins>, refused: Refused) -> AppError {
+    let page = show(&post.site, &post.access.visitor, &SpanQuery::default(), refused).await;
+    AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page)
+}
+
 /// The page, with the texts of a form that was refused.
-pub(crate) async fn show(site: &Site, visitor: &Visitor, span_query: &SpanQuery, mut refused: Refused) -> Answer {
+async fn show(site: &Site, visitor: &Visitor, span_query: &SpanQuery, mut refused: Refused) -> Answer {
     let now = site.clock.now();
     let table = &site.table;
     let first_day = utc_date(now).saturating_sub(ALARM_DAYS.days());
@@ -133,7 +139,8 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, span_query: &SpanQuery,
     let context = SpanContext { reset: Reset::None, term: None, read_at: state.listed_at, now };
     let spent = spent_of(account.as_ref(), |days| context.sum(days, span));
     let acts = acts_in_words(table).await?;
-    let (owners, owned, nobodys) = KeyOwners::read(site, &programmes, foreign, refused.owner).await?;
+    let KeysByOwner { section: owners, owned, nobodys } =
+        KeysByOwner::read(site, &programmes, foreign, refused.owner).await?;
     let mut used_by_nobodys = DailyUse::default();
     nobodys.iter().for_each(|key| used_by_nobodys.add(&key.used));
     let mut keys_of = |keys| ForeignKeys::new(keys, &acts, &mut refused.key, state.listed_at, span, context);

@@ -17,27 +17,26 @@ pub(super) fn draw(days: &[AccountDay], (balance, read_at): (Usd, Moment), purch
     let today = utc_date(read_at);
     let shown = days.iter().rev().filter(|day| day.day < today && days_between(day.day, today) <= DRAWN);
     let mut balances: Vec<(Date, Usd)> = shown.map(|day| (day.day, day.bought - day.spent)).collect();
-    let (first, _) = *balances.first()?;
+    let first = balances.first()?.0;
     balances.push((today, balance));
-    let number = |day: Date| days_between(first, day);
-    let line: Vec<(i32, Usd)> = balances.into_iter().map(|(day, balance)| (number(day), balance)).collect();
+    let line: Vec<(i32, Usd)> =
+        balances.into_iter().map(|(day, balance)| (days_between(first, day), balance)).collect();
 
     let horizon = today.saturating_add(DRAWN.days());
     let last = purchase.until.map_or(horizon, |until| until.clamp(today, horizon));
     let needed = purchase.to_come + purchase.foreign_to_come;
     let used = purchase.a_week.times(days_between(today, last).unsigned_abs()).micros() / 7;
     let used = Usd::from_micros(used).min(needed);
-    let (end, amount_left) = match purchase.gone {
-        Some(gone) if gone.why == WhyGone::Pace && gone.day <= last => (gone.day, Usd::ZERO),
-        _ => (last, (balance - used).or_zero()),
-    };
+    let gone = purchase.gone.filter(|gone| gone.why == WhyGone::Pace && gone.day <= last);
+    let end = gone.map_or(last, |gone| gone.day);
+    let amount_left = if gone.is_some() { Usd::ZERO } else { (balance - used).or_zero() };
     let led_to = format!("about {} on {}", amount_left.to_the(Usd::DOLLAR).to_dollars(), short_date(end));
     let scene = BurnScene {
-        days: number(last).max(1),
-        term_ends: number(last),
+        days: days_between(first, last).max(1),
+        term_ends: days_between(first, last),
         top: line.iter().map(|(_, balance)| *balance).fold(needed.max(Usd::CENT), Usd::max),
         line,
-        ahead: (used > Usd::ZERO).then(|| (number(end), amount_left, led_to)),
+        ahead: (used > Usd::ZERO).then(|| (days_between(first, end), amount_left, led_to)),
         is_short: purchase.gone.is_some(),
         limit: needed,
         levels: Vec::new(),

@@ -31,8 +31,8 @@ pub(crate) async fn release(form: Post<Admins>) -> Answer {
 /// Takes the mark off a person with a role, or a finance address, whose mail came back, so that mail is tried again.
 async fn try_again(form: &Post<Admins>, address: &EmailAddress) -> Answer {
     let Post { site, now, deadline, .. } = form;
-    let (person, roles) =
-        tokio::try_join!(site.table.known(address.matched()), site.table.list(Roles::of_address(address.matched())))?;
+    let person = site.table.known(address.matched()).await?;
+    let roles = site.table.list(Roles::of_address(address.matched())).await?;
     // The console has nothing for finance, so finance alone is no role of it.
     if person.is_none_or(|person| !person.has_role) && !roles.iter().any(|roles| roles.finance) {
         return Err(AppError::not_found());
@@ -72,23 +72,22 @@ impl AnotherAccount {
         });
         let Some(first) = refused.next() else { return Ok(None) };
         let Some(meta) = site.table.get(Meta::key_of()).await? else { return Ok(None) };
-        let (confirmed, listed) = match &meta.account {
-            Some(account) if account.listed.is_empty() => return Ok(None),
-            Some(account) => (Some(&account.management_key), account.listed.len()),
-            None => (None, 0),
-        };
+        let account = meta.account.as_ref();
+        if account.is_some_and(|account| account.listed.is_empty()) {
+            return Ok(None);
+        }
+        let confirmed = account.map(|account| &account.management_key);
         let in_secret = SecretKeys::read(site, &meta.deployment).await;
-        let is_so = |(key, found_at): &(&Fingerprint, _)| {
+        let suspect = std::iter::once(first).chain(refused).find(|(key, found_at)| {
             in_secret.has(key)
                 && (Some(*key) != confirmed || state.completed_at.is_none_or(|completed_at| completed_at < *found_at))
-        };
-        let suspect = std::iter::once(first).chain(refused).find(is_so);
+        });
         Ok(suspect.map(|(key, found_at)| AnotherAccount {
             management_key: key.as_str().to_owned(),
             short: key.short().to_owned(),
             found_at: utc(found_at),
             is_pending: in_secret.current.as_ref() != Some(key),
-            listed,
+            listed: account.map_or(0, |account| account.listed.len()),
         }))
     }
 }

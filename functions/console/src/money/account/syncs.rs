@@ -97,12 +97,12 @@ impl Day {
     fn new(day: &AccountDay, before: Option<&AccountDay>) -> Day {
         let sums = in_cents(day);
         let sums_before = before.map(in_cents);
-        let cell = |column: usize| {
+        let cells = std::array::from_fn(|column| {
             let grew = sums_before.as_ref().map(|before| sums[column] - before[column]);
             (sums[column].to_cents(), grew.filter(|grew| *grew != Usd::ZERO).map(signed))
-        };
+        });
         let nights = before.and_then(|before| before.day.until(day.day).ok()).map(|span| span.get_days());
-        Day { day: day.day, nights: nights.filter(|nights| *nights != 1), cells: [0, 1, 2, 3, 4, 5].map(cell) }
+        Day { day: day.day, nights: nights.filter(|nights| *nights != 1), cells }
     }
 }
 

@@ -89,8 +89,7 @@ fn management_key_fails(facts: &AccountFacts<'_>) -> bool {
     }) {
         return true;
     }
-    let is_empty = |sync: &&SyncRun| !sync.run.complete && sync.report.keys_listed == Some(0);
-    let Some(newest) = facts.runs.first().filter(is_empty) else { return false };
-    let day = utc_date(newest.run.began_at);
-    refused.any(|alarm| alarm.day == day)
+    let Some(newest) = facts.runs.first() else { return false };
+    let is_empty = !newest.run.complete && newest.report.keys_listed == Some(0);
+    is_empty && refused.any(|alarm| alarm.day == utc_date(newest.run.began_at))
 }

@@ -7,7 +7,7 @@ mod selection;
 use bursar_core::domain::ledger::cut::LifetimeUse;
 use bursar_core::store::{AssignOutcome, UsedNow};
 use futures_util::stream::{StreamExt, iter};
-pub(crate) use page::{KeyOwners, OwnerWords, TypedOwner};
+pub(crate) use page::{KeyOwners, KeysByOwner, OwnerWords, TypedOwner};
 
 use self::selection::{KeySelection, Purpose, Wanted};
 use crate::money::account;
@@ -35,10 +35,11 @@ pub(crate) async fn assign(post: Post<Admins>) -> Answer {
     if let Some(why) = selection.why_nothing(&choice.selector) {
         return Err(refused(&post, Form::blank().typed(fields), "match", why).await);
     }
-    let preview = |selection: &KeySelection, why| page::preview(site, visitor, &choice, selection, why);
-    let once_more = |status, selection: &KeySelection, why| AppError::page(status, Ok(preview(selection, why)));
+    let once_more = |status, selection: &KeySelection, why| {
+        AppError::page(status, Ok(page::preview(site, visitor, &choice, selection, why)))
+    };
     if fields.filled("apply") != Some("on") {
-        return Ok(preview(&selection, None));
+        return Ok(page::preview(site, visitor, &choice, &selection, None));
     }
     let is_given = keys_are_given(&choice.purpose, &selection);
     if fields.filled("shown").is_some_and(|shown| shown != selection.mark()) && !is_given {
@@ -127,7 +128,5 @@ async fn refused(post: &Post<Admins>, mut form: Form<TypedOwner>, field: &str, w
 
 /// The form once more, with what was typed and what is wrong with it.
 async fn again(post: &Post<Admins>, form: Form<TypedOwner>) -> AppError {
-    let refused = account::Refused { owner: Some(form), ..account::Refused::default() };
-    let page = account::show(&post.site, &post.access.visitor, &SpanQuery::default(), refused).await;
-    AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page)
+    account::refuse(post, account::Refused { owner: Some(form), ..account::Refused::default() }).await
 }

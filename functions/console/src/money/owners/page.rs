@@ -14,6 +14,13 @@ const PREFIXES_SHOWN: usize = 20;
 /// The choice that takes keys back; no programme has such an id.
 const NOBODY: &str = "-";
 
+/// The foreign keys by whether they have an owner, with the section about it.
+pub(crate) struct KeysByOwner {
+    pub(crate) section: KeyOwners,
+    pub(crate) owned: Vec<ForeignKey>,
+    pub(crate) nobodys: Vec<ForeignKey>,
+}
+
 pub(crate) struct KeyOwners {
     /// The beginnings of names of keys without an owner, those that spent most first.
     pub(crate) prefixes: Vec<NamePrefix>,
@@ -76,14 +83,13 @@ struct AssignPreview<'a> {
     selection: &'a KeySelection,
 }
 
-impl KeyOwners {
-    /// The section, the foreign keys that have an owner, and those that have none.
+impl KeysByOwner {
     pub(crate) async fn read(
         site: &Site,
         programmes: &[Programme],
         foreign: Vec<ForeignKey>,
         refused: Option<Form<TypedOwner>>,
-    ) -> Result<(KeyOwners, Vec<ForeignKey>, Vec<ForeignKey>), AppError> {
+    ) -> Result<KeysByOwner, AppError> {
         let owners = site.table.owners_now().await?;
         let mut owned = Vec::new();
         let mut nobodys = Vec::new();
@@ -102,7 +108,8 @@ impl KeyOwners {
         let nobody = (NOBODY.to_owned(), "nobody: take them back".to_owned());
         let choices = std::iter::once(not_chosen).chain(named).chain([nobody]).collect();
         let form = refused.unwrap_or_else(Form::blank).apart("owner-", "").choosing("owner", choices);
-        Ok((KeyOwners { prefixes: prefixes(&nobodys), words, form }, owned, nobodys))
+        let section = KeyOwners { prefixes: prefixes(&nobodys), words, form };
+        Ok(KeysByOwner { section, owned, nobodys })
     }
 }
 

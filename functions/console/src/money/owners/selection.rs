@@ -51,8 +51,8 @@ pub(super) struct RefusedKey {
 impl Wanted {
     pub(super) fn from_fields(fields: &Fields) -> Result<Wanted, String> {
         if let Some(hash) = fields.filled("hash") {
-            let wrong = |_| "A key's hash has sixty-four hexadecimal digits.".to_owned();
-            return hash.parse().map(Wanted::Key).map_err(wrong);
+            let sentence = "A key's hash has sixty-four hexadecimal digits.";
+            return hash.parse().map(Wanted::Key).map_err(|_| sentence.to_owned());
         }
         match fields.filled("prefix").or_else(|| fields.filled("match")) {
             Some(pattern) if pattern.chars().count() <= LONGEST_PATTERN => Ok(Wanted::Match(pattern.to_owned())),
@@ -117,8 +117,10 @@ impl KeySelection {
 
     /// A text that tells this choice of keys, and since when somebody has them, from any other.
     pub(super) fn mark(&self) -> String {
-        let since = |chosen: &ChosenKey| chosen.owner.as_ref().map(|(_, since)| since.as_millisecond());
-        let parts = self.chosen.iter().map(|chosen| format!("{} {:?}", chosen.key, since(chosen)));
+        let parts = self.chosen.iter().map(|chosen| {
+            let since = chosen.owner.as_ref().map(|(_, since)| since.as_millisecond());
+            format!("{} {since:?}", chosen.key)
+        });
         sha256_hex(&parts.collect::<Vec<_>>().iter().map(String::as_str).collect::<Vec<_>>())
     }
 

@@ -26,10 +26,11 @@ type Groups = HashMap<GrantBytes, String>;
 
 /// The report, or the sentence that refuses it.
 pub(super) async fn collected(site: &Site, scope: &ReportScope) -> Result<Result<SpendingReport, String>, AppError> {
-    let (grouping, range) = match scope.query.range(scope.usual) {
-        Ok(range) => (scope.query.grouping(), range),
+    let range = match scope.query.range(scope.usual) {
+        Ok(range) => range,
         Err(why) => return Ok(Err(why)),
     };
+    let grouping = scope.query.grouping();
     let ids: Vec<ProgrammeId> = scope.programmes.iter().map(|(programme, _)| programme.id.clone()).collect();
     let numbers: Numbers<'_> = ids.iter().zip(0..).collect();
     let known_days = known_by_model(&site.table.sync_state().await?, range);
@@ -115,8 +116,8 @@ async fn divide_by_grant(
     used_on: &BTreeSet<Date>,
 ) -> Result<(), AppError> {
     let now = site.clock.now();
-    let rows_of = async |day: Date| (day, site.table.model_rows(day, now).await);
-    let queries: Vec<_> = report.known_days.iter().map(|day| rows_of(*day)).collect();
+    let days = report.known_days.iter().copied();
+    let queries: Vec<_> = days.map(|day| async move { (day, site.table.model_rows(day, now).await) }).collect();
     let mut read = iter(queries).buffered(DAYS_AT_ONCE);
     while let Some((day, rows)) = read.next().await {
         let rows = rows?;

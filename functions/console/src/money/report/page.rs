@@ -70,14 +70,11 @@ pub(crate) async fn page(State(site): State<Site>, scope: ReportScope) -> Answer
 /// The page of a report, or of its form if that is refused.
 pub(super) async fn show(site: &Site, scope: &ReportScope, report: Result<SpendingReport, String>) -> Answer {
     let query = &scope.query;
-    let (first_day, last_day) = match &report {
-        Ok(report) => (report.range.0.to_string(), report.range.1.to_string()),
-        Err(_) => (query.first_day.clone(), query.last_day.clone()),
-    };
+    let range = report.as_ref().ok().map(|report| report.range);
     let form = ReportForm {
         path: &scope.path,
-        first_day,
-        last_day,
+        first_day: range.map_or_else(|| query.first_day.clone(), |range| range.0.to_string()),
+        last_day: range.map_or_else(|| query.last_day.clone(), |range| range.1.to_string()),
         grouping: query.grouping(),
         choices: scope.choices.as_deref().unwrap_or_default(),
         refusal: report.as_ref().err().cloned(),
@@ -116,9 +113,9 @@ impl<'a> ReportResults<'a> {
             (false, true) => "programme by programme, the largest first in each",
             (true, true) => "day after day and programme by programme, the largest first in each",
         };
-        let address = |from| scope.query.address(&scope.path, report.range, from);
         let listing = Listing::new(("Spending", "report-row"), columns, rows, &TimeZone::UTC);
-        let mut listing = listing.part_of(lines.len(), from, order, address);
+        let mut listing =
+            listing.part_of(lines.len(), from, order, |from| scope.query.address(&scope.path, report.range, from));
         lines.sort_unstable_by_key(place);
         let file = scope.query.address(&format!("{}.csv", scope.path), report.range, 0);
         listing.files = csv_file::offered(&file, &lines, |line| key(scope, line));
@@ -133,7 +130,7 @@ impl<'a> ReportResults<'a> {
 
 impl<'a> ReportRow<'a> {
     fn new(line: ReportLine<'a>, cents: Usd, scope: &'a ReportScope, people: &People) -> ReportRow<'a> {
-        let (programme, _) = &scope.programmes[usize::from(line.programme)];
+        let programme = scope.programme(line.programme);
         let student = line.grant.and_then(|grant| people.get(&(line.programme, grant)).cloned());
         ReportRow { line, cents, programme, grant: line.grant.as_ref().map(GrantId::of_bytes), student }
     }
@@ -157,13 +154,13 @@ async fn people(site: &Site, scope: &ReportScope, lines: &[ReportLine<'_>]) -> R
         lines.iter().filter_map(|line| Some((line.programme, line.grant?))).collect();
     grants.sort_unstable();
     grants.dedup();
-    let queries = grants.into_iter().filter_map(|(number, grant)| {
-        let (programme, role) = scope.programmes.get(usize::from(number))?;
-        let lookup = async move { site.table.get(Grant::key_of(&programme.id, &GrantId::of_bytes(&grant))).await };
-        (*role >= Role::Faculty).then_some(async move { Ok::<_, AppError>(((number, grant), lookup.await?)) })
+    grants.retain(|(number, _)| scope.programmes[usize::from(*number)].1 >= Role::Faculty);
+    let queries = grants.into_iter().map(|(number, grant)| async move {
+        let stored = site.table.get(Grant::key_of(&scope.programme(number).id, &GrantId::of_bytes(&grant))).await?;
+        Ok::<_, AppError>(((number, grant), stored))
     });
-    let read: Vec<_> = queries.collect();
-    let read: Vec<_> = iter(read).buffered(GRANTS_AT_ONCE).try_collect().await?;
+    let queries: Vec<_> = queries.collect();
+    let read: Vec<_> = iter(queries).buffered(GRANTS_AT_ONCE).try_collect().await?;
     Ok(read.into_iter().filter_map(|(key, grant)| Some((key, grant?))).collect())
 }
 
@@ -200,14 +197,15 @@ fn notes(report: &SpendingReport, lines: &[ReportLine<'_>], listed_at: Option<Mo
 
 /// The columns: those that were not chosen are empty in the file and not on the page.
 fn columns<'a>(grouping: Grouping, is_of_several: bool) -> [Column<ReportRow<'a>>; 10] {
-    let of_several = |heading| column(heading).shown_if(is_of_several);
     let day = column("Day (UTC)").class("date").file("date").hook("date").shown_if(grouping.day);
     [
         day.cell(|row: &ReportRow<'a>| Cell::shown(row.line.day, row.line.day.map_or_else(String::new, long_date))),
-        of_several("Programme")
+        column("Programme")
+            .shown_if(is_of_several)
             .cell(|row| Cell::link(paths::programme(&row.programme.id), &row.programme.settings.name)),
         column("").file("programme").hook("programme").cell(|row| Cell::exact(Some(&row.programme.id))),
-        of_several("Cost code")
+        column("Cost code")
+            .shown_if(is_of_several)
             .file("cost_code")
             .cell(|row| Cell::text(row.programme.settings.texts.cost_code.as_deref())),
         column("Group")
@@ -246,7 +244,7 @@ fn place<'a>(line: &ReportLine<'a>) -> (Option<Date>, u16, Option<&'a str>, Opti
 
 /// The same as a text. Programmes are in the order of their ids, and no name has a character below the one between them.
 fn key(scope: &ReportScope, line: &ReportLine<'_>) -> String {
-    let (programme, _) = &scope.programmes[usize::from(line.programme)];
+    let programme = scope.programme(line.programme);
     let day = line.day.map(|day| day.to_string()).unwrap_or_default();
     let grant = line.grant.as_ref().map(|grant| GrantId::of_bytes(grant).to_string()).unwrap_or_default();
     let [group, model] = [line.group, line.model].map(Option::unwrap_or_default);
@@ -259,11 +257,11 @@ pub(crate) async fn file(State(site): State<Site>, scope: ReportScope, request: 
         Ok(report) => report,
         refused => return show(&site, &scope, refused).await,
     };
-    let (first_day, last_day) = report.range;
-    let name = match (&scope.choices, scope.programmes.first()) {
-        (None, Some((programme, _))) => format!("report-{}-{first_day}-{last_day}", programme.id),
-        _ => format!("report-{first_day}-{last_day}"),
+    let whose = match (&scope.choices, scope.programmes.first()) {
+        (None, Some((programme, _))) => format!("{}-", programme.id),
+        _ => String::new(),
     };
+    let name = format!("report-{whose}{}-{}", report.range.0, report.range.1);
     let people = People::new();
     let mut lines = report.lines();
     lines.sort_unstable_by_key(place);

@@ -24,18 +24,12 @@ pub(crate) struct ReportQuery {
 
 impl ReportQuery {
     pub(crate) fn parse(query: &str) -> ReportQuery {
-        let query: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-        let read_all = |name: &str| {
-            let values = query.iter().filter(|(key, value)| key == name && !value.trim().is_empty());
-            values.map(|(_, value)| value.trim().to_owned()).collect::<Vec<_>>()
-        };
-        let read_first = |name: &str| read_all(name).into_iter().next().unwrap_or_default();
         ReportQuery {
-            first_day: read_first("from"),
-            last_day: read_first("to"),
-            columns: read_all("by"),
-            programmes: read_all("programme"),
-            skip: read_first("skip").parse().unwrap_or(0),
+            first_day: values(query, "from").next().unwrap_or_default(),
+            last_day: values(query, "to").next().unwrap_or_default(),
+            columns: values(query, "by").collect(),
+            programmes: values(query, "programme").collect(),
+            skip: values(query, "skip").next().and_then(|skip| skip.parse().ok()).unwrap_or(0),
         }
     }
 
@@ -65,6 +59,11 @@ impl ReportQuery {
         Grouping { day, group, model, person }
     }
 
+    /// Whether a programme is among the chosen ones.
+    fn chooses(&self, programme: &Programme) -> bool {
+        self.programmes.is_empty() || self.programmes.iter().any(|id| id == programme.id.as_str())
+    }
+
     /// The URL of this report over these days; `skip` lines are before the first.
     pub(super) fn address(&self, path: &str, (first_day, last_day): (Date, Date), skip: usize) -> String {
         let first_day = first_day.to_string();
@@ -76,6 +75,12 @@ impl ReportQuery {
         query.extend((skip != "0").then_some(("skip", skip.as_str())));
         show::address(path, &query)
     }
+}
+
+/// What a query says under this name, where that is not empty.
+fn values(query: &str, name: &str) -> impl Iterator<Item = String> {
+    let named = form_urlencoded::parse(query.as_bytes()).filter(move |(key, _)| key == name);
+    named.map(|(_, value)| value.trim().to_owned()).filter(|value| !value.is_empty())
 }
 
 fn day(ordinal: &str, text: &str) -> Result<Option<Date>, String> {
@@ -110,6 +115,13 @@ pub(super) struct ProgrammeChoice {
     pub(super) is_chosen: bool,
 }
 
+impl ReportScope {
+    /// The programme that a report calls by this number.
+    pub(super) fn programme(&self, number: u16) -> &Programme {
+        &self.programmes[usize::from(number)].0
+    }
+}
+
 /// With an id in the path it is a report of that programme, else of the programmes that the query names, or of
 /// all that the reader may see.
 impl FromRequestParts<Site> for ReportScope {
@@ -129,22 +141,21 @@ impl FromRequestParts<Site> for ReportScope {
         }
         let visitor = Visitor::from_request_parts(parts, site).await?;
         let seen = site.table.programmes_of(&visitor.session.address, visitor.is_admin).await?;
-        let ids = &query.programmes;
-        let is_unseen = |id: &String| seen.iter().all(|(programme, _)| programme.id.as_str() != id);
-        if (seen.is_empty() && !visitor.is_admin) || ids.iter().any(is_unseen) {
+        let names_unseen =
+            query.programmes.iter().any(|id| seen.iter().all(|(programme, _)| programme.id.as_str() != id));
+        if (seen.is_empty() && !visitor.is_admin) || names_unseen {
             return Err(AppError::no_right());
         }
-        let is_chosen = |programme: &Programme| ids.is_empty() || ids.iter().any(|id| id == programme.id.as_str());
-        let choice = |(programme, _): &(Programme, Role)| ProgrammeChoice {
+        let choices = seen.iter().map(|(programme, _)| ProgrammeChoice {
             id: programme.id.clone(),
             name: programme.settings.name.clone(),
-            is_chosen: is_chosen(programme),
-        };
+            is_chosen: query.chooses(programme),
+        });
         Ok(ReportScope {
             path: paths::REPORT.to_owned(),
-            choices: Some(seen.iter().map(choice).collect()),
+            choices: Some(choices.collect()),
             usual: (last.saturating_sub((USUAL_DAYS - 1).days()), last),
-            programmes: seen.into_iter().filter(|(programme, _)| is_chosen(programme)).collect(),
+            programmes: seen.into_iter().filter(|(programme, _)| query.chooses(programme)).collect(),
             query,
             visitor,
         })

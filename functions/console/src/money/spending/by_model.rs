@@ -41,9 +41,8 @@ impl ModelCoverage {
 
     /// The coverage of a programme, from the first day on which its keys were used.
     pub(crate) fn of_programme(state: &SyncState, used: &DailyUse, today: Date) -> ModelCoverage {
-        let first = |days: &Days| days.each().next().map(|(day, ..)| day);
-        let first =
-            [&used.credits, &used.byok].into_iter().filter_map(first).min().or(state.models_since).unwrap_or(today);
+        let firsts = [&used.credits, &used.byok].into_iter().filter_map(|days| days.each().next());
+        let first = firsts.map(|(day, ..)| day).min().or(state.models_since).unwrap_or(today);
         ModelCoverage::new(state, (first, today), first, today)
     }
 
@@ -62,30 +61,34 @@ impl ModelCoverage {
     }
 }
 
+pub(crate) struct ModelTables {
+    pub(crate) by_model: Vec<ModelUse>,
+    /// Empty without groups.
+    pub(crate) by_group: Vec<ModelUse>,
+}
+
 /// The tables of a programme by model, and by group and model if there are groups. Usage that `used` proves
 /// beyond the known models is a line of its own.
-pub(crate) fn of_programme(
-    uses: Vec<ModelUse>,
-    used: &DailyUse,
-    byok: Byok,
-    coverage: &ModelCoverage,
-) -> (Vec<ModelUse>, Vec<ModelUse>) {
+pub(crate) fn of_programme(uses: Vec<ModelUse>, used: &DailyUse, byok: Byok, coverage: &ModelCoverage) -> ModelTables {
     let without_groups = uses.iter().map(|used| ModelUse { whose: None, ..used.clone() });
     let mut by_model = lines(without_groups, byok, MOST_LINES);
     by_model.extend(coverage.known().and_then(|days| beyond_models(&by_model, used, days)));
     if uses.iter().all(|used| used.whose.is_none()) {
-        return (by_model, Vec::new());
+        return ModelTables { by_model, by_group: Vec::new() };
     }
-    let group = |used: ModelUse| ModelUse { whose: used.whose.or_else(|| Some("without a group".to_owned())), ..used };
-    (by_model, lines(uses.into_iter().map(group), byok, MOST_LINES))
+    ModelTables { by_model, by_group: lines(name_unnamed(uses, "without a group"), byok, MOST_LINES) }
 }
 
 /// The table of what is no programme's, by the names of keys. `used` is what the foreign keys used that nobody owns.
 pub(crate) fn of_nobody(uses: Vec<ModelUse>, used: &DailyUse, coverage: &ModelCoverage) -> Vec<ModelUse> {
-    let named = |used: ModelUse| ModelUse { whose: used.whose.or_else(|| Some(NO_NAME.to_owned())), ..used };
-    let mut by_key = lines(uses.into_iter().map(named), Byok::Outside, MOST_LINES);
+    let mut by_key = lines(name_unnamed(uses, NO_NAME), Byok::Outside, MOST_LINES);
     by_key.extend(coverage.known().and_then(|days| beyond_models(&by_key, used, days)));
     by_key
+}
+
+/// Uses, under this name where they have none.
+fn name_unnamed(uses: Vec<ModelUse>, name: &str) -> impl Iterator<Item = ModelUse> {
+    uses.into_iter().map(|used| ModelUse { whose: used.whose.or_else(|| Some(name.to_owned())), ..used })
 }
 
 /// The lines, each with what was spent in cents, which add up.
@@ -163,9 +166,10 @@ mod tests {
         };
         let tables = |uses: &[ModelUse]| {
             let of_keys = DailyUse::on_one(date("12"), Usd::from_dollars(9));
-            let (models, groups) = of_programme(uses.to_vec(), &of_keys, Byok::Inside, &coverage("08", "19"));
+            let ModelTables { by_model, by_group } =
+                of_programme(uses.to_vec(), &of_keys, Byok::Inside, &coverage("08", "19"));
             let cells = |line: &ModelUse| (line.whose.clone().unwrap_or_default(), line.used.spent, line.requests());
-            [models, groups].map(|lines| lines.iter().map(cells).collect::<Vec<_>>())
+            [by_model, by_group].map(|lines| lines.iter().map(cells).collect::<Vec<_>>())
         };
         let line = |whose: &str, dollars, requests| (whose.to_owned(), Usd::from_dollars(dollars), requests);
         let [models, groups] = tables(&[used(Some("A"), 1), used(None, 2), used(Some("A"), 3)]);

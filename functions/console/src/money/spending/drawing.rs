@@ -37,8 +37,7 @@ impl Drawing {
         let points: Vec<String> =
             scene.line.iter().map(|(day, usd)| format!("{},{}", x_of(*day), y_of(*usd))).collect();
         let line = points.join(" ");
-        let (day, by_now) = scene.line.last().copied().unwrap_or_default();
-        let today = (x_of(day), y_of(by_now));
+        let today = scene.line.last().map_or((0, SIZE), |(day, usd)| (x_of(*day), y_of(*usd)));
         let thresholds = scene.levels.iter();
         let thresholds =
             thresholds.map(|(threshold, amount)| (y_of(*amount), format!("{threshold}% · {}", amount.to_dollars())));

@@ -111,11 +111,11 @@ pub(crate) fn notes<'a>(figures: impl IntoIterator<Item = &'a Figure>) -> Vec<St
     let mut notes: Vec<&str> = figures.into_iter().filter_map(|figure| figure.note).collect();
     notes.sort_unstable();
     notes.dedup();
-    let sentence = |note: &str| match note {
+    let sentences = notes.into_iter().map(|note| match note {
         MISSED => format!("Where it says about, {MISSED}."),
         _ => "Where it says at least or not known, some of these days were not checked to their end yet.".to_owned(),
-    };
-    notes.into_iter().map(sentence).collect()
+    });
+    sentences.collect()
 }
 
 /// What has to be known of ranges of days of which only the sum is known, unless there are none.
@@ -144,12 +144,12 @@ pub(crate) fn choices(
     reset: Reset,
     chosen: impl Fn(Span) -> bool,
 ) -> Vec<SpanLink> {
-    let choice = |span: &Span| SpanLink {
+    let links = offered.iter().map(|span| SpanLink {
         name: name(*span, reset),
         address: show::address(path, &[rest, &[("window", span.as_str())]].concat()),
         is_chosen: chosen(*span),
-    };
-    offered.iter().map(choice).collect()
+    });
+    links.collect()
 }
 
 /// The name of a span; that of a cap is called by its length.

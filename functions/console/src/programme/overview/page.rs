@@ -71,9 +71,8 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, refused: Option<
     let of_own_keys = totals.map(|totals| totals.used.clone()).unwrap_or_default();
     let coverage = ModelCoverage::of_programme(&sync, &of_own_keys, utc_date(now));
     let uses = site.table.models_of(&programme.id, false, coverage.days).await?;
-    let (models, groups_models) = by_model::of_programme(uses, &of_own_keys, settings.basis.byok, &coverage);
+    let models = by_model::of_programme(uses, &of_own_keys, settings.basis.byok, &coverage);
     let file = roster::waiting(previews, now);
-    let time = |moment| column_time(moment, settings.term.zone());
     let spends_elsewhere = of_programme.spends_elsewhere(settings.basis.byok, now);
     let burn = Burn::new(programme, &budget, &spent, spends_elsewhere, sync.listed_at, now);
     let bar = MoneyBar::new(settings, &budget, &burn, now);
@@ -104,8 +103,8 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, refused: Option<
         notes: spans::notes(groups.iter().flat_map(|(_, figures)| figures)),
         spans: offered.iter().map(|span| spans::name(*span, settings.basis.reset)).collect(),
         groups,
-        models,
-        groups_models,
+        models: models.by_model,
+        groups_models: models.by_group,
         coverage,
         claims: [
             roster::opens_in_words(settings),
@@ -136,7 +135,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, refused: Option<
         } else {
             Figure::exactly(Usd::ZERO)
         },
-        as_of: sync.listed_at.map(time),
+        as_of: sync.listed_at.map(|listed_at| column_time(listed_at, settings.term.zone())),
         bar,
     };
     Ok(site.page(&page))
@@ -169,8 +168,10 @@ fn by_group(
     if of_programme.has_owned_keys() {
         groups.push(("keys made elsewhere".to_owned(), sums(&of_programme.assigned)));
     }
-    let column = |place| Figure::column(&groups.iter().map(|(_, sums)| sums[place]).collect::<Vec<_>>());
-    let columns: Vec<Vec<Figure>> = (0..offered.len()).map(column).collect();
-    let row = |place: usize| columns.iter().map(|column| column[place].clone()).collect();
-    groups.iter().enumerate().map(|(place, (group, _))| (group.clone(), row(place))).collect()
+    let mut rows: Vec<(String, Vec<Figure>)> = groups.iter().map(|(group, _)| (group.clone(), Vec::new())).collect();
+    for place in 0..offered.len() {
+        let column: Vec<Sum> = groups.iter().map(|(_, sums)| sums[place]).collect();
+        rows.iter_mut().zip(Figure::column(&column)).for_each(|((_, row), figure)| row.push(figure));
+    }
+    rows
 }

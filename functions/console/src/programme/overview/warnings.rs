@@ -65,25 +65,27 @@ pub(super) fn others(budget: &Budget, listed_at: Option<Moment>, jobs: &[Job], n
 pub(super) fn unreachable_people(people: &People, unreachable: &Unreachable) -> Vec<String> {
     let staff = people.faculty.iter().chain(&people.assistants).map(|person| (person, false));
     let finance = people.finance.iter().map(|person| (person, true));
-    let sentence = |(person, is_finance): (&EmailAddress, bool)| {
-        let why = unreachable.get(person.matched())?;
-        let person = person.as_written();
-        Some(match (is_finance, why) {
-            (false, UnreachableReason::Complained) => {
-                format!("{person} marked a mail as unwanted, so no digest is sent there. Alerts and links still are.")
-            }
-            (false, _) => format!("Mail to {person} comes back, so nothing is sent there: no alert and no link."),
-            (true, UnreachableReason::Complained) => {
-                format!(
-                    "{person} marked a mail as unwanted, so no statement is sent there. Ask them, or name another address for finance."
-                )
-            }
-            (true, _) => {
-                format!("Mail to {person} comes back, so no statement is sent there. Name another address for finance.")
-            }
-        })
-    };
-    staff.chain(finance).filter_map(sentence).collect()
+    let sentences = staff.chain(finance).filter_map(|(person, is_finance)| {
+        Some(unreached_in_words(person.as_written(), is_finance, *unreachable.get(person.matched())?))
+    });
+    sentences.collect()
+}
+
+fn unreached_in_words(person: &str, is_finance: bool, why: UnreachableReason) -> String {
+    match (is_finance, why) {
+        (false, UnreachableReason::Complained) => {
+            format!("{person} marked a mail as unwanted, so no digest is sent there. Alerts and links still are.")
+        }
+        (false, _) => format!("Mail to {person} comes back, so nothing is sent there: no alert and no link."),
+        (true, UnreachableReason::Complained) => {
+            format!(
+                "{person} marked a mail as unwanted, so no statement is sent there. Ask them, or name another address for finance."
+            )
+        }
+        (true, _) => {
+            format!("Mail to {person} comes back, so no statement is sent there. Name another address for finance.")
+        }
+    }
 }
 
 /// The warning, for admins, that the account's balance does not cover what the programme could still cost.
@@ -117,31 +119,30 @@ pub(super) async fn refused_rules(
     }
     let tiers = site.table.tiers().await?;
     let guardrails = programme.guardrails(stored, &tiers, now);
-    let refused =
-        guardrails.iter().filter_map(|(guardrail, rules)| Some((guardrail, guardrail.refusal_to_be_told(rules, now)?)));
-    let sentence = |(guardrail, refusal): (&Guardrail, &RulesRefusal)| {
-        let since = column_time(refusal.since, programme.settings.term.zone());
-        let so = match guardrail.remote {
-            None => "nobody gets a key under them, and keys that exist may call what they could before",
-            Some(_) => "keys may call what they could before",
-        };
-        let why = &refusal.why;
-        let group = guardrail.owner.group.as_deref();
-        let rules = programme.settings.rules.for_group(group);
-        let (whose, mend) = match (rules.tier(), group) {
-            (Some(tier), _) => (
-                format!("the model list {tier} with the data policy of this programme"),
-                "An admin can correct it on the page of the model lists.".to_owned(),
-            ),
-            (None, None) => (
-                "the models, data policy, providers or regions".to_owned(),
-                "Save others that it takes in the settings.".to_owned(),
-            ),
-            (None, Some(group)) => {
-                (format!("the models of {group}"), "Save models that it has on the page of the groups.".to_owned())
-            }
-        };
-        format!("OpenRouter has refused {whose} since {since}, so {so}. It says: {why}. {mend}")
+    let sentences = guardrails.iter().filter_map(|(guardrail, rules)| {
+        Some(refused_in_words(programme, guardrail, guardrail.refusal_to_be_told(rules, now)?))
+    });
+    Ok(sentences.collect())
+}
+
+fn refused_in_words(programme: &Programme, guardrail: &Guardrail, refusal: &RulesRefusal) -> String {
+    let since = column_time(refusal.since, programme.settings.term.zone());
+    let so = match guardrail.remote {
+        None => "nobody gets a key under them, and keys that exist may call what they could before",
+        Some(_) => "keys may call what they could before",
     };
-    Ok(refused.map(sentence).collect())
+    let why = &refusal.why;
+    let group = guardrail.owner.group.as_deref();
+    let rules = programme.settings.rules.for_group(group);
+    let (whose, mend) = match (rules.tier(), group) {
+        (Some(tier), _) => (
+            format!("the model list {tier} with the data policy of this programme"),
+            "An admin can correct it on the page of the model lists.",
+        ),
+        (None, None) => {
+            ("the models, data policy, providers or regions".to_owned(), "Save others that it takes in the settings.")
+        }
+        (None, Some(group)) => (format!("the models of {group}"), "Save models that it has on the page of the groups."),
+    };
+    format!("OpenRouter has refused {whose} since {since}, so {so}. It says: {why}. {mend}")
 }

@@ -32,10 +32,11 @@ pub(crate) async fn new(State(site): State<Site>, AdminAccess { visitor }: Admin
 pub(crate) async fn create(post: Post<Admins>) -> Answer {
     let Post { site, access: AdminAccess { visitor }, fields, .. } = &post;
     let mut form = Form::blank().typed(fields);
-    let refused = |status, form: &Form<Draft>| AppError::page(status, Ok(page(site, visitor, form)));
-    let Some(draft) = read(&mut form) else { return Err(refused(StatusCode::UNPROCESSABLE_ENTITY, &form)) };
+    let Some(draft) = read(&mut form) else {
+        return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, Ok(page(site, visitor, &form))));
+    };
     if let Some(status) = refuse_unlisted(site, &mut form, &draft.settings, post.deadline).await? {
-        return Err(refused(status, &form));
+        return Err(AppError::page(status, Ok(page(site, visitor, &form))));
     }
     make(&post, draft, None).await
 }

@@ -37,25 +37,23 @@ async fn doubts(
     before: Option<(&Programme, Usd)>,
     Draft { settings, budget }: &Draft,
 ) -> Result<Vec<Notice>, AppError> {
-    let (admins, newest) = tokio::try_join!(site.table.admins(), site.table.balance_readings())?;
     let mut amount_left = *budget;
     if let Some((programme, _)) = before {
         amount_left = amount_left - site.table.programme_use(&programme.id).await?.counted(settings.basis.byok);
     }
     let mut notices = Vec::new();
-    let moves_keys =
-        |before: &Settings| before.allowance.cap != settings.allowance.cap || before.rules != settings.rules;
-    if before.is_some_and(|(before, _)| moves_keys(&before.settings)) {
+    if before.is_some_and(|(before, _)| moves_keys(&before.settings, settings)) {
         notices.push(Notice::KeysFollow);
     }
     if before.is_none_or(|(_, before)| before < *budget) {
+        let newest = site.table.balance_readings().await?;
         let balance = newest.map(|(newest, _)| newest.balance()).filter(|balance| *balance < amount_left);
         notices.extend(balance.map(|balance| Notice::BudgetAboveBalance { amount_left, balance }));
     }
-    let has_none = |settings: &Settings| settings.roster && settings.people.faculty.is_empty();
-    if has_none(settings) && !before.is_some_and(|(before, _)| has_none(&before.settings)) {
+    if lacks_faculty(settings) && !before.is_some_and(|(before, _)| lacks_faculty(&before.settings)) {
         notices.push(Notice::NoFaculty);
     }
+    let admins = site.table.admins().await?;
     let sender = EmailAddress::parse(&site.mail_from).ok();
     let staff_before = before.into_iter().flat_map(|(before, _)| staff(&before.settings));
     let known_domains: Vec<&str> = admins.iter().chain(&sender).chain(staff_before).map(domain).collect();
@@ -65,12 +63,24 @@ async fn doubts(
     Ok(notices)
 }
 
+/// Whether an edit changes something at the provider for keys that there are.
+fn moves_keys(before: &Settings, after: &Settings) -> bool {
+    before.allowance.cap != after.allowance.cap || before.rules != after.rules
+}
+
+fn lacks_faculty(settings: &Settings) -> bool {
+    settings.roster && settings.people.faculty.is_empty()
+}
+
 fn staff(settings: &Settings) -> impl Iterator<Item = &EmailAddress> {
     settings.people.faculty.iter().chain(&settings.people.assistants)
 }
 
 /// Whether one domain lies below the other, as a department's below its university's, or is the same.
 fn are_related(first: &str, second: &str) -> bool {
-    let (short, long) = if first.len() < second.len() { (first, second) } else { (second, first) };
-    long.strip_suffix(short).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    is_within(first, second) || is_within(second, first)
+}
+
+fn is_within(domain: &str, other_domain: &str) -> bool {
+    domain.strip_suffix(other_domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }

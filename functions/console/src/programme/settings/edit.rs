@@ -45,12 +45,11 @@ pub(crate) async fn approve(post: &Post<Faculty>, request: Request) -> Result<No
     for Wish { setting, label, old_value, new_value, .. } in &request.wishes {
         let today = edit.form.saved(setting);
         if today != old_value && today != new_value {
-            let value = |text: &str| if text.is_empty() { "nothing".to_owned() } else { format!("“{text}”") };
             return Err(AppError::conflict(format!(
                 "Nothing was changed, since something else holds by now. {label}: today {}, when it was asked {}, asked for {}. Set it on the settings page, or decline.",
-                value(today),
-                value(old_value),
-                value(new_value)
+                quoted(today),
+                quoted(old_value),
+                quoted(new_value)
             )));
         }
     }
@@ -142,11 +141,7 @@ impl<'a> Edit<'a> {
             what: saved.clone().without(BUDGET).entry(Act::Edited),
             answers,
         };
-        let (status, fields, why): (_, &[&str], _) = match site
-            .table
-            .edit(&programme.id, &edit, self.post.author())
-            .await?
-        {
+        let status = match site.table.edit(&programme.id, &edit, self.post.author()).await? {
             EditOutcome::Done => {
                 let rules = RulesSource::Programme(programme.id.clone());
                 guardrails::in_a_request(site, rules, *deadline).await;
@@ -161,13 +156,17 @@ impl<'a> Edit<'a> {
                 return Err(again(site, StatusCode::CONFLICT, &access, form).await);
             }
             EditOutcome::Overtaken => return Err(self.refused(StatusCode::SERVICE_UNAVAILABLE, OVERTAKEN).await),
-            EditOutcome::FixedByKeys => (StatusCode::CONFLICT, &["reset", "byok", "timezone"], FIXED.to_owned()),
+            EditOutcome::FixedByKeys => {
+                self.refuse(saved, &["reset", "byok", "timezone"], FIXED);
+                StatusCode::CONFLICT
+            }
             EditOutcome::KeysEndBefore(until) => {
                 let until = column_time(until, programme.settings.term.zone());
                 let why = format!(
                     "Keys that people have end on {until} at the latest, and OpenRouter cannot change that. Copy the programme into the next term."
                 );
-                (StatusCode::UNPROCESSABLE_ENTITY, &["ends_on"], why)
+                self.refuse(saved, &["ends_on"], &why);
+                StatusCode::UNPROCESSABLE_ENTITY
             }
             EditOutcome::BudgetTooSmall { budget, reserved } => {
                 let budget = budget.to_dollars();
@@ -181,11 +180,16 @@ impl<'a> Edit<'a> {
                         "With this {reserved} would be promised to students who have keys, and the budget is {budget}."
                     )
                 };
-                (StatusCode::UNPROCESSABLE_ENTITY, &[BUDGET, "cap_usd", "ends_on"], why)
+                self.refuse(saved, &[BUDGET, "cap_usd", "ends_on"], &why);
+                StatusCode::UNPROCESSABLE_ENTITY
             }
         };
-        saved.first_of(fields).for_each(|id| self.form.refuse(id, why.clone()));
         Err(self.refused(status, FORBIDDEN).await)
+    }
+
+    /// Refuses those of these fields that were changed, or else the first change.
+    fn refuse(&mut self, saved: &Difference, fields: &[&str], why: &str) {
+        saved.first_of(fields).for_each(|id| self.form.refuse(id, why.to_owned()));
     }
 
     /// The form again, with what was typed; a stale one beside what was saved meanwhile.
@@ -194,6 +198,11 @@ impl<'a> Edit<'a> {
         let form = if self.is_stale { form.beside() } else { form };
         again(&self.post.site, status, &self.post.access, form).await
     }
+}
+
+/// What a field holds, as a sentence names it.
+fn quoted(text: &str) -> String {
+    if text.is_empty() { "nothing".to_owned() } else { format!("“{text}”") }
 }
 
 async fn again(site: &Site, status: StatusCode, access: &ProgrammeAccess, form: Form<Draft>) -> AppError {

@@ -53,7 +53,9 @@ impl Draft {
 
 /// A change of a setting, or of a group's, as a person reads it.
 pub(crate) fn change(SettingChange { name, old_value, new_value }: &SettingChange) -> String {
-    let (id, group) = name.split_once('.').map_or((&**name, None), |(id, group)| (id, Some(group)));
+    let mut parts = name.splitn(2, '.');
+    let id = parts.next().unwrap_or_default();
+    let group = parts.next();
     let Some(field) = Draft::FIELDS.iter().find(|field| field.id == id) else {
         return format!("{name}: {old_value} → {new_value}");
     };
@@ -86,6 +88,8 @@ pub(crate) struct FieldGroup<'a> {
 fn groups<'a>(form: &'a Form<Draft>, is_shown: impl Fn(&Field<Draft>) -> bool) -> Vec<FieldGroup<'a>> {
     let mut headings: Vec<&str> = table::SETTINGS.iter().map(|field| field.heading).collect();
     headings.dedup();
-    let under = |heading| form.shown(|field| field.heading == heading && is_shown(field));
-    headings.into_iter().map(|heading| FieldGroup { heading, fields: under(heading) }).collect()
+    let groups = headings
+        .into_iter()
+        .map(|heading| FieldGroup { heading, fields: form.shown(|field| field.heading == heading && is_shown(field)) });
+    groups.collect()
 }

@@ -15,9 +15,8 @@ const LIST_UNREAD: &str =
 
 /// The models of a text, each once, or the name of a tier alone; an error is a sentence for the person who typed it.
 pub(crate) fn models_of(text: &str) -> Result<Vec<String>, String> {
-    let is_slug = |c: char| c.is_ascii_alphanumeric() || "/-_.:~@".contains(c);
     list_of(text, MOST, "models", |word| {
-        if !word.chars().all(is_slug) || word.len() > 200 {
+        if !is_slug(word) {
             return Err(format!("{word} is no model's slug."));
         }
         if !word.contains('/') && !is_only(word, text) {
@@ -27,6 +26,10 @@ pub(crate) fn models_of(text: &str) -> Result<Vec<String>, String> {
         }
         Ok(word.to_owned())
     })
+}
+
+fn is_slug(word: &str) -> bool {
+    word.len() <= 200 && word.chars().all(|c| c.is_ascii_alphanumeric() || "/-_.:~@".contains(c))
 }
 
 /// What models there are: the tiers, and what the provider lists.
@@ -70,29 +73,36 @@ impl KnownModels {
     /// The reason that a list cannot be saved in the place of another one: a tier or model that there is not. A model that was named
     /// before stays, listed or not.
     pub(crate) fn refusal(&self, before: &[String], after: &[String]) -> Option<NotListed> {
-        let refused = |status, why| Some(NotListed { status, why });
-        let is_gone = |name: &&str| before != after && self.tiers.models(name).is_none();
-        if let Some(named) = rules::tier_named_in(after).filter(is_gone) {
+        if before != after
+            && let Some(named) = rules::tier_named_in(after)
+            && self.tiers.models(named).is_none()
+        {
             let names: Vec<&str> = self.tiers.iter().map(|tier| tier.name.as_str()).collect();
             let why = format!(
                 "{named} is neither a model list nor a model. Write models with their provider, such as openai/gpt-4o-mini, or one of the lists: {}.",
                 names.join(", ")
             );
-            return refused(StatusCode::UNPROCESSABLE_ENTITY, why);
+            return Some(NotListed { status: StatusCode::UNPROCESSABLE_ENTITY, why });
         }
         let news = new_models(before, after);
         if news.is_empty() {
             return None;
         }
         let Some(listed) = &self.listed else {
-            return refused(StatusCode::SERVICE_UNAVAILABLE, LIST_UNREAD.to_owned());
+            return Some(NotListed::unread());
         };
         let unknown: Vec<&str> = news.into_iter().filter(|model| !listed.contains(*model)).collect();
         if unknown.is_empty() {
             return None;
         }
         let why = format!("OpenRouter has no such model: {}. Copy the name from its list.", unknown.join(", "));
-        refused(StatusCode::UNPROCESSABLE_ENTITY, why)
+        Some(NotListed { status: StatusCode::UNPROCESSABLE_ENTITY, why })
+    }
+}
+
+impl NotListed {
+    fn unread() -> NotListed {
+        NotListed { status: StatusCode::SERVICE_UNAVAILABLE, why: LIST_UNREAD.to_owned() }
     }
 }
 
@@ -129,12 +139,12 @@ async fn check_providers(site: &Site, before: &[String], after: &[String], deadl
         Err(error) => {
             tracing::warn!(%error, "the provider's list of providers was not read");
             site.tell_of(&error, deadline).await;
-            return Some(NotListed { status: StatusCode::SERVICE_UNAVAILABLE, why: LIST_UNREAD.to_owned() });
+            return Some(NotListed::unread());
         }
     };
     // Behind a slash stands one of a provider's offers, which is not listed by itself.
-    let is_listed = |slug: &str| slug.split('/').next().is_some_and(|provider| listed.contains(provider));
-    let unknown: Vec<&str> = news.into_iter().filter(|slug| !is_listed(slug)).collect();
+    let unknown = news.into_iter().filter(|slug| slug.split('/').next().is_none_or(|name| !listed.contains(name)));
+    let unknown: Vec<&str> = unknown.collect();
     (!unknown.is_empty()).then(|| NotListed {
         status: StatusCode::UNPROCESSABLE_ENTITY,
         why: format!(
@@ -146,8 +156,10 @@ async fn check_providers(site: &Site, before: &[String], after: &[String], deadl
 
 /// The models that a list did not name before; a tier's name is none.
 pub(crate) fn new_models<'a>(before: &[String], after: &'a [String]) -> Vec<&'a str> {
-    let is_new = |model: &&String| rules::tier_named_in(after).is_none() && !before.contains(model);
-    after.iter().filter(is_new).map(String::as_str).collect()
+    if rules::tier_named_in(after).is_some() {
+        return Vec::new();
+    }
+    after.iter().filter(|model| !before.contains(model)).map(String::as_str).collect()
 }
 
 /// Whether a word is all of the text, and can be a tier's name.

@@ -49,7 +49,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
     let programme = &access.programme;
     let overview = site.table.overview(&programme.id).await?;
     let Overview { budget, jobs, .. } = overview.ok_or_else(AppError::not_found)?;
-    let saved = || Form::edit(Draft { settings: programme.settings.clone(), budget: budget.limit });
+    let saved = Draft { settings: programme.settings.clone(), budget: budget.limit };
     let copied = state.copying.unwrap_or_else(|| (copying(programme, budget.limit), false));
     Ok(site.page(&SettingsPage {
         frame: PageFrame::new(site, &access.visitor),
@@ -57,7 +57,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
         jobs: JobLine::of_programme(site, programme, &jobs, access.is_faculty()).await,
         may_edit: access.is_faculty() && programme.closed_at.is_none(),
         version: edit::version(programme, budget.limit),
-        edit: state.edit.unwrap_or_else(saved),
+        edit: state.edit.unwrap_or_else(|| Form::edit(saved)),
         copying: Some(copied).filter(|_| access.is_faculty()),
         request: state.request,
         form: new_ulid(site.clock.now()),

@@ -105,10 +105,8 @@ impl Text<'_, Draft> {
     }
 
     pub(super) fn providers(&self) -> Result<Vec<String>, String> {
-        let is_slug = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "/-_.".contains(c);
         list_of(self.text(), MOST_PROVIDERS, "providers", |word| {
-            let begins_well = word.starts_with(|c: char| c.is_ascii_alphanumeric());
-            if begins_well && word.chars().all(is_slug) && word.len() <= 100 {
+            if is_provider_slug(word) {
                 return Ok(word.to_owned());
             }
             Err(format!("{word} is no provider's slug. Write each as OpenRouter spells it, such as openai."))
@@ -189,6 +187,12 @@ pub(super) fn people(text: &str) -> Result<Vec<(Option<PersonName>, EmailAddress
         }
     }
     if people.len() > MOST_PEOPLE { Err(format!("At most {MOST_PEOPLE} people.")) } else { Ok(people) }
+}
+
+fn is_provider_slug(word: &str) -> bool {
+    word.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && word.len() <= 100
+        && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "/-_.".contains(c))
 }
 
 /// The entries of a list, each once.

@@ -346,11 +346,11 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
 /// An amount as somebody would type it: `20`, `20.50`.
 pub(crate) fn plain(amount: Usd) -> String {
     let text = amount.to_string();
-    let (dollars, micros) = text.split_once('.').unwrap_or((&text, ""));
-    match micros.trim_end_matches('0') {
-        "" => dollars.to_owned(),
-        tenths if tenths.len() == 1 => format!("{dollars}.{tenths}0"),
-        micros => format!("{dollars}.{micros}"),
+    let short = text.trim_end_matches('0');
+    match short.split_once('.') {
+        Some((dollars, "")) => dollars.to_owned(),
+        Some((_, tenths)) if tenths.len() == 1 => format!("{short}0"),
+        _ => short.to_owned(),
     }
 }
 
