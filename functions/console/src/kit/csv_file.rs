@@ -49,12 +49,14 @@ impl CsvRequest {
         let columns: Vec<Column<R>> = columns.into_iter().filter(|column| !column.place.file.is_empty()).collect();
         let rows = rows.into_iter().skip_while(|row| !self.after.is_empty() && key(row) <= self.after);
         let mut rows = rows.take_while(|row| self.until.is_empty() || key(row) <= self.until).peekable();
-        let (body, last) = if self.takes_gzip {
-            let packed = GzEncoder::new(Vec::new(), Compression::default());
-            let (packed, last) = written(packed, |packed| packed.get_ref().len(), &columns, &mut rows)?;
-            (packed.finish()?, last)
+        let mut body = Vec::new();
+        let last = if self.takes_gzip {
+            let mut packed = GzEncoder::new(&mut body, Compression::default());
+            let last = write_rows(&mut packed, |packed| packed.get_ref().len(), &columns, &mut rows)?;
+            packed.finish()?;
+            last
         } else {
-            written(Vec::new(), Vec::len, &columns, &mut rows.by_ref().take(MOST_ROWS))?
+            write_rows(&mut body, Vec::len, &columns, &mut rows.by_ref().take(MOST_ROWS))?
         };
         let headers = self.headers(name, rows.peek().and(last).map(|last| key(&last)))?;
         Ok(Reply::file(headers, body))
@@ -126,23 +128,23 @@ impl<S: Send + Sync> FromRequestParts<S> for CsvRequest {
 }
 
 /// Writes rows until there are no more or the answer is full, by the size of what was written so far. Returns the last that was.
-fn written<W: Write, R>(
-    mut writer: W,
+fn write_rows<W: Write, R>(
+    writer: &mut W,
     size: impl Fn(&W) -> usize,
     columns: &[Column<R>],
     rows: &mut dyn Iterator<Item = R>,
-) -> Result<(W, Option<R>), AppError> {
+) -> Result<Option<R>, AppError> {
     let names: Vec<&str> = columns.iter().map(|column| column.place.file).collect();
     write!(writer, "{}\r\n", names.join(","))?;
     let mut last = None;
-    while size(&writer) < MOST_BYTES - HELD_IN_BUFFERS
+    while size(writer) < MOST_BYTES - HELD_IN_BUFFERS
         && let Some(row) = rows.next()
     {
         let cells: Vec<String> = columns.iter().map(|column| written_out((column.cell)(&row))).collect();
         write!(writer, "{}\r\n", cells.join(","))?;
         last = Some(row);
     }
-    Ok((writer, last))
+    Ok(last)
 }
 
 fn written_out(cell: Cell) -> String {

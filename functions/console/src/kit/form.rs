@@ -167,19 +167,19 @@ impl<T: FormValue> Form<T> {
 
     /// Short marks of the texts as they are saved, by which a form tells later what was changed in it.
     pub(crate) fn made_from(&self) -> String {
-        let mark = |(id, input): (&&str, &Entry)| fingerprint(&format!("{id}{}", self.apart.1), &input.saved);
-        self.entries.iter().map(mark).collect::<Vec<_>>().join(" ")
+        let entries = self.entries.iter();
+        let marks = entries.map(|(id, input)| fingerprint(&format!("{id}{}", self.apart.1), &input.saved));
+        marks.collect::<Vec<_>>().join(" ")
     }
 
     /// The value of the texts; nothing where one is refused, which then says why.
     pub(crate) fn read(&mut self) -> Option<T> {
         let mut value = T::start(self.before.as_ref());
-        let read = |field: &Field<T>| {
-            let refused = (field.read)(&Text { id: field.id, form: self }, &mut value).err();
-            refused.map(|why| (field.id, why))
-        };
-        let refused: Vec<_> = T::FIELDS.iter().filter_map(read).collect();
-        refused.into_iter().for_each(|(id, why)| self.refuse(id, why));
+        for field in T::FIELDS {
+            if let Err(why) = (field.read)(&Text { id: field.id, form: self }, &mut value) {
+                self.refuse(field.id, why);
+            }
+        }
         if self.is_refused() { None } else { Some(value) }
     }
 
@@ -243,26 +243,27 @@ impl<T: FormValue> Form<T> {
     }
 
     pub(crate) fn shown(&self, is_shown: impl Fn(&Field<T>) -> bool) -> Vec<ShownField<'_>> {
-        let shown = |field: &'static Field<T>| {
-            let input = self.entries.get(field.id)?;
-            let is_other = self.is_beside && input.is_typed && input.text != input.saved;
-            let saved = if input.saved.is_empty() { field.when_empty } else { &input.saved };
-            Some(ShownField {
-                id: format!("{}{}", self.apart.0, field.id),
-                name: format!("{}{}", field.id, self.apart.1),
-                label: field.label,
-                hint: field.hint,
-                kind: field.kind,
-                when_empty: field.when_empty,
-                is_required: field.is_required,
-                owner: field.owner,
-                value: &input.text,
-                choices: &input.choices,
-                error: input.error.as_deref(),
-                now: if is_other { Some(saved) } else { None },
-            })
-        };
-        T::FIELDS.iter().filter(|field| is_shown(field)).filter_map(shown).collect()
+        T::FIELDS.iter().filter(|field| is_shown(field)).filter_map(|field| self.show(field)).collect()
+    }
+
+    fn show(&self, field: &'static Field<T>) -> Option<ShownField<'_>> {
+        let input = self.entries.get(field.id)?;
+        let is_other = self.is_beside && input.is_typed && input.text != input.saved;
+        let saved = if input.saved.is_empty() { field.when_empty } else { &input.saved };
+        Some(ShownField {
+            id: format!("{}{}", self.apart.0, field.id),
+            name: format!("{}{}", field.id, self.apart.1),
+            label: field.label,
+            hint: field.hint,
+            kind: field.kind,
+            when_empty: field.when_empty,
+            is_required: field.is_required,
+            owner: field.owner,
+            value: &input.text,
+            choices: &input.choices,
+            error: input.error.as_deref(),
+            now: if is_other { Some(saved) } else { None },
+        })
     }
 
     pub(crate) fn all(&self) -> Vec<ShownField<'_>> {
@@ -285,15 +286,15 @@ impl<T: FormValue> Form<T> {
 
     /// What of the saved a value changes.
     pub(crate) fn changes(&self, after: &T) -> Difference {
-        let change = |field: &'static Field<T>| {
+        let changes = T::FIELDS.iter().filter_map(|field| {
             let old_value = self.entries.get(field.id)?.saved.clone();
             let new_value = (field.write)(after);
             let Field { id, label, kind, when_empty, owner, is_private, .. } = *field;
             let name = format!("{id}{}", self.apart.1);
             let change = FieldChange { id, name, label, kind, when_empty, owner, is_private, old_value, new_value };
             Some(change).filter(|change| change.old_value != change.new_value)
-        };
-        Difference(T::FIELDS.iter().filter_map(change).collect())
+        });
+        Difference(changes.collect())
     }
 }
 
@@ -482,34 +483,39 @@ impl Difference {
     }
 
     pub(crate) fn wishes(&self) -> Vec<Wish> {
-        let wish = |FieldChange { id, label, kind, when_empty, old_value, new_value, .. }: &FieldChange| Wish {
-            setting: (*id).to_owned(),
-            label: (*label).to_owned(),
-            words: format!(
-                "{}{INSTEAD_OF}{}",
-                kind.in_words(new_value, when_empty),
-                kind.in_words(old_value, when_empty)
-            ),
-            old_value: old_value.clone(),
-            new_value: new_value.clone(),
-        };
-        self.0.iter().map(wish).collect()
+        self.0.iter().map(FieldChange::wish).collect()
     }
 
     /// The content of the audit entry. Fields that may name people are listed without values.
     pub(crate) fn entry(&self, act: Act) -> AuditDetail {
-        let (private, open): (Vec<_>, Vec<_>) = self.0.iter().partition(|change| change.is_private);
-        let open = open.iter().map(|change| (&*change.name, &*change.old_value, &*change.new_value));
+        let open = self.0.iter().filter(|change| !change.is_private);
+        let open = open.map(|change| (&*change.name, &*change.old_value, &*change.new_value));
         let what = AuditDetail::new(act).changing_settings(open);
-        let private: Vec<&str> = private.iter().map(|change| change.name.as_str()).collect();
+        let private = self.0.iter().filter(|change| change.is_private);
+        let private: Vec<&str> = private.map(|change| change.name.as_str()).collect();
         if private.is_empty() { what } else { what.noting(private.join(", ")) }
+    }
+}
+
+impl FieldChange {
+    fn wish(&self) -> Wish {
+        Wish {
+            setting: self.id.to_owned(),
+            label: self.label.to_owned(),
+            words: format!(
+                "{}{INSTEAD_OF}{}",
+                self.kind.in_words(&self.new_value, self.when_empty),
+                self.kind.in_words(&self.old_value, self.when_empty)
+            ),
+            old_value: self.old_value.clone(),
+            new_value: self.new_value.clone(),
+        }
     }
 }
 
 impl Kind {
     /// The value of a text, as a person reads it.
     pub(crate) fn in_words(self, text: &str, when_empty: &str) -> String {
-        let spaced_by = |gap: &str| text.split_whitespace().collect::<Vec<_>>().join(gap);
         match self {
             _ if text.is_empty() => when_empty.to_owned(),
             Kind::Choice(choices) => {
@@ -520,7 +526,9 @@ impl Kind {
             Kind::Date => text.parse::<Date>().map_or_else(|_| text.to_owned(), long_date),
             Kind::Time => text.parse::<DateTime>().map_or_else(|_| text.to_owned(), long_time),
             Kind::Lines => text.lines().collect::<Vec<_>>().join(", "),
-            Kind::Text | Kind::Address | Kind::Number | Kind::Area | Kind::Select => spaced_by(" "),
+            Kind::Text | Kind::Address | Kind::Number | Kind::Area | Kind::Select => {
+                text.split_whitespace().collect::<Vec<_>>().join(" ")
+            }
         }
     }
 }

@@ -34,15 +34,15 @@ impl JobLine {
         is_faculty: bool,
     ) -> Vec<JobLine> {
         let now = site.clock.now();
-        let is_told = |job: &&Job| match &job.state {
+        let shown = jobs.iter().filter(|job| match &job.state {
             _ if job.put_away => false,
             JobState::Done { ended_at } => now < *ended_at + TOLD_FOR,
             JobState::Failed { ended_at, .. } => programme.closed_at.is_none() || now < *ended_at + TOLD_FOR,
             JobState::Running { .. } => true,
-        };
+        });
         let mut lines = Vec::new();
         let mut is_first = true;
-        for job in jobs.iter().filter(is_told) {
+        for job in shown {
             lines.push(JobLine {
                 programme: programme.settings.name.clone(),
                 path: paths::programme(&programme.id),
@@ -73,16 +73,18 @@ impl JobLine {
 
 impl Undone {
     async fn new(site: &Site, Job { programme, job, .. }: &Job, step: &UndoneStep) -> Undone {
-        let (path, name) = match &step.of {
-            Subject::Line(line) => (paths::roster_file(programme, *job), format!("line {line}")),
+        let why = why_undone(step.why);
+        match &step.of {
+            Subject::Line(line) => {
+                Undone { path: paths::roster_file(programme, *job), name: format!("line {line}"), why }
+            }
             Subject::Grant(grant) => {
                 // One that cannot be read is named by its id.
-                let known = site.table.get(Grant::key_of(programme, grant)).await.ok().flatten();
-                let name = known.map_or_else(|| grant.to_string(), |known| known.person.known_as().to_owned());
-                (paths::grant(programme, grant), name)
+                let stored = site.table.get(Grant::key_of(programme, grant)).await.ok().flatten();
+                let name = stored.map_or_else(|| grant.to_string(), |stored| stored.person.known_as().to_owned());
+                Undone { path: paths::grant(programme, grant), name, why }
             }
-        };
-        Undone { path, name, why: why_undone(step.why) }
+        }
     }
 }
 
@@ -94,10 +96,9 @@ fn is_undone(job: &Job) -> bool {
 fn in_words(job: &Job, is_first: bool) -> String {
     let mut sentence = told(job);
     match (&job.state, job.total.saturating_sub(job.done)) {
-        (JobState::Running { .. }, others) if job.is_written => {
-            let wait = if others == 1 { "waits" } else { "wait" };
-            sentence +=
-                &format!(" {others} {wait} for OpenRouter to confirm, mostly for a quarter of an hour at most.");
+        (JobState::Running { .. }, count) if job.is_written => {
+            let wait = if count == 1 { "waits" } else { "wait" };
+            sentence += &format!(" {count} {wait} for OpenRouter to confirm, mostly for a quarter of an hour at most.");
         }
         (JobState::Running { .. }, _) if !is_first => sentence += " It begins when the one above is done.",
         (JobState::Running { .. }, _) => sentence += " Reload this page to see how far it is.",

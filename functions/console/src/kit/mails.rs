@@ -77,29 +77,33 @@ impl MailRow {
             threshold,
             recipient: None,
             written_at,
-            outcome: MailStatus::new(row),
+            outcome: MailStatus::from_row(row),
             resend: None,
         }
     }
 }
 
 impl MailStatus {
-    fn new(row: &OutboxRow) -> MailStatus {
-        let (word, badge, since, why) = match &row.state {
+    pub(crate) fn new(word: &'static str, badge: &'static str, since: Moment, why: Option<String>) -> MailStatus {
+        MailStatus { word, badge, since, why: why.into_iter().collect() }
+    }
+
+    fn from_row(row: &OutboxRow) -> MailStatus {
+        let mut status = match &row.state {
             MailState::Waiting { .. } | MailState::Sending { .. } => {
                 let tried = match row.tries {
                     0 => None,
                     1 => Some("tried once, and tried again later".to_owned()),
                     tries => Some(format!("tried {tries} times, and tried again later")),
                 };
-                ("waiting", "info", row.written_at, tried)
+                MailStatus::new("waiting", "info", row.written_at, tried)
             }
-            MailState::Sent { sent_at, .. } => ("sent", "", *sent_at, None),
-            MailState::Delivered { event_at, .. } => ("delivered", "good", *event_at, None),
+            MailState::Sent { sent_at, .. } => MailStatus::new("sent", "", *sent_at, None),
+            MailState::Delivered { event_at, .. } => MailStatus::new("delivered", "good", *event_at, None),
             MailState::Bounced { event_at, bounce, .. } => {
-                ("bounced", "wrong", *event_at, Some(came_back(*bounce).to_owned()))
+                MailStatus::new("bounced", "wrong", *event_at, Some(came_back(*bounce).to_owned()))
             }
-            MailState::Complained { event_at, .. } => (
+            MailState::Complained { event_at, .. } => MailStatus::new(
                 "complained",
                 "wrong",
                 *event_at,
@@ -108,14 +112,14 @@ impl MailStatus {
             MailState::Dropped { ended_at, why } => {
                 // An alert that reached nobody must be visible as failed.
                 let word = if row.mail.facts().kind == MailKind::Alert { "failed" } else { "not sent" };
-                (word, "", *ended_at, Some(why.clone()))
+                MailStatus::new(word, "", *ended_at, Some(why.clone()))
             }
             MailState::Failed { ended_at, why } => {
-                ("failed", "wrong", *ended_at, Some(FailureText::from_code(why).what))
+                MailStatus::new("failed", "wrong", *ended_at, Some(FailureText::from_code(why).what))
             }
         };
-        let resend_note = row.again_at.map(|_| "sent again by hand".to_owned());
-        MailStatus { word, badge, since, why: why.into_iter().chain(resend_note).collect() }
+        status.why.extend(row.again_at.map(|_| "sent again by hand".to_owned()));
+        status
     }
 }
 

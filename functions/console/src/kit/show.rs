@@ -19,8 +19,8 @@ pub(crate) fn known_count(number: impl Borrow<Option<u64>>) -> String {
 }
 
 /// The UTC day of an instant, for templates.
-pub(crate) fn day(at: impl Borrow<Moment>) -> String {
-    long_date(utc_date(*at.borrow()))
+pub(crate) fn day(moment: impl Borrow<Moment>) -> String {
+    long_date(utc_date(*moment.borrow()))
 }
 
 /// A URL with these parameters; empty ones are left out.
@@ -30,11 +30,17 @@ pub(crate) fn address(path: &str, query: &[(&str, &str)]) -> String {
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
 
-/// The class of a state's badge and its words, with what is left of the cap.
-pub(crate) fn badge(state: ShownState, amount_left: Usd) -> (&'static str, &'static str) {
-    match state.in_words(Some(amount_left)) {
-        ShownState::USED_UP => ("warning", ShownState::USED_UP),
-        words => (state.as_str(), words),
+/// The badge of a state: its class, and its words.
+pub(crate) struct Badge {
+    pub(crate) class: &'static str,
+    pub(crate) words: &'static str,
+}
+
+impl Badge {
+    /// With what is left of the cap.
+    pub(crate) fn new(state: ShownState, amount_left: Usd) -> Badge {
+        let words = state.in_words(Some(amount_left));
+        Badge { class: if words == ShownState::USED_UP { "warning" } else { state.as_str() }, words }
     }
 }
 
@@ -62,8 +68,12 @@ mod tests {
 
     #[test]
     fn a_key_works_until_its_cap_is_used_up() {
-        assert_eq!(badge(ShownState::Live, Usd::CENT), ("live", "working"));
-        assert_eq!(badge(ShownState::Live, Usd::CENT - Usd::from_micros(1)), ("warning", "used up"));
-        assert_eq!(badge(ShownState::Paused, Usd::ZERO), ("paused", "paused"));
+        let shown = |state, amount_left| {
+            let badge = Badge::new(state, amount_left);
+            (badge.class, badge.words)
+        };
+        assert_eq!(shown(ShownState::Live, Usd::CENT), ("live", "working"));
+        assert_eq!(shown(ShownState::Live, Usd::CENT - Usd::from_micros(1)), ("warning", "used up"));
+        assert_eq!(shown(ShownState::Paused, Usd::ZERO), ("paused", "paused"));
     }
 }

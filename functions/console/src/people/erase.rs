@@ -39,34 +39,26 @@ impl EraseForm {
         }
         let candidates = site.table.perhaps_theirs(address, &grants).await?;
         let now = site.clock.now();
-        let in_words = |candidate: &Grant| {
-            let has_id = |grant: &Grant| {
-                grant.person.roster_id.is_some() && grant.person.roster_id == candidate.person.roster_id
+        let candidates = candidates.iter().map(|candidate| {
+            let Person { name, roster_id, address: known_address } = &candidate.person;
+            let why = if roster_id.is_some() && grants.iter().any(|grant| grant.person.roster_id == *roster_id) {
+                "the same id"
+            } else if address.is_some_and(|address| known_address.matched() == address) {
+                "this address under another id"
+            } else {
+                "it lost this address to another id"
             };
-            let has_address = address.is_some_and(|address| candidate.person.address.matched() == address);
-            let why = match (grants.iter().any(has_id), has_address) {
-                (true, _) => "the same id",
-                (false, true) => "this address under another id",
-                (false, false) => "it lost this address to another id",
-            };
-            let Person { name, roster_id, address } = &candidate.person;
-            let address = if address.is_none() { "no address" } else { address.as_written() };
-            let details: Vec<&str> = name.iter().chain(roster_id).map(String::as_str).chain([address]).collect();
-            format!(
-                "{}, {} in {}: {why}",
-                details.join(", "),
-                candidate.shown_state(now).in_words(None),
-                candidate.programme
-            )
-        };
+            let shown_address = if known_address.is_none() { "no address" } else { known_address.as_written() };
+            let details = name.iter().chain(roster_id).map(String::as_str).chain([shown_address]);
+            let details = details.collect::<Vec<_>>().join(", ");
+            let state = candidate.shown_state(now).in_words(None);
+            (format!("{ALSO}{}", field_of(candidate)), format!("{details}, {state} in {}: {why}", candidate.programme))
+        });
         Ok(EraseForm {
             erasure: new_ulid(now),
             grant: grants.first().map(field_of),
             has_address: address.is_some(),
-            candidates: candidates
-                .iter()
-                .map(|candidate| (format!("{ALSO}{}", field_of(candidate)), in_words(candidate)))
-                .collect(),
+            candidates: candidates.collect(),
         })
     }
 }

@@ -100,9 +100,9 @@ pub(crate) async fn page(
 
 impl<'a> HelpDesk<'a> {
     async fn find(&mut self, until: Deadline) -> Result<(), AppError> {
-        let named = grants::named(self.site, self.programmes, self.text).await?;
-        let row = |(programme, line)| GrantRow::new(programme, line, &self.unreachable, self.now);
-        self.grants.rows.extend(named.into_iter().map(row));
+        for (programme, line) in grants::named(self.site, self.programmes, self.text).await? {
+            self.grants.rows.push(GrantRow::new(programme, line, &self.unreachable, self.now));
+        }
         if let Ok(address) = EmailAddress::parse(self.text) {
             self.find_address(address.matched()).await?;
         } else if let Ok(hash) = self.text.parse()
@@ -136,20 +136,21 @@ impl<'a> HelpDesk<'a> {
         }
         for GrantRow { programme, line, .. } in &self.grants.rows {
             let about = (paths::grant(&programme.id, &line.id), programme.settings.name.clone());
-            let row = |mail| MailRow { about: Some(about.clone()), ..MailRow::new(mail) };
-            self.mails.rows.extend(table.mails_of(&programme.id, &line.id).await?.iter().map(row));
+            for mail in table.mails_of(&programme.id, &line.id).await? {
+                self.mails.rows.push(MailRow { about: Some(about.clone()), ..MailRow::new(&mail) });
+            }
         }
         if let Some(person) =
             table.get(KnownAddress::key_of(address)).await?.and_then(|known_address| known_address.person)
         {
             for (_, Programme { id, settings, .. }) in &self.people {
                 let about = (show::address(&paths::alerts(id), &[("kind", "all")]), settings.name.clone());
-                let row = |mail| MailRow { about: Some(about.clone()), ..MailRow::new(mail) };
-                let mails = table
-                    .mails(table.newest(FiledMail::filed_under(id, None), STAFF_MAILS_READ).await?, usize::MAX)
-                    .await?;
-                let to_them = mails.iter().filter(|mail| mail.mail.facts().recipient.staff() == Some(&person));
-                self.mails.rows.extend(to_them.map(row));
+                let filed = table.newest(FiledMail::filed_under(id, None), STAFF_MAILS_READ).await?;
+                for mail in table.mails(filed, usize::MAX).await? {
+                    if mail.mail.facts().recipient.staff() == Some(&person) {
+                        self.mails.rows.push(MailRow { about: Some(about.clone()), ..MailRow::new(&mail) });
+                    }
+                }
             }
         }
         let (person, sign_in, requests, mark, server, refusals) = tokio::try_join!(
@@ -189,19 +190,19 @@ impl<'a> HelpDesk<'a> {
         let is_hash = text.bytes().all(|byte| byte.is_ascii_hexdigit());
         self.find_people(|address| address.as_str().contains(text));
         if self.frame.is_admin {
-            let has_it =
-                |key: &ForeignKey| key.name.to_lowercase().contains(text) || key.key.as_str().starts_with(text);
-            self.keys.extend(table.foreign_keys().await?.into_iter().filter(has_it).take(ON_A_PAGE));
+            let mut keys = table.foreign_keys().await?;
+            keys.retain(|key| key.name.to_lowercase().contains(text) || key.key.as_str().starts_with(text));
+            keys.truncate(ON_A_PAGE);
+            self.keys.extend(keys);
         }
         let unreachable = &self.unreachable;
         let now = self.now;
-        let read_one = |programme: &'a Programme| async move {
+        let reads = self.programmes.iter().map(|programme: &'a Programme| async move {
             let lines = table.grant_lines(&programme.id, Some(GrantLine::KEYS)).await?;
             let rows = lines.into_iter().map(|line| GrantRow::new(programme, line, unreachable, now));
             Ok::<Vec<_>, StoreError>(rows.filter(|row| row.is_named(text, is_hash)).collect())
-        };
-        let reads: Vec<_> = self.programmes.iter().map(read_one).collect();
-        let mut reads = pin!(iter(reads).buffer_unordered(PROGRAMMES_AT_ONCE));
+        });
+        let mut reads = pin!(iter(reads.collect::<Vec<_>>()).buffer_unordered(PROGRAMMES_AT_ONCE));
         let mut read = 0;
         while let Ok(Some(rows)) = until.wait_for(reads.next()).await {
             self.grants.rows.extend(rows?);
@@ -220,7 +221,7 @@ fn no_link(request: &LoginRequest, sign_in: &SignIn, is_known: bool, now: Moment
         None if now < request.asked_at + SignedDuration::from_mins(1) => ("waiting", "it was asked for just now"),
         None => ("not sent", "as many as are sent for a time had been sent"),
     };
-    let outcome = MailStatus { word, badge: "warning", since: request.asked_at, why: vec![why.to_owned()] };
+    let outcome = MailStatus::new(word, "warning", request.asked_at, Some(why.to_owned()));
     let kind = "link to sign in";
     let written_at = request.asked_at;
     MailRow { kind, about: None, threshold: None, recipient: None, written_at, outcome, resend: None }

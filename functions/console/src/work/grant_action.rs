@@ -16,10 +16,10 @@ pub(crate) async fn act_on(
     if let GrantAction::Resend | GrantAction::Remind = act.action {
         return mail(site, context, actor, job, act.action == GrantAction::Remind).await;
     }
-    let of = job.map(|job| OfJob { job: job.job, compared: None });
+    let origin = job.map(|job| OfJob { job: job.job, compared: None });
     let reason = act.reason.as_deref();
     let paused = Hold::Paused(role);
-    let rule = |view: &View, now| match act.action {
+    let outcome = site.table.act_of(context, origin, |view, now| match act.action {
         GrantAction::Pause => view.hold(paused, actor, reason, now),
         GrantAction::Resume => view.release(paused, actor, now),
         GrantAction::Revoke => Ok(view.revoke(actor, reason)?),
@@ -28,8 +28,8 @@ pub(crate) async fn act_on(
         GrantAction::Group => view.move_to(act.group.as_deref(), actor, now),
         // What has mail sent changes no grant.
         GrantAction::Resend | GrantAction::Remind => Err(ChangeRefused::Unchanged),
-    };
-    Ok(site.table.act_of(context, of, rule).await?.refusal())
+    });
+    Ok(outcome.await?.refusal())
 }
 
 /// A cap equal to the group's is not kept as one of the grant's own, so that it follows the group's.
@@ -45,16 +45,20 @@ async fn mail(
     job: Option<&Job>,
     is_reminder: bool,
 ) -> Result<Option<ChangeRefused>, StoreError> {
-    let (programme, grant, last) = tokio::try_join!(
-        site.table.get(Programme::key_of(context.programme)),
-        site.table.get(Grant::key_of(context.programme, context.grant)),
-        site.table.get(DoneByHand::key_of(context.programme, context.grant, ByHand::RosterMail))
-    )?;
-    // A job that was killed meets what it sent.
-    if job.zip(last).is_some_and(|(job, last)| job.started_at <= last.done_at) {
-        return Ok(None);
+    if let Some(job) = job {
+        let last = site.table.get(DoneByHand::key_of(context.programme, context.grant, ByHand::RosterMail)).await?;
+        // A job that was killed meets what it sent.
+        if last.is_some_and(|last| job.started_at <= last.done_at) {
+            return Ok(None);
+        }
     }
-    let (Some(programme), Some(grant)) = (programme, grant) else { return Ok(Some(ChangeRefused::NotMailed)) };
+    let (Some(programme), Some(grant)) = tokio::try_join!(
+        site.table.get(Programme::key_of(context.programme)),
+        site.table.get(Grant::key_of(context.programme, context.grant))
+    )?
+    else {
+        return Ok(Some(ChangeRefused::NotMailed));
+    };
     // Before keys can be claimed there is nothing to be reminded of.
     let is_open = programme.settings.claim_opens_at() <= context.now;
     let may_claim = is_open && grant.shown_state(context.now) == ShownState::Invited;

@@ -21,11 +21,11 @@ pub(super) async fn tell_due(site: &Site, due: &[ItemKey], deadline: Deadline) -
     let mut failed = Vec::new();
     let settler = site.settler();
     for key in due {
-        let Some(of) = RulesSource::named(key).filter(|_| deadline.leaves(LEAST_FOR_ONE)) else { continue };
-        match tell(site, &settler, &of, false, deadline).await {
+        let Some(source) = RulesSource::named(key).filter(|_| deadline.leaves(LEAST_FOR_ONE)) else { continue };
+        match tell(site, &settler, &source, false, deadline).await {
             Ok(outcome) => confirmed += outcome.confirmed,
             Err(error) => {
-                tracing::error!(?of, error = format!("{error:#}"), "rules could not be told");
+                tracing::error!(?source, error = format!("{error:#}"), "rules could not be told");
                 failed.push(key.clone());
             }
         }
@@ -34,9 +34,9 @@ pub(super) async fn tell_due(site: &Site, due: &[ItemKey], deadline: Deadline) -
 }
 
 /// Tells rules in the request that saved them. What fails is left to the work of the next minutes.
-pub(crate) async fn in_a_request(site: &Site, of: RulesSource, deadline: Deadline) {
-    if let Err(error) = tell(site, &site.settler(), &of, true, deadline.at_most(ENOUGH_FOR_ONE)).await {
-        tracing::warn!(?of, error = format!("{error:#}"), "rules are left for the next minute");
+pub(crate) async fn in_a_request(site: &Site, source: RulesSource, deadline: Deadline) {
+    if let Err(error) = tell(site, &site.settler(), &source, true, deadline.at_most(ENOUGH_FOR_ONE)).await {
+        tracing::warn!(?source, error = format!("{error:#}"), "rules are left for the next minute");
     }
 }
 
@@ -100,10 +100,9 @@ async fn tell_programme(
         let now = site.clock.now();
         let tiers = site.table.tiers().await?;
         let guardrails = programme.guardrails(stored.clone(), &tiers, now);
-        let is_due = |(guardrail, rules): &&(Guardrail, _)| {
-            guardrail.is_due(rules, is_saved, now) && !tried.contains(&guardrail.owner)
-        };
-        let next = guardrails.iter().find(is_due);
+        let next = guardrails
+            .iter()
+            .find(|(guardrail, rules)| guardrail.is_due(rules, is_saved, now) && !tried.contains(&guardrail.owner));
         let Some((guardrail, rules)) = next.filter(|_| deadline.leaves(LEAST_FOR_ONE)) else {
             outcome.is_cut_off = next.is_some() && (outcome.confirmed > 0 || tried.is_empty());
             outcome.is_wrong = guardrails.iter().any(|(guardrail, rules)| !guardrail.rules.is(rules));

@@ -92,8 +92,9 @@ pub(super) async fn finish(site: &Site, mut job: Job, deadline: Deadline) -> Res
     if !waiting.is_empty() && now < job.advanced_at + CONFIRMS_WITHIN {
         return put_off(site, job, deadline).await;
     }
-    let not_confirmed = |grant| UndoneStep { of: Subject::Grant(grant), why: WhyUndone::NotConfirmed };
-    job.note_undone(waiting.into_iter().map(not_confirmed).collect());
+    let undone =
+        waiting.into_iter().map(|grant| UndoneStep { of: Subject::Grant(grant), why: WhyUndone::NotConfirmed });
+    job.note_undone(undone.collect());
     job.done = job.total;
     end(site, job, JobState::Done { ended_at: now }, deadline).await
 }

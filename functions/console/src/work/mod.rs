@@ -124,9 +124,9 @@ impl Worker<'_> {
                 break;
             }
             let mut plan = self.plan.take();
-            let (called, jobs) = tokio::join!(self.call(&due, wait), self.carry_on_jobs(&due.jobs, &mut plan));
+            let (called, continued) = tokio::join!(self.call(&due, wait), self.carry_on_jobs(&due.jobs, &mut plan));
             self.plan = plan;
-            self.note(called, jobs);
+            self.note(called, continued);
         }
         Ok(())
     }
@@ -179,14 +179,9 @@ impl Worker<'_> {
             .await
     }
 
-    /// Carries on jobs and erasures for some seconds. Returns what became of each, and which there is no going on with.
-    async fn carry_on_jobs(
-        &self,
-        due: &[ItemKey],
-        plan: &mut Option<Plan>,
-    ) -> (Vec<(Ulid, &'static str)>, Vec<ItemKey>) {
-        let mut states = Vec::new();
-        let mut failed = Vec::new();
+    /// Carries on jobs and erasures for some seconds.
+    async fn carry_on_jobs(&self, due: &[ItemKey], plan: &mut Option<Plan>) -> Continued {
+        let mut continued = Continued::default();
         let until = JobDeadlines::within(self.deadline.at_most(FOR_ONE));
         for key in due {
             if until.is_time_up() {
@@ -201,19 +196,19 @@ impl Worker<'_> {
                 (None, None) => Ok(Vec::new()),
             };
             match reached {
-                Ok(reached) if !reached.is_empty() => states.extend(reached),
+                Ok(reached) if !reached.is_empty() => continued.states.extend(reached),
                 // Somebody else goes on with it.
-                Ok(_) => failed.push(key.clone()),
+                Ok(_) => continued.failed.push(key.clone()),
                 Err(error) => {
                     tracing::warn!(error = format!("{error:#}"), "a job is left for the next minute");
-                    failed.push(key.clone());
+                    continued.failed.push(key.clone());
                 }
             }
         }
-        (states, failed)
+        continued
     }
 
-    fn note(&mut self, called: Called, (states, failed): (Vec<(Ulid, &'static str)>, Vec<ItemKey>)) {
+    fn note(&mut self, called: Called, continued: Continued) {
         let now = self.site.clock.now();
         let mut answers = 0;
         let mut silences = 0;
@@ -247,8 +242,8 @@ impl Worker<'_> {
         }
         self.is_silent |= answers == 0 && silences >= SILENCES;
         self.report.guardrails += called.confirmed;
-        self.jobs.extend(states);
-        let failed = called.failed.into_iter().chain(failed);
+        self.jobs.extend(continued.states);
+        let failed = called.failed.into_iter().chain(continued.failed);
         self.left_alone.extend(failed.map(|key| (key, now + LEFT_ALONE)));
     }
 }
@@ -258,6 +253,14 @@ struct Called {
     grants: Vec<(ItemKey, Result<u32, NotSettled>)>,
     /// The guardrails that it confirmed, and those that could not be looked at.
     confirmed: u32,
+    failed: Vec<ItemKey>,
+}
+
+/// What became of the jobs and erasures that a turn carried on.
+#[derive(Default)]
+struct Continued {
+    states: Vec<(Ulid, &'static str)>,
+    /// Those which there is no going on with.
     failed: Vec<ItemKey>,
 }
 

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use anyhow::Result;
-use bursar_core::domain::grant::{ChangeRefused, GrantAct, Hold, HoldKind, OfJob, Unchanged, View};
+use bursar_core::domain::grant::{ChangeRefused, GrantAct, Hold, HoldKind, OfJob, Unchanged};
 use bursar_core::store::{INVITED_AT_ONCE, Kept, Place, Subject, UndoneStep, WhyUndone};
 use futures_util::future::join_all;
 
@@ -32,7 +32,7 @@ pub(crate) struct Plan {
     /// How long the timeline of each grant was when a roster was compared with it.
     compared: BTreeMap<GrantId, u64>,
     /// How much there is in all, what is done included.
-    all: usize,
+    total: usize,
     units: VecDeque<Unit>,
 }
 
@@ -40,38 +40,38 @@ pub(crate) struct Plan {
 struct Unit {
     /// What has one is written side by side: whoever loses an address does so before anybody gets it.
     turn: u8,
-    of: Vec<Subject>,
+    subjects: Vec<Subject>,
     /// What a roster says of them; nothing where the job does one thing to each.
     steps: Vec<Step>,
 }
 
 impl Unit {
-    fn new(Place { turn, of }: Place) -> Unit {
-        Unit { turn, of: vec![of], steps: Vec::new() }
+    fn new(place: Place) -> Unit {
+        Unit { turn: place.turn, subjects: vec![place.of], steps: Vec::new() }
     }
 
     /// How far a job is that has written it and all before it.
     fn place(&self) -> Option<String> {
-        Some(Place { turn: self.turn, of: self.of.last()?.clone() }.to_string())
+        Some(Place { turn: self.turn, of: self.subjects.last()?.clone() }.to_string())
     }
 
     /// `None` for people who are added.
     fn grant(&self) -> Option<&GrantId> {
-        match self.of.first() {
+        match self.subjects.first() {
             Some(Subject::Grant(grant)) => Some(grant),
             Some(Subject::Line(_)) | None => None,
         }
     }
 
     fn undone(&self, why: WhyUndone) -> Vec<UndoneStep> {
-        self.of.iter().map(|of| UndoneStep { of: of.clone(), why }).collect()
+        self.subjects.iter().map(|subject| UndoneStep { of: subject.clone(), why }).collect()
     }
 }
 
 impl Plan {
     /// What was confirmed of a roster, as far as it is not done. What else the file says by now is not done, and whoever came since is named.
     pub(crate) fn of_roster(job: &Job, steps: Vec<Step>, confirmed: Confirmed, grants: &[Grant]) -> Plan {
-        let known: HashMap<&GrantId, &Grant> = grants.iter().map(|grant| (&grant.id, grant)).collect();
+        let grants_by_id: HashMap<&GrantId, &Grant> = grants.iter().map(|grant| (&grant.id, grant)).collect();
         let units = confirmed.places.into_iter().map(|place| (place.clone(), Unit::new(place)));
         let mut units: BTreeMap<Place, Unit> = units.collect();
         for step in steps {
@@ -82,33 +82,33 @@ impl Plan {
                 units.insert(place.clone(), Unit::new(place));
             }
         }
-        let all = units.len();
+        let total = units.len();
         units.retain(|place, unit| match &place.of {
-            Subject::Line(line) => !known.contains_key(&GrantId::from_line(job.job, *line)),
+            Subject::Line(line) => !grants_by_id.contains_key(&GrantId::from_line(job.job, *line)),
             Subject::Grant(grant) => {
-                let mark = known.get(grant).and_then(|grant| grant.job);
+                let mark = grants_by_id.get(grant).and_then(|grant| grant.job);
                 !unit.steps.is_empty() || mark.is_none_or(|mark| mark.job != job.job)
             }
         });
-        Plan { compared: confirmed.grants, all, ..Plan::in_order(job, units.into_values().collect()) }
+        Plan { compared: confirmed.grants, total, ..Plan::in_order(job, units.into_values().collect()) }
     }
 
     /// The units that are left: of a roster's lines as many together as fit one transaction, but those that failed each by itself, so that
     /// it is told whom it concerns.
     fn in_order(job: &Job, mut units: Vec<Unit>) -> Plan {
-        let all = units.len();
+        let total = units.len();
         let failed = job.tries.keys().next_back().cloned();
         units.retain(|unit| unit.place() > job.after);
         units.dedup_by(|next, last| {
-            let are_added = next.grant().is_none() && last.grant().is_none() && last.of.len() < INVITED_AT_ONCE;
+            let are_added = next.grant().is_none() && last.grant().is_none() && last.subjects.len() < INVITED_AT_ONCE;
             let joins = are_added && last.place() > failed;
             if joins {
-                last.of.append(&mut next.of);
+                last.subjects.append(&mut next.subjects);
                 last.steps.append(&mut next.steps);
             }
             joins
         });
-        Plan { job: job.job, next: job.next, act: None, compared: BTreeMap::new(), all, units: units.into() }
+        Plan { job: job.job, next: job.next, act: None, compared: BTreeMap::new(), total, units: units.into() }
     }
 
     /// What is left of a job; `None` where what it was asked is not kept any more.
@@ -118,10 +118,8 @@ impl Plan {
         let import = table.get(Import::key_of(programme, job.job)).await?;
         let mut grants: Vec<GrantId> = match (&job.work, import.as_ref()) {
             (Work::Import, Some(upload)) => {
-                let (bytes, confirmed) = tokio::try_join!(
-                    table.kept_bytes(job.job, Kept::Applied),
-                    table.kept_bytes(job.job, Kept::People)
-                )?;
+                let bytes = table.kept_bytes(job.job, Kept::Applied).await?;
+                let confirmed = table.kept_bytes(job.job, Kept::People).await?;
                 let (Ok(file), Ok(confirmed)) =
                     (parse::file(&bytes, upload.email_column.as_deref()), serde_json::from_slice(&confirmed))
                 else {
@@ -144,9 +142,9 @@ impl Plan {
             (Work::Close | Work::Limits, _) => table.grant_ids(programme).await?,
         };
         grants.sort_unstable();
-        let unit = |grant| Unit::new(Place { turn: 0, of: Subject::Grant(grant) });
+        let units = grants.into_iter().map(|grant| Unit::new(Place { turn: 0, of: Subject::Grant(grant) }));
         let act = import.and_then(|import| import.act);
-        Ok(Some(Plan { act, ..Plan::in_order(job, grants.into_iter().map(unit).collect()) }))
+        Ok(Some(Plan { act, ..Plan::in_order(job, units.collect()) }))
     }
 
     /// What a roster's job may do to a grant; nothing where it was not confirmed.
@@ -176,9 +174,9 @@ pub(super) async fn carry_on(
         let why = "What it was to do is not kept any more.".to_owned();
         return jobs::end(site, job, JobState::Failed { why, ended_at: site.clock.now() }, until.deadline).await;
     };
-    let left: usize = plan.units.iter().map(|unit| unit.of.len()).sum();
-    job.total = job.total.max(u32::try_from(plan.all)?);
-    job.next = job.total - u32::try_from(left)?;
+    let subjects_left: usize = plan.units.iter().map(|unit| unit.subjects.len()).sum();
+    job.total = job.total.max(u32::try_from(plan.total)?);
+    job.next = job.total - u32::try_from(subjects_left)?;
     while let Some(first) = plan.units.front() {
         if until.is_time_up() {
             *kept = Some(Plan { next: job.next, ..plan });
@@ -197,7 +195,7 @@ pub(super) async fn carry_on(
             let undone = match written {
                 Ok(undone) => undone,
                 // Of several, who cannot be read is found when each is tried alone.
-                Err(error @ StoreError::Corrupt { .. }) if unit.of.len() == 1 => {
+                Err(error @ StoreError::Corrupt { .. }) if unit.subjects.len() == 1 => {
                     tracing::error!(place, %error, "a step of a job cannot be done");
                     unit.undone(WhyUndone::Unreadable)
                 }
@@ -215,7 +213,7 @@ pub(super) async fn carry_on(
             // What comes after one that failed is planned once more, and found done.
             if !has_failed {
                 job.note_undone(undone);
-                job.next += u32::try_from(unit.of.len())?;
+                job.next += u32::try_from(unit.subjects.len())?;
                 (job.after, job.advanced_at) = (Some(place), now);
             }
         }
@@ -244,23 +242,25 @@ async fn write(
     let programme = &job.programme;
     let Some(grant) = unit.grant() else { return add(site, job, unit, author).await };
     let context = ActContext { programme, grant, now: author.now, deadline: author.deadline };
-    let of = OfJob { job: job.job, compared: None };
+    let origin = OfJob { job: job.job, compared: None };
     let refused = match (&job.work, &plan.act) {
         (Work::Import, _) => change(site, plan, context, &unit.steps, author).await?,
         (Work::Bulk, Some(act)) => act_on(site, context, act, (author.actor, Role::Faculty), Some(job)).await?,
         (Work::Bulk, None) => None,
         (Work::Undo { import }, _) => {
-            let is_its = |view: &View| view.grant.holds.dropped_by == Some(*import);
-            let returned = |view: &View, now| match is_its(view) {
-                true => view.release(HoldKind::Dropped, author.actor, now),
-                false => Err(ChangeRefused::Unchanged),
-            };
-            table.act_of(context, Some(of), returned).await?.refusal()
+            let outcome = table.act_of(context, Some(origin), |view, now| {
+                if view.grant.holds.dropped_by != Some(*import) {
+                    return Err(ChangeRefused::Unchanged);
+                }
+                view.release(HoldKind::Dropped, author.actor, now)
+            });
+            outcome.await?.refusal()
         }
         (Work::Close, _) => table.act_of(context, None, |view, now| Ok(view.end(author.actor, now)?)).await?.refusal(),
         (Work::Limits, _) => {
-            let goes_on = |view: &View, now| view.go_on(author.actor, now).or_else(|Unchanged| view.refresh_due(now));
-            table.act(context, goes_on).await?;
+            table
+                .act(context, |view, now| view.go_on(author.actor, now).or_else(|Unchanged| view.refresh_due(now)))
+                .await?;
             table.move_invitation(programme, grant, author.now, author.deadline).await?;
             None
         }
@@ -270,14 +270,14 @@ async fn write(
 }
 
 /// Adds people who have the same grants however often that is begun. Whoever is enrolled meanwhile is left as they are.
-async fn add(site: &Site, job: &Job, unit: &Unit, by: Author<'_>) -> Result<Vec<UndoneStep>, StoreError> {
-    let invited = |step: &Step| {
+async fn add(site: &Site, job: &Job, unit: &Unit, author: Author<'_>) -> Result<Vec<UndoneStep>, StoreError> {
+    let invited = unit.steps.iter().filter_map(|step| {
         let Step::Add { line, person, group } = step else { return None };
         let grant = GrantId::from_line(job.job, *line);
         Some(Grant::invited(job.programme.clone(), grant, person.clone(), group.clone()))
-    };
-    let people: Vec<Grant> = unit.steps.iter().filter_map(invited).collect();
-    let added = site.table.invite(&job.programme, &people, by).await?;
+    });
+    let invited: Vec<Grant> = invited.collect();
+    let added = site.table.invite(&job.programme, &invited, author).await?;
     let mut undone = unit.undone(WhyUndone::Refused(ChangeRefused::ChangedSince));
     undone.retain(|step| match step.of {
         Subject::Line(line) => !added.contains(&GrantId::from_line(job.job, line)),
@@ -291,17 +291,17 @@ async fn add(site: &Site, job: &Job, unit: &Unit, by: Author<'_>) -> Result<Vec<
 async fn change(
     site: &Site,
     plan: &Plan,
-    at: ActContext<'_>,
+    context: ActContext<'_>,
     steps: &[Step],
-    by: Author<'_>,
+    author: Author<'_>,
 ) -> Result<Option<ChangeRefused>, StoreError> {
-    let Some(of) = plan.of_job(at.grant).filter(|_| !steps.is_empty()) else {
+    let Some(origin) = plan.of_job(context.grant).filter(|_| !steps.is_empty()) else {
         return Ok(Some(ChangeRefused::ChangedSince));
     };
     let mut refused = None;
     for step in steps {
-        let why = if may_be_taken(site, plan, at.programme, step).await? {
-            take(site, at.programme, step, Some(of), by).await?
+        let why = if may_be_taken(site, plan, context.programme, step).await? {
+            take(site, context.programme, step, Some(origin), author).await?
         } else {
             Some(ChangeRefused::ChangedSince)
         };
@@ -315,7 +315,7 @@ async fn may_be_taken(site: &Site, plan: &Plan, programme: &ProgrammeId, step: &
     let Step::Leave { with, .. } = step else { return Ok(true) };
     for id in with {
         let grant = site.table.get(Grant::key_of(programme, id)).await?;
-        if grant.zip(plan.of_job(id)).is_none_or(|(grant, of)| grant.lets_readdress(of).is_err()) {
+        if grant.zip(plan.of_job(id)).is_none_or(|(grant, origin)| grant.lets_readdress(origin).is_err()) {
             return Ok(false);
         }
     }

@@ -219,18 +219,17 @@ impl<'a> GrantRequest<'a> {
     async fn more(&self) -> Result<Notice, AppError> {
         let fields = self.fields;
         let table = &self.site.table;
-        let decided = || AppError::conflict("Nothing was changed: this request is decided already, or has lapsed.");
         match fields.get("act") {
             Some("raise") => {
                 let cap =
                     settings::cap(fields.filled("cap_usd").unwrap_or_default()).map_err(AppError::unprocessable)?;
-                let raise = |view: &View, now| {
+                let outcome = table.act(self.context, |view, now| {
                     if view.open_request(now).is_none() {
                         return Err(ChangeRefused::Unchanged);
                     }
                     view.set_cap(own_cap(Some(cap), view), self.actor, None, now)
-                };
-                match table.act(self.context, raise).await? {
+                });
+                match outcome.await? {
                     ActOutcome::NoSuchGrant => Err(AppError::not_found()),
                     ActOutcome::Refused(ChangeRefused::BudgetExhausted) => {
                         let mut forms = self.forms();
@@ -240,7 +239,7 @@ impl<'a> GrantRequest<'a> {
                     ActOutcome::Refused(_) if self.view.grant.cap(&self.view.programme.settings) == cap => {
                         Ok(Notice::Already)
                     }
-                    ActOutcome::Refused(_) => Err(decided()),
+                    ActOutcome::Refused(_) => Err(already_decided()),
                     ActOutcome::Done(_) => {
                         self.site.settler().settle_or_leave(self.context).await;
                         Ok(Notice::CapSet { cap })
@@ -262,7 +261,7 @@ impl<'a> GrantRequest<'a> {
                     ActOutcome::Refused(_) => {
                         let was_declined =
                             self.view.grant.more_request.as_ref().is_some_and(|request| request.declined.is_some());
-                        if was_declined { Ok(Notice::Already) } else { Err(decided()) }
+                        if was_declined { Ok(Notice::Already) } else { Err(already_decided()) }
                     }
                     ActOutcome::Done(_) => Ok(Notice::MoreDeclined),
                 }
@@ -364,6 +363,10 @@ impl<'a> GrantRequest<'a> {
 
 fn over() -> AppError {
     AppError::conflict("This student was removed, or the programme has ended.")
+}
+
+fn already_decided() -> AppError {
+    AppError::conflict("Nothing was changed: this request is decided already, or has lapsed.")
 }
 
 /// The forms of a grant's page, one of which may have been refused. Of those for an address and of those for a reason, only that field is shown.

@@ -156,16 +156,14 @@ impl<'a> Chosen<'a> {
         let Some(action) = action else { return Ok(None) };
         let act = GrantAct { action, cap, group, reason };
         let filter = if addresses.is_empty() { sought.clone() } else { GrantSearch::default() };
-        let (mut rows, _) = filter.rows(site, programme, None, false).await?;
+        let mut rows = filter.find(site, programme, None, false).await?.rows;
         let mut unknown = Vec::new();
         if !addresses.is_empty() {
-            let matched =
-                |text: &String| EmailAddress::parse(text).ok().map(|address| address.matched().as_str().to_owned());
-            let typed_addresses: BTreeSet<String> = addresses.iter().filter_map(matched).collect();
+            let typed_addresses: BTreeSet<String> = addresses.iter().filter_map(|text| matched(text)).collect();
             rows.retain(|row| typed_addresses.contains(&row.address()));
             let row_addresses: BTreeSet<String> = rows.iter().map(GrantRow::address).collect();
-            let is_unknown = |text: &String| matched(text).is_none_or(|address| !row_addresses.contains(&address));
-            unknown = addresses.into_iter().filter(is_unknown).collect();
+            unknown.extend(addresses);
+            unknown.retain(|text| matched(text).is_none_or(|address| !row_addresses.contains(&address)));
         }
         if action == GrantAction::Remind {
             rows.retain(GrantRow::may_be_reminded);
@@ -177,6 +175,11 @@ impl<'a> Chosen<'a> {
         let hash = sha256_hex(&[&serde_json::to_string(&(&act, ids, &preview))?]);
         Ok(Some(Chosen { act, rows, unknown, preview, budget, hash }))
     }
+}
+
+/// The address that was typed, as rows have it.
+fn matched(text: &str) -> Option<String> {
+    EmailAddress::parse(text).ok().map(|address| address.matched().as_str().to_owned())
 }
 
 impl Chosen<'_> {

@@ -27,7 +27,7 @@ struct GrantPage<'a> {
     programme: &'a Programme,
     grant: &'a Grant,
     state: ShownState,
-    badge: (&'static str, &'static str),
+    badge: show::Badge,
     cap: Usd,
     spending: Spending,
     /// What is left of the cap in this window.
@@ -73,6 +73,22 @@ struct Raise {
     takes: Usd,
     /// How many could then get no key who could before.
     could_not: u64,
+}
+
+impl Raise {
+    /// `None` where the budget has no room for it.
+    fn new(cap: Usd, view: &View, now: Moment) -> Option<Raise> {
+        let takes = match view.set_cap(Some(cap), &Actor::Rule, None, now).ok()?.budget() {
+            BudgetChange::Take(amount) | BudgetChange::TakeAnyway(amount) => amount,
+            BudgetChange::None => Usd::ZERO,
+        };
+        let Budget { limit, reserved, unreserved, .. } = view.budget.as_ref();
+        let free = *limit - *reserved;
+        let settings = &view.programme.settings;
+        let could = unreserved.enough_for(free, settings, now);
+        let can = unreserved.enough_for(free - takes, settings, now);
+        Some(Raise { cap, takes, could_not: could - can })
+    }
 }
 
 struct GrantForms {
@@ -164,9 +180,9 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
     let keys = grant.keys.iter().rev().filter(|key| key.shown_at.is_some()).map(|key| {
         let reading = readings.iter().find(|reading| reading.epoch == key.epoch);
         let in_window = reading.map(|reading| reading.used.in_window(basis, now)).unwrap_or_default();
-        let with_rest = |limit: Usd| (limit, (limit - in_window).or_zero());
+        let limit = key.limit.known().filter(|_| grant.live() == Some(key));
         KeyLine {
-            limit: key.limit.known().filter(|_| grant.live() == Some(key)).copied().map(with_rest),
+            limit: limit.map(|limit| (*limit, (*limit - in_window).or_zero())),
             state: match key.gone {
                 _ if grant.live() == Some(key) => match (grant.usable().is_some(), key.enabled.is(&true)) {
                     (true, true) => "in use",
@@ -204,30 +220,20 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
     let open_request = match view.open_request(now).filter(|_| access.is_faculty() && !is_over) {
         None => None,
         Some(open) => {
-            let (used, counts) =
-                tokio::try_join!(site.table.programme_use(&programme.id), site.table.roster_counts(&programme.id))?;
+            let used = site.table.programme_use(&programme.id).await?;
             let week = spans.iter().find(|(name, _)| *name == Span::Week.name());
-            let steps = [1, 2, 4].map(|quarters| open.cap + Usd::from_micros(open.cap.micros() / 4 * quarters));
+            let caps = [1, 2, 4].map(|quarters| open.cap + Usd::from_micros(open.cap.micros() / 4 * quarters));
             let Budget { limit, reserved, unreserved, .. } = view.budget.as_ref();
-            let enough_for = |free| unreserved.enough_for(free, &programme.settings, now);
-            let free = *limit - *reserved;
-            let raise = |cap: &Usd| {
-                let takes = match view.set_cap(Some(*cap), &Actor::Rule, None, now).ok()?.budget() {
-                    BudgetChange::Take(amount) | BudgetChange::TakeAnyway(amount) => amount,
-                    BudgetChange::None => Usd::ZERO,
-                };
-                Some(Raise { cap: *cap, takes, could_not: enough_for(free) - enough_for(free - takes) })
-            };
             Some(OpenMore {
                 requested_at: column_time(open.asked_at, zone),
                 reason: &open.reason,
                 week: week.map_or_else(String::new, |(_, figure)| figure.text.clone()),
                 usual_week: used.own.map(|totals| totals.standing_out.usual_week).unwrap_or_default(),
-                free: free.or_zero(),
+                free: (*limit - *reserved).or_zero(),
                 needed: unreserved.cost(&programme.settings, now),
-                counts,
-                too_high: steps.iter().copied().find(|cap| raise(cap).is_none()),
-                steps: steps.iter().filter_map(raise).collect(),
+                counts: site.table.roster_counts(&programme.id).await?,
+                too_high: caps.into_iter().find(|cap| Raise::new(*cap, view, now).is_none()),
+                steps: caps.into_iter().filter_map(|cap| Raise::new(cap, view, now)).collect(),
             })
         }
     };
@@ -257,7 +263,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
         days,
         grant,
         state: grant.shown_state(now),
-        badge: show::badge(grant.shown_state(now), amount_left),
+        badge: show::Badge::new(grant.shown_state(now), amount_left),
         cap,
         spending,
         amount_left,

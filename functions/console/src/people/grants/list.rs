@@ -135,7 +135,7 @@ pub(crate) async fn page(
     let programme = &access.programme;
     let requested_span = sought.span_query.span();
     let (sync, counts) = tokio::try_join!(site.table.sync_state(), site.table.roster_counts(&programme.id))?;
-    let (mut rows, groups) = sought.rows(&site, programme, sync.listed_at, false).await?;
+    let FoundGrants { mut rows, groups } = sought.find(&site, programme, sync.listed_at, false).await?;
     let order = SORTS.into_iter().find(|(name, _)| *name == sought.sort).unwrap_or(SORTS[0]);
     match order.0 {
         "name" => rows.sort_by_cached_key(GrantRow::name),
@@ -162,7 +162,6 @@ pub(crate) async fn page(
     let grants = Listing::new(("Students", "grant"), columns(shows), rows, zone);
     let mut grants = grants.part_of(total, from, &order_as_of, |from| sought.address(&path, from));
     grants.files = csv_file::offered(&sought.address(&format!("{path}.csv"), 0), &keys, String::clone);
-    let choices = |values: &[_]| [&[("", "any")], values].concat();
     let page = GrantListPage {
         frame: PageFrame::new(&site, &access.visitor),
         programme,
@@ -173,7 +172,7 @@ pub(crate) async fn page(
                 "state",
                 "State",
                 &sought.state,
-                choices(
+                any_or(
                     &[&ShownState::ALL.map(|state| (state.as_str(), state.in_words(None)))[..], &[USED_UP]].concat(),
                 ),
             ),
@@ -181,9 +180,9 @@ pub(crate) async fn page(
                 "group",
                 "Group",
                 &sought.group,
-                choices(&groups.iter().map(|group| (&**group, &**group)).collect::<Vec<_>>()),
+                any_or(&groups.iter().map(|group| (&**group, &**group)).collect::<Vec<_>>()),
             ),
-            ("mail", "Mail", &sought.mail, choices(&[("unreachable", "comes back"), ("unwanted", "links only")])),
+            ("mail", "Mail", &sought.mail, any_or(&[("unreachable", "comes back"), ("unwanted", "links only")])),
             ("sort", "Order", &sought.sort, SORTS.to_vec()),
         ],
         grants,
@@ -196,6 +195,10 @@ pub(crate) async fn page(
     Ok(site.page(&page))
 }
 
+fn any_or<'a>(values: &[(&'a str, &'a str)]) -> Choices<'a> {
+    [&[("", "any")], values].concat()
+}
+
 /// The file of the grants that are found, in the order of their ids, which no correction of an address changes between two parts.
 pub(crate) async fn file(
     State(site): State<Site>,
@@ -206,7 +209,7 @@ pub(crate) async fn file(
     let programme = &access.programme;
     let sought = sought.composed();
     let listed_at = site.table.sync_state().await?.listed_at;
-    let (mut rows, _) = sought.rows(&site, programme, listed_at, true).await?;
+    let mut rows = sought.find(&site, programme, listed_at, true).await?.rows;
     rows.sort_by_cached_key(GrantRow::key);
     let span = sought.span_query.span().map(|span| format!("-{}", span.as_str())).unwrap_or_default();
     let as_of = listed_at.map(|listed_at| format!("-as-of-{}", utc_date(listed_at))).unwrap_or_default();
@@ -250,11 +253,9 @@ impl<'a> GrantRow<'a> {
     pub(crate) fn is_named(&self, text: &str, is_hash: bool) -> bool {
         let line = &self.line;
         let person = &self.line.person;
-        let has = |value: &str| value.to_lowercase().contains(text);
-        let texts = [&person.name, &person.roster_id, &line.group];
-        has(person.address.as_written())
+        let names = [&person.name, &person.roster_id, &line.group].into_iter().flatten().map(String::as_str);
+        names.chain([person.address.as_written()]).any(|name| name.to_lowercase().contains(text))
             || line.id.as_str().contains(text)
-            || texts.into_iter().flatten().any(|value| has(value))
             || (is_hash && line.keys.iter().any(|key| key.hash.as_str().starts_with(text)))
     }
 
@@ -269,6 +270,10 @@ impl<'a> GrantRow<'a> {
             && line.holds.dropped.is_none()
             && self.not_mailed.is_none()
             && !line.person.address.is_none()
+    }
+
+    pub(super) fn has_key(&self) -> bool {
+        matches!(self.state, ShownState::Live | ShownState::Minting)
     }
 
     /// Whether it has a key that nothing but a pause keeps off.
@@ -300,8 +305,8 @@ impl<'a> GrantRow<'a> {
     }
 
     fn badge(&self) -> Cell {
-        let (class, words) = show::badge(self.state, self.amount_left);
-        Cell::Shown(Some(self.state.as_str().to_owned()), vec![Part::Badge(class, words.to_owned())])
+        let badge = show::Badge::new(self.state, self.amount_left);
+        Cell::Shown(Some(self.state.as_str().to_owned()), vec![Part::Badge(badge.class, badge.words.to_owned())])
     }
 
     fn used(&self) -> Cell {
@@ -310,14 +315,12 @@ impl<'a> GrantRow<'a> {
     }
 
     fn person(&self) -> Cell {
-        let Person { address, name, .. } = &self.line.person;
+        let person = &self.line.person;
         let path = paths::grant(&self.programme.id, &self.line.id);
-        let (known_as, small) = match name {
-            Some(name) => (name.clone(), Some(Part::Small(address.as_written().to_owned()))),
-            None => (address.as_written().to_owned(), None),
-        };
+        let link = Part::Link(path, person.known_as().to_owned());
+        let address = person.name.as_ref().map(|_| Part::Small(person.address.as_written().to_owned()));
         let badge = self.not_mailed.map(|(_, words)| Part::Badge("warning", words.to_owned()));
-        Cell::Shown(None, [Some(Part::Link(path, known_as)), small, badge].into_iter().flatten().collect())
+        Cell::Shown(None, [Some(link), address, badge].into_iter().flatten().collect())
     }
 }
 
@@ -345,15 +348,29 @@ pub(crate) async fn named<'a>(
     Ok(lines)
 }
 
+/// What a search finds.
+pub(super) struct FoundGrants<'a> {
+    pub(super) rows: Vec<GrantRow<'a>>,
+    /// Every group that the programme has.
+    groups: Vec<String>,
+}
+
+/// Whether a filter, which empty is none, lets a value by.
+fn is_chosen(filter: &str, value: Option<&str>) -> bool {
+    filter.is_empty() || value == Some(filter)
+}
+
 impl GrantSearch {
     /// The filter that a form carries.
     pub(super) fn from_fields(fields: &Fields) -> GrantSearch {
         let text = |name: &str| fields.get(name).unwrap_or_default().to_owned();
-        let q = text("q");
-        let state = text("state");
-        let group = text("group");
-        let mail = text("mail");
-        GrantSearch { q, state, group, mail, ..GrantSearch::default() }
+        GrantSearch {
+            q: text("q"),
+            state: text("state"),
+            group: text("group"),
+            mail: text("mail"),
+            ..GrantSearch::default()
+        }
     }
 
     /// The search with its letters as texts are kept.
@@ -361,14 +378,13 @@ impl GrantSearch {
         GrantSearch { q: nfc(&self.q).into_owned(), group: nfc(&self.group).into_owned(), ..self }
     }
 
-    /// The grants that are found, and every group that the programme has.
-    pub(super) async fn rows<'a>(
+    pub(super) async fn find<'a>(
         &self,
         site: &Site,
         programme: &'a Programme,
         listed_at: Option<Moment>,
         is_file: bool,
-    ) -> Result<(Vec<GrantRow<'a>>, Vec<String>), AppError> {
+    ) -> Result<FoundGrants<'a>, AppError> {
         let now = site.clock.now();
         let settings = &programme.settings;
         let requested_span = self.span_query.span();
@@ -388,26 +404,28 @@ impl GrantSearch {
         let groups: BTreeSet<&String> = groups.filter(|group| !group.is_empty()).collect();
         let groups = groups.into_iter().cloned().collect();
         let context = SpanContext::new(settings, listed_at, now);
-        let row = |line: GrantLine| {
+        let mut rows = Vec::new();
+        for line in lines {
             let row = GrantRow::new(programme, line, &unreachable, now);
+            if !(is_named || row.is_named(&text, is_hash)) || !self.lets_by(&row) {
+                continue;
+            }
             let spent = match requested_span {
                 Some(span) if row.line.ever_shown => context.sum(&row.line.used.days(settings.basis.byok), span),
                 Some(_) => Sum { spent: Usd::ZERO, accuracy: Accuracy::Exactly },
                 None if is_file => Sum { spent: row.lifetime, accuracy: Accuracy::Exactly },
                 None => row.spent,
             };
-            GrantRow { spent, ..row }
-        };
-        let finds = |row: &GrantRow<'_>| (is_named || row.is_named(&text, is_hash)) && self.lets_by(row);
-        Ok((lines.into_iter().map(row).filter(finds).collect(), groups))
+            rows.push(GrantRow { spent, ..row });
+        }
+        Ok(FoundGrants { rows, groups })
     }
 
     fn lets_by(&self, row: &GrantRow<'_>) -> bool {
-        let matches = |filter: &str, value: Option<&str>| filter.is_empty() || value == Some(filter);
-        let (_, words) = show::badge(row.state, row.amount_left);
-        (matches(&self.state, Some(row.state.as_str())) || (self.state == USED_UP.0 && words == USED_UP.1))
-            && matches(&self.group, row.line.group.as_deref())
-            && matches(&self.mail, row.not_mailed.map(|(name, _)| name))
+        let words = row.state.in_words(Some(row.amount_left));
+        (is_chosen(&self.state, Some(row.state.as_str())) || (self.state == USED_UP.0 && words == USED_UP.1))
+            && is_chosen(&self.group, row.line.group.as_deref())
+            && is_chosen(&self.mail, row.not_mailed.map(|(name, _)| name))
     }
 
     fn finds_all(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use bursar_core::domain::grant::{GrantAct, GrantAction, ShownState};
+use bursar_core::domain::grant::{GrantAct, GrantAction};
 use bursar_core::domain::values::format::counted;
 use serde::Serialize;
 
@@ -37,9 +37,9 @@ pub(super) struct Preview {
 
 impl Preview {
     pub(super) fn new(act: &GrantAct, rows: &[GrantRow<'_>], budget: &Budget, now: Moment) -> Preview {
-        let standing = || rows.iter().filter(|row| !row.line.state.is_over());
+        let standing: Vec<&GrantRow<'_>> = rows.iter().filter(|row| !row.line.state.is_over()).collect();
         let mut caps = BTreeMap::<Usd, usize>::new();
-        standing().for_each(|row| *caps.entry(row.cap).or_default() += 1);
+        standing.iter().for_each(|row| *caps.entry(row.cap).or_default() += 1);
         let mut caps: Vec<(Usd, usize)> = caps.into_iter().collect();
         caps.sort_by_key(|(_, students)| Reverse(*students));
         let students = counted(u64::try_from(rows.len()).unwrap_or(u64::MAX), "student", "students");
@@ -55,10 +55,9 @@ impl Preview {
             (GrantAction::Resend, ..) => format!("Send {students} the invitation again"),
             (GrantAction::Remind, ..) => format!("Remind {students} to claim a key"),
         };
-        let has_key = |row: &&GrantRow<'_>| matches!(row.state, ShownState::Live | ShownState::Minting);
         let new_cap = act.cap.filter(|_| act.action == GrantAction::Cap);
         let [mut needed, mut promised, mut unclaimed] = [Usd::ZERO; 3];
-        for row in standing() {
+        for row in &standing {
             let increase = row.cost(cap_after(act, row), now) - row.cost(row.cap, now);
             if row.line.has_reservation {
                 needed += increase.or_zero();
@@ -67,18 +66,18 @@ impl Preview {
                 unclaimed += increase;
             }
         }
-        let is_used_up = |row: &&GrantRow<'_>| new_cap.is_some_and(|cap| cap - row.in_window < Usd::CENT);
+        let with_key = standing.iter().filter(|row| row.has_key());
         Preview {
             title,
             keys: if act.action == GrantAction::Resume {
-                standing().filter(|row| row.works_once_resumed()).count()
+                standing.iter().filter(|row| row.works_once_resumed()).count()
             } else {
-                standing().filter(has_key).count()
+                with_key.clone().count()
             },
-            mails: standing().filter(|row| row.may_be_mailed()).count(),
-            own_caps: standing().filter(|row| row.line.own_cap.is_some()).count(),
-            used_up: standing().filter(has_key).filter(is_used_up).count(),
-            over: rows.len() - standing().count(),
+            mails: standing.iter().filter(|row| row.may_be_mailed()).count(),
+            own_caps: standing.iter().filter(|row| row.line.own_cap.is_some()).count(),
+            used_up: with_key.filter(|row| new_cap.is_some_and(|cap| cap - row.in_window < Usd::CENT)).count(),
+            over: rows.len() - standing.len(),
             caps,
             needed,
             promised,

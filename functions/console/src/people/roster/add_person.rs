@@ -50,13 +50,8 @@ pub(crate) async fn add_person(post: Post<Faculty>) -> Answer {
     let mut form = Form::<TypedPerson>::blank().apart("person-", "").typed(fields);
     if let Some(TypedPerson { address: Some(address), name, group, roster_id }) = form.read() {
         let grants = site.table.grants(&programme.id).await?;
-        let has_address = |id: &GrantId| grants.iter().any(|grant| grant.id == *id && grant.person.address == address);
-        let only_differs = |step: &Step| match step {
-            Step::Describe { grant, .. } | Step::Move { grant, .. } => has_address(grant),
-            Step::Add { .. } | Step::Leave { .. } | Step::Return { .. } | Step::Drop { .. } => false,
-        };
         match steps_of_one(Person { address: address.clone(), name, roster_id }, group, &grants) {
-            Ok(steps) if !steps.is_empty() && steps.iter().all(only_differs) => {
+            Ok(steps) if !steps.is_empty() && steps.iter().all(|step| only_differs(step, &address, &grants)) => {
                 let why = "This address is on the roster already. To change what is known of it, upload a roster.";
                 form.refuse("email", why.to_owned());
             }
@@ -72,6 +67,16 @@ pub(crate) async fn add_person(post: Post<Faculty>) -> Answer {
     }
     let refused = Refused { person: Some(form), sure, ..Refused::default() };
     Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, show(site, access, refused).await))
+}
+
+/// Whether a step changes only what is known of somebody who has this address already.
+fn only_differs(step: &Step, address: &EmailAddress, roster: &[Grant]) -> bool {
+    match step {
+        Step::Describe { grant: id, .. } | Step::Move { grant: id, .. } => {
+            roster.iter().any(|grant| grant.id == *id && grant.person.address == *address)
+        }
+        Step::Add { .. } | Step::Leave { .. } | Step::Return { .. } | Step::Drop { .. } => false,
+    }
 }
 
 /// The question about an address at whose domain nobody on the roster has one, until the form comes again with the domain as sure.

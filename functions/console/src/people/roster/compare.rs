@@ -67,15 +67,14 @@ impl Step {
     /// Where it comes among those of a job: whoever loses an address does so before anybody gets it. What is done to one grant then is
     /// in one place.
     pub(crate) fn place(&self) -> Place {
-        let (turn, of) = match self {
-            Step::Leave { grant, .. } => (0, Subject::Grant(grant.clone())),
-            Step::Add { line, .. } => (1, Subject::Line(*line)),
+        match self {
+            Step::Leave { grant, .. } => Place { turn: 0, of: Subject::Grant(grant.clone()) },
+            Step::Add { line, .. } => Place { turn: 1, of: Subject::Line(*line) },
             Step::Describe { grant, .. } | Step::Move { grant, .. } | Step::Return { grant } => {
-                (2, Subject::Grant(grant.clone()))
+                Place { turn: 2, of: Subject::Grant(grant.clone()) }
             }
-            Step::Drop { grant } => (3, Subject::Grant(grant.clone())),
-        };
-        Place { turn, of }
+            Step::Drop { grant } => Place { turn: 3, of: Subject::Grant(grant.clone()) },
+        }
     }
 
     pub(super) fn is_leave(&self) -> bool {
@@ -224,6 +223,10 @@ impl PlannedRow {
         PlannedRow { line, changes, address, name, group, id, reason, ..PlannedRow::default() }
     }
 
+    fn refused(row: &RosterRow, why: &str) -> PlannedRow {
+        PlannedRow::new(row, vec![Change::Refused], why.to_owned())
+    }
+
     /// Its place in the file of all rows, whatever the roster is by the next part.
     pub(super) fn key(&self) -> String {
         let address = self.address.as_ref().map_or("", |address| address.matched().as_str());
@@ -248,24 +251,25 @@ pub(crate) fn plan(file: &RosterFile, grants: &[Grant], mode: AbsentRows) -> Imp
         plan.rows.push(refused.clone());
     }
     for row in &file.rows {
-        let mut refuse = |why: String| plan.rows.push(PlannedRow::new(row, vec![Change::Refused], why));
-        let (grant, former) = roster.find(row);
+        let grant = roster.grant(row);
+        let former = roster.holder(row).filter(|holder| grant.is_none_or(|grant| grant.id != holder.id));
         let is_repeat = !seen_people.insert(row.address.matched())
             || row.id.as_ref().is_some_and(|id| !seen_ids.insert(id))
             || grant.is_some_and(|grant| named.contains(&grant.id));
         if is_repeat {
             named.extend(former.map(|grant| &grant.id));
-            refuse("An earlier row is for the same person.".to_owned());
+            plan.rows.push(PlannedRow::refused(row, "An earlier row is for the same person."));
             continue;
         }
         if grant.is_some_and(Grant::is_over) && former.is_some() {
             named.extend(former.map(|grant| &grant.id));
-            refuse("The student with this id was removed or has ended, and another person has the address.".to_owned());
+            let why = "The student with this id was removed or has ended, and another person has the address.";
+            plan.rows.push(PlannedRow::refused(row, why));
             continue;
         }
         if let Some(former) = former {
             leaves.push((former, row, grant));
-            formers.extend(grant.map(|known| (&known.id, &former.id)));
+            formers.extend(grant.map(|taker| (&taker.id, &former.id)));
         }
         let taken = former.map(|holder| match &holder.person.roster_id {
             Some(id) => format!("the address was {id}'s"),
@@ -280,14 +284,18 @@ pub(crate) fn plan(file: &RosterFile, grants: &[Grant], mode: AbsentRows) -> Imp
         named.insert(&grant.id);
         let change = described(&grant.person, row);
         let moves = file.has_group && row.group.as_deref() != grant.group.as_deref().map(nfc).as_deref();
-        let changes = [
+        let mut changes = Vec::new();
+        let mut was = Vec::new();
+        for (change, text) in [
             (Change::Changed, before(&grant.person, &change)),
             (Change::Moved, moves.then(|| format!("group {}", or_none(grant.group.as_deref())))),
             (Change::Returned, grant.holds.dropped.map(|_| "dropped".to_owned())),
-        ];
-        let changes = changes.into_iter().filter(|_| !grant.is_over());
-        let (mut changes, was): (Vec<Change>, Vec<String>) =
-            changes.filter_map(|(change, was)| Some((change, was?))).unzip();
+        ] {
+            if let Some(text) = text.filter(|_| !grant.is_over()) {
+                changes.push(change);
+                was.push(text);
+            }
+        }
         // The group comes first, because its cap decides what the reservation costs.
         if changes.contains(&Change::Moved) {
             plan.steps.push(Step::Move { grant: grant.id.clone(), group: row.group.clone() });
@@ -305,22 +313,13 @@ pub(crate) fn plan(file: &RosterFile, grants: &[Grant], mode: AbsentRows) -> Imp
         let reason = was.into_iter().chain(taken).collect::<Vec<_>>().join("; ");
         plan.rows.push(PlannedRow::new(row, changes, reason));
     }
-    let leave = |(former, row, taker): (&Grant, &RosterRow, Option<&Grant>)| {
-        let mut with: Vec<GrantId> = taker.map(|taker| taker.id.clone()).into_iter().collect();
-        let mut next = formers.get(&former.id);
-        while let Some(of) = next.filter(|of| **of != &former.id) {
-            with.push((*of).clone());
-            next = formers.get(*of);
-        }
-        Step::Leave { grant: former.id.clone(), address: row.address.matched().clone(), with }
-    };
-    plan.steps.splice(0..0, leaves.into_iter().map(leave));
+    let leaves = leaves.into_iter().map(|(former, row, taker)| leave(former, row, taker, &formers));
+    plan.steps.splice(0..0, leaves);
     plan.rows.sort_by_key(|row| row.line);
     plan.groups = groups_after(grants, &plan.steps);
     if mode == AbsentRows::Replace {
-        let is_dropped =
-            |grant: &&Grant| !grant.is_over() && !named.contains(&grant.id) && grant.holds.dropped.is_none();
-        let mut dropped: Vec<&Grant> = grants.iter().filter(is_dropped).collect();
+        let standing = grants.iter().filter(|grant| !grant.is_over() && grant.holds.dropped.is_none());
+        let mut dropped: Vec<&Grant> = standing.filter(|grant| !named.contains(&grant.id)).collect();
         dropped.sort_by_key(|grant| grant.person.address.matched().as_str());
         for grant in dropped {
             plan.steps.push(Step::Drop { grant: grant.id.clone() });
@@ -338,14 +337,24 @@ pub(crate) fn plan(file: &RosterFile, grants: &[Grant], mode: AbsentRows) -> Imp
     plan
 }
 
+/// The loss of the address that a row gives to somebody else. `formers` says of each who takes an address who had it.
+fn leave(former: &Grant, row: &RosterRow, taker: Option<&Grant>, formers: &HashMap<&GrantId, &GrantId>) -> Step {
+    let mut with: Vec<GrantId> = taker.map(|taker| taker.id.clone()).into_iter().collect();
+    let mut next = formers.get(&former.id);
+    while let Some(holder) = next.filter(|holder| **holder != &former.id) {
+        with.push((*holder).clone());
+        next = formers.get(*holder);
+    }
+    Step::Leave { grant: former.id.clone(), address: row.address.matched().clone(), with }
+}
+
 /// What a row says otherwise of a person.
 fn described(was: &Person, row: &RosterRow) -> PersonChange {
-    let if_changed = |text: &Option<String>, was: &Option<String>| text.clone().filter(|_| text != was);
     let before = was.address.matched().clone();
     let after = row.address.clone();
     PersonChange {
         address: (was.address.as_written() != after.as_written()).then_some(AddressChange { before, after }),
-        name: if_changed(&row.name, &was.name),
+        name: row.name.clone().filter(|_| row.name != was.name),
         id: row.id.clone().filter(|id| Some(nfc(id)) != was.roster_id.as_deref().map(nfc)),
     }
 }
@@ -389,17 +398,21 @@ impl<'a> Roster<'a> {
         Roster { by_address, by_id }
     }
 
-    /// The grant that a row is about, and that which has its address so far, if it is somebody else's. An id is who somebody is; only where
-    /// the row or the roster has none, the address is. So a reused address gives its new owner nothing of the former one.
-    fn find(&self, row: &RosterRow) -> (Option<&'a Grant>, Option<&'a Grant>) {
-        let by_address = self.by_address.get(row.address.matched()).copied();
+    /// The grant that a row is about. An id is who somebody is; only where the row or the roster has none, the address is. So a reused
+    /// address gives its new owner nothing of the former one.
+    fn grant(&self, row: &RosterRow) -> Option<&'a Grant> {
         let by_id = row.id.as_deref().and_then(|id| self.by_id.get(id).copied());
-        let is_same = |grant: &&Grant| {
-            let id = grant.person.roster_id.as_deref();
-            row.id.is_none() || id.is_none() || id.map(nfc).as_deref() == row.id.as_deref()
-        };
-        let grant = by_id.or(by_address.filter(is_same));
-        (grant, by_address.filter(|holder| grant.is_none_or(|grant| grant.id != holder.id)))
+        by_id.or_else(|| {
+            self.holder(row).filter(|holder| {
+                let id = holder.person.roster_id.as_deref();
+                row.id.is_none() || id.is_none() || id.map(nfc).as_deref() == row.id.as_deref()
+            })
+        })
+    }
+
+    /// The grant that has a row's address so far.
+    fn holder(&self, row: &RosterRow) -> Option<&'a Grant> {
+        self.by_address.get(row.address.matched()).copied()
     }
 }
 

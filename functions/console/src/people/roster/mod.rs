@@ -201,13 +201,9 @@ impl Compared {
     }
 
     fn working_of_dropped(&self) -> usize {
-        let is_dropped = |grant: &&Grant| {
-            self.plan
-                .steps
-                .iter()
-                .any(|step| matches!(step, Step::Drop { grant: dropped_id } if *dropped_id == grant.id))
-        };
-        self.grants.iter().filter(|grant| grant.usable().is_some()).filter(is_dropped).count()
+        let dropped = self.plan.steps.iter().filter(|step| matches!(step, Step::Drop { .. }));
+        let dropped: BTreeSet<&GrantId> = dropped.filter_map(Step::grant).collect();
+        self.grants.iter().filter(|grant| grant.usable().is_some() && dropped.contains(&grant.id)).count()
     }
 
     async fn need(&self, site: &Site, programme: &Programme) -> Result<Need, AppError> {
@@ -241,27 +237,27 @@ fn file_page(
     preview: Option<Preview<'_>>,
 ) -> Reply {
     let programme = &access.programme;
-    let list = |change: Change| {
-        let testid = if change == Change::Refused { "refused-row" } else { "row" };
-        let matching_rows = || rows.iter().filter(|row| row.changes.contains(&change));
+    let lists = Change::ALL.into_iter().map(|change| {
+        let matching: Vec<&PlannedRow> = rows.iter().filter(|row| row.changes.contains(&change)).collect();
+        let shown = matching.iter().take(ON_A_PAGE).map(|row| (*row).clone());
         // Who is dropped is on no line.
         let [line, rest @ ..] = COLUMNS;
         let line = (change != Change::Dropped).then_some(line);
-        let shown: Vec<PlannedRow> = matching_rows().take(ON_A_PAGE).cloned().collect();
         let mut columns: Vec<_> = line.into_iter().chain(rest).collect();
         if change == Change::Refused {
             // The reason is what is read first, and is not to be beyond a narrow screen.
             columns[1..].rotate_right(1);
         }
+        let testid = if change == Change::Refused { "refused-row" } else { "row" };
         let list = Listing::new((change.as_str(), testid), columns, shown, programme.settings.term.zone());
-        (change, matching_rows().count(), list)
-    };
+        (change, matching.len(), list)
+    });
     let file = format!("{}.csv", paths::roster_file(&programme.id, import));
     site.page(&RosterFilePage {
         frame: PageFrame::new(site, &access.visitor),
         programme,
         preview,
-        lists: Change::ALL.into_iter().map(list).collect(),
+        lists: lists.collect(),
         files: if rows.is_empty() { Vec::new() } else { csv_file::offered(&file, rows, PlannedRow::key) },
     })
 }
@@ -299,14 +295,16 @@ pub(crate) async fn apply(form: Post<Faculty>) -> Answer {
     let Post { site, access, fields, now, deadline, .. } = &form;
     let programme = &access.programme;
     has_open_roster(programme)?;
-    let gone = || AppError::unprocessable(GONE);
-    let previewed: Ulid = fields.filled("import").and_then(|import| import.parse().ok()).ok_or_else(gone)?;
+    let previewed = fields.filled("import").and_then(|import| import.parse().ok());
+    let previewed: Ulid = previewed.ok_or_else(|| AppError::unprocessable(GONE))?;
     // For another version of the roster it does something else, so it is another import.
     let import = fields.filled("roster").map_or(previewed, |roster| ulid_for(previewed, roster));
     if site.table.get(Import::key_of(&programme.id, import)).await?.is_some_and(|import| import.applied) {
         return applied(site, programme, previewed, &Notice::Already, *deadline).await;
     }
-    let (preview, file) = site.table.preview(&programme.id, previewed, *now).await?.ok_or_else(gone)?;
+    let Some((preview, file)) = site.table.preview(&programme.id, previewed, *now).await? else {
+        return Err(AppError::unprocessable(GONE));
+    };
     if fields.get("act") == Some("put-away") {
         site.table.remove_waiting_files(&preview, false, *deadline).await?;
         return Ok(site.done(&paths::roster(&programme.id), &Notice::FilePutAway));
@@ -328,12 +326,12 @@ pub(crate) async fn apply(form: Post<Faculty>) -> Answer {
         return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
     }
     let need = compared.need(site, programme).await?;
-    let count = |changes: &[Change]| changes.iter().map(|change| compared.plan.count(*change) as u64).sum();
+    let RosterChanges { added, changed, moved, returned, dropped, refused } = compared.changes();
     let notice = Notice::RosterApplied {
-        added: count(&[Change::Added]),
-        dropped: count(&[Change::Dropped]),
-        changed: count(&[Change::Changed, Change::Moved, Change::Returned]),
-        refused: count(&[Change::Refused]),
+        added: added as u64,
+        dropped: dropped as u64,
+        changed: (changed + moved + returned) as u64,
+        refused: refused as u64,
         short: (need.implied - need.budget).or_zero(),
     };
     let import = compared.import(&preview, import);
@@ -370,18 +368,18 @@ pub(crate) async fn undo(form: Post<Faculty>) -> Answer {
         return Ok(site.done(&paths::roster(id), &Notice::Already));
     }
     let before = last_import(site, &access.programme).await?;
-    let is_later = |candidate: &Import, target: &Import| {
-        candidate.is_applied_roster() && candidate.replaces && candidate.made_at > target.made_at
-    };
-    let stands = |target: &&Import| !imports.iter().any(|candidate| is_later(candidate, target) && !candidate.undone);
-    if target.filter(|import| import.undone_until(*now).is_some()).filter(stands).is_none() {
+    let standing = target.filter(|target| {
+        let mut lists = imports.iter().filter(|list| list.is_applied_roster() && list.replaces && !list.undone);
+        target.undone_until(*now).is_some() && lists.all(|list| list.made_at <= target.made_at)
+    });
+    if standing.is_none() {
         let refused = page::Refused { undo: Some(NO_DROPS), ..Default::default() };
         let page = page::show(site, access, refused).await;
         return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
     }
     // Some may be back already, by a later file.
     let grants = site.table.readable_grants(id).await?;
-    let people = grants.iter().filter(|of| of.holds.dropped_by == Some(import) && !of.is_over()).count();
+    let people = grants.iter().filter(|grant| grant.holds.dropped_by == Some(import) && !grant.is_over()).count();
     let job = Job::new(id, Work::Undo { import }, u32::try_from(people)?, actor, *now);
     begin(site, job, before, &[], None, *deadline).await?;
     Ok(site.done(&paths::roster(id), &Notice::DropsUndone { people: people as u64 }))
@@ -416,20 +414,22 @@ pub(crate) async fn kept(
     let import = as_file.unwrap_or(&name).parse().ok();
     let import: Ulid = import.filter(|_| access.is_faculty()).ok_or_else(AppError::not_found)?;
     let programme = &access.programme;
-    let is_of_a_file = |import: &Import| import.is_applied_roster() && site.clock.now() < import.until();
-    let is_applied =
-        site.table.get(Import::key_of(&programme.id, import)).await?.is_some_and(|import| is_of_a_file(&import));
+    let stored = site.table.get(Import::key_of(&programme.id, import)).await?;
+    let is_applied = stored.is_some_and(|import| import.is_applied_roster() && site.clock.now() < import.until());
     let rows: Vec<PlannedRow> = if is_applied {
         let rows = site.table.kept_bytes(import, Kept::Rows).await?;
-        let gone = |_| AppError::refused(StatusCode::NOT_FOUND, "What this roster changed is not kept any more.");
-        let rows: Vec<PlannedRow> = serde_json::from_slice(&rows).map_err(gone)?;
+        let Ok(rows) = serde_json::from_slice::<Vec<PlannedRow>>(&rows) else {
+            let sentence = "What this roster changed is not kept any more.";
+            return Err(AppError::refused(StatusCode::NOT_FOUND, sentence));
+        };
         if as_file.is_none() {
             return Ok(file_page(&site, &access, import, &rows, None));
         }
         rows
     } else {
-        let kept = site.table.preview(&programme.id, import, site.clock.now()).await?;
-        let (preview, bytes) = kept.ok_or_else(AppError::not_found)?;
+        let Some((preview, bytes)) = site.table.preview(&programme.id, import, site.clock.now()).await? else {
+            return Err(AppError::not_found());
+        };
         let compared = Compared::kept(&site, programme, &preview, &bytes).await?;
         if as_file.is_none() {
             return compared.page(&site, &access, &preview, None).await;

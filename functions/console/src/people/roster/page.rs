@@ -71,7 +71,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, refused: Refused
     let (overview, mails) =
         tokio::try_join!(site.table.overview(&programme.id), site.table.roster_mails(&programme.id))?;
     let Overview { counts, jobs, token, previews, imports, .. } = overview.ok_or_else(AppError::not_found)?;
-    let time = |moment| column_time(moment, programme.settings.term.zone());
+    let zone = programme.settings.term.zone();
     let token = match token {
         Some(token) => Some(registrar::in_words(site, programme, &token, now).await?),
         None => None,
@@ -87,8 +87,8 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, refused: Refused
         may_edit,
         may_remind: may_edit && opens.is_none() && now < programme.settings.claim_closes_at(),
         jobs: JobLine::of_programme(site, programme, &jobs, access.is_faculty()).await,
-        waiting: waiting(previews, now).map(|file| (time(file.until), file)),
-        applied: applied(&imports, now, time),
+        waiting: waiting(previews, now).map(|file| (column_time(file.until, zone), file)),
+        applied: applied(&imports, now, zone),
         file: refused.file,
         person: person.all(),
         sure: refused.sure,
@@ -113,21 +113,23 @@ pub(super) fn invitations_wait(programme: &Programme, now: Moment) -> Option<Str
 
 /// From when on keys can be claimed.
 pub(crate) fn opens_in_words(settings: &Settings) -> String {
-    let day = || long_date(settings.term.starts_on());
-    settings.claims.claim_opens_at.map_or_else(day, |opens_at| column_time(opens_at, settings.term.zone()))
+    match settings.claims.claim_opens_at {
+        Some(opens_at) => column_time(opens_at, settings.term.zone()),
+        None => long_date(settings.term.starts_on()),
+    }
 }
 
 /// The rosters that files brought, the newest first.
-fn applied(imports: &[Import], now: Moment, time: impl Fn(Moment) -> String) -> Vec<AppliedRoster> {
+fn applied(imports: &[Import], now: Moment, zone: &TimeZone) -> Vec<AppliedRoster> {
     let of_files =
         imports.iter().rev().filter(|import| import.applied && import.header.is_some() && now < import.until());
-    let applied = |import: &Import| AppliedRoster {
+    let rosters = of_files.map(|import| AppliedRoster {
         import: import.import,
-        made_at: time(import.made_at),
+        made_at: column_time(import.made_at, zone),
         dropped: import.changes.dropped,
-        undone_until: import.undone_until(now).map(&time),
-    };
-    of_files.map(applied).collect()
+        undone_until: import.undone_until(now).map(|until| column_time(until, zone)),
+    });
+    rosters.collect()
 }
 
 /// The newest of the registrar's files that wait.

@@ -148,7 +148,8 @@ impl RosterFile {
 
 /// Reads a file; `email_column` says under which heading the addresses stand, if not under a known one.
 pub(crate) fn file(bytes: &[u8], email_column: Option<&str>) -> Result<RosterFile, FileError> {
-    let (text, encoding) = decode(bytes)?;
+    let encoding = encoding_of(bytes);
+    let text = decode(bytes, encoding)?;
     // A quote that is left open takes the mark into its cell.
     let marked = format!("{text}\n{END}");
     let mut reader = ReaderBuilder::new()
@@ -170,7 +171,7 @@ pub(crate) fn file(bytes: &[u8], email_column: Option<&str>) -> Result<RosterFil
         has_name: !columns.name.is_empty(),
         has_group: columns.group.is_some(),
         has_id: columns.id.is_some(),
-        encoding,
+        encoding: encoding.name(),
         ..RosterFile::default()
     };
     while read(&mut reader, &mut record) && !is_end(&record) {
@@ -198,15 +199,18 @@ pub(crate) fn file(bytes: &[u8], email_column: Option<&str>) -> Result<RosterFil
     Ok(file)
 }
 
-/// The text of a file and the name of its encoding: the one that its first bytes name, else UTF-8 where it is valid, else windows-1252, in
-/// which anything can be read.
-fn decode(bytes: &[u8]) -> Result<(Cow<'_, str>, &'static str), FileError> {
-    let (encoding, mark) = match Encoding::for_bom(bytes) {
-        Some(marked) => marked,
-        None if std::str::from_utf8(bytes).is_ok() => (UTF_8, 0),
-        None => (WINDOWS_1252, 0),
-    };
-    let (text, is_damaged) = encoding.decode_without_bom_handling(&bytes[mark..]);
+/// The encoding of a file: the one that its first bytes name, else UTF-8 where it is valid, else windows-1252, in which anything can be
+/// read.
+fn encoding_of(bytes: &[u8]) -> &'static Encoding {
+    match Encoding::for_bom(bytes) {
+        Some((encoding, _)) => encoding,
+        None if std::str::from_utf8(bytes).is_ok() => UTF_8,
+        None => WINDOWS_1252,
+    }
+}
+
+fn decode<'a>(bytes: &'a [u8], encoding: &'static Encoding) -> Result<Cow<'a, str>, FileError> {
+    let (text, is_damaged) = encoding.decode_with_bom_removal(bytes);
     if is_damaged {
         return Err(FileError::Damaged(encoding.name()));
     }
@@ -214,7 +218,7 @@ fn decode(bytes: &[u8]) -> Result<(Cow<'_, str>, &'static str), FileError> {
     if text.contains('\0') {
         return Err(FileError::Binary);
     }
-    Ok((text, encoding.name()))
+    Ok(text)
 }
 
 /// The mark behind the last row.
@@ -232,9 +236,9 @@ fn read(reader: &mut csv::Reader<&[u8]>, record: &mut ByteRecord) -> bool {
 /// The delimiter: of the three candidates the most frequent in the first line that is not blank.
 fn delimiter(text: &str) -> u8 {
     let header = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    let count = |delimiter: u8| header.bytes().filter(|byte| *byte == delimiter).count();
     // `max_by_key` takes the last of equals, which reversed is the comma.
-    DELIMITERS.into_iter().rev().max_by_key(|delimiter| count(*delimiter)).unwrap_or(b',')
+    let candidates = DELIMITERS.into_iter().rev();
+    candidates.max_by_key(|delimiter| header.bytes().filter(|byte| byte == delimiter).count()).unwrap_or(b',')
 }
 
 /// A counter of lines up to the beginning of each record. The reader's own count is of where it began to
@@ -262,6 +266,21 @@ impl LineCounter<'_> {
     }
 }
 
+/// The column that has one of these titles, of which the first goes before all others.
+fn find(titles: &[String], spellings: &[&str], field: &'static str) -> Result<Option<usize>, FileError> {
+    for names in [&spellings[..1], &spellings[1..]] {
+        let mut columns = (0..titles.len()).filter(|index| names.contains(&titles[*index].as_str()));
+        let column = columns.next();
+        if columns.next().is_some() {
+            return Err(FileError::Twice(field));
+        }
+        if column.is_some() {
+            return Ok(column);
+        }
+    }
+    Ok(None)
+}
+
 impl Columns {
     fn from_header(header: &ByteRecord, email_column: Option<&str>) -> Result<Columns, FileError> {
         if header.len() > MOST_COLUMNS {
@@ -269,19 +288,10 @@ impl Columns {
         }
         let titles: Vec<String> = header.iter().map(cell_text).collect();
         let lower: Vec<String> = titles.iter().map(|title| title.to_lowercase()).collect();
-        let find = |spellings: &[&str], field: &'static str| {
-            let locate = |names: &[&str]| -> Vec<usize> {
-                (0..lower.len()).filter(|index| names.contains(&lower[*index].as_str())).collect()
-            };
-            let (own_name, synonyms) = spellings.split_at(1);
-            let columns = locate(own_name);
-            let columns = if columns.is_empty() { locate(synonyms) } else { columns };
-            if columns.len() > 1 { Err(FileError::Twice(field)) } else { Ok(columns.first().copied()) }
-        };
         let is_gradebook = lower.iter().any(|title| title == GRADEBOOK_LOGIN);
         let email = match email_column.map(str::to_lowercase) {
-            Some(chosen) => find(&[&chosen], "email")?,
-            None => find(&EMAIL, "email")?,
+            Some(chosen) => find(&lower, &[&chosen], "email")?,
+            None => find(&lower, &EMAIL, "email")?,
         };
         let Some(email) = email else {
             let is_person = titles.iter().any(|title| EmailAddress::parse(title).is_ok());
@@ -290,13 +300,16 @@ impl Columns {
             offered.truncate(OFFERED.0);
             return Err(if is_person { FileError::NoHeader } else { FileError::NoEmail(offered) });
         };
-        let name = match find(&NAME, "name")? {
+        let name = match find(&lower, &NAME, "name")? {
             Some(whole) => vec![whole],
-            None => [find(&FIRST_NAME, "first name")?, find(&LAST_NAME, "last name")?].into_iter().flatten().collect(),
+            None => {
+                let parts = [find(&lower, &FIRST_NAME, "first name")?, find(&lower, &LAST_NAME, "last name")?];
+                parts.into_iter().flatten().collect()
+            }
         };
-        let group = find(&GROUP, "group")?;
+        let group = find(&lower, &GROUP, "group")?;
         // What a gradebook calls ID is Canvas' own number, not the registrar's.
-        let id = find(if is_gradebook { &ID[1..] } else { &ID }, "id")?;
+        let id = find(&lower, if is_gradebook { &ID[1..] } else { &ID }, "id")?;
         let used_columns: Vec<usize> =
             [Some(email), group, id].into_iter().flatten().chain(name.iter().copied()).collect();
         let unused_titles =

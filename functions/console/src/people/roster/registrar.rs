@@ -28,7 +28,7 @@ pub(crate) async fn put(
     request: Request,
 ) -> Answer {
     let now = site.clock.now();
-    let (programme, token) = programme_of(&site, &id, request.headers(), now, deadline).await?;
+    let Sender { programme, token } = Sender::authorise(&site, &id, request.headers(), now, deadline).await?;
     site.table.note_token_use(&token, now, deadline).await?;
     let uses = HourlyUses::none("registrar", &programme.id);
     if let Err(until) = site.table.use_hourly(&uses, FILES_AN_HOUR, now, deadline).await? {
@@ -53,11 +53,14 @@ pub(crate) async fn put(
     let preview = compared.preview(&programme, now + WAITS_FOR, now);
     let mut preview = RosterPreview { why, token: Some(token.hash.clone()), ..preview };
     let waiting = site.table.list(RosterPreview::of_programme(&programme.id)).await?;
-    let summarise =
-        |preview: &RosterPreview| (preview.rows.clone(), preview.replaces, preview.why.clone(), preview.token.clone());
-    let duplicate = waiting
-        .into_iter()
-        .find(|earlier| earlier.waits() && now < earlier.until && summarise(earlier) == summarise(&preview));
+    let duplicate = waiting.into_iter().find(|earlier| {
+        earlier.waits()
+            && now < earlier.until
+            && earlier.rows == preview.rows
+            && earlier.replaces == preview.replaces
+            && earlier.why == preview.why
+            && earlier.token == preview.token
+    });
     let changes = compared.changes();
     let mut said = serde_json::to_value(changes)?;
     let state = if compared.plan.steps.is_empty() && !preview.waits() {
@@ -90,34 +93,46 @@ pub(crate) async fn put(
     Ok(answer(StatusCode::ACCEPTED, &said))
 }
 
-/// The programme with the token that the request brings. Whatever is wrong is answered alike, before the rest of the request is read.
-async fn programme_of(
-    site: &Site,
-    id: &str,
-    headers: &HeaderMap,
-    now: Moment,
-    deadline: Deadline,
-) -> Result<(Programme, RosterToken), AppError> {
-    let refused = || {
-        let why = "There is no programme of this name, or the token is not its.";
-        AppError::refused(StatusCode::UNAUTHORIZED, why).because("token")
-    };
-    let given = headers.get(AUTHORIZATION).and_then(|given| given.to_str().ok()?.split_once(' '));
-    let given = given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    let given = given.and_then(|(_, token)| RegistrarToken::parse(token.trim().strip_prefix(PREFIX)?));
-    let (given, id) = given.zip(id.parse().ok()).ok_or_else(refused)?;
-    let (programme, token) =
-        tokio::try_join!(site.table.get(Programme::key_of(&id)), site.table.get(RosterToken::key_of(&id)))?;
-    let (programme, token) = programme.zip(token).ok_or_else(refused)?;
-    if token.hash != given.hash() {
-        return Err(refused());
+/// The programme whose file is put, and the token that the request brings.
+struct Sender {
+    programme: Programme,
+    token: RosterToken,
+}
+
+impl Sender {
+    /// Whatever is wrong is answered alike, before the rest of the request is read.
+    async fn authorise(
+        site: &Site,
+        id: &str,
+        headers: &HeaderMap,
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<Sender, AppError> {
+        let given = headers.get(AUTHORIZATION).and_then(|given| given.to_str().ok()?.split_once(' '));
+        let given = given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let given = given.and_then(|(_, token)| RegistrarToken::parse(token.trim().strip_prefix(PREFIX)?));
+        let given = given.ok_or_else(not_authorised)?;
+        let id = id.parse().map_err(|_| not_authorised())?;
+        let (Some(programme), Some(token)) =
+            tokio::try_join!(site.table.get(Programme::key_of(&id)), site.table.get(RosterToken::key_of(&id)))?
+        else {
+            return Err(not_authorised());
+        };
+        if token.hash != given.hash() {
+            return Err(not_authorised());
+        }
+        if !is_good(site, &programme, &token, now).await? {
+            // For good, also if its maker has the role again one day.
+            site.table.end_roster_token(&token, Author { actor: &Actor::Rule, now, deadline }).await?;
+            return Err(not_authorised());
+        }
+        Ok(Sender { programme, token })
     }
-    if !is_good(site, &programme, &token, now).await? {
-        // For good, also if its maker has the role again one day.
-        site.table.end_roster_token(&token, Author { actor: &Actor::Rule, now, deadline }).await?;
-        return Err(refused());
-    }
-    Ok((programme, token))
+}
+
+fn not_authorised() -> AppError {
+    let why = "There is no programme of this name, or the token is not its.";
+    AppError::refused(StatusCode::UNAUTHORIZED, why).because("token")
 }
 
 /// Whether the programme goes on and the maker of its token may still make one.
@@ -141,8 +156,9 @@ async fn file(request: Request) -> Result<Vec<u8>, AppError> {
         return Err(AppError::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
     }
     let is_text = kind == "text/csv";
-    let too_large = || AppError::refused(StatusCode::PAYLOAD_TOO_LARGE, "A roster file has at most 4 MB.");
-    let file = to_bytes(body, MOST_OF_A_FILE).await.map_err(|_| too_large())?;
+    let Ok(file) = to_bytes(body, MOST_OF_A_FILE).await else {
+        return Err(AppError::refused(StatusCode::PAYLOAD_TOO_LARGE, "A roster file has at most 4 MB."));
+    };
     // A gateway that takes the body for text puts U+FFFD in the place of what is no UTF-8.
     if is_text && std::str::from_utf8(&file).map_or(true, |text| text.contains('\u{FFFD}')) {
         let why = "As text/csv the file must be in UTF-8. Put it as application/octet-stream.";
@@ -162,10 +178,13 @@ pub(super) async fn in_words(
     token: &RosterToken,
     now: Moment,
 ) -> Result<String, AppError> {
-    let time = |moment| column_time(moment, programme.settings.term.zone());
+    let zone = programme.settings.term.zone();
     let maker = show::person(&site.table, &token.made_by).await?;
-    let used = token.last_used_at.map_or("never used".to_owned(), |used_at| format!("last used on {}", time(used_at)));
-    let mut words = format!("The token was made by {maker} on {}, and {used}.", time(token.made_at));
+    let used = match token.last_used_at {
+        Some(used_at) => format!("last used on {}", column_time(used_at, zone)),
+        None => "never used".to_owned(),
+    };
+    let mut words = format!("The token was made by {maker} on {}, and {used}.", column_time(token.made_at, zone));
     if !is_good(site, programme, token, now).await? {
         words += " It is not good any more: who made it may not make one now, or the term is over.";
     }

@@ -97,8 +97,8 @@ pub(super) fn why(compared: &Compared, standing: &Standing<'_>) -> Vec<String> {
 
 impl Standing<'_> {
     fn lately(&self, count: fn(&Import) -> usize) -> usize {
-        let is_late = |import: &&Import| import.is_applied_roster() && import.made_at > self.now - LATELY;
-        self.imports.iter().filter(is_late).map(count).sum()
+        let rosters = self.imports.iter().filter(|import| import.is_applied_roster());
+        rosters.filter(|import| import.made_at > self.now - LATELY).map(count).sum()
     }
 }
 
