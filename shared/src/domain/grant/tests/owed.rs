@@ -57,6 +57,58 @@ fn what_is_due_keeps_its_place_and_what_is_settled_has_none() {
     assert_eq!(story.view.grant.due_at, None);
 }
 
+/// What is due now waits for its time even where the provider answered before, and did not say what was used.
+#[test]
+fn a_reading_that_is_due_is_put_off() {
+    let mut story = live();
+    story.revoked();
+    let (off, noted) = story.sent(1, |tell| *tell == Tell::Off);
+    let silent = Answered { is_read: false, ..read_answer(noted) };
+    story.apply(story.view.answered(&off, silent, story.now).unwrap());
+    assert_eq!(story.due(1), [Tell::Read]);
+    story.apply(story.view.put_off(story.now).unwrap());
+    assert_eq!(story.view.grant.due_at, Some(story.now + 1.minute()));
+}
+
+/// What other keys used in this window makes the limit smaller until the window turns, while the programme runs.
+#[test]
+fn the_turn_of_a_window_is_due() {
+    let mut story = live();
+    story.view.settings_mut().basis.reset = Reset::Monthly;
+    story.looked_at().reading(1, 5_000_000);
+    assert_eq!(story.view.next_due(story.now), None, "its own use makes no limit smaller");
+    story.shown(KeyRequestKind::Replace, 'b').read_at_last(1, 5_000_000);
+    let turn = Reset::Monthly.resets_at(story.now);
+    assert_eq!(story.view.next_due(story.now), turn);
+    let mut off = story.clone();
+    off.held(HoldKind::Paused).disabled(2).read_at_last(2, 0);
+    assert_eq!(off.view.next_due(off.now), None, "no key is to hold a limit");
+    std::sync::Arc::make_mut(&mut story.view.programme).closed_at = Some(story.now);
+    assert_eq!(story.view.next_due(story.now), None);
+}
+
+/// Only an answer that shows the key off, and what it used, begins its final reading.
+#[test]
+fn a_final_reading_begins_once_the_key_is_seen_off() {
+    let mut story = live();
+    story.revoked();
+    story.sent(1, |tell| *tell == Tell::Off);
+    for (enabled, is_read) in [(true, true), (false, false)] {
+        let shows = SeenKey { is_read, ..listed(enabled, 20, story.now) };
+        let grant = story.seen('a', &shows).map_or_else(|Unchanged| story.view.grant.clone(), |change| change.grant);
+        assert_eq!(grant.keys[0].final_reading, Some(FinalReading::OnceOff));
+    }
+}
+
+/// Another limit of a key that is not in use concerns nobody.
+#[test]
+fn a_limit_of_an_old_key_is_no_finding() {
+    let mut story = live();
+    story.shown(KeyRequestKind::Replace, 'b').after(2.hours());
+    let found = |key: char| story.seen(key, &listed(true, 7, story.now)).is_ok_and(|change| change.audit().is_some());
+    assert_eq!([found('a'), found('b')], [false, true]);
+}
+
 /// A single answer that a key was not found is never taken as proof that it is gone.
 #[test]
 fn one_404_proves_nothing() {

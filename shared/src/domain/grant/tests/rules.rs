@@ -57,6 +57,19 @@ fn only_first_rules_move_a_key() {
     assert_eq!(story.made_as("another").due(1), told(None, "another"), "one that was made again has another id");
 }
 
+/// No key is made before its rules are confirmed, and a grant may need a guardrail from its first rules on.
+#[test]
+fn rules_come_before_the_key() {
+    let mut story = Story::live();
+    let needs = |story: &Story| story.view.grant.may_need_guardrail(&story.view.programme.settings);
+    assert_eq!((story.view.next_guardrail(), needs(&story)), (NextGuardrail::None, false));
+    models(&mut story, &["a/one"]);
+    assert_eq!((story.view.next_guardrail(), needs(&story)), (NextGuardrail::NotConfirmed, true));
+    story.made_as("one").restricted();
+    models(&mut story, &[]);
+    assert!(needs(&story), "no key leaves its guardrail");
+}
+
 /// A key follows a change of group, and a group that loses its rules keeps its guardrail.
 #[test]
 fn a_new_group_moves_the_key() {
