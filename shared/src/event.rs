@@ -40,7 +40,7 @@ pub struct StreamRecord {
     #[serde(rename = "eventSource")]
     _source: TableSource,
     pub event_name: String,
-    dynamodb: Change,
+    dynamodb: StreamChange,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
@@ -51,7 +51,7 @@ enum TableSource {
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Change {
+struct StreamChange {
     sequence_number: String,
     /// The item after the change; none for a removal.
     new_image: Option<Item>,
@@ -59,7 +59,7 @@ struct Change {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Batch {
+struct RecordBatch {
     records: Records,
 }
 
@@ -73,12 +73,12 @@ enum Records {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Notification {
-    sns: Message,
+    sns: SnsMessage,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Message {
+struct SnsMessage {
     message: String,
 }
 
@@ -97,7 +97,7 @@ impl Event {
         if payload == Value::Object(serde_json::Map::new()) {
             return Ok(Event::Empty);
         }
-        match serde_json::from_value::<Batch>(payload).context("an event of an unknown shape")?.records {
+        match serde_json::from_value::<RecordBatch>(payload).context("an event of an unknown shape")?.records {
             Records::Stream(records) if records.is_empty() => bail!("an event without a record"),
             Records::Stream(records) => Ok(Event::Stream(records)),
             Records::Notifications(notifications) => Ok(Event::Notifications(

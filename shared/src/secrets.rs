@@ -236,10 +236,10 @@ mod tests {
     use crate::scripted::{Scripted, answer};
 
     /// A Secrets Manager of one secret, whose text the test changes under way.
-    type Text = Arc<Lock<Option<&'static str>>>;
+    type SecretText = Arc<Lock<Option<&'static str>>>;
 
-    async fn start(text: Option<&'static str>) -> (Scripted, ManagementKeys, Text) {
-        let text = Text::new(Lock::new(text));
+    async fn start(text: Option<&'static str>) -> (Scripted, ManagementKeys, SecretText) {
+        let text = SecretText::new(Lock::new(text));
         let told = Arc::clone(&text);
         let server = Scripted::start(move |request, _| {
             assert_eq!(request.header("x-amz-target"), Some("secretsmanager.GetSecretValue"));

@@ -3,8 +3,8 @@
 
 use anyhow::Result;
 use bursar_core::clock::Moment;
-use bursar_core::domain::audit::{Act, Actor, AuditDetail, Entry};
-use bursar_core::domain::grant::{Grant, GrantState, Key, Person, Reading};
+use bursar_core::domain::audit::{Act, Actor, AuditDetail, AuditEntry};
+use bursar_core::domain::grant::{Grant, GrantKey, GrantState, Person, Reading};
 use bursar_core::domain::held::Held;
 use bursar_core::domain::programme::{Budget, Programme, Settings};
 use bursar_core::domain::usage::days::Days;
@@ -70,8 +70,8 @@ fn one(
     let made_at = now - (24 * (DAYS + 1)).hours() + i64::try_from(number)?.milliseconds();
     let name = KeyName { deployment, programme: programme.clone(), grant: id.clone(), epoch, nonce: nonce.clone() };
     for act in [Act::Invited, Act::Begun, Act::Shown] {
-        let entry = Entry::on_programme(&programme, &Actor::Student, made_at, AuditDetail::new(act));
-        items.push(to_item(&Entry { grant: Some(id.clone()), ..entry })?);
+        let entry = AuditEntry::on_programme(&programme, &Actor::Student, made_at, AuditDetail::new(act));
+        items.push(to_item(&AuditEntry { grant: Some(id.clone()), ..entry })?);
     }
     let made = provider.add_foreign_key(&name.to_string(), Some(Nano::usd(CAP.into())), made_at)?;
     provider.change_by_hand(&made.hash, &json!({"include_byok_in_limit": true}))?;
@@ -96,7 +96,7 @@ fn one(
     items.push(to_item(&Enrolment { address, programme: programme.clone(), grant: id.clone(), enrolled_at: made_at })?);
     let hash: bursar_core::domain::values::id::KeyHash = made.hash.parse()?;
     let limit = Held::confirmed(Usd::from_dollars(CAP), made_at);
-    let key = Key { limit, shown_at: Some(made_at), ..Key::made(epoch, hash.clone(), made_at) };
+    let key = GrantKey { limit, shown_at: Some(made_at), ..GrantKey::made(epoch, hash.clone(), made_at) };
     items.push(to_item(&Grant {
         state: GrantState::Live { key: hash },
         epoch,

@@ -31,7 +31,9 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
 use bursar_core::domain::values::token::BrowserToken;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{ActContext, Author, Edit, EditOutcome, Job, Table, Undeliverable, UnreachableReason};
+use bursar_core::store::{
+    ActContext, Author, EditOutcome, Job, ProgrammeEdit, Table, Undeliverable, UnreachableReason,
+};
 use bursar_local::inbox::Contents;
 use bursar_local::invoke::{FunctionName, InvokeError};
 use bursar_local::provider::{KeySnapshot, Nano, Provider};
@@ -129,8 +131,8 @@ impl Campus {
             self.table.get(Programme::key_of(&self.programme)).await.unwrap().unwrap();
         let limit = self.table.get(Budget::key_of(&self.programme)).await.unwrap().unwrap().limit;
         change(&mut settings);
-        let edit = Edit::of_settings(settings, version, AuditDetail::new(Act::Edited));
-        let edit = Edit { budget: budget.map(|budget| (limit, budget)), ..edit };
+        let edit = ProgrammeEdit::of_settings(settings, version, AuditDetail::new(Act::Edited));
+        let edit = ProgrammeEdit { budget: budget.map(|budget| (limit, budget)), ..edit };
         self.table.edit(&self.programme, &edit, self.by()).await.unwrap()
     }
 

@@ -22,8 +22,8 @@ pub(crate) use bursar_core::provider::ProviderError;
 pub(crate) use bursar_core::settle::NotSettled;
 pub(crate) use bursar_core::store::{ActContext, ActOutcome, StoreError};
 pub(crate) use bursar_core::web::{
-    Answer, AppError, Fields, Frame, Notice, Posted, Reply, RequestDeadline, Site, Visitor,
+    Answer, AppError, Fields, Flash, Frame, Posted, Reply, RequestDeadline, Site, Visitor,
 };
 
 pub(crate) use crate::my;
-pub(crate) use crate::my::rules::KeyRules;
+pub(crate) use crate::my::rules::StudentRules;

@@ -124,7 +124,7 @@ pub(crate) async fn sign_out(
     } else {
         site.table.sign_out(session, deadline).await?;
     }
-    Ok(site.done("/", &Notice::SignedOut { everywhere }).setting(site.cookies.end_session()))
+    Ok(site.done("/", &Flash::SignedOut { everywhere }).setting(site.cookies.end_session()))
 }
 
 /// The only place where a session begins, with the lifetime of the person's role. `None` when the address's
@@ -167,7 +167,7 @@ impl SignInMethod {
 
 fn to_home(site: &Site, session: &Session) -> Reply {
     let has_role = session.person.is_some();
-    site.done(if has_role { "/console" } else { "/my" }, &Notice::SignedIn { has_role })
+    site.done(if has_role { "/console" } else { "/my" }, &Flash::SignedIn { has_role })
 }
 
 /// The token in a link's path, without punctuation that a mail program appended.

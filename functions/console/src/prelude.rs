@@ -26,7 +26,7 @@ pub(crate) use bursar_core::store::{
     AccountDay, ActContext, Author, Import, Job, JobState, OutboxRow, RulesSource, StoreError, Undeliverable,
     UnreachableReason, Work,
 };
-pub(crate) use bursar_core::web::{Answer, AppError, Fields, Notice, Reply, Site, Visitor};
+pub(crate) use bursar_core::web::{Answer, AppError, Fields, Flash, Reply, Site, Visitor};
 pub(crate) use jiff::SignedDuration;
 pub(crate) use jiff::civil::Date;
 pub(crate) use jiff::tz::TimeZone;
@@ -34,7 +34,7 @@ pub(crate) use serde::Deserialize;
 pub(crate) use ulid::Ulid;
 
 pub(crate) use crate::kit::access::{AdminAccess, Admins, Faculty, PageFrame, Post, ProgrammeAccess};
-pub(crate) use crate::kit::form::{Field, Form, FormValue, Kind};
+pub(crate) use crate::kit::form::{Field, FieldKind, Form, FormValue};
 pub(crate) use crate::kit::listing::{Cell, Column, Listing, ON_A_PAGE, column};
 pub(crate) use crate::kit::show::{long_date, utc};
 pub(crate) use crate::money::spending::spans::{Figure, SpanContext, SpanQuery};

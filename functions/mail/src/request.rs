@@ -3,7 +3,7 @@
 
 use bursar_core::domain::grant::{MoreRequest, View};
 use bursar_core::domain::mail::failure::NO_ADDRESS;
-use bursar_core::domain::programme::request::{BUDGET, CLOSE, COPY, Decision, INSTEAD_OF, Request, Wish};
+use bursar_core::domain::programme::request::{BUDGET, CLOSE, COPY, Decision, INSTEAD_OF, ProgrammeRequest, Wish};
 
 use crate::prelude::*;
 
@@ -21,7 +21,7 @@ impl App {
         recipient: &PersonId,
         which: RequestMail,
     ) -> Result<Letter, NoMail> {
-        let request = self.table.get(Request::key_of(programme, request)).await?.ok_or(GONE)?;
+        let request = self.table.get(ProgrammeRequest::key_of(programme, request)).await?.ok_or(GONE)?;
         let programme = self.programme(programme).await?;
         let person = self.person(recipient).await?;
         match (which, &request.decision) {
@@ -97,7 +97,7 @@ impl Words<'_> {
         }
     }
 
-    fn request_decided(self, programme: &Programme, request: &Request, decision: &Decision) -> Letter {
+    fn request_decided(self, programme: &Programme, request: &ProgrammeRequest, decision: &Decision) -> Letter {
         let name = plain(&programme.settings.name);
         let verb = decision.verb();
         let said = if decision.copy.is_some() {
@@ -124,7 +124,7 @@ impl Words<'_> {
         }
     }
 
-    fn request(self, programme: &Programme, asker: Option<&StaffPerson>, request: &Request) -> Letter {
+    fn request(self, programme: &Programme, asker: Option<&StaffPerson>, request: &ProgrammeRequest) -> Letter {
         let wishes = &request.wishes[..];
         let name = plain(&programme.settings.name);
         let people = &programme.settings.people;
@@ -179,7 +179,7 @@ mod tests {
         let [setting, label, words] = ["cost_code", "Cost code", "4711 instead of nothing"].map(str::to_owned);
         let [old_value, new_value] = ["", "4711"].map(str::to_owned);
         let wishes = vec![Wish { setting, label, words, old_value, new_value }];
-        let mut asked = Request::new(programme().id, frida.person.clone(), wishes, now());
+        let mut asked = ProgrammeRequest::new(programme().id, frida.person.clone(), wishes, now());
         asked.request = Ulid::nil();
         insta::assert_snapshot!(told(|words| words.request(&programme(), Some(&frida), &asked)).await, @"
         frida@example.edu asks for a change to CS pilot: Cost code

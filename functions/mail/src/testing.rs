@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bursar_core::aws::AwsAccess;
-use bursar_core::domain::grant::{GrantState, Key, Person, View};
+use bursar_core::domain::grant::{GrantKey, GrantState, Person, View};
 use bursar_core::domain::held::Held;
 use bursar_core::domain::programme::Budget;
 use bursar_core::domain::usage::reading::{DailyUse, Reading};
@@ -41,7 +41,7 @@ pub(crate) fn with_key() -> View {
     let epoch = Epoch::new(1);
     let key: KeyHash = "ab".repeat(32).parse().unwrap();
     let limit = Held::confirmed(Usd::from_dollars(20), now());
-    grant.keys = vec![Key { limit, shown_at: Some(now()), ..Key::made(epoch, key.clone(), now()) }];
+    grant.keys = vec![GrantKey { limit, shown_at: Some(now()), ..GrantKey::made(epoch, key.clone(), now()) }];
     (grant.state, grant.epoch, grant.ever_shown) = (GrantState::Live { key }, epoch, true);
     let budget = Budget::new(programme.id.clone(), Usd::from_dollars(4000));
     View { programme: programme.into(), budget: budget.into(), grant, readings: Vec::new(), guardrails: Arc::default() }

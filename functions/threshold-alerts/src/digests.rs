@@ -1,7 +1,7 @@
 //! The weekly digests of each programme whose day it is. Each is computed once, from what the sync summed up
 //! and whom it found, and recorded without names. Each recipient gets a mail.
 
-use bursar_core::domain::audit::Entry;
+use bursar_core::domain::audit::AuditEntry;
 use bursar_core::domain::mail::digest::{self, Digest, DigestMoney, DigestTrigger, Due, KeptPeople, LastListing};
 use bursar_core::domain::usage::models::{self, ModelUse};
 use bursar_core::domain::usage::span::stretches;
@@ -55,7 +55,7 @@ impl Look<'_> {
         }
         let made_at = self
             .table
-            .oldest(Entry::of_programme(&programme.id))
+            .oldest(AuditEntry::of_programme(&programme.id))
             .await?
             .map_or(Moment::MIN, |audit_entry| audit_entry.recorded_at);
         let Some(due) = self.due_digest(programme, made_at) else { return Ok(()) };

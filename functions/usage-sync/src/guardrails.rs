@@ -9,7 +9,7 @@ use crate::compare::row::{GrantFinding, Restricted, RestrictedKey};
 use crate::prelude::*;
 use crate::repair;
 
-pub(crate) async fn tell(runner: &Runner<'_>) -> Result<()> {
+pub(crate) async fn tell(runner: &RunContext<'_>) -> Result<()> {
     let table = runner.table;
     let journal = &runner.journal;
     let now = runner.clock.now();
@@ -25,7 +25,7 @@ pub(crate) async fn tell(runner: &Runner<'_>) -> Result<()> {
         return Ok(());
     }
     let listed = match runner.provider.guardrails(runner.until()).await {
-        Ok(listed) => Listed { guardrails: listed, listed_at: now },
+        Ok(listed) => ListedGuardrails { guardrails: listed, listed_at: now },
         Err(error) => {
             journal.answered(format!("the guardrails were not listed: {error}"), &error);
             return Ok(());
@@ -55,12 +55,12 @@ pub(crate) async fn tell(runner: &Runner<'_>) -> Result<()> {
 }
 
 /// The guardrails at the provider, and when they were listed.
-struct Listed {
+struct ListedGuardrails {
     guardrails: Vec<ProviderGuardrail>,
     listed_at: Moment,
 }
 
-impl Listed {
+impl ListedGuardrails {
     /// What somebody did to a guardrail since the provider confirmed it, as far as nothing else was sent since.
     fn change_of(&self, guardrail: &Guardrail) -> Option<&'static str> {
         let remote = guardrail
@@ -79,7 +79,7 @@ impl Listed {
 
 /// Lists the keys under each guardrail, and puts those back that are not there any more. A listing that fails keeps no other from being
 /// looked at.
-pub(crate) async fn put_back(runner: &Runner<'_>, restricted: Restricted) {
+pub(crate) async fn put_back(runner: &RunContext<'_>, restricted: Restricted) {
     let mut findings = Vec::new();
     for ((programme, guardrail), keys) in restricted {
         let asked_at = runner.clock.now();

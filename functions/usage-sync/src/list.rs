@@ -15,7 +15,7 @@ use crate::runner::Gaps;
 const FIRST: usize = 10;
 
 #[derive(Debug, Default)]
-pub(crate) struct Listing {
+pub(crate) struct KeyListing {
     /// Keys with the name of a known programme's grant, in the order of their grants.
     ours: HashMap<ProgrammeId, Vec<KeyRow>>,
     /// Keys without a grant's name.
@@ -38,11 +38,11 @@ pub(crate) struct Listing {
 }
 
 /// Lists all keys. A page that does not come ends the listing, and not the run: what was read is recorded.
-pub(crate) async fn everything(runner: &Runner<'_>) -> Result<Listing> {
+pub(crate) async fn everything(runner: &RunContext<'_>) -> Result<KeyListing> {
     let journal = &runner.journal;
     let bases: HashMap<&ProgrammeId, Basis> =
         runner.programmes.iter().map(|programme| (&programme.id, programme.settings.basis)).collect();
-    let mut listing = Listing::default();
+    let mut listing = KeyListing::default();
     let mut inventory = runner.provider.inventory(runner.clock);
     // What was listed is recorded in the time that is left.
     let end = runner.end().earlier_by(runner.end().left() / 4);
@@ -80,8 +80,8 @@ pub(crate) async fn everything(runner: &Runner<'_>) -> Result<Listing> {
     Ok(listing)
 }
 
-impl Listing {
-    fn take_in(&mut self, runner: &Runner<'_>, page: InventoryPage, bases: &HashMap<&ProgrammeId, Basis>) {
+impl KeyListing {
+    fn take_in(&mut self, runner: &RunContext<'_>, page: InventoryPage, bases: &HashMap<&ProgrammeId, Basis>) {
         for row in page.unreadable {
             let which = row.hash.as_ref().map_or("without a hash".to_owned(), KeyHash::to_string);
             runner.journal.problem(format!("the key {which} on page {} could not be read: {}", page.number, row.why));
@@ -114,7 +114,7 @@ impl Listing {
     }
 
     /// Looks for workspaces that the account had and that were not even named: a management key for one workspace knows no other.
-    async fn find_hidden_workspaces(&mut self, runner: &Runner<'_>) {
+    async fn find_hidden_workspaces(&mut self, runner: &RunContext<'_>) {
         let workspaces = runner.account.iter().flat_map(|account| &account.of_each_workspace);
         for (workspace, key) in workspaces {
             if self.closed.contains(workspace) || self.of_each_workspace.contains_key(workspace) {
@@ -136,7 +136,7 @@ impl Listing {
 
     /// Rejects an empty listing of an account that had keys: it is another account, or the answer is wrong. No key counts as gone
     /// because of it.
-    async fn reject_if_empty(&mut self, runner: &Runner<'_>) -> Result<()> {
+    async fn reject_if_empty(&mut self, runner: &RunContext<'_>) -> Result<()> {
         let expected = match &runner.account {
             Some(account) => account.listed.len(),
             None => recorded_by(runner, runner.baseline.began_at - GRACE).await?,
@@ -189,7 +189,7 @@ impl Listing {
 }
 
 /// The number of recorded keys that were made by this time and should still exist.
-async fn recorded_by(runner: &Runner<'_>, made_by: Moment) -> Result<usize> {
+async fn recorded_by(runner: &RunContext<'_>, made_by: Moment) -> Result<usize> {
     let mut recorded = 0;
     for programme in runner.programmes.iter().filter(|programme| made_by < programme.settings.keys_expire_at()) {
         let grants = runner.table.grants(&programme.id).await?;

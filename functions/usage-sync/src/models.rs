@@ -16,7 +16,7 @@ const MOST_DAYS: i64 = 7;
 
 /// Asks for the completed days since the last time, and for the last of those once more: use may settle late.
 pub(crate) async fn record(
-    runner: &Runner<'_>,
+    runner: &RunContext<'_>,
     groups: &HashMap<ProgrammeId, GroupsOfGrants>,
     gaps: Gaps,
 ) -> Result<()> {
@@ -58,7 +58,7 @@ pub(crate) async fn record(
 }
 
 /// Writes the attributed use, day by day. A recorded day gives way only to an answer that is no smaller.
-async fn write(runner: &Runner<'_>, (from, until): (Date, Date), attributed: Attribution) -> Result<()> {
+async fn write(runner: &RunContext<'_>, (from, until): (Date, Date), attributed: Attribution) -> Result<()> {
     let table = runner.table;
     let as_of = runner.baseline.began_at;
     // What is no programme's comes first: where a grant could not be read, its use was among that, and a run that dies in
@@ -109,7 +109,7 @@ fn sums(days: &UseByDay, day: Date) -> [Sums; 2] {
 }
 
 /// When the use of grants on a day expires.
-fn kept_until(runner: &Runner<'_>, day: Date) -> Result<Moment> {
+fn kept_until(runner: &RunContext<'_>, day: Date) -> Result<Moment> {
     let last = day.checked_add(i64::from(runner.retention_days).days())?;
     Ok(last.to_zoned(TimeZone::UTC)?.timestamp().into())
 }

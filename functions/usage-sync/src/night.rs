@@ -74,7 +74,7 @@ async fn is_released_since(table: &Table, began_at: Moment) -> Result<bool> {
 async fn begin(app: &App, begun: Run, deadline: Deadline) -> Result<Value> {
     let started = Instant::now();
     app.table.begin_run(&begun, deadline).await?;
-    let runner = Runner::prepare(app, begun.began_at, deadline).await?;
+    let runner = RunContext::prepare(app, begun.began_at, deadline).await?;
     let journal = &runner.journal;
     match runner.end().wait_for(Box::pin(run(&runner))).await {
         Ok(Ok(())) => {}
@@ -116,7 +116,7 @@ fn log(report: &Report) -> Result<()> {
 }
 
 /// Raises an alarm for each problem that exists when a run ends: one for each cause and day, however many runs meet it.
-async fn raise_alarms(runner: &Runner<'_>, state: &SyncState, report: &Report) -> Result<()> {
+async fn raise_alarms(runner: &RunContext<'_>, state: &SyncState, report: &Report) -> Result<()> {
     let now = runner.clock.now();
     let mut alarms: Vec<Alarm> = causes(report).into_iter().map(|cause| Alarm::now(cause, now)).collect();
     if let Some(held) = state.held_back.as_ref().filter(|held| held.release.is_none()) {
@@ -144,7 +144,7 @@ fn causes(report: &Report) -> Vec<Cause> {
 }
 
 /// The alarm about working keys with our names that the table does not know, once for each set of them. A copy does not know them yet.
-fn unknown_keys(runner: &Runner<'_>, state: &SyncState, now: Moment) -> Option<Alarm> {
+fn unknown_keys(runner: &RunContext<'_>, state: &SyncState, now: Moment) -> Option<Alarm> {
     let unknown: Vec<&UnknownKey> = state.unknown_keys.iter().filter(|key| key.enabled && !runner.is_copy).collect();
     let first = unknown.first()?;
     let newest = unknown.iter().map(|key| key.seen_at).max()?;

@@ -19,5 +19,5 @@ pub(crate) use futures_util::stream::{StreamExt, TryStreamExt, iter};
 pub(crate) use jiff::SignedDuration;
 
 pub(crate) use crate::compare::row::{Finding, FindingKind, ForeignRow, KeyRow};
-pub(crate) use crate::list::Listing;
-pub(crate) use crate::runner::Runner;
+pub(crate) use crate::list::KeyListing;
+pub(crate) use crate::runner::RunContext;

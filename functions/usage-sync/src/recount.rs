@@ -60,7 +60,7 @@ pub(crate) struct OwnUse {
 }
 
 /// Counts what was repaired, and writes the totals of all programmes and what their budgets reserve, each only if it changed.
-pub(crate) async fn all(runner: &Runner<'_>, compared: Vec<ProgrammeSums>, is_whole: bool) -> Result<OwnUse> {
+pub(crate) async fn all(runner: &RunContext<'_>, compared: Vec<ProgrammeSums>, is_whole: bool) -> Result<OwnUse> {
     let mut own_use = OwnUse::default();
     for mut sums in compared {
         let id = sums.programme.id.clone();
@@ -116,7 +116,7 @@ impl ProgrammeSums {
     }
 
     /// Adds a grant as it was compared.
-    pub(crate) fn add(&mut self, view: &View, runner: &Runner<'_>, is_in_order: bool) {
+    pub(crate) fn add(&mut self, view: &View, runner: &RunContext<'_>, is_in_order: bool) {
         let grant = &view.grant;
         self.groups.insert(grant.id.to_bytes(), grant.group.as_deref().map(Box::from));
         self.moves.add(grant, 1);
@@ -145,7 +145,7 @@ impl ProgrammeSums {
     }
 
     /// What the programme reserves, read once more since another run counted it or the settings were edited.
-    async fn reserved_anew(&self, runner: &Runner<'_>) -> Result<ProgrammeSums> {
+    async fn reserved_anew(&self, runner: &RunContext<'_>) -> Result<ProgrammeSums> {
         let table = runner.table;
         let id = &self.programme.id;
         let budget = table.get(Budget::key_of(id)).await?.context("a budget is gone")?;
@@ -167,7 +167,7 @@ impl ProgrammeSums {
     }
 
     /// Counts the grants in which something was found, as they are by now.
-    async fn count_the_repaired(&mut self, runner: &Runner<'_>) -> Result<()> {
+    async fn count_the_repaired(&mut self, runner: &RunContext<'_>) -> Result<()> {
         let table = runner.table;
         let id = self.programme.id.clone();
         let later = std::mem::take(&mut self.later);
@@ -191,7 +191,7 @@ impl ProgrammeSums {
         Ok(())
     }
 
-    fn count(&mut self, grant: &Grant, readings: &[Reading], runner: &Runner<'_>) {
+    fn count(&mut self, grant: &Grant, readings: &[Reading], runner: &RunContext<'_>) {
         self.unreserved.add(grant, Some(runner.baseline.began_at));
         self.unmailed.add(grant, &runner.unreachable);
         self.crossed.extend(CrossedCap::find(&self.programme, grant, readings, runner.clock.now()));
@@ -217,7 +217,7 @@ impl ProgrammeSums {
         }
     }
 
-    async fn write(&mut self, runner: &Runner<'_>, is_whole: bool) -> Result<()> {
+    async fn write(&mut self, runner: &RunContext<'_>, is_whole: bool) -> Result<()> {
         self.count_the_repaired(runner).await?;
         // Where nothing was read yet, nothing is summed up.
         if is_whole || self.keys > 0 {
@@ -239,7 +239,7 @@ impl ProgrammeSums {
         Ok(())
     }
 
-    async fn write_totals(&self, runner: &Runner<'_>) -> Result<()> {
+    async fn write_totals(&self, runner: &RunContext<'_>) -> Result<()> {
         let began_at = runner.baseline.began_at;
         let totals = Totals {
             programme: self.programme.id.clone(),
@@ -253,7 +253,7 @@ impl ProgrammeSums {
     }
 
     /// Returns `false` when the budget was counted, the settings were edited, or somebody claimed or left, since they were read.
-    async fn write_budget(&self, runner: &Runner<'_>) -> Result<bool> {
+    async fn write_budget(&self, runner: &RunContext<'_>) -> Result<bool> {
         let budget = &self.budget;
         let began_at = runner.baseline.began_at;
         if budget.counted_at.is_some_and(|counted_at| counted_at > began_at) {

@@ -30,7 +30,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(120);
 const LEAST_FOR_THE_REPORT: Duration = Duration::from_secs(1);
 const MOST_FOR_THE_REPORT: Duration = Duration::from_secs(30);
 
-pub(crate) struct Runner<'a> {
+pub(crate) struct RunContext<'a> {
     pub(crate) table: &'a Table,
     pub(crate) provider: &'a Provider,
     pub(crate) clock: &'a Clock,
@@ -63,8 +63,8 @@ pub(crate) struct Baseline {
     pub(crate) cut_at: Option<Moment>,
 }
 
-impl<'a> Runner<'a> {
-    pub(crate) async fn prepare(app: &'a App, began_at: Moment, deadline: Deadline) -> Result<Runner<'a>> {
+impl<'a> RunContext<'a> {
+    pub(crate) async fn prepare(app: &'a App, began_at: Moment, deadline: Deadline) -> Result<RunContext<'a>> {
         let table = &app.table;
         let (meta, programmes, state, cut, unreachable) = tokio::try_join!(
             table.meta(began_at),
@@ -81,7 +81,7 @@ impl<'a> Runner<'a> {
             restored_at: if is_copy { Some(began_at) } else { restored_at },
             cut_at: cut.first().map(|cut| cut.as_of),
         };
-        Ok(Runner {
+        Ok(RunContext {
             table,
             provider: &app.provider,
             clock: &app.clock,

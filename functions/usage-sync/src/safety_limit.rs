@@ -24,9 +24,9 @@ pub(crate) struct Bounded {
 /// Counts the keys that would be ended, and leaves out those findings that would end too many. Keys that a person released are not
 /// counted.
 pub(crate) async fn bound(
-    runner: &Runner<'_>,
+    runner: &RunContext<'_>,
     findings: Vec<Finding>,
-    listing: &Listing,
+    listing: &KeyListing,
     gaps: Gaps,
 ) -> Result<Bounded> {
     let mut findings = without_keys_of_other_grants(findings);
@@ -110,7 +110,7 @@ impl Finding {
 }
 
 /// The keys that a finding would end, each with the name that Bursar gave it.
-fn ended_keys(runner: &Runner<'_>, finding: &Finding) -> Vec<HeldKey> {
+fn ended_keys(runner: &RunContext<'_>, finding: &Finding) -> Vec<HeldKey> {
     let to_held_key = |act, row: &KeyRow| HeldKey {
         act,
         name: row.name(&runner.deployment, &finding.programme).to_string(),

@@ -18,7 +18,7 @@ pub enum Actor {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct AuditEntry {
     /// `None` for a change that belongs to no programme.
     pub programme: Option<ProgrammeId>,
     /// The grant that changed; `None` for a change of the programme itself.
@@ -31,8 +31,8 @@ pub struct Entry {
 }
 
 stored! {
-    Entry |audit_entry| (audit_entry: &Entry = audit_entry) => {
-        let Entry { programme, grant, entry: id, .. } = audit_entry;
+    AuditEntry |audit_entry| (audit_entry: &AuditEntry = audit_entry) => {
+        let AuditEntry { programme, grant, entry: id, .. } = audit_entry;
         match (programme, grant) {
             (Some(programme), Some(grant)) => {
                 key(grant_partition_of(programme, grant), format!("{AUDIT}{grant}#{id}"))
@@ -46,13 +46,13 @@ stored! {
     list of_account() => begin(ACCOUNT, AUDIT)
 }
 
-impl Entry {
-    pub fn on_programme(programme: &ProgrammeId, actor: &Actor, now: Moment, what: AuditDetail) -> Entry {
-        Entry { programme: Some(programme.clone()), ..Entry::on_account(actor, now, what) }
+impl AuditEntry {
+    pub fn on_programme(programme: &ProgrammeId, actor: &Actor, now: Moment, what: AuditDetail) -> AuditEntry {
+        AuditEntry { programme: Some(programme.clone()), ..AuditEntry::on_account(actor, now, what) }
     }
 
-    pub fn on_account(actor: &Actor, now: Moment, what: AuditDetail) -> Entry {
-        Entry { programme: None, grant: None, entry: new_ulid(now), recorded_at: now, actor: actor.clone(), what }
+    pub fn on_account(actor: &Actor, now: Moment, what: AuditDetail) -> AuditEntry {
+        AuditEntry { programme: None, grant: None, entry: new_ulid(now), recorded_at: now, actor: actor.clone(), what }
     }
 }
 

@@ -317,12 +317,12 @@ mod tests {
 
     /// Nights of an account, as the admins hear of them.
     #[derive(Default)]
-    struct Admins {
+    struct MailedAdmins {
         known: Option<BalanceNotice>,
         mails: Vec<Date>,
     }
 
-    impl Admins {
+    impl MailedAdmins {
         fn look(&mut self, purchase: Purchase, now: Moment) {
             if let Some(next) = BalanceNotice::after(self.known.as_ref(), purchase, now) {
                 assert_eq!(next.version, self.known.as_ref().map_or(0, |known| known.version) + 1);
@@ -429,7 +429,7 @@ mod tests {
     /// A steady thirty dollars a day, of which nobody buys more. In the first week nobody knows at what pace it goes.
     #[test]
     fn the_balance_is_told_five_times_at_most() {
-        let mut admins = Admins::default();
+        let mut admins = MailedAdmins::default();
         for nights in 2..=33 {
             let spent = i32::try_from(nights).unwrap() * 30;
             let now = facts(1000 - spent, 1600 - spent, &vec![30; nights], &[]);
@@ -540,7 +540,7 @@ mod tests {
             for _ in 0..50 {
                 let drawn = Drawn::new(kind, &mut dice);
                 let begins = drawn.ours.iter().position(|used| *used > 0).unwrap();
-                let mut admins = Admins::default();
+                let mut admins = MailedAdmins::default();
                 for nights in 0..=drawn.gone {
                     let facts = drawn.after(nights);
                     let purchase = facts.purchase();

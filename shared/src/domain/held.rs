@@ -275,7 +275,7 @@ mod tests {
 
     /// What happens at the provider or comes from it, at an instant.
     #[derive(Debug, Clone)]
-    enum Event {
+    enum ProviderEvent {
         Effect(u8),
         Answer {
             value: u8,
@@ -298,7 +298,7 @@ mod tests {
         now: i64,
         held: Held<u8>,
         truth: u8,
-        events: Vec<(i64, Event)>,
+        events: Vec<(i64, ProviderEvent)>,
     }
 
     impl World {
@@ -312,12 +312,14 @@ mod tests {
                 let (now, event) = self.events.remove(next);
                 self.now = now;
                 match event {
-                    Event::Effect(value) => self.truth = value,
-                    Event::Answer { value, asked, own } => self.held.take_in(&value, at(asked), Some(own), at(now)),
-                    Event::Read { asked, answered } => {
-                        self.events.push((answered, Event::Listed { value: self.truth, asked }));
+                    ProviderEvent::Effect(value) => self.truth = value,
+                    ProviderEvent::Answer { value, asked, own } => {
+                        self.held.take_in(&value, at(asked), Some(own), at(now))
                     }
-                    Event::Listed { value, asked } => self.held.take_in(&value, at(asked), None, at(now)),
+                    ProviderEvent::Read { asked, answered } => {
+                        self.events.push((answered, ProviderEvent::Listed { value: self.truth, asked }));
+                    }
+                    ProviderEvent::Listed { value, asked } => self.held.take_in(&value, at(asked), None, at(now)),
                 }
                 self.check();
             }
@@ -326,7 +328,7 @@ mod tests {
 
         fn check(&self) {
             for value in 0..4 {
-                let may_come = |event: &Event| matches!(event, Event::Effect(other) if *other != value);
+                let may_come = |event: &ProviderEvent| matches!(event, ProviderEvent::Effect(other) if *other != value);
                 if self.held.is(&value) {
                     assert_eq!(self.truth, value, "at {}: {self:?}", self.now);
                     assert!(!self.events.iter().any(|(_, event)| may_come(event)), "at {}: {self:?}", self.now);
@@ -339,9 +341,9 @@ mod tests {
             let own = self.held.note(&value, at(self.now));
             let asked = self.now + begins;
             let Some(effect) = effect.map(|after| asked + after) else { return };
-            self.events.push((effect, Event::Effect(value)));
+            self.events.push((effect, ProviderEvent::Effect(value)));
             if answers && effect < asked + 10 {
-                self.events.push((effect + 1, Event::Answer { value, asked, own }));
+                self.events.push((effect + 1, ProviderEvent::Answer { value, asked, own }));
             }
         }
     }
@@ -360,7 +362,7 @@ mod tests {
                     1 => world.send(value, seconds, effect.map(|after| after % 8), true),
                     2 => {
                         let read = world.now + seconds;
-                        world.events.push((read, Event::Read { asked: world.now, answered: read + seconds }));
+                        world.events.push((read, ProviderEvent::Read { asked: world.now, answered: read + seconds }));
                     }
                     _ => world.pass(effect.unwrap_or(seconds)),
                 }

@@ -11,7 +11,7 @@ pub(crate) use serde::{Deserialize, Serialize};
 pub(crate) use ulid::Ulid;
 
 pub(crate) use crate::clock::Moment;
-pub(crate) use crate::domain::audit::{Act, Actor, AuditDetail, Entry};
+pub(crate) use crate::domain::audit::{Act, Actor, AuditDetail, AuditEntry};
 pub(crate) use crate::domain::grant::{Grant, GrantState, View};
 pub(crate) use crate::domain::programme::{Budget, Programme, Settings};
 pub(crate) use crate::domain::usage::days::Days;

@@ -74,7 +74,7 @@ struct AnalyticsReport<'a> {
 }
 
 #[derive(Deserialize)]
-struct ReportRow {
+struct AnalyticsRow {
     #[serde(rename = "date__day", deserialize_with = "day")]
     day: Date,
     #[serde(deserialize_with = "label")]
@@ -101,7 +101,7 @@ fn model_usage(body: &str, days: &RangeInclusive<Date>) -> Result<ModelUsage, Un
         warnings: warnings.take(MOST_WARNINGS).map(harmless).collect(),
     };
     for row in report.data {
-        match serde_json::from_str::<ReportRow>(row.get()) {
+        match serde_json::from_str::<AnalyticsRow>(row.get()) {
             Ok(row) if days.contains(&row.day) => usage.rows.push(ModelRow {
                 key_name: row.api_key_id,
                 model: row.model,

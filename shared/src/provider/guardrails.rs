@@ -7,7 +7,7 @@ use super::Provider;
 use crate::domain::programme::rules::{DataPolicy, Rules};
 use crate::prelude::*;
 use crate::provider::wire::calls::{
-    ASSIGN_KEYS, CREATE_GUARDRAIL, LIST_ASSIGNED, LIST_GUARDRAILS, PATCH_GUARDRAIL, Request,
+    ASSIGN_KEYS, CREATE_GUARDRAIL, CallRequest, LIST_ASSIGNED, LIST_GUARDRAILS, PATCH_GUARDRAIL,
 };
 use crate::provider::wire::error::ProviderError;
 use crate::provider::wire::json::{self, Envelope};
@@ -141,7 +141,7 @@ impl Provider {
 
     async fn send_rules(
         &self,
-        request: Request<'_>,
+        request: CallRequest<'_>,
         rules: &GuardrailRules,
         deadline: Deadline,
     ) -> Result<ProviderGuardrail, ProviderError> {

@@ -14,7 +14,7 @@ use futures_util::future::BoxFuture;
 use crate::domain::values::key::Fingerprint;
 use crate::prelude::*;
 use crate::provider::Provider;
-use crate::provider::wire::calls::{GET_KEY, LIST_WORKSPACES, OWN_KEY, Request};
+use crate::provider::wire::calls::{CallRequest, GET_KEY, LIST_WORKSPACES, OWN_KEY};
 use crate::provider::wire::error::{self, ProviderError, Trouble};
 use crate::provider::wire::json::{self, Envelope};
 use crate::secrets::ManagementKey;
@@ -46,7 +46,7 @@ impl Provider {
             Some(false) => Err(ordinary(&own_key.label)),
             // The field was renamed once already, so a call that needs a management key decides as well.
             None => {
-                let probe = Request { query: &[("limit", "1")], ..LIST_WORKSPACES.request() };
+                let probe = CallRequest { query: &[("limit", "1")], ..LIST_WORKSPACES.request() };
                 self.ask(probe, deadline, |_| Ok(())).await
             }
         }

@@ -11,18 +11,18 @@ pub struct ItemKey {
     pub sk: String,
 }
 
-pub struct Key<T> {
+pub struct TableKey<T> {
     pub item_key: ItemKey,
     marker: PhantomData<fn() -> T>,
 }
 
-impl<T> From<ItemKey> for Key<T> {
-    fn from(item_key: ItemKey) -> Key<T> {
-        Key { item_key, marker: PhantomData }
+impl<T> From<ItemKey> for TableKey<T> {
+    fn from(item_key: ItemKey) -> TableKey<T> {
+        TableKey { item_key, marker: PhantomData }
     }
 }
 
-impl<T> Deref for Key<T> {
+impl<T> Deref for TableKey<T> {
     type Target = ItemKey;
     fn deref(&self) -> &ItemKey {
         &self.item_key
@@ -38,7 +38,7 @@ pub struct Range<T> {
 }
 
 impl<T> Range<T> {
-    pub fn between(first: Key<T>, last: Key<T>) -> Range<T> {
+    pub fn between(first: TableKey<T>, last: TableKey<T>) -> Range<T> {
         Range { pk: first.item_key.pk, first: first.item_key.sk, last: last.item_key.sk, marker: PhantomData }
     }
 }

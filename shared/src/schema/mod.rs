@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::clock::Moment;
 pub(crate) use keys::{ACCOUNT, AUDIT, begin, due, key, overview};
-pub use keys::{ItemKey, Key, Range, SHARDS, foreign_partition};
+pub use keys::{ItemKey, Range, SHARDS, TableKey, foreign_partition};
 pub use kinds::{AtErasure, Kind};
 pub use packed::NotPacked;
 pub(crate) use packed::{packed, unpacked};
@@ -19,7 +19,7 @@ pub trait Stored: Serialize + DeserializeOwned {
     /// The value of the attribute `kind`, by which the stream's readers and people tell items apart.
     const KIND: &'static str;
 
-    fn key(&self) -> Key<Self>;
+    fn key(&self) -> TableKey<Self>;
 
     /// When the table may delete it. Readers compare the time too.
     fn expires(&self) -> Option<Moment> {

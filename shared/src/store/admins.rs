@@ -97,7 +97,7 @@ impl Table {
             let person = self.person_of(address, deadline).await?;
             let act = if is_admin { Act::AdminAdded } else { Act::AdminRemoved };
             let what = AuditDetail::new(act).noting(&person);
-            let audit_entry = Entry::on_account(&Actor::Person(actor.clone()), now, what);
+            let audit_entry = AuditEntry::on_account(&Actor::Person(actor.clone()), now, what);
             let alarm = Alarm::now(Cause::AdminChanged { person, is_admin, actor: actor.clone(), version }, now);
             let transaction = self.begin_telling(&alarm, self.people_of(&recipients, deadline).await?, now)?;
             let mut transaction = transaction.replace(&AddedAdmins { added, version }, version - 1)?;

@@ -264,7 +264,7 @@ impl Table {
     ) -> Result<bool, StoreError> {
         let now = author.now;
         let audit_entry =
-            Entry::on_programme(programme, author.actor, now, AuditDetail::new(Act::AlertResent).noting(name));
+            AuditEntry::on_programme(programme, author.actor, now, AuditDetail::new(Act::AlertResent).noting(name));
         let row = OutboxRow { again_at: Some(now), ..OutboxRow::queued(new_ulid(now), alert.clone(), now) };
         let transaction = self.once(format!("alert#{programme}#{name}"), BETWEEN_RESENT, now)?.owing(&row)?;
         let transaction = ended.into_iter().try_fold(transaction, Transaction::forgetting)?;

@@ -8,7 +8,7 @@
 //! erasure before it ends. What it does with each kind of item says [`Kind::at_erasure`](crate::schema::Kind::at_erasure).
 
 use crate::domain::grant::Person;
-use crate::domain::programme::request::Request;
+use crate::domain::programme::request::ProgrammeRequest;
 use crate::domain::sign_in::{Session, SignIn};
 use crate::store::grants::act::transaction_of;
 use crate::store::prelude::*;
@@ -138,7 +138,7 @@ impl Table {
             return Ok(None);
         }
         let audit_entry =
-            Entry::on_account(author.actor, author.now, AuditDetail::new(Act::ErasureBegun).noting(begun.id));
+            AuditEntry::on_account(author.actor, author.now, AuditDetail::new(Act::ErasureBegun).noting(begun.id));
         // Where it is there, the same form began it.
         self.commit_once(self.transaction().create(&begun)?.told_by(&[audit_entry])?, author.deadline).await?;
         Ok(Some(begun.id))
@@ -153,7 +153,8 @@ impl Table {
             let version = programme.version;
             let begun = Programme { erased_at: Some(author.now), version: version + 1, ..programme };
             let erasure = Erasure { programme: Some(id.clone()), ..Erasure::begun(new_ulid(author.now), author) };
-            let audit_entry = Entry::on_programme(&id, author.actor, author.now, AuditDetail::new(Act::ErasureBegun));
+            let audit_entry =
+                AuditEntry::on_programme(&id, author.actor, author.now, AuditDetail::new(Act::ErasureBegun));
             let transaction = self.transaction().replace(&begun, version)?.create(&erasure)?;
             // Whoever edits it at this moment comes first.
             self.commit_once(transaction.told_by(&[audit_entry])?, author.deadline).await?;
@@ -266,11 +267,11 @@ impl Table {
             let transaction = transaction.replace(&after, erasure.version)?.unaudited(Unaudited::Erasure);
             return Ok(self.commit_once(transaction, context.deadline).await?.then_some(after));
         }
-        for mut audit_entry in self.list(Entry::of_grant(context.programme, context.grant)).await? {
+        for mut audit_entry in self.list(AuditEntry::of_grant(context.programme, context.grant)).await? {
             if let Some(what) = audit_entry.what.without_reason() {
                 audit_entry.what = what;
                 self.write_alone(self.single().set(&audit_entry)?, context.deadline).await?;
-                after.count::<Entry>(1);
+                after.count::<AuditEntry>(1);
             }
         }
         after.count::<Enrolment>(usize::from(!had.is_none()));
@@ -376,7 +377,7 @@ impl Table {
         deadline: Deadline,
     ) -> Result<(), StoreError> {
         for programme in self.list(Programme::all()).await? {
-            for request in self.list(Request::of_programme(&programme.id)).await? {
+            for request in self.list(ProgrammeRequest::of_programme(&programme.id)).await? {
                 let mut becomes = request.clone();
                 becomes.forget(addresses);
                 if becomes != request {
@@ -385,7 +386,7 @@ impl Table {
                     if !self.replace(&becomes, request.version, Unaudited::Erasure, deadline).await? {
                         return Err(StoreError::Contended);
                     }
-                    after.count::<Request>(1);
+                    after.count::<ProgrammeRequest>(1);
                 }
             }
         }

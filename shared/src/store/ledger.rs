@@ -86,7 +86,7 @@ impl Table {
         let programmes: BTreeSet<&ProgrammeId> =
             statement.rows.iter().filter_map(|row| row.programme.as_ref()).collect();
         let changes = programmes.into_iter().map(async |id| {
-            let audit = self.list(Entry::of_programme(id)).await?;
+            let audit = self.list(AuditEntry::of_programme(id)).await?;
             Ok::<_, StoreError>(CodeChange::since(statement.from, id, &audit))
         });
         found_by(changes).await
@@ -402,7 +402,7 @@ fn entries<'a>(
     act: Act,
     keys: impl IntoIterator<Item = &'a KeyOwner>,
     author: Author<'_>,
-) -> [Entry; 2] {
+) -> [AuditEntry; 2] {
     let hashes = keys.into_iter().map(|key_owner| key_owner.key.as_str());
     let short: Vec<&str> = hashes.map(|hash| hash.get(..12).unwrap_or_default()).collect();
     let note = match short.len() {
@@ -411,8 +411,8 @@ fn entries<'a>(
     };
     let what = AuditDetail::new(act);
     [
-        Entry::on_programme(owner, author.actor, author.now, what.clone().noting(&note)),
-        Entry::on_account(author.actor, author.now, what.noting(format!("{owner}: {note}"))),
+        AuditEntry::on_programme(owner, author.actor, author.now, what.clone().noting(&note)),
+        AuditEntry::on_account(author.actor, author.now, what.noting(format!("{owner}: {note}"))),
     ]
 }
 
@@ -489,8 +489,8 @@ impl Table {
     }
 }
 
-fn entry(actor: &PersonId, now: Moment, what: AuditDetail) -> Entry {
-    Entry::on_account(&Actor::Person(actor.clone()), now, what)
+fn entry(actor: &PersonId, now: Moment, what: AuditDetail) -> AuditEntry {
+    AuditEntry::on_account(&Actor::Person(actor.clone()), now, what)
 }
 
 /// The key of an act in an audit entry: its hash, which has no blanks, and its name.

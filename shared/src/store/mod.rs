@@ -18,7 +18,7 @@ mod tests;
 pub use admins::{AddedAdmins, MOST_ADMINS};
 pub use alerts::{BETWEEN_TESTS, Broadcast};
 pub use erasure::{BACKUP_DAYS, Erasure};
-pub use grants::act::{ActOutcome, Decision};
+pub use grants::act::{ActOutcome, Ruling};
 pub use grants::list::GrantLine;
 pub use grants::view::{ByHand, DoneByHand, Enrolment, INVITED_AT_ONCE, ProgrammeShard};
 pub use ledger::{AssignOutcome, AssignedUse, CutKeys, ForeignRequest, OwnedKey, UsedNow};
@@ -29,10 +29,10 @@ pub use mail::limits::{MailRefusal, MailServer, RosterMails};
 pub use mail::outbox::{Bounce, Facts, FiledMail, MailState, MailTo, OutboxRow, QueuedMail, SentAs};
 pub use people::{HourlyUses, KnownAddress, KnownPerson, Link, LoginRequest, RateCount, StaffPerson};
 pub use programmes::imports::{Import, JobCreation, UNDONE_WITHIN};
-pub use programmes::jobs::{DueWork, JOB_LEASE, Job, JobState, Place, Subject, UndoneStep, WhyUndone, Work};
+pub use programmes::jobs::{DueWork, JOB_LEASE, Job, JobPlace, JobState, Subject, UndoneStep, WhyUndone, Work};
 pub use programmes::overview::Overview;
 pub use programmes::previews::{ImportPart, Kept, PREVIEW_LASTS, RosterChanges, RosterPreview, RosterToken, WAITS_FOR};
-pub use programmes::programme::{BudgetSums, CopiedProgramme, Edit, EditOutcome, NewProgramme, Undecided};
+pub use programmes::programme::{BudgetSums, CopiedProgramme, EditOutcome, NewProgramme, ProgrammeEdit, Undecided};
 pub use programmes::rules::{RulesSource, TierOutcome};
 pub use sync::account::{Account, AccountDay, BalanceReading};
 pub use sync::models::{ForeignModels, ModelDay, ModelRows};
@@ -41,5 +41,5 @@ pub use sync::state::{
     HeldAct, HeldBack, HeldKey, MOST_NAMED, OwnJudgement, Release, StubbornDisable, SyncState, UnknownKey,
 };
 pub use sync::totals::{GroupTotals, KeptTotals, ProgrammeUse, Totals, Unmailed};
-pub use table::meta::{ActContext, Author, KnownAccount, Lease, Meta};
+pub use table::meta::{ActContext, Author, KnownAccount, Meta, RunLease};
 pub use table::{StoreError, Table, items};

@@ -15,7 +15,7 @@ pub(crate) use crate::store::alerts::MAILS_AT_ONCE;
 pub(crate) use crate::store::items;
 pub(crate) use crate::store::table::found_by;
 pub(crate) use crate::store::table::write::{
-    Pauses, Round, Told, Transaction, Unaudited, Writes, instant, number, text,
+    Audited, Pauses, Round, Transaction, Unaudited, Writes, instant, number, text,
 };
 pub(crate) use crate::store::{
     ActContext, Author, Enrolment, Job, MailState, OutboxRow, QueuedMail, Undeliverable, Work,

@@ -20,7 +20,7 @@ use crate::domain::mail::failure::UnreachableReason;
 use crate::domain::mail::kind::OUTBOX_KEPT;
 use crate::domain::programme::counts::RosterCounts;
 use crate::domain::programme::guardrail::Guardrail;
-use crate::domain::programme::request::{REQUEST_KEPT, Request};
+use crate::domain::programme::request::{ProgrammeRequest, REQUEST_KEPT};
 use crate::domain::programme::rules::Tier;
 use crate::domain::sign_in::{LINK_LASTS, LOGIN_REQUEST_LASTS, Session, SignIn};
 use crate::domain::usage::crossing::Crossing;
@@ -45,12 +45,12 @@ macro_rules! kinds {
 }
 
 kinds! {
-    Meta Lease Programme Roles Budget RosterCounts Guardrail Tier Grant Reading Entry Enrolment OutboxRow FiledMail DoneByHand
+    Meta RunLease Programme Roles Budget RosterCounts Guardrail Tier Grant Reading AuditEntry Enrolment OutboxRow FiledMail DoneByHand
     SentAs RosterMails MailServer MailRefusal Undeliverable SignIn Link Session LoginRequest RateCount HourlyUses
     StaffPerson KnownAddress KeyOwner AssignedUse KeptTotals GroupTotals KeptPeople Crossing Run SyncState Account
     AccountDay BalanceReading AccountCut CutKeys MailedStatement ForeignAct ForeignKey OwnJudgement Alarm
     AddedAdmins ModelDay ModelRows BalanceNotice Digest Import Job RosterPreview ImportPart RosterToken Erasure
-    Request MoreListing
+    ProgrammeRequest MoreListing
 }
 
 fn recorded() -> impl Iterator<Item = Item> {

@@ -25,7 +25,7 @@ pub struct AppError(Box<Refusal>);
 #[derive(Debug, Default)]
 struct Refusal {
     status: StatusCode,
-    told: Told,
+    told: ErrorFacts,
     retry_after: Option<Duration>,
     /// The reason, for the log and audit entries, without personal data.
     reason: Option<Cow<'static, str>>,
@@ -36,7 +36,7 @@ struct Refusal {
 
 /// What the layers around an answer are told of it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Told {
+pub(super) struct ErrorFacts {
     /// `None` for the sentence that goes with the status.
     pub(super) sentence: Option<Cow<'static, str>>,
     /// What the admins are to be told.

@@ -19,7 +19,7 @@ use axum::response::{IntoResponse, Response};
 use lambda_http::RequestExt;
 use tracing::Span;
 
-use super::error::Told;
+use super::error::ErrorFacts;
 use super::session::Cookies;
 use super::{AppError, Site, page};
 use crate::config::Origin;
@@ -42,7 +42,7 @@ async fn with_line(request: Request, next: Next) -> Response {
     Span::current().record("route", format!("{} {route}", request.method()));
     let response = next.run(request).await;
     let status = response.status().as_u16();
-    let told = response.extensions().get::<Told>().cloned().unwrap_or_default();
+    let told = response.extensions().get::<ErrorFacts>().cloned().unwrap_or_default();
     let cause = told.is_providers.then_some("provider");
     let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(status, ms, fault = told.is_fault, cause, "answered");

@@ -19,19 +19,19 @@
 //! with the time after which it may be done again.
 
 pub mod error;
+pub mod flash;
 pub mod form;
 mod gateway;
 mod layers;
-pub mod notice;
 mod page;
 mod reply;
 pub mod session;
 pub mod site;
 
 pub use error::AppError;
+pub use flash::Flash;
 pub use form::Fields;
 pub use gateway::Pages;
-pub use notice::Notice;
 pub use page::{Frame, forms_script, stylesheet};
 pub use reply::{Answer, Reply};
 pub use session::{Posted, Visitor};

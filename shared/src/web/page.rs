@@ -12,7 +12,7 @@ use axum::response::{Html, IntoResponse, Response};
 use futures_util::FutureExt;
 use lambda_http::RequestExt;
 
-use super::error::Told;
+use super::error::ErrorFacts;
 use super::{RequestDeadline, Site};
 use crate::config::Config;
 
@@ -31,7 +31,7 @@ pub struct Frame {
 /// A page with one sentence about a problem, and a link onwards.
 #[derive(Template)]
 #[template(path = "message.html")]
-struct Message<'a> {
+struct MessagePage<'a> {
     frame: &'a Frame,
     heading: &'a str,
     sentence: &'a str,
@@ -74,7 +74,7 @@ pub(super) async fn with_page(State(site): State<Site>, request: Request, next: 
         tracing::error!("a request ended in a panic");
         StatusCode::INTERNAL_SERVER_ERROR.into_response()
     });
-    let told = response.extensions_mut().get_or_insert_default::<Told>().clone();
+    let told = response.extensions_mut().get_or_insert_default::<ErrorFacts>().clone();
     if let Some(cause) = told.alarm {
         site.raise_in_time(cause, deadline).await;
     }
@@ -90,7 +90,7 @@ pub(super) async fn with_page(State(site): State<Site>, request: Request, next: 
     let sentence = told.sentence.as_deref().unwrap_or(usual);
     // Strangers come here too.
     let frame = Frame { version: None, ..Frame::clone(&site.frame) };
-    let message = Message {
+    let message = MessagePage {
         frame: &frame,
         heading,
         sentence,

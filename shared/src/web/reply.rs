@@ -7,7 +7,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, IntoResponseParts, Redirect, Response};
 
 use super::session::Cookies;
-use super::{AppError, Notice};
+use super::{AppError, Flash};
 
 pub type Answer = Result<Reply, AppError>;
 
@@ -24,7 +24,7 @@ impl Reply {
         Reply(page)
     }
 
-    pub(super) fn done(cookies: Cookies, path: &str, notice: &Notice) -> Reply {
+    pub(super) fn done(cookies: Cookies, path: &str, notice: &Flash) -> Reply {
         Reply(Redirect::to(path).into_response()).setting(cookies.set_notice(notice))
     }
 

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Redirect};
 use cookie::{Cookie, SameSite};
 
 use super::form::{Fields, FormBounds};
-use super::{AppError, Notice, Site};
+use super::{AppError, Flash, Site};
 use crate::config::Origin;
 use crate::domain::programme::role::is_among;
 use crate::domain::sign_in::Session;
@@ -129,11 +129,11 @@ impl Cookies {
         self.set(ASKING, token.reveal(), SameSite::Strict, None)
     }
 
-    pub(super) fn notice(self, headers: &HeaderMap) -> Option<Notice> {
-        self.read(headers, NOTICE).and_then(|value| Notice::from_cookie(&value))
+    pub(super) fn notice(self, headers: &HeaderMap) -> Option<Flash> {
+        self.read(headers, NOTICE).and_then(|value| Flash::from_cookie(&value))
     }
 
-    pub(super) fn set_notice(self, notice: &Notice) -> HeaderValue {
+    pub(super) fn set_notice(self, notice: &Flash) -> HeaderValue {
         self.set(NOTICE, &notice.to_cookie(), SameSite::Lax, Some(cookie::time::Duration::minutes(2)))
     }
 

@@ -13,7 +13,7 @@ use tokio::sync::OnceCell;
 
 use super::page::Frame;
 use super::session::Cookies;
-use super::{Notice, Reply};
+use super::{Flash, Reply};
 use crate::config::{Config, FrontSecret, Origin};
 use crate::deadline::Waits;
 use crate::domain::mail::alarm::{Alarm, Cause};
@@ -89,7 +89,7 @@ impl Site {
     }
 
     /// The answer to a form that did what it is for: the page to look at next, which says this.
-    pub fn done(&self, path: &str, notice: &Notice) -> Reply {
+    pub fn done(&self, path: &str, notice: &Flash) -> Reply {
         Reply::done(self.cookies, path, notice)
     }
 

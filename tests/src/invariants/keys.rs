@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bursar_core::domain::audit::{Act, Entry};
+use bursar_core::domain::audit::{Act, AuditEntry};
 use bursar_core::domain::grant::{GRACE, Grant, GrantState, LEASE, Stopped};
 use bursar_core::domain::values::id::{GrantId, KeyName, ProgrammeId};
 use bursar_local::provider::KeySnapshot;
@@ -42,7 +42,7 @@ fn accounted_for(step: &Step<'_>, name: &KeyName, key: &KeySnapshot) -> Result<(
     let now = step.now;
     let id = (name.programme.clone(), name.grant.clone());
     let grant = now.grants.get(&id).ok_or("its grant is not there")?;
-    let told: Vec<&Entry> = now.told_of(&id, name.epoch).collect();
+    let told: Vec<&AuditEntry> = now.told_of(&id, name.epoch).collect();
     let begun = told.iter().find(|entry| matches!(entry.what.act, Act::Begun | Act::Recovered));
     let begun = begun.ok_or("nothing was written down before it was made")?;
     if usable(grant).is_some_and(|live| live.as_str() == key.hash) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use bursar_core::clock::Moment;
-use bursar_core::domain::audit::Entry;
+use bursar_core::domain::audit::AuditEntry;
 use bursar_core::domain::grant::{Grant, GrantState, Reading, Urgency};
 use bursar_core::domain::ledger::foreign::{ForeignKey, KeyOwner};
 use bursar_core::domain::programme::guardrail::{Guardrail, GuardrailOwner};
@@ -40,8 +40,8 @@ pub struct Snapshot {
     pub grants: BTreeMap<(ProgrammeId, GrantId), Grant>,
     pub readings: BTreeMap<(ProgrammeId, GrantId, Epoch), Reading>,
     /// The audit entries in the order of their keys, so those of one grant or programme by time.
-    pub entries: Vec<Entry>,
-    pub account_entries: Vec<Entry>,
+    pub entries: Vec<AuditEntry>,
+    pub account_entries: Vec<AuditEntry>,
     pub outbox: Vec<OutboxRow>,
     pub crossings: Vec<Crossing>,
     pub foreign_keys: BTreeMap<KeyHash, ForeignKey>,
@@ -94,7 +94,7 @@ impl Snapshot {
         }
         let answers = places.answers.0.lock().unwrap().clone();
         let meta = raw.all().next();
-        let (entries, account_entries) = raw.all().partition(|entry: &Entry| entry.programme.is_some());
+        let (entries, account_entries) = raw.all().partition(|entry: &AuditEntry| entry.programme.is_some());
         let guardrails: BTreeMap<_, _> = raw.all().map(|of: Guardrail| (of.owner.clone(), of)).collect();
         let allowed = |of: &Guardrail| {
             let id = &of.remote.as_ref()?.id;
@@ -145,7 +145,7 @@ impl Snapshot {
         &'s self,
         id: &'s (ProgrammeId, GrantId),
         number: Epoch,
-    ) -> impl Iterator<Item = &'s Entry> {
+    ) -> impl Iterator<Item = &'s AuditEntry> {
         self.entries_on(id).filter(move |entry| numbers(entry).any(|told| told == number))
     }
 
@@ -162,7 +162,7 @@ impl Snapshot {
     }
 
     /// The audit entries on a grant.
-    pub(super) fn entries_on(&self, (programme, grant): &(ProgrammeId, GrantId)) -> impl Iterator<Item = &Entry> {
+    pub(super) fn entries_on(&self, (programme, grant): &(ProgrammeId, GrantId)) -> impl Iterator<Item = &AuditEntry> {
         self.entries
             .iter()
             .filter(move |entry| entry.programme.as_ref() == Some(programme) && entry.grant.as_ref() == Some(grant))
@@ -213,7 +213,7 @@ pub(super) fn usable(grant: &Grant) -> Option<&KeyHash> {
 }
 
 /// The numbers of the keys that an entry tells of.
-fn numbers(entry: &Entry) -> impl Iterator<Item = Epoch> {
+fn numbers(entry: &AuditEntry) -> impl Iterator<Item = Epoch> {
     let told = entry.what.note.as_deref().unwrap_or_default();
     let told = told.strip_prefix("keys ").or(told.strip_prefix("key ")).unwrap_or_default();
     told.split([',', ';', ':']).map_while(|number| number.trim().parse().ok()).map(Epoch::new)

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use bursar_core::domain::audit::Entry;
+use bursar_core::domain::audit::AuditEntry;
 use bursar_core::domain::credit::BalanceNotice;
 use bursar_core::domain::grant::{Grant, MoreListing, Urgency};
 use bursar_core::domain::ledger::cut::AccountCut;
@@ -13,7 +13,7 @@ use bursar_core::domain::mail::alarm::Alarm;
 use bursar_core::domain::mail::digest::{Digest, KeptPeople};
 use bursar_core::domain::programme::counts::RosterCounts;
 use bursar_core::domain::programme::guardrail::{Guardrail, GuardrailOwner};
-use bursar_core::domain::programme::request::Request;
+use bursar_core::domain::programme::request::ProgrammeRequest;
 use bursar_core::domain::programme::role::Roles;
 use bursar_core::domain::programme::rules::{Tier, Tiers};
 use bursar_core::domain::programme::{Budget, Programme};
@@ -24,9 +24,9 @@ use bursar_core::schema::{AtErasure, Kind};
 use bursar_core::store::items::{self, Item};
 use bursar_core::store::{
     Account, AccountDay, AddedAdmins, AssignedUse, BalanceReading, CutKeys, DoneByHand, Enrolment, Erasure, FiledMail,
-    GroupTotals, HourlyUses, Import, ImportPart, Job, KeptTotals, KnownAddress, Lease, Link, LoginRequest, MailRefusal,
+    GroupTotals, HourlyUses, Import, ImportPart, Job, KeptTotals, KnownAddress, Link, LoginRequest, MailRefusal,
     MailServer, Meta, ModelDay, ModelRows, OutboxRow, OwnJudgement, RateCount, RosterMails, RosterPreview, RosterToken,
-    Run, SentAs, StaffPerson, SyncState, Undeliverable, Work,
+    Run, RunLease, SentAs, StaffPerson, SyncState, Undeliverable, Work,
 };
 
 use super::Step;
@@ -48,13 +48,13 @@ macro_rules! rewritten {
 pub(super) fn items_are_whole(step: &Step<'_>, wrong: &mut Vec<String>) {
     for ((pk, sk), item) in &step.now.items {
         let again: Result<Item, String> = rewritten!(item as
-            Meta Lease AddedAdmins Programme Guardrail Tier Budget RosterCounts Job Import Erasure Grant Reading
-            DoneByHand Enrolment Entry StaffPerson Roles KnownAddress
+            Meta RunLease AddedAdmins Programme Guardrail Tier Budget RosterCounts Job Import Erasure Grant Reading
+            DoneByHand Enrolment AuditEntry StaffPerson Roles KnownAddress
             SignIn LoginRequest Link Session RateCount HourlyUses OutboxRow FiledMail SentAs Undeliverable RosterMails
             MailServer MailRefusal Crossing Alarm Digest MailedStatement BalanceNotice
             SyncState Run OwnJudgement ForeignKey KeyOwner KeptTotals GroupTotals KeptPeople
             AssignedUse Account AccountDay BalanceReading AccountCut CutKeys ForeignAct ModelDay ModelRows RosterPreview ImportPart RosterToken
-            Request MoreListing);
+            ProgrammeRequest MoreListing);
         match again {
             Ok(again) if again == *item => {}
             Ok(again) => {

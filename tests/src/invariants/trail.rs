@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bursar_core::domain::audit::{Act, Actor, Entry};
+use bursar_core::domain::audit::{Act, Actor, AuditEntry};
 use bursar_core::domain::grant::{Grant, Reading};
 use bursar_core::domain::ledger::cut::AccountCut;
 use bursar_core::domain::ledger::foreign::ForeignAct;
@@ -22,8 +22,12 @@ use super::table::named;
 use super::{Snapshot, Step};
 
 /// The kinds of items that stay as they are, each with an attribute that may still change.
-const LASTING: [(&str, &str); 4] =
-    [(Entry::KIND, "reason"), (AccountCut::KIND, ""), (MailedStatement::KIND, "queued"), (Crossing::KIND, "mails")];
+const LASTING: [(&str, &str); 4] = [
+    (AuditEntry::KIND, "reason"),
+    (AccountCut::KIND, ""),
+    (MailedStatement::KIND, "queued"),
+    (Crossing::KIND, "mails"),
+];
 
 /// I10: what a key is recorded to have used never falls. No reading, grant, recorded key, entry, cut, statement or crossing disappears
 /// or changes, and nor does the deployment in the names of all keys.
@@ -63,9 +67,9 @@ pub(super) fn nothing_is_forgotten(step: &Step<'_>, wrong: &mut Vec<String>) {
 pub(super) fn changes_have_their_entries(step: &Step<'_>, wrong: &mut Vec<String>) {
     let (now, Some(before)) = (step.now, step.before) else { return };
     let known: BTreeSet<_> = before.entries.iter().map(|entry| entry.entry).collect();
-    let new: Vec<&Entry> = now.entries.iter().filter(|entry| !known.contains(&entry.entry)).collect();
-    let new_on = |programme: &ProgrammeId, grant: Option<&GrantId>| -> Vec<&Entry> {
-        let is_on = |entry: &&&Entry| entry.programme.as_ref() == Some(programme) && entry.grant.as_ref() == grant;
+    let new: Vec<&AuditEntry> = now.entries.iter().filter(|entry| !known.contains(&entry.entry)).collect();
+    let new_on = |programme: &ProgrammeId, grant: Option<&GrantId>| -> Vec<&AuditEntry> {
+        let is_on = |entry: &&&AuditEntry| entry.programme.as_ref() == Some(programme) && entry.grant.as_ref() == grant;
         // What has mail sent has an entry on whom it is for, and changes no grant.
         let has_mail_sent = |act| [Act::MailAllowed, Act::Reinvited].contains(&act);
         new.iter().filter(|entry| !has_mail_sent(entry.what.act)).filter(is_on).copied().collect()
@@ -175,7 +179,7 @@ pub(super) fn foreign_keys_are_changed_by_admins_only(step: &Step<'_>, wrong: &m
         let named = format!("{} {}", key.hash, key.name);
         for change in &key.asked_changes {
             let pressed = pressed(change);
-            let is_it = |entry: &Entry| {
+            let is_it = |entry: &AuditEntry| {
                 let is_told = entry.what.act == Act::ForeignActBegun && matches!(entry.actor, Actor::Person(_));
                 is_told && entry.what.note.as_deref() == Some(&*named) && entry.what.new_value == pressed
             };

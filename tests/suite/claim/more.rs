@@ -1,6 +1,6 @@
 //! A request for a larger cap, from the student's page to the form that answers it.
 
-use bursar_core::domain::audit::{Act, Entry};
+use bursar_core::domain::audit::{Act, AuditEntry};
 use bursar_tests::campus::ADMIN;
 use serde_json::Value;
 
@@ -122,8 +122,8 @@ async fn faculty_read_a_request_for_more_and_answer_it() {
     campus.revoke("ada").await;
     ada.submit(&my, &more, &[("reason", "Please.")]).await.expect(409);
 
-    let entries = campus.table.list(Entry::of_grant(&campus.programme, campus.id("ada"))).await.unwrap();
-    let asked = entries.iter().filter(|entry: &&Entry| entry.what.act == Act::MoreAsked);
+    let entries = campus.table.list(AuditEntry::of_grant(&campus.programme, campus.id("ada"))).await.unwrap();
+    let asked = entries.iter().filter(|entry: &&AuditEntry| entry.what.act == Act::MoreAsked);
     assert_eq!(asked.clone().map(|entry| entry.recorded_at).min(), Some(asked_at));
     assert!(asked.clone().count() == 3 && asked.clone().all(|entry| entry.what.note.is_none()));
     assert!(!campus.has_logged("compares two models"));

@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use bursar_core::domain::audit::{Act, Entry};
+use bursar_core::domain::audit::{Act, AuditEntry};
 use bursar_tests::aws;
 use bursar_tests::faults::Fault;
 use bursar_tests::visitor::{Form, Page};
@@ -123,8 +123,8 @@ async fn accepted_terms_are_on_record_and_changed_ones_read() {
     let old = ada.get("/my").await.form(&reveal).filled(&[("terms", "on")]);
     campus.set(|settings| settings.texts.terms = Some("Be kinder.".to_owned())).await;
     let begun = async |campus: &Campus| {
-        let entries = campus.table.list(Entry::of_grant(&campus.programme, &grant)).await.unwrap();
-        let notes = entries.into_iter().filter(|entry: &Entry| entry.what.act == Act::Begun);
+        let entries = campus.table.list(AuditEntry::of_grant(&campus.programme, &grant)).await.unwrap();
+        let notes = entries.into_iter().filter(|entry: &AuditEntry| entry.what.act == Act::Begun);
         notes.map(|entry| entry.what.note.unwrap()).collect::<Vec<String>>()
     };
 

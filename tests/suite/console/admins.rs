@@ -1,6 +1,6 @@
 //! Admins whom an admin adds: with every right from the next request on, and out of their sessions with the press that removes them.
 
-use bursar_core::domain::audit::{Act, Entry};
+use bursar_core::domain::audit::{Act, AuditEntry};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::token::RegistrarToken;
 use bursar_core::store::RosterToken;
@@ -87,7 +87,7 @@ async fn an_admin_is_added_and_removed_at_once() {
     }
     campus.student("faye").await.get(ACCOUNT).await.expect(200);
 
-    let entries = campus.table.list(Entry::of_account()).await.unwrap();
+    let entries = campus.table.list(AuditEntry::of_account()).await.unwrap();
     let acts: Vec<_> = entries.into_iter().map(|entry| entry.what.act).collect();
     assert_eq!(acts, [Act::AdminAdded, Act::AdminAdded, Act::AdminRemoved]);
     campus.finish().await;

@@ -1,6 +1,6 @@
 //! Mail on the pages: who cannot be reached, what became of alerts and of what was given up, and how each is sent again.
 
-use bursar_core::domain::audit::{Act, Entry};
+use bursar_core::domain::audit::{Act, AuditEntry};
 use bursar_core::domain::grant::HoldKind;
 use bursar_local::ses::Fault as MailFault;
 use bursar_tests::aws;
@@ -71,7 +71,7 @@ async fn who_is_not_reached_is_named_and_tried_by_hand() {
     assert_eq!(received(&campus, "ada"), 2, "once more, although it was sent twice");
     campus.sync().await;
     assert!(!warns(&admin.get(ID).await, "comes back"));
-    let entries = campus.table.list(Entry::of_grant(&campus.programme, campus.id("ada"))).await.unwrap();
+    let entries = campus.table.list(AuditEntry::of_grant(&campus.programme, campus.id("ada"))).await.unwrap();
     assert_eq!(entries.iter().filter(|entry| entry.what.act == Act::MailAllowed).count(), 1);
     assert!(admin.get(&ada).await.readable().contains("admin@example.edu let mail go to ada@example.edu again"));
 

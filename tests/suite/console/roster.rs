@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use bursar_core::domain::audit::{Act, Entry};
+use bursar_core::domain::audit::{Act, AuditEntry};
 use bursar_core::domain::grant::{Grant, HoldKind, ShownState};
 use bursar_core::domain::mail::failure::NO_ADDRESS;
 use bursar_core::domain::values::address::EmailAddress;
@@ -388,7 +388,7 @@ async fn every_row_is_applied_once_however_often_the_import_is_killed() {
     let seen = campus.judged().await;
     let grants: BTreeSet<_> = seen.grants.values().map(|grant| grant.person.address.as_written().to_owned()).collect();
     assert_eq!((seen.grants.len(), grants.len()), (count, count));
-    let invited = seen.all::<Entry>().filter(|entry| entry.what.act == Act::Invited);
+    let invited = seen.all::<AuditEntry>().filter(|entry| entry.what.act == Act::Invited);
     let invited: usize = invited.map(|entry| entry.what.note.map_or(0, |note| note.split(' ').count())).sum();
     let mails = seen.all::<OutboxRow>().filter(|row| matches!(row.mail, QueuedMail::Roster { .. })).count();
     assert_eq!((invited, mails), (count, count));

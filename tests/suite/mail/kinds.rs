@@ -7,7 +7,7 @@ use bursar_core::domain::grant::Stopped;
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::programme::Programme;
-use bursar_core::domain::programme::request::{Request, Wish};
+use bursar_core::domain::programme::request::{ProgrammeRequest, Wish};
 use bursar_core::store::{Author, RosterChanges, RosterPreview, WAITS_FOR};
 use bursar_local::invoke::FunctionName;
 use bursar_tests::campus::{ADMIN, Campus, address};
@@ -36,7 +36,7 @@ async fn each_kind_of_mail_reaches_its_reader() {
     let (admin, now) = (campus.table.person_of(&address(ADMIN), soon()).await.unwrap(), campus.clock.now());
     campus.table.tell_admins(&Alarm::now(Cause::ManagementKey, now), now, soon()).await.unwrap();
     let [setting, label, words] = ["cost_code", "Cost code", "4711"].map(str::to_owned);
-    let request = Request::new(
+    let request = ProgrammeRequest::new(
         campus.programme.clone(),
         admin.clone(),
         vec![Wish { setting, label, words, old_value: String::new(), new_value: "4711".to_owned() }],

@@ -1,7 +1,7 @@
 //! Mails that are no longer true or wanted when they would be sent: they are dropped, which is no failure.
 
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{HoldKind, Notice, Rule, Stopped, View};
+use bursar_core::domain::grant::{HoldKind, Rule, Stopped, StudentNotice, View};
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::values::window::Reset;
 use bursar_core::store::Meta;
@@ -71,7 +71,7 @@ async fn notices() {
     campus.students(&["ada", "bob"]).await;
     campus.keys().await;
     for name in ["ada", "bob"] {
-        assert_eq!(follow(&campus, name).await, Some(Rule::Announce(Notice::UnusedSoon)));
+        assert_eq!(follow(&campus, name).await, Some(Rule::Announce(StudentNotice::UnusedSoon)));
     }
     let stopped = |view: &View, _| view.stop(Stopped::GoneAtProvider, &Actor::Sync);
     campus.table.act(campus.on("ada"), stopped).await.unwrap();
@@ -87,7 +87,7 @@ async fn notices() {
     campus.students(&["cid"]).await;
     campus.keys().await;
     campus.clock.stop_at("2027-02-03T08:00:00Z".parse().unwrap()).unwrap();
-    assert_eq!(follow(&campus, "cid").await, Some(Rule::Announce(Notice::TermEndSoon)));
+    assert_eq!(follow(&campus, "cid").await, Some(Rule::Announce(StudentNotice::TermEndSoon)));
     campus.set(|settings| settings.mails.student_mails = false).await;
     campus.drain().await;
     assert_eq!(became(&campus, "cid", MailKind::Student).await, "Dropped");

@@ -1,7 +1,7 @@
 //! Rules that wait for their announcement: no key is switched off before the mail about it has been sent for long enough.
 
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{HoldKind, Notice, Rule};
+use bursar_core::domain::grant::{HoldKind, Rule, StudentNotice};
 use bursar_core::domain::held::Held;
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::values::address::EmailAddress;
@@ -15,7 +15,7 @@ use jiff::ToSpan;
 
 use super::later;
 
-const ANNOUNCED: Option<Rule> = Some(Rule::Announce(Notice::UnusedSoon));
+const ANNOUNCED: Option<Rule> = Some(Rule::Announce(StudentNotice::UnusedSoon));
 const DAY: i64 = 24 * 60;
 
 /// Follows the rule that is due for somebody, if there is one.

@@ -12,7 +12,7 @@ use bursar_core::domain::values::id::{Epoch, GrantId, Nonce, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{ActContext, ActOutcome, Author, Edit, EditOutcome, StoreError, Table};
+use bursar_core::store::{ActContext, ActOutcome, Author, EditOutcome, ProgrammeEdit, StoreError, Table};
 use bursar_tests::office::{new_programme, soon};
 use jiff::ToSpan;
 
@@ -187,10 +187,10 @@ impl Seen {
         }
     }
 
-    fn edit(&self, change: impl FnOnce(&mut Settings)) -> Edit {
+    fn edit(&self, change: impl FnOnce(&mut Settings)) -> ProgrammeEdit {
         let mut settings = self.settings.clone();
         change(&mut settings);
-        Edit::of_settings(settings, self.version, AuditDetail::new(Entry::Edited))
+        ProgrammeEdit::of_settings(settings, self.version, AuditDetail::new(Entry::Edited))
     }
 }
 
@@ -243,7 +243,7 @@ impl Act {
             }
             Act::Budget => {
                 let budget = Some((Usd::from_dollars(100), Usd::from_dollars(90)));
-                table.edit(&id, &Edit { budget, ..seen.edit(|_| {}) }, by(&actor)).await? == EditOutcome::Done
+                table.edit(&id, &ProgrammeEdit { budget, ..seen.edit(|_| {}) }, by(&actor)).await? == EditOutcome::Done
             }
             Act::Close => table.close(&id, None, by(&actor)).await?,
             Act::Read => {

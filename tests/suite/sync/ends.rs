@@ -1,6 +1,6 @@
 //! The end of a term, keys that are found disabled or gone at the provider, and limits that drifted.
 
-use bursar_core::domain::audit::{Act, Actor, Entry};
+use bursar_core::domain::audit::{Act, Actor, AuditEntry};
 use bursar_core::domain::grant::{GrantState, Stopped};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
@@ -15,7 +15,7 @@ use super::{complete, numbered, problems, quiet};
 const GONE: GrantState = GrantState::Stopped { why: Stopped::GoneAtProvider };
 
 async fn was_stopped(campus: &Campus, name: &str) -> bool {
-    let entries = campus.table.list(Entry::of_grant(&campus.programme, campus.id(name))).await.unwrap();
+    let entries = campus.table.list(AuditEntry::of_grant(&campus.programme, campus.id(name))).await.unwrap();
     entries.into_iter().any(|entry| entry.what.act == Act::Stopped)
 }
 

@@ -1,6 +1,6 @@
 //! A table that was restored to an earlier moment: the keys that students use are recovered and keep working.
 
-use bursar_core::domain::audit::{Act, Actor, Entry};
+use bursar_core::domain::audit::{Act, Actor, AuditEntry};
 use bursar_core::domain::grant::{GrantState, HoldKind, View};
 use bursar_core::store::Meta;
 use bursar_core::store::items::Item;
@@ -115,7 +115,7 @@ async fn restored_tables_recover_every_key_in_use() {
         let expected = (name != "ben").then(|| campus.key(name).hash.parse().unwrap());
         assert_eq!(grant.live().map(|live| live.hash.clone()), expected, "{name}");
         assert_eq!(grant.holds.paused.is_some(), name == "ben", "who ended that key is not known: {name}");
-        let entries = campus.table.list(Entry::of_grant(&campus.programme, campus.id(name))).await.unwrap();
+        let entries = campus.table.list(AuditEntry::of_grant(&campus.programme, campus.id(name))).await.unwrap();
         let has = |act| entries.iter().filter(|entry| entry.what.act == act).count();
         // The key of an open claim counts as shown.
         assert_eq!(has(Act::Recovered), usize::from(["ada", "cat", "eve"].contains(&name)), "{name}");
@@ -177,7 +177,7 @@ async fn a_table_put_back_is_reported() {
         let report = complete(&campus).await;
         assert!(problems(&report).contains(&newer) && campus.is_on(&newer) == enabled, "{report}");
         assert!(campus.admin().await.get(ACCOUNT).await.body.contains(&newer));
-        let entries = campus.table.list(Entry::of_grant(&campus.programme, campus.id("ada"))).await.unwrap();
+        let entries = campus.table.list(AuditEntry::of_grant(&campus.programme, campus.id("ada"))).await.unwrap();
         assert!(!entries.iter().any(|entry| entry.what.act == Act::Recovered));
         campus.drain().await;
         assert_eq!(campus.subjects("account").iter().filter(|subject| told(subject)).count(), alarms);

@@ -65,7 +65,7 @@ pub(crate) async fn leaked(form: KeyForm) -> Answer {
         ActOutcome::Done(_) => {}
         ActOutcome::Refused(_) if was_reported => {}
         // Another claim has replaced the key of this page, which ended that key.
-        ActOutcome::Refused(_) if epoch < view.grant.epoch => return Ok(site.done(MY, &Notice::Already)),
+        ActOutcome::Refused(_) if epoch < view.grant.epoch => return Ok(site.done(MY, &Flash::Already)),
         ActOutcome::Refused(_) => {
             return Err(AppError::conflict("You have no working key in this programme that could be ended."));
         }
@@ -74,7 +74,7 @@ pub(crate) async fn leaked(form: KeyForm) -> Answer {
     if let Err(error) = site.settler().settle(context, |call: &KeyCall| call.tell == Tell::Off).await {
         tracing::warn!(%error, "the disable of a leaked key is left to the work");
     }
-    Ok(site.done(MY, &Notice::KeyLeaked))
+    Ok(site.done(MY, &Flash::KeyLeaked))
 }
 
 /// Hands the key back: it ends, and the unspent rest of its reservation returns to the budget after the final
@@ -94,7 +94,7 @@ pub(crate) async fn hand_back(form: KeyForm) -> Answer {
         }
         ActOutcome::NoSuchGrant => return Err(AppError::not_found()),
     }
-    Ok(site.done(MY, &Notice::KeyHandedBack))
+    Ok(site.done(MY, &Flash::KeyHandedBack))
 }
 
 pub(crate) async fn refresh(form: KeyForm) -> Answer {
@@ -104,11 +104,11 @@ pub(crate) async fn refresh(form: KeyForm) -> Answer {
     let last = view.readings.iter().find(|reading| reading.epoch == live.epoch).map(|reading| reading.as_of);
     if let Some(last) = last.filter(|last| *now < *last + BETWEEN_READINGS) {
         let seconds = u64::try_from(now.duration_since(last).as_secs()).unwrap_or_default();
-        return Ok(site.done(MY, &if seconds > 0 { Notice::KeyReadBefore { seconds } } else { Notice::KeyRead }));
+        return Ok(site.done(MY, &if seconds > 0 { Flash::KeyReadBefore { seconds } } else { Flash::KeyRead }));
     }
     // Of two requests at once, one asks the provider and its reading serves both.
     if !site.table.may_refresh(form.context(), BETWEEN_READINGS).await? {
-        return Ok(site.done(MY, &Notice::KeyRead));
+        return Ok(site.done(MY, &Flash::KeyRead));
     }
     let silent = "OpenRouter did not say what your key has used. Nothing is lost; try again in a few minutes.";
     let (asked_at, answer) = site
@@ -130,7 +130,7 @@ pub(crate) async fn refresh(form: KeyForm) -> Answer {
     }
     let shows = provider_key.seen(basis, asked_at, true);
     site.table.act(form.context(), |view, now| view.shown(&live.hash, &shows, now)).await?;
-    Ok(site.done(MY, &Notice::KeyRead))
+    Ok(site.done(MY, &Flash::KeyRead))
 }
 
 /// Ends a hold for disuse. Enabling the key is the last step; if it fails, the console's work or another
@@ -148,7 +148,7 @@ pub(crate) async fn resume(form: KeyForm) -> Answer {
     }
     // A limit that has changed meanwhile is sent before the enable.
     match site.settler().settle(context, |call| call.tell != Tell::Read).await {
-        Ok(_) => Ok(site.done(MY, &Notice::KeyResumed)),
+        Ok(_) => Ok(site.done(MY, &Flash::KeyResumed)),
         Err(NotSettled::Table(error)) => Err(error.into()),
         Err(NotSettled::Provider(error)) => Err(AppError::provider(&error, NOT_ON_YET)),
         Err(_) => Err(AppError::later(NOT_ON_YET)),
@@ -174,7 +174,7 @@ pub(crate) async fn ask_for_more(form: KeyForm) -> Answer {
     let in_charge = site.table.in_charge(&view.programme.settings).await?;
     let people = site.table.people_of(&in_charge, *deadline).await?;
     match site.table.act(form.context(), |view, now| view.ask_for_more(&reason, &people, now)).await? {
-        ActOutcome::Done(_) => Ok(site.done(MY, &Notice::MoreAsked)),
+        ActOutcome::Done(_) => Ok(site.done(MY, &Flash::MoreAsked)),
         ActOutcome::Refused(refused) => Err(refusal::more(refused, *now)),
         ActOutcome::NoSuchGrant => Err(AppError::not_found()),
     }

@@ -169,7 +169,7 @@ impl Claim<'_> {
         self.record(begun, minted).await?;
         // Step 6: shows the recorded key.
         let confirmed = guardrail.map(|(_, confirmed)| confirmed.rules).unwrap_or_default();
-        let rules = KeyRules { confirmed, ..KeyRules::default() };
+        let rules = StudentRules { confirmed, ..StudentRules::default() };
         let view = &self.form.view;
         Ok(self.site.page(&KeyPage {
             frame: &self.site.frame,

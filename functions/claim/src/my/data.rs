@@ -2,8 +2,8 @@
 //! history in words. It leaves out which member of staff acted, and holds secrets only as hashes.
 
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
-use bursar_core::domain::audit::{AuditDetail, Entry};
-use bursar_core::domain::grant::{Grant, Holds, Key, MoreRequest, Person, Reading};
+use bursar_core::domain::audit::{AuditDetail, AuditEntry};
+use bursar_core::domain::grant::{Grant, GrantKey, Holds, MoreRequest, Person, Reading};
 use bursar_core::domain::programme::role::Roles;
 use bursar_core::domain::sign_in::{Session, SignIn};
 use bursar_core::domain::usage::crossing::{Crossing, Scope};
@@ -94,7 +94,7 @@ async fn grant(site: &Site, view: &View) -> Result<Value, AppError> {
     take_apart!(Grant: id person group own_cap state holds has_reservation replacements allowed keys lost more_request, without programme
         lease epoch begun_at ever_shown counted_at job entries due_at provider_agrees ends_since backoff version = &view.grant);
     take_apart!(Person: address name roster_id, without = person);
-    let history = site.table.list_known(Entry::of_grant(&programme.id, id)).await?;
+    let history = site.table.list_known(AuditEntry::of_grant(&programme.id, id)).await?;
     let mails = site.table.mails_of(&programme.id, id).await?;
     let mut by_hand = Vec::new();
     for what in [ByHand::Refresh, ByHand::RosterMail] {
@@ -156,8 +156,8 @@ fn held(holds: &Holds) -> Vec<Value> {
     paused.into_iter().chain(other_holds).collect()
 }
 
-fn key(key: &Key) -> Value {
-    take_apart!(Key: epoch hash made_at expires_at enabled limit shown_at gone, without guardrail resumed_at announced final_reading
+fn key(key: &GrantKey) -> Value {
+    take_apart!(GrantKey: epoch hash made_at expires_at enabled limit shown_at gone, without guardrail resumed_at announced final_reading
         missing_since = key);
     json!({
         "key": epoch.number(),
@@ -200,8 +200,8 @@ fn crossing(crossing: &Crossing) -> Value {
     })
 }
 
-fn history_entry(audit_entry: Entry) -> Value {
-    take_apart!(Entry: recorded_at actor what, without programme grant entry = audit_entry);
+fn history_entry(audit_entry: AuditEntry) -> Value {
+    take_apart!(AuditEntry: recorded_at actor what, without programme grant entry = audit_entry);
     let words = what.words().map(str::to_owned);
     take_apart!(AuditDetail: act old_value new_value, without note reason = what);
     let actor_name = match actor {

@@ -13,7 +13,7 @@ const ANY_MODEL: &str = "openai/gpt-4o-mini";
 pub(crate) struct Example<'a> {
     pub(crate) view: &'a View,
     /// What this key may call, as the provider confirmed it, and whether that is being changed.
-    pub(crate) rules: &'a KeyRules,
+    pub(crate) rules: &'a StudentRules,
     pub(crate) url: &'a str,
     /// A model that this key may call.
     pub(crate) model: &'a str,
@@ -22,7 +22,7 @@ pub(crate) struct Example<'a> {
 }
 
 impl<'a> Example<'a> {
-    pub(crate) fn new(url: &'a str, view: &'a View, rules: &'a KeyRules) -> Example<'a> {
+    pub(crate) fn new(url: &'a str, view: &'a View, rules: &'a StudentRules) -> Example<'a> {
         let models = &rules.confirmed.models;
         let model = models.iter().find(|model| !model.ends_with(":free")).or(models.first());
         let title = header_safe(&view.programme.settings.name).unwrap_or_else(|| view.programme.id.to_string());
@@ -209,7 +209,7 @@ mod tests {
     fn a_name_with_every_quote_is_one_word_in_each_language() {
         let mut view = a_view();
         settings_mut(&mut view).name = "O'Neil's \"CS\" \\ $HOME `x` – Übung\u{7}".to_owned();
-        let rules = KeyRules::default();
+        let rules = StudentRules::default();
         let example = Example::new(URL, &view, &rules);
         let in_shell = r#"-H 'X-OpenRouter-Title: O'\''Neil'\''s "CS" \ $HOME `x` Ubung' \"#;
         assert!(example.curl().contains(in_shell), "{}", example.curl());
@@ -231,11 +231,11 @@ mod tests {
     #[test]
     fn the_example_model_may_be_called() {
         let view = a_view();
-        assert_eq!(Example::new(URL, &view, &KeyRules::default()).model, ANY_MODEL);
+        assert_eq!(Example::new(URL, &view, &StudentRules::default()).model, ANY_MODEL);
         let confirmed = |models: &[&str]| {
             let models = models.iter().map(|model| (*model).to_owned()).collect();
             let confirmed = Rules { models, data_policy: DataPolicy::NoTraining, ..Rules::default() };
-            KeyRules { confirmed, ..KeyRules::default() }
+            StudentRules { confirmed, ..StudentRules::default() }
         };
         let both = confirmed(&["a/one:free", "b/two"]);
         let example = Example::new(URL, &view, &both);
@@ -243,7 +243,7 @@ mod tests {
         assert_eq!(example.of_providers().len(), 1);
         let bound =
             Rules { providers: vec!["anthropic".to_owned()], regions: vec![Region::Europe], ..Rules::default() };
-        let bound = KeyRules { confirmed: bound, ..KeyRules::default() };
+        let bound = StudentRules { confirmed: bound, ..StudentRules::default() };
         let said = Example::new(URL, &view, &bound).of_providers().join(" ");
         assert!(said.contains("anthropic. The model of the examples") && said.contains("in Europe only"), "{said}");
         assert_eq!(Example::new(URL, &view, &confirmed(&["c/three:free"])).model, "c/three:free");

@@ -96,7 +96,7 @@ pub(crate) async fn show(
     let mut cards = Vec::with_capacity(views.len());
     let mut rules = Vec::with_capacity(views.len());
     for view in &views {
-        let key_rules = KeyRules::read(&site.table, view).await?;
+        let key_rules = StudentRules::read(&site.table, view).await?;
         let typed = more_form.take_if(|(programme, _)| **programme == view.programme.id).map(|(_, form)| form);
         cards.push(Card::new(view, &key_rules, sync.listed_at, typed, now));
         rules.push(key_rules);
@@ -130,7 +130,7 @@ pub(crate) async fn choose_mails(
         return Err(refused(&site, &posted.visitor, site.clock.now(), sentence).await);
     };
     site.table.choose_mails(&posted.visitor.session.address, digest, reminders, deadline).await?;
-    Ok(site.done("/my", &Notice::MailsChosen))
+    Ok(site.done("/my", &Flash::MailsChosen))
 }
 
 /// Whether such mails are wanted, where the form says so.
@@ -150,7 +150,7 @@ pub(crate) enum Obstacle {
 }
 
 impl Obstacle {
-    pub(crate) fn find(view: &View, rules: &KeyRules, now: Moment) -> Option<Obstacle> {
+    pub(crate) fn find(view: &View, rules: &StudentRules, now: Moment) -> Option<Obstacle> {
         let settings = &view.programme.settings;
         let request = KeyRequest { kind: kind_of_request(view), epoch: view.grant.epoch, terms: settings.terms_hash() };
         let is_prepared = rules.next != NextGuardrail::NotConfirmed;

@@ -5,7 +5,7 @@ use bursar_core::store::Table;
 use crate::prelude::*;
 
 #[derive(Default)]
-pub(crate) struct KeyRules {
+pub(crate) struct StudentRules {
     /// What the provider has confirmed for the live key; by default everything may be called.
     pub(crate) confirmed: Rules,
     /// Whether the live key is to be under other rules, which the provider is still to confirm.
@@ -14,11 +14,11 @@ pub(crate) struct KeyRules {
     pub(crate) next: NextGuardrail,
 }
 
-impl KeyRules {
-    pub(crate) async fn read(table: &Table, view: &View) -> Result<KeyRules, StoreError> {
+impl StudentRules {
+    pub(crate) async fn read(table: &Table, view: &View) -> Result<StudentRules, StoreError> {
         let next = view.next_guardrail();
         let Some((live, owner)) = view.grant.live().zip(view.guardrail_wanted()) else {
-            return Ok(KeyRules { next, ..KeyRules::default() });
+            return Ok(StudentRules { next, ..StudentRules::default() });
         };
         let under = live.guardrail.known();
         let guardrail =
@@ -30,7 +30,7 @@ impl KeyRules {
         let confirmed = guardrail.and_then(Guardrail::confirmed);
         let confirmed = confirmed.filter(|confirmed| under.is_some_and(|under| under.id == confirmed.id));
         let is_settled = under.is_some_and(|under| live.guardrail.is(under));
-        Ok(KeyRules {
+        Ok(StudentRules {
             is_changing: !is_right || confirmed.is_none() || !is_settled,
             confirmed: confirmed.map(|confirmed| confirmed.rules).unwrap_or_default(),
             next,

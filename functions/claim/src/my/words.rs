@@ -1,7 +1,7 @@
 //! The state of a grant in plain words, in the time zone of its programme, which the card names once. Words for a refused request are
 //! left to [`refusal`](crate::refusal).
 
-use bursar_core::domain::grant::{AnnouncedEnd, MORE_REQUEST_LASTS, Notice};
+use bursar_core::domain::grant::{AnnouncedEnd, MORE_REQUEST_LASTS, StudentNotice};
 use bursar_core::store::{Undeliverable, UnreachableReason};
 
 use crate::my::Obstacle;
@@ -112,11 +112,11 @@ fn closed(view: &View, closed_at: Moment) -> String {
 /// the next sync.
 fn endings(view: &View, now: Moment) -> String {
     let term = &view.programme.settings.term;
-    let unused = view.announced_as(Notice::UnusedSoon).map(|unused| {
+    let unused = view.announced_as(StudentNotice::UnusedSoon).map(|unused| {
         let when = end_in_words(unused, term, now);
         format!(" It has not been used for some time: it will be switched off {when}, unless you use it before then.")
     });
-    let too_old = view.announced_as(Notice::TooOldSoon).map(|old| {
+    let too_old = view.announced_as(StudentNotice::TooOldSoon).map(|old| {
         let when = end_in_words(old, term, now);
         format!(" It is getting old and will end {when}. Replace it before then; that does not count as a replacement.")
     });

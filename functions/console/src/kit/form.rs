@@ -20,7 +20,7 @@ pub(crate) struct Field<T: FormValue> {
     pub(crate) heading: &'static str,
     pub(crate) label: &'static str,
     pub(crate) hint: &'static str,
-    pub(crate) kind: Kind,
+    pub(crate) kind: FieldKind,
     /// What it means that nothing is written in it.
     pub(crate) when_empty: &'static str,
     pub(crate) owner: Owner,
@@ -30,12 +30,12 @@ pub(crate) struct Field<T: FormValue> {
     pub(crate) is_private: bool,
     pub(crate) write: fn(&T) -> String,
     /// Puts the value of a text into what is made, or says in one sentence why it is none.
-    pub(crate) read: fn(&Text<'_, T>, &mut T) -> Result<(), String>,
+    pub(crate) read: fn(&FieldText<'_, T>, &mut T) -> Result<(), String>,
 }
 
 /// The kind of a field, which decides the format of its text.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum FieldKind {
     Text,
     Address,
     Money,
@@ -78,7 +78,7 @@ impl<T: FormValue> Field<T> {
         heading: "",
         label: "",
         hint: "",
-        kind: Kind::Text,
+        kind: FieldKind::Text,
         when_empty: "nothing",
         owner: Owner::Faculty,
         is_required: false,
@@ -93,7 +93,7 @@ impl<T: FormValue> Field<T> {
 pub(crate) struct Form<T: FormValue> {
     /// What it edits; nothing where it makes something new.
     before: Option<T>,
-    entries: BTreeMap<&'static str, Entry>,
+    entries: BTreeMap<&'static str, FieldEntry>,
     /// Tells the fields of several forms on one page apart: what is before their ids, and behind their names.
     apart: (String, String),
     /// Whether what is saved by now is shown beside what was typed.
@@ -103,7 +103,7 @@ pub(crate) struct Form<T: FormValue> {
 }
 
 #[derive(Clone, Default)]
-struct Entry {
+struct FieldEntry {
     text: String,
     /// The text of what is saved.
     saved: String,
@@ -132,7 +132,7 @@ impl<T: FormValue> Form<T> {
     fn filled(text: impl Fn(&Field<T>) -> String) -> Form<T> {
         let entries = T::FIELDS.iter().map(|field| {
             let text = text(field);
-            (field.id, Entry { saved: text.clone(), text, ..Entry::default() })
+            (field.id, FieldEntry { saved: text.clone(), text, ..FieldEntry::default() })
         });
         Form { before: None, entries: entries.collect(), apart: Default::default(), is_beside: false, refusal: None }
     }
@@ -176,7 +176,7 @@ impl<T: FormValue> Form<T> {
     pub(crate) fn read(&mut self) -> Option<T> {
         let mut value = T::start(self.before.as_ref());
         for field in T::FIELDS {
-            if let Err(why) = (field.read)(&Text { id: field.id, form: self }, &mut value) {
+            if let Err(why) = (field.read)(&FieldText { id: field.id, form: self }, &mut value) {
                 self.refuse(field.id, why);
             }
         }
@@ -202,7 +202,7 @@ impl<T: FormValue> Form<T> {
         self.entry(id).text = text;
     }
 
-    fn entry(&mut self, id: &'static str) -> &mut Entry {
+    fn entry(&mut self, id: &'static str) -> &mut FieldEntry {
         self.entries.entry(id).or_default()
     }
 
@@ -309,7 +309,7 @@ pub(crate) struct ShownField<'a> {
     pub(crate) name: String,
     pub(crate) label: &'static str,
     pub(crate) hint: &'static str,
-    kind: Kind,
+    kind: FieldKind,
     when_empty: &'static str,
     pub(crate) is_required: bool,
     pub(crate) owner: Owner,
@@ -324,17 +324,19 @@ impl ShownField<'_> {
     /// The type of its input, and what a phone's keyboard is for.
     pub(crate) fn input(&self) -> (&'static str, Option<&'static str>) {
         match self.kind {
-            Kind::Date => ("date", None),
-            Kind::Time => ("datetime-local", None),
-            Kind::Address => ("email", None),
-            Kind::Money => ("text", Some("decimal")),
-            Kind::Number => ("text", Some("numeric")),
-            Kind::Text | Kind::Area | Kind::Lines | Kind::Choice(_) | Kind::Select => ("text", None),
+            FieldKind::Date => ("date", None),
+            FieldKind::Time => ("datetime-local", None),
+            FieldKind::Address => ("email", None),
+            FieldKind::Money => ("text", Some("decimal")),
+            FieldKind::Number => ("text", Some("numeric")),
+            FieldKind::Text | FieldKind::Area | FieldKind::Lines | FieldKind::Choice(_) | FieldKind::Select => {
+                ("text", None)
+            }
         }
     }
 
     pub(crate) fn is_area(&self) -> bool {
-        matches!(self.kind, Kind::Area | Kind::Lines)
+        matches!(self.kind, FieldKind::Area | FieldKind::Lines)
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -343,16 +345,18 @@ impl ShownField<'_> {
 
     pub(crate) fn choices(&self) -> Option<Vec<(&str, &str)>> {
         match self.kind {
-            Kind::Choice(choices) => Some(choices.to_vec()),
-            Kind::Select => Some(self.choices.iter().map(|(value, words)| (value.as_str(), words.as_str())).collect()),
-            Kind::Text
-            | Kind::Address
-            | Kind::Money
-            | Kind::Date
-            | Kind::Time
-            | Kind::Number
-            | Kind::Area
-            | Kind::Lines => None,
+            FieldKind::Choice(choices) => Some(choices.to_vec()),
+            FieldKind::Select => {
+                Some(self.choices.iter().map(|(value, words)| (value.as_str(), words.as_str())).collect())
+            }
+            FieldKind::Text
+            | FieldKind::Address
+            | FieldKind::Money
+            | FieldKind::Date
+            | FieldKind::Time
+            | FieldKind::Number
+            | FieldKind::Area
+            | FieldKind::Lines => None,
         }
     }
 
@@ -372,14 +376,14 @@ impl ShownField<'_> {
 }
 
 /// The text of one field, among the others of its form.
-pub(crate) struct Text<'a, T: FormValue> {
+pub(crate) struct FieldText<'a, T: FormValue> {
     id: &'static str,
     pub(crate) form: &'a Form<T>,
 }
 
 const NOT_LISTED: &str = "Choose one of the list.";
 
-impl<T: FormValue> Text<'_, T> {
+impl<T: FormValue> FieldText<'_, T> {
     pub(crate) fn text(&self) -> &str {
         self.form.text(self.id)
     }
@@ -441,7 +445,7 @@ struct FieldChange {
     id: &'static str,
     name: String,
     label: &'static str,
-    kind: Kind,
+    kind: FieldKind,
     when_empty: &'static str,
     owner: Owner,
     is_private: bool,
@@ -513,20 +517,20 @@ impl FieldChange {
     }
 }
 
-impl Kind {
+impl FieldKind {
     /// The value of a text, as a person reads it.
     pub(crate) fn in_words(self, text: &str, when_empty: &str) -> String {
         match self {
             _ if text.is_empty() => when_empty.to_owned(),
-            Kind::Choice(choices) => {
+            FieldKind::Choice(choices) => {
                 let words = choices.iter().find(|(choice, _)| *choice == text).map_or(text, |(_, words)| words);
                 format!("\"{words}\"")
             }
-            Kind::Money => Usd::from_form(text).map_or_else(|_| text.to_owned(), Usd::to_dollars),
-            Kind::Date => text.parse::<Date>().map_or_else(|_| text.to_owned(), long_date),
-            Kind::Time => text.parse::<DateTime>().map_or_else(|_| text.to_owned(), long_time),
-            Kind::Lines => text.lines().collect::<Vec<_>>().join(", "),
-            Kind::Text | Kind::Address | Kind::Number | Kind::Area | Kind::Select => {
+            FieldKind::Money => Usd::from_form(text).map_or_else(|_| text.to_owned(), Usd::to_dollars),
+            FieldKind::Date => text.parse::<Date>().map_or_else(|_| text.to_owned(), long_date),
+            FieldKind::Time => text.parse::<DateTime>().map_or_else(|_| text.to_owned(), long_time),
+            FieldKind::Lines => text.lines().collect::<Vec<_>>().join(", "),
+            FieldKind::Text | FieldKind::Address | FieldKind::Number | FieldKind::Area | FieldKind::Select => {
                 text.split_whitespace().collect::<Vec<_>>().join(" ")
             }
         }
@@ -539,16 +543,16 @@ mod tests {
 
     #[test]
     fn a_text_reads_as_a_person_says_it() {
-        let choice = Kind::Choice(&[("none", "never"), ("weekly", "each week")]);
+        let choice = FieldKind::Choice(&[("none", "never"), ("weekly", "each week")]);
         for (kind, text, words) in [
-            (Kind::Money, "4500.50", "$4,500.50"),
-            (Kind::Date, "2026-11-02", "2 Nov 2026"),
-            (Kind::Time, "2026-11-02T08:30", "2 Nov 2026, 08:30"),
-            (Kind::Lines, "ann@x.edu\nben@x.edu", "ann@x.edu, ben@x.edu"),
+            (FieldKind::Money, "4500.50", "$4,500.50"),
+            (FieldKind::Date, "2026-11-02", "2 Nov 2026"),
+            (FieldKind::Time, "2026-11-02T08:30", "2 Nov 2026, 08:30"),
+            (FieldKind::Lines, "ann@x.edu\nben@x.edu", "ann@x.edu, ben@x.edu"),
             (choice, "weekly", "\"each week\""),
             (choice, "none", "\"never\""),
-            (Kind::Text, "4711 B", "4711 B"),
-            (Kind::Text, "", "all"),
+            (FieldKind::Text, "4711 B", "4711 B"),
+            (FieldKind::Text, "", "all"),
         ] {
             assert_eq!(kind.in_words(text, "all"), words);
         }

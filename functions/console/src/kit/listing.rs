@@ -6,7 +6,7 @@ use crate::prelude::*;
 pub(crate) const ON_A_PAGE: usize = 100;
 
 /// Where something is said of each row: under a heading on the page, under a name in the file, as a hook; some or all of these.
-pub(crate) struct Place {
+pub(crate) struct ColumnPlace {
     pub(crate) heading: &'static str,
     pub(crate) class: &'static str,
     pub(crate) file: &'static str,
@@ -14,7 +14,7 @@ pub(crate) struct Place {
 }
 
 pub(crate) struct Column<R> {
-    pub(crate) place: Place,
+    pub(crate) place: ColumnPlace,
     pub(crate) cell: fn(&R) -> Cell,
 }
 
@@ -74,26 +74,26 @@ pub(crate) struct Listing<R> {
 }
 
 /// A column under this heading; without one it is not on the page.
-pub(crate) const fn column(heading: &'static str) -> Place {
-    Place { heading, class: "", file: "", hook: "" }
+pub(crate) const fn column(heading: &'static str) -> ColumnPlace {
+    ColumnPlace { heading, class: "", file: "", hook: "" }
 }
 
-impl Place {
-    pub(crate) const fn class(self, class: &'static str) -> Place {
-        Place { class, ..self }
+impl ColumnPlace {
+    pub(crate) const fn class(self, class: &'static str) -> ColumnPlace {
+        ColumnPlace { class, ..self }
     }
 
-    pub(crate) const fn file(self, file: &'static str) -> Place {
-        Place { file, ..self }
+    pub(crate) const fn file(self, file: &'static str) -> ColumnPlace {
+        ColumnPlace { file, ..self }
     }
 
-    pub(crate) const fn hook(self, hook: &'static str) -> Place {
-        Place { hook, ..self }
+    pub(crate) const fn hook(self, hook: &'static str) -> ColumnPlace {
+        ColumnPlace { hook, ..self }
     }
 
     /// The same, on the page only if this is so.
-    pub(crate) fn shown_if(self, is_shown: bool) -> Place {
-        if is_shown { self } else { Place { heading: "", hook: "", ..self } }
+    pub(crate) fn shown_if(self, is_shown: bool) -> ColumnPlace {
+        if is_shown { self } else { ColumnPlace { heading: "", hook: "", ..self } }
     }
 
     pub(crate) const fn cell<R>(self, cell: fn(&R) -> Cell) -> Column<R> {

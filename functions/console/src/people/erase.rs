@@ -86,7 +86,7 @@ pub(crate) async fn press(post: Post<Admins>) -> Answer {
     let whom = address.as_ref().map(|address| address.matched().as_str()).or(named).unwrap_or_default();
     let id = ulid_for(form, &format!("{whom}{ticked}"));
     if site.table.get(Erasure::key_of(id)).await?.is_some() {
-        return Ok(site.done(&paths::erased(id), &Notice::Already));
+        return Ok(site.done(&paths::erased(id), &Flash::Already));
     }
     let mut grants = match &address {
         Some(address) => one_persons(site, address.matched(), named).await?,
@@ -130,7 +130,7 @@ pub(crate) async fn press(post: Post<Admins>) -> Answer {
         let context = ActContext { programme, grant, now: *now, deadline: *deadline };
         site.settler().settle_or_leave(context).await;
     }
-    Ok(site.done(&paths::erased(id), &Notice::ErasureBegun))
+    Ok(site.done(&paths::erased(id), &Flash::ErasureBegun))
 }
 
 /// Of the grants under an address those of one person: whose page it is, as the form names it, or else whose the address is by now. The

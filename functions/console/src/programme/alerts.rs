@@ -178,7 +178,7 @@ pub(crate) async fn resend(form: Post<Assistants>) -> Answer {
         let why = "It was sent again within the last hour, and mail has come back since. Try again in an hour.";
         return Err(AppError::conflict(why));
     }
-    Ok(site.done(&paths::alerts(id), &Notice::AlertSentAgain))
+    Ok(site.done(&paths::alerts(id), &Flash::AlertSentAgain))
 }
 
 /// Mails a test alert to the sender of the form alone.
@@ -189,5 +189,5 @@ pub(crate) async fn test(post: Post<Assistants>) -> Answer {
         let sentence = "A test alert was sent to you within the last minute. Try again in a minute.";
         return Err(AppError::too_fast(sentence, BETWEEN_TESTS));
     }
-    Ok(site.done(&paths::alerts(programme), &Notice::TestAlertSent))
+    Ok(site.done(&paths::alerts(programme), &Flash::TestAlertSent))
 }

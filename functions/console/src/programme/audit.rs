@@ -1,7 +1,7 @@
 //! The audit: who did what, of a programme with its grants, of one grant, and of the account. The page says it in sentences, the newest
 //! first; the file has what is on record, in the order of time.
 
-use bursar_core::domain::audit::{AuditDetail, Entry};
+use bursar_core::domain::audit::{AuditDetail, AuditEntry};
 use bursar_core::domain::grant::{ADDRESS_PASSED, ShownState, Stopped};
 use bursar_core::domain::values::format::counted;
 use bursar_core::domain::values::id::PersonId;
@@ -26,7 +26,7 @@ pub(crate) struct AuditQuery {
 
 /// An entry with the name of who did it, and of the person whom it is about.
 pub(crate) struct AuditRow {
-    pub(crate) audit_entry: Entry,
+    pub(crate) audit_entry: AuditEntry,
     actor: String,
     whom: String,
     /// The page of whom it is about, if that is a student.
@@ -51,7 +51,7 @@ enum Named {
 
 impl Named {
     /// What an entry is about: its grant, or what its note names by id.
-    fn in_entry(audit_entry: &Entry) -> Option<Named> {
+    fn in_entry(audit_entry: &AuditEntry) -> Option<Named> {
         let noted = audit_entry.what.note.as_deref();
         match (&audit_entry.programme, &audit_entry.grant) {
             _ if audit_entry.what.act == Act::GuardrailSet => {
@@ -63,7 +63,7 @@ impl Named {
         }
     }
 
-    fn actor(audit_entry: &Entry) -> Option<Named> {
+    fn actor(audit_entry: &AuditEntry) -> Option<Named> {
         if let Actor::Person(person) = &audit_entry.actor { Some(Named::Staff(person.clone())) } else { None }
     }
 
@@ -137,31 +137,31 @@ pub(crate) async fn page_of_account(
     AdminAccess { visitor }: AdminAccess,
     Query(query): Query<AuditQuery>,
 ) -> Answer {
-    let entries = site.table.list_known(Entry::of_account()).await?;
+    let entries = site.table.list_known(AuditEntry::of_account()).await?;
     let entries = query.listing(&site, entries, paths::ACCOUNT_AUDIT, &TimeZone::UTC, true).await?;
     Ok(site.page(&AccountAuditPage { frame: PageFrame::new(&site, &visitor), entries }))
 }
 
 pub(crate) async fn file_of_account(State(site): State<Site>, _: AdminAccess, request: CsvRequest) -> Answer {
-    let entries = site.table.list_known(Entry::of_account()).await?;
+    let entries = site.table.list_known(AuditEntry::of_account()).await?;
     request.answer("audit-account", COLUMNS, AuditRow::all(&site, entries, false).await?, |row| {
         row.audit_entry.entry.to_string()
     })
 }
 
 impl AuditQuery {
-    async fn entries(&self, site: &Site, programme: &Programme) -> Result<Vec<Entry>, AppError> {
+    async fn entries(&self, site: &Site, programme: &Programme) -> Result<Vec<AuditEntry>, AppError> {
         if self.grant.is_empty() {
             return Ok(site.table.audit_of(&programme.id).await?);
         }
         let grant: GrantId = self.grant.parse().map_err(|_| AppError::not_found())?;
-        Ok(site.table.list_known(Entry::of_grant(&programme.id, &grant)).await?)
+        Ok(site.table.list_known(AuditEntry::of_grant(&programme.id, &grant)).await?)
     }
 
     async fn listing(
         &self,
         site: &Site,
-        mut entries: Vec<Entry>,
+        mut entries: Vec<AuditEntry>,
         path: &str,
         zone: &TimeZone,
         may_name: bool,
@@ -184,7 +184,7 @@ impl AuditQuery {
 
 impl AuditRow {
     /// Entries with who acted, and on whom, each looked up once. The person of a grant is named to those who may know them.
-    pub(crate) async fn all(site: &Site, entries: Vec<Entry>, may_name: bool) -> Result<Vec<AuditRow>, AppError> {
+    pub(crate) async fn all(site: &Site, entries: Vec<AuditEntry>, may_name: bool) -> Result<Vec<AuditRow>, AppError> {
         let about = entries.iter().filter(|_| may_name).filter_map(Named::in_entry);
         let named: BTreeSet<Named> = about.chain(entries.iter().filter_map(Named::actor)).collect();
         let named: Vec<_> = named.into_iter().map(|named| named.name(site)).collect();
@@ -192,7 +192,7 @@ impl AuditRow {
         Ok(entries.into_iter().map(|audit_entry| AuditRow::new(audit_entry, &names)).collect())
     }
 
-    fn new(audit_entry: Entry, names: &BTreeMap<Named, String>) -> AuditRow {
+    fn new(audit_entry: AuditEntry, names: &BTreeMap<Named, String>) -> AuditRow {
         let about = Named::in_entry(&audit_entry);
         AuditRow {
             actor: match &audit_entry.actor {
@@ -395,7 +395,7 @@ mod tests {
     #[test]
     fn an_entry_says_who_what_and_why() {
         let says = |by: &Actor, what: AuditDetail| {
-            let entry = Entry::on_account(by, "2026-11-20T10:00:00Z".parse().unwrap(), what);
+            let entry = AuditEntry::on_account(by, "2026-11-20T10:00:00Z".parse().unwrap(), what);
             let row = AuditRow {
                 audit_entry: entry,
                 actor: "grace@x.edu".to_owned(),
@@ -484,7 +484,7 @@ mod tests {
         let what = AuditDetail::new(Act::Held).changing("live", "live, paused");
         let by = Actor::Person(PersonId::random());
         let row = AuditRow {
-            audit_entry: Entry::on_account(&by, "2026-11-20T10:00:00Z".parse().unwrap(), what),
+            audit_entry: AuditEntry::on_account(&by, "2026-11-20T10:00:00Z".parse().unwrap(), what),
             actor: "grace.hopper@x.edu".to_owned(),
             whom: "hopper@x.edu".to_owned(),
             link: Some("/of-hopper".to_owned()),

@@ -2,7 +2,7 @@
 //! the same page and ask the admins.
 
 use bursar_core::domain::grant::ShownState;
-use bursar_core::domain::programme::request::{CLOSE, Request};
+use bursar_core::domain::programme::request::{CLOSE, ProgrammeRequest};
 use bursar_core::store::GrantLine;
 
 use crate::prelude::*;
@@ -63,7 +63,7 @@ pub(crate) async fn close(post: Post<Faculty>) -> Answer {
         if access.is_admin() {
             answer_first_close(&post, approved(&post, CLOSE).await?).await?;
         }
-        return Ok(site.done(&overview, &Notice::Already));
+        return Ok(site.done(&overview, &Flash::Already));
     }
     let request = fields.filled("request");
     let Some(typed) = fields.filled("confirm") else { return look(&post, request, None).await };
@@ -72,18 +72,18 @@ pub(crate) async fn close(post: Post<Faculty>) -> Answer {
     }
     if !access.is_admin() {
         ask(&post, CLOSE, "Close the programme", "now, which ends every key".to_owned(), String::new()).await?;
-        return Ok(site.done(&overview, &Notice::CloseAsked));
+        return Ok(site.done(&overview, &Flash::CloseAsked));
     }
     let answers = approved(&post, CLOSE).await?;
     if !site.table.close(id, answers.as_ref(), post.author()).await? {
         answer_first_close(&post, answers).await?;
     }
     jobs::in_a_request(site, id, *deadline).await;
-    Ok(site.done(&overview, &Notice::Closed))
+    Ok(site.done(&overview, &Flash::Closed))
 }
 
 /// Answers the request where somebody closed the programme without it. The same press again finds it answered.
-async fn answer_first_close(post: &Post<Faculty>, answers: Option<Request>) -> Result<(), AppError> {
+async fn answer_first_close(post: &Post<Faculty>, answers: Option<ProgrammeRequest>) -> Result<(), AppError> {
     let Some(request) = answers else { return Ok(()) };
     match post.site.table.decide(&request, post.author()).await {
         Ok(()) | Err(StoreError::Decided(_)) => Ok(()),

@@ -1,6 +1,6 @@
 //! The copy of a programme into another term, for which faculty ask the admins.
 
-use bursar_core::domain::programme::request::{COPY, Request};
+use bursar_core::domain::programme::request::{COPY, ProgrammeRequest};
 use bursar_core::domain::programme::rules::Tiers;
 use bursar_core::domain::values::format::field_time;
 use bursar_core::store::{CopiedProgramme, Erasure, ImportPart, Kept};
@@ -9,7 +9,7 @@ use crate::people::roster::compare::{self, AbsentRows};
 use crate::people::roster::parse::{self, FileError};
 use crate::prelude::*;
 use crate::programme::requests::{approved, ask};
-use crate::programme::settings::{self, CARRIED, Draft, copying, make, read};
+use crate::programme::settings::{self, CARRIED, SettingsDraft, copying, make, read};
 
 pub(crate) async fn copy(post: Post<Faculty>) -> Answer {
     let Post { site, access, fields, deadline, .. } = &post;
@@ -26,7 +26,7 @@ pub(crate) async fn copy(post: Post<Faculty>) -> Answer {
         let typed = fields.iter().filter(|(name, _)| CARRIED.contains(name) || *name == "roster");
         let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(typed).finish();
         ask(&post, COPY, "Copy the programme", in_words(&draft, with_roster), query).await?;
-        return Ok(site.done(&paths::settings(&programme.id), &Notice::CopyAsked));
+        return Ok(site.done(&paths::settings(&programme.id), &Flash::CopyAsked));
     }
     if let Some(tier) = gone_tier(&draft.settings, &site.table.tiers().await?) {
         let why = format!(
@@ -47,8 +47,8 @@ pub(crate) async fn copy(post: Post<Faculty>) -> Answer {
 pub(crate) async fn copying_as_asked(
     site: &Site,
     programme: &Programme,
-    request: &Request,
-) -> Result<(Form<Draft>, bool), AppError> {
+    request: &ProgrammeRequest,
+) -> Result<(Form<SettingsDraft>, bool), AppError> {
     let budget = site.table.budget(&programme.id).await?;
     let pairs = request.wishes.iter().flat_map(|wish| form_urlencoded::parse(wish.new_value.as_bytes()).into_owned());
     let fields: Fields = pairs.collect();
@@ -57,7 +57,7 @@ pub(crate) async fn copying_as_asked(
 }
 
 /// The settings and the budget of the copy. The claim window keeps its distance from the first and the last day.
-fn copied(programme: &Programme, form: &mut Form<Draft>) -> Option<Draft> {
+fn copied(programme: &Programme, form: &mut Form<SettingsDraft>) -> Option<SettingsDraft> {
     let before = &programme.settings;
     for (field, time, was, day) in [
         ("claim_opens_at", before.claims.claim_opens_at, before.term.starts_on(), "starts_on"),
@@ -114,7 +114,7 @@ async fn keep_roster(
 }
 
 /// What faculty ask for, in words.
-fn in_words(draft: &Draft, with_roster: bool) -> String {
+fn in_words(draft: &SettingsDraft, with_roster: bool) -> String {
     let term = &draft.settings.term;
     let name = &draft.settings.name;
     format!(

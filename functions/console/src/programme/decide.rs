@@ -1,6 +1,6 @@
 //! An admin's decision about what faculty asked for.
 
-use bursar_core::domain::programme::request::{CLOSE, COPY, Request};
+use bursar_core::domain::programme::request::{CLOSE, COPY, ProgrammeRequest};
 use bursar_core::web::form::{LONGEST_REASON, line};
 
 use crate::prelude::*;
@@ -17,7 +17,7 @@ pub(crate) async fn decide(Path((_, id)): Path<(String, String)>, post: Post<Fac
         return Err(AppError::no_right());
     }
     let programme = &access.programme;
-    let request = site.table.get(Request::key_of(&programme.id, id)).await?.ok_or_else(AppError::not_found)?;
+    let request = site.table.get(ProgrammeRequest::key_of(&programme.id, id)).await?.ok_or_else(AppError::not_found)?;
     let is_approved = match fields.get("act") {
         Some("approve") => true,
         Some("decline") => false,
@@ -28,7 +28,7 @@ pub(crate) async fn decide(Path((_, id)): Path<(String, String)>, post: Post<Fac
         if before.is_approved != is_approved {
             return Err(StoreError::Decided(before.verb()).into());
         }
-        return Ok(site.done(&paths::programme(&programme.id), &Notice::Already));
+        return Ok(site.done(&paths::programme(&programme.id), &Flash::Already));
     }
     if !request.is_open(*now) {
         return Err(AppError::not_found());
@@ -50,7 +50,7 @@ pub(crate) async fn decide(Path((_, id)): Path<(String, String)>, post: Post<Fac
         settings::approve(&post, request).await?
     } else {
         site.table.decide(&request, post.author()).await?;
-        Notice::RequestDecided { is_approved }
+        Flash::RequestDecided { is_approved }
     };
     Ok(site.done(&paths::programme(&programme.id), &notice))
 }
@@ -59,6 +59,6 @@ pub(crate) async fn decide(Path((_, id)): Path<(String, String)>, post: Post<Fac
 async fn put_away(post: &Post<Faculty>, job: Ulid) -> Answer {
     let Post { site, access, deadline, .. } = post;
     let id = &access.programme.id;
-    let notice = if site.table.put_job_away(id, job, *deadline).await? { Notice::JobPutAway } else { Notice::Already };
+    let notice = if site.table.put_job_away(id, job, *deadline).await? { Flash::JobPutAway } else { Flash::Already };
     Ok(site.done(&paths::programme(id), &notice))
 }

@@ -1,6 +1,6 @@
 //! The page of a programme's groups: the settings in which a group differs from its programme. A blank field means the programme's.
 
-use bursar_core::store::{Edit, EditOutcome};
+use bursar_core::store::{EditOutcome, ProgrammeEdit};
 
 use crate::kit::form::Difference;
 use crate::prelude::*;
@@ -29,7 +29,7 @@ impl FormValue for Group {
         Field {
             id: "cap_usd",
             label: "Cap in dollars",
-            kind: Kind::Money,
+            kind: FieldKind::Money,
             when_empty: AS_THE_PROGRAMME,
             write: |group| group.cap.map(plain).unwrap_or_default(),
             read: |form, group| {
@@ -41,7 +41,7 @@ impl FormValue for Group {
         Field {
             id: "models",
             label: "Models",
-            kind: Kind::Lines,
+            kind: FieldKind::Lines,
             when_empty: AS_THE_PROGRAMME,
             write: |group| group.models.join("\n"),
             read: |form, group| models_of(form.text()).map(|models| group.models = models),
@@ -93,7 +93,7 @@ pub(crate) async fn save(post: Post<Faculty>) -> Answer {
     let changes: Vec<Difference> = changes.collect();
     let what = changes.iter().cloned().fold(Difference::default(), Difference::and);
     if what.is_empty() {
-        return Ok(site.done(&paths::groups(&programme.id), &Notice::Already));
+        return Ok(site.done(&paths::groups(&programme.id), &Flash::Already));
     }
     let settings = with(&programme.settings, groups);
     if what.has("models") && has_too_many_models(&settings) {
@@ -105,12 +105,12 @@ pub(crate) async fn save(post: Post<Faculty>) -> Answer {
     if version != programme.version {
         return Err(refused(StatusCode::CONFLICT, beside(forms), STALE));
     }
-    let edit = Edit::of_settings(settings, version, what.entry(Act::Edited));
+    let edit = ProgrammeEdit::of_settings(settings, version, what.entry(Act::Edited));
     match site.table.edit(&programme.id, &edit, post.author()).await? {
         EditOutcome::Done => {
             guardrails::in_a_request(site, RulesSource::Programme(programme.id.clone()), *deadline).await;
             jobs::in_a_request(site, &programme.id, *deadline).await;
-            Ok(site.done(&paths::groups(&programme.id), &Notice::GroupsSaved))
+            Ok(site.done(&paths::groups(&programme.id), &Flash::GroupsSaved))
         }
         EditOutcome::BudgetTooSmall { budget, reserved } => {
             let why = format!(

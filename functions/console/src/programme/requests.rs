@@ -1,7 +1,7 @@
 //! What faculty ask of the admins, and the request that an admin's form answers.
 
 use bursar_core::domain::audit::AuditDetail;
-use bursar_core::domain::programme::request::{Request, Wish};
+use bursar_core::domain::programme::request::{ProgrammeRequest, Wish};
 
 use crate::prelude::*;
 
@@ -17,10 +17,10 @@ pub(crate) async fn ask(
     new_value: String,
 ) -> Result<(), AppError> {
     let wish = Wish { setting: what.to_owned(), label: label.to_owned(), words, old_value: String::new(), new_value };
-    let request = Request::new(post.access.programme.id.clone(), post.person.clone(), vec![wish], post.now);
+    let request = ProgrammeRequest::new(post.access.programme.id.clone(), post.person.clone(), vec![wish], post.now);
     let what = AuditDetail::new(Act::Asked).noting(what);
     if !post.site.table.ask_admins(&request, what, post.author()).await? {
-        let before = post.site.table.get(Request::key_of(&request.programme, request.request)).await?;
+        let before = post.site.table.get(ProgrammeRequest::key_of(&request.programme, request.request)).await?;
         if before.is_some_and(|before| before.decision.is_some()) {
             return Err(AppError::conflict(DECIDED_TODAY));
         }
@@ -29,11 +29,11 @@ pub(crate) async fn ask(
 }
 
 /// The request that an admin's close or copy answers, approved, where the form names one.
-pub(crate) async fn approved(post: &Post<Faculty>, what: &str) -> Result<Option<Request>, AppError> {
+pub(crate) async fn approved(post: &Post<Faculty>, what: &str) -> Result<Option<ProgrammeRequest>, AppError> {
     let Some(id) = post.fields.filled("request") else { return Ok(None) };
     let mut request = None;
     if let Ok(id) = id.parse() {
-        request = post.site.table.get(Request::key_of(&post.access.programme.id, id)).await?;
+        request = post.site.table.get(ProgrammeRequest::key_of(&post.access.programme.id, id)).await?;
     }
     match request.filter(|request| request.is_for(what)) {
         Some(request) => Ok(Some(request.decided(true, None))),

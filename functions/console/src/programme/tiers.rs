@@ -37,7 +37,7 @@ impl FormValue for TypedTier {
         Field {
             id: "models",
             label: "Models",
-            kind: Kind::Lines,
+            kind: FieldKind::Lines,
             write: |typed| typed.models.join("\n"),
             read: |form, typed| {
                 typed.models = models_of(form.text())?;
@@ -106,7 +106,7 @@ pub(crate) async fn save(post: Post<Admins>) -> Answer {
     match site.table.edit_tier(&name, &models, version, post.author()).await? {
         TierOutcome::Done => {
             guardrails::in_a_request(site, RulesSource::Tier(name), post.deadline).await;
-            Ok(site.done(paths::TIERS, &Notice::TierSaved { is_removed: models.is_empty() }))
+            Ok(site.done(paths::TIERS, &Flash::TierSaved { is_removed: models.is_empty() }))
         }
         TierOutcome::Stale(now) => {
             let form = Form::edit(TypedTier { name, models: now.models }).typed(fields).beside().refused(STALE);

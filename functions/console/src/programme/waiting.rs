@@ -2,7 +2,7 @@
 //! decided.
 
 use bursar_core::domain::grant::MoreListing;
-use bursar_core::domain::programme::request::{CLOSE, COPY, Request};
+use bursar_core::domain::programme::request::{CLOSE, COPY, ProgrammeRequest};
 use bursar_core::store::{HeldBack, RosterPreview, SyncState, Undecided};
 
 use crate::prelude::*;
@@ -63,7 +63,11 @@ impl WaitingItem {
         Ok(Some(WaitingItem { grant: Some(grant.id), ..waiting_item }))
     }
 
-    async fn of_request(site: &Site, programme: &Programme, request: &Request) -> Result<WaitingItem, AppError> {
+    async fn of_request(
+        site: &Site,
+        programme: &Programme,
+        request: &ProgrammeRequest,
+    ) -> Result<WaitingItem, AppError> {
         let who = show::person(&site.table, &request.asked_by).await?;
         let wishes: Vec<String> = request.wishes.iter().map(|wish| format!("{}: {}", wish.label, wish.words)).collect();
         let asked_at = column_time(request.asked_at, programme.settings.term.zone());
@@ -126,7 +130,7 @@ impl WaitingItems {
                 Undecided::More(grant) => WaitingItem::of_more(site, programme, &grant).await?,
                 Undecided::Import(import) => Some(WaitingItem::of_import(programme, import, "")),
                 Undecided::Request(id) => {
-                    let request = site.table.get(Request::key_of(&programme.id, id)).await?;
+                    let request = site.table.get(ProgrammeRequest::key_of(&programme.id, id)).await?;
                     match request.filter(|request| request.is_open(site.clock.now())) {
                         Some(request) => Some(WaitingItem::of_request(site, programme, &request).await?),
                         None => None,
@@ -142,7 +146,7 @@ impl WaitingItems {
         site: &Site,
         access: &ProgrammeAccess,
         mores: &[MoreListing],
-        requests: &[Request],
+        requests: &[ProgrammeRequest],
         file: Option<&RosterPreview>,
     ) -> Result<WaitingItems, AppError> {
         let programme = &access.programme;

@@ -42,7 +42,7 @@ pub(crate) async fn in_a_request(site: &Site, source: RulesSource, deadline: Dea
 
 /// What came of telling some rules.
 #[derive(Default)]
-struct Told {
+struct RulesReport {
     confirmed: u32,
     /// Whether a guardrail that they concern is not right yet.
     is_wrong: bool,
@@ -56,7 +56,7 @@ async fn tell(
     source: &RulesSource,
     is_saved: bool,
     deadline: Deadline,
-) -> Result<Told> {
+) -> Result<RulesReport> {
     let name = match source {
         RulesSource::Programme(id) => return tell_programme(site, settler, id, is_saved, deadline).await,
         RulesSource::Tier(name) => name,
@@ -65,7 +65,7 @@ async fn tell(
     let tier = site.table.get(Tier::key_of(name)).await?;
     let mut naming = site.table.list(Programme::all()).await?;
     naming.retain(|programme| programme.settings.rules.tiers().any(|named| named == name));
-    let mut total = Told::default();
+    let mut total = RulesReport::default();
     for programme in naming {
         let outcome = tell_programme(site, settler, &programme.id, is_saved, deadline).await?;
         total.confirmed += outcome.confirmed;
@@ -78,7 +78,7 @@ async fn tell(
     Ok(total)
 }
 
-fn again_at(site: &Site, outcome: &Told) -> Option<Moment> {
+fn again_at(site: &Site, outcome: &RulesReport) -> Option<Moment> {
     let pause = if outcome.is_cut_off { SignedDuration::ZERO } else { AGAIN_AFTER };
     outcome.is_wrong.then(|| site.clock.now() + pause)
 }
@@ -90,8 +90,8 @@ async fn tell_programme(
     id: &ProgrammeId,
     is_saved: bool,
     deadline: Deadline,
-) -> Result<Told> {
-    let mut outcome = Told::default();
+) -> Result<RulesReport> {
+    let mut outcome = RulesReport::default();
     let mut tried: BTreeSet<GuardrailOwner> = BTreeSet::new();
     loop {
         // They come first: an edit makes one of them due, so that its version says whether these are the settings.

@@ -15,7 +15,7 @@ use anyhow::Result;
 use bursar_core::domain::mail::alarm::Cause;
 use bursar_core::schema::ItemKey;
 use bursar_core::settle::{ENOUGH_FOR_ONE, NotSettled};
-use bursar_core::store::{DueWork, Erasure, Lease};
+use bursar_core::store::{DueWork, Erasure, RunLease};
 use futures_util::StreamExt;
 use futures_util::stream::iter;
 use serde::Serialize;
@@ -59,7 +59,7 @@ const LEFT_ALONE: SignedDuration = SignedDuration::from_secs(30);
 struct Worker<'a> {
     site: &'a Site,
     deadline: Deadline,
-    lease: Option<Lease>,
+    lease: Option<RunLease>,
     left_alone: HashMap<ItemKey, Moment>,
     /// Whether the provider answered nothing in a whole turn: it is left alone until the next minute, since each call costs seconds.
     is_silent: bool,

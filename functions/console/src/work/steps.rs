@@ -8,12 +8,12 @@ use std::collections::VecDeque;
 
 use anyhow::Result;
 use bursar_core::domain::grant::{ChangeRefused, GrantAct, Hold, HoldKind, OfJob, Unchanged};
-use bursar_core::store::{INVITED_AT_ONCE, Kept, Place, Subject, UndoneStep, WhyUndone};
+use bursar_core::store::{INVITED_AT_ONCE, JobPlace, Kept, Subject, UndoneStep, WhyUndone};
 use futures_util::future::join_all;
 
 use super::grant_action::act_on;
 use super::jobs::{self, JobDeadlines};
-use crate::people::roster::compare::{self, AbsentRows, Confirmed, Step};
+use crate::people::roster::compare::{self, AbsentRows, ConfirmedImport, RosterStep};
 use crate::people::roster::parse;
 use crate::prelude::*;
 
@@ -42,17 +42,17 @@ struct Unit {
     turn: u8,
     subjects: Vec<Subject>,
     /// What a roster says of them; nothing where the job does one thing to each.
-    steps: Vec<Step>,
+    steps: Vec<RosterStep>,
 }
 
 impl Unit {
-    fn new(place: Place) -> Unit {
+    fn new(place: JobPlace) -> Unit {
         Unit { turn: place.turn, subjects: vec![place.of], steps: Vec::new() }
     }
 
     /// How far a job is that has written it and all before it.
     fn place(&self) -> Option<String> {
-        Some(Place { turn: self.turn, of: self.subjects.last()?.clone() }.to_string())
+        Some(JobPlace { turn: self.turn, of: self.subjects.last()?.clone() }.to_string())
     }
 
     /// `None` for people who are added.
@@ -70,10 +70,10 @@ impl Unit {
 
 impl Plan {
     /// What was confirmed of a roster, as far as it is not done. What else the file says by now is not done, and whoever came since is named.
-    pub(crate) fn of_roster(job: &Job, steps: Vec<Step>, confirmed: Confirmed, grants: &[Grant]) -> Plan {
+    pub(crate) fn of_roster(job: &Job, steps: Vec<RosterStep>, confirmed: ConfirmedImport, grants: &[Grant]) -> Plan {
         let grants_by_id: HashMap<&GrantId, &Grant> = grants.iter().map(|grant| (&grant.id, grant)).collect();
         let units = confirmed.places.into_iter().map(|place| (place.clone(), Unit::new(place)));
-        let mut units: BTreeMap<Place, Unit> = units.collect();
+        let mut units: BTreeMap<JobPlace, Unit> = units.collect();
         for step in steps {
             let place = step.place();
             if let Some(unit) = units.get_mut(&place) {
@@ -142,7 +142,7 @@ impl Plan {
             (Work::Close | Work::Limits, _) => table.grant_ids(programme).await?,
         };
         grants.sort_unstable();
-        let units = grants.into_iter().map(|grant| Unit::new(Place { turn: 0, of: Subject::Grant(grant) }));
+        let units = grants.into_iter().map(|grant| Unit::new(JobPlace { turn: 0, of: Subject::Grant(grant) }));
         let act = import.and_then(|import| import.act);
         Ok(Some(Plan { act, ..Plan::in_order(job, units.collect()) }))
     }
@@ -272,7 +272,7 @@ async fn write(
 /// Adds people who have the same grants however often that is begun. Whoever is enrolled meanwhile is left as they are.
 async fn add(site: &Site, job: &Job, unit: &Unit, author: Author<'_>) -> Result<Vec<UndoneStep>, StoreError> {
     let invited = unit.steps.iter().filter_map(|step| {
-        let Step::Add { line, person, group } = step else { return None };
+        let RosterStep::Add { line, person, group } = step else { return None };
         let grant = GrantId::from_line(job.job, *line);
         Some(Grant::invited(job.programme.clone(), grant, person.clone(), group.clone()))
     });
@@ -292,7 +292,7 @@ async fn change(
     site: &Site,
     plan: &Plan,
     context: ActContext<'_>,
-    steps: &[Step],
+    steps: &[RosterStep],
     author: Author<'_>,
 ) -> Result<Option<ChangeRefused>, StoreError> {
     let Some(origin) = plan.of_job(context.grant).filter(|_| !steps.is_empty()) else {
@@ -311,8 +311,13 @@ async fn change(
 }
 
 /// Whether nothing else was done since to those with whom an address passes on: else somebody would lose one and get none.
-async fn may_be_taken(site: &Site, plan: &Plan, programme: &ProgrammeId, step: &Step) -> Result<bool, StoreError> {
-    let Step::Leave { with, .. } = step else { return Ok(true) };
+async fn may_be_taken(
+    site: &Site,
+    plan: &Plan,
+    programme: &ProgrammeId,
+    step: &RosterStep,
+) -> Result<bool, StoreError> {
+    let RosterStep::Leave { with, .. } = step else { return Ok(true) };
     for id in with {
         let grant = site.table.get(Grant::key_of(programme, id)).await?;
         if grant.zip(plan.of_job(id)).is_none_or(|(grant, origin)| grant.lets_readdress(origin).is_err()) {
@@ -326,7 +331,7 @@ async fn may_be_taken(site: &Site, plan: &Plan, programme: &ProgrammeId, step: &
 pub(crate) async fn take(
     site: &Site,
     programme: &ProgrammeId,
-    step: &Step,
+    step: &RosterStep,
     origin: Option<OfJob>,
     author: Author<'_>,
 ) -> Result<Option<ChangeRefused>, StoreError> {
@@ -334,24 +339,24 @@ pub(crate) async fn take(
     let actor = author.actor;
     let context_for = |grant| ActContext { programme, grant, now: author.now, deadline: author.deadline };
     let outcome = match step {
-        Step::Add { person, group, .. } => {
+        RosterStep::Add { person, group, .. } => {
             let grant = Grant::invited(programme.clone(), GrantId::random(), person.clone(), group.clone());
             table.invite(programme, &[grant], author).await?;
             return Ok(None);
         }
-        Step::Describe { grant, change } => table.describe(context_for(grant), origin, change, actor).await?,
-        Step::Move { grant, group } => {
+        RosterStep::Describe { grant, change } => table.describe(context_for(grant), origin, change, actor).await?,
+        RosterStep::Move { grant, group } => {
             table.act_of(context_for(grant), origin, |view, now| view.move_to(group.as_deref(), actor, now)).await?
         }
-        Step::Drop { grant } => {
+        RosterStep::Drop { grant } => {
             let hold = Hold::Dropped(origin.map(|origin| origin.job));
             let why = Some("not on the roster");
             table.act_of(context_for(grant), origin, |view, now| view.hold(hold, actor, why, now)).await?
         }
-        Step::Leave { grant, address, .. } => {
+        RosterStep::Leave { grant, address, .. } => {
             table.act_of(context_for(grant), origin, |view, _| Ok(view.leave_address(address, actor)?)).await?
         }
-        Step::Return { grant } => {
+        RosterStep::Return { grant } => {
             table.act_of(context_for(grant), origin, |view, now| view.release(HoldKind::Dropped, actor, now)).await?
         }
     };

@@ -2,7 +2,7 @@
 //! that is reserved. It gives the number, the forecast and what happens next, with a picture of the
 //! spending.
 
-use bursar_core::domain::audit::{Act, Entry};
+use bursar_core::domain::audit::{Act, AuditEntry};
 use bursar_core::domain::mail::failure::PASSED_OVER;
 use bursar_core::domain::programme::counts::Counts;
 use bursar_core::domain::programme::role::Role;
@@ -105,7 +105,7 @@ impl App {
         let mut spending =
             AlertSpending::new(finding, (programme, reader), (&budget, counts), &used, sync.listed_at, now);
         if let Some(crossing) = crossing.filter(|crossing| crossing.spent > crossing.limit) {
-            let entries = self.table.list_known(Entry::of_programme(&programme.id)).await?;
+            let entries = self.table.list_known(AuditEntry::of_programme(&programme.id)).await?;
             spending.was_lowered = was_lowered(&entries, crossing);
         }
         Ok(self.to(&person.address, |words| match crossing {
@@ -328,7 +328,7 @@ const FOUND_WITHIN: SignedDuration = SignedDuration::from_hours(1);
 
 /// Whether the budget was lowered just before the crossing was found, so that the money was spent of a
 /// larger one.
-fn was_lowered(entries: &[Entry], crossing: &Crossing) -> bool {
+fn was_lowered(entries: &[AuditEntry], crossing: &Crossing) -> bool {
     let changes = entries.iter().filter(|audit_entry| audit_entry.what.act == Act::BudgetChanged);
     let Some(last) = changes.rev().find(|change| change.recorded_at <= crossing.found_at) else { return false };
     let is_less = amount(last.what.old_value.as_deref()).is_some_and(|from| from > crossing.limit);

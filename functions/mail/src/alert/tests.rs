@@ -156,7 +156,7 @@ async fn alert_of_a_budget_that_is_passed_says_whether_it_was_lowered() {
     assert!(html.contains("$4,060 spent of the budget of $30, which is more.") && !html.contains("13533%"), "{html}");
 
     let lowered = AuditDetail::new(Act::BudgetChanged).changing("4000", "30");
-    let entry = |at| Entry::on_programme(&passed.programme.id, &Actor::Rule, at, lowered.clone());
+    let entry = |at| AuditEntry::on_programme(&passed.programme.id, &Actor::Rule, at, lowered.clone());
     assert!(was_lowered(&[entry(now() - 1.minute())], &passed.crossing));
     assert!(!was_lowered(&[entry(now() - 2.hours())], &passed.crossing), "it was found at once then");
     assert!(!was_lowered(&[], &passed.crossing));

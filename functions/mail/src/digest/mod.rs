@@ -9,7 +9,7 @@ mod tests;
 
 use std::collections::{BTreeSet, HashMap};
 
-use bursar_core::domain::mail::digest::{Digest, People};
+use bursar_core::domain::mail::digest::{Digest, DigestPeople};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 
 use crate::prelude::*;
@@ -53,7 +53,8 @@ impl App {
 
     async fn names(&self, digest: &Digest) -> Result<DigestNames, StoreError> {
         let standing_out = digest.standing_out.most.iter().map(|(grant, _)| grant);
-        let grants: BTreeSet<&GrantId> = digest.people.iter().flat_map(People::grants).chain(standing_out).collect();
+        let grants: BTreeSet<&GrantId> =
+            digest.people.iter().flat_map(DigestPeople::grants).chain(standing_out).collect();
         let named = grants.into_iter().map(|grant| self.named(&digest.programme, grant)).collect::<Vec<_>>();
         let named: Vec<Option<(GrantId, String)>> = iter(named).buffered(SIDE_BY_SIDE).try_collect().await?;
         Ok(named.into_iter().flatten().collect())

@@ -1,7 +1,7 @@
 //! The scan of one grant: the use of its listed keys, and findings about them. It reads and writes nothing;
 //! each act decides again on the grant as it is by then.
 
-use bursar_core::domain::grant::{GRACE, Key, RecoveredKey, Unchanged};
+use bursar_core::domain::grant::{GRACE, GrantKey, RecoveredKey, Unchanged};
 use bursar_core::domain::usage::reading::{Shortfall, UnusableReport};
 
 use super::row::{GrantFinding, KeyDoubt, KeyFinding, RestrictedKey};
@@ -14,8 +14,8 @@ pub(crate) struct ScanContext<'a> {
     pub(crate) rows: &'a [KeyRow],
     /// All keys that were listed under other names than those of a known grant.
     pub(crate) elsewhere: &'a HashSet<KeyHash>,
-    pub(crate) runner: &'a Runner<'a>,
-    pub(crate) listing: &'a Listing,
+    pub(crate) runner: &'a RunContext<'a>,
+    pub(crate) listing: &'a KeyListing,
     pub(crate) now: Moment,
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct ScanResult {
 /// The relation of a listed key to the grant whose name it bears.
 enum Match<'a> {
     /// It is on record.
-    Its(&'a Key),
+    Its(&'a GrantKey),
     /// It may have been shown, and the table does not know it, since it is a restored copy.
     Unrecorded,
     /// It is of a claim that the table does not know, and that is no copy: only a person can tell why.
@@ -156,7 +156,7 @@ fn match_of<'v>(view: &'v View, context: ScanContext<'_>, row: &KeyRow) -> Match
 fn read(
     view: &View,
     listed_at: Option<Moment>,
-    key: &Key,
+    key: &GrantKey,
     row: &KeyRow,
 ) -> Result<(Option<Reading>, Option<Shortfall>), UnusableReport> {
     let before = view.reading(key.epoch);
@@ -165,7 +165,13 @@ fn read(
     Ok((Some(after).filter(|after| before.is_none_or(|before| after.differs_from(before))), doubt))
 }
 
-fn about_its(view: &View, context: ScanContext<'_>, key: &Key, row: &KeyRow, is_read: bool) -> Option<FindingKind> {
+fn about_its(
+    view: &View,
+    context: ScanContext<'_>,
+    key: &GrantKey,
+    row: &KeyRow,
+    is_read: bool,
+) -> Option<FindingKind> {
     let epoch = key.epoch;
     let key = key.hash.clone();
     let seen = row.state.seen(is_read);

@@ -22,7 +22,7 @@ const SHARDS_MIXED: usize = 4;
 pub(crate) const FOR_ONE_WRITE: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Default)]
-pub(crate) struct Compared {
+pub(crate) struct ComparedKeys {
     /// The sums of each programme, in the order of the run's; a programme that could not be read has none.
     pub(crate) sums: Vec<ProgrammeSums>,
     pub(crate) findings: Vec<Finding>,
@@ -36,11 +36,11 @@ pub(crate) struct Compared {
 
 /// One programme, as it was read before its grants, with what was found in it so far.
 struct Comparison<'a> {
-    runner: &'a Runner<'a>,
-    listing: &'a Listing,
+    runner: &'a RunContext<'a>,
+    listing: &'a KeyListing,
     elsewhere: &'a HashSet<KeyHash>,
     guardrails: Arc<Vec<Guardrail>>,
-    outcome: Compared,
+    outcome: ComparedKeys,
     sums: ProgrammeSums,
 }
 
@@ -51,7 +51,7 @@ enum News {
 }
 
 /// Compares all programmes. One that cannot be read keeps no other from being compared.
-pub(crate) async fn all(runner: &Runner<'_>, listing: &Listing) -> Result<Compared> {
+pub(crate) async fn all(runner: &RunContext<'_>, listing: &KeyListing) -> Result<ComparedKeys> {
     let elsewhere = listing.elsewhere();
     let comparisons = runner.programmes.clone().into_iter().map(|programme| {
         // In a box, since it is moved often and is large.
@@ -59,7 +59,7 @@ pub(crate) async fn all(runner: &Runner<'_>, listing: &Listing) -> Result<Compar
         async move { (programme.id, compared.await) }
     });
     let mut comparisons = iter(comparisons).buffered(PROGRAMMES_AT_ONCE);
-    let mut total = Compared::default();
+    let mut total = ComparedKeys::default();
     while let Some((programme, compared)) = comparisons.next().await {
         match compared {
             Ok(part) => total.append(part),
@@ -74,11 +74,11 @@ pub(crate) async fn all(runner: &Runner<'_>, listing: &Listing) -> Result<Compar
 }
 
 async fn compared(
-    runner: &Runner<'_>,
-    listing: &Listing,
+    runner: &RunContext<'_>,
+    listing: &KeyListing,
     elsewhere: &HashSet<KeyHash>,
     id: ProgrammeId,
-) -> Result<Compared> {
+) -> Result<ComparedKeys> {
     let table = runner.table;
     let id = &id;
     let budget = table.get(Budget::key_of(id)).await?.with_context(|| format!("{id} has no budget"))?;
@@ -88,7 +88,7 @@ async fn compared(
     let guardrails = table.list(Guardrail::of_programme(id)).await?;
     let sums = ProgrammeSums::new(programme, budget, counts, runner.baseline.began_at);
     let guardrails = guardrails.into();
-    let outcome = Compared::default();
+    let outcome = ComparedKeys::default();
     let mut comparison = Comparison { runner, listing, elsewhere, guardrails, outcome, sums };
     let shards = SHARDS.map(|shard| async move { Ok::<_, StoreError>((shard, table.shard_of(id, shard).await?)) });
     let news = iter(shards).buffered(SHARDS_AHEAD).map_ok(|(shard, grants)| {
@@ -102,7 +102,7 @@ async fn compared(
     Ok(outcome)
 }
 
-async fn write(runner: &Runner<'_>, programme: &ProgrammeId, news: News) -> Result<(), StoreError> {
+async fn write(runner: &RunContext<'_>, programme: &ProgrammeId, news: News) -> Result<(), StoreError> {
     let deadline = runner.end().at_most(FOR_ONE_WRITE);
     match (news, runner.baseline.listed_at) {
         (News::Reading(reading), _) => {
@@ -165,8 +165,8 @@ impl Comparison<'_> {
     }
 }
 
-impl Compared {
-    fn append(&mut self, mut part: Compared) {
+impl ComparedKeys {
+    fn append(&mut self, mut part: ComparedKeys) {
         self.sums.append(&mut part.sums);
         self.findings.append(&mut part.findings);
         self.foreign.append(&mut part.foreign);

@@ -28,14 +28,14 @@ pub struct Change<L = Logged> {
     pub(super) actor: Actor,
     pub(super) depends_on: DependsOn,
     pub(super) logged: L,
-    pub(super) notice: Option<Notice>,
+    pub(super) notice: Option<StudentNotice>,
     /// The people who are mailed that the student asks for more.
     pub(super) asks: Vec<PersonId>,
     /// Whether somebody typed it, who waits for its mails.
     pub(super) is_typed: bool,
 }
 
-pub(super) type Draft = Change<()>;
+pub(super) type DraftChange = Change<()>;
 
 /// What a change rests on and must be as it was read when it is written; the budget is a matter of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +70,7 @@ pub enum BudgetChange {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Notice {
+pub enum StudentNotice {
     KeyShown,
     KeyLeaked,
     /// Somebody gave the student another cap.
@@ -100,7 +100,7 @@ impl View {
     /// The reading of a key after a usage report of the provider; see [`Reading::after`].
     pub fn reading_after(
         &self,
-        key: &Key,
+        key: &GrantKey,
         report: &UsageReport,
         asked_at: Moment,
         listed_at: Option<Moment>,
@@ -113,7 +113,7 @@ impl View {
     }
 
     /// A change that writes the grant back as it is, for an act to build on.
-    pub(super) fn change(&self, actor: &Actor, depends_on: DependsOn) -> Draft {
+    pub(super) fn change(&self, actor: &Actor, depends_on: DependsOn) -> DraftChange {
         let grant = Grant { version: self.grant.version + 1, ..self.grant.clone() };
         Change {
             grant,
@@ -166,7 +166,7 @@ impl Change {
         }
     }
 
-    pub fn notice(&self) -> Option<Notice> {
+    pub fn notice(&self) -> Option<StudentNotice> {
         self.notice
     }
 
@@ -179,7 +179,7 @@ impl Change {
     }
 }
 
-impl Draft {
+impl DraftChange {
     /// The change, told by an entry of what the grant was and what it becomes.
     pub(super) fn audited(self, act: Act, before: &Grant, note: Option<String>) -> Change {
         let after = self.grant.to_string();
@@ -220,11 +220,11 @@ impl Draft {
 }
 
 impl<L> Change<L> {
-    pub(super) fn key_mut(&mut self, hash: &KeyHash) -> Option<&mut Key> {
+    pub(super) fn key_mut(&mut self, hash: &KeyHash) -> Option<&mut GrantKey> {
         self.grant.keys.iter_mut().find(|key| key.hash == *hash)
     }
 
-    pub(super) fn key_not_gone(&mut self, hash: &KeyHash) -> Option<&mut Key> {
+    pub(super) fn key_not_gone(&mut self, hash: &KeyHash) -> Option<&mut GrantKey> {
         self.key_mut(hash).filter(|key| key.gone.is_none())
     }
 }
@@ -232,9 +232,9 @@ impl<L> Change<L> {
 impl Grant {
     /// The audit entry of an act that led to this state of the grant. Several acts may share a millisecond,
     /// so their entries sort by the version that they led to.
-    pub fn entry(&self, actor: Actor, what: AuditDetail, now: Moment) -> Entry {
+    pub fn entry(&self, actor: Actor, what: AuditDetail, now: Moment) -> AuditEntry {
         let id = in_order(new_ulid(now), self.version);
-        Entry {
+        AuditEntry {
             programme: Some(self.programme.clone()),
             grant: Some(self.id.clone()),
             entry: id,

@@ -87,7 +87,7 @@ impl View {
         let epoch = self.grant.epoch.next();
         change.grant.epoch = epoch;
         change.grant.begun_at = Some(now);
-        change.grant.lease = Some(Lease { nonce: nonce.clone(), until: now + LEASE });
+        change.grant.lease = Some(ClaimLease { nonce: nonce.clone(), until: now + LEASE });
         change.grant.has_reservation = true;
         if let GrantState::Live { .. } = self.grant.state {
             change.grant.state = GrantState::Stopped { why: Stopped::Replacing };
@@ -183,7 +183,7 @@ impl View {
     /// was announced to be soon.
     fn is_rotation(&self, now: Moment) -> bool {
         self.grant.newest_shown().is_some_and(|last| {
-            let is_announced = last.announced.contains_key(&Notice::TooOldSoon);
+            let is_announced = last.announced.contains_key(&StudentNotice::TooOldSoon);
             is_announced || self.too_old_at(last).is_some_and(|too_old| now >= too_old)
         })
     }
@@ -246,7 +246,7 @@ impl View {
         let mut change = self.change(&Actor::Student, DependsOn::GrantAlone);
         let grant = &mut change.grant;
         let counts = self.next_key_counts(now);
-        grant.put_key(Key { shown_at: Some(now), ..minted.key(claim.epoch, now) });
+        grant.put_key(GrantKey { shown_at: Some(now), ..minted.key(claim.epoch, now) });
         grant.state = GrantState::Live { key: minted.hash.clone() };
         grant.lease = None;
         if counts {
@@ -255,7 +255,7 @@ impl View {
         // A free replacement uses the free time up.
         grant.counted_at = (counts || !grant.ever_shown).then_some(now);
         grant.ever_shown = true;
-        change.notice = Some(Notice::KeyShown);
+        change.notice = Some(StudentNotice::KeyShown);
         let change = change.with_room(self, now).ok_or(RecordRefused::BudgetExhausted)?;
         Ok(change.audited(Act::Shown, &self.grant, Some(key_number(claim.epoch))))
     }
@@ -285,12 +285,12 @@ impl View {
 }
 
 impl MintedKey {
-    fn key(&self, epoch: Epoch, now: Moment) -> Key {
-        Key {
+    fn key(&self, epoch: Epoch, now: Moment) -> GrantKey {
+        GrantKey {
             expires_at: self.expires_at,
             limit: Held::confirmed(self.limit, now),
             guardrail: self.guardrail.clone().map(|under| Held::confirmed(under, now)).unwrap_or_default(),
-            ..Key::made(epoch, self.hash.clone(), now)
+            ..GrantKey::made(epoch, self.hash.clone(), now)
         }
     }
 }

@@ -19,8 +19,8 @@ impl View {
         let mut change = self.change(actor, DependsOn::GrantAlone);
         change.grant.state = GrantState::Stopped { why };
         change.notice = match why {
-            Stopped::Leaked => Some(Notice::KeyLeaked),
-            Stopped::TooOld | Stopped::TermEnded => Some(Notice::KeyEnded),
+            Stopped::Leaked => Some(StudentNotice::KeyLeaked),
+            Stopped::TooOld | Stopped::TermEnded => Some(StudentNotice::KeyEnded),
             Stopped::Returned | Stopped::OffRoster | Stopped::Replacing | Stopped::GoneAtProvider => None,
         };
         change.audited(Act::Stopped, &self.grant, Some(why.as_str().to_owned()))
@@ -78,7 +78,7 @@ impl View {
             true => GrantState::Stopped { why: Stopped::TermEnded },
             false => GrantState::Invited,
         };
-        change.notice = self.grant.ever_shown.then_some(Notice::KeyEnded);
+        change.notice = self.grant.ever_shown.then_some(StudentNotice::KeyEnded);
         Ok(change.audited(Act::WentOn, &self.grant, None))
     }
 
@@ -145,7 +145,9 @@ impl View {
             return Err(Unchanged);
         }
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
-        change.grant.put_key(Key { enabled: Held::confirmed(true, now), ..Key::made(epoch, key.clone(), made_at) });
+        change
+            .grant
+            .put_key(GrantKey { enabled: Held::confirmed(true, now), ..GrantKey::made(epoch, key.clone(), made_at) });
         Ok(change.audited(Act::OrphanFound, &self.grant, Some(key_number(epoch))))
     }
 
@@ -170,7 +172,7 @@ impl View {
         let settings = &self.programme.settings;
         let before = self.grant.cap(settings);
         let after = change.grant.cap(settings);
-        let notice = (self.grant.ever_shown && before != after).then_some(Notice::CapChanged);
+        let notice = (self.grant.ever_shown && before != after).then_some(StudentNotice::CapChanged);
         let change = Change { notice, ..change };
         let what = AuditDetail::new(Act::CapChanged).changing(before, after);
         Ok(change.logged(Logged::Entry(AuditDetail { reason: why.map(str::to_owned), ..what })))

@@ -30,7 +30,7 @@ const BETWEEN_LOOKS: SignedDuration = SignedDuration::from_hours(1);
 /// So soon the provider may know a key that is new.
 const LAG: SignedDuration = SignedDuration::from_secs(10);
 
-impl Key {
+impl GrantKey {
     /// Until when that the provider does not know it may be wrong. A replica may not know a new one yet.
     pub fn missing_until(&self, now: Moment) -> Option<Moment> {
         let since = self.missing_since.filter(|_| self.gone.is_none())?;
@@ -117,7 +117,7 @@ impl View {
     /// Whether a key may be deleted at the provider. A revoked grant's key may be two days after its last
     /// reading changed, any other disabled key of an ended grant after ninety. No key may be soon after a
     /// restore, and none before its final reading.
-    pub fn may_purge(&self, key: &Key, restored_at: Option<Moment>, now: Moment) -> bool {
+    pub fn may_purge(&self, key: &GrantKey, restored_at: Option<Moment>, now: Moment) -> bool {
         let is_read = key.gone.is_none() && key.final_reading.is_none();
         let Some(disabled_at) = key.enabled.since(&false).filter(|_| is_read) else { return false };
         let read_at = self.reading(key.epoch).map(|reading| reading.as_of);
@@ -173,7 +173,7 @@ impl View {
         grant.has_reservation |= live.is_some();
         // The record of whether this mail was sent was lost in the restore. So the student is told which key is live
         // now, perhaps for the second time. A student whose key ends without a successor is not: a person ended it.
-        change.notice = live.map(|_| Notice::KeyShown);
+        change.notice = live.map(|_| StudentNotice::KeyShown);
         let numbers: Vec<String> = unknown.iter().map(|candidate| candidate.epoch.number().to_string()).collect();
         let which = live.map(|live| format!(", of which {} is live", live.epoch.number())).unwrap_or_default();
         Ok(change.audited(Act::Recovered, &self.grant, Some(format!("keys {}{which}", numbers.join(", ")))))
@@ -230,12 +230,12 @@ impl Holds {
 
 impl RecoveredKey {
     /// The time of its showing is lost, so it counts as shown when it was made.
-    fn key(&self, now: Moment) -> Key {
-        Key {
+    fn key(&self, now: Moment) -> GrantKey {
+        GrantKey {
             limit: self.limit.map(|limit| Held::confirmed(limit, now)).unwrap_or_default(),
             shown_at: Some(self.made_at),
             enabled: Held::confirmed(self.enabled, now),
-            ..Key::made(self.epoch, self.hash.clone(), self.made_at)
+            ..GrantKey::made(self.epoch, self.hash.clone(), self.made_at)
         }
     }
 }

@@ -143,7 +143,7 @@ impl View {
             }
             Hold::Unused => (change.grant.holds.unused, change.grant.has_reservation) = (true, false),
         }
-        change.notice = (hold == Hold::Unused).then_some(Notice::Unused);
+        change.notice = (hold == Hold::Unused).then_some(StudentNotice::Unused);
         Ok(match hold {
             Hold::Paused(_) => change.audited_because(Act::Held, &self.grant, why),
             Hold::Dropped(_) | Hold::Unused => change.audited(Act::Held, &self.grant, why.map(str::to_owned)),

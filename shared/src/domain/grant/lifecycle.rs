@@ -39,7 +39,7 @@ pub enum NoticeDelivery {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
-    Announce(Notice),
+    Announce(StudentNotice),
     /// The key was unused for as long as the programme allows, and this was announced.
     Hold,
     Stop,
@@ -55,7 +55,7 @@ impl View {
     }
 
     /// The announcements whose mails must have been sent before the rules are followed further.
-    pub fn rests_on(&self, last_used_at: Option<Moment>, now: Moment) -> Vec<(Notice, AnnouncedEnd)> {
+    pub fn rests_on(&self, last_used_at: Option<Moment>, now: Moment) -> Vec<(StudentNotice, AnnouncedEnd)> {
         let ending = self.rules(last_used_at, now).filter_map(Rule::rests_on);
         ending.filter_map(|notice| Some((notice, self.announced_as(notice)?))).collect()
     }
@@ -108,35 +108,39 @@ impl View {
     }
 
     /// The announced end of the live key for this notice, if it still stands; other announcements do not matter.
-    pub fn announced_as(&self, notice: Notice) -> Option<AnnouncedEnd> {
+    pub fn announced_as(&self, notice: StudentNotice) -> Option<AnnouncedEnd> {
         let live = self.grant.usable()?;
-        if notice == Notice::TermEndSoon { self.announced_term_end() } else { self.announced(live, notice, None) }
+        if notice == StudentNotice::TermEndSoon {
+            self.announced_term_end()
+        } else {
+            self.announced(live, notice, None)
+        }
     }
 
     /// When the key ends by what this notice announces, whether it was announced or not.
-    fn end_at(&self, live: &Key, notice: Notice, last_used_at: Option<Moment>) -> Option<Moment> {
+    fn end_at(&self, live: &GrantKey, notice: StudentNotice, last_used_at: Option<Moment>) -> Option<Moment> {
         match notice {
-            Notice::UnusedSoon => self.out_of_use_at(live, last_used_at),
-            Notice::TooOldSoon => self.too_old_at(live),
-            Notice::TermEndSoon => Some(self.programme.settings.term.ends_at()),
-            Notice::KeyShown
-            | Notice::KeyLeaked
-            | Notice::CapChanged
-            | Notice::MoreDeclined
-            | Notice::Unused
-            | Notice::KeyEnded => None,
+            StudentNotice::UnusedSoon => self.out_of_use_at(live, last_used_at),
+            StudentNotice::TooOldSoon => self.too_old_at(live),
+            StudentNotice::TermEndSoon => Some(self.programme.settings.term.ends_at()),
+            StudentNotice::KeyShown
+            | StudentNotice::KeyLeaked
+            | StudentNotice::CapChanged
+            | StudentNotice::MoreDeclined
+            | StudentNotice::Unused
+            | StudentNotice::KeyEnded => None,
         }
     }
 
     /// The time at which a key becomes too old by the programme's rule.
-    pub fn too_old_at(&self, key: &Key) -> Option<Moment> {
+    pub fn too_old_at(&self, key: &GrantKey) -> Option<Moment> {
         let days = self.programme.settings.claims.rotate_after_days?;
         Some(key.shown_at? + in_days(days))
     }
 
     /// The change that notes an announcement on the key and causes its mail. The key is promised to work
     /// until the announced end.
-    fn announce(&self, notice: Notice, last_used_at: Option<Moment>, now: Moment) -> Option<Change> {
+    fn announce(&self, notice: StudentNotice, last_used_at: Option<Moment>, now: Moment) -> Option<Change> {
         let live = self.grant.usable()?;
         let ends_at = self.end_at(live, notice, last_used_at)?;
         let end = AnnouncedEnd { at: now, until: ends_at.max(now + notice.ahead()) };
@@ -147,7 +151,7 @@ impl View {
     }
 
     /// A rule that is followed once its announcement has run out; before, the announcement, a week ahead.
-    fn announced_rule(&self, live: &Key, rule: Rule, last_used_at: Option<Moment>, now: Moment) -> Option<Rule> {
+    fn announced_rule(&self, live: &GrantKey, rule: Rule, last_used_at: Option<Moment>, now: Moment) -> Option<Rule> {
         let notice = rule.rests_on()?;
         let ends_at = self.end_at(live, notice, last_used_at)?;
         if let Some(announced) = self.announced(live, notice, last_used_at) {
@@ -161,19 +165,19 @@ impl View {
     fn term_rule(&self, now: Moment) -> Option<Rule> {
         let settings = &self.programme.settings;
         let is_time = settings.mails.student_mails && now >= settings.term.ends_at() - WEEK;
-        (is_time && self.announced_term_end().is_none()).then_some(Rule::Announce(Notice::TermEndSoon))
+        (is_time && self.announced_term_end().is_none()).then_some(Rule::Announce(StudentNotice::TermEndSoon))
     }
 
     /// The announced end of the term, on whichever key it was noted. Once the end is moved the announcement
     /// no longer holds, and the new end is announced; a replaced key needs no second announcement.
     fn announced_term_end(&self) -> Option<AnnouncedEnd> {
         let ends_at = self.programme.settings.term.ends_at();
-        let mut said = self.grant.keys.iter().filter_map(|key| key.announced.get(&Notice::TermEndSoon)).copied();
+        let mut said = self.grant.keys.iter().filter_map(|key| key.announced.get(&StudentNotice::TermEndSoon)).copied();
         said.find(|announced| announced.until == ends_at)
     }
 
     /// The announcement of the key's end, if it still holds. One that promised less than the rule now allows does not, and is made again.
-    fn announced(&self, live: &Key, notice: Notice, last_used_at: Option<Moment>) -> Option<AnnouncedEnd> {
+    fn announced(&self, live: &GrantKey, notice: StudentNotice, last_used_at: Option<Moment>) -> Option<AnnouncedEnd> {
         let ends_at = self.end_at(live, notice, last_used_at)?;
         live.announced.get(&notice).copied().filter(|announced| announced.until >= ends_at)
     }
@@ -184,7 +188,7 @@ impl View {
     }
 
     /// The time at which a key will have been unused for as long as the programme allows, if it is not used before.
-    fn out_of_use_at(&self, live: &Key, last_used_at: Option<Moment>) -> Option<Moment> {
+    fn out_of_use_at(&self, live: &GrantKey, last_used_at: Option<Moment>) -> Option<Moment> {
         let days = self.programme.settings.claims.unused_after_days?;
         let reading = self.readings.iter().find(|reading| reading.epoch == live.epoch);
         let used = [last_used_at, reading.and_then(|reading| reading.last_used_at), reading.and_then(last_day_of_use)];
@@ -193,7 +197,7 @@ impl View {
     }
 }
 
-impl Notice {
+impl StudentNotice {
     /// The time of an announced end if its mail was sent at `sent_at`: no earlier than promised, and never
     /// without its week of warning.
     pub fn ends_at(self, end: AnnouncedEnd, sent_at: Moment) -> Moment {
@@ -202,26 +206,26 @@ impl Notice {
 
     fn ahead(self) -> SignedDuration {
         match self {
-            Notice::UnusedSoon | Notice::TooOldSoon => WEEK,
+            StudentNotice::UnusedSoon | StudentNotice::TooOldSoon => WEEK,
             // The term ends whether it was announced or not, and the other notices announce no end.
-            Notice::TermEndSoon
-            | Notice::KeyShown
-            | Notice::KeyLeaked
-            | Notice::CapChanged
-            | Notice::MoreDeclined
-            | Notice::Unused
-            | Notice::KeyEnded => SignedDuration::ZERO,
+            StudentNotice::TermEndSoon
+            | StudentNotice::KeyShown
+            | StudentNotice::KeyLeaked
+            | StudentNotice::CapChanged
+            | StudentNotice::MoreDeclined
+            | StudentNotice::Unused
+            | StudentNotice::KeyEnded => SignedDuration::ZERO,
         }
     }
 }
 
 impl Rule {
     /// The announcement that this rule needs before it is followed.
-    fn rests_on(self) -> Option<Notice> {
+    fn rests_on(self) -> Option<StudentNotice> {
         match self {
             Rule::Announce(_) | Rule::Expire => None,
-            Rule::Hold => Some(Notice::UnusedSoon),
-            Rule::Stop => Some(Notice::TooOldSoon),
+            Rule::Hold => Some(StudentNotice::UnusedSoon),
+            Rule::Stop => Some(StudentNotice::TooOldSoon),
         }
     }
 }

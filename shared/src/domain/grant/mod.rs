@@ -21,8 +21,8 @@ mod spending;
 mod tests;
 
 pub use action::{GrantAct, GrantAction};
-use change::Draft;
-pub use change::{BudgetChange, Change, DependsOn, Logged, Notice, Unchanged, View};
+use change::DraftChange;
+pub use change::{BudgetChange, Change, DependsOn, Logged, StudentNotice, Unchanged, View};
 pub use claim::{BeginRefused, KeyRequest, KeyRequestKind, MintedKey, OpenClaim, RecordRefused};
 pub use close::{ADDRESS_PASSED, AddressChange, PersonChange};
 pub use drift::RecoveredKey;
@@ -63,7 +63,7 @@ pub struct Grant {
     pub state: GrantState,
     pub holds: Holds,
     /// The claim that is or was under way. A key that it makes is recorded on condition of this.
-    pub lease: Option<Lease>,
+    pub lease: Option<ClaimLease>,
     /// The number of the last claim that was begun, and when that was.
     pub epoch: Epoch,
     pub begun_at: Option<Moment>,
@@ -75,7 +75,7 @@ pub struct Grant {
     pub allowed: u32,
     /// Every key that was shown, and others until they are off, in the order of their epochs. They are part of the grant's item, so that
     /// whatever an act decides on was read at one moment.
-    pub keys: Vec<Key>,
+    pub keys: Vec<GrantKey>,
     /// The time of the last reveal or counted replacement, until it has given one free replacement.
     pub counted_at: Option<Moment>,
     /// Hashes of the addresses that passed to somebody else.
@@ -157,7 +157,7 @@ pub struct OfJob {
 
 /// The right to record the key of the newest claim, and until when nobody else may begin one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lease {
+pub struct ClaimLease {
     pub nonce: Nonce,
     pub until: Moment,
 }
@@ -197,7 +197,7 @@ crate::named! {
 
 /// A key that this grant's claims made, or that is taken for one of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Key {
+pub struct GrantKey {
     /// The number of the claim that made it.
     pub epoch: Epoch,
     pub hash: KeyHash,
@@ -212,7 +212,7 @@ pub struct Key {
     pub shown_at: Option<Moment>,
     /// The time at which it was last enabled again after a hold.
     pub resumed_at: Option<Moment>,
-    pub announced: BTreeMap<Notice, AnnouncedEnd>,
+    pub announced: BTreeMap<StudentNotice, AnnouncedEnd>,
     /// What is still to be read of a key that was shown and is off, or is to be.
     pub final_reading: Option<FinalReading>,
     /// When the provider first answered that it does not know the key, unless it knew it since.
@@ -320,27 +320,27 @@ impl Grant {
         if has_lost { Ok(()) } else { self.lets_act(of) }
     }
 
-    pub fn key_with(&self, hash: &KeyHash) -> Option<&Key> {
+    pub fn key_with(&self, hash: &KeyHash) -> Option<&GrantKey> {
         self.keys.iter().find(|key| key.hash == *hash)
     }
 
-    pub(super) fn put_key(&mut self, key: Key) {
+    pub(super) fn put_key(&mut self, key: GrantKey) {
         let place = self.keys.partition_point(|known| known.epoch <= key.epoch);
         self.keys.insert(place, key);
     }
 
     /// The key of this number that was shown: of one claim at most one is.
-    pub fn shown(&self, epoch: Epoch) -> Option<&Key> {
+    pub fn shown(&self, epoch: Epoch) -> Option<&GrantKey> {
         self.keys.iter().find(|key| key.epoch == epoch && key.shown_at.is_some())
     }
 
-    pub fn live(&self) -> Option<&Key> {
+    pub fn live(&self) -> Option<&GrantKey> {
         let GrantState::Live { key } = &self.state else { return None };
         self.key_with(key)
     }
 
     /// The newest key that anybody was shown.
-    pub fn newest_shown(&self) -> Option<&Key> {
+    pub fn newest_shown(&self) -> Option<&GrantKey> {
         self.keys.iter().rev().find(|key| key.shown_at.is_some())
     }
 
@@ -354,10 +354,10 @@ impl Grant {
     }
 }
 
-impl Key {
+impl GrantKey {
     /// A key as the call that made it answered, which nobody was shown yet.
-    pub fn made(epoch: Epoch, hash: KeyHash, made_at: Moment) -> Key {
-        Key {
+    pub fn made(epoch: Epoch, hash: KeyHash, made_at: Moment) -> GrantKey {
+        GrantKey {
             epoch,
             hash,
             made_at,
@@ -403,7 +403,7 @@ impl GrantState {
         matches!(self, GrantState::Revoked | GrantState::Ended)
     }
 
-    pub fn shown_with(&self, holds: &Holds, lease: Option<&Lease>, now: Moment) -> ShownState {
+    pub fn shown_with(&self, holds: &Holds, lease: Option<&ClaimLease>, now: Moment) -> ShownState {
         match self {
             GrantState::Revoked => ShownState::Revoked,
             GrantState::Ended => ShownState::Ended,

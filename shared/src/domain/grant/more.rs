@@ -90,7 +90,7 @@ impl View {
         if let Some(request) = &mut change.grant.more_request {
             request.declined = Some(reason.to_owned());
         }
-        change.notice = Some(Notice::MoreDeclined);
+        change.notice = Some(StudentNotice::MoreDeclined);
         Ok(change.logged(Logged::Entry(AuditDetail::new(Act::MoreDeclined))))
     }
 }

@@ -115,12 +115,12 @@ impl Grant {
     }
 
     /// The live key, unless the grant is held.
-    pub fn usable(&self) -> Option<&Key> {
+    pub fn usable(&self) -> Option<&GrantKey> {
         self.live().filter(|_| self.holds.is_empty())
     }
 }
 
-impl Key {
+impl GrantKey {
     fn call(&self, tell: Tell, due: Option<Moment>) -> Option<KeyCall> {
         Some(KeyCall { epoch: self.epoch, key: self.hash.clone(), tell, due: due? })
     }
@@ -146,7 +146,7 @@ impl View {
         calls
     }
 
-    fn calls_of(&self, key: &Key, now: Moment) -> Vec<KeyCall> {
+    fn calls_of(&self, key: &GrantKey, now: Moment) -> Vec<KeyCall> {
         if key.gone.is_some() {
             return Vec::new();
         }
@@ -282,7 +282,7 @@ impl View {
     }
 }
 
-impl Key {
+impl GrantKey {
     /// Clears the final reading, if the key was asked for it late enough.
     fn is_read(&mut self, asked_at: Moment) {
         if let Some(FinalReading::Due(due_at)) = self.final_reading
@@ -314,7 +314,7 @@ impl Key {
     }
 }
 
-impl Draft {
+impl DraftChange {
     /// The change as a mark, unless it leaves the grant as it was.
     pub(super) fn unless_same(self, view: &View) -> Result<Change, Unchanged> {
         let as_it_was = Grant { version: self.grant.version, ..view.grant.clone() };

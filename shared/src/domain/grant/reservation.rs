@@ -55,7 +55,7 @@ impl Reservation<'_> {
     }
 
     /// What its key used in this window.
-    fn used_by(&self, key: &Key, now: Moment) -> Usd {
+    fn used_by(&self, key: &GrantKey, now: Moment) -> Usd {
         let reading = self.readings.iter().find(|reading| reading.epoch == key.epoch);
         reading.map_or(Usd::ZERO, |reading| reading.used.in_window(self.settings.basis, now))
     }
@@ -79,7 +79,7 @@ impl View {
     }
 }
 
-impl Key {
+impl GrantKey {
     /// Whether the key may have use that no reading shows: it was shown, and may be on, or was not read for the last time.
     pub(super) fn may_still_spend(&self) -> bool {
         let may_have_more = self.enabled.may_be(&true) || self.final_reading.is_some();

@@ -6,7 +6,7 @@
 
 use super::cut::{AccountCut, KeyChange, LifetimeUse};
 use super::foreign::KeyOwners;
-use crate::domain::audit::Entry;
+use crate::domain::audit::AuditEntry;
 use crate::domain::prelude::*;
 use crate::domain::values::format::{long_date, utc};
 use crate::domain::values::money::each_in_cents;
@@ -266,7 +266,7 @@ fn assign(changes: &[KeyChange], owners: &KeyOwners, totals: &mut BTreeMap<Progr
 impl CodeChange {
     /// The change from what held at the beginning to what holds now, by the edits in the audit of the programme: what was only asked for
     /// changed nothing.
-    pub fn since(begin: Moment, programme: &ProgrammeId, audit: &[Entry]) -> Option<CodeChange> {
+    pub fn since(begin: Moment, programme: &ProgrammeId, audit: &[AuditEntry]) -> Option<CodeChange> {
         let mut since_begin: Option<CodeChange> = None;
         for edit in audit.iter().filter(|edit| edit.recorded_at >= begin && edit.what.act == Act::Edited) {
             for change in edit.what.settings().into_iter().filter(|change| change.name == "cost_code") {

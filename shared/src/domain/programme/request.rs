@@ -19,7 +19,7 @@ pub const COPY: &str = "copy";
 pub const REQUEST_KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Request {
+pub struct ProgrammeRequest {
     pub programme: ProgrammeId,
     pub request: Ulid,
     pub asked_by: PersonId,
@@ -30,7 +30,7 @@ pub struct Request {
 }
 
 stored! {
-    Request |request| (programme: &ProgrammeId = &request.programme, request: Ulid = request.request) => key(programme_partition(programme), overview(&format!("REQUEST#{request}")));
+    ProgrammeRequest |request| (programme: &ProgrammeId = &request.programme, request: Ulid = request.request) => key(programme_partition(programme), overview(&format!("REQUEST#{request}")));
     list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), &overview("REQUEST#"));
     expires request.asked_at + REQUEST_KEPT;
     waits if request.decision.is_none() { Some((Queue::DECISION, request.asked_at)) } else { None }
@@ -91,10 +91,10 @@ fn names_one(text: &str, addresses: &BTreeSet<MatchedAddress>) -> bool {
     words.any(|word| EmailAddress::parse(word).is_ok_and(|address| addresses.contains(address.matched())))
 }
 
-impl Request {
+impl ProgrammeRequest {
     /// A request, whose id is derived from its programme, day, person and wishes. So equal wishes of one person are one request,
     /// however often they are sent on a day.
-    pub fn new(programme: ProgrammeId, asked_by: PersonId, wishes: Vec<Wish>, now: Moment) -> Request {
+    pub fn new(programme: ProgrammeId, asked_by: PersonId, wishes: Vec<Wish>, now: Moment) -> ProgrammeRequest {
         let day = utc_date(now).to_string();
         let mut hash = Sha256::new();
         let texts = wishes.iter().flat_map(|wish| [wish.setting.as_str(), wish.new_value.as_str()]);
@@ -103,7 +103,15 @@ impl Request {
             hash.update(text);
         }
         let id = hash.finalize().iter().take(16).fold(0, |id: u128, byte| id << 8 | u128::from(*byte));
-        Request { programme, request: Ulid(id >> 1), asked_by, wishes, asked_at: now, decision: None, version: 1 }
+        ProgrammeRequest {
+            programme,
+            request: Ulid(id >> 1),
+            asked_by,
+            wishes,
+            asked_at: now,
+            decision: None,
+            version: 1,
+        }
     }
 
     /// Whether an admin may still decide it.
@@ -116,9 +124,9 @@ impl Request {
     }
 
     #[must_use]
-    pub fn decided(self, is_approved: bool, reason: Option<String>) -> Request {
+    pub fn decided(self, is_approved: bool, reason: Option<String>) -> ProgrammeRequest {
         let decision = Some(Decision { is_approved, reason, copy: None });
-        Request { decision, version: self.version + 1, ..self }
+        ProgrammeRequest { decision, version: self.version + 1, ..self }
     }
 
     /// Takes these addresses out of its wishes, and away what an admin typed about it, which may name anybody.
@@ -160,7 +168,7 @@ mod tests {
     fn other_values_are_another_wish() {
         let (programme, by): (ProgrammeId, _) = ("cs".parse().unwrap(), PersonId::random());
         let asked = |to: &str| {
-            Request::new(programme.clone(), by.clone(), vec![wish("", to, "$910")], Moment::UNIX_EPOCH).request
+            ProgrammeRequest::new(programme.clone(), by.clone(), vec![wish("", to, "$910")], Moment::UNIX_EPOCH).request
         };
         assert_ne!(asked("910.001"), asked("910.009"));
         assert_eq!(asked("910.001"), asked("910.001"));

@@ -70,7 +70,7 @@ const fn call(name: &'static str, method: Method, path: &'static str, seconds: u
     Call { name, method, path, time_out: Duration::from_secs(seconds), retry, passes_waits: false }
 }
 
-pub(crate) struct Request<'a> {
+pub(crate) struct CallRequest<'a> {
     pub call: &'static Call,
     /// What stands in the path for `{}`.
     pub id: &'a str,
@@ -79,19 +79,19 @@ pub(crate) struct Request<'a> {
 }
 
 impl Call {
-    pub(crate) fn request(&'static self) -> Request<'static> {
+    pub(crate) fn request(&'static self) -> CallRequest<'static> {
         self.about("")
     }
 
-    pub(crate) fn about<'a>(&'static self, id: &'a str) -> Request<'a> {
-        Request { call: self, id, query: &[], body: None }
+    pub(crate) fn about<'a>(&'static self, id: &'a str) -> CallRequest<'a> {
+        CallRequest { call: self, id, query: &[], body: None }
     }
 }
 
-impl<'a> Request<'a> {
-    pub(crate) fn json(self, body: &impl Serialize) -> Result<Request<'a>, ProviderError> {
+impl<'a> CallRequest<'a> {
+    pub(crate) fn json(self, body: &impl Serialize) -> Result<CallRequest<'a>, ProviderError> {
         let body = serde_json::to_string(body);
         let body = body.map_err(|_| refused_here(self.call, "the request cannot be written".to_owned()))?;
-        Ok(Request { body: Some(body), ..self })
+        Ok(CallRequest { body: Some(body), ..self })
     }
 }

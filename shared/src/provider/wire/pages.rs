@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use crate::prelude::*;
 use crate::provider::Provider;
-use crate::provider::wire::calls::{Call, Request};
+use crate::provider::wire::calls::{Call, CallRequest};
 use crate::provider::wire::error::ProviderError;
 use crate::provider::wire::json::{self, Envelope, Unreadable};
 use crate::provider::wire::send::not_begun;
@@ -294,7 +294,7 @@ impl List {
         query.push(("offset", &offset));
         loop {
             let asked_at = self.clock.now();
-            let request = Request { query: &query, ..self.call.about(&self.id) };
+            let request = CallRequest { query: &query, ..self.call.about(&self.id) };
             let answer = self.provider.ask(request, deadline, &read).await?;
             if utc_date(asked_at) == utc_date(self.clock.now()) {
                 return Ok((answer, asked_at));

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::prelude::*;
 use crate::provider::Provider;
-use crate::provider::wire::calls::{Again, Call, Request};
+use crate::provider::wire::calls::{Again, Call, CallRequest};
 use crate::provider::wire::error::{self, ProviderError, Trouble};
 use crate::provider::wire::json::Unreadable;
 use crate::secrets::{ManagementKey, SecretError};
@@ -68,7 +68,7 @@ impl Provider {
     /// 2xx answer.
     pub(crate) async fn ask<T>(
         &self,
-        request: Request<'_>,
+        request: CallRequest<'_>,
         deadline: Deadline,
         read: impl Fn(&str) -> Result<T, Unreadable>,
     ) -> Result<T, ProviderError> {
@@ -106,7 +106,7 @@ impl Provider {
     /// read. The refusal is believed when the provider refuses the key itself too.
     async fn authorised<T>(
         &self,
-        request: &Request<'_>,
+        request: &CallRequest<'_>,
         deadline: Deadline,
         read: &impl Fn(&str) -> Result<T, Unreadable>,
     ) -> Result<T, ProviderError> {
@@ -155,7 +155,7 @@ impl Provider {
     /// Sends one request on the wire, logged by its operation, status and id.
     pub(crate) async fn send<T>(
         &self,
-        request: &Request<'_>,
+        request: &CallRequest<'_>,
         key: &ManagementKey,
         deadline: Deadline,
         read: &impl Fn(&str) -> Result<T, Unreadable>,
@@ -198,7 +198,7 @@ impl Provider {
         outcome
     }
 
-    async fn exchange(&self, request: &Request<'_>, key: &ManagementKey) -> Result<ApiAnswer, Broken> {
+    async fn exchange(&self, request: &CallRequest<'_>, key: &ManagementKey) -> Result<ApiAnswer, Broken> {
         let url =
             url(&self.http.base, request).ok_or(Broken::Unsent("its base address is no web address".to_owned()))?;
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", key.reveal()))
@@ -333,7 +333,7 @@ pub(crate) fn unknown(call: &Call, why: &str) -> ProviderError {
     ProviderError::Unknown { trouble: Trouble::unsent(call, why.to_owned()), after: None, made_key: None }
 }
 
-fn url(base: &str, request: &Request<'_>) -> Option<Url> {
+fn url(base: &str, request: &CallRequest<'_>) -> Option<Url> {
     let mut url = Url::parse(base).ok()?;
     let segments = request.call.path.split('/').skip(1);
     let segments = segments.map(|segment| if segment == "{}" { request.id } else { segment });

@@ -17,8 +17,8 @@
 use std::sync::{Mutex, PoisonError};
 
 use crate::domain::grant::{
-    AnnouncedEnd, BudgetChange, Change, ChangeRefused, DependsOn, Logged, MoreListing, Notice, NoticeDelivery, OfJob,
-    PersonChange, Rule, Unchanged,
+    AnnouncedEnd, BudgetChange, Change, ChangeRefused, DependsOn, Logged, MoreListing, NoticeDelivery, OfJob,
+    PersonChange, Rule, StudentNotice, Unchanged,
 };
 use crate::domain::mail::failure::FailureScope;
 use crate::domain::programme::counts::Counts;
@@ -44,13 +44,13 @@ impl<T, R> ActOutcome<T, R> {
 }
 
 /// The decision of a rule: a change, and the answer for the caller once it is written.
-pub trait Decision {
+pub trait Ruling {
     type Answer;
 
     fn split(self) -> (Change, Self::Answer);
 }
 
-impl Decision for Change {
+impl Ruling for Change {
     type Answer = Grant;
 
     fn split(self) -> (Change, Grant) {
@@ -59,7 +59,7 @@ impl Decision for Change {
     }
 }
 
-impl<T> Decision for (Change, T) {
+impl<T> Ruling for (Change, T) {
     type Answer = T;
 
     fn split(self) -> (Change, T) {
@@ -70,7 +70,7 @@ impl<T> Decision for (Change, T) {
 impl Table {
     /// Carries out what a rule of `domain::grant` decides. The rule may run several times, each time on a
     /// fresh view.
-    pub async fn act<D: Decision, R>(
+    pub async fn act<D: Ruling, R>(
         &self,
         context: ActContext<'_>,
         rule: impl Fn(&View, Moment) -> Result<D, R>,
@@ -79,7 +79,7 @@ impl Table {
     }
 
     /// The same, decided at first on a view that was read just now.
-    pub async fn act_as_read<D: Decision, R>(
+    pub async fn act_as_read<D: Ruling, R>(
         &self,
         context: ActContext<'_>,
         read: Option<View>,
@@ -253,7 +253,7 @@ pub(crate) fn transaction_of(
     view: &View,
     change: &Change,
     now: Moment,
-) -> Result<Told, StoreError> {
+) -> Result<Audited, StoreError> {
     let grant = change.grant();
     let mut transaction = transaction.replace(grant, view.grant.version)?;
     transaction = with_enrolment_moved(transaction, grant, &view.grant.person.address, now)?;
@@ -387,7 +387,7 @@ impl Table {
     async fn outcome_of(
         &self,
         view: &View,
-        announced: Notice,
+        announced: StudentNotice,
         said: AnnouncedEnd,
     ) -> Result<(AnnouncedEnd, NoticeDelivery), StoreError> {
         let programme = &view.programme.id;

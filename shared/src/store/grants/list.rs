@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 
-use crate::domain::grant::{Holds, Lease, Person, ShownState};
+use crate::domain::grant::{ClaimLease, Holds, Person, ShownState};
 use crate::domain::usage::reading::Reading;
 use crate::schema::AUDIT;
 use crate::store::prelude::*;
@@ -19,7 +19,7 @@ pub struct GrantLine {
     #[serde(flatten)]
     pub state: GrantState,
     pub holds: Holds,
-    pub lease: Option<Lease>,
+    pub lease: Option<ClaimLease>,
     pub has_reservation: bool,
     pub ever_shown: bool,
     pub replacements: u32,
@@ -124,10 +124,10 @@ impl Table {
     }
 
     /// The entries about a programme and its grants, in the order of time.
-    pub async fn audit_of(&self, programme: &ProgrammeId) -> Result<Vec<Entry>, StoreError> {
+    pub async fn audit_of(&self, programme: &ProgrammeId) -> Result<Vec<AuditEntry>, StoreError> {
         let shards = SHARDS.into_iter().map(|shard| begin(grant_partition(programme, shard), AUDIT));
-        let ranges = shards.chain([Entry::of_programme(programme)]);
-        let mut entries: Vec<Entry> = found_by(ranges.map(|range| self.list_known(range))).await?;
+        let ranges = shards.chain([AuditEntry::of_programme(programme)]);
+        let mut entries: Vec<AuditEntry> = found_by(ranges.map(|range| self.list_known(range))).await?;
         entries.sort_unstable_by_key(|audit_entry| (audit_entry.recorded_at, audit_entry.entry));
         Ok(entries)
     }
@@ -136,7 +136,7 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::grant::{Key, Stopped};
+    use crate::domain::grant::{GrantKey, Stopped};
     use crate::domain::testing::{a_grant, at};
     use crate::domain::values::id::Nonce;
 
@@ -155,9 +155,9 @@ mod tests {
             (grant.person.name, grant.person.roster_id) = (Some("Ada".to_owned()), Some("7".to_owned()));
             (grant.group, grant.own_cap) = (Some("A".to_owned()), Some(Usd::CENT));
             grant.holds = Holds { dropped: Some(now), unused: true, ..grant.holds };
-            grant.lease = Some(Lease { nonce: Nonce::random(), until: now });
+            grant.lease = Some(ClaimLease { nonce: Nonce::random(), until: now });
             (grant.has_reservation, grant.ever_shown, grant.replacements) = (true, true, 1);
-            grant.keys = vec![Key { shown_at: Some(now), ..Key::made(Epoch::new(1), key.clone(), now) }];
+            grant.keys = vec![GrantKey { shown_at: Some(now), ..GrantKey::made(Epoch::new(1), key.clone(), now) }];
             let whole = items::to_item(&grant).unwrap();
             let line = |item| items::part_of::<Grant, GrantLine>(item).unwrap();
             assert_eq!(line(asked(&whole)), line(whole));

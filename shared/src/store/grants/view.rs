@@ -366,7 +366,7 @@ impl Table {
             }
             let names: Vec<&str> = added.iter().map(GrantId::as_str).collect();
             let what = AuditDetail::new(Act::Invited).noting(names.join(" "));
-            let audit_entry = Entry::on_programme(id, author.actor, author.now, what);
+            let audit_entry = AuditEntry::on_programme(id, author.actor, author.now, what);
             Ok(Round::Write(transaction.told_by(&[audit_entry])?, added))
         });
         let added = invited.await?;

@@ -133,7 +133,7 @@ impl Table {
         author: Author<'_>,
     ) -> Result<bool, StoreError> {
         let what = AuditDetail::new(Act::MailAllowed).changing(mark.why.as_str(), "tried again").noting(whom);
-        let audit_entry = Entry::on_account(author.actor, author.now, what);
+        let audit_entry = AuditEntry::on_account(author.actor, author.now, what);
         self.commit_once(self.transaction().forgetting(mark)?.told_by(&[audit_entry])?, author.deadline).await
     }
 
@@ -257,7 +257,7 @@ impl Table {
         let mut rows = pin!(rows.try_filter_map(|row| ready(Ok(row.filter(|row| row.given_up().0 == code)))));
         let Some(first) = rows.try_next().await? else { return Ok(SentAgain::Nothing) };
         let what = AuditDetail::new(Act::MailSentAgain).noting(format_args!("given up: {code}"));
-        let audit_entry = Entry::on_account(actor, now, what);
+        let audit_entry = AuditEntry::on_account(actor, now, what);
         if !self.commit_once(self.transaction().told_by(&[audit_entry])?, deadline).await? {
             return Err(StoreError::Contended);
         }

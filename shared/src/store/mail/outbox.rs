@@ -1,7 +1,7 @@
 //! The outbox: queued mails, each taken by one sender at a time, and their delivery. A row names no person but the one who asks for a
 //! link and a former address; every other recipient is looked up when it is sent.
 
-use crate::domain::grant::Notice;
+use crate::domain::grant::StudentNotice;
 use crate::domain::mail::failure::PASSED_OVER;
 use crate::domain::mail::kind::{Delivery, MailKind, OUTBOX_KEPT, OptionalMail};
 use crate::domain::programme::request::REQUEST_KEPT;
@@ -112,7 +112,7 @@ pub enum QueuedMail {
         programme: ProgrammeId,
         grant: GrantId,
         epoch: Epoch,
-        notice: Notice,
+        notice: StudentNotice,
     },
     /// The notice to a student who has used so much of their own cap.
     CapUsed {
@@ -394,17 +394,21 @@ impl QueuedMail {
             QueuedMail::Notice { programme, grant, notice, .. } => {
                 let student = Student(programme, grant);
                 match notice {
-                    Notice::KeyShown => Facts::new(MailKind::KeyShown, "notice of a new key", student),
-                    Notice::KeyLeaked => Facts::new(MailKind::KeyLeaked, "notice of a leaked key", student),
-                    Notice::CapChanged => Facts::new(MailKind::Student, "notice of another cap", student),
-                    Notice::Unused => Facts::new(MailKind::Student, "notice of a key that a rule ended", student),
-                    Notice::KeyEnded => Facts::new(MailKind::Student, "notice of an ended key", student),
-                    Notice::MoreDeclined => Facts::new(MailKind::Student, "answer to a request for more", student),
-                    Notice::TermEndSoon => Facts {
+                    StudentNotice::KeyShown => Facts::new(MailKind::KeyShown, "notice of a new key", student),
+                    StudentNotice::KeyLeaked => Facts::new(MailKind::KeyLeaked, "notice of a leaked key", student),
+                    StudentNotice::CapChanged => Facts::new(MailKind::Student, "notice of another cap", student),
+                    StudentNotice::Unused => {
+                        Facts::new(MailKind::Student, "notice of a key that a rule ended", student)
+                    }
+                    StudentNotice::KeyEnded => Facts::new(MailKind::Student, "notice of an ended key", student),
+                    StudentNotice::MoreDeclined => {
+                        Facts::new(MailKind::Student, "answer to a request for more", student)
+                    }
+                    StudentNotice::TermEndSoon => Facts {
                         choice: Some(OptionalMail::Reminder),
                         ..Facts::new(MailKind::Student, "notice of the term's end", student)
                     },
-                    Notice::UnusedSoon | Notice::TooOldSoon => {
+                    StudentNotice::UnusedSoon | StudentNotice::TooOldSoon => {
                         Facts::new(MailKind::Student, "notice of a key that a rule will end", student)
                     }
                 }
@@ -447,7 +451,7 @@ impl QueuedMail {
     }
 
     /// A notice about the last key that was shown to the grant's student.
-    pub fn notice(notice: Notice, grant: &Grant) -> QueuedMail {
+    pub fn notice(notice: StudentNotice, grant: &Grant) -> QueuedMail {
         let programme = grant.programme.clone();
         let epoch = grant.last_shown();
         let grant = grant.id.clone();

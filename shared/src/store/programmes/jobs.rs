@@ -88,13 +88,13 @@ pub enum Subject {
 
 /// Where something comes among what a job does. What has one turn may be done side by side.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Place {
+pub struct JobPlace {
     pub turn: u8,
     pub of: Subject,
 }
 
 /// As a job notes how far it is.
-impl fmt::Display for Place {
+impl fmt::Display for JobPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.of {
             Subject::Grant(grant) => write!(f, "{}#{grant}", self.turn),

@@ -3,7 +3,7 @@
 use crate::domain::grant::MoreListing;
 use crate::domain::programme::counts::{Counts, RosterCounts};
 use crate::domain::programme::guardrail::Guardrail;
-use crate::domain::programme::request::Request;
+use crate::domain::programme::request::ProgrammeRequest;
 use crate::store::prelude::*;
 use crate::store::{AssignedUse, GroupTotals, Import, KeptTotals, ProgrammeUse, RosterPreview, RosterToken, Totals};
 
@@ -21,7 +21,7 @@ pub struct Overview {
     /// The imports of eight days, the oldest first.
     pub imports: Vec<Import>,
     /// What faculty asked of the admins within thirty days.
-    pub requests: Vec<Request>,
+    pub requests: Vec<ProgrammeRequest>,
     /// The students who asked for more within a week.
     pub mores: Vec<MoreListing>,
 }
@@ -57,7 +57,7 @@ impl Table {
                 RosterToken::KIND => token = Some(items::from_item(attributes)?),
                 RosterPreview::KIND => previews.push(items::from_item(attributes)?),
                 Import::KIND => imports.push(items::from_item(attributes)?),
-                Request::KIND => requests.push(items::from_item(attributes)?),
+                ProgrammeRequest::KIND => requests.push(items::from_item(attributes)?),
                 MoreListing::KIND => mores.push(items::from_item(attributes)?),
                 _ => {}
             }

@@ -129,8 +129,8 @@ pub struct RosterChanges {
 
 impl RosterToken {
     /// The audit entry that tells of its end.
-    pub(crate) fn ended(&self, author: Author<'_>) -> Entry {
-        Entry::on_programme(&self.programme, author.actor, author.now, AuditDetail::new(Act::RosterTokenEnded))
+    pub(crate) fn ended(&self, author: Author<'_>) -> AuditEntry {
+        AuditEntry::on_programme(&self.programme, author.actor, author.now, AuditDetail::new(Act::RosterTokenEnded))
     }
 }
 
@@ -244,8 +244,12 @@ impl Table {
 
     /// Makes this the token of the programme in place of the one before.
     pub async fn set_roster_token(&self, token: &RosterToken, author: Author<'_>) -> Result<(), StoreError> {
-        let audit_entry =
-            Entry::on_programme(&token.programme, author.actor, author.now, AuditDetail::new(Act::RosterTokenMade));
+        let audit_entry = AuditEntry::on_programme(
+            &token.programme,
+            author.actor,
+            author.now,
+            AuditDetail::new(Act::RosterTokenMade),
+        );
         self.commit_once(self.transaction().set(token)?.told_by(&[audit_entry])?, author.deadline).await.map(drop)
     }
 

@@ -5,7 +5,7 @@ use futures_util::stream::TryStreamExt;
 
 use crate::domain::grant::EditEffect;
 use crate::domain::programme::guardrail::Guardrail;
-use crate::domain::programme::request::Request;
+use crate::domain::programme::request::ProgrammeRequest;
 use crate::domain::programme::role::RoleChanges;
 use crate::domain::usage::forecast::SpendingPace;
 use crate::store::prelude::*;
@@ -30,7 +30,7 @@ pub struct CopiedProgramme {
     pub from: ProgrammeId,
     pub roster: Option<Import>,
     /// The request that it answers, as that becomes.
-    pub answers: Option<Request>,
+    pub answers: Option<ProgrammeRequest>,
 }
 
 /// What waits for a person's decision.
@@ -106,7 +106,7 @@ impl Table {
                 return Ok(existing.id);
             }
             let id = if count == 1 { slug.clone() } else { slug.numbered(count) };
-            if let Some(Request { decision: Some(decision), .. }) = &mut answers {
+            if let Some(ProgrammeRequest { decision: Some(decision), .. }) = &mut answers {
                 decision.copy = Some(id.clone());
             }
             let budget = Budget::new(id.clone(), budget);
@@ -116,7 +116,7 @@ impl Table {
             }
             let what = AuditDetail::new(Act::Created).noting(note);
             let programme = Programme { form, ..Programme::new(id.clone(), settings.clone()) };
-            let audit_entry = Entry::on_programme(&id, author.actor, author.now, what);
+            let audit_entry = AuditEntry::on_programme(&id, author.actor, author.now, what);
             let mut transaction = self.deciding(answers.as_ref(), author).await?.create(&programme)?.create(&budget)?;
             let roles = RoleChanges::between(&id, None, &programme.settings.people);
             transaction = with_roles(transaction, &id, &roles)?;
@@ -138,7 +138,7 @@ impl Table {
     pub async fn close(
         &self,
         id: &ProgrammeId,
-        answers: Option<&Request>,
+        answers: Option<&ProgrammeRequest>,
         author: Author<'_>,
     ) -> Result<bool, StoreError> {
         self.carry_through(author.deadline, || async {
@@ -147,7 +147,7 @@ impl Table {
                 return Ok(Round::Over(false));
             }
             let closed = Programme { closed_at: Some(author.now), version: current.version + 1, ..current.clone() };
-            let audit_entry = Entry::on_programme(id, author.actor, author.now, AuditDetail::new(Act::Closed));
+            let audit_entry = AuditEntry::on_programme(id, author.actor, author.now, AuditDetail::new(Act::Closed));
             let mut transaction = self.deciding(answers, author).await?.replace(&closed, current.version)?;
             let jobs = self.jobs(id).await?.into_iter();
             // A job that ends the grants of a term that was cut short is replaced below.
@@ -180,14 +180,14 @@ pub(super) fn with_roles(
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Edit {
+pub struct ProgrammeEdit {
     pub settings: Settings,
     pub version: u64,
     /// The budget before and after; `None` leaves it as it is.
     pub budget: Option<(Usd, Usd)>,
     pub what: AuditDetail,
     /// The request that it answers, as that becomes.
-    pub answers: Option<Request>,
+    pub answers: Option<ProgrammeRequest>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -217,7 +217,12 @@ struct Before {
 impl Table {
     /// Edits a programme that was read before. What its reservations cost more is reserved at once; what they cost less is free at
     /// the next count, after the provider has confirmed the lower limits.
-    pub async fn edit(&self, id: &ProgrammeId, edit: &Edit, author: Author<'_>) -> Result<EditOutcome, StoreError> {
+    pub async fn edit(
+        &self,
+        id: &ProgrammeId,
+        edit: &ProgrammeEdit,
+        author: Author<'_>,
+    ) -> Result<EditOutcome, StoreError> {
         let edited = self
             .carry_through(author.deadline, || async {
                 let transaction = self.deciding(edit.answers.as_ref(), author).await?;
@@ -282,10 +287,10 @@ impl Transaction {
     fn editing(
         self,
         before: Before,
-        edit: &Edit,
+        edit: &ProgrammeEdit,
         (effect, keys, ended): (Option<EditEffect>, Option<u32>, Option<RosterToken>),
         author: Author<'_>,
-    ) -> Result<Option<Told>, StoreError> {
+    ) -> Result<Option<Audited>, StoreError> {
         let Before { programme, budget, guardrail } = before;
         let id = programme.id.clone();
         let limit = edit.limit(&budget);
@@ -294,7 +299,7 @@ impl Transaction {
         let has_new_settings = programme.settings != edit.settings;
         if limit != budget.limit {
             let what = AuditDetail::new(Act::BudgetChanged).changing(budget.limit, limit);
-            entries.push(Entry::on_programme(&id, author.actor, author.now, what));
+            entries.push(AuditEntry::on_programme(&id, author.actor, author.now, what));
         }
         if limit != budget.limit || effect.is_some() {
             transaction = with_budget(transaction, &budget, limit, effect)?;
@@ -311,7 +316,7 @@ impl Transaction {
             let edited = programme.edited(edit.settings.clone());
             let ends = edited.is_over(author.now) && !was_over;
             transaction = transaction.replace(&edited, version)?;
-            entries.push(Entry::on_programme(&id, author.actor, author.now, edit.what.clone()));
+            entries.push(AuditEntry::on_programme(&id, author.actor, author.now, edit.what.clone()));
             transaction = with_roles(transaction, &id, &roles)?;
             if let Some(token) = ended {
                 transaction = transaction.ending(&token)?;
@@ -331,9 +336,9 @@ impl Transaction {
     }
 }
 
-impl Edit {
-    pub fn of_settings(settings: Settings, version: u64, what: AuditDetail) -> Edit {
-        Edit { settings, version, budget: None, what, answers: None }
+impl ProgrammeEdit {
+    pub fn of_settings(settings: Settings, version: u64, what: AuditDetail) -> ProgrammeEdit {
+        ProgrammeEdit { settings, version, budget: None, what, answers: None }
     }
 
     fn limit(&self, budget: &Budget) -> Usd {
@@ -342,7 +347,7 @@ impl Edit {
 }
 
 impl Before {
-    fn is_newer_than(&self, edit: &Edit) -> bool {
+    fn is_newer_than(&self, edit: &ProgrammeEdit) -> bool {
         self.programme.version != edit.version || edit.budget.is_some_and(|(was, _)| was != self.budget.limit)
     }
 
@@ -375,7 +380,7 @@ impl Before {
         was != opens && now < was.max(opens)
     }
 
-    fn refuses(&self, edit: &Edit, effect: Option<EditEffect>) -> Option<EditOutcome> {
+    fn refuses(&self, edit: &ProgrammeEdit, effect: Option<EditEffect>) -> Option<EditOutcome> {
         let was = self.programme.settings.term.ends_at();
         let ends = edit.settings.term.ends_at();
         if let Some(until) = effect.and_then(|effect| effect.keys_until).filter(|until| was < ends && *until < ends) {
@@ -441,13 +446,13 @@ impl Table {
     /// Keeps the request and queues a mail to each admin. Returns `false` when the same was asked today.
     pub async fn ask_admins(
         &self,
-        request: &Request,
+        request: &ProgrammeRequest,
         what: AuditDetail,
         author: Author<'_>,
     ) -> Result<bool, StoreError> {
         let programme = &request.programme;
         let now = author.now;
-        let audit_entry = Entry::on_programme(programme, author.actor, now, what);
+        let audit_entry = AuditEntry::on_programme(programme, author.actor, now, what);
         let admins = self.admin_ids(author.deadline).await?;
         // A deployment's configuration has no room for more admins.
         let rows = (request.request.0..).zip(admins.into_iter().take(MAILS_AT_ONCE)).map(|(row, recipient)| {
@@ -459,7 +464,7 @@ impl Table {
     }
 
     /// Decides a request and does nothing else.
-    pub async fn decide(&self, decided: &Request, author: Author<'_>) -> Result<(), StoreError> {
+    pub async fn decide(&self, decided: &ProgrammeRequest, author: Author<'_>) -> Result<(), StoreError> {
         self.carry_through(author.deadline, || async {
             Ok(Round::Write(self.deciding(Some(decided), author).await?.told_by(&[])?, ()))
         })
@@ -468,19 +473,27 @@ impl Table {
 
     /// Begins the transaction of what answers a request, or nobody's: an admin's decision with its entry, and the mail to who asked. Fails
     /// where somebody else's decision was faster.
-    async fn deciding(&self, decided: Option<&Request>, author: Author<'_>) -> Result<Transaction, StoreError> {
+    async fn deciding(
+        &self,
+        decided: Option<&ProgrammeRequest>,
+        author: Author<'_>,
+    ) -> Result<Transaction, StoreError> {
         let begun = self.transaction();
-        let Some(request @ Request { decision: Some(decision), .. }) = decided else { return Ok(begun) };
-        match self.get(Request::key_of(&request.programme, request.request)).await? {
-            Some(Request { decision: Some(before), .. }) => return Err(StoreError::Decided(before.verb())),
+        let Some(request @ ProgrammeRequest { decision: Some(decision), .. }) = decided else { return Ok(begun) };
+        match self.get(ProgrammeRequest::key_of(&request.programme, request.request)).await? {
+            Some(ProgrammeRequest { decision: Some(before), .. }) => return Err(StoreError::Decided(before.verb())),
             Some(now) if now.version + 1 == request.version => {}
             // It lost somebody's name meanwhile, and has to be read again.
             _ => return Err(StoreError::Contended),
         }
         let act = if decision.is_approved { Act::RequestApproved } else { Act::RequestDeclined };
         let settings = request.wishes.iter().map(|wish| wish.setting.as_str()).collect::<Vec<_>>().join(", ");
-        let audit_entry =
-            Entry::on_programme(&request.programme, author.actor, author.now, AuditDetail::new(act).noting(settings));
+        let audit_entry = AuditEntry::on_programme(
+            &request.programme,
+            author.actor,
+            author.now,
+            AuditDetail::new(act).noting(settings),
+        );
         let programme = request.programme.clone();
         let recipient = request.asked_by.clone();
         let mail = QueuedMail::RequestDecided { programme, request: request.request, recipient };

@@ -106,7 +106,7 @@ impl Table {
             transaction.unaudited(Unaudited::Guardrail)
         } else {
             let what = AuditDetail::new(Act::GuardrailSet).changing(before.unwrap_or("none"), after.unwrap_or("none"));
-            transaction.told_by(&[Entry::on_account(&Actor::Rule, now, what.noting(&current.owner))])?
+            transaction.told_by(&[AuditEntry::on_account(&Actor::Rule, now, what.noting(&current.owner))])?
         };
         let is_written = self.commit_once(transaction, deadline).await?;
         Ok(is_written.then_some(current))
@@ -158,7 +158,7 @@ impl Table {
             let after = Tier { models: models.to_vec(), due_at, version: was.version + 1, ..was.clone() };
             let what =
                 AuditDetail::new(Act::TierEdited).changing(was.models.join(", "), models.join(", ")).noting(name);
-            let audit_entry = Entry::on_account(author.actor, author.now, what);
+            let audit_entry = AuditEntry::on_account(author.actor, author.now, what);
             let transaction = self.transaction().replace(&after, was.version)?;
             Ok(Round::Write(transaction.told_by(&[audit_entry])?, TierOutcome::Done))
         })

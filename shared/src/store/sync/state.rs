@@ -236,7 +236,7 @@ impl Table {
             let held = state.held_back.as_ref();
             let Some(held) = held.filter(|held| held.held_at.as_millisecond() == shown.as_millisecond()) else {
                 // The next run may have done it already; then the release is in the audit.
-                let entries = self.list(Entry::of_account()).await?;
+                let entries = self.list(AuditEntry::of_account()).await?;
                 let shown_text = Some(shown.to_string());
                 let mut releases =
                     entries.iter().filter(|audit_entry| audit_entry.what.act == Act::SafetyLimitReleased);
@@ -247,7 +247,7 @@ impl Table {
             }
             let what =
                 AuditDetail::new(Act::SafetyLimitReleased).changing(held.held_at, "released").noting(held.words());
-            let audit_entry = Entry::on_account(&Actor::Person(actor.clone()), now, what);
+            let audit_entry = AuditEntry::on_account(&Actor::Person(actor.clone()), now, what);
             let held_back =
                 Some(HeldBack { release: Some(Release { actor: actor.clone(), released_at: now }), ..held.clone() });
             let released = SyncState { held_back, ..state }.next();

@@ -1,7 +1,7 @@
 //! The totals of a programme and of its groups, as runs of the sync summed them up, and what counts for a programme besides.
 
 use crate::domain::usage::forecast::StandingOut;
-use crate::schema::Key;
+use crate::schema::TableKey;
 use crate::store::prelude::*;
 use crate::store::{AssignedUse, Unreachable, UnreachableReason};
 
@@ -57,7 +57,7 @@ pub struct KeptTotals {
 impl Stored for KeptTotals {
     const KIND: &'static str = Totals::KIND;
 
-    fn key(&self) -> Key<KeptTotals> {
+    fn key(&self) -> TableKey<KeptTotals> {
         self.totals.key().item_key.into()
     }
 }

@@ -68,7 +68,7 @@ impl Table {
             }
             let was = meta.account.as_ref().map_or("none", |was| was.management_key.short());
             let what = AuditDetail::new(Act::AccountConfirmed).changing(was, management_key.short());
-            let audit_entry = Entry::on_account(author.actor, author.now, what);
+            let audit_entry = AuditEntry::on_account(author.actor, author.now, what);
             let transaction = self.transaction().with_account(meta.account.as_ref(), Some(&confirmed))?;
             Ok(Round::Write(transaction.told_by(&[audit_entry])?, ()))
         })
@@ -108,14 +108,14 @@ pub(crate) fn attribute_of(value: &impl Serialize) -> Result<AttributeValue, Sto
 
 /// The right of one runner until a time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lease {
+pub struct RunLease {
     pub lease: String,
     pub holder: String,
     pub until: Moment,
 }
 
 stored! {
-    Lease |lease| (name: &str = &lease.lease) => key("LEASE", name)
+    RunLease |lease| (name: &str = &lease.lease) => key("LEASE", name)
 }
 
 impl Table {
@@ -127,13 +127,13 @@ impl Table {
         now: Moment,
         until: Moment,
         deadline: Deadline,
-    ) -> Result<Option<Lease>, StoreError> {
+    ) -> Result<Option<RunLease>, StoreError> {
         self.carry_through(deadline, || async {
-            let stored = self.get(Lease::key_of(name)).await?;
+            let stored = self.get(RunLease::key_of(name)).await?;
             if stored.as_ref().is_some_and(|stored| stored.until > now && stored.holder != holder) {
                 return Ok(Round::Over(None));
             }
-            let lease = Lease { lease: name.to_owned(), holder: holder.to_owned(), until };
+            let lease = RunLease { lease: name.to_owned(), holder: holder.to_owned(), until };
             // One that somebody else has taken since it was read is not taken over.
             let as_read = [(":until", instant(stored.map_or(Moment::UNIX_EPOCH, |stored| stored.until)))];
             let taken = self.transaction().create_or_replace(&lease, "#until = :until", &as_read)?;
@@ -143,9 +143,9 @@ impl Table {
     }
 
     /// Releases the lease, so that the next runner can begin at once. Nothing happens when another holder has taken over.
-    pub async fn release_lease(&self, lease: &Lease, deadline: Deadline) -> Result<(), StoreError> {
+    pub async fn release_lease(&self, lease: &RunLease, deadline: Deadline) -> Result<(), StoreError> {
         let as_held = [(":holder", text(&lease.holder))];
-        let released = Lease { until: Moment::UNIX_EPOCH, ..lease.clone() };
+        let released = RunLease { until: Moment::UNIX_EPOCH, ..lease.clone() };
         self.write_alone(self.single().put(&released, "holder = :holder", &as_held)?, deadline).await.map(drop)
     }
 }

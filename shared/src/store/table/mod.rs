@@ -17,7 +17,7 @@ use write::{key_item, text};
 use crate::aws::{AwsAccess, SdkFailure, reduce};
 use crate::config::Config;
 use crate::prelude::{EmailAddress, Moment};
-use crate::schema::{self, ItemKey, Key, Queue, Range, Stored};
+use crate::schema::{self, ItemKey, Queue, Range, Stored, TableKey};
 
 #[derive(Clone)]
 pub struct Table {
@@ -90,14 +90,14 @@ fn prefix_of(key: &str) -> &str {
 
 impl Table {
     // A call of the SDK is a large future, which is boxed here and wherever one is awaited: else all that wait for it were as large.
-    pub async fn get<T: Stored>(&self, key: Key<T>) -> Result<Option<T>, StoreError> {
+    pub async fn get<T: Stored>(&self, key: TableKey<T>) -> Result<Option<T>, StoreError> {
         let get = self.client.get_item().table_name(&self.name).set_key(Some(key_item(&key))).consistent_read(true);
         let answer = Box::pin(get.send()).await.map_err(|error| StoreError::Service(reduce(&error)))?;
         answer.item.map(items::from_item).transpose()
     }
 
     /// An item without which the table is not whole.
-    pub async fn get_existing<T: Stored>(&self, key: Key<T>) -> Result<T, StoreError> {
+    pub async fn get_existing<T: Stored>(&self, key: TableKey<T>) -> Result<T, StoreError> {
         let named = ItemKey::clone(&key);
         self.get(key).await?.ok_or_else(|| StoreError::corrupt(&named, T::KIND, &"it is not there"))
     }

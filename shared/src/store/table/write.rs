@@ -32,7 +32,7 @@ type Write = Result<TransactWriteItemBuilder, BuildError>;
 type Built<W> = Result<<W as Writes>::Built, StoreError>;
 
 /// A transaction with what tells of it later: only such a one can be committed.
-pub(crate) struct Told(Transaction);
+pub(crate) struct Audited(Transaction);
 
 /// The transactions without an audit entry. What they write is no state, right, limit, setting or roster.
 #[derive(Debug, Clone, Copy)]
@@ -61,7 +61,7 @@ pub(crate) enum Unaudited {
 pub(crate) enum Round<T> {
     Over(T),
     /// The transaction to write, and the act's result if it commits.
-    Write(Told, T),
+    Write(Audited, T),
 }
 
 pub(crate) struct Pauses {
@@ -160,12 +160,12 @@ impl Transaction {
         self.with(key, |table| Ok(TransactWriteItem::builder().condition_check(check.table_name(table).build()?)))
     }
 
-    pub(crate) fn told_by(self, entries: &[Entry]) -> Result<Told, StoreError> {
-        entries.iter().try_fold(self, Transaction::create).map(Told)
+    pub(crate) fn told_by(self, entries: &[AuditEntry]) -> Result<Audited, StoreError> {
+        entries.iter().try_fold(self, Transaction::create).map(Audited)
     }
 
-    pub(crate) fn unaudited(self, _: Unaudited) -> Told {
-        Told(self)
+    pub(crate) fn unaudited(self, _: Unaudited) -> Audited {
+        Audited(self)
     }
 }
 
@@ -202,7 +202,7 @@ impl Table {
 
     /// Writes all of a transaction. Returns `false` when a condition did not hold: what was read has changed, and the act must be
     /// decided again.
-    pub(crate) async fn commit(&self, Told(transaction): Told, pauses: &mut Pauses) -> Result<bool, StoreError> {
+    pub(crate) async fn commit(&self, Audited(transaction): Audited, pauses: &mut Pauses) -> Result<bool, StoreError> {
         // One token for every try: where one took effect whose answer was lost, the next is answered alike and does nothing.
         let token = Nonce::random().to_string();
         loop {
@@ -228,7 +228,7 @@ impl Table {
     }
 
     /// Commits a transaction that nobody decides again. Returns `false` when a condition did not hold.
-    pub(crate) async fn commit_once(&self, transaction: Told, deadline: Deadline) -> Result<bool, StoreError> {
+    pub(crate) async fn commit_once(&self, transaction: Audited, deadline: Deadline) -> Result<bool, StoreError> {
         self.commit(transaction, &mut Pauses::until(deadline)).await
     }
 

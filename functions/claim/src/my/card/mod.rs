@@ -63,7 +63,7 @@ impl Card<'_> {
     /// `listed_at` is when a sync listed all keys last.
     pub(crate) fn new<'a>(
         view: &'a View,
-        rules: &KeyRules,
+        rules: &StudentRules,
         listed_at: Option<Moment>,
         typed: Option<MoreForm>,
         now: Moment,

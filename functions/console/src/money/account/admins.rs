@@ -5,7 +5,7 @@ use bursar_core::domain::programme::role::is_among;
 use bursar_core::store::MOST_ADMINS;
 
 use super::forms::{TypedAdmin, blank};
-use super::page::{self, Refused};
+use super::page::{self, RefusedForms};
 use crate::prelude::*;
 
 /// The age of a session from which it adds no admin: whoever finds a browser open makes nobody one.
@@ -20,7 +20,7 @@ pub(crate) async fn change_admins(post: Post<Admins>) -> Answer {
     };
     let mut form = blank().typed(fields);
     let Some(TypedAdmin { address: Some(address) }) = form.read() else {
-        return Err(page::refuse(&post, Refused { admin: Some(form), ..Refused::default() }).await);
+        return Err(page::refuse(&post, RefusedForms { admin: Some(form), ..RefusedForms::default() }).await);
     };
     let matched = address.matched();
     if !is_to_be && site.table.is_admin_of_environment(matched) {
@@ -37,12 +37,12 @@ pub(crate) async fn change_admins(post: Post<Admins>) -> Answer {
             form.refuse("email", format!("There are {MOST_ADMINS} admins, which is enough. Remove one first."));
         }
         if form.is_refused() {
-            return Err(page::refuse(&post, Refused { admin: Some(form), ..Refused::default() }).await);
+            return Err(page::refuse(&post, RefusedForms { admin: Some(form), ..RefusedForms::default() }).await);
         }
         if visitor.session.begun_at + FRESH_FOR <= *now {
-            return Ok(site.done("/", &Notice::SignInAgain));
+            return Ok(site.done("/", &Flash::SignInAgain));
         }
     }
     site.table.set_admin(&address, is_to_be, person, *now, *deadline).await?;
-    Ok(site.done(paths::ACCOUNT, &if is_to_be { Notice::AdminAdded } else { Notice::AdminRemoved }))
+    Ok(site.done(paths::ACCOUNT, &if is_to_be { Flash::AdminAdded } else { Flash::AdminRemoved }))
 }

@@ -9,7 +9,7 @@ use bursar_core::provider::keys::KeyPatch;
 use bursar_core::store::ForeignRequest;
 
 use super::forms::{TypedChange, change_form};
-use super::page::{self, Refused};
+use super::page::{self, RefusedForms};
 use crate::prelude::*;
 
 /// The time that is left for the table after the provider's last answer.
@@ -33,11 +33,11 @@ pub(crate) async fn act_on_foreign_key(Path(hash): Path<String>, post: Post<Admi
     }
     let mut form = change_form(&key).typed(fields);
     let Some(change) = wanted(&mut form, &name, fields) else {
-        return Err(page::refuse(&post, Refused { key: Some((key, form)), ..Refused::default() }).await);
+        return Err(page::refuse(&post, RefusedForms { key: Some((key, form)), ..RefusedForms::default() }).await);
     };
     if before.has(change) {
         conclude_earlier(site, &key, change, before, *deadline).await?;
-        return Ok(site.done(paths::ACCOUNT, &Notice::Already));
+        return Ok(site.done(paths::ACCOUNT, &Flash::Already));
     }
 
     let request = ForeignRequest { key: &key, name: &name, change, before, actor: person, now: site.clock.now() };
@@ -53,8 +53,8 @@ pub(crate) async fn act_on_foreign_key(Path(hash): Path<String>, post: Post<Admi
     match answered {
         Ok(Some(_)) => {
             let notice = match change {
-                ForeignChange::Disable => Notice::KeyDisabled,
-                ForeignChange::Limit(limit) => Notice::KeyLimited { limit },
+                ForeignChange::Disable => Flash::KeyDisabled,
+                ForeignChange::Limit(limit) => Flash::KeyLimited { limit },
             };
             Ok(site.done(paths::ACCOUNT, &notice))
         }

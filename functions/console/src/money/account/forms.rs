@@ -13,7 +13,7 @@ impl FormValue for TypedAdmin {
         id: "email",
         label: "University address",
         hint: "They may do everything here from now on. All admins get a mail about it.",
-        kind: Kind::Address,
+        kind: FieldKind::Address,
         read: |form, typed| line::address(form.text()).map(|address| typed.address = Some(address)),
         ..Field::REQUIRED
     }];
@@ -34,7 +34,7 @@ impl FormValue for TypedChange {
         Field {
             id: "limit_usd",
             label: "Limit in dollars",
-            kind: Kind::Money,
+            kind: FieldKind::Money,
             read: |form, typed| match Usd::from_form(form.text()) {
                 Ok(limit) if limit < Usd::CENT => {
                     Err("A limit is one cent or more. To stop the key, disable it.".to_owned())

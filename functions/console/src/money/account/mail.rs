@@ -157,8 +157,8 @@ pub(crate) async fn send_again(form: Post<Admins>) -> Answer {
     let sentence = "The form did not say which mail is to be sent again. Open the page of the account again.";
     let cause = fields.filled("cause").ok_or_else(|| AppError::unprocessable(sentence))?;
     match site.table.send_again(cause, form.author()).await? {
-        SentAgain::Owed(mails) => Ok(site.done(paths::ACCOUNT, &Notice::MailSentAgain { mails: mails as u64 })),
-        SentAgain::Nothing => Ok(site.done(paths::ACCOUNT, &Notice::Already)),
+        SentAgain::Owed(mails) => Ok(site.done(paths::ACCOUNT, &Flash::MailSentAgain { mails: mails as u64 })),
+        SentAgain::Nothing => Ok(site.done(paths::ACCOUNT, &Flash::Already)),
         SentAgain::NotAll(owed) => {
             let sentence = format!("{owed} mails are sent again, and there was no time for the rest. Press again.");
             Err(AppError::later(sentence))

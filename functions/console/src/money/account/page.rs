@@ -17,7 +17,7 @@ use super::release::AnotherAccount;
 use super::syncs::{self, Day, SyncRun, newest_days};
 use super::warnings;
 use crate::kit::job_line::JobLine;
-use crate::money::owners::{KeyOwners, KeysByOwner, TypedOwner};
+use crate::money::owners::{KeysByOwner, OwnersInWords, TypedOwner};
 use crate::money::spending::by_model::{self, ModelCoverage};
 use crate::money::spending::drawing::Drawing;
 use crate::money::spending::spans::{self, SpanLink};
@@ -56,7 +56,7 @@ struct AccountPage<'a> {
     days: Vec<Day>,
     programmes: &'a [Programme],
     keys: ForeignKeys,
-    owners: KeyOwners,
+    owners: OwnersInWords,
     owned: ForeignKeys,
     /// What is no programme's, by model.
     models: Vec<ModelUse>,
@@ -73,7 +73,7 @@ struct AccountPage<'a> {
 
 /// The texts of a form that was refused, kept for another try.
 #[derive(Default)]
-pub(crate) struct Refused {
+pub(crate) struct RefusedForms {
     pub(crate) owner: Option<Form<TypedOwner>>,
     pub(crate) key: Option<(KeyHash, Form<TypedChange>)>,
     pub(crate) admin: Option<Form<TypedAdmin>>,
@@ -81,7 +81,7 @@ pub(crate) struct Refused {
 
 /// The key that a search leads to, which stands first with its form.
 #[derive(Deserialize)]
-pub(crate) struct FoundKey {
+pub(crate) struct SoughtKey {
     key: Option<KeyHash>,
 }
 
@@ -89,20 +89,20 @@ pub(crate) async fn page(
     State(site): State<Site>,
     AdminAccess { visitor }: AdminAccess,
     Query(span_query): Query<SpanQuery>,
-    Query(found_key): Query<FoundKey>,
+    Query(found_key): Query<SoughtKey>,
 ) -> Answer {
     let key = found_key.key.map(|key| (key.clone(), change_form(&key)));
-    show(&site, &visitor, &span_query, Refused { key, ..Refused::default() }).await
+    show(&site, &visitor, &span_query, RefusedForms { key, ..RefusedForms::default() }).await
 }
 
 /// The refusal of a form of the page.
-pub(crate) async fn refuse(post: &Post<Admins>, refused: Refused) -> AppError {
+pub(crate) async fn refuse(post: &Post<Admins>, refused: RefusedForms) -> AppError {
     let page = show(&post.site, &post.access.visitor, &SpanQuery::default(), refused).await;
     AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page)
 }
 
 /// The page, with the texts of a form that was refused.
-async fn show(site: &Site, visitor: &Visitor, span_query: &SpanQuery, mut refused: Refused) -> Answer {
+async fn show(site: &Site, visitor: &Visitor, span_query: &SpanQuery, mut refused: RefusedForms) -> Answer {
     let now = site.clock.now();
     let table = &site.table;
     let first_day = utc_date(now).saturating_sub(ALARM_DAYS.days());

@@ -25,7 +25,7 @@ pub(crate) async fn release(form: Post<Admins>) -> Answer {
         let sentence = "What was held back is something else by now. Open the page of the account again.";
         return Err(AppError::conflict(sentence));
     }
-    Ok(site.done(paths::ACCOUNT, &Notice::Released))
+    Ok(site.done(paths::ACCOUNT, &Flash::Released))
 }
 
 /// Takes the mark off a person with a role, or a finance address, whose mail came back, so that mail is tried again.
@@ -38,11 +38,11 @@ async fn try_again(form: &Post<Admins>, address: &EmailAddress) -> Answer {
         return Err(AppError::not_found());
     }
     let Some(mark) = site.table.undeliverable(address.matched(), *now).await? else {
-        return Ok(site.done(paths::ACCOUNT, &Notice::Already));
+        return Ok(site.done(paths::ACCOUNT, &Flash::Already));
     };
     let whom = site.table.person_of(address, *deadline).await?;
     site.table.allow_mail_to(&mark, &whom, form.author()).await?;
-    Ok(site.done(paths::ACCOUNT, &Notice::MailTriedAgain))
+    Ok(site.done(paths::ACCOUNT, &Flash::MailTriedAgain))
 }
 
 /// A management key of another account, as the page shows it.
@@ -102,7 +102,7 @@ pub(super) async fn confirm(form: &Post<Admins>, shown: &str) -> Answer {
     let key = [in_secret.current, in_secret.pending].into_iter().flatten().find(|key| key.as_str() == shown);
     let key = key.ok_or_else(|| AppError::conflict(sentence))?;
     site.table.confirm_account(&key, form.author()).await?;
-    Ok(site.done(paths::ACCOUNT, &Notice::AccountConfirmed))
+    Ok(site.done(paths::ACCOUNT, &Flash::AccountConfirmed))
 }
 
 /// The fingerprints of the management keys in the secret; `None` for one that cannot be read.

@@ -7,7 +7,7 @@ mod selection;
 use bursar_core::domain::ledger::cut::LifetimeUse;
 use bursar_core::store::{AssignOutcome, UsedNow};
 use futures_util::stream::{StreamExt, iter};
-pub(crate) use page::{KeyOwners, KeysByOwner, OwnerWords, TypedOwner};
+pub(crate) use page::{KeysByOwner, OwnerWords, OwnersInWords, TypedOwner};
 
 use self::selection::{KeySelection, Purpose, Wanted};
 use crate::money::account;
@@ -69,9 +69,9 @@ pub(crate) async fn assign(post: Post<Admins>) -> Answer {
     }
     let keys = keys.len() as u64;
     let notice = match &choice.purpose {
-        Purpose::TakeBack => Notice::KeysTakenBack { keys },
-        Purpose::Give { .. } if is_given => Notice::Already,
-        Purpose::Give { .. } => Notice::KeysGiven { keys },
+        Purpose::TakeBack => Flash::KeysTakenBack { keys },
+        Purpose::Give { .. } if is_given => Flash::Already,
+        Purpose::Give { .. } => Flash::KeysGiven { keys },
     };
     Ok(site.done(paths::ACCOUNT, &notice))
 }
@@ -128,5 +128,5 @@ async fn refused(post: &Post<Admins>, mut form: Form<TypedOwner>, field: &str, w
 
 /// The form once more, with what was typed and what is wrong with it.
 async fn again(post: &Post<Admins>, form: Form<TypedOwner>) -> AppError {
-    account::refuse(post, account::Refused { owner: Some(form), ..account::Refused::default() }).await
+    account::refuse(post, account::RefusedForms { owner: Some(form), ..account::RefusedForms::default() }).await
 }

@@ -16,12 +16,12 @@ const NOBODY: &str = "-";
 
 /// The foreign keys by whether they have an owner, with the section about it.
 pub(crate) struct KeysByOwner {
-    pub(crate) section: KeyOwners,
+    pub(crate) section: OwnersInWords,
     pub(crate) owned: Vec<ForeignKey>,
     pub(crate) nobodys: Vec<ForeignKey>,
 }
 
-pub(crate) struct KeyOwners {
+pub(crate) struct OwnersInWords {
     /// The beginnings of names of keys without an owner, those that spent most first.
     pub(crate) prefixes: Vec<NamePrefix>,
     /// What is said of the owner of each key that has one, by hash.
@@ -55,7 +55,7 @@ impl FormValue for TypedOwner {
         Field {
             id: "owner",
             label: "Owner",
-            kind: Kind::Select,
+            kind: FieldKind::Select,
             write: |typed| typed.owner.clone(),
             read: |form, typed| {
                 typed.owner = Some(form.text()).filter(|owner| *owner != NOBODY).unwrap_or_default().to_owned();
@@ -108,7 +108,7 @@ impl KeysByOwner {
         let nobody = (NOBODY.to_owned(), "nobody: take them back".to_owned());
         let choices = std::iter::once(not_chosen).chain(named).chain([nobody]).collect();
         let form = refused.unwrap_or_else(Form::blank).apart("owner-", "").choosing("owner", choices);
-        let section = KeyOwners { prefixes: prefixes(&nobodys), words, form };
+        let section = OwnersInWords { prefixes: prefixes(&nobodys), words, form };
         Ok(KeysByOwner { section, owned, nobodys })
     }
 }

@@ -129,7 +129,7 @@ impl<'a> ReportResults<'a> {
 }
 
 impl<'a> ReportRow<'a> {
-    fn new(line: ReportLine<'a>, cents: Usd, scope: &'a ReportScope, people: &People) -> ReportRow<'a> {
+    fn new(line: ReportLine<'a>, cents: Usd, scope: &'a ReportScope, people: &NamedPeople) -> ReportRow<'a> {
         let programme = scope.programme(line.programme);
         let student = line.grant.and_then(|grant| people.get(&(line.programme, grant)).cloned());
         ReportRow { line, cents, programme, grant: line.grant.as_ref().map(GrantId::of_bytes), student }
@@ -146,10 +146,10 @@ impl<'a> ReportRow<'a> {
 }
 
 /// The grants of lines whose persons the reader may read by name.
-type People = BTreeMap<(u16, GrantBytes), Grant>;
+type NamedPeople = BTreeMap<(u16, GrantBytes), Grant>;
 
 /// The persons of these lines, in programmes on which the reader is faculty or an admin.
-async fn people(site: &Site, scope: &ReportScope, lines: &[ReportLine<'_>]) -> Result<People, AppError> {
+async fn people(site: &Site, scope: &ReportScope, lines: &[ReportLine<'_>]) -> Result<NamedPeople, AppError> {
     let mut grants: Vec<(u16, GrantBytes)> =
         lines.iter().filter_map(|line| Some((line.programme, line.grant?))).collect();
     grants.sort_unstable();
@@ -262,7 +262,7 @@ pub(crate) async fn file(State(site): State<Site>, scope: ReportScope, request: 
         _ => String::new(),
     };
     let name = format!("report-{whose}{}-{}", report.range.0, report.range.1);
-    let people = People::new();
+    let people = NamedPeople::new();
     let mut lines = report.lines();
     lines.sort_unstable_by_key(place);
     let rows = lines.into_iter().map(|line| ReportRow::new(line, line.spent, &scope, &people));

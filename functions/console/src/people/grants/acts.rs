@@ -96,7 +96,7 @@ impl<'a> GrantRequest<'a> {
         act_on(self.site, self.context, &act, (self.actor, self.access.role.min(Role::Faculty)), None).await
     }
 
-    async fn pause(&self) -> Result<Notice, AppError> {
+    async fn pause(&self) -> Result<Flash, AppError> {
         let mut forms = self.forms();
         forms.pause = forms.pause.typed_only(|id| id == "reason", self.fields);
         let Some(TypedAct { reason, .. }) = forms.pause.read() else {
@@ -108,10 +108,10 @@ impl<'a> GrantRequest<'a> {
             Some(_) => return Err(over()),
         }
         self.site.settler().settle_or_leave(self.context).await;
-        Ok(Notice::Paused)
+        Ok(Flash::Paused)
     }
 
-    async fn resume(&self) -> Result<Notice, AppError> {
+    async fn resume(&self) -> Result<Flash, AppError> {
         let is_dropped = self.view.grant.holds.dropped.is_some();
         let why = match self.act(GrantAction::Resume, None, None).await? {
             Some(ChangeRefused::PausedByAnother) => {
@@ -129,7 +129,7 @@ impl<'a> GrantRequest<'a> {
     }
 
     /// Nothing is done before the page has been seen that says what it does.
-    async fn revoke(&self) -> Result<Option<Notice>, AppError> {
+    async fn revoke(&self) -> Result<Option<Flash>, AppError> {
         let mut forms = self.forms();
         forms.revoke = forms.revoke.typed_only(|id| id == "reason", self.fields);
         let Some(TypedAct { reason, .. }) = forms.revoke.read() else {
@@ -142,8 +142,8 @@ impl<'a> GrantRequest<'a> {
             Some(_) => return Err(AppError::unprocessable("The form names another programme. Press “Remove” again.")),
         }
         let notice = match self.act(GrantAction::Revoke, None, reason).await? {
-            None => Notice::Revoked,
-            Some(_) => Notice::Already,
+            None => Flash::Revoked,
+            Some(_) => Flash::Already,
         };
         self.site.settler().settle_or_leave(self.context).await;
         Ok(Some(notice))
@@ -163,20 +163,20 @@ impl<'a> GrantRequest<'a> {
         }))
     }
 
-    async fn allow(&self) -> Result<Notice, AppError> {
+    async fn allow(&self) -> Result<Flash, AppError> {
         // The form carries the number allowed when it was made, so that a second request does not allow one
         // more.
         let seen = self.fields.filled("allowed").and_then(|allowed| allowed.parse::<u32>().ok());
         if seen.is_some_and(|seen| seen != self.view.grant.allowed) {
-            return Ok(Notice::Already);
+            return Ok(Flash::Already);
         }
         match self.act(GrantAction::Allow, None, None).await? {
             Some(_) => Err(over()),
-            None => Ok(Notice::ReplacementAllowed),
+            None => Ok(Flash::ReplacementAllowed),
         }
     }
 
-    async fn cap(&self) -> Result<Notice, AppError> {
+    async fn cap(&self) -> Result<Flash, AppError> {
         let mut forms = self.forms();
         forms.cap = forms.cap.typed(self.fields);
         let Some(TypedAct { cap, reason }) = forms.cap.read() else {
@@ -191,7 +191,7 @@ impl<'a> GrantRequest<'a> {
                 self.site.settler().settle_or_leave(self.context).await;
                 let allowance = &self.view.programme.settings.allowance;
                 let cap = cap.unwrap_or_else(|| allowance.cap_of(self.view.grant.group.as_deref()));
-                Ok(Notice::CapSet { cap })
+                Ok(Flash::CapSet { cap })
             }
             Some(_) => Err(over()),
         }
@@ -216,7 +216,7 @@ impl<'a> GrantRequest<'a> {
     }
 
     /// Raises the cap as the student asked, or declines with a sentence for them. The same decision again changes nothing.
-    async fn more(&self) -> Result<Notice, AppError> {
+    async fn more(&self) -> Result<Flash, AppError> {
         let fields = self.fields;
         let table = &self.site.table;
         match fields.get("act") {
@@ -237,12 +237,12 @@ impl<'a> GrantRequest<'a> {
                         Err(self.refused(StatusCode::CONFLICT, forms).await)
                     }
                     ActOutcome::Refused(_) if self.view.grant.cap(&self.view.programme.settings) == cap => {
-                        Ok(Notice::Already)
+                        Ok(Flash::Already)
                     }
                     ActOutcome::Refused(_) => Err(already_decided()),
                     ActOutcome::Done(_) => {
                         self.site.settler().settle_or_leave(self.context).await;
-                        Ok(Notice::CapSet { cap })
+                        Ok(Flash::CapSet { cap })
                     }
                 }
             }
@@ -261,9 +261,9 @@ impl<'a> GrantRequest<'a> {
                     ActOutcome::Refused(_) => {
                         let was_declined =
                             self.view.grant.more_request.as_ref().is_some_and(|request| request.declined.is_some());
-                        if was_declined { Ok(Notice::Already) } else { Err(already_decided()) }
+                        if was_declined { Ok(Flash::Already) } else { Err(already_decided()) }
                     }
-                    ActOutcome::Done(_) => Ok(Notice::MoreDeclined),
+                    ActOutcome::Done(_) => Ok(Flash::MoreDeclined),
                 }
             }
             _ => Err(AppError::unprocessable("The form did not say whether to raise the cap or to decline.")),
@@ -278,7 +278,7 @@ impl<'a> GrantRequest<'a> {
         AppError::page(status, grant::show(self.site, self.access, &self.view, forms).await)
     }
 
-    async fn address(&self) -> Result<Notice, AppError> {
+    async fn address(&self) -> Result<Flash, AppError> {
         let table = &self.site.table;
         let context = self.context;
         let mut forms = self.forms();
@@ -296,8 +296,8 @@ impl<'a> GrantRequest<'a> {
             } else {
                 return match table.act(context, |view, _| view.correct_address(&address, self.actor)).await? {
                     ActOutcome::NoSuchGrant => Err(AppError::not_found()),
-                    ActOutcome::Done(_) => Ok(Notice::AddressCorrected),
-                    ActOutcome::Refused(ChangeRefused::Unchanged) => Ok(Notice::Already),
+                    ActOutcome::Done(_) => Ok(Flash::AddressCorrected),
+                    ActOutcome::Refused(ChangeRefused::Unchanged) => Ok(Flash::Already),
                     ActOutcome::Refused(_) => Err(over()),
                 };
             }
@@ -305,7 +305,7 @@ impl<'a> GrantRequest<'a> {
         Err(self.refused(status, forms).await)
     }
 
-    async fn resend(&self) -> Result<Notice, AppError> {
+    async fn resend(&self) -> Result<Flash, AppError> {
         if self.view.grant.is_over() {
             return Err(over());
         }
@@ -322,7 +322,7 @@ impl<'a> GrantRequest<'a> {
             return self.try_again(&mark).await;
         }
         if self.act(GrantAction::Resend, None, None).await?.is_none() {
-            return Ok(Notice::InvitationSent);
+            return Ok(Flash::InvitationSent);
         }
         let again_at = self.site.table.may_resend_at(self.context).await?;
         let sentence = "The invitation was sent again within the last hour. Try again when the hour is over.";
@@ -331,7 +331,7 @@ impl<'a> GrantRequest<'a> {
 
     /// Takes the mark off an address whose mail came back or was complained about. The next mail that comes
     /// back sets it again.
-    async fn try_again(&self, mark: &Undeliverable) -> Result<Notice, AppError> {
+    async fn try_again(&self, mark: &Undeliverable) -> Result<Flash, AppError> {
         let table = &self.site.table;
         let grant = &self.view.grant;
         if !self.access.is_faculty() {
@@ -342,18 +342,18 @@ impl<'a> GrantRequest<'a> {
         if table.allow_mail(self.context, grant, mark, self.actor).await?
             || table.undeliverable(&mark.address, self.context.now).await?.is_none()
         {
-            return Ok(Notice::MailTriedAgain);
+            return Ok(Flash::MailTriedAgain);
         }
         let why =
             "The invitation was sent by hand within the last hour, and mail has come back since. Try again in an hour.";
         Err(AppError::conflict(why))
     }
 
-    async fn enable(&self) -> Result<Notice, AppError> {
+    async fn enable(&self) -> Result<Flash, AppError> {
         let why = "The student is resumed here, but OpenRouter has not switched the key on yet. It is asked again each minute; you need do nothing more.";
         // A limit that has changed meanwhile is sent before the enable.
         match self.site.settler().settle(self.context, |call| call.tell != Tell::Read).await {
-            Ok(_) => Ok(Notice::Resumed),
+            Ok(_) => Ok(Flash::Resumed),
             Err(NotSettled::Table(error)) => Err(error.into()),
             Err(NotSettled::Provider(error)) => Err(AppError::refused(StatusCode::BAD_GATEWAY, why).caused_by(&error)),
             Err(error) => Err(AppError::refused(StatusCode::BAD_GATEWAY, why).because(error.to_string())),
@@ -420,7 +420,7 @@ impl FormValue for TypedAct {
             id: "cap_usd",
             label: "Cap in dollars",
             hint: "What this student may spend in the whole term, or until it resets; what is spent already counts. Empty: the cap of the group or the programme again.",
-            kind: Kind::Money,
+            kind: FieldKind::Money,
             write: |typed| typed.cap.map(settings::plain).unwrap_or_default(),
             read: |form, typed| {
                 typed.cap = if form.text().is_empty() { None } else { Some(settings::cap(form.text())?) };

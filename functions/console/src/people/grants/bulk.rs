@@ -9,7 +9,7 @@ use bursar_core::store::{ImportPart, JobCreation, Kept};
 use bursar_core::web::form::LONGEST_REASON;
 
 use super::list::{self, GrantRow, GrantSearch, Shows};
-use super::preview::Preview;
+use super::preview::ActPreview;
 use crate::people::roster;
 use crate::prelude::*;
 use crate::programme::settings::cap;
@@ -42,7 +42,7 @@ impl FormValue for TypedBulk {
         Field {
             id: "act",
             label: "What",
-            kind: Kind::Choice(&ACTIONS),
+            kind: FieldKind::Choice(&ACTIONS),
             read: |form, typed| {
                 typed.action = GrantAction::named(form.text());
                 typed.action.map(drop).ok_or_else(|| "Choose one of the list.".to_owned())
@@ -53,7 +53,7 @@ impl FormValue for TypedBulk {
             id: "cap_usd",
             label: "Cap in dollars",
             hint: "Empty: the cap of the group or the programme again. What was spent counts against another cap at once.",
-            kind: Kind::Money,
+            kind: FieldKind::Money,
             read: |form, typed| {
                 typed.cap = if form.text().is_empty() { None } else { Some(cap(form.text())?) };
                 Ok(())
@@ -78,7 +78,7 @@ impl FormValue for TypedBulk {
             id: "addresses",
             label: "Only these addresses",
             hint: "One on each line. Empty: all that are found.",
-            kind: Kind::Lines,
+            kind: FieldKind::Lines,
             read: |form, typed| {
                 let words = form.text().split([',', ';', ' ', '\n', '\t']).filter(|word| !word.is_empty());
                 typed.addresses = words.map(str::to_owned).collect();
@@ -100,14 +100,14 @@ struct BulkPage<'a> {
     sought: &'a GrantSearch,
     /// Whether this is not the preview that was acted on: the act, these, or what it comes to are others.
     is_other: bool,
-    selection: Option<Found<'a>>,
+    selection: Option<FoundBulk<'a>>,
     form: Form<TypedBulk>,
 }
 
-struct Found<'a> {
+struct FoundBulk<'a> {
     count: usize,
     act: GrantAct,
-    preview: Preview,
+    preview: ActPreview,
     budget: Budget,
     counts: Counts,
     /// What the budget would hold if everybody claimed.
@@ -124,7 +124,7 @@ struct Chosen<'a> {
     act: GrantAct,
     rows: Vec<GrantRow<'a>>,
     unknown: Vec<String>,
-    preview: Preview,
+    preview: ActPreview,
     budget: Budget,
     /// The hash of the action, of the grants and of what it would come to.
     hash: String,
@@ -171,7 +171,7 @@ impl<'a> Chosen<'a> {
         rows.sort_by_cached_key(GrantRow::address);
         let ids: Vec<&GrantId> = rows.iter().map(|row| &row.line.id).collect();
         let budget = site.table.budget(&programme.id).await?;
-        let preview = Preview::new(&act, &rows, &budget, now);
+        let preview = ActPreview::new(&act, &rows, &budget, now);
         let hash = sha256_hex(&[&serde_json::to_string(&(&act, ids, &preview))?]);
         Ok(Some(Chosen { act, rows, unknown, preview, budget, hash }))
     }
@@ -198,7 +198,7 @@ pub(crate) async fn act_on_many(post: Post<Faculty>) -> Answer {
     if let Some(text) = fields.filled("bulk") {
         let named = Previewed::read(text, &programme.id).ok_or_else(|| AppError::unprocessable(GONE))?;
         if site.table.get(Import::key_of(&programme.id, named.bulk)).await?.is_some_and(|import| import.applied) {
-            return Ok(site.done(&paths::programme(&programme.id), &Notice::Already));
+            return Ok(site.done(&paths::programme(&programme.id), &Flash::Already));
         }
         previewed = Some(named);
     }
@@ -262,7 +262,7 @@ async fn preview<'a>(post: &'a Post<Faculty>, mut page: BulkPage<'a>, chosen: Ch
     listing.caption =
         if count > ON_A_PAGE { format!("The first {ON_A_PAGE} of {count}") } else { "All of them".to_owned() };
     let implied = budget.implied(&programme.settings, *now);
-    page.selection = Some(Found { count, act, preview, budget, counts, implied, unknown, bulk, listing });
+    page.selection = Some(FoundBulk { count, act, preview, budget, counts, implied, unknown, bulk, listing });
     Ok(site.page(&page))
 }
 
@@ -277,10 +277,10 @@ async fn start(post: &Post<Faculty>, bulk: Ulid, chosen: Chosen<'_>) -> Answer {
         JobCreation::Busy => {
             Err(AppError::conflict("Another change of many is under way. Wait until it is done, then press again."))
         }
-        JobCreation::Already => Ok(site.done(&paths::programme(id), &Notice::Already)),
+        JobCreation::Already => Ok(site.done(&paths::programme(id), &Flash::Already)),
         JobCreation::Yes => {
             jobs::in_a_request(site, id, *deadline).await;
-            Ok(site.done(&paths::programme(id), &Notice::ManyBegun { students: import.steps.into() }))
+            Ok(site.done(&paths::programme(id), &Flash::ManyBegun { students: import.steps.into() }))
         }
     }
 }

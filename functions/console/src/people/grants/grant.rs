@@ -1,6 +1,6 @@
 //! The page of one grant: its state, its history with who acted, and the forms for further acts.
 
-use bursar_core::domain::audit::Entry;
+use bursar_core::domain::audit::AuditEntry;
 use bursar_core::domain::grant::{BudgetChange, KeyAbsence, ShownState, Spending, View};
 use bursar_core::domain::programme::counts::Counts;
 use bursar_core::domain::usage::days::Accuracy;
@@ -39,7 +39,7 @@ struct GrantPage<'a> {
     holds: Vec<&'static str>,
     /// The limit that stops it now, if one does.
     stopped_by: Option<&'static str>,
-    keys: Vec<KeyLine>,
+    keys: Vec<GrantKeyLine>,
     timeline: Vec<AuditRow>,
     zone: &'a TimeZone,
     /// The reason why the person does not get all mail, also in words, and since when.
@@ -98,7 +98,7 @@ struct GrantForms {
     resend: bool,
 }
 
-struct KeyLine {
+struct GrantKeyLine {
     state: &'static str,
     spent: Usd,
     /// Of the key in use: its limit at the provider, and what was left of that when it was read last.
@@ -162,7 +162,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
     let now = site.clock.now();
     let zone = programme.settings.term.zone();
     let (entries, sync, mark, mails, day) = tokio::try_join!(
-        site.table.list_known(Entry::of_grant(&programme.id, &grant.id)),
+        site.table.list_known(AuditEntry::of_grant(&programme.id, &grant.id)),
         site.table.sync_state(),
         site.table.undeliverable(grant.person.address.matched(), now),
         site.table.mails_of(&programme.id, &grant.id),
@@ -181,7 +181,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
         let reading = readings.iter().find(|reading| reading.epoch == key.epoch);
         let in_window = reading.map(|reading| reading.used.in_window(basis, now)).unwrap_or_default();
         let limit = key.limit.known().filter(|_| grant.live() == Some(key));
-        KeyLine {
+        GrantKeyLine {
             limit: limit.map(|limit| (*limit, (*limit - in_window).or_zero())),
             state: match key.gone {
                 _ if grant.live() == Some(key) => match (grant.usable().is_some(), key.enabled.is(&true)) {
@@ -201,7 +201,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
             shown_at: key.shown_at.map(|shown_at| column_time(shown_at, zone)).unwrap_or_default(),
         }
     });
-    let mut keys: Vec<KeyLine> = keys.collect();
+    let mut keys: Vec<GrantKeyLine> = keys.collect();
     let cents = each_in_cents(keys.iter().map(|key| key.spent));
     let column = keys.iter_mut().zip(cents).filter(|(key, _)| key.spent >= Usd::CENT);
     column.for_each(|(key, cents)| key.spent = cents);
@@ -274,7 +274,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
 }
 
 /// Which limit stops a grant that nobody holds: the first that is used up, as far as it is known.
-fn stopped_by(view: &View, amount_left: Usd, keys: &[KeyLine], credit: Option<Usd>) -> Option<&'static str> {
+fn stopped_by(view: &View, amount_left: Usd, keys: &[GrantKeyLine], credit: Option<Usd>) -> Option<&'static str> {
     let room = view.budget.limit - view.budget.reserved;
     let stops = [
         (amount_left < Usd::CENT, "Nothing is left of the cap."),

@@ -11,7 +11,7 @@ use crate::prelude::*;
 
 /// All but the room belongs to what is confirmed.
 #[derive(Serialize)]
-pub(super) struct Preview {
+pub(super) struct ActPreview {
     /// The act, as the heading and the button say it.
     pub(super) title: String,
     /// The keys that stop, or that work again.
@@ -35,8 +35,8 @@ pub(super) struct Preview {
     pub(super) room: Usd,
 }
 
-impl Preview {
-    pub(super) fn new(act: &GrantAct, rows: &[GrantRow<'_>], budget: &Budget, now: Moment) -> Preview {
+impl ActPreview {
+    pub(super) fn new(act: &GrantAct, rows: &[GrantRow<'_>], budget: &Budget, now: Moment) -> ActPreview {
         let standing: Vec<&GrantRow<'_>> = rows.iter().filter(|row| !row.line.state.is_over()).collect();
         let mut caps = BTreeMap::<Usd, usize>::new();
         standing.iter().for_each(|row| *caps.entry(row.cap).or_default() += 1);
@@ -67,7 +67,7 @@ impl Preview {
             }
         }
         let with_key = standing.iter().filter(|row| row.has_key());
-        Preview {
+        ActPreview {
             title,
             keys: if act.action == GrantAction::Resume {
                 standing.iter().filter(|row| row.works_once_resumed()).count()

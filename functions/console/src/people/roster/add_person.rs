@@ -2,10 +2,10 @@
 
 use bursar_core::domain::grant::ChangeRefused;
 
-use super::compare::Step;
-use super::page::{Refused, show};
+use super::compare::RosterStep;
+use super::page::{RefusedRosterForms, show};
 use super::{domain, has_open_roster, line, steps_of_one};
-use crate::kit::form::Text;
+use crate::kit::form::FieldText;
 use crate::prelude::*;
 use crate::work::steps;
 
@@ -22,7 +22,7 @@ impl FormValue for TypedPerson {
         Field {
             id: "email",
             label: "University address",
-            kind: Kind::Address,
+            kind: FieldKind::Address,
             read: |form, typed| line::address(form.text()).map(|address| typed.address = Some(address)),
             ..Field::REQUIRED
         },
@@ -37,7 +37,7 @@ impl FormValue for TypedPerson {
     ];
 }
 
-fn text(form: &Text<'_, TypedPerson>, target: &mut Option<String>) -> Result<(), String> {
+fn text(form: &FieldText<'_, TypedPerson>, target: &mut Option<String>) -> Result<(), String> {
     *target = line::text(form.text()).map_err(|why| format!("This {why}."))?;
     Ok(())
 }
@@ -65,17 +65,19 @@ pub(crate) async fn add_person(post: Post<Faculty>) -> Answer {
             Err(why) => form.refuse("email", why),
         }
     }
-    let refused = Refused { person: Some(form), sure, ..Refused::default() };
+    let refused = RefusedRosterForms { person: Some(form), sure, ..RefusedRosterForms::default() };
     Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, show(site, access, refused).await))
 }
 
 /// Whether a step changes only what is known of somebody who has this address already.
-fn only_differs(step: &Step, address: &EmailAddress, roster: &[Grant]) -> bool {
+fn only_differs(step: &RosterStep, address: &EmailAddress, roster: &[Grant]) -> bool {
     match step {
-        Step::Describe { grant: id, .. } | Step::Move { grant: id, .. } => {
+        RosterStep::Describe { grant: id, .. } | RosterStep::Move { grant: id, .. } => {
             roster.iter().any(|grant| grant.id == *id && grant.person.address == *address)
         }
-        Step::Add { .. } | Step::Leave { .. } | Step::Return { .. } | Step::Drop { .. } => false,
+        RosterStep::Add { .. } | RosterStep::Leave { .. } | RosterStep::Return { .. } | RosterStep::Drop { .. } => {
+            false
+        }
     }
 }
 
@@ -90,13 +92,13 @@ pub(crate) fn doubt(address: &EmailAddress, roster: &[Grant], fields: &Fields) -
 }
 
 /// Takes the steps one after the other, which a second request finds taken. What may find no room comes first: then nothing was done.
-async fn apply(post: &Post<Faculty>, mut steps: Vec<Step>) -> Answer {
+async fn apply(post: &Post<Faculty>, mut steps: Vec<RosterStep>) -> Answer {
     let programme = &post.access.programme.id;
-    steps.sort_by_key(|step| !matches!(step, Step::Move { .. } | Step::Return { .. }));
+    steps.sort_by_key(|step| !matches!(step, RosterStep::Move { .. } | RosterStep::Return { .. }));
     let notice = match steps.iter().find(|step| step.grant().is_none()) {
-        None if steps.is_empty() => Notice::Already,
-        Some(_) => Notice::PersonAdded,
-        None => Notice::PersonChanged,
+        None if steps.is_empty() => Flash::Already,
+        Some(_) => Flash::PersonAdded,
+        None => Flash::PersonChanged,
     };
     for step in &steps {
         let why = steps::take(&post.site, programme, step, None, post.author()).await?;
@@ -104,7 +106,7 @@ async fn apply(post: &Post<Faculty>, mut steps: Vec<Step>) -> Answer {
             return Err(AppError::conflict(refused(why)));
         }
     }
-    if let Some(grant) = steps.iter().find_map(Step::grant) {
+    if let Some(grant) = steps.iter().find_map(RosterStep::grant) {
         let context = ActContext { programme, grant, now: post.now, deadline: post.deadline };
         post.site.settler().settle_or_leave(context).await;
     }

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use bursar_core::domain::grant::{AddressChange, PersonChange};
 use bursar_core::domain::values::address::{MatchedAddress, nfc};
 use bursar_core::domain::values::token::sha256_hex;
-use bursar_core::store::{Place, Subject};
+use bursar_core::store::{JobPlace, Subject};
 use serde::Serialize;
 
 use super::parse::{RosterFile, RosterRow};
@@ -22,7 +22,7 @@ pub(crate) enum AbsentRows {
 
 /// One thing that a file says of somebody.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum RosterStep {
     /// From this line on.
     Add {
         line: u64,
@@ -54,36 +54,38 @@ pub(crate) enum Step {
     },
 }
 
-impl Step {
+impl RosterStep {
     /// The grant that it changes; `None` for somebody who is added.
     pub(crate) fn grant(&self) -> Option<&GrantId> {
         match self {
-            Step::Add { .. } => None,
-            Step::Describe { grant, .. } | Step::Move { grant, .. } | Step::Drop { grant } => Some(grant),
-            Step::Leave { grant, .. } | Step::Return { grant } => Some(grant),
+            RosterStep::Add { .. } => None,
+            RosterStep::Describe { grant, .. } | RosterStep::Move { grant, .. } | RosterStep::Drop { grant } => {
+                Some(grant)
+            }
+            RosterStep::Leave { grant, .. } | RosterStep::Return { grant } => Some(grant),
         }
     }
 
     /// Where it comes among those of a job: whoever loses an address does so before anybody gets it. What is done to one grant then is
     /// in one place.
-    pub(crate) fn place(&self) -> Place {
+    pub(crate) fn place(&self) -> JobPlace {
         match self {
-            Step::Leave { grant, .. } => Place { turn: 0, of: Subject::Grant(grant.clone()) },
-            Step::Add { line, .. } => Place { turn: 1, of: Subject::Line(*line) },
-            Step::Describe { grant, .. } | Step::Move { grant, .. } | Step::Return { grant } => {
-                Place { turn: 2, of: Subject::Grant(grant.clone()) }
+            RosterStep::Leave { grant, .. } => JobPlace { turn: 0, of: Subject::Grant(grant.clone()) },
+            RosterStep::Add { line, .. } => JobPlace { turn: 1, of: Subject::Line(*line) },
+            RosterStep::Describe { grant, .. } | RosterStep::Move { grant, .. } | RosterStep::Return { grant } => {
+                JobPlace { turn: 2, of: Subject::Grant(grant.clone()) }
             }
-            Step::Drop { grant } => Place { turn: 3, of: Subject::Grant(grant.clone()) },
+            RosterStep::Drop { grant } => JobPlace { turn: 3, of: Subject::Grant(grant.clone()) },
         }
     }
 
     pub(super) fn is_leave(&self) -> bool {
-        matches!(self, Step::Leave { .. })
+        matches!(self, RosterStep::Leave { .. })
     }
 
     /// Whether somebody has another address by it.
     pub(super) fn readdresses(&self) -> bool {
-        let Step::Describe { change, .. } = self else { return false };
+        let RosterStep::Describe { change, .. } = self else { return false };
         change.address.as_ref().is_some_and(|address| address.before != *address.after.matched())
     }
 }
@@ -91,14 +93,14 @@ impl Step {
 /// What was confirmed of a file: where something is to be done, and how long the timelines were then. A job does no more than that,
 /// whatever the file says to the roster by the time it is planned anew.
 #[derive(Serialize, Deserialize)]
-pub(crate) struct Confirmed {
+pub(crate) struct ConfirmedImport {
     pub(crate) grants: BTreeMap<GrantId, u64>,
-    pub(crate) places: BTreeSet<Place>,
+    pub(crate) places: BTreeSet<JobPlace>,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct ImportPlan {
-    pub(crate) steps: Vec<Step>,
+    pub(crate) steps: Vec<RosterStep>,
     /// The rows of the file in their order, then who is dropped.
     pub(super) rows: Vec<PlannedRow>,
     /// The grants that are neither revoked nor ended.
@@ -111,7 +113,7 @@ pub(crate) struct ImportPlan {
 pub(crate) struct PlannedRow {
     pub(super) line: Option<u64>,
     /// None: everything is as it was.
-    pub(super) changes: Vec<Change>,
+    pub(super) changes: Vec<RosterChange>,
     pub(super) address: Option<EmailAddress>,
     pub(super) name: Option<String>,
     pub(super) group: Option<String>,
@@ -128,7 +130,7 @@ pub(crate) struct PlannedRow {
 
 bursar_core::named! {
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-    pub(crate) enum Change: as_str, in_words {
+    pub(crate) enum RosterChange: as_str, in_words {
         Added = "added", "each gets a mail";
         /// The name, the id or the address.
         Changed = "changed", "name, id or address";
@@ -162,11 +164,11 @@ impl AbsentRows {
 }
 
 impl ImportPlan {
-    pub(super) fn rows_with(&self, change: Change) -> impl Iterator<Item = &PlannedRow> {
+    pub(super) fn rows_with(&self, change: RosterChange) -> impl Iterator<Item = &PlannedRow> {
         self.rows.iter().filter(move |row| row.changes.contains(&change))
     }
 
-    pub(super) fn count(&self, change: Change) -> usize {
+    pub(super) fn count(&self, change: RosterChange) -> usize {
         self.rows_with(change).count()
     }
 
@@ -181,29 +183,29 @@ impl ImportPlan {
 
     /// Whether so many people would be dropped that the visitor must type the number.
     pub(super) fn drops_many(&self) -> bool {
-        self.count(Change::Dropped) * 5 > self.standing
+        self.count(RosterChange::Dropped) * 5 > self.standing
     }
 
     /// How many rows give an address to another person than had it.
     pub(super) fn conflicts(&self) -> usize {
-        self.count_of(Step::is_leave)
+        self.count_of(RosterStep::is_leave)
     }
 
-    pub(super) fn count_of(&self, predicate: fn(&Step) -> bool) -> usize {
+    pub(super) fn count_of(&self, predicate: fn(&RosterStep) -> bool) -> usize {
         self.steps.iter().filter(|step| predicate(step)).count()
     }
 
-    pub(crate) fn confirmed(&self, grants: &[Grant]) -> Confirmed {
-        let changed: HashSet<&GrantId> = self.steps.iter().filter_map(Step::grant).collect();
+    pub(crate) fn confirmed(&self, grants: &[Grant]) -> ConfirmedImport {
+        let changed: HashSet<&GrantId> = self.steps.iter().filter_map(RosterStep::grant).collect();
         let changed = grants.iter().filter(|grant| changed.contains(&grant.id));
         let grants = changed.map(|grant| (grant.id.clone(), grant.entries)).collect();
-        Confirmed { grants, places: self.steps.iter().map(Step::place).collect() }
+        ConfirmedImport { grants, places: self.steps.iter().map(RosterStep::place).collect() }
     }
 
     /// How many people of each domain the file names.
     pub(super) fn domains(&self) -> BTreeMap<&str, usize> {
         let mut domains = BTreeMap::new();
-        let named = self.rows.iter().filter(|row| !row.changes.contains(&Change::Dropped));
+        let named = self.rows.iter().filter(|row| !row.changes.contains(&RosterChange::Dropped));
         for address in named.filter_map(|row| row.address.as_ref()) {
             *domains.entry(domain(address)).or_default() += 1;
         }
@@ -216,7 +218,7 @@ pub(crate) fn domain(address: &EmailAddress) -> &str {
 }
 
 impl PlannedRow {
-    fn new(row: &RosterRow, changes: Vec<Change>, reason: String) -> PlannedRow {
+    fn new(row: &RosterRow, changes: Vec<RosterChange>, reason: String) -> PlannedRow {
         let RosterRow { line, address, name, group, id } = row.clone();
         let line = Some(line);
         let address = Some(address);
@@ -224,7 +226,7 @@ impl PlannedRow {
     }
 
     fn refused(row: &RosterRow, why: &str) -> PlannedRow {
-        PlannedRow::new(row, vec![Change::Refused], why.to_owned())
+        PlannedRow::new(row, vec![RosterChange::Refused], why.to_owned())
     }
 
     /// Its place in the file of all rows, whatever the roster is by the next part.
@@ -277,8 +279,8 @@ pub(crate) fn plan(file: &RosterFile, grants: &[Grant], mode: AbsentRows) -> Imp
         });
         let Some(grant) = grant else {
             let person = Person { address: row.address.clone(), name: row.name.clone(), roster_id: row.id.clone() };
-            plan.steps.push(Step::Add { line: row.line, person, group: row.group.clone() });
-            plan.rows.push(PlannedRow::new(row, vec![Change::Added], taken.unwrap_or_default()));
+            plan.steps.push(RosterStep::Add { line: row.line, person, group: row.group.clone() });
+            plan.rows.push(PlannedRow::new(row, vec![RosterChange::Added], taken.unwrap_or_default()));
             continue;
         };
         named.insert(&grant.id);
@@ -287,9 +289,9 @@ pub(crate) fn plan(file: &RosterFile, grants: &[Grant], mode: AbsentRows) -> Imp
         let mut changes = Vec::new();
         let mut was = Vec::new();
         for (change, text) in [
-            (Change::Changed, before(&grant.person, &change)),
-            (Change::Moved, moves.then(|| format!("group {}", or_none(grant.group.as_deref())))),
-            (Change::Returned, grant.holds.dropped.map(|_| "dropped".to_owned())),
+            (RosterChange::Changed, before(&grant.person, &change)),
+            (RosterChange::Moved, moves.then(|| format!("group {}", or_none(grant.group.as_deref())))),
+            (RosterChange::Returned, grant.holds.dropped.map(|_| "dropped".to_owned())),
         ] {
             if let Some(text) = text.filter(|_| !grant.is_over()) {
                 changes.push(change);
@@ -297,17 +299,17 @@ pub(crate) fn plan(file: &RosterFile, grants: &[Grant], mode: AbsentRows) -> Imp
             }
         }
         // The group comes first, because its cap decides what the reservation costs.
-        if changes.contains(&Change::Moved) {
-            plan.steps.push(Step::Move { grant: grant.id.clone(), group: row.group.clone() });
+        if changes.contains(&RosterChange::Moved) {
+            plan.steps.push(RosterStep::Move { grant: grant.id.clone(), group: row.group.clone() });
         }
-        if changes.contains(&Change::Changed) {
-            plan.steps.push(Step::Describe { grant: grant.id.clone(), change });
+        if changes.contains(&RosterChange::Changed) {
+            plan.steps.push(RosterStep::Describe { grant: grant.id.clone(), change });
         }
-        if changes.contains(&Change::Returned) {
-            plan.steps.push(Step::Return { grant: grant.id.clone() });
+        if changes.contains(&RosterChange::Returned) {
+            plan.steps.push(RosterStep::Return { grant: grant.id.clone() });
         }
         if changes.is_empty() && taken.is_some() {
-            changes.push(Change::Changed);
+            changes.push(RosterChange::Changed);
         }
         let was = (!was.is_empty()).then(|| format!("before: {}", was.join(", ")));
         let reason = was.into_iter().chain(taken).collect::<Vec<_>>().join("; ");
@@ -322,10 +324,10 @@ pub(crate) fn plan(file: &RosterFile, grants: &[Grant], mode: AbsentRows) -> Imp
         let mut dropped: Vec<&Grant> = standing.filter(|grant| !named.contains(&grant.id)).collect();
         dropped.sort_by_key(|grant| grant.person.address.matched().as_str());
         for grant in dropped {
-            plan.steps.push(Step::Drop { grant: grant.id.clone() });
+            plan.steps.push(RosterStep::Drop { grant: grant.id.clone() });
             let Person { address, name, roster_id } = grant.person.clone();
             plan.rows.push(PlannedRow {
-                changes: vec![Change::Dropped],
+                changes: vec![RosterChange::Dropped],
                 address: Some(address),
                 name,
                 group: grant.group.clone(),
@@ -338,14 +340,14 @@ pub(crate) fn plan(file: &RosterFile, grants: &[Grant], mode: AbsentRows) -> Imp
 }
 
 /// The loss of the address that a row gives to somebody else. `formers` says of each who takes an address who had it.
-fn leave(former: &Grant, row: &RosterRow, taker: Option<&Grant>, formers: &HashMap<&GrantId, &GrantId>) -> Step {
+fn leave(former: &Grant, row: &RosterRow, taker: Option<&Grant>, formers: &HashMap<&GrantId, &GrantId>) -> RosterStep {
     let mut with: Vec<GrantId> = taker.map(|taker| taker.id.clone()).into_iter().collect();
     let mut next = formers.get(&former.id);
     while let Some(holder) = next.filter(|holder| **holder != &former.id) {
         with.push((*holder).clone());
         next = formers.get(*holder);
     }
-    Step::Leave { grant: former.id.clone(), address: row.address.matched().clone(), with }
+    RosterStep::Leave { grant: former.id.clone(), address: row.address.matched().clone(), with }
 }
 
 /// What a row says otherwise of a person.
@@ -418,17 +420,20 @@ impl<'a> Roster<'a> {
 
 /// The number of groups after the import. Groups of people who left count too, since their usage stays in
 /// the group's sums.
-fn groups_after(grants: &[Grant], steps: &[Step]) -> usize {
+fn groups_after(grants: &[Grant], steps: &[RosterStep]) -> usize {
     let mut groups = HashSet::new();
     let mut moved = HashSet::new();
     for step in steps {
         match step {
-            Step::Add { group, .. } => groups.extend(group.as_deref()),
-            Step::Move { grant, group } => {
+            RosterStep::Add { group, .. } => groups.extend(group.as_deref()),
+            RosterStep::Move { grant, group } => {
                 groups.extend(group.as_deref());
                 moved.insert(grant);
             }
-            Step::Describe { .. } | Step::Leave { .. } | Step::Return { .. } | Step::Drop { .. } => {}
+            RosterStep::Describe { .. }
+            | RosterStep::Leave { .. }
+            | RosterStep::Return { .. }
+            | RosterStep::Drop { .. } => {}
         }
     }
     let stay = grants.iter().filter(|grant| !moved.contains(&grant.id));
@@ -461,7 +466,7 @@ mod tests {
     }
 
     fn counts(plan: &ImportPlan) -> [usize; 6] {
-        let [added, changed, moved, _, dropped, refused] = Change::ALL.map(|change| plan.count(change));
+        let [added, changed, moved, _, dropped, refused] = RosterChange::ALL.map(|change| plan.count(change));
         [added, changed, moved, dropped, plan.unchanged(), refused]
     }
 
@@ -493,17 +498,17 @@ mod tests {
         let mut grants = [grant(1, "ada", "A"), grant(2, "bob", "A"), grant(3, "cid", "B"), grant(4, "dan", "B")];
         grants.iter_mut().take(3).for_each(|grant| grant.holds.dropped = Some(Moment::UNIX_EPOCH));
         let planned = |text: &str, mode| plan(&parse::file(text.as_bytes(), None).unwrap(), &grants, mode);
-        let returns = |number: u8| Step::Return { grant: format!("{number:016x}").parse().unwrap() };
+        let returns = |number: u8| RosterStep::Return { grant: format!("{number:016x}").parse().unwrap() };
         for mode in [AbsentRows::Add, AbsentRows::Replace] {
             let plan = planned("email,group\nada@uni.edu,A\nbob@uni.edu,B\ndan@uni.edu,B\n", mode);
-            assert_eq!((counts(&plan), plan.count(Change::Returned)), ([0, 0, 1, 0, 1, 0], 2));
+            assert_eq!((counts(&plan), plan.count(RosterChange::Returned)), ([0, 0, 1, 0, 1, 0], 2));
             assert!(
-                matches!(&plan.steps[..], [one, Step::Move { .. }, other] if [one, other] == [&returns(1), &returns(2)])
+                matches!(&plan.steps[..], [one, RosterStep::Move { .. }, other] if [one, other] == [&returns(1), &returns(2)])
             );
         }
         let plan = planned("email,name,id\nada2@uni.edu,ada,s1\ncid@uni.edu,\u{202E}x,s3\n", AbsentRows::Add);
         assert_eq!(
-            (counts(&plan), plan.count(Change::Returned)),
+            (counts(&plan), plan.count(RosterChange::Returned)),
             ([0, 1, 0, 0, 0, 1], 1),
             "nobody returns by a row that is refused"
         );
@@ -519,13 +524,13 @@ mod tests {
         for step in &plan.steps {
             let id = step.grant().map(|grant| format!("s{}", grant.as_str().trim_start_matches('0')));
             let given = match step {
-                Step::Add { person, .. } => person.roster_id.clone().zip(Some(&person.address)),
-                Step::Describe { change: to, .. } => id.zip(to.address.as_ref().map(|change| &change.after)),
-                Step::Leave { address, .. } => {
+                RosterStep::Add { person, .. } => person.roster_id.clone().zip(Some(&person.address)),
+                RosterStep::Describe { change: to, .. } => id.zip(to.address.as_ref().map(|change| &change.after)),
+                RosterStep::Leave { address, .. } => {
                     assert_eq!(has.remove(&id.unwrap()), Some(address.as_str()));
                     None
                 }
-                Step::Move { .. } | Step::Drop { .. } | Step::Return { .. } => None,
+                RosterStep::Move { .. } | RosterStep::Drop { .. } | RosterStep::Return { .. } => None,
             };
             if let Some((id, address)) = given.map(|(id, address)| (id, address.as_written())) {
                 assert!(has.values().all(|of| *of != address), "{:?}", plan.steps);
@@ -548,14 +553,14 @@ mod tests {
             ("love@uni.edu,s1\neve@uni.edu,", "s1 love, s2 bob, s3 cid, s4 eve", 0),
         ] {
             let plan = planned(&format!("email,id\n{rows}\n"), AbsentRows::Add);
-            let found = (after(&plan), plan.conflicts(), plan.count(Change::Refused));
+            let found = (after(&plan), plan.conflicts(), plan.count(RosterChange::Refused));
             assert_eq!(found, (expected.to_owned(), conflicts, 0), "{rows}");
         }
         let plan = planned("email,id\nada@uni.edu,s9\nbob@uni.edu,s3\neve@uni.edu,s2\n", AbsentRows::Replace);
         assert_eq!(counts(&plan), [1, 2, 0, 1, 0, 0], "s1 is named no more");
         let over = planned("email,id\nada@uni.edu,s4\n", AbsentRows::Replace);
-        assert_eq!((after(&over), over.count(Change::Refused)), ("s1 ada, s2 bob, s3 cid, s4 eve".to_owned(), 1));
-        assert_eq!(over.count(Change::Dropped), 2, "who keeps the address is not dropped for it");
+        assert_eq!((after(&over), over.count(RosterChange::Refused)), ("s1 ada, s2 bob, s3 cid, s4 eve".to_owned(), 1));
+        assert_eq!(over.count(RosterChange::Dropped), 2, "who keeps the address is not dropped for it");
         let told: Vec<&str> = plan.rows.iter().map(|row| row.reason.as_str()).collect();
         let bob = "before: address cid@uni.edu; the address was s2's";
         let eve = "before: address bob@uni.edu; the address was s4's";
@@ -567,10 +572,10 @@ mod tests {
         let text = "email,id\nada@uni.edu,s1\nADA@uni.edu,\nlove@uni.edu,s1\nnew@uni.edu,s9\nnewer@uni.edu,s9\nada@uni.edu,s8\n";
         let plan = planned(text, AbsentRows::Add);
         assert_eq!(
-            plan.rows_with(Change::Refused).filter_map(|refused| refused.line).collect::<Vec<_>>(),
+            plan.rows_with(RosterChange::Refused).filter_map(|refused| refused.line).collect::<Vec<_>>(),
             [3, 4, 6, 7]
         );
-        assert_eq!(plan.count(Change::Added), 1);
+        assert_eq!(plan.count(RosterChange::Added), 1);
     }
 
     /// Replacing drops people whom no row names, but nobody for a mistake in their row.
@@ -579,7 +584,7 @@ mod tests {
         let plan = planned("email,name\nada@uni.edu,\u{202E}x\nbob@uni.edu,bob\n", AbsentRows::Replace);
         assert_eq!((counts(&plan), plan.standing), ([0, 0, 0, 1, 1, 1], 3));
         assert!(plan.drops_many());
-        assert_eq!(plan.steps, [Step::Drop { grant: format!("{:016x}", 3).parse().unwrap() }]);
+        assert_eq!(plan.steps, [RosterStep::Drop { grant: format!("{:016x}", 3).parse().unwrap() }]);
         let plan = planned("email,id\nad\u{e4}@uni.edu,s1\nbob@uni.edu,s2\ncid@uni.edu,s3\n", AbsentRows::Replace);
         assert_eq!((counts(&plan), plan.steps), ([0, 0, 0, 0, 2, 1], vec![]), "the id says who it is");
     }

@@ -14,10 +14,10 @@ pub(crate) use add_person::{TypedPerson, add_person, doubt};
 use bursar_core::domain::values::token::sha256_hex;
 use bursar_core::store::{HourlyUses, ImportPart, JobCreation, Kept, PREVIEW_LASTS, RosterChanges, RosterPreview};
 pub(crate) use compare::domain;
-use compare::{AbsentRows, Change, ImportPlan, PlannedRow, Step};
+use compare::{AbsentRows, ImportPlan, PlannedRow, RosterChange, RosterStep};
 pub(crate) use page::{opens_in_words, page, waiting};
 use parse::{FileError, RosterFile, RosterRow};
-use waits::Need;
+use waits::BudgetNeed;
 
 use crate::kit::access::Upload;
 use crate::kit::csv_file::{self, CsvRequest};
@@ -41,16 +41,16 @@ struct RosterFilePage<'a> {
     frame: PageFrame<'a>,
     programme: &'a Programme,
     /// Nothing where it was applied.
-    preview: Option<Preview<'a>>,
+    preview: Option<ImportPreview<'a>>,
     /// The rows of each change, of many the first hundred.
-    lists: Vec<(Change, usize, Listing<PlannedRow>)>,
+    lists: Vec<(RosterChange, usize, Listing<PlannedRow>)>,
     /// All of them as files: what a link says, and its address.
     files: Vec<(String, String)>,
 }
 
-struct Preview<'a> {
-    compared: &'a Compared,
-    need: Need,
+struct ImportPreview<'a> {
+    compared: &'a ComparedFile,
+    need: BudgetNeed,
     import: Ulid,
     /// Why it waits, if it is a registrar's file.
     why: &'a [String],
@@ -63,7 +63,7 @@ struct Preview<'a> {
 }
 
 /// A file compared with the roster as it is now.
-struct Compared {
+struct ComparedFile {
     file: RosterFile,
     plan: ImportPlan,
     /// The version of the roster.
@@ -89,7 +89,7 @@ const COLUMNS: [Column<PlannedRow>; 7] = [
     column("Why, or what was before").file("reason").cell(|row| Cell::text(Some(&*row.reason))),
 ];
 
-impl Compared {
+impl ComparedFile {
     /// Compares a file, unless there is something wrong with it.
     async fn from_file(
         site: &Site,
@@ -97,14 +97,14 @@ impl Compared {
         file: &[u8],
         email_column: Option<&str>,
         mode: AbsentRows,
-    ) -> Result<Result<Compared, FileError>, StoreError> {
+    ) -> Result<Result<ComparedFile, FileError>, StoreError> {
         let file = match parse::file(file, email_column) {
             Ok(file) if file.rows.len() + file.refused.len() > MOST_ROWS => return Ok(Err(FileError::TooMany)),
             Ok(file) => file,
             Err(why) => return Ok(Err(why)),
         };
         let compared_at = site.clock.now();
-        let compared = Compared::with(file, site.table.grants(&programme.id).await?, mode, compared_at);
+        let compared = ComparedFile::with(file, site.table.grants(&programme.id).await?, mode, compared_at);
         Ok(match too_many_groups(compared.plan.groups) {
             Some(why) => Err(FileError::TooManyGroups(why)),
             None => Ok(compared),
@@ -117,27 +117,28 @@ impl Compared {
         programme: &Programme,
         preview: &RosterPreview,
         file: &[u8],
-    ) -> Result<Compared, AppError> {
+    ) -> Result<ComparedFile, AppError> {
         let mode = AbsentRows::replacing(preview.replaces);
-        Compared::from_file(site, programme, file, preview.email_column.as_deref(), mode)
+        ComparedFile::from_file(site, programme, file, preview.email_column.as_deref(), mode)
             .await?
             .map_err(FileError::answer)
     }
 
-    fn with(file: RosterFile, grants: Vec<Grant>, mode: AbsentRows, compared_at: Moment) -> Compared {
+    fn with(file: RosterFile, grants: Vec<Grant>, mode: AbsentRows, compared_at: Moment) -> ComparedFile {
         let plan = compare::plan(&file, &grants, mode);
-        Compared { file, plan, roster: compare::version(&grants), compared_at, grants, mode }
+        ComparedFile { file, plan, roster: compare::version(&grants), compared_at, grants, mode }
     }
 
     fn changes(&self) -> RosterChanges {
-        let [added, changed, moved, returned, dropped, refused] = Change::ALL.map(|change| self.plan.count(change));
+        let [added, changed, moved, returned, dropped, refused] =
+            RosterChange::ALL.map(|change| self.plan.count(change));
         RosterChanges { added, changed, moved, returned, dropped, refused }
     }
 
     fn import(&self, preview: &RosterPreview, import: Ulid) -> Import {
         Import {
             changes: self.changes(),
-            readdressed: self.plan.count_of(Step::readdresses),
+            readdressed: self.plan.count_of(RosterStep::readdresses),
             replaces: preview.replaces,
             email_column: preview.email_column.clone(),
             header: Some(self.file.header.clone()),
@@ -195,20 +196,20 @@ impl Compared {
     /// The groups that the file brings.
     fn new_groups(&self, settings: &Settings) -> Vec<&str> {
         let groups: BTreeSet<&str> = self.grants.iter().filter_map(|grant| grant.group.as_deref()).collect();
-        let rows = self.plan.rows_with(Change::Added).chain(self.plan.rows_with(Change::Moved));
+        let rows = self.plan.rows_with(RosterChange::Added).chain(self.plan.rows_with(RosterChange::Moved));
         let named: BTreeSet<&str> = rows.filter_map(|row| row.group.as_deref()).collect();
         named.difference(&groups).copied().filter(|group| !settings.allowance.group_caps.contains_key(*group)).collect()
     }
 
     fn working_of_dropped(&self) -> usize {
-        let dropped = self.plan.steps.iter().filter(|step| matches!(step, Step::Drop { .. }));
-        let dropped: BTreeSet<&GrantId> = dropped.filter_map(Step::grant).collect();
+        let dropped = self.plan.steps.iter().filter(|step| matches!(step, RosterStep::Drop { .. }));
+        let dropped: BTreeSet<&GrantId> = dropped.filter_map(RosterStep::grant).collect();
         self.grants.iter().filter(|grant| grant.usable().is_some() && dropped.contains(&grant.id)).count()
     }
 
-    async fn need(&self, site: &Site, programme: &Programme) -> Result<Need, AppError> {
+    async fn need(&self, site: &Site, programme: &Programme) -> Result<BudgetNeed, AppError> {
         let budget = site.table.budget(&programme.id).await?;
-        Ok(Need::calculate(self, &programme.settings, &budget, site.clock.now()))
+        Ok(BudgetNeed::calculate(self, &programme.settings, &budget, site.clock.now()))
     }
 
     async fn page(
@@ -222,8 +223,15 @@ impl Compared {
         let settings = &access.programme.settings;
         let new_groups = self.new_groups(settings);
         let working = self.working_of_dropped();
-        let preview =
-            Preview { compared: self, need, import: stored.import, why: &stored.why, new_groups, working, refused };
+        let preview = ImportPreview {
+            compared: self,
+            need,
+            import: stored.import,
+            why: &stored.why,
+            new_groups,
+            working,
+            refused,
+        };
         Ok(file_page(site, access, stored.import, &self.plan.rows, Some(preview)))
     }
 }
@@ -234,21 +242,21 @@ fn file_page(
     access: &ProgrammeAccess,
     import: Ulid,
     rows: &[PlannedRow],
-    preview: Option<Preview<'_>>,
+    preview: Option<ImportPreview<'_>>,
 ) -> Reply {
     let programme = &access.programme;
-    let lists = Change::ALL.into_iter().map(|change| {
+    let lists = RosterChange::ALL.into_iter().map(|change| {
         let matching: Vec<&PlannedRow> = rows.iter().filter(|row| row.changes.contains(&change)).collect();
         let shown = matching.iter().take(ON_A_PAGE).map(|row| (*row).clone());
         // Who is dropped is on no line.
         let [line, rest @ ..] = COLUMNS;
-        let line = (change != Change::Dropped).then_some(line);
+        let line = (change != RosterChange::Dropped).then_some(line);
         let mut columns: Vec<_> = line.into_iter().chain(rest).collect();
-        if change == Change::Refused {
+        if change == RosterChange::Refused {
             // The reason is what is read first, and is not to be beyond a narrow screen.
             columns[1..].rotate_right(1);
         }
-        let testid = if change == Change::Refused { "refused-row" } else { "row" };
+        let testid = if change == RosterChange::Refused { "refused-row" } else { "row" };
         let list = Listing::new((change.as_str(), testid), columns, shown, programme.settings.term.zone());
         (change, matching.len(), list)
     });
@@ -270,11 +278,11 @@ pub(crate) async fn preview(Upload { form, file }: Upload) -> Answer {
     let mode = mode.ok_or_else(|| AppError::unprocessable("The mode is either add or replace."))?;
     let column = fields.filled("email_column").map(str::trim);
     let file = file.unwrap_or_default();
-    let compared = match Compared::from_file(site, programme, &file, column, mode).await? {
+    let compared = match ComparedFile::from_file(site, programme, &file, column, mode).await? {
         Ok(compared) => compared,
         Err(why) => {
             let status = why.status();
-            let refused = page::Refused { file: Some((why, mode)), ..Default::default() };
+            let refused = page::RefusedRosterForms { file: Some((why, mode)), ..Default::default() };
             return Err(AppError::page(status, page::show(site, access, refused).await));
         }
     };
@@ -300,24 +308,24 @@ pub(crate) async fn apply(form: Post<Faculty>) -> Answer {
     // For another version of the roster it does something else, so it is another import.
     let import = fields.filled("roster").map_or(previewed, |roster| ulid_for(previewed, roster));
     if site.table.get(Import::key_of(&programme.id, import)).await?.is_some_and(|import| import.applied) {
-        return applied(site, programme, previewed, &Notice::Already, *deadline).await;
+        return applied(site, programme, previewed, &Flash::Already, *deadline).await;
     }
     let Some((preview, file)) = site.table.preview(&programme.id, previewed, *now).await? else {
         return Err(AppError::unprocessable(GONE));
     };
     if fields.get("act") == Some("put-away") {
         site.table.remove_waiting_files(&preview, false, *deadline).await?;
-        return Ok(site.done(&paths::roster(&programme.id), &Notice::FilePutAway));
+        return Ok(site.done(&paths::roster(&programme.id), &Flash::FilePutAway));
     }
     let before = last_import(site, programme).await?;
-    let compared = Compared::kept(site, programme, &preview, &file).await?;
+    let compared = ComparedFile::kept(site, programme, &preview, &file).await?;
     // The page that was pressed may be newer than the preview.
     if compared.roster != fields.filled("roster").unwrap_or(&preview.roster) {
         let why =
             "The roster has changed since that preview, so nothing was done. This is what the file would change now.";
         return Err(AppError::page(StatusCode::CONFLICT, compared.page(site, access, &preview, Some(why)).await));
     }
-    let dropped = compared.plan.count(Change::Dropped);
+    let dropped = compared.plan.count(RosterChange::Dropped);
     if compared.plan.drops_many() && fields.filled("confirm_dropped") != Some(dropped.to_string().as_str()) {
         let why = format!(
             "Nothing was done. More than a fifth of the roster would be dropped: type the number, {dropped}, to confirm it."
@@ -327,7 +335,7 @@ pub(crate) async fn apply(form: Post<Faculty>) -> Answer {
     }
     let need = compared.need(site, programme).await?;
     let RosterChanges { added, changed, moved, returned, dropped, refused } = compared.changes();
-    let notice = Notice::RosterApplied {
+    let notice = Flash::RosterApplied {
         added: added as u64,
         dropped: dropped as u64,
         changed: (changed + moved + returned) as u64,
@@ -340,7 +348,7 @@ pub(crate) async fn apply(form: Post<Faculty>) -> Answer {
 }
 
 /// After an import was started: a registrar's file waits no longer.
-async fn applied(site: &Site, programme: &Programme, previewed: Ulid, notice: &Notice, deadline: Deadline) -> Answer {
+async fn applied(site: &Site, programme: &Programme, previewed: Ulid, notice: &Flash, deadline: Deadline) -> Answer {
     let preview = site.table.get(RosterPreview::key_of(&programme.id, previewed)).await?;
     if let Some(preview) = preview.filter(RosterPreview::waits) {
         site.table.trust_token(&preview, deadline).await?;
@@ -365,7 +373,7 @@ pub(crate) async fn undo(form: Post<Faculty>) -> Answer {
     let imports = site.table.list(Import::of_programme(id)).await?;
     let target = imports.iter().find(|candidate| candidate.import == import);
     if target.is_some_and(|import| import.undone) {
-        return Ok(site.done(&paths::roster(id), &Notice::Already));
+        return Ok(site.done(&paths::roster(id), &Flash::Already));
     }
     let before = last_import(site, &access.programme).await?;
     let standing = target.filter(|target| {
@@ -373,7 +381,7 @@ pub(crate) async fn undo(form: Post<Faculty>) -> Answer {
         target.undone_until(*now).is_some() && lists.all(|list| list.made_at <= target.made_at)
     });
     if standing.is_none() {
-        let refused = page::Refused { undo: Some(NO_DROPS), ..Default::default() };
+        let refused = page::RefusedRosterForms { undo: Some(NO_DROPS), ..Default::default() };
         let page = page::show(site, access, refused).await;
         return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
     }
@@ -382,7 +390,7 @@ pub(crate) async fn undo(form: Post<Faculty>) -> Answer {
     let people = grants.iter().filter(|grant| grant.holds.dropped_by == Some(import) && !grant.is_over()).count();
     let job = Job::new(id, Work::Undo { import }, u32::try_from(people)?, actor, *now);
     begin(site, job, before, &[], None, *deadline).await?;
-    Ok(site.done(&paths::roster(id), &Notice::DropsUndone { people: people as u64 }))
+    Ok(site.done(&paths::roster(id), &Flash::DropsUndone { people: people as u64 }))
 }
 
 /// Starts a job that changes the roster, and does what there is time for.
@@ -430,7 +438,7 @@ pub(crate) async fn kept(
         let Some((preview, bytes)) = site.table.preview(&programme.id, import, site.clock.now()).await? else {
             return Err(AppError::not_found());
         };
-        let compared = Compared::kept(&site, programme, &preview, &bytes).await?;
+        let compared = ComparedFile::kept(&site, programme, &preview, &bytes).await?;
         if as_file.is_none() {
             return compared.page(&site, &access, &preview, None).await;
         }
@@ -440,13 +448,13 @@ pub(crate) async fn kept(
 }
 
 /// The steps by which one person comes onto a roster, or why they do not. What is empty stays as it is.
-fn steps_of_one(person: Person, group: Option<String>, roster: &[Grant]) -> Result<Vec<Step>, String> {
+fn steps_of_one(person: Person, group: Option<String>, roster: &[Grant]) -> Result<Vec<RosterStep>, String> {
     let has_group = group.is_some();
     let Person { address, name, roster_id: id } = person;
     let row = RosterRow { line: 1, address, name, group, id };
     let file = RosterFile { rows: vec![row], has_group, ..RosterFile::default() };
     let plan = compare::plan(&file, roster, AbsentRows::Add);
-    let refused = plan.rows_with(Change::Refused).next().map(|row| row.reason.clone());
+    let refused = plan.rows_with(RosterChange::Refused).next().map(|row| row.reason.clone());
     refused.or_else(|| too_many_groups(plan.groups)).map_or(Ok(plan.steps), Err)
 }
 

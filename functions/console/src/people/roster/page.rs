@@ -50,7 +50,7 @@ struct AppliedRoster {
 
 /// What was refused of the page's forms.
 #[derive(Default)]
-pub(super) struct Refused {
+pub(super) struct RefusedRosterForms {
     pub(super) person: Option<Form<TypedPerson>>,
     pub(super) sure: Option<String>,
     /// With what was to become of people who are not in the file.
@@ -59,10 +59,10 @@ pub(super) struct Refused {
 }
 
 pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> Answer {
-    show(&site, &access, Refused::default()).await
+    show(&site, &access, RefusedRosterForms::default()).await
 }
 
-pub(super) async fn show(site: &Site, access: &ProgrammeAccess, refused: Refused) -> Answer {
+pub(super) async fn show(site: &Site, access: &ProgrammeAccess, refused: RefusedRosterForms) -> Answer {
     let now = site.clock.now();
     let programme = &access.programme;
     if !programme.settings.roster {

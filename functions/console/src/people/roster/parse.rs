@@ -6,7 +6,7 @@ use bursar_core::domain::values::token::sha256_hex;
 use csv::{ByteRecord, ReaderBuilder};
 use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 
-use super::compare::{Change, PlannedRow};
+use super::compare::{PlannedRow, RosterChange};
 use super::line;
 use crate::prelude::*;
 
@@ -352,7 +352,7 @@ impl Columns {
         let refused = |why| {
             let address = names.clone().ok();
             let id = id.clone().ok().flatten();
-            let changes = vec![Change::Refused];
+            let changes = vec![RosterChange::Refused];
             let cell = cell(Some(self.email)).chars().take(100).collect();
             let row = PlannedRow { line: Some(line), changes, address, id, reason: why, cell, ..PlannedRow::default() };
             Err(Box::new(PlannedRow { typed_name: line::text(&self.name(record)).ok().flatten(), ..row }))

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::compare::AbsentRows;
 use super::parse::FileError;
 use super::waits::{self, Standing};
-use super::{Compared, has_open_roster, last_import};
+use super::{ComparedFile, has_open_roster, last_import};
 use crate::kit::access::MOST_OF_A_FILE;
 use crate::prelude::*;
 
@@ -39,7 +39,7 @@ pub(crate) async fn put(
     let mode = mode(request.uri().query().unwrap_or_default())?;
     let file = file(request).await?;
     let before = last_import(&site, &programme).await?;
-    let compared = Compared::from_file(&site, &programme, &file, None, mode).await?.map_err(FileError::answer)?;
+    let compared = ComparedFile::from_file(&site, &programme, &file, None, mode).await?.map_err(FileError::answer)?;
     let budget = site.table.budget(&programme.id).await?;
     let standing = Standing {
         settings: &programme.settings,
@@ -210,7 +210,7 @@ pub(crate) async fn change_token(form: Post<Faculty>) -> Answer {
             if let Some(token) = site.table.get(RosterToken::key_of(&programme.id)).await? {
                 site.table.end_roster_token(&token, form.author()).await?;
             }
-            Ok(site.done(&paths::roster(&programme.id), &Notice::TokenEnded))
+            Ok(site.done(&paths::roster(&programme.id), &Flash::TokenEnded))
         }
         Some("make") => {
             let token = RegistrarToken::generate();

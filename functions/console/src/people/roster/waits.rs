@@ -2,8 +2,8 @@
 
 use bursar_core::domain::programme::unreserved::Unreserved;
 
-use super::Compared;
-use super::compare::{Change, Step, domain};
+use super::ComparedFile;
+use super::compare::{RosterChange, RosterStep, domain};
 use crate::prelude::*;
 
 /// The most changes of a kind that are few, whatever their share.
@@ -28,10 +28,11 @@ pub(super) struct Standing<'a> {
 }
 
 /// The reasons, a sentence each; none where the file may be applied by itself.
-pub(super) fn why(compared: &Compared, standing: &Standing<'_>) -> Vec<String> {
-    let Compared { file, plan, grants, .. } = compared;
+pub(super) fn why(compared: &ComparedFile, standing: &Standing<'_>) -> Vec<String> {
+    let ComparedFile { file, plan, grants, .. } = compared;
     let people = plan.standing;
-    let [added, dropped, refused] = [Change::Added, Change::Dropped, Change::Refused].map(|change| plan.count(change));
+    let [added, dropped, refused] =
+        [RosterChange::Added, RosterChange::Dropped, RosterChange::Refused].map(|change| plan.count(change));
     let mut why = Vec::new();
     let mut because = |holds: bool, sentence: String| why.extend(holds.then_some(sentence));
 
@@ -48,11 +49,16 @@ pub(super) fn why(compared: &Compared, standing: &Standing<'_>) -> Vec<String> {
         ("drops", dropped, "of the", dropped_lately),
         (
             "gives another address to",
-            plan.count_of(Step::readdresses),
+            plan.count_of(RosterStep::readdresses),
             "of the",
             standing.lately(|import| import.readdressed),
         ),
-        ("moves to another group", plan.count(Change::Moved), "of the", standing.lately(|import| import.changes.moved)),
+        (
+            "moves to another group",
+            plan.count(RosterChange::Moved),
+            "of the",
+            standing.lately(|import| import.changes.moved),
+        ),
         ("adds", added, "to the", added_lately),
     ] {
         let with = match lately {
@@ -64,11 +70,11 @@ pub(super) fn why(compared: &Compared, standing: &Standing<'_>) -> Vec<String> {
             format!("It {what} {count} {preposition} {people} people on the roster, {with}more than a fifth."),
         );
     }
-    let Need { before, implied, budget, .. } =
-        Need::calculate(compared, standing.settings, standing.budget, standing.now);
+    let BudgetNeed { before, implied, budget, .. } =
+        BudgetNeed::calculate(compared, standing.settings, standing.budget, standing.now);
     let needed = before.max(implied);
     // Who returns takes money as well.
-    let joined = added + plan.count(Change::Returned);
+    let joined = added + plan.count(RosterChange::Returned);
     because(
         joined > 0 && joined + added_lately > FEW && budget < needed,
         format!(
@@ -108,7 +114,7 @@ fn is_late(grant: &Grant, now: Moment) -> bool {
 }
 
 /// The money that a file needs of a budget.
-pub(super) struct Need {
+pub(super) struct BudgetNeed {
     /// What is promised to students if everybody claims, before the file and after it, and what there is.
     before: Usd,
     pub(super) implied: Usd,
@@ -118,9 +124,9 @@ pub(super) struct Need {
     pub(super) enough_for: u64,
 }
 
-impl Need {
+impl BudgetNeed {
     /// A reservation of somebody who is dropped stays for a week, and the mark of it longer.
-    pub(super) fn calculate(file: &Compared, settings: &Settings, budget: &Budget, now: Moment) -> Need {
+    pub(super) fn calculate(file: &ComparedFile, settings: &Settings, budget: &Budget, now: Moment) -> BudgetNeed {
         let mut before = Unreserved::default();
         let mut after = Unreserved::default();
         file.grants.iter().for_each(|grant| before.add(grant, budget.counted_at));
@@ -129,27 +135,27 @@ impl Need {
         let mut reserved = budget.reserved;
         for step in &file.plan.steps {
             match (step, step.grant().and_then(|grant| grants.get_mut(grant))) {
-                (Step::Add { person, group, .. }, _) => {
+                (RosterStep::Add { person, group, .. }, _) => {
                     let id = budget.programme.clone();
                     after.add(&Grant::invited(id, GrantId::random(), person.clone(), group.clone()), budget.counted_at);
                 }
-                (Step::Move { group, .. }, Some(grant)) => {
+                (RosterStep::Move { group, .. }, Some(grant)) => {
                     let was = cost(grant);
                     grant.group.clone_from(group);
                     if grant.has_reservation {
                         reserved = reserved + cost(grant) - was;
                     }
                 }
-                (Step::Return { .. }, Some(grant)) => {
+                (RosterStep::Return { .. }, Some(grant)) => {
                     grant.has_reservation &= is_late(grant, now);
                     grant.holds.dropped = None;
                 }
-                (Step::Drop { .. }, Some(grant)) => grant.holds.dropped = Some(now),
+                (RosterStep::Drop { .. }, Some(grant)) => grant.holds.dropped = Some(now),
                 _ => {}
             }
         }
         grants.values().for_each(|grant| after.add(grant, budget.counted_at));
-        Need {
+        BudgetNeed {
             before: budget.reserved + before.cost(settings, now),
             implied: reserved + after.cost(settings, now),
             budget: budget.limit,
@@ -160,10 +166,10 @@ impl Need {
 }
 
 /// The domains of those whom the file adds or changes that nobody on the roster has.
-pub(super) fn unknown_domains(file: &Compared) -> Vec<&str> {
+pub(super) fn unknown_domains(file: &ComparedFile) -> Vec<&str> {
     let standing = file.grants.iter().filter(|grant| !grant.is_over());
     let roster_domains: BTreeSet<&str> = standing.map(|grant| domain(&grant.person.address)).collect();
-    let rows = file.plan.rows_with(Change::Added).chain(file.plan.rows_with(Change::Changed));
+    let rows = file.plan.rows_with(RosterChange::Added).chain(file.plan.rows_with(RosterChange::Changed));
     let domains: BTreeSet<&str> = rows.filter_map(|row| row.address.as_ref()).map(domain).collect();
     domains.difference(&roster_domains).copied().collect()
 }
@@ -207,7 +213,8 @@ mod tests {
         let budget = Budget::new("cs".parse().unwrap(), Usd::from_dollars(350));
         let parsed = |text: &str| parse::file(text.as_bytes(), None).unwrap();
         let last = last.map(|header| parsed(&format!("{header}\nx@uni.edu\n")).header);
-        let compared = Compared::with(parsed(&format!("email,id,group\n{rows}")), grants, AbsentRows::Replace, now());
+        let compared =
+            ComparedFile::with(parsed(&format!("email,id,group\n{rows}")), grants, AbsentRows::Replace, now());
         let last_header = last.as_deref();
         let is_trusted = last.is_some();
         let standing = Standing { settings: &settings, budget: &budget, last_header, is_trusted, imports, now: now() };

@@ -3,7 +3,7 @@
 use bursar_core::store::{CopiedProgramme, NewProgramme};
 
 use super::doubts::with_doubts;
-use super::{Draft, FieldGroup, groups, read, refuse_unlisted};
+use super::{FieldGroup, SettingsDraft, groups, read, refuse_unlisted};
 use crate::kit::access::Admission;
 use crate::kit::form::ShownField;
 use crate::prelude::*;
@@ -13,7 +13,7 @@ use crate::work::jobs;
 #[template(path = "new.html")]
 struct NewProgrammePage<'a> {
     frame: PageFrame<'a>,
-    form: &'a Form<Draft>,
+    form: &'a Form<SettingsDraft>,
     required: Vec<ShownField<'a>>,
     optional: Vec<FieldGroup<'a>>,
     more_open: bool,
@@ -42,14 +42,18 @@ pub(crate) async fn create(post: Post<Admins>) -> Answer {
 }
 
 /// Makes the programme that an admin asked for, once for each form.
-pub(crate) async fn make<A: Admission>(post: &Post<A>, draft: Draft, copied: Option<CopiedProgramme>) -> Answer {
+pub(crate) async fn make<A: Admission>(
+    post: &Post<A>,
+    draft: SettingsDraft,
+    copied: Option<CopiedProgramme>,
+) -> Answer {
     let form = post.fields.filled("form").and_then(|id| id.parse().ok());
     let notice = match &copied {
-        Some(copied) => Notice::CopyMade { with_roster: copied.roster.is_some() },
-        None => Notice::ProgrammeMade { has_roster: draft.settings.roster },
+        Some(copied) => Flash::CopyMade { with_roster: copied.roster.is_some() },
+        None => Flash::ProgrammeMade { has_roster: draft.settings.roster },
     };
     let notice = with_doubts(&post.site, notice, None, &draft).await?;
-    let Draft { settings, budget } = draft;
+    let SettingsDraft { settings, budget } = draft;
     let is_copy = copied.is_some();
     let new = NewProgramme { settings, budget, form, copied };
     let id = post.site.table.create(new, post.author()).await?;
@@ -59,7 +63,7 @@ pub(crate) async fn make<A: Admission>(post: &Post<A>, draft: Draft, copied: Opt
     Ok(post.site.done(&paths::programme(&id), &notice))
 }
 
-fn page(site: &Site, visitor: &Visitor, form: &Form<Draft>) -> Reply {
+fn page(site: &Site, visitor: &Visitor, form: &Form<SettingsDraft>) -> Reply {
     let optional = groups(form, |field| !field.is_required);
     site.page(&NewProgrammePage {
         frame: PageFrame::new(site, visitor),

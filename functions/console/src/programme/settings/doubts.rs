@@ -1,57 +1,57 @@
 //! What comes next after a save, and what of it is allowed, but perhaps a mistake: said once, after the save that brought it, and beside
 //! the press that approves a request.
 
-use bursar_core::domain::programme::request::Request;
+use bursar_core::domain::programme::request::ProgrammeRequest;
 
-use super::{Draft, read};
+use super::{SettingsDraft, read};
 use crate::people::roster::domain;
 use crate::prelude::*;
 
 /// The notice of a save, with what should be checked. A new programme has no settings before.
 pub(super) async fn with_doubts(
     site: &Site,
-    notice: Notice,
+    notice: Flash,
     before: Option<(&Programme, Usd)>,
-    after: &Draft,
-) -> Result<Notice, AppError> {
+    after: &SettingsDraft,
+) -> Result<Flash, AppError> {
     let notices = std::iter::once(notice).chain(doubts(site, before, after).await?).collect();
-    Ok(Notice::Several { notices })
+    Ok(Flash::Several { notices })
 }
 
 /// What an approval of a request would bring with it, to be read before the press.
 pub(crate) async fn of_request(
     site: &Site,
     programme: &Programme,
-    request: &Request,
+    request: &ProgrammeRequest,
 ) -> Result<Option<String>, AppError> {
     let budget = site.table.budget(&programme.id).await?.limit;
     let wished = request.wishes.iter().map(|wish| (wish.setting.clone(), wish.new_value.clone())).collect();
-    let mut form = Form::edit(Draft { settings: programme.settings.clone(), budget }).typed(&wished);
+    let mut form = Form::edit(SettingsDraft { settings: programme.settings.clone(), budget }).typed(&wished);
     let Some(after) = read(&mut form) else { return Ok(None) };
     let notices = doubts(site, Some((programme, budget)), &after).await?;
-    Ok((!notices.is_empty()).then(|| Notice::Several { notices }.in_words()))
+    Ok((!notices.is_empty()).then(|| Flash::Several { notices }.in_words()))
 }
 
 async fn doubts(
     site: &Site,
     before: Option<(&Programme, Usd)>,
-    Draft { settings, budget }: &Draft,
-) -> Result<Vec<Notice>, AppError> {
+    SettingsDraft { settings, budget }: &SettingsDraft,
+) -> Result<Vec<Flash>, AppError> {
     let mut amount_left = *budget;
     if let Some((programme, _)) = before {
         amount_left = amount_left - site.table.programme_use(&programme.id).await?.counted(settings.basis.byok);
     }
     let mut notices = Vec::new();
     if before.is_some_and(|(before, _)| moves_keys(&before.settings, settings)) {
-        notices.push(Notice::KeysFollow);
+        notices.push(Flash::KeysFollow);
     }
     if before.is_none_or(|(_, before)| before < *budget) {
         let newest = site.table.balance_readings().await?;
         let balance = newest.map(|(newest, _)| newest.balance()).filter(|balance| *balance < amount_left);
-        notices.extend(balance.map(|balance| Notice::BudgetAboveBalance { amount_left, balance }));
+        notices.extend(balance.map(|balance| Flash::BudgetAboveBalance { amount_left, balance }));
     }
     if lacks_faculty(settings) && !before.is_some_and(|(before, _)| lacks_faculty(&before.settings)) {
-        notices.push(Notice::NoFaculty);
+        notices.push(Flash::NoFaculty);
     }
     let admins = site.table.admins().await?;
     let sender = EmailAddress::parse(&site.mail_from).ok();
@@ -59,7 +59,7 @@ async fn doubts(
     let known_domains: Vec<&str> = admins.iter().chain(&sender).chain(staff_before).map(domain).collect();
     let unknown = staff(settings)
         .find(|address| !known_domains.iter().any(|known_domain| are_related(domain(address), known_domain)));
-    notices.extend(unknown.map(|address| Notice::UnknownDomain { address: address.clone() }));
+    notices.extend(unknown.map(|address| Flash::UnknownDomain { address: address.clone() }));
     Ok(notices)
 }
 

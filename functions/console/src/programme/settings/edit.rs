@@ -1,12 +1,12 @@
 //! Editing a programme: saves the fields of the form, provided that nobody has edited the programme since
 //! the form was made. Faculty's changes of an admin's settings become a request.
 
-use bursar_core::domain::programme::request::{BUDGET, Request, Wish};
+use bursar_core::domain::programme::request::{BUDGET, ProgrammeRequest, Wish};
 use bursar_core::store::{self, EditOutcome};
 
 use super::doubts::with_doubts;
 use super::page::{PageState, show};
-use super::{Draft, read, refuse_unlisted};
+use super::{SettingsDraft, read, refuse_unlisted};
 use crate::kit::form::{Difference, Owner};
 use crate::prelude::*;
 use crate::programme::requests::DECIDED_TODAY;
@@ -22,26 +22,26 @@ const FIXED: &str = "People have keys that count like this, and OpenRouter canno
 const NO_VERSION: &str = "The form did not say which state of the programme it was made from.";
 
 /// One edit of a programme, as it was when the form was read.
-struct Edit<'a> {
+struct SettingsEdit<'a> {
     post: &'a Post<Faculty>,
     /// The budget before.
     budget: Usd,
-    form: Form<Draft>,
+    form: Form<SettingsDraft>,
     is_stale: bool,
 }
 
 pub(crate) async fn edit(post: Post<Faculty>) -> Answer {
-    let notice = Edit::read(&post, &post.fields).await?.carry_out().await?;
+    let notice = SettingsEdit::read(&post, &post.fields).await?.carry_out().await?;
     Ok(post.site.done(&paths::settings(&post.access.programme.id), &notice))
 }
 
 /// Saves what faculty asked for, provided that each field still holds what it held then, or holds the asked value by now.
-pub(crate) async fn approve(post: &Post<Faculty>, request: Request) -> Result<Notice, AppError> {
+pub(crate) async fn approve(post: &Post<Faculty>, request: ProgrammeRequest) -> Result<Flash, AppError> {
     let Post { site, access, deadline, .. } = post;
     let programme = &access.programme;
     let wished = request.wishes.iter().map(|wish| (wish.setting.clone(), wish.new_value.clone())).collect();
-    let mut edit = Edit::read(post, &wished).await?;
-    let notice = Notice::RequestDecided { is_approved: true };
+    let mut edit = SettingsEdit::read(post, &wished).await?;
+    let notice = Flash::RequestDecided { is_approved: true };
     for Wish { setting, label, old_value, new_value, .. } in &request.wishes {
         let today = edit.form.saved(setting);
         if today != old_value && today != new_value {
@@ -68,16 +68,16 @@ pub(crate) async fn approve(post: &Post<Faculty>, request: Request) -> Result<No
     Ok(notice)
 }
 
-impl<'a> Edit<'a> {
-    async fn read(post: &'a Post<Faculty>, fields: &Fields) -> Result<Edit<'a>, AppError> {
+impl<'a> SettingsEdit<'a> {
+    async fn read(post: &'a Post<Faculty>, fields: &Fields) -> Result<SettingsEdit<'a>, AppError> {
         let programme = &post.access.programme;
         let budget = post.site.table.budget(&programme.id).await?.limit;
         let is_stale = fields.filled("version").is_some_and(|sent| sent != version(programme, budget));
-        let form = Form::edit(Draft { settings: programme.settings.clone(), budget }).typed(fields);
-        Ok(Edit { post, budget, form, is_stale })
+        let form = Form::edit(SettingsDraft { settings: programme.settings.clone(), budget }).typed(fields);
+        Ok(SettingsEdit { post, budget, form, is_stale })
     }
 
-    async fn carry_out(mut self) -> Result<Notice, AppError> {
+    async fn carry_out(mut self) -> Result<Flash, AppError> {
         let post = self.post;
         let Post { site, access, person, fields, now, deadline, .. } = post;
         let programme = &access.programme;
@@ -96,16 +96,16 @@ impl<'a> Edit<'a> {
         }
         let saved = self.form.changes(&after);
         if saved.is_empty() && wished.is_empty() {
-            return Ok(Notice::Already);
+            return Ok(Flash::Already);
         }
         // Models and providers which were not named before have to exist.
         if let Some(status) = refuse_unlisted(site, &mut self.form, &after.settings, *deadline).await? {
             let why = if status == StatusCode::UNPROCESSABLE_ENTITY { UNREADABLE } else { FORBIDDEN };
             return Err(self.refused(status, why).await);
         }
-        let request = Request::new(programme.id.clone(), person.clone(), wished.wishes(), *now);
-        let request_notice = Notice::Asked { is_rest_saved: !saved.is_empty() };
-        let before = site.table.get(Request::key_of(&programme.id, request.request)).await?;
+        let request = ProgrammeRequest::new(programme.id.clone(), person.clone(), wished.wishes(), *now);
+        let request_notice = Flash::Asked { is_rest_saved: !saved.is_empty() };
+        let before = site.table.get(ProgrammeRequest::key_of(&programme.id, request.request)).await?;
         if before.as_ref().is_some_and(|before| before.decision.is_some()) {
             return Err(self.refused(StatusCode::CONFLICT, DECIDED_TODAY).await);
         }
@@ -121,7 +121,7 @@ impl<'a> Edit<'a> {
         if self.is_stale {
             return Err(self.refused(StatusCode::CONFLICT, STALE).await);
         }
-        let notice = with_doubts(site, Notice::Saved, Some((programme, self.budget)), &after).await?;
+        let notice = with_doubts(site, Flash::Saved, Some((programme, self.budget)), &after).await?;
         self.save(after, &saved, None).await?;
         if wished.is_empty() {
             return Ok(notice);
@@ -130,10 +130,15 @@ impl<'a> Edit<'a> {
         Ok(request_notice)
     }
 
-    async fn save(mut self, after: Draft, saved: &Difference, answers: Option<Request>) -> Result<(), AppError> {
+    async fn save(
+        mut self,
+        after: SettingsDraft,
+        saved: &Difference,
+        answers: Option<ProgrammeRequest>,
+    ) -> Result<(), AppError> {
         let Post { site, access, deadline, .. } = self.post;
         let programme = &access.programme;
-        let edit = store::Edit {
+        let edit = store::ProgrammeEdit {
             settings: after.settings,
             version: programme.version,
             budget: Some((self.budget, after.budget)),
@@ -150,7 +155,7 @@ impl<'a> Edit<'a> {
             }
             EditOutcome::Stale(now) => {
                 let (programme, budget) = *now;
-                let now = Draft { settings: programme.settings.clone(), budget };
+                let now = SettingsDraft { settings: programme.settings.clone(), budget };
                 let form = Form::edit(now).typed(&self.post.fields).beside().refused(STALE);
                 let access = ProgrammeAccess { programme, ..access.clone() };
                 return Err(again(site, StatusCode::CONFLICT, &access, form).await);
@@ -205,7 +210,7 @@ fn quoted(text: &str) -> String {
     if text.is_empty() { "nothing".to_owned() } else { format!("“{text}”") }
 }
 
-async fn again(site: &Site, status: StatusCode, access: &ProgrammeAccess, form: Form<Draft>) -> AppError {
+async fn again(site: &Site, status: StatusCode, access: &ProgrammeAccess, form: Form<SettingsDraft>) -> AppError {
     let state = PageState { edit: Some(form), ..PageState::default() };
     AppError::page(status, show(site, access, state).await)
 }

@@ -17,7 +17,7 @@ pub(crate) use models::{KnownModels, NotListed, models_of, new_models, refuse_un
 pub(crate) use page::{CARRIED, PageState, copying, page, show};
 pub(crate) use reader::cap;
 use reader::{never_open, too_many_roles};
-pub(crate) use table::{Draft, plain};
+pub(crate) use table::{SettingsDraft, plain};
 
 use crate::kit::form::ShownField;
 use crate::prelude::*;
@@ -25,12 +25,12 @@ use crate::prelude::*;
 /// What it means for a group that nothing is written.
 pub(crate) const AS_THE_PROGRAMME: &str = "as in the programme";
 
-impl FormValue for Draft {
-    const FIELDS: &'static [Field<Draft>] = table::SETTINGS;
+impl FormValue for SettingsDraft {
+    const FIELDS: &'static [Field<SettingsDraft>] = table::SETTINGS;
 
     /// What is left empty has its default. The groups have a page of their own.
-    fn start(before: Option<&Draft>) -> Draft {
-        let mut draft = Draft::default();
+    fn start(before: Option<&SettingsDraft>) -> SettingsDraft {
+        let mut draft = SettingsDraft::default();
         if let Some(before) = before {
             draft.keep_groups_of(&before.settings);
         }
@@ -38,13 +38,13 @@ impl FormValue for Draft {
     }
 }
 
-impl Default for Draft {
-    fn default() -> Draft {
-        Draft { settings: Settings::new("", Term::first_day(), Usd::ZERO), budget: Usd::ZERO }
+impl Default for SettingsDraft {
+    fn default() -> SettingsDraft {
+        SettingsDraft { settings: Settings::new("", Term::first_day(), Usd::ZERO), budget: Usd::ZERO }
     }
 }
 
-impl Draft {
+impl SettingsDraft {
     pub(crate) fn keep_groups_of(&mut self, before: &Settings) {
         self.settings.allowance.group_caps = before.allowance.group_caps.clone();
         self.settings.rules.group_models = before.rules.group_models.clone();
@@ -56,7 +56,7 @@ pub(crate) fn change(SettingChange { name, old_value, new_value }: &SettingChang
     let mut parts = name.splitn(2, '.');
     let id = parts.next().unwrap_or_default();
     let group = parts.next();
-    let Some(field) = Draft::FIELDS.iter().find(|field| field.id == id) else {
+    let Some(field) = SettingsDraft::FIELDS.iter().find(|field| field.id == id) else {
         return format!("{name}: {old_value} → {new_value}");
     };
     let when_empty = if group.is_some() { AS_THE_PROGRAMME } else { field.when_empty };
@@ -66,7 +66,7 @@ pub(crate) fn change(SettingChange { name, old_value, new_value }: &SettingChang
 }
 
 /// The settings and the budget of a form; nothing where some of it is refused.
-pub(crate) fn read(form: &mut Form<Draft>) -> Option<Draft> {
+pub(crate) fn read(form: &mut Form<SettingsDraft>) -> Option<SettingsDraft> {
     let draft = form.read()?;
     let refused = too_many_roles(form, &draft.settings).or_else(|| never_open(&draft.settings));
     match refused {
@@ -85,7 +85,7 @@ pub(crate) struct FieldGroup<'a> {
 }
 
 /// These fields of a programme, each under its heading.
-fn groups<'a>(form: &'a Form<Draft>, is_shown: impl Fn(&Field<Draft>) -> bool) -> Vec<FieldGroup<'a>> {
+fn groups<'a>(form: &'a Form<SettingsDraft>, is_shown: impl Fn(&Field<SettingsDraft>) -> bool) -> Vec<FieldGroup<'a>> {
     let mut headings: Vec<&str> = table::SETTINGS.iter().map(|field| field.heading).collect();
     headings.dedup();
     let groups = headings

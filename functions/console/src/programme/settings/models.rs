@@ -2,7 +2,7 @@
 
 use bursar_core::domain::programme::rules::{self, Tiers};
 
-use super::Draft;
+use super::SettingsDraft;
 use super::reader::{list_of, words};
 use crate::prelude::*;
 
@@ -109,7 +109,7 @@ impl NotListed {
 /// Refuses models and providers of settings that there are not, in their form. Returns the status if there is one.
 pub(crate) async fn refuse_unlisted(
     site: &Site,
-    form: &mut Form<Draft>,
+    form: &mut Form<SettingsDraft>,
     after: &Settings,
     deadline: Deadline,
 ) -> Result<Option<StatusCode>, StoreError> {

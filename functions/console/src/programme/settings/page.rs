@@ -4,7 +4,7 @@ use bursar_core::domain::programme::request::BUDGET;
 use bursar_core::store::Overview;
 use jiff::ToSpan;
 
-use super::{Draft, FieldGroup, edit, groups};
+use super::{FieldGroup, SettingsDraft, edit, groups};
 use crate::kit::form::Owner;
 use crate::kit::job_line::JobLine;
 use crate::prelude::*;
@@ -17,9 +17,9 @@ struct SettingsPage<'a> {
     jobs: Vec<JobLine>,
     may_edit: bool,
     version: String,
-    edit: Form<Draft>,
+    edit: Form<SettingsDraft>,
     /// The form that copies the programme, and whether its roster is copied too; assistants have none.
-    copying: Option<(Form<Draft>, bool)>,
+    copying: Option<(Form<SettingsDraft>, bool)>,
     request: Option<Ulid>,
     /// The id of that form, which makes one copy.
     form: Ulid,
@@ -28,9 +28,9 @@ struct SettingsPage<'a> {
 /// The forms as they were posted.
 #[derive(Default)]
 pub(crate) struct PageState {
-    pub(crate) edit: Option<Form<Draft>>,
+    pub(crate) edit: Option<Form<SettingsDraft>>,
     /// With whether the roster is copied too.
-    pub(crate) copying: Option<(Form<Draft>, bool)>,
+    pub(crate) copying: Option<(Form<SettingsDraft>, bool)>,
     /// The request that the copy answers.
     pub(crate) request: Option<Ulid>,
 }
@@ -49,7 +49,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
     let programme = &access.programme;
     let overview = site.table.overview(&programme.id).await?;
     let Overview { budget, jobs, .. } = overview.ok_or_else(AppError::not_found)?;
-    let saved = Draft { settings: programme.settings.clone(), budget: budget.limit };
+    let saved = SettingsDraft { settings: programme.settings.clone(), budget: budget.limit };
     let copied = state.copying.unwrap_or_else(|| (copying(programme, budget.limit), false));
     Ok(site.page(&SettingsPage {
         frame: PageFrame::new(site, &access.visitor),
@@ -68,11 +68,12 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
 pub(crate) const CARRIED: &[&str] = &["name", "starts_on", "ends_on", BUDGET];
 
 /// The form of a new programme, filled with what another one has, whose term is as long and begins when that is over.
-pub(crate) fn copying(programme: &Programme, budget: Usd) -> Form<Draft> {
+pub(crate) fn copying(programme: &Programme, budget: Usd) -> Form<SettingsDraft> {
     let term = &programme.settings.term;
     let starts_on = term.ends_on().saturating_add(1.day());
     let ends_on = starts_on.saturating_add(term.ends_on() - term.starts_on());
-    let mut form = Form::filled_with(&Draft { settings: programme.settings.clone(), budget }).apart("copy-", "");
+    let mut form =
+        Form::filled_with(&SettingsDraft { settings: programme.settings.clone(), budget }).apart("copy-", "");
     form.set("starts_on", starts_on.to_string());
     form.set("ends_on", ends_on.to_string());
     form

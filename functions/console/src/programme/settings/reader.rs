@@ -8,8 +8,8 @@ use bursar_core::domain::values::format::end_time;
 use bursar_core::domain::values::term::{FIRST_DAY, LAST_DAY, Term, TermError};
 use jiff::civil::DateTime;
 
-use super::Draft;
-use crate::kit::form::Text;
+use super::SettingsDraft;
+use crate::kit::form::FieldText;
 use crate::prelude::*;
 
 /// The most people of a list. One transaction of at most a hundred items holds all recipients and
@@ -21,7 +21,7 @@ const MOST_PROVIDERS: usize = 100;
 
 const TIMEZONE: &str = "timezone";
 
-impl Text<'_, Draft> {
+impl FieldText<'_, SettingsDraft> {
     pub(super) fn name(&self) -> Result<String, String> {
         self.line(200)?.ok_or_else(|| "Give the programme a name.".to_owned())
     }
@@ -122,7 +122,7 @@ impl Text<'_, Draft> {
 
 /// Refuses an edit of more roles than one transaction can hold, since each person's role is also stored
 /// under their address.
-pub(super) fn too_many_roles(form: &Form<Draft>, after: &Settings) -> Option<(&'static str, String)> {
+pub(super) fn too_many_roles(form: &Form<SettingsDraft>, after: &Settings) -> Option<(&'static str, String)> {
     let id = ProgrammeId::of_name(&after.name);
     let before = form.before().map(|before| &before.settings.people);
     let people = RoleChanges::between(&id, before, &after.people).people();

@@ -10,24 +10,24 @@ use crate::prelude::*;
 
 /// The values that a form edits: the settings of a programme and its budget.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Draft {
+pub(crate) struct SettingsDraft {
     pub(crate) settings: Settings,
     pub(crate) budget: Usd,
 }
 
 /// The row that all settings share: a setting belongs to admins, unless its own row says whose it is.
-const SETTING: Field<Draft> = Field { owner: Owner::Admins, ..Field::OPTIONAL };
+const SETTING: Field<SettingsDraft> = Field { owner: Owner::Admins, ..Field::OPTIONAL };
 
 // The row that the settings under a heading share.
-const BASICS: Field<Draft> = Field { heading: "Basics", ..SETTING };
-const MONEY: Field<Draft> = Field { heading: "Money", ..SETTING };
-const PEOPLE: Field<Draft> = Field { heading: "People", kind: Kind::Lines, is_private: true, ..SETTING };
-const MODELS: Field<Draft> = Field { heading: "Models and data", when_empty: "all", ..SETTING };
-const MAILS: Field<Draft> = Field { heading: "Mails", ..SETTING };
-const KEYS: Field<Draft> = Field { heading: "Rules for keys", ..SETTING };
+const BASICS: Field<SettingsDraft> = Field { heading: "Basics", ..SETTING };
+const MONEY: Field<SettingsDraft> = Field { heading: "Money", ..SETTING };
+const PEOPLE: Field<SettingsDraft> = Field { heading: "People", kind: FieldKind::Lines, is_private: true, ..SETTING };
+const MODELS: Field<SettingsDraft> = Field { heading: "Models and data", when_empty: "all", ..SETTING };
+const MAILS: Field<SettingsDraft> = Field { heading: "Mails", ..SETTING };
+const KEYS: Field<SettingsDraft> = Field { heading: "Rules for keys", ..SETTING };
 
 /// All settings, in the order of the form.
-pub(super) const SETTINGS: &[Field<Draft>] = &[
+pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
     Field {
         id: "name",
         label: "Name",
@@ -41,7 +41,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
     Field {
         id: "starts_on",
         label: "First day",
-        kind: Kind::Date,
+        kind: FieldKind::Date,
         owner: Owner::Faculty,
         write: |draft| draft.settings.term.starts_on().to_string(),
         read: |form, _| date(form.text()).map(drop),
@@ -52,7 +52,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         id: "ends_on",
         label: "Last day",
         hint: "Inclusive.",
-        kind: Kind::Date,
+        kind: FieldKind::Date,
         owner: Owner::Faculty,
         write: |draft| draft.settings.term.ends_on().to_string(),
         read: |form, draft| {
@@ -76,7 +76,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
     Field {
         id: "roster",
         label: "Roster",
-        kind: Kind::Choice(&[("file", "with a roster"), ("none", "none: a cost centre that only owns keys")]),
+        kind: FieldKind::Choice(&[("file", "with a roster"), ("none", "none: a cost centre that only owns keys")]),
         owner: Owner::Creator,
         write: |draft| if draft.settings.roster { "file" } else { "none" }.to_owned(),
         read: |form, draft| form.roster().map(|roster| draft.settings.roster = roster),
@@ -86,7 +86,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         id: "cap_usd",
         label: "Cap per student",
         hint: "In dollars: what one student may spend in the whole term, or until the cap resets.",
-        kind: Kind::Money,
+        kind: FieldKind::Money,
         owner: Owner::Faculty,
         write: |draft| plain(draft.settings.allowance.cap),
         read: |form, draft| cap(form.text()).map(|cap| draft.settings.allowance.cap = cap),
@@ -97,7 +97,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         id: "reset",
         label: "The cap resets",
         hint: "Days, weeks and months are those of UTC.",
-        kind: Kind::Choice(&[
+        kind: FieldKind::Choice(&[
             ("none", "never"),
             ("daily", "each day"),
             ("weekly", "each week"),
@@ -111,7 +111,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         id: request::BUDGET,
         label: "Budget",
         hint: "In dollars: all the money the programme may ever cost.",
-        kind: Kind::Money,
+        kind: FieldKind::Money,
         write: |draft| plain(draft.budget),
         read: |form, draft| money(form.text()).map(|budget| draft.budget = budget),
         is_required: true,
@@ -120,7 +120,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
     Field {
         id: "byok",
         label: "Spending with own provider keys",
-        kind: Kind::Choice(&[("inside", "counts against the cap"), ("outside", "does not count")]),
+        kind: FieldKind::Choice(&[("inside", "counts against the cap"), ("outside", "does not count")]),
         write: |draft| word(&draft.settings.basis.byok),
         read: |form, draft| form.choice(draft.settings.basis.byok).map(|byok| draft.settings.basis.byok = byok),
         ..MONEY
@@ -167,7 +167,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         id: "models",
         label: "Models",
         hint: "As OpenRouter spells them, such as openai/gpt-4o-mini, or the name of a model list. Empty: all.",
-        kind: Kind::Lines,
+        kind: FieldKind::Lines,
         owner: Owner::Faculty,
         write: |draft| draft.settings.rules.all.models.join("\n"),
         read: |form, draft| models_of(form.text()).map(|models| draft.settings.rules.all.models = models),
@@ -176,7 +176,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
     Field {
         id: "data_policy",
         label: "What providers may do with prompts",
-        kind: Kind::Choice(&[
+        kind: FieldKind::Choice(&[
             ("account", "as the account allows"),
             ("no-training", "no training on them"),
             ("zero-retention", "not keep them"),
@@ -192,7 +192,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         id: "providers",
         label: "Providers that may serve models",
         hint: "As OpenRouter spells them, such as openai or google-vertex. Empty: all.",
-        kind: Kind::Lines,
+        kind: FieldKind::Lines,
         write: |draft| draft.settings.rules.all.providers.join("\n"),
         read: |form, draft| form.providers().map(|providers| draft.settings.rules.all.providers = providers),
         ..MODELS
@@ -221,7 +221,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         id: "alert_assistants",
         label: "Alerts to assistants",
         hint: "Faculty hear anyway.",
-        kind: Kind::Choice(&[("off", "no"), ("on", "yes, they hear of them too")]),
+        kind: FieldKind::Choice(&[("off", "no"), ("on", "yes, they hear of them too")]),
         owner: Owner::Faculty,
         write: |draft| if draft.settings.mails.alert_assistants { "on" } else { "off" }.to_owned(),
         read: |form, draft| form.alert_assistants().map(|is_on| draft.settings.mails.alert_assistants = is_on),
@@ -231,7 +231,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         id: "digest",
         label: "Weekly digest",
         hint: "The figures of the week, by mail to faculty and assistants.",
-        kind: Kind::Choice(&[
+        kind: FieldKind::Choice(&[
             ("monday", "Monday"),
             ("tuesday", "Tuesday"),
             ("wednesday", "Wednesday"),
@@ -250,7 +250,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         id: "student_mails",
         label: "Mails to students about their cap and the end of the term",
         hint: "At 80% and 100% of a cap, and a week before the end. What a rule below does to a key is mailed in any case.",
-        kind: Kind::Choice(&[("on", "on"), ("off", "off")]),
+        kind: FieldKind::Choice(&[("on", "on"), ("off", "off")]),
         owner: Owner::Faculty,
         write: |draft| if draft.settings.mails.student_mails { "on" } else { "off" }.to_owned(),
         read: |form, draft| form.one_of("on", "off").map(|is_on| draft.settings.mails.student_mails = is_on),
@@ -271,7 +271,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         label: "Keys can be claimed from",
         hint: "Empty: from the first day.",
         when_empty: "the first day",
-        kind: Kind::Time,
+        kind: FieldKind::Time,
         owner: Owner::Faculty,
         write: |draft| time(draft.settings.claims.claim_opens_at, &draft.settings),
         read: |form, draft| {
@@ -285,7 +285,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         label: "Keys can be claimed until",
         hint: "Empty: until the last day.",
         when_empty: "the last day",
-        kind: Kind::Time,
+        kind: FieldKind::Time,
         owner: Owner::Faculty,
         write: |draft| time(draft.settings.claims.claim_closes_at, &draft.settings),
         read: |form, draft| {
@@ -298,7 +298,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         id: "replacements",
         label: "Replacements a term",
         hint: "How often a student may replace a key without asking. One that leaked does not count.",
-        kind: Kind::Number,
+        kind: FieldKind::Number,
         owner: Owner::Faculty,
         write: |draft| draft.settings.claims.replacements.to_string(),
         read: |form, draft| {
@@ -313,7 +313,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         label: "Switch off a key that is not used for, in days",
         when_empty: "never",
         hint: "Empty: never. Its student hears a week before, and can switch it on again while the budget has room.",
-        kind: Kind::Number,
+        kind: FieldKind::Number,
         owner: Owner::Faculty,
         write: |draft| number(draft.settings.claims.unused_after_days),
         read: |form, draft| form.number(1, 3_650).map(|days| draft.settings.claims.unused_after_days = days),
@@ -324,7 +324,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         label: "Have a key replaced after, in days",
         when_empty: "never",
         hint: "Empty: never. Its student hears a week before. A key that is not replaced by then ends, or a week after the mail if that left late.",
-        kind: Kind::Number,
+        kind: FieldKind::Number,
         owner: Owner::Faculty,
         write: |draft| number(draft.settings.claims.rotate_after_days),
         read: |form, draft| form.number(1, 3_650).map(|days| draft.settings.claims.rotate_after_days = days),
@@ -334,7 +334,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         id: "terms",
         label: "Terms of use",
         hint: "Text or a link. Students agree before they see a key.",
-        kind: Kind::Area,
+        kind: FieldKind::Area,
         is_private: true,
         owner: Owner::Faculty,
         write: |draft| draft.settings.texts.terms.clone().unwrap_or_default(),

@@ -3,7 +3,7 @@
 mod programme;
 
 use bursar_core::domain::mail::digest::{
-    Digest, DigestLine, DigestMoney, LineSubject, Need, People, PeopleSample, Spender,
+    Digest, DigestLine, DigestMoney, DigestPeople, LineSubject, Need, PeopleSample, Spender,
 };
 use bursar_core::domain::programme::Budget;
 use bursar_core::domain::usage::days::{Accuracy, Days, Sum};
@@ -90,7 +90,7 @@ fn a_full_digest() -> Digest {
         ],
         models_unknown: vec![(date(2026, 11, 14), date(2026, 11, 15))],
         standing_out: StandingOut { usual_week: usd(112), most: vec![(grant(1), usd(1_120))], unnamed: 0 },
-        people: Some(People {
+        people: Some(DigestPeople {
             days: WEEK,
             students: 200,
             claimed: 161,
@@ -111,8 +111,8 @@ fn a_full_digest() -> Digest {
 }
 
 /// Nobody in particular.
-fn nobody() -> People {
-    People { days: WEEK, students: 200, claimed: 161, ..People::default() }
+fn nobody() -> DigestPeople {
+    DigestPeople { days: WEEK, students: 200, claimed: 161, ..DigestPeople::default() }
 }
 
 fn names() -> DigestNames {

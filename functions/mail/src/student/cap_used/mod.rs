@@ -1,7 +1,7 @@
 //! The mail to a student who has used much or all of their cap. It gives the number, when it resets, the
 //! error that their program sees, and where to ask for more. Whether it is still due is decided when it is sent.
 
-use bursar_core::domain::audit::{Act, Entry};
+use bursar_core::domain::audit::{Act, AuditEntry};
 use bursar_core::domain::grant::{CapUse, GrantState, HoldKind, Stopped, View};
 use bursar_core::domain::usage::crossing::{Crossing, Scope, is_used_up};
 use bursar_core::domain::values::window::Window;
@@ -50,7 +50,7 @@ impl App {
         let crossing =
             crossings.into_iter().find(|crossing| crossing.threshold == threshold).ok_or(NO_SUCH_CROSSING)?;
         if crossing.spent > crossing.limit {
-            let entries = self.table.list_known(Entry::of_grant(programme, grant)).await?;
+            let entries = self.table.list_known(AuditEntry::of_grant(programme, grant)).await?;
             if was_used_before(&entries, &view, &crossing) {
                 return Err(NoMail::NotDue("the mail about the lower cap said that it is used up"));
             }
@@ -67,7 +67,7 @@ impl App {
 }
 
 /// Whether more than the cap was used by the day on which somebody lowered it: the mail about that said so.
-fn was_used_before(entries: &[Entry], view: &View, crossing: &Crossing) -> bool {
+fn was_used_before(entries: &[AuditEntry], view: &View, crossing: &Crossing) -> bool {
     let changed = entries.iter().rev().find(|audit_entry| audit_entry.what.act == Act::CapChanged);
     let Some(next) = changed.and_then(|audit_entry| utc_date(audit_entry.recorded_at).tomorrow().ok()) else {
         return false;

@@ -101,7 +101,7 @@ fn what_was_used_before_the_cap_was_lowered_is_not_said_again() {
     let lowered_below = crossing(510);
     let used_up_since = crossing(101);
     let lowered = AuditDetail::new(Act::CapChanged).changing("20", "1");
-    let entries = [Entry::on_programme(&view.programme.id, &Actor::Rule, now(), lowered)];
+    let entries = [AuditEntry::on_programme(&view.programme.id, &Actor::Rule, now(), lowered)];
     read(&mut view, now(), 5_100_000);
     assert!(was_used_before(&entries, &view, &lowered_below) && !was_used_before(&[], &view, &lowered_below));
     read(&mut view, at("2026-11-21T10:00:00Z"), 1_010_000);

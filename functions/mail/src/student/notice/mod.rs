@@ -1,8 +1,8 @@
 //! The notices to a student about a key: it was shown or reported leaked, its cap was changed, a rule holds or
 //! ends it, or the term ends. A notice whose reason has gone is dropped.
 
-use bursar_core::domain::audit::{Act, Entry};
-use bursar_core::domain::grant::{GrantState, Notice, Stopped, View};
+use bursar_core::domain::audit::{Act, AuditEntry};
+use bursar_core::domain::grant::{GrantState, Stopped, StudentNotice, View};
 use bursar_core::domain::programme::Basis;
 use bursar_core::domain::values::id::Epoch;
 use jiff::tz::TimeZone;
@@ -17,30 +17,32 @@ impl App {
     pub(crate) async fn notice(
         &self,
         (programme, grant, epoch): (&ProgrammeId, &GrantId, Epoch),
-        notice: Notice,
+        notice: StudentNotice,
         written_at: Moment,
         now: Moment,
     ) -> Result<Letter, NoMail> {
         let view = self.table.view(programme, grant).await?.ok_or(GONE)?;
         let words = Words { recipient: &view.grant.person.address, config: &self.config };
         let letter = match notice {
-            Notice::KeyShown => Some(words.key_shown(&view, written_at)),
-            Notice::KeyLeaked => Some(words.key_leaked(&view, written_at)),
-            Notice::MoreDeclined => words.more_declined(&view),
-            Notice::CapChanged => {
-                let entries = self.table.list_known(Entry::of_grant(programme, grant)).await?;
+            StudentNotice::KeyShown => Some(words.key_shown(&view, written_at)),
+            StudentNotice::KeyLeaked => Some(words.key_leaked(&view, written_at)),
+            StudentNotice::MoreDeclined => words.more_declined(&view),
+            StudentNotice::CapChanged => {
+                let entries = self.table.list_known(AuditEntry::of_grant(programme, grant)).await?;
                 let mut changes = entries.iter().filter(|audit_entry| audit_entry.what.act == Act::CapChanged);
                 let is_outdated = view.grant.is_over() || changes.any(|change| change.recorded_at > written_at);
                 (!is_outdated).then(|| words.cap_changed(&view, now))
             }
-            Notice::TermEndSoon if !view.programme.settings.mails.student_mails => {
+            StudentNotice::TermEndSoon if !view.programme.settings.mails.student_mails => {
                 return Err(NoMail::NotDue("the programme mails no reminders to its students"));
             }
             // The end of the term concerns every key.
-            _ if view.grant.last_shown() != epoch && notice != Notice::TermEndSoon => None,
-            Notice::Unused | Notice::KeyEnded | Notice::UnusedSoon | Notice::TooOldSoon | Notice::TermEndSoon => {
-                words.of_rule(&view, notice, now)
-            }
+            _ if view.grant.last_shown() != epoch && notice != StudentNotice::TermEndSoon => None,
+            StudentNotice::Unused
+            | StudentNotice::KeyEnded
+            | StudentNotice::UnusedSoon
+            | StudentNotice::TooOldSoon
+            | StudentNotice::TermEndSoon => words.of_rule(&view, notice, now),
         };
         letter.ok_or(NoMail::NotDue("the key has been used, replaced or ended since, or its end was told again"))
     }
@@ -152,7 +154,7 @@ impl Words<'_> {
 
     /// The notice of a rule's effect on a key, or of the term's end; `None` if that no longer holds. Ends
     /// count as announced if the mail leaves now.
-    fn of_rule(self, view: &View, notice: Notice, now: Moment) -> Option<Letter> {
+    fn of_rule(self, view: &View, notice: StudentNotice, now: Moment) -> Option<Letter> {
         let settings = &view.programme.settings;
         let name = &settings.name;
         let until = view.announced_as(notice).map(|end| notice.ends_at(end, now));
@@ -163,7 +165,7 @@ impl Words<'_> {
         let old = format!("{name} wants keys replaced after {}", days(settings.claims.rotate_after_days));
         let extended = format!("{name} was extended");
         let words = match notice {
-            Notice::UnusedSoon => RuleWords {
+            StudentNotice::UnusedSoon => RuleWords {
                 subject: format!("{name}: your key stops on {} unless you use it", date_in(until?, zone)),
                 heading: "Your key is not being used",
                 body: format!(
@@ -173,7 +175,7 @@ impl Words<'_> {
                 ),
                 why: unused,
             },
-            Notice::Unused if view.grant.holds.unused && view.grant.live().is_some() => RuleWords {
+            StudentNotice::Unused if view.grant.holds.unused && view.grant.live().is_some() => RuleWords {
                 subject: format!("{name}: your key was switched off because it was not used"),
                 heading: "Your key was switched off",
                 body: format!(
@@ -184,7 +186,7 @@ impl Words<'_> {
                 ),
                 why: unused,
             },
-            Notice::TooOldSoon => RuleWords {
+            StudentNotice::TooOldSoon => RuleWords {
                 subject: format!("{name}: replace your key before {}", date_in(until?, zone)),
                 heading: "Your key is getting old",
                 body: format!(
@@ -194,40 +196,44 @@ impl Words<'_> {
                 ),
                 why: old,
             },
-            Notice::KeyEnded if view.grant.state == (GrantState::Stopped { why: Stopped::TermEnded }) => RuleWords {
-                subject: format!("{name}: your key has stopped, get a new one"),
-                heading: "Your key has stopped",
-                body: format!(
-                    "{name} goes on, and your key ended with the term as it was. Nothing of your credit is lost: press \
+            StudentNotice::KeyEnded if view.grant.state == (GrantState::Stopped { why: Stopped::TermEnded }) => {
+                RuleWords {
+                    subject: format!("{name}: your key has stopped, get a new one"),
+                    heading: "Your key has stopped",
+                    body: format!(
+                        "{name} goes on, and your key ended with the term as it was. Nothing of your credit is lost: press \
                      “Get a new key” on your page. The new one has what is left, and it does not count as a replacement."
-                ),
-                why: extended,
-            },
-            Notice::KeyEnded if view.grant.state == (GrantState::Stopped { why: Stopped::TooOld }) => RuleWords {
-                subject: format!("{name}: your key has stopped, get a new one"),
-                heading: "Your key has stopped",
-                body: format!(
-                    "Your key for {name} was switched off because it had become too old. Nothing of your credit is lost: press “Get a \
+                    ),
+                    why: extended,
+                }
+            }
+            StudentNotice::KeyEnded if view.grant.state == (GrantState::Stopped { why: Stopped::TooOld }) => {
+                RuleWords {
+                    subject: format!("{name}: your key has stopped, get a new one"),
+                    heading: "Your key has stopped",
+                    body: format!(
+                        "Your key for {name} was switched off because it had become too old. Nothing of your credit is lost: press “Get a \
                      new key” on your page. The new one has what is left, and it does not count as a replacement."
-                ),
-                why: old,
-            },
-            Notice::TermEndSoon if until.is_some() => RuleWords {
+                    ),
+                    why: old,
+                }
+            }
+            StudentNotice::TermEndSoon if until.is_some() => RuleWords {
                 subject: format!("{name}: your key stops on {}", long_date(settings.term.ends_on())),
                 heading: "Your key stops soon",
                 body: rest.in_words(settings),
                 why: format!("you have a key for {name}"),
             },
-            Notice::Unused
-            | Notice::KeyEnded
-            | Notice::TermEndSoon
-            | Notice::KeyShown
-            | Notice::KeyLeaked
-            | Notice::CapChanged
-            | Notice::MoreDeclined => return None,
+            StudentNotice::Unused
+            | StudentNotice::KeyEnded
+            | StudentNotice::TermEndSoon
+            | StudentNotice::KeyShown
+            | StudentNotice::KeyLeaked
+            | StudentNotice::CapChanged
+            | StudentNotice::MoreDeclined => return None,
         };
         let mut parts = vec![LetterPart::Sentences(words.body)];
-        let as_of = rest.as_of.filter(|_| notice == Notice::TermEndSoon);
+        let as_of = rest.as_of.filter(|_| notice == StudentNotice::TermEndSoon);
         let facts =
             as_of.map(|as_of| ("As of", time_in(as_of, zone))).into_iter().chain([("Questions", people(settings))]);
         parts.push(LetterPart::facts(facts));

@@ -8,12 +8,12 @@ use jiff::ToSpan;
 use super::*;
 use crate::testing::{address, at, config, now, read, told, with_key};
 
-async fn of_rule(view: &View, notice: Notice, now: Moment) -> String {
+async fn of_rule(view: &View, notice: StudentNotice, now: Moment) -> String {
     told(|words| words.of_rule(view, notice, now).unwrap()).await
 }
 
 /// A key whose end at this moment was announced a week before.
-fn announced(notice: Notice, until: Moment) -> View {
+fn announced(notice: StudentNotice, until: Moment) -> View {
     let mut view = with_key();
     let claims = &mut Arc::make_mut(&mut view.programme).settings.claims;
     (claims.unused_after_days, claims.rotate_after_days) = (Some(1), Some(15));
@@ -79,21 +79,21 @@ async fn changed_cap() {
 
 #[tokio::test]
 async fn rules_of_a_programme() {
-    let unused_soon = announced(Notice::UnusedSoon, at("2026-11-27T10:00:00Z"));
-    let too_old_soon = announced(Notice::TooOldSoon, at("2026-12-05T10:00:00Z"));
-    let mut unused = announced(Notice::UnusedSoon, now());
-    let mut too_old = announced(Notice::TooOldSoon, now());
+    let unused_soon = announced(StudentNotice::UnusedSoon, at("2026-11-27T10:00:00Z"));
+    let too_old_soon = announced(StudentNotice::TooOldSoon, at("2026-12-05T10:00:00Z"));
+    let mut unused = announced(StudentNotice::UnusedSoon, now());
+    let mut too_old = announced(StudentNotice::TooOldSoon, now());
     unused.grant.holds.unused = true;
     too_old.grant.state = GrantState::Stopped { why: Stopped::TooOld };
     let mut expired = with_key();
     expired.grant.state = GrantState::Stopped { why: Stopped::TermEnded };
     let mut mails = Vec::new();
     for (view, notice) in [
-        (&unused_soon, Notice::UnusedSoon),
-        (&unused, Notice::Unused),
-        (&too_old_soon, Notice::TooOldSoon),
-        (&too_old, Notice::KeyEnded),
-        (&expired, Notice::KeyEnded),
+        (&unused_soon, StudentNotice::UnusedSoon),
+        (&unused, StudentNotice::Unused),
+        (&too_old_soon, StudentNotice::TooOldSoon),
+        (&too_old, StudentNotice::KeyEnded),
+        (&expired, StudentNotice::KeyEnded),
     ] {
         mails.push(of_rule(view, notice, now()).await);
     }
@@ -133,16 +133,16 @@ async fn rules_of_a_programme() {
     Open my page: https://bursar.example.edu/my
     You get this mail because CS pilot was extended.
     ");
-    let late = of_rule(&unused_soon, Notice::UnusedSoon, at("2026-11-30T10:00:00Z")).await;
+    let late = of_rule(&unused_soon, StudentNotice::UnusedSoon, at("2026-11-30T10:00:00Z")).await;
     assert!(late.contains("It stops on 7 Dec 2026, 11:00"), "a week after it leaves: {late}");
 }
 
 /// What a key whose term ends has left at this moment, read on the last Sunday of January.
 async fn term_end(reset: Reset, now: &str) -> String {
-    let mut view = announced(Notice::TermEndSoon, with_key().programme.settings.term.ends_at());
+    let mut view = announced(StudentNotice::TermEndSoon, with_key().programme.settings.term.ends_at());
     Arc::make_mut(&mut view.programme).settings.basis.reset = reset;
     read(&mut view, at("2027-01-31T00:20:00Z"), 12_799_001);
-    of_rule(&view, Notice::TermEndSoon, at(now)).await
+    of_rule(&view, StudentNotice::TermEndSoon, at(now)).await
 }
 
 #[tokio::test]
@@ -164,15 +164,15 @@ async fn notice_that_holds_no_more_is_not_sent() {
         let config = config().await;
         Words { recipient: &address("ada"), config: &config }.of_rule(view, notice, now()).is_none()
     };
-    let mut view = announced(Notice::TermEndSoon, at("2027-01-01T00:00:00Z"));
-    assert!(none(&view, Notice::TermEndSoon).await, "the term goes on");
-    assert!(none(&view, Notice::Unused).await && none(&view, Notice::KeyEnded).await);
-    view = announced(Notice::UnusedSoon, at("2026-11-27T10:00:00Z"));
+    let mut view = announced(StudentNotice::TermEndSoon, at("2027-01-01T00:00:00Z"));
+    assert!(none(&view, StudentNotice::TermEndSoon).await, "the term goes on");
+    assert!(none(&view, StudentNotice::Unused).await && none(&view, StudentNotice::KeyEnded).await);
+    view = announced(StudentNotice::UnusedSoon, at("2026-11-27T10:00:00Z"));
     read(&mut view, at("2026-11-28T10:00:00Z"), 1);
-    assert!(none(&view, Notice::UnusedSoon).await, "it was used");
-    view = announced(Notice::TooOldSoon, at("2026-12-05T10:00:00Z"));
+    assert!(none(&view, StudentNotice::UnusedSoon).await, "it was used");
+    view = announced(StudentNotice::TooOldSoon, at("2026-12-05T10:00:00Z"));
     view.grant.state = GrantState::Stopped { why: Stopped::Leaked };
-    assert!(none(&view, Notice::TooOldSoon).await, "it has stopped");
+    assert!(none(&view, StudentNotice::TooOldSoon).await, "it has stopped");
 }
 
 #[tokio::test]

@@ -6,8 +6,8 @@ use crate::domain::values::term::Term;
 /// A hold or a revocation while the key is being made keeps it from being shown.
 #[test]
 fn a_hold_keeps_a_key_unseen() {
-    type Act = fn(&mut Story) -> &mut Story;
-    let acts: [(Act, RecordRefused, &str); 2] = [
+    type EndingAct = fn(&mut Story) -> &mut Story;
+    let acts: [(EndingAct, RecordRefused, &str); 2] = [
         (|story| story.held(HoldKind::Paused), RecordRefused::Held(HoldKind::Paused), "invited, paused"),
         (Story::revoked, RecordRefused::Revoked, "revoked"),
     ];
@@ -121,7 +121,7 @@ fn erasure_waits_for_a_reading() {
 fn a_leaked_key_is_disabled() {
     let mut story = Story::live();
     let change = story.view.stop(Stopped::Leaked, &Actor::Student).unwrap();
-    assert_eq!(change.notice, Some(Notice::KeyLeaked));
+    assert_eq!(change.notice, Some(StudentNotice::KeyLeaked));
     story.apply(change);
     assert_eq!(story.due(1), [Tell::Off]);
     assert_eq!(story.view.stop(Stopped::Leaked, &Actor::Student), Err(Unchanged));
@@ -160,7 +160,7 @@ fn a_cap_of_ones_own_moves_the_reservation_within_the_budget() {
     let above = story.view.set_cap(Some(Usd::from_micros(100_000_001)), &faculty(), None, story.now);
     assert_eq!(above, Err(ChangeRefused::BudgetExhausted));
     let lower = story.view.set_cap(None, &faculty(), None, story.now).unwrap();
-    assert_eq!(lower.notice, Some(Notice::CapChanged));
+    assert_eq!(lower.notice, Some(StudentNotice::CapChanged));
     story.apply(lower);
     assert_eq!((story.cost(), story.view.budget.reserved), (Usd::from_dollars(20), Usd::from_dollars(100)));
     let same = story.view.set_cap(Some(Usd::from_dollars(20)), &faculty(), None, story.now).unwrap();

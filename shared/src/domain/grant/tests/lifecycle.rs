@@ -5,9 +5,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::values::term::Term;
 
-const UNUSED_SOON: Option<Rule> = Some(Rule::Announce(Notice::UnusedSoon));
-const TOO_OLD_SOON: Option<Rule> = Some(Rule::Announce(Notice::TooOldSoon));
-const TERM_END_SOON: Option<Rule> = Some(Rule::Announce(Notice::TermEndSoon));
+const UNUSED_SOON: Option<Rule> = Some(Rule::Announce(StudentNotice::UnusedSoon));
+const TOO_OLD_SOON: Option<Rule> = Some(Rule::Announce(StudentNotice::TooOldSoon));
+const TERM_END_SOON: Option<Rule> = Some(Rule::Announce(StudentNotice::TermEndSoon));
 
 fn days(days: i64) -> SignedDuration {
     SignedDuration::from_hours(24 * days)
@@ -65,15 +65,15 @@ fn an_unused_key_is_held() {
     assert_eq!(story.night_at(shown + days(23) - 1.second(), None), None);
     story.now += 1.second();
     let (change, rule) = story.decided(None, sent_at_once).unwrap();
-    assert_eq!((rule, change.notice), (Rule::Announce(Notice::UnusedSoon), Some(Notice::UnusedSoon)));
+    assert_eq!((rule, change.notice), (Rule::Announce(StudentNotice::UnusedSoon), Some(StudentNotice::UnusedSoon)));
     assert_eq!((change.audit(), change.budget), (None, BudgetChange::None));
     story.apply(change);
-    assert_eq!(key(&story, 1).announced[&Notice::UnusedSoon].until, shown + days(30));
+    assert_eq!(key(&story, 1).announced[&StudentNotice::UnusedSoon].until, shown + days(30));
     assert_eq!(story.night(None), None, "it is announced once");
     assert_eq!(story.night_at(shown + days(30) - 1.second(), None), None);
     story.now += 1.second();
     let (change, rule) = story.decided(None, sent_at_once).unwrap();
-    assert_eq!((rule, change.notice, change.actor.clone()), (Rule::Hold, Some(Notice::Unused), Actor::Rule));
+    assert_eq!((rule, change.notice, change.actor.clone()), (Rule::Hold, Some(StudentNotice::Unused), Actor::Rule));
     story.apply(change).disabled(1);
     assert_eq!(story.night(None), None, "it is held already");
 
@@ -154,7 +154,7 @@ fn a_term_end_is_announced_once() {
     // The term is extended: the announcement no longer holds, and the new end is announced in its time.
     let longer = term.ends_on().checked_add(30.days()).unwrap();
     story.view.settings_mut().term = Term::new(term.starts_on(), longer, term.timezone()).unwrap();
-    assert_eq!((story.view.announced_as(Notice::TermEndSoon), story.night(None)), (None, None));
+    assert_eq!((story.view.announced_as(StudentNotice::TermEndSoon), story.night(None)), (None, None));
     assert_eq!(story.night_at(story.view.programme.settings.term.ends_at() - days(7), None), TERM_END_SOON);
 }
 
@@ -175,7 +175,7 @@ fn who_was_promised_more_days_by_a_changed_rule_is_told_again() {
 fn an_end_that_waits_for_its_mail_keeps_no_other_from_coming() {
     let mut story = Story::with_rules(Some(30), Some(60));
     assert_eq!(story.after(days(23)).night(None), UNUSED_SOON);
-    let unused = story.view.announced_as(Notice::UnusedSoon).unwrap();
+    let unused = story.view.announced_as(StudentNotice::UnusedSoon).unwrap();
     story.now += days(34);
     let only_of_age =
         |said: AnnouncedEnd| if said == unused { NoticeDelivery::Waiting } else { NoticeDelivery::SentBy(said.at) };
@@ -210,13 +210,13 @@ proptest! {
                     told.push((what, used));
                 }
                 Some(Rule::Hold) => {
-                    let announced = before.unwrap()[&Notice::UnusedSoon];
+                    let announced = before.unwrap()[&StudentNotice::UnusedSoon];
                     prop_assert!(story.now >= announced.at + days(7) && story.now >= announced.until);
                     prop_assert!(used.is_none_or(|used| story.now >= used + days(i64::from(unused.unwrap()))));
                     return Ok(());
                 }
                 Some(Rule::Stop) => {
-                    let announced = before.unwrap()[&Notice::TooOldSoon];
+                    let announced = before.unwrap()[&StudentNotice::TooOldSoon];
                     prop_assert!(story.now >= announced.at + days(7) && story.now >= announced.until);
                     return Ok(());
                 }

@@ -260,6 +260,6 @@ fn faculty() -> Actor {
     Actor::Person(PersonId::random())
 }
 
-fn key(story: &Story, epoch: u32) -> &Key {
+fn key(story: &Story, epoch: u32) -> &GrantKey {
     story.view.grant.keys.iter().find(|key| key.epoch == Epoch::new(epoch)).unwrap()
 }

@@ -24,7 +24,11 @@ impl Story {
         assert_eq!(change.audit().unwrap().act, Act::Recovered);
         let is_another =
             change.grant.live().is_some_and(|live| Some(live.epoch) != self.view.grant.live().map(|live| live.epoch));
-        assert_eq!(change.notice, is_another.then_some(Notice::KeyShown), "who has another key by now hears of it");
+        assert_eq!(
+            change.notice,
+            is_another.then_some(StudentNotice::KeyShown),
+            "who has another key by now hears of it"
+        );
         self.apply(change);
         assert_eq!(self.view.recover(found, self.now), Err(Unchanged), "once is enough");
         self

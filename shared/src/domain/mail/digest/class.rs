@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use super::{Need, People, PeopleSample, Spender};
+use super::{DigestPeople, Need, PeopleSample, Spender};
 use crate::domain::grant::{Reading, Stopped};
 use crate::domain::mail::failure::UnreachableReason;
 use crate::domain::prelude::*;
@@ -19,7 +19,7 @@ const NAMED: usize = 20;
 pub struct Class {
     looked_at: Moment,
     /// Without those who need a look.
-    people: People,
+    people: DigestPeople,
     needs: BTreeMap<Need, FirstByName>,
 }
 
@@ -33,7 +33,7 @@ struct FirstByName {
 impl Class {
     /// An empty class, for the completed week before a look at all of it.
     pub fn new(looked_at: Moment) -> Class {
-        let people = People { days: last_weeks(looked_at)[0], ..People::default() };
+        let people = DigestPeople { days: last_weeks(looked_at)[0], ..DigestPeople::default() };
         Class { looked_at, people, needs: BTreeMap::new() }
     }
 
@@ -79,7 +79,7 @@ impl Class {
     }
 
     /// All that were counted in. Ids break ties, so it does not depend on the order of the grants.
-    pub fn into_people(mut self) -> People {
+    pub fn into_people(mut self) -> DigestPeople {
         keep_the_highest(&mut self.people.spenders);
         self.people.needs = self.needs.into_iter().map(|(need, first)| (need, first.few())).collect();
         self.people
@@ -153,7 +153,7 @@ impl FirstByName {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::grant::{HoldKind, Key, Pause};
+    use crate::domain::grant::{GrantKey, HoldKind, Pause};
     use crate::domain::programme::role::Role;
     use crate::domain::testing::{a_grant, a_programme, at};
     use crate::domain::usage::days::KeyCounters;
@@ -175,7 +175,7 @@ mod tests {
         let hash: KeyHash = "ab".repeat(32).parse().unwrap();
         grant.state = GrantState::Live { key: hash.clone() };
         let made_at = at("2026-02-02T08:00:00Z");
-        grant.keys = vec![Key { shown_at: Some(made_at), ..Key::made(Epoch::new(1), hash, made_at) }];
+        grant.keys = vec![GrantKey { shown_at: Some(made_at), ..GrantKey::made(Epoch::new(1), hash, made_at) }];
         grant
     }
 
@@ -190,11 +190,11 @@ mod tests {
         }
     }
 
-    fn people(class: &[(Grant, Vec<Reading>)]) -> People {
+    fn people(class: &[(Grant, Vec<Reading>)]) -> DigestPeople {
         people_on(MONDAY, Reset::None, class)
     }
 
-    fn people_on(today: Date, reset: Reset, class: &[(Grant, Vec<Reading>)]) -> People {
+    fn people_on(today: Date, reset: Reset, class: &[(Grant, Vec<Reading>)]) -> DigestPeople {
         let mut settings = a_programme().settings;
         settings.basis.reset = reset;
         let mut walk = Class::new(format!("{today}T06:00:00Z").parse().unwrap());
@@ -212,7 +212,7 @@ mod tests {
     }
 
     /// Who is named, by the reason.
-    fn needs(people: &People) -> Vec<(Need, Vec<u64>)> {
+    fn needs(people: &DigestPeople) -> Vec<(Need, Vec<u64>)> {
         let number = |grant: &GrantId| u64::from_str_radix(grant.as_str(), 16).unwrap();
         people.needs.iter().map(|(need, few)| (*need, few.first.iter().map(number).collect())).collect()
     }

@@ -32,7 +32,7 @@ pub struct Digest {
     pub models_unknown: Vec<(Date, Date)>,
     pub standing_out: StandingOut,
     /// `None` where no run was whole in these days, or since the programme was made.
-    pub people: Option<People>,
+    pub people: Option<DigestPeople>,
     /// The beginning of the last whole listing, up to which figures can be relied on.
     pub listed_at: Option<Moment>,
     /// The recipients; the store fills them in, together with how many of them have a mail queued.
@@ -81,7 +81,7 @@ pub enum LineSubject {
 pub struct KeptPeople {
     pub programme: ProgrammeId,
     pub as_of: Moment,
-    pub people: People,
+    pub people: DigestPeople,
 }
 
 stored! {
@@ -92,7 +92,7 @@ stored! {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct People {
+pub struct DigestPeople {
     /// The completed UTC days of the week that they were looked at for.
     pub days: (Date, Date),
     /// Students on the roster: all grants but the revoked and the dropped ones; those of them who have had a key; and those who spent
@@ -106,7 +106,7 @@ pub struct People {
     pub needs: Vec<(Need, PeopleSample)>,
 }
 
-impl People {
+impl DigestPeople {
     /// The grants that are named.
     pub fn grants(&self) -> impl Iterator<Item = &GrantId> {
         let in_need = self.needs.iter().flat_map(|(_, sample)| &sample.first);

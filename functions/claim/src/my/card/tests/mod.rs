@@ -188,7 +188,8 @@ fn each_hold() {
     });
     insta::assert_snapshot!(without_room.words(), @"Your key was switched off on 20 Nov 2026, 14:05 because it was not used. The programme's budget has no room for your key now. Ask the people who run it.");
     assert!(!Card::new(&without_room.view, &without_room.rules, None, None, without_room.now).offers.resume);
-    let twice = Card::new(&unused().held(HoldKind::Paused).view, &KeyRules::default(), None, None, unused().now).offers;
+    let twice =
+        Card::new(&unused().held(HoldKind::Paused).view, &StudentRules::default(), None, None, unused().now).offers;
     assert!(!twice.resume, "it would stay paused");
 }
 

@@ -18,14 +18,14 @@ struct Alone<'a> {
 /// A grant under test, with the current time.
 pub(super) struct Story {
     pub(super) view: View,
-    pub(super) rules: KeyRules,
+    pub(super) rules: StudentRules,
     pub(super) now: Moment,
     pub(super) listed_at: Option<Moment>,
 }
 
 impl Story {
     pub(super) fn new() -> Story {
-        Story { view: a_view(), rules: KeyRules::default(), now: at("2026-11-20T13:05:00Z"), listed_at: None }
+        Story { view: a_view(), rules: StudentRules::default(), now: at("2026-11-20T13:05:00Z"), listed_at: None }
     }
 
     pub(super) fn set(mut self, change: impl FnOnce(&mut View)) -> Story {

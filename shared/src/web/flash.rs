@@ -12,14 +12,14 @@ macro_rules! notices {
     ($($notice:ident $({ $($value:ident: $of:ty),* })? => $sentence:expr;)*) => {
         /// What a form did. A handler of a form ends in one of these ([`Site::done`](super::Site::done)).
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-        pub enum Notice {
+        pub enum Flash {
             $($notice $({ $($value: $of),* })?,)*
         }
 
-        impl Notice {
+        impl Flash {
             pub fn in_words(&self) -> String {
                 match self {
-                    $(Notice::$notice $({ $($value),* })? => $sentence.into(),)*
+                    $(Flash::$notice $({ $($value),* })? => $sentence.into(),)*
                 }
             }
         }
@@ -59,7 +59,7 @@ notices! {
         "This is the copy. Next, put people on its roster."
     };
     Saved => "Saved.";
-    Several { notices: Vec<Notice> } => notices.iter().map(Notice::in_words).collect::<Vec<_>>().join(" ");
+    Several { notices: Vec<Flash> } => notices.iter().map(Flash::in_words).collect::<Vec<_>>().join(" ");
     // What is saved and perhaps a mistake.
     BudgetAboveBalance { amount_left: Usd, balance: Usd } => format!(
         "Please check the budget: {} of it can still be spent, and the account's balance is {}.",
@@ -86,7 +86,7 @@ notices! {
     CopyAsked => "Asked the admins for the copy. They have it by mail.";
     Closed => "The programme is closed. Every key is being switched off; the line below says how far that is.";
     KeysFollow => "Keys that exist get their new limits and models within minutes.";
-    GroupsSaved => format!("The groups are saved. {}", Notice::KeysFollow.in_words());
+    GroupsSaved => format!("The groups are saved. {}", Flash::KeysFollow.in_words());
     TierSaved { is_removed: bool } => if *is_removed {
         "The model list is removed."
     } else {
@@ -153,12 +153,12 @@ notices! {
     ErasureBegun => "The erasure has begun. This page says how far it is, and becomes the receipt.";
 }
 
-impl Notice {
+impl Flash {
     pub(super) fn to_cookie(&self) -> String {
         BASE64URL_NOPAD.encode(&serde_json::to_vec(self).unwrap_or_default())
     }
 
-    pub(super) fn from_cookie(value: &str) -> Option<Notice> {
+    pub(super) fn from_cookie(value: &str) -> Option<Flash> {
         serde_json::from_slice(&BASE64URL_NOPAD.decode(value.as_bytes()).ok()?).ok()
     }
 }
@@ -169,14 +169,14 @@ mod tests {
 
     #[test]
     fn a_cookie_brings_a_kind_and_values_and_no_text_of_its_own() {
-        for notice in [Notice::Saved, Notice::DropsUndone { people: 1 }, Notice::Asked { is_rest_saved: true }] {
-            assert_eq!(Notice::from_cookie(&notice.to_cookie()), Some(notice));
+        for notice in [Flash::Saved, Flash::DropsUndone { people: 1 }, Flash::Asked { is_rest_saved: true }] {
+            assert_eq!(Flash::from_cookie(&notice.to_cookie()), Some(notice));
         }
         for other in ["", "Saved", "e30"] {
-            assert_eq!(Notice::from_cookie(other), None, "{other}");
+            assert_eq!(Flash::from_cookie(other), None, "{other}");
         }
         for text in [r#""You won""#, r#"{"UnknownDomain":{"address":"You won"}}"#] {
-            assert_eq!(Notice::from_cookie(&BASE64URL_NOPAD.encode(text.as_bytes())), None, "{text}");
+            assert_eq!(Flash::from_cookie(&BASE64URL_NOPAD.encode(text.as_bytes())), None, "{text}");
         }
     }
 }
