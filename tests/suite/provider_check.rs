@@ -179,6 +179,29 @@ async fn a_rate_is_measured_and_its_keys_are_taken_away() {
     assert!(report.contains("was the first 429, with no Retry-After") && world.is_clean().await, "{report}");
 }
 
+/// A tenth of a dollar may be in flight: ten answers of the longest that the model gives.
+#[tokio::test]
+async fn requests_at_once_are_counted() {
+    let world = World::open().await;
+    world.provider.set_credits(Nano::usd(1)).unwrap();
+    world.provider.set_quirks(|quirks| quirks.in_flight_budget = true);
+    let found = provider_check::in_flight(&world.options(MANAGEMENT), pending()).await.unwrap();
+    let report = found.to_string();
+    assert!(
+        report.starts_with("The account took 10 requests at once that set no length; others were refused (402: "),
+        "{report}"
+    );
+    assert!(report.contains("Retry-After: 2") && report.contains("doctor: --requests-at-once 10\n"), "{report}");
+    assert!(found.is_well() && found.spent < Usd::CENT && world.is_clean().await, "{report}");
+
+    world.provider.set_quirks(|quirks| quirks.in_flight_budget = false);
+    let report = provider_check::in_flight(&world.options(MANAGEMENT), pending()).await.unwrap().to_string();
+    assert!(
+        report.starts_with("The account took 512 requests at once that set no length; it was asked for no more."),
+        "{report}"
+    );
+}
+
 struct World {
     provider: Provider,
     others: Vec<KeySnapshot>,

@@ -1,8 +1,9 @@
-//! The use by model on completed days, in one query by key and model. [`models`](bursar_core::domain::usage::models) decides
-//! whose use it was. What the answer leaves out is the difference to the readings, which whoever reads it computes.
+//! What models cost, and the use by model on completed days, in one query by key and model.
+//! [`models`](bursar_core::domain::usage::models) decides whose use it was. What the answer leaves out is the difference to the readings,
+//! which whoever reads it computes.
 
 use bursar_core::domain::usage::models::{Attribution, Sums, UseByDay, attribute};
-use bursar_core::store::{ModelDay, ModelRows};
+use bursar_core::store::{ModelDay, ModelPrices, ModelRows};
 use jiff::ToSpan;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -55,6 +56,17 @@ pub(crate) async fn record(
         runner.table.note_models_of((from, yesterday), runner.end()).await?;
     }
     Ok(())
+}
+
+/// Notes what answers of the listed models cost now, if that changed.
+pub(crate) async fn record_prices(runner: &Runner<'_>) -> Result<()> {
+    let of_answers = runner.provider.answer_prices(runner.until()).await?;
+    let stored = runner.table.get(ModelPrices::key_of()).await?;
+    if stored.is_some_and(|stored| stored.of_answers == of_answers) {
+        return Ok(());
+    }
+    let prices = ModelPrices { of_answers, as_of: runner.baseline.began_at };
+    Ok(runner.table.put_later(&prices, prices.as_of, runner.end()).await?)
 }
 
 /// Writes the attributed use, day by day. A recorded day gives way only to an answer that is no smaller.

@@ -14,7 +14,7 @@ use bursar_core::domain::values::key::PlaintextKey;
 use futures_util::future::BoxFuture;
 
 pub use report::{ASSUMPTIONS, Assumption, Findings};
-pub use steps::{MOST_KEYS, check, count_keys, rate};
+pub use steps::{MOST_KEYS, check, count_keys, in_flight, rate};
 
 /// The account to check, and how.
 #[derive(Clone)]
@@ -38,5 +38,5 @@ pub type Wait = Arc<dyn Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync>;
 pub const MODEL: &str = "openai/gpt-4o-mini";
 
 /// What may be left of a run that could not take away what it made, and that it does no harm.
-pub const LEFT: &str = "Run this again to take it away. Until then its keys have a limit of a cent and expire within an \
-                        hour; its guardrail, bursar-provider-check/…, stays, and restricts no other key";
+pub const LEFT: &str = "Run this again to take it away. Until then its keys have a limit of a cent, with --in-flight of two \
+                        dollars, and expire within an hour; its guardrail, bursar-provider-check/…, stays, and restricts no other key";

@@ -38,6 +38,9 @@ struct Arguments {
     #[arg(long, value_name = "KEYS", num_args = 0..=1, default_missing_value = "30", conflicts_with = "count_keys",
           value_parser = clap::value_parser!(u16).range(1..=500))]
     rate: Option<u16>,
+    /// Only find how many requests the account takes at once, up to 512; spends some cents at most
+    #[arg(long, conflicts_with_all = ["count_keys", "rate"])]
+    in_flight: bool,
 }
 
 /// The exit codes: 0, the account will do; 1, it will not; 2, nothing was begun.
@@ -83,10 +86,14 @@ async fn run(arguments: Arguments) -> Result<bool> {
         ctrl_c().await
     };
     let work = async {
-        match (arguments.rate, arguments.count_keys) {
-            (Some(keys), _) => provider_check::rate(&options, interrupted.notified(), keys).await,
-            (None, true) => provider_check::count_keys(&options, interrupted.notified()).await,
-            (None, false) => provider_check::check(&options, interrupted.notified()).await,
+        if let Some(keys) = arguments.rate {
+            provider_check::rate(&options, interrupted.notified(), keys).await
+        } else if arguments.count_keys {
+            provider_check::count_keys(&options, interrupted.notified()).await
+        } else if arguments.in_flight {
+            provider_check::in_flight(&options, interrupted.notified()).await
+        } else {
+            provider_check::check(&options, interrupted.notified()).await
         }
     };
     let findings = tokio::select! {

@@ -69,8 +69,8 @@ pub struct Findings {
     why_unjudged: Vec<String>,
     /// The number of keys that were made, and the provider's words to the next, where they were only counted.
     pub counted: Option<(usize, Option<String>)>,
-    /// How fast the account takes keys, where only that was asked.
-    pub rate: Option<String>,
+    /// How fast the account takes keys, or how many requests at once, where only that was asked.
+    pub measured: Option<String>,
     /// What the account is and has, in the order of the questions.
     pub account: Vec<(&'static str, String)>,
     /// What this run spent, as the provider told it, and in how many requests.
@@ -112,7 +112,7 @@ impl Findings {
                 (Some(false), true) => Some((id, "does not hold, so restrict no programme by it")),
                 (Some(false), false) => Some((id, "does not hold")),
             };
-        if self.counted.is_some() || self.rate.is_some() {
+        if self.counted.is_some() || self.measured.is_some() {
             Vec::new()
         } else {
             ASSUMPTIONS.iter().filter_map(matter).collect()
@@ -128,7 +128,9 @@ impl Findings {
 impl Display for Findings {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match &self.counted {
-            None if self.rate.is_some() => self.rate.iter().try_for_each(|rate| writeln!(f, "{rate}"))?,
+            None if self.measured.is_some() => {
+                self.measured.iter().try_for_each(|measured| writeln!(f, "{measured}"))?
+            }
             Some((count, None)) => writeln!(f, "The account took {count} more keys; it was asked for no others.")?,
             Some((count, Some(why))) => {
                 writeln!(f, "The account took {count} more keys, and refused the next ({why}).")?;
@@ -159,7 +161,7 @@ impl Display for Findings {
             None => writeln!(f, "What this run made is taken away.")?,
         }
         let missing = self.missing();
-        if self.is_well() && self.counted.is_none() && self.rate.is_none() {
+        if self.is_well() && self.counted.is_none() && self.measured.is_none() {
             writeln!(f, "All that Bursar cannot do without holds: this account is ready for it.")?;
         } else if !missing.is_empty() {
             writeln!(f, "This account is NOT ready for Bursar. What it cannot do without:")?;

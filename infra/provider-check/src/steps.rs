@@ -20,6 +20,7 @@ use bursar_core::provider::keys::{KeyPatch, NewKey};
 use bursar_core::provider::{Provider, ProviderError};
 use bursar_core::secrets::ManagementKey;
 use futures_util::StreamExt;
+use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 use http::Method;
 use jiff::SignedDuration;
@@ -40,6 +41,13 @@ const MOST_SPENT: Usd = Usd::from_micros(5_000);
 const MOST_REQUESTS: u32 = 50;
 /// The most keys that a count makes.
 pub const MOST_KEYS: usize = 50;
+/// The most requests side by side, what they may spend before they are the last, and the limit of their key, which must pay for a
+/// longest answer.
+const MOST_AT_ONCE: u32 = 512;
+const MOST_SPENT_AT_ONCE: Usd = Usd::from_micros(20_000);
+const LIMIT_AT_ONCE: Usd = Usd::from_dollars(2);
+/// The time after which requests that were answered are no more in the way of others.
+const SETTLES: Duration = Duration::from_secs(5);
 /// The time after which a key expires that is to be seen to expire.
 const SHORT: Duration = Duration::from_secs(90);
 /// The time within which a change must bind for Bursar to keep its promises.
@@ -82,6 +90,11 @@ pub async fn count_keys(options: &Options, interrupt: impl Future<Output = ()>) 
 /// Makes so many keys side by side, says how fast that went, and takes them away.
 pub async fn rate(options: &Options, interrupt: impl Future<Output = ()>, keys: u16) -> Result<Findings> {
     carried_out(options, interrupt, async |run: &mut Run<'_>| side_by_side(run, keys).await).await
+}
+
+/// Finds how many requests the account takes at once.
+pub async fn in_flight(options: &Options, interrupt: impl Future<Output = ()>) -> Result<Findings> {
+    carried_out(options, interrupt, requests_at_once).await
 }
 
 async fn carried_out(
@@ -327,22 +340,31 @@ async fn policies(run: &mut Run<'_>, key: &Key) -> Result<()> {
     Ok(())
 }
 
-/// Spends on the key: a question of two words with the shortest answer.
+/// A question of two words.
+fn question(options: &Options) -> Value {
+    let messages = json!([{ "role": "user", "content": "Say yes." }]);
+    json!({ "model": options.model, "messages": messages, "usage": { "include": true } })
+}
+
+/// Spends on the key: a question with the shortest answer.
 async fn complete(run: &mut Run<'_>, key: &Key) -> Result<Answer> {
-    let Findings { spent, requests, .. } = &mut run.findings;
+    let Findings { spent, requests, .. } = &run.findings;
     if *requests >= MOST_REQUESTS || *spent >= MOST_SPENT {
         bail!("${spent} were spent in {requests} requests, and more may not be");
     }
+    let mut body = question(run.options);
     // Some models answer no request for fewer tokens.
-    let messages = json!([{ "role": "user", "content": "Say yes." }]);
-    let body =
-        json!({ "model": run.options.model, "messages": messages, "max_tokens": 16, "usage": { "include": true } });
+    body["max_tokens"] = 16.into();
     let answer = key.wire.ask(Method::POST, "chat/completions", Some(body)).await?;
-    if answer.is_done() {
-        *requests += 1;
-        *spent += amount(&answer.json["usage"]["cost"]).unwrap_or_default();
-    }
+    note_spent(run, &answer);
     Ok(answer)
+}
+
+fn note_spent(run: &mut Run<'_>, answer: &Answer) {
+    if answer.is_done() {
+        run.findings.requests += 1;
+        run.findings.spent += amount(&answer.json["usage"]["cost"]).unwrap_or_default();
+    }
 }
 
 fn amount(value: &Value) -> Option<Usd> {
@@ -467,16 +489,19 @@ async fn make_short(run: &mut Run<'_>) -> Result<(Option<Key>, Moment)> {
     let mut body = by_hand(run, "/2");
     body["expires_at"] = ends.to_string().into();
     let answer = make_by_hand(run, body).await?;
-    let plaintext = answer.json["key"].as_str();
-    let hash = answer.json["data"]["hash"].as_str();
-    let (Some(plaintext), Some(hash)) = (plaintext.and_then(|key| PlaintextKey::new(key.to_owned())), hash) else {
+    let Some(key) = key_of(run.options, &answer)? else {
         run.findings.check("expiry-binds", None, format!("no key is made for so short: {}", answer.words));
         return Ok((None, ends));
     };
-    let key =
-        Key { hash: hash.parse()?, wire: Wire::new(run.options, &Arc::new(plaintext))?, workspace: String::new() };
     let spends = run.can_spend && complete(run, &key).await?.is_done();
     Ok((spends.then_some(key), ends))
+}
+
+/// The key that an answer brings, if it does.
+fn key_of(options: &Options, answer: &Answer) -> Result<Option<Key>> {
+    let plaintext = answer.json["key"].as_str().and_then(|key| PlaintextKey::new(key.to_owned()));
+    let Some((plaintext, hash)) = plaintext.zip(answer.json["data"]["hash"].as_str()) else { return Ok(None) };
+    Ok(Some(Key { hash: hash.parse()?, wire: Wire::new(options, &Arc::new(plaintext))?, workspace: String::new() }))
 }
 
 async fn expire(run: &mut Run<'_>, short: Option<Key>, ends: Moment) -> Result<()> {
@@ -524,7 +549,7 @@ async fn count(run: &mut Run<'_>) -> Result<()> {
 /// Makes keys side by side, each asked for once, and counts the answers as they come.
 async fn side_by_side(run: &mut Run<'_>, keys: u16) -> Result<()> {
     (run.options.progress)("making keys side by side");
-    run.findings.rate = Some("The rate was not measured.".to_owned());
+    run.findings.measured = Some("The rate was not measured.".to_owned());
     let bodies: Vec<Value> = (1..=keys).map(|number| by_hand(run, &format!("/{number}"))).collect();
     let mut requests: FuturesUnordered<_> =
         bodies.iter().map(|body| run.wire.ask_once(&Method::POST, "keys", Some(body))).collect();
@@ -552,8 +577,51 @@ async fn side_by_side(run: &mut Run<'_>, keys: u16) -> Result<()> {
     let took = took.as_secs_f64().max(0.001);
     let first = too_many.unwrap_or("none was answered 429".to_owned());
     let rate = f64::from(created) / took;
-    run.findings.rate = Some(format!(
+    run.findings.measured = Some(format!(
         "{created} of {keys} keys asked for at once were made in {took:.1} seconds; {first}.\nTell doctor: --keys-per-second {rate:.1}"
     ));
     failure.map_or(Ok(()), Err)
+}
+
+/// Asks side by side, each time twice as many, until one is refused because of the others. They set no length, so that the most is
+/// held for each, and their answers are short.
+async fn requests_at_once(run: &mut Run<'_>) -> Result<()> {
+    (run.options.progress)("asking side by side, twice as many each time");
+    run.findings.measured = Some("How many requests it takes at once was not measured.".to_owned());
+    let mut body = by_hand(run, "");
+    body["limit"] = json!(LIMIT_AT_ONCE.to_json());
+    let answer = make_by_hand(run, body).await?;
+    let key = key_of(run.options, &answer)?.with_context(|| format!("a new key was answered {}", answer.words))?;
+    let question = question(run.options);
+    for power in 0..=MOST_AT_ONCE.ilog2() {
+        let count = 2_u32.pow(power);
+        let requests = (0..count).map(|_| key.wire.ask_once(&Method::POST, "chat/completions", Some(&question)));
+        let mut taken = 0;
+        let mut refusal = None;
+        for answer in join_all(requests).await {
+            let answer = answer?;
+            note_spent(run, &answer);
+            if answer.is_done() {
+                taken += 1;
+            } else if answer.is_of_requests_in_flight() {
+                refusal = Some(answer);
+            } else {
+                bail!("a request was answered {}", answer.words);
+            }
+        }
+        let Findings { spent, requests, .. } = run.findings;
+        let outcome = refusal.as_ref().map_or("it was asked for no more".to_owned(), |answer| {
+            let wait = answer.retry_after.as_deref().unwrap_or("none");
+            format!("others were refused ({}; Retry-After: {wait})", clean(&answer.words))
+        });
+        run.findings.measured = Some(format!(
+            "The account took {taken} requests at once that set no length; {outcome}.\nSpent: ${spent} in {requests} requests.\n\
+             Tell doctor: --requests-at-once {taken}"
+        ));
+        if refusal.is_some() || spent >= MOST_SPENT_AT_ONCE {
+            break;
+        }
+        (run.options.wait)(SETTLES).await;
+    }
+    Ok(())
 }

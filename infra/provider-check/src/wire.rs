@@ -109,6 +109,12 @@ impl Answer {
         source.map_or(is_told && matches!(self.status, 402 | 403), |source| source == "openrouter_key_limit")
     }
 
+    /// Whether it refuses for what runs at the same time, or could alone cost more than may run.
+    pub(crate) fn is_of_requests_in_flight(&self) -> bool {
+        let reason = self.json["error"]["metadata"]["reason"].as_str();
+        reason.is_some_and(|reason| ["in_flight_budget_exhausted", "weight_exceeds_budget"].contains(&reason))
+    }
+
     /// Whether it is one of these refusals, and not for money.
     pub(crate) fn is_refusal(&self, statuses: &[u16]) -> bool {
         let is_for_money = self.json["error"]["metadata"]["limit_source"].is_string();

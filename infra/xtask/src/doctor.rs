@@ -8,8 +8,8 @@ use xshell::{Shell, cmd};
 use crate::aws::{self, Aws, Deployment, Found, MEND, NOT_CHECKED, OK, Report};
 use crate::release::{Checkout, between};
 
-const USAGE: &str = "cargo xtask doctor --stack NAME [--students N] [--at-once N] [--keys-per-second N] [--region REGION] \
-                     [--profile PROFILE]";
+const USAGE: &str = "cargo xtask doctor --stack NAME [--students N] [--at-once N] [--keys-per-second N] \
+                     [--requests-at-once N] [--region REGION] [--profile PROFILE]";
 /// The checks in the order in which an operator would mend.
 const CHECKS: &str = include_str!("doctor.txt");
 
@@ -38,18 +38,21 @@ struct Doctor {
     students: Option<u32>,
     at_once: Option<u32>,
     keys_per_second: Option<f64>,
+    requests_at_once: Option<u32>,
 }
 
 pub(crate) fn doctor(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
     let mut students = None;
     let mut at_once = None;
     let mut keys_per_second = None;
+    let mut requests_at_once = None;
     let aws = Aws::read(words, USAGE, |word, value| {
         let wrong = || format!("{word} takes a number, not {value}");
         match word {
             "--students" => students = Some(value.parse().with_context(wrong)?),
             "--at-once" => at_once = Some(value.parse().with_context(wrong)?),
             "--keys-per-second" => keys_per_second = Some(value.parse().with_context(wrong)?),
+            "--requests-at-once" => requests_at_once = Some(value.parse().with_context(wrong)?),
             _ => return Ok(false),
         }
         Ok(true)
@@ -58,7 +61,7 @@ pub(crate) fn doctor(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
     let guess = |students: u32| students.div_ceil(STUDENTS_OF_ONE_AT_ONCE).min(MOST_AT_ONCE);
     let at_once = at_once.or(students.map(guess));
     let deployment = Deployment::read(&aws)?;
-    Doctor { aws, deployment, students, at_once, keys_per_second }.look(shell)
+    Doctor { aws, deployment, students, at_once, keys_per_second, requests_at_once }.look(shell)
 }
 
 impl Doctor {
@@ -72,10 +75,13 @@ impl Doctor {
             report.tell(&name, verdict)?;
         }
         report.tell("concurrency", self.concurrency()?)?;
-        report.tell("mail identity", self.identity(self.deployment.value("MailFrom"))?)?;
         if let Some(verdict) = self.keys_at_once() {
             report.tell("provider's rate", verdict)?;
         }
+        if let Some(verdict) = self.requests_at_once() {
+            report.tell("requests at once", verdict)?;
+        }
+        report.tell("mail identity", self.identity(self.deployment.value("MailFrom"))?)?;
         // What asks to sign in before the pages answers too.
         report.tell("pages", reached(self.deployment.value("Origin"), 499))?;
         let provider = format!("{}/models", self.deployment.value("OpenRouterBaseUrl"));
@@ -124,6 +130,26 @@ impl Doctor {
         let sentence = format!("{at_once} keys at once take {takes:.0} seconds at {rate} a second");
         let remedy = "spread the claims, by groups or over the claim window, or ask the provider for a higher rate";
         Some(if takes <= PATIENCE { (OK, sentence) } else { (MEND, format!("{sentence}, of {PATIENCE}: {remedy}.")) })
+    }
+
+    /// Whether the provider takes a request of each who claims at once: a hall goes on with a shared exercise.
+    fn requests_at_once(&self) -> Option<Found> {
+        let at_once = self.at_once?;
+        let Some(taken) = self.requests_at_once else {
+            let how = "measure how many requests the provider takes at once by provider-check --in-flight, and say so by --requests-at-once";
+            return Some((NOT_CHECKED, how.to_owned()));
+        };
+        if taken >= at_once {
+            return Some((OK, format!("{taken} are taken at once, which {at_once} students may ask")));
+        }
+        Some((
+            MEND,
+            format!(
+                "{at_once} students may ask at once, and {taken} requests are taken: the others are refused for seconds. Buy the term's \
+                 credit now, which raises it; ask the provider to lift its budget for requests in flight, or for payment by \
+                 invoice; and let exercises set a small max_tokens."
+            ),
+        ))
     }
 
     /// Whether what is deployed is what is checked out, as a procedure at night needs it, or one version away from it.

@@ -10,9 +10,9 @@ use xshell::{Shell, cmd};
 
 /// What the files below these folders may come to, product and unit tests, each file in the first part that has it.
 const BOUNDS: [(&str, &[&str], [usize; 2]); 3] = [
-    ("functions and shared", &["functions/", "shared/"], [376_700, 124_700]),
-    ("suite", &["tests/", "infra/local/tests/"], [0, 270_100]),
-    ("infra", &["infra/"], [71_300, 7_900]),
+    ("functions and shared", &["functions/", "shared/"], [376_700, 126_500]),
+    ("suite", &["tests/", "infra/local/tests/"], [0, 272_200]),
+    ("infra", &["infra/"], [72_800, 7_900]),
 ];
 
 /// Tenths of names, tuples and closures in 1,000 lines.

@@ -1,5 +1,7 @@
 //! The account as a whole: its money and its workspaces; and what the provider offers to anybody.
 
+use serde_json::Value;
+
 use super::Provider;
 use crate::domain::values::money::{promised, spent};
 use crate::prelude::*;
@@ -32,6 +34,8 @@ struct CreditsAnswer {
 struct Model {
     id: String,
     canonical_slug: Option<String>,
+    #[serde(default)]
+    pricing: Value,
 }
 
 #[derive(Deserialize)]
@@ -58,29 +62,44 @@ impl Provider {
 
     /// Lists the models that the provider offers, by each of their slugs.
     pub async fn models(&self, deadline: Deadline) -> Result<BTreeSet<String>, ProviderError> {
-        self.slugs(&LIST_MODELS, deadline, |model: Model| [Some(model.id), model.canonical_slug].into_iter().flatten())
+        self.list(&LIST_MODELS, deadline, |model: Model| [Some(model.id), model.canonical_slug].into_iter().flatten())
             .await
     }
 
-    pub async fn providers(&self, deadline: Deadline) -> Result<BTreeSet<String>, ProviderError> {
-        self.slugs(&LIST_PROVIDERS, deadline, |seller: Seller| [seller.slug]).await
+    /// Lists what a million tokens of answer cost, by each slug of a model. A price that depends on something else is left out.
+    pub async fn answer_prices(&self, deadline: Deadline) -> Result<BTreeMap<String, Usd>, ProviderError> {
+        self.list(&LIST_MODELS, deadline, price_answers).await
     }
 
-    async fn slugs<T: serde::de::DeserializeOwned, S: IntoIterator<Item = String>>(
+    pub async fn providers(&self, deadline: Deadline) -> Result<BTreeSet<String>, ProviderError> {
+        self.list(&LIST_PROVIDERS, deadline, |seller: Seller| [seller.slug]).await
+    }
+
+    async fn list<T: serde::de::DeserializeOwned, P: IntoIterator, L: FromIterator<P::Item>>(
         &self,
         call: &'static Call,
         deadline: Deadline,
-        slugs: impl Fn(T) -> S,
-    ) -> Result<BTreeSet<String>, ProviderError> {
+        parts: impl Fn(T) -> P,
+    ) -> Result<L, ProviderError> {
         self.ask(call.request(), deadline, |body| {
             let Envelope { data: rows } = json::read::<Envelope<Vec<T>>>(body)?;
             if rows.is_empty() {
                 return Err(Unreadable("the list is empty".to_owned()));
             }
-            Ok(rows.into_iter().flat_map(&slugs).collect())
+            Ok(rows.into_iter().flat_map(&parts).collect())
         })
         .await
     }
+}
+
+/// Each slug of a model with what a million tokens of its answers cost.
+fn price_answers(model: Model) -> impl Iterator<Item = (String, Usd)> {
+    // Told of one token.
+    let price = model.pricing["completion"].as_str().and_then(|price| Usd::parse_ceil(&format!("{price}e6")).ok());
+    let price = price.filter(|price| *price >= Usd::ZERO);
+    // Variants such as `:free` share the canonical slug of their model.
+    let canonical = model.canonical_slug.filter(|_| !model.id.contains(':'));
+    [Some(model.id), canonical].into_iter().flatten().filter_map(move |slug| Some((slug, price?)))
 }
 
 fn read_credits(body: &str) -> Result<Credits, Unreadable> {

@@ -50,7 +50,7 @@ kinds! {
     StaffPerson KnownAddress KeyOwner AssignedUse KeptTotals GroupTotals KeptPeople Crossing Run SyncState Account
     AccountDay BalanceReading AccountCut CutKeys MailedStatement ForeignAct ForeignKey OwnJudgement Alarm
     AddedAdmins ModelDay ModelRows BalanceNotice Digest Import Job RosterPreview ImportPart RosterToken Erasure
-    ProgrammeRequest MoreListing
+    ProgrammeRequest MoreListing ModelPrices
 }
 
 fn recorded() -> impl Iterator<Item = Item> {

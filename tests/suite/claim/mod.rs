@@ -6,6 +6,7 @@ mod canary;
 mod data;
 pub(crate) mod faults;
 mod keys;
+mod limits;
 mod mails;
 mod meanwhile;
 mod more;

@@ -3,14 +3,16 @@
 pub(crate) mod card;
 pub(crate) mod data;
 pub(crate) mod example;
+pub(crate) mod long_answers;
 pub(crate) mod rules;
 pub(crate) mod words;
 
 use bursar_core::log;
-use bursar_core::store::{Enrolment, KnownAddress};
+use bursar_core::store::{Enrolment, KnownAddress, ModelPrices};
 
 use crate::my::card::{Card, MoreForm};
 use crate::my::example::Example;
+use crate::my::long_answers::LongAnswers;
 use crate::my::words::not_reached;
 use crate::prelude::*;
 use crate::refusal::why_not;
@@ -88,23 +90,24 @@ pub(crate) async fn show(
 ) -> Answer {
     let views = grants_of(site, visitor).await?;
     let address = &visitor.session.address;
-    let (choice, mark, sync) = tokio::try_join!(
+    let (choice, mark, sync, prices) = tokio::try_join!(
         site.table.known_address(address),
         site.table.undeliverable(address, now),
-        site.table.sync_state()
+        site.table.sync_state(),
+        site.table.get(ModelPrices::key_of())
     )?;
     let mut cards = Vec::with_capacity(views.len());
     let mut rules = Vec::with_capacity(views.len());
     for view in &views {
-        let key_rules = StudentRules::read(&site.table, view).await?;
+        let mut key_rules = StudentRules::read(&site.table, view).await?;
+        if let Some(prices) = prices.as_ref().filter(|_| is_in_use(view, now)) {
+            key_rules.long_answers = LongAnswers::read(&site.table, prices, view, &key_rules, now).await?;
+        }
         let typed = more_form.take_if(|(programme, _)| **programme == view.programme.id).map(|(_, form)| form);
         cards.push(Card::new(view, &key_rules, sync.listed_at, typed, now));
         rules.push(key_rules);
     }
-    let in_use = views
-        .iter()
-        .zip(&rules)
-        .filter(|(view, _)| view.grant.live().is_some() && view.grant.holds.is_empty() && !view.programme.is_over(now));
+    let in_use = views.iter().zip(&rules).filter(|(view, _)| is_in_use(view, now));
     let page = MyPage {
         frame: &site.frame,
         visitor,
@@ -116,6 +119,10 @@ pub(crate) async fn show(
         examples: in_use.map(|(view, rules)| Example::new(&site.provider_url, view, rules)).collect(),
     };
     Ok(site.page(&page))
+}
+
+fn is_in_use(view: &View, now: Moment) -> bool {
+    view.grant.live().is_some() && view.grant.holds.is_empty() && !view.programme.is_over(now)
 }
 
 /// Changes only the choices that the form carries. They belong to the person and touch no grant, programme

@@ -2,6 +2,7 @@
 
 use bursar_core::store::Table;
 
+use crate::my::long_answers::LongAnswers;
 use crate::prelude::*;
 
 #[derive(Default)]
@@ -12,6 +13,8 @@ pub(crate) struct StudentRules {
     pub(crate) is_changing: bool,
     /// The guardrail of the next key, if it has to be under one.
     pub(crate) next: NextGuardrail,
+    /// What the live key must have left for a coding agent; by default nothing is known.
+    pub(crate) long_answers: LongAnswers,
 }
 
 impl StudentRules {
@@ -34,6 +37,7 @@ impl StudentRules {
             is_changing: !is_right || confirmed.is_none() || !is_settled,
             confirmed: confirmed.map(|confirmed| confirmed.rules).unwrap_or_default(),
             next,
+            long_answers: LongAnswers::default(),
         })
     }
 }

@@ -19,7 +19,7 @@ use bursar_core::provider::Provider;
 use bursar_core::secrets::ManagementKey;
 use bursar_core::start::keep_panics_quiet;
 use bursar_core::store::Table;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -71,6 +71,9 @@ struct Serve {
     admin: Vec<EmailAddress>,
     #[command(flatten)]
     account: Account,
+    /// Let the simulated provider do what the real one does to some accounts only
+    #[arg(long, value_name = "QUIRK", conflicts_with = "provider")]
+    provider_quirk: Option<ProviderQuirk>,
     /// Relay each accepted mail to a real mail server as well
     #[arg(long, value_name = "smtp://HOST:PORT")]
     smtp: Option<Relay>,
@@ -80,6 +83,12 @@ struct Serve {
     /// Show the log here instead of keeping it in the file DIR/log
     #[arg(short, long)]
     verbose: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ProviderQuirk {
+    /// It refuses what could cost too much beside the requests that are running
+    InFlight,
 }
 
 #[derive(Args)]
@@ -171,6 +180,9 @@ impl Serve {
             started = start => started?,
             () = &mut stopped => return Ok(()),
         };
+        if let Some((provider, ProviderQuirk::InFlight)) = stack.provider.as_ref().zip(self.provider_quirk) {
+            provider.set_quirks(|quirks| quirks.in_flight_budget = true);
+        }
         let mut out = std::io::stdout();
         writeln!(out, "ready {}", serde_json::to_string(&stack.ready)?)?;
         out.flush()?;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::guardrails::{Guardrail, Workspace};
+use super::in_flight::InFlight;
 use super::keys::Key;
 use super::quirks::{Quirks, Turns};
 use super::windows::Nano;
@@ -25,6 +26,7 @@ pub(super) struct Account {
     places: HashMap<String, usize>,
     pub(super) quirks: Quirks,
     pub(super) turns: Turns,
+    pub(super) in_flight: InFlight,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -60,7 +62,15 @@ impl Account {
         let mut keys: Vec<Key> = kept.list(KEYS)?.into_iter().map(|(_, key)| key).collect();
         keys.sort_by_key(|key| key.created_at);
         let places = keys.iter().enumerate().map(|(place, key)| (key.hash.clone(), place)).collect();
-        Ok(Account { kept, books, keys, places, quirks: Quirks::default(), turns: Turns::default() })
+        Ok(Account {
+            kept,
+            books,
+            keys,
+            places,
+            quirks: Quirks::default(),
+            turns: Turns::default(),
+            in_flight: InFlight::default(),
+        })
     }
 
     pub(super) fn change_books(&mut self, change: impl FnOnce(&mut Books)) -> Result<()> {

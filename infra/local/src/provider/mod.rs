@@ -5,6 +5,7 @@
 mod account;
 mod by_hand;
 mod guardrails;
+mod in_flight;
 mod keys;
 mod models;
 mod money;

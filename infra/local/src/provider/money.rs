@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::account::Account;
-use super::keys::{Key, instant};
+use super::keys::instant;
 use super::models::{MODELS, Model, model};
 use super::quirks::time;
 use super::windows::{Nano, Use, utc_day};
@@ -31,7 +31,16 @@ pub(super) fn routes() -> Router<Provider> {
 }
 
 async fn models() -> Json<Value> {
-    let object = |model: &Model| json!({ "id": model.slug, "canonical_slug": model.canonical, "name": model.slug });
+    // Prices of a token are told as texts.
+    let object = |model: &Model| {
+        json!({
+            "id": model.slug,
+            "canonical_slug": model.canonical,
+            "name": model.slug,
+            "pricing": { "prompt": model.prompt.to_string(), "completion": model.completion.to_string() },
+            "top_provider": { "max_completion_tokens": model.longest },
+        })
+    };
     Json(json!({ "data": MODELS.iter().map(object).collect::<Vec<_>>() }))
 }
 
@@ -57,26 +66,37 @@ struct Order {
     max_tokens: Option<u64>,
 }
 
+impl Order {
+    /// The longest answer that it allows. Where it says nothing the model's own counts.
+    fn longest(&self) -> u64 {
+        self.max_tokens.unwrap_or(self.model.longest)
+    }
+
+    fn cost(&self, tokens: u64) -> Nano {
+        self.model.prompt.times(self.prompt_tokens) + self.model.completion.times(tokens)
+    }
+}
+
 /// An answer without content that costs what a real one would. It has exactly `max_tokens`, so that a test knows its price.
 async fn complete(State(provider): State<Provider>, headers: HeaderMap, body: Bytes) -> Answer {
     let (provider, hash) = provider.addressed(&headers)?;
     let (place, order) = {
         let now = provider.now();
-        let account = provider.account();
+        let mut account = provider.account();
         let place = account.usable(&hash, now)?;
         let Question { model: slug, messages, max_tokens } = serde_json::from_slice(&body)?;
         let model = model(&slug).ok_or_else(|| refuse(400, format!("{slug} is not a valid model ID")))?;
         let chars: usize = messages.iter().filter_map(|message| message["content"].as_str()).map(str::len).sum();
         let prompt_tokens = (chars.div_ceil(4) + 3 * messages.len()) as u64;
         let order = Order { model, prompt_tokens, max_tokens };
-        admit(&account, account.key(place), &order, now)?;
+        admit(&mut account, place, &order, now)?;
         (place, order)
     };
     // Requests side by side know nothing of each other, since only what was charged is considered.
     tokio::task::yield_now().await;
+    let tokens = order.max_tokens.unwrap_or(100);
+    let cost = order.cost(tokens);
     let Order { model, prompt_tokens, max_tokens } = order;
-    let tokens = max_tokens.unwrap_or(100);
-    let cost = model.prompt.times(prompt_tokens) + model.completion.times(tokens);
     let now = provider.now();
     provider.account().change(place, |key| key.charge(model.slug, Use::request(cost, Nano::ZERO), now, now))?;
     Ok(Json(json!({
@@ -100,7 +120,8 @@ async fn complete(State(provider): State<Provider>, headers: HeaderMap, body: By
 }
 
 /// Checks whether a request may go to its model. A spent limit refuses free models too.
-fn admit(account: &Account, key: &Key, order: &Order, now: Timestamp) -> Result<(), Refusal> {
+fn admit(account: &mut Account, place: usize, order: &Order, now: Timestamp) -> Result<(), Refusal> {
+    let key = account.key(place);
     let balance = account.books.credits - account.used(now);
     let is_free = order.model.completion == Nano::ZERO;
     if balance < Nano::ZERO || (balance == Nano::ZERO && !is_free) {
@@ -113,9 +134,9 @@ fn admit(account: &Account, key: &Key, order: &Order, now: Timestamp) -> Result<
     }
     if let Some(limit) = key.settings.limit {
         let spent = key.spent_in_window(now);
+        let reset = key.settings.limit_reset;
+        let window = reset.map_or("total".to_owned(), |reset| format!("{reset:?}").to_lowercase());
         if spent >= limit {
-            let reset = key.settings.limit_reset;
-            let window = reset.map_or("total".to_owned(), |reset| format!("{reset:?}").to_lowercase());
             let resets = reset.map_or_else(String::new, |reset| format!("; resets {}", time(reset.end(now))));
             let why = format!(
                 "Key limit exceeded ({window} limit). Manage it using https://openrouter.ai/settings/keys. \
@@ -125,20 +146,34 @@ fn admit(account: &Account, key: &Key, order: &Order, now: Timestamp) -> Result<
             );
             return Err(refuse(403, why).with(json!({ "limit_source": "openrouter_key_limit" })));
         }
-        affordable(order, limit - spent, "openrouter_key_limit")?;
+        let remedy = format!("visit https://openrouter.ai/settings/keys and create a key with a higher {window} limit");
+        affordable(order, limit - spent, &remedy, "openrouter_key_limit")?;
     }
-    affordable(order, balance, "openrouter_credits")
+    let remedy = "visit https://openrouter.ai/settings/credits and add more credits";
+    affordable(order, balance, remedy, "openrouter_credits")?;
+    if account.quirks.in_flight_budget && !is_free {
+        account.in_flight.hold(order.cost(order.longest()), balance, now)?;
+    }
+    Ok(())
 }
 
-/// Checks what the answer may cost at most, if the request limits its length.
-fn affordable(order: &Order, amount_left: Nano, source: &str) -> Result<(), Refusal> {
-    let afforded = (amount_left - order.model.prompt.times(order.prompt_tokens)).affords(order.model.completion);
-    let Some(tokens) = order.max_tokens.filter(|tokens| *tokens > afforded) else { return Ok(()) };
-    let why = format!(
-        "This request requires more credits, or fewer max_tokens. You requested up to {tokens} tokens, but can only \
-         afford {afforded}."
-    );
-    Err(refuse(402, why).with(json!({ "limit_source": source })))
+/// Checks what question and answer may cost at most.
+fn affordable(order: &Order, amount_left: Nano, remedy: &str, source: &str) -> Result<(), Refusal> {
+    let Order { model, prompt_tokens, .. } = order;
+    let most_prompt_tokens = amount_left.affords(model.prompt);
+    let tokens = order.longest();
+    let afforded = (amount_left - order.cost(0)).affords(model.completion);
+    let what = if *prompt_tokens > most_prompt_tokens {
+        format!("Prompt tokens limit exceeded: {prompt_tokens} > {most_prompt_tokens}.")
+    } else if tokens > afforded {
+        format!(
+            "This request requires more credits, or fewer max_tokens. You requested up to {tokens} tokens, but can only \
+             afford {afforded}."
+        )
+    } else {
+        return Ok(());
+    };
+    Err(refuse(402, format!("{what} To increase, {remedy}")).with(json!({ "limit_source": source })))
 }
 
 // Reports

@@ -22,6 +22,8 @@ pub struct Quirks {
     pub rate: Option<Rate>,
     /// Limits are kept in whole cents.
     pub limits_in_cents: bool,
+    /// What requests may cost is held against the account while they run, as with small and new prepaid accounts.
+    pub in_flight_budget: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +46,7 @@ impl Quirks {
             lag: SignedDuration::from_secs(lag),
             rate: one_in_three(rng).then_some(rate),
             limits_in_cents: one_in_three(rng),
+            in_flight_budget: false,
         }
     }
 

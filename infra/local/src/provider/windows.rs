@@ -48,6 +48,10 @@ impl Nano {
         u64::try_from(self.0.checked_div(price.0).unwrap_or(i64::MAX)).unwrap_or(0)
     }
 
+    pub(super) fn tenth(self) -> Nano {
+        Nano(self.0 / 10)
+    }
+
     pub(super) fn to_the_cent(self) -> Nano {
         Nano((self.0 + Nano::CENT.0 / 2).div_euclid(Nano::CENT.0) * Nano::CENT.0)
     }

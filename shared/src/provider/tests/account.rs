@@ -60,13 +60,17 @@ async fn an_undeclared_key_is_tried() {
 #[tokio::test]
 async fn a_model_is_found_by_either_of_its_slugs_and_no_list_is_empty() {
     let body = r#"{"data": [
-        {"id": "a/one", "canonical_slug": "a/one-2026", "pricing": {"prompt": "0.000001"}, "x": 1},
-        {"id": "a/one:free", "canonical_slug": "a/one-2026"},
+        {"id": "a/one", "canonical_slug": "a/one-2026", "pricing": {"prompt": "0.000001", "completion": "0.00000015"}, "x": 1},
+        {"id": "a/one:free", "canonical_slug": "a/one-2026", "pricing": {"completion": "0"}},
+        {"id": "b/auto", "pricing": {"completion": "-1"}},
         {"id": "b/two"}
     ]}"#;
     let (_server, provider) = answering(200, body).await;
     let listed = provider.models(soon()).await.unwrap();
-    assert_eq!(Vec::from_iter(listed), ["a/one", "a/one-2026", "a/one:free", "b/two"]);
+    assert_eq!(Vec::from_iter(listed), ["a/one", "a/one-2026", "a/one:free", "b/auto", "b/two"]);
+    let prices = provider.answer_prices(soon()).await.unwrap();
+    let prices: Vec<_> = prices.iter().map(|(slug, price)| (slug.as_str(), price.micros())).collect();
+    assert_eq!(prices, [("a/one", 150_000), ("a/one-2026", 150_000), ("a/one:free", 0)]);
     let (_server, provider) = answering(200, r#"{"data": []}"#).await;
     assert_eq!(ending(&provider.models(soon()).await), "unknown");
     assert_eq!(ending(&provider.providers(soon()).await), "unknown");

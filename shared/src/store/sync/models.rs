@@ -47,6 +47,17 @@ stored! {
     expires model_rows.until
 }
 
+/// What a million tokens of answer cost, by each slug of a model in the provider's list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelPrices {
+    pub of_answers: BTreeMap<String, Usd>,
+    pub as_of: Moment,
+}
+
+stored! {
+    ModelPrices |_| () => key(ACCOUNT, "PRICES")
+}
+
 /// The use of what is no programme's on some days, after programmes took what keys of their own used.
 #[derive(Debug, Default)]
 pub struct ForeignModels {

@@ -29,6 +29,8 @@ pub(crate) struct Card<'a> {
     pub(crate) new_after_leak: bool,
     pub(crate) terms: Option<TermsOfUse<'a>>,
     pub(crate) nothing_left: bool,
+    /// With which model too little is left for a coding agent.
+    pub(crate) too_dear: Option<String>,
     /// What became of the last request for more.
     pub(crate) last_request: Option<String>,
     /// The form of a request for more, where one can be made.
@@ -74,6 +76,8 @@ impl Card<'_> {
         let obstacle = Obstacle::find(view, rules, now);
         let cap = grant.cap(settings);
         let spending = view.spending(now);
+        let amount_left = (cap - spending.in_window).or_zero();
+        let nothing_left = view.next_limit(now).is_none();
         let offers = offers(view, kind, obstacle.is_none(), now);
         let not_replaced = obstacle.as_ref().filter(|obstacle| offers.has_key && obstacle.stops_replacing_only());
         let state = grant.shown_state(now).as_str();
@@ -91,7 +95,7 @@ impl Card<'_> {
             words: words::state(view, obstacle.as_ref(), now),
             cap,
             spending,
-            amount_left: (cap - spending.in_window).or_zero(),
+            amount_left,
             as_of: view.as_of(listed_at).map(|as_of| column_time(as_of, settings.term.zone())),
             window: words::window(view, now),
             can_spend: can_spend(view, obstacle.as_ref(), now),
@@ -99,7 +103,8 @@ impl Card<'_> {
             no_replacement: not_replaced.map(|obstacle| words::no_new_key(obstacle, &settings.term)),
             new_after_leak: matches!(obstacle, None | Some(Obstacle::Begin(BeginRefused::ReplacementsUsedUp))),
             terms: terms.map(|(text, hash)| TermsOfUse { text, hash }),
-            nothing_left: view.next_limit(now).is_none(),
+            nothing_left,
+            too_dear: if nothing_left { None } else { rules.long_answers.too_dear(amount_left) },
             last_request: words::last_request(view, now),
             more_form: view.may_ask_for_more(now).is_ok().then(|| typed.unwrap_or_default()),
         }

@@ -1,0 +1,86 @@
+//! Whether what is left pays for an answer as long as coding agents ask for, and with which models. The provider refuses a request that
+//! could cost more than is left, however short its answer would be.
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
+use bursar_core::store::{ModelPrices, Table};
+use jiff::ToSpan;
+
+use crate::prelude::*;
+
+/// The tokens of answer that coding agents ask for with each request, and those that a price is for.
+const LONG: i64 = 32_000;
+const PRICED: i64 = 1_000_000;
+/// The days in which a model was used lately.
+const LATELY: i64 = 14;
+
+/// The most that a long answer of each model costs, the dearest first.
+#[derive(Default)]
+pub(crate) struct LongAnswers(BTreeSet<(Reverse<Usd>, String)>);
+
+impl LongAnswers {
+    /// Of the models that are named in the key's rules, or else of those that its class used lately.
+    pub(crate) async fn read(
+        table: &Table,
+        prices: &ModelPrices,
+        view: &View,
+        rules: &KeyRules,
+        now: Moment,
+    ) -> Result<LongAnswers, StoreError> {
+        let named = &rules.confirmed.models;
+        if !named.is_empty() {
+            return Ok(LongAnswers::new(prices, named.iter().cloned()));
+        }
+        let today = utc_date(now);
+        let lately = (today.saturating_sub(LATELY.days()), today);
+        let uses = table.models_of(&view.programme.id, false, lately).await?;
+        Ok(LongAnswers::new(prices, uses.into_iter().map(|used| used.model)))
+    }
+
+    fn new(prices: &ModelPrices, models: impl Iterator<Item = String>) -> LongAnswers {
+        let priced = models.filter_map(|model| Some((Reverse(cost_of(*prices.of_answers.get(&model)?)), model)));
+        LongAnswers(priced.collect())
+    }
+
+    /// What is told to somebody with too little left for the dearest.
+    pub(crate) fn too_dear(&self, amount_left: Usd) -> Option<String> {
+        let (Reverse(cost), dearest) = self.0.first().filter(|(Reverse(cost), _)| amount_left < *cost)?;
+        let within = self.0.iter().find(|(Reverse(cost), _)| *cost <= amount_left);
+        let within = within.map_or(String::new(), |(_, model)| format!(" It is enough for {model}."));
+        Some(format!(
+            "Too little is left for a coding agent with {dearest}: it asks for 32,000 tokens with each request, which could cost {}, \
+             and OpenRouter refuses that.{within}",
+            cost.to_dollars()
+        ))
+    }
+}
+
+/// Of a long answer, at this price.
+fn cost_of(price: Usd) -> Usd {
+    Usd::from_micros(price.micros().saturating_mul(LONG) / PRICED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::at;
+
+    fn told(models: &[&str], cents: i64) -> String {
+        let prices = [("a/large", 25), ("b/medium", 10), ("c/small", 1), ("d/small:free", 0)];
+        let of_answers = prices.map(|(model, dollars)| (model.to_owned(), Usd::from_dollars(dollars))).into();
+        let prices = ModelPrices { of_answers, as_of: at("2026-11-20T03:00:00Z") };
+        let models = models.iter().map(|model| (*model).to_owned());
+        LongAnswers::new(&prices, models).too_dear(Usd::CENT.times(cents.try_into().unwrap())).unwrap_or_default()
+    }
+
+    #[test]
+    fn the_dearest_is_too_dear() {
+        let all = ["c/small", "b/medium", "z/unknown", "a/large", "d/small:free"];
+        insta::assert_snapshot!(told(&all, 79), @"Too little is left for a coding agent with a/large: it asks for 32,000 tokens with each request, which could cost $0.80, and OpenRouter refuses that. It is enough for b/medium.");
+        insta::assert_snapshot!(told(&["a/large"], 79), @"Too little is left for a coding agent with a/large: it asks for 32,000 tokens with each request, which could cost $0.80, and OpenRouter refuses that.");
+        assert!(told(&all, 31).ends_with("It is enough for c/small."), "{}", told(&all, 31));
+        assert!(told(&all, 3).ends_with("It is enough for d/small:free."), "{}", told(&all, 3));
+        assert_eq!([told(&all, 80), told(&["z/unknown"], 1), told(&[], 1)], ["", "", ""]);
+    }
+}
