@@ -115,7 +115,7 @@ async fn admin(admin: &Browser, campus: &Campus) {
     admin.reads("Account", "").await;
     chooses(admin, "Admins", ENTER).await;
     types(admin, "admin-email", "second@example.edu").await;
-    chooses(admin, "Make them an admin", ENTER).await;
+    chooses(admin, "Make this person an admin", ENTER).await;
     admin.one("[data-testid='admin'][data-email='second@example.edu']").await;
 }
 

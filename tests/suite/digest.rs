@@ -204,7 +204,7 @@ async fn who_gets_none_keeps_nobody_else(campus: &Campus) {
     assert_eq!((&*fay.to, &*tom.to), ("fay@example.edu", "tom@example.edu"));
     // No night was since it was made, so it says nothing of people.
     let text = fay.contents.text.as_ref().unwrap();
-    assert!(!text.contains("Students") && !text.contains("needs a look"), "{text}");
+    assert!(!text.contains("Students") && !text.contains("needs your attention"), "{text}");
     assert_eq!(tom.contents.headers["List-Unsubscribe"], format!("<{}/my#mails>", campus.ready.web));
     assert!(!tom.contents.headers.contains_key("List-Unsubscribe-Post"), "no mail carries a right");
     let dead = campus.table.dead_mails(at("2026-10-01T00:00:00Z"), 10).await.unwrap();

@@ -86,7 +86,7 @@ async fn my_says_what_the_provider_confirmed() {
     let ada = claims(&mut campus, "ada").await;
     let says = async |text: &str| ada.get("/my").await.body.contains(text);
     let only = format!("This key may call <code class=\"whole\">{MINI}</code>");
-    assert!(says(&only).await && !says("being changed").await);
+    assert!(says(&only).await && !says("is changing these rules").await);
     campus.judged().await;
 
     // The provider refuses the new rules when they are saved, and does not answer the next time.
@@ -96,19 +96,19 @@ async fn my_says_what_the_provider_confirmed() {
     campus.minutes(1);
     campus.gate.at(PATCH, Fault::KillBefore);
     assert!(campus.invoke.invoke(FunctionName::Console, json!({"task": "work"})).await.is_err());
-    assert!(says(&only).await && says("being changed").await, "{}", ada.get("/my").await.body);
+    assert!(says(&only).await && says("is changing these rules").await, "{}", ada.get("/my").await.body);
     campus.students(&["ben"]).await;
     let ben = campus.student("ben").await;
     let page = ben.submit(&ben.get("/my").await, REVEAL, &[]).await.expect(200);
     assert!(page.body.contains(MINI), "keys go on being made under the rules confirmed last");
     campus.finish_work().await;
-    assert!(says(LARGE).await && !says(&only).await && !says("being changed").await);
+    assert!(says(LARGE).await && !says(&only).await && !says("is changing these rules").await);
     assert_eq!(jobs(&campus).await, Vec::<String>::new(), "no key was moved");
 
     // Rules are never taken off a key, which would leave no trace of it: its guardrail allows everything.
     assert_eq!(campus.edit(&admin, &[("models", "")]).await.status, 303);
     campus.finish_work().await;
-    assert!(says("Choose any model").await && !says("being changed").await);
+    assert!(says("Choose any model").await && !says("is changing these rules").await);
     assert!(under(&campus).len() == 1 && !under(&campus).contains(&None));
     // A key made while nothing is restricted is under nothing, and is found by later rules all the same.
     claims(&mut campus, "eve").await;

@@ -162,7 +162,7 @@ async fn the_page_says_what_differs_since_the_mail(campus: &mut Campus, [maths, 
     let note = page.one("statement-mailed");
     assert_eq!(note.get("data-at"), "2026-12-03T00:00:00Z");
     assert!(
-        note.text.contains("to 2 finance addresses") && note.text.contains("Nothing on it differs since"),
+        note.text.contains("to 2 finance addresses") && note.text.contains("Nothing on it has changed since"),
         "{note:?}"
     );
     assert!(page.all("statement-difference").is_empty());
@@ -183,7 +183,7 @@ async fn the_page_says_what_differs_since_the_mail(campus: &mut Campus, [maths, 
     for says in ["90.000000", "80.000000", "Mathematics", "4712", "none"] {
         assert!(text.contains(says), "{text}");
     }
-    assert!(!page.one("statement-mailed").text.contains("Nothing on it differs"));
+    assert!(!page.one("statement-mailed").text.contains("Nothing on it has changed"));
     assert_eq!(campus.table.get(MailedStatement::key_of(month)).await.unwrap(), mailed, "it stays as it was mailed");
     let other = admin.get("/console/account/statement?from=2026-11-01&to=2026-11-29").await.expect(200);
     assert!(other.all("statement-mailed").is_empty(), "other days were not mailed");
@@ -266,7 +266,10 @@ async fn complaints_and_refusals_are_warnings() {
     campus.report(fin, "complaint", true).await;
     assert!(sent(&campus).await.is_empty());
     let subjects = campus.subjects("account");
-    assert!(subjects.contains(&"Somebody complained about the statement of November 2026".to_owned()), "{subjects:?}");
+    assert!(
+        subjects.contains(&"A mail was marked as unwanted: the statement of November 2026".to_owned()),
+        "{subjects:?}"
+    );
     let admin = campus.admin().await;
     let page = admin.get(MATHS).await.expect(200);
     assert!(warns(&page, "marked a mail as unwanted, so no statement is sent there"), "{:?}", page.texts("warning"));

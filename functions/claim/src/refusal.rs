@@ -6,7 +6,7 @@ use crate::prelude::*;
 
 /// What the student may do about a refusal that passes.
 pub(crate) const AGAIN: &str = "Press again in a moment.";
-const ALL_PROMISED: &str = "The programme's budget has no room for your key now. Ask the people who run it.";
+const ALL_PROMISED: &str = "The programme's budget has no room for your key now. Ask the people who run the programme.";
 
 /// The refusal of a claim: to be retried where the cause passes within moments, and a conflict with the
 /// present state elsewhere.
@@ -52,15 +52,15 @@ pub(crate) fn record(refused: RecordRefused) -> AppError {
         RecordRefused::Over => "This programme ended",
         RecordRefused::Lost => "Your key was changed by another request",
         RecordRefused::BudgetExhausted => {
-            let sentence = "The cap was lowered while the key was being made, and the budget has no room for this key any more; nothing \
-                            was spent. Press again for one with the cap as it is now.";
+            let sentence = "The cap was lowered while the key was being made, and the budget has no room for this key any more; \
+                            nothing was spent. Press again for a key with the new cap.";
             return AppError::conflict(sentence).because(refused.to_string());
         }
     };
     let ask = match refused {
         RecordRefused::Lost => "Open your credit again.",
         RecordRefused::Held(_) | RecordRefused::Revoked | RecordRefused::Over | RecordRefused::BudgetExhausted => {
-            "Ask the people who run it."
+            "Ask the people who run the programme."
         }
     };
     AppError::conflict(format!(
@@ -72,7 +72,7 @@ pub(crate) fn record(refused: RecordRefused) -> AppError {
 /// The refusal of a request for a larger cap.
 pub(crate) fn more(refused: MoreRefused, now: Moment) -> AppError {
     match refused {
-        MoreRefused::NoKey => AppError::conflict("You have no key in this programme for which more could be asked."),
+        MoreRefused::NoKey => AppError::conflict("You have no key in this programme, so you cannot ask for more."),
         MoreRefused::Asked { until } => {
             let sentence = "You have asked for more already. You can ask again a week after that.";
             AppError::too_fast(sentence, until.duration_since(now))
@@ -108,7 +108,7 @@ pub(crate) fn why_not_resumed(refused: &ChangeRefused) -> &'static str {
         | ChangeRefused::AddressTaken
         | ChangeRefused::AddressChanged
         | ChangeRefused::ChangedSince
-        | ChangeRefused::NotMailed => "Your key is not switched off for not being used, so there is nothing to resume.",
+        | ChangeRefused::NotMailed => "Your key was not switched off for being unused, so there is nothing to resume.",
         ChangeRefused::Over => "This programme has ended for you.",
         ChangeRefused::PausedByAnother => "The people who run this programme paused your access.",
         ChangeRefused::BudgetExhausted => ALL_PROMISED,
@@ -119,13 +119,13 @@ pub(crate) fn why_not_resumed(refused: &ChangeRefused) -> &'static str {
 pub(crate) fn why_not(refused: &BeginRefused, term: &Term) -> String {
     let format_time = |time| time_in(time, term.zone());
     match refused {
-        BeginRefused::Revoked => "You were removed from this programme. If that is a mistake, ask the people who run it.".to_owned(),
+        BeginRefused::Revoked => "You were removed from this programme. If that is a mistake, ask the people who run the programme.".to_owned(),
         BeginRefused::Over => "This programme has ended, and so have its keys.".to_owned(),
         BeginRefused::Held(HoldKind::Paused) => {
             "The people who run this programme have paused your access. Ask them about it; nothing is lost.".to_owned()
         }
         BeginRefused::Held(HoldKind::Dropped) => {
-            "You are no longer on the roster of this programme. If that is a mistake, ask the people who run it."
+            "You are no longer on the roster of this programme. If that is a mistake, ask the people who run the programme."
                 .to_owned()
         }
         BeginRefused::Held(HoldKind::Unused) => {
@@ -146,8 +146,8 @@ pub(crate) fn why_not(refused: &BeginRefused, term: &Term) -> String {
             "Your old key was just being switched on, and OpenRouter has not confirmed that. Press again in a minute and a half.".to_owned()
         }
         BeginRefused::KeyMissing { until } => format!(
-            "OpenRouter says that it does not know your old key. That may be a mistake, so it is asked again before a new one is made. No \
-             money was lost. You can go on from {}.",
+            "OpenRouter says that it does not know your old key. That may be a mistake, so Bursar asks again before it makes a new \
+             one. No money was lost. You can try again from {}.",
             format_time(*until)
         ),
         BeginRefused::FailedOften { until } => {
@@ -155,10 +155,10 @@ pub(crate) fn why_not(refused: &BeginRefused, term: &Term) -> String {
         }
         BeginRefused::NotOpenYet { opens } => format!("Keys can be claimed from {}.", format_time(*opens)),
         BeginRefused::WindowClosed => {
-            "The time to claim a key in this programme is over. Ask the people who run it.".to_owned()
+            "The time to claim a key in this programme is over. Ask the people who run the programme.".to_owned()
         }
         BeginRefused::ReplacementsUsedUp => {
-            "You have replaced your key as often as this programme allows. Ask the people who run it to allow one more."
+            "You have replaced your key as often as this programme allows. Ask the people who run the programme to allow one more."
                 .to_owned()
         }
         BeginRefused::ManyKeys { until } => {
@@ -171,7 +171,7 @@ pub(crate) fn why_not(refused: &BeginRefused, term: &Term) -> String {
             "Your cap is used up, and it does not reset before the term ends.".to_owned()
         }
         BeginRefused::NothingLeft { resets_at: None } => {
-            "Your cap is used up, and it is for the whole term.".to_owned()
+            "Your cap for the whole term is used up.".to_owned()
         }
         BeginRefused::BudgetExhausted => {
             ALL_PROMISED.to_owned()

@@ -21,7 +21,7 @@
       selection.addRange(range);
       // The page allows itself no access to the clipboard but this one, which a press on the button permits.
       const done = document.execCommand("copy");
-      told.textContent = done ? "Copied." : "It is selected: copy it by keyboard.";
+      told.textContent = done ? "Copied." : "The key is selected: copy it with the keyboard.";
       if (done) selection.removeAllRanges();
     });
     if (text === key) text.after(button);

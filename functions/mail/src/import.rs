@@ -50,11 +50,12 @@ impl Words<'_> {
                 subject: "the registrar's file no longer comes",
                 heading: "The registrar's file no longer comes",
                 news: format!(
-                    "The registrar's token for {name} was not used for four days. Until a file comes, who joined the course since then \
-                     cannot get a key, and who left keeps theirs."
+                    "The registrar's token for {name} was not used for four days. Until a file comes, students who have joined the \
+                     course cannot get a key, and students who have left keep theirs."
                 ),
-                to_do: "Ask whoever puts the file whether their program still runs, and what it was answered. If no more files are to come, \
-                        end the token on the roster's page. You get this mail once, and again only after the token was used."
+                to_do: "Ask the registrar whether the program that puts the file still runs, and what answer it gets. If no more \
+                        files are to come, end the token on the roster page. You get this mail once, and again only after the \
+                        token has been used."
                     .to_owned(),
                 link: "Open the roster",
             },
@@ -63,21 +64,21 @@ impl Words<'_> {
                 heading: "The roster has changed",
                 news: format!("The registrar's file has changed the roster of {name}."),
                 to_do: if changes.dropped > 0 {
-                    "You can take back those who were dropped on the roster's page within seven days. The next file must name them too.".to_owned()
+                    "Within seven days you can undo the drops on the roster page. The next file must name these people too, or it drops them again.".to_owned()
                 } else {
-                    "There is nothing that you need to do.".to_owned()
+                    "There is nothing for you to do.".to_owned()
                 },
-                link: "See who and what",
+                link: "See what changed",
             },
             (_, Some(RosterPreview { why, until, .. })) => FileWords {
                 subject: "a registrar's file waits for you",
                 heading: "A registrar's file waits for you",
                 news: format!(
-                    "A registrar's file for {name} waits for you, and changes nothing until then. {}",
+                    "A registrar's file for {name} waits for you, and changes nothing until you apply it. {}",
                     plain(&why.join(" "))
                 ),
                 to_do: format!(
-                    "See what it would change, and apply it if that is right. It waits until {}, or until the next file comes.",
+                    "Check what the file would change, and apply it if that is right. The file waits until {}, or until the next one comes.",
                     time_in(*until, programme.settings.term.zone())
                 ),
                 link: "See what it would change",
@@ -128,8 +129,8 @@ mod tests {
         Added: 3
         Moved to another group: 1
         Dropped: 2
-        You can take back those who were dropped on the roster's page within seven days. The next file must name them too.
-        See who and what: https://bursar.example.edu/console/programmes/cs-pilot/roster/00000000000000000000000000
+        Within seven days you can undo the drops on the roster page. The next file must name these people too, or it drops them again.
+        See what changed: https://bursar.example.edu/console/programmes/cs-pilot/roster/00000000000000000000000000
         You get this mail because you decide about the roster of CS pilot.
         ");
     }
@@ -140,8 +141,8 @@ mod tests {
         insta::assert_snapshot!(told(|words| words.about_a_file(&programme(), None, &none, None)).await, @"
         CS pilot: the registrar's file no longer comes
         The registrar's file no longer comes
-        The registrar's token for CS pilot was not used for four days. Until a file comes, who joined the course since then cannot get a key, and who left keeps theirs.
-        Ask whoever puts the file whether their program still runs, and what it was answered. If no more files are to come, end the token on the roster's page. You get this mail once, and again only after the token was used.
+        The registrar's token for CS pilot was not used for four days. Until a file comes, students who have joined the course cannot get a key, and students who have left keep theirs.
+        Ask the registrar whether the program that puts the file still runs, and what answer it gets. If no more files are to come, end the token on the roster page. You get this mail once, and again only after the token has been used.
         Open the roster: https://bursar.example.edu/console/programmes/cs-pilot/roster
         You get this mail because you decide about the roster of CS pilot.
         ");
@@ -166,10 +167,10 @@ mod tests {
         insta::assert_snapshot!(told(|words| words.about_a_file(&programme(), Some(Ulid::nil()), &changes, Some(&waiting))).await, @"
         CS pilot: a registrar's file waits for you
         A registrar's file waits for you
-        A registrar's file for CS pilot waits for you, and changes nothing until then. It adds 12 to the 40 people on the roster, more than a fifth. Of its 50 rows 3 are refused.
+        A registrar's file for CS pilot waits for you, and changes nothing until you apply it. It adds 12 to the 40 people on the roster, more than a fifth. Of its 50 rows 3 are refused.
         Added: 12
         Rows that were refused: 3
-        See what it would change, and apply it if that is right. It waits until 30 Nov 2026, 04:00 (Europe/Berlin), or until the next file comes.
+        Check what the file would change, and apply it if that is right. The file waits until 30 Nov 2026, 04:00 (Europe/Berlin), or until the next one comes.
         See what it would change: https://bursar.example.edu/console/programmes/cs-pilot/roster/00000000000000000000000000
         You get this mail because you decide about the roster of CS pilot.
         ");

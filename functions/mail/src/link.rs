@@ -80,8 +80,8 @@ impl Words<'_> {
             heading: "Sign in to Bursar".to_owned(),
             parts: vec![
                 LetterPart::Sentences(format!(
-                    "This link signs in {}. It was asked for on {}, and works once, within 30 minutes of this mail. In another browser \
-                     than the one where you asked for it, you type that address as well.",
+                    "This link signs you in as {}. It was requested on {} and works once, within 30 minutes of this mail. If you \
+                     open it in another browser than the one in which you asked for it, type that address there.",
                     self.recipient.as_written(),
                     utc(asked_at)
                 )),
@@ -89,7 +89,7 @@ impl Words<'_> {
                 said("Or type this code on the page where you asked for the link:"),
                 LetterPart::Code(code.reveal()),
                 said(
-                    "Anybody who has the link or the code can sign in as you, so give them to nobody. If you did not ask for them, there is nothing to do.",
+                    "Anybody who has the link or the code can sign in as you, so give them to nobody. If you did not ask for them, ignore this mail.",
                 ),
             ],
             why: format!("You get this mail because this address was entered at {origin}."),
@@ -117,11 +117,11 @@ mod tests {
         insta::assert_snapshot!(text, @"
         Your link to sign in to Bursar
         Sign in to Bursar
-        This link signs in grace@example.edu. It was asked for on 20 Nov 2026, 10:00 UTC, and works once, within 30 minutes of this mail. In another browser than the one where you asked for it, you type that address as well.
+        This link signs you in as grace@example.edu. It was requested on 20 Nov 2026, 10:00 UTC and works once, within 30 minutes of this mail. If you open it in another browser than the one in which you asked for it, type that address there.
         Sign in: https://bursar.example.edu/c/[token]
         Or type this code on the page where you asked for the link:
         Code: [code]
-        Anybody who has the link or the code can sign in as you, so give them to nobody. If you did not ask for them, there is nothing to do.
+        Anybody who has the link or the code can sign in as you, so give them to nobody. If you did not ask for them, ignore this mail.
         You get this mail because this address was entered at https://bursar.example.edu.
         ");
     }

@@ -86,8 +86,8 @@ impl Words<'_> {
                 LetterPart::facts(facts),
                 LetterPart::Notes(vec![("Reason", plain(&open.reason))]),
                 LetterPart::Sentences(format!(
-                    "Raise the cap, or decline and say why: the student gets your answer by mail. The request stands for a week. All who \
-                     decide about {name} got this mail, and one answer is enough."
+                    "Raise the cap, or decline and say why: the student gets your answer by mail. The request stays open for a \
+                     week. Everybody who decides about {name} got this mail; one answer is enough."
                 )),
                 self.page("Decide", &format!("/console/programmes/{}/grants/{}#more", view.programme.id, grant.id)),
                 LetterPart::ReplyTo(grant.person.address.clone()),
@@ -101,11 +101,11 @@ impl Words<'_> {
         let name = plain(&programme.settings.name);
         let verb = decision.verb();
         let said = if decision.copy.is_some() {
-            "An admin made the copy that you asked for. This is what it is, which may be other than you asked."
+            "An admin made the copy that you asked for, perhaps with changes. This is what was made:"
         } else if decision.is_approved {
-            "An admin approved what you asked for, and it is done."
+            "An admin approved your request, and the change is made."
         } else {
-            "An admin declined what you asked for. Nothing was changed."
+            "An admin declined your request. Nothing was changed."
         };
         let wishes = request.wishes.iter().map(|wish| (wish.label.clone(), wish.words.clone()));
         let mut parts = vec![LetterPart::Sentences(said.to_owned()), LetterPart::facts(wishes)];
@@ -113,11 +113,11 @@ impl Words<'_> {
         let leads_to = decision.copy.as_ref().unwrap_or(&programme.id);
         parts.push(self.page("Open the programme", &format!("/console/programmes/{leads_to}")));
         Letter {
-            subject: format!("{name}: what you asked for is {verb}"),
+            subject: format!("{name}: your request is {verb}"),
             heading: format!("Your request is {verb}"),
             parts,
             why: format!(
-                "You get this mail because you asked the admins for it on {}.",
+                "You get this mail because you asked the admins for this on {}.",
                 time_in(request.asked_at, programme.settings.term.zone())
             ),
             ..self.letter()
@@ -128,18 +128,18 @@ impl Words<'_> {
         let wishes = &request.wishes[..];
         let name = plain(&programme.settings.name);
         let people = &programme.settings.people;
-        let address = asker.map_or("Somebody who was erased", |asker| asker.address.as_written());
+        let address = asker.map_or("A person who was erased", |asker| asker.address.as_written());
         let who = asker.and_then(|asker| people.name_of(asker.address.matched())).unwrap_or(address);
         let mut facts = vec![("Programme".to_owned(), name.clone()), ("Asked by".to_owned(), address.to_owned())];
         facts.extend(wishes.iter().map(|wish| (wish.label.clone(), wish.words.clone())));
         facts.push(("Asked".to_owned(), time_in(request.asked_at, programme.settings.term.zone())));
         let subject = format!("{who} {}", asked_for(wishes, &name));
         let mut parts = vec![
-            said("Only an admin may do this, and nothing has changed yet."),
+            said("Only an admin can do this. Nothing has changed yet."),
             LetterPart::facts(facts),
             said(
-                "Approve it, or decline and say why: your answer goes back by mail. All admins of Bursar got this mail, and one answer is \
-                 enough.",
+                "Approve the request, or decline it and say why: the person who asked gets your answer by mail. All admins of \
+                 Bursar got this mail; one answer is enough.",
             ),
             self.page("Decide", &format!("/console/programmes/{}#request-{}", programme.id, request.request)),
         ];
@@ -184,26 +184,26 @@ mod tests {
         insta::assert_snapshot!(told(|words| words.request(&programme(), Some(&frida), &asked)).await, @"
         frida@example.edu asks for a change to CS pilot: Cost code
         frida@example.edu asks for a change to CS pilot: Cost code
-        Only an admin may do this, and nothing has changed yet.
+        Only an admin can do this. Nothing has changed yet.
         Programme: CS pilot
         Asked by: frida@example.edu
         Cost code: 4711 instead of nothing
         Asked: 20 Nov 2026, 11:00 (Europe/Berlin)
-        Approve it, or decline and say why: your answer goes back by mail. All admins of Bursar got this mail, and one answer is enough.
+        Approve the request, or decline it and say why: the person who asked gets your answer by mail. All admins of Bursar got this mail; one answer is enough.
         Decide: https://bursar.example.edu/console/programmes/cs-pilot#request-00000000000000000000000000
-        An answer to this mail goes to frida@example.edu.
+        Reply to this mail to write to frida@example.edu.
         You get this mail because you are an admin of Bursar at Example University.
         ");
         asked.decision = Some(Decision { is_approved: false, reason: Some("Use 4712.".to_owned()), copy: None });
         let decided = told(|words| words.request_decided(&programme(), &asked, asked.decision.as_ref().unwrap())).await;
         insta::assert_snapshot!(decided, @"
-        CS pilot: what you asked for is declined
+        CS pilot: your request is declined
         Your request is declined
-        An admin declined what you asked for. Nothing was changed.
+        An admin declined your request. Nothing was changed.
         Cost code: 4711 instead of nothing
         Reason: Use 4712.
         Open the programme: https://bursar.example.edu/console/programmes/cs-pilot
-        You get this mail because you asked the admins for it on 20 Nov 2026, 11:00 (Europe/Berlin).
+        You get this mail because you asked the admins for this on 20 Nov 2026, 11:00 (Europe/Berlin).
         ");
     }
 
@@ -224,9 +224,9 @@ mod tests {
         Used: $16.40, as of 20 Nov 2026, 11:00 (Europe/Berlin)
         Asked: 20 Nov 2026, 11:00 (Europe/Berlin)
         Reason: The last exercise needs a larger model.
-        Raise the cap, or decline and say why: the student gets your answer by mail. The request stands for a week. All who decide about CS pilot got this mail, and one answer is enough.
+        Raise the cap, or decline and say why: the student gets your answer by mail. The request stays open for a week. Everybody who decides about CS pilot got this mail; one answer is enough.
         Decide: https://bursar.example.edu/console/programmes/cs-pilot/grants/0123456789abcdef#more
-        An answer to this mail goes to ada@example.edu.
+        Reply to this mail to write to ada@example.edu.
         You get this mail because you decide about the caps of CS pilot.
         ");
     }

@@ -177,7 +177,7 @@ impl Purchase {
         let to_come = self.to_come.to_cents();
         if let Some((gone, when)) = self.gone.zip(self.when(today)) {
             let why = match gone.why {
-                WhyGone::Pace => format!("at this pace the {balance} left are gone on {}", long_date(gone.day)),
+                WhyGone::Pace => format!("at this pace the {balance} left will be gone on {}", long_date(gone.day)),
                 WhyGone::Claims => format!(
                     "if everybody on the rosters claims, programmes can still cost {to_come}, and {balance} are left"
                 ),
@@ -344,7 +344,7 @@ mod tests {
         }
         assert_eq!(
             facts(790, 1390, &[30; 7], &[]).purchase().in_words(date(2026, 12, 6)),
-            "Buy $600 of credit now: at this pace the $790 left are gone on 1 Jan 2027."
+            "Buy $600 of credit now: at this pace the $790 left will be gone on 1 Jan 2027."
         );
         // Ten a day of a key made elsewhere, known for a week, in a term of ninety days more.
         assert_eq!(facts(0, 0, &[], &[10; 7]).purchase().foreign_to_come, usd(910));

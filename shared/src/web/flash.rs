@@ -31,9 +31,9 @@ notices! {
     Already => "That was so already, so nothing was changed.";
 
     SignedIn { has_role: bool } => if *has_role {
-        "You are signed in for 8 hours, or until you have done nothing here for an hour."
+        "You are signed in. You stay signed in for 8 hours, but no longer than an hour without use."
     } else {
-        "You are signed in for 30 minutes."
+        "You are signed in. You stay signed in for 30 minutes."
     };
     SignedOut { everywhere: bool } => if *everywhere {
         "You are signed out here and in every other browser."
@@ -41,12 +41,12 @@ notices! {
         "You are signed out."
     };
     MailsChosen => "Saved: from now on you get the mails that you chose.";
-    KeyLeaked => "Your key is reported as leaked and being switched off. Below is how to go on.";
+    KeyLeaked => "Your key is reported as leaked and is being switched off. Below you see how to go on.";
     KeyHandedBack => "You handed your key back. It stops working, and what you did not spend goes back to the programme.";
     KeyRead => "What your key has used was checked just now.";
     KeyReadBefore { seconds: u64 } => format!("Checked {} ago.", counted(*seconds, "second", "seconds"));
     KeyResumed => "Your key works again.";
-    MoreAsked => "You asked for more. Those who run the programme have it by mail; you get a mail when they have decided.";
+    MoreAsked => "You asked for more. The people who run the programme have your request by mail; you get a mail when they have decided.";
 
     ProgrammeMade { has_roster: bool } => if *has_roster {
         "The programme is made. Next, put people on its roster."
@@ -54,9 +54,9 @@ notices! {
         "The cost centre is made. Next, give it keys on the account page."
     };
     CopyMade { with_roster: bool } => if *with_roster {
-        "This is the copy. The people of the roster are being put on it and get their invitations."
+        "The copy is made; this is its page. The people of the roster are being added and get their invitations."
     } else {
-        "This is the copy. Next, put people on its roster."
+        "The copy is made; this is its page. Next, put people on its roster."
     };
     Saved => "Saved.";
     Several { notices: Vec<Flash> } => notices.iter().map(Flash::in_words).collect::<Vec<_>>().join(" ");
@@ -73,28 +73,28 @@ notices! {
     );
 
     Asked { is_rest_saved: bool } => if *is_rest_saved {
-        "Asked the admins for what only they may change; the overview names it. They have it by mail, and you get a mail when they have decided. The rest is saved."
+        "The rest is saved. What only an admin may change was sent to the admins as a request by mail; the overview names it. You get a mail when they have decided."
     } else {
-        "Asked the admins for what only they may change; the overview names it. They have it by mail, and you get a mail when they have decided."
+        "What only an admin may change was sent to the admins as a request by mail; the overview names it. You get a mail when they have decided."
     };
     RequestDecided { is_approved: bool } => if *is_approved {
-        "Approved and done. The person who asked is told by mail."
+        "Approved and done. The person who asked gets a mail."
     } else {
-        "Declined. The person who asked is told by mail; nothing was changed."
+        "Declined. Nothing was changed, and the person who asked gets a mail."
     };
-    CloseAsked => "Asked the admins to close the programme. They have it by mail; until they have decided, all goes on.";
-    CopyAsked => "Asked the admins for the copy. They have it by mail.";
-    Closed => "The programme is closed. Every key is being switched off; the line below says how far that is.";
+    CloseAsked => "The admins have your request to close the programme by mail. Nothing changes until they have decided.";
+    CopyAsked => "The admins have your request for the copy by mail.";
+    Closed => "The programme is closed. Every key is being switched off; the line below shows how far that is.";
     KeysFollow => "Keys that exist get their new limits and models within minutes.";
     GroupsSaved => format!("The groups are saved. {}", Flash::KeysFollow.in_words());
     TierSaved { is_removed: bool } => if *is_removed {
         "The model list is removed."
     } else {
-        "The model list is saved. Keys under it may call what it names within minutes."
+        "The model list is saved. Keys that use it can call its models within minutes."
     };
 
     PersonAdded => "This person is on the roster, and gets an invitation within minutes.";
-    PersonChanged => "What is known of this person is changed.";
+    PersonChanged => "This person's details are changed.";
     RosterApplied { added: u64, dropped: u64, changed: u64, refused: u64, short: Usd } => {
         let mut said = format!("The roster is applied: {} added", counted(*added, "person", "people"));
         if *dropped > 0 {
@@ -112,45 +112,45 @@ notices! {
         }
         said
     };
-    FilePutAway => "The registrar's file is put away. It changed nothing; the next one is looked at when it comes.";
+    FilePutAway => "The registrar's file is put away. It changed nothing; the next file is checked when it comes.";
     DropsUndone { people: u64 } => format!(
         "{} back on the roster, and a key that worked before works again within minutes.",
         counted(*people, "person is", "people are")
     );
-    TokenEnded => "The registrar's token has ended: no file is taken with it any more.";
+    TokenEnded => "The registrar's token has ended: no more files are accepted with it.";
 
     Paused => "Paused: the key does not work until it is resumed.";
     Resumed => "Resumed: the key works again.";
     InvitationSent => "The invitation is sent again, within minutes.";
-    MailTriedAgain => "Mail goes to this address again. Should it come back, this page says so.";
+    MailTriedAgain => "Mail goes to this address again. If it comes back, this page says so.";
     Revoked => "Removed for good: the key stops working now.";
     ReplacementAllowed => "This student may replace the key once more.";
     CapSet { cap: Usd } => format!(
-        "The cap is {} now, and what was spent counts against it. The student is told by mail.",
+        "The cap is {} now, and what was spent counts against it. The student gets a mail.",
         cap.to_dollars()
     );
-    MoreDeclined => "Declined. The student is told by mail, with your sentence; the cap stays as it is.";
-    AddressCorrected => "The address is corrected. The invitation goes to the new one, and a notice to the former.";
+    MoreDeclined => "Declined. The cap stays as it is, and the student gets your reason by mail.";
+    AddressCorrected => "The address is corrected. The invitation goes to the new address, and a notice to the old one.";
     ManyBegun { students: u64 } => format!(
-        "Begun for {}. The overview says how far it is.",
+        "Begun for {}. The overview shows how far it is.",
         counted(*students, "student", "students")
     );
-    JobPutAway => "Put away: pages tell of it no more.";
+    JobPutAway => "Put away: pages no longer show it.";
 
     AlertSentAgain => "The alert is sent again, within minutes.";
     TestAlertSent => "A test alert is on its way to you. Nobody else gets it.";
 
-    AdminAdded => "This person is an admin now. All admins are told by mail.";
-    AdminRemoved => "This person is no admin any more, and signed out. All admins are told by mail.";
-    SignInAgain => "Nobody was made an admin: for that, sign in afresh, since you did so more than ten minutes ago. Then add them again.";
+    AdminAdded => "This person is an admin now. All admins get a mail.";
+    AdminRemoved => "This person is no longer an admin, and is signed out. All admins get a mail.";
+    SignInAgain => "Nobody was added: you signed in more than ten minutes ago. Sign in again, and then add the admin again.";
     KeyDisabled => "OpenRouter has disabled the key.";
     KeyLimited { limit: Usd } => format!("The key has a limit of {} now.", limit.to_dollars());
-    Released => "What the safety limit held back is done by the next check.";
-    AccountConfirmed => "The management key is confirmed as this account's.";
+    Released => "The next check does what the safety limit held back.";
+    AccountConfirmed => "Confirmed: the management key belongs to this account.";
     MailSentAgain { mails: u64 } => format!("{} sent again, within minutes.", counted(*mails, "mail is", "mails are"));
-    KeysGiven { keys: u64 } => format!("{} counted for that programme from now on.", counted(*keys, "key is", "keys are"));
-    KeysTakenBack { keys: u64 } => format!("{} no owner any more.", counted(*keys, "key has", "keys have"));
-    ErasureBegun => "The erasure has begun. This page says how far it is, and becomes the receipt.";
+    KeysGiven { keys: u64 } => format!("{} counted in that programme from now on.", counted(*keys, "key is", "keys are"));
+    KeysTakenBack { keys: u64 } => format!("{} no owner now.", counted(*keys, "key has", "keys have"));
+    ErasureBegun => "The erasure has begun. This page shows how far it is, and becomes the receipt.";
 }
 
 impl Flash {

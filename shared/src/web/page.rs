@@ -136,14 +136,13 @@ fn in_words(status: StatusCode) -> (&'static str, &'static str) {
         }
         StatusCode::NOT_FOUND => ("There is nothing here", "The address may be mistyped, or the page may be gone."),
         StatusCode::PAYLOAD_TOO_LARGE => {
-            ("Too large", "Nothing was done, since more was sent than fits here. Open the page again and send less.")
+            ("Too large", "Nothing was done: more was sent than fits here. Open the page again and send less.")
         }
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => (
-            "Nothing was done",
-            "What was sent is not a form of this site. Open the page here and press the button on it.",
-        ),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+            ("Nothing was done", "What was sent is not a form of this site. Open the page again and use its form.")
+        }
         StatusCode::UNPROCESSABLE_ENTITY => {
-            ("Nothing was done", "A field is missing. Open the page again and fill the form.")
+            ("Nothing was done", "A field is missing. Open the page again and fill in the form.")
         }
         StatusCode::TOO_MANY_REQUESTS => ("Please wait a little", "Try again in a few minutes."),
         StatusCode::BAD_GATEWAY => ("OpenRouter did not do it", "Try again in a few minutes."),
@@ -152,7 +151,7 @@ fn in_words(status: StatusCode) -> (&'static str, &'static str) {
         }
         _ => (
             "Nothing was done",
-            "What was sent could not be read as a form. Open the page again, fill the form and press once more.",
+            "What was sent could not be read as a form. Open the page again and fill in the form again.",
         ),
     }
 }

@@ -66,15 +66,15 @@ async fn the_page_says_for_how_many_the_budget_is_enough() {
     };
     // What a lower cap frees is free the next day.
     for (cap, implied, enough) in [
-        ("20", "120.000000", "; enough for 4 of them"),
+        ("20", "120.000000", ", but there is room for only 4 of them"),
         ("16", "100.000000", "; $4 comes free with tonight's check Budget"),
-        ("25", "154.000000", "; enough for 2 of them"),
+        ("25", "154.000000", ", but there is room for only 2 of them"),
     ] {
         assert_eq!(campus.edit(&admin, &[("cap_usd", cap), ("faculty", "faye@example.edu")]).await.status, 303);
         campus.finish_work().await;
         let page = admin.get(ID).await;
         assert_eq!(page.attributes("implied", "data-usd"), [implied]);
-        assert!(page.readable().contains(&format!("5 may still take a key{enough}")), "{cap}: {}", page.readable());
+        assert!(page.readable().contains(&format!("5 can still claim a key{enough}")), "{cap}: {}", page.readable());
         assert_eq!(about_the_balance(&page), Vec::<String>::new(), "no sync has read it");
     }
     let faculty = campus.student("faye").await;

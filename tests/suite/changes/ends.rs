@@ -39,7 +39,7 @@ async fn a_corrupt_grant_keeps_nobody_else_from_the_end() {
     let admin = campus.admin().await;
     let (overview, all) = (admin.get(ID).await.readable(), admin.get("/console").await.readable());
     assert!(overview.contains(" Closed ") && all.contains("closed on "), "{overview} {all}");
-    for untrue in ["working", "can be claimed", "may still take", "If everybody claims"] {
+    for untrue in ["working", "can be claimed", "can still claim", "If everybody claims"] {
         assert!(!overview.contains(untrue), "{untrue}: {overview}");
     }
     let page = admin.get(SETTINGS).await;
@@ -60,7 +60,7 @@ async fn a_request_for_a_close_or_a_copy_changes_nothing() {
     let overview = admin.get(ID).await.readable();
     assert!(overview.contains("People 1 of 1 have claimed"), "{overview}");
     campus.ses.unread();
-    for (who, words) in [(&faye, "Ask the admins to close it"), (&admin, "It cannot be undone")] {
+    for (who, words) in [(&faye, "Ask the admins to close it"), (&admin, "Closing cannot be undone")] {
         let press = [("reason", "over"), ("request", "7")];
         let look = who.submit(&who.get(SETTINGS).await, CLOSE, &press).await.expect(200);
         let numbers = ["close-keys", "close-without"].map(|hook| look.one(hook).text);

@@ -258,7 +258,7 @@ async fn a_grant_that_cannot_be_written_is_passed_over() {
     }
     assert_eq!(states().await, ["bulk done", "import done"]);
     let told = admin.get(ID).await.texts("job").join(" ");
-    assert!(told.contains("ada@example.edu: it could not be written, three times"), "{told}");
+    assert!(told.contains("ada@example.edu: it could not be saved in three tries"), "{told}");
     assert_eq!(campus.grant("ada").await.allowed, 0);
     campus.finish_faulted().await;
 }
@@ -358,7 +358,7 @@ async fn who_cannot_be_added_is_named_by_the_line() {
     let told = admin.get(ID).await.texts("job").join(" ");
     assert!(told.contains("1 of 3. 2 could not be done"), "{told}");
     assert!(
-        told.contains("line 4: left as it is") && told.contains(": it could not be written, three times"),
+        told.contains("line 4: left as it is") && told.contains(": it could not be saved in three tries"),
         "{told}"
     );
     assert_eq!(campus.table.grants(&campus.programme).await.unwrap().len(), 2);

@@ -23,7 +23,7 @@ async fn admins_make_edit_and_remove_tiers() {
         ("basic", "pro", "0", "no other list"),
         ("First Year", MINI, "", "small letters"),
         ("first-year", "", "", "at least one model"),
-        ("basic", MINI, "x", "which state"),
+        ("basic", MINI, "x", "which version"),
     ] {
         let refused = saves(&admin, tier, models, version).await;
         assert_eq!(refused.status, 422, "{tier}: {:?}", refused.alerts());

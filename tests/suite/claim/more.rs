@@ -102,7 +102,7 @@ async fn faculty_read_a_request_for_more_and_answer_it() {
     campus.hours(7 * 24);
     let ada = campus.student("ada").await;
     let my = ada.get("/my").await;
-    assert!(my.readable().contains("Nobody has changed your cap within a week."), "{}", my.readable());
+    assert!(my.readable().contains("Nobody decided within a week."), "{}", my.readable());
     ada.submit(&my, &more, &[("reason", "Please.")]).await.expect(303);
     // Declined, with a sentence that the student reads.
     let admin = campus.admin().await;

@@ -86,14 +86,14 @@ async fn a_leak_costs_no_replacement() {
     for left in ["2", "2", "2"] {
         let my = ada.get("/my").await;
         assert_eq!(my.one("replacements-left").text, left);
-        assert!(my.readable().contains("You can get a new one afterwards"), "{}", my.readable());
+        assert!(my.readable().contains("You can get a new key afterwards"), "{}", my.readable());
         campus.press(&ada, "leaked").await.expect(303);
         campus.replace("ada").await;
     }
     let my = ada.get("/my").await;
     let says = my.readable();
-    assert!(says.contains("It cannot be replaced now. You were shown five keys within a day."), "{says}");
-    assert!(!says.contains("You can get a new one afterwards"), "{says}");
+    assert!(says.contains("Your key cannot be replaced now. You were shown five keys within a day."), "{says}");
+    assert!(!says.contains("You can get a new key afterwards"), "{says}");
     let replace = Form { action: campus.my("replace"), ..my.form(&campus.my("leaked")) };
     // What other accounts paid for is read where a key ends, as all use is.
     campus.provider().spend_byok(&campus.key("ada").hash, Nano::usd(3), campus.clock.now(), "a/model").unwrap();
@@ -125,11 +125,11 @@ async fn each_answer_of_the_provider_has_its_words() {
         (MAKE, Fault::LoseAnswer, 502, "did not say whether it made a key", later),
         (ASSIGN, Fault::RetryAfter(400, 60), 502, "did not confirm that the rules of the programme apply to it", tell),
         (ASSIGN, Fault::RetryAfter(503, 60), 503, "did not confirm that the rules of the programme apply to it", later),
-        (DISABLE, Fault::RetryAfter(403, 60), 503, "did not end your old key", later),
-        ("provider:*", Fault::RetryAfter(401, 60), 502, "did not end your old key", tell),
-        (DISABLE, Fault::RetryAfter(404, 60), 503, "did not end your old key", later),
-        (READ, Fault::RetryAfter(500, 60), 502, "did not end your old key and say what it had used", later),
-        (READ, Fault::RetryAfter(404, 60), 503, "does not know your old key", "You can go on from"),
+        (DISABLE, Fault::RetryAfter(403, 60), 503, "did not confirm that your old key has ended", later),
+        ("provider:*", Fault::RetryAfter(401, 60), 502, "did not confirm that your old key has ended", tell),
+        (DISABLE, Fault::RetryAfter(404, 60), 503, "did not confirm that your old key has ended", later),
+        (READ, Fault::RetryAfter(500, 60), 502, "did not confirm that your old key has ended and what it used", later),
+        (READ, Fault::RetryAfter(404, 60), 503, "does not know your old key", "You can try again from"),
     ]
     .into_iter()
     .enumerate()
@@ -156,7 +156,7 @@ async fn each_answer_of_the_provider_has_its_words() {
         let answered = campus.logs.all().into_iter().rfind(|line| line.text.contains("\"answered\"")).unwrap();
         let answered: Value = serde_json::from_str(&answered.text).unwrap();
         assert_eq!(answered["span"]["route"], format!("POST /my/{{programme}}/{what}"));
-        let cause = if then == "You can go on from" { Value::Null } else { json!("provider") };
+        let cause = if then == "You can try again from" { Value::Null } else { json!("provider") };
         assert_eq!((&answered["cause"], &answered["fault"]), (&cause, &json!(false)), "{verdict:?} at {call}");
         // What the provider asked for is over.
         campus.minutes(2);
@@ -185,7 +185,7 @@ async fn missing_keys_are_replaced_later() {
     let ada = campus.student("ada").await;
     let my = ada.get("/my").await;
     assert!(
-        my.readable().contains("You can go on from 10 Nov 2026") && !my.offers(&campus.my("replace")),
+        my.readable().contains("You can try again from 10 Nov 2026") && !my.offers(&campus.my("replace")),
         "{}",
         my.readable()
     );

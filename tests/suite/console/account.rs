@@ -25,7 +25,11 @@ async fn the_account_shows_what_syncs_found() {
     let provider = campus.provider();
     let admin = campus.admin().await;
     let before = admin.get(ACCOUNT).await.expect(200);
-    assert!(before.body.contains("was not checked yet") && before.all("balance").is_empty(), "{}", before.readable());
+    assert!(
+        before.body.contains("has not been checked yet") && before.all("balance").is_empty(),
+        "{}",
+        before.readable()
+    );
     assert_eq!((before.text("spent").as_deref(), before.attribute("spent", "data-usd")), (Some("not known"), None));
     assert_eq!(before.one("reserved").get("data-usd"), "20.000000");
 
@@ -113,12 +117,12 @@ async fn each_thing_that_is_wrong_is_one_warning() {
     campus.minutes(26 * 60);
     assert_eq!(warnings().await, Vec::<String>::new(), "26 hours to the second");
     campus.minutes(1);
-    assert!(warnings().await[0].starts_with("No check at OpenRouter was complete for more than 26 hours"));
+    assert!(warnings().await[0].starts_with("No check at OpenRouter has been complete for more than 26 hours"));
     campus.gate.at(Matcher::call("provider:GET /credits").of(FunctionName::UsageSync).every(), Fault::Status(400));
     assert_eq!(campus.sync().await["complete"], false);
     insta::assert_snapshot!(warnings().await.join("\n"), @"
-    No check at OpenRouter was complete for more than 26 hours. The last complete one began at 10 Nov 2026, 09:30 UTC. The table of the last checks below says why.
-    The last check was not complete: the sums could not be held against the account. It is begun again by itself at about 11 Nov 2026, 11:46 UTC.
+    No check at OpenRouter has been complete for more than 26 hours. The last complete check began at 10 Nov 2026, 09:30 UTC. The table of the last checks below says why.
+    The last check was not complete: the sums could not be held against the account. The check begins again by itself at about 11 Nov 2026, 11:46 UTC.
     ");
     campus.finish_faulted().await;
 }
@@ -128,13 +132,18 @@ async fn the_page_says_what_to_buy_by_when() {
     let campus = Campus::with_keys(&["ada"]).await;
     let admin = campus.admin().await;
     let page = admin.get(ACCOUNT).await;
-    assert!(page.all("credit-to-buy").is_empty() && page.readable().contains("nothing can be said of what to buy"));
+    assert!(page.all("credit-to-buy").is_empty() && page.readable().contains("nothing shows how much credit to buy"));
     let dollars = Usd::from_dollars;
     // The programme ends in 91 days: $182 of other keys, $20 of its own, which are used in twenty days. Two dollars a day leave the rest.
     for (balance, buys, by, says) in [
-        (120, "100.000000", "2026-11-29", "Buy $100 of credit by 29 Nov 2026: at this pace the $120 left are gone on"),
-        (80, "200.000000", "now", "Buy $200 of credit now: at this pace the $80 left are gone on 9 Dec 2026."),
-        (10, "200.000000", "now", "Buy $200 of credit now: at this pace the $10 left are gone on 13 Nov 2026."),
+        (
+            120,
+            "100.000000",
+            "2026-11-29",
+            "Buy $100 of credit by 29 Nov 2026: at this pace the $120 left will be gone on",
+        ),
+        (80, "200.000000", "now", "Buy $200 of credit now: at this pace the $80 left will be gone on 9 Dec 2026."),
+        (10, "200.000000", "now", "Buy $200 of credit now: at this pace the $10 left will be gone on 13 Nov 2026."),
     ] {
         found(&campus, dollars(balance), [dollars(1), dollars(2)]).await;
         let page = admin.get(ACCOUNT).await;
@@ -145,8 +154,8 @@ async fn the_page_says_what_to_buy_by_when() {
     let page = admin.get(ACCOUNT).await.readable();
     for sentence in [
         "Programmes can still cost $20.00 if everybody on the rosters claims",
-        "Keys made elsewhere may use $182.00 until 8 Feb 2027 (the end of the last programme, but at most a year ahead) if they go on as in",
-        "if all keys go on as in the last weeks, about $21 a week; a purchase may take 30 days",
+        "Keys made elsewhere may use $182.00 until 8 Feb 2027 (the end of the last programme, but at most a year ahead) if they are used as in",
+        "if all keys are used as in the last weeks, about $21 a week; a purchase may take 30 days",
     ] {
         assert!(page.contains(sentence), "{sentence}: {page}");
     }
@@ -207,7 +216,7 @@ async fn an_admin_releases_what_the_page_showed() {
     held_back(&campus, Some(now - SignedDuration::from_hours(6))).await;
     let stale = admin.get(ACCOUNT).await;
     let warnings = stale.texts("warning").join(" ");
-    assert!(warnings.contains("The safety limit held back 30 keys that nobody was shown"), "{warnings}");
+    assert!(warnings.contains("the safety limit held back 30 keys that nobody was shown"), "{warnings}");
     // By now the safety limit has held back something else.
     held_back(&campus, Some(now)).await;
     let page = admin.get(ACCOUNT).await;
@@ -223,7 +232,7 @@ async fn an_admin_releases_what_the_page_showed() {
     let [entry] = &seen.account_entries[..] else { panic!("{:?}", seen.account_entries) };
     assert_eq!((entry.what.act, &entry.actor), (Act::SafetyLimitReleased, &Actor::Person(person.clone())));
     assert_eq!(campus.table.sync_state().await.unwrap().held_back.unwrap().release.unwrap().actor, person);
-    assert!(admin.get(ACCOUNT).await.body.contains("admin@example.edu let the next check do"));
+    assert!(admin.get(ACCOUNT).await.body.contains("admin@example.edu released what the safety limit held back"));
     // The next sync has done it, and the form is sent again.
     held_back(&campus, None).await;
     for (form, status) in [&forms[4], &forms[0]] {

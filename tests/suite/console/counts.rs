@@ -191,7 +191,8 @@ async fn what_comes_free_tonight_is_said() {
         [of(&page, "reserved"), of(&page, "free"), of(&page, "free-tonight")],
         ["381.000000", "19.000000", "9.000000"]
     );
-    let bites = "Free $19.00 2 may still take a key; room for none of them; $9 comes free with tonight's check";
+    let bites =
+        "Free $19.00 2 can still claim a key, but there is room for none of them; $9 comes free with tonight's check";
     assert!(page.readable().contains(bites), "{}", page.readable());
     let at = format!("{GRANTS}/{}", campus.id("emeka"));
     let refused = faye.submit(&faye.get(&at).await, &format!("{at}/cap"), &[("cap_usd", "40")]).await.expect(409);

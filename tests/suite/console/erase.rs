@@ -112,7 +112,7 @@ async fn an_erased_person_is_gone() {
     assert!(done.one("backups-until").text.starts_with("15 Dec 2026"));
     assert_eq!(campus.view("canary.old").await.spending(campus.clock.now()).lifetime.to_string(), "4.000000");
     let words = done.readable();
-    assert!(words.contains("not ours to take back") && words.contains("invites them again"), "{words}");
+    assert!(words.contains("cannot be recalled") && words.contains("invites them again"), "{words}");
 
     assert_eq!(campus.judged().await.places_of(&[CANARY]), [""; 0]);
     for page in ["/grants", "/grants.csv", "/audit.csv", "/closeout", "/report.csv?by=person", "/alerts?kind=all"] {

@@ -86,7 +86,9 @@ async fn a_foreign_key_is_changed_once_and_on_record() {
     assert!(!page.body.contains("<script>alert") && page.body.contains("&#60;script&#62;alert"), "names are text");
     let told = page.texts("foreign-act").join("\n");
     assert!(
-        told.contains("admin@example.edu pressed to limit it to $2.50 at 10 Nov 2026, 09:31 UTC, and OpenRouter did"),
+        told.contains(
+            "At 10 Nov 2026, 09:31 UTC admin@example.edu asked OpenRouter to limit it to $2.50, and OpenRouter did so"
+        ),
         "{told}"
     );
     assert!(row(&page, &labs).contains("$2.50") && row(&page, &other).contains("disabled"), "before the next sync");

@@ -72,10 +72,10 @@ async fn one_field_finds_what_its_reader_may_see() {
     assert_eq!(faculty.attributes("person", "data-email"), ["faye@example.edu"]);
     assert!(search(&admin, "ad").await.readable().contains("at least 3 characters"));
     for (reader, place) in
-        [(&admin, "in all programmes (2)"), (&asta, "in the programmes on which you have a role (1)")]
+        [(&admin, "searched all programmes (2)"), (&asta, "searched the programmes in which you have a role (1)")]
     {
         let nothing = search(reader, "<script>").await.readable();
-        assert!(nothing.contains("“<script>” was looked for") && nothing.contains(place), "{nothing}");
+        assert!(nothing.contains("found for “<script>”") && nothing.contains(place), "{nothing}");
     }
     let stranger = search(&asta, "bob@example.edu").await.readable();
     assert!(!stranger.contains("no link to sign in") && stranger.contains("Nothing was found"), "{stranger}");
@@ -110,7 +110,7 @@ async fn why_a_mail_did_not_come_is_told_under_the_address() {
     link to sign in10 Nov 2026, 09:35 not sentanother was sent within the last minute10 Nov 2026, 09:35
     link to sign in10 Nov 2026, 09:35 sent10 Nov 2026, 09:35
     invitation of CS pilot10 Nov 2026, 09:30 sent10 Nov 2026, 09:30
-    Another link to sign in is not sent now: another was sent within the last minute.
+    No other link to sign in is sent now: another was sent within the last minute.
     ");
     insta::assert_snapshot!(told(&asta, "cyd").await, @"
     link to sign in10 Nov 2026, 09:35 not sentmail to this address comes back or is not wanted10 Nov 2026, 09:35
@@ -133,7 +133,7 @@ async fn why_a_mail_did_not_come_is_told_under_the_address() {
     insta::assert_snapshot!(told(&asta, "dan").await, @"
     link to sign in10 Nov 2026, 09:35 waiting10 Nov 2026, 09:35
     invitation of CS pilot10 Nov 2026, 09:35 not sentkeys cannot be claimed now10 Nov 2026, 09:35
-    Another link to sign in is not sent now: another was sent within the last minute.
+    No other link to sign in is sent now: another was sent within the last minute.
     Mail waits since 10 Nov 2026, 09:35 UTC: the day's quota of the SES account is used up. It counts what everybody sends from the account in 24 hours. Mail waits, and goes out by itself as the quota allows; ask AWS for a higher one in the SES console if it is too small.
     ");
     campus.finish().await;
@@ -145,7 +145,7 @@ async fn a_search_says_how_far_it_came() {
     let admin = campus.admin().await;
     let held = campus.gate.hold(Matcher::call("dynamodb:Query").of(FunctionName::Console).after(20));
     let page = search(&admin, "ada").await.readable();
-    assert!(page.contains("After ten seconds 0 of 2 programmes were read"), "{page}");
+    assert!(page.contains("stopped after ten seconds and 0 of 2 programmes"), "{page}");
     drop(held);
     assert_eq!(grants(&search(&admin, "ada").await), "cs-pilot ada, maths ada");
     campus.finish().await;

@@ -43,8 +43,8 @@ async fn who_is_not_reached_is_named_and_tried_by_hand() {
     let (admin, asta) = (campus.admin().await, campus.student("asta").await);
     let overview = asta.get(ID).await;
     insta::assert_snapshot!(overview.texts("warning").join("\n"), @"
-    Mail to one student comes back, so nothing is sent to them: no link to sign in either, and without it no key. See who
-    2 students, or a machine on their behalf, marked a mail as unwanted. They still get links to sign in. They get no invitation, no reminders, and no word before a rule switches off their key. See who
+    Mail to one student comes back, so nothing is sent to them, not even the link to sign in that they need to get a key. See who
+    2 students, or their mail program, marked a mail as unwanted. They still get links to sign in, but no invitation, no reminders, and no warning before a rule switches off their key. See who
     ");
     for (asked, who, badge) in [
         ("unreachable", &["ada@example.edu"][..], "mail comes back"),

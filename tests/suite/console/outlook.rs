@@ -66,7 +66,7 @@ async fn the_overview_looks_ahead() {
         (page.text("forecast"), page.texts("warning"))
     };
     let too_little = Some("There is too little data to say when the budget will be used up.".to_owned());
-    let no_sync = vec!["OpenRouter was not checked yet, so nothing here tells what was spent.".to_owned()];
+    let no_sync = vec!["OpenRouter has not been checked yet, so nothing here shows what was spent.".to_owned()];
     assert_eq!(said().await, (too_little, no_sync));
 
     let steady = [("ada", [10; 28]), ("cid", [15; 28])];
@@ -104,11 +104,11 @@ async fn the_overview_looks_ahead() {
     );
 
     recorded(&campus, 20, &[&steady[..], &[("bob", [400; 28])]].concat()).await;
-    let gone = "The budget is used up. Raise the budget in the settings. The caps of those who need more have to be raised as well: each key stops at its own.";
+    let gone = "The budget is used up. Raise the budget in the settings. The caps of students who need more must be raised as well: each key stops at its own cap.";
     assert_eq!(said().await.1, [gone]);
     campus.minutes(27 * 60);
     let warnings = campus.admin().await.get(ID).await.texts("warning").join(" ");
-    assert!(warnings.contains("The keys were not all checked at OpenRouter for more than 26 hours"), "{warnings}");
+    assert!(warnings.contains("Some keys have not been checked at OpenRouter for more than 26 hours"), "{warnings}");
     campus.finish_unjudged().await;
 }
 
@@ -155,15 +155,16 @@ async fn a_budget_without_room_is_told_to_each_reader() {
     }
     assert_eq!(overview.texts("warning"), [""; 0], "the bar says so");
     campus.budget(59).await;
-    let says = "Too little of the budget is left for a key of $20.00: $40.00 of $59.00 is spent or promised to students. 4 students on the roster have no key and cannot get one now.";
+    let says = "4 students on the roster have no key and cannot get one now. Too little of the budget is left for a key of $20.00: $40.00 of $59.00 is spent or promised to students.";
     let link = " Open the settings";
     for (visitor, what_to_do, link) in [
         (&admin, "Raise the budget to $120 in the settings.", link),
         (&faye, "Save a budget of $120 in the settings: the admins get it as a request.", link),
         (&asta, "Faculty can ask the admins for a budget of $120.", ""),
     ] {
-        let expected =
-            format!("{says} {what_to_do} A lower cap, or keys taken back that nobody needs, make room as well.{link}");
+        let expected = format!(
+            "{says} {what_to_do} A lower cap makes room as well, and so does removing students who need no key.{link}"
+        );
         assert_eq!(visitor.get(ID).await.texts("warning"), [expected]);
     }
     // Once the claim window is closed, a full budget keeps no student from a key.
@@ -173,9 +174,7 @@ async fn a_budget_without_room_is_told_to_each_reader() {
     // More than the budget was promised before it was lowered by hand. After the end nobody is told to raise it.
     let budget = campus.table.get(Budget::key_of(&campus.programme)).await.unwrap().unwrap();
     campus.raw().keep(&Budget { reserved: Usd::from_dollars(60), ..budget }).await;
-    assert!(
-        admin.get(ID).await.texts("warning")[0].starts_with("More is spent or promised than there is in the budget.")
-    );
+    assert!(admin.get(ID).await.texts("warning")[0].starts_with("More is spent or promised than the budget has."));
     campus
         .set(|settings| settings.term = Term::new(settings.term.starts_on(), utc_date(now) - 1.day(), "UTC").unwrap())
         .await;

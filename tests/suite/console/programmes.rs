@@ -189,7 +189,7 @@ async fn a_field_that_cannot_be_read_says_why() {
     name "\u{202e}evil": This contains invisible or control characters.
     starts_on "2026-1-1": Write a date like 2026-10-12.
     ends_on "2025-12-31": The last day must not be before the first.
-    timezone "Europe/Bonn": This is no IANA time zone such as Europe/Berlin.
+    timezone "Europe/Bonn": Write a time zone such as Europe/Berlin.
     cap_usd "1e3": Write an amount in figures, like 20 or 20.50.
     cap_usd "0.009": No key has a cap below one cent.
     budget_usd "-5": An amount cannot be below zero.
@@ -197,15 +197,15 @@ async fn a_field_that_cannot_be_read_says_why() {
     budget_usd "$4,000.50": Write thousands without a comma: 4000.50.
     reset "hourly": Choose one of the list.
     claim_opens_at "2026-01-01": Write a date and time like 2026-10-12T08:00.
-    claim_opens_at "2036-01-01T00:00": Nobody could claim a key: that would begin at 1 Jan 2036, 00:00, and be over at the end of 31 Dec 2035.
-    claim_closes_at "2025-12-31T12:00": Nobody could claim a key: that would begin at 1 Jan 2026, 00:00, and be over at 31 Dec 2025, 12:00.
+    claim_opens_at "2036-01-01T00:00": Nobody could claim a key: claiming would begin at 1 Jan 2036, 00:00 and end at the end of 31 Dec 2035.
+    claim_closes_at "2025-12-31T12:00": Nobody could claim a key: claiming would begin at 1 Jan 2026, 00:00 and end at 31 Dec 2025, 12:00.
     faculty "faye@example.edu; nobody": nobody: an address looks like name@university.edu.
     faculty "p0@example.edu p1@example.edu ": At most 50 people.
     alert_assistants "on": Alerts go to at most 20 assistants, and there are 21.
     thresholds "50,101": 101: write whole numbers from 1 to 100, such as 50,80,95,100.
     thresholds "80.5": 80.5: write whole numbers from 1 to 100, such as 50,80,95,100.
     thresholds "1,2,3,4,5,6,7,8,9,10,11,12,13,": At most 20 thresholds.
-    models "a/b a/b<c": a/b<c is no model's slug.
+    models "a/b a/b<c": a/b<c is not the name of a model.
     models "openai/gpt-4o, gpt-4o-mini": gpt-4o-mini names no provider. Write each model as OpenRouter's list does, such as openai/gpt-4o-mini.
     replacements "many": Write a whole number from 0 to 1000.
     byok "maybe": Choose one of the list.
@@ -287,7 +287,7 @@ async fn a_claim_window_can_be_used() {
     refused(&admin, &[("ends_on", &day)]).await;
     let short = [("name", "Next"), ("starts_on", "2035-01-01"), ("ends_on", "2035-01-02")];
     let why = admin.submit(&page, &campus.console("/copy"), &short).await.expect(422).alerts().concat();
-    assert!(why.contains("a setting that is copied does not fit: Nobody could claim a key"), "{why}");
+    assert!(why.contains("A setting that is copied does not fit these days: Nobody could claim a key"), "{why}");
     campus.finish().await;
 }
 
@@ -301,7 +301,7 @@ async fn an_edit_of_faculty_asks_for_the_rest() {
     let before = campus.settings().await;
     let page =
         campus.edit(&faye, &[("assistants", ""), ("alert_assistants", "on"), ("budget_usd", "9")]).await.expect(422);
-    assert!(page.alerts().concat().contains("once it is approved"), "{:?}", page.alerts());
+    assert!(page.alerts().concat().contains("once they are approved"), "{:?}", page.alerts());
     assert_eq!((page.form(ID).value("budget_usd"), campus.settings().await), (Some("9"), before));
     campus.finish().await;
 }

@@ -55,14 +55,14 @@ async fn admins_are_asked_once_a_day_and_the_rest_is_saved() {
 
     faye@example.edu asks for 2 changes to CS pilot
 
-    Only an admin may do this, and nothing has changed yet.
+    Only an admin can do this. Nothing has changed yet.
 
     Programme: CS pilot
     Asked by: faye@example.edu
     Budget: $8,000 instead of $100,000
     Cost code: 4711 instead of nothing
 
-    Approve it, or decline and say why: your answer goes back by mail. All admins of Bursar got this mail, and one answer is enough.
+    Approve the request, or decline it and say why: the person who asked gets your answer by mail. All admins of Bursar got this mail; one answer is enough.
     ");
 
     // Where one of several fields holds something else by now, none is changed.
@@ -74,7 +74,7 @@ async fn admins_are_asked_once_a_day_and_the_rest_is_saved() {
     let pressed_by_enter = typed.split("<button").nth(1).unwrap();
     assert!(pressed_by_enter.contains("value=\"decline\""), "{pressed_by_enter}");
     let why = admin.submit(&overview, &decide, &[("act", "approve")]).await.expect(409).alert().unwrap();
-    assert!(why.contains("today “4712”, when it was asked nothing, asked for “4711”"), "{why}");
+    assert!(why.contains("from nothing to “4712”. The request asks for “4711”."), "{why}");
     assert_eq!(admin.get(SETTINGS).await.form(ID).value("budget_usd"), Some("100000"));
 
     // Nobody answers for thirty days.
@@ -142,7 +142,7 @@ async fn every_setting_of_the_admins_can_be_asked_for() {
     let admin = campus.admin().await;
     let asked = faye.get(ID).await;
     assert_eq!(asked.all("asked").len(), 9);
-    assert!(asked.readable().contains("Budget: $9,999 instead of $100,000. The admins have not decided yet."));
+    assert!(asked.readable().contains("Budget: $9,999 instead of $100,000. faye@example.edu asked for this on "));
     let waiting = |page: &bursar_tests::visitor::Page| page.attributes("waiting", "data-request");
     for page in ["/console", ID] {
         assert!(waiting(&faye.get(page).await).is_empty() && waiting(&admin.get(page).await).len() == 9, "{page}");

@@ -164,7 +164,7 @@ async fn an_address_under_two_ids_is_the_newest_ones() {
     let at = campus.console(&format!("/grants/{old}"));
     let page = admin.get(&at).await;
     assert_eq!((page.one("grant").get("data-state"), page.offers(&format!("{at}/resend"))), ("live", false));
-    assert!(page.body.contains("No address is known of this student"), "{}", page.readable());
+    assert!(page.body.contains("This student has no address here"), "{}", page.readable());
     let csrf = page.form("/sign-out").value("csrf").unwrap().to_owned();
     admin.post(&format!("{at}/resend"), &[("csrf", &csrf)]).await.expect(409);
     campus.spend("ada", "17");

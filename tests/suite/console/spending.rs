@@ -144,9 +144,9 @@ async fn every_page_tells_the_same_and_what_is_not_known() {
     assert_eq!(page.one("report-total").get("data-usd"), "8.036600");
     insta::assert_snapshot!(page.texts("report-note").join("\n"), @"
     These days were not checked to their end yet: 15 Nov 2026.
-    Estimated days: 4–13 Nov 2026. No check ran on some nights, so what was used then is shown on the day before the next check.
+    Estimated days: 4–13 Nov 2026. No check ran on some nights, so what was used on those days is shown on the day before the next check.
     Models and numbers of requests are not known of 4–6 Nov 2026, 15 Nov 2026.
-    $3 more was spent with provider keys of the users' own. That is another bill, and in no sum here.
+    $3 more was spent with users' own provider keys. That is on another bill, and in no sum here.
     ");
     let file = faye.get(&format!("{REPORT}.csv?by=day&by=group&by=model&by=person")).await.expect(200);
     assert_eq!(
@@ -175,7 +175,7 @@ async fn every_page_tells_the_same_and_what_is_not_known() {
     assert_eq!(page.attributes("report-row", "data-programme"), ["cs-pilot", "maths"]);
     for path in [REPORT, "/console/programmes/cs-pilot/report.csv", "/console/report", "/console/report.csv"] {
         let refused = faye.get(&format!("{path}?from=yesterday")).await.expect(422);
-        assert!(refused.alert().unwrap().starts_with("The first day is none between 2000 and 2199."));
+        assert!(refused.alert().unwrap().starts_with("The first day must be between 2000 and 2199."));
         assert_eq!(refused.form(path.trim_end_matches(".csv")).value("from"), Some("yesterday"));
     }
 
@@ -186,7 +186,7 @@ async fn every_page_tells_the_same_and_what_is_not_known() {
         "Not spent $91.96 Never claimed 1 of 3 whose caps come to $20.00",
         "without a group 1 1 0 $4.04 =B 1 0 1 $0.00 A 1 1 0 $4.00 Together 3 2 1 $8.04",
         "Claimed a key 2 of 3 , 66% of the roster Used it 2 of 3",
-        "A week of use $2.00 , on average over 2 weeks in which a student spent something; weeks with days of 4–13 Nov 2026 are left out",
+        "A week of use In a week in which they used it, a student spent $2.00 on average, over 2 such weeks; weeks with days of 4–13 Nov 2026 are left out",
         "200 students would cost between $535.77 and $806.66",
     ] {
         assert!(text.contains(words), "{words}: {text}");

@@ -30,7 +30,7 @@ async fn a_cause_is_told_once_a_day() {
         assert!(!raise(&campus, held(30), ADMIN).await, "the next run finds the same");
         campus.settle().await;
     }
-    assert_eq!(account(&campus), ["30 keys would have been switched off; Bursar did not do it"]);
+    assert_eq!(account(&campus), ["30 keys would have been switched off, but Bursar waits for you"]);
     assert!(raise(&campus, held(31), ADMIN).await, "it is something else");
     later(&campus, 24 * 60).await;
     assert!(raise(&campus, held(30), ADMIN).await, "it came back");

@@ -44,7 +44,7 @@ async fn a_failed_night_has_eight_tries() {
         }
         if quarters == 1 {
             let page = campus.admin().await.get(ACCOUNT).await.expect(200).readable();
-            assert!(page.contains("It is begun again by itself at about"), "{page}");
+            assert!(page.contains("The check begins again by itself at about"), "{page}");
             // What a person begins is not counted.
             assert_eq!(crooked.sync().await["complete"], false);
         }

@@ -170,7 +170,7 @@ async fn an_admin_confirms_another_account() {
     accounts.is_as_it_was("at first").await;
     let warned = async || {
         let page = campus.admin().await.get(ACCOUNT).await.expect(200);
-        page.texts("warning").iter().any(|warning| warning.contains("is of another account"))
+        page.texts("warning").iter().any(|warning| warning.contains("belongs to another account"))
     };
     // A page of the wrong key confirms nothing once that is gone from the secret.
     accounts.put_the_wrong_one();
@@ -229,7 +229,7 @@ async fn an_account_without_keys_or_workspaces_is_not_believed() {
         assert_eq!((&report["complete"], &report["keys_missing"]), (&json!(false), &json!(0)), "{report}");
         assert!(problems(&report).contains(said), "{report}");
         let page = campus.admin().await.get(ACCOUNT).await.expect(200).readable();
-        assert!(list != "/keys?" || page.contains("it listed no key at all, and some are on record"), "{page}");
+        assert!(list != "/keys?" || page.contains("it listed no key at all, although some are on record"), "{page}");
         accounts.is_as_it_was(list).await;
     }
     accounts.campus.finish().await;

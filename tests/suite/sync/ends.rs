@@ -76,7 +76,7 @@ async fn a_key_that_is_replaced_meanwhile_is_left_alone() {
             campus.provider().delete(&old).unwrap();
             campus.sync().await;
             let refused = campus.press(&campus.student(name).await, "replace").await.expect(503);
-            assert!(refused.readable().contains("You can go on from"), "{}", refused.readable());
+            assert!(refused.readable().contains("You can try again from"), "{}", refused.readable());
             campus.hours(2);
         } else {
             campus.provider().disable(&old).unwrap();

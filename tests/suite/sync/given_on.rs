@@ -63,7 +63,7 @@ async fn spent(campus: &Campus, owner: &str) -> [String; 2] {
 /// The page of a month that was mailed says that nothing differs since. Returns what it has of owners, and what is nobody's.
 async fn as_mailed(campus: &Campus, from: &str, to: &str) -> (Vec<(String, String)>, String) {
     let page = campus.admin().await.get(&format!("{ACCOUNT}/statement?from={from}&to={to}")).await.expect(200);
-    assert!(page.one("statement-mailed").text.contains("Nothing on it differs since"), "{}", page.readable());
+    assert!(page.one("statement-mailed").text.contains("Nothing on it has changed since"), "{}", page.readable());
     let mut owned = Vec::new();
     let mut unowned = String::new();
     for row in page.all("statement-row") {

@@ -169,7 +169,7 @@ async fn what_cannot_be_given_is_said_first(campus: &mut Campus) {
     let (admin, ours) = (campus.admin().await, campus.key("ada").hash);
     for (fields, sentence) in [
         (vec![("match", "nobody-*"), ("owner", "office")], "has a name that matches nobody-*"),
-        (vec![("hash", &*ours), ("owner", "office")], "then it is a student's"),
+        (vec![("hash", &*ours), ("owner", "office")], "Bursar made it for a student"),
         (vec![("hash", "12"), ("owner", "office")], "sixty-four"),
         (vec![("owner", "office")], "Type a name, or a pattern"),
         (vec![("match", "lab"), ("owner", "nowhere")], "There is no programme nowhere."),
@@ -185,7 +185,7 @@ async fn what_cannot_be_given_is_said_first(campus: &mut Campus) {
     assert_eq!(preview.attributes("assign-key", "data-hash").len(), 3);
     let refused = preview.texts("refused-key").join(" ");
     assert!(
-        refused.contains("lab: office has it, since") && refused.contains("a deployment of Bursar made it"),
+        refused.contains("lab: office has owned it since") && refused.contains("a deployment of Bursar made it"),
         "{refused}"
     );
     let only = fill(&admin, &[("match", "lab"), ("owner", "cs-pilot")]).await.expect(200);

@@ -60,10 +60,10 @@ async fn admins_hear_of_what_is_new_of_a_residual() {
         ("0", "5.000000", none.clone()),
         ("2", "7.000000", explains(2)),
         ("-3", "4.000000", vec!["No key explains $4 that the account spent, less than before".to_owned()]),
-        ("-4", "0.000000", vec!["What no key explained is explained now".to_owned()]),
+        ("-4", "0.000000", vec!["All spending is explained again".to_owned()]),
         ("-2", "-2.000000", vec!["Keys spent $2 more than the account did".to_owned()]),
         ("1", "-1.000000", vec!["Keys spent $1 more than the account did, less than before".to_owned()]),
-        ("1", "0.000000", vec!["What no key explained is explained now".to_owned()]),
+        ("1", "0.000000", vec!["All spending is explained again".to_owned()]),
     ] {
         campus.hours(24);
         campus.spend("ada", "0.00001");

@@ -172,7 +172,7 @@ async fn a_table_put_back_is_reported() {
     let newer = campus.key("ada").hash;
     put_back(&campus, &then).await;
     campus.hours(3);
-    let told = |subject: &String| subject.contains("1 working key with our names");
+    let told = |subject: &String| subject.contains("1 working key with Bursar's names");
     for (night, enabled, alarms) in [(0, true, 1), (1, true, 0), (2, false, 0)] {
         let report = complete(&campus).await;
         assert!(problems(&report).contains(&newer) && campus.is_on(&newer) == enabled, "{report}");

@@ -102,7 +102,7 @@ impl Season {
         let mut campus = Campus::at("2026-11-09T10:00:00Z").await;
         campus.pump.stop().await;
         let none = campus.admin().await.get(&statement(".csv", (date(-1), date(0)))).await;
-        assert_eq!(none.status, 409, "there is nothing to make a statement of");
+        assert_eq!(none.status, 409, "there is no statement");
         let mut programmes = Vec::new();
         for (name, cost_code, reset, byok, cap) in [
             ("Maths", "=4711", Reset::None, Byok::Outside, 9_000),

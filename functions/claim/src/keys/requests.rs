@@ -67,7 +67,7 @@ pub(crate) async fn leaked(form: KeyForm) -> Answer {
         // Another claim has replaced the key of this page, which ended that key.
         ActOutcome::Refused(_) if epoch < view.grant.epoch => return Ok(site.done(MY, &Flash::Already)),
         ActOutcome::Refused(_) => {
-            return Err(AppError::conflict("You have no working key in this programme that could be ended."));
+            return Err(AppError::conflict("You have no working key in this programme to end."));
         }
         ActOutcome::NoSuchGrant => return Err(AppError::not_found()),
     }
@@ -90,7 +90,7 @@ pub(crate) async fn hand_back(form: KeyForm) -> Answer {
         // Another claim has replaced the key of this page, which ended that key.
         ActOutcome::Refused(_) if epoch < view.grant.epoch => {}
         ActOutcome::Refused(_) => {
-            return Err(AppError::conflict("You have no working key in this programme that could be handed back."));
+            return Err(AppError::conflict("You have no working key in this programme to hand back."));
         }
         ActOutcome::NoSuchGrant => return Err(AppError::not_found()),
     }
@@ -99,7 +99,7 @@ pub(crate) async fn hand_back(form: KeyForm) -> Answer {
 
 pub(crate) async fn refresh(form: KeyForm) -> Answer {
     let KeyForm { site, view, now, deadline, .. } = &form;
-    let no_key = "You have no working key in this programme that could be read.";
+    let no_key = "You have no working key in this programme to check.";
     let live = view.grant.live().ok_or_else(|| AppError::conflict(no_key))?;
     let last = view.readings.iter().find(|reading| reading.epoch == live.epoch).map(|reading| reading.as_of);
     if let Some(last) = last.filter(|last| *now < *last + BETWEEN_READINGS) {

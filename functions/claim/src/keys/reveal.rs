@@ -84,7 +84,7 @@ pub(crate) async fn replace(form: KeyForm) -> Answer {
 async fn press(form: &KeyForm, kind: KeyRequestKind) -> Answer {
     let KeyForm { site, visitor, view, now, deadline, .. } = form;
     let Some(epoch) = form.epoch() else {
-        let sentence = "The form was incomplete. Press the button again, here.";
+        let sentence = "The form was incomplete. Press the button on this page again.";
         return Err(my::refused(site, visitor, *now, sentence).await);
     };
     if view.next_guardrail() == NextGuardrail::NotConfirmed {
@@ -326,7 +326,8 @@ fn accepted(fields: &Fields) -> Option<TermsHash> {
 }
 
 fn no_grant() -> AppError {
-    AppError::conflict("Your access to this programme is gone. Ask the people who run it.").because("the grant is gone")
+    AppError::conflict("Your access to this programme is gone. Ask the people who run the programme.")
+        .because("the grant is gone")
 }
 
 fn too_late() -> AppError {
@@ -344,8 +345,8 @@ fn nothing_left() -> AppError {
         .because("nothing is left of the cap")
 }
 
-const NOT_RETIRED: &str = "OpenRouter did not end your old key and say what it had used, so no new one was made. No money was lost; \
-                           that is done as soon as OpenRouter can be reached.";
+const NOT_RETIRED: &str = "OpenRouter did not confirm that your old key has ended and what it used, so no new key was made. No \
+                           money was lost; Bursar tries again as soon as it reaches OpenRouter.";
 
 /// The old key may still work, or what it used is not known.
 fn not_retired(error: &ProviderError) -> AppError {
@@ -353,7 +354,7 @@ fn not_retired(error: &ProviderError) -> AppError {
 }
 
 fn not_read() -> AppError {
-    let sentence = "Your old key was ended, but OpenRouter did not say what it had used, so no new one was made. No money was lost.";
+    let sentence = "Your old key was ended, but OpenRouter did not say what it had used, so no new key was made. No money was lost.";
     AppError::later(format!("{sentence} {AGAIN}")).by_the_provider().because("its use was not told")
 }
 

@@ -40,8 +40,8 @@ impl<'a> Example<'a> {
         let Rules { models, data_policy, providers, regions } = &self.rules.confirmed;
         let mut said = Vec::new();
         if !providers.is_empty() {
-            let example = if models.is_empty() { " The model of the examples may be none of theirs." } else { "" };
-            said.push(format!("It is served by these only: {}.{example}", providers.join(", ")));
+            let example = if models.is_empty() { " They may not serve the model of the examples." } else { "" };
+            said.push(format!("Only these providers may answer: {}.{example}", providers.join(", ")));
         }
         match regions[..] {
             [] => {}
@@ -245,7 +245,10 @@ mod tests {
             Rules { providers: vec!["anthropic".to_owned()], regions: vec![Region::Europe], ..Rules::default() };
         let bound = StudentRules { confirmed: bound, ..StudentRules::default() };
         let said = Example::new(URL, &view, &bound).of_providers().join(" ");
-        assert!(said.contains("anthropic. The model of the examples") && said.contains("in Europe only"), "{said}");
+        assert!(
+            said.contains("anthropic. They may not serve the model of the examples") && said.contains("in Europe only"),
+            "{said}"
+        );
         assert_eq!(Example::new(URL, &view, &confirmed(&["c/three:free"])).model, "c/three:free");
     }
 }

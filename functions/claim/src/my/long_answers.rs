@@ -25,7 +25,7 @@ impl LongAnswers {
         table: &Table,
         prices: &ModelPrices,
         view: &View,
-        rules: &KeyRules,
+        rules: &StudentRules,
         now: Moment,
     ) -> Result<LongAnswers, StoreError> {
         let named = &rules.confirmed.models;

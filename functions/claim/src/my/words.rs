@@ -50,9 +50,8 @@ pub(crate) fn state(view: &View, obstacle: Option<&Obstacle>, now: Moment) -> St
         _ if !grant.holds.is_empty() => why.unwrap_or_default(),
         GrantState::Revoked | GrantState::Ended => why.unwrap_or_default(),
         _ if grant.is_being_made(now) => why.unwrap_or_default(),
-        GrantState::Invited if grant.lease.is_some() => {
-            why.unwrap_or("The last attempt to make your key was cut short. Nothing was spent; press again.".to_owned())
-        }
+        GrantState::Invited if grant.lease.is_some() => why
+            .unwrap_or("The last attempt to make your key was interrupted. Nothing was spent; press again.".to_owned()),
         GrantState::Invited => why.unwrap_or_else(|| not_made_yet(view)),
         GrantState::Live { .. } => live(view, now),
         GrantState::Stopped { why: stopped } => {
@@ -72,7 +71,7 @@ pub(crate) fn window(view: &View, now: Moment) -> String {
     }
     match settings.basis.reset.resets_at(now).filter(|resets| *resets < settings.term.ends_at()) {
         Some(resets) => format!("{per_window}; resets on {}", column_time(resets, settings.term.zone())),
-        None => format!("{per_window}; this is the last one of the term"),
+        None => format!("{per_window}; does not reset again before the term ends"),
     }
 }
 
@@ -91,7 +90,7 @@ fn live(view: &View, now: Moment) -> String {
         return format!("{over}, and your key ends with it.");
     }
     if let Some(used_up) = used_up(view, now) {
-        let refused = "Requests with your key are refused until there is more.";
+        let refused = "Requests with your key are refused until your cap resets or is raised.";
         let ask = if view.may_ask_for_more(now).is_ok() { " If you need more, ask below." } else { "" };
         return format!("{} {refused}{ask}", why_not(&used_up, term));
     }
@@ -114,11 +113,13 @@ fn endings(view: &View, now: Moment) -> String {
     let term = &view.programme.settings.term;
     let unused = view.announced_as(StudentNotice::UnusedSoon).map(|unused| {
         let when = end_in_words(unused, term, now);
-        format!(" It has not been used for some time: it will be switched off {when}, unless you use it before then.")
+        format!(
+            " Your key has not been used for some time and will be switched off {when}, unless you use it before then."
+        )
     });
     let too_old = view.announced_as(StudentNotice::TooOldSoon).map(|old| {
         let when = end_in_words(old, term, now);
-        format!(" It is getting old and will end {when}. Replace it before then; that does not count as a replacement.")
+        format!(" Your key is getting old and will end {when}. Replace it before then; that does not count as a replacement.")
     });
     unused.into_iter().chain(too_old).collect()
 }
@@ -137,22 +138,22 @@ fn stopped_because(view: &View, stopped: Stopped) -> String {
     let may_be_on = view.grant.may_have_key_to_end();
     let why = match stopped {
         Stopped::Leaked if may_be_on => {
-            "You reported your key as leaked. OpenRouter has not confirmed yet that it is off; Bursar tries again every minute."
+            "You reported your key as leaked. OpenRouter has not confirmed yet that the key is off; Bursar tries again every minute."
         }
         Stopped::Leaked => "You reported your key as leaked, and it was ended.",
         Stopped::TooOld => return format!("Your key was ended{}, because it had become too old.", off_since(view)),
-        Stopped::TermEnded => "The programme goes on, and your key ended with the term as it was.",
+        Stopped::TermEnded => "The term was extended, and your key ended on the earlier date.",
         Stopped::Replacing if may_be_on => {
-            "Your old key ends before a new one is made, and OpenRouter has not confirmed yet that it is off. No money was lost."
+            "Your old key must end before you get a new one, and OpenRouter has not confirmed yet that the old key is off. No money was lost."
         }
         Stopped::Replacing => {
             "Your old key was ended, and the last attempt to make a new one failed. No money was lost."
         }
         Stopped::Returned if may_be_on => {
-            "You handed your key back. OpenRouter has not confirmed yet that it is off; Bursar tries again."
+            "You handed your key back. OpenRouter has not confirmed yet that the key is off; Bursar tries again."
         }
         Stopped::Returned => "You handed your key back, and it was ended.",
-        Stopped::OffRoster => "You were off the roster, so your key was ended. You are on it again.",
+        Stopped::OffRoster => "You were taken off the roster, so your key was ended. You are on the roster again.",
         Stopped::GoneAtProvider => "Your key no longer works: it was ended at OpenRouter, not here.",
     };
     why.to_owned()
@@ -169,7 +170,7 @@ pub(crate) fn no_new_key(obstacle: &Obstacle, term: &Term) -> String {
     let why = obstacle.in_words(term);
     match obstacle {
         Obstacle::Begin(BeginRefused::NothingLeft { .. }) => {
-            format!("{why} As soon as there is more, you can get a new key here.")
+            format!("{why} Once your cap resets or is raised, you can get a new key here.")
         }
         Obstacle::Begin(_) | Obstacle::BeingPrepared => why,
     }
@@ -205,7 +206,7 @@ pub(crate) fn last_request(view: &View, now: Moment) -> Option<String> {
         let next_time = column_time(request.asked_at + MORE_REQUEST_LASTS, settings.term.zone());
         format!("They declined: “{why}” You can ask again from {next_time}.")
     } else {
-        "Nobody has changed your cap within a week. You can ask again.".to_owned()
+        "Nobody decided within a week. You can ask again.".to_owned()
     };
     Some(format!("You asked for more on {}. {outcome}", column_time(request.asked_at, settings.term.zone())))
 }
@@ -216,14 +217,13 @@ pub(crate) fn not_reached(mark: &Undeliverable) -> String {
     let ask = "The people who run your programme can have it tried again.";
     match mark.why {
         UnreachableReason::Bounced | UnreachableReason::Suppressed => format!(
-            "Mail to {} has come back since {since}, so you get none from us: no link to sign in, and no word before a key is switched \
-             off because it is not used or too old. {ask}",
+            "Mail to {} has come back since {since}, so you get no mail from us: no link to sign in, and no warning before a key \
+             is switched off because it is unused or too old. {ask}",
             mark.address.as_str()
         ),
         UnreachableReason::Complained => format!(
-            "On {since} a mail to {} was reported as unwanted. You still get links to sign in and notices of your key, and nothing that \
-             is written to many: no digests, no reminders, and no word before a key is switched off because it is not used or too \
-             old. {ask}",
+            "On {since} a mail to {} was reported as unwanted. You still get links to sign in and notices about your key, but no \
+             digests, no reminders, and no warning before a key is switched off because it is unused or too old. {ask}",
             mark.address.as_str()
         ),
     }

@@ -119,17 +119,17 @@ fn told(job: &Job) -> String {
         Work::Import | Work::Undo { .. } => [
             format!("The roster is being changed: {done} of {total} changes are done."),
             format!("The last change of the roster is done: {done} of {total}."),
-            format!("The last change of the roster was ended before its time: {done} of {total} are done."),
+            format!("The last change of the roster was stopped early: {done} of {total} are done."),
         ],
         Work::Bulk => [
             format!("Many students are being changed: {done} of {total} are done."),
             format!("The last change of many students is done: {done} of {total}."),
-            format!("The last change of many students was ended before its time: {done} of {total} are done."),
+            format!("The last change of many students was stopped early: {done} of {total} are done."),
         ],
         Work::Close => [
             format!("The programme is being closed: {done} of {total} students are done, and their keys switched off."),
             format!("The programme is closed, and the keys of {done} of {total} students are switched off."),
-            format!("Closing was ended before its time: {done} of {total} students are done."),
+            format!("Closing was stopped early: {done} of {total} students are done."),
         ],
         Work::Limits => [
             format!("Keys and invitations are being set to what was saved: {done} of {total} students are done."),
@@ -146,15 +146,15 @@ fn told(job: &Job) -> String {
 
 fn why_undone(why: WhyUndone) -> &'static str {
     match why {
-        WhyUndone::NotConfirmed => "OpenRouter has not confirmed it for two hours; it is sent again all the same",
+        WhyUndone::NotConfirmed => "OpenRouter has not confirmed it for two hours; Bursar goes on trying",
         WhyUndone::Unreadable => "the record cannot be read",
-        WhyUndone::Failed => "it could not be written, three times",
+        WhyUndone::Failed => "it could not be saved in three tries",
         WhyUndone::Refused(why) => match why {
-            ChangeRefused::Unchanged => "it was so already",
+            ChangeRefused::Unchanged => "nothing had to be changed",
             ChangeRefused::Over => "removed or ended",
             ChangeRefused::BudgetExhausted => "the budget has no room for it",
             ChangeRefused::NoKey => "there is no key",
-            ChangeRefused::PausedByAnother => "somebody with another role paused it",
+            ChangeRefused::PausedByAnother => "a person with another role paused it",
             ChangeRefused::AddressTaken => "another student has this address",
             ChangeRefused::AddressChanged => "the address was changed meanwhile",
             ChangeRefused::ChangedSince => "left as it is: it was changed, or added, after the file was compared",

@@ -107,7 +107,7 @@ impl MailStatus {
                 "complained",
                 "wrong",
                 *event_at,
-                Some("the recipient, or a machine of theirs, marked it as unwanted".to_owned()),
+                Some("the recipient, or a program of theirs, marked it as unwanted".to_owned()),
             ),
             MailState::Dropped { ended_at, why } => {
                 // An alert that reached nobody must be visible as failed.
@@ -132,9 +132,9 @@ pub(crate) fn refused(refusal: &MailRefusal) -> String {
 fn came_back(bounce: Bounce) -> &'static str {
     match bounce {
         Bounce::Hard => "it came back for good",
-        Bounce::Suppressed => "the mail server did not try, since the address came back to one of its customers before",
+        Bounce::Suppressed => "the mail server did not try, since mail to it came back for another sender",
         Bounce::Soft => "it came back for now, as from a full mailbox",
-        Bounce::Reply => "it came back, or a machine answered that they are away",
+        Bounce::Reply => "it came back, or an automatic answer said that they are away",
     }
 }
 
@@ -155,8 +155,8 @@ pub(crate) fn why(why: impl Borrow<UnreachableReason>) -> &'static str {
     match why.borrow() {
         UnreachableReason::Bounced => "mail to it came back for good.",
         UnreachableReason::Suppressed => {
-            "SES did not try: the address came back to one of its customers before. It forgets that after some days."
+            "SES did not try, because mail to the address came back for another of its customers. SES forgets that after some days."
         }
-        UnreachableReason::Complained => "the recipient, or a machine on their behalf, marked a mail as unwanted.",
+        UnreachableReason::Complained => "the recipient, or their mail program, marked a mail as unwanted.",
     }
 }

@@ -152,7 +152,7 @@ fn preliminary(programme: &Programme, listed_at: Option<Moment>, is_open: bool, 
     } else if is_open {
         Some("Some keys have not been ended yet.")
     } else if listed_at.is_none_or(|listed| listed < programme.over_since()) {
-        Some("The keys have not been read since the programme ended.")
+        Some("The keys have not been checked since the programme ended.")
     } else {
         None
     }

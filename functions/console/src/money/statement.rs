@@ -172,7 +172,7 @@ pub(crate) async fn csv(
     file: CsvRequest,
 ) -> Answer {
     let days = query.days(site.clock.now()).map_err(AppError::unprocessable)?;
-    let sentence = "OpenRouter has not been checked completely yet, so there is nothing to make a statement of.";
+    let sentence = "OpenRouter has not been checked completely yet, so there is no statement.";
     let statement = site.table.statement(days).await?.0.ok_or_else(|| AppError::conflict(sentence))?;
     let name = format!("statement-{}-{}", days.first, days.last);
     let lines = statement.rows.into_iter().map(|row| StatementLine { cents: row.spent, row });

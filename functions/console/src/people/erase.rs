@@ -100,7 +100,7 @@ pub(crate) async fn press(post: Post<Admins>) -> Answer {
         }
     };
     if named.is_some_and(|named| grants.iter().all(|grant| field_of(grant) != named)) {
-        let sentence = "Nobody was erased: that is not the address of the student whose page this was. Type the one that it shows.";
+        let sentence = "Nobody was erased: that is not the address of the student on this page. Type the address that the page shows.";
         return Err(AppError::unprocessable(sentence));
     }
     let address = address.as_ref().map(EmailAddress::matched);
@@ -114,13 +114,13 @@ pub(crate) async fn press(post: Post<Admins>) -> Answer {
     }
     for address in grants.iter().map(|grant| grant.person.address.matched()).chain(address) {
         if site.table.has_role(address).await? {
-            let sentence = "This is an admin, or a programme names this address as faculty, assistant or for finance. Take the role away first.";
+            let sentence = "This person is an admin, or a programme names the address as faculty, assistant or finance. Take the role away first.";
             return Err(AppError::conflict(sentence));
         }
     }
     let erasure = Erasure::of_person(id, address, &grants, author);
     let Some(id) = site.table.begin_erasure(erasure, author).await? else {
-        let sentence = "Nobody here has this address, so there is nothing to erase. Is it spelled as on the roster? A file that is kept for a preview, or waits, may name it for ten days.";
+        let sentence = "Nobody here has this address, so there is nothing to erase. Is it spelled as on the roster? A roster file that waits or has an open preview may name it for up to ten days.";
         return Err(AppError::refused(StatusCode::NOT_FOUND, sentence));
     };
     if let Err(error) = carry_on(site, id, JobDeadlines::within(*deadline)).await {

@@ -50,14 +50,14 @@ impl KindQuery {
 }
 
 const CROSSINGS: [Column<Crossing>; 4] = [
-    column("Crossed").cell(|crossing| Cell::exact(Some(crossing.scope.in_words(crossing.threshold, crossing.limit)))),
-    column("Found").class("date").cell(|crossing| Cell::At(Some(crossing.found_at))),
-    column("Spent then").class("money").cell(|crossing| {
+    column("Threshold").cell(|crossing| Cell::exact(Some(crossing.scope.in_words(crossing.threshold, crossing.limit)))),
+    column("When").class("date").cell(|crossing| Cell::At(Some(crossing.found_at))),
+    column("Spent").class("money").cell(|crossing| {
         let spent = crossing.spent.to_cents();
         Cell::exact(Some(format!("{spent}, {}%", per_cent(crossing.spent, crossing.limit))))
     }),
-    column("Mailed").cell(|crossing| {
-        Cell::exact(Some(if crossing.is_mailed { "yes" } else { "no: a higher one was crossed as well" }))
+    column("Mail").cell(|crossing| {
+        Cell::exact(Some(if crossing.is_mailed { "sent" } else { "none: a higher one was crossed too" }))
     }),
 ];
 
@@ -149,9 +149,7 @@ pub(crate) async fn resend(form: Post<Assistants>) -> Answer {
     let Post { site, access, fields, .. } = &form;
     let Programme { id, settings, .. } = &access.programme;
     let row = fields.filled("alert").and_then(|row| row.parse().ok()).ok_or_else(|| {
-        AppError::unprocessable(
-            "The form did not say which alert is to be sent again. Open the page of the alerts again.",
-        )
+        AppError::unprocessable("The form did not say which alert to send again. Open the alerts page again.")
     })?;
     let row =
         site.table.get(OutboxRow::key_of(row)).await?.filter(|row| row.mail.facts().recipient.programme() == Some(id));
@@ -160,12 +158,12 @@ pub(crate) async fn resend(form: Post<Assistants>) -> Answer {
         return Err(AppError::not_found());
     };
     if site.table.budget(id).await?.limit != *of_limit {
-        let why = "The budget is another by now, so what this alert says of it is no news.";
+        let why = "The budget has changed since this alert, so the alert is out of date.";
         return Err(AppError::conflict(why));
     }
     let person = site.table.get(StaffPerson::key_of(recipient)).await?.ok_or_else(AppError::not_found)?;
     if !is_among(person.address.matched(), &site.table.hear_of_alerts(settings).await?) {
-        return Err(AppError::conflict("This person does not hear of this programme's alerts any more."));
+        return Err(AppError::conflict("This person no longer gets this programme's alerts."));
     }
     let mark = no_alert_goes_to(site, &person).await?;
     if mark.is_some() && !access.is_faculty() {

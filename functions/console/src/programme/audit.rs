@@ -262,7 +262,7 @@ impl AuditRow {
             Act::NotShown => self.about("", " was shown no key"),
             Act::OrphanFound => acted_on("found a key for", " that nobody was shown, and has it switched off"),
             Act::Held if is_new("dropped") => acted_on("took", " off the roster"),
-            Act::Held if is_new("unused") => self.about("The key of ", " was switched off, since it was not used"),
+            Act::Held if is_new("unused") => self.about("The key of ", " was switched off because it was not used"),
             Act::Held => acted_on("paused", ""),
             Act::Released if is_new("dropped") => acted_on("put", " on the roster again"),
             Act::Released => acted_on("let", " go on"),
@@ -286,10 +286,10 @@ impl AuditRow {
             },
             Act::TierEdited => said(format!("{who} changed the model list {note}")),
             Act::LimitFound => {
-                self.about("Somebody changed the limit of the key of ", " at OpenRouter; it is set again")
+                self.about("The limit of the key of ", " was changed at OpenRouter; Bursar set it again")
             }
             Act::GuardrailLost => {
-                self.about("Somebody took the key of ", " from under its models at OpenRouter; it is put back")
+                self.about("The key of ", " lost its allowed models at OpenRouter; Bursar set them again")
             }
             Act::Recovered => self.about("A key of ", " that only OpenRouter knew was recorded again"),
             Act::Purged => self.about("An ended key of ", " was deleted at OpenRouter"),
@@ -298,12 +298,12 @@ impl AuditRow {
             Act::MoreDeclined => acted_on("declined a larger cap for", ""),
             Act::RequestApproved => acted("approved what faculty had asked for"),
             Act::RequestDeclined => acted("declined what faculty had asked for"),
-            Act::SafetyLimitReleased => acted("let happen what the safety limit had held back"),
+            Act::SafetyLimitReleased => acted("released what the safety limit had held back"),
             Act::KeysAssigned => acted("gave keys made elsewhere to the programme"),
             Act::KeysTakenBack => acted("took keys made elsewhere back from the programme"),
             Act::ForeignActBegun => acted("asked to change a key made elsewhere"),
-            Act::ForeignActConcluded => said("OpenRouter answered what became of that"),
-            Act::AccountConfirmed => acted("said that another management key is of this account"),
+            Act::ForeignActConcluded => said("OpenRouter reported the outcome"),
+            Act::AccountConfirmed => acted("confirmed that another management key belongs to this account"),
             Act::MailSentAgain => acted("sent mail again that was given up"),
             Act::Reinvited => acted_on("sent", " the invitation again"),
             Act::MailAllowed => acted_on("let mail go to", " again"),
@@ -313,7 +313,7 @@ impl AuditRow {
             Act::AdminAdded => acted_on("made", " an admin"),
             Act::AdminRemoved => acted_on("took the rights of an admin from", ""),
             Act::ErasureBegun => acted("began to erase personal data"),
-            Act::Erased => said("Whose this was is erased"),
+            Act::Erased => said("This was about a person who is erased"),
         }
     }
 
@@ -325,8 +325,8 @@ impl AuditRow {
             }
             Some(Stopped::Leaked) => self.about(format!("{who} reported the key of "), " as leaked, and it was ended"),
             Some(Stopped::Returned) => self.about("", " handed the key back"),
-            Some(Stopped::TooOld) => self.about("The key of ", " was ended, since it was too old"),
-            Some(Stopped::TermEnded) => self.about("The key of ", " ended with the term as it was when it was made"),
+            Some(Stopped::TooOld) => self.about("The key of ", " was ended because it was too old"),
+            Some(Stopped::TermEnded) => self.about("The key of ", " ended when the term did, before it was extended"),
             Some(Stopped::OffRoster) => {
                 self.about("", " came back to the roster without a key: what was promised had gone back to the budget")
             }

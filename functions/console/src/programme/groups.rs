@@ -8,11 +8,11 @@ use crate::programme::settings::edit::OVERTAKEN;
 use crate::programme::settings::{AS_THE_PROGRAMME, KnownModels, cap, models_of, new_models, plain};
 use crate::work::{guardrails, jobs};
 
-const REFUSED: &str = "Nothing was saved: see what is said beside the fields below.";
-const STALE: &str = "Nothing was saved: the programme was edited meanwhile. Below is what it is now, with what you changed. Save again to save what you changed, and nothing else.";
+const REFUSED: &str = "Nothing was saved: please correct the fields below.";
+const STALE: &str = "Nothing was saved: the programme was edited meanwhile. The fields below show its present values with your changes. Save again to save your changes only.";
 const FORBIDDEN: &str = "Nothing was saved: the budget has no room for it.";
 const TOO_MANY: &str = "Nothing was saved: the groups of a programme have at most about 2,000 models in all.";
-const NO_VERSION: &str = "The form did not say which state of the programme it was made from.";
+const NO_VERSION: &str = "The form does not say which version of the programme it shows. Open the page again.";
 
 /// How many bytes of models the groups may have.
 const MOST_BYTES: usize = 80_000;
@@ -114,7 +114,7 @@ pub(crate) async fn save(post: Post<Faculty>) -> Answer {
         }
         EditOutcome::BudgetTooSmall { budget, reserved } => {
             let why = format!(
-                "With this {} would be promised to students who have keys, and the budget is {}.",
+                "This would promise {} to students who have keys, but the budget is {}.",
                 reserved.up_to_the_cent().to_dollars(),
                 budget.to_dollars()
             );

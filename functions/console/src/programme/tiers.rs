@@ -7,10 +7,10 @@ use crate::prelude::*;
 use crate::programme::settings::{KnownModels, NotListed, models_of};
 use crate::work::guardrails;
 
-const STALE: &str = "Nothing was saved: this list was edited meanwhile. Below is what you typed, and what it is now. Save again to replace that.";
+const STALE: &str = "Nothing was saved: this list was edited meanwhile. Below are your text and the present list. Save again to replace the list with your text.";
 const REFUSED: &str = "Nothing was saved: please correct the field below.";
 const NAMED: &str = "Nothing was removed: the list is in use.";
-const NO_VERSION: &str = "The form did not say which state of the list it was made from.";
+const NO_VERSION: &str = "The form does not say which version of the list it shows. Open the page again.";
 
 #[derive(Default)]
 pub(crate) struct TypedTier {

@@ -78,7 +78,7 @@ impl WaitingItem {
         } else {
             "Approve"
         };
-        let sentence = format!("{who} asked on {asked_at}. {}.", wishes.join("; "));
+        let sentence = format!("{}. {who} asked for this on {asked_at}.", wishes.join("; "));
         let page = format!("{}#request-{}", paths::programme(&programme.id), request.request);
         let waiting_item = WaitingItem::new("request", Some(programme), sentence, page, "Decide");
         Ok(WaitingItem { request: Some((request.request, approve)), ..waiting_item })
@@ -93,7 +93,9 @@ impl WaitingItem {
 
     fn of_safety_limit(held: &HeldBack) -> WaitingItem {
         let held = held.words();
-        let sentence = format!("The last check would have ended {held}, which is unusually much, so it did not.");
+        let sentence = format!(
+            "The last check would have ended {held}. That is unusually many, so the safety limit held them back."
+        );
         WaitingItem::new("safety-limit", None, sentence, paths::ACCOUNT.to_owned(), "See which")
     }
 }
@@ -169,7 +171,7 @@ impl WaitingItems {
             items.extend(file.map(|file| {
                 let why = file.why.join(" ");
                 let until = column_time(file.until, programme.settings.term.zone());
-                let why = format!(" {why} That can be done until {until}, or until the next file comes.");
+                let why = format!(" {why} It can be applied until {until}, or until the next file comes.");
                 WaitingItem::of_import(programme, file.import, &why)
             }));
             for listing in mores.iter().take(NAMED) {

@@ -171,7 +171,7 @@ pub(super) async fn carry_on(
         plan = Plan::new(site, &job).await?;
     }
     let Some(mut plan) = plan else {
-        let why = "What it was to do is not kept any more.".to_owned();
+        let why = "The details of this change are no longer kept.".to_owned();
         return jobs::end(site, job, JobState::Failed { why, ended_at: site.clock.now() }, until.deadline).await;
     };
     let subjects_left: usize = plan.units.iter().map(|unit| unit.subjects.len()).sum();

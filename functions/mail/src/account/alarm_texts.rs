@@ -67,11 +67,12 @@ fn switched_off([sweeps, recoveries, stops]: [u32; 3], bound: u32, keys: &[Strin
         }
     };
     alarm_text(
-        format!("{} would have been switched off; Bursar did not do it", counted(u64::from(count), "key", "keys")),
+        format!("{} would have been switched off, but Bursar waits for you", counted(u64::from(count), "key", "keys")),
         facts,
         format!(
-            "All of them are as they were: so many at once can mean {why}. The account page names the keys. Find out why. If it is \
-             right, press the button there, and they are switched off in the next check; until then nothing happens to them."
+            "None of them was switched off, since so many at once can mean {why}. The account page names the keys. Find out the \
+             reason. If they should be off, press the button there, and the next check switches them off. Until then nothing \
+             happens to them."
         ),
     )
 }
@@ -81,20 +82,21 @@ fn residual(residual: Usd, news: Usd, tolerance: Usd, day: Date) -> AlarmText {
     let has_grown = (news < Usd::ZERO) == (residual < Usd::ZERO);
     let amount = if has_grown { news.abs().min(residual.abs()) } else { residual.abs() }.to_dollars();
     let less = if has_grown { "" } else { ", less than before" };
-    let mut where_to_look = " The account page shows it day by day, and OpenRouter's activity page what was called.";
+    let mut where_to_look =
+        " The account page shows the amount day by day, and OpenRouter's activity page shows which models were called.";
     let subject;
     let what;
     if residual.abs() <= tolerance {
-        subject = "What no key explained is explained now".to_owned();
-        what = "The account and all keys together have spent the same again. A late answer of OpenRouter is the usual reason.";
+        subject = "All spending is explained again".to_owned();
+        what = "The account and all keys together have spent the same again. The usual reason is that OpenRouter counted something late.";
         where_to_look = "";
     } else if residual < Usd::ZERO {
         subject = format!("Keys spent {amount} more than the account did{less}");
-        what = "All keys together spent more than the account. A refund is the usual reason.";
+        what = "All keys together spent more than the account. The usual reason is a refund.";
     } else {
         subject = format!("No key explains {amount} that the account spent{less}");
-        what = "The account spent more than all keys together. Usual reasons are a key that somebody made and deleted \
-                between two checks, and OpenRouter's own chat page; a management key in the wrong hands is another.";
+        what = "The account spent more than all keys together. Usual reasons are a key that was made and deleted between two \
+                checks, and OpenRouter's own chat page. Another is a management key in the wrong hands.";
     }
     let facts = vec![
         ("Day", long_date(day)),
@@ -102,7 +104,7 @@ fn residual(residual: Usd, news: Usd, tolerance: Usd, day: Date) -> AlarmText {
         ("Not explained in all", exact(residual)),
         ("Rounding may be up to", exact(tolerance)),
     ];
-    let next = format!("{what}{where_to_look} You will hear of it again only when it changes.");
+    let next = format!("{what}{where_to_look} You get another mail only when the amount changes.");
     alarm_text(subject, facts, next)
 }
 
@@ -124,8 +126,8 @@ fn management_key(day: Date) -> AlarmText {
     alarm_text(
         "The management key does not work",
         vec![("Day", long_date(day))],
-        "OpenRouter refuses it. Until it works again nobody gets a new key, no key can be switched off, and nobody knows \
-               what is spent; the keys that students have go on. Make another management key at OpenRouter, and put it into the \
+        "OpenRouter refuses it. Until it works again nobody gets a new key, no key can be switched off, and nobody knows what is \
+               spent; the keys that students have keep working. Make another management key at OpenRouter, and put it into the \
                secret: Bursar uses it within minutes.",
     )
 }
@@ -134,10 +136,10 @@ fn another_account(management_key: &Fingerprint, day: Date) -> AlarmText {
     alarm_text(
         "The management key is of another account",
         vec![("Day", long_date(day)), ("Fingerprint of the management key", management_key.short().to_owned())],
-        "None of the keys that Bursar knows are in that account. Nothing is made, changed or recorded with it, and \
-               students are asked to come back later; the keys that they have go on. Put the management key of the right \
-               account into the secret: Bursar uses it within minutes. If the account was changed on purpose, say so with one \
-               button on the account page.",
+        "None of the keys that Bursar knows are in that account. Nothing is made, changed or recorded with it, and students are \
+               asked to come back later; the keys that they have keep working. Put the management key of the right account into \
+               the secret: Bursar uses it within minutes. If the account was changed on purpose, confirm it with the button on the \
+               account page.",
     )
 }
 
@@ -146,20 +148,20 @@ fn incomplete(problems: u32, first: &str, day: Date) -> AlarmText {
     alarm_text(
         format!("The check of {} is not complete: {problems}", long_date(day)),
         vec![("First problem", first.to_owned())],
-        "Bursar could not read all that it checks at OpenRouter each night. What it could read is recorded; for the \
-               rest the last figures stand. It tries again by itself. If the next check is not complete either, the account \
-               page lists the problems of each.",
+        "Bursar could not read all that it checks at OpenRouter each night. What it could read is recorded; for the rest the last \
+               figures stand. Bursar tries again by itself. If the next check is not complete either, the account page lists the \
+               problems of each.",
     )
 }
 
 fn unknown_keys(keys: u32, first: &str) -> AlarmText {
     let keys = counted(u64::from(keys), "working key", "working keys");
     alarm_text(
-        format!("{keys} with our names, and no student has them"),
+        format!("{keys} with Bursar's names and without a student"),
         vec![("First key", first.to_owned())],
-        "OpenRouter lists them, and the table here does not know them: most likely it was restored under its own \
-               name to an earlier moment. Nothing is done to them, and whoever has one can spend on it. The account page \
-               names them: find out whose they are, and disable at OpenRouter what nobody needs.",
+        "OpenRouter lists these keys, but Bursar's table does not know them. Most likely the table was restored from an earlier \
+               moment. Bursar leaves the keys as they are, and anybody who has one can spend with it. The account page names them: \
+               find out whose they are, and disable at OpenRouter those that nobody needs.",
     )
 }
 
@@ -204,7 +206,7 @@ fn rules_refused(group: Option<&str>, tier: Option<&str>, since: Moment, why: &s
             ("OpenRouter says", why.to_owned()),
         ],
         format!(
-            "Keys can use what OpenRouter confirmed last, and new ones are still made; where it never confirmed anything, \
+            "Keys keep the models that OpenRouter confirmed last, and new keys are still made; where it never confirmed anything, \
              nobody gets a key until it does. The usual reason is a model that is misspelled or was withdrawn: {fix}."
         ),
     )
@@ -214,9 +216,9 @@ fn stuck(since: Moment, programme: &str) -> AlarmText {
     alarm_text(
         format!("Changes to {programme} are stuck"),
         vec![("Programme", programme.to_owned()), ("Nothing was done since", utc(since))],
-        "A roster, new caps, new models or the close of the programme is only partly done; its page says how far. If \
-               OpenRouter is out of reach, it goes on by itself. Otherwise check the log of the function console: it tries each \
-               minute, and says what fails.",
+        "A roster, new caps, new models or the close of the programme is only partly done; the programme's page shows how far. If \
+               OpenRouter cannot be reached, the change goes on by itself later. Otherwise check the log of the function console, \
+               which tries each minute and says what fails.",
     )
 }
 
@@ -224,9 +226,9 @@ fn erasure_stuck(since: Moment) -> AlarmText {
     alarm_text(
         "An erasure is stuck",
         vec![("Nothing was erased since", utc(since))],
-        "It waits until the person's keys are off and checked at OpenRouter for the last time, and until a roster that is \
-               being applied is done. If OpenRouter is out of reach, it goes on by itself. Otherwise check the log of the function \
-               console: it tries each minute, and says what fails.",
+        "An erasure waits until the person's keys are off and checked at OpenRouter for the last time, and until a roster that is \
+               being applied is done. If OpenRouter cannot be reached, the erasure goes on by itself later. Otherwise check the \
+               log of the function console, which tries each minute and says what fails.",
     )
 }
 
@@ -237,9 +239,9 @@ fn off_unconfirmed(grants: u32, since: Moment) -> AlarmText {
             ("Students, as far as they were counted", grants.to_string()),
             ("The first should be off since", utc(since)),
         ],
-        "Until OpenRouter confirms it, whoever has such a key may go on spending, up to its limit. Bursar tries again by \
-               itself. The student's page says what is not confirmed, and the log of the function console why. If it cannot wait, \
-               switch the key off at OpenRouter by hand: it bears the id that is in the address of that page.",
+        "Until OpenRouter confirms it, anybody who has such a key can go on spending, up to the key's limit. Bursar tries again by \
+               itself. The student's page says what is not confirmed, and the log of the function console says why. If that cannot \
+               wait, switch the key off at OpenRouter by hand: its name has the id that is in the address of the student's page.",
     )
 }
 
@@ -247,7 +249,7 @@ fn balance_unread(since: Moment) -> AlarmText {
     alarm_text(
         "Nobody knows what is left of the balance",
         vec![("Not read since", utc(since))],
-        "Bursar asks OpenRouter for it each quarter of an hour, so that you hear in time when it runs out, and gets no \
+        "Bursar asks OpenRouter for the balance each quarter of an hour, so that you hear in time when it runs out. Now it gets no \
                answer. Check the log of the function usage-sync: what does OpenRouter say?",
     )
 }
@@ -256,9 +258,9 @@ fn site_down(why: &str) -> AlarmText {
     alarm_text(
         "The pages cannot be reached",
         vec![("Why", why.to_owned())],
-        "Bursar asked for its own first page, twice, as a browser would. Keys go on working, but nobody can sign in, claim, \
-               or report a key as leaked. Check the name in DNS, its certificate, and what stands in front of the pages; then the \
-               log of the function claim.",
+        "Bursar asked for its own first page, twice, as a browser would. Keys keep working, but nobody can sign in, claim, or \
+               report a key as leaked. Check the name in DNS, its certificate, and what stands in front of the pages; then the log \
+               of the function claim.",
     )
 }
 
@@ -294,10 +296,10 @@ fn waits(urgent: bool, mails: u64, since: Moment) -> AlarmText {
 
 fn no_events(sent_on: Date, sent: u64) -> AlarmText {
     let facts = vec![("Mails looked at", format!("the first {sent} that were sent on {}", long_date(sent_on)))];
-    let next = "SES should report for each mail whether it was delivered, came back or was complained about, and has reported nothing of \
-                these. Until it does, nobody hears of addresses that do not exist. Check that the stack's configuration set still sends \
-                its events to the stack's topic, and that the function mail is still subscribed to the topic; deploying the stack again \
-                restores both.";
+    let next = "SES should report for each mail whether it was delivered, came back or was complained about. It has reported \
+                nothing about these mails. Until it does, nobody hears of addresses that do not exist. Check that the stack's \
+                configuration set still sends its events to the stack's topic, and that the function mail is still subscribed to \
+                the topic; deploying the stack again restores both.";
     alarm_text(format!("SES has reported nothing about {sent} mails"), facts, next)
 }
 
@@ -345,10 +347,10 @@ fn balance(purchase: &Purchase, found_on: Date) -> AlarmText {
     }
     facts.push(("To be bought, in whole hundreds", purchase.amount.to_dollars()));
     let next = format!(
-        "{} A purchase may take {DAYS_TO_BUY} days. When the balance is gone, every key of the account is refused, for free models too. \
-         Buy credit at OpenRouter; if it is bought automatically, check that this still works and is enough. If nobody can buy more, lower \
-         budgets and caps. You will hear of it again when the balance lasts half as long (14, 7, 3 days, one day), or when rosters \
-         are added that double what programmes can cost.",
+        "{} A purchase may take {DAYS_TO_BUY} days. When the balance is gone, every key of the account is refused, for free models \
+         too. Buy credit at OpenRouter; if it is bought automatically, check that this still works and buys enough. If nobody can \
+         buy more, lower budgets and caps. You get another mail when the balance lasts half as long (14, 7, 3 days, one day), or \
+         when rosters are added that double what programmes can cost.",
         purchase.in_words(found_on)
     );
     alarm_text(subject, facts, next)

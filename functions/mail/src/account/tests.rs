@@ -65,11 +65,11 @@ async fn alarms() {
         mails.push(mailed(cause).await);
     }
     insta::assert_snapshot!(mails.join("\n\n"), @"
-    30 keys would have been switched off; Bursar did not do it
+    30 keys would have been switched off, but Bursar waits for you
     Keys that nobody was shown: 30
     Most that Bursar switches off by itself in a day: 5
     Found: 20 Nov 2026, 10:00 UTC
-    All of them are as they were: so many at once can mean that the table was restored from an earlier moment. The account page names the keys. Find out why. If it is right, press the button there, and they are switched off in the next check; until then nothing happens to them.
+    None of them was switched off, since so many at once can mean that the table was restored from an earlier moment. The account page names the keys. Find out the reason. If they should be off, press the button there, and the next check switches them off. Until then nothing happens to them.
     Open the account: https://bursar.example.edu/console/account
 
     No key explains $4.12 that the account spent
@@ -78,32 +78,32 @@ async fn alarms() {
     Not explained in all: $6.120003
     Rounding may be up to: $0.000214
     Found: 20 Nov 2026, 10:00 UTC
-    The account spent more than all keys together. Usual reasons are a key that somebody made and deleted between two checks, and OpenRouter's own chat page; a management key in the wrong hands is another. The account page shows it day by day, and OpenRouter's activity page what was called. You will hear of it again only when it changes.
+    The account spent more than all keys together. Usual reasons are a key that was made and deleted between two checks, and OpenRouter's own chat page. Another is a management key in the wrong hands. The account page shows the amount day by day, and OpenRouter's activity page shows which models were called. You get another mail only when the amount changes.
     Open the account: https://bursar.example.edu/console/account
 
     The management key does not work
     Day: 20 Nov 2026
     Found: 20 Nov 2026, 10:00 UTC
-    OpenRouter refuses it. Until it works again nobody gets a new key, no key can be switched off, and nobody knows what is spent; the keys that students have go on. Make another management key at OpenRouter, and put it into the secret: Bursar uses it within minutes.
+    OpenRouter refuses it. Until it works again nobody gets a new key, no key can be switched off, and nobody knows what is spent; the keys that students have keep working. Make another management key at OpenRouter, and put it into the secret: Bursar uses it within minutes.
     Open the account: https://bursar.example.edu/console/account
 
     The management key is of another account
     Day: 20 Nov 2026
     Fingerprint of the management key: dc7225b48acf
     Found: 20 Nov 2026, 10:00 UTC
-    None of the keys that Bursar knows are in that account. Nothing is made, changed or recorded with it, and students are asked to come back later; the keys that they have go on. Put the management key of the right account into the secret: Bursar uses it within minutes. If the account was changed on purpose, say so with one button on the account page.
+    None of the keys that Bursar knows are in that account. Nothing is made, changed or recorded with it, and students are asked to come back later; the keys that they have keep working. Put the management key of the right account into the secret: Bursar uses it within minutes. If the account was changed on purpose, confirm it with the button on the account page.
     Open the account: https://bursar.example.edu/console/account
 
     The check of 20 Nov 2026 is not complete: 2 problems
     First problem: the keys could not all be listed: status 503
     Found: 20 Nov 2026, 10:00 UTC
-    Bursar could not read all that it checks at OpenRouter each night. What it could read is recorded; for the rest the last figures stand. It tries again by itself. If the next check is not complete either, the account page lists the problems of each.
+    Bursar could not read all that it checks at OpenRouter each night. What it could read is recorded; for the rest the last figures stand. Bursar tries again by itself. If the next check is not complete either, the account page lists the problems of each.
     Open the account: https://bursar.example.edu/console/account
 
-    2 working keys with our names, and no student has them
+    2 working keys with Bursar's names and without a student
     First key: bursar/0123456789/p/g/2
     Found: 20 Nov 2026, 10:00 UTC
-    OpenRouter lists them, and the table here does not know them: most likely it was restored under its own name to an earlier moment. Nothing is done to them, and whoever has one can spend on it. The account page names them: find out whose they are, and disable at OpenRouter what nobody needs.
+    OpenRouter lists these keys, but Bursar's table does not know them. Most likely the table was restored from an earlier moment. Bursar leaves the keys as they are, and anybody who has one can spend with it. The account page names them: find out whose they are, and disable at OpenRouter those that nobody needs.
     Open the account: https://bursar.example.edu/console/account
 
     OpenRouter refuses the allowed models of CS pilot
@@ -112,39 +112,39 @@ async fn alarms() {
     Refused since: 20 Nov 2026, 09:00 UTC
     OpenRouter says: no such model: openai/gpt-40
     Found: 20 Nov 2026, 10:00 UTC
-    Keys can use what OpenRouter confirmed last, and new ones are still made; where it never confirmed anything, nobody gets a key until it does. The usual reason is a model that is misspelled or was withdrawn: open the programme's settings, correct the models, the data policy, the providers or the regions, and save.
+    Keys keep the models that OpenRouter confirmed last, and new keys are still made; where it never confirmed anything, nobody gets a key until it does. The usual reason is a model that is misspelled or was withdrawn: open the programme's settings, correct the models, the data policy, the providers or the regions, and save.
     Open the settings: https://bursar.example.edu/console/programmes/cs-pilot/settings#edit
 
     Changes to CS pilot are stuck
     Programme: CS pilot
     Nothing was done since: 20 Nov 2026, 09:00 UTC
     Found: 20 Nov 2026, 10:00 UTC
-    A roster, new caps, new models or the close of the programme is only partly done; its page says how far. If OpenRouter is out of reach, it goes on by itself. Otherwise check the log of the function console: it tries each minute, and says what fails.
+    A roster, new caps, new models or the close of the programme is only partly done; the programme's page shows how far. If OpenRouter cannot be reached, the change goes on by itself later. Otherwise check the log of the function console, which tries each minute and says what fails.
     Open the programme: https://bursar.example.edu/console/programmes/cs-pilot
 
     An erasure is stuck
     Nothing was erased since: 20 Nov 2026, 04:00 UTC
     Found: 20 Nov 2026, 10:00 UTC
-    It waits until the person's keys are off and checked at OpenRouter for the last time, and until a roster that is being applied is done. If OpenRouter is out of reach, it goes on by itself. Otherwise check the log of the function console: it tries each minute, and says what fails.
+    An erasure waits until the person's keys are off and checked at OpenRouter for the last time, and until a roster that is being applied is done. If OpenRouter cannot be reached, the erasure goes on by itself later. Otherwise check the log of the function console, which tries each minute and says what fails.
     Open the account: https://bursar.example.edu/console/account
 
     OpenRouter has not switched off keys that should be off
     Students, as far as they were counted: 2
     The first should be off since: 20 Nov 2026, 08:00 UTC
     Found: 20 Nov 2026, 10:00 UTC
-    Until OpenRouter confirms it, whoever has such a key may go on spending, up to its limit. Bursar tries again by itself. The student's page says what is not confirmed, and the log of the function console why. If it cannot wait, switch the key off at OpenRouter by hand: it bears the id that is in the address of that page.
+    Until OpenRouter confirms it, anybody who has such a key can go on spending, up to the key's limit. Bursar tries again by itself. The student's page says what is not confirmed, and the log of the function console says why. If that cannot wait, switch the key off at OpenRouter by hand: its name has the id that is in the address of the student's page.
     Open the student's page: https://bursar.example.edu/console/programmes/cs-pilot/grants/0123456789abcdef
 
     Nobody knows what is left of the balance
     Not read since: 20 Nov 2026, 07:00 UTC
     Found: 20 Nov 2026, 10:00 UTC
-    Bursar asks OpenRouter for it each quarter of an hour, so that you hear in time when it runs out, and gets no answer. Check the log of the function usage-sync: what does OpenRouter say?
+    Bursar asks OpenRouter for the balance each quarter of an hour, so that you hear in time when it runs out. Now it gets no answer. Check the log of the function usage-sync: what does OpenRouter say?
     Open the account: https://bursar.example.edu/console/account
 
     The pages cannot be reached
     Why: no answer within ten seconds
     Found: 20 Nov 2026, 10:00 UTC
-    Bursar asked for its own first page, twice, as a browser would. Keys go on working, but nobody can sign in, claim, or report a key as leaked. Check the name in DNS, its certificate, and what stands in front of the pages; then the log of the function claim.
+    Bursar asked for its own first page, twice, as a browser would. Keys keep working, but nobody can sign in, claim, or report a key as leaked. Check the name in DNS, its certificate, and what stands in front of the pages; then the log of the function claim.
     Open the account: https://bursar.example.edu/console/account
 
     So much mail came back that invitations and digests wait until tomorrow
@@ -159,7 +159,7 @@ async fn alarms() {
     SES has reported nothing about 20 mails
     Mails looked at: the first 20 that were sent on 19 Nov 2026
     Found: 20 Nov 2026, 10:00 UTC
-    SES should report for each mail whether it was delivered, came back or was complained about, and has reported nothing of these. Until it does, nobody hears of addresses that do not exist. Check that the stack's configuration set still sends its events to the stack's topic, and that the function mail is still subscribed to the topic; deploying the stack again restores both.
+    SES should report for each mail whether it was delivered, came back or was complained about. It has reported nothing about these mails. Until it does, nobody hears of addresses that do not exist. Check that the stack's configuration set still sends its events to the stack's topic, and that the function mail is still subscribed to the topic; deploying the stack again restores both.
     Open the account's mail: https://bursar.example.edu/console/account#mail
     ");
 }
@@ -207,7 +207,7 @@ async fn credit_is_to_be_bought() {
     All keys use in a week: about $140
     To be bought, in whole hundreds: $300
     Found: 20 Nov 2026, 10:00 UTC
-    Buy $300 of credit by 20 Dec 2026: at this pace the $1,200 left are gone on 19 Jan 2027. A purchase may take 30 days. When the balance is gone, every key of the account is refused, for free models too. Buy credit at OpenRouter; if it is bought automatically, check that this still works and is enough. If nobody can buy more, lower budgets and caps. You will hear of it again when the balance lasts half as long (14, 7, 3 days, one day), or when rosters are added that double what programmes can cost.
+    Buy $300 of credit by 20 Dec 2026: at this pace the $1,200 left will be gone on 19 Jan 2027. A purchase may take 30 days. When the balance is gone, every key of the account is refused, for free models too. Buy credit at OpenRouter; if it is bought automatically, check that this still works and buys enough. If nobody can buy more, lower budgets and caps. You get another mail when the balance lasts half as long (14, 7, 3 days, one day), or when rosters are added that double what programmes can cost.
     Open the account: https://bursar.example.edu/console/account
     ");
     let gone = |why, day| Purchase { gone: Some(BalanceGone { day, why }), ..purchase() };

@@ -52,7 +52,7 @@ impl UnsentMail {
         let why = FailureText::from_code(code);
         let what = &self.what;
         let subject = match code {
-            COMPLAINED => format!("Somebody complained about {what}"),
+            COMPLAINED => format!("A mail was marked as unwanted: {what}"),
             _ => format!("A mail did not arrive: {what}"),
         };
         let mut facts = vec![("Mail", what.clone())];
@@ -81,6 +81,9 @@ mod tests {
         Why: the mail server refused the message (MessageRejected)
         SES would refuse it as often as it is tried. The log of the function mail names the row, and the SES console may say more. Once the reason is fixed, press "Send again" in the section "Mail" of the account page.
         "#);
-        assert_eq!(alert.text(COMPLAINED).subject, "Somebody complained about the alert of CS pilot: 80% of $4,000");
+        assert_eq!(
+            alert.text(COMPLAINED).subject,
+            "A mail was marked as unwanted: the alert of CS pilot: 80% of $4,000"
+        );
     }
 }

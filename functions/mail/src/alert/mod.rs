@@ -206,10 +206,9 @@ impl Words<'_> {
     fn test(self, programme: &Programme, budget: &Budget, spending: AlertSpending) -> Letter {
         let mut letter = self.spent(programme, budget, spending);
         letter.subject = format!("Test: {}", letter.subject);
-        letter.parts.insert(
-            0,
-            said("This is a test, with today's figures. It is sent whether a threshold was crossed or not."),
-        );
+        letter
+            .parts
+            .insert(0, said("This is a test with today's figures. It is sent whether or not a threshold was crossed."));
         letter.why = "You get this mail because you asked for a test alert. Nobody else got it.".to_owned();
         letter
     }
@@ -223,10 +222,10 @@ impl Words<'_> {
         let follow_up;
         if threshold == ALL {
             what = "has no room for another key in its";
-            follow_up = "You will not hear of this again for a budget of this amount.";
+            follow_up = "You get no further mail about this unless the budget changes.";
         } else {
             what = "has no room for some keys in its";
-            follow_up = "You will hear again when there is room for no key at all.";
+            follow_up = "You get another mail when there is no room for any key.";
         }
         let subject = format!("{} {what} {limit} ({used}% used)", settings.name);
         let mut facts = vec![
@@ -241,9 +240,9 @@ impl Words<'_> {
         facts.extend(common_facts(settings, &spending));
         let mut next: Vec<String> = changed(budget, &spending).into_iter().collect();
         match spending.refused {
-            None => next.push("By now nobody is refused a key.".to_owned()),
+            None => next.push("Nobody is refused a key any more.".to_owned()),
             Some(refused) => {
-                next.push(format!("Keys that students have go on, each up to its own cap. {follow_up}"));
+                next.push(format!("Keys that students have keep working, each up to its own cap. {follow_up}"));
                 next.push(spending.reader.how_to_raise(Some(refused.needed)));
             }
         }
@@ -295,7 +294,7 @@ impl Words<'_> {
             heading,
             subject,
             parts,
-            why: format!("You get this mail because you are among those who hear about the money of {name}."),
+            why: format!("You get this mail because you get the alerts of {name}."),
             ..self.letter()
         }
     }
@@ -351,7 +350,7 @@ fn common_facts(settings: &Settings, spending: &AlertSpending) -> Vec<(&'static 
 /// The sentence that the budget has changed since the crossing.
 fn changed(budget: &Budget, spending: &AlertSpending) -> Option<String> {
     (budget.limit != spending.limit)
-        .then(|| format!("The budget was changed since this was found: it is {} now.", budget.limit.to_dollars()))
+        .then(|| format!("The budget has changed since then: it is {} now.", budget.limit.to_dollars()))
 }
 
 /// What nothing of a budget stops: keys that were made elsewhere and count for the programme.
@@ -377,20 +376,20 @@ fn what_next(settings: &Settings, budget: &Budget, spending: &AlertSpending, use
                     "Nobody can get a new key, and the keys that students have can spend nothing more.".to_owned()
                 }
                 amount_left => format!(
-                    "Nobody can get a new key. The keys that students have go on, each up to its own cap: together they can still spend {} \
-                     at most.",
+                    "Nobody can get a new key. The keys that students have keep working, each up to its own cap: together they can \
+                     still spend {} at most.",
                     amount_left.to_dollars()
                 ),
             },
-            None => "Nothing changes for students now; each key works up to its own cap.".to_owned(),
-            Some(_) => "The keys that students have go on, each up to its own cap.".to_owned(),
+            None => "Nothing changes for students now: each key works up to its own cap.".to_owned(),
+            Some(_) => "The keys that students have keep working, each up to its own cap.".to_owned(),
         });
     }
     if spending.owns_keys {
         sentences.push(NOT_STOPPED.to_owned());
     }
     let next = settings.mails.thresholds.iter().copied().filter(|threshold| i64::from(*threshold) > used).min();
-    sentences.extend(next.filter(|_| !is_changed).map(|next| format!("You will hear again at {next}%.")));
+    sentences.extend(next.filter(|_| !is_changed).map(|next| format!("You get the next alert at {next}%.")));
     sentences
 }
 

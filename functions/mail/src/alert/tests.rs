@@ -95,14 +95,14 @@ async fn test() {
     insta::assert_snapshot!(told(|words| words.test(&found.programme, &found.budget, found.spending())).await, @"
     Test: CS pilot has used 0% of $4,000
     CS pilot has used 0% of $4,000
-    This is a test, with today's figures. It is sent whether a threshold was crossed or not.
+    This is a test with today's figures. It is sent whether or not a threshold was crossed.
     Spent: $0
     Budget: $4,000
     Left: $4,000
     Students: 161 of 200 have claimed
     Term ends: 6 Feb 2027
     As of: 20 Nov 2026, 11:00 (Europe/Berlin)
-    Nothing changes for students now; each key works up to its own cap. You will hear again at 50%.
+    Nothing changes for students now: each key works up to its own cap. You get the next alert at 50%.
     Open the programme: https://bursar.example.edu/console/programmes/cs-pilot
     You get this mail because you asked for a test alert. Nobody else got it.
     ");
@@ -120,9 +120,9 @@ async fn alert() {
     Students: 161 of 200 have claimed
     Term ends: 6 Feb 2027
     As of: 20 Nov 2026, 11:00 (Europe/Berlin)
-    Nothing changes for students now; each key works up to its own cap. You will hear again at 95%.
+    Nothing changes for students now: each key works up to its own cap. You get the next alert at 95%.
     Open the programme: https://bursar.example.edu/console/programmes/cs-pilot
-    You get this mail because you are among those who hear about the money of CS pilot.
+    You get this mail because you get the alerts of CS pilot.
     ");
 }
 
@@ -136,9 +136,9 @@ async fn alert_forecasts_when_the_budget_is_gone() {
         lines.extend(text.lines().filter(|it| line(it) || it.starts_with("Nobody gets")).map(str::to_owned));
     }
     insta::assert_snapshot!(lines.join("\n"), @"
-    At $490 a week, the budget will be used up around 8 Dec, two months before the term ends. Faculty can ask the admins for more. The caps of those who need more have to be raised as well: each key stops at its own.
+    At $490 a week, the budget will be used up around 8 Dec, two months before the term ends. Faculty can ask the admins for more. The caps of students who need more must be raised as well: each key stops at its own cap.
     At $70 a week, the budget lasts beyond the end of the term.
-    More was spent than the budget of $4,000. Faculty can ask the admins for more. The caps of those who need more have to be raised as well: each key stops at its own.
+    More was spent than the budget of $4,000. Faculty can ask the admins for more. The caps of students who need more must be raised as well: each key stops at its own cap.
     ");
 }
 
@@ -170,7 +170,7 @@ async fn alert_of_a_budget_that_was_changed_tells_what_was_found() {
     let text = changed.told().await;
     assert!(text.contains("Spent: $3,360\nBudget: $4,000\n"), "{text}");
     let says = "39 students on the roster have no key and cannot get one now. Faculty can ask the admins for a budget of $800.";
-    assert!(text.contains(says) && text.contains("changed since this was found: it is $30 now."), "{text}");
+    assert!(text.contains(says) && text.contains("has changed since then: it is $30 now."), "{text}");
 }
 
 #[tokio::test]
@@ -193,14 +193,14 @@ async fn alert_of_a_budget_that_is_promised() {
     Students: 1 of 3 have claimed
     Term ends: 6 Feb 2027
     As of: 20 Nov 2026, 11:00 (Europe/Berlin)
-    Keys that students have go on, each up to its own cap. You will not hear of this again for a budget of this amount. Faculty can ask the admins for a budget of $60.
+    Keys that students have keep working, each up to its own cap. You get no further mail about this unless the budget changes. Faculty can ask the admins for a budget of $60.
     Open the programme: https://bursar.example.edu/console/programmes/cs-pilot
-    You get this mail because you are among those who hear about the money of CS pilot.
+    You get this mail because you get the alerts of CS pilot.
     ");
     found.crossing.threshold = SOME;
     let text = found.promised().await;
     assert!(text.starts_with("CS pilot has no room for some keys in its $25 (20% used)\n"), "{text}");
-    assert!(text.contains(" You will hear again when there is room for no key at all."), "{text}");
+    assert!(text.contains(" You get another mail when there is no room for any key."), "{text}");
 }
 
 #[tokio::test]
@@ -208,7 +208,7 @@ async fn keys_made_elsewhere_are_not_said_to_stop() {
     let mut found = found(100, steadily(1, 406_000));
     (found.budget.reserved, found.used.assigned_keys) = (Usd::from_dollars(4_100), 1);
     let next = |text: String| text.lines().find(|line| line.contains("made elsewhere")).unwrap().to_owned();
-    insta::assert_snapshot!(next(found.told().await), @"Nobody can get a new key. The keys that students have go on, each up to its own cap: together they can still spend $40 at most. Bursar does not stop keys made elsewhere; an admin can limit or disable them on the account page.");
+    insta::assert_snapshot!(next(found.told().await), @"Nobody can get a new key. The keys that students have keep working, each up to its own cap: together they can still spend $40 at most. Bursar does not stop keys made elsewhere; an admin can limit or disable them on the account page.");
     found.programme.settings.roster = false;
     let text = found.told().await;
     assert!(!text.contains("Students:"), "{text}");
@@ -239,9 +239,9 @@ async fn where_caps_stop_keys_a_larger_budget_is_no_advice() {
     Students: 161 of 200 have claimed
     Term ends: 23 Feb 2027
     As of: 20 Nov 2026, 11:00 (Europe/Berlin)
-    Nothing changes for students now; each key works up to its own cap. You will hear again at 50%.
+    Nothing changes for students now: each key works up to its own cap. You get the next alert at 50%.
     See who spent most: https://bursar.example.edu/console/programmes/cs-pilot/grants
-    You get this mail because you are among those who hear about the money of CS pilot.
+    You get this mail because you get the alerts of CS pilot.
     ");
 }
 
@@ -259,11 +259,11 @@ async fn to_do_is_said_to_each_reader() {
     }
     insta::assert_snapshot!(lines.join("\n"), @"
     At $51 a week, most students will have used up their caps around 23 Dec, two months before the term ends. Raise the caps of those who need more.
-    At $51 a week, the budget will be used up around 31 Dec, seven weeks before the term ends. Raise the budget in the settings. The caps of those who need more have to be raised as well: each key stops at its own.
+    At $51 a week, the budget will be used up around 31 Dec, seven weeks before the term ends. Raise the budget in the settings. The caps of students who need more must be raised as well: each key stops at its own cap.
     At $51 a week, most students will have used up their caps around 23 Dec, two months before the term ends. Raise the caps of those who need more.
-    At $51 a week, the budget will be used up around 31 Dec, seven weeks before the term ends. Save the budget that you need in the settings: the admins get it as a request. The caps of those who need more have to be raised as well: each key stops at its own.
+    At $51 a week, the budget will be used up around 31 Dec, seven weeks before the term ends. Save the budget that you need in the settings: the admins get it as a request. The caps of students who need more must be raised as well: each key stops at its own cap.
     At $51 a week, most students will have used up their caps around 23 Dec, two months before the term ends. Faculty can raise the caps of those who need more.
-    At $51 a week, the budget will be used up around 31 Dec, seven weeks before the term ends. Faculty can ask the admins for more. The caps of those who need more have to be raised as well: each key stops at its own.
+    At $51 a week, the budget will be used up around 31 Dec, seven weeks before the term ends. Faculty can ask the admins for more. The caps of students who need more must be raised as well: each key stops at its own cap.
     ");
 }
 
@@ -292,7 +292,7 @@ async fn after_the_end_nothing_is_forecast_or_advised() {
     Term ends: 20 Dec 2026
     As of: 21 Dec 2026, 13:20 (Pacific/Auckland)
     Open the programme: https://bursar.example.edu/console/programmes/cs-pilot
-    You get this mail because you are among those who hear about the money of Auckland.
+    You get this mail because you get the alerts of Auckland.
     ");
     found.used.assigned_keys = 1;
     let text = found.told().await;

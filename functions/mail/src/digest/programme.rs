@@ -59,7 +59,7 @@ impl Words<'_> {
         let mut parts = outlook(programme, digest, &burn, to_do, notes.len());
         parts.extend(refused.map(|refused| LetterPart::Sentences(refused.in_words(&money.budget, role))));
         if !notes.is_empty() {
-            parts.extend([LetterPart::Heading("What needs a look"), LetterPart::Notes(notes)]);
+            parts.extend([LetterPart::Heading("What needs your attention"), LetterPart::Notes(notes)]);
         }
         let zone = settings.term.zone();
         parts.extend([LetterPart::Heading("In numbers"), LetterPart::facts(figures(digest, zone))]);
@@ -147,9 +147,9 @@ fn outlook(
     };
     let to_look_at = match to_look_at {
         0 if forecast.is_short() || digest.people.is_none() => String::new(),
-        0 => " Nothing needs a look.".to_owned(),
-        1 => " One thing needs a look.".to_owned(),
-        count => format!(" {count} things need a look."),
+        0 => " Nothing needs your attention.".to_owned(),
+        1 => " One thing needs your attention.".to_owned(),
+        count => format!(" {count} things need your attention."),
     };
     let picture = digest.listed_at.and_then(|_| Picture::draw(burn)).map(LetterPart::Picture);
     let first = [ahead.join(" "), format!("{week}{to_look_at}")].map(LetterPart::Sentences);
@@ -210,14 +210,14 @@ fn models(digest: &Digest, byok: Byok) -> Vec<LetterPart> {
     }
     if has_own_keys && byok == Byok::Outside {
         parts.push(said(
-            "What students pay with keys of their own at a model's provider is not part of the budget. What a request costs is shown whoever paid for it.",
+            "What students pay with keys of their own at a model's provider is not part of the budget. The cost of a request is shown no matter who paid for it.",
         ));
     }
     parts.extend(dearest(&digest.models).map(LetterPart::Sentences));
     if !digest.models_unknown.is_empty() {
         let days = say::stretches(&digest.models_unknown);
         parts.push(LetterPart::Sentences(format!(
-            "For {days} it is not known which models were used. Bursar asks for it again in the next nights."
+            "For {days} it is not known which models were used. Bursar asks OpenRouter again in the coming nights."
         )));
     }
     if !parts.is_empty() {
@@ -246,7 +246,7 @@ fn dearest(models: &[ModelUse]) -> Option<String> {
     let most = cost_in_words(most);
     let cheaper = cheaper.join(", ");
     Some(format!(
-        "A request to {model} cost most, {most} on average; {cheaper}. Where a cheaper model will do, tell the class."
+        "Requests to {model} cost most, {most} each on average; {cheaper}. If a cheaper model will do, tell the class."
     ))
 }
 
@@ -316,7 +316,7 @@ fn about_unclaimed(programme: &Programme, budget: &Budget, now: Moment) -> Strin
         return format!("Keys can be claimed from {}.", time_in(opens, term.zone()));
     }
     if programme.refused_for_room(budget, now).is_some() {
-        return "The budget has no room for all of their keys: remind them once it is raised.".to_owned();
+        return "The budget has no room for all of their keys: remind them once the budget is raised.".to_owned();
     }
     if now < closes {
         return "Remind them: the roster page does it for all of them.".to_owned();

@@ -120,7 +120,7 @@ pub(super) fn need(need: Need, reset: Reset, unclaimed: &str) -> (&'static str, 
         Need::GoneAtProvider => {
             ("Switched off or deleted at OpenRouter", "Ask an admin why. They can get a new key on their own page.")
         }
-        Need::NeverUsed => ("Never used their key", "Remind them that they have one."),
+        Need::NeverUsed => ("Never used their key", "Remind them that they have a key."),
         Need::Unclaimed => ("Not claimed yet", unclaimed),
         Need::Unreached => (
             "Mail does not reach them",
@@ -128,7 +128,7 @@ pub(super) fn need(need: Need, reset: Reset, unclaimed: &str) -> (&'static str, 
         ),
         Need::Complained => (
             "Marked a mail as unwanted",
-            "They still get links to sign in, but no invitation, no reminders, and no word before a rule switches off their key. If they want mail after all, have it tried again on the student's page.",
+            "They still get links to sign in, but no invitation, no reminders, and no warning before a rule switches off their key. If they want mail after all, have it tried again on the student's page.",
         ),
     }
 }
@@ -141,16 +141,16 @@ pub(super) fn unknown(listed_at: Option<Moment>, weeks: [Sum; 2], last: Date, zo
     if weeks.iter().any(|week| matches!(week.accuracy, Accuracy::Until(_) | Accuracy::Partly)) {
         sentences.push(match listed_at {
             Some(listed_at) if utc_date(listed_at) <= last => format!(
-                "Not all of these days are known yet: the keys were last checked at OpenRouter on {}, and what was spent since is in no figure here. If that lasts, the admins hear of it.",
+                "Not all of these days are known yet: the keys were last checked at OpenRouter on {}, and what was spent since then is in no figure here. If no check follows, the admins get a mail.",
                 time_in(listed_at, zone)
             ),
             Some(_) => "Some of these days were before Bursar, so not all of what was spent on them is known.".to_owned(),
-            None => "The keys were not checked at OpenRouter yet, so it is not known what was spent. That is done each night.".to_owned(),
+            None => "The keys have not been checked at OpenRouter yet, so it is not known what was spent. They are checked each night.".to_owned(),
         });
     }
     if weeks.iter().any(|week| week.accuracy == Accuracy::Estimated) {
         sentences.push(
-            "Where it says about, a night was missed: some of the money may belong to a day beside the week. There is nothing to do."
+            "Where a figure says “about”, one night's check was missed: some of the money may belong to a day just before or after the week. There is nothing to do."
                 .to_owned(),
         );
     }

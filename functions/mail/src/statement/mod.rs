@@ -54,7 +54,7 @@ impl Words<'_> {
         parts.push(LetterPart::Table(table(rows, &cents)));
         if statement.rows.iter().any(|row| !row.kind.counts()) {
             parts.push(said(
-                "What people used with keys of their own at a model's provider is on another bill. It is an estimate, and not in any sum here.",
+                "What people used with keys of their own at a model's provider is on another bill. The figure is an estimate, and is in no sum here.",
             ));
         }
         parts.extend(sums(&statement, &cents));

@@ -68,7 +68,7 @@ async fn finance_reads_rows_and_sums() {
     Maths, "advanced": cost code 12, 34, used by keys of students, spent $0.00
     Physics: cost code none, used by keys of students, spent $5.00
 
-    What people used with keys of their own at a model's provider is on another bill. It is an estimate, and not in any sum here.
+    What people used with keys of their own at a model's provider is on another bill. The figure is an estimate, and is in no sum here.
 
     == By cost code ==
 

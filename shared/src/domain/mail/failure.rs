@@ -139,7 +139,7 @@ fn known(code: &str) -> (&'static str, &'static str) {
         ),
         "ConfigurationSetSendingPausedException" => (
             "sending is paused for the configuration set",
-            "Somebody paused it in the SES console. Until it is resumed there, mail waits; then it goes out by itself.",
+            "It was paused in the SES console. Until it is resumed there, mail waits; then it goes out by itself.",
         ),
         "ConfigurationSetDoesNotExist" | "ConfigurationSetDoesNotExistException" => (
             "the configuration set is not there",
@@ -163,7 +163,7 @@ fn known(code: &str) -> (&'static str, &'static str) {
         ),
         "TimedOut" | "NoAnswer" | "UnreadableAnswer" | "InternalFailure" | "ServiceUnavailable" => (
             "the mail server did not answer for hours",
-            "Check whether SES has a disturbance in this region. When it is over, press \"Send again\" in the section \"Mail\" of the account page. Some of these mails may have arrived, and those then arrive twice.",
+            "Check whether SES has an outage in this region. When it is over, press \"Send again\" in the section \"Mail\" of the account page. Some of these mails may have arrived, and those then arrive twice.",
         ),
         UNDELIVERABLE => (
             "mail to the recipient comes back or is not wanted",
@@ -175,15 +175,15 @@ fn known(code: &str) -> (&'static str, &'static str) {
         ),
         RETURNED => (
             "it came back",
-            "The recipient's server does not take it now: perhaps the mailbox is full, or it does not like the size or the content. Mail to that address goes on, and an alert is sent again for some hours. If more of it comes back, ask the person, and those who run their mail.",
+            "The recipient's server refused it for now: perhaps the mailbox is full, or it rejects the size or the content. Mail to that address goes on, and an alert is sent again for some hours. If more of it comes back, ask the person, and the people who run their mail server.",
         ),
         RETURNED_EACH_TIME => (
             "it came back each time",
-            "The recipient's server took it at none of many tries over hours: perhaps the mailbox is full, or it does not like the size or the content. Tell the person what the programme's alerts page says, and ask for another address or for room in the mailbox. Then press \"Send again\" in the section \"Mail\" of the account page.",
+            "The recipient's server refused it at each of many tries over hours: perhaps the mailbox is full, or it rejects the size or the content. Tell the person what the programme's alerts page says, and ask them for another address or to make room in the mailbox. Then press \"Send again\" in the section \"Mail\" of the account page.",
         ),
         SUPPRESSED => (
             "SES did not try to deliver it",
-            "SES keeps a list of addresses that came back to any of its customers, and forgets each after a few days. Nothing is sent to that address for two weeks. Ask the person whether it is right; if it is, press \"Try again\" beside it in the section \"Mail\" of the account page.",
+            "SES keeps a list of addresses from which mail of any of its customers came back, and forgets each after a few days. Nothing is sent to that address for two weeks. Ask the person whether it is right; if it is, press \"Try again\" beside it in the section \"Mail\" of the account page.",
         ),
         COMPLAINED => (
             "it was complained about",
@@ -195,7 +195,7 @@ fn known(code: &str) -> (&'static str, &'static str) {
         ),
         CORRUPT => (
             "what it is about cannot be read",
-            "An item of the table is not what it should be, as after going back to an earlier version of Bursar. The log of the function mail names the row and the item. Once it is fixed, press \"Send again\" in the section \"Mail\" of the account page.",
+            "An item of the table has an unknown form, as after going back to an earlier version of Bursar. The log of the function mail names the row and the item. Once it is fixed, press \"Send again\" in the section \"Mail\" of the account page.",
         ),
         GIVEN_UP => (
             "the function mail broke off each time",

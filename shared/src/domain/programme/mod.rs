@@ -207,8 +207,8 @@ impl RefusedForRoom {
     /// The same with the reason, and what its reader can do.
     pub fn in_words(&self, budget: &Budget, reader: Role) -> String {
         format!(
-            "Too little of the budget is left for a key of {}: {} of {} is spent or promised to students. {} {} A lower cap, or keys taken \
-             back that nobody needs, make room as well.",
+            "{3} Too little of the budget is left for a key of {0}: {1} of {2} is spent or promised to students. {4} A lower cap \
+             makes room as well, and so does removing students who need no key.",
             self.dearest.up_to_the_cent().to_cents(),
             budget.reserved.to_cents(),
             budget.limit.to_cents(),

@@ -26,7 +26,7 @@ pub struct Term {
 pub enum TermError {
     #[error("the last day must not be before the first")]
     Backwards,
-    #[error("this is no IANA time zone such as Europe/Berlin")]
+    #[error("write a time zone such as Europe/Berlin")]
     TimeZone,
     #[error("a term lies between the years 2000 and 2199")]
     Range,

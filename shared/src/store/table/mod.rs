@@ -64,7 +64,7 @@ pub enum StoreError {
     #[error("the same items were changed by others until the time was up")]
     Contended,
     /// Somebody else's decision of a request was faster than what answers it.
-    #[error("Nothing was done: this was {0} before, and who asked was told so.")]
+    #[error("Nothing was done: this was {0} before, and the person who asked was told.")]
     Decided(&'static str),
 }
 

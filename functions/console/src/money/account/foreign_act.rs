@@ -28,7 +28,7 @@ pub(crate) async fn act_on_foreign_key(Path(hash): Path<String>, post: Post<Admi
     }
     // A renamed key of a grant is in no record of foreign keys, and neither is one that no sync has seen.
     if site.table.get(ForeignKey::key_of(&key)).await?.is_none() {
-        let sentence = "No check has found this key to be nobody's. A new key is listed here after the next one.";
+        let sentence = "No check has found this key without an owner. A new key is listed here after the next check.";
         return Err(unknown(sentence));
     }
     let mut form = change_form(&key).typed(fields);
@@ -129,9 +129,8 @@ const NOTHING: &str = "Nothing was changed.";
 
 /// The refusal of a change that the provider did not confirm. Its words are in the log.
 fn not_confirmed(outcome: &str) -> AppError {
-    let sentence = format!(
-        "{outcome} OpenRouter did not confirm it. Press again in some minutes: what has taken effect by then is not done twice."
-    );
+    let sentence =
+        format!("{outcome} OpenRouter did not confirm it. Press again in some minutes: nothing is done twice.");
     AppError::refused(StatusCode::BAD_GATEWAY, sentence)
 }
 

@@ -131,13 +131,13 @@ pub(super) async fn acts_in_words(table: &Table) -> Result<HashMap<KeyHash, (For
             ForeignChange::Limit(limit) => format!("limit it to {}", limit.to_cents()),
         };
         let outcome = match act.state {
-            ForeignActState::Confirmed => "and OpenRouter did",
+            ForeignActState::Confirmed => "and OpenRouter did so",
             ForeignActState::Refused => "and OpenRouter refused",
             ForeignActState::Open => {
-                "and no answer came: the state here is what OpenRouter said last, so press again if it should be another"
+                "and no answer came: the state here is what OpenRouter said last, so press again if that is not what you want"
             }
         };
-        acts.insert(act.key.clone(), (act, format!("{who} pressed to {what} at {requested_at}, {outcome}.")));
+        acts.insert(act.key.clone(), (act, format!("At {requested_at} {who} asked OpenRouter to {what}, {outcome}.")));
     }
     Ok(acts)
 }

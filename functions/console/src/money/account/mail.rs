@@ -154,13 +154,13 @@ impl GivenUpMail {
 /// Queues all dead letters of one cause again.
 pub(crate) async fn send_again(form: Post<Admins>) -> Answer {
     let Post { site, fields, .. } = &form;
-    let sentence = "The form did not say which mail is to be sent again. Open the page of the account again.";
+    let sentence = "The form did not say which mail to send again. Open the account page again.";
     let cause = fields.filled("cause").ok_or_else(|| AppError::unprocessable(sentence))?;
     match site.table.send_again(cause, form.author()).await? {
         SentAgain::Owed(mails) => Ok(site.done(paths::ACCOUNT, &Flash::MailSentAgain { mails: mails as u64 })),
         SentAgain::Nothing => Ok(site.done(paths::ACCOUNT, &Flash::Already)),
         SentAgain::NotAll(owed) => {
-            let sentence = format!("{owed} mails are sent again, and there was no time for the rest. Press again.");
+            let sentence = format!("{owed} mails are sent again. There was no time for the rest: press again.");
             Err(AppError::later(sentence))
         }
     }

@@ -18,11 +18,11 @@ pub(crate) async fn release(form: Post<Admins>) -> Answer {
     if let Some(shown) = fields.filled("account") {
         return confirm(&form, shown).await;
     }
-    let sentence = "The form did not say what is to be let through. Open the page of the account again.";
+    let sentence = "The form did not say what to release. Open the account page again.";
     let shown = fields.filled("held").and_then(|held| held.parse::<Moment>().ok());
     let shown = shown.ok_or_else(|| AppError::unprocessable(sentence))?;
     if !site.table.release_held_back(shown, person, *now, *deadline).await? {
-        let sentence = "What was held back is something else by now. Open the page of the account again.";
+        let sentence = "The safety limit holds back something else by now. Open the account page again.";
         return Err(AppError::conflict(sentence));
     }
     Ok(site.done(paths::ACCOUNT, &Flash::Released))
@@ -97,8 +97,7 @@ pub(super) async fn confirm(form: &Post<Admins>, shown: &str) -> Answer {
     let Post { site, now, .. } = form;
     let meta = site.table.meta(*now).await?;
     let in_secret = SecretKeys::read(site, &meta.deployment).await;
-    let sentence =
-        "The management key that the page showed is not in the secret any more. Open the page of the account again.";
+    let sentence = "The management key that the page showed is no longer in the secret. Open the account page again.";
     let key = [in_secret.current, in_secret.pending].into_iter().flatten().find(|key| key.as_str() == shown);
     let key = key.ok_or_else(|| AppError::conflict(sentence))?;
     site.table.confirm_account(&key, form.author()).await?;

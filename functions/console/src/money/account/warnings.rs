@@ -25,7 +25,7 @@ pub(super) fn compose(facts: &AccountFacts<'_>, now: Moment) -> Vec<String> {
         && !facts.runs.is_empty();
     let warnings = [
         stale.then(|| match facts.state.completed_at {
-            Some(completed_at) => format!("No check at OpenRouter was complete for more than 26 hours. The last complete one began at {}. The table of the last checks below says why.", utc(completed_at)),
+            Some(completed_at) => format!("No check at OpenRouter has been complete for more than 26 hours. The last complete check began at {}. The table of the last checks below says why.", utc(completed_at)),
             None => "No check at OpenRouter has been complete yet.".to_owned(),
         }),
         facts.runs.first().and_then(|sync| incomplete(sync, now)),
@@ -60,7 +60,7 @@ fn incomplete(sync: &SyncRun, now: Moment) -> Option<String> {
         None => "its report does not say why",
     };
     let next_run = match sync.run.again_at(now) {
-        Some(begins_at) => format!("It is begun again by itself at about {}.", utc(begins_at)),
+        Some(begins_at) => format!("The check begins again by itself at about {}.", utc(begins_at)),
         None => "The next begins with the coming night.".to_owned(),
     };
     Some(format!("The last check was not complete: {why}. {next_run}"))

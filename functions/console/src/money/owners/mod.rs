@@ -13,9 +13,10 @@ use self::selection::{KeySelection, Purpose, Wanted};
 use crate::money::account;
 use crate::prelude::*;
 
-const CHANGED: &str = "Something changed since you looked. This is how it stands now; what is not listed was given.";
+const CHANGED: &str =
+    "Something changed since the preview. These are the keys that are left; those that are not listed were given.";
 const OUT_OF_TIME: &str =
-    "So many keys take longer than one page may. Some are done; press again for those that are listed here.";
+    "There was no time for all of these keys. Some are done; press again for those that are listed here.";
 
 /// The most keys that are read at the press itself. Of more, what the last check read counts.
 const MOST_READ: usize = 25;
@@ -43,7 +44,7 @@ pub(crate) async fn assign(post: Post<Admins>) -> Answer {
     }
     let is_given = keys_are_given(&choice.purpose, &selection);
     if fields.filled("shown").is_some_and(|shown| shown != selection.mark()) && !is_given {
-        let why = "Other keys fit by now than when you looked, so nothing was done. These are the keys.";
+        let why = "Nothing was done: other keys match now than in the preview. These are the keys.";
         return Err(once_more(StatusCode::CONFLICT, &selection, Some(why)));
     }
     let author = post.author();

@@ -105,7 +105,7 @@ impl KeysByOwner {
         }
         let not_chosen = (String::new(), "Choose an owner".to_owned());
         let named = programmes.iter().map(|programme| (programme.id.to_string(), programme.settings.name.clone()));
-        let nobody = (NOBODY.to_owned(), "nobody: take them back".to_owned());
+        let nobody = (NOBODY.to_owned(), "no owner: take them back".to_owned());
         let choices = std::iter::once(not_chosen).chain(named).chain([nobody]).collect();
         let form = refused.unwrap_or_else(Form::blank).apart("owner-", "").choosing("owner", choices);
         let section = OwnersInWords { prefixes: prefixes(&nobodys), words, form };

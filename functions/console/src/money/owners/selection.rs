@@ -86,12 +86,12 @@ impl KeySelection {
     fn sort_in(&mut self, key: ForeignKey, owner: Option<KeyOwner>, purpose: &Purpose, programmes: &[Programme]) {
         let why = match (purpose, &owner) {
             (Purpose::Give { .. }, Some(has)) => {
-                Some(format!("{} has it, since {}: take it back first", has.owner, show::day(has.began.at)))
+                Some(format!("{} has owned it since {}: take it back first", has.owner, show::day(has.began.at)))
             }
             (Purpose::Give { .. }, None) if KeyName::is_bursars(&key.name) => {
                 Some("a deployment of Bursar made it".to_owned())
             }
-            (Purpose::TakeBack, None) => Some("nobody has it".to_owned()),
+            (Purpose::TakeBack, None) => Some("it has no owner".to_owned()),
             (Purpose::Give { .. }, None) | (Purpose::TakeBack, Some(_)) => None,
         };
         if let Some(why) = why {
@@ -155,7 +155,7 @@ impl KeySelection {
             return None;
         }
         Some(match selector {
-            Wanted::Key(_) => "No check has found such a key, or Bursar made it: then it is a student's.".to_owned(),
+            Wanted::Key(_) => "No check has found such a key, or Bursar made it for a student.".to_owned(),
             Wanted::Match(pattern) => format!(
                 "No key that was made elsewhere has a name that matches {pattern}. Keys that Bursar made are students'."
             ),

@@ -181,14 +181,14 @@ fn notes(report: &SpendingReport, lines: &[ReportLine<'_>], listed_at: Option<Mo
     notes.extend(missing.map(|days| format!("Models and numbers of requests are not known of {days}.")));
     if lines.iter().any(|line| Usd::ZERO - line.spent >= Usd::CENT) {
         notes.push(
-            "A sum below zero without a model sets off models of which more is known than the keys used on that day. Over more days \
-             it evens out."
+            "A negative sum without a model makes up for models for which OpenRouter reports more than the keys used on that day. \
+             Over more days the two even out."
                 .to_owned(),
         );
     }
     if report.byok > Usd::ZERO {
         notes.push(format!(
-            "{} more was spent with provider keys of the users' own. That is another bill, and in no sum here.",
+            "{} more was spent with users' own provider keys. That is on another bill, and in no sum here.",
             report.byok.to_dollars()
         ));
     }

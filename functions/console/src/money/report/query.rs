@@ -90,7 +90,7 @@ fn day(ordinal: &str, text: &str) -> Result<Option<Date>, String> {
     let day: Option<Date> = if text.len() == 10 { text.parse().ok() } else { None };
     match day.filter(|day| FIRST_DAY <= *day && *day <= LAST_DAY) {
         Some(day) => Ok(Some(day)),
-        None => Err(format!("The {ordinal} day is none between 2000 and 2199. Write it like 2026-10-12.")),
+        None => Err(format!("The {ordinal} day must be between 2000 and 2199. Write it like 2026-10-12.")),
     }
 }
 
@@ -185,10 +185,10 @@ mod tests {
     #[test]
     fn what_is_no_range_and_no_column_is_refused_with_what_to_do() {
         for (query, sentence) in [
-            (&[("from", "2026-11-31")][..], "The first day is none"),
-            (&[("from", "20261101")], "The first day is none"),
-            (&[("from", "2026-1-1")], "The first day is none"),
-            (&[("to", "1999-12-31")], "The last day is none"),
+            (&[("from", "2026-11-31")][..], "The first day must be"),
+            (&[("from", "20261101")], "The first day must be"),
+            (&[("from", "2026-1-1")], "The first day must be"),
+            (&[("to", "1999-12-31")], "The last day must be"),
             (&[("from", "2026-11-02"), ("to", "2026-11-01")], "is before the first, 2 Nov 2026. Swap them."),
             (&[("by", "day"), ("by", "name")], "Choose among these."),
         ] {

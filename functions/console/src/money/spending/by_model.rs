@@ -55,7 +55,7 @@ impl ModelCoverage {
     pub(crate) fn why_empty(&self, nothing: &'static str) -> Option<&'static str> {
         match self.days {
             _ if self.until.is_none() || self.missing.is_some() => None,
-            (first_day, last_day) if last_day < first_day => Some("No day of it is over yet."),
+            (first_day, last_day) if last_day < first_day => Some("None of these days is over yet."),
             _ => Some(nothing),
         }
     }
@@ -140,7 +140,7 @@ mod tests {
         assert_eq!(behind.missing.as_deref(), Some("20–21 Nov 2026"));
         let never = ModelCoverage::of_account(&SyncState::default(), Span::All, (Date::MIN, date("20")), date("20"));
         assert_eq!((never.until, never.missing.clone(), never.why_empty("nothing")), (None, None, None));
-        assert_eq!(coverage("20", "20").why_empty("nothing"), Some("No day of it is over yet."));
+        assert_eq!(coverage("20", "20").why_empty("nothing"), Some("None of these days is over yet."));
         assert_eq!(coverage("19", "20").why_empty("nothing"), Some("nothing"));
         assert_eq!(coverage("06", "20").why_empty("nothing"), None);
     }

@@ -42,7 +42,7 @@ pub(crate) struct SpanLink {
     pub(crate) is_chosen: bool,
 }
 
-const MISSED: &str = "a night was missed: some of it may belong to a day beside these";
+const MISSED: &str = "one night's check was missed: some of the money may belong to a day just before or after these";
 const PARTLY: &str = "not known yet for all of these days";
 
 impl SpanQuery {
@@ -112,8 +112,9 @@ pub(crate) fn notes<'a>(figures: impl IntoIterator<Item = &'a Figure>) -> Vec<St
     notes.sort_unstable();
     notes.dedup();
     let sentences = notes.into_iter().map(|note| match note {
-        MISSED => format!("Where it says about, {MISSED}."),
-        _ => "Where it says at least or not known, some of these days were not checked to their end yet.".to_owned(),
+        MISSED => format!("Where a figure says “about”, {MISSED}."),
+        _ => "Where a figure says “at least” or “not known”, some days have not been checked to their end yet."
+            .to_owned(),
     });
     sentences.collect()
 }
@@ -122,7 +123,7 @@ pub(crate) fn notes<'a>(figures: impl IntoIterator<Item = &'a Figure>) -> Vec<St
 pub(crate) fn estimated(ranges: &[(Date, Date)]) -> Option<String> {
     let days = words(ranges)?;
     Some(format!(
-        "Estimated days: {days}. No check ran on some nights, so what was used then is shown on the day before the next check."
+        "Estimated days: {days}. No check ran on some nights, so what was used on those days is shown on the day before the next check."
     ))
 }
 
@@ -185,7 +186,7 @@ mod tests {
         let some = [figure(1, Accuracy::Partly), figure(0, Accuracy::Partly), figure(1, Accuracy::Exactly)];
         assert_eq!(
             notes(&some),
-            ["Where it says at least or not known, some of these days were not checked to their end yet."]
+            ["Where a figure says “at least” or “not known”, some days have not been checked to their end yet."]
         );
     }
 }

@@ -252,7 +252,7 @@ impl<'a> GrantRequest<'a> {
                 let reason = forms.decision.read().and_then(|typed| typed.reason);
                 let Some(reason) = reason else {
                     if !forms.decision.is_refused() {
-                        forms.decision.refuse("reason", "Write a sentence that the student reads.".to_owned());
+                        forms.decision.refuse("reason", "Write a sentence for the student.".to_owned());
                     }
                     return Err(self.refused(StatusCode::UNPROCESSABLE_ENTITY, forms).await);
                 };
@@ -287,7 +287,7 @@ impl<'a> GrantRequest<'a> {
         if let Some(TypedPerson { address: Some(address), .. }) = forms.address.read() {
             let enrolled = table.get(Enrolment::key_of(address.matched(), context.programme)).await?;
             if enrolled.is_some_and(|enrolled| enrolled.grant != *context.grant) {
-                forms.address.refuse("email", "Somebody else on the roster has this address.".to_owned());
+                forms.address.refuse("email", "Another person on the roster has this address.".to_owned());
                 status = StatusCode::CONFLICT;
             } else if let Some(question) = roster::doubt(&address, &table.grants(context.programme).await?, self.fields)
             {
@@ -313,9 +313,7 @@ impl<'a> GrantRequest<'a> {
             return Err(AppError::conflict("This student was dropped from the roster, so no mail is sent."));
         }
         if self.view.grant.person.address.is_none() {
-            return Err(AppError::conflict(
-                "No address is known of this student, so no mail is sent. Put one in first.",
-            ));
+            return Err(AppError::conflict("This student has no address here, so no mail is sent. Type one first."));
         }
         let whose = self.view.grant.person.address.matched();
         if let Some(mark) = self.site.table.undeliverable(whose, self.context.now).await? {
@@ -350,7 +348,7 @@ impl<'a> GrantRequest<'a> {
     }
 
     async fn enable(&self) -> Result<Flash, AppError> {
-        let why = "The student is resumed here, but OpenRouter has not switched the key on yet. It is asked again each minute; you need do nothing more.";
+        let why = "The student is resumed here, but OpenRouter has not switched the key on yet. Bursar tries again each minute; there is nothing more for you to do.";
         // A limit that has changed meanwhile is sent before the enable.
         match self.site.settler().settle(self.context, |call| call.tell != Tell::Read).await {
             Ok(_) => Ok(Flash::Resumed),
@@ -401,7 +399,7 @@ impl ActForms {
     /// The reason of a decline, which unlike the others is for the student.
     pub(super) fn decline(&self) -> Vec<ShownField<'_>> {
         let mut fields = self.decision.only(&["reason"]);
-        fields.iter_mut().for_each(|field| field.label = "Reason of a decline, which the student reads");
+        fields.iter_mut().for_each(|field| field.label = "Reason for declining (the student gets it by mail)");
         fields
     }
 }
@@ -419,7 +417,7 @@ impl FormValue for TypedAct {
         Field {
             id: "cap_usd",
             label: "Cap in dollars",
-            hint: "What this student may spend in the whole term, or until it resets; what is spent already counts. Empty: the cap of the group or the programme again.",
+            hint: "The total for the term, or until the cap resets, including what is already spent. Leave empty for the cap of the group or the programme.",
             kind: FieldKind::Money,
             write: |typed| typed.cap.map(settings::plain).unwrap_or_default(),
             read: |form, typed| {

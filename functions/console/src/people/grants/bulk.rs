@@ -16,7 +16,7 @@ use crate::programme::settings::cap;
 use crate::work::jobs;
 
 const MOST_ADDRESSES: usize = 5_000;
-const GONE: &str = "That is no preview of this programme. Choose the students again.";
+const GONE: &str = "That preview does not belong to this programme. Choose the students again.";
 
 const ACTIONS: [(&str, &str); GrantAction::ALL.len()] = {
     let mut actions = [("", ""); GrantAction::ALL.len()];
@@ -52,7 +52,7 @@ impl FormValue for TypedBulk {
         Field {
             id: "cap_usd",
             label: "Cap in dollars",
-            hint: "Empty: the cap of the group or the programme again. What was spent counts against another cap at once.",
+            hint: "Including what is already spent. Leave empty for the cap of the group or the programme.",
             kind: FieldKind::Money,
             read: |form, typed| {
                 typed.cap = if form.text().is_empty() { None } else { Some(cap(form.text())?) };
@@ -274,9 +274,9 @@ async fn start(post: &Post<Faculty>, bulk: Ulid, chosen: Chosen<'_>) -> Answer {
     site.table.keep_part(&import, Kept::People, &ImportPart::bytes_of(&people), *deadline).await?;
     site.table.keep_import(&import, *deadline).await?;
     match site.table.start_import(import.job(&post.actor, *now), None, &[], *deadline).await? {
-        JobCreation::Busy => {
-            Err(AppError::conflict("Another change of many is under way. Wait until it is done, then press again."))
-        }
+        JobCreation::Busy => Err(AppError::conflict(
+            "Another change of many students is under way. Wait until it is done, then press again.",
+        )),
         JobCreation::Already => Ok(site.done(&paths::programme(id), &Flash::Already)),
         JobCreation::Yes => {
             jobs::in_a_request(site, id, *deadline).await;

@@ -193,7 +193,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
                 None if key.enabled.is(&false) => "replaced or ended",
                 None => "replaced or ended, and still to be switched off: OpenRouter has not confirmed it",
                 Some(KeyAbsence::Missing) => {
-                    "not at OpenRouter any more; what it used since it was last read is in the account’s residual"
+                    "no longer at OpenRouter; what it used since its last check is under “Not explained” on the account page"
                 }
                 Some(KeyAbsence::Purged) => "deleted at OpenRouter",
             },
@@ -210,7 +210,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
     let amount_left = (cap - spending.in_window).or_zero();
     let holds = [
         (grant.holds.paused.is_some(), "it was paused"),
-        (grant.holds.dropped.is_some(), "the roster does not name this person any more"),
+        (grant.holds.dropped.is_some(), "the roster no longer names this person"),
         (grant.holds.unused, "it was not used"),
     ];
     let read_at = readings.iter().map(|reading| reading.as_of).chain(sync.listed_at).max();
@@ -277,13 +277,13 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
 fn stopped_by(view: &View, amount_left: Usd, keys: &[GrantKeyLine], credit: Option<Usd>) -> Option<&'static str> {
     let room = view.budget.limit - view.budget.reserved;
     let stops = [
-        (amount_left < Usd::CENT, "Nothing is left of the cap."),
+        (amount_left < Usd::CENT, "the cap is used up"),
         (
             keys.iter().filter_map(|key| key.limit).any(|(_, limit_left)| limit_left < Usd::CENT),
-            "Nothing is left of its key's limit at OpenRouter.",
+            "the key's limit at OpenRouter is used up",
         ),
-        (!view.grant.has_reservation && room < amount_left, "The programme's budget has no room for its cap."),
-        (credit.is_some_and(|credit| credit < Usd::CENT), "The account at OpenRouter has no credit left."),
+        (!view.grant.has_reservation && room < amount_left, "the programme's budget has no room for the cap"),
+        (credit.is_some_and(|credit| credit < Usd::CENT), "the account at OpenRouter has no credit left"),
     ];
     stops.into_iter().find(|(is_used_up, _)| *is_used_up && !view.grant.is_over()).map(|(_, why)| why)
 }

@@ -106,8 +106,8 @@ pub(crate) fn columns<'a>(shows: Shows) -> [Column<GrantRow<'a>>; 20] {
         column("State").file("state").hook("state").cell(GrantRow::badge),
         column("").file("cap_usd").hook("cap-usd").cell(|row| Cell::exact(Some(row.cap))),
         column("").file("spent_usd").hook("spent-usd").cell(|row| Cell::exact(row.figure().usd)),
-        column("Spent of the cap").class("used").cell(GrantRow::used),
-        column("Spent then")
+        column("Used of the cap").class("used").cell(GrantRow::used),
+        column("Chosen days")
             .class("money")
             .shown_if(shows.span)
             .cell(|row| Cell::shown(row.figure().usd, row.figure().text)),
@@ -156,7 +156,7 @@ pub(crate) async fn page(
         None => "not checked at OpenRouter yet".to_owned(),
     };
     let path = paths::grants(&programme.id);
-    let span_words = span.map(|span| format!("spent then: {}, ", spans::phrase(span, reset))).unwrap_or_default();
+    let span_words = span.map(|span| format!("chosen days: {}, ", spans::phrase(span, reset))).unwrap_or_default();
     let order_as_of = format!("{}; {span_words}{as_of}", order.1);
     let shows = Shows { span: span.is_some(), ..Shows::from_settings(&programme.settings) };
     let grants = Listing::new(("Students", "grant"), columns(shows), rows, zone);

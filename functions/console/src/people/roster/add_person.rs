@@ -52,7 +52,7 @@ pub(crate) async fn add_person(post: Post<Faculty>) -> Answer {
         let grants = site.table.grants(&programme.id).await?;
         match steps_of_one(Person { address: address.clone(), name, roster_id }, group, &grants) {
             Ok(steps) if !steps.is_empty() && steps.iter().all(|step| only_differs(step, &address, &grants)) => {
-                let why = "This address is on the roster already. To change what is known of it, upload a roster.";
+                let why = "This address is on the roster already. To change this person's details, upload a roster.";
                 form.refuse("email", why.to_owned());
             }
             Ok(steps) => match doubt(&address, &grants, fields) {
@@ -87,7 +87,7 @@ pub(crate) fn doubt(address: &EmailAddress, roster: &[Grant], fields: &Fields) -
     let mut standing = roster.iter().filter(|grant| !grant.is_over()).peekable();
     let is_usual = standing.peek().is_none() || standing.any(|grant| domain(&grant.person.address) == address_domain);
     (!is_usual && fields.get("sure") != Some(address_domain)).then(|| {
-        format!("Is this address right? Nobody on the roster has one at {address_domain}. Nothing was done yet; if it is right, press once more.")
+        format!("Is this address right? Nobody on the roster has one at {address_domain}. Nothing was done yet; if the address is right, press once more.")
     })
 }
 
@@ -116,11 +116,11 @@ async fn apply(post: &Post<Faculty>, mut steps: Vec<RosterStep>) -> Answer {
 fn refused(why: ChangeRefused) -> &'static str {
     match why {
         ChangeRefused::BudgetExhausted => {
-            "The budget has no room for what they may spend in that group. It must be raised first, so nothing was changed."
+            "Nothing was changed: the budget has no room for what they may spend in that group. It must be raised first."
         }
         ChangeRefused::Over => "They were removed, or have ended.",
-        ChangeRefused::AddressTaken => "Somebody else on the roster was given this address meanwhile. Look again.",
-        ChangeRefused::AddressChanged => "Somebody gave them another address meanwhile. Look again.",
+        ChangeRefused::AddressTaken => "Another person on the roster was given this address. Reload the page.",
+        ChangeRefused::AddressChanged => "This person was given another address meanwhile. Reload the page.",
         ChangeRefused::Unchanged | ChangeRefused::NoKey | ChangeRefused::PausedByAnother => "Nothing was changed.",
         ChangeRefused::NotMailed | ChangeRefused::ChangedSince => "Nothing was changed.",
     }

@@ -31,7 +31,7 @@ const MOST_ROWS: usize = 50_000;
 /// The most previews of a programme in an hour, since each is stored for a day.
 const PREVIEWS_AN_HOUR: usize = 100;
 const BUSY: &str = "Another roster of this programme is being applied. Wait until it is done, then try again.";
-const NO_DROPS: &str = "There are no drops of the last seven days that could be undone here: they are undone, or a later whole list does not name these people either. Undo that one first.";
+const NO_DROPS: &str = "Nothing can be undone here: the drops of the last seven days were undone already, or a later full list does not name these people either. Undo the drops of that list first.";
 const GONE: &str =
     "A preview can be applied for a day, and a registrar's file until the next comes. Upload the file again.";
 
@@ -369,7 +369,7 @@ pub(crate) async fn undo(form: Post<Faculty>) -> Answer {
     let id = &access.programme.id;
     has_open_roster(&access.programme)?;
     let import = fields.filled("import").and_then(|import| import.parse().ok());
-    let import: Ulid = import.ok_or_else(|| AppError::unprocessable("The form did not say what is to be undone."))?;
+    let import: Ulid = import.ok_or_else(|| AppError::unprocessable("The form did not say what to undo."))?;
     let imports = site.table.list(Import::of_programme(id)).await?;
     let target = imports.iter().find(|candidate| candidate.import == import);
     if target.is_some_and(|import| import.undone) {
@@ -462,7 +462,7 @@ fn steps_of_one(person: Person, group: Option<String>, roster: &[Grant]) -> Resu
 pub(crate) fn too_many_groups(groups: usize) -> Option<String> {
     (groups > MOST_GROUPS).then(|| {
         format!(
-            "The programme would have {} groups, and it can have at most {MOST_GROUPS}. A group is a class or a section, with a line of its own on the overview: look whether it holds something else, such as a student number.",
+            "The programme would have {} groups, and it can have at most {MOST_GROUPS}. A group is a class or a section, with a line of its own on the overview: check whether the column holds something else, such as a student number.",
             show::count(groups as u64)
         )
     })

@@ -93,8 +93,8 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, refused: Refused
         person: person.all(),
         sure: refused.sure,
         announcement: format!(
-            "You will get a mail with the subject “Your API key for {name}” from {}. It is ours. It leads to {}, where you sign in with \
-             your university address; no password is asked for.",
+            "You will get a mail with the subject “Your API key for {name}” from {}. It is genuine; its button leads to {}, where \
+             you sign in with your university address. You are not asked for a password.",
             site.mail_from,
             site.origin.host()
         ),

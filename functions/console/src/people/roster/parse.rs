@@ -75,7 +75,7 @@ pub(crate) struct RosterRow {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum FileError {
     #[error(
-        "This is a spreadsheet or another file that is no text. In the spreadsheet, save it as CSV (\"CSV UTF-8\"), and upload that."
+        "This is a spreadsheet or another file that is not text. In the spreadsheet, save it as CSV (\"CSV UTF-8\"), and upload that."
     )]
     Binary,
     #[error(

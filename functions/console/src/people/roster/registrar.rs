@@ -186,7 +186,7 @@ pub(super) async fn in_words(
     };
     let mut words = format!("The token was made by {maker} on {}, and {used}.", column_time(token.made_at, zone));
     if !is_good(site, programme, token, now).await? {
-        words += " It is not good any more: who made it may not make one now, or the term is over.";
+        words += " The token is no longer valid: the person who made it may not make one now, or the term is over.";
     }
     Ok(words)
 }

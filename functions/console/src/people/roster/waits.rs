@@ -96,7 +96,7 @@ pub(super) fn why(compared: &ComparedFile, standing: &Standing<'_>) -> Vec<Strin
         format!("Of its {rows} rows {refused} are refused."),
     );
     if let Some(line) = file.broken {
-        because(changes, format!("The row of line {line} goes over several lines: look at its quotes."));
+        because(changes, format!("The row of line {line} goes over several lines: check its quotes."));
     }
     why
 }
@@ -269,8 +269,8 @@ mod tests {
                 file(0..6, "C") + &file(6..20, ""),
                 "It moves to another group 6 of the 20 people on the roster, more than a fifth.",
             ),
-            (20, 0, file(0..21, "") + BROKEN, "The row of line 23 goes over several lines: look at its quotes."),
-            (20, 0, file(0..20, "") + ACCEPTED, "The row of line 22 goes over several lines: look at its quotes."),
+            (20, 0, file(0..21, "") + BROKEN, "The row of line 23 goes over several lines: check its quotes."),
+            (20, 0, file(0..20, "") + ACCEPTED, "The row of line 22 goes over several lines: check its quotes."),
             (20, 0, taken, "Addresses that belong to another id on the roster: 1."),
             (50, 0, refused(2), ""),
             (200, 0, file(0..200, "") + &"nobody,,\n".repeat(3), ""),

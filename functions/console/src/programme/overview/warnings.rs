@@ -30,7 +30,7 @@ pub(super) fn room(access: &ProgrammeAccess, budget: &Budget, burn: &Burn<'_>, n
         return Some((why, link));
     }
     if budget.reserved > budget.limit {
-        let why = "More is spent or promised than there is in the budget. Nobody else gets a key until it is raised.";
+        let why = "More is spent or promised than the budget has. Nobody else gets a key until the budget is raised.";
         return Some((format!("{why} {ask}"), link));
     }
     let refused = access.programme.refused_for_room(budget, now).filter(|_| burn.spent.total() < budget.limit)?;
@@ -41,10 +41,10 @@ pub(super) fn room(access: &ProgrammeAccess, budget: &Budget, burn: &Burn<'_>, n
 pub(super) fn others(budget: &Budget, listed_at: Option<Moment>, jobs: &[Job], now: Moment) -> Vec<String> {
     let mut warnings = Vec::new();
     if budget.claimed && listed_at.is_none() {
-        warnings.push("OpenRouter was not checked yet, so nothing here tells what was spent.".to_owned());
+        warnings.push("OpenRouter has not been checked yet, so nothing here shows what was spent.".to_owned());
     }
     if listed_at.is_some_and(|listed_at| listed_at + SYNCED_WITHIN < now) {
-        warnings.push("The keys were not all checked at OpenRouter for more than 26 hours, so the figures are older than that. An admin sees why on the account page.".to_owned());
+        warnings.push("Some keys have not been checked at OpenRouter for more than 26 hours, so the figures are out of date. Admins see the reason on the account page.".to_owned());
     }
     if let Some(job) = jobs.iter().find(|job| job.work.is_of_roster()) {
         let is_cancelled = jobs.iter().any(|job| job.work == Work::Close);
@@ -54,7 +54,7 @@ pub(super) fn others(budget: &Budget, listed_at: Option<Moment>, jobs: &[Job], n
         if job.refused > 0 {
             let lines = job.refused;
             warnings.push(format!(
-                "{lines} lines of the last roster could not be applied: the budget has no room, the address is taken, or somebody changed it meanwhile."
+                "{lines} lines of the last roster could not be applied: the budget has no room, the address is taken, or the entry was changed meanwhile."
             ));
         }
     }
@@ -128,8 +128,8 @@ pub(super) async fn refused_rules(
 fn refused_in_words(programme: &Programme, guardrail: &Guardrail, refusal: &RulesRefusal) -> String {
     let since = column_time(refusal.since, programme.settings.term.zone());
     let so = match guardrail.remote {
-        None => "nobody gets a key under them, and keys that exist may call what they could before",
-        Some(_) => "keys may call what they could before",
+        None => "no new key is made under them, and existing keys can call the same models as before",
+        Some(_) => "existing keys can call the same models as before",
     };
     let why = &refusal.why;
     let group = guardrail.owner.group.as_deref();
@@ -137,12 +137,15 @@ fn refused_in_words(programme: &Programme, guardrail: &Guardrail, refusal: &Rule
     let (whose, mend) = match (rules.tier(), group) {
         (Some(tier), _) => (
             format!("the model list {tier} with the data policy of this programme"),
-            "An admin can correct it on the page of the model lists.",
+            "An admin can correct the list on the page of model lists.",
         ),
-        (None, None) => {
-            ("the models, data policy, providers or regions".to_owned(), "Save others that it takes in the settings.")
+        (None, None) => (
+            "the models, data policy, providers or regions".to_owned(),
+            "In the settings, save models, a data policy, providers or regions that OpenRouter accepts.",
+        ),
+        (None, Some(group)) => {
+            (format!("the models of {group}"), "On the groups page, save models that OpenRouter accepts.")
         }
-        (None, Some(group)) => (format!("the models of {group}"), "Save models that it has on the page of the groups."),
     };
     format!("OpenRouter has refused {whose} since {since}, so {so}. It says: {why}. {mend}")
 }

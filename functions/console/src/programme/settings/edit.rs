@@ -13,13 +13,14 @@ use crate::programme::requests::DECIDED_TODAY;
 use crate::work::{guardrails, jobs};
 
 const UNREADABLE: &str = "Nothing was saved. Please correct:";
-const FORBIDDEN: &str = "Nothing was saved. This cannot be changed, or not like this:";
-const STALE: &str = "Nothing was saved: the programme was edited meanwhile. Below is what it is now, with what you changed. Where both changed something, both values are shown. Save again to save what you changed, and nothing else.";
-const NOT_APART: &str = "Nothing was saved: the rest does not fit without what an admin decides. Ask for that alone, and save the rest once it is approved.";
+const FORBIDDEN: &str = "Nothing was saved. These changes are not possible:";
+const STALE: &str = "Nothing was saved: the programme was edited meanwhile. The fields below show its present values with your changes. Where both edits changed a field, both values are shown. Save again to save your changes only.";
+const NOT_APART: &str = "Nothing was saved: your other changes do not fit until an admin approves the ones that an admin decides. Ask for those alone, and save the others once they are approved.";
 pub(crate) const OVERTAKEN: &str =
-    "Nothing was saved: too much was claimed or changed at the same moment. Save again in a moment.";
-const FIXED: &str = "People have keys that count like this, and OpenRouter cannot change it in a key.";
-const NO_VERSION: &str = "The form did not say which state of the programme it was made from.";
+    "Nothing was saved: too many others claimed or changed something at the same moment. Save again in a moment.";
+const FIXED: &str =
+    "Students have keys that were made with this setting, and OpenRouter cannot change it in an existing key.";
+const NO_VERSION: &str = "The form does not say which version of the programme it shows. Open the page again.";
 
 /// One edit of a programme, as it was when the form was read.
 struct SettingsEdit<'a> {
@@ -46,7 +47,7 @@ pub(crate) async fn approve(post: &Post<Faculty>, request: ProgrammeRequest) -> 
         let today = edit.form.saved(setting);
         if today != old_value && today != new_value {
             return Err(AppError::conflict(format!(
-                "Nothing was changed, since something else holds by now. {label}: today {}, when it was asked {}, asked for {}. Set it on the settings page, or decline.",
+                "Not approved: “{label}” has changed since the request, from {1} to {0}. The request asks for {2}. Set that on the settings page, or decline the request.",
                 quoted(today),
                 quoted(old_value),
                 quoted(new_value)
@@ -168,7 +169,7 @@ impl<'a> SettingsEdit<'a> {
             EditOutcome::KeysEndBefore(until) => {
                 let until = column_time(until, programme.settings.term.zone());
                 let why = format!(
-                    "Keys that people have end on {until} at the latest, and OpenRouter cannot change that. Copy the programme into the next term."
+                    "Existing keys end on {until} at the latest, and OpenRouter cannot change that. Copy the programme into the next term instead."
                 );
                 self.refuse(saved, &["ends_on"], &why);
                 StatusCode::UNPROCESSABLE_ENTITY
@@ -181,9 +182,7 @@ impl<'a> SettingsEdit<'a> {
                         "{budget} is less than the {reserved} that is promised to students: what they spent, and what they may still spend."
                     )
                 } else {
-                    format!(
-                        "With this {reserved} would be promised to students who have keys, and the budget is {budget}."
-                    )
+                    format!("This would promise {reserved} to students who have keys, but the budget is {budget}.")
                 };
                 self.refuse(saved, &[BUDGET, "cap_usd", "ends_on"], &why);
                 StatusCode::UNPROCESSABLE_ENTITY

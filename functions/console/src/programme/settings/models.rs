@@ -17,7 +17,7 @@ const LIST_UNREAD: &str =
 pub(crate) fn models_of(text: &str) -> Result<Vec<String>, String> {
     list_of(text, MOST, "models", |word| {
         if !is_slug(word) {
-            return Err(format!("{word} is no model's slug."));
+            return Err(format!("{word} is not the name of a model."));
         }
         if !word.contains('/') && !is_only(word, text) {
             return Err(format!(
@@ -79,7 +79,7 @@ impl KnownModels {
         {
             let names: Vec<&str> = self.tiers.iter().map(|tier| tier.name.as_str()).collect();
             let why = format!(
-                "{named} is neither a model list nor a model. Write models with their provider, such as openai/gpt-4o-mini, or one of the lists: {}.",
+                "{named} is neither a model list nor a model. Write each model with its provider, such as openai/gpt-4o-mini, or one of the lists: {}.",
                 names.join(", ")
             );
             return Some(NotListed { status: StatusCode::UNPROCESSABLE_ENTITY, why });

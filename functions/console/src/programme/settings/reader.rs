@@ -109,13 +109,13 @@ impl FieldText<'_, SettingsDraft> {
             if is_provider_slug(word) {
                 return Ok(word.to_owned());
             }
-            Err(format!("{word} is no provider's slug. Write each as OpenRouter spells it, such as openai."))
+            Err(format!("{word} is not the name of a provider. Write each as OpenRouter spells it, such as openai."))
         })
     }
 
     pub(super) fn regions(&self) -> Result<Vec<Region>, String> {
         list_of(self.text(), 2, "regions", |word| {
-            serde_json::from_value(word.into()).map_err(|_| format!("{word} is no region. There are europe and us."))
+            serde_json::from_value(word.into()).map_err(|_| format!("{word} is not a region. Write europe or us."))
         })
     }
 }
@@ -146,7 +146,7 @@ pub(super) fn never_open(after: &Settings) -> Option<(&'static str, String)> {
     }
     let zone = after.term.zone();
     let sentence = format!(
-        "Nobody could claim a key: that would begin at {}, and be over at {}.",
+        "Nobody could claim a key: claiming would begin at {} and end at {}.",
         column_time(opens, zone),
         end_time(closes, zone)
     );

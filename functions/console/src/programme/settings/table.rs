@@ -128,7 +128,7 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
     Field {
         id: "cost_code",
         label: "Cost code",
-        hint: "Under what finance books the spending.",
+        hint: "Used by finance to book the spending.",
         write: |draft| draft.settings.texts.cost_code.clone().unwrap_or_default(),
         read: |form, draft| form.line(100).map(|code| draft.settings.texts.cost_code = code),
         ..MONEY
@@ -136,7 +136,7 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
     Field {
         id: "faculty",
         label: "Faculty",
-        hint: "Addresses, or Grace Hopper <grace@university.edu>. They hear when the budget runs low, and mails to students come in the name of the first.",
+        hint: "Addresses, or Grace Hopper <grace@university.edu>. They get a mail when the budget runs low. Mails to students are sent in the name of the first.",
         write: |draft| lines(&draft.settings.people, &draft.settings.people.faculty),
         read: |form, draft| {
             people(form.text()).map(|persons| draft.settings.people.put(|people| &mut people.faculty, persons))
@@ -156,7 +156,7 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
     Field {
         id: "finance",
         label: "Finance",
-        hint: "Addresses that get the statement of each month by mail on the third of the next, from the next one on; admins find earlier ones under Statement. They need no account.",
+        hint: "Addresses that get the statement of each month by mail on the third of the month after, from the next statement on. Admins find earlier ones under Statement. No account is needed.",
         write: |draft| lines(&draft.settings.people, &draft.settings.people.finance),
         read: |form, draft| {
             people(form.text()).map(|persons| draft.settings.people.put(|people| &mut people.finance, persons))
@@ -208,7 +208,7 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
     Field {
         id: "thresholds",
         label: "Alerts at, in per cent of the budget",
-        hint: "Faculty get a mail when so much of the budget is spent. At most 20 numbers from 1 to 100; all of it is always told.",
+        hint: "Faculty get a mail when this much of the budget is spent. At most 20 numbers from 1 to 100. There is always a mail when all of it is spent.",
         owner: Owner::Faculty,
         write: |draft| draft.settings.mails.thresholds.iter().map(u8::to_string).collect::<Vec<_>>().join(","),
         read: |form, draft| {
@@ -220,8 +220,8 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
     Field {
         id: "alert_assistants",
         label: "Alerts to assistants",
-        hint: "Faculty hear anyway.",
-        kind: FieldKind::Choice(&[("off", "no"), ("on", "yes, they hear of them too")]),
+        hint: "Faculty always get them.",
+        kind: FieldKind::Choice(&[("off", "no"), ("on", "yes, they get them too")]),
         owner: Owner::Faculty,
         write: |draft| if draft.settings.mails.alert_assistants { "on" } else { "off" }.to_owned(),
         read: |form, draft| form.alert_assistants().map(|is_on| draft.settings.mails.alert_assistants = is_on),
@@ -249,7 +249,7 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
     Field {
         id: "student_mails",
         label: "Mails to students about their cap and the end of the term",
-        hint: "At 80% and 100% of a cap, and a week before the end. What a rule below does to a key is mailed in any case.",
+        hint: "At 80% and 100% of a cap, and a week before the end. What a rule below does to a key is always mailed.",
         kind: FieldKind::Choice(&[("on", "on"), ("off", "off")]),
         owner: Owner::Faculty,
         write: |draft| if draft.settings.mails.student_mails { "on" } else { "off" }.to_owned(),
@@ -312,7 +312,7 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         id: "unused_after_days",
         label: "Switch off a key that is not used for, in days",
         when_empty: "never",
-        hint: "Empty: never. Its student hears a week before, and can switch it on again while the budget has room.",
+        hint: "Empty: never. The student gets a mail a week before, and can switch the key on again while the budget has room.",
         kind: FieldKind::Number,
         owner: Owner::Faculty,
         write: |draft| number(draft.settings.claims.unused_after_days),
@@ -323,7 +323,7 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         id: "rotate_after_days",
         label: "Have a key replaced after, in days",
         when_empty: "never",
-        hint: "Empty: never. Its student hears a week before. A key that is not replaced by then ends, or a week after the mail if that left late.",
+        hint: "Empty: never. The student gets a mail a week before. A key that is not replaced ends on that day, or a week after the mail if the mail was sent late.",
         kind: FieldKind::Number,
         owner: Owner::Faculty,
         write: |draft| number(draft.settings.claims.rotate_after_days),

@@ -14,14 +14,14 @@ async fn faculty_read_who_and_what() {
 
     At $329 a week, most students will have used up their caps around 19 Dec, seven weeks before the term ends. Raise the caps of those who need more.
 
-    CS pilot spent $312.40 last week, and $280.10 the week before. 6 things need a look.
+    CS pilot spent $312.40 last week, and $280.10 the week before. 6 things need your attention.
 
-    == What needs a look ==
+    == What needs your attention ==
 
     Spent far more than is usual for them: 1 (Ada Lovelace $11.20); a usual week of the class is $1.12. Ask whether they meant to: a program may be running by mistake, or another person may have the key.
     Used up their cap: 3 (Student 26, Student 27, Student 28). Faculty can raise the cap of those who need more, on the student's page.
     Paused: 1 (Student 29). Resume the key on the student's page when the reason is gone.
-    Never used their key: 2 (Björn Borg, Chloé <b>Dubois</b>). Remind them that they have one.
+    Never used their key: 2 (Björn Borg, Chloé <b>Dubois</b>). Remind them that they have a key.
     Not claimed yet: 39 (Student 06, Student 07, Student 08, Student 09, Student 10, Student 11, Student 12, Student 13, Student 14, Student 15, Student 16, Student 17, Student 18, Student 19, Student 20, Student 21, Student 22, Student 23, Student 24, Student 25, and 19 more). Remind them: the roster page does it for all of them.
     Mail does not reach them: 1 (Student 07). Their mail comes back, so nothing is sent to them, not even a link to sign in. Ask for an address that works, or have this one tried again on the student's page.
 
@@ -47,9 +47,9 @@ async fn faculty_read_who_and_what() {
     deepseek/deepseek-r1-0528: last week $10.00, requests 477, per request $0.0210
     not attributed to a model: last week $2.40
 
-    A request to anthropic/claude-sonnet-4.5 cost most, $0.0640 on average; openai/gpt-4o-mini cost $0.0030, deepseek/deepseek-r1-0528 cost $0.0210. Where a cheaper model will do, tell the class.
+    Requests to anthropic/claude-sonnet-4.5 cost most, $0.0640 each on average; openai/gpt-4o-mini cost $0.0030, deepseek/deepseek-r1-0528 cost $0.0210. If a cheaper model will do, tell the class.
 
-    For 14–15 Nov 2026 it is not known which models were used. Bursar asks for it again in the next nights.
+    For 14–15 Nov 2026 it is not known which models were used. Bursar asks OpenRouter again in the coming nights.
 
     == Who spent most ==
 
@@ -86,7 +86,7 @@ fn who_was_erased_has_no_name() {
 async fn assistants_read_counts_and_no_name() {
     let (text, letter, config) = of_programme(&a_full_digest(), DigestReader::Assistant).await;
     let heads: Vec<&str> = text.lines().filter(|line| line.starts_with("== ")).collect();
-    assert_eq!(heads, ["== What needs a look ==", "== In numbers =="]);
+    assert_eq!(heads, ["== What needs your attention ==", "== In numbers =="]);
     assert!(text.contains("because you are an assistant of CS pilot. Its faculty can choose another day"), "{text}");
     assert!(text.contains("\nUsed up their cap: 3. Faculty can raise the cap of those who need more"), "{text}");
     let html = letter.html(&config, "burn.1@example.edu").unwrap();
@@ -109,14 +109,14 @@ async fn a_quiet_week_is_told_as_one() {
         "{text}"
     );
     assert!(
-        !text.contains("What needs a look")
-            && text.contains("Nothing needs a look.")
+        !text.contains("What needs your attention")
+            && text.contains("Nothing needs your attention.")
             && !text.contains("Who spent most"),
         "{text}"
     );
 }
 
-/// The digest does not say that nothing needs a look when a forecast falls short.
+/// The digest does not say that nothing needs attention when a forecast falls short.
 #[tokio::test]
 async fn short_forecasts_need_a_look() {
     let digest = Digest { people: Some(nobody()), standing_out: StandingOut::default(), ..a_full_digest() };
@@ -151,7 +151,7 @@ async fn the_first_week_before_anybody_has_looked() {
         "Spent so far: not known, of the budget of $4,000\n",
         "There is too little data to say when the budget will be used up.\n\nIt is not known yet what CS pilot spent last week.\n",
         "Last checked at OpenRouter: not yet\n",
-        "The keys were not checked at OpenRouter yet, so it is not known what was spent. That is done each night.\n",
+        "The keys have not been checked at OpenRouter yet, so it is not known what was spent. They are checked each night.\n",
     ] {
         assert!(text.contains(said), "{said:?} is not in {text}");
     }
@@ -174,7 +174,7 @@ async fn a_missed_night_and_a_sync_that_is_behind_are_said_in_words() {
         "CS pilot: at least $312.40 last week, 4% of the budget used",
         "Spent the week before: about $312.40",
         "the keys were last checked at OpenRouter on 15 Nov 2026, 01:20 (Europe/Berlin)",
-        "a night was missed",
+        "one night's check was missed",
     ] {
         assert!(text.contains(said), "{said:?} is not in {text}");
     }
@@ -196,7 +196,7 @@ async fn a_programme_that_is_over_leads_nowhere() {
     let later = at("2027-02-08T06:00:00Z");
     let (text, ..) = written(|words| words.digest(&programme(), &digest, &DigestReader::Assistant, later)).await;
     assert!(text.contains("\nThe term ended on 6 Feb 2027.\n"), "{text}");
-    for advice in ["Remind them", "needs a look", "What needs a look", "At $"] {
+    for advice in ["Remind them", "needs your attention", "What needs your attention", "At $"] {
         assert!(!text.contains(advice), "{advice}: {text}");
     }
 }
@@ -234,10 +234,10 @@ async fn a_full_budget_is_explained() {
     let mut digest = a_full_digest();
     digest.money.budget.reserved = usd(398_001);
     let (text, ..) = of_programme(&digest, DigestReader::Assistant).await;
-    insta::assert_snapshot!(text.lines().find(|line| line.contains("Too little of the budget")).unwrap(), @"Too little of the budget is left for a key of $20.00: $3,980.01 of $4,000.00 is spent or promised to students. 39 students on the roster have no key and cannot get one now. Faculty can ask the admins for a budget of $4,760.01. A lower cap, or keys taken back that nobody needs, make room as well.");
+    insta::assert_snapshot!(text.lines().find(|line| line.contains("Too little of the budget")).unwrap(), @"39 students on the roster have no key and cannot get one now. Too little of the budget is left for a key of $20.00: $3,980.01 of $4,000.00 is spent or promised to students. Faculty can ask the admins for a budget of $4,760.01. A lower cap makes room as well, and so does removing students who need no key.");
     assert!(
         text.contains(
-            "Not claimed yet: 39. The budget has no room for all of their keys: remind them once it is raised."
+            "Not claimed yet: 39. The budget has no room for all of their keys: remind them once the budget is raised."
         ),
         "{text}"
     );
@@ -264,7 +264,7 @@ async fn resets_and_own_keys_are_named() {
     Used up their cap: 3 (Student 26, Student 27, Student 28), in the week from Monday 16 Nov. It resets by itself. Faculty can raise the cap of those who need more, on the student's page.
     Spent in the last 7 days: $312.40 (11–17 Nov 2026, days in UTC)
     openai/gpt-4o-mini: last 7 days $100.00, besides on own keys $40.00, requests 33,334, per request $0.0042
-    What students pay with keys of their own at a model's provider is not part of the budget. What a request costs is shown whoever paid for it.
+    What students pay with keys of their own at a model's provider is not part of the budget. The cost of a request is shown no matter who paid for it.
     Ada Lovelace: last 7 days $11.20, cap used in the week from Monday 16 Nov $20.20 of $20
     ");
     // The last whole run was a night before the one that knew all of these days.

@@ -14,7 +14,7 @@ const REFUSED: &str = "Your program sees the error 403, “Key limit exceeded”
 const MORE: &str =
     "If you need more, press “I need more than this” on your page: the people who run the programme get it by mail.";
 
-const ASKED: &str = "You asked for more within the last week: your page says what became of it.";
+const ASKED: &str = "You asked for more within the last week: your page says how it stands.";
 
 /// The figures of the mail: the newest on record, and at least those of the crossing.
 struct CapUseFacts {

@@ -52,7 +52,7 @@ async fn more_than_a_cap_is_used() {
 #[tokio::test]
 async fn who_has_asked_is_not_told_to_ask() {
     let text = mailed(Reset::None, CapUseFacts { may_ask_for_more: false, ..used(1_940) }).await;
-    assert!(text.contains("then requests are refused. The cap is for the whole term and does not reset. You asked for more within the last week: your page says what became of it.\n"), "{text}");
+    assert!(text.contains("then requests are refused. The cap is for the whole term and does not reset. You asked for more within the last week: your page says how it stands.\n"), "{text}");
 }
 
 #[tokio::test]

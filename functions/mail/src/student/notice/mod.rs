@@ -53,16 +53,16 @@ impl Words<'_> {
         let declined = view.grant.more_request.as_ref()?.declined.as_ref()?;
         let name = &view.programme.settings.name;
         Some(Letter {
-            subject: format!("{name}: you asked for more, and the answer is no"),
+            subject: format!("{name}: your request for a larger cap was declined"),
             heading: "Your cap stays as it is".to_owned(),
             parts: vec![
                 LetterPart::Sentences(format!(
-                    "You asked for more in {name}. Those who run the programme declined; your key and your cap stay as they are."
+                    "The people who run {name} declined your request for a larger cap. Your key and your cap stay as they are."
                 )),
                 LetterPart::Notes(vec![("Why", plain(declined))]),
                 self.own_page(),
             ],
-            why: "You get this mail because you asked for more.".to_owned(),
+            why: "You get this mail because you asked for a larger cap.".to_owned(),
             ..self.letter()
         })
     }
@@ -104,7 +104,7 @@ impl Words<'_> {
         facts.extend(rest.resets_at.map(|resets_at| ("Resets", time_in(resets_at, settings.term.zone()))));
         facts.extend(rest.as_of.map(|as_of| ("As of", time_in(as_of, settings.term.zone()))));
         let what_next = match (stopped(&view.grant), rest.resets_at) {
-            (stopped, _) if rest.amount >= Usd::CENT => stopped.unwrap_or("Your key goes on working."),
+            (stopped, _) if rest.amount >= Usd::CENT => stopped.unwrap_or("Your key keeps working."),
             (_, Some(_)) => {
                 "You have already used more than that, so requests with your key are refused until the cap resets."
             }
@@ -139,11 +139,11 @@ impl Words<'_> {
             heading: "Your key was reported leaked".to_owned(),
             parts: vec![
                 LetterPart::Sentences(format!(
-                    "You, or someone signed in as you, reported your key for {name} as leaked on {time}. It is being \
-                     switched off at OpenRouter, usually within a minute; until then it can still be spent on.{used}"
+                    "You, or someone signed in as you, reported your key for {name} as leaked on {time}. It is being switched off \
+                     at OpenRouter, usually within a minute; until then it can still spend.{used}"
                 )),
                 said(
-                    "Your page says whether it is off, what was spent by then, and how to go on. What is left of your credit is still yours.",
+                    "Your page says whether the key is off, what it had spent by then, and how to go on. What is left of your credit is still yours.",
                 ),
                 self.own_page(),
             ],
@@ -169,8 +169,9 @@ impl Words<'_> {
                 subject: format!("{name}: your key stops on {} unless you use it", date_in(until?, zone)),
                 heading: "Your key is not being used",
                 body: format!(
-                    "Your key for {name} has not been used for some time. It stops on {}, unless you use it before: one request is \
-                     enough. A key that has stopped can be switched on again on your page, while the programme has money.",
+                    "Your key for {name} has not been used for some time. It stops on {} unless you use it before then: one \
+                     request is enough. A key that has stopped can be switched on again on your page, as long as the budget has \
+                     room.",
                     time_in(until?, zone)
                 ),
                 why: unused,
@@ -179,9 +180,9 @@ impl Words<'_> {
                 subject: format!("{name}: your key was switched off because it was not used"),
                 heading: "Your key was switched off",
                 body: format!(
-                    "Your key for {name} was switched off because it was not used for {}. To use it again, press “Resume my key” on \
-                     your page: the same key works again, usually within a minute. What is left of your credit went back to the \
-                     programme's budget. You keep your claim to it while the programme has money.",
+                    "Your key for {name} was switched off because it was not used for {}. To use it again, press “Resume my key” \
+                     on your page: the same key works again, usually within a minute. What is left of your credit went back to the \
+                     programme's budget; you get it back as long as the budget has room.",
                     days(settings.claims.unused_after_days)
                 ),
                 why: unused,
@@ -196,28 +197,24 @@ impl Words<'_> {
                 ),
                 why: old,
             },
-            StudentNotice::KeyEnded if view.grant.state == (GrantState::Stopped { why: Stopped::TermEnded }) => {
-                RuleWords {
-                    subject: format!("{name}: your key has stopped, get a new one"),
-                    heading: "Your key has stopped",
-                    body: format!(
-                        "{name} goes on, and your key ended with the term as it was. Nothing of your credit is lost: press \
-                     “Get a new key” on your page. The new one has what is left, and it does not count as a replacement."
-                    ),
-                    why: extended,
-                }
-            }
-            StudentNotice::KeyEnded if view.grant.state == (GrantState::Stopped { why: Stopped::TooOld }) => {
-                RuleWords {
-                    subject: format!("{name}: your key has stopped, get a new one"),
-                    heading: "Your key has stopped",
-                    body: format!(
-                        "Your key for {name} was switched off because it had become too old. Nothing of your credit is lost: press “Get a \
-                     new key” on your page. The new one has what is left, and it does not count as a replacement."
-                    ),
-                    why: old,
-                }
-            }
+            StudentNotice::KeyEnded if view.grant.state == (GrantState::Stopped { why: Stopped::TermEnded }) => RuleWords {
+                subject: format!("{name}: your key has stopped, get a new one"),
+                heading: "Your key has stopped",
+                body: format!(
+                    "The term of {name} was extended, and your key ended on the earlier date. None of your credit is lost: press \
+                     “Get a new key” on your page. The new key has what is left, and does not count as a replacement."
+                ),
+                why: extended,
+            },
+            StudentNotice::KeyEnded if view.grant.state == (GrantState::Stopped { why: Stopped::TooOld }) => RuleWords {
+                subject: format!("{name}: your key has stopped, get a new one"),
+                heading: "Your key has stopped",
+                body: format!(
+                    "Your key for {name} was switched off because it had become too old. None of your credit is lost: press “Get a \
+                     new key” on your page. The new key has what is left, and does not count as a replacement."
+                ),
+                why: old,
+            },
             StudentNotice::TermEndSoon if until.is_some() => RuleWords {
                 subject: format!("{name}: your key stops on {}", long_date(settings.term.ends_on())),
                 heading: "Your key stops soon",

@@ -40,13 +40,13 @@ async fn leaked_key() {
     let mut view = with_key();
     let reported_at = now() + 1.hour();
     let text = told(|words| words.key_leaked(&view, reported_at)).await;
-    assert!(text.contains("it can still be spent on.\n"), "nothing was read yet: {text}");
+    assert!(text.contains("it can still spend.\n"), "nothing was read yet: {text}");
     read(&mut view, now(), 3_099_001);
     insta::assert_snapshot!(told(|words| words.key_leaked(&view, reported_at)).await, @"
     CS pilot: your key was reported leaked
     Your key was reported leaked
-    You, or someone signed in as you, reported your key for CS pilot as leaked on 20 Nov 2026, 12:00 (Europe/Berlin). It is being switched off at OpenRouter, usually within a minute; until then it can still be spent on. When it was last checked at OpenRouter, on 20 Nov 2026, 11:00 (Europe/Berlin), that key had used $3.10.
-    Your page says whether it is off, what was spent by then, and how to go on. What is left of your credit is still yours.
+    You, or someone signed in as you, reported your key for CS pilot as leaked on 20 Nov 2026, 12:00 (Europe/Berlin). It is being switched off at OpenRouter, usually within a minute; until then it can still spend. When it was last checked at OpenRouter, on 20 Nov 2026, 11:00 (Europe/Berlin), that key had used $3.10.
+    Your page says whether the key is off, what it had spent by then, and how to go on. What is left of your credit is still yours.
     Open my page: https://bursar.example.edu/my
     You get this mail because a key of yours was reported leaked.
     ");
@@ -72,7 +72,7 @@ async fn changed_cap() {
     view.grant.own_cap = Some(Usd::from_dollars(40));
     let higher = told(|words| words.cap_changed(&view, now())).await;
     assert!(
-        higher.contains("changed your cap. Your key goes on working.\n") && higher.contains("Left: $34.90\n"),
+        higher.contains("changed your cap. Your key keeps working.\n") && higher.contains("Left: $34.90\n"),
         "{higher}"
     );
 }
@@ -100,14 +100,14 @@ async fn rules_of_a_programme() {
     insta::assert_snapshot!(mails.join("\n\n"), @"
     CS pilot: your key stops on 27 Nov 2026 unless you use it
     Your key is not being used
-    Your key for CS pilot has not been used for some time. It stops on 27 Nov 2026, 11:00 (Europe/Berlin), unless you use it before: one request is enough. A key that has stopped can be switched on again on your page, while the programme has money.
+    Your key for CS pilot has not been used for some time. It stops on 27 Nov 2026, 11:00 (Europe/Berlin) unless you use it before then: one request is enough. A key that has stopped can be switched on again on your page, as long as the budget has room.
     Questions: frida@example.edu
     Open my page: https://bursar.example.edu/my
     You get this mail because CS pilot switches off keys that are not used for 1 day.
 
     CS pilot: your key was switched off because it was not used
     Your key was switched off
-    Your key for CS pilot was switched off because it was not used for 1 day. To use it again, press “Resume my key” on your page: the same key works again, usually within a minute. What is left of your credit went back to the programme's budget. You keep your claim to it while the programme has money.
+    Your key for CS pilot was switched off because it was not used for 1 day. To use it again, press “Resume my key” on your page: the same key works again, usually within a minute. What is left of your credit went back to the programme's budget; you get it back as long as the budget has room.
     Questions: frida@example.edu
     Open my page: https://bursar.example.edu/my
     You get this mail because CS pilot switches off keys that are not used for 1 day.
@@ -121,14 +121,14 @@ async fn rules_of_a_programme() {
 
     CS pilot: your key has stopped, get a new one
     Your key has stopped
-    Your key for CS pilot was switched off because it had become too old. Nothing of your credit is lost: press “Get a new key” on your page. The new one has what is left, and it does not count as a replacement.
+    Your key for CS pilot was switched off because it had become too old. None of your credit is lost: press “Get a new key” on your page. The new key has what is left, and does not count as a replacement.
     Questions: frida@example.edu
     Open my page: https://bursar.example.edu/my
     You get this mail because CS pilot wants keys replaced after 15 days.
 
     CS pilot: your key has stopped, get a new one
     Your key has stopped
-    CS pilot goes on, and your key ended with the term as it was. Nothing of your credit is lost: press “Get a new key” on your page. The new one has what is left, and it does not count as a replacement.
+    The term of CS pilot was extended, and your key ended on the earlier date. None of your credit is lost: press “Get a new key” on your page. The new key has what is left, and does not count as a replacement.
     Questions: frida@example.edu
     Open my page: https://bursar.example.edu/my
     You get this mail because CS pilot was extended.

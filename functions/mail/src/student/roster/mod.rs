@@ -57,8 +57,8 @@ impl Words<'_> {
             subject: format!("{name}: another address is on the roster"),
             heading: "Your address was corrected".to_owned(),
             parts: vec![LetterPart::Sentences(format!(
-                "The people who run {name} put another address on its roster in the place of this one. With this address nobody can sign \
-                 in to what {name} gives any more. If that is wrong, ask {}.",
+                "The people who run {name} replaced this address on its roster with another one. Nobody can sign in to {name} with \
+                 this address any more. If that is a mistake, ask {}.",
                 people(settings)
             ))],
             why: format!("You get this mail because this address was on the roster of {name}."),
@@ -120,9 +120,9 @@ impl Words<'_> {
             parts: vec![
                 LetterPart::Sentences(greeting),
                 LetterPart::Sentences(format!(
-                    "You are on the roster of {name} at {institution}, which has an API key for you. With it, your programs and your \
-                     editor can use large language models (LLMs), such as those behind ChatGPT, Claude and Gemini. What that costs is \
-                     paid from your credit, and not by you."
+                    "You are on the roster of {name}, and {institution} has an API key for you. With it, your programs and your \
+                     editor can use large language models (LLMs), such as those behind ChatGPT, Claude and Gemini. What that costs \
+                     is paid from your credit, and not by you."
                 )),
                 LetterPart::facts(facts),
                 LetterPart::Sentences(what_to_do),

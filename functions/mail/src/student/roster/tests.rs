@@ -34,7 +34,7 @@ async fn roster_mail() {
     Your API key for CS pilot
     Your API key for CS pilot
     Hello Amina Yusuf,
-    You are on the roster of CS pilot at Example University, which has an API key for you. With it, your programs and your editor can use large language models (LLMs), such as those behind ChatGPT, Claude and Gemini. What that costs is paid from your credit, and not by you.
+    You are on the roster of CS pilot, and Example University has an API key for you. With it, your programs and your editor can use large language models (LLMs), such as those behind ChatGPT, Claude and Gemini. What that costs is paid from your credit, and not by you.
     Programme: CS pilot
     Credit: $20 for the whole term
     Term: 12 Oct 2026 to 6 Feb 2027

@@ -177,7 +177,7 @@ impl Forecast {
             }),
             RunsOut::TooLittleData | RunsOut::NoBudget => Some(budget),
             _ if only_students_spend => Some(format!(
-                "{budget} The caps of those who need more have to be raised as well: each key stops at its own."
+                "{budget} The caps of students who need more must be raised as well: each key stops at its own cap."
             )),
             RunsOut::OutOn(_)
             | RunsOut::KeysStopOn(_)

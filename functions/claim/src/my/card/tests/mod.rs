@@ -23,7 +23,7 @@ fn before_the_claim_window_in_it_and_after_it() {
     insta::assert_snapshot!(Story::new().set(window).after(48.hours()).brief(), @"no key yet: Your key is made when you press the button, and shown to you once. You can do that until the end of 30 Nov 2026. [Reveal my key]");
     let late = Story::new().set(window).after(480.hours());
     assert!(late.reads().ends_with("Questions: Room 12") && late.money().is_empty(), "{}", late.reads());
-    insta::assert_snapshot!(late.brief(), @"no key yet: The time to claim a key in this programme is over. Ask the people who run it.");
+    insta::assert_snapshot!(late.brief(), @"no key yet: The time to claim a key in this programme is over. Ask the people who run the programme.");
     insta::assert_snapshot!(Story::new().reads(), @"
     CS pilot
     no key yet
@@ -33,7 +33,7 @@ fn before_the_claim_window_in_it_and_after_it() {
     Cap: $20 for the whole term, until the end of 6 Feb 2027
     Times are in Europe/Berlin.
     [Reveal my key]
-    It is shown once. Have a place for it at hand.
+    Your key is shown only once. Have your password manager ready.
     ");
 }
 
@@ -52,7 +52,7 @@ fn terms_in_a_sentence_in_a_link_and_at_length() {
 fn while_another_is_making_the_key_and_once_its_time_is_over() {
     let minting = || Story::new().begun(KeyRequestKind::Reveal).0;
     insta::assert_snapshot!(minting().after(5.seconds()).brief(), @"being made: Your key is being made. If no page has shown it to you after a minute, reload this page and press the button again.");
-    insta::assert_snapshot!(minting().after(2.minutes()).brief(), @"no key yet: The last attempt to make your key was cut short. Nothing was spent; press again. [Reveal my key]");
+    insta::assert_snapshot!(minting().after(2.minutes()).brief(), @"no key yet: The last attempt to make your key was interrupted. Nothing was spent; press again. [Reveal my key]");
 }
 
 /// A working key is shown before anything was read, after a reading, and with a cap that resets.
@@ -73,12 +73,12 @@ fn a_working_key_shows_its_money() {
     The people who run the programme read this and decide. You can ask once a week.
     [Ask for more]
     I do not need my key any more
-    Your key ends and what is left of your credit is free for others. You can get a new one later, as long as the programme has money for it.
+    Your key ends, and what is left of your credit goes back to the programme. You can get a new key later, as long as the budget has room.
     [Hand my key back]
     My key is lost, old or leaked
-    A new key with what is left. The old one stops working first.
+    You get a new key with what is left of your cap. The old key stops working first.
     [Replace my key]
-    Could anybody else have it? End it at once. You can get a new one afterwards, and it does not count as a replacement.
+    Could anybody else have your key? End it at once. You can get a new key afterwards, which does not count as a replacement.
     [My key has leaked: end it]
     ");
     let spent = Story::new().shown().after(1.hour()).used(4_990_001);
@@ -90,7 +90,7 @@ fn a_working_key_shows_its_money() {
     insta::assert_snapshot!(allowance(weekly()), @"$8 until 23 Nov 2026, 01:00 (Europe/Berlin), then $20 again");
     insta::assert_snapshot!(allowance(Story::new()), @"$8 until the end of 6 Feb 2027");
     let no_more = weekly().set(|view| settings_mut(view).claims.replacements = 0).after(20.minutes());
-    assert!(no_more.reads().contains("It cannot be replaced now. You have replaced your key as often as"));
+    assert!(no_more.reads().contains("Your key cannot be replaced now. You have replaced your key as often as"));
 }
 
 #[test]
@@ -111,18 +111,18 @@ fn a_figure_is_as_of_the_last_listing_that_found_it_unchanged() {
 #[test]
 fn a_key_that_has_used_up_its_cap() {
     assert!(Story::new().shown().used(20_050_000).money().starts_with("Left: $0 Used: $20.05, as of"));
-    insta::assert_snapshot!(Story::new().shown().used(20_050_000).brief(), @"used up: Your cap is used up, and it is for the whole term. Requests with your key are refused until there is more. If you need more, ask below. [Check what I have used] [Ask for more] [Hand my key back] [My key has leaked: end it]");
+    insta::assert_snapshot!(Story::new().shown().used(20_050_000).brief(), @"used up: Your cap for the whole term is used up. Requests with your key are refused until your cap resets or is raised. If you need more, ask below. [Check what I have used] [Ask for more] [Hand my key back] [My key has leaked: end it]");
     let fold = Story::new().shown().used(20_050_000).reads();
     insta::assert_snapshot!(fold.split_once("leaked\n").unwrap().1, @"
-    It cannot be replaced now. Your cap is used up, and it is for the whole term. As soon as there is more, you can get a new key here.
-    Could anybody else have it? End it at once: as soon as there is more, it would work again.
+    Your key cannot be replaced now. Your cap for the whole term is used up. Once your cap resets or is raised, you can get a new key here.
+    Could anybody else have your key? End it at once: it would work again as soon as your cap resets or is raised.
     [My key has leaked: end it]
     ");
     let daily = Story::new().set(|view| settings_mut(view).basis.reset = Reset::Daily).shown().used(19_995_000);
-    insta::assert_snapshot!(daily.words(), @"Your cap is used up. It resets on 21 Nov 2026, 01:00 (Europe/Berlin). Requests with your key are refused until there is more. If you need more, ask below.");
+    insta::assert_snapshot!(daily.words(), @"Your cap is used up. It resets on 21 Nov 2026, 01:00 (Europe/Berlin). Requests with your key are refused until your cap resets or is raised. If you need more, ask below.");
     // From here on, the last day of the term.
     let last = || Story::new().after((78 * 24).hours()).set(|view| settings_mut(view).basis.reset = Reset::Daily);
-    insta::assert_snapshot!(last().shown().used(20_000_000).words(), @"Your cap is used up, and it does not reset before the term ends. Requests with your key are refused until there is more. If you need more, ask below.");
+    insta::assert_snapshot!(last().shown().used(20_000_000).words(), @"Your cap is used up, and it does not reset before the term ends. Requests with your key are refused until your cap resets or is raised. If you need more, ask below.");
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn what_became_of_a_request_for_more() {
         format!("{} {offers}", text.lines().find(|line| line.starts_with("You asked for more")).unwrap())
     };
     insta::assert_snapshot!(told(asked()), @"You asked for more on 20 Nov 2026, 14:05. The people who run this programme have your reason and will decide. false");
-    insta::assert_snapshot!(told(asked().after((7 * 24).hours())), @"You asked for more on 20 Nov 2026, 14:05. Nobody has changed your cap within a week. You can ask again. true");
+    insta::assert_snapshot!(told(asked().after((7 * 24).hours())), @"You asked for more on 20 Nov 2026, 14:05. Nobody decided within a week. You can ask again. true");
     let larger = asked().set(|view| view.grant.own_cap = Some(Usd::from_dollars(30)));
     let raised_after_a_decline =
         larger.set(|view| view.grant.more_request.as_mut().unwrap().declined = Some("No.".to_owned()));
@@ -148,7 +148,7 @@ fn what_became_of_a_request_for_more() {
 #[test]
 fn each_reason_for_which_there_is_no_key_now() {
     let stopped = |why| Story::new().shown().stopped(why);
-    insta::assert_snapshot!(stopped(Stopped::Leaked).brief(), @"no key now: You reported your key as leaked. OpenRouter has not confirmed yet that it is off; Bursar tries again every minute. Get a new one: it has what is left of your cap. [Get a new key] [Ask for more]");
+    insta::assert_snapshot!(stopped(Stopped::Leaked).brief(), @"no key now: You reported your key as leaked. OpenRouter has not confirmed yet that the key is off; Bursar tries again every minute. Get a new one: it has what is left of your cap. [Get a new key] [Ask for more]");
     let paid = |story: Story| {
         let call = story.view.calls(story.now).remove(0);
         let now = story.now;
@@ -161,11 +161,11 @@ fn each_reason_for_which_there_is_no_key_now() {
     insta::assert_snapshot!(stopped(Stopped::TooOld).words(), @"Your key was ended, because it had become too old. Get a new one: it has what is left of your cap.");
     insta::assert_snapshot!(stopped(Stopped::GoneAtProvider).words(), @"Your key no longer works: it was ended at OpenRouter, not here. Get a new one: it has what is left of your cap.");
     insta::assert_snapshot!(paid(stopped(Stopped::Replacing)).brief(), @"no key now: Your old key was ended, and the last attempt to make a new one failed. No money was lost. Get a new one: it has what is left of your cap. [Get a new key] [Ask for more]");
-    insta::assert_snapshot!(stopped(Stopped::Replacing).brief(), @"no key now: Your old key ends before a new one is made, and OpenRouter has not confirmed yet that it is off. No money was lost. Get a new one: it has what is left of your cap. [Get a new key] [Ask for more] [My key has leaked: end it]");
-    insta::assert_snapshot!(stopped(Stopped::Returned).words(), @"You handed your key back. OpenRouter has not confirmed yet that it is off; Bursar tries again. Get a new one: it has what is left of your cap.");
-    insta::assert_snapshot!(stopped(Stopped::Leaked).used(20_000_000).words(), @"You reported your key as leaked. OpenRouter has not confirmed yet that it is off; Bursar tries again every minute. Your cap is used up, and it is for the whole term. As soon as there is more, you can get a new key here.");
+    insta::assert_snapshot!(stopped(Stopped::Replacing).brief(), @"no key now: Your old key must end before you get a new one, and OpenRouter has not confirmed yet that the old key is off. No money was lost. Get a new one: it has what is left of your cap. [Get a new key] [Ask for more] [My key has leaked: end it]");
+    insta::assert_snapshot!(stopped(Stopped::Returned).words(), @"You handed your key back. OpenRouter has not confirmed yet that the key is off; Bursar tries again. Get a new one: it has what is left of your cap.");
+    insta::assert_snapshot!(stopped(Stopped::Leaked).used(20_000_000).words(), @"You reported your key as leaked. OpenRouter has not confirmed yet that the key is off; Bursar tries again every minute. Your cap for the whole term is used up. Once your cap resets or is raised, you can get a new key here.");
     let no_more = stopped(Stopped::Replacing).set(|view| settings_mut(view).claims.replacements = 0).after(1.hour());
-    insta::assert_snapshot!(no_more.words(), @"Your old key ends before a new one is made, and OpenRouter has not confirmed yet that it is off. No money was lost. You have replaced your key as often as this programme allows. Ask the people who run it to allow one more.");
+    insta::assert_snapshot!(no_more.words(), @"Your old key must end before you get a new one, and OpenRouter has not confirmed yet that the old key is off. No money was lost. You have replaced your key as often as this programme allows. Ask the people who run the programme to allow one more.");
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn a_claim_that_came_to_nothing_leaves_everything_as_before() {
 #[test]
 fn each_hold() {
     insta::assert_snapshot!(Story::new().shown().held(HoldKind::Paused).brief(), @"paused: The people who run this programme have paused your access. Ask them about it; nothing is lost. [Check what I have used] [Ask for more] [My key has leaked: end it]");
-    insta::assert_snapshot!(Story::new().held(HoldKind::Dropped).words(), @"You are no longer on the roster of this programme. If that is a mistake, ask the people who run it.");
+    insta::assert_snapshot!(Story::new().held(HoldKind::Dropped).words(), @"You are no longer on the roster of this programme. If that is a mistake, ask the people who run the programme.");
     let unused = || Story::new().shown().held(HoldKind::Unused);
     insta::assert_snapshot!(unused().brief(), @"switched off: Your key was switched off because it was not used. Press “Resume my key”, and it works again. [Resume my key] [Check what I have used] [My key has leaked: end it]");
     let without_room = unused().set(|view| {
@@ -186,7 +186,7 @@ fn each_hold() {
         view.grant.keys[0].enabled = Held::confirmed(false, view.grant.keys[0].made_at);
         Arc::make_mut(&mut view.budget).reserved = view.budget.limit;
     });
-    insta::assert_snapshot!(without_room.words(), @"Your key was switched off on 20 Nov 2026, 14:05 because it was not used. The programme's budget has no room for your key now. Ask the people who run it.");
+    insta::assert_snapshot!(without_room.words(), @"Your key was switched off on 20 Nov 2026, 14:05 because it was not used. The programme's budget has no room for your key now. Ask the people who run the programme.");
     assert!(!Card::new(&without_room.view, &without_room.rules, None, None, without_room.now).offers.resume);
     let twice =
         Card::new(&unused().held(HoldKind::Paused).view, &StudentRules::default(), None, None, unused().now).offers;
@@ -199,7 +199,7 @@ fn what_is_over() {
     let change = revoked.view.revoke(&Actor::Rule, None);
     let revoked = revoked.apply(&change.unwrap());
     assert_eq!(revoked.money(), "Used: $4 in all");
-    insta::assert_snapshot!(revoked.brief(), @"removed: You were removed from this programme. If that is a mistake, ask the people who run it.");
+    insta::assert_snapshot!(revoked.brief(), @"removed: You were removed from this programme. If that is a mistake, ask the people who run the programme.");
     let ended = Story::new().shown().used(4_000_000).after((90 * 24).hours());
     let change = ended.view.end(&Actor::Rule, ended.now);
     insta::assert_snapshot!(ended.apply(&change.unwrap()).brief(), @"ended: This programme has ended, and so have its keys.");
@@ -217,7 +217,7 @@ fn what_is_over() {
 #[test]
 fn what_is_unready_offers_nothing() {
     let promised = Story::new().set(|view| Arc::make_mut(&mut view.budget).reserved = view.budget.limit);
-    insta::assert_snapshot!(promised.brief(), @"no key yet: The programme's budget has no room for your key now. Ask the people who run it.");
+    insta::assert_snapshot!(promised.brief(), @"no key yet: The programme's budget has no room for your key now. Ask the people who run the programme.");
     let mut story = Story::new();
     story.rules.next = NextGuardrail::NotConfirmed;
     insta::assert_snapshot!(story.brief(), @"no key yet: This programme is still being set up at OpenRouter. Reload this page in a few minutes.");
