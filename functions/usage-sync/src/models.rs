@@ -59,7 +59,7 @@ pub(crate) async fn record(
 }
 
 /// Notes what answers of the listed models cost now, if that changed.
-pub(crate) async fn record_prices(runner: &Runner<'_>) -> Result<()> {
+pub(crate) async fn record_prices(runner: &RunContext<'_>) -> Result<()> {
     let of_answers = runner.provider.answer_prices(runner.until()).await?;
     let stored = runner.table.get(ModelPrices::key_of()).await?;
     if stored.is_some_and(|stored| stored.of_answers == of_answers) {

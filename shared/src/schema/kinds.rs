@@ -42,11 +42,11 @@ macro_rules! kinds {
 }
 
 kinds! {
-    LosesTheName: Grant = "grant", Entry = "audit", Erasure = "erasure";
+    LosesTheName: Grant = "grant", AuditEntry = "audit", Erasure = "erasure";
     Goes: Enrolment = "enrolment", KnownAddress = "address", StaffPerson = "person", Undeliverable = "undeliverable",
     SignIn = "sign-in", Session = "session", Link = "link", LoginRequest = "login-request";
     IsSearched: OutboxRow = "outbox", Import = "import", ImportPart = "import-part", RosterPreview = "roster-preview",
-    Request = "request";
+    ProgrammeRequest = "request";
     Refuses: AddedAdmins = "admins", Roles = "roles", Programme = "programme";
     // Of grants and programmes.
     Stays: Reading = "reading", DoneByHand = "done-by-hand", Crossing = "crossing", Budget = "budget", RosterCounts = "roster-counts", Totals = "totals",
@@ -56,7 +56,7 @@ kinds! {
     FiledMail = "filed-mail", SentAs = "sent-as", RosterMails = "roster-mails",
     MailServer = "mail-server", MailRefusal = "mail-refusal", Alarm = "alarm",
     // Of the account, its keys and its syncs.
-    Meta = "meta", Lease = "lease", Run = "run", SyncState = "sync",
+    Meta = "meta", RunLease = "lease", Run = "run", SyncState = "sync",
     OwnJudgement = "own-judgement", Account = "account",
     AccountDay = "account-day", BalanceReading = "balance", AccountCut = "cut", CutKeys = "cut-keys",
     MailedStatement = "mailed-statement", BalanceNotice = "balance-notice", ModelDay = "model-day",

@@ -37,7 +37,7 @@ macro_rules! stored {
     ($item:ident |$it:pat_param| ($($id:ident: $of:ty = $from:expr),*) => $key:expr
      $(; list $list:ident ($($listed:ident: $by:ty),*) => $range:expr)* $(; expires $expires:expr)? $(; waits $waits:expr)?) => {
         impl $item {
-            pub fn key_of($($id: $of),*) -> $crate::schema::Key<$item> {
+            pub fn key_of($($id: $of),*) -> $crate::schema::TableKey<$item> {
                 $key.into()
             }
 
@@ -49,7 +49,7 @@ macro_rules! stored {
         impl $crate::schema::Stored for $item {
             const KIND: &'static str = $crate::schema::Kind::$item.as_str();
 
-            fn key(&self) -> $crate::schema::Key<$item> {
+            fn key(&self) -> $crate::schema::TableKey<$item> {
                 let $it = self;
                 $item::key_of($($from),*)
             }

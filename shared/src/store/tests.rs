@@ -115,7 +115,7 @@ fn privacy() {
         (&[Kind::Session], vec![after(session(None)), after(session(Some(PersonId::random())))]),
         (&[Kind::SignIn], vec![after(ignored.expires())]),
         (&[Kind::Link], vec![LINK_LASTS]),
-        (&[Kind::OutboxRow, Kind::Request], vec![REQUEST_KEPT]),
+        (&[Kind::OutboxRow, Kind::ProgrammeRequest], vec![REQUEST_KEPT]),
         (&[Kind::OutboxRow, Kind::LoginRequest], vec![LOGIN_REQUEST_LASTS]),
         (&[Kind::OutboxRow, Kind::Digest, Kind::KeptPeople, Kind::FiledMail, Kind::SentAs], vec![OUTBOX_KEPT]),
         (&[Kind::Import, Kind::ImportPart], vec![IMPORT_KEPT]),

@@ -146,7 +146,7 @@ pub(super) fn addresses_are_where_they_may_be(step: &Step<'_>, wrong: &mut Vec<S
         let kind = Kind::ALL.iter().copied().find(|kind| kind.as_str() == text(item, "kind"));
         let may_have_one = match kind.map(Kind::at_erasure) {
             Some(AtErasure::Goes | AtErasure::Refuses) => true,
-            Some(AtErasure::LosesTheName) => kind != Some(Kind::Entry),
+            Some(AtErasure::LosesTheName) => kind != Some(Kind::AuditEntry),
             Some(AtErasure::IsSearched) if kind == Some(Kind::OutboxRow) => {
                 ["link", "request", "former-address"].contains(&text(item, "mail"))
             }

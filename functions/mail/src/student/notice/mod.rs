@@ -197,24 +197,28 @@ impl Words<'_> {
                 ),
                 why: old,
             },
-            StudentNotice::KeyEnded if view.grant.state == (GrantState::Stopped { why: Stopped::TermEnded }) => RuleWords {
-                subject: format!("{name}: your key has stopped, get a new one"),
-                heading: "Your key has stopped",
-                body: format!(
-                    "The term of {name} was extended, and your key ended on the earlier date. None of your credit is lost: press \
+            StudentNotice::KeyEnded if view.grant.state == (GrantState::Stopped { why: Stopped::TermEnded }) => {
+                RuleWords {
+                    subject: format!("{name}: your key has stopped, get a new one"),
+                    heading: "Your key has stopped",
+                    body: format!(
+                        "The term of {name} was extended, and your key ended on the earlier date. None of your credit is lost: press \
                      “Get a new key” on your page. The new key has what is left, and does not count as a replacement."
-                ),
-                why: extended,
-            },
-            StudentNotice::KeyEnded if view.grant.state == (GrantState::Stopped { why: Stopped::TooOld }) => RuleWords {
-                subject: format!("{name}: your key has stopped, get a new one"),
-                heading: "Your key has stopped",
-                body: format!(
-                    "Your key for {name} was switched off because it had become too old. None of your credit is lost: press “Get a \
+                    ),
+                    why: extended,
+                }
+            }
+            StudentNotice::KeyEnded if view.grant.state == (GrantState::Stopped { why: Stopped::TooOld }) => {
+                RuleWords {
+                    subject: format!("{name}: your key has stopped, get a new one"),
+                    heading: "Your key has stopped",
+                    body: format!(
+                        "Your key for {name} was switched off because it had become too old. None of your credit is lost: press “Get a \
                      new key” on your page. The new key has what is left, and does not count as a replacement."
-                ),
-                why: old,
-            },
+                    ),
+                    why: old,
+                }
+            }
             StudentNotice::TermEndSoon if until.is_some() => RuleWords {
                 subject: format!("{name}: your key stops on {}", long_date(settings.term.ends_on())),
                 heading: "Your key stops soon",
