@@ -314,7 +314,7 @@ mod tests {
                 match event {
                     ProviderEvent::Effect(value) => self.truth = value,
                     ProviderEvent::Answer { value, asked, own } => {
-                        self.held.take_in(&value, at(asked), Some(own), at(now))
+                        self.held.take_in(&value, at(asked), Some(own), at(now));
                     }
                     ProviderEvent::Read { asked, answered } => {
                         self.events.push((answered, ProviderEvent::Listed { value: self.truth, asked }));
