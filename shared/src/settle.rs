@@ -1,7 +1,7 @@
 //! The one sender: it makes the provider agree with what a grant's keys are to be by now, as the grant stands at that moment. What it
 //! sends is noted before, so whatever becomes of a call, what a key may hold is on record. No error takes a note back, since what was
-//! refused may have been done. A settle makes each call once; the next repeats whatever fails, mostly the work of the next minutes. So it
-//! is with the rules of guardrails, which the work of others leaves alone for as long as a call may take.
+//! refused may have been done. A settle makes each call once; the next repeats whatever fails, mostly the work of the next minutes. The
+//! rules of guardrails are sent likewise; while the call of one sender may still run, others do not send.
 //!
 //! In a restored copy of the table nothing is told but disables, until the sync has recorded what the provider has: the copy may know less.
 

@@ -21,8 +21,8 @@
 //! next one to raise the alarm queues the rest. Digests are recorded in the same way.
 //!
 //! The balance has one notice ([`credit`]). It is reported when credit must be bought: when the balance ends, at the pace of the last weeks
-//! or because of what the rosters may claim, before all programmes do, or before a year is over. It is reported again when it lasts half as
-//! long as was told, which is two weeks, one, three days and one, and when rosters double what programmes can cost. After its end it can be
+//! or because of what the rosters may claim, before all programmes do, or before a year is over. It is reported again when the time left
+//! falls below 14, 7, 3 and 1 days, and when rosters double what programmes can cost. After its end it can be
 //! reported afresh.
 //!
 //! Nothing is reported when an alarm's cause is over: the account page shows what is wrong now. A cause that returns on the same

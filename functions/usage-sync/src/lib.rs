@@ -49,8 +49,8 @@
 //! # Budgets
 //!
 //! No request gives anything back to a budget. A run reads it before its grants, reckons what they reserve for an instant before the
-//! listing, since no reading holds later use, and adds the difference. So what is taken meanwhile counts twice for a night at most, and
-//! never not at all. That instant is stored with the budget: everything counts as read up to then. Where a key could not be read, its
+//! listing, since no reading holds later use, and adds the difference. So what is reserved during the run may count twice until
+//! the next night, but is never missed. That instant is stored with the budget: everything counts as read up to then. Where a key could not be read, its
 //! grant keeps what it reserves.
 //!
 //! # Money

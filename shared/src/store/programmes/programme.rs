@@ -1,5 +1,5 @@
-//! Acts on a programme: create, edit, close, and ask the admins. Whatever is under way, settings, budget, what the budget has reserved,
-//! the audit entries and the job that marks whose keys are to be told otherwise move in one transaction.
+//! Acts on a programme: create, edit, close, and ask the admins. One transaction writes the settings, the budget and what it has reserved, the
+//! audit entries, and the job that marks keys for new limits, whatever else is under way.
 
 use futures_util::stream::TryStreamExt;
 
