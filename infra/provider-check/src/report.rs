@@ -129,7 +129,7 @@ impl Display for Findings {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match &self.counted {
             None if self.measured.is_some() => {
-                self.measured.iter().try_for_each(|measured| writeln!(f, "{measured}"))?
+                self.measured.iter().try_for_each(|measured| writeln!(f, "{measured}"))?;
             }
             Some((count, None)) => writeln!(f, "The account took {count} more keys; it was asked for no others.")?,
             Some((count, Some(why))) => {
