@@ -44,7 +44,7 @@ pub const MOST_KEYS: usize = 50;
 /// The most requests side by side, what they may spend before they are the last, and the limit of their key, which must pay for a
 /// longest answer.
 const MOST_AT_ONCE: u32 = 512;
-const MOST_SPENT_AT_ONCE: Usd = Usd::from_micros(20_000);
+const MOST_SPENT_AT_ONCE: Usd = Usd::from_micros(50_000);
 const LIMIT_AT_ONCE: Usd = Usd::from_dollars(2);
 /// The time after which requests that were answered are no more in the way of others.
 const SETTLES: Duration = Duration::from_secs(5);
