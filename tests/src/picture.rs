@@ -10,9 +10,9 @@ use crate::invariants::{Snapshot, text};
 use crate::stack::Stack;
 
 /// The kinds of items that are no part of a picture. Who has claimed is counted after an act, so a death in between leaves one off until
-/// the night.
+/// the night; what the mail server said is as of the minute in which it was asked.
 const LEFT_OUT: &str = "meta run lease checkpoint checkpoint-part cut cut-keys model-rows alarm outbox sent-as session \
-                        link sign-in roster-counts";
+                        link sign-in roster-counts mail-server";
 
 /// The items of a stack's table, a line each.
 pub fn picture(stack: &Stack, seen: &Snapshot) -> Vec<String> {

@@ -81,13 +81,23 @@ where
     assert!(unmet * 4 <= played, "{name}: {unmet} of {played} faults met no call");
 }
 
-/// The lines that only one of two has.
+/// The lines that only one of two has, or has more often.
 fn difference(one: &impl Debug, other: &impl Debug) -> String {
     let (one, other) = (format!("{one:#?}"), format!("{other:#?}"));
-    let only = |of: &str, not: &str| {
-        of.lines().filter(|line| !not.lines().any(|other| other == *line)).collect::<Vec<_>>().join("\n")
-    };
-    format!("\n{}\nthere is\n{}", only(&one, &other), only(&other, &one))
+    format!("\n{}\nthere is\n{}", only_in(&one, &other), only_in(&other, &one))
+}
+
+/// The lines of a text that another has not, or not as often.
+fn only_in(text: &str, other: &str) -> String {
+    let mut others: Vec<&str> = other.lines().collect();
+    let mut only = Vec::new();
+    for line in text.lines() {
+        match others.iter().position(|other| *other == line) {
+            Some(place) => _ = others.swap_remove(place),
+            None => only.push(line),
+        }
+    }
+    only.join("\n")
 }
 
 /// The calls that fail, by their place, and how: in `long` each, in `cargo test` a read in the middle and a few writes with alternating

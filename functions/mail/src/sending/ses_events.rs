@@ -86,7 +86,9 @@ impl App {
             tracing::warn!(%row, code, "SES tells of a mail, and not what became of it");
             return Ok(());
         };
-        let ends = reason_to_stop(&state)
+        let facts = EventFacts::new(&state);
+        let ends = facts
+            .stops
             .into_iter()
             .flat_map(|why| event.recipients().filter_map(move |recipient| mark(recipient, why, now)));
         let mut ends: Vec<_> = ends.collect();
@@ -96,11 +98,10 @@ impl App {
                 ends.remove(index);
             }
         }
-        let code = admins_code(&state);
         let Some(row) = self.moved(row, state, &ends, now, deadline).await? else {
             return self.table.end_mail_to(&ends, now, deadline).await;
         };
-        let Some(mut code) = code else { return Ok(()) };
+        let Some(mut code) = facts.admins_code else { return Ok(()) };
         if code == RETURNED && is_last_try(&row) {
             code = RETURNED_EACH_TIME;
         }
@@ -125,7 +126,7 @@ impl App {
     ) -> Result<Option<OutboxRow>, StoreError> {
         loop {
             let Some(row) = self.table.get(OutboxRow::key_of(row)).await? else { return Ok(None) };
-            if severity(&row.state) >= severity(&state) {
+            if EventFacts::new(&row.state).severity >= EventFacts::new(&state).severity {
                 return Ok(Some(row));
             }
             let is_returned = matches!(state, MailState::Bounced { bounce: Bounce::Soft, .. });
@@ -184,52 +185,45 @@ impl SesEvent {
     }
 }
 
-/// How bad it is what an event told of a mail, 0 before the first. A reply may be of a machine, and means less than a delivery.
-fn severity(state: &MailState) -> u8 {
-    match state {
-        MailState::Waiting { .. }
-        | MailState::Sending { .. }
-        | MailState::Sent { .. }
-        | MailState::Dropped { .. }
-        | MailState::Failed { .. } => 0,
-        MailState::Bounced { bounce: Bounce::Reply, .. } => 1,
-        MailState::Delivered { .. } => 2,
-        MailState::Bounced { bounce: Bounce::Soft, .. } => 3,
-        MailState::Bounced { bounce: Bounce::Suppressed, .. } => 4,
-        MailState::Bounced { bounce: Bounce::Hard, .. } => 5,
-        MailState::Complained { .. } => 6,
-    }
+/// What follows from what an event told of a mail.
+struct EventFacts {
+    /// How bad it is, 0 before the first. A reply may be of a machine, and means less than a delivery.
+    severity: u8,
+    /// The code under which admins are told, if they are.
+    admins_code: Option<&'static str>,
+    /// Why nothing more is sent to the address, if so.
+    stops: Option<UnreachableReason>,
 }
 
-/// The code under which admins are told of what an event told, if they are.
-fn admins_code(state: &MailState) -> Option<&'static str> {
-    match state {
-        MailState::Waiting { .. }
-        | MailState::Sending { .. }
-        | MailState::Sent { .. }
-        | MailState::Dropped { .. }
-        | MailState::Failed { .. }
-        | MailState::Delivered { .. }
-        | MailState::Bounced { bounce: Bounce::Reply, .. } => None,
-        MailState::Bounced { bounce: Bounce::Soft, .. } => Some(RETURNED),
-        MailState::Bounced { bounce: Bounce::Suppressed, .. } => Some(SUPPRESSED),
-        MailState::Bounced { bounce: Bounce::Hard, .. } => Some(BOUNCED),
-        MailState::Complained { .. } => Some(COMPLAINED),
+impl EventFacts {
+    fn new(state: &MailState) -> EventFacts {
+        match state {
+            MailState::Waiting { .. }
+            | MailState::Sending { .. }
+            | MailState::Sent { .. }
+            | MailState::Dropped { .. }
+            | MailState::Failed { .. } => EventFacts::unremarkable(0),
+            MailState::Bounced { bounce: Bounce::Reply, .. } => EventFacts::unremarkable(1),
+            MailState::Delivered { .. } => EventFacts::unremarkable(2),
+            MailState::Bounced { bounce: Bounce::Soft, .. } => {
+                EventFacts { admins_code: Some(RETURNED), ..EventFacts::unremarkable(3) }
+            }
+            MailState::Bounced { bounce: Bounce::Suppressed, .. } => {
+                EventFacts::ending(4, SUPPRESSED, UnreachableReason::Suppressed)
+            }
+            MailState::Bounced { bounce: Bounce::Hard, .. } => {
+                EventFacts::ending(5, BOUNCED, UnreachableReason::Bounced)
+            }
+            MailState::Complained { .. } => EventFacts::ending(6, COMPLAINED, UnreachableReason::Complained),
+        }
     }
-}
 
-/// Why nothing more is sent to the address, if so.
-fn reason_to_stop(state: &MailState) -> Option<UnreachableReason> {
-    match state {
-        MailState::Waiting { .. }
-        | MailState::Sending { .. }
-        | MailState::Sent { .. }
-        | MailState::Dropped { .. }
-        | MailState::Failed { .. }
-        | MailState::Delivered { .. }
-        | MailState::Bounced { bounce: Bounce::Reply | Bounce::Soft, .. } => None,
-        MailState::Bounced { bounce: Bounce::Suppressed, .. } => Some(UnreachableReason::Suppressed),
-        MailState::Bounced { bounce: Bounce::Hard, .. } => Some(UnreachableReason::Bounced),
-        MailState::Complained { .. } => Some(UnreachableReason::Complained),
+    fn unremarkable(severity: u8) -> EventFacts {
+        EventFacts { severity, admins_code: None, stops: None }
+    }
+
+    /// Of what ends all mail to the address.
+    fn ending(severity: u8, admins_code: &'static str, why: UnreachableReason) -> EventFacts {
+        EventFacts { severity, admins_code: Some(admins_code), stops: Some(why) }
     }
 }
