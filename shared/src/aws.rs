@@ -3,6 +3,8 @@
 //! what a log may hold, nothing of what was sent or answered, and decide themselves what they mean.
 
 use std::any::type_name;
+use std::fmt;
+use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
@@ -14,8 +16,6 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::RequestId;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::{Builder, tls};
-
-use crate::prelude::*;
 
 #[derive(Clone, Debug)]
 pub struct AwsAccess {

@@ -1,6 +1,7 @@
 //! The configuration of a function. All of it is read and checked once at the start, and all errors are
 //! reported together.
 
+use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -10,8 +11,8 @@ use sha2::{Digest, Sha256};
 
 use crate::aws::AwsAccess;
 use crate::deadline::Waits;
+use crate::domain::values::address::EmailAddress;
 use crate::domain::values::masked;
-use crate::prelude::*;
 
 #[derive(Clone, Debug)]
 pub struct Config {

@@ -1,12 +1,10 @@
 //! The deadline of an invocation, and the waits within it. It counts on the monotonic clock, so a clock that
 //! tests move cannot stretch it.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use lambda_runtime::Context;
 use tokio::time::{Sleep, Timeout};
-
-use crate::prelude::*;
 
 /// The instant at which Lambda ends this invocation.
 #[derive(Debug, Clone, Copy)]

@@ -2,11 +2,10 @@
 //! each is left to the functions.
 
 use anyhow::{Context, Result, bail};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_dynamo::{AttributeValue, Item};
 use serde_json::Value;
-
-use crate::prelude::*;
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {

@@ -9,7 +9,6 @@ pub mod domain;
 pub mod event;
 pub mod log;
 mod named;
-mod prelude;
 pub mod provider;
 pub mod schema;
 pub mod secrets;

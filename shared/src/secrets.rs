@@ -2,7 +2,9 @@
 //! refuses it. At a rotation the pending key replaces it. [`management_key`](crate::provider::management_key) decides whether a key is
 //! valid; nothing here writes a key.
 
+use std::fmt;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
@@ -12,9 +14,9 @@ use tokio::time::Instant;
 
 use crate::aws::{AwsAccess, SdkFailure, reduce};
 use crate::config::Config;
+use crate::domain::values::id::DeploymentId;
 use crate::domain::values::key::Fingerprint;
 use crate::domain::values::masked;
-use crate::prelude::*;
 
 /// The time for which a key that was read is used without another read.
 const KEPT_FOR: Duration = Duration::from_secs(5 * 60);

@@ -5,18 +5,23 @@
 //!
 //! In a restored copy of the table nothing is told but disables, until the sync has recorded what the provider has: the copy may know less.
 
+use std::time::Duration;
+
 use jiff::SignedDuration;
 use tokio::sync::OnceCell;
 
-use crate::domain::grant::{Answered, KeyCall, Reading, Tell, Unchanged};
+use crate::clock::{Clock, Moment};
+use crate::deadline::Deadline;
+use crate::domain::grant::{Answered, KeyCall, Reading, Tell, Unchanged, View};
 use crate::domain::programme::guardrail::{Guardrail, MadeGuardrail, RulesRefusal};
 use crate::domain::programme::rules::Rules;
-use crate::prelude::*;
+use crate::domain::values::id::KeyHash;
+use crate::domain::values::money::Usd;
 use crate::provider::guardrails::{GuardrailRules, ProviderGuardrail};
 use crate::provider::key::ProviderKey;
 use crate::provider::keys::{FoundKey, KeyPatch};
 use crate::provider::{Provider, ProviderError};
-use crate::store::{ActContext, ActOutcome, Meta};
+use crate::store::{ActContext, ActOutcome, Meta, StoreError, Table};
 
 /// The time that one call may take, the provider's and the table's answers included.
 pub const ENOUGH_FOR_ONE: Duration = Duration::from_secs(12);

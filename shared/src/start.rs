@@ -11,8 +11,8 @@ use serde_json::Value;
 use tracing::Instrument;
 use tracing::field::Empty;
 
+use crate::clock::Clock;
 use crate::config::Config;
-use crate::prelude::*;
 use crate::{log, version};
 
 /// One of the five functions. `infra/local` runs the same value in its own process.

@@ -29,7 +29,6 @@
 
 mod keys;
 mod my;
-mod prelude;
 mod refusal;
 mod sign_in;
 #[cfg(test)]

@@ -1,8 +1,12 @@
 //! The reasons of the domain for which a student is refused: each with its status and one plain sentence.
 
-use bursar_core::domain::grant::{MoreRefused, RecordRefused};
-
-use crate::prelude::*;
+use bursar_core::clock::Moment;
+use bursar_core::domain::grant::{BeginRefused, ChangeRefused, HoldKind, MoreRefused, RecordRefused};
+use bursar_core::domain::programme::Settings;
+use bursar_core::domain::values::format::time_in;
+use bursar_core::domain::values::term::Term;
+use bursar_core::provider::ProviderError;
+use bursar_core::web::AppError;
 
 /// What the student may do about a refusal that passes.
 pub(crate) const AGAIN: &str = "Press again in a moment.";

@@ -1,13 +1,16 @@
 //! Asking for a link, signing in by it or by a code, and signing out. The domain decides whether a link or code is valid;
 //! this file turns requests into that question and a good answer into a session.
 
-use axum::http::{HeaderMap, Uri};
+use askama::Template;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use bursar_core::clock::Moment;
+use bursar_core::deadline::Deadline;
 use bursar_core::domain::sign_in::{Proof, Session, SignIn};
 use bursar_core::domain::values::address::{EmailAddress, MatchedAddress};
 use bursar_core::domain::values::token::{BrowserToken, Code, LinkToken, SessionToken};
-use bursar_core::store::Link;
-
-use crate::prelude::*;
+use bursar_core::store::{Link, StoreError};
+use bursar_core::web::{Answer, AppError, Fields, Flash, Frame, Posted, Reply, RequestDeadline, Site, Visitor};
 
 /// The number of times a decision is repeated because the address's sign-in state changed meanwhile. Each
 /// conflict means that another request succeeded.

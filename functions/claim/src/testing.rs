@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use bursar_core::domain::grant::{Grant, Person};
+use bursar_core::clock::Moment;
+use bursar_core::domain::grant::{Grant, Person, View};
 use bursar_core::domain::programme::{Budget, Programme, Settings};
 use bursar_core::domain::values::address::EmailAddress;
-
-use crate::prelude::*;
+use bursar_core::domain::values::id::ProgrammeId;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::term::Term;
 
 pub(crate) fn at(text: &str) -> Moment {
     text.parse().unwrap()

@@ -6,7 +6,6 @@
 mod kit;
 mod money;
 mod people;
-mod prelude;
 mod programme;
 mod work;
 
@@ -18,14 +17,13 @@ use bursar_core::clock::Clock;
 use bursar_core::config::Config;
 use bursar_core::event::{Event, Task};
 use bursar_core::start::Function;
-use bursar_core::web::Pages;
+use bursar_core::web::{AppError, Pages, Site, Visitor};
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 
 use crate::kit::access;
 use crate::money::{account, closeout, owners, report, statement};
 use crate::people::{erase, grants, roster};
-use crate::prelude::*;
 use crate::programme::{alerts, audit, close, copy, decide, groups, home, overview, settings, tiers};
 
 pub struct App {

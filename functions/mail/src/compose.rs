@@ -1,12 +1,19 @@
 //! Decides, at the moment of sending, what a row of the outbox becomes: a mail, or none. The loader and the
 //! words of each kind of mail are left to its own module.
 
+use bursar_core::clock::Moment;
+use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::failure::{NO_ADDRESS, NOT_WANTED, UNDELIVERABLE};
-use bursar_core::domain::values::address::MatchedAddress;
-use bursar_core::store::{MailTo, Run};
+use bursar_core::domain::mail::kind::MailKind;
+use bursar_core::domain::programme::Programme;
+use bursar_core::domain::programme::role::is_among;
+use bursar_core::domain::values::address::{EmailAddress, MatchedAddress};
+use bursar_core::domain::values::id::{PersonId, ProgrammeId};
+use bursar_core::store::{MailTo, OutboxRow, QueuedMail, Run, StaffPerson, StoreError};
 
-use crate::letter::choice_at;
-use crate::prelude::*;
+use crate::App;
+use crate::letter::words::Words;
+use crate::letter::{Letter, choice_at};
 use crate::request::RequestMail;
 
 /// Why a row becomes no mail now.

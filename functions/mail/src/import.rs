@@ -1,8 +1,15 @@
 //! The mail about a registrar's file, to those in charge of the programme: what it changed, that it waits and why, or that none comes.
 
+use bursar_core::domain::programme::Programme;
+use bursar_core::domain::values::format::time_in;
+use bursar_core::domain::values::id::{PersonId, ProgrammeId};
 use bursar_core::store::{Import, RosterChanges, RosterPreview};
+use ulid::Ulid;
 
-use crate::prelude::*;
+use crate::App;
+use crate::compose::NoMail;
+use crate::letter::words::Words;
+use crate::letter::{Letter, LetterPart, plain};
 
 impl App {
     /// The mail about a file as things stand: one that waited may have been applied since, or another may have come.

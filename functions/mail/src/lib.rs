@@ -74,7 +74,6 @@ mod digest;
 mod import;
 mod letter;
 mod link;
-mod prelude;
 mod request;
 mod sending;
 mod statement;

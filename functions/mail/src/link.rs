@@ -1,13 +1,19 @@
 //! A link to sign in: whether one is due, and its mail. Links and codes are made only here, so that neither
 //! is ever at rest.
 
+use bursar_core::clock::Moment;
+use bursar_core::deadline::Deadline;
 use bursar_core::domain::sign_in::{LINK_LASTS, LOGIN_REQUEST_LASTS, LinkRefused, LiveLink};
 use bursar_core::domain::values::address::MatchedAddress;
+use bursar_core::domain::values::format::utc;
 use bursar_core::domain::values::token::{BrowserTokenHash, Code, LinkToken};
-use bursar_core::store::MailServer;
+use bursar_core::store::{MailServer, OutboxRow, StoreError};
+use jiff::SignedDuration;
 
-use crate::compose::UNWANTED;
-use crate::prelude::*;
+use crate::App;
+use crate::compose::{NoMail, UNWANTED};
+use crate::letter::words::{Words, said};
+use crate::letter::{Letter, LetterPart};
 
 impl App {
     /// The mail with a link, if the address is known and has not had its share of links. It goes to the

@@ -1,11 +1,20 @@
 //! The mails about what is asked for: of an admin, by faculty, with the old and the new value; of faculty, by a student who wants a
 //! larger cap. Each says who asks and where to decide.
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::grant::{MoreRequest, View};
 use bursar_core::domain::mail::failure::NO_ADDRESS;
+use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::request::{BUDGET, CLOSE, COPY, Decision, INSTEAD_OF, ProgrammeRequest, Wish};
+use bursar_core::domain::values::format::time_in;
+use bursar_core::domain::values::id::{GrantId, PersonId, ProgrammeId};
+use bursar_core::store::StaffPerson;
+use ulid::Ulid;
 
-use crate::prelude::*;
+use crate::App;
+use crate::compose::{GONE, NoMail};
+use crate::letter::words::{Words, said};
+use crate::letter::{Letter, LetterPart, plain};
 
 pub(crate) enum RequestMail {
     Asked,

@@ -3,15 +3,21 @@
 use std::sync::Arc;
 
 use bursar_core::aws::AwsAccess;
-use bursar_core::domain::grant::{GrantKey, GrantState, Person, View};
+use bursar_core::clock::Moment;
+use bursar_core::config::Config;
+use bursar_core::domain::grant::{Grant, GrantKey, GrantState, Person, View};
 use bursar_core::domain::held::Held;
-use bursar_core::domain::programme::Budget;
+use bursar_core::domain::programme::{Budget, Programme, Settings};
 use bursar_core::domain::usage::reading::{DailyUse, Reading};
-use bursar_core::domain::values::id::{Epoch, KeyHash};
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::id::{Epoch, KeyHash, ProgrammeId};
+use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
+use bursar_core::domain::values::window::utc_date;
 use jiff::civil::date;
 
-use crate::prelude::*;
+use crate::letter::Letter;
+use crate::letter::words::Words;
 
 pub(crate) fn at(text: &str) -> Moment {
     text.parse().unwrap()

@@ -1,11 +1,11 @@
 //! A batch of the stream: the programmes with new totals or another budget.
 
+use bursar_core::domain::programme::Budget;
+use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::event::StreamRecord;
 use bursar_core::schema::Stored;
 use bursar_core::store::Totals;
 use serde::Deserialize;
-
-use crate::prelude::*;
 
 /// The work of a batch, by the sequence numbers of its records.
 #[derive(Debug, Default, PartialEq)]

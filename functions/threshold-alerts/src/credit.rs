@@ -1,12 +1,17 @@
 //! The credit of the account: what must be bought and by when, and a balance that nobody can read. The rules for
 //! what is told when are [`bursar_core::domain::credit`]'s.
 
+use anyhow::Result;
+use bursar_core::clock::Moment;
+use bursar_core::deadline::Deadline;
 use bursar_core::domain::credit::BalanceNotice;
+use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::values::money::Usd;
-use bursar_core::store::BalanceReading;
+use bursar_core::domain::values::window::utc_date;
+use bursar_core::store::{BalanceReading, Table};
 use jiff::SignedDuration;
 
-use crate::prelude::*;
+use crate::failures::Programmes;
 
 /// For so long it may fail to be read.
 const READ_WITHIN: SignedDuration = SignedDuration::from_hours(2);

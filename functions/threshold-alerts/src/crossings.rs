@@ -1,10 +1,15 @@
 //! The crossings of a programme's budget, judged by what is on record: by what was spent of it, and by what is reserved.
 
-use bursar_core::domain::usage::crossing::{ALL, Crossing, SOME, Scope, newly_passed};
-use bursar_core::domain::values::window::Window;
-use bursar_core::store::StoreError;
+use std::time::Duration;
 
-use crate::prelude::*;
+use anyhow::{Result, ensure};
+use bursar_core::clock::Moment;
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::programme::{Budget, Programme};
+use bursar_core::domain::usage::crossing::{ALL, Crossing, SOME, Scope, newly_passed};
+use bursar_core::domain::values::id::ProgrammeId;
+use bursar_core::domain::values::window::Window;
+use bursar_core::store::{StoreError, Table};
 
 /// The most that one check takes; with less time left it is not begun.
 pub(crate) const ENOUGH_FOR_ONE: Duration = Duration::from_secs(10);

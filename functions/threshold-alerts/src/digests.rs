@@ -1,15 +1,25 @@
 //! The weekly digests of each programme whose day it is. Each is computed once, from what the sync summed up
 //! and whom it found, and recorded without names. Each recipient gets a mail.
 
+use std::time::Duration;
+
+use anyhow::Result;
+use bursar_core::clock::Moment;
+use bursar_core::deadline::Deadline;
 use bursar_core::domain::audit::AuditEntry;
-use bursar_core::domain::mail::digest::{self, Digest, DigestMoney, DigestTrigger, Due, KeptPeople, LastListing};
-use bursar_core::domain::usage::models::{self, ModelUse};
+use bursar_core::domain::mail::digest;
+use bursar_core::domain::mail::digest::{Digest, DigestMoney, DigestTrigger, Due, KeptPeople, LastListing};
+use bursar_core::domain::programme::{Budget, Programme};
+use bursar_core::domain::usage::models;
+use bursar_core::domain::usage::models::ModelUse;
 use bursar_core::domain::usage::span::stretches;
+use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::store::SyncState;
+use bursar_core::domain::values::window::utc_date;
+use bursar_core::store::{Broadcast, SyncState, Table};
 use serde::Serialize;
 
-use crate::prelude::*;
+use crate::failures::Programmes;
 
 /// The least time for a digest to be begun.
 const ENOUGH_FOR_ONE: Duration = Duration::from_secs(25);

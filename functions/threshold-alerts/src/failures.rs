@@ -2,9 +2,10 @@
 
 use std::fmt::Display;
 
-use bursar_core::store::StoreError;
-
-use crate::prelude::*;
+use anyhow::{Result, ensure};
+use bursar_core::domain::programme::Programme;
+use bursar_core::domain::values::id::ProgrammeId;
+use bursar_core::store::{StoreError, Table};
 
 #[derive(Default)]
 pub(crate) struct ScanFailures {

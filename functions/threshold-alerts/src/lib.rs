@@ -68,24 +68,25 @@ mod crossings;
 mod digests;
 mod failures;
 mod own_site;
-mod prelude;
 mod silence;
 mod statements;
 mod undelivered;
 
-use anyhow::bail;
+use anyhow::{Result, anyhow, bail, ensure};
 use bursar_core::clock::Clock;
 use bursar_core::config::Config;
+use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::digest::DigestTrigger;
+use bursar_core::domain::programme::Programme;
+use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::event::{Event, StreamRecord, Task};
 use bursar_core::start::Function;
+use bursar_core::store::Table;
 use digests::Look;
 use failures::{Programmes, ScanFailures};
 use lambda_runtime::LambdaEvent;
 use own_site::OwnSite;
 use serde_json::{Value, json};
-
-use crate::prelude::*;
 
 pub struct App {
     table: Table,

@@ -2,11 +2,13 @@
 //! ours moves.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
+use anyhow::{Result, ensure};
 use bursar_core::config::Config;
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::mail::alarm::Cause;
 use bursar_core::tls;
-
-use crate::prelude::*;
 
 /// How long one try may take, and the pause before the second.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -1,17 +1,22 @@
 //! The watch over what fell silent: syncs, jobs, mail, and the balance that all keys depend on. Findings
 //! become alarms for the admins, for most causes once a day. Nothing here depends on a sync having run.
 
+use anyhow::{Result, anyhow};
+use bursar_core::clock::Moment;
+use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::{Grant, Urgency};
+use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::kind::MailClass;
-use bursar_core::store::{Erasure, Job, MailServer, MailState, Waiting};
+use bursar_core::domain::programme::Programme;
+use bursar_core::domain::values::id::ProgrammeId;
+use bursar_core::domain::values::window::utc_date;
+use bursar_core::store::{Erasure, Job, MailServer, MailState, Table, Waiting};
 use jiff::{SignedDuration, ToSpan};
 
-use crate::App;
-use crate::credit;
 use crate::crossings::ENOUGH_FOR_ONE;
-use crate::failures::ScanFailures;
-use crate::prelude::*;
+use crate::failures::{Programmes, ScanFailures};
 use crate::undelivered::undelivered_alarms;
+use crate::{App, credit};
 
 /// The age of the last complete sync at which it counts as missing. Since the check is hourly, the alarm
 /// comes before 26 hours.

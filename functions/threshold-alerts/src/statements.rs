@@ -1,10 +1,16 @@
 //! The statements of past months, for finance: each is recorded once from the third of the next month on, as it is then, with a
 //! mail to each finance address. Its words belong to the mail function.
 
+use std::time::Duration;
+
+use anyhow::Result;
+use bursar_core::clock::Moment;
+use bursar_core::deadline::Deadline;
 use bursar_core::domain::ledger::cut::AccountCut;
 use bursar_core::domain::ledger::mailed::{MailedStatement, months_due};
-
-use crate::prelude::*;
+use bursar_core::domain::programme::Programme;
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::store::{Broadcast, Table};
 
 /// The least time for a statement to be begun.
 const ENOUGH_FOR_ONE: Duration = Duration::from_secs(25);

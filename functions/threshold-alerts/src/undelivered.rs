@@ -1,15 +1,17 @@
 //! Dead letters to admins: the other admins get one alarm that an admin was not reached. It is raised again,
 //! at most daily, while that alarm reached nobody either.
 
+use anyhow::Result;
+use bursar_core::clock::Moment;
+use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::failure::UNDELIVERABLE;
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::values::id::PersonId;
-use bursar_core::store::{MailState, OutboxRow, QueuedMail, StaffPerson};
+use bursar_core::domain::values::window::utc_date;
+use bursar_core::store::{MailState, OutboxRow, QueuedMail, StaffPerson, Table};
 use jiff::civil::Date;
 use jiff::{SignedDuration, ToSpan};
 use ulid::Ulid;
-
-use crate::prelude::*;
 
 /// How long a dead letter is reported.
 const TOLD_FOR: SignedDuration = SignedDuration::from_hours(48);

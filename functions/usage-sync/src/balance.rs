@@ -1,11 +1,14 @@
 //! What is left of the balance, each quarter of an hour: a night is too far apart for money that can be gone by noon. The watch compares it
 //! with what keys may still spend.
 
+use std::time::Duration;
+
+use anyhow::Result;
+use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::alarm::Alarm;
 use bursar_core::store::BalanceReading;
 
 use crate::App;
-use crate::prelude::*;
 
 /// A run that is to begin again does not wait longer for this.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);

@@ -1,12 +1,18 @@
 //! The caps of students: those past a threshold are told once the run is concluded, side by side, unless they were told before. What there
 //! is no time for is left to another run, which the next quarter of an hour begins. The mail decides again whether it is due.
 
-use bursar_core::domain::grant::CapUse;
-use bursar_core::domain::usage::crossing::{Crossing, Scope, newly_passed_of_cap};
-use bursar_core::domain::values::partition::shard_of;
+use std::time::Duration;
 
-use crate::prelude::*;
-use crate::runner::WRITES_AT_ONCE;
+use bursar_core::clock::Moment;
+use bursar_core::domain::grant::{CapUse, Grant};
+use bursar_core::domain::programme::Programme;
+use bursar_core::domain::usage::crossing::{Crossing, Scope, newly_passed_of_cap};
+use bursar_core::domain::usage::reading::Reading;
+use bursar_core::domain::values::id::{GrantId, ProgrammeId};
+use bursar_core::domain::values::partition::shard_of;
+use futures_util::stream::{StreamExt, iter};
+
+use crate::runner::{RunContext, WRITES_AT_ONCE};
 
 /// The most that one cap takes; with less time left it is not begun.
 const ENOUGH_FOR_ONE: Duration = Duration::from_secs(10);

@@ -1,15 +1,18 @@
 //! The conclusion: whether the run is complete, and how the sync stands from now on. It is written after all sums, since it says how far
 //! they are known.
 
-use anyhow::bail;
+use anyhow::{Result, bail};
 use bursar_core::domain::ledger::cut::AccountCut;
+use bursar_core::domain::mail::alarm::Cause;
+use bursar_core::domain::values::id::KeyHash;
+use bursar_core::domain::values::window::utc_date;
 use bursar_core::provider::account::Credits;
 use bursar_core::store::{HeldBack, KnownAccount, Meta, StubbornDisable, SyncState, UnknownKey};
 
-use crate::prelude::*;
+use crate::list::KeyListing;
 use crate::reconcile::Books;
 use crate::repair::Repaired;
-use crate::runner::Gaps;
+use crate::runner::{Gaps, RunContext};
 
 /// The number of keys by which the account is known: more than one, since one may be deleted before it is needed.
 const KEPT: usize = 3;

@@ -1,15 +1,26 @@
 //! The keys that Bursar did not make. They and their use are recorded, and counted for the programmes that own some; nothing is ever done
 //! to them.
 
+use std::collections::{HashMap, HashSet};
+
+use anyhow::Result;
+use bursar_core::clock::Moment;
+use bursar_core::domain::grant::Grant;
 use bursar_core::domain::ledger::cut::{KeyChange, LifetimeUse};
 use bursar_core::domain::ledger::foreign::ForeignKey;
-use bursar_core::domain::usage::reading::UnusableReport;
+use bursar_core::domain::programme::Programme;
+use bursar_core::domain::usage::reading::{DailyUse, UnusableReport};
+use bursar_core::domain::values::id::{KeyHash, KeyName};
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::utc_date;
 use bursar_core::schema::SHARDS;
 use bursar_core::store::{AssignedUse, CutKeys, UnknownKey};
+use futures_util::stream::{StreamExt, TryStreamExt, iter};
 
 use crate::compare::FOR_ONE_WRITE;
-use crate::prelude::*;
-use crate::runner::{Baseline, Gaps, WRITES_AT_ONCE};
+use crate::compare::row::ForeignRow;
+use crate::list::KeyListing;
+use crate::runner::{Baseline, Gaps, RunContext, WRITES_AT_ONCE};
 
 /// The tries at the sums of owners while keys are given or taken back. After that the next run counts them.
 const TRIES: usize = 4;

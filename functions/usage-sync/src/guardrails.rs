@@ -1,13 +1,16 @@
 //! The guardrails: lists them, and tells their rules again to those that are not as the provider confirmed them last, since a
 //! change made at the provider has changed what students may call. Keys that somebody took from under theirs are put back.
 
+use anyhow::Result;
+use bursar_core::clock::Moment;
+use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::guardrail::Guardrail;
 use bursar_core::provider::guardrails::ProviderGuardrail;
 use bursar_core::settle::RulesTold;
 
-use crate::compare::row::{GrantFinding, Restricted, RestrictedKey};
-use crate::prelude::*;
+use crate::compare::row::{Finding, FindingKind, GrantFinding, Restricted, RestrictedKey};
 use crate::repair;
+use crate::runner::RunContext;
 
 pub(crate) async fn tell(runner: &RunContext<'_>) -> Result<()> {
     let table = runner.table;

@@ -102,7 +102,6 @@ mod guardrails;
 mod list;
 mod models;
 mod night;
-mod prelude;
 mod reconcile;
 mod recount;
 mod repair;
@@ -110,19 +109,17 @@ mod run;
 mod runner;
 mod safety_limit;
 
-use anyhow::bail;
+use anyhow::{Context, Result, bail};
 use bursar_core::clock::Clock;
 use bursar_core::config::Config;
-use bursar_core::deadline::Waits;
-use bursar_core::domain::mail::alarm::Alarm;
+use bursar_core::deadline::{Deadline, Waits};
+use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::event::{Event, Task};
 use bursar_core::provider::Provider;
 use bursar_core::start::Function;
-use bursar_core::store::BegunBy;
+use bursar_core::store::{BegunBy, Table};
 use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
-
-use crate::prelude::*;
 
 pub struct App {
     table: Table,

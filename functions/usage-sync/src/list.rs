@@ -2,14 +2,19 @@
 //! bears. What cannot be read is never taken for nothing.
 
 use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use anyhow::Result;
+use bursar_core::clock::Moment;
 use bursar_core::domain::grant::GRACE;
+use bursar_core::domain::mail::alarm::Cause;
 use bursar_core::domain::programme::Basis;
+use bursar_core::domain::values::id::{GrantId, KeyHash, KeyName, ProgrammeId};
 use bursar_core::domain::values::partition::shard_of;
 use bursar_core::provider::inventory::InventoryPage;
 
-use crate::prelude::*;
-use crate::runner::Gaps;
+use crate::compare::row::{ForeignRow, KeyRow};
+use crate::runner::{Gaps, RunContext};
 
 /// The number of listed keys by which the account may be known from now on: more than are needed, since the run may delete some.
 const FIRST: usize = 10;

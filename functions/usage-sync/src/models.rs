@@ -2,15 +2,20 @@
 //! [`models`](bursar_core::domain::usage::models) decides whose use it was. What the answer leaves out is the difference to the readings,
 //! which whoever reads it computes.
 
+use std::collections::HashMap;
+
+use anyhow::Result;
+use bursar_core::clock::Moment;
 use bursar_core::domain::usage::models::{Attribution, Sums, UseByDay, attribute};
+use bursar_core::domain::values::id::ProgrammeId;
+use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{ModelDay, ModelPrices, ModelRows};
 use jiff::ToSpan;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use crate::prelude::*;
 use crate::recount::GroupsOfGrants;
-use crate::runner::Gaps;
+use crate::runner::{Gaps, RunContext};
 
 /// The most days that are queried: use on older missed days stays unknown by model.
 const MOST_DAYS: i64 = 7;

@@ -2,17 +2,22 @@
 //! One that dies or meets trouble is over, and the schedule of each quarter of an hour begins another ([`Run::is_due_again`]).
 
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use bursar_core::domain::mail::alarm::Alarm;
+use anyhow::Result;
+use bursar_core::clock::Moment;
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::mail::alarm::{Alarm, Cause};
+use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::token::sha256_hex;
-use bursar_core::store::{BegunBy, HeldBack, Run, SyncState, UnknownKey};
+use bursar_core::domain::values::window::utc_date;
+use bursar_core::store::{BegunBy, HeldBack, Run, SyncState, Table, UnknownKey};
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use crate::App;
-use crate::prelude::*;
 use crate::run::run;
-use crate::runner::Report;
+use crate::runner::{Report, RunContext};
 
 const LONGEST: Duration = Duration::from_secs(900);
 /// The held back keys that the mail names; the account page names more.

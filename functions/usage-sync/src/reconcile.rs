@@ -1,15 +1,19 @@
 //! The reconciliation: the account's spending against the use of all known keys. The first complete run determines the opening; from then
 //! on what no key explains is the residual. Each complete run leaves a cut.
 
+use anyhow::Result;
+use bursar_core::clock::Moment;
 use bursar_core::domain::ledger::cut::{AccountCut, AccountSpending, ProgrammeCut, Reconciled, is_new};
-use bursar_core::domain::mail::alarm::Alarm;
+use bursar_core::domain::mail::alarm::{Alarm, Cause};
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::utc_date;
 use bursar_core::provider::account::Credits;
 use bursar_core::store::{Account, AccountDay, SyncState};
+use jiff::SignedDuration;
 
 use crate::foreign::ForeignUse;
-use crate::prelude::*;
 use crate::recount::OwnUse;
-use crate::runner::Gaps;
+use crate::runner::{Gaps, RunContext};
 
 /// How long keys may be unread before what they may have used is told as a residual.
 const UNREAD_FOR: SignedDuration = SignedDuration::from_hours(3 * 24);

@@ -3,19 +3,27 @@
 //! What is reserved is counted as of the comparison, and for an instant before the listing: no reading holds later use. All else of a
 //! grant in which something was found is counted once that is repaired.
 
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use anyhow::{Context, Result};
+use bursar_core::clock::Moment;
+use bursar_core::domain::grant::{Grant, View};
 use bursar_core::domain::ledger::cut::LifetimeUse;
 use bursar_core::domain::mail::digest::{Class, KeptPeople};
-use bursar_core::domain::programme::Budget;
 use bursar_core::domain::programme::counts::Counts;
 use bursar_core::domain::programme::unreserved::Unreserved;
+use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::domain::usage::forecast::{StandingOut, Weeks};
-use bursar_core::store::{Totals, Unmailed};
+use bursar_core::domain::usage::reading::{DailyUse, Reading};
+use bursar_core::domain::values::id::{GrantId, ProgrammeId};
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::utc_date;
+use bursar_core::store::{StoreError, Totals, Unmailed};
+use futures_util::stream::{StreamExt, TryStreamExt, iter};
 
 use crate::caps::CrossedCap;
-use crate::prelude::*;
-use crate::runner::{Baseline, Gaps, WRITES_AT_ONCE, is_of_one_programme};
+use crate::runner::{Baseline, Gaps, RunContext, WRITES_AT_ONCE, is_of_one_programme};
 
 #[derive(Debug)]
 pub(crate) struct ProgrammeSums {

@@ -1,15 +1,21 @@
 //! The repairs: each finding that the safety limit lets through is decided again on the grant as it is by then, so one that no longer holds
 //! leads to nothing. Each may be done twice.
 
-use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{Change, RecoveredKey, Unchanged};
-use bursar_core::domain::usage::reading::UsageReport;
-use bursar_core::settle::NotSettled;
-use bursar_core::store::ActOutcome;
+use std::collections::BTreeSet;
 
-use crate::compare::row::{GrantFinding, KeyDoubt, KeyFinding};
-use crate::prelude::*;
-use crate::runner::{Gaps, REPAIRS_AT_ONCE, is_told};
+use anyhow::Result;
+use bursar_core::clock::Moment;
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::grant::{Change, Grant, RecoveredKey, Unchanged, View};
+use bursar_core::domain::usage::reading::UsageReport;
+use bursar_core::domain::values::id::{GrantId, KeyHash};
+use bursar_core::provider::ProviderError;
+use bursar_core::settle::NotSettled;
+use bursar_core::store::{ActContext, ActOutcome, StoreError};
+use futures_util::stream::{StreamExt, iter};
+
+use crate::compare::row::{Finding, FindingKind, GrantFinding, KeyDoubt, KeyFinding, KeyRow};
+use crate::runner::{Gaps, REPAIRS_AT_ONCE, RunContext, is_told};
 
 /// How many repairs in a row may fail without an answer, after which the rest is left to another run.
 const FAILED_IN_A_ROW: usize = 2 * REPAIRS_AT_ONCE;
@@ -304,6 +310,8 @@ fn bound_purges(findings: &mut Vec<Finding>, keys_listed: usize) {
 
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
+
     use super::*;
 
     #[test]

@@ -1,11 +1,11 @@
 //! One run of the sync, step by step.
 
+use anyhow::Result;
 use bursar_core::domain::values::key::Fingerprint;
 use bursar_core::provider::account::Credits;
 
 use crate::conclude::Conclusion;
-use crate::prelude::*;
-use crate::runner::Gaps;
+use crate::runner::{Gaps, RunContext};
 use crate::{caps, compare, conclude, foreign, guardrails, list, models, reconcile, recount, repair, safety_limit};
 
 /// Runs all steps. What a step cannot read or do is a problem of the report; an error ends the run, and another begins from nothing.

@@ -1,21 +1,25 @@
 //! What each step of a run gets: the clients, the facts that were fixed when it began, its journal and its time.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-use bursar_core::clock::Clock;
+use anyhow::Result;
+use bursar_core::clock::{Clock, Moment};
+use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::{KeyCall, Tell};
 use bursar_core::domain::ledger::cut::AccountCut;
+use bursar_core::domain::mail::alarm::Cause;
+use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::id::DeploymentId;
 use bursar_core::domain::values::key::Fingerprint;
-use bursar_core::provider::Provider;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::provider::{Provider, ProviderError};
 use bursar_core::settle::Settler;
-use bursar_core::store::{KnownAccount, SyncState, Unreachable};
-
+use bursar_core::store::{KnownAccount, StoreError, SyncState, Table, Unreachable};
 use serde::{Serialize, Serializer};
 use tokio::sync::OnceCell;
 
 use crate::App;
-use crate::prelude::*;
 
 /// How much is done at once, everywhere: programmes compared, shards of each that are read ahead, and writes; and findings repaired,
 /// each of which may ask the provider.

@@ -3,11 +3,16 @@
 //!
 //! An unseen orphan harms nobody; a live key that is mistaken for one, or for gone, does.
 
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+use bursar_core::domain::values::id::KeyName;
+use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{HeldAct, HeldBack, HeldKey, MOST_NAMED};
 
-use crate::compare::row::{GrantFinding, KeyDoubt, KeyFinding, renamed};
-use crate::prelude::*;
-use crate::runner::Gaps;
+use crate::compare::row::{Finding, FindingKind, GrantFinding, KeyDoubt, KeyFinding, KeyRow, renamed};
+use crate::list::KeyListing;
+use crate::runner::{Gaps, RunContext};
 
 /// The keys that a day's runs may always end.
 const ALWAYS: usize = 5;

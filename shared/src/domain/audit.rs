@@ -1,8 +1,15 @@
 //! The audit trail: one entry for each change of state, right, limit, settings or roster, written in the
 //! transaction that makes the change. People appear by id only, so an erasure leaves the entries as they are.
 
-use crate::domain::prelude::*;
-use crate::schema::AUDIT;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
+
+use crate::clock::Moment;
+use crate::domain::values::id::{GrantId, PersonId, ProgrammeId, new_ulid};
+use crate::domain::values::partition::{grant_partition_of, programme_partition};
+use crate::schema::{ACCOUNT, AUDIT, begin, key, stored};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -1,10 +1,17 @@
 //! The account's credit: how long the balance lasts, what to buy and by when, and when the admins hear of it: when credit must be bought,
 //! and again only when the balance lasts half as long as they were told. The functions provide the numbers and the recipients.
 
-use crate::domain::prelude::*;
+use jiff::civil::Date;
+use jiff::{SignedDuration, ToSpan};
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Moment;
+use crate::domain::usage::days::Days;
 use crate::domain::usage::forecast::SpendingPace;
 use crate::domain::values::format::long_date;
-use crate::domain::values::window::days_between;
+use crate::domain::values::money::Usd;
+use crate::domain::values::window::{days_between, utc_date};
+use crate::schema::{ACCOUNT, key, stored};
 
 /// How many days before the balance is gone a purchase must begin.
 pub const DAYS_TO_BUY: i32 = 30;

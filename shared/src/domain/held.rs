@@ -7,7 +7,10 @@
 //!
 //! Nothing here is a key's or a guardrail's: it is the same rule for each value that the provider is told.
 
-use crate::domain::prelude::*;
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Moment;
 
 /// For so long a call without an answer may take effect after it was noted: a minute until the provider does it, ten seconds for the call
 /// itself, and ten to spare.

@@ -2,8 +2,15 @@
 //! that follows, how long it lasts, and its early end by disuse for a person with a role. The page that asks keeps to itself
 //! whether an address is known.
 
-use crate::domain::prelude::*;
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
+
+use crate::clock::Moment;
+use crate::domain::values::address::MatchedAddress;
+use crate::domain::values::id::PersonId;
 use crate::domain::values::token::{BrowserTokenHash, CodeHash, LinkTokenHash, SessionTokenHash};
+use crate::schema::{key, stored};
 
 pub const LINK_LASTS: SignedDuration = SignedDuration::from_mins(30);
 /// The time within which a request for a link may still be answered.
@@ -271,6 +278,8 @@ impl Session {
 
 #[cfg(test)]
 mod tests {
+    use crate::domain::values::address::EmailAddress;
+
     use super::*;
     use crate::domain::values::token::{BrowserToken, Code, LinkToken, SessionToken};
 

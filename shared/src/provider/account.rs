@@ -1,13 +1,18 @@
 //! The account as a whole: its money and its workspaces; and what the provider offers to anybody.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Provider;
-use crate::domain::values::money::{promised, spent};
-use crate::prelude::*;
+use crate::clock::Clock;
+use crate::deadline::Deadline;
+use crate::domain::values::money::{Usd, promised, spent};
 use crate::provider::wire::calls::{CREDITS, Call, LIST_MODELS, LIST_PROVIDERS, LIST_WORKSPACES};
 use crate::provider::wire::error::ProviderError;
-use crate::provider::wire::json::{self, Envelope, Unreadable};
+use crate::provider::wire::json;
+use crate::provider::wire::json::{Envelope, Unreadable};
 use crate::provider::wire::pages::{ListRow, PageReader};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

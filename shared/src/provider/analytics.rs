@@ -3,18 +3,20 @@
 
 use std::ops::RangeInclusive;
 
-use serde::Deserializer;
+use jiff::civil::Date;
 use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::Provider;
+use crate::deadline::Deadline;
 use crate::domain::usage::models::{ModelRow, Sums};
-use crate::domain::values::money::MoneyError;
-use crate::prelude::*;
+use crate::domain::values::money::{MoneyError, Usd};
 use crate::provider::wire::calls::QUERY_ANALYTICS;
 use crate::provider::wire::error::{ProviderError, harmless};
-use crate::provider::wire::json::{self, Envelope, Unreadable};
+use crate::provider::wire::json;
+use crate::provider::wire::json::{Envelope, Unreadable};
 
 pub const MOST_ROWS: usize = 10_000;
 /// The most warnings of an answer that are logged.

@@ -1,16 +1,22 @@
 //! Guardrails: what keys may call, made and changed, and keys put under them. A key holds one
 //! guardrail at most, and a guardrail has no effect before a key is assigned to it.
 
+use std::collections::{BTreeMap, HashSet};
+
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Provider;
+use crate::clock::Clock;
+use crate::deadline::Deadline;
 use crate::domain::programme::rules::{DataPolicy, Rules};
-use crate::prelude::*;
+use crate::domain::values::id::KeyHash;
 use crate::provider::wire::calls::{
     ASSIGN_KEYS, CREATE_GUARDRAIL, CallRequest, LIST_ASSIGNED, LIST_GUARDRAILS, PATCH_GUARDRAIL,
 };
 use crate::provider::wire::error::ProviderError;
-use crate::provider::wire::json::{self, Envelope};
+use crate::provider::wire::json;
+use crate::provider::wire::json::Envelope;
 use crate::provider::wire::pages::{ListRow, PageReader};
 use crate::provider::wire::send::unknown;
 

@@ -2,14 +2,17 @@
 //! each key once. Only half of each hash is kept during a listing, so that very many keys fit. The sync
 //! decides what the keys mean.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use super::Provider;
 use super::key::{ListedKey, ProviderKey, UnreadableKey};
-use crate::prelude::*;
+use crate::clock::{Clock, Moment};
+use crate::deadline::Deadline;
+use crate::domain::values::id::KeyHash;
 use crate::provider::wire::calls::{LIST_KEYS, LIST_WORKSPACES};
 use crate::provider::wire::error::ProviderError;
-use crate::provider::wire::pages::{self, ListRow, PageReader};
+use crate::provider::wire::pages;
+use crate::provider::wire::pages::{ListRow, PageReader};
 use crate::provider::wire::send::unknown;
 
 /// Parameters that are always sent, since by default the provider hides such keys.

@@ -1,17 +1,20 @@
 //! A key as the provider lists it. Only fields that Bursar uses are read, and optional ones are `Option`s: a
 //! missing number never becomes zero or another number.
 
-use serde::Deserializer;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use crate::clock::Moment;
 use crate::domain::grant::{ListedLimit, SeenKey};
 use crate::domain::programme::Basis;
 use crate::domain::usage::reading::UsageReport;
-use crate::domain::values::money::{promised, spent};
-use crate::prelude::*;
+use crate::domain::values::id::KeyHash;
+use crate::domain::values::money::{Usd, promised, spent};
+use crate::domain::values::window::Reset;
 use crate::provider::keys::Counting;
 use crate::provider::wire::error::harmless;
-use crate::provider::wire::json::{self, ListedReset};
+use crate::provider::wire::json;
+use crate::provider::wire::json::ListedReset;
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct ProviderKey {

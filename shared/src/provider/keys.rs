@@ -1,18 +1,25 @@
 //! Calls that make, read, change and delete keys; what they send, and what comes back. When each call may be made, and what is
 //! recorded of it, is the caller's protocol.
 
+use std::collections::BTreeMap;
+
 use http::StatusCode;
-use serde::Serializer;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::Provider;
 use super::key::ProviderKey;
+use crate::clock::Moment;
+use crate::deadline::Deadline;
 use crate::domain::programme::{Basis, Byok};
+use crate::domain::values::id::KeyHash;
 use crate::domain::values::key::PlaintextKey;
-use crate::prelude::*;
+use crate::domain::values::money::Usd;
+use crate::domain::values::window::{Reset, utc_date};
 use crate::provider::wire::calls::{CREATE_KEY, Call, DELETE_KEY, DISABLE_KEY, GET_KEY, PATCH_KEY};
 use crate::provider::wire::error::{ProviderError, Trouble};
-use crate::provider::wire::json::{self, Envelope, Unreadable};
+use crate::provider::wire::json;
+use crate::provider::wire::json::{Envelope, Unreadable};
 use crate::provider::wire::send::refused_here;
 
 /// A key that was patched or read; `None` where the provider has none with this hash.

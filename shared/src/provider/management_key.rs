@@ -10,13 +10,16 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
+use serde::Deserialize;
 
+use crate::deadline::Deadline;
+use crate::domain::values::id::{DeploymentId, KeyHash};
 use crate::domain::values::key::Fingerprint;
-use crate::prelude::*;
 use crate::provider::Provider;
 use crate::provider::wire::calls::{CallRequest, GET_KEY, LIST_WORKSPACES, OWN_KEY};
-use crate::provider::wire::error::{self, ProviderError, Trouble};
-use crate::provider::wire::json::{self, Envelope};
+use crate::provider::wire::error::{ProviderError, Trouble};
+use crate::provider::wire::json::Envelope;
+use crate::provider::wire::{error, json};
 use crate::secrets::ManagementKey;
 use crate::store::KnownAccount;
 

@@ -19,13 +19,19 @@
 //! - Rules of a guardrail: spelled in the provider's own way, so they are held against what it answers and never against what was
 //!   sent.
 
+use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
+use management_key::KnownTo;
 use reqwest::redirect;
+use wire::calls::{Again, Call};
+use wire::send::{Latency, Pace, Rate};
 
+use crate::clock::Clock;
 use crate::config::Config;
-use crate::prelude::*;
+use crate::deadline::Deadline;
 use crate::secrets::{ManagementKey, ManagementKeys};
 use crate::tls;
 
@@ -38,11 +44,8 @@ pub mod keys;
 pub mod management_key;
 pub mod wire;
 
-use management_key::KnownTo;
-use wire::calls::{Again, Call};
 pub use wire::error::ProviderError;
 pub use wire::json::ListedReset;
-use wire::send::{Latency, Pace, Rate};
 
 /// The account at the provider. Clones share connections and the management key.
 #[derive(Clone)]

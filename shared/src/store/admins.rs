@@ -1,10 +1,19 @@
 //! The admins: those of the environment, and those whom an admin added. Who is one is read anew wherever it matters, so that a change
 //! is in force at once.
 
-use crate::domain::mail::alarm::Cause;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Moment;
+use crate::deadline::Deadline;
+use crate::domain::audit::{Act, Actor, AuditDetail, AuditEntry};
+use crate::domain::mail::alarm::{Alarm, Cause};
 use crate::domain::programme::role::is_among;
-use crate::store::prelude::*;
-use crate::store::{Broadcast, RosterToken};
+use crate::domain::programme::{Programme, Settings};
+use crate::domain::values::address::{EmailAddress, MatchedAddress};
+use crate::domain::values::id::PersonId;
+use crate::schema::{key, stored};
+use crate::store::table::write::Round;
+use crate::store::{Author, Broadcast, RosterToken, StoreError, Table};
 
 /// The number of admins at which no more are added: a change mails all of them in the transaction that ends the sessions of one.
 pub const MOST_ADMINS: usize = 40;

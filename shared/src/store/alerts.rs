@@ -1,16 +1,29 @@
 //! Notifications that nobody asked for, each sent once: alarms, digests and statements, crossings of budgets and of students' own caps,
 //! and what the admins were told of the balance. Their texts belong to the mail function.
 
+use jiff::SignedDuration;
+use ulid::Ulid;
+
+use crate::clock::Moment;
+use crate::deadline::Deadline;
+use crate::domain::audit::{Act, AuditDetail, AuditEntry};
 use crate::domain::credit::{BalanceNotice, CreditFacts};
-use crate::domain::grant::{LONGEST_BACKOFF, Urgency};
+use crate::domain::grant::{Grant, LONGEST_BACKOFF, Urgency};
 use crate::domain::ledger::mailed::MailedStatement;
+use crate::domain::mail::alarm::Alarm;
 use crate::domain::mail::digest::Digest;
+use crate::domain::programme::Programme;
 use crate::domain::usage::crossing::{Crossing, Scope};
 use crate::domain::usage::days::Days;
-use crate::domain::values::id::ulid_for;
+use crate::domain::values::id::{PersonId, ProgrammeId, new_ulid, ulid_for};
+use crate::domain::values::money::Usd;
+use crate::schema::{ItemKey, Stored};
 use crate::store::mail::outbox::BETWEEN_RESENT;
-use crate::store::prelude::*;
-use crate::store::{Account, AccountDay, BalanceReading, BudgetSums, RateCount, RosterChanges, RosterToken};
+use crate::store::table::write::{Pauses, Round, Transaction, Unaudited, Writes, instant, number};
+use crate::store::{
+    Account, AccountDay, Author, BalanceReading, BudgetSums, OutboxRow, QueuedMail, RateCount, RosterChanges,
+    RosterToken, StoreError, Table, Undeliverable,
+};
 
 /// How many mails fit into one transaction beside the item itself and the one that files them.
 pub(crate) const MAILS_AT_ONCE: usize = 90;

@@ -7,12 +7,33 @@
 //! name the person, and the names in requests to admins. Whatever a copy or a file adds meanwhile joins the
 //! erasure before it ends. What it does with each kind of item says [`Kind::at_erasure`](crate::schema::Kind::at_erasure).
 
-use crate::domain::grant::Person;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::SignedDuration;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
+
+use crate::clock::Moment;
+use crate::deadline::Deadline;
+use crate::domain::audit::{Act, Actor, AuditDetail, AuditEntry};
+use crate::domain::grant::{Grant, Person};
+use crate::domain::programme::Programme;
 use crate::domain::programme::request::ProgrammeRequest;
+use crate::domain::programme::role::Roles;
 use crate::domain::sign_in::{Session, SignIn};
+use crate::domain::values::address::{EmailAddress, MatchedAddress};
+use crate::domain::values::id::{GrantId, ProgrammeId, new_ulid};
+use crate::domain::values::window::utc_date;
+use crate::schema::{ItemKey, Queue, SHARDS, Stored, begin, key, stored};
 use crate::store::grants::act::transaction_of;
-use crate::store::prelude::*;
-use crate::store::{FiledMail, Import, ImportPart, Kept, KnownAddress, Link, LoginRequest, RosterPreview, StaffPerson};
+use crate::store::table::found_by;
+use crate::store::table::write::{Transaction, Unaudited, Writes, text};
+use crate::store::{
+    ActContext, Author, Enrolment, FiledMail, Import, ImportPart, Job, Kept, KnownAddress, Link, LoginRequest,
+    MailState, OutboxRow, RosterPreview, StaffPerson, StoreError, Table, Undeliverable,
+};
 
 /// How many mails of a grant are changed in one transaction, with up to as many addresses.
 const ROWS_AT_ONCE: usize = 12;

@@ -2,13 +2,29 @@
 //! cuts; which programme owns which foreign key; and admins' acts on such keys. An act is written down with its audit entry before the
 //! provider is asked, so that no crash leaves a changed key without a trace.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Moment;
+use crate::deadline::Deadline;
+use crate::domain::audit::{Act, Actor, AuditDetail, AuditEntry};
 use crate::domain::ledger::cut::{AccountCut, KeyChange, LifetimeUse};
 use crate::domain::ledger::foreign::{
     AnsweredKey, CountersRead, ForeignAct, ForeignActState, ForeignChange, ForeignKey, KeyOwner, KeyOwners,
 };
 use crate::domain::ledger::statement::{CodeChange, Statement, StatementDays};
-use crate::schema::{self, due};
-use crate::store::prelude::*;
+use crate::domain::programme::{Budget, Byok, Programme};
+use crate::domain::usage::reading::DailyUse;
+use crate::domain::values::id::{KeyHash, PersonId, ProgrammeId};
+use crate::domain::values::money::Usd;
+use crate::domain::values::partition::programme_partition;
+use crate::schema;
+use crate::schema::{Range, SHARDS, Stored, due, key, overview, stored};
+use crate::store::table::found_by;
+use crate::store::table::write::{Round, Transaction, Unaudited, Writes, number};
+use crate::store::{Author, StoreError, Table};
 
 /// How many keys one item names: each takes about fifty bytes, and an item has at most 400 KB.
 const KEYS_TOGETHER: usize = 4_000;

@@ -8,7 +8,6 @@ mod grants;
 mod ledger;
 mod mail;
 mod people;
-mod prelude;
 mod programmes;
 mod sync;
 mod table;

@@ -2,11 +2,25 @@
 //! rate limits. [`sign_in`](crate::domain::sign_in) decides what is valid for an address. Each decision is one conditional write, so of
 //! many requests with one link one signs in.
 
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
+
+use crate::clock::Moment;
+use crate::deadline::Deadline;
+use crate::domain::grant::Grant;
 use crate::domain::mail::kind::OptionalMail;
-use crate::domain::programme::role::Role;
+use crate::domain::programme::Programme;
+use crate::domain::programme::role::{Role, Roles};
 use crate::domain::sign_in::{LOGIN_REQUEST_LASTS, LinkRefused, LiveLink, Session, SignIn};
+use crate::domain::values::address::{EmailAddress, MatchedAddress};
+use crate::domain::values::id::{PersonId, ProgrammeId, new_ulid};
+use crate::domain::values::partition::address_partition;
 use crate::domain::values::token::{BrowserTokenHash, LinkTokenHash, SessionTokenHash};
-use crate::store::prelude::*;
+use crate::schema::{Range, Stored, begin, key, stored};
+use crate::store::table::found_by;
+use crate::store::table::write::{Round, Transaction, Unaudited, Writes, instant, number, text};
+use crate::store::{Enrolment, OutboxRow, QueuedMail, StoreError, Table, Undeliverable};
 
 /// The most link mails that one deployment sends in a minute, whoever asks.
 const LINKS_A_MINUTE: u32 = 2_000;

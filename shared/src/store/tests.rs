@@ -1,32 +1,41 @@
 //! The raw form of every kind of item, as AWS spells it: each recorded item is read, written again, and comes out as it was. What an
 //! item of now may leave out, such as an optional field that is new, shows once the record has it.
 
-use jiff::{Span, SpanRelativeTo};
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::items::{self, Item};
+use jiff::{SignedDuration, Span, SpanRelativeTo};
+
+use super::items::Item;
 use super::mail::outbox::BETWEEN_REMINDERS;
 use super::people::LINKS_COUNTED;
 use super::programmes::imports::IMPORT_KEPT;
 use super::sync::runs::RUN_KEPT;
-use super::*;
+use super::{items, *};
+use crate::clock::Moment;
 use crate::config::RETENTION_DAYS;
+use crate::domain::audit::AuditEntry;
 use crate::domain::credit::BalanceNotice;
-use crate::domain::grant::{MORE_REQUEST_LASTS, MoreListing, Reading};
+use crate::domain::grant::{Grant, MORE_REQUEST_LASTS, MoreListing, Reading};
 use crate::domain::ledger::cut::AccountCut;
 use crate::domain::ledger::foreign::{ForeignAct, ForeignKey, KeyOwner};
 use crate::domain::ledger::mailed::MailedStatement;
+use crate::domain::mail::alarm::Alarm;
 use crate::domain::mail::digest::{Digest, KeptPeople};
 use crate::domain::mail::failure::UnreachableReason;
 use crate::domain::mail::kind::OUTBOX_KEPT;
 use crate::domain::programme::counts::RosterCounts;
 use crate::domain::programme::guardrail::Guardrail;
 use crate::domain::programme::request::{ProgrammeRequest, REQUEST_KEPT};
+use crate::domain::programme::role::Roles;
 use crate::domain::programme::rules::Tier;
+use crate::domain::programme::{Budget, Programme};
 use crate::domain::sign_in::{LINK_LASTS, LOGIN_REQUEST_LASTS, Session, SignIn};
 use crate::domain::usage::crossing::Crossing;
+use crate::domain::values::address::EmailAddress;
+use crate::domain::values::id::PersonId;
 use crate::domain::values::token::SessionToken;
-use crate::schema::Kind;
-use crate::store::prelude::*;
+use crate::schema::{Kind, Stored};
+use crate::store::{Enrolment, Job, OutboxRow, StoreError, Undeliverable};
 
 const RECORD: &str = include_str!("snapshots/bursar_core__store__tests__every_item_is_written_as_it_is_on_record.snap");
 

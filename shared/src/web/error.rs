@@ -1,15 +1,17 @@
 //! The error of a handler, which is an answer: a refusal with its status, its sentence and the reason for the log, or a fault.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
+use jiff::SignedDuration;
 
 use super::Answer;
 use crate::domain::mail::alarm::Cause;
-use crate::prelude::*;
 use crate::provider::ProviderError;
+use crate::store::StoreError;
 
 /// The `Retry-After` of 503 where nothing else says when.
 const SOON: Duration = Duration::from_secs(10);

@@ -2,10 +2,11 @@
 //! values and never as text, so that nobody's link puts words into a page.
 
 use data_encoding::BASE64URL_NOPAD;
+use serde::{Deserialize, Serialize};
 
+use crate::domain::values::address::EmailAddress;
 use crate::domain::values::format::counted;
 use crate::domain::values::money::Usd;
-use crate::prelude::*;
 
 /// Each notice beside its sentence, with the values that this names.
 macro_rules! notices {

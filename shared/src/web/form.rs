@@ -1,6 +1,9 @@
 //! The fields of a posted form, as sent, and no more of them than our forms have. The handler of the form
 //! interprets them.
 
+use std::collections::HashSet;
+use std::fmt;
+
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
@@ -8,7 +11,6 @@ use axum::http::header::CONTENT_TYPE;
 
 use super::AppError;
 use crate::domain::values::address::{is_invisible, nfc};
-use crate::prelude::*;
 
 /// The longest reason, in characters.
 pub const LONGEST_REASON: usize = 500;

@@ -2,6 +2,7 @@
 //! request is removed first.
 
 use std::future::ready;
+use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::Site;
 use super::layers::dressed;
-use crate::prelude::*;
+use crate::deadline::Deadline;
 
 /// API Gateway gives up after thirty seconds, whatever else the function has time for.
 const LONGEST: Duration = Duration::from_secs(29);
@@ -98,12 +99,13 @@ fn without_a_request(event: &Value) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use crate::clock::Clock;
+
     use axum::routing::get;
     use lambda_http::Context;
     use tracing::Instrument;
 
     use super::*;
-    use crate::clock::Clock;
     use crate::config;
     use crate::log::Written;
     use crate::web::AppError;

@@ -1,6 +1,8 @@
 //! The sender of a request: the session behind its cookie, and the form that a session sent. Sign-in makes
 //! the sessions.
 
+use std::time::Duration;
+
 use axum::extract::{FromRef, FromRequest, FromRequestParts, Request};
 use axum::http::header::{COOKIE, HeaderMap, HeaderValue};
 use axum::http::request::Parts;
@@ -11,10 +13,10 @@ use cookie::{Cookie, SameSite};
 use super::form::{Fields, FormBounds};
 use super::{AppError, Flash, Site};
 use crate::config::Origin;
+use crate::deadline::Deadline;
 use crate::domain::programme::role::is_among;
 use crate::domain::sign_in::Session;
 use crate::domain::values::token::{BrowserToken, CsrfToken, SessionToken};
-use crate::prelude::*;
 
 /// The time within which a session's use is noted.
 const ENOUGH_TO_NOTE: Duration = Duration::from_secs(5);

@@ -3,6 +3,7 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use askama::Template;
 use axum::extract::FromRequestParts;
@@ -14,12 +15,13 @@ use tokio::sync::OnceCell;
 use super::page::Frame;
 use super::session::Cookies;
 use super::{Flash, Reply};
+use crate::clock::Clock;
 use crate::config::{Config, FrontSecret, Origin};
-use crate::deadline::Waits;
+use crate::deadline::{Deadline, Waits};
 use crate::domain::mail::alarm::{Alarm, Cause};
-use crate::prelude::*;
 use crate::provider::{Provider, ProviderError};
 use crate::settle::Settler;
+use crate::store::{StoreError, Table};
 use crate::version;
 
 /// The time left of an event below which no alarm is raised in it, since the answer still has to leave.

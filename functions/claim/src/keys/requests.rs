@@ -3,13 +3,22 @@
 
 use axum::RequestExt;
 use axum::extract::{FromRequest, Path, Request};
-use bursar_core::domain::grant::KeyCall;
-use bursar_core::web::form::{self, LONGEST_REASON};
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use bursar_core::clock::Moment;
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::grant::{ChangeRefused, GrantState, HoldKind, KeyCall, Stopped, Tell, View};
+use bursar_core::domain::values::id::Epoch;
+use bursar_core::settle::NotSettled;
+use bursar_core::store::{ActContext, ActOutcome};
+use bursar_core::web::form::LONGEST_REASON;
+use bursar_core::web::{Answer, AppError, Fields, Flash, Posted, RequestDeadline, Site, Visitor, form};
 use jiff::SignedDuration;
 
 use crate::my::card::MoreForm;
-use crate::prelude::*;
-use crate::refusal::{self, why_not_resumed};
+use crate::refusal::why_not_resumed;
+use crate::{my, refusal};
 
 pub(crate) struct KeyForm {
     pub(super) site: Site,

@@ -4,16 +4,28 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bursar_core::domain::grant::{KeyCall, KeyGuardrail, MintedKey, OpenClaim, RecordRefused};
-use bursar_core::domain::programme::Programme;
-use bursar_core::domain::values::id::{DeploymentId, KeyName};
+use askama::Template;
+use axum::http::StatusCode;
+use bursar_core::domain::grant::{
+    BeginRefused, KeyCall, KeyGuardrail, KeyRequest, KeyRequestKind, MintedKey, NextGuardrail, OpenClaim,
+    RecordRefused, Tell, View,
+};
+use bursar_core::domain::programme::guardrail::{ConfirmedRules, GuardrailOwner};
+use bursar_core::domain::programme::{Programme, TermsHash};
+use bursar_core::domain::values::id::{DeploymentId, KeyHash, KeyName, Nonce};
+use bursar_core::domain::values::money::Usd;
+use bursar_core::provider::ProviderError;
 use bursar_core::provider::keys::{CreatedKey, NewKey};
+use bursar_core::settle::NotSettled;
+use bursar_core::store::{ActContext, ActOutcome};
+use bursar_core::web::{Answer, AppError, Fields, Frame, Reply, Site, Visitor};
 
 use crate::keys::requests::KeyForm;
 use crate::my::example::Example;
+use crate::my::rules::StudentRules;
 use crate::my::words;
-use crate::prelude::*;
-use crate::refusal::{self, AGAIN, why_not};
+use crate::refusal::{AGAIN, why_not};
+use crate::{my, refusal};
 
 /// The least time left of a request in which a claim may begin.
 const ENOUGH_TO_BEGIN: Duration = Duration::from_secs(20);

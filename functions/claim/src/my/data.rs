@@ -1,16 +1,18 @@
 //! The export of everything stored about a person, for that person: amounts as decimals, times in full,
 //! history in words. It leaves out which member of staff acted, and holds secrets only as hashes.
 
+use axum::extract::State;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
-use bursar_core::domain::audit::{AuditDetail, AuditEntry};
-use bursar_core::domain::grant::{Grant, GrantKey, Holds, MoreRequest, Person, Reading};
+use bursar_core::domain::audit::{Actor, AuditDetail, AuditEntry};
+use bursar_core::domain::grant::{Grant, GrantKey, GrantState, Holds, MoreRequest, Person, Reading, View};
 use bursar_core::domain::programme::role::Roles;
 use bursar_core::domain::sign_in::{Session, SignIn};
 use bursar_core::domain::usage::crossing::{Crossing, Scope};
 use bursar_core::store::{ByHand, DoneByHand, KnownAddress, LoginRequest, MailState, OutboxRow, StaffPerson};
+use bursar_core::web::{Answer, AppError, Reply, Site, Visitor};
 use serde_json::{Value, json};
 
-use crate::prelude::*;
+use crate::my;
 
 /// Takes what is stored apart, into what is shown of it and what is not: a field that is new asks the compiler.
 macro_rules! take_apart {

@@ -1,10 +1,11 @@
 //! Examples of using a key, as text to copy: valid code whatever the programme is called, and never with
 //! the key itself.
 
-use bursar_core::domain::programme::rules::{DataPolicy, Region};
+use bursar_core::domain::grant::View;
+use bursar_core::domain::programme::rules::{DataPolicy, Region, Rules};
 use unicode_normalization::UnicodeNormalization;
 
-use crate::prelude::*;
+use crate::my::rules::StudentRules;
 
 /// The model of the examples when the programme restricts none: cheap and well known.
 const ANY_MODEL: &str = "openai/gpt-4o-mini";

@@ -4,10 +4,14 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
-use bursar_core::store::{ModelPrices, Table};
+use bursar_core::clock::Moment;
+use bursar_core::domain::grant::View;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::utc_date;
+use bursar_core::store::{ModelPrices, StoreError, Table};
 use jiff::ToSpan;
 
-use crate::prelude::*;
+use crate::my::rules::StudentRules;
 
 /// The tokens of answer that coding agents ask for with each request, and those that a price is for.
 const LONG: i64 = 32_000;

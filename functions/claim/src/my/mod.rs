@@ -7,14 +7,22 @@ pub(crate) mod long_answers;
 pub(crate) mod rules;
 pub(crate) mod words;
 
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use bursar_core::clock::Moment;
+use bursar_core::domain::grant::{BeginRefused, GrantState, KeyRequest, KeyRequestKind, NextGuardrail, View};
+use bursar_core::domain::values::id::{Nonce, ProgrammeId};
+use bursar_core::domain::values::term::Term;
 use bursar_core::log;
 use bursar_core::store::{Enrolment, KnownAddress, ModelPrices};
+use bursar_core::web::{Answer, AppError, Fields, Flash, Frame, Posted, RequestDeadline, Site, Visitor};
 
 use crate::my::card::{Card, MoreForm};
 use crate::my::example::Example;
 use crate::my::long_answers::LongAnswers;
+use crate::my::rules::StudentRules;
 use crate::my::words::not_reached;
-use crate::prelude::*;
 use crate::refusal::why_not;
 
 #[derive(Template)]

@@ -1,9 +1,11 @@
 //! What a key may call, as the provider has confirmed it, and whether the grant's next key can be put under its guardrail.
 
-use bursar_core::store::Table;
+use bursar_core::domain::grant::{NextGuardrail, View};
+use bursar_core::domain::programme::guardrail::{Guardrail, GuardrailOwner};
+use bursar_core::domain::programme::rules::Rules;
+use bursar_core::store::{StoreError, Table};
 
 use crate::my::long_answers::LongAnswers;
-use crate::prelude::*;
 
 #[derive(Default)]
 pub(crate) struct StudentRules {

@@ -1,11 +1,18 @@
 //! The state of a grant in plain words, in the time zone of its programme, which the card names once. Words for a refused request are
 //! left to [`refusal`](crate::refusal).
 
-use bursar_core::domain::grant::{AnnouncedEnd, MORE_REQUEST_LASTS, StudentNotice};
+use bursar_core::clock::Moment;
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::grant::{
+    AnnouncedEnd, BeginRefused, ChangeRefused, GrantState, HoldKind, MORE_REQUEST_LASTS, Stopped, StudentNotice, View,
+};
+use bursar_core::domain::values::format::{column_time, end_time, long_date, time_in};
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::term::Term;
+use bursar_core::domain::values::window::{Reset, utc_date};
 use bursar_core::store::{Undeliverable, UnreachableReason};
 
 use crate::my::Obstacle;
-use crate::prelude::*;
 use crate::refusal::{why_not, why_not_resumed};
 
 /// The label of a used-up cap, which `card` gives a colour of its own.

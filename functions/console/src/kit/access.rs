@@ -7,12 +7,19 @@ use std::ops::Deref;
 use anyhow::Context;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Multipart, RawPathParams, Request};
+use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
+use axum::response::IntoResponse;
+use bursar_core::clock::Moment;
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::programme::Programme;
+use bursar_core::domain::programme::role::Role;
+use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::PersonId;
-use bursar_core::web::{Frame, Posted, RequestDeadline};
-
-use crate::prelude::*;
+use bursar_core::store::Author;
+use bursar_core::web::{AppError, Fields, Frame, Posted, RequestDeadline, Site, Visitor};
 
 /// A programme with the visitor's role in it. As an extractor it admits assistants and higher roles.
 #[derive(Clone)]

@@ -11,10 +11,12 @@ use axum::http::header::{
 };
 use axum::http::request::Parts;
 use bursar_core::domain::values::format::sheet_text;
+use bursar_core::web::{Answer, AppError, Reply};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::prelude::*;
+use crate::kit::listing::{Cell, Column};
+use crate::kit::show;
 
 /// The most bytes of an answer: Lambda answers at most six megabytes, in base64.
 const MOST_BYTES: usize = 4_400_000;
@@ -165,6 +167,10 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use axum::response::IntoResponse;
+
+    use crate::kit::listing::column;
+
     use std::io::Read;
 
     use axum::body::Body;

@@ -1,16 +1,19 @@
 //! Forms. A table of fields says how a value is written into a form and read from it; one template shows each field with what was
 //! typed, what is wrong with it, and what somebody else saved meanwhile.
 
-use bursar_core::domain::audit::AuditDetail;
+use std::collections::BTreeMap;
+
+use bursar_core::domain::audit::{Act, AuditDetail};
 use bursar_core::domain::programme::request::{INSTEAD_OF, Wish};
 use bursar_core::domain::values::format::long_time;
-use bursar_core::web::form;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::web::{Fields, form};
 use data_encoding::HEXLOWER;
-use jiff::civil::DateTime;
+use jiff::civil::{Date, DateTime};
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
-use crate::prelude::*;
+use crate::kit::show::long_date;
 
 /// One field of the form that makes a `T`.
 pub(crate) struct Field<T: FormValue> {

@@ -1,10 +1,13 @@
 //! How pages tell of jobs: how far each is, in a sentence, and whose steps could not be done.
 
-use bursar_core::domain::grant::ChangeRefused;
-use bursar_core::store::{Subject, UndoneStep, WhyUndone};
+use bursar_core::domain::grant::{ChangeRefused, Grant};
+use bursar_core::domain::programme::Programme;
+use bursar_core::store::{Job, JobState, Subject, UndoneStep, WhyUndone, Work};
+use bursar_core::web::Site;
 use futures_util::future::join_all;
+use jiff::SignedDuration;
 
-use crate::prelude::*;
+use crate::kit::paths;
 
 /// How long a page still tells that a job was done.
 const TOLD_FOR: SignedDuration = SignedDuration::from_hours(24);
@@ -165,7 +168,9 @@ fn why_undone(why: WhyUndone) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use bursar_core::clock::Moment;
     use bursar_core::domain::audit::Actor;
+    use bursar_core::domain::values::id::ProgrammeId;
 
     use super::*;
 

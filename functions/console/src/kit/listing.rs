@@ -1,7 +1,10 @@
 //! Lists: one description of the columns gives a page's table with the hooks of its rows, and the file. What a new column says is one
 //! line of its list's table; how it looks is the macro `list` of `parts.html`.
 
-use crate::prelude::*;
+use bursar_core::clock::Moment;
+use bursar_core::domain::values::format::column_time;
+use bursar_core::domain::values::money::Usd;
+use jiff::tz::TimeZone;
 
 pub(crate) const ON_A_PAGE: usize = 100;
 

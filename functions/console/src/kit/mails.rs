@@ -1,12 +1,18 @@
 //! Mails and their states, as the console's pages show them.
 
+use std::borrow::Borrow;
+
+use bursar_core::clock::Moment;
 use bursar_core::domain::mail::failure::FailureText;
 use bursar_core::domain::mail::kind::MailKind;
-use bursar_core::store::{Bounce, MailRefusal, MailState, QueuedMail};
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::store::{Bounce, MailRefusal, MailState, OutboxRow, QueuedMail, Undeliverable, UnreachableReason};
+use bursar_core::web::{AppError, Site};
 use futures_util::future::try_join_all;
+use jiff::tz::TimeZone;
 
-use crate::kit::listing::{Part, Press};
-use crate::prelude::*;
+use crate::kit::listing::{Cell, Column, Listing, Part, Press, column};
+use crate::kit::show::utc;
 
 /// A mail, or a request for one that led to none.
 pub(crate) struct MailRow {

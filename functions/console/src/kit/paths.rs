@@ -1,6 +1,6 @@
 //! The paths of pages that other pages link to.
 
-use crate::prelude::*;
+use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 
 pub(crate) const ACCOUNT: &str = "/console/account";
 

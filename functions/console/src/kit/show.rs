@@ -1,12 +1,16 @@
 //! The format of counts, instants of the account, URLs and people on the console's pages.
 
-use bursar_core::domain::grant::ShownState;
-pub(crate) use bursar_core::domain::values::format::{long_date, utc};
-use bursar_core::domain::values::id::PersonId;
-use bursar_core::domain::values::money::grouped;
-use bursar_core::store::{StaffPerson, Table};
+use std::borrow::Borrow;
 
-use crate::prelude::*;
+use bursar_core::clock::Moment;
+use bursar_core::domain::grant::ShownState;
+use bursar_core::domain::values::id::PersonId;
+use bursar_core::domain::values::money::{Usd, grouped};
+use bursar_core::domain::values::window::utc_date;
+use bursar_core::store::{StaffPerson, Table};
+use bursar_core::web::AppError;
+
+pub(crate) use bursar_core::domain::values::format::{long_date, utc};
 
 /// A number in groups of three digits, for templates.
 pub(crate) fn count(number: impl Borrow<u64>) -> String {

@@ -2,14 +2,32 @@
 //! person and group spent, what nobody claimed, what of the account no key explains, and what that means for another number of
 //! students. Its sums add up to the cent.
 
-use bursar_core::domain::grant::{GrantState, Spending};
-use bursar_core::domain::programme::Byok;
-use bursar_core::domain::usage::pilot::{PilotFigures, Projection};
-use futures_util::TryStreamExt;
+use std::borrow::Borrow;
+use std::collections::BTreeMap;
 
+use askama::Template;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use bursar_core::clock::Moment;
+use bursar_core::domain::grant::{Grant, GrantState, Spending};
+use bursar_core::domain::programme::{Byok, Programme, Settings};
+use bursar_core::domain::usage::days::Days;
+use bursar_core::domain::usage::pilot::{PilotFigures, Projection};
+use bursar_core::domain::usage::reading::DailyUse;
+use bursar_core::domain::values::format::column_time;
+use bursar_core::domain::values::id::{GrantId, ProgrammeId};
+use bursar_core::domain::values::money::{Usd, each_in_cents};
+use bursar_core::domain::values::window::utc_date;
+use bursar_core::store::AccountDay;
+use bursar_core::web::{Answer, AppError, Site};
+use futures_util::TryStreamExt;
+use jiff::civil::Date;
+use serde::Deserialize;
+
+use crate::kit::access::{PageFrame, ProgrammeAccess};
+use crate::kit::{paths, show};
 use crate::money::spending::by_model::words;
 use crate::people::grants;
-use crate::prelude::*;
 
 const MOST_PERSONS: usize = 5_000;
 const MOST_STUDENTS: u32 = 1_000_000;

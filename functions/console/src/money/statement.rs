@@ -3,12 +3,24 @@
 
 use std::iter::successors;
 
+use askama::Template;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use bursar_core::clock::Moment;
 use bursar_core::domain::ledger::mailed::{ChangedCell, MailedStatement, RowDifference};
 use bursar_core::domain::ledger::statement::{RowKind, Statement, StatementDays, StatementRow};
-use bursar_core::domain::values::format::named_month;
+use bursar_core::domain::values::format::{date_range, named_month};
+use bursar_core::domain::values::id::ProgrammeId;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::utc_date;
+use bursar_core::web::{Answer, AppError, Site};
+use jiff::tz::TimeZone;
+use serde::Deserialize;
 
-use crate::kit::csv_file::{self, CsvRequest};
-use crate::prelude::*;
+use crate::kit::access::{AdminAccess, PageFrame};
+use crate::kit::csv_file::CsvRequest;
+use crate::kit::listing::{Cell, Column, Listing, column};
+use crate::kit::{csv_file, paths};
 
 /// The days as a query asks for them; without any, the last month.
 #[derive(Default, Deserialize)]

@@ -2,10 +2,21 @@
 //! carried on by the request for some seconds, then by the work of each minute.
 
 use anyhow::Result;
-use bursar_core::domain::values::address::MatchedAddress;
-use bursar_core::store::Erasure;
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::grant::{Grant, Person};
+use bursar_core::domain::values::address::{EmailAddress, MatchedAddress};
+use bursar_core::domain::values::id::{new_ulid, ulid_for};
+use bursar_core::store::{ActContext, Author, Erasure};
+use bursar_core::web::{Answer, AppError, Flash, Site};
+use jiff::SignedDuration;
+use ulid::Ulid;
 
-use crate::prelude::*;
+use crate::kit::access::{AdminAccess, Admins, PageFrame, Post};
+use crate::kit::paths;
 use crate::work::jobs::{AGAIN_AFTER, JobDeadlines};
 
 #[derive(Template)]

@@ -4,20 +4,33 @@
 
 use std::cmp::Reverse;
 use std::pin::pin;
+use std::time::Duration;
 
+use askama::Template;
+use bursar_core::clock::Moment;
+use bursar_core::deadline::Deadline;
 use bursar_core::domain::ledger::foreign::ForeignKey;
+use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::role::Roles;
 use bursar_core::domain::sign_in::{LinkRefused, SignIn};
-use bursar_core::domain::values::address::MatchedAddress;
+use bursar_core::domain::values::address::{EmailAddress, MatchedAddress};
+use bursar_core::domain::values::id::new_ulid;
 use bursar_core::store::{
-    FiledMail, GrantLine, KnownAddress, KnownPerson, LoginRequest, MailRefusal, MailServer, Unreachable,
+    FiledMail, GrantLine, KnownAddress, KnownPerson, LoginRequest, MailRefusal, MailServer, OutboxRow, StoreError,
+    Undeliverable, Unreachable, UnreachableReason,
 };
+use bursar_core::web::{Answer, AppError, Site};
 use futures_util::stream::{StreamExt, iter};
+use jiff::SignedDuration;
+use jiff::tz::TimeZone;
 
-use crate::kit::mails::{self, MailRow, MailStatus};
+use crate::kit::access::PageFrame;
+use crate::kit::listing::{Listing, ON_A_PAGE};
+use crate::kit::mails::{MailRow, MailStatus};
+use crate::kit::{mails, paths, show};
 use crate::people::erase::EraseForm;
-use crate::people::grants::{self, GrantRow, Shows};
-use crate::prelude::*;
+use crate::people::grants;
+use crate::people::grants::{GrantRow, Shows};
 
 /// The fewest characters of a part that are looked for.
 const LEAST_OF_A_PART: usize = 3;

@@ -1,17 +1,24 @@
 //! The alerts of a programme: the crossings of its budget's thresholds, and the mails to its staff with what became of them. A form
 //! sends an alert again, another a test alert.
 
+use askama::Template;
+use axum::extract::{Query, State};
 use bursar_core::domain::mail::kind::{MailClass, MailKind};
+use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::role::is_among;
 use bursar_core::domain::usage::crossing::{Crossing, per_cent};
-use bursar_core::store::{BETWEEN_TESTS, FiledMail, QueuedMail, StaffPerson};
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::store::{BETWEEN_TESTS, FiledMail, OutboxRow, QueuedMail, StaffPerson, Undeliverable};
+use bursar_core::web::{Answer, AppError, Flash, Site};
 use futures_util::future::try_join_all;
+use serde::Deserialize;
 
-use crate::kit::access::Assistants;
-use crate::kit::listing::Press;
-use crate::kit::mails::{self, MailRow};
+use crate::kit::access::{Assistants, PageFrame, Post, ProgrammeAccess};
+use crate::kit::listing::{Cell, Column, Listing, ON_A_PAGE, Press, column};
+use crate::kit::mails::MailRow;
+use crate::kit::{mails, paths, show};
 use crate::money::spending::spans::SpanLink;
-use crate::prelude::*;
 
 #[derive(Template)]
 #[template(path = "alerts.html")]

@@ -1,15 +1,25 @@
 //! The audit: who did what, of a programme with its grants, of one grant, and of the account. The page says it in sentences, the newest
 //! first; the file has what is on record, in the order of time.
 
-use bursar_core::domain::audit::{AuditDetail, AuditEntry};
-use bursar_core::domain::grant::{ADDRESS_PASSED, ShownState, Stopped};
-use bursar_core::domain::values::format::counted;
-use bursar_core::domain::values::id::PersonId;
-use futures_util::stream::{StreamExt, TryStreamExt, iter};
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::kit::csv_file::{self, CsvRequest};
-use crate::kit::listing::{self, Part};
-use crate::prelude::*;
+use askama::Template;
+use axum::extract::{Query, State};
+use bursar_core::domain::audit::{Act, Actor, AuditDetail, AuditEntry};
+use bursar_core::domain::grant::{ADDRESS_PASSED, Grant, Person, ShownState, Stopped};
+use bursar_core::domain::programme::Programme;
+use bursar_core::domain::values::format::counted;
+use bursar_core::domain::values::id::{GrantId, PersonId, ProgrammeId};
+use bursar_core::domain::values::money::Usd;
+use bursar_core::web::{Answer, AppError, Site};
+use futures_util::stream::{StreamExt, TryStreamExt, iter};
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+
+use crate::kit::access::{AdminAccess, PageFrame, ProgrammeAccess};
+use crate::kit::csv_file::CsvRequest;
+use crate::kit::listing::{Cell, Column, Listing, Part, column};
+use crate::kit::{csv_file, listing, paths, show};
 use crate::programme::settings;
 
 /// How many names are looked up at once.

@@ -1,11 +1,19 @@
 //! The end of a programme: first a page that says in numbers what it does, then the act, once the programme's name is typed. Faculty see
 //! the same page and ask the admins.
 
+use askama::Template;
+use axum::http::StatusCode;
+use bursar_core::clock::Moment;
 use bursar_core::domain::grant::ShownState;
 use bursar_core::domain::programme::request::{CLOSE, ProgrammeRequest};
-use bursar_core::store::GrantLine;
+use bursar_core::domain::programme::{Budget, Programme, Settings};
+use bursar_core::domain::values::format::column_time;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::store::{GrantLine, StoreError};
+use bursar_core::web::{Answer, AppError, Flash};
 
-use crate::prelude::*;
+use crate::kit::access::{Faculty, PageFrame, Post};
+use crate::kit::paths;
 use crate::programme::requests::{approved, ask};
 use crate::work::jobs;
 

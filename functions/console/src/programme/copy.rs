@@ -1,15 +1,28 @@
 //! The copy of a programme into another term, for which faculty ask the admins.
 
+use axum::http::StatusCode;
+use bursar_core::clock::Moment;
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::grant::{Grant, Person};
 use bursar_core::domain::programme::request::{COPY, ProgrammeRequest};
 use bursar_core::domain::programme::rules::Tiers;
+use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::values::format::field_time;
-use bursar_core::store::{CopiedProgramme, Erasure, ImportPart, Kept};
+use bursar_core::domain::values::id::new_ulid;
+use bursar_core::store::{CopiedProgramme, Erasure, Import, ImportPart, Kept};
+use bursar_core::web::{Answer, AppError, Fields, Flash, Site};
+use jiff::civil::Date;
 
-use crate::people::roster::compare::{self, AbsentRows};
-use crate::people::roster::parse::{self, FileError};
-use crate::prelude::*;
+use crate::kit::access::{Faculty, Post};
+use crate::kit::form::Form;
+use crate::kit::paths;
+use crate::kit::show::long_date;
+use crate::people::roster::compare::AbsentRows;
+use crate::people::roster::parse::FileError;
+use crate::people::roster::{compare, parse};
 use crate::programme::requests::{approved, ask};
-use crate::programme::settings::{self, CARRIED, SettingsDraft, copying, make, read};
+use crate::programme::settings;
+use crate::programme::settings::{CARRIED, SettingsDraft, copying, make, read};
 
 pub(crate) async fn copy(post: Post<Faculty>) -> Answer {
     let Post { site, access, fields, deadline, .. } = &post;

@@ -1,9 +1,15 @@
 //! An admin's decision about what faculty asked for.
 
+use axum::extract::Path;
+use axum::http::StatusCode;
 use bursar_core::domain::programme::request::{CLOSE, COPY, ProgrammeRequest};
+use bursar_core::store::StoreError;
 use bursar_core::web::form::{LONGEST_REASON, line};
+use bursar_core::web::{Answer, AppError, Flash};
+use ulid::Ulid;
 
-use crate::prelude::*;
+use crate::kit::access::{Faculty, Post};
+use crate::kit::paths;
 use crate::programme::{close, copy, overview, settings};
 
 /// An admin's decision, or that a line about a job is put away. A request to close or copy leads to the page on which that is done, which then answers the request.

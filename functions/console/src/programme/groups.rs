@@ -1,9 +1,19 @@
 //! The page of a programme's groups: the settings in which a group differs from its programme. A blank field means the programme's.
 
-use bursar_core::store::{EditOutcome, ProgrammeEdit};
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::kit::form::Difference;
-use crate::prelude::*;
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use bursar_core::domain::audit::Act;
+use bursar_core::domain::programme::{Programme, Settings};
+use bursar_core::domain::values::money::Usd;
+use bursar_core::store::{EditOutcome, ProgrammeEdit, RulesSource};
+use bursar_core::web::{Answer, AppError, Fields, Flash, Reply, Site};
+
+use crate::kit::access::{Faculty, PageFrame, Post, ProgrammeAccess};
+use crate::kit::form::{Difference, Field, FieldKind, Form, FormValue};
+use crate::kit::paths;
 use crate::programme::settings::edit::OVERTAKEN;
 use crate::programme::settings::{AS_THE_PROGRAMME, KnownModels, cap, models_of, new_models, plain};
 use crate::work::{guardrails, jobs};

@@ -1,14 +1,22 @@
 //! The programmes on which the visitor has a role.
 
+use std::collections::HashMap;
+
+use askama::Template;
+use axum::extract::{Query, State};
+use bursar_core::clock::Moment;
+use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::counts::Counts;
+use bursar_core::domain::programme::role::Role;
 use bursar_core::domain::usage::burn::Burn;
 use bursar_core::store::Overview;
-use bursar_core::web::RequestDeadline;
+use bursar_core::web::{Answer, AppError, RequestDeadline, Site, Visitor};
 use futures_util::future::try_join_all;
 
+use crate::kit::access::PageFrame;
+use crate::kit::show::long_date;
 use crate::money::spending::bar::MoneyBar;
 use crate::people::help_desk;
-use crate::prelude::*;
 use crate::programme::waiting::WaitingItems;
 
 #[derive(Template)]

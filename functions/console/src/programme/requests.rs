@@ -1,9 +1,10 @@
 //! What faculty ask of the admins, and the request that an admin's form answers.
 
-use bursar_core::domain::audit::AuditDetail;
+use bursar_core::domain::audit::{Act, AuditDetail};
 use bursar_core::domain::programme::request::{ProgrammeRequest, Wish};
+use bursar_core::web::AppError;
 
-use crate::prelude::*;
+use crate::kit::access::{Faculty, Post};
 
 /// A day's equal wishes are one request.
 pub(crate) const DECIDED_TODAY: &str = "Nothing was done: an admin decided the same request today, and told you by mail. Talk to them, or ask again tomorrow.";

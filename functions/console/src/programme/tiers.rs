@@ -1,9 +1,18 @@
 //! The page of the tiers: named lists of models, which admins keep for programmes and groups.
 
-use bursar_core::domain::programme::rules::{self, Tier};
-use bursar_core::store::TierOutcome;
+use std::collections::BTreeSet;
 
-use crate::prelude::*;
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use bursar_core::domain::programme::rules::Tier;
+use bursar_core::domain::programme::{Programme, rules};
+use bursar_core::store::{RulesSource, TierOutcome};
+use bursar_core::web::{Answer, AppError, Flash, Site, Visitor};
+
+use crate::kit::access::{AdminAccess, Admins, PageFrame, Post};
+use crate::kit::form::{Field, FieldKind, Form, FormValue};
+use crate::kit::paths;
 use crate::programme::settings::{KnownModels, NotListed, models_of};
 use crate::work::guardrails;
 

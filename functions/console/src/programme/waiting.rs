@@ -1,11 +1,18 @@
 //! What waits for the reader's decision, on the page of all programmes and on the overview of one, each with the way to where it is
 //! decided.
 
-use bursar_core::domain::grant::MoreListing;
+use bursar_core::domain::grant::{Grant, MoreListing};
+use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::request::{CLOSE, COPY, ProgrammeRequest};
+use bursar_core::domain::programme::role::Role;
+use bursar_core::domain::values::format::column_time;
+use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::store::{HeldBack, RosterPreview, SyncState, Undecided};
+use bursar_core::web::{AppError, Site, Visitor};
+use ulid::Ulid;
 
-use crate::prelude::*;
+use crate::kit::access::ProgrammeAccess;
+use crate::kit::{paths, show};
 use crate::programme::settings;
 
 /// The most that one page names; the rest is counted.

@@ -1,9 +1,12 @@
 //! What is done to one grant by somebody with a role: by the grant's page, or by a job to one of many. It only writes.
 
-use bursar_core::domain::grant::{ChangeRefused, GrantAct, GrantAction, Hold, OfJob, ShownState, View};
-use bursar_core::store::{ByHand, DoneByHand};
-
-use crate::prelude::*;
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::grant::{ChangeRefused, Grant, GrantAct, GrantAction, Hold, OfJob, ShownState, View};
+use bursar_core::domain::programme::Programme;
+use bursar_core::domain::programme::role::Role;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::store::{ActContext, ByHand, DoneByHand, Job, StoreError};
+use bursar_core::web::Site;
 
 /// Does it, and returns why a rule refuses it, if one does. A pause is in the role of whoever asks for it.
 pub(crate) async fn act_on(

@@ -1,15 +1,24 @@
 //! The rules of programmes, told to guardrails that are not right. Putting keys under a guardrail is left to the claim and to the job
 //! `limits`.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use anyhow::Result;
+use bursar_core::clock::Moment;
+use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::alarm::Cause;
+use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::guardrail::{Guardrail, GuardrailOwner, RulesRefusal};
 use bursar_core::domain::programme::rules::Tier;
+use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::schema::ItemKey;
 use bursar_core::settle::{ENOUGH_FOR_ONE, RulesTold, Settler};
+use bursar_core::store::RulesSource;
+use bursar_core::web::Site;
+use jiff::SignedDuration;
 
 use super::jobs::AGAIN_AFTER;
-use crate::prelude::*;
 
 /// The least time in which a guardrail is told its rules: what making it takes.
 const LEAST_FOR_ONE: Duration = Duration::from_secs(5);

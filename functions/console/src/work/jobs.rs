@@ -1,11 +1,19 @@
 //! The runner of jobs: takes the one whose turn it is, carries it on for some seconds, and leaves the rest to whoever comes next. A job
 //! only writes. What the provider is to be told of it is sent by the work of each minute, and the job is done once that is confirmed.
 
-use anyhow::{Context, Result};
-use bursar_core::store::{JOB_LEASE, Subject, UndoneStep, WhyUndone};
+use std::time::Duration;
 
-use super::steps::{self, Plan};
-use crate::prelude::*;
+use anyhow::{Context, Result};
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::programme::Programme;
+use bursar_core::domain::values::id::ProgrammeId;
+use bursar_core::store::{JOB_LEASE, Job, JobState, Subject, UndoneStep, WhyUndone, Work};
+use bursar_core::web::Site;
+use jiff::SignedDuration;
+use ulid::Ulid;
+
+use super::steps;
+use super::steps::Plan;
 
 /// How long a job is carried on at a stretch: a person waits for the page, or what is urgent for the work.
 const AT_A_STRETCH: Duration = Duration::from_secs(4);

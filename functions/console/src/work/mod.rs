@@ -11,19 +11,28 @@ pub(crate) mod guardrails;
 pub(crate) mod jobs;
 pub(crate) mod steps;
 
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
 use anyhow::Result;
+use bursar_core::clock::Moment;
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::grant::Grant;
 use bursar_core::domain::mail::alarm::Cause;
+use bursar_core::domain::values::id::new_ulid;
 use bursar_core::schema::ItemKey;
 use bursar_core::settle::{ENOUGH_FOR_ONE, NotSettled};
-use bursar_core::store::{DueWork, Erasure, RunLease};
+use bursar_core::store::{ActContext, DueWork, Erasure, Job, RunLease};
+use bursar_core::web::Site;
 use futures_util::StreamExt;
 use futures_util::stream::iter;
+use jiff::SignedDuration;
 use serde::Serialize;
+use ulid::Ulid;
 
 use self::jobs::JobDeadlines;
 use self::steps::Plan;
 use crate::people::erase;
-use crate::prelude::*;
 
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct WorkReport {

@@ -4,18 +4,25 @@
 //!
 //! Whoever goes on may meet what was done after the last note. A file says itself that this is done; for all else the grant names the job.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use anyhow::Result;
-use bursar_core::domain::grant::{ChangeRefused, GrantAct, Hold, HoldKind, OfJob, Unchanged};
-use bursar_core::store::{INVITED_AT_ONCE, JobPlace, Kept, Subject, UndoneStep, WhyUndone};
+use bursar_core::domain::grant::{ChangeRefused, Grant, GrantAct, Hold, HoldKind, OfJob, Unchanged};
+use bursar_core::domain::programme::role::Role;
+use bursar_core::domain::values::id::{GrantId, ProgrammeId};
+use bursar_core::store::{
+    ActContext, Author, INVITED_AT_ONCE, Import, Job, JobPlace, JobState, Kept, StoreError, Subject, UndoneStep,
+    WhyUndone, Work,
+};
+use bursar_core::web::Site;
 use futures_util::future::join_all;
+use ulid::Ulid;
 
 use super::grant_action::act_on;
-use super::jobs::{self, JobDeadlines};
-use crate::people::roster::compare::{self, AbsentRows, ConfirmedImport, RosterStep};
-use crate::people::roster::parse;
-use crate::prelude::*;
+use super::jobs;
+use super::jobs::JobDeadlines;
+use crate::people::roster::compare::{AbsentRows, ConfirmedImport, RosterStep};
+use crate::people::roster::{compare, parse};
 
 /// How many units are written at once.
 const SIDE_BY_SIDE: usize = 8;

@@ -1,12 +1,17 @@
 //! The words of each alarm: the number in the subject, the known facts, their meaning, and what to do.
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::credit::{DAYS_TO_BUY, Purchase, WhyGone};
+use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::failure::FailureText;
 use bursar_core::domain::mail::kind::SendFigures;
+use bursar_core::domain::values::format::{counted, long_date, utc};
 use bursar_core::domain::values::key::Fingerprint;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::utc_date;
+use jiff::civil::Date;
 
 use crate::account::{AlarmText, NamedAccount};
-use crate::prelude::*;
 
 impl AlarmText {
     pub(super) fn new(alarm: &Alarm, named: &NamedAccount) -> AlarmText {

@@ -4,9 +4,18 @@
 mod alarm_texts;
 mod unsent;
 
+use bursar_core::domain::mail::alarm::{Alarm, Cause};
+use bursar_core::domain::programme::Programme;
+use bursar_core::domain::values::format::utc;
+use bursar_core::domain::values::id::{PersonId, ProgrammeId};
+use bursar_core::store::{StaffPerson, StoreError};
+use jiff::civil::Date;
 use unsent::UnsentMail;
 
-use crate::prelude::*;
+use crate::App;
+use crate::compose::{GONE, NoMail};
+use crate::letter::words::Words;
+use crate::letter::{Letter, LetterPart, plain};
 
 struct AlarmText {
     /// The subject, which holds the alarm's number.

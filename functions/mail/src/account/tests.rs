@@ -2,6 +2,7 @@
 
 use bursar_core::domain::credit::{BalanceGone, Purchase, WhyGone};
 use bursar_core::domain::mail::kind::SendFigures;
+use bursar_core::domain::values::money::Usd;
 use bursar_core::secrets::ManagementKey;
 use jiff::ToSpan;
 use jiff::civil::date;

@@ -1,11 +1,13 @@
 //! The mail that an alarm is about, given up or returned, and its recipient. Students are not named.
 
 use bursar_core::domain::mail::failure::{COMPLAINED, FailureText};
+use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::values::format::named_month;
-use bursar_core::store::MailTo;
+use bursar_core::store::{Facts, MailTo, OutboxRow, QueuedMail, StoreError};
+use ulid::Ulid;
 
 use super::AlarmText;
-use crate::prelude::*;
+use crate::App;
 
 /// The mail behind an alarm.
 #[derive(Default)]

@@ -2,21 +2,29 @@
 //! that is reserved. It gives the number, the forecast and what happens next, with a picture of the
 //! spending.
 
+use bursar_core::clock::Moment;
+use bursar_core::deadline::Deadline;
 use bursar_core::domain::audit::{Act, AuditEntry};
 use bursar_core::domain::mail::failure::PASSED_OVER;
 use bursar_core::domain::programme::counts::Counts;
-use bursar_core::domain::programme::role::Role;
-use bursar_core::domain::programme::{Budget, RefusedForRoom};
+use bursar_core::domain::programme::role::{Role, is_among};
+use bursar_core::domain::programme::{Budget, Programme, RefusedForRoom, Settings};
 use bursar_core::domain::usage::burn::Burn;
-use bursar_core::domain::usage::crossing::{ALL, Crossing, Scope};
+use bursar_core::domain::usage::crossing::{ALL, Crossing, Scope, per_cent};
 use bursar_core::domain::usage::days::Days;
 use bursar_core::domain::usage::forecast::{Forecast, RunsOut};
-use bursar_core::domain::values::window::Window;
-use bursar_core::store::ProgrammeUse;
+use bursar_core::domain::values::format::{counted, long_date, time_in};
+use bursar_core::domain::values::id::{PersonId, ProgrammeId};
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::{Window, utc_date};
+use bursar_core::store::{ProgrammeUse, StaffPerson};
+use jiff::SignedDuration;
 
-use crate::compose::NO_SUCH_CROSSING;
+use crate::App;
+use crate::compose::{GONE, NO_SUCH_CROSSING, NoMail};
 use crate::letter::burn::Picture;
-use crate::prelude::*;
+use crate::letter::words::{Words, said};
+use crate::letter::{Letter, LetterPart};
 
 /// The figures of an alert: the newest on record, and at least those of the crossing.
 struct AlertSpending {

@@ -9,10 +9,18 @@ mod tests;
 
 use std::collections::{BTreeSet, HashMap};
 
+use bursar_core::clock::Moment;
+use bursar_core::domain::grant::Grant;
 use bursar_core::domain::mail::digest::{Digest, DigestPeople};
+use bursar_core::domain::programme::role::is_among;
+use bursar_core::domain::values::id::{GrantId, PersonId, ProgrammeId};
+use bursar_core::store::{StaffPerson, StoreError};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
+use jiff::civil::Date;
 
-use crate::prelude::*;
+use crate::App;
+use crate::compose::{GONE, NoMail};
+use crate::letter::{Letter, plain};
 
 /// The number of names that are looked up concurrently.
 const SIDE_BY_SIDE: usize = 16;

@@ -1,21 +1,25 @@
 //! The digest of a programme: to faculty with names, to assistants with counts.
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::mail::digest::{Digest, LineSubject, MOST_LINES, Need, PeopleSample};
 use bursar_core::domain::programme::role::Role;
-use bursar_core::domain::programme::{Budget, Byok, Weekday};
+use bursar_core::domain::programme::{Budget, Byok, Programme, Weekday};
 use bursar_core::domain::usage::burn::Burn;
+use bursar_core::domain::usage::crossing::per_cent;
 use bursar_core::domain::usage::days::{Accuracy, Sum};
 use bursar_core::domain::usage::forecast::{Forecast, StandingOut};
 use bursar_core::domain::usage::models::{ModelUse, cost_in_words};
-use bursar_core::domain::values::format::date_range;
-use bursar_core::domain::values::money::{each_in_cents, grouped};
+use bursar_core::domain::values::format::{counted, date_range, long_date, time_in};
+use bursar_core::domain::values::id::GrantId;
+use bursar_core::domain::values::money::{Usd, each_in_cents, grouped};
+use bursar_core::domain::values::window::Reset;
 use jiff::tz::TimeZone;
 
 use super::{DigestNames, DigestReader, say};
 use crate::alert::{promised, short_subject};
 use crate::letter::burn::Picture;
-use crate::letter::{LetterRow, LetterTable, NOT_TOLD};
-use crate::prelude::*;
+use crate::letter::words::{Words, said};
+use crate::letter::{Letter, LetterPart, LetterRow, LetterTable, NOT_TOLD};
 
 impl Words<'_> {
     pub(crate) fn digest(self, programme: &Programme, digest: &Digest, reader: &DigestReader, now: Moment) -> Letter {

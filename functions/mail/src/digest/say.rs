@@ -1,15 +1,17 @@
 //! Amounts, days and people in the words of digests. What is unknown is said in words, and never shown as
 //! zero.
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::mail::digest::{Need, PeopleSample};
 use bursar_core::domain::usage::days::{Accuracy, Sum};
-use bursar_core::domain::values::format::{date_range, month, short_date};
+use bursar_core::domain::values::format::{date_range, month, short_date, time_in};
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::{Reset, utc_date};
 use jiff::ToSpan;
-use jiff::civil::Weekday;
+use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
 
 use super::DigestNames;
-use crate::prelude::*;
 
 /// A sum, with words for how well it is known.
 pub(super) fn figure(sum: Sum) -> String {
@@ -159,6 +161,7 @@ pub(super) fn unknown(listed_at: Option<Moment>, weeks: [Sum; 2], last: Date, zo
 
 #[cfg(test)]
 mod tests {
+
     use bursar_core::domain::mail::digest::LastListing;
     use bursar_core::domain::usage::days::Days;
     use jiff::civil::date;

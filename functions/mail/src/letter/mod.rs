@@ -8,13 +8,15 @@ use std::borrow::Cow;
 use std::time::SystemTime;
 
 use askama::Template;
-use bursar_core::domain::values::address::is_invisible;
+use bursar_core::clock::Moment;
+use bursar_core::config::Config;
+use bursar_core::domain::values::address::{EmailAddress, is_invisible};
+use bursar_core::store::{Facts, OutboxRow};
 use lettre::Address;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Attachment, Mailbox, Message, MultiPart, SinglePart};
 
 use self::burn::Picture;
-use crate::prelude::*;
 
 /// The header that names the row, by which an SES event finds it if the record of sending was lost.
 pub(crate) const ROW_HEADER: &str = "X-Bursar-Row";

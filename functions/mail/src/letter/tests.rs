@@ -1,5 +1,9 @@
 //! The bytes of a mail: its headers, its parts, and names that would add to them.
 
+use bursar_core::domain::values::id::PersonId;
+use bursar_core::store::QueuedMail;
+use ulid::Ulid;
+
 use super::burn::Picture;
 use super::*;
 use crate::testing::{address, config, now, programme, with_key};

@@ -1,7 +1,11 @@
 //! The words that mails share: their recipient, and the names of a programme's people.
 
+use bursar_core::config::Config;
+use bursar_core::domain::programme::Settings;
+use bursar_core::domain::values::address::EmailAddress;
+
 use super::LetterPart;
-use crate::prelude::*;
+use crate::letter::Letter;
 
 /// The writer of a mail to one person, for one deployment.
 pub(crate) struct Words<'a> {

@@ -7,13 +7,19 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use bursar_core::clock::Moment;
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::failure::{NOT_VERIFIED, PAUSED, QUOTA_UNREAD};
+use bursar_core::domain::mail::kind::MailClass;
 use bursar_core::store::MailServer;
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use jiff::SignedDuration;
 use serde::Serialize;
+use ulid::Ulid;
 
 use super::row::{RowOutcome, TIME_FOR_ONE};
-use crate::prelude::*;
+use crate::App;
 
 /// The latest time in a turn at which a mail is begun. Turns start each minute, and two at once would
 /// double the rate.

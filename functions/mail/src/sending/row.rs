@@ -3,13 +3,22 @@
 
 use std::time::Duration;
 
+use bursar_core::clock::Moment;
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::failure::{
     CORRUPT, FailureScope, GIVEN_UP, NOT_A_MAIL, NOT_VERIFIED, QUOTA_UNREAD, RETURNED_EACH_TIME, UNDELIVERABLE,
 };
+use bursar_core::domain::mail::kind::{MailClass, MailKind};
 use bursar_core::domain::values::id::new_ulid;
+use bursar_core::domain::values::window::utc_date;
+use bursar_core::store::{MailState, OutboxRow, QueuedMail, StoreError};
+use jiff::SignedDuration;
+use ulid::Ulid;
 
 use super::ses::SesRefusal;
-use crate::prelude::*;
+use crate::App;
+use crate::compose::NoMail;
 
 /// The least time left for a mail to begin: the mail server's time-out, and the writes before and after it.
 pub(crate) const TIME_FOR_ONE: Duration = Duration::from_secs(20);
@@ -328,6 +337,7 @@ impl App {
 
 #[cfg(test)]
 mod tests {
+    use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 
     use super::*;
 

@@ -7,12 +7,14 @@ use aws_sdk_ses::operation::send_raw_email::SendRawEmailError;
 use aws_sdk_ses::primitives::Blob;
 use aws_sdk_ses::types::RawMessage;
 use bursar_core::aws::{SdkFailure, reduce};
+use bursar_core::clock::Moment;
+use bursar_core::config::Config;
 use bursar_core::domain::mail::failure::{FailureScope, NOT_VERIFIED, PAUSED, QUOTA, SENDER_NOT_VERIFIED};
 use bursar_core::domain::mail::kind::SendFigures;
+use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::MailServer;
 
 use crate::letter::SealedLetter;
-use crate::prelude::*;
 
 pub(crate) struct Ses {
     client: aws_sdk_ses::Client,

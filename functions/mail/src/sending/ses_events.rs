@@ -2,13 +2,18 @@
 //! order: a row only moves to a worse state. One transaction writes the row, its roster's count, the address's mark, and
 //! the row by which a returned alert is sent again.
 
+use bursar_core::clock::Moment;
+use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::failure::{BOUNCED, COMPLAINED, RETURNED, RETURNED_EACH_TIME, SUPPRESSED};
-use bursar_core::store::{Bounce, SentAs, Undeliverable, UnreachableReason};
+use bursar_core::domain::programme::role::is_among;
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::store::{Bounce, MailState, OutboxRow, SentAs, StoreError, Undeliverable, UnreachableReason};
 use serde::Deserialize;
+use ulid::Ulid;
 
 use super::row::{after_return, is_last_try};
+use crate::App;
 use crate::letter::ROW_HEADER;
-use crate::prelude::*;
 
 /// An event of a configuration set, or a feedback notification; the two name their type differently.
 #[derive(Deserialize)]

@@ -2,18 +2,23 @@
 //! address is known. A failed mail is left to the drain, so only a failure of the table, or a login request without
 //! time left, fails a record.
 
+use bursar_core::clock::Moment;
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::mail::kind::MailClass;
 use bursar_core::domain::sign_in::LOGIN_REQUEST_LASTS;
 use bursar_core::domain::values::address::MatchedAddress;
 use bursar_core::event::StreamRecord;
 use bursar_core::schema::Stored;
-use bursar_core::store::LoginRequest;
+use bursar_core::store::{LoginRequest, MailState, OutboxRow, StoreError};
 use futures_util::stream::{StreamExt, iter};
+use jiff::SignedDuration;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use ulid::Ulid;
 
 use super::row::TIME_FOR_ONE;
-use crate::prelude::*;
+use crate::App;
 
 /// An upper bound on the difference between two clocks. A row that is due later than this is meant to wait.
 const SKEW: SignedDuration = SignedDuration::from_secs(5);

@@ -5,10 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bursar_core::domain::ledger::mailed::MailedStatement;
 use bursar_core::domain::ledger::statement::{RowKind, Statement, StatementRow};
-use bursar_core::domain::values::format::{named_month, sheet_text};
+use bursar_core::domain::programme::Programme;
+use bursar_core::domain::programme::role::is_among;
+use bursar_core::domain::values::format::{named_month, sheet_text, utc};
+use bursar_core::domain::values::id::{PersonId, ProgrammeId};
+use bursar_core::domain::values::money::Usd;
+use bursar_core::store::StaffPerson;
+use jiff::civil::Date;
 
-use crate::letter::{LetterFile, LetterRow, LetterTable};
-use crate::prelude::*;
+use crate::App;
+use crate::compose::{GONE, NoMail};
+use crate::letter::words::{Words, said};
+use crate::letter::{Letter, LetterFile, LetterPart, LetterRow, LetterTable, plain};
 
 /// How many programmes the reason of a mail names.
 const NAMED: usize = 3;

@@ -1,5 +1,6 @@
 //! The words of a statement's mail and its file, by what is on record.
 
+use bursar_core::domain::programme::Settings;
 use bursar_core::domain::values::term::Term;
 use jiff::civil::date;
 

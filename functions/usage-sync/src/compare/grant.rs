@@ -1,12 +1,18 @@
 //! The scan of one grant: the use of its listed keys, and findings about them. It reads and writes nothing;
 //! each act decides again on the grant as it is by then.
 
-use bursar_core::domain::grant::{GRACE, GrantKey, RecoveredKey, Unchanged};
-use bursar_core::domain::usage::reading::{Shortfall, UnusableReport};
+use std::collections::HashSet;
+
+use anyhow::Result;
+use bursar_core::clock::Moment;
+use bursar_core::domain::grant::{GRACE, GrantKey, RecoveredKey, Unchanged, View};
+use bursar_core::domain::usage::reading::{Reading, Shortfall, UnusableReport};
+use bursar_core::domain::values::id::{Epoch, KeyHash};
 
 use super::row::{GrantFinding, KeyDoubt, KeyFinding, RestrictedKey};
-use crate::prelude::*;
-use crate::runner::is_told;
+use crate::compare::row::{FindingKind, KeyRow};
+use crate::list::KeyListing;
+use crate::runner::{RunContext, is_told};
 
 #[derive(Clone, Copy)]
 pub(crate) struct ScanContext<'a> {

@@ -4,17 +4,26 @@
 mod grant;
 pub(crate) mod row;
 
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use bursar_core::domain::programme::Budget;
+use anyhow::{Context, Result};
+use bursar_core::domain::grant::{Grant, View};
 use bursar_core::domain::programme::guardrail::Guardrail;
+use bursar_core::domain::programme::{Budget, Programme};
+use bursar_core::domain::usage::reading::Reading;
+use bursar_core::domain::values::id::{Epoch, GrantId, KeyHash, ProgrammeId};
 use bursar_core::schema::SHARDS;
+use bursar_core::store::StoreError;
+use futures_util::stream::{StreamExt, TryStreamExt, iter};
 
 use self::grant::{ScanContext, ScanResult};
 use self::row::Restricted;
-use crate::prelude::*;
+use crate::compare::row::{Finding, ForeignRow};
+use crate::list::KeyListing;
 use crate::recount::ProgrammeSums;
-use crate::runner::{Gaps, PROGRAMMES_AT_ONCE, SHARDS_AHEAD, WRITES_AT_ONCE, is_of_one_programme};
+use crate::runner::{Gaps, PROGRAMMES_AT_ONCE, RunContext, SHARDS_AHEAD, WRITES_AT_ONCE, is_of_one_programme};
 
 /// How many shards, each a partition of the table, have their readings written in turn.
 const SHARDS_MIXED: usize = 4;

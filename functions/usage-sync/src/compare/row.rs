@@ -1,13 +1,15 @@
 //! Listed keys, as they are kept until their grants are compared.
 
-use bursar_core::domain::grant::{ListedLimit, RecoveredKey, SeenKey};
+use std::collections::{BTreeMap, HashSet};
+
+use bursar_core::clock::Moment;
+use bursar_core::domain::grant::{Grant, ListedLimit, RecoveredKey, SeenKey};
 use bursar_core::domain::programme::Basis;
 use bursar_core::domain::usage::reading::UsageReport;
-use bursar_core::domain::values::id::{DeploymentId, Nonce};
+use bursar_core::domain::values::id::{DeploymentId, Epoch, GrantId, KeyHash, KeyName, Nonce, ProgrammeId};
+use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
 use bursar_core::provider::key::ProviderKey;
-
-use crate::prelude::*;
 
 /// A key whose name is a grant's.
 #[derive(Debug, Clone, PartialEq, Eq)]

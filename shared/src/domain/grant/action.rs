@@ -1,7 +1,9 @@
 //! What a person with a role does to students: to one on the student's page, or to many at once.
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::programme::role::Role;
-use crate::prelude::*;
+use crate::domain::values::money::Usd;
 
 crate::named! {
     /// As paths, forms and jobs spell it, and as a list of what can be done to many says it.

@@ -4,8 +4,11 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use super::*;
+use crate::domain::audit::{Act, Actor, AuditDetail, AuditEntry};
 use crate::domain::programme::guardrail::Guardrail;
+use crate::domain::programme::{Budget, Programme};
 use crate::domain::usage::reading::{Shortfall, UnusableReport, UsageReport};
+use crate::domain::values::id::{PersonId, new_ulid};
 
 /// A grant with everything that its acts decide on, as read at one moment. What is the programme's is shared by the views of its grants.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 //! it is shown. A claim that ends otherwise leaves nothing to be put back: its lease goes or runs out, and the next is another.
 
 use super::*;
+use crate::domain::audit::{Act, Actor};
 use crate::domain::held::LATE;
 use crate::domain::programme::TermsHash;
 

@@ -2,6 +2,8 @@
 
 use super::claim::key_number;
 use super::*;
+use crate::domain::audit::{Act, Actor, AuditDetail};
+use crate::domain::values::address::MatchedAddress;
 
 /// The note on a grant whose address went to another person.
 pub const ADDRESS_PASSED: &str = "the address belongs to another person now";

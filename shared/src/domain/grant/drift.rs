@@ -15,6 +15,7 @@
 
 use super::claim::key_number;
 use super::*;
+use crate::domain::audit::{Act, Actor};
 use crate::domain::programme::role::Role;
 
 /// The time for which a revoked grant's key is kept: it has no further use, but its last requests may settle late.

@@ -2,6 +2,7 @@
 //! again, once its limit is the wanted one.
 
 use super::*;
+use crate::domain::audit::{Act, Actor};
 use crate::domain::programme::role::Role;
 
 /// The holds of a grant: why it may not have a live key now, beside its state.

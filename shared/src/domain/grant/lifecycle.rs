@@ -17,6 +17,7 @@
 //! comes whether it was announced or not: a key that expired with it stays over if the term is extended afterwards.
 
 use super::*;
+use crate::domain::audit::Actor;
 use crate::domain::values::window::end_of_utc_day;
 
 const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);

@@ -20,8 +20,24 @@ mod spending;
 #[cfg(test)]
 mod tests;
 
-pub use action::{GrantAct, GrantAction};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
 use change::DraftChange;
+use jiff::{SignedDuration, ToSpan};
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
+
+use crate::clock::Moment;
+use crate::domain::held::Held;
+use crate::domain::programme::Settings;
+use crate::domain::values::address::EmailAddress;
+use crate::domain::values::id::{Epoch, GrantId, KeyHash, Nonce, ProgrammeId};
+use crate::domain::values::money::Usd;
+use crate::domain::values::partition::{grant_partition, grant_partition_of};
+use crate::schema::{ItemKey, begin, key, stored};
+
+pub use action::{GrantAct, GrantAction};
 pub use change::{BudgetChange, Change, DependsOn, Logged, StudentNotice, Unchanged, View};
 pub use claim::{BeginRefused, KeyRequest, KeyRequestKind, MintedKey, OpenClaim, RecordRefused};
 pub use close::{ADDRESS_PASSED, AddressChange, PersonChange};
@@ -35,11 +51,7 @@ pub use owed::{
 pub use reservation::{DROPPED_KEPT, EditEffect, Reservation};
 pub use spending::{CapUse, Spending, wanted_limit};
 
-use crate::domain::held::Held;
-use crate::domain::prelude::*;
 pub use crate::domain::usage::reading::{Reading, SETTLING};
-use crate::domain::values::id::Nonce;
-use crate::schema::ItemKey;
 
 /// The time for which an invocation owns a claim: longer than a function may run.
 pub const LEASE: SignedDuration = SignedDuration::from_secs(60);

@@ -2,6 +2,10 @@
 //! answered as soon as another cap holds, whoever changed it and where: for the grant, its group or the programme.
 
 use super::*;
+use crate::domain::audit::{Act, Actor, AuditDetail};
+use crate::domain::values::id::PersonId;
+use crate::domain::values::partition::programme_partition;
+use crate::schema::{Queue, overview};
 
 /// How long a request stands where nobody changes the cap. It may be made again only then, whatever became of it.
 pub const MORE_REQUEST_LASTS: SignedDuration = SignedDuration::from_hours(7 * 24);

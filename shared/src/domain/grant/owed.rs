@@ -10,7 +10,9 @@
 //! That the provider does not know a key may be wrong, so it is asked again an hour later ([`drift`]).
 
 use super::*;
+use crate::domain::audit::{Act, Actor};
 use crate::domain::programme::guardrail::{ConfirmedRules, Guardrail, GuardrailOwner};
+use crate::schema::Queue;
 
 /// A call that the provider is to get for one key.
 #[derive(Debug, Clone, PartialEq, Eq)]

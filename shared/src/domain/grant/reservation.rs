@@ -13,6 +13,7 @@
 //! Of a key that is gone the recorded use counts and nothing else.
 
 use super::*;
+use crate::domain::programme::Budget;
 use crate::domain::programme::counts::Counts;
 
 /// The time after which the reservation of a student who was dropped from the roster goes back.

@@ -2,6 +2,8 @@
 //! their cap, as mails report it. What a grant can still cost is [`reservation`].
 
 use super::*;
+use crate::domain::programme::Programme;
+use crate::domain::values::window::{Reset, Window};
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Spending {

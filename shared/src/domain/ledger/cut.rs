@@ -6,8 +6,13 @@
 
 use std::ops::{AddAssign, Sub};
 
-use crate::domain::prelude::*;
-use crate::schema::due;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Moment;
+use crate::domain::usage::reading::DailyUse;
+use crate::domain::values::id::{KeyHash, ProgrammeId};
+use crate::domain::values::money::Usd;
+use crate::schema::{ACCOUNT, begin, due, key, stored};
 
 /// The books as one complete run found them. The use of programmes' and foreign keys, the opening, the residual
 /// and the unsettled amount add up to the account's spending after the run.

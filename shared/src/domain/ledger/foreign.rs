@@ -1,9 +1,20 @@
 //! Keys that Bursar did not make: the programmes that admins gave one, one after another, what of its use counts for each, and an
 //! admin's own act on one. No stored sum of the account depends on an owner, so a key can be given and taken back at any time.
 
+use std::collections::HashMap;
+use std::fmt;
+
+use jiff::SignedDuration;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Moment;
 use crate::domain::ledger::cut::LifetimeUse;
-use crate::domain::prelude::*;
-use crate::schema::foreign_partition;
+use crate::domain::usage::reading::DailyUse;
+use crate::domain::values::id::{KeyHash, PersonId, ProgrammeId};
+use crate::domain::values::money::Usd;
+use crate::domain::values::window::utc_date;
+use crate::schema::{ACCOUNT, begin, foreign_partition, key, stored};
 
 /// A key of the account that Bursar did not make, as it was listed last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

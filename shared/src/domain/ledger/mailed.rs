@@ -1,9 +1,19 @@
 //! The statement of a month as it was mailed to finance: which months are due, which rows are whose, and what differs since.
 //! The store keeps it, and the mail function words it.
 
+use jiff::ToSpan;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
 use super::statement::{CodeChange, Statement, StatementDays, StatementRow};
-use crate::domain::prelude::*;
+use crate::clock::Moment;
+use crate::domain::programme::Programme;
 use crate::domain::programme::role::is_among;
+use crate::domain::values::address::MatchedAddress;
+use crate::domain::values::id::PersonId;
+use crate::domain::values::money::Usd;
+use crate::domain::values::window::utc_date;
+use crate::schema::{ACCOUNT, begin, key, stored};
 
 /// The days of a month that pass before the statement of the month before is mailed: it goes out on the third.
 const DAYS_BEFORE: i64 = 2;

@@ -4,13 +4,21 @@
 //! the first cut lies have, besides, what our own keys had used by then, so that all of it is on one statement. Cost codes are those of
 //! today.
 
+use std::collections::BTreeMap;
+
+use jiff::ToSpan;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
 use super::cut::{AccountCut, KeyChange, LifetimeUse};
 use super::foreign::KeyOwners;
-use crate::domain::audit::AuditEntry;
-use crate::domain::prelude::*;
+use crate::clock::Moment;
+use crate::domain::audit::{Act, AuditEntry};
+use crate::domain::programme::Programme;
 use crate::domain::values::format::{long_date, utc};
-use crate::domain::values::money::each_in_cents;
-use crate::domain::values::window::{end_of_utc_day, utc_midnight};
+use crate::domain::values::id::ProgrammeId;
+use crate::domain::values::money::{Usd, each_in_cents};
+use crate::domain::values::window::{end_of_utc_day, utc_date, utc_midnight};
 
 /// The whole UTC days that a statement is asked for, both included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -294,6 +302,9 @@ impl CodeChange {
 
 #[cfg(test)]
 mod tests {
+    use crate::domain::programme::Settings;
+    use crate::domain::values::id::KeyHash;
+
     use super::*;
     use crate::domain::ledger::cut::{AccountSpending, ProgrammeCut};
     use crate::domain::testing::{at, micros as usd};

@@ -2,11 +2,18 @@
 //! cause is mailed once however many runs meet it. It is mailed again on another day if it lasts or has come
 //! back. The functions decide when to raise one.
 
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
+
+use crate::clock::Moment;
 use crate::domain::credit::Purchase;
 use crate::domain::mail::kind::{MailKind, SendFigures};
-use crate::domain::prelude::*;
+use crate::domain::values::id::{GrantId, PersonId, ProgrammeId};
 use crate::domain::values::key::Fingerprint;
-use crate::schema::Range;
+use crate::domain::values::money::Usd;
+use crate::domain::values::window::utc_date;
+use crate::schema::{ACCOUNT, Range, begin, key, stored};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alarm {

@@ -1,7 +1,7 @@
 //! The codes for which a mail is not sent or comes back, in words for admins: what each means, and what to
 //! do. They are the mail server's own, or ours where the server's say too little.
 
-use crate::domain::prelude::*;
+use serde::{Deserialize, Serialize};
 
 /// Sending is paused for the whole account, whoever paused it and whatever the message says.
 pub const PAUSED: &str = "AccountSendingPausedException";

@@ -1,6 +1,10 @@
 //! The kinds of mail, the lines in which mail waits, what became of mails, and how much of a day's may come back.
 
-use crate::domain::prelude::*;
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Moment;
+use crate::schema::Queue;
 
 crate::named! {
     #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

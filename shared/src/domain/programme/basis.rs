@@ -1,6 +1,8 @@
 //! How a key's limit counts.
 
-use crate::domain::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::values::window::Reset;
 
 /// How a key's limit counts, which is fixed from the first key on: the provider cannot change it in a key.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,8 +3,13 @@
 
 use std::ops::Neg;
 
-use crate::domain::prelude::*;
-use crate::domain::values::money::grouped;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::grant::Grant;
+use crate::domain::values::id::ProgrammeId;
+use crate::domain::values::money::{Usd, grouped};
+use crate::domain::values::partition::programme_partition;
+use crate::schema::{key, overview, stored};
 
 /// Each person of the roster is counted once, at the furthest that they have come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

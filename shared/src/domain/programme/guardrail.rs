@@ -8,13 +8,20 @@
 //! It is right when the provider confirmed the rules that settings and tiers ask for by now, and nothing else that was sent may still take
 //! effect. Whoever finds that it is not sends them.
 
+use std::fmt;
+
 use data_encoding::HEXLOWER;
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::clock::Moment;
 use crate::domain::held::Held;
-use crate::domain::prelude::*;
-use crate::domain::programme::KeyRules;
-use crate::domain::programme::rules::{self, Rules, Tiers};
+use crate::domain::programme::rules::{Rules, Tiers};
+use crate::domain::programme::{KeyRules, Programme, rules};
+use crate::domain::values::id::{DeploymentId, ProgrammeId};
+use crate::domain::values::partition::programme_partition;
+use crate::schema::{Queue, begin, key, overview, stored};
 
 /// The time for which the provider may refuse rules before the admins are alerted, so that a mistyped model
 /// can be mended first.
@@ -219,6 +226,7 @@ impl Programme {
 
 #[cfg(test)]
 mod tests {
+    use jiff::ToSpan;
 
     use super::*;
     use crate::domain::testing::a_programme;

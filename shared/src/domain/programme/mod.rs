@@ -9,19 +9,29 @@ pub mod role;
 pub mod rules;
 pub mod unreserved;
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::str::FromStr;
 
-pub use basis::{Basis, Byok};
 use data_encoding::HEXLOWER;
 use jiff::civil;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use ulid::Ulid;
 
-use crate::domain::prelude::*;
+use crate::clock::Moment;
 use crate::domain::programme::role::{Role, is_among};
 use crate::domain::programme::rules::Rules;
 use crate::domain::programme::unreserved::Unreserved;
-use crate::domain::values::address::PersonName;
+use crate::domain::values::address::{EmailAddress, MatchedAddress, PersonName};
+use crate::domain::values::id::ProgrammeId;
+use crate::domain::values::money::Usd;
+use crate::domain::values::partition::programme_partition;
 use crate::domain::values::term::Term;
+use crate::schema::{Queue, begin, key, overview, stored};
+
+pub use basis::{Basis, Byok};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Programme {

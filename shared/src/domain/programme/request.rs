@@ -4,9 +4,20 @@
 //! What faculty change on the form that only an admin may change is not changed but asked for. What is their own is saved first.
 //! Each admin gets a mail, once a day for the same wishes. The request stands for thirty days, until an admin approves or declines it.
 
-use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
+use std::fmt;
 
-use crate::domain::prelude::*;
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use ulid::Ulid;
+
+use crate::clock::Moment;
+use crate::domain::values::address::{EmailAddress, MatchedAddress};
+use crate::domain::values::id::{PersonId, ProgrammeId};
+use crate::domain::values::partition::programme_partition;
+use crate::domain::values::window::utc_date;
+use crate::schema::{Queue, begin, key, overview, stored};
 
 /// The id of the budget's setting, whose value a mail's subject names.
 pub const BUDGET: &str = "budget_usd";

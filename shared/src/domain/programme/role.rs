@@ -1,8 +1,15 @@
 //! Roles: what a person may do on a programme. Being on a roster is no role.
 
-use crate::domain::prelude::*;
-use crate::domain::programme::People;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::programme::{People, Settings};
+use crate::domain::values::address::{EmailAddress, MatchedAddress};
+use crate::domain::values::id::ProgrammeId;
+use crate::domain::values::money::Usd;
 use crate::domain::values::partition::address_partition;
+use crate::schema::{begin, key, stored};
 
 /// The most people whose roles one edit may change, so that all of it fits into one transaction.
 pub const MOST_CHANGED_ROLES: usize = 88;

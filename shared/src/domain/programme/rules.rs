@@ -1,7 +1,12 @@
 //! The rules of what keys may call, and tiers: named lists of models, kept by admins. [`guardrail`](super::guardrail) says what the
 //! provider has confirmed of rules, and [`guardrails`](crate::provider::guardrails) translates them for the provider.
 
-use crate::domain::prelude::*;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Moment;
+use crate::schema::{Queue, begin, key, stored};
 
 /// The permissions of a model's providers to use prompts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,12 +1,16 @@
 //! The people who have no reservation in the budget and may take one, counted by where their cap comes from. So what the budget
 //! would hold if everybody on the roster claimed is known at any time, after an edit of caps too, without a look at each grant.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
 use data_encoding::HEXLOWER;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::clock::Moment;
 use crate::domain::grant::{Grant, SETTLING};
-use crate::domain::prelude::*;
 use crate::domain::programme::Settings;
+use crate::domain::values::money::Usd;
 
 /// The number of people under each cap, in the budget's item: whatever changes them moves them in its own transaction.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,13 +1,17 @@
 //! The burn of a budget, as mails and pages draw it, and its numbers in words: spending, forecast, budget, thresholds and the end of
 //! the term. This file decides what is drawn.
 
-use crate::domain::prelude::*;
-use crate::domain::programme::Budget;
+use jiff::civil::Date;
+
+use crate::clock::Moment;
+use crate::domain::programme::{Budget, Programme};
 use crate::domain::usage::crossing::per_cent;
+use crate::domain::usage::days::Days;
 use crate::domain::usage::forecast::{Forecast, RunsOut, SpendingLimits};
 use crate::domain::values::format::{long_date, short_date};
+use crate::domain::values::money::Usd;
 use crate::domain::values::term::Term;
-use crate::domain::values::window::days_between;
+use crate::domain::values::window::{days_between, utc_date};
 
 /// A budget with its spending.
 pub struct Burn<'a> {

@@ -1,7 +1,14 @@
 //! Crossings: a threshold of a limit passed in a window. The limit's amount is part of a crossing's identity.
 //! So a budget that is raised and lowered again is back at the thresholds that were already reported.
 
-use crate::domain::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Moment;
+use crate::domain::values::id::{GrantId, ProgrammeId};
+use crate::domain::values::money::Usd;
+use crate::domain::values::partition::{grant_partition, grant_partition_of, programme_partition};
+use crate::domain::values::window::Window;
+use crate::schema::{begin, key, stored};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Crossing {

@@ -1,9 +1,14 @@
 //! Use by UTC day, as far as the provider's answers tell, and sums over ranges of days. It is kept small,
 //! since each key has one and every night writes those that changed.
 
+use std::collections::BTreeMap;
+
+use jiff::ToSpan;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use crate::domain::prelude::*;
+use crate::domain::values::money::Usd;
 use crate::schema::{NotPacked, packed, unpacked};
 
 /// The use of each day. The days and the opening always add up to the lifetime's use.
@@ -328,6 +333,8 @@ fn numbered_day(number: i32) -> Result<Date, NotPacked> {
 
 #[cfg(test)]
 mod tests {
+    use crate::domain::values::window::Reset;
+
     use jiff::civil::date;
     use proptest::prelude::*;
 

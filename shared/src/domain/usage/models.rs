@@ -2,13 +2,18 @@
 //! provider module reads the rows, and the store keeps what programmes, foreign keys and grants used.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::iter::Sum;
 use std::ops::AddAssign;
 
-use crate::domain::prelude::*;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
 use crate::domain::programme::Byok;
 use crate::domain::usage::days::Accuracy;
-use crate::domain::values::id::{GrantBytes, KeyName};
+use crate::domain::usage::reading::DailyUse;
+use crate::domain::values::id::{DeploymentId, GrantBytes, GrantId, KeyName, ProgrammeId};
+use crate::domain::values::money::Usd;
 
 /// The most entries of one day before the smallest are put together. An item of the table has room for twice as many.
 pub const MOST_ENTRIES: usize = 500;
@@ -205,6 +210,7 @@ pub fn beyond_models(lines: &[ModelUse], used: &DailyUse, (first, last): (Date, 
 
 #[cfg(test)]
 mod tests {
+
     use super::*;
     use crate::domain::testing::micros as usd;
 

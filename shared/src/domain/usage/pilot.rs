@@ -1,7 +1,12 @@
 //! What a programme showed, for those who decide about the next one: how many used it, what a week of use cost, and what that
 //! means for another number of students.
 
-use crate::domain::prelude::*;
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+
+use crate::domain::usage::days::Days;
+use crate::domain::values::money::Usd;
 use crate::domain::values::window::monday_of;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,10 +1,15 @@
 //! A report: what the keys of programmes used over a range of days, grouped as asked. Amounts come from readings, and use by
 //! model only divides them. So every grouping adds up to the same total, and each to the finer ones below it.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use jiff::civil::Date;
+
 use super::models::Sums;
 use super::span::stretches;
-use crate::domain::prelude::*;
-use crate::domain::values::id::GrantBytes;
+use crate::domain::usage::reading::DailyUse;
+use crate::domain::values::id::{GrantBytes, GrantId};
+use crate::domain::values::money::Usd;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Grouping {
@@ -204,6 +209,10 @@ impl Names {
 
 #[cfg(test)]
 mod tests {
+    use jiff::ToSpan;
+
+    use crate::domain::usage::days::Days;
+
     use jiff::civil::date;
 
     use super::*;

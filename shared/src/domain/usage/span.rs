@@ -1,9 +1,14 @@
 //! The spans of time over which spending is shown, by one function for pages and files. Rolling spans are UTC days, the last of which is
 //! that of the newest reading. The provider's windows begin with the calendar and are never shown as rolling.
 
-use crate::domain::prelude::*;
-use crate::domain::usage::days::{Accuracy, Sum};
+use jiff::ToSpan;
+use jiff::civil::Date;
+
+use crate::clock::Moment;
+use crate::domain::usage::days::{Accuracy, Days, Sum};
+use crate::domain::values::money::Usd;
 use crate::domain::values::term::Term;
+use crate::domain::values::window::{Reset, utc_date};
 
 crate::named! {
     /// A span of time, as `?window=` asks for it.

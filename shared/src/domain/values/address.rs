@@ -2,12 +2,14 @@
 //! Whether an address is known is for the table to say.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::hash::{Hash, Hasher};
 
+use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 use unicode_security::mixed_script::MixedScript;
 
-use crate::domain::prelude::*;
+use crate::domain::values::id::GrantId;
 use crate::domain::values::token::sha256_hex;
 
 /// A mail address: its spelling, and the form in which two spellings of one mailbox are equal.

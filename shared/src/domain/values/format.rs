@@ -3,9 +3,10 @@
 
 use std::borrow::Borrow;
 
-use jiff::civil::{DateTime, Time};
+use jiff::civil::{Date, DateTime, Time};
+use jiff::tz::TimeZone;
 
-use crate::domain::prelude::*;
+use crate::clock::Moment;
 use crate::domain::values::money::grouped;
 
 /// `20 Nov 2026`; templates pass a reference.

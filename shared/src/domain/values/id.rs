@@ -1,11 +1,14 @@
 //! Identifiers, and the names of keys at the provider. None of them holds personal data.
 
+use std::fmt;
 use std::str::FromStr;
 
 use data_encoding::HEXLOWER;
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
 use unicode_normalization::UnicodeNormalization;
 
-use crate::domain::prelude::*;
+use crate::clock::Moment;
 
 /// A programme's id: a lower-case ASCII slug of its name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

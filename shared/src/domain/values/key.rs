@@ -1,9 +1,12 @@
 //! A provider key as we know it: its hash, its plaintext for the length of one request, and patterns of the names that people
 //! choose by the hundred. The other attributes of a key belong to [`provider`](crate::provider).
 
-use secrecy::{ExposeSecret, SecretString};
+use std::fmt;
 
-use crate::domain::prelude::*;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::values::id::DeploymentId;
 use crate::domain::values::token::sha256_hex;
 
 /// A fingerprint that tells one management key of a deployment from another. It does not reveal the key, and
@@ -71,6 +74,8 @@ pub fn name_prefix(name: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use crate::domain::values::id::KeyHash;
+
     use super::*;
 
     const HASH: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";

@@ -5,14 +5,14 @@
 //! rounded up before, and what is free or left is rounded down. Whatever is compared is compared exactly.
 
 use std::cmp::Reverse;
+use std::fmt;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Sub};
 use std::str::FromStr;
 
 use serde::de::{Deserializer, Error as _};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-
-use crate::domain::prelude::*;
 
 /// An amount in millionths of a US dollar. It may be negative: an account's balance can be.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -1,6 +1,7 @@
 //! The partitions that ids name and several kinds of item share.
 
-use crate::domain::prelude::*;
+use crate::domain::values::address::MatchedAddress;
+use crate::domain::values::id::{GrantId, ProgrammeId};
 
 /// The partition of everything about one programme but its grants.
 pub fn programme_partition(programme: &ProgrammeId) -> String {

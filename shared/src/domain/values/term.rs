@@ -1,8 +1,12 @@
 //! The term of a programme in its own time zone, and the expiry of the keys made for it.
 
-use jiff::civil::date;
+use jiff::ToSpan;
+use jiff::civil::{Date, date};
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
 
-use crate::domain::prelude::*;
+use crate::clock::Moment;
+use crate::domain::values::window::{Reset, utc_date};
 
 /// The bounds of every term. A time within them plus any length that the rules know is still a valid time.
 pub const FIRST_DAY: Date = date(2000, 1, 1);

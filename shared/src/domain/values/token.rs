@@ -1,10 +1,13 @@
 //! Secrets that are handed out: links, codes, sessions, asking cookies. Each has a plain type that is shown only on
 //! purpose, and a hashed type, which is all that the table sees. So storing a secret does not compile.
 
+use std::fmt;
+
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::domain::prelude::*;
+use crate::domain::values::address::MatchedAddress;
 
 /// Letters and digits that cannot be mistaken for one another (Crockford's base 32).
 const CROCKFORD: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
@@ -169,6 +172,8 @@ pub fn sha256_hex(parts: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use crate::domain::values::address::EmailAddress;
+
     use super::*;
 
     /// A code may be typed in any case, with or without hyphens, and is valid only with its address.

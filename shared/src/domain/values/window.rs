@@ -1,10 +1,14 @@
 //! The windows in which a cap counts. They are the provider's: UTC days, UTC weeks from Monday, UTC calendar
 //! months, or the whole term. The dates of a term belong to [`term`](super::term).
 
-use jiff::Zoned;
-use jiff::civil::Weekday;
+use std::fmt;
 
-use crate::domain::prelude::*;
+use jiff::civil::{Date, Weekday};
+use jiff::tz::TimeZone;
+use jiff::{ToSpan, Zoned};
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Moment;
 
 /// The reset of a cap: how often it starts again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

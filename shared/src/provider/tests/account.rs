@@ -1,7 +1,10 @@
 //! The account's money, the kind of its key, and whose account it is.
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::domain::mail::alarm::Cause;
+use crate::domain::values::id::DeploymentId;
 use crate::domain::values::key::Fingerprint;
 use crate::store::KnownAccount;
 

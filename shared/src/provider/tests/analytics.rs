@@ -1,11 +1,11 @@
 //! Use by key, model and day: what is asked for, and what becomes of every answer.
 
-use jiff::civil::date;
+use jiff::civil::{Date, date};
 
 use super::super::analytics::{MOST_ROWS, ModelUsage};
 use super::*;
 use crate::domain::usage::models::Sums;
-use crate::prelude::*;
+use crate::domain::values::money::Usd;
 
 const FIRST: Date = date(2026, 11, 17);
 const LAST: Date = date(2026, 11, 19);

@@ -8,6 +8,7 @@ use super::super::ListedReset;
 use super::super::key::{ListedKey, ProviderKey};
 use super::super::keys::KeyPatch;
 use super::*;
+use crate::domain::values::window::Reset;
 
 #[tokio::test]
 async fn a_key_that_was_made_is_not_lost_over_the_shape_of_its_answer() {

@@ -1,10 +1,12 @@
 //! Long lists that change while they are read.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
 use super::super::inventory::Inventory;
 use super::*;
-use crate::prelude::*;
+use crate::clock::{Clock, Moment};
 
 /// The keys of some workspaces, newest first, as a provider pages them.
 #[derive(Clone, Default)]

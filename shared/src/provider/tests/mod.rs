@@ -8,13 +8,16 @@ mod lists;
 mod sending;
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::Provider;
 use super::keys::NewKey;
+use crate::deadline::Deadline;
 use crate::domain::programme::Basis;
-use crate::prelude::*;
+use crate::domain::values::id::KeyHash;
+use crate::domain::values::money::Usd;
 use crate::provider::wire::error::ProviderError;
 use crate::scripted::{Scripted, ScriptedAct, SeenRequest, answer};
 use crate::secrets::ManagementKey;

@@ -1,12 +1,16 @@
 //! Tries, waits, the management key and what reaches the log.
 
+use std::time::Duration;
+
 use super::super::guardrails::GuardrailRules;
 use super::super::keys::KeyPatch;
 use super::*;
+use crate::clock::Clock;
 use crate::config;
+use crate::deadline::Deadline;
 use crate::domain::programme::rules::Rules;
+use crate::domain::values::money::Usd;
 use crate::log::Written;
-use crate::prelude::*;
 use crate::provider::wire::calls;
 
 fn found() -> ScriptedAct {

@@ -4,9 +4,11 @@
 //! Only what reads is. An answer to the second of two equal requests would hide that the first may still take effect, after what
 //! somebody else sends by then; so what changes something is sent once, and repeated by whoever noted it.
 
-use http::Method;
+use std::time::Duration;
 
-use crate::prelude::*;
+use http::Method;
+use serde::Serialize;
+
 use crate::provider::wire::error::ProviderError;
 use crate::provider::wire::send::refused_here;
 

@@ -2,11 +2,14 @@
 //! body of a request, or the body of a 2xx answer; the provider's texts are short in it, on one line, and without anything that looks
 //! like a key.
 
+use std::fmt;
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::domain::mail::alarm::Cause;
+use crate::domain::values::id::KeyHash;
 use crate::domain::values::key::Fingerprint;
-use crate::prelude::*;
 
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ProviderError {

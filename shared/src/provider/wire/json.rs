@@ -2,11 +2,14 @@
 //! spellings of a time, enumerations that grow. Unknown fields are ignored, since new ones keep being added.
 
 use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::domain::values::money::MoneyError;
-use crate::prelude::*;
+use crate::clock::Moment;
+use crate::domain::values::money::{MoneyError, Usd};
+use crate::domain::values::window::Reset;
 
 /// The envelope `{"data": …}` of nearly every answer.
 #[derive(Deserialize)]

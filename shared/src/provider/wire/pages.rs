@@ -2,6 +2,7 @@
 //! trusted only if it begins the list or shares a row with the page before it. Rows keep their order, so
 //! nothing can then lie between the two.
 
+use std::collections::{HashMap, HashSet};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -10,11 +11,14 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use serde::de::DeserializeOwned;
 
-use crate::prelude::*;
+use crate::clock::{Clock, Moment};
+use crate::deadline::Deadline;
+use crate::domain::values::window::utc_date;
 use crate::provider::Provider;
 use crate::provider::wire::calls::{Call, CallRequest};
 use crate::provider::wire::error::ProviderError;
-use crate::provider::wire::json::{self, Envelope, Unreadable};
+use crate::provider::wire::json;
+use crate::provider::wire::json::{Envelope, Unreadable};
 use crate::provider::wire::send::not_begun;
 
 /// The number of rows that the provider puts on a page.

@@ -4,20 +4,23 @@
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderName, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue};
-use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
+use jiff::{SignedDuration, Timestamp};
 use reqwest::{Response, Url};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
-use crate::prelude::*;
+use crate::clock::{Clock, Moment};
+use crate::deadline::Deadline;
 use crate::provider::Provider;
 use crate::provider::wire::calls::{Again, Call, CallRequest};
-use crate::provider::wire::error::{self, ProviderError, Trouble};
+use crate::provider::wire::error;
+use crate::provider::wire::error::{ProviderError, Trouble};
 use crate::provider::wire::json::Unreadable;
 use crate::secrets::{ManagementKey, SecretError};
 

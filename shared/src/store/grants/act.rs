@@ -16,16 +16,30 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::future::try_join_all;
+
+use crate::clock::Moment;
+use crate::domain::audit::Actor;
 use crate::domain::grant::{
-    AnnouncedEnd, BudgetChange, Change, ChangeRefused, DependsOn, Logged, MoreListing, NoticeDelivery, OfJob,
-    PersonChange, Rule, StudentNotice, Unchanged,
+    AnnouncedEnd, BudgetChange, Change, ChangeRefused, DependsOn, Grant, Logged, MoreListing, NoticeDelivery, OfJob,
+    PersonChange, Rule, StudentNotice, Unchanged, View,
 };
 use crate::domain::mail::failure::FailureScope;
+use crate::domain::mail::kind::MailClass;
+use crate::domain::programme::Budget;
 use crate::domain::programme::counts::Counts;
+use crate::domain::programme::unreserved::Unreserved;
+use crate::domain::values::address::EmailAddress;
+use crate::domain::values::id::new_ulid;
 use crate::domain::values::window::end_of_utc_day;
-use crate::store::prelude::*;
+use crate::schema::Stored;
+use crate::store::alerts::MAILS_AT_ONCE;
 use crate::store::programmes::budget::CapMoves;
-use crate::store::{FiledMail, KnownAddress};
+use crate::store::table::write::{Audited, Round, Transaction, Unaudited, Writes, number, text};
+use crate::store::{
+    ActContext, Enrolment, FiledMail, KnownAddress, MailState, OutboxRow, QueuedMail, StoreError, Table, Undeliverable,
+};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ActOutcome<T, R> {

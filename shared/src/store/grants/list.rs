@@ -1,11 +1,21 @@
 //! Grants as a list shows them: read side by side from the shards, of each item only the attributes that the list needs.
 
-use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use std::collections::HashMap;
 
-use crate::domain::grant::{ClaimLease, Holds, Person, ShownState};
-use crate::domain::usage::reading::Reading;
-use crate::schema::AUDIT;
-use crate::store::prelude::*;
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use serde::Deserialize;
+
+use crate::clock::Moment;
+use crate::domain::audit::AuditEntry;
+use crate::domain::grant::{ClaimLease, Grant, GrantState, Holds, Person, ShownState};
+use crate::domain::programme::Settings;
+use crate::domain::usage::reading::{DailyUse, Reading};
+use crate::domain::values::id::{GrantId, KeyHash, ProgrammeId};
+use crate::domain::values::money::Usd;
+use crate::domain::values::partition::grant_partition;
+use crate::schema::{AUDIT, Range, SHARDS, begin};
+use crate::store::table::found_by;
+use crate::store::{StoreError, Table, items};
 
 /// What a list shows of a grant.
 #[derive(Debug, PartialEq, Deserialize)]
@@ -135,6 +145,9 @@ impl Table {
 
 #[cfg(test)]
 mod tests {
+    use crate::domain::values::id::Epoch;
+    use crate::domain::values::window::utc_date;
+
     use super::*;
     use crate::domain::grant::{GrantKey, Stopped};
     use crate::domain::testing::{a_grant, at};

@@ -2,16 +2,33 @@
 //! readings, each one conditional write that may be repeated, whose recorded value gives way only to a larger one; and the people of a
 //! roster, a grant for each, found by the address.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::future::try_join_all;
 use futures_util::stream::{Stream, StreamExt, iter};
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
 
+use crate::clock::Moment;
+use crate::deadline::Deadline;
+use crate::domain::audit::{Act, AuditDetail, AuditEntry};
+use crate::domain::grant::{Grant, View};
 use crate::domain::programme::counts::Counts;
 use crate::domain::programme::guardrail::Guardrail;
+use crate::domain::programme::unreserved::Unreserved;
+use crate::domain::programme::{Budget, Programme};
 use crate::domain::usage::reading::{Reading, Shortfall, UnusableReport, UsageReport};
+use crate::domain::values::address::MatchedAddress;
+use crate::domain::values::id::{Epoch, GrantId, KeyHash, ProgrammeId};
+use crate::domain::values::partition::{address_partition, grant_partition_of};
+use crate::schema::{Range, SHARDS, Stored, begin, key, stored};
 use crate::store::mail::outbox::BETWEEN_REMINDERS;
-use crate::store::prelude::*;
 use crate::store::programmes::budget::CapMoves;
+use crate::store::table::found_by;
+use crate::store::table::write::{Pauses, Round, Transaction, Unaudited, Writes, instant, number};
+use crate::store::{ActContext, Author, OutboxRow, StoreError, Table, items};
 
 /// How many shards are read at once where they are read one after another.
 const SHARDS_AT_ONCE: usize = 8;

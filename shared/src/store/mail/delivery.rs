@@ -1,15 +1,31 @@
 //! What came of mails: delivery events, each with the count of its roster and the mark of an address in one transaction; dead letters,
 //! which a person queues again; mail that waits; and addresses that mail must not go to.
 
+use std::collections::BTreeMap;
 use std::future::ready;
 use std::pin::pin;
+use std::time::Duration;
 
 use futures_util::stream::{StreamExt, TryStreamExt, iter, once};
+use jiff::{SignedDuration, ToSpan};
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
 
+use crate::clock::Moment;
+use crate::deadline::Deadline;
+use crate::domain::audit::{Act, Actor, AuditDetail, AuditEntry};
+use crate::domain::grant::Grant;
 use crate::domain::mail::failure::CORRUPT;
+use crate::domain::mail::kind::MailClass;
+use crate::domain::values::address::{EmailAddress, MatchedAddress};
+use crate::domain::values::id::PersonId;
+use crate::domain::values::partition::address_partition;
+use crate::domain::values::window::utc_date;
+use crate::schema::{ItemKey, Queue, Stored, key, stored};
+use crate::store::table::write::{Round, Transaction, Unaudited, Writes, text};
+use crate::store::{ActContext, Author, MailState, OutboxRow, QueuedMail, RateCount, SentAs, StoreError, Table, items};
+
 pub use crate::domain::mail::failure::UnreachableReason;
-use crate::store::prelude::*;
-use crate::store::{RateCount, SentAs};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waiting {

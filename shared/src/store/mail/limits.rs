@@ -1,9 +1,19 @@
 //! What holds mail back: the sending limits of the mail server, the stop of a day of which too much came back, and its refusals of all
 //! mail from this account, or of some. The domain says how much is too much.
 
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Moment;
+use crate::deadline::Deadline;
 use crate::domain::mail::failure::{NOT_VERIFIED, QUOTA, QUOTA_UNREAD};
 use crate::domain::mail::kind::{Delivery, MailCounts, SendFigures};
-use crate::store::prelude::*;
+use crate::domain::values::id::ProgrammeId;
+use crate::domain::values::window::utc_date;
+use crate::schema::{ACCOUNT, Stored, begin, key, stored};
+use crate::store::table::write::{Transaction, Unaudited, Writes, number, text};
+use crate::store::{QueuedMail, StoreError, Table};
 
 /// The roster mails of a programme. The function that sends mail counts them, so they lie where it may write.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

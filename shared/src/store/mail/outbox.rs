@@ -1,15 +1,32 @@
 //! The outbox: queued mails, each taken by one sender at a time, and their delivery. A row names no person but the one who asks for a
 //! link and a former address; every other recipient is looked up when it is sent.
 
-use crate::domain::grant::StudentNotice;
+use jiff::SignedDuration;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
+
+use crate::clock::Moment;
+use crate::deadline::Deadline;
+use crate::domain::audit::{Act, Actor, AuditDetail};
+use crate::domain::grant::{Grant, StudentNotice};
 use crate::domain::mail::failure::PASSED_OVER;
-use crate::domain::mail::kind::{Delivery, MailKind, OUTBOX_KEPT, OptionalMail};
+use crate::domain::mail::kind::{Delivery, MailClass, MailKind, OUTBOX_KEPT, OptionalMail};
+use crate::domain::programme::Programme;
 use crate::domain::programme::request::REQUEST_KEPT;
 use crate::domain::sign_in::LOGIN_REQUEST_LASTS;
 use crate::domain::usage::crossing::Scope;
+use crate::domain::values::address::{EmailAddress, MatchedAddress};
+use crate::domain::values::id::{Epoch, GrantId, PersonId, ProgrammeId, new_ulid};
+use crate::domain::values::money::Usd;
+use crate::domain::values::partition::{grant_partition_of, programme_partition};
 use crate::domain::values::token::BrowserTokenHash;
-use crate::store::prelude::*;
-use crate::store::{ByHand, DoneByHand, RosterChanges};
+use crate::domain::values::window::{Window, utc_date};
+use crate::schema::{ItemKey, Queue, Stored, begin, key, stored};
+use crate::store::table::found_by;
+use crate::store::table::write::{Transaction, Unaudited, Writes, number};
+use crate::store::{ActContext, ByHand, DoneByHand, RosterChanges, StoreError, Table};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutboxRow {

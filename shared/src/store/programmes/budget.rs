@@ -1,7 +1,19 @@
 //! What a programme's budget holds and how far its people have come, as acts move it and as the sync counts it anew.
 
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use crate::clock::Moment;
+use crate::deadline::Deadline;
 use crate::domain::programme::counts::{Counts, RosterCounts};
-use crate::store::prelude::*;
+use crate::domain::programme::unreserved::Unreserved;
+use crate::domain::programme::{Budget, Programme};
+use crate::domain::values::id::ProgrammeId;
+use crate::domain::values::money::Usd;
+use crate::schema::Stored;
+use crate::store::table::write::{Unaudited, Writes, instant, number, text};
+use crate::store::{StoreError, Table};
 
 /// How long an act waits at most until the counts of its roster are written.
 const FOR_THE_COUNTS: Duration = Duration::from_secs(2);

@@ -1,10 +1,21 @@
 //! What jobs of many are asked to do, as it was confirmed: to apply a roster file, or to act on some students. It is kept until it is not
 //! undone any more.
 
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
+
+use crate::clock::Moment;
+use crate::deadline::Deadline;
+use crate::domain::audit::Actor;
 use crate::domain::grant::GrantAct;
-use crate::store::prelude::*;
+use crate::domain::values::id::ProgrammeId;
+use crate::domain::values::partition::programme_partition;
+use crate::schema::{Stored, begin, key, overview, stored};
 use crate::store::programmes::jobs::{AS_READ, as_read};
-use crate::store::{ImportPart, Kept, RosterChanges};
+use crate::store::table::write::{Round, Unaudited, Writes};
+use crate::store::{ImportPart, Job, Kept, OutboxRow, RosterChanges, StoreError, Table, Work};
 
 /// How long an import is kept, with what it changed.
 pub(crate) const IMPORT_KEPT: SignedDuration = SignedDuration::from_hours(8 * 24);

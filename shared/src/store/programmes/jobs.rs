@@ -7,12 +7,24 @@
 //! Whoever took a job writes its checkpoint on condition that nobody has written since. So another who takes it over after the
 //! lease, or a person who starts it anew, ends the former runner. Of a programme's jobs one is written at a time: the oldest.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
 
-use crate::domain::grant::{ChangeRefused, Urgency};
-use crate::store::prelude::*;
+use crate::clock::Moment;
+use crate::deadline::Deadline;
+use crate::domain::audit::Actor;
+use crate::domain::grant::{ChangeRefused, Grant, Urgency};
+use crate::domain::values::id::{GrantId, ProgrammeId, new_ulid};
+use crate::domain::values::partition::programme_partition;
+use crate::schema::{ItemKey, Queue, begin, key, overview, stored};
+use crate::store::table::write::{Unaudited, Writes, number};
+use crate::store::{StoreError, Table, items};
 
 /// How long an invocation owns a job: longer than it may run.
 pub const JOB_LEASE: SignedDuration = SignedDuration::from_secs(60);

@@ -1,11 +1,19 @@
 //! What the overview of a programme shows, in one query.
 
+use std::collections::BTreeMap;
+
 use crate::domain::grant::MoreListing;
+use crate::domain::programme::Budget;
 use crate::domain::programme::counts::{Counts, RosterCounts};
 use crate::domain::programme::guardrail::Guardrail;
 use crate::domain::programme::request::ProgrammeRequest;
-use crate::store::prelude::*;
-use crate::store::{AssignedUse, GroupTotals, Import, KeptTotals, ProgrammeUse, RosterPreview, RosterToken, Totals};
+use crate::domain::values::id::ProgrammeId;
+use crate::domain::values::partition::programme_partition;
+use crate::schema::{Stored, begin, overview};
+use crate::store::{
+    AssignedUse, GroupTotals, Import, Job, KeptTotals, ProgrammeUse, RosterPreview, RosterToken, StoreError, Table,
+    Totals, items,
+};
 
 /// What the overview of a programme shows.
 #[derive(Debug)]

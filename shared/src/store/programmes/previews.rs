@@ -2,14 +2,28 @@
 //! token with which the registrar's tools put them. What a file would change is not kept: it is computed from the file and the roster
 //! each time that somebody looks. What an import did change is kept as long as its drops may be undone.
 
-use futures_util::stream::{self, StreamExt, TryStreamExt};
+use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::stream;
+use futures_util::stream::{StreamExt, TryStreamExt};
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
 
+use crate::clock::Moment;
+use crate::deadline::Deadline;
+use crate::domain::audit::{Act, AuditDetail, AuditEntry};
 use crate::domain::programme::role::{Role, is_among};
+use crate::domain::programme::{Programme, Settings};
+use crate::domain::values::address::EmailAddress;
+use crate::domain::values::id::{PersonId, ProgrammeId, new_ulid};
+use crate::domain::values::partition::programme_partition;
 use crate::domain::values::token::RegistrarTokenHash;
-use crate::store::StaffPerson;
+use crate::schema::{Queue, SHARDS, Stored, begin, key, overview, stored};
+use crate::store::alerts::MAILS_AT_ONCE;
 use crate::store::items::MOST_IN_A_PART;
-use crate::store::prelude::*;
 use crate::store::programmes::imports::IMPORT_KEPT;
+use crate::store::table::write::{Transaction, Unaudited, Writes, instant, text};
+use crate::store::{Author, OutboxRow, QueuedMail, StaffPerson, StoreError, Table};
 
 /// How long a file that was uploaded may be applied.
 pub const PREVIEW_LASTS: SignedDuration = SignedDuration::from_hours(24);

@@ -1,16 +1,27 @@
 //! Acts on a programme: create, edit, close, and ask the admins. One transaction writes the settings, the budget and what it has reserved, the
 //! audit entries, and the job that marks keys for new limits, whatever else is under way.
 
+use futures_util::future::try_join_all;
 use futures_util::stream::TryStreamExt;
+use jiff::civil::Date;
+use ulid::Ulid;
 
+use crate::clock::Moment;
+use crate::domain::audit::{Act, AuditDetail, AuditEntry};
 use crate::domain::grant::EditEffect;
 use crate::domain::programme::guardrail::Guardrail;
 use crate::domain::programme::request::ProgrammeRequest;
-use crate::domain::programme::role::RoleChanges;
+use crate::domain::programme::role::{RoleChanges, Roles};
+use crate::domain::programme::{Budget, Programme, Settings};
 use crate::domain::usage::forecast::SpendingPace;
-use crate::store::prelude::*;
+use crate::domain::values::id::{GrantId, ProgrammeId, new_ulid};
+use crate::domain::values::money::Usd;
+use crate::domain::values::window::utc_date;
+use crate::schema::{ItemKey, Queue, Stored, overview};
+use crate::store::alerts::MAILS_AT_ONCE;
 use crate::store::programmes::jobs::{AS_READ, as_read};
-use crate::store::{Import, RosterToken};
+use crate::store::table::write::{Audited, Pauses, Round, Transaction, Writes, number};
+use crate::store::{Author, Import, Job, OutboxRow, QueuedMail, RosterToken, StoreError, Table, Work, items};
 
 /// What is said of jobs that a programme's close has ended.
 const CLOSED: &str = "The programme was closed.";

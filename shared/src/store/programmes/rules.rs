@@ -4,10 +4,16 @@
 //! An edit of settings makes the programme's guardrail due, for all of the programme, and that of a tier the tier: one item each, however
 //! many guardrails follow it. Who tells them looks at all, and notes on condition of the version that it read before the rules.
 
-use crate::domain::programme::KeyRules;
+use crate::clock::Moment;
+use crate::deadline::Deadline;
+use crate::domain::audit::{Act, Actor, AuditDetail, AuditEntry};
 use crate::domain::programme::guardrail::Guardrail;
 use crate::domain::programme::rules::{Tier, Tiers};
-use crate::store::prelude::*;
+use crate::domain::programme::{KeyRules, Programme};
+use crate::domain::values::id::ProgrammeId;
+use crate::schema::ItemKey;
+use crate::store::table::write::{Round, Transaction, Unaudited, Writes};
+use crate::store::{Author, Job, StoreError, Table, Work};
 
 /// Where rules come from.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,7 +1,17 @@
 //! The account's money on each day as runs of the sync reckoned it, and the foreign keys that they found.
 
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Moment;
+use crate::deadline::Deadline;
 use crate::domain::ledger::foreign::{ForeignKey, KeyOwner};
-use crate::store::prelude::*;
+use crate::domain::usage::reading::DailyUse;
+use crate::domain::values::id::KeyHash;
+use crate::domain::values::money::Usd;
+use crate::schema::{ACCOUNT, SHARDS, Stored, begin, key, stored};
+use crate::store::table::found_by;
+use crate::store::{StoreError, Table};
 
 /// The account's spending up to a day, by the keys that caused it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

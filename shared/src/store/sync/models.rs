@@ -1,10 +1,21 @@
 //! The use by model that runs of the sync read; [`models`](crate::domain::usage::models) decides whose it is.
 
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Moment;
+use crate::deadline::Deadline;
 use crate::domain::ledger::foreign::KeyOwner;
 use crate::domain::usage::models::{GrantRows, ModelUse, cut};
+use crate::domain::values::id::ProgrammeId;
+use crate::domain::values::money::Usd;
+use crate::domain::values::partition::programme_partition;
 use crate::schema;
+use crate::schema::{ACCOUNT, Range, Stored, begin, key, stored};
 use crate::store::items::MOST_IN_A_PART;
-use crate::store::prelude::*;
+use crate::store::{StoreError, Table};
 
 /// The use of a completed UTC day by model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,6 +1,15 @@
 //! The runs of the sync: each is on record with its report, and says when it is to be begun again.
 
-use crate::store::prelude::*;
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
+
+use crate::clock::Moment;
+use crate::deadline::Deadline;
+use crate::domain::values::id::new_ulid;
+use crate::schema::{begin, key, stored};
+use crate::store::table::write::Writes;
+use crate::store::{StoreError, Table};
 
 /// One run of the sync, on record from its beginning for a year.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,12 +1,22 @@
 //! The state of the sync from one run to the next: what a run would have done on its own judgement and held back, because it was too much,
 //! which a person sees and may release.
 
+use std::collections::BTreeSet;
+
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Moment;
+use crate::deadline::Deadline;
+use crate::domain::audit::{Act, Actor, AuditDetail, AuditEntry};
 use crate::domain::ledger::cut::{AccountCut, Opening};
-use crate::domain::values::id::KeyName;
+use crate::domain::values::id::{KeyHash, KeyName, PersonId};
+use crate::domain::values::money::Usd;
 use crate::domain::values::window::end_of_utc_day;
-use crate::store::KnownAccount;
-use crate::store::prelude::*;
+use crate::schema::{ACCOUNT, key, stored};
 use crate::store::sync::runs::RUN_KEPT;
+use crate::store::table::write::{Round, Unaudited, Writes};
+use crate::store::{KnownAccount, StoreError, Table};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncState {

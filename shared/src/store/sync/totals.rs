@@ -1,9 +1,23 @@
 //! The totals of a programme and of its groups, as runs of the sync summed them up, and what counts for a programme besides.
 
+use std::collections::BTreeMap;
+
+use jiff::ToSpan;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Moment;
+use crate::deadline::Deadline;
+use crate::domain::grant::Grant;
+use crate::domain::programme::{Budget, Byok};
 use crate::domain::usage::forecast::StandingOut;
-use crate::schema::TableKey;
-use crate::store::prelude::*;
-use crate::store::{AssignedUse, Unreachable, UnreachableReason};
+use crate::domain::usage::reading::DailyUse;
+use crate::domain::values::id::ProgrammeId;
+use crate::domain::values::money::Usd;
+use crate::domain::values::partition::programme_partition;
+use crate::domain::values::window::utc_date;
+use crate::schema::{Stored, TableKey, begin, key, overview, stored};
+use crate::store::table::write::{Writes, instant};
+use crate::store::{AssignedUse, StoreError, Table, Unreachable, UnreachableReason};
 
 /// The use of a programme's keys, day by day, as the sync last summed it up. It is written when something
 /// changed.

@@ -1,9 +1,11 @@
 //! The conversion of values to items, with the attributes that each has, and back.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde::de::DeserializeOwned;
 
-use crate::schema::{self, ItemKey};
-use crate::store::prelude::*;
+use crate::schema;
+use crate::schema::{ItemKey, Stored};
+use crate::store::StoreError;
 
 /// The most bytes in one part of what is too large for an item, which has at most 400 KB.
 pub(crate) const MOST_IN_A_PART: usize = 380_000;

@@ -1,8 +1,20 @@
 //! The deployment's own item: its id, its table, and what identifies its account at the provider; leases, the right to be the one runner
 //! until a time; and the context of an act.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Moment;
+use crate::deadline::Deadline;
+use crate::domain::audit::{Act, Actor, AuditDetail, AuditEntry};
+use crate::domain::values::id::{DeploymentId, GrantId, KeyHash, ProgrammeId};
 use crate::domain::values::key::Fingerprint;
-use crate::store::prelude::*;
+use crate::schema::{Stored, key, stored};
+use crate::store::table::write::{Round, Transaction, Unaudited, Writes, instant, text};
+use crate::store::{StoreError, Table};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meta {

@@ -15,9 +15,11 @@ use items::Item;
 use write::{key_item, text};
 
 use crate::aws::{AwsAccess, SdkFailure, reduce};
+use crate::clock::Moment;
 use crate::config::Config;
-use crate::prelude::{EmailAddress, Moment};
-use crate::schema::{self, ItemKey, Queue, Range, Stored, TableKey};
+use crate::domain::values::address::EmailAddress;
+use crate::schema;
+use crate::schema::{ItemKey, Queue, Range, Stored, TableKey};
 
 #[derive(Clone)]
 pub struct Table {

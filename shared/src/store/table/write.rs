@@ -1,16 +1,23 @@
 //! Conditional writes: those of one act, all or none, or one alone. Conflicts are retried with jitter. A transaction whose answer is
 //! lost or doubtful is sent again with its token, so that it takes effect once and says so.
 
+use std::collections::HashMap;
+use std::time::Duration;
+
 use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::builders::TransactWriteItemBuilder;
-use aws_sdk_dynamodb::types::{ConditionCheck, Delete, Put, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update};
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
 use crate::aws::{SdkFailure, reduce};
+use crate::clock::Moment;
+use crate::deadline::Deadline;
+use crate::domain::audit::AuditEntry;
 use crate::domain::values::id::Nonce;
+use crate::schema::{ItemKey, Stored};
 use crate::store::items::Item;
-use crate::store::prelude::*;
+use crate::store::{StoreError, Table, items};
 
 /// The rest of the invocation in which no conflict is retried: enough to answer, or to clean up.
 const LEFT_FOR_AN_ANSWER: Duration = Duration::from_secs(8);

@@ -2,10 +2,15 @@
 //! domain's rules, so the page never offers what the next request refuses. The state in words is left to
 //! [`words`].
 
-use bursar_core::domain::grant::Spending;
+use bursar_core::clock::Moment;
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::grant::{BeginRefused, GrantState, HoldKind, KeyRequestKind, Spending, View};
+use bursar_core::domain::programme::TermsHash;
+use bursar_core::domain::values::format::column_time;
+use bursar_core::domain::values::money::Usd;
 
+use crate::my::rules::StudentRules;
 use crate::my::{Obstacle, kind_of_request, words};
-use crate::prelude::*;
 
 pub(crate) struct Card<'a> {
     pub(crate) view: &'a View,

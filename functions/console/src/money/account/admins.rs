@@ -3,10 +3,14 @@
 use bursar_core::domain::mail::kind::MailClass;
 use bursar_core::domain::programme::role::is_among;
 use bursar_core::store::MOST_ADMINS;
+use bursar_core::web::{Answer, AppError, Flash};
+use jiff::SignedDuration;
 
 use super::forms::{TypedAdmin, blank};
-use super::page::{self, RefusedForms};
-use crate::prelude::*;
+use super::page;
+use super::page::RefusedForms;
+use crate::kit::access::{AdminAccess, Admins, Post};
+use crate::kit::paths;
 
 /// The age of a session from which it adds no admin: whoever finds a browser open makes nobody one.
 const FRESH_FOR: SignedDuration = SignedDuration::from_mins(10);

@@ -1,16 +1,26 @@
 //! The form by which an admin disables or limits a key that nobody here made. It is the only way in which such a
 //! key is ever written; the key's name is typed, and what was pressed is on record before the provider is asked.
 
+use std::time::Duration;
+
+use axum::extract::Path;
+use axum::http::StatusCode;
+use bursar_core::clock::Moment;
+use bursar_core::deadline::Deadline;
 use bursar_core::domain::ledger::foreign::{AnsweredKey, ForeignAct, ForeignChange, ForeignKey};
-use bursar_core::domain::values::id::KeyName;
+use bursar_core::domain::values::id::{KeyHash, KeyName};
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::key::ProviderKey;
 use bursar_core::provider::keys::KeyPatch;
 use bursar_core::store::ForeignRequest;
+use bursar_core::web::{Answer, AppError, Fields, Flash, Site};
 
 use super::forms::{TypedChange, change_form};
-use super::page::{self, RefusedForms};
-use crate::prelude::*;
+use super::page;
+use super::page::RefusedForms;
+use crate::kit::access::{Admins, Post};
+use crate::kit::form::Form;
+use crate::kit::paths;
 
 /// The time that is left for the table after the provider's last answer.
 const LEFT_FOR_THE_TABLE: Duration = Duration::from_secs(9);

@@ -1,7 +1,11 @@
 //! The forms of the account's page: of an admin, and of a key made elsewhere.
 
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::id::KeyHash;
+use bursar_core::domain::values::money::Usd;
+
+use crate::kit::form::{Field, FieldKind, Form, FormValue};
 use crate::people::roster::line;
-use crate::prelude::*;
 
 #[derive(Default)]
 pub(crate) struct TypedAdmin {

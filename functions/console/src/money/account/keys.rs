@@ -1,12 +1,22 @@
 //! Keys that nobody here made: foreign keys with what admins did to them and who owns them, and keys with a name of ours whose
 //! grant does not exist.
 
+use std::collections::HashMap;
+
+use bursar_core::clock::Moment;
 use bursar_core::domain::ledger::foreign::{ForeignAct, ForeignActState, ForeignChange, ForeignKey};
+use bursar_core::domain::usage::span::Span;
+use bursar_core::domain::values::id::KeyHash;
 use bursar_core::store::Table;
+use bursar_core::web::AppError;
+use jiff::SignedDuration;
 
 use super::forms::{TypedChange, change_form, short};
+use crate::kit::form::Form;
+use crate::kit::show;
+use crate::kit::show::utc;
 use crate::money::owners::OwnerWords;
-use crate::prelude::*;
+use crate::money::spending::spans::{Figure, SpanContext};
 
 /// The most keys in a list of the page, each with its form; the rest are counted.
 const SHOWN: usize = 10;

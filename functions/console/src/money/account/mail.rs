@@ -1,13 +1,25 @@
 //! The mail of the account: SES' figures of the day, waiting mail, the mail server's state, which people with a role are not reached, and
 //! the dead letters by cause, with the form that sends them again.
 
+use std::collections::BTreeMap;
+
+use bursar_core::clock::Moment;
 use bursar_core::domain::mail::failure::{FailureText, NOT_VERIFIED};
 use bursar_core::domain::mail::kind::{MailKind, SendFigures};
+use bursar_core::domain::programme::Programme;
+use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::format::counted;
-use bursar_core::store::{DeadMails, GIVEN_UP_SHOWN, MailRefusal, MailServer, SentAgain, Unreachable};
+use bursar_core::domain::values::id::ProgrammeId;
+use bursar_core::store::{
+    DeadMails, GIVEN_UP_SHOWN, MailRefusal, MailServer, OutboxRow, SentAgain, Undeliverable, Unreachable,
+};
+use bursar_core::web::{Answer, AppError, Flash, Site};
+use jiff::SignedDuration;
 
+use crate::kit::access::{Admins, Post};
 use crate::kit::mails::{refused, unreached};
-use crate::prelude::*;
+use crate::kit::paths;
+use crate::kit::show::utc;
 
 /// The age up to which an admin is asked to look at dead letters. Of more, only the newest are shown.
 const RECENT: SignedDuration = SignedDuration::from_hours(3 * 24);

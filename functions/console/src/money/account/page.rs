@@ -1,27 +1,45 @@
 //! The page of the account: its money against what is reserved, the residual, the last syncs, and what the
 //! safety limit held back. Keys, mail, and the forms of each part are left to the files beside this one.
 
+use std::borrow::Borrow;
+
+use askama::Template;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
 use bursar_core::domain::credit::{CreditFacts, DAYS_TO_BUY, Purchase, WhyGone};
 use bursar_core::domain::mail::alarm::Alarm;
-use bursar_core::domain::usage::days::Accuracy;
+use bursar_core::domain::programme::Programme;
+use bursar_core::domain::usage::days::{Accuracy, Days, Sum};
 use bursar_core::domain::usage::models::ModelUse;
-use bursar_core::domain::values::window::Reset;
-use bursar_core::store::{Account, BudgetSums, Erasure, HeldAct, Run, SyncState, Table};
+use bursar_core::domain::usage::reading::DailyUse;
+use bursar_core::domain::usage::span::Span;
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::id::KeyHash;
+use bursar_core::domain::values::money::{Usd, each_in_cents};
+use bursar_core::domain::values::window::{Reset, utc_date};
+use bursar_core::store::{Account, AccountDay, BudgetSums, Erasure, HeldAct, Job, Run, SyncState, Table};
+use bursar_core::web::{Answer, AppError, Site, Visitor};
 use jiff::ToSpan;
+use jiff::civil::Date;
+use serde::Deserialize;
 
-use super::forms::{self, TypedAdmin, TypedChange, change_form};
+use super::forms::{TypedAdmin, TypedChange, change_form};
 use super::keys::{ForeignKeys, acts_in_words};
 use super::mail::MailSection;
-use super::picture;
 use super::release::AnotherAccount;
-use super::syncs::{self, Day, SyncRun, newest_days};
-use super::warnings;
+use super::syncs::{Day, SyncRun, newest_days};
+use super::{forms, picture, syncs, warnings};
+use crate::kit::access::{AdminAccess, Admins, PageFrame, Post};
+use crate::kit::form::Form;
 use crate::kit::job_line::JobLine;
+use crate::kit::listing::Listing;
+use crate::kit::show::utc;
+use crate::kit::{paths, show};
 use crate::money::owners::{KeysByOwner, OwnersInWords, TypedOwner};
-use crate::money::spending::by_model::{self, ModelCoverage};
+use crate::money::spending::by_model::ModelCoverage;
 use crate::money::spending::drawing::Drawing;
-use crate::money::spending::spans::{self, SpanLink};
-use crate::prelude::*;
+use crate::money::spending::spans::{Figure, SpanContext, SpanLink, SpanQuery};
+use crate::money::spending::{by_model, spans};
 
 const DAYS: i32 = 60;
 const RUNS: i32 = 14;

@@ -1,13 +1,17 @@
 //! The balance of the last days, and where the present pace leads, as a programme's spending is drawn.
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::credit::{Purchase, WhyGone};
 use bursar_core::domain::usage::burn::BurnScene;
 use bursar_core::domain::values::format::short_date;
-use bursar_core::domain::values::window::days_between;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::{days_between, utc_date};
+use bursar_core::store::AccountDay;
 use jiff::ToSpan;
+use jiff::civil::Date;
 
+use crate::kit::show::long_date;
 use crate::money::spending::drawing::Drawing;
-use crate::prelude::*;
 
 /// The days whose balance is drawn, and as many to come.
 pub(super) const DRAWN: i32 = 90;
@@ -55,6 +59,8 @@ pub(super) fn draw(days: &[AccountDay], (balance, read_at): (Usd, Moment), purch
 
 #[cfg(test)]
 mod tests {
+    use jiff::tz::TimeZone;
+
     use bursar_core::domain::credit::BalanceGone;
 
     use super::*;

@@ -1,12 +1,17 @@
 //! The forms by which an admin releases what was held back, and confirms that a management key is of this account.
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::programme::role::Roles;
+use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::DeploymentId;
 use bursar_core::domain::values::key::Fingerprint;
 use bursar_core::store::{Meta, SyncState};
+use bursar_core::web::{Answer, AppError, Flash, Site};
 
-use crate::prelude::*;
+use crate::kit::access::{Admins, Post};
+use crate::kit::paths;
+use crate::kit::show::utc;
 
 /// Releases what the form names: disables for the next sync, work with another management key, or an address
 /// whose mail came back.

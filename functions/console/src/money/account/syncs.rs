@@ -1,9 +1,13 @@
 //! The last runs of the sync, from their reports, and the account's spending up to each day, by owner.
 
-use bursar_core::store::Run;
+use bursar_core::domain::values::money::{Usd, each_in_cents};
+use bursar_core::store::{AccountDay, Run};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use serde::Deserialize;
 
-use crate::kit::listing::Part;
-use crate::prelude::*;
+use crate::kit::listing::{Cell, Column, Listing, Part, column};
+use crate::kit::show;
 
 pub(super) struct SyncRun {
     pub(super) run: Run,

@@ -1,11 +1,14 @@
 //! Warnings about the account that need a person, one sentence each. What the safety limit held back has a
 //! notice of its own.
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
+use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{StubbornDisable, SyncState};
+use jiff::SignedDuration;
 
 use super::syncs::SyncRun;
-use crate::prelude::*;
+use crate::kit::show::utc;
 
 /// The time without a complete sync after which a person must look.
 const COMPLETE_WITHIN: SignedDuration = SignedDuration::from_hours(26);

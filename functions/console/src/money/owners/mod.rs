@@ -4,14 +4,24 @@
 mod page;
 mod selection;
 
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use bursar_core::deadline::Deadline;
 use bursar_core::domain::ledger::cut::LifetimeUse;
+use bursar_core::domain::programme::Programme;
+use bursar_core::domain::values::id::KeyHash;
 use bursar_core::store::{AssignOutcome, UsedNow};
+use bursar_core::web::{Answer, AppError, Flash, Site};
 use futures_util::stream::{StreamExt, iter};
-pub(crate) use page::{KeysByOwner, OwnerWords, OwnersInWords, TypedOwner};
 
 use self::selection::{KeySelection, Purpose, Wanted};
+use crate::kit::access::{AdminAccess, Admins, Post};
+use crate::kit::form::Form;
+use crate::kit::paths;
 use crate::money::account;
-use crate::prelude::*;
+
+pub(crate) use page::{KeysByOwner, OwnerWords, OwnersInWords, TypedOwner};
 
 const CHANGED: &str =
     "Something changed since the preview. These are the keys that are left; those that are not listed were given.";

@@ -1,11 +1,19 @@
 //! The pages about owners of keys: the section of the account's page with the forms, and the preview of what a choice would do.
 
+use std::collections::{BTreeMap, HashMap};
+
+use askama::Template;
 use bursar_core::domain::ledger::foreign::{ForeignKey, KeyOwner};
+use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::key::name_prefix;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::web::{AppError, Reply, Site, Visitor};
 
 use super::Asked;
 use super::selection::{KeySelection, Purpose, Wanted};
-use crate::prelude::*;
+use crate::kit::access::PageFrame;
+use crate::kit::form::{Field, FieldKind, Form, FormValue};
+use crate::kit::{paths, show};
 
 /// The most keys on a preview; the rest are counted.
 const CHOSEN_SHOWN: usize = 500;

@@ -1,12 +1,18 @@
 //! The keys that an admin chose by hash or by a pattern of their names: those that can be given or taken back, and the others with
 //! the reason. Nothing is changed here.
 
-use bursar_core::domain::ledger::foreign::{ForeignKey, KeyOwner};
-use bursar_core::domain::values::id::KeyName;
-use bursar_core::domain::values::key::name_matches;
-use bursar_core::domain::values::token::sha256_hex;
+use std::collections::BTreeMap;
 
-use crate::prelude::*;
+use bursar_core::clock::Moment;
+use bursar_core::domain::ledger::foreign::{ForeignKey, KeyOwner};
+use bursar_core::domain::programme::Programme;
+use bursar_core::domain::values::id::{KeyHash, KeyName};
+use bursar_core::domain::values::key::name_matches;
+use bursar_core::domain::values::money::{Usd, each_in_cents};
+use bursar_core::domain::values::token::sha256_hex;
+use bursar_core::web::{AppError, Fields, Site};
+
+use crate::kit::show;
 
 /// The longest pattern, in characters.
 const LONGEST_PATTERN: usize = 200;

@@ -1,14 +1,17 @@
 //! What a report is made of, read from the table: the readings of every key of its programmes, and the use by
 //! model that divides them.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
 use bursar_core::domain::usage::report::{Grouping, SpendingReport, UseSource};
-use bursar_core::domain::values::id::GrantBytes;
+use bursar_core::domain::values::id::{GrantBytes, ProgrammeId};
 use bursar_core::store::{ModelDay, SyncState};
+use bursar_core::web::{AppError, Site};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 use jiff::ToSpan;
+use jiff::civil::Date;
 
 use super::query::ReportScope;
-use crate::prelude::*;
 
 /// How many days of every grant's use by model are held at once.
 const DAYS_AT_ONCE: usize = 2;

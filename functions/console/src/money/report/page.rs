@@ -1,18 +1,34 @@
 //! A report as a page, with the form that asks for it and what is not known of its days; and as a CSV file of exact amounts, with
 //! grants' ids for persons.
 
+use std::collections::BTreeMap;
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use bursar_core::clock::Moment;
+use bursar_core::domain::grant::Grant;
+use bursar_core::domain::programme::Programme;
+use bursar_core::domain::programme::role::Role;
 use bursar_core::domain::usage::models::NOT_BY_MODEL;
 use bursar_core::domain::usage::report::{Grouping, ReportLine, SpendingReport};
-use bursar_core::domain::values::id::GrantBytes;
+use bursar_core::domain::values::id::{GrantBytes, GrantId};
+use bursar_core::domain::values::money::{Usd, each_in_cents};
+use bursar_core::domain::values::window::utc_date;
+use bursar_core::web::{Answer, AppError, Site};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 
 use super::collect::collected;
 use super::query::{ProgrammeChoice, ReportScope};
-use crate::kit::csv_file::{self, CsvRequest};
-use crate::kit::listing::Part;
+use crate::kit::access::PageFrame;
+use crate::kit::csv_file::CsvRequest;
+use crate::kit::listing::{Cell, Column, Listing, ON_A_PAGE, Part, column};
+use crate::kit::show::long_date;
+use crate::kit::{csv_file, paths, show};
 use crate::money::spending::by_model::words;
 use crate::money::spending::spans::estimated;
-use crate::prelude::*;
 
 /// How many grants are read at once for the names of their persons.
 const GRANTS_AT_ONCE: usize = 16;

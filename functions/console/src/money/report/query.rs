@@ -3,12 +3,19 @@
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use bursar_core::domain::programme::Programme;
+use bursar_core::domain::programme::role::Role;
 use bursar_core::domain::usage::report::Grouping;
+use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::domain::values::term::{FIRST_DAY, LAST_DAY};
+use bursar_core::domain::values::window::utc_date;
+use bursar_core::web::{AppError, Site, Visitor};
 use jiff::ToSpan;
+use jiff::civil::Date;
 
-use crate::kit::access;
-use crate::prelude::*;
+use crate::kit::access::ProgrammeAccess;
+use crate::kit::show::long_date;
+use crate::kit::{access, paths, show};
 
 const COLUMNS: [&str; 4] = ["day", "group", "model", "person"];
 

@@ -1,9 +1,10 @@
 //! A budget as one bar, which `parts.html` draws for those who see it: what was spent of it, what is promised to students and not spent
 //! yet, what is free, and what goes beyond it. The same in numbers stands beside it.
 
+use bursar_core::clock::Moment;
+use bursar_core::domain::programme::{Budget, Settings};
 use bursar_core::domain::usage::burn::Burn;
-
-use crate::prelude::*;
+use bursar_core::domain::values::money::{Usd, each_in_cents};
 
 /// The width of the drawing in its own units.
 const WIDTH: i64 = 1000;

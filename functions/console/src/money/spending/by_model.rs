@@ -3,10 +3,12 @@
 
 use bursar_core::domain::programme::Byok;
 use bursar_core::domain::usage::models::{ModelUse, beyond_models, cost_in_words, lines};
-use bursar_core::domain::usage::span::stretches;
+use bursar_core::domain::usage::reading::DailyUse;
+use bursar_core::domain::usage::span::{Span, stretches};
+use bursar_core::domain::values::format::date_range;
+use bursar_core::domain::values::money::{Usd, each_in_cents};
 use bursar_core::store::SyncState;
-
-use crate::prelude::*;
+use jiff::civil::Date;
 
 /// The most lines of a table; the rest are merged into one.
 const MOST_LINES: usize = 100;

@@ -1,9 +1,9 @@
 //! An amount over time as an inline SVG, which `parts.html` draws: what a programme spent, or the account's balance.
 
 use bursar_core::domain::usage::burn::BurnScene;
+use bursar_core::domain::values::money::Usd;
 
 use super::bar::scaled;
-use crate::prelude::*;
 
 /// The width and the height of the drawing in its own units, a tenth of a per cent each.
 const SIZE: i64 = 1000;

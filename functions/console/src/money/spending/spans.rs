@@ -1,12 +1,18 @@
 //! Spending over a span of time, as pages show it: the amount, how well it is known, and links to other
 //! spans. The sums are computed in the domain.
 
-use bursar_core::domain::usage::days::Accuracy;
+use bursar_core::clock::Moment;
+use bursar_core::domain::programme::Settings;
+use bursar_core::domain::usage::days::{Accuracy, Days, Sum};
+use bursar_core::domain::usage::span::Span;
+use bursar_core::domain::values::money::{Usd, each_in_cents};
 use bursar_core::domain::values::term::Term;
 use bursar_core::domain::values::window::Reset;
+use jiff::civil::Date;
+use serde::Deserialize;
 
+use crate::kit::show;
 use crate::money::spending::by_model::words;
-use crate::prelude::*;
 
 /// The requested span, as the query string has it.
 #[derive(Debug, Clone, Default, Deserialize)]

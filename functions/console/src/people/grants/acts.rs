@@ -1,16 +1,26 @@
 //! The acts of people with a role on one grant. The table is written first and the provider called after it
 //! in the same request; failed calls are repeated by the work of each minute.
 
-use bursar_core::domain::grant::{ChangeRefused, GrantAct, GrantAction, GrantState, ShownState, Tell, View};
+use askama::Template;
+use axum::extract::Path;
+use axum::http::StatusCode;
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::grant::{ChangeRefused, Grant, GrantAct, GrantAction, GrantState, ShownState, Tell, View};
+use bursar_core::domain::programme::role::Role;
+use bursar_core::domain::programme::{Programme, Settings};
+use bursar_core::domain::values::id::GrantId;
+use bursar_core::domain::values::money::Usd;
 use bursar_core::settle::NotSettled;
-use bursar_core::store::{ActOutcome, Enrolment};
+use bursar_core::store::{ActContext, ActOutcome, Enrolment, StoreError, Undeliverable};
 use bursar_core::web::form::LONGEST_REASON;
+use bursar_core::web::{Answer, AppError, Fields, Flash, Site};
 
 use super::grant;
-use crate::kit::access::{Admission, Assistants};
-use crate::kit::form::ShownField;
-use crate::people::roster::{self, TypedPerson};
-use crate::prelude::*;
+use crate::kit::access::{Admission, Assistants, Faculty, PageFrame, Post, ProgrammeAccess};
+use crate::kit::form::{Field, FieldKind, Form, FormValue, ShownField};
+use crate::kit::paths;
+use crate::people::roster;
+use crate::people::roster::TypedPerson;
 use crate::programme::settings;
 use crate::work::grant_action::{act_on, own_cap};
 

@@ -2,16 +2,31 @@
 //! on what the preview named, and only writes. If other grants are meant by then, there is another preview. What the provider must be told
 //! is sent by the work of each minute.
 
+use std::collections::BTreeSet;
+
+use askama::Template;
+use axum::http::StatusCode;
+use bursar_core::clock::Moment;
 use bursar_core::domain::grant::{GrantAct, GrantAction};
 use bursar_core::domain::programme::counts::Counts;
+use bursar_core::domain::programme::{Budget, Programme};
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::id::{GrantId, ProgrammeId, new_ulid, ulid_for};
+use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::token::sha256_hex;
-use bursar_core::store::{ImportPart, JobCreation, Kept};
+use bursar_core::store::{Import, ImportPart, JobCreation, Kept};
 use bursar_core::web::form::LONGEST_REASON;
+use bursar_core::web::{Answer, AppError, Flash, Reply, Site};
+use ulid::Ulid;
 
-use super::list::{self, GrantRow, GrantSearch, Shows};
+use super::list;
+use super::list::{GrantRow, GrantSearch, Shows};
 use super::preview::ActPreview;
+use crate::kit::access::{Faculty, PageFrame, Post};
+use crate::kit::form::{Field, FieldKind, Form, FormValue};
+use crate::kit::listing::{Listing, ON_A_PAGE};
+use crate::kit::paths;
 use crate::people::roster;
-use crate::prelude::*;
 use crate::programme::settings::cap;
 use crate::work::jobs;
 

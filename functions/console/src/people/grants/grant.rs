@@ -1,20 +1,38 @@
 //! The page of one grant: its state, its history with who acted, and the forms for further acts.
 
-use bursar_core::domain::audit::AuditEntry;
-use bursar_core::domain::grant::{BudgetChange, KeyAbsence, ShownState, Spending, View};
+use std::collections::BTreeMap;
+
+use askama::Template;
+use axum::extract::{Path, State};
+use bursar_core::clock::Moment;
+use bursar_core::domain::audit::{Actor, AuditEntry};
+use bursar_core::domain::grant::{BudgetChange, Grant, KeyAbsence, ShownState, Spending, View};
 use bursar_core::domain::programme::counts::Counts;
-use bursar_core::domain::usage::days::Accuracy;
+use bursar_core::domain::programme::{Budget, Programme};
+use bursar_core::domain::usage::days::{Accuracy, Sum};
+use bursar_core::domain::usage::span::Span;
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::format::column_time;
+use bursar_core::domain::values::id::GrantId;
+use bursar_core::domain::values::money::{Usd, each_in_cents};
+use bursar_core::domain::values::window::utc_date;
 use bursar_core::log;
-use bursar_core::store::SyncState;
+use bursar_core::store::{AccountDay, SyncState, UnreachableReason};
+use bursar_core::web::{Answer, AppError, Site};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 use jiff::ToSpan;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 
 use super::acts::ActForms;
 use super::list;
-use crate::kit::mails::{self, MailRow};
+use crate::kit::access::{PageFrame, ProgrammeAccess};
+use crate::kit::listing::Listing;
+use crate::kit::mails::MailRow;
+use crate::kit::{mails, show};
 use crate::money::spending::spans;
+use crate::money::spending::spans::{Figure, SpanContext};
 use crate::people::erase::EraseForm;
-use crate::prelude::*;
 use crate::programme::audit::AuditRow;
 
 /// How many days' use by model is held at once: each has that of every grant.

@@ -2,21 +2,35 @@
 //! An address, a grant's id or a key's name that is typed in full is found without reading the others.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
+use askama::Template;
+use axum::extract::{Query, State};
+use bursar_core::clock::Moment;
 use bursar_core::domain::grant::{Reading, ShownState};
 use bursar_core::domain::programme::counts::Counts;
-use bursar_core::domain::usage::days::Accuracy;
-use bursar_core::domain::values::address::nfc;
-use bursar_core::domain::values::id::KeyName;
-use bursar_core::domain::values::window::Reset;
-use bursar_core::store::{Enrolment, GrantLine, Unreachable};
+use bursar_core::domain::programme::{Programme, Settings};
+use bursar_core::domain::usage::days::{Accuracy, Sum};
+use bursar_core::domain::usage::reading::DailyUse;
+use bursar_core::domain::usage::span::Span;
+use bursar_core::domain::values::address::{EmailAddress, nfc};
+use bursar_core::domain::values::format::column_time;
+use bursar_core::domain::values::id::{GrantId, KeyName, ProgrammeId};
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::{Reset, utc_date};
+use bursar_core::store::{Enrolment, GrantLine, Unreachable, UnreachableReason};
+use bursar_core::web::{Answer, AppError, Fields, Site};
+use serde::Deserialize;
 
 use super::bulk::TypedBulk;
-use crate::kit::csv_file::{self, CsvRequest};
-use crate::kit::listing::{self, Part};
+use crate::kit::access::{PageFrame, ProgrammeAccess};
+use crate::kit::csv_file::CsvRequest;
+use crate::kit::form::Form;
+use crate::kit::listing::{Cell, Column, Listing, Part, column};
+use crate::kit::{csv_file, listing, paths, show};
 use crate::money::spending::bar::scaled;
-use crate::money::spending::spans::{self, SpanLink};
-use crate::prelude::*;
+use crate::money::spending::spans;
+use crate::money::spending::spans::{Figure, SpanContext, SpanLink, SpanQuery};
 
 /// The values of `?mail=` and of the file's column: mail does not reach the person; or they want none but links.
 const MAILS: [(&str, &str); 2] = [("unreachable", "mail comes back"), ("unwanted", "wants links only")];

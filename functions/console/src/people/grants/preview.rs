@@ -1,13 +1,16 @@
 //! What an act on many does, in numbers, before it is done.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::grant::{GrantAct, GrantAction};
+use bursar_core::domain::programme::Budget;
 use bursar_core::domain::values::format::counted;
+use bursar_core::domain::values::money::Usd;
 use serde::Serialize;
 
 use super::list::GrantRow;
-use crate::prelude::*;
 
 /// All but the room belongs to what is confirmed.
 #[derive(Serialize)]

@@ -1,12 +1,17 @@
 //! Adding one person to the roster by hand, as a file with one row would, or restoring one who was dropped from it.
 
-use bursar_core::domain::grant::ChangeRefused;
+use axum::http::StatusCode;
+use bursar_core::domain::grant::{ChangeRefused, Grant, Person};
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::store::ActContext;
+use bursar_core::web::{Answer, AppError, Fields, Flash};
 
 use super::compare::RosterStep;
 use super::page::{RefusedRosterForms, show};
 use super::{domain, has_open_roster, line, steps_of_one};
-use crate::kit::form::FieldText;
-use crate::prelude::*;
+use crate::kit::access::{Faculty, Post};
+use crate::kit::form::{Field, FieldKind, FieldText, Form, FormValue};
+use crate::kit::paths;
 use crate::work::steps;
 
 #[derive(Default)]

@@ -1,16 +1,16 @@
 //! The comparison of a roster file with the current roster: what applying it would do.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use bursar_core::domain::grant::{AddressChange, PersonChange};
-use bursar_core::domain::values::address::{MatchedAddress, nfc};
+use bursar_core::domain::grant::{AddressChange, Grant, Person, PersonChange};
+use bursar_core::domain::values::address::{EmailAddress, MatchedAddress, nfc};
+use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::token::sha256_hex;
 use bursar_core::store::{JobPlace, Subject};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::parse::{RosterFile, RosterRow};
-use crate::prelude::*;
 
 /// The treatment of people whom the file does not name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -443,6 +443,8 @@ fn groups_after(grants: &[Grant], steps: &[RosterStep]) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use bursar_core::clock::Moment;
+
     use bursar_core::domain::grant::GrantState;
 
     use super::super::parse;

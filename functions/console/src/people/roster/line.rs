@@ -1,8 +1,6 @@
 //! The rules for one cell of a roster, or one field of the form for one person.
 
-use bursar_core::domain::values::address::{is_invisible, nfc};
-
-use crate::prelude::*;
+use bursar_core::domain::values::address::{EmailAddress, is_invisible, nfc};
 
 /// The longest text in characters: more than any name has, and little enough for many to fit in one item.
 const LONGEST: usize = 200;

@@ -10,20 +10,38 @@ pub(crate) mod parse;
 pub(crate) mod registrar;
 mod waits;
 
-pub(crate) use add_person::{TypedPerson, add_person, doubt};
+use std::collections::BTreeSet;
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use bursar_core::clock::Moment;
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::grant::{Grant, Person};
+use bursar_core::domain::programme::{Programme, Settings};
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::id::{GrantId, new_ulid, ulid_for};
 use bursar_core::domain::values::token::sha256_hex;
-use bursar_core::store::{HourlyUses, ImportPart, JobCreation, Kept, PREVIEW_LASTS, RosterChanges, RosterPreview};
-pub(crate) use compare::domain;
+use bursar_core::store::{
+    Author, HourlyUses, Import, ImportPart, Job, JobCreation, Kept, OutboxRow, PREVIEW_LASTS, RosterChanges,
+    RosterPreview, StoreError, Work,
+};
+use bursar_core::web::{Answer, AppError, Flash, Reply, Site};
 use compare::{AbsentRows, ImportPlan, PlannedRow, RosterChange, RosterStep};
-pub(crate) use page::{opens_in_words, page, waiting};
 use parse::{FileError, RosterFile, RosterRow};
+use ulid::Ulid;
 use waits::BudgetNeed;
 
-use crate::kit::access::Upload;
-use crate::kit::csv_file::{self, CsvRequest};
-use crate::prelude::*;
+use crate::kit::access::{Faculty, PageFrame, Post, ProgrammeAccess, Upload};
+use crate::kit::csv_file::CsvRequest;
+use crate::kit::listing::{Cell, Column, Listing, ON_A_PAGE, column};
+use crate::kit::{csv_file, paths, show};
 use crate::work::jobs;
 use crate::work::steps::Plan;
+
+pub(crate) use add_person::{TypedPerson, add_person, doubt};
+pub(crate) use compare::domain;
+pub(crate) use page::{opens_in_words, page, waiting};
 
 /// The most groups of a programme. Each has sums of its own, and more would be unreadable.
 const MOST_GROUPS: usize = 500;

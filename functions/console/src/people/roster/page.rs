@@ -1,15 +1,24 @@
 //! The page of a programme's roster: the forms that change it, the invitations, and what files brought lately. Assistants read it.
 
+use askama::Template;
+use axum::extract::State;
+use bursar_core::clock::Moment;
 use bursar_core::domain::programme::counts::Counts;
-use bursar_core::store::{Overview, RosterMails, RosterPreview};
+use bursar_core::domain::programme::{Programme, Settings};
+use bursar_core::domain::values::format::column_time;
+use bursar_core::store::{Import, Overview, RosterMails, RosterPreview};
+use bursar_core::web::{Answer, AppError, Site};
+use jiff::tz::TimeZone;
+use ulid::Ulid;
 
 use super::add_person::TypedPerson;
 use super::compare::AbsentRows;
 use super::parse::FileError;
 use super::registrar;
-use crate::kit::form::ShownField;
+use crate::kit::access::{PageFrame, ProgrammeAccess};
+use crate::kit::form::{Form, ShownField};
 use crate::kit::job_line::JobLine;
-use crate::prelude::*;
+use crate::kit::show::long_date;
 
 #[derive(Template)]
 #[template(path = "roster.html")]

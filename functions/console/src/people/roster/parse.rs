@@ -2,13 +2,15 @@
 
 use std::borrow::Cow;
 
+use axum::http::StatusCode;
+use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::token::sha256_hex;
+use bursar_core::web::AppError;
 use csv::{ByteRecord, ReaderBuilder};
 use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 
 use super::compare::{PlannedRow, RosterChange};
 use super::line;
-use crate::prelude::*;
 
 const MOST_COLUMNS: usize = 1_000;
 const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];

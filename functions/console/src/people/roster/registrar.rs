@@ -1,21 +1,27 @@
 //! The registrar's file: a program puts it with the programme's token, and it is applied by itself unless it waits for a person.
 
+use askama::Template;
 use axum::body::to_bytes;
-use axum::extract::Request;
-use axum::http::HeaderMap;
+use axum::extract::{Path, Request, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use bursar_core::clock::Moment;
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::programme::Programme;
+use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::token::RegistrarToken;
-use bursar_core::store::{HourlyUses, RosterPreview, RosterToken, WAITS_FOR};
-use bursar_core::web::RequestDeadline;
+use bursar_core::store::{Author, HourlyUses, Import, RosterPreview, RosterToken, WAITS_FOR};
+use bursar_core::web::{Answer, AppError, Flash, Reply, RequestDeadline, Site};
 use serde_json::{Value, json};
 
 use super::compare::AbsentRows;
 use super::parse::FileError;
-use super::waits::{self, Standing};
-use super::{ComparedFile, has_open_roster, last_import};
-use crate::kit::access::MOST_OF_A_FILE;
-use crate::prelude::*;
+use super::waits::Standing;
+use super::{ComparedFile, has_open_roster, last_import, waits};
+use crate::kit::access::{Faculty, MOST_OF_A_FILE, PageFrame, Post};
+use crate::kit::{paths, show};
 
 /// How a token begins, so that it is recognised where it should not be.
 const PREFIX: &str = "bursar-roster-";

@@ -1,10 +1,18 @@
 //! Why a registrar's file is not applied by itself but waits for a person.
 
+use std::collections::{BTreeSet, HashMap};
+
+use bursar_core::clock::Moment;
+use bursar_core::domain::grant::Grant;
 use bursar_core::domain::programme::unreserved::Unreserved;
+use bursar_core::domain::programme::{Budget, Settings};
+use bursar_core::domain::values::id::GrantId;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::store::Import;
+use jiff::SignedDuration;
 
 use super::ComparedFile;
 use super::compare::{RosterChange, RosterStep, domain};
-use crate::prelude::*;
 
 /// The most changes of a kind that are few, whatever their share.
 const FEW: usize = 5;
@@ -176,6 +184,10 @@ pub(super) fn unknown_domains(file: &ComparedFile) -> Vec<&str> {
 
 #[cfg(test)]
 mod tests {
+    use bursar_core::domain::grant::Person;
+    use bursar_core::domain::values::address::EmailAddress;
+    use ulid::Ulid;
+
     use bursar_core::domain::values::term::Term;
     use bursar_core::store::RosterChanges;
 

@@ -1,10 +1,11 @@
 //! A programme's spending over time as an inline SVG and a table. What is drawn is decided where mails have it from.
 
 use bursar_core::domain::usage::burn::Burn;
+use bursar_core::domain::values::money::Usd;
+use jiff::civil::Date;
 
 use crate::money::spending::drawing::Drawing;
 use crate::money::spending::spans::estimated;
-use crate::prelude::*;
 
 /// What was spent over time: drawn, and day by day.
 pub(crate) struct Chart {
@@ -34,6 +35,11 @@ impl Chart {
 
 #[cfg(test)]
 mod tests {
+    use bursar_core::clock::Moment;
+    use bursar_core::domain::programme::{Budget, Programme, Settings};
+    use bursar_core::domain::usage::days::Days;
+    use jiff::tz::TimeZone;
+
     use bursar_core::domain::values::term::Term;
     use jiff::ToSpan;
 

@@ -1,20 +1,34 @@
 //! The overview of a programme: its money, how many have claimed, and warnings.
 
+use askama::Template;
+use axum::extract::State;
 use bursar_core::domain::programme::counts::Counts;
+use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::usage::burn::Burn;
+use bursar_core::domain::usage::days::Sum;
 use bursar_core::domain::usage::forecast::{Forecast, StandingOut};
 use bursar_core::domain::usage::models::ModelUse;
-use bursar_core::domain::values::format::end_time;
+use bursar_core::domain::usage::reading::DailyUse;
+use bursar_core::domain::usage::span::Span;
+use bursar_core::domain::values::format::{column_time, end_time};
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{Overview, ProgrammeUse, Unmailed};
+use bursar_core::web::{Answer, AppError, Site};
+use ulid::Ulid;
 
 use super::outlook::Chart;
-use super::warnings::{self, Warning};
+use super::warnings;
+use super::warnings::Warning;
+use crate::kit::access::{PageFrame, ProgrammeAccess};
 use crate::kit::job_line::JobLine;
+use crate::kit::paths;
+use crate::kit::show::long_date;
 use crate::money::spending::bar::MoneyBar;
-use crate::money::spending::by_model::{self, ModelCoverage};
-use crate::money::spending::spans;
+use crate::money::spending::by_model::ModelCoverage;
+use crate::money::spending::spans::{Figure, SpanContext};
+use crate::money::spending::{by_model, spans};
 use crate::people::roster;
-use crate::prelude::*;
 use crate::programme::waiting::WaitingItems;
 
 #[derive(Template)]

@@ -1,11 +1,17 @@
 //! Warnings about a programme that need a person, one sentence each, with what the reader can do.
 
-use bursar_core::domain::programme::People;
+use bursar_core::clock::Moment;
 use bursar_core::domain::programme::guardrail::{Guardrail, RulesRefusal};
+use bursar_core::domain::programme::{Budget, People, Programme};
 use bursar_core::domain::usage::burn::Burn;
-use bursar_core::store::Unreachable;
+use bursar_core::domain::values::format::column_time;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::store::{Job, JobState, Unreachable, UnreachableReason, Work};
+use bursar_core::web::{AppError, Site};
+use jiff::SignedDuration;
 
-use crate::prelude::*;
+use crate::kit::access::ProgrammeAccess;
+use crate::kit::paths;
 
 /// The longest time without new figures that needs no warning.
 const SYNCED_WITHIN: SignedDuration = SignedDuration::from_hours(26);

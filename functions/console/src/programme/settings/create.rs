@@ -1,12 +1,19 @@
 //! Creating a programme, which only admins may: anew, or as the copy of another one.
 
+use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
+use bursar_core::domain::programme::Programme;
+use bursar_core::domain::values::id::new_ulid;
 use bursar_core::store::{CopiedProgramme, NewProgramme};
+use bursar_core::web::{Answer, AppError, Flash, Reply, Site, Visitor};
+use ulid::Ulid;
 
 use super::doubts::with_doubts;
 use super::{FieldGroup, SettingsDraft, groups, read, refuse_unlisted};
-use crate::kit::access::Admission;
-use crate::kit::form::ShownField;
-use crate::prelude::*;
+use crate::kit::access::{AdminAccess, Admins, Admission, PageFrame, Post};
+use crate::kit::form::{Form, ShownField};
+use crate::kit::paths;
 use crate::work::jobs;
 
 #[derive(Template)]

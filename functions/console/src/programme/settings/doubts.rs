@@ -2,10 +2,14 @@
 //! the press that approves a request.
 
 use bursar_core::domain::programme::request::ProgrammeRequest;
+use bursar_core::domain::programme::{Programme, Settings};
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::web::{AppError, Flash, Site};
 
 use super::{SettingsDraft, read};
+use crate::kit::form::Form;
 use crate::people::roster::domain;
-use crate::prelude::*;
 
 /// The notice of a save, with what should be checked. A new programme has no settings before.
 pub(super) async fn with_doubts(

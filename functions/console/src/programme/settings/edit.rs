@@ -1,14 +1,22 @@
 //! Editing a programme: saves the fields of the form, provided that nobody has edited the programme since
 //! the form was made. Faculty's changes of an admin's settings become a request.
 
+use axum::http::StatusCode;
+use bursar_core::domain::audit::Act;
+use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::request::{BUDGET, ProgrammeRequest, Wish};
-use bursar_core::store::{self, EditOutcome};
+use bursar_core::domain::values::format::column_time;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::store;
+use bursar_core::store::{EditOutcome, RulesSource};
+use bursar_core::web::{Answer, AppError, Fields, Flash, Site};
 
 use super::doubts::with_doubts;
 use super::page::{PageState, show};
 use super::{SettingsDraft, read, refuse_unlisted};
-use crate::kit::form::{Difference, Owner};
-use crate::prelude::*;
+use crate::kit::access::{Faculty, Post, ProgrammeAccess};
+use crate::kit::form::{Difference, Form, Owner};
+use crate::kit::paths;
 use crate::programme::requests::DECIDED_TODAY;
 use crate::work::{guardrails, jobs};
 

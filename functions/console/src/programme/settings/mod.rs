@@ -9,18 +9,20 @@ mod reader;
 mod table;
 
 use bursar_core::domain::audit::SettingChange;
+use bursar_core::domain::programme::Settings;
+use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
+use reader::{never_open, too_many_roles};
+
+use crate::kit::form::{Field, Form, FormValue, ShownField};
+
 pub(crate) use create::{create, make, new};
 pub(crate) use doubts::of_request;
 pub(crate) use edit::{approve, edit};
 pub(crate) use models::{KnownModels, NotListed, models_of, new_models, refuse_unlisted};
 pub(crate) use page::{CARRIED, PageState, copying, page, show};
 pub(crate) use reader::cap;
-use reader::{never_open, too_many_roles};
 pub(crate) use table::{SettingsDraft, plain};
-
-use crate::kit::form::ShownField;
-use crate::prelude::*;
 
 /// What it means for a group that nothing is written.
 pub(crate) const AS_THE_PROGRAMME: &str = "as in the programme";

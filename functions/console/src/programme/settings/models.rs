@@ -1,10 +1,18 @@
 //! A list of models as a form writes it, and whether the provider lists the models and providers that are new in it.
 
-use bursar_core::domain::programme::rules::{self, Tiers};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::programme::rules::Tiers;
+use bursar_core::domain::programme::{Settings, rules};
+use bursar_core::store::StoreError;
+use bursar_core::web::Site;
 
 use super::SettingsDraft;
 use super::reader::{list_of, words};
-use crate::prelude::*;
+use crate::kit::form::Form;
 
 const MOST: usize = 200;
 /// How long a form waits for the provider's list.

@@ -1,13 +1,20 @@
 //! The settings of a programme, with the forms that edit, copy and close it. Assistants read them.
 
+use askama::Template;
+use axum::extract::State;
+use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::request::BUDGET;
+use bursar_core::domain::values::id::new_ulid;
+use bursar_core::domain::values::money::Usd;
 use bursar_core::store::Overview;
+use bursar_core::web::{Answer, AppError, Site};
 use jiff::ToSpan;
+use ulid::Ulid;
 
 use super::{FieldGroup, SettingsDraft, edit, groups};
-use crate::kit::form::Owner;
+use crate::kit::access::{PageFrame, ProgrammeAccess};
+use crate::kit::form::{Form, Owner};
 use crate::kit::job_line::JobLine;
-use crate::prelude::*;
 
 #[derive(Template)]
 #[template(path = "settings.html")]

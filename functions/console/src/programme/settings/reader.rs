@@ -1,16 +1,20 @@
 //! The parsers for the texts of a programme's form. Each refuses with one sentence for the person who typed.
 
-use bursar_core::domain::programme::Weekday;
+use bursar_core::clock::Moment;
 use bursar_core::domain::programme::role::{MOST_CHANGED_ROLES, RoleChanges};
 use bursar_core::domain::programme::rules::Region;
-use bursar_core::domain::values::address::PersonName;
-use bursar_core::domain::values::format::end_time;
+use bursar_core::domain::programme::{Settings, Weekday};
+use bursar_core::domain::values::address::{EmailAddress, PersonName};
+use bursar_core::domain::values::format::{column_time, end_time};
+use bursar_core::domain::values::id::ProgrammeId;
+use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::{FIRST_DAY, LAST_DAY, Term, TermError};
-use jiff::civil::DateTime;
+use jiff::civil::{Date, DateTime};
+use jiff::tz::TimeZone;
 
 use super::SettingsDraft;
-use crate::kit::form::FieldText;
-use crate::prelude::*;
+use crate::kit::form::{FieldText, Form};
+use crate::kit::show;
 
 /// The most people of a list. One transaction of at most a hundred items holds all recipients and
 /// thresholds of a crossing.

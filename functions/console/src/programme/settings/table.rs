@@ -1,12 +1,14 @@
 //! The table of all settings of a programme. A new setting is a row here and a field of [`Settings`].
 
-use bursar_core::domain::programme::{People, request};
+use bursar_core::clock::Moment;
+use bursar_core::domain::programme::{People, Settings, request};
+use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::format::field_time;
+use bursar_core::domain::values::money::Usd;
 
 use super::models::models_of;
 use super::reader::{cap, date, money, people, zone};
-use crate::kit::form::Owner;
-use crate::prelude::*;
+use crate::kit::form::{Field, FieldKind, Owner};
 
 /// The values that a form edits: the settings of a programme and its budget.
 #[derive(Clone, PartialEq, Eq)]

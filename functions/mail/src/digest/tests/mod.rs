@@ -2,6 +2,7 @@
 
 mod programme;
 
+use bursar_core::config::Config;
 use bursar_core::domain::mail::digest::{
     Digest, DigestLine, DigestMoney, DigestPeople, LineSubject, Need, PeopleSample, Spender,
 };
@@ -9,12 +10,14 @@ use bursar_core::domain::programme::Budget;
 use bursar_core::domain::usage::days::{Accuracy, Days, Sum};
 use bursar_core::domain::usage::forecast::StandingOut;
 use bursar_core::domain::usage::models::{ModelUse, NOT_BY_MODEL, Sums};
+use bursar_core::domain::values::id::GrantId;
+use bursar_core::domain::values::money::Usd;
 use jiff::ToSpan;
-use jiff::civil::date;
+use jiff::civil::{Date, date};
 use serde_json::json;
 
 use super::{DigestNames, DigestReader};
-use crate::prelude::*;
+use crate::letter::Letter;
 use crate::testing::{at, programme, written};
 
 const WEEK: (Date, Date) = (date(2026, 11, 9), date(2026, 11, 15));

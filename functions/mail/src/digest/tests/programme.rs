@@ -1,8 +1,11 @@
 //! The words of a programme's digest, by reader.
 
 use bursar_core::domain::programme::Byok;
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::window::Reset;
 
 use super::*;
+use crate::letter::LetterPart;
 
 #[tokio::test]
 async fn faculty_read_who_and_what() {

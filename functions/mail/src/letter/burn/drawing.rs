@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 
 use anyhow::{Result, ensure};
 use bursar_core::domain::usage::burn::BurnScene;
+use bursar_core::domain::values::money::Usd;
 use plotters::coord::Shift;
 use plotters::prelude::{
     AreaSeries, BitMapBackend, ChartBuilder, Circle, Color, DashedLineSeries, DrawingArea, IntoDrawingArea, IntoFont,
@@ -14,8 +15,6 @@ use plotters::prelude::{
 };
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{FontStyle, ShapeStyle, TextStyle, register_font};
-
-use crate::prelude::*;
 
 pub(super) const WIDTH: u32 = 1120;
 pub(super) const HEIGHT: u32 = 740;

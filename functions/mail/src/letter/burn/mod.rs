@@ -2,9 +2,6 @@
 
 use bursar_core::domain::usage::burn::Burn;
 
-#[cfg(test)]
-use crate::prelude::*;
-
 mod drawing;
 #[cfg(test)]
 mod tests;

@@ -2,9 +2,10 @@
 
 use bursar_core::domain::usage::days::Days;
 use bursar_core::domain::usage::forecast::{Forecast, SpendingLimits};
+use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
 use jiff::ToSpan;
-use jiff::civil::date;
+use jiff::civil::{Date, date};
 
 use super::drawing::{HEIGHT, WIDTH};
 use super::*;

@@ -1,14 +1,21 @@
 //! The mail to a student who has used much or all of their cap. It gives the number, when it resets, the
 //! error that their program sees, and where to ask for more. Whether it is still due is decided when it is sent.
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::audit::{Act, AuditEntry};
-use bursar_core::domain::grant::{CapUse, GrantState, HoldKind, Stopped, View};
-use bursar_core::domain::usage::crossing::{Crossing, Scope, is_used_up};
-use bursar_core::domain::values::window::Window;
+use bursar_core::domain::grant::{CapUse, Grant, GrantState, HoldKind, Stopped, View};
+use bursar_core::domain::programme::{Programme, Settings};
+use bursar_core::domain::usage::crossing::{Crossing, Scope, is_used_up, per_cent};
+use bursar_core::domain::values::format::time_in;
+use bursar_core::domain::values::id::{GrantId, ProgrammeId};
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::{Reset, Window, utc_date};
+use jiff::civil::Date;
 
-use crate::compose::NO_SUCH_CROSSING;
-use crate::letter::words::people;
-use crate::prelude::*;
+use crate::App;
+use crate::compose::{GONE, NO_SUCH_CROSSING, NoMail};
+use crate::letter::words::{Words, people};
+use crate::letter::{Letter, LetterPart};
 
 const REFUSED: &str = "Your program sees the error 403, “Key limit exceeded”.";
 const MORE: &str =

@@ -1,15 +1,21 @@
 //! The notices to a student about a key: it was shown or reported leaked, its cap was changed, a rule holds or
 //! ends it, or the term ends. A notice whose reason has gone is dropped.
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::audit::{Act, AuditEntry};
 use bursar_core::domain::grant::{GrantState, Stopped, StudentNotice, View};
-use bursar_core::domain::programme::Basis;
-use bursar_core::domain::values::id::Epoch;
+use bursar_core::domain::programme::{Basis, Settings};
+use bursar_core::domain::values::format::{counted, end_time_in, long_date, time_in};
+use bursar_core::domain::values::id::{Epoch, GrantId, ProgrammeId};
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::Reset;
 use jiff::tz::TimeZone;
 
 use super::cap_used::{of_this_window, stopped};
-use crate::letter::words::people;
-use crate::prelude::*;
+use crate::App;
+use crate::compose::{GONE, NoMail};
+use crate::letter::words::{Words, people, said};
+use crate::letter::{Letter, LetterPart, plain};
 
 impl App {
     /// The notice of a key, if its reason still holds. It is sent even if the programme mails its students

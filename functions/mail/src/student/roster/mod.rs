@@ -1,7 +1,18 @@
 //! The invitation to a person on a roster, and its reminder: that there is a key for them, and how to get it.
 
-use crate::letter::words::{faculty, people};
-use crate::prelude::*;
+use bursar_core::clock::Moment;
+use bursar_core::domain::grant::Grant;
+use bursar_core::domain::mail::kind::MailClass;
+use bursar_core::domain::programme::{Programme, Settings};
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::format::{end_time_in, long_date, time_in};
+use bursar_core::domain::values::id::{GrantId, ProgrammeId};
+use bursar_core::store::OutboxRow;
+
+use crate::App;
+use crate::compose::{GONE, NoMail};
+use crate::letter::words::{Words, faculty, people};
+use crate::letter::{Letter, LetterPart, plain};
 
 impl App {
     /// The invitation, if the person is still on the roster and can still claim, or somebody sent it by

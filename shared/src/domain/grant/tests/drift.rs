@@ -1,7 +1,9 @@
 //! What the provider shows against what is recorded: keys to be disabled again, found disabled or gone, limits, deleted keys.
 
 use super::*;
+use crate::domain::audit::Act;
 use crate::domain::held::LATE;
+use crate::domain::values::window::Reset;
 
 /// A key that is listed as enabled and must not be is disabled again.
 #[test]

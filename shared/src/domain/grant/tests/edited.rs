@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::testing::dollars;
+use crate::domain::values::window::Reset;
 
 impl Story {
     fn counted_in(reset: Reset) -> Story {

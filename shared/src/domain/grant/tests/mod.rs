@@ -11,13 +11,19 @@ mod reservation;
 mod rules;
 mod ways_out;
 
-use jiff::TimestampArithmetic;
+use jiff::{TimestampArithmetic, ToSpan};
 
 use super::*;
-use crate::domain::prelude::*;
+use crate::clock::Moment;
+use crate::domain::audit::Actor;
+use crate::domain::grant::{Grant, View};
 use crate::domain::programme::guardrail::{Guardrail, GuardrailOwner, MadeGuardrail};
 use crate::domain::programme::rules::Rules;
 use crate::domain::testing::a_view;
+use crate::domain::usage::reading::DailyUse;
+use crate::domain::values::id::{Epoch, KeyHash, PersonId};
+use crate::domain::values::money::Usd;
+use crate::domain::values::window::utc_date;
 
 /// A view to which acts are applied one after the other, as the store does.
 #[derive(Clone)]

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::domain::held::LATE;
+use crate::domain::values::window::Reset;
 
 fn live() -> Story {
     let mut story = Story::live();

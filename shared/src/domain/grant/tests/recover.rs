@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::audit::Act;
 
 fn found(epoch: u32, enabled: bool) -> RecoveredKey {
     RecoveredKey {

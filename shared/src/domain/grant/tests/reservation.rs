@@ -6,6 +6,7 @@ use super::*;
 use crate::domain::held::LATE;
 use crate::domain::programme::counts::Counts;
 use crate::domain::testing::dollars;
+use crate::domain::values::window::Reset;
 
 impl Story {
     fn claimed() -> Story {

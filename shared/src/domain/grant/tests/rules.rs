@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::domain::audit::Act;
 use crate::domain::held::LATE;
 
 fn models(story: &mut Story, models: &[&str]) {

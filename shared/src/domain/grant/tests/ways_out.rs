@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::*;
+use crate::domain::values::window::Reset;
 
 const DEPTH: usize = 4;
 /// The most steps that a way out may take.

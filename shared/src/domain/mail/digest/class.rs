@@ -1,14 +1,19 @@
 //! The people of a programme who need a look, found as the sync counts its grants. It keeps no more than a digest may show.
 
 use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{DigestPeople, Need, PeopleSample, Spender};
-use crate::domain::grant::{Reading, Stopped};
+use crate::clock::Moment;
+use crate::domain::grant::{Grant, GrantState, Reading, Stopped};
 use crate::domain::mail::failure::UnreachableReason;
-use crate::domain::prelude::*;
+use crate::domain::programme::Settings;
 use crate::domain::usage::crossing::is_used_up;
-use crate::domain::usage::days::{Accuracy, Sum};
+use crate::domain::usage::days::{Accuracy, Days, Sum};
 use crate::domain::usage::span::last_weeks;
+use crate::domain::values::id::GrantId;
+use crate::domain::values::money::Usd;
+use crate::domain::values::window::Reset;
 
 /// The most people in a list of spenders.
 const LISTED: usize = 10;
@@ -152,6 +157,14 @@ impl FirstByName {
 
 #[cfg(test)]
 mod tests {
+    use jiff::ToSpan;
+
+    use jiff::civil::Date;
+
+    use crate::domain::audit::Actor;
+    use crate::domain::usage::reading::DailyUse;
+    use crate::domain::values::id::{Epoch, KeyHash};
+
     use super::*;
     use crate::domain::grant::{GrantKey, HoldKind, Pause};
     use crate::domain::programme::role::Role;

@@ -1,12 +1,14 @@
 //! The time at which a digest is due: from seven in the morning of its day, in the programme's time zone. A
 //! missed one is made up for within two days and covers the same days. After that only the next one comes.
 
-use jiff::civil::time;
+use jiff::civil::{Date, time};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, ToSpan};
 
-use crate::domain::prelude::*;
-use crate::domain::programme::Weekday;
+use crate::clock::Moment;
+use crate::domain::programme::{Programme, Weekday};
 use crate::domain::usage::span::last_weeks;
-use crate::domain::values::window::monday_of;
+use crate::domain::values::window::{monday_of, utc_date};
 
 const HOUR: i8 = 7;
 const MADE_UP_FOR: SignedDuration = SignedDuration::from_hours(48);

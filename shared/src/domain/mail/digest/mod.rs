@@ -3,12 +3,20 @@
 
 use std::cmp::Reverse;
 
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Moment;
 use crate::domain::mail::kind::OUTBOX_KEPT;
-use crate::domain::prelude::*;
 use crate::domain::programme::{Budget, Byok};
-use crate::domain::usage::days::{Accuracy, Sum};
+use crate::domain::usage::days::{Accuracy, Days, Sum};
 use crate::domain::usage::forecast::StandingOut;
 use crate::domain::usage::models::ModelUse;
+use crate::domain::usage::reading::DailyUse;
+use crate::domain::values::id::{GrantId, PersonId, ProgrammeId};
+use crate::domain::values::money::Usd;
+use crate::domain::values::partition::programme_partition;
+use crate::schema::{begin, key, stored};
 
 mod class;
 mod due;

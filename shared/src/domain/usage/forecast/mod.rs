@@ -4,11 +4,20 @@
 //! that is past is never named. Mails and pages say it in the same words, which are here too, in their readers' language: there a
 //! budget is a budget.
 
-use crate::domain::prelude::*;
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Moment;
+use crate::domain::programme::Budget;
 use crate::domain::programme::role::Role;
+use crate::domain::usage::days::Days;
 use crate::domain::values::format::{long_date, short_date};
+use crate::domain::values::id::GrantId;
+use crate::domain::values::money::Usd;
 use crate::domain::values::term::Term;
-use crate::domain::values::window::days_between;
+use crate::domain::values::window::{Reset, days_between, utc_date};
 
 /// A forecast is the news of a mail if it lies so many days before the term ends.
 const TWO_WEEKS: i32 = 14;

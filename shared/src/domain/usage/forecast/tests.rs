@@ -1,5 +1,6 @@
 //! Forecasts compared with spending whose future is known.
 
+use jiff::ToSpan;
 use jiff::civil::{Weekday, date};
 use proptest::prelude::*;
 

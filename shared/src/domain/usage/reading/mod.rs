@@ -4,9 +4,20 @@
 //! What a key used in its life is written by maximum, credits and own keys each for itself. Where the provider says less, what is
 //! on record stands, the run's report says so, and nobody waits for it. What it used in a window is the sum of the window's days.
 
-use crate::domain::prelude::*;
+use std::fmt;
+
+use jiff::SignedDuration;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Moment;
 use crate::domain::programme::basis::{Basis, Byok};
-use crate::domain::usage::days::KeyCounters;
+use crate::domain::usage::days::{Days, KeyCounters};
+use crate::domain::values::id::{Epoch, GrantId, ProgrammeId};
+use crate::domain::values::money::Usd;
+use crate::domain::values::partition::grant_partition_of;
+use crate::domain::values::window::{Reset, utc_date};
+use crate::schema::{begin, key, stored};
 
 /// The settling time. So long after a key was confirmed to be off, or its limit to be lower, a reading covers
 /// all of its earlier use.

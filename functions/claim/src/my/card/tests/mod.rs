@@ -4,8 +4,9 @@ mod story;
 
 use std::sync::Arc;
 
-use bursar_core::domain::grant::Answered;
+use bursar_core::domain::grant::{Answered, NextGuardrail, Stopped};
 use bursar_core::domain::held::Held;
+use bursar_core::domain::values::window::Reset;
 use jiff::ToSpan;
 
 use self::story::Story;

@@ -1,9 +1,13 @@
 //! A grant built by acts in sequence, and the words that its student then reads.
 
-use bursar_core::domain::grant::{Change, MintedKey, Reading};
+use askama::Template;
+use bursar_core::domain::grant::{Change, KeyRequest, MintedKey, Reading, Stopped};
 use bursar_core::domain::sign_in::Session;
 use bursar_core::domain::usage::reading::DailyUse;
+use bursar_core::domain::values::id::{Epoch, KeyHash, Nonce};
 use bursar_core::domain::values::token::SessionToken;
+use bursar_core::domain::values::window::utc_date;
+use bursar_core::web::Visitor;
 
 use super::*;
 use crate::testing::{a_view, at, readable};
