@@ -44,7 +44,7 @@
 //! some, is not believed; of a workspace that the management key may not open, nothing is taken for gone.
 //!
 //! A guardrail's rules are compared with the provider's last answer and never with what was sent, since the provider respells
-//! models. Where one had to be made again, a job of `console` puts the keys under it.
+//! models. Where one had to be made again, a job of `console` marks its keys as due, and they are put under the new one.
 //!
 //! # Budgets
 //!

@@ -124,7 +124,7 @@ async fn press(form: &KeyForm, kind: KeyRequestKind) -> Answer {
 }
 
 impl Claim<'_> {
-    /// Step 1: begins the claim in the table before any call to the provider, as the grant stood when the form came.
+    /// Step 1: begins the claim in the table before a key is asked for, as the grant stood when the form came.
     async fn begin(&self, request: KeyRequest) -> Result<Begun, AppError> {
         if !self.context.deadline.leaves(ENOUGH_TO_BEGIN) {
             return Err(too_late());

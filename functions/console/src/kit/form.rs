@@ -10,6 +10,7 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::web::{Fields, form};
 use data_encoding::HEXLOWER;
 use jiff::civil::{Date, DateTime};
+use jiff::tz::TimeZoneName;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
@@ -40,6 +41,8 @@ pub(crate) struct Field<T: FormValue> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FieldKind {
     Text,
+    /// A time zone, with those that there are to choose from.
+    Zone,
     Address,
     Money,
     Date,
@@ -332,9 +335,12 @@ impl ShownField<'_> {
             FieldKind::Address => ("email", None),
             FieldKind::Money => ("text", Some("decimal")),
             FieldKind::Number => ("text", Some("numeric")),
-            FieldKind::Text | FieldKind::Area | FieldKind::Lines | FieldKind::Choice(_) | FieldKind::Select => {
-                ("text", None)
-            }
+            FieldKind::Text
+            | FieldKind::Zone
+            | FieldKind::Area
+            | FieldKind::Lines
+            | FieldKind::Choice(_)
+            | FieldKind::Select => ("text", None),
         }
     }
 
@@ -353,6 +359,7 @@ impl ShownField<'_> {
                 Some(self.choices.iter().map(|(value, words)| (value.as_str(), words.as_str())).collect())
             }
             FieldKind::Text
+            | FieldKind::Zone
             | FieldKind::Address
             | FieldKind::Money
             | FieldKind::Date
@@ -361,6 +368,12 @@ impl ShownField<'_> {
             | FieldKind::Area
             | FieldKind::Lines => None,
         }
+    }
+
+    /// Every place whose time zone there is, where the field takes one.
+    pub(crate) fn zones(&self) -> Option<Vec<TimeZoneName<'static>>> {
+        (self.kind == FieldKind::Zone)
+            .then(|| jiff::tz::db().available().filter(|name| name.as_str().contains('/')).collect())
     }
 
     /// The value on a page without a form.
@@ -533,9 +546,12 @@ impl FieldKind {
             FieldKind::Date => text.parse::<Date>().map_or_else(|_| text.to_owned(), long_date),
             FieldKind::Time => text.parse::<DateTime>().map_or_else(|_| text.to_owned(), long_time),
             FieldKind::Lines => text.lines().collect::<Vec<_>>().join(", "),
-            FieldKind::Text | FieldKind::Address | FieldKind::Number | FieldKind::Area | FieldKind::Select => {
-                text.split_whitespace().collect::<Vec<_>>().join(" ")
-            }
+            FieldKind::Text
+            | FieldKind::Zone
+            | FieldKind::Address
+            | FieldKind::Number
+            | FieldKind::Area
+            | FieldKind::Select => text.split_whitespace().collect::<Vec<_>>().join(" "),
         }
     }
 }

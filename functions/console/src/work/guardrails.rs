@@ -1,5 +1,5 @@
-//! The rules of programmes, told to guardrails that are not right. Putting keys under a guardrail is left to the claim and to the job
-//! `limits`.
+//! The rules of programmes, told to guardrails that are not right. A claim puts its own key under one; other keys are put under theirs by
+//! the sender of what is due.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! A claim of a first key or of another: it is begun before anything is asked of the provider, and its key is recorded before
+//! A claim of a first key or of another: it is begun before a key is asked of the provider, and its key is recorded before
 //! it is shown. A claim that ends otherwise leaves nothing to be put back: its lease goes or runs out, and the next is another.
 
 use super::*;

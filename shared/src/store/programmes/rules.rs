@@ -89,7 +89,7 @@ impl Table {
     }
 
     /// Writes a guardrail as it is by now, with an entry where the provider confirmed other rules. Where it had to be made again, a job
-    /// puts the keys under it, and what is in doubt is due. Returns it as written; `None` when somebody else has
+    /// marks its keys as due, and so is what is in doubt. Returns it as written; `None` when somebody else has
     /// written it since it was read.
     pub async fn write_guardrail(
         &self,

@@ -70,6 +70,7 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         id: "timezone",
         label: "Time zone",
         hint: "Such as Europe/Berlin or America/New_York.",
+        kind: FieldKind::Zone,
         write: |draft| draft.settings.term.timezone().to_owned(),
         read: |form, _| zone(form.text()).map(drop),
         is_required: true,
