@@ -83,8 +83,8 @@ async fn begin(app: &App, begun: Run, deadline: Deadline) -> Result<Value> {
     let journal = &runner.journal;
     match runner.end().wait_for(Box::pin(run(&runner))).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => journal.problem(format!("the run ended early: {error:#}")),
-        Err(_) => journal.problem("the run ended early: its time was up"),
+        Ok(Err(error)) => journal.first_problem(format!("the run ended early: {error:#}")),
+        Err(_) => journal.first_problem("the run ended early: its time was up".to_owned()),
     }
     journal.report(|report| report.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
     let report = journal.read();
