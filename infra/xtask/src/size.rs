@@ -10,9 +10,9 @@ use xshell::{Shell, cmd};
 
 /// What the files below these folders may come to, product and unit tests, each file in the first part that has it.
 const BOUNDS: [(&str, &[&str], [usize; 2]); 3] = [
-    ("functions and shared", &["functions/", "shared/"], [376_700, 126_500]),
-    ("suite", &["tests/", "infra/local/tests/"], [0, 272_200]),
-    ("infra", &["infra/"], [72_800, 7_900]),
+    ("functions and shared", &["functions/", "shared/"], [378_240, 127_100]),
+    ("suite", &["tests/", "infra/local/tests/"], [0, 273_600]),
+    ("infra", &["infra/"], [73_310, 7_900]),
 ];
 
 /// Tenths of names, tuples and closures in 1,000 lines.

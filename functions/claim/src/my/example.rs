@@ -3,12 +3,20 @@
 
 use bursar_core::domain::grant::View;
 use bursar_core::domain::programme::rules::{DataPolicy, Region, Rules};
+use bursar_core::store::ModelPrices;
+use serde_json::json;
 use unicode_normalization::UnicodeNormalization;
 
 use crate::my::rules::StudentRules;
 
 /// The model of the examples when the programme restricts none: cheap and well known.
 const ANY_MODEL: &str = "openai/gpt-4o-mini";
+
+/// The tokens of answer that a coding agent is to ask for with each request: half of what it asks for by itself, since what that could
+/// cost must be left of the cap.
+const LONGEST_ANSWER: u32 = 16_000;
+/// The tokens after which a conversation is summed up, where an agent does not know the model.
+const CONTEXT: u32 = 128_000;
 
 /// The values that the examples of one programme are made from.
 pub(crate) struct Example<'a> {
@@ -18,16 +26,18 @@ pub(crate) struct Example<'a> {
     pub(crate) url: &'a str,
     /// A model that this key may call.
     pub(crate) model: &'a str,
+    /// What answers cost, where that is known.
+    pub(crate) prices: Option<&'a ModelPrices>,
     /// The programme's name in characters that an HTTP header can carry.
-    title: String,
+    pub(crate) title: String,
 }
 
 impl<'a> Example<'a> {
     pub(crate) fn new(url: &'a str, view: &'a View, rules: &'a StudentRules) -> Example<'a> {
-        let models = &rules.confirmed.models;
-        let model = models.iter().find(|model| !model.ends_with(":free")).or(models.first());
+        let first = rules.confirmed.models.first().map(String::as_str);
+        let model = paid_models(rules).next().or(first).unwrap_or(ANY_MODEL);
         let title = header_safe(&view.programme.settings.name).unwrap_or_else(|| view.programme.id.to_string());
-        Example { view, rules, url, model: model.map_or(ANY_MODEL, String::as_str), title }
+        Example { view, rules, url, model, prices: None, title }
     }
 
     /// The base address, the title, the model and the user, as a language writes texts. The user is the grant's pseudonym: the provider
@@ -172,6 +182,72 @@ models:
             left = self.curl_of_what_is_left(),
         )
     }
+
+    /// The model that a coding agent is to ask, of this maker where the key may call one, and the one for its small jobs: the cheapest.
+    fn agent_models(&self, maker: &str) -> [&'a str; 2] {
+        let model = paid_models(self.rules).find(|model| model.starts_with(maker)).unwrap_or(self.model);
+        let prices = self.prices.map(|prices| &prices.of_answers);
+        let priced = paid_models(self.rules).filter_map(|model| Some((prices?.get(model)?, model)));
+        [model, priced.min().map_or(model, |(_, cheapest)| cheapest)]
+    }
+
+    /// The lines for a shell. Each class of models that it knows is set, or it would call one that the key may not.
+    pub(crate) fn claude_code(&self) -> String {
+        let [model, small_model] = self.agent_models("anthropic/").map(in_shell);
+        let url = in_shell(self.url.trim_end_matches("/v1"));
+        let title = in_shell(&format!("X-OpenRouter-Title: {}", self.title));
+        format!(
+            r#"export ANTHROPIC_BASE_URL={url}
+export ANTHROPIC_AUTH_TOKEN="$OPENROUTER_API_KEY"
+export ANTHROPIC_API_KEY=
+export ANTHROPIC_CUSTOM_HEADERS={title}
+export ANTHROPIC_MODEL={model}
+export ANTHROPIC_DEFAULT_FABLE_MODEL={model}
+export ANTHROPIC_DEFAULT_OPUS_MODEL={model}
+export ANTHROPIC_DEFAULT_SONNET_MODEL={model}
+export ANTHROPIC_DEFAULT_HAIKU_MODEL={small_model}
+export CLAUDE_CODE_MAX_OUTPUT_TOKENS={LONGEST_ANSWER}"#
+        )
+    }
+
+    /// The file `config.toml`. It knows no length of answers.
+    pub(crate) fn codex(&self) -> String {
+        let [url, title, ..] = self.values(literal);
+        let [model, _] = self.agent_models("openai/").map(literal);
+        format!(
+            r#"model = {model}
+review_model = {model}
+model_provider = "bursar"
+
+[model_providers.bursar]
+name = {title}
+base_url = {url}
+env_key = "OPENROUTER_API_KEY"
+wire_api = "responses"
+http_headers = {{ "X-OpenRouter-Title" = {title} }}"#
+        )
+    }
+
+    /// The file `opencode.json`. Its built-in entry for OpenRouter sends a referrer.
+    pub(crate) fn opencode(&self) -> String {
+        let models = self.agent_models("");
+        let [model, small_model] = models.map(|model| format!("bursar/{model}"));
+        let limit = json!({ "limit": { "context": CONTEXT, "output": LONGEST_ANSWER } });
+        let limits: serde_json::Map<_, _> = models.map(|model| (model.to_owned(), limit.clone())).into_iter().collect();
+        let options = json!({
+            "baseURL": self.url,
+            "apiKey": "{env:OPENROUTER_API_KEY}",
+            "headers": { "X-OpenRouter-Title": self.title },
+        });
+        let provider =
+            json!({ "name": self.title, "npm": "@ai-sdk/openai-compatible", "options": options, "models": limits });
+        format!("{:#}", json!({ "model": model, "small_model": small_model, "provider": { "bursar": provider } }))
+    }
+}
+
+/// The models that the key may call and that cost something.
+fn paid_models(rules: &StudentRules) -> impl Iterator<Item = &str> {
+    rules.confirmed.models.iter().map(String::as_str).filter(|model| !model.ends_with(":free"))
 }
 
 /// The text as a JSON string literal, which is also valid in Python, JavaScript and YAML.
@@ -189,20 +265,21 @@ fn in_powershell(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// The part of a name that an HTTP header can carry: visible ASCII, without accents. `None` when nothing is
-/// left.
+/// The part of a name that an HTTP header can carry: visible ASCII, without accents, and without the braces in which tools look for
+/// something to put in. `None` when nothing is left.
 fn header_safe(name: &str) -> Option<String> {
     let plain: String =
-        name.nfkd().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(|c| matches!(c, ' '..='~')).collect();
+        name.nfkd().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(|c| matches!(c, ' '..='z' | '~')).collect();
     let words: Vec<&str> = plain.split(' ').filter(|word| !word.is_empty()).collect();
     (!words.is_empty()).then(|| words.join(" "))
 }
 
 #[cfg(test)]
 mod tests {
+    use bursar_core::domain::values::money::Usd;
 
     use super::*;
-    use crate::testing::{a_view, settings_mut};
+    use crate::testing::{a_view, at, settings_mut};
 
     const URL: &str = "https://openrouter.ai/api/v1";
 
@@ -251,5 +328,80 @@ mod tests {
             "{said}"
         );
         assert_eq!(Example::new(URL, &view, &confirmed(&["c/three:free"])).model, "c/three:free");
+    }
+
+    /// An agent is set up with a model of its own maker and, for small jobs, with the cheapest: never with one that the key may not call.
+    #[test]
+    fn agents_ask_allowed_models_only() {
+        let mut view = a_view();
+        settings_mut(&mut view).name = "{file:~/.ssh/id} O'Neil".to_owned();
+        let models = ["anthropic/large", "b/small", "b/small:free", "openai/medium"].map(str::to_owned);
+        let of_answers = models.iter().cloned().zip([25, 1, 0, 10].map(Usd::from_dollars)).collect();
+        let prices = ModelPrices { of_answers, as_of: at("2026-11-20T03:00:00Z") };
+        let confirmed = Rules { models: models.to_vec(), ..Rules::default() };
+        let rules = StudentRules { confirmed, ..StudentRules::default() };
+        let example = Example { prices: Some(&prices), ..Example::new(URL, &view, &rules) };
+        insta::assert_snapshot!(example.claude_code(), @r#"
+        export ANTHROPIC_BASE_URL='https://openrouter.ai/api'
+        export ANTHROPIC_AUTH_TOKEN="$OPENROUTER_API_KEY"
+        export ANTHROPIC_API_KEY=
+        export ANTHROPIC_CUSTOM_HEADERS='X-OpenRouter-Title: file:~/.ssh/id O'\''Neil'
+        export ANTHROPIC_MODEL='anthropic/large'
+        export ANTHROPIC_DEFAULT_FABLE_MODEL='anthropic/large'
+        export ANTHROPIC_DEFAULT_OPUS_MODEL='anthropic/large'
+        export ANTHROPIC_DEFAULT_SONNET_MODEL='anthropic/large'
+        export ANTHROPIC_DEFAULT_HAIKU_MODEL='b/small'
+        export CLAUDE_CODE_MAX_OUTPUT_TOKENS=16000
+        "#);
+        insta::assert_snapshot!(example.codex(), @r#"
+        model = "openai/medium"
+        review_model = "openai/medium"
+        model_provider = "bursar"
+
+        [model_providers.bursar]
+        name = "file:~/.ssh/id O'Neil"
+        base_url = "https://openrouter.ai/api/v1"
+        env_key = "OPENROUTER_API_KEY"
+        wire_api = "responses"
+        http_headers = { "X-OpenRouter-Title" = "file:~/.ssh/id O'Neil" }
+        "#);
+        insta::assert_snapshot!(example.opencode(), @r#"
+        {
+          "model": "bursar/anthropic/large",
+          "provider": {
+            "bursar": {
+              "models": {
+                "anthropic/large": {
+                  "limit": {
+                    "context": 128000,
+                    "output": 16000
+                  }
+                },
+                "b/small": {
+                  "limit": {
+                    "context": 128000,
+                    "output": 16000
+                  }
+                }
+              },
+              "name": "file:~/.ssh/id O'Neil",
+              "npm": "@ai-sdk/openai-compatible",
+              "options": {
+                "apiKey": "{env:OPENROUTER_API_KEY}",
+                "baseURL": "https://openrouter.ai/api/v1",
+                "headers": {
+                  "X-OpenRouter-Title": "file:~/.ssh/id O'Neil"
+                }
+              }
+            }
+          },
+          "small_model": "bursar/b/small"
+        }
+        "#);
+
+        // Without a price nothing is known to be cheaper, and without names everything may be called.
+        assert_eq!(Example::new(URL, &view, &rules).agent_models("b/"), ["b/small", "b/small"]);
+        let every = StudentRules::default();
+        assert_eq!(Example::new(URL, &view, &every).agent_models("anthropic/"), [ANY_MODEL, ANY_MODEL]);
     }
 }

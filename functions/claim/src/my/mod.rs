@@ -124,7 +124,9 @@ pub(crate) async fn show(
         has_had_a_key: views.iter().any(|view| view.grant.ever_shown && !view.programme.is_over(now)),
         choice,
         not_reached: mark.as_ref().map(not_reached),
-        examples: in_use.map(|(view, rules)| Example::new(&site.provider_url, view, rules)).collect(),
+        examples: in_use
+            .map(|(view, rules)| Example { prices: prices.as_ref(), ..Example::new(&site.provider_url, view, rules) })
+            .collect(),
     };
     Ok(site.page(&page))
 }
