@@ -6,6 +6,8 @@
 use suite::{changes, claim, console, mail, store, sync, watch};
 
 #[cfg(test)]
+mod coding_agents;
+#[cfg(test)]
 mod second_engine;
 #[cfg(test)]
 #[path = "../suite"]

@@ -116,11 +116,19 @@ pub struct Setup<'a> {
     pub at: Moment,
     /// The configuration set of its mails, if they have one.
     pub mail_events: Option<&'a str>,
+    /// Where its pages say that keys are spent, if that is not the provider.
+    pub spend_at: Option<String>,
 }
 
 impl Default for Setup<'_> {
     fn default() -> Self {
-        Setup { waits: Waits::shortened(4), admins: &[ADMIN], at: begins(), mail_events: Some("bursar") }
+        Setup {
+            waits: Waits::shortened(4),
+            admins: &[ADMIN],
+            at: begins(),
+            mail_events: Some("bursar"),
+            spend_at: None,
+        }
     }
 }
 
@@ -134,7 +142,8 @@ pub async fn of(setup: Setup<'_>) -> Stack {
     let admins = setup.admins.iter().map(|admin| EmailAddress::parse(admin).unwrap()).collect();
     let options = Options::new(listen(0).await.unwrap(), admins);
     let mail_events = setup.mail_events.map(str::to_owned);
-    Stack::start(Options { waits: setup.waits, begins_at: Some(setup.at), mail_events, ..options }).await
+    let Setup { waits, at, spend_at, .. } = setup;
+    Stack::start(Options { waits, begins_at: Some(at), mail_events, spend_at, ..options }).await
 }
 
 /// A watch on everything of a stack that can be observed.

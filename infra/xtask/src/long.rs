@@ -14,6 +14,7 @@ const PARTS: &[(&str, Step, &str)] = &[
     ("tests", tests, "every seed, pair, fault and night that the suite samples: the tests of the target `long`"),
     ("demonstration", demonstration, "the demonstration at each hour, at a month's end, on a Sunday and a Monday"),
     ("second-engine", second_engine, "what we rely on in the table, on an engine of other authors"),
+    ("coding-agents", coding_agents, "each coding agent, set up as a student's page says, and what it asks for"),
     ("provider-sdk", provider_sdk, "the provider simulator, through the provider's own SDK"),
     ("deploy-test", deploy_test, "the packaged functions, deployed to an emulator of AWS and used there"),
     (
@@ -59,7 +60,7 @@ const LONG: [&str; 9] =
     ["test", "--locked", OPTIMISED, "--package", "bursar-tests", "--features", "long", "--test", "long"];
 
 fn tests(shell: &Shell) -> anyhow::Result<()> {
-    Ok(cmd!(shell, "cargo {LONG...} -- --skip second_engine").run()?)
+    Ok(cmd!(shell, "cargo {LONG...} -- --skip second_engine --skip coding_agents").run()?)
 }
 
 fn demonstration(shell: &Shell) -> anyhow::Result<()> {
@@ -70,6 +71,11 @@ fn demonstration(shell: &Shell) -> anyhow::Result<()> {
 fn second_engine(shell: &Shell) -> anyhow::Result<()> {
     let emulator = Emulator::start(shell)?;
     Ok(cmd!(shell, "cargo {LONG...} -- second_engine").env("BURSAR_TEST_DYNAMODB", emulator.url()).run()?)
+}
+
+fn coding_agents(shell: &Shell) -> anyhow::Result<()> {
+    let agents = tools::coding_agents(shell)?;
+    Ok(cmd!(shell, "cargo {LONG...} -- coding_agents").env("BURSAR_TEST_AGENTS", agents).run()?)
 }
 
 fn provider_sdk(shell: &Shell) -> anyhow::Result<()> {

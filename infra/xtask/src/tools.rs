@@ -19,9 +19,34 @@ const CARGO_TOOLS: [(&str, &str); 3] =
     [("cargo-cyclonedx", "0.5.9"), ("cargo-deny", "0.20.2"), ("cargo-machete", "0.9.2")];
 const REQUIREMENTS: &str = "infra/xtask/requirements.txt";
 
-/// axe-core at npm, with the hash of this version's package.
-const AXE: (&str, &str) =
-    ("4.14.1", "sha512-FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ==");
+/// What comes from npm: each package in one version, with the hash of that.
+type Packages = [(&'static str, &'static str)];
+
+const AXE: &Packages = &[(
+    "axe-core@4.14.1",
+    "sha512-FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ==",
+)];
+/// The programs of Claude Code, Codex CLI and OpenCode, for x86_64 and Linux.
+const CODING_AGENTS: &Packages = &[
+    (
+        "@anthropic-ai/claude-code-linux-x64@2.1.332",
+        "sha512-f4JWhzwYutJIHScC7/dYOPX6s28tt7ZADhsOi8zwOHq5fFPEuUeChh2NMfinSg0GrUckYxaeebC4h0DqiKzLcw==",
+    ),
+    (
+        "@openai/codex@0.171.0-linux-x64",
+        "sha512-l66NZkQgdk2C3pbcfULDz42yEUB581MVA6I+Y43Wp4OIqEy73HCdmZ0GTjeAHY2ycuH4N00d9VsLrwT1jxshTw==",
+    ),
+    (
+        "opencode-linux-x64-baseline@1.18.33",
+        "sha512-1KQGBiiDDeL/VHHbHkOvvFo8Jr97WT5+C1tear+p7IcDTnXgVHXqIjU4O4jM4mHQzykTP2i884FCnW5LDa+zCA==",
+    ),
+];
+/// Their folders below `node_modules`.
+const IN_CODING_AGENTS: [&str; 3] = [
+    "@anthropic-ai/claude-code-linux-x64",
+    "@openai/codex/vendor/x86_64-unknown-linux-musl/bin",
+    "opencode-linux-x64-baseline/bin",
+];
 
 const ADVISORIES: &str = "https://github.com/rustsec/advisory-db";
 /// So long their database has to answer.
@@ -97,17 +122,29 @@ pub(crate) fn chromium(shell: &Shell) -> anyhow::Result<()> {
 
 /// The script of axe, which finds what keeps people from using a page.
 pub(crate) fn axe(shell: &Shell) -> anyhow::Result<PathBuf> {
-    let (version, hash) = AXE;
-    let folder = target().join("tools").join(format!("axe-core-{version}"));
+    Ok(from_npm(shell, "axe", AXE)?.join("axe-core/axe.min.js"))
+}
+
+/// The folders of the coding agents' programs, as a search path.
+pub(crate) fn coding_agents(shell: &Shell) -> anyhow::Result<String> {
+    let modules = from_npm(shell, "coding-agents", CODING_AGENTS)?;
+    Ok(IN_CODING_AGENTS.map(|folder| modules.join(folder).display().to_string()).join(":"))
+}
+
+/// The folder `node_modules` with these packages, installed unless it has them.
+fn from_npm(shell: &Shell, name: &str, packages: &Packages) -> anyhow::Result<PathBuf> {
+    let folder = target().join("tools").join(name);
     let lock = folder.join("package-lock.json");
-    if !lock.exists() {
-        cmd!(shell, "npm install --silent --ignore-scripts --prefix {folder} axe-core@{version}").run().context(
-            "npm cannot install axe-core: on Debian, install npm; give it the network, or a mirror by NPM_CONFIG_REGISTRY",
-        )?;
+    let lacks = |(_, hash): &(&str, &str)| !shell.read_file(&lock).is_ok_and(|lock| lock.contains(hash));
+    if packages.iter().any(lacks) {
+        let names = packages.iter().map(|(package, _)| package);
+        cmd!(shell, "npm install --silent --ignore-scripts --prefix {folder} {names...}").run().with_context(|| {
+            format!("npm cannot install {name}: on Debian, install npm; give it the network, or a mirror by NPM_CONFIG_REGISTRY")
+        })?;
     }
-    // npm held the package against the hash that it noted.
-    ensure!(shell.read_file(&lock)?.contains(hash), "this is not the axe-core that was meant: remove {folder:?}");
-    Ok(folder.join("node_modules/axe-core/axe.min.js"))
+    // npm held each package against the hash that it noted.
+    ensure!(!packages.iter().any(lacks), "these are not the packages that were meant: remove {folder:?}");
+    Ok(folder.join("node_modules"))
 }
 
 /// Where cargo builds.

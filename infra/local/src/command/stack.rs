@@ -55,6 +55,8 @@ pub struct Options {
     pub begins_at: Option<Moment>,
     pub admins: Vec<EmailAddress>,
     pub provider: ProviderAt,
+    /// Where pages say that keys are spent, if that is not the provider.
+    pub spend_at: Option<String>,
     pub smtp: Option<Relay>,
     /// The configuration set of mails; without one nothing reports on them by itself.
     pub mail_events: Option<String>,
@@ -77,6 +79,7 @@ impl Options {
             begins_at: None,
             admins,
             provider: ProviderAt::BuiltIn,
+            spend_at: None,
             smtp: None,
             mail_events: None,
             sync_every: SyncEvery::Never,
@@ -188,6 +191,7 @@ impl Stack {
         let mut config = configuration(&web_origin, options.admins, &provider_url, &own_endpoint)?;
         config.mail_events = options.mail_events;
         config.waits = options.waits;
+        config.spend_at = options.spend_at.unwrap_or(config.spend_at);
         if own_account {
             config.calls_a_second = None;
         }
