@@ -93,6 +93,8 @@ async fn each_programme_has_examples_without_the_key() {
         "fewer max_tokens",
         "Insufficient credits",
         "429, 502, 503",
+        "If it was one of these, it is not run in that way: try another of them.",
+        "a fixed number of such requests a day, which resets at 00:00 UTC. Take one without",
     ] {
         assert!(help.readable().contains(told), "{told} is not told");
     }

@@ -48,11 +48,10 @@ impl<'a> Example<'a> {
 
     /// What else is promised or bound of those who serve the models, a sentence each.
     pub(crate) fn of_providers(&self) -> Vec<String> {
-        let Rules { models, data_policy, providers, regions } = &self.rules.confirmed;
+        let Rules { models: _, data_policy, providers, regions } = &self.rules.confirmed;
         let mut said = Vec::new();
         if !providers.is_empty() {
-            let example = if models.is_empty() { " They may not serve the model of the examples." } else { "" };
-            said.push(format!("Only these providers may answer: {}.{example}", providers.join(", ")));
+            said.push(format!("Only these providers may answer: {}.", providers.join(", ")));
         }
         match regions[..] {
             [] => {}
@@ -68,6 +67,12 @@ impl<'a> Example<'a> {
             DataPolicy::ZeroRetention => {
                 said.push("What you send is neither kept nor used for training.".to_owned());
             }
+        }
+        if !said.is_empty() {
+            said.push(
+                "Of the models, only those answer that are offered in this way: if one is refused, try another."
+                    .to_owned(),
+            );
         }
         said
     }
@@ -318,15 +323,13 @@ mod tests {
         let both = confirmed(&["a/one:free", "b/two"]);
         let example = Example::new(URL, &view, &both);
         assert_eq!((example.model, example.rules.confirmed.models.len()), ("b/two", 2));
-        assert_eq!(example.of_providers().len(), 1);
+        assert_eq!(example.of_providers().len(), 2);
+        assert!(Example::new(URL, &view, &StudentRules::default()).of_providers().is_empty());
         let bound =
             Rules { providers: vec!["anthropic".to_owned()], regions: vec![Region::Europe], ..Rules::default() };
         let bound = StudentRules { confirmed: bound, ..StudentRules::default() };
         let said = Example::new(URL, &view, &bound).of_providers().join(" ");
-        assert!(
-            said.contains("anthropic. They may not serve the model of the examples") && said.contains("in Europe only"),
-            "{said}"
-        );
+        insta::assert_snapshot!(said, @"Only these providers may answer: anthropic. Requests are answered in Europe only. Of the models, only those answer that are offered in this way: if one is refused, try another.");
         assert_eq!(Example::new(URL, &view, &confirmed(&["c/three:free"])).model, "c/three:free");
     }
 

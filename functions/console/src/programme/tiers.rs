@@ -163,4 +163,13 @@ impl TierForm {
         let form = Form::edit(saved).apart(&format!("{}-", tier.name), "");
         TierForm { name: tier.name.clone(), version: tier.version, form, named_by: Vec::new() }
     }
+
+    /// The models that are saved.
+    fn models(&self) -> &[String] {
+        self.form.before().map(|saved| &saved.models[..]).unwrap_or_default()
+    }
+
+    fn has_free_models(&self) -> bool {
+        self.models().iter().any(|model| model.ends_with(":free"))
+    }
 }

@@ -203,7 +203,7 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
     Field {
         id: "regions",
         label: "Regions in which models may run",
-        hint: "europe, us, or both. Empty: all.",
+        hint: "europe, us, or both. Empty: all. Bursar cannot check which of the models run there: try each with a key of your own.",
         write: |draft| draft.settings.rules.all.regions.iter().map(word).collect::<Vec<_>>().join(", "),
         read: |form, draft| form.regions().map(|regions| draft.settings.rules.all.regions = regions),
         ..MODELS
