@@ -37,6 +37,7 @@ async fn a_good_account_is_ready_and_left_clean() {
         ("a key of the caller's", "ignored: the provider answered another"),
         ("the management key", "not known to be scoped"),
         ("guardrail policies", "not known here (404"),
+        ("a free model before and after a key's limit is spent", "200; 403: Key limit exceeded"),
     ] {
         assert!(findings.account.iter().any(|(of, is)| *of == what && is.starts_with(begins)), "{findings}");
     }

@@ -401,12 +401,15 @@ async fn spend(run: &mut Run<'_>, key: &Key) -> Result<()> {
     let seen = models.map_or_else(|error| error.to_string(), |models| format!("{} rows of today", models.rows.len()));
     run.findings.check("models-told", is_told, seen);
     (run.options.progress)("lowering its limit below what it used");
+    let free_before = ask_free_model(run, key).await?;
     let used = now.usage.unwrap_or_default();
     let body = json!({ "limit": LEAST.to_json() });
     let answer = run.wire.ask(Method::PATCH, &format!("keys/{}", key.hash.as_str()), Some(body)).await?;
     match read(run, key).await?.limit {
         Some(limit) if limit > Usd::ZERO && limit < used => {
             refused(run, key, "limit-binds", Answer::is_of_key_limit).await?;
+            let free = ask_free_model(run, key).await?;
+            run.findings.note("a free model before and after a key's limit is spent", format!("{free_before}; {free}"));
         }
         _ => run.findings.check("limit-binds", None, format!("${LEAST} is not kept, below ${used}: {}", answer.words)),
     }
@@ -415,6 +418,15 @@ async fn spend(run: &mut Run<'_>, key: &Key) -> Result<()> {
     run.findings.check("usage-kept", now.map(|now| now >= used), seen);
     run.can_spend = passes_again(run, key).await?;
     Ok(())
+}
+
+/// What a question to a free model is answered; the first in the list is taken.
+async fn ask_free_model(run: &Run<'_>, key: &Key) -> Result<String> {
+    let models = run.provider.models(soon()).await?;
+    let Some(free) = models.into_iter().find(|model| model.ends_with(":free")) else { return Ok("none".to_owned()) };
+    let mut body = question(run.options);
+    body["model"] = free.into();
+    Ok(key.wire.ask(Method::POST, "chat/completions", Some(body)).await?.words)
 }
 
 /// Spends until a request is refused in this way, and judges how soon that was. A refusal of another kind says nothing
