@@ -78,6 +78,7 @@ async fn found_used(campus: &Campus, balance: Usd, ours: DailyUse, foreign: Dail
         by_group: BTreeMap::new(),
         unmailed: Unmailed::default(),
         standing_out: StandingOut::default(),
+        work_day: None,
     };
     campus.table.note_totals(&totals, soon()).await.unwrap();
     let account = Account { as_of: now, ours, foreign };

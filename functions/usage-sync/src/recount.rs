@@ -15,6 +15,7 @@ use bursar_core::domain::programme::counts::Counts;
 use bursar_core::domain::programme::unreserved::Unreserved;
 use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::domain::usage::forecast::{StandingOut, Weeks};
+use bursar_core::domain::usage::pilot::WorkDays;
 use bursar_core::domain::usage::reading::{DailyUse, Reading};
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
@@ -39,6 +40,7 @@ pub(crate) struct ProgrammeSums {
     by_group: BTreeMap<String, DailyUse>,
     unmailed: Unmailed,
     weeks: Vec<(GrantId, Weeks)>,
+    work_days: WorkDays,
     class: Class,
     /// The part of the use from keys that no longer exist at the provider.
     gone: Usd,
@@ -106,6 +108,7 @@ impl ProgrammeSums {
             by_group: BTreeMap::new(),
             unmailed: Unmailed::default(),
             weeks: Vec::new(),
+            work_days: WorkDays::default(),
             class: Class::new(began_at),
             gone: Usd::ZERO,
             keys: 0,
@@ -219,7 +222,9 @@ impl ProgrammeSums {
         let days = used.days(settings.basis.byok);
         let not_mailed = runner.unreachable.get(grant.person.address.matched()).copied();
         self.class.add(settings, grant, readings, &days, not_mailed);
-        let weeks = Weeks::sum(&days, grant.first_shown_at(), utc_date(runner.baseline.began_at));
+        let looked = utc_date(runner.baseline.began_at);
+        self.work_days.add(&days, looked);
+        let weeks = Weeks::sum(&days, grant.first_shown_at(), looked);
         if !weeks.are_idle() {
             self.weeks.push((grant.id.clone(), weeks));
         }
@@ -256,6 +261,7 @@ impl ProgrammeSums {
             by_group: self.by_group.clone(),
             unmailed: self.unmailed,
             standing_out: StandingOut::find(&self.weeks),
+            work_day: self.work_days.typical(),
         };
         Ok(runner.table.note_totals(&totals, runner.end()).await?)
     }

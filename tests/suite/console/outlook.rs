@@ -50,7 +50,7 @@ async fn recorded(campus: &Campus, shown: i64, cents: &[(&str, [i64; 28])]) {
     let (programme, by_group) = (campus.programme.clone(), BTreeMap::new());
     let standing_out = StandingOut::find(&weeks);
     let unmailed = Unmailed::default();
-    let totals = Totals { programme, as_of: now, used: all, by_group, unmailed, standing_out };
+    let totals = Totals { programme, as_of: now, used: all, by_group, unmailed, standing_out, work_day: None };
     let state = campus.table.sync_state().await.unwrap();
     let state = SyncState { listed_at: Some(now), completed_at: Some(now), ..state };
     campus.table.note_totals(&totals, soon()).await.unwrap();

@@ -45,7 +45,7 @@ fn found(threshold: u8, days: Days) -> Found {
     let id = programme.id.clone();
     let unmailed = Unmailed::default();
     let standing_out = StandingOut::default();
-    let totals = Totals { programme: id, as_of: now(), used, by_group, unmailed, standing_out };
+    let totals = Totals { programme: id, as_of: now(), used, by_group, unmailed, standing_out, work_day: None };
     let counts = Counts { invited: 39, claimed: 161, ..Counts::default() };
     let budget = Budget::new(programme.id.clone(), LIMIT);
     let crossing = Crossing {

@@ -1,9 +1,11 @@
 //! What a programme showed, for those who decide about the next one: how many used it, what a week of use cost, and what that
-//! means for another number of students.
+//! means for another number of students. And what a day of work costs now, for those who have a key.
 
 use std::collections::BTreeMap;
 
+use jiff::ToSpan;
 use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
 
 use crate::domain::usage::days::Days;
 use crate::domain::values::money::Usd;
@@ -100,6 +102,73 @@ impl PilotFigures {
     }
 }
 
+/// The days that a run counts, and the students who must have used something in them: of fewer it would tell what one of them did.
+const LATELY: i64 = 28;
+const ENOUGH_STUDENTS: u32 = 10;
+
+/// The latest days on which students used something, counted by what each cost, in whole cents.
+#[derive(Debug, Default)]
+pub struct WorkDays {
+    students: u32,
+    days: u64,
+    by_cost: BTreeMap<Usd, u64>,
+}
+
+/// What a day of work cost: one day in ten cost no more than the lower, and nine in ten no more than the higher.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkDay {
+    low: Usd,
+    high: Usd,
+}
+
+impl WorkDays {
+    /// Adds the completed days of a student before `looked`. Those of which only a sum is known are left out.
+    pub fn add(&mut self, used: &Days, looked: Date) {
+        let before = self.days;
+        let since = looked.saturating_sub(LATELY.days());
+        for (day, spent, is_exact) in used.each() {
+            if since <= day && day < looked && is_exact && spent > Usd::ZERO {
+                *self.by_cost.entry(spent.up_to_the_cent()).or_default() += 1;
+                self.days += 1;
+            }
+        }
+        self.students += u32::from(self.days > before);
+    }
+
+    pub fn typical(&self) -> Option<WorkDay> {
+        if self.students < ENOUGH_STUDENTS {
+            return None;
+        }
+        Some(WorkDay { low: self.tenths(1)?, high: self.tenths(9)? })
+    }
+
+    /// What so many tenths of the days cost at most.
+    fn tenths(&self, tenths: u64) -> Option<Usd> {
+        let mut remaining = (self.days * tenths).div_ceil(10);
+        let mut costs = self.by_cost.iter();
+        let reached = costs.find(|(_, days)| {
+            remaining = remaining.saturating_sub(**days);
+            remaining == 0
+        });
+        reached.map(|(cost, _)| *cost)
+    }
+}
+
+impl WorkDay {
+    /// `4 to 31 cents`, `$0.40 to $3.10`.
+    pub fn in_words(&self) -> String {
+        let WorkDay { low, high } = self;
+        if low == high {
+            format!("about {}", high.to_dollars())
+        } else if *high < Usd::DOLLAR {
+            let [low, high] = [low, high].map(|cost| cost.micros() / Usd::CENT.micros());
+            format!("{low} to {high} cents")
+        } else {
+            format!("{} to {}", low.to_dollars(), high.to_dollars())
+        }
+    }
+}
+
 /// The mean, rounded up.
 fn over(spent: Usd, count: u64) -> Option<Usd> {
     let micros = u64::try_from(spent.micros()).ok().filter(|_| count > 0)?;
@@ -150,6 +219,26 @@ mod tests {
         let projection = figures.projection(100).unwrap();
         assert_eq!((projection.low, projection.high), (Usd::from_dollars(275), Usd::from_dollars(900)));
         assert_eq!(PilotFigures::default().projection(100), None);
+    }
+
+    /// Of 28 completed days, from ten students with use on.
+    #[test]
+    fn a_day_of_work_has_two_ends() {
+        let looked = date(2026, 12, 1);
+        let typical = |cents: &[u32]| {
+            let mut days = WorkDays::default();
+            days.add(&on(2, 50_000_000), looked);
+            for cents in cents {
+                let mut used = Days::on_one(date(2026, 11, 30), Usd::CENT.times(*cents));
+                used.add(&Days::on_one(looked, Usd::DOLLAR));
+                days.add(&used, looked);
+            }
+            days.typical().map(|day| day.in_words()).unwrap_or_default()
+        };
+        assert_eq!(typical(&[1, 4, 5, 6, 7, 8, 9, 10, 31, 90]), "1 to 31 cents");
+        assert_eq!(typical(&[4, 4, 5, 6, 7, 8, 9, 10, 11, 12, 250]), "4 to 12 cents");
+        assert_eq!(typical(&[4, 4, 4, 6, 7, 8, 9, 10, 250, 300]), "$0.04 to $2.50");
+        assert_eq!([typical(&[3; 12]), typical(&[4; 9])], ["about $0.03", ""]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::deadline::Deadline;
 use crate::domain::grant::Grant;
 use crate::domain::programme::{Budget, Byok};
 use crate::domain::usage::forecast::StandingOut;
+use crate::domain::usage::pilot::WorkDay;
 use crate::domain::usage::reading::DailyUse;
 use crate::domain::values::id::ProgrammeId;
 use crate::domain::values::money::Usd;
@@ -31,6 +32,8 @@ pub struct Totals {
     pub by_group: BTreeMap<String, DailyUse>,
     pub unmailed: Unmailed,
     pub standing_out: StandingOut,
+    /// What a day of work cost lately, unless too few students worked.
+    pub work_day: Option<WorkDay>,
 }
 
 /// The people of a programme whom mail does not reach, as the sync counted them.
@@ -168,6 +171,12 @@ impl Table {
             totals.by_group = groups.into_iter().map(|group_totals| (group_totals.group, group_totals.used)).collect();
         }
         Ok(Some(totals))
+    }
+
+    /// What a day of work cost lately in a programme, unless too few students worked.
+    pub async fn work_day(&self, programme: &ProgrammeId) -> Result<Option<WorkDay>, StoreError> {
+        let kept: Option<KeptTotals> = self.get(Totals::key_of(programme).item_key.into()).await?;
+        Ok(kept.and_then(|kept| kept.totals.work_day))
     }
 
     /// Writes the totals of a programme, then each of its groups' that changed, where groups have items of their own. So groups never
