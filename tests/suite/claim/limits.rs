@@ -165,3 +165,34 @@ async fn what_the_class_used_lately_may_be_too_dear() {
     }
     campus.finish().await;
 }
+
+/// Signs beside the models say what is dear, and from ten students on what a day of work cost here: one day in ten less, and one more.
+#[tokio::test]
+async fn pages_say_what_is_dear() {
+    let names: Vec<String> = (0..10).map(|number| format!("student-{number}")).collect();
+    let mut campus = Campus::at("2026-11-09T12:00:00Z").await;
+    let models = [MEDIUM, "google/gemini-2.5-flash", SMALL].map(str::to_owned);
+    campus.programme("CS pilot", |settings| settings.rules.all.models = models.to_vec()).await;
+    campus.work().await;
+    campus.students(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    campus.keys().await;
+    for (cents, told) in [(&[10; 9][..], false), (&[1, 4, 10, 10, 10, 10, 10, 31, 31, 50], true)] {
+        for (name, cents) in names.iter().zip(cents) {
+            campus.spend(name, &format!("0.{cents:02}"));
+        }
+        campus.hours(24);
+        campus.sync().await;
+        let my = campus.student(&names[0]).await.get("/my").await.expect(200).readable();
+        let overview = campus.admin().await.get("/console/programmes/cs-pilot").await.expect(200).readable();
+        let priced = "claude-sonnet-4.5 $$$, google/gemini-2.5-flash $$, openai/gpt-4o-mini $. Less than $2 for a";
+        assert!(my.contains(priced) && overview.contains(priced), "{my}\n{overview}");
+        for (page, cost) in [(my, " cost 4 to 31 cents here"), (overview, " cost a student 4 to 31 cents")] {
+            assert_eq!(page.contains(cost), told, "{page}");
+            assert_eq!(page.to_lowercase().contains("a day of work"), told, "{page}");
+        }
+    }
+    let lists = campus.admin().await.get("/console/tiers").await.expect(200).readable();
+    let free = "meta-llama/llama-3.3-70b-instruct:free $. Less than $2";
+    assert!(lists.contains(free) && lists.contains("a fixed number of requests a day"), "{lists}");
+    campus.finish().await;
+}

@@ -3,6 +3,7 @@
 
 use bursar_core::domain::grant::View;
 use bursar_core::domain::programme::rules::{DataPolicy, Region, Rules};
+use bursar_core::domain::usage::pilot::WorkDay;
 use bursar_core::store::ModelPrices;
 use serde_json::json;
 use unicode_normalization::UnicodeNormalization;
@@ -28,6 +29,8 @@ pub(crate) struct Example<'a> {
     pub(crate) model: &'a str,
     /// What answers cost, where that is known.
     pub(crate) prices: Option<&'a ModelPrices>,
+    /// What a day of work cost lately in the programme.
+    pub(crate) work_day: Option<WorkDay>,
     /// The programme's name in characters that an HTTP header can carry.
     pub(crate) title: String,
 }
@@ -37,7 +40,7 @@ impl<'a> Example<'a> {
         let first = rules.confirmed.models.first().map(String::as_str);
         let model = paid_models(rules).next().or(first).unwrap_or(ANY_MODEL);
         let title = header_safe(&view.programme.settings.name).unwrap_or_else(|| view.programme.id.to_string());
-        Example { view, rules, url, model, prices: None, title }
+        Example { view, rules, url, model, prices: None, work_day: None, title }
     }
 
     /// The base address, the title, the model and the user, as a language writes texts. The user is the grant's pseudonym: the provider

@@ -115,7 +115,12 @@ pub(crate) async fn show(
         cards.push(Card::new(view, &key_rules, sync.listed_at, typed, now));
         rules.push(key_rules);
     }
-    let in_use = views.iter().zip(&rules).filter(|(view, _)| is_in_use(view, now));
+    let mut examples = Vec::new();
+    for (view, rules) in views.iter().zip(&rules).filter(|(view, _)| is_in_use(view, now)) {
+        let work_day = site.table.work_day(&view.programme.id).await?;
+        let example = Example::new(&site.provider_url, view, rules);
+        examples.push(Example { prices: prices.as_ref(), work_day, ..example });
+    }
     let page = MyPage {
         frame: &site.frame,
         visitor,
@@ -124,9 +129,7 @@ pub(crate) async fn show(
         has_had_a_key: views.iter().any(|view| view.grant.ever_shown && !view.programme.is_over(now)),
         choice,
         not_reached: mark.as_ref().map(not_reached),
-        examples: in_use
-            .map(|(view, rules)| Example { prices: prices.as_ref(), ..Example::new(&site.provider_url, view, rules) })
-            .collect(),
+        examples,
     };
     Ok(site.page(&page))
 }

@@ -69,6 +69,32 @@ stored! {
     ModelPrices |_| () => key(ACCOUNT, "PRICES")
 }
 
+impl ModelPrices {
+    /// These models, each with its signs where its price is known.
+    pub fn beside<'a>(prices: Option<&ModelPrices>, models: &'a [String]) -> Vec<(&'a str, &'static str)> {
+        let price = |model: &String| prices?.of_answers.get(model).copied();
+        models.iter().map(|model| (model.as_str(), price(model).map_or("", dollar_signs))).collect()
+    }
+
+    /// What the signs say; nothing where there are none.
+    pub fn legend(models: &[(&str, &'static str)]) -> &'static str {
+        if models.iter().all(|(_, signs)| signs.is_empty()) {
+            return "";
+        }
+        "Less than $2 for a million tokens of answer is $, less than $10 is $$, and more is $$$."
+    }
+}
+
+fn dollar_signs(price: Usd) -> &'static str {
+    if price < Usd::from_dollars(2) {
+        "$"
+    } else if price < Usd::from_dollars(10) {
+        "$$"
+    } else {
+        "$$$"
+    }
+}
+
 /// The use of what is no programme's on some days, after programmes took what keys of their own used.
 #[derive(Debug, Default)]
 pub struct ForeignModels {

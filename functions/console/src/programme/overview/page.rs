@@ -8,12 +8,13 @@ use bursar_core::domain::usage::burn::Burn;
 use bursar_core::domain::usage::days::Sum;
 use bursar_core::domain::usage::forecast::{Forecast, StandingOut};
 use bursar_core::domain::usage::models::ModelUse;
+use bursar_core::domain::usage::pilot::WorkDay;
 use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::usage::span::Span;
 use bursar_core::domain::values::format::{column_time, end_time};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{Overview, ProgrammeUse, Unmailed};
+use bursar_core::store::{ModelPrices, Overview, ProgrammeUse, Unmailed};
 use bursar_core::web::{Answer, AppError, Site};
 use ulid::Ulid;
 
@@ -49,6 +50,8 @@ struct OverviewPage<'a> {
     models: Vec<ModelUse>,
     groups_models: Vec<ModelUse>,
     coverage: ModelCoverage,
+    prices: Option<ModelPrices>,
+    work_day: Option<WorkDay>,
     /// From when to when keys can be claimed.
     claims: [String; 2],
     counts: Counts,
@@ -73,8 +76,12 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, refused: Option<
     let now = site.clock.now();
     let programme = &access.programme;
     let settings = &programme.settings;
-    let (overview, sync, unreachable) =
-        tokio::try_join!(site.table.overview(&programme.id), site.table.sync_state(), site.table.unreachable(now))?;
+    let (overview, sync, unreachable, prices) = tokio::try_join!(
+        site.table.overview(&programme.id),
+        site.table.sync_state(),
+        site.table.unreachable(now),
+        site.table.get(ModelPrices::key_of())
+    )?;
     let Overview { budget, counts, used: of_programme, jobs, guardrails, previews, requests, mores, .. } =
         overview.ok_or_else(AppError::not_found)?;
     let spent = of_programme.used().days(settings.basis.byok);
@@ -120,6 +127,8 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, refused: Option<
         models: models.by_model,
         groups_models: models.by_group,
         coverage,
+        prices,
+        work_day: totals.and_then(|totals| totals.work_day),
         claims: [
             roster::opens_in_words(settings),
             settings.claims.claim_closes_at.map_or_else(
