@@ -27,6 +27,7 @@ pub(crate) fn begin(refused: &BeginRefused, settings: &Settings, now: Moment) ->
         BeginRefused::Revoked
         | BeginRefused::Over
         | BeginRefused::Held(_)
+        | BeginRefused::PausedUntil { .. }
         | BeginRefused::AlreadyShown
         | BeginRefused::NothingToReplace
         | BeginRefused::BeingMade { .. }
@@ -114,7 +115,9 @@ pub(crate) fn why_not_resumed(refused: &ChangeRefused) -> &'static str {
         | ChangeRefused::ChangedSince
         | ChangeRefused::NotMailed => "Your key was not switched off for being unused, so there is nothing to resume.",
         ChangeRefused::Over => "This programme has ended for you.",
-        ChangeRefused::PausedByAnother => "The people who run this programme paused your access.",
+        ChangeRefused::PausedByAnother | ChangeRefused::PausedByTimes => {
+            "The people who run this programme paused your access."
+        }
         ChangeRefused::BudgetExhausted => ALL_PROMISED,
     }
 }
@@ -128,6 +131,10 @@ pub(crate) fn why_not(refused: &BeginRefused, term: &Term) -> String {
         BeginRefused::Held(HoldKind::Paused) => {
             "The people who run this programme have paused your access. Ask them about it; nothing is lost.".to_owned()
         }
+        BeginRefused::PausedUntil { until } => format!(
+            "The people who run this programme have paused it until {}. You need not do anything: all is as it was then, and nothing is lost.",
+            format_time(*until)
+        ),
         BeginRefused::Held(HoldKind::Dropped) => {
             "You are no longer on the roster of this programme. If that is a mistake, ask the people who run the programme."
                 .to_owned()

@@ -51,7 +51,7 @@ kinds! {
     // Of grants and programmes.
     Stays: Reading = "reading", DoneByHand = "done-by-hand", Crossing = "crossing", Budget = "budget", RosterCounts = "roster-counts", Totals = "totals",
     GroupTotals = "group-totals", KeptPeople = "people", Digest = "digest", Job = "job", RosterToken = "roster-token", RateCount = "rate-count",
-    Guardrail = "guardrail", MoreListing = "more-listing", Tier = "tier", HourlyUses = "hourly-uses",
+    Guardrail = "guardrail", PauseWatch = "pause-watch", MoreListing = "more-listing", Tier = "tier", HourlyUses = "hourly-uses",
     // Of mail.
     FiledMail = "filed-mail", SentAs = "sent-as", RosterMails = "roster-mails",
     MailServer = "mail-server", MailRefusal = "mail-refusal", Alarm = "alarm",

@@ -25,6 +25,7 @@ use crate::domain::mail::failure::UnreachableReason;
 use crate::domain::mail::kind::OUTBOX_KEPT;
 use crate::domain::programme::counts::RosterCounts;
 use crate::domain::programme::guardrail::Guardrail;
+use crate::domain::programme::pause::PauseWatch;
 use crate::domain::programme::request::{ProgrammeRequest, REQUEST_KEPT};
 use crate::domain::programme::role::Roles;
 use crate::domain::programme::rules::Tier;
@@ -57,7 +58,7 @@ kinds! {
     StaffPerson KnownAddress KeyOwner AssignedUse KeptTotals GroupTotals KeptPeople Crossing Run SyncState Account
     AccountDay BalanceReading AccountCut CutKeys MailedStatement ForeignAct ForeignKey OwnJudgement Alarm
     AddedAdmins ModelDay ModelRows BalanceNotice Digest Import Job RosterPreview ImportPart RosterToken Erasure
-    ProgrammeRequest MoreListing ModelPrices
+    ProgrammeRequest MoreListing ModelPrices PauseWatch
 }
 
 fn recorded() -> impl Iterator<Item = Item> {

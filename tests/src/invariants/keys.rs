@@ -7,7 +7,7 @@ use bursar_core::domain::grant::{GRACE, Grant, GrantState, LEASE, Stopped};
 use bursar_core::domain::values::id::{GrantId, KeyName, ProgrammeId};
 use bursar_local::provider::KeySnapshot;
 
-use super::snapshot::{recorded, shown_keys, usable};
+use super::snapshot::{recorded, shown_keys};
 use super::table::named;
 use super::{Snapshot, Step};
 
@@ -45,7 +45,7 @@ fn accounted_for(step: &Step<'_>, name: &KeyName, key: &KeySnapshot) -> Result<(
     let told: Vec<&AuditEntry> = now.told_of(&id, name.epoch).collect();
     let begun = told.iter().find(|entry| matches!(entry.what.act, Act::Begun | Act::Recovered));
     let begun = begun.ok_or("nothing was written down before it was made")?;
-    if usable(grant).is_some_and(|live| live.as_str() == key.hash) {
+    if now.usable(grant).is_some_and(|live| live.as_str() == key.hash) || now.is_about_to_pause(grant) {
         return Ok(());
     }
     let is_young = now.at < begun.recorded_at + GRACE;
@@ -74,7 +74,7 @@ pub(super) fn live_is_ended_by_nobody_in_passing(step: &Step<'_>, wrong: &mut Ve
         let about_to_be =
             !is_confirmed || now.entries_on(&id_of(grant)).any(|entry| now.at < entry.recorded_at + LEASE);
         let is_off = at_provider.is_some_and(|listed| listed.disabled && !listed.deleted);
-        if step.synced && grant.holds.is_empty() && is_off && !about_to_be {
+        if step.synced && now.usable(grant).is_some() && is_off && !about_to_be {
             wrong.push(format!("{} names key {key}, which is disabled, and a complete sync left it so", named(grant)));
         }
     }

@@ -13,6 +13,7 @@ use bursar_core::domain::mail::alarm::Alarm;
 use bursar_core::domain::mail::digest::{Digest, KeptPeople};
 use bursar_core::domain::programme::counts::RosterCounts;
 use bursar_core::domain::programme::guardrail::{Guardrail, GuardrailOwner};
+use bursar_core::domain::programme::pause::PauseWatch;
 use bursar_core::domain::programme::request::ProgrammeRequest;
 use bursar_core::domain::programme::role::Roles;
 use bursar_core::domain::programme::rules::{Tier, Tiers};
@@ -31,7 +32,7 @@ use bursar_core::store::{
 
 use super::Step;
 use super::secrets::text_of;
-use super::snapshot::{text, usable};
+use super::snapshot::text;
 
 /// What the product would write for an item of one of these kinds.
 macro_rules! rewritten {
@@ -54,7 +55,7 @@ pub(super) fn items_are_whole(step: &Step<'_>, wrong: &mut Vec<String>) {
             MailServer MailRefusal Crossing Alarm Digest MailedStatement BalanceNotice
             SyncState Run OwnJudgement ForeignKey KeyOwner KeptTotals GroupTotals KeptPeople
             AssignedUse Account AccountDay BalanceReading AccountCut CutKeys ForeignAct ModelDay ModelRows RosterPreview ImportPart RosterToken
-            ProgrammeRequest MoreListing ModelPrices);
+            ProgrammeRequest MoreListing ModelPrices PauseWatch);
         match again {
             Ok(again) if again == *item => {}
             Ok(again) => {
@@ -102,7 +103,7 @@ pub(super) fn keys_are_under_their_rules(step: &Step<'_>, wrong: &mut Vec<String
     let is_due = |grant: &Grant| now.waits_in(grant, &[Urgency::Leak, Urgency::Disable, Urgency::Limit]);
     for grant in now.grants.values().filter(|grant| !is_due(grant)) {
         let programme = now.programmes.get(&grant.programme).filter(|of| !of.is_over(now.at));
-        let key = usable(grant).and_then(|key| now.key(key)).filter(|key| now.is_enabled(key));
+        let key = now.usable(grant).and_then(|key| now.key(key)).filter(|key| now.is_enabled(key));
         let mut jobs = now.all::<Job>().filter(|job| job.programme == grant.programme && job.is_running());
         let (Some(key), Some(programme), false) = (key, programme, jobs.any(|job| job.work == Work::Limits)) else {
             continue;

@@ -135,7 +135,7 @@ pub(crate) async fn show(
 }
 
 fn is_in_use(view: &View, now: Moment) -> bool {
-    view.grant.live().is_some() && view.grant.holds.is_empty() && !view.programme.is_over(now)
+    view.usable(now).is_some() && !view.programme.is_over(now)
 }
 
 /// Changes only the choices that the form carries. They belong to the person and touch no grant, programme

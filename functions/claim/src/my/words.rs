@@ -25,8 +25,8 @@ pub(crate) fn label(view: &View, now: Moment) -> &'static str {
     match view.grant.state {
         GrantState::Revoked => "removed",
         GrantState::Ended => OVER,
-        _ if view.grant.holds.first() == Some(HoldKind::Unused) => "switched off",
-        _ if !view.grant.holds.is_empty() => "paused",
+        _ if view.held(now) == Some(HoldKind::Unused) => "switched off",
+        _ if view.held(now).is_some() => "paused",
         _ if view.programme.is_over(now) => OVER,
         _ if view.grant.is_being_made(now) => "being made",
         GrantState::Invited => "no key yet",
@@ -54,7 +54,7 @@ pub(crate) fn state(view: &View, obstacle: Option<&Obstacle>, now: Moment) -> St
         return format!("Your key was switched off{} because it was not used. {next}", off_since(view));
     }
     match &grant.state {
-        _ if !grant.holds.is_empty() => why.unwrap_or_default(),
+        _ if view.held(now).is_some() => why.unwrap_or_default(),
         GrantState::Revoked | GrantState::Ended => why.unwrap_or_default(),
         _ if grant.is_being_made(now) => why.unwrap_or_default(),
         GrantState::Invited if grant.lease.is_some() => why

@@ -64,7 +64,7 @@ async fn mail(
     };
     // Before keys can be claimed there is nothing to be reminded of.
     let is_open = programme.settings.claim_opens_at() <= context.now;
-    let may_claim = is_open && grant.shown_state(context.now) == ShownState::Invited;
+    let may_claim = is_open && grant.shown_state(&programme.settings.pauses, context.now) == ShownState::Invited;
     let goes_on = !grant.is_over() && grant.holds.dropped.is_none() && !grant.person.address.is_none();
     let is_meant = goes_on && (may_claim || !is_reminder);
     let is_sent = is_meant

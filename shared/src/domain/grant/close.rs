@@ -114,8 +114,8 @@ impl View {
 
     /// Hands the live key back together with its reservation; its student may press again while the budget has room.
     /// Returns `Unchanged` if no key is in use, or another than the page showed.
-    pub fn hand_back(&self, epoch: Epoch) -> Result<Change, Unchanged> {
-        self.grant.usable().filter(|live| live.epoch <= epoch).ok_or(Unchanged)?;
+    pub fn hand_back(&self, epoch: Epoch, now: Moment) -> Result<Change, Unchanged> {
+        self.usable(now).filter(|live| live.epoch <= epoch).ok_or(Unchanged)?;
         let mut change = self.change(&Actor::Student, DependsOn::GrantAlone);
         change.grant.state = GrantState::Stopped { why: Stopped::Returned };
         change.grant.has_reservation = false;

@@ -31,6 +31,7 @@ use ulid::Ulid;
 use crate::clock::Moment;
 use crate::domain::held::Held;
 use crate::domain::programme::Settings;
+use crate::domain::programme::pause::ClockPauses;
 use crate::domain::values::address::EmailAddress;
 use crate::domain::values::id::{Epoch, GrantId, KeyHash, Nonce, ProgrammeId};
 use crate::domain::values::money::Usd;
@@ -264,8 +265,9 @@ impl Grant {
         self.state != GrantState::Revoked && self.holds.dropped.is_none()
     }
 
-    pub fn shown_state(&self, now: Moment) -> ShownState {
-        self.state.shown_with(&self.holds, self.lease.as_ref(), now)
+    pub fn shown_state(&self, pauses: &ClockPauses, now: Moment) -> ShownState {
+        let is_paused = pauses.until(self.group.as_deref(), now).is_some();
+        self.state.shown_with(is_paused || !self.holds.is_empty(), self.lease.as_ref(), now)
     }
 
     /// Whether a claim may be under way.
@@ -415,11 +417,11 @@ impl GrantState {
         matches!(self, GrantState::Revoked | GrantState::Ended)
     }
 
-    pub fn shown_with(&self, holds: &Holds, lease: Option<&ClaimLease>, now: Moment) -> ShownState {
+    pub fn shown_with(&self, is_held: bool, lease: Option<&ClaimLease>, now: Moment) -> ShownState {
         match self {
             GrantState::Revoked => ShownState::Revoked,
             GrantState::Ended => ShownState::Ended,
-            _ if !holds.is_empty() => ShownState::Paused,
+            _ if is_held => ShownState::Paused,
             _ if lease.is_some_and(|lease| now < lease.until) => ShownState::Minting,
             GrantState::Invited => ShownState::Invited,
             GrantState::Live { .. } => ShownState::Live,

@@ -4,6 +4,7 @@
 pub mod basis;
 pub mod counts;
 pub mod guardrail;
+pub mod pause;
 pub mod request;
 pub mod role;
 pub mod rules;
@@ -21,6 +22,7 @@ use sha2::{Digest, Sha256};
 use ulid::Ulid;
 
 use crate::clock::Moment;
+use crate::domain::programme::pause::ClockPauses;
 use crate::domain::programme::role::{Role, is_among};
 use crate::domain::programme::rules::Rules;
 use crate::domain::programme::unreserved::Unreserved;
@@ -68,6 +70,9 @@ pub struct Settings {
     pub rules: KeyRules,
     pub people: People,
     pub claims: Claims,
+    /// Moves whether keys are on, at the instants that they say.
+    #[serde(default)]
+    pub pauses: ClockPauses,
     pub mails: Mails,
     pub texts: Texts,
 }
@@ -289,6 +294,7 @@ impl Settings {
             rules: KeyRules::default(),
             people: People::default(),
             claims,
+            pauses: ClockPauses::default(),
             mails,
             texts: Texts::default(),
         }

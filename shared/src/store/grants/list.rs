@@ -9,6 +9,7 @@ use crate::clock::Moment;
 use crate::domain::audit::AuditEntry;
 use crate::domain::grant::{ClaimLease, Grant, GrantState, Holds, Person, ShownState};
 use crate::domain::programme::Settings;
+use crate::domain::programme::pause::ClockPauses;
 use crate::domain::usage::reading::{DailyUse, Reading};
 use crate::domain::values::id::{GrantId, KeyHash, ProgrammeId};
 use crate::domain::values::money::Usd;
@@ -72,8 +73,9 @@ impl GrantLine {
         self.keys.iter().filter_map(|key| key.shown_at).min()
     }
 
-    pub fn shown_state(&self, now: Moment) -> ShownState {
-        self.state.shown_with(&self.holds, self.lease.as_ref(), now)
+    pub fn shown_state(&self, pauses: &ClockPauses, now: Moment) -> ShownState {
+        let is_paused = pauses.until(self.group.as_deref(), now).is_some();
+        self.state.shown_with(is_paused || !self.holds.is_empty(), self.lease.as_ref(), now)
     }
 
     pub fn live_key(&self) -> Option<&KeyHash> {

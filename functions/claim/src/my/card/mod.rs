@@ -85,7 +85,7 @@ impl Card<'_> {
         let nothing_left = view.next_limit(now).is_none();
         let offers = offers(view, kind, obstacle.is_none(), now);
         let not_replaced = obstacle.as_ref().filter(|obstacle| offers.has_key && obstacle.stops_replacing_only());
-        let state = grant.shown_state(now).as_str();
+        let state = grant.shown_state(&settings.pauses, now).as_str();
         let label = words::label(view, now);
         let terms = settings.texts.terms.as_deref().zip(view.terms_to_accept());
         Card {
@@ -142,16 +142,16 @@ fn can_spend(view: &View, obstacle: Option<&Obstacle>, now: Moment) -> bool {
 
 fn offers(view: &View, kind: KeyRequestKind, may_begin: bool, now: Moment) -> Offers {
     let is_live = matches!(view.grant.state, GrantState::Live { .. });
-    // With another hold in force, ending the one for disuse would change nothing for the student.
-    let is_held_otherwise = view.grant.holds.paused.is_some() || view.grant.holds.dropped.is_some();
+    let hold = view.held(now);
     Offers {
         reveal: may_begin && kind == KeyRequestKind::Reveal,
         replace: may_begin && kind == KeyRequestKind::Replace,
         has_key: is_live,
         leaked: view.report_leaked(view.grant.epoch).is_ok(),
         refresh: view.grant.live().is_some(),
-        hand_back: is_live && view.grant.holds.is_empty() && !view.programme.is_over(now),
-        resume: !is_held_otherwise && view.release(HoldKind::Unused, &Actor::Student, now).is_ok(),
+        hand_back: is_live && hold.is_none() && !view.programme.is_over(now),
+        // With another hold in force, ending the one for disuse would change nothing for the student.
+        resume: hold == Some(HoldKind::Unused) && view.release(HoldKind::Unused, &Actor::Student, now).is_ok(),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use bursar_core::clock::Moment;
 use bursar_core::domain::audit::{Act, AuditEntry};
-use bursar_core::domain::grant::{CapUse, Grant, GrantState, HoldKind, Stopped, View};
+use bursar_core::domain::grant::{CapUse, GrantState, HoldKind, Stopped, View};
 use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::usage::crossing::{Crossing, Scope, is_used_up, per_cent};
 use bursar_core::domain::values::format::time_in;
@@ -65,7 +65,7 @@ impl App {
         let settings = &view.programme.settings;
         let resets_at = settings.basis.reset.resets_at(now).filter(|resets_at| *resets_at < settings.term.ends_at());
         let facts = CapUseFacts {
-            stopped: stopped(&view.grant),
+            stopped: stopped(view.held(now), &view.grant.state),
             may_ask_for_more: view.may_ask_for_more(now).is_ok(),
             ..CapUseFacts::new(&crossing, used, resets_at)
         };
@@ -161,8 +161,8 @@ fn no_reset(settings: &Settings, used: &CapUseFacts) -> Option<&'static str> {
 }
 
 /// The reason why a key does not work, other than its cap: the mail must not contradict it.
-pub(super) fn stopped(grant: &Grant) -> Option<&'static str> {
-    match (grant.holds.first(), &grant.state) {
+pub(super) fn stopped(hold: Option<HoldKind>, state: &GrantState) -> Option<&'static str> {
+    match (hold, state) {
         (Some(HoldKind::Paused), _) => {
             Some("The people who run the programme paused your key. Your page has a button to ask them about it.")
         }

@@ -65,14 +65,14 @@ async fn a_cap_was_changed_since() {
 #[tokio::test]
 async fn a_key_that_is_off_is_not_said_to_work() {
     let mut grant = with_key().grant;
-    assert_eq!(stopped(&grant), None);
+    assert_eq!(stopped(grant.holds.first(), &grant.state), None);
     let mut reasons = Vec::new();
     for why in [Stopped::Leaked, Stopped::GoneAtProvider] {
         grant.state = GrantState::Stopped { why };
-        reasons.push(stopped(&grant).unwrap());
+        reasons.push(stopped(grant.holds.first(), &grant.state).unwrap());
     }
     grant.holds.unused = true;
-    reasons.push(stopped(&grant).unwrap());
+    reasons.push(stopped(grant.holds.first(), &grant.state).unwrap());
     insta::assert_snapshot!(reasons.join("\n"), @"
     Your key is switched off because it was reported leaked. Your page says how to go on.
     You have no key that works now. Your page says why, and how to go on.

@@ -136,7 +136,8 @@ fn a_leaked_key_is_disabled() {
 /// A key that has not been disabled yet can still be reported as leaked.
 #[test]
 fn an_enabled_key_can_be_reported() {
-    let returned = Story::live().view.hand_back(Epoch::new(1)).unwrap();
+    let live = Story::live();
+    let returned = live.view.hand_back(Epoch::new(1), live.now).unwrap();
     let mut replacing = Story::live();
     let mut handed_back = Story::live();
     replacing.begin(KeyRequestKind::Replace);
