@@ -4,6 +4,7 @@ mod edits;
 mod ends;
 mod jobs;
 mod models;
+mod pauses;
 mod races;
 mod returned;
 mod rules;

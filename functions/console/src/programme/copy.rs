@@ -80,8 +80,12 @@ fn copied(programme: &Programme, form: &mut Form<SettingsDraft>) -> Option<Setti
         let moved = time.zip(new_day).and_then(|(time, new_day)| moved(time, was, new_day, before));
         form.set(field, moved.unwrap_or_default());
     }
+    for field in ["pause_from", "pause_until"] {
+        form.set(field, String::new());
+    }
     let mut draft = read(form)?;
     draft.keep_groups_of(before);
+    draft.settings.pauses.groups.clear();
     draft.settings.roster = before.roster;
     Some(draft)
 }

@@ -10,7 +10,7 @@ use bursar_core::web::{Answer, AppError, Flash, Reply, Site, Visitor};
 use ulid::Ulid;
 
 use super::doubts::with_doubts;
-use super::{FieldGroup, SettingsDraft, groups, read, refuse_unlisted};
+use super::{FieldGroup, SettingsDraft, groups, read, refuse_impossible};
 use crate::kit::access::{AdminAccess, Admins, Admission, PageFrame, Post};
 use crate::kit::form::{Form, ShownField};
 use crate::kit::paths;
@@ -42,7 +42,7 @@ pub(crate) async fn create(post: Post<Admins>) -> Answer {
     let Some(draft) = read(&mut form) else {
         return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, Ok(page(site, visitor, &form))));
     };
-    if let Some(status) = refuse_unlisted(site, &mut form, &draft.settings, post.deadline).await? {
+    if let Some(status) = refuse_impossible(site, &mut form, &draft.settings, post.deadline).await? {
         return Err(AppError::page(status, Ok(page(site, visitor, &form))));
     }
     make(&post, draft, None).await

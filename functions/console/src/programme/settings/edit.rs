@@ -13,7 +13,7 @@ use bursar_core::web::{Answer, AppError, Fields, Flash, Site};
 
 use super::doubts::with_doubts;
 use super::page::{PageState, show};
-use super::{SettingsDraft, read, refuse_unlisted};
+use super::{SettingsDraft, read, refuse_impossible};
 use crate::kit::access::{Faculty, Post, ProgrammeAccess};
 use crate::kit::form::{Difference, Form, Owner};
 use crate::kit::paths;
@@ -69,7 +69,7 @@ pub(crate) async fn approve(post: &Post<Faculty>, request: ProgrammeRequest) -> 
     if !saved.is_empty() && programme.closed_at.is_some() {
         return Err(AppError::conflict("The programme is closed."));
     }
-    if let Some(status) = refuse_unlisted(site, &mut edit.form, &after.settings, *deadline).await? {
+    if let Some(status) = refuse_impossible(site, &mut edit.form, &after.settings, *deadline).await? {
         return Err(edit.refused(status, FORBIDDEN).await);
     }
     let notice = with_doubts(site, notice, Some((programme, edit.budget)), &after).await?;
@@ -108,7 +108,7 @@ impl<'a> SettingsEdit<'a> {
             return Ok(Flash::Already);
         }
         // Models and providers which were not named before have to exist.
-        if let Some(status) = refuse_unlisted(site, &mut self.form, &after.settings, *deadline).await? {
+        if let Some(status) = refuse_impossible(site, &mut self.form, &after.settings, *deadline).await? {
             let why = if status == StatusCode::UNPROCESSABLE_ENTITY { UNREADABLE } else { FORBIDDEN };
             return Err(self.refused(status, why).await);
         }

@@ -5,6 +5,7 @@ mod doubts;
 pub(crate) mod edit;
 mod models;
 mod page;
+mod pause;
 mod reader;
 mod table;
 
@@ -19,10 +20,11 @@ use crate::kit::form::{Field, Form, FormValue, ShownField};
 pub(crate) use create::{create, make, new};
 pub(crate) use doubts::of_request;
 pub(crate) use edit::{approve, edit};
-pub(crate) use models::{KnownModels, NotListed, models_of, new_models, refuse_unlisted};
+pub(crate) use models::{KnownModels, NotListed, models_of, new_models, refuse_impossible};
 pub(crate) use page::{CARRIED, PageState, copying, page, show};
-pub(crate) use reader::cap;
-pub(crate) use table::{SettingsDraft, plain};
+pub(crate) use pause::{how_long, is_past};
+pub(crate) use reader::{cap, instant};
+pub(crate) use table::{SettingsDraft, local_time, plain};
 
 /// What it means for a group that nothing is written.
 pub(crate) const AS_THE_PROGRAMME: &str = "as in the programme";
@@ -50,6 +52,7 @@ impl SettingsDraft {
     pub(crate) fn keep_groups_of(&mut self, before: &Settings) {
         self.settings.allowance.group_caps = before.allowance.group_caps.clone();
         self.settings.rules.group_models = before.rules.group_models.clone();
+        self.settings.pauses.groups = before.pauses.groups.clone();
     }
 }
 

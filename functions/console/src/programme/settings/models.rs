@@ -11,6 +11,7 @@ use bursar_core::store::StoreError;
 use bursar_core::web::Site;
 
 use super::SettingsDraft;
+use super::pause::is_past;
 use super::reader::{list_of, words};
 use crate::kit::form::Form;
 
@@ -114,8 +115,8 @@ impl NotListed {
     }
 }
 
-/// Refuses models and providers of settings that there are not, in their form. Returns the status if there is one.
-pub(crate) async fn refuse_unlisted(
+/// Refuses models and providers of settings that there are not, and times that are over, in their form. Returns the status if there is one.
+pub(crate) async fn refuse_impossible(
     site: &Site,
     form: &mut Form<SettingsDraft>,
     after: &Settings,
@@ -124,6 +125,11 @@ pub(crate) async fn refuse_unlisted(
     let before = form.before().map(|before| before.settings.rules.all.clone()).unwrap_or_default();
     let models = KnownModels::check(site, &before.models, &after.rules.all.models, deadline).await?;
     let providers = check_providers(site, &before.providers, &after.rules.all.providers, deadline).await;
+    let pause = form.before().and_then(|before| before.settings.pauses.all);
+    if let Some((id, why)) = is_past(pause, after.pauses.all, after.term.zone(), site.clock.now()) {
+        form.refuse(id, why);
+        return Ok(Some(StatusCode::UNPROCESSABLE_ENTITY));
+    }
     let refused = [("models", models), ("providers", providers)];
     let refused = refused.into_iter().filter_map(|(id, refused)| Some((id, refused?)));
     let statuses: Vec<StatusCode> = refused

@@ -11,7 +11,7 @@ use bursar_core::web::{Answer, AppError, Site};
 use jiff::ToSpan;
 use ulid::Ulid;
 
-use super::{FieldGroup, SettingsDraft, edit, groups};
+use super::{FieldGroup, SettingsDraft, edit, groups, how_long};
 use crate::kit::access::{PageFrame, ProgrammeAccess};
 use crate::kit::form::{Form, Owner};
 use crate::kit::job_line::JobLine;
@@ -55,7 +55,8 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> A
 pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState) -> Answer {
     let programme = &access.programme;
     let overview = site.table.overview(&programme.id).await?;
-    let Overview { budget, jobs, .. } = overview.ok_or_else(AppError::not_found)?;
+    let Overview { budget, jobs, counts, .. } = overview.ok_or_else(AppError::not_found)?;
+    let keys = u64::try_from(counts.claimed).unwrap_or_default();
     let saved = SettingsDraft { settings: programme.settings.clone(), budget: budget.limit };
     let copied = state.copying.unwrap_or_else(|| (copying(programme, budget.limit), false));
     Ok(site.page(&SettingsPage {
@@ -64,7 +65,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
         jobs: JobLine::of_programme(site, programme, &jobs, access.is_faculty()).await,
         may_edit: access.is_faculty() && programme.closed_at.is_none(),
         version: edit::version(programme, budget.limit),
-        edit: state.edit.unwrap_or_else(|| Form::edit(saved)),
+        edit: state.edit.unwrap_or_else(|| Form::edit(saved)).hinting("pause_until", how_long(keys)),
         copying: Some(copied).filter(|_| access.is_faculty()),
         request: state.request,
         form: new_ulid(site.clock.now()),

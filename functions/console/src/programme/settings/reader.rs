@@ -59,18 +59,12 @@ impl FieldText<'_, SettingsDraft> {
         {
             return Ok(stored(&before.settings));
         }
-        let text = self.text();
-        if text.is_empty() {
-            return Ok(None);
-        }
-        let time: Option<DateTime> = if text.len() == 16 { text.parse().ok() } else { None };
-        let time = time.ok_or("Write a date and time like 2026-10-12T08:00.")?;
-        // A time zone that is none is refused by itself.
-        let Ok(zone) = zone(self.form.text(TIMEZONE)) else { return Ok(None) };
-        match zone.to_timestamp(time) {
-            Ok(timestamp) if (FIRST_DAY..=LAST_DAY).contains(&time.date()) => Ok(Some(timestamp.into())),
-            _ => Err("This time is not between the years 2000 and 2199.".to_owned()),
-        }
+        instant(self.text(), &self.zone())
+    }
+
+    /// The programme's zone. One that there is not is refused by itself.
+    pub(super) fn zone(&self) -> TimeZone {
+        zone(self.form.text(TIMEZONE)).unwrap_or(TimeZone::UTC)
     }
 
     /// Whether assistants get alerts too, which one transaction must hold with those to faculty.
@@ -156,6 +150,19 @@ pub(super) fn never_open(after: &Settings) -> Option<(&'static str, String)> {
     );
     let id = if after.claims.claim_closes_at.is_some() { "claim_closes_at" } else { "claim_opens_at" };
     Some((id, sentence))
+}
+
+/// The instant of a local time as a form spells it; `None` for an empty text.
+pub(crate) fn instant(text: &str, zone: &TimeZone) -> Result<Option<Moment>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let time: Option<DateTime> = if text.len() == 16 { text.parse().ok() } else { None };
+    let time = time.ok_or("Write a date and time like 2026-10-12T08:00.")?;
+    match zone.to_timestamp(time) {
+        Ok(timestamp) if (FIRST_DAY..=LAST_DAY).contains(&time.date()) => Ok(Some(timestamp.into())),
+        _ => Err("This time is not between the years 2000 and 2199.".to_owned()),
+    }
 }
 
 pub(super) fn date(text: &str) -> Result<Date, String> {

@@ -5,9 +5,10 @@ use bursar_core::domain::programme::{People, Settings, request};
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::format::field_time;
 use bursar_core::domain::values::money::Usd;
+use jiff::tz::TimeZone;
 
 use super::models::models_of;
-use super::reader::{cap, date, money, people, zone};
+use super::reader::{cap, date, instant, money, people, zone};
 use crate::kit::form::{Field, FieldKind, Owner};
 
 /// The values that a form edits: the settings of a programme and its budget.
@@ -298,6 +299,33 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         ..KEYS
     },
     Field {
+        id: "pause_from",
+        label: "Paused from",
+        hint: "For an exam, say: every key is off then, and no key can be claimed.",
+        when_empty: "no pause",
+        kind: FieldKind::Time,
+        owner: Owner::Faculty,
+        write: |draft| time(draft.settings.pauses.all.map(|times| times.from), &draft.settings),
+        read: |form, _| instant(form.text(), &form.zone()).map(drop),
+        ..KEYS
+    },
+    Field {
+        id: "pause_until",
+        label: "Paused until",
+        hint: "Keys work again then. A group can have a pause of its own.",
+        when_empty: "no pause",
+        kind: FieldKind::Time,
+        owner: Owner::Faculty,
+        write: |draft| time(draft.settings.pauses.all.map(|times| times.until), &draft.settings),
+        read: |form, draft| {
+            let stored = form.before().and_then(|before| before.settings.pauses.all);
+            let stored = stored.filter(|_| !form.form.is_typed("timezone"));
+            draft.settings.pauses.all = form.pause_times(stored, &form.zone())?;
+            Ok(())
+        },
+        ..KEYS
+    },
+    Field {
         id: "replacements",
         label: "Replacements a term",
         hint: "How often a student may replace a key without asking. One that leaked does not count.",
@@ -372,5 +400,9 @@ fn lines(people: &People, list: &[EmailAddress]) -> String {
 
 /// A time in the programme's zone, to the minute.
 fn time(moment: Option<Moment>, settings: &Settings) -> String {
-    moment.map(|moment| field_time(moment, settings.term.zone())).unwrap_or_default()
+    local_time(moment, settings.term.zone())
+}
+
+pub(crate) fn local_time(moment: Option<Moment>, zone: &TimeZone) -> String {
+    moment.map(|moment| field_time(moment, zone)).unwrap_or_default()
 }
