@@ -10,12 +10,17 @@ use bursar_core::config::Config;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{Grant, Stopped};
+use bursar_core::domain::programme::Programme;
+use bursar_core::domain::values::format::field_time;
+use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::start::Function;
 use bursar_core::store::{ActContext, Table};
 use bursar_local::base::lock;
+use jiff::SignedDuration;
 use lambda_runtime::LambdaEvent;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 /// The time-outs of an invocation and of a request.
 const LASTS: Duration = Duration::from_secs(900);
@@ -167,22 +172,8 @@ pub(crate) async fn edit_caps(cookie: &str, csrf: &str, programme: &str, leaked:
     let pressed = of_one(&page, &form, ANSWERS_WITHIN).await?;
     ensure!(pressed.answer["statusCode"] == 303, "not saved: {}", pressed.answer);
 
-    let (worked, workers) = (Arc::<Mutex<Vec<Worked>>>::default(), config.clone());
-    let schedule = tokio::spawn({
-        let worked = worked.clone();
-        async move {
-            loop {
-                tokio::time::sleep(Duration::from_secs(60)).await;
-                let (app, worked) = (console::App::new(workers.clone(), Clock::system()), worked.clone());
-                tokio::spawn(async move {
-                    let from = Instant::now();
-                    let work = of_one(&app, r#"{"task":"work"}"#, WORKS_FOR).await;
-                    let settled = work.is_ok_and(|work| work.answer["settled"] != 0);
-                    lock(&worked).push(Worked { from, until: Instant::now(), settled });
-                });
-            }
-        }
-    });
+    let worked = Arc::<Mutex<Vec<Worked>>>::default();
+    let schedule = works_each_minute(&config, &worked);
     let overview = request(cookie, "GET", &path, ("accept-encoding", "gzip"), "");
     let mut edited = Edited { press: pressed.wall_ms / 1e3, ..Edited::default() };
     let (mut leaked_at, mut is_off) = (None, false);
@@ -211,6 +202,52 @@ pub(crate) async fn edit_caps(cookie: &str, csrf: &str, programme: &str, leaked:
     let beside = |one: &Worked| worked.iter().filter(|of| of.from <= one.from && one.from < of.until).count();
     edited.at_once = worked.iter().map(beside).max().unwrap_or_default();
     say(&edited)
+}
+
+/// Pauses every group of a programme from now on, runs the work of each minute, and waits until all keys are known to be off. Returns how
+/// long the request took, and the rest, in seconds.
+pub(crate) async fn pause_all(cookie: &str, csrf: &str, programme: &str) -> Result<()> {
+    bursar_core::log::start();
+    let (config, clock) = (Config::from_environment().await?, Clock::system());
+    let (table, path) = (Table::new(&config), format!("/console/programmes/{programme}"));
+    let programme: ProgrammeId = programme.parse()?;
+    let settings = table.get(Programme::key_of(&programme)).await?.context("no programme")?.settings;
+    let zone = settings.term.zone();
+    let [from, until] = [0, 24].map(|hours| field_time(clock.now() + SignedDuration::from_hours(hours), zone));
+    let times = (0..4).map(|group| format!("&pause_from.section-{group}={from}&pause_until.section-{group}={until}"));
+    let form_type = ("content-type", "application/x-www-form-urlencoded");
+    let body = format!("csrf={csrf}&version=1{}", times.collect::<String>());
+    let schedule = works_each_minute(&config, &Arc::default());
+    let begun = Instant::now();
+    let page = console::App::new(config, clock);
+    let pressed =
+        of_one(&page, &request(cookie, "POST", &format!("{path}/groups"), form_type, &body), ANSWERS_WITHIN).await?;
+    ensure!(pressed.answer["statusCode"] == 303, "not saved: {}", pressed.answer);
+    loop {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let grants = table.grants(&programme).await?;
+        if grants.iter().filter_map(Grant::live).all(|live| live.enabled.is(&false)) {
+            break;
+        }
+    }
+    schedule.abort();
+    say(&[pressed.wall_ms / 1e3, begun.elapsed().as_secs_f64()])
+}
+
+fn works_each_minute(config: &Config, worked: &Arc<Mutex<Vec<Worked>>>) -> JoinHandle<()> {
+    let (workers, worked) = (config.clone(), worked.clone());
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            let (app, worked) = (console::App::new(workers.clone(), Clock::system()), worked.clone());
+            tokio::spawn(async move {
+                let from = Instant::now();
+                let work = of_one(&app, r#"{"task":"work"}"#, WORKS_FOR).await;
+                let settled = work.is_ok_and(|work| work.answer["settled"] != 0);
+                lock(&worked).push(Worked { from, until: Instant::now(), settled });
+            });
+        }
+    })
 }
 
 /// A worker, and whether it told the provider anything.

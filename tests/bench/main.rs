@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: what a sync of so many keys, the console's answers over so many grants, a roster of so many rows, a burst of
-//! claims, and another cap of so many keys take: wall clock, processor, memory and calls. The stand-ins run in this process, and what is measured in one of its own, so that
-//! processor time and memory are its alone.
+//! claims, another cap of so many keys, and a pause of them take: wall clock, processor, memory and calls. The stand-ins run in this
+//! process, and what is measured in one of its own, so that processor time and memory are its alone.
 
 #![expect(clippy::print_stdout, reason = "its figures are its output")]
 
@@ -54,6 +54,13 @@ fn run() -> Result<()> {
         ["as-product", "console", "edits", cookie, csrf, programme, leaked] => {
             as_in_lambda(client::edit_caps(cookie, csrf, programme, leaked))
         }
+        ["as-product", "console", "pause", "groups", cookie, csrf, programme] => {
+            as_in_lambda(client::pause_all(cookie, csrf, programme))
+        }
+        ["pause", ref counts @ ..] => {
+            let count = counts.first().map_or(Ok(2_000), |count| count.parse())?;
+            tokio::runtime::Runtime::new()?.block_on(edits::pause(count))
+        }
         ["edits", ref counts @ ..] => {
             let count = counts.first().map_or(Ok(5_000), |count| count.parse())?;
             tokio::runtime::Runtime::new()?.block_on(edits::edits(count))
@@ -70,7 +77,9 @@ fn run() -> Result<()> {
         ["desk", ref grants @ ..] => {
             tokio::runtime::Runtime::new()?.block_on(desk::desk(&sizes(grants, [200, 5_000, 50_000])?))
         }
-        _ => bail!("sync [KEYS…], paced KEYS A_SECOND, desk [GRANTS…], roster ROWS, claims [COUNT], or edits [COUNT]"),
+        _ => bail!(
+            "sync [KEYS…], paced KEYS A_SECOND, desk [GRANTS…], roster ROWS, claims [COUNT], edits [COUNT], or pause [COUNT]"
+        ),
     }
 }
 

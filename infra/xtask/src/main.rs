@@ -40,7 +40,7 @@ const RECIPES: &[(&str, &str, Run)] = &[
     ),
     ("template", "expand template.yaml and lint the result", Alone(template)),
     ("screenshots", "the pictures of the README, in docs/screenshots", Alone(screenshots)),
-    ("bench", "sync, paced, desk, roster, claims or edits [NUMBER…]: wall, processor, peak, calls", With(bench)),
+    ("bench", "sync, paced, desk, roster, claims, edits or pause [NUMBER…]: wall, processor, peak, calls", With(bench)),
     (
         "provider-check",
         "--management-key-file FILE [--provider URL] [--count-keys|--rate]: does an account do what Bursar assumes?",
