@@ -10,15 +10,15 @@ use xshell::{Shell, cmd};
 
 /// What the files below these folders may come to, product and unit tests, each file in the first part that has it.
 const BOUNDS: [(&str, &[&str], [usize; 2]); 3] = [
-    ("functions and shared", &["functions/", "shared/"], [378_240, 127_100]),
-    ("suite", &["tests/", "infra/local/tests/"], [0, 273_600]),
+    ("functions and shared", &["functions/", "shared/"], [381_300, 127_900]),
+    ("suite", &["tests/", "infra/local/tests/"], [0, 276_400]),
     ("infra", &["infra/"], [73_310, 7_900]),
 ];
 
 /// Tenths of names, tuples and closures in 1,000 lines.
 const PROSE: [(&str, [usize; 3]); 7] = [
     ("functions/claim", [26, 32, 26]),
-    ("functions/console", [1, 27, 17]),
+    ("functions/console", [1, 30, 17]),
     ("functions/mail", [16, 13, 7]),
     ("functions/usage-sync", [1, 14, 14]),
     ("functions/threshold-alerts", [1, 17, 1]),

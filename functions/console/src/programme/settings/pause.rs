@@ -46,7 +46,7 @@ pub(crate) fn is_past(
     now: Moment,
 ) -> Option<(&'static str, String)> {
     let PauseTimes { from, until } = after?;
-    let is_new = |of: fn(PauseTimes) -> Moment, time: Moment| before.map(of) != Some(time);
+    let is_new = |pick: fn(PauseTimes) -> Moment, time: Moment| before.map(pick) != Some(time);
     let it_is = format!("it is {} now.", column_time(now, zone));
     if until <= now && is_new(|times| times.until, until) {
         return Some(("pause_until", format!("This time is over: {it_is}")));
