@@ -69,7 +69,7 @@ async fn everybody_is_in_an_exam() {
 
     works_after(&campus, 90).await;
     assert_eq!(campus.enabled(), ["ada", "bob"]);
-    campus.reveal(&cid).await;
+    campus.reveal(&campus.student("cid").await).await;
     campus.holds_what_is_wanted().await;
     campus.finish().await;
 }
