@@ -22,7 +22,7 @@ const fn assume(id: &'static str, sentence: &'static str, otherwise: &'static st
     Assumption { id, sentence, otherwise }
 }
 
-pub static ASSUMPTIONS: [Assumption; 20] = [
+pub static ASSUMPTIONS: [Assumption; 21] = [
     assume("workspaces-read", "The management key lists the keys of every workspace", "the sync is never complete"),
     assume(
         "credits-told",
@@ -46,14 +46,19 @@ pub static ASSUMPTIONS: [Assumption; 20] = [
     assume("assignment-listed", "A guardrail lists an assigned key", "no student of a restricted programme gets a key"),
     assume("rules-bind", "A guardrail's models bind a key in a minute", "restrict no programme to models"),
     assume("regions-bind", "A guardrail's regions bind on the main host", "restrict no programme to regions"),
+    assume(
+        "brake-binds",
+        "A guardrail's budget of a day binds a key in a minute",
+        "set no programme a brake for a day",
+    ),
     assume("disable-binds", "A disabled key spends nothing a minute later", "a paused or leaked key goes on spending"),
     assume("expiry-binds", "Nor does a key that has expired", "keys outlive their programme if Bursar is silent"),
     assume("disabled-listed", "A listing shows disabled keys", "what a disabled key used last is not in the totals"),
     assume("gone-is-json", "A key that is gone is answered 404 in JSON", "Bursar never believes that a key is gone"),
     assume("unlisted", "A deleted key is not listed any more", "every sync reads every key that was ever deleted"),
 ];
-/// What only programmes that restrict models, providers or regions need.
-const TO_RESTRICT: [&str; 3] = ["assignment-listed", "rules-bind", "regions-bind"];
+/// What only programmes need that restrict models, providers, regions or what a day may cost.
+const TO_RESTRICT: [&str; 4] = ["assignment-listed", "rules-bind", "regions-bind", "brake-binds"];
 
 /// A text without anything secret. What was cleaned before would get a second ellipsis.
 pub(crate) fn clean(text: impl Display) -> String {

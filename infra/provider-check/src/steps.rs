@@ -487,12 +487,56 @@ async fn restrict(run: &mut Run<'_>, key: &Key) -> Result<()> {
             Err(error) => run.findings.check("regions-bind", None, error.trouble().to_string()),
         }
     }
+    brake(run, key, &GuardrailRules { rules: Rules::default(), ..sent }, &id).await?;
     // The guardrail would refuse what the disabled key must refuse. One that stays goes after the key.
     if run.wire.delete(&format!("guardrails/{id}")).await.is_ok() {
         run.made_paths.pop();
     }
     run.can_spend = passes_again(run, key).await?;
     Ok(())
+}
+
+/// Gives the guardrail a budget of a day: one that the key has spent, and one that a single request could exceed.
+async fn brake(run: &mut Run<'_>, key: &Key, lifted: &GuardrailRules, id: &str) -> Result<()> {
+    run.provider.patch_guardrail(id, lifted, soon()).await?;
+    if !passes_again(run, key).await? {
+        return Ok(());
+    }
+    let used = read(run, key).await?.usage_daily.unwrap_or_default();
+    let kept = budget_of_a_day(run, id, LEAST).await?;
+    match kept {
+        Ok(()) if used > LEAST => refused(run, key, "brake-binds", Answer::is_of_guardrail_budget).await?,
+        Ok(()) => run.findings.check("brake-binds", None, format!("the key shows too little use of today: ${used}")),
+        Err(words) => run.findings.check("brake-binds", None, format!("a budget of ${LEAST} is not taken: {words}")),
+    }
+    let prices = run.provider.answer_prices(soon()).await?;
+    let cost = prices.get(&run.options.model).map(|price| Usd::from_micros(price.micros() / 100));
+    let Some(cost) = cost.filter(|cost| *cost >= LEAST.times(2)) else { return Ok(()) };
+    if let Err(words) = budget_of_a_day(run, id, used + Usd::from_micros(cost.micros() / 2)).await? {
+        run.findings.note("a budget of a day in advance", words);
+        return Ok(());
+    }
+    let mut body = question(run.options);
+    body["max_tokens"] = 10_000.into();
+    let answer = key.wire.ask(Method::POST, "chat/completions", Some(body)).await?;
+    note_spent(run, &answer);
+    let seen = if answer.is_done() {
+        "not looked at: a request passes that could cost more than is left".to_owned()
+    } else if answer.is_of_guardrail_budget() {
+        format!("looked at: a request that could cost more than is left is refused ({})", answer.words)
+    } else {
+        format!("not known: {}", answer.words)
+    };
+    run.findings.note("a budget of a day in advance", seen);
+    Ok(())
+}
+
+/// Asks for a budget that the client does not send, and says whether the guardrail has it, or what was answered.
+async fn budget_of_a_day(run: &Run<'_>, id: &str, limit: Usd) -> Result<Result<(), String>> {
+    let body = json!({ "limit_usd": limit.to_json(), "reset_interval": "daily" });
+    let answer = run.wire.ask(Method::PATCH, &format!("guardrails/{id}"), Some(body)).await?;
+    let is_kept = amount(&answer.json["data"]["limit_usd"]) == Some(limit);
+    Ok(if is_kept { Ok(()) } else { Err(answer.words) })
 }
 
 /// Makes a key that soon expires, and spends on it, so that its refusal proves something.
