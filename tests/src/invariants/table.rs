@@ -29,6 +29,7 @@ use bursar_core::store::{
     MailServer, Meta, ModelDay, ModelPrices, ModelRows, OutboxRow, OwnJudgement, RateCount, RosterMails, RosterPreview,
     RosterToken, Run, RunLease, SentAs, StaffPerson, SyncState, Undeliverable, Work,
 };
+use bursar_local::provider::Nano;
 
 use super::Step;
 use super::secrets::text_of;
@@ -131,9 +132,11 @@ pub(super) fn keys_are_under_their_rules(step: &Step<'_>, wrong: &mut Vec<String
             }
             continue;
         };
-        let allowed = now.allowed.get(*id).cloned().flatten().unwrap_or_default();
-        if known.refusal.is_none() && allowed != rules.resolved(&tiers).models {
-            wrong.push(format!("the key of {} may call other models than its rules allow", named(grant)));
+        let (models, of_a_day) = now.allowed.get(*id).cloned().unwrap_or_default();
+        let wanted = rules.daily.map(|daily| Nano::micros(daily.limit.micros()));
+        let is_allowed = (models.unwrap_or_default(), of_a_day) == (rules.resolved(&tiers).models, wanted);
+        if known.refusal.is_none() && !is_allowed {
+            wrong.push(format!("the key of {} may call or spend something else than its rules allow", named(grant)));
         }
     }
 }

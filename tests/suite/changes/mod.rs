@@ -1,5 +1,6 @@
 //! A programme is changed, closed, divided and copied while people hold its keys.
 
+mod brake;
 mod edits;
 mod ends;
 mod jobs;

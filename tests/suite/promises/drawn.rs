@@ -93,6 +93,8 @@ enum Press {
     /// Times between which all of a programme or a group is paused, or none any more.
     Pause,
     PauseOfGroup,
+    /// What a key may spend in a day, or no such brake any more.
+    Brake,
     /// Other rules, or none any more.
     Models,
     ModelsOfGroup,
@@ -125,7 +127,7 @@ enum Move {
 }
 
 /// What is drawn, and how often each is in it.
-const PRESSED: [(Press, usize); 12] = [
+const PRESSED: [(Press, usize); 13] = [
     (Press::Student, 8),
     (Press::Act, 3),
     (Press::CapOfOne, 2),
@@ -133,6 +135,7 @@ const PRESSED: [(Press, usize); 12] = [
     (Press::CapOfGroup, 1),
     (Press::Pause, 1),
     (Press::PauseOfGroup, 1),
+    (Press::Brake, 1),
     (Press::Models, 1),
     (Press::ModelsOfGroup, 1),
     (Press::Roster, 2),
@@ -257,6 +260,10 @@ impl History {
                 let [from, until] = self.pause_times();
                 let fields = ["from", "until"].map(|end| format!("pause_{end}.{group}"));
                 self.story.form("/groups", "/groups", &[(&fields[0], &from), (&fields[1], &until)])
+            }
+            Press::Brake => {
+                let brake = self.one_of(&["", "9", "12"]);
+                self.story.form("/settings", "", &[("daily_usd", brake)])
             }
             Press::Models => self.story.form("/settings", "", &[("models", models)]),
             Press::ModelsOfGroup => self.story.form("/groups", "/groups", &[(&format!("models.{group}"), models)]),

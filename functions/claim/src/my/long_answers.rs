@@ -13,9 +13,6 @@ use jiff::ToSpan;
 
 use crate::my::rules::StudentRules;
 
-/// The tokens of answer that coding agents ask for with each request, and those that a price is for.
-const LONG: i64 = 32_000;
-const PRICED: i64 = 1_000_000;
 /// The days in which a model was used lately.
 const LATELY: i64 = 14;
 
@@ -43,7 +40,7 @@ impl LongAnswers {
     }
 
     fn new(prices: &ModelPrices, models: impl Iterator<Item = String>) -> LongAnswers {
-        let priced = models.filter_map(|model| Some((Reverse(cost_of(*prices.of_answers.get(&model)?)), model)));
+        let priced = models.filter_map(|model| Some((Reverse(prices.long_answer(&model)?), model)));
         LongAnswers(priced.collect())
     }
 
@@ -58,11 +55,6 @@ impl LongAnswers {
             cost.to_dollars()
         ))
     }
-}
-
-/// Of a long answer, at this price.
-fn cost_of(price: Usd) -> Usd {
-    Usd::from_micros(price.micros().saturating_mul(LONG) / PRICED)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ pub(crate) mod data;
 pub(crate) mod example;
 pub(crate) mod long_answers;
 pub(crate) mod rules;
+pub(crate) mod today;
 pub(crate) mod words;
 
 use askama::Template;

@@ -19,7 +19,8 @@ use crate::kit::form::{Difference, Field, FieldKind, Form, FormValue};
 use crate::kit::paths;
 use crate::programme::settings::edit::OVERTAKEN;
 use crate::programme::settings::{
-    AS_THE_PROGRAMME, KnownModels, cap, how_long, instant, is_past, local_time, models_of, new_models, plain,
+    AS_THE_PROGRAMME, BrakeFloor, KnownModels, cap, how_long, instant, is_past, local_time, models_of, new_models,
+    plain,
 };
 use crate::work::{guardrails, jobs};
 
@@ -149,6 +150,13 @@ pub(crate) async fn save(post: Post<Faculty>) -> Answer {
     let settings = with(&programme.settings, groups);
     if what.has("models") && has_too_many_models(&settings) {
         return Err(refused(StatusCode::UNPROCESSABLE_ENTITY, forms, TOO_MANY));
+    }
+    if let Some(why) = BrakeFloor::refusal(&site.table, Some(&programme.settings), &settings).await? {
+        let changed = forms.iter_mut().zip(&changes).filter(|(_, change)| !change.is_empty());
+        changed.for_each(|(group, change)| {
+            group.form.refuse(if change.has("cap_usd") { "cap_usd" } else { "models" }, why.clone());
+        });
+        return Err(refused(StatusCode::UNPROCESSABLE_ENTITY, forms, REFUSED));
     }
     if programme.closed_at.is_some() {
         return Err(AppError::conflict("The programme is closed."));

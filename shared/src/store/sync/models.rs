@@ -70,6 +70,12 @@ stored! {
 }
 
 impl ModelPrices {
+    /// The most that an answer of this model costs which is as long as coding agents ask for.
+    pub fn long_answer(&self, model: &str) -> Option<Usd> {
+        let price = self.of_answers.get(model)?;
+        Some(Usd::from_micros(price.micros().saturating_mul(LONG_ANSWER) / PRICED))
+    }
+
     /// These models, each with its signs where its price is known.
     pub fn beside<'a>(prices: Option<&ModelPrices>, models: &'a [String]) -> Vec<(&'a str, &'static str)> {
         let price = |model: &String| prices?.of_answers.get(model).copied();
@@ -94,6 +100,10 @@ fn dollar_signs(price: Usd) -> &'static str {
         "$$$"
     }
 }
+
+/// The tokens of answer that coding agents ask for with each request, and those that a price is for.
+const LONG_ANSWER: i64 = 32_000;
+const PRICED: i64 = 1_000_000;
 
 /// The use of what is no programme's on some days, after programmes took what keys of their own used.
 #[derive(Debug, Default)]

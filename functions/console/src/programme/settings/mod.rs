@@ -1,5 +1,6 @@
 //! A programme's settings as a form: the table of their fields, how each is read, and which of them are shown to whom.
 
+mod brake;
 mod create;
 mod doubts;
 pub(crate) mod edit;
@@ -17,6 +18,7 @@ use reader::{never_open, too_many_roles};
 
 use crate::kit::form::{Field, Form, FormValue, ShownField};
 
+pub(crate) use brake::BrakeFloor;
 pub(crate) use create::{create, make, new};
 pub(crate) use doubts::of_request;
 pub(crate) use edit::{approve, edit};

@@ -11,6 +11,7 @@ use bursar_core::store::StoreError;
 use bursar_core::web::Site;
 
 use super::SettingsDraft;
+use super::brake::BrakeFloor;
 use super::pause::is_past;
 use super::reader::{list_of, words};
 use crate::kit::form::Form;
@@ -115,7 +116,8 @@ impl NotListed {
     }
 }
 
-/// Refuses models and providers of settings that there are not, and times that are over, in their form. Returns the status if there is one.
+/// Refuses models and providers of settings that there are not, times that are over, and too small a brake, in their form. Returns the
+/// status if there is one.
 pub(crate) async fn refuse_impossible(
     site: &Site,
     form: &mut Form<SettingsDraft>,
@@ -128,6 +130,11 @@ pub(crate) async fn refuse_impossible(
     let pause = form.before().and_then(|before| before.settings.pauses.all);
     if let Some((id, why)) = is_past(pause, after.pauses.all, after.term.zone(), site.clock.now()) {
         form.refuse(id, why);
+        return Ok(Some(StatusCode::UNPROCESSABLE_ENTITY));
+    }
+    let before = form.before().map(|before| &before.settings);
+    if let Some(why) = BrakeFloor::refusal(&site.table, before, after).await? {
+        form.refuse("daily_usd", why);
         return Ok(Some(StatusCode::UNPROCESSABLE_ENTITY));
     }
     let refused = [("models", models), ("providers", providers)];

@@ -11,7 +11,8 @@ use bursar_core::web::{Answer, AppError, Site};
 use jiff::ToSpan;
 use ulid::Ulid;
 
-use super::{FieldGroup, SettingsDraft, edit, groups, how_long};
+use super::edit::version;
+use super::{BrakeFloor, FieldGroup, SettingsDraft, groups, how_long};
 use crate::kit::access::{PageFrame, ProgrammeAccess};
 use crate::kit::form::{Form, Owner};
 use crate::kit::job_line::JobLine;
@@ -59,13 +60,15 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
     let keys = u64::try_from(counts.claimed).unwrap_or_default();
     let saved = SettingsDraft { settings: programme.settings.clone(), budget: budget.limit };
     let copied = state.copying.unwrap_or_else(|| (copying(programme, budget.limit), false));
+    let edit = state.edit.unwrap_or_else(|| Form::edit(saved));
+    let floor = BrakeFloor::read(&site.table, &programme.settings).await?;
     Ok(site.page(&SettingsPage {
         frame: PageFrame::new(site, &access.visitor),
         programme,
         jobs: JobLine::of_programme(site, programme, &jobs, access.is_faculty()).await,
         may_edit: access.is_faculty() && programme.closed_at.is_none(),
-        version: edit::version(programme, budget.limit),
-        edit: state.edit.unwrap_or_else(|| Form::edit(saved)).hinting("pause_until", how_long(keys)),
+        version: version(programme, budget.limit),
+        edit: edit.hinting("pause_until", how_long(keys)).hinting("daily_usd", floor.hint()),
         copying: Some(copied).filter(|_| access.is_faculty()),
         request: state.request,
         form: new_ulid(site.clock.now()),
