@@ -10,9 +10,9 @@ use xshell::{Shell, cmd};
 
 /// What the files below these folders may come to, product and unit tests, each file in the first part that has it.
 const BOUNDS: [(&str, &[&str], [usize; 2]); 3] = [
-    ("functions and shared", &["functions/", "shared/"], [381_300, 127_900]),
-    ("suite", &["tests/", "infra/local/tests/"], [0, 276_400]),
-    ("infra", &["infra/"], [73_310, 7_900]),
+    ("functions and shared", &["functions/", "shared/"], [383_200, 128_100]),
+    ("suite", &["tests/", "infra/local/tests/"], [0, 277_900]),
+    ("infra", &["infra/"], [74_600, 7_900]),
 ];
 
 /// Tenths of names, tuples and closures in 1,000 lines.

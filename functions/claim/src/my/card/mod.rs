@@ -108,7 +108,7 @@ impl Card<'_> {
             amount_left,
             as_of: view.as_of(listed_at).map(|as_of| column_time(as_of, settings.term.zone())),
             window: words::window(view, now),
-            today,
+            today: today.filter(|_| !nothing_left),
             can_spend: can_spend(view, obstacle.as_ref(), now),
             offers,
             no_replacement: not_replaced.map(|obstacle| words::no_new_key(obstacle, &settings.term)),
