@@ -6,6 +6,7 @@ use bursar_core::clock::Moment;
 use bursar_core::domain::audit::{Act, Actor, AuditDetail, AuditEntry};
 use bursar_core::domain::grant::{Grant, GrantKey, GrantState, Person, Reading};
 use bursar_core::domain::held::Held;
+use bursar_core::domain::programme::counts::Stage;
 use bursar_core::domain::programme::{Budget, Programme, Settings};
 use bursar_core::domain::usage::days::Days;
 use bursar_core::domain::usage::reading::DailyUse;
@@ -101,7 +102,7 @@ fn one(
         state: GrantState::Live { key: hash },
         epoch,
         has_reservation: true,
-        ever_shown: true,
+        stage: Stage::Claimed,
         keys: vec![key],
         ..Grant::invited(programme, id, person, Some(format!("section-{}", number % 4)))
     })?);

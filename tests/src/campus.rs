@@ -201,7 +201,7 @@ impl Campus {
     /// Everybody who has no key yet gets one on the page.
     pub async fn keys(&self) {
         for (name, id) in &self.people {
-            if !self.table.get(Grant::key_of(&self.programme, id)).await.unwrap().unwrap().ever_shown {
+            if !self.table.get(Grant::key_of(&self.programme, id)).await.unwrap().unwrap().stage.has_claimed() {
                 self.reveal(&self.student(name).await).await;
             }
         }

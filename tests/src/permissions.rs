@@ -24,6 +24,8 @@ pub struct Used {
     pub action: String,
     /// The table or its index, by the end of the ARN, and the beginning of the partition's key or the queue.
     pub on: Option<(&'static str, String)>,
+    /// The attributes that an update names; empty of all else.
+    pub attributes: BTreeSet<String>,
 }
 
 /// What the functions of this stack did that their roles do not allow. Calls by the test itself do not count.
@@ -40,7 +42,7 @@ pub fn used(stack: &Stack) -> BTreeSet<Used> {
 
 /// The permissions that a call needs. A call of the table in which no item is recognised needs one that no role has.
 fn needed(call: Call) -> Vec<Used> {
-    let used = |action, on| Used { function: call.function, action, on };
+    let used = |action, on| Used { function: call.function, action, on, attributes: BTreeSet::new() };
     match call.name.service {
         Service::Provider => Vec::new(),
         Service::Ses | Service::SecretsManager => vec![used(call.name.to_string(), None)],
@@ -50,7 +52,12 @@ fn needed(call: Call) -> Vec<Used> {
         Service::DynamoDb => {
             let of = if call.by_index { "/index/due" } else { "" };
             let parts = call.parts.into_iter();
-            parts.map(|part| used(format!("dynamodb:{}", part.action), Some((of, part.partition)))).collect()
+            parts
+                .map(|part| Used {
+                    attributes: part.attributes,
+                    ..used(format!("dynamodb:{}", part.action), Some((of, part.partition)))
+                })
+                .collect()
         }
     }
 }
@@ -64,6 +71,12 @@ pub fn is_allowed(used: &Used) -> bool {
 /// Whether a statement is about this: its action, its resource and the leading keys that it names.
 fn concerns(statement: &Value, used: &Used) -> bool {
     if !texts(&statement["Action"]).any(|action| is_like(action, &used.action)) {
+        return false;
+    }
+    let named = &statement["Condition"]["ForAllValues:StringEquals"]["dynamodb:Attributes"];
+    // Of an empty list nothing is known, and AWS tells the attributes of every write.
+    let is_named = |attribute: &String| texts(named).any(|name| name == attribute);
+    if !named.is_null() && (used.attributes.is_empty() || !used.attributes.iter().all(is_named)) {
         return false;
     }
     let resource = &statement["Resource"];

@@ -1,5 +1,7 @@
 //! Least privilege: what a stack holds at its end, and the item that any function may have to make.
 
+use std::collections::BTreeSet;
+
 use bursar_core::domain::sign_in::{Session, SignIn};
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::token::{LinkToken, SessionToken};
@@ -26,7 +28,12 @@ async fn whichever_function_is_first_makes_the_deployment() {
         }
         assert!(campus.table.get(Meta::key_of()).await.unwrap().is_some(), "{first}");
         // What the end of each stack is held by is seen: the calls of each function, by their parts.
-        let put = Used { function: first, action: "dynamodb:PutItem".to_owned(), on: Some(("", "META".to_owned())) };
+        let put = Used {
+            function: first,
+            action: "dynamodb:PutItem".to_owned(),
+            on: Some(("", "META".to_owned())),
+            attributes: BTreeSet::new(),
+        };
         assert!(used(&campus).contains(&put), "{put:?}");
     }
     campus.finish().await;
@@ -44,15 +51,46 @@ fn who_never_signs_in_forges_none() {
     ];
     for (function, may) in [(Claim, true), (Console, true), (UsageSync, false), (ThresholdAlerts, false)] {
         for key in &keys {
-            let put = Used { function, action: "dynamodb:PutItem".to_owned(), on: Some(("", key.clone())) };
+            let put = Used {
+                function,
+                action: "dynamodb:PutItem".to_owned(),
+                on: Some(("", key.clone())),
+                attributes: BTreeSet::new(),
+            };
             assert_eq!(is_allowed(&put), may, "{put:?}");
         }
     }
     let alone = [(Console, true), (UsageSync, false), (ThresholdAlerts, false), (Mail, false), (Claim, false)];
     for (function, may) in alone {
         for key in ["PROGRAMMES", "ADMINS"] {
-            let put = Used { function, action: "dynamodb:PutItem".to_owned(), on: Some(("", key.to_owned())) };
+            let put = Used {
+                function,
+                action: "dynamodb:PutItem".to_owned(),
+                on: Some(("", key.to_owned())),
+                attributes: BTreeSet::new(),
+            };
             assert_eq!(is_allowed(&put), may, "{put:?}");
         }
+    }
+}
+
+/// What strangers reach says how far somebody has come, and nothing else of a grant or a programme.
+#[test]
+fn mail_writes_stages_alone() {
+    for (partition, attribute, may) in [
+        ("G#", "stage", true),
+        ("G#", "state", false),
+        ("G#", "own_cap", false),
+        ("P#", "asked", true),
+        ("P#", "reserved", false),
+        ("P#", "stage", false),
+        ("PROGRAMMES", "version", false),
+    ] {
+        let attributes = ["pk", "sk", attribute].map(str::to_owned).into();
+        let on = Some(("", partition.to_owned()));
+        let update = Used { function: Mail, action: "dynamodb:UpdateItem".to_owned(), on, attributes };
+        assert_eq!(is_allowed(&update), may, "{update:?}");
+        let put = Used { action: "dynamodb:PutItem".to_owned(), ..update };
+        assert!(!is_allowed(&put), "{put:?}");
     }
 }

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
+use bursar_core::domain::programme::counts::Stage;
 use bursar_core::domain::sign_in::{Proof, Session, SignIn};
 use bursar_core::domain::values::address::{EmailAddress, MatchedAddress};
 use bursar_core::domain::values::token::{BrowserToken, Code, LinkToken, SessionToken};
@@ -149,6 +150,7 @@ async fn begin_session(
     if !site.table.sign_in(before, after, &session, deadline).await? {
         return Ok(None);
     }
+    site.table.note_stage(&after.address, Stage::SignedIn, deadline).await;
     tracing::info!(signed_in = method.as_str(), has_role = session.person.is_some(), "somebody signed in");
     Ok(Some(to_home(site, &session).setting(site.cookies.set_session(&token))))
 }

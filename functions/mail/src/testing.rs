@@ -7,6 +7,7 @@ use bursar_core::clock::Moment;
 use bursar_core::config::Config;
 use bursar_core::domain::grant::{Grant, GrantKey, GrantState, Person, View};
 use bursar_core::domain::held::Held;
+use bursar_core::domain::programme::counts::Stage;
 use bursar_core::domain::programme::{Budget, Programme, Settings};
 use bursar_core::domain::usage::reading::{DailyUse, Reading};
 use bursar_core::domain::values::address::EmailAddress;
@@ -48,7 +49,7 @@ pub(crate) fn with_key() -> View {
     let key: KeyHash = "ab".repeat(32).parse().unwrap();
     let limit = Held::confirmed(Usd::from_dollars(20), now());
     grant.keys = vec![GrantKey { limit, shown_at: Some(now()), ..GrantKey::made(epoch, key.clone(), now()) }];
-    (grant.state, grant.epoch, grant.ever_shown) = (GrantState::Live { key }, epoch, true);
+    (grant.state, grant.epoch, grant.stage) = (GrantState::Live { key }, epoch, Stage::Claimed);
     let budget = Budget::new(programme.id.clone(), Usd::from_dollars(4000));
     View { programme: programme.into(), budget: budget.into(), grant, readings: Vec::new(), guardrails: Arc::default() }
 }

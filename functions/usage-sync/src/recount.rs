@@ -11,12 +11,13 @@ use bursar_core::clock::Moment;
 use bursar_core::domain::grant::{Grant, View};
 use bursar_core::domain::ledger::cut::LifetimeUse;
 use bursar_core::domain::mail::digest::{Class, KeptPeople};
-use bursar_core::domain::programme::counts::Counts;
+use bursar_core::domain::mail::failure::UnreachableReason;
+use bursar_core::domain::programme::counts::{Counts, Stage};
 use bursar_core::domain::programme::unreserved::Unreserved;
 use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::domain::usage::forecast::{StandingOut, Weeks};
 use bursar_core::domain::usage::pilot::WorkDays;
-use bursar_core::domain::usage::reading::{DailyUse, Reading};
+use bursar_core::domain::usage::reading::{DailyUse, Reading, is_used};
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
@@ -49,6 +50,8 @@ pub(crate) struct ProgrammeSums {
     groups: GroupsOfGrants,
     /// Grants in which something was found, with what they cost before.
     later: Vec<(GrantId, Usd)>,
+    /// Grants whose people have come to another stage by now.
+    behind: Vec<(GrantId, Stage)>,
     /// Grants with a key that could not be read, of which nothing is given back.
     pub(crate) unread: HashSet<GrantId>,
 }
@@ -115,6 +118,7 @@ impl ProgrammeSums {
             crossed: Vec::new(),
             groups: HashMap::new(),
             later: Vec::new(),
+            behind: Vec::new(),
             unread: HashSet::new(),
         }
     }
@@ -222,6 +226,14 @@ impl ProgrammeSums {
         let days = used.days(settings.basis.byok);
         let not_mailed = runner.unreachable.get(grant.person.address.matched()).copied();
         self.class.add(settings, grant, readings, &days, not_mailed);
+        let reached = match not_mailed {
+            _ if is_used(readings) => Stage::Used,
+            Some(UnreachableReason::Bounced | UnreachableReason::Suppressed) => Stage::Bounced,
+            Some(UnreachableReason::Complained) | None => Stage::Invited,
+        };
+        if grant.stage.after(reached) != grant.stage {
+            self.behind.push((grant.id.clone(), reached));
+        }
         let looked = utc_date(runner.baseline.began_at);
         self.work_days.add(&days, looked);
         let weeks = Weeks::sum(&days, grant.first_shown_at(), looked);
@@ -249,7 +261,12 @@ impl ProgrammeSums {
         if is_left {
             runner.journal.problem(format!("what {} reserves is counted in the next run", self.programme.id));
         }
-        Ok(())
+        // After the count, which else would find the counts moved since it began.
+        let behind = std::mem::take(&mut self.behind);
+        let raises = behind
+            .iter()
+            .map(|(grant, reached)| runner.table.raise_stage(&self.programme.id, grant, *reached, runner.end()));
+        Ok(iter(raises).map(Ok).try_for_each_concurrent(WRITES_AT_ONCE, |raise| raise).await?)
     }
 
     async fn write_totals(&self, runner: &RunContext<'_>) -> Result<()> {

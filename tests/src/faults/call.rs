@@ -1,5 +1,6 @@
 //! A call: its name, its numbers, and a description without any of its content.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -52,6 +53,8 @@ pub struct Part {
     /// The beginning of the partition's key, up to its first `#`; of an index the whole key. The rest names
     /// somebody or something.
     pub partition: String,
+    /// The attributes that an update reads or writes, its key's among them.
+    pub attributes: BTreeSet<String>,
 }
 
 impl Service {
@@ -111,7 +114,7 @@ pub(super) fn parts(name: &CallName, request: &Value) -> Vec<Part> {
             let values = &request["ExpressionAttributeValues"];
             let queue = values[":queue"]["S"].as_str().map(str::to_owned);
             let partition = queue.unwrap_or_else(|| beginning(&values[":pk"]));
-            vec![Part { action: "Query".to_owned(), conditional: false, partition }]
+            vec![Part { action: "Query".to_owned(), conditional: false, partition, attributes: BTreeSet::new() }]
         }
         _ => Vec::new(),
     }
@@ -119,7 +122,23 @@ pub(super) fn parts(name: &CallName, request: &Value) -> Vec<Part> {
 
 fn part(action: &str, of: &Value) -> Part {
     let pk = if of["Key"].is_null() { &of["Item"]["pk"] } else { &of["Key"]["pk"] };
-    Part { action: action.to_owned(), conditional: !of["ConditionExpression"].is_null(), partition: beginning(pk) }
+    let attributes = if of["UpdateExpression"].is_null() { BTreeSet::new() } else { attributes(of) };
+    let conditional = !of["ConditionExpression"].is_null();
+    Part { action: action.to_owned(), conditional, partition: beginning(pk), attributes }
+}
+
+/// What the expressions of an update name: words that are neither values nor keywords nor functions.
+fn attributes(of: &Value) -> BTreeSet<String> {
+    const FUNCTIONS: [&str; 4] = ["attribute_exists", "attribute_not_exists", "begins_with", "if_not_exists"];
+    let expressions = ["UpdateExpression", "ConditionExpression"].map(|name| of[name].as_str().unwrap_or_default());
+    let expressions = expressions.join(" ");
+    let words = expressions.split(|letter: char| !letter.is_alphanumeric() && !"_#:.".contains(letter));
+    let named = words.filter_map(|path| path.split('.').next()).filter(|word| {
+        let is_keyword = word.chars().all(|letter| letter.is_ascii_uppercase());
+        !is_keyword && !word.starts_with(':') && !FUNCTIONS.contains(word)
+    });
+    let named = named.map(|word| of["ExpressionAttributeNames"][word].as_str().unwrap_or(word));
+    ["pk", "sk"].into_iter().chain(named).map(str::to_owned).collect()
 }
 
 /// The beginning of a partition's key, up to its first `#`.

@@ -4,18 +4,18 @@
 use std::collections::BTreeMap;
 
 use bursar_core::domain::audit::Act;
-use bursar_core::domain::grant::Grant;
 use bursar_core::domain::ledger::cut::AccountCut;
 use bursar_core::domain::programme::Byok;
-use bursar_core::domain::programme::counts::RosterCounts;
+use bursar_core::domain::programme::counts::{Counts, RosterCounts, Stage};
 use bursar_core::domain::usage::crossing::{Crossing, Scope};
-use bursar_core::domain::usage::reading::DailyUse;
+use bursar_core::domain::usage::reading::{DailyUse, is_used};
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{KeptTotals, Totals};
 use bursar_local::provider::{KeySnapshot, Nano};
 
 use super::snapshot::{ProviderKey, recorded};
+use super::table::named;
 use super::{Snapshot, Step, keys};
 use crate::faults::Pending;
 
@@ -91,14 +91,15 @@ pub(super) fn budgets_cover_what_keys_cost(step: &Step<'_>, wrong: &mut Vec<Stri
 pub(super) fn rosters_are_counted(step: &Step<'_>, wrong: &mut Vec<String>) {
     let counts: Vec<RosterCounts> = if step.synced { step.now.all().collect() } else { Vec::new() };
     for RosterCounts { programme, counts, .. } in counts {
-        let people = step.now.grants.values().filter(|grant| grant.programme == programme && grant.is_student());
-        let (claimed, invited): (Vec<&Grant>, Vec<&Grant>) = people.partition(|grant| grant.ever_shown);
-        if (counts.invited, counts.claimed) != (invited.len() as i64, claimed.len() as i64) {
-            wrong.push(format!(
-                "{programme} has {} invited and {} who claimed: {counts:?}",
-                invited.len(),
-                claimed.len()
-            ));
+        let mut counted = Counts { freed: counts.freed, ..Counts::default() };
+        for grant in step.now.grants.values().filter(|grant| grant.programme == programme) {
+            counted.add(grant, 1);
+            if is_used(&step.now.readings_of(grant)) != (grant.stage == Stage::Used) {
+                wrong.push(format!("{} is at the stage {}", named(grant), grant.stage.as_str()));
+            }
+        }
+        if counts != counted {
+            wrong.push(format!("{programme} has {counted:?}, and is counted as {counts:?}"));
         }
     }
 }

@@ -8,6 +8,7 @@ use bursar_core::domain::grant::{Grant, Reading};
 use bursar_core::domain::ledger::cut::AccountCut;
 use bursar_core::domain::ledger::foreign::ForeignAct;
 use bursar_core::domain::ledger::mailed::MailedStatement;
+use bursar_core::domain::programme::counts::Stage;
 use bursar_core::domain::programme::rules::Tier;
 use bursar_core::domain::usage::crossing::Crossing;
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
@@ -131,6 +132,7 @@ fn beyond_marks(grant: &Grant) -> impl PartialEq {
             provider_agrees: true,
             backoff: None,
             ends_since: None,
+            stage: Stage::Invited,
             ..grant.clone()
         },
         keys,

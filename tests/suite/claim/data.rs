@@ -92,6 +92,7 @@ async fn stored_data_is_there_to_read() {
           ],
           "replacements_allowed_besides": 0,
           "replacements_counted": 0,
+          "stage": "used",
           "state": "stopped",
           "stopped_because": "leaked",
           "thresholds_passed": [

@@ -1,10 +1,14 @@
 //! How many have claimed, what everybody's keys would take, and what is free: known at any minute, by what each act says of its own grant.
 
 use bursar_core::domain::grant::HoldKind;
-use bursar_core::domain::programme::counts::Counts;
+use bursar_core::domain::programme::counts::{Counts, Stage};
 use bursar_core::domain::values::money::Usd;
+use bursar_local::inbox::Contents;
+use bursar_local::invoke::FunctionName;
+use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::office::soon;
-use bursar_tests::visitor::Visitor;
+use bursar_tests::visitor::{Form, Visitor};
+use futures_util::stream::{StreamExt, iter};
 
 use super::*;
 
@@ -75,6 +79,7 @@ async fn a_recount_adds_to_the_counts_that_it_read_and_to_no_others() {
     for others in [
         Counts { invited: read.invited + 1, ..read },
         Counts { claimed: read.claimed + 1, ..read },
+        Counts { signed_in: read.signed_in + 1, ..read },
         Counts { freed: read.freed + Usd::CENT, ..read },
     ] {
         assert!(!add(others).await, "{others:?}");
@@ -288,4 +293,107 @@ async fn seven_days_have_today_in_them() {
     campus.sync().await;
     assert_eq!(spent(&campus).await, ["0.000000"]);
     campus.finish().await;
+}
+
+/// The row of the overview: how many are at each stage.
+async fn row(campus: &Campus) -> [i64; Stage::ALL.len()] {
+    let page = campus.student("faye").await.get(ID).await.expect(200);
+    let names = page.attributes("stage", "data-stage");
+    assert_eq!(names, Stage::ALL.map(|stage| stage.as_str().to_owned()));
+    let people: Vec<i64> = page.texts("stage").iter().map(|people| people.parse().unwrap()).collect();
+    people.try_into().unwrap()
+}
+
+/// Somebody follows the link that was mailed to them.
+async fn sign_in(campus: &Campus, to: &str) -> u16 {
+    let mails = campus.ses.mails_to(to);
+    let texts = mails.iter().filter_map(|mail| Contents::parse(&mail.raw).text);
+    let words: Vec<String> =
+        texts.flat_map(|text| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect();
+    let link = words.iter().find_map(|word| word.split_once("/c/")).unwrap().1;
+    campus.browser().post(&format!("/c/{link}"), &[("address", to)]).await.status
+}
+
+/// Two hundred on the day on which keys can be claimed.
+#[tokio::test]
+async fn a_claim_day_adds_up() {
+    let mut campus = Campus::at("2026-11-28T08:00:00Z").await;
+    campus.programme("CS pilot", staff).await;
+    let names: Vec<String> = (100..300).map(|number| format!("s{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    campus.students(&names).await;
+    campus.settle().await;
+    assert_eq!(row(&campus).await, [0, 200, 0, 0, 0, 0]);
+
+    let invitations = campus.mails("roster");
+    for mail in &invitations[..5] {
+        campus.report(mail, "bounce", true).await;
+    }
+    assert_eq!(row(&campus).await, [5, 195, 0, 0, 0, 0]);
+    for name in &names[..90] {
+        campus.ask(name).await;
+    }
+    campus.settle().await;
+    assert_eq!(row(&campus).await, [5, 110, 85, 0, 0, 0], "no link goes to whose mail comes back");
+    let sign_ins = names[5..75].iter().map(async |name| sign_in(&campus, &format!("{name}@example.edu")).await);
+    let answers: Vec<u16> = iter(sign_ins.collect::<Vec<_>>()).buffer_unordered(8).collect().await;
+    assert_eq!(answers, [303; 70]);
+    assert_eq!(row(&campus).await, [5, 110, 15, 70, 0, 0]);
+    campus.minutes(2);
+    let claims = names[35..75].iter().map(async |name| campus.reveal(&campus.student(name).await).await);
+    iter(claims.collect::<Vec<_>>()).buffer_unordered(8).collect::<Vec<_>>().await;
+    assert_eq!(row(&campus).await, [5, 110, 15, 30, 40, 0]);
+    names[45..75].iter().for_each(|name| campus.spend(name, "0.01"));
+    campus.sync().await;
+    assert_eq!(row(&campus).await, [5, 110, 15, 30, 10, 30]);
+
+    // The page reads the row with the programme's other items, and no grant.
+    let before = campus.gate.calls().len();
+    let faye = campus.student("faye").await;
+    let page = faye.get(ID).await;
+    let read: Vec<String> =
+        campus.gate.calls()[before..].iter().flat_map(|call| call.parts.clone()).map(|part| part.partition).collect();
+    assert!(!read.contains(&"G#".to_owned()), "{read:?}");
+    assert!(read.iter().filter(|partition| *partition == "P#").count() <= 3, "{read:?}");
+    assert_eq!(page.one("claimed").get("data-claimed"), "40");
+
+    // Each number leads to those whom it counts, and a mail to them to its preview.
+    for (stage, people) in Stage::ALL.iter().zip(row(&campus).await) {
+        let file = faye.get(&format!("{GRANTS}.csv?stage={}", stage.as_str())).await.expect(200);
+        assert_eq!(file.body.lines().count() as i64, people + 1, "{}", stage.as_str());
+    }
+    assert_eq!(page.all("stage").len(), page.body.matches("grants?stage=").count());
+    for (stage, act, title) in
+        [("invited", "resend", "Send 110 students the invitation again"), ("asked", "remind", "Remind 15 students")]
+    {
+        let is_it = |form: &Form| form.value("stage") == Some(stage) && form.value("act") == Some(act);
+        let form = page.forms().into_iter().find(is_it).unwrap();
+        assert!(faye.send_form(&form).await.expect(200).readable().contains(title));
+    }
+
+    // Who is corrected is invited again; who leaves the roster is nowhere, and back where they were.
+    let bounced = format!("{GRANTS}/{}", campus.id("s100"));
+    faye.submit(&faye.get(&bounced).await, &format!("{bounced}/address"), &[("email", "t100@example.edu")])
+        .await
+        .expect(303);
+    campus.hold("s299", HoldKind::Dropped).await;
+    campus.revoke("s174").await;
+    assert_eq!(row(&campus).await, [4, 110, 15, 30, 10, 29]);
+    campus.finish().await;
+}
+
+/// A function that dies before it has counted leaves the counts behind until the night, and nothing else.
+#[tokio::test]
+async fn missed_counts_are_made_up_for() {
+    let mut campus = staffed().await;
+    campus.students(&["ada"]).await;
+    campus.ask("ada").await;
+    campus.settle().await;
+    campus.gate.at(Matcher::call("dynamodb:UpdateItem").of(FunctionName::Claim).on("P#"), Fault::KillBefore);
+    sign_in(&campus, "ada@example.edu").await;
+    assert_eq!(row(&campus).await, [0, 0, 1, 0, 0, 0]);
+    assert_eq!(campus.grant("ada").await.stage, Stage::SignedIn);
+    campus.sync().await;
+    assert_eq!(row(&campus).await, [0, 0, 0, 1, 0, 0]);
+    campus.finish_faulted().await;
 }

@@ -93,8 +93,8 @@ fn to_list<T>(list: impl IntoIterator<Item = T>, to_value: impl Fn(T) -> Value) 
 async fn grant(site: &Site, view: &View) -> Result<Value, AppError> {
     let programme = &view.programme;
     // What is hidden is how a claim is made once, what a job did last, and what the provider is still to be told.
-    take_apart!(Grant: id person group own_cap state holds has_reservation replacements allowed keys lost more_request, without programme
-        lease epoch begun_at ever_shown counted_at job entries due_at provider_agrees ends_since backoff version = &view.grant);
+    take_apart!(Grant: id person group own_cap state holds has_reservation replacements allowed stage keys lost more_request, without programme
+        lease epoch begun_at counted_at job entries due_at provider_agrees ends_since backoff version = &view.grant);
     take_apart!(Person: address name roster_id, without = person);
     let history = site.table.list_known(AuditEntry::of_grant(&programme.id, id)).await?;
     let mails = site.table.mails_of(&programme.id, id).await?;
@@ -122,6 +122,7 @@ async fn grant(site: &Site, view: &View) -> Result<Value, AppError> {
         "cap_usd": view.grant.cap(&programme.settings).to_string(),
         "own_cap_usd": own_cap.map(|cap| cap.to_string()),
         "state": state.as_str(),
+        "stage": stage,
         "stopped_because": stopped_because,
         "holds": held(holds),
         "has_a_reservation_in_the_budget": has_reservation,

@@ -127,7 +127,7 @@ pub(crate) async fn show(
         visitor,
         alert,
         cards,
-        has_had_a_key: views.iter().any(|view| view.grant.ever_shown && !view.programme.is_over(now)),
+        has_had_a_key: views.iter().any(|view| view.grant.stage.has_claimed() && !view.programme.is_over(now)),
         choice,
         not_reached: mark.as_ref().map(not_reached),
         examples,

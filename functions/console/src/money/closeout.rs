@@ -221,7 +221,7 @@ impl ClosingPerson {
         let now = site.clock.now();
         let mut shards = std::pin::pin!(site.table.shards_of_programmes(&ids));
         while let Some((_, grants)) = shards.try_next().await? {
-            let on_roster = grants.into_iter().filter(|(grant, _)| grant.ever_shown || grant.is_student());
+            let on_roster = grants.into_iter().filter(|(grant, _)| grant.stage.has_claimed() || grant.is_student());
             persons.extend(on_roster.map(|(grant, readings)| {
                 let spent = Spending::sum(&grant, &readings, settings, now).in_window;
                 let state = grant.shown_state(&settings.pauses, now).in_words(Some(grant.cap(settings) - spent));

@@ -10,6 +10,7 @@ use bursar_core::domain::mail::failure::{
     CORRUPT, FailureScope, GIVEN_UP, NOT_A_MAIL, NOT_VERIFIED, QUOTA_UNREAD, RETURNED_EACH_TIME, UNDELIVERABLE,
 };
 use bursar_core::domain::mail::kind::{MailClass, MailKind};
+use bursar_core::domain::programme::counts::Stage;
 use bursar_core::domain::values::id::new_ulid;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{MailState, OutboxRow, QueuedMail, StoreError};
@@ -108,6 +109,9 @@ impl App {
         match self.ses.send(sealed).await {
             Ok(message) => {
                 self.record(&row, message, now, deadline).await?;
+                if let QueuedMail::Link { address, .. } = &row.mail {
+                    self.table.note_stage(address, Stage::Asked, deadline).await;
+                }
                 Ok(RowOutcome::Sent)
             }
             Err(refusal) => self.refused(&row, &refusal, now, deadline).await,

@@ -5,6 +5,7 @@
 use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::failure::{BOUNCED, COMPLAINED, RETURNED, RETURNED_EACH_TIME, SUPPRESSED};
+use bursar_core::domain::programme::counts::Stage;
 use bursar_core::domain::programme::role::is_among;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::store::{Bounce, MailState, OutboxRow, SentAs, StoreError, Undeliverable, UnreachableReason};
@@ -103,9 +104,14 @@ impl App {
                 ends.remove(index);
             }
         }
-        let Some(row) = self.moved(row, state, &ends, now, deadline).await? else {
-            return self.table.end_mail_to(&ends, now, deadline).await;
-        };
+        let moved = self.moved(row, state, &ends, now, deadline).await?;
+        if moved.is_none() {
+            self.table.end_mail_to(&ends, now, deadline).await?;
+        }
+        for mark in ends.iter().filter(|mark| mark.why != UnreachableReason::Complained) {
+            self.table.note_stage(&mark.address, Stage::Bounced, deadline).await;
+        }
+        let Some(row) = moved else { return Ok(()) };
         let Some(mut code) = facts.admins_code else { return Ok(()) };
         if code == RETURNED && is_last_try(&row) {
             code = RETURNED_EACH_TIME;

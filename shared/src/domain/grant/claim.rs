@@ -5,6 +5,7 @@ use super::*;
 use crate::domain::audit::{Act, Actor};
 use crate::domain::held::LATE;
 use crate::domain::programme::TermsHash;
+use crate::domain::programme::counts::Stage;
 
 /// The number of claims in a row that may come to nothing before the next has to wait. The wait doubles with each
 /// further one, from the shortest to the longest.
@@ -112,14 +113,14 @@ impl View {
 
     /// The terms that a request has to accept. Until a key was shown, every request has to.
     pub fn terms_to_accept(&self) -> Option<TermsHash> {
-        self.programme.settings.terms_hash().filter(|_| !self.grant.ever_shown)
+        self.programme.settings.terms_hash().filter(|_| !self.grant.stage.has_claimed())
     }
 
     /// Whether the next key counts as a replacement: not soon after another, and not where a leak, a rule or the provider made it necessary.
     pub(super) fn next_key_counts(&self, now: Moment) -> bool {
         let soon_after = self.grant.counted_at.is_some_and(|counted| now < counted + FREE_REPLACEMENT);
         let is_lost = self.grant.state.stopped().is_some_and(Stopped::is_loss);
-        self.grant.ever_shown && !soon_after && !is_lost && !self.is_rotation(now)
+        self.grant.stage.has_claimed() && !soon_after && !is_lost && !self.is_rotation(now)
     }
 
     fn may_begin(&self, request: KeyRequest, now: Moment) -> Result<(), BeginRefused> {
@@ -154,7 +155,7 @@ impl View {
         if request.epoch != grant.epoch {
             return Err(BeginRefused::StalePage);
         }
-        if !grant.ever_shown {
+        if !grant.stage.has_claimed() {
             if now < settings.claim_opens_at() {
                 return Err(BeginRefused::NotOpenYet { opens: settings.claim_opens_at() });
             }
@@ -262,8 +263,8 @@ impl View {
             grant.replacements += 1;
         }
         // A free replacement uses the free time up.
-        grant.counted_at = (counts || !grant.ever_shown).then_some(now);
-        grant.ever_shown = true;
+        grant.counted_at = (counts || !grant.stage.has_claimed()).then_some(now);
+        grant.stage = grant.stage.after(Stage::Claimed);
         change.notice = Some(StudentNotice::KeyShown);
         let change = change.with_room(self, now).ok_or(RecordRefused::BudgetExhausted)?;
         Ok(change.audited(Act::Shown, &self.grant, Some(key_number(claim.epoch))))

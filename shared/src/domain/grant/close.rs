@@ -3,6 +3,7 @@
 use super::claim::key_number;
 use super::*;
 use crate::domain::audit::{Act, Actor, AuditDetail};
+use crate::domain::programme::counts::Stage;
 use crate::domain::values::address::MatchedAddress;
 
 /// The note on a grant whose address went to another person.
@@ -76,11 +77,11 @@ impl View {
             return Err(Unchanged);
         }
         let mut change = self.change(actor, DependsOn::Settings);
-        change.grant.state = match self.grant.ever_shown {
+        change.grant.state = match self.grant.stage.has_claimed() {
             true => GrantState::Stopped { why: Stopped::TermEnded },
             false => GrantState::Invited,
         };
-        change.notice = self.grant.ever_shown.then_some(StudentNotice::KeyEnded);
+        change.notice = self.grant.stage.has_claimed().then_some(StudentNotice::KeyEnded);
         Ok(change.audited(Act::WentOn, &self.grant, None))
     }
 
@@ -174,7 +175,7 @@ impl View {
         let settings = &self.programme.settings;
         let before = self.grant.cap(settings);
         let after = change.grant.cap(settings);
-        let notice = (self.grant.ever_shown && before != after).then_some(StudentNotice::CapChanged);
+        let notice = (self.grant.stage.has_claimed() && before != after).then_some(StudentNotice::CapChanged);
         let change = Change { notice, ..change };
         let what = AuditDetail::new(Act::CapChanged).changing(before, after);
         Ok(change.logged(Logged::Entry(AuditDetail { reason: why.map(str::to_owned), ..what })))
@@ -242,6 +243,8 @@ impl View {
         }
         let mut change = self.change(actor, DependsOn::GrantAlone);
         change.grant.person = person;
+        // Whether mail comes back from another address too is seen by the next sync.
+        change.grant.stage = change.grant.stage.after(Stage::Invited);
         Ok(change.audited(Act::Described, &self.grant, Some(changed.join(", "))))
     }
 

@@ -16,6 +16,7 @@
 use super::claim::key_number;
 use super::*;
 use crate::domain::audit::{Act, Actor};
+use crate::domain::programme::counts::Stage;
 use crate::domain::programme::role::Role;
 
 /// The time for which a revoked grant's key is kept: it has no further use, but its last requests may settle late.
@@ -157,7 +158,7 @@ impl View {
         let grant = &mut change.grant;
         unknown.iter().for_each(|candidate| grant.put_key(candidate.key(now)));
         grant.epoch = unknown.iter().map(|candidate| candidate.epoch).fold(grant.epoch, Epoch::max);
-        grant.ever_shown = true;
+        grant.stage = grant.stage.after(Stage::Claimed);
         grant.lease = None;
         match (live, &self.grant.state) {
             (Some(live), _) => grant.state = GrantState::Live { key: live.hash.clone() },

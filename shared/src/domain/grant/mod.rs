@@ -31,6 +31,7 @@ use ulid::Ulid;
 use crate::clock::Moment;
 use crate::domain::held::Held;
 use crate::domain::programme::Settings;
+use crate::domain::programme::counts::Stage;
 use crate::domain::programme::pause::ClockPauses;
 use crate::domain::values::address::EmailAddress;
 use crate::domain::values::id::{Epoch, GrantId, KeyHash, Nonce, ProgrammeId};
@@ -82,7 +83,8 @@ pub struct Grant {
     pub begun_at: Option<Moment>,
     /// Whether the grant's cap is part of what the budget has reserved.
     pub has_reservation: bool,
-    pub ever_shown: bool,
+    /// The furthest that its person has come. Of one that is noted late a step may be missing, until the next.
+    pub stage: Stage,
     pub replacements: u32,
     /// The number of replacements that faculty allowed beyond the programme's.
     pub allowed: u32,
@@ -298,7 +300,7 @@ impl Grant {
             epoch: Epoch::BEFORE_THE_FIRST,
             begun_at: None,
             has_reservation: false,
-            ever_shown: false,
+            stage: Stage::Invited,
             replacements: 0,
             allowed: 0,
             keys: Vec::new(),
@@ -361,6 +363,11 @@ impl Grant {
     /// When the first key was shown.
     pub fn first_shown_at(&self) -> Option<Moment> {
         self.keys.iter().find_map(|key| key.shown_at)
+    }
+
+    /// Whether a key works that was shown before somebody looked at what keys used.
+    pub fn had_a_key_by(&self, looked_at: Moment) -> bool {
+        self.usable().is_some() && self.first_shown_at().is_some_and(|shown_at| shown_at < looked_at)
     }
 
     pub fn last_shown(&self) -> Epoch {

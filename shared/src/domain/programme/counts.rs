@@ -11,13 +11,43 @@ use crate::domain::values::money::{Usd, grouped};
 use crate::domain::values::partition::programme_partition;
 use crate::schema::{key, overview, stored};
 
+crate::named! {
+    /// How far somebody on a roster has come, as hooks, files and URLs spell it, and for people.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    pub enum Stage: as_str, in_words {
+        /// Mail to them comes back, and they never asked for a link.
+        Bounced = "bounced", "mail came back";
+        Invited = "invited", "invited";
+        Asked = "asked", "asked for a link";
+        SignedIn = "signed-in", "signed in";
+        /// They have had a key, whatever became of it.
+        Claimed = "claimed", "has a key";
+        Used = "used", "used it";
+    }
+}
+
+impl Stage {
+    pub fn has_claimed(self) -> bool {
+        self >= Stage::Claimed
+    }
+
+    /// The stage of who was at this one, after something that happened. None is lost but by mail that comes back from who was only invited.
+    #[must_use]
+    pub fn after(self, reached: Stage) -> Stage {
+        if self == Stage::Invited && reached == Stage::Bounced { reached } else { self.max(reached) }
+    }
+}
+
 /// Each person of the roster is counted once, at the furthest that they have come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
-    /// Those who have not had a key.
+    pub bounced: i64,
     pub invited: i64,
-    /// Those who have had one.
+    pub asked: i64,
+    pub signed_in: i64,
     pub claimed: i64,
+    pub used: i64,
     /// What grants cost less since the budget was counted: the next count frees it.
     pub freed: Usd,
 }
@@ -38,14 +68,32 @@ stored! {
 impl Counts {
     /// Counts a grant so many times.
     pub fn add(&mut self, grant: &Grant, times: i64) {
-        let stage = if grant.ever_shown { &mut self.claimed } else { &mut self.invited };
         if grant.is_student() {
-            *stage += times;
+            *self.place_of(grant.stage) += times;
+        }
+    }
+
+    pub fn at_stage(mut self, stage: Stage) -> i64 {
+        *self.place_of(stage)
+    }
+
+    fn place_of(&mut self, stage: Stage) -> &mut i64 {
+        match stage {
+            Stage::Bounced => &mut self.bounced,
+            Stage::Invited => &mut self.invited,
+            Stage::Asked => &mut self.asked,
+            Stage::SignedIn => &mut self.signed_in,
+            Stage::Claimed => &mut self.claimed,
+            Stage::Used => &mut self.used,
         }
     }
 
     pub fn people(&self) -> i64 {
-        self.invited + self.claimed
+        Stage::ALL.iter().map(|stage| self.at_stage(*stage)).sum()
+    }
+
+    pub fn have_claimed(&self) -> i64 {
+        self.claimed + self.used
     }
 
     pub fn frees_something(&self) -> bool {
@@ -62,7 +110,8 @@ impl Counts {
         if self.people() <= 0 {
             return "nobody on the roster yet".to_owned();
         }
-        let [claimed, people] = [self.claimed, self.people()].map(|count| grouped(u64::try_from(count).unwrap_or(0)));
+        let [claimed, people] =
+            [self.have_claimed(), self.people()].map(|count| grouped(u64::try_from(count).unwrap_or(0)));
         format!("{claimed} of {people} have claimed")
     }
 }
@@ -70,7 +119,10 @@ impl Counts {
 impl Neg for Counts {
     type Output = Counts;
 
-    fn neg(self) -> Counts {
-        Counts { invited: -self.invited, claimed: -self.claimed, freed: Usd::ZERO - self.freed }
+    fn neg(mut self) -> Counts {
+        for stage in Stage::ALL {
+            *self.place_of(stage) *= -1;
+        }
+        Counts { freed: Usd::ZERO - self.freed, ..self }
     }
 }

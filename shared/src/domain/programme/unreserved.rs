@@ -46,7 +46,7 @@ impl Unreserved {
             (None, Some(group)) => of_group(group),
             (None, None) => "programme".to_owned(),
         };
-        let prefix = if grant.ever_shown { AGAIN } else { "" };
+        let prefix = if grant.stage.has_claimed() { AGAIN } else { "" };
         *self.0.entry(format!("{prefix}{cap}")).or_default() += 1;
     }
 

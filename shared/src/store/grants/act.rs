@@ -12,7 +12,8 @@
 //! The keys lie in the grant's item because what a decision rests on must be read at one moment. Readings lie beside it
 //! because the sync writes them without asking anybody.
 //!
-//! A change says by which audit entry it is told, or which mark it leaves ([`Logged`]); nothing else writes a grant that is there.
+//! A change says by which audit entry it is told, or which mark it leaves ([`Logged`]); nothing else writes a grant that is there,
+//! but for how far its person has come (`programmes/budget.rs`).
 
 use std::sync::{Mutex, PoisonError};
 
@@ -194,7 +195,11 @@ impl Table {
         let was = &view.grant;
         let after = change.grant();
         let is_invited_anyway = was.person.address != after.person.address;
-        if was.holds.dropped.is_none() || after.holds.dropped.is_some() || after.ever_shown || is_invited_anyway {
+        if was.holds.dropped.is_none()
+            || after.holds.dropped.is_some()
+            || after.stage.has_claimed()
+            || is_invited_anyway
+        {
             return Ok(transaction);
         }
         let mails = self.mails_of(&was.programme, &was.id).await?;

@@ -9,6 +9,7 @@ use crate::clock::Moment;
 use crate::domain::audit::AuditEntry;
 use crate::domain::grant::{ClaimLease, Grant, GrantState, Holds, Person, ShownState};
 use crate::domain::programme::Settings;
+use crate::domain::programme::counts::Stage;
 use crate::domain::programme::pause::ClockPauses;
 use crate::domain::usage::reading::{DailyUse, Reading};
 use crate::domain::values::id::{GrantId, KeyHash, ProgrammeId};
@@ -32,7 +33,7 @@ pub struct GrantLine {
     pub holds: Holds,
     pub lease: Option<ClaimLease>,
     pub has_reservation: bool,
-    pub ever_shown: bool,
+    pub stage: Stage,
     pub replacements: u32,
     /// Empty where they were not asked for.
     #[serde(default)]
@@ -59,7 +60,7 @@ struct ReadingLine {
 
 /// The attributes of grants and of readings that every list shows something of.
 const ATTRIBUTES: &str = "kind grant address name roster_id group own_cap state key why holds lease \
-    has_reservation ever_shown replacements used last_used_at";
+    has_reservation stage replacements used last_used_at";
 
 impl GrantLine {
     /// The attribute that only some lists need: the keys that a grant had, with when each was shown.
@@ -171,7 +172,7 @@ mod tests {
             (grant.group, grant.own_cap) = (Some("A".to_owned()), Some(Usd::CENT));
             grant.holds = Holds { dropped: Some(now), unused: true, ..grant.holds };
             grant.lease = Some(ClaimLease { nonce: Nonce::random(), until: now });
-            (grant.has_reservation, grant.ever_shown, grant.replacements) = (true, true, 1);
+            (grant.has_reservation, grant.stage, grant.replacements) = (true, Stage::Used, 1);
             grant.keys = vec![GrantKey { shown_at: Some(now), ..GrantKey::made(Epoch::new(1), key.clone(), now) }];
             let whole = items::to_item(&grant).unwrap();
             let line = |item| items::part_of::<Grant, GrantLine>(item).unwrap();

@@ -17,6 +17,7 @@ use crate::domain::audit::{Act, Actor, AuditDetail, AuditEntry};
 use crate::domain::grant::Grant;
 use crate::domain::mail::failure::CORRUPT;
 use crate::domain::mail::kind::MailClass;
+use crate::domain::programme::counts::Stage;
 use crate::domain::values::address::{EmailAddress, MatchedAddress};
 use crate::domain::values::id::PersonId;
 use crate::domain::values::partition::address_partition;
@@ -138,7 +139,12 @@ impl Table {
     ) -> Result<bool, StoreError> {
         let what = AuditDetail::new(Act::MailAllowed).changing(mark.why.as_str(), "tried again");
         let transaction = self.inviting_again(context, false).await?.forgetting(mark)?;
-        self.commit_once(transaction.told_by(&[grant.entry(actor.clone(), what, context.now)])?, context.deadline).await
+        let entry = grant.entry(actor.clone(), what, context.now);
+        let is_allowed = self.commit_once(transaction.told_by(&[entry])?, context.deadline).await?;
+        if is_allowed {
+            self.note_stage(&mark.address, Stage::Invited, context.deadline).await;
+        }
+        Ok(is_allowed)
     }
 
     /// Takes the mark of somebody with a role off. Returns `false` when the mark has changed.

@@ -6,17 +6,22 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::clock::Moment;
 use crate::deadline::Deadline;
-use crate::domain::programme::counts::{Counts, RosterCounts};
+use crate::domain::grant::Grant;
+use crate::domain::programme::counts::{Counts, RosterCounts, Stage};
 use crate::domain::programme::unreserved::Unreserved;
 use crate::domain::programme::{Budget, Programme};
-use crate::domain::values::id::ProgrammeId;
+use crate::domain::values::address::MatchedAddress;
+use crate::domain::values::id::{GrantId, ProgrammeId};
 use crate::domain::values::money::Usd;
 use crate::schema::Stored;
+use crate::store::items::Item;
 use crate::store::table::write::{Unaudited, Writes, instant, number, text};
-use crate::store::{StoreError, Table};
+use crate::store::{Enrolment, StoreError, Table, items};
 
 /// How long an act waits at most until the counts of its roster are written.
 const FOR_THE_COUNTS: Duration = Duration::from_secs(2);
+/// How long a step of somebody waits at most until it is noted.
+const FOR_A_STAGE: Duration = Duration::from_secs(8);
 /// The most caps that one write moves; a count moves the rest of them the next night.
 const MOST_CAPS: usize = 25;
 
@@ -94,6 +99,46 @@ impl Table {
         }
     }
 
+    /// Notes what the person of an address came to, on each of their grants. It is tried for a short time: nobody waits for it, and the step
+    /// is missing until the next where it fails.
+    pub async fn note_stage(&self, address: &MatchedAddress, reached: Stage, deadline: Deadline) {
+        let deadline = deadline.at_most(FOR_A_STAGE);
+        let noted = async {
+            for Enrolment { programme, grant, .. } in self.enrolments_by_person(address).await?.0 {
+                self.raise_stage(&programme, &grant, reached, deadline).await?;
+            }
+            Ok::<_, StoreError>(())
+        };
+        let noted = deadline.wait_for(noted).await;
+        if !matches!(noted, Ok(Ok(()))) {
+            tracing::warn!(stage = reached.as_str(), ?noted, "how far somebody has come is not noted");
+        }
+    }
+
+    /// Notes what the person of a grant came to, and then counts it. No more is written than the stage and another version: who may do this
+    /// may do nothing else to a grant. Where somebody else has noted a stage meanwhile, that one stays.
+    pub async fn raise_stage(
+        &self,
+        programme: &ProgrammeId,
+        grant: &GrantId,
+        reached: Stage,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let Some(before) = self.get(Grant::key_of(programme, grant)).await? else { return Ok(()) };
+        let after = Grant { stage: before.stage.after(reached), ..before.clone() };
+        let [was, stage] = [&before, &after].map(|grant| text(grant.stage.as_str()));
+        let values = [(":was", was), (":stage", stage), (":one", number(1))];
+        let noted = "SET #stage = :stage ADD version :one";
+        let noted = self.single().update(&before.key(), noted, "#stage = :was", &values)?;
+        if after != before && self.write_alone(noted, deadline).await? {
+            let mut moves = Counts::default();
+            moves.add(&before, -1);
+            moves.add(&after, 1);
+            self.move_counts(programme, moves, deadline).await;
+        }
+        Ok(())
+    }
+
     /// Adds to the counts of a roster; a recount only to those that it read before the grants, since an act that came in between may be
     /// among these. Returns `false` where they are others by now.
     pub async fn add_to_counts(
@@ -103,28 +148,35 @@ impl Table {
         as_read: Option<Counts>,
         deadline: Deadline,
     ) -> Result<bool, StoreError> {
-        let mut condition = "";
-        let mut values = vec![
-            (":kind", text(RosterCounts::KIND)),
-            (":programme", text(programme.as_str())),
-            (":invited", number(moves.invited)),
-            (":claimed", number(moves.claimed)),
-            (":freed", number(moves.freed.micros())),
-        ];
-        if let Some(read) = as_read {
-            condition = "attribute_not_exists(pk) OR (invited = :invited_then AND claimed = :claimed_then AND freed = :freed_then)";
-            values.extend([
-                (":invited_then", number(read.invited)),
-                (":claimed_then", number(read.claimed)),
-                (":freed_then", number(read.freed.micros())),
-            ]);
+        let mut added = Vec::new();
+        let mut unmoved = Vec::new();
+        let mut values =
+            vec![(":kind".to_owned(), text(RosterCounts::KIND)), (":programme".to_owned(), text(programme.as_str()))];
+        for (name, count) in numbers_of(programme, moves)? {
+            added.push(format!("#{name} :{name}"));
+            values.push((format!(":{name}"), count));
         }
-        let add = "SET #kind = :kind, programme = :programme ADD invited :invited, claimed :claimed, freed :freed";
-        let update = self.single().update(&RosterCounts::key_of(programme), add, condition, &values)?;
+        if let Some(read) = as_read {
+            for (name, count) in numbers_of(programme, read)? {
+                unmoved.push(format!("#{name} = :{name}_then"));
+                values.push((format!(":{name}_then"), count));
+            }
+            unmoved = vec![format!("attribute_not_exists(pk) OR ({})", unmoved.join(" AND "))];
+        }
+        let add = format!("SET #kind = :kind, programme = :programme ADD {}", added.join(", "));
+        let values: Vec<_> = values.iter().map(|(name, value)| (&**name, value.clone())).collect();
+        let update = self.single().update(&RosterCounts::key_of(programme), &add, &unmoved.join(""), &values)?;
         self.write_alone(update, deadline).await
     }
 
     pub async fn roster_counts(&self, programme: &ProgrammeId) -> Result<Counts, StoreError> {
         Ok(self.get(RosterCounts::key_of(programme)).await?.map_or_else(Counts::default, |stored| stored.counts))
     }
+}
+
+/// The attributes that are counts, as the item of a roster has them.
+fn numbers_of(programme: &ProgrammeId, counts: Counts) -> Result<Item, StoreError> {
+    let mut item = items::to_item(&RosterCounts { programme: programme.clone(), counts })?;
+    item.retain(|_, value| value.is_n());
+    Ok(item)
 }

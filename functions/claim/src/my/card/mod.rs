@@ -143,7 +143,7 @@ fn can_spend(view: &View, obstacle: Option<&Obstacle>, now: Moment) -> bool {
             BeginRefused::WindowClosed | BeginRefused::BudgetExhausted | BeginRefused::Held(HoldKind::Dropped)
         ))
     );
-    !is_over && (view.grant.ever_shown || !never)
+    !is_over && (view.grant.stage.has_claimed() || !never)
 }
 
 fn offers(view: &View, kind: KeyRequestKind, may_begin: bool, now: Moment) -> Offers {

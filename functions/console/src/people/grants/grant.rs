@@ -237,7 +237,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
     let holds = holds.into_iter().filter(|(held, _)| *held).map(|(_, words)| words.to_owned());
     let read_at = readings.iter().map(|reading| reading.as_of).chain(sync.listed_at).max();
     let context = SpanContext::new(&programme.settings, read_at, now);
-    let spans = context.each(&list::used(readings).days(programme.settings.basis.byok), grant.ever_shown);
+    let spans = context.each(&list::used(readings).days(programme.settings.basis.byok), grant.stage.has_claimed());
     let days = DayLine::all(site, view, &sync, now).await?;
     let open_request = match view.open_request(now).filter(|_| access.is_faculty() && !is_over) {
         None => None,

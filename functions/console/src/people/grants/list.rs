@@ -8,7 +8,7 @@ use askama::Template;
 use axum::extract::{Query, State};
 use bursar_core::clock::Moment;
 use bursar_core::domain::grant::{Reading, ShownState};
-use bursar_core::domain::programme::counts::Counts;
+use bursar_core::domain::programme::counts::{Counts, Stage};
 use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::usage::days::{Accuracy, Sum};
 use bursar_core::domain::usage::reading::DailyUse;
@@ -50,6 +50,8 @@ pub(crate) struct GrantSearch {
     group: String,
     /// The filter by whether mail reaches people; empty for all.
     mail: String,
+    /// How far somebody of the roster has come; empty for all, and for those who are not on it.
+    stage: String,
     sort: String,
     /// The number of grants before the first on this page.
     from: String,
@@ -67,7 +69,7 @@ struct GrantListPage<'a> {
     counts: Counts,
     sought: &'a GrantSearch,
     /// The fields that filter and sort, each with its choices: the value, and in words.
-    filters: [(&'static str, &'static str, &'a str, Choices<'a>); 4],
+    filters: [(&'static str, &'static str, &'a str, Choices<'a>); 5],
     grants: Listing<GrantRow<'a>>,
     /// The form of an act on all that are found; assistants have none.
     bulk: Option<Form<TypedBulk>>,
@@ -196,6 +198,7 @@ pub(crate) async fn page(
                 &sought.group,
                 any_or(&groups.iter().map(|group| (&**group, &**group)).collect::<Vec<_>>()),
             ),
+            ("stage", "Stage", &sought.stage, any_or(&Stage::ALL.map(|stage| (stage.as_str(), stage.in_words())))),
             ("mail", "Mail", &sought.mail, any_or(&[("unreachable", "comes back"), ("unwanted", "links only")])),
             ("sort", "Order", &sought.sort, SORTS.to_vec()),
         ],
@@ -383,6 +386,7 @@ impl GrantSearch {
             state: text("state"),
             group: text("group"),
             mail: text("mail"),
+            stage: text("stage"),
             ..GrantSearch::default()
         }
     }
@@ -425,7 +429,9 @@ impl GrantSearch {
                 continue;
             }
             let spent = match requested_span {
-                Some(span) if row.line.ever_shown => context.sum(&row.line.used.days(settings.basis.byok), span),
+                Some(span) if row.line.stage.has_claimed() => {
+                    context.sum(&row.line.used.days(settings.basis.byok), span)
+                }
                 Some(_) => Sum { spent: Usd::ZERO, accuracy: Accuracy::Exactly },
                 None if is_file => Sum { spent: row.lifetime, accuracy: Accuracy::Exactly },
                 None => row.spent,
@@ -437,13 +443,15 @@ impl GrantSearch {
 
     fn lets_by(&self, row: &GrantRow<'_>) -> bool {
         let words = row.state.in_words(Some(row.amount_left));
+        let is_counted = row.state != ShownState::Revoked && row.line.holds.dropped.is_none();
         (is_chosen(&self.state, Some(row.state.as_str())) || (self.state == USED_UP.0 && words == USED_UP.1))
             && is_chosen(&self.group, row.line.group.as_deref())
             && is_chosen(&self.mail, row.not_mailed.map(|(name, _)| name))
+            && is_chosen(&self.stage, Some(row.line.stage.as_str()).filter(|_| is_counted))
     }
 
     fn finds_all(&self) -> bool {
-        [&self.q, &self.state, &self.group, &self.mail].into_iter().all(String::is_empty)
+        [&self.q, &self.state, &self.group, &self.mail, &self.stage].into_iter().all(String::is_empty)
     }
 
     /// The URL of this search from another row on.
@@ -453,12 +461,13 @@ impl GrantSearch {
         show::address(path, &[&self.query()[..], &[("window", window), ("from", &from)]].concat())
     }
 
-    pub(super) fn query(&self) -> [(&str, &str); 5] {
+    pub(super) fn query(&self) -> [(&str, &str); 6] {
         [
             ("q", &*self.q),
             ("state", &*self.state),
             ("group", &*self.group),
             ("mail", &*self.mail),
+            ("stage", &*self.stage),
             ("sort", &*self.sort),
         ]
     }

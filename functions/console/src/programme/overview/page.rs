@@ -2,7 +2,8 @@
 
 use askama::Template;
 use axum::extract::State;
-use bursar_core::domain::programme::counts::Counts;
+use bursar_core::domain::grant::GrantAction;
+use bursar_core::domain::programme::counts::{Counts, Stage};
 use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::usage::burn::Burn;
 use bursar_core::domain::usage::days::Sum;
@@ -55,6 +56,8 @@ struct OverviewPage<'a> {
     /// From when to when keys can be claimed.
     claims: [String; 2],
     counts: Counts,
+    /// Whether the visitor may have students mailed, and that helps.
+    may_mail: bool,
     /// As the last sync counted them.
     unmailed: Unmailed,
     warnings: Vec<Warning>,
@@ -137,6 +140,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, refused: Option<
             ),
         ],
         counts,
+        may_mail: access.is_faculty() && !programme.is_over(now) && settings.claim_opens_at() <= now,
         unmailed: totals.map(|totals| totals.unmailed).unwrap_or_default(),
         unreserved: budget.unreserved.people(settings, now),
         enough_for: budget.unreserved.enough_for(budget.limit - budget.reserved, settings, now),

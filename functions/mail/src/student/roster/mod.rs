@@ -32,7 +32,7 @@ impl App {
         }
         // Staff who send it by hand know both.
         let is_by_hand = row.class == MailClass::ByHand;
-        if grant.ever_shown && !is_by_hand {
+        if grant.stage.has_claimed() && !is_by_hand {
             return Err(NoMail::NotDue("this person has had a key by now"));
         }
         if now >= programme.settings.claim_closes_at() && !is_by_hand {
@@ -94,7 +94,7 @@ impl Words<'_> {
             ("Credit", format!("{} {}", grant.cap(settings).to_dollars(), settings.basis.reset.per_window())),
             ("Term", format!("{} to {}", long_date(term.starts_on()), long_date(term.ends_on()))),
         ];
-        let may_get_one = !grant.ever_shown && now < closes;
+        let may_get_one = !grant.stage.has_claimed() && now < closes;
         if may_get_one && now < opens {
             facts.push(("Keys can be claimed from", time_in(opens, term.zone())));
         }
@@ -103,7 +103,7 @@ impl Words<'_> {
         }
         facts.extend(faculty(settings).map(|faculty| ("Run by", faculty)));
         facts.extend(settings.texts.contact.clone().map(|contact| ("Questions", contact)));
-        let what_to_do = if grant.ever_shown {
+        let what_to_do = if grant.stage.has_claimed() {
             "You have had a key already. Your page says what is left of your credit.".to_owned()
         } else if now >= closes {
             format!(

@@ -1,5 +1,7 @@
 //! The words of a roster mail, in time and late, and the people whom it names.
 
+use bursar_core::domain::programme::counts::Stage;
+
 use super::*;
 use crate::testing::{address, at, now, programme, told, with_key};
 
@@ -7,7 +9,7 @@ use crate::testing::{address, at, now, programme, told, with_key};
 async fn mailed(change: impl FnOnce(&mut Settings, &mut Grant), now: Moment) -> String {
     let mut programme = programme();
     programme.settings.claims.claim_closes_at = Some(at("2026-11-25T10:00:00Z"));
-    let mut grant = Grant { ever_shown: false, ..with_key().grant };
+    let mut grant = Grant { stage: Stage::Invited, ..with_key().grant };
     change(&mut programme.settings, &mut grant);
     let write = |words: Words<'_>| {
         let letter = words.roster(&programme, &grant, false, now);
@@ -49,7 +51,7 @@ async fn roster_mail() {
 
 #[tokio::test]
 async fn a_reminder_says_that_it_is_one() {
-    let grant = Grant { ever_shown: false, ..with_key().grant };
+    let grant = Grant { stage: Stage::Invited, ..with_key().grant };
     let text = told(|words| words.roster(&programme(), &grant, true, now())).await;
     let heading = "Reminder: your key for CS pilot is not claimed yet\nYour key for CS pilot is not claimed yet\nHello,\nYou are on";
     assert!(text.starts_with(heading), "{text}");
@@ -82,7 +84,7 @@ async fn late_roster_mail_promises_no_key() {
 #[tokio::test]
 async fn who_had_a_key_is_not_asked_to_get_one() {
     for now in [now(), too_late()] {
-        let text = mailed(|_, grant| grant.ever_shown = true, now).await;
+        let text = mailed(|_, grant| grant.stage = Stage::Claimed, now).await;
         assert!(!text.contains("Keys ") && !text.contains("Get my key"), "{text}");
         assert!(text.contains("You have had a key already."), "{text}");
     }

@@ -116,7 +116,7 @@ proptest! {
                     }
                 }
                 Step::Request => {
-                    let kind = if story.view.grant.ever_shown { KeyRequestKind::Replace } else { KeyRequestKind::Reveal };
+                    let kind = if story.view.grant.stage.has_claimed() { KeyRequestKind::Replace } else { KeyRequestKind::Reveal };
                     if story.press(kind).is_ok() {
                         key += 1;
                         story.shown(kind, char::from_digit(key % 16, 16).unwrap());

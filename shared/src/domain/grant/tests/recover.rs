@@ -45,7 +45,7 @@ fn the_newest_key_becomes_live() {
     assert_eq!(story.view.ended_by_recovery(&listed).len(), 1);
     story.recover(&listed);
     assert_eq!(story.view.grant.state, GrantState::Live { key: key_of(3) });
-    assert_eq!((story.view.grant.epoch, story.view.grant.ever_shown), (Epoch::new(3), true));
+    assert_eq!((story.view.grant.epoch, story.view.grant.stage.has_claimed()), (Epoch::new(3), true));
     assert_eq!(story.view.budget.reserved, Usd::from_dollars(115), "what can be spent is counted");
     assert_eq!([1, 2, 3].map(|epoch| story.due(epoch)), [vec![], vec![Tell::Off], vec![]]);
 }

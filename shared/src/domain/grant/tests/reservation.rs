@@ -33,7 +33,7 @@ fn a_change_moves_the_counts() {
     let mut story = Story::new();
     let begun = story.begin(KeyRequestKind::Reveal);
     let recorded = story.view.record(&begun, &minted('a'), story.now).unwrap();
-    assert_eq!(recorded.moves(&story.view, story.now), Counts { invited: -1, claimed: 1, freed: Usd::ZERO });
+    assert_eq!(recorded.moves(&story.view, story.now), Counts { invited: -1, claimed: 1, ..Counts::default() });
     story.apply(story.view.give_up(&begun, None, "402", story.now).unwrap());
     let lowered = story.view.set_cap(Some(dollars(5)), &faculty(), None, story.now).unwrap();
     assert_eq!(lowered.moves(&story.view, story.now), Counts { freed: dollars(15), ..Counts::default() });

@@ -32,7 +32,7 @@ each! {
 }
 
 fn kind(story: &Story) -> KeyRequestKind {
-    if story.view.grant.ever_shown { KeyRequestKind::Replace } else { KeyRequestKind::Reveal }
+    if story.view.grant.stage.has_claimed() { KeyRequestKind::Replace } else { KeyRequestKind::Reveal }
 }
 
 /// The key of the next claim.

@@ -10,6 +10,7 @@ use crate::domain::mail::failure::UnreachableReason;
 use crate::domain::programme::Settings;
 use crate::domain::usage::crossing::is_used_up;
 use crate::domain::usage::days::{Accuracy, Days, Sum};
+use crate::domain::usage::reading::is_used;
 use crate::domain::usage::span::last_weeks;
 use crate::domain::values::id::GrantId;
 use crate::domain::values::money::Usd;
@@ -65,8 +66,8 @@ impl Class {
             return;
         }
         people.students += 1;
-        people.claimed += u32::from(grant.ever_shown);
-        people.active += u32::from(grant.ever_shown && this_week > Usd::ZERO);
+        people.claimed += u32::from(grant.stage.has_claimed());
+        people.active += u32::from(grant.stage.has_claimed() && this_week > Usd::ZERO);
         if grant.state == GrantState::Ended {
             return;
         }
@@ -76,8 +77,8 @@ impl Class {
         });
         let is_used_up = of_cap.accuracy == Accuracy::Exactly && is_used_up(cap, of_cap.spent);
         let need = block(grant, is_used_up)
-            .or_else(|| (!grant.ever_shown).then_some(Need::Unclaimed))
-            .or_else(|| self.was_never_used(grant, readings).then_some(Need::NeverUsed));
+            .or_else(|| (!grant.stage.has_claimed()).then_some(Need::Unclaimed))
+            .or_else(|| (grant.had_a_key_by(self.looked_at) && !is_used(readings)).then_some(Need::NeverUsed));
         for need in unmailed.into_iter().chain(need) {
             self.needs.entry(need).or_default().add(grant);
         }
@@ -104,16 +105,6 @@ impl Class {
             None => days.total(),
         };
         Sum { spent, accuracy: Accuracy::Exactly }
-    }
-
-    /// Whether a key that they can use was shown before the listing, and was unused at that time.
-    fn was_never_used(&self, grant: &Grant, readings: &[Reading]) -> bool {
-        let is_used = readings.iter().any(|reading| {
-            reading.last_used_at.is_some() || reading.used.credits.total() + reading.used.byok.total() > Usd::ZERO
-        });
-        let shown_at = grant.keys.iter().filter_map(|key| key.shown_at).min();
-        let was_looked_at = shown_at.is_some_and(|shown| shown < self.looked_at);
-        grant.usable().is_some() && was_looked_at && !is_used
     }
 }
 
@@ -158,10 +149,10 @@ impl FirstByName {
 #[cfg(test)]
 mod tests {
     use jiff::ToSpan;
-
     use jiff::civil::Date;
 
     use crate::domain::audit::Actor;
+    use crate::domain::programme::counts::Stage;
     use crate::domain::usage::reading::DailyUse;
     use crate::domain::values::id::{Epoch, KeyHash};
 
@@ -183,7 +174,7 @@ mod tests {
 
     /// A grant that was shown a key in February, named by the number.
     fn claimed(number: u64) -> Grant {
-        let mut grant = Grant { id: id(number), ever_shown: true, epoch: Epoch::new(1), ..a_grant() };
+        let mut grant = Grant { id: id(number), stage: Stage::Claimed, epoch: Epoch::new(1), ..a_grant() };
         grant.person.name = Some(format!("Student {number:03}"));
         let hash: KeyHash = "ab".repeat(32).parse().unwrap();
         grant.state = GrantState::Live { key: hash.clone() };

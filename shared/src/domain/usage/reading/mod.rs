@@ -250,6 +250,13 @@ impl Reading {
     }
 }
 
+/// Whether any of these readings says that its key was used, even if for nothing.
+pub fn is_used(readings: &[Reading]) -> bool {
+    readings.iter().any(|reading| {
+        reading.last_used_at.is_some() || reading.used.credits.total() + reading.used.byok.total() > Usd::ZERO
+    })
+}
+
 fn is_nothing(days: &Days) -> bool {
     *days == Days::default()
 }
