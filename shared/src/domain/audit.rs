@@ -147,6 +147,8 @@ crate::named! {
         AccountConfirmed = "another management key is of the account",
         MailSentAgain = "mail that was given up was sent again",
         Reinvited = "the invitation was sent again",
+        /// Of a key that was never used.
+        Reminded = "a reminder of the key was sent",
         /// Mail to an address with bounces was allowed again.
         MailAllowed = "mail to the address is tried again",
         AlertResent = "an alert was sent again",

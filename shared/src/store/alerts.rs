@@ -6,9 +6,9 @@ use ulid::Ulid;
 
 use crate::clock::Moment;
 use crate::deadline::Deadline;
-use crate::domain::audit::{Act, AuditDetail, AuditEntry};
+use crate::domain::audit::{Act, Actor, AuditDetail, AuditEntry};
 use crate::domain::credit::{BalanceNotice, CreditFacts};
-use crate::domain::grant::{Grant, LONGEST_BACKOFF, Urgency};
+use crate::domain::grant::{Grant, LONGEST_BACKOFF, StudentNotice, Urgency};
 use crate::domain::ledger::mailed::MailedStatement;
 use crate::domain::mail::alarm::Alarm;
 use crate::domain::mail::digest::Digest;
@@ -21,8 +21,8 @@ use crate::schema::{ItemKey, Stored};
 use crate::store::mail::outbox::BETWEEN_RESENT;
 use crate::store::table::write::{Pauses, Round, Transaction, Unaudited, Writes, instant, number};
 use crate::store::{
-    Account, AccountDay, Author, BalanceReading, BudgetSums, OutboxRow, QueuedMail, RateCount, RosterChanges,
-    RosterToken, StoreError, Table, Undeliverable,
+    Account, AccountDay, ActContext, Author, BalanceReading, BudgetSums, OutboxRow, QueuedMail, RateCount,
+    RosterChanges, RosterToken, StoreError, Table, Undeliverable,
 };
 
 /// How many mails fit into one transaction beside the item itself and the one that files them.
@@ -30,6 +30,9 @@ pub(crate) const MAILS_AT_ONCE: usize = 90;
 
 /// For so long the registrar's tools may put no file: a long weekend.
 const SILENT_AT_MOST: SignedDuration = SignedDuration::from_hours(4 * 24);
+
+/// The least time between two reminders of a key that was never used.
+pub(crate) const BETWEEN_REMINDERS_OF_KEYS: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// The least time between two test alerts to one person.
 pub const BETWEEN_TESTS: SignedDuration = SignedDuration::from_mins(1);
@@ -296,6 +299,20 @@ impl Table {
         let once = self.once(format!("test-alert#{recipient}"), BETWEEN_TESTS, now)?;
         let queued = once.owing(&OutboxRow::queued(new_ulid(now), mail, now))?;
         self.commit_once(queued.unaudited(Unaudited::Delivery), deadline).await
+    }
+
+    /// Reminds a student of a key that was never used, once a week. That it was done within one is no failure.
+    pub async fn remind_of_key(
+        &self,
+        context: ActContext<'_>,
+        grant: &Grant,
+        actor: &Actor,
+    ) -> Result<bool, StoreError> {
+        let now = context.now;
+        let row = OutboxRow::queued(new_ulid(now), QueuedMail::notice(StudentNotice::NeverUsed, grant), now);
+        let once = self.once(format!("never-used#{}", grant.id), BETWEEN_REMINDERS_OF_KEYS, now)?.owing(&row)?;
+        let audit_entry = grant.entry(actor.clone(), AuditDetail::new(Act::Reminded), now);
+        self.commit_once(once.told_by(&[audit_entry])?, context.deadline).await.map(|_| true)
     }
 
     /// Queues a mail to those in charge where no registrar's file comes any more while the term runs: once after each last use.

@@ -36,6 +36,7 @@ use crate::domain::values::address::EmailAddress;
 use crate::domain::values::id::PersonId;
 use crate::domain::values::token::SessionToken;
 use crate::schema::{Kind, Stored};
+use crate::store::alerts::BETWEEN_REMINDERS_OF_KEYS;
 use crate::store::{Enrolment, Job, OutboxRow, StoreError, Undeliverable};
 
 const RECORD: &str = include_str!("snapshots/bursar_core__store__tests__every_item_is_written_as_it_is_on_record.snap");
@@ -131,7 +132,7 @@ fn privacy() {
         (&[Kind::ImportPart, Kind::RosterPreview], vec![PREVIEW_LASTS, WAITS_FOR]),
         (&[Kind::MoreListing], vec![MORE_REQUEST_LASTS]),
         (&[Kind::DoneByHand], vec![BETWEEN_REMINDERS]),
-        (&[Kind::RateCount], vec![BETWEEN_TESTS, LINKS_COUNTED]),
+        (&[Kind::RateCount], vec![BETWEEN_TESTS, BETWEEN_REMINDERS_OF_KEYS, LINKS_COUNTED]),
         (&[Kind::HourlyUses], vec![after(HourlyUses { what: String::new(), uses: vec![now], version: 1 }.expires())]),
         (&[Kind::Run, Kind::OwnJudgement], vec![RUN_KEPT]),
     ];

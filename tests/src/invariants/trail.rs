@@ -72,7 +72,7 @@ pub(super) fn changes_have_their_entries(step: &Step<'_>, wrong: &mut Vec<String
     let new_on = |programme: &ProgrammeId, grant: Option<&GrantId>| -> Vec<&AuditEntry> {
         let is_on = |entry: &&&AuditEntry| entry.programme.as_ref() == Some(programme) && entry.grant.as_ref() == grant;
         // What has mail sent has an entry on whom it is for, and changes no grant.
-        let has_mail_sent = |act| [Act::MailAllowed, Act::Reinvited].contains(&act);
+        let has_mail_sent = |act| [Act::MailAllowed, Act::Reinvited, Act::Reminded].contains(&act);
         new.iter().filter(|entry| !has_mail_sent(entry.what.act)).filter(is_on).copied().collect()
     };
     for (id, grant) in &now.grants {

@@ -133,6 +133,52 @@ async fn who_has_not_claimed_is_reminded_once_a_day() {
     campus.finish().await;
 }
 
+/// Ada uses her key, Bob does not, Cyd handed hers back, and Dan has claimed none; Eve gets hers after keys were looked at.
+#[tokio::test]
+async fn who_never_used_a_key_is_reminded_weekly() {
+    let mut campus = staffed().await;
+    campus.students(&["ada", "bob", "cyd"]).await;
+    campus.keys().await;
+    campus.students(&["dan", "eve"]).await;
+    campus.press(&campus.student("cyd").await, "return").await.expect(303);
+    campus.spend("ada", "1");
+    campus.minutes(20);
+    campus.sync().await;
+    campus.reveal(&campus.student("eve").await).await;
+    campus.settle().await;
+    campus.all_mails();
+    let remind = async |stage: &str| {
+        let faye = campus.student("faye").await;
+        let fields = [("act", "remind"), ("stage", stage)];
+        let shown = faye.submit(&faye.get(GRANTS).await, BULK, &fields).await.expect(200);
+        let whom = shown.attributes("grant", "data-email");
+        if !whom.is_empty() {
+            faye.submit(&shown, BULK, &[]).await.expect(303);
+        }
+        campus.settle().await;
+        let mut subjects = campus.subjects("student");
+        subjects.extend(campus.subjects("roster"));
+        (whom.join(" "), subjects)
+    };
+    let unused = "CS pilot: your key has not been used yet";
+    let unclaimed = "Reminder: your key for CS pilot is not claimed yet";
+    assert_eq!(
+        remind("").await,
+        ("bob@example.edu dan@example.edu".to_owned(), [unused, unclaimed].map(str::to_owned).into())
+    );
+    assert_eq!(remind("used").await, (String::new(), Vec::new()));
+    campus.hours(25);
+    let (whom, subjects) = remind("").await;
+    assert_eq!((&*whom, subjects), ("bob@example.edu dan@example.edu", vec![unclaimed.to_owned()]));
+    campus.hours(6 * 24);
+    assert_eq!(remind("claimed").await, ("bob@example.edu".to_owned(), vec![unused.to_owned()]));
+    campus.sync().await;
+    assert_eq!(remind("claimed").await.0, "bob@example.edu eve@example.edu");
+    let page = campus.student("faye").await.get(&format!("{GRANTS}/{}", campus.id("bob"))).await.readable();
+    assert!(page.contains("faye@example.edu reminded bob@example.edu of a key that was never used"), "{page}");
+    campus.finish().await;
+}
+
 #[tokio::test]
 async fn an_alert_says_what_became_of_it_and_is_sent_again() {
     let mut campus = staffed().await;

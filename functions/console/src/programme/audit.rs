@@ -316,6 +316,7 @@ impl AuditRow {
             Act::AccountConfirmed => acted("confirmed that another management key belongs to this account"),
             Act::MailSentAgain => acted("sent mail again that was given up"),
             Act::Reinvited => acted_on("sent", " the invitation again"),
+            Act::Reminded => acted_on("reminded", " of a key that was never used"),
             Act::MailAllowed => acted_on("let mail go to", " again"),
             Act::AlertResent => acted("sent an alert again"),
             Act::RosterTokenMade => acted("made the registrar's token"),

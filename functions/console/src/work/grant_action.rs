@@ -3,6 +3,7 @@
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{ChangeRefused, Grant, GrantAct, GrantAction, Hold, OfJob, ShownState, View};
 use bursar_core::domain::programme::Programme;
+use bursar_core::domain::programme::counts::Stage;
 use bursar_core::domain::programme::role::Role;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{ActContext, ByHand, DoneByHand, Job, StoreError};
@@ -40,7 +41,7 @@ pub(crate) fn own_cap(cap: Option<Usd>, view: &View) -> Option<Usd> {
     cap.filter(|cap| *cap != view.programme.settings.allowance.cap_of(view.grant.group.as_deref()))
 }
 
-/// Sends the invitation again, or reminds of it, if the grant goes on and mail reaches its address.
+/// Sends the invitation again, or reminds of it or of a key that was never used, if the grant goes on and mail reaches its address.
 async fn mail(
     site: &Site,
     context: ActContext<'_>,
@@ -66,9 +67,14 @@ async fn mail(
     let is_open = programme.settings.claim_opens_at() <= context.now;
     let may_claim = is_open && grant.shown_state(&programme.settings.pauses, context.now) == ShownState::Invited;
     let goes_on = !grant.is_over() && grant.holds.dropped.is_none() && !grant.person.address.is_none();
-    let is_meant = goes_on && (may_claim || !is_reminder);
-    let is_sent = is_meant
-        && site.table.undeliverable(grant.person.address.matched(), context.now).await?.is_none()
-        && site.table.invite_again(context, &grant, actor, is_reminder).await?;
+    let looked_at = site.table.sync_state().await?.listed_at.filter(|_| is_reminder);
+    let never_used = grant.stage == Stage::Claimed && looked_at.is_some_and(|looked_at| grant.had_a_key_by(looked_at));
+    let is_meant = goes_on && (may_claim || never_used || !is_reminder);
+    let is_reached = is_meant && site.table.undeliverable(grant.person.address.matched(), context.now).await?.is_none();
+    let is_sent = if never_used && is_reached {
+        site.table.remind_of_key(context, &grant, actor).await?
+    } else {
+        is_reached && site.table.invite_again(context, &grant, actor, is_reminder).await?
+    };
     Ok((!is_sent).then_some(ChangeRefused::NotMailed))
 }

@@ -122,7 +122,7 @@ pub(super) fn need(need: Need, reset: Reset, unclaimed: &str) -> (&'static str, 
         Need::GoneAtProvider => {
             ("Switched off or deleted at OpenRouter", "Ask an admin why. They can get a new key on their own page.")
         }
-        Need::NeverUsed => ("Never used their key", "Remind them that they have a key."),
+        Need::NeverUsed => ("Never used their key", "Remind them: the overview does it for all of them."),
         Need::Unclaimed => ("Not claimed yet", unclaimed),
         Need::Unreached => (
             "Mail does not reach them",

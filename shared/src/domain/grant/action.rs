@@ -14,7 +14,7 @@ crate::named! {
         Resume = "resume", "resume";
         Revoke = "revoke", "remove, for good";
         Resend = "resend", "send the invitation again";
-        Remind = "remind", "remind who has not claimed, at most once a day";
+        Remind = "remind", "remind who has not claimed a key, or never used it";
         Cap = "cap", "set the cap below";
         Allow = "allow", "allow one more replacement";
         Group = "group", "move to the group below";

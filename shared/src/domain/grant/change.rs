@@ -89,6 +89,8 @@ pub enum StudentNotice {
     TermEndSoon,
     /// The student does not get more.
     MoreDeclined,
+    /// Somebody reminds the student of a key.
+    NeverUsed,
 }
 
 impl View {

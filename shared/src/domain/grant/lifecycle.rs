@@ -128,6 +128,7 @@ impl View {
             | StudentNotice::KeyLeaked
             | StudentNotice::CapChanged
             | StudentNotice::MoreDeclined
+            | StudentNotice::NeverUsed
             | StudentNotice::Unused
             | StudentNotice::KeyEnded => None,
         }
@@ -214,6 +215,7 @@ impl StudentNotice {
             | StudentNotice::KeyLeaked
             | StudentNotice::CapChanged
             | StudentNotice::MoreDeclined
+            | StudentNotice::NeverUsed
             | StudentNotice::Unused
             | StudentNotice::KeyEnded => SignedDuration::ZERO,
         }

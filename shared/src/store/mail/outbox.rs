@@ -425,6 +425,10 @@ impl QueuedMail {
                         choice: Some(OptionalMail::Reminder),
                         ..Facts::new(MailKind::Student, "notice of the term's end", student)
                     },
+                    StudentNotice::NeverUsed => Facts {
+                        choice: Some(OptionalMail::Reminder),
+                        ..Facts::new(MailKind::Student, "reminder of an unused key", student)
+                    },
                     StudentNotice::UnusedSoon | StudentNotice::TooOldSoon => {
                         Facts::new(MailKind::Student, "notice of a key that a rule will end", student)
                     }

@@ -171,7 +171,8 @@ impl<'a> Chosen<'a> {
         let Some(action) = action else { return Ok(None) };
         let act = GrantAct { action, cap, group, reason };
         let filter = if addresses.is_empty() { sought.clone() } else { GrantSearch::default() };
-        let mut rows = filter.find(site, programme, None, false).await?.rows;
+        let listed_at = site.table.sync_state().await?.listed_at;
+        let mut rows = filter.find(site, programme, listed_at, action == GrantAction::Remind).await?.rows;
         let mut unknown = Vec::new();
         if !addresses.is_empty() {
             let typed_addresses: BTreeSet<String> = addresses.iter().filter_map(|text| matched(text)).collect();
@@ -181,7 +182,7 @@ impl<'a> Chosen<'a> {
             unknown.retain(|text| matched(text).is_none_or(|address| !row_addresses.contains(&address)));
         }
         if action == GrantAction::Remind {
-            rows.retain(GrantRow::may_be_reminded);
+            rows.retain(|row| row.may_be_reminded(listed_at));
         }
         rows.sort_by_cached_key(GrantRow::address);
         let ids: Vec<&GrantId> = rows.iter().map(|row| &row.line.id).collect();

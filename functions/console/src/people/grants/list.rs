@@ -276,9 +276,11 @@ impl<'a> GrantRow<'a> {
             || (is_hash && line.keys.iter().any(|key| key.hash.as_str().starts_with(text)))
     }
 
-    /// Whether this person has not claimed and is to, and mail reaches them.
-    pub(super) fn may_be_reminded(&self) -> bool {
-        self.state == ShownState::Invited && self.may_be_mailed()
+    /// Whether this person has not claimed and is to, or has a key that was unused when all were looked at, and mail reaches them.
+    pub(super) fn may_be_reminded(&self, looked_at: Option<Moment>) -> bool {
+        let never_used =
+            self.state == ShownState::Live && self.line.stage == Stage::Claimed && self.line.claimed_at() < looked_at;
+        (self.state == ShownState::Invited || never_used) && self.may_be_mailed()
     }
 
     pub(super) fn may_be_mailed(&self) -> bool {
@@ -401,14 +403,14 @@ impl GrantSearch {
         site: &Site,
         programme: &'a Programme,
         listed_at: Option<Moment>,
-        is_file: bool,
+        in_full: bool,
     ) -> Result<FoundGrants<'a>, AppError> {
         let now = site.clock.now();
         let settings = &programme.settings;
         let requested_span = self.span_query.span();
         let text = self.q.trim().to_lowercase();
         let is_hash = text.len() >= LEAST_OF_A_HASH && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let keys = if is_hash || is_file { Some(GrantLine::KEYS) } else { None };
+        let keys = if is_hash || in_full { Some(GrantLine::KEYS) } else { None };
         let named = named(site, std::slice::from_ref(programme), self.q.trim()).await?;
         let is_named = !named.is_empty();
         let lines = async {
@@ -433,7 +435,7 @@ impl GrantSearch {
                     context.sum(&row.line.used.days(settings.basis.byok), span)
                 }
                 Some(_) => Sum { spent: Usd::ZERO, accuracy: Accuracy::Exactly },
-                None if is_file => Sum { spent: row.lifetime, accuracy: Accuracy::Exactly },
+                None if in_full => Sum { spent: row.lifetime, accuracy: Accuracy::Exactly },
                 None => row.spent,
             };
             rows.push(GrantRow { spent, ..row });

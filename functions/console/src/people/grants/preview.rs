@@ -56,7 +56,7 @@ impl ActPreview {
             (GrantAction::Group, _, None) => format!("Take {students} out of their group"),
             (GrantAction::Allow, ..) => format!("Allow {students} one more replacement"),
             (GrantAction::Resend, ..) => format!("Send {students} the invitation again"),
-            (GrantAction::Remind, ..) => format!("Remind {students} to claim a key"),
+            (GrantAction::Remind, ..) => format!("Remind {students}"),
         };
         let new_cap = act.cap.filter(|_| act.action == GrantAction::Cap);
         let [mut needed, mut promised, mut unclaimed] = [Usd::ZERO; 3];

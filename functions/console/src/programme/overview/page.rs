@@ -70,6 +70,15 @@ struct OverviewPage<'a> {
     waiting: WaitingItems,
 }
 
+/// What helps everybody at a stage: the action on them, and its words.
+pub(crate) fn mail_for(stage: Stage) -> Option<(&'static str, &'static str)> {
+    match stage {
+        Stage::Invited => Some((GrantAction::Resend.as_str(), "Send again")),
+        Stage::Asked | Stage::SignedIn | Stage::Claimed => Some((GrantAction::Remind.as_str(), "Remind")),
+        Stage::Bounced | Stage::Used => None,
+    }
+}
+
 pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> Answer {
     show(&site, &access, None).await
 }

@@ -24,7 +24,7 @@ async fn faculty_read_who_and_what() {
     Spent far more than is usual for them: 1 (Ada Lovelace $11.20); a usual week of the class is $1.12. Ask whether they meant to: a program may be running by mistake, or another person may have the key.
     Used up their cap: 3 (Student 26, Student 27, Student 28). Faculty can raise the cap of those who need more, on the student's page.
     Paused: 1 (Student 29). Resume the key on the student's page when the reason is gone.
-    Never used their key: 2 (Björn Borg, Chloé <b>Dubois</b>). Remind them that they have a key.
+    Never used their key: 2 (Björn Borg, Chloé <b>Dubois</b>). Remind them: the overview does it for all of them.
     Not claimed yet: 39 (Student 06, Student 07, Student 08, Student 09, Student 10, Student 11, Student 12, Student 13, Student 14, Student 15, Student 16, Student 17, Student 18, Student 19, Student 20, Student 21, Student 22, Student 23, Student 24, Student 25, and 19 more). Remind them: the roster page does it for all of them.
     Mail does not reach them: 1 (Student 07). Their mail comes back, so nothing is sent to them, not even a link to sign in. Ask for an address that works, or have this one tried again on the student's page.
 

@@ -5,6 +5,7 @@ use bursar_core::clock::Moment;
 use bursar_core::domain::audit::{Act, AuditEntry};
 use bursar_core::domain::grant::{GrantState, Stopped, StudentNotice, View};
 use bursar_core::domain::programme::{Basis, Settings};
+use bursar_core::domain::usage::reading::is_used;
 use bursar_core::domain::values::format::{counted, end_time_in, long_date, time_in};
 use bursar_core::domain::values::id::{Epoch, GrantId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
@@ -44,7 +45,8 @@ impl App {
             }
             // The end of the term concerns every key.
             _ if view.grant.last_shown() != epoch && notice != StudentNotice::TermEndSoon => None,
-            StudentNotice::Unused
+            StudentNotice::NeverUsed
+            | StudentNotice::Unused
             | StudentNotice::KeyEnded
             | StudentNotice::UnusedSoon
             | StudentNotice::TooOldSoon
@@ -182,6 +184,17 @@ impl Words<'_> {
                 ),
                 why: unused,
             },
+            StudentNotice::NeverUsed if view.grant.usable().is_some() && !is_used(&view.readings) => RuleWords {
+                subject: format!("{name}: your key has not been used yet"),
+                heading: "Your key has not been used yet",
+                body: format!(
+                    "You got a key for {name}, and as far as Bursar knows nothing has been done with it. {} Your page has examples to \
+                     copy for curl, Python, JavaScript and editors. If you do not have the key any more, press “Replace my key” there: \
+                     you get another one with all of your credit.",
+                    rest.in_words(settings)
+                ),
+                why: format!("the people who run {name} remind those who have not used their key"),
+            },
             StudentNotice::Unused if view.grant.holds.unused && view.grant.live().is_some() => RuleWords {
                 subject: format!("{name}: your key was switched off because it was not used"),
                 heading: "Your key was switched off",
@@ -232,6 +245,7 @@ impl Words<'_> {
                 why: format!("you have a key for {name}"),
             },
             StudentNotice::Unused
+            | StudentNotice::NeverUsed
             | StudentNotice::KeyEnded
             | StudentNotice::TermEndSoon
             | StudentNotice::KeyShown
