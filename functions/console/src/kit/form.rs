@@ -71,8 +71,8 @@ pub(crate) trait FormValue: Default + 'static {
     /// Its fields, in the order of the form.
     const FIELDS: &'static [Field<Self>];
 
-    /// The value into which the fields are read; `before` is what the form edits.
-    fn start(_before: Option<&Self>) -> Self {
+    /// The value into which the fields are read, which keeps what no field says of it; `filled_from` is what the form was filled from.
+    fn start(_filled_from: Option<&Self>) -> Self {
         Self::default()
     }
 }
@@ -97,8 +97,10 @@ impl<T: FormValue> Field<T> {
 
 /// A form as it is shown or was posted.
 pub(crate) struct Form<T: FormValue> {
-    /// What it edits; nothing where it makes something new.
-    before: Option<T>,
+    /// The value from which it was filled.
+    filled_from: Option<T>,
+    /// Whether it edits that, and does not make something new.
+    is_edit: bool,
     entries: BTreeMap<&'static str, FieldEntry>,
     /// Tells the fields of several forms on one page apart: what is before their ids, and behind their names.
     apart: (String, String),
@@ -128,13 +130,13 @@ impl<T: FormValue> Form<T> {
     }
 
     pub(crate) fn edit(saved: T) -> Form<T> {
-        let form = Form::filled_with(&saved);
-        Form { before: Some(saved), ..form }
+        Form { is_edit: true, ..Form::filled_with(saved) }
     }
 
     /// A form that makes something new, filled with these values.
-    pub(crate) fn filled_with(value: &T) -> Form<T> {
-        Form::filled(|field| (field.write)(value))
+    pub(crate) fn filled_with(value: T) -> Form<T> {
+        let form = Form::filled(|field| (field.write)(&value));
+        Form { filled_from: Some(value), ..form }
     }
 
     fn filled(text: impl Fn(&Field<T>) -> String) -> Form<T> {
@@ -142,7 +144,14 @@ impl<T: FormValue> Form<T> {
             let text = text(field);
             (field.id, FieldEntry { saved: text.clone(), text, ..FieldEntry::default() })
         });
-        Form { before: None, entries: entries.collect(), apart: Default::default(), is_beside: false, refusal: None }
+        Form {
+            filled_from: None,
+            is_edit: false,
+            entries: entries.collect(),
+            apart: Default::default(),
+            is_beside: false,
+            refusal: None,
+        }
     }
 
     /// One of several forms on a page. `suffix` is behind the names of its fields, where one request posts several.
@@ -188,7 +197,7 @@ impl<T: FormValue> Form<T> {
 
     /// The value of the texts; nothing where one is refused, which then says why.
     pub(crate) fn read(&mut self) -> Option<T> {
-        let mut value = T::start(self.before.as_ref());
+        let mut value = T::start(self.filled_from.as_ref());
         for field in T::FIELDS {
             if let Err(why) = (field.read)(&FieldText { id: field.id, form: self }, &mut value) {
                 self.refuse(field.id, why);
@@ -197,8 +206,9 @@ impl<T: FormValue> Form<T> {
         if self.is_refused() { None } else { Some(value) }
     }
 
+    /// What it edits; nothing where it makes something new.
     pub(crate) fn before(&self) -> Option<&T> {
-        self.before.as_ref()
+        self.filled_from.as_ref().filter(|_| self.is_edit)
     }
 
     pub(crate) fn refuse(&mut self, id: &str, why: String) {
@@ -238,7 +248,12 @@ impl<T: FormValue> Form<T> {
     where
         T: Clone,
     {
-        let mut form = Form { before: self.before.clone(), entries: self.entries.clone(), ..Form::blank() };
+        let mut form = Form {
+            filled_from: self.filled_from.clone(),
+            is_edit: self.is_edit,
+            entries: self.entries.clone(),
+            ..Form::blank()
+        };
         for field in T::FIELDS.iter().filter(|field| field.owner == owner) {
             let input = form.entry(field.id);
             (input.text, input.is_typed) = (input.saved.clone(), false);

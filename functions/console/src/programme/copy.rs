@@ -84,9 +84,7 @@ fn copied(programme: &Programme, form: &mut Form<SettingsDraft>) -> Option<Setti
         form.set(field, String::new());
     }
     let mut draft = read(form)?;
-    draft.keep_groups_of(before);
     draft.settings.pauses.groups.clear();
-    draft.settings.roster = before.roster;
     Some(draft)
 }
 

@@ -233,6 +233,29 @@ impl RefusedForRoom {
     }
 }
 
+impl Default for Claims {
+    fn default() -> Claims {
+        Claims {
+            claim_opens_at: None,
+            claim_closes_at: None,
+            replacements: 3,
+            unused_after_days: None,
+            rotate_after_days: None,
+        }
+    }
+}
+
+impl Default for Mails {
+    fn default() -> Mails {
+        Mails {
+            thresholds: vec![50, 80, 95, 100],
+            alert_assistants: false,
+            student_mails: true,
+            digest: Some(Weekday::Monday),
+        }
+    }
+}
+
 impl People {
     pub fn name_of(&self, person: &MatchedAddress) -> Option<&str> {
         self.names.get(person).map(PersonName::as_str)
@@ -272,19 +295,6 @@ impl People {
 impl Settings {
     /// Settings with defaults for everything that has one.
     pub fn new(name: &str, term: Term, cap: Usd) -> Settings {
-        let claims = Claims {
-            claim_opens_at: None,
-            claim_closes_at: None,
-            replacements: 3,
-            unused_after_days: None,
-            rotate_after_days: None,
-        };
-        let mails = Mails {
-            thresholds: vec![50, 80, 95, 100],
-            alert_assistants: false,
-            student_mails: true,
-            digest: Some(Weekday::Monday),
-        };
         Settings {
             name: name.to_owned(),
             roster: true,
@@ -293,9 +303,9 @@ impl Settings {
             basis: Basis::default(),
             rules: KeyRules::default(),
             people: People::default(),
-            claims,
+            claims: Claims::default(),
             pauses: ClockPauses::default(),
-            mails,
+            mails: Mails::default(),
             texts: Texts::default(),
         }
     }

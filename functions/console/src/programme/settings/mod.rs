@@ -34,27 +34,14 @@ pub(crate) const AS_THE_PROGRAMME: &str = "as in the programme";
 impl FormValue for SettingsDraft {
     const FIELDS: &'static [Field<SettingsDraft>] = table::SETTINGS;
 
-    /// What is left empty has its default. The groups have a page of their own.
-    fn start(before: Option<&SettingsDraft>) -> SettingsDraft {
-        let mut draft = SettingsDraft::default();
-        if let Some(before) = before {
-            draft.keep_groups_of(&before.settings);
-        }
-        draft
+    fn start(filled_from: Option<&SettingsDraft>) -> SettingsDraft {
+        filled_from.cloned().unwrap_or_default()
     }
 }
 
 impl Default for SettingsDraft {
     fn default() -> SettingsDraft {
         SettingsDraft { settings: Settings::new("", Term::first_day(), Usd::ZERO), budget: Usd::ZERO }
-    }
-}
-
-impl SettingsDraft {
-    pub(crate) fn keep_groups_of(&mut self, before: &Settings) {
-        self.settings.allowance.group_caps = before.allowance.group_caps.clone();
-        self.settings.rules.group_models = before.rules.group_models.clone();
-        self.settings.pauses.groups = before.pauses.groups.clone();
     }
 }
 
@@ -99,4 +86,35 @@ fn groups<'a>(form: &'a Form<SettingsDraft>, is_shown: impl Fn(&Field<SettingsDr
         .into_iter()
         .map(|heading| FieldGroup { heading, fields: form.shown(|field| field.heading == heading && is_shown(field)) });
     groups.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use bursar_core::web::Fields;
+
+    use super::*;
+
+    fn typed(form: Form<SettingsDraft>, fields: &[(&str, &str)]) -> SettingsDraft {
+        let fields: Fields = fields.iter().map(|(id, text)| ((*id).to_owned(), (*text).to_owned())).collect();
+        form.typed(&fields).read().unwrap()
+    }
+
+    /// A save changes what it carries, and a copy too: a setting without a field of its own, such as a group's cap, stays.
+    #[test]
+    fn what_no_field_says_stays() {
+        let mut saved = SettingsDraft { budget: Usd::from_dollars(400), ..SettingsDraft::default() };
+        let settings = &mut saved.settings;
+        (settings.name, settings.allowance.cap) = ("CS pilot".to_owned(), Usd::from_dollars(20));
+        settings.allowance.group_caps.insert("A".to_owned(), Usd::from_dollars(30));
+        settings.rules.group_models.insert("A".to_owned(), vec!["lab/large".to_owned()]);
+        (settings.claims.replacements, settings.mails.thresholds) = (7, vec![40, 100]);
+        let mut renamed = saved.clone();
+        renamed.settings.name = "Maths".to_owned();
+        for form in [Form::edit(saved.clone()), Form::filled_with(saved.clone())] {
+            assert!(typed(form, &[("name", "Maths")]) == renamed);
+        }
+        // What is emptied has its default again, whatever was saved.
+        let emptied = typed(Form::edit(saved), &[("replacements", ""), ("thresholds", "")]).settings;
+        assert_eq!((emptied.claims.replacements, emptied.mails.thresholds), (3, vec![50, 80, 95, 100]));
+    }
 }

@@ -83,8 +83,7 @@ pub(crate) fn copying(programme: &Programme, budget: Usd) -> Form<SettingsDraft>
     let term = &programme.settings.term;
     let starts_on = term.ends_on().saturating_add(1.day());
     let ends_on = starts_on.saturating_add(term.ends_on() - term.starts_on());
-    let mut form =
-        Form::filled_with(&SettingsDraft { settings: programme.settings.clone(), budget }).apart("copy-", "");
+    let mut form = Form::filled_with(SettingsDraft { settings: programme.settings.clone(), budget }).apart("copy-", "");
     form.set("starts_on", starts_on.to_string());
     form.set("ends_on", ends_on.to_string());
     form

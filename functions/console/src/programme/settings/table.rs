@@ -1,10 +1,12 @@
 //! The table of all settings of a programme. A new setting is a row here and a field of [`Settings`].
 
 use bursar_core::clock::Moment;
-use bursar_core::domain::programme::{People, Settings, request};
+use bursar_core::domain::programme::rules::DataPolicy;
+use bursar_core::domain::programme::{Byok, Claims, Mails, People, Settings, request};
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::format::field_time;
 use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::Reset;
 use jiff::tz::TimeZone;
 
 use super::models::models_of;
@@ -108,7 +110,7 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
             ("monthly", "each month"),
         ]),
         write: |draft| word(&draft.settings.basis.reset),
-        read: |form, draft| form.choice(draft.settings.basis.reset).map(|reset| draft.settings.basis.reset = reset),
+        read: |form, draft| form.choice(Reset::default()).map(|reset| draft.settings.basis.reset = reset),
         ..MONEY
     },
     Field {
@@ -126,7 +128,7 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         label: "Spending with own provider keys",
         kind: FieldKind::Choice(&[("inside", "counts against the cap"), ("outside", "does not count")]),
         write: |draft| word(&draft.settings.basis.byok),
-        read: |form, draft| form.choice(draft.settings.basis.byok).map(|byok| draft.settings.basis.byok = byok),
+        read: |form, draft| form.choice(Byok::default()).map(|byok| draft.settings.basis.byok = byok),
         ..MONEY
     },
     Field {
@@ -198,8 +200,7 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         ]),
         write: |draft| word(&draft.settings.rules.all.data_policy),
         read: |form, draft| {
-            form.choice(draft.settings.rules.all.data_policy)
-                .map(|policy| draft.settings.rules.all.data_policy = policy)
+            form.choice(DataPolicy::default()).map(|policy| draft.settings.rules.all.data_policy = policy)
         },
         ..MODELS
     },
@@ -227,8 +228,7 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         owner: Owner::Faculty,
         write: |draft| draft.settings.mails.thresholds.iter().map(u8::to_string).collect::<Vec<_>>().join(","),
         read: |form, draft| {
-            draft.settings.mails.thresholds = form.thresholds(std::mem::take(&mut draft.settings.mails.thresholds))?;
-            Ok(())
+            form.thresholds(Mails::default().thresholds).map(|thresholds| draft.settings.mails.thresholds = thresholds)
         },
         ..MAILS
     },
@@ -258,7 +258,7 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         ]),
         owner: Owner::Faculty,
         write: |draft| draft.settings.mails.digest.as_ref().map_or("never".to_owned(), word),
-        read: |form, draft| form.digest(draft.settings.mails.digest).map(|day| draft.settings.mails.digest = day),
+        read: |form, draft| form.digest(Mails::default().digest).map(|day| draft.settings.mails.digest = day),
         ..MAILS
     },
     Field {
@@ -345,7 +345,7 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         write: |draft| draft.settings.claims.replacements.to_string(),
         read: |form, draft| {
             draft.settings.claims.replacements =
-                form.number(0, 1_000)?.map_or(draft.settings.claims.replacements, u32::from);
+                form.number(0, 1_000)?.map_or(Claims::default().replacements, u32::from);
             Ok(())
         },
         ..KEYS
