@@ -246,6 +246,7 @@ impl Shard {
         ForeignKey {
             key: row.key.clone(),
             name: row.name.clone(),
+            label: row.state.label.clone().or_else(|| before.and_then(|before| before.label.clone())),
             enabled: row.state.enabled,
             limit: row.state.limit,
             used,

@@ -29,8 +29,9 @@ async fn stored_data_is_there_to_read() {
     let page = ada.get("/my/data").await.expect(200);
     assert_eq!(page.header("content-type"), Some("application/json"));
     assert_eq!(page.header("content-disposition"), Some("attachment; filename=\"bursar-my-data.json\""));
-    let key = campus.table.get(Grant::key_of(&campus.programme, &grant)).await.unwrap().unwrap().keys[0].hash.clone();
-    let text = page.body.replace(grant.as_str(), "<grant>").replace(key.as_str(), "<hash>");
+    let key = campus.table.get(Grant::key_of(&campus.programme, &grant)).await.unwrap().unwrap().keys[0].clone();
+    let text = page.body.replace(grant.as_str(), "<grant>").replace(key.hash.as_str(), "<hash>");
+    let text = text.replace(key.label.unwrap().as_str(), "<label>");
     let data: Value = serde_json::from_str(&text).unwrap();
     let mut facts = data.clone();
     for list in ["history", "mails"] {
@@ -62,6 +63,7 @@ async fn stored_data_is_there_to_read() {
               "expires_at": "2027-02-23T00:00:00Z",
               "hash": "<hash>",
               "key": 1,
+              "label": "<label>",
               "limit_usd": "20.000000",
               "made_at": "2026-11-10T09:31:00Z",
               "may_be_on": false,

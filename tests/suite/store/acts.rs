@@ -181,6 +181,7 @@ impl Seen {
         let hash = format!("{:064x}", 0xada0_0000_u64 + u64::from(self.begun.epoch.number())).parse().unwrap();
         MintedKey {
             hash,
+            label: None,
             limit: Usd::from_dollars(if self.begun.epoch.number() > 1 { 15 } else { 20 }),
             guardrail: None,
             expires_at: None,

@@ -231,7 +231,8 @@ async fn an_owner_changes_during_a_sync_and_loses_nothing() {
     campus.press_with("ada", "reveal", Fault::KillBefore).await;
     let Grant { epoch, lease, .. } = campus.grant("ada").await;
     let begun = OpenClaim { epoch, nonce: lease.unwrap().nonce };
-    let minted = MintedKey { hash: lab.clone(), limit: Usd::from_dollars(20), guardrail: None, expires_at: None };
+    let minted =
+        MintedKey { hash: lab.clone(), label: None, limit: Usd::from_dollars(20), guardrail: None, expires_at: None };
     campus.table.act(campus.on("ada"), |view, now| view.record(&begun, &minted, now)).await.unwrap();
     campus.gate.at(Matcher::call("provider:GET /credits").of(UsageSync).nth(2), Fault::Status(400));
     campus.clock.stop_at(instant(4, 600)).unwrap();

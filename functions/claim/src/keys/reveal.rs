@@ -13,6 +13,7 @@ use bursar_core::domain::grant::{
 use bursar_core::domain::programme::guardrail::{ConfirmedRules, GuardrailOwner};
 use bursar_core::domain::programme::{Programme, TermsHash};
 use bursar_core::domain::values::id::{DeploymentId, KeyHash, KeyName, Nonce};
+use bursar_core::domain::values::key::KeyLabel;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::keys::{CreatedKey, NewKey};
@@ -75,7 +76,7 @@ impl Prepared {
     /// The key that was made with this hash, which no guardrail bounds yet.
     fn minted(&self, hash: KeyHash) -> MintedKey {
         let expires_at = Some(self.programme.settings.keys_expire_at());
-        MintedKey { hash, limit: self.limit, guardrail: None, expires_at }
+        MintedKey { hash, label: None, limit: self.limit, guardrail: None, expires_at }
     }
 }
 
@@ -175,7 +176,7 @@ impl Claim<'_> {
     async fn make(&self, begun: &Begun) -> Result<Reply, Failed> {
         let prepared = self.before_mint(begun).await.map_err(|error| Failed { minted: None, error })?;
         let CreatedKey { hash, plaintext } = self.mint(begun, &prepared).await?;
-        let minted = prepared.minted(hash);
+        let minted = MintedKey { label: KeyLabel::parse(plaintext.reveal()), ..prepared.minted(hash) };
         let Prepared { limit, guardrail, .. } = prepared;
         let minted = self.restrict(minted, guardrail.as_ref()).await?;
         self.record(begun, minted).await?;

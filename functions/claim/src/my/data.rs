@@ -160,11 +160,12 @@ fn held(holds: &Holds) -> Vec<Value> {
 }
 
 fn key(key: &GrantKey) -> Value {
-    take_apart!(GrantKey: epoch hash made_at expires_at enabled limit shown_at gone, without guardrail resumed_at announced final_reading
+    take_apart!(GrantKey: epoch hash label made_at expires_at enabled limit shown_at gone, without guardrail resumed_at announced final_reading
         missing_since = key);
     json!({
         "key": epoch.number(),
         "hash": hash,
+        "label": label,
         "made_at": **made_at,
         "expires_at": expires_at.as_deref(),
         // Nobody sees a key that was never shown, which is switched off.

@@ -7,6 +7,7 @@ use bursar_core::domain::grant::{Grant, ListedLimit, RecoveredKey, SeenKey};
 use bursar_core::domain::programme::Basis;
 use bursar_core::domain::usage::reading::UsageReport;
 use bursar_core::domain::values::id::{DeploymentId, Epoch, GrantId, KeyHash, KeyName, Nonce, ProgrammeId};
+use bursar_core::domain::values::key::KeyLabel;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
 use bursar_core::provider::key::ProviderKey;
@@ -32,6 +33,7 @@ pub(crate) struct ForeignRow {
 /// The state of a key when it was listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KeyState {
+    pub(crate) label: Option<KeyLabel>,
     pub(crate) enabled: bool,
     pub(crate) limit: Option<Usd>,
     /// Whether the limit is counted on its programme's basis.
@@ -80,6 +82,7 @@ impl KeyRow {
         RecoveredKey {
             epoch: self.epoch,
             hash: self.key.clone(),
+            label: self.state.label.clone(),
             enabled: self.state.enabled,
             limit: self.state.limit,
             made_at: self.state.created_at.unwrap_or(self.state.asked_at),
@@ -100,6 +103,7 @@ impl ForeignRow {
 impl KeyState {
     fn new(key: &ProviderKey, reset: Reset, counts: bool, asked_at: Moment) -> KeyState {
         KeyState {
+            label: KeyLabel::parse(&key.label),
             enabled: !key.disabled,
             limit: key.limit,
             counts,

@@ -216,6 +216,7 @@ impl Grant {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MintedKey {
     pub hash: KeyHash,
+    pub label: Option<KeyLabel>,
     pub limit: Usd,
     pub guardrail: Option<KeyGuardrail>,
     pub expires_at: Option<Moment>,
@@ -297,6 +298,7 @@ impl View {
 impl MintedKey {
     fn key(&self, epoch: Epoch, now: Moment) -> GrantKey {
         GrantKey {
+            label: self.label.clone(),
             expires_at: self.expires_at,
             limit: Held::confirmed(self.limit, now),
             guardrail: self.guardrail.clone().map(|under| Held::confirmed(under, now)).unwrap_or_default(),

@@ -138,6 +138,7 @@ impl View {
 pub struct RecoveredKey {
     pub epoch: Epoch,
     pub hash: KeyHash,
+    pub label: Option<KeyLabel>,
     pub enabled: bool,
     pub limit: Option<Usd>,
     pub made_at: Moment,
@@ -234,6 +235,7 @@ impl RecoveredKey {
     /// The time of its showing is lost, so it counts as shown when it was made.
     fn key(&self, now: Moment) -> GrantKey {
         GrantKey {
+            label: self.label.clone(),
             limit: self.limit.map(|limit| Held::confirmed(limit, now)).unwrap_or_default(),
             shown_at: Some(self.made_at),
             enabled: Held::confirmed(self.enabled, now),

@@ -35,6 +35,7 @@ use crate::domain::programme::counts::Stage;
 use crate::domain::programme::pause::ClockPauses;
 use crate::domain::values::address::EmailAddress;
 use crate::domain::values::id::{Epoch, GrantId, KeyHash, Nonce, ProgrammeId};
+use crate::domain::values::key::KeyLabel;
 use crate::domain::values::money::Usd;
 use crate::domain::values::partition::{grant_partition, grant_partition_of};
 use crate::schema::{ItemKey, begin, key, stored};
@@ -216,6 +217,8 @@ pub struct GrantKey {
     /// The number of the claim that made it.
     pub epoch: Epoch,
     pub hash: KeyHash,
+    /// By what somebody who comes across it finds whose it is, where its plaintext or its label was known.
+    pub label: Option<KeyLabel>,
     pub made_at: Moment,
     /// The time at which it expires, which cannot be changed at the provider.
     pub expires_at: Option<Moment>,
@@ -381,6 +384,7 @@ impl GrantKey {
         GrantKey {
             epoch,
             hash,
+            label: None,
             made_at,
             expires_at: None,
             enabled: Held::confirmed(true, made_at),

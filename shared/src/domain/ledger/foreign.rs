@@ -12,6 +12,7 @@ use crate::clock::Moment;
 use crate::domain::ledger::cut::LifetimeUse;
 use crate::domain::usage::reading::DailyUse;
 use crate::domain::values::id::{KeyHash, PersonId, ProgrammeId};
+use crate::domain::values::key::KeyLabel;
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::utc_date;
 use crate::schema::{ACCOUNT, begin, foreign_partition, key, stored};
@@ -21,6 +22,7 @@ use crate::schema::{ACCOUNT, begin, foreign_partition, key, stored};
 pub struct ForeignKey {
     pub key: KeyHash,
     pub name: String,
+    pub label: Option<KeyLabel>,
     pub enabled: bool,
     pub limit: Option<Usd>,
     pub used: DailyUse,

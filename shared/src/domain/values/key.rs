@@ -48,6 +48,42 @@ impl Fingerprint {
     }
 }
 
+/// The two ends of a key, masked as the provider shows it: `sk-or-v1-0e6...1c96`. Whatever it is made from, there is no more of a key in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct KeyLabel(String);
+
+impl KeyLabel {
+    /// Of a key, or of a label of one; `None` for a text that is neither.
+    pub fn parse(text: &str) -> Option<KeyLabel> {
+        let mask = ['.', '…', '*'];
+        let text = text.trim();
+        let mut ends = text.split(mask).filter(|end| !end.is_empty());
+        let head = ends.next()?;
+        let tail = match ends.next() {
+            Some(tail) => tail,
+            None if head.len() >= 24 => head,
+            None => return None,
+        };
+        let mut letters = head.bytes().chain(tail.bytes());
+        let are_all =
+            ends.next().is_none() && letters.all(|letter| letter.is_ascii_alphanumeric() || b"-_".contains(&letter));
+        let head = head.get(..12).filter(|head| are_all && head.starts_with("sk-"))?;
+        let tail = tail.get(tail.len().saturating_sub(4)..).filter(|tail| tail.len() >= 3)?;
+        Some(KeyLabel(format!("{head}...{tail}")))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether both may be of one key. Some labels end with three of its characters, some with four.
+    pub fn may_be(&self, label: &KeyLabel) -> bool {
+        let [ends, label_ends] = [&self.0, &label.0].map(|text| (text.get(..12), text.get(text.len() - 3..)));
+        ends == label_ends
+    }
+}
+
 /// What people put between the parts of a key's name.
 const SEPARATORS: [char; 6] = ['/', '-', '_', ':', '.', ' '];
 
@@ -101,6 +137,36 @@ mod tests {
         assert_eq!(key.reveal(), "sk-or-v1-secret");
         for text in ["", " ", "sk-or v1", "sk-or-v1\n", "sk-or-…"] {
             assert!(PlaintextKey::new(text.to_owned()).is_none(), "{text}");
+        }
+    }
+
+    /// A key, the label that the provider makes of it, and one with other ends lead to one another; no other text is a label.
+    #[test]
+    fn a_label_has_the_ends_alone() {
+        let key = format!("sk-or-v1-0e6{}1c96", "7".repeat(57));
+        let label = KeyLabel::parse(&format!(" {key}\n")).unwrap();
+        assert_eq!(label.as_str(), "sk-or-v1-0e6...1c96");
+        for text in ["sk-or-v1-0e6...1c96", "sk-or-v1-0e6…c96", "sk-or-v1-0e677****71c96"] {
+            let other = KeyLabel::parse(text).unwrap();
+            assert!(other.may_be(&label) && label.may_be(&other), "{text}");
+        }
+        for text in ["sk-or-v1-0e6...1c97", "sk-or-v1-0f6...1c96"] {
+            assert!(!KeyLabel::parse(text).unwrap().may_be(&label), "{text}");
+        }
+        for text in [
+            "",
+            "...",
+            "sk-or-v1-0e6...",
+            "...1c96",
+            "sk-or-v1-...1c96",
+            "sk-or-v1-0e6...96",
+            "sk-or-v1-0e6",
+            &key[1..],
+        ] {
+            assert!(KeyLabel::parse(text).is_none(), "{text}");
+        }
+        for text in ["sk-or-v1-0e6 or 1c96", "sk-or-v1-0e6.x.1c96", &format!("{key} {key}"), &format!("é{key}")] {
+            assert!(KeyLabel::parse(text).is_none(), "{text}");
         }
     }
 

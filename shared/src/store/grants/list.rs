@@ -13,6 +13,7 @@ use crate::domain::programme::counts::Stage;
 use crate::domain::programme::pause::ClockPauses;
 use crate::domain::usage::reading::{DailyUse, Reading};
 use crate::domain::values::id::{GrantId, KeyHash, ProgrammeId};
+use crate::domain::values::key::KeyLabel;
 use crate::domain::values::money::Usd;
 use crate::domain::values::partition::grant_partition;
 use crate::schema::{AUDIT, Range, SHARDS, begin};
@@ -48,6 +49,7 @@ pub struct GrantLine {
 #[derive(Debug, PartialEq, Deserialize)]
 pub struct KeyLine {
     pub hash: KeyHash,
+    pub label: Option<KeyLabel>,
     pub shown_at: Option<Moment>,
 }
 
@@ -77,6 +79,12 @@ impl GrantLine {
     pub fn shown_state(&self, pauses: &ClockPauses, now: Moment) -> ShownState {
         let is_paused = pauses.until(self.group.as_deref(), now).is_some();
         self.state.shown_with(is_paused || !self.holds.is_empty(), self.lease.as_ref(), now)
+    }
+
+    /// The key that may have this label, of several the live one first.
+    pub fn key_with(&self, label: &KeyLabel) -> Option<&KeyLine> {
+        let keys = self.keys.iter().filter(|key| key.label.as_ref().is_some_and(|key_label| key_label.may_be(label)));
+        keys.max_by_key(|key| Some(&key.hash) == self.live_key())
     }
 
     pub fn live_key(&self) -> Option<&KeyHash> {

@@ -241,7 +241,7 @@ fn hash(digit: char) -> KeyHash {
 }
 
 fn minted(digit: char) -> MintedKey {
-    MintedKey { hash: hash(digit), limit: Usd::from_dollars(20), guardrail: None, expires_at: None }
+    MintedKey { hash: hash(digit), label: None, limit: Usd::from_dollars(20), guardrail: None, expires_at: None }
 }
 
 /// That a key is under a guardrail that was made.

@@ -9,6 +9,7 @@ fn found(epoch: u32, enabled: bool) -> RecoveredKey {
     RecoveredKey {
         epoch: Epoch::new(epoch),
         hash: key_of(epoch),
+        label: None,
         enabled,
         limit: Some(Usd::from_dollars(20)),
         made_at: "2026-01-01T02:00:00Z".parse().unwrap(),

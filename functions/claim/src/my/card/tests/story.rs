@@ -56,7 +56,8 @@ impl Story {
 
     pub(super) fn shown(self) -> Story {
         let (story, begun) = self.begun(KeyRequestKind::Reveal);
-        let minted = MintedKey { hash: key('a'), limit: Usd::from_dollars(20), guardrail: None, expires_at: None };
+        let minted =
+            MintedKey { hash: key('a'), label: None, limit: Usd::from_dollars(20), guardrail: None, expires_at: None };
         let change = story.view.record(&begun, &minted, story.now).unwrap();
         story.apply(&change)
     }
