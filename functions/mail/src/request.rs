@@ -8,6 +8,7 @@ use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::request::{BUDGET, CLOSE, COPY, Decision, INSTEAD_OF, ProgrammeRequest, Wish};
 use bursar_core::domain::values::format::time_in;
 use bursar_core::domain::values::id::{GrantId, PersonId, ProgrammeId};
+use bursar_core::domain::values::money::Usd;
 use bursar_core::store::StaffPerson;
 use ulid::Ulid;
 
@@ -81,15 +82,19 @@ impl Words<'_> {
         let read = view.readings.iter().map(|reading| reading.as_of).max();
         let read =
             read.map_or("not checked at OpenRouter yet".to_owned(), |read| format!("as of {}", time_in(read, zone)));
-        let facts = [
+        let per_window = settings.basis.reset.per_window();
+        let mut facts = vec![
             ("Address", grant.person.address.as_written().to_owned()),
-            ("Cap", format!("{cap} {}", settings.basis.reset.per_window())),
+            ("Cap", format!("{cap} {per_window}")),
             ("Used", format!("{used}, {read}")),
             ("Asked", time_in(open.asked_at, zone)),
         ];
+        let wanted_cap = open.wanted_cap.map(Usd::to_dollars);
+        facts.extend(wanted_cap.iter().map(|wanted_cap| ("Asks for", format!("{wanted_cap} {per_window}"))));
+        let wanted_cap = wanted_cap.as_deref().unwrap_or("more");
         Letter {
-            subject: format!("{who} asks for more (used {used} of {cap})"),
-            heading: format!("{who} asks for more"),
+            subject: format!("{who} asks for {wanted_cap} (used {used} of {cap})"),
+            heading: format!("{who} asks for {wanted_cap}"),
             parts: vec![
                 LetterPart::Sentences(format!("{who} asks for a larger cap in {name}.")),
                 LetterPart::facts(facts),
@@ -221,17 +226,20 @@ mod tests {
         let mut view = with_key();
         read(&mut view, now(), 16_400_000);
         view.grant.person.name = Some("Ada Lovelace".to_owned());
-        let asked = view.ask_for_more("The last exercise\nneeds a larger model.", &[], now()).unwrap();
+        let asked = view
+            .ask_for_more("The last exercise\nneeds a larger model.", Some(Usd::from_dollars(30)), &[], now())
+            .unwrap();
         view.grant = asked.grant().clone();
         let open = view.open_request(now()).unwrap();
         insta::assert_snapshot!(told(|words| words.asks_for_more(&view, open, now())).await, @"
-        Ada Lovelace asks for more (used $16.40 of $20)
-        Ada Lovelace asks for more
+        Ada Lovelace asks for $30 (used $16.40 of $20)
+        Ada Lovelace asks for $30
         Ada Lovelace asks for a larger cap in CS pilot.
         Address: ada@example.edu
         Cap: $20 for the whole term
         Used: $16.40, as of 20 Nov 2026, 11:00 (Europe/Berlin)
         Asked: 20 Nov 2026, 11:00 (Europe/Berlin)
+        Asks for: $30 for the whole term
         Reason: The last exercise needs a larger model.
         Raise the cap, or decline and say why: the student gets your answer by mail. The request stays open for a week. Everybody who decides about CS pilot got this mail; one answer is enough.
         Decide: https://bursar.example.edu/console/programmes/cs-pilot/grants/0123456789abcdef#more

@@ -30,8 +30,15 @@ async fn faculty_read_a_request_for_more_and_answer_it() {
         let typed = page.form(&more).value("reason").unwrap().to_owned();
         assert_eq!((typed, page.alerts().len()), (wrong.replace("\r\n", "\n"), 1));
     }
+    for wrong in ["20", "30,50", "much", "-1"] {
+        let page = ada.submit(&form, &more, &[("reason", "all"), ("cap_usd", wrong)]).await.expect(422);
+        assert_eq!((page.form(&more).value("cap_usd"), page.alerts().len()), (Some(wrong), 1));
+    }
     let asked_at = campus.clock.now();
-    assert_eq!(ada.submit(&form, &more, &[("reason", REASON)]).await.expect(303).location(), Some("/my"));
+    assert_eq!(
+        ada.submit(&form, &more, &[("reason", REASON), ("cap_usd", "32.50")]).await.expect(303).location(),
+        Some("/my")
+    );
     let my = ada.get("/my").await;
     assert!(my.readable().contains("You asked for more on ") && !my.offers(&more), "{}", my.readable());
     assert!(ada.get("/my/data").await.body.contains("The last exercise compares two models. It needs"));
@@ -46,7 +53,12 @@ async fn faculty_read_a_request_for_more_and_answer_it() {
     let text = mails[0].contents.text.as_deref().unwrap();
     let link = format!("{}/grants/{}", campus.console(""), campus.id("ada"));
     let button = format!("{link}#more\n");
-    for told in ["Used: $16.40, as of", "The last exercise compares two models. It needs \"ten\" runs.", &button] {
+    for told in [
+        "asks for $32.50",
+        "Used: $16.40, as of",
+        "The last exercise compares two models. It needs \"ten\" runs.",
+        &button,
+    ] {
         assert!(text.contains(told), "{told} is not in {text}");
     }
 
@@ -64,13 +76,16 @@ async fn faculty_read_a_request_for_more_and_answer_it() {
         );
     }
     let decide = format!("{link}/more");
-    assert!(page.body.contains("Raise to $25") && page.body.contains("Raise to $40"), "{}", page.readable());
+    assert_eq!(page.attribute("asked-cap", "data-usd").as_deref(), Some("32.500000"));
+    for step in ["Raise to $25", "Raise to $32.50", "Raise to $40"] {
+        assert!(page.body.contains(step), "{}", page.readable());
+    }
     // No raise is offered for which the budget has no room, and the refusal of another stays on the page.
     campus.budget(30).await;
     let short = faye.get(&link).await;
     let words = short.readable();
     assert!(words.contains("Raise to $30") && !words.contains("Raise to $40"), "{words}");
-    assert!(words.contains("Too little is free in the budget for a cap of $40."), "{words}");
+    assert!(words.contains("Too little is free in the budget for a cap of $32.50."), "{words}");
     let refused = faye.submit(&page, &decide, &[("act", "raise"), ("cap_usd", "40")]).await.expect(409);
     assert!(refused.alert().unwrap().contains("of the budget of $30.00 only $10.00 is neither"));
     assert!(refused.offers(&decide));

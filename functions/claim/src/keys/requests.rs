@@ -10,6 +10,7 @@ use bursar_core::deadline::Deadline;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{ChangeRefused, GrantState, HoldKind, KeyCall, Stopped, Tell, View};
 use bursar_core::domain::values::id::Epoch;
+use bursar_core::domain::values::money::Usd;
 use bursar_core::settle::NotSettled;
 use bursar_core::store::{ActContext, ActOutcome};
 use bursar_core::web::form::LONGEST_REASON;
@@ -172,19 +173,30 @@ pub(crate) async fn ask_for_more(form: KeyForm) -> Answer {
     let typed = fields.get("reason").unwrap_or_default().replace("\r\n", "\n");
     let in_a_line = typed.split_whitespace().collect::<Vec<_>>().join(" ");
     let line = form::line(&in_a_line, LONGEST_REASON);
-    let reason = match line.and_then(|reason| reason.ok_or_else(|| NO_REASON.to_owned())) {
-        Ok(reason) => reason,
-        Err(error) => {
-            let more_form = MoreForm { reason: typed, error: Some(error) };
-            let page = my::show(site, visitor, *now, None, Some((&view.programme.id, more_form))).await;
-            return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
-        }
+    let reason = line.and_then(|reason| reason.ok_or_else(|| NO_REASON.to_owned()));
+    let typed_cap = fields.get("cap_usd").unwrap_or_default().trim();
+    let wanted_cap = wanted_cap(typed_cap, view.grant.cap(&view.programme.settings));
+    let (Ok(reason), Ok(wanted_cap)) = (&reason, &wanted_cap) else {
+        let cap = typed_cap.to_owned();
+        let more_form = MoreForm { reason: typed, error: reason.err(), cap, cap_error: wanted_cap.err() };
+        let page = my::show(site, visitor, *now, None, Some((&view.programme.id, more_form))).await;
+        return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
     };
     let in_charge = site.table.in_charge(&view.programme.settings).await?;
     let people = site.table.people_of(&in_charge, *deadline).await?;
-    match site.table.act(form.context(), |view, now| view.ask_for_more(&reason, &people, now)).await? {
+    match site.table.act(form.context(), |view, now| view.ask_for_more(reason, *wanted_cap, &people, now)).await? {
         ActOutcome::Done(_) => Ok(site.done(MY, &Flash::MoreAsked)),
         ActOutcome::Refused(refused) => Err(refusal::more(refused, *now)),
         ActOutcome::NoSuchGrant => Err(AppError::not_found()),
+    }
+}
+
+/// The cap that a student asks for; nothing where the field is empty.
+fn wanted_cap(text: &str, cap: Usd) -> Result<Option<Usd>, String> {
+    match Usd::from_form(text) {
+        _ if text.is_empty() => Ok(None),
+        Ok(wanted_cap) if wanted_cap > cap => Ok(Some(wanted_cap)),
+        Ok(_) => Err(format!("Your cap is {} now. Write a larger one, or leave this empty.", cap.to_dollars())),
+        Err(_) => Err("Write an amount in dollars such as 25 or 25.50, or leave this empty.".to_owned()),
     }
 }

@@ -129,8 +129,9 @@ async fn grant(site: &Site, view: &View) -> Result<Value, AppError> {
         "replacements_counted": replacements,
         "replacements_allowed_besides": allowed,
         "asked_for_more": more_request.as_ref().map(|request| {
-            take_apart!(MoreRequest: asked_at reason cap declined, without = request);
-            json!({"at": **asked_at, "reason": reason, "cap_usd_then": cap.to_string(), "declined_because": declined})
+            take_apart!(MoreRequest: asked_at reason cap wanted_cap declined, without = request);
+            let asked_for = wanted_cap.map(|wanted_cap| wanted_cap.to_string());
+            json!({"at": **asked_at, "reason": reason, "cap_usd_then": cap.to_string(), "cap_usd_asked_for": asked_for, "declined_because": declined})
         }),
         "keys": to_list(keys, key),
         "readings": to_list(&view.readings, reading),

@@ -64,7 +64,11 @@ impl WaitingItem {
             .filter(|grant| grant.open_request(&programme.settings, site.clock.now()).is_some() && !grant.is_over());
         let Some(grant) = open else { return Ok(None) };
         let cap = grant.cap(&programme.settings).to_dollars();
-        let sentence = format!("{} asks for more than {cap}.", grant.person.known_as());
+        let who = grant.person.known_as();
+        let sentence = match grant.more_request.as_ref().and_then(|request| request.wanted_cap) {
+            Some(wanted_cap) => format!("{who} asks for {}; the cap is {cap} now.", wanted_cap.to_dollars()),
+            None => format!("{who} asks for more than {cap}."),
+        };
         let page = format!("{}#more", paths::grant(&programme.id, &grant.id));
         let waiting_item = WaitingItem::new("more", Some(programme), sentence, page, "Decide");
         Ok(Some(WaitingItem { grant: Some(grant.id), ..waiting_item }))

@@ -17,6 +17,8 @@ pub struct MoreRequest {
     pub reason: String,
     /// The cap that held when it was made.
     pub cap: Usd,
+    /// The cap that is asked for, if the student said one.
+    pub wanted_cap: Option<Usd>,
     /// Why it was declined, for the student to read, if it was.
     pub declined: Option<String>,
 }
@@ -78,11 +80,18 @@ impl View {
     }
 
     /// Asks these people for a larger cap. The audit entry only says that it was asked for: the reason may name people.
-    pub fn ask_for_more(&self, reason: &str, people: &[PersonId], now: Moment) -> Result<Change, MoreRefused> {
+    pub fn ask_for_more(
+        &self,
+        reason: &str,
+        wanted_cap: Option<Usd>,
+        people: &[PersonId],
+        now: Moment,
+    ) -> Result<Change, MoreRefused> {
         self.may_ask_for_more(now)?;
         let mut change = self.change(&Actor::Student, DependsOn::Settings);
         let cap = self.grant.cap(&self.programme.settings);
-        change.grant.more_request = Some(MoreRequest { asked_at: now, reason: reason.to_owned(), cap, declined: None });
+        let reason = reason.to_owned();
+        change.grant.more_request = Some(MoreRequest { asked_at: now, reason, cap, wanted_cap, declined: None });
         change.asks = people.to_vec();
         Ok(change.logged(Logged::Entry(AuditDetail::new(Act::MoreAsked))))
     }
@@ -109,7 +118,7 @@ mod tests {
     fn one_request_a_week_is_made() {
         let mut view = a_view();
         let now = at("2026-02-02T08:00:00Z");
-        let ask = |view: &View, now| view.ask_for_more("for the project", &[PersonId::random()], now);
+        let ask = |view: &View, now| view.ask_for_more("for the project", None, &[PersonId::random()], now);
         assert_eq!(ask(&view, now), Err(MoreRefused::NoKey), "no key was made yet");
         view.grant.state = GrantState::Stopped { why: Stopped::Leaked };
         let change = ask(&view, now).unwrap();

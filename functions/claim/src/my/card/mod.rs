@@ -49,6 +49,8 @@ pub(crate) struct Card<'a> {
 pub(crate) struct MoreForm {
     pub(crate) reason: String,
     pub(crate) error: Option<String>,
+    pub(crate) cap: String,
+    pub(crate) cap_error: Option<String>,
 }
 
 pub(crate) struct TermsOfUse<'a> {
@@ -153,7 +155,7 @@ fn offers(view: &View, kind: KeyRequestKind, may_begin: bool, now: Moment) -> Of
         reveal: may_begin && kind == KeyRequestKind::Reveal,
         replace: may_begin && kind == KeyRequestKind::Replace,
         has_key: is_live,
-        leaked: view.report_leaked(view.grant.epoch).is_ok(),
+        leaked: view.report_leaked(view.grant.epoch, &Actor::Student).is_ok(),
         refresh: view.grant.live().is_some(),
         hand_back: is_live && hold.is_none() && !view.programme.is_over(now),
         // With another hold in force, ending the one for disuse would change nothing for the student.

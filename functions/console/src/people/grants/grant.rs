@@ -1,6 +1,6 @@
 //! The page of one grant: its state, its history with who acted, and the forms for further acts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -80,7 +80,7 @@ struct OpenMore<'a> {
     free: Usd,
     needed: Usd,
     counts: Counts,
-    /// The cap with a quarter more, with half more, and twice: those for which the budget has room, and the first for which it has none.
+    /// The cap that was asked for, with a quarter more, with half more, and twice: those for which the budget has room, and the first for which it has none.
     steps: Vec<Raise>,
     too_high: Option<Usd>,
 }
@@ -244,7 +244,8 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
         Some(open) => {
             let used = site.table.programme_use(&programme.id).await?;
             let week = spans.iter().find(|(name, _)| *name == Span::Week.name());
-            let caps = [1, 2, 4].map(|quarters| open.cap + Usd::from_micros(open.cap.micros() / 4 * quarters));
+            let steps = [1, 2, 4].map(|quarters| open.cap + Usd::from_micros(open.cap.micros() / 4 * quarters));
+            let caps: BTreeSet<Usd> = steps.into_iter().chain(open.wanted_cap).collect();
             let Budget { limit, reserved, unreserved, .. } = view.budget.as_ref();
             Some(OpenMore {
                 requested_at: column_time(open.asked_at, zone),
@@ -254,7 +255,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
                 free: (*limit - *reserved).or_zero(),
                 needed: unreserved.cost(&programme.settings, now),
                 counts: site.table.roster_counts(&programme.id).await?,
-                too_high: caps.into_iter().find(|cap| Raise::new(*cap, view, now).is_none()),
+                too_high: caps.iter().copied().find(|cap| Raise::new(*cap, view, now).is_none()),
                 steps: caps.into_iter().filter_map(|cap| Raise::new(cap, view, now)).collect(),
             })
         }

@@ -74,7 +74,9 @@ fn a_working_key_shows_its_money() {
     [Check what I have used]
     I need more than this
     What you need more for
-    The people who run the programme read this and decide. You can ask once a week.
+    At most 500 characters. The people who run the programme read this and decide. You can ask once a week.
+    The cap that you need, in dollars
+    Your cap is $20 for the whole term, what you have used included. Leave this empty if you do not know.
     [Ask for more]
     I do not need my key any more
     Your key ends, and what is left of your credit goes back to the programme. You can get a new key later, as long as the budget has room.
@@ -149,7 +151,7 @@ fn a_key_that_has_used_up_its_cap() {
 fn what_became_of_a_request_for_more() {
     let asked = || {
         let story = Story::new().shown();
-        let change = story.view.ask_for_more("the last exercise", &[], story.now);
+        let change = story.view.ask_for_more("the last exercise", None, &[], story.now);
         story.apply(&change.unwrap())
     };
     let told = |story: Story| {
