@@ -15,6 +15,8 @@ use super::rules::sources;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Whose {
     Anybodys,
+    /// Leads to the start, whoever asks.
+    Starts,
     /// Every program with its token, and so nobody here.
     Programs,
     /// Every person who is signed in.
@@ -28,17 +30,19 @@ enum Whose {
     Facultys,
     Admins,
 }
-use Whose::{Admins, Anybodys, Assistants, Facultys, Programs, Staffs, Students, Visitors};
+use Whose::{Admins, Anybodys, Assistants, Facultys, Programs, Staffs, Starts, Students, Visitors};
 
 const ERASURE: &str = "01KDVDNA00000000000000001A";
 const PROGRAMME: &str = "/console/programmes/{id}";
 
-const TABLE: [(&str, &str, Whose); 78] = [
+const TABLE: [(&str, &str, Whose); 80] = [
     ("GET", "/", Anybodys),
+    ("GET", "/link", Starts),
     ("POST", "/link", Anybodys),
     ("GET", "/privacy", Anybodys),
     ("GET", "/c/{*anything}", Anybodys),
     ("POST", "/c/{*anything}", Anybodys),
+    ("GET", "/code", Starts),
     ("POST", "/code", Anybodys),
     ("GET", "/bursar.css", Anybodys),
     ("GET", "/forms.js", Anybodys),
@@ -152,7 +156,7 @@ impl Answered {
         let has_role = |least: Who| who == Who::Admin || (is_own && who >= least);
         let is_in = match whose {
             Anybodys => return Answered::In,
-            Programs => return Answered::SignedOut,
+            Programs | Starts => return Answered::SignedOut,
             _ if who == Who::Nobody => return Answered::SignedOut,
             Visitors => true,
             Students => is_own && who == Who::Student,

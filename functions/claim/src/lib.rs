@@ -60,9 +60,9 @@ impl Function for App {
         let site = Site::new(&config, clock);
         let routes = Router::new()
             .route("/", get(sign_in::start))
-            .route("/link", post(sign_in::request_link))
+            .route("/link", get(sign_in::back_to_start).post(sign_in::request_link))
             .route("/c/{*anything}", get(sign_in::link).post(sign_in::follow))
-            .route("/code", post(sign_in::type_code))
+            .route("/code", get(sign_in::back_to_start).post(sign_in::type_code))
             .route("/privacy", get(privacy))
             .route("/sign-out", post(sign_in::sign_out))
             .route("/my", get(my::page))

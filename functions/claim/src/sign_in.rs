@@ -4,6 +4,7 @@
 use askama::Template;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::Redirect;
 use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::programme::counts::Stage;
@@ -28,6 +29,8 @@ enum SignInMethod {
 #[template(path = "link.html")]
 struct LinkPage<'a> {
     frame: &'a Frame,
+    /// Whether this browser asked for some link, so that the button alone signs in.
+    has_asked: bool,
 }
 
 /// The only page for a link that does not sign in. It has nothing of what was sent.
@@ -47,8 +50,13 @@ struct CodeRefusedPage<'a> {
 }
 
 /// The page of a link. It changes nothing and looks nothing up, since mail scanners open links.
-pub(crate) async fn link(State(site): State<Site>) -> Reply {
-    site.page(&LinkPage { frame: &site.frame })
+pub(crate) async fn link(State(site): State<Site>, headers: HeaderMap) -> Reply {
+    site.page(&LinkPage { frame: &site.frame, has_asked: site.cookies.asking(&headers).is_some() })
+}
+
+/// Where somebody lands who opens the address of one of the forms again.
+pub(crate) async fn back_to_start() -> Redirect {
+    Redirect::to("/")
 }
 
 /// Signs in by a link, in the browser that asked or with the address typed in. A failure uses nothing up.

@@ -43,7 +43,7 @@ notices! {
     };
     MailsChosen => "Saved: from now on you get the mails that you chose.";
     KeyLeaked => "Your key is reported as leaked and is being switched off. Below you see how to go on.";
-    KeyHandedBack => "You handed your key back. It stops working, and what you did not spend goes back to the programme.";
+    KeyHandedBack => "You handed your key back: it stops working, and others may get what you did not spend. Below you see what a new key would have, as long as the budget has room.";
     KeyRead => "What your key has used was checked just now.";
     KeyReadBefore { seconds: u64 } => format!("Checked {} ago.", counted(*seconds, "second", "seconds"));
     KeyResumed => "Your key works again.";

@@ -115,7 +115,9 @@ async fn with_notice(State(cookies): State<Cookies>, request: Request, next: Nex
     let notice = notice.filter(|_| response.status().is_success());
     let is_error = response.status().is_client_error() || response.status().is_server_error();
     let is_alike = is_link && response.status() == StatusCode::FORBIDDEN;
-    let reference = reference.filter(|_| is_error && !is_alike);
+    // What a form refuses is said beside its fields, and nobody has to look for it.
+    let is_mistyped = response.status() == StatusCode::UNPROCESSABLE_ENTITY;
+    let reference = reference.filter(|_| is_error && !is_alike && !is_mistyped);
     if !is_page || (notice.is_none() && !is_refused && reference.is_none()) {
         return response;
     }

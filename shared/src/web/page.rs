@@ -95,7 +95,7 @@ pub(super) async fn with_page(State(site): State<Site>, request: Request, next: 
         heading,
         sentence,
         ways_back: if path.starts_with("/console") {
-            &[("/console", "Programmes"), ("/my", "Your own credit")]
+            &[("/console", "Programmes"), ("/console/report", "Report"), ("/my", "Your own credit")]
         } else {
             &[]
         },

@@ -9,8 +9,9 @@ use jiff::SignedDuration;
 
 use crate::kit::paths;
 
-/// How long a page still tells that a job was done.
-const TOLD_FOR: SignedDuration = SignedDuration::from_hours(24);
+/// How long a page still tells that a job was done, and that some of it could not be.
+const TOLD_FOR: SignedDuration = SignedDuration::from_hours(1);
+const UNDONE_TOLD_FOR: SignedDuration = SignedDuration::from_hours(24);
 
 pub(crate) struct JobLine {
     pub(crate) programme: String,
@@ -29,7 +30,7 @@ pub(crate) struct Undone {
 }
 
 impl JobLine {
-    /// The lines of a programme: what runs and waits, what was done within a day, and what failed. Faculty put away what has ended.
+    /// The lines of a programme: what runs and waits, what was done lately, and what failed. Faculty put away what has ended.
     pub(crate) async fn of_programme(
         site: &Site,
         programme: &Programme,
@@ -39,8 +40,9 @@ impl JobLine {
         let now = site.clock.now();
         let shown = jobs.iter().filter(|job| match &job.state {
             _ if job.put_away => false,
+            JobState::Done { ended_at } if is_undone(job) => now < *ended_at + UNDONE_TOLD_FOR,
             JobState::Done { ended_at } => now < *ended_at + TOLD_FOR,
-            JobState::Failed { ended_at, .. } => programme.closed_at.is_none() || now < *ended_at + TOLD_FOR,
+            JobState::Failed { ended_at, .. } => programme.closed_at.is_none() || now < *ended_at + UNDONE_TOLD_FOR,
             JobState::Running { .. } => true,
         });
         let mut lines = Vec::new();

@@ -75,7 +75,7 @@ pub(crate) async fn close(post: Post<Faculty>) -> Answer {
     }
     let request = fields.filled("request");
     let Some(typed) = fields.filled("confirm") else { return look(&post, request, None).await };
-    if !typed.split_whitespace().eq(settings.name.split_whitespace()) {
+    if !typed.to_lowercase().split_whitespace().eq(settings.name.to_lowercase().split_whitespace()) {
         return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, look(&post, request, Some(typed)).await));
     }
     if !access.is_admin() {

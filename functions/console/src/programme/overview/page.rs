@@ -129,6 +129,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, refused: Option<
         sentences.extend(warnings::balance(site, programme, to_come, now).await?);
     }
     warnings.extend(sentences.into_iter().map(|sentence| (sentence, None)));
+    let has_keys = of_programme.has_keys(&budget);
     let page = OverviewPage {
         frame: PageFrame::new(site, &access.visitor),
         programme,
@@ -166,12 +167,13 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, refused: Option<
             ..WaitingItems::of_programme(site, access, &mores, &requests, file.as_ref()).await?
         },
         jobs: JobLine::of_programme(site, programme, &jobs, access.is_faculty()).await,
-        spent: if of_programme.has_keys(&budget) {
+        spent: if has_keys {
             Figure::in_cents(context.sum(&spent, Span::All), bar.in_cents()[0])
         } else {
             Figure::exactly(Usd::ZERO)
         },
-        as_of: sync.listed_at.map(|listed_at| column_time(listed_at, settings.term.zone())),
+        // A check before its first key says nothing of a programme.
+        as_of: sync.listed_at.filter(|_| has_keys).map(|listed_at| column_time(listed_at, settings.term.zone())),
         bar,
     };
     Ok(site.page(&page))

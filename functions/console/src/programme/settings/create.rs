@@ -12,7 +12,7 @@ use ulid::Ulid;
 use super::doubts::with_doubts;
 use super::{FieldGroup, SettingsDraft, groups, read, refuse_impossible};
 use crate::kit::access::{AdminAccess, Admins, Admission, PageFrame, Post};
-use crate::kit::form::{Form, ShownField};
+use crate::kit::form::{Field, Form, ShownField};
 use crate::kit::paths;
 use crate::work::jobs;
 
@@ -21,7 +21,7 @@ use crate::work::jobs;
 struct NewProgrammePage<'a> {
     frame: PageFrame<'a>,
     form: &'a Form<SettingsDraft>,
-    required: Vec<ShownField<'a>>,
+    first: Vec<ShownField<'a>>,
     optional: Vec<FieldGroup<'a>>,
     more_open: bool,
     /// The id of this form, which makes one programme.
@@ -71,13 +71,18 @@ pub(crate) async fn make<A: Admission>(
 }
 
 fn page(site: &Site, visitor: &Visitor, form: &Form<SettingsDraft>) -> Reply {
-    let optional = groups(form, |field| !field.is_required);
+    let optional = groups(form, |field| !is_first(field));
     site.page(&NewProgrammePage {
         frame: PageFrame::new(site, visitor),
         form,
-        required: form.shown(|field| field.is_required),
+        first: form.shown(is_first),
         more_open: optional.iter().flat_map(|group| &group.fields).any(|field| field.error.is_some()),
         optional,
         id: new_ulid(site.clock.now()),
     })
+}
+
+/// Whether a field is not among those that may be left as they are: it has no default, or one that few want.
+fn is_first(field: &Field<SettingsDraft>) -> bool {
+    field.is_required || field.id == "faculty"
 }
