@@ -107,6 +107,19 @@ async fn many_are_acted_on_at_once() {
         (2, "done".to_owned())
     );
 
+    // Of those that are ticked, whatever else the filter finds.
+    let tick = format!("tick.{}", campus.id("dan"));
+    let shown = preview(GRANTS, &[("act", "cap"), ("cap_usd", "25"), (&tick, "on")]).await;
+    assert_eq!(
+        (shown.texts("bulk-count"), shown.attributes("grant", "data-email")),
+        (vec!["1".to_owned()], vec!["dan@example.edu".to_owned()])
+    );
+    admin.submit(&shown, &bulk, &[]).await.expect(303);
+    assert_eq!(
+        (campus.grant("dan").await.own_cap, campus.grant("eva").await.own_cap),
+        (Some(Usd::from_dollars(25)), None)
+    );
+
     // Of a list of addresses, whatever the filter; an unknown one is named before anything is done.
     let typed = "bob@example.edu\nnobody@example.edu, x";
     let shown = preview(GRANTS, &[("act", "revoke"), ("addresses", typed)]).await;

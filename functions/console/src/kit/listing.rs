@@ -42,6 +42,8 @@ pub(crate) enum Part {
     /// Some of these, folded under how many there are.
     Folded(&'static str, Vec<String>),
     Press(Press),
+    /// A box of this name in the form of an act on many, with its label.
+    Tick(String, String),
 }
 
 impl Part {

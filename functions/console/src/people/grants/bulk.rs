@@ -21,7 +21,7 @@ use ulid::Ulid;
 
 use super::list;
 use super::list::{GrantRow, GrantSearch, Shows};
-use super::preview::ActPreview;
+use super::preview::{ActPreview, stops_key};
 use crate::kit::access::{Faculty, PageFrame, Post};
 use crate::kit::form::{Field, FieldKind, Form, FormValue};
 use crate::kit::listing::{Listing, ON_A_PAGE};
@@ -92,7 +92,7 @@ impl FormValue for TypedBulk {
         Field {
             id: "addresses",
             label: "Only these addresses",
-            hint: "One on each line. Empty: all that are found.",
+            hint: "One on each line. Empty: those that are ticked, or else all that are found.",
             kind: FieldKind::Lines,
             read: |form, typed| {
                 let words = form.text().split([',', ';', ' ', '\n', '\t']).filter(|word| !word.is_empty());
@@ -266,6 +266,9 @@ async fn preview<'a>(post: &'a Post<Faculty>, mut page: BulkPage<'a>, chosen: Ch
     let programme = &access.programme;
     let bulk = chosen.is_offered().then(|| format!("{}-{}", new_ulid(*now), chosen.hash));
     let Chosen { act, mut rows, unknown, preview, budget, .. } = chosen;
+    for row in rows.iter_mut().filter(|row| stops_key(&act, row)) {
+        row.note = Some("the key stops".to_owned());
+    }
     let count = rows.len();
     let counts = site.table.roster_counts(&programme.id).await?;
     rows.truncate(ON_A_PAGE);

@@ -38,6 +38,8 @@ const MAILS: [(&str, &str); 2] = [("unreachable", "mail comes back"), ("unwanted
 const SORTS: [(&str, &str); 3] = [("spending", "most spent first"), ("used", "last used first"), ("name", "by name")];
 /// A value of `?state=` besides the states, and its words: of the keys that work, those that have used up their cap.
 const USED_UP: (&str, &str) = ("used-up", ShownState::USED_UP);
+/// What begins the name of the field by which a grant is ticked.
+const TICK: &str = "tick.";
 /// The fewest characters of a key's hash by which it is found.
 const LEAST_OF_A_HASH: usize = 12;
 
@@ -55,6 +57,9 @@ pub(crate) struct GrantSearch {
     sort: String,
     /// The number of grants before the first on this page.
     from: String,
+    /// Those that are ticked in a form; none for all that are found.
+    #[serde(skip)]
+    pub(super) ticked: BTreeSet<GrantId>,
     #[serde(flatten)]
     span_query: SpanQuery,
 }
@@ -89,6 +94,10 @@ pub(crate) struct GrantRow<'a> {
     lifetime: Usd,
     amount_left: Usd,
     not_mailed: Option<(&'static str, &'static str)>,
+    /// Whether it can be ticked for the form of an act on many.
+    has_tick: bool,
+    /// What a page says of it besides.
+    pub(crate) note: Option<String>,
     resets_at: Option<Moment>,
 }
 
@@ -161,7 +170,9 @@ pub(crate) async fn page(
     let total = rows.len();
     let mut keys: Vec<String> = rows.iter().map(GrantRow::key).collect();
     keys.sort_unstable();
-    let (rows, from) = listing::page_of(rows, sought.from.parse().unwrap_or(0));
+    let (mut rows, from) = listing::page_of(rows, sought.from.parse().unwrap_or(0));
+    let may_change = access.is_faculty() && programme.closed_at.is_none();
+    rows.iter_mut().for_each(|row| row.has_tick = may_change);
     let notes = spans::notes(&rows.iter().map(GrantRow::figure).collect::<Vec<_>>());
     let zone = programme.settings.term.zone();
     let reset = programme.settings.basis.reset;
@@ -203,7 +214,7 @@ pub(crate) async fn page(
             ("sort", "Order", &sought.sort, SORTS.to_vec()),
         ],
         grants,
-        bulk: (access.is_faculty() && programme.closed_at.is_none()).then(|| Form::blank().apart("bulk-", "")),
+        bulk: may_change.then(|| Form::blank().apart("bulk-", "")),
         spans: spans::choices(&path, &sought.query(), spans::offered(reset), reset, |choice| {
             choice == span.unwrap_or(of_the_cap)
         }),
@@ -261,6 +272,8 @@ impl<'a> GrantRow<'a> {
             lifetime: line.used.counted(settings.basis.byok),
             amount_left: (cap - in_window).or_zero(),
             not_mailed: why.map(|why| MAILS[usize::from(*why == UnreachableReason::Complained)]),
+            has_tick: false,
+            note: None,
             resets_at: settings.basis.reset.resets_at(now),
             line,
         }
@@ -336,10 +349,15 @@ impl<'a> GrantRow<'a> {
     fn person(&self) -> Cell {
         let person = &self.line.person;
         let path = paths::grant(&self.programme.id, &self.line.id);
+        let tick = Part::Tick(format!("{TICK}{}", self.line.id), format!("Choose {}", person.known_as()));
         let link = Part::Link(path, person.known_as().to_owned());
         let address = person.name.as_ref().map(|_| Part::Small(person.address.as_written().to_owned()));
+        let note = self.note.clone().map(Part::Small);
         let badge = self.not_mailed.map(|(_, words)| Part::Badge("warning", words.to_owned()));
-        Cell::Shown(None, [Some(link), address, badge].into_iter().flatten().collect())
+        Cell::Shown(
+            None,
+            [Some(tick).filter(|_| self.has_tick), Some(link), address, note, badge].into_iter().flatten().collect(),
+        )
     }
 }
 
@@ -389,6 +407,7 @@ impl GrantSearch {
             group: text("group"),
             mail: text("mail"),
             stage: text("stage"),
+            ticked: fields.iter().filter_map(|(name, _)| name.strip_prefix(TICK)?.parse().ok()).collect(),
             ..GrantSearch::default()
         }
     }
@@ -450,6 +469,7 @@ impl GrantSearch {
             && is_chosen(&self.group, row.line.group.as_deref())
             && is_chosen(&self.mail, row.not_mailed.map(|(name, _)| name))
             && is_chosen(&self.stage, Some(row.line.stage.as_str()).filter(|_| is_counted))
+            && (self.ticked.is_empty() || self.ticked.contains(&row.line.id))
     }
 
     fn finds_all(&self) -> bool {

@@ -17,14 +17,13 @@ use super::list::GrantRow;
 pub(super) struct ActPreview {
     /// The act, as the heading and the button say it.
     pub(super) title: String,
-    /// The keys that stop, or that work again.
-    pub(super) keys: usize,
+    /// The keys that stop, and those that work again.
+    pub(super) stopped: usize,
+    pub(super) resumed: usize,
     pub(super) mails: usize,
     /// The caps of now, each with the students who have it, the most frequent first.
     pub(super) caps: Vec<(Usd, usize)>,
     pub(super) own_caps: usize,
-    /// The students who have spent the new cap already.
-    pub(super) used_up: usize,
     /// Those who were removed or have ended.
     pub(super) over: usize,
     /// What there must be room for when the students are changed, one after the other.
@@ -58,7 +57,6 @@ impl ActPreview {
             (GrantAction::Resend, ..) => format!("Send {students} the invitation again"),
             (GrantAction::Remind, ..) => format!("Remind {students}"),
         };
-        let new_cap = act.cap.filter(|_| act.action == GrantAction::Cap);
         let [mut needed, mut promised, mut unclaimed] = [Usd::ZERO; 3];
         for row in &standing {
             let increase = row.cost(cap_after(act, row), now) - row.cost(row.cap, now);
@@ -69,17 +67,12 @@ impl ActPreview {
                 unclaimed += increase;
             }
         }
-        let with_key = standing.iter().filter(|row| row.has_key());
         ActPreview {
             title,
-            keys: if act.action == GrantAction::Resume {
-                standing.iter().filter(|row| row.works_once_resumed()).count()
-            } else {
-                with_key.clone().count()
-            },
+            stopped: standing.iter().filter(|row| stops_key(act, row)).count(),
+            resumed: standing.iter().filter(|row| row.works_once_resumed()).count(),
             mails: standing.iter().filter(|row| row.may_be_mailed()).count(),
             own_caps: standing.iter().filter(|row| row.line.own_cap.is_some()).count(),
-            used_up: with_key.filter(|row| new_cap.is_some_and(|cap| cap - row.in_window < Usd::CENT)).count(),
             over: rows.len() - standing.len(),
             caps,
             needed,
@@ -103,6 +96,16 @@ impl ActPreview {
     pub(super) fn has_room(&self) -> bool {
         self.needed <= self.room
     }
+}
+
+/// Whether an act stops a key that works: by itself, or because the new cap is spent already.
+pub(super) fn stops_key(act: &GrantAct, row: &GrantRow<'_>) -> bool {
+    let is_stopped = match act.action {
+        GrantAction::Pause | GrantAction::Revoke => true,
+        GrantAction::Cap | GrantAction::Group => cap_after(act, row) - row.in_window < Usd::CENT,
+        GrantAction::Resume | GrantAction::Allow | GrantAction::Resend | GrantAction::Remind => false,
+    };
+    is_stopped && row.has_key()
 }
 
 /// The cap under which an act leaves somebody.
