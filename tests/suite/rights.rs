@@ -35,7 +35,7 @@ use Whose::{Admins, Anybodys, Assistants, Facultys, Programs, Staffs, Starts, St
 const ERASURE: &str = "01KDVDNA00000000000000001A";
 const PROGRAMME: &str = "/console/programmes/{id}";
 
-const TABLE: [(&str, &str, Whose); 80] = [
+const TABLE: [(&str, &str, Whose); 83] = [
     ("GET", "/", Anybodys),
     ("GET", "/link", Starts),
     ("POST", "/link", Anybodys),
@@ -59,6 +59,7 @@ const TABLE: [(&str, &str, Whose); 80] = [
     ("POST", "/my/{programme}/return", Students),
     ("POST", "/my/{programme}/more", Students),
     ("GET", "/console", Staffs),
+    ("POST", "/console/find", Staffs),
     ("GET", "/console/programmes/new", Admins),
     ("POST", "/console/programmes", Admins),
     ("GET", PROGRAMME, Assistants),
@@ -84,6 +85,8 @@ const TABLE: [(&str, &str, Whose); 80] = [
     ("POST", "/console/programmes/{id}/grants/{grant}/address", Facultys),
     ("POST", "/console/programmes/{id}/grants/{grant}/revoke", Facultys),
     ("POST", "/console/programmes/{id}/grants/{grant}/more", Facultys),
+    ("POST", "/console/programmes/{id}/grants/{grant}/leaked", Facultys),
+    ("POST", "/console/programmes/{id}/grants/{grant}/drop", Facultys),
     ("POST", "/console/programmes/{id}/requests/{request}", Admins),
     ("GET", "/console/programmes/{id}/alerts", Assistants),
     ("POST", "/console/programmes/{id}/alerts", Assistants),

@@ -23,7 +23,7 @@ use serde_json::Value;
 
 use crate::kit::access;
 use crate::money::{account, closeout, owners, report, statement};
-use crate::people::{erase, grants, roster};
+use crate::people::{erase, grants, help_desk, roster};
 use crate::programme::{alerts, audit, close, copy, decide, groups, home, overview, settings, tiers};
 
 pub struct App {
@@ -54,6 +54,7 @@ fn routes(site: Site) -> Router {
     let as_a_file = DefaultBodyLimit::max(access::MOST_BYTES);
     Router::new()
         .route("/console", get(home::list))
+        .route("/console/find", post(help_desk::find_key))
         .route("/console/programmes", post(settings::create))
         .route("/console/programmes/new", get(settings::new))
         .route("/console/programmes/{id}", get(overview::page).post(settings::edit))
@@ -74,6 +75,8 @@ fn routes(site: Site) -> Router {
         .route("/console/programmes/{id}/grants/{grant}", get(grants::grant))
         .route("/console/programmes/{id}/grants/{grant}/address", post(grants::correct_address))
         .route("/console/programmes/{id}/grants/{grant}/more", post(grants::decide_more))
+        .route("/console/programmes/{id}/grants/{grant}/leaked", post(grants::end_leaked))
+        .route("/console/programmes/{id}/grants/{grant}/drop", post(grants::take_off_roster))
         .route("/console/programmes/{id}/grants/{grant}/{action}", post(grants::act))
         .route("/console/programmes/{id}/requests/{request}", post(decide::decide))
         .route("/console/programmes/{id}/alerts", get(alerts::page).post(alerts::resend))

@@ -124,7 +124,17 @@ notices! {
     Resumed => "Resumed: the key works again.";
     InvitationSent => "The invitation is sent again, within minutes.";
     MailTriedAgain => "Mail goes to this address again. If it comes back, this page says so.";
-    Revoked => "Removed for good: the key stops working now.";
+    Revoked { had_key: bool } => if *had_key {
+        "Removed for good: the key stops working now, and the student gets a mail."
+    } else {
+        "Removed for good: this student gets no key in this programme."
+    };
+    TakenOffRoster { had_key: bool } => if *had_key {
+        "Taken off the roster: the key does not work any more. Add this person again on the roster's page, and it works again."
+    } else {
+        "Taken off the roster. If that was a mistake, add this person again on the roster's page."
+    };
+    LeakEnded => "The key is being switched off for good. The student gets a mail, and can get another key, which does not count as a replacement.";
     ReplacementAllowed => "This student may replace the key once more.";
     CapSet { cap: Usd } => format!(
         "The cap is {} now, and what was spent counts against it. The student gets a mail.",

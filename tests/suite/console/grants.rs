@@ -58,6 +58,41 @@ async fn grants_are_listed_by_spending_and_found() {
     campus.finish().await;
 }
 
+/// One person is taken off the roster and put on it again, and whose key is removed hears of it.
+#[tokio::test]
+async fn one_leaves_the_roster_or_for_good() {
+    let mut campus = staffed().await;
+    campus.students(&["ada", "bob", "cid"]).await;
+    let ada = campus.student("ada").await;
+    campus.reveal(&ada).await;
+    campus.reveal(&campus.student("cid").await).await;
+    let (faye, asta) = (campus.student("faye").await, campus.student("asta").await);
+    let path = |name: &str| format!("{GRANTS}/{}", campus.id(name));
+    for (name, told) in [("ada", "the key does not work any more"), ("bob", "If that was a mistake")] {
+        let drop = format!("{}/drop", path(name));
+        assert!(!asta.get(&path(name)).await.offers(&drop));
+        let page = faye.get(&path(name)).await;
+        for _ in 0..2 {
+            faye.submit(&page, &drop, &[]).await.expect(303);
+        }
+        let page = faye.get(&path(name)).await;
+        assert!(page.readable().contains("the roster no longer names this person") && !page.offers(&drop), "{told}");
+    }
+    assert_eq!(campus.enabled().len(), 1, "the key of who was dropped is off");
+    let roster = faye.get(ROSTER).await;
+    faye.submit(&roster, &format!("{ID}/people"), &[("email", "ada@example.edu")]).await.expect(303);
+    assert_eq!(campus.enabled().len(), 2, "and on again with them");
+    for (name, told) in [("ada", "Mails one to the student that the key is off"), ("bob", "Mails none")] {
+        let revoke = format!("{}/revoke", path(name));
+        let page = faye.submit(&faye.get(&path(name)).await, &revoke, &[]).await.expect(200);
+        assert!(page.readable().contains(told), "{}", page.readable());
+        faye.submit(&page, &revoke, &[]).await.expect(303);
+    }
+    campus.settle().await;
+    assert_eq!(campus.subjects("student"), ["CS pilot: your key was switched off"]);
+    campus.finish().await;
+}
+
 #[tokio::test]
 async fn many_are_acted_on_at_once() {
     let mut campus = Campus::with_keys(&["ada", "bob", "cid"]).await;

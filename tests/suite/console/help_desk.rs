@@ -84,6 +84,72 @@ async fn one_field_finds_what_its_reader_may_see() {
     campus.finish().await;
 }
 
+/// A key that somebody came across, or its label, leads to its student, in one field whose text is kept nowhere; staff end it in one press.
+#[tokio::test]
+async fn a_leaked_key_leads_to_its_owner() {
+    let mut campus = staffed().await;
+    campus.students(&["ada", "bob"]).await;
+    let key = campus.reveal(&campus.student("ada").await).await;
+    campus.reveal(&campus.student("bob").await).await;
+    let [head, tail] = [&key[..12], &key[key.len() - 4..]];
+    let twin = format!("{head}{}{tail}", "7".repeat(57));
+    let foreign = campus.provider().add_key("laptop", None, campus.clock.now(), twin.clone()).unwrap().hash;
+    campus.sync().await;
+    let (admin, faye, asta) = (campus.admin().await, campus.student("faye").await, campus.student("asta").await);
+    let find = async |browser: &Visitor, text: &str| {
+        browser.submit(&browser.get("/console").await, "/console/find", &[("key", text)]).await
+    };
+    for text in [&*key, &twin, &format!("{head}...{tail}"), &format!("  {head}…{} ", &tail[1..])] {
+        for (reader, owners) in [(&admin, vec![&*foreign]), (&faye, Vec::new()), (&asta, Vec::new())] {
+            let page = find(reader, text).await.expect(200);
+            assert_eq!(grants(&page), "cs-pilot ada");
+            assert_eq!(page.attributes("foreign-key", "data-hash"), owners);
+            assert!(page.readable().contains("CS pilot: this key works") && !page.body.contains(text.trim()));
+        }
+        // Neither does a page of the other field say it again.
+        let text = text.replace('…', "%E2%80%A6").replace(' ', "+");
+        for at in ["/console", GRANTS] {
+            let page = faye.get(&format!("{at}?q={text}")).await.expect(200);
+            assert_eq!(grants(&page), "cs-pilot ada", "{at}");
+            assert!(!page.body.contains(&key), "{at}");
+        }
+    }
+    let row = admin.get(&format!("{ACCOUNT}?key={foreign}")).await.expect(200);
+    assert!(row.attributes("unowned-key", "data-hash").contains(&foreign));
+    for wrong in ["", &key[..20], &key[1..], "ada@example.edu", &format!("{head}...")] {
+        let page = find(&faye, wrong).await.expect(422);
+        assert!(page.alert().unwrap().contains("neither a whole key nor a label"));
+        assert!(wrong.is_empty() || !page.body.contains(wrong), "{wrong}");
+        assert_eq!(page.form("/console/find").value("key"), Some(""));
+    }
+    let nothing = find(&faye, &key.replace(tail, "0000")).await.expect(200);
+    assert!(nothing.readable().contains("No key with these ends is known"), "{}", nothing.readable());
+    campus.student("bob").await.get("/console").await.expect(404);
+
+    let path = format!("{GRANTS}/{}", campus.id("ada"));
+    let page = faye.get(&path).await;
+    assert!(page.body.contains(&format!("{head}...{tail}")), "the page says which of its keys it is");
+    assert!(!asta.get(&path).await.offers(&format!("{path}/leaked")), "faculty end it");
+    for _ in 0..2 {
+        faye.submit(&page, &format!("{path}/leaked"), &[]).await.expect(303);
+    }
+    assert!(!campus.is_on(&campus.key("ada").hash) && campus.is_on(&campus.key("bob").hash));
+    assert!(find(&faye, &key).await.readable().contains("CS pilot: this key has ended"));
+    let audit = faye.get(&format!("{ID}/audit")).await.readable();
+    assert_eq!(audit.matches("faye@example.edu reported the key of ada@example.edu as leaked").count(), 1, "{audit}");
+    campus.settle().await;
+    let mails = campus.mails("key-leaked");
+    let text = mails[0].contents.text.as_deref().unwrap();
+    assert_eq!((mails.len(), &*mails[0].to), (1, "ada@example.edu"));
+    assert!(text.contains("The people who run CS pilot ended your key"), "{text}");
+    campus.replace("ada").await;
+    assert_eq!(campus.grant("ada").await.replacements, 0, "it is no replacement");
+    // The page of the key that has ended ends no other.
+    faye.submit(&page, &format!("{path}/leaked"), &[]).await.expect(303);
+    assert!(campus.is_on(&campus.key("ada").hash));
+    campus.finish().await;
+}
+
 #[tokio::test]
 async fn why_a_mail_did_not_come_is_told_under_the_address() {
     let mut campus = staffed().await;

@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
 
 use bursar_core::clock::Moment;
 use bursar_core::deadline::Waits;
+use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::HoldKind;
 use bursar_core::domain::values::id::Epoch;
 use bursar_core::domain::values::window::utc_date;
@@ -77,7 +78,7 @@ pub(crate) async fn busy() -> Campus {
     }
     // With what she used before she is past a threshold of her cap.
     campus.spend("ada", "15.50");
-    let leaked = campus.table.act(campus.on("bob"), |view, _| view.report_leaked(Epoch::new(1)));
+    let leaked = campus.table.act(campus.on("bob"), |view, _| view.report_leaked(Epoch::new(1), &Actor::Student));
     leaked.await.unwrap();
     campus.hold("cat", HoldKind::Paused).await;
     campus.hold("ian", HoldKind::Dropped).await;

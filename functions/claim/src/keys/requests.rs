@@ -8,7 +8,7 @@ use axum::response::IntoResponse;
 use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{ChangeRefused, GrantState, HoldKind, KeyCall, Stopped, Tell, View};
+use bursar_core::domain::grant::{ChangeRefused, GrantState, HoldKind, KeyCall, LeakRefused, Stopped, Tell, View};
 use bursar_core::domain::values::id::Epoch;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::settle::NotSettled;
@@ -70,13 +70,10 @@ pub(crate) async fn leaked(form: KeyForm) -> Answer {
     let KeyForm { site, view, .. } = &form;
     let context = form.context();
     let epoch = form.epoch().unwrap_or(view.grant.epoch);
-    let was_reported = matches!(view.grant.state, GrantState::Stopped { why: Stopped::Leaked });
-    match site.table.act(context, |view, _| view.report_leaked(epoch)).await? {
-        ActOutcome::Done(_) => {}
-        ActOutcome::Refused(_) if was_reported => {}
-        // Another claim has replaced the key of this page, which ended that key.
-        ActOutcome::Refused(_) if epoch < view.grant.epoch => return Ok(site.done(MY, &Flash::Already)),
-        ActOutcome::Refused(_) => {
+    match site.table.act(context, |view, _| view.report_leaked(epoch, &Actor::Student)).await? {
+        ActOutcome::Done(_) | ActOutcome::Refused(LeakRefused::Reported) => {}
+        ActOutcome::Refused(LeakRefused::Replaced) => return Ok(site.done(MY, &Flash::Already)),
+        ActOutcome::Refused(LeakRefused::NoKey) => {
             return Err(AppError::conflict("You have no working key in this programme to end."));
         }
         ActOutcome::NoSuchGrant => return Err(AppError::not_found()),

@@ -148,9 +148,9 @@ fn stopped_because(view: &View, stopped: Stopped) -> String {
     let may_be_on = view.grant.may_have_key_to_end();
     let why = match stopped {
         Stopped::Leaked if may_be_on => {
-            "You reported your key as leaked. OpenRouter has not confirmed yet that the key is off; Bursar tries again every minute."
+            "Your key was reported as leaked. OpenRouter has not confirmed yet that the key is off; Bursar tries again every minute."
         }
-        Stopped::Leaked => "You reported your key as leaked, and it was ended.",
+        Stopped::Leaked => "Your key was reported as leaked, and it was ended.",
         Stopped::TooOld => return format!("Your key was ended{}, because it had become too old.", off_since(view)),
         Stopped::TermEnded => "The term was extended, and your key ended on the earlier date.",
         Stopped::Replacing if may_be_on => {

@@ -75,7 +75,7 @@ pub(crate) struct Listing<R> {
     /// The file of all rows, or each part of it, in words with its address.
     pub(crate) files: Vec<(String, String)>,
     columns: Vec<Column<R>>,
-    zone: TimeZone,
+    pub(crate) zone: TimeZone,
 }
 
 /// A column under this heading; without one it is not on the page.

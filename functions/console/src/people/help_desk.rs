@@ -1,5 +1,5 @@
 //! The help desk: people, grants, keys and mails that one field finds, in all programmes for admins and in their own for others with a
-//! role. What is typed in full is found at once. A part is looked for in a few programmes at a time for ten seconds, and the page says how
+//! role, and a field of its own for a key that somebody came across. What is typed in full is found at once. A part is looked for in a few programmes at a time for ten seconds, and the page says how
 //! many were read.
 
 use std::cmp::Reverse;
@@ -7,19 +7,22 @@ use std::pin::pin;
 use std::time::Duration;
 
 use askama::Template;
+use axum::extract::State;
+use axum::http::StatusCode;
 use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::ledger::foreign::ForeignKey;
 use bursar_core::domain::programme::Programme;
-use bursar_core::domain::programme::role::Roles;
+use bursar_core::domain::programme::role::{Role, Roles};
 use bursar_core::domain::sign_in::{LinkRefused, SignIn};
 use bursar_core::domain::values::address::{EmailAddress, MatchedAddress};
 use bursar_core::domain::values::id::new_ulid;
+use bursar_core::domain::values::key::KeyLabel;
 use bursar_core::store::{
     FiledMail, GrantLine, KnownAddress, KnownPerson, LoginRequest, MailRefusal, MailServer, OutboxRow, StoreError,
     Undeliverable, Unreachable, UnreachableReason,
 };
-use bursar_core::web::{Answer, AppError, Site};
+use bursar_core::web::{Answer, AppError, Posted, RequestDeadline, Site, Visitor};
 use futures_util::stream::{StreamExt, iter};
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
@@ -47,7 +50,10 @@ struct HelpDesk<'a> {
     site: &'a Site,
     frame: PageFrame<'a>,
     now: Moment,
+    /// What is looked for: of a key its label.
     text: &'a str,
+    /// Whether it comes from the field for keys, and is shown nowhere again.
+    is_key: bool,
     /// Those that the visitor may see.
     programmes: &'a [Programme],
     unreachable: Unreachable,
@@ -74,25 +80,44 @@ struct AddressFacts {
     refusals: Vec<MailRefusal>,
 }
 
-pub(crate) async fn page(
-    site: &Site,
-    frame: PageFrame<'_>,
-    programmes: &[Programme],
-    text: &str,
-    deadline: Deadline,
+/// The programmes in which somebody has a role, who has one.
+pub(crate) async fn visible(site: &Site, visitor: &Visitor) -> Result<Vec<(Programme, Role)>, AppError> {
+    let programmes = site.table.programmes_of(&visitor.session.address, visitor.is_admin).await?;
+    if programmes.is_empty() && !visitor.is_admin {
+        return Err(AppError::no_right());
+    }
+    Ok(programmes)
+}
+
+/// The page for a key or its label that somebody came across. It comes in a form, so that no address has it.
+pub(crate) async fn find_key(
+    State(site): State<Site>,
+    RequestDeadline(deadline): RequestDeadline,
+    Posted { visitor, fields }: Posted,
 ) -> Answer {
+    let label = KeyLabel::parse(fields.get("key").unwrap_or_default());
+    let status = if label.is_some() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let text = label.as_ref().map_or("", KeyLabel::as_str);
+    Ok(page(&site, &visitor, text, true, deadline).await?.with_status(status))
+}
+
+pub(crate) async fn page(site: &Site, visitor: &Visitor, text: &str, is_key: bool, deadline: Deadline) -> Answer {
     let now = site.clock.now();
+    let programmes = visible(site, visitor).await?;
+    let programmes: Vec<Programme> = programmes.into_iter().map(|(programme, _)| programme).collect();
+    let label = KeyLabel::parse(text);
     let mut page = HelpDesk {
         site,
-        frame,
+        frame: PageFrame::new(site, visitor),
         now,
         text,
-        programmes,
+        is_key,
+        programmes: &programmes,
         unreachable: site.table.unreachable(now).await?,
         people: Vec::new(),
         grants: Listing::new(
             ("Students", "grant"),
-            grants::columns(Shows { programme: true, lifetime: true, span: false }),
+            grants::columns(Shows { lifetime: true, span: false }),
             [],
             &TimeZone::UTC,
         ),
@@ -106,8 +131,14 @@ pub(crate) async fn page(
     let total = page.grants.rows.len();
     page.grants.rows.sort_by_cached_key(|row| (row.address(), row.programme.id.clone()));
     page.grants.rows.truncate(ON_A_PAGE);
+    for row in &mut page.grants.rows {
+        let name = row.programme.settings.name.clone();
+        row.note = Some(label.as_ref().map_or(name.clone(), |label| format!("{name}: {}", row.key_in_words(label))));
+    }
     page.grants.caption = format!("{} of {total}, by address", page.grants.rows.len());
     page.mails.rows.sort_by_key(|mail| Reverse(mail.written_at));
+    page.grants.zone = page.zone();
+    page.mails.zone = page.grants.zone.clone();
     Ok(site.page(&page))
 }
 
@@ -127,6 +158,14 @@ impl<'a> HelpDesk<'a> {
             self.find_part(until).await?;
         }
         Ok(())
+    }
+
+    /// The time zone of the programmes in which students were found; UTC where there are several.
+    fn zone(&self) -> TimeZone {
+        let rows = self.grants.rows.iter();
+        let mut zones: Vec<&TimeZone> = rows.map(|row| row.programme.settings.term.zone()).collect();
+        zones.dedup();
+        if let [zone] = zones[..] { zone.clone() } else { TimeZone::UTC }
     }
 
     fn is_empty(&self) -> bool {
@@ -198,22 +237,28 @@ impl<'a> HelpDesk<'a> {
 
     /// Everything of which the text is a part.
     async fn find_part(&mut self, until: Deadline) -> Result<(), AppError> {
+        let label = KeyLabel::parse(self.text);
         let text = &*self.text.to_lowercase();
         let table = &self.site.table;
         let is_hash = text.bytes().all(|byte| byte.is_ascii_hexdigit());
         self.find_people(|address| address.as_str().contains(text));
         if self.frame.is_admin {
             let mut keys = table.foreign_keys().await?;
-            keys.retain(|key| key.name.to_lowercase().contains(text) || key.key.as_str().starts_with(text));
+            keys.retain(|key| {
+                let has_label =
+                    label.as_ref().zip(key.label.as_ref()).is_some_and(|(label, of_key)| label.may_be(of_key));
+                has_label || key.name.to_lowercase().contains(text) || key.key.as_str().starts_with(text)
+            });
             keys.truncate(ON_A_PAGE);
             self.keys.extend(keys);
         }
         let unreachable = &self.unreachable;
+        let label = label.as_ref();
         let now = self.now;
         let reads = self.programmes.iter().map(|programme: &'a Programme| async move {
             let lines = table.grant_lines(&programme.id, Some(GrantLine::KEYS)).await?;
             let rows = lines.into_iter().map(|line| GrantRow::new(programme, line, unreachable, now));
-            Ok::<Vec<_>, StoreError>(rows.filter(|row| row.is_named(text, is_hash)).collect())
+            Ok::<Vec<_>, StoreError>(rows.filter(|row| row.is_named(text, is_hash, label)).collect())
         });
         let mut reads = pin!(iter(reads.collect::<Vec<_>>()).buffer_unordered(PROGRAMMES_AT_ONCE));
         let mut read = 0;

@@ -9,6 +9,7 @@ use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::counts::Counts;
 use bursar_core::domain::programme::role::Role;
 use bursar_core::domain::usage::burn::Burn;
+use bursar_core::domain::values::key::KeyLabel;
 use bursar_core::store::Overview;
 use bursar_core::web::{Answer, AppError, RequestDeadline, Site, Visitor};
 use futures_util::future::try_join_all;
@@ -44,15 +45,13 @@ pub(crate) async fn list(
     RequestDeadline(deadline): RequestDeadline,
 ) -> Answer {
     let now = site.clock.now();
-    let programmes = site.table.programmes_of(&visitor.session.address, visitor.is_admin).await?;
-    if programmes.is_empty() && !visitor.is_admin {
-        return Err(AppError::no_right());
-    }
-    let frame = PageFrame::new(&site, &visitor);
     if let Some(text) = query.get("q").map(|text| text.trim()).filter(|text| !text.is_empty()) {
-        let programmes: Vec<Programme> = programmes.into_iter().map(|(programme, _)| programme).collect();
-        return help_desk::page(&site, frame, &programmes, text, deadline).await;
+        // A key has its own field; of one that is typed here no more than its label is shown.
+        let label = KeyLabel::parse(text);
+        let text = label.as_ref().map_or(text, KeyLabel::as_str);
+        return help_desk::page(&site, &visitor, text, false, deadline).await;
     }
+    let programmes = help_desk::visible(&site, &visitor).await?;
     let sync = site.table.sync_state().await?;
     let waiting = WaitingItems::of_reader(&site, &visitor, &programmes, &sync).await?;
     let mut names: HashMap<String, usize> = HashMap::new();
@@ -63,6 +62,7 @@ pub(crate) async fn list(
     });
     let rows = try_join_all(rows).await?;
     let (running, over) = rows.into_iter().partition(|row| row.now.is_some());
+    let frame = PageFrame::new(&site, &visitor);
     Ok(site.page(&Home { frame, waiting, running, over }))
 }
 

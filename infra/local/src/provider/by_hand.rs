@@ -109,10 +109,20 @@ impl Provider {
         limit: Option<Nano>,
         created_at: impl Into<Timestamp>,
     ) -> Result<MadeKey> {
+        self.add_key(name, limit, created_at, fresh_key())
+    }
+
+    /// The same of a key that is known.
+    pub fn add_key(
+        &self,
+        name: &str,
+        limit: Option<Nano>,
+        created_at: impl Into<Timestamp>,
+        plaintext: String,
+    ) -> Result<MadeKey> {
         let mut account = self.account();
         let workspace_id = account.workspace(None, &None)?;
         let settings = KeySettings { name: name.to_owned(), limit, workspace_id, ..KeySettings::default() };
-        let plaintext = fresh_key();
         let key = Key::new(&plaintext, settings, created_at.into());
         let hash = key.hash.clone();
         account.add(key)?;

@@ -91,6 +91,8 @@ pub enum StudentNotice {
     MoreDeclined,
     /// Somebody reminds the student of a key.
     NeverUsed,
+    /// The student was removed, and the key with them.
+    Removed,
 }
 
 impl View {

@@ -30,23 +30,26 @@ impl View {
     }
 
     /// Ends the key because somebody else has it: the live one, or one that is to be off and may still be on, which is then told before all
-    /// others. Returns `Unchanged` for a page that is older than the live key: the key that it shows has ended already.
-    pub fn report_leaked(&self, epoch: Epoch) -> Result<Change, Unchanged> {
-        let is_leak = match (self.grant.live(), &self.grant.state) {
-            (Some(live), _) => live.epoch <= epoch,
-            (None, GrantState::Stopped { why }) => *why != Stopped::Leaked && self.grant.may_have_key_to_end(),
-            (None, _) => false,
-        };
-        if is_leak { Ok(self.stopped(Stopped::Leaked, &Actor::Student)) } else { Err(Unchanged) }
+    /// others. A page that is older than the live key shows one that has ended already.
+    pub fn report_leaked(&self, epoch: Epoch, actor: &Actor) -> Result<Change, LeakRefused> {
+        match (self.grant.live(), &self.grant.state) {
+            (Some(live), _) if live.epoch <= epoch => {}
+            (None, GrantState::Stopped { why: Stopped::Leaked }) => return Err(LeakRefused::Reported),
+            (None, GrantState::Stopped { .. }) if self.grant.may_have_key_to_end() => {}
+            _ if epoch < self.grant.epoch => return Err(LeakRefused::Replaced),
+            _ => return Err(LeakRefused::NoKey),
+        }
+        Ok(self.stopped(Stopped::Leaked, actor))
     }
 
-    /// Ends the grant for good. Returns `Unchanged` if it is revoked already.
+    /// Ends the grant for good, which the student hears who had a key. Returns `Unchanged` if it is revoked already.
     pub fn revoke(&self, actor: &Actor, why: Option<&str>) -> Result<Change, Unchanged> {
         if self.grant.state == GrantState::Revoked || self.grant.person.address.is_erased() {
             return Err(Unchanged);
         }
         let mut change = self.change(actor, DependsOn::GrantAlone);
         (change.grant.state, change.grant.has_reservation) = (GrantState::Revoked, false);
+        change.notice = self.grant.live().map(|_| StudentNotice::Removed);
         Ok(change.audited_because(Act::Revoked, &self.grant, why))
     }
 
@@ -191,6 +194,16 @@ impl View {
         let allowed = change.grant.allowed;
         Ok(change.audited_from(Act::ReplacementAllowed, self.grant.allowed, allowed, None))
     }
+}
+
+/// Why no key is ended as leaked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeakRefused {
+    /// It was reported before. Its disable may still be pending, so pressing again does no harm.
+    Reported,
+    /// Another claim has replaced the key of this page, which ended that one.
+    Replaced,
+    NoKey,
 }
 
 /// What a roster says otherwise of a person. What it does not say stays.

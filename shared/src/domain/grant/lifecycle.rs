@@ -129,6 +129,7 @@ impl View {
             | StudentNotice::CapChanged
             | StudentNotice::MoreDeclined
             | StudentNotice::NeverUsed
+            | StudentNotice::Removed
             | StudentNotice::Unused
             | StudentNotice::KeyEnded => None,
         }
@@ -216,6 +217,7 @@ impl StudentNotice {
             | StudentNotice::CapChanged
             | StudentNotice::MoreDeclined
             | StudentNotice::NeverUsed
+            | StudentNotice::Removed
             | StudentNotice::Unused
             | StudentNotice::KeyEnded => SignedDuration::ZERO,
         }

@@ -43,7 +43,7 @@ use crate::schema::{ItemKey, begin, key, stored};
 pub use action::{GrantAct, GrantAction};
 pub use change::{BudgetChange, Change, DependsOn, Logged, StudentNotice, Unchanged, View};
 pub use claim::{BeginRefused, KeyRequest, KeyRequestKind, MintedKey, OpenClaim, RecordRefused};
-pub use close::{ADDRESS_PASSED, AddressChange, PersonChange};
+pub use close::{ADDRESS_PASSED, AddressChange, LeakRefused, PersonChange};
 pub use drift::RecoveredKey;
 pub use hold::{ChangeRefused, Hold, HoldKind, Holds, Pause};
 pub use lifecycle::{AnnouncedEnd, NoticeDelivery, Rule};

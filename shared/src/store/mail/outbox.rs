@@ -421,6 +421,7 @@ impl QueuedMail {
                     StudentNotice::MoreDeclined => {
                         Facts::new(MailKind::Student, "answer to a request for more", student)
                     }
+                    StudentNotice::Removed => Facts::new(MailKind::Student, "notice of a removal", student),
                     StudentNotice::TermEndSoon => Facts {
                         choice: Some(OptionalMail::Reminder),
                         ..Facts::new(MailKind::Student, "notice of the term's end", student)

@@ -4,15 +4,16 @@
 use askama::Template;
 use axum::extract::Path;
 use axum::http::StatusCode;
-use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{ChangeRefused, Grant, GrantAct, GrantAction, GrantState, ShownState, Tell, View};
+use bursar_core::domain::grant::{
+    ChangeRefused, Grant, GrantAct, GrantAction, GrantState, LeakRefused, ShownState, Tell, View,
+};
 use bursar_core::domain::programme::role::Role;
 use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::values::format::column_time;
-use bursar_core::domain::values::id::GrantId;
+use bursar_core::domain::values::id::{Epoch, GrantId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::settle::NotSettled;
-use bursar_core::store::{ActContext, ActOutcome, Enrolment, StoreError, Undeliverable};
+use bursar_core::store::{ActContext, ActOutcome, Author, Enrolment, StoreError, Undeliverable};
 use bursar_core::web::form::LONGEST_REASON;
 use bursar_core::web::{Answer, AppError, Fields, Flash, Site};
 
@@ -22,8 +23,10 @@ use crate::kit::form::{Field, FieldKind, Form, FormValue, ShownField};
 use crate::kit::paths;
 use crate::people::roster;
 use crate::people::roster::TypedPerson;
+use crate::people::roster::compare::RosterStep;
 use crate::programme::settings;
 use crate::work::grant_action::{act_on, own_cap};
+use crate::work::steps;
 
 /// What removing a student does, before it is done.
 #[derive(Template)]
@@ -45,7 +48,7 @@ struct GrantRequest<'a> {
     fields: &'a Fields,
     view: View,
     context: ActContext<'a>,
-    actor: &'a Actor,
+    author: Author<'a>,
 }
 
 pub(crate) async fn act(Path((_, grant, action)): Path<(String, String, String)>, post: Post<Assistants>) -> Answer {
@@ -71,18 +74,27 @@ pub(crate) async fn act(Path((_, grant, action)): Path<(String, String, String)>
     Ok(post.site.done(&paths::grant(&post.access.programme.id, &grant), &notice))
 }
 
-/// Gives a grant its person's right address.
-pub(crate) async fn correct_address(Path((_, grant)): Path<(String, String)>, post: Post<Faculty>) -> Answer {
-    let grant = grant::id(&grant)?;
-    let notice = GrantRequest::new(&post, &grant).await?.address().await?;
-    Ok(post.site.done(&paths::grant(&post.access.programme.id, &grant), &notice))
+/// What faculty alone do to one student, each by a route of its own.
+macro_rules! acts_of_faculty {
+    ($($(#[$doc:meta])* $route:ident: $act:ident;)*) => {
+        $($(#[$doc])*
+        pub(crate) async fn $route(Path((_, grant)): Path<(String, String)>, post: Post<Faculty>) -> Answer {
+            let grant = grant::id(&grant)?;
+            let notice = GrantRequest::new(&post, &grant).await?.$act().await?;
+            Ok(post.site.done(&paths::grant(&post.access.programme.id, &grant), &notice))
+        })*
+    };
 }
 
-/// Decides what a student asked for.
-pub(crate) async fn decide_more(Path((_, grant)): Path<(String, String)>, post: Post<Faculty>) -> Answer {
-    let grant = grant::id(&grant)?;
-    let notice = GrantRequest::new(&post, &grant).await?.more().await?;
-    Ok(post.site.done(&paths::grant(&post.access.programme.id, &grant), &notice))
+acts_of_faculty! {
+    /// Gives a grant its person's right address.
+    correct_address: address;
+    /// Decides what a student asked for.
+    decide_more: decide;
+    /// Ends a key that others have, for a student who may have another.
+    end_leaked: leaked;
+    /// Takes somebody off the roster, as a file would that does not name them.
+    take_off_roster: drop;
 }
 
 impl<'a> GrantRequest<'a> {
@@ -90,10 +102,10 @@ impl<'a> GrantRequest<'a> {
     where
         A: Admission<Access = ProgrammeAccess>,
     {
-        let Post { site, access, fields, actor, now, deadline, .. } = post;
+        let Post { site, access, fields, now, deadline, .. } = post;
         let context = ActContext { programme: &access.programme.id, grant, now: *now, deadline: *deadline };
         let view = grant::view(site, access, grant).await?;
-        Ok(GrantRequest { site, access, fields, view, context, actor })
+        Ok(GrantRequest { site, access, fields, view, context, author: post.author() })
     }
 
     /// Does it, and returns why a rule refuses it, if one does. Faculty may end an admin's pause too.
@@ -104,7 +116,7 @@ impl<'a> GrantRequest<'a> {
         reason: Option<String>,
     ) -> Result<Option<ChangeRefused>, StoreError> {
         let act = GrantAct { action, cap, group: None, reason };
-        act_on(self.site, self.context, &act, (self.actor, self.access.role.min(Role::Faculty)), None).await
+        act_on(self.site, self.context, &act, (self.author.actor, self.access.role.min(Role::Faculty)), None).await
     }
 
     async fn pause(&self) -> Result<Flash, AppError> {
@@ -164,11 +176,37 @@ impl<'a> GrantRequest<'a> {
             Some(_) => return Err(AppError::unprocessable("The form names another programme. Press “Remove” again.")),
         }
         let notice = match self.act(GrantAction::Revoke, None, reason).await? {
-            None => Flash::Revoked,
+            None => Flash::Revoked { had_key: self.view.grant.live().is_some() },
             Some(_) => Flash::Already,
         };
         self.site.settler().settle_or_leave(self.context).await;
         Ok(Some(notice))
+    }
+
+    async fn leaked(&self) -> Result<Flash, AppError> {
+        let epoch = self.fields.filled("epoch").and_then(|epoch| epoch.parse().ok());
+        let epoch = epoch.map_or(self.view.grant.epoch, Epoch::new);
+        match self.site.table.act(self.context, |view, _| view.report_leaked(epoch, self.author.actor)).await?.refusal()
+        {
+            // A second request repeats a disable that failed.
+            None | Some(LeakRefused::Reported) => {}
+            Some(LeakRefused::Replaced) => return Ok(Flash::Already),
+            Some(LeakRefused::NoKey) => {
+                return Err(AppError::conflict("This student has no key that works, so there is none to end."));
+            }
+        }
+        self.site.settler().settle_or_leave(self.context).await;
+        Ok(Flash::LeakEnded)
+    }
+
+    async fn drop(&self) -> Result<Flash, AppError> {
+        let step = RosterStep::Drop { grant: self.context.grant.clone() };
+        match steps::take(self.site, self.context.programme, &step, None, self.author).await? {
+            None | Some(ChangeRefused::Unchanged) => {}
+            Some(_) => return Err(over()),
+        }
+        self.site.settler().settle_or_leave(self.context).await;
+        Ok(Flash::TakenOffRoster { had_key: self.view.grant.live().is_some() })
     }
 
     fn look_before_revoking(&self) -> Answer {
@@ -241,7 +279,7 @@ impl<'a> GrantRequest<'a> {
     }
 
     /// Raises the cap as the student asked, or declines with a sentence for them. The same decision again changes nothing.
-    async fn more(&self) -> Result<Flash, AppError> {
+    async fn decide(&self) -> Result<Flash, AppError> {
         let fields = self.fields;
         let table = &self.site.table;
         match fields.get("act") {
@@ -252,7 +290,7 @@ impl<'a> GrantRequest<'a> {
                     if view.open_request(now).is_none() {
                         return Err(ChangeRefused::Unchanged);
                     }
-                    view.set_cap(own_cap(Some(cap), view), self.actor, None, now)
+                    view.set_cap(own_cap(Some(cap), view), self.author.actor, None, now)
                 });
                 match outcome.await? {
                     ActOutcome::NoSuchGrant => Err(AppError::not_found()),
@@ -281,7 +319,7 @@ impl<'a> GrantRequest<'a> {
                     }
                     return Err(self.refused(StatusCode::UNPROCESSABLE_ENTITY, forms).await);
                 };
-                match table.act(self.context, |view, now| view.decline_more(&reason, self.actor, now)).await? {
+                match table.act(self.context, |view, now| view.decline_more(&reason, self.author.actor, now)).await? {
                     ActOutcome::NoSuchGrant => Err(AppError::not_found()),
                     ActOutcome::Refused(_) => {
                         let was_declined =
@@ -319,7 +357,7 @@ impl<'a> GrantRequest<'a> {
                 forms.address.refuse("email", question);
                 forms.sure = Some(roster::domain(&address).to_owned());
             } else {
-                return match table.act(context, |view, _| view.correct_address(&address, self.actor)).await? {
+                return match table.act(context, |view, _| view.correct_address(&address, self.author.actor)).await? {
                     ActOutcome::NoSuchGrant => Err(AppError::not_found()),
                     ActOutcome::Done(_) => Ok(Flash::AddressCorrected),
                     ActOutcome::Refused(ChangeRefused::Unchanged) => Ok(Flash::Already),
@@ -362,7 +400,7 @@ impl<'a> GrantRequest<'a> {
             return Err(AppError::conflict(why));
         }
         // Somebody else may have taken the mark off meanwhile.
-        if table.allow_mail(self.context, grant, mark, self.actor).await?
+        if table.allow_mail(self.context, grant, mark, self.author.actor).await?
             || table.undeliverable(&mark.address, self.context.now).await?.is_none()
         {
             return Ok(Flash::MailTriedAgain);

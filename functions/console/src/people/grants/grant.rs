@@ -114,9 +114,12 @@ struct GrantForms {
     resume: bool,
     change: bool,
     resend: bool,
+    /// Whether there is a key to end that others have.
+    leaked: bool,
 }
 
 struct GrantKeyLine {
+    label: String,
     state: &'static str,
     spent: Usd,
     /// Of the key in use: its limit at the provider, and what was left of that when it was read last.
@@ -202,6 +205,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
         let in_window = reading.map(|reading| reading.used.in_window(basis, now)).unwrap_or_default();
         let limit = key.limit.known().filter(|_| grant.live() == Some(key));
         GrantKeyLine {
+            label: key.label.as_ref().map(|label| label.as_str().to_owned()).unwrap_or_default(),
             limit: limit.map(|limit| (*limit, (*limit - in_window).or_zero())),
             state: match key.gone {
                 _ if grant.live() == Some(key) => match (view.usable(now).is_some(), key.enabled.is(&true)) {
@@ -276,6 +280,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
                 && grant.holds.dropped.is_none()
                 && !grant.person.address.is_none()
                 && (mark.is_none() || access.is_faculty()),
+            leaked: access.is_faculty() && view.report_leaked(grant.epoch, &Actor::Sync).is_ok(),
         },
         unreachable: mark.map(|mark| (mark.why, mails::why(mark.why), column_time(mark.marked_at, zone))),
         mails: mails::listing("mail", mails.iter().rev().map(MailRow::new).collect(), zone),

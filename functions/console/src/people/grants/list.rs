@@ -16,6 +16,7 @@ use bursar_core::domain::usage::span::Span;
 use bursar_core::domain::values::address::{EmailAddress, nfc};
 use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::id::{GrantId, KeyName, ProgrammeId};
+use bursar_core::domain::values::key::KeyLabel;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::{Reset, utc_date};
 use bursar_core::store::{Enrolment, GrantLine, Unreachable, UnreachableReason};
@@ -104,7 +105,6 @@ pub(crate) struct GrantRow<'a> {
 /// What a list shows besides what each does.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Shows {
-    pub(crate) programme: bool,
     /// What was spent in all, which is what was spent of a cap for the whole term.
     pub(crate) lifetime: bool,
     /// What was spent in a span that was asked for.
@@ -117,15 +117,12 @@ impl Shows {
     }
 }
 
-pub(crate) fn columns<'a>(shows: Shows) -> [Column<GrantRow<'a>>; 20] {
+pub(crate) fn columns<'a>(shows: Shows) -> [Column<GrantRow<'a>>; 19] {
     [
         column("").hook("programme").cell(|row| Cell::exact(Some(&row.programme.id))),
         column("").file("grant").hook("grant").cell(|row| Cell::exact(Some(&row.line.id))),
         column("").file("email").hook("email").cell(|row| Cell::text(Some(row.line.person.address.as_written()))),
         column("Person").cell(GrantRow::person),
-        column("Programme")
-            .shown_if(shows.programme)
-            .cell(|row| Cell::link(paths::programme(&row.programme.id), &row.programme.settings.name)),
         column("").file("name").cell(|row| Cell::text(row.line.person.name.as_deref())),
         column("Group").file("group").cell(|row| Cell::text(row.line.group.as_deref())),
         column("State").file("state").hook("state").cell(GrantRow::badge),
@@ -279,14 +276,27 @@ impl<'a> GrantRow<'a> {
         }
     }
 
-    /// Whether a text in lower case is a part of what the grant is known by, or the beginning of a hash of one of its keys.
-    pub(crate) fn is_named(&self, text: &str, is_hash: bool) -> bool {
+    /// Whether a text in lower case is a part of what the grant is known by, the beginning of a hash of one of its keys, or a label of one.
+    pub(crate) fn is_named(&self, text: &str, is_hash: bool, label: Option<&KeyLabel>) -> bool {
         let line = &self.line;
         let person = &self.line.person;
         let names = [&person.name, &person.roster_id, &line.group].into_iter().flatten().map(String::as_str);
         names.chain([person.address.as_written()]).any(|name| name.to_lowercase().contains(text))
             || line.id.as_str().contains(text)
+            || label.is_some_and(|label| line.key_with(label).is_some())
             || (is_hash && line.keys.iter().any(|key| key.hash.as_str().starts_with(text)))
+    }
+
+    /// Whether the key of this label works.
+    pub(crate) fn key_in_words(&self, label: &KeyLabel) -> &'static str {
+        let key = self.line.key_with(label).map(|key| &key.hash);
+        if key != self.line.live_key() {
+            "this key has ended"
+        } else if self.state == ShownState::Live {
+            "this key works"
+        } else {
+            "this key is paused"
+        }
     }
 
     /// Whether this person has not claimed and is to, or has a key that was unused when all were looked at, and mail reaches them.
@@ -412,9 +422,11 @@ impl GrantSearch {
         }
     }
 
-    /// The search with its letters as texts are kept.
+    /// The search with its letters as texts are kept, and with the label of a key that was typed in place of the key.
     fn composed(self) -> GrantSearch {
-        GrantSearch { q: nfc(&self.q).into_owned(), group: nfc(&self.group).into_owned(), ..self }
+        let label = KeyLabel::parse(&self.q).map(|label| label.as_str().to_owned());
+        let q = label.unwrap_or_else(|| nfc(&self.q).into_owned());
+        GrantSearch { q, group: nfc(&self.group).into_owned(), ..self }
     }
 
     pub(super) async fn find<'a>(
@@ -429,7 +441,8 @@ impl GrantSearch {
         let requested_span = self.span_query.span();
         let text = self.q.trim().to_lowercase();
         let is_hash = text.len() >= LEAST_OF_A_HASH && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let keys = if is_hash || in_full { Some(GrantLine::KEYS) } else { None };
+        let label = KeyLabel::parse(&self.q);
+        let keys = if is_hash || in_full || label.is_some() { Some(GrantLine::KEYS) } else { None };
         let named = named(site, std::slice::from_ref(programme), self.q.trim()).await?;
         let is_named = !named.is_empty();
         let lines = async {
@@ -446,7 +459,7 @@ impl GrantSearch {
         let mut rows = Vec::new();
         for line in lines {
             let row = GrantRow::new(programme, line, &unreachable, now);
-            if !(is_named || row.is_named(&text, is_hash)) || !self.lets_by(&row) {
+            if !(is_named || row.is_named(&text, is_hash, label.as_ref())) || !self.lets_by(&row) {
                 continue;
             }
             let spent = match requested_span {

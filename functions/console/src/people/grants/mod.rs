@@ -6,6 +6,6 @@ mod grant;
 mod list;
 mod preview;
 
-pub(crate) use acts::{act, correct_address, decide_more};
+pub(crate) use acts::{act, correct_address, decide_more, end_leaked, take_off_roster};
 pub(crate) use grant::page as grant;
 pub(crate) use list::{GrantRow, Shows, columns, file, named, page as list, used};

@@ -2,7 +2,7 @@
 //! ends it, or the term ends. A notice whose reason has gone is dropped.
 
 use bursar_core::clock::Moment;
-use bursar_core::domain::audit::{Act, AuditEntry};
+use bursar_core::domain::audit::{Act, Actor, AuditEntry};
 use bursar_core::domain::grant::{GrantState, Stopped, StudentNotice, View};
 use bursar_core::domain::programme::{Basis, Settings};
 use bursar_core::domain::usage::reading::is_used;
@@ -32,7 +32,13 @@ impl App {
         let words = Words { recipient: &view.grant.person.address, config: &self.config };
         let letter = match notice {
             StudentNotice::KeyShown => Some(words.key_shown(&view, written_at)),
-            StudentNotice::KeyLeaked => Some(words.key_leaked(&view, written_at)),
+            StudentNotice::KeyLeaked => {
+                let entries = self.table.list_known(AuditEntry::of_grant(programme, grant)).await?;
+                let mut ends = entries.iter().filter(|audit_entry| audit_entry.what.act == Act::Stopped);
+                let end = ends.rfind(|end| end.recorded_at <= written_at);
+                let is_by_student = end.is_none_or(|end| end.actor == Actor::Student);
+                Some(words.key_leaked(&view, is_by_student, written_at))
+            }
             StudentNotice::MoreDeclined => words.more_declined(&view),
             StudentNotice::CapChanged => {
                 let entries = self.table.list_known(AuditEntry::of_grant(programme, grant)).await?;
@@ -50,6 +56,7 @@ impl App {
             | StudentNotice::KeyEnded
             | StudentNotice::UnusedSoon
             | StudentNotice::TooOldSoon
+            | StudentNotice::Removed
             | StudentNotice::TermEndSoon => words.of_rule(&view, notice, now),
         };
         letter.ok_or(NoMail::NotDue("the key has been used, replaced or ended since, or its end was told again"))
@@ -131,7 +138,8 @@ impl Words<'_> {
         }
     }
 
-    fn key_leaked(self, view: &View, reported_at: Moment) -> Letter {
+    /// The mail of a leak that the student reported, or somebody with a role.
+    fn key_leaked(self, view: &View, is_by_student: bool, reported_at: Moment) -> Letter {
         let settings = &view.programme.settings;
         let name = &settings.name;
         let time = time_in(reported_at, settings.term.zone());
@@ -142,17 +150,26 @@ impl Words<'_> {
                 amount.to_dollars()
             )
         });
+        let what = if is_by_student {
+            format!("You, or someone signed in as you, reported your key for {name} as leaked on {time}.")
+        } else {
+            format!("The people who run {name} ended your key on {time}, because others may have it.")
+        };
+        let what_next = if is_by_student {
+            ""
+        } else {
+            " Look where others can have seen it, such as a public repository, and take it out there."
+        };
         Letter {
             subject: format!("{name}: your key was reported leaked"),
             heading: "Your key was reported leaked".to_owned(),
             parts: vec![
                 LetterPart::Sentences(format!(
-                    "You, or someone signed in as you, reported your key for {name} as leaked on {time}. It is being switched off \
-                     at OpenRouter, usually within a minute; until then it can still spend.{used}"
+                    "{what} It is being switched off at OpenRouter, usually within a minute; until then it can still spend.{used}"
                 )),
-                said(
-                    "Your page says whether the key is off, what it had spent by then, and how to go on. What is left of your credit is still yours.",
-                ),
+                LetterPart::Sentences(format!(
+                    "Your page says whether the key is off, what it had spent by then, and how to go on. What is left of your credit is still yours.{what_next}"
+                )),
                 self.own_page(),
             ],
             why: "You get this mail because a key of yours was reported leaked.".to_owned(),
@@ -160,7 +177,7 @@ impl Words<'_> {
         }
     }
 
-    /// The notice of a rule's effect on a key, or of the term's end; `None` if that no longer holds. Ends
+    /// The notice of a rule's effect on a key, of a removal, or of the term's end; `None` if that no longer holds. Ends
     /// count as announced if the mail leaves now.
     fn of_rule(self, view: &View, notice: StudentNotice, now: Moment) -> Option<Letter> {
         let settings = &view.programme.settings;
@@ -238,6 +255,15 @@ impl Words<'_> {
                     why: old,
                 }
             }
+            StudentNotice::Removed => RuleWords {
+                subject: format!("{name}: your key was switched off"),
+                heading: "Your key was switched off",
+                body: format!(
+                    "The people who run {name} removed you from it. Your key stops working, usually within a minute, and you cannot \
+                     get another one there. If you think that this is a mistake, ask them."
+                ),
+                why: format!("you had a key for {name}"),
+            },
             StudentNotice::TermEndSoon if until.is_some() => RuleWords {
                 subject: format!("{name}: your key stops on {}", long_date(settings.term.ends_on())),
                 heading: "Your key stops soon",

@@ -39,16 +39,32 @@ async fn shown_key() {
 async fn leaked_key() {
     let mut view = with_key();
     let reported_at = now() + 1.hour();
-    let text = told(|words| words.key_leaked(&view, reported_at)).await;
+    let text = told(|words| words.key_leaked(&view, true, reported_at)).await;
     assert!(text.contains("it can still spend.\n"), "nothing was read yet: {text}");
     read(&mut view, now(), 3_099_001);
-    insta::assert_snapshot!(told(|words| words.key_leaked(&view, reported_at)).await, @"
+    insta::assert_snapshot!(told(|words| words.key_leaked(&view, true, reported_at)).await, @"
     CS pilot: your key was reported leaked
     Your key was reported leaked
     You, or someone signed in as you, reported your key for CS pilot as leaked on 20 Nov 2026, 12:00 (Europe/Berlin). It is being switched off at OpenRouter, usually within a minute; until then it can still spend. When it was last checked at OpenRouter, on 20 Nov 2026, 11:00 (Europe/Berlin), that key had used $3.10.
     Your page says whether the key is off, what it had spent by then, and how to go on. What is left of your credit is still yours.
     Open my page: https://bursar.example.edu/my
     You get this mail because a key of yours was reported leaked.
+    ");
+}
+
+#[tokio::test]
+async fn what_staff_ended() {
+    let view = with_key();
+    let leaked = told(|words| words.key_leaked(&view, false, now())).await;
+    insta::assert_snapshot!(leaked.lines().nth(2).unwrap(), @"The people who run CS pilot ended your key on 20 Nov 2026, 11:00 (Europe/Berlin), because others may have it. It is being switched off at OpenRouter, usually within a minute; until then it can still spend.");
+    assert!(leaked.contains("such as a public repository"), "{leaked}");
+    insta::assert_snapshot!(of_rule(&view, StudentNotice::Removed, now()).await, @"
+    CS pilot: your key was switched off
+    Your key was switched off
+    The people who run CS pilot removed you from it. Your key stops working, usually within a minute, and you cannot get another one there. If you think that this is a mistake, ask them.
+    Questions: frida@example.edu
+    Open my page: https://bursar.example.edu/my
+    You get this mail because you had a key for CS pilot.
     ");
 }
 

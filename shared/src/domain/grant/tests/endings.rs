@@ -127,10 +127,17 @@ fn a_leaked_key_is_disabled() {
     assert_eq!(story.view.stop(Stopped::Leaked, &Actor::Student), Err(Unchanged));
     assert_eq!(story.refused(KeyRequestKind::Reveal), BeginRefused::AlreadyShown);
     story.after(1.hour()).shown(KeyRequestKind::Replace, 'b');
-    assert_eq!(story.view.report_leaked(Epoch::new(1)), Err(Unchanged));
-    story.apply(story.view.report_leaked(Epoch::new(2)).unwrap());
+    let report = |story: &Story, epoch, actor| story.view.report_leaked(Epoch::new(epoch), &actor);
+    assert_eq!(report(&story, 1, Actor::Student), Err(LeakRefused::Replaced));
+    // Staff end it by the same transition, in their own name.
+    let staff = faculty();
+    let change = report(&story, 2, staff.clone()).unwrap();
+    assert_eq!((change.actor(), change.notice), (&staff, Some(StudentNotice::KeyLeaked)));
+    story.apply(change);
     assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::Leaked });
-    assert_eq!(story.view.report_leaked(Epoch::new(2)), Err(Unchanged), "nothing is left to end");
+    assert_eq!(report(&story, 2, Actor::Student), Err(LeakRefused::Reported), "nothing is left to end");
+    assert!(!story.view.next_key_counts(story.now), "another is no replacement");
+    assert_eq!(report(&Story::new(), 0, faculty()), Err(LeakRefused::NoKey));
 }
 
 /// A key that has not been disabled yet can still be reported as leaked.
@@ -147,8 +154,8 @@ fn an_enabled_key_can_be_reported() {
         assert_eq!(story.view.grant.urgency(), Urgency::Disable);
         let mut off = story.clone();
         off.disabled(1);
-        assert_eq!(off.view.report_leaked(Epoch::new(1)), Err(Unchanged), "it is off");
-        story.apply(story.view.report_leaked(Epoch::new(1)).unwrap());
+        assert!(off.view.report_leaked(Epoch::new(1), &Actor::Student).is_err(), "it is off");
+        story.apply(story.view.report_leaked(Epoch::new(1), &Actor::Student).unwrap());
         assert_eq!((story.view.grant.urgency(), story.due(1)), (Urgency::Leak, vec![Tell::Off]), "at once");
     }
 }

@@ -64,7 +64,7 @@ impl Story {
     }
 
     fn leaked(&mut self) -> &mut Story {
-        self.apply(self.view.report_leaked(self.view.grant.epoch).unwrap())
+        self.apply(self.view.report_leaked(self.view.grant.epoch, &Actor::Student).unwrap())
     }
 
     fn cost(&self) -> Usd {

@@ -57,7 +57,10 @@ fn keys_that_do_not_work_are_recorded_and_the_live_one_stays() {
     story.recover(&[found(2, false)]);
     assert_eq!(story.view.grant.state, GrantState::Live { key: hash('a') });
     assert_eq!(story.due(1), []);
-    assert!(story.view.report_leaked(story.view.grant.epoch).is_ok(), "the page's epoch is the newer one");
+    assert!(
+        story.view.report_leaked(story.view.grant.epoch, &Actor::Student).is_ok(),
+        "the page's epoch is the newer one"
+    );
     let begun = story.begin(KeyRequestKind::Replace);
     assert_eq!(begun.epoch, Epoch::new(3), "no number is used twice");
 

@@ -170,7 +170,7 @@ fn what_became_of_a_request_for_more() {
 #[test]
 fn each_reason_for_which_there_is_no_key_now() {
     let stopped = |why| Story::new().shown().stopped(why);
-    insta::assert_snapshot!(stopped(Stopped::Leaked).brief(), @"no key now: You reported your key as leaked. OpenRouter has not confirmed yet that the key is off; Bursar tries again every minute. Get a new one: it has what is left of your cap. [Get a new key] [Ask for more]");
+    insta::assert_snapshot!(stopped(Stopped::Leaked).brief(), @"no key now: Your key was reported as leaked. OpenRouter has not confirmed yet that the key is off; Bursar tries again every minute. Get a new one: it has what is left of your cap. [Get a new key] [Ask for more]");
     let paid = |story: Story| {
         let call = story.view.calls(story.now).remove(0);
         let now = story.now;
@@ -179,13 +179,13 @@ fn each_reason_for_which_there_is_no_key_now() {
         let change = story.view.answered(&call, Answered { noted: now, sent: now, is_read: true }, now).unwrap();
         story.apply(&change)
     };
-    insta::assert_snapshot!(paid(stopped(Stopped::Leaked)).words(), @"You reported your key as leaked, and it was ended. Get a new one: it has what is left of your cap.");
+    insta::assert_snapshot!(paid(stopped(Stopped::Leaked)).words(), @"Your key was reported as leaked, and it was ended. Get a new one: it has what is left of your cap.");
     insta::assert_snapshot!(stopped(Stopped::TooOld).words(), @"Your key was ended, because it had become too old. Get a new one: it has what is left of your cap.");
     insta::assert_snapshot!(stopped(Stopped::GoneAtProvider).words(), @"Your key no longer works: it was ended at OpenRouter, not here. Get a new one: it has what is left of your cap.");
     insta::assert_snapshot!(paid(stopped(Stopped::Replacing)).brief(), @"no key now: Your old key was ended, and the last attempt to make a new one failed. No money was lost. Get a new one: it has what is left of your cap. [Get a new key] [Ask for more]");
     insta::assert_snapshot!(stopped(Stopped::Replacing).brief(), @"no key now: Your old key must end before you get a new one, and OpenRouter has not confirmed yet that the old key is off. No money was lost. Get a new one: it has what is left of your cap. [Get a new key] [Ask for more] [My key has leaked: end it]");
     insta::assert_snapshot!(stopped(Stopped::Returned).words(), @"You handed your key back. OpenRouter has not confirmed yet that the key is off; Bursar tries again. Get a new one: it has what is left of your cap.");
-    insta::assert_snapshot!(stopped(Stopped::Leaked).used(20_000_000).words(), @"You reported your key as leaked. OpenRouter has not confirmed yet that the key is off; Bursar tries again every minute. Your cap for the whole term is used up. Once your cap resets or is raised, you can get a new key here.");
+    insta::assert_snapshot!(stopped(Stopped::Leaked).used(20_000_000).words(), @"Your key was reported as leaked. OpenRouter has not confirmed yet that the key is off; Bursar tries again every minute. Your cap for the whole term is used up. Once your cap resets or is raised, you can get a new key here.");
     let no_more = stopped(Stopped::Replacing).set(|view| settings_mut(view).claims.replacements = 0).after(1.hour());
     insta::assert_snapshot!(no_more.words(), @"Your old key must end before you get a new one, and OpenRouter has not confirmed yet that the old key is off. No money was lost. You have replaced your key as often as this programme allows. Ask the people who run the programme to allow one more.");
 }
