@@ -9,7 +9,7 @@ use bursar_core::domain::values::format::long_date;
 use bursar_core::domain::values::id::{GrantBytes, GrantId};
 use bursar_core::store::{ModelDay, ModelRows};
 use bursar_local::provider::Nano;
-use bursar_tests::campus::Campus;
+use bursar_tests::campus::{Campus, address};
 use bursar_tests::faults::{Fault, Matcher};
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -235,4 +235,113 @@ async fn what_was_used_meanwhile_is_told_later() {
     assert_eq!(campus.sync().await["complete"], true);
     assert_eq!(recorded(&campus, day(2)).await, [format!("cs-pilot A {SMALL} 1000000 by 1")]);
     campus.finish().await;
+}
+
+/// A class whose faculty is Faye, and which may call two models and calls both.
+async fn calling(names: &[&'static str]) -> Campus {
+    let mut campus = Campus::at("2026-11-09T12:00:00Z").await;
+    let named: Vec<String> = names.iter().map(ToString::to_string).collect();
+    let faye = || vec![address("faye")];
+    campus
+        .programme("Seminar", |settings| {
+            settings.people.faculty = faye();
+            settings.rules.all.models = vec![SMALL.to_owned()];
+        })
+        .await;
+    campus
+        .programme("CS pilot", |settings| {
+            settings.people.faculty = faye();
+            settings.rules.all.models = named;
+        })
+        .await;
+    campus.work().await;
+    campus.students(&["ada"]).await;
+    campus.keys().await;
+    spend(&campus, "ada", 1_000_000, SMALL);
+    spend(&campus, "ada", 1_000_000, LARGE);
+    campus.minutes(A_DAY);
+    campus.sync().await;
+    campus.settle().await;
+    campus.all_mails();
+    campus
+}
+
+/// The subjects of the mails about models after a night, which another run adds none to.
+async fn told_of_models(campus: &Campus, days: i64) -> Vec<String> {
+    campus.minutes(days * A_DAY);
+    for _ in 0..2 {
+        campus.sync().await;
+    }
+    campus.settle().await;
+    campus.subjects("model")
+}
+
+#[tokio::test]
+async fn a_model_that_ends_is_told_twice() {
+    let campus = calling(&[SMALL, LARGE]).await;
+    let ends = |campus: &Campus, day: Date| {
+        campus.provider().set_quirks(|quirks| {
+            quirks.expiration_dates.insert(LARGE, day);
+        });
+    };
+    ends(&campus, day(42));
+    assert_eq!(told_of_models(&campus, 10).await, [""; 0], "there is more than a month");
+    let subject = |day: &str| format!("CS pilot: {LARGE} ends on {day}");
+    assert_eq!(told_of_models(&campus, 1).await, [subject("21 Dec 2026")]);
+    assert_eq!(told_of_models(&campus, 1).await, [""; 0]);
+    // Another day is news.
+    ends(&campus, day(35));
+    assert_eq!(told_of_models(&campus, 1).await, [subject("14 Dec 2026")]);
+    spend(&campus, "ada", 1_000, LARGE);
+    for days in [1, 12] {
+        assert_eq!(told_of_models(&campus, days).await, [""; 0]);
+    }
+    assert_eq!(told_of_models(&campus, 1).await, [subject("14 Dec 2026")]);
+    let names = async |campus: &Campus| {
+        let my = campus.student("ada").await.get("/my").await.expect(200).readable();
+        [SMALL, LARGE].map(|model| my.contains(model))
+    };
+    assert_eq!(names(&campus).await, [true, true]);
+    assert_eq!(told_of_models(&campus, 7).await, [""; 0], "it went as was said");
+    assert_eq!(names(&campus).await, [true, false]);
+    // The other one was not used for four weeks, so that nobody hears of it, but it is named no more.
+    campus.provider().set_quirks(|quirks| {
+        quirks.vanished.insert(SMALL);
+    });
+    assert_eq!(told_of_models(&campus, 1).await, [""; 0]);
+    assert_eq!(names(&campus).await, [false, false]);
+    let my = campus.student("ada").await.get("/my").await.readable();
+    assert!(my.contains("OpenRouter does not offer any of the models that this key may call any more."), "{my}");
+    campus.finish().await;
+}
+
+/// A list that cannot be read, or is cut, is no vanishing.
+#[tokio::test]
+async fn a_model_that_vanishes_is_told_that_night() {
+    let campus = calling(&[]).await;
+    let rule = campus.gate.at(Matcher::call("provider:GET /models").every(), Fault::Status(500));
+    assert_eq!(told_of_models(&campus, 1).await, [""; 0]);
+    campus.gate.lift(rule);
+    campus.minutes(A_DAY);
+    let crooked = Crooked::before(&campus.stack).await;
+    crooked.bend(|path, told| {
+        if path != "/models" {
+            return told;
+        }
+        let mut body: Value = serde_json::from_str(&told.body).unwrap();
+        body["data"].as_array_mut().unwrap().truncate(2);
+        Told { body: body.to_string(), ..told }
+    });
+    let problems = crooked.sync().await["problems"].to_string();
+    assert!(problems.contains("7 of 9 models are not listed any more"), "{problems}");
+    assert_eq!(told_of_models(&campus, 1).await, [""; 0]);
+    campus.provider().set_quirks(|quirks| {
+        quirks.vanished.insert(SMALL);
+    });
+    assert_eq!(told_of_models(&campus, 1).await, [format!("CS pilot: {SMALL} is gone from OpenRouter")]);
+    // It was the one of the examples.
+    let my = campus.student("ada").await.get("/my").await;
+    assert!(!my.body.contains(SMALL), "{}", my.readable());
+    assert_eq!(told_of_models(&campus, 1).await, [""; 0]);
+    campus.finish_faulted().await;
 }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use bursar_core::clock::Moment;
 use bursar_core::domain::grant::{Grant, Person, View};
+use bursar_core::domain::programme::rules::ListedModel;
 use bursar_core::domain::programme::{Budget, Programme, Settings};
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
+use bursar_core::store::ListedModels;
 
 pub(crate) fn at(text: &str) -> Moment {
     text.parse().unwrap()
@@ -23,6 +25,17 @@ pub(crate) fn a_view() -> View {
     let grant = Grant::invited(programme.id.clone(), "0123456789abcdef".parse().unwrap(), person, None);
     let budget = Budget::new(programme.id.clone(), Usd::from_dollars(4000));
     View { programme: programme.into(), budget: budget.into(), grant, readings: Vec::new(), guardrails: Arc::default() }
+}
+
+/// The provider's list of these models, each with the dollars of a million tokens of its answers.
+pub(crate) fn listed<'a>(prices: impl IntoIterator<Item = (&'a str, i32)>) -> ListedModels {
+    let models = prices.into_iter().map(|(slug, dollars)| ListedModel {
+        slug: slug.to_owned(),
+        canonical: None,
+        answer_price: Some(Usd::from_dollars(dollars)),
+        gone_on: None,
+    });
+    ListedModels { models: models.collect(), as_of: at("2026-11-20T03:00:00Z") }
 }
 
 /// The text of a page: one line for each block, buttons in brackets.

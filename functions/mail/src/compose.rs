@@ -111,6 +111,9 @@ impl App {
             QueuedMail::Import { programme, import, changes, recipient } => {
                 self.import(programme, *import, changes, recipient).await
             }
+            QueuedMail::ModelEnd { programme, model, gone_on, recipient } => {
+                self.model_end(programme, model, *gone_on, recipient, now).await
+            }
             QueuedMail::Account { day, alarm, recipient } => self.account(*day, alarm, recipient).await,
             QueuedMail::Digest { programme, week, recipient } => self.digest(programme, *week, recipient, now).await,
             QueuedMail::Statement { month, recipient } => self.statement(*month, recipient).await,

@@ -74,6 +74,7 @@ mod digest;
 mod import;
 mod letter;
 mod link;
+mod model_end;
 mod request;
 mod sending;
 mod statement;

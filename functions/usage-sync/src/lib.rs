@@ -17,7 +17,7 @@
 //! | [`conclude`] | decides whether the run is complete | a cut, the sync's state |
 //! | [`caps`] | judges the caps of students | crossings, with their mails |
 //! | [`guardrails`] | tells guardrails their rules again, and puts keys back under theirs | confirmed rules |
-//! | [`models`] | asks who used which model on the completed days, and what models cost | the use by model, prices |
+//! | [`models`] | asks who used which model on the completed days, and which models there are | the use by model, the list, mails about models that end |
 //!
 //! The stream carries totals to `threshold-alerts`. Trouble reaches the admins as one alarm for each cause and day. The
 //! account page shows the report of the run and the state of the sync.

@@ -1,15 +1,16 @@
-//! What models cost, and the use by model on completed days, in one query by key and model.
+//! Which models there are, and the use by model on completed days, in one query by key and model.
 //! [`models`](bursar_core::domain::usage::models) decides whose use it was. What the answer leaves out is the difference to the readings,
 //! which whoever reads it computes.
 
 use std::collections::HashMap;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use bursar_core::clock::Moment;
+use bursar_core::domain::programme::rules::ListedModel;
 use bursar_core::domain::usage::models::{Attribution, Sums, UseByDay, attribute};
 use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{ModelDay, ModelPrices, ModelRows};
+use bursar_core::store::{ListedModels, ModelDay, ModelRows};
 use jiff::ToSpan;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -19,6 +20,8 @@ use crate::runner::{Gaps, RunContext};
 
 /// The most days that are queried: use on older missed days stays unknown by model.
 const MOST_DAYS: i64 = 7;
+/// The days in which a model was used lately.
+const LATELY: i64 = 28;
 
 /// Asks for the completed days since the last time, and for the last of those once more: use may settle late.
 pub(crate) async fn record(
@@ -63,15 +66,54 @@ pub(crate) async fn record(
     Ok(())
 }
 
-/// Notes what answers of the listed models cost now, if that changed.
-pub(crate) async fn record_prices(runner: &RunContext<'_>) -> Result<()> {
-    let of_answers = runner.provider.answer_prices(runner.until()).await?;
-    let stored = runner.table.get(ModelPrices::key_of()).await?;
-    if stored.is_some_and(|stored| stored.of_answers == of_answers) {
-        return Ok(());
+/// Notes the models that the provider lists now, if that changed, after faculty were told of those that end or are gone.
+pub(crate) async fn record_list(runner: &RunContext<'_>) -> Result<()> {
+    let models = runner.provider.models(runner.until()).await?;
+    let stored = runner.table.get(ListedModels::key_of()).await?.map(|stored| stored.models).unwrap_or_default();
+    let as_of = runner.baseline.began_at;
+    let today = utc_date(as_of);
+    let unlisted = stored.iter().filter(|former| models.iter().all(|model| model.slug != former.slug));
+    let unlisted: Vec<ListedModel> = unlisted
+        .map(|former| ListedModel {
+            gone_on: Some(former.gone_on.map_or(today, |day| day.min(today))),
+            ..former.clone()
+        })
+        .collect();
+    // A list that lacks so many was cut, or is not of all models.
+    ensure!(
+        unlisted.len() * 5 <= stored.len(),
+        "{} of {} models are not listed any more",
+        unlisted.len(),
+        stored.len()
+    );
+    for model in unlisted.iter().chain(&models) {
+        tell_of_end(runner, model, today).await?;
     }
-    let prices = ModelPrices { of_answers, as_of: runner.baseline.began_at };
-    Ok(runner.table.put_later(&prices, prices.as_of, runner.end()).await?)
+    if stored != models {
+        runner.table.put_later(&ListedModels { models, as_of }, as_of, runner.end()).await?;
+    }
+    Ok(())
+}
+
+/// Tells the faculty of each programme that allows a model and used it lately, once it is time, of its end.
+async fn tell_of_end(runner: &RunContext<'_>, model: &ListedModel, today: Date) -> Result<()> {
+    let Some(end) = model.end_to_tell(today) else { return Ok(()) };
+    let now = runner.clock.now();
+    let tiers = runner.table.tiers().await?;
+    let lately = (today.checked_sub(LATELY.days())?, today);
+    for programme in runner.programmes.iter().filter(|programme| !programme.is_over(now)) {
+        if programme.settings.rules.allow(model, &tiers)
+            && runner
+                .table
+                .models_of(&programme.id, false, lately)
+                .await?
+                .iter()
+                .any(|used| model.is_named(&used.model))
+        {
+            runner.table.tell_of_model_end(programme, &model.slug, end, now, runner.end()).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes the attributed use, day by day. A recorded day gives way only to an answer that is no smaller.

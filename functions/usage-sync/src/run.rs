@@ -59,8 +59,8 @@ pub(crate) async fn run(runner: &RunContext<'_>) -> Result<()> {
     if let Err(error) = models::record(runner, &own_use.groups, run.gaps).await {
         journal.problem(format!("what was used by model is not recorded: {error:#}"));
     }
-    if let Err(error) = models::record_prices(runner).await {
-        journal.problem(format!("what models cost is not recorded: {error:#}"));
+    if let Err(error) = models::record_list(runner).await {
+        journal.problem(format!("which models there are is not recorded: {error:#}"));
     }
     Ok(())
 }

@@ -423,9 +423,11 @@ async fn spend(run: &mut Run<'_>, key: &Key) -> Result<()> {
 /// What a question to a free model is answered; the first in the list is taken.
 async fn ask_free_model(run: &Run<'_>, key: &Key) -> Result<String> {
     let models = run.provider.models(soon()).await?;
-    let Some(free) = models.into_iter().find(|model| model.ends_with(":free")) else { return Ok("none".to_owned()) };
+    let Some(free) = models.into_iter().find(|model| model.slug.ends_with(":free")) else {
+        return Ok("none".to_owned());
+    };
     let mut body = question(run.options);
-    body["model"] = free.into();
+    body["model"] = free.slug.into();
     Ok(key.wire.ask(Method::POST, "chat/completions", Some(body)).await?.words)
 }
 

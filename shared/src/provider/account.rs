@@ -1,6 +1,6 @@
 //! The account as a whole: its money and its workspaces; and what the provider offers to anybody.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::Provider;
 use crate::clock::Clock;
 use crate::deadline::Deadline;
+use crate::domain::programme::rules::ListedModel;
 use crate::domain::values::money::{Usd, promised, spent};
 use crate::provider::wire::calls::{CREDITS, Call, LIST_MODELS, LIST_PROVIDERS, LIST_WORKSPACES};
 use crate::provider::wire::error::ProviderError;
@@ -41,6 +42,8 @@ struct Model {
     canonical_slug: Option<String>,
     #[serde(default)]
     pricing: Value,
+    #[serde(default)]
+    expiration_date: Value,
 }
 
 #[derive(Deserialize)]
@@ -65,15 +68,9 @@ impl Provider {
         PageReader::new(self, &LIST_WORKSPACES, "", &[], Clock::system()).all(|| deadline).await
     }
 
-    /// Lists the models that the provider offers, by each of their slugs.
-    pub async fn models(&self, deadline: Deadline) -> Result<BTreeSet<String>, ProviderError> {
-        self.list(&LIST_MODELS, deadline, |model: Model| [Some(model.id), model.canonical_slug].into_iter().flatten())
-            .await
-    }
-
-    /// Lists what a million tokens of answer cost, by each slug of a model. A price that depends on something else is left out.
-    pub async fn answer_prices(&self, deadline: Deadline) -> Result<BTreeMap<String, Usd>, ProviderError> {
-        self.list(&LIST_MODELS, deadline, price_answers).await
+    /// Lists the models that the provider offers.
+    pub async fn models(&self, deadline: Deadline) -> Result<Vec<ListedModel>, ProviderError> {
+        self.list(&LIST_MODELS, deadline, |model: Model| [listed(model)]).await
     }
 
     pub async fn providers(&self, deadline: Deadline) -> Result<BTreeSet<String>, ProviderError> {
@@ -97,14 +94,18 @@ impl Provider {
     }
 }
 
-/// Each slug of a model with what a million tokens of its answers cost.
-fn price_answers(model: Model) -> impl Iterator<Item = (String, Usd)> {
+fn listed(model: Model) -> ListedModel {
     // Told of one token.
     let price = model.pricing["completion"].as_str().and_then(|price| Usd::parse_ceil(&format!("{price}e6")).ok());
-    let price = price.filter(|price| *price >= Usd::ZERO);
-    // Variants such as `:free` share the canonical slug of their model.
-    let canonical = model.canonical_slug.filter(|_| !model.id.contains(':'));
-    [Some(model.id), canonical].into_iter().flatten().filter_map(move |slug| Some((slug, price?)))
+    // A day, which nobody promises to stay without a time.
+    let gone_on = model.expiration_date.as_str().and_then(|text| text.get(..10)?.parse().ok());
+    ListedModel {
+        // Variants such as `:free` share the canonical slug of their model.
+        canonical: model.canonical_slug.filter(|canonical| !model.id.contains(':') && *canonical != model.id),
+        slug: model.id,
+        answer_price: price.filter(|price| *price >= Usd::ZERO),
+        gone_on,
+    }
 }
 
 fn read_credits(body: &str) -> Result<Credits, Unreadable> {

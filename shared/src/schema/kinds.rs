@@ -60,6 +60,6 @@ kinds! {
     OwnJudgement = "own-judgement", Account = "account",
     AccountDay = "account-day", BalanceReading = "balance", AccountCut = "cut", CutKeys = "cut-keys",
     MailedStatement = "mailed-statement", BalanceNotice = "balance-notice", ModelDay = "model-day",
-    ModelRows = "model-rows", ModelPrices = "model-prices", KeyOwner = "key-owner", AssignedUse = "assigned-use", ForeignAct = "foreign-act",
+    ModelRows = "model-rows", ListedModels = "listed-models", KeyOwner = "key-owner", AssignedUse = "assigned-use", ForeignAct = "foreign-act",
     ForeignKey = "foreign-key";
 }

@@ -2,6 +2,7 @@
 //! and what the admins were told of the balance. Their texts belong to the mail function.
 
 use jiff::SignedDuration;
+use jiff::civil::Date;
 use ulid::Ulid;
 
 use crate::clock::Moment;
@@ -330,6 +331,28 @@ impl Table {
         let until_its_end = programme.settings.term.ends_at().duration_since(now);
         let transaction =
             self.once(format!("no-file#{}#{last}", programme.id), until_its_end, now)?.owing_to_all(&mails)?;
+        self.commit_once(transaction.unaudited(Unaudited::Notification), deadline).await
+    }
+
+    /// Queues a mail to those in charge that a model ends or is gone: once for the day that is named, and once more in its last week.
+    pub async fn tell_of_model_end(
+        &self,
+        programme: &Programme,
+        model: &str,
+        (gone_on, is_first): (Date, bool),
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<bool, StoreError> {
+        let in_charge = self.people_of(&self.in_charge(&programme.settings).await?, deadline).await?;
+        let rows = in_charge.into_iter().take(MAILS_AT_ONCE).map(|recipient| {
+            let mail =
+                QueuedMail::ModelEnd { programme: programme.id.clone(), model: model.to_owned(), gone_on, recipient };
+            OutboxRow::queued(new_ulid(now), mail, now)
+        });
+        let rows: Vec<OutboxRow> = rows.collect();
+        let what = format!("model-end#{}#{model}#{gone_on}#{is_first}", programme.id);
+        let until_its_end = programme.settings.term.ends_at().duration_since(now);
+        let transaction = self.once(what, until_its_end, now)?.owing_to_all(&rows)?;
         self.commit_once(transaction.unaudited(Unaudited::Notification), deadline).await
     }
 

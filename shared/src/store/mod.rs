@@ -34,7 +34,7 @@ pub use programmes::previews::{ImportPart, Kept, PREVIEW_LASTS, RosterChanges, R
 pub use programmes::programme::{BudgetSums, CopiedProgramme, EditOutcome, NewProgramme, ProgrammeEdit, Undecided};
 pub use programmes::rules::{RulesSource, TierOutcome};
 pub use sync::account::{Account, AccountDay, BalanceReading};
-pub use sync::models::{ForeignModels, ModelDay, ModelPrices, ModelRows};
+pub use sync::models::{ForeignModels, ListedModels, ModelDay, ModelRows};
 pub use sync::runs::{BegunBy, Run};
 pub use sync::state::{
     HeldAct, HeldBack, HeldKey, MOST_NAMED, OwnJudgement, Release, StubbornDisable, SyncState, UnknownKey,

@@ -59,7 +59,7 @@ kinds! {
     StaffPerson KnownAddress KeyOwner AssignedUse KeptTotals GroupTotals KeptPeople Crossing Run SyncState Account
     AccountDay BalanceReading AccountCut CutKeys MailedStatement ForeignAct ForeignKey OwnJudgement Alarm
     AddedAdmins ModelDay ModelRows BalanceNotice Digest Import Job RosterPreview ImportPart RosterToken Erasure
-    ProgrammeRequest MoreListing ModelPrices PauseWatch
+    ProgrammeRequest MoreListing ListedModels PauseWatch
 }
 
 fn recorded() -> impl Iterator<Item = Item> {

@@ -171,7 +171,8 @@ fn is_owed(mail: &QueuedMail) -> bool {
         | QueuedMail::Request { .. }
         | QueuedMail::RequestDecided { .. }
         | QueuedMail::More { .. }
-        | QueuedMail::Import { .. } => false,
+        | QueuedMail::Import { .. }
+        | QueuedMail::ModelEnd { .. } => false,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The brake of a programme: what one of its keys may spend in a UTC day, as the provider holds it.
 
-use bursar_core::store::ModelPrices;
+use bursar_core::store::ListedModels;
 use bursar_local::provider::{Interval, Nano};
 use bursar_tests::aws;
 use bursar_tests::campus::Campus;
@@ -18,7 +18,7 @@ async fn class() -> (Campus, Visitor) {
     campus.programme("CS pilot", |settings| settings.rules.all.models = vec![LARGE.to_owned()]).await;
     campus.students(&["ada"]).await;
     campus.sync().await;
-    assert!(campus.table.get(ModelPrices::key_of()).await.unwrap().is_some());
+    assert!(campus.table.get(ListedModels::key_of()).await.unwrap().is_some());
     campus.work().await;
     let admin = campus.admin().await;
     (campus, admin)

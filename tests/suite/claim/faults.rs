@@ -63,7 +63,7 @@ async fn a_first_claim_makes_few_calls() {
     // The session, the person's enrolments and the account are read besides.
     insta::assert_debug_snapshot!(made, @r#"
     {
-        "dynamodb:GetItem": 9,
+        "dynamodb:GetItem": 10,
         "dynamodb:Query": 5,
         "dynamodb:TransactWriteItems": 2,
         "dynamodb:UpdateItem": 1,

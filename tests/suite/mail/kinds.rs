@@ -8,6 +8,7 @@ use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::request::{ProgrammeRequest, Wish};
+use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{Author, RosterChanges, RosterPreview, WAITS_FOR};
 use bursar_local::invoke::FunctionName;
 use bursar_tests::campus::{ADMIN, Campus, address};
@@ -61,6 +62,8 @@ async fn each_kind_of_mail_reaches_its_reader() {
     let changes = RosterChanges::default();
     let mails = campus.table.mails_about_import(&programme, Some(waiting.import), changes, now, soon()).await.unwrap();
     campus.table.keep_preview(&waiting, b"email", &mails, soon()).await.unwrap();
+    let end = (utc_date(now), false);
+    assert!(campus.table.tell_of_model_end(&programme, "a/model", end, now, soon()).await.unwrap());
     campus.settle().await;
     campus.table.act(campus.on("ada"), |view, _| view.stop(Stopped::Leaked, &Actor::Student)).await.unwrap();
     campus.minutes(3 * 24 * 60);
@@ -83,6 +86,7 @@ async fn each_kind_of_mail_reaches_its_reader() {
     key-leaked: ada@example.edu
     key-shown: ada@example.edu
     link: admin@example.edu
+    model: frida@example.edu
     request: admin@example.edu
     roster: ada@example.edu
     statement: fin@example.edu

@@ -18,7 +18,7 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::keys::{CreatedKey, NewKey};
 use bursar_core::settle::NotSettled;
-use bursar_core::store::{ActContext, ActOutcome};
+use bursar_core::store::{ActContext, ActOutcome, ListedModels};
 use bursar_core::web::{Answer, AppError, Fields, Frame, Reply, Site, Visitor};
 
 use crate::keys::requests::KeyForm;
@@ -57,6 +57,8 @@ struct Claim<'a> {
     site: &'a Site,
     context: ActContext<'a>,
     deployment: DeploymentId,
+    /// The models of the provider's list, where it was read.
+    listed: Option<ListedModels>,
 }
 
 /// A claim that was begun, with the grant as it stood then.
@@ -103,7 +105,7 @@ async fn press(form: &KeyForm, kind: KeyRequestKind) -> Answer {
     if view.next_guardrail() == NextGuardrail::NotConfirmed {
         return Err(being_prepared());
     }
-    let meta = site.table.meta(*now).await?;
+    let (meta, listed) = tokio::try_join!(site.table.meta(*now), site.table.get(ListedModels::key_of()))?;
     if site.table.is_copy(&meta) {
         let sentence = "Bursar is being restored. Keys can be made again in a few minutes; nothing is lost.";
         return Err(AppError::later(sentence));
@@ -113,7 +115,7 @@ async fn press(form: &KeyForm, kind: KeyRequestKind) -> Answer {
     let checked = site.provider.check_account(&meta.deployment, meta.account.as_ref(), *deadline).await;
     checked.map_err(|error| refusal::provider(&error, NOT_MADE))?;
 
-    let claim = Claim { form, site, context: form.context(), deployment: meta.deployment };
+    let claim = Claim { form, site, context: form.context(), deployment: meta.deployment, listed };
     let begun = claim.begin(KeyRequest { kind, epoch, terms: accepted(&form.fields) }).await?;
     match claim.make(&begun).await {
         Ok(page) => Ok(page),
@@ -183,6 +185,7 @@ impl Claim<'_> {
         // Step 6: shows the recorded key.
         let confirmed = guardrail.map(|(_, confirmed)| confirmed.rules).unwrap_or_default();
         let rules = StudentRules { confirmed, ..StudentRules::default() };
+        let rules = rules.naming(self.listed.as_ref(), self.site.clock.now());
         let view = &self.form.view;
         Ok(self.site.page(&KeyPage {
             frame: &self.site.frame,

@@ -4,14 +4,14 @@
 use bursar_core::domain::grant::View;
 use bursar_core::domain::programme::rules::{DataPolicy, Region, Rules};
 use bursar_core::domain::usage::pilot::WorkDay;
-use bursar_core::store::ModelPrices;
+use bursar_core::store::ListedModels;
 use serde_json::json;
 use unicode_normalization::UnicodeNormalization;
 
 use crate::my::rules::StudentRules;
 
 /// The model of the examples when the programme restricts none: cheap and well known.
-const ANY_MODEL: &str = "openai/gpt-4o-mini";
+pub(crate) const ANY_MODEL: &str = "openai/gpt-4o-mini";
 
 /// The tokens of answer that a coding agent is to ask for with each request: half of what it asks for by itself, since what that could
 /// cost must be left of the cap.
@@ -28,7 +28,7 @@ pub(crate) struct Example<'a> {
     /// A model that this key may call.
     pub(crate) model: &'a str,
     /// What answers cost, where that is known.
-    pub(crate) prices: Option<&'a ModelPrices>,
+    pub(crate) prices: Option<&'a ListedModels>,
     /// What a day of work cost lately in the programme.
     pub(crate) work_day: Option<WorkDay>,
     /// The programme's name in characters that an HTTP header can carry.
@@ -37,8 +37,8 @@ pub(crate) struct Example<'a> {
 
 impl<'a> Example<'a> {
     pub(crate) fn new(url: &'a str, view: &'a View, rules: &'a StudentRules) -> Example<'a> {
-        let first = rules.confirmed.models.first().map(String::as_str);
-        let model = paid_models(rules).next().or(first).unwrap_or(ANY_MODEL);
+        let named = paid_models(rules).next().or(rules.confirmed.models.first().map(String::as_str));
+        let model = named.or(rules.other_model.as_deref()).unwrap_or(ANY_MODEL);
         let title = header_safe(&view.programme.settings.name).unwrap_or_else(|| view.programme.id.to_string());
         Example { view, rules, url, model, prices: None, work_day: None, title }
     }
@@ -195,8 +195,7 @@ models:
     /// The model that a coding agent is to ask, of this maker where the key may call one, and the one for its small jobs: the cheapest.
     fn agent_models(&self, maker: &str) -> [&'a str; 2] {
         let model = paid_models(self.rules).find(|model| model.starts_with(maker)).unwrap_or(self.model);
-        let prices = self.prices.map(|prices| &prices.of_answers);
-        let priced = paid_models(self.rules).filter_map(|model| Some((prices?.get(model)?, model)));
+        let priced = paid_models(self.rules).filter_map(|model| Some((self.prices?.price_of(model)?, model)));
         [model, priced.min().map_or(model, |(_, cheapest)| cheapest)]
     }
 
@@ -285,10 +284,8 @@ fn header_safe(name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use bursar_core::domain::values::money::Usd;
-
     use super::*;
-    use crate::testing::{a_view, at, settings_mut};
+    use crate::testing::{a_view, listed, settings_mut};
 
     const URL: &str = "https://openrouter.ai/api/v1";
 
@@ -343,8 +340,7 @@ mod tests {
         let mut view = a_view();
         settings_mut(&mut view).name = "{file:~/.ssh/id} O'Neil".to_owned();
         let models = ["anthropic/large", "b/small", "b/small:free", "openai/medium"].map(str::to_owned);
-        let of_answers = models.iter().cloned().zip([25, 1, 0, 10].map(Usd::from_dollars)).collect();
-        let prices = ModelPrices { of_answers, as_of: at("2026-11-20T03:00:00Z") };
+        let prices = listed(models.iter().map(String::as_str).zip([25, 1, 0, 10]));
         let confirmed = Rules { models: models.to_vec(), ..Rules::default() };
         let rules = StudentRules { confirmed, ..StudentRules::default() };
         let example = Example { prices: Some(&prices), ..Example::new(URL, &view, &rules) };

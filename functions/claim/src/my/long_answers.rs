@@ -8,8 +8,9 @@ use bursar_core::clock::Moment;
 use bursar_core::domain::grant::View;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{ModelPrices, StoreError, Table};
+use bursar_core::store::{ListedModels, StoreError, Table};
 use jiff::ToSpan;
+use jiff::civil::Date;
 
 use crate::my::rules::StudentRules;
 
@@ -24,24 +25,24 @@ impl LongAnswers {
     /// Of the models that are named in the key's rules, or else of those that its class used lately.
     pub(crate) async fn read(
         table: &Table,
-        prices: &ModelPrices,
+        listed: &ListedModels,
         view: &View,
         rules: &StudentRules,
         now: Moment,
     ) -> Result<LongAnswers, StoreError> {
         let named = &rules.confirmed.models;
-        if !named.is_empty() {
-            return Ok(LongAnswers::new(prices, named.iter().cloned()));
-        }
         let today = utc_date(now);
+        if !named.is_empty() {
+            return Ok(LongAnswers::new(listed, named.iter().cloned(), today));
+        }
         let lately = (today.saturating_sub(LATELY.days()), today);
         let uses = table.models_of(&view.programme.id, false, lately).await?;
-        Ok(LongAnswers::new(prices, uses.into_iter().map(|used| used.model)))
+        Ok(LongAnswers::new(listed, uses.into_iter().map(|used| used.model), today))
     }
 
-    fn new(prices: &ModelPrices, models: impl Iterator<Item = String>) -> LongAnswers {
-        let priced = models.filter_map(|model| Some((Reverse(prices.long_answer(&model)?), model)));
-        LongAnswers(priced.collect())
+    fn new(listed: &ListedModels, models: impl Iterator<Item = String>, today: Date) -> LongAnswers {
+        let offered = models.filter(|model| listed.offered(model, today).is_some());
+        LongAnswers(offered.filter_map(|model| Some((Reverse(listed.long_answer(&model)?), model))).collect())
     }
 
     /// What is told to somebody with too little left for the dearest.
@@ -60,14 +61,15 @@ impl LongAnswers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::at;
+    use crate::testing::listed;
 
     fn told(models: &[&str], cents: i64) -> String {
         let prices = [("a/large", 25), ("b/medium", 10), ("c/small", 1), ("d/small:free", 0)];
-        let of_answers = prices.map(|(model, dollars)| (model.to_owned(), Usd::from_dollars(dollars))).into();
-        let prices = ModelPrices { of_answers, as_of: at("2026-11-20T03:00:00Z") };
+        let listed = listed(prices);
         let models = models.iter().map(|model| (*model).to_owned());
-        LongAnswers::new(&prices, models).too_dear(Usd::CENT.times(cents.try_into().unwrap())).unwrap_or_default()
+        LongAnswers::new(&listed, models, utc_date(listed.as_of))
+            .too_dear(Usd::CENT.times(cents.try_into().unwrap()))
+            .unwrap_or_default()
     }
 
     #[test]

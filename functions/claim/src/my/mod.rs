@@ -16,7 +16,7 @@ use bursar_core::domain::grant::{BeginRefused, GrantState, KeyRequest, KeyReques
 use bursar_core::domain::values::id::{Nonce, ProgrammeId};
 use bursar_core::domain::values::term::Term;
 use bursar_core::log;
-use bursar_core::store::{Enrolment, KnownAddress, ModelPrices};
+use bursar_core::store::{Enrolment, KnownAddress, ListedModels};
 use bursar_core::web::{Answer, AppError, Fields, Flash, Frame, Posted, RequestDeadline, Site, Visitor};
 
 use crate::my::card::{Card, MoreForm};
@@ -99,18 +99,18 @@ pub(crate) async fn show(
 ) -> Answer {
     let views = grants_of(site, visitor).await?;
     let address = &visitor.session.address;
-    let (choice, mark, sync, prices) = tokio::try_join!(
+    let (choice, mark, sync, listed) = tokio::try_join!(
         site.table.known_address(address),
         site.table.undeliverable(address, now),
         site.table.sync_state(),
-        site.table.get(ModelPrices::key_of())
+        site.table.get(ListedModels::key_of())
     )?;
     let mut cards = Vec::with_capacity(views.len());
     let mut rules = Vec::with_capacity(views.len());
     for view in &views {
-        let mut key_rules = StudentRules::read(&site.table, view).await?;
-        if let Some(prices) = prices.as_ref().filter(|_| is_in_use(view, now)) {
-            key_rules.long_answers = LongAnswers::read(&site.table, prices, view, &key_rules, now).await?;
+        let mut key_rules = StudentRules::read(&site.table, view).await?.naming(listed.as_ref(), now);
+        if let Some(listed) = listed.as_ref().filter(|_| is_in_use(view, now)) {
+            key_rules.long_answers = LongAnswers::read(&site.table, listed, view, &key_rules, now).await?;
         }
         let typed = more_form.take_if(|(programme, _)| **programme == view.programme.id).map(|(_, form)| form);
         cards.push(Card::new(view, &key_rules, sync.listed_at, typed, now));
@@ -120,7 +120,7 @@ pub(crate) async fn show(
     for (view, rules) in views.iter().zip(&rules).filter(|(view, _)| is_in_use(view, now)) {
         let work_day = site.table.work_day(&view.programme.id).await?;
         let example = Example::new(&site.provider_url, view, rules);
-        examples.push(Example { prices: prices.as_ref(), work_day, ..example });
+        examples.push(Example { prices: listed.as_ref(), work_day, ..example });
     }
     let page = MyPage {
         frame: &site.frame,

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use bursar_core::domain::programme::rules::Tier;
 use bursar_core::domain::programme::{Programme, rules};
-use bursar_core::store::{ModelPrices, RulesSource, TierOutcome};
+use bursar_core::store::{ListedModels, RulesSource, TierOutcome};
 use bursar_core::web::{Answer, AppError, Flash, Site, Visitor};
 
 use crate::kit::access::{AdminAccess, Admins, PageFrame, Post};
@@ -69,7 +69,7 @@ struct TiersPage<'a> {
     tiers: Vec<TierForm>,
     new: Form<TypedTier>,
     new_version: Option<u64>,
-    prices: Option<ModelPrices>,
+    prices: Option<ListedModels>,
 }
 
 /// The form of a tier that there is.
@@ -135,7 +135,7 @@ pub(crate) async fn save(post: Post<Admins>) -> Answer {
 async fn show(site: &Site, visitor: &Visitor, refused: Option<(Form<TypedTier>, Option<u64>)>) -> Answer {
     let mut forms: Vec<TierForm> = site.table.tiers().await?.iter().map(TierForm::new).collect();
     let programmes = site.table.list(Programme::all()).await?;
-    let prices = site.table.get(ModelPrices::key_of()).await?;
+    let prices = site.table.get(ListedModels::key_of()).await?;
     for programme in programmes.into_iter().filter(|programme| programme.closed_at.is_none()) {
         for named in programme.settings.rules.tiers().collect::<BTreeSet<_>>() {
             let tier = forms.iter_mut().find(|tier| tier.name == named);

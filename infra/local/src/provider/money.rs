@@ -31,18 +31,22 @@ pub(super) fn routes() -> Router<Provider> {
         .route("/providers", get(providers))
 }
 
-async fn models() -> Json<Value> {
+async fn models(State(provider): State<Provider>) -> Json<Value> {
+    let quirks = &provider.account().quirks;
     // Prices of a token are told as texts.
-    let object = |model: &Model| {
+    let object = |model: &&Model| {
         json!({
             "id": model.slug,
             "canonical_slug": model.canonical,
             "name": model.slug,
             "pricing": { "prompt": model.prompt.to_string(), "completion": model.completion.to_string() },
             "top_provider": { "max_completion_tokens": model.longest },
+            "expiration_date": quirks.expiration_dates.get(model.slug).map(|day| day.to_string()),
         })
     };
-    Json(json!({ "data": MODELS.iter().map(object).collect::<Vec<_>>() }))
+    let now = provider.now();
+    let listed = MODELS.iter().filter(|model| quirks.offers(model.slug, now));
+    Json(json!({ "data": listed.map(|model| object(&model)).collect::<Vec<_>>() }))
 }
 
 async fn providers() -> Json<Value> {
@@ -86,7 +90,9 @@ async fn complete(State(provider): State<Provider>, headers: HeaderMap, body: By
         let mut account = provider.account();
         let place = account.usable(&hash, now)?;
         let Question { model: slug, messages, max_tokens } = serde_json::from_slice(&body)?;
-        let model = model(&slug).ok_or_else(|| refuse(400, format!("{slug} is not a valid model ID")))?;
+        let model = model(&slug)
+            .filter(|model| account.quirks.offers(model.slug, now))
+            .ok_or_else(|| refuse(400, format!("{slug} is not a valid model ID")))?;
         let chars: usize = messages.iter().filter_map(|message| message["content"].as_str()).map(str::len).sum();
         let prompt_tokens = (chars.div_ceil(4) + 3 * messages.len()) as u64;
         let order = Order { model, prompt_tokens, max_tokens };

@@ -1,10 +1,13 @@
 //! Behaviour of the provider that its documentation leaves open, as switches: the client must tolerate either position. They
 //! are not stored: a process starts with the defaults.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use fastrand::Rng;
+use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
-use super::windows::Nano;
+use super::windows::{Nano, utc_day};
 use super::{Refusal, refuse};
 
 /// The longest lag that is drawn: a listing, which lags twice as long, is then as old as usage ever is.
@@ -24,6 +27,10 @@ pub struct Quirks {
     pub limits_in_cents: bool,
     /// What requests may cost is held against the account while they run, as with small and new prepaid accounts.
     pub in_flight_budget: bool,
+    /// The days on which models are gone, as the list says before.
+    pub expiration_dates: BTreeMap<&'static str, Date>,
+    /// Models that are gone without a word.
+    pub vanished: BTreeSet<&'static str>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,13 +48,17 @@ impl Quirks {
         let lag = if one_in_three(rng) { rng.i64(1..=LONGEST_LAG_S) } else { 0 };
         let rate = Rate { per_second: rng.u32(1..=50), retry_after: rng.bool() };
         Quirks {
-            absent_fields: Vec::new(),
             offset_times: one_in_three(rng),
             lag: SignedDuration::from_secs(lag),
             rate: one_in_three(rng).then_some(rate),
             limits_in_cents: one_in_three(rng),
-            in_flight_budget: false,
+            ..Quirks::default()
         }
+    }
+
+    /// Whether a model is still sold.
+    pub(super) fn offers(&self, slug: &str, now: Timestamp) -> bool {
+        !self.vanished.contains(slug) && self.expiration_dates.get(slug).is_none_or(|day| utc_day(now) < *day)
     }
 
     pub(super) fn time(&self, timestamp: Timestamp) -> String {

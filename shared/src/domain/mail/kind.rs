@@ -22,6 +22,8 @@ crate::named! {
         Request = "request", "requests to faculty and admins";
         /// What became of a registrar's file.
         Import = "import", "mails about a registrar's file";
+        /// That a model ends or is gone.
+        Model = "model", "mails about a model that ends";
         /// The statement of a month, to the finance addresses of programmes.
         Statement = "statement", "statements to finance";
         /// An alert that its reader asked for, to see one.
@@ -44,6 +46,7 @@ impl MailKind {
             | MailKind::Account
             | MailKind::Request
             | MailKind::Import
+            | MailKind::Model
             | MailKind::Test => MailClass::Urgent,
         }
     }
@@ -53,7 +56,12 @@ impl MailKind {
     /// Whether it goes to the staff of a programme, whose page of alerts lists it.
     pub fn is_for_staff(self) -> bool {
         match self {
-            MailKind::Alert | MailKind::Digest | MailKind::Request | MailKind::Import | MailKind::Test => true,
+            MailKind::Alert
+            | MailKind::Digest
+            | MailKind::Request
+            | MailKind::Import
+            | MailKind::Model
+            | MailKind::Test => true,
             MailKind::Link
             | MailKind::Roster
             | MailKind::KeyShown

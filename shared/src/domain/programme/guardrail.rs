@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 
 use crate::clock::Moment;
 use crate::domain::held::Held;
-use crate::domain::programme::rules::{Rules, Tiers};
+use crate::domain::programme::rules::{ListedModel, Rules, Tiers};
 use crate::domain::programme::{KeyRules, Programme, rules};
 use crate::domain::values::id::{DeploymentId, ProgrammeId};
 use crate::domain::values::partition::programme_partition;
@@ -173,6 +173,14 @@ impl KeyRules {
             Some(models) => Rules { models: models.clone(), ..self.all.clone() },
             None => self.all.clone(),
         }
+    }
+
+    /// Whether anybody may call a model.
+    pub fn allow(&self, model: &ListedModel, tiers: &Tiers) -> bool {
+        self.group_models.values().chain([&self.all.models]).any(|models| {
+            let models = rules::tier_named_in(models).and_then(|tier| tiers.models(tier)).unwrap_or(models);
+            models.is_empty() || models.iter().any(|slug| model.is_named(slug))
+        })
     }
 
     /// Whether everybody may call everything.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Moment;
@@ -73,6 +74,39 @@ impl Rules {
             Some(models) => Rules { models: models.to_vec(), ..self },
             None => self,
         }
+    }
+}
+
+/// A model as the provider lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedModel {
+    pub slug: String,
+    /// Its other slug, unless it is a variant of another model, which has the same.
+    pub canonical: Option<String>,
+    /// What a million tokens of its answers cost, unless that depends on something else.
+    pub answer_price: Option<Usd>,
+    /// The UTC day on which it is gone, once the provider says so.
+    pub gone_on: Option<Date>,
+}
+
+/// From so many days before its end on faculty hear of a model, and once more.
+const HEARD_OF: i32 = 30;
+const HEARD_OF_AGAIN: i32 = 7;
+
+impl ListedModel {
+    pub fn is_named(&self, slug: &str) -> bool {
+        self.slug == slug || self.canonical.as_deref() == Some(slug)
+    }
+
+    pub fn is_gone(&self, today: Date) -> bool {
+        self.gone_on.is_some_and(|gone_on| gone_on <= today)
+    }
+
+    /// The day on which it is gone, and whether there is time for another notice, once faculty are to hear of it.
+    pub fn end_to_tell(&self, today: Date) -> Option<(Date, bool)> {
+        let gone_on = self.gone_on?;
+        let days = (gone_on - today).get_days();
+        (days <= HEARD_OF).then_some((gone_on, days > HEARD_OF_AGAIN))
     }
 }
 
@@ -159,6 +193,20 @@ pub fn tier_named_in(models: &[String]) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Faculty hear of a model thirty days before its end and seven, and on the day itself at the latest.
+    #[test]
+    fn an_end_is_told_twice() {
+        let today = Date::constant(2026, 11, 3);
+        let told = |gone_on: &str| {
+            let gone_on = gone_on.parse().ok();
+            let model = ListedModel { slug: "a/one".to_owned(), canonical: None, answer_price: None, gone_on };
+            model.end_to_tell(today).map(|(_, is_first)| is_first)
+        };
+        assert_eq!(["", "2026-12-04"].map(told), [None, None]);
+        assert_eq!(["2026-12-03", "2026-11-11"].map(told), [Some(true); 2]);
+        assert_eq!(["2026-11-10", "2026-11-03", "2026-10-01"].map(told), [Some(false); 3]);
+    }
 
     /// A list names a tier if it is a single name without a slash.
     #[test]

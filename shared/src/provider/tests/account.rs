@@ -63,17 +63,25 @@ async fn an_undeclared_key_is_tried() {
 #[tokio::test]
 async fn a_model_is_found_by_either_of_its_slugs_and_no_list_is_empty() {
     let body = r#"{"data": [
-        {"id": "a/one", "canonical_slug": "a/one-2026", "pricing": {"prompt": "0.000001", "completion": "0.00000015"}, "x": 1},
-        {"id": "a/one:free", "canonical_slug": "a/one-2026", "pricing": {"completion": "0"}},
-        {"id": "b/auto", "pricing": {"completion": "-1"}},
-        {"id": "b/two"}
+        {"id": "a/one", "canonical_slug": "a/one-2026", "pricing": {"prompt": "0.000001", "completion": "0.00000015"}, "expiration_date": "2026-12-03", "x": 1},
+        {"id": "a/one:free", "canonical_slug": "a/one-2026", "pricing": {"completion": "0"}, "expiration_date": null},
+        {"id": "b/auto", "pricing": {"completion": "-1"}, "expiration_date": 7},
+        {"id": "b/two", "expiration_date": "2026-12-03T09:00:00Z"}
     ]}"#;
     let (_server, provider) = answering(200, body).await;
     let listed = provider.models(soon()).await.unwrap();
-    assert_eq!(Vec::from_iter(listed), ["a/one", "a/one-2026", "a/one:free", "b/auto", "b/two"]);
-    let prices = provider.answer_prices(soon()).await.unwrap();
-    let prices: Vec<_> = prices.iter().map(|(slug, price)| (slug.as_str(), price.micros())).collect();
-    assert_eq!(prices, [("a/one", 150_000), ("a/one-2026", 150_000), ("a/one:free", 0)]);
+    let named = |slug: &str| {
+        let model = listed.iter().find(|model| model.is_named(slug))?;
+        Some((model.slug.as_str(), model.answer_price.map(Usd::micros), model.gone_on.map(|day| day.to_string())))
+    };
+    let day = || Some("2026-12-03".to_owned());
+    assert_eq!(
+        ["a/one", "a/one-2026"].map(named),
+        [Some(("a/one", Some(150_000), day())), Some(("a/one", Some(150_000), day()))]
+    );
+    assert_eq!(named("a/one:free"), Some(("a/one:free", Some(0), None)));
+    assert_eq!(["b/auto", "b/two"].map(named), [Some(("b/auto", None, None)), Some(("b/two", None, day()))]);
+    assert_eq!((listed.len(), named("c/three")), (4, None));
     let (_server, provider) = answering(200, r#"{"data": []}"#).await;
     assert_eq!(ending(&provider.models(soon()).await), "unknown");
     assert_eq!(ending(&provider.providers(soon()).await), "unknown");

@@ -178,6 +178,13 @@ pub enum QueuedMail {
         changes: RosterChanges,
         recipient: PersonId,
     },
+    /// A model ends or is gone, to those who decide which are allowed.
+    ModelEnd {
+        programme: ProgrammeId,
+        model: String,
+        gone_on: Date,
+        recipient: PersonId,
+    },
     Account {
         day: Date,
         alarm: String,
@@ -387,6 +394,7 @@ impl QueuedMail {
             | QueuedMail::RequestDecided { .. }
             | QueuedMail::More { .. }
             | QueuedMail::Import { .. }
+            | QueuedMail::ModelEnd { .. }
             | QueuedMail::Account { .. }
             | QueuedMail::Digest { .. }
             | QueuedMail::Statement { .. } => None,
@@ -458,6 +466,9 @@ impl QueuedMail {
             }
             QueuedMail::Import { programme, recipient, .. } => {
                 Facts::new(MailKind::Import, "registrar's file", Staff(Some(programme), recipient))
+            }
+            QueuedMail::ModelEnd { programme, recipient, .. } => {
+                Facts::new(MailKind::Model, "mail about a model that ends", Staff(Some(programme), recipient))
             }
             QueuedMail::Account { recipient, .. } => {
                 Facts::new(MailKind::Account, "warning about the account", Staff(None, recipient))

@@ -1,6 +1,6 @@
 //! The use by model that runs of the sync read; [`models`](crate::domain::usage::models) decides whose it is.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Moment;
 use crate::deadline::Deadline;
 use crate::domain::ledger::foreign::KeyOwner;
+use crate::domain::programme::rules::ListedModel;
 use crate::domain::usage::models::{GrantRows, ModelUse, cut};
 use crate::domain::values::id::ProgrammeId;
 use crate::domain::values::money::Usd;
@@ -58,27 +59,37 @@ stored! {
     expires model_rows.until
 }
 
-/// What a million tokens of answer cost, by each slug of a model in the provider's list.
+/// The models of the provider's list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ModelPrices {
-    pub of_answers: BTreeMap<String, Usd>,
+pub struct ListedModels {
+    pub models: Vec<ListedModel>,
     pub as_of: Moment,
 }
 
 stored! {
-    ModelPrices |_| () => key(ACCOUNT, "PRICES")
+    ListedModels |_| () => key(ACCOUNT, "MODELS")
 }
 
-impl ModelPrices {
+impl ListedModels {
+    /// The model of this slug, as long as it is offered.
+    pub fn offered(&self, slug: &str, today: Date) -> Option<&ListedModel> {
+        self.models.iter().find(|model| model.is_named(slug) && !model.is_gone(today))
+    }
+
     /// The most that an answer of this model costs which is as long as coding agents ask for.
-    pub fn long_answer(&self, model: &str) -> Option<Usd> {
-        let price = self.of_answers.get(model)?;
+    pub fn long_answer(&self, slug: &str) -> Option<Usd> {
+        let price = self.price_of(slug)?;
         Some(Usd::from_micros(price.micros().saturating_mul(LONG_ANSWER) / PRICED))
     }
 
+    /// What a million tokens of its answers cost.
+    pub fn price_of(&self, slug: &str) -> Option<Usd> {
+        self.models.iter().find(|model| model.is_named(slug))?.answer_price
+    }
+
     /// These models, each with its signs where its price is known.
-    pub fn beside<'a>(prices: Option<&ModelPrices>, models: &'a [String]) -> Vec<(&'a str, &'static str)> {
-        let price = |model: &String| prices?.of_answers.get(model).copied();
+    pub fn beside<'a>(prices: Option<&ListedModels>, models: &'a [String]) -> Vec<(&'a str, &'static str)> {
+        let price = |model: &String| prices?.price_of(model);
         models.iter().map(|model| (model.as_str(), price(model).map_or("", dollar_signs))).collect()
     }
 

@@ -15,7 +15,7 @@ use bursar_core::domain::usage::span::Span;
 use bursar_core::domain::values::format::{column_time, end_time};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{ModelPrices, Overview, ProgrammeUse, Unmailed};
+use bursar_core::store::{ListedModels, Overview, ProgrammeUse, Unmailed};
 use bursar_core::web::{Answer, AppError, Site};
 use ulid::Ulid;
 
@@ -51,7 +51,7 @@ struct OverviewPage<'a> {
     models: Vec<ModelUse>,
     groups_models: Vec<ModelUse>,
     coverage: ModelCoverage,
-    prices: Option<ModelPrices>,
+    prices: Option<ListedModels>,
     work_day: Option<WorkDay>,
     /// From when to when keys can be claimed.
     claims: [String; 2],
@@ -92,7 +92,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, refused: Option<
         site.table.overview(&programme.id),
         site.table.sync_state(),
         site.table.unreachable(now),
-        site.table.get(ModelPrices::key_of())
+        site.table.get(ListedModels::key_of())
     )?;
     let Overview { budget, counts, used: of_programme, jobs, guardrails, previews, requests, mores, .. } =
         overview.ok_or_else(AppError::not_found)?;

@@ -6,7 +6,7 @@ use bursar_core::domain::programme::Settings;
 use bursar_core::domain::programme::rules::DailyLimit;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
-use bursar_core::store::{ModelPrices, StoreError, Table};
+use bursar_core::store::{ListedModels, StoreError, Table};
 
 use super::SettingsDraft;
 use super::reader::cap;
@@ -25,11 +25,11 @@ pub(crate) struct BrakeFloor {
 
 impl BrakeFloor {
     pub(crate) async fn read(table: &Table, settings: &Settings) -> Result<BrakeFloor, StoreError> {
-        let (prices, tiers) = tokio::try_join!(table.get(ModelPrices::key_of()), table.tiers())?;
+        let (listed, tiers) = tokio::try_join!(table.get(ListedModels::key_of()), table.tiers())?;
         let groups = settings.rules.group_models.keys().map(|group| Some(group.as_str()));
         let named = groups.chain([None]).flat_map(|group| settings.rules.for_group(group).resolved(&tiers).models);
         let named: BTreeSet<String> = named.collect();
-        let cost = |model: String| Some((prices.as_ref()?.long_answer(&model)?.times(ANSWERS), model));
+        let cost = |model: String| Some((listed.as_ref()?.long_answer(&model)?.times(ANSWERS), model));
         let dearest = named.into_iter().filter_map(cost).max();
         let fifth = Usd::from_micros((settings.allowance.largest().micros() + 4) / 5).up_to_the_cent();
         let answers = dearest.as_ref().map_or(Usd::ZERO, |(cost, _)| cost.up_to_the_cent());

@@ -1,11 +1,10 @@
 //! A list of models as a form writes it, and whether the provider lists the models and providers that are new in it.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use axum::http::StatusCode;
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::programme::rules::Tiers;
+use bursar_core::domain::programme::rules::{ListedModel, Tiers};
 use bursar_core::domain::programme::{Settings, rules};
 use bursar_core::store::StoreError;
 use bursar_core::web::Site;
@@ -46,7 +45,7 @@ fn is_slug(word: &str) -> bool {
 pub(crate) struct KnownModels {
     tiers: Tiers,
     /// Nothing where the list could not be read.
-    listed: Option<BTreeSet<String>>,
+    listed: Option<Vec<ListedModel>>,
 }
 
 pub(crate) struct NotListed {
@@ -101,7 +100,8 @@ impl KnownModels {
         let Some(listed) = &self.listed else {
             return Some(NotListed::unread());
         };
-        let unknown: Vec<&str> = news.into_iter().filter(|model| !listed.contains(*model)).collect();
+        let unknown: Vec<&str> =
+            news.into_iter().filter(|slug| !listed.iter().any(|model| model.is_named(slug))).collect();
         if unknown.is_empty() {
             return None;
         }
