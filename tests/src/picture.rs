@@ -62,8 +62,10 @@ fn doubts(held: &HashMap<String, AttributeValue>) -> Vec<&AttributeValue> {
 }
 
 fn pictured(value: &AttributeValue, names: &[(String, String)]) -> String {
-    const RANDOM: [&str; 13] =
-        ["import", "roster", "pk", "sk", "version", "nonce", "entry", "row", "first", "rows", "person", "due", "queue"];
+    const RANDOM: [&str; 14] = [
+        "import", "roster", "pk", "sk", "version", "nonce", "entry", "row", "first", "rows", "person", "due", "queue",
+        "label",
+    ];
     /// In milliseconds; amounts and counts stay below it.
     const A_TIME: i64 = 1_500_000_000_000;
     let named =

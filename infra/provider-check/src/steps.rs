@@ -511,8 +511,9 @@ async fn brake(run: &mut Run<'_>, key: &Key, lifted: &GuardrailRules, id: &str) 
         Ok(()) => run.findings.check("brake-binds", None, format!("the key shows too little use of today: ${used}")),
         Err(words) => run.findings.check("brake-binds", None, format!("a budget of ${LEAST} is not taken: {words}")),
     }
-    let prices = run.provider.answer_prices(soon()).await?;
-    let cost = prices.get(&run.options.model).map(|price| Usd::from_micros(price.micros() / 100));
+    let models = run.provider.models(soon()).await?;
+    let price = models.iter().find(|model| model.is_named(&run.options.model)).and_then(|model| model.answer_price);
+    let cost = price.map(|price| Usd::from_micros(price.micros() / 100));
     let Some(cost) = cost.filter(|cost| *cost >= LEAST.times(2)) else { return Ok(()) };
     if let Err(words) = budget_of_a_day(run, id, used + Usd::from_micros(cost.micros() / 2)).await? {
         run.findings.note("a budget of a day in advance", words);
