@@ -10,9 +10,9 @@ use xshell::{Shell, cmd};
 
 /// What the files below these folders may come to, product and unit tests, each file in the first part that has it.
 const BOUNDS: [(&str, &[&str], [usize; 2]); 3] = [
-    ("functions and shared", &["functions/", "shared/"], [383_200, 128_100]),
-    ("suite", &["tests/", "infra/local/tests/"], [0, 277_900]),
-    ("infra", &["infra/"], [74_600, 7_900]),
+    ("functions and shared", &["functions/", "shared/"], [389_500, 129_400]),
+    ("suite", &["tests/", "infra/local/tests/"], [0, 283_900]),
+    ("infra", &["infra/"], [74_800, 7_900]),
 ];
 
 /// Tenths of names, tuples and closures in 1,000 lines.
@@ -22,7 +22,7 @@ const PROSE: [(&str, [usize; 3]); 7] = [
     ("functions/mail", [16, 13, 7]),
     ("functions/usage-sync", [1, 14, 14]),
     ("functions/threshold-alerts", [1, 17, 1]),
-    ("shared", [27, 27, 8]),
+    ("shared", [28, 27, 8]),
     ("infra", [29, 91, 99]),
 ];
 

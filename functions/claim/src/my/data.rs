@@ -3,6 +3,7 @@
 
 use axum::extract::State;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use bursar_core::clock::Moment;
 use bursar_core::domain::audit::{Actor, AuditDetail, AuditEntry};
 use bursar_core::domain::grant::{Grant, GrantKey, GrantState, Holds, MoreRequest, Person, Reading, View};
 use bursar_core::domain::programme::role::Roles;
@@ -219,18 +220,34 @@ fn history_entry(audit_entry: AuditEntry) -> Value {
     json!({"at": *recorded_at, "by": actor_name, "what": act.in_words(), "from": old_value, "to": new_value, "note": words})
 }
 
+/// What became of a mail, and since when that is known.
+struct Outcome {
+    words: &'static str,
+    known_at: Option<Moment>,
+    why: Option<String>,
+}
+
+impl Outcome {
+    fn new(words: &'static str, known_at: Moment) -> Outcome {
+        Outcome { words, known_at: Some(known_at), why: None }
+    }
+}
+
 fn mail(row: OutboxRow) -> Value {
     take_apart!(OutboxRow: state written_at mail, without row class tries again_at version sent_on = row);
-    let (outcome, outcome_at, why) = match state {
-        MailState::Waiting { .. } | MailState::Sending { .. } => ("waiting", None, None),
-        MailState::Sent { sent_at: outcome_at, .. } => ("sent", Some(outcome_at), None),
-        MailState::Delivered { event_at: outcome_at, .. } => ("delivered", Some(outcome_at), None),
-        MailState::Bounced { event_at: outcome_at, .. } => ("bounced", Some(outcome_at), None),
-        MailState::Complained { event_at: outcome_at, .. } => ("complained", Some(outcome_at), None),
-        MailState::Dropped { why, ended_at: outcome_at } => ("not owed after all", Some(outcome_at), Some(why)),
-        MailState::Failed { why, ended_at: outcome_at } => ("failed", Some(outcome_at), Some(why)),
+    let Outcome { words, known_at, why } = match state {
+        MailState::Waiting { .. } | MailState::Sending { .. } => {
+            Outcome { words: "waiting", known_at: None, why: None }
+        }
+        MailState::Sent { sent_at, .. } => Outcome::new("sent", sent_at),
+        MailState::Delivered { event_at, .. } => Outcome::new("delivered", event_at),
+        MailState::Bounced { event_at, .. } => Outcome::new("bounced", event_at),
+        MailState::Complained { event_at, .. } => Outcome::new("complained", event_at),
+        MailState::Dropped { why, ended_at } => {
+            Outcome { why: Some(why), ..Outcome::new("not owed after all", ended_at) }
+        }
+        MailState::Failed { why, ended_at } => Outcome { why: Some(why), ..Outcome::new("failed", ended_at) },
     };
     let mail = mail.facts().words;
-    let outcome_at = outcome_at.as_deref().copied();
-    json!({"mail": mail, "written_at": *written_at, "outcome": outcome, "outcome_at": outcome_at, "why": why})
+    json!({"mail": mail, "written_at": *written_at, "outcome": words, "outcome_at": known_at.as_deref(), "why": why})
 }

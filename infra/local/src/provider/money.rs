@@ -41,7 +41,7 @@ async fn models(State(provider): State<Provider>) -> Json<Value> {
             "name": model.slug,
             "pricing": { "prompt": model.prompt.to_string(), "completion": model.completion.to_string() },
             "top_provider": { "max_completion_tokens": model.longest },
-            "expiration_date": quirks.expiration_dates.get(model.slug).map(|day| day.to_string()),
+            "expiration_date": quirks.expiration_dates.get(model.slug).map(ToString::to_string),
         })
     };
     let now = provider.now();

@@ -30,8 +30,8 @@ pub struct ClockPauses {
 impl ClockPauses {
     /// When the pause is over in which the members of this group are.
     pub fn until(&self, group: Option<&str>, now: Moment) -> Option<Moment> {
-        let own = group.and_then(|group| self.groups.get(group));
-        let in_force = self.all.iter().chain(own).filter(|times| times.from <= now && now < times.until);
+        let of_group = group.and_then(|group| self.groups.get(group));
+        let in_force = self.all.iter().chain(of_group).filter(|times| times.from <= now && now < times.until);
         in_force.map(|times| times.until).max()
     }
 

@@ -176,7 +176,7 @@ impl Table {
 
 /// The attributes that are counts, as the item of a roster has them.
 fn numbers_of(programme: &ProgrammeId, counts: Counts) -> Result<Item, StoreError> {
-    let mut item = items::to_item(&RosterCounts { programme: programme.clone(), counts })?;
-    item.retain(|_, value| value.is_n());
-    Ok(item)
+    let mut counts_item = items::to_item(&RosterCounts { programme: programme.clone(), counts })?;
+    counts_item.retain(|_, value| value.is_n());
+    Ok(counts_item)
 }
