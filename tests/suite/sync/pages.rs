@@ -197,6 +197,7 @@ async fn a_month_of_bad_keys_has_its_statement() {
     told.retain(|subject| !subject.contains("last week"));
     let expected = [
         "1: 6 keys would have been switched off, but Bursar waits for you",
+        "1: CS pilot: your key was switched off",
         "1: OpenRouter has not switched off keys that should be off",
         "1: The check of 31 Oct 2026 is not complete: 4 problems",
         "2: The check of 1 Nov 2026 is not complete: 4 problems",
