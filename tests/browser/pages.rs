@@ -4,9 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use bursar_core::domain::programme::basis::Byok;
+use bursar_core::domain::programme::pause::PauseTimes;
+use bursar_core::domain::programme::rules::DailyLimit;
+use bursar_core::domain::values::id::GrantId;
+use bursar_core::domain::values::money::Usd;
 use bursar_core::store::Enrolment;
 use bursar_local::inbox::Contents;
 use bursar_tests::campus::{ADMIN, Campus, address};
+use jiff::ToSpan;
 use serde_json::{Value, json};
 
 use crate::driver::{Browser, DESK, Driver, PHONE};
@@ -14,6 +20,9 @@ use crate::journey::sign_in;
 use crate::pictures::{ASSISTANT, FACULTY, demonstration, keep, known_as};
 
 const VISITS: &str = include_str!("pages.txt");
+/// A desk's window at four times its size.
+const NARROWEST: u32 = 320;
+const IN_EXAM: &str = "in.exam";
 const MOST_BYTES: u64 = 72_000;
 const PICTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/browser/pages");
 /// What answers a link and is no page.
@@ -70,6 +79,7 @@ const SEND: &str = "
         files.items.add(new File([value.replaceAll('/', '\\n')], 'roster.csv'));
         if (field.type === 'file') field.files = files.files;
         else if (field.type === 'submit') button = field;
+        else if (field.type === 'checkbox') field.checked = true;
         else field.value = value;
     }
     document.documentElement.dataset.sent = '';
@@ -110,16 +120,18 @@ pub(crate) async fn are_good(driver: &Driver, axe: &Path) {
     let grant_of =
         async |of: &str| campus.table.list(Enrolment::of_address(address(of).matched())).await.unwrap().remove(0).grant;
     let (new_grant, grant) = (grant_of(&new).await, grant_of(&student).await);
+    let paused = course_in_an_exam(&mut campus).await;
     large_course(&mut campus).await;
     let hash = (0..105).map(|number| campus.foreign(&format!("course-{number}"))).last().unwrap();
     campus.sync().await;
     let visits = VISITS.replace("{grant}", grant.as_str()).replace("{new_grant}", new_grant.as_str());
-    let visits = visits.replace("{address}", &student).replace("{new}", &new).replace("{hash}", &hash);
+    let visits = visits.replace("{address}", &student).replace("{new}", &new).replace("{hash}", &hash).replace("{paused}", paused.as_str());
     let axe = std::fs::read_to_string(axe).unwrap();
     let _ = std::fs::remove_dir_all(PICTURES);
     std::fs::create_dir_all(PICTURES).unwrap();
 
-    let students = [("new", &*new), ("student", &*student)];
+    let in_exam = address(IN_EXAM);
+    let students = [("new", &*new), ("student", &*student), ("paused", in_exam.as_str())];
     let staff = [("assistant", ASSISTANT), ("faculty", FACULTY), ("admin", ADMIN)];
     let people: BTreeMap<&str, &str> = students.into_iter().chain(staff).collect();
     let mut browsers = BTreeMap::from([("nobody", nobody)]);
@@ -191,6 +203,24 @@ pub(crate) async fn fill_and_send(browser: &Browser, action: &str, typed: &[(&st
     browser.one("html:not([data-sent])").await;
 }
 
+/// A programme that is paused by the clock, and has a brake for a day; and one of its two students.
+async fn course_in_an_exam(campus: &mut Campus) -> GrantId {
+    campus.programme("Exam course", |_| {}).await;
+    campus.students(&[IN_EXAM, "another.student"]).await;
+    campus.keys().await;
+    let now = campus.clock.now();
+    let times = PauseTimes { from: now - 1.hour(), until: now + 24.hours() };
+    let daily = DailyLimit { limit: Usd::from_dollars(5), byok: Byok::Outside };
+    campus
+        .set(|settings| {
+            settings.pauses.all = Some(times);
+            settings.rules.all.daily = Some(daily);
+        })
+        .await;
+    campus.settle().await;
+    campus.grant(IN_EXAM).await.id
+}
+
 /// A programme with more people than one page shows, all with a key. Their addresses are as long as others' with their names.
 async fn large_course(campus: &mut Campus) {
     campus.programme("Large course", |_| {}).await;
@@ -212,7 +242,7 @@ async fn judged(browser: &Browser, name: &str, axe: &str) -> Vec<String> {
         keep(Path::new(PICTURES), &format!("{name} {width}"), browser, None).await;
     }
     browser.run(axe).await;
-    for (width, scheme) in [(PHONE, "light"), (PHONE, "dark"), (DESK, "light")] {
+    for (width, scheme) in [(NARROWEST, "light"), (PHONE, "dark"), (DESK, "light")] {
         browser.shows(width, scheme).await;
         let found = browser.run(JUDGE).await;
         let found = found.as_array().unwrap().iter().filter_map(Value::as_str);
