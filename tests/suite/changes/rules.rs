@@ -118,6 +118,20 @@ async fn a_refused_list_keeps_nobody_else_from_theirs() {
     campus.finish_faulted().await;
 }
 
+/// The audit tells of a guardrail that was made while other rules, which were sent before, may still come.
+#[tokio::test]
+async fn a_guardrail_in_doubt_is_told() {
+    let campus = class(&[]).await;
+    let admin = campus.admin().await;
+    campus.gate.at(Matcher::call("provider:POST /guardrails"), Fault::Status(503));
+    for models in [MINI, GEMINI] {
+        campus.edit(&admin, &[("models", models)]).await.expect(303);
+        campus.judged().await;
+    }
+    campus.finish_work().await;
+    campus.finish_faulted().await;
+}
+
 /// The worker has looked at guardrails as they were, and rules are edited before it notes that all are right.
 #[tokio::test]
 async fn rules_edited_meanwhile_stay_due() {

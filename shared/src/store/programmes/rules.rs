@@ -88,7 +88,7 @@ impl Table {
         Ok(())
     }
 
-    /// Writes a guardrail as it is by now, with an entry where the provider confirmed other rules. Where it had to be made again, a job
+    /// Writes a guardrail as it is by now, with an entry where the provider made it or confirmed other rules. Where it had to be made again, a job
     /// marks its keys as due, and so is what is in doubt. Returns it as written; `None` when somebody else has
     /// written it since it was read.
     pub async fn write_guardrail(
@@ -108,7 +108,8 @@ impl Table {
             let job = Job::new(&current.owner.programme, Work::Limits, grants, &Actor::Rule, now);
             transaction = transaction.set(&job)?;
         }
-        let transaction = if was.confirmed() == current.confirmed() {
+        // One that was made while other rules may still come is another, though nothing is confirmed.
+        let transaction = if before == after && was.confirmed() == current.confirmed() {
             transaction.unaudited(Unaudited::Guardrail)
         } else {
             let what = AuditDetail::new(Act::GuardrailSet).changing(before.unwrap_or("none"), after.unwrap_or("none"));
