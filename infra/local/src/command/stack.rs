@@ -301,6 +301,7 @@ fn configuration(origin: &str, admins: Vec<EmailAddress>, provider: &str, own: &
         waits: Waits::WHOLE,
         calls_a_second: Some(CALLS_A_SECOND),
         spend_at: provider.to_owned(),
+        smtp_server: None,
         aws: AwsAccess::under(&format!("{own}/{}/0", FunctionName::UsageSync), REGION, HttpClients::new().build_http()),
     })
 }
