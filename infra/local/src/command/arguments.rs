@@ -75,7 +75,7 @@ struct Serve {
     #[arg(long, value_name = "QUIRK", conflicts_with = "provider")]
     provider_quirk: Option<ProviderQuirk>,
     /// Relay each accepted mail to a real mail server as well
-    #[arg(long, value_name = "smtp://HOST:PORT")]
+    #[arg(long, value_name = "smtp://HOST:PORT", value_parser = |url: &str| Relay::new(url, None, None))]
     smtp: Option<Relay>,
     /// How long after a sync the next one runs by itself; 0 means never
     #[arg(long, default_value = "24h", value_name = "DURATION", value_parser = sync_every)]

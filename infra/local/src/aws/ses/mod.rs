@@ -251,7 +251,7 @@ impl Ses {
     }
 
     pub fn relay(&self) -> Option<String> {
-        self.state().relay.as_ref().map(|relay| relay.server.clone())
+        self.state().relay.as_ref().map(Relay::server)
     }
 
     pub(super) fn now(&self) -> Moment {
@@ -277,7 +277,11 @@ impl Ses {
             (fault, state.relay.clone())
         };
         if let Some(relay) = relay {
-            relay.hand_on(&envelope, &mail.raw).await?;
+            relay.hand_on(&envelope, &mail.raw).await.map_err(|untaken| {
+                tracing::warn!(server = relay.server(), concern = ?untaken.concern, "the mail server did not take a mail");
+                let code = if untaken.is_final { "MessageRejected" } else { "Throttling" };
+                Refusal::new(code, format!("The mail server did not take the mail: {}", untaken.why))
+            })?;
         }
         self.keep(mail).map_err(|error| {
             tracing::error!(error = format!("{error:#}"), "a mail could not be kept");
