@@ -32,7 +32,7 @@ use crate::aws::invoke::logs::Logs;
 use crate::aws::schedules::SyncEvery;
 use crate::aws::ses::Relay;
 use crate::command::demo;
-use crate::command::folder::Folder;
+use crate::command::folder::{Folder, Kind};
 use crate::command::keys::{self, Show};
 use crate::command::stack::{Options, ProviderAt, Ready, Stack, listen, origin_of};
 
@@ -140,7 +140,7 @@ impl Serve {
         // The ports are taken before anything is created, so that a used port leaves nothing behind.
         let web = take_port("--port", self.port).await?;
         let inbox = take_port("--inbox-port", self.inbox_port).await?;
-        let folder = Folder::open(&self.data)?;
+        let folder = Folder::open(&self.data, Kind::Demonstration)?;
         let log = if self.verbose { File::from(stderr().as_fd().try_clone_to_owned()?) } else { folder.open_log()? };
         let log = Arc::new(log);
         log_problems(log.clone())?;

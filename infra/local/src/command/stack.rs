@@ -269,7 +269,7 @@ impl Stack {
 /// The stand-ins' state. It is created before the table and marked after the first start. If only one of
 /// the two exists, data was lost, and the start is refused.
 fn open_state(files: &Files) -> Result<StateFile> {
-    let state = files.stand_ins.join("state.db");
+    let state = files.state();
     let table = files.table.exists();
     let kept = std::fs::metadata(&state).is_ok_and(|file| file.len() > 0);
     let lost = |there: &Path, missing: &Path| {
