@@ -16,6 +16,7 @@ pub mod pump;
 pub mod schedules;
 pub mod secrets_manager;
 pub mod ses;
+pub mod tidy;
 pub mod wiring;
 
 /// The three services that functions call at AWS, each with its calls at `/`.

@@ -16,7 +16,7 @@ use bursar_core::store::Table;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
-use crate::aws::engine::{Engine, Place};
+use crate::aws::engine::{Engine, Lasts, Place};
 use crate::aws::inbox;
 use crate::aws::invoke::in_process::{InProcess, Settings};
 use crate::aws::invoke::logs::Logs;
@@ -143,7 +143,8 @@ impl Stack {
         if let Some(instant) = options.begins_at {
             clock.begin_at(instant)?;
         }
-        let place = options.files.as_ref().map_or(Place::Memory, |files| Place::File(files.table.clone()));
+        let place =
+            options.files.as_ref().map_or(Place::Memory, |files| Place::File(files.table.clone(), Lasts::Killed));
         let engine = tokio::task::spawn_blocking(move || Engine::start(&place, TABLE)).await??;
         let mut servers = Servers::default();
 
@@ -275,7 +276,7 @@ fn open_state(files: &Files) -> Result<StateFile> {
     let lost = |there: &Path, missing: &Path| {
         let there = there.display();
         let missing = missing.display();
-        format!("{there} is there but {missing} is missing or empty: put it back, or name another folder with --data")
+        format!("{there} is there but {missing} is missing or empty: put it back, or name another data folder")
     };
     ensure!(kept || !table, lost(&files.table, &state));
     let kept = StateFile::open(&state)?;
