@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
 use crate::aws::engine::{Engine, Lasts, Place};
+use crate::aws::gateway::{self, Hosts};
 use crate::aws::inbox;
 use crate::aws::invoke::in_process::{InProcess, Settings};
 use crate::aws::invoke::logs::Logs;
@@ -25,7 +26,7 @@ use crate::aws::pump::Pump;
 use crate::aws::schedules::{Schedules, SyncEvery};
 use crate::aws::secrets_manager::SecretsManager;
 use crate::aws::ses::{Relay, Ses};
-use crate::aws::{self, Services, gateway};
+use crate::aws::{self, Services};
 use crate::base::clock::StackClock;
 use crate::base::function::FunctionName;
 use crate::base::state_file::StateFile;
@@ -237,7 +238,7 @@ impl Stack {
             deployment: meta.deployment.to_string(),
         };
         kept.put(READY.0, READY.1, &ready)?;
-        servers.run_pages(options.web, gateway::router(&config.origin, invoke.clone())?);
+        servers.run_pages(options.web, gateway::router(&config, Hosts::OfThisMachine, invoke.clone())?);
         schedules.start();
         let logs = options.logs;
         Ok(Stack {
