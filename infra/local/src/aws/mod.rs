@@ -10,6 +10,7 @@ use tower::ServiceExt;
 pub mod dead_letters;
 pub mod engine;
 pub mod gateway;
+pub mod here;
 pub mod inbox;
 pub mod invoke;
 pub mod pump;

@@ -39,9 +39,9 @@ pub use crate::command::servers::{listen, origin_of};
 
 use crate::command::servers::Servers;
 
-const TABLE: &str = "bursar";
-const REGION: &str = "eu-central-1";
-const SECRET: &str = "bursar/management-key";
+pub(super) const TABLE: &str = "bursar";
+pub(super) const REGION: &str = "eu-central-1";
+pub(super) const SECRET: &str = "bursar/management-key";
 /// The stored document with the running stack's addresses, for `bursar keys`.
 pub const READY: (&str, &str) = ("stack", "ready");
 
@@ -199,6 +199,7 @@ impl Stack {
         }
         let settings = Settings {
             config: config.clone(),
+            http: HttpClients::new().build_http(),
             region: REGION.to_owned(),
             aws: own_endpoint,
             provider: provider_origin,
@@ -270,7 +271,7 @@ impl Stack {
 
 /// The stand-ins' state. It is created before the table and marked after the first start. If only one of
 /// the two exists, data was lost, and the start is refused.
-fn open_state(files: &Files) -> Result<StateFile> {
+pub(super) fn open_state(files: &Files) -> Result<StateFile> {
     let state = files.state();
     let table = files.table.exists();
     let kept = std::fs::metadata(&state).is_ok_and(|file| file.len() > 0);
