@@ -39,6 +39,8 @@ pub struct Config {
     /// The provider's API as students address it, without a trailing slash. It differs from `provider` only
     /// in the local bundle, whose functions reach everything through the fault layer.
     pub spend_at: String,
+    /// The server, as host and port, that takes all mail where one machine serves it all and there is no SES.
+    pub smtp_server: Option<String>,
     pub aws: AwsAccess,
 }
 
@@ -106,6 +108,7 @@ impl Config {
                 privacy_url,
                 front_secret,
                 spend_at: provider.clone(),
+                smtp_server: None,
                 provider,
                 retention_days,
                 waits: Waits::WHOLE,
@@ -228,6 +231,13 @@ fn web_uri(text: &str) -> Result<Uri, String> {
         Some("http") if matches!(host, "127.0.0.1" | "localhost" | "[::1]") => Ok(uri),
         Some("http") => Err("must begin with https://; http is for this machine only".to_owned()),
         _ => Err("must begin with https://".to_owned()),
+    }
+}
+
+impl ConfigError {
+    /// Each variable that is wrong, and why.
+    pub fn into_wrong(self) -> Vec<(&'static str, String)> {
+        self.0
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use bursar_core::clock::Clock;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_local::demo;
-use bursar_local::folder::Folder;
+use bursar_local::folder::{Folder, Kind};
 use bursar_local::stack::{Options, listen, origin_of};
 use bursar_tests::aws;
 use bursar_tests::campus::ADMIN;
@@ -69,7 +69,7 @@ pub(crate) async fn screenshots(driver: &Driver, into: &Path) {
 /// A stack with the story of the demonstration, in a folder of its own.
 pub(crate) async fn demonstration() -> (TempDir, Stack) {
     let place = tempfile::tempdir().unwrap();
-    let folder = Folder::open(place.path()).unwrap();
+    let folder = Folder::open(place.path(), Kind::Demonstration).unwrap();
     let web = listen(0).await.unwrap();
     let (origin, admins) = (origin_of(&web).unwrap(), vec![EmailAddress::parse("admin@example.edu").unwrap()]);
     let say = |how_far| eprintln!("demonstration: {how_far}");

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bursar_core::clock::Moment;
 use bursar_core::deadline::Waits;
 use bursar_core::domain::values::address::EmailAddress;
+use bursar_local::folder::Files;
 use bursar_local::stack::{self as local, Options, listen};
 
 use crate::faults::Gate;
@@ -118,6 +119,8 @@ pub struct Setup<'a> {
     pub mail_events: Option<&'a str>,
     /// Where its pages say that keys are spent, if that is not the provider.
     pub spend_at: Option<String>,
+    /// Where its table and its stand-ins' state are kept; without one, in memory.
+    pub files: Option<Files>,
 }
 
 impl Default for Setup<'_> {
@@ -128,6 +131,7 @@ impl Default for Setup<'_> {
             at: begins(),
             mail_events: Some("bursar"),
             spend_at: None,
+            files: None,
         }
     }
 }
@@ -142,8 +146,8 @@ pub async fn of(setup: Setup<'_>) -> Stack {
     let admins = setup.admins.iter().map(|admin| EmailAddress::parse(admin).unwrap()).collect();
     let options = Options::new(listen(0).await.unwrap(), admins);
     let mail_events = setup.mail_events.map(str::to_owned);
-    let Setup { waits, at, spend_at, .. } = setup;
-    Stack::start(Options { waits, begins_at: Some(at), mail_events, spend_at, ..options }).await
+    let Setup { waits, at, spend_at, files, .. } = setup;
+    Stack::start(Options { waits, begins_at: Some(at), mail_events, spend_at, files, ..options }).await
 }
 
 /// A watch on everything of a stack that can be observed.

@@ -7,7 +7,7 @@ use bursar_core::domain::grant::GrantState;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::store::{KeptTotals, MailState};
 use bursar_local::demo;
-use bursar_local::folder::Folder;
+use bursar_local::folder::{Folder, Kind};
 use bursar_local::inbox::Contents;
 use bursar_local::stack::{Options, listen};
 use bursar_tests::invariants::RawTable;
@@ -17,7 +17,7 @@ use jiff::SignedDuration;
 #[tokio::test]
 async fn it_is_a_believable_term() {
     let data = tempfile::tempdir().unwrap();
-    let folder = Folder::open(data.path()).unwrap();
+    let folder = Folder::open(data.path(), Kind::Demonstration).unwrap();
     let admins = [EmailAddress::parse("admin@example.edu").unwrap()];
     let ends: Moment = "2026-11-24T20:28:00Z".parse().unwrap();
     demo::build(&folder, "http://127.0.0.1:8080", &admins, &Clock::reading(move || ends), |_| {}).await.unwrap();

@@ -6,6 +6,6 @@ pub mod command;
 pub mod provider;
 pub mod visitor;
 
-pub use aws::{engine, inbox, invoke, schedules, secrets_manager, ses, wiring};
+pub use aws::{engine, inbox, invoke, schedules, secrets_manager, ses, tidy, wiring};
 pub use base::{serve, state_file};
 pub use command::{demo, folder, settle, stack};

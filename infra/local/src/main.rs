@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use bursar_local::command::Command;
+use bursar_local::command::{Command, Refused};
 use clap::Parser;
 use tokio::runtime::Runtime;
 
@@ -19,6 +19,10 @@ fn main() -> ExitCode {
 }
 
 fn refuse(error: &anyhow::Error) -> ExitCode {
+    if let Some(Refused(lines)) = error.downcast_ref() {
+        lines.iter().for_each(|line| eprintln!("bursar: {line}"));
+        return ExitCode::from(2);
+    }
     eprintln!("bursar: {error:#}");
     ExitCode::FAILURE
 }

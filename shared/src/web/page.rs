@@ -25,6 +25,8 @@ pub struct Frame {
     pub institution: String,
     pub support: Option<String>,
     pub privacy_url: String,
+    /// The SMTP server that takes all mail, where there is no SES.
+    pub smtp_server: Option<String>,
     pub version: Option<String>,
 }
 
@@ -46,6 +48,7 @@ impl Frame {
             institution: config.institution.clone(),
             support: config.support.clone(),
             privacy_url: config.privacy_page(),
+            smtp_server: config.smtp_server.clone(),
             version: None,
         }
     }

@@ -1,10 +1,15 @@
 //! Erasure and retention: whose a grant was is forgotten everywhere, and what was spent is not.
 
+use std::fs;
+
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{Unchanged, View};
 use bursar_core::store::{ActOutcome, Erasure, Import};
+use bursar_local::folder::{Folder, Kind};
 use bursar_local::invoke::FunctionName;
+use bursar_local::tidy::tidy;
 use bursar_tests::faults::{Fault, Matcher};
+use bursar_tests::stack::Setup;
 use bursar_tests::visitor::{Page, Visitor};
 
 use super::roster::{applied, preview};
@@ -340,4 +345,41 @@ async fn erasure_meets_a_claim_and_sync() {
     }
     assert_eq!((campus.judged_after_sync().await.places_of(&["ada@"]), campus.enabled()), (Vec::new(), Vec::new()));
     campus.finish_faulted().await;
+}
+
+/// Once the folder was tidied, as it is after an erasure where real people are served, no byte of the table's files names the person.
+#[tokio::test]
+async fn no_byte_names_an_erased_person() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = Folder::open(place.path(), Kind::Demonstration).unwrap();
+    let mut campus = Campus::of(Setup { files: Some(folder.files()), ..Setup::default() }).await;
+    campus.programme("CS pilot", staff).await;
+    let names: Vec<String> = (0..40).map(|number| format!("canary{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    campus.students(&names).await;
+    campus.students(&["bob"]).await;
+    for name in &names[..10] {
+        campus.ask(name).await;
+    }
+    campus.settle().await;
+    let bytes = || {
+        let files = fs::read_dir(place.path()).unwrap().map(|file| file.unwrap().path());
+        let files = files.filter(|file| file.is_file() && file.file_name().is_some_and(|name| name != "log"));
+        files.flat_map(|file| fs::read(file).unwrap()).map(|byte| byte.to_ascii_lowercase()).collect::<Vec<u8>>()
+    };
+    let places = |word: &str| bytes().windows(word.len()).filter(|window| *window == word.as_bytes()).count();
+    assert!(places(CANARY) > 40 && places("bob@example.edu") > 0);
+    let admin = campus.admin().await;
+    for name in &names {
+        let page = admin.get(&format!("{GRANTS}/{}", campus.id(name))).await;
+        erased(&admin, &page, &format!("{name}@example.edu")).await.expect(303);
+    }
+    campus.minutes(18);
+    for _ in 0..4 {
+        campus.work().await;
+    }
+    tidy(&campus.engine, &campus.pump).await.unwrap();
+    assert_eq!(places(CANARY), 0);
+    assert!(places("bob@example.edu") > 0, "others stay");
+    campus.finish().await;
 }

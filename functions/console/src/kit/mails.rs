@@ -33,6 +33,8 @@ pub(crate) struct MailRow {
 pub(crate) struct MailStatus {
     /// The state as the page's test hook spells it.
     pub(crate) word: &'static str,
+    /// The state as a person reads it.
+    text: String,
     pub(crate) badge: &'static str,
     pub(crate) since: Moment,
     pub(crate) why: Vec<String>,
@@ -56,7 +58,7 @@ pub(crate) fn listing(testid: &'static str, rows: Vec<MailRow>, zone: &TimeZone)
         column("To").hook("recipient").shown_if(are_to_several).cell(|mail| Cell::text(mail.recipient.as_deref())),
         column("Written").class("date").cell(|mail| Cell::At(Some(mail.written_at))),
         column("Status").hook("outcome").cell(|mail| {
-            let badge = Part::Badge(mail.outcome.badge, mail.outcome.word.to_owned());
+            let badge = Part::Badge(mail.outcome.badge, mail.outcome.text.clone());
             let why = mail.outcome.why.iter().cloned().map(Part::Small);
             Cell::Shown(Some(mail.outcome.word.to_owned()), [badge].into_iter().chain(why).collect())
         }),
@@ -91,7 +93,7 @@ impl MailRow {
 
 impl MailStatus {
     pub(crate) fn new(word: &'static str, badge: &'static str, since: Moment, why: Option<String>) -> MailStatus {
-        MailStatus { word, badge, since, why: why.into_iter().collect() }
+        MailStatus { word, text: word.to_owned(), badge, since, why: why.into_iter().collect() }
     }
 
     fn from_row(row: &OutboxRow) -> MailStatus {
@@ -124,6 +126,9 @@ impl MailStatus {
                 MailStatus::new("failed", "wrong", *ended_at, Some(FailureText::from_code(why).what))
             }
         };
+        if let Some(server) = row.state.handed_to() {
+            status.text = format!("handed to {server}");
+        }
         status.why.extend(row.again_at.map(|_| "sent again by hand".to_owned()));
         status
     }

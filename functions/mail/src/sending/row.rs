@@ -157,6 +157,7 @@ impl App {
                 }
                 Ok(if failure.code == NOT_VERIFIED { RowOutcome::NotVerified } else { RowOutcome::NotNow })
             }
+            FailureScope::MailForNow => self.put_off(row, &failure.code, now, deadline).await,
             FailureScope::Moment => {
                 let became = self.put_off(row, &failure.code, now, deadline).await?;
                 Ok(if became == RowOutcome::PutOff { RowOutcome::NotAnswered } else { became })

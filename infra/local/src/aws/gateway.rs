@@ -2,16 +2,17 @@
 //! 2.0, and the function's answer the response.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use aws_lambda_events::apigw::ApiGatewayV2httpResponse;
 use axum::body::Body;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{ConnectInfo, DefaultBodyLimit};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, on};
 use axum::{Json, Router};
-use bursar_core::config::Origin;
+use bursar_core::config::{Config, FrontSecret, Origin};
 use bytes::Bytes;
 use data_encoding::BASE64;
 use http::header::{CACHE_CONTROL, COOKIE, HOST, LOCATION, SET_COOKIE};
@@ -29,17 +30,34 @@ use crate::base::function::FunctionName;
 /// The largest body that API Gateway reads.
 const MOST_BYTES: usize = 10 << 20;
 
+/// The headers of what stands in front of the pages: its secret, and whose request it passes on.
+pub const FRONT: &str = "x-bursar-front";
+const SOURCE: &str = "x-bursar-source";
+
+/// Under which names the pages are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hosts {
+    /// Any name of this machine, for a person who types one.
+    OfThisMachine,
+    /// The origin's alone.
+    Origins,
+}
+
 struct Gateway {
     origin: Origin,
     authority: Authority,
+    hosts: Hosts,
+    front: Option<FrontSecret>,
     invoke: Arc<dyn Invoke>,
 }
 
-/// The router that answers for `origin`.
-pub fn router(origin: &Origin, invoke: Arc<dyn Invoke>) -> Result<Router> {
+/// The router that answers for the deployment's origin.
+pub fn router(config: &Config, hosts: Hosts, invoke: Arc<dyn Invoke>) -> Result<Router> {
+    let origin = &config.origin;
+    let front = config.front_secret.clone();
     let uri: Uri = origin.as_str().parse().context("the origin is no address")?;
     let authority = uri.authority().context("the origin names no host")?.clone();
-    let gateway = Arc::new(Gateway { origin: origin.clone(), authority, invoke });
+    let gateway = Arc::new(Gateway { origin: origin.clone(), authority, hosts, front, invoke });
     let mut router = Router::new();
     for (key, function) in ROUTES {
         let gateway = gateway.clone();
@@ -64,7 +82,7 @@ impl Gateway {
         if let Some(answer) = self.answer_for_another_host(parts) {
             return answer;
         }
-        let event = event(key, parts, body);
+        let event = event(key, self.source(parts), parts, body);
         if fits(&event).is_err() {
             return own(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
         }
@@ -82,9 +100,12 @@ impl Gateway {
     /// A GET for another of this machine's names is redirected to the origin. A foreign name was made to resolve to
     /// this machine, and is refused.
     fn answer_for_another_host(&self, parts: &Parts) -> Option<Response> {
-        let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-        let named = host.to_ascii_lowercase().parse::<Authority>().ok();
-        let Some(named) = named.filter(|named| *named == self.authority || is_loopback(named.host())) else {
+        let mut hosts = parts.headers.get_all(HOST).iter();
+        let host = hosts.next().and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let named = host.to_ascii_lowercase().parse::<Authority>().ok().filter(|_| hosts.next().is_none());
+        let may_be_another = self.hosts == Hosts::OfThisMachine;
+        let is_ours = |named: &Authority| *named == self.authority || may_be_another && is_loopback(named.host());
+        let Some(named) = named.filter(is_ours) else {
             return Some(own(StatusCode::FORBIDDEN, "Forbidden"));
         };
         let same_port = named.port_u16() == self.authority.port_u16();
@@ -97,6 +118,16 @@ impl Gateway {
         let headers = [(LOCATION, location), (CACHE_CONTROL, "no-store".to_owned())];
         Some((StatusCode::TEMPORARY_REDIRECT, headers).into_response())
     }
+
+    /// Who asks: the other end of the connection, or whom the front names.
+    fn source(&self, parts: &Parts) -> IpAddr {
+        let header = |name: &str| parts.headers.get(name).map(HeaderValue::as_bytes);
+        let is_front = self.front.as_ref().is_some_and(|front| header(FRONT).is_some_and(|secret| front.is(secret)));
+        let named =
+            header(SOURCE).filter(|_| is_front).and_then(|source| std::str::from_utf8(source).ok()?.parse().ok());
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+        named.or(peer).map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |source| source.to_canonical())
+    }
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -105,7 +136,7 @@ fn is_loopback(host: &str) -> bool {
 }
 
 /// The event: of what API Gateway tells, what a request is made of. A body is in Base64, as that of a form.
-fn event(key: &str, parts: &Parts, body: &[u8]) -> Value {
+fn event(key: &str, source: IpAddr, parts: &Parts, body: &[u8]) -> Value {
     // The path is passed on decoded, and cut at an encoded question mark.
     let path = percent_decode_str(parts.uri.path()).decode_utf8_lossy();
     let path = path.split('?').next().unwrap_or_default();
@@ -126,7 +157,7 @@ fn event(key: &str, parts: &Parts, body: &[u8]) -> Value {
             "requestId": Uuid::new_v4().to_string(),
             "routeKey": key,
             "stage": "$default",
-            "http": {"method": parts.method.as_str(), "path": path, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1"},
+            "http": {"method": parts.method.as_str(), "path": path, "protocol": "HTTP/1.1", "sourceIp": source},
         },
         "body": BASE64.encode(body),
         "isBase64Encoded": true,
@@ -151,4 +182,73 @@ fn response(answer: Value) -> Result<Response> {
 /// An answer of API Gateway's own.
 fn own(status: StatusCode, message: &str) -> Response {
     (status, Json(json!({ "message": message }))).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use axum::extract::Request;
+    use bursar_core::aws::AwsAccess;
+    use futures_util::future::BoxFuture;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::aws::here;
+    use crate::base::lock;
+
+    const SECRET: &str = "0123456789abcdefghij";
+
+    /// Functions that note from where they were asked.
+    struct Noted(Mutex<Vec<String>>);
+
+    impl Invoke for Noted {
+        fn invoke(&self, _: FunctionName, input: Value) -> BoxFuture<'_, Result<Value, InvokeError>> {
+            lock(&self.0).push(input["requestContext"]["http"]["sourceIp"].as_str().unwrap().to_owned());
+            Box::pin(std::future::ready(Ok(json!({"statusCode": 204}))))
+        }
+    }
+
+    /// A request by another name than the origin's reaches no function, and who asks is whom a front names, if it is the front.
+    #[tokio::test]
+    async fn who_asks_is_known() {
+        let variable = |name: &str| {
+            let value = match name {
+                "BURSAR_ORIGIN" => "https://credit.example.edu",
+                "BURSAR_MAIL_FROM" | "BURSAR_ADMINS" => "ada@example.edu",
+                "BURSAR_FRONT_SECRET" => SECRET,
+                "BURSAR_TABLE" | "BURSAR_MANAGEMENT_KEY_SECRET" | "BURSAR_INSTITUTION" => "bursar",
+                _ => return None,
+            };
+            Some(value.to_owned())
+        };
+        let aws = AwsAccess::under(here::BASE, "eu-central-1", here::client(Router::new()));
+        let config = Config::read(variable, aws).unwrap();
+        let noted = Arc::new(Noted(Mutex::default()));
+        let router = router(&config, Hosts::Origins, noted.clone()).unwrap();
+        let origins = ("host", "credit.example.edu");
+        let right = (FRONT, SECRET);
+        for (headers, source) in [
+            (&[origins][..], Some("192.0.2.7")),
+            (&[("host", "CREDIT.example.edu"), (SOURCE, "198.51.100.1")], Some("192.0.2.7")),
+            (&[origins, (SOURCE, "198.51.100.1"), (FRONT, "0123456789abcdefghi")], Some("192.0.2.7")),
+            (&[origins, (SOURCE, "198.51.100.1"), right], Some("198.51.100.1")),
+            (&[origins, (SOURCE, "::ffff:198.51.100.1"), right], Some("198.51.100.1")),
+            (&[origins, (SOURCE, "evil"), right], Some("192.0.2.7")),
+            (&[], None),
+            (&[("host", "127.0.0.1:8080"), right], None),
+            (&[("host", "credit.example.edu:8443"), right], None),
+            (&[origins, ("host", "evil.example"), right], None),
+        ] {
+            let mut request = Request::get("/my");
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let peer: SocketAddr = "192.0.2.7:5000".parse().unwrap();
+            let request = request.extension(ConnectInfo(peer)).body(Body::empty()).unwrap();
+            let status = router.clone().oneshot(request).await.unwrap().status();
+            assert_eq!(status.as_u16(), if source.is_some() { 204 } else { 403 }, "{headers:?}");
+            assert_eq!(lock(&noted.0).pop().as_deref(), source, "{headers:?}");
+        }
+    }
 }

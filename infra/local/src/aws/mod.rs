@@ -10,12 +10,14 @@ use tower::ServiceExt;
 pub mod dead_letters;
 pub mod engine;
 pub mod gateway;
+pub mod here;
 pub mod inbox;
 pub mod invoke;
 pub mod pump;
 pub mod schedules;
 pub mod secrets_manager;
 pub mod ses;
+pub mod tidy;
 pub mod wiring;
 
 /// The three services that functions call at AWS, each with its calls at `/`.

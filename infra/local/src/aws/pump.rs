@@ -102,6 +102,11 @@ impl Pump {
         &self.0.dead_letters
     }
 
+    /// The position that every reader has passed.
+    pub fn passed(&self) -> Position {
+        self.0.passed()
+    }
+
     pub fn is_stopped(&self) -> bool {
         *self.0.stopping.borrow()
     }
@@ -163,8 +168,7 @@ impl Inner {
         *untrimmed += page.len();
         if *untrimmed >= TRIM_EVERY {
             *untrimmed = 0;
-            let passed = self.readers.iter().map(|(_, position)| *position.borrow()).min();
-            self.engine.trim(passed.unwrap_or(Position::START)).await?;
+            self.engine.trim(self.passed()).await?;
         }
         Ok(true)
     }
@@ -213,6 +217,11 @@ impl Inner {
             _ = hurrying.wait_for(|hurrying| *hurrying > 0) => {}
             _ = stopping.wait_for(|stopping| *stopping) => {}
         }
+    }
+
+    fn passed(&self) -> Position {
+        let passed = self.readers.iter().map(|(_, position)| *position.borrow()).min();
+        passed.unwrap_or(Position::START)
     }
 
     fn pass(&self, index: usize, last: &Value) -> Result<()> {

@@ -23,10 +23,13 @@ const COLLECTION: &str = "schedules";
 /// The time that runs under way get when the schedules are stopped.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// The value of `--sync-every`.
+/// When a sync begins by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SyncEvery {
+    /// So long after the last one.
     Every(SignedDuration),
+    /// Each day, so long after midnight in UTC.
+    DayAt(SignedDuration),
     /// No sync runs by itself, and no interrupted one is continued.
     Never,
 }
@@ -50,6 +53,8 @@ struct Inner {
 struct Line {
     schedule: Schedule,
     last: Mutex<Moment>,
+    /// How long after midnight in UTC it begins, if not when its last run was.
+    begins: Option<SignedDuration>,
     turn: Arc<TurnMutex<()>>,
 }
 
@@ -63,18 +68,24 @@ impl Schedules {
     ) -> Result<Schedules> {
         let mut lines = Vec::new();
         for mut schedule in SCHEDULES {
+            let mut begins = None;
             if schedule.function == FunctionName::UsageSync {
                 match sync_every {
                     SyncEvery::Never => continue,
                     SyncEvery::Every(every) if schedule.task.is_none() => schedule.every = every,
-                    SyncEvery::Every(_) => {}
+                    SyncEvery::DayAt(hour) if schedule.task.is_none() => begins = Some(hour),
+                    SyncEvery::Every(_) | SyncEvery::DayAt(_) => {}
                 }
             }
-            let line = Line { schedule, last: Mutex::new(clock.now()), turn: Arc::default() };
-            match kept.get(COLLECTION, &line.id())? {
-                Some(last) => *lock(&line.last) = last,
-                None => kept.put(COLLECTION, &line.id(), &line.last())?,
-            }
+            let line = Line { schedule, last: Mutex::default(), begins, turn: Arc::default() };
+            let last = match kept.get(COLLECTION, &line.id())? {
+                Some(last) => last,
+                None => {
+                    kept.put(COLLECTION, &line.id(), &clock.now())?;
+                    clock.now()
+                }
+            };
+            line.begin_from(last)?;
             lines.push(Arc::new(line));
         }
         Ok(Schedules(Arc::new(Inner {
@@ -221,14 +232,24 @@ impl Inner {
 
     fn set_last(&self, line: &Line, last: Moment) -> Result<()> {
         self.kept.put(COLLECTION, &line.id(), &last)?;
-        *lock(&line.last) = last;
-        Ok(())
+        line.begin_from(last)
     }
 }
 
 impl Line {
     fn id(&self) -> String {
         format!("{} {}", self.schedule.function, self.schedule.input())
+    }
+
+    /// Counts from this run on, or from the last time of its own before it.
+    fn begin_from(&self, run_at: Moment) -> Result<()> {
+        let mut last = run_at;
+        if let Some(begins) = self.begins {
+            let since = (run_at.as_second() - begins.as_secs()).rem_euclid(self.schedule.every.as_secs());
+            last = Moment::from_second(run_at.as_second() - since)?;
+        }
+        *lock(&self.last) = last;
+        Ok(())
     }
 
     fn last(&self) -> Moment {
@@ -297,5 +318,25 @@ mod tests {
         assert_eq!(syncs(), Vec::<String>::new(), "somebody ran it in between");
         start(3).advance(SignedDuration::ZERO).await.unwrap();
         assert_eq!(syncs(), ["usage-sync - 2026-11-23T04:51:29Z"], "a restart may change how often");
+    }
+
+    /// A sync of a fixed hour begins at it, whatever ran by hand and however often the process was started.
+    #[tokio::test]
+    async fn a_fixed_hour_stays() {
+        let real = Clock::reading(|| "2026-11-20T10:00:30Z".parse().unwrap());
+        let kept = StateFile::in_memory().unwrap();
+        let clock = StackClock::over(real, kept.clone()).unwrap();
+        let noted = Arc::new(Noted(clock.clone(), Mutex::default()));
+        let begins = SyncEvery::DayAt(SignedDuration::from_mins(3 * 60 + 20));
+        let syncs = || {
+            let ran = std::mem::take(&mut *lock(&noted.1)).into_iter();
+            ran.filter(|run| run.starts_with("usage-sync -")).collect::<Vec<_>>()
+        };
+        for day in 21..23 {
+            let schedules = Schedules::new(begins, noted.clone(), kept.clone(), clock.clone()).unwrap();
+            schedules.ran(FunctionName::UsageSync, &json!({}), clock.now()).unwrap();
+            schedules.advance(SignedDuration::from_hours(24)).await.unwrap();
+            assert_eq!(syncs(), [format!("usage-sync - 2026-11-{day}T03:20:00Z")]);
+        }
     }
 }

@@ -24,7 +24,7 @@ impl StateFile {
         };
         prepared().with_context(|| {
             let path = path.display();
-            format!("{path} is damaged or is no database of Bursar: put a good copy in its place, or name another folder with --data")
+            format!("{path} is damaged or is no database of Bursar: put a good copy in its place, or name another data folder")
         })
     }
 

@@ -26,14 +26,16 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 
 use crate::aws::invoke::logs::Logs;
 use crate::aws::schedules::SyncEvery;
 use crate::aws::ses::Relay;
 use crate::command::demo;
-use crate::command::folder::Folder;
+use crate::command::folder::{Folder, Kind};
 use crate::command::keys::{self, Show};
+use crate::command::serve::Serve;
 use crate::command::stack::{Options, ProviderAt, Ready, Stack, listen, origin_of};
 
 /// The whole of Bursar on this machine, with simulated AWS and, unless another is named, a simulated provider.
@@ -43,17 +45,19 @@ pub struct Command {
     #[command(subcommand)]
     other: Option<Other>,
     #[command(flatten)]
-    serve: Serve,
+    demonstration: Demonstration,
 }
 
 #[derive(Subcommand)]
 enum Other {
+    /// Run it for real people, on this machine: settings come from bursar.toml or the environment
+    Serve(Serve),
     /// List every key of the account; nothing is changed
     Keys(Keys),
 }
 
 #[derive(Args)]
-struct Serve {
+struct Demonstration {
     /// The port of the web pages; 0 picks a free one
     #[arg(long, default_value_t = 8080, value_name = "N")]
     port: u16,
@@ -75,7 +79,7 @@ struct Serve {
     #[arg(long, value_name = "QUIRK", conflicts_with = "provider")]
     provider_quirk: Option<ProviderQuirk>,
     /// Relay each accepted mail to a real mail server as well
-    #[arg(long, value_name = "smtp://HOST:PORT")]
+    #[arg(long, value_name = "smtp://HOST:PORT", value_parser = |url: &str| Relay::new(url, None, None))]
     smtp: Option<Relay>,
     /// How long after a sync the next one runs by itself; 0 means never
     #[arg(long, default_value = "24h", value_name = "DURATION", value_parser = sync_every)]
@@ -115,19 +119,20 @@ struct Account {
     management_key_file: Option<PathBuf>,
 }
 
-const CHECK: Duration = Duration::from_secs(7);
+pub(super) const CHECK: Duration = Duration::from_secs(7);
 const LATEST: usize = 10_000;
 
 impl Command {
     pub async fn run(self) -> Result<()> {
         match self.other {
             Some(Other::Keys(keys)) => keys.run().await,
-            None => self.serve.run().await,
+            Some(Other::Serve(serve)) => serve.run().await,
+            None => self.demonstration.run().await,
         }
     }
 }
 
-impl Serve {
+impl Demonstration {
     async fn run(self) -> Result<()> {
         let provider = self.account.read()?;
         if let ProviderAt::Elsewhere { url, management_key } = &provider {
@@ -140,17 +145,13 @@ impl Serve {
         // The ports are taken before anything is created, so that a used port leaves nothing behind.
         let web = take_port("--port", self.port).await?;
         let inbox = take_port("--inbox-port", self.inbox_port).await?;
-        let folder = Folder::open(&self.data)?;
+        let folder = Folder::open(&self.data, Kind::Demonstration)?;
         let log = if self.verbose { File::from(stderr().as_fd().try_clone_to_owned()?) } else { folder.open_log()? };
         let log = Arc::new(log);
         log_problems(log.clone())?;
         keep_panics_quiet();
         let admins = if self.admin.is_empty() { vec![EmailAddress::parse("admin@example.edu")?] } else { self.admin };
-        let mut interrupted = signal(SignalKind::interrupt())?;
-        let mut terminated = signal(SignalKind::terminate())?;
-        let mut stopped = pin!(async {
-            tokio::select! { _ = interrupted.recv() => {}, _ = terminated.recv() => {} }
-        });
+        let mut stopped = pin!(stopped()?);
         // A real account gets no demonstration.
         if !self.empty && folder.is_new() && matches!(provider, ProviderAt::BuiltIn) {
             let origin = origin_of(&web)?;
@@ -235,6 +236,15 @@ impl Account {
     }
 }
 
+/// Ready when somebody or something ends this process.
+pub(super) fn stopped() -> Result<impl Future<Output = ()>> {
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut terminated = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! { _ = interrupted.recv() => {}, _ = terminated.recv() => {} }
+    })
+}
+
 async fn take_port(option: &str, port: u16) -> Result<TcpListener> {
     listen(port).await.with_context(|| {
         format!(
@@ -245,7 +255,7 @@ async fn take_port(option: &str, port: u16) -> Result<TcpListener> {
 
 /// Writes warnings and errors of the bundle itself to the log. The engine's warnings about failed conditions are left
 /// out, since those are normal here.
-fn log_problems(log: Arc<File>) -> Result<()> {
+pub(super) fn log_problems(log: impl for<'w> MakeWriter<'w> + Send + Sync + 'static) -> Result<()> {
     let targets = Targets::new().with_default(LevelFilter::WARN).with_target("dynoxide", LevelFilter::ERROR);
     let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(log).with_filter(targets);
     tracing::subscriber::set_global_default(tracing_subscriber::registry().with(lines))?;

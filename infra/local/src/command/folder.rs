@@ -2,16 +2,48 @@
 //! to the engine and the stand-ins.
 
 use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
-use std::io;
+use std::io::{self, Write};
+use std::ops::RangeInclusive;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use tempfile::NamedTempFile;
 
 use crate::base::private_file;
 
-/// The number of the shape in which this build stores things. Whoever changes that shape raises it: nothing is migrated.
-const SHAPE: &str = "8";
+/// The numbers of the shapes in which this build reads what is stored; it writes the last. Whoever changes how a folder stores things raises
+/// that, and goes on reading the one before.
+const SHAPES: RangeInclusive<u32> = 9..=9;
+/// The file with that number, the folder's kind, and the version that wrote it last.
+pub(super) const SHAPE: &str = "shape";
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What a folder is for. Neither opens the other's: one shows every mail to whoever asks, the other has real people's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Demonstration,
+    Serve,
+}
+
+impl Kind {
+    const ALL: [Kind; 2] = [Kind::Demonstration, Kind::Serve];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Kind::Demonstration => "demonstration",
+            Kind::Serve => "serve",
+        }
+    }
+
+    /// How another folder is named.
+    fn setting(self) -> &'static str {
+        match self {
+            Kind::Demonstration => "with --data",
+            Kind::Serve => "in the setting data",
+        }
+    }
+}
 
 /// A data folder that only this process has open. The lock ends with the value, or with the process.
 #[derive(Debug)]
@@ -31,42 +63,71 @@ pub struct Files {
     pub stand_ins: PathBuf,
 }
 
+impl Files {
+    pub(super) fn within(dir: &Path) -> Files {
+        Files { table: dir.join("table.db"), stand_ins: dir.join("stand-ins") }
+    }
+
+    pub(super) fn state(&self) -> PathBuf {
+        self.stand_ins.join("state.db")
+    }
+}
+
 impl Folder {
     /// Opens `dir`, creating it if it is missing. Content that was never completed is removed.
-    pub fn open(dir: &Path) -> Result<Folder> {
-        let shown = dir.display();
-        let unusable = |error: io::Error| {
-            anyhow!(
-                "{shown} cannot be used as the data folder ({error}): make it writable, or name another folder with --data"
-            )
-        };
+    pub fn open(dir: &Path, kind: Kind) -> Result<Folder> {
+        let unusable = |error: io::Error| unusable(dir, kind, &error);
         DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(unusable)?;
-        let lock = File::open(dir).map_err(unusable)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                bail!("{shown} is in use by another bursar: stop that one, or name another folder with --data")
-            }
-            Err(TryLockError::Error(error)) => return Err(unusable(error)),
-        }
-        let files = Files { table: dir.join("table.db"), stand_ins: dir.join("stand-ins") };
-        let unfinished = dir.join("bursar-unfinished");
-        ensure!(
-            files.stand_ins.is_dir() || unfinished.is_file() || fs::read_dir(dir).map_err(unusable)?.next().is_none(),
-            "{shown} holds files that Bursar did not make: name another folder with --data; nothing in it was touched"
-        );
-        let folder = Folder { files, log: dir.join("log"), unfinished, _lock: lock };
+        let Some(lock) = locked(dir).map_err(unusable)? else {
+            let shown = dir.display();
+            bail!("{shown} is in use by another bursar: stop that one, or name another folder {}", kind.setting())
+        };
+        let folder = Folder::at(dir, lock);
+        folder.is_usable(dir, kind)?;
         folder.prepare(dir).map_err(unusable)?;
-        let shape = dir.join("shape");
-        if folder.is_new() {
-            private_file(&shape).and_then(|_| fs::write(&shape, SHAPE)).map_err(unusable)?;
-        }
-        ensure!(
-            fs::read_to_string(&shape).is_ok_and(|shape| shape == SHAPE),
-            "{shown} was made by another version of Bursar, which stores things otherwise: delete that folder, or name another one with \
-             --data; nothing in it was touched"
-        );
+        note_shape(dir, kind).map_err(unusable)?;
         Ok(folder)
+    }
+
+    /// Says what stands against opening `dir`, and touches nothing. Of a folder in use, nothing does.
+    pub fn check(dir: &Path, kind: Kind) -> Result<()> {
+        if !dir.exists() {
+            return Ok(());
+        }
+        match locked(dir).map_err(|error| unusable(dir, kind, &error))? {
+            Some(lock) => Folder::at(dir, lock).is_usable(dir, kind),
+            None => Ok(()),
+        }
+    }
+
+    fn at(dir: &Path, lock: File) -> Folder {
+        Folder {
+            files: Files::within(dir),
+            log: dir.join("log"),
+            unfinished: dir.join("bursar-unfinished"),
+            _lock: lock,
+        }
+    }
+
+    /// Refuses what is not Bursar's, of the other kind, or stored otherwise.
+    fn is_usable(&self, dir: &Path, kind: Kind) -> Result<()> {
+        let shown = dir.display();
+        let setting = kind.setting();
+        let mut files = fs::read_dir(dir).map_err(|error| unusable(dir, kind, &error))?;
+        ensure!(
+            self.files.stand_ins.is_dir() || self.unfinished.is_file() || files.next().is_none(),
+            "{shown} holds files that Bursar did not make: name another folder {setting}; nothing in it was touched"
+        );
+        if self.is_new() || self.unfinished.exists() {
+            return Ok(());
+        }
+        let made_for = read_shape(dir)?;
+        ensure!(
+            made_for == kind,
+            "{shown} is a folder of another kind ({}): name another one {setting}; nothing in it was touched",
+            made_for.as_str()
+        );
+        Ok(())
     }
 
     pub fn is_new(&self) -> bool {
@@ -108,6 +169,57 @@ impl Folder {
     }
 }
 
+fn unusable(dir: &Path, kind: Kind, error: &io::Error) -> anyhow::Error {
+    let shown = dir.display();
+    let setting = kind.setting();
+    anyhow!("{shown} cannot be used as the data folder ({error}): make it writable, or name another folder {setting}")
+}
+
+/// The lock on the folder, unless another process has it.
+fn locked(dir: &Path) -> io::Result<Option<File>> {
+    let lock = File::open(dir)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(Some(lock)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// The kind of a folder or of a copy. What a newer version wrote is refused, or one from before the one before.
+pub(super) fn read_shape(dir: &Path) -> Result<Kind> {
+    let shown = dir.display();
+    let shape = fs::read_to_string(dir.join(SHAPE))
+        .map_err(|_| anyhow!("{shown} is no folder that Bursar made: name another one; nothing in it was touched"))?;
+    let mut words = shape.split_whitespace();
+    let number = words.next().and_then(|number| number.parse::<u32>().ok()).unwrap_or_default();
+    let made_for = words.next().unwrap_or_default();
+    let version = words.next().unwrap_or("unknown");
+    ensure!(
+        number <= *SHAPES.end(),
+        "{shown} was written by Bursar {version}, which is newer than this one, {VERSION}: go back to that version; nothing in it was touched"
+    );
+    let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == made_for && SHAPES.contains(&number));
+    kind.with_context(|| {
+        format!(
+            "{shown} was written by an older Bursar than {VERSION} reads: start the versions in between one after the other, or name \
+             another folder; nothing in it was touched"
+        )
+    })
+}
+
+/// Notes that this version is the last that wrote in the folder. A start that is killed leaves the note before or this one.
+fn note_shape(dir: &Path, kind: Kind) -> io::Result<()> {
+    let shape = format!("{} {} {VERSION}\n", SHAPES.end(), kind.as_str());
+    if fs::read_to_string(dir.join(SHAPE)).is_ok_and(|noted| noted == shape) {
+        return Ok(());
+    }
+    let mut file = NamedTempFile::new_in(dir)?;
+    file.write_all(shape.as_bytes())?;
+    file.as_file().sync_all()?;
+    file.persist(dir.join(SHAPE))?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,22 +230,39 @@ mod tests {
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         let place = tempfile::tempdir().unwrap();
         fs::set_permissions(place.path(), Permissions::from_mode(0o755)).unwrap();
-        let folder = Folder::open(place.path()).unwrap();
+        let folder = Folder::open(place.path(), Kind::Demonstration).unwrap();
         assert_eq!((mode(place.path()), mode(&folder.files().stand_ins)), (0o700, 0o700));
 
         folder.begin().unwrap();
         fs::write(folder.files().table, "half").unwrap();
         drop(folder);
-        let folder = Folder::open(place.path()).unwrap();
+        let folder = Folder::open(place.path(), Kind::Demonstration).unwrap();
         assert!(folder.is_new());
         folder.begin().unwrap();
         fs::write(folder.files().table, "whole").unwrap();
         folder.finish().unwrap();
         drop(folder);
-        assert!(!Folder::open(place.path()).unwrap().is_new());
+        assert!(!Folder::open(place.path(), Kind::Demonstration).unwrap().is_new());
 
-        fs::write(place.path().join("shape"), "1").unwrap();
-        let refused = Folder::open(place.path()).unwrap_err().to_string();
-        assert!(refused.contains("was made by another version of Bursar"), "{refused}");
+        for (shape, kind, why) in [
+            ("1", Kind::Demonstration, "was written by an older Bursar"),
+            ("", Kind::Serve, "was written by an older Bursar"),
+            ("1000 cluster 7.8.9", Kind::Serve, "was written by Bursar 7.8.9, which is newer"),
+            ("1000 serve 7.8.9", Kind::Serve, "was written by Bursar 7.8.9, which is newer"),
+            ("9 serve 0.1.0", Kind::Demonstration, "of another kind (serve)"),
+            ("9 demonstration 0.1.0", Kind::Serve, "of another kind (demonstration)"),
+        ] {
+            fs::write(place.path().join("shape"), shape).unwrap();
+            for refused in [Folder::open(place.path(), kind).map(drop), Folder::check(place.path(), kind)] {
+                let refused = refused.unwrap_err().to_string();
+                assert!(refused.contains(why), "{refused}");
+            }
+            assert_eq!(fs::read_to_string(place.path().join("shape")).unwrap(), shape);
+        }
+        // What the version before wrote is this version's from then on.
+        fs::write(place.path().join("shape"), format!("{} serve 0.0.9", SHAPES.start())).unwrap();
+        Folder::open(place.path(), Kind::Serve).unwrap();
+        let noted = fs::read_to_string(place.path().join("shape")).unwrap();
+        assert_eq!(noted, format!("{} serve {VERSION}\n", SHAPES.end()));
     }
 }

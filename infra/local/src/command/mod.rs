@@ -5,8 +5,14 @@ pub mod control;
 pub mod demo;
 pub mod folder;
 pub mod keys;
+mod serve;
 mod servers;
 pub mod settle;
 pub mod stack;
 
 pub use self::arguments::Command;
+
+/// All that keeps a command from what it was asked, a line each.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct Refused(pub Vec<String>);

@@ -16,7 +16,8 @@ use bursar_core::store::Table;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
-use crate::aws::engine::{Engine, Place};
+use crate::aws::engine::{Engine, Lasts, Place};
+use crate::aws::gateway::{self, Hosts};
 use crate::aws::inbox;
 use crate::aws::invoke::in_process::{InProcess, Settings};
 use crate::aws::invoke::logs::Logs;
@@ -25,7 +26,7 @@ use crate::aws::pump::Pump;
 use crate::aws::schedules::{Schedules, SyncEvery};
 use crate::aws::secrets_manager::SecretsManager;
 use crate::aws::ses::{Relay, Ses};
-use crate::aws::{self, Services, gateway};
+use crate::aws::{self, Services};
 use crate::base::clock::StackClock;
 use crate::base::function::FunctionName;
 use crate::base::state_file::StateFile;
@@ -38,9 +39,9 @@ pub use crate::command::servers::{listen, origin_of};
 
 use crate::command::servers::Servers;
 
-const TABLE: &str = "bursar";
-const REGION: &str = "eu-central-1";
-const SECRET: &str = "bursar/management-key";
+pub(super) const TABLE: &str = "bursar";
+pub(super) const REGION: &str = "eu-central-1";
+pub(super) const SECRET: &str = "bursar/management-key";
 /// The stored document with the running stack's addresses, for `bursar keys`.
 pub const READY: (&str, &str) = ("stack", "ready");
 
@@ -143,7 +144,8 @@ impl Stack {
         if let Some(instant) = options.begins_at {
             clock.begin_at(instant)?;
         }
-        let place = options.files.as_ref().map_or(Place::Memory, |files| Place::File(files.table.clone()));
+        let place =
+            options.files.as_ref().map_or(Place::Memory, |files| Place::File(files.table.clone(), Lasts::Killed));
         let engine = tokio::task::spawn_blocking(move || Engine::start(&place, TABLE)).await??;
         let mut servers = Servers::default();
 
@@ -197,6 +199,7 @@ impl Stack {
         }
         let settings = Settings {
             config: config.clone(),
+            http: HttpClients::new().build_http(),
             region: REGION.to_owned(),
             aws: own_endpoint,
             provider: provider_origin,
@@ -236,7 +239,7 @@ impl Stack {
             deployment: meta.deployment.to_string(),
         };
         kept.put(READY.0, READY.1, &ready)?;
-        servers.run_pages(options.web, gateway::router(&config.origin, invoke.clone())?);
+        servers.run_pages(options.web, gateway::router(&config, Hosts::OfThisMachine, invoke.clone())?);
         schedules.start();
         let logs = options.logs;
         Ok(Stack {
@@ -268,14 +271,14 @@ impl Stack {
 
 /// The stand-ins' state. It is created before the table and marked after the first start. If only one of
 /// the two exists, data was lost, and the start is refused.
-fn open_state(files: &Files) -> Result<StateFile> {
-    let state = files.stand_ins.join("state.db");
+pub(super) fn open_state(files: &Files) -> Result<StateFile> {
+    let state = files.state();
     let table = files.table.exists();
     let kept = std::fs::metadata(&state).is_ok_and(|file| file.len() > 0);
     let lost = |there: &Path, missing: &Path| {
         let there = there.display();
         let missing = missing.display();
-        format!("{there} is there but {missing} is missing or empty: put it back, or name another folder with --data")
+        format!("{there} is there but {missing} is missing or empty: put it back, or name another data folder")
     };
     ensure!(kept || !table, lost(&files.table, &state));
     let kept = StateFile::open(&state)?;
@@ -301,6 +304,7 @@ fn configuration(origin: &str, admins: Vec<EmailAddress>, provider: &str, own: &
         waits: Waits::WHOLE,
         calls_a_second: Some(CALLS_A_SECOND),
         spend_at: provider.to_owned(),
+        smtp_server: None,
         aws: AwsAccess::under(&format!("{own}/{}/0", FunctionName::UsageSync), REGION, HttpClients::new().build_http()),
     })
 }

@@ -191,7 +191,7 @@ async fn a_damaged_database_is_named() {
         assert_refused(&refused(data.path(), &[]).await, &[name]);
         assert_eq!(fs::read_to_string(&path).unwrap(), damage, "{name} was overwritten");
         fs::remove_file(&path).unwrap();
-        assert_refused(&refused(data.path(), &[]).await, &[name, "--data"]);
+        assert_refused(&refused(data.path(), &[]).await, &[name, "data folder"]);
         assert!(!path.exists(), "{name} was made again");
         fs::write(&path, whole).unwrap();
     }

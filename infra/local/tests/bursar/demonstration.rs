@@ -8,7 +8,7 @@ use bursar_core::clock::Clock;
 use bursar_core::clock::Moment;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_local::demo;
-use bursar_local::folder::Folder;
+use bursar_local::folder::{Folder, Kind};
 use bursar_local::inbox::Contents;
 use bursar_local::invoke::FunctionName;
 use bursar_local::stack::{Options, Stack, listen};
@@ -42,7 +42,7 @@ async fn at_hours(hours: Range<i64>, others: [&str; 3]) {
 
 async fn ends_well(moment: Moment) {
     let data = tempfile::tempdir().unwrap();
-    let folder = Folder::open(data.path()).unwrap();
+    let folder = Folder::open(data.path(), Kind::Demonstration).unwrap();
     let admins = vec![EmailAddress::parse(ADMIN).unwrap()];
     demo::build(&folder, "http://127.0.0.1:8080", &admins, &Clock::reading(move || moment), |_| {}).await.unwrap();
     assert!(!folder.is_new());

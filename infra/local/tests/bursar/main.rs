@@ -8,3 +8,7 @@ mod demonstration;
 mod journey;
 #[cfg(test)]
 mod process;
+#[cfg(test)]
+mod serve;
+#[cfg(test)]
+mod smtp;

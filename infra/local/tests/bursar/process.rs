@@ -7,6 +7,7 @@ use std::process::{ExitStatus, Stdio};
 use bursar_core::tls;
 use bursar_local::stack::Ready;
 use reqwest::{Client, RequestBuilder};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
@@ -14,9 +15,9 @@ use tokio::process::{Child, ChildStdout, Command};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_bursar");
 
-/// A running `bursar`. It is killed when it is dropped.
-pub(crate) struct Bursar {
-    pub(crate) ready: Ready,
+/// A running `bursar`, with what it said when it was ready. It is killed when it is dropped.
+pub(crate) struct Bursar<R = Ready> {
+    pub(crate) ready: R,
     child: Child,
     out: Lines<BufReader<ChildStdout>>,
     err: NamedTempFile,
@@ -39,9 +40,17 @@ impl Bursar {
 
     /// Starts a `bursar` with more arguments, or tells how it ended before it was ready.
     pub(crate) async fn begin(data: &Path, arguments: &[&str]) -> Result<Bursar, Ended> {
+        let options = ["--empty", "--admin", "admin@example.edu", "--port", "0", "--data", data.to_str().unwrap()];
+        Bursar::begin_as(&[&options, arguments].concat()).await
+    }
+}
+
+impl<R: DeserializeOwned> Bursar<R> {
+    /// Starts a `bursar` with exactly these arguments, or tells how it ended before it was ready.
+    pub(crate) async fn begin_as(arguments: &[&str]) -> Result<Bursar<R>, Ended> {
         let mut command = Command::new(PROGRAM);
         let err = NamedTempFile::new().unwrap();
-        command.args(["--empty", "--admin", "admin@example.edu", "--port", "0", "--data"]).arg(data).args(arguments);
+        command.args(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(err.reopen().unwrap()).kill_on_drop(true);
         let mut child = command.spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -50,6 +59,10 @@ impl Bursar {
         };
         let ready = serde_json::from_str(line.strip_prefix("ready ").unwrap()).unwrap();
         Ok(Bursar { ready, child, out, err })
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().unwrap()
     }
 
     /// Ends the process by a signal: `INT` as Ctrl-C does, `KILL` as a power cut would.

@@ -34,12 +34,16 @@ pub const NOT_WANTED: &str = "mail to this address comes back or is not wanted";
 pub const NO_ADDRESS: &str = "the student has no address any more";
 /// The codes with which the mail server, or the code that builds a message, rejects an address; and why none was asked to send.
 const OF_THE_ADDRESS: [&str; 5] = ["InvalidParameterValue", "ValidationError", NOT_A_MAIL, NOT_WANTED, NO_ADDRESS];
+/// The SMTP server refuses whatever this deployment sends, as where its user or its sender is not allowed.
+pub const SMTP_REFUSES: &str = "SmtpRefuses";
+/// The SMTP server does not take this one mail for now.
+pub const SMTP_LATER: &str = "SmtpLater";
 /// The row was taken up again and again, and the outcome of its sending is not known.
 pub const GIVEN_UP: &str = "GivenUp";
 
 /// The codes that concern the account, or its sending to a group of recipients, and not a single mail. Mail
 /// waits until an admin has solved the cause.
-const OF_THE_ACCOUNT: [&str; 16] = [
+const OF_THE_ACCOUNT: [&str; 17] = [
     PAUSED,
     QUOTA,
     NOT_VERIFIED,
@@ -56,6 +60,7 @@ const OF_THE_ACCOUNT: [&str; 16] = [
     "InvalidClientTokenId",
     "OptInRequired",
     "SubscriptionRequiredException",
+    SMTP_REFUSES,
 ];
 const TOO_FAST: [&str; 3] = ["Throttling", "ThrottlingException", "TooManyRequestsException"];
 
@@ -79,6 +84,8 @@ pub enum FailureScope {
     Account,
     /// The rate at which mails are sent.
     Rate,
+    /// This mail for now, and no other.
+    MailForNow,
     /// A failure of this moment only, or of an unknown scope.
     Moment,
 }
@@ -95,6 +102,7 @@ impl FailureScope {
             code if is_of_the_address(code) => FailureScope::Mail,
             code if OF_THE_ACCOUNT.contains(&code) => FailureScope::Account,
             code if TOO_FAST.contains(&code) => FailureScope::Rate,
+            SMTP_LATER => FailureScope::MailForNow,
             _ => FailureScope::Moment,
         }
     }
@@ -160,6 +168,14 @@ fn known(code: &str) -> (&'static str, &'static str) {
         "OptInRequired" | "SubscriptionRequiredException" => (
             "the AWS account may not use SES",
             "AWS has not enabled SES for the account in this region, or its bill is open. Mail waits, and goes out by itself once it may.",
+        ),
+        SMTP_REFUSES => (
+            "the SMTP server refuses all mail from here",
+            "It does not accept the user, the password, the sender or the encryption, or lets this machine send to nobody: the log says what it answered, and `bursar serve --check` tries it. Mail waits, and goes out by itself once it may.",
+        ),
+        SMTP_LATER => (
+            "the SMTP server put it off each time",
+            "For hours it answered that it cannot take mail to this address for now. Ask the people who run it. Once the reason is fixed, press \"Send again\" in the section \"Mail\" of the account page.",
         ),
         "TimedOut" | "NoAnswer" | "UnreadableAnswer" | "InternalFailure" | "ServiceUnavailable" => (
             "the mail server did not answer for hours",

@@ -332,6 +332,12 @@ impl OutboxRow {
 }
 
 impl MailState {
+    /// The SMTP server that took the mail, where there is one in the place of SES: whether it arrived, nobody here hears.
+    pub fn handed_to(&self) -> Option<&str> {
+        let MailState::Delivered { message, .. } = self else { return None };
+        message.split_once('@').map(|(_, server)| server)
+    }
+
     /// The count of its day that it belongs to, once the mail server has it.
     pub fn delivery(&self) -> Option<Delivery> {
         Some(match self {

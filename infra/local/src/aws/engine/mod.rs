@@ -34,7 +34,16 @@ use crate::base::lock;
 #[derive(Debug, Clone)]
 pub enum Place {
     Memory,
-    File(PathBuf),
+    File(PathBuf, Lasts),
+}
+
+/// What an acknowledged write survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lasts {
+    /// A kill of the process.
+    Killed,
+    /// A power cut too.
+    PowerCut,
 }
 
 /// A running engine with its table. Clones share it.
@@ -89,11 +98,9 @@ impl Engine {
     /// Opens or creates the table. This blocks.
     pub fn start(place: &Place, table: &str) -> Result<Engine> {
         let (name, database) = match place {
-            Place::File(path) => {
-                let name = path
-                    .to_str()
-                    .context("the path of the data folder is not in UTF-8: name another one with --data")?;
-                (name.to_owned(), open_file(path, table)?)
+            Place::File(path, lasts) => {
+                let name = path.to_str().context("the path of the data folder is not in UTF-8: name another one")?;
+                (name.to_owned(), open_file(path, table, *lasts)?)
             }
             Place::Memory => {
                 // Only this process can open a database of such a name, and it can do so several times.
@@ -105,7 +112,9 @@ impl Engine {
             }
         };
         let stream = check_schema(&database, table).with_context(|| {
-            format!("{name} was made by another version of Bursar: name another folder with --data, or go back to that version")
+            format!(
+                "{name} was made by another version of Bursar: name another data folder, or go back to that version"
+            )
         })?;
         let beside = Connection::open(&name)?;
         beside.busy_timeout(PATIENCE)?;
@@ -163,11 +172,30 @@ impl Engine {
     }
 
     /// Deletes the records before `position`, which every reader has passed. The one at it stays, since the engine numbers the
-    /// next record after the last one.
+    /// next record after the last one, but says nothing any more.
     pub async fn trim(&self, position: Position) -> Result<usize> {
         const TRIM: &str = "DELETE FROM _stream_records WHERE table_name = ? AND CAST(sequence_number AS INTEGER) < ?";
+        const EMPTY: &str = "UPDATE _stream_records SET keys_json = '{}', new_image = NULL, old_image = NULL
+             WHERE table_name = ? AND CAST(sequence_number AS INTEGER) = ? AND keys_json <> '{}'";
         self.run(move |engine, open| {
-            Ok(lock(&open.beside).prepare_cached(TRIM)?.execute(params![engine.table, position.0])?)
+            let beside = lock(&open.beside);
+            beside.prepare_cached(EMPTY)?.execute(params![engine.table, position.0])?;
+            Ok(beside.prepare_cached(TRIM)?.execute(params![engine.table, position.0])?)
+        })
+        .await
+    }
+
+    /// Deletes the items that have expired.
+    pub async fn sweep(&self) -> Result<usize> {
+        self.run(|_, open| Ok(open.database.sweep_ttl()?)).await
+    }
+
+    /// Writes the database anew without what was deleted, of which SQLite's own overwriting leaves copies in half-filled pages, and
+    /// empties the write-ahead log. Calls wait meanwhile.
+    pub async fn rewrite(&self) -> Result<()> {
+        self.run(|_, open| {
+            open.database.vacuum()?;
+            Ok(lock(&open.beside).query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
         })
         .await
     }
@@ -192,15 +220,20 @@ impl Engine {
     }
 }
 
-fn open_file(path: &Path, table: &str) -> Result<Database> {
+fn open_file(path: &Path, table: &str, lasts: Lasts) -> Result<Database> {
     if !path.exists() {
         make_file(path, table)?;
     }
     let database = Database::new(&path.to_string_lossy()).with_context(|| {
         let path = path.display();
-        format!("{path} is damaged or is no database of Bursar: put a good copy in its place, or name another folder with --data")
+        format!(
+            "{path} is damaged or is no database of Bursar: put a good copy in its place, or name another data folder"
+        )
     })?;
-    database.disable_bulk_loading()?;
+    // It opens with `synchronous = full`, which this is the only call to lower.
+    if lasts == Lasts::Killed {
+        database.disable_bulk_loading()?;
+    }
     Ok(database)
 }
 
@@ -210,19 +243,21 @@ fn make_file(path: &Path, table: &str) -> Result<()> {
     let log = PathBuf::from(format!("{}-wal", path.display()));
     ensure!(
         fs::metadata(&log).map_or(0, |log| log.len()) == 0,
-        "{} is missing but its log {} is there: put it back, or name another folder with --data",
+        "{} is missing but its log {} is there: put it back, or name another data folder",
         path.display(),
         log.display()
     );
     let make = || {
-        let aside = tempfile::tempdir_in(path.parent().unwrap_or(Path::new(".")))?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let aside = tempfile::tempdir_in(folder)?;
         let unfinished = aside.path().join("table.db");
         let database = Database::new(&unfinished.to_string_lossy())?;
         create(&database, &create_table(table), TTL)?;
         drop(database);
         fs::set_permissions(&unfinished, Permissions::from_mode(0o600))?;
         fs::File::open(&unfinished)?.sync_all()?;
-        anyhow::Ok(fs::rename(&unfinished, path)?)
+        fs::rename(&unfinished, path)?;
+        anyhow::Ok(fs::File::open(folder)?.sync_all()?)
     };
     make().with_context(|| format!("cannot make {}", path.display()))
 }

@@ -15,7 +15,8 @@ fn another_schema_is_refused_and_left_alone() {
         let path = folder.path().join("table.db");
         create(&Database::new(path.to_str().unwrap()).unwrap(), &request, ttl).unwrap();
         let made = fs::read(&path).unwrap();
-        let refused = format!("{:#}", Engine::start(&Place::File(path.clone()), "bursar").err().unwrap());
+        let refused =
+            format!("{:#}", Engine::start(&Place::File(path.clone(), Lasts::Killed), "bursar").err().unwrap());
         assert!(["table.db", "--data"].iter().all(|part| refused.contains(part)), "{refused}");
         assert_eq!(fs::read(&path).unwrap(), made);
     }

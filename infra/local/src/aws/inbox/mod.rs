@@ -101,7 +101,7 @@ struct MailPage {
 /// The outcome that SES reports.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Event {
+pub(crate) enum Event {
     Delivery,
     Bounce,
     Complaint,
@@ -241,7 +241,7 @@ async fn faults(State(inbox): State<Inbox>, body: Bytes) -> Result<Json<Value>, 
 
 /// What Lambda receives: an event of a configuration set as text in an SNS notification, with what Bursar reads of it.
 /// `permanent` matters for bounces only.
-fn notification(mail: &Mail, event: Event, permanent: bool) -> Value {
+pub(crate) fn notification(mail: &Mail, event: Event, permanent: bool) -> Value {
     let recipients: Vec<Value> = mail.to.iter().map(|address| json!({"emailAddress": address})).collect();
     let (name, key, details) = match event {
         Event::Delivery => ("Delivery", "delivery", json!({"recipients": mail.to})),

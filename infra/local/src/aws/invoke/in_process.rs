@@ -26,6 +26,8 @@ pub struct Settings {
     /// The deployment's configuration. Each instance replaces the URLs of AWS by its own, and that of the provider if
     /// something stands between.
     pub config: Config,
+    /// The client of all their calls to AWS.
+    pub http: SharedHttpClient,
     pub region: String,
     /// The prefix of the functions' own calls to AWS.
     pub aws: String,
@@ -42,7 +44,6 @@ pub struct InProcess(Arc<Pool>);
 struct Pool {
     settings: Settings,
     clock: Clock,
-    http: SharedHttpClient,
     idle: Mutex<BTreeMap<FunctionName, Vec<Worker>>>,
     /// The number of instances that each function has had.
     made: [AtomicU32; FunctionName::ALL.len()],
@@ -67,8 +68,7 @@ impl<F: Function> Answering for F {
 impl InProcess {
     pub fn new(settings: Settings, clock: Clock) -> InProcess {
         bursar_core::log::share();
-        let http = aws_smithy_http_client::Builder::new().build_http();
-        InProcess(Arc::new(Pool { settings, clock, http, idle: Mutex::default(), made: Default::default() }))
+        InProcess(Arc::new(Pool { settings, clock, idle: Mutex::default(), made: Default::default() }))
     }
 }
 
@@ -136,9 +136,9 @@ impl Pool {
 
     fn made(&self, name: FunctionName) -> Worker {
         let instance = 1 + self.made[name as usize].fetch_add(1, Ordering::SeqCst);
-        let Settings { config, region, aws, provider, between, .. } = &self.settings;
+        let Settings { config, http, region, aws, provider, between, .. } = &self.settings;
         let mut config = Config {
-            aws: AwsAccess::under(&format!("{aws}/{name}/{instance}"), region, self.http.clone()),
+            aws: AwsAccess::under(&format!("{aws}/{name}/{instance}"), region, http.clone()),
             ..config.clone()
         };
         if let (Some(provider), Some(_)) = (provider, between) {

@@ -25,6 +25,7 @@ use crate::base::lock;
 use crate::base::serve::no_answer;
 use crate::base::state_file::StateFile;
 
+pub mod outgoing;
 mod relay;
 
 pub use relay::Relay;
@@ -123,6 +124,10 @@ struct Refusal(&'static str, String);
 impl Refusal {
     fn new(code: &'static str, message: impl Into<String>) -> Refusal {
         Refusal(code, message.into())
+    }
+
+    fn of_unknown(action: &str) -> Refusal {
+        Refusal::new("InvalidAction", format!("Could not find operation {action} for version 2010-12-01"))
     }
 }
 
@@ -251,7 +256,7 @@ impl Ses {
     }
 
     pub fn relay(&self) -> Option<String> {
-        self.state().relay.as_ref().map(|relay| relay.server.clone())
+        self.state().relay.as_ref().map(Relay::server)
     }
 
     pub(super) fn now(&self) -> Moment {
@@ -277,7 +282,11 @@ impl Ses {
             (fault, state.relay.clone())
         };
         if let Some(relay) = relay {
-            relay.hand_on(&envelope, &mail.raw).await?;
+            relay.hand_on(&envelope, &mail.raw).await.map_err(|untaken| {
+                tracing::warn!(server = relay.server(), concern = ?untaken.concern, "the mail server did not take a mail");
+                let code = if untaken.is_final { "MessageRejected" } else { "Throttling" };
+                Refusal::new(code, format!("The mail server did not take the mail: {}", untaken.why))
+            })?;
         }
         self.keep(mail).map_err(|error| {
             tracing::error!(error = format!("{error:#}"), "a mail could not be kept");
@@ -346,20 +355,13 @@ impl Sending {
         let mut points: BTreeMap<i64, [usize; 3]> = BTreeMap::new();
         let mut count = |moment: Moment, what: usize| {
             if moment > now - DAY * 14 && moment <= now - self.statistics_lag {
-                points.entry(moment.as_second().div_euclid(QUARTER)).or_default()[what] += 1;
+                points.entry(quarter(moment)).or_default()[what] += 1;
             }
         };
         self.mails.iter().flat_map(|mail| mail.to.iter().map(|_| mail.at)).for_each(|moment| count(moment, 0));
         self.bounces.iter().for_each(|moment| count(*moment, 1));
         self.complaints.iter().for_each(|moment| count(*moment, 2));
-        let points = points.into_iter().rev().filter_map(|(quarter, [sent, bounced, complained])| {
-            let begins = Moment::from_second(quarter * QUARTER).ok()?;
-            Some(format!(
-                "<member><DeliveryAttempts>{sent}</DeliveryAttempts><Bounces>{bounced}</Bounces><Complaints>{complained}</Complaints>\
-                 <Rejects>0</Rejects><Timestamp>{begins}</Timestamp></member>"
-            ))
-        });
-        format!("<SendDataPoints>{}</SendDataPoints>", points.collect::<String>())
+        data_points(&points)
     }
 
     /// The number of recipients in the 24 hours up to `now`.
@@ -381,6 +383,23 @@ impl Mail {
     fn is_to(&self, address: &str) -> bool {
         self.to.iter().any(|recipient| recipient.eq_ignore_ascii_case(address))
     }
+}
+
+/// The number of the quarter of an hour.
+fn quarter(moment: Moment) -> i64 {
+    moment.as_second().div_euclid(QUARTER)
+}
+
+/// What was sent, bounced and complained about by quarter of an hour, as SES says it.
+fn data_points(points: &BTreeMap<i64, [usize; 3]>) -> String {
+    let points = points.iter().rev().filter_map(|(quarter, [sent, bounced, complained])| {
+        let begins = Moment::from_second(quarter * QUARTER).ok()?;
+        Some(format!(
+            "<member><DeliveryAttempts>{sent}</DeliveryAttempts><Bounces>{bounced}</Bounces><Complaints>{complained}</Complaints>\
+             <Rejects>0</Rejects><Timestamp>{begins}</Timestamp></member>"
+        ))
+    });
+    format!("<SendDataPoints>{}</SendDataPoints>", points.collect::<String>())
 }
 
 /// The mail of a form, and its envelope. Addresses are plain and in ASCII.
@@ -415,11 +434,12 @@ async fn answer(State(ses): State<Ses>, Form(form): Form<BTreeMap<String, String
         }
         "GetSendStatistics" => ses.state().statistics(ses.now()),
         "GetAccountSendingEnabled" => format!("<Enabled>{}</Enabled>", ses.state().account.enabled),
-        unknown => {
-            let message = format!("Could not find operation {unknown} for version 2010-12-01");
-            return Refusal::new("InvalidAction", message).into_response();
-        }
+        unknown => return Refusal::of_unknown(unknown).into_response(),
     };
+    success(action, &result)
+}
+
+fn success(action: &str, result: &str) -> Response {
     xml(StatusCode::OK, format!("<{action}Response><{action}Result>{result}</{action}Result></{action}Response>"))
 }
 
