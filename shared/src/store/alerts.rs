@@ -22,7 +22,7 @@ use crate::schema::{ItemKey, Stored};
 use crate::store::mail::outbox::BETWEEN_RESENT;
 use crate::store::table::write::{Pauses, Round, Transaction, Unaudited, Writes, instant, number};
 use crate::store::{
-    Account, AccountDay, ActContext, Author, BalanceReading, BudgetSums, OutboxRow, QueuedMail, RateCount,
+    Account, AccountDay, ActContext, Author, BalanceReading, BudgetSums, OutboxRow, QueuedMail, RateCount, Result,
     RosterChanges, RosterToken, StoreError, Table, Undeliverable,
 };
 
@@ -87,7 +87,7 @@ impl Table {
         recipients: &[PersonId],
         now: Moment,
         deadline: Deadline,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let mut pauses = Pauses::until(deadline);
         let transaction = self.begin_telling(what, recipients.to_vec(), now)?.unaudited(Unaudited::Notification);
         let is_new = self.commit(transaction, &mut pauses).await?;
@@ -112,7 +112,7 @@ impl Table {
         what: &T,
         mut recipients: Vec<PersonId>,
         now: Moment,
-    ) -> Result<Transaction, StoreError> {
+    ) -> Result<Transaction> {
         recipients.sort_by(|a, b| a.as_str().cmp(b.as_str()));
         recipients.dedup();
         let first = recipients.len().min(MAILS_AT_ONCE);
@@ -120,19 +120,14 @@ impl Table {
         self.mails_to(&put, 0..first, now)?.create(&put)
     }
 
-    fn mails_to<T: Broadcast>(
-        &self,
-        what: &T,
-        whom: std::ops::Range<usize>,
-        now: Moment,
-    ) -> Result<Transaction, StoreError> {
+    fn mails_to<T: Broadcast>(&self, what: &T, whom: std::ops::Range<usize>, now: Moment) -> Result<Transaction> {
         let recipients = what.recipients().get(whom).unwrap_or_default();
         let rows = recipients.iter().map(|recipient| OutboxRow::queued(new_ulid(now), what.owes(recipient), now));
         self.transaction().owing_to_all(&rows.collect::<Vec<_>>())
     }
 
     /// The grants with a key that is to be off, of which the provider has not confirmed that: of each queue so many, longest due first.
-    pub async fn unconfirmed_ends(&self, now: Moment, most: i32) -> Result<Vec<Grant>, StoreError> {
+    pub async fn unconfirmed_ends(&self, now: Moment, most: i32) -> Result<Vec<Grant>> {
         let mut grants = Vec::new();
         for urgency in [Urgency::Leak, Urgency::Disable] {
             let due = self.due(urgency.queue(), now + LONGEST_BACKOFF, most).await?;
@@ -144,7 +139,7 @@ impl Table {
     }
 
     /// The account's credit as it was read last, each quarter of an hour or by a sync, and as the last complete sync found it.
-    pub async fn balance_readings(&self) -> Result<Option<(BalanceReading, Option<AccountDay>)>, StoreError> {
+    pub async fn balance_readings(&self) -> Result<Option<(BalanceReading, Option<AccountDay>)>> {
         let day = self.newest(AccountDay::all(), 1).await?.pop();
         let reading = self.get(BalanceReading::key_of()).await?;
         let of_day = day.as_ref().map(|AccountDay { as_of, bought, spent, .. }| BalanceReading {
@@ -163,7 +158,7 @@ impl Table {
         programmes: &[Programme],
         sums: &BudgetSums,
         now: Moment,
-    ) -> Result<Option<CreditFacts>, StoreError> {
+    ) -> Result<Option<CreditFacts>> {
         let (account, sync, readings) =
             tokio::try_join!(self.get(Account::key_of()), self.sync_state(), self.balance_readings())?;
         let Some((newest, day)) = readings else { return Ok(None) };
@@ -196,13 +191,13 @@ impl Table {
     }
 
     /// Records what is left of the balance. The last writer wins, since a reading is moments older at most.
-    pub async fn note_balance_reading(&self, reading: &BalanceReading, deadline: Deadline) -> Result<(), StoreError> {
+    pub async fn note_balance_reading(&self, reading: &BalanceReading, deadline: Deadline) -> Result<()> {
         self.write_alone(self.single().set(reading)?, deadline).await.map(drop)
     }
 
     /// Records what the admins are told, on condition of its version. Returns `false` when another writer was
     /// faster; that one reports it.
-    pub async fn note_balance(&self, notice: &BalanceNotice, deadline: Deadline) -> Result<bool, StoreError> {
+    pub async fn note_balance(&self, notice: &BalanceNotice, deadline: Deadline) -> Result<bool> {
         self.replace(notice, notice.version.saturating_sub(1), Unaudited::Notification, deadline).await
     }
 
@@ -214,7 +209,7 @@ impl Table {
         recipients: &[PersonId],
         now: Moment,
         deadline: Deadline,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let mut transaction = self.transaction();
         for crossing in crossings {
             match &crossing.scope {
@@ -246,7 +241,7 @@ impl Table {
         hear: &[PersonId],
         now: Moment,
         deadline: Deadline,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         self.carry_through(deadline, || async {
             let mut transaction = self.transaction();
             let mut new = Vec::new();
@@ -278,7 +273,7 @@ impl Table {
         (alert, name): (&QueuedMail, &str),
         ended: Option<&Undeliverable>,
         author: Author<'_>,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let now = author.now;
         let audit_entry =
             AuditEntry::on_programme(programme, author.actor, now, AuditDetail::new(Act::AlertResent).noting(name));
@@ -295,7 +290,7 @@ impl Table {
         recipient: &PersonId,
         now: Moment,
         deadline: Deadline,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let mail = QueuedMail::TestAlert { programme: programme.clone(), recipient: recipient.clone() };
         let once = self.once(format!("test-alert#{recipient}"), BETWEEN_TESTS, now)?;
         let queued = once.owing(&OutboxRow::queued(new_ulid(now), mail, now))?;
@@ -303,12 +298,7 @@ impl Table {
     }
 
     /// Reminds a student of a key that was never used, once a week. That it was done within one is no failure.
-    pub async fn remind_of_key(
-        &self,
-        context: ActContext<'_>,
-        grant: &Grant,
-        actor: &Actor,
-    ) -> Result<bool, StoreError> {
+    pub async fn remind_of_key(&self, context: ActContext<'_>, grant: &Grant, actor: &Actor) -> Result<bool> {
         let now = context.now;
         let row = OutboxRow::queued(new_ulid(now), QueuedMail::notice(StudentNotice::NeverUsed, grant), now);
         let once = self.once(format!("never-used#{}", grant.id), BETWEEN_REMINDERS_OF_KEYS, now)?.owing(&row)?;
@@ -317,12 +307,7 @@ impl Table {
     }
 
     /// Queues a mail to those in charge where no registrar's file comes any more while the term runs: once after each last use.
-    pub async fn tell_of_no_file(
-        &self,
-        programme: &Programme,
-        now: Moment,
-        deadline: Deadline,
-    ) -> Result<bool, StoreError> {
+    pub async fn tell_of_no_file(&self, programme: &Programme, now: Moment, deadline: Deadline) -> Result<bool> {
         let token = self.get(RosterToken::key_of(&programme.id)).await?.filter(|token| token.is_trusted);
         let last = token.and_then(|token| token.last_used_at).filter(|last| *last + SILENT_AT_MOST <= now);
         let runs = programme.settings.term.starts_at() <= now && !programme.is_over(now);
@@ -342,7 +327,7 @@ impl Table {
         (gone_on, is_first): (Date, bool),
         now: Moment,
         deadline: Deadline,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let in_charge = self.people_of(&self.in_charge(&programme.settings).await?, deadline).await?;
         let rows = in_charge.into_iter().take(MAILS_AT_ONCE).map(|recipient| {
             let mail =
@@ -357,7 +342,7 @@ impl Table {
     }
 
     /// A transaction on condition that no other of this name was within this time.
-    fn once(&self, what: String, within: SignedDuration, now: Moment) -> Result<Transaction, StoreError> {
+    fn once(&self, what: String, within: SignedDuration, now: Moment) -> Result<Transaction> {
         // One item for each name, whose interval begins with the use itself.
         let once = RateCount { what, begins_at: Moment::UNIX_EPOCH, ends_at: now + within, count: 1, heard_of: None };
         self.transaction().create_or_replace(&once, "ends_at <= :now", &[(":now", instant(now))])

@@ -32,7 +32,7 @@ use crate::store::table::found_by;
 use crate::store::table::write::{Transaction, Unaudited, Writes, text};
 use crate::store::{
     ActContext, Author, Enrolment, FiledMail, Import, ImportPart, Job, Kept, KnownAddress, Link, LoginRequest,
-    MailState, OutboxRow, RosterPreview, StaffPerson, StoreError, Table, Undeliverable,
+    MailState, OutboxRow, Result, RosterPreview, StaffPerson, StoreError, Table, Undeliverable,
 };
 
 /// How many mails of a grant are changed in one transaction, with up to as many addresses.
@@ -145,7 +145,7 @@ impl Erasure {
 
 impl Table {
     /// Begins to forget a person. Returns the id of the erasure that runs for them, or `None` if nobody here has the address.
-    pub async fn begin_erasure(&self, begun: Erasure, author: Author<'_>) -> Result<Option<Ulid>, StoreError> {
+    pub async fn begin_erasure(&self, begun: Erasure, author: Author<'_>) -> Result<Option<Ulid>> {
         for erasure in self.list(Erasure::all()).await?.into_iter().filter(Erasure::is_running) {
             let has_all = begun.grants.iter().all(|grant| erasure.grants.contains(grant));
             if has_all && erasure.address == begun.address {
@@ -166,7 +166,7 @@ impl Table {
     }
 
     /// Begins to forget everybody of a programme that was over before this time. The index is a moment behind.
-    pub async fn begin_retention(&self, over_before: Moment, author: Author<'_>) -> Result<(), StoreError> {
+    pub async fn begin_retention(&self, over_before: Moment, author: Author<'_>) -> Result<()> {
         for key in self.due(Queue::RETENTION, over_before, 20).await? {
             // One that cannot be read keeps no other from its end; the syncs tell of it.
             let Ok(Some(programme)) = self.get::<Programme>(key.into()).await else { continue };
@@ -184,7 +184,7 @@ impl Table {
     }
 
     /// The grants that are still to be erased.
-    pub async fn grants_to_erase(&self, erasure: &Erasure) -> Result<Vec<(ProgrammeId, GrantId)>, StoreError> {
+    pub async fn grants_to_erase(&self, erasure: &Erasure) -> Result<Vec<(ProgrammeId, GrantId)>> {
         let grants = match &erasure.programme {
             Some(programme) => self.grants(programme).await?,
             None => {
@@ -197,7 +197,7 @@ impl Table {
     }
 
     /// The grants under an address.
-    pub async fn grants_of_address(&self, address: &MatchedAddress) -> Result<Vec<Grant>, StoreError> {
+    pub async fn grants_of_address(&self, address: &MatchedAddress) -> Result<Vec<Grant>> {
         let enrolments = self.list(Enrolment::of_address(address)).await?;
         let grants = enrolments.iter().map(|enrolment| self.get(Grant::key_of(&enrolment.programme, &enrolment.grant)));
         found_by(grants).await
@@ -205,11 +205,7 @@ impl Table {
 
     /// Other grants that may be the same person's as these: they have the address under another id, lost it to somebody else, or bear the
     /// same id.
-    pub async fn perhaps_theirs(
-        &self,
-        address: Option<&MatchedAddress>,
-        grants: &[Grant],
-    ) -> Result<Vec<Grant>, StoreError> {
+    pub async fn perhaps_theirs(&self, address: Option<&MatchedAddress>, grants: &[Grant]) -> Result<Vec<Grant>> {
         // An id and the hash of an address are never alike.
         let mut sought: BTreeSet<String> = grants.iter().flat_map(|grant| grant.lost.clone()).collect();
         sought.extend(grants.iter().filter_map(|grant| grant.person.roster_id.clone()));
@@ -241,7 +237,7 @@ impl Table {
     }
 
     /// Erases a grant, if it is time for that. Returns `None` if it is not, or somebody was faster.
-    pub async fn erase_grant(&self, context: ActContext<'_>, erasure: &Erasure) -> Result<Option<Erasure>, StoreError> {
+    pub async fn erase_grant(&self, context: ActContext<'_>, erasure: &Erasure) -> Result<Option<Erasure>> {
         let Some(view) = self.view(context.programme, context.grant).await? else { return Ok(None) };
         let Ok(change) = view.erase(&erasure.actor, context.now) else { return Ok(None) };
         let mut after = erasure.next();
@@ -310,7 +306,7 @@ impl Table {
         erasure: &Erasure,
         goes_on_after: SignedDuration,
         author: Author<'_>,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let mut after = erasure.next();
         let mut transaction = self.transaction();
         let mut is_done = self.grants_to_erase(erasure).await?.is_empty()
@@ -348,7 +344,7 @@ impl Table {
 
     /// Takes away the roster files that are kept, everywhere or in the erasure's programme, and why somebody acted on many where one is
     /// erased. `false` where one of them is being applied, which needs that.
-    async fn without_files(&self, after: &mut Erasure, now: Moment, deadline: Deadline) -> Result<bool, StoreError> {
+    async fn without_files(&self, after: &mut Erasure, now: Moment, deadline: Deadline) -> Result<bool> {
         let mut applied = HashSet::new();
         let mut is_all = true;
         for programme in self.list(Programme::all()).await? {
@@ -396,7 +392,7 @@ impl Table {
         after: &mut Erasure,
         addresses: &BTreeSet<MatchedAddress>,
         deadline: Deadline,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         for programme in self.list(Programme::all()).await? {
             for request in self.list(ProgrammeRequest::of_programme(&programme.id)).await? {
                 let mut becomes = request.clone();
@@ -421,7 +417,7 @@ impl Table {
         after: &mut Erasure,
         address: &MatchedAddress,
         (grant, deadline): (Option<&GrantId>, Deadline),
-    ) -> Result<Transaction, StoreError> {
+    ) -> Result<Transaction> {
         if self.is_anybodys(address, grant).await? {
             return Ok(transaction);
         }
@@ -451,13 +447,13 @@ impl Table {
     }
 
     /// Whether somebody here has this address, but for this grant.
-    pub async fn is_anybodys(&self, address: &MatchedAddress, but: Option<&GrantId>) -> Result<bool, StoreError> {
+    pub async fn is_anybodys(&self, address: &MatchedAddress, but: Option<&GrantId>) -> Result<bool> {
         let enrolments = self.list(Enrolment::of_address(address)).await?;
         Ok(enrolments.iter().any(|enrolment| Some(&enrolment.grant) != but) || self.has_role(address).await?)
     }
 
     /// Whether this is an admin, or somebody whom the settings of a programme name.
-    pub async fn has_role(&self, address: &MatchedAddress) -> Result<bool, StoreError> {
+    pub async fn has_role(&self, address: &MatchedAddress) -> Result<bool> {
         Ok(self.is_admin(address).await? || !self.list(Roles::of_address(address)).await?.is_empty())
     }
 }

@@ -39,7 +39,7 @@ use crate::store::alerts::MAILS_AT_ONCE;
 use crate::store::programmes::budget::CapMoves;
 use crate::store::table::write::{Audited, Round, Transaction, Unaudited, Writes, number, text};
 use crate::store::{
-    ActContext, Enrolment, FiledMail, KnownAddress, MailState, OutboxRow, QueuedMail, StoreError, Table, Undeliverable,
+    ActContext, Enrolment, FiledMail, KnownAddress, MailState, OutboxRow, QueuedMail, Result, Table, Undeliverable,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,7 +89,7 @@ impl Table {
         &self,
         context: ActContext<'_>,
         rule: impl Fn(&View, Moment) -> Result<D, R>,
-    ) -> Result<ActOutcome<D::Answer, R>, StoreError> {
+    ) -> Result<ActOutcome<D::Answer, R>> {
         self.act_as_read(context, None, rule).await
     }
 
@@ -99,7 +99,7 @@ impl Table {
         context: ActContext<'_>,
         read: Option<View>,
         rule: impl Fn(&View, Moment) -> Result<D, R>,
-    ) -> Result<ActOutcome<D::Answer, R>, StoreError> {
+    ) -> Result<ActOutcome<D::Answer, R>> {
         let read = Mutex::new(read);
         let acted = self.carry_through(context.deadline, || async {
             let read = read.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -129,7 +129,7 @@ impl Table {
         context: ActContext<'_>,
         job: Option<OfJob>,
         rule: impl Fn(&View, Moment) -> Result<Change, ChangeRefused>,
-    ) -> Result<ActOutcome<Grant, ChangeRefused>, StoreError> {
+    ) -> Result<ActOutcome<Grant, ChangeRefused>> {
         self.act(context, |view, now| match job {
             None => rule(view, now),
             Some(job) => {
@@ -146,7 +146,7 @@ impl Table {
         &self,
         context: ActContext<'_>,
         last_used_at: Option<Moment>,
-    ) -> Result<ActOutcome<(Grant, Rule), Unchanged>, StoreError> {
+    ) -> Result<ActOutcome<(Grant, Rule), Unchanged>> {
         let Some(view) = self.view(context.programme, context.grant).await? else { return Ok(ActOutcome::NoSuchGrant) };
         // A mark that is written meanwhile belongs to a mail that is not among these, and leads to nothing
         // this time.
@@ -166,7 +166,7 @@ impl Table {
         job: Option<OfJob>,
         person_change: &PersonChange,
         actor: &Actor,
-    ) -> Result<ActOutcome<Grant, ChangeRefused>, StoreError> {
+    ) -> Result<ActOutcome<Grant, ChangeRefused>> {
         // Two grants with one address would make each other's transaction stale for ever.
         if let Some(address) = &person_change.address {
             let enrolled = self.get(Enrolment::key_of(address.after.matched(), context.programme)).await?;
@@ -191,7 +191,7 @@ impl Table {
         view: &View,
         change: &Change,
         now: Moment,
-    ) -> Result<Transaction, StoreError> {
+    ) -> Result<Transaction> {
         let was = &view.grant;
         let after = change.grant();
         let is_invited_anyway = was.person.address != after.person.address;
@@ -215,7 +215,7 @@ impl Table {
 
     /// Of an address that a grant has no longer: whoever signed in with it is signed out, and nothing is left under it, unless it is
     /// somebody else's too. If the grant has another address now, both are mailed.
-    async fn leaving_address(&self, view: &View, change: &Change, now: Moment) -> Result<Transaction, StoreError> {
+    async fn leaving_address(&self, view: &View, change: &Change, now: Moment) -> Result<Transaction> {
         let was = &view.grant;
         let former = &was.person.address;
         let address = &change.grant().person.address;
@@ -267,12 +267,7 @@ fn is_sent_invitation(row: &OutboxRow) -> bool {
 }
 
 /// Adds to a transaction what a change writes.
-pub(crate) fn transaction_of(
-    transaction: Transaction,
-    view: &View,
-    change: &Change,
-    now: Moment,
-) -> Result<Audited, StoreError> {
+pub(crate) fn transaction_of(transaction: Transaction, view: &View, change: &Change, now: Moment) -> Result<Audited> {
     let grant = change.grant();
     let mut transaction = transaction.replace(grant, view.grant.version)?;
     transaction = with_enrolment_moved(transaction, grant, &view.grant.person.address, now)?;
@@ -297,12 +292,7 @@ pub(crate) fn transaction_of(
 }
 
 /// Lists a request for more where decisions are found, until it is decided or the grant is over.
-fn with_more_listed(
-    transaction: Transaction,
-    view: &View,
-    change: &Change,
-    now: Moment,
-) -> Result<Transaction, StoreError> {
+fn with_more_listed(transaction: Transaction, view: &View, change: &Change, now: Moment) -> Result<Transaction> {
     let programme = &view.programme.id;
     let grant = change.grant();
     let was_open = view.open_request(now).is_some();
@@ -323,7 +313,7 @@ fn with_enrolment_moved(
     grant: &Grant,
     was: &EmailAddress,
     now: Moment,
-) -> Result<Transaction, StoreError> {
+) -> Result<Transaction> {
     let address = &grant.person.address;
     let programme = &grant.programme;
     if address != was && !was.is_none() {
@@ -344,7 +334,7 @@ fn with_enrolment_moved(
 /// claims share, and that only when they take from it, or when it is another who waits for a key.
 ///
 /// Taking requires the limit that was read, and room. The first claim of a programme sets `claimed`.
-fn move_budget(transaction: Transaction, view: &View, change: &Change) -> Result<Transaction, StoreError> {
+fn move_budget(transaction: Transaction, view: &View, change: &Change) -> Result<Transaction> {
     let budget = &view.budget;
     let grant = change.grant();
     let is_first = grant.lease.is_some() && !budget.claimed;
@@ -396,7 +386,7 @@ impl Table {
         view: &View,
         last_used_at: Option<Moment>,
         now: Moment,
-    ) -> Result<Vec<(AnnouncedEnd, NoticeDelivery)>, StoreError> {
+    ) -> Result<Vec<(AnnouncedEnd, NoticeDelivery)>> {
         let outcomes =
             view.rests_on(last_used_at, now).into_iter().map(|(notice, said)| self.outcome_of(view, notice, said));
         try_join_all(outcomes).await
@@ -408,7 +398,7 @@ impl Table {
         view: &View,
         announced: StudentNotice,
         said: AnnouncedEnd,
-    ) -> Result<(AnnouncedEnd, NoticeDelivery), StoreError> {
+    ) -> Result<(AnnouncedEnd, NoticeDelivery)> {
         let programme = &view.programme.id;
         let grant = &view.grant.id;
         let rows = self.mails(self.list(FiledMail::written_at(programme, grant, said.at)).await?, usize::MAX).await?;

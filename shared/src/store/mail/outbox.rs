@@ -26,7 +26,7 @@ use crate::domain::values::window::{Window, utc_date};
 use crate::schema::{ItemKey, Queue, Stored, begin, key, stored};
 use crate::store::table::found_by;
 use crate::store::table::write::{Transaction, Unaudited, Writes, number};
-use crate::store::{ActContext, ByHand, DoneByHand, RosterChanges, StoreError, Table};
+use crate::store::{ActContext, ByHand, DoneByHand, Result, RosterChanges, StoreError, Table};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutboxRow {
@@ -522,14 +522,14 @@ const LEASE: SignedDuration = SignedDuration::from_secs(90);
 impl Table {
     /// Mails that are due, longest due first; at most `limit`. The index is a moment behind, so each is taken
     /// before it is sent.
-    pub async fn due_mails(&self, class: MailClass, now: Moment, limit: i32) -> Result<Vec<Ulid>, StoreError> {
+    pub async fn due_mails(&self, class: MailClass, now: Moment, limit: i32) -> Result<Vec<Ulid>> {
         let due = self.due(class.queue(), now, limit).await?;
         Ok(due.iter().filter_map(OutboxRow::named).collect())
     }
 
     /// Makes this invocation the sender of a mail. Returns `None` when the mail is sent, being sent or not
     /// due.
-    pub async fn take_mail(&self, row: Ulid, now: Moment, deadline: Deadline) -> Result<Option<OutboxRow>, StoreError> {
+    pub async fn take_mail(&self, row: Ulid, now: Moment, deadline: Deadline) -> Result<Option<OutboxRow>> {
         let Some(row) = self.get(OutboxRow::key_of(row)).await? else { return Ok(None) };
         // A dead letter waits for a person, not for another try.
         let is_due = row.due().is_some_and(|(queue, due)| queue == row.class.queue() && due <= now);
@@ -542,18 +542,13 @@ impl Table {
 
     /// Records the state of a mail on condition that its row is as it was read. Returns `None` when another
     /// writer was faster.
-    pub async fn set_mail(
-        &self,
-        row: &OutboxRow,
-        state: MailState,
-        deadline: Deadline,
-    ) -> Result<Option<OutboxRow>, StoreError> {
+    pub async fn set_mail(&self, row: &OutboxRow, state: MailState, deadline: Deadline) -> Result<Option<OutboxRow>> {
         let after = OutboxRow { state, version: row.version + 1, ..row.clone() };
         Ok(self.replace(&after, row.version, Unaudited::Delivery, deadline).await?.then_some(after))
     }
 
     /// When a grant's roster mail may be sent by hand once more, after one that was sent now or within the hour.
-    pub async fn may_resend_at(&self, context: ActContext<'_>) -> Result<Moment, StoreError> {
+    pub async fn may_resend_at(&self, context: ActContext<'_>) -> Result<Moment> {
         let last = self.get(DoneByHand::key_of(context.programme, context.grant, ByHand::RosterMail)).await?;
         Ok(last.map_or(context.now, |last| last.done_at) + BETWEEN_RESENT)
     }
@@ -565,17 +560,13 @@ impl Table {
         grant: &Grant,
         actor: &Actor,
         is_reminder: bool,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let audit_entry = grant.entry(actor.clone(), AuditDetail::new(Act::Reinvited), context.now);
         self.commit_once(self.inviting_again(context, is_reminder).await?.told_by(&[audit_entry])?, context.deadline)
             .await
     }
 
-    pub(crate) async fn inviting_again(
-        &self,
-        context: ActContext<'_>,
-        is_reminder: bool,
-    ) -> Result<Transaction, StoreError> {
+    pub(crate) async fn inviting_again(&self, context: ActContext<'_>, is_reminder: bool) -> Result<Transaction> {
         let id = new_ulid(context.now);
         let programme = context.programme.clone();
         let grant = context.grant.clone();
@@ -600,7 +591,7 @@ impl Table {
         programme: &ProgrammeId,
         grant: &GrantId,
         is_such: impl Fn(Moment) -> bool,
-    ) -> Result<Vec<(FiledMail, OutboxRow)>, StoreError> {
+    ) -> Result<Vec<(FiledMail, OutboxRow)>> {
         let mut waiting = Vec::new();
         for filed in self.list(FiledMail::filed_under(programme, Some(grant))).await? {
             let Some(row) = self.get(OutboxRow::key_of(filed.first)).await? else { continue };
@@ -624,7 +615,7 @@ impl Table {
         grant: &GrantId,
         now: Moment,
         deadline: Deadline,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let Some(stored) = self.get(Programme::key_of(programme)).await? else { return Ok(()) };
         let opens = stored.settings.claim_opens_at();
         let planned = self.waiting_invitations(programme, grant, |since| {
@@ -641,7 +632,7 @@ impl Table {
     }
 
     /// The first mails but links that the mail server took on a UTC day, at most so many, as they are now.
-    pub async fn first_sent_on(&self, day: Date, most: i32) -> Result<Vec<OutboxRow>, StoreError> {
+    pub async fn first_sent_on(&self, day: Date, most: i32) -> Result<Vec<OutboxRow>> {
         let midnight = day.to_zoned(TimeZone::UTC).map_or(Moment::MIN, |midnight| midnight.timestamp().into());
         let rows = self.due_from(Queue::SENT_MAIL, midnight, most).await?.into_iter().map(async |key| {
             let Some(message) = key.pk.strip_prefix(SENT) else { return Ok(None) };
@@ -654,11 +645,7 @@ impl Table {
     }
 
     /// The rows of these mails that are still kept, of many the first so many, but for those that only a newer version can read.
-    pub async fn mails(
-        &self,
-        filed: impl IntoIterator<Item = FiledMail>,
-        most: usize,
-    ) -> Result<Vec<OutboxRow>, StoreError> {
+    pub async fn mails(&self, filed: impl IntoIterator<Item = FiledMail>, most: usize) -> Result<Vec<OutboxRow>> {
         let rows = filed.into_iter().flat_map(|filed| filed.rows).take(most);
         let rows = rows.map(async |row| match self.get(OutboxRow::key_of(row)).await {
             Err(StoreError::Corrupt { .. }) => Ok(None),
@@ -668,14 +655,14 @@ impl Table {
     }
 
     /// The mails to a grant's student, oldest first.
-    pub async fn mails_of(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Vec<OutboxRow>, StoreError> {
+    pub async fn mails_of(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Vec<OutboxRow>> {
         self.mails(self.list(FiledMail::filed_under(programme, Some(grant))).await?, usize::MAX).await
     }
 }
 
 impl Transaction {
     /// Takes mails away that still wait as they were read.
-    pub(crate) fn without(mut self, waiting: &[(FiledMail, OutboxRow)]) -> Result<Transaction, StoreError> {
+    pub(crate) fn without(mut self, waiting: &[(FiledMail, OutboxRow)]) -> Result<Transaction> {
         for (filed, row) in waiting {
             let as_read = [(":version", number(row.version))];
             self = self.remove(&row.key(), "version = :version", &as_read)?.remove(&filed.key(), "", &[])?;
@@ -684,12 +671,12 @@ impl Transaction {
     }
 
     /// Queues a mail, with the item by which it is found from its grant or programme.
-    pub(crate) fn owing(self, row: &OutboxRow) -> Result<Transaction, StoreError> {
+    pub(crate) fn owing(self, row: &OutboxRow) -> Result<Transaction> {
         self.owing_to_all(std::slice::from_ref(row))
     }
 
     /// Queues a mail to each of several recipients, with one item for all.
-    pub(crate) fn owing_to_all(self, rows: &[OutboxRow]) -> Result<Transaction, StoreError> {
+    pub(crate) fn owing_to_all(self, rows: &[OutboxRow]) -> Result<Transaction> {
         let filed = rows.first().and_then(OutboxRow::filed);
         let filed = filed.map(|filed| FiledMail { rows: rows.iter().map(|row| row.row).collect(), ..filed });
         let queued = rows.iter().try_fold(self, Transaction::create)?;

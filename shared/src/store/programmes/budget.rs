@@ -16,7 +16,7 @@ use crate::domain::values::money::Usd;
 use crate::schema::Stored;
 use crate::store::items::Item;
 use crate::store::table::write::{Unaudited, Writes, instant, number, text};
-use crate::store::{Enrolment, StoreError, Table, items};
+use crate::store::{Enrolment, Result, StoreError, Table, items};
 
 /// How long an act waits at most until the counts of its roster are written.
 const FOR_THE_COUNTS: Duration = Duration::from_secs(2);
@@ -49,7 +49,7 @@ impl CapMoves {
 
 impl Table {
     /// The budget of a programme, with which it was made.
-    pub async fn budget(&self, programme: &ProgrammeId) -> Result<Budget, StoreError> {
+    pub async fn budget(&self, programme: &ProgrammeId) -> Result<Budget> {
         self.get_existing(Budget::key_of(programme)).await
     }
 
@@ -63,7 +63,7 @@ impl Table {
         (reserved, unreserved): (Usd, &Unreserved),
         as_of: Moment,
         deadline: Deadline,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let mut update = CapMoves::new(&unreserved.beyond(&read.unreserved));
         update.set.push("counted_at = :at".to_owned());
         let mut values = update.values();
@@ -123,7 +123,7 @@ impl Table {
         grant: &GrantId,
         reached: Stage,
         deadline: Deadline,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let Some(before) = self.get(Grant::key_of(programme, grant)).await? else { return Ok(()) };
         let after = Grant { stage: before.stage.after(reached), ..before.clone() };
         let [was, stage] = [&before, &after].map(|grant| text(grant.stage.as_str()));
@@ -147,7 +147,7 @@ impl Table {
         moves: Counts,
         as_read: Option<Counts>,
         deadline: Deadline,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let mut added = Vec::new();
         let mut unmoved = Vec::new();
         let mut values =
@@ -169,13 +169,13 @@ impl Table {
         self.write_alone(update, deadline).await
     }
 
-    pub async fn roster_counts(&self, programme: &ProgrammeId) -> Result<Counts, StoreError> {
+    pub async fn roster_counts(&self, programme: &ProgrammeId) -> Result<Counts> {
         Ok(self.get(RosterCounts::key_of(programme)).await?.map_or_else(Counts::default, |stored| stored.counts))
     }
 }
 
 /// The attributes that are counts, as the item of a roster has them.
-fn numbers_of(programme: &ProgrammeId, counts: Counts) -> Result<Item, StoreError> {
+fn numbers_of(programme: &ProgrammeId, counts: Counts) -> Result<Item> {
     let mut counts_item = items::to_item(&RosterCounts { programme: programme.clone(), counts })?;
     counts_item.retain(|_, value| value.is_n());
     Ok(counts_item)

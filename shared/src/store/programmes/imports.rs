@@ -15,7 +15,7 @@ use crate::domain::values::partition::programme_partition;
 use crate::schema::{Stored, begin, key, overview, stored};
 use crate::store::programmes::jobs::{AS_READ, as_read};
 use crate::store::table::write::{Round, Unaudited, Writes};
-use crate::store::{ImportPart, Job, Kept, OutboxRow, RosterChanges, StoreError, Table, Work};
+use crate::store::{ImportPart, Job, Kept, OutboxRow, Result, RosterChanges, Table, Work};
 
 /// How long an import is kept, with what it changed.
 pub(crate) const IMPORT_KEPT: SignedDuration = SignedDuration::from_hours(8 * 24);
@@ -105,13 +105,7 @@ impl Import {
 
 impl Table {
     /// Keeps what belongs to an import that is not applied yet.
-    pub async fn keep_part(
-        &self,
-        import: &Import,
-        kept: Kept,
-        bytes: &[u8],
-        deadline: Deadline,
-    ) -> Result<(), StoreError> {
+    pub async fn keep_part(&self, import: &Import, kept: Kept, bytes: &[u8], deadline: Deadline) -> Result<()> {
         let Import { import: id, programme, .. } = import;
         let until = import.until();
         let part = ImportPart { import: *id, programme: programme.clone(), kept, part: 0, until, bytes: Vec::new() };
@@ -119,7 +113,7 @@ impl Table {
     }
 
     /// Keeps an import, whose parts are there. One that was kept by a request that died is kept again.
-    pub async fn keep_import(&self, import: &Import, deadline: Deadline) -> Result<(), StoreError> {
+    pub async fn keep_import(&self, import: &Import, deadline: Deadline) -> Result<()> {
         let not_applied = [(":not", AttributeValue::Bool(false))];
         let kept = self.single().create_or_replace(import, "applied = :not", &not_applied)?;
         self.write_alone(kept, deadline).await.map(drop)
@@ -133,7 +127,7 @@ impl Table {
         before: Option<Ulid>,
         mails: &[OutboxRow],
         deadline: Deadline,
-    ) -> Result<JobCreation, StoreError> {
+    ) -> Result<JobCreation> {
         let import;
         let mark;
         match job.work {

@@ -13,7 +13,7 @@ use crate::domain::programme::{KeyRules, Programme};
 use crate::domain::values::id::ProgrammeId;
 use crate::schema::ItemKey;
 use crate::store::table::write::{Round, Transaction, Unaudited, Writes};
-use crate::store::{Author, Job, StoreError, Table, Work};
+use crate::store::{Author, Job, Result, Table, Work};
 
 /// Where rules come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl Transaction {
         programme: &ProgrammeId,
         rules: &KeyRules,
         now: Moment,
-    ) -> Result<Transaction, StoreError> {
+    ) -> Result<Transaction> {
         if guardrail.is_none() && rules.restrict_nobody() {
             return Ok(self);
         }
@@ -52,12 +52,7 @@ impl Transaction {
 
 impl Table {
     /// Notes when a guardrail that was due is looked at again, if it is. Does nothing where somebody else has written it since.
-    pub async fn guardrail_due_at(
-        &self,
-        was: Guardrail,
-        due_at: Option<Moment>,
-        deadline: Deadline,
-    ) -> Result<(), StoreError> {
+    pub async fn guardrail_due_at(&self, was: Guardrail, due_at: Option<Moment>, deadline: Deadline) -> Result<()> {
         let version = was.version;
         let after = Guardrail { due_at, version: version + 1, ..was };
         self.replace(&after, version, Unaudited::Guardrail, deadline).await.map(drop)
@@ -65,7 +60,7 @@ impl Table {
 
     /// Notes when those who name a tier that was due are looked at again, if they are. Does nothing where it was edited since, and makes no
     /// form stale.
-    pub async fn tier_due_at(&self, was: Tier, due_at: Option<Moment>, deadline: Deadline) -> Result<(), StoreError> {
+    pub async fn tier_due_at(&self, was: Tier, due_at: Option<Moment>, deadline: Deadline) -> Result<()> {
         let version = was.version;
         self.replace(&Tier { due_at, ..was }, version, Unaudited::Guardrail, deadline).await.map(drop)
     }
@@ -77,7 +72,7 @@ impl Table {
         id: &str,
         now: Moment,
         deadline: Deadline,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let guardrails = self.list(Guardrail::of_programme(programme)).await?;
         let gone = guardrails
             .iter()
@@ -97,7 +92,7 @@ impl Table {
         current: Guardrail,
         now: Moment,
         deadline: Deadline,
-    ) -> Result<Option<Guardrail>, StoreError> {
+    ) -> Result<Option<Guardrail>> {
         let due_at = if current.rules.is_in_doubt() { Some(now) } else { current.due_at };
         let current = Guardrail { due_at, version: was.version + 1, ..current };
         let mut transaction = self.transaction().replace(&current, was.version)?;
@@ -129,7 +124,7 @@ pub enum TierOutcome {
 }
 
 impl Table {
-    pub async fn tiers(&self) -> Result<Tiers, StoreError> {
+    pub async fn tiers(&self) -> Result<Tiers> {
         Ok(Tiers::new(self.list(Tier::all()).await?))
     }
 
@@ -141,7 +136,7 @@ impl Table {
         models: &[String],
         version: Option<u64>,
         author: Author<'_>,
-    ) -> Result<TierOutcome, StoreError> {
+    ) -> Result<TierOutcome> {
         self.carry_through(author.deadline, || async {
             let unknown = Tier { name: name.to_owned(), models: Vec::new(), due_at: None, version: 0 };
             let was = self.tiers().await?.get(name).cloned().unwrap_or(unknown);

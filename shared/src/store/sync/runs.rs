@@ -9,7 +9,7 @@ use crate::deadline::Deadline;
 use crate::domain::values::id::new_ulid;
 use crate::schema::{begin, key, stored};
 use crate::store::table::write::Writes;
-use crate::store::{StoreError, Table};
+use crate::store::{Result, Table};
 
 /// One run of the sync, on record from its beginning for a year.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -98,11 +98,11 @@ impl Run {
 }
 
 impl Table {
-    pub async fn begin_run(&self, run: &Run, deadline: Deadline) -> Result<(), StoreError> {
+    pub async fn begin_run(&self, run: &Run, deadline: Deadline) -> Result<()> {
         self.put_new(run, deadline).await.map(drop)
     }
 
-    pub async fn end_run(&self, run: &Run, deadline: Deadline) -> Result<(), StoreError> {
+    pub async fn end_run(&self, run: &Run, deadline: Deadline) -> Result<()> {
         self.write_alone(self.single().set(run)?, deadline).await.map(drop)
     }
 }

@@ -16,7 +16,7 @@ use crate::domain::values::window::end_of_utc_day;
 use crate::schema::{ACCOUNT, key, stored};
 use crate::store::sync::runs::RUN_KEPT;
 use crate::store::table::write::{Round, Unaudited, Writes};
-use crate::store::{KnownAccount, StoreError, Table};
+use crate::store::{KnownAccount, Result, Table};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncState {
@@ -168,7 +168,7 @@ stored! {
 }
 
 impl Table {
-    pub async fn sync_state(&self) -> Result<SyncState, StoreError> {
+    pub async fn sync_state(&self) -> Result<SyncState> {
         Ok(self.get(SyncState::key_of()).await?.unwrap_or_default())
     }
 
@@ -180,7 +180,7 @@ impl Table {
         keys: &BTreeSet<KeyHash>,
         bound: usize,
         deadline: Deadline,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         self.carry_through(deadline, || async {
             let stored = self.get(OwnJudgement::key_of(day)).await?;
             let mut counted = stored.unwrap_or(OwnJudgement { day, keys: BTreeSet::new(), version: 0 });
@@ -204,7 +204,7 @@ impl Table {
         cut: Option<&AccountCut>,
         account: Option<(&KnownAccount, Option<&KnownAccount>)>,
         deadline: Deadline,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let mut transaction = self.transaction().replace(after, after.version - 1)?;
         // A written cut stays.
         if let Some(cut) = cut
@@ -219,7 +219,7 @@ impl Table {
     }
 
     /// Notes that the use by model on these days is known.
-    pub async fn note_models_of(&self, (from, until): (Date, Date), deadline: Deadline) -> Result<(), StoreError> {
+    pub async fn note_models_of(&self, (from, until): (Date, Date), deadline: Deadline) -> Result<()> {
         self.carry_through(deadline, || async {
             let state = self.sync_state().await?;
             if state.models_until.is_some_and(|models_until| until <= models_until) {
@@ -240,7 +240,7 @@ impl Table {
         actor: &PersonId,
         now: Moment,
         deadline: Deadline,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         self.carry_through(deadline, || async {
             let state = self.sync_state().await?;
             let held = state.held_back.as_ref();

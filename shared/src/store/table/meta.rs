@@ -14,7 +14,7 @@ use crate::domain::values::id::{DeploymentId, GrantId, KeyHash, ProgrammeId};
 use crate::domain::values::key::Fingerprint;
 use crate::schema::{Stored, key, stored};
 use crate::store::table::write::{Round, Transaction, Unaudited, Writes, instant, text};
-use crate::store::{StoreError, Table};
+use crate::store::{Result, StoreError, Table};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meta {
@@ -47,7 +47,7 @@ pub struct KnownAccount {
 const FOR_CREATION: Duration = Duration::from_secs(10);
 
 impl Table {
-    pub async fn meta(&self, now: Moment) -> Result<Meta, StoreError> {
+    pub async fn meta(&self, now: Moment) -> Result<Meta> {
         if let Some(meta) = self.get(Meta::key_of()).await? {
             return Ok(meta);
         }
@@ -58,7 +58,7 @@ impl Table {
     }
 
     /// Records this table, a restored copy that was recovered, as the deployment's own.
-    pub async fn adopt(&self, deadline: Deadline) -> Result<(), StoreError> {
+    pub async fn adopt(&self, deadline: Deadline) -> Result<()> {
         let names = "SET #table = :table";
         let named = [(":table", text(&self.name))];
         let adopted = self.single().update(&Meta::key_of(), names, "attribute_exists(pk)", &named)?;
@@ -67,7 +67,7 @@ impl Table {
 
     /// Records an admin's word that this management key is of the deployment's account, although it finds
     /// none of the listed keys. They are dropped, and the next complete sync names others.
-    pub async fn confirm_account(&self, management_key: &Fingerprint, author: Author<'_>) -> Result<(), StoreError> {
+    pub async fn confirm_account(&self, management_key: &Fingerprint, author: Author<'_>) -> Result<()> {
         self.carry_through(author.deadline, || async {
             let Some(meta) = self.get(Meta::key_of()).await? else { return Ok(Round::Over(())) };
             let confirmed = KnownAccount {
@@ -94,7 +94,7 @@ impl Transaction {
         self,
         was: Option<&KnownAccount>,
         account: Option<&KnownAccount>,
-    ) -> Result<Transaction, StoreError> {
+    ) -> Result<Transaction> {
         let mut values = Vec::new();
         let condition = match was {
             Some(was) => {
@@ -114,7 +114,7 @@ impl Transaction {
     }
 }
 
-pub(crate) fn attribute_of(value: &impl Serialize) -> Result<AttributeValue, StoreError> {
+pub(crate) fn attribute_of(value: &impl Serialize) -> Result<AttributeValue> {
     serde_dynamo::to_attribute_value(value).map_err(|error| StoreError::corrupt(&Meta::key_of(), Meta::KIND, &error))
 }
 
@@ -139,7 +139,7 @@ impl Table {
         now: Moment,
         until: Moment,
         deadline: Deadline,
-    ) -> Result<Option<RunLease>, StoreError> {
+    ) -> Result<Option<RunLease>> {
         self.carry_through(deadline, || async {
             let stored = self.get(RunLease::key_of(name)).await?;
             if stored.as_ref().is_some_and(|stored| stored.until > now && stored.holder != holder) {
@@ -155,7 +155,7 @@ impl Table {
     }
 
     /// Releases the lease, so that the next runner can begin at once. Nothing happens when another holder has taken over.
-    pub async fn release_lease(&self, lease: &RunLease, deadline: Deadline) -> Result<(), StoreError> {
+    pub async fn release_lease(&self, lease: &RunLease, deadline: Deadline) -> Result<()> {
         let as_held = [(":holder", text(&lease.holder))];
         let released = RunLease { until: Moment::UNIX_EPOCH, ..lease.clone() };
         self.write_alone(self.single().put(&released, "holder = :holder", &as_held)?, deadline).await.map(drop)

@@ -17,7 +17,7 @@ use crate::domain::audit::AuditEntry;
 use crate::domain::values::id::Nonce;
 use crate::schema::{ItemKey, Stored};
 use crate::store::items::Item;
-use crate::store::{StoreError, Table, items};
+use crate::store::{Result, StoreError, Table, items};
 
 /// The rest of the invocation in which no conflict is retried: enough to answer, or to clean up.
 const LEFT_FOR_AN_ANSWER: Duration = Duration::from_secs(8);
@@ -36,7 +36,7 @@ pub(crate) struct Unbuilt(String);
 
 type Values<'a> = &'a [(&'a str, AttributeValue)];
 type Write = Result<TransactWriteItemBuilder, BuildError>;
-type Built<W> = Result<<W as Writes>::Built, StoreError>;
+type Built<W> = Result<<W as Writes>::Built>;
 
 /// A transaction with what tells of it later: only such a one can be committed.
 pub(crate) struct Audited(Transaction);
@@ -151,7 +151,7 @@ impl Transaction {
     }
 
     /// Writes an item over the version that was read; over none, if that is zero.
-    pub(crate) fn replace<T: Stored>(self, value: &T, version: u64) -> Result<Self, StoreError> {
+    pub(crate) fn replace<T: Stored>(self, value: &T, version: u64) -> Result<Self> {
         if version == 0 {
             return self.create(value);
         }
@@ -159,7 +159,7 @@ impl Transaction {
     }
 
     /// Requires a condition of an item and leaves it as it is.
-    pub(crate) fn check(self, key: &ItemKey, condition: &str, values: Values<'_>) -> Result<Self, StoreError> {
+    pub(crate) fn check(self, key: &ItemKey, condition: &str, values: Values<'_>) -> Result<Self> {
         let check = ConditionCheck::builder()
             .set_key(Some(key_item(key)))
             .condition_expression(condition)
@@ -167,7 +167,7 @@ impl Transaction {
         self.with(key, |table| Ok(TransactWriteItem::builder().condition_check(check.table_name(table).build()?)))
     }
 
-    pub(crate) fn told_by(self, entries: &[AuditEntry]) -> Result<Audited, StoreError> {
+    pub(crate) fn told_by(self, entries: &[AuditEntry]) -> Result<Audited> {
         entries.iter().try_fold(self, Transaction::create).map(Audited)
     }
 
@@ -187,9 +187,9 @@ impl Table {
 
     /// Carries an act through: round after round, until a write commits, nothing is left to write, or the
     /// time is up.
-    pub(crate) async fn carry_through<T, F>(&self, deadline: Deadline, round: impl Fn() -> F) -> Result<T, StoreError>
+    pub(crate) async fn carry_through<T, F>(&self, deadline: Deadline, round: impl Fn() -> F) -> Result<T>
     where
-        F: Future<Output = Result<Round<T>, StoreError>>,
+        F: Future<Output = Result<Round<T>>>,
     {
         let mut pauses = Pauses::until(deadline);
         loop {
@@ -209,7 +209,7 @@ impl Table {
 
     /// Writes all of a transaction. Returns `false` when a condition did not hold: what was read has changed, and the act must be
     /// decided again.
-    pub(crate) async fn commit(&self, Audited(transaction): Audited, pauses: &mut Pauses) -> Result<bool, StoreError> {
+    pub(crate) async fn commit(&self, Audited(transaction): Audited, pauses: &mut Pauses) -> Result<bool> {
         // One token for every try: where one took effect whose answer was lost, the next is answered alike and does nothing.
         let token = Nonce::random().to_string();
         loop {
@@ -235,7 +235,7 @@ impl Table {
     }
 
     /// Commits a transaction that nobody decides again. Returns `false` when a condition did not hold.
-    pub(crate) async fn commit_once(&self, transaction: Audited, deadline: Deadline) -> Result<bool, StoreError> {
+    pub(crate) async fn commit_once(&self, transaction: Audited, deadline: Deadline) -> Result<bool> {
         self.commit(transaction, &mut Pauses::until(deadline)).await
     }
 
@@ -244,7 +244,7 @@ impl Table {
     ///
     /// An earlier try whose answer was lost may be the reason, so this is for writes of which "it is there already" and "done"
     /// are one answer; all else is a transaction.
-    pub(crate) async fn write_alone(&self, single: Single, deadline: Deadline) -> Result<bool, StoreError> {
+    pub(crate) async fn write_alone(&self, single: Single, deadline: Deadline) -> Result<bool> {
         let mut pauses = Pauses::until(deadline);
         while let Err(failure) = self.send(&single).await {
             match Verdict::from_failure(&failure) {
@@ -284,12 +284,12 @@ impl Table {
 
     /// Writes an item that must not be there yet. Returns `false` when there is one, perhaps from a try of
     /// its own whose answer was lost.
-    pub(crate) async fn put_new<T: Stored>(&self, value: &T, deadline: Deadline) -> Result<bool, StoreError> {
+    pub(crate) async fn put_new<T: Stored>(&self, value: &T, deadline: Deadline) -> Result<bool> {
         self.write_alone(self.single().create(value)?, deadline).await
     }
 
     /// Writes an item, unless there is one of a later instant.
-    pub async fn put_later<T: Stored>(&self, value: &T, as_of: Moment, deadline: Deadline) -> Result<(), StoreError> {
+    pub async fn put_later<T: Stored>(&self, value: &T, as_of: Moment, deadline: Deadline) -> Result<()> {
         let put = self.single().create_or_replace(value, "as_of <= :as_of", &[(":as_of", instant(as_of))])?;
         self.write_alone(put, deadline).await.map(drop)
     }
@@ -301,11 +301,11 @@ impl Table {
         version: u64,
         why: Unaudited,
         deadline: Deadline,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         self.commit_once(self.transaction().replace(value, version)?.unaudited(why), deadline).await
     }
 
-    pub(crate) async fn delete(&self, key: &ItemKey, deadline: Deadline) -> Result<(), StoreError> {
+    pub(crate) async fn delete(&self, key: &ItemKey, deadline: Deadline) -> Result<()> {
         self.write_alone(self.single().remove(key, "", &[])?, deadline).await.map(drop)
     }
 }
