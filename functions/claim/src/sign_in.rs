@@ -12,7 +12,7 @@ use bursar_core::domain::sign_in::{Proof, Session, SignIn};
 use bursar_core::domain::values::address::{EmailAddress, MatchedAddress};
 use bursar_core::domain::values::token::{BrowserToken, Code, LinkToken, SessionToken};
 use bursar_core::store::{Link, StoreError};
-use bursar_core::web::{Answer, AppError, Fields, Flash, Frame, Posted, Reply, RequestDeadline, Site, Visitor};
+use bursar_core::web::{Answer, AppError, Fields, Flash, Frame, Posted, Reply, RequestDeadline, Result, Site, Visitor};
 
 /// The number of times a decision is repeated because the address's sign-in state changed meanwhile. Each
 /// conflict means that another request succeeded.
@@ -147,7 +147,7 @@ async fn begin_session(
     method: SignInMethod,
     now: Moment,
     deadline: Deadline,
-) -> Result<Option<Reply>, AppError> {
+) -> Result<Option<Reply>> {
     let known_person = site.table.known(&after.address).await?;
     let person = match known_person.filter(|known_person| known_person.has_role) {
         Some(known_person) => Some(site.table.person_of(&known_person.address, deadline).await?),
@@ -164,7 +164,7 @@ async fn begin_session(
 }
 
 /// The answer to a used link or code in the browser that used it, which is redirected as before, without a second session.
-async fn answer_again(site: &Site, headers: &HeaderMap, address: &MatchedAddress) -> Result<Option<Reply>, AppError> {
+async fn answer_again(site: &Site, headers: &HeaderMap, address: &MatchedAddress) -> Result<Option<Reply>> {
     let visitor = Visitor::read(site, headers).await?.filter(|visitor| visitor.session.address == *address);
     Ok(visitor.map(|visitor| to_home(site, &visitor.session)))
 }

@@ -11,7 +11,7 @@ use crate::deadline::Deadline;
 use crate::domain::programme::rules::ListedModel;
 use crate::domain::values::money::{Usd, promised, spent};
 use crate::provider::wire::calls::{CREDITS, Call, LIST_MODELS, LIST_PROVIDERS, LIST_WORKSPACES};
-use crate::provider::wire::error::ProviderError;
+use crate::provider::wire::error::Result;
 use crate::provider::wire::json;
 use crate::provider::wire::json::{Envelope, Unreadable};
 use crate::provider::wire::pages::{ListRow, PageReader};
@@ -60,20 +60,20 @@ impl Credits {
 impl Provider {
     /// Reads the account's credits. An ordinary key may be answered with zeros, so the key is checked before
     /// the answer is trusted (`check_management_key`).
-    pub async fn credits(&self, deadline: Deadline) -> Result<Credits, ProviderError> {
+    pub async fn credits(&self, deadline: Deadline) -> Result<Credits> {
         self.ask(CREDITS.request(), deadline, read_credits).await
     }
 
-    pub async fn workspaces(&self, deadline: Deadline) -> Result<Vec<Workspace>, ProviderError> {
+    pub async fn workspaces(&self, deadline: Deadline) -> Result<Vec<Workspace>> {
         PageReader::new(self, &LIST_WORKSPACES, "", &[], Clock::system()).all(|| deadline).await
     }
 
     /// Lists the models that the provider offers.
-    pub async fn models(&self, deadline: Deadline) -> Result<Vec<ListedModel>, ProviderError> {
+    pub async fn models(&self, deadline: Deadline) -> Result<Vec<ListedModel>> {
         self.list(&LIST_MODELS, deadline, |model: Model| [listed(model)]).await
     }
 
-    pub async fn providers(&self, deadline: Deadline) -> Result<BTreeSet<String>, ProviderError> {
+    pub async fn providers(&self, deadline: Deadline) -> Result<BTreeSet<String>> {
         self.list(&LIST_PROVIDERS, deadline, |seller: Seller| [seller.slug]).await
     }
 
@@ -82,7 +82,7 @@ impl Provider {
         call: &'static Call,
         deadline: Deadline,
         parts: impl Fn(T) -> P,
-    ) -> Result<L, ProviderError> {
+    ) -> Result<L> {
         self.ask(call.request(), deadline, |body| {
             let Envelope { data: rows } = json::read::<Envelope<Vec<T>>>(body)?;
             if rows.is_empty() {

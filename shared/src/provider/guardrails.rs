@@ -17,7 +17,7 @@ use crate::domain::values::window::Reset;
 use crate::provider::wire::calls::{
     ASSIGN_KEYS, CREATE_GUARDRAIL, CallRequest, LIST_ASSIGNED, LIST_GUARDRAILS, PATCH_GUARDRAIL,
 };
-use crate::provider::wire::error::ProviderError;
+use crate::provider::wire::error::Result;
 use crate::provider::wire::json;
 use crate::provider::wire::json::{Envelope, ListedReset};
 use crate::provider::wire::pages::{ListRow, PageReader};
@@ -103,11 +103,7 @@ fn allows_all(list: &Option<Vec<String>>) -> bool {
 
 impl Provider {
     /// Makes a guardrail in the default workspace. It is sent once; after an unknown outcome, look for its name.
-    pub async fn create_guardrail(
-        &self,
-        rules: &GuardrailRules,
-        deadline: Deadline,
-    ) -> Result<ProviderGuardrail, ProviderError> {
+    pub async fn create_guardrail(&self, rules: &GuardrailRules, deadline: Deadline) -> Result<ProviderGuardrail> {
         self.send_rules(CREATE_GUARDRAIL.request(), rules, deadline).await
     }
 
@@ -117,20 +113,20 @@ impl Provider {
         id: &str,
         rules: &GuardrailRules,
         deadline: Deadline,
-    ) -> Result<Option<ProviderGuardrail>, ProviderError> {
+    ) -> Result<Option<ProviderGuardrail>> {
         match self.send_rules(PATCH_GUARDRAIL.about(id), rules, deadline).await {
             Err(error) if error.is_not_found() => Ok(None),
             patched => patched.map(Some),
         }
     }
 
-    pub async fn guardrails(&self, deadline: Deadline) -> Result<Vec<ProviderGuardrail>, ProviderError> {
+    pub async fn guardrails(&self, deadline: Deadline) -> Result<Vec<ProviderGuardrail>> {
         PageReader::new(self, &LIST_GUARDRAILS, "", &[], Clock::system()).all(|| deadline).await
     }
 
     /// Puts a key under a guardrail, in place of the one it had. It succeeds only when the provider confirms that, by its count or in
     /// its list. Repeating it is harmless.
-    pub async fn assign_key(&self, id: &str, key: &KeyHash, deadline: Deadline) -> Result<(), ProviderError> {
+    pub async fn assign_key(&self, id: &str, key: &KeyHash, deadline: Deadline) -> Result<()> {
         #[derive(Deserialize)]
         struct AssignAnswer {
             #[serde(default, deserialize_with = "json::count")]
@@ -152,11 +148,7 @@ impl Provider {
     }
 
     /// The keys under a guardrail. Each answer has a deadline of its own.
-    pub async fn keys_under(
-        &self,
-        id: &str,
-        deadline: impl Fn() -> Deadline,
-    ) -> Result<HashSet<KeyHash>, ProviderError> {
+    pub async fn keys_under(&self, id: &str, deadline: impl Fn() -> Deadline) -> Result<HashSet<KeyHash>> {
         Ok(self.assigned(id).all(deadline).await?.into_iter().map(|row| row.key_hash).collect())
     }
 
@@ -169,7 +161,7 @@ impl Provider {
         request: CallRequest<'_>,
         rules: &GuardrailRules,
         deadline: Deadline,
-    ) -> Result<ProviderGuardrail, ProviderError> {
+    ) -> Result<ProviderGuardrail> {
         let call = request.call;
         let request = request.json(&body_of(rules))?;
         let Envelope { data: guardrail } =

@@ -10,7 +10,7 @@ use crate::clock::{Clock, Moment};
 use crate::deadline::Deadline;
 use crate::domain::values::id::KeyHash;
 use crate::provider::wire::calls::{LIST_KEYS, LIST_WORKSPACES};
-use crate::provider::wire::error::ProviderError;
+use crate::provider::wire::error::Result;
 use crate::provider::wire::pages;
 use crate::provider::wire::pages::{ListRow, PageReader};
 use crate::provider::wire::send::unknown;
@@ -56,7 +56,7 @@ impl Provider {
         }
     }
 
-    async fn workspaces_to_list(&self, deadline: Deadline) -> Result<VecDeque<String>, ProviderError> {
+    async fn workspaces_to_list(&self, deadline: Deadline) -> Result<VecDeque<String>> {
         let workspaces: VecDeque<String> =
             self.workspaces(deadline).await?.into_iter().map(|workspace| workspace.id).collect();
         if workspaces.is_empty() {
@@ -69,7 +69,7 @@ impl Provider {
 impl Inventory {
     /// The next keys, without repetition; `None` only when every workspace that may be opened was listed to its end. After an
     /// error it may be called again and goes on from there. `deadline` applies to each answer.
-    pub async fn next(&mut self, deadline: Deadline) -> Result<Option<InventoryPage>, ProviderError> {
+    pub async fn next(&mut self, deadline: Deadline) -> Result<Option<InventoryPage>> {
         loop {
             let Some((workspace, pages)) = &mut self.pages else {
                 if !self.begin_workspace(deadline).await? {
@@ -112,7 +112,7 @@ impl Inventory {
         &self.closed
     }
 
-    async fn begin_workspace(&mut self, deadline: Deadline) -> Result<bool, ProviderError> {
+    async fn begin_workspace(&mut self, deadline: Deadline) -> Result<bool> {
         let workspaces = match &mut self.workspaces {
             Some(workspaces) => workspaces,
             None => self.workspaces.insert(self.provider.workspaces_to_list(deadline).await?),

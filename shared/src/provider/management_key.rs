@@ -17,7 +17,7 @@ use crate::domain::values::id::{DeploymentId, KeyHash};
 use crate::domain::values::key::Fingerprint;
 use crate::provider::Provider;
 use crate::provider::wire::calls::{CallRequest, GET_KEY, LIST_WORKSPACES, OWN_KEY};
-use crate::provider::wire::error::{ProviderError, Trouble};
+use crate::provider::wire::error::{ProviderError, Result, Trouble};
 use crate::provider::wire::json::Envelope;
 use crate::provider::wire::{error, json};
 use crate::secrets::ManagementKey;
@@ -41,7 +41,7 @@ impl OwnKey {
 impl Provider {
     /// Checks that the configured key is a management key. An ordinary key is named in the error by its label,
     /// which the provider's pages show.
-    pub async fn check_management_key(&self, deadline: Deadline) -> Result<(), ProviderError> {
+    pub async fn check_management_key(&self, deadline: Deadline) -> Result<()> {
         let request = OWN_KEY.request();
         let Envelope { data: own_key } = self.ask(request, deadline, json::read::<Envelope<OwnKey>>).await?;
         match own_key.is_management() {
@@ -98,7 +98,7 @@ impl Provider {
         deployment: &DeploymentId,
         account: Option<&KnownAccount>,
         deadline: Deadline,
-    ) -> Result<(), ProviderError> {
+    ) -> Result<()> {
         let account = account.filter(|account| !account.listed.is_empty());
         *self.account.lock().unwrap_or_else(PoisonError::into_inner) =
             account.map(|account| (deployment.clone(), account.clone()));
@@ -112,11 +112,7 @@ impl Provider {
     }
 
     /// Checks one key. It asks with that key, so it is boxed.
-    pub(super) fn check_key<'a>(
-        &'a self,
-        key: &'a ManagementKey,
-        deadline: Deadline,
-    ) -> BoxFuture<'a, Result<(), ProviderError>> {
+    pub(super) fn check_key<'a>(&'a self, key: &'a ManagementKey, deadline: Deadline) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             let known_account = self.account.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let Some((deployment, account)) = known_account else { return Ok(()) };
@@ -138,7 +134,7 @@ impl Provider {
         deployment: &DeploymentId,
         account: &KnownAccount,
         deadline: Deadline,
-    ) -> Result<bool, ProviderError> {
+    ) -> Result<bool> {
         let mut rest = account.clone();
         rest.listed.retain(|hash| hash != key);
         if !rest.listed.is_empty() {
@@ -149,7 +145,7 @@ impl Provider {
     }
 
     /// Whether a key that the last complete sync listed is found now.
-    async fn finds_one_of(&self, account: &KnownAccount, deadline: Deadline) -> Result<bool, ProviderError> {
+    async fn finds_one_of(&self, account: &KnownAccount, deadline: Deadline) -> Result<bool> {
         for hash in &account.listed {
             match self.get_key(hash, deadline).await {
                 Ok(Some(_)) => return Ok(true),

@@ -9,7 +9,7 @@ use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 
-use super::AppError;
+use super::{AppError, Result};
 use crate::domain::values::address::{is_invisible, nfc};
 
 /// The longest reason, in characters.
@@ -55,7 +55,7 @@ impl Fields {
         Ok(Fields(fields))
     }
 
-    pub(super) async fn within(bounds: FormBounds, request: Request) -> Result<Fields, AppError> {
+    pub(super) async fn within(bounds: FormBounds, request: Request) -> Result<Fields> {
         let kind = request.headers().get(CONTENT_TYPE).map(|kind| kind.as_bytes().to_ascii_lowercase());
         if !kind.is_some_and(|kind| kind.starts_with(b"application/x-www-form-urlencoded")) {
             return Err(AppError::status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
@@ -89,7 +89,7 @@ impl FromIterator<(String, String)> for Fields {
 impl<S: Send + Sync> FromRequest<S> for Fields {
     type Rejection = AppError;
 
-    async fn from_request(request: Request, _: &S) -> Result<Fields, AppError> {
+    async fn from_request(request: Request, _: &S) -> Result<Fields> {
         Fields::within(FormBounds::ANYBODY, request).await
     }
 }

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Redirect};
 use cookie::{Cookie, SameSite};
 
 use super::form::{Fields, FormBounds};
-use super::{AppError, Flash, Site};
+use super::{AppError, Flash, Result, Site};
 use crate::config::Origin;
 use crate::deadline::Deadline;
 use crate::domain::programme::role::is_among;
@@ -38,7 +38,7 @@ pub struct Posted {
 }
 
 impl Visitor {
-    pub async fn read(site: &Site, headers: &HeaderMap) -> Result<Option<Visitor>, AppError> {
+    pub async fn read(site: &Site, headers: &HeaderMap) -> Result<Option<Visitor>> {
         let Some(token) = site.cookies.session(headers) else { return Ok(None) };
         let now = site.clock.now();
         let hash = token.hash();
@@ -61,7 +61,7 @@ where
 {
     type Rejection = AppError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Visitor, AppError> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Visitor> {
         match Visitor::read(&Site::from_ref(state), &parts.headers).await? {
             Some(visitor) => Ok(visitor),
             None if matches!(parts.method, Method::GET | Method::HEAD) => {
@@ -73,7 +73,7 @@ where
 }
 
 impl Posted {
-    pub fn verify(visitor: Visitor, fields: Fields) -> Result<Posted, AppError> {
+    pub fn verify(visitor: Visitor, fields: Fields) -> Result<Posted> {
         if fields.get("csrf").is_some_and(|given| visitor.csrf.is(given)) {
             return Ok(Posted { visitor, fields });
         }
@@ -88,7 +88,7 @@ where
 {
     type Rejection = AppError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Posted, AppError> {
+    async fn from_request(request: Request, state: &S) -> Result<Posted> {
         let (mut parts, body) = request.into_parts();
         let visitor = Visitor::from_request_parts(&mut parts, state).await?;
         let request = Request::from_parts(parts, body);

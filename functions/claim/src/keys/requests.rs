@@ -14,7 +14,7 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::settle::NotSettled;
 use bursar_core::store::{ActContext, ActOutcome};
 use bursar_core::web::form::LONGEST_REASON;
-use bursar_core::web::{Answer, AppError, Fields, Flash, Posted, RequestDeadline, Site, Visitor, form};
+use bursar_core::web::{Answer, AppError, Fields, Flash, Posted, RequestDeadline, Result, Site, Visitor, form};
 use jiff::SignedDuration;
 
 use crate::my::card::MoreForm;
@@ -34,7 +34,7 @@ pub(crate) struct KeyForm {
 impl FromRequest<Site> for KeyForm {
     type Rejection = AppError;
 
-    async fn from_request(mut request: Request, site: &Site) -> Result<KeyForm, AppError> {
+    async fn from_request(mut request: Request, site: &Site) -> Result<KeyForm> {
         let now = site.clock.now();
         let Ok(RequestDeadline(deadline)) = request.extract_parts_with_state(site).await;
         let programme = request.extract_parts_with_state::<Path<String>, _>(site).await;

@@ -19,7 +19,7 @@ use bursar_core::provider::ProviderError;
 use bursar_core::provider::keys::{CreatedKey, NewKey};
 use bursar_core::settle::NotSettled;
 use bursar_core::store::{ActContext, ActOutcome, ListedModels};
-use bursar_core::web::{Answer, AppError, Fields, Frame, Reply, Site, Visitor};
+use bursar_core::web::{Answer, AppError, Fields, Frame, Reply, Result, Site, Visitor};
 
 use crate::keys::requests::KeyForm;
 use crate::my::example::Example;
@@ -128,7 +128,7 @@ async fn press(form: &KeyForm, kind: KeyRequestKind) -> Answer {
 
 impl Claim<'_> {
     /// Step 1: begins the claim in the table before a key is asked for, as the grant stood when the form came.
-    async fn begin(&self, request: KeyRequest) -> Result<Begun, AppError> {
+    async fn begin(&self, request: KeyRequest) -> Result<Begun> {
         if !self.context.deadline.leaves(ENOUGH_TO_BEGIN) {
             return Err(too_late());
         }
@@ -198,7 +198,7 @@ impl Claim<'_> {
     }
 
     /// The steps before the provider is asked for a key.
-    async fn before_mint(&self, begun: &Begun) -> Result<Prepared, AppError> {
+    async fn before_mint(&self, begun: &Begun) -> Result<Prepared> {
         let retired = self.retire(begun).await?;
         let view = retired.as_ref().unwrap_or(&begun.view);
         let guardrail = match view.next_guardrail() {
@@ -214,7 +214,7 @@ impl Claim<'_> {
 
     /// Step 2: disables the keys that were shown before, and reads those whose final reading is due. Returns the grant as it is then, if
     /// there were such. One that is gone has neither.
-    async fn retire(&self, begun: &Begun) -> Result<Option<View>, AppError> {
+    async fn retire(&self, begun: &Begun) -> Result<Option<View>> {
         let shown = begun.view.grant.keys.iter().filter(|key| key.shown_at.is_some() && key.gone.is_none());
         let shown: Vec<&KeyHash> = shown.map(|key| &key.hash).collect();
         if shown.is_empty() {

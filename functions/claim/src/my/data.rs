@@ -10,7 +10,7 @@ use bursar_core::domain::programme::role::Roles;
 use bursar_core::domain::sign_in::{Session, SignIn};
 use bursar_core::domain::usage::crossing::{Crossing, Scope};
 use bursar_core::store::{ByHand, DoneByHand, KnownAddress, LoginRequest, MailState, OutboxRow, StaffPerson};
-use bursar_core::web::{Answer, AppError, Reply, Site, Visitor};
+use bursar_core::web::{Answer, Reply, Result, Site, Visitor};
 use serde_json::{Value, json};
 
 use crate::my;
@@ -91,7 +91,7 @@ fn to_list<T>(list: impl IntoIterator<Item = T>, to_value: impl Fn(T) -> Value) 
     list.into_iter().map(to_value).collect()
 }
 
-async fn grant(site: &Site, view: &View) -> Result<Value, AppError> {
+async fn grant(site: &Site, view: &View) -> Result<Value> {
     let programme = &view.programme;
     // What is hidden is how a claim is made once, what a job did last, and what the provider is still to be told.
     take_apart!(Grant: id person group own_cap state holds has_reservation replacements allowed stage keys lost more_request, without programme

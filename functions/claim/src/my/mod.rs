@@ -17,7 +17,7 @@ use bursar_core::domain::values::id::{Nonce, ProgrammeId};
 use bursar_core::domain::values::term::Term;
 use bursar_core::log;
 use bursar_core::store::{Enrolment, KnownAddress, ListedModels};
-use bursar_core::web::{Answer, AppError, Fields, Flash, Frame, Posted, RequestDeadline, Site, Visitor};
+use bursar_core::web::{Answer, AppError, Fields, Flash, Frame, Posted, RequestDeadline, Result, Site, Visitor};
 
 use crate::my::card::{Card, MoreForm};
 use crate::my::example::Example;
@@ -64,7 +64,7 @@ pub(crate) async fn refused(site: &Site, visitor: &Visitor, now: Moment, why: &s
 }
 
 /// The enrolments of the visitor. Who signed in before the address passed to another person is shown nothing of that one's.
-async fn enrolments_of(site: &Site, visitor: &Visitor) -> Result<Vec<Enrolment>, AppError> {
+async fn enrolments_of(site: &Site, visitor: &Visitor) -> Result<Vec<Enrolment>> {
     let (mut enrolments, other_enrolments) = site.table.enrolments_by_person(&visitor.session.address).await?;
     if !other_enrolments.is_empty() {
         enrolments.retain(|enrolment| enrolment.enrolled_at <= visitor.session.begun_at);
@@ -72,7 +72,7 @@ async fn enrolments_of(site: &Site, visitor: &Visitor) -> Result<Vec<Enrolment>,
     Ok(enrolments)
 }
 
-pub(crate) async fn grant_in(site: &Site, visitor: &Visitor, programme: &str) -> Result<View, AppError> {
+pub(crate) async fn grant_in(site: &Site, visitor: &Visitor, programme: &str) -> Result<View> {
     let programme = programme.parse::<ProgrammeId>().map_err(|_| AppError::not_found())?;
     let enrolments = enrolments_of(site, visitor).await?;
     let enrolment = enrolments.into_iter().find(|enrolment| enrolment.programme == programme);
@@ -81,7 +81,7 @@ pub(crate) async fn grant_in(site: &Site, visitor: &Visitor, programme: &str) ->
     site.table.view(&enrolment.programme, &enrolment.grant).await?.ok_or_else(AppError::not_found)
 }
 
-pub(crate) async fn grants_of(site: &Site, visitor: &Visitor) -> Result<Vec<View>, AppError> {
+pub(crate) async fn grants_of(site: &Site, visitor: &Visitor) -> Result<Vec<View>> {
     let mut views = Vec::new();
     for enrolment in enrolments_of(site, visitor).await? {
         views.extend(site.table.view(&enrolment.programme, &enrolment.grant).await?);

@@ -11,7 +11,7 @@ use axum::http::header::{
 };
 use axum::http::request::Parts;
 use bursar_core::domain::values::format::sheet_text;
-use bursar_core::web::{Answer, AppError, Reply};
+use bursar_core::web::{Answer, Reply, Result};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
@@ -65,7 +65,7 @@ impl CsvRequest {
     }
 
     /// `last` is the key of the last row in this answer, if more follow.
-    fn headers(&self, name: &str, last: Option<String>) -> Result<HeaderMap, AppError> {
+    fn headers(&self, name: &str, last: Option<String>) -> Result<HeaderMap> {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
         headers.insert(CONTENT_DISPOSITION, format!("attachment; filename=\"{name}.csv\"").parse()?);
@@ -135,7 +135,7 @@ fn write_rows<W: Write, R>(
     size: impl Fn(&W) -> usize,
     columns: &[Column<R>],
     rows: &mut dyn Iterator<Item = R>,
-) -> Result<Option<R>, AppError> {
+) -> Result<Option<R>> {
     let names: Vec<&str> = columns.iter().map(|column| column.place.file).collect();
     write!(writer, "{}\r\n", names.join(","))?;
     let mut last = None;

@@ -19,7 +19,7 @@ use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::domain::values::money::{Usd, each_in_cents};
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::AccountDay;
-use bursar_core::web::{Answer, AppError, Site};
+use bursar_core::web::{Answer, AppError, Result, Site};
 use futures_util::TryStreamExt;
 use jiff::civil::Date;
 use serde::Deserialize;
@@ -214,7 +214,7 @@ struct ClosingPerson {
 impl ClosingPerson {
     /// Everybody who is or was on the roster, by group and address. Who was taken off it before they had a
     /// key is left out.
-    async fn all(site: &Site, access: &ProgrammeAccess) -> Result<Vec<ClosingPerson>, AppError> {
+    async fn all(site: &Site, access: &ProgrammeAccess) -> Result<Vec<ClosingPerson>> {
         let Programme { id, settings, .. } = &access.programme;
         let ids = [id.clone()];
         let mut persons = Vec::new();

@@ -22,7 +22,7 @@ use bursar_core::store::{
     FiledMail, GrantLine, KnownAddress, KnownPerson, LoginRequest, MailRefusal, MailServer, OutboxRow, StoreError,
     Undeliverable, Unreachable, UnreachableReason,
 };
-use bursar_core::web::{Answer, AppError, Posted, RequestDeadline, Site, Visitor};
+use bursar_core::web::{Answer, AppError, Posted, RequestDeadline, Result, Site, Visitor};
 use futures_util::stream::{StreamExt, iter};
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
@@ -81,7 +81,7 @@ struct AddressFacts {
 }
 
 /// The programmes in which somebody has a role, who has one.
-pub(crate) async fn visible(site: &Site, visitor: &Visitor) -> Result<Vec<(Programme, Role)>, AppError> {
+pub(crate) async fn visible(site: &Site, visitor: &Visitor) -> Result<Vec<(Programme, Role)>> {
     let programmes = site.table.programmes_of(&visitor.session.address, visitor.is_admin).await?;
     if programmes.is_empty() && !visitor.is_admin {
         return Err(AppError::no_right());
@@ -143,7 +143,7 @@ pub(crate) async fn page(site: &Site, visitor: &Visitor, text: &str, is_key: boo
 }
 
 impl<'a> HelpDesk<'a> {
-    async fn find(&mut self, until: Deadline) -> Result<(), AppError> {
+    async fn find(&mut self, until: Deadline) -> Result<()> {
         for (programme, line) in grants::named(self.site, self.programmes, self.text).await? {
             self.grants.rows.push(GrantRow::new(programme, line, &self.unreachable, self.now));
         }
@@ -179,7 +179,7 @@ impl<'a> HelpDesk<'a> {
     }
 
     /// What lies under an address. Of one without a grant or role that the visitor may see only admins learn anything.
-    async fn find_address(&mut self, address: &MatchedAddress) -> Result<(), AppError> {
+    async fn find_address(&mut self, address: &MatchedAddress) -> Result<()> {
         let table = &self.site.table;
         let now = self.now;
         self.find_people(|candidate| candidate == address);
@@ -236,7 +236,7 @@ impl<'a> HelpDesk<'a> {
     }
 
     /// Everything of which the text is a part.
-    async fn find_part(&mut self, until: Deadline) -> Result<(), AppError> {
+    async fn find_part(&mut self, until: Deadline) -> Result<()> {
         let label = KeyLabel::parse(self.text);
         let text = &*self.text.to_lowercase();
         let table = &self.site.table;

@@ -11,7 +11,7 @@ use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::format::counted;
 use bursar_core::domain::values::id::{GrantId, PersonId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
-use bursar_core::web::{Answer, AppError, Site};
+use bursar_core::web::{Answer, AppError, Result, Site};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 use jiff::tz::TimeZone;
 use serde::Deserialize;
@@ -77,7 +77,7 @@ impl Named {
         if let Actor::Person(person) = &audit_entry.actor { Some(Named::Staff(person.clone())) } else { None }
     }
 
-    async fn name(self, site: &Site) -> Result<(Named, String), AppError> {
+    async fn name(self, site: &Site) -> Result<(Named, String)> {
         let name = match &self {
             Named::Student(programme, grant) => {
                 let stored = site.table.get(Grant::key_of(programme, grant)).await?;
@@ -160,7 +160,7 @@ pub(crate) async fn file_of_account(State(site): State<Site>, _: AdminAccess, re
 }
 
 impl AuditQuery {
-    async fn entries(&self, site: &Site, programme: &Programme) -> Result<Vec<AuditEntry>, AppError> {
+    async fn entries(&self, site: &Site, programme: &Programme) -> Result<Vec<AuditEntry>> {
         if self.grant.is_empty() {
             return Ok(site.table.audit_of(&programme.id).await?);
         }
@@ -175,7 +175,7 @@ impl AuditQuery {
         path: &str,
         zone: &TimeZone,
         may_name: bool,
-    ) -> Result<Listing<AuditRow>, AppError> {
+    ) -> Result<Listing<AuditRow>> {
         let total = entries.len();
         let from = self.from.parse().unwrap_or(0);
         let file = show::address(&format!("{path}.csv"), &[("grant", &self.grant)]);
@@ -194,7 +194,7 @@ impl AuditQuery {
 
 impl AuditRow {
     /// Entries with who acted, and on whom, each looked up once. The person of a grant is named to those who may know them.
-    pub(crate) async fn all(site: &Site, entries: Vec<AuditEntry>, may_name: bool) -> Result<Vec<AuditRow>, AppError> {
+    pub(crate) async fn all(site: &Site, entries: Vec<AuditEntry>, may_name: bool) -> Result<Vec<AuditRow>> {
         let about = entries.iter().filter(|_| may_name).filter_map(Named::in_entry);
         let named: BTreeSet<Named> = about.chain(entries.iter().filter_map(Named::actor)).collect();
         let named: Vec<_> = named.into_iter().map(|named| named.name(site)).collect();

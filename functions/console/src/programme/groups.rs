@@ -11,7 +11,7 @@ use bursar_core::domain::programme::pause::PauseTimes;
 use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{EditOutcome, ProgrammeEdit, RulesSource};
-use bursar_core::web::{Answer, AppError, Fields, Flash, Reply, Site};
+use bursar_core::web::{Answer, AppError, Fields, Flash, Reply, Result, Site};
 use jiff::tz::TimeZone;
 
 use crate::kit::access::{Faculty, PageFrame, Post, ProgrammeAccess};
@@ -197,7 +197,7 @@ pub(crate) async fn save(post: Post<Faculty>) -> Answer {
 
 impl GroupForm {
     /// The groups of the roster and of the settings, with their people, and with what was typed.
-    async fn all(site: &Site, programme: &Programme, posted: &Fields) -> Result<Vec<GroupForm>, AppError> {
+    async fn all(site: &Site, programme: &Programme, posted: &Fields) -> Result<Vec<GroupForm>> {
         let mut people: BTreeMap<String, (usize, u64)> = BTreeMap::new();
         for grant in site.table.grants(&programme.id).await? {
             let has_key = u64::from(grant.live().is_some());

@@ -11,7 +11,7 @@ use bursar_core::domain::programme::role::Role;
 use bursar_core::domain::usage::burn::Burn;
 use bursar_core::domain::values::key::KeyLabel;
 use bursar_core::store::Overview;
-use bursar_core::web::{Answer, AppError, RequestDeadline, Site, Visitor};
+use bursar_core::web::{Answer, RequestDeadline, Result, Site, Visitor};
 use futures_util::future::try_join_all;
 
 use crate::kit::access::PageFrame;
@@ -75,7 +75,7 @@ impl ProgrammeRow {
         has_namesake: bool,
         listed_at: Option<Moment>,
         now: Moment,
-    ) -> Result<ProgrammeRow, AppError> {
+    ) -> Result<ProgrammeRow> {
         let settings = &programme.settings;
         let mut term = format!("{} to {}", long_date(settings.term.starts_on()), long_date(settings.term.ends_on()));
         if has_namesake {

@@ -11,6 +11,9 @@ use crate::domain::mail::alarm::Cause;
 use crate::domain::values::id::KeyHash;
 use crate::domain::values::key::Fingerprint;
 
+/// What a call of the provider answers, unless it says otherwise.
+pub type Result<T, E = ProviderError> = std::result::Result<T, E>;
+
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ProviderError {
     /// An equal request would be refused again.

@@ -16,7 +16,7 @@ use crate::deadline::Deadline;
 use crate::domain::values::window::utc_date;
 use crate::provider::Provider;
 use crate::provider::wire::calls::{Call, CallRequest};
-use crate::provider::wire::error::ProviderError;
+use crate::provider::wire::error::Result;
 use crate::provider::wire::json;
 use crate::provider::wire::json::{Envelope, Unreadable};
 use crate::provider::wire::send::not_begun;
@@ -81,7 +81,7 @@ struct ArrivedPage {
     /// Whether it was its turn when it was requested.
     is_first: bool,
     /// Its text, with the time of its request.
-    text: Result<(String, Moment), ProviderError>,
+    text: Result<(String, Moment)>,
 }
 
 /// The page that was trusted last.
@@ -129,7 +129,7 @@ impl<T: ListRow> PageReader<T> {
     }
 
     /// Every row to the end of the list, once. Each answer has a deadline of its own.
-    pub(crate) async fn all(mut self, deadline: impl Fn() -> Deadline) -> Result<Vec<T>, ProviderError> {
+    pub(crate) async fn all(mut self, deadline: impl Fn() -> Deadline) -> Result<Vec<T>> {
         let mut seen = HashSet::new();
         let mut rows = Vec::new();
         while let Some(page) = self.next(deadline()).await? {
@@ -140,7 +140,7 @@ impl<T: ListRow> PageReader<T> {
 
     /// The next page; `None` after the end. It may repeat rows of any page before, and holds all that are
     /// new.
-    pub(crate) async fn next(&mut self, deadline: Deadline) -> Result<Option<ListedPage<T>>, ProviderError> {
+    pub(crate) async fn next(&mut self, deadline: Deadline) -> Result<Option<ListedPage<T>>> {
         while !self.position.is_done {
             let ArrivedPage { offset, is_first, text } = self.next_arrival(deadline).await;
             let (body, asked_at) = match text {
@@ -206,7 +206,7 @@ impl<T: ListRow> PageReader<T> {
 
     /// Whether this page continues the list. Otherwise the list has ended, or the next look begins further
     /// back.
-    fn believe(&mut self, offset: usize, page: &ListedPage<T>) -> Result<bool, ProviderError> {
+    fn believe(&mut self, offset: usize, page: &ListedPage<T>) -> Result<bool> {
         let count = page.rows.len();
         let is_full = count >= PAGE;
         // A row whose id cannot be read is handed on, but does not prove an overlap.
@@ -238,7 +238,7 @@ impl<T: ListRow> PageReader<T> {
 
     /// Steps back because rows came or went between two pages: each time twice as far, at last to the
     /// beginning.
-    fn close_gap(&mut self) -> Result<(), ProviderError> {
+    fn close_gap(&mut self) -> Result<()> {
         self.be_patient()?;
         self.back += 1;
         self.forget_ahead();
@@ -247,7 +247,7 @@ impl<T: ListRow> PageReader<T> {
         Ok(())
     }
 
-    fn be_patient(&mut self) -> Result<(), ProviderError> {
+    fn be_patient(&mut self) -> Result<()> {
         let Some(patience) = self.patience.checked_sub(1) else {
             return Err(not_begun(self.list.call, "the list changes faster than it can be read"));
         };
@@ -292,7 +292,7 @@ impl List {
         offset: usize,
         deadline: Deadline,
         read: impl Fn(&str) -> Result<A, Unreadable>,
-    ) -> Result<(A, Moment), ProviderError> {
+    ) -> Result<(A, Moment)> {
         let offset = offset.to_string();
         let mut query: Vec<(&str, &str)> = self.query.iter().map(|(name, value)| (&**name, &**value)).collect();
         query.push(("offset", &offset));

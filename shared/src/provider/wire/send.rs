@@ -20,7 +20,7 @@ use crate::deadline::Deadline;
 use crate::provider::Provider;
 use crate::provider::wire::calls::{Again, Call, CallRequest};
 use crate::provider::wire::error;
-use crate::provider::wire::error::{ProviderError, Trouble};
+use crate::provider::wire::error::{ProviderError, Result, Trouble};
 use crate::provider::wire::json::Unreadable;
 use crate::secrets::{ManagementKey, SecretError};
 
@@ -74,7 +74,7 @@ impl Provider {
         request: CallRequest<'_>,
         deadline: Deadline,
         read: impl Fn(&str) -> Result<T, Unreadable>,
-    ) -> Result<T, ProviderError> {
+    ) -> Result<T> {
         let waits = ExponentialBuilder::default().with_min_delay(FIRST_WAIT).with_max_delay(LONGEST_WAIT).with_jitter();
         let mut waits = waits.without_max_times().build();
         let retries = if request.call.retry == Again::Reads { MORE_TRIES } else { 0 };
@@ -112,7 +112,7 @@ impl Provider {
         request: &CallRequest<'_>,
         deadline: Deadline,
         read: &impl Fn(&str) -> Result<T, Unreadable>,
-    ) -> Result<T, ProviderError> {
+    ) -> Result<T> {
         let call = request.call;
         let key = self.key(call, deadline, self.keys.current()).await?;
         let refused = match self.send(request, &key, deadline, read).await {
@@ -140,7 +140,7 @@ impl Provider {
         call: &Call,
         deadline: Deadline,
         future: impl Future<Output = Result<ManagementKey, SecretError>>,
-    ) -> Result<ManagementKey, ProviderError> {
+    ) -> Result<ManagementKey> {
         match deadline.wait_for(future).await {
             Ok(Ok(key)) => Ok(key),
             Ok(Err(error)) => {
@@ -162,7 +162,7 @@ impl Provider {
         key: &ManagementKey,
         deadline: Deadline,
         read: &impl Fn(&str) -> Result<T, Unreadable>,
-    ) -> Result<T, ProviderError> {
+    ) -> Result<T> {
         let call = request.call;
         if let Some(rate) = &self.rate {
             rate.turn().await;
@@ -276,7 +276,7 @@ fn judge<T>(
     ended: Result<ApiAnswer, Broken>,
     time_out: Duration,
     read: impl Fn(&str) -> Result<T, Unreadable>,
-) -> Result<T, ProviderError> {
+) -> Result<T> {
     let answer = match ended {
         Ok(answer) => answer,
         Err(Broken::Unsent(why)) => return Err(not_begun(call, &why)),

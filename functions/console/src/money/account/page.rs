@@ -18,7 +18,7 @@ use bursar_core::domain::values::id::KeyHash;
 use bursar_core::domain::values::money::{Usd, each_in_cents};
 use bursar_core::domain::values::window::{Reset, utc_date};
 use bursar_core::store::{Account, AccountDay, BudgetSums, Erasure, HeldAct, Job, Run, SyncState, Table};
-use bursar_core::web::{Answer, AppError, Site, Visitor};
+use bursar_core::web::{Answer, AppError, Result, Site, Visitor};
 use jiff::ToSpan;
 use jiff::civil::Date;
 use serde::Deserialize;
@@ -202,7 +202,7 @@ async fn show(site: &Site, visitor: &Visitor, span_query: &SpanQuery, mut refuse
     Ok(site.page(&page))
 }
 
-async fn running_jobs(site: &Site, programmes: &[Programme]) -> Result<Vec<JobLine>, AppError> {
+async fn running_jobs(site: &Site, programmes: &[Programme]) -> Result<Vec<JobLine>> {
     let mut lines = Vec::new();
     for id in site.table.programmes_with_jobs().await? {
         let jobs: Vec<Job> = site.table.jobs(&id).await?.into_iter().filter(Job::is_running).collect();

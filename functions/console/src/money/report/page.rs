@@ -15,7 +15,7 @@ use bursar_core::domain::usage::report::{Grouping, ReportLine, SpendingReport};
 use bursar_core::domain::values::id::{GrantBytes, GrantId};
 use bursar_core::domain::values::money::{Usd, each_in_cents};
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::web::{Answer, AppError, Site};
+use bursar_core::web::{Answer, AppError, Result, Site};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -109,11 +109,7 @@ pub(super) async fn show(site: &Site, scope: &ReportScope, report: Result<Spendi
 }
 
 impl<'a> ReportResults<'a> {
-    async fn compose(
-        site: &Site,
-        scope: &'a ReportScope,
-        report: &'a SpendingReport,
-    ) -> Result<ReportResults<'a>, AppError> {
+    async fn compose(site: &Site, scope: &'a ReportScope, report: &'a SpendingReport) -> Result<ReportResults<'a>> {
         let mut lines = report.lines();
         let from = scope.query.skip.min(lines.len());
         let until = lines.len().min(from + ON_A_PAGE);
@@ -165,7 +161,7 @@ impl<'a> ReportRow<'a> {
 type NamedPeople = BTreeMap<(u16, GrantBytes), Grant>;
 
 /// The persons of these lines, in programmes on which the reader is faculty or an admin.
-async fn people(site: &Site, scope: &ReportScope, lines: &[ReportLine<'_>]) -> Result<NamedPeople, AppError> {
+async fn people(site: &Site, scope: &ReportScope, lines: &[ReportLine<'_>]) -> Result<NamedPeople> {
     let mut grants: Vec<(u16, GrantBytes)> =
         lines.iter().filter_map(|line| Some((line.programme, line.grant?))).collect();
     grants.sort_unstable();

@@ -16,7 +16,7 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::token::sha256_hex;
 use bursar_core::store::{Import, ImportPart, JobCreation, Kept};
 use bursar_core::web::form::LONGEST_REASON;
-use bursar_core::web::{Answer, AppError, Flash, Reply, Site};
+use bursar_core::web::{Answer, AppError, Flash, Reply, Result, Site};
 use ulid::Ulid;
 
 use super::list;
@@ -166,7 +166,7 @@ impl<'a> Chosen<'a> {
         sought: &GrantSearch,
         typed: TypedBulk,
         now: Moment,
-    ) -> Result<Option<Chosen<'a>>, AppError> {
+    ) -> Result<Option<Chosen<'a>>> {
         let TypedBulk { action, cap, group, reason, addresses } = typed;
         let Some(action) = action else { return Ok(None) };
         let act = GrantAct { action, cap, group, reason };
@@ -244,7 +244,7 @@ pub(crate) async fn act_on_many(post: Post<Faculty>) -> Answer {
     }
 }
 
-async fn too_many_groups(site: &Site, programme: &Programme, typed: &TypedBulk) -> Result<Option<String>, AppError> {
+async fn too_many_groups(site: &Site, programme: &Programme, typed: &TypedBulk) -> Result<Option<String>> {
     let Some(group) = typed.group.as_deref().filter(|_| typed.action == Some(GrantAction::Group)) else {
         return Ok(None);
     };
@@ -261,7 +261,7 @@ impl<'a> BulkPage<'a> {
 }
 
 /// The page of what it would do.
-async fn preview<'a>(post: &'a Post<Faculty>, mut page: BulkPage<'a>, chosen: Chosen<'a>) -> Result<Reply, AppError> {
+async fn preview<'a>(post: &'a Post<Faculty>, mut page: BulkPage<'a>, chosen: Chosen<'a>) -> Result<Reply> {
     let Post { site, access, now, .. } = post;
     let programme = &access.programme;
     let bulk = chosen.is_offered().then(|| format!("{}-{}", new_ulid(*now), chosen.hash));

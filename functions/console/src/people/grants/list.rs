@@ -20,7 +20,7 @@ use bursar_core::domain::values::key::KeyLabel;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::{Reset, utc_date};
 use bursar_core::store::{Enrolment, GrantLine, Unreachable, UnreachableReason};
-use bursar_core::web::{Answer, AppError, Fields, Site};
+use bursar_core::web::{Answer, Fields, Result, Site};
 use serde::Deserialize;
 
 use super::bulk::TypedBulk;
@@ -376,7 +376,7 @@ pub(crate) async fn named<'a>(
     site: &Site,
     programmes: &'a [Programme],
     text: &str,
-) -> Result<Vec<(&'a Programme, GrantLine)>, AppError> {
+) -> Result<Vec<(&'a Programme, GrantLine)>> {
     let grants: Vec<(ProgrammeId, GrantId)> = if let Ok(name) = text.parse::<KeyName>() {
         vec![(name.programme, name.grant)]
     } else if let Ok(address) = EmailAddress::parse(text) {
@@ -435,7 +435,7 @@ impl GrantSearch {
         programme: &'a Programme,
         listed_at: Option<Moment>,
         in_full: bool,
-    ) -> Result<FoundGrants<'a>, AppError> {
+    ) -> Result<FoundGrants<'a>> {
         let now = site.clock.now();
         let settings = &programme.settings;
         let requested_span = self.span_query.span();

@@ -26,7 +26,7 @@ use bursar_core::store::{
     Author, HourlyUses, Import, ImportPart, Job, JobCreation, Kept, OutboxRow, PREVIEW_LASTS, RosterChanges,
     RosterPreview, StoreError, Work,
 };
-use bursar_core::web::{Answer, AppError, Flash, Reply, Site};
+use bursar_core::web::{Answer, AppError, Flash, Reply, Result, Site};
 use compare::{AbsentRows, ImportPlan, PlannedRow, RosterChange, RosterStep};
 use parse::{FileError, RosterFile, RosterRow};
 use ulid::Ulid;
@@ -130,12 +130,7 @@ impl ComparedFile {
     }
 
     /// A file that was kept, compared with the roster as it is now.
-    async fn kept(
-        site: &Site,
-        programme: &Programme,
-        preview: &RosterPreview,
-        file: &[u8],
-    ) -> Result<ComparedFile, AppError> {
+    async fn kept(site: &Site, programme: &Programme, preview: &RosterPreview, file: &[u8]) -> Result<ComparedFile> {
         let mode = AbsentRows::replacing(preview.replaces);
         ComparedFile::from_file(site, programme, file, preview.email_column.as_deref(), mode)
             .await?
@@ -173,7 +168,7 @@ impl ComparedFile {
         before: Option<Job>,
         mails: &[OutboxRow],
         author: Author<'_>,
-    ) -> Result<(), AppError> {
+    ) -> Result<()> {
         let rows = ImportPart::bytes_of(&self.plan.changed());
         let confirmed = self.plan.confirmed(&self.grants);
         for (kept, bytes) in
@@ -225,7 +220,7 @@ impl ComparedFile {
         self.grants.iter().filter(|grant| grant.usable().is_some() && dropped.contains(&grant.id)).count()
     }
 
-    async fn need(&self, site: &Site, programme: &Programme) -> Result<BudgetNeed, AppError> {
+    async fn need(&self, site: &Site, programme: &Programme) -> Result<BudgetNeed> {
         let budget = site.table.budget(&programme.id).await?;
         Ok(BudgetNeed::calculate(self, &programme.settings, &budget, site.clock.now()))
     }
@@ -376,7 +371,7 @@ async fn applied(site: &Site, programme: &Programme, previewed: Ulid, notice: &F
 }
 
 /// The last job that applied a roster here, which has ended. What is compared after it is compared with what it left.
-async fn last_import(site: &Site, programme: &Programme) -> Result<Option<Job>, AppError> {
+async fn last_import(site: &Site, programme: &Programme) -> Result<Option<Job>> {
     let last = site.table.get(Job::key_of(&programme.id, "import")).await?;
     if last.as_ref().is_some_and(Job::is_being_written) { Err(AppError::conflict(BUSY)) } else { Ok(last) }
 }
@@ -419,7 +414,7 @@ async fn begin(
     mails: &[OutboxRow],
     plan: Option<Plan>,
     deadline: Deadline,
-) -> Result<(), AppError> {
+) -> Result<()> {
     let programme = job.programme.clone();
     match site.table.start_import(job, before.map(|job| job.job), mails, deadline).await? {
         JobCreation::Already => {}
@@ -487,7 +482,7 @@ pub(crate) fn too_many_groups(groups: usize) -> Option<String> {
 }
 
 /// Refuses a programme whose roster cannot be changed.
-fn has_open_roster(programme: &Programme) -> Result<(), AppError> {
+fn has_open_roster(programme: &Programme) -> Result<()> {
     if !programme.settings.roster {
         return Err(AppError::conflict("A cost centre has no roster."));
     }

@@ -9,7 +9,7 @@ use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store;
 use bursar_core::store::{EditOutcome, RulesSource};
-use bursar_core::web::{Answer, AppError, Fields, Flash, Site};
+use bursar_core::web::{Answer, AppError, Fields, Flash, Result, Site};
 
 use super::doubts::with_doubts;
 use super::page::{PageState, show};
@@ -45,7 +45,7 @@ pub(crate) async fn edit(post: Post<Faculty>) -> Answer {
 }
 
 /// Saves what faculty asked for, provided that each field still holds what it held then, or holds the asked value by now.
-pub(crate) async fn approve(post: &Post<Faculty>, request: ProgrammeRequest) -> Result<Flash, AppError> {
+pub(crate) async fn approve(post: &Post<Faculty>, request: ProgrammeRequest) -> Result<Flash> {
     let Post { site, access, deadline, .. } = post;
     let programme = &access.programme;
     let wished = request.wishes.iter().map(|wish| (wish.setting.clone(), wish.new_value.clone())).collect();
@@ -78,7 +78,7 @@ pub(crate) async fn approve(post: &Post<Faculty>, request: ProgrammeRequest) -> 
 }
 
 impl<'a> SettingsEdit<'a> {
-    async fn read(post: &'a Post<Faculty>, fields: &Fields) -> Result<SettingsEdit<'a>, AppError> {
+    async fn read(post: &'a Post<Faculty>, fields: &Fields) -> Result<SettingsEdit<'a>> {
         let programme = &post.access.programme;
         let budget = post.site.table.budget(&programme.id).await?.limit;
         let is_stale = fields.filled("version").is_some_and(|sent| sent != version(programme, budget));
@@ -86,7 +86,7 @@ impl<'a> SettingsEdit<'a> {
         Ok(SettingsEdit { post, budget, form, is_stale })
     }
 
-    async fn carry_out(mut self) -> Result<Flash, AppError> {
+    async fn carry_out(mut self) -> Result<Flash> {
         let post = self.post;
         let Post { site, access, person, fields, now, deadline, .. } = post;
         let programme = &access.programme;
@@ -139,12 +139,7 @@ impl<'a> SettingsEdit<'a> {
         Ok(request_notice)
     }
 
-    async fn save(
-        mut self,
-        after: SettingsDraft,
-        saved: &Difference,
-        answers: Option<ProgrammeRequest>,
-    ) -> Result<(), AppError> {
+    async fn save(mut self, after: SettingsDraft, saved: &Difference, answers: Option<ProgrammeRequest>) -> Result<()> {
         let Post { site, access, deadline, .. } = self.post;
         let programme = &access.programme;
         let edit = store::ProgrammeEdit {
