@@ -24,6 +24,7 @@ use crate::domain::programme::request::ProgrammeRequest;
 use crate::domain::programme::role::Roles;
 use crate::domain::sign_in::{Session, SignIn};
 use crate::domain::values::address::{EmailAddress, MatchedAddress};
+use crate::domain::values::format::Joined;
 use crate::domain::values::id::{GrantId, ProgrammeId, new_ulid};
 use crate::domain::values::window::utc_date;
 use crate::schema::{ItemKey, Queue, SHARDS, Stored, begin, key, stored};
@@ -211,8 +212,7 @@ impl Table {
         sought.extend(grants.iter().filter_map(|grant| grant.person.roster_id.clone()));
         sought.extend(address.map(MatchedAddress::digest));
         let names: Vec<String> = (0..sought.len()).map(|number| format!(":sought{number}")).collect();
-        let is_such: Vec<String> =
-            names.iter().map(|name| format!("roster_id = {name} OR contains(lost, {name})")).collect();
+        let is_such = names.iter().map(|name| format!("roster_id = {name} OR contains(lost, {name})")).joined(" OR ");
         let mut candidates: Vec<Grant> = match address {
             Some(address) => self.grants_of_address(address).await?,
             None => Vec::new(),
@@ -220,7 +220,7 @@ impl Table {
         let programmes = if sought.is_empty() { Vec::new() } else { self.list(Programme::all()).await? };
         for programme in programmes.iter().filter(|programme| programme.erased_at.is_none()) {
             let shards = SHARDS.into_iter().map(|shard| {
-                let query = self.query(&Grant::of_shard(&programme.id, shard)).filter_expression(is_such.join(" OR "));
+                let query = self.query(&Grant::of_shard(&programme.id, shard)).filter_expression(&is_such);
                 let values = names.iter().zip(&sought);
                 let query =
                     values.fold(query, |query, (name, value)| query.expression_attribute_values(name, text(value)));

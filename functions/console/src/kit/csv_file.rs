@@ -10,7 +10,7 @@ use axum::http::header::{
     ACCEPT_ENCODING, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, LINK, VARY,
 };
 use axum::http::request::Parts;
-use bursar_core::domain::values::format::sheet_text;
+use bursar_core::domain::values::format::{Joined, sheet_text};
 use bursar_core::web::{Answer, Reply, Result};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -136,14 +136,12 @@ fn write_rows<W: Write, R>(
     columns: &[Column<R>],
     rows: &mut dyn Iterator<Item = R>,
 ) -> Result<Option<R>> {
-    let names: Vec<&str> = columns.iter().map(|column| column.place.file).collect();
-    write!(writer, "{}\r\n", names.join(","))?;
+    write!(writer, "{}\r\n", columns.iter().map(|column| column.place.file).joined(","))?;
     let mut last = None;
     while size(writer) < MOST_BYTES - HELD_IN_BUFFERS
         && let Some(row) = rows.next()
     {
-        let cells: Vec<String> = columns.iter().map(|column| written_out((column.cell)(&row))).collect();
-        write!(writer, "{}\r\n", cells.join(","))?;
+        write!(writer, "{}\r\n", columns.iter().map(|column| written_out((column.cell)(&row))).joined(","))?;
         last = Some(row);
     }
     Ok(last)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use bursar_core::domain::audit::{Act, AuditDetail};
 use bursar_core::domain::programme::request::{INSTEAD_OF, Wish};
-use bursar_core::domain::values::format::long_time;
+use bursar_core::domain::values::format::{Joined, long_time};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::web::{Fields, form};
 use data_encoding::HEXLOWER;
@@ -192,7 +192,7 @@ impl<T: FormValue> Form<T> {
     pub(crate) fn made_from(&self) -> String {
         let entries = self.entries.iter();
         let marks = entries.map(|(id, input)| fingerprint(&format!("{id}{}", self.apart.1), &input.saved));
-        marks.collect::<Vec<_>>().join(" ")
+        marks.joined(" ")
     }
 
     /// The value of the texts; nothing where one is refused, which then says why.
@@ -568,13 +568,13 @@ impl FieldKind {
             FieldKind::Money => Usd::from_form(text).map_or_else(|_| text.to_owned(), Usd::to_dollars),
             FieldKind::Date => text.parse::<Date>().map_or_else(|_| text.to_owned(), long_date),
             FieldKind::Time => text.parse::<DateTime>().map_or_else(|_| text.to_owned(), long_time),
-            FieldKind::Lines => text.lines().collect::<Vec<_>>().join(", "),
+            FieldKind::Lines => text.lines().joined(", "),
             FieldKind::Text
             | FieldKind::Zone
             | FieldKind::Address
             | FieldKind::Number
             | FieldKind::Area
-            | FieldKind::Select => text.split_whitespace().collect::<Vec<_>>().join(" "),
+            | FieldKind::Select => text.split_whitespace().joined(" "),
         }
     }
 }

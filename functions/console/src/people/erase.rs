@@ -10,6 +10,7 @@ use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{Grant, Person};
 use bursar_core::domain::programme::pause::ClockPauses;
 use bursar_core::domain::values::address::{EmailAddress, MatchedAddress};
+use bursar_core::domain::values::format::Joined;
 use bursar_core::domain::values::id::{new_ulid, ulid_for};
 use bursar_core::store::{ActContext, Author, Erasure};
 use bursar_core::web::{Answer, AppError, Flash, Site};
@@ -62,7 +63,7 @@ impl EraseForm {
             };
             let shown_address = if known_address.is_none() { "no address" } else { known_address.as_written() };
             let details = name.iter().chain(roster_id).map(String::as_str).chain([shown_address]);
-            let details = details.collect::<Vec<_>>().join(", ");
+            let details = details.joined(", ");
             let state = candidate.shown_state(&ClockPauses::default(), now).in_words(None);
             (format!("{ALSO}{}", field_of(candidate)), format!("{details}, {state} in {}: {why}", candidate.programme))
         });

@@ -9,6 +9,7 @@ use bursar_core::clock::Moment;
 use bursar_core::domain::audit::Act;
 use bursar_core::domain::programme::pause::PauseTimes;
 use bursar_core::domain::programme::{Programme, Settings};
+use bursar_core::domain::values::format::Joined;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{EditOutcome, ProgrammeEdit, RulesSource};
 use bursar_core::web::{Answer, AppError, Fields, Flash, Reply, Result, Site};
@@ -271,14 +272,12 @@ fn has_too_many_models(settings: &Settings) -> bool {
 }
 
 fn show(site: &Site, access: &ProgrammeAccess, groups: Vec<GroupForm>, refusal: Option<&'static str>) -> Reply {
-    let marks: Vec<String> = groups.iter().map(|group| group.form.made_from()).collect();
-    let page = GroupsPage {
+    site.page(&GroupsPage {
         frame: PageFrame::new(site, &access.visitor),
         programme: &access.programme,
         may_edit: access.is_faculty() && access.programme.closed_at.is_none(),
-        made_from: marks.join(" "),
+        made_from: groups.iter().map(|group| group.form.made_from()).joined(" "),
         refusal,
         groups,
-    };
-    site.page(&page)
+    })
 }

@@ -5,7 +5,7 @@ use bursar_core::domain::grant::{Grant, MoreListing};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::request::{CLOSE, COPY, ProgrammeRequest};
 use bursar_core::domain::programme::role::Role;
-use bursar_core::domain::values::format::column_time;
+use bursar_core::domain::values::format::{Joined, column_time};
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::store::{HeldBack, RosterPreview, SyncState, Undecided};
 use bursar_core::web::{Result, Site, Visitor};
@@ -76,7 +76,7 @@ impl WaitingItem {
 
     async fn of_request(site: &Site, programme: &Programme, request: &ProgrammeRequest) -> Result<WaitingItem> {
         let who = show::person(&site.table, &request.asked_by).await?;
-        let wishes: Vec<String> = request.wishes.iter().map(|wish| format!("{}: {}", wish.label, wish.words)).collect();
+        let wishes = request.wishes.iter().map(|wish| format!("{}: {}", wish.label, wish.words)).joined("; ");
         let asked_at = column_time(request.asked_at, programme.settings.term.zone());
         let approve = if request.is_for(CLOSE) {
             "See what closing does"
@@ -85,7 +85,7 @@ impl WaitingItem {
         } else {
             "Approve"
         };
-        let sentence = format!("{}. {who} asked for this on {asked_at}.", wishes.join("; "));
+        let sentence = format!("{wishes}. {who} asked for this on {asked_at}.");
         let page = format!("{}#request-{}", paths::programme(&programme.id), request.request);
         let waiting_item = WaitingItem::new("request", Some(programme), sentence, page, "Decide");
         Ok(WaitingItem { request: Some((request.request, approve)), ..waiting_item })

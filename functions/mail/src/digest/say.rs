@@ -4,7 +4,7 @@
 use bursar_core::clock::Moment;
 use bursar_core::domain::mail::digest::{Need, PeopleSample};
 use bursar_core::domain::usage::days::{Accuracy, Sum};
-use bursar_core::domain::values::format::{date_range, month, short_date, time_in};
+use bursar_core::domain::values::format::{Joined, date_range, month, short_date, time_in};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::{Reset, utc_date};
 use jiff::ToSpan;
@@ -85,8 +85,7 @@ pub(super) fn in_window(reset: Reset, last: Date) -> String {
 
 /// Spans of days, as a sentence lists them.
 pub(super) fn stretches(stretches: &[(Date, Date)]) -> String {
-    let ranges: Vec<String> = stretches.iter().map(|stretch| date_range(*stretch)).collect();
-    ranges.join(", ")
+    stretches.iter().map(|stretch| date_range(*stretch)).joined(", ")
 }
 
 /// The names of a sample of people, and the number of the others.

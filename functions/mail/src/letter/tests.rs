@@ -1,5 +1,6 @@
 //! The bytes of a mail: its headers, its parts, and names that would add to them.
 
+use bursar_core::domain::values::format::Joined;
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::store::QueuedMail;
 use ulid::Ulid;
@@ -35,7 +36,7 @@ fn roster() -> QueuedMail {
 
 fn headers(mail: &str) -> String {
     let lines = mail.lines().take_while(|line| !line.starts_with("Content-Type"));
-    lines.collect::<Vec<_>>().join("\n")
+    lines.joined("\n")
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The words of a statement's mail and its file, by what is on record.
 
 use bursar_core::domain::programme::Settings;
+use bursar_core::domain::values::format::Joined;
 use bursar_core::domain::values::term::Term;
 use jiff::civil::date;
 
@@ -107,7 +108,7 @@ async fn late_edges_are_explained() {
         ..november(vec![row("CS pilot", Some("4711"), RowKind::Keys, 0)])
     };
     let (text, ..) = mailed(&statement, &[programme("CS pilot")]).await;
-    insta::assert_snapshot!(text.lines().filter(|line| line.starts_with("No complete")).collect::<Vec<_>>().join("\n"), @"
+    insta::assert_snapshot!(text.lines().filter(|line| line.starts_with("No complete")).joined("\n"), @"
     No complete check began on 1 Nov 2026, so this statement begins with the next one, of 4 Nov 2026, 00:20 UTC. What was spent in between is in the statement before.
     No complete check began on the day after 30 Nov 2026, so this statement ends with the next one, of 2 Dec 2026, 06:20 UTC.
     ");

@@ -18,6 +18,7 @@ use super::*;
 use crate::domain::audit::{Act, Actor};
 use crate::domain::programme::counts::Stage;
 use crate::domain::programme::role::Role;
+use crate::domain::values::format::Joined;
 
 /// The time for which a revoked grant's key is kept: it has no further use, but its last requests may settle late.
 const REVOKED_KEPT: SignedDuration = SignedDuration::from_hours(48);
@@ -177,9 +178,9 @@ impl View {
         // The record of whether this mail was sent was lost in the restore. So the student is told which key is live
         // now, perhaps for the second time. A student whose key ends without a successor is not: a person ended it.
         change.notice = live.map(|_| StudentNotice::KeyShown);
-        let numbers: Vec<String> = unknown.iter().map(|candidate| candidate.epoch.number().to_string()).collect();
+        let numbers = unknown.iter().map(|candidate| candidate.epoch.number().to_string()).joined(", ");
         let which = live.map(|live| format!(", of which {} is live", live.epoch.number())).unwrap_or_default();
-        Ok(change.audited(Act::Recovered, &self.grant, Some(format!("keys {}{which}", numbers.join(", ")))))
+        Ok(change.audited(Act::Recovered, &self.grant, Some(format!("keys {numbers}{which}"))))
     }
 
     /// Whether a listed key is to be recorded in a copy as one that was shown: of one claim at most one was.

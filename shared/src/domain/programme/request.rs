@@ -14,6 +14,7 @@ use ulid::Ulid;
 
 use crate::clock::Moment;
 use crate::domain::values::address::{EmailAddress, MatchedAddress};
+use crate::domain::values::format::Joined;
 use crate::domain::values::id::{PersonId, ProgrammeId};
 use crate::domain::values::partition::programme_partition;
 use crate::domain::values::window::utc_date;
@@ -89,7 +90,7 @@ impl Wish {
         if names_one(&self.words, addresses) {
             let [before, after] = [&self.old_value, &self.new_value].map(|text| {
                 let lines = text.lines().map(|line| if names_one(line, addresses) { "(erased)" } else { line });
-                lines.collect::<Vec<_>>().join("\n")
+                lines.joined("\n")
             });
             self.words = format!("{after}{INSTEAD_OF}{before}").replace('\n', ", ");
             (self.old_value, self.new_value) = (before, after);

@@ -9,6 +9,7 @@ use ulid::Ulid;
 use unicode_normalization::UnicodeNormalization;
 
 use crate::clock::Moment;
+use crate::domain::values::format::Joined;
 
 /// A programme's id: a lower-case ASCII slug of its name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -71,8 +72,8 @@ impl ProgrammeId {
         let plain = name.nfkd().filter(|c| c.is_ascii() || !unicode_normalization::char::is_combining_mark(*c));
         let dashed: String =
             plain.map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
-        let words: Vec<&str> = dashed.split('-').filter(|word| !word.is_empty()).collect();
-        let slug: String = words.join("-").chars().take(SLUG_MAX).collect();
+        let words = dashed.split('-').filter(|word| !word.is_empty()).joined("-");
+        let slug: String = words.chars().take(SLUG_MAX).collect();
         match slug.trim_end_matches('-') {
             "" => ProgrammeId("programme".to_owned()),
             "new" => ProgrammeId("new-2".to_owned()),

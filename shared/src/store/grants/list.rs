@@ -12,6 +12,7 @@ use crate::domain::programme::Settings;
 use crate::domain::programme::counts::Stage;
 use crate::domain::programme::pause::ClockPauses;
 use crate::domain::usage::reading::{DailyUse, Reading};
+use crate::domain::values::format::Joined;
 use crate::domain::values::id::{GrantId, KeyHash, ProgrammeId};
 use crate::domain::values::key::KeyLabel;
 use crate::domain::values::money::Usd;
@@ -115,10 +116,10 @@ impl Table {
         attribute: Option<&str>,
     ) -> Result<Vec<GrantLine>> {
         let names: Vec<&str> = ATTRIBUTES.split(' ').chain(attribute).collect();
-        let projection: Vec<String> = names.iter().map(|name| format!("#{name}")).collect();
+        let projection = names.iter().map(|name| format!("#{name}")).joined(", ");
         let mut lines: HashMap<GrantId, GrantLine> = HashMap::new();
         for query in queries {
-            let mut query = query.projection_expression(projection.join(", "));
+            let mut query = query.projection_expression(&projection);
             for name in &names {
                 query = query.expression_attribute_names(format!("#{name}"), *name);
             }

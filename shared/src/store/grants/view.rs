@@ -21,6 +21,7 @@ use crate::domain::programme::unreserved::Unreserved;
 use crate::domain::programme::{Budget, Programme};
 use crate::domain::usage::reading::{Reading, Shortfall, UnusableReport, UsageReport};
 use crate::domain::values::address::MatchedAddress;
+use crate::domain::values::format::Joined;
 use crate::domain::values::id::{Epoch, GrantId, KeyHash, ProgrammeId};
 use crate::domain::values::partition::{address_partition, grant_partition_of};
 use crate::schema::{Range, SHARDS, Stored, begin, key, stored};
@@ -361,8 +362,7 @@ impl Table {
             if added.len() == 1 {
                 transaction = transaction.counting_roster_mails(id, 1, [0; 5])?;
             }
-            let names: Vec<&str> = added.iter().map(GrantId::as_str).collect();
-            let what = AuditDetail::new(Act::Invited).noting(names.join(" "));
+            let what = AuditDetail::new(Act::Invited).noting(added.iter().map(GrantId::as_str).joined(" "));
             let audit_entry = AuditEntry::on_programme(id, author.actor, author.now, what);
             Ok(Round::Write(transaction.told_by(&[audit_entry])?, added))
         });

@@ -15,6 +15,7 @@ use crate::domain::programme::request::ProgrammeRequest;
 use crate::domain::programme::role::{RoleChanges, Roles};
 use crate::domain::programme::{Budget, Programme, Settings};
 use crate::domain::usage::forecast::SpendingPace;
+use crate::domain::values::format::Joined;
 use crate::domain::values::id::{GrantId, ProgrammeId, new_ulid};
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::utc_date;
@@ -492,7 +493,7 @@ impl Table {
             _ => return Err(StoreError::Contended),
         }
         let act = if decision.is_approved { Act::RequestApproved } else { Act::RequestDeclined };
-        let settings = request.wishes.iter().map(|wish| wish.setting.as_str()).collect::<Vec<_>>().join(", ");
+        let settings = request.wishes.iter().map(|wish| wish.setting.as_str()).joined(", ");
         let audit_entry = AuditEntry::on_programme(
             &request.programme,
             author.actor,

@@ -3,6 +3,7 @@
 
 use bursar_core::clock::Moment;
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
+use bursar_core::domain::values::format::Joined;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{StubbornDisable, SyncState};
 use jiff::SignedDuration;
@@ -71,13 +72,9 @@ fn incomplete(sync: &SyncRun, now: Moment) -> Option<String> {
 
 /// The warning about keys whose disable fails night after night.
 fn stubborn(disables: &[StubbornDisable]) -> Option<String> {
-    let stubborn: Vec<&str> =
-        disables.iter().filter(|disable| disable.nights > 2).map(|disable| &*disable.subject).collect();
+    let stubborn = disables.iter().filter(|disable| disable.nights > 2).map(|disable| &*disable.subject).joined(", ");
     (!stubborn.is_empty()).then(|| {
-        format!(
-            "OpenRouter refuses night after night to disable these: {}. Disable them there by hand.",
-            stubborn.join(", ")
-        )
+        format!("OpenRouter refuses night after night to disable these: {stubborn}. Disable them there by hand.")
     })
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use bursar_core::clock::Moment;
 use bursar_core::domain::grant::{GrantAct, GrantAction};
 use bursar_core::domain::programme::Budget;
-use bursar_core::domain::values::format::counted;
+use bursar_core::domain::values::format::{Joined, counted};
 use bursar_core::domain::values::money::Usd;
 use serde::Serialize;
 
@@ -88,7 +88,7 @@ impl ActPreview {
             [(cap, _)] => cap.to_dollars(),
             several => {
                 let parts = several.iter().map(|(cap, students)| format!("{} for {students}", cap.to_dollars()));
-                parts.collect::<Vec<_>>().join(", ")
+                parts.joined(", ")
             }
         }
     }

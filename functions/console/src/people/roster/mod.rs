@@ -20,6 +20,7 @@ use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::{Grant, Person};
 use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::format::Joined;
 use bursar_core::domain::values::id::{GrantId, new_ulid, ulid_for};
 use bursar_core::domain::values::token::sha256_hex;
 use bursar_core::store::{
@@ -94,10 +95,10 @@ struct ComparedFile {
 
 const COLUMNS: [Column<PlannedRow>; 7] = [
     column("Line").class("number").file("line").hook("line").cell(|row| Cell::exact(row.line)),
-    column("").file("change").hook("change").cell(|row| {
-        let changes: Vec<&str> = row.changes.iter().map(|change| change.as_str()).collect();
-        Cell::exact(Some(changes.join(" ")))
-    }),
+    column("")
+        .file("change")
+        .hook("change")
+        .cell(|row| Cell::exact(Some(row.changes.iter().map(|change| change.as_str()).joined(" ")))),
     column("Address").file("email").cell(|row| {
         Cell::text(row.address.as_ref().map(EmailAddress::as_written).or((!row.cell.is_empty()).then_some(&*row.cell)))
     }),

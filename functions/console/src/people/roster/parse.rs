@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use axum::http::StatusCode;
 use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::format::Joined;
 use bursar_core::domain::values::token::sha256_hex;
 use bursar_core::web::AppError;
 use csv::{ByteRecord, ReaderBuilder};
@@ -325,14 +326,8 @@ impl Columns {
     /// The name of a row. Canvas' gradebook has the last name first, which is turned round where one comma says so, as in its other
     /// exports.
     fn name(&self, record: &ByteRecord) -> String {
-        let parts: Vec<String> = self
-            .name
-            .iter()
-            .filter_map(|column| record.get(*column))
-            .map(cell_text)
-            .filter(|part| !part.is_empty())
-            .collect();
-        let name = parts.join(" ");
+        let parts = self.name.iter().filter_map(|column| record.get(*column)).map(cell_text);
+        let name = parts.filter(|part| !part.is_empty()).joined(" ");
         match name.split_once(',') {
             Some((last, first)) if self.is_gradebook && !first.contains(',') => format!("{} {last}", first.trim()),
             _ => name,
