@@ -155,7 +155,7 @@ fn unknown_keys(runner: &RunContext<'_>, state: &SyncState, now: Moment) -> Opti
     let newest = unknown.iter().map(|key| key.seen_at).max()?;
     let hashes: BTreeSet<&str> = unknown.iter().map(|key| key.key.as_str()).collect();
     let keys = count(unknown.len());
-    let set = sha256_hex(&hashes.into_iter().collect::<Vec<_>>());
+    let set = sha256_hex(hashes);
     Some(Alarm::on(utc_date(newest), Cause::UnknownKeys { keys, first: first.name.clone(), set }, now))
 }
 

@@ -144,7 +144,7 @@ impl MatchedAddress {
 
     /// What is kept of an address where it must not be legible any more.
     pub fn digest(&self) -> String {
-        sha256_hex(&[&self.0])
+        sha256_hex([&self.0])
     }
 }
 

@@ -10,6 +10,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::clock::Moment;
 use crate::domain::values::format::Joined;
+use crate::domain::values::token::sha256_hex;
 
 /// A programme's id: a lower-case ASCII slug of its name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -238,14 +239,14 @@ as_text!(ProgrammeId, GrantId, PersonId, DeploymentId, Nonce, KeyHash);
 impl GrantId {
     /// The grant of whoever an import adds from a line: the same, however often that is begun.
     pub fn from_line(import: Ulid, line: u64) -> GrantId {
-        let hash = crate::domain::values::token::sha256_hex(&[&import.to_string(), &line.to_string()]);
+        let hash = sha256_hex([import.to_string(), line.to_string()]);
         GrantId(hash.chars().take(16).collect())
     }
 }
 
 /// The identifier of what comes of something for this text, as old as that.
 pub fn ulid_for(source: Ulid, text: &str) -> Ulid {
-    let hash = crate::domain::values::token::sha256_hex(&[&source.to_string(), text]);
+    let hash = sha256_hex([&*source.to_string(), text]);
     let random = hash.get(..20).and_then(|digits| u128::from_str_radix(digits, 16).ok());
     Ulid::from_parts(source.timestamp_ms(), random.unwrap_or_default())
 }

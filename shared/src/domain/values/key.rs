@@ -35,7 +35,7 @@ masked!(PlaintextKey);
 
 impl Fingerprint {
     pub(crate) fn digest(deployment: &DeploymentId, management_key: &str) -> Fingerprint {
-        Fingerprint(sha256_hex(&["management key", deployment.as_str(), management_key]))
+        Fingerprint(sha256_hex(["management key", deployment.as_str(), management_key]))
     }
 
     pub fn as_str(&self) -> &str {

@@ -127,7 +127,7 @@ impl KeySelection {
             let since = chosen.owner.as_ref().map(|(_, since)| since.as_millisecond());
             format!("{} {since:?}", chosen.key)
         });
-        sha256_hex(&parts.collect::<Vec<_>>().iter().map(String::as_str).collect::<Vec<_>>())
+        sha256_hex(parts)
     }
 
     /// The chosen keys, each with what stays of it in cents.

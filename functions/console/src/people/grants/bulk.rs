@@ -188,7 +188,7 @@ impl<'a> Chosen<'a> {
         let ids: Vec<&GrantId> = rows.iter().map(|row| &row.line.id).collect();
         let budget = site.table.budget(&programme.id).await?;
         let preview = ActPreview::new(&act, &rows, &budget, now);
-        let hash = sha256_hex(&[&serde_json::to_string(&(&act, ids, &preview))?]);
+        let hash = sha256_hex([serde_json::to_string(&(&act, ids, &preview))?]);
         Ok(Some(Chosen { act, rows, unknown, preview, budget, hash }))
     }
 }

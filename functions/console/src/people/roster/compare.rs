@@ -390,8 +390,7 @@ pub(super) fn version(grants: &[Grant]) -> String {
         })
         .collect();
     people.sort_unstable();
-    let parts: Vec<&str> = people.iter().flatten().map(String::as_str).collect();
-    sha256_hex(&parts).chars().take(12).collect()
+    sha256_hex(people.iter().flatten()).chars().take(12).collect()
 }
 
 impl<'a> Roster<'a> {

@@ -191,7 +191,7 @@ impl ComparedFile {
             replaces: self.mode == AbsentRows::Replace,
             email_column: None,
             roster: self.roster.clone(),
-            rows: sha256_hex(&[&String::from_utf8_lossy(&ImportPart::bytes_of(&self.plan.rows))]),
+            rows: sha256_hex([String::from_utf8_lossy(&ImportPart::bytes_of(&self.plan.rows))]),
             token: None,
             why: Vec::new(),
         }

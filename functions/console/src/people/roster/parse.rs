@@ -318,7 +318,7 @@ impl Columns {
         let unused_titles =
             titles.iter().enumerate().filter(|(index, title)| !used_columns.contains(index) && !title.is_empty());
         let ignored = unused_titles.map(|(_, title)| title.chars().take(60).collect()).collect();
-        let header = sha256_hex(&lower.iter().map(String::as_str).collect::<Vec<_>>());
+        let header = sha256_hex(&lower);
         let are_logins = [GRADEBOOK_LOGIN, "login_id"].contains(&lower[email].as_str());
         Ok(Columns { email, name, group, id, header, ignored, count: titles.len(), is_gradebook, are_logins })
     }
