@@ -104,7 +104,7 @@ impl Table {
             let audit_entry = AuditEntry::on_account(&Actor::Person(actor.clone()), now, what);
             let alarm = Alarm::now(Cause::AdminChanged { person, is_admin, actor: actor.clone(), version }, now);
             let transaction = self.begin_telling(&alarm, self.people_of(&recipients, deadline).await?, now)?;
-            let mut transaction = transaction.replace(&AddedAdmins { added, version }, version - 1)?;
+            let mut transaction = transaction.replace(&AddedAdmins { added, version })?;
             if !is_admin {
                 transaction = self.signing_out(transaction, matched).await?;
             }

@@ -198,7 +198,7 @@ impl Table {
     /// Records what the admins are told, on condition of its version. Returns `false` when another writer was
     /// faster; that one reports it.
     pub async fn note_balance(&self, notice: &BalanceNotice, deadline: Deadline) -> Result<bool> {
-        self.replace(notice, notice.version.saturating_sub(1), Unaudited::Notification, deadline).await
+        self.replace(notice, Unaudited::Notification, deadline).await
     }
 
     /// Records crossings, and the mail of the one that is reported: to each recipient, or for a cap to its
@@ -251,7 +251,7 @@ impl Table {
                     None => new.push(row),
                     Some(stored) if stored.is_passed_over() => {
                         let replacement = OutboxRow { version: stored.version + 1, ..row };
-                        transaction = transaction.replace(&replacement, stored.version)?;
+                        transaction = transaction.replace(&replacement)?;
                     }
                     Some(_) => {}
                 }

@@ -172,12 +172,11 @@ impl Table {
             // One that cannot be read keeps no other from its end; the syncs tell of it.
             let Ok(Some(programme)) = self.get::<Programme>(key.into()).await else { continue };
             let id = programme.id.clone();
-            let version = programme.version;
-            let begun = Programme { erased_at: Some(author.now), version: version + 1, ..programme };
+            let begun = Programme { erased_at: Some(author.now), version: programme.version + 1, ..programme };
             let erasure = Erasure { programme: Some(id.clone()), ..Erasure::begun(new_ulid(author.now), author) };
             let audit_entry =
                 AuditEntry::on_programme(&id, author.actor, author.now, AuditDetail::new(Act::ErasureBegun));
-            let transaction = self.transaction().replace(&begun, version)?.create(&erasure)?;
+            let transaction = self.transaction().replace(&begun)?.create(&erasure)?;
             // Whoever edits it at this moment comes first.
             self.commit_once(transaction.told_by(&[audit_entry])?, author.deadline).await?;
         }
@@ -263,7 +262,7 @@ impl Table {
                     MailState::Dropped { why: "whom it was for was erased".to_owned(), ended_at: context.now };
             }
             if becomes.mail != row.mail || becomes.state != row.state {
-                transaction = transaction.replace(&becomes, row.version)?;
+                transaction = transaction.replace(&becomes)?;
                 after.count::<OutboxRow>(1);
                 rows += 1;
             }
@@ -281,7 +280,7 @@ impl Table {
         }
         if !are_all {
             // The rest of them, and the grant, come with the next minutes.
-            let transaction = transaction.replace(&after, erasure.version)?.unaudited(Unaudited::Erasure);
+            let transaction = transaction.replace(&after)?.unaudited(Unaudited::Erasure);
             return Ok(self.commit_once(transaction, context.deadline).await?.then_some(after));
         }
         for mut audit_entry in self.list(AuditEntry::of_grant(context.programme, context.grant)).await? {
@@ -294,7 +293,7 @@ impl Table {
         after.count::<Enrolment>(usize::from(!had.is_none()));
         after.count::<Grant>(1);
         (after.done, after.advanced_at) = (after.done + 1, context.now);
-        let transaction = transaction.replace(&after, erasure.version)?;
+        let transaction = transaction.replace(&after)?;
         let transaction = transaction_of(transaction, &view, &change.counted(&view, context.now), context.now)?;
         Ok(self.commit_once(transaction, context.deadline).await?.then_some(after))
     }
@@ -336,7 +335,7 @@ impl Table {
             }
             self.without_requests(&mut after, &nobodys, author.deadline).await?;
         }
-        let transaction = transaction.replace(&after, erasure.version)?.unaudited(Unaudited::Erasure);
+        let transaction = transaction.replace(&after)?.unaudited(Unaudited::Erasure);
         // Another runner may be further.
         self.commit_once(transaction, author.deadline).await?;
         Ok(is_done)
@@ -400,7 +399,7 @@ impl Table {
                 if becomes != request {
                     becomes.version += 1;
                     // One that is decided at this moment is left to the next minute.
-                    if !self.replace(&becomes, request.version, Unaudited::Erasure, deadline).await? {
+                    if !self.replace(&becomes, Unaudited::Erasure, deadline).await? {
                         return Err(StoreError::Contended);
                     }
                     after.count::<ProgrammeRequest>(1);

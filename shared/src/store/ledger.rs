@@ -384,7 +384,7 @@ fn counters(key: &ForeignKey, used: &UsedNow, before: Option<CountersRead>, now:
 }
 
 fn with_assigned(transaction: Transaction, after: &AssignedUse, budget: &Budget, byok: Byok) -> Result<Transaction> {
-    let transaction = transaction.replace(after, after.version - 1)?;
+    let transaction = transaction.replace(after)?;
     let assigned = after.used.counted(byok);
     if assigned == budget.assigned {
         return Ok(transaction);
@@ -451,7 +451,6 @@ impl Table {
                 }
                 _ => {}
             }
-            let version = stored.as_ref().map_or(0, |stored| stored.version);
             let act = ForeignAct {
                 key: request.key.clone(),
                 name: request.name.to_owned(),
@@ -459,14 +458,14 @@ impl Table {
                 requested_at: request.now,
                 requested_by: request.actor.clone(),
                 state: ForeignActState::Open,
+                version: stored.as_ref().map_or(0, |stored| stored.version) + 1,
                 answered: stored.and_then(|stored| stored.answered),
-                version: version + 1,
             };
             let what = AuditDetail::new(Act::ForeignActBegun)
                 .changing(request.before, request.change)
                 .noting(hash_and_name(&act));
             let audit_entry = entry(request.actor, request.now, what);
-            let transaction = self.transaction().replace(&act, version)?;
+            let transaction = self.transaction().replace(&act)?;
             Ok(Round::Write(transaction.told_by(&[audit_entry])?, Some(act)))
         })
         .await
@@ -489,7 +488,7 @@ impl Table {
                 None => what.changing(after.change, "refused by the provider"),
             };
             let audit_entry = entry(&pressed.requested_by, now, what);
-            Ok(Round::Write(self.transaction().replace(&after, stored.version)?.told_by(&[audit_entry])?, ()))
+            Ok(Round::Write(self.transaction().replace(&after)?.told_by(&[audit_entry])?, ()))
         })
         .await
     }

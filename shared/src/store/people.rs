@@ -209,10 +209,9 @@ impl Table {
                 return Ok(Round::Over(person));
             }
             let person = PersonId::random();
-            let version = before.version;
             let named = StaffPerson { person: person.clone(), address: address.clone() };
-            let after = KnownAddress { person: Some(person.clone()), version: version + 1, ..before };
-            let transaction = self.transaction().replace(&after, version)?.create(&named)?;
+            let after = KnownAddress { person: Some(person.clone()), version: before.version + 1, ..before };
+            let transaction = self.transaction().replace(&after)?.create(&named)?;
             Ok(Round::Write(transaction.unaudited(Unaudited::PersonId), person))
         })
         .await
@@ -232,9 +231,8 @@ impl Table {
             if (digest, reminders) == (was.digest, was.reminders) {
                 return Ok(Round::Over(()));
             }
-            let version = was.version;
-            let chosen = KnownAddress { digest, reminders, version: version + 1, ..was };
-            Ok(Round::Write(self.transaction().replace(&chosen, version)?.unaudited(Unaudited::MailChoice), ()))
+            let chosen = KnownAddress { digest, reminders, version: was.version + 1, ..was };
+            Ok(Round::Write(self.transaction().replace(&chosen)?.unaudited(Unaudited::MailChoice), ()))
         })
         .await
     }
@@ -299,7 +297,7 @@ impl Table {
                 Err(not) => return Ok(Round::Over(Err(not))),
             };
             let stored_link = Link { link: link.link.clone(), address: address.clone(), ends_at: link.ends_at };
-            let mut transaction = self.transaction().replace(&after, before.version)?.without_ended(&before, &after)?;
+            let mut transaction = self.transaction().replace(&after)?.without_ended(&before, &after)?;
             if !before.is_again(login_request) {
                 let none = RateCount::of_links(now);
                 let tally = self.get(none.key()).await?.unwrap_or(none);
@@ -337,7 +335,7 @@ impl Table {
         deadline: Deadline,
     ) -> Result<bool> {
         let after = after.clone().with_session(session);
-        let transaction = self.transaction().replace(&after, before.version)?.without_ended(before, &after)?;
+        let transaction = self.transaction().replace(&after)?.without_ended(before, &after)?;
         let transaction = transaction.create(session)?;
         self.commit_once(transaction.unaudited(Unaudited::SignIn), deadline).await
     }
@@ -400,9 +398,8 @@ impl Table {
                 return Ok(Round::Over(Err(first + AN_HOUR)));
             }
             hourly_uses.uses.push(now);
-            let version = hourly_uses.version;
             hourly_uses.version += 1;
-            Ok(Round::Write(self.transaction().replace(&hourly_uses, version)?.unaudited(Unaudited::Rate), Ok(())))
+            Ok(Round::Write(self.transaction().replace(&hourly_uses)?.unaudited(Unaudited::Rate), Ok(())))
         })
         .await
     }

@@ -269,7 +269,7 @@ fn is_sent_invitation(row: &OutboxRow) -> bool {
 /// Adds to a transaction what a change writes.
 pub(crate) fn transaction_of(transaction: Transaction, view: &View, change: &Change, now: Moment) -> Result<Audited> {
     let grant = change.grant();
-    let mut transaction = transaction.replace(grant, view.grant.version)?;
+    let mut transaction = transaction.replace(grant)?;
     transaction = with_enrolment_moved(transaction, grant, &view.grant.person.address, now)?;
     let notice = change.notice().map(|notice| QueuedMail::notice(notice, grant));
     let row = notice.map(|notice| OutboxRow::queued(new_ulid(now), notice, now));

@@ -67,7 +67,7 @@ impl Table {
         let before = row.sent_on.and_then(|_| row.state.delivery());
         let counted = state.delivery();
         let after = OutboxRow { state, sent_on: Some(day), version: row.version + 1, ..row.clone() };
-        let transaction = self.transaction().replace(&after, row.version)?;
+        let transaction = self.transaction().replace(&after)?;
         let transaction = transaction.counting(&row.mail, before, counted)?;
         let transaction = next.iter().try_fold(transaction, Transaction::owing)?;
         let mut transaction = self.marking(transaction, ends, now).await?;
@@ -85,7 +85,7 @@ impl Table {
         let state = MailState::Sent { message, sent_at: now };
         let fared = state.delivery();
         let after = OutboxRow { state, sent_on: Some(utc_date(now)), version: row.version + 1, ..row.clone() };
-        let transaction = self.transaction().replace(&after, row.version)?;
+        let transaction = self.transaction().replace(&after)?;
         let transaction = transaction.counting(&row.mail, None, fared)?.set(&sent_as)?.unaudited(Unaudited::Delivery);
         self.commit_once(transaction, deadline).await.map(drop)
     }

@@ -213,15 +213,14 @@ impl Table {
     pub async fn note_mail_refusal(&self, code: &str, now: Moment, deadline: Deadline) -> Result<MailRefusal> {
         loop {
             let stored: Option<MailRefusal> = self.get(MailRefusal::key_of(code)).await?;
-            let version = stored.as_ref().map_or(0, |stored| stored.version);
+            let version = stored.as_ref().map_or(0, |stored| stored.version) + 1;
             let refusal = match stored {
                 Some(stored) if !stored.is_over(now) && now < stored.last + RECORDED_EACH => return Ok(stored),
-                Some(stored) if !stored.is_over(now) => MailRefusal { last: now, version: version + 1, ..stored },
-                _ => MailRefusal { code: code.to_owned(), since: now, last: now, ended_at: None, version: version + 1 },
+                Some(stored) if !stored.is_over(now) => MailRefusal { last: now, version, ..stored },
+                _ => MailRefusal { code: code.to_owned(), since: now, last: now, ended_at: None, version },
             };
-            let is_written = self.replace(&refusal, version, Unaudited::Delivery, deadline).await?;
             // Otherwise another writer was faster, and its record holds.
-            if is_written {
+            if self.replace(&refusal, Unaudited::Delivery, deadline).await? {
                 return Ok(refusal);
             }
         }
@@ -249,10 +248,8 @@ impl Table {
 
     /// Ends a refusal as it was read; a newer refusal wins.
     async fn end_refusal(&self, refusal: MailRefusal, now: Moment, deadline: Deadline) -> Result<()> {
-        let version = refusal.version;
-        let ended_at = Some(now);
-        let ended = MailRefusal { ended_at, version: version + 1, ..refusal };
-        self.replace(&ended, version, Unaudited::Delivery, deadline).await.map(drop)
+        let ended = MailRefusal { ended_at: Some(now), version: refusal.version + 1, ..refusal };
+        self.replace(&ended, Unaudited::Delivery, deadline).await.map(drop)
     }
 
     pub async fn mail_refusals(&self, now: Moment) -> Result<Vec<MailRefusal>> {

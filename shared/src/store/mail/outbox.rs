@@ -544,7 +544,7 @@ impl Table {
     /// writer was faster.
     pub async fn set_mail(&self, row: &OutboxRow, state: MailState, deadline: Deadline) -> Result<Option<OutboxRow>> {
         let after = OutboxRow { state, version: row.version + 1, ..row.clone() };
-        Ok(self.replace(&after, row.version, Unaudited::Delivery, deadline).await?.then_some(after))
+        Ok(self.replace(&after, Unaudited::Delivery, deadline).await?.then_some(after))
     }
 
     /// When a grant's roster mail may be sent by hand once more, after one that was sent now or within the hour.

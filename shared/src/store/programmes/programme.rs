@@ -164,7 +164,7 @@ impl Table {
             }
             let closed = Programme { closed_at: Some(author.now), version: current.version + 1, ..current.clone() };
             let audit_entry = AuditEntry::on_programme(id, author.actor, author.now, AuditDetail::new(Act::Closed));
-            let mut transaction = self.deciding(answers, author).await?.replace(&closed, current.version)?;
+            let mut transaction = self.deciding(answers, author).await?.replace(&closed)?;
             let jobs = self.jobs(id).await?.into_iter();
             // A job that ends the grants of a term that was cut short is replaced below.
             for job in jobs.filter(|job| job.is_running() && job.work != Work::Close) {
@@ -322,12 +322,11 @@ impl Transaction {
         }
         if has_new_settings {
             let roles = RoleChanges::between(&id, Some(&programme.settings.people), &edit.settings.people);
-            let version = programme.version;
             let was_over = programme.is_over(author.now);
             let has_other_pauses = programme.settings.pauses != edit.settings.pauses;
             let edited = programme.edited(edit.settings.clone());
             let ends = edited.is_over(author.now) && !was_over;
-            transaction = transaction.replace(&edited, version)?;
+            transaction = transaction.replace(&edited)?;
             entries.push(AuditEntry::on_programme(&id, author.actor, author.now, edit.what.clone()));
             transaction = with_roles(transaction, &id, &roles)?;
             if let Some(token) = ended {
@@ -504,7 +503,7 @@ impl Table {
         let recipient = request.asked_by.clone();
         let mail = QueuedMail::RequestDecided { programme, request: request.request, recipient };
         let mail = OutboxRow::queued(new_ulid(author.now), mail, author.now);
-        begun.replace(request, request.version - 1)?.owing(&mail)?.create(&audit_entry)
+        begun.replace(request)?.owing(&mail)?.create(&audit_entry)
     }
 
     /// What waits for somebody's decision, in every programme, the oldest first.

@@ -12,7 +12,7 @@ use crate::domain::programme::rules::{Tier, Tiers};
 use crate::domain::programme::{KeyRules, Programme};
 use crate::domain::values::id::ProgrammeId;
 use crate::schema::ItemKey;
-use crate::store::table::write::{Round, Transaction, Unaudited, Writes};
+use crate::store::table::write::{Round, Transaction, Unaudited, Writes, number};
 use crate::store::{Author, Job, Result, Table, Work};
 
 /// Where rules come from.
@@ -45,24 +45,23 @@ impl Transaction {
             return Ok(self);
         }
         let guardrail = guardrail.unwrap_or_else(|| Guardrail::of_all(programme.clone()));
-        let version = guardrail.version;
-        self.replace(&Guardrail { due_at: Some(now), version: version + 1, ..guardrail }, version)
+        self.replace(&Guardrail { due_at: Some(now), version: guardrail.version + 1, ..guardrail })
     }
 }
 
 impl Table {
     /// Notes when a guardrail that was due is looked at again, if it is. Does nothing where somebody else has written it since.
     pub async fn guardrail_due_at(&self, was: Guardrail, due_at: Option<Moment>, deadline: Deadline) -> Result<()> {
-        let version = was.version;
-        let after = Guardrail { due_at, version: version + 1, ..was };
-        self.replace(&after, version, Unaudited::Guardrail, deadline).await.map(drop)
+        let after = Guardrail { due_at, version: was.version + 1, ..was };
+        self.replace(&after, Unaudited::Guardrail, deadline).await.map(drop)
     }
 
     /// Notes when those who name a tier that was due are looked at again, if they are. Does nothing where it was edited since, and makes no
     /// form stale.
     pub async fn tier_due_at(&self, was: Tier, due_at: Option<Moment>, deadline: Deadline) -> Result<()> {
-        let version = was.version;
-        self.replace(&Tier { due_at, ..was }, version, Unaudited::Guardrail, deadline).await.map(drop)
+        let as_read = [(":version", number(was.version))];
+        let noted = self.transaction().put(&Tier { due_at, ..was }, "version = :version", &as_read)?;
+        self.commit_once(noted.unaudited(Unaudited::Guardrail), deadline).await.map(drop)
     }
 
     /// Has a guardrail that the provider does not know made again by whoever tells its rules next, and so a later press succeeds.
@@ -95,7 +94,7 @@ impl Table {
     ) -> Result<Option<Guardrail>> {
         let due_at = if current.rules.is_in_doubt() { Some(now) } else { current.due_at };
         let current = Guardrail { due_at, version: was.version + 1, ..current };
-        let mut transaction = self.transaction().replace(&current, was.version)?;
+        let mut transaction = self.transaction().replace(&current)?;
         let before = was.remote.as_ref().map(|made_guardrail| made_guardrail.id.as_str());
         let after = current.remote.as_ref().map(|made_guardrail| made_guardrail.id.as_str());
         if before.is_some() && before != after {
@@ -160,7 +159,7 @@ impl Table {
             let what =
                 AuditDetail::new(Act::TierEdited).changing(was.models.join(", "), models.join(", ")).noting(name);
             let audit_entry = AuditEntry::on_account(author.actor, author.now, what);
-            let transaction = self.transaction().replace(&after, was.version)?;
+            let transaction = self.transaction().replace(&after)?;
             Ok(Round::Write(transaction.told_by(&[audit_entry])?, TierOutcome::Done))
         })
         .await

@@ -190,7 +190,7 @@ impl Table {
                 return Ok(Round::Over(counted.keys.len() <= bound));
             }
             counted.version += 1;
-            let transaction = self.transaction().replace(&counted, counted.version - 1)?;
+            let transaction = self.transaction().replace(&counted)?;
             Ok(Round::Write(transaction.unaudited(Unaudited::Sync), true))
         })
         .await
@@ -205,7 +205,7 @@ impl Table {
         account: Option<(&KnownAccount, Option<&KnownAccount>)>,
         deadline: Deadline,
     ) -> Result<bool> {
-        let mut transaction = self.transaction().replace(after, after.version - 1)?;
+        let mut transaction = self.transaction().replace(after)?;
         // A written cut stays.
         if let Some(cut) = cut
             && self.get(AccountCut::key_of(cut.as_of)).await?.is_none()
@@ -226,7 +226,7 @@ impl Table {
                 return Ok(Round::Over(()));
             }
             let after = state.with_models_of(from, until).next();
-            let transaction = self.transaction().replace(&after, after.version - 1)?;
+            let transaction = self.transaction().replace(&after)?;
             Ok(Round::Write(transaction.unaudited(Unaudited::Sync), ()))
         })
         .await
@@ -261,7 +261,7 @@ impl Table {
             let held_back =
                 Some(HeldBack { release: Some(Release { actor: actor.clone(), released_at: now }), ..held.clone() });
             let released = SyncState { held_back, ..state }.next();
-            let transaction = self.transaction().replace(&released, released.version - 1)?.told_by(&[audit_entry])?;
+            let transaction = self.transaction().replace(&released)?.told_by(&[audit_entry])?;
             Ok(Round::Write(transaction, true))
         })
         .await

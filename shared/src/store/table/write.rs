@@ -14,10 +14,21 @@ use crate::aws::{SdkFailure, reduce};
 use crate::clock::Moment;
 use crate::deadline::Deadline;
 use crate::domain::audit::AuditEntry;
+use crate::domain::credit::BalanceNotice;
+use crate::domain::grant::Grant;
+use crate::domain::ledger::foreign::ForeignAct;
+use crate::domain::programme::Programme;
+use crate::domain::programme::guardrail::Guardrail;
+use crate::domain::programme::request::ProgrammeRequest;
+use crate::domain::programme::rules::Tier;
+use crate::domain::sign_in::SignIn;
 use crate::domain::values::id::Nonce;
 use crate::schema::{ItemKey, Stored};
 use crate::store::items::Item;
-use crate::store::{Result, StoreError, Table, items};
+use crate::store::{
+    AddedAdmins, AssignedUse, Erasure, HourlyUses, KnownAddress, MailRefusal, OutboxRow, OwnJudgement, Result,
+    StoreError, SyncState, Table, items,
+};
 
 /// The rest of the invocation in which no conflict is retried: enough to answer, or to clean up.
 const LEFT_FOR_AN_ANSWER: Duration = Duration::from_secs(8);
@@ -126,6 +137,26 @@ pub(crate) trait Writes: Sized {
     }
 }
 
+/// What counts its writes: whoever changes it raises the version.
+pub(crate) trait Versioned: Stored {
+    fn version(&self) -> u64;
+}
+
+macro_rules! versioned {
+    ($($item:ident)*) => {
+        $(impl Versioned for $item {
+            fn version(&self) -> u64 {
+                self.version
+            }
+        })*
+    };
+}
+
+versioned! {
+    AddedAdmins AssignedUse BalanceNotice Erasure ForeignAct Grant Guardrail HourlyUses KnownAddress MailRefusal OutboxRow
+    OwnJudgement Programme ProgrammeRequest SignIn SyncState Tier
+}
+
 impl Writes for Unbuilt {
     type Built = Single;
 
@@ -150,12 +181,12 @@ impl Transaction {
         self.writes.is_empty()
     }
 
-    /// Writes an item over the version that was read; over none, if that is zero.
-    pub(crate) fn replace<T: Stored>(self, value: &T, version: u64) -> Result<Self> {
-        if version == 0 {
-            return self.create(value);
+    /// Writes an item over the version before its own; over none, if it is the first.
+    pub(crate) fn replace<T: Versioned>(self, value: &T) -> Result<Self> {
+        match value.version() {
+            1 => self.create(value),
+            version => self.put(value, "version = :before", &[(":before", number(version - 1))]),
         }
-        self.put(value, "version = :version", &[(":version", number(version))])
     }
 
     /// Requires a condition of an item and leaves it as it is.
@@ -294,15 +325,9 @@ impl Table {
         self.write_alone(put, deadline).await.map(drop)
     }
 
-    /// Replaces an item on condition that its version is still this one. Returns `false` when another writer was faster.
-    pub(crate) async fn replace<T: Stored>(
-        &self,
-        value: &T,
-        version: u64,
-        why: Unaudited,
-        deadline: Deadline,
-    ) -> Result<bool> {
-        self.commit_once(self.transaction().replace(value, version)?.unaudited(why), deadline).await
+    /// Writes an item over the version before its own. Returns `false` when another writer was faster.
+    pub(crate) async fn replace<T: Versioned>(&self, value: &T, why: Unaudited, deadline: Deadline) -> Result<bool> {
+        self.commit_once(self.transaction().replace(value)?.unaudited(why), deadline).await
     }
 
     pub(crate) async fn delete(&self, key: &ItemKey, deadline: Deadline) -> Result<()> {
