@@ -122,8 +122,8 @@ impl Table {
 
     fn mails_to<T: Broadcast>(&self, what: &T, whom: std::ops::Range<usize>, now: Moment) -> Result<Transaction> {
         let recipients = what.recipients().get(whom).unwrap_or_default();
-        let rows = recipients.iter().map(|recipient| OutboxRow::queued(new_ulid(now), what.owes(recipient), now));
-        self.transaction().owing_to_all(&rows.collect::<Vec<_>>())
+        let rows = recipients.iter().map(|recipient| OutboxRow::queued(what.owes(recipient), now));
+        self.transaction().owing_to_all(rows)
     }
 
     /// The grants with a key that is to be off, of which the provider has not confirmed that: of each queue so many, longest due first.
@@ -222,11 +222,11 @@ impl Table {
                         threshold: crossing.threshold,
                         of_limit: crossing.limit,
                     };
-                    transaction = transaction.owing(&OutboxRow::queued(new_ulid(now), mail, now))?;
+                    transaction = transaction.owing(&OutboxRow::queued(mail, now))?;
                 }
                 Scope::Budget | Scope::Reserved => {
                     let alerts = recipients.iter().map(|recipient| crossing.alert_to(recipient, now));
-                    transaction = transaction.owing_to_all(&alerts.collect::<Vec<_>>())?;
+                    transaction = transaction.owing_to_all(alerts)?;
                 }
             }
             transaction = transaction.create(crossing)?;
@@ -277,7 +277,7 @@ impl Table {
         let now = author.now;
         let audit_entry =
             AuditEntry::on_programme(programme, author.actor, now, AuditDetail::new(Act::AlertResent).noting(name));
-        let row = OutboxRow { again_at: Some(now), ..OutboxRow::queued(new_ulid(now), alert.clone(), now) };
+        let row = OutboxRow { again_at: Some(now), ..OutboxRow::queued(alert.clone(), now) };
         let transaction = self.once(format!("alert#{programme}#{name}"), BETWEEN_RESENT, now)?.owing(&row)?;
         let transaction = ended.into_iter().try_fold(transaction, Transaction::forgetting)?;
         self.commit_once(transaction.told_by(&[audit_entry])?, author.deadline).await
@@ -293,14 +293,14 @@ impl Table {
     ) -> Result<bool> {
         let mail = QueuedMail::TestAlert { programme: programme.clone(), recipient: recipient.clone() };
         let once = self.once(format!("test-alert#{recipient}"), BETWEEN_TESTS, now)?;
-        let queued = once.owing(&OutboxRow::queued(new_ulid(now), mail, now))?;
+        let queued = once.owing(&OutboxRow::queued(mail, now))?;
         self.commit_once(queued.unaudited(Unaudited::Delivery), deadline).await
     }
 
     /// Reminds a student of a key that was never used, once a week. That it was done within one is no failure.
     pub async fn remind_of_key(&self, context: ActContext<'_>, grant: &Grant, actor: &Actor) -> Result<bool> {
         let now = context.now;
-        let row = OutboxRow::queued(new_ulid(now), QueuedMail::notice(StudentNotice::NeverUsed, grant), now);
+        let row = OutboxRow::queued(QueuedMail::notice(StudentNotice::NeverUsed, grant), now);
         let once = self.once(format!("never-used#{}", grant.id), BETWEEN_REMINDERS_OF_KEYS, now)?.owing(&row)?;
         let audit_entry = grant.entry(actor.clone(), AuditDetail::new(Act::Reminded), now);
         self.commit_once(once.told_by(&[audit_entry])?, context.deadline).await.map(|_| true)
@@ -315,7 +315,7 @@ impl Table {
         let mails = self.mails_about_import(programme, None, RosterChanges::default(), now, deadline).await?;
         let until_its_end = programme.settings.term.ends_at().duration_since(now);
         let transaction =
-            self.once(format!("no-file#{}#{last}", programme.id), until_its_end, now)?.owing_to_all(&mails)?;
+            self.once(format!("no-file#{}#{last}", programme.id), until_its_end, now)?.owing_to_all(mails)?;
         self.commit_once(transaction.unaudited(Unaudited::Notification), deadline).await
     }
 
@@ -328,17 +328,27 @@ impl Table {
         now: Moment,
         deadline: Deadline,
     ) -> Result<bool> {
-        let in_charge = self.people_of(&self.in_charge(&programme.settings).await?, deadline).await?;
-        let rows = in_charge.into_iter().take(MAILS_AT_ONCE).map(|recipient| {
-            let mail =
-                QueuedMail::ModelEnd { programme: programme.id.clone(), model: model.to_owned(), gone_on, recipient };
-            OutboxRow::queued(new_ulid(now), mail, now)
+        let mails = self.mails_to_those_in_charge(programme, now, deadline, |programme, recipient| {
+            QueuedMail::ModelEnd { programme, model: model.to_owned(), gone_on, recipient }
         });
-        let rows: Vec<OutboxRow> = rows.collect();
+        let mails = mails.await?;
         let what = format!("model-end#{}#{model}#{gone_on}#{is_first}", programme.id);
         let until_its_end = programme.settings.term.ends_at().duration_since(now);
-        let transaction = self.once(what, until_its_end, now)?.owing_to_all(&rows)?;
+        let transaction = self.once(what, until_its_end, now)?.owing_to_all(mails)?;
         self.commit_once(transaction.unaudited(Unaudited::Notification), deadline).await
+    }
+
+    /// A mail to each of those in charge of a programme, as far as one transaction holds them.
+    pub(super) async fn mails_to_those_in_charge(
+        &self,
+        programme: &Programme,
+        now: Moment,
+        deadline: Deadline,
+        mail: impl Fn(ProgrammeId, PersonId) -> QueuedMail,
+    ) -> Result<Vec<OutboxRow>> {
+        let in_charge = self.people_of(&self.in_charge(&programme.settings).await?, deadline).await?;
+        let mails = in_charge.into_iter().take(MAILS_AT_ONCE).map(|recipient| mail(programme.id.clone(), recipient));
+        Ok(mails.map(|mail| OutboxRow::queued(mail, now)).collect())
     }
 
     /// A transaction on condition that no other of this name was within this time.
@@ -361,6 +371,7 @@ impl Crossing {
         };
         let found_at = Ulid::from_parts(u64::try_from(self.found_at.as_millisecond()).unwrap_or_default(), 0);
         let ItemKey { pk, sk } = &*self.key();
-        OutboxRow::queued(ulid_for(found_at, &format!("{pk} {sk} {recipient}")), mail, now)
+        let row = ulid_for(found_at, &format!("{pk} {sk} {recipient}"));
+        OutboxRow { row, ..OutboxRow::queued(mail, now) }
     }
 }

@@ -272,7 +272,7 @@ impl Table {
     /// Queues the mail of a login request, once: the row has its id.
     pub async fn owe_link(&self, request: &LoginRequest, now: Moment, deadline: Deadline) -> Result<()> {
         let mail = QueuedMail::Link { address: request.address.clone(), asked_by: request.asked_by.clone() };
-        let row = OutboxRow { written_at: request.asked_at, ..OutboxRow::queued(request.id, mail, now) };
+        let row = OutboxRow { row: request.id, written_at: request.asked_at, ..OutboxRow::queued(mail, now) };
         self.put_new(&row, deadline).await.map(drop)
     }
 

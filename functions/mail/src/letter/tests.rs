@@ -25,7 +25,7 @@ fn letter(subject: &str, parts: Vec<LetterPart>) -> Letter {
 /// The mail as it is sent, with help at an address of its own.
 async fn sent(letter: &Letter, mail: QueuedMail) -> String {
     let config = Config { support: Some("help@example.edu".to_owned()), ..config().await };
-    let row = OutboxRow::queued(Ulid::from_parts(1, 1), mail, now());
+    let row = OutboxRow { row: Ulid::from_parts(1, 1), ..OutboxRow::queued(mail, now()) };
     String::from_utf8(letter.sealed(&row, now(), &config).unwrap().bytes).unwrap()
 }
 

@@ -32,7 +32,6 @@ use crate::domain::programme::Budget;
 use crate::domain::programme::counts::Counts;
 use crate::domain::programme::unreserved::Unreserved;
 use crate::domain::values::address::EmailAddress;
-use crate::domain::values::id::new_ulid;
 use crate::domain::values::window::end_of_utc_day;
 use crate::schema::Stored;
 use crate::store::alerts::MAILS_AT_ONCE;
@@ -241,7 +240,7 @@ impl Table {
         }
         if !address.is_none() {
             let former = QueuedMail::FormerAddress { programme, grant, address: former.clone() };
-            transaction = transaction.owing(&queued(new_ulid(now), former, now))?;
+            transaction = transaction.owing(&queued(former, now))?;
         }
         let former = former.matched();
         transaction = self.signing_out(transaction, former).await?;
@@ -271,19 +270,16 @@ pub(crate) fn transaction_of(transaction: Transaction, view: &View, change: &Cha
     let grant = change.grant();
     let mut transaction = transaction.replace(grant)?;
     transaction = with_enrolment_moved(transaction, grant, &view.grant.person.address, now)?;
-    let notice = change.notice().map(|notice| QueuedMail::notice(notice, grant));
-    let row = notice.map(|notice| OutboxRow::queued(new_ulid(now), notice, now));
-    if let Some(row) = row {
-        transaction = transaction.owing(&row)?;
+    if let Some(notice) = change.notice() {
+        transaction = transaction.owing(&OutboxRow::queued(QueuedMail::notice(notice, grant), now))?;
     }
     let asks = change.asks().iter().take(MAILS_AT_ONCE).map(|recipient| {
         let programme = grant.programme.clone();
         let grant = grant.id.clone();
         let mail = QueuedMail::More { programme, grant, recipient: recipient.clone() };
-        OutboxRow::queued(new_ulid(now), mail, now)
+        OutboxRow::queued(mail, now)
     });
-    let asks: Vec<OutboxRow> = asks.collect();
-    let transaction = with_more_listed(transaction.owing_to_all(&asks)?, view, change, now)?;
+    let transaction = with_more_listed(transaction.owing_to_all(asks)?, view, change, now)?;
     let transaction = move_budget(transaction, view, change)?;
     match change.logged() {
         Logged::Entry(what) => transaction.told_by(&[grant.entry(change.actor().clone(), what.clone(), now)]),

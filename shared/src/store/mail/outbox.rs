@@ -5,6 +5,7 @@ use jiff::SignedDuration;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
+use std::borrow::Borrow;
 use ulid::Ulid;
 
 use crate::clock::Moment;
@@ -287,7 +288,8 @@ impl OutboxRow {
         }
     }
 
-    pub fn queued(row: Ulid, mail: QueuedMail, now: Moment) -> OutboxRow {
+    pub fn queued(mail: QueuedMail, now: Moment) -> OutboxRow {
+        let row = new_ulid(now);
         let class = mail.facts().kind.class();
         let state = MailState::Waiting { since: now };
         OutboxRow { row, class, state, written_at: now, tries: 0, version: 1, again_at: None, sent_on: None, mail }
@@ -298,12 +300,12 @@ impl OutboxRow {
         let due = opens.max(now);
         let is_reminder = false;
         let mail = QueuedMail::Roster { programme: programme.clone(), grant: grant.clone(), is_reminder };
-        OutboxRow::queued(new_ulid(due), mail, due)
+        OutboxRow::queued(mail, due)
     }
 
     /// A mail that somebody sends by hand; it does not queue behind a whole roster.
-    pub fn queued_by_hand(row: Ulid, mail: QueuedMail, now: Moment) -> OutboxRow {
-        OutboxRow { class: MailClass::ByHand, ..OutboxRow::queued(row, mail, now) }
+    pub fn queued_by_hand(mail: QueuedMail, now: Moment) -> OutboxRow {
+        OutboxRow { class: MailClass::ByHand, ..OutboxRow::queued(mail, now) }
     }
 
     /// Whether it went to nobody, since its recipient had lost the role.
@@ -567,17 +569,16 @@ impl Table {
     }
 
     pub(crate) async fn inviting_again(&self, context: ActContext<'_>, is_reminder: bool) -> Result<Transaction> {
-        let id = new_ulid(context.now);
         let programme = context.programme.clone();
         let grant = context.grant.clone();
         let mail = QueuedMail::Roster { programme, grant, is_reminder };
         let row;
         let apart;
         if is_reminder {
-            row = OutboxRow::queued(id, mail, context.now);
+            row = OutboxRow::queued(mail, context.now);
             apart = BETWEEN_REMINDERS;
         } else {
-            row = OutboxRow::queued_by_hand(id, mail, context.now);
+            row = OutboxRow::queued_by_hand(mail, context.now);
             apart = BETWEEN_RESENT;
         }
         let transaction = self.transaction().doing_by_hand(ByHand::RosterMail, context, apart)?.owing(&row)?;
@@ -672,14 +673,20 @@ impl Transaction {
 
     /// Queues a mail, with the item by which it is found from its grant or programme.
     pub(crate) fn owing(self, row: &OutboxRow) -> Result<Transaction> {
-        self.owing_to_all(std::slice::from_ref(row))
+        self.owing_to_all([row])
     }
 
     /// Queues a mail to each of several recipients, with one item for all.
-    pub(crate) fn owing_to_all(self, rows: &[OutboxRow]) -> Result<Transaction> {
-        let filed = rows.first().and_then(OutboxRow::filed);
-        let filed = filed.map(|filed| FiledMail { rows: rows.iter().map(|row| row.row).collect(), ..filed });
-        let queued = rows.iter().try_fold(self, Transaction::create)?;
-        filed.iter().try_fold(queued, Transaction::create)
+    pub(crate) fn owing_to_all(mut self, rows: impl IntoIterator<Item: Borrow<OutboxRow>>) -> Result<Transaction> {
+        let mut together: Option<FiledMail> = None;
+        for row in rows {
+            let row = row.borrow();
+            self = self.create(row)?;
+            match &mut together {
+                Some(filed) => filed.rows.push(row.row),
+                None => together = row.filed(),
+            }
+        }
+        together.iter().try_fold(self, Transaction::create)
     }
 }

@@ -15,11 +15,10 @@ use crate::domain::audit::{Act, AuditDetail, AuditEntry};
 use crate::domain::programme::role::{Role, is_among};
 use crate::domain::programme::{Programme, Settings};
 use crate::domain::values::address::EmailAddress;
-use crate::domain::values::id::{PersonId, ProgrammeId, new_ulid};
+use crate::domain::values::id::{PersonId, ProgrammeId};
 use crate::domain::values::partition::programme_partition;
 use crate::domain::values::token::RegistrarTokenHash;
 use crate::schema::{Queue, SHARDS, Stored, begin, key, overview, stored};
-use crate::store::alerts::MAILS_AT_ONCE;
 use crate::store::items::MOST_IN_A_PART;
 use crate::store::programmes::imports::IMPORT_KEPT;
 use crate::store::table::write::{Transaction, Unaudited, Writes, instant, text};
@@ -238,12 +237,13 @@ impl Table {
         now: Moment,
         deadline: Deadline,
     ) -> Result<Vec<OutboxRow>> {
-        let in_charge = self.people_of(&self.in_charge(&programme.settings).await?, deadline).await?;
-        let rows = in_charge.into_iter().take(MAILS_AT_ONCE).map(|recipient| {
-            let mail = QueuedMail::Import { programme: programme.id.clone(), import, changes, recipient };
-            OutboxRow::queued(new_ulid(now), mail, now)
-        });
-        Ok(rows.collect())
+        self.mails_to_those_in_charge(programme, now, deadline, |programme, recipient| QueuedMail::Import {
+            programme,
+            import,
+            changes,
+            recipient,
+        })
+        .await
     }
 
     /// Makes this the token of the programme in place of the one before.

@@ -464,11 +464,11 @@ impl Table {
         let audit_entry = AuditEntry::on_programme(programme, author.actor, now, what);
         let admins = self.admin_ids(author.deadline).await?;
         // A deployment's configuration has no room for more admins.
-        let rows = (request.request.0..).zip(admins.into_iter().take(MAILS_AT_ONCE)).map(|(row, recipient)| {
+        let mails = admins.into_iter().take(MAILS_AT_ONCE).map(|recipient| {
             let mail = QueuedMail::Request { programme: programme.clone(), request: request.request, recipient };
-            OutboxRow::queued(Ulid(row), mail, now)
+            OutboxRow::queued(mail, now)
         });
-        let transaction = self.transaction().create(request)?.owing_to_all(&rows.collect::<Vec<_>>())?;
+        let transaction = self.transaction().create(request)?.owing_to_all(mails)?;
         self.commit_once(transaction.told_by(&[audit_entry])?, author.deadline).await
     }
 
@@ -502,7 +502,7 @@ impl Table {
         let programme = request.programme.clone();
         let recipient = request.asked_by.clone();
         let mail = QueuedMail::RequestDecided { programme, request: request.request, recipient };
-        let mail = OutboxRow::queued(new_ulid(author.now), mail, author.now);
+        let mail = OutboxRow::queued(mail, author.now);
         begun.replace(request)?.owing(&mail)?.create(&audit_entry)
     }
 
