@@ -7,7 +7,7 @@ use ulid::Ulid;
 
 use crate::clock::Moment;
 use crate::deadline::Deadline;
-use crate::domain::audit::{Act, Actor, AuditDetail, AuditEntry};
+use crate::domain::audit::{Act, Actor, AuditDetail};
 use crate::domain::credit::{BalanceNotice, CreditFacts};
 use crate::domain::grant::{Grant, LONGEST_BACKOFF, StudentNotice, Urgency};
 use crate::domain::ledger::mailed::MailedStatement;
@@ -16,7 +16,7 @@ use crate::domain::mail::digest::Digest;
 use crate::domain::programme::Programme;
 use crate::domain::usage::crossing::{Crossing, Scope};
 use crate::domain::usage::days::Days;
-use crate::domain::values::id::{PersonId, ProgrammeId, new_ulid, ulid_for};
+use crate::domain::values::id::{PersonId, ProgrammeId, ulid_for};
 use crate::domain::values::money::Usd;
 use crate::schema::{ItemKey, Stored};
 use crate::store::mail::outbox::BETWEEN_RESENT;
@@ -275,8 +275,7 @@ impl Table {
         author: Author<'_>,
     ) -> Result<bool> {
         let now = author.now;
-        let audit_entry =
-            AuditEntry::on_programme(programme, author.actor, now, AuditDetail::new(Act::AlertResent).noting(name));
+        let audit_entry = author.entry_on(programme, AuditDetail::new(Act::AlertResent).noting(name));
         let row = OutboxRow { again_at: Some(now), ..OutboxRow::queued(alert.clone(), now) };
         let transaction = self.once(format!("alert#{programme}#{name}"), BETWEEN_RESENT, now)?.owing(&row)?;
         let transaction = ended.into_iter().try_fold(transaction, Transaction::forgetting)?;

@@ -159,8 +159,7 @@ impl Table {
         {
             return Ok(None);
         }
-        let audit_entry =
-            AuditEntry::on_account(author.actor, author.now, AuditDetail::new(Act::ErasureBegun).noting(begun.id));
+        let audit_entry = author.entry_on_account(AuditDetail::new(Act::ErasureBegun).noting(begun.id));
         // Where it is there, the same form began it.
         self.commit_once(self.transaction().create(&begun)?.told_by(&[audit_entry])?, author.deadline).await?;
         Ok(Some(begun.id))
@@ -174,8 +173,7 @@ impl Table {
             let id = programme.id.clone();
             let begun = Programme { erased_at: Some(author.now), version: programme.version + 1, ..programme };
             let erasure = Erasure { programme: Some(id.clone()), ..Erasure::begun(new_ulid(author.now), author) };
-            let audit_entry =
-                AuditEntry::on_programme(&id, author.actor, author.now, AuditDetail::new(Act::ErasureBegun));
+            let audit_entry = author.entry_on(&id, AuditDetail::new(Act::ErasureBegun));
             let transaction = self.transaction().replace(&begun)?.create(&erasure)?;
             // Whoever edits it at this moment comes first.
             self.commit_once(transaction.told_by(&[audit_entry])?, author.deadline).await?;

@@ -417,8 +417,8 @@ fn entries<'a>(
     };
     let what = AuditDetail::new(act);
     [
-        AuditEntry::on_programme(owner, author.actor, author.now, what.clone().noting(&note)),
-        AuditEntry::on_account(author.actor, author.now, what.noting(format!("{owner}: {note}"))),
+        author.entry_on(owner, what.clone().noting(&note)),
+        author.entry_on_account(what.noting(format!("{owner}: {note}"))),
     ]
 }
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Moment;
 use crate::deadline::Deadline;
-use crate::domain::audit::{Act, AuditDetail, AuditEntry};
+use crate::domain::audit::{Act, AuditDetail};
 use crate::domain::grant::{Grant, View};
 use crate::domain::programme::counts::Counts;
 use crate::domain::programme::guardrail::Guardrail;
@@ -363,7 +363,7 @@ impl Table {
                 transaction = transaction.counting_roster_mails(id, 1, [0; 5])?;
             }
             let what = AuditDetail::new(Act::Invited).noting(added.iter().map(GrantId::as_str).joined(" "));
-            let audit_entry = AuditEntry::on_programme(id, author.actor, author.now, what);
+            let audit_entry = author.entry_on(id, what);
             Ok(Round::Write(transaction.told_by(&[audit_entry])?, added))
         });
         let added = invited.await?;

@@ -13,7 +13,7 @@ use ulid::Ulid;
 
 use crate::clock::Moment;
 use crate::deadline::Deadline;
-use crate::domain::audit::{Act, Actor, AuditDetail, AuditEntry};
+use crate::domain::audit::{Act, Actor, AuditDetail};
 use crate::domain::grant::Grant;
 use crate::domain::mail::failure::CORRUPT;
 use crate::domain::mail::kind::MailClass;
@@ -141,7 +141,7 @@ impl Table {
     /// Takes the mark of somebody with a role off. Returns `false` when the mark has changed.
     pub async fn allow_mail_to(&self, mark: &Undeliverable, whom: &PersonId, author: Author<'_>) -> Result<bool> {
         let what = AuditDetail::new(Act::MailAllowed).changing(mark.why.as_str(), "tried again").noting(whom);
-        let audit_entry = AuditEntry::on_account(author.actor, author.now, what);
+        let audit_entry = author.entry_on_account(what);
         self.commit_once(self.transaction().forgetting(mark)?.told_by(&[audit_entry])?, author.deadline).await
     }
 
@@ -253,7 +253,7 @@ impl Table {
     /// Queues every dead letter of this cause that is still shown, as if it had not been tried. When time
     /// runs out, the rest stay dead letters, and another request goes on.
     pub async fn send_again(&self, code: &str, author: Author<'_>) -> Result<SentAgain> {
-        let Author { actor, now, deadline } = author;
+        let Author { now, deadline, .. } = author;
         let rows = self.dead_rows(now - GIVEN_UP_SHOWN).await?;
         let read = iter(rows).map(|row| async move {
             match self.get(OutboxRow::key_of(row)).await {
@@ -265,7 +265,7 @@ impl Table {
         let mut rows = pin!(rows.try_filter_map(|row| ready(Ok(row.filter(|row| row.given_up().0 == code)))));
         let Some(first) = rows.try_next().await? else { return Ok(SentAgain::Nothing) };
         let what = AuditDetail::new(Act::MailSentAgain).noting(format_args!("given up: {code}"));
-        let audit_entry = AuditEntry::on_account(actor, now, what);
+        let audit_entry = author.entry_on_account(what);
         if !self.commit_once(self.transaction().told_by(&[audit_entry])?, deadline).await? {
             return Err(StoreError::Contended);
         }

@@ -143,7 +143,7 @@ pub struct RosterChanges {
 impl RosterToken {
     /// The audit entry that tells of its end.
     pub(crate) fn ended(&self, author: Author<'_>) -> AuditEntry {
-        AuditEntry::on_programme(&self.programme, author.actor, author.now, AuditDetail::new(Act::RosterTokenEnded))
+        author.entry_on(&self.programme, AuditDetail::new(Act::RosterTokenEnded))
     }
 }
 
@@ -248,12 +248,7 @@ impl Table {
 
     /// Makes this the token of the programme in place of the one before.
     pub async fn set_roster_token(&self, token: &RosterToken, author: Author<'_>) -> Result<()> {
-        let audit_entry = AuditEntry::on_programme(
-            &token.programme,
-            author.actor,
-            author.now,
-            AuditDetail::new(Act::RosterTokenMade),
-        );
+        let audit_entry = author.entry_on(&token.programme, AuditDetail::new(Act::RosterTokenMade));
         self.commit_once(self.transaction().set(token)?.told_by(&[audit_entry])?, author.deadline).await.map(drop)
     }
 

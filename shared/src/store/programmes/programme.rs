@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use ulid::Ulid;
 
 use crate::clock::Moment;
-use crate::domain::audit::{Act, AuditDetail, AuditEntry};
+use crate::domain::audit::{Act, AuditDetail};
 use crate::domain::grant::EditEffect;
 use crate::domain::programme::guardrail::Guardrail;
 use crate::domain::programme::pause::{ClockPauses, PauseWatch};
@@ -16,7 +16,7 @@ use crate::domain::programme::role::{RoleChanges, Roles};
 use crate::domain::programme::{Budget, Programme, Settings};
 use crate::domain::usage::forecast::SpendingPace;
 use crate::domain::values::format::Joined;
-use crate::domain::values::id::{GrantId, ProgrammeId, new_ulid};
+use crate::domain::values::id::{GrantId, ProgrammeId};
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::utc_date;
 use crate::schema::{ItemKey, Queue, Stored, overview};
@@ -129,7 +129,7 @@ impl Table {
             }
             let what = AuditDetail::new(Act::Created).noting(note);
             let programme = Programme { form, ..Programme::new(id.clone(), settings.clone()) };
-            let audit_entry = AuditEntry::on_programme(&id, author.actor, author.now, what);
+            let audit_entry = author.entry_on(&id, what);
             let mut transaction = self.deciding(answers.as_ref(), author).await?.create(&programme)?.create(&budget)?;
             let roles = RoleChanges::between(&id, None, &programme.settings.people);
             transaction = with_roles(transaction, &id, &roles)?;
@@ -163,7 +163,7 @@ impl Table {
                 return Ok(Round::Over(false));
             }
             let closed = Programme { closed_at: Some(author.now), version: current.version + 1, ..current.clone() };
-            let audit_entry = AuditEntry::on_programme(id, author.actor, author.now, AuditDetail::new(Act::Closed));
+            let audit_entry = author.entry_on(id, AuditDetail::new(Act::Closed));
             let mut transaction = self.deciding(answers, author).await?.replace(&closed)?;
             let jobs = self.jobs(id).await?.into_iter();
             // A job that ends the grants of a term that was cut short is replaced below.
@@ -310,7 +310,7 @@ impl Transaction {
         let has_new_settings = programme.settings != edit.settings;
         if limit != budget.limit {
             let what = AuditDetail::new(Act::BudgetChanged).changing(budget.limit, limit);
-            entries.push(AuditEntry::on_programme(&id, author.actor, author.now, what));
+            entries.push(author.entry_on(&id, what));
         }
         if limit != budget.limit || effect.is_some() {
             transaction = with_budget(transaction, &budget, limit, effect)?;
@@ -327,7 +327,7 @@ impl Transaction {
             let edited = programme.edited(edit.settings.clone());
             let ends = edited.is_over(author.now) && !was_over;
             transaction = transaction.replace(&edited)?;
-            entries.push(AuditEntry::on_programme(&id, author.actor, author.now, edit.what.clone()));
+            entries.push(author.entry_on(&id, edit.what.clone()));
             transaction = with_roles(transaction, &id, &roles)?;
             if let Some(token) = ended {
                 transaction = transaction.ending(&token)?;
@@ -461,7 +461,7 @@ impl Table {
     pub async fn ask_admins(&self, request: &ProgrammeRequest, what: AuditDetail, author: Author<'_>) -> Result<bool> {
         let programme = &request.programme;
         let now = author.now;
-        let audit_entry = AuditEntry::on_programme(programme, author.actor, now, what);
+        let audit_entry = author.entry_on(programme, what);
         let admins = self.admin_ids(author.deadline).await?;
         // A deployment's configuration has no room for more admins.
         let mails = admins.into_iter().take(MAILS_AT_ONCE).map(|recipient| {
@@ -493,12 +493,7 @@ impl Table {
         }
         let act = if decision.is_approved { Act::RequestApproved } else { Act::RequestDeclined };
         let settings = request.wishes.iter().map(|wish| wish.setting.as_str()).joined(", ");
-        let audit_entry = AuditEntry::on_programme(
-            &request.programme,
-            author.actor,
-            author.now,
-            AuditDetail::new(act).noting(settings),
-        );
+        let audit_entry = author.entry_on(&request.programme, AuditDetail::new(act).noting(settings));
         let programme = request.programme.clone();
         let recipient = request.asked_by.clone();
         let mail = QueuedMail::RequestDecided { programme, request: request.request, recipient };

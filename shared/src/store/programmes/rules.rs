@@ -158,7 +158,7 @@ impl Table {
             let after = Tier { models: models.to_vec(), due_at, version: was.version + 1, ..was.clone() };
             let what =
                 AuditDetail::new(Act::TierEdited).changing(was.models.join(", "), models.join(", ")).noting(name);
-            let audit_entry = AuditEntry::on_account(author.actor, author.now, what);
+            let audit_entry = author.entry_on_account(what);
             let transaction = self.transaction().replace(&after)?;
             Ok(Round::Write(transaction.told_by(&[audit_entry])?, TierOutcome::Done))
         })

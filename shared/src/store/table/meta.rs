@@ -80,7 +80,7 @@ impl Table {
             }
             let was = meta.account.as_ref().map_or("none", |was| was.management_key.short());
             let what = AuditDetail::new(Act::AccountConfirmed).changing(was, management_key.short());
-            let audit_entry = AuditEntry::on_account(author.actor, author.now, what);
+            let audit_entry = author.entry_on_account(what);
             let transaction = self.transaction().with_account(meta.account.as_ref(), Some(&confirmed))?;
             Ok(Round::Write(transaction.told_by(&[audit_entry])?, ()))
         })
@@ -177,4 +177,14 @@ pub struct Author<'a> {
     pub actor: &'a Actor,
     pub now: Moment,
     pub deadline: Deadline,
+}
+
+impl Author<'_> {
+    pub(crate) fn entry_on(self, programme: &ProgrammeId, what: AuditDetail) -> AuditEntry {
+        AuditEntry::on_programme(programme, self.actor, self.now, what)
+    }
+
+    pub(crate) fn entry_on_account(self, what: AuditDetail) -> AuditEntry {
+        AuditEntry::on_account(self.actor, self.now, what)
+    }
 }
