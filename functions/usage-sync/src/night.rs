@@ -78,7 +78,7 @@ async fn is_released_since(table: &Table, began_at: Moment) -> Result<bool> {
 
 async fn begin(app: &App, begun: Run, deadline: Deadline) -> Result<Value> {
     let started = Instant::now();
-    app.table.begin_run(&begun, deadline).await?;
+    app.table.put_new(&begun, deadline).await?;
     let runner = RunContext::prepare(app, begun.began_at, deadline).await?;
     let journal = &runner.journal;
     match runner.end().wait_for(Box::pin(run(&runner))).await {
@@ -98,7 +98,7 @@ async fn begin(app: &App, begun: Run, deadline: Deadline) -> Result<Value> {
     };
     // First, since nobody repeats a run that ended whole.
     raise_alarms(&runner, &app.table.sync_state().await?, &report).await?;
-    app.table.end_run(&ended, deadline).await?;
+    app.table.set(&ended, deadline).await?;
     Ok(serde_json::to_value(&report)?)
 }
 

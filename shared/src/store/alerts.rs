@@ -190,11 +190,6 @@ impl Table {
         }))
     }
 
-    /// Records what is left of the balance. The last writer wins, since a reading is moments older at most.
-    pub async fn note_balance_reading(&self, reading: &BalanceReading, deadline: Deadline) -> Result<()> {
-        self.write_alone(self.single().set(reading)?, deadline).await.map(drop)
-    }
-
     /// Records what the admins are told, on condition of its version. Returns `false` when another writer was
     /// faster; that one reports it.
     pub async fn note_balance(&self, notice: &BalanceNotice, deadline: Deadline) -> Result<bool> {

@@ -284,7 +284,7 @@ impl Table {
         for mut audit_entry in self.list(AuditEntry::of_grant(context.programme, context.grant)).await? {
             if let Some(what) = audit_entry.what.without_reason() {
                 audit_entry.what = what;
-                self.write_alone(self.single().set(&audit_entry)?, context.deadline).await?;
+                self.set(&audit_entry, context.deadline).await?;
                 after.count::<AuditEntry>(1);
             }
         }
@@ -375,8 +375,7 @@ impl Table {
                 }
                 // It may be pressed at this moment.
                 let as_read = [(":applied", AttributeValue::Bool(import.applied))];
-                let put = self.single().put(&import, "applied = :applied", &as_read)?;
-                is_all &= self.write_alone(put, deadline).await?;
+                is_all &= self.single().put(&import, "applied = :applied", &as_read)?.write(deadline).await?;
                 after.count::<Import>(1);
             }
         }

@@ -348,9 +348,11 @@ impl Table {
     /// Records that a session is in use. A session that was ended meanwhile stays ended.
     pub async fn note_use(&self, session: &Session, now: Moment, deadline: Deadline) -> Result<()> {
         let key = Session::key_of(&session.session);
-        let used =
-            self.single().update(&key, "SET used_at = :now", "attribute_exists(pk)", &[(":now", instant(now))])?;
-        self.write_alone(used, deadline).await.map(drop)
+        self.single()
+            .update(&key, "SET used_at = :now", "attribute_exists(pk)", &[(":now", instant(now))])?
+            .write(deadline)
+            .await
+            .map(drop)
     }
 
     pub async fn sessions_of(&self, address: &MatchedAddress, now: Moment) -> Result<Vec<Session>> {

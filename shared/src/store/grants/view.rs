@@ -222,8 +222,7 @@ impl Table {
         let key = Reading::key_of(programme, grant, epoch);
         let held = "SET unchanged_until = if_not_exists(unchanged_until, :listed_at)";
         let values = [(":listed_at", instant(listed_at))];
-        let held = self.single().update(&key, held, "attribute_exists(pk)", &values)?;
-        self.write_alone(held, deadline).await.map(drop)
+        self.single().update(&key, held, "attribute_exists(pk)", &values)?.write(deadline).await.map(drop)
     }
 
     /// Puts a reading where there is none, or none that is larger in any number. Over a reading that was
@@ -237,7 +236,7 @@ impl Table {
             }
             Some(read) => put.put(reading, AS_READ, &as_read(read))?,
         };
-        self.write_alone(put, deadline).await
+        put.write(deadline).await
     }
 }
 

@@ -299,8 +299,7 @@ impl Table {
         let values =
             [(":dead", text(Queue::DEAD_MAIL.0)), (":due", text(crate::schema::due(due))), (":mail", text("mail-"))];
         let condition = "begins_with(queue, :mail) AND queue <> :dead";
-        let moved = self.single().update(&OutboxRow::key_of(row), expression, condition, &values)?;
-        self.write_alone(moved, deadline).await.map(drop)
+        self.single().update(&OutboxRow::key_of(row), expression, condition, &values)?.write(deadline).await.map(drop)
     }
 
     async fn dead_rows(&self, since: Moment) -> Result<Vec<Ulid>> {

@@ -101,8 +101,7 @@ impl Table {
         let owed = self.count_grants(programme).await?;
         let set = format!("SET #kind = :kind, programme = :programme, owed = :owed ADD {CHANGES}");
         let values = of_roster(programme, owed.into(), [0; 5]);
-        let set = self.single().update(&RosterMails::key_of(programme), &set, "", &values)?;
-        self.write_alone(set, deadline).await.map(drop)
+        self.single().update(&RosterMails::key_of(programme), &set, "", &values)?.write(deadline).await.map(drop)
     }
 
     /// Records what the mail server said, on condition that the item is still as it was read. What another writer was faster to record is as
@@ -113,7 +112,7 @@ impl Table {
             let as_read = [(":version", number(noted.version))];
             noted.version += 1;
             let put = self.single().create_or_replace(&noted, "version = :version", &as_read)?;
-            if self.write_alone(put, deadline).await? {
+            if put.write(deadline).await? {
                 return Ok(());
             }
             match self.get(MailServer::key_of()).await? {

@@ -130,7 +130,7 @@ impl Table {
         let values = [(":was", was), (":stage", stage), (":one", number(1))];
         let noted = "SET #stage = :stage ADD version :one";
         let noted = self.single().update(&before.key(), noted, "#stage = :was", &values)?;
-        if after != before && self.write_alone(noted, deadline).await? {
+        if after != before && noted.write(deadline).await? {
             let mut moves = Counts::default();
             moves.add(&before, -1);
             moves.add(&after, 1);
@@ -165,8 +165,7 @@ impl Table {
         }
         let add = format!("SET #kind = :kind, programme = :programme ADD {}", added.join(", "));
         let values: Vec<_> = values.iter().map(|(name, value)| (&**name, value.clone())).collect();
-        let update = self.single().update(&RosterCounts::key_of(programme), &add, &unmoved.join(""), &values)?;
-        self.write_alone(update, deadline).await
+        self.single().update(&RosterCounts::key_of(programme), &add, &unmoved.join(""), &values)?.write(deadline).await
     }
 
     pub async fn roster_counts(&self, programme: &ProgrammeId) -> Result<Counts> {

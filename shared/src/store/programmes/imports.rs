@@ -115,8 +115,7 @@ impl Table {
     /// Keeps an import, whose parts are there. One that was kept by a request that died is kept again.
     pub async fn keep_import(&self, import: &Import, deadline: Deadline) -> Result<()> {
         let not_applied = [(":not", AttributeValue::Bool(false))];
-        let kept = self.single().create_or_replace(import, "applied = :not", &not_applied)?;
-        self.write_alone(kept, deadline).await.map(drop)
+        self.single().create_or_replace(import, "applied = :not", &not_applied)?.write(deadline).await.map(drop)
     }
 
     /// Starts the job of an import, or the one that undoes its drops, once, unless another of its kind is under way. A roster was compared

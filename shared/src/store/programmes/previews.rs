@@ -183,11 +183,7 @@ impl Table {
     pub(crate) async fn keep_bytes(&self, template: &ImportPart, bytes: &[u8], deadline: Deadline) -> Result<()> {
         let parts = bytes.chunks(MOST_IN_A_PART).zip(0..);
         let parts = parts.map(|(bytes, part)| ImportPart { part, bytes: bytes.to_vec(), ..template.clone() });
-        let parts: Vec<ImportPart> = parts.collect();
-        let puts = parts
-            .iter()
-            .map(|part| async move { self.write_alone(self.single().set(part)?, deadline).await })
-            .collect::<Vec<_>>();
+        let puts: Vec<_> = parts.map(|part| async move { self.set(&part, deadline).await }).collect();
         let mut puts = stream::iter(puts).buffer_unordered(SIDE_BY_SIDE);
         while puts.try_next().await?.is_some() {}
         Ok(())
@@ -270,14 +266,16 @@ impl Table {
         let Some(token) = &file.token else { return Ok(()) };
         let values = [(":yes", AttributeValue::Bool(true)), (":hash", text(token.as_str()))];
         let key = RosterToken::key_of(&file.programme);
-        let trusted = self.single().update(&key, "SET is_trusted = :yes", "#hash = :hash", &values)?;
-        self.write_alone(trusted, deadline).await.map(drop)
+        self.single().update(&key, "SET is_trusted = :yes", "#hash = :hash", &values)?.write(deadline).await.map(drop)
     }
 
     /// Notes that a token is in use, unless another was made meanwhile.
     pub async fn note_token_use(&self, token: &RosterToken, now: Moment, deadline: Deadline) -> Result<()> {
         let values = [(":now", instant(now)), (":hash", text(token.hash.as_str()))];
-        let used = self.single().update(&token.key(), "SET last_used_at = :now", "#hash = :hash", &values)?;
-        self.write_alone(used, deadline).await.map(drop)
+        self.single()
+            .update(&token.key(), "SET last_used_at = :now", "#hash = :hash", &values)?
+            .write(deadline)
+            .await
+            .map(drop)
     }
 }

@@ -196,8 +196,10 @@ impl Table {
         }
         for gone in stored_groups {
             let as_of = [(":as_of", instant(totals.as_of))];
-            let removed = self.single().remove(&gone.key(), "attribute_not_exists(pk) OR as_of <= :as_of", &as_of)?;
-            self.write_alone(removed, deadline).await?;
+            self.single()
+                .remove(&gone.key(), "attribute_not_exists(pk) OR as_of <= :as_of", &as_of)?
+                .write(deadline)
+                .await?;
         }
         Ok(())
     }

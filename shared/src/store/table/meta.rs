@@ -61,8 +61,7 @@ impl Table {
     pub async fn adopt(&self, deadline: Deadline) -> Result<()> {
         let names = "SET #table = :table";
         let named = [(":table", text(&self.name))];
-        let adopted = self.single().update(&Meta::key_of(), names, "attribute_exists(pk)", &named)?;
-        self.write_alone(adopted, deadline).await.map(drop)
+        self.single().update(&Meta::key_of(), names, "attribute_exists(pk)", &named)?.write(deadline).await.map(drop)
     }
 
     /// Records an admin's word that this management key is of the deployment's account, although it finds
@@ -158,7 +157,7 @@ impl Table {
     pub async fn release_lease(&self, lease: &RunLease, deadline: Deadline) -> Result<()> {
         let as_held = [(":holder", text(&lease.holder))];
         let released = RunLease { until: Moment::UNIX_EPOCH, ..lease.clone() };
-        self.write_alone(self.single().put(&released, "holder = :holder", &as_held)?, deadline).await.map(drop)
+        self.single().put(&released, "holder = :holder", &as_held)?.write(deadline).await.map(drop)
     }
 }
 

@@ -40,10 +40,13 @@ pub(crate) struct Transaction {
 }
 
 /// A single write. It is sent by itself, so no other can be added.
-pub(crate) struct Single(TransactWriteItem);
+pub(crate) struct Single<'a> {
+    table: &'a Table,
+    write: TransactWriteItem,
+}
 
 /// A single write that is still to be built.
-pub(crate) struct Unbuilt(String);
+pub(crate) struct Unbuilt<'a>(&'a Table);
 
 type Values<'a> = &'a [(&'a str, AttributeValue)];
 type Write = Result<TransactWriteItemBuilder, BuildError>;
@@ -157,12 +160,11 @@ versioned! {
     OwnJudgement Programme ProgrammeRequest SignIn SyncState Tier
 }
 
-impl Writes for Unbuilt {
-    type Built = Single;
+impl<'a> Writes for Unbuilt<'a> {
+    type Built = Single<'a>;
 
     fn with(self, key: &ItemKey, write: impl FnOnce(&str) -> Write) -> Built<Self> {
-        let write = write(&self.0).map_err(|error| StoreError::corrupt(key, "write", &error))?;
-        Ok(Single(write.build()))
+        Ok(Single { table: self.0, write: built(&self.0.name, key, write)? })
     }
 }
 
@@ -170,10 +172,14 @@ impl Writes for Transaction {
     type Built = Transaction;
 
     fn with(mut self, key: &ItemKey, write: impl FnOnce(&str) -> Write) -> Built<Self> {
-        let Single(write) = Unbuilt(self.table.clone()).with(key, write)?;
-        self.writes.push(write);
+        self.writes.push(built(&self.table, key, write)?);
         Ok(self)
     }
+}
+
+fn built(table: &str, key: &ItemKey, write: impl FnOnce(&str) -> Write) -> Result<TransactWriteItem> {
+    let write = write(table).map_err(|error| StoreError::corrupt(key, "write", &error))?;
+    Ok(write.build())
 }
 
 impl Transaction {
@@ -212,8 +218,8 @@ impl Table {
         Transaction { table: self.name.clone(), writes: Vec::new() }
     }
 
-    pub(crate) fn single(&self) -> Unbuilt {
-        Unbuilt(self.name.clone())
+    pub(crate) fn single(&self) -> Unbuilt<'_> {
+        Unbuilt(self)
     }
 
     /// Carries an act through: round after round, until a write commits, nothing is left to write, or the
@@ -270,14 +276,45 @@ impl Table {
         self.commit(transaction, &mut Pauses::until(deadline)).await
     }
 
-    /// Sends a single write by itself, which costs half as much, and again while the table throttles it or another write
+    /// Writes an item that must not be there yet. Returns `false` when there is one, perhaps from a try of
+    /// its own whose answer was lost.
+    pub async fn put_new<T: Stored>(&self, value: &T, deadline: Deadline) -> Result<bool> {
+        self.single().create(value)?.write(deadline).await
+    }
+
+    /// Writes an item, whatever is there.
+    pub async fn set<T: Stored>(&self, value: &T, deadline: Deadline) -> Result<()> {
+        self.single().set(value)?.write(deadline).await.map(drop)
+    }
+
+    /// Writes an item, unless there is one of a later instant.
+    pub async fn put_later<T: Stored>(&self, value: &T, as_of: Moment, deadline: Deadline) -> Result<()> {
+        self.single()
+            .create_or_replace(value, "as_of <= :as_of", &[(":as_of", instant(as_of))])?
+            .write(deadline)
+            .await
+            .map(drop)
+    }
+
+    /// Writes an item over the version before its own. Returns `false` when another writer was faster.
+    pub(crate) async fn replace<T: Versioned>(&self, value: &T, why: Unaudited, deadline: Deadline) -> Result<bool> {
+        self.commit_once(self.transaction().replace(value)?.unaudited(why), deadline).await
+    }
+
+    pub(crate) async fn delete(&self, key: &ItemKey, deadline: Deadline) -> Result<()> {
+        self.single().remove(key, "", &[])?.write(deadline).await.map(drop)
+    }
+}
+
+impl Single<'_> {
+    /// Sends the write by itself, which costs half as much, and again while the table throttles it or another write
     /// conflicts. Returns `false` when its condition did not hold.
     ///
     /// An earlier try whose answer was lost may be the reason, so this is for writes of which "it is there already" and "done"
     /// are one answer; all else is a transaction.
-    pub(crate) async fn write_alone(&self, single: Single, deadline: Deadline) -> Result<bool> {
+    pub(crate) async fn write(self, deadline: Deadline) -> Result<bool> {
         let mut pauses = Pauses::until(deadline);
-        while let Err(failure) = self.send(&single).await {
+        while let Err(failure) = self.send().await {
             match Verdict::from_failure(&failure) {
                 Verdict::Refused => return Ok(false),
                 Verdict::Again if pauses.pause().await => {}
@@ -287,16 +324,17 @@ impl Table {
         Ok(true)
     }
 
-    async fn send(&self, Single(write): &Single) -> Result<(), SdkFailure> {
+    async fn send(&self) -> Result<(), SdkFailure> {
+        let Single { table: Table { client, .. }, write } = self;
         if let Some(put) = write.put.clone() {
-            let send = self.client.put_item().table_name(put.table_name).set_item(Some(put.item));
+            let send = client.put_item().table_name(put.table_name).set_item(Some(put.item));
             let send = send.set_condition_expression(put.condition_expression);
             let send = send.set_expression_attribute_names(put.expression_attribute_names);
             let send = send.set_expression_attribute_values(put.expression_attribute_values);
             Box::pin(send.send()).await.map_err(|error| reduce(&error))?;
         }
         if let Some(update) = write.update.clone() {
-            let send = self.client.update_item().table_name(update.table_name).set_key(Some(update.key));
+            let send = client.update_item().table_name(update.table_name).set_key(Some(update.key));
             let send = send.update_expression(update.update_expression);
             let send = send.set_condition_expression(update.condition_expression);
             let send = send.set_expression_attribute_names(update.expression_attribute_names);
@@ -304,34 +342,13 @@ impl Table {
             Box::pin(send.send()).await.map_err(|error| reduce(&error))?;
         }
         if let Some(delete) = write.delete.clone() {
-            let send = self.client.delete_item().table_name(delete.table_name).set_key(Some(delete.key));
+            let send = client.delete_item().table_name(delete.table_name).set_key(Some(delete.key));
             let send = send.set_condition_expression(delete.condition_expression);
             let send = send.set_expression_attribute_names(delete.expression_attribute_names);
             let send = send.set_expression_attribute_values(delete.expression_attribute_values);
             Box::pin(send.send()).await.map_err(|error| reduce(&error))?;
         }
         Ok(())
-    }
-
-    /// Writes an item that must not be there yet. Returns `false` when there is one, perhaps from a try of
-    /// its own whose answer was lost.
-    pub(crate) async fn put_new<T: Stored>(&self, value: &T, deadline: Deadline) -> Result<bool> {
-        self.write_alone(self.single().create(value)?, deadline).await
-    }
-
-    /// Writes an item, unless there is one of a later instant.
-    pub async fn put_later<T: Stored>(&self, value: &T, as_of: Moment, deadline: Deadline) -> Result<()> {
-        let put = self.single().create_or_replace(value, "as_of <= :as_of", &[(":as_of", instant(as_of))])?;
-        self.write_alone(put, deadline).await.map(drop)
-    }
-
-    /// Writes an item over the version before its own. Returns `false` when another writer was faster.
-    pub(crate) async fn replace<T: Versioned>(&self, value: &T, why: Unaudited, deadline: Deadline) -> Result<bool> {
-        self.commit_once(self.transaction().replace(value)?.unaudited(why), deadline).await
-    }
-
-    pub(crate) async fn delete(&self, key: &ItemKey, deadline: Deadline) -> Result<()> {
-        self.write_alone(self.single().remove(key, "", &[])?, deadline).await.map(drop)
     }
 }
 
