@@ -9,7 +9,7 @@ use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 
-use super::{AppError, Result};
+use super::{AppError, Result, Site};
 use crate::domain::values::address::{is_invisible, nfc};
 
 /// The longest reason, in characters.
@@ -86,10 +86,10 @@ impl FromIterator<(String, String)> for Fields {
     }
 }
 
-impl<S: Send + Sync> FromRequest<S> for Fields {
+impl FromRequest<Site> for Fields {
     type Rejection = AppError;
 
-    async fn from_request(request: Request, _: &S) -> Result<Fields> {
+    async fn from_request(request: Request, _: &Site) -> Result<Fields> {
         Fields::within(FormBounds::ANYBODY, request).await
     }
 }

@@ -140,7 +140,7 @@ async fn with_notice(State(cookies): State<Cookies>, request: Request, next: Nex
 }
 
 /// Refuses requests that went past what is in front of the pages, and forms from other sites, before a route sees them.
-async fn guard(State(site): State<Site>, request: Request, next: Next) -> Result<Response> {
+async fn guard(site: Site, request: Request, next: Next) -> Result<Response> {
     let given = request.headers().get(FRONT);
     if site.front.as_ref().is_some_and(|front| given.is_none_or(|given| !front.is(given.as_bytes()))) {
         let sentence = format!("Pages are not shown at this address. Open {}.", site.origin.as_str());

@@ -35,4 +35,4 @@ pub use gateway::Pages;
 pub use page::{Frame, forms_script, stylesheet};
 pub use reply::{Answer, Reply, Result};
 pub use session::{Posted, Visitor};
-pub use site::{RequestDeadline, Site};
+pub use site::Site;

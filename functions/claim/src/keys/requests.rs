@@ -15,7 +15,7 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::settle::NotSettled;
 use bursar_core::store::{ActContext, ActOutcome};
 use bursar_core::web::form::LONGEST_REASON;
-use bursar_core::web::{Answer, AppError, Fields, Flash, Posted, RequestDeadline, Result, Site, Visitor, form};
+use bursar_core::web::{Answer, AppError, Fields, Flash, Posted, Result, Site, Visitor, form};
 use jiff::SignedDuration;
 
 use crate::my::card::MoreForm;
@@ -37,7 +37,7 @@ impl FromRequest<Site> for KeyForm {
 
     async fn from_request(mut request: Request, site: &Site) -> Result<KeyForm> {
         let now = site.clock.now();
-        let Ok(RequestDeadline(deadline)) = request.extract_parts_with_state(site).await;
+        let Ok(deadline) = request.extract_parts_with_state::<Deadline, _>(site).await;
         let programme = request.extract_parts_with_state::<Path<String>, _>(site).await;
         let Path(programme) = programme.map_err(|refused| AppError::answer(refused.into_response()))?;
         let Posted { visitor, fields } = Posted::from_request(request, site).await?;

@@ -1,7 +1,6 @@
 //! The export of everything stored about a person, for that person: amounts as decimals, times in full,
 //! history in words. It leaves out which member of staff acted, and holds secrets only as hashes.
 
-use axum::extract::State;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use bursar_core::clock::Moment;
 use bursar_core::domain::audit::{Actor, AuditDetail, AuditEntry};
@@ -35,7 +34,7 @@ const NOTES: [&str; 9] = [
     "Deleted entries leave the backups of the table after 35 days.",
 ];
 
-pub(crate) async fn data(State(site): State<Site>, visitor: Visitor) -> Answer {
+pub(crate) async fn data(site: Site, visitor: Visitor) -> Answer {
     let now = site.clock.now();
     let session = &visitor.session;
     let table = &site.table;

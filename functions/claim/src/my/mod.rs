@@ -9,15 +9,15 @@ pub(crate) mod today;
 pub(crate) mod words;
 
 use askama::Template;
-use axum::extract::State;
 use axum::http::StatusCode;
 use bursar_core::clock::Moment;
+use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::{BeginRefused, GrantState, KeyRequest, KeyRequestKind, NextGuardrail, View};
 use bursar_core::domain::values::id::{Nonce, ProgrammeId};
 use bursar_core::domain::values::term::Term;
 use bursar_core::log;
 use bursar_core::store::{Enrolment, KnownAddress, ListedModels};
-use bursar_core::web::{Answer, AppError, Fields, Flash, Frame, Posted, RequestDeadline, Result, Site, Visitor};
+use bursar_core::web::{Answer, AppError, Fields, Flash, Frame, Posted, Result, Site, Visitor};
 
 use crate::my::card::{Card, MoreForm};
 use crate::my::example::Example;
@@ -40,7 +40,7 @@ struct MyPage<'a> {
     not_reached: Option<String>,
 }
 
-pub(crate) async fn page(State(site): State<Site>, visitor: Visitor) -> Answer {
+pub(crate) async fn page(site: Site, visitor: Visitor) -> Answer {
     let now = site.clock.now();
     show(&site, &visitor, now, None, None).await
 }
@@ -54,7 +54,7 @@ struct HelpPage<'a> {
 }
 
 /// The page that explains the provider's refusals.
-pub(crate) async fn help(State(site): State<Site>, visitor: Visitor) -> Answer {
+pub(crate) async fn help(site: Site, visitor: Visitor) -> Answer {
     Ok(site.page(&HelpPage { frame: &site.frame, visitor: &visitor, url: &site.provider_url }))
 }
 
@@ -141,11 +141,7 @@ fn is_in_use(view: &View, now: Moment) -> bool {
 
 /// Changes only the choices that the form carries. They belong to the person and touch no grant, programme
 /// or right, so no audit entry is written.
-pub(crate) async fn choose_mails(
-    State(site): State<Site>,
-    RequestDeadline(deadline): RequestDeadline,
-    posted: Posted,
-) -> Answer {
+pub(crate) async fn choose_mails(site: Site, deadline: Deadline, posted: Posted) -> Answer {
     let (Ok(digest), Ok(reminders)) = (choice(&posted.fields, "digest"), choice(&posted.fields, "reminders")) else {
         let sentence = "Nothing was changed: choose “Send them” or “Do not send them”.";
         return Err(refused(&site, &posted.visitor, site.clock.now(), sentence).await);

@@ -19,7 +19,7 @@ use bursar_core::domain::programme::role::Role;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::store::Author;
-use bursar_core::web::{AppError, Fields, Frame, Posted, RequestDeadline, Result, Site, Visitor};
+use bursar_core::web::{AppError, Fields, Frame, Posted, Result, Site, Visitor};
 
 /// A programme with the visitor's role in it. As an extractor it admits assistants and higher roles.
 #[derive(Clone)]
@@ -145,7 +145,7 @@ impl<A: Admission> FromRequest<Site> for Post<A> {
     async fn from_request(request: Request, site: &Site) -> Result<Post<A>> {
         let (mut parts, body) = request.into_parts();
         let programme = programme_in(&mut parts).await;
-        let Ok(RequestDeadline(deadline)) = RequestDeadline::from_request_parts(&mut parts, site).await;
+        let Ok(deadline) = Deadline::from_request_parts(&mut parts, site).await;
         let Posted { visitor, fields } = Posted::from_request(Request::from_parts(parts, body), site).await?;
         Post::admit(site, visitor, programme.as_deref(), fields, deadline).await
     }
@@ -206,7 +206,7 @@ impl FromRequest<Site> for Upload {
         let (mut parts, body) = request.into_parts();
         let visitor = Visitor::from_request_parts(&mut parts, site).await?;
         let programme = programme_in(&mut parts).await;
-        let Ok(RequestDeadline(deadline)) = RequestDeadline::from_request_parts(&mut parts, site).await;
+        let Ok(deadline) = Deadline::from_request_parts(&mut parts, site).await;
         let kind = parts.headers.get(CONTENT_TYPE).map(|kind| kind.as_bytes().to_ascii_lowercase()).unwrap_or_default();
         if !kind.starts_with(b"multipart/form-data") {
             return Err(AppError::status(StatusCode::UNSUPPORTED_MEDIA_TYPE));

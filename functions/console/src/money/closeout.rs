@@ -6,7 +6,7 @@ use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::Query;
 use axum::http::StatusCode;
 use bursar_core::clock::Moment;
 use bursar_core::domain::grant::{Grant, GrantState, Spending};
@@ -80,11 +80,7 @@ struct GroupRow {
     cents: Usd,
 }
 
-pub(crate) async fn closeout(
-    State(site): State<Site>,
-    access: ProgrammeAccess,
-    Query(query): Query<CloseoutQuery>,
-) -> Answer {
+pub(crate) async fn closeout(site: Site, access: ProgrammeAccess, Query(query): Query<CloseoutQuery>) -> Answer {
     let now = site.clock.now();
     let programme = &access.programme;
     let budget = site.table.budget(&programme.id).await?;

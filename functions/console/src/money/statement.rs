@@ -4,7 +4,7 @@
 use std::iter::successors;
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::Query;
 use axum::http::StatusCode;
 use bursar_core::clock::Moment;
 use bursar_core::domain::ledger::mailed::{ChangedCell, MailedStatement, RowDifference};
@@ -64,11 +64,7 @@ struct StatementPage<'a> {
     mailed: Option<(MailedStatement, Vec<RowDifference>)>,
 }
 
-pub(crate) async fn page(
-    State(site): State<Site>,
-    AdminAccess { visitor }: AdminAccess,
-    Query(query): Query<DaysQuery>,
-) -> Answer {
+pub(crate) async fn page(site: Site, AdminAccess { visitor }: AdminAccess, Query(query): Query<DaysQuery>) -> Answer {
     let blank = StatementPage {
         frame: PageFrame::new(&site, &visitor),
         first_day: query.from.clone(),
@@ -178,7 +174,7 @@ const COLUMNS: [Column<StatementLine>; 5] = [
 ];
 
 pub(crate) async fn csv(
-    State(site): State<Site>,
+    site: Site,
     AdminAccess { visitor: _ }: AdminAccess,
     Query(query): Query<DaysQuery>,
     file: CsvRequest,

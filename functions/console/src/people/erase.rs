@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::StatusCode;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::audit::Actor;
@@ -173,11 +173,7 @@ async fn without_address(site: &Site, named: &str) -> Result<Option<Grant>, AppE
     Ok(grant.filter(|grant| grant.person.address.is_none() && !grant.person.address.is_erased()))
 }
 
-pub(crate) async fn page(
-    State(site): State<Site>,
-    AdminAccess { visitor }: AdminAccess,
-    Path(id): Path<String>,
-) -> Answer {
+pub(crate) async fn page(site: Site, AdminAccess { visitor }: AdminAccess, Path(id): Path<String>) -> Answer {
     let id: Ulid = id.parse().map_err(|_| AppError::not_found())?;
     let erasure = site.table.get(Erasure::key_of(id)).await?.ok_or_else(AppError::not_found)?;
     Ok(site.page(&ErasedPage { frame: PageFrame::new(&site, &visitor), erasure }))

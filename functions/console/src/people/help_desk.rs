@@ -7,7 +7,6 @@ use std::pin::pin;
 use std::time::Duration;
 
 use askama::Template;
-use axum::extract::State;
 use axum::http::StatusCode;
 use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
@@ -22,7 +21,7 @@ use bursar_core::store::{
     FiledMail, GrantLine, KnownAddress, KnownPerson, LoginRequest, MailRefusal, MailServer, OutboxRow, StoreError,
     Undeliverable, Unreachable, UnreachableReason,
 };
-use bursar_core::web::{Answer, AppError, Posted, RequestDeadline, Result, Site, Visitor};
+use bursar_core::web::{Answer, AppError, Posted, Result, Site, Visitor};
 use futures_util::stream::{StreamExt, iter};
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
@@ -90,11 +89,7 @@ pub(crate) async fn visible(site: &Site, visitor: &Visitor) -> Result<Vec<(Progr
 }
 
 /// The page for a key or its label that somebody came across. It comes in a form, so that no address has it.
-pub(crate) async fn find_key(
-    State(site): State<Site>,
-    RequestDeadline(deadline): RequestDeadline,
-    Posted { visitor, fields }: Posted,
-) -> Answer {
+pub(crate) async fn find_key(site: Site, deadline: Deadline, Posted { visitor, fields }: Posted) -> Answer {
     let label = KeyLabel::parse(fields.get("key").unwrap_or_default());
     let status = if label.is_some() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let text = label.as_ref().map_or("", KeyLabel::as_str);

@@ -2,7 +2,7 @@
 //! sends an alert again, another a test alert.
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::Query;
 use bursar_core::domain::mail::kind::{MailClass, MailKind};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::role::is_among;
@@ -68,7 +68,7 @@ const CROSSINGS: [Column<Crossing>; 4] = [
     }),
 ];
 
-pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Query(query): Query<KindQuery>) -> Answer {
+pub(crate) async fn page(site: Site, access: ProgrammeAccess, Query(query): Query<KindQuery>) -> Answer {
     let programme = &access.programme;
     let table = &site.table;
     let (mut crossings, budget, hear, filed) = tokio::try_join!(

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::Query;
 use bursar_core::domain::audit::{Act, Actor, AuditDetail, AuditEntry};
 use bursar_core::domain::grant::{ADDRESS_PASSED, Grant, Person, ShownState, Stopped};
 use bursar_core::domain::programme::Programme;
@@ -121,7 +121,7 @@ struct AccountAuditPage<'a> {
     entries: Listing<AuditRow>,
 }
 
-pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Query(query): Query<AuditQuery>) -> Answer {
+pub(crate) async fn page(site: Site, access: ProgrammeAccess, Query(query): Query<AuditQuery>) -> Answer {
     let programme = &access.programme;
     let frame = PageFrame::new(&site, &access.visitor);
     let entries = query.entries(&site, programme).await?;
@@ -131,7 +131,7 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Quer
 }
 
 pub(crate) async fn file(
-    State(site): State<Site>,
+    site: Site,
     ProgrammeAccess { programme, .. }: ProgrammeAccess,
     Query(query): Query<AuditQuery>,
     request: CsvRequest,
@@ -143,7 +143,7 @@ pub(crate) async fn file(
 }
 
 pub(crate) async fn page_of_account(
-    State(site): State<Site>,
+    site: Site,
     AdminAccess { visitor }: AdminAccess,
     Query(query): Query<AuditQuery>,
 ) -> Answer {
@@ -152,7 +152,7 @@ pub(crate) async fn page_of_account(
     Ok(site.page(&AccountAuditPage { frame: PageFrame::new(&site, &visitor), entries }))
 }
 
-pub(crate) async fn file_of_account(State(site): State<Site>, _: AdminAccess, request: CsvRequest) -> Answer {
+pub(crate) async fn file_of_account(site: Site, _: AdminAccess, request: CsvRequest) -> Answer {
     let entries = site.table.list_known(AuditEntry::of_account()).await?;
     request.answer("audit-account", COLUMNS, AuditRow::all(&site, entries, false).await?, |row| {
         row.audit_entry.entry.to_string()

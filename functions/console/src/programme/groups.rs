@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
-use axum::extract::State;
 use axum::http::StatusCode;
 use bursar_core::clock::Moment;
 use bursar_core::domain::audit::Act;
@@ -119,7 +118,7 @@ struct GroupsPage<'a> {
     groups: Vec<GroupForm>,
 }
 
-pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> Answer {
+pub(crate) async fn page(site: Site, access: ProgrammeAccess) -> Answer {
     let forms = GroupForm::all(&site, &access.programme, &Fields::default()).await?;
     Ok(show(&site, &access, forms, None))
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use askama::Template;
-use axum::extract::State;
 use axum::http::StatusCode;
 use bursar_core::domain::programme::rules::Tier;
 use bursar_core::domain::programme::{Programme, rules};
@@ -82,7 +81,7 @@ pub(crate) struct TierForm {
     named_by: Vec<String>,
 }
 
-pub(crate) async fn page(State(site): State<Site>, AdminAccess { visitor }: AdminAccess) -> Answer {
+pub(crate) async fn page(site: Site, AdminAccess { visitor }: AdminAccess) -> Answer {
     show(&site, &visitor, None).await
 }
 

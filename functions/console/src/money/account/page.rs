@@ -4,7 +4,7 @@
 use std::borrow::Borrow;
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::Query;
 use axum::http::StatusCode;
 use bursar_core::domain::credit::{CreditFacts, DAYS_TO_BUY, Purchase, WhyGone};
 use bursar_core::domain::mail::alarm::Alarm;
@@ -104,7 +104,7 @@ pub(crate) struct SoughtKey {
 }
 
 pub(crate) async fn page(
-    State(site): State<Site>,
+    site: Site,
     AdminAccess { visitor }: AdminAccess,
     Query(span_query): Query<SpanQuery>,
     Query(found_key): Query<SoughtKey>,

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use askama::Template;
-use axum::extract::State;
 use axum::http::StatusCode;
 use bursar_core::clock::Moment;
 use bursar_core::domain::grant::Grant;
@@ -78,7 +77,7 @@ struct ReportRow<'a> {
     student: Option<Grant>,
 }
 
-pub(crate) async fn page(State(site): State<Site>, scope: ReportScope) -> Answer {
+pub(crate) async fn page(site: Site, scope: ReportScope) -> Answer {
     let report = collected(&site, &scope).await?;
     show(&site, &scope, report).await
 }
@@ -264,7 +263,7 @@ fn key(scope: &ReportScope, line: &ReportLine<'_>) -> String {
 }
 
 /// The file, or the page with the refusal where there is none.
-pub(crate) async fn file(State(site): State<Site>, scope: ReportScope, request: CsvRequest) -> Answer {
+pub(crate) async fn file(site: Site, scope: ReportScope, request: CsvRequest) -> Answer {
     let report = match collected(&site, &scope).await? {
         Ok(report) => report,
         refused => return show(&site, &scope, refused).await,

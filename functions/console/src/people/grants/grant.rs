@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use bursar_core::clock::Moment;
 use bursar_core::domain::audit::{Actor, AuditEntry};
 use bursar_core::domain::grant::{BudgetChange, Grant, KeyAbsence, ShownState, Spending, View};
@@ -158,11 +158,7 @@ impl DayLine {
     }
 }
 
-pub(crate) async fn page(
-    State(site): State<Site>,
-    access: ProgrammeAccess,
-    Path((_, grant)): Path<(String, String)>,
-) -> Answer {
+pub(crate) async fn page(site: Site, access: ProgrammeAccess, Path((_, grant)): Path<(String, String)>) -> Answer {
     let view = view(&site, &access, &id(&grant)?).await?;
     let forms = ActForms::new(&view.grant, &access.programme.settings);
     show(&site, &access, &view, forms).await

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::Query;
 use bursar_core::clock::Moment;
 use bursar_core::domain::grant::{Reading, ShownState};
 use bursar_core::domain::programme::counts::{Counts, Stage};
@@ -148,11 +148,7 @@ pub(crate) fn columns<'a>(shows: Shows) -> [Column<GrantRow<'a>>; 19] {
     ]
 }
 
-pub(crate) async fn page(
-    State(site): State<Site>,
-    access: ProgrammeAccess,
-    Query(sought): Query<GrantSearch>,
-) -> Answer {
+pub(crate) async fn page(site: Site, access: ProgrammeAccess, Query(sought): Query<GrantSearch>) -> Answer {
     let sought = sought.composed();
     let programme = &access.programme;
     let requested_span = sought.span_query.span();
@@ -226,7 +222,7 @@ fn any_or<'a>(values: &[(&'a str, &'a str)]) -> Choices<'a> {
 
 /// The file of the grants that are found, in the order of their ids, which no correction of an address changes between two parts.
 pub(crate) async fn file(
-    State(site): State<Site>,
+    site: Site,
     access: ProgrammeAccess,
     Query(sought): Query<GrantSearch>,
     request: CsvRequest,

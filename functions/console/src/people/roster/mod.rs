@@ -13,7 +13,7 @@ mod waits;
 use std::collections::BTreeSet;
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::StatusCode;
 use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
@@ -427,7 +427,7 @@ async fn begin(
 
 /// What a file would change, compared anew, or what it changed when it was applied; under its name with `.csv` the file of all rows.
 pub(crate) async fn kept(
-    State(site): State<Site>,
+    site: Site,
     access: ProgrammeAccess,
     Path((_, name)): Path<(String, String)>,
     file: CsvRequest,

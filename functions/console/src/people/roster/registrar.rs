@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::body::to_bytes;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Path, Request};
 use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
@@ -13,7 +13,7 @@ use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::token::RegistrarToken;
 use bursar_core::store::{Author, HourlyUses, Import, RosterPreview, RosterToken, WAITS_FOR};
-use bursar_core::web::{Answer, AppError, Flash, Reply, RequestDeadline, Result, Site};
+use bursar_core::web::{Answer, AppError, Flash, Reply, Result, Site};
 use serde_json::{Value, json};
 
 use super::compare::AbsentRows;
@@ -27,12 +27,7 @@ use crate::kit::{paths, show};
 const PREFIX: &str = "bursar-roster-";
 const FILES_AN_HOUR: usize = 12;
 
-pub(crate) async fn put(
-    State(site): State<Site>,
-    Path(id): Path<String>,
-    RequestDeadline(deadline): RequestDeadline,
-    request: Request,
-) -> Answer {
+pub(crate) async fn put(site: Site, Path(id): Path<String>, deadline: Deadline, request: Request) -> Answer {
     let now = site.clock.now();
     let Sender { programme, token } = Sender::authorise(&site, &id, request.headers(), now, deadline).await?;
     site.table.note_token_use(&token, now, deadline).await?;

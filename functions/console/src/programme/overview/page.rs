@@ -1,7 +1,6 @@
 //! The overview of a programme: its money, how many have claimed, and warnings.
 
 use askama::Template;
-use axum::extract::State;
 use bursar_core::domain::grant::GrantAction;
 use bursar_core::domain::programme::counts::{Counts, Stage};
 use bursar_core::domain::programme::{Programme, Settings};
@@ -79,7 +78,7 @@ pub(crate) fn mail_for(stage: Stage) -> Option<(&'static str, &'static str)> {
     }
 }
 
-pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> Answer {
+pub(crate) async fn page(site: Site, access: ProgrammeAccess) -> Answer {
     show(&site, &access, None).await
 }
 
