@@ -121,6 +121,14 @@ impl ProgrammeAccess {
     }
 }
 
+/// Refuses a programme that is closed.
+pub(crate) fn is_open(programme: &Programme) -> Result<()> {
+    match programme.closed_at {
+        Some(_) => Err(AppError::conflict("The programme is closed.")),
+        None => Ok(()),
+    }
+}
+
 impl FromRequestParts<Site> for ProgrammeAccess {
     type Rejection = AppError;
 

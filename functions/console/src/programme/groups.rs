@@ -14,10 +14,10 @@ use bursar_core::store::{EditOutcome, ProgrammeEdit, RulesSource};
 use bursar_core::web::{Answer, AppError, Fields, Flash, Reply, Result, Site};
 use jiff::tz::TimeZone;
 
-use crate::kit::access::{Faculty, PageFrame, Post, ProgrammeAccess};
+use crate::kit::access::{Faculty, PageFrame, Post, ProgrammeAccess, is_open};
 use crate::kit::form::{Difference, Field, FieldKind, Form, FormValue};
 use crate::kit::paths;
-use crate::programme::settings::edit::OVERTAKEN;
+use crate::programme::settings::edit::{NO_VERSION, OVERTAKEN};
 use crate::programme::settings::{
     AS_THE_PROGRAMME, BrakeFloor, KnownModels, cap, how_long, instant, is_past, local_time, models_of, new_models,
     plain,
@@ -29,7 +29,6 @@ const STALE: &str = "Nothing was saved: the programme was edited meanwhile. The 
 const FORBIDDEN: &str = "Nothing was saved: the budget has no room for it.";
 const TOO_MANY: &str = "Nothing was saved: the groups of a programme have at most about 2,000 models in all.";
 const NO_PAUSE: &str = "only with the programme";
-const NO_VERSION: &str = "The form does not say which version of the programme it shows. Open the page again.";
 
 /// How many bytes of models the groups may have.
 const MOST_BYTES: usize = 80_000;
@@ -158,9 +157,7 @@ pub(crate) async fn save(post: Post<Faculty>) -> Answer {
         });
         return Err(refused(StatusCode::UNPROCESSABLE_ENTITY, forms, REFUSED));
     }
-    if programme.closed_at.is_some() {
-        return Err(AppError::conflict("The programme is closed."));
-    }
+    is_open(programme)?;
     if version != programme.version {
         return Err(refused(StatusCode::CONFLICT, beside(forms), STALE));
     }

@@ -145,13 +145,7 @@ async fn show(site: &Site, visitor: &Visitor, span_query: &SpanQuery, mut refuse
     let credit = table.credit_facts(&programmes, &promised, now).await?;
     let purchase = credit.as_ref().map(CreditFacts::purchase);
     let balance = credit.map(|credit| (credit.balance, credit.read_at));
-    let facts = warnings::AccountFacts {
-        state: &state,
-        balance_read_at: balance.map(|(_, read_at)| read_at),
-        runs: &syncs,
-        alarms: &alarms,
-        admins: admins.len(),
-    };
+    let balance_read_at = balance.map(|(_, read_at)| read_at);
 
     let span = span_query.span().filter(|span| SPANS.contains(span)).unwrap_or(Span::All);
     let context = SpanContext { reset: Reset::None, term: None, read_at: state.listed_at, now };
@@ -170,7 +164,7 @@ async fn show(site: &Site, visitor: &Visitor, span_query: &SpanQuery, mut refuse
     let page = AccountPage {
         frame: PageFrame::new(site, visitor),
         another: AnotherAccount::find(site, &alarms, &state).await?,
-        warnings: warnings::compose(&facts, now),
+        warnings: warnings::compose(&state, &syncs, &alarms, balance_read_at, admins.len(), now),
         today: utc_date(now),
         picture: balance.zip(purchase).and_then(|(balance, purchase)| picture::draw(&days, balance, &purchase)),
         purchase,

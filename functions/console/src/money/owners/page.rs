@@ -63,7 +63,7 @@ impl FormValue for TypedOwner {
         Field {
             id: "owner",
             label: "Owner",
-            kind: FieldKind::Select,
+            kind: FieldKind::Choice(&[]),
             write: |typed| typed.owner.clone(),
             read: |form, typed| {
                 typed.owner = Some(form.text()).filter(|owner| *owner != NOBODY).unwrap_or_default().to_owned();

@@ -3,6 +3,7 @@
 //! is sent by the work of each minute.
 
 use std::collections::BTreeSet;
+use std::mem;
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -22,7 +23,7 @@ use ulid::Ulid;
 use super::list;
 use super::list::{GrantRow, GrantSearch, Shows};
 use super::preview::{ActPreview, stops_key};
-use crate::kit::access::{Faculty, PageFrame, Post};
+use crate::kit::access::{Faculty, PageFrame, Post, is_open};
 use crate::kit::form::{Field, FieldKind, Form, FormValue};
 use crate::kit::listing::{Listing, ON_A_PAGE};
 use crate::kit::paths;
@@ -121,14 +122,10 @@ struct BulkPage<'a> {
 
 struct FoundBulk<'a> {
     count: usize,
-    act: GrantAct,
-    preview: ActPreview,
-    budget: Budget,
+    chosen: Chosen<'a>,
     counts: Counts,
     /// What the budget would hold if everybody claimed.
     implied: Usd,
-    /// What was typed that is no address of a grant here.
-    unknown: Vec<String>,
     /// The preview to act on, where there is anything.
     bulk: Option<String>,
     listing: Listing<GrantRow<'a>>,
@@ -138,6 +135,7 @@ struct FoundBulk<'a> {
 struct Chosen<'a> {
     act: GrantAct,
     rows: Vec<GrantRow<'a>>,
+    /// What was typed that is no address of a grant here.
     unknown: Vec<String>,
     preview: ActPreview,
     budget: Budget,
@@ -207,9 +205,7 @@ impl Chosen<'_> {
 pub(crate) async fn act_on_many(post: Post<Faculty>) -> Answer {
     let Post { site, access, fields, now, .. } = &post;
     let programme = &access.programme;
-    if programme.closed_at.is_some() {
-        return Err(AppError::conflict("The programme is closed."));
-    }
+    is_open(programme)?;
     let mut previewed = None;
     if let Some(text) = fields.filled("bulk") {
         let named = Previewed::read(text, &programme.id).ok_or_else(|| AppError::unprocessable(GONE))?;
@@ -261,12 +257,12 @@ impl<'a> BulkPage<'a> {
 }
 
 /// The page of what it would do.
-async fn preview<'a>(post: &'a Post<Faculty>, mut page: BulkPage<'a>, chosen: Chosen<'a>) -> Result<Reply> {
+async fn preview<'a>(post: &'a Post<Faculty>, mut page: BulkPage<'a>, mut chosen: Chosen<'a>) -> Result<Reply> {
     let Post { site, access, now, .. } = post;
     let programme = &access.programme;
     let bulk = chosen.is_offered().then(|| format!("{}-{}", new_ulid(*now), chosen.hash));
-    let Chosen { act, mut rows, unknown, preview, budget, .. } = chosen;
-    for row in rows.iter_mut().filter(|row| stops_key(&act, row)) {
+    let mut rows = mem::take(&mut chosen.rows);
+    for row in rows.iter_mut().filter(|row| stops_key(&chosen.act, row)) {
         row.note = Some("the key stops".to_owned());
     }
     let count = rows.len();
@@ -280,8 +276,8 @@ async fn preview<'a>(post: &'a Post<Faculty>, mut page: BulkPage<'a>, chosen: Ch
     );
     listing.caption =
         if count > ON_A_PAGE { format!("The first {ON_A_PAGE} of {count}") } else { "All of them".to_owned() };
-    let implied = budget.implied(&programme.settings, *now);
-    page.selection = Some(FoundBulk { count, act, preview, budget, counts, implied, unknown, bulk, listing });
+    let implied = chosen.budget.implied(&programme.settings, *now);
+    page.selection = Some(FoundBulk { count, chosen, counts, implied, bulk, listing });
     Ok(site.page(&page))
 }
 

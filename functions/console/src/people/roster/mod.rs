@@ -33,7 +33,7 @@ use parse::{FileError, RosterFile, RosterRow};
 use ulid::Ulid;
 use waits::BudgetNeed;
 
-use crate::kit::access::{Faculty, PageFrame, Post, ProgrammeAccess, Upload};
+use crate::kit::access::{Faculty, PageFrame, Post, ProgrammeAccess, Upload, is_open};
 use crate::kit::csv_file::CsvRequest;
 use crate::kit::listing::{Cell, Column, Listing, ON_A_PAGE, column};
 use crate::kit::{csv_file, paths, show};
@@ -69,14 +69,8 @@ struct RosterFilePage<'a> {
 
 struct ImportPreview<'a> {
     compared: &'a ComparedFile,
+    stored: &'a RosterPreview,
     need: BudgetNeed,
-    import: Ulid,
-    /// Why it waits, if it is a registrar's file.
-    why: &'a [String],
-    /// The groups that nobody is in so far.
-    new_groups: Vec<&'a str>,
-    /// How many of those who would be dropped have a working key.
-    working: usize,
     /// Why nothing was done, if this follows a press.
     refused: Option<&'a str>,
 }
@@ -207,7 +201,7 @@ impl ComparedFile {
         unusual.filter_map(|domain| Some((domain, *domains.get(domain)?))).collect()
     }
 
-    /// The groups that the file brings.
+    /// The groups that the file brings, in which nobody is so far.
     fn new_groups(&self, settings: &Settings) -> Vec<&str> {
         let groups: BTreeSet<&str> = self.grants.iter().filter_map(|grant| grant.group.as_deref()).collect();
         let rows = self.plan.rows_with(RosterChange::Added).chain(self.plan.rows_with(RosterChange::Moved));
@@ -215,6 +209,7 @@ impl ComparedFile {
         named.difference(&groups).copied().filter(|group| !settings.allowance.group_caps.contains_key(*group)).collect()
     }
 
+    /// How many of those who would be dropped have a working key.
     fn working_of_dropped(&self) -> usize {
         let dropped = self.plan.steps.iter().filter(|step| matches!(step, RosterStep::Drop { .. }));
         let dropped: BTreeSet<&GrantId> = dropped.filter_map(RosterStep::grant).collect();
@@ -234,18 +229,7 @@ impl ComparedFile {
         refused: Option<&str>,
     ) -> Answer {
         let need = self.need(site, &access.programme).await?;
-        let settings = &access.programme.settings;
-        let new_groups = self.new_groups(settings);
-        let working = self.working_of_dropped();
-        let preview = ImportPreview {
-            compared: self,
-            need,
-            import: stored.import,
-            why: &stored.why,
-            new_groups,
-            working,
-            refused,
-        };
+        let preview = ImportPreview { compared: self, stored, need, refused };
         Ok(file_page(site, access, stored.import, &self.plan.rows, Some(preview)))
     }
 }
@@ -487,8 +471,5 @@ fn has_open_roster(programme: &Programme) -> Result<()> {
     if !programme.settings.roster {
         return Err(AppError::conflict("A cost centre has no roster."));
     }
-    if programme.closed_at.is_some() {
-        return Err(AppError::conflict("The programme is closed."));
-    }
-    Ok(())
+    is_open(programme)
 }

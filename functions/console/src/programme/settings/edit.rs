@@ -14,7 +14,7 @@ use bursar_core::web::{Answer, AppError, Fields, Flash, Result, Site};
 use super::doubts::with_doubts;
 use super::page::{PageState, show};
 use super::{SettingsDraft, read, refuse_impossible};
-use crate::kit::access::{Faculty, Post, ProgrammeAccess};
+use crate::kit::access::{Faculty, Post, ProgrammeAccess, is_open};
 use crate::kit::form::{Difference, Form, Owner};
 use crate::kit::paths;
 use crate::programme::requests::DECIDED_TODAY;
@@ -28,7 +28,8 @@ pub(crate) const OVERTAKEN: &str =
     "Nothing was saved: too many others claimed or changed something at the same moment. Save again in a moment.";
 const FIXED: &str =
     "Students have keys that were made with this setting, and OpenRouter cannot change it in an existing key.";
-const NO_VERSION: &str = "The form does not say which version of the programme it shows. Open the page again.";
+pub(crate) const NO_VERSION: &str =
+    "The form does not say which version of the programme it shows. Open the page again.";
 
 /// One edit of a programme, as it was when the form was read.
 struct SettingsEdit<'a> {
@@ -66,8 +67,8 @@ pub(crate) async fn approve(post: &Post<Faculty>, request: ProgrammeRequest) -> 
         return Err(edit.refused(StatusCode::UNPROCESSABLE_ENTITY, UNREADABLE).await);
     };
     let saved = edit.form.changes(&after);
-    if !saved.is_empty() && programme.closed_at.is_some() {
-        return Err(AppError::conflict("The programme is closed."));
+    if !saved.is_empty() {
+        is_open(programme)?;
     }
     if let Some(status) = refuse_impossible(site, &mut edit.form, &after.settings, *deadline).await? {
         return Err(edit.refused(status, FORBIDDEN).await);
@@ -124,9 +125,7 @@ impl<'a> SettingsEdit<'a> {
         if fields.filled("version").is_none() {
             return Err(AppError::unprocessable(NO_VERSION));
         }
-        if programme.closed_at.is_some() {
-            return Err(AppError::conflict("The programme is closed."));
-        }
+        is_open(programme)?;
         if self.is_stale {
             return Err(self.refused(StatusCode::CONFLICT, STALE).await);
         }
