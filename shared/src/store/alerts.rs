@@ -49,7 +49,7 @@ pub trait Broadcast: Stored + Clone {
     fn owes(&self, recipient: &PersonId) -> QueuedMail;
 
     fn is_queued(&self) -> bool {
-        usize::try_from(self.queued()).is_ok_and(|queued| queued >= self.recipients().len())
+        self.queued() as usize >= self.recipients().len()
     }
 }
 
@@ -93,7 +93,7 @@ impl Table {
         let is_new = self.commit(transaction, &mut pauses).await?;
         // The recorded item names the recipients, whoever recorded it.
         while let Some(put) = self.get::<T>(what.key()).await?.filter(|put| !put.is_queued()) {
-            let from = usize::try_from(put.queued()).unwrap_or(usize::MAX);
+            let from = put.queued() as usize;
             let next = (from + MAILS_AT_ONCE).min(put.recipients().len());
             let values = [(":queued", number(put.queued())), (":next", number(next))];
             let transaction = self.mails_to(&put, from..next, now)?;
@@ -116,7 +116,7 @@ impl Table {
         recipients.sort_by(|a, b| a.as_str().cmp(b.as_str()));
         recipients.dedup();
         let first = recipients.len().min(MAILS_AT_ONCE);
-        let put = what.clone().to(recipients, u32::try_from(first).unwrap_or(u32::MAX));
+        let put = what.clone().to(recipients, first as u32);
         self.mails_to(&put, 0..first, now)?.create(&put)
     }
 
@@ -363,7 +363,7 @@ impl Crossing {
             of_limit: self.limit,
             recipient: recipient.clone(),
         };
-        let found_at = Ulid::from_parts(u64::try_from(self.found_at.as_millisecond()).unwrap_or_default(), 0);
+        let found_at = Ulid::from_parts(self.found_at.as_millisecond() as u64, 0);
         let ItemKey { pk, sk } = &*self.key();
         let row = ulid_for(found_at, &format!("{pk} {sk} {recipient}"));
         OutboxRow { row, ..OutboxRow::queued(mail, now) }

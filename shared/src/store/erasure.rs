@@ -138,8 +138,8 @@ impl Erasure {
     }
 
     fn count<T: Stored>(&mut self, items: usize) {
-        if let Ok(items @ 1..) = u32::try_from(items) {
-            *self.counts.entry(T::KIND.to_owned()).or_default() += items;
+        if items > 0 {
+            *self.counts.entry(T::KIND.to_owned()).or_default() += items as u32;
         }
     }
 }

@@ -174,7 +174,7 @@ impl IntoResponse for AppError {
         }
         let mut response = page.unwrap_or_else(|| status.into_response());
         if let Some(after) = retry_after.or((status == StatusCode::SERVICE_UNAVAILABLE).then_some(SOON)) {
-            let seconds = u64::try_from(after.as_millis().div_ceil(1000)).unwrap_or(u64::MAX);
+            let seconds = after.as_millis().div_ceil(1000) as u64;
             response.headers_mut().insert(RETRY_AFTER, seconds.max(1).into());
         }
         response.extensions_mut().insert(told);

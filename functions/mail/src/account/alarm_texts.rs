@@ -165,7 +165,7 @@ fn switched_off([sweeps, recoveries, stops]: [u32; 3], bound: u32, keys: &[Strin
     let counts = counts.chain([("Most that Bursar switches off by itself in a day", bound)]);
     let mut facts: Vec<_> = counts.map(|(name, count)| (name, count.to_string())).collect();
     if !keys.is_empty() {
-        let unnamed = usize::try_from(count).unwrap_or(usize::MAX).saturating_sub(keys.len());
+        let unnamed = (count as usize).saturating_sub(keys.len());
         let rest = if unnamed > 0 { format!(" and {unnamed} more") } else { String::new() };
         facts.push(("Which", format!("{}{rest}", keys.join(", "))));
     }

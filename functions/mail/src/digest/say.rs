@@ -91,7 +91,7 @@ pub(super) fn stretches(stretches: &[(Date, Date)]) -> String {
 /// The names of a sample of people, and the number of the others.
 pub(super) fn people(sample: &PeopleSample, names: &DigestNames) -> String {
     let named: Vec<&str> = sample.first.iter().filter_map(|grant| names.get(grant)).map(String::as_str).collect();
-    let unnamed = usize::try_from(sample.count).unwrap_or(usize::MAX).saturating_sub(named.len());
+    let unnamed = (sample.count as usize).saturating_sub(named.len());
     match (named.is_empty(), unnamed) {
         (true, _) => sample.count.to_string(),
         (false, 0) => format!("{} ({})", sample.count, named.join(", ")),

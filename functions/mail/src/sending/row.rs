@@ -302,7 +302,7 @@ fn account_pause(row: &OutboxRow, now: Moment) -> SignedDuration {
 /// The pause, longer by up to a quarter depending on the row, so that rows that failed together do not
 /// retry together.
 fn with_jitter(pause: SignedDuration, row: &OutboxRow) -> SignedDuration {
-    let share = i32::try_from(row.row.random() % 64).unwrap_or_default();
+    let share = (row.row.random() % 64) as i32;
     pause + pause * share / 256
 }
 

@@ -254,7 +254,7 @@ pub fn ulid_for(source: Ulid, text: &str) -> Ulid {
 /// An identifier that sorts by the product's clock.
 pub fn new_ulid(now: Moment) -> Ulid {
     let random = crate::domain::values::token::random_u128();
-    Ulid::from_parts(u64::try_from(now.as_millisecond()).unwrap_or_default(), random)
+    Ulid::from_parts(now.as_millisecond() as u64, random)
 }
 
 #[cfg(test)]

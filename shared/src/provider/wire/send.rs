@@ -189,7 +189,7 @@ impl Provider {
             self.pace.slow_down(retry_after, deadline);
         }
         let operation = call.name;
-        let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let took_ms = begun.elapsed().as_millis() as u64;
         self.latency.note(took_ms, outcome.is_err());
         match &outcome {
             Ok(_) if call.retry == Again::Reads => {
@@ -400,7 +400,7 @@ pub(crate) struct Rate {
 
 impl Rate {
     pub(crate) fn new(a_second: NonZeroU32) -> Rate {
-        Rate { a_second: usize::try_from(a_second.get()).unwrap_or(usize::MAX), sent: Mutex::default() }
+        Rate { a_second: a_second.get() as usize, sent: Mutex::default() }
     }
 
     async fn turn(&self) {

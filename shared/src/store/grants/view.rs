@@ -54,7 +54,7 @@ impl Table {
     }
 
     pub async fn count_grants(&self, programme: &ProgrammeId) -> Result<u32> {
-        Ok(u32::try_from(self.grant_ids(programme).await?.len()).unwrap_or(u32::MAX))
+        Ok(self.grant_ids(programme).await?.len() as u32)
     }
 
     /// The grants of a programme that can be read.
@@ -366,7 +366,7 @@ impl Table {
             Ok(Round::Write(transaction.told_by(&[audit_entry])?, added))
         });
         let added = invited.await?;
-        let invited = i64::try_from(added.len()).unwrap_or(i64::MAX);
+        let invited = added.len() as i64;
         self.move_counts(id, Counts { invited, ..Counts::default() }, author.deadline).await;
         Ok(added)
     }

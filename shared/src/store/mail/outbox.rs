@@ -245,7 +245,7 @@ fn mail_prefix(grant: Option<&GrantId>) -> String {
 /// How the sort keys begin of a grant's mails that were written in one millisecond.
 fn written_at(grant: &GrantId, moment: Moment) -> String {
     const TIME: usize = 10;
-    let first = Ulid::from_parts(u64::try_from(moment.as_millisecond()).unwrap_or_default(), 0).to_string();
+    let first = Ulid::from_parts(moment.as_millisecond() as u64, 0).to_string();
     let time: String = first.chars().take(TIME).collect();
     format!("V#{grant}#{time}")
 }

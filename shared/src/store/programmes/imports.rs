@@ -69,7 +69,7 @@ impl Import {
             import,
             programme: programme.clone(),
             made_at: now,
-            steps: u32::try_from(steps).unwrap_or(u32::MAX),
+            steps: steps as u32,
             changes: RosterChanges::default(),
             readdressed: 0,
             is_unseen: false,

@@ -210,7 +210,7 @@ impl Job {
     }
 
     pub fn note_undone(&mut self, undone: Vec<UndoneStep>) {
-        self.refused += u32::try_from(undone.len()).unwrap_or(u32::MAX);
+        self.refused += undone.len() as u32;
         self.undone.extend(undone);
         self.undone.truncate(MOST_NAMED);
     }
@@ -271,8 +271,7 @@ impl DueWork {
 impl Table {
     /// What is due; of each kind at most so many. The index is a moment behind.
     pub async fn due_work(&self, now: Moment, most: usize) -> Result<DueWork> {
-        let most = i32::try_from(most).unwrap_or(i32::MAX);
-        let due = |queue| self.due(queue, now, most);
+        let due = |queue| self.due(queue, now, most as i32);
         let (leaks, disables, guardrails, limits, reads, jobs) = tokio::try_join!(
             due(Urgency::Leak.queue()),
             due(Urgency::Disable.queue()),

@@ -97,7 +97,7 @@ fn parts_of(shard: char) -> String {
 }
 
 fn shard(import: Ulid) -> char {
-    let digit = usize::try_from(import.0 % 16).unwrap_or_default();
+    let digit = (import.0 % 16) as usize;
     SHARDS.get(digit).copied().unwrap_or('0')
 }
 

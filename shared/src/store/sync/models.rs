@@ -187,7 +187,7 @@ impl ModelRows {
     pub fn pack(day: Date, rows: &GrantRows, as_of: Moment, until: Moment) -> Vec<ModelRows> {
         let bytes = if rows.is_empty() { Vec::new() } else { schema::packed(FORM, rows) };
         let chunks: Vec<&[u8]> = bytes.chunks(MOST_IN_A_PART).collect();
-        let parts = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
+        let parts = chunks.len() as u32;
         let rows = chunks.iter().zip(0..);
         rows.map(|(bytes, part)| ModelRows { day, part, parts, as_of, until, bytes: bytes.to_vec() }).collect()
     }

@@ -44,7 +44,7 @@ impl ActPreview {
         standing.iter().for_each(|row| *caps.entry(row.cap).or_default() += 1);
         let mut caps: Vec<(Usd, usize)> = caps.into_iter().collect();
         caps.sort_by_key(|(_, students)| Reverse(*students));
-        let students = counted(u64::try_from(rows.len()).unwrap_or(u64::MAX), "student", "students");
+        let students = counted(rows.len() as u64, "student", "students");
         let title = match (act.action, act.cap, act.group.as_deref()) {
             (GrantAction::Pause, ..) => format!("Pause {students}"),
             (GrantAction::Resume, ..) => format!("Resume {students}"),

@@ -386,7 +386,7 @@ pub(crate) async fn undo(form: Post<Faculty>) -> Answer {
     // Some may be back already, by a later file.
     let grants = site.table.readable_grants(id).await?;
     let people = grants.iter().filter(|grant| grant.holds.dropped_by == Some(import) && !grant.is_over()).count();
-    let job = Job::new(id, Work::Undo { import }, u32::try_from(people)?, actor, *now);
+    let job = Job::new(id, Work::Undo { import }, people as u32, actor, *now);
     begin(site, job, before, &[], None, *deadline).await?;
     Ok(site.done(&paths::roster(id), &Flash::DropsUndone { people: people as u64 }))
 }

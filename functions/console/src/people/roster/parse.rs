@@ -254,7 +254,7 @@ struct LineCounter<'a> {
 
 impl LineCounter<'_> {
     fn advance_to(&mut self, record: &ByteRecord) -> u64 {
-        let begins = record.position().map_or(0, |position| usize::try_from(position.byte()).unwrap_or(usize::MAX));
+        let begins = record.position().map_or(0, |position| position.byte() as usize);
         while let Some(byte) = self.text.get(self.offset) {
             let is_break = matches!(byte, b'\r' | b'\n');
             // A record begins after the line breaks that the reader skipped.
