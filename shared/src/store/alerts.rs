@@ -76,7 +76,7 @@ macro_rules! broadcast {
 }
 broadcast! { Alarm |alarm, recipient| QueuedMail::Account { day: alarm.day, alarm: alarm.name(), recipient } }
 broadcast! { Digest |digest, recipient| QueuedMail::Digest { programme: digest.programme.clone(), week: digest.week, recipient } }
-broadcast! { MailedStatement |statement, recipient| QueuedMail::Statement { month: statement.month, recipient } }
+broadcast! { MailedStatement |mailed, recipient| QueuedMail::Statement { month: mailed.statement.days.first, recipient } }
 
 impl Table {
     /// Records an item and queues a mail of it to each recipient. Returns `false` when it is recorded

@@ -95,7 +95,7 @@ pub(crate) async fn page(site: Site, AdminAccess { visitor }: AdminAccess, Query
     }
     let ((statement, _), mailed) =
         tokio::try_join!(site.table.statement(days), site.table.get(MailedStatement::key_of(days.first)))?;
-    let mailed = statement.as_ref().zip(mailed.filter(|mailed| mailed.days() == days));
+    let mailed = statement.as_ref().zip(mailed.filter(|mailed| mailed.statement.days == days));
     let page = StatementPage {
         first_day: days.first.to_string(),
         last_day: days.last.to_string(),
