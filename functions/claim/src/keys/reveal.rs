@@ -134,7 +134,7 @@ impl Claim<'_> {
         }
         let rule = |view: &View, now| {
             let (change, claim) = view.begin(request, Nonce::random(), now)?;
-            let view = View { grant: change.grant().clone(), ..view.clone() };
+            let view = View { grant: change.grant.clone(), ..view.clone() };
             Ok((change, Begun { claim, view }))
         };
         let context = ActContext { deadline: self.context.deadline.earlier_by(LEFT_BY_BEGIN), ..self.context };

@@ -56,7 +56,7 @@ impl View {
     pub fn not_found(&self, key: &KeyHash, now: Moment) -> Result<Change, Unchanged> {
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         change.key_not_gone(key).ok_or(Unchanged)?.missing_since.get_or_insert(now);
-        change.unless_same(self)
+        change.unless_same()
     }
 
     /// Stops a grant whose key the provider reports as disabled although nothing here disables it. Returns `Unchanged` if that key is not
@@ -81,11 +81,10 @@ impl View {
         let live = change.key_mut(key).ok_or(Unchanged)?;
         live.enabled.take_in(&false, asked_at, None, now);
         live.final_reading = Some(FinalReading::Due(now + SETTLING));
-        change.grant.state = GrantState::Stopped { why: Stopped::GoneAtProvider };
         if in_copy {
             change.grant.holds.pause_after_restore();
         }
-        Ok(change.audited(Act::Stopped, &self.grant, Some(Stopped::GoneAtProvider.as_str().to_owned())))
+        Ok(change.stopping(Stopped::GoneAtProvider))
     }
 
     /// Marks a key that the provider does not have any more, after a second answer that it does not, and stops the grant if the key was
@@ -100,8 +99,7 @@ impl View {
         if self.grant.live().is_none_or(|live| live.hash != *key) {
             return Ok(change.marked());
         }
-        change.grant.state = GrantState::Stopped { why: Stopped::GoneAtProvider };
-        Ok(change.audited(Act::Stopped, &self.grant, Some(Stopped::GoneAtProvider.as_str().to_owned())))
+        Ok(change.stopping(Stopped::GoneAtProvider))
     }
 
     /// Marks a key that was deleted at the provider because it was of no further use. Returns `Unchanged` if
@@ -114,7 +112,7 @@ impl View {
         let deleted = change.key_not_gone(key).ok_or(Unchanged)?;
         deleted.note_gone(KeyAbsence::Purged);
         let note = key_number(deleted.epoch);
-        Ok(change.audited(Act::Purged, &self.grant, Some(note)))
+        Ok(change.audited(Act::Purged, Some(&note)))
     }
 
     /// Whether a key may be deleted at the provider. A revoked grant's key may be two days after its last
@@ -180,7 +178,7 @@ impl View {
         change.notice = live.map(|_| StudentNotice::KeyShown);
         let numbers = unknown.iter().map(|candidate| candidate.epoch.number().to_string()).joined(", ");
         let which = live.map(|live| format!(", of which {} is live", live.epoch.number())).unwrap_or_default();
-        Ok(change.audited(Act::Recovered, &self.grant, Some(format!("keys {numbers}{which}"))))
+        Ok(change.audited(Act::Recovered, Some(&format!("keys {numbers}{which}"))))
     }
 
     /// Whether a listed key is to be recorded in a copy as one that was shown: of one claim at most one was.

@@ -16,6 +16,7 @@ use crate::clock::Moment;
 use crate::domain::values::address::{EmailAddress, MatchedAddress};
 use crate::domain::values::format::Joined;
 use crate::domain::values::id::{PersonId, ProgrammeId};
+use crate::domain::values::masked;
 use crate::domain::values::partition::programme_partition;
 use crate::domain::values::window::utc_date;
 use crate::schema::{Queue, begin, key, overview, stored};
@@ -74,12 +75,7 @@ pub struct Wish {
     pub new_value: String,
 }
 
-/// A `Debug` form with the setting's id alone, since its values may name people.
-impl fmt::Debug for Wish {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Wish").field("setting", &self.setting).finish_non_exhaustive()
-    }
-}
+masked!(Wish);
 
 /// Between the new value and the old.
 pub const INSTEAD_OF: &str = " instead of ";

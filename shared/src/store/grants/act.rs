@@ -68,7 +68,7 @@ impl Ruling for Change {
     type Answer = Grant;
 
     fn split(self) -> (Change, Grant) {
-        let grant = self.grant().clone();
+        let grant = self.grant.clone();
         (self, grant)
     }
 }
@@ -152,7 +152,7 @@ impl Table {
         let mails = self.announcements_sent(&view, last_used_at, context.now).await?;
         self.act(context, |view, now| {
             let (change, rule) = view.follow_rules(last_used_at, &mails, now)?;
-            let grant = change.grant().clone();
+            let grant = change.grant.clone();
             Ok((change, (grant, rule)))
         })
         .await
@@ -192,7 +192,7 @@ impl Table {
         now: Moment,
     ) -> Result<Transaction> {
         let was = &view.grant;
-        let after = change.grant();
+        let after = &change.grant;
         let is_invited_anyway = was.person.address != after.person.address;
         if was.holds.dropped.is_none()
             || after.holds.dropped.is_some()
@@ -217,18 +217,18 @@ impl Table {
     async fn leaving_address(&self, view: &View, change: &Change, now: Moment) -> Result<Transaction> {
         let was = &view.grant;
         let former = &was.person.address;
-        let address = &change.grant().person.address;
+        let address = &change.grant.person.address;
         let mut transaction = self.transaction();
         if former == address {
             return Ok(transaction);
         }
         let programme = was.programme.clone();
         let grant = was.id.clone();
-        let queued = if change.is_typed() { OutboxRow::queued_by_hand } else { OutboxRow::queued };
+        let queued = if change.is_typed { OutboxRow::queued_by_hand } else { OutboxRow::queued };
         if !address.is_none() {
-            let opens = if change.is_typed() { now } else { view.programme.settings.claim_opens_at() };
+            let opens = if change.is_typed { now } else { view.programme.settings.claim_opens_at() };
             let mut roster = OutboxRow::invitation(&programme, &grant, opens, now);
-            if change.is_typed() {
+            if change.is_typed {
                 roster.class = MailClass::ByHand;
             }
             // One that waits would go to the new address too.
@@ -267,13 +267,13 @@ fn is_sent_invitation(row: &OutboxRow) -> bool {
 
 /// Adds to a transaction what a change writes.
 pub(crate) fn transaction_of(transaction: Transaction, view: &View, change: &Change, now: Moment) -> Result<Audited> {
-    let grant = change.grant();
+    let grant = &change.grant;
     let mut transaction = transaction.replace(grant)?;
     transaction = with_enrolment_moved(transaction, grant, &view.grant.person.address, now)?;
-    if let Some(notice) = change.notice() {
+    if let Some(notice) = change.notice {
         transaction = transaction.owing(&OutboxRow::queued(QueuedMail::notice(notice, grant), now))?;
     }
-    let asks = change.asks().iter().take(MAILS_AT_ONCE).map(|recipient| {
+    let asks = change.asks.iter().take(MAILS_AT_ONCE).map(|recipient| {
         let programme = grant.programme.clone();
         let grant = grant.id.clone();
         let mail = QueuedMail::More { programme, grant, recipient: recipient.clone() };
@@ -281,8 +281,8 @@ pub(crate) fn transaction_of(transaction: Transaction, view: &View, change: &Cha
     });
     let transaction = with_more_listed(transaction.owing_to_all(asks)?, view, change, now)?;
     let transaction = move_budget(transaction, view, change)?;
-    match change.logged() {
-        Logged::Entry(what) => transaction.told_by(&[grant.entry(change.actor().clone(), what.clone(), now)]),
+    match &change.logged {
+        Logged::Entry(what) => transaction.told_by(&[grant.entry(change.actor.clone(), what.clone(), now)]),
         Logged::Mark => Ok(transaction.unaudited(Unaudited::GrantMark)),
     }
 }
@@ -290,10 +290,10 @@ pub(crate) fn transaction_of(transaction: Transaction, view: &View, change: &Cha
 /// Lists a request for more where decisions are found, until it is decided or the grant is over.
 fn with_more_listed(transaction: Transaction, view: &View, change: &Change, now: Moment) -> Result<Transaction> {
     let programme = &view.programme.id;
-    let grant = change.grant();
+    let grant = &change.grant;
     let was_open = view.open_request(now).is_some();
     let is_open = grant.open_request(&view.programme.settings, now).is_some();
-    if !change.asks().is_empty() {
+    if !change.asks.is_empty() {
         let listing = MoreListing { programme: programme.clone(), grant: grant.id.clone(), asked_at: now };
         transaction.set(&listing)
     } else if was_open && (!is_open || grant.is_over()) {
@@ -332,17 +332,17 @@ fn with_enrolment_moved(
 /// Taking requires the limit that was read, and room. The first claim of a programme sets `claimed`.
 fn move_budget(transaction: Transaction, view: &View, change: &Change) -> Result<Transaction> {
     let budget = &view.budget;
-    let grant = change.grant();
+    let grant = &change.grant;
     let is_first = grant.lease.is_some() && !budget.claimed;
     let [waited, waits] = [&view.grant, grant].map(|grant| Unreserved::of_grant(grant, budget.counted_at));
     let moves = waits.beyond(&waited);
     let mut conditions = vec!["attribute_exists(pk)"];
     let mut values = Vec::new();
-    if change.depends_on() == DependsOn::Settings {
+    if change.depends_on == DependsOn::Settings {
         conditions.push("settings_version = :settings");
         values.push((":settings", number(budget.settings_version)));
     }
-    let amount = match change.budget() {
+    let amount = match change.budget {
         BudgetChange::None => None,
         BudgetChange::Take(amount) => {
             conditions.push("budget_limit = :limit AND reserved <= :room");

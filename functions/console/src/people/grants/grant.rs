@@ -96,7 +96,7 @@ struct Raise {
 impl Raise {
     /// `None` where the budget has no room for it.
     fn new(cap: Usd, view: &View, now: Moment) -> Option<Raise> {
-        let takes = match view.set_cap(Some(cap), &Actor::Rule, None, now).ok()?.budget() {
+        let takes = match view.set_cap(Some(cap), &Actor::Rule, None, now).ok()?.budget {
             BudgetChange::Take(amount) | BudgetChange::TakeAnyway(amount) => amount,
             BudgetChange::None => Usd::ZERO,
         };

@@ -44,7 +44,7 @@ impl Story {
     }
 
     pub(super) fn apply(mut self, change: &Change) -> Story {
-        self.view.grant = change.clone().counted(&self.view, self.now).grant().clone();
+        self.view.grant = change.clone().counted(&self.view, self.now).grant.clone();
         self
     }
 
