@@ -134,11 +134,7 @@ impl FromStr for KeyName {
 /// Implements what all textual identifiers share.
 macro_rules! as_text {
     ($name:ident) => {
-        impl $name {
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
+        as_str!($name);
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

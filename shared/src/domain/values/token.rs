@@ -53,13 +53,8 @@ impl Code {
     }
 }
 
-impl CodeHash {
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 masked!(Code, CodeHash, CsrfToken);
+as_str!(CodeHash);
 
 /// Defines a secret of 256 random bits and its hash.
 macro_rules! secret_and_hash {
@@ -93,13 +88,8 @@ macro_rules! secret_and_hash {
             }
         }
 
-        impl $hash {
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
         masked!($plain, $hash);
+        as_str!($hash);
     };
 }
 
