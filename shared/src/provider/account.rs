@@ -6,14 +6,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Provider;
-use crate::clock::Clock;
 use crate::deadline::Deadline;
 use crate::domain::programme::rules::ListedModel;
 use crate::domain::values::money::{Usd, promised, spent};
 use crate::provider::wire::calls::{CREDITS, Call, LIST_MODELS, LIST_PROVIDERS, LIST_WORKSPACES};
 use crate::provider::wire::error::Result;
 use crate::provider::wire::json;
-use crate::provider::wire::json::{Envelope, Unreadable};
+use crate::provider::wire::json::Unreadable;
 use crate::provider::wire::pages::{ListRow, PageReader};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,7 +64,7 @@ impl Provider {
     }
 
     pub async fn workspaces(&self, deadline: Deadline) -> Result<Vec<Workspace>> {
-        PageReader::new(self, &LIST_WORKSPACES, "", &[], Clock::system()).all(|| deadline).await
+        PageReader::new(self, &LIST_WORKSPACES, "", &[]).all(|| deadline).await
     }
 
     /// Lists the models that the provider offers.
@@ -84,7 +83,7 @@ impl Provider {
         parts: impl Fn(T) -> P,
     ) -> Result<L> {
         self.ask(call.request(), deadline, |body| {
-            let Envelope { data: rows } = json::read::<Envelope<Vec<T>>>(body)?;
+            let rows: Vec<T> = json::data(body)?;
             if rows.is_empty() {
                 return Err(Unreadable("the list is empty".to_owned()));
             }
@@ -109,7 +108,7 @@ fn listed(model: Model) -> ListedModel {
 }
 
 fn read_credits(body: &str) -> Result<Credits, Unreadable> {
-    let Envelope { data: credits } = json::read::<Envelope<CreditsAnswer>>(body)?;
+    let credits: CreditsAnswer = json::data(body)?;
     match (credits.total_credits, credits.total_usage) {
         (Some(bought), Some(used)) => Ok(Credits { bought, used }),
         _ => Err(Unreadable("the answer lacks what was bought or used".to_owned())),

@@ -7,19 +7,19 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Provider;
-use crate::clock::Clock;
 use crate::deadline::Deadline;
 use crate::domain::programme::Byok;
 use crate::domain::programme::rules::{DailyLimit, DataPolicy, Rules};
 use crate::domain::values::id::KeyHash;
 use crate::domain::values::money::{Usd, promised};
 use crate::domain::values::window::Reset;
+use crate::provider::keys::or_gone;
 use crate::provider::wire::calls::{
     ASSIGN_KEYS, CREATE_GUARDRAIL, CallRequest, LIST_ASSIGNED, LIST_GUARDRAILS, PATCH_GUARDRAIL,
 };
 use crate::provider::wire::error::Result;
 use crate::provider::wire::json;
-use crate::provider::wire::json::{Envelope, ListedReset};
+use crate::provider::wire::json::ListedReset;
 use crate::provider::wire::pages::{ListRow, PageReader};
 use crate::provider::wire::send::unknown;
 
@@ -114,14 +114,11 @@ impl Provider {
         rules: &GuardrailRules,
         deadline: Deadline,
     ) -> Result<Option<ProviderGuardrail>> {
-        match self.send_rules(PATCH_GUARDRAIL.about(id), rules, deadline).await {
-            Err(error) if error.is_not_found() => Ok(None),
-            patched => patched.map(Some),
-        }
+        or_gone(self.send_rules(PATCH_GUARDRAIL.about(id), rules, deadline).await)
     }
 
     pub async fn guardrails(&self, deadline: Deadline) -> Result<Vec<ProviderGuardrail>> {
-        PageReader::new(self, &LIST_GUARDRAILS, "", &[], Clock::system()).all(|| deadline).await
+        PageReader::new(self, &LIST_GUARDRAILS, "", &[]).all(|| deadline).await
     }
 
     /// Puts a key under a guardrail, in place of the one it had. It succeeds only when the provider confirms that, by its count or in
@@ -153,7 +150,7 @@ impl Provider {
     }
 
     fn assigned(&self, id: &str) -> PageReader<Assignment> {
-        PageReader::new(self, &LIST_ASSIGNED, id, &[], Clock::system())
+        PageReader::new(self, &LIST_ASSIGNED, id, &[])
     }
 
     async fn send_rules(
@@ -164,8 +161,7 @@ impl Provider {
     ) -> Result<ProviderGuardrail> {
         let call = request.call;
         let request = request.json(&body_of(rules))?;
-        let Envelope { data: guardrail } =
-            self.ask(request, deadline, json::read::<Envelope<ProviderGuardrail>>).await?;
+        let guardrail = self.ask(request, deadline, json::data::<ProviderGuardrail>).await?;
         if guardrail.follows(rules) {
             return Ok(guardrail);
         }

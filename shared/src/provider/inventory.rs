@@ -6,7 +6,7 @@ use std::collections::{HashSet, VecDeque};
 
 use super::Provider;
 use super::key::{ListedKey, ProviderKey, UnreadableKey};
-use crate::clock::{Clock, Moment};
+use crate::clock::Moment;
 use crate::deadline::Deadline;
 use crate::domain::values::id::KeyHash;
 use crate::provider::wire::calls::{LIST_KEYS, LIST_WORKSPACES};
@@ -23,7 +23,7 @@ pub struct InventoryPage {
     pub keys: Vec<ProviderKey>,
     /// Keys that are listed, so not missing, but of which nothing else is known.
     pub unreadable: Vec<UnreadableKey>,
-    /// The time of the request, by the clock of the inventory; the answer came on the same UTC day.
+    /// The time of the request; the answer came on the same UTC day.
     pub asked_at: Moment,
     pub workspace: String,
     /// Its number in the workspace.
@@ -32,7 +32,6 @@ pub struct InventoryPage {
 
 pub struct Inventory {
     provider: Provider,
-    clock: Clock,
     /// The remaining workspaces; `None` until they were asked for.
     workspaces: Option<VecDeque<String>>,
     pages: Option<(String, PageReader<ListedKey>)>,
@@ -45,15 +44,8 @@ type Half = [u8; 16];
 
 impl Provider {
     /// A listing of every key of the account, read page by page with [`Inventory::next`].
-    pub fn inventory(&self, clock: &Clock) -> Inventory {
-        Inventory {
-            provider: self.clone(),
-            clock: clock.clone(),
-            workspaces: None,
-            pages: None,
-            seen: HashSet::new(),
-            closed: Vec::new(),
-        }
+    pub fn inventory(&self) -> Inventory {
+        Inventory { provider: self.clone(), workspaces: None, pages: None, seen: HashSet::new(), closed: Vec::new() }
     }
 
     async fn workspaces_to_list(&self, deadline: Deadline) -> Result<VecDeque<String>> {
@@ -120,7 +112,7 @@ impl Inventory {
         let Some(workspace) = workspaces.pop_front() else {
             return Ok(false);
         };
-        let pages = pages_of(&self.provider, &workspace, &self.clock);
+        let pages = pages_of(&self.provider, &workspace);
         self.pages = Some((workspace, pages));
         Ok(true)
     }
@@ -143,10 +135,10 @@ impl Inventory {
     }
 }
 
-fn pages_of(provider: &Provider, workspace: &str, clock: &Clock) -> PageReader<ListedKey> {
+fn pages_of(provider: &Provider, workspace: &str) -> PageReader<ListedKey> {
     let mut query = EVERY_KEY.to_vec();
     query.push(("workspace_id", workspace));
-    PageReader::new(provider, &LIST_KEYS, "", &query, clock.clone())
+    PageReader::new(provider, &LIST_KEYS, "", &query)
 }
 
 fn half(hash: &[u8; 32]) -> Half {

@@ -19,7 +19,7 @@ use crate::domain::values::window::{Reset, utc_date};
 use crate::provider::wire::calls::{CREATE_KEY, Call, DELETE_KEY, DISABLE_KEY, GET_KEY, PATCH_KEY};
 use crate::provider::wire::error::{ProviderError, Result, Trouble};
 use crate::provider::wire::json;
-use crate::provider::wire::json::{Envelope, Unreadable};
+use crate::provider::wire::json::Unreadable;
 use crate::provider::wire::send::refused_here;
 
 /// A key that was patched or read; `None` where the provider has none with this hash.
@@ -94,14 +94,12 @@ impl Provider {
                 _ => Ok(()),
             })
             .await;
-        match answer {
-            Err(error) if error.is_not_found() => Ok(false),
-            deleted => deleted.map(|()| true),
-        }
+        Ok(or_gone(answer)?.is_some())
     }
 }
 
-fn or_gone(answer: Result<Box<ProviderKey>>) -> Result<FoundKey> {
+/// `None` for what the provider says is not there.
+pub(super) fn or_gone<T>(answer: Result<T>) -> Result<Option<T>> {
     match answer {
         Err(error) if error.is_not_found() => Ok(None),
         answer => answer.map(Some),
@@ -262,7 +260,7 @@ fn is_within(listed: &RawValue, limit: Usd) -> bool {
 
 /// The key of an answer, which must be the one that was asked about.
 fn read_key(body: &str, hash: &KeyHash) -> Result<Box<ProviderKey>, Unreadable> {
-    let Envelope { data: key } = json::read::<Envelope<Box<ProviderKey>>>(body)?;
+    let key: Box<ProviderKey> = json::data(body)?;
     if key.hash == *hash { Ok(key) } else { Err(Unreadable("the answer is about another key".to_owned())) }
 }
 

@@ -18,7 +18,7 @@ use crate::domain::values::key::Fingerprint;
 use crate::provider::Provider;
 use crate::provider::wire::calls::{CallRequest, GET_KEY, LIST_WORKSPACES, OWN_KEY};
 use crate::provider::wire::error::{ProviderError, Result, Trouble};
-use crate::provider::wire::json::Envelope;
+
 use crate::provider::wire::{error, json};
 use crate::secrets::ManagementKey;
 use crate::store::KnownAccount;
@@ -43,7 +43,7 @@ impl Provider {
     /// which the provider's pages show.
     pub async fn check_management_key(&self, deadline: Deadline) -> Result<()> {
         let request = OWN_KEY.request();
-        let Envelope { data: own_key } = self.ask(request, deadline, json::read::<Envelope<OwnKey>>).await?;
+        let own_key = self.ask(request, deadline, json::data::<OwnKey>).await?;
         match own_key.is_management() {
             Some(true) => Ok(()),
             Some(false) => Err(ordinary(&own_key.label)),
@@ -65,11 +65,9 @@ impl Provider {
     ) -> ProviderError {
         let ProviderError::ManagementKey { trouble } = refused else { return refused };
         let request = OWN_KEY.request();
-        match self.send(&request, key, deadline, &json::read::<Envelope<OwnKey>>).await {
-            Ok(Envelope { data: own_key }) if own_key.is_management() == Some(false) => ordinary(&own_key.label),
-            Ok(Envelope { data: own_key }) if own_key.is_management().is_none() => {
-                ProviderError::ManagementKey { trouble }
-            }
+        match self.send(&request, key, deadline, &json::data::<OwnKey>).await {
+            Ok(own_key) if own_key.is_management() == Some(false) => ordinary(&own_key.label),
+            Ok(own_key) if own_key.is_management().is_none() => ProviderError::ManagementKey { trouble },
             Err(error) if error.is_of_the_key() => ProviderError::ManagementKey { trouble },
             Ok(_) => ProviderError::Later { trouble, after: None },
             // Nothing says whether the key or the request was refused.

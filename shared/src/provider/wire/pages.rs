@@ -11,14 +11,14 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use serde::de::DeserializeOwned;
 
-use crate::clock::{Clock, Moment};
+use crate::clock::Moment;
 use crate::deadline::Deadline;
 use crate::domain::values::window::utc_date;
 use crate::provider::Provider;
 use crate::provider::wire::calls::{Call, CallRequest};
 use crate::provider::wire::error::Result;
 use crate::provider::wire::json;
-use crate::provider::wire::json::{Envelope, Unreadable};
+use crate::provider::wire::json::Unreadable;
 use crate::provider::wire::send::not_begun;
 
 /// The number of rows that the provider puts on a page.
@@ -41,7 +41,7 @@ pub(crate) trait ListRow: DeserializeOwned + Send + 'static {
     fn id(&self) -> Option<&str>;
 }
 
-/// A page with the time of its request, by the clock of the list; the answer came on the same UTC day.
+/// A page with the time of its request; the answer came on the same UTC day.
 #[derive(Debug)]
 pub(crate) struct ListedPage<T> {
     pub rows: Vec<T>,
@@ -73,7 +73,6 @@ struct List {
     call: &'static Call,
     id: String,
     query: Vec<(String, String)>,
-    clock: Clock,
 }
 
 struct ArrivedPage {
@@ -102,19 +101,13 @@ struct ListPosition {
 }
 
 impl<T: ListRow> PageReader<T> {
-    pub(crate) fn new(
-        provider: &Provider,
-        call: &'static Call,
-        id: &str,
-        query: &[(&str, &str)],
-        clock: Clock,
-    ) -> PageReader<T> {
+    pub(crate) fn new(provider: &Provider, call: &'static Call, id: &str, query: &[(&str, &str)]) -> PageReader<T> {
         let mut query: Vec<_> = query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         if T::PAGE_IS_ASKED {
             query.push(("limit".to_owned(), PAGE.to_string()));
         }
         PageReader {
-            list: Arc::new(List { provider: provider.clone(), call, id: id.to_owned(), query, clock }),
+            list: Arc::new(List { provider: provider.clone(), call, id: id.to_owned(), query }),
             requests: FuturesUnordered::new(),
             arrived: HashMap::new(),
             behind: 0,
@@ -154,13 +147,13 @@ impl<T: ListRow> PageReader<T> {
                     continue;
                 }
             };
-            let page = match rows(&body) {
+            let page = match json::data(&body) {
                 Ok(rows) => ListedPage { rows, asked_at },
                 Err(_) => {
                     // Requests ahead are dropped: nothing would read their answers, and each may hold the
                     // permit that this one waits for.
                     self.forget_ahead();
-                    let (rows, asked_at) = self.list.ask(offset, deadline, rows).await?;
+                    let (rows, asked_at) = self.list.ask(offset, deadline, json::data).await?;
                     ListedPage { rows, asked_at }
                 }
             };
@@ -297,16 +290,12 @@ impl List {
         let mut query: Vec<(&str, &str)> = self.query.iter().map(|(name, value)| (&**name, &**value)).collect();
         query.push(("offset", &offset));
         loop {
-            let asked_at = self.clock.now();
+            let asked_at = self.provider.clock.now();
             let request = CallRequest { query: &query, ..self.call.about(&self.id) };
             let answer = self.provider.ask(request, deadline, &read).await?;
-            if utc_date(asked_at) == utc_date(self.clock.now()) {
+            if utc_date(asked_at) == utc_date(self.provider.clock.now()) {
                 return Ok((answer, asked_at));
             }
         }
     }
-}
-
-fn rows<T: ListRow>(body: &str) -> Result<Vec<T>, Unreadable> {
-    Ok(json::read::<Envelope<Vec<T>>>(body)?.data)
 }
