@@ -141,7 +141,7 @@ impl Provider {
                 return Ok(());
             }
         }
-        Err(unknown(&ASSIGN_KEYS, &format!("the key {key} is not under the guardrail")))
+        Err(unknown(&ASSIGN_KEYS, format!("the key {key} is not under the guardrail")))
     }
 
     /// The keys under a guardrail. Each answer has a deadline of its own.

@@ -17,17 +17,17 @@ use crate::domain::values::key::PlaintextKey;
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::{Reset, utc_date};
 use crate::provider::wire::calls::{CREATE_KEY, Call, DELETE_KEY, DISABLE_KEY, GET_KEY, PATCH_KEY};
-use crate::provider::wire::error::{ProviderError, Result, Trouble};
+use crate::provider::wire::error::{FailureKind, ProviderError, Result};
 use crate::provider::wire::json;
 use crate::provider::wire::json::Unreadable;
-use crate::provider::wire::send::refused_here;
+use crate::provider::wire::send::{refused_here, unknown};
 
 /// A key that was patched or read; `None` where the provider has none with this hash.
 pub type FoundKey = Option<Box<ProviderKey>>;
 
 impl Provider {
     /// Makes a key. It is sent once, and only with its whole time-out left. After an unknown outcome a key of
-    /// that name may exist or appear later. `made_key` in the error names a key whose plaintext cannot be shown.
+    /// that name may exist or appear later. The kind of the error names a key whose plaintext cannot be shown.
     pub async fn create_key(&self, key: &NewKey<'_>, deadline: Deadline) -> Result<CreatedKey> {
         at_least_a_cent(&CREATE_KEY, key.limit)?;
         let request = CREATE_KEY.request().json(key)?;
@@ -246,11 +246,9 @@ fn read_text(raw: &RawValue) -> Option<String> {
 }
 
 fn lost(why: &str, made_key: Option<KeyHash>) -> ProviderError {
-    ProviderError::Unknown {
-        trouble: Trouble { status: Some(StatusCode::CREATED.as_u16()), ..Trouble::unsent(&CREATE_KEY, why.to_owned()) },
-        after: None,
-        made_key,
-    }
+    let mut error = ProviderError { kind: FailureKind::Unknown(made_key), ..unknown(&CREATE_KEY, why) };
+    error.trouble.status = Some(StatusCode::CREATED.as_u16());
+    error
 }
 
 /// Whether a listed limit exists and is not above the one that was asked for.

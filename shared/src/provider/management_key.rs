@@ -17,7 +17,7 @@ use crate::domain::values::id::{DeploymentId, KeyHash};
 use crate::domain::values::key::Fingerprint;
 use crate::provider::Provider;
 use crate::provider::wire::calls::{CallRequest, GET_KEY, LIST_WORKSPACES, OWN_KEY};
-use crate::provider::wire::error::{ProviderError, Result, Trouble};
+use crate::provider::wire::error::{FailureKind, ProviderError, Result, Trouble};
 
 use crate::provider::wire::{error, json};
 use crate::secrets::ManagementKey;
@@ -63,17 +63,19 @@ impl Provider {
         key: &ManagementKey,
         deadline: Deadline,
     ) -> ProviderError {
-        let ProviderError::ManagementKey { trouble } = refused else { return refused };
+        if refused.kind != FailureKind::ManagementKey {
+            return refused;
+        }
         let request = OWN_KEY.request();
         match self.send(&request, key, deadline, &json::data::<OwnKey>).await {
             Ok(own_key) if own_key.is_management() == Some(false) => ordinary(&own_key.label),
-            Ok(own_key) if own_key.is_management().is_none() => ProviderError::ManagementKey { trouble },
-            Err(error) if error.is_of_the_key() => ProviderError::ManagementKey { trouble },
-            Ok(_) => ProviderError::Later { trouble, after: None },
+            Ok(own_key) if own_key.is_management().is_none() => refused,
+            Err(error) if error.is_of_the_key() => refused,
+            Ok(_) => ProviderError { kind: FailureKind::Later, ..refused },
             // Nothing says whether the key or the request was refused.
             Err(_) => {
-                let trouble = Trouble { status: None, ..trouble };
-                ProviderError::Unknown { trouble, after: None, made_key: None }
+                let trouble = Trouble { status: None, ..refused.trouble };
+                ProviderError { kind: FailureKind::Unknown(None), trouble, after: None }
             }
         }
     }
@@ -84,7 +86,7 @@ fn ordinary(label: &str) -> ProviderError {
     let label: String = label.chars().filter(|c| !c.is_control()).take(30).collect();
     let masked = if label.contains("...") || label.contains('…') { label } else { error::harmless(&label) };
     let message = format!("“{masked}” is an ordinary key, and only a management key can make keys for others");
-    ProviderError::ManagementKey { trouble: Trouble::unsent(&OWN_KEY, message) }
+    ProviderError::unsent(FailureKind::ManagementKey, &OWN_KEY, message)
 }
 
 pub(super) type KnownTo = Arc<Mutex<Option<(DeploymentId, KnownAccount)>>>;
@@ -150,12 +152,9 @@ impl Provider {
                 Ok(None) => {}
                 // It is there, in a workspace that this management key may not open.
                 Err(error) if error.is_forbidden() => return Ok(true),
-                Err(error @ ProviderError::ManagementKey { .. }) => return Err(error),
+                Err(error) if error.kind == FailureKind::ManagementKey => return Err(error),
                 // What is neither a key nor the provider's own 404 proves nothing.
-                Err(error) => {
-                    let after = error.retry_after();
-                    return Err(ProviderError::Later { trouble: error.trouble().clone(), after });
-                }
+                Err(error) => return Err(ProviderError { kind: FailureKind::Later, ..error }),
             }
         }
         Ok(false)
@@ -168,5 +167,5 @@ fn another_account(account: &KnownAccount, management_key: Fingerprint) -> Provi
          right key into the secret; if this is the account from now on, an admin says so on the account page",
         account.listed.len()
     );
-    ProviderError::AnotherAccount { trouble: Trouble::unsent(&GET_KEY, message), management_key }
+    ProviderError::unsent(FailureKind::AnotherAccount(management_key), &GET_KEY, message)
 }

@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 
 use super::Answer;
 use crate::domain::mail::alarm::Cause;
-use crate::provider::ProviderError;
+use crate::provider::{FailureKind, ProviderError};
 use crate::store::StoreError;
 
 /// The `Retry-After` of 503 where nothing else says when.
@@ -107,9 +107,9 @@ impl AppError {
 
     /// The provider refused, or the outcome of its call is not known.
     pub fn provider(error: &ProviderError, sentence: impl Into<Cow<'static, str>>) -> AppError {
-        let refused = match error {
-            ProviderError::Later { after, .. } => AppError::later(sentence).after(after.unwrap_or(SOON)),
-            ProviderError::AnotherAccount { .. } => AppError::later(sentence).after(A_PERSON_MUST),
+        let refused = match error.kind {
+            FailureKind::Later => AppError::later(sentence).after(error.after.unwrap_or(SOON)),
+            FailureKind::AnotherAccount(_) => AppError::later(sentence).after(A_PERSON_MUST),
             _ => AppError::refused(StatusCode::BAD_GATEWAY, sentence),
         };
         refused.caused_by(error)
@@ -133,7 +133,7 @@ impl AppError {
     #[must_use]
     pub fn caused_by(mut self, error: &ProviderError) -> AppError {
         self.0.told.alarm = error.refusal();
-        self.by_the_provider().because(error.trouble().to_string())
+        self.by_the_provider().because(error.trouble.to_string())
     }
 
     #[must_use]

@@ -15,8 +15,8 @@ use bursar_core::domain::programme::{Programme, TermsHash};
 use bursar_core::domain::values::id::{DeploymentId, KeyHash, KeyName, Nonce};
 use bursar_core::domain::values::key::KeyLabel;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::provider::ProviderError;
 use bursar_core::provider::keys::{CreatedKey, NewKey};
+use bursar_core::provider::{FailureKind, ProviderError};
 use bursar_core::settle::NotSettled;
 use bursar_core::store::{ActContext, ActOutcome, ListedModels};
 use bursar_core::web::{Answer, AppError, Fields, Frame, Reply, Result, Site, Visitor};
@@ -261,14 +261,14 @@ impl Claim<'_> {
         let created = self.site.provider.create_key(&new, self.context.deadline.earlier_by(LEFT_BY_MINT)).await;
         created.map_err(|error| {
             // A made key whose hash is known gets its disable; one of unknown hash is an orphan.
-            let hash = match &error {
-                ProviderError::Unknown { made_key, .. } => made_key.clone(),
-                ProviderError::Refused { .. }
-                | ProviderError::Later { .. }
-                | ProviderError::ManagementKey { .. }
-                | ProviderError::AnotherAccount { .. } => None,
+            let minted = match &error.kind {
+                FailureKind::Unknown(made_key) => made_key.clone().map(|hash| prepared.minted(hash)),
+                FailureKind::Refused
+                | FailureKind::Later
+                | FailureKind::ManagementKey
+                | FailureKind::AnotherAccount(_) => None,
             };
-            Failed { minted: hash.map(|hash| prepared.minted(hash)), error: not_made(&error) }
+            Failed { minted, error: not_made(&error) }
         })
     }
 
@@ -366,7 +366,7 @@ const NOT_RETIRED: &str = "OpenRouter did not confirm that your old key has ende
 
 /// The old key may still work, or what it used is not known.
 fn not_retired(error: &ProviderError) -> AppError {
-    refusal::provider(error, NOT_RETIRED).because(format!("the old key was not retired: {}", error.trouble()))
+    refusal::provider(error, NOT_RETIRED).because(format!("the old key was not retired: {}", error.trouble))
 }
 
 fn not_read() -> AppError {

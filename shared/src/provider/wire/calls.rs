@@ -93,7 +93,7 @@ impl Call {
 impl<'a> CallRequest<'a> {
     pub(crate) fn json(self, body: &impl Serialize) -> Result<CallRequest<'a>> {
         let body = serde_json::to_string(body);
-        let body = body.map_err(|_| refused_here(self.call, "the request cannot be written".to_owned()))?;
+        let body = body.map_err(|_| refused_here(self.call, "the request cannot be written"))?;
         Ok(CallRequest { body: Some(body), ..self })
     }
 }
