@@ -426,7 +426,7 @@ impl Transaction {
     }
 
     /// Removes the links and sessions that the state of signing in does not name any more.
-    pub(crate) fn without_ended(self, before: &SignIn, after: &SignIn) -> Result<Transaction> {
+    fn without_ended(self, before: &SignIn, after: &SignIn) -> Result<Transaction> {
         let links = before.issued_links.iter().filter(|link| !after.issued_links.contains(link));
         let sessions = before.sessions.iter().filter(|begun| !after.sessions.contains(begun));
         let links = links.map(|link| Link::key_of(&link.link).item_key);

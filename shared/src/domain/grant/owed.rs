@@ -414,7 +414,7 @@ impl View {
     }
 
     /// A guardrail as the provider has it, once it is made.
-    pub(super) fn key_guardrail(&self, owner: &GuardrailOwner) -> Option<KeyGuardrail> {
+    fn key_guardrail(&self, owner: &GuardrailOwner) -> Option<KeyGuardrail> {
         let remote = self.guardrail(owner)?.remote.as_ref()?;
         Some(KeyGuardrail { group: owner.group.clone(), id: remote.id.clone() })
     }

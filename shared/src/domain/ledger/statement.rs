@@ -49,7 +49,7 @@ pub struct CodeChange {
     pub programme: ProgrammeId,
     pub before: String,
     pub after: String,
-    pub changed_on: Date,
+    changed_on: Date,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

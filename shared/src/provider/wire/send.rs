@@ -368,7 +368,7 @@ impl Pace {
     }
 
     /// The provider asked for this wait.
-    pub(crate) fn slow_down(&self, wait: Duration, deadline: Deadline) {
+    fn slow_down(&self, wait: Duration, deadline: Deadline) {
         let until = Instant::now() + deadline.really(wait);
         let mut not_before = self.not_before.lock().unwrap_or_else(PoisonError::into_inner);
         if until > not_before.instant {

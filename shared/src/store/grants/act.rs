@@ -377,7 +377,7 @@ fn move_budget(transaction: Transaction, view: &View, change: &Change) -> Result
 impl Table {
     /// The delivery of the announcements that the rules for this grant rest on now: for most grants, on most
     /// nights, none.
-    pub(crate) async fn announcements_sent(
+    async fn announcements_sent(
         &self,
         view: &View,
         last_used_at: Option<Moment>,

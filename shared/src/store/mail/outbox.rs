@@ -360,7 +360,7 @@ pub struct Facts<'a> {
     /// The choice by which its recipient can opt out. Nobody can opt out of mail about their key or about a
     /// rule that will switch it off.
     pub choice: Option<OptionalMail>,
-    pub(crate) kept_for: SignedDuration,
+    kept_for: SignedDuration,
 }
 
 impl<'a> Facts<'a> {

@@ -113,7 +113,7 @@ impl Transaction {
     }
 }
 
-pub(crate) fn attribute_of(value: &impl Serialize) -> Result<AttributeValue> {
+fn attribute_of(value: &impl Serialize) -> Result<AttributeValue> {
     serde_dynamo::to_attribute_value(value).map_err(|error| StoreError::corrupt(&Meta::key_of(), Meta::KIND, &error))
 }
 

@@ -80,7 +80,7 @@ impl RosterStep {
         }
     }
 
-    pub(super) fn is_leave(&self) -> bool {
+    fn is_leave(&self) -> bool {
         matches!(self, RosterStep::Leave { .. })
     }
 

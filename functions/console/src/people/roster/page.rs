@@ -114,7 +114,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, refused: Refused
 }
 
 /// When the invitations of a programme go out, if they wait until keys can be claimed.
-pub(super) fn invitations_wait(programme: &Programme, now: Moment) -> Option<String> {
+fn invitations_wait(programme: &Programme, now: Moment) -> Option<String> {
     let waits = now < programme.settings.claim_opens_at() && !programme.is_over(now);
     waits.then(|| opens_in_words(&programme.settings))
 }

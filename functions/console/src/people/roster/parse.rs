@@ -56,9 +56,7 @@ pub(crate) struct RosterFile {
     pub(super) header: String,
     /// The unknown columns, as the header spells them.
     pub(super) ignored: Vec<String>,
-    pub(super) has_name: bool,
     pub(super) has_group: bool,
-    pub(super) has_id: bool,
     pub(super) encoding: &'static str,
     /// The first row with a line break in it: a quote may be closed in the wrong place, and the rows between are its cell.
     pub(super) broken: Option<u64>,
@@ -171,9 +169,7 @@ pub(crate) fn file(bytes: &[u8], email_column: Option<&str>) -> Result<RosterFil
     let mut file = RosterFile {
         header: columns.header.clone(),
         ignored: columns.ignored.clone(),
-        has_name: !columns.name.is_empty(),
         has_group: columns.group.is_some(),
-        has_id: columns.id.is_some(),
         encoding: encoding.name(),
         ..RosterFile::default()
     };
@@ -414,10 +410,10 @@ mod tests {
         ] {
             let file = read_text(text);
             assert_eq!(shown(&file), expected, "{text:?}");
-            assert!(file.refused.is_empty() && file.has_name && file.has_group && file.has_id);
+            assert!(file.refused.is_empty() && file.has_group);
         }
         let file = read_text("\u{FEFF} E-Mail ; EMAIL;x\n;a@uni.edu;");
-        assert!(!file.has_name && file.ignored == ["E-Mail", "x"]);
+        assert_eq!(file.ignored, ["E-Mail", "x"]);
     }
 
     #[test]
