@@ -20,7 +20,7 @@ use crate::domain::values::money::Usd;
 use crate::provider::guardrails::{GuardrailRules, ProviderGuardrail};
 use crate::provider::key::ProviderKey;
 use crate::provider::keys::{FoundKey, KeyPatch};
-use crate::provider::{Provider, ProviderError};
+use crate::provider::{FailureKind, Provider, ProviderError};
 use crate::store::{ActContext, ActOutcome, Meta, StoreError, Table};
 
 /// The time that one call may take, the provider's and the table's answers included.
@@ -324,8 +324,8 @@ impl Settler<'_> {
         let asked_at = self.clock.now();
         let answer = match self.send_guardrail(&meta, &noted, rules, deadline).await {
             Ok(answer) => answer,
-            Err(ProviderError::Refused { trouble, .. }) => {
-                return self.refuse(&noted, rules, &trouble.message, deadline).await;
+            Err(error) if error.kind == FailureKind::Refused => {
+                return self.refuse(&noted, rules, &error.trouble.message, deadline).await;
             }
             Err(error) => return Ok(RulesTold::Not(error)),
         };
@@ -369,12 +369,11 @@ impl Settler<'_> {
         }
         // An earlier create may have taken effect although its answer was lost. So the guardrail is looked up
         // by name first, and sent the rules again.
-        let listed =
-            self.listed.get_or_try_init(|| self.provider.guardrails(deadline)).await.map_err(|error| match error {
-                // A refused listing says nothing of the rules, so it counts as a failure to be retried.
-                ProviderError::Refused { trouble, after } => ProviderError::Later { trouble, after },
-                error => error,
-            })?;
+        let listed = self.listed.get_or_try_init(|| self.provider.guardrails(deadline)).await.map_err(|error| {
+            // A refused listing says nothing of the rules, so it counts as a failure to be retried.
+            let is_refused = error.kind == FailureKind::Refused;
+            ProviderError { kind: if is_refused { FailureKind::Later } else { error.kind }, ..error }
+        })?;
         if let Some(namesake) = listed.iter().find(|listed| listed.name == rules.name)
             && let Some(answer) = self.provider.patch_guardrail(&namesake.id, &rules, deadline).await?
         {

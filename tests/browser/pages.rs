@@ -125,7 +125,11 @@ pub(crate) async fn are_good(driver: &Driver, axe: &Path) {
     let hash = (0..105).map(|number| campus.foreign(&format!("course-{number}"))).last().unwrap();
     campus.sync().await;
     let visits = VISITS.replace("{grant}", grant.as_str()).replace("{new_grant}", new_grant.as_str());
-    let visits = visits.replace("{address}", &student).replace("{new}", &new).replace("{hash}", &hash).replace("{paused}", paused.as_str());
+    let visits = visits
+        .replace("{address}", &student)
+        .replace("{new}", &new)
+        .replace("{hash}", &hash)
+        .replace("{paused}", paused.as_str());
     let axe = std::fs::read_to_string(axe).unwrap();
     let _ = std::fs::remove_dir_all(PICTURES);
     std::fs::create_dir_all(PICTURES).unwrap();

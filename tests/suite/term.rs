@@ -327,8 +327,8 @@ impl Story {
     async fn statements(&self) {
         assert_eq!(self.campus.mails("statement").len(), 3);
         let mut total = Usd::ZERO;
-        for MailedStatement { rows, .. } in self.campus.table.list(MailedStatement::all()).await.unwrap() {
-            total += rows.iter().filter(|row| row.kind.counts()).map(|row| row.spent).sum();
+        for MailedStatement { statement, .. } in self.campus.table.list(MailedStatement::all()).await.unwrap() {
+            total += statement.total();
         }
         assert_eq!(total, Usd::from_micros(self.in_all));
     }

@@ -37,7 +37,7 @@ mod testing;
 use anyhow::{Result, bail};
 use askama::Template;
 use axum::Router;
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, Request};
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
@@ -104,7 +104,7 @@ struct PrivacyPage<'a> {
     backup_days: u16,
 }
 
-async fn privacy(State(site): State<Site>) -> Reply {
+async fn privacy(site: Site) -> Reply {
     let retention_days = site.retention_days;
     site.page(&PrivacyPage { frame: &site.frame, retention_days, backup_days: BACKUP_DAYS })
 }
@@ -116,7 +116,7 @@ async fn script() -> Response {
 }
 
 /// The answer to an unknown path. Below `/my`, somebody who is signed out is sent to sign in first.
-async fn nothing(State(site): State<Site>, request: Request) -> Answer {
+async fn nothing(site: Site, request: Request) -> Answer {
     let (mut parts, _) = request.into_parts();
     if parts.uri.path() == "/my" || parts.uri.path().starts_with("/my/") {
         Visitor::from_request_parts(&mut parts, &site).await?;

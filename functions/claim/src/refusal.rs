@@ -5,7 +5,7 @@ use bursar_core::domain::grant::{BeginRefused, ChangeRefused, HoldKind, MoreRefu
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::values::format::time_in;
 use bursar_core::domain::values::term::Term;
-use bursar_core::provider::ProviderError;
+use bursar_core::provider::{FailureKind, ProviderError};
 use bursar_core::web::AppError;
 
 /// What the student may do about a refusal that passes.
@@ -87,18 +87,16 @@ pub(crate) fn more(refused: MoreRefused, now: Moment) -> AppError {
 
 /// The refusal of a claim for a failed call to the provider, with what to do about it.
 pub(crate) fn provider(error: &ProviderError, what: &str) -> AppError {
-    let minutes = error.retry_after().map_or(0, |wait| wait.as_secs().div_ceil(60));
+    let minutes = error.after.map_or(0, |wait| wait.as_secs().div_ceil(60));
     let in_minutes = format!("Press again in {minutes} minutes.");
-    let advice = match error {
-        ProviderError::Later { .. } | ProviderError::Unknown { .. } if minutes > 1 => &in_minutes,
-        ProviderError::Later { .. } | ProviderError::Unknown { .. } => AGAIN,
-        ProviderError::Refused { .. } => {
-            "Try again later; if that does not help, tell the people who run this programme."
-        }
-        ProviderError::AnotherAccount { .. } => {
+    let advice = match error.kind {
+        FailureKind::Later | FailureKind::Unknown(_) if minutes > 1 => &in_minutes,
+        FailureKind::Later | FailureKind::Unknown(_) => AGAIN,
+        FailureKind::Refused => "Try again later; if that does not help, tell the people who run this programme.",
+        FailureKind::AnotherAccount(_) => {
             "Bursar's access to OpenRouter is being changed. Try again later; if that does not help, tell the people who run this programme."
         }
-        ProviderError::ManagementKey { .. } => {
+        FailureKind::ManagementKey => {
             "OpenRouter is refusing Bursar itself at the moment: tell the people who run this programme, and try again later."
         }
     };

@@ -2,7 +2,6 @@
 //! this file turns requests into that question and a good answer into a session.
 
 use askama::Template;
-use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Redirect;
 use bursar_core::clock::Moment;
@@ -12,7 +11,7 @@ use bursar_core::domain::sign_in::{Proof, Session, SignIn};
 use bursar_core::domain::values::address::{EmailAddress, MatchedAddress};
 use bursar_core::domain::values::token::{BrowserToken, Code, LinkToken, SessionToken};
 use bursar_core::store::{Link, StoreError};
-use bursar_core::web::{Answer, AppError, Fields, Flash, Frame, Posted, Reply, RequestDeadline, Site, Visitor};
+use bursar_core::web::{Answer, AppError, Fields, Flash, Frame, Posted, Reply, Result, Site, Visitor};
 
 /// The number of times a decision is repeated because the address's sign-in state changed meanwhile. Each
 /// conflict means that another request succeeded.
@@ -50,7 +49,7 @@ struct CodeRefusedPage<'a> {
 }
 
 /// The page of a link. It changes nothing and looks nothing up, since mail scanners open links.
-pub(crate) async fn link(State(site): State<Site>, headers: HeaderMap) -> Reply {
+pub(crate) async fn link(site: Site, headers: HeaderMap) -> Reply {
     site.page(&LinkPage { frame: &site.frame, has_asked: site.cookies.asking(&headers).is_some() })
 }
 
@@ -60,13 +59,7 @@ pub(crate) async fn back_to_start() -> Redirect {
 }
 
 /// Signs in by a link, in the browser that asked or with the address typed in. A failure uses nothing up.
-pub(crate) async fn follow(
-    State(site): State<Site>,
-    RequestDeadline(deadline): RequestDeadline,
-    uri: Uri,
-    headers: HeaderMap,
-    fields: Fields,
-) -> Answer {
+pub(crate) async fn follow(site: Site, deadline: Deadline, uri: Uri, headers: HeaderMap, fields: Fields) -> Answer {
     let refused = || {
         let page = site.page(&LinkRefusedPage { frame: &site.frame });
         AppError::page(StatusCode::FORBIDDEN, Ok(page)).because(SignInMethod::Link.as_str())
@@ -94,12 +87,7 @@ pub(crate) async fn follow(
 }
 
 /// Signs in by the code of the mail, in any browser, because the form asks for the address too.
-pub(crate) async fn type_code(
-    State(site): State<Site>,
-    RequestDeadline(deadline): RequestDeadline,
-    headers: HeaderMap,
-    fields: Fields,
-) -> Answer {
+pub(crate) async fn type_code(site: Site, deadline: Deadline, headers: HeaderMap, fields: Fields) -> Answer {
     let [address, code] = ["address", "code"].map(|name| fields.get(name).unwrap_or_default());
     let refused = || {
         let page = site.page(&CodeRefusedPage { frame: &site.frame, address, code });
@@ -124,11 +112,7 @@ pub(crate) async fn type_code(
     Err(StoreError::Contended.into())
 }
 
-pub(crate) async fn sign_out(
-    State(site): State<Site>,
-    RequestDeadline(deadline): RequestDeadline,
-    posted: Posted,
-) -> Answer {
+pub(crate) async fn sign_out(site: Site, deadline: Deadline, posted: Posted) -> Answer {
     let session = &posted.visitor.session;
     let everywhere = posted.fields.get("everywhere") == Some("on");
     if everywhere {
@@ -147,7 +131,7 @@ async fn begin_session(
     method: SignInMethod,
     now: Moment,
     deadline: Deadline,
-) -> Result<Option<Reply>, AppError> {
+) -> Result<Option<Reply>> {
     let known_person = site.table.known(&after.address).await?;
     let person = match known_person.filter(|known_person| known_person.has_role) {
         Some(known_person) => Some(site.table.person_of(&known_person.address, deadline).await?),
@@ -164,7 +148,7 @@ async fn begin_session(
 }
 
 /// The answer to a used link or code in the browser that used it, which is redirected as before, without a second session.
-async fn answer_again(site: &Site, headers: &HeaderMap, address: &MatchedAddress) -> Result<Option<Reply>, AppError> {
+async fn answer_again(site: &Site, headers: &HeaderMap, address: &MatchedAddress) -> Result<Option<Reply>> {
     let visitor = Visitor::read(site, headers).await?.filter(|visitor| visitor.session.address == *address);
     Ok(visitor.map(|visitor| to_home(site, &visitor.session)))
 }
@@ -213,18 +197,13 @@ struct LinkSentPage<'a> {
     address: &'a str,
 }
 
-pub(crate) async fn start(State(site): State<Site>) -> Reply {
+pub(crate) async fn start(site: Site) -> Reply {
     site.page(&StartPage { frame: &site.frame })
 }
 
 /// Writes a login request for any valid address. Every answer sets a cookie, since a link only signs in the browser
 /// that asked for it.
-pub(crate) async fn request_link(
-    State(site): State<Site>,
-    RequestDeadline(deadline): RequestDeadline,
-    headers: HeaderMap,
-    fields: Fields,
-) -> Answer {
+pub(crate) async fn request_link(site: Site, deadline: Deadline, headers: HeaderMap, fields: Fields) -> Answer {
     let missing = "Nothing was sent: the field for the address is missing. Open the start page and fill it in.";
     let typed = fields.get("address").ok_or_else(|| AppError::unprocessable(missing))?;
     let browser = site.cookies.asking(&headers).unwrap_or_else(BrowserToken::generate);

@@ -7,6 +7,7 @@ use bursar_core::domain::grant::{Grant, Person, View};
 use bursar_core::domain::programme::rules::ListedModel;
 use bursar_core::domain::programme::{Budget, Programme, Settings};
 use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::format::Joined;
 use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
@@ -54,8 +55,8 @@ pub(crate) fn readable(html: &str) -> String {
         text.push_str(&after.replace('\n', " "));
     }
     let text = text.replace("&#39;", "'").replace("&#38;", "&");
-    let lines = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ").replace(" :", ":"));
-    lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
+    let lines = text.lines().map(|line| line.split_whitespace().joined(" ").replace(" :", ":"));
+    lines.filter(|line| !line.is_empty()).joined("\n")
 }
 
 pub(crate) fn settings_mut(view: &mut View) -> &mut Settings {

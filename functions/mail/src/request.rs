@@ -229,7 +229,7 @@ mod tests {
         let asked = view
             .ask_for_more("The last exercise\nneeds a larger model.", Some(Usd::from_dollars(30)), &[], now())
             .unwrap();
-        view.grant = asked.grant().clone();
+        view.grant = asked.grant.clone();
         let open = view.open_request(now()).unwrap();
         insta::assert_snapshot!(told(|words| words.asks_for_more(&view, open, now())).await, @"
         Ada Lovelace asks for $30 (used $16.40 of $20)

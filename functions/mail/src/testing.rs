@@ -11,6 +11,7 @@ use bursar_core::domain::programme::counts::Stage;
 use bursar_core::domain::programme::{Budget, Programme, Settings};
 use bursar_core::domain::usage::reading::{DailyUse, Reading};
 use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::format::Joined;
 use bursar_core::domain::values::id::{Epoch, KeyHash, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
@@ -89,5 +90,5 @@ pub(crate) async fn written(write: impl FnOnce(Words<'_>) -> Letter) -> (String,
 pub(crate) async fn told(write: impl FnOnce(Words<'_>) -> Letter) -> String {
     let text = written(write).await.0;
     let lines = text.lines().filter(|line| !["", "-- ", "Example University"].contains(line));
-    lines.collect::<Vec<_>>().join("\n").replace(":\nhttps://", ": https://")
+    lines.joined("\n").replace(":\nhttps://", ": https://")
 }

@@ -144,7 +144,7 @@ async fn off_unconfirmed(table: &Table, now: Moment) -> Result<Vec<Alarm>> {
     let of_one_day = late.chunk_by(|grant, next| grant.ends_since.map(utc_date) == next.ends_since.map(utc_date));
     let alarms = of_one_day.filter_map(|of_day| {
         let Grant { programme, id, ends_since, .. } = of_day.first()?.clone();
-        let grants = u32::try_from(of_day.len()).ok()?;
+        let grants = of_day.len() as u32;
         let since = ends_since?;
         Some(Alarm::on(utc_date(since), Cause::OffUnconfirmed { grants, since, programme, grant: id }, now))
     });

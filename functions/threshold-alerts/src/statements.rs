@@ -27,7 +27,7 @@ pub(crate) async fn mail_due(table: &Table, now: Moment, deadline: Deadline) -> 
     }
     let Some(first_cut) = table.oldest(AccountCut::all()).await? else { return Ok(0) };
     let mut mailed = 0;
-    for days in months_due(newest.map(|newest| newest.month), first_cut.as_of, now) {
+    for days in months_due(newest.map(|newest| newest.statement.days.first), first_cut.as_of, now) {
         let (Some(statement), programmes) = table.statement(days).await? else { break };
         if statement.to < days.end() || !deadline.leaves(ENOUGH_FOR_ONE) {
             break;
@@ -35,7 +35,7 @@ pub(crate) async fn mail_due(table: &Table, now: Moment, deadline: Deadline) -> 
         if statement.from == statement.to {
             continue;
         }
-        let statement = MailedStatement::new(&statement, now);
+        let statement = MailedStatement::new(statement, now);
         let recipients = table.people_of(&readers(&statement, &programmes), deadline).await?;
         mailed += usize::from(table.tell(&statement, &recipients, now, deadline).await?);
     }

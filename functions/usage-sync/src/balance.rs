@@ -35,7 +35,7 @@ pub(crate) async fn look(app: &App, deadline: Deadline) -> Result<()> {
                 table.get(BalanceReading::key_of()).await?.filter(|reading| reading.failing_since.is_none())
             {
                 let failing = BalanceReading { failing_since: Some(now), ..reading };
-                table.note_balance_reading(&failing, deadline).await?;
+                table.set(&failing, deadline).await?;
             }
             if let Some(cause) = error.refusal() {
                 table.tell_admins(&Alarm::now(cause, now), now, deadline).await?;
@@ -44,7 +44,8 @@ pub(crate) async fn look(app: &App, deadline: Deadline) -> Result<()> {
         }
     };
     let reading = BalanceReading { as_of: now, bought: credits.bought, spent: credits.used, failing_since: None };
-    table.note_balance_reading(&reading, deadline).await?;
+    // The last writer wins, since a reading is moments older at most.
+    table.set(&reading, deadline).await?;
     tracing::info!(balance_usd = %credits.balance(), "the account's balance");
     Ok(())
 }

@@ -48,7 +48,7 @@ pub(crate) async fn everything(runner: &RunContext<'_>) -> Result<KeyListing> {
     let bases: HashMap<&ProgrammeId, Basis> =
         runner.programmes.iter().map(|programme| (&programme.id, programme.settings.basis)).collect();
     let mut listing = KeyListing::default();
-    let mut inventory = runner.provider.inventory(runner.clock);
+    let mut inventory = runner.provider.inventory();
     // What was listed is recorded in the time that is left.
     let end = runner.end().earlier_by(runner.end().left() / 4);
     listing.is_whole = loop {

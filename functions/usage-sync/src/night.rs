@@ -78,7 +78,7 @@ async fn is_released_since(table: &Table, began_at: Moment) -> Result<bool> {
 
 async fn begin(app: &App, begun: Run, deadline: Deadline) -> Result<Value> {
     let started = Instant::now();
-    app.table.begin_run(&begun, deadline).await?;
+    app.table.put_new(&begun, deadline).await?;
     let runner = RunContext::prepare(app, begun.began_at, deadline).await?;
     let journal = &runner.journal;
     match runner.end().wait_for(Box::pin(run(&runner))).await {
@@ -86,7 +86,7 @@ async fn begin(app: &App, begun: Run, deadline: Deadline) -> Result<Value> {
         Ok(Err(error)) => journal.first_problem(format!("the run ended early: {error:#}")),
         Err(_) => journal.first_problem("the run ended early: its time was up".to_owned()),
     }
-    journal.report(|report| report.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
+    journal.report(|report| report.duration_ms = started.elapsed().as_millis() as u64);
     let report = journal.read();
     log(&report)?;
     let ended = Run {
@@ -98,7 +98,7 @@ async fn begin(app: &App, begun: Run, deadline: Deadline) -> Result<Value> {
     };
     // First, since nobody repeats a run that ended whole.
     raise_alarms(&runner, &app.table.sync_state().await?, &report).await?;
-    app.table.end_run(&ended, deadline).await?;
+    app.table.set(&ended, deadline).await?;
     Ok(serde_json::to_value(&report)?)
 }
 
@@ -143,7 +143,7 @@ fn causes(report: &Report) -> Vec<Cause> {
     // A refused key implies that the run is not complete.
     if !report.complete && causes.is_empty() {
         let first = report.problems.first().cloned().unwrap_or_default();
-        causes.push(Cause::Incomplete { problems: count(report.problems.len()), first });
+        causes.push(Cause::Incomplete { problems: report.problems.len() as u32, first });
     }
     causes
 }
@@ -154,11 +154,7 @@ fn unknown_keys(runner: &RunContext<'_>, state: &SyncState, now: Moment) -> Opti
     let first = unknown.first()?;
     let newest = unknown.iter().map(|key| key.seen_at).max()?;
     let hashes: BTreeSet<&str> = unknown.iter().map(|key| key.key.as_str()).collect();
-    let keys = count(unknown.len());
-    let set = sha256_hex(&hashes.into_iter().collect::<Vec<_>>());
+    let keys = unknown.len() as u32;
+    let set = sha256_hex(hashes);
     Some(Alarm::on(utc_date(newest), Cause::UnknownKeys { keys, first: first.name.clone(), set }, now))
-}
-
-fn count(length: usize) -> u32 {
-    u32::try_from(length).unwrap_or(u32::MAX)
 }

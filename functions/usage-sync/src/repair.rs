@@ -293,7 +293,7 @@ async fn purge(runner: &RunContext<'_>, context: ActContext<'_>, key: &KeyHash) 
 
 /// Has each day begin further on, by as many as may fail in a row: those that always fail never keep the same others from their repair.
 fn rotate<T>(findings: &mut [T], now: Moment) {
-    let days = usize::try_from(now.as_second() / 86_400).unwrap_or_default();
+    let days = (now.as_second() / 86_400) as usize;
     findings.rotate_left((days * FAILED_IN_A_ROW).checked_rem(findings.len()).unwrap_or_default());
 }
 

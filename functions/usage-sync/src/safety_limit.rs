@@ -58,13 +58,13 @@ pub(crate) async fn bound(
     {
         return Ok(Bounded { findings, held_back: None });
     }
-    let count = |act| u32::try_from(held_keys.iter().filter(|held| held.act == act).count()).unwrap_or(u32::MAX);
+    let count = |act| held_keys.iter().filter(|held| held.act == act).count() as u32;
     let mut held = HeldBack {
         held_at: runner.baseline.began_at,
         sweeps: count(HeldAct::Sweep),
         recoveries: count(HeldAct::Recovery),
         stops: count(HeldAct::Stop),
-        bound: u32::try_from(bound).unwrap_or(u32::MAX),
+        bound: bound as u32,
         keys: held_keys.iter().take(MOST_NAMED).cloned().collect(),
         release: None,
     };

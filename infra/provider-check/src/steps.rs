@@ -17,7 +17,7 @@ use bursar_core::provider::account::Credits;
 use bursar_core::provider::guardrails::GuardrailRules;
 use bursar_core::provider::key::ProviderKey;
 use bursar_core::provider::keys::{KeyPatch, NewKey};
-use bursar_core::provider::{Provider, ProviderError};
+use bursar_core::provider::{FailureKind, Provider};
 use bursar_core::secrets::ManagementKey;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
@@ -463,8 +463,8 @@ async fn restrict(run: &mut Run<'_>, key: &Key) -> Result<()> {
     let mut sent = GuardrailRules { name: run.name.clone(), rules: Rules { models, ..Rules::default() } };
     let id = match run.provider.create_guardrail(&sent, soon()).await {
         Ok(guardrail) => guardrail.id,
-        Err(error) if !matches!(error, ProviderError::Unknown { .. }) => {
-            run.findings.unjudged(format!("no guardrail was made, so restrict no programme: {}", error.trouble()));
+        Err(error) if !matches!(error.kind, FailureKind::Unknown(_)) => {
+            run.findings.unjudged(format!("no guardrail was made, so restrict no programme: {}", error.trouble));
             return Ok(());
         }
         Err(error) => return Err(error.into()),
@@ -472,7 +472,7 @@ async fn restrict(run: &mut Run<'_>, key: &Key) -> Result<()> {
     run.made_paths.push(format!("guardrails/{id}"));
     let assigned = run.provider.assign_key(&id, &key.hash, soon()).await;
     let is_listed = run.provider.keys_under(&id, soon).await?.contains(&key.hash);
-    let seen = assigned.as_ref().map_or_else(|error| error.trouble().to_string(), |()| "assigned".to_owned());
+    let seen = assigned.as_ref().map_or_else(|error| error.trouble.to_string(), |()| "assigned".to_owned());
     run.findings.check("assignment-listed", assigned.is_ok() && is_listed, format!("{seen}, listed: {is_listed}"));
     if assigned.is_err() || !run.can_spend {
         return Ok(());
@@ -486,7 +486,7 @@ async fn restrict(run: &mut Run<'_>, key: &Key) -> Result<()> {
         sent.rules.regions = vec![Region::Europe];
         match run.provider.patch_guardrail(&id, &sent, soon()).await {
             Ok(_) => refused(run, key, "regions-bind", is_forbidden).await?,
-            Err(error) => run.findings.check("regions-bind", None, error.trouble().to_string()),
+            Err(error) => run.findings.check("regions-bind", None, error.trouble.to_string()),
         }
     }
     brake(run, key, &GuardrailRules { rules: Rules::default(), ..sent }, &id).await?;

@@ -6,14 +6,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Provider;
-use crate::clock::Clock;
 use crate::deadline::Deadline;
 use crate::domain::programme::rules::ListedModel;
 use crate::domain::values::money::{Usd, promised, spent};
 use crate::provider::wire::calls::{CREDITS, Call, LIST_MODELS, LIST_PROVIDERS, LIST_WORKSPACES};
-use crate::provider::wire::error::ProviderError;
+use crate::provider::wire::error::Result;
 use crate::provider::wire::json;
-use crate::provider::wire::json::{Envelope, Unreadable};
+use crate::provider::wire::json::Unreadable;
 use crate::provider::wire::pages::{ListRow, PageReader};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,20 +59,20 @@ impl Credits {
 impl Provider {
     /// Reads the account's credits. An ordinary key may be answered with zeros, so the key is checked before
     /// the answer is trusted (`check_management_key`).
-    pub async fn credits(&self, deadline: Deadline) -> Result<Credits, ProviderError> {
+    pub async fn credits(&self, deadline: Deadline) -> Result<Credits> {
         self.ask(CREDITS.request(), deadline, read_credits).await
     }
 
-    pub async fn workspaces(&self, deadline: Deadline) -> Result<Vec<Workspace>, ProviderError> {
-        PageReader::new(self, &LIST_WORKSPACES, "", &[], Clock::system()).all(|| deadline).await
+    pub async fn workspaces(&self, deadline: Deadline) -> Result<Vec<Workspace>> {
+        PageReader::new(self, &LIST_WORKSPACES, "", &[]).all(|| deadline).await
     }
 
     /// Lists the models that the provider offers.
-    pub async fn models(&self, deadline: Deadline) -> Result<Vec<ListedModel>, ProviderError> {
+    pub async fn models(&self, deadline: Deadline) -> Result<Vec<ListedModel>> {
         self.list(&LIST_MODELS, deadline, |model: Model| [listed(model)]).await
     }
 
-    pub async fn providers(&self, deadline: Deadline) -> Result<BTreeSet<String>, ProviderError> {
+    pub async fn providers(&self, deadline: Deadline) -> Result<BTreeSet<String>> {
         self.list(&LIST_PROVIDERS, deadline, |seller: Seller| [seller.slug]).await
     }
 
@@ -82,9 +81,9 @@ impl Provider {
         call: &'static Call,
         deadline: Deadline,
         parts: impl Fn(T) -> P,
-    ) -> Result<L, ProviderError> {
+    ) -> Result<L> {
         self.ask(call.request(), deadline, |body| {
-            let Envelope { data: rows } = json::read::<Envelope<Vec<T>>>(body)?;
+            let rows: Vec<T> = json::data(body)?;
             if rows.is_empty() {
                 return Err(Unreadable("the list is empty".to_owned()));
             }
@@ -109,7 +108,7 @@ fn listed(model: Model) -> ListedModel {
 }
 
 fn read_credits(body: &str) -> Result<Credits, Unreadable> {
-    let Envelope { data: credits } = json::read::<Envelope<CreditsAnswer>>(body)?;
+    let credits: CreditsAnswer = json::data(body)?;
     match (credits.total_credits, credits.total_usage) {
         (Some(bought), Some(used)) => Ok(Credits { bought, used }),
         _ => Err(Unreadable("the answer lacks what was bought or used".to_owned())),

@@ -14,7 +14,7 @@ use crate::deadline::Deadline;
 use crate::domain::usage::models::{ModelRow, Sums};
 use crate::domain::values::money::{MoneyError, Usd};
 use crate::provider::wire::calls::QUERY_ANALYTICS;
-use crate::provider::wire::error::{ProviderError, harmless};
+use crate::provider::wire::error::{Result, harmless};
 use crate::provider::wire::json;
 use crate::provider::wire::json::{Envelope, Unreadable};
 
@@ -36,11 +36,7 @@ pub struct ModelUsage {
 }
 
 impl Provider {
-    pub async fn model_usage(
-        &self,
-        days: RangeInclusive<Date>,
-        deadline: Deadline,
-    ) -> Result<ModelUsage, ProviderError> {
+    pub async fn model_usage(&self, days: RangeInclusive<Date>, deadline: Deadline) -> Result<ModelUsage> {
         let request = QUERY_ANALYTICS.request().json(&query(&days))?;
         self.ask(request, deadline, |body| model_usage(body, &days)).await
     }
@@ -52,7 +48,7 @@ fn query(days: &RangeInclusive<Date>) -> Value {
     let last = *days.end();
     let after = last.tomorrow().unwrap_or(last);
     // One bucket more than the days: it is not documented whether the end belongs to the range.
-    let buckets = usize::try_from(after.duration_since(first).as_hours() / 24 + 1).unwrap_or(1);
+    let buckets = (after.duration_since(first).as_hours() / 24 + 1) as usize;
     json!({
         "metrics": ["total_usage", "credits_usage", "byok_usage", "request_count"],
         "dimensions": ["api_key_id", "model"],

@@ -7,19 +7,19 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Provider;
-use crate::clock::Clock;
 use crate::deadline::Deadline;
 use crate::domain::programme::Byok;
 use crate::domain::programme::rules::{DailyLimit, DataPolicy, Rules};
 use crate::domain::values::id::KeyHash;
 use crate::domain::values::money::{Usd, promised};
 use crate::domain::values::window::Reset;
+use crate::provider::keys::or_gone;
 use crate::provider::wire::calls::{
     ASSIGN_KEYS, CREATE_GUARDRAIL, CallRequest, LIST_ASSIGNED, LIST_GUARDRAILS, PATCH_GUARDRAIL,
 };
-use crate::provider::wire::error::ProviderError;
+use crate::provider::wire::error::Result;
 use crate::provider::wire::json;
-use crate::provider::wire::json::{Envelope, ListedReset};
+use crate::provider::wire::json::ListedReset;
 use crate::provider::wire::pages::{ListRow, PageReader};
 use crate::provider::wire::send::unknown;
 
@@ -103,11 +103,7 @@ fn allows_all(list: &Option<Vec<String>>) -> bool {
 
 impl Provider {
     /// Makes a guardrail in the default workspace. It is sent once; after an unknown outcome, look for its name.
-    pub async fn create_guardrail(
-        &self,
-        rules: &GuardrailRules,
-        deadline: Deadline,
-    ) -> Result<ProviderGuardrail, ProviderError> {
+    pub async fn create_guardrail(&self, rules: &GuardrailRules, deadline: Deadline) -> Result<ProviderGuardrail> {
         self.send_rules(CREATE_GUARDRAIL.request(), rules, deadline).await
     }
 
@@ -117,20 +113,17 @@ impl Provider {
         id: &str,
         rules: &GuardrailRules,
         deadline: Deadline,
-    ) -> Result<Option<ProviderGuardrail>, ProviderError> {
-        match self.send_rules(PATCH_GUARDRAIL.about(id), rules, deadline).await {
-            Err(error) if error.is_not_found() => Ok(None),
-            patched => patched.map(Some),
-        }
+    ) -> Result<Option<ProviderGuardrail>> {
+        or_gone(self.send_rules(PATCH_GUARDRAIL.about(id), rules, deadline).await)
     }
 
-    pub async fn guardrails(&self, deadline: Deadline) -> Result<Vec<ProviderGuardrail>, ProviderError> {
-        PageReader::new(self, &LIST_GUARDRAILS, "", &[], Clock::system()).all(|| deadline).await
+    pub async fn guardrails(&self, deadline: Deadline) -> Result<Vec<ProviderGuardrail>> {
+        PageReader::new(self, &LIST_GUARDRAILS, "", &[]).all(|| deadline).await
     }
 
     /// Puts a key under a guardrail, in place of the one it had. It succeeds only when the provider confirms that, by its count or in
     /// its list. Repeating it is harmless.
-    pub async fn assign_key(&self, id: &str, key: &KeyHash, deadline: Deadline) -> Result<(), ProviderError> {
+    pub async fn assign_key(&self, id: &str, key: &KeyHash, deadline: Deadline) -> Result<()> {
         #[derive(Deserialize)]
         struct AssignAnswer {
             #[serde(default, deserialize_with = "json::count")]
@@ -148,20 +141,16 @@ impl Provider {
                 return Ok(());
             }
         }
-        Err(unknown(&ASSIGN_KEYS, &format!("the key {key} is not under the guardrail")))
+        Err(unknown(&ASSIGN_KEYS, format!("the key {key} is not under the guardrail")))
     }
 
     /// The keys under a guardrail. Each answer has a deadline of its own.
-    pub async fn keys_under(
-        &self,
-        id: &str,
-        deadline: impl Fn() -> Deadline,
-    ) -> Result<HashSet<KeyHash>, ProviderError> {
+    pub async fn keys_under(&self, id: &str, deadline: impl Fn() -> Deadline) -> Result<HashSet<KeyHash>> {
         Ok(self.assigned(id).all(deadline).await?.into_iter().map(|row| row.key_hash).collect())
     }
 
     fn assigned(&self, id: &str) -> PageReader<Assignment> {
-        PageReader::new(self, &LIST_ASSIGNED, id, &[], Clock::system())
+        PageReader::new(self, &LIST_ASSIGNED, id, &[])
     }
 
     async fn send_rules(
@@ -169,11 +158,10 @@ impl Provider {
         request: CallRequest<'_>,
         rules: &GuardrailRules,
         deadline: Deadline,
-    ) -> Result<ProviderGuardrail, ProviderError> {
+    ) -> Result<ProviderGuardrail> {
         let call = request.call;
         let request = request.json(&body_of(rules))?;
-        let Envelope { data: guardrail } =
-            self.ask(request, deadline, json::read::<Envelope<ProviderGuardrail>>).await?;
+        let guardrail = self.ask(request, deadline, json::data::<ProviderGuardrail>).await?;
         if guardrail.follows(rules) {
             return Ok(guardrail);
         }

@@ -6,11 +6,11 @@ use std::collections::{HashSet, VecDeque};
 
 use super::Provider;
 use super::key::{ListedKey, ProviderKey, UnreadableKey};
-use crate::clock::{Clock, Moment};
+use crate::clock::Moment;
 use crate::deadline::Deadline;
 use crate::domain::values::id::KeyHash;
 use crate::provider::wire::calls::{LIST_KEYS, LIST_WORKSPACES};
-use crate::provider::wire::error::ProviderError;
+use crate::provider::wire::error::Result;
 use crate::provider::wire::pages;
 use crate::provider::wire::pages::{ListRow, PageReader};
 use crate::provider::wire::send::unknown;
@@ -23,7 +23,7 @@ pub struct InventoryPage {
     pub keys: Vec<ProviderKey>,
     /// Keys that are listed, so not missing, but of which nothing else is known.
     pub unreadable: Vec<UnreadableKey>,
-    /// The time of the request, by the clock of the inventory; the answer came on the same UTC day.
+    /// The time of the request; the answer came on the same UTC day.
     pub asked_at: Moment,
     pub workspace: String,
     /// Its number in the workspace.
@@ -32,7 +32,6 @@ pub struct InventoryPage {
 
 pub struct Inventory {
     provider: Provider,
-    clock: Clock,
     /// The remaining workspaces; `None` until they were asked for.
     workspaces: Option<VecDeque<String>>,
     pages: Option<(String, PageReader<ListedKey>)>,
@@ -45,18 +44,11 @@ type Half = [u8; 16];
 
 impl Provider {
     /// A listing of every key of the account, read page by page with [`Inventory::next`].
-    pub fn inventory(&self, clock: &Clock) -> Inventory {
-        Inventory {
-            provider: self.clone(),
-            clock: clock.clone(),
-            workspaces: None,
-            pages: None,
-            seen: HashSet::new(),
-            closed: Vec::new(),
-        }
+    pub fn inventory(&self) -> Inventory {
+        Inventory { provider: self.clone(), workspaces: None, pages: None, seen: HashSet::new(), closed: Vec::new() }
     }
 
-    async fn workspaces_to_list(&self, deadline: Deadline) -> Result<VecDeque<String>, ProviderError> {
+    async fn workspaces_to_list(&self, deadline: Deadline) -> Result<VecDeque<String>> {
         let workspaces: VecDeque<String> =
             self.workspaces(deadline).await?.into_iter().map(|workspace| workspace.id).collect();
         if workspaces.is_empty() {
@@ -69,7 +61,7 @@ impl Provider {
 impl Inventory {
     /// The next keys, without repetition; `None` only when every workspace that may be opened was listed to its end. After an
     /// error it may be called again and goes on from there. `deadline` applies to each answer.
-    pub async fn next(&mut self, deadline: Deadline) -> Result<Option<InventoryPage>, ProviderError> {
+    pub async fn next(&mut self, deadline: Deadline) -> Result<Option<InventoryPage>> {
         loop {
             let Some((workspace, pages)) = &mut self.pages else {
                 if !self.begin_workspace(deadline).await? {
@@ -112,7 +104,7 @@ impl Inventory {
         &self.closed
     }
 
-    async fn begin_workspace(&mut self, deadline: Deadline) -> Result<bool, ProviderError> {
+    async fn begin_workspace(&mut self, deadline: Deadline) -> Result<bool> {
         let workspaces = match &mut self.workspaces {
             Some(workspaces) => workspaces,
             None => self.workspaces.insert(self.provider.workspaces_to_list(deadline).await?),
@@ -120,7 +112,7 @@ impl Inventory {
         let Some(workspace) = workspaces.pop_front() else {
             return Ok(false);
         };
-        let pages = pages_of(&self.provider, &workspace, &self.clock);
+        let pages = pages_of(&self.provider, &workspace);
         self.pages = Some((workspace, pages));
         Ok(true)
     }
@@ -143,10 +135,10 @@ impl Inventory {
     }
 }
 
-fn pages_of(provider: &Provider, workspace: &str, clock: &Clock) -> PageReader<ListedKey> {
+fn pages_of(provider: &Provider, workspace: &str) -> PageReader<ListedKey> {
     let mut query = EVERY_KEY.to_vec();
     query.push(("workspace_id", workspace));
-    PageReader::new(provider, &LIST_KEYS, "", &query, clock.clone())
+    PageReader::new(provider, &LIST_KEYS, "", &query)
 }
 
 fn half(hash: &[u8; 32]) -> Half {

@@ -17,25 +17,25 @@ use crate::domain::values::key::PlaintextKey;
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::{Reset, utc_date};
 use crate::provider::wire::calls::{CREATE_KEY, Call, DELETE_KEY, DISABLE_KEY, GET_KEY, PATCH_KEY};
-use crate::provider::wire::error::{ProviderError, Trouble};
+use crate::provider::wire::error::{FailureKind, ProviderError, Result};
 use crate::provider::wire::json;
-use crate::provider::wire::json::{Envelope, Unreadable};
-use crate::provider::wire::send::refused_here;
+use crate::provider::wire::json::Unreadable;
+use crate::provider::wire::send::{refused_here, unknown};
 
 /// A key that was patched or read; `None` where the provider has none with this hash.
 pub type FoundKey = Option<Box<ProviderKey>>;
 
 impl Provider {
     /// Makes a key. It is sent once, and only with its whole time-out left. After an unknown outcome a key of
-    /// that name may exist or appear later. `made_key` in the error names a key whose plaintext cannot be shown.
-    pub async fn create_key(&self, key: &NewKey<'_>, deadline: Deadline) -> Result<CreatedKey, ProviderError> {
+    /// that name may exist or appear later. The kind of the error names a key whose plaintext cannot be shown.
+    pub async fn create_key(&self, key: &NewKey<'_>, deadline: Deadline) -> Result<CreatedKey> {
         at_least_a_cent(&CREATE_KEY, key.limit)?;
         let request = CREATE_KEY.request().json(key)?;
         let answer = self.ask(request, deadline, json::read::<CreateAnswer>).await?;
         answer.take(key)
     }
 
-    pub async fn get_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<FoundKey, ProviderError> {
+    pub async fn get_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<FoundKey> {
         let request = GET_KEY.about(hash.as_str());
         let answer = self.ask(request, deadline, |body| read_key(body, hash)).await;
         or_gone(answer)
@@ -43,11 +43,7 @@ impl Provider {
 
     /// Reads a key together with the time of the request. It is read again if a UTC day turned in between,
     /// since its counters could be of either day.
-    pub async fn get_key_in_a_day(
-        &self,
-        hash: &KeyHash,
-        deadline: Deadline,
-    ) -> Result<(Moment, FoundKey), ProviderError> {
+    pub async fn get_key_in_a_day(&self, hash: &KeyHash, deadline: Deadline) -> Result<(Moment, FoundKey)> {
         loop {
             let asked_at = self.clock.now();
             let key = self.get_key(hash, deadline).await?;
@@ -59,12 +55,7 @@ impl Provider {
 
     /// Changes a key. What it used is left out of an answer that began on one UTC day and ended on the next, since its counters could be of
     /// either.
-    pub async fn patch_key(
-        &self,
-        hash: &KeyHash,
-        patch: KeyPatch,
-        deadline: Deadline,
-    ) -> Result<FoundKey, ProviderError> {
+    pub async fn patch_key(&self, hash: &KeyHash, patch: KeyPatch, deadline: Deadline) -> Result<FoundKey> {
         let call = if patch.disabled == Some(true) { &DISABLE_KEY } else { &PATCH_KEY };
         if let Some(Some(limit)) = patch.limit {
             at_least_a_cent(call, limit)?;
@@ -90,7 +81,7 @@ impl Provider {
     }
 
     /// Deletes a key for ever; `false` where it was gone already.
-    pub async fn delete_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<bool, ProviderError> {
+    pub async fn delete_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<bool> {
         #[derive(Deserialize)]
         struct DeleteAnswer {
             deleted: Option<bool>,
@@ -103,14 +94,12 @@ impl Provider {
                 _ => Ok(()),
             })
             .await;
-        match answer {
-            Err(error) if error.is_not_found() => Ok(false),
-            deleted => deleted.map(|()| true),
-        }
+        Ok(or_gone(answer)?.is_some())
     }
 }
 
-fn or_gone(answer: Result<Box<ProviderKey>, ProviderError>) -> Result<FoundKey, ProviderError> {
+/// `None` for what the provider says is not there.
+pub(super) fn or_gone<T>(answer: Result<T>) -> Result<Option<T>> {
     match answer {
         Err(error) if error.is_not_found() => Ok(None),
         answer => answer.map(Some),
@@ -195,7 +184,7 @@ fn is_held(sent: Option<Usd>, limit: Option<Usd>) -> bool {
 
 /// Refuses limits below a cent. It is not documented whether a limit of zero blocks a key or leaves it
 /// unlimited, so none is sent.
-fn at_least_a_cent(call: &Call, limit: Usd) -> Result<(), ProviderError> {
+fn at_least_a_cent(call: &Call, limit: Usd) -> Result<()> {
     if limit >= Usd::CENT {
         return Ok(());
     }
@@ -232,7 +221,7 @@ struct CreateAnswer {
 
 impl CreateAnswer {
     /// The created key. Its plaintext is the top-level `key`; some answers were seen with `data.key`.
-    fn take(self, new_key: &NewKey<'_>) -> Result<CreatedKey, ProviderError> {
+    fn take(self, new_key: &NewKey<'_>) -> Result<CreatedKey> {
         let body = self.data.as_deref().map_or("null", RawValue::get);
         let fields: BTreeMap<String, &RawValue> = serde_json::from_str(body).unwrap_or_default();
         let named = |name: &str| fields.get(name).and_then(|raw| read_text(raw));
@@ -257,11 +246,9 @@ fn read_text(raw: &RawValue) -> Option<String> {
 }
 
 fn lost(why: &str, made_key: Option<KeyHash>) -> ProviderError {
-    ProviderError::Unknown {
-        trouble: Trouble { status: Some(StatusCode::CREATED.as_u16()), ..Trouble::unsent(&CREATE_KEY, why.to_owned()) },
-        after: None,
-        made_key,
-    }
+    let mut error = ProviderError { kind: FailureKind::Unknown(made_key), ..unknown(&CREATE_KEY, why) };
+    error.trouble.status = Some(StatusCode::CREATED.as_u16());
+    error
 }
 
 /// Whether a listed limit exists and is not above the one that was asked for.
@@ -271,7 +258,7 @@ fn is_within(listed: &RawValue, limit: Usd) -> bool {
 
 /// The key of an answer, which must be the one that was asked about.
 fn read_key(body: &str, hash: &KeyHash) -> Result<Box<ProviderKey>, Unreadable> {
-    let Envelope { data: key } = json::read::<Envelope<Box<ProviderKey>>>(body)?;
+    let key: Box<ProviderKey> = json::data(body)?;
     if key.hash == *hash { Ok(key) } else { Err(Unreadable("the answer is about another key".to_owned())) }
 }
 

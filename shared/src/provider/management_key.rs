@@ -17,8 +17,8 @@ use crate::domain::values::id::{DeploymentId, KeyHash};
 use crate::domain::values::key::Fingerprint;
 use crate::provider::Provider;
 use crate::provider::wire::calls::{CallRequest, GET_KEY, LIST_WORKSPACES, OWN_KEY};
-use crate::provider::wire::error::{ProviderError, Trouble};
-use crate::provider::wire::json::Envelope;
+use crate::provider::wire::error::{FailureKind, ProviderError, Result, Trouble};
+
 use crate::provider::wire::{error, json};
 use crate::secrets::ManagementKey;
 use crate::store::KnownAccount;
@@ -41,9 +41,9 @@ impl OwnKey {
 impl Provider {
     /// Checks that the configured key is a management key. An ordinary key is named in the error by its label,
     /// which the provider's pages show.
-    pub async fn check_management_key(&self, deadline: Deadline) -> Result<(), ProviderError> {
+    pub async fn check_management_key(&self, deadline: Deadline) -> Result<()> {
         let request = OWN_KEY.request();
-        let Envelope { data: own_key } = self.ask(request, deadline, json::read::<Envelope<OwnKey>>).await?;
+        let own_key = self.ask(request, deadline, json::data::<OwnKey>).await?;
         match own_key.is_management() {
             Some(true) => Ok(()),
             Some(false) => Err(ordinary(&own_key.label)),
@@ -63,19 +63,19 @@ impl Provider {
         key: &ManagementKey,
         deadline: Deadline,
     ) -> ProviderError {
-        let ProviderError::ManagementKey { trouble } = refused else { return refused };
+        if refused.kind != FailureKind::ManagementKey {
+            return refused;
+        }
         let request = OWN_KEY.request();
-        match self.send(&request, key, deadline, &json::read::<Envelope<OwnKey>>).await {
-            Ok(Envelope { data: own_key }) if own_key.is_management() == Some(false) => ordinary(&own_key.label),
-            Ok(Envelope { data: own_key }) if own_key.is_management().is_none() => {
-                ProviderError::ManagementKey { trouble }
-            }
-            Err(error) if error.is_of_the_key() => ProviderError::ManagementKey { trouble },
-            Ok(_) => ProviderError::Later { trouble, after: None },
+        match self.send(&request, key, deadline, &json::data::<OwnKey>).await {
+            Ok(own_key) if own_key.is_management() == Some(false) => ordinary(&own_key.label),
+            Ok(own_key) if own_key.is_management().is_none() => refused,
+            Err(error) if error.is_of_the_key() => refused,
+            Ok(_) => ProviderError { kind: FailureKind::Later, ..refused },
             // Nothing says whether the key or the request was refused.
             Err(_) => {
-                let trouble = Trouble { status: None, ..trouble };
-                ProviderError::Unknown { trouble, after: None, made_key: None }
+                let trouble = Trouble { status: None, ..refused.trouble };
+                ProviderError { kind: FailureKind::Unknown(None), trouble, after: None }
             }
         }
     }
@@ -86,7 +86,7 @@ fn ordinary(label: &str) -> ProviderError {
     let label: String = label.chars().filter(|c| !c.is_control()).take(30).collect();
     let masked = if label.contains("...") || label.contains('…') { label } else { error::harmless(&label) };
     let message = format!("“{masked}” is an ordinary key, and only a management key can make keys for others");
-    ProviderError::ManagementKey { trouble: Trouble::unsent(&OWN_KEY, message) }
+    ProviderError::unsent(FailureKind::ManagementKey, &OWN_KEY, message)
 }
 
 pub(super) type KnownTo = Arc<Mutex<Option<(DeploymentId, KnownAccount)>>>;
@@ -98,7 +98,7 @@ impl Provider {
         deployment: &DeploymentId,
         account: Option<&KnownAccount>,
         deadline: Deadline,
-    ) -> Result<(), ProviderError> {
+    ) -> Result<()> {
         let account = account.filter(|account| !account.listed.is_empty());
         *self.account.lock().unwrap_or_else(PoisonError::into_inner) =
             account.map(|account| (deployment.clone(), account.clone()));
@@ -112,11 +112,7 @@ impl Provider {
     }
 
     /// Checks one key. It asks with that key, so it is boxed.
-    pub(super) fn check_key<'a>(
-        &'a self,
-        key: &'a ManagementKey,
-        deadline: Deadline,
-    ) -> BoxFuture<'a, Result<(), ProviderError>> {
+    pub(super) fn check_key<'a>(&'a self, key: &'a ManagementKey, deadline: Deadline) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             let known_account = self.account.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let Some((deployment, account)) = known_account else { return Ok(()) };
@@ -138,7 +134,7 @@ impl Provider {
         deployment: &DeploymentId,
         account: &KnownAccount,
         deadline: Deadline,
-    ) -> Result<bool, ProviderError> {
+    ) -> Result<bool> {
         let mut rest = account.clone();
         rest.listed.retain(|hash| hash != key);
         if !rest.listed.is_empty() {
@@ -149,19 +145,16 @@ impl Provider {
     }
 
     /// Whether a key that the last complete sync listed is found now.
-    async fn finds_one_of(&self, account: &KnownAccount, deadline: Deadline) -> Result<bool, ProviderError> {
+    async fn finds_one_of(&self, account: &KnownAccount, deadline: Deadline) -> Result<bool> {
         for hash in &account.listed {
             match self.get_key(hash, deadline).await {
                 Ok(Some(_)) => return Ok(true),
                 Ok(None) => {}
                 // It is there, in a workspace that this management key may not open.
                 Err(error) if error.is_forbidden() => return Ok(true),
-                Err(error @ ProviderError::ManagementKey { .. }) => return Err(error),
+                Err(error) if error.kind == FailureKind::ManagementKey => return Err(error),
                 // What is neither a key nor the provider's own 404 proves nothing.
-                Err(error) => {
-                    let after = error.retry_after();
-                    return Err(ProviderError::Later { trouble: error.trouble().clone(), after });
-                }
+                Err(error) => return Err(ProviderError { kind: FailureKind::Later, ..error }),
             }
         }
         Ok(false)
@@ -174,5 +167,5 @@ fn another_account(account: &KnownAccount, management_key: Fingerprint) -> Provi
          right key into the secret; if this is the account from now on, an admin says so on the account page",
         account.listed.len()
     );
-    ProviderError::AnotherAccount { trouble: Trouble::unsent(&GET_KEY, message), management_key }
+    ProviderError::unsent(FailureKind::AnotherAccount(management_key), &GET_KEY, message)
 }

@@ -44,7 +44,7 @@ pub mod keys;
 pub mod management_key;
 pub mod wire;
 
-pub use wire::error::ProviderError;
+pub use wire::error::{FailureKind, ProviderError};
 pub use wire::json::ListedReset;
 
 /// The account at the provider. Clones share connections and the management key.

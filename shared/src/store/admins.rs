@@ -13,7 +13,7 @@ use crate::domain::values::address::{EmailAddress, MatchedAddress};
 use crate::domain::values::id::PersonId;
 use crate::schema::{key, stored};
 use crate::store::table::write::Round;
-use crate::store::{Author, Broadcast, RosterToken, StoreError, Table};
+use crate::store::{Author, Broadcast, Result, RosterToken, Table};
 
 /// The number of admins at which no more are added: a change mails all of them in the transaction that ends the sessions of one.
 pub const MOST_ADMINS: usize = 40;
@@ -30,7 +30,7 @@ stored! {
 }
 
 impl Table {
-    pub async fn admins(&self) -> Result<Vec<EmailAddress>, StoreError> {
+    pub async fn admins(&self) -> Result<Vec<EmailAddress>> {
         Ok(self.with_added(self.get(AddedAdmins::key_of()).await?.unwrap_or_default()))
     }
 
@@ -43,21 +43,16 @@ impl Table {
         self.environment_admins.iter().cloned().chain(added).collect()
     }
 
-    pub async fn is_admin(&self, address: &MatchedAddress) -> Result<bool, StoreError> {
+    pub async fn is_admin(&self, address: &MatchedAddress) -> Result<bool> {
         Ok(is_among(address, &self.admins().await?))
     }
 
-    pub async fn admin_ids(&self, deadline: Deadline) -> Result<Vec<PersonId>, StoreError> {
+    pub async fn admin_ids(&self, deadline: Deadline) -> Result<Vec<PersonId>> {
         self.people_of(&self.admins().await?, deadline).await
     }
 
     /// Has all admins told, unless they are already.
-    pub async fn tell_admins<T: Broadcast>(
-        &self,
-        what: &T,
-        now: Moment,
-        deadline: Deadline,
-    ) -> Result<bool, StoreError> {
+    pub async fn tell_admins<T: Broadcast>(&self, what: &T, now: Moment, deadline: Deadline) -> Result<bool> {
         if self.get::<T>(what.key()).await?.is_some_and(|stored| stored.is_queued()) {
             return Ok(false);
         }
@@ -65,13 +60,13 @@ impl Table {
     }
 
     /// Those who decide about a programme: faculty, or the admins if there is no faculty.
-    pub async fn in_charge(&self, settings: &Settings) -> Result<Vec<EmailAddress>, StoreError> {
+    pub async fn in_charge(&self, settings: &Settings) -> Result<Vec<EmailAddress>> {
         let faculty = &settings.people.faculty;
         if faculty.is_empty() { self.admins().await } else { Ok(faculty.clone()) }
     }
 
     /// The recipients of a budget's alerts: those in charge, and the assistants where they are to hear of them.
-    pub async fn hear_of_alerts(&self, settings: &Settings) -> Result<Vec<EmailAddress>, StoreError> {
+    pub async fn hear_of_alerts(&self, settings: &Settings) -> Result<Vec<EmailAddress>> {
         let mut hear = self.in_charge(settings).await?;
         if settings.mails.alert_assistants {
             hear.extend_from_slice(&settings.people.assistants);
@@ -87,7 +82,7 @@ impl Table {
         actor: &PersonId,
         now: Moment,
         deadline: Deadline,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         self.carry_through(deadline, || async {
             let before = self.get(AddedAdmins::key_of()).await?.unwrap_or_default();
             let matched = address.matched();
@@ -109,7 +104,7 @@ impl Table {
             let audit_entry = AuditEntry::on_account(&Actor::Person(actor.clone()), now, what);
             let alarm = Alarm::now(Cause::AdminChanged { person, is_admin, actor: actor.clone(), version }, now);
             let transaction = self.begin_telling(&alarm, self.people_of(&recipients, deadline).await?, now)?;
-            let mut transaction = transaction.replace(&AddedAdmins { added, version }, version - 1)?;
+            let mut transaction = transaction.replace(&AddedAdmins { added, version })?;
             if !is_admin {
                 transaction = self.signing_out(transaction, matched).await?;
             }

@@ -7,7 +7,7 @@ use ulid::Ulid;
 
 use crate::clock::Moment;
 use crate::deadline::Deadline;
-use crate::domain::audit::{Act, Actor, AuditDetail, AuditEntry};
+use crate::domain::audit::{Act, Actor, AuditDetail};
 use crate::domain::credit::{BalanceNotice, CreditFacts};
 use crate::domain::grant::{Grant, LONGEST_BACKOFF, StudentNotice, Urgency};
 use crate::domain::ledger::mailed::MailedStatement;
@@ -16,13 +16,13 @@ use crate::domain::mail::digest::Digest;
 use crate::domain::programme::Programme;
 use crate::domain::usage::crossing::{Crossing, Scope};
 use crate::domain::usage::days::Days;
-use crate::domain::values::id::{PersonId, ProgrammeId, new_ulid, ulid_for};
+use crate::domain::values::id::{PersonId, ProgrammeId, ulid_for};
 use crate::domain::values::money::Usd;
 use crate::schema::{ItemKey, Stored};
 use crate::store::mail::outbox::BETWEEN_RESENT;
 use crate::store::table::write::{Pauses, Round, Transaction, Unaudited, Writes, instant, number};
 use crate::store::{
-    Account, AccountDay, ActContext, Author, BalanceReading, BudgetSums, OutboxRow, QueuedMail, RateCount,
+    Account, AccountDay, ActContext, Author, BalanceReading, BudgetSums, OutboxRow, QueuedMail, RateCount, Result,
     RosterChanges, RosterToken, StoreError, Table, Undeliverable,
 };
 
@@ -49,7 +49,7 @@ pub trait Broadcast: Stored + Clone {
     fn owes(&self, recipient: &PersonId) -> QueuedMail;
 
     fn is_queued(&self) -> bool {
-        usize::try_from(self.queued()).is_ok_and(|queued| queued >= self.recipients().len())
+        self.queued() as usize >= self.recipients().len()
     }
 }
 
@@ -76,7 +76,7 @@ macro_rules! broadcast {
 }
 broadcast! { Alarm |alarm, recipient| QueuedMail::Account { day: alarm.day, alarm: alarm.name(), recipient } }
 broadcast! { Digest |digest, recipient| QueuedMail::Digest { programme: digest.programme.clone(), week: digest.week, recipient } }
-broadcast! { MailedStatement |statement, recipient| QueuedMail::Statement { month: statement.month, recipient } }
+broadcast! { MailedStatement |mailed, recipient| QueuedMail::Statement { month: mailed.statement.days.first, recipient } }
 
 impl Table {
     /// Records an item and queues a mail of it to each recipient. Returns `false` when it is recorded
@@ -87,13 +87,13 @@ impl Table {
         recipients: &[PersonId],
         now: Moment,
         deadline: Deadline,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let mut pauses = Pauses::until(deadline);
         let transaction = self.begin_telling(what, recipients.to_vec(), now)?.unaudited(Unaudited::Notification);
         let is_new = self.commit(transaction, &mut pauses).await?;
         // The recorded item names the recipients, whoever recorded it.
         while let Some(put) = self.get::<T>(what.key()).await?.filter(|put| !put.is_queued()) {
-            let from = usize::try_from(put.queued()).unwrap_or(usize::MAX);
+            let from = put.queued() as usize;
             let next = (from + MAILS_AT_ONCE).min(put.recipients().len());
             let values = [(":queued", number(put.queued())), (":next", number(next))];
             let transaction = self.mails_to(&put, from..next, now)?;
@@ -112,27 +112,22 @@ impl Table {
         what: &T,
         mut recipients: Vec<PersonId>,
         now: Moment,
-    ) -> Result<Transaction, StoreError> {
+    ) -> Result<Transaction> {
         recipients.sort_by(|a, b| a.as_str().cmp(b.as_str()));
         recipients.dedup();
         let first = recipients.len().min(MAILS_AT_ONCE);
-        let put = what.clone().to(recipients, u32::try_from(first).unwrap_or(u32::MAX));
+        let put = what.clone().to(recipients, first as u32);
         self.mails_to(&put, 0..first, now)?.create(&put)
     }
 
-    fn mails_to<T: Broadcast>(
-        &self,
-        what: &T,
-        whom: std::ops::Range<usize>,
-        now: Moment,
-    ) -> Result<Transaction, StoreError> {
+    fn mails_to<T: Broadcast>(&self, what: &T, whom: std::ops::Range<usize>, now: Moment) -> Result<Transaction> {
         let recipients = what.recipients().get(whom).unwrap_or_default();
-        let rows = recipients.iter().map(|recipient| OutboxRow::queued(new_ulid(now), what.owes(recipient), now));
-        self.transaction().owing_to_all(&rows.collect::<Vec<_>>())
+        let rows = recipients.iter().map(|recipient| OutboxRow::queued(what.owes(recipient), now));
+        self.transaction().owing_to_all(rows)
     }
 
     /// The grants with a key that is to be off, of which the provider has not confirmed that: of each queue so many, longest due first.
-    pub async fn unconfirmed_ends(&self, now: Moment, most: i32) -> Result<Vec<Grant>, StoreError> {
+    pub async fn unconfirmed_ends(&self, now: Moment, most: i32) -> Result<Vec<Grant>> {
         let mut grants = Vec::new();
         for urgency in [Urgency::Leak, Urgency::Disable] {
             let due = self.due(urgency.queue(), now + LONGEST_BACKOFF, most).await?;
@@ -144,7 +139,7 @@ impl Table {
     }
 
     /// The account's credit as it was read last, each quarter of an hour or by a sync, and as the last complete sync found it.
-    pub async fn balance_readings(&self) -> Result<Option<(BalanceReading, Option<AccountDay>)>, StoreError> {
+    pub async fn balance_readings(&self) -> Result<Option<(BalanceReading, Option<AccountDay>)>> {
         let day = self.newest(AccountDay::all(), 1).await?.pop();
         let reading = self.get(BalanceReading::key_of()).await?;
         let of_day = day.as_ref().map(|AccountDay { as_of, bought, spent, .. }| BalanceReading {
@@ -163,7 +158,7 @@ impl Table {
         programmes: &[Programme],
         sums: &BudgetSums,
         now: Moment,
-    ) -> Result<Option<CreditFacts>, StoreError> {
+    ) -> Result<Option<CreditFacts>> {
         let (account, sync, readings) =
             tokio::try_join!(self.get(Account::key_of()), self.sync_state(), self.balance_readings())?;
         let Some((newest, day)) = readings else { return Ok(None) };
@@ -195,15 +190,10 @@ impl Table {
         }))
     }
 
-    /// Records what is left of the balance. The last writer wins, since a reading is moments older at most.
-    pub async fn note_balance_reading(&self, reading: &BalanceReading, deadline: Deadline) -> Result<(), StoreError> {
-        self.write_alone(self.single().set(reading)?, deadline).await.map(drop)
-    }
-
     /// Records what the admins are told, on condition of its version. Returns `false` when another writer was
     /// faster; that one reports it.
-    pub async fn note_balance(&self, notice: &BalanceNotice, deadline: Deadline) -> Result<bool, StoreError> {
-        self.replace(notice, notice.version.saturating_sub(1), Unaudited::Notification, deadline).await
+    pub async fn note_balance(&self, notice: &BalanceNotice, deadline: Deadline) -> Result<bool> {
+        self.replace(notice, Unaudited::Notification, deadline).await
     }
 
     /// Records crossings, and the mail of the one that is reported: to each recipient, or for a cap to its
@@ -214,7 +204,7 @@ impl Table {
         recipients: &[PersonId],
         now: Moment,
         deadline: Deadline,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let mut transaction = self.transaction();
         for crossing in crossings {
             match &crossing.scope {
@@ -227,11 +217,11 @@ impl Table {
                         threshold: crossing.threshold,
                         of_limit: crossing.limit,
                     };
-                    transaction = transaction.owing(&OutboxRow::queued(new_ulid(now), mail, now))?;
+                    transaction = transaction.owing(&OutboxRow::queued(mail, now))?;
                 }
                 Scope::Budget | Scope::Reserved => {
                     let alerts = recipients.iter().map(|recipient| crossing.alert_to(recipient, now));
-                    transaction = transaction.owing_to_all(&alerts.collect::<Vec<_>>())?;
+                    transaction = transaction.owing_to_all(alerts)?;
                 }
             }
             transaction = transaction.create(crossing)?;
@@ -246,7 +236,7 @@ impl Table {
         hear: &[PersonId],
         now: Moment,
         deadline: Deadline,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         self.carry_through(deadline, || async {
             let mut transaction = self.transaction();
             let mut new = Vec::new();
@@ -256,7 +246,7 @@ impl Table {
                     None => new.push(row),
                     Some(stored) if stored.is_passed_over() => {
                         let replacement = OutboxRow { version: stored.version + 1, ..row };
-                        transaction = transaction.replace(&replacement, stored.version)?;
+                        transaction = transaction.replace(&replacement)?;
                     }
                     Some(_) => {}
                 }
@@ -278,11 +268,10 @@ impl Table {
         (alert, name): (&QueuedMail, &str),
         ended: Option<&Undeliverable>,
         author: Author<'_>,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let now = author.now;
-        let audit_entry =
-            AuditEntry::on_programme(programme, author.actor, now, AuditDetail::new(Act::AlertResent).noting(name));
-        let row = OutboxRow { again_at: Some(now), ..OutboxRow::queued(new_ulid(now), alert.clone(), now) };
+        let audit_entry = author.entry_on(programme, AuditDetail::new(Act::AlertResent).noting(name));
+        let row = OutboxRow { again_at: Some(now), ..OutboxRow::queued(alert.clone(), now) };
         let transaction = self.once(format!("alert#{programme}#{name}"), BETWEEN_RESENT, now)?.owing(&row)?;
         let transaction = ended.into_iter().try_fold(transaction, Transaction::forgetting)?;
         self.commit_once(transaction.told_by(&[audit_entry])?, author.deadline).await
@@ -295,34 +284,24 @@ impl Table {
         recipient: &PersonId,
         now: Moment,
         deadline: Deadline,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let mail = QueuedMail::TestAlert { programme: programme.clone(), recipient: recipient.clone() };
         let once = self.once(format!("test-alert#{recipient}"), BETWEEN_TESTS, now)?;
-        let queued = once.owing(&OutboxRow::queued(new_ulid(now), mail, now))?;
+        let queued = once.owing(&OutboxRow::queued(mail, now))?;
         self.commit_once(queued.unaudited(Unaudited::Delivery), deadline).await
     }
 
     /// Reminds a student of a key that was never used, once a week. That it was done within one is no failure.
-    pub async fn remind_of_key(
-        &self,
-        context: ActContext<'_>,
-        grant: &Grant,
-        actor: &Actor,
-    ) -> Result<bool, StoreError> {
+    pub async fn remind_of_key(&self, context: ActContext<'_>, grant: &Grant, actor: &Actor) -> Result<bool> {
         let now = context.now;
-        let row = OutboxRow::queued(new_ulid(now), QueuedMail::notice(StudentNotice::NeverUsed, grant), now);
+        let row = OutboxRow::queued(QueuedMail::notice(StudentNotice::NeverUsed, grant), now);
         let once = self.once(format!("never-used#{}", grant.id), BETWEEN_REMINDERS_OF_KEYS, now)?.owing(&row)?;
         let audit_entry = grant.entry(actor.clone(), AuditDetail::new(Act::Reminded), now);
         self.commit_once(once.told_by(&[audit_entry])?, context.deadline).await.map(|_| true)
     }
 
     /// Queues a mail to those in charge where no registrar's file comes any more while the term runs: once after each last use.
-    pub async fn tell_of_no_file(
-        &self,
-        programme: &Programme,
-        now: Moment,
-        deadline: Deadline,
-    ) -> Result<bool, StoreError> {
+    pub async fn tell_of_no_file(&self, programme: &Programme, now: Moment, deadline: Deadline) -> Result<bool> {
         let token = self.get(RosterToken::key_of(&programme.id)).await?.filter(|token| token.is_trusted);
         let last = token.and_then(|token| token.last_used_at).filter(|last| *last + SILENT_AT_MOST <= now);
         let runs = programme.settings.term.starts_at() <= now && !programme.is_over(now);
@@ -330,7 +309,7 @@ impl Table {
         let mails = self.mails_about_import(programme, None, RosterChanges::default(), now, deadline).await?;
         let until_its_end = programme.settings.term.ends_at().duration_since(now);
         let transaction =
-            self.once(format!("no-file#{}#{last}", programme.id), until_its_end, now)?.owing_to_all(&mails)?;
+            self.once(format!("no-file#{}#{last}", programme.id), until_its_end, now)?.owing_to_all(mails)?;
         self.commit_once(transaction.unaudited(Unaudited::Notification), deadline).await
     }
 
@@ -342,22 +321,32 @@ impl Table {
         (gone_on, is_first): (Date, bool),
         now: Moment,
         deadline: Deadline,
-    ) -> Result<bool, StoreError> {
-        let in_charge = self.people_of(&self.in_charge(&programme.settings).await?, deadline).await?;
-        let rows = in_charge.into_iter().take(MAILS_AT_ONCE).map(|recipient| {
-            let mail =
-                QueuedMail::ModelEnd { programme: programme.id.clone(), model: model.to_owned(), gone_on, recipient };
-            OutboxRow::queued(new_ulid(now), mail, now)
+    ) -> Result<bool> {
+        let mails = self.mails_to_those_in_charge(programme, now, deadline, |programme, recipient| {
+            QueuedMail::ModelEnd { programme, model: model.to_owned(), gone_on, recipient }
         });
-        let rows: Vec<OutboxRow> = rows.collect();
+        let mails = mails.await?;
         let what = format!("model-end#{}#{model}#{gone_on}#{is_first}", programme.id);
         let until_its_end = programme.settings.term.ends_at().duration_since(now);
-        let transaction = self.once(what, until_its_end, now)?.owing_to_all(&rows)?;
+        let transaction = self.once(what, until_its_end, now)?.owing_to_all(mails)?;
         self.commit_once(transaction.unaudited(Unaudited::Notification), deadline).await
     }
 
+    /// A mail to each of those in charge of a programme, as far as one transaction holds them.
+    pub(super) async fn mails_to_those_in_charge(
+        &self,
+        programme: &Programme,
+        now: Moment,
+        deadline: Deadline,
+        mail: impl Fn(ProgrammeId, PersonId) -> QueuedMail,
+    ) -> Result<Vec<OutboxRow>> {
+        let in_charge = self.people_of(&self.in_charge(&programme.settings).await?, deadline).await?;
+        let mails = in_charge.into_iter().take(MAILS_AT_ONCE).map(|recipient| mail(programme.id.clone(), recipient));
+        Ok(mails.map(|mail| OutboxRow::queued(mail, now)).collect())
+    }
+
     /// A transaction on condition that no other of this name was within this time.
-    fn once(&self, what: String, within: SignedDuration, now: Moment) -> Result<Transaction, StoreError> {
+    fn once(&self, what: String, within: SignedDuration, now: Moment) -> Result<Transaction> {
         // One item for each name, whose interval begins with the use itself.
         let once = RateCount { what, begins_at: Moment::UNIX_EPOCH, ends_at: now + within, count: 1, heard_of: None };
         self.transaction().create_or_replace(&once, "ends_at <= :now", &[(":now", instant(now))])
@@ -374,8 +363,9 @@ impl Crossing {
             of_limit: self.limit,
             recipient: recipient.clone(),
         };
-        let found_at = Ulid::from_parts(u64::try_from(self.found_at.as_millisecond()).unwrap_or_default(), 0);
+        let found_at = Ulid::from_parts(self.found_at.as_millisecond() as u64, 0);
         let ItemKey { pk, sk } = &*self.key();
-        OutboxRow::queued(ulid_for(found_at, &format!("{pk} {sk} {recipient}")), mail, now)
+        let row = ulid_for(found_at, &format!("{pk} {sk} {recipient}"));
+        OutboxRow { row, ..OutboxRow::queued(mail, now) }
     }
 }

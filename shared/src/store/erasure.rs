@@ -24,6 +24,7 @@ use crate::domain::programme::request::ProgrammeRequest;
 use crate::domain::programme::role::Roles;
 use crate::domain::sign_in::{Session, SignIn};
 use crate::domain::values::address::{EmailAddress, MatchedAddress};
+use crate::domain::values::format::Joined;
 use crate::domain::values::id::{GrantId, ProgrammeId, new_ulid};
 use crate::domain::values::window::utc_date;
 use crate::schema::{ItemKey, Queue, SHARDS, Stored, begin, key, stored};
@@ -32,7 +33,7 @@ use crate::store::table::found_by;
 use crate::store::table::write::{Transaction, Unaudited, Writes, text};
 use crate::store::{
     ActContext, Author, Enrolment, FiledMail, Import, ImportPart, Job, Kept, KnownAddress, Link, LoginRequest,
-    MailState, OutboxRow, RosterPreview, StaffPerson, StoreError, Table, Undeliverable,
+    MailState, OutboxRow, Result, RosterPreview, StaffPerson, StoreError, Table, Undeliverable,
 };
 
 /// How many mails of a grant are changed in one transaction, with up to as many addresses.
@@ -137,15 +138,15 @@ impl Erasure {
     }
 
     fn count<T: Stored>(&mut self, items: usize) {
-        if let Ok(items @ 1..) = u32::try_from(items) {
-            *self.counts.entry(T::KIND.to_owned()).or_default() += items;
+        if items > 0 {
+            *self.counts.entry(T::KIND.to_owned()).or_default() += items as u32;
         }
     }
 }
 
 impl Table {
     /// Begins to forget a person. Returns the id of the erasure that runs for them, or `None` if nobody here has the address.
-    pub async fn begin_erasure(&self, begun: Erasure, author: Author<'_>) -> Result<Option<Ulid>, StoreError> {
+    pub async fn begin_erasure(&self, begun: Erasure, author: Author<'_>) -> Result<Option<Ulid>> {
         for erasure in self.list(Erasure::all()).await?.into_iter().filter(Erasure::is_running) {
             let has_all = begun.grants.iter().all(|grant| erasure.grants.contains(grant));
             if has_all && erasure.address == begun.address {
@@ -158,25 +159,22 @@ impl Table {
         {
             return Ok(None);
         }
-        let audit_entry =
-            AuditEntry::on_account(author.actor, author.now, AuditDetail::new(Act::ErasureBegun).noting(begun.id));
+        let audit_entry = author.entry_on_account(AuditDetail::new(Act::ErasureBegun).noting(begun.id));
         // Where it is there, the same form began it.
         self.commit_once(self.transaction().create(&begun)?.told_by(&[audit_entry])?, author.deadline).await?;
         Ok(Some(begun.id))
     }
 
     /// Begins to forget everybody of a programme that was over before this time. The index is a moment behind.
-    pub async fn begin_retention(&self, over_before: Moment, author: Author<'_>) -> Result<(), StoreError> {
+    pub async fn begin_retention(&self, over_before: Moment, author: Author<'_>) -> Result<()> {
         for key in self.due(Queue::RETENTION, over_before, 20).await? {
             // One that cannot be read keeps no other from its end; the syncs tell of it.
             let Ok(Some(programme)) = self.get::<Programme>(key.into()).await else { continue };
             let id = programme.id.clone();
-            let version = programme.version;
-            let begun = Programme { erased_at: Some(author.now), version: version + 1, ..programme };
+            let begun = Programme { erased_at: Some(author.now), version: programme.version + 1, ..programme };
             let erasure = Erasure { programme: Some(id.clone()), ..Erasure::begun(new_ulid(author.now), author) };
-            let audit_entry =
-                AuditEntry::on_programme(&id, author.actor, author.now, AuditDetail::new(Act::ErasureBegun));
-            let transaction = self.transaction().replace(&begun, version)?.create(&erasure)?;
+            let audit_entry = author.entry_on(&id, AuditDetail::new(Act::ErasureBegun));
+            let transaction = self.transaction().replace(&begun)?.create(&erasure)?;
             // Whoever edits it at this moment comes first.
             self.commit_once(transaction.told_by(&[audit_entry])?, author.deadline).await?;
         }
@@ -184,7 +182,7 @@ impl Table {
     }
 
     /// The grants that are still to be erased.
-    pub async fn grants_to_erase(&self, erasure: &Erasure) -> Result<Vec<(ProgrammeId, GrantId)>, StoreError> {
+    pub async fn grants_to_erase(&self, erasure: &Erasure) -> Result<Vec<(ProgrammeId, GrantId)>> {
         let grants = match &erasure.programme {
             Some(programme) => self.grants(programme).await?,
             None => {
@@ -197,7 +195,7 @@ impl Table {
     }
 
     /// The grants under an address.
-    pub async fn grants_of_address(&self, address: &MatchedAddress) -> Result<Vec<Grant>, StoreError> {
+    pub async fn grants_of_address(&self, address: &MatchedAddress) -> Result<Vec<Grant>> {
         let enrolments = self.list(Enrolment::of_address(address)).await?;
         let grants = enrolments.iter().map(|enrolment| self.get(Grant::key_of(&enrolment.programme, &enrolment.grant)));
         found_by(grants).await
@@ -205,18 +203,13 @@ impl Table {
 
     /// Other grants that may be the same person's as these: they have the address under another id, lost it to somebody else, or bear the
     /// same id.
-    pub async fn perhaps_theirs(
-        &self,
-        address: Option<&MatchedAddress>,
-        grants: &[Grant],
-    ) -> Result<Vec<Grant>, StoreError> {
+    pub async fn perhaps_theirs(&self, address: Option<&MatchedAddress>, grants: &[Grant]) -> Result<Vec<Grant>> {
         // An id and the hash of an address are never alike.
         let mut sought: BTreeSet<String> = grants.iter().flat_map(|grant| grant.lost.clone()).collect();
         sought.extend(grants.iter().filter_map(|grant| grant.person.roster_id.clone()));
         sought.extend(address.map(MatchedAddress::digest));
         let names: Vec<String> = (0..sought.len()).map(|number| format!(":sought{number}")).collect();
-        let is_such: Vec<String> =
-            names.iter().map(|name| format!("roster_id = {name} OR contains(lost, {name})")).collect();
+        let is_such = names.iter().map(|name| format!("roster_id = {name} OR contains(lost, {name})")).joined(" OR ");
         let mut candidates: Vec<Grant> = match address {
             Some(address) => self.grants_of_address(address).await?,
             None => Vec::new(),
@@ -224,7 +217,7 @@ impl Table {
         let programmes = if sought.is_empty() { Vec::new() } else { self.list(Programme::all()).await? };
         for programme in programmes.iter().filter(|programme| programme.erased_at.is_none()) {
             let shards = SHARDS.into_iter().map(|shard| {
-                let query = self.query(&Grant::of_shard(&programme.id, shard)).filter_expression(is_such.join(" OR "));
+                let query = self.query(&Grant::of_shard(&programme.id, shard)).filter_expression(&is_such);
                 let values = names.iter().zip(&sought);
                 let query =
                     values.fold(query, |query, (name, value)| query.expression_attribute_values(name, text(value)));
@@ -241,7 +234,7 @@ impl Table {
     }
 
     /// Erases a grant, if it is time for that. Returns `None` if it is not, or somebody was faster.
-    pub async fn erase_grant(&self, context: ActContext<'_>, erasure: &Erasure) -> Result<Option<Erasure>, StoreError> {
+    pub async fn erase_grant(&self, context: ActContext<'_>, erasure: &Erasure) -> Result<Option<Erasure>> {
         let Some(view) = self.view(context.programme, context.grant).await? else { return Ok(None) };
         let Ok(change) = view.erase(&erasure.actor, context.now) else { return Ok(None) };
         let mut after = erasure.next();
@@ -267,7 +260,7 @@ impl Table {
                     MailState::Dropped { why: "whom it was for was erased".to_owned(), ended_at: context.now };
             }
             if becomes.mail != row.mail || becomes.state != row.state {
-                transaction = transaction.replace(&becomes, row.version)?;
+                transaction = transaction.replace(&becomes)?;
                 after.count::<OutboxRow>(1);
                 rows += 1;
             }
@@ -285,20 +278,20 @@ impl Table {
         }
         if !are_all {
             // The rest of them, and the grant, come with the next minutes.
-            let transaction = transaction.replace(&after, erasure.version)?.unaudited(Unaudited::Erasure);
+            let transaction = transaction.replace(&after)?.unaudited(Unaudited::Erasure);
             return Ok(self.commit_once(transaction, context.deadline).await?.then_some(after));
         }
         for mut audit_entry in self.list(AuditEntry::of_grant(context.programme, context.grant)).await? {
             if let Some(what) = audit_entry.what.without_reason() {
                 audit_entry.what = what;
-                self.write_alone(self.single().set(&audit_entry)?, context.deadline).await?;
+                self.set(&audit_entry, context.deadline).await?;
                 after.count::<AuditEntry>(1);
             }
         }
         after.count::<Enrolment>(usize::from(!had.is_none()));
         after.count::<Grant>(1);
         (after.done, after.advanced_at) = (after.done + 1, context.now);
-        let transaction = transaction.replace(&after, erasure.version)?;
+        let transaction = transaction.replace(&after)?;
         let transaction = transaction_of(transaction, &view, &change.counted(&view, context.now), context.now)?;
         Ok(self.commit_once(transaction, context.deadline).await?.then_some(after))
     }
@@ -310,7 +303,7 @@ impl Table {
         erasure: &Erasure,
         goes_on_after: SignedDuration,
         author: Author<'_>,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let mut after = erasure.next();
         let mut transaction = self.transaction();
         let mut is_done = self.grants_to_erase(erasure).await?.is_empty()
@@ -340,7 +333,7 @@ impl Table {
             }
             self.without_requests(&mut after, &nobodys, author.deadline).await?;
         }
-        let transaction = transaction.replace(&after, erasure.version)?.unaudited(Unaudited::Erasure);
+        let transaction = transaction.replace(&after)?.unaudited(Unaudited::Erasure);
         // Another runner may be further.
         self.commit_once(transaction, author.deadline).await?;
         Ok(is_done)
@@ -348,7 +341,7 @@ impl Table {
 
     /// Takes away the roster files that are kept, everywhere or in the erasure's programme, and why somebody acted on many where one is
     /// erased. `false` where one of them is being applied, which needs that.
-    async fn without_files(&self, after: &mut Erasure, now: Moment, deadline: Deadline) -> Result<bool, StoreError> {
+    async fn without_files(&self, after: &mut Erasure, now: Moment, deadline: Deadline) -> Result<bool> {
         let mut applied = HashSet::new();
         let mut is_all = true;
         for programme in self.list(Programme::all()).await? {
@@ -382,8 +375,7 @@ impl Table {
                 }
                 // It may be pressed at this moment.
                 let as_read = [(":applied", AttributeValue::Bool(import.applied))];
-                let put = self.single().put(&import, "applied = :applied", &as_read)?;
-                is_all &= self.write_alone(put, deadline).await?;
+                is_all &= self.single().put(&import, "applied = :applied", &as_read)?.write(deadline).await?;
                 after.count::<Import>(1);
             }
         }
@@ -396,7 +388,7 @@ impl Table {
         after: &mut Erasure,
         addresses: &BTreeSet<MatchedAddress>,
         deadline: Deadline,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         for programme in self.list(Programme::all()).await? {
             for request in self.list(ProgrammeRequest::of_programme(&programme.id)).await? {
                 let mut becomes = request.clone();
@@ -404,7 +396,7 @@ impl Table {
                 if becomes != request {
                     becomes.version += 1;
                     // One that is decided at this moment is left to the next minute.
-                    if !self.replace(&becomes, request.version, Unaudited::Erasure, deadline).await? {
+                    if !self.replace(&becomes, Unaudited::Erasure, deadline).await? {
                         return Err(StoreError::Contended);
                     }
                     after.count::<ProgrammeRequest>(1);
@@ -421,7 +413,7 @@ impl Table {
         after: &mut Erasure,
         address: &MatchedAddress,
         (grant, deadline): (Option<&GrantId>, Deadline),
-    ) -> Result<Transaction, StoreError> {
+    ) -> Result<Transaction> {
         if self.is_anybodys(address, grant).await? {
             return Ok(transaction);
         }
@@ -451,13 +443,13 @@ impl Table {
     }
 
     /// Whether somebody here has this address, but for this grant.
-    pub async fn is_anybodys(&self, address: &MatchedAddress, but: Option<&GrantId>) -> Result<bool, StoreError> {
+    pub async fn is_anybodys(&self, address: &MatchedAddress, but: Option<&GrantId>) -> Result<bool> {
         let enrolments = self.list(Enrolment::of_address(address)).await?;
         Ok(enrolments.iter().any(|enrolment| Some(&enrolment.grant) != but) || self.has_role(address).await?)
     }
 
     /// Whether this is an admin, or somebody whom the settings of a programme name.
-    pub async fn has_role(&self, address: &MatchedAddress) -> Result<bool, StoreError> {
+    pub async fn has_role(&self, address: &MatchedAddress) -> Result<bool> {
         Ok(self.is_admin(address).await? || !self.list(Roles::of_address(address)).await?.is_empty())
     }
 }

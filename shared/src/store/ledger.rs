@@ -24,7 +24,7 @@ use crate::schema;
 use crate::schema::{Range, SHARDS, Stored, due, key, overview, stored};
 use crate::store::table::found_by;
 use crate::store::table::write::{Round, Transaction, Unaudited, Writes, number};
-use crate::store::{Author, StoreError, Table};
+use crate::store::{Author, Result, StoreError, Table};
 
 /// How many keys one item names: each takes about fifty bytes, and an item has at most 400 KB.
 const KEYS_TOGETHER: usize = 4_000;
@@ -58,7 +58,7 @@ impl CutKeys {
         parts.collect()
     }
 
-    pub fn changes(&self) -> Result<Vec<KeyChange>, StoreError> {
+    pub fn changes(&self) -> Result<Vec<KeyChange>> {
         let packed: Vec<PackedKey> = schema::unpacked(FORM, &self.bytes)
             .map_err(|error| StoreError::corrupt(&self.key(), CutKeys::KIND, &error))?;
         Ok(packed.iter().map(unpacked).collect())
@@ -81,7 +81,7 @@ fn unpacked((key, amounts): &PackedKey) -> KeyChange {
 
 impl Table {
     /// The statement of some days, with the programmes by whose cost codes of today it is made. `None` before the first complete sync.
-    pub async fn statement(&self, days: StatementDays) -> Result<(Option<Statement>, Vec<Programme>), StoreError> {
+    pub async fn statement(&self, days: StatementDays) -> Result<(Option<Statement>, Vec<Programme>)> {
         let (first, cuts, programmes, owners) = tokio::try_join!(
             self.oldest(AccountCut::all()),
             self.cuts_since(days.begin()),
@@ -98,7 +98,7 @@ impl Table {
         Ok((statement, programmes))
     }
 
-    async fn code_changes(&self, statement: &Statement) -> Result<Vec<CodeChange>, StoreError> {
+    async fn code_changes(&self, statement: &Statement) -> Result<Vec<CodeChange>> {
         let programmes: BTreeSet<&ProgrammeId> =
             statement.rows.iter().filter_map(|row| row.programme.as_ref()).collect();
         let changes = programmes.into_iter().map(async |id| {
@@ -109,14 +109,14 @@ impl Table {
     }
 
     /// The cuts since an instant, oldest first; where there is none, the newest.
-    async fn cuts_since(&self, from: Moment) -> Result<Vec<AccountCut>, StoreError> {
+    async fn cuts_since(&self, from: Moment) -> Result<Vec<AccountCut>> {
         let since = Range::between(AccountCut::key_of(from), AccountCut::key_of(Moment::MAX));
         let since = self.list(since).await?;
         if since.is_empty() { self.newest(AccountCut::all(), 1).await } else { Ok(since) }
     }
 
     /// What the foreign keys used from cut to cut after the first of these, up to the last, oldest first.
-    async fn key_changes(&self, cuts: &[AccountCut]) -> Result<Vec<KeyChange>, StoreError> {
+    async fn key_changes(&self, cuts: &[AccountCut]) -> Result<Vec<KeyChange>> {
         let (Some(first), Some(last)) = (cuts.get(1), cuts.last()) else { return Ok(Vec::new()) };
         let first = CutKeys::key_of(first.as_of, '0', 0);
         let last = CutKeys::key_of(last.as_of, 'f', u32::MAX);
@@ -189,7 +189,7 @@ impl AssignedUse {
 
 impl Table {
     /// The owners that keys have and had.
-    pub async fn key_owners(&self) -> Result<KeyOwners, StoreError> {
+    pub async fn key_owners(&self) -> Result<KeyOwners> {
         let mut owners = KeyOwners::new();
         for owner in found_by(SHARDS.into_iter().map(|shard| self.list(KeyOwner::of_shard(shard)))).await? {
             owners.entry(owner.key.clone()).or_default().push(owner);
@@ -198,17 +198,17 @@ impl Table {
     }
 
     /// The owner that each key has now, if it has one.
-    pub async fn owners_now(&self) -> Result<HashMap<KeyHash, KeyOwner>, StoreError> {
+    pub async fn owners_now(&self) -> Result<HashMap<KeyHash, KeyOwner>> {
         let owners = self.key_owners().await?.into_iter();
         Ok(owners.filter_map(|(key, owners)| Some((key, owners.into_iter().find(KeyOwner::is_now)?))).collect())
     }
 
     /// All spans in which foreign keys had an owner.
-    pub async fn owned_keys(&self) -> Result<Vec<OwnedKey>, StoreError> {
+    pub async fn owned_keys(&self) -> Result<Vec<OwnedKey>> {
         found_by(SHARDS.into_iter().map(|shard| self.owned_keys_of_shard(shard))).await
     }
 
-    pub async fn assigned_use(&self, programme: &ProgrammeId) -> Result<AssignedUse, StoreError> {
+    pub async fn assigned_use(&self, programme: &ProgrammeId) -> Result<AssignedUse> {
         let stored = self.get(AssignedUse::key_of(programme)).await?;
         Ok(stored.unwrap_or_else(|| AssignedUse::none(programme)))
     }
@@ -221,7 +221,7 @@ impl Table {
         keys: &[KeyHash],
         used: &UsedNow,
         author: Author<'_>,
-    ) -> Result<AssignOutcome, StoreError> {
+    ) -> Result<AssignOutcome> {
         for part in keys.chunks(KEYS_AT_ONCE) {
             if !author.deadline.leaves(FOR_ONE_PART) {
                 return Ok(AssignOutcome::OutOfTime);
@@ -240,7 +240,7 @@ impl Table {
         part: &[KeyHash],
         used: &UsedNow,
         author: Author<'_>,
-    ) -> Result<AssignOutcome, StoreError> {
+    ) -> Result<AssignOutcome> {
         self.carry_through(author.deadline, || async {
             let programme = self.get_existing(Programme::key_of(owner)).await?;
             let budget = self.budget(owner).await?;
@@ -287,12 +287,7 @@ impl Table {
 
     /// Takes foreign keys back from whatever programmes own them, which keep what they used by now. Those without an owner are left
     /// alone. Where there are very many, they are taken back in parts; `false` when there was no time for all of them.
-    pub async fn take_keys_back(
-        &self,
-        keys: &[KeyHash],
-        used: &UsedNow,
-        author: Author<'_>,
-    ) -> Result<bool, StoreError> {
+    pub async fn take_keys_back(&self, keys: &[KeyHash], used: &UsedNow, author: Author<'_>) -> Result<bool> {
         let mut owners = self.owners_now().await?;
         let mut of_owner: BTreeMap<ProgrammeId, Vec<KeyHash>> = BTreeMap::new();
         for key_owner in keys.iter().filter_map(|key| owners.remove(key)) {
@@ -315,7 +310,7 @@ impl Table {
         part: &[KeyHash],
         used: &UsedNow,
         author: Author<'_>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let hashes: HashSet<&KeyHash> = part.iter().collect();
         self.carry_through(author.deadline, || async {
             let programme = self.get_existing(Programme::key_of(owner)).await?;
@@ -343,7 +338,7 @@ impl Table {
         .await
     }
 
-    async fn owned_keys_of_shard(&self, shard: char) -> Result<Vec<OwnedKey>, StoreError> {
+    async fn owned_keys_of_shard(&self, shard: char) -> Result<Vec<OwnedKey>> {
         let owners = self.list(KeyOwner::of_shard(shard)).await?;
         if owners.is_empty() {
             return Ok(Vec::new());
@@ -355,7 +350,7 @@ impl Table {
         Ok(owned.collect())
     }
 
-    async fn foreign_keys_named(&self, hashes: &[KeyHash]) -> Result<Vec<ForeignKey>, StoreError> {
+    async fn foreign_keys_named(&self, hashes: &[KeyHash]) -> Result<Vec<ForeignKey>> {
         found_by(hashes.iter().map(|hash| self.get(ForeignKey::key_of(hash)))).await
     }
 }
@@ -369,7 +364,7 @@ impl Table {
         owned: &[OwnedKey],
         byok: Byok,
         deadline: Deadline,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let programme = &before.programme;
         let after = before.next(owned.iter().filter(|owned_key| owned_key.owner.owner == *programme));
         let budget = self.budget(programme).await?;
@@ -388,13 +383,8 @@ fn counters(key: &ForeignKey, used: &UsedNow, before: Option<CountersRead>, now:
     CountersRead { at: now, used: uses.fold(LifetimeUse::sum(&key.used), LifetimeUse::max) }
 }
 
-fn with_assigned(
-    transaction: Transaction,
-    after: &AssignedUse,
-    budget: &Budget,
-    byok: Byok,
-) -> Result<Transaction, StoreError> {
-    let transaction = transaction.replace(after, after.version - 1)?;
+fn with_assigned(transaction: Transaction, after: &AssignedUse, budget: &Budget, byok: Byok) -> Result<Transaction> {
+    let transaction = transaction.replace(after)?;
     let assigned = after.used.counted(byok);
     if assigned == budget.assigned {
         return Ok(transaction);
@@ -427,8 +417,8 @@ fn entries<'a>(
     };
     let what = AuditDetail::new(act);
     [
-        AuditEntry::on_programme(owner, author.actor, author.now, what.clone().noting(&note)),
-        AuditEntry::on_account(author.actor, author.now, what.noting(format!("{owner}: {note}"))),
+        author.entry_on(owner, what.clone().noting(&note)),
+        author.entry_on_account(what.noting(format!("{owner}: {note}"))),
     ]
 }
 
@@ -449,7 +439,7 @@ impl Table {
         &self,
         request: &ForeignRequest<'_>,
         deadline: Deadline,
-    ) -> Result<Option<ForeignAct>, StoreError> {
+    ) -> Result<Option<ForeignAct>> {
         self.carry_through(deadline, || async {
             let stored = self.get(ForeignAct::key_of(request.key)).await?;
             match stored {
@@ -461,7 +451,6 @@ impl Table {
                 }
                 _ => {}
             }
-            let version = stored.as_ref().map_or(0, |stored| stored.version);
             let act = ForeignAct {
                 key: request.key.clone(),
                 name: request.name.to_owned(),
@@ -469,14 +458,14 @@ impl Table {
                 requested_at: request.now,
                 requested_by: request.actor.clone(),
                 state: ForeignActState::Open,
+                version: stored.as_ref().map_or(0, |stored| stored.version) + 1,
                 answered: stored.and_then(|stored| stored.answered),
-                version: version + 1,
             };
             let what = AuditDetail::new(Act::ForeignActBegun)
                 .changing(request.before, request.change)
                 .noting(hash_and_name(&act));
             let audit_entry = entry(request.actor, request.now, what);
-            let transaction = self.transaction().replace(&act, version)?;
+            let transaction = self.transaction().replace(&act)?;
             Ok(Round::Write(transaction.told_by(&[audit_entry])?, Some(act)))
         })
         .await
@@ -489,7 +478,7 @@ impl Table {
         answered: Option<AnsweredKey>,
         now: Moment,
         deadline: Deadline,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         self.carry_through(deadline, || async {
             let Some(stored) = self.get(ForeignAct::key_of(&pressed.key)).await? else { return Ok(Round::Over(())) };
             let Some(after) = stored.concluded(pressed, answered) else { return Ok(Round::Over(())) };
@@ -499,7 +488,7 @@ impl Table {
                 None => what.changing(after.change, "refused by the provider"),
             };
             let audit_entry = entry(&pressed.requested_by, now, what);
-            Ok(Round::Write(self.transaction().replace(&after, stored.version)?.told_by(&[audit_entry])?, ()))
+            Ok(Round::Write(self.transaction().replace(&after)?.told_by(&[audit_entry])?, ()))
         })
         .await
     }

@@ -41,4 +41,4 @@ pub use sync::state::{
 };
 pub use sync::totals::{GroupTotals, KeptTotals, ProgrammeUse, Totals, Unmailed};
 pub use table::meta::{ActContext, Author, KnownAccount, Meta, RunLease};
-pub use table::{StoreError, Table, items};
+pub use table::{Result, StoreError, Table, items};

@@ -20,7 +20,7 @@ use crate::domain::values::token::{BrowserTokenHash, LinkTokenHash, SessionToken
 use crate::schema::{Range, Stored, begin, key, stored};
 use crate::store::table::found_by;
 use crate::store::table::write::{Round, Transaction, Unaudited, Writes, instant, number, text};
-use crate::store::{Enrolment, OutboxRow, QueuedMail, StoreError, Table, Undeliverable};
+use crate::store::{Enrolment, OutboxRow, QueuedMail, Result, Table, Undeliverable};
 
 /// The most link mails that one deployment sends in a minute, whoever asks.
 const LINKS_A_MINUTE: u32 = 2_000;
@@ -156,7 +156,7 @@ impl KnownAddress {
 }
 
 impl Table {
-    pub async fn known(&self, address: &MatchedAddress) -> Result<Option<KnownPerson>, StoreError> {
+    pub async fn known(&self, address: &MatchedAddress) -> Result<Option<KnownPerson>> {
         let (admins, roles, enrolments) = tokio::try_join!(
             self.admins(),
             self.list(Roles::of_address(address)),
@@ -177,11 +177,7 @@ impl Table {
     }
 
     /// The programmes that this person has a role on, with the role, in the order of their ids.
-    pub async fn programmes_of(
-        &self,
-        address: &MatchedAddress,
-        is_admin: bool,
-    ) -> Result<Vec<(Programme, Role)>, StoreError> {
+    pub async fn programmes_of(&self, address: &MatchedAddress, is_admin: bool) -> Result<Vec<(Programme, Role)>> {
         let programmes = if is_admin {
             self.list(Programme::all()).await?
         } else {
@@ -195,7 +191,7 @@ impl Table {
         Ok(with_roles.collect())
     }
 
-    pub async fn known_address(&self, address: &MatchedAddress) -> Result<KnownAddress, StoreError> {
+    pub async fn known_address(&self, address: &MatchedAddress) -> Result<KnownAddress> {
         let kept = self.get(KnownAddress::key_of(address)).await?;
         Ok(kept.unwrap_or_else(|| KnownAddress {
             address: address.clone(),
@@ -206,17 +202,16 @@ impl Table {
         }))
     }
 
-    pub async fn person_of(&self, address: &EmailAddress, deadline: Deadline) -> Result<PersonId, StoreError> {
+    pub async fn person_of(&self, address: &EmailAddress, deadline: Deadline) -> Result<PersonId> {
         self.carry_through(deadline, || async {
             let before = self.known_address(address.matched()).await?;
             if let Some(person) = before.person {
                 return Ok(Round::Over(person));
             }
             let person = PersonId::random();
-            let version = before.version;
             let named = StaffPerson { person: person.clone(), address: address.clone() };
-            let after = KnownAddress { person: Some(person.clone()), version: version + 1, ..before };
-            let transaction = self.transaction().replace(&after, version)?.create(&named)?;
+            let after = KnownAddress { person: Some(person.clone()), version: before.version + 1, ..before };
+            let transaction = self.transaction().replace(&after)?.create(&named)?;
             Ok(Round::Write(transaction.unaudited(Unaudited::PersonId), person))
         })
         .await
@@ -228,7 +223,7 @@ impl Table {
         digest: Option<bool>,
         reminders: Option<bool>,
         deadline: Deadline,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         self.carry_through(deadline, || async {
             let was = self.known_address(address).await?;
             let digest = digest.unwrap_or(was.digest);
@@ -236,15 +231,14 @@ impl Table {
             if (digest, reminders) == (was.digest, was.reminders) {
                 return Ok(Round::Over(()));
             }
-            let version = was.version;
-            let chosen = KnownAddress { digest, reminders, version: version + 1, ..was };
-            Ok(Round::Write(self.transaction().replace(&chosen, version)?.unaudited(Unaudited::MailChoice), ()))
+            let chosen = KnownAddress { digest, reminders, version: was.version + 1, ..was };
+            Ok(Round::Write(self.transaction().replace(&chosen)?.unaudited(Unaudited::MailChoice), ()))
         })
         .await
     }
 
     /// The ids of several people, each once: two spellings may be one person.
-    pub async fn people_of(&self, addresses: &[EmailAddress], deadline: Deadline) -> Result<Vec<PersonId>, StoreError> {
+    pub async fn people_of(&self, addresses: &[EmailAddress], deadline: Deadline) -> Result<Vec<PersonId>> {
         let mut people = Vec::new();
         for address in addresses {
             let person = self.person_of(address, deadline).await?;
@@ -256,11 +250,7 @@ impl Table {
     }
 
     /// The mark of an address that mail bounces from or whose owner complained, while it holds.
-    pub async fn undeliverable(
-        &self,
-        address: &MatchedAddress,
-        now: Moment,
-    ) -> Result<Option<Undeliverable>, StoreError> {
+    pub async fn undeliverable(&self, address: &MatchedAddress, now: Moment) -> Result<Option<Undeliverable>> {
         let mark: Option<Undeliverable> = self.get(Undeliverable::key_of(address)).await?;
         Ok(mark.filter(|mark| mark.holds(now)))
     }
@@ -273,20 +263,20 @@ impl Table {
         browser: &BrowserTokenHash,
         now: Moment,
         deadline: Deadline,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let request =
             LoginRequest { id: new_ulid(now), address: address.clone(), asked_by: browser.clone(), asked_at: now };
         self.put_new(&request, deadline).await.map(drop)
     }
 
     /// Queues the mail of a login request, once: the row has its id.
-    pub async fn owe_link(&self, request: &LoginRequest, now: Moment, deadline: Deadline) -> Result<(), StoreError> {
+    pub async fn owe_link(&self, request: &LoginRequest, now: Moment, deadline: Deadline) -> Result<()> {
         let mail = QueuedMail::Link { address: request.address.clone(), asked_by: request.asked_by.clone() };
-        let row = OutboxRow { written_at: request.asked_at, ..OutboxRow::queued(request.id, mail, now) };
+        let row = OutboxRow { row: request.id, written_at: request.asked_at, ..OutboxRow::queued(mail, now) };
         self.put_new(&row, deadline).await.map(drop)
     }
 
-    pub async fn sign_in_of(&self, address: &MatchedAddress) -> Result<SignIn, StoreError> {
+    pub async fn sign_in_of(&self, address: &MatchedAddress) -> Result<SignIn> {
         let kept = self.get(SignIn::key_of(address)).await?;
         Ok(kept.unwrap_or_else(|| SignIn::none(address.clone())))
     }
@@ -299,7 +289,7 @@ impl Table {
         link: &LiveLink,
         now: Moment,
         deadline: Deadline,
-    ) -> Result<Result<(), LinkRefused>, StoreError> {
+    ) -> Result<Result<(), LinkRefused>> {
         self.carry_through(deadline, || async {
             let before = self.sign_in_of(address).await?;
             let after = match before.with_link(login_request, link.clone(), now) {
@@ -307,7 +297,7 @@ impl Table {
                 Err(not) => return Ok(Round::Over(Err(not))),
             };
             let stored_link = Link { link: link.link.clone(), address: address.clone(), ends_at: link.ends_at };
-            let mut transaction = self.transaction().replace(&after, before.version)?.without_ended(&before, &after)?;
+            let mut transaction = self.transaction().replace(&after)?.without_ended(&before, &after)?;
             if !before.is_again(login_request) {
                 let none = RateCount::of_links(now);
                 let tally = self.get(none.key()).await?.unwrap_or(none);
@@ -322,13 +312,13 @@ impl Table {
     }
 
     /// The links of each minute with any, from the one moment's to the other's.
-    pub async fn links_between(&self, from: Moment, until: Moment) -> Result<Vec<RateCount>, StoreError> {
+    pub async fn links_between(&self, from: Moment, until: Moment) -> Result<Vec<RateCount>> {
         self.list(Range::between(RateCount::of_links(from).key(), RateCount::of_links(until).key())).await
     }
 
     /// Counts a wrong code without another version, so that whoever types such keeps nobody from following a link; by the same write for
     /// an address that is known and for one that is not. Returns `false` when somebody else was faster.
-    pub async fn count_wrong_code(&self, before: &SignIn, now: Moment, deadline: Deadline) -> Result<bool, StoreError> {
+    pub async fn count_wrong_code(&self, before: &SignIn, now: Moment, deadline: Deadline) -> Result<bool> {
         let as_read = [(":version", number(before.version)), (":was", number(before.wrong_codes))];
         let unchanged = "version = :version AND wrong_codes = :was";
         let counted = self.transaction().create_or_replace(&before.with_wrong_code(now), unchanged, &as_read)?;
@@ -343,43 +333,40 @@ impl Table {
         after: &SignIn,
         session: &Session,
         deadline: Deadline,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let after = after.clone().with_session(session);
-        let transaction = self.transaction().replace(&after, before.version)?.without_ended(before, &after)?;
+        let transaction = self.transaction().replace(&after)?.without_ended(before, &after)?;
         let transaction = transaction.create(session)?;
         self.commit_once(transaction.unaudited(Unaudited::SignIn), deadline).await
     }
 
-    pub async fn session(&self, session: &SessionTokenHash, now: Moment) -> Result<Option<Session>, StoreError> {
+    pub async fn session(&self, session: &SessionTokenHash, now: Moment) -> Result<Option<Session>> {
         let kept: Option<Session> = self.get(Session::key_of(session)).await?;
         Ok(kept.filter(|session| session.is_good(now)))
     }
 
     /// Records that a session is in use. A session that was ended meanwhile stays ended.
-    pub async fn note_use(&self, session: &Session, now: Moment, deadline: Deadline) -> Result<(), StoreError> {
+    pub async fn note_use(&self, session: &Session, now: Moment, deadline: Deadline) -> Result<()> {
         let key = Session::key_of(&session.session);
-        let used =
-            self.single().update(&key, "SET used_at = :now", "attribute_exists(pk)", &[(":now", instant(now))])?;
-        self.write_alone(used, deadline).await.map(drop)
+        self.single()
+            .update(&key, "SET used_at = :now", "attribute_exists(pk)", &[(":now", instant(now))])?
+            .write(deadline)
+            .await
+            .map(drop)
     }
 
-    pub async fn sessions_of(&self, address: &MatchedAddress, now: Moment) -> Result<Vec<Session>, StoreError> {
+    pub async fn sessions_of(&self, address: &MatchedAddress, now: Moment) -> Result<Vec<Session>> {
         let listed = self.sign_in_of(address).await?.sessions;
         found_by(listed.iter().map(|listed| self.session(&listed.session, now))).await
     }
 
-    pub async fn sign_out(&self, session: &Session, deadline: Deadline) -> Result<(), StoreError> {
+    pub async fn sign_out(&self, session: &Session, deadline: Deadline) -> Result<()> {
         self.delete(&Session::key_of(&session.session), deadline).await
     }
 
     /// Ends every session of an address, the current one last, so that after a failure the request can be
     /// repeated.
-    pub async fn sign_out_everywhere(
-        &self,
-        session: &Session,
-        now: Moment,
-        deadline: Deadline,
-    ) -> Result<(), StoreError> {
+    pub async fn sign_out_everywhere(&self, session: &Session, now: Moment, deadline: Deadline) -> Result<()> {
         let sessions = self.sessions_of(&session.address, now).await?;
         for other_session in sessions.iter().filter(|other_session| other_session.session != session.session) {
             self.sign_out(other_session, deadline).await?;
@@ -389,11 +376,7 @@ impl Table {
 
     /// Ends every session, link and code of an address, in the transaction that is the reason. Without this item a sign-in that is under
     /// way fails too.
-    pub(crate) async fn signing_out(
-        &self,
-        transaction: Transaction,
-        address: &MatchedAddress,
-    ) -> Result<Transaction, StoreError> {
+    pub(crate) async fn signing_out(&self, transaction: Transaction, address: &MatchedAddress) -> Result<Transaction> {
         let sign_in = self.sign_in_of(address).await?;
         let as_read = [(":version", number(sign_in.version))];
         let unchanged = "attribute_not_exists(pk) OR version = :version";
@@ -408,7 +391,7 @@ impl Table {
         most: usize,
         now: Moment,
         deadline: Deadline,
-    ) -> Result<Result<(), Moment>, StoreError> {
+    ) -> Result<Result<(), Moment>> {
         self.carry_through(deadline, || async {
             let mut hourly_uses = self.get(initial.key()).await?.unwrap_or_else(|| initial.clone());
             hourly_uses.uses.retain(|used_at| now < *used_at + AN_HOUR);
@@ -417,9 +400,8 @@ impl Table {
                 return Ok(Round::Over(Err(first + AN_HOUR)));
             }
             hourly_uses.uses.push(now);
-            let version = hourly_uses.version;
             hourly_uses.version += 1;
-            Ok(Round::Write(self.transaction().replace(&hourly_uses, version)?.unaudited(Unaudited::Rate), Ok(())))
+            Ok(Round::Write(self.transaction().replace(&hourly_uses)?.unaudited(Unaudited::Rate), Ok(())))
         })
         .await
     }
@@ -427,7 +409,7 @@ impl Table {
 
 impl Transaction {
     /// Counts one more in this attribute of a tally, unless that has reached `most` meanwhile.
-    pub(crate) fn counting_one(self, tally: &RateCount, attribute: &str, most: u32) -> Result<Transaction, StoreError> {
+    pub(crate) fn counting_one(self, tally: &RateCount, attribute: &str, most: u32) -> Result<Transaction> {
         let values = [
             (":kind", text(RateCount::KIND)),
             (":what", text(&tally.what)),
@@ -444,7 +426,7 @@ impl Transaction {
     }
 
     /// Removes the links and sessions that the state of signing in does not name any more.
-    pub(crate) fn without_ended(self, before: &SignIn, after: &SignIn) -> Result<Transaction, StoreError> {
+    fn without_ended(self, before: &SignIn, after: &SignIn) -> Result<Transaction> {
         let links = before.issued_links.iter().filter(|link| !after.issued_links.contains(link));
         let sessions = before.sessions.iter().filter(|begun| !after.sessions.contains(begun));
         let links = links.map(|link| Link::key_of(&link.link).item_key);

@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 
 use super::Answer;
 use crate::domain::mail::alarm::Cause;
-use crate::provider::ProviderError;
+use crate::provider::{FailureKind, ProviderError};
 use crate::store::StoreError;
 
 /// The `Retry-After` of 503 where nothing else says when.
@@ -107,9 +107,9 @@ impl AppError {
 
     /// The provider refused, or the outcome of its call is not known.
     pub fn provider(error: &ProviderError, sentence: impl Into<Cow<'static, str>>) -> AppError {
-        let refused = match error {
-            ProviderError::Later { after, .. } => AppError::later(sentence).after(after.unwrap_or(SOON)),
-            ProviderError::AnotherAccount { .. } => AppError::later(sentence).after(A_PERSON_MUST),
+        let refused = match error.kind {
+            FailureKind::Later => AppError::later(sentence).after(error.after.unwrap_or(SOON)),
+            FailureKind::AnotherAccount(_) => AppError::later(sentence).after(A_PERSON_MUST),
             _ => AppError::refused(StatusCode::BAD_GATEWAY, sentence),
         };
         refused.caused_by(error)
@@ -133,7 +133,7 @@ impl AppError {
     #[must_use]
     pub fn caused_by(mut self, error: &ProviderError) -> AppError {
         self.0.told.alarm = error.refusal();
-        self.by_the_provider().because(error.trouble().to_string())
+        self.by_the_provider().because(error.trouble.to_string())
     }
 
     #[must_use]
@@ -174,7 +174,7 @@ impl IntoResponse for AppError {
         }
         let mut response = page.unwrap_or_else(|| status.into_response());
         if let Some(after) = retry_after.or((status == StatusCode::SERVICE_UNAVAILABLE).then_some(SOON)) {
-            let seconds = u64::try_from(after.as_millis().div_ceil(1000)).unwrap_or(u64::MAX);
+            let seconds = after.as_millis().div_ceil(1000) as u64;
             response.headers_mut().insert(RETRY_AFTER, seconds.max(1).into());
         }
         response.extensions_mut().insert(told);

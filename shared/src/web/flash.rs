@@ -5,7 +5,7 @@ use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::values::address::EmailAddress;
-use crate::domain::values::format::counted;
+use crate::domain::values::format::{Joined, counted};
 use crate::domain::values::money::Usd;
 
 /// Each notice beside its sentence, with the values that this names.
@@ -60,7 +60,7 @@ notices! {
         "The copy is made; this is its page. Next, put people on its roster."
     };
     Saved => "Saved.";
-    Several { notices: Vec<Flash> } => notices.iter().map(Flash::in_words).collect::<Vec<_>>().join(" ");
+    Several { notices: Vec<Flash> } => notices.iter().map(Flash::in_words).joined(" ");
     // What is saved and perhaps a mistake.
     BudgetAboveBalance { amount_left: Usd, balance: Usd } => format!(
         "Please check the budget: {} of it can still be spent, and the account's balance is {}.",

@@ -9,7 +9,7 @@ use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 
-use super::AppError;
+use super::{AppError, Result, Site};
 use crate::domain::values::address::{is_invisible, nfc};
 
 /// The longest reason, in characters.
@@ -26,19 +26,15 @@ pub struct FormBounds {
     pub bytes: usize,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Malformed;
-
 impl FormBounds {
     /// The bounds for a person who is not signed in, with an address and a code to type.
-    pub const ANYBODY: FormBounds = FormBounds { fields: 16, bytes: 8 << 10 };
+    const ANYBODY: FormBounds = FormBounds { fields: 16, bytes: 8 << 10 };
     pub const SIGNED_IN: FormBounds = FormBounds { fields: 2_048, bytes: 512 << 10 };
 }
 
 impl Fields {
-    /// Parses an urlencoded body strictly. A body that could be read in two ways is refused, so that no field
-    /// is mistaken.
-    pub fn read(body: &[u8], bounds: FormBounds) -> Result<Fields, Malformed> {
+    /// Parses an urlencoded body strictly. A body that could be read in two ways is none, so that no field is mistaken.
+    pub fn read(body: &[u8], bounds: FormBounds) -> Option<Fields> {
         let mut fields = Vec::new();
         let mut names = HashSet::new();
         for pair in body.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
@@ -48,21 +44,21 @@ impl Fields {
             let name = nfc(&decoded(name)?).into_owned();
             let value = nfc(&decoded(value)?).into_owned();
             if fields.len() == bounds.fields || !names.insert(name.clone()) {
-                return Err(Malformed);
+                return None;
             }
             fields.push((name, value));
         }
-        Ok(Fields(fields))
+        Some(Fields(fields))
     }
 
-    pub(super) async fn within(bounds: FormBounds, request: Request) -> Result<Fields, AppError> {
+    pub(super) async fn within(bounds: FormBounds, request: Request) -> Result<Fields> {
         let kind = request.headers().get(CONTENT_TYPE).map(|kind| kind.as_bytes().to_ascii_lowercase());
         if !kind.is_some_and(|kind| kind.starts_with(b"application/x-www-form-urlencoded")) {
             return Err(AppError::status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
         }
         let body = to_bytes(request.into_body(), bounds.bytes).await;
         let body = body.map_err(|_| AppError::status(StatusCode::PAYLOAD_TOO_LARGE))?;
-        Fields::read(&body, bounds).map_err(|Malformed| AppError::status(StatusCode::BAD_REQUEST))
+        Fields::read(&body, bounds).ok_or_else(|| AppError::status(StatusCode::BAD_REQUEST))
     }
 
     /// The value of this name, empty or not.
@@ -86,10 +82,10 @@ impl FromIterator<(String, String)> for Fields {
     }
 }
 
-impl<S: Send + Sync> FromRequest<S> for Fields {
+impl FromRequest<Site> for Fields {
     type Rejection = AppError;
 
-    async fn from_request(request: Request, _: &S) -> Result<Fields, AppError> {
+    async fn from_request(request: Request, _: &Site) -> Result<Fields> {
         Fields::within(FormBounds::ANYBODY, request).await
     }
 }
@@ -118,7 +114,7 @@ pub fn lines(text: &str, most: usize) -> Result<Option<String>, String> {
     }
 }
 
-fn decoded(text: &[u8]) -> Result<String, Malformed> {
+fn decoded(text: &[u8]) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.iter();
     while let Some(byte) = rest.next() {
@@ -128,12 +124,11 @@ fn decoded(text: &[u8]) -> Result<String, Malformed> {
             byte => *byte,
         });
     }
-    String::from_utf8(bytes).map_err(|_| Malformed)
+    String::from_utf8(bytes).ok()
 }
 
-fn hex_digit(byte: Option<&u8>) -> Result<u8, Malformed> {
-    let digit = byte.and_then(|byte| char::from(*byte).to_digit(16));
-    digit.and_then(|digit| u8::try_from(digit).ok()).ok_or(Malformed)
+fn hex_digit(byte: Option<&u8>) -> Option<u8> {
+    Some(char::from(*byte?).to_digit(16)? as u8)
 }
 
 #[cfg(test)]
@@ -142,7 +137,7 @@ mod tests {
 
     use super::*;
 
-    fn read(body: &[u8]) -> Result<Fields, Malformed> {
+    fn read(body: &[u8]) -> Option<Fields> {
         Fields::read(body, FormBounds::ANYBODY)
     }
 
@@ -151,7 +146,7 @@ mod tests {
         let fields = read("a=1&b=&c&&d=x+y%2Bz%3D=%c3%BC%F0%9F%8E%93".as_bytes()).unwrap();
         let pairs: Vec<_> = fields.iter().collect();
         assert_eq!(pairs, [("a", "1"), ("b", ""), ("c", ""), ("d", "x y+z==ü🎓")]);
-        assert_eq!(read(b""), Ok(Fields::default()));
+        assert_eq!(read(b""), Some(Fields::default()));
         assert_eq!((fields.filled("b"), fields.get("b"), fields.get("e")), (None, Some(""), None));
     }
 
@@ -160,7 +155,7 @@ mod tests {
         let bodies: [&[u8]; 9] =
             [b"a=%", b"a=%4", b"a=%zz", b"a=%+1", b"%=a", b"a=%ff", b"a=\xff", b"a=1&a=1", b"a=1&%61=2"];
         for body in bodies {
-            assert_eq!(read(body), Err(Malformed), "{body:?}");
+            assert_eq!(read(body), None, "{body:?}");
         }
     }
 
@@ -169,10 +164,10 @@ mod tests {
     fn excess_fields_are_refused() {
         let of = |count: usize| (0..count).map(|number| format!("{number}&")).collect::<String>();
         assert_eq!(read(of(16).as_bytes()).unwrap().iter().count(), 16);
-        assert_eq!(read(of(17).as_bytes()), Err(Malformed));
+        assert_eq!(read(of(17).as_bytes()), None);
         let signed_in = |count| Fields::read(of(count).as_bytes(), FormBounds::SIGNED_IN);
         assert_eq!(signed_in(2_048).unwrap().iter().count(), 2_048);
-        assert_eq!(signed_in(100_000), Err(Malformed));
+        assert_eq!(signed_in(100_000), None);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use tracing::Span;
 
 use super::error::ErrorFacts;
 use super::session::Cookies;
-use super::{AppError, Site, page};
+use super::{AppError, Result, Site, page};
 use crate::config::Origin;
 
 /// Adds to these routes what every page of ours has.
@@ -44,7 +44,7 @@ async fn with_line(request: Request, next: Next) -> Response {
     let status = response.status().as_u16();
     let told = response.extensions().get::<ErrorFacts>().cloned().unwrap_or_default();
     let cause = told.is_providers.then_some("provider");
-    let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let ms = begun.elapsed().as_millis() as u64;
     tracing::info!(status, ms, fault = told.is_fault, cause, "answered");
     response
 }
@@ -140,7 +140,7 @@ async fn with_notice(State(cookies): State<Cookies>, request: Request, next: Nex
 }
 
 /// Refuses requests that went past what is in front of the pages, and forms from other sites, before a route sees them.
-async fn guard(State(site): State<Site>, request: Request, next: Next) -> Result<Response, AppError> {
+async fn guard(site: Site, request: Request, next: Next) -> Result<Response> {
     let given = request.headers().get(FRONT);
     if site.front.as_ref().is_some_and(|front| given.is_none_or(|given| !front.is(given.as_bytes()))) {
         let sentence = format!("Pages are not shown at this address. Open {}.", site.origin.as_str());

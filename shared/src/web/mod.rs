@@ -33,6 +33,6 @@ pub use flash::Flash;
 pub use form::Fields;
 pub use gateway::Pages;
 pub use page::{Frame, forms_script, stylesheet};
-pub use reply::{Answer, Reply};
+pub use reply::{Answer, Reply, Result};
 pub use session::{Posted, Visitor};
-pub use site::{RequestDeadline, Site};
+pub use site::Site;

@@ -4,7 +4,7 @@
 use std::panic::AssertUnwindSafe;
 
 use askama::Template;
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, Request};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
@@ -12,9 +12,10 @@ use axum::response::{Html, IntoResponse, Response};
 use futures_util::FutureExt;
 use lambda_http::RequestExt;
 
+use super::Site;
 use super::error::ErrorFacts;
-use super::{RequestDeadline, Site};
 use crate::config::Config;
+use crate::deadline::Deadline;
 
 const STYLESHEET: &str = include_str!("../../templates/bursar.css");
 const FORMS: &str = include_str!("../../templates/forms.js");
@@ -66,9 +67,9 @@ impl Frame {
 
 /// Adds a page to refusals that came without one, or one sentence in JSON where a program put something, and tells the admins what they are to know of one. A handler that
 /// panics ends its own request only.
-pub(super) async fn with_page(State(site): State<Site>, request: Request, next: Next) -> Response {
+pub(super) async fn with_page(site: Site, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
-    let Ok(RequestDeadline(deadline)) = RequestDeadline::from_request_parts(&mut parts, &site).await;
+    let Ok(deadline) = Deadline::from_request_parts(&mut parts, &site).await;
     let path = parts.uri.path().to_owned();
     let is_program = parts.method == Method::PUT;
     let reference = parts.lambda_context_ref().map(|context| context.request_id.clone());

@@ -9,7 +9,10 @@ use axum::response::{IntoResponse, IntoResponseParts, Redirect, Response};
 use super::session::Cookies;
 use super::{AppError, Flash};
 
-pub type Answer = Result<Reply, AppError>;
+/// What a handler and what it is made of return, unless they say otherwise.
+pub type Result<T, E = AppError> = std::result::Result<T, E>;
+
+pub type Answer = Result<Reply>;
 
 #[derive(Debug)]
 pub struct Reply(Response);

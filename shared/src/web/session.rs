@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use axum::extract::{FromRef, FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::{COOKIE, HeaderMap, HeaderValue};
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Redirect};
 use cookie::{Cookie, SameSite};
 
 use super::form::{Fields, FormBounds};
-use super::{AppError, Flash, Site};
+use super::{AppError, Flash, Result, Site};
 use crate::config::Origin;
 use crate::deadline::Deadline;
 use crate::domain::programme::role::is_among;
@@ -38,7 +38,7 @@ pub struct Posted {
 }
 
 impl Visitor {
-    pub async fn read(site: &Site, headers: &HeaderMap) -> Result<Option<Visitor>, AppError> {
+    pub async fn read(site: &Site, headers: &HeaderMap) -> Result<Option<Visitor>> {
         let Some(token) = site.cookies.session(headers) else { return Ok(None) };
         let now = site.clock.now();
         let hash = token.hash();
@@ -55,14 +55,11 @@ impl Visitor {
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Visitor
-where
-    Site: FromRef<S>,
-{
+impl FromRequestParts<Site> for Visitor {
     type Rejection = AppError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Visitor, AppError> {
-        match Visitor::read(&Site::from_ref(state), &parts.headers).await? {
+    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Visitor> {
+        match Visitor::read(site, &parts.headers).await? {
             Some(visitor) => Ok(visitor),
             None if matches!(parts.method, Method::GET | Method::HEAD) => {
                 Err(AppError::answer(Redirect::to("/").into_response()))
@@ -73,7 +70,7 @@ where
 }
 
 impl Posted {
-    pub fn verify(visitor: Visitor, fields: Fields) -> Result<Posted, AppError> {
+    pub fn verify(visitor: Visitor, fields: Fields) -> Result<Posted> {
         if fields.get("csrf").is_some_and(|given| visitor.csrf.is(given)) {
             return Ok(Posted { visitor, fields });
         }
@@ -82,15 +79,12 @@ impl Posted {
     }
 }
 
-impl<S: Send + Sync> FromRequest<S> for Posted
-where
-    Site: FromRef<S>,
-{
+impl FromRequest<Site> for Posted {
     type Rejection = AppError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Posted, AppError> {
+    async fn from_request(request: Request, site: &Site) -> Result<Posted> {
         let (mut parts, body) = request.into_parts();
-        let visitor = Visitor::from_request_parts(&mut parts, state).await?;
+        let visitor = Visitor::from_request_parts(&mut parts, site).await?;
         let request = Request::from_parts(parts, body);
         Posted::verify(visitor, Fields::within(FormBounds::SIGNED_IN, request).await?)
     }

@@ -1,6 +1,7 @@
 //! The state of every page's handler: the table, the provider, the clock, and the frame of pages. Each of the
 //! two functions has one, made without input or output.
 
+use std::convert::Infallible;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,9 +44,6 @@ pub struct Site {
     pub retention_days: u16,
     waits: Waits,
 }
-
-#[derive(Debug, Clone, Copy)]
-pub struct RequestDeadline(pub Deadline);
 
 impl Site {
     pub fn new(config: &Config, clock: Clock) -> Site {
@@ -118,11 +116,20 @@ impl Site {
     }
 }
 
-impl FromRequestParts<Site> for RequestDeadline {
-    type Rejection = std::convert::Infallible;
+impl FromRequestParts<Site> for Site {
+    type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<RequestDeadline, Self::Rejection> {
+    async fn from_request_parts(_: &mut Parts, site: &Site) -> Result<Site, Infallible> {
+        Ok(site.clone())
+    }
+}
+
+/// Until when the request must be answered.
+impl FromRequestParts<Site> for Deadline {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Deadline, Infallible> {
         let context = parts.lambda_context_ref();
-        Ok(RequestDeadline(context.map_or(Deadline::after(Duration::ZERO), |context| site.deadline(context))))
+        Ok(context.map_or(Deadline::after(Duration::ZERO), |context| site.deadline(context)))
     }
 }

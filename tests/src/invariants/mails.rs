@@ -143,7 +143,8 @@ pub(super) fn each_is_told_once(step: &Step<'_>, wrong: &mut Vec<String>) {
             expect(found_at, QueuedMail::Digest { programme: programme.clone(), week, recipient });
         }
     }
-    for MailedStatement { month, mailed_at, recipients, queued, .. } in now.all() {
+    for MailedStatement { statement, mailed_at, recipients, queued } in now.all() {
+        let month = statement.days.first;
         told(recipients, queued).for_each(|to| expect(mailed_at, QueuedMail::Statement { month, recipient: to }));
     }
     let is_judged = |row: &OutboxRow| now.at < row.written_at + OUTBOX_KEPT && !is_again(row) && is_owed(&row.mail);

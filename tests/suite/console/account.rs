@@ -188,7 +188,7 @@ async fn the_balance_is_drawn_and_the_newest_is_what_counts() {
         spent: Usd::from_dollars(12),
         failing_since: None,
     };
-    campus.table.note_balance_reading(&reading, soon()).await.unwrap();
+    campus.table.set(&reading, soon()).await.unwrap();
     assert!(warnings().await.contains("could still cost $20.00, and the account's balance is $13.00"));
     campus.finish_unjudged().await;
 }

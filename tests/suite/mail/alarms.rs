@@ -2,7 +2,7 @@
 
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::kind::MailKind;
-use bursar_core::domain::values::id::{PersonId, new_ulid};
+use bursar_core::domain::values::id::PersonId;
 use bursar_core::store::{OutboxRow, QueuedMail};
 use bursar_tests::campus::{ADMIN, Campus, address};
 use bursar_tests::invariants::Snapshot;
@@ -75,7 +75,7 @@ async fn more_admins_than_fit_one_transaction_are_each_told_once() {
     campus.raw().keep(&half).await;
     for recipient in admins[..90].iter().cloned() {
         let mail = QueuedMail::Account { day: half.day, alarm: half.name(), recipient };
-        campus.raw().keep(&OutboxRow::queued(new_ulid(now), mail, now)).await;
+        campus.raw().keep(&OutboxRow::queued(mail, now)).await;
     }
     assert!(!campus.table.tell(&alarm, &[PersonId::random()], now, soon()).await.unwrap());
     assert_eq!(told(&*campus.judged().await, &alarm), (admins, 100));

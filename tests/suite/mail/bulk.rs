@@ -1,7 +1,6 @@
 //! Many bulk mails and an urgent one, which never waits for them. A server that takes no mail uses up no tries.
 
 use bursar_core::deadline::Waits;
-use bursar_core::domain::values::id::new_ulid;
 use bursar_core::domain::values::token::BrowserToken;
 use bursar_core::store::items::to_item;
 use bursar_core::store::{MailState, OutboxRow, QueuedMail};
@@ -50,7 +49,7 @@ async fn a_link_leaves_before_the_next_ten_roster_mails() {
         let (now, asked_by) = (campus.clock.now(), BrowserToken::generate().hash());
         let mail = QueuedMail::Link { address: address("frida").matched().clone(), asked_by };
         let died = MailState::Sending { lease_until: now - SignedDuration::from_secs(1) };
-        let row = OutboxRow { state: died, tries: 1, ..OutboxRow::queued(new_ulid(now), mail, now) };
+        let row = OutboxRow { state: died, tries: 1, ..OutboxRow::queued(mail, now) };
         campus.raw().keep(&row).await;
         drop(held);
     };

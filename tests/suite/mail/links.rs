@@ -97,7 +97,7 @@ async fn late_repeated_and_countless_asks_end() {
     let (now, asked_by) = (campus.clock.now(), BrowserToken::generate().hash());
     let mail = QueuedMail::Link { address: address(ADMIN).matched().clone(), asked_by };
     let asked = async |number, at: Moment| {
-        let row = OutboxRow::queued(Ulid::from_parts(number, 1), mail.clone(), at);
+        let row = OutboxRow { row: Ulid::from_parts(number, 1), ..OutboxRow::queued(mail.clone(), at) };
         campus.raw().keep(&row).await;
         row
     };

@@ -15,7 +15,6 @@ mod refused;
 mod staff;
 
 use bursar_core::domain::mail::kind::MailKind;
-use bursar_core::domain::values::id::new_ulid;
 use bursar_core::store::{OutboxRow, QueuedMail};
 use bursar_tests::campus::{Campus, Got};
 use serde_json::{Value, json};
@@ -78,7 +77,7 @@ fn state(row: &OutboxRow) -> String {
 /// A queued roster mail, which nobody's invitation is the cause of.
 fn roster_mail(campus: &Campus, name: &str) -> OutboxRow {
     let (programme, grant, now) = (campus.programme.clone(), campus.id(name).clone(), campus.clock.now());
-    OutboxRow::queued(new_ulid(now), QueuedMail::Roster { programme, grant, is_reminder: false }, now)
+    OutboxRow::queued(QueuedMail::Roster { programme, grant, is_reminder: false }, now)
 }
 
 /// The stream record of a row that was just written.

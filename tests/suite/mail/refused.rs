@@ -6,7 +6,7 @@ use bursar_core::deadline::Waits;
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::failure::{CORRUPT, NOT_VERIFIED, PAUSED as IS_PAUSED};
 use bursar_core::domain::mail::kind::MailKind;
-use bursar_core::domain::values::id::{PersonId, new_ulid};
+use bursar_core::domain::values::id::PersonId;
 use bursar_core::schema::Queue;
 use bursar_core::store::items;
 use bursar_core::store::{OutboxRow, QueuedMail, SentAgain};
@@ -212,7 +212,7 @@ async fn unreadable_rows_stop_no_other() {
         alarm: "x".to_owned(),
         recipient: PersonId::random(),
     };
-    let urgent = OutboxRow::queued(new_ulid(now), mail, now);
+    let urgent = OutboxRow::queued(mail, now);
     let mut rows: Vec<_> = (0..60).map(|_| later(&roster_mail(&campus, "ada"))).collect();
     campus.engine.fill([&rows[..], &[later(&urgent)]].concat()).await.unwrap();
     let answer = campus.run(FunctionName::Mail, json!({"Records": [told_of(&urgent)]})).await.unwrap();

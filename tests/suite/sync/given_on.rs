@@ -86,11 +86,11 @@ async fn mailed_is_what_was_spent(campus: Campus, owners: &[&str], account: &str
     let sum = |counts: &dyn Fn(&str, RowKind) -> bool| -> String {
         let rows = mailed
             .iter()
-            .flat_map(|month| &month.rows)
+            .flat_map(|month| &month.statement.rows)
             .filter(|row| counts(row.programme.as_ref().map_or("", |programme| programme.as_str()), row.kind));
         rows.map(|row| row.spent).sum::<Usd>().to_string()
     };
-    let change: Usd = mailed.iter().map(|month| month.change).sum();
+    let change: Usd = mailed.iter().map(|month| month.statement.change).sum();
     assert_eq!((sum(&|_, kind| kind.counts()), change.to_string()), (account.to_owned(), account.to_owned()));
     for owner in owners {
         let all = sum(&|programme, _| programme == *owner);

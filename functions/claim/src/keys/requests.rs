@@ -9,12 +9,13 @@ use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{ChangeRefused, GrantState, HoldKind, KeyCall, LeakRefused, Stopped, Tell, View};
+use bursar_core::domain::values::format::Joined;
 use bursar_core::domain::values::id::Epoch;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::settle::NotSettled;
 use bursar_core::store::{ActContext, ActOutcome};
 use bursar_core::web::form::LONGEST_REASON;
-use bursar_core::web::{Answer, AppError, Fields, Flash, Posted, RequestDeadline, Site, Visitor, form};
+use bursar_core::web::{Answer, AppError, Fields, Flash, Posted, Result, Site, Visitor, form};
 use jiff::SignedDuration;
 
 use crate::my::card::MoreForm;
@@ -34,9 +35,9 @@ pub(crate) struct KeyForm {
 impl FromRequest<Site> for KeyForm {
     type Rejection = AppError;
 
-    async fn from_request(mut request: Request, site: &Site) -> Result<KeyForm, AppError> {
+    async fn from_request(mut request: Request, site: &Site) -> Result<KeyForm> {
         let now = site.clock.now();
-        let Ok(RequestDeadline(deadline)) = request.extract_parts_with_state(site).await;
+        let Ok(deadline) = request.extract_parts_with_state::<Deadline, _>(site).await;
         let programme = request.extract_parts_with_state::<Path<String>, _>(site).await;
         let Path(programme) = programme.map_err(|refused| AppError::answer(refused.into_response()))?;
         let Posted { visitor, fields } = Posted::from_request(request, site).await?;
@@ -168,7 +169,7 @@ pub(crate) async fn ask_for_more(form: KeyForm) -> Answer {
     view.may_ask_for_more(*now).map_err(|refused| refusal::more(refused, *now))?;
     // Browsers send line breaks as two characters, and count one.
     let typed = fields.get("reason").unwrap_or_default().replace("\r\n", "\n");
-    let in_a_line = typed.split_whitespace().collect::<Vec<_>>().join(" ");
+    let in_a_line = typed.split_whitespace().joined(" ");
     let line = form::line(&in_a_line, LONGEST_REASON);
     let reason = line.and_then(|reason| reason.ok_or_else(|| NO_REASON.to_owned()));
     let typed_cap = fields.get("cap_usd").unwrap_or_default().trim();

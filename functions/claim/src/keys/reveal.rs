@@ -15,11 +15,11 @@ use bursar_core::domain::programme::{Programme, TermsHash};
 use bursar_core::domain::values::id::{DeploymentId, KeyHash, KeyName, Nonce};
 use bursar_core::domain::values::key::KeyLabel;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::provider::ProviderError;
 use bursar_core::provider::keys::{CreatedKey, NewKey};
+use bursar_core::provider::{FailureKind, ProviderError};
 use bursar_core::settle::NotSettled;
 use bursar_core::store::{ActContext, ActOutcome, ListedModels};
-use bursar_core::web::{Answer, AppError, Fields, Frame, Reply, Site, Visitor};
+use bursar_core::web::{Answer, AppError, Fields, Frame, Reply, Result, Site, Visitor};
 
 use crate::keys::requests::KeyForm;
 use crate::my::example::Example;
@@ -128,13 +128,13 @@ async fn press(form: &KeyForm, kind: KeyRequestKind) -> Answer {
 
 impl Claim<'_> {
     /// Step 1: begins the claim in the table before a key is asked for, as the grant stood when the form came.
-    async fn begin(&self, request: KeyRequest) -> Result<Begun, AppError> {
+    async fn begin(&self, request: KeyRequest) -> Result<Begun> {
         if !self.context.deadline.leaves(ENOUGH_TO_BEGIN) {
             return Err(too_late());
         }
         let rule = |view: &View, now| {
             let (change, claim) = view.begin(request, Nonce::random(), now)?;
-            let view = View { grant: change.grant().clone(), ..view.clone() };
+            let view = View { grant: change.grant.clone(), ..view.clone() };
             Ok((change, Begun { claim, view }))
         };
         let context = ActContext { deadline: self.context.deadline.earlier_by(LEFT_BY_BEGIN), ..self.context };
@@ -198,7 +198,7 @@ impl Claim<'_> {
     }
 
     /// The steps before the provider is asked for a key.
-    async fn before_mint(&self, begun: &Begun) -> Result<Prepared, AppError> {
+    async fn before_mint(&self, begun: &Begun) -> Result<Prepared> {
         let retired = self.retire(begun).await?;
         let view = retired.as_ref().unwrap_or(&begun.view);
         let guardrail = match view.next_guardrail() {
@@ -214,7 +214,7 @@ impl Claim<'_> {
 
     /// Step 2: disables the keys that were shown before, and reads those whose final reading is due. Returns the grant as it is then, if
     /// there were such. One that is gone has neither.
-    async fn retire(&self, begun: &Begun) -> Result<Option<View>, AppError> {
+    async fn retire(&self, begun: &Begun) -> Result<Option<View>> {
         let shown = begun.view.grant.keys.iter().filter(|key| key.shown_at.is_some() && key.gone.is_none());
         let shown: Vec<&KeyHash> = shown.map(|key| &key.hash).collect();
         if shown.is_empty() {
@@ -261,14 +261,14 @@ impl Claim<'_> {
         let created = self.site.provider.create_key(&new, self.context.deadline.earlier_by(LEFT_BY_MINT)).await;
         created.map_err(|error| {
             // A made key whose hash is known gets its disable; one of unknown hash is an orphan.
-            let hash = match &error {
-                ProviderError::Unknown { made_key, .. } => made_key.clone(),
-                ProviderError::Refused { .. }
-                | ProviderError::Later { .. }
-                | ProviderError::ManagementKey { .. }
-                | ProviderError::AnotherAccount { .. } => None,
+            let minted = match &error.kind {
+                FailureKind::Unknown(made_key) => made_key.clone().map(|hash| prepared.minted(hash)),
+                FailureKind::Refused
+                | FailureKind::Later
+                | FailureKind::ManagementKey
+                | FailureKind::AnotherAccount(_) => None,
             };
-            Failed { minted: hash.map(|hash| prepared.minted(hash)), error: not_made(&error) }
+            Failed { minted, error: not_made(&error) }
         })
     }
 
@@ -366,7 +366,7 @@ const NOT_RETIRED: &str = "OpenRouter did not confirm that your old key has ende
 
 /// The old key may still work, or what it used is not known.
 fn not_retired(error: &ProviderError) -> AppError {
-    refusal::provider(error, NOT_RETIRED).because(format!("the old key was not retired: {}", error.trouble()))
+    refusal::provider(error, NOT_RETIRED).because(format!("the old key was not retired: {}", error.trouble))
 }
 
 fn not_read() -> AppError {

@@ -1,7 +1,6 @@
 //! The export of everything stored about a person, for that person: amounts as decimals, times in full,
 //! history in words. It leaves out which member of staff acted, and holds secrets only as hashes.
 
-use axum::extract::State;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use bursar_core::clock::Moment;
 use bursar_core::domain::audit::{Actor, AuditDetail, AuditEntry};
@@ -10,7 +9,7 @@ use bursar_core::domain::programme::role::Roles;
 use bursar_core::domain::sign_in::{Session, SignIn};
 use bursar_core::domain::usage::crossing::{Crossing, Scope};
 use bursar_core::store::{ByHand, DoneByHand, KnownAddress, LoginRequest, MailState, OutboxRow, StaffPerson};
-use bursar_core::web::{Answer, AppError, Reply, Site, Visitor};
+use bursar_core::web::{Answer, Reply, Result, Site, Visitor};
 use serde_json::{Value, json};
 
 use crate::my;
@@ -35,7 +34,7 @@ const NOTES: [&str; 9] = [
     "Deleted entries leave the backups of the table after 35 days.",
 ];
 
-pub(crate) async fn data(State(site): State<Site>, visitor: Visitor) -> Answer {
+pub(crate) async fn data(site: Site, visitor: Visitor) -> Answer {
     let now = site.clock.now();
     let session = &visitor.session;
     let table = &site.table;
@@ -91,7 +90,7 @@ fn to_list<T>(list: impl IntoIterator<Item = T>, to_value: impl Fn(T) -> Value) 
     list.into_iter().map(to_value).collect()
 }
 
-async fn grant(site: &Site, view: &View) -> Result<Value, AppError> {
+async fn grant(site: &Site, view: &View) -> Result<Value> {
     let programme = &view.programme;
     // What is hidden is how a claim is made once, what a job did last, and what the provider is still to be told.
     take_apart!(Grant: id person group own_cap state holds has_reservation replacements allowed stage keys lost more_request, without programme

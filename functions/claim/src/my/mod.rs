@@ -9,15 +9,15 @@ pub(crate) mod today;
 pub(crate) mod words;
 
 use askama::Template;
-use axum::extract::State;
 use axum::http::StatusCode;
 use bursar_core::clock::Moment;
+use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::{BeginRefused, GrantState, KeyRequest, KeyRequestKind, NextGuardrail, View};
 use bursar_core::domain::values::id::{Nonce, ProgrammeId};
 use bursar_core::domain::values::term::Term;
 use bursar_core::log;
 use bursar_core::store::{Enrolment, KnownAddress, ListedModels};
-use bursar_core::web::{Answer, AppError, Fields, Flash, Frame, Posted, RequestDeadline, Site, Visitor};
+use bursar_core::web::{Answer, AppError, Fields, Flash, Frame, Posted, Result, Site, Visitor};
 
 use crate::my::card::{Card, MoreForm};
 use crate::my::example::Example;
@@ -40,7 +40,7 @@ struct MyPage<'a> {
     not_reached: Option<String>,
 }
 
-pub(crate) async fn page(State(site): State<Site>, visitor: Visitor) -> Answer {
+pub(crate) async fn page(site: Site, visitor: Visitor) -> Answer {
     let now = site.clock.now();
     show(&site, &visitor, now, None, None).await
 }
@@ -54,7 +54,7 @@ struct HelpPage<'a> {
 }
 
 /// The page that explains the provider's refusals.
-pub(crate) async fn help(State(site): State<Site>, visitor: Visitor) -> Answer {
+pub(crate) async fn help(site: Site, visitor: Visitor) -> Answer {
     Ok(site.page(&HelpPage { frame: &site.frame, visitor: &visitor, url: &site.provider_url }))
 }
 
@@ -64,7 +64,7 @@ pub(crate) async fn refused(site: &Site, visitor: &Visitor, now: Moment, why: &s
 }
 
 /// The enrolments of the visitor. Who signed in before the address passed to another person is shown nothing of that one's.
-async fn enrolments_of(site: &Site, visitor: &Visitor) -> Result<Vec<Enrolment>, AppError> {
+async fn enrolments_of(site: &Site, visitor: &Visitor) -> Result<Vec<Enrolment>> {
     let (mut enrolments, other_enrolments) = site.table.enrolments_by_person(&visitor.session.address).await?;
     if !other_enrolments.is_empty() {
         enrolments.retain(|enrolment| enrolment.enrolled_at <= visitor.session.begun_at);
@@ -72,7 +72,7 @@ async fn enrolments_of(site: &Site, visitor: &Visitor) -> Result<Vec<Enrolment>,
     Ok(enrolments)
 }
 
-pub(crate) async fn grant_in(site: &Site, visitor: &Visitor, programme: &str) -> Result<View, AppError> {
+pub(crate) async fn grant_in(site: &Site, visitor: &Visitor, programme: &str) -> Result<View> {
     let programme = programme.parse::<ProgrammeId>().map_err(|_| AppError::not_found())?;
     let enrolments = enrolments_of(site, visitor).await?;
     let enrolment = enrolments.into_iter().find(|enrolment| enrolment.programme == programme);
@@ -81,7 +81,7 @@ pub(crate) async fn grant_in(site: &Site, visitor: &Visitor, programme: &str) ->
     site.table.view(&enrolment.programme, &enrolment.grant).await?.ok_or_else(AppError::not_found)
 }
 
-pub(crate) async fn grants_of(site: &Site, visitor: &Visitor) -> Result<Vec<View>, AppError> {
+pub(crate) async fn grants_of(site: &Site, visitor: &Visitor) -> Result<Vec<View>> {
     let mut views = Vec::new();
     for enrolment in enrolments_of(site, visitor).await? {
         views.extend(site.table.view(&enrolment.programme, &enrolment.grant).await?);
@@ -141,11 +141,7 @@ fn is_in_use(view: &View, now: Moment) -> bool {
 
 /// Changes only the choices that the form carries. They belong to the person and touch no grant, programme
 /// or right, so no audit entry is written.
-pub(crate) async fn choose_mails(
-    State(site): State<Site>,
-    RequestDeadline(deadline): RequestDeadline,
-    posted: Posted,
-) -> Answer {
+pub(crate) async fn choose_mails(site: Site, deadline: Deadline, posted: Posted) -> Answer {
     let (Ok(digest), Ok(reminders)) = (choice(&posted.fields, "digest"), choice(&posted.fields, "reminders")) else {
         let sentence = "Nothing was changed: choose “Send them” or “Do not send them”.";
         return Err(refused(&site, &posted.visitor, site.clock.now(), sentence).await);

@@ -19,7 +19,7 @@ use bursar_core::domain::programme::role::Role;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::store::Author;
-use bursar_core::web::{AppError, Fields, Frame, Posted, RequestDeadline, Site, Visitor};
+use bursar_core::web::{AppError, Fields, Frame, Posted, Result, Site, Visitor};
 
 /// A programme with the visitor's role in it. As an extractor it admits assistants and higher roles.
 #[derive(Clone)]
@@ -74,7 +74,7 @@ pub(crate) trait Admission {
         site: &Site,
         visitor: Visitor,
         programme: Option<&str>,
-    ) -> impl Future<Output = Result<Self::Access, AppError>> + Send;
+    ) -> impl Future<Output = Result<Self::Access>> + Send;
 }
 
 /// Admission of assistants of the programme in the path, faculty, and admins.
@@ -84,27 +84,27 @@ pub(crate) enum Admins {}
 
 impl Admission for Assistants {
     type Access = ProgrammeAccess;
-    async fn admit(site: &Site, visitor: Visitor, programme: Option<&str>) -> Result<ProgrammeAccess, AppError> {
+    async fn admit(site: &Site, visitor: Visitor, programme: Option<&str>) -> Result<ProgrammeAccess> {
         ProgrammeAccess::find(site, visitor, programme, Role::Assistant).await
     }
 }
 
 impl Admission for Faculty {
     type Access = ProgrammeAccess;
-    async fn admit(site: &Site, visitor: Visitor, programme: Option<&str>) -> Result<ProgrammeAccess, AppError> {
+    async fn admit(site: &Site, visitor: Visitor, programme: Option<&str>) -> Result<ProgrammeAccess> {
         ProgrammeAccess::find(site, visitor, programme, Role::Faculty).await
     }
 }
 
 impl Admission for Admins {
     type Access = AdminAccess;
-    async fn admit(_: &Site, visitor: Visitor, _: Option<&str>) -> Result<AdminAccess, AppError> {
+    async fn admit(_: &Site, visitor: Visitor, _: Option<&str>) -> Result<AdminAccess> {
         if visitor.is_admin { Ok(AdminAccess { visitor }) } else { Err(AppError::no_right()) }
     }
 }
 
 impl ProgrammeAccess {
-    async fn find(site: &Site, visitor: Visitor, id: Option<&str>, least: Role) -> Result<ProgrammeAccess, AppError> {
+    async fn find(site: &Site, visitor: Visitor, id: Option<&str>, least: Role) -> Result<ProgrammeAccess> {
         let id = id.and_then(|id| id.parse().ok()).ok_or_else(AppError::not_found)?;
         let programme = site.table.get(Programme::key_of(&id)).await?.ok_or_else(AppError::not_found)?;
         let role = Role::find(&visitor.session.address, &programme.settings, visitor.is_admin);
@@ -121,10 +121,18 @@ impl ProgrammeAccess {
     }
 }
 
+/// Refuses a programme that is closed.
+pub(crate) fn is_open(programme: &Programme) -> Result<()> {
+    match programme.closed_at {
+        Some(_) => Err(AppError::conflict("The programme is closed.")),
+        None => Ok(()),
+    }
+}
+
 impl FromRequestParts<Site> for ProgrammeAccess {
     type Rejection = AppError;
 
-    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<ProgrammeAccess, AppError> {
+    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<ProgrammeAccess> {
         let visitor = Visitor::from_request_parts(parts, site).await?;
         Assistants::admit(site, visitor, programme_in(parts).await.as_deref()).await
     }
@@ -133,7 +141,7 @@ impl FromRequestParts<Site> for ProgrammeAccess {
 impl FromRequestParts<Site> for AdminAccess {
     type Rejection = AppError;
 
-    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<AdminAccess, AppError> {
+    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<AdminAccess> {
         let visitor = Visitor::from_request_parts(parts, site).await?;
         Admins::admit(site, visitor, None).await
     }
@@ -142,10 +150,10 @@ impl FromRequestParts<Site> for AdminAccess {
 impl<A: Admission> FromRequest<Site> for Post<A> {
     type Rejection = AppError;
 
-    async fn from_request(request: Request, site: &Site) -> Result<Post<A>, AppError> {
+    async fn from_request(request: Request, site: &Site) -> Result<Post<A>> {
         let (mut parts, body) = request.into_parts();
         let programme = programme_in(&mut parts).await;
-        let Ok(RequestDeadline(deadline)) = RequestDeadline::from_request_parts(&mut parts, site).await;
+        let Ok(deadline) = Deadline::from_request_parts(&mut parts, site).await;
         let Posted { visitor, fields } = Posted::from_request(Request::from_parts(parts, body), site).await?;
         Post::admit(site, visitor, programme.as_deref(), fields, deadline).await
     }
@@ -159,7 +167,7 @@ impl<A: Admission> Post<A> {
         programme: Option<&str>,
         fields: Fields,
         deadline: Deadline,
-    ) -> Result<Post<A>, AppError> {
+    ) -> Result<Post<A>> {
         let session = visitor.session.clone();
         let access = A::admit(site, visitor, programme).await?;
         let person = match session.person {
@@ -202,11 +210,11 @@ pub(crate) struct Upload {
 impl FromRequest<Site> for Upload {
     type Rejection = AppError;
 
-    async fn from_request(request: Request, site: &Site) -> Result<Upload, AppError> {
+    async fn from_request(request: Request, site: &Site) -> Result<Upload> {
         let (mut parts, body) = request.into_parts();
         let visitor = Visitor::from_request_parts(&mut parts, site).await?;
         let programme = programme_in(&mut parts).await;
-        let Ok(RequestDeadline(deadline)) = RequestDeadline::from_request_parts(&mut parts, site).await;
+        let Ok(deadline) = Deadline::from_request_parts(&mut parts, site).await;
         let kind = parts.headers.get(CONTENT_TYPE).map(|kind| kind.as_bytes().to_ascii_lowercase()).unwrap_or_default();
         if !kind.starts_with(b"multipart/form-data") {
             return Err(AppError::status(StatusCode::UNSUPPORTED_MEDIA_TYPE));

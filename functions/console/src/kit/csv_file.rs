@@ -10,8 +10,8 @@ use axum::http::header::{
     ACCEPT_ENCODING, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, LINK, VARY,
 };
 use axum::http::request::Parts;
-use bursar_core::domain::values::format::sheet_text;
-use bursar_core::web::{Answer, AppError, Reply};
+use bursar_core::domain::values::format::{Joined, sheet_text};
+use bursar_core::web::{Answer, Reply, Result};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
@@ -65,7 +65,7 @@ impl CsvRequest {
     }
 
     /// `last` is the key of the last row in this answer, if more follow.
-    fn headers(&self, name: &str, last: Option<String>) -> Result<HeaderMap, AppError> {
+    fn headers(&self, name: &str, last: Option<String>) -> Result<HeaderMap> {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
         headers.insert(CONTENT_DISPOSITION, format!("attachment; filename=\"{name}.csv\"").parse()?);
@@ -135,15 +135,13 @@ fn write_rows<W: Write, R>(
     size: impl Fn(&W) -> usize,
     columns: &[Column<R>],
     rows: &mut dyn Iterator<Item = R>,
-) -> Result<Option<R>, AppError> {
-    let names: Vec<&str> = columns.iter().map(|column| column.place.file).collect();
-    write!(writer, "{}\r\n", names.join(","))?;
+) -> Result<Option<R>> {
+    write!(writer, "{}\r\n", columns.iter().map(|column| column.place.file).joined(","))?;
     let mut last = None;
     while size(writer) < MOST_BYTES - HELD_IN_BUFFERS
         && let Some(row) = rows.next()
     {
-        let cells: Vec<String> = columns.iter().map(|column| written_out((column.cell)(&row))).collect();
-        write!(writer, "{}\r\n", cells.join(","))?;
+        write!(writer, "{}\r\n", columns.iter().map(|column| written_out((column.cell)(&row))).joined(","))?;
         last = Some(row);
     }
     Ok(last)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use bursar_core::domain::audit::{Act, AuditDetail};
 use bursar_core::domain::programme::request::{INSTEAD_OF, Wish};
-use bursar_core::domain::values::format::long_time;
+use bursar_core::domain::values::format::{Joined, long_time};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::web::{Fields, form};
 use data_encoding::HEXLOWER;
@@ -51,10 +51,8 @@ pub(crate) enum FieldKind {
     Area,
     /// Several values, one on each line.
     Lines,
-    /// One of these values: as a form sends it, and as a person reads it.
+    /// One of these values, or of those that the page gives: as a form sends it, and as a person reads it.
     Choice(&'static [(&'static str, &'static str)]),
-    /// One of the values that the page gives.
-    Select,
 }
 
 /// Who may change a field.
@@ -96,6 +94,7 @@ impl<T: FormValue> Field<T> {
 }
 
 /// A form as it is shown or was posted.
+#[derive(Clone)]
 pub(crate) struct Form<T: FormValue> {
     /// The value from which it was filled.
     filled_from: Option<T>,
@@ -192,7 +191,7 @@ impl<T: FormValue> Form<T> {
     pub(crate) fn made_from(&self) -> String {
         let entries = self.entries.iter();
         let marks = entries.map(|(id, input)| fingerprint(&format!("{id}{}", self.apart.1), &input.saved));
-        marks.collect::<Vec<_>>().join(" ")
+        marks.joined(" ")
     }
 
     /// The value of the texts; nothing where one is refused, which then says why.
@@ -248,12 +247,7 @@ impl<T: FormValue> Form<T> {
     where
         T: Clone,
     {
-        let mut form = Form {
-            filled_from: self.filled_from.clone(),
-            is_edit: self.is_edit,
-            entries: self.entries.clone(),
-            ..Form::blank()
-        };
+        let mut form = self.clone();
         for field in T::FIELDS.iter().filter(|field| field.owner == owner) {
             let input = form.entry(field.id);
             (input.text, input.is_typed) = (input.saved.clone(), false);
@@ -358,12 +352,9 @@ impl ShownField<'_> {
             FieldKind::Address => ("email", None),
             FieldKind::Money => ("text", Some("decimal")),
             FieldKind::Number => ("text", Some("numeric")),
-            FieldKind::Text
-            | FieldKind::Zone
-            | FieldKind::Area
-            | FieldKind::Lines
-            | FieldKind::Choice(_)
-            | FieldKind::Select => ("text", None),
+            FieldKind::Text | FieldKind::Zone | FieldKind::Area | FieldKind::Lines | FieldKind::Choice(_) => {
+                ("text", None)
+            }
         }
     }
 
@@ -376,21 +367,9 @@ impl ShownField<'_> {
     }
 
     pub(crate) fn choices(&self) -> Option<Vec<(&str, &str)>> {
-        match self.kind {
-            FieldKind::Choice(choices) => Some(choices.to_vec()),
-            FieldKind::Select => {
-                Some(self.choices.iter().map(|(value, words)| (value.as_str(), words.as_str())).collect())
-            }
-            FieldKind::Text
-            | FieldKind::Zone
-            | FieldKind::Address
-            | FieldKind::Money
-            | FieldKind::Date
-            | FieldKind::Time
-            | FieldKind::Number
-            | FieldKind::Area
-            | FieldKind::Lines => None,
-        }
+        let FieldKind::Choice(choices) = self.kind else { return None };
+        let of_page = self.choices.iter().map(|(value, words)| (value.as_str(), words.as_str()));
+        Some(choices.iter().copied().chain(of_page).collect())
     }
 
     /// Every place whose time zone there is, where the field takes one.
@@ -568,13 +547,10 @@ impl FieldKind {
             FieldKind::Money => Usd::from_form(text).map_or_else(|_| text.to_owned(), Usd::to_dollars),
             FieldKind::Date => text.parse::<Date>().map_or_else(|_| text.to_owned(), long_date),
             FieldKind::Time => text.parse::<DateTime>().map_or_else(|_| text.to_owned(), long_time),
-            FieldKind::Lines => text.lines().collect::<Vec<_>>().join(", "),
-            FieldKind::Text
-            | FieldKind::Zone
-            | FieldKind::Address
-            | FieldKind::Number
-            | FieldKind::Area
-            | FieldKind::Select => text.split_whitespace().collect::<Vec<_>>().join(" "),
+            FieldKind::Lines => text.lines().joined(", "),
+            FieldKind::Text | FieldKind::Zone | FieldKind::Address | FieldKind::Number | FieldKind::Area => {
+                text.split_whitespace().joined(" ")
+            }
         }
     }
 }

@@ -63,7 +63,7 @@ impl JobLine {
 
     /// How many could not be done besides those that are named.
     pub(crate) fn unnamed(&self) -> usize {
-        usize::try_from(self.job.refused).unwrap_or(usize::MAX).saturating_sub(self.undone.len())
+        (self.job.refused as usize).saturating_sub(self.undone.len())
     }
 
     pub(crate) fn class(&self) -> &'static str {

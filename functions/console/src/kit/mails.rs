@@ -7,7 +7,7 @@ use bursar_core::domain::mail::failure::FailureText;
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::store::{Bounce, MailRefusal, MailState, OutboxRow, QueuedMail, Undeliverable, UnreachableReason};
-use bursar_core::web::{AppError, Site};
+use bursar_core::web::{AppError, Result, Site};
 use futures_util::future::try_join_all;
 use jiff::tz::TimeZone;
 
@@ -154,7 +154,7 @@ pub(crate) async fn unreached<'a>(
     site: &Site,
     people: impl Iterator<Item = &'a EmailAddress>,
     now: Moment,
-) -> Result<Vec<(EmailAddress, Undeliverable)>, AppError> {
+) -> Result<Vec<(EmailAddress, Undeliverable)>> {
     let marked = people.map(async |address| {
         let mark = site.table.undeliverable(address.matched(), now).await?;
         Ok::<_, AppError>(mark.map(|mark| (address.clone(), mark)))

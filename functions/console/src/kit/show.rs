@@ -8,7 +8,7 @@ use bursar_core::domain::values::id::PersonId;
 use bursar_core::domain::values::money::{Usd, grouped};
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{StaffPerson, Table};
-use bursar_core::web::AppError;
+use bursar_core::web::Result;
 
 pub(crate) use bursar_core::domain::values::format::{long_date, utc};
 
@@ -61,7 +61,7 @@ pub(crate) fn capital(text: &str) -> String {
     format!("{first}{}", letters.as_str())
 }
 
-pub(crate) async fn person(table: &Table, person: &PersonId) -> Result<String, AppError> {
+pub(crate) async fn person(table: &Table, person: &PersonId) -> Result<String> {
     let stored = table.get(StaffPerson::key_of(person)).await?;
     Ok(stored.map_or(REMOVED.to_owned(), |stored| stored.address.as_written().to_owned()))
 }

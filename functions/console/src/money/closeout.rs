@@ -6,7 +6,7 @@ use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::Query;
 use axum::http::StatusCode;
 use bursar_core::clock::Moment;
 use bursar_core::domain::grant::{Grant, GrantState, Spending};
@@ -19,7 +19,7 @@ use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::domain::values::money::{Usd, each_in_cents};
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::AccountDay;
-use bursar_core::web::{Answer, AppError, Site};
+use bursar_core::web::{Answer, AppError, Result, Site};
 use futures_util::TryStreamExt;
 use jiff::civil::Date;
 use serde::Deserialize;
@@ -80,11 +80,7 @@ struct GroupRow {
     cents: Usd,
 }
 
-pub(crate) async fn closeout(
-    State(site): State<Site>,
-    access: ProgrammeAccess,
-    Query(query): Query<CloseoutQuery>,
-) -> Answer {
+pub(crate) async fn closeout(site: Site, access: ProgrammeAccess, Query(query): Query<CloseoutQuery>) -> Answer {
     let now = site.clock.now();
     let programme = &access.programme;
     let budget = site.table.budget(&programme.id).await?;
@@ -214,7 +210,7 @@ struct ClosingPerson {
 impl ClosingPerson {
     /// Everybody who is or was on the roster, by group and address. Who was taken off it before they had a
     /// key is left out.
-    async fn all(site: &Site, access: &ProgrammeAccess) -> Result<Vec<ClosingPerson>, AppError> {
+    async fn all(site: &Site, access: &ProgrammeAccess) -> Result<Vec<ClosingPerson>> {
         let Programme { id, settings, .. } = &access.programme;
         let ids = [id.clone()];
         let mut persons = Vec::new();

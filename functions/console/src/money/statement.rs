@@ -4,7 +4,7 @@
 use std::iter::successors;
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::Query;
 use axum::http::StatusCode;
 use bursar_core::clock::Moment;
 use bursar_core::domain::ledger::mailed::{ChangedCell, MailedStatement, RowDifference};
@@ -64,11 +64,7 @@ struct StatementPage<'a> {
     mailed: Option<(MailedStatement, Vec<RowDifference>)>,
 }
 
-pub(crate) async fn page(
-    State(site): State<Site>,
-    AdminAccess { visitor }: AdminAccess,
-    Query(query): Query<DaysQuery>,
-) -> Answer {
+pub(crate) async fn page(site: Site, AdminAccess { visitor }: AdminAccess, Query(query): Query<DaysQuery>) -> Answer {
     let blank = StatementPage {
         frame: PageFrame::new(&site, &visitor),
         first_day: query.from.clone(),
@@ -99,7 +95,7 @@ pub(crate) async fn page(
     }
     let ((statement, _), mailed) =
         tokio::try_join!(site.table.statement(days), site.table.get(MailedStatement::key_of(days.first)))?;
-    let mailed = statement.as_ref().zip(mailed.filter(|mailed| mailed.days() == days));
+    let mailed = statement.as_ref().zip(mailed.filter(|mailed| mailed.statement.days == days));
     let page = StatementPage {
         first_day: days.first.to_string(),
         last_day: days.last.to_string(),
@@ -178,7 +174,7 @@ const COLUMNS: [Column<StatementLine>; 5] = [
 ];
 
 pub(crate) async fn csv(
-    State(site): State<Site>,
+    site: Site,
     AdminAccess { visitor: _ }: AdminAccess,
     Query(query): Query<DaysQuery>,
     file: CsvRequest,

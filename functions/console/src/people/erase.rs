@@ -3,13 +3,14 @@
 
 use anyhow::Result;
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::StatusCode;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{Grant, Person};
 use bursar_core::domain::programme::pause::ClockPauses;
 use bursar_core::domain::values::address::{EmailAddress, MatchedAddress};
+use bursar_core::domain::values::format::Joined;
 use bursar_core::domain::values::id::{new_ulid, ulid_for};
 use bursar_core::store::{ActContext, Author, Erasure};
 use bursar_core::web::{Answer, AppError, Flash, Site};
@@ -62,7 +63,7 @@ impl EraseForm {
             };
             let shown_address = if known_address.is_none() { "no address" } else { known_address.as_written() };
             let details = name.iter().chain(roster_id).map(String::as_str).chain([shown_address]);
-            let details = details.collect::<Vec<_>>().join(", ");
+            let details = details.joined(", ");
             let state = candidate.shown_state(&ClockPauses::default(), now).in_words(None);
             (format!("{ALSO}{}", field_of(candidate)), format!("{details}, {state} in {}: {why}", candidate.programme))
         });
@@ -172,11 +173,7 @@ async fn without_address(site: &Site, named: &str) -> Result<Option<Grant>, AppE
     Ok(grant.filter(|grant| grant.person.address.is_none() && !grant.person.address.is_erased()))
 }
 
-pub(crate) async fn page(
-    State(site): State<Site>,
-    AdminAccess { visitor }: AdminAccess,
-    Path(id): Path<String>,
-) -> Answer {
+pub(crate) async fn page(site: Site, AdminAccess { visitor }: AdminAccess, Path(id): Path<String>) -> Answer {
     let id: Ulid = id.parse().map_err(|_| AppError::not_found())?;
     let erasure = site.table.get(Erasure::key_of(id)).await?.ok_or_else(AppError::not_found)?;
     Ok(site.page(&ErasedPage { frame: PageFrame::new(&site, &visitor), erasure }))
@@ -208,7 +205,7 @@ async fn step(site: &Site, id: Ulid, until: JobDeadlines) -> Result<bool> {
     let erasure = table.get(Erasure::key_of(id)).await?;
     let Some(mut erasure) = erasure.filter(Erasure::is_running) else { return Ok(true) };
     let grants = table.grants_to_erase(&erasure).await?;
-    erasure.total = erasure.done + u32::try_from(grants.len())?;
+    erasure.total = erasure.done + grants.len() as u32;
     let actor = erasure.actor.clone();
     for (programme, grant) in grants {
         if until.is_time_up() {

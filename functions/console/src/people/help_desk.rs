@@ -7,7 +7,6 @@ use std::pin::pin;
 use std::time::Duration;
 
 use askama::Template;
-use axum::extract::State;
 use axum::http::StatusCode;
 use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
@@ -22,7 +21,7 @@ use bursar_core::store::{
     FiledMail, GrantLine, KnownAddress, KnownPerson, LoginRequest, MailRefusal, MailServer, OutboxRow, StoreError,
     Undeliverable, Unreachable, UnreachableReason,
 };
-use bursar_core::web::{Answer, AppError, Posted, RequestDeadline, Site, Visitor};
+use bursar_core::web::{Answer, AppError, Posted, Result, Site, Visitor};
 use futures_util::stream::{StreamExt, iter};
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
@@ -81,7 +80,7 @@ struct AddressFacts {
 }
 
 /// The programmes in which somebody has a role, who has one.
-pub(crate) async fn visible(site: &Site, visitor: &Visitor) -> Result<Vec<(Programme, Role)>, AppError> {
+pub(crate) async fn visible(site: &Site, visitor: &Visitor) -> Result<Vec<(Programme, Role)>> {
     let programmes = site.table.programmes_of(&visitor.session.address, visitor.is_admin).await?;
     if programmes.is_empty() && !visitor.is_admin {
         return Err(AppError::no_right());
@@ -90,11 +89,7 @@ pub(crate) async fn visible(site: &Site, visitor: &Visitor) -> Result<Vec<(Progr
 }
 
 /// The page for a key or its label that somebody came across. It comes in a form, so that no address has it.
-pub(crate) async fn find_key(
-    State(site): State<Site>,
-    RequestDeadline(deadline): RequestDeadline,
-    Posted { visitor, fields }: Posted,
-) -> Answer {
+pub(crate) async fn find_key(site: Site, deadline: Deadline, Posted { visitor, fields }: Posted) -> Answer {
     let label = KeyLabel::parse(fields.get("key").unwrap_or_default());
     let status = if label.is_some() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let text = label.as_ref().map_or("", KeyLabel::as_str);
@@ -143,7 +138,7 @@ pub(crate) async fn page(site: &Site, visitor: &Visitor, text: &str, is_key: boo
 }
 
 impl<'a> HelpDesk<'a> {
-    async fn find(&mut self, until: Deadline) -> Result<(), AppError> {
+    async fn find(&mut self, until: Deadline) -> Result<()> {
         for (programme, line) in grants::named(self.site, self.programmes, self.text).await? {
             self.grants.rows.push(GrantRow::new(programme, line, &self.unreachable, self.now));
         }
@@ -179,7 +174,7 @@ impl<'a> HelpDesk<'a> {
     }
 
     /// What lies under an address. Of one without a grant or role that the visitor may see only admins learn anything.
-    async fn find_address(&mut self, address: &MatchedAddress) -> Result<(), AppError> {
+    async fn find_address(&mut self, address: &MatchedAddress) -> Result<()> {
         let table = &self.site.table;
         let now = self.now;
         self.find_people(|candidate| candidate == address);
@@ -236,7 +231,7 @@ impl<'a> HelpDesk<'a> {
     }
 
     /// Everything of which the text is a part.
-    async fn find_part(&mut self, until: Deadline) -> Result<(), AppError> {
+    async fn find_part(&mut self, until: Deadline) -> Result<()> {
         let label = KeyLabel::parse(self.text);
         let text = &*self.text.to_lowercase();
         let table = &self.site.table;

@@ -2,7 +2,7 @@
 //! sends an alert again, another a test alert.
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::Query;
 use bursar_core::domain::mail::kind::{MailClass, MailKind};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::role::is_among;
@@ -10,7 +10,7 @@ use bursar_core::domain::usage::crossing::{Crossing, per_cent};
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{BETWEEN_TESTS, FiledMail, OutboxRow, QueuedMail, StaffPerson, Undeliverable};
-use bursar_core::web::{Answer, AppError, Flash, Site};
+use bursar_core::web::{Answer, AppError, Flash, Result, Site};
 use futures_util::future::try_join_all;
 use serde::Deserialize;
 
@@ -44,7 +44,7 @@ pub(crate) struct KindQuery {
 
 impl KindQuery {
     /// The kind; nothing of all.
-    fn kind(&self) -> Result<Option<MailKind>, AppError> {
+    fn kind(&self) -> Result<Option<MailKind>> {
         match self.kind.as_str() {
             "" => Ok(Some(MailKind::Alert)),
             ALL => Ok(None),
@@ -68,7 +68,7 @@ const CROSSINGS: [Column<Crossing>; 4] = [
     }),
 ];
 
-pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Query(query): Query<KindQuery>) -> Answer {
+pub(crate) async fn page(site: Site, access: ProgrammeAccess, Query(query): Query<KindQuery>) -> Answer {
     let programme = &access.programme;
     let table = &site.table;
     let (mut crossings, budget, hear, filed) = tokio::try_join!(
@@ -119,7 +119,7 @@ struct Recipients<'a> {
 }
 
 impl Recipients<'_> {
-    async fn row(&self, row: &OutboxRow) -> Result<MailRow, AppError> {
+    async fn row(&self, row: &OutboxRow) -> Result<MailRow> {
         let mut mail = MailRow::new(row);
         let Some(recipient) = row.mail.facts().recipient.staff() else { return Ok(mail) };
         let Some(person) = self.site.table.get(StaffPerson::key_of(recipient)).await? else {
@@ -146,7 +146,7 @@ impl Recipients<'_> {
 }
 
 /// The mark that stops alerts to a person.
-async fn no_alert_goes_to(site: &Site, person: &StaffPerson) -> Result<Option<Undeliverable>, AppError> {
+async fn no_alert_goes_to(site: &Site, person: &StaffPerson) -> Result<Option<Undeliverable>> {
     let mark = site.table.undeliverable(person.address.matched(), site.clock.now()).await?;
     Ok(mark.filter(|mark| mark.keeps_back(MailClass::Urgent)))
 }

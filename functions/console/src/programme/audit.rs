@@ -4,14 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::Query;
 use bursar_core::domain::audit::{Act, Actor, AuditDetail, AuditEntry};
 use bursar_core::domain::grant::{ADDRESS_PASSED, Grant, Person, ShownState, Stopped};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::format::counted;
 use bursar_core::domain::values::id::{GrantId, PersonId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
-use bursar_core::web::{Answer, AppError, Site};
+use bursar_core::web::{Answer, AppError, Result, Site};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 use jiff::tz::TimeZone;
 use serde::Deserialize;
@@ -77,7 +77,7 @@ impl Named {
         if let Actor::Person(person) = &audit_entry.actor { Some(Named::Staff(person.clone())) } else { None }
     }
 
-    async fn name(self, site: &Site) -> Result<(Named, String), AppError> {
+    async fn name(self, site: &Site) -> Result<(Named, String)> {
         let name = match &self {
             Named::Student(programme, grant) => {
                 let stored = site.table.get(Grant::key_of(programme, grant)).await?;
@@ -121,7 +121,7 @@ struct AccountAuditPage<'a> {
     entries: Listing<AuditRow>,
 }
 
-pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Query(query): Query<AuditQuery>) -> Answer {
+pub(crate) async fn page(site: Site, access: ProgrammeAccess, Query(query): Query<AuditQuery>) -> Answer {
     let programme = &access.programme;
     let frame = PageFrame::new(&site, &access.visitor);
     let entries = query.entries(&site, programme).await?;
@@ -131,7 +131,7 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Quer
 }
 
 pub(crate) async fn file(
-    State(site): State<Site>,
+    site: Site,
     ProgrammeAccess { programme, .. }: ProgrammeAccess,
     Query(query): Query<AuditQuery>,
     request: CsvRequest,
@@ -143,7 +143,7 @@ pub(crate) async fn file(
 }
 
 pub(crate) async fn page_of_account(
-    State(site): State<Site>,
+    site: Site,
     AdminAccess { visitor }: AdminAccess,
     Query(query): Query<AuditQuery>,
 ) -> Answer {
@@ -152,7 +152,7 @@ pub(crate) async fn page_of_account(
     Ok(site.page(&AccountAuditPage { frame: PageFrame::new(&site, &visitor), entries }))
 }
 
-pub(crate) async fn file_of_account(State(site): State<Site>, _: AdminAccess, request: CsvRequest) -> Answer {
+pub(crate) async fn file_of_account(site: Site, _: AdminAccess, request: CsvRequest) -> Answer {
     let entries = site.table.list_known(AuditEntry::of_account()).await?;
     request.answer("audit-account", COLUMNS, AuditRow::all(&site, entries, false).await?, |row| {
         row.audit_entry.entry.to_string()
@@ -160,7 +160,7 @@ pub(crate) async fn file_of_account(State(site): State<Site>, _: AdminAccess, re
 }
 
 impl AuditQuery {
-    async fn entries(&self, site: &Site, programme: &Programme) -> Result<Vec<AuditEntry>, AppError> {
+    async fn entries(&self, site: &Site, programme: &Programme) -> Result<Vec<AuditEntry>> {
         if self.grant.is_empty() {
             return Ok(site.table.audit_of(&programme.id).await?);
         }
@@ -175,7 +175,7 @@ impl AuditQuery {
         path: &str,
         zone: &TimeZone,
         may_name: bool,
-    ) -> Result<Listing<AuditRow>, AppError> {
+    ) -> Result<Listing<AuditRow>> {
         let total = entries.len();
         let from = self.from.parse().unwrap_or(0);
         let file = show::address(&format!("{path}.csv"), &[("grant", &self.grant)]);
@@ -194,7 +194,7 @@ impl AuditQuery {
 
 impl AuditRow {
     /// Entries with who acted, and on whom, each looked up once. The person of a grant is named to those who may know them.
-    pub(crate) async fn all(site: &Site, entries: Vec<AuditEntry>, may_name: bool) -> Result<Vec<AuditRow>, AppError> {
+    pub(crate) async fn all(site: &Site, entries: Vec<AuditEntry>, may_name: bool) -> Result<Vec<AuditRow>> {
         let about = entries.iter().filter(|_| may_name).filter_map(Named::in_entry);
         let named: BTreeSet<Named> = about.chain(entries.iter().filter_map(Named::actor)).collect();
         let named: Vec<_> = named.into_iter().map(|named| named.name(site)).collect();

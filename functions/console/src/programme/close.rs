@@ -10,7 +10,7 @@ use bursar_core::domain::programme::{Budget, Programme, Settings};
 use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{GrantLine, StoreError};
-use bursar_core::web::{Answer, AppError, Flash};
+use bursar_core::web::{Answer, AppError, Flash, Result};
 
 use crate::kit::access::{Faculty, PageFrame, Post};
 use crate::kit::paths;
@@ -91,7 +91,7 @@ pub(crate) async fn close(post: Post<Faculty>) -> Answer {
 }
 
 /// Answers the request where somebody closed the programme without it. The same press again finds it answered.
-async fn answer_first_close(post: &Post<Faculty>, answers: Option<ProgrammeRequest>) -> Result<(), AppError> {
+async fn answer_first_close(post: &Post<Faculty>, answers: Option<ProgrammeRequest>) -> Result<()> {
     let Some(request) = answers else { return Ok(()) };
     match post.site.table.decide(&request, post.author()).await {
         Ok(()) | Err(StoreError::Decided(_)) => Ok(()),

@@ -10,7 +10,7 @@ use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::values::format::field_time;
 use bursar_core::domain::values::id::new_ulid;
 use bursar_core::store::{CopiedProgramme, Erasure, Import, ImportPart, Kept};
-use bursar_core::web::{Answer, AppError, Fields, Flash, Site};
+use bursar_core::web::{Answer, AppError, Fields, Flash, Result, Site};
 use jiff::civil::Date;
 
 use crate::kit::access::{Faculty, Post};
@@ -61,7 +61,7 @@ pub(crate) async fn copying_as_asked(
     site: &Site,
     programme: &Programme,
     request: &ProgrammeRequest,
-) -> Result<(Form<SettingsDraft>, bool), AppError> {
+) -> Result<(Form<SettingsDraft>, bool)> {
     let budget = site.table.budget(&programme.id).await?;
     let pairs = request.wishes.iter().flat_map(|wish| form_urlencoded::parse(wish.new_value.as_bytes()).into_owned());
     let fields: Fields = pairs.collect();
@@ -96,12 +96,7 @@ fn moved(time: Moment, was: Date, new_day: Date, settings: &Settings) -> Option<
 }
 
 /// Keeps a roster for the copy, of everybody who is on this one.
-async fn keep_roster(
-    site: &Site,
-    programme: &Programme,
-    now: Moment,
-    deadline: Deadline,
-) -> Result<Option<Import>, AppError> {
+async fn keep_roster(site: &Site, programme: &Programme, now: Moment, deadline: Deadline) -> Result<Option<Import>> {
     let mut erased = site.table.list(Erasure::all()).await?;
     erased.retain(Erasure::is_running);
     let mut grants = site.table.grants(&programme.id).await?;

@@ -3,21 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
-use axum::extract::State;
 use axum::http::StatusCode;
 use bursar_core::clock::Moment;
 use bursar_core::domain::audit::Act;
 use bursar_core::domain::programme::pause::PauseTimes;
 use bursar_core::domain::programme::{Programme, Settings};
+use bursar_core::domain::values::format::Joined;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{EditOutcome, ProgrammeEdit, RulesSource};
-use bursar_core::web::{Answer, AppError, Fields, Flash, Reply, Site};
+use bursar_core::web::{Answer, AppError, Fields, Flash, Reply, Result, Site};
 use jiff::tz::TimeZone;
 
-use crate::kit::access::{Faculty, PageFrame, Post, ProgrammeAccess};
+use crate::kit::access::{Faculty, PageFrame, Post, ProgrammeAccess, is_open};
 use crate::kit::form::{Difference, Field, FieldKind, Form, FormValue};
 use crate::kit::paths;
-use crate::programme::settings::edit::OVERTAKEN;
+use crate::programme::settings::edit::{NO_VERSION, OVERTAKEN};
 use crate::programme::settings::{
     AS_THE_PROGRAMME, BrakeFloor, KnownModels, cap, how_long, instant, is_past, local_time, models_of, new_models,
     plain,
@@ -29,7 +29,6 @@ const STALE: &str = "Nothing was saved: the programme was edited meanwhile. The 
 const FORBIDDEN: &str = "Nothing was saved: the budget has no room for it.";
 const TOO_MANY: &str = "Nothing was saved: the groups of a programme have at most about 2,000 models in all.";
 const NO_PAUSE: &str = "only with the programme";
-const NO_VERSION: &str = "The form does not say which version of the programme it shows. Open the page again.";
 
 /// How many bytes of models the groups may have.
 const MOST_BYTES: usize = 80_000;
@@ -118,7 +117,7 @@ struct GroupsPage<'a> {
     groups: Vec<GroupForm>,
 }
 
-pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> Answer {
+pub(crate) async fn page(site: Site, access: ProgrammeAccess) -> Answer {
     let forms = GroupForm::all(&site, &access.programme, &Fields::default()).await?;
     Ok(show(&site, &access, forms, None))
 }
@@ -158,9 +157,7 @@ pub(crate) async fn save(post: Post<Faculty>) -> Answer {
         });
         return Err(refused(StatusCode::UNPROCESSABLE_ENTITY, forms, REFUSED));
     }
-    if programme.closed_at.is_some() {
-        return Err(AppError::conflict("The programme is closed."));
-    }
+    is_open(programme)?;
     if version != programme.version {
         return Err(refused(StatusCode::CONFLICT, beside(forms), STALE));
     }
@@ -197,7 +194,7 @@ pub(crate) async fn save(post: Post<Faculty>) -> Answer {
 
 impl GroupForm {
     /// The groups of the roster and of the settings, with their people, and with what was typed.
-    async fn all(site: &Site, programme: &Programme, posted: &Fields) -> Result<Vec<GroupForm>, AppError> {
+    async fn all(site: &Site, programme: &Programme, posted: &Fields) -> Result<Vec<GroupForm>> {
         let mut people: BTreeMap<String, (usize, u64)> = BTreeMap::new();
         for grant in site.table.grants(&programme.id).await? {
             let has_key = u64::from(grant.live().is_some());
@@ -271,14 +268,12 @@ fn has_too_many_models(settings: &Settings) -> bool {
 }
 
 fn show(site: &Site, access: &ProgrammeAccess, groups: Vec<GroupForm>, refusal: Option<&'static str>) -> Reply {
-    let marks: Vec<String> = groups.iter().map(|group| group.form.made_from()).collect();
-    let page = GroupsPage {
+    site.page(&GroupsPage {
         frame: PageFrame::new(site, &access.visitor),
         programme: &access.programme,
         may_edit: access.is_faculty() && access.programme.closed_at.is_none(),
-        made_from: marks.join(" "),
+        made_from: groups.iter().map(|group| group.form.made_from()).joined(" "),
         refusal,
         groups,
-    };
-    site.page(&page)
+    })
 }

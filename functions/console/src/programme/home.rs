@@ -3,15 +3,16 @@
 use std::collections::HashMap;
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::Query;
 use bursar_core::clock::Moment;
+use bursar_core::deadline::Deadline;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::counts::Counts;
 use bursar_core::domain::programme::role::Role;
 use bursar_core::domain::usage::burn::Burn;
 use bursar_core::domain::values::key::KeyLabel;
 use bursar_core::store::Overview;
-use bursar_core::web::{Answer, AppError, RequestDeadline, Site, Visitor};
+use bursar_core::web::{Answer, Result, Site, Visitor};
 use futures_util::future::try_join_all;
 
 use crate::kit::access::PageFrame;
@@ -39,10 +40,10 @@ struct ProgrammeRow {
 }
 
 pub(crate) async fn list(
-    State(site): State<Site>,
+    site: Site,
     visitor: Visitor,
     Query(query): Query<HashMap<String, String>>,
-    RequestDeadline(deadline): RequestDeadline,
+    deadline: Deadline,
 ) -> Answer {
     let now = site.clock.now();
     if let Some(text) = query.get("q").map(|text| text.trim()).filter(|text| !text.is_empty()) {
@@ -75,7 +76,7 @@ impl ProgrammeRow {
         has_namesake: bool,
         listed_at: Option<Moment>,
         now: Moment,
-    ) -> Result<ProgrammeRow, AppError> {
+    ) -> Result<ProgrammeRow> {
         let settings = &programme.settings;
         let mut term = format!("{} to {}", long_date(settings.term.starts_on()), long_date(settings.term.ends_on()));
         if has_namesake {

@@ -2,7 +2,7 @@
 
 use bursar_core::domain::audit::{Act, AuditDetail};
 use bursar_core::domain::programme::request::{ProgrammeRequest, Wish};
-use bursar_core::web::AppError;
+use bursar_core::web::{AppError, Result};
 
 use crate::kit::access::{Faculty, Post};
 
@@ -10,13 +10,7 @@ use crate::kit::access::{Faculty, Post};
 pub(crate) const DECIDED_TODAY: &str = "Nothing was done: an admin decided the same request today, and told you by mail. Talk to them, or ask again tomorrow.";
 
 /// Asks the admins for what only they may do, once a day for the same.
-pub(crate) async fn ask(
-    post: &Post<Faculty>,
-    what: &str,
-    label: &str,
-    words: String,
-    new_value: String,
-) -> Result<(), AppError> {
+pub(crate) async fn ask(post: &Post<Faculty>, what: &str, label: &str, words: String, new_value: String) -> Result<()> {
     let wish = Wish { setting: what.to_owned(), label: label.to_owned(), words, old_value: String::new(), new_value };
     let request = ProgrammeRequest::new(post.access.programme.id.clone(), post.person.clone(), vec![wish], post.now);
     let what = AuditDetail::new(Act::Asked).noting(what);
@@ -30,7 +24,7 @@ pub(crate) async fn ask(
 }
 
 /// The request that an admin's close or copy answers, approved, where the form names one.
-pub(crate) async fn approved(post: &Post<Faculty>, what: &str) -> Result<Option<ProgrammeRequest>, AppError> {
+pub(crate) async fn approved(post: &Post<Faculty>, what: &str) -> Result<Option<ProgrammeRequest>> {
     let Some(id) = post.fields.filled("request") else { return Ok(None) };
     let mut request = None;
     if let Ok(id) = id.parse() {

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use askama::Template;
-use axum::extract::State;
 use axum::http::StatusCode;
 use bursar_core::domain::programme::rules::Tier;
 use bursar_core::domain::programme::{Programme, rules};
+use bursar_core::domain::values::format::Joined;
 use bursar_core::store::{ListedModels, RulesSource, TierOutcome};
 use bursar_core::web::{Answer, AppError, Flash, Site, Visitor};
 
@@ -81,7 +81,7 @@ pub(crate) struct TierForm {
     named_by: Vec<String>,
 }
 
-pub(crate) async fn page(State(site): State<Site>, AdminAccess { visitor }: AdminAccess) -> Answer {
+pub(crate) async fn page(site: Site, AdminAccess { visitor }: AdminAccess) -> Answer {
     show(&site, &visitor, None).await
 }
 
@@ -123,9 +123,9 @@ pub(crate) async fn save(post: Post<Admins>) -> Answer {
             Err(AppError::page(StatusCode::CONFLICT, show(site, visitor, Some((form, Some(now.version)))).await))
         }
         TierOutcome::Named(naming) => {
-            let names: Vec<&str> = naming.iter().map(|programme| programme.settings.name.as_str()).collect();
-            let verb = if names.len() == 1 { "names" } else { "name" };
-            form.refuse("models", format!("{} {verb} it. Give them other models first.", names.join(", ")));
+            let names = naming.iter().map(|programme| programme.settings.name.as_str()).joined(", ");
+            let verb = if naming.len() == 1 { "names" } else { "name" };
+            form.refuse("models", format!("{names} {verb} it. Give them other models first."));
             Err(refused(form, StatusCode::CONFLICT, NAMED).await)
         }
     }

@@ -5,10 +5,10 @@ use bursar_core::domain::grant::{Grant, MoreListing};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::request::{CLOSE, COPY, ProgrammeRequest};
 use bursar_core::domain::programme::role::Role;
-use bursar_core::domain::values::format::column_time;
+use bursar_core::domain::values::format::{Joined, column_time};
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::store::{HeldBack, RosterPreview, SyncState, Undecided};
-use bursar_core::web::{AppError, Site, Visitor};
+use bursar_core::web::{Result, Site, Visitor};
 use ulid::Ulid;
 
 use crate::kit::access::ProgrammeAccess;
@@ -58,7 +58,7 @@ impl WaitingItem {
     }
 
     /// The last of a student's requests, unless it is decided by now.
-    async fn of_more(site: &Site, programme: &Programme, grant: &GrantId) -> Result<Option<WaitingItem>, AppError> {
+    async fn of_more(site: &Site, programme: &Programme, grant: &GrantId) -> Result<Option<WaitingItem>> {
         let grant = site.table.get(Grant::key_of(&programme.id, grant)).await?;
         let open = grant
             .filter(|grant| grant.open_request(&programme.settings, site.clock.now()).is_some() && !grant.is_over());
@@ -74,13 +74,9 @@ impl WaitingItem {
         Ok(Some(WaitingItem { grant: Some(grant.id), ..waiting_item }))
     }
 
-    async fn of_request(
-        site: &Site,
-        programme: &Programme,
-        request: &ProgrammeRequest,
-    ) -> Result<WaitingItem, AppError> {
+    async fn of_request(site: &Site, programme: &Programme, request: &ProgrammeRequest) -> Result<WaitingItem> {
         let who = show::person(&site.table, &request.asked_by).await?;
-        let wishes: Vec<String> = request.wishes.iter().map(|wish| format!("{}: {}", wish.label, wish.words)).collect();
+        let wishes = request.wishes.iter().map(|wish| format!("{}: {}", wish.label, wish.words)).joined("; ");
         let asked_at = column_time(request.asked_at, programme.settings.term.zone());
         let approve = if request.is_for(CLOSE) {
             "See what closing does"
@@ -89,7 +85,7 @@ impl WaitingItem {
         } else {
             "Approve"
         };
-        let sentence = format!("{}. {who} asked for this on {asked_at}.", wishes.join("; "));
+        let sentence = format!("{wishes}. {who} asked for this on {asked_at}.");
         let page = format!("{}#request-{}", paths::programme(&programme.id), request.request);
         let waiting_item = WaitingItem::new("request", Some(programme), sentence, page, "Decide");
         Ok(WaitingItem { request: Some((request.request, approve)), ..waiting_item })
@@ -122,7 +118,7 @@ impl WaitingItems {
         visitor: &Visitor,
         programmes: &[(Programme, Role)],
         sync: &SyncState,
-    ) -> Result<WaitingItems, AppError> {
+    ) -> Result<WaitingItems> {
         let mut items = Vec::new();
         if visitor.is_admin {
             let held = sync.held_back.as_ref().filter(|held| held.release.is_none());
@@ -161,7 +157,7 @@ impl WaitingItems {
         mores: &[MoreListing],
         requests: &[ProgrammeRequest],
         file: Option<&RosterPreview>,
-    ) -> Result<WaitingItems, AppError> {
+    ) -> Result<WaitingItems> {
         let programme = &access.programme;
         let mut items = Vec::new();
         let mut pending_requests = Vec::new();

@@ -93,7 +93,7 @@ pub(super) async fn checkpoint(site: &Site, job: Job, deadline: Deadline) -> Res
 pub(super) async fn finish(site: &Site, mut job: Job, deadline: Deadline) -> Result<JobState> {
     let now = site.clock.now();
     let waiting = site.table.waiting_for_provider(&job).await?;
-    let done = job.next.saturating_sub(u32::try_from(waiting.len())?);
+    let done = job.next.saturating_sub(waiting.len() as u32);
     if job.done < done {
         (job.done, job.advanced_at) = (done, now);
     }

@@ -182,8 +182,8 @@ pub(super) async fn carry_on(
         return jobs::end(site, job, JobState::Failed { why, ended_at: site.clock.now() }, until.deadline).await;
     };
     let subjects_left: usize = plan.units.iter().map(|unit| unit.subjects.len()).sum();
-    job.total = job.total.max(u32::try_from(plan.total)?);
-    job.next = job.total - u32::try_from(subjects_left)?;
+    job.total = job.total.max(plan.total as u32);
+    job.next = job.total - subjects_left as u32;
     while let Some(first) = plan.units.front() {
         if until.is_time_up() {
             *kept = Some(Plan { next: job.next, ..plan });
@@ -220,7 +220,7 @@ pub(super) async fn carry_on(
             // What comes after one that failed is planned once more, and found done.
             if !has_failed {
                 job.note_undone(undone);
-                job.next += u32::try_from(unit.subjects.len())?;
+                job.next += unit.subjects.len() as u32;
                 (job.after, job.advanced_at) = (Some(place), now);
             }
         }

@@ -4,9 +4,7 @@ use bursar_core::clock::Moment;
 use bursar_core::domain::credit::{DAYS_TO_BUY, Purchase, WhyGone};
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::failure::FailureText;
-use bursar_core::domain::mail::kind::SendFigures;
 use bursar_core::domain::values::format::{counted, long_date, utc};
-use bursar_core::domain::values::key::Fingerprint;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use jiff::civil::Date;
@@ -14,33 +12,139 @@ use jiff::civil::Date;
 use crate::account::{AlarmText, NamedAccount};
 
 impl AlarmText {
+    /// What each cause comes to, in words.
     pub(super) fn new(alarm: &Alarm, named: &NamedAccount) -> AlarmText {
-        let Alarm { day, found_at, .. } = *alarm;
-        match &alarm.cause {
+        let Alarm { day, found_at, cause, .. } = alarm.clone();
+        match cause {
             Cause::HeldBack { sweeps, recoveries, stops, bound, keys } => {
-                switched_off([*sweeps, *recoveries, *stops], *bound, keys)
+                switched_off([sweeps, recoveries, stops], bound, &keys)
             }
-            Cause::Residual { residual: amount, news, tolerance } => residual(*amount, *news, *tolerance, day),
-            Cause::AdminChanged { is_admin, .. } => admin_changed(*is_admin, &named.admins),
-            Cause::ManagementKey => management_key(day),
-            Cause::AnotherAccount { management_key } => another_account(management_key, day),
-            Cause::Incomplete { problems, first } => incomplete(*problems, first, day),
-            Cause::UnknownKeys { keys, first, .. } => unknown_keys(*keys, first),
-            Cause::Silent { last } => silent(*last, found_at),
-            Cause::Balance { purchase, .. } => balance(purchase, utc_date(found_at)),
-            Cause::MailRefused { code, since } => refused(code, *since),
-            Cause::MailWaits { urgent, mails, since } => waits(*urgent, *mails, *since),
-            Cause::NothingHeard { sent_on, sent } => no_events(*sent_on, *sent),
-            Cause::BulkStopped { figures } => stopped(figures),
-            Cause::Unsent { code, .. } => named.unsent.text(code),
+            Cause::Residual { residual: amount, news, tolerance } => residual(amount, news, tolerance, day),
+            Cause::AdminChanged { is_admin, .. } => admin_changed(is_admin, &named.admins),
+            Cause::ManagementKey => alarm_text(
+                "The management key does not work",
+                vec![("Day", long_date(day))],
+                "OpenRouter refuses it. Until it works again nobody gets a new key, no key can be switched off, and nobody knows what is \
+                       spent; the keys that students have keep working. Make another management key at OpenRouter, and put it into the \
+                       secret: Bursar uses it within minutes.",
+            ),
+            Cause::AnotherAccount { management_key } => alarm_text(
+                "The management key is of another account",
+                vec![("Day", long_date(day)), ("Fingerprint of the management key", management_key.short().to_owned())],
+                "None of the keys that Bursar knows are in that account. Nothing is made, changed or recorded with it, and students are \
+                       asked to come back later; the keys that they have keep working. Put the management key of the right account into \
+                       the secret: Bursar uses it within minutes. If the account was changed on purpose, confirm it with the button on the \
+                       account page.",
+            ),
+            Cause::Incomplete { problems, first } => {
+                let problems = counted(u64::from(problems), "problem", "problems");
+                alarm_text(
+                    format!("The check of {} is not complete: {problems}", long_date(day)),
+                    vec![("First problem", first)],
+                    "Bursar could not read all that it checks at OpenRouter each night. What it could read is recorded; for the rest the last \
+                       figures stand. Bursar tries again by itself. If the next check is not complete either, the account page lists the \
+                       problems of each.",
+                )
+            }
+            Cause::UnknownKeys { keys, first, .. } => {
+                let keys = counted(u64::from(keys), "working key", "working keys");
+                alarm_text(
+                    format!("{keys} with Bursar's names and without a student"),
+                    vec![("First key", first)],
+                    "OpenRouter lists these keys, but Bursar's table does not know them. Most likely the table was restored from an earlier \
+                       moment. Bursar leaves the keys as they are, and anybody who has one can spend with it. The account page names them: \
+                       find out whose they are, and disable at OpenRouter those that nobody needs.",
+                )
+            }
+            Cause::Silent { last } => alarm_text(
+                match last {
+                    Some(last) => {
+                        format!(
+                            "No complete check at OpenRouter for {} hours",
+                            found_at.duration_since(last).as_hours()
+                        )
+                    }
+                    None => "No complete check at OpenRouter yet".to_owned(),
+                },
+                vec![("Last complete check", last.map_or("never".to_owned(), utc))],
+                "Nobody knows what was spent since then, alerts wait, and keys made elsewhere are not noticed. Check the log of \
+                       the function usage-sync and the alarms of the stack: is its schedule on, does it fail, does the management key \
+                       work?",
+            ),
+            Cause::Balance { purchase, .. } => balance(&purchase, utc_date(found_at)),
+            Cause::MailRefused { code, since } => {
+                let why = FailureText::from_code(&code);
+                let facts = vec![("Since", utc(since)), ("Why", format!("{} ({code})", why.what))];
+                alarm_text(format!("Mail waits: {}", why.what), facts, why.to_do)
+            }
+            Cause::MailWaits { urgent, mails, since } => waits(urgent, mails, since),
+            Cause::NothingHeard { sent_on, sent } => {
+                let facts =
+                    vec![("Mails looked at", format!("the first {sent} that were sent on {}", long_date(sent_on)))];
+                let next = "SES should report for each mail whether it was delivered, came back or was complained about. It has reported \
+                        nothing about these mails. Until it does, nobody hears of addresses that do not exist. Check that the stack's \
+                        configuration set still sends its events to the stack's topic, and that the function mail is still subscribed to \
+                        the topic; deploying the stack again restores both.";
+                alarm_text(format!("SES has reported nothing about {sent} mails"), facts, next)
+            }
+            Cause::BulkStopped { figures } => {
+                let facts = vec![
+                    (
+                        "Day",
+                        format!("{}, in UTC, as SES counts the account's mail", long_date(utc_date(figures.as_of))),
+                    ),
+                    ("Sent", figures.sent.to_string()),
+                    ("Came back for good", figures.bounced.to_string()),
+                    ("Complained about", figures.complained.to_string()),
+                ];
+                let next = "Invitations, digests, statements and notices about caps and rules wait until midnight UTC, and then go on by themselves. \
+                        Links, alerts and what is sent by hand go on. AWS stops all mail of an account of which more than a tenth comes back, or \
+                        one in two hundred is complained about. The programmes' pages say whose mail came back: an old roster is the usual \
+                        reason.";
+                let subject = "So much mail came back that invitations and digests wait until tomorrow".to_owned();
+                alarm_text(subject, facts, next)
+            }
+            Cause::Unsent { code, .. } => named.unsent.text(&code),
             Cause::RulesRefused { group, tier, since, why, .. } => {
-                rules_refused(group.as_deref(), tier.as_deref(), *since, why, &named.programme)
+                rules_refused(group.as_deref(), tier.as_deref(), since, why, &named.programme)
             }
-            Cause::Stuck { since, .. } => stuck(*since, &named.programme),
-            Cause::ErasureStuck { since } => erasure_stuck(*since),
-            Cause::OffUnconfirmed { grants, since, .. } => off_unconfirmed(*grants, *since),
-            Cause::BalanceUnread { since } => balance_unread(*since),
-            Cause::SiteDown { why } => site_down(why),
+            Cause::Stuck { since, .. } => alarm_text(
+                format!("Changes to {} are stuck", named.programme),
+                vec![("Programme", named.programme.clone()), ("Nothing was done since", utc(since))],
+                "A roster, new caps, new models or the close of the programme is only partly done; the programme's page shows how far. If \
+                       OpenRouter cannot be reached, the change goes on by itself later. Otherwise check the log of the function console, \
+                       which tries each minute and says what fails.",
+            ),
+            Cause::ErasureStuck { since } => alarm_text(
+                "An erasure is stuck",
+                vec![("Nothing was erased since", utc(since))],
+                "An erasure waits until the person's keys are off and checked at OpenRouter for the last time, and until a roster that is \
+                       being applied is done. If OpenRouter cannot be reached, the erasure goes on by itself later. Otherwise check the \
+                       log of the function console, which tries each minute and says what fails.",
+            ),
+            Cause::OffUnconfirmed { grants, since, .. } => alarm_text(
+                "OpenRouter has not switched off keys that should be off",
+                vec![
+                    ("Students, as far as they were counted", grants.to_string()),
+                    ("The first should be off since", utc(since)),
+                ],
+                "Until OpenRouter confirms it, anybody who has such a key can go on spending, up to the key's limit. Bursar tries again by \
+                       itself. The student's page says what is not confirmed, and the log of the function console says why. If that cannot \
+                       wait, switch the key off at OpenRouter by hand: its name has the id that is in the address of the student's page.",
+            ),
+            Cause::BalanceUnread { since } => alarm_text(
+                "Nobody knows what is left of the balance",
+                vec![("Not read since", utc(since))],
+                "Bursar asks OpenRouter for the balance each quarter of an hour, so that you hear in time when it runs out. Now it gets no \
+                       answer. Check the log of the function usage-sync: what does OpenRouter say?",
+            ),
+            Cause::SiteDown { why } => alarm_text(
+                "The pages cannot be reached",
+                vec![("Why", why)],
+                "Bursar asked for its own first page, twice, as a browser would. Keys keep working, but nobody can sign in, claim, or \
+                       report a key as leaked. Check the name in DNS, its certificate, and what stands in front of the pages; then the log \
+                       of the function claim.",
+            ),
         }
     }
 }
@@ -61,7 +165,7 @@ fn switched_off([sweeps, recoveries, stops]: [u32; 3], bound: u32, keys: &[Strin
     let counts = counts.chain([("Most that Bursar switches off by itself in a day", bound)]);
     let mut facts: Vec<_> = counts.map(|(name, count)| (name, count.to_string())).collect();
     if !keys.is_empty() {
-        let unnamed = usize::try_from(count).unwrap_or(usize::MAX).saturating_sub(keys.len());
+        let unnamed = (count as usize).saturating_sub(keys.len());
         let rest = if unnamed > 0 { format!(" and {unnamed} more") } else { String::new() };
         facts.push(("Which", format!("{}{rest}", keys.join(", "))));
     }
@@ -127,65 +231,7 @@ fn admin_changed(is_admin: bool, (who, actor): &(String, String)) -> AlarmText {
     alarm_text(format!("{who} {what}"), vec![("By", actor.clone())], format!("{next} on the account page."))
 }
 
-fn management_key(day: Date) -> AlarmText {
-    alarm_text(
-        "The management key does not work",
-        vec![("Day", long_date(day))],
-        "OpenRouter refuses it. Until it works again nobody gets a new key, no key can be switched off, and nobody knows what is \
-               spent; the keys that students have keep working. Make another management key at OpenRouter, and put it into the \
-               secret: Bursar uses it within minutes.",
-    )
-}
-
-fn another_account(management_key: &Fingerprint, day: Date) -> AlarmText {
-    alarm_text(
-        "The management key is of another account",
-        vec![("Day", long_date(day)), ("Fingerprint of the management key", management_key.short().to_owned())],
-        "None of the keys that Bursar knows are in that account. Nothing is made, changed or recorded with it, and students are \
-               asked to come back later; the keys that they have keep working. Put the management key of the right account into \
-               the secret: Bursar uses it within minutes. If the account was changed on purpose, confirm it with the button on the \
-               account page.",
-    )
-}
-
-fn incomplete(problems: u32, first: &str, day: Date) -> AlarmText {
-    let problems = counted(u64::from(problems), "problem", "problems");
-    alarm_text(
-        format!("The check of {} is not complete: {problems}", long_date(day)),
-        vec![("First problem", first.to_owned())],
-        "Bursar could not read all that it checks at OpenRouter each night. What it could read is recorded; for the rest the last \
-               figures stand. Bursar tries again by itself. If the next check is not complete either, the account page lists the \
-               problems of each.",
-    )
-}
-
-fn unknown_keys(keys: u32, first: &str) -> AlarmText {
-    let keys = counted(u64::from(keys), "working key", "working keys");
-    alarm_text(
-        format!("{keys} with Bursar's names and without a student"),
-        vec![("First key", first.to_owned())],
-        "OpenRouter lists these keys, but Bursar's table does not know them. Most likely the table was restored from an earlier \
-               moment. Bursar leaves the keys as they are, and anybody who has one can spend with it. The account page names them: \
-               find out whose they are, and disable at OpenRouter those that nobody needs.",
-    )
-}
-
-fn silent(last: Option<Moment>, found_at: Moment) -> AlarmText {
-    alarm_text(
-        match last {
-            Some(last) => {
-                format!("No complete check at OpenRouter for {} hours", found_at.duration_since(last).as_hours())
-            }
-            None => "No complete check at OpenRouter yet".to_owned(),
-        },
-        vec![("Last complete check", last.map_or("never".to_owned(), utc))],
-        "Nobody knows what was spent since then, alerts wait, and keys made elsewhere are not noticed. Check the log of \
-               the function usage-sync and the alarms of the stack: is its schedule on, does it fail, does the management key \
-               work?",
-    )
-}
-
-fn rules_refused(group: Option<&str>, tier: Option<&str>, since: Moment, why: &str, programme: &str) -> AlarmText {
+fn rules_refused(group: Option<&str>, tier: Option<&str>, since: Moment, why: String, programme: &str) -> AlarmText {
     let whose;
     let fix;
     match (tier, group) {
@@ -208,7 +254,7 @@ fn rules_refused(group: Option<&str>, tier: Option<&str>, since: Moment, why: &s
             ("Programme", programme.to_owned()),
             ("For", whose),
             ("Refused since", utc(since)),
-            ("OpenRouter says", why.to_owned()),
+            ("OpenRouter says", why),
         ],
         format!(
             "Keys keep the models that OpenRouter confirmed last, and new keys are still made; where it never confirmed anything, \
@@ -217,67 +263,9 @@ fn rules_refused(group: Option<&str>, tier: Option<&str>, since: Moment, why: &s
     )
 }
 
-fn stuck(since: Moment, programme: &str) -> AlarmText {
-    alarm_text(
-        format!("Changes to {programme} are stuck"),
-        vec![("Programme", programme.to_owned()), ("Nothing was done since", utc(since))],
-        "A roster, new caps, new models or the close of the programme is only partly done; the programme's page shows how far. If \
-               OpenRouter cannot be reached, the change goes on by itself later. Otherwise check the log of the function console, \
-               which tries each minute and says what fails.",
-    )
-}
-
-fn erasure_stuck(since: Moment) -> AlarmText {
-    alarm_text(
-        "An erasure is stuck",
-        vec![("Nothing was erased since", utc(since))],
-        "An erasure waits until the person's keys are off and checked at OpenRouter for the last time, and until a roster that is \
-               being applied is done. If OpenRouter cannot be reached, the erasure goes on by itself later. Otherwise check the \
-               log of the function console, which tries each minute and says what fails.",
-    )
-}
-
-fn off_unconfirmed(grants: u32, since: Moment) -> AlarmText {
-    alarm_text(
-        "OpenRouter has not switched off keys that should be off",
-        vec![
-            ("Students, as far as they were counted", grants.to_string()),
-            ("The first should be off since", utc(since)),
-        ],
-        "Until OpenRouter confirms it, anybody who has such a key can go on spending, up to the key's limit. Bursar tries again by \
-               itself. The student's page says what is not confirmed, and the log of the function console says why. If that cannot \
-               wait, switch the key off at OpenRouter by hand: its name has the id that is in the address of the student's page.",
-    )
-}
-
-fn balance_unread(since: Moment) -> AlarmText {
-    alarm_text(
-        "Nobody knows what is left of the balance",
-        vec![("Not read since", utc(since))],
-        "Bursar asks OpenRouter for the balance each quarter of an hour, so that you hear in time when it runs out. Now it gets no \
-               answer. Check the log of the function usage-sync: what does OpenRouter say?",
-    )
-}
-
-fn site_down(why: &str) -> AlarmText {
-    alarm_text(
-        "The pages cannot be reached",
-        vec![("Why", why.to_owned())],
-        "Bursar asked for its own first page, twice, as a browser would. Keys keep working, but nobody can sign in, claim, or \
-               report a key as leaked. Check the name in DNS, its certificate, and what stands in front of the pages; then the log \
-               of the function claim.",
-    )
-}
-
 /// The amount to the micro-dollar, since a tolerance is less than a cent.
 fn exact(amount: Usd) -> String {
     if amount < Usd::ZERO { format!("-${}", Usd::ZERO - amount) } else { format!("${amount}") }
-}
-
-fn refused(code: &str, since: Moment) -> AlarmText {
-    let why = FailureText::from_code(code);
-    let facts = vec![("Since", utc(since)), ("Why", format!("{} ({code})", why.what))];
-    alarm_text(format!("Mail waits: {}", why.what), facts, why.to_do)
 }
 
 fn waits(urgent: bool, mails: u64, since: Moment) -> AlarmText {
@@ -296,30 +284,6 @@ fn waits(urgent: bool, mails: u64, since: Moment) -> AlarmText {
     let facts = vec![("Waiting", format!("{mails}: {what}")), ("The oldest since", utc(since))];
     let wait = if mails == 1 { "waits and is" } else { "wait and are" };
     let subject = format!("{} {wait} not sent", counted(mails, "mail", "mails"));
-    alarm_text(subject, facts, next)
-}
-
-fn no_events(sent_on: Date, sent: u64) -> AlarmText {
-    let facts = vec![("Mails looked at", format!("the first {sent} that were sent on {}", long_date(sent_on)))];
-    let next = "SES should report for each mail whether it was delivered, came back or was complained about. It has reported \
-                nothing about these mails. Until it does, nobody hears of addresses that do not exist. Check that the stack's \
-                configuration set still sends its events to the stack's topic, and that the function mail is still subscribed to \
-                the topic; deploying the stack again restores both.";
-    alarm_text(format!("SES has reported nothing about {sent} mails"), facts, next)
-}
-
-fn stopped(figures: &SendFigures) -> AlarmText {
-    let facts = vec![
-        ("Day", format!("{}, in UTC, as SES counts the account's mail", long_date(utc_date(figures.as_of)))),
-        ("Sent", figures.sent.to_string()),
-        ("Came back for good", figures.bounced.to_string()),
-        ("Complained about", figures.complained.to_string()),
-    ];
-    let next = "Invitations, digests, statements and notices about caps and rules wait until midnight UTC, and then go on by themselves. \
-                Links, alerts and what is sent by hand go on. AWS stops all mail of an account of which more than a tenth comes back, or \
-                one in two hundred is complained about. The programmes' pages say whose mail came back: an old roster is the usual \
-                reason.";
-    let subject = "So much mail came back that invitations and digests wait until tomorrow".to_owned();
     alarm_text(subject, facts, next)
 }
 

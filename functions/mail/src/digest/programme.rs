@@ -9,7 +9,7 @@ use bursar_core::domain::usage::crossing::per_cent;
 use bursar_core::domain::usage::days::{Accuracy, Sum};
 use bursar_core::domain::usage::forecast::{Forecast, StandingOut};
 use bursar_core::domain::usage::models::{ModelUse, cost_in_words};
-use bursar_core::domain::values::format::{counted, date_range, long_date, time_in};
+use bursar_core::domain::values::format::{Joined, counted, date_range, long_date, time_in};
 use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::money::{Usd, each_in_cents, grouped};
 use bursar_core::domain::values::window::Reset;
@@ -140,7 +140,7 @@ fn outlook(
             None => format!("The term ended on {}.", long_date(term.ends_on())),
         })];
     };
-    let ahead: Vec<String> = std::iter::once(forecast.in_words(term)).chain(to_do).collect();
+    let ahead = std::iter::once(forecast.in_words(term)).chain(to_do).joined(" ");
     let name = &programme.settings.name;
     let during = say::week(digest.days).during;
     let before =
@@ -156,7 +156,7 @@ fn outlook(
         count => format!(" {count} things need your attention."),
     };
     let picture = digest.listed_at.and_then(|_| Picture::draw(burn)).map(LetterPart::Picture);
-    let first = [ahead.join(" "), format!("{week}{to_look_at}")].map(LetterPart::Sentences);
+    let first = [ahead, format!("{week}{to_look_at}")].map(LetterPart::Sentences);
     first.into_iter().chain(picture).collect()
 }
 
@@ -237,21 +237,15 @@ fn dearest(models: &[ModelUse]) -> Option<String> {
     let mut costs: Vec<_> = named.filter_map(|line| Some((line.used.per_request()?, line))).collect();
     costs.sort_by_key(|(cost, _)| *cost);
     let (most, dear) = costs.pop()?;
-    let cheaper: Vec<String> = costs
-        .into_iter()
-        .filter(|(cost, _)| *cost < most)
-        .take(2)
-        .map(|(cost, line)| format!("{} cost {}", line.model, cost_in_words(cost)))
-        .collect();
-    if cheaper.is_empty() {
-        return None;
-    }
+    let cheaper = costs.into_iter().filter(|(cost, _)| *cost < most).take(2);
+    let cheaper = cheaper.map(|(cost, line)| format!("{} cost {}", line.model, cost_in_words(cost))).joined(", ");
     let model = &dear.model;
     let most = cost_in_words(most);
-    let cheaper = cheaper.join(", ");
-    Some(format!(
-        "Requests to {model} cost most, {most} each on average; {cheaper}. If a cheaper model will do, tell the class."
-    ))
+    (!cheaper.is_empty()).then(|| {
+        format!(
+            "Requests to {model} cost most, {most} each on average; {cheaper}. If a cheaper model will do, tell the class."
+        )
+    })
 }
 
 fn spenders(digest: &Digest, reset: Reset, names: &DigestNames) -> Vec<LetterPart> {
@@ -287,9 +281,9 @@ fn who_needs_a_look(
         let count = digest.standing_out.count();
         let named = names.map(|names| {
             let outliers = most.iter().map(|(grant, spent)| format!("{} {}", name(names, grant), spent.to_cents()));
-            let outliers: Vec<String> = outliers.collect();
+            let outliers = outliers.joined(", ");
             let rest = if *unnamed > 0 { format!(", and {unnamed} more") } else { String::new() };
-            format!("{count} ({}{rest}); a usual week of the class is {}", outliers.join(", "), usual_week.to_cents())
+            format!("{count} ({outliers}{rest}); a usual week of the class is {}", usual_week.to_cents())
         });
         let who = named.unwrap_or_else(|| count.to_string());
         notes.push(("Spent far more than is usual for them", format!("{who}. {MEANT}")));

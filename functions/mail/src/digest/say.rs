@@ -4,7 +4,7 @@
 use bursar_core::clock::Moment;
 use bursar_core::domain::mail::digest::{Need, PeopleSample};
 use bursar_core::domain::usage::days::{Accuracy, Sum};
-use bursar_core::domain::values::format::{date_range, month, short_date, time_in};
+use bursar_core::domain::values::format::{Joined, date_range, month, short_date, time_in};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::{Reset, utc_date};
 use jiff::ToSpan;
@@ -85,14 +85,13 @@ pub(super) fn in_window(reset: Reset, last: Date) -> String {
 
 /// Spans of days, as a sentence lists them.
 pub(super) fn stretches(stretches: &[(Date, Date)]) -> String {
-    let ranges: Vec<String> = stretches.iter().map(|stretch| date_range(*stretch)).collect();
-    ranges.join(", ")
+    stretches.iter().map(|stretch| date_range(*stretch)).joined(", ")
 }
 
 /// The names of a sample of people, and the number of the others.
 pub(super) fn people(sample: &PeopleSample, names: &DigestNames) -> String {
     let named: Vec<&str> = sample.first.iter().filter_map(|grant| names.get(grant)).map(String::as_str).collect();
-    let unnamed = usize::try_from(sample.count).unwrap_or(usize::MAX).saturating_sub(named.len());
+    let unnamed = (sample.count as usize).saturating_sub(named.len());
     match (named.is_empty(), unnamed) {
         (true, _) => sample.count.to_string(),
         (false, 0) => format!("{} ({})", sample.count, named.join(", ")),

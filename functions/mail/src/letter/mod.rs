@@ -11,6 +11,7 @@ use askama::Template;
 use bursar_core::clock::Moment;
 use bursar_core::config::Config;
 use bursar_core::domain::values::address::{EmailAddress, is_invisible};
+use bursar_core::domain::values::format::Joined;
 use bursar_core::store::{Facts, OutboxRow};
 use lettre::Address;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
@@ -195,8 +196,7 @@ impl LetterTable {
     /// A row on one line, for the text without columns.
     fn line(&self, row: &LetterRow) -> String {
         let cells = self.head.iter().skip(1).zip(&row.cells).filter(|(_, cell)| *cell != NOT_TOLD);
-        let cells: Vec<String> = cells.map(|(title, cell)| format!("{title} {cell}")).collect();
-        format!("{}: {}", row.name, cells.join(", "))
+        format!("{}: {}", row.name, cells.map(|(title, cell)| format!("{title} {cell}")).joined(", "))
     }
 }
 

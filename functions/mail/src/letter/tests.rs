@@ -1,5 +1,6 @@
 //! The bytes of a mail: its headers, its parts, and names that would add to them.
 
+use bursar_core::domain::values::format::Joined;
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::store::QueuedMail;
 use ulid::Ulid;
@@ -24,7 +25,7 @@ fn letter(subject: &str, parts: Vec<LetterPart>) -> Letter {
 /// The mail as it is sent, with help at an address of its own.
 async fn sent(letter: &Letter, mail: QueuedMail) -> String {
     let config = Config { support: Some("help@example.edu".to_owned()), ..config().await };
-    let row = OutboxRow::queued(Ulid::from_parts(1, 1), mail, now());
+    let row = OutboxRow { row: Ulid::from_parts(1, 1), ..OutboxRow::queued(mail, now()) };
     String::from_utf8(letter.sealed(&row, now(), &config).unwrap().bytes).unwrap()
 }
 
@@ -35,7 +36,7 @@ fn roster() -> QueuedMail {
 
 fn headers(mail: &str) -> String {
     let lines = mail.lines().take_while(|line| !line.starts_with("Content-Type"));
-    lines.collect::<Vec<_>>().join("\n")
+    lines.joined("\n")
 }
 
 #[tokio::test]

@@ -286,10 +286,11 @@ pub(crate) fn after_return(row: &OutboxRow, now: Moment) -> Option<OutboxRow> {
     }
     // A row that waits on purpose is as old as it is due.
     Some(OutboxRow {
+        row: new_ulid(due),
         tries: row.tries,
         again_at: row.again_at,
         state,
-        ..OutboxRow::queued(new_ulid(due), row.mail.clone(), now)
+        ..OutboxRow::queued(row.mail.clone(), now)
     })
 }
 
@@ -302,7 +303,7 @@ fn account_pause(row: &OutboxRow, now: Moment) -> SignedDuration {
 /// The pause, longer by up to a quarter depending on the row, so that rows that failed together do not
 /// retry together.
 fn with_jitter(pause: SignedDuration, row: &OutboxRow) -> SignedDuration {
-    let share = i32::try_from(row.row.random() % 64).unwrap_or_default();
+    let share = (row.row.random() % 64) as i32;
     pause + pause * share / 256
 }
 
@@ -355,7 +356,7 @@ mod tests {
                     ("cs".parse().unwrap(), "0".repeat(16).parse().unwrap());
                 let mail = QueuedMail::Roster { programme, grant, is_reminder: false };
                 let row = Ulid::from_parts(1, random);
-                OutboxRow { tries, class, ..OutboxRow::queued(row, mail, Moment::UNIX_EPOCH) }
+                OutboxRow { row, tries, class, ..OutboxRow::queued(mail, Moment::UNIX_EPOCH) }
             };
             let waits = |random| (0..20).map(|tries| pause_after(&row(random, tries))).collect::<Vec<_>>();
             let bare = waits(64);

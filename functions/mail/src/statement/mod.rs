@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bursar_core::domain::ledger::mailed::MailedStatement;
-use bursar_core::domain::ledger::statement::{RowKind, Statement, StatementRow};
+use bursar_core::domain::ledger::statement::{RowKind, Statement, StatementDays, StatementRow};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::role::is_among;
 use bursar_core::domain::values::format::{named_month, sheet_text, utc};
@@ -24,10 +24,10 @@ const NAMED: usize = 3;
 impl App {
     /// The statement's mail, if a programme that has rows in it still names the recipient for finance.
     pub(crate) async fn statement(&self, month: Date, recipient: &PersonId) -> Result<Letter, NoMail> {
-        let statement = self.table.get(MailedStatement::key_of(month)).await?.ok_or(GONE)?;
+        let mailed = self.table.get(MailedStatement::key_of(month)).await?.ok_or(GONE)?;
         let person = self.table.get(StaffPerson::key_of(recipient)).await?.ok_or(GONE)?;
         let programmes = self.table.list(Programme::all()).await?;
-        let rows = statement.rows_of(person.address.matched(), &programmes);
+        let rows = mailed.rows_of(person.address.matched(), &programmes);
         if rows.is_empty() {
             return Err(NoMail::NotDue("no programme names this person for finance any more"));
         }
@@ -35,37 +35,31 @@ impl App {
             .iter()
             .filter(|programme| is_among(person.address.matched(), &programme.settings.people.finance));
         let named: Vec<&Programme> = named.collect();
-        let file = file(&statement, &rows);
-        Ok(self.to(&person.address, |words| words.statement(&statement, &rows, &named, file)))
+        let statement = mailed.statement.with_rows(&rows);
+        Ok(self.to(&person.address, |words| words.statement(&statement, &named)))
     }
 }
 
 impl Words<'_> {
-    /// The mail of these rows. `named_by` are the programmes that name the recipient.
-    fn statement(
-        self,
-        mailed: &MailedStatement,
-        rows: &[&StatementRow],
-        named_by: &[&Programme],
-        file: LetterFile,
-    ) -> Letter {
-        let statement = mailed.statement(rows);
-        let month = named_month(mailed.month);
+    /// The mail of a statement. `named_by` are the programmes that name the recipient.
+    fn statement(self, statement: &Statement, named_by: &[&Programme]) -> Letter {
+        let month = named_month(statement.days.first);
+        let file = file(statement);
         let mut parts = vec![
             LetterPart::Sentences(format!(
                 "What the programmes below spent at OpenRouter in {month}, by cost code. Amounts are US dollars; days are those of UTC."
             )),
-            LetterPart::facts(figures(&statement)),
+            LetterPart::facts(figures(statement)),
         ];
         parts.extend(statement.in_words().into_iter().map(|note| LetterPart::Sentences(plain(&note))));
         let cents = statement.in_cents();
-        parts.push(LetterPart::Table(table(rows, &cents)));
+        parts.push(LetterPart::Table(table(&statement.rows, &cents)));
         if statement.rows.iter().any(|row| !row.kind.counts()) {
             parts.push(said(
                 "What people used with keys of their own at a model's provider is on another bill. The figure is an estimate, and is in no sum here.",
             ));
         }
-        parts.extend(sums(&statement, &cents));
+        parts.extend(sums(statement, &cents));
         parts.push(LetterPart::Sentences(format!("The same rows are attached as {}.", file.name)));
         parts.push(LetterPart::File(file));
         Letter {
@@ -86,7 +80,7 @@ fn figures(statement: &Statement) -> Vec<(&'static str, String)> {
     vec![("Sum", statement.total().to_cents()), ("From", utc(statement.from)), ("To", utc(statement.to))]
 }
 
-fn table(rows: &[&StatementRow], cents: &[Usd]) -> LetterTable {
+fn table(rows: &[StatementRow], cents: &[Usd]) -> LetterTable {
     let lines = rows.iter().zip(cents).map(|(row, cents)| LetterRow {
         name: plain(row.named()),
         cells: vec![cost_code(row.cost_code.as_deref()), what(row.kind).to_owned(), cents.to_cents()],
@@ -112,16 +106,16 @@ fn sums(statement: &Statement, cents: &[Usd]) -> Vec<LetterPart> {
 }
 
 /// The rows as the console's file has them.
-fn file(mailed: &MailedStatement, rows: &[&StatementRow]) -> LetterFile {
+fn file(statement: &Statement) -> LetterFile {
     let mut lines = "cost_code,programme,kind,spent_usd\r\n".to_owned();
-    for row in rows {
+    for row in &statement.rows {
         let code = sheet_text(row.cost_code.as_deref().unwrap_or_default());
         let programme = row.programme.as_ref().map_or("", ProgrammeId::as_str);
         lines.push_str(&format!("{code},{programme},{},{}\r\n", row.kind.as_str(), row.spent));
     }
-    let days = mailed.days();
+    let StatementDays { first, last } = statement.days;
     LetterFile {
-        name: format!("statement-{}-{}.csv", days.first, days.last),
+        name: format!("statement-{first}-{last}.csv"),
         media_type: "text/csv; charset=utf-8",
         bytes: lines.into_bytes(),
     }

@@ -1,6 +1,7 @@
 //! The words of a statement's mail and its file, by what is on record.
 
 use bursar_core::domain::programme::Settings;
+use bursar_core::domain::values::format::Joined;
 use bursar_core::domain::values::term::Term;
 use jiff::civil::date;
 
@@ -18,10 +19,9 @@ fn row(name: &str, cost_code: Option<&str>, kind: RowKind, micros: i64) -> State
     StatementRow { programme, name: Some(name.to_owned()), cost_code, kind, spent: Usd::from_micros(micros) }
 }
 
-fn november(rows: Vec<StatementRow>) -> MailedStatement {
-    MailedStatement {
-        month: date(2026, 11, 1),
-        mailed_at: "2026-12-03T00:21:00Z".parse().unwrap(),
+fn november(rows: Vec<StatementRow>) -> Statement {
+    Statement {
+        days: StatementDays::month_before(date(2026, 12, 3)),
         from: "2026-11-01T00:20:00Z".parse().unwrap(),
         to: "2026-12-01T00:20:00Z".parse().unwrap(),
         change: Usd::from_dollars(900),
@@ -29,15 +29,12 @@ fn november(rows: Vec<StatementRow>) -> MailedStatement {
         is_the_first: false,
         rows,
         code_changes: Vec::new(),
-        recipients: Vec::new(),
-        queued: 0,
     }
 }
 
-async fn mailed(statement: &MailedStatement, named_by: &[Programme]) -> (String, Letter, bursar_core::config::Config) {
-    let (rows, named_by): (Vec<_>, Vec<_>) = (statement.rows.iter().collect(), named_by.iter().collect());
-    let file = file(statement, &rows);
-    written(|words| words.statement(statement, &rows, &named_by, file)).await
+async fn mailed(statement: &Statement, named_by: &[Programme]) -> (String, Letter, bursar_core::config::Config) {
+    let named_by: Vec<_> = named_by.iter().collect();
+    written(|words| words.statement(statement, &named_by)).await
 }
 
 /// Finance reads its programmes' rows and the sums by cost code, and has the rows as a file.
@@ -101,13 +98,13 @@ async fn finance_reads_rows_and_sums() {
 /// A statement that begins or ends late says so, and a single programme is named alone.
 #[tokio::test]
 async fn late_edges_are_explained() {
-    let statement = MailedStatement {
+    let statement = Statement {
         from: "2026-11-04T00:20:00Z".parse().unwrap(),
         to: "2026-12-02T06:20:00Z".parse().unwrap(),
         ..november(vec![row("CS pilot", Some("4711"), RowKind::Keys, 0)])
     };
     let (text, ..) = mailed(&statement, &[programme("CS pilot")]).await;
-    insta::assert_snapshot!(text.lines().filter(|line| line.starts_with("No complete")).collect::<Vec<_>>().join("\n"), @"
+    insta::assert_snapshot!(text.lines().filter(|line| line.starts_with("No complete")).joined("\n"), @"
     No complete check began on 1 Nov 2026, so this statement begins with the next one, of 4 Nov 2026, 00:20 UTC. What was spent in between is in the statement before.
     No complete check began on the day after 30 Nov 2026, so this statement ends with the next one, of 2 Dec 2026, 06:20 UTC.
     ");

@@ -22,23 +22,23 @@ pub struct View {
 }
 
 /// Everything that one act writes, on condition that the grant was not written since it was read. Only a rule
-/// of this module makes one. It begins as a `Draft`, which nobody can write: an act must say by which entry it is told, or which
-/// mark it leaves.
+/// of this module makes one. It begins as a draft, which nobody can write and which has the grant as it was: an act must say by which
+/// entry it is told, or that it leaves a mark.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change<L = Logged> {
-    pub(super) grant: Grant,
-    pub(super) budget: BudgetChange,
-    pub(super) actor: Actor,
-    pub(super) depends_on: DependsOn,
-    pub(super) logged: L,
-    pub(super) notice: Option<StudentNotice>,
+    pub grant: Grant,
+    pub budget: BudgetChange,
+    pub actor: Actor,
+    pub depends_on: DependsOn,
+    pub(crate) logged: L,
+    pub notice: Option<StudentNotice>,
     /// The people who are mailed that the student asks for more.
-    pub(super) asks: Vec<PersonId>,
+    pub asks: Vec<PersonId>,
     /// Whether somebody typed it, who waits for its mails.
-    pub(super) is_typed: bool,
+    pub is_typed: bool,
 }
 
-pub(super) type DraftChange = Change<()>;
+pub(super) type DraftChange<'a> = Change<&'a Grant>;
 
 /// What a change rests on and must be as it was read when it is written; the budget is a matter of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,14 +120,14 @@ impl View {
     }
 
     /// A change that writes the grant back as it is, for an act to build on.
-    pub(super) fn change(&self, actor: &Actor, depends_on: DependsOn) -> DraftChange {
+    pub(super) fn change(&self, actor: &Actor, depends_on: DependsOn) -> DraftChange<'_> {
         let grant = Grant { version: self.grant.version + 1, ..self.grant.clone() };
         Change {
             grant,
             budget: BudgetChange::None,
             actor: actor.clone(),
             depends_on,
-            logged: (),
+            logged: &self.grant,
             notice: None,
             asks: Vec::new(),
             is_typed: false,
@@ -145,26 +145,6 @@ impl Change {
         self
     }
 
-    pub fn grant(&self) -> &Grant {
-        &self.grant
-    }
-
-    pub fn budget(&self) -> BudgetChange {
-        self.budget
-    }
-
-    pub fn actor(&self) -> &Actor {
-        &self.actor
-    }
-
-    pub fn depends_on(&self) -> DependsOn {
-        self.depends_on
-    }
-
-    pub fn logged(&self) -> &Logged {
-        &self.logged
-    }
-
     /// The audit entry's detail; `None` for marks.
     pub fn audit(&self) -> Option<&AuditDetail> {
         match &self.logged {
@@ -172,50 +152,42 @@ impl Change {
             Logged::Mark => None,
         }
     }
-
-    pub fn notice(&self) -> Option<StudentNotice> {
-        self.notice
-    }
-
-    pub fn asks(&self) -> &[PersonId] {
-        &self.asks
-    }
-
-    pub fn is_typed(&self) -> bool {
-        self.is_typed
-    }
 }
 
-impl DraftChange {
+impl DraftChange<'_> {
     /// The change, told by an entry of what the grant was and what it becomes.
-    pub(super) fn audited(self, act: Act, before: &Grant, note: Option<String>) -> Change {
-        let after = self.grant.to_string();
-        self.audited_from(act, before, after, note)
+    pub(super) fn audited(self, act: Act, note: Option<&str>) -> Change {
+        let what = AuditDetail::new(act).changing(self.logged, &self.grant);
+        self.told_by(AuditDetail { note: note.map(str::to_owned), ..what })
+    }
+
+    /// The same, with the reason that a person typed.
+    pub(super) fn audited_because(self, act: Act, reason: Option<&str>) -> Change {
+        let what = AuditDetail::new(act).changing(self.logged, &self.grant);
+        self.told_by(AuditDetail { reason: reason.map(str::to_owned), ..what })
     }
 
     /// The change, told by an entry of a value that it changes.
-    pub(super) fn audited_from(
-        self,
-        act: Act,
-        before: impl Display,
-        after: impl Display,
-        note: Option<String>,
-    ) -> Change {
-        self.logged(Logged::Entry(AuditDetail { note, ..AuditDetail::new(act).changing(before, after) }))
+    pub(super) fn audited_from(self, act: Act, before: impl Display, after: impl Display) -> Change {
+        self.told_by(AuditDetail::new(act).changing(before, after))
     }
 
-    /// The change, told by an entry with the reason that a person typed.
-    pub(super) fn audited_because(self, act: Act, before: &Grant, reason: Option<&str>) -> Change {
-        let what = AuditDetail::new(act).changing(before, &self.grant);
-        self.logged(Logged::Entry(AuditDetail { reason: reason.map(str::to_owned), ..what }))
+    /// The change that ends the key for this reason.
+    pub(super) fn stopping(mut self, why: Stopped) -> Change {
+        self.grant.state = GrantState::Stopped { why };
+        self.audited(Act::Stopped, Some(why.as_str()))
+    }
+
+    pub(super) fn told_by(self, what: AuditDetail) -> Change {
+        self.logged(Logged::Entry(what))
     }
 
     pub(super) fn marked(self) -> Change {
         self.logged(Logged::Mark)
     }
 
-    pub(super) fn logged(self, logged: Logged) -> Change {
-        let Change { mut grant, budget, actor, depends_on, logged: (), notice, asks, is_typed } = self;
+    fn logged(self, logged: Logged) -> Change {
+        let Change { mut grant, budget, actor, depends_on, logged: _, notice, asks, is_typed } = self;
         if matches!(logged, Logged::Entry(_)) {
             grant.backoff = None;
             grant.entries += 1;

@@ -107,7 +107,7 @@ impl View {
         if let Some(terms) = accepted {
             note += &format!("; terms accepted, sha256 {terms}");
         }
-        let change = change.audited(Act::Begun, &self.grant, Some(note));
+        let change = change.audited(Act::Begun, Some(&note));
         Ok((change, OpenClaim { epoch, nonce }))
     }
 
@@ -268,7 +268,7 @@ impl View {
         grant.stage = grant.stage.after(Stage::Claimed);
         change.notice = Some(StudentNotice::KeyShown);
         let change = change.with_room(self, now).ok_or(RecordRefused::BudgetExhausted)?;
-        Ok(change.audited(Act::Shown, &self.grant, Some(key_number(claim.epoch))))
+        Ok(change.audited(Act::Shown, Some(&key_number(claim.epoch))))
     }
 
     /// Ends a claim without a key to show. A key that was made is not to be on, whatever became of the grant. Returns `Unchanged` if all
@@ -291,7 +291,7 @@ impl View {
             change.grant.put_key(minted.key(claim.epoch, now));
         }
         let note = format!("{}: {why}", key_number(claim.epoch));
-        Ok(change.audited(Act::NotShown, &self.grant, Some(note)))
+        Ok(change.audited(Act::NotShown, Some(&note)))
     }
 }
 

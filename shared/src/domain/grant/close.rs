@@ -20,13 +20,12 @@ impl View {
 
     fn stopped(&self, why: Stopped, actor: &Actor) -> Change {
         let mut change = self.change(actor, DependsOn::GrantAlone);
-        change.grant.state = GrantState::Stopped { why };
         change.notice = match why {
             Stopped::Leaked => Some(StudentNotice::KeyLeaked),
             Stopped::TooOld | Stopped::TermEnded => Some(StudentNotice::KeyEnded),
             Stopped::Returned | Stopped::OffRoster | Stopped::Replacing | Stopped::GoneAtProvider => None,
         };
-        change.audited(Act::Stopped, &self.grant, Some(why.as_str().to_owned()))
+        change.stopping(why)
     }
 
     /// Ends the key because somebody else has it: the live one, or one that is to be off and may still be on, which is then told before all
@@ -50,7 +49,7 @@ impl View {
         let mut change = self.change(actor, DependsOn::GrantAlone);
         (change.grant.state, change.grant.has_reservation) = (GrantState::Revoked, false);
         change.notice = self.grant.live().map(|_| StudentNotice::Removed);
-        Ok(change.audited_because(Act::Revoked, &self.grant, why))
+        Ok(change.audited_because(Act::Revoked, why))
     }
 
     /// Ends the grant with its programme. Returns `Unchanged` if it is over already, or while the programme goes on.
@@ -64,7 +63,7 @@ impl View {
     fn ended(&self, actor: &Actor, depends_on: DependsOn) -> Change {
         let mut change = self.change(actor, depends_on);
         (change.grant.state, change.grant.has_reservation) = (GrantState::Ended, false);
-        change.audited(Act::Ended, &self.grant, None)
+        change.audited(Act::Ended, None)
     }
 
     /// Lets the grant go on with a programme whose term was extended: a key that ended with the term as it was is over, and its student may
@@ -85,7 +84,7 @@ impl View {
             false => GrantState::Invited,
         };
         change.notice = self.grant.stage.has_claimed().then_some(StudentNotice::KeyEnded);
-        Ok(change.audited(Act::WentOn, &self.grant, None))
+        Ok(change.audited(Act::WentOn, None))
     }
 
     /// Ends the grant of somebody who is to be forgotten. Returns `Unchanged` if it is over already.
@@ -113,7 +112,7 @@ impl View {
         if let Some(pause) = &mut change.grant.holds.paused {
             pause.why = None;
         }
-        Ok(change.audited(Act::Erased, &self.grant, None))
+        Ok(change.audited(Act::Erased, None))
     }
 
     /// Hands the live key back together with its reservation; its student may press again while the budget has room.
@@ -121,10 +120,8 @@ impl View {
     pub fn hand_back(&self, epoch: Epoch, now: Moment) -> Result<Change, Unchanged> {
         self.usable(now).filter(|live| live.epoch <= epoch).ok_or(Unchanged)?;
         let mut change = self.change(&Actor::Student, DependsOn::GrantAlone);
-        change.grant.state = GrantState::Stopped { why: Stopped::Returned };
         change.grant.has_reservation = false;
-        let note = Some(Stopped::Returned.as_str().to_owned());
-        Ok(change.audited(Act::Stopped, &self.grant, note))
+        Ok(change.stopping(Stopped::Returned))
     }
 
     /// Gives up the reservation of a student who was never shown a key before the claim window closed, or is off the roster for a week;
@@ -141,7 +138,7 @@ impl View {
         if let GrantState::Live { .. } = self.grant.state {
             change.grant.state = GrantState::Stopped { why: Stopped::OffRoster };
         }
-        Ok(change.audited(Act::ReservationGivenBack, &self.grant, None))
+        Ok(change.audited(Act::ReservationGivenBack, None))
     }
 
     /// Records an enabled key of ours that no claim recorded; nobody was shown it, so it is not to be on. Returns `Unchanged` if it is on
@@ -154,7 +151,7 @@ impl View {
         change
             .grant
             .put_key(GrantKey { enabled: Held::confirmed(true, now), ..GrantKey::made(epoch, key.clone(), made_at) });
-        Ok(change.audited(Act::OrphanFound, &self.grant, Some(key_number(epoch))))
+        Ok(change.audited(Act::OrphanFound, Some(&key_number(epoch))))
     }
 
     /// Gives the grant a cap of its own, or takes it away again. The reservation in the budget grows at once. What a
@@ -181,7 +178,7 @@ impl View {
         let notice = (self.grant.stage.has_claimed() && before != after).then_some(StudentNotice::CapChanged);
         let change = Change { notice, ..change };
         let what = AuditDetail::new(Act::CapChanged).changing(before, after);
-        Ok(change.logged(Logged::Entry(AuditDetail { reason: why.map(str::to_owned), ..what })))
+        Ok(change.told_by(AuditDetail { reason: why.map(str::to_owned), ..what }))
     }
 
     /// Allows one replacement beyond the programme's number. Returns `Unchanged` if the grant is over.
@@ -192,7 +189,7 @@ impl View {
         let mut change = self.change(actor, DependsOn::GrantAlone);
         change.grant.allowed += 1;
         let allowed = change.grant.allowed;
-        Ok(change.audited_from(Act::ReplacementAllowed, self.grant.allowed, allowed, None))
+        Ok(change.audited_from(Act::ReplacementAllowed, self.grant.allowed, allowed))
     }
 }
 
@@ -219,13 +216,6 @@ pub struct AddressChange {
     /// The address when that was decided: another one since was put there by somebody who knew better.
     pub before: MatchedAddress,
     pub after: EmailAddress,
-}
-
-/// A `Debug` form without personal data.
-impl fmt::Debug for PersonChange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PersonChange").finish_non_exhaustive()
-    }
 }
 
 impl View {
@@ -258,7 +248,7 @@ impl View {
         change.grant.person = person;
         // Whether mail comes back from another address too is seen by the next sync.
         change.grant.stage = change.grant.stage.after(Stage::Invited);
-        Ok(change.audited(Act::Described, &self.grant, Some(changed.join(", "))))
+        Ok(change.audited(Act::Described, Some(&changed.join(", "))))
     }
 
     /// Moves a grant into another group. The reservation in the budget follows that group's cap, unless the grant has one of its own.
@@ -273,7 +263,7 @@ impl View {
         change.grant.group = group.map(str::to_owned);
         let change = change.with_room(self, now).ok_or(ChangeRefused::BudgetExhausted)?;
         let from = self.grant.group.as_deref().unwrap_or_default();
-        Ok(change.audited_from(Act::Moved, from, group.unwrap_or_default(), None))
+        Ok(change.audited_from(Act::Moved, from, group.unwrap_or_default()))
     }
 
     /// Takes this address from the grant, since it is somebody else's now; what else is known of its person stays, and a hash of the
@@ -285,7 +275,7 @@ impl View {
         let mut change = self.change(actor, DependsOn::GrantAlone);
         change.grant.person.address = EmailAddress::none_of(&self.grant.id);
         change.grant.lost.insert(address.digest());
-        Ok(change.audited(Act::Described, &self.grant, Some(ADDRESS_PASSED.to_owned())))
+        Ok(change.audited(Act::Described, Some(ADDRESS_PASSED)))
     }
 
     /// Gives the grant its person's right address, as somebody typed it.

@@ -18,6 +18,7 @@ use super::*;
 use crate::domain::audit::{Act, Actor};
 use crate::domain::programme::counts::Stage;
 use crate::domain::programme::role::Role;
+use crate::domain::values::format::Joined;
 
 /// The time for which a revoked grant's key is kept: it has no further use, but its last requests may settle late.
 const REVOKED_KEPT: SignedDuration = SignedDuration::from_hours(48);
@@ -55,7 +56,7 @@ impl View {
     pub fn not_found(&self, key: &KeyHash, now: Moment) -> Result<Change, Unchanged> {
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         change.key_not_gone(key).ok_or(Unchanged)?.missing_since.get_or_insert(now);
-        change.unless_same(self)
+        change.unless_same()
     }
 
     /// Stops a grant whose key the provider reports as disabled although nothing here disables it. Returns `Unchanged` if that key is not
@@ -80,11 +81,10 @@ impl View {
         let live = change.key_mut(key).ok_or(Unchanged)?;
         live.enabled.take_in(&false, asked_at, None, now);
         live.final_reading = Some(FinalReading::Due(now + SETTLING));
-        change.grant.state = GrantState::Stopped { why: Stopped::GoneAtProvider };
         if in_copy {
             change.grant.holds.pause_after_restore();
         }
-        Ok(change.audited(Act::Stopped, &self.grant, Some(Stopped::GoneAtProvider.as_str().to_owned())))
+        Ok(change.stopping(Stopped::GoneAtProvider))
     }
 
     /// Marks a key that the provider does not have any more, after a second answer that it does not, and stops the grant if the key was
@@ -99,8 +99,7 @@ impl View {
         if self.grant.live().is_none_or(|live| live.hash != *key) {
             return Ok(change.marked());
         }
-        change.grant.state = GrantState::Stopped { why: Stopped::GoneAtProvider };
-        Ok(change.audited(Act::Stopped, &self.grant, Some(Stopped::GoneAtProvider.as_str().to_owned())))
+        Ok(change.stopping(Stopped::GoneAtProvider))
     }
 
     /// Marks a key that was deleted at the provider because it was of no further use. Returns `Unchanged` if
@@ -113,7 +112,7 @@ impl View {
         let deleted = change.key_not_gone(key).ok_or(Unchanged)?;
         deleted.note_gone(KeyAbsence::Purged);
         let note = key_number(deleted.epoch);
-        Ok(change.audited(Act::Purged, &self.grant, Some(note)))
+        Ok(change.audited(Act::Purged, Some(&note)))
     }
 
     /// Whether a key may be deleted at the provider. A revoked grant's key may be two days after its last
@@ -177,9 +176,9 @@ impl View {
         // The record of whether this mail was sent was lost in the restore. So the student is told which key is live
         // now, perhaps for the second time. A student whose key ends without a successor is not: a person ended it.
         change.notice = live.map(|_| StudentNotice::KeyShown);
-        let numbers: Vec<String> = unknown.iter().map(|candidate| candidate.epoch.number().to_string()).collect();
+        let numbers = unknown.iter().map(|candidate| candidate.epoch.number().to_string()).joined(", ");
         let which = live.map(|live| format!(", of which {} is live", live.epoch.number())).unwrap_or_default();
-        Ok(change.audited(Act::Recovered, &self.grant, Some(format!("keys {}{which}", numbers.join(", ")))))
+        Ok(change.audited(Act::Recovered, Some(&format!("keys {numbers}{which}"))))
     }
 
     /// Whether a listed key is to be recorded in a copy as one that was shown: of one claim at most one was.

@@ -165,8 +165,8 @@ impl View {
         }
         change.notice = (hold == Hold::Unused).then_some(StudentNotice::Unused);
         Ok(match hold {
-            Hold::Paused(_) => change.audited_because(Act::Held, &self.grant, why),
-            Hold::Dropped(_) | Hold::Unused => change.audited(Act::Held, &self.grant, why.map(str::to_owned)),
+            Hold::Paused(_) => change.audited_because(Act::Held, why),
+            Hold::Dropped(_) | Hold::Unused => change.audited(Act::Held, why),
         })
     }
 
@@ -199,6 +199,6 @@ impl View {
             live.resumed_at = Some(now);
         }
         let change = change.with_room(self, now).ok_or(ChangeRefused::BudgetExhausted)?;
-        Ok(change.audited(Act::Released, &self.grant, None))
+        Ok(change.audited(Act::Released, None))
     }
 }

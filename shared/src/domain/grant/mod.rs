@@ -36,6 +36,7 @@ use crate::domain::programme::pause::ClockPauses;
 use crate::domain::values::address::EmailAddress;
 use crate::domain::values::id::{Epoch, GrantId, KeyHash, Nonce, ProgrammeId};
 use crate::domain::values::key::KeyLabel;
+use crate::domain::values::masked;
 use crate::domain::values::money::Usd;
 use crate::domain::values::partition::{grant_partition, grant_partition_of};
 use crate::schema::{ItemKey, begin, key, stored};
@@ -134,12 +135,7 @@ impl Person {
     }
 }
 
-/// A `Debug` form without personal data: the address masks itself, and the name is masked here.
-impl fmt::Debug for Person {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Person").field("address", &self.address).finish_non_exhaustive()
-    }
-}
+masked!(Person, PersonChange, MoreRequest);
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "lowercase")]

@@ -23,13 +23,6 @@ pub struct MoreRequest {
     pub declined: Option<String>,
 }
 
-/// A `Debug` form without the words, which may name people.
-impl fmt::Debug for MoreRequest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MoreRequest").field("at", &self.asked_at).field("cap", &self.cap).finish_non_exhaustive()
-    }
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MoreRefused {
     /// There is no key that a larger cap would be for: none was made yet, the person is off the roster, it is off for disuse, or all is over.
@@ -93,7 +86,7 @@ impl View {
         let reason = reason.to_owned();
         change.grant.more_request = Some(MoreRequest { asked_at: now, reason, cap, wanted_cap, declined: None });
         change.asks = people.to_vec();
-        Ok(change.logged(Logged::Entry(AuditDetail::new(Act::MoreAsked))))
+        Ok(change.told_by(AuditDetail::new(Act::MoreAsked)))
     }
 
     /// Declines a request, which is mailed to the student with this reason. The audit entry does not repeat it.
@@ -104,7 +97,7 @@ impl View {
             request.declined = Some(reason.to_owned());
         }
         change.notice = Some(StudentNotice::MoreDeclined);
-        Ok(change.logged(Logged::Entry(AuditDetail::new(Act::MoreDeclined))))
+        Ok(change.told_by(AuditDetail::new(Act::MoreDeclined)))
     }
 }
 
@@ -122,9 +115,9 @@ mod tests {
         assert_eq!(ask(&view, now), Err(MoreRefused::NoKey), "no key was made yet");
         view.grant.state = GrantState::Stopped { why: Stopped::Leaked };
         let change = ask(&view, now).unwrap();
-        assert_eq!((change.asks().len(), change.budget()), (1, BudgetChange::None));
+        assert_eq!((change.asks.len(), change.budget), (1, BudgetChange::None));
         assert!(!format!("{change:?}").contains("project"));
-        view.grant = change.grant().clone();
+        view.grant = change.grant.clone();
 
         let week = now + MORE_REQUEST_LASTS;
         let last = week - SignedDuration::from_millis(1);
@@ -134,12 +127,12 @@ mod tests {
         let mut of_programme = view.clone();
         of_programme.settings_mut().allowance.cap = Usd::CENT;
         let own = view.set_cap(Some(Usd::CENT), &Actor::Rule, None, now).unwrap();
-        for answered in [of_programme, View { grant: own.grant().clone(), ..view.clone() }] {
+        for answered in [of_programme, View { grant: own.grant.clone(), ..view.clone() }] {
             assert_eq!(answered.open_request(last), None);
             assert_eq!(ask(&answered, last), Err(MoreRefused::Asked { until: week }));
             ask(&answered, week).unwrap();
         }
-        view = View { grant: view.hold(HoldKind::Paused, &Actor::Rule, None, now).unwrap().grant().clone(), ..view };
+        view = View { grant: view.hold(HoldKind::Paused, &Actor::Rule, None, now).unwrap().grant.clone(), ..view };
         ask(&view, week).unwrap();
         view.grant.holds.dropped = Some(now);
         assert_eq!(ask(&view, week), Err(MoreRefused::NoKey));

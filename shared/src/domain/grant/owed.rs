@@ -232,7 +232,7 @@ impl View {
             Tell::Guardrail(None) => {}
             Tell::Read => key.is_read(sent),
         }
-        change.unless_same(self)
+        change.unless_same()
     }
 
     /// Puts off what the provider is to be told, longer each time; leaks never for longer than a minute.
@@ -249,7 +249,7 @@ impl View {
     pub fn refresh_due(&self, now: Moment) -> Result<Change, Unchanged> {
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         change.set_due(self, now);
-        change.unless_same(self)
+        change.unless_same()
     }
 
     /// Takes in what an answer about one key shows of it. Another hand is not for this to find: the sync judges it, within its safety limit.
@@ -279,9 +279,9 @@ impl View {
         let found_limit = if shows.is_read { recorded.take_in_limit(shows.limit, asked_at, now) } else { None };
         match (found_limit, was) {
             (Some(limit), Some(was)) if self.usable(now).is_some_and(|live| live.hash == *key) => {
-                Ok(change.audited_from(Act::LimitFound, was, limit, None))
+                Ok(change.audited_from(Act::LimitFound, was, limit))
             }
-            _ => change.unless_same(self),
+            _ => change.unless_same(),
         }
     }
 }
@@ -318,10 +318,10 @@ impl GrantKey {
     }
 }
 
-impl DraftChange {
+impl DraftChange<'_> {
     /// The change as a mark, unless it leaves the grant as it was.
-    pub(super) fn unless_same(self, view: &View) -> Result<Change, Unchanged> {
-        let as_it_was = Grant { version: self.grant.version, ..view.grant.clone() };
+    pub(super) fn unless_same(self) -> Result<Change, Unchanged> {
+        let as_it_was = Grant { version: self.grant.version, ..self.logged.clone() };
         if self.grant == as_it_was { Err(Unchanged) } else { Ok(self.marked()) }
     }
 }
@@ -414,7 +414,7 @@ impl View {
     }
 
     /// A guardrail as the provider has it, once it is made.
-    pub(super) fn key_guardrail(&self, owner: &GuardrailOwner) -> Option<KeyGuardrail> {
+    fn key_guardrail(&self, owner: &GuardrailOwner) -> Option<KeyGuardrail> {
         let remote = self.guardrail(owner)?.remote.as_ref()?;
         Some(KeyGuardrail { group: owner.group.clone(), id: remote.id.clone() })
     }
@@ -439,6 +439,6 @@ impl View {
         let was = live.guardrail.known().map(|under| under.id.clone()).unwrap_or_default();
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         change.key_mut(key).ok_or(Unchanged)?.guardrail.doubt();
-        Ok(change.audited_from(Act::GuardrailLost, was, "none", None))
+        Ok(change.audited_from(Act::GuardrailLost, was, "none"))
     }
 }

@@ -82,7 +82,7 @@ impl View {
 
 impl GrantKey {
     /// Whether the key may have use that no reading shows: it was shown, and may be on, or was not read for the last time.
-    pub(super) fn may_still_spend(&self) -> bool {
+    fn may_still_spend(&self) -> bool {
         let may_have_more = self.enabled.may_be(&true) || self.final_reading.is_some();
         self.shown_at.is_some() && self.gone.is_none() && may_have_more
     }

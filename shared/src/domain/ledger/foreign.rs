@@ -112,7 +112,7 @@ impl KeyOwner {
     }
 }
 
-pub const REQUEST_LASTS: SignedDuration = SignedDuration::from_secs(30);
+const REQUEST_LASTS: SignedDuration = SignedDuration::from_secs(30);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "act", content = "limit", rename_all = "kebab-case")]

@@ -5,7 +5,7 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use super::statement::{CodeChange, Statement, StatementDays, StatementRow};
+use super::statement::{Statement, StatementDays, StatementRow};
 use crate::clock::Moment;
 use crate::domain::programme::Programme;
 use crate::domain::programme::role::is_among;
@@ -23,16 +23,9 @@ const MOST_MONTHS: usize = 12;
 /// The statement of a month as it was mailed, whatever cost codes, names and owners are since.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailedStatement {
-    pub month: Date,
+    /// With all rows, also those of no programme, which nobody was mailed.
+    pub statement: Statement,
     pub mailed_at: Moment,
-    pub from: Moment,
-    pub to: Moment,
-    pub change: Usd,
-    pub bought: Usd,
-    pub is_the_first: bool,
-    /// All rows, also those of no programme, which nobody was mailed.
-    pub rows: Vec<StatementRow>,
-    pub code_changes: Vec<CodeChange>,
     /// The finance people who get their rows of it; the store fills them in, with how many have a mail queued.
     pub recipients: Vec<PersonId>,
     pub queued: u32,
@@ -40,7 +33,7 @@ pub struct MailedStatement {
 
 stored! {
     // The statement of a month as it was mailed. There is one key, so it is mailed once.
-    MailedStatement |statement| (month: Date = statement.month) => key(ACCOUNT, format!("STATEMENT#{month}"));
+    MailedStatement |mailed| (month: Date = mailed.statement.days.first) => key(ACCOUNT, format!("STATEMENT#{month}"));
     list all() => begin(ACCOUNT, "STATEMENT#")
 }
 
@@ -78,62 +71,30 @@ pub fn months_due(newest: Option<Date>, first_cut: Moment, now: Moment) -> Vec<S
 
 impl MailedStatement {
     /// The statement of a month as it is mailed now.
-    pub fn new(statement: &Statement, now: Moment) -> MailedStatement {
-        MailedStatement {
-            month: statement.days.first,
-            mailed_at: now,
-            from: statement.from,
-            to: statement.to,
-            change: statement.change,
-            bought: statement.bought,
-            is_the_first: statement.is_the_first,
-            rows: statement.rows.clone(),
-            code_changes: statement.code_changes.clone(),
-            recipients: Vec::new(),
-            queued: 0,
-        }
-    }
-
-    pub fn days(&self) -> StatementDays {
-        StatementDays { first: self.month, last: self.month.last_of_month() }
+    pub fn new(statement: Statement, now: Moment) -> MailedStatement {
+        MailedStatement { statement, mailed_at: now, recipients: Vec::new(), queued: 0 }
     }
 
     /// The rows of the programmes that name this address for finance. A programme that was over before the statement
     /// begins has none unless something was spent.
     pub fn rows_of(&self, address: &MatchedAddress, programmes: &[Programme]) -> Vec<&StatementRow> {
-        let rows = self.rows.iter().filter(|row| {
+        let rows = self.statement.rows.iter().filter(|row| {
             let programme = programmes.iter().find(|programme| Some(&programme.id) == row.programme.as_ref());
             programme.is_some_and(|programme| {
                 is_among(address, &programme.settings.people.finance)
-                    && (!row.spent.is_zero() || programme.over_since() >= self.from)
+                    && (!row.spent.is_zero() || programme.over_since() >= self.statement.from)
             })
         });
         rows.collect()
     }
 
-    /// The statement that these rows, or some of them, make.
-    pub fn statement(&self, rows: &[&StatementRow]) -> Statement {
-        let mut code_changes = self.code_changes.clone();
-        code_changes.retain(|change| rows.iter().any(|row| row.programme.as_ref() == Some(&change.programme)));
-        Statement {
-            days: self.days(),
-            from: self.from,
-            to: self.to,
-            rows: rows.iter().map(|row| (*row).clone()).collect(),
-            change: self.change,
-            bought: self.bought,
-            is_the_first: self.is_the_first,
-            code_changes,
-        }
-    }
-
     /// Row by row, what is otherwise in the statement that is made of the same days now. A row that is not there has
     /// spent nothing.
     pub fn differences(&self, now: &Statement) -> Vec<RowDifference> {
-        let new = now.rows.iter().filter(|row| row_like(&self.rows, row).is_none());
+        let mailed = &self.statement.rows;
+        let new = now.rows.iter().filter(|row| row_like(mailed, row).is_none());
         let mut differences = Vec::new();
-        for (before, after) in self
-            .rows
+        for (before, after) in mailed
             .iter()
             .map(|before| (Some(before), row_like(&now.rows, before)))
             .chain(new.map(|row| (None, Some(row))))

@@ -21,13 +21,13 @@ use crate::domain::values::money::{Usd, each_in_cents};
 use crate::domain::values::window::{end_of_utc_day, utc_date, utc_midnight};
 
 /// The whole UTC days that a statement is asked for, both included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatementDays {
     pub first: Date,
     pub last: Date,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Statement {
     pub days: StatementDays,
     pub from: Moment,
@@ -49,7 +49,7 @@ pub struct CodeChange {
     pub programme: ProgrammeId,
     pub before: String,
     pub after: String,
-    pub changed_on: Date,
+    changed_on: Date,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -186,6 +186,14 @@ impl Statement {
             is_the_first: start.as_of == first_cut,
             code_changes: Vec::new(),
         })
+    }
+
+    /// The statement that some of its rows make.
+    #[must_use]
+    pub fn with_rows(&self, rows: &[&StatementRow]) -> Statement {
+        let mut code_changes = self.code_changes.clone();
+        code_changes.retain(|change| rows.iter().any(|row| row.programme.as_ref() == Some(&change.programme)));
+        Statement { rows: rows.iter().copied().cloned().collect(), code_changes, ..self.clone() }
     }
 
     /// The sum of all rows but the estimates of other bills.

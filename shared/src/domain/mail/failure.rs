@@ -91,7 +91,7 @@ pub enum FailureScope {
 }
 
 /// Whether every mail to this address would fail alike, since it takes none.
-pub fn is_of_the_address(code: &str) -> bool {
+fn is_of_the_address(code: &str) -> bool {
     OF_THE_ADDRESS.contains(&code)
 }
 

@@ -193,7 +193,7 @@ pub struct RefusedForRoom {
     pub dearest: Usd,
     pub students: u32,
     /// All who have had no key; for the others there is room, as long as nobody comes before them.
-    pub without_key: u32,
+    without_key: u32,
     /// The budget that is enough for everybody.
     pub needed: Usd,
 }

@@ -14,7 +14,9 @@ use ulid::Ulid;
 
 use crate::clock::Moment;
 use crate::domain::values::address::{EmailAddress, MatchedAddress};
+use crate::domain::values::format::Joined;
 use crate::domain::values::id::{PersonId, ProgrammeId};
+use crate::domain::values::masked;
 use crate::domain::values::partition::programme_partition;
 use crate::domain::values::window::utc_date;
 use crate::schema::{Queue, begin, key, overview, stored};
@@ -73,12 +75,7 @@ pub struct Wish {
     pub new_value: String,
 }
 
-/// A `Debug` form with the setting's id alone, since its values may name people.
-impl fmt::Debug for Wish {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Wish").field("setting", &self.setting).finish_non_exhaustive()
-    }
-}
+masked!(Wish);
 
 /// Between the new value and the old.
 pub const INSTEAD_OF: &str = " instead of ";
@@ -89,7 +86,7 @@ impl Wish {
         if names_one(&self.words, addresses) {
             let [before, after] = [&self.old_value, &self.new_value].map(|text| {
                 let lines = text.lines().map(|line| if names_one(line, addresses) { "(erased)" } else { line });
-                lines.collect::<Vec<_>>().join("\n")
+                lines.joined("\n")
             });
             self.words = format!("{after}{INSTEAD_OF}{before}").replace('\n', ", ");
             (self.old_value, self.new_value) = (before, after);

@@ -99,7 +99,7 @@ impl Burn<'_> {
                 (RunsOut::OutOn(day), _) => Some((number(day), self.limit, format!("used up {}", short_date(day)))),
                 (RunsOut::KeysStopOn(day), _) => Some((number(day), most, format!("keys stop {}", short_date(day)))),
                 (RunsOut::NotBeforeTheTermEnds, Some(pace)) if self.looked < last => {
-                    let days = u32::try_from(number(last) - number(self.looked)).unwrap_or(0);
+                    let days = (number(last) - number(self.looked)) as u32;
                     let amount = (total + pace.in_days(days)).min(most);
                     Some((
                         number(last),

@@ -63,7 +63,7 @@ pub enum Scope {
 }
 
 /// The threshold name of a budget that is reserved in full, which keeps it apart from spending.
-pub const RESERVED: &str = "reserved";
+const RESERVED: &str = "reserved";
 /// The threshold under which a budget is recorded that has no room for the key of anybody who waits.
 pub const ALL: u8 = 100;
 /// The one under which it is recorded before that, when it has none for the dearest of their keys.
@@ -97,7 +97,7 @@ impl Scope {
 }
 
 /// The percentages of their own cap at which students are alerted.
-pub const OF_A_CAP: [u8; 2] = [80, 100];
+const OF_A_CAP: [u8; 2] = [80, 100];
 
 /// The thresholds of a limit that `spent` has passed and that are not on record, lowest first, each with
 /// whether it is reported. Of several only the highest is reported, and none below one that is on record.

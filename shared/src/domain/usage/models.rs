@@ -16,7 +16,7 @@ use crate::domain::values::id::{DeploymentId, GrantBytes, GrantId, KeyName, Prog
 use crate::domain::values::money::Usd;
 
 /// The most entries of one day before the smallest are put together. An item of the table has room for twice as many.
-pub const MOST_ENTRIES: usize = 500;
+const MOST_ENTRIES: usize = 500;
 /// The bytes after which names of models and of keys are cut.
 const LONGEST_NAME: usize = 100;
 

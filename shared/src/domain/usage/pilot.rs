@@ -49,12 +49,12 @@ impl PilotFigures {
         for (first, last) in used.estimated() {
             weeks.retain(|monday, _| *monday < monday_of(first) || last < *monday);
         }
-        self.active_weeks += u64::try_from(weeks.len()).unwrap_or(u64::MAX);
+        self.active_weeks += weeks.len() as u64;
         self.spent_in_weeks += weeks.into_values().sum();
     }
 
     pub fn used(&self) -> u64 {
-        u64::try_from(self.each_spent.len()).unwrap_or(u64::MAX)
+        self.each_spent.len() as u64
     }
 
     /// What a week cost in which somebody spent something, rounded up.

@@ -196,14 +196,14 @@ impl Names {
         if let Some(number) = self.numbers.get(name) {
             return *number;
         }
-        let number = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
+        let number = self.texts.len() as u32;
         self.numbers.insert(name.to_owned(), number);
         self.texts.push(name.to_owned());
         number
     }
 
     fn text(&self, number: Option<u32>) -> Option<&str> {
-        self.texts.get(usize::try_from(number?).ok()?).map(String::as_str)
+        self.texts.get(number? as usize).map(String::as_str)
     }
 }
 

@@ -131,20 +131,10 @@ impl EmailAddress {
     }
 }
 
-impl PersonName {
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 impl MatchedAddress {
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// What is kept of an address where it must not be legible any more.
     pub fn digest(&self) -> String {
-        sha256_hex(&[&self.0])
+        sha256_hex([&self.0])
     }
 }
 
@@ -223,6 +213,7 @@ impl Hash for EmailAddress {
 }
 
 masked!(EmailAddress, MatchedAddress, PersonName);
+as_str!(MatchedAddress, PersonName);
 
 #[cfg(test)]
 mod tests {

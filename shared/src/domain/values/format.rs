@@ -45,6 +45,15 @@ pub fn counted(number: u64, singular: &str, plural: &str) -> String {
     format!("{} {}", grouped(number), if number == 1 { singular } else { plural })
 }
 
+pub trait Joined: Iterator<Item: Borrow<str>> + Sized {
+    /// The texts, one behind the other, with this between them.
+    fn joined(self, between: &str) -> String {
+        self.collect::<Vec<_>>().join(between)
+    }
+}
+
+impl<I: Iterator<Item: Borrow<str>>> Joined for I {}
+
 /// A text that somebody chose, as a cell of a CSV file that spreadsheets open: in quotes, and with an apostrophe before what they would
 /// run. One whose separator is the semicolon or the tab takes quotes in the middle of its own cell for text, and begins another cell
 /// behind each separator in ours. So there is an apostrophe there too, whatever quotes and spaces come first.

@@ -9,39 +9,16 @@ use ulid::Ulid;
 use unicode_normalization::UnicodeNormalization;
 
 use crate::clock::Moment;
+use crate::domain::values::format::Joined;
+use crate::domain::values::token::{random_hex, random_u128, sha256_hex};
 
 /// A programme's id: a lower-case ASCII slug of its name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ProgrammeId(String);
 
-/// A grant's id: sixteen random hex digits.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct GrantId(String);
-
 /// The bytes of a grant's id, where there may be very many.
 pub type GrantBytes = [u8; 8];
-
-/// A person with a role, for audit entries and other places without addresses: sixteen random hex digits.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct PersonId(String);
-
-/// The id of this deployment, used in the names of its keys: made once and kept in the table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct DeploymentId(String);
-
-/// The invocation that owns a claim: sixteen random hex digits.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Nonce(String);
-
-/// The provider's identifier of a key: 64 lower-case hex digits.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct KeyHash(String);
 
 /// The number of a grant's claim and of its key, from 1; 0 before the first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -71,8 +48,8 @@ impl ProgrammeId {
         let plain = name.nfkd().filter(|c| c.is_ascii() || !unicode_normalization::char::is_combining_mark(*c));
         let dashed: String =
             plain.map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
-        let words: Vec<&str> = dashed.split('-').filter(|word| !word.is_empty()).collect();
-        let slug: String = words.join("-").chars().take(SLUG_MAX).collect();
+        let words = dashed.split('-').filter(|word| !word.is_empty()).joined("-");
+        let slug: String = words.chars().take(SLUG_MAX).collect();
         match slug.trim_end_matches('-') {
             "" => ProgrammeId("programme".to_owned()),
             "new" => ProgrammeId("new-2".to_owned()),
@@ -83,10 +60,6 @@ impl ProgrammeId {
     /// The `count`-th programme of the same name: `cs-pilot-2`.
     pub fn numbered(&self, count: u32) -> ProgrammeId {
         ProgrammeId(format!("{}-{count}", self.0))
-    }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
     }
 }
 
@@ -158,12 +131,47 @@ impl FromStr for KeyName {
     }
 }
 
-/// Defines an identifier of a fixed number of hex digits.
+/// Implements what all textual identifiers share.
+macro_rules! as_text {
+    ($name:ident) => {
+        as_str!($name);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = NotAnId;
+            fn try_from(text: String) -> Result<$name, NotAnId> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> String {
+                id.0
+            }
+        }
+    };
+}
+
+as_text!(ProgrammeId);
+
+/// Defines identifiers of a fixed number of hex digits.
 macro_rules! hex_digits {
-    ($name:ident, $bytes:literal, $what:literal) => {
+    ($($(#[$doc:meta])* $name:ident, $bytes:literal, $what:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        as_text!($name);
+
         impl $name {
-            pub fn as_str(&self) -> &str {
-                &self.0
+            pub fn random() -> $name {
+                $name(random_hex::<$bytes>())
             }
 
             /// The digits as bytes, for large collections.
@@ -186,73 +194,41 @@ macro_rules! hex_digits {
                 if text.len() == 2 * $bytes && is_hex { Ok($name(text.to_owned())) } else { Err(NotAnId($what)) }
             }
         }
-    };
-}
-
-hex_digits!(GrantId, 8, "grant");
-hex_digits!(PersonId, 8, "person");
-hex_digits!(DeploymentId, 5, "deployment");
-hex_digits!(Nonce, 8, "nonce");
-hex_digits!(KeyHash, 32, "key's hash");
-
-/// Makes new identifiers of random hex digits.
-macro_rules! random {
-    ($($name:ident, $bytes:literal;)*) => {$(
-        impl $name {
-            pub fn random() -> $name {
-                $name(crate::domain::values::token::random_hex::<$bytes>())
-            }
-        }
     )*};
 }
 
-random! { GrantId, 8; PersonId, 8; DeploymentId, 5; Nonce, 8; }
-
-/// Implements what all textual identifiers share.
-macro_rules! as_text {
-    ($($name:ident),*) => {$(
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = NotAnId;
-            fn try_from(text: String) -> Result<$name, NotAnId> {
-                text.parse()
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(id: $name) -> String {
-                id.0
-            }
-        }
-    )*};
+hex_digits! {
+    /// A grant's id: sixteen random hex digits.
+    GrantId, 8, "grant";
+    /// A person with a role, for audit entries and other places without addresses: sixteen random hex digits.
+    PersonId, 8, "person";
+    /// The id of this deployment, used in the names of its keys: made once and kept in the table.
+    DeploymentId, 5, "deployment";
+    /// The invocation that owns a claim: sixteen random hex digits.
+    Nonce, 8, "nonce";
+    /// The provider's identifier of a key: 64 lower-case hex digits.
+    KeyHash, 32, "key's hash";
 }
-
-as_text!(ProgrammeId, GrantId, PersonId, DeploymentId, Nonce, KeyHash);
 
 impl GrantId {
     /// The grant of whoever an import adds from a line: the same, however often that is begun.
     pub fn from_line(import: Ulid, line: u64) -> GrantId {
-        let hash = crate::domain::values::token::sha256_hex(&[&import.to_string(), &line.to_string()]);
+        let hash = sha256_hex([import.to_string(), line.to_string()]);
         GrantId(hash.chars().take(16).collect())
     }
 }
 
 /// The identifier of what comes of something for this text, as old as that.
 pub fn ulid_for(source: Ulid, text: &str) -> Ulid {
-    let hash = crate::domain::values::token::sha256_hex(&[&source.to_string(), text]);
+    let hash = sha256_hex([&*source.to_string(), text]);
     let random = hash.get(..20).and_then(|digits| u128::from_str_radix(digits, 16).ok());
     Ulid::from_parts(source.timestamp_ms(), random.unwrap_or_default())
 }
 
 /// An identifier that sorts by the product's clock.
 pub fn new_ulid(now: Moment) -> Ulid {
-    let random = crate::domain::values::token::random_u128();
-    Ulid::from_parts(u64::try_from(now.as_millisecond()).unwrap_or_default(), random)
+    let random = random_u128();
+    Ulid::from_parts(now.as_millisecond() as u64, random)
 }
 
 #[cfg(test)]

@@ -32,14 +32,11 @@ impl PlaintextKey {
 }
 
 masked!(PlaintextKey);
+as_str!(Fingerprint, KeyLabel);
 
 impl Fingerprint {
     pub(crate) fn digest(deployment: &DeploymentId, management_key: &str) -> Fingerprint {
-        Fingerprint(sha256_hex(&["management key", deployment.as_str(), management_key]))
-    }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
+        Fingerprint(sha256_hex(["management key", deployment.as_str(), management_key]))
     }
 
     /// A prefix that is long enough to tell a deployment's few management keys apart.
@@ -71,10 +68,6 @@ impl KeyLabel {
         let head = head.get(..12).filter(|head| are_all && head.starts_with("sk-"))?;
         let tail = tail.get(tail.len().saturating_sub(4)..).filter(|tail| tail.len() >= 3)?;
         Some(KeyLabel(format!("{head}...{tail}")))
-    }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
     }
 
     /// Whether both may be of one key. Some labels end with three of its characters, some with four.

@@ -12,6 +12,17 @@ macro_rules! masked {
 }
 pub(crate) use masked;
 
+/// The text of what is a text inside.
+macro_rules! as_str {
+    ($($name:ident),*) => {$(
+        impl $name {
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+    )*};
+}
+
 pub mod address;
 pub mod format;
 pub mod id;

@@ -49,17 +49,12 @@ impl Code {
     }
 
     pub fn hash(&self, address: &MatchedAddress) -> CodeHash {
-        CodeHash(sha256_hex(&["code", address.as_str(), &self.0]))
-    }
-}
-
-impl CodeHash {
-    pub fn as_str(&self) -> &str {
-        &self.0
+        CodeHash(sha256_hex(["code", address.as_str(), &self.0]))
     }
 }
 
 masked!(Code, CodeHash, CsrfToken);
+as_str!(CodeHash);
 
 /// Defines a secret of 256 random bits and its hash.
 macro_rules! secret_and_hash {
@@ -89,17 +84,12 @@ macro_rules! secret_and_hash {
             }
 
             pub fn hash(&self) -> $hash {
-                $hash(sha256_hex(&[$purpose, &self.0]))
-            }
-        }
-
-        impl $hash {
-            pub fn as_str(&self) -> &str {
-                &self.0
+                $hash(sha256_hex([$purpose, &self.0]))
             }
         }
 
         masked!($plain, $hash);
+        as_str!($hash);
     };
 }
 
@@ -127,7 +117,7 @@ impl SessionToken {
     /// The session's form token. It is derived from the session, so it is not stored; and the session cannot
     /// be derived from it.
     pub fn csrf(&self) -> CsrfToken {
-        CsrfToken(sha256_hex(&["csrf", &self.0]))
+        CsrfToken(sha256_hex(["csrf", &self.0]))
     }
 }
 
@@ -138,7 +128,7 @@ impl CsrfToken {
 
     /// Whether this token came back. Hashes are compared, so the time it takes does not show where the two differ.
     pub fn is(&self, given: &str) -> bool {
-        sha256_hex(&[given]) == sha256_hex(&[&self.0])
+        sha256_hex([given]) == sha256_hex([&self.0])
     }
 }
 
@@ -161,11 +151,11 @@ fn random<const N: usize>() -> [u8; N] {
 }
 
 /// The hash of several parts, each preceded by its length so that parts cannot be shifted into one another.
-pub fn sha256_hex(parts: &[&str]) -> String {
+pub fn sha256_hex(parts: impl IntoIterator<Item: AsRef<str>>) -> String {
     let mut hash = Sha256::new();
     for part in parts {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part.as_bytes());
+        hash.update((part.as_ref().len() as u64).to_be_bytes());
+        hash.update(part.as_ref());
     }
     HEXLOWER.encode(&hash.finalize())
 }

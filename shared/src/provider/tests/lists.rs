@@ -63,7 +63,7 @@ async fn all(mut inventory: Inventory) -> Result<Vec<usize>, ProviderError> {
 async fn listed(account: &Account, size: usize) -> (Vec<SeenRequest>, Vec<usize>) {
     let account = account.clone();
     let (server, provider, _) = scripted(move |request, _| account.page(request, size)).await;
-    let numbers = all(provider.inventory(&Clock::system())).await.unwrap();
+    let numbers = all(provider.inventory()).await.unwrap();
     (server.seen(), numbers)
 }
 
@@ -120,7 +120,7 @@ proptest! {
                 script.page(request, 100)
             })
             .await;
-            let handed = all(provider.inventory(&Clock::system())).await.unwrap();
+            let handed = all(provider.inventory()).await.unwrap();
             let distinct: BTreeSet<usize> = handed.iter().copied().collect();
             prop_assert_eq!(distinct.len(), handed.len());
             let stayed: BTreeSet<usize> = account.0.lock().unwrap()[0].1.iter().copied().filter(|key| *key < count).collect();
@@ -144,7 +144,7 @@ async fn an_endless_list_is_given_up() {
             answer(200, &json!({"data": rows}).to_string())
         })
         .await;
-        assert_eq!(ending(&all(provider.inventory(&Clock::system())).await), "later");
+        assert_eq!(ending(&all(provider.inventory()).await), "later");
         assert!(server.seen().len() < 300, "{}", server.seen().len());
     }
 }
@@ -160,7 +160,7 @@ async fn bad_rows_end_no_list() {
     for (keys, expected) in [(0..250, (248, vec![None, Some(hash(7))])), (8..9, (0, vec![None]))] {
         let account = Account::with_keys(keys);
         let (_server, provider, _) = scripted(move |request, _| account.page_of(request, 100, row)).await;
-        let mut inventory = provider.inventory(&Clock::system());
+        let mut inventory = provider.inventory();
         let mut keys = 0;
         let mut unreadable = Vec::new();
         while let Some(page) = inventory.next(soon()).await.unwrap() {
@@ -184,7 +184,8 @@ async fn midnight_repeats_a_page() {
         account.page(request, 100)
     })
     .await;
-    let mut inventory = provider.inventory(&Clock::reading(move || *now.lock().unwrap()));
+    let provider = Provider { clock: Clock::reading(move || *now.lock().unwrap()), ..provider };
+    let mut inventory = provider.inventory();
     let page = inventory.next(soon()).await.unwrap().unwrap();
     assert_eq!(page.asked_at, "2026-11-21T00:00:00Z".parse().unwrap());
     let is_first_page = |line: &&String| line.contains("/keys") && line.contains("offset=0");

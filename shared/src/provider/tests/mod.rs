@@ -18,7 +18,7 @@ use crate::deadline::Deadline;
 use crate::domain::programme::Basis;
 use crate::domain::values::id::KeyHash;
 use crate::domain::values::money::Usd;
-use crate::provider::wire::error::ProviderError;
+use crate::provider::wire::error::{FailureKind, ProviderError};
 use crate::scripted::{Scripted, ScriptedAct, SeenRequest, answer};
 use crate::secrets::ManagementKey;
 
@@ -95,12 +95,12 @@ pub(super) fn new_key() -> NewKey<'static> {
 
 /// The kind of an outcome in one word.
 fn ending<T>(result: &Result<T, ProviderError>) -> &'static str {
-    match result {
+    match result.as_ref().map_err(|error| &error.kind) {
         Ok(_) => "done",
-        Err(ProviderError::Refused { .. }) => "refused",
-        Err(ProviderError::Later { .. }) => "later",
-        Err(ProviderError::ManagementKey { .. }) => "management key",
-        Err(ProviderError::AnotherAccount { .. }) => "another account",
-        Err(ProviderError::Unknown { .. }) => "unknown",
+        Err(FailureKind::Refused) => "refused",
+        Err(FailureKind::Later) => "later",
+        Err(FailureKind::ManagementKey) => "management key",
+        Err(FailureKind::AnotherAccount(_)) => "another account",
+        Err(FailureKind::Unknown(_)) => "unknown",
     }
 }

@@ -76,7 +76,7 @@ async fn tries_end_and_the_last_fault_is_told() {
 async fn a_refusal_is_not_tried_again_and_a_redirect_is_not_followed() {
     let (server, provider) = answering(400, error_json(400, "No update fields provided")).await;
     let error = provider.patch_key(&hash(1), KeyPatch::disabled(true), soon()).await.unwrap_err();
-    assert!(matches!(&error, ProviderError::Refused { trouble, .. } if trouble.message == "No update fields provided"));
+    assert_eq!((error.kind, &*error.trouble.message), (FailureKind::Refused, "No update fields provided"));
     assert_eq!(server.seen().len(), 1);
 
     let (server, provider, _) = scripted(|_, _| answer(308, "").with("location", "/elsewhere")).await;
@@ -109,7 +109,7 @@ async fn a_wait_is_believed_for_minutes_and_a_disable_passes_it() {
     })
     .await;
     let refused = provider.patch_key(&hash(1), KeyPatch::disabled(false), soon()).await.unwrap_err();
-    assert_eq!(refused.retry_after(), Some(Duration::from_secs(300)));
+    assert_eq!(refused.after, Some(Duration::from_secs(300)));
     assert!(provider.patch_key(&hash(1), KeyPatch::limit(Some(Usd::CENT)), soon()).await.is_err(), "not asked");
     assert!(provider.patch_key(&hash(1), KeyPatch::disabled(true), soon()).await.is_ok());
     assert_eq!((server.seen().len(), waits.lock().unwrap().len()), (2, 0));
@@ -122,8 +122,7 @@ async fn nothing_passes_a_deadline() {
     assert_eq!(ending(&provider.get_key(&hash(1), Deadline::after(Duration::ZERO)).await), "later");
     assert!(server.seen().is_empty());
     let error = provider.get_key(&hash(1), Deadline::after(Duration::from_secs(20))).await.unwrap_err();
-    assert!(matches!(error, ProviderError::Later { .. }));
-    assert_eq!(error.retry_after(), Some(Duration::from_secs(30)));
+    assert_eq!((error.kind, error.after), (FailureKind::Later, Some(Duration::from_secs(30))));
     assert_eq!((server.seen().len(), waits.lock().unwrap().len()), (1, 0));
 }
 

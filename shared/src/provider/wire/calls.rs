@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::Method;
 use serde::Serialize;
 
-use crate::provider::wire::error::ProviderError;
+use crate::provider::wire::error::Result;
 use crate::provider::wire::send::refused_here;
 
 #[derive(Debug)]
@@ -91,9 +91,9 @@ impl Call {
 }
 
 impl<'a> CallRequest<'a> {
-    pub(crate) fn json(self, body: &impl Serialize) -> Result<CallRequest<'a>, ProviderError> {
+    pub(crate) fn json(self, body: &impl Serialize) -> Result<CallRequest<'a>> {
         let body = serde_json::to_string(body);
-        let body = body.map_err(|_| refused_here(self.call, "the request cannot be written".to_owned()))?;
+        let body = body.map_err(|_| refused_here(self.call, "the request cannot be written"))?;
         Ok(CallRequest { body: Some(body), ..self })
     }
 }

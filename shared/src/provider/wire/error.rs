@@ -10,30 +10,39 @@ use serde_json::Value;
 use crate::domain::mail::alarm::Cause;
 use crate::domain::values::id::KeyHash;
 use crate::domain::values::key::Fingerprint;
+use crate::provider::wire::calls::Call;
+
+/// What a call of the provider answers, unless it says otherwise.
+pub type Result<T, E = ProviderError> = std::result::Result<T, E>;
 
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum ProviderError {
+#[error("{kind}: {trouble}")]
+pub struct ProviderError {
+    pub kind: FailureKind,
+    pub trouble: Trouble,
+    /// The wait that the provider asked for.
+    pub after: Option<Duration>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FailureKind {
     /// An equal request would be refused again.
-    #[error("the provider refused: {trouble}")]
-    Refused { trouble: Trouble, after: Option<Duration> },
+    #[error("the provider refused")]
+    Refused,
     /// An equal request may succeed later.
-    #[error("the provider cannot do it now: {trouble}")]
-    Later { trouble: Trouble, after: Option<Duration> },
+    #[error("the provider cannot do it now")]
+    Later,
     /// The management key is missing, refused or an ordinary one. It never means that there are no keys.
-    #[error("the management key does not work: {trouble}")]
-    ManagementKey { trouble: Trouble },
-    /// The management key is of an account without any key that this deployment's account had. That account
+    #[error("the management key does not work")]
+    ManagementKey,
+    /// This management key is of an account without any key that this deployment's account had. That account
     /// was asked for nothing but those keys.
-    #[error("the management key is of another account: {trouble}")]
-    AnotherAccount { trouble: Trouble, management_key: Fingerprint },
-    /// The call may have taken effect, may do so later, or never. A read was simply not answered.
-    #[error("the outcome is not known: {trouble}")]
-    Unknown {
-        trouble: Trouble,
-        after: Option<Duration>,
-        /// A key that was made although its plaintext cannot be shown; it has to be disabled.
-        made_key: Option<KeyHash>,
-    },
+    #[error("the management key is of another account")]
+    AnotherAccount(Fingerprint),
+    /// The call may have taken effect, may do so later, or never. A read was simply not answered. It has the key that was made although
+    /// its plaintext cannot be shown; it has to be disabled.
+    #[error("the outcome is not known")]
+    Unknown(Option<KeyHash>),
 }
 
 /// The known facts of a failed call, fit for a log.
@@ -47,47 +56,31 @@ pub struct Trouble {
 }
 
 impl ProviderError {
-    pub fn trouble(&self) -> &Trouble {
-        match self {
-            ProviderError::Refused { trouble, .. }
-            | ProviderError::Later { trouble, .. }
-            | ProviderError::ManagementKey { trouble }
-            | ProviderError::AnotherAccount { trouble, .. }
-            | ProviderError::Unknown { trouble, .. } => trouble,
-        }
-    }
-
-    /// The wait that the provider asked for.
-    pub fn retry_after(&self) -> Option<Duration> {
-        match self {
-            ProviderError::Refused { after, .. }
-            | ProviderError::Later { after, .. }
-            | ProviderError::Unknown { after, .. } => *after,
-            ProviderError::ManagementKey { .. } | ProviderError::AnotherAccount { .. } => None,
-        }
+    /// The failure of a call of which the provider has not answered anything.
+    pub(crate) fn unsent(kind: FailureKind, call: &Call, why: impl Into<String>) -> ProviderError {
+        let trouble = Trouble { operation: call.name, status: None, message: why.into(), request_id: None };
+        ProviderError { kind, trouble, after: None }
     }
 
     /// Whether the request is certain to have changed nothing: it was never sent, or refused for what it says. After any other
     /// refusal it may have been done all the same.
     pub fn changed_nothing(&self) -> bool {
-        match self {
-            ProviderError::ManagementKey { .. }
-            | ProviderError::AnotherAccount { .. }
-            | ProviderError::Unknown { .. } => false,
-            ProviderError::Refused { trouble, .. } | ProviderError::Later { trouble, .. } => {
-                trouble.status.is_none_or(|status| status == 400 || status == 422)
+        match self.kind {
+            FailureKind::ManagementKey | FailureKind::AnotherAccount(_) | FailureKind::Unknown(_) => false,
+            FailureKind::Refused | FailureKind::Later => {
+                self.trouble.status.is_none_or(|status| status == 400 || status == 422)
             }
         }
     }
 
     /// The alarm for the admins, if the management key is at fault.
     pub fn refusal(&self) -> Option<Cause> {
-        match self {
-            ProviderError::ManagementKey { .. } => Some(Cause::ManagementKey),
-            ProviderError::AnotherAccount { management_key, .. } => {
+        match &self.kind {
+            FailureKind::ManagementKey => Some(Cause::ManagementKey),
+            FailureKind::AnotherAccount(management_key) => {
                 Some(Cause::AnotherAccount { management_key: management_key.clone() })
             }
-            _ => None,
+            FailureKind::Refused | FailureKind::Later | FailureKind::Unknown(_) => None,
         }
     }
 
@@ -98,21 +91,21 @@ impl ProviderError {
 
     /// Whether the provider said that the requested object does not exist.
     pub fn is_not_found(&self) -> bool {
-        matches!(self, ProviderError::Refused { trouble, .. } if trouble.status == Some(404))
+        self.kind == FailureKind::Refused && self.trouble.status == Some(404)
     }
 
     /// Whether a management key that works may not do just this, such as list a workspace of others.
     pub fn is_forbidden(&self) -> bool {
-        matches!(self, ProviderError::Later { trouble, .. } if trouble.status == Some(403))
+        self.kind == FailureKind::Later && self.trouble.status == Some(403)
     }
 
     /// Whether it was asked too much, and said for how long it is to be left alone.
     pub fn asks_for_patience(&self) -> bool {
-        matches!(self, ProviderError::Later { after: Some(_), .. })
+        self.kind == FailureKind::Later && self.after.is_some()
     }
 
     pub fn may_pass(&self) -> bool {
-        matches!(self, ProviderError::Later { .. } | ProviderError::Unknown { .. })
+        matches!(self.kind, FailureKind::Later | FailureKind::Unknown(_))
     }
 }
 

@@ -33,6 +33,11 @@ pub(crate) fn read<T: DeserializeOwned>(body: &str) -> Result<T, Unreadable> {
     serde_json::from_str(body).map_err(|error| unreadable(&error))
 }
 
+/// Reads what is in the envelope of an answer.
+pub(crate) fn data<T: DeserializeOwned>(body: &str) -> Result<T, Unreadable> {
+    Ok(read::<Envelope<T>>(body)?.data)
+}
+
 pub(crate) fn unreadable(error: &serde_json::Error) -> Unreadable {
     let what = match error.classify() {
         serde_json::error::Category::Data => "the answer has another shape than documented",

@@ -11,14 +11,14 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use serde::de::DeserializeOwned;
 
-use crate::clock::{Clock, Moment};
+use crate::clock::Moment;
 use crate::deadline::Deadline;
 use crate::domain::values::window::utc_date;
 use crate::provider::Provider;
 use crate::provider::wire::calls::{Call, CallRequest};
-use crate::provider::wire::error::ProviderError;
+use crate::provider::wire::error::Result;
 use crate::provider::wire::json;
-use crate::provider::wire::json::{Envelope, Unreadable};
+use crate::provider::wire::json::Unreadable;
 use crate::provider::wire::send::not_begun;
 
 /// The number of rows that the provider puts on a page.
@@ -41,7 +41,7 @@ pub(crate) trait ListRow: DeserializeOwned + Send + 'static {
     fn id(&self) -> Option<&str>;
 }
 
-/// A page with the time of its request, by the clock of the list; the answer came on the same UTC day.
+/// A page with the time of its request; the answer came on the same UTC day.
 #[derive(Debug)]
 pub(crate) struct ListedPage<T> {
     pub rows: Vec<T>,
@@ -73,7 +73,6 @@ struct List {
     call: &'static Call,
     id: String,
     query: Vec<(String, String)>,
-    clock: Clock,
 }
 
 struct ArrivedPage {
@@ -81,7 +80,7 @@ struct ArrivedPage {
     /// Whether it was its turn when it was requested.
     is_first: bool,
     /// Its text, with the time of its request.
-    text: Result<(String, Moment), ProviderError>,
+    text: Result<(String, Moment)>,
 }
 
 /// The page that was trusted last.
@@ -102,19 +101,13 @@ struct ListPosition {
 }
 
 impl<T: ListRow> PageReader<T> {
-    pub(crate) fn new(
-        provider: &Provider,
-        call: &'static Call,
-        id: &str,
-        query: &[(&str, &str)],
-        clock: Clock,
-    ) -> PageReader<T> {
+    pub(crate) fn new(provider: &Provider, call: &'static Call, id: &str, query: &[(&str, &str)]) -> PageReader<T> {
         let mut query: Vec<_> = query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         if T::PAGE_IS_ASKED {
             query.push(("limit".to_owned(), PAGE.to_string()));
         }
         PageReader {
-            list: Arc::new(List { provider: provider.clone(), call, id: id.to_owned(), query, clock }),
+            list: Arc::new(List { provider: provider.clone(), call, id: id.to_owned(), query }),
             requests: FuturesUnordered::new(),
             arrived: HashMap::new(),
             behind: 0,
@@ -129,7 +122,7 @@ impl<T: ListRow> PageReader<T> {
     }
 
     /// Every row to the end of the list, once. Each answer has a deadline of its own.
-    pub(crate) async fn all(mut self, deadline: impl Fn() -> Deadline) -> Result<Vec<T>, ProviderError> {
+    pub(crate) async fn all(mut self, deadline: impl Fn() -> Deadline) -> Result<Vec<T>> {
         let mut seen = HashSet::new();
         let mut rows = Vec::new();
         while let Some(page) = self.next(deadline()).await? {
@@ -140,7 +133,7 @@ impl<T: ListRow> PageReader<T> {
 
     /// The next page; `None` after the end. It may repeat rows of any page before, and holds all that are
     /// new.
-    pub(crate) async fn next(&mut self, deadline: Deadline) -> Result<Option<ListedPage<T>>, ProviderError> {
+    pub(crate) async fn next(&mut self, deadline: Deadline) -> Result<Option<ListedPage<T>>> {
         while !self.position.is_done {
             let ArrivedPage { offset, is_first, text } = self.next_arrival(deadline).await;
             let (body, asked_at) = match text {
@@ -154,13 +147,13 @@ impl<T: ListRow> PageReader<T> {
                     continue;
                 }
             };
-            let page = match rows(&body) {
+            let page = match json::data(&body) {
                 Ok(rows) => ListedPage { rows, asked_at },
                 Err(_) => {
                     // Requests ahead are dropped: nothing would read their answers, and each may hold the
                     // permit that this one waits for.
                     self.forget_ahead();
-                    let (rows, asked_at) = self.list.ask(offset, deadline, rows).await?;
+                    let (rows, asked_at) = self.list.ask(offset, deadline, json::data).await?;
                     ListedPage { rows, asked_at }
                 }
             };
@@ -206,7 +199,7 @@ impl<T: ListRow> PageReader<T> {
 
     /// Whether this page continues the list. Otherwise the list has ended, or the next look begins further
     /// back.
-    fn believe(&mut self, offset: usize, page: &ListedPage<T>) -> Result<bool, ProviderError> {
+    fn believe(&mut self, offset: usize, page: &ListedPage<T>) -> Result<bool> {
         let count = page.rows.len();
         let is_full = count >= PAGE;
         // A row whose id cannot be read is handed on, but does not prove an overlap.
@@ -238,7 +231,7 @@ impl<T: ListRow> PageReader<T> {
 
     /// Steps back because rows came or went between two pages: each time twice as far, at last to the
     /// beginning.
-    fn close_gap(&mut self) -> Result<(), ProviderError> {
+    fn close_gap(&mut self) -> Result<()> {
         self.be_patient()?;
         self.back += 1;
         self.forget_ahead();
@@ -247,7 +240,7 @@ impl<T: ListRow> PageReader<T> {
         Ok(())
     }
 
-    fn be_patient(&mut self) -> Result<(), ProviderError> {
+    fn be_patient(&mut self) -> Result<()> {
         let Some(patience) = self.patience.checked_sub(1) else {
             return Err(not_begun(self.list.call, "the list changes faster than it can be read"));
         };
@@ -292,21 +285,17 @@ impl List {
         offset: usize,
         deadline: Deadline,
         read: impl Fn(&str) -> Result<A, Unreadable>,
-    ) -> Result<(A, Moment), ProviderError> {
+    ) -> Result<(A, Moment)> {
         let offset = offset.to_string();
         let mut query: Vec<(&str, &str)> = self.query.iter().map(|(name, value)| (&**name, &**value)).collect();
         query.push(("offset", &offset));
         loop {
-            let asked_at = self.clock.now();
+            let asked_at = self.provider.clock.now();
             let request = CallRequest { query: &query, ..self.call.about(&self.id) };
             let answer = self.provider.ask(request, deadline, &read).await?;
-            if utc_date(asked_at) == utc_date(self.clock.now()) {
+            if utc_date(asked_at) == utc_date(self.provider.clock.now()) {
                 return Ok((answer, asked_at));
             }
         }
     }
-}
-
-fn rows<T: ListRow>(body: &str) -> Result<Vec<T>, Unreadable> {
-    Ok(json::read::<Envelope<Vec<T>>>(body)?.data)
 }

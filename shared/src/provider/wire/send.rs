@@ -20,7 +20,7 @@ use crate::deadline::Deadline;
 use crate::provider::Provider;
 use crate::provider::wire::calls::{Again, Call, CallRequest};
 use crate::provider::wire::error;
-use crate::provider::wire::error::{ProviderError, Trouble};
+use crate::provider::wire::error::{FailureKind, ProviderError, Result, Trouble};
 use crate::provider::wire::json::Unreadable;
 use crate::secrets::{ManagementKey, SecretError};
 
@@ -74,7 +74,7 @@ impl Provider {
         request: CallRequest<'_>,
         deadline: Deadline,
         read: impl Fn(&str) -> Result<T, Unreadable>,
-    ) -> Result<T, ProviderError> {
+    ) -> Result<T> {
         let waits = ExponentialBuilder::default().with_min_delay(FIRST_WAIT).with_max_delay(LONGEST_WAIT).with_jitter();
         let mut waits = waits.without_max_times().build();
         let retries = if request.call.retry == Again::Reads { MORE_TRIES } else { 0 };
@@ -93,8 +93,8 @@ impl Provider {
                 Err(error) => error,
             };
             // Who is only asked for patience is no nearer to giving up.
-            failed += usize::from(error.trouble().status != Some(429));
-            wait = match error.retry_after() {
+            failed += usize::from(error.trouble.status != Some(429));
+            wait = match error.after {
                 Some(retry_after) => retry_after,
                 None => waits.next().unwrap_or(LONGEST_WAIT),
             };
@@ -112,14 +112,14 @@ impl Provider {
         request: &CallRequest<'_>,
         deadline: Deadline,
         read: &impl Fn(&str) -> Result<T, Unreadable>,
-    ) -> Result<T, ProviderError> {
+    ) -> Result<T> {
         let call = request.call;
         let key = self.key(call, deadline, self.keys.current()).await?;
         let refused = match self.send(request, &key, deadline, read).await {
             Err(error) if error.is_of_the_key() => error,
             outcome => return outcome,
         };
-        let may_be_sent_again = call.retry == Again::Reads || refused.trouble().status == Some(401);
+        let may_be_sent_again = call.retry == Again::Reads || refused.trouble.status == Some(401);
         match self.key(call, deadline, self.keys.refresh(&key)).await {
             Ok(fresh) if fresh != key && deadline.leaves(call.time_out) => {
                 self.check_key(&fresh, deadline).await?;
@@ -140,16 +140,12 @@ impl Provider {
         call: &Call,
         deadline: Deadline,
         future: impl Future<Output = Result<ManagementKey, SecretError>>,
-    ) -> Result<ManagementKey, ProviderError> {
+    ) -> Result<ManagementKey> {
         match deadline.wait_for(future).await {
             Ok(Ok(key)) => Ok(key),
             Ok(Err(error)) => {
-                let trouble = Trouble::unsent(call, error.to_string());
-                if error.may_pass() {
-                    Err(ProviderError::Later { trouble, after: None })
-                } else {
-                    Err(ProviderError::ManagementKey { trouble })
-                }
+                let kind = if error.may_pass() { FailureKind::Later } else { FailureKind::ManagementKey };
+                Err(ProviderError::unsent(kind, call, error.to_string()))
             }
             Err(_) => Err(not_begun(call, "the management key was not read in time")),
         }
@@ -162,7 +158,7 @@ impl Provider {
         key: &ManagementKey,
         deadline: Deadline,
         read: &impl Fn(&str) -> Result<T, Unreadable>,
-    ) -> Result<T, ProviderError> {
+    ) -> Result<T> {
         let call = request.call;
         if let Some(rate) = &self.rate {
             rate.turn().await;
@@ -183,13 +179,11 @@ impl Provider {
         let status = answer.map(|answer| answer.status);
         let request_id = answer.and_then(|answer| answer.request_id.clone());
         let outcome = judge(call, ended, time_out, read);
-        if let (Some(429 | 503), Some(retry_after)) =
-            (status, outcome.as_ref().err().and_then(ProviderError::retry_after))
-        {
+        if let (Some(429 | 503), Some(retry_after)) = (status, outcome.as_ref().err().and_then(|error| error.after)) {
             self.pace.slow_down(retry_after, deadline);
         }
         let operation = call.name;
-        let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let took_ms = begun.elapsed().as_millis() as u64;
         self.latency.note(took_ms, outcome.is_err());
         match &outcome {
             Ok(_) if call.retry == Again::Reads => {
@@ -276,11 +270,11 @@ fn judge<T>(
     ended: Result<ApiAnswer, Broken>,
     time_out: Duration,
     read: impl Fn(&str) -> Result<T, Unreadable>,
-) -> Result<T, ProviderError> {
+) -> Result<T> {
     let answer = match ended {
         Ok(answer) => answer,
-        Err(Broken::Unsent(why)) => return Err(not_begun(call, &why)),
-        Err(Broken::TimedOut) => return Err(unknown(call, &format!("no answer within {time_out:.1?}"))),
+        Err(Broken::Unsent(why)) => return Err(not_begun(call, why)),
+        Err(Broken::TimedOut) => return Err(unknown(call, format!("no answer within {time_out:.1?}"))),
         Err(Broken::Lost) => return Err(unknown(call, "the connection ended before the answer came")),
     };
     let status = answer.status;
@@ -292,48 +286,41 @@ fn judge<T>(
         request_id: answer.request_id.clone(),
     };
     if (200..300).contains(&status) {
-        return answer.body.and_then(|body| read(&body)).map_err(|Unreadable(why)| ProviderError::Unknown {
+        return answer.body.and_then(|body| read(&body)).map_err(|Unreadable(why)| ProviderError {
+            kind: FailureKind::Unknown(None),
             trouble: trouble(why),
             after: None,
-            made_key: None,
         });
     }
     let body = answer.body.unwrap_or_default();
-    let trouble = trouble(error::of_error(&body));
-    Err(match status {
-        401 | 403 => ProviderError::ManagementKey { trouble },
-        409 | 425 | 429 => ProviderError::Later { trouble, after },
-        503 if call.retry != Again::Never => ProviderError::Later { trouble, after },
+    let kind = match status {
+        401 | 403 => FailureKind::ManagementKey,
+        409 | 425 | 429 => FailureKind::Later,
+        503 if call.retry != Again::Never => FailureKind::Later,
         // A proxy's 404 for an unknown address is not the provider saying that a key is gone.
-        404 if !error::is_of_provider(&body) => ProviderError::Unknown { trouble, after, made_key: None },
-        408 => ProviderError::Unknown { trouble, after, made_key: None },
-        400..500 => ProviderError::Refused { trouble, after },
-        _ => ProviderError::Unknown { trouble, after, made_key: None },
-    })
-}
-
-impl Trouble {
-    pub(crate) fn unsent(call: &Call, message: String) -> Trouble {
-        Trouble { operation: call.name, status: None, message, request_id: None }
-    }
+        404 if !error::is_of_provider(&body) => FailureKind::Unknown(None),
+        408 => FailureKind::Unknown(None),
+        400..500 => FailureKind::Refused,
+        _ => FailureKind::Unknown(None),
+    };
+    Err(ProviderError { kind, trouble: trouble(error::of_error(&body)), after })
 }
 
 /// The refusal of a request that is never sent, since the provider would not take it as meant.
-pub(crate) fn refused_here(call: &Call, why: String) -> ProviderError {
-    ProviderError::Refused { trouble: Trouble::unsent(call, why), after: None }
+pub(crate) fn refused_here(call: &Call, why: impl Into<String>) -> ProviderError {
+    ProviderError::unsent(FailureKind::Refused, call, why)
 }
 
-pub(crate) fn not_begun(call: &Call, why: &str) -> ProviderError {
-    ProviderError::Later { trouble: Trouble::unsent(call, why.to_owned()), after: None }
+pub(crate) fn not_begun(call: &Call, why: impl Into<String>) -> ProviderError {
+    ProviderError::unsent(FailureKind::Later, call, why)
 }
 
 fn not_its_turn(call: &Call, wait: Duration) -> ProviderError {
-    let trouble = Trouble::unsent(call, "it was asked too much, and is asked later".to_owned());
-    ProviderError::Later { trouble, after: Some(wait) }
+    ProviderError { after: Some(wait), ..not_begun(call, "it was asked too much, and is asked later") }
 }
 
-pub(crate) fn unknown(call: &Call, why: &str) -> ProviderError {
-    ProviderError::Unknown { trouble: Trouble::unsent(call, why.to_owned()), after: None, made_key: None }
+pub(crate) fn unknown(call: &Call, why: impl Into<String>) -> ProviderError {
+    ProviderError::unsent(FailureKind::Unknown(None), call, why)
 }
 
 fn url(base: &str, request: &CallRequest<'_>) -> Option<Url> {
@@ -381,7 +368,7 @@ impl Pace {
     }
 
     /// The provider asked for this wait.
-    pub(crate) fn slow_down(&self, wait: Duration, deadline: Deadline) {
+    fn slow_down(&self, wait: Duration, deadline: Deadline) {
         let until = Instant::now() + deadline.really(wait);
         let mut not_before = self.not_before.lock().unwrap_or_else(PoisonError::into_inner);
         if until > not_before.instant {
@@ -400,7 +387,7 @@ pub(crate) struct Rate {
 
 impl Rate {
     pub(crate) fn new(a_second: NonZeroU32) -> Rate {
-        Rate { a_second: usize::try_from(a_second.get()).unwrap_or(usize::MAX), sent: Mutex::default() }
+        Rate { a_second: a_second.get() as usize, sent: Mutex::default() }
     }
 
     async fn turn(&self) {

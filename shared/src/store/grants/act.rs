@@ -32,14 +32,13 @@ use crate::domain::programme::Budget;
 use crate::domain::programme::counts::Counts;
 use crate::domain::programme::unreserved::Unreserved;
 use crate::domain::values::address::EmailAddress;
-use crate::domain::values::id::new_ulid;
 use crate::domain::values::window::end_of_utc_day;
 use crate::schema::Stored;
 use crate::store::alerts::MAILS_AT_ONCE;
 use crate::store::programmes::budget::CapMoves;
 use crate::store::table::write::{Audited, Round, Transaction, Unaudited, Writes, number, text};
 use crate::store::{
-    ActContext, Enrolment, FiledMail, KnownAddress, MailState, OutboxRow, QueuedMail, StoreError, Table, Undeliverable,
+    ActContext, Enrolment, FiledMail, KnownAddress, MailState, OutboxRow, QueuedMail, Result, Table, Undeliverable,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +68,7 @@ impl Ruling for Change {
     type Answer = Grant;
 
     fn split(self) -> (Change, Grant) {
-        let grant = self.grant().clone();
+        let grant = self.grant.clone();
         (self, grant)
     }
 }
@@ -89,7 +88,7 @@ impl Table {
         &self,
         context: ActContext<'_>,
         rule: impl Fn(&View, Moment) -> Result<D, R>,
-    ) -> Result<ActOutcome<D::Answer, R>, StoreError> {
+    ) -> Result<ActOutcome<D::Answer, R>> {
         self.act_as_read(context, None, rule).await
     }
 
@@ -99,7 +98,7 @@ impl Table {
         context: ActContext<'_>,
         read: Option<View>,
         rule: impl Fn(&View, Moment) -> Result<D, R>,
-    ) -> Result<ActOutcome<D::Answer, R>, StoreError> {
+    ) -> Result<ActOutcome<D::Answer, R>> {
         let read = Mutex::new(read);
         let acted = self.carry_through(context.deadline, || async {
             let read = read.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -129,7 +128,7 @@ impl Table {
         context: ActContext<'_>,
         job: Option<OfJob>,
         rule: impl Fn(&View, Moment) -> Result<Change, ChangeRefused>,
-    ) -> Result<ActOutcome<Grant, ChangeRefused>, StoreError> {
+    ) -> Result<ActOutcome<Grant, ChangeRefused>> {
         self.act(context, |view, now| match job {
             None => rule(view, now),
             Some(job) => {
@@ -146,14 +145,14 @@ impl Table {
         &self,
         context: ActContext<'_>,
         last_used_at: Option<Moment>,
-    ) -> Result<ActOutcome<(Grant, Rule), Unchanged>, StoreError> {
+    ) -> Result<ActOutcome<(Grant, Rule), Unchanged>> {
         let Some(view) = self.view(context.programme, context.grant).await? else { return Ok(ActOutcome::NoSuchGrant) };
         // A mark that is written meanwhile belongs to a mail that is not among these, and leads to nothing
         // this time.
         let mails = self.announcements_sent(&view, last_used_at, context.now).await?;
         self.act(context, |view, now| {
             let (change, rule) = view.follow_rules(last_used_at, &mails, now)?;
-            let grant = change.grant().clone();
+            let grant = change.grant.clone();
             Ok((change, (grant, rule)))
         })
         .await
@@ -166,7 +165,7 @@ impl Table {
         job: Option<OfJob>,
         person_change: &PersonChange,
         actor: &Actor,
-    ) -> Result<ActOutcome<Grant, ChangeRefused>, StoreError> {
+    ) -> Result<ActOutcome<Grant, ChangeRefused>> {
         // Two grants with one address would make each other's transaction stale for ever.
         if let Some(address) = &person_change.address {
             let enrolled = self.get(Enrolment::key_of(address.after.matched(), context.programme)).await?;
@@ -191,9 +190,9 @@ impl Table {
         view: &View,
         change: &Change,
         now: Moment,
-    ) -> Result<Transaction, StoreError> {
+    ) -> Result<Transaction> {
         let was = &view.grant;
-        let after = change.grant();
+        let after = &change.grant;
         let is_invited_anyway = was.person.address != after.person.address;
         if was.holds.dropped.is_none()
             || after.holds.dropped.is_some()
@@ -215,21 +214,21 @@ impl Table {
 
     /// Of an address that a grant has no longer: whoever signed in with it is signed out, and nothing is left under it, unless it is
     /// somebody else's too. If the grant has another address now, both are mailed.
-    async fn leaving_address(&self, view: &View, change: &Change, now: Moment) -> Result<Transaction, StoreError> {
+    async fn leaving_address(&self, view: &View, change: &Change, now: Moment) -> Result<Transaction> {
         let was = &view.grant;
         let former = &was.person.address;
-        let address = &change.grant().person.address;
+        let address = &change.grant.person.address;
         let mut transaction = self.transaction();
         if former == address {
             return Ok(transaction);
         }
         let programme = was.programme.clone();
         let grant = was.id.clone();
-        let queued = if change.is_typed() { OutboxRow::queued_by_hand } else { OutboxRow::queued };
+        let queued = if change.is_typed { OutboxRow::queued_by_hand } else { OutboxRow::queued };
         if !address.is_none() {
-            let opens = if change.is_typed() { now } else { view.programme.settings.claim_opens_at() };
+            let opens = if change.is_typed { now } else { view.programme.settings.claim_opens_at() };
             let mut roster = OutboxRow::invitation(&programme, &grant, opens, now);
-            if change.is_typed() {
+            if change.is_typed {
                 roster.class = MailClass::ByHand;
             }
             // One that waits would go to the new address too.
@@ -241,7 +240,7 @@ impl Table {
         }
         if !address.is_none() {
             let former = QueuedMail::FormerAddress { programme, grant, address: former.clone() };
-            transaction = transaction.owing(&queued(new_ulid(now), former, now))?;
+            transaction = transaction.owing(&queued(former, now))?;
         }
         let former = former.matched();
         transaction = self.signing_out(transaction, former).await?;
@@ -267,47 +266,34 @@ fn is_sent_invitation(row: &OutboxRow) -> bool {
 }
 
 /// Adds to a transaction what a change writes.
-pub(crate) fn transaction_of(
-    transaction: Transaction,
-    view: &View,
-    change: &Change,
-    now: Moment,
-) -> Result<Audited, StoreError> {
-    let grant = change.grant();
-    let mut transaction = transaction.replace(grant, view.grant.version)?;
+pub(crate) fn transaction_of(transaction: Transaction, view: &View, change: &Change, now: Moment) -> Result<Audited> {
+    let grant = &change.grant;
+    let mut transaction = transaction.replace(grant)?;
     transaction = with_enrolment_moved(transaction, grant, &view.grant.person.address, now)?;
-    let notice = change.notice().map(|notice| QueuedMail::notice(notice, grant));
-    let row = notice.map(|notice| OutboxRow::queued(new_ulid(now), notice, now));
-    if let Some(row) = row {
-        transaction = transaction.owing(&row)?;
+    if let Some(notice) = change.notice {
+        transaction = transaction.owing(&OutboxRow::queued(QueuedMail::notice(notice, grant), now))?;
     }
-    let asks = change.asks().iter().take(MAILS_AT_ONCE).map(|recipient| {
+    let asks = change.asks.iter().take(MAILS_AT_ONCE).map(|recipient| {
         let programme = grant.programme.clone();
         let grant = grant.id.clone();
         let mail = QueuedMail::More { programme, grant, recipient: recipient.clone() };
-        OutboxRow::queued(new_ulid(now), mail, now)
+        OutboxRow::queued(mail, now)
     });
-    let asks: Vec<OutboxRow> = asks.collect();
-    let transaction = with_more_listed(transaction.owing_to_all(&asks)?, view, change, now)?;
+    let transaction = with_more_listed(transaction.owing_to_all(asks)?, view, change, now)?;
     let transaction = move_budget(transaction, view, change)?;
-    match change.logged() {
-        Logged::Entry(what) => transaction.told_by(&[grant.entry(change.actor().clone(), what.clone(), now)]),
+    match &change.logged {
+        Logged::Entry(what) => transaction.told_by(&[grant.entry(change.actor.clone(), what.clone(), now)]),
         Logged::Mark => Ok(transaction.unaudited(Unaudited::GrantMark)),
     }
 }
 
 /// Lists a request for more where decisions are found, until it is decided or the grant is over.
-fn with_more_listed(
-    transaction: Transaction,
-    view: &View,
-    change: &Change,
-    now: Moment,
-) -> Result<Transaction, StoreError> {
+fn with_more_listed(transaction: Transaction, view: &View, change: &Change, now: Moment) -> Result<Transaction> {
     let programme = &view.programme.id;
-    let grant = change.grant();
+    let grant = &change.grant;
     let was_open = view.open_request(now).is_some();
     let is_open = grant.open_request(&view.programme.settings, now).is_some();
-    if !change.asks().is_empty() {
+    if !change.asks.is_empty() {
         let listing = MoreListing { programme: programme.clone(), grant: grant.id.clone(), asked_at: now };
         transaction.set(&listing)
     } else if was_open && (!is_open || grant.is_over()) {
@@ -323,7 +309,7 @@ fn with_enrolment_moved(
     grant: &Grant,
     was: &EmailAddress,
     now: Moment,
-) -> Result<Transaction, StoreError> {
+) -> Result<Transaction> {
     let address = &grant.person.address;
     let programme = &grant.programme;
     if address != was && !was.is_none() {
@@ -344,19 +330,19 @@ fn with_enrolment_moved(
 /// claims share, and that only when they take from it, or when it is another who waits for a key.
 ///
 /// Taking requires the limit that was read, and room. The first claim of a programme sets `claimed`.
-fn move_budget(transaction: Transaction, view: &View, change: &Change) -> Result<Transaction, StoreError> {
+fn move_budget(transaction: Transaction, view: &View, change: &Change) -> Result<Transaction> {
     let budget = &view.budget;
-    let grant = change.grant();
+    let grant = &change.grant;
     let is_first = grant.lease.is_some() && !budget.claimed;
     let [waited, waits] = [&view.grant, grant].map(|grant| Unreserved::of_grant(grant, budget.counted_at));
     let moves = waits.beyond(&waited);
     let mut conditions = vec!["attribute_exists(pk)"];
     let mut values = Vec::new();
-    if change.depends_on() == DependsOn::Settings {
+    if change.depends_on == DependsOn::Settings {
         conditions.push("settings_version = :settings");
         values.push((":settings", number(budget.settings_version)));
     }
-    let amount = match change.budget() {
+    let amount = match change.budget {
         BudgetChange::None => None,
         BudgetChange::Take(amount) => {
             conditions.push("budget_limit = :limit AND reserved <= :room");
@@ -391,12 +377,12 @@ fn move_budget(transaction: Transaction, view: &View, change: &Change) -> Result
 impl Table {
     /// The delivery of the announcements that the rules for this grant rest on now: for most grants, on most
     /// nights, none.
-    pub(crate) async fn announcements_sent(
+    async fn announcements_sent(
         &self,
         view: &View,
         last_used_at: Option<Moment>,
         now: Moment,
-    ) -> Result<Vec<(AnnouncedEnd, NoticeDelivery)>, StoreError> {
+    ) -> Result<Vec<(AnnouncedEnd, NoticeDelivery)>> {
         let outcomes =
             view.rests_on(last_used_at, now).into_iter().map(|(notice, said)| self.outcome_of(view, notice, said));
         try_join_all(outcomes).await
@@ -408,7 +394,7 @@ impl Table {
         view: &View,
         announced: StudentNotice,
         said: AnnouncedEnd,
-    ) -> Result<(AnnouncedEnd, NoticeDelivery), StoreError> {
+    ) -> Result<(AnnouncedEnd, NoticeDelivery)> {
         let programme = &view.programme.id;
         let grant = &view.grant.id;
         let rows = self.mails(self.list(FiledMail::written_at(programme, grant, said.at)).await?, usize::MAX).await?;

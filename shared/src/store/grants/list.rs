@@ -12,13 +12,14 @@ use crate::domain::programme::Settings;
 use crate::domain::programme::counts::Stage;
 use crate::domain::programme::pause::ClockPauses;
 use crate::domain::usage::reading::{DailyUse, Reading};
+use crate::domain::values::format::Joined;
 use crate::domain::values::id::{GrantId, KeyHash, ProgrammeId};
 use crate::domain::values::key::KeyLabel;
 use crate::domain::values::money::Usd;
 use crate::domain::values::partition::grant_partition;
 use crate::schema::{AUDIT, Range, SHARDS, begin};
 use crate::store::table::found_by;
-use crate::store::{StoreError, Table, items};
+use crate::store::{Result, Table, items};
 
 /// What a list shows of a grant.
 #[derive(Debug, PartialEq, Deserialize)]
@@ -94,11 +95,7 @@ impl GrantLine {
 
 impl Table {
     /// All grants of a programme, in no order, with this attribute besides.
-    pub async fn grant_lines(
-        &self,
-        programme: &ProgrammeId,
-        attribute: Option<&str>,
-    ) -> Result<Vec<GrantLine>, StoreError> {
+    pub async fn grant_lines(&self, programme: &ProgrammeId, attribute: Option<&str>) -> Result<Vec<GrantLine>> {
         // From the grants to the readings, before what is told of them.
         let ranges =
             SHARDS.into_iter().map(|shard| Range { last: "R#~".to_owned(), ..Grant::of_shard(programme, shard) });
@@ -106,7 +103,7 @@ impl Table {
     }
 
     /// One grant, if the programme has it.
-    pub async fn grant_line(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Option<GrantLine>, StoreError> {
+    pub async fn grant_line(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Option<GrantLine>> {
         let range = Range::between(Grant::key_of(programme, grant), Grant::key_of(programme, grant));
         let queries = [self.query(&range), self.query(&Reading::of_grant(programme, grant))];
         Ok(self.lines(queries, Some(GrantLine::KEYS)).await?.pop())
@@ -117,12 +114,12 @@ impl Table {
         &self,
         queries: [QueryFluentBuilder; N],
         attribute: Option<&str>,
-    ) -> Result<Vec<GrantLine>, StoreError> {
+    ) -> Result<Vec<GrantLine>> {
         let names: Vec<&str> = ATTRIBUTES.split(' ').chain(attribute).collect();
-        let projection: Vec<String> = names.iter().map(|name| format!("#{name}")).collect();
+        let projection = names.iter().map(|name| format!("#{name}")).joined(", ");
         let mut lines: HashMap<GrantId, GrantLine> = HashMap::new();
         for query in queries {
-            let mut query = query.projection_expression(projection.join(", "));
+            let mut query = query.projection_expression(&projection);
             for name in &names {
                 query = query.expression_attribute_names(format!("#{name}"), *name);
             }
@@ -145,7 +142,7 @@ impl Table {
     }
 
     /// The entries about a programme and its grants, in the order of time.
-    pub async fn audit_of(&self, programme: &ProgrammeId) -> Result<Vec<AuditEntry>, StoreError> {
+    pub async fn audit_of(&self, programme: &ProgrammeId) -> Result<Vec<AuditEntry>> {
         let shards = SHARDS.into_iter().map(|shard| begin(grant_partition(programme, shard), AUDIT));
         let ranges = shards.chain([AuditEntry::of_programme(programme)]);
         let mut entries: Vec<AuditEntry> = found_by(ranges.map(|range| self.list_known(range))).await?;

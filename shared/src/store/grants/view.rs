@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Moment;
 use crate::deadline::Deadline;
-use crate::domain::audit::{Act, AuditDetail, AuditEntry};
+use crate::domain::audit::{Act, AuditDetail};
 use crate::domain::grant::{Grant, View};
 use crate::domain::programme::counts::Counts;
 use crate::domain::programme::guardrail::Guardrail;
@@ -21,6 +21,7 @@ use crate::domain::programme::unreserved::Unreserved;
 use crate::domain::programme::{Budget, Programme};
 use crate::domain::usage::reading::{Reading, Shortfall, UnusableReport, UsageReport};
 use crate::domain::values::address::MatchedAddress;
+use crate::domain::values::format::Joined;
 use crate::domain::values::id::{Epoch, GrantId, KeyHash, ProgrammeId};
 use crate::domain::values::partition::{address_partition, grant_partition_of};
 use crate::schema::{Range, SHARDS, Stored, begin, key, stored};
@@ -28,7 +29,7 @@ use crate::store::mail::outbox::BETWEEN_REMINDERS;
 use crate::store::programmes::budget::CapMoves;
 use crate::store::table::found_by;
 use crate::store::table::write::{Pauses, Round, Transaction, Unaudited, Writes, instant, number};
-use crate::store::{ActContext, Author, OutboxRow, StoreError, Table, items};
+use crate::store::{ActContext, Author, OutboxRow, Result, StoreError, Table, items};
 
 /// How many shards are read at once where they are read one after another.
 const SHARDS_AT_ONCE: usize = 8;
@@ -38,7 +39,7 @@ pub type ProgrammeShard = (u16, Vec<(Grant, Vec<Reading>)>);
 
 impl Table {
     /// The ids of a programme's grants, of those too that cannot be read.
-    pub async fn grant_ids(&self, programme: &ProgrammeId) -> Result<Vec<GrantId>, StoreError> {
+    pub async fn grant_ids(&self, programme: &ProgrammeId) -> Result<Vec<GrantId>> {
         let shards = SHARDS.into_iter().map(|shard| async move {
             let mut ids = Vec::new();
             let query = self.query(&Grant::of_shard(programme, shard)).projection_expression("pk, sk");
@@ -52,26 +53,22 @@ impl Table {
         found_by(shards).await
     }
 
-    pub async fn count_grants(&self, programme: &ProgrammeId) -> Result<u32, StoreError> {
-        Ok(u32::try_from(self.grant_ids(programme).await?.len()).unwrap_or(u32::MAX))
+    pub async fn count_grants(&self, programme: &ProgrammeId) -> Result<u32> {
+        Ok(self.grant_ids(programme).await?.len() as u32)
     }
 
     /// The grants of a programme that can be read.
-    pub async fn readable_grants(&self, programme: &ProgrammeId) -> Result<Vec<Grant>, StoreError> {
+    pub async fn readable_grants(&self, programme: &ProgrammeId) -> Result<Vec<Grant>> {
         found_by(SHARDS.into_iter().map(|shard| self.list_known(Grant::of_shard(programme, shard)))).await
     }
 
-    pub async fn grants(&self, programme: &ProgrammeId) -> Result<Vec<Grant>, StoreError> {
+    pub async fn grants(&self, programme: &ProgrammeId) -> Result<Vec<Grant>> {
         found_by(SHARDS.into_iter().map(|shard| self.list(Grant::of_shard(programme, shard)))).await
     }
 
     /// The grants in one shard of a programme with their readings, each grant's in the order of their epochs.
     /// They are neighbours in the table, so one query reads both and leaves the audit out.
-    pub async fn shard_of(
-        &self,
-        programme: &ProgrammeId,
-        shard: char,
-    ) -> Result<Vec<(Grant, Vec<Reading>)>, StoreError> {
+    pub async fn shard_of(&self, programme: &ProgrammeId, shard: char) -> Result<Vec<(Grant, Vec<Reading>)>> {
         // From the grants to the readings, before what is told of them.
         let range = Range { last: "R#~".to_owned(), ..Grant::of_shard(programme, shard) };
         let mut grants = Vec::new();
@@ -95,10 +92,7 @@ impl Table {
 
     /// The grants of these programmes with their readings, a shard at a time, each with the number of its
     /// programme. Of very many grants only few are held at once.
-    pub fn shards_of_programmes(
-        &self,
-        programmes: &[ProgrammeId],
-    ) -> impl Stream<Item = Result<ProgrammeShard, StoreError>> {
+    pub fn shards_of_programmes(&self, programmes: &[ProgrammeId]) -> impl Stream<Item = Result<ProgrammeShard>> {
         let numbered = (0_u16..).zip(programmes);
         let numbered_shards = numbered.flat_map(|programme| SHARDS.map(|shard| (programme, shard)));
         let shards: Vec<_> = numbered_shards
@@ -111,7 +105,7 @@ impl Table {
     ///
     /// The grant is read before the readings, which only grow: so what its version rests on is in them. The budget is read before the
     /// programme, since it says which settings a cost rests on. The write is conditional on both versions.
-    pub async fn view(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Option<View>, StoreError> {
+    pub async fn view(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Option<View>> {
         let (budget, grant) =
             tokio::try_join!(self.get(Budget::key_of(programme)), self.get(Grant::key_of(programme, grant)))?;
         let (Some(budget), Some(grant)): (Option<Budget>, Option<Grant>) = (budget, grant) else { return Ok(None) };
@@ -162,7 +156,7 @@ impl Table {
     /// Records what a key has used. A larger recorded value stands, so late and stale writers do no harm.
     /// Each lifetime counter is its maximum; the window is that of the latest query. Returns `false` when as
     /// much or more is recorded, from a listing or query as late or later.
-    pub async fn note_reading(&self, reading: &Reading, deadline: Deadline) -> Result<bool, StoreError> {
+    pub async fn note_reading(&self, reading: &Reading, deadline: Deadline) -> Result<bool> {
         let mut pauses = Pauses::until(deadline);
         let mut target = reading.clone();
         let mut stored: Option<Reading> = None;
@@ -195,7 +189,7 @@ impl Table {
         asked_at: Moment,
         for_student: bool,
         deadline: Deadline,
-    ) -> Result<Result<Option<Shortfall>, UnusableReport>, StoreError> {
+    ) -> Result<Result<Option<Shortfall>, UnusableReport>> {
         let Some(key) = view.grant.key_with(key).filter(|key| key.shown_at.is_some()) else { return Ok(Ok(None)) };
         let listed_at = self.sync_state().await?.listed_at;
         let after = report
@@ -212,7 +206,7 @@ impl Table {
     }
 
     /// Whether this request may ask the provider what a grant's key used: one request may in each interval.
-    pub async fn may_refresh(&self, context: ActContext<'_>, apart: SignedDuration) -> Result<bool, StoreError> {
+    pub async fn may_refresh(&self, context: ActContext<'_>, apart: SignedDuration) -> Result<bool> {
         let claimed = self.transaction().doing_by_hand(ByHand::Refresh, context, apart)?.unaudited(Unaudited::Refresh);
         self.commit_once(claimed, context.deadline).await
     }
@@ -224,22 +218,16 @@ impl Table {
         (programme, grant, epoch): (&ProgrammeId, &GrantId, Epoch),
         listed_at: Moment,
         deadline: Deadline,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let key = Reading::key_of(programme, grant, epoch);
         let held = "SET unchanged_until = if_not_exists(unchanged_until, :listed_at)";
         let values = [(":listed_at", instant(listed_at))];
-        let held = self.single().update(&key, held, "attribute_exists(pk)", &values)?;
-        self.write_alone(held, deadline).await.map(drop)
+        self.single().update(&key, held, "attribute_exists(pk)", &values)?.write(deadline).await.map(drop)
     }
 
     /// Puts a reading where there is none, or none that is larger in any number. Over a reading that was
     /// read, only if it is unchanged.
-    async fn put_reading(
-        &self,
-        reading: &Reading,
-        over: Option<&Reading>,
-        deadline: Deadline,
-    ) -> Result<bool, StoreError> {
+    async fn put_reading(&self, reading: &Reading, over: Option<&Reading>, deadline: Deadline) -> Result<bool> {
         let put = self.single();
         let put = match over {
             None => {
@@ -248,7 +236,7 @@ impl Table {
             }
             Some(read) => put.put(reading, AS_READ, &as_read(read))?,
         };
-        self.write_alone(put, deadline).await
+        put.write(deadline).await
     }
 }
 
@@ -259,7 +247,7 @@ impl Transaction {
         what: ByHand,
         context: ActContext<'_>,
         apart: SignedDuration,
-    ) -> Result<Transaction, StoreError> {
+    ) -> Result<Transaction> {
         let programme = context.programme.clone();
         let grant = context.grant.clone();
         let done = DoneByHand { programme, grant, what, done_at: context.now };
@@ -299,10 +287,7 @@ stored! {
 impl Table {
     /// The enrolments of the person who has an address, and those of others. Under several ids there are several people, and the address
     /// is the newest's.
-    pub async fn enrolments_by_person(
-        &self,
-        address: &MatchedAddress,
-    ) -> Result<(Vec<Enrolment>, Vec<Enrolment>), StoreError> {
+    pub async fn enrolments_by_person(&self, address: &MatchedAddress) -> Result<(Vec<Enrolment>, Vec<Enrolment>)> {
         let enrolments = self.list(Enrolment::of_address(address)).await?;
         if enrolments.len() < 2 {
             return Ok((enrolments, Vec::new()));
@@ -331,12 +316,7 @@ impl Table {
 impl Table {
     /// Enrols people by these grants, at most [`INVITED_AT_ONCE`], each once and with a mail queued, unless the programme is closed. Those
     /// enrolled already stay as they are. Returns the new grants.
-    pub async fn invite(
-        &self,
-        id: &ProgrammeId,
-        people: &[Grant],
-        author: Author<'_>,
-    ) -> Result<Vec<GrantId>, StoreError> {
+    pub async fn invite(&self, id: &ProgrammeId, people: &[Grant], author: Author<'_>) -> Result<Vec<GrantId>> {
         // In most cases nobody of them is enrolled, so that is looked at only where the first write finds it otherwise.
         let is_first = AtomicBool::new(true);
         let invited = self.carry_through(author.deadline, || async {
@@ -381,13 +361,12 @@ impl Table {
             if added.len() == 1 {
                 transaction = transaction.counting_roster_mails(id, 1, [0; 5])?;
             }
-            let names: Vec<&str> = added.iter().map(GrantId::as_str).collect();
-            let what = AuditDetail::new(Act::Invited).noting(names.join(" "));
-            let audit_entry = AuditEntry::on_programme(id, author.actor, author.now, what);
+            let what = AuditDetail::new(Act::Invited).noting(added.iter().map(GrantId::as_str).joined(" "));
+            let audit_entry = author.entry_on(id, what);
             Ok(Round::Write(transaction.told_by(&[audit_entry])?, added))
         });
         let added = invited.await?;
-        let invited = i64::try_from(added.len()).unwrap_or(i64::MAX);
+        let invited = added.len() as i64;
         self.move_counts(id, Counts { invited, ..Counts::default() }, author.deadline).await;
         Ok(added)
     }

@@ -13,7 +13,7 @@ use ulid::Ulid;
 
 use crate::clock::Moment;
 use crate::deadline::Deadline;
-use crate::domain::audit::{Act, Actor, AuditDetail, AuditEntry};
+use crate::domain::audit::{Act, Actor, AuditDetail};
 use crate::domain::grant::Grant;
 use crate::domain::mail::failure::CORRUPT;
 use crate::domain::mail::kind::MailClass;
@@ -24,7 +24,9 @@ use crate::domain::values::partition::address_partition;
 use crate::domain::values::window::utc_date;
 use crate::schema::{ItemKey, Queue, Stored, key, stored};
 use crate::store::table::write::{Round, Transaction, Unaudited, Writes, text};
-use crate::store::{ActContext, Author, MailState, OutboxRow, QueuedMail, RateCount, SentAs, StoreError, Table, items};
+use crate::store::{
+    ActContext, Author, MailState, OutboxRow, QueuedMail, RateCount, Result, SentAs, StoreError, Table, items,
+};
 
 pub use crate::domain::mail::failure::UnreachableReason;
 
@@ -60,12 +62,12 @@ impl Table {
         next: Option<OutboxRow>,
         now: Moment,
         deadline: Deadline,
-    ) -> Result<Option<OutboxRow>, StoreError> {
+    ) -> Result<Option<OutboxRow>> {
         let day = row.sent_on.unwrap_or(utc_date(now));
         let before = row.sent_on.and_then(|_| row.state.delivery());
         let counted = state.delivery();
         let after = OutboxRow { state, sent_on: Some(day), version: row.version + 1, ..row.clone() };
-        let transaction = self.transaction().replace(&after, row.version)?;
+        let transaction = self.transaction().replace(&after)?;
         let transaction = transaction.counting(&row.mail, before, counted)?;
         let transaction = next.iter().try_fold(transaction, Transaction::owing)?;
         let mut transaction = self.marking(transaction, ends, now).await?;
@@ -77,25 +79,19 @@ impl Table {
     }
 
     /// Records that the mail server accepted a mail as it was read, under which message id, and counts it.
-    pub async fn mail_sent(
-        &self,
-        row: &OutboxRow,
-        message: &str,
-        now: Moment,
-        deadline: Deadline,
-    ) -> Result<(), StoreError> {
+    pub async fn mail_sent(&self, row: &OutboxRow, message: &str, now: Moment, deadline: Deadline) -> Result<()> {
         let message = message.to_owned();
         let sent_as = SentAs { message: message.clone(), row: row.row, mail: row.mail.facts().kind, sent_at: now };
         let state = MailState::Sent { message, sent_at: now };
         let fared = state.delivery();
         let after = OutboxRow { state, sent_on: Some(utc_date(now)), version: row.version + 1, ..row.clone() };
-        let transaction = self.transaction().replace(&after, row.version)?;
+        let transaction = self.transaction().replace(&after)?;
         let transaction = transaction.counting(&row.mail, None, fared)?.set(&sent_as)?.unaudited(Unaudited::Delivery);
         self.commit_once(transaction, deadline).await.map(drop)
     }
 
     /// Marks these addresses because of a mail whose row is gone.
-    pub async fn end_mail_to(&self, ends: &[Undeliverable], now: Moment, deadline: Deadline) -> Result<(), StoreError> {
+    pub async fn end_mail_to(&self, ends: &[Undeliverable], now: Moment, deadline: Deadline) -> Result<()> {
         self.carry_through(deadline, || async {
             let transaction = self.marking(self.transaction(), ends, now).await?;
             if transaction.is_empty() {
@@ -107,12 +103,7 @@ impl Table {
     }
 
     /// Sets the mark of an address. An earlier mark stays, unless it is over or the new one is weightier.
-    async fn marking(
-        &self,
-        mut transaction: Transaction,
-        ends: &[Undeliverable],
-        now: Moment,
-    ) -> Result<Transaction, StoreError> {
+    async fn marking(&self, mut transaction: Transaction, ends: &[Undeliverable], now: Moment) -> Result<Transaction> {
         for mark in ends {
             let stored = self.get(mark.key()).await?;
             transaction = match stored {
@@ -136,7 +127,7 @@ impl Table {
         grant: &Grant,
         mark: &Undeliverable,
         actor: &Actor,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let what = AuditDetail::new(Act::MailAllowed).changing(mark.why.as_str(), "tried again");
         let transaction = self.inviting_again(context, false).await?.forgetting(mark)?;
         let entry = grant.entry(actor.clone(), what, context.now);
@@ -148,19 +139,14 @@ impl Table {
     }
 
     /// Takes the mark of somebody with a role off. Returns `false` when the mark has changed.
-    pub async fn allow_mail_to(
-        &self,
-        mark: &Undeliverable,
-        whom: &PersonId,
-        author: Author<'_>,
-    ) -> Result<bool, StoreError> {
+    pub async fn allow_mail_to(&self, mark: &Undeliverable, whom: &PersonId, author: Author<'_>) -> Result<bool> {
         let what = AuditDetail::new(Act::MailAllowed).changing(mark.why.as_str(), "tried again").noting(whom);
-        let audit_entry = AuditEntry::on_account(author.actor, author.now, what);
+        let audit_entry = author.entry_on_account(what);
         self.commit_once(self.transaction().forgetting(mark)?.told_by(&[audit_entry])?, author.deadline).await
     }
 
     /// Every address with a mark that holds. The index is a moment behind.
-    pub async fn unreachable(&self, now: Moment) -> Result<Unreachable, StoreError> {
+    pub async fn unreachable(&self, now: Moment) -> Result<Unreachable> {
         let mut marks = Unreachable::new();
         for (queue, from, why) in [
             (Queue::UNREACHABLE, None, UnreachableReason::Bounced),
@@ -177,7 +163,7 @@ impl Table {
     }
 
     /// The unsent mail of each class. The index is a moment behind.
-    pub async fn waiting(&self, now: Moment) -> Result<[Waiting; 6], StoreError> {
+    pub async fn waiting(&self, now: Moment) -> Result<[Waiting; 6]> {
         let mut waiting = MailClass::ALL.map(|class| Waiting { class, mails: 0, planned: 0, since: None });
         for waiting in &mut waiting {
             let mut oldest: Option<Ulid> = None;
@@ -210,7 +196,7 @@ fn written_at(row: Ulid) -> Option<Moment> {
 }
 
 impl Transaction {
-    pub(crate) fn forgetting(self, mark: &Undeliverable) -> Result<Transaction, StoreError> {
+    pub(crate) fn forgetting(self, mark: &Undeliverable) -> Result<Transaction> {
         self.remove(&mark.key(), "why = :why", &[(":why", text(mark.why.as_str()))])
     }
 }
@@ -249,7 +235,7 @@ impl OutboxRow {
 }
 
 impl Table {
-    pub async fn dead_mails(&self, since: Moment, limit: usize) -> Result<DeadMails, StoreError> {
+    pub async fn dead_mails(&self, since: Moment, limit: usize) -> Result<DeadMails> {
         let rows = self.dead_rows(since).await?;
         let mut dead = DeadMails { in_all: rows.len(), ..DeadMails::default() };
         let newest: Vec<_> = rows.into_iter().rev().take(limit).map(|row| self.get(OutboxRow::key_of(row))).collect();
@@ -266,8 +252,8 @@ impl Table {
 
     /// Queues every dead letter of this cause that is still shown, as if it had not been tried. When time
     /// runs out, the rest stay dead letters, and another request goes on.
-    pub async fn send_again(&self, code: &str, author: Author<'_>) -> Result<SentAgain, StoreError> {
-        let Author { actor, now, deadline } = author;
+    pub async fn send_again(&self, code: &str, author: Author<'_>) -> Result<SentAgain> {
+        let Author { now, deadline, .. } = author;
         let rows = self.dead_rows(now - GIVEN_UP_SHOWN).await?;
         let read = iter(rows).map(|row| async move {
             match self.get(OutboxRow::key_of(row)).await {
@@ -279,7 +265,7 @@ impl Table {
         let mut rows = pin!(rows.try_filter_map(|row| ready(Ok(row.filter(|row| row.given_up().0 == code)))));
         let Some(first) = rows.try_next().await? else { return Ok(SentAgain::Nothing) };
         let what = AuditDetail::new(Act::MailSentAgain).noting(format_args!("given up: {code}"));
-        let audit_entry = AuditEntry::on_account(actor, now, what);
+        let audit_entry = author.entry_on_account(what);
         if !self.commit_once(self.transaction().told_by(&[audit_entry])?, deadline).await? {
             return Err(StoreError::Contended);
         }
@@ -300,30 +286,23 @@ impl Table {
     }
 
     /// Lets a mail wait whose row cannot be read, since a newer version may have written it; meanwhile it is in nobody's way.
-    pub async fn put_off_unreadable(&self, row: Ulid, until: Moment, deadline: Deadline) -> Result<(), StoreError> {
+    pub async fn put_off_unreadable(&self, row: Ulid, until: Moment, deadline: Deadline) -> Result<()> {
         self.move_unreadable(row, "SET due = :due", until, deadline).await
     }
 
     /// Makes a dead letter of a mail whose row cannot be read, so that it waits for a person.
-    pub async fn give_up_unreadable(&self, row: Ulid, now: Moment, deadline: Deadline) -> Result<(), StoreError> {
+    pub async fn give_up_unreadable(&self, row: Ulid, now: Moment, deadline: Deadline) -> Result<()> {
         self.move_unreadable(row, "SET queue = :dead, due = :due", now, deadline).await
     }
 
-    async fn move_unreadable(
-        &self,
-        row: Ulid,
-        expression: &str,
-        due: Moment,
-        deadline: Deadline,
-    ) -> Result<(), StoreError> {
+    async fn move_unreadable(&self, row: Ulid, expression: &str, due: Moment, deadline: Deadline) -> Result<()> {
         let values =
             [(":dead", text(Queue::DEAD_MAIL.0)), (":due", text(crate::schema::due(due))), (":mail", text("mail-"))];
         let condition = "begins_with(queue, :mail) AND queue <> :dead";
-        let moved = self.single().update(&OutboxRow::key_of(row), expression, condition, &values)?;
-        self.write_alone(moved, deadline).await.map(drop)
+        self.single().update(&OutboxRow::key_of(row), expression, condition, &values)?.write(deadline).await.map(drop)
     }
 
-    async fn dead_rows(&self, since: Moment) -> Result<Vec<Ulid>, StoreError> {
+    async fn dead_rows(&self, since: Moment) -> Result<Vec<Ulid>> {
         let mut rows = Vec::new();
         self.each_in(Queue::DEAD_MAIL, Some(since), |attributes| {
             rows.extend(OutboxRow::named(&items::key_of(attributes)));

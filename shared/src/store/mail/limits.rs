@@ -13,7 +13,7 @@ use crate::domain::values::id::ProgrammeId;
 use crate::domain::values::window::utc_date;
 use crate::schema::{ACCOUNT, Stored, begin, key, stored};
 use crate::store::table::write::{Transaction, Unaudited, Writes, number, text};
-use crate::store::{QueuedMail, StoreError, Table};
+use crate::store::{QueuedMail, Result, Table};
 
 /// The roster mails of a programme. The function that sends mail counts them, so they lie where it may write.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,7 +87,7 @@ impl MailServer {
 }
 
 impl Table {
-    pub async fn roster_mails(&self, programme: &ProgrammeId) -> Result<RosterMails, StoreError> {
+    pub async fn roster_mails(&self, programme: &ProgrammeId) -> Result<RosterMails> {
         let stored = self.get(RosterMails::key_of(programme)).await?;
         Ok(stored.unwrap_or_else(|| RosterMails {
             programme: programme.clone(),
@@ -97,23 +97,22 @@ impl Table {
     }
 
     /// Counts to how many people a roster mail is owed.
-    pub async fn count_roster_mails_owed(&self, programme: &ProgrammeId, deadline: Deadline) -> Result<(), StoreError> {
+    pub async fn count_roster_mails_owed(&self, programme: &ProgrammeId, deadline: Deadline) -> Result<()> {
         let owed = self.count_grants(programme).await?;
         let set = format!("SET #kind = :kind, programme = :programme, owed = :owed ADD {CHANGES}");
         let values = of_roster(programme, owed.into(), [0; 5]);
-        let set = self.single().update(&RosterMails::key_of(programme), &set, "", &values)?;
-        self.write_alone(set, deadline).await.map(drop)
+        self.single().update(&RosterMails::key_of(programme), &set, "", &values)?.write(deadline).await.map(drop)
     }
 
     /// Records what the mail server said, on condition that the item is still as it was read. What another writer was faster to record is as
     /// new, and only a stop is added to it.
-    pub async fn note_mail_server(&self, server: &MailServer, deadline: Deadline) -> Result<(), StoreError> {
+    pub async fn note_mail_server(&self, server: &MailServer, deadline: Deadline) -> Result<()> {
         let mut noted = server.clone();
         loop {
             let as_read = [(":version", number(noted.version))];
             noted.version += 1;
             let put = self.single().create_or_replace(&noted, "version = :version", &as_read)?;
-            if self.write_alone(put, deadline).await? {
+            if put.write(deadline).await? {
                 return Ok(());
             }
             match self.get(MailServer::key_of()).await? {
@@ -133,7 +132,7 @@ impl Transaction {
         mail: &QueuedMail,
         before: Option<Delivery>,
         after: Option<Delivery>,
-    ) -> Result<Transaction, StoreError> {
+    ) -> Result<Transaction> {
         let QueuedMail::Roster { programme, .. } = mail else { return Ok(self) };
         let before = counts_of(before);
         let after = counts_of(after);
@@ -147,7 +146,7 @@ impl Transaction {
         programme: &ProgrammeId,
         owed: u64,
         changes: [i64; 5],
-    ) -> Result<Transaction, StoreError> {
+    ) -> Result<Transaction> {
         let counted = format!("SET #kind = :kind, programme = :programme ADD owed :owed, {CHANGES}");
         self.update(&RosterMails::key_of(programme), &counted, "", &of_roster(programme, owed, changes))
     }
@@ -210,23 +209,17 @@ impl MailRefusal {
 
 impl Table {
     /// Records that mail was refused for this reason. Returns the record, which says since when.
-    pub async fn note_mail_refusal(
-        &self,
-        code: &str,
-        now: Moment,
-        deadline: Deadline,
-    ) -> Result<MailRefusal, StoreError> {
+    pub async fn note_mail_refusal(&self, code: &str, now: Moment, deadline: Deadline) -> Result<MailRefusal> {
         loop {
             let stored: Option<MailRefusal> = self.get(MailRefusal::key_of(code)).await?;
-            let version = stored.as_ref().map_or(0, |stored| stored.version);
+            let version = stored.as_ref().map_or(0, |stored| stored.version) + 1;
             let refusal = match stored {
                 Some(stored) if !stored.is_over(now) && now < stored.last + RECORDED_EACH => return Ok(stored),
-                Some(stored) if !stored.is_over(now) => MailRefusal { last: now, version: version + 1, ..stored },
-                _ => MailRefusal { code: code.to_owned(), since: now, last: now, ended_at: None, version: version + 1 },
+                Some(stored) if !stored.is_over(now) => MailRefusal { last: now, version, ..stored },
+                _ => MailRefusal { code: code.to_owned(), since: now, last: now, ended_at: None, version },
             };
-            let is_written = self.replace(&refusal, version, Unaudited::Delivery, deadline).await?;
             // Otherwise another writer was faster, and its record holds.
-            if is_written {
+            if self.replace(&refusal, Unaudited::Delivery, deadline).await? {
                 return Ok(refusal);
             }
         }
@@ -234,7 +227,7 @@ impl Table {
 
     /// Records that mails were accepted and none refused. Recent refusals stay, because the reason may recur
     /// within minutes, and so does a used-up quota, which always has room for some.
-    pub async fn end_mail_refusals(&self, now: Moment, deadline: Deadline) -> Result<(), StoreError> {
+    pub async fn end_mail_refusals(&self, now: Moment, deadline: Deadline) -> Result<()> {
         for refusal in self.mail_refusals(now).await? {
             let is_of_all = ![QUOTA, QUOTA_UNREAD, NOT_VERIFIED].contains(&refusal.code.as_str());
             if is_of_all && refusal.last + RECORDED_EACH * 2 <= now {
@@ -244,7 +237,7 @@ impl Table {
         Ok(())
     }
 
-    pub async fn end_mail_refusal(&self, code: &str, now: Moment, deadline: Deadline) -> Result<(), StoreError> {
+    pub async fn end_mail_refusal(&self, code: &str, now: Moment, deadline: Deadline) -> Result<()> {
         let refusal: Option<MailRefusal> = self.get(MailRefusal::key_of(code)).await?;
         match refusal.filter(|refusal| !refusal.is_over(now)) {
             Some(refusal) => self.end_refusal(refusal, now, deadline).await,
@@ -253,14 +246,12 @@ impl Table {
     }
 
     /// Ends a refusal as it was read; a newer refusal wins.
-    async fn end_refusal(&self, refusal: MailRefusal, now: Moment, deadline: Deadline) -> Result<(), StoreError> {
-        let version = refusal.version;
-        let ended_at = Some(now);
-        let ended = MailRefusal { ended_at, version: version + 1, ..refusal };
-        self.replace(&ended, version, Unaudited::Delivery, deadline).await.map(drop)
+    async fn end_refusal(&self, refusal: MailRefusal, now: Moment, deadline: Deadline) -> Result<()> {
+        let ended = MailRefusal { ended_at: Some(now), version: refusal.version + 1, ..refusal };
+        self.replace(&ended, Unaudited::Delivery, deadline).await.map(drop)
     }
 
-    pub async fn mail_refusals(&self, now: Moment) -> Result<Vec<MailRefusal>, StoreError> {
+    pub async fn mail_refusals(&self, now: Moment) -> Result<Vec<MailRefusal>> {
         let mut refusals = self.list(MailRefusal::all()).await?;
         refusals.retain(|refusal| !refusal.is_over(now));
         Ok(refusals)

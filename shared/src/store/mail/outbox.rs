@@ -5,6 +5,7 @@ use jiff::SignedDuration;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
+use std::borrow::Borrow;
 use ulid::Ulid;
 
 use crate::clock::Moment;
@@ -26,7 +27,7 @@ use crate::domain::values::window::{Window, utc_date};
 use crate::schema::{ItemKey, Queue, Stored, begin, key, stored};
 use crate::store::table::found_by;
 use crate::store::table::write::{Transaction, Unaudited, Writes, number};
-use crate::store::{ActContext, ByHand, DoneByHand, RosterChanges, StoreError, Table};
+use crate::store::{ActContext, ByHand, DoneByHand, Result, RosterChanges, StoreError, Table};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutboxRow {
@@ -244,7 +245,7 @@ fn mail_prefix(grant: Option<&GrantId>) -> String {
 /// How the sort keys begin of a grant's mails that were written in one millisecond.
 fn written_at(grant: &GrantId, moment: Moment) -> String {
     const TIME: usize = 10;
-    let first = Ulid::from_parts(u64::try_from(moment.as_millisecond()).unwrap_or_default(), 0).to_string();
+    let first = Ulid::from_parts(moment.as_millisecond() as u64, 0).to_string();
     let time: String = first.chars().take(TIME).collect();
     format!("V#{grant}#{time}")
 }
@@ -287,7 +288,8 @@ impl OutboxRow {
         }
     }
 
-    pub fn queued(row: Ulid, mail: QueuedMail, now: Moment) -> OutboxRow {
+    pub fn queued(mail: QueuedMail, now: Moment) -> OutboxRow {
+        let row = new_ulid(now);
         let class = mail.facts().kind.class();
         let state = MailState::Waiting { since: now };
         OutboxRow { row, class, state, written_at: now, tries: 0, version: 1, again_at: None, sent_on: None, mail }
@@ -298,12 +300,12 @@ impl OutboxRow {
         let due = opens.max(now);
         let is_reminder = false;
         let mail = QueuedMail::Roster { programme: programme.clone(), grant: grant.clone(), is_reminder };
-        OutboxRow::queued(new_ulid(due), mail, due)
+        OutboxRow::queued(mail, due)
     }
 
     /// A mail that somebody sends by hand; it does not queue behind a whole roster.
-    pub fn queued_by_hand(row: Ulid, mail: QueuedMail, now: Moment) -> OutboxRow {
-        OutboxRow { class: MailClass::ByHand, ..OutboxRow::queued(row, mail, now) }
+    pub fn queued_by_hand(mail: QueuedMail, now: Moment) -> OutboxRow {
+        OutboxRow { class: MailClass::ByHand, ..OutboxRow::queued(mail, now) }
     }
 
     /// Whether it went to nobody, since its recipient had lost the role.
@@ -364,7 +366,7 @@ pub struct Facts<'a> {
     /// The choice by which its recipient can opt out. Nobody can opt out of mail about their key or about a
     /// rule that will switch it off.
     pub choice: Option<OptionalMail>,
-    pub(crate) kept_for: SignedDuration,
+    kept_for: SignedDuration,
 }
 
 impl<'a> Facts<'a> {
@@ -528,14 +530,14 @@ const LEASE: SignedDuration = SignedDuration::from_secs(90);
 impl Table {
     /// Mails that are due, longest due first; at most `limit`. The index is a moment behind, so each is taken
     /// before it is sent.
-    pub async fn due_mails(&self, class: MailClass, now: Moment, limit: i32) -> Result<Vec<Ulid>, StoreError> {
+    pub async fn due_mails(&self, class: MailClass, now: Moment, limit: i32) -> Result<Vec<Ulid>> {
         let due = self.due(class.queue(), now, limit).await?;
         Ok(due.iter().filter_map(OutboxRow::named).collect())
     }
 
     /// Makes this invocation the sender of a mail. Returns `None` when the mail is sent, being sent or not
     /// due.
-    pub async fn take_mail(&self, row: Ulid, now: Moment, deadline: Deadline) -> Result<Option<OutboxRow>, StoreError> {
+    pub async fn take_mail(&self, row: Ulid, now: Moment, deadline: Deadline) -> Result<Option<OutboxRow>> {
         let Some(row) = self.get(OutboxRow::key_of(row)).await? else { return Ok(None) };
         // A dead letter waits for a person, not for another try.
         let is_due = row.due().is_some_and(|(queue, due)| queue == row.class.queue() && due <= now);
@@ -548,18 +550,13 @@ impl Table {
 
     /// Records the state of a mail on condition that its row is as it was read. Returns `None` when another
     /// writer was faster.
-    pub async fn set_mail(
-        &self,
-        row: &OutboxRow,
-        state: MailState,
-        deadline: Deadline,
-    ) -> Result<Option<OutboxRow>, StoreError> {
+    pub async fn set_mail(&self, row: &OutboxRow, state: MailState, deadline: Deadline) -> Result<Option<OutboxRow>> {
         let after = OutboxRow { state, version: row.version + 1, ..row.clone() };
-        Ok(self.replace(&after, row.version, Unaudited::Delivery, deadline).await?.then_some(after))
+        Ok(self.replace(&after, Unaudited::Delivery, deadline).await?.then_some(after))
     }
 
     /// When a grant's roster mail may be sent by hand once more, after one that was sent now or within the hour.
-    pub async fn may_resend_at(&self, context: ActContext<'_>) -> Result<Moment, StoreError> {
+    pub async fn may_resend_at(&self, context: ActContext<'_>) -> Result<Moment> {
         let last = self.get(DoneByHand::key_of(context.programme, context.grant, ByHand::RosterMail)).await?;
         Ok(last.map_or(context.now, |last| last.done_at) + BETWEEN_RESENT)
     }
@@ -571,28 +568,23 @@ impl Table {
         grant: &Grant,
         actor: &Actor,
         is_reminder: bool,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let audit_entry = grant.entry(actor.clone(), AuditDetail::new(Act::Reinvited), context.now);
         self.commit_once(self.inviting_again(context, is_reminder).await?.told_by(&[audit_entry])?, context.deadline)
             .await
     }
 
-    pub(crate) async fn inviting_again(
-        &self,
-        context: ActContext<'_>,
-        is_reminder: bool,
-    ) -> Result<Transaction, StoreError> {
-        let id = new_ulid(context.now);
+    pub(crate) async fn inviting_again(&self, context: ActContext<'_>, is_reminder: bool) -> Result<Transaction> {
         let programme = context.programme.clone();
         let grant = context.grant.clone();
         let mail = QueuedMail::Roster { programme, grant, is_reminder };
         let row;
         let apart;
         if is_reminder {
-            row = OutboxRow::queued(id, mail, context.now);
+            row = OutboxRow::queued(mail, context.now);
             apart = BETWEEN_REMINDERS;
         } else {
-            row = OutboxRow::queued_by_hand(id, mail, context.now);
+            row = OutboxRow::queued_by_hand(mail, context.now);
             apart = BETWEEN_RESENT;
         }
         let transaction = self.transaction().doing_by_hand(ByHand::RosterMail, context, apart)?.owing(&row)?;
@@ -606,7 +598,7 @@ impl Table {
         programme: &ProgrammeId,
         grant: &GrantId,
         is_such: impl Fn(Moment) -> bool,
-    ) -> Result<Vec<(FiledMail, OutboxRow)>, StoreError> {
+    ) -> Result<Vec<(FiledMail, OutboxRow)>> {
         let mut waiting = Vec::new();
         for filed in self.list(FiledMail::filed_under(programme, Some(grant))).await? {
             let Some(row) = self.get(OutboxRow::key_of(filed.first)).await? else { continue };
@@ -630,7 +622,7 @@ impl Table {
         grant: &GrantId,
         now: Moment,
         deadline: Deadline,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let Some(stored) = self.get(Programme::key_of(programme)).await? else { return Ok(()) };
         let opens = stored.settings.claim_opens_at();
         let planned = self.waiting_invitations(programme, grant, |since| {
@@ -647,7 +639,7 @@ impl Table {
     }
 
     /// The first mails but links that the mail server took on a UTC day, at most so many, as they are now.
-    pub async fn first_sent_on(&self, day: Date, most: i32) -> Result<Vec<OutboxRow>, StoreError> {
+    pub async fn first_sent_on(&self, day: Date, most: i32) -> Result<Vec<OutboxRow>> {
         let midnight = day.to_zoned(TimeZone::UTC).map_or(Moment::MIN, |midnight| midnight.timestamp().into());
         let rows = self.due_from(Queue::SENT_MAIL, midnight, most).await?.into_iter().map(async |key| {
             let Some(message) = key.pk.strip_prefix(SENT) else { return Ok(None) };
@@ -660,11 +652,7 @@ impl Table {
     }
 
     /// The rows of these mails that are still kept, of many the first so many, but for those that only a newer version can read.
-    pub async fn mails(
-        &self,
-        filed: impl IntoIterator<Item = FiledMail>,
-        most: usize,
-    ) -> Result<Vec<OutboxRow>, StoreError> {
+    pub async fn mails(&self, filed: impl IntoIterator<Item = FiledMail>, most: usize) -> Result<Vec<OutboxRow>> {
         let rows = filed.into_iter().flat_map(|filed| filed.rows).take(most);
         let rows = rows.map(async |row| match self.get(OutboxRow::key_of(row)).await {
             Err(StoreError::Corrupt { .. }) => Ok(None),
@@ -674,14 +662,14 @@ impl Table {
     }
 
     /// The mails to a grant's student, oldest first.
-    pub async fn mails_of(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Vec<OutboxRow>, StoreError> {
+    pub async fn mails_of(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Vec<OutboxRow>> {
         self.mails(self.list(FiledMail::filed_under(programme, Some(grant))).await?, usize::MAX).await
     }
 }
 
 impl Transaction {
     /// Takes mails away that still wait as they were read.
-    pub(crate) fn without(mut self, waiting: &[(FiledMail, OutboxRow)]) -> Result<Transaction, StoreError> {
+    pub(crate) fn without(mut self, waiting: &[(FiledMail, OutboxRow)]) -> Result<Transaction> {
         for (filed, row) in waiting {
             let as_read = [(":version", number(row.version))];
             self = self.remove(&row.key(), "version = :version", &as_read)?.remove(&filed.key(), "", &[])?;
@@ -690,15 +678,21 @@ impl Transaction {
     }
 
     /// Queues a mail, with the item by which it is found from its grant or programme.
-    pub(crate) fn owing(self, row: &OutboxRow) -> Result<Transaction, StoreError> {
-        self.owing_to_all(std::slice::from_ref(row))
+    pub(crate) fn owing(self, row: &OutboxRow) -> Result<Transaction> {
+        self.owing_to_all([row])
     }
 
     /// Queues a mail to each of several recipients, with one item for all.
-    pub(crate) fn owing_to_all(self, rows: &[OutboxRow]) -> Result<Transaction, StoreError> {
-        let filed = rows.first().and_then(OutboxRow::filed);
-        let filed = filed.map(|filed| FiledMail { rows: rows.iter().map(|row| row.row).collect(), ..filed });
-        let queued = rows.iter().try_fold(self, Transaction::create)?;
-        filed.iter().try_fold(queued, Transaction::create)
+    pub(crate) fn owing_to_all(mut self, rows: impl IntoIterator<Item: Borrow<OutboxRow>>) -> Result<Transaction> {
+        let mut together: Option<FiledMail> = None;
+        for row in rows {
+            let row = row.borrow();
+            self = self.create(row)?;
+            match &mut together {
+                Some(filed) => filed.rows.push(row.row),
+                None => together = row.filed(),
+            }
+        }
+        together.iter().try_fold(self, Transaction::create)
     }
 }

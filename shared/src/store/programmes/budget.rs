@@ -16,7 +16,7 @@ use crate::domain::values::money::Usd;
 use crate::schema::Stored;
 use crate::store::items::Item;
 use crate::store::table::write::{Unaudited, Writes, instant, number, text};
-use crate::store::{Enrolment, StoreError, Table, items};
+use crate::store::{Enrolment, Result, StoreError, Table, items};
 
 /// How long an act waits at most until the counts of its roster are written.
 const FOR_THE_COUNTS: Duration = Duration::from_secs(2);
@@ -49,7 +49,7 @@ impl CapMoves {
 
 impl Table {
     /// The budget of a programme, with which it was made.
-    pub async fn budget(&self, programme: &ProgrammeId) -> Result<Budget, StoreError> {
+    pub async fn budget(&self, programme: &ProgrammeId) -> Result<Budget> {
         self.get_existing(Budget::key_of(programme)).await
     }
 
@@ -63,7 +63,7 @@ impl Table {
         (reserved, unreserved): (Usd, &Unreserved),
         as_of: Moment,
         deadline: Deadline,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let mut update = CapMoves::new(&unreserved.beyond(&read.unreserved));
         update.set.push("counted_at = :at".to_owned());
         let mut values = update.values();
@@ -123,14 +123,14 @@ impl Table {
         grant: &GrantId,
         reached: Stage,
         deadline: Deadline,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let Some(before) = self.get(Grant::key_of(programme, grant)).await? else { return Ok(()) };
         let after = Grant { stage: before.stage.after(reached), ..before.clone() };
         let [was, stage] = [&before, &after].map(|grant| text(grant.stage.as_str()));
         let values = [(":was", was), (":stage", stage), (":one", number(1))];
         let noted = "SET #stage = :stage ADD version :one";
         let noted = self.single().update(&before.key(), noted, "#stage = :was", &values)?;
-        if after != before && self.write_alone(noted, deadline).await? {
+        if after != before && noted.write(deadline).await? {
             let mut moves = Counts::default();
             moves.add(&before, -1);
             moves.add(&after, 1);
@@ -147,7 +147,7 @@ impl Table {
         moves: Counts,
         as_read: Option<Counts>,
         deadline: Deadline,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let mut added = Vec::new();
         let mut unmoved = Vec::new();
         let mut values =
@@ -165,17 +165,16 @@ impl Table {
         }
         let add = format!("SET #kind = :kind, programme = :programme ADD {}", added.join(", "));
         let values: Vec<_> = values.iter().map(|(name, value)| (&**name, value.clone())).collect();
-        let update = self.single().update(&RosterCounts::key_of(programme), &add, &unmoved.join(""), &values)?;
-        self.write_alone(update, deadline).await
+        self.single().update(&RosterCounts::key_of(programme), &add, &unmoved.join(""), &values)?.write(deadline).await
     }
 
-    pub async fn roster_counts(&self, programme: &ProgrammeId) -> Result<Counts, StoreError> {
+    pub async fn roster_counts(&self, programme: &ProgrammeId) -> Result<Counts> {
         Ok(self.get(RosterCounts::key_of(programme)).await?.map_or_else(Counts::default, |stored| stored.counts))
     }
 }
 
 /// The attributes that are counts, as the item of a roster has them.
-fn numbers_of(programme: &ProgrammeId, counts: Counts) -> Result<Item, StoreError> {
+fn numbers_of(programme: &ProgrammeId, counts: Counts) -> Result<Item> {
     let mut counts_item = items::to_item(&RosterCounts { programme: programme.clone(), counts })?;
     counts_item.retain(|_, value| value.is_n());
     Ok(counts_item)

@@ -15,7 +15,7 @@ use crate::domain::values::partition::programme_partition;
 use crate::schema::{Stored, begin, key, overview, stored};
 use crate::store::programmes::jobs::{AS_READ, as_read};
 use crate::store::table::write::{Round, Unaudited, Writes};
-use crate::store::{ImportPart, Job, Kept, OutboxRow, RosterChanges, StoreError, Table, Work};
+use crate::store::{ImportPart, Job, Kept, OutboxRow, Result, RosterChanges, Table, Work};
 
 /// How long an import is kept, with what it changed.
 pub(crate) const IMPORT_KEPT: SignedDuration = SignedDuration::from_hours(8 * 24);
@@ -69,7 +69,7 @@ impl Import {
             import,
             programme: programme.clone(),
             made_at: now,
-            steps: u32::try_from(steps).unwrap_or(u32::MAX),
+            steps: steps as u32,
             changes: RosterChanges::default(),
             readdressed: 0,
             is_unseen: false,
@@ -105,13 +105,7 @@ impl Import {
 
 impl Table {
     /// Keeps what belongs to an import that is not applied yet.
-    pub async fn keep_part(
-        &self,
-        import: &Import,
-        kept: Kept,
-        bytes: &[u8],
-        deadline: Deadline,
-    ) -> Result<(), StoreError> {
+    pub async fn keep_part(&self, import: &Import, kept: Kept, bytes: &[u8], deadline: Deadline) -> Result<()> {
         let Import { import: id, programme, .. } = import;
         let until = import.until();
         let part = ImportPart { import: *id, programme: programme.clone(), kept, part: 0, until, bytes: Vec::new() };
@@ -119,10 +113,9 @@ impl Table {
     }
 
     /// Keeps an import, whose parts are there. One that was kept by a request that died is kept again.
-    pub async fn keep_import(&self, import: &Import, deadline: Deadline) -> Result<(), StoreError> {
+    pub async fn keep_import(&self, import: &Import, deadline: Deadline) -> Result<()> {
         let not_applied = [(":not", AttributeValue::Bool(false))];
-        let kept = self.single().create_or_replace(import, "applied = :not", &not_applied)?;
-        self.write_alone(kept, deadline).await.map(drop)
+        self.single().create_or_replace(import, "applied = :not", &not_applied)?.write(deadline).await.map(drop)
     }
 
     /// Starts the job of an import, or the one that undoes its drops, once, unless another of its kind is under way. A roster was compared
@@ -133,7 +126,7 @@ impl Table {
         before: Option<Ulid>,
         mails: &[OutboxRow],
         deadline: Deadline,
-    ) -> Result<JobCreation, StoreError> {
+    ) -> Result<JobCreation> {
         let import;
         let mark;
         match job.work {

@@ -25,7 +25,7 @@ use crate::domain::values::id::{GrantId, ProgrammeId, new_ulid};
 use crate::domain::values::partition::programme_partition;
 use crate::schema::{ItemKey, Queue, begin, key, overview, stored};
 use crate::store::table::write::{Unaudited, Writes, instant, number};
-use crate::store::{StoreError, Table, items};
+use crate::store::{Result, StoreError, Table, items};
 
 /// How long an invocation owns a job: longer than it may run.
 pub const JOB_LEASE: SignedDuration = SignedDuration::from_secs(60);
@@ -210,7 +210,7 @@ impl Job {
     }
 
     pub fn note_undone(&mut self, undone: Vec<UndoneStep>) {
-        self.refused += u32::try_from(undone.len()).unwrap_or(u32::MAX);
+        self.refused += undone.len() as u32;
         self.undone.extend(undone);
         self.undone.truncate(MOST_NAMED);
     }
@@ -270,9 +270,8 @@ impl DueWork {
 
 impl Table {
     /// What is due; of each kind at most so many. The index is a moment behind.
-    pub async fn due_work(&self, now: Moment, most: usize) -> Result<DueWork, StoreError> {
-        let most = i32::try_from(most).unwrap_or(i32::MAX);
-        let due = |queue| self.due(queue, now, most);
+    pub async fn due_work(&self, now: Moment, most: usize) -> Result<DueWork> {
+        let due = |queue| self.due(queue, now, most as i32);
         let (leaks, disables, guardrails, limits, reads, jobs) = tokio::try_join!(
             due(Urgency::Leak.queue()),
             due(Urgency::Disable.queue()),
@@ -285,26 +284,21 @@ impl Table {
     }
 
     /// The jobs of a programme that run or have run, the oldest first.
-    pub async fn jobs(&self, programme: &ProgrammeId) -> Result<Vec<Job>, StoreError> {
+    pub async fn jobs(&self, programme: &ProgrammeId) -> Result<Vec<Job>> {
         let mut jobs = self.list(Job::of_programme(programme)).await?;
         jobs.sort_by_key(|job| (job.started_at, job.job));
         Ok(jobs)
     }
 
     /// Programmes with jobs that run or wait. The index is a moment behind.
-    pub async fn programmes_with_jobs(&self) -> Result<Vec<ProgrammeId>, StoreError> {
+    pub async fn programmes_with_jobs(&self) -> Result<Vec<ProgrammeId>> {
         let mut programmes = BTreeSet::new();
         self.each_in(Queue::JOB, None, |attributes| programmes.extend(Job::named(&items::key_of(attributes)))).await?;
         Ok(programmes.into_iter().collect())
     }
 
     /// Takes the job of a programme whose turn it is, if nobody owns one of them. In a restored copy of the table none runs.
-    pub async fn take_job(
-        &self,
-        programme: &ProgrammeId,
-        now: Moment,
-        deadline: Deadline,
-    ) -> Result<Option<Job>, StoreError> {
+    pub async fn take_job(&self, programme: &ProgrammeId, now: Moment, deadline: Deadline) -> Result<Option<Job>> {
         let mut running: Vec<Job> = self.jobs(programme).await?.into_iter().filter(Job::is_running).collect();
         // What is half written comes first, also before what was begun by a request that is older and committed later.
         running.sort_by_key(|job| (job.is_written || job.version == 1, job.started_at, job.job));
@@ -328,7 +322,7 @@ impl Table {
     }
 
     /// Records the progress of a job that the caller owns. Returns `None` when somebody else has written it since.
-    pub async fn set_job(&self, job: Job, deadline: Deadline) -> Result<Option<Job>, StoreError> {
+    pub async fn set_job(&self, job: Job, deadline: Deadline) -> Result<Option<Job>> {
         let after = Job { version: job.version + 1, ..job.clone() };
         let transaction = self.transaction().put(&after, AS_READ, &as_read(&job))?;
         let is_mine = self.commit_once(transaction.unaudited(Unaudited::Job), deadline).await?;
@@ -336,19 +330,14 @@ impl Table {
     }
 
     /// Notes when keys are compared with the pauses of their programme next, unless those were edited since.
-    pub async fn set_pause_watch(&self, watch: &PauseWatch, deadline: Deadline) -> Result<(), StoreError> {
+    pub async fn set_pause_watch(&self, watch: &PauseWatch, deadline: Deadline) -> Result<()> {
         let as_edited = [(":edited_at", instant(watch.edited_at))];
         let transaction = self.transaction().put(watch, "edited_at = :edited_at", &as_edited)?;
         self.commit_once(transaction.unaudited(Unaudited::Job), deadline).await.map(drop)
     }
 
     /// Has pages tell of a job no more that has ended. Returns `false` if they do not.
-    pub async fn put_job_away(
-        &self,
-        programme: &ProgrammeId,
-        job: Ulid,
-        deadline: Deadline,
-    ) -> Result<bool, StoreError> {
+    pub async fn put_job_away(&self, programme: &ProgrammeId, job: Ulid, deadline: Deadline) -> Result<bool> {
         let mut ended = self.jobs(programme).await?.into_iter().filter(|job| !job.is_running() && !job.put_away);
         let Some(job) = ended.find(|candidate| candidate.job == job) else { return Ok(false) };
         Ok(self.set_job(Job { put_away: true, ..job }, deadline).await?.is_some())
@@ -364,7 +353,7 @@ pub(super) fn as_read(job: &Job) -> [(&'static str, AttributeValue); 2] {
 
 impl Table {
     /// The grants of a job of which the provider is still to confirm something. The index is a moment behind.
-    pub async fn waiting_for_provider(&self, job: &Job) -> Result<Vec<GrantId>, StoreError> {
+    pub async fn waiting_for_provider(&self, job: &Job) -> Result<Vec<GrantId>> {
         let mut waiting = BTreeSet::new();
         for urgency in [Urgency::Leak, Urgency::Disable, Urgency::Limit] {
             self.each_in(urgency.queue(), None, |attributes| {

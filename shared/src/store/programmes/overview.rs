@@ -11,8 +11,8 @@ use crate::domain::values::id::ProgrammeId;
 use crate::domain::values::partition::programme_partition;
 use crate::schema::{Stored, begin, overview};
 use crate::store::{
-    AssignedUse, GroupTotals, Import, Job, KeptTotals, ProgrammeUse, RosterPreview, RosterToken, StoreError, Table,
-    Totals, items,
+    AssignedUse, GroupTotals, Import, Job, KeptTotals, ProgrammeUse, Result, RosterPreview, RosterToken, Table, Totals,
+    items,
 };
 
 /// What the overview of a programme shows.
@@ -36,7 +36,7 @@ pub struct Overview {
 
 impl Table {
     /// What the overview of a programme shows, in one query; nothing where there is no such programme.
-    pub async fn overview(&self, programme: &ProgrammeId) -> Result<Option<Overview>, StoreError> {
+    pub async fn overview(&self, programme: &ProgrammeId) -> Result<Option<Overview>> {
         let mut budget = None;
         let mut counts = Counts::default();
         let mut totals = None;

@@ -15,15 +15,14 @@ use crate::domain::audit::{Act, AuditDetail, AuditEntry};
 use crate::domain::programme::role::{Role, is_among};
 use crate::domain::programme::{Programme, Settings};
 use crate::domain::values::address::EmailAddress;
-use crate::domain::values::id::{PersonId, ProgrammeId, new_ulid};
+use crate::domain::values::id::{PersonId, ProgrammeId};
 use crate::domain::values::partition::programme_partition;
 use crate::domain::values::token::RegistrarTokenHash;
 use crate::schema::{Queue, SHARDS, Stored, begin, key, overview, stored};
-use crate::store::alerts::MAILS_AT_ONCE;
 use crate::store::items::MOST_IN_A_PART;
 use crate::store::programmes::imports::IMPORT_KEPT;
 use crate::store::table::write::{Transaction, Unaudited, Writes, instant, text};
-use crate::store::{Author, OutboxRow, QueuedMail, StaffPerson, StoreError, Table};
+use crate::store::{Author, OutboxRow, QueuedMail, Result, StaffPerson, Table};
 
 /// How long a file that was uploaded may be applied.
 pub const PREVIEW_LASTS: SignedDuration = SignedDuration::from_hours(24);
@@ -98,7 +97,7 @@ fn parts_of(shard: char) -> String {
 }
 
 fn shard(import: Ulid) -> char {
-    let digit = usize::try_from(import.0 % 16).unwrap_or_default();
+    let digit = (import.0 % 16) as usize;
     SHARDS.get(digit).copied().unwrap_or('0')
 }
 
@@ -144,13 +143,13 @@ pub struct RosterChanges {
 impl RosterToken {
     /// The audit entry that tells of its end.
     pub(crate) fn ended(&self, author: Author<'_>) -> AuditEntry {
-        AuditEntry::on_programme(&self.programme, author.actor, author.now, AuditDetail::new(Act::RosterTokenEnded))
+        author.entry_on(&self.programme, AuditDetail::new(Act::RosterTokenEnded))
     }
 }
 
 impl Transaction {
     /// Takes a token away, on condition that no other was made meanwhile.
-    pub(crate) fn ending(self, token: &RosterToken) -> Result<Transaction, StoreError> {
+    pub(crate) fn ending(self, token: &RosterToken) -> Result<Transaction> {
         self.remove(&token.key(), "#hash = :hash", &[(":hash", text(token.hash.as_str()))])
     }
 }
@@ -170,7 +169,7 @@ impl Table {
         file: &[u8],
         mails: &[OutboxRow],
         deadline: Deadline,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let import = preview.import;
         let programme = preview.programme.clone();
         let until = preview.until;
@@ -181,26 +180,17 @@ impl Table {
     }
 
     /// Keeps bytes in parts that are like this one, some side by side, in place of those of a request that died.
-    pub(crate) async fn keep_bytes(
-        &self,
-        template: &ImportPart,
-        bytes: &[u8],
-        deadline: Deadline,
-    ) -> Result<(), StoreError> {
+    pub(crate) async fn keep_bytes(&self, template: &ImportPart, bytes: &[u8], deadline: Deadline) -> Result<()> {
         let parts = bytes.chunks(MOST_IN_A_PART).zip(0..);
         let parts = parts.map(|(bytes, part)| ImportPart { part, bytes: bytes.to_vec(), ..template.clone() });
-        let parts: Vec<ImportPart> = parts.collect();
-        let puts = parts
-            .iter()
-            .map(|part| async move { self.write_alone(self.single().set(part)?, deadline).await })
-            .collect::<Vec<_>>();
+        let puts: Vec<_> = parts.map(|part| async move { self.set(&part, deadline).await }).collect();
         let mut puts = stream::iter(puts).buffer_unordered(SIDE_BY_SIDE);
         while puts.try_next().await?.is_some() {}
         Ok(())
     }
 
     /// The whole of what is kept, which is empty where there is nothing.
-    pub async fn kept_bytes(&self, import: Ulid, kept: Kept) -> Result<Vec<u8>, StoreError> {
+    pub async fn kept_bytes(&self, import: Ulid, kept: Kept) -> Result<Vec<u8>> {
         let parts = self.list(ImportPart::of_import(import, kept)).await?;
         Ok(parts.into_iter().flat_map(|part| part.bytes).collect())
     }
@@ -211,7 +201,7 @@ impl Table {
         programme: &ProgrammeId,
         import: Ulid,
         now: Moment,
-    ) -> Result<Option<(RosterPreview, Vec<u8>)>, StoreError> {
+    ) -> Result<Option<(RosterPreview, Vec<u8>)>> {
         let kept = self.get(RosterPreview::key_of(programme, import)).await?;
         let Some(kept) = kept.filter(|kept| now < kept.until) else { return Ok(None) };
         let file = self.kept_bytes(import, Kept::File).await?;
@@ -220,12 +210,7 @@ impl Table {
     }
 
     /// Takes away the registrar's files that wait and are no newer than this one, and itself unless it waits on.
-    pub async fn remove_waiting_files(
-        &self,
-        newest: &RosterPreview,
-        waits_on: bool,
-        deadline: Deadline,
-    ) -> Result<(), StoreError> {
+    pub async fn remove_waiting_files(&self, newest: &RosterPreview, waits_on: bool, deadline: Deadline) -> Result<()> {
         for preview in self.list(RosterPreview::of_programme(&newest.programme)).await? {
             let is_former = preview.waits() && preview.until <= newest.until;
             if !is_former || waits_on && preview.import == newest.import {
@@ -247,57 +232,50 @@ impl Table {
         changes: RosterChanges,
         now: Moment,
         deadline: Deadline,
-    ) -> Result<Vec<OutboxRow>, StoreError> {
-        let in_charge = self.people_of(&self.in_charge(&programme.settings).await?, deadline).await?;
-        let rows = in_charge.into_iter().take(MAILS_AT_ONCE).map(|recipient| {
-            let mail = QueuedMail::Import { programme: programme.id.clone(), import, changes, recipient };
-            OutboxRow::queued(new_ulid(now), mail, now)
-        });
-        Ok(rows.collect())
+    ) -> Result<Vec<OutboxRow>> {
+        self.mails_to_those_in_charge(programme, now, deadline, |programme, recipient| QueuedMail::Import {
+            programme,
+            import,
+            changes,
+            recipient,
+        })
+        .await
     }
 
     /// Makes this the token of the programme in place of the one before.
-    pub async fn set_roster_token(&self, token: &RosterToken, author: Author<'_>) -> Result<(), StoreError> {
-        let audit_entry = AuditEntry::on_programme(
-            &token.programme,
-            author.actor,
-            author.now,
-            AuditDetail::new(Act::RosterTokenMade),
-        );
+    pub async fn set_roster_token(&self, token: &RosterToken, author: Author<'_>) -> Result<()> {
+        let audit_entry = author.entry_on(&token.programme, AuditDetail::new(Act::RosterTokenMade));
         self.commit_once(self.transaction().set(token)?.told_by(&[audit_entry])?, author.deadline).await.map(drop)
     }
 
     /// Ends a token, unless another was made meanwhile.
-    pub async fn end_roster_token(&self, token: &RosterToken, author: Author<'_>) -> Result<(), StoreError> {
+    pub async fn end_roster_token(&self, token: &RosterToken, author: Author<'_>) -> Result<()> {
         let ended = self.transaction().ending(token)?;
         self.commit_once(ended.told_by(&[token.ended(author)])?, author.deadline).await.map(drop)
     }
 
     /// Whether whoever made a token may make one, by these settings and admins.
-    pub async fn is_makers(
-        &self,
-        token: &RosterToken,
-        settings: &Settings,
-        admins: &[EmailAddress],
-    ) -> Result<bool, StoreError> {
+    pub async fn is_makers(&self, token: &RosterToken, settings: &Settings, admins: &[EmailAddress]) -> Result<bool> {
         let Some(maker) = self.get(StaffPerson::key_of(&token.made_by)).await? else { return Ok(false) };
         let maker = maker.address.matched();
         Ok(Role::find(maker, settings, is_among(maker, admins)) >= Some(Role::Faculty))
     }
 
     /// Notes that a person has applied a file, and trusts the token that put it, unless another was made meanwhile.
-    pub async fn trust_token(&self, file: &RosterPreview, deadline: Deadline) -> Result<(), StoreError> {
+    pub async fn trust_token(&self, file: &RosterPreview, deadline: Deadline) -> Result<()> {
         let Some(token) = &file.token else { return Ok(()) };
         let values = [(":yes", AttributeValue::Bool(true)), (":hash", text(token.as_str()))];
         let key = RosterToken::key_of(&file.programme);
-        let trusted = self.single().update(&key, "SET is_trusted = :yes", "#hash = :hash", &values)?;
-        self.write_alone(trusted, deadline).await.map(drop)
+        self.single().update(&key, "SET is_trusted = :yes", "#hash = :hash", &values)?.write(deadline).await.map(drop)
     }
 
     /// Notes that a token is in use, unless another was made meanwhile.
-    pub async fn note_token_use(&self, token: &RosterToken, now: Moment, deadline: Deadline) -> Result<(), StoreError> {
+    pub async fn note_token_use(&self, token: &RosterToken, now: Moment, deadline: Deadline) -> Result<()> {
         let values = [(":now", instant(now)), (":hash", text(token.hash.as_str()))];
-        let used = self.single().update(&token.key(), "SET last_used_at = :now", "#hash = :hash", &values)?;
-        self.write_alone(used, deadline).await.map(drop)
+        self.single()
+            .update(&token.key(), "SET last_used_at = :now", "#hash = :hash", &values)?
+            .write(deadline)
+            .await
+            .map(drop)
     }
 }

@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use ulid::Ulid;
 
 use crate::clock::Moment;
-use crate::domain::audit::{Act, AuditDetail, AuditEntry};
+use crate::domain::audit::{Act, AuditDetail};
 use crate::domain::grant::EditEffect;
 use crate::domain::programme::guardrail::Guardrail;
 use crate::domain::programme::pause::{ClockPauses, PauseWatch};
@@ -15,14 +15,15 @@ use crate::domain::programme::request::ProgrammeRequest;
 use crate::domain::programme::role::{RoleChanges, Roles};
 use crate::domain::programme::{Budget, Programme, Settings};
 use crate::domain::usage::forecast::SpendingPace;
-use crate::domain::values::id::{GrantId, ProgrammeId, new_ulid};
+use crate::domain::values::format::Joined;
+use crate::domain::values::id::{GrantId, ProgrammeId};
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::utc_date;
 use crate::schema::{ItemKey, Queue, Stored, overview};
 use crate::store::alerts::MAILS_AT_ONCE;
 use crate::store::programmes::jobs::{AS_READ, as_read};
 use crate::store::table::write::{Audited, Pauses, Round, Transaction, Writes, number};
-use crate::store::{Author, Import, Job, OutboxRow, QueuedMail, RosterToken, StoreError, Table, Work, items};
+use crate::store::{Author, Import, Job, OutboxRow, QueuedMail, Result, RosterToken, StoreError, Table, Work, items};
 
 /// What is said of jobs that a programme's close has ended.
 const CLOSED: &str = "The programme was closed.";
@@ -79,7 +80,7 @@ pub struct BudgetSums {
 
 impl Table {
     /// The sums of these programmes' budgets, with spending as the sync last summed it up.
-    pub async fn budget_sums(&self, programmes: &[Programme], now: Moment) -> Result<BudgetSums, StoreError> {
+    pub async fn budget_sums(&self, programmes: &[Programme], now: Moment) -> Result<BudgetSums> {
         let budgets = programmes.iter().map(|programme| async move {
             let budget = self.budget(&programme.id).await?;
             let used = self.programme_use(&programme.id).await?;
@@ -104,7 +105,7 @@ impl Table {
 
     /// Creates a programme under the slug of its name, with the next free number where the slug is taken. A form that was used
     /// before creates nothing, and answers what it created. A copied roster is imported by a job.
-    pub async fn create(&self, new: NewProgramme, author: Author<'_>) -> Result<ProgrammeId, StoreError> {
+    pub async fn create(&self, new: NewProgramme, author: Author<'_>) -> Result<ProgrammeId> {
         let NewProgramme { settings, budget, form, mut copied } = new;
         let mut answers = copied.as_mut().and_then(|copied| copied.answers.take());
         let slug = ProgrammeId::of_name(&settings.name);
@@ -128,7 +129,7 @@ impl Table {
             }
             let what = AuditDetail::new(Act::Created).noting(note);
             let programme = Programme { form, ..Programme::new(id.clone(), settings.clone()) };
-            let audit_entry = AuditEntry::on_programme(&id, author.actor, author.now, what);
+            let audit_entry = author.entry_on(&id, what);
             let mut transaction = self.deciding(answers.as_ref(), author).await?.create(&programme)?.create(&budget)?;
             let roles = RoleChanges::between(&id, None, &programme.settings.people);
             transaction = with_roles(transaction, &id, &roles)?;
@@ -155,15 +156,15 @@ impl Table {
         id: &ProgrammeId,
         answers: Option<&ProgrammeRequest>,
         author: Author<'_>,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         self.carry_through(author.deadline, || async {
             let Some(current) = self.get(Programme::key_of(id)).await? else { return Ok(Round::Over(false)) };
             if current.closed_at.is_some() {
                 return Ok(Round::Over(false));
             }
             let closed = Programme { closed_at: Some(author.now), version: current.version + 1, ..current.clone() };
-            let audit_entry = AuditEntry::on_programme(id, author.actor, author.now, AuditDetail::new(Act::Closed));
-            let mut transaction = self.deciding(answers, author).await?.replace(&closed, current.version)?;
+            let audit_entry = author.entry_on(id, AuditDetail::new(Act::Closed));
+            let mut transaction = self.deciding(answers, author).await?.replace(&closed)?;
             let jobs = self.jobs(id).await?.into_iter();
             // A job that ends the grants of a term that was cut short is replaced below.
             for job in jobs.filter(|job| job.is_running() && job.work != Work::Close) {
@@ -184,7 +185,7 @@ pub(super) fn with_roles(
     mut transaction: Transaction,
     programme: &ProgrammeId,
     changes: &RoleChanges,
-) -> Result<Transaction, StoreError> {
+) -> Result<Transaction> {
     for roles in &changes.set {
         transaction = transaction.set(roles)?;
     }
@@ -232,12 +233,7 @@ struct Before {
 impl Table {
     /// Edits a programme that was read before. What its reservations cost more is reserved at once; what they cost less is free at
     /// the next count, after the provider has confirmed the lower limits.
-    pub async fn edit(
-        &self,
-        id: &ProgrammeId,
-        edit: &ProgrammeEdit,
-        author: Author<'_>,
-    ) -> Result<EditOutcome, StoreError> {
+    pub async fn edit(&self, id: &ProgrammeId, edit: &ProgrammeEdit, author: Author<'_>) -> Result<EditOutcome> {
         let edited = self
             .carry_through(author.deadline, || async {
                 let transaction = self.deciding(edit.answers.as_ref(), author).await?;
@@ -287,7 +283,7 @@ impl Table {
     }
 
     /// The effect on every grant of the programme. Of very many only some are held at once.
-    async fn effect_of(&self, before: &Before, after: &Settings, now: Moment) -> Result<EditEffect, StoreError> {
+    async fn effect_of(&self, before: &Before, after: &Settings, now: Moment) -> Result<EditEffect> {
         let Before { programme, budget, .. } = before;
         let ids = [programme.id.clone()];
         let shards = self.shards_of_programmes(&ids);
@@ -305,7 +301,7 @@ impl Transaction {
         edit: &ProgrammeEdit,
         (effect, keys, ended): (Option<EditEffect>, Option<u32>, Option<RosterToken>),
         author: Author<'_>,
-    ) -> Result<Option<Audited>, StoreError> {
+    ) -> Result<Option<Audited>> {
         let Before { programme, budget, guardrail } = before;
         let id = programme.id.clone();
         let limit = edit.limit(&budget);
@@ -314,7 +310,7 @@ impl Transaction {
         let has_new_settings = programme.settings != edit.settings;
         if limit != budget.limit {
             let what = AuditDetail::new(Act::BudgetChanged).changing(budget.limit, limit);
-            entries.push(AuditEntry::on_programme(&id, author.actor, author.now, what));
+            entries.push(author.entry_on(&id, what));
         }
         if limit != budget.limit || effect.is_some() {
             transaction = with_budget(transaction, &budget, limit, effect)?;
@@ -326,13 +322,12 @@ impl Transaction {
         }
         if has_new_settings {
             let roles = RoleChanges::between(&id, Some(&programme.settings.people), &edit.settings.people);
-            let version = programme.version;
             let was_over = programme.is_over(author.now);
             let has_other_pauses = programme.settings.pauses != edit.settings.pauses;
             let edited = programme.edited(edit.settings.clone());
             let ends = edited.is_over(author.now) && !was_over;
-            transaction = transaction.replace(&edited, version)?;
-            entries.push(AuditEntry::on_programme(&id, author.actor, author.now, edit.what.clone()));
+            transaction = transaction.replace(&edited)?;
+            entries.push(author.entry_on(&id, edit.what.clone()));
             transaction = with_roles(transaction, &id, &roles)?;
             if let Some(token) = ended {
                 transaction = transaction.ending(&token)?;
@@ -420,7 +415,7 @@ fn with_budget(
     budget: &Budget,
     limit: Usd,
     effect: Option<EditEffect>,
-) -> Result<Transaction, StoreError> {
+) -> Result<Transaction> {
     let key = Budget::key_of(&budget.programme);
     let old = number(budget.limit.micros());
     let new = number(limit.micros());
@@ -442,7 +437,7 @@ fn with_budget(
 
 impl Table {
     /// Every programme that can be read, in the order of their ids, and the ids of those that cannot.
-    pub async fn readable_programmes(&self) -> Result<(Vec<Programme>, Vec<ProgrammeId>), StoreError> {
+    pub async fn readable_programmes(&self) -> Result<(Vec<Programme>, Vec<ProgrammeId>)> {
         let mut programmes = Vec::new();
         let mut unreadable = Vec::new();
         Self::each(self.query(&Programme::all()), |attributes| {
@@ -458,32 +453,27 @@ impl Table {
     }
 
     /// The programmes of these ids, in their order. None of them can be missing: a programme is never removed.
-    pub async fn programmes_by_id(&self, ids: &[ProgrammeId]) -> Result<Vec<Programme>, StoreError> {
+    pub async fn programmes_by_id(&self, ids: &[ProgrammeId]) -> Result<Vec<Programme>> {
         try_join_all(ids.iter().map(|id| self.get_existing(Programme::key_of(id)))).await
     }
 
     /// Keeps the request and queues a mail to each admin. Returns `false` when the same was asked today.
-    pub async fn ask_admins(
-        &self,
-        request: &ProgrammeRequest,
-        what: AuditDetail,
-        author: Author<'_>,
-    ) -> Result<bool, StoreError> {
+    pub async fn ask_admins(&self, request: &ProgrammeRequest, what: AuditDetail, author: Author<'_>) -> Result<bool> {
         let programme = &request.programme;
         let now = author.now;
-        let audit_entry = AuditEntry::on_programme(programme, author.actor, now, what);
+        let audit_entry = author.entry_on(programme, what);
         let admins = self.admin_ids(author.deadline).await?;
         // A deployment's configuration has no room for more admins.
-        let rows = (request.request.0..).zip(admins.into_iter().take(MAILS_AT_ONCE)).map(|(row, recipient)| {
+        let mails = admins.into_iter().take(MAILS_AT_ONCE).map(|recipient| {
             let mail = QueuedMail::Request { programme: programme.clone(), request: request.request, recipient };
-            OutboxRow::queued(Ulid(row), mail, now)
+            OutboxRow::queued(mail, now)
         });
-        let transaction = self.transaction().create(request)?.owing_to_all(&rows.collect::<Vec<_>>())?;
+        let transaction = self.transaction().create(request)?.owing_to_all(mails)?;
         self.commit_once(transaction.told_by(&[audit_entry])?, author.deadline).await
     }
 
     /// Decides a request and does nothing else.
-    pub async fn decide(&self, decided: &ProgrammeRequest, author: Author<'_>) -> Result<(), StoreError> {
+    pub async fn decide(&self, decided: &ProgrammeRequest, author: Author<'_>) -> Result<()> {
         self.carry_through(author.deadline, || async {
             Ok(Round::Write(self.deciding(Some(decided), author).await?.told_by(&[])?, ()))
         })
@@ -492,11 +482,7 @@ impl Table {
 
     /// Begins the transaction of what answers a request, or nobody's: an admin's decision with its entry, and the mail to who asked. Fails
     /// where somebody else's decision was faster.
-    async fn deciding(
-        &self,
-        decided: Option<&ProgrammeRequest>,
-        author: Author<'_>,
-    ) -> Result<Transaction, StoreError> {
+    async fn deciding(&self, decided: Option<&ProgrammeRequest>, author: Author<'_>) -> Result<Transaction> {
         let begun = self.transaction();
         let Some(request @ ProgrammeRequest { decision: Some(decision), .. }) = decided else { return Ok(begun) };
         match self.get(ProgrammeRequest::key_of(&request.programme, request.request)).await? {
@@ -506,22 +492,17 @@ impl Table {
             _ => return Err(StoreError::Contended),
         }
         let act = if decision.is_approved { Act::RequestApproved } else { Act::RequestDeclined };
-        let settings = request.wishes.iter().map(|wish| wish.setting.as_str()).collect::<Vec<_>>().join(", ");
-        let audit_entry = AuditEntry::on_programme(
-            &request.programme,
-            author.actor,
-            author.now,
-            AuditDetail::new(act).noting(settings),
-        );
+        let settings = request.wishes.iter().map(|wish| wish.setting.as_str()).joined(", ");
+        let audit_entry = author.entry_on(&request.programme, AuditDetail::new(act).noting(settings));
         let programme = request.programme.clone();
         let recipient = request.asked_by.clone();
         let mail = QueuedMail::RequestDecided { programme, request: request.request, recipient };
-        let mail = OutboxRow::queued(new_ulid(author.now), mail, author.now);
-        begun.replace(request, request.version - 1)?.owing(&mail)?.create(&audit_entry)
+        let mail = OutboxRow::queued(mail, author.now);
+        begun.replace(request)?.owing(&mail)?.create(&audit_entry)
     }
 
     /// What waits for somebody's decision, in every programme, the oldest first.
-    pub async fn undecided(&self) -> Result<Vec<(ProgrammeId, Undecided)>, StoreError> {
+    pub async fn undecided(&self) -> Result<Vec<(ProgrammeId, Undecided)>> {
         let mut undecided = Vec::new();
         self.each_in(Queue::DECISION, None, |attributes| {
             undecided.extend(Undecided::named(&items::key_of(attributes)));

@@ -12,8 +12,8 @@ use crate::domain::programme::rules::{Tier, Tiers};
 use crate::domain::programme::{KeyRules, Programme};
 use crate::domain::values::id::ProgrammeId;
 use crate::schema::ItemKey;
-use crate::store::table::write::{Round, Transaction, Unaudited, Writes};
-use crate::store::{Author, Job, StoreError, Table, Work};
+use crate::store::table::write::{Round, Transaction, Unaudited, Writes, number};
+use crate::store::{Author, Job, Result, Table, Work};
 
 /// Where rules come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,34 +40,28 @@ impl Transaction {
         programme: &ProgrammeId,
         rules: &KeyRules,
         now: Moment,
-    ) -> Result<Transaction, StoreError> {
+    ) -> Result<Transaction> {
         if guardrail.is_none() && rules.restrict_nobody() {
             return Ok(self);
         }
         let guardrail = guardrail.unwrap_or_else(|| Guardrail::of_all(programme.clone()));
-        let version = guardrail.version;
-        self.replace(&Guardrail { due_at: Some(now), version: version + 1, ..guardrail }, version)
+        self.replace(&Guardrail { due_at: Some(now), version: guardrail.version + 1, ..guardrail })
     }
 }
 
 impl Table {
     /// Notes when a guardrail that was due is looked at again, if it is. Does nothing where somebody else has written it since.
-    pub async fn guardrail_due_at(
-        &self,
-        was: Guardrail,
-        due_at: Option<Moment>,
-        deadline: Deadline,
-    ) -> Result<(), StoreError> {
-        let version = was.version;
-        let after = Guardrail { due_at, version: version + 1, ..was };
-        self.replace(&after, version, Unaudited::Guardrail, deadline).await.map(drop)
+    pub async fn guardrail_due_at(&self, was: Guardrail, due_at: Option<Moment>, deadline: Deadline) -> Result<()> {
+        let after = Guardrail { due_at, version: was.version + 1, ..was };
+        self.replace(&after, Unaudited::Guardrail, deadline).await.map(drop)
     }
 
     /// Notes when those who name a tier that was due are looked at again, if they are. Does nothing where it was edited since, and makes no
     /// form stale.
-    pub async fn tier_due_at(&self, was: Tier, due_at: Option<Moment>, deadline: Deadline) -> Result<(), StoreError> {
-        let version = was.version;
-        self.replace(&Tier { due_at, ..was }, version, Unaudited::Guardrail, deadline).await.map(drop)
+    pub async fn tier_due_at(&self, was: Tier, due_at: Option<Moment>, deadline: Deadline) -> Result<()> {
+        let as_read = [(":version", number(was.version))];
+        let noted = self.transaction().put(&Tier { due_at, ..was }, "version = :version", &as_read)?;
+        self.commit_once(noted.unaudited(Unaudited::Guardrail), deadline).await.map(drop)
     }
 
     /// Has a guardrail that the provider does not know made again by whoever tells its rules next, and so a later press succeeds.
@@ -77,7 +71,7 @@ impl Table {
         id: &str,
         now: Moment,
         deadline: Deadline,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let guardrails = self.list(Guardrail::of_programme(programme)).await?;
         let gone = guardrails
             .iter()
@@ -97,10 +91,10 @@ impl Table {
         current: Guardrail,
         now: Moment,
         deadline: Deadline,
-    ) -> Result<Option<Guardrail>, StoreError> {
+    ) -> Result<Option<Guardrail>> {
         let due_at = if current.rules.is_in_doubt() { Some(now) } else { current.due_at };
         let current = Guardrail { due_at, version: was.version + 1, ..current };
-        let mut transaction = self.transaction().replace(&current, was.version)?;
+        let mut transaction = self.transaction().replace(&current)?;
         let before = was.remote.as_ref().map(|made_guardrail| made_guardrail.id.as_str());
         let after = current.remote.as_ref().map(|made_guardrail| made_guardrail.id.as_str());
         if before.is_some() && before != after {
@@ -130,7 +124,7 @@ pub enum TierOutcome {
 }
 
 impl Table {
-    pub async fn tiers(&self) -> Result<Tiers, StoreError> {
+    pub async fn tiers(&self) -> Result<Tiers> {
         Ok(Tiers::new(self.list(Tier::all()).await?))
     }
 
@@ -142,7 +136,7 @@ impl Table {
         models: &[String],
         version: Option<u64>,
         author: Author<'_>,
-    ) -> Result<TierOutcome, StoreError> {
+    ) -> Result<TierOutcome> {
         self.carry_through(author.deadline, || async {
             let unknown = Tier { name: name.to_owned(), models: Vec::new(), due_at: None, version: 0 };
             let was = self.tiers().await?.get(name).cloned().unwrap_or(unknown);
@@ -165,8 +159,8 @@ impl Table {
             let after = Tier { models: models.to_vec(), due_at, version: was.version + 1, ..was.clone() };
             let what =
                 AuditDetail::new(Act::TierEdited).changing(was.models.join(", "), models.join(", ")).noting(name);
-            let audit_entry = AuditEntry::on_account(author.actor, author.now, what);
-            let transaction = self.transaction().replace(&after, was.version)?;
+            let audit_entry = author.entry_on_account(what);
+            let transaction = self.transaction().replace(&after)?;
             Ok(Round::Write(transaction.told_by(&[audit_entry])?, TierOutcome::Done))
         })
         .await

@@ -11,7 +11,7 @@ use crate::domain::values::id::KeyHash;
 use crate::domain::values::money::Usd;
 use crate::schema::{ACCOUNT, SHARDS, Stored, begin, key, stored};
 use crate::store::table::found_by;
-use crate::store::{StoreError, Table};
+use crate::store::{Result, Table};
 
 /// The account's spending up to a day, by the keys that caused it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,12 +73,12 @@ stored! {
 }
 
 impl Table {
-    pub async fn foreign_keys(&self) -> Result<Vec<ForeignKey>, StoreError> {
+    pub async fn foreign_keys(&self) -> Result<Vec<ForeignKey>> {
         found_by(SHARDS.into_iter().map(|shard| self.list(ForeignKey::of_shard(shard)))).await
     }
 
     /// Removes a foreign key that turned out to be a grant's, and its owners.
-    pub async fn forget_foreign_key(&self, key: &KeyHash, deadline: Deadline) -> Result<(), StoreError> {
+    pub async fn forget_foreign_key(&self, key: &KeyHash, deadline: Deadline) -> Result<()> {
         for owner in self.list(KeyOwner::of_key(key)).await? {
             self.delete(&owner.key(), deadline).await?;
         }

@@ -16,7 +16,7 @@ use crate::domain::values::partition::programme_partition;
 use crate::schema;
 use crate::schema::{ACCOUNT, Range, Stored, begin, key, stored};
 use crate::store::items::MOST_IN_A_PART;
-use crate::store::{StoreError, Table};
+use crate::store::{Result, StoreError, Table};
 
 /// The use of a completed UTC day by model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,7 +130,7 @@ impl Table {
         programme: &ProgrammeId,
         had_owned_keys: bool,
         range: (Date, Date),
-    ) -> Result<Vec<ModelUse>, StoreError> {
+    ) -> Result<Vec<ModelUse>> {
         let days = self.list(ModelDay::between(Some(programme), range)).await?;
         let mut uses: Vec<ModelUse> = days.into_iter().flat_map(|day| day.uses).collect();
         if had_owned_keys {
@@ -141,7 +141,7 @@ impl Table {
     }
 
     /// The use of what is no programme's on these days, divided by the owners of keys.
-    pub async fn foreign_models(&self, range: (Date, Date)) -> Result<ForeignModels, StoreError> {
+    pub async fn foreign_models(&self, range: (Date, Date)) -> Result<ForeignModels> {
         let owners = self.key_owners().await?;
         let days = self.list(ModelDay::between(None, range)).await?;
         let foreign = if owners.is_empty() { Vec::new() } else { self.foreign_keys().await? };
@@ -162,7 +162,7 @@ impl Table {
     }
 
     /// The use of each grant on a day; none where nothing was used, or it is not kept any more.
-    pub async fn model_rows(&self, day: Date, now: Moment) -> Result<GrantRows, StoreError> {
+    pub async fn model_rows(&self, day: Date, now: Moment) -> Result<GrantRows> {
         let parts = self.list(ModelRows::of_day(day)).await?;
         let Some(first) = parts.first().filter(|first| now < first.until) else { return Ok(GrantRows::default()) };
         // A new answer with fewer parts leaves the last parts of the one before it in the table.
@@ -171,7 +171,7 @@ impl Table {
         schema::unpacked(FORM, &bytes).map_err(|error| StoreError::corrupt(&first.key(), ModelRows::KIND, &error))
     }
     /// Writes each grant's use by model on a day, if it changed. The first part comes last: it holds the number of parts.
-    pub async fn note_model_rows(&self, parts: &[ModelRows], deadline: Deadline) -> Result<(), StoreError> {
+    pub async fn note_model_rows(&self, parts: &[ModelRows], deadline: Deadline) -> Result<()> {
         for part in parts.iter().rev() {
             let stored: Option<ModelRows> = self.get(part.key()).await?;
             if stored.is_none_or(|stored| ModelRows { as_of: part.as_of, ..stored } != *part) {
@@ -187,7 +187,7 @@ impl ModelRows {
     pub fn pack(day: Date, rows: &GrantRows, as_of: Moment, until: Moment) -> Vec<ModelRows> {
         let bytes = if rows.is_empty() { Vec::new() } else { schema::packed(FORM, rows) };
         let chunks: Vec<&[u8]> = bytes.chunks(MOST_IN_A_PART).collect();
-        let parts = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
+        let parts = chunks.len() as u32;
         let rows = chunks.iter().zip(0..);
         rows.map(|(bytes, part)| ModelRows { day, part, parts, as_of, until, bytes: bytes.to_vec() }).collect()
     }

@@ -5,11 +5,8 @@ use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
 use crate::clock::Moment;
-use crate::deadline::Deadline;
 use crate::domain::values::id::new_ulid;
 use crate::schema::{begin, key, stored};
-use crate::store::table::write::Writes;
-use crate::store::{StoreError, Table};
 
 /// One run of the sync, on record from its beginning for a year.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -94,16 +91,6 @@ impl Run {
     pub fn again_at(&self, now: Moment) -> Option<Moment> {
         let starts = AGAIN_AFTER.map(|quarters| self.night + SignedDuration::from_mins(15 * quarters));
         starts.into_iter().find(|start| now < *start).filter(|_| !self.complete)
-    }
-}
-
-impl Table {
-    pub async fn begin_run(&self, run: &Run, deadline: Deadline) -> Result<(), StoreError> {
-        self.put_new(run, deadline).await.map(drop)
-    }
-
-    pub async fn end_run(&self, run: &Run, deadline: Deadline) -> Result<(), StoreError> {
-        self.write_alone(self.single().set(run)?, deadline).await.map(drop)
     }
 }
 

@@ -16,7 +16,7 @@ use crate::domain::values::window::end_of_utc_day;
 use crate::schema::{ACCOUNT, key, stored};
 use crate::store::sync::runs::RUN_KEPT;
 use crate::store::table::write::{Round, Unaudited, Writes};
-use crate::store::{KnownAccount, StoreError, Table};
+use crate::store::{KnownAccount, Result, Table};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncState {
@@ -168,7 +168,7 @@ stored! {
 }
 
 impl Table {
-    pub async fn sync_state(&self) -> Result<SyncState, StoreError> {
+    pub async fn sync_state(&self) -> Result<SyncState> {
         Ok(self.get(SyncState::key_of()).await?.unwrap_or_default())
     }
 
@@ -180,7 +180,7 @@ impl Table {
         keys: &BTreeSet<KeyHash>,
         bound: usize,
         deadline: Deadline,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         self.carry_through(deadline, || async {
             let stored = self.get(OwnJudgement::key_of(day)).await?;
             let mut counted = stored.unwrap_or(OwnJudgement { day, keys: BTreeSet::new(), version: 0 });
@@ -190,7 +190,7 @@ impl Table {
                 return Ok(Round::Over(counted.keys.len() <= bound));
             }
             counted.version += 1;
-            let transaction = self.transaction().replace(&counted, counted.version - 1)?;
+            let transaction = self.transaction().replace(&counted)?;
             Ok(Round::Write(transaction.unaudited(Unaudited::Sync), true))
         })
         .await
@@ -204,8 +204,8 @@ impl Table {
         cut: Option<&AccountCut>,
         account: Option<(&KnownAccount, Option<&KnownAccount>)>,
         deadline: Deadline,
-    ) -> Result<bool, StoreError> {
-        let mut transaction = self.transaction().replace(after, after.version - 1)?;
+    ) -> Result<bool> {
+        let mut transaction = self.transaction().replace(after)?;
         // A written cut stays.
         if let Some(cut) = cut
             && self.get(AccountCut::key_of(cut.as_of)).await?.is_none()
@@ -219,14 +219,14 @@ impl Table {
     }
 
     /// Notes that the use by model on these days is known.
-    pub async fn note_models_of(&self, (from, until): (Date, Date), deadline: Deadline) -> Result<(), StoreError> {
+    pub async fn note_models_of(&self, (from, until): (Date, Date), deadline: Deadline) -> Result<()> {
         self.carry_through(deadline, || async {
             let state = self.sync_state().await?;
             if state.models_until.is_some_and(|models_until| until <= models_until) {
                 return Ok(Round::Over(()));
             }
             let after = state.with_models_of(from, until).next();
-            let transaction = self.transaction().replace(&after, after.version - 1)?;
+            let transaction = self.transaction().replace(&after)?;
             Ok(Round::Write(transaction.unaudited(Unaudited::Sync), ()))
         })
         .await
@@ -240,7 +240,7 @@ impl Table {
         actor: &PersonId,
         now: Moment,
         deadline: Deadline,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         self.carry_through(deadline, || async {
             let state = self.sync_state().await?;
             let held = state.held_back.as_ref();
@@ -261,7 +261,7 @@ impl Table {
             let held_back =
                 Some(HeldBack { release: Some(Release { actor: actor.clone(), released_at: now }), ..held.clone() });
             let released = SyncState { held_back, ..state }.next();
-            let transaction = self.transaction().replace(&released, released.version - 1)?.told_by(&[audit_entry])?;
+            let transaction = self.transaction().replace(&released)?.told_by(&[audit_entry])?;
             Ok(Round::Write(transaction, true))
         })
         .await

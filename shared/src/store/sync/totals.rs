@@ -18,7 +18,7 @@ use crate::domain::values::partition::programme_partition;
 use crate::domain::values::window::utc_date;
 use crate::schema::{Stored, TableKey, begin, key, overview, stored};
 use crate::store::table::write::{Writes, instant};
-use crate::store::{AssignedUse, StoreError, Table, Unreachable, UnreachableReason};
+use crate::store::{AssignedUse, Result, Table, Unreachable, UnreachableReason};
 
 /// The use of a programme's keys, day by day, as the sync last summed it up. It is written when something
 /// changed.
@@ -161,7 +161,7 @@ impl KeptTotals {
 }
 
 impl Table {
-    pub async fn totals(&self, programme: &ProgrammeId) -> Result<Option<Totals>, StoreError> {
+    pub async fn totals(&self, programme: &ProgrammeId) -> Result<Option<Totals>> {
         let Some(kept) = self.get::<KeptTotals>(Totals::key_of(programme).item_key.into()).await? else {
             return Ok(None);
         };
@@ -174,14 +174,14 @@ impl Table {
     }
 
     /// What a day of work cost lately in a programme, unless too few students worked.
-    pub async fn work_day(&self, programme: &ProgrammeId) -> Result<Option<WorkDay>, StoreError> {
+    pub async fn work_day(&self, programme: &ProgrammeId) -> Result<Option<WorkDay>> {
         let kept: Option<KeptTotals> = self.get(Totals::key_of(programme).item_key.into()).await?;
         Ok(kept.and_then(|kept| kept.totals.work_day))
     }
 
     /// Writes the totals of a programme, then each of its groups' that changed, where groups have items of their own. So groups never
     /// add up to more than their programme.
-    pub async fn note_totals(&self, totals: &Totals, deadline: Deadline) -> Result<(), StoreError> {
+    pub async fn note_totals(&self, totals: &Totals, deadline: Deadline) -> Result<()> {
         let (kept, groups) = KeptTotals::split(totals);
         self.put_later(&kept, totals.as_of, deadline).await?;
         let mut stored_groups = Vec::new();
@@ -196,13 +196,15 @@ impl Table {
         }
         for gone in stored_groups {
             let as_of = [(":as_of", instant(totals.as_of))];
-            let removed = self.single().remove(&gone.key(), "attribute_not_exists(pk) OR as_of <= :as_of", &as_of)?;
-            self.write_alone(removed, deadline).await?;
+            self.single()
+                .remove(&gone.key(), "attribute_not_exists(pk) OR as_of <= :as_of", &as_of)?
+                .write(deadline)
+                .await?;
         }
         Ok(())
     }
 
-    pub async fn programme_use(&self, programme: &ProgrammeId) -> Result<ProgrammeUse, StoreError> {
+    pub async fn programme_use(&self, programme: &ProgrammeId) -> Result<ProgrammeUse> {
         Ok(ProgrammeUse::new(self.totals(programme).await?, self.assigned_use(programme).await?))
     }
 }

@@ -5,14 +5,14 @@ use serde::de::DeserializeOwned;
 
 use crate::schema;
 use crate::schema::{ItemKey, Stored};
-use crate::store::StoreError;
+use crate::store::{Result, StoreError};
 
 /// The most bytes in one part of what is too large for an item, which has at most 400 KB.
 pub(crate) const MOST_IN_A_PART: usize = 380_000;
 
 pub type Item = std::collections::HashMap<String, AttributeValue>;
 
-pub fn to_item<T: Stored>(value: &T) -> Result<Item, StoreError> {
+pub fn to_item<T: Stored>(value: &T) -> Result<Item> {
     let key = value.key().item_key;
     let mut attributes: Item =
         serde_dynamo::to_item(value).map_err(|error| StoreError::corrupt(&key, T::KIND, &error))?;
@@ -65,12 +65,12 @@ pub fn is_kind<T: Stored>(attributes: &Item) -> bool {
 }
 
 /// The value that an item stores. An item of another kind or shape is corrupt, never absent.
-pub fn from_item<T: Stored>(attributes: Item) -> Result<T, StoreError> {
+pub fn from_item<T: Stored>(attributes: Item) -> Result<T> {
     part_of::<T, T>(attributes)
 }
 
 /// Some attributes of the value that an item stores.
-pub(crate) fn part_of<T: Stored, P: DeserializeOwned>(attributes: Item) -> Result<P, StoreError> {
+pub(crate) fn part_of<T: Stored, P: DeserializeOwned>(attributes: Item) -> Result<P> {
     let key = key_of(&attributes);
     let kind = kind_of(&attributes).to_owned();
     if kind != T::KIND {

@@ -14,7 +14,7 @@ use crate::domain::values::id::{DeploymentId, GrantId, KeyHash, ProgrammeId};
 use crate::domain::values::key::Fingerprint;
 use crate::schema::{Stored, key, stored};
 use crate::store::table::write::{Round, Transaction, Unaudited, Writes, instant, text};
-use crate::store::{StoreError, Table};
+use crate::store::{Result, StoreError, Table};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meta {
@@ -47,7 +47,7 @@ pub struct KnownAccount {
 const FOR_CREATION: Duration = Duration::from_secs(10);
 
 impl Table {
-    pub async fn meta(&self, now: Moment) -> Result<Meta, StoreError> {
+    pub async fn meta(&self, now: Moment) -> Result<Meta> {
         if let Some(meta) = self.get(Meta::key_of()).await? {
             return Ok(meta);
         }
@@ -58,16 +58,15 @@ impl Table {
     }
 
     /// Records this table, a restored copy that was recovered, as the deployment's own.
-    pub async fn adopt(&self, deadline: Deadline) -> Result<(), StoreError> {
+    pub async fn adopt(&self, deadline: Deadline) -> Result<()> {
         let names = "SET #table = :table";
         let named = [(":table", text(&self.name))];
-        let adopted = self.single().update(&Meta::key_of(), names, "attribute_exists(pk)", &named)?;
-        self.write_alone(adopted, deadline).await.map(drop)
+        self.single().update(&Meta::key_of(), names, "attribute_exists(pk)", &named)?.write(deadline).await.map(drop)
     }
 
     /// Records an admin's word that this management key is of the deployment's account, although it finds
     /// none of the listed keys. They are dropped, and the next complete sync names others.
-    pub async fn confirm_account(&self, management_key: &Fingerprint, author: Author<'_>) -> Result<(), StoreError> {
+    pub async fn confirm_account(&self, management_key: &Fingerprint, author: Author<'_>) -> Result<()> {
         self.carry_through(author.deadline, || async {
             let Some(meta) = self.get(Meta::key_of()).await? else { return Ok(Round::Over(())) };
             let confirmed = KnownAccount {
@@ -80,7 +79,7 @@ impl Table {
             }
             let was = meta.account.as_ref().map_or("none", |was| was.management_key.short());
             let what = AuditDetail::new(Act::AccountConfirmed).changing(was, management_key.short());
-            let audit_entry = AuditEntry::on_account(author.actor, author.now, what);
+            let audit_entry = author.entry_on_account(what);
             let transaction = self.transaction().with_account(meta.account.as_ref(), Some(&confirmed))?;
             Ok(Round::Write(transaction.told_by(&[audit_entry])?, ()))
         })
@@ -94,7 +93,7 @@ impl Transaction {
         self,
         was: Option<&KnownAccount>,
         account: Option<&KnownAccount>,
-    ) -> Result<Transaction, StoreError> {
+    ) -> Result<Transaction> {
         let mut values = Vec::new();
         let condition = match was {
             Some(was) => {
@@ -114,7 +113,7 @@ impl Transaction {
     }
 }
 
-pub(crate) fn attribute_of(value: &impl Serialize) -> Result<AttributeValue, StoreError> {
+fn attribute_of(value: &impl Serialize) -> Result<AttributeValue> {
     serde_dynamo::to_attribute_value(value).map_err(|error| StoreError::corrupt(&Meta::key_of(), Meta::KIND, &error))
 }
 
@@ -139,7 +138,7 @@ impl Table {
         now: Moment,
         until: Moment,
         deadline: Deadline,
-    ) -> Result<Option<RunLease>, StoreError> {
+    ) -> Result<Option<RunLease>> {
         self.carry_through(deadline, || async {
             let stored = self.get(RunLease::key_of(name)).await?;
             if stored.as_ref().is_some_and(|stored| stored.until > now && stored.holder != holder) {
@@ -155,10 +154,10 @@ impl Table {
     }
 
     /// Releases the lease, so that the next runner can begin at once. Nothing happens when another holder has taken over.
-    pub async fn release_lease(&self, lease: &RunLease, deadline: Deadline) -> Result<(), StoreError> {
+    pub async fn release_lease(&self, lease: &RunLease, deadline: Deadline) -> Result<()> {
         let as_held = [(":holder", text(&lease.holder))];
         let released = RunLease { until: Moment::UNIX_EPOCH, ..lease.clone() };
-        self.write_alone(self.single().put(&released, "holder = :holder", &as_held)?, deadline).await.map(drop)
+        self.single().put(&released, "holder = :holder", &as_held)?.write(deadline).await.map(drop)
     }
 }
 
@@ -177,4 +176,14 @@ pub struct Author<'a> {
     pub actor: &'a Actor,
     pub now: Moment,
     pub deadline: Deadline,
+}
+
+impl Author<'_> {
+    pub(crate) fn entry_on(self, programme: &ProgrammeId, what: AuditDetail) -> AuditEntry {
+        AuditEntry::on_programme(programme, self.actor, self.now, what)
+    }
+
+    pub(crate) fn entry_on_account(self, what: AuditDetail) -> AuditEntry {
+        AuditEntry::on_account(self.actor, self.now, what)
+    }
 }

@@ -70,6 +70,9 @@ pub enum StoreError {
     Decided(&'static str),
 }
 
+/// What the table's methods answer, unless they say otherwise.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
 impl StoreError {
     pub fn may_pass(&self) -> bool {
         match self {
@@ -92,25 +95,25 @@ fn prefix_of(key: &str) -> &str {
 
 impl Table {
     // A call of the SDK is a large future, which is boxed here and wherever one is awaited: else all that wait for it were as large.
-    pub async fn get<T: Stored>(&self, key: TableKey<T>) -> Result<Option<T>, StoreError> {
+    pub async fn get<T: Stored>(&self, key: TableKey<T>) -> Result<Option<T>> {
         let get = self.client.get_item().table_name(&self.name).set_key(Some(key_item(&key))).consistent_read(true);
         let answer = Box::pin(get.send()).await.map_err(|error| StoreError::Service(reduce(&error)))?;
         answer.item.map(items::from_item).transpose()
     }
 
     /// An item without which the table is not whole.
-    pub async fn get_existing<T: Stored>(&self, key: TableKey<T>) -> Result<T, StoreError> {
+    pub async fn get_existing<T: Stored>(&self, key: TableKey<T>) -> Result<T> {
         let named = ItemKey::clone(&key);
         self.get(key).await?.ok_or_else(|| StoreError::corrupt(&named, T::KIND, &"it is not there"))
     }
 
     /// All items of a range, in the order of their sort keys.
-    pub async fn list<T: Stored>(&self, range: Range<T>) -> Result<Vec<T>, StoreError> {
+    pub async fn list<T: Stored>(&self, range: Range<T>) -> Result<Vec<T>> {
         if range.first <= range.last { Self::all_of(self.query(&range)).await } else { Ok(Vec::new()) }
     }
 
     /// All items that a query finds.
-    pub(crate) async fn all_of<T: Stored>(query: QueryFluentBuilder) -> Result<Vec<T>, StoreError> {
+    pub(crate) async fn all_of<T: Stored>(query: QueryFluentBuilder) -> Result<Vec<T>> {
         let mut values = Vec::new();
         Self::each(query, |attributes| {
             values.push(items::from_item(attributes)?);
@@ -120,14 +123,14 @@ impl Table {
         Ok(values)
     }
 
-    pub async fn newest<T: Stored>(&self, range: Range<T>, limit: i32) -> Result<Vec<T>, StoreError> {
+    pub async fn newest<T: Stored>(&self, range: Range<T>, limit: i32) -> Result<Vec<T>> {
         let page = Self::page(self.query(&range).scan_index_forward(false).limit(limit)).await?;
         page.items.unwrap_or_default().into_iter().map(items::from_item).collect()
     }
 
     /// All items of a range that this version can read, for who only tells of them: one of a newer version is left out, so that the
     /// rest is told. What is reckoned with or erased is read whole.
-    pub async fn list_known<T: Stored>(&self, range: Range<T>) -> Result<Vec<T>, StoreError> {
+    pub async fn list_known<T: Stored>(&self, range: Range<T>) -> Result<Vec<T>> {
         let mut values = Vec::new();
         Self::each(self.query(&range), |attributes| {
             values.extend(items::from_item(attributes).inspect_err(|error| tracing::warn!(%error, "it is left out")));
@@ -137,7 +140,7 @@ impl Table {
         Ok(values)
     }
 
-    pub async fn oldest<T: Stored>(&self, range: Range<T>) -> Result<Option<T>, StoreError> {
+    pub async fn oldest<T: Stored>(&self, range: Range<T>) -> Result<Option<T>> {
         let page = Self::page(self.query(&range).limit(1)).await?;
         page.items.unwrap_or_default().pop().map(items::from_item).transpose()
     }
@@ -152,16 +155,13 @@ impl Table {
     }
 
     /// One page, which ends at the query's limit, or at a megabyte before.
-    pub(crate) async fn page(query: QueryFluentBuilder) -> Result<QueryOutput, StoreError> {
+    pub(crate) async fn page(query: QueryFluentBuilder) -> Result<QueryOutput> {
         Box::pin(query.send()).await.map_err(|error| StoreError::Service(reduce(&error)))
     }
 
     /// Passes every item to a function, page after page: as attributes they take many times the room of their
     /// values.
-    pub(crate) async fn each(
-        query: QueryFluentBuilder,
-        mut take: impl FnMut(Item) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
+    pub(crate) async fn each(query: QueryFluentBuilder, mut take: impl FnMut(Item) -> Result<()>) -> Result<()> {
         let mut from = None;
         loop {
             let page = Self::page(query.clone().set_exclusive_start_key(from)).await?;
@@ -174,24 +174,19 @@ impl Table {
     }
 
     /// The items of a queue that are due, longest due first; at most `limit`. The index is a moment behind.
-    pub(crate) async fn due(&self, queue: Queue, now: Moment, limit: i32) -> Result<Vec<ItemKey>, StoreError> {
+    pub(crate) async fn due(&self, queue: Queue, now: Moment, limit: i32) -> Result<Vec<ItemKey>> {
         let page = Self::page(self.waiting_in(queue, "due <= :when", schema::due(now)).limit(limit)).await?;
         Ok(page.items().iter().map(items::key_of).collect())
     }
 
     /// The first entries of a queue that are due from then on.
-    pub(crate) async fn due_from(&self, queue: Queue, from: Moment, limit: i32) -> Result<Vec<ItemKey>, StoreError> {
+    pub(crate) async fn due_from(&self, queue: Queue, from: Moment, limit: i32) -> Result<Vec<ItemKey>> {
         let page = Self::page(self.waiting_in(queue, "due >= :when", schema::due(from)).limit(limit)).await?;
         Ok(page.items().iter().map(items::key_of).collect())
     }
 
     /// Every entry of a queue that is due from then on, or at all, first due first.
-    pub(crate) async fn each_in(
-        &self,
-        queue: Queue,
-        from: Option<Moment>,
-        mut take: impl FnMut(&Item),
-    ) -> Result<(), StoreError> {
+    pub(crate) async fn each_in(&self, queue: Queue, from: Option<Moment>, mut take: impl FnMut(&Item)) -> Result<()> {
         // Every due time begins with a digit, and no digit sorts before `0`.
         let from = from.map_or_else(|| "0".to_owned(), schema::due);
         Self::each(self.waiting_in(queue, "due >= :when", from), |attributes| {
@@ -213,9 +208,9 @@ impl Table {
 }
 
 /// What these reads find, which are made side by side, in their order.
-pub(crate) async fn found_by<F, I>(reads: impl IntoIterator<Item = F>) -> Result<Vec<I::Item>, StoreError>
+pub(crate) async fn found_by<F, I>(reads: impl IntoIterator<Item = F>) -> Result<Vec<I::Item>>
 where
-    F: Future<Output = Result<I, StoreError>>,
+    F: Future<Output = Result<I>>,
     I: IntoIterator,
 {
     Ok(try_join_all(reads).await?.into_iter().flatten().collect())

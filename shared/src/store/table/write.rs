@@ -14,10 +14,21 @@ use crate::aws::{SdkFailure, reduce};
 use crate::clock::Moment;
 use crate::deadline::Deadline;
 use crate::domain::audit::AuditEntry;
+use crate::domain::credit::BalanceNotice;
+use crate::domain::grant::Grant;
+use crate::domain::ledger::foreign::ForeignAct;
+use crate::domain::programme::Programme;
+use crate::domain::programme::guardrail::Guardrail;
+use crate::domain::programme::request::ProgrammeRequest;
+use crate::domain::programme::rules::Tier;
+use crate::domain::sign_in::SignIn;
 use crate::domain::values::id::Nonce;
 use crate::schema::{ItemKey, Stored};
 use crate::store::items::Item;
-use crate::store::{StoreError, Table, items};
+use crate::store::{
+    AddedAdmins, AssignedUse, Erasure, HourlyUses, KnownAddress, MailRefusal, OutboxRow, OwnJudgement, Result,
+    StoreError, SyncState, Table, items,
+};
 
 /// The rest of the invocation in which no conflict is retried: enough to answer, or to clean up.
 const LEFT_FOR_AN_ANSWER: Duration = Duration::from_secs(8);
@@ -29,14 +40,17 @@ pub(crate) struct Transaction {
 }
 
 /// A single write. It is sent by itself, so no other can be added.
-pub(crate) struct Single(TransactWriteItem);
+pub(crate) struct Single<'a> {
+    table: &'a Table,
+    write: TransactWriteItem,
+}
 
 /// A single write that is still to be built.
-pub(crate) struct Unbuilt(String);
+pub(crate) struct Unbuilt<'a>(&'a Table);
 
 type Values<'a> = &'a [(&'a str, AttributeValue)];
 type Write = Result<TransactWriteItemBuilder, BuildError>;
-type Built<W> = Result<<W as Writes>::Built, StoreError>;
+type Built<W> = Result<<W as Writes>::Built>;
 
 /// A transaction with what tells of it later: only such a one can be committed.
 pub(crate) struct Audited(Transaction);
@@ -126,12 +140,31 @@ pub(crate) trait Writes: Sized {
     }
 }
 
-impl Writes for Unbuilt {
-    type Built = Single;
+/// What counts its writes: whoever changes it raises the version.
+pub(crate) trait Versioned: Stored {
+    fn version(&self) -> u64;
+}
+
+macro_rules! versioned {
+    ($($item:ident)*) => {
+        $(impl Versioned for $item {
+            fn version(&self) -> u64 {
+                self.version
+            }
+        })*
+    };
+}
+
+versioned! {
+    AddedAdmins AssignedUse BalanceNotice Erasure ForeignAct Grant Guardrail HourlyUses KnownAddress MailRefusal OutboxRow
+    OwnJudgement Programme ProgrammeRequest SignIn SyncState Tier
+}
+
+impl<'a> Writes for Unbuilt<'a> {
+    type Built = Single<'a>;
 
     fn with(self, key: &ItemKey, write: impl FnOnce(&str) -> Write) -> Built<Self> {
-        let write = write(&self.0).map_err(|error| StoreError::corrupt(key, "write", &error))?;
-        Ok(Single(write.build()))
+        Ok(Single { table: self.0, write: built(&self.0.name, key, write)? })
     }
 }
 
@@ -139,10 +172,14 @@ impl Writes for Transaction {
     type Built = Transaction;
 
     fn with(mut self, key: &ItemKey, write: impl FnOnce(&str) -> Write) -> Built<Self> {
-        let Single(write) = Unbuilt(self.table.clone()).with(key, write)?;
-        self.writes.push(write);
+        self.writes.push(built(&self.table, key, write)?);
         Ok(self)
     }
+}
+
+fn built(table: &str, key: &ItemKey, write: impl FnOnce(&str) -> Write) -> Result<TransactWriteItem> {
+    let write = write(table).map_err(|error| StoreError::corrupt(key, "write", &error))?;
+    Ok(write.build())
 }
 
 impl Transaction {
@@ -150,16 +187,16 @@ impl Transaction {
         self.writes.is_empty()
     }
 
-    /// Writes an item over the version that was read; over none, if that is zero.
-    pub(crate) fn replace<T: Stored>(self, value: &T, version: u64) -> Result<Self, StoreError> {
-        if version == 0 {
-            return self.create(value);
+    /// Writes an item over the version before its own; over none, if it is the first.
+    pub(crate) fn replace<T: Versioned>(self, value: &T) -> Result<Self> {
+        match value.version() {
+            1 => self.create(value),
+            version => self.put(value, "version = :before", &[(":before", number(version - 1))]),
         }
-        self.put(value, "version = :version", &[(":version", number(version))])
     }
 
     /// Requires a condition of an item and leaves it as it is.
-    pub(crate) fn check(self, key: &ItemKey, condition: &str, values: Values<'_>) -> Result<Self, StoreError> {
+    pub(crate) fn check(self, key: &ItemKey, condition: &str, values: Values<'_>) -> Result<Self> {
         let check = ConditionCheck::builder()
             .set_key(Some(key_item(key)))
             .condition_expression(condition)
@@ -167,7 +204,7 @@ impl Transaction {
         self.with(key, |table| Ok(TransactWriteItem::builder().condition_check(check.table_name(table).build()?)))
     }
 
-    pub(crate) fn told_by(self, entries: &[AuditEntry]) -> Result<Audited, StoreError> {
+    pub(crate) fn told_by(self, entries: &[AuditEntry]) -> Result<Audited> {
         entries.iter().try_fold(self, Transaction::create).map(Audited)
     }
 
@@ -181,15 +218,15 @@ impl Table {
         Transaction { table: self.name.clone(), writes: Vec::new() }
     }
 
-    pub(crate) fn single(&self) -> Unbuilt {
-        Unbuilt(self.name.clone())
+    pub(crate) fn single(&self) -> Unbuilt<'_> {
+        Unbuilt(self)
     }
 
     /// Carries an act through: round after round, until a write commits, nothing is left to write, or the
     /// time is up.
-    pub(crate) async fn carry_through<T, F>(&self, deadline: Deadline, round: impl Fn() -> F) -> Result<T, StoreError>
+    pub(crate) async fn carry_through<T, F>(&self, deadline: Deadline, round: impl Fn() -> F) -> Result<T>
     where
-        F: Future<Output = Result<Round<T>, StoreError>>,
+        F: Future<Output = Result<Round<T>>>,
     {
         let mut pauses = Pauses::until(deadline);
         loop {
@@ -209,7 +246,7 @@ impl Table {
 
     /// Writes all of a transaction. Returns `false` when a condition did not hold: what was read has changed, and the act must be
     /// decided again.
-    pub(crate) async fn commit(&self, Audited(transaction): Audited, pauses: &mut Pauses) -> Result<bool, StoreError> {
+    pub(crate) async fn commit(&self, Audited(transaction): Audited, pauses: &mut Pauses) -> Result<bool> {
         // One token for every try: where one took effect whose answer was lost, the next is answered alike and does nothing.
         let token = Nonce::random().to_string();
         loop {
@@ -235,18 +272,49 @@ impl Table {
     }
 
     /// Commits a transaction that nobody decides again. Returns `false` when a condition did not hold.
-    pub(crate) async fn commit_once(&self, transaction: Audited, deadline: Deadline) -> Result<bool, StoreError> {
+    pub(crate) async fn commit_once(&self, transaction: Audited, deadline: Deadline) -> Result<bool> {
         self.commit(transaction, &mut Pauses::until(deadline)).await
     }
 
-    /// Sends a single write by itself, which costs half as much, and again while the table throttles it or another write
+    /// Writes an item that must not be there yet. Returns `false` when there is one, perhaps from a try of
+    /// its own whose answer was lost.
+    pub async fn put_new<T: Stored>(&self, value: &T, deadline: Deadline) -> Result<bool> {
+        self.single().create(value)?.write(deadline).await
+    }
+
+    /// Writes an item, whatever is there.
+    pub async fn set<T: Stored>(&self, value: &T, deadline: Deadline) -> Result<()> {
+        self.single().set(value)?.write(deadline).await.map(drop)
+    }
+
+    /// Writes an item, unless there is one of a later instant.
+    pub async fn put_later<T: Stored>(&self, value: &T, as_of: Moment, deadline: Deadline) -> Result<()> {
+        self.single()
+            .create_or_replace(value, "as_of <= :as_of", &[(":as_of", instant(as_of))])?
+            .write(deadline)
+            .await
+            .map(drop)
+    }
+
+    /// Writes an item over the version before its own. Returns `false` when another writer was faster.
+    pub(crate) async fn replace<T: Versioned>(&self, value: &T, why: Unaudited, deadline: Deadline) -> Result<bool> {
+        self.commit_once(self.transaction().replace(value)?.unaudited(why), deadline).await
+    }
+
+    pub(crate) async fn delete(&self, key: &ItemKey, deadline: Deadline) -> Result<()> {
+        self.single().remove(key, "", &[])?.write(deadline).await.map(drop)
+    }
+}
+
+impl Single<'_> {
+    /// Sends the write by itself, which costs half as much, and again while the table throttles it or another write
     /// conflicts. Returns `false` when its condition did not hold.
     ///
     /// An earlier try whose answer was lost may be the reason, so this is for writes of which "it is there already" and "done"
     /// are one answer; all else is a transaction.
-    pub(crate) async fn write_alone(&self, single: Single, deadline: Deadline) -> Result<bool, StoreError> {
+    pub(crate) async fn write(self, deadline: Deadline) -> Result<bool> {
         let mut pauses = Pauses::until(deadline);
-        while let Err(failure) = self.send(&single).await {
+        while let Err(failure) = self.send().await {
             match Verdict::from_failure(&failure) {
                 Verdict::Refused => return Ok(false),
                 Verdict::Again if pauses.pause().await => {}
@@ -256,16 +324,17 @@ impl Table {
         Ok(true)
     }
 
-    async fn send(&self, Single(write): &Single) -> Result<(), SdkFailure> {
+    async fn send(&self) -> Result<(), SdkFailure> {
+        let Single { table: Table { client, .. }, write } = self;
         if let Some(put) = write.put.clone() {
-            let send = self.client.put_item().table_name(put.table_name).set_item(Some(put.item));
+            let send = client.put_item().table_name(put.table_name).set_item(Some(put.item));
             let send = send.set_condition_expression(put.condition_expression);
             let send = send.set_expression_attribute_names(put.expression_attribute_names);
             let send = send.set_expression_attribute_values(put.expression_attribute_values);
             Box::pin(send.send()).await.map_err(|error| reduce(&error))?;
         }
         if let Some(update) = write.update.clone() {
-            let send = self.client.update_item().table_name(update.table_name).set_key(Some(update.key));
+            let send = client.update_item().table_name(update.table_name).set_key(Some(update.key));
             let send = send.update_expression(update.update_expression);
             let send = send.set_condition_expression(update.condition_expression);
             let send = send.set_expression_attribute_names(update.expression_attribute_names);
@@ -273,40 +342,13 @@ impl Table {
             Box::pin(send.send()).await.map_err(|error| reduce(&error))?;
         }
         if let Some(delete) = write.delete.clone() {
-            let send = self.client.delete_item().table_name(delete.table_name).set_key(Some(delete.key));
+            let send = client.delete_item().table_name(delete.table_name).set_key(Some(delete.key));
             let send = send.set_condition_expression(delete.condition_expression);
             let send = send.set_expression_attribute_names(delete.expression_attribute_names);
             let send = send.set_expression_attribute_values(delete.expression_attribute_values);
             Box::pin(send.send()).await.map_err(|error| reduce(&error))?;
         }
         Ok(())
-    }
-
-    /// Writes an item that must not be there yet. Returns `false` when there is one, perhaps from a try of
-    /// its own whose answer was lost.
-    pub(crate) async fn put_new<T: Stored>(&self, value: &T, deadline: Deadline) -> Result<bool, StoreError> {
-        self.write_alone(self.single().create(value)?, deadline).await
-    }
-
-    /// Writes an item, unless there is one of a later instant.
-    pub async fn put_later<T: Stored>(&self, value: &T, as_of: Moment, deadline: Deadline) -> Result<(), StoreError> {
-        let put = self.single().create_or_replace(value, "as_of <= :as_of", &[(":as_of", instant(as_of))])?;
-        self.write_alone(put, deadline).await.map(drop)
-    }
-
-    /// Replaces an item on condition that its version is still this one. Returns `false` when another writer was faster.
-    pub(crate) async fn replace<T: Stored>(
-        &self,
-        value: &T,
-        version: u64,
-        why: Unaudited,
-        deadline: Deadline,
-    ) -> Result<bool, StoreError> {
-        self.commit_once(self.transaction().replace(value, version)?.unaudited(why), deadline).await
-    }
-
-    pub(crate) async fn delete(&self, key: &ItemKey, deadline: Deadline) -> Result<(), StoreError> {
-        self.write_alone(self.single().remove(key, "", &[])?, deadline).await.map(drop)
     }
 }
 

@@ -13,7 +13,7 @@ use bursar_core::provider::ProviderError;
 use bursar_core::provider::key::ProviderKey;
 use bursar_core::provider::keys::KeyPatch;
 use bursar_core::store::ForeignRequest;
-use bursar_core::web::{Answer, AppError, Fields, Flash, Site};
+use bursar_core::web::{Answer, AppError, Fields, Flash, Result, Site};
 
 use super::forms::{TypedChange, change_form};
 use super::page;
@@ -119,7 +119,7 @@ async fn conclude_earlier(
     change: ForeignChange,
     answered: AnsweredKey,
     deadline: Deadline,
-) -> Result<(), AppError> {
+) -> Result<()> {
     let earlier = site.table.get(ForeignAct::key_of(key)).await?.filter(|act| act.awaits(change));
     if let Some(act) = earlier {
         site.table.conclude_foreign_act(&act, Some(answered), site.clock.now(), deadline).await?;

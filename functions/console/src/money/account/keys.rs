@@ -8,7 +8,7 @@ use bursar_core::domain::ledger::foreign::{ForeignAct, ForeignActState, ForeignC
 use bursar_core::domain::usage::span::Span;
 use bursar_core::domain::values::id::KeyHash;
 use bursar_core::store::Table;
-use bursar_core::web::AppError;
+use bursar_core::web::Result;
 use jiff::SignedDuration;
 
 use super::forms::{TypedChange, change_form, short};
@@ -127,7 +127,7 @@ fn state(key: &ForeignKey) -> &'static str {
 }
 
 /// The last act of an admin on each key, in words.
-pub(super) async fn acts_in_words(table: &Table) -> Result<HashMap<KeyHash, (ForeignAct, String)>, AppError> {
+pub(super) async fn acts_in_words(table: &Table) -> Result<HashMap<KeyHash, (ForeignAct, String)>> {
     let mut acts = HashMap::new();
     let mut people = HashMap::new();
     for act in table.list(ForeignAct::all()).await? {

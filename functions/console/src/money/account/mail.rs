@@ -13,7 +13,7 @@ use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::store::{
     DeadMails, GIVEN_UP_SHOWN, MailRefusal, MailServer, OutboxRow, SentAgain, Undeliverable, Unreachable,
 };
-use bursar_core::web::{Answer, AppError, Flash, Site};
+use bursar_core::web::{Answer, AppError, Flash, Result, Site};
 use jiff::SignedDuration;
 
 use crate::kit::access::{Admins, Post};
@@ -48,11 +48,7 @@ impl MailSection {
         self.dead.newest.len() + self.dead.unreadable
     }
 
-    pub(super) async fn read(
-        site: &Site,
-        programmes: &[Programme],
-        admins: &[EmailAddress],
-    ) -> Result<MailSection, AppError> {
+    pub(super) async fn read(site: &Site, programmes: &[Programme], admins: &[EmailAddress]) -> Result<MailSection> {
         let table = &site.table;
         let now = site.clock.now();
         let (waiting, dead, server, refusals, unreachable) = tokio::try_join!(
@@ -101,7 +97,7 @@ async fn lost(
     (programmes, admins): (&[Programme], &[EmailAddress]),
     unreachable: &Unreachable,
     now: Moment,
-) -> Result<Vec<(EmailAddress, Undeliverable)>, AppError> {
+) -> Result<Vec<(EmailAddress, Undeliverable)>> {
     let open = programmes.iter().filter(|programme| programme.closed_at.is_none());
     let of_programmes = open
         .map(|programme| &programme.settings.people)

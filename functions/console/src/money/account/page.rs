@@ -4,7 +4,7 @@
 use std::borrow::Borrow;
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::Query;
 use axum::http::StatusCode;
 use bursar_core::domain::credit::{CreditFacts, DAYS_TO_BUY, Purchase, WhyGone};
 use bursar_core::domain::mail::alarm::Alarm;
@@ -18,7 +18,7 @@ use bursar_core::domain::values::id::KeyHash;
 use bursar_core::domain::values::money::{Usd, each_in_cents};
 use bursar_core::domain::values::window::{Reset, utc_date};
 use bursar_core::store::{Account, AccountDay, BudgetSums, Erasure, HeldAct, Job, Run, SyncState, Table};
-use bursar_core::web::{Answer, AppError, Site, Visitor};
+use bursar_core::web::{Answer, AppError, Result, Site, Visitor};
 use jiff::ToSpan;
 use jiff::civil::Date;
 use serde::Deserialize;
@@ -104,7 +104,7 @@ pub(crate) struct SoughtKey {
 }
 
 pub(crate) async fn page(
-    State(site): State<Site>,
+    site: Site,
     AdminAccess { visitor }: AdminAccess,
     Query(span_query): Query<SpanQuery>,
     Query(found_key): Query<SoughtKey>,
@@ -145,13 +145,7 @@ async fn show(site: &Site, visitor: &Visitor, span_query: &SpanQuery, mut refuse
     let credit = table.credit_facts(&programmes, &promised, now).await?;
     let purchase = credit.as_ref().map(CreditFacts::purchase);
     let balance = credit.map(|credit| (credit.balance, credit.read_at));
-    let facts = warnings::AccountFacts {
-        state: &state,
-        balance_read_at: balance.map(|(_, read_at)| read_at),
-        runs: &syncs,
-        alarms: &alarms,
-        admins: admins.len(),
-    };
+    let balance_read_at = balance.map(|(_, read_at)| read_at);
 
     let span = span_query.span().filter(|span| SPANS.contains(span)).unwrap_or(Span::All);
     let context = SpanContext { reset: Reset::None, term: None, read_at: state.listed_at, now };
@@ -170,7 +164,7 @@ async fn show(site: &Site, visitor: &Visitor, span_query: &SpanQuery, mut refuse
     let page = AccountPage {
         frame: PageFrame::new(site, visitor),
         another: AnotherAccount::find(site, &alarms, &state).await?,
-        warnings: warnings::compose(&facts, now),
+        warnings: warnings::compose(&state, &syncs, &alarms, balance_read_at, admins.len(), now),
         today: utc_date(now),
         picture: balance.zip(purchase).and_then(|(balance, purchase)| picture::draw(&days, balance, &purchase)),
         purchase,
@@ -202,7 +196,7 @@ async fn show(site: &Site, visitor: &Visitor, span_query: &SpanQuery, mut refuse
     Ok(site.page(&page))
 }
 
-async fn running_jobs(site: &Site, programmes: &[Programme]) -> Result<Vec<JobLine>, AppError> {
+async fn running_jobs(site: &Site, programmes: &[Programme]) -> Result<Vec<JobLine>> {
     let mut lines = Vec::new();
     for id in site.table.programmes_with_jobs().await? {
         let jobs: Vec<Job> = site.table.jobs(&id).await?.into_iter().filter(Job::is_running).collect();

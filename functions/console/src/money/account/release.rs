@@ -7,7 +7,7 @@ use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::DeploymentId;
 use bursar_core::domain::values::key::Fingerprint;
 use bursar_core::store::{Meta, SyncState};
-use bursar_core::web::{Answer, AppError, Flash, Site};
+use bursar_core::web::{Answer, AppError, Flash, Result, Site};
 
 use crate::kit::access::{Admins, Post};
 use crate::kit::paths;
@@ -66,11 +66,7 @@ pub(super) struct AnotherAccount {
 impl AnotherAccount {
     /// The key that an alarm is about, while it is in the secret and nothing has proved it to be of this
     /// account.
-    pub(super) async fn find(
-        site: &Site,
-        alarms: &[Alarm],
-        state: &SyncState,
-    ) -> Result<Option<AnotherAccount>, AppError> {
+    pub(super) async fn find(site: &Site, alarms: &[Alarm], state: &SyncState) -> Result<Option<AnotherAccount>> {
         let mut refused = alarms.iter().filter_map(|alarm| {
             let Cause::AnotherAccount { management_key } = &alarm.cause else { return None };
             Some((management_key, alarm.found_at))

@@ -12,7 +12,7 @@ use bursar_core::domain::ledger::cut::LifetimeUse;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::id::KeyHash;
 use bursar_core::store::{AssignOutcome, UsedNow};
-use bursar_core::web::{Answer, AppError, Flash, Site};
+use bursar_core::web::{Answer, AppError, Flash, Result, Site};
 use futures_util::stream::{StreamExt, iter};
 
 use self::selection::{KeySelection, Purpose, Wanted};
@@ -108,7 +108,7 @@ fn keys_are_given(purpose: &Purpose, selection: &KeySelection) -> bool {
 }
 
 /// What a form asks for.
-async fn asked(post: &Post<Admins>) -> Result<Asked, AppError> {
+async fn asked(post: &Post<Admins>) -> Result<Asked> {
     let Post { site, fields, .. } = post;
     let mut form = Form::blank().typed(fields);
     let selector = match Wanted::from_fields(fields) {

@@ -7,7 +7,7 @@ use bursar_core::domain::ledger::foreign::{ForeignKey, KeyOwner};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::key::name_prefix;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::web::{AppError, Reply, Site, Visitor};
+use bursar_core::web::{Reply, Result, Site, Visitor};
 
 use super::Asked;
 use super::selection::{KeySelection, Purpose, Wanted};
@@ -63,7 +63,7 @@ impl FormValue for TypedOwner {
         Field {
             id: "owner",
             label: "Owner",
-            kind: FieldKind::Select,
+            kind: FieldKind::Choice(&[]),
             write: |typed| typed.owner.clone(),
             read: |form, typed| {
                 typed.owner = Some(form.text()).filter(|owner| *owner != NOBODY).unwrap_or_default().to_owned();
@@ -97,7 +97,7 @@ impl KeysByOwner {
         programmes: &[Programme],
         foreign: Vec<ForeignKey>,
         refused: Option<Form<TypedOwner>>,
-    ) -> Result<KeysByOwner, AppError> {
+    ) -> Result<KeysByOwner> {
         let owners = site.table.owners_now().await?;
         let mut owned = Vec::new();
         let mut nobodys = Vec::new();

@@ -10,7 +10,7 @@ use bursar_core::domain::values::id::{KeyHash, KeyName};
 use bursar_core::domain::values::key::name_matches;
 use bursar_core::domain::values::money::{Usd, each_in_cents};
 use bursar_core::domain::values::token::sha256_hex;
-use bursar_core::web::{AppError, Fields, Site};
+use bursar_core::web::{Fields, Result, Site};
 
 use crate::kit::show;
 
@@ -76,7 +76,7 @@ impl Wanted {
 }
 
 impl KeySelection {
-    pub(super) async fn read(site: &Site, selector: &Wanted, purpose: &Purpose) -> Result<KeySelection, AppError> {
+    pub(super) async fn read(site: &Site, selector: &Wanted, purpose: &Purpose) -> Result<KeySelection> {
         let (foreign, mut owners, programmes) =
             tokio::try_join!(site.table.foreign_keys(), site.table.owners_now(), site.table.list(Programme::all()))?;
         let mut selection = KeySelection { chosen: Vec::new(), refused: Vec::new() };
@@ -127,7 +127,7 @@ impl KeySelection {
             let since = chosen.owner.as_ref().map(|(_, since)| since.as_millisecond());
             format!("{} {since:?}", chosen.key)
         });
-        sha256_hex(&parts.collect::<Vec<_>>().iter().map(String::as_str).collect::<Vec<_>>())
+        sha256_hex(parts)
     }
 
     /// The chosen keys, each with what stays of it in cents.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use bursar_core::domain::usage::report::{Grouping, SpendingReport, UseSource};
 use bursar_core::domain::values::id::{GrantBytes, ProgrammeId};
 use bursar_core::store::{ModelDay, SyncState};
-use bursar_core::web::{AppError, Site};
+use bursar_core::web::{Result, Site};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -28,7 +28,7 @@ type Numbers<'a> = BTreeMap<&'a ProgrammeId, u16>;
 type Groups = HashMap<GrantBytes, String>;
 
 /// The report, or the sentence that refuses it.
-pub(super) async fn collected(site: &Site, scope: &ReportScope) -> Result<Result<SpendingReport, String>, AppError> {
+pub(super) async fn collected(site: &Site, scope: &ReportScope) -> Result<Result<SpendingReport, String>> {
     let range = match scope.query.range(scope.usual) {
         Ok(range) => range,
         Err(why) => return Ok(Err(why)),
@@ -92,7 +92,7 @@ async fn divide_by_programme(
     site: &Site,
     ids: &[ProgrammeId],
     range: (Date, Date),
-) -> Result<BTreeSet<Date>, AppError> {
+) -> Result<BTreeSet<Date>> {
     let by_grant = is_by_grant(report.grouping);
     let mut used_on = BTreeSet::new();
     let queries: Vec<_> = ids.iter().map(|id| site.table.list(ModelDay::between(Some(id), range))).collect();
@@ -117,7 +117,7 @@ async fn divide_by_grant(
     numbers: &Numbers<'_>,
     groups: &Groups,
     used_on: &BTreeSet<Date>,
-) -> Result<(), AppError> {
+) -> Result<()> {
     let now = site.clock.now();
     let days = report.known_days.iter().copied();
     let queries: Vec<_> = days.map(|day| async move { (day, site.table.model_rows(day, now).await) }).collect();

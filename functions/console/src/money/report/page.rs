@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use askama::Template;
-use axum::extract::State;
 use axum::http::StatusCode;
 use bursar_core::clock::Moment;
 use bursar_core::domain::grant::Grant;
@@ -15,7 +14,7 @@ use bursar_core::domain::usage::report::{Grouping, ReportLine, SpendingReport};
 use bursar_core::domain::values::id::{GrantBytes, GrantId};
 use bursar_core::domain::values::money::{Usd, each_in_cents};
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::web::{Answer, AppError, Site};
+use bursar_core::web::{Answer, AppError, Result, Site};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -78,7 +77,7 @@ struct ReportRow<'a> {
     student: Option<Grant>,
 }
 
-pub(crate) async fn page(State(site): State<Site>, scope: ReportScope) -> Answer {
+pub(crate) async fn page(site: Site, scope: ReportScope) -> Answer {
     let report = collected(&site, &scope).await?;
     show(&site, &scope, report).await
 }
@@ -109,11 +108,7 @@ pub(super) async fn show(site: &Site, scope: &ReportScope, report: Result<Spendi
 }
 
 impl<'a> ReportResults<'a> {
-    async fn compose(
-        site: &Site,
-        scope: &'a ReportScope,
-        report: &'a SpendingReport,
-    ) -> Result<ReportResults<'a>, AppError> {
+    async fn compose(site: &Site, scope: &'a ReportScope, report: &'a SpendingReport) -> Result<ReportResults<'a>> {
         let mut lines = report.lines();
         let from = scope.query.skip.min(lines.len());
         let until = lines.len().min(from + ON_A_PAGE);
@@ -165,7 +160,7 @@ impl<'a> ReportRow<'a> {
 type NamedPeople = BTreeMap<(u16, GrantBytes), Grant>;
 
 /// The persons of these lines, in programmes on which the reader is faculty or an admin.
-async fn people(site: &Site, scope: &ReportScope, lines: &[ReportLine<'_>]) -> Result<NamedPeople, AppError> {
+async fn people(site: &Site, scope: &ReportScope, lines: &[ReportLine<'_>]) -> Result<NamedPeople> {
     let mut grants: Vec<(u16, GrantBytes)> =
         lines.iter().filter_map(|line| Some((line.programme, line.grant?))).collect();
     grants.sort_unstable();
@@ -268,7 +263,7 @@ fn key(scope: &ReportScope, line: &ReportLine<'_>) -> String {
 }
 
 /// The file, or the page with the refusal where there is none.
-pub(crate) async fn file(State(site): State<Site>, scope: ReportScope, request: CsvRequest) -> Answer {
+pub(crate) async fn file(site: Site, scope: ReportScope, request: CsvRequest) -> Answer {
     let report = match collected(&site, &scope).await? {
         Ok(report) => report,
         refused => return show(&site, &scope, refused).await,

@@ -9,7 +9,7 @@ use bursar_core::domain::usage::report::Grouping;
 use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::domain::values::term::{FIRST_DAY, LAST_DAY};
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::web::{AppError, Site, Visitor};
+use bursar_core::web::{AppError, Result, Site, Visitor};
 use jiff::ToSpan;
 use jiff::civil::Date;
 
@@ -134,7 +134,7 @@ impl ReportScope {
 impl FromRequestParts<Site> for ReportScope {
     type Rejection = AppError;
 
-    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<ReportScope, AppError> {
+    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<ReportScope> {
         let query = ReportQuery::parse(parts.uri.query().unwrap_or_default());
         let today = utc_date(site.clock.now());
         let last = today.yesterday().unwrap_or(today);

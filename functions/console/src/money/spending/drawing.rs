@@ -1,6 +1,7 @@
 //! An amount over time as an inline SVG, which `parts.html` draws: what a programme spent, or the account's balance.
 
 use bursar_core::domain::usage::burn::BurnScene;
+use bursar_core::domain::values::format::Joined;
 use bursar_core::domain::values::money::Usd;
 
 use super::bar::scaled;
@@ -34,9 +35,7 @@ impl Drawing {
         let highest = scene.top + Usd::from_micros(scene.top.micros() / 8);
         let x_of = |day: i32| i64::from(day) * SIZE / i64::from(scene.days);
         let y_of = |amount: Usd| SIZE - scaled(amount, highest, SIZE);
-        let points: Vec<String> =
-            scene.line.iter().map(|(day, usd)| format!("{},{}", x_of(*day), y_of(*usd))).collect();
-        let line = points.join(" ");
+        let line = scene.line.iter().map(|(day, usd)| format!("{},{}", x_of(*day), y_of(*usd))).joined(" ");
         let today = scene.line.last().map_or((0, SIZE), |(day, usd)| (x_of(*day), y_of(*usd)));
         let thresholds = scene.levels.iter();
         let thresholds =

@@ -15,7 +15,7 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::settle::NotSettled;
 use bursar_core::store::{ActContext, ActOutcome, Author, Enrolment, StoreError, Undeliverable};
 use bursar_core::web::form::LONGEST_REASON;
-use bursar_core::web::{Answer, AppError, Fields, Flash, Site};
+use bursar_core::web::{Answer, AppError, Fields, Flash, Result, Site};
 
 use super::grant;
 use crate::kit::access::{Admission, Assistants, Faculty, PageFrame, Post, ProgrammeAccess};
@@ -98,7 +98,7 @@ acts_of_faculty! {
 }
 
 impl<'a> GrantRequest<'a> {
-    async fn new<A>(post: &'a Post<A>, grant: &'a GrantId) -> Result<GrantRequest<'a>, AppError>
+    async fn new<A>(post: &'a Post<A>, grant: &'a GrantId) -> Result<GrantRequest<'a>>
     where
         A: Admission<Access = ProgrammeAccess>,
     {
@@ -119,7 +119,7 @@ impl<'a> GrantRequest<'a> {
         act_on(self.site, self.context, &act, (self.author.actor, self.access.role.min(Role::Faculty)), None).await
     }
 
-    async fn pause(&self) -> Result<Flash, AppError> {
+    async fn pause(&self) -> Result<Flash> {
         let mut forms = self.forms();
         forms.pause = forms.pause.typed_only(|id| id == "reason", self.fields);
         let Some(TypedAct { reason, .. }) = forms.pause.read() else {
@@ -134,7 +134,7 @@ impl<'a> GrantRequest<'a> {
         Ok(Flash::Paused)
     }
 
-    async fn resume(&self) -> Result<Flash, AppError> {
+    async fn resume(&self) -> Result<Flash> {
         let is_dropped = self.view.grant.holds.dropped.is_some();
         let why = match self.act(GrantAction::Resume, None, None).await? {
             Some(ChangeRefused::PausedByAnother) => {
@@ -163,7 +163,7 @@ impl<'a> GrantRequest<'a> {
     }
 
     /// Nothing is done before the page has been seen that says what it does.
-    async fn revoke(&self) -> Result<Option<Flash>, AppError> {
+    async fn revoke(&self) -> Result<Option<Flash>> {
         let mut forms = self.forms();
         forms.revoke = forms.revoke.typed_only(|id| id == "reason", self.fields);
         let Some(TypedAct { reason, .. }) = forms.revoke.read() else {
@@ -183,7 +183,7 @@ impl<'a> GrantRequest<'a> {
         Ok(Some(notice))
     }
 
-    async fn leaked(&self) -> Result<Flash, AppError> {
+    async fn leaked(&self) -> Result<Flash> {
         let epoch = self.fields.filled("epoch").and_then(|epoch| epoch.parse().ok());
         let epoch = epoch.map_or(self.view.grant.epoch, Epoch::new);
         match self.site.table.act(self.context, |view, _| view.report_leaked(epoch, self.author.actor)).await?.refusal()
@@ -199,7 +199,7 @@ impl<'a> GrantRequest<'a> {
         Ok(Flash::LeakEnded)
     }
 
-    async fn drop(&self) -> Result<Flash, AppError> {
+    async fn drop(&self) -> Result<Flash> {
         let step = RosterStep::Drop { grant: self.context.grant.clone() };
         match steps::take(self.site, self.context.programme, &step, None, self.author).await? {
             None | Some(ChangeRefused::Unchanged) => {}
@@ -226,7 +226,7 @@ impl<'a> GrantRequest<'a> {
         }))
     }
 
-    async fn allow(&self) -> Result<Flash, AppError> {
+    async fn allow(&self) -> Result<Flash> {
         // The form carries the number allowed when it was made, so that a second request does not allow one
         // more.
         let seen = self.fields.filled("allowed").and_then(|allowed| allowed.parse::<u32>().ok());
@@ -239,7 +239,7 @@ impl<'a> GrantRequest<'a> {
         }
     }
 
-    async fn cap(&self) -> Result<Flash, AppError> {
+    async fn cap(&self) -> Result<Flash> {
         let mut forms = self.forms();
         forms.cap = forms.cap.typed(self.fields);
         let Some(TypedAct { cap, reason }) = forms.cap.read() else {
@@ -260,7 +260,7 @@ impl<'a> GrantRequest<'a> {
         }
     }
 
-    async fn no_room(&self) -> Result<String, AppError> {
+    async fn no_room(&self) -> Result<String> {
         let table = &self.site.table;
         let id = self.context.programme;
         let budget = table.budget(id).await?;
@@ -279,7 +279,7 @@ impl<'a> GrantRequest<'a> {
     }
 
     /// Raises the cap as the student asked, or declines with a sentence for them. The same decision again changes nothing.
-    async fn decide(&self) -> Result<Flash, AppError> {
+    async fn decide(&self) -> Result<Flash> {
         let fields = self.fields;
         let table = &self.site.table;
         match fields.get("act") {
@@ -341,7 +341,7 @@ impl<'a> GrantRequest<'a> {
         AppError::page(status, grant::show(self.site, self.access, &self.view, forms).await)
     }
 
-    async fn address(&self) -> Result<Flash, AppError> {
+    async fn address(&self) -> Result<Flash> {
         let table = &self.site.table;
         let context = self.context;
         let mut forms = self.forms();
@@ -368,7 +368,7 @@ impl<'a> GrantRequest<'a> {
         Err(self.refused(status, forms).await)
     }
 
-    async fn resend(&self) -> Result<Flash, AppError> {
+    async fn resend(&self) -> Result<Flash> {
         if self.view.grant.is_over() {
             return Err(over());
         }
@@ -392,7 +392,7 @@ impl<'a> GrantRequest<'a> {
 
     /// Takes the mark off an address whose mail came back or was complained about. The next mail that comes
     /// back sets it again.
-    async fn try_again(&self, mark: &Undeliverable) -> Result<Flash, AppError> {
+    async fn try_again(&self, mark: &Undeliverable) -> Result<Flash> {
         let table = &self.site.table;
         let grant = &self.view.grant;
         if !self.access.is_faculty() {
@@ -410,7 +410,7 @@ impl<'a> GrantRequest<'a> {
         Err(AppError::conflict(why))
     }
 
-    async fn enable(&self) -> Result<Flash, AppError> {
+    async fn enable(&self) -> Result<Flash> {
         let why = "The student is resumed here, but OpenRouter has not switched the key on yet. Bursar tries again each minute; there is nothing more for you to do.";
         // A limit that has changed meanwhile is sent before the enable.
         match self.site.settler().settle(self.context, |call| call.tell != Tell::Read).await {

@@ -3,6 +3,7 @@
 //! is sent by the work of each minute.
 
 use std::collections::BTreeSet;
+use std::mem;
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -16,13 +17,13 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::token::sha256_hex;
 use bursar_core::store::{Import, ImportPart, JobCreation, Kept};
 use bursar_core::web::form::LONGEST_REASON;
-use bursar_core::web::{Answer, AppError, Flash, Reply, Site};
+use bursar_core::web::{Answer, AppError, Flash, Reply, Result, Site};
 use ulid::Ulid;
 
 use super::list;
 use super::list::{GrantRow, GrantSearch, Shows};
 use super::preview::{ActPreview, stops_key};
-use crate::kit::access::{Faculty, PageFrame, Post};
+use crate::kit::access::{Faculty, PageFrame, Post, is_open};
 use crate::kit::form::{Field, FieldKind, Form, FormValue};
 use crate::kit::listing::{Listing, ON_A_PAGE};
 use crate::kit::paths;
@@ -121,14 +122,10 @@ struct BulkPage<'a> {
 
 struct FoundBulk<'a> {
     count: usize,
-    act: GrantAct,
-    preview: ActPreview,
-    budget: Budget,
+    chosen: Chosen<'a>,
     counts: Counts,
     /// What the budget would hold if everybody claimed.
     implied: Usd,
-    /// What was typed that is no address of a grant here.
-    unknown: Vec<String>,
     /// The preview to act on, where there is anything.
     bulk: Option<String>,
     listing: Listing<GrantRow<'a>>,
@@ -138,6 +135,7 @@ struct FoundBulk<'a> {
 struct Chosen<'a> {
     act: GrantAct,
     rows: Vec<GrantRow<'a>>,
+    /// What was typed that is no address of a grant here.
     unknown: Vec<String>,
     preview: ActPreview,
     budget: Budget,
@@ -166,7 +164,7 @@ impl<'a> Chosen<'a> {
         sought: &GrantSearch,
         typed: TypedBulk,
         now: Moment,
-    ) -> Result<Option<Chosen<'a>>, AppError> {
+    ) -> Result<Option<Chosen<'a>>> {
         let TypedBulk { action, cap, group, reason, addresses } = typed;
         let Some(action) = action else { return Ok(None) };
         let act = GrantAct { action, cap, group, reason };
@@ -188,7 +186,7 @@ impl<'a> Chosen<'a> {
         let ids: Vec<&GrantId> = rows.iter().map(|row| &row.line.id).collect();
         let budget = site.table.budget(&programme.id).await?;
         let preview = ActPreview::new(&act, &rows, &budget, now);
-        let hash = sha256_hex(&[&serde_json::to_string(&(&act, ids, &preview))?]);
+        let hash = sha256_hex([serde_json::to_string(&(&act, ids, &preview))?]);
         Ok(Some(Chosen { act, rows, unknown, preview, budget, hash }))
     }
 }
@@ -207,9 +205,7 @@ impl Chosen<'_> {
 pub(crate) async fn act_on_many(post: Post<Faculty>) -> Answer {
     let Post { site, access, fields, now, .. } = &post;
     let programme = &access.programme;
-    if programme.closed_at.is_some() {
-        return Err(AppError::conflict("The programme is closed."));
-    }
+    is_open(programme)?;
     let mut previewed = None;
     if let Some(text) = fields.filled("bulk") {
         let named = Previewed::read(text, &programme.id).ok_or_else(|| AppError::unprocessable(GONE))?;
@@ -244,7 +240,7 @@ pub(crate) async fn act_on_many(post: Post<Faculty>) -> Answer {
     }
 }
 
-async fn too_many_groups(site: &Site, programme: &Programme, typed: &TypedBulk) -> Result<Option<String>, AppError> {
+async fn too_many_groups(site: &Site, programme: &Programme, typed: &TypedBulk) -> Result<Option<String>> {
     let Some(group) = typed.group.as_deref().filter(|_| typed.action == Some(GrantAction::Group)) else {
         return Ok(None);
     };
@@ -261,12 +257,12 @@ impl<'a> BulkPage<'a> {
 }
 
 /// The page of what it would do.
-async fn preview<'a>(post: &'a Post<Faculty>, mut page: BulkPage<'a>, chosen: Chosen<'a>) -> Result<Reply, AppError> {
+async fn preview<'a>(post: &'a Post<Faculty>, mut page: BulkPage<'a>, mut chosen: Chosen<'a>) -> Result<Reply> {
     let Post { site, access, now, .. } = post;
     let programme = &access.programme;
     let bulk = chosen.is_offered().then(|| format!("{}-{}", new_ulid(*now), chosen.hash));
-    let Chosen { act, mut rows, unknown, preview, budget, .. } = chosen;
-    for row in rows.iter_mut().filter(|row| stops_key(&act, row)) {
+    let mut rows = mem::take(&mut chosen.rows);
+    for row in rows.iter_mut().filter(|row| stops_key(&chosen.act, row)) {
         row.note = Some("the key stops".to_owned());
     }
     let count = rows.len();
@@ -280,8 +276,8 @@ async fn preview<'a>(post: &'a Post<Faculty>, mut page: BulkPage<'a>, chosen: Ch
     );
     listing.caption =
         if count > ON_A_PAGE { format!("The first {ON_A_PAGE} of {count}") } else { "All of them".to_owned() };
-    let implied = budget.implied(&programme.settings, *now);
-    page.selection = Some(FoundBulk { count, act, preview, budget, counts, implied, unknown, bulk, listing });
+    let implied = chosen.budget.implied(&programme.settings, *now);
+    page.selection = Some(FoundBulk { count, chosen, counts, implied, bulk, listing });
     Ok(site.page(&page))
 }
 

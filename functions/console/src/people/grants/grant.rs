@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use bursar_core::clock::Moment;
 use bursar_core::domain::audit::{Actor, AuditEntry};
 use bursar_core::domain::grant::{BudgetChange, Grant, KeyAbsence, ShownState, Spending, View};
@@ -18,7 +18,7 @@ use bursar_core::domain::values::money::{Usd, each_in_cents};
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::log;
 use bursar_core::store::{AccountDay, SyncState, UnreachableReason};
-use bursar_core::web::{Answer, AppError, Site};
+use bursar_core::web::{Answer, AppError, Result, Site};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -96,7 +96,7 @@ struct Raise {
 impl Raise {
     /// `None` where the budget has no room for it.
     fn new(cap: Usd, view: &View, now: Moment) -> Option<Raise> {
-        let takes = match view.set_cap(Some(cap), &Actor::Rule, None, now).ok()?.budget() {
+        let takes = match view.set_cap(Some(cap), &Actor::Rule, None, now).ok()?.budget {
             BudgetChange::Take(amount) | BudgetChange::TakeAnyway(amount) => amount,
             BudgetChange::None => Usd::ZERO,
         };
@@ -136,7 +136,7 @@ struct DayLine {
 
 impl DayLine {
     /// Those of the last four weeks, the newest first.
-    async fn all(site: &Site, view: &View, sync: &SyncState, now: Moment) -> Result<Vec<DayLine>, AppError> {
+    async fn all(site: &Site, view: &View, sync: &SyncState, now: Moment) -> Result<Vec<DayLine>> {
         let used = list::used(&view.readings).days(view.programme.settings.basis.byok);
         let first = utc_date(now).saturating_sub(27.days());
         let mut used: Vec<_> = used.each().filter(|(day, spent, _)| first <= *day && !spent.is_zero()).collect();
@@ -158,22 +158,18 @@ impl DayLine {
     }
 }
 
-pub(crate) async fn page(
-    State(site): State<Site>,
-    access: ProgrammeAccess,
-    Path((_, grant)): Path<(String, String)>,
-) -> Answer {
+pub(crate) async fn page(site: Site, access: ProgrammeAccess, Path((_, grant)): Path<(String, String)>) -> Answer {
     let view = view(&site, &access, &id(&grant)?).await?;
     let forms = ActForms::new(&view.grant, &access.programme.settings);
     show(&site, &access, &view, forms).await
 }
 
-pub(super) fn id(text: &str) -> Result<GrantId, AppError> {
+pub(super) fn id(text: &str) -> Result<GrantId> {
     text.parse().map_err(|_| AppError::not_found())
 }
 
 /// The grant of this id, if the programme has it.
-pub(super) async fn view(site: &Site, access: &ProgrammeAccess, grant: &GrantId) -> Result<View, AppError> {
+pub(super) async fn view(site: &Site, access: &ProgrammeAccess, grant: &GrantId) -> Result<View> {
     log::name_grant(grant);
     site.table.view(&access.programme.id, grant).await?.ok_or_else(AppError::not_found)
 }

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::Query;
 use bursar_core::clock::Moment;
 use bursar_core::domain::grant::{Reading, ShownState};
 use bursar_core::domain::programme::counts::{Counts, Stage};
@@ -20,7 +20,7 @@ use bursar_core::domain::values::key::KeyLabel;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::{Reset, utc_date};
 use bursar_core::store::{Enrolment, GrantLine, Unreachable, UnreachableReason};
-use bursar_core::web::{Answer, AppError, Fields, Site};
+use bursar_core::web::{Answer, Fields, Result, Site};
 use serde::Deserialize;
 
 use super::bulk::TypedBulk;
@@ -148,11 +148,7 @@ pub(crate) fn columns<'a>(shows: Shows) -> [Column<GrantRow<'a>>; 19] {
     ]
 }
 
-pub(crate) async fn page(
-    State(site): State<Site>,
-    access: ProgrammeAccess,
-    Query(sought): Query<GrantSearch>,
-) -> Answer {
+pub(crate) async fn page(site: Site, access: ProgrammeAccess, Query(sought): Query<GrantSearch>) -> Answer {
     let sought = sought.composed();
     let programme = &access.programme;
     let requested_span = sought.span_query.span();
@@ -226,7 +222,7 @@ fn any_or<'a>(values: &[(&'a str, &'a str)]) -> Choices<'a> {
 
 /// The file of the grants that are found, in the order of their ids, which no correction of an address changes between two parts.
 pub(crate) async fn file(
-    State(site): State<Site>,
+    site: Site,
     access: ProgrammeAccess,
     Query(sought): Query<GrantSearch>,
     request: CsvRequest,
@@ -376,7 +372,7 @@ pub(crate) async fn named<'a>(
     site: &Site,
     programmes: &'a [Programme],
     text: &str,
-) -> Result<Vec<(&'a Programme, GrantLine)>, AppError> {
+) -> Result<Vec<(&'a Programme, GrantLine)>> {
     let grants: Vec<(ProgrammeId, GrantId)> = if let Ok(name) = text.parse::<KeyName>() {
         vec![(name.programme, name.grant)]
     } else if let Ok(address) = EmailAddress::parse(text) {
@@ -435,7 +431,7 @@ impl GrantSearch {
         programme: &'a Programme,
         listed_at: Option<Moment>,
         in_full: bool,
-    ) -> Result<FoundGrants<'a>, AppError> {
+    ) -> Result<FoundGrants<'a>> {
         let now = site.clock.now();
         let settings = &programme.settings;
         let requested_span = self.span_query.span();

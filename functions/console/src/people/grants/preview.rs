@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use bursar_core::clock::Moment;
 use bursar_core::domain::grant::{GrantAct, GrantAction};
 use bursar_core::domain::programme::Budget;
-use bursar_core::domain::values::format::counted;
+use bursar_core::domain::values::format::{Joined, counted};
 use bursar_core::domain::values::money::Usd;
 use serde::Serialize;
 
@@ -44,7 +44,7 @@ impl ActPreview {
         standing.iter().for_each(|row| *caps.entry(row.cap).or_default() += 1);
         let mut caps: Vec<(Usd, usize)> = caps.into_iter().collect();
         caps.sort_by_key(|(_, students)| Reverse(*students));
-        let students = counted(u64::try_from(rows.len()).unwrap_or(u64::MAX), "student", "students");
+        let students = counted(rows.len() as u64, "student", "students");
         let title = match (act.action, act.cap, act.group.as_deref()) {
             (GrantAction::Pause, ..) => format!("Pause {students}"),
             (GrantAction::Resume, ..) => format!("Resume {students}"),
@@ -88,7 +88,7 @@ impl ActPreview {
             [(cap, _)] => cap.to_dollars(),
             several => {
                 let parts = several.iter().map(|(cap, students)| format!("{} for {students}", cap.to_dollars()));
-                parts.collect::<Vec<_>>().join(", ")
+                parts.joined(", ")
             }
         }
     }

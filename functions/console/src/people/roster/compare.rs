@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use bursar_core::domain::grant::{AddressChange, Grant, Person, PersonChange};
 use bursar_core::domain::values::address::{EmailAddress, MatchedAddress, nfc};
+use bursar_core::domain::values::format::Joined;
 use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::token::sha256_hex;
 use bursar_core::store::{JobPlace, Subject};
@@ -79,7 +80,7 @@ impl RosterStep {
         }
     }
 
-    pub(super) fn is_leave(&self) -> bool {
+    fn is_leave(&self) -> bool {
         matches!(self, RosterStep::Leave { .. })
     }
 
@@ -312,7 +313,7 @@ pub(crate) fn plan(file: &RosterFile, grants: &[Grant], mode: AbsentRows) -> Imp
             changes.push(RosterChange::Changed);
         }
         let was = (!was.is_empty()).then(|| format!("before: {}", was.join(", ")));
-        let reason = was.into_iter().chain(taken).collect::<Vec<_>>().join("; ");
+        let reason = was.into_iter().chain(taken).joined("; ");
         plan.rows.push(PlannedRow::new(row, changes, reason));
     }
     let leaves = leaves.into_iter().map(|(former, row, taker)| leave(former, row, taker, &formers));
@@ -389,8 +390,7 @@ pub(super) fn version(grants: &[Grant]) -> String {
         })
         .collect();
     people.sort_unstable();
-    let parts: Vec<&str> = people.iter().flatten().map(String::as_str).collect();
-    sha256_hex(&parts).chars().take(12).collect()
+    sha256_hex(people.iter().flatten()).chars().take(12).collect()
 }
 
 impl<'a> Roster<'a> {
@@ -540,7 +540,7 @@ mod tests {
             }
         }
         let short = |(id, address): (String, &str)| format!("{id} {}", address.trim_end_matches("@uni.edu"));
-        has.into_iter().map(short).collect::<Vec<_>>().join(", ")
+        has.into_iter().map(short).joined(", ")
     }
 
     /// An id decides who a person is, and an address under two ids belongs to the newest one.

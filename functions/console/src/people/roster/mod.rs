@@ -13,26 +13,27 @@ mod waits;
 use std::collections::BTreeSet;
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::StatusCode;
 use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::{Grant, Person};
 use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::format::Joined;
 use bursar_core::domain::values::id::{GrantId, new_ulid, ulid_for};
 use bursar_core::domain::values::token::sha256_hex;
 use bursar_core::store::{
     Author, HourlyUses, Import, ImportPart, Job, JobCreation, Kept, OutboxRow, PREVIEW_LASTS, RosterChanges,
     RosterPreview, StoreError, Work,
 };
-use bursar_core::web::{Answer, AppError, Flash, Reply, Site};
+use bursar_core::web::{Answer, AppError, Flash, Reply, Result, Site};
 use compare::{AbsentRows, ImportPlan, PlannedRow, RosterChange, RosterStep};
 use parse::{FileError, RosterFile, RosterRow};
 use ulid::Ulid;
 use waits::BudgetNeed;
 
-use crate::kit::access::{Faculty, PageFrame, Post, ProgrammeAccess, Upload};
+use crate::kit::access::{Faculty, PageFrame, Post, ProgrammeAccess, Upload, is_open};
 use crate::kit::csv_file::CsvRequest;
 use crate::kit::listing::{Cell, Column, Listing, ON_A_PAGE, column};
 use crate::kit::{csv_file, paths, show};
@@ -68,14 +69,8 @@ struct RosterFilePage<'a> {
 
 struct ImportPreview<'a> {
     compared: &'a ComparedFile,
+    stored: &'a RosterPreview,
     need: BudgetNeed,
-    import: Ulid,
-    /// Why it waits, if it is a registrar's file.
-    why: &'a [String],
-    /// The groups that nobody is in so far.
-    new_groups: Vec<&'a str>,
-    /// How many of those who would be dropped have a working key.
-    working: usize,
     /// Why nothing was done, if this follows a press.
     refused: Option<&'a str>,
 }
@@ -94,10 +89,10 @@ struct ComparedFile {
 
 const COLUMNS: [Column<PlannedRow>; 7] = [
     column("Line").class("number").file("line").hook("line").cell(|row| Cell::exact(row.line)),
-    column("").file("change").hook("change").cell(|row| {
-        let changes: Vec<&str> = row.changes.iter().map(|change| change.as_str()).collect();
-        Cell::exact(Some(changes.join(" ")))
-    }),
+    column("")
+        .file("change")
+        .hook("change")
+        .cell(|row| Cell::exact(Some(row.changes.iter().map(|change| change.as_str()).joined(" ")))),
     column("Address").file("email").cell(|row| {
         Cell::text(row.address.as_ref().map(EmailAddress::as_written).or((!row.cell.is_empty()).then_some(&*row.cell)))
     }),
@@ -130,12 +125,7 @@ impl ComparedFile {
     }
 
     /// A file that was kept, compared with the roster as it is now.
-    async fn kept(
-        site: &Site,
-        programme: &Programme,
-        preview: &RosterPreview,
-        file: &[u8],
-    ) -> Result<ComparedFile, AppError> {
+    async fn kept(site: &Site, programme: &Programme, preview: &RosterPreview, file: &[u8]) -> Result<ComparedFile> {
         let mode = AbsentRows::replacing(preview.replaces);
         ComparedFile::from_file(site, programme, file, preview.email_column.as_deref(), mode)
             .await?
@@ -173,7 +163,7 @@ impl ComparedFile {
         before: Option<Job>,
         mails: &[OutboxRow],
         author: Author<'_>,
-    ) -> Result<(), AppError> {
+    ) -> Result<()> {
         let rows = ImportPart::bytes_of(&self.plan.changed());
         let confirmed = self.plan.confirmed(&self.grants);
         for (kept, bytes) in
@@ -195,7 +185,7 @@ impl ComparedFile {
             replaces: self.mode == AbsentRows::Replace,
             email_column: None,
             roster: self.roster.clone(),
-            rows: sha256_hex(&[&String::from_utf8_lossy(&ImportPart::bytes_of(&self.plan.rows))]),
+            rows: sha256_hex([String::from_utf8_lossy(&ImportPart::bytes_of(&self.plan.rows))]),
             token: None,
             why: Vec::new(),
         }
@@ -211,7 +201,7 @@ impl ComparedFile {
         unusual.filter_map(|domain| Some((domain, *domains.get(domain)?))).collect()
     }
 
-    /// The groups that the file brings.
+    /// The groups that the file brings, in which nobody is so far.
     fn new_groups(&self, settings: &Settings) -> Vec<&str> {
         let groups: BTreeSet<&str> = self.grants.iter().filter_map(|grant| grant.group.as_deref()).collect();
         let rows = self.plan.rows_with(RosterChange::Added).chain(self.plan.rows_with(RosterChange::Moved));
@@ -219,13 +209,14 @@ impl ComparedFile {
         named.difference(&groups).copied().filter(|group| !settings.allowance.group_caps.contains_key(*group)).collect()
     }
 
+    /// How many of those who would be dropped have a working key.
     fn working_of_dropped(&self) -> usize {
         let dropped = self.plan.steps.iter().filter(|step| matches!(step, RosterStep::Drop { .. }));
         let dropped: BTreeSet<&GrantId> = dropped.filter_map(RosterStep::grant).collect();
         self.grants.iter().filter(|grant| grant.usable().is_some() && dropped.contains(&grant.id)).count()
     }
 
-    async fn need(&self, site: &Site, programme: &Programme) -> Result<BudgetNeed, AppError> {
+    async fn need(&self, site: &Site, programme: &Programme) -> Result<BudgetNeed> {
         let budget = site.table.budget(&programme.id).await?;
         Ok(BudgetNeed::calculate(self, &programme.settings, &budget, site.clock.now()))
     }
@@ -238,18 +229,7 @@ impl ComparedFile {
         refused: Option<&str>,
     ) -> Answer {
         let need = self.need(site, &access.programme).await?;
-        let settings = &access.programme.settings;
-        let new_groups = self.new_groups(settings);
-        let working = self.working_of_dropped();
-        let preview = ImportPreview {
-            compared: self,
-            need,
-            import: stored.import,
-            why: &stored.why,
-            new_groups,
-            working,
-            refused,
-        };
+        let preview = ImportPreview { compared: self, stored, need, refused };
         Ok(file_page(site, access, stored.import, &self.plan.rows, Some(preview)))
     }
 }
@@ -376,7 +356,7 @@ async fn applied(site: &Site, programme: &Programme, previewed: Ulid, notice: &F
 }
 
 /// The last job that applied a roster here, which has ended. What is compared after it is compared with what it left.
-async fn last_import(site: &Site, programme: &Programme) -> Result<Option<Job>, AppError> {
+async fn last_import(site: &Site, programme: &Programme) -> Result<Option<Job>> {
     let last = site.table.get(Job::key_of(&programme.id, "import")).await?;
     if last.as_ref().is_some_and(Job::is_being_written) { Err(AppError::conflict(BUSY)) } else { Ok(last) }
 }
@@ -406,7 +386,7 @@ pub(crate) async fn undo(form: Post<Faculty>) -> Answer {
     // Some may be back already, by a later file.
     let grants = site.table.readable_grants(id).await?;
     let people = grants.iter().filter(|grant| grant.holds.dropped_by == Some(import) && !grant.is_over()).count();
-    let job = Job::new(id, Work::Undo { import }, u32::try_from(people)?, actor, *now);
+    let job = Job::new(id, Work::Undo { import }, people as u32, actor, *now);
     begin(site, job, before, &[], None, *deadline).await?;
     Ok(site.done(&paths::roster(id), &Flash::DropsUndone { people: people as u64 }))
 }
@@ -419,7 +399,7 @@ async fn begin(
     mails: &[OutboxRow],
     plan: Option<Plan>,
     deadline: Deadline,
-) -> Result<(), AppError> {
+) -> Result<()> {
     let programme = job.programme.clone();
     match site.table.start_import(job, before.map(|job| job.job), mails, deadline).await? {
         JobCreation::Already => {}
@@ -431,7 +411,7 @@ async fn begin(
 
 /// What a file would change, compared anew, or what it changed when it was applied; under its name with `.csv` the file of all rows.
 pub(crate) async fn kept(
-    State(site): State<Site>,
+    site: Site,
     access: ProgrammeAccess,
     Path((_, name)): Path<(String, String)>,
     file: CsvRequest,
@@ -487,12 +467,9 @@ pub(crate) fn too_many_groups(groups: usize) -> Option<String> {
 }
 
 /// Refuses a programme whose roster cannot be changed.
-fn has_open_roster(programme: &Programme) -> Result<(), AppError> {
+fn has_open_roster(programme: &Programme) -> Result<()> {
     if !programme.settings.roster {
         return Err(AppError::conflict("A cost centre has no roster."));
     }
-    if programme.closed_at.is_some() {
-        return Err(AppError::conflict("The programme is closed."));
-    }
-    Ok(())
+    is_open(programme)
 }

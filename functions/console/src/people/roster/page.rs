@@ -1,7 +1,6 @@
 //! The page of a programme's roster: the forms that change it, the invitations, and what files brought lately. Assistants read it.
 
 use askama::Template;
-use axum::extract::State;
 use bursar_core::clock::Moment;
 use bursar_core::domain::programme::counts::Counts;
 use bursar_core::domain::programme::{Programme, Settings};
@@ -67,7 +66,7 @@ pub(super) struct RefusedRosterForms {
     pub(super) undo: Option<&'static str>,
 }
 
-pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> Answer {
+pub(crate) async fn page(site: Site, access: ProgrammeAccess) -> Answer {
     show(&site, &access, RefusedRosterForms::default()).await
 }
 
@@ -115,7 +114,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, refused: Refused
 }
 
 /// When the invitations of a programme go out, if they wait until keys can be claimed.
-pub(super) fn invitations_wait(programme: &Programme, now: Moment) -> Option<String> {
+fn invitations_wait(programme: &Programme, now: Moment) -> Option<String> {
     let waits = now < programme.settings.claim_opens_at() && !programme.is_over(now);
     waits.then(|| opens_in_words(&programme.settings))
 }

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::body::to_bytes;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Path, Request};
 use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
@@ -13,7 +13,7 @@ use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::token::RegistrarToken;
 use bursar_core::store::{Author, HourlyUses, Import, RosterPreview, RosterToken, WAITS_FOR};
-use bursar_core::web::{Answer, AppError, Flash, Reply, RequestDeadline, Site};
+use bursar_core::web::{Answer, AppError, Flash, Reply, Result, Site};
 use serde_json::{Value, json};
 
 use super::compare::AbsentRows;
@@ -27,12 +27,7 @@ use crate::kit::{paths, show};
 const PREFIX: &str = "bursar-roster-";
 const FILES_AN_HOUR: usize = 12;
 
-pub(crate) async fn put(
-    State(site): State<Site>,
-    Path(id): Path<String>,
-    RequestDeadline(deadline): RequestDeadline,
-    request: Request,
-) -> Answer {
+pub(crate) async fn put(site: Site, Path(id): Path<String>, deadline: Deadline, request: Request) -> Answer {
     let now = site.clock.now();
     let Sender { programme, token } = Sender::authorise(&site, &id, request.headers(), now, deadline).await?;
     site.table.note_token_use(&token, now, deadline).await?;
@@ -107,13 +102,7 @@ struct Sender {
 
 impl Sender {
     /// Whatever is wrong is answered alike, before the rest of the request is read.
-    async fn authorise(
-        site: &Site,
-        id: &str,
-        headers: &HeaderMap,
-        now: Moment,
-        deadline: Deadline,
-    ) -> Result<Sender, AppError> {
+    async fn authorise(site: &Site, id: &str, headers: &HeaderMap, now: Moment, deadline: Deadline) -> Result<Sender> {
         let given = headers.get(AUTHORIZATION).and_then(|given| given.to_str().ok()?.split_once(' '));
         let given = given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         let given = given.and_then(|(_, token)| RegistrarToken::parse(token.trim().strip_prefix(PREFIX)?));
@@ -142,18 +131,18 @@ fn not_authorised() -> AppError {
 }
 
 /// Whether the programme goes on and the maker of its token may still make one.
-async fn is_good(site: &Site, programme: &Programme, token: &RosterToken, now: Moment) -> Result<bool, AppError> {
+async fn is_good(site: &Site, programme: &Programme, token: &RosterToken, now: Moment) -> Result<bool> {
     let admins = site.table.admins().await?;
     Ok(!programme.is_over(now) && site.table.is_makers(token, &programme.settings, &admins).await?)
 }
 
-fn mode(query: &str) -> Result<AbsentRows, AppError> {
+fn mode(query: &str) -> Result<AbsentRows> {
     let parameter = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "mode");
     let Some((_, value)) = parameter else { return Ok(AbsentRows::Replace) };
     AbsentRows::parse(Some(&value)).ok_or_else(|| AppError::unprocessable("The mode is either replace or add."))
 }
 
-async fn file(request: Request) -> Result<Vec<u8>, AppError> {
+async fn file(request: Request) -> Result<Vec<u8>> {
     let (Parts { headers, .. }, body) = request.into_parts();
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
     let kind = kind.split(';').next().unwrap_or_default().trim();
@@ -178,12 +167,7 @@ fn answer(status: StatusCode, said: &Value) -> Reply {
 }
 
 /// What the roster's page says of a token.
-pub(super) async fn in_words(
-    site: &Site,
-    programme: &Programme,
-    token: &RosterToken,
-    now: Moment,
-) -> Result<String, AppError> {
+pub(super) async fn in_words(site: &Site, programme: &Programme, token: &RosterToken, now: Moment) -> Result<String> {
     let zone = programme.settings.term.zone();
     let maker = show::person(&site.table, &token.made_by).await?;
     let used = match token.last_used_at {

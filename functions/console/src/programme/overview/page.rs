@@ -1,7 +1,6 @@
 //! The overview of a programme: its money, how many have claimed, and warnings.
 
 use askama::Template;
-use axum::extract::State;
 use bursar_core::domain::grant::GrantAction;
 use bursar_core::domain::programme::counts::{Counts, Stage};
 use bursar_core::domain::programme::{Programme, Settings};
@@ -12,7 +11,7 @@ use bursar_core::domain::usage::models::ModelUse;
 use bursar_core::domain::usage::pilot::WorkDay;
 use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::usage::span::Span;
-use bursar_core::domain::values::format::{column_time, end_time};
+use bursar_core::domain::values::format::{Joined, column_time, end_time};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{ListedModels, Overview, ProgrammeUse, Unmailed};
@@ -79,7 +78,7 @@ pub(crate) fn mail_for(stage: Stage) -> Option<(&'static str, &'static str)> {
     }
 }
 
-pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> Answer {
+pub(crate) async fn page(site: Site, access: ProgrammeAccess) -> Answer {
     show(&site, &access, None).await
 }
 
@@ -117,8 +116,8 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, refused: Option<
         let to_do = forecast.to_do(access.role, settings.roster && !spends_elsewhere).filter(|_| room.is_none());
         let who = (paths::grants(&programme.id), "See who spent most");
         let link = to_do.is_some() && forecast.stops_at_caps();
-        let sentences: Vec<String> = std::iter::once(forecast.in_words(&settings.term)).chain(to_do).collect();
-        warnings.push((sentences.join(" "), link.then_some(who)));
+        let sentences = std::iter::once(forecast.in_words(&settings.term)).chain(to_do);
+        warnings.push((sentences.joined(" "), link.then_some(who)));
     }
     warnings.extend(room);
     let mut sentences = warnings::others(&budget, sync.listed_at, &jobs, now);

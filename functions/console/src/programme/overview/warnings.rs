@@ -7,7 +7,7 @@ use bursar_core::domain::usage::burn::Burn;
 use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{Job, JobState, Unreachable, UnreachableReason, Work};
-use bursar_core::web::{AppError, Site};
+use bursar_core::web::{Result, Site};
 use jiff::SignedDuration;
 
 use crate::kit::access::ProgrammeAccess;
@@ -95,12 +95,7 @@ fn unreached_in_words(person: &str, is_finance: bool, why: UnreachableReason) ->
 }
 
 /// The warning, for admins, that the account's balance does not cover what the programme could still cost.
-pub(super) async fn balance(
-    site: &Site,
-    programme: &Programme,
-    to_come: Usd,
-    now: Moment,
-) -> Result<Option<String>, AppError> {
+pub(super) async fn balance(site: &Site, programme: &Programme, to_come: Usd, now: Moment) -> Result<Option<String>> {
     let newest = site.table.balance_readings().await?.filter(|_| !programme.is_over(now));
     let Some(balance) = newest.map(|(newest, _)| newest.balance()) else { return Ok(None) };
     Ok((balance < to_come).then(|| {
@@ -119,7 +114,7 @@ pub(super) async fn refused_rules(
     programme: &Programme,
     stored: Vec<Guardrail>,
     now: Moment,
-) -> Result<Vec<String>, AppError> {
+) -> Result<Vec<String>> {
     if stored.iter().all(|guardrail| guardrail.refusal.is_none()) {
         return Ok(Vec::new());
     }

@@ -1,7 +1,6 @@
 //! Creating a programme, which only admins may: anew, or as the copy of another one.
 
 use askama::Template;
-use axum::extract::State;
 use axum::http::StatusCode;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::id::new_ulid;
@@ -28,7 +27,7 @@ struct NewProgrammePage<'a> {
     id: Ulid,
 }
 
-pub(crate) async fn new(State(site): State<Site>, AdminAccess { visitor }: AdminAccess) -> Answer {
+pub(crate) async fn new(site: Site, AdminAccess { visitor }: AdminAccess) -> Answer {
     let programmes = site.table.list(Programme::all()).await?;
     let newest = programmes.iter().max_by_key(|programme| programme.settings.term.starts_on());
     let mut form = Form::blank();

@@ -5,7 +5,7 @@ use bursar_core::domain::programme::request::ProgrammeRequest;
 use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::web::{AppError, Flash, Site};
+use bursar_core::web::{Flash, Result, Site};
 
 use super::{SettingsDraft, read};
 use crate::kit::form::Form;
@@ -17,7 +17,7 @@ pub(super) async fn with_doubts(
     notice: Flash,
     before: Option<(&Programme, Usd)>,
     after: &SettingsDraft,
-) -> Result<Flash, AppError> {
+) -> Result<Flash> {
     let notices = std::iter::once(notice).chain(doubts(site, before, after).await?).collect();
     Ok(Flash::Several { notices })
 }
@@ -27,7 +27,7 @@ pub(crate) async fn of_request(
     site: &Site,
     programme: &Programme,
     request: &ProgrammeRequest,
-) -> Result<Option<String>, AppError> {
+) -> Result<Option<String>> {
     let budget = site.table.budget(&programme.id).await?.limit;
     let wished = request.wishes.iter().map(|wish| (wish.setting.clone(), wish.new_value.clone())).collect();
     let mut form = Form::edit(SettingsDraft { settings: programme.settings.clone(), budget }).typed(&wished);
@@ -40,7 +40,7 @@ async fn doubts(
     site: &Site,
     before: Option<(&Programme, Usd)>,
     SettingsDraft { settings, budget }: &SettingsDraft,
-) -> Result<Vec<Flash>, AppError> {
+) -> Result<Vec<Flash>> {
     let mut amount_left = *budget;
     if let Some((programme, _)) = before {
         amount_left = amount_left - site.table.programme_use(&programme.id).await?.counted(settings.basis.byok);

@@ -9,12 +9,12 @@ use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store;
 use bursar_core::store::{EditOutcome, RulesSource};
-use bursar_core::web::{Answer, AppError, Fields, Flash, Site};
+use bursar_core::web::{Answer, AppError, Fields, Flash, Result, Site};
 
 use super::doubts::with_doubts;
 use super::page::{PageState, show};
 use super::{SettingsDraft, read, refuse_impossible};
-use crate::kit::access::{Faculty, Post, ProgrammeAccess};
+use crate::kit::access::{Faculty, Post, ProgrammeAccess, is_open};
 use crate::kit::form::{Difference, Form, Owner};
 use crate::kit::paths;
 use crate::programme::requests::DECIDED_TODAY;
@@ -28,7 +28,8 @@ pub(crate) const OVERTAKEN: &str =
     "Nothing was saved: too many others claimed or changed something at the same moment. Save again in a moment.";
 const FIXED: &str =
     "Students have keys that were made with this setting, and OpenRouter cannot change it in an existing key.";
-const NO_VERSION: &str = "The form does not say which version of the programme it shows. Open the page again.";
+pub(crate) const NO_VERSION: &str =
+    "The form does not say which version of the programme it shows. Open the page again.";
 
 /// One edit of a programme, as it was when the form was read.
 struct SettingsEdit<'a> {
@@ -45,7 +46,7 @@ pub(crate) async fn edit(post: Post<Faculty>) -> Answer {
 }
 
 /// Saves what faculty asked for, provided that each field still holds what it held then, or holds the asked value by now.
-pub(crate) async fn approve(post: &Post<Faculty>, request: ProgrammeRequest) -> Result<Flash, AppError> {
+pub(crate) async fn approve(post: &Post<Faculty>, request: ProgrammeRequest) -> Result<Flash> {
     let Post { site, access, deadline, .. } = post;
     let programme = &access.programme;
     let wished = request.wishes.iter().map(|wish| (wish.setting.clone(), wish.new_value.clone())).collect();
@@ -66,8 +67,8 @@ pub(crate) async fn approve(post: &Post<Faculty>, request: ProgrammeRequest) -> 
         return Err(edit.refused(StatusCode::UNPROCESSABLE_ENTITY, UNREADABLE).await);
     };
     let saved = edit.form.changes(&after);
-    if !saved.is_empty() && programme.closed_at.is_some() {
-        return Err(AppError::conflict("The programme is closed."));
+    if !saved.is_empty() {
+        is_open(programme)?;
     }
     if let Some(status) = refuse_impossible(site, &mut edit.form, &after.settings, *deadline).await? {
         return Err(edit.refused(status, FORBIDDEN).await);
@@ -78,7 +79,7 @@ pub(crate) async fn approve(post: &Post<Faculty>, request: ProgrammeRequest) -> 
 }
 
 impl<'a> SettingsEdit<'a> {
-    async fn read(post: &'a Post<Faculty>, fields: &Fields) -> Result<SettingsEdit<'a>, AppError> {
+    async fn read(post: &'a Post<Faculty>, fields: &Fields) -> Result<SettingsEdit<'a>> {
         let programme = &post.access.programme;
         let budget = post.site.table.budget(&programme.id).await?.limit;
         let is_stale = fields.filled("version").is_some_and(|sent| sent != version(programme, budget));
@@ -86,7 +87,7 @@ impl<'a> SettingsEdit<'a> {
         Ok(SettingsEdit { post, budget, form, is_stale })
     }
 
-    async fn carry_out(mut self) -> Result<Flash, AppError> {
+    async fn carry_out(mut self) -> Result<Flash> {
         let post = self.post;
         let Post { site, access, person, fields, now, deadline, .. } = post;
         let programme = &access.programme;
@@ -124,9 +125,7 @@ impl<'a> SettingsEdit<'a> {
         if fields.filled("version").is_none() {
             return Err(AppError::unprocessable(NO_VERSION));
         }
-        if programme.closed_at.is_some() {
-            return Err(AppError::conflict("The programme is closed."));
-        }
+        is_open(programme)?;
         if self.is_stale {
             return Err(self.refused(StatusCode::CONFLICT, STALE).await);
         }
@@ -139,12 +138,7 @@ impl<'a> SettingsEdit<'a> {
         Ok(request_notice)
     }
 
-    async fn save(
-        mut self,
-        after: SettingsDraft,
-        saved: &Difference,
-        answers: Option<ProgrammeRequest>,
-    ) -> Result<(), AppError> {
+    async fn save(mut self, after: SettingsDraft, saved: &Difference, answers: Option<ProgrammeRequest>) -> Result<()> {
         let Post { site, access, deadline, .. } = self.post;
         let programme = &access.programme;
         let edit = store::ProgrammeEdit {

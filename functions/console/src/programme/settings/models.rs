@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::programme::rules::{ListedModel, Tiers};
 use bursar_core::domain::programme::{Settings, rules};
+use bursar_core::domain::values::format::Joined;
 use bursar_core::store::StoreError;
 use bursar_core::web::Site;
 
@@ -86,12 +87,10 @@ impl KnownModels {
             && let Some(named) = rules::tier_named_in(after)
             && self.tiers.models(named).is_none()
         {
-            let names: Vec<&str> = self.tiers.iter().map(|tier| tier.name.as_str()).collect();
-            let why = format!(
+            return Some(NotListed::unknown(format!(
                 "{named} is neither a model list nor a model. Write each model with its provider, such as openai/gpt-4o-mini, or one of the lists: {}.",
-                names.join(", ")
-            );
-            return Some(NotListed { status: StatusCode::UNPROCESSABLE_ENTITY, why });
+                self.tiers.iter().map(|tier| tier.name.as_str()).joined(", ")
+            )));
         }
         let news = new_models(before, after);
         if news.is_empty() {
@@ -100,17 +99,17 @@ impl KnownModels {
         let Some(listed) = &self.listed else {
             return Some(NotListed::unread());
         };
-        let unknown: Vec<&str> =
-            news.into_iter().filter(|slug| !listed.iter().any(|model| model.is_named(slug))).collect();
-        if unknown.is_empty() {
-            return None;
-        }
-        let why = format!("OpenRouter has no such model: {}. Copy the name from its list.", unknown.join(", "));
-        Some(NotListed { status: StatusCode::UNPROCESSABLE_ENTITY, why })
+        let unknown = news.into_iter().filter(|slug| !listed.iter().any(|model| model.is_named(slug))).joined(", ");
+        let why = format!("OpenRouter has no such model: {unknown}. Copy the name from its list.");
+        (!unknown.is_empty()).then(|| NotListed::unknown(why))
     }
 }
 
 impl NotListed {
+    fn unknown(why: String) -> NotListed {
+        NotListed { status: StatusCode::UNPROCESSABLE_ENTITY, why }
+    }
+
     fn unread() -> NotListed {
         NotListed { status: StatusCode::SERVICE_UNAVAILABLE, why: LIST_UNREAD.to_owned() }
     }
@@ -165,14 +164,9 @@ async fn check_providers(site: &Site, before: &[String], after: &[String], deadl
     };
     // Behind a slash stands one of a provider's offers, which is not listed by itself.
     let unknown = news.into_iter().filter(|slug| slug.split('/').next().is_none_or(|name| !listed.contains(name)));
-    let unknown: Vec<&str> = unknown.collect();
-    (!unknown.is_empty()).then(|| NotListed {
-        status: StatusCode::UNPROCESSABLE_ENTITY,
-        why: format!(
-            "There is no such provider: {}. Write each as OpenRouter spells it, such as openai.",
-            unknown.join(", ")
-        ),
-    })
+    let unknown = unknown.joined(", ");
+    let why = format!("There is no such provider: {unknown}. Write each as OpenRouter spells it, such as openai.");
+    (!unknown.is_empty()).then(|| NotListed::unknown(why))
 }
 
 /// The models that a list did not name before; a tier's name is none.

@@ -1,7 +1,6 @@
 //! The settings of a programme, with the forms that edit, copy and close it. Assistants read them.
 
 use askama::Template;
-use axum::extract::State;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::request::BUDGET;
 use bursar_core::domain::values::id::new_ulid;
@@ -49,7 +48,7 @@ impl SettingsPage<'_> {
     }
 }
 
-pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> Answer {
+pub(crate) async fn page(site: Site, access: ProgrammeAccess) -> Answer {
     show(&site, &access, PageState::default()).await
 }
 

@@ -4,7 +4,7 @@ use bursar_core::clock::Moment;
 use bursar_core::domain::programme::rules::DataPolicy;
 use bursar_core::domain::programme::{Byok, Claims, Mails, People, Settings, request};
 use bursar_core::domain::values::address::EmailAddress;
-use bursar_core::domain::values::format::field_time;
+use bursar_core::domain::values::format::{Joined, field_time};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
 use jiff::tz::TimeZone;
@@ -217,7 +217,7 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         id: "regions",
         label: "Regions in which models may run",
         hint: "europe, us, or both. Empty: all. Bursar cannot check which of the models run there: try each with a key of your own.",
-        write: |draft| draft.settings.rules.all.regions.iter().map(word).collect::<Vec<_>>().join(", "),
+        write: |draft| draft.settings.rules.all.regions.iter().map(word).joined(", "),
         read: |form, draft| form.regions().map(|regions| draft.settings.rules.all.regions = regions),
         ..MODELS
     },
@@ -226,7 +226,7 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         label: "Alerts at, in per cent of the budget",
         hint: "Faculty get a mail when this much of the budget is spent. At most 20 numbers from 1 to 100. There is always a mail when all of it is spent.",
         owner: Owner::Faculty,
-        write: |draft| draft.settings.mails.thresholds.iter().map(u8::to_string).collect::<Vec<_>>().join(","),
+        write: |draft| draft.settings.mails.thresholds.iter().map(u8::to_string).joined(","),
         read: |form, draft| {
             form.thresholds(Mails::default().thresholds).map(|thresholds| draft.settings.mails.thresholds = thresholds)
         },
@@ -406,7 +406,7 @@ fn number(number: Option<u16>) -> String {
 }
 
 fn lines(people: &People, list: &[EmailAddress]) -> String {
-    list.iter().map(|person| people.in_words(person)).collect::<Vec<_>>().join("\n")
+    list.iter().map(|person| people.in_words(person)).joined("\n")
 }
 
 /// A time in the programme's zone, to the minute.

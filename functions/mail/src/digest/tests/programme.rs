@@ -2,6 +2,7 @@
 
 use bursar_core::domain::programme::Byok;
 use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::format::Joined;
 use bursar_core::domain::values::window::Reset;
 
 use super::*;
@@ -124,7 +125,7 @@ async fn a_quiet_week_is_told_as_one() {
 async fn short_forecasts_need_a_look() {
     let digest = Digest { people: Some(nobody()), standing_out: StandingOut::default(), ..a_full_digest() };
     let (text, ..) = of_programme(&digest, DigestReader::Assistant).await;
-    insta::assert_snapshot!(text.lines().take(8).collect::<Vec<_>>().join("\n"), @"
+    insta::assert_snapshot!(text.lines().take(8).joined("\n"), @"
     CS pilot: most keys used up by 19 Dec, seven weeks before the term ends (41% of $4,000 used)
 
     CS pilot: last week

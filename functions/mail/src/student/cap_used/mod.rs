@@ -6,7 +6,7 @@ use bursar_core::domain::audit::{Act, AuditEntry};
 use bursar_core::domain::grant::{CapUse, GrantState, HoldKind, Stopped, View};
 use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::usage::crossing::{Crossing, Scope, is_used_up, per_cent};
-use bursar_core::domain::values::format::time_in;
+use bursar_core::domain::values::format::{Joined, time_in};
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::{Reset, Window, utc_date};
@@ -119,11 +119,11 @@ impl Words<'_> {
             Some(_) => format!("If you have a question, ask {}.", people(settings)),
         };
         let sentences = [Some(what_next(is_used_up, used)), is_refused.then_some(REFUSED), no_reset(settings, used)];
-        let sentences: Vec<&str> = sentences.into_iter().flatten().chain([to_do.as_str()]).collect();
+        let sentences = sentences.into_iter().flatten().chain([to_do.as_str()]).joined(" ");
         Letter {
             subject: format!("{name}: you have used {share}% of your {}", used.limit.to_dollars()),
             heading: format!("You have used {share}% of your {}", used.limit.to_dollars()),
-            parts: vec![LetterPart::facts(facts), LetterPart::Sentences(sentences.join(" ")), self.own_page()],
+            parts: vec![LetterPart::facts(facts), LetterPart::Sentences(sentences), self.own_page()],
             why: format!("You get this mail because you have a key for {name}."),
             ..self.letter()
         }

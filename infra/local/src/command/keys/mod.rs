@@ -82,7 +82,7 @@ pub async fn run(account: Account, show: &Show, out: &mut impl Write) -> Result<
     let is_shown = |name: &str| show.pattern.as_deref().is_none_or(|pattern| name_matches(pattern, name));
     let balance = provider.credits(deadline).await?.balance();
 
-    let mut inventory = provider.inventory(&clock);
+    let mut inventory = provider.inventory();
     let mut keys = Vec::new();
     while let Some(page) = inventory.next(deadline).await? {
         for row in page.unreadable {

@@ -132,7 +132,7 @@ fn a_leaked_key_is_disabled() {
     // Staff end it by the same transition, in their own name.
     let staff = faculty();
     let change = report(&story, 2, staff.clone()).unwrap();
-    assert_eq!((change.actor(), change.notice), (&staff, Some(StudentNotice::KeyLeaked)));
+    assert_eq!((&change.actor, change.notice), (&staff, Some(StudentNotice::KeyLeaked)));
     story.apply(change);
     assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::Leaked });
     assert_eq!(report(&story, 2, Actor::Student), Err(LeakRefused::Reported), "nothing is left to end");

@@ -73,7 +73,7 @@ impl Story {
 
     fn apply(&mut self, change: Change) -> &mut Story {
         assert_eq!(change.grant.version, self.view.grant.version + 1, "every act moves the version by one");
-        if *change.logged() == Logged::Mark {
+        if change.logged == Logged::Mark {
             assert_eq!(entitled(&change.grant), entitled(&self.view.grant), "a mark changes no right");
         }
         let change = change.counted(&self.view, self.now);

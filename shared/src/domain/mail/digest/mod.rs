@@ -228,7 +228,7 @@ pub fn groups<'a>(
     let further = lines.split_off(lines.len().min(MOST_LINES));
     if !further.is_empty() {
         let [this_week, week_before] = sum_weeks(&further);
-        let count = u32::try_from(further.len()).unwrap_or(u32::MAX);
+        let count = further.len() as u32;
         lines.push(DigestLine { subject: LineSubject::Further(count), this_week, week_before });
     }
     if this_week > Usd::ZERO || week_before > Usd::ZERO {

@@ -209,7 +209,7 @@ fn long_before(day: Date, term: &Term) -> String {
         14..56 => (days / 7, "weeks"),
         56.. => ((days + 15) / 30, "months"),
     };
-    let word = usize::try_from(number - 2).ok().and_then(|number| NUMBERS.get(number));
+    let word = NUMBERS.get((number - 2) as usize);
     let number = word.map_or_else(|| number.to_string(), |word| (*word).to_owned());
     format!("{}, {number} {what} before the term ends", short_date(day))
 }
@@ -349,7 +349,7 @@ fn rounded(pace: Usd) -> String {
 }
 
 fn number(day: Date) -> usize {
-    usize::try_from(day.weekday().to_monday_zero_offset()).unwrap_or_default()
+    day.weekday().to_monday_zero_offset() as usize
 }
 
 /// The multiple of the usual use that counts as far above it.
@@ -387,11 +387,11 @@ impl StandingOut {
         });
         let unnamed = most.len().saturating_sub(NAMED);
         most.truncate(NAMED);
-        StandingOut { usual_week, most, unnamed: u32::try_from(unnamed).unwrap_or(u32::MAX) }
+        StandingOut { usual_week, most, unnamed: unnamed as u32 }
     }
 
     pub fn count(&self) -> usize {
-        self.most.len() + usize::try_from(self.unnamed).unwrap_or(usize::MAX)
+        self.most.len() + self.unnamed as usize
     }
 }
 

@@ -4,6 +4,7 @@ use askama::Template;
 use bursar_core::domain::grant::{Change, KeyRequest, MintedKey, Reading, Stopped};
 use bursar_core::domain::sign_in::Session;
 use bursar_core::domain::usage::reading::DailyUse;
+use bursar_core::domain::values::format::Joined;
 use bursar_core::domain::values::id::{Epoch, KeyHash, Nonce};
 use bursar_core::domain::values::token::SessionToken;
 use bursar_core::domain::values::window::utc_date;
@@ -43,7 +44,7 @@ impl Story {
     }
 
     pub(super) fn apply(mut self, change: &Change) -> Story {
-        self.view.grant = change.clone().counted(&self.view, self.now).grant().clone();
+        self.view.grant = change.clone().counted(&self.view, self.now).grant.clone();
         self
     }
 
@@ -90,18 +91,14 @@ impl Story {
         let text = self.reads();
         let lines: Vec<&str> = text.lines().skip(1).collect();
         let buttons = lines.iter().skip(2).filter(|line| line.starts_with('['));
-        [lines[..2].join(": ")]
-            .into_iter()
-            .chain(buttons.map(|button| (*button).to_owned()))
-            .collect::<Vec<_>>()
-            .join(" ")
+        [lines[..2].join(": ")].into_iter().chain(buttons.map(|button| (*button).to_owned())).joined(" ")
     }
 
     /// What is left and used, and the cap.
     pub(super) fn money(&self) -> String {
         let text = self.reads();
         let of = text.lines().filter(|line| ["Left:", "Used:", "Cap:"].iter().any(|begin| line.starts_with(begin)));
-        of.collect::<Vec<_>>().join(" ")
+        of.joined(" ")
     }
 
     pub(super) fn reads(&self) -> String {
