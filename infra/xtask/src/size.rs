@@ -11,8 +11,8 @@ use xshell::{Shell, cmd};
 /// What the files below these folders may come to, product and unit tests, each file in the first part that has it.
 const BOUNDS: [(&str, &[&str], [usize; 2]); 3] = [
     ("functions and shared", &["functions/", "shared/"], [389_700, 129_400]),
-    ("suite", &["tests/", "infra/local/tests/"], [0, 288_900]),
-    ("infra", &["infra/"], [83_200, 9_300]),
+    ("suite", &["tests/", "infra/local/tests/"], [0, 289_300]),
+    ("infra", &["infra/"], [83_300, 9_600]),
 ];
 
 /// Tenths of names, tuples and closures in 1,000 lines.

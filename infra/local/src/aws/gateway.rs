@@ -205,7 +205,9 @@ mod tests {
     impl Invoke for Noted {
         fn invoke(&self, _: FunctionName, input: Value) -> BoxFuture<'_, Result<Value, InvokeError>> {
             lock(&self.0).push(input["requestContext"]["http"]["sourceIp"].as_str().unwrap().to_owned());
-            Box::pin(std::future::ready(Ok(json!({"statusCode": 204}))))
+            Box::pin(std::future::ready(Ok(
+                json!({"statusCode": 204, "headers": {}, "multiValueHeaders": {}, "cookies": []}),
+            )))
         }
     }
 

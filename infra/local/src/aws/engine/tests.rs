@@ -17,7 +17,7 @@ fn another_schema_is_refused_and_left_alone() {
         let made = fs::read(&path).unwrap();
         let refused =
             format!("{:#}", Engine::start(&Place::File(path.clone(), Lasts::Killed), "bursar").err().unwrap());
-        assert!(["table.db", "--data"].iter().all(|part| refused.contains(part)), "{refused}");
+        assert!(["table.db", "data folder"].iter().all(|part| refused.contains(part)), "{refused}");
         assert_eq!(fs::read(&path).unwrap(), made);
     }
 }

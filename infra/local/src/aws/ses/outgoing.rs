@@ -111,7 +111,8 @@ impl Untaken {
 
     /// Whether nobody has that address, so that no other mail to it would be taken. A rule of the server may be about anything else.
     fn is_of_the_address(&self) -> bool {
-        self.concern == Concern::Recipient && !self.why.split([' ', '-']).any(|word| word.starts_with("5.7."))
+        let is_by_rule = self.why.split([' ', '-']).any(|word| word.starts_with("5.7."));
+        self.is_final && self.concern == Concern::Recipient && !is_by_rule
     }
 }
 
@@ -125,4 +126,27 @@ async fn answer(State(outgoing): State<Outgoing>, Form(form): Form<BTreeMap<Stri
         unknown => Err(Refusal::of_unknown(unknown)),
     };
     result.map_or_else(IntoResponse::into_response, |result| success(action, &result))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Only what nobody will take comes back; all else waits, the whole queue or this mail alone; and an address ends only where nobody has it.
+    #[test]
+    fn a_refusal_is_what_it_concerns() {
+        for (concern, is_final, why, code, ends) in [
+            (Concern::Everything, true, "permanent error (535): 5.7.8 wrong password", Some(SMTP_REFUSES), false),
+            (Concern::Everything, false, "Connection error", Some("Throttling"), false),
+            (Concern::Recipient, false, "transient error (450): 4.2.1 greylisted", Some(SMTP_LATER), false),
+            (Concern::Recipient, true, "permanent error (550): 5.1.1 no such person", None, true),
+            (Concern::Recipient, true, "permanent error (550): unknown user", None, true),
+            (Concern::Recipient, true, "permanent error (554): 5.7.1 relay access denied", None, false),
+            (Concern::Content, false, "no answer in time", Some(SMTP_LATER), false),
+            (Concern::Content, true, "permanent error (552): 5.3.4 too large", None, false),
+        ] {
+            let untaken = Untaken { concern, is_final, why: why.to_owned() };
+            assert_eq!((untaken.code(), untaken.is_of_the_address()), (code, ends), "{why}");
+        }
+    }
 }
