@@ -12,7 +12,7 @@ use xshell::{Shell, cmd};
 const BOUNDS: [(&str, &[&str], [usize; 2]); 3] = [
     ("functions and shared", &["functions/", "shared/"], [389_700, 129_400]),
     ("suite", &["tests/", "infra/local/tests/"], [0, 288_900]),
-    ("infra", &["infra/"], [83_200, 9_300]),
+    ("infra", &["infra/"], [83_750, 9_300]),
 ];
 
 /// Tenths of names, tuples and closures in 1,000 lines.
