@@ -48,7 +48,7 @@ const RECIPES: &[(&str, &str, Run)] = &[
     ),
     (
         "package",
-        "[arm64|x86_64] [--release]: what sam deploys; a release takes a clean commit, and writes a bill of materials",
+        "[arm64|x86_64|--machine] [--release]: what sam deploys, or the program for one machine; a release is of a clean commit",
         With(package::package),
     ),
     (

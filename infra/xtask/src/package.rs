@@ -1,4 +1,5 @@
-//! `package`: a folder for each function, built by `cargo lambda`, and beside them the template that `sam deploy` is given.
+//! `package`: a folder for each function, built by `cargo lambda`, and beside them the template that `sam deploy` is given; or, for one
+//! machine, the program `bursar` for each kind of processor, with their checksums.
 
 use std::path::{Path, PathBuf};
 
@@ -15,21 +16,33 @@ const MOST_BYTES: u64 = 6_500_000;
 /// The value of the output `Version` in template.yaml.
 const UNPACKAGED: &str = "    Value: not packaged\n";
 
-/// `package [arm64|x86_64] [--release]`.
+/// What follows `bursar-` in the name of a machine's program, and Rust's name for such a machine. Those of musl need no library of the
+/// system.
+const MACHINES: [(&str, &str); 4] = [
+    ("x86_64", "x86_64-unknown-linux-gnu"),
+    ("arm64", "aarch64-unknown-linux-gnu"),
+    ("x86_64-musl", "x86_64-unknown-linux-musl"),
+    ("arm64-musl", "aarch64-unknown-linux-musl"),
+];
+
+/// `package [arm64|x86_64|--machine] [--release]`.
 pub(crate) fn package(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
     let mut architecture = "arm64";
     let mut is_release = false;
     for word in words {
         match word.as_str() {
-            "arm64" | "x86_64" => architecture = word,
+            "arm64" | "x86_64" | "--machine" => architecture = word,
             "--release" => is_release = true,
-            _ => bail!("cargo xtask package takes arm64, x86_64 and --release, not {word}"),
+            _ => bail!("cargo xtask package takes arm64, x86_64, --machine and --release, not {word}"),
         }
     }
     if is_release {
         let changed = cmd!(shell, "git status --porcelain").read()?;
         ensure!(changed.is_empty(), "a release is built from a commit: commit or remove first\n{changed}");
         tools::deny(shell, &["all"])?;
+    }
+    if architecture == "--machine" {
+        return machine(shell, is_release);
     }
     let folder = shell.current_dir().join("target/lambda");
     build(shell, architecture, &folder)?;
@@ -43,7 +56,9 @@ pub(crate) fn package(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
         );
     }
     if is_release {
-        bills_of_materials(shell, architecture, &folder)?;
+        let crates =
+            FUNCTIONS.map(|function| (format!("functions/{function}"), folder.join(function).join("sbom.cdx.json")));
+        bills_of_materials(shell, triple(architecture), &crates)?;
     }
     let version = Checkout::read(shell);
     eprintln!("package: {version}: sam deploy takes target/lambda/template.yaml, with Architecture {architecture}");
@@ -64,27 +79,71 @@ pub(crate) fn tried(shell: &Shell) -> anyhow::Result<(&'static str, PathBuf)> {
 
 fn build(shell: &Shell, architecture: &str, folder: &Path) -> anyhow::Result<()> {
     let triple = triple(architecture);
-    let flag = if architecture == "arm64" { "--arm64" } else { "--x86-64" };
+    if !has_library(shell, triple)? {
+        cmd!(shell, "rustup target add {triple}").run().with_context(|| {
+            format!("Rust's library for {triple} is missing: install it by rustup (https://rustup.rs) or your system")
+        })?;
+    }
+    let packages: Vec<&str> = FUNCTIONS.iter().flat_map(|function| ["--package", function]).collect();
+    let version = Checkout::read(shell);
+    compile(shell, triple, &packages, &version, folder)?;
+    write_template(shell, &version, folder)
+}
+
+/// The program of one machine, for every kind that Rust's library is here for, and the checksums.
+fn machine(shell: &Shell, is_release: bool) -> anyhow::Result<()> {
+    let folder = shell.current_dir().join("target/machine");
+    shell.remove_path(&folder)?;
+    shell.create_dir(&folder)?;
+    let version = Checkout::read(shell);
+    for (name, triple) in MACHINES {
+        if !has_library(shell, triple)? {
+            eprintln!(
+                "package: bursar-{name} is left out: Rust's library for it is missing (rustup target add {triple})"
+            );
+            continue;
+        }
+        // The folder that cargo lambda fills has a function's name for it, and is not what is handed out.
+        let beside = tools::target().join("tools/machine");
+        compile(shell, triple, &["--package", "bursar-local", "--bin", "bursar"], &version, &beside)?;
+        let program = folder.join(format!("bursar-{name}"));
+        shell.copy_file(tools::target().join(triple).join("release/bursar"), &program)?;
+        if triple.starts_with(std::env::consts::ARCH) {
+            let says = cmd!(shell, "{program} --version").quiet().read()?;
+            ensure!(says == format!("bursar {version}"), "bursar-{name} says that it is {says}, and not {version}");
+        }
+        if is_release {
+            let bill = program.with_file_name(format!("bursar-{name}.cdx.json"));
+            bills_of_materials(shell, triple, &[("infra/local".to_owned(), bill)])?;
+        }
+    }
+    let _in_folder = shell.push_dir(&folder);
+    let files = shell.read_dir(".")?;
+    let files = files.iter().filter_map(|path| path.file_name());
+    let sums = cmd!(shell, "sha256sum {files...}").read()?;
+    shell.write_file("SHA256SUMS", format!("{sums}\n"))?;
+    eprintln!("{sums}\npackage: {version}: target/machine has the program for one machine, and SHA256SUMS");
+    Ok(())
+}
+
+fn has_library(shell: &Shell, triple: &str) -> anyhow::Result<bool> {
+    let libraries = cmd!(shell, "rustc --print target-libdir --target {triple}").quiet().read()?;
+    Ok(shell.path_exists(libraries))
+}
+
+/// Builds these packages by `cargo lambda`, whose linker suits older systems too.
+fn compile(shell: &Shell, triple: &str, packages: &[&str], version: &Checkout, folder: &Path) -> anyhow::Result<()> {
     // cargo lambda finds zig, which links, by the Python of the path.
     let python = tools::python(shell)?;
     let lambda = python.with_file_name("cargo-lambda");
     let beside = python.parent().context("a Python has a folder")?.display().to_string();
     let path = format!("{beside}:{}", std::env::var("PATH").unwrap_or_default());
-    let libraries = cmd!(shell, "rustc --print target-libdir --target {triple}").quiet().read()?;
-    if !shell.path_exists(libraries) {
-        cmd!(shell, "rustup target add {triple}").run().with_context(|| {
-            format!("Rust's library for {triple} is missing: install it by rustup (https://rustup.rs) or your system")
-        })?;
-    }
-    let packages = FUNCTIONS.iter().flat_map(|function| ["--package", function]);
     let build = cmd!(
         shell,
-        "{lambda} lambda build --release --disable-optimizations {flag} --locked --lambda-dir {folder} {packages...}"
+        "{lambda} lambda build --release --disable-optimizations --target {triple} --locked --lambda-dir {folder} {packages...}"
     );
-    let version = Checkout::read(shell);
     let build = build.env("BURSAR_COMMIT", &version.commit).env("BURSAR_DIRTY", version.is_dirty.to_string());
-    build.env("PATH", path).run()?;
-    write_template(shell, &version, folder)
+    Ok(build.env("PATH", path).run()?)
 }
 
 /// The template of these programs: it names them from where it lies, and says of which version they are.
@@ -105,15 +164,14 @@ fn zipped(shell: &Shell, program: &Path) -> anyhow::Result<u64> {
     Ok(cmd!(shell, "{python} -c {size} {program}").quiet().read()?.parse()?)
 }
 
-/// Writes what each function is made of beside its program, with which it is deployed.
-fn bills_of_materials(shell: &Shell, architecture: &str, folder: &Path) -> anyhow::Result<()> {
+/// Writes what each of these crates, by its folder, is made of into a file beside its program.
+fn bills_of_materials(shell: &Shell, triple: &str, crates: &[(String, PathBuf)]) -> anyhow::Result<()> {
     let cyclonedx = tools::cargo_tool(shell, "cargo-cyclonedx")?;
-    let triple = triple(architecture);
     cmd!(shell, "{cyclonedx} cyclonedx --format json --target {triple} --no-build-deps --override-filename sbom.cdx")
         .env("SOURCE_DATE_EPOCH", "0")
         .run()?;
-    for function in FUNCTIONS {
-        shell.copy_file(format!("functions/{function}/sbom.cdx.json"), folder.join(function))?;
+    for (folder, bill) in crates {
+        shell.copy_file(format!("{folder}/sbom.cdx.json"), bill)?;
     }
     // It writes one into the folder of every crate of the workspace.
     Ok(cmd!(shell, "git clean --force --quiet -- *sbom.cdx.json").run()?)

@@ -166,6 +166,10 @@ async fn a_first_student_gets_a_key() {
     visitor.submit(&page, "/link", &[("address", NOBODY)]).await.unwrap().expect(202).unwrap();
     reads(&admin, &grant(NOBODY), "mail to it came back for good").await;
 
+    // What is kept lies here, and nowhere else.
+    let privacy = student.get("/privacy").await.unwrap().expect(200).unwrap().body;
+    assert!(privacy.contains("a server that Example College runs") && !privacy.contains("Amazon"), "{privacy}");
+
     // A monitor of this machine, and nobody's page.
     let health = format!("{}/health", serving.ready.health);
     let (status, told) = answer(http().get(&health)).await;
