@@ -235,7 +235,7 @@ mod tests {
 
     use super::*;
     use crate::config;
-    use crate::scripted::{Scripted, answer};
+    use crate::tests::scripted::{Scripted, answer};
 
     /// A Secrets Manager of one secret, whose text the test changes under way.
     type SecretText = Arc<Lock<Option<&'static str>>>;

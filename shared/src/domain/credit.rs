@@ -273,8 +273,8 @@ mod tests {
     use jiff::civil::date;
 
     use super::*;
-    use crate::domain::testing::dollars as usd;
     use crate::domain::values::window::utc_midnight;
+    use crate::tests::values::dollars as usd;
 
     /// The day on which a deployment begins, a Sunday.
     const FIRST: Date = date(2026, 11, 29);

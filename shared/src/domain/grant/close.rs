@@ -289,7 +289,7 @@ impl View {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::testing::{a_view, at};
+    use crate::tests::values::{a_view, at};
 
     fn moved(from: &str, to: &str) -> Option<AddressChange> {
         let address = |text: &str| EmailAddress::parse(text).unwrap();

@@ -104,7 +104,7 @@ impl View {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::testing::{a_view, at};
+    use crate::tests::values::{a_view, at};
 
     /// A request is made at most once a week and stays open until another cap applies.
     #[test]

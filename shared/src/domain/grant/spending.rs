@@ -81,7 +81,7 @@ impl CapUse {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::testing::{a_grant, a_programme, at};
+    use crate::tests::values::{a_grant, a_programme, at};
 
     /// The wanted limit is what retired keys left of the cap, in whole cents and never below one.
     #[test]

@@ -156,7 +156,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::testing::micros as usd;
+    use crate::tests::values::micros as usd;
 
     fn spent(before: i64, after: i64) -> AccountSpending {
         AccountSpending { before: usd(before), after: usd(after) }

@@ -222,8 +222,8 @@ impl fmt::Display for ForeignChange {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::testing::date;
     use crate::domain::usage::days::KeyCounters;
+    use crate::tests::values::date;
 
     #[test]
     fn of_a_day_each_owner_has_its_part() {

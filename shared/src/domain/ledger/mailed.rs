@@ -125,7 +125,7 @@ fn row_like<'a>(rows: &'a [StatementRow], like: &StatementRow) -> Option<&'a Sta
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::testing::{at, date};
+    use crate::tests::values::{at, date};
 
     /// A month is due once, from the third of the next month on, and not before the first complete check.
     #[test]

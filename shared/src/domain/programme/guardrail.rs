@@ -237,7 +237,7 @@ mod tests {
     use jiff::ToSpan;
 
     use super::*;
-    use crate::domain::testing::a_programme;
+    use crate::tests::values::a_programme;
 
     fn rules(models: &[&str]) -> Rules {
         Rules { models: models.iter().map(|model| (*model).to_owned()).collect(), ..Rules::default() }

@@ -76,7 +76,7 @@ impl PauseWatch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::testing::{a_programme, at};
+    use crate::tests::values::{a_programme, at};
 
     #[test]
     fn a_group_is_in_both_pauses() {

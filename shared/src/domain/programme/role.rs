@@ -137,7 +137,7 @@ pub fn is_among(address: &MatchedAddress, people: &[EmailAddress]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::testing::a_programme;
+    use crate::tests::values::a_programme;
 
     fn people(names: &[&str]) -> Vec<EmailAddress> {
         names.iter().map(|name| EmailAddress::parse(&format!("{name}@uni.edu")).unwrap()).collect()

@@ -339,7 +339,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::testing::micros as usd;
+    use crate::tests::values::micros as usd;
 
     fn day(number: i64) -> Date {
         date(2026, 2, 25).checked_add(number.days()).unwrap()

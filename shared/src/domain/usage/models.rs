@@ -212,7 +212,7 @@ pub fn beyond_models(lines: &[ModelUse], used: &DailyUse, (first, last): (Date, 
 mod tests {
 
     use super::*;
-    use crate::domain::testing::micros as usd;
+    use crate::tests::values::micros as usd;
 
     const DAY: Date = Date::constant(2026, 11, 15);
     const DOLLAR: i64 = 1_000_000;

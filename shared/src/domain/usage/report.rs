@@ -216,8 +216,8 @@ mod tests {
     use jiff::civil::date;
 
     use super::*;
-    use crate::domain::testing::micros as usd;
     use crate::domain::usage::days::KeyCounters;
+    use crate::tests::values::micros as usd;
 
     const FIRST: Date = date(2026, 11, 1);
 

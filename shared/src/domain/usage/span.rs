@@ -102,8 +102,8 @@ fn back(day: Date, count: i64) -> Date {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::testing::{at, micros as usd};
     use crate::domain::usage::days::KeyCounters;
+    use crate::tests::values::{at, micros as usd};
 
     #[test]
     fn a_rolling_span_ends_with_the_day_of_the_newest_reading() {

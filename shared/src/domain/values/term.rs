@@ -145,7 +145,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::testing::at;
+    use crate::tests::values::at;
 
     fn term(from: &str, to: &str, zone: &str) -> Result<Term, TermError> {
         Term::new(from.parse().unwrap(), to.parse().unwrap(), zone)

@@ -84,8 +84,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::testing::{a_programme, at, date};
     use crate::domain::values::term::Term;
+    use crate::tests::values::{a_programme, at, date};
 
     fn digest(weekday: Weekday, zone: &str) -> Programme {
         let mut programme = a_programme();

@@ -256,8 +256,8 @@ fn sum_weeks(lines: &[DigestLine]) -> [Usd; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::testing::dollars as usd;
     use crate::domain::usage::days::Accuracy;
+    use crate::tests::values::dollars as usd;
 
     const WEEKS: [(Date, Date); 2] = [
         (Date::constant(2026, 11, 9), Date::constant(2026, 11, 15)),
