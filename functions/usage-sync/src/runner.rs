@@ -34,10 +34,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(120);
 const LEAST_FOR_THE_REPORT: Duration = Duration::from_secs(1);
 const MOST_FOR_THE_REPORT: Duration = Duration::from_secs(30);
 
-pub(crate) struct RunContext<'a> {
-    pub(crate) table: &'a Table,
-    pub(crate) provider: &'a Provider,
-    pub(crate) clock: &'a Clock,
+pub(crate) struct RunContext {
+    pub(crate) table: Table,
+    pub(crate) provider: Provider,
+    pub(crate) clock: Clock,
     pub(crate) retention_days: u16,
     pub(crate) deployment: DeploymentId,
     /// What identifies the account, as it was when the run began.
@@ -67,8 +67,8 @@ pub(crate) struct Baseline {
     pub(crate) cut_at: Option<Moment>,
 }
 
-impl<'a> RunContext<'a> {
-    pub(crate) async fn prepare(app: &'a App, began_at: Moment, deadline: Deadline) -> Result<RunContext<'a>> {
+impl RunContext {
+    pub(crate) async fn prepare(app: &App, began_at: Moment, deadline: Deadline) -> Result<RunContext> {
         let table = &app.table;
         let (meta, programmes, state, cut, unreachable) = tokio::try_join!(
             table.meta(began_at),
@@ -86,9 +86,9 @@ impl<'a> RunContext<'a> {
             cut_at: cut.first().map(|cut| cut.as_of),
         };
         Ok(RunContext {
-            table,
-            provider: &app.provider,
-            clock: &app.clock,
+            table: table.clone(),
+            provider: app.provider.clone(),
+            clock: app.clock.clone(),
             retention_days: app.retention_days,
             deployment: meta.deployment,
             account: meta.account,
@@ -107,7 +107,7 @@ impl<'a> RunContext<'a> {
     }
 
     pub(crate) fn settler(&self) -> Settler<'_> {
-        Settler { table: self.table, provider: self.provider, clock: self.clock, listed: OnceCell::new() }
+        Settler { table: &self.table, provider: &self.provider, clock: &self.clock, listed: OnceCell::new() }
     }
 
     /// The end of the run's own time, after which it can only report.
