@@ -101,6 +101,10 @@ fn entries(sums: SumsByName, are_groups: bool) -> Vec<ModelUse> {
     for ((whose, _), used) in smallest {
         *sums.entry((whose.filter(|_| are_groups), String::new())).or_default() += used;
     }
+    model_uses(sums)
+}
+
+fn model_uses(sums: SumsByName) -> Vec<ModelUse> {
     sums.into_iter().map(|((whose, model), used)| ModelUse { whose, model, used }).collect()
 }
 
@@ -179,11 +183,11 @@ pub fn cost_in_words(per_request: Usd) -> String {
 /// The lines of a table: all use by group or name and by model, with the largest first in the money that counts, and no more than
 /// so many, under which the rest is put together.
 pub fn lines(uses: impl IntoIterator<Item = ModelUse>, byok: Byok, most: usize) -> Vec<ModelUse> {
-    let mut sums: BTreeMap<(Option<String>, String), Sums> = BTreeMap::new();
+    let mut sums = SumsByName::new();
     for ModelUse { whose, model, used } in uses {
         *sums.entry((whose, model)).or_default() += used;
     }
-    let mut lines: Vec<_> = sums.into_iter().map(|((whose, model), used)| ModelUse { whose, model, used }).collect();
+    let mut lines = model_uses(sums);
     // The sort is stable, so equal ones stay in the order of their names.
     lines.sort_by_key(|line| Reverse(line.used.counted(byok)));
     let further = lines.split_off(lines.len().min(most));
