@@ -112,7 +112,7 @@ impl MailClass {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum OptionalMail {
     /// The weekly digest of a programme.
     Digest,
@@ -121,7 +121,7 @@ pub enum OptionalMail {
 }
 
 /// Counts of mails. Each mail counts once, by the worst report on it, so that the order of reports does not matter.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct MailCounts {
     pub sent: u64,
     pub delivered: u64,
@@ -131,7 +131,7 @@ pub struct MailCounts {
     pub complained: u64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Delivery {
     Sent,
     Delivered,
@@ -154,7 +154,7 @@ impl MailCounts {
 }
 
 /// What the mail server said at a moment of the mail of its UTC day: of the whole account, so of other senders' as well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SendFigures {
     pub as_of: Moment,
     pub sent: u64,

@@ -73,7 +73,7 @@ pub struct MadeGuardrail {
 }
 
 /// The rules that keys under a guardrail have, as far as the provider confirmed any.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ConfirmedRules {
     pub id: String,
     pub rules: Rules,

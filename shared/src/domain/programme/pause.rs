@@ -41,7 +41,7 @@ impl ClockPauses {
 }
 
 /// When the keys of a programme are compared with its pauses next.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PauseWatch {
     pub programme: ProgrammeId,
     pub edited_at: Moment,

@@ -78,7 +78,7 @@ impl Rules {
 }
 
 /// A model as the provider lists it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ListedModel {
     pub slug: String,
     /// Its other slug, unless it is a variant of another model, which has the same.
@@ -129,7 +129,7 @@ const FIRST: [(&str, &[&str]); 3] = [
     ),
 ];
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tier {
     #[serde(rename = "tier")]
     pub name: String,
@@ -147,7 +147,7 @@ stored! {
     waits tier.due_at.map(|due_at| (Queue::GUARDRAIL, due_at))
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Tiers(BTreeMap<String, Tier>);
 
 impl Tiers {

@@ -10,7 +10,7 @@ use crate::domain::values::partition::{grant_partition, grant_partition_of, prog
 use crate::domain::values::window::Window;
 use crate::schema::{begin, key, stored};
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Crossing {
     pub programme: ProgrammeId,
     #[serde(flatten)]

@@ -26,7 +26,7 @@ pub struct Days {
     estimated: Vec<(Date, Date)>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct KeyCounters {
     pub lifetime: Usd,
     /// The use on the day of the answer, if the answer has it.

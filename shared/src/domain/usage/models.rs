@@ -21,7 +21,7 @@ const MOST_ENTRIES: usize = 500;
 const LONGEST_NAME: usize = 100;
 
 /// The use of one model on one UTC day by all keys of one name. Both names are empty where the provider has none.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelRow {
     pub key_name: String,
     pub model: String,
@@ -47,7 +47,7 @@ pub type UseByDay = BTreeMap<(Date, Option<ProgrammeId>), Vec<ModelUse>>;
 type SumsByName = BTreeMap<(Option<String>, String), Sums>;
 
 /// The use of some days, each cent of it of one programme or of none.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Attribution {
     pub days: UseByDay,
     /// The programmes' use again, by grant.

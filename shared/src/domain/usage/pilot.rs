@@ -11,7 +11,7 @@ use crate::domain::usage::days::Days;
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::monday_of;
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct PilotFigures {
     pub people: u64,
     pub claimed: u64,
@@ -24,7 +24,7 @@ pub struct PilotFigures {
     each_spent: Vec<Usd>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Projection {
     /// If as many of them use it as did here, and each like the median of these.
     pub low: Usd,
@@ -115,7 +115,7 @@ pub struct WorkDays {
 }
 
 /// What a day of work cost: one day in ten cost no more than the lower, and nine in ten no more than the higher.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct WorkDay {
     low: Usd,
     high: Usd,

@@ -20,7 +20,7 @@ use serde_json::value::RawValue;
 pub struct Usd(i64);
 
 /// The reason that a text is not an amount.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum MoneyError {
     #[error("write an amount in figures, like 20 or 20.50")]
     NotAnAmount,
@@ -36,7 +36,7 @@ pub enum MoneyError {
     TooLarge,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq)]
 enum Rounding {
     Up,
     Down,

@@ -26,7 +26,7 @@ pub struct Term {
     ends_at: Moment,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 pub enum TermError {
     #[error("the last day must not be before the first")]
     Backwards,

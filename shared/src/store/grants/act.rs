@@ -41,7 +41,7 @@ use crate::store::{
     ActContext, Enrolment, FiledMail, KnownAddress, MailState, OutboxRow, QueuedMail, Result, Table, Undeliverable,
 };
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum ActOutcome<T, R> {
     Done(T),
     Refused(R),

@@ -32,7 +32,7 @@ pub(crate) struct SpanContext<'a> {
 }
 
 /// An amount on a page.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Figure {
     /// The amount; `None` when nothing of it is known, which is not zero.
     pub(crate) usd: Option<Usd>,

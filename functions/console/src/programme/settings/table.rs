@@ -14,7 +14,7 @@ use super::reader::{cap, date, instant, money, people, zone};
 use crate::kit::form::{Field, FieldKind, Owner};
 
 /// The values that a form edits: the settings of a programme and its budget.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq)]
 pub(crate) struct SettingsDraft {
     pub(crate) settings: Settings,
     pub(crate) budget: Usd,

@@ -28,7 +28,7 @@ const LATEST_WEEKS: i32 = 2;
 /// The days without any use after which there is no pace any more.
 const IDLE_DAYS: i32 = 28;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SpendingLimits {
     pub budget: Usd,
     /// The most that the shown keys can come to in all, where that is known to be less than the budget.
@@ -37,7 +37,7 @@ pub struct SpendingLimits {
     pub lasts: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Forecast {
     pub runs_out: RunsOut,
     pub limits: SpendingLimits,
@@ -47,7 +47,7 @@ pub struct Forecast {
 }
 
 /// The day, in UTC, on which a budget will be empty, or what comes before that.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunsOut {
     /// The last of the money is used on this day, within the term.
@@ -77,7 +77,7 @@ pub enum RunsOut {
 ///
 /// Weeks without any use are no weeks of it, so that a break changes nothing but the day from which it leads on. It ends with the last
 /// day of use for the same reason. After four idle weeks it is nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SpendingPace {
     /// The use on all Mondays, all Tuesdays and so on.
     on_weekdays: [i128; 7],
@@ -358,7 +358,7 @@ const FAR: u32 = 4;
 const SMALL: Usd = Usd::from_dollars(1);
 
 /// The use in each of the last weeks of completed days, the newest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Weeks {
     used: [Usd; 4],
     /// Whether a key was shown before the last of them.
