@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Moment;
 use crate::domain::programme::{Basis, Byok};
 use crate::domain::values::money::Usd;
-use crate::domain::values::window::Reset;
+use crate::domain::values::window::{Reset, days_between};
 use crate::schema::{Queue, begin, key, stored};
 
 /// The permissions of a model's providers to use prompts.
@@ -105,7 +105,7 @@ impl ListedModel {
     /// The day on which it is gone, and whether there is time for another notice, once faculty are to hear of it.
     pub fn end_to_tell(&self, today: Date) -> Option<(Date, bool)> {
         let gone_on = self.gone_on?;
-        let days = (gone_on - today).get_days();
+        let days = days_between(today, gone_on);
         (days <= HEARD_OF).then_some((gone_on, days > HEARD_OF_AGAIN))
     }
 }

@@ -141,9 +141,7 @@ impl Sums {
 
     /// The mean cost of a request, rounded up to a hundredth of a cent.
     pub fn per_request(self) -> Option<Usd> {
-        let micros = u64::try_from(self.in_all().micros()).ok().filter(|_| self.requests > 0)?;
-        let hundredths = micros.div_ceil(self.requests.saturating_mul(100));
-        Some(Usd::from_micros(i64::try_from(hundredths.saturating_mul(100)).unwrap_or(i64::MAX)))
+        self.in_all().over(self.requests).map(|cost| cost.up_to_the(Usd::from_micros(100)))
     }
 }
 

@@ -59,12 +59,12 @@ impl PilotFigures {
 
     /// What a week cost in which somebody spent something, rounded up.
     pub fn cost_per_active_week(&self) -> Option<Usd> {
-        over(self.spent_in_weeks, self.active_weeks)
+        self.spent_in_weeks.over(self.active_weeks)
     }
 
     /// The mean of those who spent something, rounded up.
     pub fn mean_spent(&self) -> Option<Usd> {
-        over(self.spent, self.used())
+        self.spent.over(self.used())
     }
 
     /// The median of those who spent something, rounded up where it lies between two.
@@ -167,12 +167,6 @@ impl WorkDay {
             format!("{} to {}", low.to_dollars(), high.to_dollars())
         }
     }
-}
-
-/// The mean, rounded up.
-fn over(spent: Usd, count: u64) -> Option<Usd> {
-    let micros = u64::try_from(spent.micros()).ok().filter(|_| count > 0)?;
-    i64::try_from(micros.div_ceil(count)).ok().map(Usd::from_micros)
 }
 
 #[cfg(test)]

@@ -118,6 +118,12 @@ impl Usd {
         Usd(self.0.saturating_mul(i64::from(count))).min(Usd::MAX)
     }
 
+    /// The mean of so many that come to this, rounded up.
+    pub fn over(self, count: u64) -> Option<Usd> {
+        let micros = u64::try_from(self.0).ok().filter(|_| count > 0)?;
+        Some(Usd(micros.div_ceil(count) as i64))
+    }
+
     /// Rounded down to the cent: what is free or left.
     #[must_use]
     pub fn whole_cents(self) -> Usd {

@@ -201,7 +201,7 @@ impl Forecast {
 fn long_before(day: Date, term: &Term) -> String {
     const NUMBERS: [&str; 11] =
         ["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"];
-    let days = day.until(term.ends_on()).map_or(0, |span| span.get_days());
+    let days = days_between(day, term.ends_on());
     let (number, what) = match days {
         ..=0 => return format!("{}, the last day of the term", short_date(day)),
         1 => return format!("{}, a day before the term ends", short_date(day)),
@@ -409,7 +409,7 @@ impl Weeks {
     }
 
     fn add(&mut self, day: Date, spent: Usd, looked: Date) {
-        let ago = day.until(looked).map_or(0, |span| span.get_days());
+        let ago = days_between(day, looked);
         let week = usize::try_from(ago - 1).ok().and_then(|ago| self.used.get_mut(ago / 7));
         week.into_iter().for_each(|week| *week += spent);
     }
