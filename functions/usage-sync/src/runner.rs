@@ -1,6 +1,6 @@
 //! What each step of a run gets: the clients, the facts that were fixed when it began, its journal and its time.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -15,6 +15,7 @@ use bursar_core::domain::values::key::Fingerprint;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::provider::{Provider, ProviderError};
 use bursar_core::settle::Settler;
+use bursar_core::start::locked;
 use bursar_core::store::{KnownAccount, StoreError, SyncState, Table, Unreachable};
 use serde::{Serialize, Serializer};
 use tokio::sync::OnceCell;
@@ -181,11 +182,11 @@ pub(crate) struct Journal(Mutex<Report>);
 impl Journal {
     /// Changes a number of the report.
     pub(crate) fn report(&self, change: impl FnOnce(&mut Report)) {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut locked(&self.0));
     }
 
     pub(crate) fn read(&self) -> Report {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        locked(&self.0).clone()
     }
 
     /// Adds a problem. Beyond the bound, later ones are dropped.
