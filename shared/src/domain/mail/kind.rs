@@ -50,9 +50,7 @@ impl MailKind {
             | MailKind::Test => MailClass::Urgent,
         }
     }
-}
 
-impl MailKind {
     /// Whether it goes to the staff of a programme, whose page of alerts lists it.
     pub fn is_for_staff(self) -> bool {
         match self {
@@ -70,12 +68,6 @@ impl MailKind {
             | MailKind::Student
             | MailKind::Statement => false,
         }
-    }
-}
-
-impl std::fmt::Display for MailKind {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(self.as_str())
     }
 }
 
