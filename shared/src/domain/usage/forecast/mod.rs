@@ -4,6 +4,7 @@
 //! that is past is never named. Mails and pages say it in the same words, which are here too, in their readers' language: there a
 //! budget is a budget.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
@@ -382,9 +383,7 @@ impl StandingOut {
         let usual_week = usual_week(class.iter().map(|(_, weeks)| weeks));
         let out = class.iter().filter_map(|(grant, weeks)| Some((grant.clone(), weeks.stands_out(usual_week)?)));
         let mut most: Vec<(GrantId, Usd)> = out.collect();
-        most.sort_by(|(grant, used), (other_grant, other_used)| {
-            other_used.cmp(used).then_with(|| grant.cmp(other_grant))
-        });
+        most.sort_by_cached_key(|(grant, used)| (Reverse(*used), grant.clone()));
         let unnamed = most.len().saturating_sub(NAMED);
         most.truncate(NAMED);
         StandingOut { usual_week, most, unnamed: unnamed as u32 }
