@@ -100,15 +100,9 @@ impl Alarm {
         Alarm::on(utc_date(found_at), cause, found_at)
     }
 
+    /// The name of its cause, whatever its numbers; only held-back actions have another name when their numbers change.
     pub fn name(&self) -> String {
-        self.cause.name()
-    }
-}
-
-impl Cause {
-    /// The name of a cause, whatever its numbers; only held-back actions have another name when their numbers change.
-    fn name(&self) -> String {
-        match self {
+        match &self.cause {
             Cause::HeldBack { sweeps, recoveries, stops, .. } => {
                 format!("held-back-{sweeps}-{recoveries}-{stops}")
             }

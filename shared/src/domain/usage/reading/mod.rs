@@ -165,7 +165,7 @@ impl DailyUse {
         };
         let credits = self.credits.with(counters(report.lifetime, report.today, report.in_window), known_until);
         let byok = match report.byok {
-            Some(lifetime) if lifetime > Usd::ZERO || !is_nothing(&self.byok) => {
+            Some(lifetime) if lifetime > Usd::ZERO || self.byok != Days::default() => {
                 self.byok.with(counters(lifetime, report.byok_today, report.byok_in_window), known_until)
             }
             _ => self.byok.clone(),
@@ -255,10 +255,6 @@ pub fn is_used(readings: &[Reading]) -> bool {
     readings.iter().any(|reading| {
         reading.last_used_at.is_some() || reading.used.credits.total() + reading.used.byok.total() > Usd::ZERO
     })
-}
-
-fn is_nothing(days: &Days) -> bool {
-    *days == Days::default()
 }
 
 /// The stored form of a reading's use: its sums beside the days, so that a write can be conditional on them.
