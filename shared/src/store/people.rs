@@ -387,11 +387,13 @@ impl Table {
     /// Notes one more use of what is allowed so often in any hour. Where it is too early, returns the time from which it is not.
     pub async fn use_hourly(
         &self,
-        initial: &HourlyUses,
+        what: &str,
+        programme: &ProgrammeId,
         most: usize,
         now: Moment,
         deadline: Deadline,
     ) -> Result<Result<(), Moment>> {
+        let initial = HourlyUses::none(what, programme);
         self.carry_through(deadline, || async {
             let mut hourly_uses = self.get(initial.key()).await?.unwrap_or_else(|| initial.clone());
             hourly_uses.uses.retain(|used_at| now < *used_at + AN_HOUR);
