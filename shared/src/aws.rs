@@ -98,7 +98,7 @@ impl AwsAccess {
 }
 
 /// An error of the SDK without its message, its input and its body.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub struct SdkFailure {
     pub operation: &'static str,
     pub code: String,

@@ -45,7 +45,7 @@ pub struct Config {
 }
 
 /// The public origin: the only source of links, and the value that browsers must send in `Origin`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Origin {
     text: String,
     secure: bool,
@@ -56,7 +56,7 @@ pub struct Origin {
 pub struct FrontSecret(Arc<SecretString>);
 
 /// Everything that is wrong with the environment, one line each.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, PartialEq, thiserror::Error)]
 pub struct ConfigError(Vec<(&'static str, String)>);
 
 pub const RETENTION_DAYS: u16 = 400;

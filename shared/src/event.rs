@@ -22,7 +22,7 @@ pub enum Event {
 }
 
 /// What `{"task":"…"}` names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Task {
     Work,

@@ -20,4 +20,4 @@ pub mod version;
 pub mod web;
 
 #[cfg(test)]
-mod scripted;
+mod tests;

@@ -29,7 +29,7 @@ const PENDING: &str = "AWSPENDING";
 pub struct ManagementKey(Arc<SecretString>);
 
 /// A text is not a management key; it is not quoted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 #[error("it does not hold a key: a key is one word of visible ASCII characters, alone")]
 pub struct NotAKey;
 
@@ -235,7 +235,7 @@ mod tests {
 
     use super::*;
     use crate::config;
-    use crate::scripted::{Scripted, answer};
+    use crate::tests::scripted::{Scripted, answer};
 
     /// A Secrets Manager of one secret, whose text the test changes under way.
     type SecretText = Arc<Lock<Option<&'static str>>>;

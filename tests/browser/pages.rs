@@ -210,8 +210,7 @@ pub(crate) async fn fill_and_send(browser: &Browser, action: &str, typed: &[(&st
 /// A programme that is paused by the clock, and has a brake for a day; and one of its two students.
 async fn course_in_an_exam(campus: &mut Campus) -> GrantId {
     campus.programme("Exam course", |_| {}).await;
-    campus.students(&[IN_EXAM, "another.student"]).await;
-    campus.keys().await;
+    campus.students_with_keys(&[IN_EXAM, "another.student"]).await;
     let now = campus.clock.now();
     let times = PauseTimes { from: now - 1.hour(), until: now + 24.hours() };
     let daily = DailyLimit { limit: Usd::from_dollars(5), byok: Byok::Outside };

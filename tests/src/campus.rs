@@ -104,8 +104,7 @@ impl Campus {
     pub async fn with_keys(names: &[&str]) -> Campus {
         let mut campus = Campus::open().await;
         campus.programme("CS pilot", |_| {}).await;
-        campus.students(names).await;
-        campus.keys().await;
+        campus.students_with_keys(names).await;
         campus
     }
 
@@ -196,6 +195,11 @@ impl Campus {
         let made = self.table.invite(&self.programme, &new, self.by()).await.unwrap();
         self.table.count_roster_mails_owed(&self.programme, self.by().deadline).await.unwrap();
         self.people.extend(names.iter().map(ToString::to_string).zip(made));
+    }
+
+    pub async fn students_with_keys(&mut self, names: &[&str]) {
+        self.students(names).await;
+        self.keys().await;
     }
 
     /// Everybody who has no key yet gets one on the page.
@@ -536,6 +540,14 @@ impl Deref for Campus {
 
     fn deref(&self) -> &Stack {
         &self.stack
+    }
+}
+
+/// Asserts what a report says of these.
+#[track_caller]
+pub fn reports(report: &Value, expected: &Value) {
+    for (name, value) in expected.as_object().unwrap() {
+        assert_eq!(&report[name], value, "{name} of {report}");
     }
 }
 

@@ -11,7 +11,7 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
 use bursar_core::store::QueuedMail;
 use bursar_local::invoke::FunctionName::{ThresholdAlerts, UsageSync};
-use bursar_tests::campus::{Campus, address};
+use bursar_tests::campus::{Campus, address, reports};
 use bursar_tests::faults::{Call, Fault, Matcher};
 use bursar_tests::stack::Setup;
 use futures_util::future::join_all;
@@ -39,8 +39,7 @@ async fn programme(campus: &mut Campus, name: &str) {
         })
         .await;
     campus.budget(100).await;
-    campus.students(&["ada"]).await;
-    campus.keys().await;
+    campus.students_with_keys(&["ada"]).await;
     campus.students(&["bob"]).await;
 }
 
@@ -102,8 +101,7 @@ async fn a_test_alert_goes_to_the_person_who_asks_for_it() {
         })
         .await;
     campus.budget(100).await;
-    campus.students(&["ada"]).await;
-    campus.keys().await;
+    campus.students_with_keys(&["ada"]).await;
     spends(&campus, "7.20").await;
     let asta = campus.student("asta").await;
     let (alerts, test) = (campus.console("/alerts"), campus.console("/alerts/test"));
@@ -192,8 +190,7 @@ async fn only_whom_it_concerns_is_told_of_a_cap() {
                 settings.basis.reset = if name == "daily" { Reset::Daily } else { Reset::None };
             })
             .await;
-        campus.students(&["ada"]).await;
-        campus.keys().await;
+        campus.students_with_keys(&["ada"]).await;
         if name == "closed" {
             campus.close(&campus.admin().await).await.expect(303);
         }
@@ -262,7 +259,7 @@ async fn caps_that_a_run_left_are_judged_by_the_next() {
     campus.minutes(20);
     let crooked = Crooked::before(&campus).await;
     let report = crooked.within(Duration::from_secs(10), json!({})).await.unwrap();
-    assert_eq!((&report["complete"], &report["problems"]), (&json!(true), &json!([])));
+    reports(&report, &json!({"complete": true, "problems": []}));
     assert!(!has("cap 80 of $100").await);
     assert_eq!(quarter().await["complete"], true);
     assert!(has("cap 80 of $100").await);
@@ -298,8 +295,7 @@ async fn a_promised_budget_is_told_once_for_each_amount() {
         ("cyd", Some("dan"), 79, &["promised $59", "promised $79"]),
     ] {
         campus.budget(budget).await;
-        campus.students(&[claims]).await;
-        campus.keys().await;
+        campus.students_with_keys(&[claims]).await;
         campus.students(waits.as_slice()).await;
         for _ in 0..2 {
             told(&campus).await;
@@ -363,8 +359,7 @@ async fn a_budget_is_promised_by_what_keys_take() {
     // Who hands a key back takes what is left of it again.
     campus.programme("tidy", |_| {}).await;
     campus.budget(40).await;
-    campus.students(&["ada", "bob"]).await;
-    campus.keys().await;
+    campus.students_with_keys(&["ada", "bob"]).await;
     campus.spend("bob", "0.50");
     campus.press(&campus.student("bob").await, "return").await.expect(303);
     campus.hours(1);

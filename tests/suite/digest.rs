@@ -171,8 +171,7 @@ async fn it_has_the_people_of_its_own_days() {
             settings.people.faculty = vec![address("dev")];
         })
         .await;
-    campus.students(&["ada"]).await;
-    campus.keys().await;
+    campus.students_with_keys(&["ada"]).await;
     for day in [15, 16] {
         campus.clock.stop_at(at(&format!("2026-11-{day:02}T00:20:00Z"))).unwrap();
         assert_eq!(campus.sync().await["complete"], true);

@@ -7,8 +7,7 @@ use bursar_tests::campus::Campus;
 async fn a_student_is_told_of_a_cap_and_replaces_the_key() {
     let mut campus = Campus::open().await;
     campus.programme("CS pilot", |settings| settings.allowance.cap = Usd::from_dollars(5)).await;
-    campus.students(&["ada", "bob"]).await;
-    campus.keys().await;
+    campus.students_with_keys(&["ada", "bob"]).await;
     campus.spend("ada", "4.50");
     campus.sync().await;
     campus.settle().await;

@@ -1,7 +1,7 @@
 //! Changes of guardrails by hand at the provider. The sync reports them, and restores what is the product's.
 
 use bursar_tests::aws;
-use bursar_tests::campus::Campus;
+use bursar_tests::campus::{Campus, reports};
 use bursar_tests::faults::{Fault, Matcher};
 use serde_json::{Value, json};
 
@@ -10,8 +10,7 @@ async fn class(names: &[&str]) -> Campus {
     let mut campus = Campus::open().await;
     campus.pump.stop().await;
     campus.programme("CS pilot", |_| {}).await;
-    campus.students(names).await;
-    campus.keys().await;
+    campus.students_with_keys(names).await;
     campus
 }
 
@@ -32,7 +31,7 @@ async fn a_changed_guardrail_is_told_its_rules_again() {
         rules
     };
     let report = campus.sync().await;
-    assert_eq!((&report["complete"], &report["problems"]), (&json!(true), &json!([])), "{report}");
+    reports(&report, &json!({"complete": true, "problems": []}));
     let wanted = rules().await;
     for drift in [
         json!({"allowed_models": ["openai/gpt-4o-mini", "openai/gpt-4o"]}),
@@ -56,7 +55,7 @@ async fn a_changed_guardrail_is_told_its_rules_again() {
         assert_eq!((&report["complete"], rules().await), (&json!(true), wanted.clone()), "{drift}: {report}");
         assert!(problems(&report).contains("had other rules at the provider"), "{drift}: {report}");
         let report = campus.sync().await;
-        assert_eq!((&report["complete"], &report["problems"]), (&json!(true), &json!([])), "{report}");
+        reports(&report, &json!({"complete": true, "problems": []}));
     }
     campus.finish_faulted().await;
 }
@@ -65,8 +64,7 @@ async fn a_changed_guardrail_is_told_its_rules_again() {
 async fn a_deleted_guardrail_is_made_again() {
     let mut campus = class(&[]).await;
     campus.restrict().await;
-    campus.students(&["ada"]).await;
-    campus.keys().await;
+    campus.students_with_keys(&["ada"]).await;
     campus.students(&["bob"]).await;
     assert_eq!(campus.sync().await["complete"], true);
     campus.judged().await;
@@ -86,7 +84,7 @@ async fn a_deleted_guardrail_is_made_again() {
     assert_ne!(first, second);
     assert_eq!(campus.key("ada").guardrail_id, Some(second.clone()), "put under it by a job");
     let report = campus.sync().await;
-    assert_eq!((&report["complete"], &report["problems"]), (&json!(true), &json!([])), "{report}");
+    reports(&report, &json!({"complete": true, "problems": []}));
     // A claim sees it first.
     assert_eq!(deleted().await, second);
     let student = campus.student("bob").await;

@@ -30,8 +30,7 @@ async fn class() -> Campus {
     let mut campus = Campus::at("2026-11-09T12:00:00Z").await;
     campus.programme("CS pilot", |_| {}).await;
     campus.student_in("ada", Some("A")).await;
-    campus.students(&["bob"]).await;
-    campus.keys().await;
+    campus.students_with_keys(&["bob"]).await;
     campus
 }
 
@@ -255,8 +254,7 @@ async fn calling(names: &[&'static str]) -> Campus {
         })
         .await;
     campus.work().await;
-    campus.students(&["ada"]).await;
-    campus.keys().await;
+    campus.students_with_keys(&["ada"]).await;
     spend(&campus, "ada", 1_000_000, SMALL);
     spend(&campus, "ada", 1_000_000, LARGE);
     campus.minutes(A_DAY);

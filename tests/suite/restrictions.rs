@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use bursar_local::invoke::FunctionName;
-use bursar_tests::campus::Campus;
+use bursar_tests::campus::{Campus, reports};
 use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::visitor::Visitor;
 use serde_json::json;
@@ -118,7 +118,7 @@ async fn my_says_what_the_provider_confirmed() {
     assert!(under(&campus).len() == 1 && !under(&campus).contains(&None));
     assert_eq!(jobs(&campus).await, ["limits done"]);
     let report = campus.sync().await;
-    assert_eq!((&report["complete"], &report["problems"]), (&json!(true), &json!([])), "{report}");
+    reports(&report, &json!({"complete": true, "problems": []}));
     campus.judged_after_sync().await;
     campus.finish_faulted().await;
 }

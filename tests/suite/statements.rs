@@ -290,8 +290,7 @@ async fn the_first_statement_begins_with_the_first_key() {
     let old = campus.foreign("old");
     campus.spend_on(&old, "5");
     campus.programme("CS pilot", |_| {}).await;
-    campus.students(&["ada"]).await;
-    campus.keys().await;
+    campus.students_with_keys(&["ada"]).await;
     let credits = Matcher::call("provider:GET /credits").of(FunctionName::UsageSync).every();
     let unread = campus.gate.at(credits, Fault::Status(400));
     let nights = [

@@ -457,8 +457,7 @@ async fn spent() -> Campus {
             settings.people.finance = vec![address("fin")];
         })
         .await;
-    campus.students(&["ada"]).await;
-    campus.keys().await;
+    campus.students_with_keys(&["ada"]).await;
     campus.sync().await;
     campus.settle().await;
     campus.pump.stop().await;

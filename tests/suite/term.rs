@@ -143,8 +143,7 @@ impl Story {
             campus.budget(budget).await;
             if name != "Office" {
                 campus.student_in("ada", Some("lab")).await;
-                campus.students(&["bob"]).await;
-                campus.keys().await;
+                campus.students_with_keys(&["bob"]).await;
                 keys.extend(["ada", "bob"].map(|name| (campus.key(name).hash, Some(programmes.len()))));
                 campus.students(&["cyd", "dan"]).await;
                 campus.revoke("dan").await;

@@ -408,8 +408,7 @@ async fn mail_that_is_given_up_is_told_once_a_day() {
 async fn what_cannot_be_read_keeps_nothing_else_from_being_told() {
     let mut campus = Campus::at("2026-11-20T10:00:00Z").await;
     campus.programme("CS pilot", |_| {}).await;
-    campus.students(&["ada"]).await;
-    campus.keys().await;
+    campus.students_with_keys(&["ada"]).await;
     campus.settle().await;
     let maths: ProgrammeId = "maths".parse().unwrap();
     for (key, kind) in

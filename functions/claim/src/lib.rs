@@ -32,7 +32,7 @@ mod my;
 mod refusal;
 mod sign_in;
 #[cfg(test)]
-mod testing;
+mod tests;
 
 use anyhow::{Result, bail};
 use askama::Template;

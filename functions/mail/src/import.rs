@@ -124,7 +124,7 @@ fn facts(changes: &RosterChanges) -> LetterPart {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{at, programme, told};
+    use crate::tests::{at, programme, told};
 
     #[tokio::test]
     async fn a_file_was_applied() {

@@ -80,7 +80,7 @@ mod sending;
 mod statement;
 mod student;
 #[cfg(test)]
-mod testing;
+mod tests;
 
 use anyhow::{Result, bail};
 use bursar_core::clock::Clock;

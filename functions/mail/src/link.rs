@@ -112,7 +112,7 @@ fn next_minute(now: Moment) -> Moment {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{now, told};
+    use crate::tests::{now, told};
 
     #[tokio::test]
     async fn link() {

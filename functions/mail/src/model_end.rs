@@ -62,7 +62,7 @@ mod tests {
     use jiff::civil::date;
 
     use super::*;
-    use crate::testing::{now, programme, told};
+    use crate::tests::{now, programme, told};
 
     #[tokio::test]
     async fn a_model_ends() {

@@ -185,7 +185,7 @@ fn asked_for(wishes: &[Wish], name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{address, now, programme, read, told, with_key};
+    use crate::tests::{address, now, programme, read, told, with_key};
 
     #[tokio::test]
     async fn request() {

@@ -49,7 +49,7 @@ impl CrossedCap {
 }
 
 /// Records the crossings of these caps with their mails. Returns `false` where some are left to another run.
-pub(crate) async fn judge(runner: &RunContext<'_>, mut crossed: Vec<CrossedCap>) -> bool {
+pub(crate) async fn judge(runner: &RunContext, mut crossed: Vec<CrossedCap>) -> bool {
     // Most were told in an earlier night, which one query for each shard of a programme says.
     crossed.sort_by(|first, second| (&first.programme, &first.grant).cmp(&(&second.programme, &second.grant)));
     let mut news = Vec::new();
@@ -75,7 +75,7 @@ pub(crate) async fn judge(runner: &RunContext<'_>, mut crossed: Vec<CrossedCap>)
 }
 
 /// Records the crossings of one cap, which another run may have done meanwhile. Returns `false` where it is left to another run.
-async fn record(runner: &RunContext<'_>, grant: &GrantId, crossings: Vec<Crossing>) -> bool {
+async fn record(runner: &RunContext, grant: &GrantId, crossings: Vec<Crossing>) -> bool {
     if !runner.end().leaves(ENOUGH_FOR_ONE) {
         return false;
     }

@@ -44,7 +44,7 @@ impl Conclusion {
 
 /// Whether a run read every key and the account's money, and disabled what it was to disable. Otherwise the report begins with why not.
 pub(crate) async fn is_complete(
-    runner: &RunContext<'_>,
+    runner: &RunContext,
     listing: &KeyListing,
     credits: Option<&(Credits, Credits)>,
     gaps: Gaps,
@@ -72,7 +72,7 @@ pub(crate) async fn is_complete(
 }
 
 /// The disables that failed in this run, each with the number of nights on which it did.
-fn nights_of_failed_disables(runner: &RunContext<'_>, repaired: &Repaired, state: &SyncState) -> Vec<StubbornDisable> {
+fn nights_of_failed_disables(runner: &RunContext, repaired: &Repaired, state: &SyncState) -> Vec<StubbornDisable> {
     let today = utc_date(runner.baseline.began_at);
     let disables = repaired.not_disabled.iter().map(|grant| {
         let which = format!("the keys of the grant {grant}");
@@ -84,7 +84,7 @@ fn nights_of_failed_disables(runner: &RunContext<'_>, repaired: &Repaired, state
 }
 
 /// Writes how the sync stands, with the cut and the keys by which the account is known. A run that a later one overtook writes nothing.
-pub(crate) async fn write(runner: &RunContext<'_>, listing: &KeyListing, run: &Conclusion) -> Result<()> {
+pub(crate) async fn write(runner: &RunContext, listing: &KeyListing, run: &Conclusion) -> Result<()> {
     for _ in 0..TRIES {
         let account = if run.is_complete { known_account(runner, listing, &run.repaired.purged).await? } else { None };
         let state = runner.table.sync_state().await?;
@@ -101,14 +101,14 @@ pub(crate) async fn write(runner: &RunContext<'_>, listing: &KeyListing, run: &C
 }
 
 /// Makes a restored table the deployment's own, once a run was whole in it, recorded every key and held nothing back.
-async fn adopt(runner: &RunContext<'_>, listing: &KeyListing, run: &Conclusion) -> Result<()> {
+async fn adopt(runner: &RunContext, listing: &KeyListing, run: &Conclusion) -> Result<()> {
     if runner.is_copy && run.is_whole(listing) && run.held_back.is_none() {
         runner.table.adopt(runner.end()).await?;
     }
     Ok(())
 }
 
-fn state_after(runner: &RunContext<'_>, listing: &KeyListing, run: &Conclusion, mut after: SyncState) -> SyncState {
+fn state_after(runner: &RunContext, listing: &KeyListing, run: &Conclusion, mut after: SyncState) -> SyncState {
     let began_at = Some(runner.baseline.began_at);
     after.unread_since = began_at.filter(|_| run.gaps.has_unread).map(|now| after.unread_since.unwrap_or(now));
     after.stubborn = nights_of_failed_disables(runner, &run.repaired, &after);
@@ -139,11 +139,7 @@ fn state_after(runner: &RunContext<'_>, listing: &KeyListing, run: &Conclusion, 
 
 /// The keys by which the account is known from now on: some that were listed, and are not deleted since; it may be none. `None` where they
 /// are the same.
-async fn known_account(
-    runner: &RunContext<'_>,
-    listing: &KeyListing,
-    purged: &[KeyHash],
-) -> Result<Option<KnownAccount>> {
+async fn known_account(runner: &RunContext, listing: &KeyListing, purged: &[KeyHash]) -> Result<Option<KnownAccount>> {
     // Of closed workspaces it knows no better, and an admin may have said meanwhile which account it is.
     let stored = runner.table.get(Meta::key_of()).await?.and_then(|meta| meta.account);
     if !listing.closed.is_empty() || stored != runner.account {

@@ -55,7 +55,7 @@ enum ForeignWrite {
 
 /// Records all foreign keys, and counts those with an owner. `renamed` are keys of grants that may be listed under other names.
 pub(crate) async fn record(
-    runner: &RunContext<'_>,
+    runner: &RunContext,
     listing: &mut KeyListing,
     renamed: &HashSet<KeyHash>,
 ) -> Result<ForeignUse> {
@@ -81,7 +81,7 @@ pub(crate) async fn record(
 }
 
 /// Counts what keys with an owner used for their programmes, now that all of it is written. Returns whether each could be read.
-async fn count_for_owners(runner: &RunContext<'_>) -> Result<bool> {
+async fn count_for_owners(runner: &RunContext) -> Result<bool> {
     let mut are_read = true;
     let mut programmes: Vec<&Programme> = runner.programmes.iter().collect();
     for _ in 0..TRIES {
@@ -117,7 +117,7 @@ async fn count_for_owners(runner: &RunContext<'_>) -> Result<bool> {
 impl ForeignUse {
     /// Keys with names of ours whose grant, or the claim that made them, is not in the table. What was begun since the run read it belongs
     /// to the next run.
-    async fn really_unknown(&mut self, runner: &RunContext<'_>, rows: Vec<ForeignRow>) -> Result<Vec<ForeignRow>> {
+    async fn really_unknown(&mut self, runner: &RunContext, rows: Vec<ForeignRow>) -> Result<Vec<ForeignRow>> {
         let mut unknown = Vec::new();
         for row in rows {
             let Ok(name) = row.name.parse::<KeyName>() else { continue };
@@ -136,7 +136,7 @@ impl ForeignUse {
     /// Compares some known keys with the listed ones, and adds them up.
     fn compare(
         &mut self,
-        runner: &RunContext<'_>,
+        runner: &RunContext,
         listing: &KeyListing,
         stored_keys: Vec<ForeignKey>,
         renamed: &HashSet<KeyHash>,
@@ -214,7 +214,7 @@ impl Shard {
         self.note(Some(before), after);
     }
 
-    fn take_in(&mut self, before: Option<&ForeignKey>, row: &ForeignRow, runner: &RunContext<'_>) -> ForeignKey {
+    fn take_in(&mut self, before: Option<&ForeignKey>, row: &ForeignRow, runner: &RunContext) -> ForeignKey {
         let asked_at = row.state.asked_at;
         let baseline = &runner.baseline;
         // A key that was made since the last listing had no use by then. An older one that is seen for the first time has earlier
@@ -270,7 +270,7 @@ fn latest(asked_at: Moment, before: Option<&ForeignKey>) -> Moment {
     before.map_or(asked_at, |before| before.as_of.max(asked_at))
 }
 
-async fn written(runner: &RunContext<'_>, write: ForeignWrite) -> Result<()> {
+async fn written(runner: &RunContext, write: ForeignWrite) -> Result<()> {
     let deadline = runner.end().at_most(FOR_ONE_WRITE);
     match &write {
         ForeignWrite::Note(key) => runner.table.put_later(&**key, key.as_of, deadline).await?,

@@ -12,8 +12,8 @@ use crate::compare::row::{Finding, FindingKind, GrantFinding, Restricted, Restri
 use crate::repair;
 use crate::runner::RunContext;
 
-pub(crate) async fn tell(runner: &RunContext<'_>) -> Result<()> {
-    let table = runner.table;
+pub(crate) async fn tell(runner: &RunContext) -> Result<()> {
+    let table = &runner.table;
     let journal = &runner.journal;
     let now = runner.clock.now();
     let mut guardrails = Vec::new();
@@ -82,7 +82,7 @@ impl ListedGuardrails {
 
 /// Lists the keys under each guardrail, and puts those back that are not there any more. A listing that fails keeps no other from being
 /// looked at.
-pub(crate) async fn put_back(runner: &RunContext<'_>, restricted: Restricted) {
+pub(crate) async fn put_back(runner: &RunContext, restricted: Restricted) {
     let mut findings = Vec::new();
     for ((programme, guardrail), keys) in restricted {
         let asked_at = runner.clock.now();

@@ -43,7 +43,7 @@ pub(crate) struct KeyListing {
 }
 
 /// Lists all keys. A page that does not come ends the listing, and not the run: what was read is recorded.
-pub(crate) async fn everything(runner: &RunContext<'_>) -> Result<KeyListing> {
+pub(crate) async fn everything(runner: &RunContext) -> Result<KeyListing> {
     let journal = &runner.journal;
     let bases: HashMap<&ProgrammeId, Basis> =
         runner.programmes.iter().map(|programme| (&programme.id, programme.settings.basis)).collect();
@@ -86,7 +86,7 @@ pub(crate) async fn everything(runner: &RunContext<'_>) -> Result<KeyListing> {
 }
 
 impl KeyListing {
-    fn take_in(&mut self, runner: &RunContext<'_>, page: InventoryPage, bases: &HashMap<&ProgrammeId, Basis>) {
+    fn take_in(&mut self, runner: &RunContext, page: InventoryPage, bases: &HashMap<&ProgrammeId, Basis>) {
         for row in page.unreadable {
             let which = row.hash.as_ref().map_or("without a hash".to_owned(), KeyHash::to_string);
             runner.journal.problem(format!("the key {which} on page {} could not be read: {}", page.number, row.why));
@@ -119,7 +119,7 @@ impl KeyListing {
     }
 
     /// Looks for workspaces that the account had and that were not even named: a management key for one workspace knows no other.
-    async fn find_hidden_workspaces(&mut self, runner: &RunContext<'_>) {
+    async fn find_hidden_workspaces(&mut self, runner: &RunContext) {
         let workspaces = runner.account.iter().flat_map(|account| &account.of_each_workspace);
         for (workspace, key) in workspaces {
             if self.closed.contains(workspace) || self.of_each_workspace.contains_key(workspace) {
@@ -141,7 +141,7 @@ impl KeyListing {
 
     /// Rejects an empty listing of an account that had keys: it is another account, or the answer is wrong. No key counts as gone
     /// because of it.
-    async fn reject_if_empty(&mut self, runner: &RunContext<'_>) -> Result<()> {
+    async fn reject_if_empty(&mut self, runner: &RunContext) -> Result<()> {
         let expected = match &runner.account {
             Some(account) => account.listed.len(),
             None => recorded_by(runner, runner.baseline.began_at - GRACE).await?,
@@ -194,7 +194,7 @@ impl KeyListing {
 }
 
 /// The number of recorded keys that were made by this time and should still exist.
-async fn recorded_by(runner: &RunContext<'_>, made_by: Moment) -> Result<usize> {
+async fn recorded_by(runner: &RunContext, made_by: Moment) -> Result<usize> {
     let mut recorded = 0;
     for programme in runner.programmes.iter().filter(|programme| made_by < programme.settings.keys_expire_at()) {
         let grants = runner.table.grants(&programme.id).await?;

@@ -25,7 +25,7 @@ const LATELY: i64 = 28;
 
 /// Asks for the completed days since the last time, and for the last of those once more: use may settle late.
 pub(crate) async fn record(
-    runner: &RunContext<'_>,
+    runner: &RunContext,
     groups: &HashMap<ProgrammeId, GroupsOfGrants>,
     gaps: Gaps,
 ) -> Result<()> {
@@ -67,7 +67,7 @@ pub(crate) async fn record(
 }
 
 /// Notes the models that the provider lists now, if that changed, after faculty were told of those that end or are gone.
-pub(crate) async fn record_list(runner: &RunContext<'_>) -> Result<()> {
+pub(crate) async fn record_list(runner: &RunContext) -> Result<()> {
     let models = runner.provider.models(runner.until()).await?;
     let stored = runner.table.get(ListedModels::key_of()).await?.map(|stored| stored.models).unwrap_or_default();
     let as_of = runner.baseline.began_at;
@@ -96,7 +96,7 @@ pub(crate) async fn record_list(runner: &RunContext<'_>) -> Result<()> {
 }
 
 /// Tells the faculty of each programme that allows a model and used it lately, once it is time, of its end.
-async fn tell_of_end(runner: &RunContext<'_>, model: &ListedModel, today: Date) -> Result<()> {
+async fn tell_of_end(runner: &RunContext, model: &ListedModel, today: Date) -> Result<()> {
     let Some(end) = model.end_to_tell(today) else { return Ok(()) };
     let now = runner.clock.now();
     let tiers = runner.table.tiers().await?;
@@ -117,8 +117,8 @@ async fn tell_of_end(runner: &RunContext<'_>, model: &ListedModel, today: Date) 
 }
 
 /// Writes the attributed use, day by day. A recorded day gives way only to an answer that is no smaller.
-async fn write(runner: &RunContext<'_>, (from, until): (Date, Date), attributed: Attribution) -> Result<()> {
-    let table = runner.table;
+async fn write(runner: &RunContext, (from, until): (Date, Date), attributed: Attribution) -> Result<()> {
+    let table = &runner.table;
     let as_of = runner.baseline.began_at;
     // What is no programme's comes first: where a grant could not be read, its use was among that, and a run that dies in
     // between must not leave it recorded twice.
@@ -168,7 +168,7 @@ fn sums(days: &UseByDay, day: Date) -> [Sums; 2] {
 }
 
 /// When the use of grants on a day expires.
-fn kept_until(runner: &RunContext<'_>, day: Date) -> Result<Moment> {
+fn kept_until(runner: &RunContext, day: Date) -> Result<Moment> {
     let last = day.checked_add(i64::from(runner.retention_days).days())?;
     Ok(last.to_zoned(TimeZone::UTC)?.timestamp().into())
 }

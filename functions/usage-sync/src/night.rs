@@ -121,7 +121,7 @@ fn log(report: &Report) -> Result<()> {
 }
 
 /// Raises an alarm for each problem that exists when a run ends: one for each cause and day, however many runs meet it.
-async fn raise_alarms(runner: &RunContext<'_>, state: &SyncState, report: &Report) -> Result<()> {
+async fn raise_alarms(runner: &RunContext, state: &SyncState, report: &Report) -> Result<()> {
     let now = runner.clock.now();
     let mut alarms: Vec<Alarm> = causes(report).into_iter().map(|cause| Alarm::now(cause, now)).collect();
     if let Some(held) = state.held_back.as_ref().filter(|held| held.release.is_none()) {
@@ -149,7 +149,7 @@ fn causes(report: &Report) -> Vec<Cause> {
 }
 
 /// The alarm about working keys with our names that the table does not know, once for each set of them. A copy does not know them yet.
-fn unknown_keys(runner: &RunContext<'_>, state: &SyncState, now: Moment) -> Option<Alarm> {
+fn unknown_keys(runner: &RunContext, state: &SyncState, now: Moment) -> Option<Alarm> {
     let unknown: Vec<&UnknownKey> = state.unknown_keys.iter().filter(|key| key.enabled && !runner.is_copy).collect();
     let first = unknown.first()?;
     let newest = unknown.iter().map(|key| key.seen_at).max()?;

@@ -29,7 +29,7 @@ pub(crate) struct Books {
 }
 
 /// The account's credits; nothing where the provider does not say, which the report does.
-pub(crate) async fn credits(runner: &RunContext<'_>) -> Option<Credits> {
+pub(crate) async fn credits(runner: &RunContext) -> Option<Credits> {
     match runner.provider.credits(runner.until()).await {
         Ok(credits) => Some(credits),
         Err(error) => {
@@ -43,14 +43,14 @@ pub(crate) async fn credits(runner: &RunContext<'_>) -> Option<Credits> {
 ///
 /// Money is spent while keys are listed and compared, when students refresh theirs. What was spent by the end bounds all of it.
 pub(crate) async fn account(
-    runner: &RunContext<'_>,
+    runner: &RunContext,
     credits: Option<(Credits, Credits)>,
     own_use: &OwnUse,
     foreign: &ForeignUse,
     is_complete: bool,
     gaps: Gaps,
 ) -> Result<Option<Books>> {
-    let table = runner.table;
+    let table = &runner.table;
     let as_of = runner.baseline.began_at;
     if !gaps.has_failed {
         let account = Account { as_of, ours: own_use.used.clone(), foreign: foreign.used.clone() };
@@ -77,12 +77,7 @@ pub(crate) async fn account(
 
 /// Raises an alarm about a residual that is new. Returns the one that admins were told last. An alarm recorded
 /// today keeps its text; what is new is reported on another day.
-async fn tell_of_the_residual(
-    runner: &RunContext<'_>,
-    residual: Usd,
-    tolerance: Usd,
-    told_residual: Usd,
-) -> Result<Usd> {
+async fn tell_of_the_residual(runner: &RunContext, residual: Usd, tolerance: Usd, told_residual: Usd) -> Result<Usd> {
     let now = runner.clock.now();
     let alarm = Alarm::now(Cause::Residual { residual, news: residual - told_residual, tolerance }, now);
     runner.table.tell_admins(&alarm, alarm.found_at, runner.deadline).await?;

@@ -73,7 +73,7 @@ pub(crate) struct OwnUse {
 }
 
 /// Counts what was repaired, and writes the totals of all programmes and what their budgets reserve, each only if it changed.
-pub(crate) async fn all(runner: &RunContext<'_>, compared: Vec<ProgrammeSums>, is_whole: bool) -> Result<OwnUse> {
+pub(crate) async fn all(runner: &RunContext, compared: Vec<ProgrammeSums>, is_whole: bool) -> Result<OwnUse> {
     let mut own_use = OwnUse::default();
     for mut sums in compared {
         let id = sums.programme.id.clone();
@@ -131,7 +131,7 @@ impl ProgrammeSums {
     }
 
     /// Adds a grant as it was compared.
-    pub(crate) fn add(&mut self, view: &View, runner: &RunContext<'_>, is_in_order: bool) {
+    pub(crate) fn add(&mut self, view: &View, runner: &RunContext, is_in_order: bool) {
         let grant = &view.grant;
         self.groups.insert(grant.id.to_bytes(), grant.group.as_deref().map(Box::from));
         self.moves.add(grant, 1);
@@ -160,8 +160,8 @@ impl ProgrammeSums {
     }
 
     /// What the programme reserves, read once more since another run counted it or the settings were edited.
-    async fn reserved_anew(&self, runner: &RunContext<'_>) -> Result<ProgrammeSums> {
-        let table = runner.table;
+    async fn reserved_anew(&self, runner: &RunContext) -> Result<ProgrammeSums> {
+        let table = &runner.table;
         let id = &self.programme.id;
         let budget = table.get(Budget::key_of(id)).await?.context("a budget is gone")?;
         let programme = table.get(Programme::key_of(id)).await?.context("a programme is gone")?;
@@ -182,8 +182,8 @@ impl ProgrammeSums {
     }
 
     /// Counts the grants in which something was found, as they are by now.
-    async fn count_the_repaired(&mut self, runner: &RunContext<'_>) -> Result<()> {
-        let table = runner.table;
+    async fn count_the_repaired(&mut self, runner: &RunContext) -> Result<()> {
+        let table = &runner.table;
         let id = self.programme.id.clone();
         let later = std::mem::take(&mut self.later);
         let id = &id;
@@ -206,7 +206,7 @@ impl ProgrammeSums {
         Ok(())
     }
 
-    fn count(&mut self, grant: &Grant, readings: &[Reading], runner: &RunContext<'_>) {
+    fn count(&mut self, grant: &Grant, readings: &[Reading], runner: &RunContext) {
         self.unreserved.add(grant, Some(runner.baseline.began_at));
         self.unmailed.add(grant, &runner.unreachable);
         self.crossed.extend(CrossedCap::find(&self.programme, grant, readings, runner.clock.now()));
@@ -242,7 +242,7 @@ impl ProgrammeSums {
         }
     }
 
-    async fn write(&mut self, runner: &RunContext<'_>, is_whole: bool) -> Result<()> {
+    async fn write(&mut self, runner: &RunContext, is_whole: bool) -> Result<()> {
         self.count_the_repaired(runner).await?;
         // Where nothing was read yet, nothing is summed up.
         if is_whole || self.keys > 0 {
@@ -269,7 +269,7 @@ impl ProgrammeSums {
         Ok(iter(raises).map(Ok).try_for_each_concurrent(WRITES_AT_ONCE, |raise| raise).await?)
     }
 
-    async fn write_totals(&self, runner: &RunContext<'_>) -> Result<()> {
+    async fn write_totals(&self, runner: &RunContext) -> Result<()> {
         let began_at = runner.baseline.began_at;
         let totals = Totals {
             programme: self.programme.id.clone(),
@@ -284,7 +284,7 @@ impl ProgrammeSums {
     }
 
     /// Returns `false` when the budget was counted, the settings were edited, or somebody claimed or left, since they were read.
-    async fn write_budget(&self, runner: &RunContext<'_>) -> Result<bool> {
+    async fn write_budget(&self, runner: &RunContext) -> Result<bool> {
         let budget = &self.budget;
         let began_at = runner.baseline.began_at;
         if budget.counted_at.is_some_and(|counted_at| counted_at > began_at) {

@@ -38,7 +38,7 @@ struct Failure {
 }
 
 /// Handles every finding. What cannot be done is a problem of the report, and found again by the next run.
-pub(crate) async fn all(runner: &RunContext<'_>, mut findings: Vec<Finding>, listed: usize) -> Repaired {
+pub(crate) async fn all(runner: &RunContext, mut findings: Vec<Finding>, listed: usize) -> Repaired {
     let journal = &runner.journal;
     let mut repaired = Repaired::default();
     bound_purges(&mut findings, listed);
@@ -104,7 +104,7 @@ fn may_pass(error: &anyhow::Error) -> bool {
     table_error(error).is_some_and(StoreError::may_pass) || provider_error(error).is_some_and(ProviderError::may_pass)
 }
 
-async fn repair(runner: &RunContext<'_>, finding: &Finding) -> Result<(), Failure> {
+async fn repair(runner: &RunContext, finding: &Finding) -> Result<(), Failure> {
     // A repair that queries the provider takes a fresh view afterwards, so this instant is never out of date.
     let context = ActContext {
         programme: &finding.programme,
@@ -120,11 +120,7 @@ async fn repair(runner: &RunContext<'_>, finding: &Finding) -> Result<(), Failur
 }
 
 /// Whether a key of a grant that could not be repaired may be on that is to be off.
-async fn after_failure(
-    runner: &RunContext<'_>,
-    context: ActContext<'_>,
-    finding: &Finding,
-) -> Result<bool, StoreError> {
+async fn after_failure(runner: &RunContext, context: ActContext<'_>, finding: &Finding) -> Result<bool, StoreError> {
     if let Some(epoch) = finding.reads()
         && let Some(listed_at) = runner.baseline.listed_at
     {
@@ -135,7 +131,7 @@ async fn after_failure(
     Ok(grant.is_some_and(|grant| grant.may_have_key_to_end()))
 }
 
-async fn try_to(runner: &RunContext<'_>, context: ActContext<'_>, finding: &Finding) -> Result<()> {
+async fn try_to(runner: &RunContext, context: ActContext<'_>, finding: &Finding) -> Result<()> {
     match &finding.kind {
         FindingKind::Grant(finding) => decide(runner, context, finding).await,
         FindingKind::Key(KeyFinding { key, doubt, .. }) => match doubt {
@@ -151,7 +147,7 @@ async fn try_to(runner: &RunContext<'_>, context: ActContext<'_>, finding: &Find
 }
 
 /// Changes a grant, and tells the provider what follows from that.
-async fn decide(runner: &RunContext<'_>, context: ActContext<'_>, finding: &GrantFinding) -> Result<()> {
+async fn decide(runner: &RunContext, context: ActContext<'_>, finding: &GrantFinding) -> Result<()> {
     let journal = &runner.journal;
     let grant = context.grant;
     let changed = runner.table.act(context, |view, now| {
@@ -199,8 +195,8 @@ fn decided(finding: &GrantFinding, view: &View, now: Moment) -> Result<Change, U
 
 /// Queries one key that was listed as disabled, with another limit, or not at all. A grant that was written meanwhile overrides
 /// what was found. A stop that is held back only records that the key is missing.
-async fn look_again(runner: &RunContext<'_>, context: ActContext<'_>, key: &KeyHash, is_held: bool) -> Result<()> {
-    let table = runner.table;
+async fn look_again(runner: &RunContext, context: ActContext<'_>, key: &KeyHash, is_held: bool) -> Result<()> {
+    let table = &runner.table;
     let journal = &runner.journal;
     let Some(view) = table.view(context.programme, context.grant).await? else { return Ok(()) };
     let read = view.grant.version;
@@ -233,7 +229,7 @@ async fn look_again(runner: &RunContext<'_>, context: ActContext<'_>, key: &KeyH
 }
 
 async fn note_use(
-    runner: &RunContext<'_>,
+    runner: &RunContext,
     context: ActContext<'_>,
     view: &View,
     key: &KeyHash,
@@ -245,7 +241,7 @@ async fn note_use(
 }
 
 /// Records the listed use of keys that are only now on record.
-async fn read_late(runner: &RunContext<'_>, context: ActContext<'_>, rows: &[&KeyRow]) -> Result<()> {
+async fn read_late(runner: &RunContext, context: ActContext<'_>, rows: &[&KeyRow]) -> Result<()> {
     let Some(view) = runner.table.view(context.programme, context.grant).await? else { return Ok(()) };
     for row in rows {
         note_use(runner, context, &view, &row.key, (row.state.asked_at, row.state.report.as_ref())).await?;
@@ -255,7 +251,7 @@ async fn read_late(runner: &RunContext<'_>, context: ActContext<'_>, rows: &[&Ke
 }
 
 /// Tells the provider what the grant's keys are to hold. A key that is not found is handled by the listing.
-async fn settle(runner: &RunContext<'_>, context: ActContext<'_>) -> Result<()> {
+async fn settle(runner: &RunContext, context: ActContext<'_>) -> Result<()> {
     let mut settled = runner.settler().settle(context, is_told).await;
     // A run in which a disable failed is not complete, and tells the admins: one failure that may pass is not worth that.
     let may_pass = match &settled {
@@ -282,7 +278,7 @@ const PURGED_ONE_IN: usize = 50;
 /// The keys that a run may always delete; otherwise a small account would keep its disabled keys for ever.
 const PURGED_AT_LEAST: usize = 1;
 
-async fn purge(runner: &RunContext<'_>, context: ActContext<'_>, key: &KeyHash) -> Result<()> {
+async fn purge(runner: &RunContext, context: ActContext<'_>, key: &KeyHash) -> Result<()> {
     let Some(view) = runner.table.view(context.programme, context.grant).await? else { return Ok(()) };
     if view.grant.key_with(key).is_some_and(|key| view.may_purge(key, runner.baseline.restored_at, context.now)) {
         runner.provider.delete_key(key, context.deadline).await?;

@@ -9,7 +9,7 @@ use crate::runner::{Gaps, RunContext};
 use crate::{caps, compare, conclude, foreign, guardrails, list, models, reconcile, recount, repair, safety_limit};
 
 /// Runs all steps. What a step cannot read or do is a problem of the report; an error ends the run, and another begins from nothing.
-pub(crate) async fn run(runner: &RunContext<'_>) -> Result<()> {
+pub(crate) async fn run(runner: &RunContext) -> Result<()> {
     let journal = &runner.journal;
     let Some(key) = check(runner).await? else { return Ok(()) };
     let before = reconcile::credits(runner).await;
@@ -66,8 +66,8 @@ pub(crate) async fn run(runner: &RunContext<'_>) -> Result<()> {
 }
 
 /// Checks the management key and its account. `None` where nothing can be listed, which the report says.
-async fn check(runner: &RunContext<'_>) -> Result<Option<Fingerprint>> {
-    let provider = runner.provider;
+async fn check(runner: &RunContext) -> Result<Option<Fingerprint>> {
+    let provider = &runner.provider;
     let until = runner.until();
     let checked = async {
         provider.check_management_key(until).await?;
@@ -82,7 +82,7 @@ async fn check(runner: &RunContext<'_>) -> Result<Option<Fingerprint>> {
 
 /// Whether the keys and the money are of one account. A management key that came in another's place is of the known account, or else the
 /// run ends; in the first run of all nothing tells.
-async fn is_of_one_account(runner: &RunContext<'_>, key: &Fingerprint) -> Result<bool> {
+async fn is_of_one_account(runner: &RunContext, key: &Fingerprint) -> Result<bool> {
     if runner.management_key().await? == *key {
         return Ok(true);
     }

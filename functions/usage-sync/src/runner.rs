@@ -1,6 +1,6 @@
 //! What each step of a run gets: the clients, the facts that were fixed when it began, its journal and its time.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -15,6 +15,7 @@ use bursar_core::domain::values::key::Fingerprint;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::provider::{Provider, ProviderError};
 use bursar_core::settle::Settler;
+use bursar_core::start::locked;
 use bursar_core::store::{KnownAccount, StoreError, SyncState, Table, Unreachable};
 use serde::{Serialize, Serializer};
 use tokio::sync::OnceCell;
@@ -34,10 +35,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(120);
 const LEAST_FOR_THE_REPORT: Duration = Duration::from_secs(1);
 const MOST_FOR_THE_REPORT: Duration = Duration::from_secs(30);
 
-pub(crate) struct RunContext<'a> {
-    pub(crate) table: &'a Table,
-    pub(crate) provider: &'a Provider,
-    pub(crate) clock: &'a Clock,
+pub(crate) struct RunContext {
+    pub(crate) table: Table,
+    pub(crate) provider: Provider,
+    pub(crate) clock: Clock,
     pub(crate) retention_days: u16,
     pub(crate) deployment: DeploymentId,
     /// What identifies the account, as it was when the run began.
@@ -67,8 +68,8 @@ pub(crate) struct Baseline {
     pub(crate) cut_at: Option<Moment>,
 }
 
-impl<'a> RunContext<'a> {
-    pub(crate) async fn prepare(app: &'a App, began_at: Moment, deadline: Deadline) -> Result<RunContext<'a>> {
+impl RunContext {
+    pub(crate) async fn prepare(app: &App, began_at: Moment, deadline: Deadline) -> Result<RunContext> {
         let table = &app.table;
         let (meta, programmes, state, cut, unreachable) = tokio::try_join!(
             table.meta(began_at),
@@ -86,9 +87,9 @@ impl<'a> RunContext<'a> {
             cut_at: cut.first().map(|cut| cut.as_of),
         };
         Ok(RunContext {
-            table,
-            provider: &app.provider,
-            clock: &app.clock,
+            table: table.clone(),
+            provider: app.provider.clone(),
+            clock: app.clock.clone(),
             retention_days: app.retention_days,
             deployment: meta.deployment,
             account: meta.account,
@@ -107,7 +108,7 @@ impl<'a> RunContext<'a> {
     }
 
     pub(crate) fn settler(&self) -> Settler<'_> {
-        Settler { table: self.table, provider: self.provider, clock: self.clock, listed: OnceCell::new() }
+        Settler { table: &self.table, provider: &self.provider, clock: &self.clock, listed: OnceCell::new() }
     }
 
     /// The end of the run's own time, after which it can only report.
@@ -181,11 +182,11 @@ pub(crate) struct Journal(Mutex<Report>);
 impl Journal {
     /// Changes a number of the report.
     pub(crate) fn report(&self, change: impl FnOnce(&mut Report)) {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut locked(&self.0));
     }
 
     pub(crate) fn read(&self) -> Report {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        locked(&self.0).clone()
     }
 
     /// Adds a problem. Beyond the bound, later ones are dropped.

@@ -29,7 +29,7 @@ pub(crate) struct Bounded {
 /// Counts the keys that would be ended, and leaves out those findings that would end too many. Keys that a person released are not
 /// counted.
 pub(crate) async fn bound(
-    runner: &RunContext<'_>,
+    runner: &RunContext,
     findings: Vec<Finding>,
     listing: &KeyListing,
     gaps: Gaps,
@@ -115,7 +115,7 @@ impl Finding {
 }
 
 /// The keys that a finding would end, each with the name that Bursar gave it.
-fn ended_keys(runner: &RunContext<'_>, finding: &Finding) -> Vec<HeldKey> {
+fn ended_keys(runner: &RunContext, finding: &Finding) -> Vec<HeldKey> {
     let to_held_key = |act, row: &KeyRow| HeldKey {
         act,
         name: row.name(&runner.deployment, &finding.programme).to_string(),

@@ -24,7 +24,7 @@ pub enum Actor {
     Registrar,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AuditEntry {
     /// `None` for a change that belongs to no programme.
     pub programme: Option<ProgrammeId>,
@@ -63,7 +63,7 @@ impl AuditEntry {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AuditDetail {
     pub act: Act,
     pub old_value: Option<String>,
@@ -75,7 +75,7 @@ pub struct AuditDetail {
 }
 
 /// A setting that an edit changed, with its values as a form has them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SettingChange {
     pub name: String,
     pub old_value: String,
@@ -89,7 +89,7 @@ const SIGNS: [(&str, &str); 3] = [("%", "%25"), ("=", "%3D"), (";", "%3B")];
 const ERASED_REASON: &str = "a reason was given, and was erased";
 
 crate::named! {
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
     #[serde(rename_all = "kebab-case")]
     pub enum Act: in_words {
         Created = "created",

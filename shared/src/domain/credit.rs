@@ -48,7 +48,7 @@ pub struct CreditFacts {
 }
 
 /// How long the balance lasts, and what is to be bought by when.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Purchase {
     pub balance: Usd,
     /// What all programmes can still cost if everybody on the rosters claims.
@@ -225,7 +225,7 @@ fn parts_of(amount: Usd, parts: i64, whole: i64) -> Usd {
 }
 
 /// What the admins were last told of the balance, until it is over; silently better where it turned out to last longer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BalanceNotice {
     pub alerted_at: Moment,
     pub purchase: Purchase,
@@ -273,8 +273,8 @@ mod tests {
     use jiff::civil::date;
 
     use super::*;
-    use crate::domain::testing::dollars as usd;
     use crate::domain::values::window::utc_midnight;
+    use crate::tests::values::dollars as usd;
 
     /// The day on which a deployment begins, a Sunday.
     const FIRST: Date = date(2026, 11, 29);

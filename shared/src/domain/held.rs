@@ -47,7 +47,7 @@ impl<T> Default for Held<T> {
     }
 }
 
-impl<T: Clone + Eq> Held<T> {
+impl<T: Clone + PartialEq> Held<T> {
     /// What was confirmed at once, by the call that made it.
     pub fn confirmed(value: T, answered_at: Moment) -> Held<T> {
         Held { confirmed: Some(Confirmed { value, answered_at, is_doubted: false }), in_doubt: Vec::new() }

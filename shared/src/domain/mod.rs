@@ -15,6 +15,3 @@ pub mod ledger;
 
 pub mod grant;
 pub mod mail;
-
-#[cfg(test)]
-pub(crate) mod testing;

@@ -30,7 +30,7 @@ const WRONG_CODES: u32 = 5;
 
 /// The state of signing in for one address: its valid links and codes, the recent mails, and the wrong codes.
 /// Every address that is typed in has one, known or not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SignIn {
     pub address: MatchedAddress,
     pub links: Vec<LiveLink>,
@@ -55,7 +55,7 @@ stored! {
 }
 
 /// A link and its code. Both come in one mail, and the first that is used ends every other of this address.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LiveLink {
     pub link: LinkTokenHash,
     pub code: Option<CodeHash>,
@@ -63,25 +63,25 @@ pub struct LiveLink {
     pub ends_at: Moment,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MadeLink {
     pub link: LinkTokenHash,
     pub ends_at: Moment,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Mailed {
     pub login_request: Ulid,
     pub at: Moment,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BegunSession {
     pub session: SessionTokenHash,
     pub ends_at: Moment,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum LinkRefused {
     TooSoon,
     TooMany,
@@ -103,7 +103,7 @@ impl LinkRefused {
 }
 
 /// The proof that a link was opened by its owner and not by a scanner that reads mail.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Proof {
     /// The cookie of the browser that asked for the link.
     Browser(BrowserTokenHash),
@@ -243,7 +243,7 @@ const DISUSE_ENDS_AFTER: SignedDuration = SignedDuration::from_hours(1);
 const USE_NOTED_EACH: SignedDuration = SignedDuration::from_mins(10);
 
 /// A signed-in session. It lasts from the sign-in and is never extended; with a role it also ends by disuse.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Session {
     pub session: SessionTokenHash,
     pub address: MatchedAddress,

@@ -32,7 +32,7 @@ const NO_RETENTION: [&str; 5] =
     ["enforce_zdr_anthropic", "enforce_zdr_openai", "enforce_zdr_google", "enforce_zdr_xai", "enforce_zdr_other"];
 
 /// The rules of a guardrail that Bursar sets, as a whole: sending them replaces what was there.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct GuardrailRules {
     /// It identifies the guardrail later.
     pub name: String,
@@ -41,7 +41,7 @@ pub struct GuardrailRules {
 
 /// A guardrail as the provider keeps it. The provider respells models, so its models are not compared with
 /// ours as texts.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct ProviderGuardrail {
     pub id: String,
     #[serde(default, deserialize_with = "json::or_default")]

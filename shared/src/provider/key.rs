@@ -16,7 +16,7 @@ use crate::provider::wire::error::harmless;
 use crate::provider::wire::json;
 use crate::provider::wire::json::ListedReset;
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct ProviderKey {
     pub hash: KeyHash,
     #[serde(default, deserialize_with = "json::or_default")]
@@ -64,14 +64,14 @@ pub struct ProviderKey {
 
 /// A row of a list of keys. An unreadable row does not take the others of its page with it, and its key is
 /// not missing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum ListedKey {
     // Most rows are keys, so a list of them wastes nothing by the difference in size.
     Key(Box<ProviderKey>),
     Unreadable(UnreadableKey),
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct UnreadableKey {
     pub hash: Option<KeyHash>,
     pub why: String,

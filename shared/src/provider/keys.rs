@@ -120,7 +120,7 @@ pub struct NewKey<'a> {
 }
 
 /// The changes to a key, at least one. Fields that are not set stay as they are.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct KeyPatch {
     #[serde(skip_serializing_if = "Option::is_none")]
     disabled: Option<bool>,
@@ -132,7 +132,7 @@ pub struct KeyPatch {
 }
 
 /// How a limit counts, in the provider's spelling.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Counting {
     pub(super) limit_reset: Option<Reset>,
     pub(super) include_byok_in_limit: bool,

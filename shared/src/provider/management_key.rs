@@ -7,7 +7,7 @@
 //! the three is found right after it. If the account was changed on purpose, an admin says so on the account page, and the next
 //! complete sync names others. Before the first complete sync any key passes.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
@@ -21,6 +21,7 @@ use crate::provider::wire::error::{FailureKind, ProviderError, Result, Trouble};
 
 use crate::provider::wire::{error, json};
 use crate::secrets::ManagementKey;
+use crate::start::locked;
 use crate::store::KnownAccount;
 
 #[derive(Debug, Deserialize)]
@@ -100,8 +101,7 @@ impl Provider {
         deadline: Deadline,
     ) -> Result<()> {
         let account = account.filter(|account| !account.listed.is_empty());
-        *self.account.lock().unwrap_or_else(PoisonError::into_inner) =
-            account.map(|account| (deployment.clone(), account.clone()));
+        *locked(&self.account) = account.map(|account| (deployment.clone(), account.clone()));
         let key = self.key(&GET_KEY, deadline, self.keys.current()).await?;
         let Err(error) = self.check_key(&key, deadline).await else { return Ok(()) };
         // The right key may have been put back, or a rotation has ended this one.
@@ -114,7 +114,7 @@ impl Provider {
     /// Checks one key. It asks with that key, so it is boxed.
     pub(super) fn check_key<'a>(&'a self, key: &'a ManagementKey, deadline: Deadline) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            let known_account = self.account.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let known_account = locked(&self.account).clone();
             let Some((deployment, account)) = known_account else { return Ok(()) };
             let management_key = key.fingerprint(&deployment);
             if management_key == account.management_key

@@ -2,7 +2,7 @@
 //! with them.
 
 /// What an erasure of a person does with the items of a kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum AtErasure {
     /// Nothing: they hold ids, sums and what was decided, and never an address.
     Stays,
@@ -18,7 +18,7 @@ pub enum AtErasure {
 
 macro_rules! kinds {
     ($($at_erasure:ident: $($item:ident = $name:literal),*;)*) => {
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[derive(Debug, Clone, Copy, PartialEq)]
         pub enum Kind {
             $($($item,)*)*
         }

@@ -70,7 +70,7 @@ pub(crate) use stored;
 
 /// The name of a queue, of which the index holds the items by the time at which they are due. Those of grants and mails are named by
 /// their urgency and their class.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Queue(pub &'static str);
 
 impl Queue {

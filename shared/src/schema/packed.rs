@@ -15,7 +15,7 @@ pub(crate) fn unpacked<T: DeserializeOwned>(version: u8, bytes: &[u8]) -> Result
     postcard::from_bytes(value).map_err(|_| NotPacked)
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 #[error("these bytes are of no form that is known")]
 pub struct NotPacked;
 

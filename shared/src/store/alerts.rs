@@ -113,7 +113,7 @@ impl Table {
         mut recipients: Vec<PersonId>,
         now: Moment,
     ) -> Result<Transaction> {
-        recipients.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+        recipients.sort_unstable();
         recipients.dedup();
         let first = recipients.len().min(MAILS_AT_ONCE);
         let put = what.clone().to(recipients, first as u32);

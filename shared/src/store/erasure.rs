@@ -41,7 +41,7 @@ const ROWS_AT_ONCE: usize = 12;
 /// For so many days the backups of the table keep what was erased.
 pub const BACKUP_DAYS: u16 = 35;
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Erasure {
     pub id: Ulid,
     /// Whose address it is about, until nothing is left under it. `None` then, and where it is about no address.

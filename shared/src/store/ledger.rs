@@ -31,7 +31,7 @@ const KEYS_TOGETHER: usize = 4_000;
 
 /// Foreign keys of one shard that were used between two cuts. A run writes them before its cut; where it was not
 /// complete, there is no such cut, and they mean nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CutKeys {
     pub as_of: Moment,
     pub shard: char,
@@ -136,7 +136,7 @@ const KEYS_AT_ONCE: usize = 80;
 const FOR_ONE_PART: Duration = Duration::from_secs(12);
 
 /// The use of foreign keys while a programme owned them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AssignedUse {
     pub programme: ProgrammeId,
     pub used: DailyUse,
@@ -162,7 +162,7 @@ pub struct OwnedKey {
 /// What keys had used in all, where they were read at the press itself.
 pub type UsedNow = HashMap<KeyHash, LifetimeUse>;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum AssignOutcome {
     Done,
     OutOfTime,

@@ -28,7 +28,7 @@ const A_MINUTE: SignedDuration = SignedDuration::from_mins(1);
 const AN_HOUR: SignedDuration = SignedDuration::from_hours(1);
 
 /// Somebody with a role. Audit entries and queued mails hold only the id; this item alone says whose it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StaffPerson {
     pub person: PersonId,
     pub address: EmailAddress,
@@ -39,7 +39,7 @@ stored! {
 }
 
 /// What is kept of an address: the id of its person, once they needed one, and their choice of the optional mails.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KnownAddress {
     pub address: MatchedAddress,
     pub person: Option<PersonId>,
@@ -54,7 +54,7 @@ stored! {
 }
 
 /// The person of an address that is on a roster or in settings.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct KnownPerson {
     /// The address as the roster or the settings spell it, to which mail goes.
     pub address: EmailAddress,
@@ -76,7 +76,7 @@ stored! {
 }
 
 /// A login request, whether or not the address is known, which the help desk finds under it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LoginRequest {
     pub id: Ulid,
     pub address: MatchedAddress,
@@ -91,7 +91,7 @@ stored! {
 }
 
 /// The uses in the last hour of what may be done only so often in any hour.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HourlyUses {
     pub what: String,
     pub uses: Vec<Moment>,
@@ -114,7 +114,7 @@ impl HourlyUses {
 pub(crate) const LINKS_COUNTED: SignedDuration = SignedDuration::from_hours(25);
 
 /// The uses of something with a rate limit in one interval.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RateCount {
     pub what: String,
     pub begins_at: Moment,
@@ -387,11 +387,13 @@ impl Table {
     /// Notes one more use of what is allowed so often in any hour. Where it is too early, returns the time from which it is not.
     pub async fn use_hourly(
         &self,
-        initial: &HourlyUses,
+        what: &str,
+        programme: &ProgrammeId,
         most: usize,
         now: Moment,
         deadline: Deadline,
     ) -> Result<Result<(), Moment>> {
+        let initial = HourlyUses::none(what, programme);
         self.carry_through(deadline, || async {
             let mut hourly_uses = self.get(initial.key()).await?.unwrap_or_else(|| initial.clone());
             hourly_uses.uses.retain(|used_at| now < *used_at + AN_HOUR);

@@ -12,7 +12,7 @@ use crate::domain::values::money::Usd;
 macro_rules! notices {
     ($($notice:ident $({ $($value:ident: $of:ty),* })? => $sentence:expr;)*) => {
         /// What a form did. A handler of a form ends in one of these ([`Site::done`](super::Site::done)).
-        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         pub enum Flash {
             $($notice $({ $($value: $of),* })?,)*
         }

@@ -20,7 +20,7 @@ pub const LONGEST_REASON: usize = 500;
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Fields(Vec<(String, String)>);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FormBounds {
     pub fields: usize,
     pub bytes: usize,

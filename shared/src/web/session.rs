@@ -95,7 +95,7 @@ const ASKING: &str = "bursar-ask";
 const NOTICE: &str = "bursar-notice";
 
 /// The cookies of this deployment. On `https` no other site can plant them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cookies {
     secure: bool,
 }

@@ -37,8 +37,7 @@ async fn class_of(budget: i32, names: &[&str]) -> Campus {
     let mut campus = Campus::open().await;
     campus.programme("CS pilot", |_| {}).await;
     campus.budget(budget).await;
-    campus.students(names).await;
-    campus.keys().await;
+    campus.students_with_keys(names).await;
     campus
 }
 

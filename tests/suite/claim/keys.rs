@@ -245,8 +245,7 @@ async fn an_answer_of_two_days_is_asked_again() {
                 settings.basis.reset = Reset::Daily;
             })
             .await;
-        campus.students(&["ada"]).await;
-        campus.keys().await;
+        campus.students_with_keys(&["ada"]).await;
         campus.minutes(12 * 60 - 1);
         campus.clock.advance(jiff::SignedDuration::from_secs(58)).unwrap();
         let ada = campus.student("ada").await;

@@ -140,8 +140,7 @@ async fn the_last_dollars_pay_for_a_cheaper_model() {
 async fn what_the_class_used_lately_may_be_too_dear() {
     let mut campus = Campus::at("2026-11-09T12:00:00Z").await;
     campus.programme("CS pilot", |settings| settings.allowance.cap = Usd::DOLLAR).await;
-    campus.students(&["ada", "bob"]).await;
-    campus.keys().await;
+    campus.students_with_keys(&["ada", "bob"]).await;
     let spend = |name: &str, cents: i64, model: &str| {
         campus
             .provider()

@@ -148,8 +148,7 @@ async fn eighteen_of_twenty() -> Campus {
     campus.budget(400).await;
     let names: Vec<String> = (1..=16).map(|number| format!("s{number}")).collect();
     campus.students(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
-    campus.students(&["emeka", "jamal"]).await;
-    campus.keys().await;
+    campus.students_with_keys(&["emeka", "jamal"]).await;
     campus.students(&["wanda", "yuri"]).await;
     campus
 }
@@ -237,8 +236,7 @@ async fn the_bar_adds_up() {
 async fn a_budget_that_is_passed_says_by_how_much() {
     let mut campus = staffed().await;
     campus.budget(20).await;
-    campus.students(&["ada"]).await;
-    campus.keys().await;
+    campus.students_with_keys(&["ada"]).await;
     campus.spend("ada", "25");
     campus.sync().await;
     let page = campus.student("faye").await.get(ID).await;
@@ -261,8 +259,7 @@ async fn seven_days_have_today_in_them() {
         settings.allowance.cap = Usd::from_dollars(30);
     };
     campus.programme("CS pilot", shape).await;
-    campus.students(&["emeka"]).await;
-    campus.keys().await;
+    campus.students_with_keys(&["emeka"]).await;
     campus.sync().await;
     campus.minutes(13 * 60 + 40);
     campus.spend("emeka", "30");

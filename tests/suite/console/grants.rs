@@ -299,8 +299,7 @@ async fn the_audit_says_why() {
 #[tokio::test]
 async fn the_audit_says_who_did_what() {
     let mut campus = staffed().await;
-    campus.students(&["ada"]).await;
-    campus.keys().await;
+    campus.students_with_keys(&["ada"]).await;
     let at = format!("{GRANTS}/{}", campus.id("ada"));
     let (admin, faye, asta) = (campus.admin().await, campus.student("faye").await, campus.student("asta").await);
     campus.minutes(1);
@@ -437,8 +436,7 @@ async fn a_grants_key_follows_what_is_done_with_it() {
 #[tokio::test]
 async fn no_assistant_resumes_what_faculty_paused() {
     let mut campus = staffed().await;
-    campus.students(&["ada"]).await;
-    campus.keys().await;
+    campus.students_with_keys(&["ada"]).await;
     let at = format!("{GRANTS}/{}", campus.id("ada"));
     let (admin, faye, asta) = (campus.admin().await, campus.student("faye").await, campus.student("asta").await);
     let acts = async |who: &Visitor, act: &str| {

@@ -36,8 +36,7 @@ async fn two_programmes() -> Campus {
     campus.programme("Maths", |_| {}).await;
     campus.students(&["ada", "bob"]).await;
     campus.programme("CS pilot", staff).await;
-    campus.students(&["ada"]).await;
-    campus.keys().await;
+    campus.students_with_keys(&["ada"]).await;
     campus.settle().await;
     campus
 }

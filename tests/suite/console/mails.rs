@@ -137,8 +137,7 @@ async fn who_has_not_claimed_is_reminded_once_a_day() {
 #[tokio::test]
 async fn who_never_used_a_key_is_reminded_weekly() {
     let mut campus = staffed().await;
-    campus.students(&["ada", "bob", "cyd"]).await;
-    campus.keys().await;
+    campus.students_with_keys(&["ada", "bob", "cyd"]).await;
     campus.students(&["dan", "eve"]).await;
     campus.press(&campus.student("cyd").await, "return").await.expect(303);
     campus.spend("ada", "1");
@@ -184,8 +183,7 @@ async fn an_alert_says_what_became_of_it_and_is_sent_again() {
     let mut campus = staffed().await;
     campus.set(|settings| settings.mails.thresholds = vec![10]).await;
     campus.budget(100).await;
-    campus.students(&["ada"]).await;
-    campus.keys().await;
+    campus.students_with_keys(&["ada"]).await;
     let (admin, faye, asta) = (campus.admin().await, campus.student("faye").await, campus.student("asta").await);
     campus.edit(&faye, &[("alert_assistants", "eve@example.edu")]).await.expect(422);
     campus.edit(&faye, &[("alert_assistants", "on")]).await.expect(303);

@@ -25,8 +25,7 @@ async fn forty_days_in(names: &[&str]) -> Campus {
     };
     campus.programme("CS pilot", shape).await;
     campus.budget(100).await;
-    campus.students(names).await;
-    campus.keys().await;
+    campus.students_with_keys(names).await;
     campus
 }
 

@@ -88,8 +88,7 @@ async fn a_doubt_is_said_once() {
     ] {
         says(&campus, fields, doubt).await;
     }
-    campus.students(&["ada"]).await;
-    campus.keys().await;
+    campus.students_with_keys(&["ada"]).await;
     campus.spend("ada", "5");
     campus.sync().await;
     says(&campus, &[("budget_usd", "1000")], "").await;
@@ -221,8 +220,7 @@ async fn a_field_that_cannot_be_read_says_why() {
 #[tokio::test]
 async fn settings_stand_as_they_were_meant() {
     let mut campus = staffed().await;
-    campus.students(&["ada"]).await;
-    campus.keys().await;
+    campus.students_with_keys(&["ada"]).await;
     let admin = campus.admin().await;
     for (field, typed, stands) in [
         ("thresholds", "100 5,80%\n5", "5,80,100"),

@@ -48,8 +48,7 @@ async fn one_sum_one_cent() {
         .await;
     campus.student_in("ada", Some("Lab A")).await;
     campus.student_in("bob", Some("Lab A")).await;
-    campus.students(&["cat", "dan"]).await;
-    campus.keys().await;
+    campus.students_with_keys(&["cat", "dan"]).await;
     for (name, dollars) in [("ada", "12.6344"), ("bob", "12.6344"), ("cat", "79.3281"), ("dan", "0.005")] {
         spend(&campus, &campus.key(name).hash, dollars, "a/small");
     }
@@ -79,8 +78,7 @@ async fn one_sum_one_cent() {
 async fn every_page_tells_the_same_and_what_is_not_known() {
     let mut campus = Campus::at("2026-11-02T12:00:00Z").await;
     campus.programme("Maths", |settings| settings.people.faculty = vec![address("otto")]).await;
-    campus.students(&["eve"]).await;
-    campus.keys().await;
+    campus.students_with_keys(&["eve"]).await;
     let eve = campus.key("eve").hash;
     let cost_code = Some("=CS 4711".to_owned());
     campus
@@ -100,8 +98,7 @@ async fn every_page_tells_the_same_and_what_is_not_known() {
         assert!(page.contains(sentence), "{page}");
     }
     campus.student_in("ada", Some("A")).await;
-    campus.students(&["bob"]).await;
-    campus.keys().await;
+    campus.students_with_keys(&["bob"]).await;
     campus.student_in("idle", Some("=B")).await;
     let [ada, bob] = ["ada", "bob"].map(|name| campus.key(name).hash);
     let laptop = campus.provider().add_foreign_key("<prof's laptop>", None, campus.clock.now()).unwrap().hash;
@@ -237,8 +234,7 @@ async fn the_close_out_and_its_file_agree() {
     campus.budget(100).await;
     let page = campus.student("faye").await.get(CLOSEOUT).await.expect(200);
     assert!(!page.body.contains("report.csv"), "there is no day on record yet");
-    campus.students(&["ada"]).await;
-    campus.keys().await;
+    campus.students_with_keys(&["ada"]).await;
     let old = campus.foreign("old");
     campus.spend_on(&old, "7");
     nights(&campus, 1).await;

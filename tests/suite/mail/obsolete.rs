@@ -17,8 +17,7 @@ use super::{became, kinds, later, postponed::follow, state, states};
 
 /// Somebody with a key, of which so much is used that a mail about the cap waits.
 async fn spends(campus: &mut Campus, names: &[&str]) {
-    campus.students(names).await;
-    campus.keys().await;
+    campus.students_with_keys(names).await;
     names.iter().for_each(|name| campus.spend(name, "17"));
     campus.minutes(20);
     campus.sync().await;
@@ -74,8 +73,7 @@ async fn mails_about_a_cap() {
 async fn notices() {
     let mut campus = Campus::open().await;
     campus.programme("CS pilot", |settings| settings.claims.unused_after_days = Some(1)).await;
-    campus.students(&["ada", "bob"]).await;
-    campus.keys().await;
+    campus.students_with_keys(&["ada", "bob"]).await;
     for name in ["ada", "bob"] {
         assert_eq!(follow(&campus, name).await, Some(Rule::Announce(StudentNotice::UnusedSoon)));
     }
@@ -90,8 +88,7 @@ async fn notices() {
     assert_eq!((&*mail.to, mail.contents.headers.get("List-Unsubscribe")), ("bob@example.edu", None));
 
     campus.programme("Maths", |_| {}).await;
-    campus.students(&["cid"]).await;
-    campus.keys().await;
+    campus.students_with_keys(&["cid"]).await;
     campus.clock.stop_at("2027-02-03T08:00:00Z".parse().unwrap()).unwrap();
     assert_eq!(follow(&campus, "cid").await, Some(Rule::Announce(StudentNotice::TermEndSoon)));
     campus.set(|settings| settings.mails.student_mails = false).await;
@@ -135,8 +132,7 @@ async fn an_alert_goes_to_who_hears_when_it_is_sent() {
         })
         .await;
     campus.budget(60).await;
-    campus.students(&["ada"]).await;
-    campus.keys().await;
+    campus.students_with_keys(&["ada"]).await;
     campus.spend("ada", "17");
     campus.minutes(20);
     campus.ses.fail_next(MailFault::Throttle, 1_000, None);

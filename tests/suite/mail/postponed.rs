@@ -37,8 +37,7 @@ async fn row(campus: &Campus, name: &str) -> OutboxRow {
 async fn announced(names: &[&str]) -> Campus {
     let mut campus = Campus::open().await;
     campus.programme("CS pilot", |settings| settings.claims.unused_after_days = Some(1)).await;
-    campus.students(names).await;
-    campus.keys().await;
+    campus.students_with_keys(names).await;
     campus.settle().await;
     for name in names {
         assert_eq!(follow(&campus, name).await, ANNOUNCED);

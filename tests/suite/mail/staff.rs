@@ -19,8 +19,7 @@ async fn admins_hear_of_each_way_in_which_an_alert_is_lost() {
         .programme("CS pilot", |settings| settings.people.faculty = ["ann", "ben", "cat", "dan"].map(address).to_vec())
         .await;
     campus.budget(20).await;
-    campus.students(&["ada"]).await;
-    campus.keys().await;
+    campus.students_with_keys(&["ada"]).await;
     campus.settle().await;
     campus.all_mails();
     campus.unreachable("ann").await;
@@ -64,8 +63,7 @@ async fn a_returned_alert_is_tried_again_until_it_is_given_up() {
             })
             .await;
         campus.budget(60).await;
-        campus.students(&["ada"]).await;
-        campus.keys().await;
+        campus.students_with_keys(&["ada"]).await;
         campus.spend("ada", "17");
     }
     campus.minutes(20);

@@ -99,8 +99,7 @@ async fn a_key_that_is_replaced_meanwhile_is_left_alone() {
 async fn a_limit_that_is_not_as_it_should_be_is_sent() {
     let mut campus = quiet(&[]).await;
     campus.set(|settings| settings.basis.reset = Reset::Daily).await;
-    campus.students(&["ada", "ben"]).await;
-    campus.keys().await;
+    campus.students_with_keys(&["ada", "ben"]).await;
     let drifts = [
         json!({"limit": 1}),
         json!({"limit": 500}),

@@ -162,8 +162,7 @@ async fn keys_count_for_their_owner_from_then_on() {
 
 /// The office owns nothing.
 async fn what_cannot_be_given_is_said_first(campus: &mut Campus) {
-    campus.students(&["ada"]).await;
-    campus.keys().await;
+    campus.students_with_keys(&["ada"]).await;
     campus.foreign("bursar/9999999999/cs/0123456789abcdef/1-0123456789abcdef");
     complete(campus).await;
     let (admin, ours) = (campus.admin().await, campus.key("ada").hash);

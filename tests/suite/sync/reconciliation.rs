@@ -3,7 +3,7 @@
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::AccountDay;
 use bursar_local::provider::Nano;
-use bursar_tests::campus::Campus;
+use bursar_tests::campus::{Campus, reports};
 use serde_json::json;
 
 use super::{ACCOUNT, complete, quiet};
@@ -25,15 +25,14 @@ async fn every_dollar_is_the_openings_a_keys_or_the_residual() {
 
     campus.hours(24);
     campus.provider().delete(&deleted).unwrap();
-    campus.students(&["dan"]).await;
-    campus.keys().await;
+    campus.students_with_keys(&["dan"]).await;
     campus.spend("dan", "0.50");
     complete(&campus).await;
     campus.provider().delete(&campus.key("dan").hash).unwrap();
     campus.minutes(1);
     elsewhere(&campus, "0.25");
     let report = campus.sync().await;
-    assert_eq!((&report["complete"], &report["residual_usd"]), (&json!(true), &json!("0.250000")), "{report}");
+    reports(&report, &json!({"complete": true, "residual_usd": "0.250000"}));
     let day = campus.table.newest(AccountDay::all(), 1).await.unwrap().pop().unwrap();
     let dollars = [day.opening, day.residual, day.spent, day.ours, day.ours_gone, day.foreign, day.foreign_gone];
     let expected = [7_000_000, 250_000, 13_750_000, 1_000_000, 500_000, 2_000_000, 3_000_000];

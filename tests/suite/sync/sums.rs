@@ -134,8 +134,7 @@ async fn a_crowd_claims_while_a_run_counts() {
     let (nights, crowd) = sized((2, 6), (10, 50));
     let mut campus = quiet(&[]).await;
     campus.set(|settings| (settings.basis.reset, settings.allowance.cap) = (Reset::Daily, Usd::from_dollars(1))).await;
-    campus.students(&["ada"]).await;
-    campus.keys().await;
+    campus.students_with_keys(&["ada"]).await;
     let names = numbered(nights * crowd);
     campus.students(&names).await;
     for (night, names) in (1..).zip(names.chunks(crowd)) {
@@ -188,8 +187,7 @@ async fn a_sync_counts_what_an_edit_reserved_meanwhile() {
 async fn a_window_that_is_over_is_given_back_once() {
     let mut campus = quiet(&[]).await;
     campus.set(|settings| settings.basis.reset = Reset::Daily).await;
-    campus.students(&["ada", "bob"]).await;
-    campus.keys().await;
+    campus.students_with_keys(&["ada", "bob"]).await;
     let (crooked, hash) = (Crooked::before(&campus).await, campus.key("ada").hash);
     complete(&campus).await;
     let (yesterday, before) = (campus.clock.now(), campus.reserved().await);

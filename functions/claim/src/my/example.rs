@@ -285,7 +285,7 @@ fn header_safe(name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{a_view, listed, settings_mut};
+    use crate::tests::{a_view, listed, settings_mut};
 
     const URL: &str = "https://openrouter.ai/api/v1";
 

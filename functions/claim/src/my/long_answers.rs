@@ -61,7 +61,7 @@ impl LongAnswers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::listed;
+    use crate::tests::listed;
 
     fn told(models: &[&str], cents: i64) -> String {
         let prices = [("a/large", 25), ("b/medium", 10), ("c/small", 1), ("d/small:free", 0)];

@@ -38,7 +38,7 @@ pub(crate) struct Field<T: FormValue> {
 }
 
 /// The kind of a field, which decides the format of its text.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq)]
 pub(crate) enum FieldKind {
     Text,
     /// A time zone, with those that there are to choose from.
@@ -56,7 +56,7 @@ pub(crate) enum FieldKind {
 }
 
 /// Who may change a field.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Owner {
     Faculty,
     /// Admins; faculty can request a change.

@@ -238,112 +238,119 @@ impl AuditRow {
         format!("{before}{whom}{after}")
     }
 
-    /// A sentence around the person whom the entry is about.
-    fn about(&self, before: impl Into<String>, after: impl Into<String>) -> Sentence {
-        let before = show::capital(&before.into());
-        let whom = if before.is_empty() { show::capital(&self.whom) } else { self.whom.clone() };
-        Sentence { before, whom, after: after.into() }
+    /// What happened, in a sentence around the name of whom it is about.
+    fn sentence(&self) -> Sentence {
+        let AuditDetail { old_value, new_value, note, .. } = &self.audit_entry.what;
+        let [old_value, new_value, note] = [old_value, new_value, note].map(|text| text.as_deref().unwrap_or_default());
+        let mut sentence = Sentence::default();
+        for part in self.wording(old_value, new_value, note).split(['{', '}']) {
+            let text: &str = match part {
+                "whom" => {
+                    sentence.whom = self.whom.clone();
+                    continue;
+                }
+                "who" if self.audit_entry.actor == Actor::Student => &self.whom,
+                "who" => &self.actor,
+                "old amount" => &dollars(old_value),
+                "new amount" => &dollars(new_value),
+                "old group" => group(old_value),
+                "new group" => group(new_value),
+                "people" => &counted(note.split(' ').count() as u64, "student", "students"),
+                "corrected" => &note.replace(", ", " and the "),
+                "list" => note,
+                "group" => note.split_once('/').map_or(note, |(_, group)| group),
+                text => text,
+            };
+            if sentence.whom.is_empty() { &mut sentence.before } else { &mut sentence.after }.push_str(text);
+        }
+        let first = if sentence.before.is_empty() { &mut sentence.whom } else { &mut sentence.before };
+        *first = show::capital(first);
+        sentence
     }
 
-    fn sentence(&self) -> Sentence {
-        let AuditDetail { act, old_value, new_value, note, .. } = &self.audit_entry.what;
-        let [old_value, new_value, note] = [old_value, new_value, note].map(|text| text.as_deref().unwrap_or_default());
-        let who = if self.audit_entry.actor == Actor::Student { &self.whom } else { &self.actor };
-        let acted = |what: &str| said(format!("{who} {what}"));
-        let acted_on = |before: &str, after: &str| self.about(format!("{who} {before} "), after);
+    /// The sentence of each act, with the names of what is put into it.
+    fn wording(&self, old_value: &str, new_value: &str, note: &str) -> &'static str {
         let is_new = |hold: &str| new_value.contains(hold) != old_value.contains(hold);
         let had_a_key = !old_value.starts_with(ShownState::Invited.as_str());
-        match act {
-            Act::Created => acted("made the programme"),
-            Act::Edited => acted("changed the settings"),
-            Act::BudgetChanged => {
-                said(format!("{who} changed the budget from {} to {}", dollars(old_value), dollars(new_value)))
-            }
-            Act::Closed => acted("closed the programme"),
+        match self.audit_entry.what.act {
+            Act::Created => "{who} made the programme",
+            Act::Edited => "{who} changed the settings",
+            Act::BudgetChanged => "{who} changed the budget from {old amount} to {new amount}",
+            Act::Closed => "{who} closed the programme",
             // That of a file names the ids of all of them.
-            Act::Invited => match note.split(' ').count() as u64 {
-                1 => acted_on("put", " on the roster"),
-                people => said(format!("{who} put {} on the roster", counted(people, "student", "students"))),
-            },
-            Act::Begun if had_a_key => self.about("", " asked for a new key in place of the one before"),
-            Act::Begun => self.about("", " asked for a key"),
-            Act::Shown if had_a_key => self.about("", " was shown the new key"),
-            Act::Shown => self.about("", " was shown a key"),
-            Act::NotShown => self.about("", " was shown no key"),
-            Act::OrphanFound => acted_on("found a key for", " that nobody was shown, and has it switched off"),
-            Act::Held if is_new("dropped") => acted_on("took", " off the roster"),
-            Act::Held if is_new("unused") => self.about("The key of ", " was switched off because it was not used"),
-            Act::Held => acted_on("paused", ""),
-            Act::Released if is_new("dropped") => acted_on("put", " on the roster again"),
-            Act::Released => acted_on("let", " go on"),
-            Act::Stopped => self.stopped(who, note),
-            Act::Revoked => acted_on("removed", " for good"),
-            Act::Ended => self.about("The programme ended for ", ""),
-            Act::WentOn => self.about("The programme goes on for ", ", who needs a new key"),
-            Act::CapChanged => {
-                acted_on("set the cap of", &format!(" to {} (it was {})", dollars(new_value), dollars(old_value)))
-            }
-            Act::ReplacementAllowed => acted_on("allowed", " one more replacement"),
-            Act::ReservationGivenBack => self.about("What was promised to ", " went back to the budget"),
+            Act::Invited if note.contains(' ') => "{who} put {people} on the roster",
+            Act::Invited => "{who} put {whom} on the roster",
+            Act::Begun if had_a_key => "{whom} asked for a new key in place of the one before",
+            Act::Begun => "{whom} asked for a key",
+            Act::Shown if had_a_key => "{whom} was shown the new key",
+            Act::Shown => "{whom} was shown a key",
+            Act::NotShown => "{whom} was shown no key",
+            Act::OrphanFound => "{who} found a key for {whom} that nobody was shown, and has it switched off",
+            Act::Held if is_new("dropped") => "{who} took {whom} off the roster",
+            Act::Held if is_new("unused") => "The key of {whom} was switched off because it was not used",
+            Act::Held => "{who} paused {whom}",
+            Act::Released if is_new("dropped") => "{who} put {whom} on the roster again",
+            Act::Released => "{who} let {whom} go on",
+            Act::Stopped => self.why_stopped(note),
+            Act::Revoked => "{who} removed {whom} for good",
+            Act::Ended => "The programme ended for {whom}",
+            Act::WentOn => "The programme goes on for {whom}, who needs a new key",
+            Act::CapChanged => "{who} set the cap of {whom} to {new amount} (it was {old amount})",
+            Act::ReplacementAllowed => "{who} allowed {whom} one more replacement",
+            Act::ReservationGivenBack => "What was promised to {whom} went back to the budget",
             Act::Described if note == ADDRESS_PASSED => {
-                acted_on("took the address of", " off the roster: it belongs to another person now")
+                "{who} took the address of {whom} off the roster: it belongs to another person now"
             }
-            Act::Described => self.about(format!("{who} corrected the {} of ", note.replace(", ", " and the ")), ""),
-            Act::Moved => acted_on("moved", &format!(" from {} to {}", group(old_value), group(new_value))),
-            Act::GuardrailSet => match note.split_once('/') {
-                Some((_, group)) => self.about(format!("The allowed models of {group} in "), " were set at OpenRouter"),
-                None => self.about("The allowed models of ", " were set at OpenRouter"),
-            },
-            Act::TierEdited => said(format!("{who} changed the model list {note}")),
-            Act::LimitFound => {
-                self.about("The limit of the key of ", " was changed at OpenRouter; Bursar set it again")
-            }
-            Act::GuardrailLost => {
-                self.about("The key of ", " lost its allowed models at OpenRouter; Bursar set them again")
-            }
-            Act::Recovered => self.about("A key of ", " that only OpenRouter knew was recorded again"),
-            Act::Purged => self.about("An ended key of ", " was deleted at OpenRouter"),
-            Act::Asked => acted("asked the admins for a change"),
-            Act::MoreAsked => self.about("", " asked for a larger cap"),
-            Act::MoreDeclined => acted_on("declined a larger cap for", ""),
-            Act::RequestApproved => acted("approved what faculty had asked for"),
-            Act::RequestDeclined => acted("declined what faculty had asked for"),
-            Act::SafetyLimitReleased => acted("released what the safety limit had held back"),
-            Act::KeysAssigned => acted("gave keys made elsewhere to the programme"),
-            Act::KeysTakenBack => acted("took keys made elsewhere back from the programme"),
-            Act::ForeignActBegun => acted("asked to change a key made elsewhere"),
-            Act::ForeignActConcluded => said("OpenRouter reported the outcome"),
-            Act::AccountConfirmed => acted("confirmed that another management key belongs to this account"),
-            Act::MailSentAgain => acted("sent mail again that was given up"),
-            Act::Reinvited => acted_on("sent", " the invitation again"),
-            Act::Reminded => acted_on("reminded", " of a key that was never used"),
-            Act::MailAllowed => acted_on("let mail go to", " again"),
-            Act::AlertResent => acted("sent an alert again"),
-            Act::RosterTokenMade => acted("made the registrar's token"),
-            Act::RosterTokenEnded => acted("ended the registrar's token"),
-            Act::AdminAdded => acted_on("made", " an admin"),
-            Act::AdminRemoved => acted_on("took the rights of an admin from", ""),
-            Act::ErasureBegun => acted("began to erase personal data"),
-            Act::Erased => said("This was about a person who is erased"),
+            Act::Described => "{who} corrected the {corrected} of {whom}",
+            Act::Moved => "{who} moved {whom} from {old group} to {new group}",
+            Act::GuardrailSet if note.contains('/') => "The allowed models of {group} in {whom} were set at OpenRouter",
+            Act::GuardrailSet => "The allowed models of {whom} were set at OpenRouter",
+            Act::TierEdited => "{who} changed the model list {list}",
+            Act::LimitFound => "The limit of the key of {whom} was changed at OpenRouter; Bursar set it again",
+            Act::GuardrailLost => "The key of {whom} lost its allowed models at OpenRouter; Bursar set them again",
+            Act::Recovered => "A key of {whom} that only OpenRouter knew was recorded again",
+            Act::Purged => "An ended key of {whom} was deleted at OpenRouter",
+            Act::Asked => "{who} asked the admins for a change",
+            Act::MoreAsked => "{whom} asked for a larger cap",
+            Act::MoreDeclined => "{who} declined a larger cap for {whom}",
+            Act::RequestApproved => "{who} approved what faculty had asked for",
+            Act::RequestDeclined => "{who} declined what faculty had asked for",
+            Act::SafetyLimitReleased => "{who} released what the safety limit had held back",
+            Act::KeysAssigned => "{who} gave keys made elsewhere to the programme",
+            Act::KeysTakenBack => "{who} took keys made elsewhere back from the programme",
+            Act::ForeignActBegun => "{who} asked to change a key made elsewhere",
+            Act::ForeignActConcluded => "OpenRouter reported the outcome",
+            Act::AccountConfirmed => "{who} confirmed that another management key belongs to this account",
+            Act::MailSentAgain => "{who} sent mail again that was given up",
+            Act::Reinvited => "{who} sent {whom} the invitation again",
+            Act::Reminded => "{who} reminded {whom} of a key that was never used",
+            Act::MailAllowed => "{who} let mail go to {whom} again",
+            Act::AlertResent => "{who} sent an alert again",
+            Act::RosterTokenMade => "{who} made the registrar's token",
+            Act::RosterTokenEnded => "{who} ended the registrar's token",
+            Act::AdminAdded => "{who} made {whom} an admin",
+            Act::AdminRemoved => "{who} took the rights of an admin from {whom}",
+            Act::ErasureBegun => "{who} began to erase personal data",
+            Act::Erased => "This was about a person who is erased",
         }
     }
 
     /// Why a key was ended, and by whom.
-    fn stopped(&self, who: &str, why: &str) -> Sentence {
+    fn why_stopped(&self, why: &str) -> &'static str {
         match Stopped::ALL.into_iter().find(|stopped| stopped.as_str() == why) {
             Some(Stopped::Leaked) if self.audit_entry.actor == Actor::Student => {
-                self.about("", " reported the key as leaked, and it was ended")
+                "{whom} reported the key as leaked, and it was ended"
             }
-            Some(Stopped::Leaked) => self.about(format!("{who} reported the key of "), " as leaked, and it was ended"),
-            Some(Stopped::Returned) => self.about("", " handed the key back"),
-            Some(Stopped::TooOld) => self.about("The key of ", " was ended because it was too old"),
-            Some(Stopped::TermEnded) => self.about("The key of ", " ended when the term did, before it was extended"),
+            Some(Stopped::Leaked) => "{who} reported the key of {whom} as leaked, and it was ended",
+            Some(Stopped::Returned) => "{whom} handed the key back",
+            Some(Stopped::TooOld) => "The key of {whom} was ended because it was too old",
+            Some(Stopped::TermEnded) => "The key of {whom} ended when the term did, before it was extended",
             Some(Stopped::OffRoster) => {
-                self.about("", " came back to the roster without a key: what was promised had gone back to the budget")
+                "{whom} came back to the roster without a key: what was promised had gone back to the budget"
             }
-            Some(Stopped::Replacing) => self.about("The key of ", " was ended for a new one"),
-            Some(Stopped::GoneAtProvider) => self.about("OpenRouter has the key of ", " no more"),
-            None => self.about("The key of ", " was ended"),
+            Some(Stopped::Replacing) => "The key of {whom} was ended for a new one",
+            Some(Stopped::GoneAtProvider) => "OpenRouter has the key of {whom} no more",
+            None => "The key of {whom} was ended",
         }
     }
 
@@ -374,11 +381,6 @@ impl AuditRow {
         details.extend(reason.as_ref().map(|reason| format!("“{reason}”")));
         details
     }
-}
-
-/// A sentence that names nobody but who acted.
-fn said(text: impl Into<String>) -> Sentence {
-    Sentence { before: show::capital(&text.into()), ..Sentence::default() }
 }
 
 /// The name of whom an entry names, or what stands in its place.

@@ -6,7 +6,7 @@ use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::failure::FailureText;
 use bursar_core::domain::values::format::{counted, long_date, utc};
 use bursar_core::domain::values::money::Usd;
-use bursar_core::domain::values::window::utc_date;
+use bursar_core::domain::values::window::{days_between, utc_date};
 use jiff::civil::Date;
 
 use crate::account::{AlarmText, NamedAccount};
@@ -291,7 +291,7 @@ fn waits(urgent: bool, mails: u64, since: Moment) -> AlarmText {
 fn balance(purchase: &Purchase, found_on: Date) -> AlarmText {
     let amount = purchase.amount.to_dollars();
     let when = purchase.when(found_on).unwrap_or_default();
-    let lasts = purchase.gone.map(|gone| (gone.why, found_on.until(gone.day).map_or(0, |span| span.get_days())));
+    let lasts = purchase.gone.map(|gone| (gone.why, days_between(found_on, gone.day)));
     let subject = match lasts {
         Some((WhyGone::Today, _)) => format!("The balance does not last a day: buy {amount} of credit {when}"),
         Some((WhyGone::Pace, days @ ..=14)) => {

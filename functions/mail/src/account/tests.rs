@@ -8,7 +8,7 @@ use jiff::ToSpan;
 use jiff::civil::date;
 
 use super::*;
-use crate::testing::{now, programme, told};
+use crate::tests::{now, programme, told};
 
 /// An alarm's subject, which is its heading too, and its text without the reason of the mail.
 async fn mailed(cause: Cause) -> String {

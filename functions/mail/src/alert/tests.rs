@@ -14,7 +14,7 @@ use jiff::civil::date;
 use serde_json::json;
 
 use super::*;
-use crate::testing::{now, programme, told, written};
+use crate::tests::{now, programme, told, written};
 
 const LIMIT: Usd = Usd::from_dollars(4000);
 

@@ -7,7 +7,7 @@ use ulid::Ulid;
 
 use super::burn::Picture;
 use super::*;
-use crate::testing::{address, config, now, programme, with_key};
+use crate::tests::{address, config, now, programme, with_key};
 
 fn letter(subject: &str, parts: Vec<LetterPart>) -> Letter {
     let heading = subject.to_owned();

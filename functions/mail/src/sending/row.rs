@@ -42,7 +42,7 @@ const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(15);
 const UNREADABLE_WAITS: SignedDuration = SignedDuration::from_hours(1);
 const UNREADABLE_FOR: SignedDuration = SignedDuration::from_hours(48);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum RowOutcome {
     Sent,
     /// Waits for its next try.

@@ -58,8 +58,10 @@ impl App {
                 break;
             }
         }
-        let requests =
-            records.iter().enumerate().filter_map(|(index, record)| Some((index, login_request_of(record)?)));
+        let requests = records
+            .iter()
+            .enumerate()
+            .filter_map(|(index, record)| Some((index, inserted(record, LoginRequest::KIND)?)));
         let requests: Vec<(usize, NewLoginRequest)> = requests.collect();
         let answered =
             iter(requests).map(|(index, new)| async move { (index, self.answer_login_request(&new, deadline).await) });
@@ -113,10 +115,6 @@ impl App {
         }
         Ok(true)
     }
-}
-
-fn login_request_of(record: &StreamRecord) -> Option<NewLoginRequest> {
-    inserted(record, LoginRequest::KIND)
 }
 
 /// The urgent row in a record, and since when it is due. The event source's filter only saves invocations, so the record is checked

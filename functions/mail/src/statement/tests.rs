@@ -6,7 +6,7 @@ use bursar_core::domain::values::term::Term;
 use jiff::civil::date;
 
 use super::*;
-use crate::testing::written;
+use crate::tests::written;
 
 fn programme(name: &str) -> Programme {
     let term = Term::new(date(2026, 10, 12), date(2027, 2, 6), "Europe/Berlin").unwrap();

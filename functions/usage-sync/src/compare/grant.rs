@@ -20,7 +20,7 @@ pub(crate) struct ScanContext<'a> {
     pub(crate) rows: &'a [KeyRow],
     /// All keys that were listed under other names than those of a known grant.
     pub(crate) elsewhere: &'a HashSet<KeyHash>,
-    pub(crate) runner: &'a RunContext<'a>,
+    pub(crate) runner: &'a RunContext,
     pub(crate) listing: &'a KeyListing,
     pub(crate) now: Moment,
 }

@@ -45,7 +45,7 @@ pub(crate) struct ComparedKeys {
 
 /// One programme, as it was read before its grants, with what was found in it so far.
 struct Comparison<'a> {
-    runner: &'a RunContext<'a>,
+    runner: &'a RunContext,
     listing: &'a KeyListing,
     elsewhere: &'a HashSet<KeyHash>,
     guardrails: Arc<Vec<Guardrail>>,
@@ -60,7 +60,7 @@ enum News {
 }
 
 /// Compares all programmes. One that cannot be read keeps no other from being compared.
-pub(crate) async fn all(runner: &RunContext<'_>, listing: &KeyListing) -> Result<ComparedKeys> {
+pub(crate) async fn all(runner: &RunContext, listing: &KeyListing) -> Result<ComparedKeys> {
     let elsewhere = listing.elsewhere();
     let comparisons = runner.programmes.clone().into_iter().map(|programme| {
         // In a box, since it is moved often and is large.
@@ -83,12 +83,12 @@ pub(crate) async fn all(runner: &RunContext<'_>, listing: &KeyListing) -> Result
 }
 
 async fn compared(
-    runner: &RunContext<'_>,
+    runner: &RunContext,
     listing: &KeyListing,
     elsewhere: &HashSet<KeyHash>,
     id: ProgrammeId,
 ) -> Result<ComparedKeys> {
-    let table = runner.table;
+    let table = &runner.table;
     let id = &id;
     let budget = table.get(Budget::key_of(id)).await?.with_context(|| format!("{id} has no budget"))?;
     let counts = table.roster_counts(id).await?;
@@ -111,7 +111,7 @@ async fn compared(
     Ok(outcome)
 }
 
-async fn write(runner: &RunContext<'_>, programme: &ProgrammeId, news: News) -> Result<(), StoreError> {
+async fn write(runner: &RunContext, programme: &ProgrammeId, news: News) -> Result<(), StoreError> {
     let deadline = runner.end().at_most(FOR_ONE_WRITE);
     match (news, runner.baseline.listed_at) {
         (News::Reading(reading), _) => {

@@ -13,7 +13,7 @@ use bursar_core::domain::values::window::Reset;
 use bursar_core::provider::key::ProviderKey;
 
 /// A key whose name is a grant's.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct KeyRow {
     pub(crate) key: KeyHash,
     pub(crate) grant: GrantId,
@@ -23,7 +23,7 @@ pub(crate) struct KeyRow {
 }
 
 /// A key whose name is not a grant's.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ForeignRow {
     pub(crate) key: KeyHash,
     pub(crate) name: String,
@@ -31,7 +31,7 @@ pub(crate) struct ForeignRow {
 }
 
 /// The state of a key when it was listed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct KeyState {
     pub(crate) label: Option<KeyLabel>,
     pub(crate) enabled: bool,
@@ -137,14 +137,14 @@ pub(crate) struct RestrictedKey {
 }
 
 /// Something to be done about a grant, if it still holds by then.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Finding {
     pub(crate) programme: ProgrammeId,
     pub(crate) grant: GrantId,
     pub(crate) kind: FindingKind,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum FindingKind {
     Grant(GrantFinding),
     Key(KeyFinding),
@@ -155,7 +155,7 @@ pub(crate) enum FindingKind {
 }
 
 /// What is decided on the grant as it is by then.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum GrantFinding {
     /// An enabled key that nobody was shown.
     Orphan {
@@ -179,14 +179,14 @@ pub(crate) enum GrantFinding {
 }
 
 /// A recorded key about which the provider is asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct KeyFinding {
     pub(crate) key: KeyHash,
     pub(crate) epoch: Epoch,
     pub(crate) doubt: KeyDoubt,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum KeyDoubt {
     /// A live key that was listed as disabled, though nobody here disables it.
     IsDisabled,

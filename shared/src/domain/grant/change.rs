@@ -11,7 +11,7 @@ use crate::domain::usage::reading::{Shortfall, UnusableReport, UsageReport};
 use crate::domain::values::id::{PersonId, new_ulid};
 
 /// A grant with everything that its acts decide on, as read at one moment. What is the programme's is shared by the views of its grants.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct View {
     pub programme: Arc<Programme>,
     pub budget: Arc<Budget>,
@@ -24,7 +24,7 @@ pub struct View {
 /// Everything that one act writes, on condition that the grant was not written since it was read. Only a rule
 /// of this module makes one. It begins as a draft, which nobody can write and which has the grant as it was: an act must say by which
 /// entry it is told, or that it leaves a mark.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Change<L = Logged> {
     pub grant: Grant,
     pub budget: BudgetChange,
@@ -41,7 +41,7 @@ pub struct Change<L = Logged> {
 pub(super) type DraftChange<'a> = Change<&'a Grant>;
 
 /// What a change rests on and must be as it was read when it is written; the budget is a matter of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum DependsOn {
     GrantAlone,
     /// An edit of what costs rest on makes it be decided again: of caps, groups, the term or the reset.
@@ -49,7 +49,7 @@ pub enum DependsOn {
 }
 
 /// What tells of a change later.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Logged {
     /// Its audit entry, in the same transaction.
     Entry(AuditDetail),
@@ -62,7 +62,7 @@ pub enum Logged {
 pub struct Unchanged;
 
 /// What a change reserves more in the budget. Nothing is given back but by the next count of the whole budget.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum BudgetChange {
     None,
     /// If there is room.

@@ -16,27 +16,27 @@ const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(10);
 const KEYS_A_DAY: usize = 5;
 
 /// A student's request, with what the page showed: the epoch, and the terms if their box was ticked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct KeyRequest {
     pub kind: KeyRequestKind,
     pub epoch: Epoch,
     pub terms: Option<TermsHash>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum KeyRequestKind {
     Reveal,
     Replace,
 }
 
 /// A claim under way, owned by the invocation that holds its nonce.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OpenClaim {
     pub epoch: Epoch,
     pub nonce: Nonce,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum BeginRefused {
     Revoked,
     /// The programme is closed or its term has run out.
@@ -213,7 +213,7 @@ impl Grant {
 }
 
 /// A key as it was made for a claim.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct MintedKey {
     pub hash: KeyHash,
     pub label: Option<KeyLabel>,
@@ -222,7 +222,7 @@ pub struct MintedKey {
     pub expires_at: Option<Moment>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 pub enum RecordRefused {
     #[error("held while the key was made")]
     Held(HoldKind),

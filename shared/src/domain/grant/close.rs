@@ -194,7 +194,7 @@ impl View {
 }
 
 /// Why no key is ended as leaked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum LeakRefused {
     /// It was reported before. Its disable may still be pending, so pressing again does no harm.
     Reported,
@@ -204,14 +204,14 @@ pub enum LeakRefused {
 }
 
 /// What a roster says otherwise of a person. What it does not say stays.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct PersonChange {
     pub address: Option<AddressChange>,
     pub name: Option<String>,
     pub id: Option<String>,
 }
 
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct AddressChange {
     /// The address when that was decided: another one since was put there by somebody who knew better.
     pub before: MatchedAddress,
@@ -289,7 +289,7 @@ impl View {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::testing::{a_view, at};
+    use crate::tests::values::{a_view, at};
 
     fn moved(from: &str, to: &str) -> Option<AddressChange> {
         let address = |text: &str| EmailAddress::parse(text).unwrap();

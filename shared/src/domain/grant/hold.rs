@@ -26,7 +26,7 @@ pub struct Pause {
 }
 
 /// The kinds of hold, each at most once on a grant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum HoldKind {
     Paused,
     Dropped,

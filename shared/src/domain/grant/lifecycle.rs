@@ -29,7 +29,7 @@ pub struct AnnouncedEnd {
     pub until: Moment,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum NoticeDelivery {
     /// The mail server had accepted the mail by then, or no mail was sent because the address takes none.
     /// Nothing further will happen to it.

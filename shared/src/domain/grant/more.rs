@@ -23,7 +23,7 @@ pub struct MoreRequest {
     pub declined: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum MoreRefused {
     /// There is no key that a larger cap would be for: none was made yet, the person is off the roster, it is off for disuse, or all is over.
     NoKey,
@@ -32,7 +32,7 @@ pub enum MoreRefused {
 }
 
 /// That a student asks for more: what the programme's overview and the queue of decisions show of it, which hold no words.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MoreListing {
     pub programme: ProgrammeId,
     pub grant: GrantId,
@@ -104,7 +104,7 @@ impl View {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::testing::{a_view, at};
+    use crate::tests::values::{a_view, at};
 
     /// A request is made at most once a week and stays open until another cap applies.
     #[test]

@@ -15,7 +15,7 @@ use crate::domain::programme::guardrail::{ConfirmedRules, Guardrail, GuardrailOw
 use crate::schema::Queue;
 
 /// A call that the provider is to get for one key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct KeyCall {
     pub epoch: Epoch,
     pub key: KeyHash,
@@ -80,7 +80,7 @@ pub struct Backoff {
 }
 
 /// What the provider shows of a key, in a listing or in an answer about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SeenKey {
     pub enabled: bool,
     pub limit: ListedLimit,
@@ -89,7 +89,7 @@ pub struct SeenKey {
     pub is_read: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub enum ListedLimit {
     Unlimited,
     Limit(Usd),
@@ -348,7 +348,7 @@ impl<L> Change<L> {
 }
 
 /// The guardrail that the next key is put under before it is shown.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub enum NextGuardrail {
     #[default]
     None,

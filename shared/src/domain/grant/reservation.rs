@@ -141,7 +141,7 @@ impl<L> Change<L> {
     }
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct EditEffect {
     /// What reservations cost more under the new settings.
     pub increase: Usd,

@@ -5,7 +5,7 @@ use super::*;
 use crate::domain::programme::Programme;
 use crate::domain::values::window::{Reset, Window};
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Spending {
     pub lifetime: Usd,
     pub in_window: Usd,
@@ -49,7 +49,7 @@ pub fn wanted_limit(cap: Usd, spending: &Spending) -> Option<Usd> {
     (limit >= Usd::CENT).then(|| limit.whole_cents())
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CapUse {
     pub window: Window,
     pub cap: Usd,
@@ -81,7 +81,7 @@ impl CapUse {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::testing::{a_grant, a_programme, at};
+    use crate::tests::values::{a_grant, a_programme, at};
 
     /// The wanted limit is what retired keys left of the cap, in whole cents and never below one.
     #[test]

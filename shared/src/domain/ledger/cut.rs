@@ -16,7 +16,7 @@ use crate::schema::{ACCOUNT, begin, due, key, stored};
 
 /// The books as one complete run found them. The use of programmes' and foreign keys, the opening, the residual
 /// and the unsettled amount add up to the account's spending after the run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AccountCut {
     pub as_of: Moment,
     /// What the account had bought and spent, as the provider reports it.
@@ -44,20 +44,20 @@ impl AccountCut {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ProgrammeCut {
     pub programme: ProgrammeId,
     pub used: LifetimeUse,
 }
 
 /// The lifetime use of keys: of the account's money, and of the users' own provider keys.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct LifetimeUse {
     pub credits: Usd,
     pub byok: Usd,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KeyChange {
     pub key: KeyHash,
     pub before: LifetimeUse,
@@ -100,7 +100,7 @@ impl Sub for LifetimeUse {
 }
 
 /// The account's total spending, before its keys were listed and after the last of them was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct AccountSpending {
     pub before: Usd,
     pub after: Usd,
@@ -114,7 +114,7 @@ pub struct Opening {
 }
 
 /// The parts that, with what keys used, make up what the account had spent after a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Reconciled {
     pub opening: Opening,
     pub residual: Usd,
@@ -156,7 +156,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::testing::micros as usd;
+    use crate::tests::values::micros as usd;
 
     fn spent(before: i64, after: i64) -> AccountSpending {
         AccountSpending { before: usd(before), after: usd(after) }

@@ -18,7 +18,7 @@ use crate::domain::values::window::utc_date;
 use crate::schema::{ACCOUNT, begin, foreign_partition, key, stored};
 
 /// A key of the account that Bursar did not make, as it was listed last.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ForeignKey {
     pub key: KeyHash,
     pub name: String,
@@ -58,7 +58,7 @@ impl ForeignKey {
 
 /// A span in which a foreign key has an owner. What the key used between the two readings counts for the programme, now and in every sum
 /// of the past: an end is written once, and no span is deleted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KeyOwner {
     pub key: KeyHash,
     /// How many owners it had before. Of two presses at once on a key that is nobody's, one finds the number taken.
@@ -70,7 +70,7 @@ pub struct KeyOwner {
 }
 
 /// A press by which a key is given or taken back, and what the newest reading says that it had used in all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct CountersRead {
     pub at: Moment,
     pub used: LifetimeUse,
@@ -114,21 +114,21 @@ impl KeyOwner {
 
 const REQUEST_LASTS: SignedDuration = SignedDuration::from_secs(30);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "act", content = "limit", rename_all = "kebab-case")]
 pub enum ForeignChange {
     Disable,
     Limit(Usd),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct AnsweredKey {
     pub answered_at: Moment,
     pub enabled: bool,
     pub limit: Option<Usd>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ForeignActState {
     /// It is under way, or nobody knows what came of it.
@@ -139,7 +139,7 @@ pub enum ForeignActState {
 }
 
 /// The last act on a key that nobody here made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ForeignAct {
     pub key: KeyHash,
     /// The name that the admin typed, which was the key's.
@@ -222,8 +222,8 @@ impl fmt::Display for ForeignChange {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::testing::date;
     use crate::domain::usage::days::KeyCounters;
+    use crate::tests::values::date;
 
     #[test]
     fn of_a_day_each_owner_has_its_part() {

@@ -21,7 +21,7 @@ const DAYS_BEFORE: i64 = 2;
 const MOST_MONTHS: usize = 12;
 
 /// The statement of a month as it was mailed, whatever cost codes, names and owners are since.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MailedStatement {
     /// With all rows, also those of no programme, which nobody was mailed.
     pub statement: Statement,
@@ -37,7 +37,7 @@ stored! {
     list all() => begin(ACCOUNT, "STATEMENT#")
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RowDifference {
     /// As it was mailed, if it was.
     pub row: StatementRow,
@@ -45,7 +45,7 @@ pub struct RowDifference {
 }
 
 /// The cell that differs: as it was mailed, and as it is now.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum ChangedCell {
     Name(Option<String>, Option<String>),
     CostCode(Option<String>, Option<String>),
@@ -125,7 +125,7 @@ fn row_like<'a>(rows: &'a [StatementRow], like: &StatementRow) -> Option<&'a Sta
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::testing::{at, date};
+    use crate::tests::values::{at, date};
 
     /// A month is due once, from the third of the next month on, and not before the first complete check.
     #[test]

@@ -315,8 +315,8 @@ mod tests {
 
     use super::*;
     use crate::domain::ledger::cut::{AccountSpending, ProgrammeCut};
-    use crate::domain::testing::{at, micros as usd};
     use crate::domain::values::term::Term;
+    use crate::tests::values::{at, micros as usd};
 
     fn days(from: &str, to: &str) -> StatementDays {
         StatementDays::new(from.parse().unwrap(), to.parse().unwrap()).unwrap()

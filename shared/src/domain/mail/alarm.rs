@@ -15,7 +15,7 @@ use crate::domain::values::money::Usd;
 use crate::domain::values::window::utc_date;
 use crate::schema::{ACCOUNT, Range, begin, key, stored};
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Alarm {
     /// The UTC day of the alarm: when its cause began, or the day whose sum it is about.
     pub day: Date,
@@ -34,7 +34,7 @@ stored! {
     list between(first: Date, last: Date) => Range::between(Alarm::key_of(first, ""), Alarm::key_of(last, "\u{10ffff}"))
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "cause", rename_all = "kebab-case")]
 pub enum Cause {
     /// Actions that the sync's safety limit held back. They are keys that nobody was shown, keys that a recovery would disable,
@@ -100,15 +100,9 @@ impl Alarm {
         Alarm::on(utc_date(found_at), cause, found_at)
     }
 
+    /// The name of its cause, whatever its numbers; only held-back actions have another name when their numbers change.
     pub fn name(&self) -> String {
-        self.cause.name()
-    }
-}
-
-impl Cause {
-    /// The name of a cause, whatever its numbers; only held-back actions have another name when their numbers change.
-    fn name(&self) -> String {
-        match self {
+        match &self.cause {
             Cause::HeldBack { sweeps, recoveries, stops, .. } => {
                 format!("held-back-{sweeps}-{recoveries}-{stops}")
             }

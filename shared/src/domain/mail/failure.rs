@@ -76,7 +76,7 @@ crate::named! {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum FailureScope {
     /// This mail, however often it is sent.
     Mail,
@@ -108,7 +108,7 @@ impl FailureScope {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FailureText {
     /// The end of a sentence: "the address is not verified".
     pub what: String,

@@ -50,9 +50,7 @@ impl MailKind {
             | MailKind::Test => MailClass::Urgent,
         }
     }
-}
 
-impl MailKind {
     /// Whether it goes to the staff of a programme, whose page of alerts lists it.
     pub fn is_for_staff(self) -> bool {
         match self {
@@ -70,12 +68,6 @@ impl MailKind {
             | MailKind::Student
             | MailKind::Statement => false,
         }
-    }
-}
-
-impl std::fmt::Display for MailKind {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(self.as_str())
     }
 }
 
@@ -112,7 +104,7 @@ impl MailClass {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum OptionalMail {
     /// The weekly digest of a programme.
     Digest,
@@ -121,7 +113,7 @@ pub enum OptionalMail {
 }
 
 /// Counts of mails. Each mail counts once, by the worst report on it, so that the order of reports does not matter.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct MailCounts {
     pub sent: u64,
     pub delivered: u64,
@@ -131,7 +123,7 @@ pub struct MailCounts {
     pub complained: u64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Delivery {
     Sent,
     Delivered,
@@ -154,7 +146,7 @@ impl MailCounts {
 }
 
 /// What the mail server said at a moment of the mail of its UTC day: of the whole account, so of other senders' as well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SendFigures {
     pub as_of: Moment,
     pub sent: u64,

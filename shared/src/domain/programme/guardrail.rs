@@ -73,7 +73,7 @@ pub struct MadeGuardrail {
 }
 
 /// The rules that keys under a guardrail have, as far as the provider confirmed any.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ConfirmedRules {
     pub id: String,
     pub rules: Rules,
@@ -237,7 +237,7 @@ mod tests {
     use jiff::ToSpan;
 
     use super::*;
-    use crate::domain::testing::a_programme;
+    use crate::tests::values::a_programme;
 
     fn rules(models: &[&str]) -> Rules {
         Rules { models: models.iter().map(|model| (*model).to_owned()).collect(), ..Rules::default() }

@@ -187,7 +187,7 @@ stored! {
 }
 
 /// Students without a reservation whose key the budget has no room for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RefusedForRoom {
     /// What the dearest of their keys would take.
     pub dearest: Usd,
@@ -414,10 +414,10 @@ impl Budget {
 }
 
 /// The terms that students accept, by the SHA-256 of their text alone, so that anybody who has the text can compare.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TermsHash([u8; 32]);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 #[error("this is no hash of 64 hex digits")]
 pub struct NotAHash;
 

@@ -41,7 +41,7 @@ impl ClockPauses {
 }
 
 /// When the keys of a programme are compared with its pauses next.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PauseWatch {
     pub programme: ProgrammeId,
     pub edited_at: Moment,
@@ -76,7 +76,7 @@ impl PauseWatch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::testing::{a_programme, at};
+    use crate::tests::values::{a_programme, at};
 
     #[test]
     fn a_group_is_in_both_pauses() {

@@ -31,7 +31,7 @@ pub const COPY: &str = "copy";
 /// How long a request is kept. It may name people, so only while somebody may still act on it.
 pub const REQUEST_KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ProgrammeRequest {
     pub programme: ProgrammeId,
     pub request: Ulid,
@@ -49,7 +49,7 @@ stored! {
     waits if request.decision.is_none() { Some((Queue::DECISION, request.asked_at)) } else { None }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Decision {
     pub is_approved: bool,
     /// What the asker reads with it.
@@ -64,7 +64,7 @@ impl Decision {
     }
 }
 
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Wish {
     pub setting: String,
     pub label: String,

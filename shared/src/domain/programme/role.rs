@@ -58,7 +58,7 @@ impl Role {
 
 /// The roles in which a programme's settings name one person. They are a copy, so that a person's roles are
 /// found under their address; what the person may do is decided on the settings.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Roles {
     /// The address in the settings' spelling, to which mail goes.
     pub address: EmailAddress,
@@ -74,7 +74,7 @@ stored! {
 }
 
 /// The changes that an edit makes to people's roles.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct RoleChanges {
     /// People with another role than before, or another spelling of their address.
     pub set: Vec<Roles>,
@@ -137,7 +137,7 @@ pub fn is_among(address: &MatchedAddress, people: &[EmailAddress]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::testing::a_programme;
+    use crate::tests::values::a_programme;
 
     fn people(names: &[&str]) -> Vec<EmailAddress> {
         names.iter().map(|name| EmailAddress::parse(&format!("{name}@uni.edu")).unwrap()).collect()

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Moment;
 use crate::domain::programme::{Basis, Byok};
 use crate::domain::values::money::Usd;
-use crate::domain::values::window::Reset;
+use crate::domain::values::window::{Reset, days_between};
 use crate::schema::{Queue, begin, key, stored};
 
 /// The permissions of a model's providers to use prompts.
@@ -78,7 +78,7 @@ impl Rules {
 }
 
 /// A model as the provider lists it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ListedModel {
     pub slug: String,
     /// Its other slug, unless it is a variant of another model, which has the same.
@@ -105,7 +105,7 @@ impl ListedModel {
     /// The day on which it is gone, and whether there is time for another notice, once faculty are to hear of it.
     pub fn end_to_tell(&self, today: Date) -> Option<(Date, bool)> {
         let gone_on = self.gone_on?;
-        let days = (gone_on - today).get_days();
+        let days = days_between(today, gone_on);
         (days <= HEARD_OF).then_some((gone_on, days > HEARD_OF_AGAIN))
     }
 }
@@ -129,7 +129,7 @@ const FIRST: [(&str, &[&str]); 3] = [
     ),
 ];
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tier {
     #[serde(rename = "tier")]
     pub name: String,
@@ -147,7 +147,7 @@ stored! {
     waits tier.due_at.map(|due_at| (Queue::GUARDRAIL, due_at))
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Tiers(BTreeMap<String, Tier>);
 
 impl Tiers {

@@ -161,7 +161,7 @@ impl Burn<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::testing::a_programme;
+    use crate::tests::values::a_programme;
 
     /// A threshold is drawn only where its label has room, however large the budget.
     #[test]

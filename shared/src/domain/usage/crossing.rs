@@ -1,6 +1,8 @@
 //! Crossings: a threshold of a limit passed in a window. The limit's amount is part of a crossing's identity.
 //! So a budget that is raised and lowered again is back at the thresholds that were already reported.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Moment;
@@ -10,7 +12,7 @@ use crate::domain::values::partition::{grant_partition, grant_partition_of, prog
 use crate::domain::values::window::Window;
 use crate::schema::{begin, key, stored};
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Crossing {
     pub programme: ProgrammeId,
     #[serde(flatten)]
@@ -102,10 +104,8 @@ const OF_A_CAP: [u8; 2] = [80, 100];
 /// The thresholds of a limit that `spent` has passed and that are not on record, lowest first, each with
 /// whether it is reported. Of several only the highest is reported, and none below one that is on record.
 pub fn newly_passed(thresholds: &[u8], limit: Usd, spent: Usd, recorded: &[u8]) -> Vec<(u8, bool)> {
-    let mut crossed: Vec<u8> =
+    let crossed: BTreeSet<u8> =
         thresholds.iter().copied().filter(|threshold| is_crossed(*threshold, limit, spent)).collect();
-    crossed.sort_unstable();
-    crossed.dedup();
     let highest = crossed.iter().chain(recorded).copied().max();
     crossed
         .into_iter()

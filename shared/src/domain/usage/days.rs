@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::domain::values::money::Usd;
+use crate::domain::values::window::days_between;
 use crate::schema::{NotPacked, packed, unpacked};
 
 /// The use of each day. The days and the opening always add up to the lifetime's use.
@@ -26,7 +27,7 @@ pub struct Days {
     estimated: Vec<(Date, Date)>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct KeyCounters {
     pub lifetime: Usd,
     /// The use on the day of the answer, if the answer has it.
@@ -110,7 +111,7 @@ impl Days {
     pub fn evenly(&self) -> BTreeMap<Date, Usd> {
         let mut days: BTreeMap<Date, Usd> = self.each().map(|(day, spent, _)| (day, spent)).collect();
         for (first, last) in &self.estimated {
-            let count = first.until(*last).map_or(1, |span| i64::from(span.get_days()) + 1).max(1);
+            let count = i64::from(days_between(*first, *last)) + 1;
             let sum: Usd = days.range(*first..=*last).map(|(_, spent)| *spent).sum();
             let share = sum.micros().div_euclid(count);
             let over = sum.micros().rem_euclid(count);
@@ -217,7 +218,7 @@ impl Days {
     }
 
     fn place(&self, day: Date) -> Option<usize> {
-        usize::try_from(self.first.until(day).ok()?.get_days()).ok()
+        usize::try_from(days_between(self.first, day)).ok()
     }
 
     /// The days in the one form in which they are stored: without any use there is no first day, unless there
@@ -256,7 +257,7 @@ impl Days {
         if self.spent.is_empty() {
             self.first = first;
         }
-        let earlier = usize::try_from(first.until(self.first).map_or(0, |span| span.get_days())).unwrap_or(0);
+        let earlier = days_between(first, self.first).max(0) as usize;
         if earlier > 0 {
             self.spent.splice(0..0, std::iter::repeat_n(Usd::ZERO, earlier));
             self.first = first;
@@ -324,7 +325,7 @@ impl TryFrom<Packed> for Days {
 }
 
 fn day_number(day: Date) -> i32 {
-    EPOCH.until(day).map_or(0, |span| span.get_days())
+    days_between(EPOCH, day)
 }
 
 fn numbered_day(number: i32) -> Result<Date, NotPacked> {
@@ -339,7 +340,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::testing::micros as usd;
+    use crate::tests::values::micros as usd;
 
     fn day(number: i64) -> Date {
         date(2026, 2, 25).checked_add(number.days()).unwrap()

@@ -21,7 +21,7 @@ const MOST_ENTRIES: usize = 500;
 const LONGEST_NAME: usize = 100;
 
 /// The use of one model on one UTC day by all keys of one name. Both names are empty where the provider has none.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelRow {
     pub key_name: String,
     pub model: String,
@@ -47,7 +47,7 @@ pub type UseByDay = BTreeMap<(Date, Option<ProgrammeId>), Vec<ModelUse>>;
 type SumsByName = BTreeMap<(Option<String>, String), Sums>;
 
 /// The use of some days, each cent of it of one programme or of none.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Attribution {
     pub days: UseByDay,
     /// The programmes' use again, by grant.
@@ -101,6 +101,10 @@ fn entries(sums: SumsByName, are_groups: bool) -> Vec<ModelUse> {
     for ((whose, _), used) in smallest {
         *sums.entry((whose.filter(|_| are_groups), String::new())).or_default() += used;
     }
+    model_uses(sums)
+}
+
+fn model_uses(sums: SumsByName) -> Vec<ModelUse> {
     sums.into_iter().map(|((whose, model), used)| ModelUse { whose, model, used }).collect()
 }
 
@@ -137,9 +141,7 @@ impl Sums {
 
     /// The mean cost of a request, rounded up to a hundredth of a cent.
     pub fn per_request(self) -> Option<Usd> {
-        let micros = u64::try_from(self.in_all().micros()).ok().filter(|_| self.requests > 0)?;
-        let hundredths = micros.div_ceil(self.requests.saturating_mul(100));
-        Some(Usd::from_micros(i64::try_from(hundredths.saturating_mul(100)).unwrap_or(i64::MAX)))
+        self.in_all().over(self.requests).map(|cost| cost.up_to_the(Usd::from_micros(100)))
     }
 }
 
@@ -179,11 +181,11 @@ pub fn cost_in_words(per_request: Usd) -> String {
 /// The lines of a table: all use by group or name and by model, with the largest first in the money that counts, and no more than
 /// so many, under which the rest is put together.
 pub fn lines(uses: impl IntoIterator<Item = ModelUse>, byok: Byok, most: usize) -> Vec<ModelUse> {
-    let mut sums: BTreeMap<(Option<String>, String), Sums> = BTreeMap::new();
+    let mut sums = SumsByName::new();
     for ModelUse { whose, model, used } in uses {
         *sums.entry((whose, model)).or_default() += used;
     }
-    let mut lines: Vec<_> = sums.into_iter().map(|((whose, model), used)| ModelUse { whose, model, used }).collect();
+    let mut lines = model_uses(sums);
     // The sort is stable, so equal ones stay in the order of their names.
     lines.sort_by_key(|line| Reverse(line.used.counted(byok)));
     let further = lines.split_off(lines.len().min(most));
@@ -212,7 +214,7 @@ pub fn beyond_models(lines: &[ModelUse], used: &DailyUse, (first, last): (Date, 
 mod tests {
 
     use super::*;
-    use crate::domain::testing::micros as usd;
+    use crate::tests::values::micros as usd;
 
     const DAY: Date = Date::constant(2026, 11, 15);
     const DOLLAR: i64 = 1_000_000;

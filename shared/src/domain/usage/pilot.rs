@@ -11,7 +11,7 @@ use crate::domain::usage::days::Days;
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::monday_of;
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct PilotFigures {
     pub people: u64,
     pub claimed: u64,
@@ -24,7 +24,7 @@ pub struct PilotFigures {
     each_spent: Vec<Usd>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Projection {
     /// If as many of them use it as did here, and each like the median of these.
     pub low: Usd,
@@ -59,12 +59,12 @@ impl PilotFigures {
 
     /// What a week cost in which somebody spent something, rounded up.
     pub fn cost_per_active_week(&self) -> Option<Usd> {
-        over(self.spent_in_weeks, self.active_weeks)
+        self.spent_in_weeks.over(self.active_weeks)
     }
 
     /// The mean of those who spent something, rounded up.
     pub fn mean_spent(&self) -> Option<Usd> {
-        over(self.spent, self.used())
+        self.spent.over(self.used())
     }
 
     /// The median of those who spent something, rounded up where it lies between two.
@@ -115,7 +115,7 @@ pub struct WorkDays {
 }
 
 /// What a day of work cost: one day in ten cost no more than the lower, and nine in ten no more than the higher.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct WorkDay {
     low: Usd,
     high: Usd,
@@ -167,12 +167,6 @@ impl WorkDay {
             format!("{} to {}", low.to_dollars(), high.to_dollars())
         }
     }
-}
-
-/// The mean, rounded up.
-fn over(spent: Usd, count: u64) -> Option<Usd> {
-    let micros = u64::try_from(spent.micros()).ok().filter(|_| count > 0)?;
-    i64::try_from(micros.div_ceil(count)).ok().map(Usd::from_micros)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::domain::usage::reading::DailyUse;
 use crate::domain::values::id::{GrantBytes, GrantId};
 use crate::domain::values::money::Usd;
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Grouping {
     pub day: bool,
     pub group: bool,
@@ -45,7 +45,7 @@ pub struct SpendingReport {
 }
 
 /// One line of a report. What it is not grouped by is `None`, and so is what is not known or not there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ReportLine<'a> {
     pub day: Option<Date>,
     pub programme: u16,
@@ -216,8 +216,8 @@ mod tests {
     use jiff::civil::date;
 
     use super::*;
-    use crate::domain::testing::micros as usd;
     use crate::domain::usage::days::KeyCounters;
+    use crate::tests::values::micros as usd;
 
     const FIRST: Date = date(2026, 11, 1);
 

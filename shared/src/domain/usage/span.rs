@@ -12,7 +12,7 @@ use crate::domain::values::window::{Reset, utc_date};
 
 crate::named! {
     /// A span of time, as `?window=` asks for it.
-    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+    #[derive(Debug, Clone, Copy, Default, PartialEq)]
     pub enum Span: as_str, name {
         /// The UTC day of the newest reading; of a week and a month the last.
         Day = "1d", "today";
@@ -102,8 +102,8 @@ fn back(day: Date, count: i64) -> Date {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::testing::{at, micros as usd};
     use crate::domain::usage::days::KeyCounters;
+    use crate::tests::values::{at, micros as usd};
 
     #[test]
     fn a_rolling_span_ends_with_the_day_of_the_newest_reading() {

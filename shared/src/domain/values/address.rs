@@ -35,7 +35,7 @@ const NONE: &str = "no-address-";
 #[serde(transparent)]
 pub struct MatchedAddress(String);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 pub enum AddressError {
     #[error("an address looks like name@university.edu")]
     NotAnAddress,

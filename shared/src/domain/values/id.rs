@@ -26,12 +26,12 @@ pub type GrantBytes = [u8; 8];
 pub struct Epoch(u32);
 
 /// The error for a text that is no such identifier, with the form that one has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 #[error("this is no {0}")]
 pub struct NotAnId(&'static str);
 
 /// A key's name at the provider: `bursar/<deployment>/<programme>/<grant>/<epoch>-<nonce>`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct KeyName {
     pub deployment: DeploymentId,
     pub programme: ProgrammeId,

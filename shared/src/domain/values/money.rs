@@ -20,7 +20,7 @@ use serde_json::value::RawValue;
 pub struct Usd(i64);
 
 /// The reason that a text is not an amount.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum MoneyError {
     #[error("write an amount in figures, like 20 or 20.50")]
     NotAnAmount,
@@ -36,7 +36,7 @@ pub enum MoneyError {
     TooLarge,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq)]
 enum Rounding {
     Up,
     Down,
@@ -116,6 +116,12 @@ impl Usd {
     /// `count` times this amount, at most [`Usd::MAX`].
     pub fn times(self, count: u32) -> Usd {
         Usd(self.0.saturating_mul(i64::from(count))).min(Usd::MAX)
+    }
+
+    /// The mean of so many that come to this, rounded up.
+    pub fn over(self, count: u64) -> Option<Usd> {
+        let micros = u64::try_from(self.0).ok().filter(|_| count > 0)?;
+        Some(Usd(micros.div_ceil(count) as i64))
     }
 
     /// Rounded down to the cent: what is free or left.

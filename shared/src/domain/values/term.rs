@@ -26,7 +26,7 @@ pub struct Term {
     ends_at: Moment,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 pub enum TermError {
     #[error("the last day must not be before the first")]
     Backwards,
@@ -145,7 +145,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::testing::at;
+    use crate::tests::values::at;
 
     fn term(from: &str, to: &str, zone: &str) -> Result<Term, TermError> {
         Term::new(from.parse().unwrap(), to.parse().unwrap(), zone)

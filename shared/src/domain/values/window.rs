@@ -150,7 +150,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::testing::at;
+    use crate::tests::values::at;
 
     const RESETS: [Reset; 3] = [Reset::Daily, Reset::Weekly, Reset::Monthly];
 

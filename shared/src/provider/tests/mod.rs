@@ -19,8 +19,8 @@ use crate::domain::programme::Basis;
 use crate::domain::values::id::KeyHash;
 use crate::domain::values::money::Usd;
 use crate::provider::wire::error::{FailureKind, ProviderError};
-use crate::scripted::{Scripted, ScriptedAct, SeenRequest, answer};
 use crate::secrets::ManagementKey;
+use crate::tests::scripted::{Scripted, ScriptedAct, SeenRequest, answer};
 
 const MANAGEMENT_KEY: &str = "sk-or-v1-management";
 const PLAINTEXT: &str = "sk-or-v1-plaintext";

@@ -24,7 +24,7 @@ pub struct ProviderError {
     pub after: Option<Duration>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum FailureKind {
     /// An equal request would be refused again.
     #[error("the provider refused")]
@@ -46,7 +46,7 @@ pub enum FailureKind {
 }
 
 /// The known facts of a failed call, fit for a log.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Trouble {
     pub operation: &'static str,
     pub status: Option<u16>,

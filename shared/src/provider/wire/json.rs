@@ -18,7 +18,7 @@ pub(crate) struct Envelope<T> {
 }
 
 /// A reset as the provider lists it: one of ours, or a newer one of the provider's.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum ListedReset {
     Known(Reset),
     Other(String),

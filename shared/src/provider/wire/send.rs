@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
@@ -23,6 +23,7 @@ use crate::provider::wire::error;
 use crate::provider::wire::error::{FailureKind, ProviderError, Result, Trouble};
 use crate::provider::wire::json::Unreadable;
 use crate::secrets::{ManagementKey, SecretError};
+use crate::start::locked;
 
 /// The number of retries of a call that may be sent again.
 const MORE_TRIES: usize = 5;
@@ -52,7 +53,7 @@ struct Tally {
 
 impl Latency {
     fn note(&self, took_ms: u64, has_failed: bool) {
-        let mut tally = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tally = locked(&self.0);
         tally.calls += 1;
         tally.failed += u64::from(has_failed);
         tally.total_ms += took_ms;
@@ -362,7 +363,7 @@ impl Pace {
 
     /// The wait that is left of what the provider asked for.
     pub(crate) fn wait(&self, deadline: Deadline) -> Duration {
-        let NotBefore { moment, instant } = *self.not_before.lock().unwrap_or_else(PoisonError::into_inner);
+        let NotBefore { moment, instant } = *locked(&self.not_before);
         let by_the_clock = Duration::try_from(moment.duration_since(self.clock.now())).unwrap_or_default();
         by_the_clock.min(deadline.meant(instant.saturating_duration_since(Instant::now())))
     }
@@ -370,7 +371,7 @@ impl Pace {
     /// The provider asked for this wait.
     fn slow_down(&self, wait: Duration, deadline: Deadline) {
         let until = Instant::now() + deadline.really(wait);
-        let mut not_before = self.not_before.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut not_before = locked(&self.not_before);
         if until > not_before.instant {
             let signed = SignedDuration::try_from(wait).unwrap_or_default();
             *not_before = NotBefore { moment: self.clock.now() + signed, instant: until };
@@ -392,7 +393,7 @@ impl Rate {
 
     async fn turn(&self) {
         let send_at = {
-            let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut sent = locked(&self.sent);
             let first = if sent.len() < self.a_second { None } else { sent.pop_front() };
             let send_at = first.map_or_else(Instant::now, |first| Instant::now().max(first + Duration::from_secs(1)));
             sent.push_back(send_at);

@@ -15,7 +15,7 @@
 //! A change says by which audit entry it is told, or which mark it leaves ([`Logged`]); nothing else writes a grant that is there,
 //! but for how far its person has come (`programmes/budget.rs`).
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::try_join_all;
@@ -34,6 +34,7 @@ use crate::domain::programme::unreserved::Unreserved;
 use crate::domain::values::address::EmailAddress;
 use crate::domain::values::window::end_of_utc_day;
 use crate::schema::Stored;
+use crate::start::locked;
 use crate::store::alerts::MAILS_AT_ONCE;
 use crate::store::programmes::budget::CapMoves;
 use crate::store::table::write::{Audited, Round, Transaction, Unaudited, Writes, number, text};
@@ -41,7 +42,7 @@ use crate::store::{
     ActContext, Enrolment, FiledMail, KnownAddress, MailState, OutboxRow, QueuedMail, Result, Table, Undeliverable,
 };
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum ActOutcome<T, R> {
     Done(T),
     Refused(R),
@@ -101,7 +102,7 @@ impl Table {
     ) -> Result<ActOutcome<D::Answer, R>> {
         let read = Mutex::new(read);
         let acted = self.carry_through(context.deadline, || async {
-            let read = read.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let read = locked(&read).take();
             let read = match read {
                 Some(view) => Some(view),
                 None => self.view(context.programme, context.grant).await?,

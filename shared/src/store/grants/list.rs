@@ -158,8 +158,8 @@ mod tests {
 
     use super::*;
     use crate::domain::grant::{GrantKey, Stopped};
-    use crate::domain::testing::{a_grant, at};
     use crate::domain::values::id::Nonce;
+    use crate::tests::values::{a_grant, at};
 
     /// A line is what the whole item says, whatever is in that: each attribute that it reads is asked for.
     #[test]

@@ -129,7 +129,7 @@ impl Table {
 }
 
 /// When something of a grant was last done by hand, so that it is not done again too soon.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DoneByHand {
     pub programme: ProgrammeId,
     pub grant: GrantId,
@@ -270,7 +270,7 @@ pub(crate) fn as_read(reading: &Reading) -> [(&'static str, AttributeValue); 3] 
 pub const INVITED_AT_ONCE: usize = 24;
 
 /// A person's grant in a programme. The item's key holds the address.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Enrolment {
     pub address: MatchedAddress,
     pub programme: ProgrammeId,

@@ -30,7 +30,7 @@ use crate::store::{
 
 pub use crate::domain::mail::failure::UnreachableReason;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Waiting {
     pub class: MailClass,
     pub mails: u64,
@@ -214,7 +214,7 @@ pub struct DeadMails {
     pub in_all: usize,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum SentAgain {
     Owed(usize),
     /// So many are queued again; there was no time for the rest.
@@ -312,7 +312,7 @@ impl Table {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Undeliverable {
     pub address: MatchedAddress,
     pub why: UnreachableReason,

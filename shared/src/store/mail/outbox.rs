@@ -29,7 +29,7 @@ use crate::store::table::found_by;
 use crate::store::table::write::{Transaction, Unaudited, Writes, number};
 use crate::store::{ActContext, ByHand, DoneByHand, Result, RosterChanges, StoreError, Table};
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OutboxRow {
     pub row: Ulid,
     pub class: MailClass,
@@ -52,7 +52,7 @@ stored! {
     waits outbox_row.waits()
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub enum MailState {
     /// To be sent, no earlier than `since`.
@@ -107,7 +107,7 @@ pub enum Bounce {
 }
 
 /// What a mail is and whom it concerns.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "mail", rename_all = "kebab-case")]
 pub enum QueuedMail {
     /// The answer to an ask for a link. Whether one is sent is decided at sending.
@@ -206,7 +206,7 @@ pub enum QueuedMail {
 
 /// The link from a grant, or else from its programme, to the mails of one transaction about it, by which such mails are listed. It expires
 /// with their rows or later.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FiledMail {
     pub programme: ProgrammeId,
     pub grant: Option<GrantId>,
@@ -251,7 +251,7 @@ fn written_at(grant: &GrantId, moment: Moment) -> String {
 }
 
 /// The row of a mail under the message id of the mail server, whose events name nothing else for certain.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SentAs {
     pub message: String,
     pub row: Ulid,

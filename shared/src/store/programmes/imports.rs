@@ -54,7 +54,7 @@ stored! {
     expires import.until()
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum JobCreation {
     Yes,
     /// It was started before.

@@ -30,7 +30,7 @@ pub const PREVIEW_LASTS: SignedDuration = SignedDuration::from_hours(24);
 pub const WAITS_FOR: SignedDuration = SignedDuration::from_hours(10 * 24);
 const SIDE_BY_SIDE: usize = 8;
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RosterPreview {
     /// The id of the import that would come of it.
     pub import: Ulid,
@@ -60,7 +60,7 @@ stored! {
 }
 
 /// What lies in parts, each of which an item can hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kept {
     /// A roster file that may be applied.
@@ -74,7 +74,7 @@ pub enum Kept {
 }
 
 /// A part of a roster file or of an import. They lie apart from what needs them, so that an erasure finds also those of a request that died.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ImportPart {
     pub import: Ulid,
     pub programme: ProgrammeId,
@@ -114,7 +114,7 @@ impl ImportPart {
 }
 
 /// The token of the registrar's tools for one programme. It is good as long as the programme goes on and its maker might make another.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RosterToken {
     pub programme: ProgrammeId,
     pub hash: RegistrarTokenHash,

@@ -47,7 +47,7 @@ pub struct CopiedProgramme {
 }
 
 /// What waits for a person's decision.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Undecided {
     More(GrantId),
     Request(Ulid),
@@ -68,7 +68,7 @@ impl Undecided {
     }
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct BudgetSums {
     pub reserved: Usd,
     /// The reserved money that is not spent yet, which the balance must cover, and the part of programmes whose pace nobody knows yet.
@@ -195,7 +195,7 @@ pub(super) fn with_roles(
     Ok(transaction)
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ProgrammeEdit {
     pub settings: Settings,
     pub version: u64,
@@ -206,7 +206,7 @@ pub struct ProgrammeEdit {
     pub answers: Option<ProgrammeRequest>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum EditOutcome {
     Done,
     /// A key was shown, or is being made, and the edit would change how limits count.

@@ -14,7 +14,7 @@ use crate::store::table::found_by;
 use crate::store::{Result, Table};
 
 /// The account's spending up to a day, by the keys that caused it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AccountDay {
     pub day: Date,
     pub as_of: Moment,
@@ -42,7 +42,7 @@ stored! {
 }
 
 /// The account's credit as it was read last, each quarter of an hour.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BalanceReading {
     pub as_of: Moment,
     pub bought: Usd,

@@ -19,7 +19,7 @@ use crate::store::items::MOST_IN_A_PART;
 use crate::store::{Result, StoreError, Table};
 
 /// The use of a completed UTC day by model.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelDay {
     /// `None` for what is no programme's. It has the names of keys, so that an owner is applied when it is read, and what is
     /// recorded stays as it is when a key is taken back.
@@ -37,7 +37,7 @@ stored! {
 }
 
 /// A packed part of each grant's use on a completed UTC day. Packed, a night of very many grants is one part.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelRows {
     pub day: Date,
     /// The number of the part, and of all parts.
@@ -60,7 +60,7 @@ stored! {
 }
 
 /// The models of the provider's list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ListedModels {
     pub models: Vec<ListedModel>,
     pub as_of: Moment,

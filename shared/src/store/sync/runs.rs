@@ -34,7 +34,7 @@ stored! {
 pub(crate) const RUN_KEPT: SignedDuration = SignedDuration::from_hours(366 * 24);
 
 /// Who began a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BegunBy {
     /// The night's schedule.

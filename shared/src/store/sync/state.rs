@@ -18,7 +18,7 @@ use crate::store::sync::runs::RUN_KEPT;
 use crate::store::table::write::{Round, Unaudited, Writes};
 use crate::store::{KnownAccount, Result, Table};
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct SyncState {
     /// When the last listing of every key began. A reading that was not written after it had not changed by
     /// then.
@@ -53,7 +53,7 @@ stored! {
 }
 
 /// A disable that failed, on so many nights.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StubbornDisable {
     /// The key, or the grant whose keys were to be disabled.
     pub subject: String,
@@ -62,7 +62,7 @@ pub struct StubbornDisable {
     pub last: Date,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct UnknownKey {
     pub key: KeyHash,
     pub name: String,
@@ -110,7 +110,7 @@ impl UnknownKey {
 }
 
 /// More acts than the runs of a day do on their own judgement.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HeldBack {
     pub held_at: Moment,
     /// The held back acts by kind: keys that nobody was shown, keys for a recovery to disable, and live grants to
@@ -129,7 +129,7 @@ pub struct HeldBack {
 pub const MOST_NAMED: usize = 500;
 
 /// Who let the named keys be done, and when.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Release {
     pub actor: PersonId,
     pub released_at: Moment,
@@ -155,7 +155,7 @@ pub enum HeldAct {
 
 /// The keys that the runs of a UTC day end on their own judgement, each once. They are counted here before the first is touched, so a day
 /// ends no more of them however often a run is begun again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OwnJudgement {
     pub day: Date,
     pub keys: BTreeSet<KeyHash>,

@@ -22,7 +22,7 @@ use crate::store::{AssignedUse, Result, Table, Unreachable, UnreachableReason};
 
 /// The use of a programme's keys, day by day, as the sync last summed it up. It is written when something
 /// changed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Totals {
     pub programme: ProgrammeId,
     /// When the listing began after which it was summed up.
@@ -37,7 +37,7 @@ pub struct Totals {
 }
 
 /// The people of a programme whom mail does not reach, as the sync counted them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Unmailed {
     /// Those whose mail comes back.
     pub unreachable: u32,
@@ -63,7 +63,7 @@ stored! {
 /// year.
 const GROUPS_TOGETHER: usize = 20;
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KeptTotals {
     #[serde(flatten)]
     pub totals: Totals,
@@ -79,7 +79,7 @@ impl Stored for KeptTotals {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GroupTotals {
     pub programme: ProgrammeId,
     pub group: String,
@@ -93,7 +93,7 @@ stored! {
 }
 
 /// All that counts for a programme: the totals of its own keys, and the use of foreign keys that it owns.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ProgrammeUse {
     /// `None` before the first sync of the programme.
     pub own: Option<Totals>,

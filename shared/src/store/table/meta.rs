@@ -16,7 +16,7 @@ use crate::schema::{Stored, key, stored};
 use crate::store::table::write::{Round, Transaction, Unaudited, Writes, instant, text};
 use crate::store::{Result, StoreError, Table};
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Meta {
     pub deployment: DeploymentId,
     /// The name of the table that it belongs to. When that differs from the actual name, the table is a
@@ -31,7 +31,7 @@ stored! {
     Meta |_| () => key("META", "META")
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KnownAccount {
     /// The fingerprint of the management key of the last complete sync.
     pub management_key: Fingerprint,
@@ -118,7 +118,7 @@ fn attribute_of(value: &impl Serialize) -> Result<AttributeValue> {
 }
 
 /// The right of one runner until a time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunLease {
     pub lease: String,
     pub holder: String,

@@ -1,7 +1,7 @@
 //! The mail of the account: SES' figures of the day, waiting mail, the mail server's state, which people with a role are not reached, and
 //! the dead letters by cause, with the form that sends them again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bursar_core::clock::Moment;
 use bursar_core::domain::mail::failure::{FailureText, NOT_VERIFIED};
@@ -124,7 +124,7 @@ pub(super) struct GivenUpMail {
     pub(super) why: FailureText,
     /// The number of mails of each kind.
     pub(super) kinds: Vec<(&'static str, usize)>,
-    pub(super) programmes: Vec<ProgrammeId>,
+    pub(super) programmes: BTreeSet<ProgrammeId>,
     pub(super) newest: String,
 }
 
@@ -146,14 +146,11 @@ impl GivenUpMail {
         let mut kinds: BTreeMap<MailKind, usize> = BTreeMap::new();
         rows.iter().for_each(|row| *kinds.entry(row.mail.facts().kind).or_default() += 1);
         let programmes = rows.iter().filter_map(|row| row.mail.facts().recipient.programme().cloned());
-        let mut programmes: Vec<ProgrammeId> = programmes.collect();
-        programmes.sort_unstable_by(|first, second| first.as_str().cmp(second.as_str()));
-        programmes.dedup();
         GivenUpMail {
             code: code.to_owned(),
             why: FailureText::from_code(code),
             kinds: kinds.into_iter().map(|(kind, mails)| (kind.in_words(), mails)).collect(),
-            programmes,
+            programmes: programmes.collect(),
             newest: utc(newest),
         }
     }

@@ -1,6 +1,7 @@
 //! The last runs of the sync, from their reports, and the account's spending up to each day, by owner.
 
 use bursar_core::domain::values::money::{Usd, each_in_cents};
+use bursar_core::domain::values::window::days_between;
 use bursar_core::store::{AccountDay, Run};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -105,7 +106,7 @@ impl Day {
             let grew = sums_before.as_ref().map(|before| sums[column] - before[column]);
             (sums[column].to_cents(), grew.filter(|grew| *grew != Usd::ZERO).map(signed))
         });
-        let nights = before.and_then(|before| before.day.until(day.day).ok()).map(|span| span.get_days());
+        let nights = before.map(|before| days_between(before.day, day.day));
         Day { day: day.day, nights: nights.filter(|nights| *nights != 1), cells }
     }
 }

@@ -77,15 +77,15 @@ impl Wanted {
 
 impl KeySelection {
     pub(super) async fn read(site: &Site, selector: &Wanted, purpose: &Purpose) -> Result<KeySelection> {
-        let (foreign, mut owners, programmes) =
+        let (mut foreign, mut owners, programmes) =
             tokio::try_join!(site.table.foreign_keys(), site.table.owners_now(), site.table.list(Programme::all()))?;
+        foreign.sort_by_cached_key(|key| (key.name.clone(), key.key.clone()));
         let mut selection = KeySelection { chosen: Vec::new(), refused: Vec::new() };
         for key in foreign.into_iter().filter(|key| selector.has(key)) {
             let owner = owners.remove(&key.key);
             selection.sort_in(key, owner, purpose, &programmes);
         }
-        selection.chosen.sort_by(|first, second| (&first.name, &first.key).cmp(&(&second.name, &second.key)));
-        selection.refused.sort_by(|first, second| (&first.name, &first.key).cmp(&(&second.name, &second.key)));
+
         Ok(selection)
     }
 

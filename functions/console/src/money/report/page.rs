@@ -1,7 +1,7 @@
 //! A report as a page, with the form that asks for it and what is not known of its days; and as a CSV file of exact amounts, with
 //! grants' ids for persons.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -161,10 +161,8 @@ type NamedPeople = BTreeMap<(u16, GrantBytes), Grant>;
 
 /// The persons of these lines, in programmes on which the reader is faculty or an admin.
 async fn people(site: &Site, scope: &ReportScope, lines: &[ReportLine<'_>]) -> Result<NamedPeople> {
-    let mut grants: Vec<(u16, GrantBytes)> =
+    let mut grants: BTreeSet<(u16, GrantBytes)> =
         lines.iter().filter_map(|line| Some((line.programme, line.grant?))).collect();
-    grants.sort_unstable();
-    grants.dedup();
     grants.retain(|(number, _)| scope.programmes[usize::from(*number)].1 >= Role::Faculty);
     let queries = grants.into_iter().map(|(number, grant)| async move {
         let stored = site.table.get(Grant::key_of(&scope.programme(number).id, &GrantId::of_bytes(&grant))).await?;

@@ -1,6 +1,8 @@
 //! Spending over a span of time, as pages show it: the amount, how well it is known, and links to other
 //! spans. The sums are computed in the domain.
 
+use std::collections::BTreeSet;
+
 use bursar_core::clock::Moment;
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::usage::days::{Accuracy, Days, Sum};
@@ -32,7 +34,7 @@ pub(crate) struct SpanContext<'a> {
 }
 
 /// An amount on a page.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Figure {
     /// The amount; `None` when nothing of it is known, which is not zero.
     pub(crate) usd: Option<Usd>,
@@ -114,9 +116,7 @@ impl Figure {
 
 /// The reservations about these figures, each sentence once.
 pub(crate) fn notes<'a>(figures: impl IntoIterator<Item = &'a Figure>) -> Vec<String> {
-    let mut notes: Vec<&str> = figures.into_iter().filter_map(|figure| figure.note).collect();
-    notes.sort_unstable();
-    notes.dedup();
+    let notes: BTreeSet<&str> = figures.into_iter().filter_map(|figure| figure.note).collect();
     let sentences = notes.into_iter().map(|note| match note {
         MISSED => format!("Where a figure says “about”, {MISSED}."),
         _ => "Where a figure says “at least” or “not known”, some days have not been checked to their end yet."

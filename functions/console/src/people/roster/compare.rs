@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::parse::{RosterFile, RosterRow};
 
 /// The treatment of people whom the file does not name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum AbsentRows {
     Add,
     /// Drops them.
@@ -22,7 +22,7 @@ pub(crate) enum AbsentRows {
 }
 
 /// One thing that a file says of somebody.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum RosterStep {
     /// From this line on.
     Add {
@@ -99,7 +99,7 @@ pub(crate) struct ConfirmedImport {
     pub(crate) places: BTreeSet<JobPlace>,
 }
 
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq)]
 pub(crate) struct ImportPlan {
     pub(crate) steps: Vec<RosterStep>,
     /// The rows of the file in their order, then who is dropped.
@@ -110,7 +110,7 @@ pub(crate) struct ImportPlan {
 }
 
 /// A row of the file with what it changes, or a person whom the file does not name.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct PlannedRow {
     pub(super) line: Option<u64>,
     /// None: everything is as it was.
@@ -130,7 +130,7 @@ pub(crate) struct PlannedRow {
 }
 
 bursar_core::named! {
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
     pub(crate) enum RosterChange: as_str, in_words {
         Added = "added", "each gets a mail";
         /// The name, the id or the address.

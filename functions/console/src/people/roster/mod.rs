@@ -24,8 +24,8 @@ use bursar_core::domain::values::format::Joined;
 use bursar_core::domain::values::id::{GrantId, new_ulid, ulid_for};
 use bursar_core::domain::values::token::sha256_hex;
 use bursar_core::store::{
-    Author, HourlyUses, Import, ImportPart, Job, JobCreation, Kept, OutboxRow, PREVIEW_LASTS, RosterChanges,
-    RosterPreview, StoreError, Work,
+    Author, Import, ImportPart, Job, JobCreation, Kept, OutboxRow, PREVIEW_LASTS, RosterChanges, RosterPreview,
+    StoreError, Work,
 };
 use bursar_core::web::{Answer, AppError, Flash, Reply, Result, Site};
 use compare::{AbsentRows, ImportPlan, PlannedRow, RosterChange, RosterStep};
@@ -284,8 +284,7 @@ pub(crate) async fn preview(Upload { form, file }: Upload) -> Answer {
             return Err(AppError::page(status, page::show(site, access, refused).await));
         }
     };
-    let uses = HourlyUses::none("previews", &programme.id);
-    if let Err(until) = site.table.use_hourly(&uses, PREVIEWS_AN_HOUR, *now, *deadline).await? {
+    if let Err(until) = site.table.use_hourly("previews", &programme.id, PREVIEWS_AN_HOUR, *now, *deadline).await? {
         let why = "A hundred files were uploaded for this programme within an hour. Nothing was changed; upload the file again later.";
         return Err(AppError::too_fast(why, until.duration_since(*now)));
     }

@@ -47,7 +47,7 @@ const GRADEBOOK_LOGIN: &str = "sis login id";
 /// reached, and the student as whom teachers look at their course.
 const NOBODY: [&str; 3] = ["", "Points Possible", "Test Student"];
 
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq)]
 pub(crate) struct RosterFile {
     pub(super) rows: Vec<RosterRow>,
     /// Each with the person whom it names, by what of it is legible, so that nobody is dropped for a mistake in their row.
@@ -63,7 +63,7 @@ pub(crate) struct RosterFile {
 }
 
 /// One person. A field is `None` when its cell is empty or its column missing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct RosterRow {
     /// The line on which the record begins; the header is line 1.
     pub(super) line: u64,
@@ -73,7 +73,7 @@ pub(crate) struct RosterRow {
     pub(super) id: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub(crate) enum FileError {
     #[error(
         "This is a spreadsheet or another file that is not text. In the spreadsheet, save it as CSV (\"CSV UTF-8\"), and upload that."

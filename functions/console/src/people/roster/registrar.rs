@@ -12,7 +12,7 @@ use bursar_core::domain::audit::Actor;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::token::RegistrarToken;
-use bursar_core::store::{Author, HourlyUses, Import, RosterPreview, RosterToken, WAITS_FOR};
+use bursar_core::store::{Author, Import, RosterPreview, RosterToken, WAITS_FOR};
 use bursar_core::web::{Answer, AppError, Flash, Reply, Result, Site};
 use serde_json::{Value, json};
 
@@ -31,8 +31,8 @@ pub(crate) async fn put(site: Site, Path(id): Path<String>, deadline: Deadline, 
     let now = site.clock.now();
     let Sender { programme, token } = Sender::authorise(&site, &id, request.headers(), now, deadline).await?;
     site.table.note_token_use(&token, now, deadline).await?;
-    let uses = HourlyUses::none("registrar", &programme.id);
-    if let Err(until) = site.table.use_hourly(&uses, FILES_AN_HOUR, now, deadline).await? {
+
+    if let Err(until) = site.table.use_hourly("registrar", &programme.id, FILES_AN_HOUR, now, deadline).await? {
         let why = "Twelve files were put within an hour. Nothing was changed; put it again when Retry-After says.";
         return Err(AppError::too_fast(why, until.duration_since(now)));
     }

@@ -14,13 +14,13 @@ use super::reader::{cap, date, instant, money, people, zone};
 use crate::kit::form::{Field, FieldKind, Owner};
 
 /// The values that a form edits: the settings of a programme and its budget.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq)]
 pub(crate) struct SettingsDraft {
     pub(crate) settings: Settings,
     pub(crate) budget: Usd,
 }
 
-/// The row that all settings share: a setting belongs to admins, unless its own row says whose it is.
+/// The row that all settings share: a setting belongs to admins, unless its own row or that of its heading says whose it is.
 const SETTING: Field<SettingsDraft> = Field { owner: Owner::Admins, ..Field::OPTIONAL };
 
 // The row that the settings under a heading share.
@@ -28,8 +28,8 @@ const BASICS: Field<SettingsDraft> = Field { heading: "Basics", ..SETTING };
 const MONEY: Field<SettingsDraft> = Field { heading: "Money", ..SETTING };
 const PEOPLE: Field<SettingsDraft> = Field { heading: "People", kind: FieldKind::Lines, is_private: true, ..SETTING };
 const MODELS: Field<SettingsDraft> = Field { heading: "Models and data", when_empty: "all", ..SETTING };
-const MAILS: Field<SettingsDraft> = Field { heading: "Mails", ..SETTING };
-const KEYS: Field<SettingsDraft> = Field { heading: "Rules for keys", ..SETTING };
+const MAILS: Field<SettingsDraft> = Field { heading: "Mails", owner: Owner::Faculty, ..SETTING };
+const KEYS: Field<SettingsDraft> = Field { heading: "Rules for keys", owner: Owner::Faculty, ..SETTING };
 
 /// All settings, in the order of the form.
 pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
@@ -225,7 +225,6 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         id: "thresholds",
         label: "Alerts at, in per cent of the budget",
         hint: "Faculty get a mail when this much of the budget is spent. At most 20 numbers from 1 to 100. There is always a mail when all of it is spent.",
-        owner: Owner::Faculty,
         write: |draft| draft.settings.mails.thresholds.iter().map(u8::to_string).joined(","),
         read: |form, draft| {
             form.thresholds(Mails::default().thresholds).map(|thresholds| draft.settings.mails.thresholds = thresholds)
@@ -237,7 +236,6 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         label: "Alerts to assistants",
         hint: "Faculty always get them.",
         kind: FieldKind::Choice(&[("off", "no"), ("on", "yes, they get them too")]),
-        owner: Owner::Faculty,
         write: |draft| if draft.settings.mails.alert_assistants { "on" } else { "off" }.to_owned(),
         read: |form, draft| form.alert_assistants().map(|is_on| draft.settings.mails.alert_assistants = is_on),
         ..MAILS
@@ -256,7 +254,6 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
             ("sunday", "Sunday"),
             ("never", "never"),
         ]),
-        owner: Owner::Faculty,
         write: |draft| draft.settings.mails.digest.as_ref().map_or("never".to_owned(), word),
         read: |form, draft| form.digest(Mails::default().digest).map(|day| draft.settings.mails.digest = day),
         ..MAILS
@@ -266,7 +263,6 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         label: "Mails to students about their cap and the end of the term",
         hint: "At 80% and 100% of a cap, and a week before the end. What a rule below does to a key is always mailed.",
         kind: FieldKind::Choice(&[("on", "on"), ("off", "off")]),
-        owner: Owner::Faculty,
         write: |draft| if draft.settings.mails.student_mails { "on" } else { "off" }.to_owned(),
         read: |form, draft| form.one_of("on", "off").map(|is_on| draft.settings.mails.student_mails = is_on),
         ..MAILS
@@ -276,7 +272,6 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         label: "Who students ask",
         hint: "On their pages and in their mails. Empty: mails name the faculty.",
         is_private: true,
-        owner: Owner::Faculty,
         write: |draft| draft.settings.texts.contact.clone().unwrap_or_default(),
         read: |form, draft| form.line(500).map(|contact| draft.settings.texts.contact = contact),
         ..MAILS
@@ -287,7 +282,6 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         hint: "Empty: from the first day.",
         when_empty: "the first day",
         kind: FieldKind::Time,
-        owner: Owner::Faculty,
         write: |draft| time(draft.settings.claims.claim_opens_at, &draft.settings),
         read: |form, draft| {
             form.time(|stored| stored.claims.claim_opens_at)
@@ -301,7 +295,6 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         hint: "Empty: until the last day.",
         when_empty: "the last day",
         kind: FieldKind::Time,
-        owner: Owner::Faculty,
         write: |draft| time(draft.settings.claims.claim_closes_at, &draft.settings),
         read: |form, draft| {
             form.time(|stored| stored.claims.claim_closes_at)
@@ -315,7 +308,6 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         hint: "For an exam, say: every key is off then, and no key can be claimed.",
         when_empty: "no pause",
         kind: FieldKind::Time,
-        owner: Owner::Faculty,
         write: |draft| time(draft.settings.pauses.all.map(|times| times.from), &draft.settings),
         read: |form, _| instant(form.text(), &form.zone()).map(drop),
         ..KEYS
@@ -326,7 +318,6 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         hint: "Keys work again then. A group can have a pause of its own.",
         when_empty: "no pause",
         kind: FieldKind::Time,
-        owner: Owner::Faculty,
         write: |draft| time(draft.settings.pauses.all.map(|times| times.until), &draft.settings),
         read: |form, draft| {
             let stored = form.before().and_then(|before| before.settings.pauses.all);
@@ -341,7 +332,6 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         label: "Replacements a term",
         hint: "How often a student may replace a key without asking. One that leaked does not count.",
         kind: FieldKind::Number,
-        owner: Owner::Faculty,
         write: |draft| draft.settings.claims.replacements.to_string(),
         read: |form, draft| {
             draft.settings.claims.replacements =
@@ -356,7 +346,6 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         when_empty: "never",
         hint: "Empty: never. The student gets a mail a week before, and can switch the key on again while the budget has room.",
         kind: FieldKind::Number,
-        owner: Owner::Faculty,
         write: |draft| number(draft.settings.claims.unused_after_days),
         read: |form, draft| form.number(1, 3_650).map(|days| draft.settings.claims.unused_after_days = days),
         ..KEYS
@@ -367,7 +356,6 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         when_empty: "never",
         hint: "Empty: never. The student gets a mail a week before. A key that is not replaced ends on that day, or a week after the mail if the mail was sent late.",
         kind: FieldKind::Number,
-        owner: Owner::Faculty,
         write: |draft| number(draft.settings.claims.rotate_after_days),
         read: |form, draft| form.number(1, 3_650).map(|days| draft.settings.claims.rotate_after_days = days),
         ..KEYS
@@ -378,7 +366,6 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         hint: "Text or a link. Students agree before they see a key.",
         kind: FieldKind::Area,
         is_private: true,
-        owner: Owner::Faculty,
         write: |draft| draft.settings.texts.terms.clone().unwrap_or_default(),
         read: |form, draft| form.lines(20_000).map(|terms| draft.settings.texts.terms = terms),
         ..KEYS

@@ -18,7 +18,7 @@ use serde_json::json;
 
 use super::{DigestNames, DigestReader};
 use crate::letter::Letter;
-use crate::testing::{at, programme, written};
+use crate::tests::{at, programme, written};
 
 const WEEK: (Date, Date) = (date(2026, 11, 9), date(2026, 11, 15));
 

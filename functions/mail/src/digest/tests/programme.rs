@@ -80,7 +80,7 @@ async fn faculty_read_who_and_what() {
 
 #[test]
 fn who_was_erased_has_no_name() {
-    let mut grant = crate::testing::with_key().grant;
+    let mut grant = crate::tests::with_key().grant;
     assert_eq!(super::super::name_of(&grant).as_deref(), Some("ada@example.edu"));
     grant.person.address = EmailAddress::erased(&grant.id);
     assert_eq!(super::super::name_of(&grant), None);

@@ -3,7 +3,7 @@
 use bursar_core::domain::audit::{Actor, AuditDetail};
 
 use super::*;
-use crate::testing::{at, now, programme, read, told, with_key};
+use crate::tests::{at, now, programme, read, told, with_key};
 
 /// Somebody who has used this much of a cap of twenty dollars.
 fn used(dollars_and_cents: i64) -> CapUseFacts {

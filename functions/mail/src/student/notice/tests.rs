@@ -6,7 +6,7 @@ use bursar_core::domain::grant::AnnouncedEnd;
 use jiff::ToSpan;
 
 use super::*;
-use crate::testing::{address, at, config, now, read, told, with_key};
+use crate::tests::{address, at, config, now, read, told, with_key};
 
 async fn of_rule(view: &View, notice: StudentNotice, now: Moment) -> String {
     told(|words| words.of_rule(view, notice, now).unwrap()).await

@@ -3,7 +3,7 @@
 use bursar_core::domain::programme::counts::Stage;
 
 use super::*;
-use crate::testing::{address, at, now, programme, told, with_key};
+use crate::tests::{address, at, now, programme, told, with_key};
 
 /// The mail to somebody who may claim until the twenty-fifth of November.
 async fn mailed(change: impl FnOnce(&mut Settings, &mut Grant), now: Moment) -> String {

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::testing::dollars;
 use crate::domain::values::window::Reset;
+use crate::tests::values::dollars;
 
 impl Story {
     fn counted_in(reset: Reset) -> Story {

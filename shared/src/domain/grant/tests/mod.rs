@@ -19,11 +19,11 @@ use crate::domain::audit::Actor;
 use crate::domain::grant::{Grant, View};
 use crate::domain::programme::guardrail::{Guardrail, GuardrailOwner, MadeGuardrail};
 use crate::domain::programme::rules::Rules;
-use crate::domain::testing::a_view;
 use crate::domain::usage::reading::DailyUse;
 use crate::domain::values::id::{Epoch, KeyHash, PersonId};
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::utc_date;
+use crate::tests::values::a_view;
 
 /// A view to which acts are applied one after the other, as the store does.
 #[derive(Clone)]

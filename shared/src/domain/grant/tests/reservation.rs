@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::held::LATE;
 use crate::domain::programme::counts::Counts;
-use crate::domain::testing::dollars;
 use crate::domain::values::window::Reset;
+use crate::tests::values::dollars;
 
 impl Story {
     fn claimed() -> Story {

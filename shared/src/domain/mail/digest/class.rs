@@ -159,8 +159,8 @@ mod tests {
     use super::*;
     use crate::domain::grant::{GrantKey, HoldKind, Pause};
     use crate::domain::programme::role::Role;
-    use crate::domain::testing::{a_grant, a_programme, at};
     use crate::domain::usage::days::KeyCounters;
+    use crate::tests::values::{a_grant, a_programme, at};
 
     const MONDAY: Date = Date::constant(2026, 3, 2);
 

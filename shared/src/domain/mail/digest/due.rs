@@ -15,7 +15,7 @@ const MADE_UP_FOR: SignedDuration = SignedDuration::from_hours(48);
 /// The time after midnight UTC by which the nightly sync has read the day that is over.
 const LOOKED_BACK_AFTER: SignedDuration = SignedDuration::from_hours(2);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum DigestTrigger {
     /// The hourly check, for which no digest is due before its morning.
     Hourly,
@@ -84,8 +84,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::testing::{a_programme, at, date};
     use crate::domain::values::term::Term;
+    use crate::tests::values::{a_programme, at, date};
 
     fn digest(weekday: Weekday, zone: &str) -> Programme {
         let mut programme = a_programme();

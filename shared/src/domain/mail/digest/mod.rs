@@ -85,7 +85,7 @@ pub enum LineSubject {
 
 /// The people of a programme who need a look, as the sync's last whole run of a day found them. A digest has those of its own days, also
 /// where its morning is after the next night.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KeptPeople {
     pub programme: ProgrammeId,
     pub as_of: Moment,
@@ -174,7 +174,7 @@ impl DigestMoney {
 }
 
 /// The extent of what is known about a programme's keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum LastListing {
     /// No key was ever shown, so no listing is needed.
     NoNeed,
@@ -256,8 +256,8 @@ fn sum_weeks(lines: &[DigestLine]) -> [Usd; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::testing::dollars as usd;
     use crate::domain::usage::days::Accuracy;
+    use crate::tests::values::dollars as usd;
 
     const WEEKS: [(Date, Date); 2] = [
         (Date::constant(2026, 11, 9), Date::constant(2026, 11, 15)),

@@ -4,6 +4,7 @@
 //! that is past is never named. Mails and pages say it in the same words, which are here too, in their readers' language: there a
 //! budget is a budget.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
@@ -28,7 +29,7 @@ const LATEST_WEEKS: i32 = 2;
 /// The days without any use after which there is no pace any more.
 const IDLE_DAYS: i32 = 28;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SpendingLimits {
     pub budget: Usd,
     /// The most that the shown keys can come to in all, where that is known to be less than the budget.
@@ -37,7 +38,7 @@ pub struct SpendingLimits {
     pub lasts: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Forecast {
     pub runs_out: RunsOut,
     pub limits: SpendingLimits,
@@ -47,7 +48,7 @@ pub struct Forecast {
 }
 
 /// The day, in UTC, on which a budget will be empty, or what comes before that.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunsOut {
     /// The last of the money is used on this day, within the term.
@@ -77,7 +78,7 @@ pub enum RunsOut {
 ///
 /// Weeks without any use are no weeks of it, so that a break changes nothing but the day from which it leads on. It ends with the last
 /// day of use for the same reason. After four idle weeks it is nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SpendingPace {
     /// The use on all Mondays, all Tuesdays and so on.
     on_weekdays: [i128; 7],
@@ -201,7 +202,7 @@ impl Forecast {
 fn long_before(day: Date, term: &Term) -> String {
     const NUMBERS: [&str; 11] =
         ["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"];
-    let days = day.until(term.ends_on()).map_or(0, |span| span.get_days());
+    let days = days_between(day, term.ends_on());
     let (number, what) = match days {
         ..=0 => return format!("{}, the last day of the term", short_date(day)),
         1 => return format!("{}, a day before the term ends", short_date(day)),
@@ -358,7 +359,7 @@ const FAR: u32 = 4;
 const SMALL: Usd = Usd::from_dollars(1);
 
 /// The use in each of the last weeks of completed days, the newest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Weeks {
     used: [Usd; 4],
     /// Whether a key was shown before the last of them.
@@ -382,9 +383,7 @@ impl StandingOut {
         let usual_week = usual_week(class.iter().map(|(_, weeks)| weeks));
         let out = class.iter().filter_map(|(grant, weeks)| Some((grant.clone(), weeks.stands_out(usual_week)?)));
         let mut most: Vec<(GrantId, Usd)> = out.collect();
-        most.sort_by(|(grant, used), (other_grant, other_used)| {
-            other_used.cmp(used).then_with(|| grant.cmp(other_grant))
-        });
+        most.sort_by_cached_key(|(grant, used)| (Reverse(*used), grant.clone()));
         let unnamed = most.len().saturating_sub(NAMED);
         most.truncate(NAMED);
         StandingOut { usual_week, most, unnamed: unnamed as u32 }
@@ -409,7 +408,7 @@ impl Weeks {
     }
 
     fn add(&mut self, day: Date, spent: Usd, looked: Date) {
-        let ago = day.until(looked).map_or(0, |span| span.get_days());
+        let ago = days_between(day, looked);
         let week = usize::try_from(ago - 1).ok().and_then(|ago| self.used.get_mut(ago / 7));
         week.into_iter().for_each(|week| *week += spent);
     }

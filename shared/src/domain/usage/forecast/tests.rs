@@ -5,9 +5,9 @@ use jiff::civil::{Weekday, date};
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::testing::micros as usd;
 use crate::domain::usage::days::KeyCounters;
 use crate::domain::values::window::utc_midnight;
+use crate::tests::values::micros as usd;
 
 /// A Monday, far enough before every end.
 const FIRST: Date = date(2026, 3, 2);
@@ -148,7 +148,7 @@ fn keys_stop_at_what_is_reserved() {
     // Three hundred a week since three weeks, of four thousand; the keys that are out may spend a thousand.
     let spent = spent([[50_000_000; 6].as_slice(), &[0]].concat().into_iter().cycle().take(21));
     let of = |reserved: Option<i32>| {
-        let mut budget = Budget::new(crate::domain::testing::a_programme().id, Usd::from_dollars(4000));
+        let mut budget = Budget::new(crate::tests::values::a_programme().id, Usd::from_dollars(4000));
         budget.reserved = Usd::from_dollars(reserved.unwrap_or(900));
         forecast(&spent, SpendingLimits::new(&budget, Reset::None, reserved.is_none(), &spent), &term(), day(21))
     };
@@ -217,7 +217,7 @@ fn after_a_break_the_pace_is_as_before() {
 fn with_a_reset_nothing_ends_before_the_term() {
     let spent = spent([2_000_000; 20]);
     let of = |reset, owns_keys, reserved| {
-        let mut budget = Budget::new(crate::domain::testing::a_programme().id, Usd::from_dollars(80));
+        let mut budget = Budget::new(crate::tests::values::a_programme().id, Usd::from_dollars(80));
         budget.reserved = Usd::from_dollars(reserved);
         forecast(&spent, SpendingLimits::new(&budget, reset, owns_keys, &spent), &term(), day(20)).runs_out
     };

@@ -24,7 +24,7 @@ use crate::schema::{begin, key, stored};
 pub const SETTLING: SignedDuration = SignedDuration::from_mins(15);
 
 /// A usage report of the provider for one key. A missing number is `None`, never zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct UsageReport {
     pub lifetime: Usd,
     pub today: Option<Usd>,
@@ -44,7 +44,7 @@ pub struct DailyUse {
     pub byok: Days,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reading {
     pub programme: ProgrammeId,
     pub grant: GrantId,
@@ -66,13 +66,13 @@ stored! {
 
 /// The amount by which lifetime counters are below the record. The record stands, since a key's use never
 /// shrinks. The sums keep their value, and the difference shows when they are reconciled with the account.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Shortfall {
     pub credits: Usd,
     pub byok: Usd,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 pub enum UnusableReport {
     #[error("the provider does not say what it has used")]
     Silent,
@@ -165,7 +165,7 @@ impl DailyUse {
         };
         let credits = self.credits.with(counters(report.lifetime, report.today, report.in_window), known_until);
         let byok = match report.byok {
-            Some(lifetime) if lifetime > Usd::ZERO || !is_nothing(&self.byok) => {
+            Some(lifetime) if lifetime > Usd::ZERO || self.byok != Days::default() => {
                 self.byok.with(counters(lifetime, report.byok_today, report.byok_in_window), known_until)
             }
             _ => self.byok.clone(),
@@ -255,10 +255,6 @@ pub fn is_used(readings: &[Reading]) -> bool {
     readings.iter().any(|reading| {
         reading.last_used_at.is_some() || reading.used.credits.total() + reading.used.byok.total() > Usd::ZERO
     })
-}
-
-fn is_nothing(days: &Days) -> bool {
-    *days == Days::default()
 }
 
 /// The stored form of a reading's use: its sums beside the days, so that a write can be conditional on them.

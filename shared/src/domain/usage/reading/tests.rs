@@ -1,7 +1,7 @@
 //! Readings from the provider's answers: the record after them, and their shortfalls.
 
 use super::*;
-use crate::domain::testing::at;
+use crate::tests::values::at;
 
 fn told(lifetime: i32, today: i32, in_window: i32) -> UsageReport {
     let dollars = |number| Some(Usd::from_dollars(number));

@@ -14,7 +14,7 @@ use bursar_core::domain::programme::Byok;
 use bursar_core::domain::programme::rules::DailyLimit;
 
 use super::*;
-use crate::testing::{at, settings_mut};
+use crate::tests::{at, settings_mut};
 
 #[test]
 fn before_the_claim_window_in_it_and_after_it() {

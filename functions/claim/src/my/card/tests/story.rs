@@ -11,7 +11,7 @@ use bursar_core::domain::values::window::utc_date;
 use bursar_core::web::Visitor;
 
 use super::*;
-use crate::testing::{a_view, at, readable};
+use crate::tests::{a_view, at, readable};
 
 #[derive(Template)]
 #[template(path = "card.html")]

@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 
-use super::grant::Person;
-use super::values::term::Term;
 use crate::clock::Moment;
-use crate::domain::grant::{Grant, View};
+use crate::domain::grant::{Grant, Person, View};
 use crate::domain::programme::{Budget, Programme, Settings};
 use crate::domain::values::address::EmailAddress;
 use crate::domain::values::id::ProgrammeId;
 use crate::domain::values::money::Usd;
+use crate::domain::values::term::Term;
 
 pub(crate) fn at(text: &str) -> Moment {
     text.parse().unwrap()
