@@ -127,10 +127,11 @@ pub(crate) fn why_not(refused: &BeginRefused, term: &Term) -> String {
         BeginRefused::Revoked => "You were removed from this programme. If that is a mistake, ask the people who run the programme.".to_owned(),
         BeginRefused::Over => "This programme has ended, and so have its keys.".to_owned(),
         BeginRefused::Held(HoldKind::Paused) => {
-            "The people who run this programme have paused your access. Ask them about it; nothing is lost.".to_owned()
+            "The people who run this programme have paused your access: no key is made, and requests with a key are refused. Ask them about it; nothing is lost.".to_owned()
         }
         BeginRefused::PausedUntil { until } => format!(
-            "The people who run this programme have paused it until {}. You need not do anything: all is as it was then, and nothing is lost.",
+            "The people who run this programme have paused your access until {}: no key is made before then, and requests with a key are refused. \
+             You need not do anything: afterwards all is as it was, and nothing is lost.",
             format_time(*until)
         ),
         BeginRefused::Held(HoldKind::Dropped) => {

@@ -103,12 +103,12 @@ async fn a_brake_has_bounds() {
     said += &format!("cap_usd 21: {}\n", says(&admin.submit(&page, ID, &[("cap_usd", "21")]).await.expect(422)));
     campus.edit(&admin, &[("contact", "room 101")]).await.expect(303);
     insta::assert_snapshot!(said, @r#"
-    [("daily_usd", "3.99")]: A brake of $3.99 is too small. At least $4: a fifth of the largest cap is $4, and three answers of 32,000 tokens by anthropic/claude-opus-4.5, as coding agents ask for, could cost $2.40.
-    [("daily_usd", "20.01")]: A brake above the largest cap, $20, stops nothing.
-    [("daily_usd", "2.39"), ("cap_usd", "10")]: A brake of $2.39 is too small. At least $2.40: a fifth of the largest cap is $2, and three answers of 32,000 tokens by anthropic/claude-opus-4.5, as coding agents ask for, could cost $2.40.
-    [("daily_usd", "3.99"), ("models", "")]: A brake of $3.99 is too small. At least $4: a fifth of the largest cap. No models of a known price are named, so what an answer could cost is not known.
+    [("daily_usd", "3.99")]: A brake of $3.99 is too small. At least $4: a fifth of the largest cap.
+    [("daily_usd", "20.01")]: A brake above $20, the largest cap of the programme and its groups, stops nobody who has such a cap.
+    [("daily_usd", "2.39"), ("cap_usd", "10")]: A brake of $2.39 is too small. At least $2.40: three answers of 32,000 tokens by anthropic/claude-opus-4.5, as coding agents ask for, could cost that much.
+    [("daily_usd", "3.99"), ("models", "")]: A brake of $3.99 is too small. At least $4: a fifth of the largest cap, since no models of a known price are named.
     [("daily_usd", "5"), ("reset", "weekly")]: A brake goes with a cap for the whole term alone: this cap resets by itself.
-    cap_usd 21: A brake of $4 is too small. At least $4.20: a fifth of the largest cap is $4.20, and three answers of 32,000 tokens by openai/gpt-4o-mini, as coding agents ask for, could cost $0.06.
+    cap_usd 21: A brake of $4 is too small. At least $4.20: a fifth of the largest cap.
     "#);
     campus.finish().await;
 }

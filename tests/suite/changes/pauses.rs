@@ -47,13 +47,27 @@ async fn everybody_is_in_an_exam() {
     campus.edit(&admin, &times).await.expect(303);
     works_after(&campus, 20).await;
     assert_eq!(campus.enabled(), ["ada", "bob"]);
+    let [at, ends] = [&from[11..], &until[11..]];
+    let is_told = async |campus: &Campus, verb: &str, may_remind: bool| {
+        let admin = campus.admin().await;
+        let page = admin.get(ID).await.expect(200);
+        let told = format!("Everybody {verb} paused from 10 Nov 2026, {at} until 10 Nov 2026, {ends}: keys are off");
+        assert!(page.text("pause").unwrap().starts_with(&told), "{}", page.readable());
+        assert!(admin.get("/console").await.readable().contains(&told));
+        assert_eq!(page.offers(&campus.console("/grants/bulk")), may_remind, "{verb}");
+    };
+    is_told(&campus, "will be", true).await;
+    let my = campus.student("ada").await.get("/my").await.readable();
+    let told = format!("pause your access from 10 Nov 2026, {at} until 10 Nov 2026, {ends}: no key is made then");
+    assert!(my.contains(&told), "{my}");
 
     works_after(&campus, 10).await;
     assert_eq!(campus.enabled(), Vec::<&str>::new());
     let ada = campus.student("ada").await;
     let my = ada.get("/my").await.expect(200);
     assert_eq!(my.one("grant").get("data-state"), "paused");
-    let said = format!("have paused it until 10 Nov 2026, {}", &until[11..]);
+    is_told(&campus, "is", false).await;
+    let said = format!("have paused your access until 10 Nov 2026, {ends} (UTC): no key is made before then");
     assert!(my.readable().contains(&said), "{}", my.readable());
     // Who comes meanwhile is in it, and nobody is taken out of it by hand.
     campus.students(&["cid"]).await;
@@ -136,6 +150,12 @@ async fn pause_times_are_checked() {
     campus.minutes(30);
     let admin_page = admin.get(SETTINGS).await;
     let mut refused = String::new();
+    let day_after = "2027-02-09T10:00";
+    let late = [("pause_from", day_after), ("pause_until", "2027-02-09T12:00")];
+    refused += &format!("{day_after}: {}\n", admin.submit(&admin_page, ID, &late).await.expect(422).alerts()[1]);
+    let groups = admin.get(GROUPS).await;
+    let late = [("pause_from.A", day_after), ("pause_until.A", "2027-02-09T12:00")];
+    refused += &format!("A: {}\n", admin.submit(&groups, GROUPS, &late).await.expect(422).alerts()[1]);
     for [from, until] in [[60, 30], [60, 60], [-60, -30], [-2, 30]] {
         let (from, until) = (minutes(&campus, from), minutes(&campus, until));
         let typed = [("pause_from", &*from), ("pause_until", &*until)];
@@ -145,6 +165,8 @@ async fn pause_times_are_checked() {
     let only_one = admin.submit(&admin_page, ID, &[("pause_from", "2026-11-20T08:00")]).await.expect(422);
     refused += &only_one.alerts()[1];
     insta::assert_snapshot!(refused, @"
+    2027-02-09T10:00: No key works after the term, whose last day is 8 Feb 2027.
+    A: No key works after the term, whose last day is 8 Feb 2027.
     11:00 to 10:30: A pause ends after it begins, which is at 10 Nov 2026, 11:00.
     11:00 to 11:00: A pause ends after it begins, which is at 10 Nov 2026, 11:00.
     09:00 to 09:30: This time is over: it is 10 Nov 2026, 10:00 now.

@@ -76,7 +76,7 @@ async fn each_programme_has_examples_without_the_key() {
     assert!(my.examples().is_empty() && !explains_refusals(&my), "there is no key to use, and none was refused");
     let (grant, key) = (campus.id("ada").clone(), campus.reveal(&ada).await);
     let my = ada.get("/my").await.expect(200);
-    assert_eq!((asking(&my).len(), explains_refusals(&my)), (8, true));
+    assert_eq!((asking(&my).len(), explains_refusals(&my)), (9, true));
     assert!(my.examples().iter().all(|example| !example.contains(&key)));
     for example in asking(&my) {
         for part in ["OPENROUTER_API_KEY", "X-OpenRouter-Title", "CS pilot"] {
@@ -106,7 +106,7 @@ async fn each_programme_has_examples_without_the_key() {
     let (read, examples) = (my.readable(), asking(&my));
     assert!(read.contains("Use your key for CS pilot") && read.contains("Use your key for Seminar"), "{read}");
     let of_seminar = |text: &&String| text.contains("Seminar");
-    assert_eq!((examples.len(), examples.iter().filter(of_seminar).count()), (16, 8));
+    assert_eq!((examples.len(), examples.iter().filter(of_seminar).count()), (18, 9));
 
     for programme in ["cs-pilot", "seminar"] {
         ada.submit(&ada.get("/my").await, &format!("/my/{programme}/leaked"), &[]).await.expect(303);

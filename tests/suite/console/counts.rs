@@ -164,8 +164,11 @@ async fn a_raise_says_what_it_costs_others() {
     assert_eq!(card.one("free").get("data-usd"), "40.000000");
     assert!(card.readable().contains("Needed if everybody claims $40.00"), "{}", card.readable());
     let all = card.texts("press-cost");
-    let costs = ["Raise to $25 (1 could then get no key)", "Raise to $30 (1 could then get no key)"];
-    assert_eq!(all, [costs[0], costs[1], "Raise to $40 (1 could then get no key)"]);
+    let costs = [
+        "Raise to $25 (leaves room for 1 of the 2 who have no key yet)",
+        "Raise to $30 (leaves room for 1 of the 2 who have no key yet)",
+    ];
+    assert_eq!(all, [costs[0], costs[1], "Raise to $40 (leaves room for 1 of the 2 who have no key yet)"]);
     assert_eq!(card.attributes("press-cost", "data-usd"), ["5.000000", "10.000000", "20.000000"]);
 
     // Once nobody can claim any more, a raise costs nobody a key.
@@ -380,6 +383,30 @@ async fn a_claim_day_adds_up() {
     campus.hold("s299", HoldKind::Dropped).await;
     campus.revoke("s174").await;
     assert_eq!(row(&campus).await, [4, 110, 15, 30, 10, 29]);
+    campus.finish().await;
+}
+
+/// What a student sees of their own use counts at once, and nobody is reminded of it.
+#[tokio::test]
+async fn a_refresh_counts_a_use() {
+    let mut campus = staffed().await;
+    campus.students(&["ada"]).await;
+    campus.reveal(&campus.student("ada").await).await;
+    campus.sync().await;
+    assert_eq!(row(&campus).await, [0, 0, 0, 0, 1, 0]);
+    let faye = campus.student("faye").await;
+    let overview = faye.get(ID).await;
+    campus.minutes(10);
+    campus.press(&campus.student("ada").await, "refresh").await.expect(303);
+    assert_eq!(row(&campus).await, [0, 0, 0, 0, 1, 0], "nothing was used");
+    campus.spend("ada", "0.01");
+    campus.minutes(10);
+    campus.press(&campus.student("ada").await, "refresh").await.expect(303);
+    assert_eq!(row(&campus).await, [0, 0, 0, 0, 0, 1]);
+    // The page from before still offers it.
+    let form = overview.forms().into_iter().find(|form| form.value("stage") == Some("claimed")).unwrap();
+    let nobody = faye.send_form(&form).await.expect(200).readable();
+    assert!(nobody.contains("Nobody who is meant can be reminded now"), "{nobody}");
     campus.finish().await;
 }
 

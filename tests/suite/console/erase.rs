@@ -83,7 +83,9 @@ async fn an_erased_person_is_gone() {
     }
     // Her page erases nobody else, whoever is typed.
     for whom in ["bob@example.edu", "eve@example.edu"] {
-        let why = erased(&admin, &page, whom).await.expect(422).alert().unwrap();
+        let refused = erased(&admin, &page, whom).await.expect(422);
+        let why = refused.alert().unwrap();
+        assert!(refused.readable().contains("canary.new@example.edu") && refused.offers(ERASE), "her page once more");
         assert!(why.contains("Nobody was erased") && campus.enabled().len() == 2, "{whom}: {why}");
     }
     let receipt = erased(&admin, &page, "Canary.NEW@example.edu").await.expect(303).location().unwrap().to_owned();

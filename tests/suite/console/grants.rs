@@ -77,10 +77,13 @@ async fn one_leaves_the_roster_or_for_good() {
         }
         let page = faye.get(&path(name)).await;
         assert!(page.readable().contains("the roster no longer names this person") && !page.offers(&drop), "{told}");
+        assert!(page.readable().contains("off the roster") && !page.offers(&format!("{}/pause", path(name))));
     }
     assert_eq!(campus.enabled().len(), 1, "the key of who was dropped is off");
-    let roster = faye.get(ROSTER).await;
-    faye.submit(&roster, &format!("{ID}/people"), &[("email", "ada@example.edu")]).await.expect(303);
+    let off = faye.get(&format!("{GRANTS}?state=off-roster")).await.attributes("grant", "data-state");
+    assert_eq!(off, ["paused", "paused"]);
+    faye.submit(&faye.get(&path("ada")).await, &format!("{ID}/people"), &[]).await.expect(303);
+    assert!(faye.get(ROSTER).await.readable().contains("1 person is back on the roster"));
     assert_eq!(campus.enabled().len(), 2, "and on again with them");
     for (name, told) in [("ada", "Mails one to the student that the key is off"), ("bob", "Mails none")] {
         let revoke = format!("{}/revoke", path(name));
@@ -105,6 +108,11 @@ async fn many_are_acted_on_at_once() {
         let page = admin.get(&format!("{GRANTS}?sort=name")).await;
         page.attributes("grant", "data-state").join(" ")
     };
+
+    // A cap alone is nothing to be done.
+    let page = admin.get(GRANTS).await;
+    let undecided = admin.submit(&page, &bulk, &[("cap_usd", "25")]).await.expect(422);
+    assert_eq!(undecided.alert().as_deref(), Some("Choose one of the list."));
 
     // Of a filter, with every part of it; if others are meant by then, nothing is done before they have been shown.
     let shown = preview(&format!("{GRANTS}?state=invited"), &[("act", "revoke")]).await;

@@ -116,7 +116,8 @@ async fn who_has_not_claimed_is_reminded_once_a_day() {
     let reminds = async |hours: i64| {
         campus.hours(hours);
         let faye = campus.student("faye").await;
-        let shown = faye.submit(&faye.get(ROSTER).await, BULK, &[]).await.expect(200);
+        let unclaimed = [("act", "remind"), ("state", "invited")];
+        let shown = faye.submit(&faye.get(GRANTS).await, BULK, &unclaimed).await.expect(200);
         assert_eq!(shown.attributes("grant", "data-email"), ["dan@example.edu", "eve@example.edu"]);
         faye.submit(&shown, BULK, &[]).await.expect(303);
         campus.settle().await;

@@ -103,7 +103,7 @@ async fn the_overview_looks_ahead() {
     );
 
     recorded(&campus, 20, &[&steady[..], &[("bob", [400; 28])]].concat()).await;
-    let gone = "The budget is used up. Raise the budget in the settings. The caps of students who need more must be raised as well: each key stops at its own cap.";
+    let gone = "The budget is used up. Raise the budget in the settings. The caps of students who need more must be raised as well: each key stops at its own cap. Open the settings";
     assert_eq!(said().await.1, [gone]);
     campus.minutes(27 * 60);
     let warnings = campus.admin().await.get(ID).await.texts("warning").join(" ");

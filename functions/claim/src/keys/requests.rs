@@ -173,7 +173,7 @@ pub(crate) async fn ask_for_more(form: KeyForm) -> Answer {
     let line = form::line(&in_a_line, LONGEST_REASON);
     let reason = line.and_then(|reason| reason.ok_or_else(|| NO_REASON.to_owned()));
     let typed_cap = fields.get("cap_usd").unwrap_or_default().trim();
-    let wanted_cap = wanted_cap(typed_cap, view.grant.cap(&view.programme.settings));
+    let wanted_cap = wanted_cap(typed_cap, view.grant.cap(&view.programme.settings), view.budget.limit);
     let (Ok(reason), Ok(wanted_cap)) = (&reason, &wanted_cap) else {
         let cap = typed_cap.to_owned();
         let more_form = MoreForm { reason: typed, error: reason.err(), cap, cap_error: wanted_cap.err() };
@@ -190,9 +190,12 @@ pub(crate) async fn ask_for_more(form: KeyForm) -> Answer {
 }
 
 /// The cap that a student asks for; nothing where the field is empty.
-fn wanted_cap(text: &str, cap: Usd) -> Result<Option<Usd>, String> {
+fn wanted_cap(text: &str, cap: Usd, budget: Usd) -> Result<Option<Usd>, String> {
     match Usd::from_form(text) {
         _ if text.is_empty() => Ok(None),
+        Ok(wanted_cap) if wanted_cap > budget => {
+            Err("That is more than the whole programme has. Write a smaller sum, or leave this empty.".to_owned())
+        }
         Ok(wanted_cap) if wanted_cap > cap => Ok(Some(wanted_cap)),
         Ok(_) => Err(format!("Your cap is {} now. Write a larger one, or leave this empty.", cap.to_dollars())),
         Err(_) => Err("Write an amount in dollars such as 25 or 25.50, or leave this empty.".to_owned()),

@@ -199,22 +199,31 @@ models:
         [model, priced.min().map_or(model, |(_, cheapest)| cheapest)]
     }
 
-    /// The lines for a shell. Each class of models that it knows is set, or it would call one that the key may not.
+    /// The lines for a shell.
     pub(crate) fn claude_code(&self) -> String {
-        let [model, small_model] = self.agent_models("anthropic/").map(in_shell);
-        let url = in_shell(self.url.trim_end_matches("/v1"));
-        let title = in_shell(&format!("X-OpenRouter-Title: {}", self.title));
+        self.claude_variables("export ", "=", "\"$OPENROUTER_API_KEY\"", in_shell)
+    }
+
+    pub(crate) fn claude_code_in_powershell(&self) -> String {
+        self.claude_variables("$env:", " = ", "$env:OPENROUTER_API_KEY", in_powershell)
+    }
+
+    /// Each class of models that it knows is set, or it would call one that the key may not.
+    fn claude_variables(&self, set: &str, to_be: &str, key: &str, written: fn(&str) -> String) -> String {
+        let [model, small_model] = self.agent_models("anthropic/").map(written);
+        let url = written(self.url.trim_end_matches("/v1"));
+        let title = written(&format!("X-OpenRouter-Title: {}", self.title));
         format!(
-            r#"export ANTHROPIC_BASE_URL={url}
-export ANTHROPIC_AUTH_TOKEN="$OPENROUTER_API_KEY"
-export ANTHROPIC_API_KEY=
-export ANTHROPIC_CUSTOM_HEADERS={title}
-export ANTHROPIC_MODEL={model}
-export ANTHROPIC_DEFAULT_FABLE_MODEL={model}
-export ANTHROPIC_DEFAULT_OPUS_MODEL={model}
-export ANTHROPIC_DEFAULT_SONNET_MODEL={model}
-export ANTHROPIC_DEFAULT_HAIKU_MODEL={small_model}
-export CLAUDE_CODE_MAX_OUTPUT_TOKENS={LONGEST_ANSWER}"#
+            r#"{set}ANTHROPIC_BASE_URL{to_be}{url}
+{set}ANTHROPIC_AUTH_TOKEN{to_be}{key}
+{set}ANTHROPIC_API_KEY{to_be}''
+{set}ANTHROPIC_CUSTOM_HEADERS{to_be}{title}
+{set}ANTHROPIC_MODEL{to_be}{model}
+{set}ANTHROPIC_DEFAULT_FABLE_MODEL{to_be}{model}
+{set}ANTHROPIC_DEFAULT_OPUS_MODEL{to_be}{model}
+{set}ANTHROPIC_DEFAULT_SONNET_MODEL{to_be}{model}
+{set}ANTHROPIC_DEFAULT_HAIKU_MODEL{to_be}{small_model}
+{set}CLAUDE_CODE_MAX_OUTPUT_TOKENS{to_be}{LONGEST_ANSWER}"#
         )
     }
 
@@ -347,7 +356,7 @@ mod tests {
         insta::assert_snapshot!(example.claude_code(), @r#"
         export ANTHROPIC_BASE_URL='https://openrouter.ai/api'
         export ANTHROPIC_AUTH_TOKEN="$OPENROUTER_API_KEY"
-        export ANTHROPIC_API_KEY=
+        export ANTHROPIC_API_KEY=''
         export ANTHROPIC_CUSTOM_HEADERS='X-OpenRouter-Title: file:~/.ssh/id O'\''Neil'
         export ANTHROPIC_MODEL='anthropic/large'
         export ANTHROPIC_DEFAULT_FABLE_MODEL='anthropic/large'
@@ -356,6 +365,13 @@ mod tests {
         export ANTHROPIC_DEFAULT_HAIKU_MODEL='b/small'
         export CLAUDE_CODE_MAX_OUTPUT_TOKENS=16000
         "#);
+        let lines = example.claude_code_in_powershell();
+        insta::assert_snapshot!(lines.lines().take(4).collect::<Vec<_>>().join("\n"), @"
+        $env:ANTHROPIC_BASE_URL = 'https://openrouter.ai/api'
+        $env:ANTHROPIC_AUTH_TOKEN = $env:OPENROUTER_API_KEY
+        $env:ANTHROPIC_API_KEY = ''
+        $env:ANTHROPIC_CUSTOM_HEADERS = 'X-OpenRouter-Title: file:~/.ssh/id O''Neil'
+        ");
         insta::assert_snapshot!(example.codex(), @r#"
         model = "openai/medium"
         review_model = "openai/medium"

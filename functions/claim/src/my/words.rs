@@ -4,7 +4,8 @@
 use bursar_core::clock::Moment;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{
-    AnnouncedEnd, BeginRefused, ChangeRefused, GrantState, HoldKind, MORE_REQUEST_LASTS, Stopped, StudentNotice, View,
+    AnnouncedEnd, BeginRefused, ChangeRefused, GrantState, HoldKind, MORE_REQUEST_LASTS, ShownState, Stopped,
+    StudentNotice, View,
 };
 use bursar_core::domain::programme::rules::DailyLimit;
 use bursar_core::domain::values::format::{column_time, end_time, long_date, time_in};
@@ -29,6 +30,7 @@ pub(crate) fn label(view: &View, now: Moment) -> &'static str {
         GrantState::Revoked => "removed",
         GrantState::Ended => OVER,
         _ if view.held(now) == Some(HoldKind::Unused) => "switched off",
+        _ if view.held(now) == Some(HoldKind::Dropped) => ShownState::OFF_ROSTER,
         _ if view.held(now).is_some() => "paused",
         _ if view.programme.is_over(now) => OVER,
         _ if view.grant.is_being_made(now) => "being made",
@@ -100,9 +102,8 @@ fn live(view: &View, now: Moment) -> String {
         return format!("{over}, and your key ends with it.");
     }
     if let Some(used_up) = used_up(view, now) {
-        let refused = "Requests with your key are refused until your cap resets or is raised.";
         let ask = if view.may_ask_for_more(now).is_ok() { " If you need more, ask below." } else { "" };
-        return format!("{} {refused}{ask}", why_not(&used_up, term));
+        return format!("{} Requests with your key are refused.{ask}", why_not(&used_up, term));
     }
     if view.grant.live().is_some_and(|live| !live.enabled.is(&true)) {
         return "Your key is being switched on again at OpenRouter, which may take a few minutes.".to_owned();
@@ -180,7 +181,7 @@ pub(crate) fn no_new_key(obstacle: &Obstacle, term: &Term) -> String {
     let why = obstacle.in_words(term);
     match obstacle {
         Obstacle::Begin(BeginRefused::NothingLeft { .. }) => {
-            format!("{why} Once your cap resets or is raised, you can get a new key here.")
+            format!("{why} Once there is something left of it, you can get a new key here.")
         }
         Obstacle::Begin(_) | Obstacle::BeingPrepared => why,
     }
@@ -222,7 +223,8 @@ pub(crate) fn last_request(view: &View, now: Moment) -> Option<String> {
     } else {
         "Nobody decided within a week. You can ask again.".to_owned()
     };
-    Some(format!("You asked for more on {}. {outcome}", column_time(request.asked_at, settings.term.zone())))
+    let what = request.wanted_cap.map_or("more".to_owned(), |cap| format!("a cap of {}", cap.to_dollars()));
+    Some(format!("You asked for {what} on {}. {outcome}", column_time(request.asked_at, settings.term.zone())))
 }
 
 /// The notice to a person whom mail does not reach, or who does not want it.

@@ -104,7 +104,7 @@ impl Admission for Admins {
 }
 
 impl ProgrammeAccess {
-    async fn find(site: &Site, visitor: Visitor, id: Option<&str>, least: Role) -> Result<ProgrammeAccess> {
+    pub(crate) async fn find(site: &Site, visitor: Visitor, id: Option<&str>, least: Role) -> Result<ProgrammeAccess> {
         let id = id.and_then(|id| id.parse().ok()).ok_or_else(AppError::not_found)?;
         let programme = site.table.get(Programme::key_of(&id)).await?.ok_or_else(AppError::not_found)?;
         let role = Role::find(&visitor.session.address, &programme.settings, visitor.is_admin);

@@ -117,7 +117,7 @@ struct FieldEntry {
     is_typed: bool,
     error: Option<String>,
     choices: Vec<(String, String)>,
-    /// What is said behind the hint.
+    /// What is said before the hint.
     sentence: String,
 }
 
@@ -277,7 +277,7 @@ impl<T: FormValue> Form<T> {
             id: format!("{}{}", self.apart.0, field.id),
             name: format!("{}{}", field.id, self.apart.1),
             label: field.label,
-            hint: [field.hint, &input.sentence].join(" ").trim().to_owned(),
+            hint: [&input.sentence, field.hint].join(" ").trim().to_owned(),
             kind: field.kind,
             when_empty: field.when_empty,
             is_required: field.is_required,

@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 
 use bursar_core::clock::Moment;
-use bursar_core::domain::grant::ShownState;
+use bursar_core::domain::grant::{Holds, ShownState};
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::domain::values::money::{Usd, grouped};
 use bursar_core::domain::values::window::utc_date;
@@ -42,8 +42,8 @@ pub(crate) struct Badge {
 
 impl Badge {
     /// With what is left of the cap.
-    pub(crate) fn new(state: ShownState, amount_left: Usd) -> Badge {
-        let words = state.in_words(Some(amount_left));
+    pub(crate) fn new(state: ShownState, amount_left: Usd, holds: &Holds) -> Badge {
+        let words = state.in_words(Some(amount_left), holds);
         Badge { class: if words == ShownState::USED_UP { "warning" } else { state.as_str() }, words }
     }
 }
@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn a_key_works_until_its_cap_is_used_up() {
         let shown = |state, amount_left| {
-            let badge = Badge::new(state, amount_left);
+            let badge = Badge::new(state, amount_left, &Holds::default());
             (badge.class, badge.words)
         };
         assert_eq!(shown(ShownState::Live, Usd::CENT), ("live", "working"));

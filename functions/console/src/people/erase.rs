@@ -19,6 +19,7 @@ use ulid::Ulid;
 
 use crate::kit::access::{AdminAccess, Admins, PageFrame, Post};
 use crate::kit::paths;
+use crate::people::grants::refuse_erasure;
 use crate::work::jobs::{AGAIN_AFTER, JobDeadlines};
 
 #[derive(Template)]
@@ -37,6 +38,8 @@ pub(crate) struct EraseForm {
     pub(crate) has_address: bool,
     /// Grants that may be theirs too, each with a field to tick and what is known of it.
     pub(crate) candidates: Vec<(String, String)>,
+    /// What is wrong with what was typed.
+    pub(crate) error: Option<String>,
 }
 
 impl EraseForm {
@@ -64,7 +67,7 @@ impl EraseForm {
             let shown_address = if known_address.is_none() { "no address" } else { known_address.as_written() };
             let details = name.iter().chain(roster_id).map(String::as_str).chain([shown_address]);
             let details = details.joined(", ");
-            let state = candidate.shown_state(&ClockPauses::default(), now).in_words(None);
+            let state = candidate.shown_state(&ClockPauses::default(), now).in_words(None, &candidate.holds);
             (format!("{ALSO}{}", field_of(candidate)), format!("{details}, {state} in {}: {why}", candidate.programme))
         });
         Ok(EraseForm {
@@ -72,6 +75,7 @@ impl EraseForm {
             grant: grants.first().map(field_of),
             has_address: address.is_some(),
             candidates: candidates.collect(),
+            error: None,
         })
     }
 }
@@ -91,8 +95,10 @@ pub(crate) async fn press(post: Post<Admins>) -> Answer {
     let address = if typed.is_none() && named.is_some() {
         None
     } else {
-        let address = EmailAddress::parse(typed.unwrap_or_default());
-        Some(address.map_err(|error| AppError::unprocessable(format!("Nobody was erased: {error}.")))?)
+        match EmailAddress::parse(typed.unwrap_or_default()) {
+            Ok(address) => Some(address),
+            Err(error) => return refuse_erasure(&post, format!("Nobody was erased: {error}.")).await,
+        }
     };
     let form = fields.filled("erasure").and_then(|id| id.parse().ok()).unwrap_or_else(|| new_ulid(*now));
     let ticked: String = fields.iter().map(|(name, _)| name).filter(|name| name.starts_with(ALSO)).collect();
@@ -104,17 +110,13 @@ pub(crate) async fn press(post: Post<Admins>) -> Answer {
     let mut grants = match &address {
         Some(address) => one_persons(site, address.matched(), named).await?,
         None => {
-            let grant = without_address(site, named.unwrap_or_default()).await?.ok_or_else(AppError::not_found)?;
-            if grant.person.roster_id.as_deref() != fields.filled("id") {
-                let sentence = "Nobody was erased: type the id that is shown on the student's page.";
-                return Err(AppError::unprocessable(sentence));
-            }
-            vec![grant]
+            let grant = without_address(site, named.unwrap_or_default()).await?.into_iter();
+            grant.filter(|grant| grant.person.roster_id.as_deref() == fields.filled("id")).collect()
         }
     };
     if named.is_some_and(|named| grants.iter().all(|grant| field_of(grant) != named)) {
-        let sentence = "Nobody was erased: that is not the address of the student on this page. Type the address that the page shows.";
-        return Err(AppError::unprocessable(sentence));
+        let why = "Nobody was erased: this is not what the page shows of this student.";
+        return refuse_erasure(&post, why.to_owned()).await;
     }
     let address = address.as_ref().map(EmailAddress::matched);
     if !ticked.is_empty() {

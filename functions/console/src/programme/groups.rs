@@ -10,6 +10,7 @@ use bursar_core::domain::programme::pause::PauseTimes;
 use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::values::format::Joined;
 use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::term::Term;
 use bursar_core::store::{EditOutcome, ProgrammeEdit, RulesSource};
 use bursar_core::web::{Answer, AppError, Fields, Flash, Reply, Result, Site};
 use jiff::tz::TimeZone;
@@ -19,8 +20,8 @@ use crate::kit::form::{Difference, Field, FieldKind, Form, FormValue};
 use crate::kit::paths;
 use crate::programme::settings::edit::{NO_VERSION, OVERTAKEN};
 use crate::programme::settings::{
-    AS_THE_PROGRAMME, BrakeFloor, KnownModels, cap, how_long, instant, is_past, local_time, models_of, new_models,
-    plain,
+    AS_THE_PROGRAMME, BrakeFloor, KnownModels, cap, how_long, impossible_times, instant, local_time, models_of,
+    new_models, plain,
 };
 use crate::work::{guardrails, jobs};
 
@@ -136,7 +137,8 @@ pub(crate) async fn save(post: Post<Faculty>) -> Answer {
     let news: Vec<&str> = news.flatten().collect();
     let catalogue = KnownModels::read(site, &news, *deadline).await?;
     // What is wrong for good goes before what may be right in a minute.
-    let checked = forms.iter_mut().filter_map(|group| group.check(groups.get(&group.name), &catalogue, post.now));
+    let term = &programme.settings.term;
+    let checked = forms.iter_mut().filter_map(|group| group.check(groups.get(&group.name), &catalogue, term, post.now));
     if let Some(status) = checked.min() {
         return Err(refused(status, forms, REFUSED));
     }
@@ -220,10 +222,16 @@ impl GroupForm {
     }
 
     /// Refuses a tier or models that there are not, and times that are over. Returns the status if anything of this group is refused by then.
-    fn check(&mut self, group: Option<&Group>, catalogue: &KnownModels, now: Moment) -> Option<StatusCode> {
+    fn check(
+        &mut self,
+        group: Option<&Group>,
+        catalogue: &KnownModels,
+        term: &Term,
+        now: Moment,
+    ) -> Option<StatusCode> {
         let Some(group) = group else { return Some(StatusCode::UNPROCESSABLE_ENTITY) };
         let before = self.form.before().and_then(|before| before.pause);
-        if let Some((id, why)) = is_past(before, group.pause, &group.zone, now) {
+        if let Some((id, why)) = impossible_times(before, group.pause, term, now) {
             self.form.refuse(id, why);
             return Some(StatusCode::UNPROCESSABLE_ENTITY);
         }

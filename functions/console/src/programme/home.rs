@@ -35,6 +35,7 @@ struct ProgrammeRow {
     role: &'static str,
     /// The first and the last day, and the id where another programme has the same name.
     term: String,
+    read_at: Moment,
     /// Of a programme that is not over: its money, and its people where it has a roster.
     now: Option<(MoneyBar, Option<Counts>)>,
 }
@@ -75,34 +76,26 @@ impl ProgrammeRow {
         role: Role,
         has_namesake: bool,
         listed_at: Option<Moment>,
-        now: Moment,
+        read_at: Moment,
     ) -> Result<ProgrammeRow> {
         let settings = &programme.settings;
         let mut term = format!("{} to {}", long_date(settings.term.starts_on()), long_date(settings.term.ends_on()));
         if has_namesake {
             term += &format!(" · {}", programme.id);
         }
-        let overview = if programme.is_over(now) { None } else { site.table.overview(&programme.id).await? };
+        let overview = if programme.is_over(read_at) { None } else { site.table.overview(&programme.id).await? };
         let now = overview.map(|Overview { budget, counts, used, .. }| {
             let spent = used.used().days(settings.basis.byok);
             let burn = Burn::new(
                 &programme,
                 &budget,
                 &spent,
-                used.spends_elsewhere(programme.settings.basis.byok, now),
+                used.spends_elsewhere(programme.settings.basis.byok, read_at),
                 listed_at,
-                now,
+                read_at,
             );
-            (MoneyBar::new(settings, &budget, &burn, now), settings.roster.then_some(counts))
+            (MoneyBar::new(settings, &budget, &burn, read_at), settings.roster.then_some(counts))
         });
-        Ok(ProgrammeRow { role: role_name(role), term, now, programme })
-    }
-}
-
-fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::Admin => "admin",
-        Role::Faculty => "faculty",
-        Role::Assistant => "assistant",
+        Ok(ProgrammeRow { role: role.as_str(), term, read_at, now, programme })
     }
 }

@@ -275,6 +275,7 @@ impl Words<'_> {
         let settings = &programme.settings;
         let forecast = spending.forecast;
         let name = &settings.name;
+        let role = spending.reader.as_str();
         let passed = spending.passed();
         let heading = match passed {
             Some(_) => format!("{name} has used more than its budget of {}", spending.limit.to_dollars()),
@@ -302,16 +303,20 @@ impl Words<'_> {
             heading,
             subject,
             parts,
-            why: format!("You get this mail because you get the alerts of {name}."),
+            why: format!("You get this mail because of your role in {name}: {role}."),
             ..self.letter()
         }
     }
 
     /// The page on which to go on: where students' caps stop their keys, that on which the most spent stands first.
-    pub(crate) fn way_on(&self, programme: &ProgrammeId, forecast: Option<Forecast>) -> LetterPart {
+    fn way_on(&self, programme: &ProgrammeId, forecast: Option<Forecast>) -> LetterPart {
         if forecast.is_some_and(|forecast| forecast.stops_at_caps()) {
             return self.page("See who spent most", &format!("/console/programmes/{programme}/grants"));
         }
+        self.overview(programme)
+    }
+
+    pub(crate) fn overview(&self, programme: &ProgrammeId) -> LetterPart {
         self.page("Open the programme", &format!("/console/programmes/{programme}"))
     }
 }

@@ -122,7 +122,7 @@ async fn alert() {
     As of: 20 Nov 2026, 11:00 (Europe/Berlin)
     Nothing changes for students now: each key works up to its own cap. You get the next alert at 95%.
     Open the programme: https://bursar.example.edu/console/programmes/cs-pilot
-    You get this mail because you get the alerts of CS pilot.
+    You get this mail because of your role in CS pilot: assistant.
     ");
 }
 
@@ -195,7 +195,7 @@ async fn alert_of_a_budget_that_is_promised() {
     As of: 20 Nov 2026, 11:00 (Europe/Berlin)
     Keys that students have keep working, each up to its own cap. You get no further mail about this unless the budget changes. Faculty can ask the admins for a budget of $60.
     Open the programme: https://bursar.example.edu/console/programmes/cs-pilot
-    You get this mail because you get the alerts of CS pilot.
+    You get this mail because of your role in CS pilot: assistant.
     ");
     found.crossing.threshold = SOME;
     let text = found.promised().await;
@@ -241,7 +241,7 @@ async fn where_caps_stop_keys_a_larger_budget_is_no_advice() {
     As of: 20 Nov 2026, 11:00 (Europe/Berlin)
     Nothing changes for students now: each key works up to its own cap. You get the next alert at 50%.
     See who spent most: https://bursar.example.edu/console/programmes/cs-pilot/grants
-    You get this mail because you get the alerts of CS pilot.
+    You get this mail because of your role in CS pilot: assistant.
     ");
 }
 
@@ -292,7 +292,7 @@ async fn after_the_end_nothing_is_forecast_or_advised() {
     Term ends: 20 Dec 2026
     As of: 21 Dec 2026, 13:20 (Pacific/Auckland)
     Open the programme: https://bursar.example.edu/console/programmes/cs-pilot
-    You get this mail because you get the alerts of Auckland.
+    You get this mail because of your role in Auckland: assistant.
     ");
     found.used.assigned_keys = 1;
     let text = found.told().await;

@@ -46,18 +46,10 @@ impl Words<'_> {
             }
         };
         let refused = programme.refused_for_room(&money.budget, now).filter(|_| spent < limit);
-        let role;
-        let role_in_words;
-        match reader {
-            DigestReader::Faculty(_) => {
-                role = Role::Faculty;
-                role_in_words = "faculty";
-            }
-            DigestReader::Assistant => {
-                role = Role::Assistant;
-                role_in_words = "an assistant";
-            }
-        }
+        let role = match reader {
+            DigestReader::Faculty(_) => Role::Faculty,
+            DigestReader::Assistant => Role::Assistant,
+        };
         let to_do = burn.forecast.filter(|_| refused.is_none()).filter(Forecast::is_short);
         let to_do = to_do.and_then(|forecast| forecast.to_do(role, settings.roster && !money.owns_keys));
         let mut parts = outlook(programme, digest, &burn, to_do, notes.len());
@@ -75,14 +67,15 @@ impl Words<'_> {
             parts.extend(models(digest, settings.basis.byok));
             parts.extend(spenders(digest, settings.basis.reset, names));
         }
-        parts.push(self.way_on(&programme.id, burn.forecast));
+        parts.push(self.overview(&programme.id));
         Letter {
             heading: format!("{name}: {}", say::week(digest.days).name),
             subject,
             parts,
             why: format!(
-                "You get this mail {} because you are {role_in_words} of {name}. Its faculty can choose another day, or none.",
-                settings.mails.digest.map_or("this week", weekday)
+                "You get this mail {} because of your role in {name}: {}. Its faculty can choose another day, or none.",
+                settings.mails.digest.map_or("this week", weekday),
+                role.as_str()
             ),
             ..self.letter()
         }
@@ -283,7 +276,7 @@ fn who_needs_a_look(
             let outliers = most.iter().map(|(grant, spent)| format!("{} {}", name(names, grant), spent.to_cents()));
             let outliers = outliers.joined(", ");
             let rest = if *unnamed > 0 { format!(", and {unnamed} more") } else { String::new() };
-            format!("{count} ({outliers}{rest}); a usual week of the class is {}", usual_week.to_cents())
+            format!("{count} ({outliers}{rest}); a student's usual week is {}", usual_week.to_cents())
         });
         let who = named.unwrap_or_else(|| count.to_string());
         notes.push(("Spent far more than is usual for them", format!("{who}. {MEANT}")));
@@ -313,11 +306,14 @@ fn about_unclaimed(programme: &Programme, budget: &Budget, now: Moment) -> Strin
     if now < opens {
         return format!("Keys can be claimed from {}.", time_in(opens, term.zone()));
     }
+    if let Some(until) = settings.pauses.until(None, now) {
+        return format!("The programme is paused until {}: remind them after that.", time_in(until, term.zone()));
+    }
     if programme.refused_for_room(budget, now).is_some() {
         return "The budget has no room for all of their keys: remind them once the budget is raised.".to_owned();
     }
     if now < closes {
-        return "Remind them: the roster page does it for all of them.".to_owned();
+        return say::REMIND.to_owned();
     }
     format!(
         "Keys could be claimed until {}, so no reminder helps. If they should still have one, faculty can set a later time for “Keys can be claimed until” in the programme's settings.",

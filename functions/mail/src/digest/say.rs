@@ -121,7 +121,7 @@ pub(super) fn need(need: Need, reset: Reset, unclaimed: &str) -> (&'static str, 
         Need::GoneAtProvider => {
             ("Switched off or deleted at OpenRouter", "Ask an admin why. They can get a new key on their own page.")
         }
-        Need::NeverUsed => ("Never used their key", "Remind them: the overview does it for all of them."),
+        Need::NeverUsed => ("Never used their key", REMIND),
         Need::Unclaimed => ("Not claimed yet", unclaimed),
         Need::Unreached => (
             "Mail does not reach them",
@@ -134,6 +134,7 @@ pub(super) fn need(need: Need, reset: Reset, unclaimed: &str) -> (&'static str, 
     }
 }
 
+pub(super) const REMIND: &str = "Faculty can remind them on the programme's page, to which the link below leads.";
 const TAKE_A_NEW_ONE: &str = "Remind them: they can get a new key on their own page.";
 
 /// The sentences that say what is unknown of these weeks, the later of which ends on `last`.

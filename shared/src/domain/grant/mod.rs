@@ -449,14 +449,16 @@ impl GrantState {
 
 impl ShownState {
     pub const USED_UP: &str = "used up";
+    pub const OFF_ROSTER: &str = "off the roster";
 
     /// The state for people, with what is left of the cap where that is known.
-    pub fn in_words(self, left: Option<Usd>) -> &'static str {
+    pub fn in_words(self, left: Option<Usd>, holds: &Holds) -> &'static str {
         match self {
             ShownState::Invited => "not claimed yet",
             ShownState::Minting => "being made",
             ShownState::Live if left.is_some_and(|left| left < Usd::CENT) => ShownState::USED_UP,
             ShownState::Live => "working",
+            ShownState::Paused if holds.dropped.is_some() => ShownState::OFF_ROSTER,
             ShownState::Paused => "paused",
             ShownState::Stopped => "no key now",
             ShownState::Revoked => "removed",

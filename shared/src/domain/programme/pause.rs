@@ -5,10 +5,12 @@
 
 use std::collections::BTreeMap;
 
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Moment;
 use crate::domain::grant::LEASE;
+use crate::domain::values::format::column_time;
 use crate::domain::values::id::ProgrammeId;
 use crate::domain::values::partition::programme_partition;
 use crate::schema::{ItemKey, Queue, key, overview, stored};
@@ -17,6 +19,12 @@ use crate::schema::{ItemKey, Queue, key, overview, stored};
 pub struct PauseTimes {
     pub from: Moment,
     pub until: Moment,
+}
+
+impl PauseTimes {
+    pub fn in_words(self, zone: &TimeZone) -> String {
+        format!("from {} until {}", column_time(self.from, zone), column_time(self.until, zone))
+    }
 }
 
 /// The pauses of a programme and of its groups. Who is in a group is in both.
@@ -30,9 +38,13 @@ pub struct ClockPauses {
 impl ClockPauses {
     /// When the pause is over in which the members of this group are.
     pub fn until(&self, group: Option<&str>, now: Moment) -> Option<Moment> {
-        let of_group = group.and_then(|group| self.groups.get(group));
-        let in_force = self.all.iter().chain(of_group).filter(|times| times.from <= now && now < times.until);
+        let in_force = self.of_group(group).filter(|times| times.from <= now && now < times.until);
         in_force.map(|times| times.until).max()
+    }
+
+    /// The pauses of whoever is in this group.
+    pub fn of_group(&self, group: Option<&str>) -> impl Iterator<Item = PauseTimes> {
+        self.all.into_iter().chain(group.and_then(|group| self.groups.get(group).copied()))
     }
 
     fn turns(&self) -> impl Iterator<Item = Moment> {

@@ -14,14 +14,16 @@ use crate::schema::{begin, key, stored};
 /// The most people whose roles one edit may change, so that all of it fits into one transaction.
 pub const MOST_CHANGED_ROLES: usize = 88;
 
-/// A role on a programme, the least first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// An assistant sees the programme, and may pause, resume what an assistant paused, and send a mail again.
-    Assistant,
-    Faculty,
-    Admin,
+crate::named! {
+    /// A role on a programme, the least first.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum Role: as_str {
+        /// An assistant sees the programme, and may pause, resume what an assistant paused, and send a mail again.
+        Assistant = "assistant",
+        Faculty = "faculty",
+        Admin = "admin",
+    }
 }
 
 impl Role {

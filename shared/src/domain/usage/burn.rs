@@ -60,7 +60,7 @@ impl<'a> Burn<'a> {
     ) -> Burn<'a> {
         let settings = &programme.settings;
         let term = &settings.term;
-        let limits = SpendingLimits::new(budget, settings.basis.reset, owns_keys, spent);
+        let limits = SpendingLimits::new(budget, settings, owns_keys, spent, now);
         Burn {
             spent,
             limit: budget.limit,

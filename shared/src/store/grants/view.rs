@@ -15,11 +15,11 @@ use crate::clock::Moment;
 use crate::deadline::Deadline;
 use crate::domain::audit::{Act, AuditDetail};
 use crate::domain::grant::{Grant, View};
-use crate::domain::programme::counts::Counts;
+use crate::domain::programme::counts::{Counts, Stage};
 use crate::domain::programme::guardrail::Guardrail;
 use crate::domain::programme::unreserved::Unreserved;
 use crate::domain::programme::{Budget, Programme};
-use crate::domain::usage::reading::{Reading, Shortfall, UnusableReport, UsageReport};
+use crate::domain::usage::reading::{Reading, Shortfall, UnusableReport, UsageReport, is_used};
 use crate::domain::values::address::MatchedAddress;
 use crate::domain::values::format::Joined;
 use crate::domain::values::id::{Epoch, GrantId, KeyHash, ProgrammeId};
@@ -201,6 +201,9 @@ impl Table {
         };
         if for_student || view.reading(key.epoch).is_none_or(|stored| reading.differs_from(stored)) {
             self.note_reading(&reading, deadline).await?;
+        }
+        if for_student && is_used(std::slice::from_ref(&reading)) {
+            self.raise_stage(&view.programme.id, &view.grant.id, Stage::Used, deadline).await?;
         }
         Ok(Ok(doubt))
     }

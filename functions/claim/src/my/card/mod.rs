@@ -15,6 +15,7 @@ use crate::my::{Obstacle, kind_of_request, words};
 
 pub(crate) struct Card<'a> {
     pub(crate) view: &'a View,
+    pub(crate) now: Moment,
     /// The grant's state as test hooks and CSS classes spell it.
     pub(crate) state: &'static str,
     pub(crate) label: &'static str,
@@ -105,6 +106,7 @@ impl Card<'_> {
                 _ => state,
             },
             words: stopped_today.unwrap_or_else(|| words::state(view, obstacle.as_ref(), now)),
+            now,
             cap,
             spending,
             amount_left,
@@ -117,7 +119,7 @@ impl Card<'_> {
             new_after_leak: matches!(obstacle, None | Some(Obstacle::Begin(BeginRefused::ReplacementsUsedUp))),
             terms: terms.map(|(text, hash)| TermsOfUse { text, hash }),
             nothing_left,
-            too_dear: if nothing_left { None } else { rules.long_answers.too_dear(spendable) },
+            too_dear: if nothing_left { None } else { rules.long_answers.too_dear(spendable, spendable < amount_left) },
             last_request: words::last_request(view, now),
             more_form: view.may_ask_for_more(now).is_ok().then(|| typed.unwrap_or_default()),
         }

@@ -34,12 +34,14 @@ use crate::work::jobs;
 const MOST_ADDRESSES: usize = 5_000;
 const GONE: &str = "That preview does not belong to this programme. Choose the students again.";
 
-const ACTIONS: [(&str, &str); GrantAction::ALL.len()] = {
-    let mut actions = [("", ""); GrantAction::ALL.len()];
+/// None is chosen at first: a cap that is typed under another act would do nothing.
+const ACTIONS: [(&str, &str); GrantAction::ALL.len() + 1] = {
+    let mut actions = [("", "choose…"); GrantAction::ALL.len() + 1];
     let mut index = 0;
-    while index < actions.len() {
-        actions[index] = (GrantAction::ALL[index].as_str(), GrantAction::ALL[index].in_words());
+    while index < GrantAction::ALL.len() {
+        let action = GrantAction::ALL[index];
         index += 1;
+        actions[index] = (action.as_str(), action.in_words());
     }
     actions
 };

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
 use axum::extract::Path;
+use axum::http::StatusCode;
 use bursar_core::clock::Moment;
 use bursar_core::domain::audit::{Actor, AuditEntry};
 use bursar_core::domain::grant::{BudgetChange, Grant, KeyAbsence, ShownState, Spending, View};
 use bursar_core::domain::programme::counts::Counts;
+use bursar_core::domain::programme::role::Role;
 use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::domain::usage::days::{Accuracy, Sum};
 use bursar_core::domain::usage::span::Span;
@@ -26,7 +28,7 @@ use jiff::tz::TimeZone;
 
 use super::acts::ActForms;
 use super::list;
-use crate::kit::access::{PageFrame, ProgrammeAccess};
+use crate::kit::access::{Admins, PageFrame, Post, ProgrammeAccess};
 use crate::kit::listing::Listing;
 use crate::kit::mails::MailRow;
 use crate::kit::{mails, show};
@@ -89,8 +91,9 @@ struct OpenMore<'a> {
 struct Raise {
     cap: Usd,
     takes: Usd,
-    /// How many could then get no key who could before.
-    could_not: u64,
+    /// For how many there is room then, of those who have no key yet.
+    fit: u64,
+    people: u64,
 }
 
 impl Raise {
@@ -101,11 +104,9 @@ impl Raise {
             BudgetChange::None => Usd::ZERO,
         };
         let Budget { limit, reserved, unreserved, .. } = view.budget.as_ref();
-        let free = *limit - *reserved;
         let settings = &view.programme.settings;
-        let could = unreserved.enough_for(free, settings, now);
-        let can = unreserved.enough_for(free - takes, settings, now);
-        Some(Raise { cap, takes, could_not: could - can })
+        let fit = unreserved.enough_for(*limit - *reserved - takes, settings, now);
+        Some(Raise { cap, takes, fit, people: unreserved.people(settings, now) })
     }
 }
 
@@ -164,6 +165,17 @@ pub(crate) async fn page(site: Site, access: ProgrammeAccess, Path((_, grant)): 
     show(&site, &access, &view, forms).await
 }
 
+/// The page of the student whose erasure was refused, if the form names one.
+pub(crate) async fn refuse_erasure(Post { site, access, fields, .. }: &Post<Admins>, why: String) -> Answer {
+    let Some((programme, grant)) = fields.filled("of").and_then(|named| named.split_once('/')) else {
+        return Err(AppError::unprocessable(why));
+    };
+    let access = ProgrammeAccess::find(site, access.visitor.clone(), Some(programme), Role::Admin).await?;
+    let view = view(site, &access, &id(grant)?).await?;
+    let forms = ActForms { erasure: Some(why), ..ActForms::new(&view.grant, &access.programme.settings) };
+    Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, show(site, &access, &view, forms).await))
+}
+
 pub(super) fn id(text: &str) -> Result<GrantId> {
     text.parse().map_err(|_| AppError::not_found())
 }
@@ -188,7 +200,8 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
     let mut form = None;
     if access.is_admin() && !grant.person.address.is_erased() {
         let address = Some(&grant.person.address).filter(|address| !address.is_none()).map(EmailAddress::matched);
-        form = Some(EraseForm::new(site, address, Some(grant)).await?);
+        let error = forms.erasure.clone();
+        form = Some(EraseForm { error, ..EraseForm::new(site, address, Some(grant)).await? });
     }
     let mut timeline = AuditRow::all(site, entries, access.is_faculty()).await?;
     timeline.reverse();
@@ -269,7 +282,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
         timeline,
         zone,
         may: GrantForms {
-            pause: !is_over && grant.holds.paused.is_none(),
+            pause: !is_over && grant.holds.paused.is_none() && grant.holds.dropped.is_none(),
             resume: !is_over && grant.holds.paused.is_some() && paused_until.is_none(),
             change: !is_over && access.is_faculty(),
             resend: !is_over
@@ -287,7 +300,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
         days,
         grant,
         state,
-        badge: show::Badge::new(state, amount_left),
+        badge: show::Badge::new(state, amount_left, &grant.holds),
         cap,
         spending,
         amount_left,

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use askama::Template;
 use axum::extract::Query;
 use bursar_core::clock::Moment;
-use bursar_core::domain::grant::{Reading, ShownState};
+use bursar_core::domain::grant::{Holds, Reading, ShownState};
 use bursar_core::domain::programme::counts::{Counts, Stage};
 use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::usage::days::{Accuracy, Sum};
@@ -37,8 +37,8 @@ use crate::money::spending::spans::{Figure, SpanContext, SpanLink, SpanQuery};
 const MAILS: [(&str, &str); 2] = [("unreachable", "mail comes back"), ("unwanted", "wants links only")];
 /// The values of `?sort=`, the first of which is meant without one.
 const SORTS: [(&str, &str); 3] = [("spending", "most spent first"), ("used", "last used first"), ("name", "by name")];
-/// A value of `?state=` besides the states, and its words: of the keys that work, those that have used up their cap.
-const USED_UP: (&str, &str) = ("used-up", ShownState::USED_UP);
+/// The values of `?state=` besides the states, and their words: a part of the keys that work, and of those that are paused.
+const PARTS_OF_STATES: [(&str, &str); 2] = [("used-up", ShownState::USED_UP), ("off-roster", ShownState::OFF_ROSTER)];
 /// What begins the name of the field by which a grant is ticked.
 const TICK: &str = "tick.";
 /// The fewest characters of a key's hash by which it is found.
@@ -172,7 +172,7 @@ pub(crate) async fn page(site: Site, access: ProgrammeAccess, Query(sought): Que
     let of_the_cap = if reset == Reset::None { Span::All } else { Span::Window };
     let span = requested_span.filter(|span| *span != of_the_cap && *span != Span::Window);
     let as_of = match sync.listed_at {
-        Some(listed_at) => format!("as of {}", column_time(listed_at, zone)),
+        Some(listed_at) => format!("as of {} or later", column_time(listed_at, zone)),
         None => "not checked at OpenRouter yet".to_owned(),
     };
     let path = paths::grants(&programme.id);
@@ -193,7 +193,11 @@ pub(crate) async fn page(site: Site, access: ProgrammeAccess, Query(sought): Que
                 "State",
                 &sought.state,
                 any_or(
-                    &[&ShownState::ALL.map(|state| (state.as_str(), state.in_words(None)))[..], &[USED_UP]].concat(),
+                    &[
+                        &ShownState::ALL.map(|state| (state.as_str(), state.in_words(None, &Holds::default())))[..],
+                        &PARTS_OF_STATES,
+                    ]
+                    .concat(),
                 ),
             ),
             (
@@ -343,7 +347,7 @@ impl<'a> GrantRow<'a> {
     }
 
     fn badge(&self) -> Cell {
-        let badge = show::Badge::new(self.state, self.amount_left);
+        let badge = show::Badge::new(self.state, self.amount_left, &self.line.holds);
         Cell::Shown(Some(self.state.as_str().to_owned()), vec![Part::Badge(badge.class, badge.words.to_owned())])
     }
 
@@ -472,9 +476,9 @@ impl GrantSearch {
     }
 
     fn lets_by(&self, row: &GrantRow<'_>) -> bool {
-        let words = row.state.in_words(Some(row.amount_left));
+        let words = row.state.in_words(Some(row.amount_left), &row.line.holds);
         let is_counted = row.state != ShownState::Revoked && row.line.holds.dropped.is_none();
-        (is_chosen(&self.state, Some(row.state.as_str())) || (self.state == USED_UP.0 && words == USED_UP.1))
+        (is_chosen(&self.state, Some(row.state.as_str())) || PARTS_OF_STATES.contains(&(&*self.state, words)))
             && is_chosen(&self.group, row.line.group.as_deref())
             && is_chosen(&self.mail, row.not_mailed.map(|(name, _)| name))
             && is_chosen(&self.stage, Some(row.line.stage.as_str()).filter(|_| is_counted))

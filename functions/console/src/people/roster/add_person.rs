@@ -103,6 +103,7 @@ async fn apply(post: &Post<Faculty>, mut steps: Vec<RosterStep>) -> Answer {
     let notice = match steps.iter().find(|step| step.grant().is_none()) {
         None if steps.is_empty() => Flash::Already,
         Some(_) => Flash::PersonAdded,
+        None if steps.iter().any(|step| matches!(step, RosterStep::Return { .. })) => Flash::DropsUndone { people: 1 },
         None => Flash::PersonChanged,
     };
     for step in &steps {

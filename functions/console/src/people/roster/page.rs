@@ -27,7 +27,6 @@ struct RosterPage<'a> {
     /// Why drops were not undone.
     refusal: Option<&'static str>,
     may_edit: bool,
-    may_remind: bool,
     jobs: Vec<JobLine>,
     /// The registrar's file that waits for a person, and until when.
     waiting: Option<(String, RosterPreview)>,
@@ -93,7 +92,6 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, refused: Refused
         programme,
         refusal: refused.undo,
         may_edit,
-        may_remind: may_edit && opens.is_none() && now < programme.settings.claim_closes_at(),
         jobs: JobLine::of_programme(site, programme, &jobs, access.is_faculty()).await,
         waiting: waiting(previews, now).map(|file| (column_time(file.until, zone), file)),
         applied: applied(&imports, now, zone),

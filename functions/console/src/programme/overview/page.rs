@@ -1,6 +1,7 @@
 //! The overview of a programme: its money, how many have claimed, and warnings.
 
 use askama::Template;
+use bursar_core::clock::Moment;
 use bursar_core::domain::grant::GrantAction;
 use bursar_core::domain::programme::counts::{Counts, Stage};
 use bursar_core::domain::programme::{Programme, Settings};
@@ -37,6 +38,7 @@ use crate::programme::waiting::WaitingItems;
 struct OverviewPage<'a> {
     frame: PageFrame<'a>,
     programme: &'a Programme,
+    now: Moment,
     is_over: bool,
     spent: Figure,
     as_of: Option<String>,
@@ -114,10 +116,15 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, refused: Option<
     if let Some(forecast) = short {
         // Of two things to do, room for those who have no key comes first.
         let to_do = forecast.to_do(access.role, settings.roster && !spends_elsewhere).filter(|_| room.is_none());
-        let who = (paths::grants(&programme.id), "See who spent most");
-        let link = to_do.is_some() && forecast.stops_at_caps();
+        let link = to_do.as_ref().map(|_| {
+            if forecast.stops_at_caps() && !forecast.limits.is_needed {
+                (paths::grants(&programme.id), "See who spent most")
+            } else {
+                (paths::settings(&programme.id), "Open the settings")
+            }
+        });
         let sentences = std::iter::once(forecast.in_words(&settings.term)).chain(to_do);
-        warnings.push((sentences.joined(" "), link.then_some(who)));
+        warnings.push((sentences.joined(" "), link));
     }
     warnings.extend(room);
     let mut sentences = warnings::others(&budget, sync.listed_at, &jobs, now);
@@ -132,6 +139,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, refused: Option<
     let page = OverviewPage {
         frame: PageFrame::new(site, &access.visitor),
         programme,
+        now,
         is_over: programme.is_over(now),
         notes: spans::notes(groups.iter().flat_map(|(_, figures)| figures)),
         spans: offered.iter().map(|span| spans::name(*span, settings.basis.reset)).collect(),
@@ -149,7 +157,10 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, refused: Option<
             ),
         ],
         counts,
-        may_mail: access.is_faculty() && !programme.is_over(now) && settings.claim_opens_at() <= now,
+        may_mail: access.is_faculty()
+            && !programme.is_over(now)
+            && settings.claim_opens_at() <= now
+            && settings.pauses.until(None, now).is_none(),
         unmailed: totals.map(|totals| totals.unmailed).unwrap_or_default(),
         unreserved: budget.unreserved.people(settings, now),
         enough_for: budget.unreserved.enough_for(budget.limit - budget.reserved, settings, now),

@@ -43,13 +43,12 @@ impl BrakeFloor {
     }
 
     fn why(&self) -> String {
-        let fifth = self.fifth.to_dollars();
         match &self.dearest {
-            Some((cost, model)) => format!(
-                "a fifth of the largest cap is {fifth}, and three answers of 32,000 tokens by {model}, as coding agents ask for, could cost {}",
-                cost.up_to_the_cent().to_dollars()
-            ),
-            None => "a fifth of the largest cap. No models of a known price are named, so what an answer could cost is not known".to_owned(),
+            Some((cost, model)) if *cost > self.fifth => {
+                format!("three answers of 32,000 tokens by {model}, as coding agents ask for, could cost that much")
+            }
+            Some(_) => "a fifth of the largest cap".to_owned(),
+            None => "a fifth of the largest cap, since no models of a known price are named".to_owned(),
         }
     }
 
@@ -85,7 +84,10 @@ impl FieldText<'_, SettingsDraft> {
             return Err("A brake goes with a cap for the whole term alone: this cap resets by itself.".to_owned());
         }
         if limit > largest {
-            return Err(format!("A brake above the largest cap, {}, stops nothing.", largest.to_dollars()));
+            return Err(format!(
+                "A brake above {}, the largest cap of the programme and its groups, stops nobody who has such a cap.",
+                largest.to_dollars()
+            ));
         }
         Ok(Some(DailyLimit { limit, byok: settings.basis.byok }))
     }

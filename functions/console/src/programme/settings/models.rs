@@ -12,7 +12,7 @@ use bursar_core::web::Site;
 
 use super::SettingsDraft;
 use super::brake::BrakeFloor;
-use super::pause::is_past;
+use super::pause::impossible_times;
 use super::reader::{list_of, words};
 use crate::kit::form::Form;
 
@@ -127,7 +127,7 @@ pub(crate) async fn refuse_impossible(
     let models = KnownModels::check(site, &before.models, &after.rules.all.models, deadline).await?;
     let providers = check_providers(site, &before.providers, &after.rules.all.providers, deadline).await;
     let pause = form.before().and_then(|before| before.settings.pauses.all);
-    if let Some((id, why)) = is_past(pause, after.pauses.all, after.term.zone(), site.clock.now()) {
+    if let Some((id, why)) = impossible_times(pause, after.pauses.all, &after.term, site.clock.now()) {
         form.refuse(id, why);
         return Ok(Some(StatusCode::UNPROCESSABLE_ENTITY));
     }

@@ -56,7 +56,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
     let programme = &access.programme;
     let overview = site.table.overview(&programme.id).await?;
     let Overview { budget, jobs, counts, .. } = overview.ok_or_else(AppError::not_found)?;
-    let keys = u64::try_from(counts.claimed).unwrap_or_default();
+    let keys = u64::try_from(counts.have_claimed()).unwrap_or_default();
     let saved = SettingsDraft { settings: programme.settings.clone(), budget: budget.limit };
     let copied = state.copying.unwrap_or_else(|| (copying(programme, budget.limit), false));
     let edit = state.edit.unwrap_or_else(|| Form::edit(saved));

@@ -2,7 +2,8 @@
 
 use bursar_core::clock::Moment;
 use bursar_core::domain::programme::pause::PauseTimes;
-use bursar_core::domain::values::format::{column_time, counted};
+use bursar_core::domain::values::format::{column_time, counted, long_date};
+use bursar_core::domain::values::term::Term;
 use jiff::ToSpan;
 use jiff::tz::TimeZone;
 
@@ -38,21 +39,29 @@ impl<T: FormValue> FieldText<'_, T> {
     }
 }
 
-/// Refuses new times of a pause that are over. A time is typed to the minute, so that of now is not.
-pub(crate) fn is_past(
+/// Refuses new times of a pause that are over, or after the term. A time is typed to the minute, so that of now is not over.
+pub(crate) fn impossible_times(
     before: Option<PauseTimes>,
     after: Option<PauseTimes>,
-    zone: &TimeZone,
+    term: &Term,
     now: Moment,
 ) -> Option<(&'static str, String)> {
     let PauseTimes { from, until } = after?;
-    let is_new = |pick: fn(PauseTimes) -> Moment, time: Moment| before.map(pick) != Some(time);
-    let it_is = format!("it is {} now.", column_time(now, zone));
-    if until <= now && is_new(|times| times.until, until) {
-        return Some(("pause_until", format!("This time is over: {it_is}")));
-    }
-    let begins_before = from + 1.minute() <= now && is_new(|times| times.from, from);
-    begins_before.then(|| ("pause_from", format!("A pause cannot begin before it is asked for: {it_is}")))
+    let it_is = format!("it is {} now.", column_time(now, term.zone()));
+    let last_day = long_date(term.ends_on());
+    let checks = [
+        ("pause_until", until, until <= now, format!("This time is over: {it_is}")),
+        ("pause_from", from, from + 1.minute() <= now, format!("A pause cannot begin before it is asked for: {it_is}")),
+        (
+            "pause_from",
+            from,
+            term.ends_at() <= from,
+            format!("No key works after the term, whose last day is {last_day}."),
+        ),
+    ];
+    let stored = before.map_or([None; 2], |times| [Some(times.from), Some(times.until)]);
+    let refused = checks.into_iter().find(|(_, time, is_wrong, _)| *is_wrong && !stored.contains(&Some(*time)));
+    refused.map(|(id, _, _, why)| (id, why))
 }
 
 /// What the form says of how long so many keys take.

@@ -134,7 +134,7 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
     Field {
         id: "daily_usd",
         label: "Brake for a day",
-        hint: "In dollars: the most that one key may spend in a UTC day, so that a leak or a program that runs away costs a day and not the term. Only with a cap for the whole term. Empty: no brake.",
+        hint: "In dollars: what one key may spend in a UTC day, so that a leak costs a day and not the term. Only with a cap for the whole term. Empty: no brake.",
         when_empty: "no brake",
         kind: FieldKind::Money,
         owner: Owner::Faculty,
@@ -315,7 +315,7 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
     Field {
         id: "pause_until",
         label: "Paused until",
-        hint: "Keys work again then. A group can have a pause of its own.",
+        hint: "Keys work again at this time. Students see both times on their page, and get no mail. A group can have a pause of its own.",
         when_empty: "no pause",
         kind: FieldKind::Time,
         write: |draft| time(draft.settings.pauses.all.map(|times| times.until), &draft.settings),

@@ -22,11 +22,11 @@ async fn faculty_read_who_and_what() {
 
     == What needs your attention ==
 
-    Spent far more than is usual for them: 1 (Ada Lovelace $11.20); a usual week of the class is $1.12. Ask whether they meant to: a program may be running by mistake, or another person may have the key.
+    Spent far more than is usual for them: 1 (Ada Lovelace $11.20); a student's usual week is $1.12. Ask whether they meant to: a program may be running by mistake, or another person may have the key.
     Used up their cap: 3 (Student 26, Student 27, Student 28). Faculty can raise the cap of those who need more, on the student's page.
     Paused: 1 (Student 29). Resume the key on the student's page when the reason is gone.
-    Never used their key: 2 (Björn Borg, Chloé <b>Dubois</b>). Remind them: the overview does it for all of them.
-    Not claimed yet: 39 (Student 06, Student 07, Student 08, Student 09, Student 10, Student 11, Student 12, Student 13, Student 14, Student 15, Student 16, Student 17, Student 18, Student 19, Student 20, Student 21, Student 22, Student 23, Student 24, Student 25, and 19 more). Remind them: the roster page does it for all of them.
+    Never used their key: 2 (Björn Borg, Chloé <b>Dubois</b>). Faculty can remind them on the programme's page, to which the link below leads.
+    Not claimed yet: 39 (Student 06, Student 07, Student 08, Student 09, Student 10, Student 11, Student 12, Student 13, Student 14, Student 15, Student 16, Student 17, Student 18, Student 19, Student 20, Student 21, Student 22, Student 23, Student 24, Student 25, and 19 more). Faculty can remind them on the programme's page, to which the link below leads.
     Mail does not reach them: 1 (Student 07). Their mail comes back, so nothing is sent to them, not even a link to sign in. Ask for an address that works, or have this one tried again on the student's page.
 
     == In numbers ==
@@ -63,11 +63,11 @@ async fn faculty_read_who_and_what() {
 
     Spending much is not a fault. A student's page shows what was spent day by day, and faculty can change the cap there.
 
-    See who spent most:
-    https://bursar.example.edu/console/programmes/cs-pilot/grants
+    Open the programme:
+    https://bursar.example.edu/console/programmes/cs-pilot
 
     -- 
-    You get this mail on Mondays because you are faculty of CS pilot. Its faculty can choose another day, or none.
+    You get this mail on Mondays because of your role in CS pilot: faculty. Its faculty can choose another day, or none.
     Example University
     ");
     let html = letter.html(&config, "burn.1@example.edu").unwrap();
@@ -91,7 +91,7 @@ async fn assistants_read_counts_and_no_name() {
     let (text, letter, config) = of_programme(&a_full_digest(), DigestReader::Assistant).await;
     let heads: Vec<&str> = text.lines().filter(|line| line.starts_with("== ")).collect();
     assert_eq!(heads, ["== What needs your attention ==", "== In numbers =="]);
-    assert!(text.contains("because you are an assistant of CS pilot. Its faculty can choose another day"), "{text}");
+    assert!(text.contains("because of your role in CS pilot: assistant. Its faculty can choose another day"), "{text}");
     assert!(text.contains("\nUsed up their cap: 3. Faculty can raise the cap of those who need more"), "{text}");
     let html = letter.html(&config, "burn.1@example.edu").unwrap();
     for name in names().values() {

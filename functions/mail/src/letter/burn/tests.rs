@@ -31,7 +31,12 @@ fn drawn(spent: &Days, (limit, keys_stop_at): (i32, Option<i32>), looked: Date) 
     let term = Term::new(FIRST, date(2027, 2, 6), "Europe/Berlin").unwrap();
     let limit = Usd::from_dollars(limit);
     let listed_at: bursar_core::clock::Moment = looked.to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp().into();
-    let limits = SpendingLimits { budget: limit, keys_stop_at: keys_stop_at.map(Usd::from_dollars), lasts: false };
+    let limits = SpendingLimits {
+        budget: limit,
+        keys_stop_at: keys_stop_at.map(Usd::from_dollars),
+        lasts: false,
+        is_needed: false,
+    };
     let forecast = Forecast::new(spent, limits, &term, Some(listed_at), listed_at);
     let burn = Burn { spent, limit, thresholds: &[50, 80, 95, 100], term: &term, looked, forecast: Some(forecast) };
     let picture = Picture::draw(&burn).unwrap();

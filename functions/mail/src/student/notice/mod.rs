@@ -3,7 +3,7 @@
 
 use bursar_core::clock::Moment;
 use bursar_core::domain::audit::{Act, Actor, AuditEntry};
-use bursar_core::domain::grant::{GrantState, Stopped, StudentNotice, View};
+use bursar_core::domain::grant::{GrantState, MORE_REQUEST_LASTS, Stopped, StudentNotice, View};
 use bursar_core::domain::programme::{Basis, Settings};
 use bursar_core::domain::usage::reading::is_used;
 use bursar_core::domain::values::format::{counted, end_time_in, long_date, time_in};
@@ -119,17 +119,21 @@ impl Words<'_> {
         facts.extend(rest.resets_at.map(|resets_at| ("Resets", time_in(resets_at, settings.term.zone()))));
         facts.extend(rest.as_of.map(|as_of| ("As of", time_in(as_of, settings.term.zone()))));
         let what_next = match (stopped(view.held(now), &view.grant.state), rest.resets_at) {
-            (stopped, _) if rest.amount >= Usd::CENT => stopped.unwrap_or("Your key keeps working."),
+            (stopped, _) if rest.amount >= Usd::CENT => stopped.unwrap_or("Your key works."),
             (_, Some(_)) => {
                 "You have already used more than that, so requests with your key are refused until the cap resets."
             }
             (_, None) => "You have already used more than that, so requests with your key are refused.",
         };
+        let is_answer = view.grant.more_request.as_ref().is_some_and(|request| {
+            request.declined.is_none() && request.cap < rest.cap && now < request.asked_at + MORE_REQUEST_LASTS
+        });
+        let changed = if is_answer { "raised your cap, as you asked" } else { "changed your cap" };
         Letter {
             subject: format!("{name}: your cap is now {cap}"),
             heading: format!("Your cap is now {cap}"),
             parts: vec![
-                LetterPart::Sentences(format!("The people who run {name} changed your cap. {what_next}")),
+                LetterPart::Sentences(format!("The people who run {name} {changed}. {what_next}")),
                 LetterPart::facts(facts.into_iter().chain([("Questions", people(settings))])),
                 self.own_page(),
             ],

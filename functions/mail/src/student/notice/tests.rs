@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bursar_core::domain::grant::AnnouncedEnd;
+use bursar_core::domain::grant::{AnnouncedEnd, MoreRequest};
 use jiff::ToSpan;
 
 use super::*;
@@ -87,10 +87,16 @@ async fn changed_cap() {
     ");
     view.grant.own_cap = Some(Usd::from_dollars(40));
     let higher = told(|words| words.cap_changed(&view, now())).await;
-    assert!(
-        higher.contains("changed your cap. Your key keeps working.\n") && higher.contains("Left: $34.90\n"),
-        "{higher}"
-    );
+    assert!(higher.contains("changed your cap. Your key works.\n") && higher.contains("Left: $34.90\n"), "{higher}");
+    view.grant.more_request = Some(MoreRequest {
+        asked_at: now(),
+        reason: "the project".to_owned(),
+        cap: Usd::from_dollars(5),
+        wanted_cap: None,
+        declined: None,
+    });
+    let answer = told(|words| words.cap_changed(&view, now())).await;
+    assert!(answer.contains("raised your cap, as you asked. Your key works.\n"), "{answer}");
 }
 
 #[tokio::test]

@@ -11,8 +11,8 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Moment;
-use crate::domain::programme::Budget;
 use crate::domain::programme::role::Role;
+use crate::domain::programme::{Budget, Settings};
 use crate::domain::usage::days::Days;
 use crate::domain::values::format::{long_date, short_date};
 use crate::domain::values::id::GrantId;
@@ -36,6 +36,8 @@ pub struct SpendingLimits {
     pub keys_stop_at: Option<Usd>,
     /// Whether every key has a cap for each window, all of which the budget holds: nothing ends before the term then.
     pub lasts: bool,
+    /// Whether all of the budget is needed if everybody claims, so that a larger cap takes somebody's key.
+    pub is_needed: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -181,6 +183,9 @@ impl Forecast {
         let budget = reader.how_to_raise(None);
         match self.runs_out {
             RunsOut::NotBeforeTheTermEnds | RunsOut::Idle => None,
+            _ if self.stops_at_caps() && self.limits.is_needed => Some(format!(
+                "What is free is needed for students without a key. {budget} The caps of those who need more can be raised after that."
+            )),
             _ if self.stops_at_caps() => Some(match reader {
                 Role::Admin | Role::Faculty => "Raise the caps of those who need more.".to_owned(),
                 Role::Assistant => "Faculty can raise the caps of those who need more.".to_owned(),
@@ -219,12 +224,13 @@ impl SpendingLimits {
     /// The money of a programme. Live keys can spend no more than is reserved. There is no such bound for the
     /// foreign keys that a programme owns. Nor is there one while more was spent than is reserved, since the
     /// counter is behind then.
-    pub fn new(budget: &Budget, reset: Reset, owns_keys: bool, spent: &Days) -> SpendingLimits {
+    pub fn new(budget: &Budget, settings: &Settings, owns_keys: bool, spent: &Days, now: Moment) -> SpendingLimits {
         let is_bound = !owns_keys && spent.total() <= budget.reserved && budget.reserved < budget.limit;
         SpendingLimits {
             budget: budget.limit,
             keys_stop_at: is_bound.then_some(budget.reserved),
-            lasts: reset != Reset::None && !owns_keys && budget.reserved <= budget.limit,
+            is_needed: budget.limit <= budget.implied(settings, now),
+            lasts: settings.basis.reset != Reset::None && !owns_keys && budget.reserved <= budget.limit,
         }
     }
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::usage::days::KeyCounters;
 use crate::domain::values::window::utc_midnight;
-use crate::tests::values::micros as usd;
+use crate::tests::values::{a_programme, micros as usd};
 
 /// A Monday, far enough before every end.
 const FIRST: Date = date(2026, 3, 2);
@@ -30,7 +30,16 @@ fn term() -> Term {
 
 /// A budget that is reserved in full.
 fn all_promised(budget: Usd) -> SpendingLimits {
-    SpendingLimits { budget, keys_stop_at: None, lasts: false }
+    SpendingLimits { budget, keys_stop_at: None, lasts: false, is_needed: false }
+}
+
+/// The limits of a budget in dollars, of which so much is reserved, where nobody is without a key.
+fn limits(budget: i32, reserved: i32, reset: Reset, owns_keys: bool, spent: &Days) -> SpendingLimits {
+    let mut settings = a_programme().settings;
+    settings.basis.reset = reset;
+    let mut budget = Budget::new(a_programme().id, Usd::from_dollars(budget));
+    budget.reserved = Usd::from_dollars(reserved);
+    SpendingLimits::new(&budget, &settings, owns_keys, spent, utc_midnight(FIRST))
 }
 
 /// The forecast in the night after a day was listed.
@@ -148,9 +157,8 @@ fn keys_stop_at_what_is_reserved() {
     // Three hundred a week since three weeks, of four thousand; the keys that are out may spend a thousand.
     let spent = spent([[50_000_000; 6].as_slice(), &[0]].concat().into_iter().cycle().take(21));
     let of = |reserved: Option<i32>| {
-        let mut budget = Budget::new(crate::tests::values::a_programme().id, Usd::from_dollars(4000));
-        budget.reserved = Usd::from_dollars(reserved.unwrap_or(900));
-        forecast(&spent, SpendingLimits::new(&budget, Reset::None, reserved.is_none(), &spent), &term(), day(21))
+        let limits = limits(4000, reserved.unwrap_or(900), Reset::None, reserved.is_none(), &spent);
+        forecast(&spent, limits, &term(), day(21))
     };
     let keys = of(Some(1000));
     // A hundred dollars are left to them, which is two days of work.
@@ -163,11 +171,20 @@ fn keys_stop_at_what_is_reserved() {
     assert_eq!(of(Some(900)).runs_out, RunsOut::KeysStopped);
     let fresh = forecast(
         &Days::default(),
-        SpendingLimits { budget: usd(10), keys_stop_at: Some(usd(0)), lasts: false },
+        SpendingLimits { budget: usd(10), keys_stop_at: Some(usd(0)), lasts: false, is_needed: false },
         &term(),
         day(3),
     );
     assert_eq!(fresh.runs_out, RunsOut::TooLittleData);
+    // Where all that is free is for students without a key, a larger cap of one would take another's.
+    let mut needed = keys;
+    needed.limits.is_needed = true;
+    let to_do = [Role::Admin, Role::Faculty, Role::Assistant].map(|reader| needed.to_do(reader, true).unwrap());
+    insta::assert_snapshot!(to_do.join("\n"), @"
+    What is free is needed for students without a key. Raise the budget in the settings. The caps of those who need more can be raised after that.
+    What is free is needed for students without a key. Save the budget that you need in the settings: the admins get it as a request. The caps of those who need more can be raised after that.
+    What is free is needed for students without a key. Faculty can ask the admins for more. The caps of those who need more can be raised after that.
+    ");
     insta::assert_snapshot!(of(Some(900)).in_words(&term()), @"The students who have keys have used up their caps. The budget of $4,000 is not used up.");
 }
 
@@ -186,7 +203,7 @@ fn how_long_before_the_end_is_said_as_people_say_it() {
     2 Mar, the last day of the term
     ");
     // A subject tells of more than two weeks.
-    let limits = SpendingLimits { budget: usd(400), keys_stop_at: None, lasts: false };
+    let limits = SpendingLimits { budget: usd(400), keys_stop_at: None, lasts: false, is_needed: false };
     let is_news = |day| Forecast { runs_out: RunsOut::OutOn(day), limits, looked: None, pace: None }.in_short(&term);
     assert!(is_news(date(2027, 2, 15)).is_some() && is_news(date(2027, 2, 16)).is_none());
 }
@@ -217,9 +234,7 @@ fn after_a_break_the_pace_is_as_before() {
 fn with_a_reset_nothing_ends_before_the_term() {
     let spent = spent([2_000_000; 20]);
     let of = |reset, owns_keys, reserved| {
-        let mut budget = Budget::new(crate::tests::values::a_programme().id, Usd::from_dollars(80));
-        budget.reserved = Usd::from_dollars(reserved);
-        forecast(&spent, SpendingLimits::new(&budget, reset, owns_keys, &spent), &term(), day(20)).runs_out
+        forecast(&spent, limits(80, reserved, reset, owns_keys, &spent), &term(), day(20)).runs_out
     };
     for reserved in [60, 80] {
         assert_eq!(of(Reset::Monthly, false, reserved), RunsOut::NotBeforeTheTermEnds);
@@ -233,7 +248,8 @@ fn with_a_reset_nothing_ends_before_the_term() {
 fn a_day_that_is_past_is_never_named() {
     let spent = spent(vec![10_000_000; 14]);
     let of = |keys: Option<i64>, now: i64| {
-        let limits = SpendingLimits { budget: usd(200_000_000), keys_stop_at: keys.map(usd), lasts: false };
+        let limits =
+            SpendingLimits { budget: usd(200_000_000), keys_stop_at: keys.map(usd), lasts: false, is_needed: false };
         let at = |number: i64| Some(format!("{}T00:20:00Z", day(number)).parse().unwrap());
         Forecast::new(&spent, limits, &term(), at(14), at(now).unwrap())
     };

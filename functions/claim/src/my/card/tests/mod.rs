@@ -111,7 +111,7 @@ fn a_day_stops_a_key() {
         braked(1_500_000).reads().contains("Left today: $3.50 of $5 a day; a new day begins on 21 Nov 2026, 01:00")
     );
     insta::assert_snapshot!(braked(5_000_000).brief(), @"used up today: Your key has spent what it may spend in a day, $5. Requests are refused until 21 Nov 2026, 01:00; then it works again, with $15 left of your cap. [Check what I have used] [Ask for more] [Hand my key back] [Replace my key] [My key has leaked: end it]");
-    insta::assert_snapshot!(braked(20_000_000).words(), @"Your cap for the whole term is used up. Requests with your key are refused until your cap resets or is raised. If you need more, ask below.");
+    insta::assert_snapshot!(braked(20_000_000).words(), @"Your cap for the whole term is used up. Requests with your key are refused. If you need more, ask below.");
     assert!(braked(5_000_000).after(24.hours()).brief().starts_with("working: Your key works."));
 }
 
@@ -133,38 +133,38 @@ fn a_figure_is_as_of_the_last_listing_that_found_it_unchanged() {
 #[test]
 fn a_key_that_has_used_up_its_cap() {
     assert!(Story::new().shown().used(20_050_000).money().starts_with("Left: $0 Used: $20.05, as of"));
-    insta::assert_snapshot!(Story::new().shown().used(20_050_000).brief(), @"used up: Your cap for the whole term is used up. Requests with your key are refused until your cap resets or is raised. If you need more, ask below. [Check what I have used] [Ask for more] [Hand my key back] [My key has leaked: end it]");
+    insta::assert_snapshot!(Story::new().shown().used(20_050_000).brief(), @"used up: Your cap for the whole term is used up. Requests with your key are refused. If you need more, ask below. [Check what I have used] [Ask for more] [Hand my key back] [My key has leaked: end it]");
     let fold = Story::new().shown().used(20_050_000).reads();
     insta::assert_snapshot!(fold.split_once("leaked\n").unwrap().1, @"
-    Your key cannot be replaced now. Your cap for the whole term is used up. Once your cap resets or is raised, you can get a new key here.
-    Could anybody else have your key? End it at once: it would work again as soon as your cap resets or is raised.
+    Your key cannot be replaced now. Your cap for the whole term is used up. Once there is something left of it, you can get a new key here.
+    Could anybody else have your key? End it at once, also now that your cap is used up.
     [My key has leaked: end it]
     ");
     let daily = Story::new().set(|view| settings_mut(view).basis.reset = Reset::Daily).shown().used(19_995_000);
-    insta::assert_snapshot!(daily.words(), @"Your cap is used up. It resets on 21 Nov 2026, 01:00 (Europe/Berlin). Requests with your key are refused until your cap resets or is raised. If you need more, ask below.");
+    insta::assert_snapshot!(daily.words(), @"Your cap is used up. It resets on 21 Nov 2026, 01:00 (Europe/Berlin). Requests with your key are refused. If you need more, ask below.");
     // From here on, the last day of the term.
     let last = || Story::new().after((78 * 24).hours()).set(|view| settings_mut(view).basis.reset = Reset::Daily);
-    insta::assert_snapshot!(last().shown().used(20_000_000).words(), @"Your cap is used up, and it does not reset before the term ends. Requests with your key are refused until your cap resets or is raised. If you need more, ask below.");
+    insta::assert_snapshot!(last().shown().used(20_000_000).words(), @"Your cap is used up, and it does not reset before the term ends. Requests with your key are refused. If you need more, ask below.");
 }
 
 #[test]
 fn what_became_of_a_request_for_more() {
     let asked = || {
         let story = Story::new().shown();
-        let change = story.view.ask_for_more("the last exercise", None, &[], story.now);
+        let change = story.view.ask_for_more("the last exercise", Some(Usd::from_dollars(35)), &[], story.now);
         story.apply(&change.unwrap())
     };
     let told = |story: Story| {
         let text = story.reads();
         let offers = text.contains("[Ask for more]");
-        format!("{} {offers}", text.lines().find(|line| line.starts_with("You asked for more")).unwrap())
+        format!("{} {offers}", text.lines().find(|line| line.starts_with("You asked for a cap")).unwrap())
     };
-    insta::assert_snapshot!(told(asked()), @"You asked for more on 20 Nov 2026, 14:05. The people who run this programme have your reason and will decide. false");
-    insta::assert_snapshot!(told(asked().after((7 * 24).hours())), @"You asked for more on 20 Nov 2026, 14:05. Nobody decided within a week. You can ask again. true");
+    insta::assert_snapshot!(told(asked()), @"You asked for a cap of $35 on 20 Nov 2026, 14:05. The people who run this programme have your reason and will decide. false");
+    insta::assert_snapshot!(told(asked().after((7 * 24).hours())), @"You asked for a cap of $35 on 20 Nov 2026, 14:05. Nobody decided within a week. You can ask again. true");
     let larger = asked().set(|view| view.grant.own_cap = Some(Usd::from_dollars(30)));
     let raised_after_a_decline =
         larger.set(|view| view.grant.more_request.as_mut().unwrap().declined = Some("No.".to_owned()));
-    insta::assert_snapshot!(told(raised_after_a_decline), @"You asked for more on 20 Nov 2026, 14:05. Your cap has been changed since: it is $30 now. You can ask again from 27 Nov 2026, 14:05. false");
+    insta::assert_snapshot!(told(raised_after_a_decline), @"You asked for a cap of $35 on 20 Nov 2026, 14:05. Your cap has been changed since: it is $30 now. You can ask again from 27 Nov 2026, 14:05. false");
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn each_reason_for_which_there_is_no_key_now() {
     insta::assert_snapshot!(paid(stopped(Stopped::Replacing)).brief(), @"no key now: Your old key was ended, and the last attempt to make a new one failed. No money was lost. Get a new one: it has what is left of your cap. [Get a new key] [Ask for more]");
     insta::assert_snapshot!(stopped(Stopped::Replacing).brief(), @"no key now: Your old key must end before you get a new one, and OpenRouter has not confirmed yet that the old key is off. No money was lost. Get a new one: it has what is left of your cap. [Get a new key] [Ask for more] [My key has leaked: end it]");
     insta::assert_snapshot!(stopped(Stopped::Returned).words(), @"You handed your key back. OpenRouter has not confirmed yet that the key is off; Bursar tries again. Get a new one: it has what is left of your cap.");
-    insta::assert_snapshot!(stopped(Stopped::Leaked).used(20_000_000).words(), @"Your key was reported as leaked. OpenRouter has not confirmed yet that the key is off; Bursar tries again every minute. Your cap for the whole term is used up. Once your cap resets or is raised, you can get a new key here.");
+    insta::assert_snapshot!(stopped(Stopped::Leaked).used(20_000_000).words(), @"Your key was reported as leaked. OpenRouter has not confirmed yet that the key is off; Bursar tries again every minute. Your cap for the whole term is used up. Once there is something left of it, you can get a new key here.");
     let no_more = stopped(Stopped::Replacing).set(|view| settings_mut(view).claims.replacements = 0).after(1.hour());
     insta::assert_snapshot!(no_more.words(), @"Your old key must end before you get a new one, and OpenRouter has not confirmed yet that the old key is off. No money was lost. You have replaced your key as often as this programme allows. Ask the people who run the programme to allow one more.");
 }
@@ -199,7 +199,7 @@ fn a_claim_that_came_to_nothing_leaves_everything_as_before() {
 
 #[test]
 fn each_hold() {
-    insta::assert_snapshot!(Story::new().shown().held(HoldKind::Paused).brief(), @"paused: The people who run this programme have paused your access. Ask them about it; nothing is lost. [Check what I have used] [Ask for more] [My key has leaked: end it]");
+    insta::assert_snapshot!(Story::new().shown().held(HoldKind::Paused).brief(), @"paused: The people who run this programme have paused your access: no key is made, and requests with a key are refused. Ask them about it; nothing is lost. [Check what I have used] [Ask for more] [My key has leaked: end it]");
     insta::assert_snapshot!(Story::new().held(HoldKind::Dropped).words(), @"You are no longer on the roster of this programme. If that is a mistake, ask the people who run the programme.");
     let unused = || Story::new().shown().held(HoldKind::Unused);
     insta::assert_snapshot!(unused().brief(), @"switched off: Your key was switched off because it was not used. Press “Resume my key”, and it works again. [Resume my key] [Check what I have used] [My key has leaked: end it]");
