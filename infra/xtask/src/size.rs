@@ -12,7 +12,7 @@ use xshell::{Shell, cmd};
 const BOUNDS: [(&str, &[&str], [usize; 2]); 3] = [
     ("functions and shared", &["functions/", "shared/"], [389_700, 129_500]),
     ("suite", &["tests/", "infra/local/tests/"], [0, 290_500]),
-    ("infra", &["infra/"], [83_300, 9_600]),
+    ("infra", &["infra/"], [83_850, 9_600]),
 ];
 
 /// Tenths of names, tuples and closures in 1,000 lines.
