@@ -3,13 +3,16 @@
 
 use anyhow::Result;
 use bursar_core::clock::Moment;
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::base::function::FunctionName;
 use crate::base::state_file::StateFile;
 
-const COLLECTION: &str = "dead-letters";
+pub const COLLECTION: &str = "dead-letters";
+
+const KEPT: SignedDuration = SignedDuration::from_hours(4 * 24);
 
 /// The dead letters. Clones share them.
 #[derive(Clone)]
@@ -33,6 +36,11 @@ impl DeadLetters {
     /// All letters, oldest first.
     pub fn all(&self) -> Result<Vec<DeadLetter>> {
         Ok(self.0.list(COLLECTION)?.into_iter().map(|(_, letter)| letter).collect())
+    }
+
+    /// Those of the last days, as long as the queue in AWS keeps one.
+    pub fn recent(&self, now: Moment) -> Result<Vec<DeadLetter>> {
+        Ok(self.all()?.into_iter().filter(|letter| now < letter.at + KEPT).collect())
     }
 
     pub fn add(&self, now: Moment, function: FunctionName, about: Value, tries: u32, error: String) -> Result<()> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use bursar_core::clock::Moment;
 use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::Mutex as TurnMutex;
 use tokio::task::JoinHandle;
@@ -16,10 +17,10 @@ use crate::aws::invoke::{Invoke, InvokeError};
 use crate::aws::wiring::{SCHEDULES, Schedule};
 use crate::base::clock::StackClock;
 use crate::base::function::FunctionName;
-use crate::base::lock;
 use crate::base::state_file::StateFile;
+use crate::base::{lock, systemd};
 
-const COLLECTION: &str = "schedules";
+pub const COLLECTION: &str = "schedules";
 /// The time that runs under way get when the schedules are stopped.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -49,13 +50,23 @@ struct Inner {
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// A schedule with its last run, which is stored under its function and input: a changed interval counts from there.
+/// A schedule with its runs, which are stored under its function and input.
 struct Line {
     schedule: Schedule,
-    last: Mutex<Moment>,
+    runs: Mutex<Runs>,
     /// How long after midnight in UTC it begins, if not when its last run was.
     begins: Option<SignedDuration>,
     turn: Arc<TurnMutex<()>>,
+}
+
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct Runs {
+    /// When the schedule was first seen in this folder.
+    pub since: Moment,
+    /// The last run: a changed interval counts from there.
+    last: Moment,
+    /// When a run last came to its end.
+    pub done: Option<Moment>,
 }
 
 impl Schedules {
@@ -77,15 +88,13 @@ impl Schedules {
                     SyncEvery::Every(_) | SyncEvery::DayAt(_) => {}
                 }
             }
-            let line = Line { schedule, last: Mutex::default(), begins, turn: Arc::default() };
-            let last = match kept.get(COLLECTION, &line.id())? {
-                Some(last) => last,
-                None => {
-                    kept.put(COLLECTION, &line.id(), &clock.now())?;
-                    clock.now()
-                }
-            };
-            line.begin_from(last)?;
+            let now = clock.now();
+            let new = Runs { since: now, last: now, done: None };
+            let line = Line { schedule, runs: Mutex::new(new), begins, turn: Arc::default() };
+            match kept.get(COLLECTION, &line.id())? {
+                Some(runs) => *lock(&line.runs) = runs,
+                None => kept.put(COLLECTION, &line.id(), &new)?,
+            }
             lines.push(Arc::new(line));
         }
         Ok(Schedules(Arc::new(Inner {
@@ -139,6 +148,29 @@ impl Schedules {
     /// Records a run that somebody else caused as the schedule's last.
     pub fn ran(&self, function: FunctionName, input: &Value, ran_at: Moment) -> Result<()> {
         self.0.line(function, input).map_or(Ok(()), |line| self.0.set_last(line, ran_at))
+    }
+
+    /// Begins a sync in a task of its own, if syncs run by themselves here and none is running.
+    pub fn begin_sync(&self) -> Result<bool> {
+        let event = Value::Object(serde_json::Map::new());
+        let line = self.0.line(FunctionName::UsageSync, &event);
+        let Some((line, turn)) = line.and_then(|line| Some((line, line.turn.clone().try_lock_owned().ok()?))) else {
+            return Ok(false);
+        };
+        self.0.set_last(line, self.0.clock.now())?;
+        let inner = Arc::clone(&self.0);
+        tokio::spawn(async move {
+            if let Err(error) = inner.invoke.invoke(FunctionName::UsageSync, event).await {
+                tracing::error!(%error, "a sync failed");
+            }
+            drop(turn);
+        });
+        Ok(true)
+    }
+
+    /// The runs of a schedule, if it is kept here.
+    pub fn runs(&self, function: FunctionName, input: &Value) -> Option<Runs> {
+        self.0.line(function, input).map(|line| *lock(&line.runs))
     }
 
     /// Stops the tick. Runs under way get a moment to finish.
@@ -209,7 +241,16 @@ impl Inner {
     async fn run(&self, line: &Line) {
         let Schedule { function, retries, .. } = line.schedule;
         for tries in 1.. {
-            let Err(error) = self.invoke.invoke(function, line.schedule.input()).await else { return };
+            let outcome = self.invoke.invoke(function, line.schedule.input()).await;
+            if function == FunctionName::Mail {
+                systemd::say("WATCHDOG=1");
+            }
+            let Err(error) = outcome else {
+                let done = Some(self.clock.now());
+                return self.note(line, |runs| runs.done = done).unwrap_or_else(|error| {
+                    tracing::error!(error = format!("{error:#}"), "the schedules cannot be kept");
+                });
+            };
             if tries <= retries {
                 tracing::warn!(%function, %error, "a scheduled run failed and is tried again");
                 continue;
@@ -231,8 +272,13 @@ impl Inner {
     }
 
     fn set_last(&self, line: &Line, last: Moment) -> Result<()> {
-        self.kept.put(COLLECTION, &line.id(), &last)?;
-        line.begin_from(last)
+        self.note(line, |runs| runs.last = last)
+    }
+
+    fn note(&self, line: &Line, change: impl FnOnce(&mut Runs)) -> Result<()> {
+        let mut runs = lock(&line.runs);
+        change(&mut runs);
+        self.kept.put(COLLECTION, &line.id(), &*runs)
     }
 }
 
@@ -241,19 +287,12 @@ impl Line {
         format!("{} {}", self.schedule.function, self.schedule.input())
     }
 
-    /// Counts from this run on, or from the last time of its own before it.
-    fn begin_from(&self, run_at: Moment) -> Result<()> {
-        let mut last = run_at;
-        if let Some(begins) = self.begins {
-            let since = (run_at.as_second() - begins.as_secs()).rem_euclid(self.schedule.every.as_secs());
-            last = Moment::from_second(run_at.as_second() - since)?;
-        }
-        *lock(&self.last) = last;
-        Ok(())
-    }
-
+    /// Its last run, or the last time of its own before that.
     fn last(&self) -> Moment {
-        *lock(&self.last)
+        let last = lock(&self.runs).last;
+        let Some(begins) = self.begins else { return last };
+        let since = (last.as_second() - begins.as_secs()).rem_euclid(self.schedule.every.as_secs());
+        Moment::from_second(last.as_second() - since).unwrap_or(last)
     }
 
     /// The last instant by `until` at which a run is due.

@@ -6,6 +6,7 @@ pub mod function;
 pub(crate) mod guard;
 pub mod serve;
 pub mod state_file;
+pub(crate) mod systemd;
 
 use std::fs::{File, OpenOptions};
 use std::io;
