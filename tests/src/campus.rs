@@ -100,6 +100,21 @@ impl Campus {
         }
     }
 
+    /// Goes on with the same people over another stack, and ends the one before.
+    pub async fn move_to(&mut self, stack: Stack) {
+        self.table = Table::new(&stack.config);
+        self.watch = AsyncMutex::new(stack::watch(&stack));
+        std::mem::replace(&mut self.stack, stack).finish().await;
+    }
+
+    /// Goes on with a programme that the table has, and the people on its roster.
+    pub async fn resume(&mut self, programme: &str) {
+        self.programme = programme.parse().unwrap();
+        let grants = self.table.grants(&self.programme).await.unwrap().into_iter();
+        let named = |grant: Grant| (grant.person.address.as_written().split('@').next().unwrap().to_owned(), grant.id);
+        self.people = grants.map(named).collect();
+    }
+
     /// A campus with the programme CS pilot, and a key for each of these people.
     pub async fn with_keys(names: &[&str]) -> Campus {
         let mut campus = Campus::open().await;

@@ -11,6 +11,8 @@ mod claim;
 #[cfg(test)]
 mod console;
 #[cfg(test)]
+mod copies;
+#[cfg(test)]
 mod demonstration;
 #[cfg(test)]
 mod digest;

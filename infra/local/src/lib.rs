@@ -8,4 +8,4 @@ pub mod visitor;
 
 pub use aws::{engine, inbox, invoke, schedules, secrets_manager, ses, tidy, wiring};
 pub use base::{serve, state_file};
-pub use command::{demo, folder, settle, stack};
+pub use command::{copies, demo, folder, settle, stack};

@@ -20,7 +20,7 @@ use crate::base::clock::StackClock;
 use crate::base::state_file::StateFile;
 use crate::base::{Counted, lock};
 
-const COLLECTION: &str = "stream-positions";
+pub const COLLECTION: &str = "stream-positions";
 /// The number of records in one read from the engine.
 const PAGE: usize = 200;
 /// The number of records that a reader passes before what all have passed is deleted.

@@ -57,6 +57,12 @@ impl StateFile {
         Ok(())
     }
 
+    /// Removes every document of a collection.
+    pub fn clear(&self, collection: &str) -> Result<()> {
+        self.run("DELETE FROM kept WHERE collection = ?", |clear| clear.execute([collection]))?;
+        Ok(())
+    }
+
     fn prepared(connection: Connection) -> Result<StateFile> {
         connection.pragma_update(None, "journal_mode", "wal")?;
         connection.pragma_update(None, "synchronous", "normal")?;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use bursar_core::aws::AwsAccess;
-use bursar_core::clock::Clock;
+use bursar_core::clock::{Clock, Moment};
 use bursar_core::config::web_address;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::values::address::EmailAddress;
@@ -32,6 +32,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use crate::aws::invoke::logs::Logs;
 use crate::aws::schedules::SyncEvery;
 use crate::aws::ses::Relay;
+use crate::command::Refused;
+use crate::command::copies;
 use crate::command::demo;
 use crate::command::folder::{Folder, Kind};
 use crate::command::keys::{self, Show};
@@ -54,6 +56,20 @@ enum Other {
     Serve(Serve),
     /// List every key of the account; nothing is changed
     Keys(Keys),
+    /// Copy a data folder, also while Bursar runs in it; copies of 35 days ago are removed
+    Backup(Copies),
+    /// Make a new data folder from a copy, which knows that it is one
+    Restore(Copies),
+}
+
+#[derive(Args)]
+struct Copies {
+    /// Where the copies are, each in a folder of its own; `restore` takes the newest, or the one that is named
+    #[arg(value_name = "FOLDER")]
+    copies: PathBuf,
+    /// The data folder; for `restore` a new or an empty one
+    #[arg(long = "data", value_name = "DIR")]
+    folder: PathBuf,
 }
 
 #[derive(Args)]
@@ -126,6 +142,8 @@ impl Command {
     pub async fn run(self) -> Result<()> {
         match self.other {
             Some(Other::Keys(keys)) => keys.run().await,
+            Some(Other::Backup(Copies { copies, folder })) => say(copies::backup(&folder, &copies, Moment::now())),
+            Some(Other::Restore(Copies { copies, folder })) => say(copies::restore(&copies, &folder).await),
             Some(Other::Serve(serve)) => serve.run().await,
             None => self.demonstration.run().await,
         }
@@ -243,6 +261,12 @@ pub(super) fn stopped() -> Result<impl Future<Output = ()>> {
     Ok(async move {
         tokio::select! { _ = interrupted.recv() => {}, _ = terminated.recv() => {} }
     })
+}
+
+/// Names the copy that was made or put back.
+fn say(copy: Result<PathBuf>) -> Result<()> {
+    let copy = copy.map_err(|error| Refused(vec![format!("{error:#}")]))?;
+    Ok(writeln!(std::io::stdout(), "{}", copy.display())?)
 }
 
 async fn take_port(option: &str, port: u16) -> Result<TcpListener> {

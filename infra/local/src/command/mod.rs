@@ -2,6 +2,7 @@
 
 mod arguments;
 pub mod control;
+pub mod copies;
 pub mod demo;
 pub mod folder;
 pub mod keys;

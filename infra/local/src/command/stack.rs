@@ -241,6 +241,9 @@ impl Stack {
         kept.put(READY.0, READY.1, &ready)?;
         servers.run_pages(options.web, gateway::router(&config, Hosts::OfThisMachine, invoke.clone())?);
         schedules.start();
+        if table.is_copy(&meta) {
+            schedules.begin_sync()?;
+        }
         let logs = options.logs;
         Ok(Stack {
             ready,

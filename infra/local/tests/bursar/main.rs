@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod command;
 #[cfg(test)]
+mod copies;
+#[cfg(test)]
 mod demonstration;
 #[cfg(test)]
 mod journey;

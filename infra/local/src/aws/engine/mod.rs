@@ -16,10 +16,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use axum::Router;
+use bursar_core::schema::ItemKey;
+use bursar_core::store::Meta;
 use dynoxide::actions::{
     create_table::CreateTableRequest, describe_table::DescribeTableRequest,
     describe_time_to_live::DescribeTimeToLiveRequest, get_records::GetRecordsRequest,
-    get_shard_iterator::GetShardIteratorRequest, update_time_to_live::UpdateTimeToLiveRequest,
+    get_shard_iterator::GetShardIteratorRequest, update_item::UpdateItemRequest,
+    update_time_to_live::UpdateTimeToLiveRequest,
 };
 use dynoxide::{Database, streams};
 use rusqlite::{Connection, params};
@@ -198,6 +201,24 @@ impl Engine {
             Ok(lock(&open.beside).query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
         })
         .await
+    }
+
+    /// Makes the table a copy: its deployment's item names another, and its stream begins anew.
+    pub async fn become_copy(&self, original: &str) -> Result<()> {
+        let ItemKey { pk, sk } = Meta::key_of().item_key;
+        let update = json!({
+            "TableName": self.0.table,
+            "Key": {"pk": {"S": pk}, "sk": {"S": sk}},
+            "UpdateExpression": "SET #table = :table",
+            "ConditionExpression": "attribute_exists(pk)",
+            "ExpressionAttributeNames": {"#table": "table"},
+            "ExpressionAttributeValues": {":table": {"S": original}},
+        });
+        self.run(move |_, Open { database, .. }| {
+            Ok(drop(database.update_item(UpdateItemRequest::deserialize(update)?)?))
+        })
+        .await?;
+        self.trim(self.stream_end().await?).await.map(drop)
     }
 
     /// Closes the database.
