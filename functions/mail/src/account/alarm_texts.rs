@@ -145,6 +145,12 @@ impl AlarmText {
                        report a key as leaked. Check the name in DNS, its certificate, and what stands in front of the pages; then the log \
                        of the function claim.",
             ),
+            Cause::Machine { sentence, .. } => alarm_text(
+                sentence.trim_end_matches('.'),
+                Vec::new(),
+                "The machine on which Bursar runs says so. What lasts stands in the answer to /health there; the log of the service says \
+                       what fails.",
+            ),
         }
     }
 }

@@ -129,7 +129,8 @@ impl Words<'_> {
             | Cause::Balance { .. }
             | Cause::BalanceUnread { .. }
             | Cause::SiteDown { .. }
-            | Cause::ErasureStuck { .. } => self.page("Open the account", "/console/account"),
+            | Cause::ErasureStuck { .. }
+            | Cause::Machine { .. } => self.page("Open the account", "/console/account"),
         }
     }
 }

@@ -60,6 +60,10 @@ async fn alarms() {
         },
         Cause::BalanceUnread { since: now() - 3.hours() },
         Cause::SiteDown { why: "no answer within ten seconds".to_owned() },
+        Cause::Machine {
+            what: "claims-fail".to_owned(),
+            sentence: "Within a quarter of an hour three students pressed for a key and got none.".to_owned(),
+        },
         Cause::BulkStopped { figures },
         Cause::NothingHeard { sent_on: date(2026, 11, 19), sent: 20 },
     ] {
@@ -146,6 +150,11 @@ async fn alarms() {
     Why: no answer within ten seconds
     Found: 20 Nov 2026, 10:00 UTC
     Bursar asked for its own first page, twice, as a browser would. Keys keep working, but nobody can sign in, claim, or report a key as leaked. Check the name in DNS, its certificate, and what stands in front of the pages; then the log of the function claim.
+    Open the account: https://bursar.example.edu/console/account
+
+    Within a quarter of an hour three students pressed for a key and got none
+    Found: 20 Nov 2026, 10:00 UTC
+    The machine on which Bursar runs says so. What lasts stands in the answer to /health there; the log of the service says what fails.
     Open the account: https://bursar.example.edu/console/account
 
     So much mail came back that invitations and digests wait until tomorrow

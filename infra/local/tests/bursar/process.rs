@@ -48,9 +48,14 @@ impl Bursar {
 impl<R: DeserializeOwned> Bursar<R> {
     /// Starts a `bursar` with exactly these arguments, or tells how it ended before it was ready.
     pub(crate) async fn begin_as(arguments: &[&str]) -> Result<Bursar<R>, Ended> {
+        Bursar::begin_under(arguments, &[]).await
+    }
+
+    /// The same, with these variables in its environment.
+    pub(crate) async fn begin_under(arguments: &[&str], variables: &[(&str, &Path)]) -> Result<Bursar<R>, Ended> {
         let mut command = Command::new(PROGRAM);
         let err = NamedTempFile::new().unwrap();
-        command.args(arguments);
+        command.args(arguments).envs(variables.iter().copied());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(err.reopen().unwrap()).kill_on_drop(true);
         let mut child = command.spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap()).lines();

@@ -1,14 +1,19 @@
 //! `bursar serve` as a process: a mail server takes its mails, and a simulated provider stands where the real one will.
 
+use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use bursar_core::clock::Moment;
+use bursar_local::state_file::StateFile;
 use bursar_local::visitor::Visitor;
+use jiff::SignedDuration;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
+use tokio::net::UnixDatagram;
 
 use crate::process::{Bursar, Ended, answer, http, run, secret};
 use crate::smtp::MailServer;
@@ -209,6 +214,66 @@ async fn a_first_student_gets_a_key() {
     // No mail is kept.
     let kept = fs::read(place.data.join("stand-ins/state.db")).unwrap();
     assert!(!String::from_utf8_lossy(&kept).contains("stu.dent"));
+    place.provider.end("INT").await;
+}
+
+/// Asks as a monitor does until it is answered so, and returns the answer.
+async fn monitored(ready: &Ready, is_expected: impl Fn(u16, &Value) -> bool) -> Value {
+    let begun = Instant::now();
+    loop {
+        let (status, told) = answer(http().get(format!("{}/health", ready.health))).await;
+        if is_expected(status, &told) {
+            return told;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(90), "{status} {told}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// After hours in which nothing ran all is made up for at the start. systemd hears of each turn, whatever else is wrong.
+#[tokio::test]
+async fn systemd_and_a_monitor_hear() {
+    let place = Place::new().await;
+    place.serve().await.end("TERM").await;
+    let kept = StateFile::open(&place.data.join("stand-ins/state.db")).unwrap();
+    let hours_ago = Moment::now() - SignedDuration::from_hours(5);
+    let schedules = kept.list::<Value>("schedules").unwrap().into_iter();
+    for (id, mut runs) in schedules.filter(|(id, _)| !id.starts_with("usage-sync")) {
+        for moment in ["since", "last", "done"] {
+            runs[moment] = json!(hours_ago);
+        }
+        kept.put("schedules", &id, &runs).unwrap();
+    }
+    let letter = json!({"at": Moment::now(), "function": "mail", "about": [1, 2], "tries": 3, "error": "any"});
+    kept.put("dead-letters", "0000000000", &letter).unwrap();
+    let socket = place.place.path().join("notify");
+    let systemd = UnixDatagram::bind(&socket).unwrap();
+    let variables = [("NOTIFY_SOCKET", socket.as_path())];
+    let serving = Bursar::<Ready>::begin_under(&place.arguments(), &variables).await.unwrap();
+    let problem = json!(["Within the last four days an event was given up: the log says which."]);
+    let told = monitored(&serving.ready, |status, told| status == 503 && told["problems"] == problem).await;
+    assert!(["drain_s", "watch_s"].iter().all(|age| told[age].as_i64().unwrap() < 600), "{told}");
+    assert_eq!((&told["dead_letters"], &told["complete_sync_s"]), (&json!(1), &Value::Null), "{told}");
+    let mut heard = BTreeSet::new();
+    while heard.len() < 2 {
+        let mut state = [0; 64];
+        let length = tokio::time::timeout(Duration::from_secs(90), systemd.recv(&mut state)).await.unwrap().unwrap();
+        heard.insert(String::from_utf8_lossy(&state[..length]).into_owned());
+    }
+    assert_eq!(heard, ["READY=1", "WATCHDOG=1"].map(str::to_owned).into());
+    serving.end("TERM").await;
+
+    // A copy begins the sync that recovers it by itself. What was given up is left behind.
+    let at = |name: &str| place.place.path().join(name).to_str().unwrap().to_owned();
+    let data = place.data.to_str().unwrap();
+    assert!(run(&["backup", &at("copies"), "--data", data]).await.status.success());
+    assert!(run(&["restore", &at("copies"), "--data", &at("new")]).await.status.success());
+    let settings = fs::read_to_string(&place.config).unwrap();
+    fs::write(&place.config, settings.replace(data, &at("new"))).unwrap();
+    let restored = place.serve().await;
+    let told = monitored(&restored.ready, |_, told| told["complete_sync_s"].is_number()).await;
+    assert_eq!((&told["dead_letters"], &told["problems"]), (&json!(0), &json!([])), "{told}");
+    restored.end("TERM").await;
     place.provider.end("INT").await;
 }
 

@@ -89,6 +89,8 @@ pub enum Cause {
     BalanceUnread { since: Moment },
     /// The public origin does not answer.
     SiteDown { why: String },
+    /// What in AWS an alarm of the stack tells, where the bundle runs on one machine: its name, and the sentence about it.
+    Machine { what: String, sentence: String },
 }
 
 impl Alarm {
@@ -132,6 +134,7 @@ impl Alarm {
             Cause::OffUnconfirmed { .. } => "off-unconfirmed".to_owned(),
             Cause::BalanceUnread { .. } => "balance-unread".to_owned(),
             Cause::SiteDown { .. } => "site-down".to_owned(),
+            Cause::Machine { what, .. } => format!("machine-{what}"),
         }
     }
 }

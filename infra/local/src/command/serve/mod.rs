@@ -3,12 +3,13 @@
 
 mod check;
 mod health;
+mod problems;
 mod settings;
 
 use std::io::{Write, stderr, stdout};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
 use axum::Router;
@@ -22,8 +23,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use self::health::Health;
+use self::problems::Lines;
 use self::settings::Settings;
-use crate::aws::dead_letters::DeadLetters;
 use crate::aws::engine::{Engine, Lasts, Place};
 use crate::aws::gateway::{self, Hosts};
 use crate::aws::invoke::Invoke;
@@ -36,6 +37,7 @@ use crate::aws::ses::outgoing::Outgoing;
 use crate::aws::{self, Services, here, tidy};
 use crate::base::clock::StackClock;
 use crate::base::state_file::StateFile;
+use crate::base::{lock, systemd};
 use crate::command::Refused;
 use crate::command::arguments::{log_problems, stopped};
 use crate::command::folder::{Folder, Kind};
@@ -78,6 +80,7 @@ impl Serve {
         let mut out = stdout();
         writeln!(out, "ready {}", serde_json::to_string(&ready)?)?;
         out.flush()?;
+        systemd::say("READY=1");
         stopped.await;
         served.stop().await
     }
@@ -88,6 +91,7 @@ struct Served {
     servers: Servers,
     schedules: Schedules,
     pump: Pump,
+    watch: JoinHandle<()>,
     tidy: JoinHandle<()>,
     engine: Engine,
 }
@@ -111,6 +115,9 @@ impl Served {
             own_path: String::new(),
         }));
         let config = Config { aws: AwsAccess::under(here::BASE, REGION, http.clone()), ..settings.config };
+        let lines = Arc::<Mutex<Lines>>::default();
+        let noted = lines.clone();
+        let noting = clock.clone();
         let functions = in_process::Settings {
             config: config.clone(),
             http,
@@ -119,7 +126,10 @@ impl Served {
             provider: None,
             between: None,
             // To where the service's log goes, which is nobody's file here.
-            logs: Logs::new(0, |line| drop(writeln!(stderr(), "{} {}", line.function, line.text.trim_end()))),
+            logs: Logs::new(0, move |line| {
+                let _ = writeln!(stderr(), "{} {}", line.function, line.text.trim_end());
+                problems::note(&mut lock(&noted), &line.text, noting.now());
+            }),
         };
         let invoke: Arc<dyn Invoke> = Arc::new(InProcess::new(functions, clock.as_clock()));
         outgoing.report_to(invoke.clone());
@@ -129,8 +139,14 @@ impl Served {
         let pump = Pump::start(engine.clone(), invoke.clone(), kept.clone(), clock.clone()).await?;
         let mut servers = Servers::default();
         servers.run_pages(web, gateway::router(&config, Hosts::Origins, invoke.clone())?);
-        let dead_letters = DeadLetters::over(kept.clone());
-        let health = Health { clock: clock.clone(), schedules: schedules.clone(), dead_letters, invoke };
+        let health = Health {
+            table: table.clone(),
+            clock: clock.clone(),
+            schedules: schedules.clone(),
+            dead_letters: pump.dead_letters().clone(),
+            lines,
+        };
+        let watch = tokio::spawn(health.clone().tell_admins());
         // Elsewhere than on loopback it has as many names as the machine, and whoever asks needs the secret.
         if health_at.local_addr()?.ip().is_loopback() {
             servers.run(health_at, health::router(health, None))?;
@@ -138,14 +154,19 @@ impl Served {
             servers.run_pages(health_at, health::router(health, config.front_secret));
         }
         schedules.start();
+        // A copy takes no claim before a sync has recovered it.
+        if table.is_copy(&table.meta(clock.now()).await?) {
+            schedules.begin_sync()?;
+        }
         let tidy = tokio::spawn(tidy::as_time_passes(table, engine.clone(), pump.clone(), clock.clone(), kept.clone()));
-        Ok(Served { servers, schedules, pump, tidy, engine })
+        Ok(Served { servers, schedules, pump, watch, tidy, engine })
     }
 
     async fn stop(self) -> Result<()> {
         self.servers.stop().await;
         self.schedules.stop().await;
         self.pump.stop().await;
+        self.watch.abort();
         self.tidy.abort();
         self.engine.stop().await
     }
