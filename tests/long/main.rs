@@ -17,6 +17,7 @@ mod suite {
     pub(crate) mod claim;
     pub(crate) mod console;
     mod digest;
+    mod folders;
     pub(crate) mod mail;
     mod promises;
     mod statements;

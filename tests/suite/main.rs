@@ -19,6 +19,8 @@ mod digest;
 #[cfg(test)]
 mod example;
 #[cfg(test)]
+mod folders;
+#[cfg(test)]
 mod mail;
 #[cfg(test)]
 mod meddled;
