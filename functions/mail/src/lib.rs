@@ -24,7 +24,7 @@
 //! - Refused for good: a dead letter. So is a row that cannot be read.
 //! - Refused because of the account (paused, sandbox, sender, quota): the mail waits and no try is counted. An admin is alerted
 //!   once while this lasts. It is over when a mail of that kind is accepted, or three hours after the last refusal.
-//! - Anything else: the mail is tried again, with growing pauses.
+//! - Anything else: the mail is tried again, with growing pauses. Where an SMTP server puts off one mail, the others go on.
 //!
 //! Each mail names the configuration set of the stack, so that SES reports its delivery. A report finds its row by the message
 //! id, or by the header `X-Bursar-Row` if the record of the id was lost. A report can only worsen the outcome of a row. The same

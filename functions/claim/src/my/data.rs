@@ -234,6 +234,7 @@ impl Outcome {
 
 fn mail(row: OutboxRow) -> Value {
     take_apart!(OutboxRow: state written_at mail, without row class tries again_at version sent_on = row);
+    let handed_on = state.handed_to().map(|server| format!("handed to {server}"));
     let Outcome { words, known_at, why } = match state {
         MailState::Waiting { .. } | MailState::Sending { .. } => {
             Outcome { words: "waiting", known_at: None, why: None }
@@ -248,5 +249,5 @@ fn mail(row: OutboxRow) -> Value {
         MailState::Failed { why, ended_at } => Outcome { why: Some(why), ..Outcome::new("failed", ended_at) },
     };
     let mail = mail.facts().words;
-    json!({"mail": mail, "written_at": *written_at, "outcome": words, "outcome_at": known_at.as_deref(), "why": why})
+    json!({"mail": mail, "written_at": *written_at, "outcome": handed_on.as_deref().unwrap_or(words), "outcome_at": known_at.as_deref(), "why": why})
 }

@@ -166,6 +166,7 @@ async fn a_first_student_gets_a_key() {
     };
     let handed = format!("handed to {}", place.smtp.address);
     reads(&admin, &grant(STUDENT), &handed).await;
+    reads(&student, "/my/data", &handed).await;
     let visitor = Visitor::new(&web, &web).unwrap();
     let page = visitor.get("/").await.unwrap();
     visitor.submit(&page, "/link", &[("address", NOBODY)]).await.unwrap().expect(202).unwrap();
