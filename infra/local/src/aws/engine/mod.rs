@@ -215,7 +215,8 @@ impl Engine {
             "ExpressionAttributeValues": {":table": {"S": original}},
         });
         self.run(move |_, Open { database, .. }| {
-            Ok(drop(database.update_item(UpdateItemRequest::deserialize(update)?)?))
+            database.update_item(UpdateItemRequest::deserialize(update)?)?;
+            Ok(())
         })
         .await?;
         self.trim(self.stream_end().await?).await.map(drop)

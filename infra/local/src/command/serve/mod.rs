@@ -69,14 +69,14 @@ impl Serve {
             check::all(&settings).await?;
             return Ok(writeln!(stdout(), "all is right")?);
         }
-        let folder = Folder::open(&settings.folder, Kind::Serve).map_err(refused)?;
+        let folder = Folder::open(&settings.folder, Kind::Serve).map_err(|error| refused(&error))?;
         let web = listen("listen", settings.listen).await?;
         let health = listen("health", settings.health).await?;
         let ready = Ready { web: origin_of(&web)?, health: origin_of(&health)? };
         log_problems(stderr)?;
         keep_panics_quiet();
         let stopped = stopped()?;
-        let served = Served::start(settings, &folder, web, health).await.map_err(refused)?;
+        let served = Served::start(settings, &folder, web, health).await.map_err(|error| refused(&error))?;
         let mut out = stdout();
         writeln!(out, "ready {}", serde_json::to_string(&ready)?)?;
         out.flush()?;
@@ -178,6 +178,6 @@ async fn listen(setting: &str, place: SocketAddr) -> Result<TcpListener> {
 }
 
 /// What keeps it from starting, as what its settings do.
-fn refused(error: anyhow::Error) -> anyhow::Error {
+fn refused(error: &anyhow::Error) -> anyhow::Error {
     Refused(vec![format!("{error:#}")]).into()
 }
