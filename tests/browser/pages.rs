@@ -134,8 +134,8 @@ pub(crate) async fn are_good(driver: &Driver, axe: &Path) {
     let _ = std::fs::remove_dir_all(PICTURES);
     std::fs::create_dir_all(PICTURES).unwrap();
 
-    let in_exam = address(IN_EXAM);
-    let students = [("new", &*new), ("student", &*student), ("paused", in_exam.as_str())];
+    let in_exam = address(IN_EXAM).to_string();
+    let students = [("new", &*new), ("student", &*student), ("paused", &*in_exam)];
     let staff = [("assistant", ASSISTANT), ("faculty", FACULTY), ("admin", ADMIN)];
     let people: BTreeMap<&str, &str> = students.into_iter().chain(staff).collect();
     let mut browsers = BTreeMap::from([("nobody", nobody)]);
