@@ -1,12 +1,11 @@
 //! A mail server that takes every mail but those to nobody.
 
-use std::sync::Mutex;
 use std::time::Duration;
 
 use bursar_local::inbox::Contents;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Mutex as TurnMutex;
+use tokio::sync::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
@@ -15,9 +14,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct MailServer {
     /// Its host and port.
     pub(crate) address: String,
-    arriving: TurnMutex<UnboundedReceiver<(String, Contents)>>,
-    arrived: Mutex<Vec<(String, Contents)>>,
+    mails: Mutex<Mails>,
     task: JoinHandle<()>,
+}
+
+/// By their recipients.
+struct Mails {
+    arriving: UnboundedReceiver<(String, Contents)>,
+    arrived: Vec<(String, Contents)>,
 }
 
 impl MailServer {
@@ -30,24 +34,22 @@ impl MailServer {
                 tokio::spawn(converse(stream, sender.clone()));
             }
         });
-        MailServer { address, arriving: TurnMutex::new(receiver), arrived: Mutex::default(), task }
+        MailServer { address, mails: Mutex::new(Mails { arriving: receiver, arrived: Vec::new() }), task }
     }
 
     /// Waits for the first mail of a kind to an address, and returns its text.
     pub(crate) async fn mail(&self, to: &str, kind: &str) -> String {
-        let mut arriving = self.arriving.lock().await;
+        let mut mails = self.mails.lock().await;
         loop {
-            let arrived = self.arrived.lock().unwrap();
-            let mut mails = arrived
-                .iter()
-                .filter(|(recipient, mail)| recipient.eq_ignore_ascii_case(to) && mail.kind.as_deref() == Some(kind));
-            if let Some((_, mail)) = mails.next_back() {
+            let mut known = mails.arrived.iter().rev();
+            let is_meant = |(recipient, mail): &&(String, Contents)| {
+                recipient.eq_ignore_ascii_case(to) && mail.kind.as_deref() == Some(kind)
+            };
+            if let Some((_, mail)) = known.find(is_meant) {
                 return mail.text.clone().unwrap();
             }
-            drop(arrived);
-            let mail = tokio::time::timeout(PATIENCE, arriving.recv()).await;
-            let mail = mail.unwrap_or_else(|_| panic!("no {kind} mail comes to {to}")).unwrap();
-            self.arrived.lock().unwrap().push(mail);
+            let mail = tokio::time::timeout(PATIENCE, mails.arriving.recv()).await;
+            mails.arrived.push(mail.unwrap_or_else(|_| panic!("no {kind} mail comes to {to}")).unwrap());
         }
     }
 }
