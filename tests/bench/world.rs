@@ -22,7 +22,7 @@ use bursar_core::store::Meta;
 use bursar_core::store::items::to_item;
 use bursar_local::aws::{self, Services};
 use bursar_local::base::lock;
-use bursar_local::engine::{Engine, Place};
+use bursar_local::engine::{Engine, Lasts, Place};
 use bursar_local::invoke::{Between, FunctionName};
 use bursar_local::provider::{Nano, Provider};
 use bursar_local::secrets_manager::SecretsManager;
@@ -101,7 +101,10 @@ impl World {
         let (begun, folder, clock) = (Instant::now(), tempfile::tempdir()?, Clock::system());
         // A database in memory would be scanned in full with every write.
         let kept = StateFile::open(&folder.path().join("state.db"))?;
-        let engine = Engine::start(&Place::Memory, TABLE)?;
+        // In memory there is room for a gigabyte.
+        let place =
+            if keys > 150_000 { Place::File(folder.path().join("table.db"), Lasts::Killed) } else { Place::Memory };
+        let engine = Engine::start(&place, TABLE)?;
         let provider = Provider::new(kept.clone(), clock.clone(), MANAGEMENT_KEY)?;
         let secrets = SecretsManager::new(kept)?;
         secrets.put(SECRET, MANAGEMENT_KEY)?;

@@ -1,5 +1,6 @@
 //! Every page in a real browser, on a phone and at a desk, light and dark: axe finds nothing, nothing is wider than the window, a hundred
-//! rows are at most 72 kB, and neither pages nor mails speak in words of the code. The pictures stay in `target/browser/pages`, to be looked at.
+//! rows, each with a box to tick, are at most 80 kB, and neither pages nor mails speak in words of the code. The pictures stay in
+//! `target/browser/pages`, to be looked at.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -23,7 +24,7 @@ const VISITS: &str = include_str!("pages.txt");
 /// A desk's window at four times its size.
 const NARROWEST: u32 = 320;
 const IN_EXAM: &str = "in.exam@example.edu";
-const MOST_BYTES: u64 = 72_000;
+const MOST_BYTES: u64 = 80_000;
 const PICTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/browser/pages");
 /// What answers a link and is no page.
 const NO_PAGES: [&str; 3] = [".csv", "/my/data", KEPT_FILE];

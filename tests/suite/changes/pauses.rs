@@ -51,7 +51,9 @@ async fn everybody_is_in_an_exam() {
     let is_told = async |campus: &Campus, verb: &str, may_remind: bool| {
         let admin = campus.admin().await;
         let page = admin.get(ID).await.expect(200);
-        let told = format!("Everybody {verb} paused from 10 Nov 2026, {at} until 10 Nov 2026, {ends}: keys are off");
+        let told = format!(
+            "Everybody {verb} paused from 10 Nov 2026, {at} until 10 Nov 2026, {ends}: keys go off within the first minutes"
+        );
         assert!(page.text("pause").unwrap().starts_with(&told), "{}", page.readable());
         assert!(admin.get("/console").await.readable().contains(&told));
         assert_eq!(page.offers(&campus.console("/grants/bulk")), may_remind, "{verb}");

@@ -300,7 +300,7 @@ async fn the_audit_says_why() {
         assert!(page.contains(sentence), "{sentence}: {page}");
     }
     let account = admin.get(&format!("{ACCOUNT}/audit")).await.expect(200).readable();
-    assert!(account.contains("The allowed models of =1+1 in CS pilot were set at OpenRouter"), "{account}");
+    assert!(account.contains("The rules for keys of =1+1 in CS pilot were set at OpenRouter"), "{account}");
     campus.finish().await;
 }
 
@@ -416,7 +416,7 @@ async fn a_grants_key_follows_what_is_done_with_it() {
     campus.sync().await;
     let bulk = format!("{GRANTS}/bulk");
     for (cap, promised, alert) in [
-        ("5", "$20.00 now, $5.00 afterwards , of a budget of $100.00", None),
+        ("5", "$20.00 now, $5.00 afterwards, of a budget of $100.00", None),
         ("150", "$20.00 now, $150.00 afterwards", Some("needs $130.00 more, and of the budget of $100.00 only $80.00")),
     ] {
         let shown =

@@ -293,7 +293,7 @@ impl AuditRow {
             Act::Released => "{who} let {whom} go on",
             Act::Stopped => self.why_stopped(note),
             Act::Revoked => "{who} removed {whom} for good",
-            Act::Ended => "The programme ended for {whom}",
+            Act::Ended => "The credit of {whom} ended",
             Act::WentOn => "The programme goes on for {whom}, who needs a new key",
             Act::CapChanged => "{who} set the cap of {whom} to {new amount} (it was {old amount})",
             Act::ReplacementAllowed => "{who} allowed {whom} one more replacement",
@@ -303,11 +303,11 @@ impl AuditRow {
             }
             Act::Described => "{who} corrected the {corrected} of {whom}",
             Act::Moved => "{who} moved {whom} from {old group} to {new group}",
-            Act::GuardrailSet if note.contains('/') => "The allowed models of {group} in {whom} were set at OpenRouter",
-            Act::GuardrailSet => "The allowed models of {whom} were set at OpenRouter",
+            Act::GuardrailSet if note.contains('/') => "The rules for keys of {group} in {whom} were set at OpenRouter",
+            Act::GuardrailSet => "The rules for keys of {whom} were set at OpenRouter",
             Act::TierEdited => "{who} changed the model list {list}",
             Act::LimitFound => "The limit of the key of {whom} was changed at OpenRouter; Bursar set it again",
-            Act::GuardrailLost => "The key of {whom} lost its allowed models at OpenRouter; Bursar set them again",
+            Act::GuardrailLost => "The key of {whom} lost its rules at OpenRouter; Bursar set them again",
             Act::Recovered => "A key of {whom} that only OpenRouter knew was recorded again",
             Act::Purged => "An ended key of {whom} was deleted at OpenRouter",
             Act::Asked => "{who} asked the admins for a change",
@@ -478,7 +478,7 @@ mod tests {
             (
                 &Actor::Rule,
                 new(Act::GuardrailSet).noting("cs-pilot/Lab C"),
-                "The allowed models of Lab C in Amina Diallo were set at OpenRouter",
+                "The rules for keys of Lab C in Amina Diallo were set at OpenRouter",
             ),
             (&staff, new(Act::AdminAdded).noting("0123456789abcdef"), "grace@x.edu made Amina Diallo an admin"),
             (

@@ -39,7 +39,7 @@ const NAME: [&str; 4] = ["name", "student", "full_name", "full name"];
 const FIRST_NAME: [&str; 4] = ["first name", "first_name", "firstname", "vorname"];
 const LAST_NAME: [&str; 5] = ["last name", "last_name", "lastname", "surname", "nachname"];
 const GROUP: [&str; 4] = ["group", "section", "groups", "gruppen"];
-const ID: [&str; 5] = ["id", "sis user id", "user_id", "id number", "id-nummer"];
+const ID: [&str; 6] = ["id", "sis user id", "user_id", "id number", "id-nummer", "student id"];
 
 /// The column that only Canvas' gradebook has.
 const GRADEBOOK_LOGIN: &str = "sis login id";
@@ -452,6 +452,7 @@ mod tests {
             ("E-MAIL-ADRESSE,x,Vorname,,Gruppen,ID-Nummer", ["a@uni.edu", "Ada", "1", "2"]),
             ("x,Primary Email,Full Name,E-Mail Addresses,y,z", ["b@uni.edu", "Ada", "", ""]),
             ("E-Mail,y,y,Full Name,,", ["a@uni.edu", "Lovelace", "", ""]),
+            ("Mail,y,Name,y,Student ID,", ["a@uni.edu", "Ada", "", "1"]),
         ] {
             assert_eq!(read(header), expected, "{header}");
         }
