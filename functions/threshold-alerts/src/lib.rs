@@ -62,7 +62,6 @@
 //! address of a programme in it. The item is kept for ever, as it was mailed. A month whose end no complete sync has passed yet
 //! waits for one; the next watch looks again. Months before the first complete sync have no statement.
 
-mod batch;
 mod credit;
 mod crossings;
 mod digests;
@@ -77,15 +76,17 @@ use bursar_core::clock::Clock;
 use bursar_core::config::Config;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::digest::DigestTrigger;
-use bursar_core::domain::programme::Programme;
+use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::event::{Event, StreamRecord, Task};
+use bursar_core::schema::Stored;
 use bursar_core::start::Function;
-use bursar_core::store::Table;
+use bursar_core::store::{Table, Totals};
 use digests::Look;
 use failures::{Programmes, ScanFailures};
 use lambda_runtime::LambdaEvent;
 use own_site::OwnSite;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 pub struct App {
@@ -114,10 +115,48 @@ impl Function for App {
     }
 }
 
+/// The work of a batch, by the sequence numbers of its records.
+#[derive(Debug, Default, PartialEq)]
+struct Batch {
+    /// Each programme once, with the first record that names it.
+    programmes: Vec<(ProgrammeId, String)>,
+    /// Totals and budgets without a readable programme.
+    unreadable: Vec<String>,
+}
+
+/// The parsed part of totals and of a budget.
+#[derive(Deserialize)]
+struct ProgrammeName {
+    programme: ProgrammeId,
+}
+
+/// Parses the records, without those of other kinds and those of removals.
+fn batch_of(records: &[StreamRecord]) -> Batch {
+    let mut batch = Batch::default();
+    for record in records {
+        let number = record.sequence_number().to_owned();
+        if let Some(Totals::KIND | Budget::KIND) = record.kind() {
+            match record.written_item() {
+                Some(ProgrammeName { programme }) => batch.name_programme(programme, number),
+                None => batch.unreadable.push(number),
+            }
+        }
+    }
+    batch
+}
+
+impl Batch {
+    fn name_programme(&mut self, programme: ProgrammeId, number: String) {
+        if !self.programmes.iter().any(|(id, _)| *id == programme) {
+            self.programmes.push((programme, number));
+        }
+    }
+}
+
 impl App {
     /// Checks each programme whose totals changed, once. The stream retries what could not be checked from its first record on.
     async fn changed(&self, records: &[StreamRecord], deadline: Deadline) -> Value {
-        let batch = batch::read(records);
+        let batch = batch_of(records);
         let mut failed = batch.unreadable;
         for (programme, first) in batch.programmes {
             if let Err(error) = self.find_crossings(&programme, deadline).await {
@@ -178,5 +217,35 @@ impl App {
 
     async fn find_crossings(&self, programme: &ProgrammeId, deadline: Deadline) -> Result<usize> {
         crossings::find(&self.table, programme, self.clock.now(), deadline).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn record(number: &str, image: &Value) -> StreamRecord {
+        let change = json!({"SequenceNumber": number, "NewImage": image});
+        let record = json!({"eventSource": "aws:dynamodb", "eventName": "MODIFY", "dynamodb": change});
+        serde_json::from_value(record).unwrap()
+    }
+
+    #[test]
+    fn each_programme_is_named_once_by_its_first_record() {
+        let totals = |programme: &str| json!({"kind": {"S": "totals"}, "programme": {"S": programme}});
+        let records = [
+            record("1", &json!({"kind": {"S": "grant"}, "programme": {"S": "maths"}})),
+            record("2", &totals("cs-pilot")),
+            record("3", &json!({"kind": {"S": "totals"}})),
+            record("4", &json!({"kind": {"S": "budget"}, "programme": {"S": "maths"}})),
+            record("5", &totals("cs-pilot")),
+            record("6", &json!(null)),
+        ];
+        let named = |programme: &str, number: &str| (programme.parse().unwrap(), number.to_owned());
+        let expected =
+            Batch { programmes: vec![named("cs-pilot", "2"), named("maths", "4")], unreadable: vec!["3".to_owned()] };
+        assert_eq!(batch_of(&records), expected);
     }
 }

@@ -18,8 +18,7 @@ use bursar_core::store::{AssignedUse, CutKeys, UnknownKey};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 
 use crate::compare::FOR_ONE_WRITE;
-use crate::compare::row::ForeignRow;
-use crate::list::KeyListing;
+use crate::list::{ForeignRow, KeyListing};
 use crate::runner::{Baseline, Gaps, RunContext, WRITES_AT_ONCE};
 
 /// The tries at the sums of owners while keys are given or taken back. After that the next run counts them.

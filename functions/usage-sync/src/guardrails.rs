@@ -8,7 +8,7 @@ use bursar_core::domain::programme::guardrail::Guardrail;
 use bursar_core::provider::guardrails::ProviderGuardrail;
 use bursar_core::settle::RulesTold;
 
-use crate::compare::row::{Finding, FindingKind, GrantFinding, Restricted, RestrictedKey};
+use crate::compare::{Finding, FindingKind, GrantFinding, Restricted, RestrictedKey};
 use crate::repair;
 use crate::runner::RunContext;
 

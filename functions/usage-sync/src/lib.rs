@@ -2,7 +2,7 @@
 //!
 //! # A run
 //!
-//! [`run`](run::run) names the steps in their order, each a file of its own:
+//! [`run`] takes the steps in their order. Each but the first is a file of its own:
 //!
 //! | step | what it does | what it writes |
 //! | --- | --- | --- |
@@ -13,8 +13,7 @@
 //! | [`repair`] | acts on the findings that the limit lets through | grants, readings, the provider |
 //! | [`foreign`] | records foreign keys, counts them for their owners, and never touches them | foreign keys, what cuts need of them |
 //! | [`recount`] | sums up programmes, and counts their budgets anew | totals, budgets |
-//! | [`reconcile`] | compares the account's money with the keys' | the account's use and day |
-//! | [`conclude`] | decides whether the run is complete | a cut, the sync's state |
+//! | [`conclude`] | compares the account's money with the keys', and decides whether the run is complete | the account's use and day, a cut, the sync's state |
 //! | [`caps`] | judges the caps of students | crossings, with their mails |
 //! | [`guardrails`] | tells guardrails their rules again, and puts keys back under theirs | confirmed rules |
 //! | [`models`] | asks who used which model on the completed days, and which models there are | the use by model, the list, mails about models that end |
@@ -81,7 +80,7 @@
 //! # Begin again
 //!
 //! A run lives in one invocation and begins from nothing. One that dies, or meets what it cannot pass, is over; the schedule of each quarter
-//! of an hour begins another after longer and longer, seven times a night ([`night`]). What it wrote by then is true, since lifetime use only
+//! of an hour begins another after longer and longer, seven times a night ([`run`]). What it wrote by then is true, since lifetime use only
 //! grows and sums are written whole; what is no reading carries the instant at which the run began, and never replaces what a later run
 //! wrote. A 401 or 403 is believed only after the management key, asked once more, was refused too.
 //!
@@ -101,8 +100,6 @@ mod foreign;
 mod guardrails;
 mod list;
 mod models;
-mod night;
-mod reconcile;
 mod recount;
 mod repair;
 mod run;
@@ -144,13 +141,13 @@ impl Function for App {
         let holder = &event.context.request_id;
         let deadline = Deadline::from_context(&event.context).with_waits(self.waits);
         match Event::parse(event.payload)? {
-            Event::Scheduled => night::invoked(self, BegunBy::Night, holder, deadline).await,
-            Event::Empty => night::invoked(self, BegunBy::Person, holder, deadline).await,
+            Event::Scheduled => run::invoked(self, BegunBy::Night, holder, deadline).await,
+            Event::Empty => run::invoked(self, BegunBy::Person, holder, deadline).await,
             Event::Task(Task::Resume) => {
                 if let Err(error) = balance::look(self, deadline.at_most(balance::PATIENCE)).await {
                     tracing::warn!(error = format!("{error:#}"), "the balance could not be recorded");
                 }
-                night::invoked(self, BegunBy::Quarter, holder, deadline).await
+                run::invoked(self, BegunBy::Quarter, holder, deadline).await
             }
             Event::Task(Task::Rotate) => self.rotate(deadline).await,
             Event::Task(Task::Work | Task::Watch | Task::Digest | Task::Drain)

@@ -6,18 +6,137 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use anyhow::Result;
 use bursar_core::clock::Moment;
-use bursar_core::domain::grant::GRACE;
+use bursar_core::domain::grant::{GRACE, Grant, ListedLimit, RecoveredKey, SeenKey};
 use bursar_core::domain::mail::alarm::Cause;
 use bursar_core::domain::programme::Basis;
-use bursar_core::domain::values::id::{GrantId, KeyHash, KeyName, ProgrammeId};
+use bursar_core::domain::usage::reading::UsageReport;
+use bursar_core::domain::values::id::{DeploymentId, Epoch, GrantId, KeyHash, KeyName, Nonce, ProgrammeId};
+use bursar_core::domain::values::key::KeyLabel;
+use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::partition::shard_of;
+use bursar_core::domain::values::window::Reset;
 use bursar_core::provider::inventory::InventoryPage;
+use bursar_core::provider::key::ProviderKey;
 
-use crate::compare::row::{ForeignRow, KeyRow};
 use crate::runner::{Gaps, RunContext};
 
 /// The number of listed keys by which the account may be known from now on: more than are needed, since the run may delete some.
 const FIRST: usize = 10;
+
+/// A key whose name is a grant's.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct KeyRow {
+    pub(crate) key: KeyHash,
+    pub(crate) grant: GrantId,
+    nonce: Nonce,
+    pub(crate) epoch: Epoch,
+    pub(crate) state: KeyState,
+}
+
+/// A key whose name is not a grant's.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ForeignRow {
+    pub(crate) key: KeyHash,
+    pub(crate) name: String,
+    pub(crate) state: KeyState,
+}
+
+/// The state of a key when it was listed.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct KeyState {
+    pub(crate) label: Option<KeyLabel>,
+    pub(crate) enabled: bool,
+    pub(crate) limit: Option<Usd>,
+    /// Whether the limit is counted on its programme's basis.
+    counts: bool,
+    /// The reported use; `None` when the provider reports none.
+    pub(crate) report: Option<UsageReport>,
+    pub(crate) created_at: Option<Moment>,
+    pub(crate) asked_at: Moment,
+}
+
+impl KeyRow {
+    pub(crate) fn new(key: &ProviderKey, name: &KeyName, basis: Basis, asked_at: Moment) -> KeyRow {
+        KeyRow {
+            key: key.hash.clone(),
+            grant: name.grant.clone(),
+            nonce: name.nonce.clone(),
+            epoch: name.epoch,
+            state: KeyState::new(key, basis.reset, key.limit_on(basis) != ListedLimit::CountedOtherwise, asked_at),
+        }
+    }
+
+    /// The name that Bursar gave the key.
+    pub(crate) fn name(&self, deployment: &DeploymentId, programme: &ProgrammeId) -> KeyName {
+        KeyName {
+            deployment: deployment.clone(),
+            programme: programme.clone(),
+            grant: self.grant.clone(),
+            epoch: self.epoch,
+            nonce: self.nonce.clone(),
+        }
+    }
+
+    /// When it was made, by the provider's own time; where it does not say so, not before the last claim that its grant began.
+    pub(crate) fn made_at(&self, grant: &Grant) -> Moment {
+        self.state.created_at.or(grant.begun_at).unwrap_or(self.state.asked_at)
+    }
+
+    /// The row of a key that only bears a grant's name.
+    pub(crate) fn to_foreign(&self, deployment: &DeploymentId, programme: &ProgrammeId) -> ForeignRow {
+        let name = self.name(deployment, programme).to_string();
+        ForeignRow { key: self.key.clone(), name, state: self.state.clone() }
+    }
+
+    /// The key as a recovery records it.
+    pub(crate) fn to_recovered(&self) -> RecoveredKey {
+        RecoveredKey {
+            epoch: self.epoch,
+            hash: self.key.clone(),
+            label: self.state.label.clone(),
+            enabled: self.state.enabled,
+            limit: self.state.limit,
+            made_at: self.state.created_at.unwrap_or(self.state.asked_at),
+        }
+    }
+}
+
+impl ForeignRow {
+    pub(crate) fn new(key: &ProviderKey, asked_at: Moment) -> ForeignRow {
+        ForeignRow {
+            key: key.hash.clone(),
+            name: key.name.clone(),
+            state: KeyState::new(key, Reset::None, true, asked_at),
+        }
+    }
+}
+
+impl KeyState {
+    fn new(key: &ProviderKey, reset: Reset, counts: bool, asked_at: Moment) -> KeyState {
+        KeyState {
+            label: KeyLabel::parse(&key.label),
+            enabled: !key.disabled,
+            limit: key.limit,
+            counts,
+            report: key.usage_report(reset),
+            created_at: key.created_at,
+            asked_at,
+        }
+    }
+
+    /// Whether it was used, as far as it says.
+    pub(crate) fn is_used(&self) -> bool {
+        self.report.as_ref().is_none_or(|report| report.lifetime + report.byok.unwrap_or_default() > Usd::ZERO)
+    }
+
+    pub(crate) fn seen(&self, is_read: bool) -> SeenKey {
+        let limit = match self.limit {
+            _ if !self.counts => ListedLimit::CountedOtherwise,
+            limit => limit.map_or(ListedLimit::Unlimited, ListedLimit::Limit),
+        };
+        SeenKey { enabled: self.enabled, limit, asked_at: self.asked_at, is_read }
+    }
+}
 
 #[derive(Debug, Default)]
 pub(crate) struct KeyListing {

@@ -269,6 +269,7 @@ impl ProgrammeSums {
         Ok(iter(raises).map(Ok).try_for_each_concurrent(WRITES_AT_ONCE, |raise| raise).await?)
     }
 
+    /// The stream brings these to `threshold-alerts`, which adds what the programme's foreign keys used.
     async fn write_totals(&self, runner: &RunContext) -> Result<()> {
         let began_at = runner.baseline.began_at;
         let totals = Totals {

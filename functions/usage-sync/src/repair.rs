@@ -14,7 +14,8 @@ use bursar_core::settle::NotSettled;
 use bursar_core::store::{ActContext, ActOutcome, StoreError};
 use futures_util::stream::{StreamExt, iter};
 
-use crate::compare::row::{Finding, FindingKind, GrantFinding, KeyDoubt, KeyFinding, KeyRow};
+use crate::compare::{Finding, FindingKind, GrantFinding, KeyDoubt, KeyFinding};
+use crate::list::KeyRow;
 use crate::runner::{Gaps, REPAIRS_AT_ONCE, RunContext, is_told};
 
 /// How many repairs in a row may fail without an answer, after which the rest is left to another run.

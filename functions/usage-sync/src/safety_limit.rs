@@ -3,15 +3,15 @@
 //!
 //! An unseen orphan harms nobody; a live key that is mistaken for one, or for gone, does.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use anyhow::Result;
-use bursar_core::domain::values::id::KeyName;
+use bursar_core::domain::values::id::{KeyHash, KeyName};
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{HeldAct, HeldBack, HeldKey, MOST_NAMED};
 
-use crate::compare::row::{Finding, FindingKind, GrantFinding, KeyDoubt, KeyFinding, KeyRow, renamed};
-use crate::list::KeyListing;
+use crate::compare::{Finding, FindingKind, GrantFinding, KeyDoubt, KeyFinding};
+use crate::list::{KeyListing, KeyRow};
 use crate::runner::{Gaps, RunContext};
 
 /// The keys that a day's runs may always end.
@@ -105,6 +105,15 @@ fn without_keys_of_other_grants(mut findings: Vec<Finding>) -> Vec<Finding> {
         !matches!(&finding.kind, FindingKind::Grant(GrantFinding::Orphan { row, .. }) if renamed.contains(&row.key))
     });
     findings
+}
+
+/// The recorded keys that may be listed under other names.
+pub(crate) fn renamed<'f>(findings: impl IntoIterator<Item = &'f Finding>) -> HashSet<KeyHash> {
+    let not_listed = findings.into_iter().filter_map(|finding| match &finding.kind {
+        FindingKind::Key(KeyFinding { key, doubt: KeyDoubt::NotListed { .. }, .. }) => Some(key.clone()),
+        FindingKind::Key(_) | FindingKind::Grant(_) | FindingKind::Rule { .. } => None,
+    });
+    not_listed.collect()
 }
 
 impl Finding {

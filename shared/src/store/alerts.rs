@@ -197,7 +197,8 @@ impl Table {
     }
 
     /// Records crossings, and the mail of the one that is reported: to each recipient, or for a cap to its
-    /// student. Returns `false`, with nothing written, when one of them is recorded already.
+    /// student. Returns `false`, with nothing written, when one of them is recorded already. An alert's row is urgent: the stream wakes `mail`
+    /// by it (`sending/stream.rs`, `row.rs`, `compose.rs`, `alert/mod.rs`).
     pub async fn record_crossings(
         &self,
         crossings: &[Crossing],

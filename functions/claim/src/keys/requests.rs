@@ -1,62 +1,21 @@
 //! The requests of a student about an existing key: report a leak, hand the key back, refresh its usage,
 //! resume after disuse, and ask for a larger cap. Making and replacing keys is left to [`reveal`](super::reveal).
 
-use axum::RequestExt;
-use axum::extract::{FromRequest, Path, Request};
 use axum::http::StatusCode;
-use axum::response::IntoResponse;
-use bursar_core::clock::Moment;
-use bursar_core::deadline::Deadline;
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{ChangeRefused, GrantState, HoldKind, KeyCall, LeakRefused, Stopped, Tell, View};
+use bursar_core::domain::grant::{ChangeRefused, GrantState, HoldKind, KeyCall, LeakRefused, Stopped, Tell};
 use bursar_core::domain::values::format::Joined;
-use bursar_core::domain::values::id::Epoch;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::settle::NotSettled;
-use bursar_core::store::{ActContext, ActOutcome};
+use bursar_core::store::ActOutcome;
 use bursar_core::web::form::LONGEST_REASON;
-use bursar_core::web::{Answer, AppError, Fields, Flash, Posted, Result, Site, Visitor, form};
+use bursar_core::web::{Answer, AppError, Flash, Result, form};
 use jiff::SignedDuration;
 
+use crate::keys::reveal::KeyForm;
 use crate::my::card::MoreForm;
 use crate::refusal::why_not_resumed;
 use crate::{my, refusal};
-
-pub(crate) struct KeyForm {
-    pub(super) site: Site,
-    pub(super) visitor: Visitor,
-    pub(super) fields: Fields,
-    /// The grant as it stood when the form came.
-    pub(super) view: View,
-    pub(super) now: Moment,
-    pub(super) deadline: Deadline,
-}
-
-impl FromRequest<Site> for KeyForm {
-    type Rejection = AppError;
-
-    async fn from_request(mut request: Request, site: &Site) -> Result<KeyForm> {
-        let now = site.clock.now();
-        let Ok(deadline) = request.extract_parts_with_state::<Deadline, _>(site).await;
-        let programme = request.extract_parts_with_state::<Path<String>, _>(site).await;
-        let Path(programme) = programme.map_err(|refused| AppError::answer(refused.into_response()))?;
-        let Posted { visitor, fields } = Posted::from_request(request, site).await?;
-        let view = my::grant_in(site, &visitor, &programme).await?;
-        Ok(KeyForm { site: site.clone(), visitor, fields, view, now, deadline })
-    }
-}
-
-impl KeyForm {
-    pub(super) fn context(&self) -> ActContext<'_> {
-        let View { programme, grant, .. } = &self.view;
-        ActContext { programme: &programme.id, grant: &grant.id, now: self.now, deadline: self.deadline }
-    }
-
-    /// The newest claim that its page knew of.
-    pub(super) fn epoch(&self) -> Option<Epoch> {
-        self.fields.filled("epoch")?.parse().ok().map(Epoch::new)
-    }
-}
 
 /// Where all of these requests lead.
 const MY: &str = "/my";

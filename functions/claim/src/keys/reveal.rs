@@ -1,27 +1,32 @@
 //! Revealing and replacing a key: six steps that make a key once, record it, and only then show it. The
-//! rules of each step are in [`grant`](bursar_core::domain::grant).
+//! rules of begin and record are in `shared/src/domain/grant/claim.rs`; `shared/src/store/grants/act.rs` writes them.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use askama::Template;
+use axum::RequestExt;
+use axum::extract::{FromRequest, Path, Request};
 use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use bursar_core::clock::Moment;
+use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::{
     BeginRefused, KeyCall, KeyGuardrail, KeyRequest, KeyRequestKind, MintedKey, NextGuardrail, OpenClaim,
     RecordRefused, Tell, View,
 };
 use bursar_core::domain::programme::guardrail::{ConfirmedRules, GuardrailOwner};
 use bursar_core::domain::programme::{Programme, TermsHash};
-use bursar_core::domain::values::id::{DeploymentId, KeyHash, KeyName, Nonce};
+use bursar_core::domain::values::id::{DeploymentId, Epoch, KeyHash, KeyName, Nonce, ProgrammeId};
 use bursar_core::domain::values::key::KeyLabel;
 use bursar_core::domain::values::money::Usd;
+use bursar_core::log;
 use bursar_core::provider::keys::{CreatedKey, NewKey};
 use bursar_core::provider::{FailureKind, ProviderError};
 use bursar_core::settle::NotSettled;
 use bursar_core::store::{ActContext, ActOutcome, ListedModels};
-use bursar_core::web::{Answer, AppError, Fields, Frame, Reply, Result, Site, Visitor};
+use bursar_core::web::{Answer, AppError, Fields, Frame, Posted, Reply, Result, Site, Visitor};
 
-use crate::keys::requests::KeyForm;
 use crate::my::example::Example;
 use crate::my::rules::StudentRules;
 use crate::my::words;
@@ -38,6 +43,52 @@ const ENOUGH_TO_MINT: Duration = Duration::from_secs(17);
 const LEFT_BY_MINT: Duration = Duration::from_secs(7);
 /// The time that calls to the provider must leave for recording the key.
 const LEFT_TO_RECORD: Duration = Duration::from_secs(4);
+
+/// What a form about a key brings: who pressed, on which grant.
+pub(crate) struct KeyForm {
+    pub(super) site: Site,
+    pub(super) visitor: Visitor,
+    pub(super) fields: Fields,
+    /// The grant as it stood when the form came.
+    pub(super) view: View,
+    pub(super) now: Moment,
+    pub(super) deadline: Deadline,
+}
+
+impl FromRequest<Site> for KeyForm {
+    type Rejection = AppError;
+
+    async fn from_request(mut request: Request, site: &Site) -> Result<KeyForm> {
+        let now = site.clock.now();
+        let Ok(deadline) = request.extract_parts_with_state::<Deadline, _>(site).await;
+        let programme = request.extract_parts_with_state::<Path<String>, _>(site).await;
+        let Path(programme) = programme.map_err(|refused| AppError::answer(refused.into_response()))?;
+        let Posted { visitor, fields } = Posted::from_request(request, site).await?;
+        let view = grant_in(site, &visitor, &programme).await?;
+        Ok(KeyForm { site: site.clone(), visitor, fields, view, now, deadline })
+    }
+}
+
+impl KeyForm {
+    pub(super) fn context(&self) -> ActContext<'_> {
+        let View { programme, grant, .. } = &self.view;
+        ActContext { programme: &programme.id, grant: &grant.id, now: self.now, deadline: self.deadline }
+    }
+
+    /// The newest claim that its page knew of.
+    pub(super) fn epoch(&self) -> Option<Epoch> {
+        self.fields.filled("epoch")?.parse().ok().map(Epoch::new)
+    }
+}
+
+async fn grant_in(site: &Site, visitor: &Visitor, programme: &str) -> Result<View> {
+    let programme = programme.parse::<ProgrammeId>().map_err(|_| AppError::not_found())?;
+    let enrolments = my::enrolments_of(site, visitor).await?;
+    let enrolment = enrolments.into_iter().find(|enrolment| enrolment.programme == programme);
+    let enrolment = enrolment.ok_or_else(AppError::no_right)?;
+    log::name_grant(&enrolment.grant);
+    site.table.view(&enrolment.programme, &enrolment.grant).await?.ok_or_else(AppError::not_found)
+}
 
 /// The only page that shows a key.
 #[derive(Template)]

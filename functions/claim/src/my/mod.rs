@@ -15,7 +15,6 @@ use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::{BeginRefused, GrantState, KeyRequest, KeyRequestKind, NextGuardrail, View};
 use bursar_core::domain::values::id::{Nonce, ProgrammeId};
 use bursar_core::domain::values::term::Term;
-use bursar_core::log;
 use bursar_core::store::{Enrolment, KnownAddress, ListedModels};
 use bursar_core::web::{Answer, AppError, Fields, Flash, Frame, Posted, Result, Site, Visitor};
 
@@ -64,21 +63,12 @@ pub(crate) async fn refused(site: &Site, visitor: &Visitor, now: Moment, why: &s
 }
 
 /// The enrolments of the visitor. Who signed in before the address passed to another person is shown nothing of that one's.
-async fn enrolments_of(site: &Site, visitor: &Visitor) -> Result<Vec<Enrolment>> {
+pub(crate) async fn enrolments_of(site: &Site, visitor: &Visitor) -> Result<Vec<Enrolment>> {
     let (mut enrolments, other_enrolments) = site.table.enrolments_by_person(&visitor.session.address).await?;
     if !other_enrolments.is_empty() {
         enrolments.retain(|enrolment| enrolment.enrolled_at <= visitor.session.begun_at);
     }
     Ok(enrolments)
-}
-
-pub(crate) async fn grant_in(site: &Site, visitor: &Visitor, programme: &str) -> Result<View> {
-    let programme = programme.parse::<ProgrammeId>().map_err(|_| AppError::not_found())?;
-    let enrolments = enrolments_of(site, visitor).await?;
-    let enrolment = enrolments.into_iter().find(|enrolment| enrolment.programme == programme);
-    let enrolment = enrolment.ok_or_else(AppError::no_right)?;
-    log::name_grant(&enrolment.grant);
-    site.table.view(&enrolment.programme, &enrolment.grant).await?.ok_or_else(AppError::not_found)
 }
 
 pub(crate) async fn grants_of(site: &Site, visitor: &Visitor) -> Result<Vec<View>> {

@@ -9,9 +9,8 @@ use bursar_core::domain::grant::{GRACE, GrantKey, RecoveredKey, Unchanged, View}
 use bursar_core::domain::usage::reading::{Reading, Shortfall, UnusableReport};
 use bursar_core::domain::values::id::{Epoch, KeyHash};
 
-use super::row::{GrantFinding, KeyDoubt, KeyFinding, RestrictedKey};
-use crate::compare::row::{FindingKind, KeyRow};
-use crate::list::KeyListing;
+use crate::compare::{FindingKind, GrantFinding, KeyDoubt, KeyFinding, RestrictedKey};
+use crate::list::{KeyListing, KeyRow};
 use crate::runner::{RunContext, is_told};
 
 #[derive(Clone, Copy)]

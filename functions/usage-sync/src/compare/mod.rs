@@ -2,14 +2,14 @@
 //! finding. Nothing is done about findings yet.
 
 mod grant;
-pub(crate) mod row;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use bursar_core::domain::grant::{Grant, View};
+use bursar_core::clock::Moment;
+use bursar_core::domain::grant::{Grant, SeenKey, View};
 use bursar_core::domain::programme::guardrail::Guardrail;
 use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::domain::usage::reading::Reading;
@@ -19,9 +19,7 @@ use bursar_core::store::StoreError;
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 
 use self::grant::{ScanContext, ScanResult};
-use self::row::Restricted;
-use crate::compare::row::{Finding, ForeignRow};
-use crate::list::KeyListing;
+use crate::list::{ForeignRow, KeyListing, KeyRow};
 use crate::recount::ProgrammeSums;
 use crate::runner::{Gaps, PROGRAMMES_AT_ONCE, RunContext, SHARDS_AHEAD, WRITES_AT_ONCE, is_of_one_programme};
 
@@ -29,6 +27,111 @@ use crate::runner::{Gaps, PROGRAMMES_AT_ONCE, RunContext, SHARDS_AHEAD, WRITES_A
 const SHARDS_MIXED: usize = 4;
 /// The time for a write, which the table may throttle.
 pub(crate) const FOR_ONE_WRITE: Duration = Duration::from_secs(30);
+
+/// The live keys on record as under a guardrail, by its programme and its id.
+pub(crate) type Restricted = BTreeMap<(ProgrammeId, String), Vec<RestrictedKey>>;
+
+#[derive(Debug)]
+pub(crate) struct RestrictedKey {
+    pub(crate) grant: GrantId,
+    pub(crate) key: KeyHash,
+}
+
+/// Something to be done about a grant, if it still holds by then.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Finding {
+    pub(crate) programme: ProgrammeId,
+    pub(crate) grant: GrantId,
+    pub(crate) kind: FindingKind,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum FindingKind {
+    Grant(GrantFinding),
+    Key(KeyFinding),
+    /// One of the programme's rules is due.
+    Rule {
+        last_used_at: Option<Moment>,
+    },
+}
+
+/// What is decided on the grant as it is by then.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum GrantFinding {
+    /// An enabled key that nobody was shown.
+    Orphan {
+        row: Box<KeyRow>,
+        /// Whether its grant was shown a later key, so that nobody can have been shown this one.
+        is_outdated: bool,
+    },
+    /// Keys of ours that a restored table does not know, with the others of the grant. A recovery would
+    /// disable `ends`; the use of `unread` is in no reading yet.
+    Recover { rows: Vec<KeyRow>, ends: Vec<KeyHash>, unread: Vec<Epoch> },
+    /// A recorded key that is listed otherwise than it is on record.
+    Seen { key: KeyHash, seen: SeenKey },
+    /// A live key that is not listed under its guardrail.
+    NotUnder { key: KeyHash, asked_at: Moment },
+    /// The grant's programme is over.
+    End,
+    /// A reservation in the budget that is not used.
+    UnusedReservation,
+    /// What a key is to hold and the provider is to be told.
+    Due,
+}
+
+/// A recorded key about which the provider is asked.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct KeyFinding {
+    pub(crate) key: KeyHash,
+    pub(crate) epoch: Epoch,
+    pub(crate) doubt: KeyDoubt,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum KeyDoubt {
+    /// A live key that was listed as disabled, though nobody here disables it.
+    IsDisabled,
+    /// A live key that was listed with a limit that nobody here sent.
+    LimitIsOther,
+    /// It was not listed under its name. If it does not exist, its grant is stopped; one that is held back, or whose row could not be
+    /// read, is only queried.
+    NotListed { stops: bool, is_held: bool },
+    /// It may be deleted at the provider.
+    MayGo,
+}
+
+impl Finding {
+    /// The key or grant that it is about, for the report.
+    pub(crate) fn subject(&self) -> String {
+        match &self.kind {
+            FindingKind::Grant(GrantFinding::Orphan { row, .. }) => format!("the key {}", row.key),
+            FindingKind::Key(KeyFinding { key, .. })
+            | FindingKind::Grant(GrantFinding::Seen { key, .. } | GrantFinding::NotUnder { key, .. }) => {
+                format!("the key {key}")
+            }
+            FindingKind::Rule { .. }
+            | FindingKind::Grant(
+                GrantFinding::Recover { .. } | GrantFinding::End | GrantFinding::UnusedReservation | GrantFinding::Due,
+            ) => format!("the grant {}", self.grant),
+        }
+    }
+
+    /// The key that its repair deletes at the provider.
+    pub(crate) fn purged(&self) -> Option<&KeyHash> {
+        match &self.kind {
+            FindingKind::Key(finding) => Some(&finding.key).filter(|_| finding.doubt == KeyDoubt::MayGo),
+            FindingKind::Grant(_) | FindingKind::Rule { .. } => None,
+        }
+    }
+
+    /// The key that its repair reads, since the listing did not.
+    pub(crate) fn reads(&self) -> Option<Epoch> {
+        match &self.kind {
+            FindingKind::Key(finding) => (finding.doubt != KeyDoubt::MayGo).then_some(finding.epoch),
+            FindingKind::Grant(_) | FindingKind::Rule { .. } => None,
+        }
+    }
+}
 
 #[derive(Debug, Default)]
 pub(crate) struct ComparedKeys {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::domain::audit::{Act, Actor, AuditDetail, AuditEntry};
+use crate::domain::programme::counts::Counts;
 use crate::domain::programme::guardrail::Guardrail;
 use crate::domain::programme::{Budget, Programme};
 use crate::domain::usage::reading::{Shortfall, UnusableReport, UsageReport};
@@ -228,6 +229,59 @@ fn in_order(ulid: Ulid, version: u64) -> Ulid {
     const BELOW: u32 = 64;
     let within = u128::from(version & 0xffff) << BELOW | ulid.random() & u128::from(u64::MAX);
     Ulid::from_parts(ulid.timestamp_ms(), within)
+}
+
+impl<L> Change<L> {
+    /// Takes the grant's added cost out of the budget. `None` if the budget has no room.
+    pub(super) fn with_room(mut self, view: &View, now: Moment) -> Option<Change<L>> {
+        let increase = self.cost_change(view, now).or_zero();
+        if !increase.is_zero() {
+            self.budget = BudgetChange::Take(increase);
+        }
+        (increase.is_zero() || view.budget.has_room_for(increase)).then_some(self)
+    }
+
+    /// Takes the grant's added cost, for acts that do not ask for room. What can be spent
+    /// already is counted whether there is room or not; use beyond a limit is counted by the sync.
+    ///
+    /// An act that decides under which cap the grant has its reservation writes the budget in any case. So it cannot
+    /// pass an edit of caps that was reckoned on the grant as it was. When the grant is due follows as well.
+    #[must_use]
+    pub fn counted(mut self, view: &View, now: Moment) -> Change<L> {
+        let increase = self.cost_change(view, now).or_zero();
+        if self.budget == BudgetChange::None && !increase.is_zero() {
+            self.budget = BudgetChange::TakeAnyway(increase);
+        }
+        let before = &view.grant;
+        let is_under_other_cap = self.grant.own_cap != before.own_cap || self.grant.group != before.group;
+        let decides_the_cap = self.grant.has_reservation && (is_under_other_cap || !before.has_reservation);
+        if self.budget == BudgetChange::None && decides_the_cap {
+            self.budget = BudgetChange::TakeAnyway(Usd::ZERO);
+        }
+        if self.budget != BudgetChange::None {
+            self.depends_on = DependsOn::Settings;
+        }
+        self.set_due(view, now);
+        self
+    }
+
+    /// What the change moves in the counts of the roster.
+    pub fn moves(&self, view: &View, now: Moment) -> Counts {
+        let freed = (Usd::ZERO - self.cost_change(view, now)).or_zero();
+        let mut moves = Counts { freed, ..Counts::default() };
+        moves.add(&view.grant, -1);
+        moves.add(&self.grant, 1);
+        moves
+    }
+
+    /// How much more the grant costs. A reservation is worth less each time a window turns, so what was counted for a later instant is not
+    /// reckoned as of an earlier one.
+    fn cost_change(&self, view: &View, now: Moment) -> Usd {
+        let counted_at = view.budget.counted_at;
+        let as_of = counted_at.map_or(now, |counted| counted.max(now));
+        let after = Reservation { grant: &self.grant, ..view.reservation() };
+        after.cost(as_of) - view.reservation().cost(as_of)
+    }
 }
 
 #[cfg(test)]

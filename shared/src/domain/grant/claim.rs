@@ -6,6 +6,7 @@ use crate::domain::audit::{Act, Actor};
 use crate::domain::held::LATE;
 use crate::domain::programme::TermsHash;
 use crate::domain::programme::counts::Stage;
+use crate::domain::programme::guardrail::{ConfirmedRules, Guardrail, GuardrailOwner};
 
 /// The number of claims in a row that may come to nothing before the next has to wait. The wait doubles with each
 /// further one, from the shortest to the longest.
@@ -310,4 +311,40 @@ impl MintedKey {
 /// A key as audit entries name it.
 pub(super) fn key_number(epoch: Epoch) -> String {
     format!("key {}", epoch.number())
+}
+
+/// The guardrail that the next key is put under before it is shown.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum NextGuardrail {
+    #[default]
+    None,
+    Confirmed {
+        owner: GuardrailOwner,
+        confirmed: ConfirmedRules,
+    },
+    /// The provider has not confirmed any rules of it yet, so no key is made.
+    NotConfirmed,
+}
+
+impl View {
+    /// The limit of the next key if no key were live any more; `None` with less than a cent left.
+    pub fn next_limit(&self, now: Moment) -> Option<Usd> {
+        let mut spending = self.spending(now);
+        spending.retired_in_window = spending.in_window;
+        wanted_limit(self.grant.cap(&self.programme.settings), &spending)
+    }
+
+    pub fn next_guardrail(&self) -> NextGuardrail {
+        let Some(owner) = self.guardrail_of_next_key() else { return NextGuardrail::None };
+        match self.guardrail(&owner).and_then(Guardrail::confirmed) {
+            Some(confirmed) => NextGuardrail::Confirmed { owner, confirmed },
+            None => NextGuardrail::NotConfirmed,
+        }
+    }
+
+    /// `None` if the next key may call everything.
+    pub(super) fn guardrail_of_next_key(&self) -> Option<GuardrailOwner> {
+        let rules = self.programme.settings.rules.for_group(self.grant.group.as_deref());
+        (!rules.allow_all()).then(|| self.guardrail_of_group())
+    }
 }

@@ -43,15 +43,13 @@ use crate::schema::{ItemKey, begin, key, stored};
 
 pub use action::{GrantAct, GrantAction};
 pub use change::{BudgetChange, Change, DependsOn, Logged, StudentNotice, Unchanged, View};
-pub use claim::{BeginRefused, KeyRequest, KeyRequestKind, MintedKey, OpenClaim, RecordRefused};
+pub use claim::{BeginRefused, KeyRequest, KeyRequestKind, MintedKey, NextGuardrail, OpenClaim, RecordRefused};
 pub use close::{ADDRESS_PASSED, AddressChange, LeakRefused, PersonChange};
 pub use drift::RecoveredKey;
 pub use hold::{ChangeRefused, Hold, HoldKind, Holds, Pause};
 pub use lifecycle::{AnnouncedEnd, NoticeDelivery, Rule};
 pub use more::{MORE_REQUEST_LASTS, MoreListing, MoreRefused, MoreRequest};
-pub use owed::{
-    Answered, Backoff, FinalReading, KeyCall, LONGEST_BACKOFF, ListedLimit, NextGuardrail, SeenKey, Tell, Urgency,
-};
+pub use owed::{Answered, Backoff, FinalReading, KeyCall, LONGEST_BACKOFF, ListedLimit, SeenKey, Tell, Urgency};
 pub use reservation::{DROPPED_KEPT, EditEffect, Reservation};
 pub use spending::{CapUse, Spending, wanted_limit};
 

@@ -11,7 +11,7 @@
 
 use super::*;
 use crate::domain::audit::{Act, Actor};
-use crate::domain::programme::guardrail::{ConfirmedRules, Guardrail, GuardrailOwner};
+use crate::domain::programme::guardrail::{Guardrail, GuardrailOwner};
 use crate::schema::Queue;
 
 /// A call that the provider is to get for one key.
@@ -347,19 +347,6 @@ impl<L> Change<L> {
     }
 }
 
-/// The guardrail that the next key is put under before it is shown.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub enum NextGuardrail {
-    #[default]
-    None,
-    Confirmed {
-        owner: GuardrailOwner,
-        confirmed: ConfirmedRules,
-    },
-    /// The provider has not confirmed any rules of it yet, so no key is made.
-    NotConfirmed,
-}
-
 impl Grant {
     /// Whether one of its keys is, or is to be, under a guardrail.
     pub fn may_need_guardrail(&self, settings: &Settings) -> bool {
@@ -369,31 +356,10 @@ impl Grant {
 }
 
 impl View {
-    /// The limit of the next key if no key were live any more; `None` with less than a cent left.
-    pub fn next_limit(&self, now: Moment) -> Option<Usd> {
-        let mut spending = self.spending(now);
-        spending.retired_in_window = spending.in_window;
-        wanted_limit(self.grant.cap(&self.programme.settings), &spending)
-    }
-
     /// The limit that the newest key is to have, held or not. It is never below a cent, since it is not documented what a limit of nothing
     /// does.
     pub fn limit_wanted(&self, now: Moment) -> Usd {
         wanted_limit(self.grant.cap(&self.programme.settings), &self.spending(now)).unwrap_or(Usd::CENT)
-    }
-
-    pub fn next_guardrail(&self) -> NextGuardrail {
-        let Some(owner) = self.guardrail_of_next_key() else { return NextGuardrail::None };
-        match self.guardrail(&owner).and_then(Guardrail::confirmed) {
-            Some(confirmed) => NextGuardrail::Confirmed { owner, confirmed },
-            None => NextGuardrail::NotConfirmed,
-        }
-    }
-
-    /// `None` if the next key may call everything.
-    fn guardrail_of_next_key(&self) -> Option<GuardrailOwner> {
-        let rules = self.programme.settings.rules.for_group(self.grant.group.as_deref());
-        (!rules.allow_all()).then(|| self.guardrail_of_group())
     }
 
     /// The guardrail that the live key is to be under; `None` if no key is live, or it may call everything and was never under one. No
@@ -420,7 +386,7 @@ impl View {
     }
 
     /// The group's, if it has rules of its own, else the programme's.
-    fn guardrail_of_group(&self) -> GuardrailOwner {
+    pub(super) fn guardrail_of_group(&self) -> GuardrailOwner {
         let with_rules = &self.programme.settings.rules.group_models;
         self.owner(self.grant.group.clone().filter(|group| with_rules.contains_key(group)))
     }
