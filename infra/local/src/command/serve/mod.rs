@@ -25,6 +25,7 @@ use tokio::task::JoinHandle;
 use self::health::Health;
 use self::problems::Lines;
 use self::settings::Settings;
+pub(super) use self::settings::management_key_in;
 use crate::aws::engine::{Engine, Lasts, Place};
 use crate::aws::gateway::{self, Hosts};
 use crate::aws::invoke::Invoke;
