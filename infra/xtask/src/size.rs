@@ -12,7 +12,7 @@ use xshell::{Shell, cmd};
 const BOUNDS: [(&str, &[&str], [usize; 2]); 3] = [
     ("functions and shared", &["functions/", "shared/"], [381_400, 132_850]),
     ("suite", &["tests/", "infra/local/tests/"], [0, 293_720]),
-    ("infra", &["infra/"], [87_400, 11_700]),
+    ("infra", &["infra/"], [87_400, 11_860]),
 ];
 
 /// Tenths of names, tuples and closures in 1,000 lines.
