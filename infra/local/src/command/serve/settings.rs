@@ -96,7 +96,7 @@ impl Settings {
         // An address says nothing to a mail server.
         let host = host.filter(|host| host.parse::<IpAddr>().is_err());
         let relay = given.checked("smtp", None, |url| Relay::new(url, password, host));
-        let mail_rate = given.checked("mail_rate", Some("60"), |rate| number(rate, 1, 6_000));
+        let mail_rate = given.checked("mail_rate", Some("60"), |rate| number(rate, 1, 600));
         let sync_hour = given.checked("sync_hour", Some("0"), |hour| number(hour, 0, 23));
         let folder = given.checked("data", Some("/var/lib/bursar"), |folder| Ok(PathBuf::from(folder)));
         let has_front = given.values.contains_key(FRONT_SECRET);
