@@ -184,7 +184,9 @@ class Stack:
 
 
 def signed_in(stack, address, home):
-    browser = Browser(stack)
+    at = urllib.parse.urlsplit(stack.url).netloc
+    # The emulator finds the API by the name in `Host`, as AWS does.
+    browser = Browser(at, f"{stack.names['Api']}.execute-api.localhost:{at.split(':')[1]}")
     before = len(stack.mails(address, "/c/"))
     browser.get("/")
     browser.submit("/link", 202, address=address)
@@ -198,28 +200,30 @@ def signed_in(stack, address, home):
 
 
 class Browser:
-    """One person at one page. The emulator finds the API by the name in `Host`, as AWS does."""
+    """One person at one page."""
 
-    def __init__(self, stack):
-        self.at = urllib.parse.urlsplit(stack.url).netloc
-        self.host, self.cookies = f"{stack.names['Api']}.execute-api.localhost:{self.at.split(':')[1]}", {}
+    def __init__(self, at, host):
+        self.at, self.host, self.cookies = at, host, {}
 
     def get(self, path):
         return self.request("GET", path, 200)
 
     def submit(self, action, expected=None, **typed):
         """Sends a form of the page back, with its hidden inputs and what was typed."""
+        return self.request("POST", action, expected, urllib.parse.urlencode({**self.fields(action), **typed}))
+
+    def fields(self, action):
+        """What the forms of the page with this action would send as they are."""
         forms = re.findall(r"<form\b([^>]*)>(.*?)</form>", self.body, re.S)
         found = [inside for attributes, inside in forms if (attribute(attributes, "action") or self.path) == action]
         assert found, f"the page has no form {action}: {self.text()}"
         inputs = [tag for inside in found for tag in re.findall(r"<input\b[^>]*>", inside) if attribute(tag, "name")]
-        kept = {attribute(tag, "name"): attribute(tag, "value") or "" for tag in inputs if attribute(tag, "type") not in ("checkbox", "radio", "submit", "file")}
-        return self.request("POST", action, expected, urllib.parse.urlencode({**kept, **typed}))
+        return {attribute(tag, "name"): attribute(tag, "value") or "" for tag in inputs if attribute(tag, "type") not in ("checkbox", "radio", "submit", "file")}
 
-    def request(self, method, path, expected, body=None):
+    def request(self, method, path, expected, body=None, kind="application/x-www-form-urlencoded"):
         connection = http.client.HTTPConnection(self.at, timeout=40)
         headers = {"Host": self.host, "Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
-        connection.request(method, path, body, headers | ({"Content-Type": "application/x-www-form-urlencoded"} if body else {}))
+        connection.request(method, path, body, headers | ({"Content-Type": kind} if body is not None else {}))
         answer = connection.getresponse()
         for cookie in answer.headers.get_all("Set-Cookie") or []:
             name, _, rest = cookie.partition("=")

@@ -16,6 +16,11 @@ const PARTS: &[(&str, Step, &str)] = &[
     ("second-engine", second_engine, "what we rely on in the table, on an engine of other authors"),
     ("coding-agents", coding_agents, "each coding agent, set up as a student's page says, and what it asks for"),
     ("provider-sdk", provider_sdk, "the provider simulator, through the provider's own SDK"),
+    (
+        "machine-test",
+        machine_test,
+        "`bursar serve` under kills, power cuts and copies while students claim; it needs strace",
+    ),
     ("deploy-test", deploy_test, "the packaged functions, deployed to an emulator of AWS and used there"),
     (
         "browser",
@@ -79,10 +84,19 @@ fn coding_agents(shell: &Shell) -> anyhow::Result<()> {
 }
 
 fn provider_sdk(shell: &Shell) -> anyhow::Result<()> {
+    beside_bursar(shell, "provider_sdk.py")
+}
+
+fn machine_test(shell: &Shell) -> anyhow::Result<()> {
+    beside_bursar(shell, "machine_test.py")
+}
+
+/// Runs a script that is told where a bursar runs.
+fn beside_bursar(shell: &Shell, script: &str) -> anyhow::Result<()> {
     let python = tools::python(shell)?;
     let bursar = Bursar::start(shell)?;
     let ready = &bursar.ready;
-    Ok(cmd!(shell, "{python} infra/xtask/provider_sdk.py {ready}").run()?)
+    Ok(cmd!(shell, "{python} infra/xtask/{script} {ready}").run()?)
 }
 
 /// `template.yaml` and the packaged functions on an emulator of AWS that runs them, used as people would.

@@ -103,11 +103,11 @@ fn machine(shell: &Shell, is_release: bool) -> anyhow::Result<()> {
             );
             continue;
         }
-        // The folder that cargo lambda fills has a function's name for it, and is not what is handed out.
-        let beside = tools::target().join("tools/machine");
-        compile(shell, triple, &["--package", "bursar-local", "--bin", "bursar"], &version, &beside)?;
+        // cargo lambda moves it there, under the name that Lambda starts.
+        let built = tools::target().join("tools/machine");
+        compile(shell, triple, &["--package", "bursar-local", "--bin", "bursar"], &version, &built)?;
         let program = folder.join(format!("bursar-{name}"));
-        shell.copy_file(tools::target().join(triple).join("release/bursar"), &program)?;
+        shell.copy_file(built.join("bursar/bootstrap"), &program)?;
         if triple.starts_with(std::env::consts::ARCH) {
             let says = cmd!(shell, "{program} --version").quiet().read()?;
             ensure!(says == format!("bursar {version}"), "bursar-{name} says that it is {says}, and not {version}");
@@ -118,9 +118,7 @@ fn machine(shell: &Shell, is_release: bool) -> anyhow::Result<()> {
         }
     }
     let _in_folder = shell.push_dir(&folder);
-    let files = shell.read_dir(".")?;
-    let files = files.iter().filter_map(|path| path.file_name());
-    let sums = cmd!(shell, "sha256sum {files...}").read()?;
+    let sums = cmd!(shell, "sh -c 'sha256sum bursar-*'").read()?;
     shell.write_file("SHA256SUMS", format!("{sums}\n"))?;
     eprintln!("{sums}\npackage: {version}: target/machine has the program for one machine, and SHA256SUMS");
     Ok(())

@@ -65,7 +65,9 @@ pub(crate) fn release(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
     shell.write_file("Cargo.lock", lock.join("\n\n"))?;
     shell.write_file("CHANGELOG.md", format!("{before}{UNRELEASED}\n## {next}, {today}\n{after}"))?;
     shell.write_file(&kept, record)?;
-    cmd!(shell, "git add -- Cargo.toml Cargo.lock CHANGELOG.md {kept}").quiet().run()?;
+    // A data folder as this version writes it, for those that come.
+    cmd!(shell, "cargo test --locked --package bursar-tests --test bursar -- --ignored folders::written").run()?;
+    cmd!(shell, "git add -- Cargo.toml Cargo.lock CHANGELOG.md {kept} tests/suite/folders").quiet().run()?;
     let subject = format!("release: {next}");
     cmd!(shell, "git commit --quiet --message {subject}")
         .quiet()

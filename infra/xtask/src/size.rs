@@ -11,8 +11,8 @@ use xshell::{Shell, cmd};
 /// What the files below these folders may come to, product and unit tests, each file in the first part that has it.
 const BOUNDS: [(&str, &[&str], [usize; 2]); 3] = [
     ("functions and shared", &["functions/", "shared/"], [381_400, 132_850]),
-    ("suite", &["tests/", "infra/local/tests/"], [0, 293_700]),
-    ("infra", &["infra/"], [87_400, 11_700]),
+    ("suite", &["tests/", "infra/local/tests/"], [0, 293_720]),
+    ("infra", &["infra/"], [87_400, 11_860]),
 ];
 
 /// Tenths of names, tuples and closures in 1,000 lines.

@@ -55,7 +55,7 @@ async fn bulk_mail_waits_for_tomorrow_once_too_much_came_back() {
     campus.settle().await;
     assert_eq!(kinds(&campus), ["link", "roster"]);
     let page = campus.admin().await.get("/console/account").await;
-    let says = "of 14 mails that SES had counted that day, 10 came back for good and 0 were complained about";
+    let says = "of 14 mails of that day, 10 came back for good and 0 were complained about";
     assert!(page.readable().contains(says), "{}", page.readable());
     campus.all_mails();
 

@@ -68,8 +68,7 @@ impl AlarmText {
                 },
                 vec![("Last complete check", last.map_or("never".to_owned(), utc))],
                 "Nobody knows what was spent since then, alerts wait, and keys made elsewhere are not noticed. Check the log of \
-                       the function usage-sync and the alarms of the stack: is its schedule on, does it fail, does the management key \
-                       work?",
+                       the function usage-sync: does it run each night, does it fail, does the management key work?",
             ),
             Cause::Balance { purchase, .. } => balance(&purchase, utc_date(found_at)),
             Cause::MailRefused { code, since } => {
@@ -91,15 +90,15 @@ impl AlarmText {
                 let facts = vec![
                     (
                         "Day",
-                        format!("{}, in UTC, as SES counts the account's mail", long_date(utc_date(figures.as_of))),
+                        format!("{}, in UTC, as the mail server counts its mails", long_date(utc_date(figures.as_of))),
                     ),
                     ("Sent", figures.sent.to_string()),
                     ("Came back for good", figures.bounced.to_string()),
                     ("Complained about", figures.complained.to_string()),
                 ];
                 let next = "Invitations, digests, statements and notices about caps and rules wait until midnight UTC, and then go on by themselves. \
-                        Links, alerts and what is sent by hand go on. AWS stops all mail of an account of which more than a tenth comes back, or \
-                        one in two hundred is complained about. The programmes' pages say whose mail came back: an old roster is the usual \
+                        Links, alerts and what is sent by hand go on. Mail servers stop taking any from where too much comes back; SES does at \
+                        more than a tenth, or one in two hundred that is complained about. The programmes' pages say whose mail came back: an old roster is the usual \
                         reason.";
                 let subject = "So much mail came back that invitations and digests wait until tomorrow".to_owned();
                 alarm_text(subject, facts, next)
@@ -279,12 +278,12 @@ fn waits(urgent: bool, mails: u64, since: Moment) -> AlarmText {
     let next;
     if urgent {
         what = "links, alerts and notices";
-        next = "Such mail usually leaves within seconds. Check the log of the function mail, and the alarms of the stack: does it fail, is \
-                its schedule on, does SES answer?";
+        next = "Such mail usually leaves within seconds. Check the log of the function mail: does it run each minute, does it fail, \
+                does the mail server answer?";
     } else {
         what = "invitations, digests, statements and notices about caps and rules";
-        next = "The section \"Mail\" of the account page says what the quota of SES leaves for today. If it is used up, mail goes on by \
-                itself as it frees up; ask AWS for a higher one if it is too small. If it is not, the log of the function mail says what \
+        next = "The section \"Mail\" of the account page says what the mail server's quota leaves for today. If it is used up, mail goes \
+                on by itself as it frees up; ask for a higher one if it is too small. If it is not, the log of the function mail says what \
                 is in the way.";
     }
     let facts = vec![("Waiting", format!("{mails}: {what}")), ("The oldest since", utc(since))];

@@ -158,12 +158,12 @@ async fn alarms() {
     Open the account: https://bursar.example.edu/console/account
 
     So much mail came back that invitations and digests wait until tomorrow
-    Day: 20 Nov 2026, in UTC, as SES counts the account's mail
+    Day: 20 Nov 2026, in UTC, as the mail server counts its mails
     Sent: 400
     Came back for good: 12
     Complained about: 0
     Found: 20 Nov 2026, 10:00 UTC
-    Invitations, digests, statements and notices about caps and rules wait until midnight UTC, and then go on by themselves. Links, alerts and what is sent by hand go on. AWS stops all mail of an account of which more than a tenth comes back, or one in two hundred is complained about. The programmes' pages say whose mail came back: an old roster is the usual reason.
+    Invitations, digests, statements and notices about caps and rules wait until midnight UTC, and then go on by themselves. Links, alerts and what is sent by hand go on. Mail servers stop taking any from where too much comes back; SES does at more than a tenth, or one in two hundred that is complained about. The programmes' pages say whose mail came back: an old roster is the usual reason.
     Open the account's mail: https://bursar.example.edu/console/account#mail
 
     SES has reported nothing about 20 mails

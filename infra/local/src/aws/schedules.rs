@@ -153,8 +153,10 @@ impl Schedules {
     /// Begins a sync in a task of its own, if syncs run by themselves here and none is running.
     pub fn begin_sync(&self) -> Result<bool> {
         let event = Value::Object(serde_json::Map::new());
-        let line = self.0.line(FunctionName::UsageSync, &event);
-        let Some((line, turn)) = line.and_then(|line| Some((line, line.turn.clone().try_lock_owned().ok()?))) else {
+        let Some(line) = self.0.line(FunctionName::UsageSync, &event) else { return Ok(false) };
+        // One that is continued is one, too.
+        let syncs = self.0.lines.iter().filter(|line| line.schedule.function == FunctionName::UsageSync);
+        let Ok(turns) = syncs.map(|line| line.turn.clone().try_lock_owned()).collect::<Result<Vec<_>, _>>() else {
             return Ok(false);
         };
         self.0.set_last(line, self.0.clock.now())?;
@@ -163,7 +165,7 @@ impl Schedules {
             if let Err(error) = inner.invoke.invoke(FunctionName::UsageSync, event).await {
                 tracing::error!(%error, "a sync failed");
             }
-            drop(turn);
+            drop(turns);
         });
         Ok(true)
     }

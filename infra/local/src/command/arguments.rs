@@ -3,13 +3,12 @@
 use std::fs::File;
 use std::io::{Write, stderr};
 use std::os::fd::AsFd;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow};
 use bursar_core::aws::AwsAccess;
 use bursar_core::clock::{Clock, Moment};
 use bursar_core::config::web_address;
@@ -37,7 +36,7 @@ use crate::command::copies;
 use crate::command::demo;
 use crate::command::folder::{Folder, Kind};
 use crate::command::keys::{self, Show};
-use crate::command::serve::Serve;
+use crate::command::serve::{Serve, management_key_in};
 use crate::command::stack::{Options, ProviderAt, Ready, Stack, listen, origin_of};
 
 /// The whole of Bursar on this machine, with simulated AWS and, unless another is named, a simulated provider.
@@ -132,7 +131,7 @@ struct Account {
     provider: Option<String>,
     /// The file that holds its management key
     #[arg(long, value_name = "FILE", requires = "provider")]
-    management_key_file: Option<PathBuf>,
+    management_key_file: Option<String>,
 }
 
 pub(super) const CHECK: Duration = Duration::from_secs(7);
@@ -236,20 +235,7 @@ impl Account {
         let (Some(url), Some(file)) = (&self.provider, &self.management_key_file) else {
             return Ok(ProviderAt::BuiltIn);
         };
-        let shown = file.display();
-        let text = std::fs::read_to_string(file).with_context(|| {
-            format!("the management key cannot be read from {shown}: name a file that you may read")
-        })?;
-        if std::fs::metadata(file)?.permissions().mode() & 0o077 != 0 {
-            eprintln!(
-                "warning: other users of this machine have rights to {shown}; take that right away with: chmod 600 {shown}"
-            );
-        }
-        let management_key = text.trim_end_matches(['\r', '\n']).to_owned();
-        ensure!(
-            ManagementKey::parse(&management_key).is_ok(),
-            "{shown} does not hold a management key: the file must hold the key and nothing else"
-        );
+        let management_key = management_key_in(file).map_err(|why| anyhow!("--management-key-file {why}"))?;
         Ok(ProviderAt::Elsewhere { url: url.clone(), management_key })
     }
 }

@@ -2,7 +2,7 @@
 //! when it is killed.
 
 use std::collections::HashMap;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -146,6 +146,7 @@ async fn a_bad_start_makes_nothing() {
     let folder = place.path().join("never-made");
     let file = place.path().join("key");
     fs::write(&file, "sk-or-v1-nobodys\n").unwrap();
+    fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
     let by_key = ["--management-key-file", file.to_str().unwrap(), "--provider"];
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
@@ -207,6 +208,10 @@ async fn a_real_accounts_key_is_not_kept_and_another_host_learns_none() {
     fs::write(&file, &key).unwrap();
     let folder = data.path().join("folder");
     let arguments = ["--provider", &provider.ready.provider, "--management-key-file", file.to_str().unwrap()];
+    fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+    let ended = refused(&folder, &arguments).await;
+    assert!(ended.err.contains("chmod 600"), "others can read the file: {ended:?}");
+    fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
     let bursar = Bursar::begin(&folder, &arguments).await.unwrap();
     let (status, told) = secret(&bursar.ready).await;
     assert!(status == 400 && !told.to_string().contains(&key), "{told}");
@@ -218,7 +223,6 @@ async fn a_real_accounts_key_is_not_kept_and_another_host_learns_none() {
     let log = fs::read_to_string(folder.join("log")).unwrap();
     assert!(log.contains("usage-sync {") && !ended.err.contains('{'), "the log is a file: {ended:?}");
     assert!(!ended.err.contains(&key) && !log.contains(&key), "{ended:?} {log}");
-    assert!(ended.err.contains("chmod 600"), "others can read the file: {ended:?}");
     for file in ["stand-ins/state.db", "stand-ins/state.db-wal", "table.db", "table.db-wal"] {
         let bytes = fs::read(folder.join(file)).unwrap_or_default();
         assert!(!bytes.windows(key.len()).any(|window| window == key.as_bytes()), "{file}");

@@ -179,7 +179,7 @@ fn known(code: &str) -> (&'static str, &'static str) {
         ),
         "TimedOut" | "NoAnswer" | "UnreadableAnswer" | "InternalFailure" | "ServiceUnavailable" => (
             "the mail server did not answer for hours",
-            "Check whether SES has an outage in this region. When it is over, press \"Send again\" in the section \"Mail\" of the account page. Some of these mails may have arrived, and those then arrive twice.",
+            "Check whether the mail server has an outage, such as SES in this region. When it is over, press \"Send again\" in the section \"Mail\" of the account page. Some of these mails may have arrived, and those then arrive twice.",
         ),
         UNDELIVERABLE => (
             "mail to the recipient comes back or is not wanted",

@@ -147,10 +147,13 @@ impl Relay {
 }
 
 impl Untaken {
-    /// A connection that cannot be encrypted or signed in at all is as final as a refusal for good.
+    /// A connection that cannot be encrypted or signed in at all is as final as a refusal for good. What is wrong with a certificate
+    /// is told as a fault of the connection.
     fn new(concern: Concern, error: &Error) -> Untaken {
-        let is_final = error.is_permanent() || error.is_client() || error.is_tls();
-        Untaken { concern, is_final, why: error.to_string() }
+        let why = error.to_string();
+        let is_final =
+            error.is_permanent() || error.is_client() || error.is_tls() || why.to_lowercase().contains("certificate");
+        Untaken { concern, is_final, why }
     }
 
     fn silent(concern: Concern) -> Untaken {
@@ -253,5 +256,16 @@ mod tests {
         let (untaken, heard) = relayed("", "", encrypted).await;
         assert_eq!(untaken, Some((Concern::Everything, true)));
         assert!(!heard.contains("MAIL") && !heard.contains("DATA"), "{heard}");
+        // A certificate that nobody vouches for stays one. This is TLS' alert about it.
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("smtps://localhost:{}", listener.local_addr().unwrap().port());
+        let server = tokio::spawn(async move {
+            let mut stream = listener.accept().await.unwrap().0;
+            stream.write_all(&[21, 3, 3, 0, 2, 2, 46]).await.unwrap();
+            stream
+        });
+        let untaken = Relay::new(&url, None, None).unwrap().try_out().await.unwrap_err();
+        assert_eq!((untaken.concern, untaken.is_final), (Concern::Everything, true), "{}", untaken.why);
+        drop(server.await.unwrap());
     }
 }

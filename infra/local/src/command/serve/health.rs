@@ -14,7 +14,7 @@ use bursar_core::clock::Moment;
 use bursar_core::config::FrontSecret;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
-use bursar_core::store::{RunLease, Table};
+use bursar_core::store::Table;
 use http::StatusCode;
 use jiff::SignedDuration;
 use serde::Serialize;
@@ -29,7 +29,7 @@ use crate::base::function::FunctionName;
 use crate::base::lock;
 
 /// How long a look may take: a table that does not answer is a problem too.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 const BETWEEN_LOOKS: SignedDuration = SignedDuration::from_mins(1);
 
 /// What the answers are read from.
@@ -84,7 +84,7 @@ async fn report(State(health): State<Health>) -> Response {
 
 /// Begins a sync, and does not wait for its end.
 async fn sync(State(health): State<Health>) -> Response {
-    match health.begin_sync().await {
+    match health.schedules.begin_sync() {
         Ok(true) => (StatusCode::ACCEPTED, Json(json!({}))).into_response(),
         Ok(false) => (StatusCode::CONFLICT, Json(json!({"skipped": "running"}))).into_response(),
         Err(error) => {
@@ -115,12 +115,6 @@ impl Health {
             self.table.tell(&Alarm::now(cause, now), &admins, now, deadline).await?;
         }
         Ok(())
-    }
-
-    async fn begin_sync(&self) -> Result<bool> {
-        let lease = self.table.get(RunLease::key_of("sync")).await?;
-        let is_running = lease.is_some_and(|lease| lease.until > self.clock.now());
-        if is_running { Ok(false) } else { self.schedules.begin_sync() }
     }
 
     async fn look(&self, now: Moment) -> Result<Seen> {
@@ -216,12 +210,15 @@ mod tests {
         let mails: Vec<_> = mails.iter().map(|mail| crate::aws::inbox::Contents::parse(&mail.raw).subject).collect();
         assert_eq!(mails, ["Within a quarter of an hour three students pressed for a key and got none"]);
 
-        let until = stack.clock.now() + SignedDuration::from_mins(1);
+        // A process that was killed held the lease of a sync. Whoever finds the folder unlocked ends it.
+        let until = stack.clock.now() + SignedDuration::from_mins(15);
         let deadline = Deadline::after(PATIENCE);
-        let taken = health.table.acquire("sync", "another", stack.clock.now(), until, deadline).await.unwrap().unwrap();
-        assert!(!health.begin_sync().await.unwrap(), "another process has the lease");
-        health.table.release_lease(&taken, deadline).await.unwrap();
-        assert!(health.begin_sync().await.unwrap());
+        let held = health.table.acquire("sync", "another", stack.clock.now(), until, deadline).await.unwrap();
+        assert!(held.is_some());
+        super::super::end_leases(&health.table).await.unwrap();
+        let taken = health.table.acquire("sync", "this one", stack.clock.now(), until, deadline).await.unwrap();
+        health.table.release_lease(&taken.unwrap(), deadline).await.unwrap();
+        assert!(health.schedules.begin_sync().unwrap());
         assert!(!health.schedules.begin_sync().unwrap(), "one runs");
         stack.stop().await.unwrap();
     }

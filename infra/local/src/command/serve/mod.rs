@@ -15,16 +15,18 @@ use anyhow::Result;
 use axum::Router;
 use bursar_core::aws::AwsAccess;
 use bursar_core::config::Config;
+use bursar_core::deadline::Deadline;
 use bursar_core::start::keep_panics_quiet;
-use bursar_core::store::Table;
+use bursar_core::store::{RunLease, Table};
 use clap::Args;
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use self::health::Health;
+use self::health::{Health, PATIENCE};
 use self::problems::Lines;
 use self::settings::Settings;
+pub(super) use self::settings::management_key_in;
 use crate::aws::engine::{Engine, Lasts, Place};
 use crate::aws::gateway::{self, Hosts};
 use crate::aws::invoke::Invoke;
@@ -134,6 +136,7 @@ impl Served {
         let invoke: Arc<dyn Invoke> = Arc::new(InProcess::new(functions, clock.as_clock()));
         outgoing.report_to(invoke.clone());
         let table = Table::new(&config);
+        end_leases(&table).await?;
         let sync_every = SyncEvery::DayAt(settings.sync_at);
         let schedules = Schedules::new(sync_every, invoke.clone(), kept.clone(), clock.clone())?;
         let pump = Pump::start(engine.clone(), invoke.clone(), kept.clone(), clock.clone()).await?;
@@ -170,6 +173,16 @@ impl Served {
         self.tidy.abort();
         self.engine.stop().await
     }
+}
+
+/// Ends what a process that died was about. That no other is about it the folder's lock says.
+async fn end_leases(table: &Table) -> Result<()> {
+    for name in ["sync", "work"] {
+        if let Some(lease) = table.get(RunLease::key_of(name)).await? {
+            table.release_lease(&lease, Deadline::after(PATIENCE)).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn listen(setting: &str, place: SocketAddr) -> Result<TcpListener> {

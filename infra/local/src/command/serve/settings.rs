@@ -89,40 +89,37 @@ impl Settings {
                 None
             }
         };
-        let management_key = given.checked("management_key_file", None, |file| {
-            let key = secret_in(file)?;
-            ManagementKey::parse(&key).map_err(|_| "must name a file that holds the key and nothing else")?;
-            Ok(key)
-        });
+        let management_key = given.checked("management_key_file", None, management_key_in);
         let has_password = given.values.contains_key("smtp_password_file");
         let password = if has_password { given.checked("smtp_password_file", None, secret_in) } else { None };
         let host = config.as_ref().and_then(|config| config.origin.host().split(':').next());
         // An address says nothing to a mail server.
         let host = host.filter(|host| host.parse::<IpAddr>().is_err());
         let relay = given.checked("smtp", None, |url| Relay::new(url, password, host));
-        let mail_rate = given.checked("mail_rate", Some("60"), |rate| number(rate, 1, 6_000));
+        let mail_rate = given.checked("mail_rate", Some("60"), |rate| number(rate, 1, 600));
         let sync_hour = given.checked("sync_hour", Some("0"), |hour| number(hour, 0, 23));
         let folder = given.checked("data", Some("/var/lib/bursar"), |folder| Ok(PathBuf::from(folder)));
         let has_front = given.values.contains_key(FRONT_SECRET);
         let listen = given.checked("listen", Some("127.0.0.1:8080"), |text| place(text, has_front));
         let health = given.checked("health", Some("127.0.0.1:8081"), |text| place(text, has_front));
-        let (
-            Some(config),
-            Some(management_key),
-            Some(relay),
-            Some(mail_rate),
-            Some(sync_hour),
-            Some(folder),
-            Some(listen),
-            Some(health),
-            true,
-        ) = (config, management_key, relay, mail_rate, sync_hour, folder, listen, health, given.wrong.is_empty())
-        else {
-            return Err(Refused(given.wrong));
+        let complete = || {
+            let relay = relay?;
+            let config = Config { smtp_server: Some(relay.server()), ..config? };
+            let management_key = management_key?;
+            let sync_at = SignedDuration::from_hours(sync_hour?.into()) + PAST_THE_HOUR;
+            let [listen, health] = [listen?, health?];
+            Some(Settings {
+                config,
+                management_key,
+                relay,
+                mail_rate: mail_rate?,
+                sync_at,
+                folder: folder?,
+                listen,
+                health,
+            })
         };
-        let config = Config { smtp_server: Some(relay.server()), ..config };
-        let sync_at = SignedDuration::from_hours(sync_hour.into()) + PAST_THE_HOUR;
-        Ok(Settings { config, management_key, relay, mail_rate, sync_at, folder, listen, health })
+        complete().filter(|_| given.wrong.is_empty()).ok_or(Refused(given.wrong))
     }
 }
 
@@ -225,6 +222,13 @@ fn place(text: &str, has_front: bool) -> Result<SocketAddr, String> {
         return Ok(place);
     }
     Err("is not on loopback, where whoever reaches it needs the front_secret, and there is none".to_owned())
+}
+
+/// The management key, alone in a file.
+pub(in crate::command) fn management_key_in(file: &str) -> Result<String, String> {
+    let key = secret_in(file)?;
+    ManagementKey::parse(&key).map_err(|_| "must name a file that holds the key and nothing else")?;
+    Ok(key)
 }
 
 /// The text of a file that nobody else may read, without the line's end.
