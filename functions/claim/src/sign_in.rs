@@ -1,26 +1,41 @@
 //! Asking for a link, signing in by it or by a code, and signing out. The domain decides whether a link or code is valid;
 //! this file turns requests into that question and a good answer into a session.
 
+use std::convert::Infallible;
+
 use askama::Template;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Redirect;
 use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::programme::counts::Stage;
-use bursar_core::domain::sign_in::{Proof, Session, SignIn};
+use bursar_core::domain::sign_in::{Proof, Session, SignIn, SignInMethod};
 use bursar_core::domain::values::address::{EmailAddress, MatchedAddress};
 use bursar_core::domain::values::token::{BrowserToken, Code, LinkToken, SessionToken};
 use bursar_core::store::{Link, StoreError};
-use bursar_core::web::{Answer, AppError, Fields, Flash, Frame, Posted, Reply, Result, Site, Visitor};
+use bursar_core::web::{Answer, AppError, Fields, Flash, Frame, Posted, Reply, Result, Site, Source, Visitor};
 
 /// The number of times a decision is repeated because the address's sign-in state changed meanwhile. Each
 /// conflict means that another request succeeded.
 const TRIES: usize = 20;
 
-#[derive(Clone, Copy)]
-enum SignInMethod {
-    Link,
-    Code,
+/// What a sign-in has to know of the browser that sends it.
+pub(crate) struct Browser {
+    pub(crate) headers: HeaderMap,
+    pub(crate) source: Source,
+    pub(crate) deadline: Deadline,
+}
+
+impl FromRequestParts<Site> for Browser {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Browser, Infallible> {
+        let source = Source::from_request_parts(parts, site).await?;
+        let deadline = Deadline::from_request_parts(parts, site).await?;
+        Ok(Browser { headers: parts.headers.clone(), source, deadline })
+    }
 }
 
 /// The page behind every link, valid or not.
@@ -59,13 +74,13 @@ pub(crate) async fn back_to_start() -> Redirect {
 }
 
 /// Signs in by a link, in the browser that asked or with the address typed in. A failure uses nothing up.
-pub(crate) async fn follow(site: Site, deadline: Deadline, uri: Uri, headers: HeaderMap, fields: Fields) -> Answer {
+pub(crate) async fn follow(site: Site, browser: Browser, uri: Uri, fields: Fields) -> Answer {
     let refused = || {
         let page = site.page(&LinkRefusedPage { frame: &site.frame });
         AppError::page(StatusCode::FORBIDDEN, Ok(page)).because(SignInMethod::Link.as_str())
     };
     let link = link_in(uri.path()).ok_or_else(refused)?;
-    let proof = proof(&site, &headers, &fields).ok_or_else(refused)?;
+    let proof = proof(&site, &browser.headers, &fields).ok_or_else(refused)?;
     let link = link.hash();
     let now = site.clock.now();
     let stored_link = site.table.get(Link::key_of(&link)).await?.ok_or_else(refused)?;
@@ -75,11 +90,11 @@ pub(crate) async fn follow(site: Site, deadline: Deadline, uri: Uri, headers: He
             return match proof {
                 Proof::Address(typed) if typed != stored_link.address => Err(refused()),
                 Proof::Address(_) | Proof::Browser(_) => {
-                    answer_again(&site, &headers, &stored_link.address).await?.ok_or_else(refused)
+                    answer_again(&site, &browser.headers, &stored_link.address).await?.ok_or_else(refused)
                 }
             };
         };
-        if let Some(signed_in) = begin_session(&site, (&before, &after), SignInMethod::Link, now, deadline).await? {
+        if let Some(signed_in) = begin_session(&site, &browser, (&before, &after), SignInMethod::Link, now).await? {
             return Ok(signed_in);
         }
     }
@@ -87,7 +102,7 @@ pub(crate) async fn follow(site: Site, deadline: Deadline, uri: Uri, headers: He
 }
 
 /// Signs in by the code of the mail, in any browser, because the form asks for the address too.
-pub(crate) async fn type_code(site: Site, deadline: Deadline, headers: HeaderMap, fields: Fields) -> Answer {
+pub(crate) async fn type_code(site: Site, browser: Browser, fields: Fields) -> Answer {
     let [address, code] = ["address", "code"].map(|name| fields.get(name).unwrap_or_default());
     let refused = || {
         let page = site.page(&CodeRefusedPage { frame: &site.frame, address, code });
@@ -100,12 +115,12 @@ pub(crate) async fn type_code(site: Site, deadline: Deadline, headers: HeaderMap
     for _ in 0..TRIES {
         let before = site.table.sign_in_of(address.matched()).await?;
         let Some(after) = before.type_code(&code, now) else {
-            if !site.table.count_wrong_code(&before, now, deadline).await? {
+            if !site.table.count_wrong_code(&before, now, browser.deadline).await? {
                 continue;
             }
-            return answer_again(&site, &headers, address.matched()).await?.ok_or_else(refused);
+            return answer_again(&site, &browser.headers, address.matched()).await?.ok_or_else(refused);
         };
-        if let Some(signed_in) = begin_session(&site, (&before, &after), SignInMethod::Code, now, deadline).await? {
+        if let Some(signed_in) = begin_session(&site, &browser, (&before, &after), SignInMethod::Code, now).await? {
             return Ok(signed_in);
         }
     }
@@ -127,11 +142,12 @@ pub(crate) async fn sign_out(site: Site, deadline: Deadline, posted: Posted) -> 
 /// links changed meanwhile.
 async fn begin_session(
     site: &Site,
+    browser: &Browser,
     (before, after): (&SignIn, &SignIn),
     method: SignInMethod,
     now: Moment,
-    deadline: Deadline,
 ) -> Result<Option<Reply>> {
+    let deadline = browser.deadline;
     let known_person = site.table.known(&after.address).await?;
     let person = match known_person.filter(|known_person| known_person.has_role) {
         Some(known_person) => Some(site.table.person_of(&known_person.address, deadline).await?),
@@ -151,15 +167,6 @@ async fn begin_session(
 async fn answer_again(site: &Site, headers: &HeaderMap, address: &MatchedAddress) -> Result<Option<Reply>> {
     let visitor = Visitor::read(site, headers).await?.filter(|visitor| visitor.session.address == *address);
     Ok(visitor.map(|visitor| to_home(site, &visitor.session)))
-}
-
-impl SignInMethod {
-    fn as_str(self) -> &'static str {
-        match self {
-            SignInMethod::Link => "link",
-            SignInMethod::Code => "code",
-        }
-    }
 }
 
 fn to_home(site: &Site, session: &Session) -> Reply {

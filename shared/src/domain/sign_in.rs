@@ -28,6 +28,18 @@ const UNFOLLOWED_KNOWN: SignedDuration = SignedDuration::from_hours(24);
 /// and a stranger who uses them up ends codes only, never links.
 const WRONG_CODES: u32 = 5;
 
+crate::named! {
+    /// How a session begins.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum SignInMethod: as_str, in_words {
+        Link = "link", "by a mailed link";
+        Code = "code", "by a mailed code";
+        SignOn = "sign-on", "by the campus' sign-on";
+        /// Something in front of the pages vouched for the address.
+        Front = "front", "by what stands in front";
+    }
+}
+
 /// The state of signing in for one address: its valid links and codes, the recent mails, and the wrong codes.
 /// Every address that is typed in has one, known or not.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -108,7 +108,7 @@ mod tests {
     use super::*;
     use crate::config;
     use crate::log::Written;
-    use crate::web::AppError;
+    use crate::web::{AppError, Source};
 
     fn a_site() -> Site {
         site_of(&[])
@@ -150,6 +150,24 @@ mod tests {
                 let wanted = if path == "no path" || headers != right { 403 } else { 204 };
                 assert_eq!(pages.answer(event).await.unwrap()["statusCode"], wanted, "{method} {path} {headers}");
             }
+        }
+    }
+
+    /// Whoever asks is the peer, but for whom a front with the right secret asks.
+    #[tokio::test]
+    async fn a_source_is_believed_from_the_front() {
+        let said: fn(Source) -> std::future::Ready<String> = |source| ready(format!("{:?}", source.0));
+        let front = "0123456789abcdefghij";
+        for (secret, headers, source) in [
+            ("", json!({"X-Bursar-Source": "198.51.100.1", "X-Bursar-Front": front}), "Some(192.0.2.1)"),
+            (front, json!({"X-Bursar-Front": front}), "Some(192.0.2.1)"),
+            (front, json!({"X-Bursar-Source": "::ffff:198.51.100.1", "X-Bursar-Front": front}), "Some(198.51.100.1)"),
+            (front, json!({"X-Bursar-Source": "198.51.100.1,192.0.2.9", "X-Bursar-Front": front}), "Some(192.0.2.1)"),
+        ] {
+            let site = site_of(&[("BURSAR_FRONT_SECRET", secret)]);
+            let pages = Pages::new(Router::new().route("/", get(said)).with_state(site.clone()), &site);
+            let answer = pages.answer(event("/", &headers)).await.unwrap();
+            assert_eq!(answer["body"], source, "{headers}");
         }
     }
 

@@ -86,8 +86,6 @@ struct NoticeLine {
     sentence: String,
 }
 
-const FRONT: HeaderName = HeaderName::from_static("x-bursar-front");
-
 /// Where the frame of every page begins what is its own, before anything that a person wrote.
 const CONTENT: &str = "<main id=\"main\">\n";
 
@@ -141,8 +139,7 @@ async fn with_notice(State(cookies): State<Cookies>, request: Request, next: Nex
 
 /// Refuses requests that went past what is in front of the pages, and forms from other sites, before a route sees them.
 async fn guard(site: Site, request: Request, next: Next) -> Result<Response> {
-    let given = request.headers().get(FRONT);
-    if site.front.as_ref().is_some_and(|front| given.is_none_or(|given| !front.is(given.as_bytes()))) {
+    if site.front.is_some() && !site.is_from_front(request.headers()) {
         let sentence = format!("Pages are not shown at this address. Open {}.", site.origin.as_str());
         return Err(AppError::refused(StatusCode::FORBIDDEN, sentence).because("front"));
     }

@@ -27,6 +27,7 @@ mod page;
 mod reply;
 pub mod session;
 pub mod site;
+mod source;
 
 pub use error::AppError;
 pub use flash::Flash;
@@ -36,3 +37,4 @@ pub use page::{Frame, forms_script, stylesheet};
 pub use reply::{Answer, Reply, Result};
 pub use session::{Posted, Visitor};
 pub use site::Site;
+pub use source::Source;

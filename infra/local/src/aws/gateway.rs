@@ -12,7 +12,7 @@ use axum::extract::{ConnectInfo, DefaultBodyLimit};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, on};
 use axum::{Json, Router};
-use bursar_core::config::{Config, FrontSecret, Origin};
+use bursar_core::config::{Config, Origin};
 use bytes::Bytes;
 use data_encoding::BASE64;
 use http::header::{CACHE_CONTROL, COOKIE, HOST, LOCATION, SET_COOKIE};
@@ -30,9 +30,8 @@ use crate::base::function::FunctionName;
 /// The largest body that API Gateway reads.
 const MOST_BYTES: usize = 10 << 20;
 
-/// The headers of what stands in front of the pages: its secret, and whose request it passes on.
+/// The header with the secret of what stands in front of the pages.
 pub const FRONT: &str = "x-bursar-front";
-const SOURCE: &str = "x-bursar-source";
 
 /// Under which names the pages are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,17 +46,15 @@ struct Gateway {
     origin: Origin,
     authority: Authority,
     hosts: Hosts,
-    front: Option<FrontSecret>,
     invoke: Arc<dyn Invoke>,
 }
 
 /// The router that answers for the deployment's origin.
 pub fn router(config: &Config, hosts: Hosts, invoke: Arc<dyn Invoke>) -> Result<Router> {
     let origin = &config.origin;
-    let front = config.front_secret.clone();
     let uri: Uri = origin.as_str().parse().context("the origin is no address")?;
     let authority = uri.authority().context("the origin names no host")?.clone();
-    let gateway = Arc::new(Gateway { origin: origin.clone(), authority, hosts, front, invoke });
+    let gateway = Arc::new(Gateway { origin: origin.clone(), authority, hosts, invoke });
     let mut router = Router::new();
     for (key, function) in ROUTES {
         let gateway = gateway.clone();
@@ -82,7 +79,7 @@ impl Gateway {
         if let Some(answer) = self.answer_for_another_host(parts) {
             return answer;
         }
-        let event = event(key, self.source(parts), parts, body);
+        let event = event(key, peer(parts), parts, body);
         if fits(&event).is_err() {
             return own(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
         }
@@ -118,16 +115,12 @@ impl Gateway {
         let headers = [(LOCATION, location), (CACHE_CONTROL, "no-store".to_owned())];
         Some((StatusCode::TEMPORARY_REDIRECT, headers).into_response())
     }
+}
 
-    /// Who asks: the other end of the connection, or whom the front names.
-    fn source(&self, parts: &Parts) -> IpAddr {
-        let header = |name: &str| parts.headers.get(name).map(HeaderValue::as_bytes);
-        let is_front = self.front.as_ref().is_some_and(|front| header(FRONT).is_some_and(|secret| front.is(secret)));
-        let named =
-            header(SOURCE).filter(|_| is_front).and_then(|source| std::str::from_utf8(source).ok()?.parse().ok());
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
-        named.or(peer).map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |source| source.to_canonical())
-    }
+/// The other end of the connection. Whom a front names there is read by the pages.
+fn peer(parts: &Parts) -> IpAddr {
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+    peer.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.to_canonical())
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -197,8 +190,6 @@ mod tests {
     use crate::aws::here;
     use crate::base::lock;
 
-    const SECRET: &str = "0123456789abcdefghij";
-
     /// Functions that note from where they were asked.
     struct Noted(Mutex<Vec<String>>);
 
@@ -211,14 +202,13 @@ mod tests {
         }
     }
 
-    /// A request by another name than the origin's reaches no function, and who asks is whom a front names, if it is the front.
+    /// A request by another name than the origin's reaches no function, and who asks is the other end of the connection.
     #[tokio::test]
     async fn who_asks_is_known() {
         let variable = |name: &str| {
             let value = match name {
                 "BURSAR_ORIGIN" => "https://credit.example.edu",
                 "BURSAR_MAIL_FROM" | "BURSAR_ADMINS" => "ada@example.edu",
-                "BURSAR_FRONT_SECRET" => SECRET,
                 "BURSAR_TABLE" | "BURSAR_MANAGEMENT_KEY_SECRET" | "BURSAR_INSTITUTION" => "bursar",
                 _ => return None,
             };
@@ -229,18 +219,13 @@ mod tests {
         let noted = Arc::new(Noted(Mutex::default()));
         let router = router(&config, Hosts::Origins, noted.clone()).unwrap();
         let origins = ("host", "credit.example.edu");
-        let right = (FRONT, SECRET);
-        for (headers, source) in [
-            (&[origins][..], Some("192.0.2.7")),
-            (&[("host", "CREDIT.example.edu"), (SOURCE, "198.51.100.1")], Some("192.0.2.7")),
-            (&[origins, (SOURCE, "198.51.100.1"), (FRONT, "0123456789abcdefghi")], Some("192.0.2.7")),
-            (&[origins, (SOURCE, "198.51.100.1"), right], Some("198.51.100.1")),
-            (&[origins, (SOURCE, "::ffff:198.51.100.1"), right], Some("198.51.100.1")),
-            (&[origins, (SOURCE, "evil"), right], Some("192.0.2.7")),
-            (&[], None),
-            (&[("host", "127.0.0.1:8080"), right], None),
-            (&[("host", "credit.example.edu:8443"), right], None),
-            (&[origins, ("host", "evil.example"), right], None),
+        for (headers, is_ours) in [
+            (&[origins][..], true),
+            (&[("host", "CREDIT.example.edu"), ("x-bursar-source", "198.51.100.1")], true),
+            (&[], false),
+            (&[("host", "127.0.0.1:8080")], false),
+            (&[("host", "credit.example.edu:8443")], false),
+            (&[origins, ("host", "evil.example")], false),
         ] {
             let mut request = Request::get("/my");
             for (name, value) in headers {
@@ -249,8 +234,8 @@ mod tests {
             let peer: SocketAddr = "192.0.2.7:5000".parse().unwrap();
             let request = request.extension(ConnectInfo(peer)).body(Body::empty()).unwrap();
             let status = router.clone().oneshot(request).await.unwrap().status();
-            assert_eq!(status.as_u16(), if source.is_some() { 204 } else { 403 }, "{headers:?}");
-            assert_eq!(lock(&noted.0).pop().as_deref(), source, "{headers:?}");
+            assert_eq!(status.as_u16(), if is_ours { 204 } else { 403 }, "{headers:?}");
+            assert_eq!(lock(&noted.0).pop().as_deref(), is_ours.then_some("192.0.2.7"), "{headers:?}");
         }
     }
 }
