@@ -15,7 +15,9 @@ use bursar_core::domain::sign_in::{Proof, Session, SignIn, SignInMethod};
 use bursar_core::domain::values::address::{EmailAddress, MatchedAddress};
 use bursar_core::domain::values::token::{BrowserToken, Code, LinkToken, SessionToken};
 use bursar_core::store::{Link, StoreError};
-use bursar_core::web::{Answer, AppError, Fields, Flash, Frame, Posted, Reply, Result, Site, Source, Visitor};
+use bursar_core::web::{
+    Answer, AppError, Destination, Fields, Flash, Frame, Posted, Reply, Result, Site, Source, Visitor,
+};
 
 /// The number of times a decision is repeated because the address's sign-in state changed meanwhile. Each
 /// conflict means that another request succeeded.
@@ -160,18 +162,22 @@ async fn begin_session(
     }
     site.table.note_stage(&after.address, Stage::SignedIn, deadline).await;
     tracing::info!(signed_in = method.as_str(), has_role = session.person.is_some(), "somebody signed in");
-    Ok(Some(to_home(site, &session).setting(site.cookies.set_session(&token))))
+    Ok(Some(to_home(site, &browser.headers, &session).setting(site.cookies.set_session(&token))))
 }
 
 /// The answer to a used link or code in the browser that used it, which is redirected as before, without a second session.
 async fn answer_again(site: &Site, headers: &HeaderMap, address: &MatchedAddress) -> Result<Option<Reply>> {
     let visitor = Visitor::read(site, headers).await?.filter(|visitor| visitor.session.address == *address);
-    Ok(visitor.map(|visitor| to_home(site, &visitor.session)))
+    Ok(visitor.map(|visitor| to_home(site, headers, &visitor.session)))
 }
 
-fn to_home(site: &Site, session: &Session) -> Reply {
+/// The page that this browser asked for before it was signed in, once, or else the first of those that this person may see.
+pub(crate) fn to_home(site: &Site, headers: &HeaderMap, session: &Session) -> Reply {
     let has_role = session.person.is_some();
-    site.done(if has_role { "/console" } else { "/my" }, &Flash::SignedIn { has_role })
+    let asked_for = site.cookies.destination(headers).filter(|path| has_role || !path.is_for_staff());
+    let home = if has_role { "/console" } else { "/my" };
+    let path = asked_for.as_ref().map_or(home, Destination::as_str);
+    site.done(path, &Flash::SignedIn { has_role }).setting(site.cookies.end_destination())
 }
 
 /// The token in a link's path, without punctuation that a mail program appended.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use axum::http::header::RETRY_AFTER;
+use axum::http::header::{HeaderValue, RETRY_AFTER, SET_COOKIE};
 use axum::response::{IntoResponse, Response};
 use jiff::SignedDuration;
 
@@ -33,6 +33,7 @@ struct Refusal {
     reason: Option<Cow<'static, str>>,
     /// A page in place of the plain one: the form with what was typed, a new preview.
     page: Option<Response>,
+    cookie: Option<HeaderValue>,
     fault: Option<anyhow::Error>,
 }
 
@@ -137,6 +138,12 @@ impl AppError {
     }
 
     #[must_use]
+    pub fn setting(mut self, cookie: HeaderValue) -> AppError {
+        self.0.cookie = Some(cookie);
+        self
+    }
+
+    #[must_use]
     pub fn because(mut self, reason: impl Into<Cow<'static, str>>) -> AppError {
         self.0.reason = Some(reason.into());
         self
@@ -163,7 +170,7 @@ impl<E: Into<anyhow::Error>> From<E> for AppError {
 impl IntoResponse for AppError {
     /// The handler's own page, or a bare status to which `site` adds the page. It is logged here, once.
     fn into_response(self) -> Response {
-        let Refusal { status, mut told, retry_after, reason, page, fault } = *self.0;
+        let Refusal { status, mut told, retry_after, reason, page, cookie, fault } = *self.0;
         told.is_fault = fault.is_some();
         if let Some(error) = fault {
             tracing::error!(error = format!("{error:#}"), "a page could not be made");
@@ -177,6 +184,7 @@ impl IntoResponse for AppError {
             let seconds = after.as_millis().div_ceil(1000) as u64;
             response.headers_mut().insert(RETRY_AFTER, seconds.max(1).into());
         }
+        response.headers_mut().extend(cookie.map(|cookie| (SET_COOKIE, cookie)));
         response.extensions_mut().insert(told);
         response
     }

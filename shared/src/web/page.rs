@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 
 use askama::Template;
 use axum::extract::{FromRequestParts, Request};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
@@ -104,7 +104,7 @@ pub(super) async fn with_page(site: Site, request: Request, next: Next) -> Respo
             &[]
         },
         onward: match path.as_str() {
-            _ if status == StatusCode::NOT_FOUND => ("/", "To the start"),
+            _ if matches!(status, StatusCode::NOT_FOUND | StatusCode::UNAUTHORIZED) => ("/", "To the start"),
             path if path.starts_with("/my") => ("/my", "To your credit"),
             path if path.starts_with("/console") => ("/console", "To the console"),
             _ => ("/", "To the start"),
@@ -126,8 +126,8 @@ pub(super) async fn with_page(site: Site, request: Request, next: Next) -> Respo
     }
     *page.status_mut() = status;
     page.extensions_mut().extend(std::mem::take(response.extensions_mut()));
-    if let Some(after) = response.headers_mut().remove(RETRY_AFTER) {
-        page.headers_mut().insert(RETRY_AFTER, after);
+    for name in [RETRY_AFTER, SET_COOKIE] {
+        page.headers_mut().extend(response.headers_mut().remove(&name).map(|value| (name, value)));
     }
     page
 }
@@ -135,9 +135,10 @@ pub(super) async fn with_page(site: Site, request: Request, next: Next) -> Respo
 /// The heading of a refusal by its status, and the sentence of one that says no more.
 fn in_words(status: StatusCode) -> (&'static str, &'static str) {
     match status {
-        StatusCode::UNAUTHORIZED => {
-            ("You are signed out", "Nothing was done. Ask for a new link at the start, and try again.")
-        }
+        StatusCode::UNAUTHORIZED => (
+            "You are signed out",
+            "Nothing was done, and what was typed is lost. Sign in at the start, in this browser: it leads back to the page of the form.",
+        ),
         StatusCode::NOT_FOUND => ("There is nothing here", "The address may be mistyped, or the page may be gone."),
         StatusCode::PAYLOAD_TOO_LARGE => {
             ("Too large", "Nothing was done: more was sent than fits here. Open the page again and send less.")

@@ -4,11 +4,13 @@
 use std::time::Duration;
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::header::{COOKIE, HeaderMap, HeaderValue};
+use axum::http::header::{COOKIE, HeaderMap, HeaderValue, REFERER};
 use axum::http::request::Parts;
+use axum::http::uri::PathAndQuery;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Redirect};
 use cookie::{Cookie, SameSite};
+use data_encoding::BASE64URL_NOPAD;
 
 use super::form::{Fields, FormBounds};
 use super::{AppError, Flash, Result, Site};
@@ -61,11 +63,53 @@ impl FromRequestParts<Site> for Visitor {
     async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Visitor> {
         match Visitor::read(site, &parts.headers).await? {
             Some(visitor) => Ok(visitor),
-            None if matches!(parts.method, Method::GET | Method::HEAD) => {
-                Err(AppError::answer(Redirect::to("/").into_response()))
-            }
-            None => Err(AppError::status(StatusCode::UNAUTHORIZED)),
+            None => Err(signed_out(parts, site)),
         }
+    }
+}
+
+/// The start for whoever opens a page, and a refusal of what is posted. This browser keeps where it was, and comes back after signing in.
+fn signed_out(parts: &Parts, site: &Site) -> AppError {
+    let is_page = matches!(parts.method, Method::GET | Method::HEAD);
+    let form = parts.headers.get(REFERER).and_then(|form| form.to_str().ok()?.strip_prefix(site.origin.as_str()));
+    let path = if is_page { parts.uri.path_and_query().map(PathAndQuery::as_str) } else { form };
+    let mut refusal = if is_page {
+        AppError::answer(Redirect::to("/").into_response())
+    } else {
+        AppError::status(StatusCode::UNAUTHORIZED)
+    };
+    if let Some(path) = path.and_then(Destination::parse) {
+        refusal = refusal.setting(site.cookies.set_destination(&path));
+    }
+    refusal
+}
+
+/// A page of ours for somebody who is signed in, to which this browser goes after signing in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Destination(String);
+
+impl Destination {
+    /// More than any address of ours has.
+    const MOST_BYTES: usize = 1_000;
+
+    /// Reads a path with its query. It is never another site's, nor anything else of ours.
+    pub fn parse(text: &str) -> Option<Destination> {
+        let path = text.split('?').next().unwrap_or_default();
+        let is_ours = ["/my", "/console"].iter().any(|room| {
+            let below = path.strip_prefix(room);
+            below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
+        });
+        let is_plain = !path.contains("//") && !path.contains("/.") && !text.contains(['\\', '#']);
+        let is_address = text.len() <= Destination::MOST_BYTES && text.bytes().all(|byte| byte.is_ascii_graphic());
+        (is_ours && is_plain && is_address).then(|| Destination(text.to_owned()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub fn is_for_staff(&self) -> bool {
+        self.0.starts_with("/console")
     }
 }
 
@@ -93,6 +137,7 @@ impl FromRequest<Site> for Posted {
 const SESSION: &str = "bursar";
 const ASKING: &str = "bursar-ask";
 const NOTICE: &str = "bursar-notice";
+const DESTINATION: &str = "bursar-to";
 
 /// The cookies of this deployment. On `https` no other site can plant them.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -135,6 +180,20 @@ impl Cookies {
 
     pub(super) fn end_notice(self) -> HeaderValue {
         self.set(NOTICE, "", SameSite::Lax, Some(cookie::time::Duration::ZERO))
+    }
+
+    pub fn destination(self, headers: &HeaderMap) -> Option<Destination> {
+        let value = BASE64URL_NOPAD.decode(self.read(headers, DESTINATION)?.as_bytes()).ok()?;
+        Destination::parse(std::str::from_utf8(&value).ok()?)
+    }
+
+    pub(super) fn set_destination(self, path: &Destination) -> HeaderValue {
+        let value = BASE64URL_NOPAD.encode(path.as_str().as_bytes());
+        self.set(DESTINATION, &value, SameSite::Lax, Some(cookie::time::Duration::minutes(30)))
+    }
+
+    pub fn end_destination(self) -> HeaderValue {
+        self.set(DESTINATION, "", SameSite::Lax, Some(cookie::time::Duration::ZERO))
     }
 
     /// The name under which a cookie travels.
@@ -203,6 +262,48 @@ mod tests {
         );
         assert_eq!(tls.asking(&sent_back(&set)).unwrap().hash(), asking.hash());
         assert!(!set.to_str().unwrap().contains("Max-Age"));
+    }
+
+    /// Only a page of ours for people who are signed in is gone to, whatever the cookie holds.
+    #[test]
+    fn a_destination_is_a_page_of_ours() {
+        let tls = cookies("https://bursar.uni.edu");
+        let read = |path: &str| {
+            let value = BASE64URL_NOPAD.encode(path.as_bytes());
+            let line = format!("__Host-bursar-to={value}");
+            tls.destination(&HeaderMap::from_iter([(COOKIE, HeaderValue::from_str(&line).unwrap())]))
+        };
+        for ours in ["/my", "/my/help", "/console", "/console/programmes/cs/alerts?kind=all&to=//x", "/console?q=a"] {
+            let path = read(ours).unwrap();
+            assert_eq!(path.as_str(), ours);
+            let set = tls.set_destination(&path);
+            assert_eq!(tls.destination(&sent_back(&set)), Some(path));
+            for part in ["__Host-bursar-to=", "HttpOnly", "SameSite=Lax", "Secure", "Path=/", "Max-Age=1800"] {
+                assert!(set.to_str().unwrap().contains(part), "{set:?}");
+            }
+        }
+        let long = format!("/my?{}", "x".repeat(1_000));
+        for other in [
+            "",
+            "/",
+            "/c/x",
+            "/myself",
+            "/consoles",
+            "//evil.org",
+            "/\\evil.org",
+            "https://evil.org",
+            "/console//evil.org",
+            "/console/../c/x",
+            "/console\\..",
+            "/my\r\nx: y",
+            "/my zoë",
+            "my",
+            "/my#x",
+            "javascript:alert(1)",
+            &long,
+        ] {
+            assert_eq!(read(other), None, "{other}");
+        }
     }
 
     #[test]

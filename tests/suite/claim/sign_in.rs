@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use bursar_tests::seeds::sized;
 use bursar_tests::visitor::Page;
+use data_encoding::BASE64URL_NOPAD;
 use futures_util::future::join_all;
 
 use super::*;
@@ -212,5 +213,43 @@ async fn all_sessions_end_at_one_press() {
     }
     bob.get("/my").await.expect(200);
     campus.judged().await;
+    campus.finish().await;
+}
+
+/// Whoever is signed out comes back, in the same browser, to the page that was asked for or whose form had expired, and to no other site's.
+#[tokio::test]
+async fn signing_in_leads_to_the_page() {
+    let mut campus = class().await;
+    campus.students(&["ada"]).await;
+    let page = campus.console("/alerts?kind=all");
+    let signs_in = async |campus: &Campus, visitor: &Visitor, name: &str| {
+        campus.minutes(2);
+        let (_, code) = mailed(campus, &format!("{name}@example.edu"), &BrowserToken::generate()).await;
+        let fields = [("address", &*format!("{name}@example.edu")), ("code", &*code.reveal())];
+        let signed_in = visitor.post("/code", &fields).await.expect(303);
+        assert_eq!(visitor.cookie("bursar-to"), None, "it leads there once");
+        signed_in.location().unwrap().to_owned()
+    };
+
+    let admin = campus.browser();
+    let start = admin.get(&page).await.expect(303);
+    assert_eq!(start.location(), Some("/"));
+    assert!(start.headers["set-cookie"].to_str().unwrap().contains("Max-Age=1800"));
+    assert_eq!(signs_in(&campus, &admin, "admin").await, page);
+    let settings = admin.get(&campus.console("/settings")).await.expect(200);
+    campus.hours(9);
+    let lost = admin.submit(&settings, &campus.console(""), &[("name", "Another")]).await.expect(401);
+    assert!(lost.alert().unwrap().contains("what was typed is lost"), "{}", lost.readable());
+    assert_eq!(signs_in(&campus, &admin, "admin").await, campus.console("/settings"));
+
+    // A page of staff is nobody else's, and what is planted leads nowhere.
+    for (path, leads_to) in [(&*page, "/my"), ("/my/help", "/my/help")] {
+        let ada = campus.browser();
+        ada.get(path).await.expect(303);
+        assert_eq!(signs_in(&campus, &ada, "ada").await, leads_to);
+    }
+    let ada = campus.browser();
+    ada.set_cookie("bursar-to", &BASE64URL_NOPAD.encode(b"//evil.example/my"));
+    assert_eq!(signs_in(&campus, &ada, "ada").await, "/my");
     campus.finish().await;
 }

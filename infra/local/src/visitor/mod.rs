@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use anyhow::{Context, Result};
 use bursar_core::tls;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, ORIGIN, SET_COOKIE};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, ORIGIN, REFERER, SET_COOKIE};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, RequestBuilder};
 
@@ -23,6 +23,8 @@ pub struct Visitor {
     cookies: Mutex<BTreeMap<String, String>>,
     noted_by: Option<Arc<Note>>,
 }
+
+const FORM: &str = "application/x-www-form-urlencoded";
 
 type Note = dyn Fn(&Page) + Send + Sync;
 
@@ -71,7 +73,7 @@ impl Visitor {
     /// Posts these fields as a page of this origin would.
     pub async fn post_from(&self, origin: &str, path: &str, fields: &[(&str, &str)]) -> Result<Page> {
         let body = serde_urlencoded::to_string(fields)?;
-        self.post_body(origin, path, "application/x-www-form-urlencoded", body.into()).await
+        self.post_body(origin, path, FORM, body.into()).await
     }
 
     pub async fn post_as(&self, kind: &str, path: &str, body: impl Into<Vec<u8>>) -> Result<Page> {
@@ -84,9 +86,13 @@ impl Visitor {
         self.send(path, request.header(CONTENT_TYPE, kind).body(file.into())).await
     }
 
-    /// Submits the page's form with this action: all its fields, with some filled in.
+    /// Submits the page's form with this action: all its fields, with some filled in. As a browser does, it says of which page.
     pub async fn submit(&self, page: &Page, action: &str, filled: &[(&str, &str)]) -> Result<Page> {
-        self.send_form(&page.form(action)?.filled(filled)).await
+        let form = page.form(action)?.filled(filled);
+        let body = serde_urlencoded::to_string(&form.fields)?;
+        let request = self.posting(&self.origin, &form.action, FORM);
+        let request = request.header(REFERER, format!("{}{}", self.origin, page.path));
+        self.send(&form.action, request.body(body)).await
     }
 
     pub async fn send_form(&self, form: &Form) -> Result<Page> {
@@ -119,9 +125,13 @@ impl Visitor {
     }
 
     async fn post_body(&self, origin: &str, path: &str, kind: &str, body: Vec<u8>) -> Result<Page> {
+        self.send(path, self.posting(origin, path, kind).body(body)).await
+    }
+
+    fn posting(&self, origin: &str, path: &str, kind: &str) -> RequestBuilder {
         let site = if origin == self.origin { "same-origin" } else { "cross-site" };
         let request = self.request(Method::POST, path).header(ORIGIN, origin).header("sec-fetch-site", site);
-        self.send(path, request.header(CONTENT_TYPE, kind).body(body)).await
+        request.header(CONTENT_TYPE, kind)
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
