@@ -16,6 +16,8 @@
 
   document.addEventListener("submit", (event) => {
     if (event.defaultPrevented || event.target.getAttribute("method")?.toLowerCase() !== "post") return;
+    // After a download the page stays as it is.
+    if (event.target.dataset.answer === "file") return;
     if (pressed) {
       event.preventDefault();
       return;

@@ -38,7 +38,7 @@ pub async fn session_cookie(stack: &Stack, address: &str) -> String {
     let after = before.follow(&link.hash(), &proof, now).unwrap();
     let person = Some(table.person_of(&address, soon()).await.unwrap());
     let session = Session::begun(token.hash(), address.matched().clone(), person, now);
-    assert!(table.sign_in(&before, &after, &session, soon()).await.unwrap());
+    assert!(table.sign_in(&before, &after, &session, None, soon()).await.unwrap());
     format!("bursar={}", token.reveal())
 }
 

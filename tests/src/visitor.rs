@@ -23,6 +23,12 @@ impl Visitor {
         };
         Visitor(visitor::Visitor::new(origin, origin).unwrap().noted_by(note))
     }
+
+    /// The same on another machine.
+    #[must_use]
+    pub fn calling_from(self, source: &str) -> Visitor {
+        Visitor(self.0.calling_from(source.parse().unwrap()).unwrap())
+    }
 }
 
 /// The inner visitor's methods, with a failure that ends the test.

@@ -35,7 +35,7 @@ use Whose::{Admins, Anybodys, Assistants, Facultys, Programs, Staffs, Starts, St
 const ERASURE: &str = "01KDVDNA00000000000000001A";
 const PROGRAMME: &str = "/console/programmes/{id}";
 
-const TABLE: [(&str, &str, Whose); 83] = [
+const TABLE: [(&str, &str, Whose); 85] = [
     ("GET", "/", Anybodys),
     ("GET", "/link", Starts),
     ("POST", "/link", Anybodys),
@@ -115,6 +115,8 @@ const TABLE: [(&str, &str, Whose); 83] = [
     ("POST", "/console/account/keys/{hash}", Admins),
     ("POST", "/console/admins", Admins),
     ("POST", "/console/people/erase", Admins),
+    ("POST", "/console/people/data", Admins),
+    ("POST", "/console/people/retain", Admins),
     ("GET", "/console/people/erased/{erasure}", Admins),
     // An unknown path is 404 only for a person who is signed in.
     ("GET", "/console/nothing", Visitors),

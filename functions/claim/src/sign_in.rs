@@ -10,11 +10,12 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Redirect;
 use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
+use bursar_core::domain::audit::{Act, AuditDetail};
 use bursar_core::domain::programme::counts::Stage;
 use bursar_core::domain::sign_in::{Proof, Session, SignIn, SignInMethod};
 use bursar_core::domain::values::address::{EmailAddress, MatchedAddress};
 use bursar_core::domain::values::token::{BrowserToken, Code, LinkToken, SessionToken};
-use bursar_core::store::{Link, StoreError};
+use bursar_core::store::{AccessEntry, Link, StoreError};
 use bursar_core::web::{
     Answer, AppError, Destination, Fields, Flash, Frame, Posted, Reply, Result, Site, Source, Visitor,
 };
@@ -129,14 +130,17 @@ pub(crate) async fn type_code(site: Site, browser: Browser, fields: Fields) -> A
     Err(StoreError::Contended.into())
 }
 
-pub(crate) async fn sign_out(site: Site, deadline: Deadline, posted: Posted) -> Answer {
+pub(crate) async fn sign_out(site: Site, deadline: Deadline, source: Source, posted: Posted) -> Answer {
     let session = &posted.visitor.session;
+    let now = site.clock.now();
     let everywhere = posted.fields.get("everywhere") == Some("on");
+    let mut what = AuditDetail::new(Act::SignedOut);
     if everywhere {
-        site.table.sign_out_everywhere(session, site.clock.now(), deadline).await?;
-    } else {
-        site.table.sign_out(session, deadline).await?;
+        site.table.sign_out_elsewhere(session, now, deadline).await?;
+        what = what.noting("in every browser");
     }
+    let access = session.person.as_ref().map(|person| AccessEntry::new(person, source.0, now, what));
+    site.table.sign_out(session, access.as_ref(), deadline).await?;
     Ok(site.done("/", &Flash::SignedOut { everywhere }).setting(site.cookies.end_session()))
 }
 
@@ -157,11 +161,22 @@ async fn begin_session(
     };
     let token = SessionToken::generate();
     let session = Session::begun(token.hash(), after.address.clone(), person, now);
-    if !site.table.sign_in(before, after, &session, deadline).await? {
+    // Of students it is counted alone.
+    let what = AuditDetail::new(Act::SignedIn).noting(method.in_words());
+    let access = session.person.as_ref().map(|person| AccessEntry::new(person, browser.source.0, now, what));
+    if !site.table.sign_in(before, after, &session, access.as_ref(), deadline).await? {
         return Ok(None);
     }
     site.table.note_stage(&after.address, Stage::SignedIn, deadline).await;
-    tracing::info!(signed_in = method.as_str(), has_role = session.person.is_some(), "somebody signed in");
+    let person = session.person.as_ref().map(tracing::field::display);
+    let source = access.and_then(|access| access.source).map(tracing::field::display);
+    tracing::info!(
+        signed_in = method.as_str(),
+        has_role = session.person.is_some(),
+        person,
+        source,
+        "somebody signed in"
+    );
     Ok(Some(to_home(site, &browser.headers, &session).setting(site.cookies.set_session(&token))))
 }
 

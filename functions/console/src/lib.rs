@@ -23,7 +23,7 @@ use serde_json::Value;
 
 use crate::kit::access;
 use crate::money::{account, closeout, owners, report, statement};
-use crate::people::{erase, grants, help_desk, roster};
+use crate::people::{erase, grants, help_desk, personal, roster};
 use crate::programme::{alerts, audit, close, copy, decide, groups, home, overview, settings, tiers};
 
 pub struct App {
@@ -90,6 +90,8 @@ fn routes(site: Site) -> Router {
         .route("/console/report", get(report::page))
         .route("/console/report.csv", get(report::file))
         .route("/console/people/erase", post(erase::press))
+        .route("/console/people/data", post(personal::download))
+        .route("/console/people/retain", post(personal::retain))
         .route("/console/people/erased/{erasure}", get(erase::page))
         .route("/console/admins", post(account::change_admins))
         .route("/console/account", get(account::page))

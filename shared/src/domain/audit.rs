@@ -156,6 +156,14 @@ crate::named! {
         RosterTokenEnded = "the registrar's token was ended",
         AdminAdded = "an admin was added",
         AdminRemoved = "an admin was removed",
+        /// Whose data is kept, whatever retention says.
+        RetentionHeld = "kept from being erased",
+        RetentionReleased = "may be erased again",
+        /// These four are of people with a role, and are kept apart from all others.
+        SignedIn = "signed in",
+        SignedOut = "signed out",
+        SignOnRefused = "a sign-on was refused",
+        FileGiven = "a file that names people was downloaded",
         /// Somebody, or everybody of a programme that is long over, is to be forgotten.
         ErasureBegun = "people began to be erased",
         /// Who a grant was for was forgotten.

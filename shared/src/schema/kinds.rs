@@ -47,11 +47,14 @@ kinds! {
     SignIn = "sign-in", Session = "session", Link = "link", LoginRequest = "login-request";
     IsSearched: OutboxRow = "outbox", Import = "import", ImportPart = "import-part", RosterPreview = "roster-preview",
     ProgrammeRequest = "request";
-    Refuses: AddedAdmins = "admins", Roles = "roles", Programme = "programme";
+    Refuses: AddedAdmins = "admins", Roles = "roles", Programme = "programme",
+    RetentionHold = "retention-hold";
     // Of grants and programmes.
     Stays: Reading = "reading", DoneByHand = "done-by-hand", Crossing = "crossing", Budget = "budget", RosterCounts = "roster-counts", Totals = "totals",
     GroupTotals = "group-totals", KeptPeople = "people", Digest = "digest", Job = "job", RosterToken = "roster-token", RateCount = "rate-count",
     Guardrail = "guardrail", PauseWatch = "pause-watch", MoreListing = "more-listing", Tier = "tier", HourlyUses = "hourly-uses",
+    // Of people with a role, by id, for 90 days.
+    AccessEntry = "access",
     // Of mail.
     FiledMail = "filed-mail", SentAs = "sent-as", RosterMails = "roster-mails",
     MailServer = "mail-server", MailRefusal = "mail-refusal", Alarm = "alarm",

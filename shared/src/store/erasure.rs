@@ -33,7 +33,7 @@ use crate::store::table::found_by;
 use crate::store::table::write::{Transaction, Unaudited, Writes, text};
 use crate::store::{
     ActContext, Author, Enrolment, FiledMail, Import, ImportPart, Job, Kept, KnownAddress, Link, LoginRequest,
-    MailState, OutboxRow, Result, RosterPreview, StaffPerson, StoreError, Table, Undeliverable,
+    MailState, OutboxRow, Result, RetentionHold, RosterPreview, StaffPerson, StoreError, Table, Undeliverable,
 };
 
 /// How many mails of a grant are changed in one transaction, with up to as many addresses.
@@ -115,6 +115,12 @@ impl Erasure {
         }
     }
 
+    /// Whether it is about this address or one of these grants.
+    pub fn has_any(&self, address: &MatchedAddress, grants: &[Grant]) -> bool {
+        let mut ids = self.grants.iter().map(|(_, id)| id);
+        self.address.as_ref() == Some(address) || ids.any(|id| grants.iter().any(|grant| grant.id == *id))
+    }
+
     pub fn is_running(&self) -> bool {
         self.again_at.is_some()
     }
@@ -160,8 +166,12 @@ impl Table {
             return Ok(None);
         }
         let audit_entry = author.entry_on_account(AuditDetail::new(Act::ErasureBegun).noting(begun.id));
+        let mut transaction = self.transaction().create(&begun)?;
+        if let Some(address) = &begun.address {
+            transaction = transaction.check(&RetentionHold::key_of(address), "attribute_not_exists(pk)", &[])?;
+        }
         // Where it is there, the same form began it.
-        self.commit_once(self.transaction().create(&begun)?.told_by(&[audit_entry])?, author.deadline).await?;
+        self.commit_once(transaction.told_by(&[audit_entry])?, author.deadline).await?;
         Ok(Some(begun.id))
     }
 
@@ -184,7 +194,7 @@ impl Table {
     /// The grants that are still to be erased.
     pub async fn grants_to_erase(&self, erasure: &Erasure) -> Result<Vec<(ProgrammeId, GrantId)>> {
         let grants = match &erasure.programme {
-            Some(programme) => self.grants(programme).await?,
+            Some(programme) => self.without_held(self.grants(programme).await?).await?,
             None => {
                 let begun = erasure.grants.iter().map(|(programme, grant)| self.get(Grant::key_of(programme, grant)));
                 found_by(begun).await?

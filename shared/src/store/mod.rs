@@ -1,19 +1,23 @@
 //! The table, which nothing outside this module knows. Its methods are named for acts of the product, and
 //! their outcomes are enums; no type of AWS leaves it.
 
+mod access;
 mod admins;
 mod alerts;
 mod erasure;
+mod export;
 mod grants;
 mod ledger;
 mod mail;
 mod people;
 mod programmes;
+mod retention;
 mod sync;
 mod table;
 #[cfg(test)]
 mod tests;
 
+pub use access::AccessEntry;
 pub use admins::{AddedAdmins, MOST_ADMINS};
 pub use alerts::{BETWEEN_TESTS, Broadcast};
 pub use erasure::{BACKUP_DAYS, Erasure};
@@ -33,6 +37,7 @@ pub use programmes::overview::Overview;
 pub use programmes::previews::{ImportPart, Kept, PREVIEW_LASTS, RosterChanges, RosterPreview, RosterToken, WAITS_FOR};
 pub use programmes::programme::{BudgetSums, CopiedProgramme, EditOutcome, NewProgramme, ProgrammeEdit, Undecided};
 pub use programmes::rules::{RulesSource, TierOutcome};
+pub use retention::RetentionHold;
 pub use sync::account::{Account, AccountDay, BalanceReading};
 pub use sync::models::{ForeignModels, ListedModels, ModelDay, ModelRows};
 pub use sync::runs::{BegunBy, Run};

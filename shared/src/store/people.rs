@@ -20,7 +20,7 @@ use crate::domain::values::token::{BrowserTokenHash, LinkTokenHash, SessionToken
 use crate::schema::{Range, Stored, begin, key, stored};
 use crate::store::table::found_by;
 use crate::store::table::write::{Round, Transaction, Unaudited, Writes, instant, number, text};
-use crate::store::{Enrolment, OutboxRow, QueuedMail, Result, Table, Undeliverable};
+use crate::store::{AccessEntry, Enrolment, OutboxRow, QueuedMail, Result, Table, Undeliverable};
 
 /// The most link mails that one deployment sends in a minute, whoever asks.
 const LINKS_A_MINUTE: u32 = 2_000;
@@ -325,18 +325,19 @@ impl Table {
         self.commit_once(counted.unaudited(Unaudited::SignIn), deadline).await
     }
 
-    /// Creates the session of a sign-in, in the same write that uses its links and codes up. `false` when another
-    /// writer changed these since they were read.
+    /// Creates the session of a sign-in, in the same write that uses its links and codes up, and tells of it if it has a role. `false` when
+    /// another writer changed these since they were read.
     pub async fn sign_in(
         &self,
         before: &SignIn,
         after: &SignIn,
         session: &Session,
+        access: Option<&AccessEntry>,
         deadline: Deadline,
     ) -> Result<bool> {
         let after = after.clone().with_session(session);
         let transaction = self.transaction().replace(&after)?.without_ended(before, &after)?;
-        let transaction = transaction.create(session)?;
+        let transaction = access.into_iter().try_fold(transaction.create(session)?, Transaction::create)?;
         self.commit_once(transaction.unaudited(Unaudited::SignIn), deadline).await
     }
 
@@ -360,18 +361,20 @@ impl Table {
         found_by(listed.iter().map(|listed| self.session(&listed.session, now))).await
     }
 
-    pub async fn sign_out(&self, session: &Session, deadline: Deadline) -> Result<()> {
-        self.delete(&Session::key_of(&session.session), deadline).await
+    /// Ends a session, and tells of it if it has a role.
+    pub async fn sign_out(&self, session: &Session, access: Option<&AccessEntry>, deadline: Deadline) -> Result<()> {
+        let transaction = self.transaction().remove(&Session::key_of(&session.session), "", &[])?;
+        let transaction = access.into_iter().try_fold(transaction, Transaction::create)?;
+        self.commit_once(transaction.unaudited(Unaudited::SignIn), deadline).await.map(drop)
     }
 
-    /// Ends every session of an address, the current one last, so that after a failure the request can be
-    /// repeated.
-    pub async fn sign_out_everywhere(&self, session: &Session, now: Moment, deadline: Deadline) -> Result<()> {
+    /// Ends every other session of an address. The current one is ended last, so that after a failure the request can be repeated.
+    pub async fn sign_out_elsewhere(&self, session: &Session, now: Moment, deadline: Deadline) -> Result<()> {
         let sessions = self.sessions_of(&session.address, now).await?;
         for other_session in sessions.iter().filter(|other_session| other_session.session != session.session) {
-            self.sign_out(other_session, deadline).await?;
+            self.sign_out(other_session, None, deadline).await?;
         }
-        self.sign_out(session, deadline).await
+        Ok(())
     }
 
     /// Ends every session, link and code of an address, in the transaction that is the reason. Without this item a sign-in that is under

@@ -6,6 +6,7 @@ use std::fs;
 
 use jiff::{SignedDuration, Span, SpanRelativeTo};
 
+use super::access::ACCESS_KEPT;
 use super::items::Item;
 use super::mail::outbox::BETWEEN_REMINDERS;
 use super::people::LINKS_COUNTED;
@@ -60,7 +61,8 @@ kinds! {
     StaffPerson KnownAddress KeyOwner AssignedUse KeptTotals GroupTotals KeptPeople Crossing Run SyncState Account
     AccountDay BalanceReading AccountCut CutKeys MailedStatement ForeignAct ForeignKey OwnJudgement Alarm
     AddedAdmins ModelDay ModelRows BalanceNotice Digest Import Job RosterPreview ImportPart RosterToken Erasure
-    ProgrammeRequest MoreListing ListedModels PauseWatch
+    ProgrammeRequest MoreListing ListedModels PauseWatch AccessEntry
+    RetentionHold
 }
 
 fn recorded() -> impl Iterator<Item = Item> {
@@ -134,7 +136,7 @@ fn privacy() {
     let held_back = Undeliverable { address: address.clone(), why: UnreachableReason::Suppressed, marked_at: now };
     let after = |expires: Option<Moment>| expires.unwrap().duration_since(now);
     let retention = SignedDuration::from_hours(24 * i64::from(RETENTION_DAYS));
-    let times: [(&[Kind], Vec<SignedDuration>); 15] = [
+    let times: [(&[Kind], Vec<SignedDuration>); 16] = [
         (&[Kind::Grant, Kind::Enrolment, Kind::KnownAddress, Kind::ModelRows], vec![retention]),
         (&[Kind::Undeliverable], vec![after(held_back.expires()), retention]),
         (&[Kind::Session], vec![after(session(None)), after(session(Some(PersonId::random())))]),
@@ -145,6 +147,7 @@ fn privacy() {
         (&[Kind::OutboxRow, Kind::Digest, Kind::KeptPeople, Kind::FiledMail, Kind::SentAs], vec![OUTBOX_KEPT]),
         (&[Kind::Import, Kind::ImportPart], vec![IMPORT_KEPT]),
         (&[Kind::ImportPart, Kind::RosterPreview], vec![PREVIEW_LASTS, WAITS_FOR]),
+        (&[Kind::AccessEntry], vec![ACCESS_KEPT]),
         (&[Kind::MoreListing], vec![MORE_REQUEST_LASTS]),
         (&[Kind::DoneByHand], vec![BETWEEN_REMINDERS]),
         (&[Kind::RateCount], vec![BETWEEN_TESTS, BETWEEN_REMINDERS_OF_KEYS, LINKS_COUNTED]),

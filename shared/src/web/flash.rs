@@ -161,6 +161,11 @@ notices! {
     MailSentAgain { mails: u64 } => format!("{} sent again, within minutes.", counted(*mails, "mail is", "mails are"));
     KeysGiven { keys: u64 } => format!("{} counted in that programme from now on.", counted(*keys, "key is", "keys are"));
     KeysTakenBack { keys: u64 } => format!("{} no owner now.", counted(*keys, "key has", "keys have"));
+    RetentionChanged { is_held: bool } => if *is_held {
+        "Kept: neither time nor a press erases this person until an admin lets go."
+    } else {
+        "Let go: this person may be erased again."
+    };
     ErasureBegun => "The erasure has begun. This page shows how far it is, and becomes the receipt.";
 }
 

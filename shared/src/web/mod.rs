@@ -19,6 +19,7 @@
 //! with the time after which it may be done again.
 
 pub mod error;
+mod file;
 pub mod flash;
 pub mod form;
 mod gateway;
@@ -30,6 +31,7 @@ pub mod site;
 mod source;
 
 pub use error::AppError;
+pub use file::{FileNames, FileRequest, Recorded};
 pub use flash::Flash;
 pub use form::Fields;
 pub use gateway::Pages;

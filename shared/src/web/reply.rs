@@ -2,12 +2,13 @@
 //! There is no other way to make one, so a form's handler without its sentence does not compile.
 
 use axum::body::Body;
-use axum::http::header::SET_COOKIE;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, SET_COOKIE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, IntoResponseParts, Redirect, Response};
+use serde_json::Value;
 
 use super::session::Cookies;
-use super::{AppError, Flash};
+use super::{AppError, FileNames, Flash};
 
 /// What a handler and what it is made of return, unless they say otherwise.
 pub type Result<T, E = AppError> = std::result::Result<T, E>;
@@ -18,9 +19,16 @@ pub type Answer = Result<Reply>;
 pub struct Reply(Response);
 
 impl Reply {
-    /// A file, or what a program reads.
-    pub fn file(headers: impl IntoResponseParts, content: impl Into<Body>) -> Reply {
+    /// A file, or what a program reads. One that names people has been recorded.
+    pub fn file(_: FileNames, headers: impl IntoResponseParts, content: impl Into<Body>) -> Reply {
         Reply((headers, content.into()).into_response())
+    }
+
+    /// A file of this name in JSON.
+    pub fn json_file(name: &str, names: FileNames, value: &Value) -> Answer {
+        let attachment = format!("attachment; filename=\"{name}.json\"");
+        let headers = [(CONTENT_TYPE, "application/json"), (CONTENT_DISPOSITION, &*attachment)];
+        Ok(Reply::file(names, headers, serde_json::to_string_pretty(value)?))
     }
 
     pub(super) fn page(page: Response) -> Reply {

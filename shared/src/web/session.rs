@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use anyhow::Context;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::{COOKIE, HeaderMap, HeaderValue, REFERER};
 use axum::http::request::Parts;
@@ -18,6 +19,8 @@ use crate::config::Origin;
 use crate::deadline::Deadline;
 use crate::domain::programme::role::is_among;
 use crate::domain::sign_in::Session;
+use crate::domain::values::address::EmailAddress;
+use crate::domain::values::id::PersonId;
 use crate::domain::values::token::{BrowserToken, CsrfToken, SessionToken};
 
 /// The time within which a session's use is noted.
@@ -54,6 +57,19 @@ impl Visitor {
         }
         let is_admin = is_among(&session.address, &admins);
         Ok(Some(Visitor { session, csrf: token.csrf(), is_admin }))
+    }
+
+    /// The visitor with a role, as an audit entry names them.
+    pub async fn person(&self, site: &Site, deadline: Deadline) -> Result<PersonId> {
+        match &self.session.person {
+            Some(person) => Ok(person.clone()),
+            // The session is from before the person had a role.
+            None => {
+                let address =
+                    EmailAddress::parse(self.session.address.as_str()).context("a session without an address")?;
+                Ok(site.table.person_of(&address, deadline).await?)
+            }
+        }
     }
 }
 

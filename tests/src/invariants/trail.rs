@@ -71,9 +71,11 @@ pub(super) fn changes_have_their_entries(step: &Step<'_>, wrong: &mut Vec<String
     let new: Vec<&AuditEntry> = now.entries.iter().filter(|entry| !known.contains(&entry.entry)).collect();
     let new_on = |programme: &ProgrammeId, grant: Option<&GrantId>| -> Vec<&AuditEntry> {
         let is_on = |entry: &&&AuditEntry| entry.programme.as_ref() == Some(programme) && entry.grant.as_ref() == grant;
-        // What has mail sent has an entry on whom it is for, and changes no grant.
-        let has_mail_sent = |act| [Act::MailAllowed, Act::Reinvited, Act::Reminded].contains(&act);
-        new.iter().filter(|entry| !has_mail_sent(entry.what.act)).filter(is_on).copied().collect()
+        // What has mail sent, or keeps somebody, has an entry on whom it is for, and changes no grant.
+        let is_of_person = |act| {
+            [Act::MailAllowed, Act::Reinvited, Act::Reminded, Act::RetentionHeld, Act::RetentionReleased].contains(&act)
+        };
+        new.iter().filter(|entry| grant.is_none() || !is_of_person(entry.what.act)).filter(is_on).copied().collect()
     };
     for (id, grant) in &now.grants {
         let told = new_on(&id.0, Some(&id.1)).len();
@@ -98,7 +100,8 @@ pub(super) fn changes_have_their_entries(step: &Step<'_>, wrong: &mut Vec<String
     for (id, programme) in &now.programmes {
         let told = new_on(id, None);
         let count = |acts: &[Act]| told.iter().filter(|entry| acts.contains(&entry.what.act)).count() as u64;
-        let (created, edits) = (count(&[Act::Created]), count(&[Act::Edited, Act::Closed, Act::ErasureBegun]));
+        let (created, edits) =
+            (count(&[Act::Created]), count(&[Act::Edited, Act::Closed, Act::ErasureBegun, Act::RetentionReleased]));
         let (old, is) = (before.programmes.get(id), programme.version);
         let was = old.map_or(1, |old| old.version);
         let is_other = old.is_some_and(|old| old != programme);

@@ -109,6 +109,7 @@ async fn stored_data_is_there_to_read() {
           ]
         }
       ],
+      "kept_from_erasure": null,
       "link_mails_of_the_last_hour": [],
       "links_asked_for": [],
       "links_good_until": [],
@@ -124,6 +125,7 @@ async fn stored_data_is_there_to_read() {
           "is_this": true
         }
       ],
+      "sign_ins_and_files": [],
       "wants_digests": true,
       "wants_reminders": true,
       "wrong_codes": 0

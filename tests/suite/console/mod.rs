@@ -1,5 +1,6 @@
 //! The console over HTTP: what its pages tell, refuse and change.
 
+mod accesses;
 pub(crate) mod account;
 mod admins;
 mod counts;

@@ -1,7 +1,6 @@
 //! A student's own page: their grants and what is left of each.
 
 pub(crate) mod card;
-pub(crate) mod data;
 pub(crate) mod example;
 pub(crate) mod long_answers;
 pub(crate) mod rules;
@@ -16,7 +15,7 @@ use bursar_core::domain::grant::{BeginRefused, GrantState, KeyRequest, KeyReques
 use bursar_core::domain::values::id::{Nonce, ProgrammeId};
 use bursar_core::domain::values::term::Term;
 use bursar_core::store::{Enrolment, KnownAddress, ListedModels};
-use bursar_core::web::{Answer, AppError, Fields, Flash, Frame, Posted, Result, Site, Visitor};
+use bursar_core::web::{Answer, AppError, Fields, FileNames, Flash, Frame, Posted, Reply, Result, Site, Visitor};
 
 use crate::my::card::{Card, MoreForm};
 use crate::my::example::Example;
@@ -69,6 +68,14 @@ pub(crate) async fn enrolments_of(site: &Site, visitor: &Visitor) -> Result<Vec<
         enrolments.retain(|enrolment| enrolment.enrolled_at <= visitor.session.begun_at);
     }
     Ok(enrolments)
+}
+
+/// The export of everything stored about a person, for that person.
+pub(crate) async fn data(site: Site, visitor: Visitor) -> Answer {
+    let session = &visitor.session;
+    let views = grants_of(&site, &visitor).await?;
+    let export = site.table.stored_about(&session.address, &views, Some(session), site.clock.now()).await?;
+    Reply::json_file("bursar-my-data", FileNames::Nobody, &export)
 }
 
 pub(crate) async fn grants_of(site: &Site, visitor: &Visitor) -> Result<Vec<View>> {

@@ -4,7 +4,6 @@
 use std::future::Future;
 use std::ops::Deref;
 
-use anyhow::Context;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Multipart, RawPathParams, Request};
 use axum::http::StatusCode;
@@ -16,7 +15,6 @@ use bursar_core::deadline::Deadline;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::role::Role;
-use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::store::Author;
 use bursar_core::web::{AppError, Fields, Frame, Posted, Result, Site, Visitor};
@@ -168,16 +166,9 @@ impl<A: Admission> Post<A> {
         fields: Fields,
         deadline: Deadline,
     ) -> Result<Post<A>> {
-        let session = visitor.session.clone();
+        let sender = visitor.clone();
         let access = A::admit(site, visitor, programme).await?;
-        let person = match session.person {
-            Some(person) => person,
-            // The session is from before the person had a role.
-            None => {
-                let address = EmailAddress::parse(session.address.as_str()).context("a session without an address")?;
-                site.table.person_of(&address, deadline).await?
-            }
-        };
+        let person = sender.person(site, deadline).await?;
         let actor = Actor::Person(person.clone());
         Ok(Post { site: site.clone(), access, fields, person, actor, now: site.clock.now(), deadline })
     }

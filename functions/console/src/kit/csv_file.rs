@@ -10,8 +10,9 @@ use axum::http::header::{
     ACCEPT_ENCODING, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, LINK, VARY,
 };
 use axum::http::request::Parts;
-use bursar_core::domain::values::format::{Joined, sheet_text};
-use bursar_core::web::{Answer, Reply, Result};
+use bursar_core::domain::values::format::{Joined, counted, sheet_text};
+use bursar_core::domain::values::id::ProgrammeId;
+use bursar_core::web::{Answer, FileNames, FileRequest, Reply, Result, Site, Visitor};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
@@ -41,27 +42,31 @@ pub(crate) struct CsvRequest {
 impl CsvRequest {
     /// The file of this name with these columns and rows, which are in the order of their keys. A part ends when the answer is full: a
     /// link leads to the next, which begins with the columns too.
-    pub(crate) fn answer<R>(
+    pub(crate) fn file<R>(
         &self,
         name: &str,
         columns: impl IntoIterator<Item = Column<R>>,
         rows: impl IntoIterator<Item = R>,
         key: impl Fn(&R) -> String,
-    ) -> Answer {
+    ) -> Result<CsvFile> {
         let columns: Vec<Column<R>> = columns.into_iter().filter(|column| !column.place.file.is_empty()).collect();
         let rows = rows.into_iter().skip_while(|row| !self.after.is_empty() && key(row) <= self.after);
         let mut rows = rows.take_while(|row| self.until.is_empty() || key(row) <= self.until).peekable();
         let mut body = Vec::new();
+        let mut count = 0;
         let last = if self.takes_gzip {
             let mut packed = GzEncoder::new(&mut body, Compression::default());
-            let last = write_rows(&mut packed, |packed| packed.get_ref().len(), &columns, &mut rows)?;
+            let mut counted = rows.by_ref().inspect(|_| count += 1);
+            let last = write_rows(&mut packed, |packed| packed.get_ref().len(), &columns, &mut counted)?;
             packed.finish()?;
             last
         } else {
-            write_rows(&mut body, Vec::len, &columns, &mut rows.by_ref().take(MOST_ROWS))?
+            let mut counted = rows.by_ref().take(MOST_ROWS).inspect(|_| count += 1);
+            write_rows(&mut body, Vec::len, &columns, &mut counted)?
         };
         let headers = self.headers(name, rows.peek().and(last).map(|last| key(&last)))?;
-        Ok(Reply::file(headers, body))
+        let rows = counted(count, "row", "rows");
+        Ok(CsvFile { description: format!("{name}.csv ({rows})"), headers, body })
     }
 
     /// `last` is the key of the last row in this answer, if more follow.
@@ -79,6 +84,33 @@ impl CsvRequest {
             headers.insert(LINK, format!("<{next}>; rel=\"next\"").parse()?);
         }
         Ok(headers)
+    }
+}
+
+/// A file that is written, and not an answer before it is said whom it names.
+#[must_use]
+pub(crate) struct CsvFile {
+    /// Its name and how long it is.
+    description: String,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl CsvFile {
+    pub(crate) fn naming_nobody(self) -> Reply {
+        Reply::file(FileNames::Nobody, self.headers, self.body)
+    }
+
+    /// The file, once the audit has the entry of it.
+    pub(crate) async fn naming_people(
+        self,
+        site: &Site,
+        request: &FileRequest,
+        visitor: &Visitor,
+        programme: Option<&ProgrammeId>,
+    ) -> Answer {
+        let recorded = request.record(site, visitor, &self.description, (programme, None)).await?;
+        Ok(Reply::file(FileNames::People(recorded), self.headers, self.body))
     }
 }
 
@@ -213,7 +245,8 @@ mod tests {
         let mut rows = rows.to_vec();
         let mut parts = Vec::new();
         loop {
-            let answer = asked(&path, takes).await.answer("x", COLUMNS, rows.clone(), String::clone).unwrap();
+            let answer =
+                asked(&path, takes).await.file("x", COLUMNS, rows.clone(), String::clone).unwrap().naming_nobody();
             // Another row is there by the next part.
             rows.insert(0, "!".to_owned());
             let answer = answer.into_response();
@@ -256,8 +289,12 @@ mod tests {
             column("").file("usd").cell(|_| Cell::exact(Some("-0.000002"))),
             column("Not in the file").cell(|_| Cell::At(None)),
         ];
-        let answer =
-            asked("/x", "").await.answer("x", columns, cells, |(text, _)| (*text).to_owned()).unwrap().into_response();
+        let answer = asked("/x", "")
+            .await
+            .file("x", columns, cells, |(text, _)| (*text).to_owned())
+            .unwrap()
+            .naming_nobody()
+            .into_response();
         assert_eq!(answer.headers()[CONTENT_DISPOSITION], "attachment; filename=\"x.csv\"");
         let lines = cells.map(|(_, cell)| format!("\"{cell}\",-0.000002\r\n"));
         assert_eq!(String::from_utf8(bytes(answer).await).unwrap(), format!("text,usd\r\n{}", lines.concat()));

@@ -177,12 +177,12 @@ pub(crate) async fn csv(
     site: Site,
     AdminAccess { visitor: _ }: AdminAccess,
     Query(query): Query<DaysQuery>,
-    file: CsvRequest,
+    request: CsvRequest,
 ) -> Answer {
     let days = query.days(site.clock.now()).map_err(AppError::unprocessable)?;
     let sentence = "OpenRouter has not been checked completely yet, so there is no statement.";
     let statement = site.table.statement(days).await?.0.ok_or_else(|| AppError::conflict(sentence))?;
     let name = format!("statement-{}-{}", days.first, days.last);
     let lines = statement.rows.into_iter().map(|row| StatementLine { cents: row.spent, row });
-    file.answer(&name, COLUMNS, lines, |line| key(&line.row))
+    Ok(request.file(&name, COLUMNS, lines, |line| key(&line.row))?.naming_nobody())
 }

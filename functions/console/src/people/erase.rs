@@ -12,7 +12,7 @@ use bursar_core::domain::programme::pause::ClockPauses;
 use bursar_core::domain::values::address::{EmailAddress, MatchedAddress};
 use bursar_core::domain::values::format::Joined;
 use bursar_core::domain::values::id::{new_ulid, ulid_for};
-use bursar_core::store::{ActContext, Author, Erasure};
+use bursar_core::store::{ActContext, Author, Erasure, RetentionHold};
 use bursar_core::web::{Answer, AppError, Flash, Site};
 use jiff::SignedDuration;
 use ulid::Ulid;
@@ -132,6 +132,12 @@ pub(crate) async fn press(post: Post<Admins>) -> Answer {
             let sentence = "This person is an admin, or a programme names the address as faculty, assistant or finance. Take the role away first.";
             return Err(AppError::conflict(sentence));
         }
+    }
+    let holds = site.table.list(RetentionHold::all()).await?;
+    if holds.iter().any(|hold| address == Some(&hold.address) || grants.iter().any(|grant| hold.is_of(grant))) {
+        let sentence =
+            "An admin keeps this person from being erased, as the page of the address says. Let go there first.";
+        return Err(AppError::conflict(sentence));
     }
     let erasure = Erasure::of_person(id, address, &grants, author);
     let Some(id) = site.table.begin_erasure(erasure, author).await? else {

@@ -18,8 +18,8 @@ use bursar_core::domain::values::address::{EmailAddress, MatchedAddress};
 use bursar_core::domain::values::id::new_ulid;
 use bursar_core::domain::values::key::KeyLabel;
 use bursar_core::store::{
-    FiledMail, GrantLine, KnownAddress, KnownPerson, LoginRequest, MailRefusal, MailServer, OutboxRow, StoreError,
-    Undeliverable, Unreachable, UnreachableReason,
+    FiledMail, GrantLine, KnownAddress, KnownPerson, LoginRequest, MailRefusal, MailServer, OutboxRow, RetentionHold,
+    StoreError, Undeliverable, Unreachable, UnreachableReason,
 };
 use bursar_core::web::{Answer, AppError, Posted, Result, Site, Visitor};
 use futures_util::stream::{StreamExt, iter};
@@ -63,6 +63,7 @@ struct HelpDesk<'a> {
     keys: Vec<ForeignKey>,
     address: Option<AddressFacts>,
     erase: Option<EraseForm>,
+    hold: Option<RetentionHold>,
     /// The programmes that were read for a part, if there was no time for all.
     read: Option<usize>,
 }
@@ -120,6 +121,7 @@ pub(crate) async fn page(site: &Site, visitor: &Visitor, text: &str, is_key: boo
         keys: Vec::new(),
         address: None,
         erase: None,
+        hold: None,
         read: None,
     };
     page.find(deadline.at_most(READ_FOR)).await?;
@@ -217,6 +219,7 @@ impl<'a> HelpDesk<'a> {
         let refused = sign_in.link_refused(new_ulid(now), now);
         if self.frame.is_admin {
             self.erase = Some(EraseForm::new(self.site, Some(address), None).await?);
+            self.hold = table.retention_hold(address).await?;
         }
         let is_stopped = server.is_some_and(|server| server.stopped(now).is_some());
         self.address = Some(AddressFacts { person, requests, mark, refused, is_stopped, refusals });

@@ -3,4 +3,5 @@
 pub(crate) mod erase;
 pub(crate) mod grants;
 pub(crate) mod help_desk;
+pub(crate) mod personal;
 pub(crate) mod roster;

@@ -2,6 +2,7 @@
 //! first; the file has what is on record, in the order of time.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use askama::Template;
 use axum::extract::Query;
@@ -11,10 +12,12 @@ use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::format::counted;
 use bursar_core::domain::values::id::{GrantId, PersonId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
-use bursar_core::web::{Answer, AppError, Result, Site};
+use bursar_core::store::AccessEntry;
+use bursar_core::web::{Answer, AppError, FileRequest, Result, Site};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 use jiff::tz::TimeZone;
 use serde::Deserialize;
+use ulid::Ulid;
 
 use crate::kit::access::{AdminAccess, PageFrame, ProgrammeAccess};
 use crate::kit::csv_file::CsvRequest;
@@ -37,6 +40,8 @@ pub(crate) struct AuditQuery {
 /// An entry with the name of who did it, and of the person whom it is about.
 pub(crate) struct AuditRow {
     pub(crate) audit_entry: AuditEntry,
+    /// The network address from which somebody signed in, or out, or was given a file.
+    source: Option<IpAddr>,
     actor: String,
     whom: String,
     /// The page of whom it is about, if that is a student.
@@ -66,6 +71,9 @@ impl Named {
         match (&audit_entry.programme, &audit_entry.grant) {
             _ if audit_entry.what.act == Act::GuardrailSet => {
                 Some(Named::Programme(noted?.split('/').next()?.parse().ok()?))
+            }
+            (Some(programme), None) if audit_entry.what.act == Act::FileGiven => {
+                Some(Named::Programme(programme.clone()))
             }
             (Some(programme), Some(grant)) => Some(Named::Student(programme.clone(), grant.clone())),
             (Some(programme), None) => Some(Named::Student(programme.clone(), noted?.parse().ok()?)),
@@ -132,14 +140,15 @@ pub(crate) async fn page(site: Site, access: ProgrammeAccess, Query(query): Quer
 
 pub(crate) async fn file(
     site: Site,
-    ProgrammeAccess { programme, .. }: ProgrammeAccess,
+    ProgrammeAccess { programme, visitor, .. }: ProgrammeAccess,
     Query(query): Query<AuditQuery>,
     request: CsvRequest,
+    given: FileRequest,
 ) -> Answer {
     let entries = query.entries(&site, &programme).await?;
-    request.answer(&format!("audit-{}", programme.id), COLUMNS, AuditRow::all(&site, entries, false).await?, |row| {
-        row.audit_entry.entry.to_string()
-    })
+    let rows = AuditRow::all(&site, entries, false).await?;
+    let file = request.file(&format!("audit-{}", programme.id), COLUMNS, rows, AuditRow::key)?;
+    file.naming_people(&site, &given, &visitor, Some(&programme.id)).await
 }
 
 pub(crate) async fn page_of_account(
@@ -147,16 +156,49 @@ pub(crate) async fn page_of_account(
     AdminAccess { visitor }: AdminAccess,
     Query(query): Query<AuditQuery>,
 ) -> Answer {
-    let entries = site.table.list_known(AuditEntry::of_account()).await?;
-    let entries = query.listing(&site, entries, paths::ACCOUNT_AUDIT, &TimeZone::UTC, true).await?;
+    let account = AccountEntries::read(&site).await?;
+    let mut entries = query.listing(&site, account.entries, paths::ACCOUNT_AUDIT, &TimeZone::UTC, true).await?;
+    name_sources(&mut entries.rows, &account.sources);
     Ok(site.page(&AccountAuditPage { frame: PageFrame::new(&site, &visitor), entries }))
 }
 
-pub(crate) async fn file_of_account(site: Site, _: AdminAccess, request: CsvRequest) -> Answer {
-    let entries = site.table.list_known(AuditEntry::of_account()).await?;
-    request.answer("audit-account", COLUMNS, AuditRow::all(&site, entries, false).await?, |row| {
-        row.audit_entry.entry.to_string()
-    })
+pub(crate) async fn file_of_account(
+    site: Site,
+    AdminAccess { visitor }: AdminAccess,
+    request: CsvRequest,
+    given: FileRequest,
+) -> Answer {
+    let account = AccountEntries::read(&site).await?;
+    let mut rows = AuditRow::all(&site, account.entries, false).await?;
+    name_sources(&mut rows, &account.sources);
+    let source = column("").file("source").cell(|row: &AuditRow| Cell::exact(row.source));
+    let file = request.file("audit-account", COLUMNS.into_iter().chain([source]), rows, AuditRow::key)?;
+    file.naming_people(&site, &given, &visitor, None).await
+}
+
+/// What was done that belongs to no programme, and who of the people with a role signed in and was given which file, from where.
+struct AccountEntries {
+    entries: Vec<AuditEntry>,
+    sources: BTreeMap<Ulid, IpAddr>,
+}
+
+impl AccountEntries {
+    async fn read(site: &Site) -> Result<AccountEntries> {
+        let mut entries = site.table.list_known(AuditEntry::of_account()).await?;
+        let mut sources = BTreeMap::new();
+        for AccessEntry { audit_entry, source } in site.table.accesses(site.clock.now()).await? {
+            sources.extend(source.map(|source| (audit_entry.entry, source)));
+            entries.push(audit_entry);
+        }
+        entries.sort_by_key(|audit_entry| audit_entry.entry);
+        Ok(AccountEntries { entries, sources })
+    }
+}
+
+fn name_sources(rows: &mut [AuditRow], sources: &BTreeMap<Ulid, IpAddr>) {
+    for row in rows {
+        row.source = sources.get(&row.audit_entry.entry).copied();
+    }
 }
 
 impl AuditQuery {
@@ -213,12 +255,17 @@ impl AuditRow {
                 Actor::Person(_) => name_or(names, Named::actor(&audit_entry).as_ref(), show::REMOVED),
             },
             whom: name_or(names, about.as_ref(), "a student"),
+            source: None,
             link: about.and_then(|about| match about {
                 Named::Student(programme, grant) => Some(paths::grant(&programme, &grant)),
                 Named::Staff(_) | Named::Programme(_) => None,
             }),
             audit_entry,
         }
+    }
+
+    fn key(&self) -> String {
+        self.audit_entry.entry.to_string()
     }
 
     /// The sentence, with the person as a link to their grant, and below it what changed and why.
@@ -330,6 +377,14 @@ impl AuditRow {
             Act::RosterTokenEnded => "{who} ended the registrar's token",
             Act::AdminAdded => "{who} made {whom} an admin",
             Act::AdminRemoved => "{who} took the rights of an admin from {whom}",
+            Act::RetentionHeld => "{who} keeps {whom} from being erased",
+            Act::RetentionReleased => "{who} let {whom} be erased again",
+            Act::SignedIn => "{who} signed in {list}",
+            Act::SignedOut if note.is_empty() => "{who} signed out",
+            Act::SignedOut => "{who} signed out {list}",
+            Act::SignOnRefused => "A sign-on of {who} was refused: {list}",
+            Act::FileGiven if self.audit_entry.programme.is_some() => "{who} downloaded {list} of {whom}",
+            Act::FileGiven => "{who} downloaded {list}",
             Act::ErasureBegun => "{who} began to erase personal data",
             Act::Erased => "This was about a person who is erased",
         }
@@ -379,6 +434,7 @@ impl AuditRow {
             details.extend(note.clone());
         }
         details.extend(reason.as_ref().map(|reason| format!("“{reason}”")));
+        details.extend(self.source.map(|source| format!("from {source}")));
         details
     }
 }
@@ -413,6 +469,7 @@ mod tests {
                 audit_entry: entry,
                 actor: "grace@x.edu".to_owned(),
                 whom: "Amina Diallo".to_owned(),
+                source: None,
                 link: None,
             };
             [vec![row.in_words()], row.details()].concat().join(" / ")
@@ -500,6 +557,7 @@ mod tests {
             audit_entry: AuditEntry::on_account(&by, "2026-11-20T10:00:00Z".parse().unwrap(), what),
             actor: "grace.hopper@x.edu".to_owned(),
             whom: "hopper@x.edu".to_owned(),
+            source: None,
             link: Some("/of-hopper".to_owned()),
         };
         let [Part::Text(before), Part::Link(to, whom), ..] = &row.parts()[..] else { panic!("there is no link") };

@@ -4,6 +4,7 @@
 mod page;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use anyhow::{Context, Result};
@@ -35,6 +36,12 @@ impl Visitor {
         let served_at = served_at.to_owned();
         let origin = origin.to_owned();
         Ok(Visitor { http, served_at, origin, cookies: Mutex::default(), noted_by: None })
+    }
+
+    /// The browser on another machine: its connections come from this address.
+    pub fn calling_from(self, source: IpAddr) -> Result<Visitor> {
+        let http = tls::loopback().redirect(Policy::none()).local_address(source).build()?;
+        Ok(Visitor { http, ..self })
     }
 
     /// The browser with a callback that sees every answer.

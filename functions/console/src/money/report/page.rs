@@ -14,7 +14,7 @@ use bursar_core::domain::usage::report::{Grouping, ReportLine, SpendingReport};
 use bursar_core::domain::values::id::{GrantBytes, GrantId};
 use bursar_core::domain::values::money::{Usd, each_in_cents};
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::web::{Answer, AppError, Result, Site};
+use bursar_core::web::{Answer, AppError, FileRequest, Result, Site};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -261,7 +261,7 @@ fn key(scope: &ReportScope, line: &ReportLine<'_>) -> String {
 }
 
 /// The file, or the page with the refusal where there is none.
-pub(crate) async fn file(site: Site, scope: ReportScope, request: CsvRequest) -> Answer {
+pub(crate) async fn file(site: Site, scope: ReportScope, request: CsvRequest, given: FileRequest) -> Answer {
     let report = match collected(&site, &scope).await? {
         Ok(report) => report,
         refused => return show(&site, &scope, refused).await,
@@ -275,5 +275,10 @@ pub(crate) async fn file(site: Site, scope: ReportScope, request: CsvRequest) ->
     let mut lines = report.lines();
     lines.sort_unstable_by_key(place);
     let rows = lines.into_iter().map(|line| ReportRow::new(line, line.spent, &scope, &people));
-    request.answer(&name, columns(report.grouping, true), rows, |row| key(&scope, &row.line))
+    let file = request.file(&name, columns(report.grouping, true), rows, |row| key(&scope, &row.line))?;
+    if report.grouping.person {
+        file.naming_people(&site, &given, &scope.visitor, None).await
+    } else {
+        Ok(file.naming_nobody())
+    }
 }

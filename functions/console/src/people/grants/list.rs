@@ -20,7 +20,7 @@ use bursar_core::domain::values::key::KeyLabel;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::{Reset, utc_date};
 use bursar_core::store::{Enrolment, GrantLine, Unreachable, UnreachableReason};
-use bursar_core::web::{Answer, Fields, Result, Site};
+use bursar_core::web::{Answer, Fields, FileRequest, Result, Site};
 use serde::Deserialize;
 
 use super::bulk::TypedBulk;
@@ -230,6 +230,7 @@ pub(crate) async fn file(
     access: ProgrammeAccess,
     Query(sought): Query<GrantSearch>,
     request: CsvRequest,
+    given: FileRequest,
 ) -> Answer {
     let programme = &access.programme;
     let sought = sought.composed();
@@ -238,7 +239,9 @@ pub(crate) async fn file(
     rows.sort_by_cached_key(GrantRow::key);
     let span = sought.span_query.span().map(|span| format!("-{}", span.as_str())).unwrap_or_default();
     let as_of = listed_at.map(|listed_at| format!("-as-of-{}", utc_date(listed_at))).unwrap_or_default();
-    request.answer(&format!("grants-{}{span}{as_of}", programme.id), columns(Shows::default()), rows, GrantRow::key)
+    let name = format!("grants-{}{span}{as_of}", programme.id);
+    let file = request.file(&name, columns(Shows::default()), rows, GrantRow::key)?;
+    file.naming_people(&site, &given, &access.visitor, Some(&programme.id)).await
 }
 
 pub(crate) fn used(readings: &[Reading]) -> DailyUse {

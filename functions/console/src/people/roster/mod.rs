@@ -27,7 +27,7 @@ use bursar_core::store::{
     Author, Import, ImportPart, Job, JobCreation, Kept, OutboxRow, PREVIEW_LASTS, RosterChanges, RosterPreview,
     StoreError, Work,
 };
-use bursar_core::web::{Answer, AppError, Flash, Reply, Result, Site};
+use bursar_core::web::{Answer, AppError, FileRequest, Flash, Reply, Result, Site};
 use compare::{AbsentRows, ImportPlan, PlannedRow, RosterChange, RosterStep};
 use parse::{FileError, RosterFile, RosterRow};
 use ulid::Ulid;
@@ -413,7 +413,8 @@ pub(crate) async fn kept(
     site: Site,
     access: ProgrammeAccess,
     Path((_, name)): Path<(String, String)>,
-    file: CsvRequest,
+    request: CsvRequest,
+    given: FileRequest,
 ) -> Answer {
     let as_file = name.strip_suffix(".csv");
     let import = as_file.unwrap_or(&name).parse().ok();
@@ -441,7 +442,8 @@ pub(crate) async fn kept(
         }
         compared.plan.rows
     };
-    file.answer(&format!("roster-{}", programme.id), COLUMNS, rows, PlannedRow::key)
+    let file = request.file(&format!("roster-{}", programme.id), COLUMNS, rows, PlannedRow::key)?;
+    file.naming_people(&site, &given, &access.visitor, Some(&programme.id)).await
 }
 
 /// The steps by which one person comes onto a roster, or why they do not. What is empty stays as it is.

@@ -13,7 +13,7 @@ use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::token::RegistrarToken;
 use bursar_core::store::{Author, Import, RosterPreview, RosterToken, WAITS_FOR};
-use bursar_core::web::{Answer, AppError, Flash, Reply, Result, Site};
+use bursar_core::web::{Answer, AppError, FileNames, Flash, Reply, Result, Site};
 use serde_json::{Value, json};
 
 use super::compare::AbsentRows;
@@ -163,7 +163,7 @@ async fn file(request: Request) -> Result<Vec<u8>> {
 }
 
 fn answer(status: StatusCode, said: &Value) -> Reply {
-    Reply::file([(CONTENT_TYPE, "application/json")], said.to_string()).with_status(status)
+    Reply::file(FileNames::Nobody, [(CONTENT_TYPE, "application/json")], said.to_string()).with_status(status)
 }
 
 /// What the roster's page says of a token.

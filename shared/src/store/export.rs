@@ -1,30 +1,32 @@
 //! The export of everything stored about a person, for that person: amounts as decimals, times in full,
 //! history in words. It leaves out which member of staff acted, and holds secrets only as hashes.
 
-use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
-use bursar_core::clock::Moment;
-use bursar_core::domain::audit::{Actor, AuditDetail, AuditEntry};
-use bursar_core::domain::grant::{Grant, GrantKey, GrantState, Holds, MoreRequest, Person, Reading, View};
-use bursar_core::domain::programme::role::Roles;
-use bursar_core::domain::sign_in::{Session, SignIn};
-use bursar_core::domain::usage::crossing::{Crossing, Scope};
-use bursar_core::store::{ByHand, DoneByHand, KnownAddress, LoginRequest, MailState, OutboxRow, StaffPerson};
-use bursar_core::web::{Answer, Reply, Result, Site, Visitor};
 use serde_json::{Value, json};
 
-use crate::my;
+use crate::clock::Moment;
+use crate::domain::audit::{Actor, AuditDetail, AuditEntry};
+use crate::domain::grant::{Grant, GrantKey, GrantState, Holds, MoreRequest, Person, Reading, View};
+use crate::domain::programme::role::Roles;
+use crate::domain::sign_in::{Session, SignIn};
+use crate::domain::usage::crossing::{Crossing, Scope};
+use crate::domain::values::address::MatchedAddress;
+use crate::store::{
+    AccessEntry, ByHand, DoneByHand, KnownAddress, LoginRequest, MailState, OutboxRow, Result, RetentionHold,
+    StaffPerson, Table,
+};
 
 /// Takes what is stored apart, into what is shown of it and what is not: a field that is new asks the compiler.
 macro_rules! take_apart {
-    ($of:ident: $($shown:ident)*, without $($hidden:ident)* = $value:expr) => {
-        let $of { $($shown,)* $($hidden: _),* } = $value;
+    ($stored:ident: $($shown:ident)*, without $($hidden:ident)* = $value:expr) => {
+        let $stored { $($shown,)* $($hidden: _),* } = $value;
     };
 }
 
 /// The notes on data outside the tables of the export, and how long it is stored.
-const NOTES: [&str; 9] = [
+const NOTES: [&str; 10] = [
     "Mails are kept for at most 90 days after they were written, and a request for a link for an hour.",
     "A session, a link and a code are stored as hashes only. A session ends by itself, at the latest eight hours after signing in.",
+    "Of people with a role each sign-in, and each file with names that they were given, is kept for 90 days, with the network address.",
     "A roster, uploaded by the staff or put by the registrar, is kept for at most ten days, and what it changed for eight more; both may name you.",
     "What faculty ask of the admins is kept for a month, with the addresses of the people whom it is about.",
     "An event of a mail that could not be worked off is kept aside for four days, with the address that it went to.",
@@ -34,76 +36,95 @@ const NOTES: [&str; 9] = [
     "Deleted entries leave the backups of the table after 35 days.",
 ];
 
-pub(crate) async fn data(site: Site, visitor: Visitor) -> Answer {
-    let now = site.clock.now();
-    let session = &visitor.session;
-    let table = &site.table;
-    let mut grants = Vec::new();
-    for view in my::grants_of(&site, &visitor).await? {
-        grants.push(grant(&site, &view).await?);
+impl Table {
+    /// Everything that is stored about the person of an address, with these grants; `session` is the one in which they read it themselves.
+    pub async fn stored_about(
+        &self,
+        address: &MatchedAddress,
+        views: &[View],
+        session: Option<&Session>,
+        now: Moment,
+    ) -> Result<Value> {
+        let mut grants = Vec::new();
+        for view in views {
+            grants.push(grant(self, view).await?);
+        }
+        let sign_in = self.sign_in_of(address).await?;
+        take_apart!(SignIn: address links mailed wrong_codes, without issued_links unfollowed last_mailed_at last_tried_at sessions version = sign_in);
+        let mut link_mails = Vec::new();
+        for mailed in mailed {
+            link_mails.extend(self.get(OutboxRow::key_of(mailed.login_request)).await?.map(mail));
+        }
+        let sessions = self.sessions_of(&address, now).await?;
+        let login_requests = self.list(LoginRequest::of_address(&address)).await?;
+        let mark = self.undeliverable(&address, now).await?;
+        let known_address = self.known_address(&address).await?;
+        take_apart!(KnownAddress: person digest reminders, without address version = known_address);
+        let mut staff_person = None;
+        let mut accesses = Vec::new();
+        if let Some(person) = &person {
+            staff_person = self.get(StaffPerson::key_of(person)).await?;
+            accesses = self.accesses(now).await?;
+            accesses.retain(|access| access.audit_entry.actor == Actor::Person(person.clone()));
+        }
+        let roles = self.list(Roles::of_address(&address)).await?;
+        let hold = self.retention_hold(&address).await?;
+        Ok(json!({
+            "address": address,
+            // The address of a person with a role in the spelling of the settings, and the pseudonym by which the history names them.
+            "address_of_staff": staff_person.map(|staff_person| staff_person.address),
+            "person": person,
+            "sessions": to_list(sessions, |stored_session| {
+                let is_this = session.is_some_and(|session| stored_session.session == session.session);
+                take_apart!(Session: begun_at ends_at, without session address person used_at = stored_session);
+                json!({"is_this": is_this, "begun_at": *begun_at, "ends_at": *ends_at})
+            }),
+            // Of people with a role.
+            "sign_ins_and_files": to_list(accesses, |access| {
+                take_apart!(AccessEntry: audit_entry source, without = access);
+                let mut value = history_entry(audit_entry);
+                value["by"] = json!("you");
+                value["from_network_address"] = json!(source);
+                value
+            }),
+            // By whoever asked for one with this address.
+            "links_asked_for": to_list(&login_requests, |request| json!(*request.asked_at)),
+            "links_good_until": to_list(links.iter().filter(|link| now < link.ends_at), |link| json!(*link.ends_at)),
+            "wrong_codes": wrong_codes,
+            "link_mails_of_the_last_hour": link_mails,
+            "mail_comes_back_since": mark.as_ref().map(|mark| *mark.marked_at),
+            "mail_comes_back_because": mark.map(|mark| mark.why.as_str()),
+            "wants_digests": digest,
+            "wants_reminders": reminders,
+            "roles": roles.iter().flat_map(roles_on).collect::<Vec<_>>(),
+            "kept_from_erasure": hold.map(|hold| {
+                take_apart!(RetentionHold: reason held_at, without address = hold);
+                json!({"since": *held_at, "because": reason})
+            }),
+            "grants": grants,
+            "notes": NOTES,
+        }))
     }
-    let sign_in = table.sign_in_of(&session.address).await?;
-    take_apart!(SignIn: address links mailed wrong_codes, without issued_links unfollowed last_mailed_at last_tried_at sessions version = sign_in);
-    let mut link_mails = Vec::new();
-    for mailed in mailed {
-        link_mails.extend(table.get(OutboxRow::key_of(mailed.login_request)).await?.map(mail));
-    }
-    let person = match &session.person {
-        Some(person) => table.get(StaffPerson::key_of(person)).await?,
-        None => None,
-    };
-    let sessions = table.sessions_of(&session.address, now).await?;
-    let login_requests = table.list(LoginRequest::of_address(&session.address)).await?;
-    let mark = table.undeliverable(&session.address, now).await?;
-    let known_address = table.known_address(&session.address).await?;
-    take_apart!(KnownAddress: digest reminders, without address person version = known_address);
-    let roles = table.list(Roles::of_address(&session.address)).await?;
-    let export = json!({
-        "address": address,
-        // The address of a person with a role in the spelling of the settings, and the pseudonym by which the history names them.
-        "address_of_staff": person.map(|person| person.address),
-        "person": session.person,
-        "sessions": to_list(sessions, |stored_session| {
-            let is_this = stored_session.session == session.session;
-            take_apart!(Session: begun_at ends_at, without session address person used_at = stored_session);
-            json!({"is_this": is_this, "begun_at": *begun_at, "ends_at": *ends_at})
-        }),
-        // By whoever asked for one with this address.
-        "links_asked_for": to_list(&login_requests, |request| json!(*request.asked_at)),
-        "links_good_until": to_list(links.iter().filter(|link| now < link.ends_at), |link| json!(*link.ends_at)),
-        "wrong_codes": wrong_codes,
-        "link_mails_of_the_last_hour": link_mails,
-        "mail_comes_back_since": mark.as_ref().map(|mark| *mark.marked_at),
-        "mail_comes_back_because": mark.map(|mark| mark.why.as_str()),
-        "wants_digests": digest,
-        "wants_reminders": reminders,
-        "roles": roles.iter().flat_map(roles_on).collect::<Vec<_>>(),
-        "grants": grants,
-        "notes": NOTES,
-    });
-    let name = "attachment; filename=\"bursar-my-data.json\"";
-    let headers = [(CONTENT_TYPE, "application/json"), (CONTENT_DISPOSITION, name)];
-    Ok(Reply::file(headers, serde_json::to_string_pretty(&export)?))
 }
 
 fn to_list<T>(list: impl IntoIterator<Item = T>, to_value: impl Fn(T) -> Value) -> Vec<Value> {
     list.into_iter().map(to_value).collect()
 }
 
-async fn grant(site: &Site, view: &View) -> Result<Value> {
+async fn grant(table: &Table, view: &View) -> Result<Value> {
     let programme = &view.programme;
     // What is hidden is how a claim is made once, what a job did last, and what the provider is still to be told.
     take_apart!(Grant: id person group own_cap state holds has_reservation replacements allowed stage keys lost more_request, without programme
         lease epoch begun_at counted_at job entries due_at provider_agrees ends_since backoff version = &view.grant);
     take_apart!(Person: address name roster_id, without = person);
-    let history = site.table.list_known(AuditEntry::of_grant(&programme.id, id)).await?;
-    let mails = site.table.mails_of(&programme.id, id).await?;
+    let history = table.list_known(AuditEntry::of_grant(&programme.id, id)).await?;
+    let mails = table.mails_of(&programme.id, id).await?;
     let mut by_hand = Vec::new();
     for what in [ByHand::Refresh, ByHand::RosterMail] {
-        let done = site.table.get(DoneByHand::key_of(&programme.id, id, what)).await?;
+        let done = table.get(DoneByHand::key_of(&programme.id, id, what)).await?;
         by_hand.extend(done.map(|done| *done.done_at));
     }
-    let crossings = site.table.list(Crossing::of_scope(&programme.id, &Scope::Cap(id.clone()))).await?;
+    let crossings = table.list(Crossing::of_scope(&programme.id, &Scope::Cap(id.clone()))).await?;
     let stopped_because = match state {
         GrantState::Stopped { why } => Some(why),
         GrantState::Invited | GrantState::Live { .. } | GrantState::Revoked | GrantState::Ended => None,
