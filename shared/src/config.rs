@@ -26,6 +26,8 @@ pub struct Config {
     pub institution: String,
     pub support: Option<String>,
     pub privacy_url: Option<String>,
+    /// Whom somebody writes who found a hole, as a `mailto:` or web address.
+    pub security_contact: Option<String>,
     /// What something in front of the pages puts into each request, if there is such a thing.
     pub front_secret: Option<FrontSecret>,
     /// The provider's API, without a trailing slash.
@@ -88,6 +90,7 @@ impl Config {
             variables.wrong.push(("BURSAR_ADMINS", "names nobody".to_owned()));
         }
         let privacy_url = variables.checked("BURSAR_PRIVACY_URL", web_address);
+        let security_contact = variables.checked("BURSAR_SECURITY_CONTACT", contact);
         let front_secret = variables.checked("BURSAR_FRONT_SECRET", front);
         let provider = variables.given("OPENROUTER_BASE_URL").unwrap_or_else(|| OPENROUTER.to_owned());
         let provider = variables.right("OPENROUTER_BASE_URL", &provider, web_address);
@@ -106,6 +109,7 @@ impl Config {
                 institution,
                 support,
                 privacy_url,
+                security_contact,
                 front_secret,
                 spend_at: provider.clone(),
                 smtp_server: None,
@@ -209,6 +213,14 @@ fn address(text: &str) -> Result<EmailAddress, String> {
     EmailAddress::parse(text).map_err(|error| format!("is not an address: {error}"))
 }
 
+fn contact(text: &str) -> Result<String, String> {
+    match EmailAddress::parse(text) {
+        Ok(address) => Ok(format!("mailto:{}", address.as_written())),
+        Err(_) => web_address(text)
+            .map_err(|_| "must be a mail address, or a web address that begins with https://".to_owned()),
+    }
+}
+
 /// Parses a URL: `https`, or `http` on loopback, without a user and without a trailing slash.
 pub fn web_address(text: &str) -> Result<String, String> {
     web_uri(text)?;
@@ -291,6 +303,7 @@ mod tests {
             ("BURSAR_ADMINS", "ada@uni.edu,bob"),
             ("BURSAR_INSTITUTION", ""),
             ("BURSAR_PRIVACY_URL", "privacy"),
+            ("BURSAR_SECURITY_CONTACT", "the help desk"),
             ("OPENROUTER_BASE_URL", "ftp://provider"),
             ("BURSAR_RETENTION_DAYS", "29"),
             ("BURSAR_FRONT_SECRET", "too short"),

@@ -27,7 +27,7 @@ const IN_EXAM: &str = "in.exam@example.edu";
 const MOST_BYTES: u64 = 80_000;
 const PICTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/browser/pages");
 /// What answers a link and is no page.
-const NO_PAGES: [&str; 3] = [".csv", "/my/data", KEPT_FILE];
+const NO_PAGES: [&str; 4] = [".csv", ".txt", "/my/data", KEPT_FILE];
 /// A kept roster file is the page of its preview, which is walked as the answer to an upload.
 const KEPT_FILE: &str = "/roster/*";
 

@@ -15,6 +15,8 @@ use super::rules::sources;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Whose {
     Anybodys,
+    /// Not there, whoever asks.
+    Nothing,
     /// Leads to the start, whoever asks.
     Starts,
     /// Every program with its token, and so nobody here.
@@ -30,16 +32,19 @@ enum Whose {
     Facultys,
     Admins,
 }
-use Whose::{Admins, Anybodys, Assistants, Facultys, Programs, Staffs, Starts, Students, Visitors};
+use Whose::{Admins, Anybodys, Assistants, Facultys, Nothing, Programs, Staffs, Starts, Students, Visitors};
 
 const ERASURE: &str = "01KDVDNA00000000000000001A";
 const PROGRAMME: &str = "/console/programmes/{id}";
 
-const TABLE: [(&str, &str, Whose); 85] = [
+const TABLE: [(&str, &str, Whose); 87] = [
     ("GET", "/", Anybodys),
     ("GET", "/link", Starts),
     ("POST", "/link", Anybodys),
     ("GET", "/privacy", Anybodys),
+    ("GET", "/accessibility", Anybodys),
+    // There is a contact in a deployment that names one.
+    ("GET", "/.well-known/security.txt", Nothing),
     ("GET", "/c/{*anything}", Anybodys),
     ("POST", "/c/{*anything}", Anybodys),
     ("GET", "/code", Starts),
@@ -161,6 +166,7 @@ impl Answered {
         let has_role = |least: Who| who == Who::Admin || (is_own && who >= least);
         let is_in = match whose {
             Anybodys => return Answered::In,
+            Nothing => return Answered::Hidden,
             Programs | Starts => return Answered::SignedOut,
             _ if who == Who::Nobody => return Answered::SignedOut,
             Visitors => true,

@@ -50,7 +50,8 @@ use bursar_core::config::Config;
 use bursar_core::event::Event;
 use bursar_core::start::Function;
 use bursar_core::store::BACKUP_DAYS;
-use bursar_core::web::{self, Answer, AppError, Frame, Pages, Reply, Site, Visitor};
+use bursar_core::web::{self, Answer, AppError, FileNames, Frame, Pages, Reply, Site, Visitor};
+use jiff::SignedDuration;
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 
@@ -67,6 +68,8 @@ impl Function for App {
             .route("/c/{*anything}", get(sign_in::link).post(sign_in::follow))
             .route("/code", get(sign_in::back_to_start).post(sign_in::type_code))
             .route("/privacy", get(privacy))
+            .route("/accessibility", get(accessibility))
+            .route("/.well-known/security.txt", get(security_contact))
             .route("/sign-out", post(sign_in::sign_out))
             .route("/my", get(my::page))
             .route("/my/data", get(my::data))
@@ -110,6 +113,28 @@ struct PrivacyPage<'a> {
 async fn privacy(site: Site) -> Reply {
     let retention_days = site.retention_days;
     site.page(&PrivacyPage { frame: &site.frame, retention_days, backup_days: BACKUP_DAYS })
+}
+
+/// How accessible the pages are, and whom to write.
+#[derive(Template)]
+#[template(path = "accessibility.html")]
+struct AccessibilityPage<'a> {
+    frame: &'a Frame,
+}
+
+async fn accessibility(site: Site) -> Reply {
+    site.page(&AccessibilityPage { frame: &site.frame })
+}
+
+/// How long a `security.txt` may be believed; it is made anew for each request.
+const CONTACT_LASTS: SignedDuration = SignedDuration::from_hours(24 * 90);
+
+/// Whom somebody writes who found a hole, in the form of RFC 9116.
+async fn security_contact(site: Site) -> Answer {
+    let contact = site.security_contact.as_deref().ok_or_else(AppError::not_found)?;
+    let expires = (site.clock.now() + CONTACT_LASTS).strftime("%Y-%m-%dT%H:%M:%SZ");
+    let text = format!("Contact: {contact}\nExpires: {expires}\nPreferred-Languages: en\n");
+    Ok(Reply::file(FileNames::Nobody, [(CONTENT_TYPE, "text/plain; charset=utf-8")], text))
 }
 
 /// The script of the page with a key: it copies the key at a click, and wipes it when the page is left.

@@ -301,6 +301,7 @@ fn configuration(origin: &str, admins: Vec<EmailAddress>, provider: &str, own: &
         institution: "Example University".to_owned(),
         support: Some("bursar-help@example.edu".to_owned()),
         privacy_url: None,
+        security_contact: None,
         front_secret: None,
         provider: provider.to_owned(),
         retention_days: RETENTION_DAYS,

@@ -18,13 +18,14 @@ use crate::command::stack::{SECRET, TABLE};
 
 /// The name of each setting in the file, and a line as it might be. In the environment it is called `BURSAR_` and that name in capitals,
 /// but for one, which is called as the functions call it.
-const SETTINGS: [(&str, &str); 17] = [
+const SETTINGS: [(&str, &str); 18] = [
     ("origin", r#"origin = "https://credit.university.edu""#),
     ("mail_from", r#"mail_from = "credit@university.edu""#),
     ("admins", r#"admins = ["ada@university.edu"]"#),
     ("institution", r#"institution = "University of Example""#),
     ("support", r#"support = "credit-help@university.edu""#),
     ("privacy_url", r#"privacy_url = "https://university.edu/privacy""#),
+    ("security_contact", r#"security_contact = "security@university.edu""#),
     ("retention_days", "retention_days = 400"),
     ("front_secret", r#"front_secret = "twenty or more characters that nobody guesses""#),
     ("provider", r#"provider = "https://openrouter.ai/api/v1""#),
