@@ -10,19 +10,19 @@ use xshell::{Shell, cmd};
 
 /// What the files below these folders may come to, product and unit tests, each file in the first part that has it.
 const BOUNDS: [(&str, &[&str], [usize; 2]); 3] = [
-    ("functions and shared", &["functions/", "shared/"], [381_400, 132_850]),
-    ("suite", &["tests/", "infra/local/tests/"], [0, 293_720]),
-    ("infra", &["infra/"], [87_400, 11_860]),
+    ("functions and shared", &["functions/", "shared/"], [386_400, 133_550]),
+    ("suite", &["tests/", "infra/local/tests/"], [0, 296_350]),
+    ("infra", &["infra/"], [87_450, 11_860]),
 ];
 
 /// Tenths of names, tuples and closures in 1,000 lines.
 const PROSE: [(&str, [usize; 3]); 7] = [
-    ("functions/claim", [26, 32, 26]),
+    ("functions/claim", [26, 33, 26]),
     ("functions/console", [1, 30, 17]),
     ("functions/mail", [16, 13, 7]),
     ("functions/usage-sync", [1, 14, 14]),
     ("functions/threshold-alerts", [1, 17, 1]),
-    ("shared", [28, 27, 8]),
+    ("shared", [29, 27, 8]),
     ("infra", [29, 91, 99]),
 ];
 
