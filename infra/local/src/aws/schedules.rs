@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use bursar_core::clock::Moment;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::Mutex as TurnMutex;
 use tokio::task::JoinHandle;
 
@@ -153,19 +153,21 @@ impl Schedules {
     /// Begins a sync in a task of its own, if syncs run by themselves here and none is running.
     pub fn begin_sync(&self) -> Result<bool> {
         let event = Value::Object(serde_json::Map::new());
-        let Some(line) = self.0.line(FunctionName::UsageSync, &event) else { return Ok(false) };
-        // One that is continued is one, too.
-        let syncs = self.0.lines.iter().filter(|line| line.schedule.function == FunctionName::UsageSync);
-        let Ok(turns) = syncs.map(|line| line.turn.clone().try_lock_owned()).collect::<Result<Vec<_>, _>>() else {
+        let line = self.0.line(FunctionName::UsageSync, &event);
+        let Some((line, turn)) = line.and_then(|line| Some((line, line.turn.clone().try_lock_owned().ok()?))) else {
             return Ok(false);
         };
         self.0.set_last(line, self.0.clock.now())?;
         let inner = Arc::clone(&self.0);
         tokio::spawn(async move {
+            // One that is being continued comes to its end first.
+            if let Some(continued) = inner.line(FunctionName::UsageSync, &json!({"task": "resume"})) {
+                drop(continued.turn.lock().await);
+            }
             if let Err(error) = inner.invoke.invoke(FunctionName::UsageSync, event).await {
                 tracing::error!(%error, "a sync failed");
             }
-            drop(turns);
+            drop(turn);
         });
         Ok(true)
     }
@@ -268,7 +270,7 @@ impl Inner {
     fn line(&self, function: FunctionName, input: &Value) -> Option<&Arc<Line>> {
         // A person sends `{}` in the place of a schedule's own event.
         let is_its = |line: &&Arc<Line>| {
-            line.schedule.input() == *input || (line.schedule.task.is_none() && *input == serde_json::json!({}))
+            line.schedule.input() == *input || (line.schedule.task.is_none() && *input == json!({}))
         };
         self.lines.iter().filter(|line| line.schedule.function == function).find(is_its)
     }
@@ -310,7 +312,6 @@ impl Line {
 mod tests {
     use bursar_core::clock::Clock;
     use futures_util::future::BoxFuture;
-    use serde_json::json;
 
     use super::*;
 
@@ -379,5 +380,24 @@ mod tests {
             schedules.advance(SignedDuration::from_hours(24)).await.unwrap();
             assert_eq!(syncs(), [format!("usage-sync - 2026-11-{day}T03:20:00Z")]);
         }
+    }
+
+    /// A sync by hand begins once one that is being continued has ended, and no second one beside it.
+    #[tokio::test]
+    async fn a_sync_by_hand_waits_its_turn() {
+        let kept = StateFile::in_memory().unwrap();
+        let clock = StackClock::open(kept.clone()).unwrap();
+        let noted = Arc::new(Noted(clock.clone(), Mutex::default()));
+        let daily = SyncEvery::Every(SignedDuration::from_hours(24));
+        let schedules = Schedules::new(daily, noted.clone(), kept, clock).unwrap();
+        let continued = schedules.0.line(FunctionName::UsageSync, &json!({"task": "resume"})).unwrap();
+        let turn = continued.turn.lock().await;
+        assert!(schedules.begin_sync().unwrap());
+        assert!(!schedules.begin_sync().unwrap());
+        tokio::task::yield_now().await;
+        assert!(lock(&noted.1).is_empty());
+        drop(turn);
+        schedules.stop().await;
+        assert_eq!(lock(&noted.1).len(), 1);
     }
 }
