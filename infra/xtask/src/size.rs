@@ -12,7 +12,7 @@ use xshell::{Shell, cmd};
 const BOUNDS: [(&str, &[&str], [usize; 2]); 3] = [
     ("functions and shared", &["functions/", "shared/"], [386_400, 133_550]),
     ("suite", &["tests/", "infra/local/tests/"], [0, 296_350]),
-    ("infra", &["infra/"], [87_450, 11_860]),
+    ("infra", &["infra/"], [87_450, 11_960]),
 ];
 
 /// Tenths of names, tuples and closures in 1,000 lines.
