@@ -10,9 +10,9 @@ use xshell::{Shell, cmd};
 
 /// What the files below these folders may come to, product and unit tests, each file in the first part that has it.
 const BOUNDS: [(&str, &[&str], [usize; 2]); 3] = [
-    ("functions and shared", &["functions/", "shared/"], [386_400, 133_550]),
-    ("suite", &["tests/", "infra/local/tests/"], [0, 296_350]),
-    ("infra", &["infra/"], [87_450, 11_860]),
+    ("functions and shared", &["functions/", "shared/"], [396_100, 134_250]),
+    ("suite", &["tests/", "infra/local/tests/"], [0, 301_400]),
+    ("infra", &["infra/"], [91_000, 11_860]),
 ];
 
 /// Tenths of names, tuples and closures in 1,000 lines.
