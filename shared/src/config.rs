@@ -30,6 +30,9 @@ pub struct Config {
     pub security_contact: Option<String>,
     /// What something in front of the pages puts into each request, if there is such a thing.
     pub front_secret: Option<FrontSecret>,
+    /// How people sign in besides by a mailed link, if they can.
+    pub sign_on: Option<SignOn>,
+    pub sign_on_required: SignOnRequired,
     /// The provider's API, without a trailing slash.
     pub provider: String,
     /// The days for which a person's identity is kept after a programme's end, and after a day's use.
@@ -51,6 +54,37 @@ pub struct Config {
 pub struct Origin {
     text: String,
     secure: bool,
+}
+
+/// Who says who somebody is, where no mailed link does.
+#[derive(Clone, Debug)]
+pub enum SignOn {
+    /// The campus' OpenID provider.
+    Provider(OpenIdProvider),
+    /// What stands in front of the pages.
+    Front,
+}
+
+#[derive(Clone, Debug)]
+pub struct OpenIdProvider {
+    /// As the provider spells it, byte for byte.
+    pub issuer: String,
+    pub client_id: String,
+    /// The id of the secret by which the provider knows this deployment.
+    pub secret: String,
+    /// The claim that equals the id on a roster.
+    pub person_claim: Option<String>,
+}
+
+crate::named! {
+    /// Whom a mailed link does not sign in.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub enum SignOnRequired: as_str {
+        Nobody = "nobody",
+        /// People with a role.
+        Roles = "roles",
+        Everybody = "everybody",
+    }
 }
 
 /// The value of the header by which a request has come through what is in front of the pages.
@@ -91,7 +125,9 @@ impl Config {
         }
         let privacy_url = variables.checked("BURSAR_PRIVACY_URL", web_address);
         let security_contact = variables.checked("BURSAR_SECURITY_CONTACT", contact);
-        let front_secret = variables.checked("BURSAR_FRONT_SECRET", front);
+        let front_secret = variables.checked("BURSAR_FRONT_SECRET", FrontSecret::parse);
+        let sign_on = variables.sign_on();
+        let sign_on_required = variables.sign_on_required();
         let provider = variables.given("OPENROUTER_BASE_URL").unwrap_or_else(|| OPENROUTER.to_owned());
         let provider = variables.right("OPENROUTER_BASE_URL", &provider, web_address);
         let retention_days = variables.checked("BURSAR_RETENTION_DAYS", retention).unwrap_or(RETENTION_DAYS);
@@ -111,6 +147,8 @@ impl Config {
                 privacy_url,
                 security_contact,
                 front_secret,
+                sign_on,
+                sign_on_required,
                 spend_at: provider.clone(),
                 smtp_server: None,
                 provider,
@@ -149,6 +187,55 @@ impl<V: Fn(&str) -> Option<String>> Variables<V> {
 
     fn right<T>(&mut self, name: &'static str, text: &str, check: fn(&str) -> Result<T, String>) -> Option<T> {
         check(text).map_err(|why| self.wrong.push((name, why))).ok()
+    }
+}
+
+const ISSUER: &str = "BURSAR_SIGN_ON_ISSUER";
+const CLIENT_ID: &str = "BURSAR_SIGN_ON_CLIENT_ID";
+const SIGN_ON_SECRET: &str = "BURSAR_SIGN_ON_SECRET";
+const PERSON_CLAIM: &str = "BURSAR_SIGN_ON_PERSON_CLAIM";
+const REQUIRED: &str = "BURSAR_SIGN_ON_REQUIRED";
+const FRONT_USER: &str = "BURSAR_FRONT_USER";
+
+impl<V: Fn(&str) -> Option<String>> Variables<V> {
+    fn refuse(&mut self, name: &'static str, why: &str) {
+        self.wrong.push((name, why.to_owned()));
+    }
+
+    fn has_provider(&self) -> bool {
+        [ISSUER, CLIENT_ID, SIGN_ON_SECRET].iter().any(|name| self.given(name).is_some())
+    }
+
+    fn sign_on(&mut self) -> Option<SignOn> {
+        let is_front = self.checked(FRONT_USER, switch) == Some(true);
+        if is_front && self.given("BURSAR_FRONT_SECRET").is_none() {
+            self.refuse(FRONT_USER, "needs BURSAR_FRONT_SECRET: else anybody could say who they are");
+        }
+        if !self.has_provider() {
+            if self.given(PERSON_CLAIM).is_some() {
+                self.refuse(PERSON_CLAIM, "is of no use without BURSAR_SIGN_ON_ISSUER");
+            }
+            return is_front.then_some(SignOn::Front);
+        }
+        if is_front {
+            self.refuse(FRONT_USER, "cannot be on beside BURSAR_SIGN_ON_ISSUER: one of them says who somebody is");
+        }
+        self.required(ISSUER);
+        let issuer = self.checked(ISSUER, issuer).unwrap_or_default();
+        let client_id = self.required(CLIENT_ID);
+        let secret = self.required(SIGN_ON_SECRET);
+        Some(SignOn::Provider(OpenIdProvider { issuer, client_id, secret, person_claim: self.given(PERSON_CLAIM) }))
+    }
+
+    fn sign_on_required(&mut self) -> SignOnRequired {
+        let required = self.checked(REQUIRED, required).unwrap_or(SignOnRequired::Nobody);
+        if required != SignOnRequired::Nobody && !self.has_provider() && self.given(FRONT_USER).is_none() {
+            self.refuse(
+                REQUIRED,
+                "needs a sign-on, by BURSAR_SIGN_ON_ISSUER or BURSAR_FRONT_USER: else nobody gets in",
+            );
+        }
+        required
     }
 }
 
@@ -193,6 +280,14 @@ impl Origin {
 }
 
 impl FrontSecret {
+    /// Parses what a header can hold and nobody guesses.
+    pub fn parse(text: &str) -> Result<FrontSecret, String> {
+        if text.len() < 20 || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err("must be 20 or more printable ASCII characters without spaces".to_owned());
+        }
+        Ok(FrontSecret(Arc::new(SecretString::from(text))))
+    }
+
     /// Whether a request brings this. Hashes are compared, so that the time it takes tells nothing.
     pub fn is(&self, given: &[u8]) -> bool {
         Sha256::digest(given) == Sha256::digest(self.0.expose_secret())
@@ -200,14 +295,6 @@ impl FrontSecret {
 }
 
 masked!(FrontSecret);
-
-/// Parses what a header can hold and nobody guesses.
-fn front(text: &str) -> Result<FrontSecret, String> {
-    if text.len() < 20 || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err("must be 20 or more printable ASCII characters without spaces".to_owned());
-    }
-    Ok(FrontSecret(Arc::new(SecretString::from(text))))
-}
 
 fn address(text: &str) -> Result<EmailAddress, String> {
     EmailAddress::parse(text).map_err(|error| format!("is not an address: {error}"))
@@ -231,6 +318,33 @@ pub fn web_address(text: &str) -> Result<String, String> {
 fn retention(text: &str) -> Result<u16, String> {
     let days = text.parse().ok().filter(|days| (30..=3_650).contains(days));
     days.ok_or_else(|| "must be a number of days from 30 to 3650".to_owned())
+}
+
+/// Parses an issuer, which is compared byte for byte. One that stands for many tenants vouches for everybody of any.
+fn issuer(text: &str) -> Result<String, String> {
+    const MANY_TENANTS: [&str; 3] = ["common", "organizations", "consumers"];
+    let uri = web_uri(text)?;
+    let mut parts = uri.path().split('/').map(str::to_ascii_lowercase);
+    if parts.any(|part| MANY_TENANTS.contains(&part.as_str())) {
+        return Err("must name one tenant; common, organizations and consumers vouch for everybody of any".to_owned());
+    }
+    if text.contains(['?', '#', '{']) {
+        return Err("must be the issuer as the provider spells it, without ?, # and {".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn required(text: &str) -> Result<SignOnRequired, String> {
+    let required = SignOnRequired::ALL.into_iter().find(|required| required.as_str() == text);
+    required.ok_or_else(|| format!("must be one of {}", SignOnRequired::ALL.map(SignOnRequired::as_str).join(", ")))
+}
+
+fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("must be on or off".to_owned()),
+    }
 }
 
 fn web_uri(text: &str) -> Result<Uri, String> {
@@ -314,6 +428,43 @@ mod tests {
         named.sort_unstable();
         assert_eq!(complaints_of_all, named);
         assert_eq!(complaints(&[("BURSAR_ADMINS", " , ")]), ["BURSAR_ADMINS"], "it names nobody");
+    }
+
+    /// The start names what of a sign-on is missing, contradicts itself, or would let in everybody or nobody.
+    #[test]
+    fn a_sign_on_is_whole() {
+        const TENANT: &str = "https://login.example.com/0b5b/v2.0/";
+        let provider = [(ISSUER, TENANT), (CLIENT_ID, "bursar"), (SIGN_ON_SECRET, "bursar/sign-on")];
+        let front = [(FRONT_USER, "on"), ("BURSAR_FRONT_SECRET", "0123456789abcdefghij")];
+        let config = of_variables("http://127.0.0.1:1", &provider).unwrap();
+        assert!(matches!(config.sign_on, Some(SignOn::Provider(provider)) if provider.issuer == TENANT));
+        let all = |extra: &[(&'static str, &'static str)]| [&provider[..], extra].concat();
+        for (change, named) in [
+            (all(&[(REQUIRED, "everybody"), (PERSON_CLAIM, "sub")]), &[][..]),
+            (vec![(FRONT_USER, "off")], &[]),
+            ([&front[..], &[(REQUIRED, "roles")]].concat(), &[]),
+            (vec![(ISSUER, TENANT)], &[CLIENT_ID, SIGN_ON_SECRET]),
+            (vec![(SIGN_ON_SECRET, "x"), (CLIENT_ID, "x")], &[ISSUER]),
+            (vec![(PERSON_CLAIM, "sub")], &[PERSON_CLAIM]),
+            (vec![(REQUIRED, "roles")], &[REQUIRED]),
+            (vec![(REQUIRED, "all")], &[REQUIRED]),
+            (vec![front[0]], &[FRONT_USER]),
+            (vec![(FRONT_USER, "yes"), front[1]], &[FRONT_USER]),
+            (all(&front), &[FRONT_USER]),
+        ] {
+            assert_eq!(complaints(&change), named, "{change:?}");
+        }
+        for wrong in [
+            "http://login.example.com",
+            "login.example.com",
+            "https://login.example.com/common/v2.0",
+            "https://login.example.com/Organizations",
+            "https://login.example.com/consumers/",
+            "https://login.example.com/{tenantid}/v2.0",
+            "https://login.example.com/?tenant=0b5b",
+        ] {
+            assert_eq!(complaints(&[(ISSUER, wrong), provider[1], provider[2]]), [ISSUER], "{wrong}");
+        }
     }
 
     #[test]

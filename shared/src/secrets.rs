@@ -64,6 +64,10 @@ enum Source {
     Stored(Arc<SecretStore>),
 }
 
+/// The secret by which the sign-on provider knows this deployment. It is read anew for each sign-on.
+#[derive(Clone)]
+pub struct ClientSecret(Arc<SecretStore>);
+
 struct SecretStore {
     access: AwsAccess,
     client: OnceLock<Client>,
@@ -78,12 +82,7 @@ struct CachedKey {
 
 impl ManagementKeys {
     pub fn from_config(config: &Config) -> ManagementKeys {
-        ManagementKeys(Source::Stored(Arc::new(SecretStore {
-            access: config.aws.clone(),
-            client: OnceLock::new(),
-            secret: config.management_key_secret.clone(),
-            kept: Mutex::new(None),
-        })))
+        ManagementKeys(Source::Stored(Arc::new(SecretStore::new(&config.management_key_secret, &config.aws))))
     }
 
     pub fn fixed(key: ManagementKey) -> ManagementKeys {
@@ -158,7 +157,24 @@ impl ManagementKeys {
     }
 }
 
+impl ClientSecret {
+    pub fn new(secret: &str, access: &AwsAccess) -> ClientSecret {
+        ClientSecret(Arc::new(SecretStore::new(secret, access)))
+    }
+
+    pub async fn read(&self) -> Result<SecretString, SecretError> {
+        let text = self.0.text(CURRENT).await?.map(|(text, _)| text).unwrap_or_default();
+        // As of a file, without the end of the line.
+        Ok(text.expose_secret().trim().into())
+    }
+}
+
 impl SecretStore {
+    fn new(secret: &str, access: &AwsAccess) -> SecretStore {
+        let client = OnceLock::new();
+        SecretStore { access: access.clone(), client, secret: secret.to_owned(), kept: Mutex::new(None) }
+    }
+
     fn client(&self) -> &Client {
         self.client.get_or_init(|| self.access.secretsmanager())
     }
@@ -225,7 +241,7 @@ impl PartialEq for ManagementKey {
 
 impl Eq for ManagementKey {}
 
-masked!(ManagementKey, ManagementKeys);
+masked!(ManagementKey, ManagementKeys, ClientSecret);
 
 #[cfg(test)]
 mod tests {

@@ -11,7 +11,7 @@ use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::{Epoch, GrantId, ProgrammeId, new_ulid};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::token::{BrowserToken, LinkToken, SessionToken};
-use bursar_core::store::{NewProgramme, SyncState, Table};
+use bursar_core::store::{NewProgramme, SessionOutcome, SyncState, Table};
 
 use crate::stack::Stack;
 
@@ -38,7 +38,8 @@ pub async fn session_cookie(stack: &Stack, address: &str) -> String {
     let after = before.follow(&link.hash(), &proof, now).unwrap();
     let person = Some(table.person_of(&address, soon()).await.unwrap());
     let session = Session::begun(token.hash(), address.matched().clone(), person, now);
-    assert!(table.sign_in(&before, &after, &session, None, soon()).await.unwrap());
+    let begun = table.sign_in(&before, &after, &session, (None, None), soon()).await.unwrap();
+    assert_eq!(begun, SessionOutcome::Begun);
     format!("bursar={}", token.reveal())
 }
 

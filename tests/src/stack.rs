@@ -7,10 +7,11 @@ use std::thread;
 use std::time::Duration;
 
 use bursar_core::clock::Moment;
+use bursar_core::config::SignOnRequired;
 use bursar_core::deadline::Waits;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_local::folder::Files;
-use bursar_local::stack::{self as local, Options, listen};
+use bursar_local::stack::{self as local, Options, SignOnBy, listen};
 
 use crate::faults::Gate;
 use crate::invariants::{Answers, Places, RawTable, Watch};
@@ -121,6 +122,8 @@ pub struct Setup<'a> {
     pub spend_at: Option<String>,
     /// Where its table and its stand-ins' state are kept; without one, in memory.
     pub files: Option<Files>,
+    /// How people sign in besides by a link, and whom a link does not sign in.
+    pub sign_on: Option<(SignOnBy, SignOnRequired)>,
 }
 
 impl Default for Setup<'_> {
@@ -132,6 +135,7 @@ impl Default for Setup<'_> {
             mail_events: Some("bursar"),
             spend_at: None,
             files: None,
+            sign_on: None,
         }
     }
 }
@@ -146,8 +150,8 @@ pub async fn of(setup: Setup<'_>) -> Stack {
     let admins = setup.admins.iter().map(|admin| EmailAddress::parse(admin).unwrap()).collect();
     let options = Options::new(listen(0).await.unwrap(), admins);
     let mail_events = setup.mail_events.map(str::to_owned);
-    let Setup { waits, at, spend_at, files, .. } = setup;
-    Stack::start(Options { waits, begins_at: Some(at), mail_events, spend_at, files, ..options }).await
+    let Setup { waits, at, spend_at, files, sign_on, .. } = setup;
+    Stack::start(Options { waits, begins_at: Some(at), mail_events, spend_at, files, sign_on, ..options }).await
 }
 
 /// A watch on everything of a stack that can be observed.

@@ -3,10 +3,13 @@
 
 use std::collections::BTreeSet;
 
+use bursar_core::config::SignOnRequired;
 use bursar_core::domain::grant::GrantAction;
 use bursar_core::domain::values::id::GrantId;
 use bursar_core::store::Erasure;
+use bursar_local::stack::SignOnBy;
 use bursar_tests::campus::{Campus, address};
+use bursar_tests::stack::Setup;
 use bursar_tests::visitor::{Page, Visitor};
 
 use super::rules::sources;
@@ -37,10 +40,12 @@ use Whose::{Admins, Anybodys, Assistants, Facultys, Nothing, Programs, Staffs, S
 const ERASURE: &str = "01KDVDNA00000000000000001A";
 const PROGRAMME: &str = "/console/programmes/{id}";
 
-const TABLE: [(&str, &str, Whose); 87] = [
+const TABLE: [(&str, &str, Whose); 90] = [
     ("GET", "/", Anybodys),
     ("GET", "/link", Starts),
     ("POST", "/link", Anybodys),
+    ("POST", "/sign-on", Anybodys),
+    ("GET", "/sign-on/callback", Anybodys),
     ("GET", "/privacy", Anybodys),
     ("GET", "/accessibility", Anybodys),
     // There is a contact in a deployment that names one.
@@ -122,6 +127,7 @@ const TABLE: [(&str, &str, Whose); 87] = [
     ("POST", "/console/people/erase", Admins),
     ("POST", "/console/people/data", Admins),
     ("POST", "/console/people/retain", Admins),
+    ("POST", "/console/people/unbind", Admins),
     ("GET", "/console/people/erased/{erasure}", Admins),
     // An unknown path is 404 only for a person who is signed in.
     ("GET", "/console/nothing", Visitors),
@@ -229,7 +235,8 @@ async fn press(browser: &Visitor, method: &str, path: &str, csrf: &str) -> Page 
 
 #[tokio::test]
 async fn each_route_lets_in_those_it_is_for() {
-    let mut campus = Campus::open().await;
+    let sign_on = Some((SignOnBy::Provider, SignOnRequired::Nobody));
+    let mut campus = Campus::of(Setup { sign_on, ..Setup::default() }).await;
     let own = programme(&mut campus, "CS pilot", "stu", true).await;
     let other = programme(&mut campus, "Maths", "oth", false).await;
     // A key of another deployment is refused to admins, who alone get so far.

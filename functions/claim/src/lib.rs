@@ -34,19 +34,22 @@ mod keys;
 mod my;
 mod refusal;
 mod sign_in;
+mod sign_on;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use anyhow::{Result, bail};
 use askama::Template;
-use axum::Router;
 use axum::extract::{FromRequestParts, Request};
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use bursar_core::clock::Clock;
-use bursar_core::config::Config;
+use bursar_core::config::{Config, SignOn};
 use bursar_core::event::Event;
 use bursar_core::start::Function;
 use bursar_core::store::BACKUP_DAYS;
@@ -55,6 +58,8 @@ use jiff::SignedDuration;
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 
+use crate::sign_on::OpenId;
+
 pub struct App {
     pages: Pages,
 }
@@ -62,11 +67,18 @@ pub struct App {
 impl Function for App {
     fn new(config: Config, clock: Clock) -> App {
         let site = Site::new(&config, clock);
+        let provider = match &config.sign_on {
+            Some(SignOn::Provider(provider)) => Some(OpenId::new(provider, &config.origin, &config.aws)),
+            Some(SignOn::Front) | None => None,
+        };
+        let provider = provider.map(Arc::new);
         let routes = Router::new()
             .route("/", get(sign_in::start))
             .route("/link", get(sign_in::back_to_start).post(sign_in::request_link))
             .route("/c/{*anything}", get(sign_in::link).post(sign_in::follow))
             .route("/code", get(sign_in::back_to_start).post(sign_in::type_code))
+            .route("/sign-on", post(sign_on::begin))
+            .route("/sign-on/callback", get(sign_on::callback))
             .route("/privacy", get(privacy))
             .route("/accessibility", get(accessibility))
             .route("/.well-known/security.txt", get(security_contact))
@@ -87,6 +99,7 @@ impl Function for App {
             .route("/key.js", get(script))
             .fallback(nothing)
             .method_not_allowed_fallback(nothing)
+            .layer(Extension(provider))
             .with_state(site.clone());
         App { pages: Pages::new(routes, &site) }
     }

@@ -9,20 +9,29 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Redirect;
 use bursar_core::clock::Moment;
+use bursar_core::config::SignOnRequired;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::audit::{Act, AuditDetail};
+use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::programme::counts::Stage;
 use bursar_core::domain::sign_in::{Proof, Session, SignIn, SignInMethod};
+use bursar_core::domain::sign_on::{BindingProof, SignOnBinding};
 use bursar_core::domain::values::address::{EmailAddress, MatchedAddress};
 use bursar_core::domain::values::token::{BrowserToken, Code, LinkToken, SessionToken};
-use bursar_core::store::{AccessEntry, Link, StoreError};
+use bursar_core::store::{AccessEntry, Link, SessionOutcome, StoreError};
 use bursar_core::web::{
     Answer, AppError, Destination, Fields, Flash, Frame, Posted, Reply, Result, Site, Source, Visitor,
 };
+use jiff::SignedDuration;
+
+use crate::sign_on;
+use crate::sign_on::BOUND_OTHERWISE;
 
 /// The number of times a decision is repeated because the address's sign-in state changed meanwhile. Each
 /// conflict means that another request succeeded.
-const TRIES: usize = 20;
+pub(crate) const TRIES: usize = 20;
+/// How long an admin stays signed in who came by a mailed link where admins have to sign on.
+const EMERGENCY_LASTS: SignedDuration = SignedDuration::from_hours(1);
 
 /// What a sign-in has to know of the browser that sends it.
 pub(crate) struct Browser {
@@ -41,6 +50,15 @@ impl FromRequestParts<Site> for Browser {
     }
 }
 
+/// What came of the attempt to begin a session.
+pub(crate) enum Begun {
+    Session(Reply),
+    /// What it rests on was changed meanwhile.
+    Changed,
+    /// They may not come in this way: they have to sign on, or somebody else does as this address.
+    Barred,
+}
+
 /// The page behind every link, valid or not.
 #[derive(Template)]
 #[template(path = "link.html")]
@@ -55,6 +73,8 @@ struct LinkPage<'a> {
 #[template(path = "link_refused.html")]
 struct LinkRefusedPage<'a> {
     frame: &'a Frame,
+    /// Whom a link does not sign in, right or not.
+    required: SignOnRequired,
 }
 
 /// The only page for a code that does not sign in, with what was typed.
@@ -64,6 +84,9 @@ struct CodeRefusedPage<'a> {
     frame: &'a Frame,
     address: &'a str,
     code: &'a str,
+    /// Whether it was to connect a sign-on.
+    is_sign_on: bool,
+    required: SignOnRequired,
 }
 
 /// The page of a link. It changes nothing and looks nothing up, since mail scanners open links.
@@ -79,7 +102,7 @@ pub(crate) async fn back_to_start() -> Redirect {
 /// Signs in by a link, in the browser that asked or with the address typed in. A failure uses nothing up.
 pub(crate) async fn follow(site: Site, browser: Browser, uri: Uri, fields: Fields) -> Answer {
     let refused = || {
-        let page = site.page(&LinkRefusedPage { frame: &site.frame });
+        let page = site.page(&LinkRefusedPage { frame: &site.frame, required: site.sign_on_required });
         AppError::page(StatusCode::FORBIDDEN, Ok(page)).because(SignInMethod::Link.as_str())
     };
     let link = link_in(uri.path()).ok_or_else(refused)?;
@@ -97,34 +120,55 @@ pub(crate) async fn follow(site: Site, browser: Browser, uri: Uri, fields: Field
                 }
             };
         };
-        if let Some(signed_in) = begin_session(&site, &browser, (&before, &after), SignInMethod::Link, now).await? {
-            return Ok(signed_in);
+        match begin_session(&site, &browser, (&before, &after), SignInMethod::Link, None, now).await? {
+            Begun::Session(reply) => return Ok(reply),
+            Begun::Changed => {}
+            Begun::Barred => return Err(refused()),
         }
     }
     Err(StoreError::Contended.into())
 }
 
-/// Signs in by the code of the mail, in any browser, because the form asks for the address too.
+/// Signs in by the code of the mail, in any browser, because the form asks for the address too. In the browser of a sign-on that waits for
+/// an address, and by its own code, it connects that to the address.
 pub(crate) async fn type_code(site: Site, browser: Browser, fields: Fields) -> Answer {
     let [address, code] = ["address", "code"].map(|name| fields.get(name).unwrap_or_default());
+    let is_sign_on = fields.get("sign_on") == Some("on");
+    let required = site.sign_on_required;
     let refused = || {
-        let page = site.page(&CodeRefusedPage { frame: &site.frame, address, code });
+        let page = site.page(&CodeRefusedPage { frame: &site.frame, address, code, is_sign_on, required });
         AppError::page(StatusCode::FORBIDDEN, Ok(page)).because(SignInMethod::Code.as_str())
     };
     let address = EmailAddress::parse(address).map_err(|_| refused())?;
     let code = Code::from_form(code).ok_or_else(refused)?;
     let code = code.hash(address.matched());
     let now = site.clock.now();
+    let sign_on = sign_on::named_in(&site, &browser.headers, &fields).map(|token| token.hash());
+    let identity = match &sign_on {
+        Some(sign_on) => site.table.vouched_for(sign_on, now).await?,
+        None => None,
+    };
+    if is_sign_on && identity.is_none() {
+        return Err(refused());
+    }
+    let matched = address.matched().clone();
+    let binding =
+        identity.map(|identity| SignOnBinding { identity, address: matched, proof: BindingProof::Code, bound_at: now });
+    let method = if is_sign_on { SignInMethod::SignOn } else { SignInMethod::Code };
     for _ in 0..TRIES {
         let before = site.table.sign_in_of(address.matched()).await?;
-        let Some(after) = before.type_code(&code, now) else {
+        let Some(after) = before.type_code_asked_by(sign_on.as_ref(), &code, now) else {
             if !site.table.count_wrong_code(&before, now, browser.deadline).await? {
                 continue;
             }
             return answer_again(&site, &browser.headers, address.matched()).await?.ok_or_else(refused);
         };
-        if let Some(signed_in) = begin_session(&site, &browser, (&before, &after), SignInMethod::Code, now).await? {
-            return Ok(signed_in);
+        match begin_session(&site, &browser, (&before, &after), method, binding.as_ref(), now).await? {
+            Begun::Session(reply) if is_sign_on => return Ok(reply.setting(site.cookies.end_sign_on())),
+            Begun::Session(reply) => return Ok(reply),
+            Begun::Changed => {}
+            Begun::Barred if is_sign_on => return Err(BOUND_OTHERWISE.page(&site)),
+            Begun::Barred => return Err(refused()),
         }
     }
     Err(StoreError::Contended.into())
@@ -144,28 +188,50 @@ pub(crate) async fn sign_out(site: Site, deadline: Deadline, source: Source, pos
     Ok(site.done("/", &Flash::SignedOut { everywhere }).setting(site.cookies.end_session()))
 }
 
-/// The only place where a session begins, with the lifetime of the person's role. `None` when the address's
-/// links changed meanwhile.
-async fn begin_session(
+/// The only place where a session begins, with the lifetime of the person's role, and with it the binding of a sign-on.
+pub(crate) async fn begin_session(
     site: &Site,
     browser: &Browser,
     (before, after): (&SignIn, &SignIn),
     method: SignInMethod,
+    binding: Option<&SignOnBinding>,
     now: Moment,
-) -> Result<Option<Reply>> {
+) -> Result<Begun> {
     let deadline = browser.deadline;
     let known_person = site.table.known(&after.address).await?;
     let person = match known_person.filter(|known_person| known_person.has_role) {
         Some(known_person) => Some(site.table.person_of(&known_person.address, deadline).await?),
         None => None,
     };
+    let is_barred = match (method, site.sign_on_required) {
+        (SignInMethod::SignOn | SignInMethod::Front, _) | (_, SignOnRequired::Nobody) => false,
+        (SignInMethod::Link | SignInMethod::Code, SignOnRequired::Roles) => person.is_some(),
+        (SignInMethod::Link | SignInMethod::Code, SignOnRequired::Everybody) => true,
+    };
     let token = SessionToken::generate();
-    let session = Session::begun(token.hash(), after.address.clone(), person, now);
+    let mut session = Session::begun(token.hash(), after.address.clone(), person, now);
+    if is_barred {
+        // Where the sign-on is down, somebody must be able to say so.
+        let admin = session.person.clone().filter(|_| site.table.is_admin_of_environment(&after.address));
+        let Some(person) = admin else { return Ok(Begun::Barred) };
+        session = session.at_most(EMERGENCY_LASTS);
+        let alarm = Alarm::now(Cause::AdminByLink { person, signed_in_at: now }, now);
+        site.table.tell_admins(&alarm, now, deadline).await?;
+    }
     // Of students it is counted alone.
     let what = AuditDetail::new(Act::SignedIn).noting(method.in_words());
     let access = session.person.as_ref().map(|person| AccessEntry::new(person, browser.source.0, now, what));
-    if !site.table.sign_in(before, after, &session, access.as_ref(), deadline).await? {
-        return Ok(None);
+    match site.table.sign_in(before, after, &session, (access.as_ref(), binding), deadline).await? {
+        SessionOutcome::Begun => {}
+        SessionOutcome::Changed => return Ok(Begun::Changed),
+        SessionOutcome::BoundOtherwise => {
+            if let Some(person) = &session.person {
+                let refused = AuditDetail::new(Act::SignOnRefused);
+                let refused = AccessEntry::new(person, browser.source.0, now, refused);
+                site.table.record_access(&refused, deadline).await?;
+            }
+            return Ok(Begun::Barred);
+        }
     }
     site.table.note_stage(&after.address, Stage::SignedIn, deadline).await;
     let person = session.person.as_ref().map(tracing::field::display);
@@ -177,7 +243,7 @@ async fn begin_session(
         source,
         "somebody signed in"
     );
-    Ok(Some(to_home(site, &browser.headers, &session).setting(site.cookies.set_session(&token))))
+    Ok(Begun::Session(to_home(site, &browser.headers, &session).setting(site.cookies.set_session(&token))))
 }
 
 /// The answer to a used link or code in the browser that used it, which is redirected as before, without a second session.
@@ -192,7 +258,9 @@ pub(crate) fn to_home(site: &Site, headers: &HeaderMap, session: &Session) -> Re
     let asked_for = site.cookies.destination(headers).filter(|path| has_role || !path.is_for_staff());
     let home = if has_role { "/console" } else { "/my" };
     let path = asked_for.as_ref().map_or(home, Destination::as_str);
-    site.done(path, &Flash::SignedIn { has_role }).setting(site.cookies.end_destination())
+    let is_short = has_role && session.ends_at <= session.begun_at + EMERGENCY_LASTS;
+    let notice = if is_short { Flash::SignedInForAnHour } else { Flash::SignedIn { has_role } };
+    site.done(path, &notice).setting(site.cookies.end_destination())
 }
 
 /// The token in a link's path, without punctuation that a mail program appended.
@@ -215,6 +283,8 @@ fn proof(site: &Site, headers: &HeaderMap, fields: &Fields) -> Option<Proof> {
 #[template(path = "start.html")]
 struct StartPage<'a> {
     frame: &'a Frame,
+    has_sign_on: bool,
+    required: SignOnRequired,
 }
 
 /// The page that says that a mail is on its way if the address is known. What was typed is on it as it came, known or not.
@@ -223,10 +293,12 @@ struct StartPage<'a> {
 struct LinkSentPage<'a> {
     frame: &'a Frame,
     address: &'a str,
+    is_sign_on: bool,
 }
 
 pub(crate) async fn start(site: Site) -> Reply {
-    site.page(&StartPage { frame: &site.frame })
+    let required = site.sign_on_required;
+    site.page(&StartPage { frame: &site.frame, has_sign_on: site.sign_on.is_some(), required })
 }
 
 /// Writes a login request for any valid address. Every answer sets a cookie, since a link only signs in the browser
@@ -235,10 +307,12 @@ pub(crate) async fn request_link(site: Site, deadline: Deadline, headers: Header
     let missing = "Nothing was sent: the field for the address is missing. Open the start page and fill it in.";
     let typed = fields.get("address").ok_or_else(|| AppError::unprocessable(missing))?;
     let browser = site.cookies.asking(&headers).unwrap_or_else(BrowserToken::generate);
+    let asked_by = sign_on::named_in(&site, &headers, &fields).unwrap_or_else(|| browser.clone());
     if let Ok(address) = EmailAddress::parse(typed) {
-        site.table.request_link(address.matched(), &browser.hash(), site.clock.now(), deadline).await?;
+        site.table.request_link(address.matched(), &asked_by.hash(), site.clock.now(), deadline).await?;
     }
-    let page = site.page(&LinkSentPage { frame: &site.frame, address: typed });
+    let is_sign_on = fields.get("sign_on") == Some("on");
+    let page = site.page(&LinkSentPage { frame: &site.frame, address: typed, is_sign_on });
     Ok(page.with_status(StatusCode::ACCEPTED).setting(site.cookies.set_asking(&browser)))
 }
 

@@ -93,6 +93,7 @@ fn routes(site: Site) -> Router {
         .route("/console/people/data", post(personal::download))
         .route("/console/people/retain", post(personal::retain))
         .route("/console/people/erased/{erasure}", get(erase::page))
+        .route("/console/people/unbind", post(help_desk::unbind))
         .route("/console/admins", post(account::change_admins))
         .route("/console/account", get(account::page))
         .route("/console/account/release", post(account::release))

@@ -3,6 +3,7 @@
 
 use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
+use bursar_core::domain::grant::Grant;
 use bursar_core::domain::mail::failure::{NO_ADDRESS, NOT_WANTED, UNDELIVERABLE};
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::programme::Programme;
@@ -116,6 +117,11 @@ impl App {
             }
             QueuedMail::Account { day, alarm, recipient } => self.account(*day, alarm, recipient).await,
             QueuedMail::Digest { programme, week, recipient } => self.digest(programme, *week, recipient, now).await,
+            QueuedMail::StudentSignOn { programme, grant } => {
+                let grant = self.table.get(Grant::key_of(programme, grant)).await?.ok_or(GONE)?;
+                Ok(self.sign_on(&grant.person.address))
+            }
+            QueuedMail::StaffSignOn { recipient } => Ok(self.sign_on(&self.person(recipient).await?.address)),
             QueuedMail::Statement { month, recipient } => self.statement(*month, recipient).await,
         }
     }

@@ -4,7 +4,7 @@
 use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::sign_in::{LINK_LASTS, LOGIN_REQUEST_LASTS, LinkRefused, LiveLink};
-use bursar_core::domain::values::address::MatchedAddress;
+use bursar_core::domain::values::address::{EmailAddress, MatchedAddress};
 use bursar_core::domain::values::format::utc;
 use bursar_core::domain::values::token::{BrowserTokenHash, Code, LinkToken};
 use bursar_core::store::{MailServer, OutboxRow, StoreError};
@@ -78,6 +78,12 @@ impl App {
     }
 }
 
+impl App {
+    pub(crate) fn sign_on(&self, address: &EmailAddress) -> Letter {
+        Words { recipient: address, config: &self.config }.sign_on()
+    }
+}
+
 impl Words<'_> {
     fn link(self, token: &LinkToken, code: &Code, asked_at: Moment) -> Letter {
         let origin = self.config.origin.as_str();
@@ -99,6 +105,24 @@ impl Words<'_> {
                 ),
             ],
             why: format!("You get this mail because this address was entered at {origin}."),
+            ..self.letter()
+        }
+    }
+
+    /// To an address to which a sign-on was connected.
+    fn sign_on(self) -> Letter {
+        let origin = self.config.origin.as_str();
+        let institution = &self.config.institution;
+        let support = self.config.support.as_deref().unwrap_or("the people who run Bursar there");
+        Letter {
+            subject: "Your sign-on now opens Bursar".to_owned(),
+            heading: "A sign-on was connected".to_owned(),
+            parts: vec![LetterPart::Sentences(format!(
+                "Somebody signed on at {institution}, and from now on that sign-on signs in to Bursar as {}. If that was you, nothing \
+                 is to do. If it was not, ask {support} at once: an admin disconnects it, and whoever it was is signed out.",
+                self.recipient.as_written()
+            ))],
+            why: format!("You get this mail because this address is known at {origin}."),
             ..self.letter()
         }
     }
@@ -129,6 +153,16 @@ mod tests {
         Code: [code]
         Anybody who has the link or the code can sign in as you, so give them to nobody. If you did not ask for them, ignore this mail.
         You get this mail because this address was entered at https://bursar.example.edu.
+        ");
+    }
+
+    #[tokio::test]
+    async fn sign_on() {
+        insta::assert_snapshot!(told(|words| words.sign_on()).await, @"
+        Your sign-on now opens Bursar
+        A sign-on was connected
+        Somebody signed on at Example University, and from now on that sign-on signs in to Bursar as grace@example.edu. If that was you, nothing is to do. If it was not, ask the people who run Bursar there at once: an admin disconnects it, and whoever it was is signed out.
+        You get this mail because this address is known at https://bursar.example.edu.
         ");
     }
 }

@@ -4,6 +4,7 @@ pub mod aws;
 pub mod base;
 pub mod command;
 pub mod provider;
+pub mod sign_on;
 pub mod visitor;
 
 pub use aws::{engine, inbox, invoke, schedules, secrets_manager, ses, tidy, wiring};

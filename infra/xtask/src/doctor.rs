@@ -2,14 +2,16 @@
 
 use std::process::{Command, Stdio};
 
-use anyhow::Context;
+use anyhow::{Context, bail, ensure};
 use xshell::{Shell, cmd};
 
 use crate::aws::{self, Aws, Deployment, Found, MEND, NOT_CHECKED, OK, Report};
 use crate::release::{Checkout, between};
+use crate::sign_on;
 
 const USAGE: &str = "cargo xtask doctor --stack NAME [--students N] [--at-once N] [--keys-per-second N] \
-                     [--requests-at-once N] [--region REGION] [--profile PROFILE]";
+                     [--requests-at-once N] [--region REGION] [--profile PROFILE], \
+                     or cargo xtask doctor --origin ORIGIN --admin ADDRESS, where a front vouches for who signs in";
 /// The checks in the order in which an operator would mend.
 const CHECKS: &str = include_str!("doctor.txt");
 
@@ -42,6 +44,14 @@ struct Doctor {
 }
 
 pub(crate) fn doctor(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
+    if words.first().is_some_and(|word| word == "--origin") {
+        let [_, origin, word, admin] = words else { bail!("{USAGE}") };
+        ensure!(word == "--admin", "the address of an admin tells whether anybody gets in as one: {USAGE}");
+        let mut report = Report::default();
+        report.tell("pages", reached(origin, 499))?;
+        report.tell("front", sign_on::keeps_out(origin, admin))?;
+        return report.end("of these stand between this front and real people");
+    }
     let mut students = None;
     let mut at_once = None;
     let mut keys_per_second = None;
@@ -84,6 +94,14 @@ impl Doctor {
         report.tell("mail identity", self.identity(self.deployment.value("MailFrom"))?)?;
         // What asks to sign in before the pages answers too.
         report.tell("pages", reached(self.deployment.value("Origin"), 499))?;
+        if self.deployment.value("FrontUser") == "on" {
+            let admin = self.deployment.value("Admins").split(',').next().unwrap_or_default();
+            report.tell("front", sign_on::keeps_out(self.deployment.value("Origin"), admin.trim()))?;
+        }
+        let issuer = self.deployment.value("SignOnIssuer");
+        if !issuer.is_empty() {
+            report.tell("sign-on", sign_on::provider(issuer))?;
+        }
         let provider = format!("{}/models", self.deployment.value("OpenRouterBaseUrl"));
         report.tell("provider", reached(&provider, 200))?;
         report.end("of these stand between this deployment and claim day")
@@ -214,7 +232,7 @@ impl Doctor {
 }
 
 /// Whether a page answers this machine by a status up to the worst that will do, asked by `curl`, which knows its certificates and proxies.
-fn reached(url: &str, worst: u16) -> Found {
+pub(crate) fn reached(url: &str, worst: u16) -> Found {
     let mut curl = Command::new("curl");
     curl.args(["--silent", "--show-error", "--max-time", "10", "--output", "/dev/null", "--write-out", "%{http_code}"]);
     let Ok(output) = curl.arg(url).stdin(Stdio::null()).output() else {

@@ -6,6 +6,7 @@ mod doctor;
 mod long;
 mod package;
 mod release;
+mod sign_on;
 mod size;
 mod status;
 mod tools;

@@ -10,9 +10,9 @@ use xshell::{Shell, cmd};
 
 /// What the files below these folders may come to, product and unit tests, each file in the first part that has it.
 const BOUNDS: [(&str, &[&str], [usize; 2]); 3] = [
-    ("functions and shared", &["functions/", "shared/"], [386_400, 133_550]),
+    ("functions and shared", &["functions/", "shared/"], [396_100, 134_300]),
     ("suite", &["tests/", "infra/local/tests/"], [0, 296_350]),
-    ("infra", &["infra/"], [87_450, 11_960]),
+    ("infra", &["infra/"], [91_050, 11_990]),
 ];
 
 /// Tenths of names, tuples and closures in 1,000 lines.

@@ -154,6 +154,8 @@ crate::named! {
         AlertResent = "an alert was sent again",
         RosterTokenMade = "the registrar's token was made",
         RosterTokenEnded = "the registrar's token was ended",
+        SignOnBound = "a sign-on was connected to the address",
+        SignOnUnbound = "the sign-on of the address was disconnected",
         AdminAdded = "an admin was added",
         AdminRemoved = "an admin was removed",
         /// Whose data is kept, whatever retention says.

@@ -15,3 +15,4 @@ pub mod ledger;
 
 pub mod grant;
 pub mod mail;
+pub mod sign_on;

@@ -200,9 +200,27 @@ impl SignIn {
     /// `None` if the code is not valid, or too many were wrong. The caller counts that as a wrong code,
     /// whether or not the address has one.
     pub fn type_code(&self, code: &CodeHash, now: Moment) -> Option<SignIn> {
-        let mut codes = self.links.iter().filter(|live| now < live.ends_at).filter_map(|live| live.code.as_ref());
+        self.type_code_asked_by(None, code, now)
+    }
+
+    /// The same of a code that was asked for in one sign-on, as its browser shows.
+    pub fn type_code_asked_by(
+        &self,
+        browser: Option<&BrowserTokenHash>,
+        code: &CodeHash,
+        now: Moment,
+    ) -> Option<SignIn> {
+        let is_live = |live: &&LiveLink| now < live.ends_at && browser.is_none_or(|browser| live.asked_by == *browser);
+        let mut codes = self.links.iter().filter(is_live).filter_map(|live| live.code.as_ref());
         let is_good = self.wrong_codes < WRONG_CODES && codes.any(|live| live == code);
         is_good.then(|| self.used(now))
+    }
+
+    /// Signs in whom something else than a mail vouches for. Links and codes of the address stay good.
+    pub fn vouched_for(&self, now: Moment) -> SignIn {
+        let mut after = self.changed(now);
+        after.sessions.retain(|begun| now < begun.ends_at);
+        after
     }
 
     pub fn with_wrong_code(&self, now: Moment) -> SignIn {
@@ -276,6 +294,12 @@ impl Session {
     pub fn begun(session: SessionTokenHash, address: MatchedAddress, person: Option<PersonId>, now: Moment) -> Session {
         let lasts = if person.is_some() { ROLE_SESSION_LASTS } else { SESSION_LASTS };
         Session { session, address, person, begun_at: now, used_at: now, ends_at: now + lasts }
+    }
+
+    /// The same, which lasts no longer than this.
+    #[must_use]
+    pub fn at_most(self, lasts: SignedDuration) -> Session {
+        Session { ends_at: self.ends_at.min(self.begun_at + lasts), ..self }
     }
 
     pub fn is_good(&self, now: Moment) -> bool {

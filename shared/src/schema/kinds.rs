@@ -44,7 +44,7 @@ macro_rules! kinds {
 kinds! {
     LosesTheName: Grant = "grant", AuditEntry = "audit", Erasure = "erasure";
     Goes: Enrolment = "enrolment", KnownAddress = "address", StaffPerson = "person", Undeliverable = "undeliverable",
-    SignIn = "sign-in", Session = "session", Link = "link", LoginRequest = "login-request";
+    SignIn = "sign-in", Session = "session", Link = "link", LoginRequest = "login-request", SignOnBinding = "binding";
     IsSearched: OutboxRow = "outbox", Import = "import", ImportPart = "import-part", RosterPreview = "roster-preview",
     ProgrammeRequest = "request";
     Refuses: AddedAdmins = "admins", Roles = "roles", Programme = "programme",
@@ -52,7 +52,7 @@ kinds! {
     // Of grants and programmes.
     Stays: Reading = "reading", DoneByHand = "done-by-hand", Crossing = "crossing", Budget = "budget", RosterCounts = "roster-counts", Totals = "totals",
     GroupTotals = "group-totals", KeptPeople = "people", Digest = "digest", Job = "job", RosterToken = "roster-token", RateCount = "rate-count",
-    Guardrail = "guardrail", PauseWatch = "pause-watch", MoreListing = "more-listing", Tier = "tier", HourlyUses = "hourly-uses",
+    Guardrail = "guardrail", PauseWatch = "pause-watch", MoreListing = "more-listing", Tier = "tier", HourlyUses = "hourly-uses", BegunSignOn = "sign-on",
     // Of people with a role, by id, for 90 days.
     AccessEntry = "access",
     // Of mail.

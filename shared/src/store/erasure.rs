@@ -23,6 +23,7 @@ use crate::domain::programme::Programme;
 use crate::domain::programme::request::ProgrammeRequest;
 use crate::domain::programme::role::Roles;
 use crate::domain::sign_in::{Session, SignIn};
+use crate::domain::sign_on::SignOnBinding;
 use crate::domain::values::address::{EmailAddress, MatchedAddress};
 use crate::domain::values::format::Joined;
 use crate::domain::values::id::{GrantId, ProgrammeId, new_ulid};
@@ -220,20 +221,13 @@ impl Table {
         sought.extend(address.map(MatchedAddress::digest));
         let names: Vec<String> = (0..sought.len()).map(|number| format!(":sought{number}")).collect();
         let is_such = names.iter().map(|name| format!("roster_id = {name} OR contains(lost, {name})")).joined(" OR ");
+        let values: Vec<_> = names.iter().map(String::as_str).zip(sought.iter().map(text)).collect();
         let mut candidates: Vec<Grant> = match address {
             Some(address) => self.grants_of_address(address).await?,
             None => Vec::new(),
         };
-        let programmes = if sought.is_empty() { Vec::new() } else { self.list(Programme::all()).await? };
-        for programme in programmes.iter().filter(|programme| programme.erased_at.is_none()) {
-            let shards = SHARDS.into_iter().map(|shard| {
-                let query = self.query(&Grant::of_shard(&programme.id, shard)).filter_expression(&is_such);
-                let values = names.iter().zip(&sought);
-                let query =
-                    values.fold(query, |query, (name, value)| query.expression_attribute_values(name, text(value)));
-                Self::all_of(query)
-            });
-            candidates.extend(found_by(shards).await?);
+        if !sought.is_empty() {
+            candidates.extend(self.grants_where(&is_such, &values).await?);
         }
         let mut seen: HashSet<(ProgrammeId, GrantId)> = HashSet::new();
         seen.extend(grants.iter().map(|grant| (grant.programme.clone(), grant.id.clone())));
@@ -241,6 +235,20 @@ impl Table {
             !grant.person.address.is_erased() && seen.insert((grant.programme.clone(), grant.id.clone()))
         });
         Ok(candidates)
+    }
+
+    /// The grants of all programmes of which a condition holds. Every grant is read for that.
+    pub(super) async fn grants_where(&self, condition: &str, values: &[(&str, AttributeValue)]) -> Result<Vec<Grant>> {
+        let mut grants = Vec::new();
+        for programme in self.list(Programme::all()).await?.iter().filter(|programme| programme.erased_at.is_none()) {
+            let shards = SHARDS.into_iter().map(|shard| {
+                let query = self.query(&Grant::of_shard(&programme.id, shard)).filter_expression(condition);
+                let values = values.iter().cloned();
+                Self::all_of(values.fold(query, |query, (name, value)| query.expression_attribute_values(name, value)))
+            });
+            grants.extend(found_by(shards).await?);
+        }
+        Ok(grants)
     }
 
     /// Erases a grant, if it is time for that. Returns `None` if it is not, or somebody was faster.
@@ -439,6 +447,10 @@ impl Table {
             if let Some(person) = known_address.person {
                 transaction = transaction.remove(&StaffPerson::key_of(&person), "", &[])?;
                 after.count::<StaffPerson>(1);
+            }
+            if let Some(identity) = known_address.bound {
+                transaction = transaction.remove(&SignOnBinding::key_of(&identity), "", &[])?;
+                after.count::<SignOnBinding>(1);
             }
         }
         if let Some(mark) = self.get(Undeliverable::key_of(address)).await? {

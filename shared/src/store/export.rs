@@ -8,6 +8,7 @@ use crate::domain::audit::{Actor, AuditDetail, AuditEntry};
 use crate::domain::grant::{Grant, GrantKey, GrantState, Holds, MoreRequest, Person, Reading, View};
 use crate::domain::programme::role::Roles;
 use crate::domain::sign_in::{Session, SignIn};
+use crate::domain::sign_on::SignOnBinding;
 use crate::domain::usage::crossing::{Crossing, Scope};
 use crate::domain::values::address::MatchedAddress;
 use crate::store::{
@@ -59,7 +60,8 @@ impl Table {
         let login_requests = self.list(LoginRequest::of_address(&address)).await?;
         let mark = self.undeliverable(&address, now).await?;
         let known_address = self.known_address(&address).await?;
-        take_apart!(KnownAddress: person digest reminders, without address version = known_address);
+        take_apart!(KnownAddress: person digest reminders, without address bound version = known_address);
+        let binding = self.binding_of(&address).await?;
         let mut staff_person = None;
         let mut accesses = Vec::new();
         if let Some(person) = &person {
@@ -94,6 +96,10 @@ impl Table {
             "link_mails_of_the_last_hour": link_mails,
             "mail_comes_back_since": mark.as_ref().map(|mark| *mark.marked_at),
             "mail_comes_back_because": mark.map(|mark| mark.why.as_str()),
+            "sign_on": binding.map(|binding| {
+                take_apart!(SignOnBinding: proof bound_at, without identity address = binding);
+                json!({"connected_at": *bound_at, "how": proof})
+            }),
             "wants_digests": digest,
             "wants_reminders": reminders,
             "roles": roles.iter().flat_map(roles_on).collect::<Vec<_>>(),

@@ -12,6 +12,7 @@ mod mail;
 mod people;
 mod programmes;
 mod retention;
+mod sign_on;
 mod sync;
 mod table;
 #[cfg(test)]
@@ -30,7 +31,7 @@ pub use mail::delivery::{
 };
 pub use mail::limits::{MailRefusal, MailServer, RosterMails};
 pub use mail::outbox::{Bounce, Facts, FiledMail, MailState, MailTo, OutboxRow, QueuedMail, SentAs};
-pub use people::{HourlyUses, KnownAddress, KnownPerson, Link, LoginRequest, RateCount, StaffPerson};
+pub use people::{HourlyUses, KnownAddress, KnownPerson, Link, LoginRequest, RateCount, SessionOutcome, StaffPerson};
 pub use programmes::imports::{Import, JobCreation, UNDONE_WITHIN};
 pub use programmes::jobs::{DueWork, JOB_LEASE, Job, JobPlace, JobState, Subject, UndoneStep, WhyUndone, Work};
 pub use programmes::overview::Overview;

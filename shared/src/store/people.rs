@@ -13,6 +13,7 @@ use crate::domain::mail::kind::OptionalMail;
 use crate::domain::programme::Programme;
 use crate::domain::programme::role::{Role, Roles};
 use crate::domain::sign_in::{LOGIN_REQUEST_LASTS, LinkRefused, LiveLink, Session, SignIn};
+use crate::domain::sign_on::{Identity, SignOnBinding};
 use crate::domain::values::address::{EmailAddress, MatchedAddress};
 use crate::domain::values::id::{PersonId, ProgrammeId, new_ulid};
 use crate::domain::values::partition::address_partition;
@@ -45,6 +46,8 @@ pub struct KnownAddress {
     pub person: Option<PersonId>,
     pub digest: bool,
     pub reminders: bool,
+    /// Who at the campus' provider signs on as it.
+    pub bound: Option<Identity>,
     /// Every change increases it; zero before the first.
     pub version: u64,
 }
@@ -145,6 +148,16 @@ impl RateCount {
     }
 }
 
+/// What came of the write that begins a session.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum SessionOutcome {
+    Begun,
+    /// Another writer changed meanwhile what it rests on.
+    Changed,
+    /// The address, or who signs on as it, is bound to another one.
+    BoundOtherwise,
+}
+
 impl KnownAddress {
     /// Without a choice people get all optional mails.
     pub fn wants(&self, mail: OptionalMail) -> bool {
@@ -198,6 +211,7 @@ impl Table {
             person: None,
             digest: true,
             reminders: true,
+            bound: None,
             version: 0,
         }))
     }
@@ -325,20 +339,26 @@ impl Table {
         self.commit_once(counted.unaudited(Unaudited::SignIn), deadline).await
     }
 
-    /// Creates the session of a sign-in, in the same write that uses its links and codes up, and tells of it if it has a role. `false` when
-    /// another writer changed these since they were read.
+    /// Creates the session of a sign-in, in the same write that uses its links and codes up, and tells of it if it has a role. With a binding it
+    /// binds a sign-on.
     pub async fn sign_in(
         &self,
         before: &SignIn,
         after: &SignIn,
         session: &Session,
-        access: Option<&AccessEntry>,
+        (access, binding): (Option<&AccessEntry>, Option<&SignOnBinding>),
         deadline: Deadline,
-    ) -> Result<bool> {
+    ) -> Result<SessionOutcome> {
         let after = after.clone().with_session(session);
         let transaction = self.transaction().replace(&after)?.without_ended(before, &after)?;
         let transaction = access.into_iter().try_fold(transaction.create(session)?, Transaction::create)?;
-        self.commit_once(transaction.unaudited(Unaudited::SignIn), deadline).await
+        let transaction = match binding {
+            Some(binding) => self.with_binding(transaction, binding, session.person.as_ref()).await?,
+            None => Some(transaction.unaudited(Unaudited::SignIn)),
+        };
+        let Some(transaction) = transaction else { return Ok(SessionOutcome::BoundOtherwise) };
+        let is_written = self.commit_once(transaction, deadline).await?;
+        Ok(if is_written { SessionOutcome::Begun } else { SessionOutcome::Changed })
     }
 
     pub async fn session(&self, session: &SessionTokenHash, now: Moment) -> Result<Option<Session>> {

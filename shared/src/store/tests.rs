@@ -33,6 +33,7 @@ use crate::domain::programme::role::Roles;
 use crate::domain::programme::rules::Tier;
 use crate::domain::programme::{Budget, Programme};
 use crate::domain::sign_in::{LINK_LASTS, LOGIN_REQUEST_LASTS, Session, SignIn};
+use crate::domain::sign_on::{BegunSignOn, SIGN_ON_LASTS, SignOnBinding};
 use crate::domain::usage::crossing::Crossing;
 use crate::domain::values::address::EmailAddress;
 use crate::domain::values::id::PersonId;
@@ -57,7 +58,7 @@ macro_rules! kinds {
 
 kinds! {
     Meta RunLease Programme Roles Budget RosterCounts Guardrail Tier Grant Reading AuditEntry Enrolment OutboxRow FiledMail DoneByHand
-    SentAs RosterMails MailServer MailRefusal Undeliverable SignIn Link Session LoginRequest RateCount HourlyUses
+    SentAs RosterMails MailServer MailRefusal Undeliverable SignIn Link Session LoginRequest RateCount HourlyUses BegunSignOn SignOnBinding
     StaffPerson KnownAddress KeyOwner AssignedUse KeptTotals GroupTotals KeptPeople Crossing Run SyncState Account
     AccountDay BalanceReading AccountCut CutKeys MailedStatement ForeignAct ForeignKey OwnJudgement Alarm
     AddedAdmins ModelDay ModelRows BalanceNotice Digest Import Job RosterPreview ImportPart RosterToken Erasure
@@ -136,12 +137,13 @@ fn privacy() {
     let held_back = Undeliverable { address: address.clone(), why: UnreachableReason::Suppressed, marked_at: now };
     let after = |expires: Option<Moment>| expires.unwrap().duration_since(now);
     let retention = SignedDuration::from_hours(24 * i64::from(RETENTION_DAYS));
-    let times: [(&[Kind], Vec<SignedDuration>); 16] = [
-        (&[Kind::Grant, Kind::Enrolment, Kind::KnownAddress, Kind::ModelRows], vec![retention]),
+    let times: [(&[Kind], Vec<SignedDuration>); 17] = [
+        (&[Kind::Grant, Kind::Enrolment, Kind::KnownAddress, Kind::SignOnBinding, Kind::ModelRows], vec![retention]),
         (&[Kind::Undeliverable], vec![after(held_back.expires()), retention]),
         (&[Kind::Session], vec![after(session(None)), after(session(Some(PersonId::random())))]),
         (&[Kind::SignIn], vec![after(ignored.expires())]),
         (&[Kind::Link], vec![LINK_LASTS]),
+        (&[Kind::BegunSignOn], vec![SIGN_ON_LASTS]),
         (&[Kind::OutboxRow, Kind::ProgrammeRequest], vec![REQUEST_KEPT]),
         (&[Kind::OutboxRow, Kind::LoginRequest], vec![LOGIN_REQUEST_LASTS]),
         (&[Kind::OutboxRow, Kind::Digest, Kind::KeptPeople, Kind::FiledMail, Kind::SentAs], vec![OUTBOX_KEPT]),

@@ -36,6 +36,7 @@ notices! {
     } else {
         "You are signed in. You stay signed in for 30 minutes."
     };
+    SignedInForAnHour => "You are signed in for one hour at most, since admins sign on here. All admins get a mail that you came in by a mailed link.";
     SignedOut { everywhere: bool } => if *everywhere {
         "You are signed out here and in every other browser."
     } else {
@@ -151,6 +152,7 @@ notices! {
     AlertSentAgain => "The alert is sent again, within minutes.";
     TestAlertSent => "A test alert is on its way to you. Nobody else gets it.";
 
+    SignOnUnbound => "The sign-on is disconnected from this address, and whoever was signed in with it is signed out.";
     AdminAdded => "This person is an admin now. All admins get a mail.";
     AdminRemoved => "This person is no longer an admin, and is signed out. All admins get a mail.";
     SignInAgain => "Nobody was added: you signed in more than ten minutes ago. Sign in again, and then add the admin again.";

@@ -28,7 +28,7 @@ pub struct FormBounds {
 
 impl FormBounds {
     /// The bounds for a person who is not signed in, with an address and a code to type.
-    const ANYBODY: FormBounds = FormBounds { fields: 16, bytes: 8 << 10 };
+    pub const ANYBODY: FormBounds = FormBounds { fields: 16, bytes: 8 << 10 };
     pub const SIGNED_IN: FormBounds = FormBounds { fields: 2_048, bytes: 512 << 10 };
 }
 

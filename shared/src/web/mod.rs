@@ -3,7 +3,7 @@
 //!
 //! # What a flood meets
 //!
-//! A request first meets the rate of its route. `/link`, `/code` and `/c/*` have rates of their own in `template.yaml`, so a
+//! A request first meets the rate of its route. `/link`, `/code`, `/c/*` and those of a sign-on have rates of their own in `template.yaml`, so a
 //! flood there uses up the rate of nobody who is signed in.
 //!
 //! Such a rate is one for everybody: above it the gateway turns away a part of all, with a 429 of its own. An HTTP API can tell

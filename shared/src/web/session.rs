@@ -153,6 +153,7 @@ impl FromRequest<Site> for Posted {
 const SESSION: &str = "bursar";
 const ASKING: &str = "bursar-ask";
 const NOTICE: &str = "bursar-notice";
+const SIGN_ON: &str = "bursar-sign-on";
 const DESTINATION: &str = "bursar-to";
 
 /// The cookies of this deployment. On `https` no other site can plant them.
@@ -184,6 +185,19 @@ impl Cookies {
 
     pub fn set_asking(self, token: &BrowserToken) -> HeaderValue {
         self.set(ASKING, token.reveal(), SameSite::Strict, None)
+    }
+
+    pub fn sign_on(self, headers: &HeaderMap) -> Option<BrowserToken> {
+        self.read(headers, SIGN_ON).and_then(|value| BrowserToken::parse(&value))
+    }
+
+    /// It comes back from the provider, so it is not as strict as that of a browser that asked.
+    pub fn set_sign_on(self, token: &BrowserToken) -> HeaderValue {
+        self.set(SIGN_ON, token.reveal(), SameSite::Lax, Some(cookie::time::Duration::minutes(10)))
+    }
+
+    pub fn end_sign_on(self) -> HeaderValue {
+        self.set(SIGN_ON, "", SameSite::Lax, Some(cookie::time::Duration::ZERO))
     }
 
     pub(super) fn notice(self, headers: &HeaderMap) -> Option<Flash> {

@@ -17,7 +17,7 @@ use super::page::Frame;
 use super::session::Cookies;
 use super::{Flash, Reply};
 use crate::clock::Clock;
-use crate::config::{Config, FrontSecret, Origin};
+use crate::config::{Config, FrontSecret, Origin, SignOn, SignOnRequired};
 use crate::deadline::{Deadline, Waits};
 use crate::domain::mail::alarm::{Alarm, Cause};
 use crate::provider::{Provider, ProviderError};
@@ -34,6 +34,8 @@ pub struct Site {
     pub frame: Arc<Frame>,
     pub origin: Origin,
     pub front: Option<FrontSecret>,
+    pub sign_on: Option<SignOn>,
+    pub sign_on_required: SignOnRequired,
     pub mail_from: Arc<str>,
     pub security_contact: Option<Arc<str>>,
     pub cookies: Cookies,
@@ -53,6 +55,8 @@ impl Site {
             frame: Arc::new(Frame::from_config(config)),
             origin: config.origin.clone(),
             front: config.front_secret.clone(),
+            sign_on: config.sign_on.clone(),
+            sign_on_required: config.sign_on_required,
             mail_from: config.mail_from.as_written().into(),
             security_contact: config.security_contact.as_deref().map(Arc::from),
             cookies: Cookies::new(&config.origin),

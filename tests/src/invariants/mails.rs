@@ -173,6 +173,8 @@ fn is_owed(mail: &QueuedMail) -> bool {
         | QueuedMail::RequestDecided { .. }
         | QueuedMail::More { .. }
         | QueuedMail::Import { .. }
+        | QueuedMail::StudentSignOn { .. }
+        | QueuedMail::StaffSignOn { .. }
         | QueuedMail::ModelEnd { .. } => false,
     }
 }

@@ -19,6 +19,7 @@ use bursar_core::domain::programme::role::Roles;
 use bursar_core::domain::programme::rules::{Tier, Tiers};
 use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::domain::sign_in::{Session, SignIn};
+use bursar_core::domain::sign_on::{BegunSignOn, SignOnBinding};
 use bursar_core::domain::usage::crossing::Crossing;
 use bursar_core::domain::usage::reading::Reading;
 use bursar_core::schema::{AtErasure, Kind};
@@ -53,7 +54,7 @@ pub(super) fn items_are_whole(step: &Step<'_>, wrong: &mut Vec<String>) {
         let again: Result<Item, String> = rewritten!(item as
             Meta RunLease AddedAdmins Programme Guardrail Tier Budget RosterCounts Job Import Erasure Grant Reading
             DoneByHand Enrolment AuditEntry StaffPerson Roles KnownAddress
-            SignIn LoginRequest Link Session RateCount HourlyUses OutboxRow FiledMail SentAs Undeliverable RosterMails
+            SignIn LoginRequest Link Session BegunSignOn SignOnBinding RateCount HourlyUses OutboxRow FiledMail SentAs Undeliverable RosterMails
             MailServer MailRefusal Crossing Alarm Digest MailedStatement BalanceNotice
             SyncState Run OwnJudgement ForeignKey KeyOwner KeptTotals GroupTotals KeptPeople
             AssignedUse Account AccountDay BalanceReading AccountCut CutKeys ForeignAct ModelDay ModelRows RosterPreview ImportPart RosterToken

@@ -71,9 +71,10 @@ pub(super) fn changes_have_their_entries(step: &Step<'_>, wrong: &mut Vec<String
     let new: Vec<&AuditEntry> = now.entries.iter().filter(|entry| !known.contains(&entry.entry)).collect();
     let new_on = |programme: &ProgrammeId, grant: Option<&GrantId>| -> Vec<&AuditEntry> {
         let is_on = |entry: &&&AuditEntry| entry.programme.as_ref() == Some(programme) && entry.grant.as_ref() == grant;
-        // What has mail sent, or keeps somebody, has an entry on whom it is for, and changes no grant.
+        // What has mail sent, keeps somebody, or is about a sign-on, has an entry on whom it is for, and changes no grant.
         let is_of_person = |act| {
             [Act::MailAllowed, Act::Reinvited, Act::Reminded, Act::RetentionHeld, Act::RetentionReleased].contains(&act)
+                || [Act::SignOnBound, Act::SignOnUnbound].contains(&act)
         };
         new.iter().filter(|entry| grant.is_none() || !is_of_person(entry.what.act)).filter(is_on).copied().collect()
     };

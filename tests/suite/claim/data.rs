@@ -126,6 +126,7 @@ async fn stored_data_is_there_to_read() {
         }
       ],
       "sign_ins_and_files": [],
+      "sign_on": null,
       "wants_digests": true,
       "wants_reminders": true,
       "wrong_codes": 0

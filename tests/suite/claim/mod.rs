@@ -13,6 +13,7 @@ mod more;
 mod my;
 mod refusals;
 mod sign_in;
+mod sign_on;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -8,6 +8,9 @@ use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::request::{ProgrammeRequest, Wish};
+use bursar_core::domain::sign_in::Session;
+use bursar_core::domain::sign_on::{BindingProof, Identity, SignOnBinding};
+use bursar_core::domain::values::token::SessionToken;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{Author, RosterChanges, RosterPreview, WAITS_FOR};
 use bursar_local::invoke::FunctionName;
@@ -62,6 +65,17 @@ async fn each_kind_of_mail_reaches_its_reader() {
     let changes = RosterChanges::default();
     let mails = campus.table.mails_about_import(&programme, Some(waiting.import), changes, now, soon()).await.unwrap();
     campus.table.keep_preview(&waiting, b"email", &mails, soon()).await.unwrap();
+    let bound = address("ada").matched().clone();
+    let binding = SignOnBinding {
+        identity: Identity::new("https://login.example.edu", "ada"),
+        address: bound.clone(),
+        proof: BindingProof::Code,
+        bound_at: now,
+    };
+    let before = campus.table.sign_in_of(&bound).await.unwrap();
+    let session = Session::begun(SessionToken::generate().hash(), bound, None, now);
+    let after = before.vouched_for(now);
+    campus.table.sign_in(&before, &after, &session, (None, Some(&binding)), soon()).await.unwrap();
     let end = (utc_date(now), false);
     assert!(campus.table.tell_of_model_end(&programme, "a/model", end, now, soon()).await.unwrap());
     campus.settle().await;
@@ -89,6 +103,7 @@ async fn each_kind_of_mail_reaches_its_reader() {
     model: frida@example.edu
     request: admin@example.edu
     roster: ada@example.edu
+    sign-on: ada@example.edu
     statement: fin@example.edu
     student: ada@example.edu
     test: admin@example.edu

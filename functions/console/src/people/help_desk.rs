@@ -14,6 +14,7 @@ use bursar_core::domain::ledger::foreign::ForeignKey;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::role::{Role, Roles};
 use bursar_core::domain::sign_in::{LinkRefused, SignIn};
+use bursar_core::domain::sign_on::SignOnBinding;
 use bursar_core::domain::values::address::{EmailAddress, MatchedAddress};
 use bursar_core::domain::values::id::new_ulid;
 use bursar_core::domain::values::key::KeyLabel;
@@ -21,12 +22,12 @@ use bursar_core::store::{
     FiledMail, GrantLine, KnownAddress, KnownPerson, LoginRequest, MailRefusal, MailServer, OutboxRow, RetentionHold,
     StoreError, Undeliverable, Unreachable, UnreachableReason,
 };
-use bursar_core::web::{Answer, AppError, Posted, Result, Site, Visitor};
+use bursar_core::web::{Answer, AppError, Flash, Posted, Result, Site, Visitor};
 use futures_util::stream::{StreamExt, iter};
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 
-use crate::kit::access::PageFrame;
+use crate::kit::access::{Admins, PageFrame, Post};
 use crate::kit::listing::{Listing, ON_A_PAGE};
 use crate::kit::mails::{MailRow, MailStatus};
 use crate::kit::{mails, paths, show};
@@ -78,6 +79,8 @@ struct AddressFacts {
     /// Whether bulk mail waits for tomorrow.
     is_stopped: bool,
     refusals: Vec<MailRefusal>,
+    /// The sign-on that signs in as it.
+    binding: Option<SignOnBinding>,
 }
 
 /// The programmes in which somebody has a role, who has one.
@@ -95,6 +98,16 @@ pub(crate) async fn find_key(site: Site, deadline: Deadline, Posted { visitor, f
     let status = if label.is_some() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let text = label.as_ref().map_or("", KeyLabel::as_str);
     Ok(page(&site, &visitor, text, true, deadline).await?.with_status(status))
+}
+
+/// Disconnects the sign-on of an address, as where the address is somebody else's by now.
+pub(crate) async fn unbind(post: Post<Admins>) -> Answer {
+    let Post { site, fields, .. } = &post;
+    let address = EmailAddress::parse(fields.get("email").unwrap_or_default());
+    let address = address.map_err(|error| AppError::unprocessable(format!("Nothing was done: {error}.")))?;
+    let was_bound = site.table.unbind(address.matched(), post.author()).await?;
+    let path = show::address("/console", &[("q", address.as_written())]);
+    Ok(site.done(&path, if was_bound { &Flash::SignOnUnbound } else { &Flash::Already }))
 }
 
 pub(crate) async fn page(site: &Site, visitor: &Visitor, text: &str, is_key: bool, deadline: Deadline) -> Answer {
@@ -202,13 +215,14 @@ impl<'a> HelpDesk<'a> {
                 }
             }
         }
-        let (person, sign_in, requests, mark, server, refusals) = tokio::try_join!(
+        let (person, sign_in, requests, mark, server, refusals, binding) = tokio::try_join!(
             table.known(address),
             table.sign_in_of(address),
             table.newest(LoginRequest::of_address(address), REQUESTS_SHOWN),
             table.undeliverable(address, now),
             table.get(MailServer::key_of()),
             table.mail_refusals(now),
+            table.binding_of(address),
         )?;
         for request in &requests {
             self.mails.rows.push(match table.get(OutboxRow::key_of(request.id)).await? {
@@ -222,7 +236,7 @@ impl<'a> HelpDesk<'a> {
             self.hold = table.retention_hold(address).await?;
         }
         let is_stopped = server.is_some_and(|server| server.stopped(now).is_some());
-        self.address = Some(AddressFacts { person, requests, mark, refused, is_stopped, refusals });
+        self.address = Some(AddressFacts { person, requests, mark, refused, is_stopped, refusals, binding });
         Ok(())
     }
 

@@ -375,6 +375,8 @@ impl AuditRow {
             Act::AlertResent => "{who} sent an alert again",
             Act::RosterTokenMade => "{who} made the registrar's token",
             Act::RosterTokenEnded => "{who} ended the registrar's token",
+            Act::SignOnBound => "A sign-on was connected to the address of {whom}",
+            Act::SignOnUnbound => "{who} disconnected the sign-on from the address of {whom}",
             Act::AdminAdded => "{who} made {whom} an admin",
             Act::AdminRemoved => "{who} took the rights of an admin from {whom}",
             Act::RetentionHeld => "{who} keeps {whom} from being erased",

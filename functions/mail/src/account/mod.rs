@@ -57,6 +57,9 @@ impl App {
         if let Cause::AdminChanged { person, actor, .. } = &alarm.cause {
             named.admins = (self.address_of(person).await?, self.address_of(actor).await?);
         }
+        if let Cause::AdminByLink { person, .. } = &alarm.cause {
+            named.admins.0 = self.address_of(person).await?;
+        }
         if let Cause::Unsent { mail, first, .. } = &alarm.cause {
             named.unsent = self.unsent(*mail, *first).await?;
         }
@@ -119,6 +122,7 @@ impl Words<'_> {
             | Cause::BulkStopped { .. }
             | Cause::Unsent { .. } => self.page("Open the account's mail", "/console/account#mail"),
             Cause::AdminChanged { .. } => self.page("Open the list of admins", "/console/account#admins"),
+            Cause::AdminByLink { .. } => self.page("Open the audit of the account", "/console/account/audit"),
             Cause::HeldBack { .. }
             | Cause::Residual { .. }
             | Cause::ManagementKey

@@ -12,7 +12,8 @@ use crate::tests::{now, programme, told};
 
 /// An alarm's subject, which is its heading too, and its text without the reason of the mail.
 async fn mailed(cause: Cause) -> String {
-    let named = NamedAccount { programme: "CS pilot".to_owned(), ..NamedAccount::default() };
+    let admins = ("grace@example.edu".to_owned(), String::new());
+    let named = NamedAccount { programme: "CS pilot".to_owned(), admins, ..NamedAccount::default() };
     let text = told(|words| words.account(&Alarm::now(cause, now()), &named)).await;
     let (subject, rest) = text.split_once('\n').unwrap();
     let why = "\nYou get this mail because you are an admin of Bursar at Example University.";
@@ -45,6 +46,7 @@ async fn alarms() {
     for cause in [
         held(30, 0, 0),
         Cause::Residual { residual, news, tolerance },
+        Cause::AdminByLink { person: "fedcba9876543210".parse().unwrap(), signed_in_at: now() },
         Cause::ManagementKey,
         Cause::AnotherAccount { management_key },
         Cause::Incomplete { problems: 2, first },
@@ -85,6 +87,12 @@ async fn alarms() {
     Found: 20 Nov 2026, 10:00 UTC
     The account spent more than all keys together. Usual reasons are a key that was made and deleted between two checks, and OpenRouter's own chat page. Another is a management key in the wrong hands. The account page shows the amount day by day, and OpenRouter's activity page shows which models were called. You get another mail only when the amount changes.
     Open the account: https://bursar.example.edu/console/account
+
+    An admin signed in by a mailed link
+    Who: grace@example.edu
+    Found: 20 Nov 2026, 10:00 UTC
+    Admins have to sign on here. This one is named in the deployment's settings, and so may come in by a mailed link all the same, for one hour. Where the sign-on was down, nothing is to do. If it was not them, whoever has their mailbox came in: take the address out of the deployment's admins, and read the audit.
+    Open the audit of the account: https://bursar.example.edu/console/account/audit
 
     The management key does not work
     Day: 20 Nov 2026

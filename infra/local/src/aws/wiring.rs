@@ -44,9 +44,11 @@ pub fn time_out(function: FunctionName) -> Duration {
 }
 
 /// The route keys of the HTTP API. `$default` is last, since it takes what no other route does.
-pub const ROUTES: [(&str, FunctionName); 6] = [
+pub const ROUTES: [(&str, FunctionName); 8] = [
     ("POST /link", Claim),
     ("POST /code", Claim),
+    ("POST /sign-on", Claim),
+    ("GET /sign-on/callback", Claim),
     ("ANY /c/{proxy+}", Claim),
     ("ANY /console", Console),
     ("ANY /console/{proxy+}", Console),

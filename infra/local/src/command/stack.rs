@@ -9,7 +9,9 @@ use aws_smithy_http_client::Builder as HttpClients;
 use axum::Router;
 use bursar_core::aws::AwsAccess;
 use bursar_core::clock::Moment;
-use bursar_core::config::{CALLS_A_SECOND, Config, Origin, RETENTION_DAYS};
+use bursar_core::config::{
+    CALLS_A_SECOND, Config, FrontSecret, OpenIdProvider, Origin, RETENTION_DAYS, SignOn, SignOnRequired,
+};
 use bursar_core::deadline::Waits;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::store::Table;
@@ -34,6 +36,7 @@ use crate::command::control::{self, Control};
 use crate::command::folder::Files;
 use crate::command::settle::Settle;
 use crate::provider::{Provider, fresh_key};
+use crate::sign_on::{CLIENT_ID, CLIENT_SECRET, PERSON_CLAIM, SignOnProvider};
 
 pub use crate::command::servers::{listen, origin_of};
 
@@ -42,6 +45,7 @@ use crate::command::servers::Servers;
 pub(super) const TABLE: &str = "bursar";
 pub(super) const REGION: &str = "eu-central-1";
 pub(super) const SECRET: &str = "bursar/management-key";
+pub(super) const SIGN_ON_SECRET: &str = "bursar/sign-on";
 /// The stored document with the running stack's addresses, for `bursar keys`.
 pub const READY: (&str, &str) = ("stack", "ready");
 
@@ -59,6 +63,8 @@ pub struct Options {
     /// Where pages say that keys are spent, if that is not the provider.
     pub spend_at: Option<String>,
     pub smtp: Option<Relay>,
+    /// How people sign in besides by a link, and whom a link does not sign in.
+    pub sign_on: Option<(SignOnBy, SignOnRequired)>,
     /// The configuration set of mails; without one nothing reports on them by itself.
     pub mail_events: Option<String>,
     pub sync_every: SyncEvery,
@@ -82,6 +88,7 @@ impl Options {
             provider: ProviderAt::BuiltIn,
             spend_at: None,
             smtp: None,
+            sign_on: None,
             mail_events: None,
             sync_every: SyncEvery::Never,
             between: None,
@@ -89,6 +96,13 @@ impl Options {
             waits: Waits::WHOLE,
         }
     }
+}
+
+pub enum SignOnBy {
+    /// The stand-in of a campus' provider.
+    Provider,
+    /// A front with this secret, which the stack does not have.
+    Front(FrontSecret),
 }
 
 pub enum ProviderAt {
@@ -124,6 +138,7 @@ pub struct Stack {
     pub secrets: SecretsManager,
     /// The simulator; `None` with a real provider.
     pub provider: Option<Provider>,
+    pub sign_on: Option<SignOnProvider>,
     pub invoke: Arc<dyn Invoke>,
     pub logs: Logs,
     pub pump: Pump,
@@ -197,6 +212,30 @@ impl Stack {
         if own_account {
             config.calls_a_second = None;
         }
+        let mut sign_on = None;
+        if let Some((by, required)) = options.sign_on {
+            config.sign_on_required = required;
+            config.sign_on = Some(match by {
+                SignOnBy::Front(front) => {
+                    config.front_secret = Some(front);
+                    SignOn::Front
+                }
+                SignOnBy::Provider => {
+                    let listener = listen(0).await?;
+                    let issuer = origin_of(&listener)?;
+                    let provider = SignOnProvider::new(&issuer, clock.as_clock());
+                    servers.run(listener, provider.router())?;
+                    secrets.put(SIGN_ON_SECRET, CLIENT_SECRET)?;
+                    sign_on = Some(provider);
+                    SignOn::Provider(OpenIdProvider {
+                        issuer,
+                        client_id: CLIENT_ID.to_owned(),
+                        secret: SIGN_ON_SECRET.to_owned(),
+                        person_claim: Some(PERSON_CLAIM.to_owned()),
+                    })
+                }
+            });
+        }
         let settings = Settings {
             config: config.clone(),
             http: HttpClients::new().build_http(),
@@ -253,6 +292,7 @@ impl Stack {
             ses,
             secrets,
             provider,
+            sign_on,
             invoke,
             logs,
             pump,
@@ -303,6 +343,8 @@ fn configuration(origin: &str, admins: Vec<EmailAddress>, provider: &str, own: &
         privacy_url: None,
         security_contact: None,
         front_secret: None,
+        sign_on: None,
+        sign_on_required: SignOnRequired::Nobody,
         provider: provider.to_owned(),
         retention_days: RETENTION_DAYS,
         waits: Waits::WHOLE,

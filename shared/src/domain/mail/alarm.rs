@@ -44,6 +44,8 @@ pub enum Cause {
     Residual { residual: Usd, news: Usd, tolerance: Usd },
     /// An admin made somebody else one, or removed them. `version` tells the changes of a day apart.
     AdminChanged { person: PersonId, is_admin: bool, actor: PersonId, version: u64 },
+    /// An admin of the environment came in by a mailed link, although admins have to sign on.
+    AdminByLink { person: PersonId, signed_in_at: Moment },
     /// The provider does not accept the management key.
     ManagementKey,
     /// The management key is of an account that has none of the keys which the last complete sync listed.
@@ -110,6 +112,7 @@ impl Alarm {
             }
             Cause::Residual { .. } => "residual".to_owned(),
             Cause::AdminChanged { version, .. } => format!("admins-{version}"),
+            Cause::AdminByLink { person, signed_in_at } => format!("by-link-{person}-{}", signed_in_at.as_second()),
             Cause::ManagementKey => "management-key".to_owned(),
             Cause::AnotherAccount { management_key } => format!("another-account-{}", management_key.short()),
             // A check that is not complete is soon a silent one too.

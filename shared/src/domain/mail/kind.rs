@@ -28,6 +28,8 @@ crate::named! {
         Statement = "statement", "statements to finance";
         /// An alert that its reader asked for, to see one.
         Test = "test", "test alerts";
+        /// That a sign-on was connected to an address.
+        SignOn = "sign-on", "notices of a sign-on";
     }
 }
 
@@ -47,7 +49,8 @@ impl MailKind {
             | MailKind::Request
             | MailKind::Import
             | MailKind::Model
-            | MailKind::Test => MailClass::Urgent,
+            | MailKind::Test
+            | MailKind::SignOn => MailClass::Urgent,
         }
     }
 
@@ -66,7 +69,8 @@ impl MailKind {
             | MailKind::KeyLeaked
             | MailKind::Account
             | MailKind::Student
-            | MailKind::Statement => false,
+            | MailKind::Statement
+            | MailKind::SignOn => false,
         }
     }
 }

@@ -99,8 +99,20 @@ secret_and_hash!(
     BrowserToken,
     BrowserTokenHash,
     "ask",
-    "The value of the cookie in the browser that asked for a link."
+    "The value of the cookie in the browser that asked for a link, or began a sign-on."
 );
+
+impl BrowserToken {
+    /// What a sign-on provider gets: the state, the nonce, the verifier of the code. No one of them tells another, or the cookie.
+    pub fn derive(&self, purpose: &str) -> String {
+        sha256_hex(["sign-on", purpose, &self.0])
+    }
+
+    /// Whether what came back was derived from this. Hashes are compared, so the time it takes does not show where the two differ.
+    pub fn has_derived(&self, purpose: &str, given: &str) -> bool {
+        sha256_hex([given]) == sha256_hex([self.derive(purpose)])
+    }
+}
 
 secret_and_hash!(
     RegistrarToken,

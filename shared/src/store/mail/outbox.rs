@@ -197,6 +197,15 @@ pub enum QueuedMail {
         week: Date,
         recipient: PersonId,
     },
+    /// That a sign-on was connected to a student's address.
+    StudentSignOn {
+        programme: ProgrammeId,
+        grant: GrantId,
+    },
+    /// The same of a person with a role.
+    StaffSignOn {
+        recipient: PersonId,
+    },
     /// For a finance address.
     Statement {
         month: Date,
@@ -405,6 +414,8 @@ impl QueuedMail {
             | QueuedMail::ModelEnd { .. }
             | QueuedMail::Account { .. }
             | QueuedMail::Digest { .. }
+            | QueuedMail::StudentSignOn { .. }
+            | QueuedMail::StaffSignOn { .. }
             | QueuedMail::Statement { .. } => None,
         }
     }
@@ -485,6 +496,12 @@ impl QueuedMail {
                 choice: Some(OptionalMail::Digest),
                 ..Facts::new(MailKind::Digest, "digest", Staff(Some(programme), recipient))
             },
+            QueuedMail::StudentSignOn { programme, grant } => {
+                Facts::new(MailKind::SignOn, "notice of a sign-on", Student(programme, grant))
+            }
+            QueuedMail::StaffSignOn { recipient } => {
+                Facts::new(MailKind::SignOn, "notice of a sign-on", Staff(None, recipient))
+            }
             QueuedMail::Statement { recipient, .. } => {
                 Facts::new(MailKind::Statement, "statement", Staff(None, recipient))
             }

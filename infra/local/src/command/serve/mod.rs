@@ -44,7 +44,7 @@ use crate::command::Refused;
 use crate::command::arguments::{log_problems, stopped};
 use crate::command::folder::{Folder, Kind};
 use crate::command::servers::{Servers, origin_of};
-use crate::command::stack::{REGION, SECRET, TABLE, open_state};
+use crate::command::stack::{REGION, SECRET, SIGN_ON_SECRET, TABLE, open_state};
 
 #[derive(Args)]
 pub(super) struct Serve {
@@ -109,6 +109,9 @@ impl Served {
         // The key is in its file alone.
         let secrets = SecretsManager::new(StateFile::in_memory()?)?;
         secrets.put(SECRET, &settings.management_key)?;
+        if let Some(secret) = &settings.sign_on_secret {
+            secrets.put(SIGN_ON_SECRET, secret)?;
+        }
         let http = here::client(aws::router(Services {
             table: engine.router(),
             mail: outgoing.router(),

@@ -14,11 +14,11 @@ use toml::Value;
 
 use crate::aws::ses::Relay;
 use crate::command::Refused;
-use crate::command::stack::{SECRET, TABLE};
+use crate::command::stack::{SECRET, SIGN_ON_SECRET, TABLE};
 
 /// The name of each setting in the file, and a line as it might be. In the environment it is called `BURSAR_` and that name in capitals,
 /// but for one, which is called as the functions call it.
-const SETTINGS: [(&str, &str); 18] = [
+const SETTINGS: [(&str, &str); 24] = [
     ("origin", r#"origin = "https://credit.university.edu""#),
     ("mail_from", r#"mail_from = "credit@university.edu""#),
     ("admins", r#"admins = ["ada@university.edu"]"#),
@@ -28,6 +28,12 @@ const SETTINGS: [(&str, &str); 18] = [
     ("security_contact", r#"security_contact = "security@university.edu""#),
     ("retention_days", "retention_days = 400"),
     ("front_secret", r#"front_secret = "twenty or more characters that nobody guesses""#),
+    ("sign_on_issuer", r#"sign_on_issuer = "https://login.university.edu""#),
+    ("sign_on_client_id", r#"sign_on_client_id = "bursar""#),
+    ("sign_on_secret", r#"sign_on_secret = "the secret that the provider gave for this client id""#),
+    ("sign_on_person_claim", r#"sign_on_person_claim = "eduperson_principal_name""#),
+    ("sign_on_required", r#"sign_on_required = "roles""#),
+    ("front_user", r#"front_user = "on""#),
     ("provider", r#"provider = "https://openrouter.ai/api/v1""#),
     ("management_key_file", r#"management_key_file = "/etc/bursar/management-key""#),
     ("smtp", r#"smtp = "smtps://credit@smtp.university.edu:465""#),
@@ -40,6 +46,7 @@ const SETTINGS: [(&str, &str); 18] = [
 ];
 const PROVIDER: [&str; 2] = ["provider", "OPENROUTER_BASE_URL"];
 const FRONT_SECRET: &str = "front_secret";
+const SIGN_ON: &str = "sign_on_secret";
 
 /// The file that is read where none is named, if it is there.
 const USUAL_FILE: &str = "bursar.toml";
@@ -51,6 +58,8 @@ pub(super) struct Settings {
     /// What the functions read. Its access to AWS is still to be made.
     pub(super) config: Config,
     pub(super) management_key: String,
+    /// The secret by which the sign-on provider knows this machine.
+    pub(super) sign_on_secret: Option<String>,
     pub(super) relay: Relay,
     /// In a minute.
     pub(super) mail_rate: u32,
@@ -79,6 +88,7 @@ impl Settings {
         let variable = |variable: &str| match variable {
             "BURSAR_TABLE" => Some(TABLE.to_owned()),
             "BURSAR_MANAGEMENT_KEY_SECRET" => Some(SECRET.to_owned()),
+            "BURSAR_SIGN_ON_SECRET" => given.values.get(SIGN_ON).map(|_| SIGN_ON_SECRET.to_owned()),
             variable => given.values.get(&name_of(variable)?).cloned(),
         };
         let config = match Config::read(variable, aws) {
@@ -103,6 +113,7 @@ impl Settings {
         let has_front = given.values.contains_key(FRONT_SECRET);
         let listen = given.checked("listen", Some("127.0.0.1:8080"), |text| place(text, has_front));
         let health = given.checked("health", Some("127.0.0.1:8081"), |text| place(text, has_front));
+        let sign_on_secret = given.values.remove(SIGN_ON);
         let complete = || {
             let relay = relay?;
             let config = Config { smtp_server: Some(relay.server()), ..config? };
@@ -112,6 +123,7 @@ impl Settings {
             Some(Settings {
                 config,
                 management_key,
+                sign_on_secret,
                 relay,
                 mail_rate: mail_rate?,
                 sync_at,
@@ -140,10 +152,12 @@ impl Given {
             }
             Err(error) => self.wrong.push(format!("{shown} cannot be read: {error}")),
         }
-        if self.values.contains_key(FRONT_SECRET)
-            && let Err(why) = only_ours(file)
-        {
-            self.complain(FRONT_SECRET, &format!("is in {shown}, which {why}"));
+        for secret in [FRONT_SECRET, SIGN_ON] {
+            if self.values.contains_key(secret)
+                && let Err(why) = only_ours(file)
+            {
+                self.complain(secret, &format!("is in {shown}, which {why}"));
+            }
         }
     }
 

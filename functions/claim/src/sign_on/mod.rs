@@ -1,0 +1,204 @@
+//! Signing on at the campus' OpenID provider, by the code flow, or by a front that vouches for an address; and the binding of whoever
+//! signs on there to an address here.
+//!
+//! # The way there and back
+//!
+//! 1. `POST /sign-on` writes a row under the hash of this browser's cookie, for ten minutes, and answers a page that leads to the provider.
+//!    State, nonce and verifier are derived from the cookie.
+//! 2. The provider leads back to `GET /sign-on/callback`. The row is used up first: what comes twice, or in another browser, ends there.
+//! 3. [`provider`] exchanges the code, and [`id_token`] says whether what comes is meant for us. Each check has its own reason in the log,
+//!    and all failures have one page.
+//! 4. Who it is at the provider, issuer and subject, leads to an address once it is bound to one. No claim about mail is looked at.
+//!
+//! # Binding
+//!
+//! By the id on the roster, as long as that proves something ([`is_proved_by_id`](bursar_core::domain::sign_on::is_proved_by_id)): what
+//! faculty write later can take such a binding's force away. Else by a code: the form of the page that asks for the address is that of a
+//! mailed link, so whoever types any address learns what they would there. A code counts only if this sign-on asked for it.
+
+mod id_token;
+mod provider;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use askama::Template;
+use axum::Extension;
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use bursar_core::domain::sign_in::SignInMethod;
+use bursar_core::domain::sign_on::{BegunSignOn, BindingProof, SignOnBinding};
+use bursar_core::domain::values::address::{EmailAddress, MatchedAddress};
+use bursar_core::domain::values::token::BrowserToken;
+use bursar_core::store::StoreError;
+use bursar_core::web::form::FormBounds;
+use bursar_core::web::{Answer, AppError, Fields, Frame, Result, Site};
+
+pub(crate) use self::provider::OpenId;
+use self::provider::VouchedFor;
+use crate::sign_in::{Begun, Browser, TRIES, begin_session};
+
+/// The header in which a front names the address that it vouches for.
+const FRONT_USER: &str = "x-bursar-user";
+/// How long grants are looked through for an id. Where that is too short, a code decides.
+const SEARCH_FOR: Duration = Duration::from_secs(5);
+
+/// Why a sign-on came to nothing, as the log has it.
+#[derive(Clone, Copy)]
+pub(crate) struct Refused(&'static str);
+
+/// The page that leads to the provider: a redirect would be held against the policy for forms.
+#[derive(Template)]
+#[template(path = "sign_on.html")]
+struct LeadingPage<'a> {
+    frame: &'a Frame,
+    url: &'a str,
+}
+
+/// Asks for the address of somebody whom the provider vouched for.
+#[derive(Template)]
+#[template(path = "sign_on_address.html")]
+struct AddressPage<'a> {
+    frame: &'a Frame,
+    /// As the provider calls them.
+    name: Option<&'a str>,
+}
+
+/// The only page for a sign-on that does not sign in.
+#[derive(Template)]
+#[template(path = "sign_on_refused.html")]
+struct SignOnRefusedPage<'a> {
+    frame: &'a Frame,
+}
+
+type Provider = Extension<Option<Arc<OpenId>>>;
+
+impl Refused {
+    pub(crate) fn page(self, site: &Site) -> AppError {
+        let page = site.page(&SignOnRefusedPage { frame: &site.frame });
+        AppError::page(StatusCode::FORBIDDEN, Ok(page)).because(self.0).setting(site.cookies.end_sign_on())
+    }
+}
+
+/// Another sign-on has this address, which perhaps was somebody else's before; or this one has another.
+pub(crate) const BOUND_OTHERWISE: Refused = Refused("sign-on: the address is another's");
+const NOBODY: Refused = Refused("sign-on: nobody here");
+
+/// Begins a sign-on: the way to the provider, or a session for whom the front vouches.
+pub(crate) async fn begin(
+    site: Site,
+    Extension(provider): Provider,
+    browser: Browser,
+    _form_of_ours: Fields,
+) -> Answer {
+    let Some(provider) = provider else {
+        let is_by_front = site.sign_on.is_some();
+        return if is_by_front { take_front(&site, &browser).await } else { Err(AppError::not_found()) };
+    };
+    let token = BrowserToken::generate();
+    let now = site.clock.now();
+    let url = provider.leads_to(&token, now, browser.deadline).await.map_err(|why| why.page(&site))?;
+    site.table.put_new(&BegunSignOn::new(token.hash(), None, now), browser.deadline).await?;
+    let page = site.page(&LeadingPage { frame: &site.frame, url: url.as_str() });
+    Ok(page.setting(site.cookies.set_sign_on(&token)))
+}
+
+/// Signs in the address that the front vouches for. That it is the front, its secret shows, without which no request comes so far.
+async fn take_front(site: &Site, browser: &Browser) -> Answer {
+    let mut named = browser.headers.get_all(FRONT_USER).iter();
+    let (Some(user), None) = (named.next(), named.next()) else { return Err(NOBODY.page(site)) };
+    let address = user.to_str().ok().and_then(|user| EmailAddress::parse(user).ok());
+    let address = address.ok_or_else(|| NOBODY.page(site))?;
+    sign_in(site, browser, SignInMethod::Front, address.matched(), None).await
+}
+
+/// Where the provider leads back to.
+pub(crate) async fn callback(
+    site: Site,
+    Extension(provider): Provider,
+    browser: Browser,
+    method: Method,
+    uri: Uri,
+) -> Answer {
+    let provider = provider.ok_or_else(AppError::not_found)?;
+    if method == Method::HEAD {
+        return Ok(site.page(&SignOnRefusedPage { frame: &site.frame }));
+    }
+    let query = uri.query().unwrap_or_default().as_bytes();
+    let answer = Fields::read(query, FormBounds::ANYBODY).ok_or_else(|| Refused("sign-on: answer").page(&site))?;
+    let token = site.cookies.sign_on(&browser.headers).ok_or_else(|| Refused("sign-on: cookie").page(&site))?;
+    if !answer.get("state").is_some_and(|state| token.has_derived(provider::STATE, state)) {
+        // Whoever leads a browser here uses up no sign-on of its own.
+        return Err(Refused("sign-on: state").page(&site));
+    }
+    let now = site.clock.now();
+    if !site.table.use_sign_on(&token.hash(), now, browser.deadline).await? {
+        return Err(Refused("sign-on: used").page(&site));
+    }
+    let person = provider.verify(&token, &answer, now, browser.deadline).await.map_err(|why| why.page(&site))?;
+    let Some((address, proof)) = address_of(&site, &browser, &person).await? else {
+        return ask_for_address(&site, &browser, &person).await;
+    };
+    let binding = SignOnBinding { identity: person.identity, address, proof, bound_at: now };
+    sign_in(&site, &browser, SignInMethod::SignOn, &binding.address, Some(&binding)).await
+}
+
+/// The address of somebody, and how it is known to be theirs.
+async fn address_of(
+    site: &Site,
+    browser: &Browser,
+    person: &VouchedFor,
+) -> Result<Option<(MatchedAddress, BindingProof)>> {
+    let binding = site.table.get(SignOnBinding::key_of(&person.identity)).await?;
+    let address = match (binding, &person.roster_id) {
+        (Some(binding), _) if binding.proof == BindingProof::Code => {
+            return Ok(Some((binding.address, BindingProof::Code)));
+        }
+        (_, None) => return Ok(None),
+        (Some(binding), Some(_)) => Some(binding.address),
+        (None, Some(id)) => {
+            let search = browser.deadline.at_most(SEARCH_FOR).wait_for(site.table.address_of_id(id)).await;
+            search.unwrap_or(Ok(None))?
+        }
+    };
+    let Some((address, id)) = address.zip(person.roster_id.as_deref()) else { return Ok(None) };
+    let is_proved = site.table.is_proved_by_id(&address, id).await?;
+    Ok(is_proved.then_some((address, BindingProof::RosterId)))
+}
+
+/// A session for an address that somebody here has.
+async fn sign_in(
+    site: &Site,
+    browser: &Browser,
+    method: SignInMethod,
+    address: &MatchedAddress,
+    binding: Option<&SignOnBinding>,
+) -> Answer {
+    let now = site.clock.now();
+    if site.table.known(address).await?.is_none() {
+        return Err(NOBODY.page(site));
+    }
+    for _ in 0..TRIES {
+        let before = site.table.sign_in_of(address).await?;
+        let after = before.vouched_for(now);
+        match begin_session(site, browser, (&before, &after), method, binding, now).await? {
+            Begun::Session(reply) => return Ok(reply.setting(site.cookies.end_sign_on())),
+            Begun::Changed => {}
+            Begun::Barred => return Err(BOUND_OTHERWISE.page(site)),
+        }
+    }
+    Err(StoreError::Contended.into())
+}
+
+/// Keeps for whom the provider vouched, and asks which address is theirs.
+async fn ask_for_address(site: &Site, browser: &Browser, person: &VouchedFor) -> Answer {
+    let token = BrowserToken::generate();
+    let begun = BegunSignOn::new(token.hash(), Some(person.identity.clone()), site.clock.now());
+    site.table.put_new(&begun, browser.deadline).await?;
+    let page = site.page(&AddressPage { frame: &site.frame, name: person.name.as_deref() });
+    Ok(page.setting(site.cookies.set_sign_on(&token)))
+}
+
+/// This browser's sign-on, where a form says that it is about that.
+pub(crate) fn named_in(site: &Site, headers: &HeaderMap, fields: &Fields) -> Option<BrowserToken> {
+    site.cookies.sign_on(headers).filter(|_| fields.get("sign_on") == Some("on"))
+}
