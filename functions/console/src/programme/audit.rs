@@ -384,6 +384,7 @@ impl AuditRow {
             Act::SignedIn => "{who} signed in {list}",
             Act::SignedOut if note.is_empty() => "{who} signed out",
             Act::SignedOut => "{who} signed out {list}",
+            Act::SignOnRefused if note.is_empty() => "A sign-on of {who} was refused",
             Act::SignOnRefused => "A sign-on of {who} was refused: {list}",
             Act::FileGiven if self.audit_entry.programme.is_some() => "{who} downloaded {list} of {whom}",
             Act::FileGiven => "{who} downloaded {list}",
