@@ -49,7 +49,7 @@ async fn a_taken_mailbox_is_told() {
 
     let thief = campus.browser().calling_from("127.0.0.9");
     signs_in(&campus, &thief, "admin").await;
-    for file in ["grants.csv?q=ada", "audit.csv", "report.csv?by=person", "report.csv?by=day"] {
+    for file in ["grants.csv?q=ada%40example.edu", "audit.csv", "report.csv?by=person", "report.csv?by=day"] {
         campus.minutes(1);
         thief.get(&format!("{ID}/{file}")).await.expect(200);
     }
