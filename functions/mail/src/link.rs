@@ -156,6 +156,7 @@ mod tests {
         ");
     }
 
+    #[expect(clippy::redundant_closure_for_method_calls, reason = "the method alone is of one lifetime")]
     #[tokio::test]
     async fn sign_on() {
         insta::assert_snapshot!(told(|words| words.sign_on()).await, @"
