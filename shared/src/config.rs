@@ -229,7 +229,8 @@ impl<V: Fn(&str) -> Option<String>> Variables<V> {
 
     fn sign_on_required(&mut self) -> SignOnRequired {
         let required = self.checked(REQUIRED, required).unwrap_or(SignOnRequired::Nobody);
-        if required != SignOnRequired::Nobody && !self.has_provider() && self.given(FRONT_USER).is_none() {
+        if required != SignOnRequired::Nobody && !self.has_provider() && self.given(FRONT_USER).as_deref() != Some("on")
+        {
             self.refuse(
                 REQUIRED,
                 "needs a sign-on, by BURSAR_SIGN_ON_ISSUER or BURSAR_FRONT_USER: else nobody gets in",
@@ -447,6 +448,7 @@ mod tests {
             (vec![(SIGN_ON_SECRET, "x"), (CLIENT_ID, "x")], &[ISSUER]),
             (vec![(PERSON_CLAIM, "sub")], &[PERSON_CLAIM]),
             (vec![(REQUIRED, "roles")], &[REQUIRED]),
+            (vec![(FRONT_USER, "off"), (REQUIRED, "roles")], &[REQUIRED]),
             (vec![(REQUIRED, "all")], &[REQUIRED]),
             (vec![front[0]], &[FRONT_USER]),
             (vec![(FRONT_USER, "yes"), front[1]], &[FRONT_USER]),

@@ -161,6 +161,9 @@ pub(crate) async fn type_code(site: Site, browser: Browser, fields: Fields) -> A
             if !site.table.count_wrong_code(&before, now, browser.deadline).await? {
                 continue;
             }
+            if is_sign_on {
+                return Err(refused());
+            }
             return answer_again(&site, &browser.headers, address.matched()).await?.ok_or_else(refused);
         };
         match begin_session(&site, &browser, (&before, &after), method, binding.as_ref(), now).await? {
@@ -213,7 +216,14 @@ pub(crate) async fn begin_session(
     if is_barred {
         // Where the sign-on is down, somebody must be able to say so.
         let admin = session.person.clone().filter(|_| site.table.is_admin_of_environment(&after.address));
-        let Some(person) = admin else { return Ok(Begun::Barred) };
+        let Some(person) = admin else {
+            if let Some(person) = &session.person {
+                let what = AuditDetail::new(Act::SignOnRefused).noting("a mail does not sign in");
+                let refused = AccessEntry::new(person, browser.source.0, now, what);
+                site.table.record_access(&refused, deadline).await?;
+            }
+            return Ok(Begun::Barred);
+        };
         session = session.at_most(EMERGENCY_LASTS);
         let alarm = Alarm::now(Cause::AdminByLink { person, signed_in_at: now }, now);
         site.table.tell_admins(&alarm, now, deadline).await?;
@@ -258,8 +268,7 @@ pub(crate) fn to_home(site: &Site, headers: &HeaderMap, session: &Session) -> Re
     let asked_for = site.cookies.destination(headers).filter(|path| has_role || !path.is_for_staff());
     let home = if has_role { "/console" } else { "/my" };
     let path = asked_for.as_ref().map_or(home, Destination::as_str);
-    let is_short = has_role && session.ends_at <= session.begun_at + EMERGENCY_LASTS;
-    let notice = if is_short { Flash::SignedInForAnHour } else { Flash::SignedIn { has_role } };
+    let notice = if session.is_shortened() { Flash::SignedInForAnHour } else { Flash::SignedIn { has_role } };
     site.done(path, &notice).setting(site.cookies.end_destination())
 }
 

@@ -10,9 +10,9 @@ use xshell::{Shell, cmd};
 
 /// What the files below these folders may come to, product and unit tests, each file in the first part that has it.
 const BOUNDS: [(&str, &[&str], [usize; 2]); 3] = [
-    ("functions and shared", &["functions/", "shared/"], [396_100, 134_300]),
-    ("suite", &["tests/", "infra/local/tests/"], [0, 301_500]),
-    ("infra", &["infra/"], [91_050, 11_990]),
+    ("functions and shared", &["functions/", "shared/"], [396_450, 134_300]),
+    ("suite", &["tests/", "infra/local/tests/"], [0, 302_150]),
+    ("infra", &["infra/"], [91_100, 12_100]),
 ];
 
 /// Tenths of names, tuples and closures in 1,000 lines.

@@ -302,6 +302,11 @@ impl Session {
         Session { ends_at: self.ends_at.min(self.begun_at + lasts), ..self }
     }
 
+    /// Whether somebody with a role was let in for a shorter time than others, since nobody could sign on.
+    pub fn is_shortened(&self) -> bool {
+        self.person.is_some() && self.ends_at < self.begun_at + ROLE_SESSION_LASTS
+    }
+
     pub fn is_good(&self, now: Moment) -> bool {
         let is_in_use = self.person.is_none() || now < self.used_at + DISUSE_ENDS_AFTER;
         now < self.ends_at && is_in_use

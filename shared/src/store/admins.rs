@@ -111,13 +111,18 @@ impl Table {
             Ok(Round::Write(transaction.told_by(&[audit_entry])?, ()))
         })
         .await?;
+        let actor = Actor::Person(actor.clone());
+        if !is_admin {
+            // Who is taken out may be whoever has taken their mailbox.
+            self.unbind(address.matched(), Author { actor: &actor, now, deadline }).await?;
+        }
         // There may be more than fit into the transaction, and from it on none of them is good.
         let admins = self.admins().await?;
         for programme in self.list(Programme::all()).await? {
             if let Some(token) = self.get(RosterToken::key_of(&programme.id)).await?
                 && !self.is_makers(&token, &programme.settings, &admins).await?
             {
-                self.end_roster_token(&token, Author { actor: &Actor::Person(actor.clone()), now, deadline }).await?;
+                self.end_roster_token(&token, Author { actor: &actor, now, deadline }).await?;
             }
         }
         Ok(())

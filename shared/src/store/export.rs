@@ -104,8 +104,8 @@ impl Table {
             "wants_reminders": reminders,
             "roles": roles.iter().flat_map(roles_on).collect::<Vec<_>>(),
             "kept_from_erasure": hold.map(|hold| {
-                take_apart!(RetentionHold: reason held_at, without address = hold);
-                json!({"since": *held_at, "because": reason})
+                take_apart!(RetentionHold: held_at, without address reason = hold);
+                json!({"since": *held_at})
             }),
             "grants": grants,
             "notes": NOTES,

@@ -353,7 +353,7 @@ impl Table {
         let transaction = self.transaction().replace(&after)?.without_ended(before, &after)?;
         let transaction = access.into_iter().try_fold(transaction.create(session)?, Transaction::create)?;
         let transaction = match binding {
-            Some(binding) => self.with_binding(transaction, binding, session.person.as_ref()).await?,
+            Some(binding) => self.with_binding(transaction, binding, session).await?,
             None => Some(transaction.unaudited(Unaudited::SignIn)),
         };
         let Some(transaction) = transaction else { return Ok(SessionOutcome::BoundOtherwise) };

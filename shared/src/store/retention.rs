@@ -53,8 +53,8 @@ impl Table {
         author: Author<'_>,
     ) -> Result<bool> {
         let act = if reason.is_some() { Act::RetentionHeld } else { Act::RetentionReleased };
-        // On each grant, so that the reason goes with the name.
-        let what = AuditDetail { reason: reason.map(str::to_owned), ..AuditDetail::new(act) };
+        // Without the reason, which faculty would read: it is the hold's alone.
+        let what = AuditDetail::new(act);
         self.carry_through(author.deadline, || async {
             if self.retention_hold(address).await?.is_some() == reason.is_some() {
                 return Ok(Round::Over(false));
@@ -79,7 +79,7 @@ impl Table {
                 }
             }
             if entries.is_empty() {
-                entries.push(author.entry_on_account(AuditDetail::new(act)));
+                entries.push(author.entry_on_account(what.clone()));
             }
             Ok(Round::Write(transaction.told_by(&entries)?, true))
         })

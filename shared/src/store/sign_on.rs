@@ -5,12 +5,13 @@ use crate::clock::Moment;
 use crate::deadline::Deadline;
 use crate::domain::audit::{Act, Actor, AuditDetail, AuditEntry};
 use crate::domain::grant::Grant;
+use crate::domain::sign_in::Session;
 use crate::domain::sign_on::{BegunSignOn, BindingProof, Identity, SignOnBinding, is_proved_by_id};
 use crate::domain::values::address::MatchedAddress;
 use crate::domain::values::id::PersonId;
 use crate::domain::values::token::BrowserTokenHash;
 use crate::schema::Stored;
-use crate::store::table::write::{Audited, Round, Transaction, Unaudited, Writes, text};
+use crate::store::table::write::{Audited, Round, Transaction, Unaudited, Writes, number, text};
 use crate::store::{Author, KnownAddress, OutboxRow, QueuedMail, Result, Table};
 
 impl Table {
@@ -59,9 +60,10 @@ impl Table {
         &self,
         transaction: Transaction,
         binding: &SignOnBinding,
-        person: Option<&PersonId>,
+        session: &Session,
     ) -> Result<Option<Audited>> {
         let SignOnBinding { identity, address, proof, bound_at } = binding;
+        let person = session.person.as_ref();
         let known_address = self.known_address(address).await?;
         let former = self.get(SignOnBinding::key_of(identity)).await?;
         let is_of_another = known_address.bound.as_ref().is_some_and(|bound| bound != identity);
@@ -69,8 +71,14 @@ impl Table {
             return Ok(None);
         }
         // What a roster said is less than a mailbox.
-        if former.is_some_and(|former| former.proof == *proof || former.proof == BindingProof::Code) {
+        if former.as_ref().is_some_and(|former| former.proof == *proof || former.proof == BindingProof::Code) {
+            let unchanged = [(":version", number(known_address.version))];
+            let transaction = transaction.check(&known_address.key(), "version = :version", &unchanged)?;
             return Ok(Some(transaction.unaudited(Unaudited::SignIn)));
+        }
+        if former.is_none() && *bound_at < session.begun_at {
+            // It was undone meanwhile.
+            return Ok(None);
         }
         let same = [(":address", text(address.as_str()))];
         let transaction = transaction.create_or_replace(binding, "address = :address", &same)?;

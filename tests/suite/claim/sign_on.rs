@@ -72,6 +72,14 @@ async fn proves(campus: &Campus, visitor: &Visitor, page: &Page, name: &str) -> 
     visitor.submit(&asked, "/code", &[("code", &code_mailed(campus, name))]).await
 }
 
+/// Signs somebody on who is connected by the code of this address.
+async fn is_connected(campus: &Campus, name: &str) {
+    let browser = campus.browser();
+    let asks = signs_on(campus, &browser, &format!("sub-{name}"), None).await.expect(200);
+    proves(campus, &browser, &asks, name).await.expect(303);
+    campus.minutes(2);
+}
+
 fn reasons(campus: &Campus) -> Vec<String> {
     let lines = campus.logs.all().into_iter().filter(|line| line.text.contains("\"refused\":\"sign-on"));
     let reason = |text: String| text.split_once("\"refused\":\"").unwrap().1.split('"').next().unwrap().to_owned();
@@ -337,6 +345,13 @@ async fn a_mail_signs_in_whom_it_may() {
             assert!(followed.status == 403 && (may || followed.offers("/sign-on")), "{name} {}", followed.readable());
             if name == ADMIN {
                 assert!(browser.get("/console").await.expect(200).readable().contains("one hour at most"));
+                // Whoever has taken that mailbox stays no longer than that.
+                let account = browser.get("/console/account").await.expect(200);
+                let csrf = account.form("/console/admins").value("csrf").unwrap().to_owned();
+                for path in ["/console/admins", "/console/people/unbind"] {
+                    let fields = [("csrf", &*csrf), ("email", "third@example.edu"), ("act", "add")];
+                    browser.post(path, &fields).await.expect(409);
+                }
                 campus.minutes(45);
                 browser.get("/console").await.expect(200);
                 campus.minutes(16);
@@ -396,5 +411,40 @@ async fn without_a_provider_there_is_none() {
     assert!(!visitor.get("/").await.offers("/sign-on"));
     visitor.post("/sign-on", &[]).await.expect(404);
     visitor.get("/sign-on/callback?state=x&code=y").await.expect(404);
+    campus.finish().await;
+}
+
+/// A connection ends where its address goes to somebody else, by a correction, on another roster, and with an admin who is taken out.
+#[tokio::test]
+async fn a_connection_ends_with_its_address() {
+    let mut campus = class_with(SignOnBy::Provider, SignOnRequired::Nobody).await;
+    enrol_with_ids(&campus, &[("ada", "ada-1"), ("bob", "bob-1")]).await;
+    campus.settle().await;
+    is_connected(&campus, "ada").await;
+    is_connected(&campus, "bob").await;
+    let admin = campus.admin().await;
+    let grants = campus.table.grants(&campus.programme).await.unwrap();
+    let ada = grants.into_iter().find(|grant| grant.person.address == address("ada")).unwrap();
+    let at = campus.console(&format!("/grants/{}", ada.id));
+    let page = admin.get(&at).await.expect(200);
+    admin.submit(&page, &format!("{at}/address"), &[("email", "ada.new@example.edu")]).await.expect(303);
+    campus.settle().await;
+    is_connected(&campus, "ada.new").await;
+    // She is asked anew, and not refused.
+    let ada = campus.browser();
+    signs_on(&campus, &ada, "sub-ada", None).await.expect(200);
+
+    let by = campus.table.person_of(&address(ADMIN), soon()).await.unwrap();
+    campus.table.set_admin(&address("second"), true, &by, campus.clock.now(), soon()).await.unwrap();
+    is_connected(&campus, "second").await;
+    campus.table.set_admin(&address("second"), false, &by, campus.clock.now(), soon()).await.unwrap();
+    assert_eq!(campus.table.binding_of(address("second").matched()).await.unwrap(), None);
+
+    campus.programme("Maths", |_| {}).await;
+    enrol_with_ids(&campus, &[("bob", "bob-2")]).await;
+    campus.settle().await;
+    let bob = campus.browser();
+    signs_on(&campus, &bob, "sub-bob", None).await.expect(403);
+    assert_eq!(reasons(&campus), ["sign-on: the address is another's"]);
     campus.finish().await;
 }

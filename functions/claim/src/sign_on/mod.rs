@@ -25,6 +25,7 @@ use std::time::Duration;
 use askama::Template;
 use axum::Extension;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use bursar_core::clock::Moment;
 use bursar_core::domain::sign_in::SignInMethod;
 use bursar_core::domain::sign_on::{BegunSignOn, BindingProof, SignOnBinding};
 use bursar_core::domain::values::address::{EmailAddress, MatchedAddress};
@@ -104,9 +105,9 @@ pub(crate) async fn begin(
 
 /// Signs in the address that the front vouches for. That it is the front, its secret shows, without which no request comes so far.
 async fn take_front(site: &Site, browser: &Browser) -> Answer {
-    let mut named = browser.headers.get_all(FRONT_USER).iter();
-    let (Some(user), None) = (named.next(), named.next()) else { return Err(NOBODY.page(site)) };
-    let address = user.to_str().ok().and_then(|user| EmailAddress::parse(user).ok());
+    // Two come as one, with a comma, which is no address.
+    let user = browser.headers.get(FRONT_USER);
+    let address = user.and_then(|user| user.to_str().ok()).and_then(|user| EmailAddress::parse(user).ok());
     let address = address.ok_or_else(|| NOBODY.page(site))?;
     sign_in(site, browser, SignInMethod::Front, address.matched(), None).await
 }
@@ -135,23 +136,23 @@ pub(crate) async fn callback(
         return Err(Refused("sign-on: used").page(&site));
     }
     let person = provider.verify(&token, &answer, now, browser.deadline).await.map_err(|why| why.page(&site))?;
-    let Some((address, proof)) = address_of(&site, &browser, &person).await? else {
+    let Some(binding) = address_of(&site, &browser, &person, now).await? else {
         return ask_for_address(&site, &browser, &person).await;
     };
-    let binding = SignOnBinding { identity: person.identity, address, proof, bound_at: now };
     sign_in(&site, &browser, SignInMethod::SignOn, &binding.address, Some(&binding)).await
 }
 
-/// The address of somebody, and how it is known to be theirs.
-async fn address_of(
-    site: &Site,
-    browser: &Browser,
-    person: &VouchedFor,
-) -> Result<Option<(MatchedAddress, BindingProof)>> {
+/// The address of somebody, and how it is known to be theirs: by what is stored, or by the id from now on.
+async fn address_of(site: &Site, browser: &Browser, person: &VouchedFor, now: Moment) -> Result<Option<SignOnBinding>> {
     let binding = site.table.get(SignOnBinding::key_of(&person.identity)).await?;
     let address = match (binding, &person.roster_id) {
         (Some(binding), _) if binding.proof == BindingProof::Code => {
-            return Ok(Some((binding.address, BindingProof::Code)));
+            let (enrolments, of_others) = site.table.enrolments_by_person(&binding.address).await?;
+            let is_anothers = enrolments.iter().any(|enrolment| binding.bound_at < enrolment.enrolled_at);
+            if is_anothers && !of_others.is_empty() {
+                return Err(BOUND_OTHERWISE.page(site));
+            }
+            return Ok(Some(binding));
         }
         (_, None) => return Ok(None),
         (Some(binding), Some(_)) => Some(binding.address),
@@ -162,7 +163,8 @@ async fn address_of(
     };
     let Some((address, id)) = address.zip(person.roster_id.as_deref()) else { return Ok(None) };
     let is_proved = site.table.is_proved_by_id(&address, id).await?;
-    Ok(is_proved.then_some((address, BindingProof::RosterId)))
+    let identity = person.identity.clone();
+    Ok(is_proved.then_some(SignOnBinding { identity, address, proof: BindingProof::RosterId, bound_at: now }))
 }
 
 /// A session for an address that somebody here has.

@@ -215,7 +215,10 @@ impl OpenId {
         let metadata: Metadata = read(request, deadline, CLOSED).await?;
         let Metadata { authorization_endpoint, token_endpoint, userinfo_endpoint, jwks_uri, .. } = &metadata;
         let endpoints = [authorization_endpoint, token_endpoint, userinfo_endpoint, jwks_uri];
-        if metadata.issuer != self.settings.issuer || endpoints.into_iter().any(|url| web_address(url).is_err()) {
+        // Nothing is asked, nor told the secret, in the clear.
+        let is_open = self.settings.issuer.starts_with("http://");
+        let is_wrong = |url: &String| web_address(url).is_err() || (!is_open && url.starts_with("http://"));
+        if metadata.issuer != self.settings.issuer || endpoints.into_iter().any(is_wrong) {
             return Err(Refused("sign-on: the metadata are another issuer's"));
         }
         let metadata = Arc::new(metadata);

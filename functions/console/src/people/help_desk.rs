@@ -27,7 +27,7 @@ use futures_util::stream::{StreamExt, iter};
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 
-use crate::kit::access::{Admins, PageFrame, Post};
+use crate::kit::access::{Admins, PageFrame, Post, SIGN_ON_FOR_THIS};
 use crate::kit::listing::{Listing, ON_A_PAGE};
 use crate::kit::mails::{MailRow, MailStatus};
 use crate::kit::{mails, paths, show};
@@ -102,7 +102,10 @@ pub(crate) async fn find_key(site: Site, deadline: Deadline, Posted { visitor, f
 
 /// Disconnects the sign-on of an address, as where the address is somebody else's by now.
 pub(crate) async fn unbind(post: Post<Admins>) -> Answer {
-    let Post { site, fields, .. } = &post;
+    let Post { site, fields, access, .. } = &post;
+    if access.visitor.session.is_shortened() {
+        return Err(AppError::conflict(SIGN_ON_FOR_THIS));
+    }
     let address = EmailAddress::parse(fields.get("email").unwrap_or_default());
     let address = address.map_err(|error| AppError::unprocessable(format!("Nothing was done: {error}.")))?;
     let was_bound = site.table.unbind(address.matched(), post.author()).await?;

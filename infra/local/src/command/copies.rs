@@ -17,7 +17,7 @@ use crate::aws::engine::{Engine, Lasts, Place};
 use crate::aws::{dead_letters, pump, schedules};
 use crate::base::private_file;
 use crate::base::state_file::StateFile;
-use crate::command::folder::{Files, Folder, SHAPE, read_shape};
+use crate::command::folder::{Files, Folder, RESTORING, SHAPE, read_shape};
 use crate::command::stack::TABLE;
 
 /// The name of a copy. By name the newest is the last.
@@ -53,21 +53,23 @@ pub async fn restore(copies: &Path, folder: &Path) -> Result<PathBuf> {
     );
     let locked = Folder::open(folder, kind)?;
     let files = locked.files();
+    // No bundle starts in the folder while this is there.
+    let aside = folder.join(RESTORING);
+    DirBuilder::new().mode(0o700).create(&aside)?;
     let state = Some(copy.join(STATE_FILE)).filter(|state| state.exists());
     copy_database(&state.unwrap_or(Files::within(&copy).state()), &files.state())?;
     let kept = StateFile::open(&files.state())?;
     for collection in [schedules::COLLECTION, pump::COLLECTION, dead_letters::COLLECTION] {
         kept.clear(collection)?;
     }
-    // Whole or not there, so that no bundle starts where this was cut off.
-    let aside = tempfile::tempdir_in(folder)?;
-    let table = aside.path().join(TABLE_FILE);
+    let table = aside.join(TABLE_FILE);
     copy_database(&copy.join(TABLE_FILE), &table)?;
     let engine = Engine::start(&Place::File(table.clone(), Lasts::PowerCut), TABLE)?;
     let name = copy.file_name().unwrap_or_default().display();
     engine.become_copy(&format!("{TABLE}, as it is in {name}")).await?;
     engine.stop().await?;
     fs::rename(&table, &files.table)?;
+    fs::remove_dir_all(&aside)?;
     Ok(copy)
 }
 

@@ -17,6 +17,8 @@ use crate::base::private_file;
 const SHAPES: RangeInclusive<u32> = 9..=9;
 /// The file with that number, the folder's kind, and the version that wrote it last.
 pub(super) const SHAPE: &str = "shape";
+/// Where a restore makes the table.
+pub(super) const RESTORING: &str = "restoring";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// What a folder is for. Neither opens the other's: one shows every mail to whoever asks, the other has real people's.
@@ -114,6 +116,10 @@ impl Folder {
         let shown = dir.display();
         let setting = kind.setting();
         let mut files = fs::read_dir(dir).map_err(|error| unusable(dir, kind, &error))?;
+        ensure!(
+            !dir.join(RESTORING).exists(),
+            "a `bursar restore` into {shown} was cut off: remove that folder, and restore again"
+        );
         ensure!(
             self.files.stand_ins.is_dir() || self.unfinished.is_file() || files.next().is_none(),
             "{shown} holds files that Bursar did not make: name another folder {setting}; nothing in it was touched"
@@ -259,6 +265,12 @@ mod tests {
             }
             assert_eq!(fs::read_to_string(place.path().join("shape")).unwrap(), shape);
         }
+        // What a restore left halfway is no folder to begin in, whose table is not there yet.
+        fs::create_dir(place.path().join(RESTORING)).unwrap();
+        fs::remove_file(place.path().join("table.db")).unwrap();
+        let refused = Folder::open(place.path(), Kind::Serve).map(drop).unwrap_err().to_string();
+        assert!(refused.contains("was cut off"), "{refused}");
+        fs::remove_dir(place.path().join(RESTORING)).unwrap();
         // What the version before wrote is this version's from then on.
         fs::write(place.path().join("shape"), format!("{} serve 0.0.9", SHAPES.start())).unwrap();
         Folder::open(place.path(), Kind::Serve).unwrap();

@@ -319,8 +319,11 @@ async fn all_that_is_wrong_is_said() {
         ("listen = 'localhost'", "listen must be an IP address"),
         ("retention_days = 7", "retention_days must be"),
         ("front_secret = 'short'", "front_secret must be"),
-        ("sign_on_issuer = 'https://login.example.edu/common'", "sign_on_issuer must name one tenant"),
-        ("sign_on_secret = 'word'", "sign_on_client_id is missing"),
+        (
+            "sign_on_issuer = 'https://login.example.edu/common'\nsign_on_client_id = 'bursar'\nsign_on_secret = 'word'",
+            "sign_on_issuer must name one tenant",
+        ),
+        ("sign_on_issuer = 'https://login.example.edu'\nsign_on_secret = 'word'", "sign_on_client_id is missing"),
         ("front_user = 'on'", "front_user needs"),
     ] {
         says(&with(line), &[why]).await;

@@ -31,6 +31,7 @@ use crate::domain::mail::kind::MailClass;
 use crate::domain::programme::Budget;
 use crate::domain::programme::counts::Counts;
 use crate::domain::programme::unreserved::Unreserved;
+use crate::domain::sign_on::SignOnBinding;
 use crate::domain::values::address::EmailAddress;
 use crate::domain::values::window::end_of_utc_day;
 use crate::schema::Stored;
@@ -245,14 +246,21 @@ impl Table {
         }
         let former = former.matched();
         transaction = self.signing_out(transaction, former).await?;
-        if self.is_anybodys(former, Some(&was.id)).await? {
-            return Ok(transaction);
+        let is_anybodys = self.is_anybodys(former, Some(&was.id)).await?;
+        if let Some(known_address) = self.get(KnownAddress::key_of(former)).await? {
+            if let Some(identity) = &known_address.bound {
+                transaction = transaction.remove(&SignOnBinding::key_of(identity), "", &[])?;
+            }
+            // Who had a role is named by the audit.
+            if !is_anybodys && known_address.person.is_none() {
+                transaction = transaction.remove(&known_address.key(), "", &[])?;
+            } else if known_address.bound.is_some() {
+                let version = known_address.version + 1;
+                transaction = transaction.replace(&KnownAddress { bound: None, version, ..known_address })?;
+            }
         }
-        // Who had a role is named by the audit.
-        let known_address =
-            self.get(KnownAddress::key_of(former)).await?.filter(|known_address| known_address.person.is_none());
-        if let Some(known_address) = known_address {
-            transaction = transaction.remove(&known_address.key(), "", &[])?;
+        if is_anybodys {
+            return Ok(transaction);
         }
         if let Some(mark) = self.get(Undeliverable::key_of(former)).await? {
             transaction = transaction.remove(&mark.key(), "", &[])?;

@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use super::forms::{TypedAdmin, blank};
 use super::page;
 use super::page::RefusedForms;
-use crate::kit::access::{AdminAccess, Admins, Post};
+use crate::kit::access::{AdminAccess, Admins, Post, SIGN_ON_FOR_THIS};
 use crate::kit::paths;
 
 /// The age of a session from which it adds no admin: whoever finds a browser open makes nobody one.
@@ -27,6 +27,9 @@ pub(crate) async fn change_admins(post: Post<Admins>) -> Answer {
         return Err(page::refuse(&post, RefusedForms { admin: Some(form), ..RefusedForms::default() }).await);
     };
     let matched = address.matched();
+    if visitor.session.is_shortened() {
+        return Err(AppError::conflict(SIGN_ON_FOR_THIS));
+    }
     if !is_to_be && site.table.is_admin_of_environment(matched) {
         let sentence =
             "This admin is named in the parameter Admins of the deployment (BURSAR_ADMINS), and is removed there.";
