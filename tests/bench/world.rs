@@ -103,7 +103,7 @@ impl World {
         let kept = StateFile::open(&folder.path().join("state.db"))?;
         // In memory there is room for a gigabyte.
         let place =
-            if keys > 150_000 { Place::File(folder.path().join("table.db"), Lasts::Killed) } else { Place::Memory };
+            if keys > 100_000 { Place::File(folder.path().join("table.db"), Lasts::Killed) } else { Place::Memory };
         let engine = Engine::start(&place, TABLE)?;
         let provider = Provider::new(kept.clone(), clock.clone(), MANAGEMENT_KEY)?;
         let secrets = SecretsManager::new(kept)?;
