@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use xshell::{Shell, TempDir, cmd};
 
 use crate::root;
@@ -19,29 +19,7 @@ const CARGO_TOOLS: [(&str, &str); 3] =
     [("cargo-cyclonedx", "0.5.9"), ("cargo-deny", "0.20.2"), ("cargo-machete", "0.9.2")];
 const REQUIREMENTS: &str = "infra/xtask/requirements.txt";
 
-/// What comes from npm: each package in one version, with the hash of that.
-type Packages = [(&'static str, &'static str)];
-
-const AXE: &Packages = &[(
-    "axe-core@4.14.1",
-    "sha512-FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ==",
-)];
-/// The programs of Claude Code, Codex CLI and OpenCode, for x86_64 and Linux.
-const CODING_AGENTS: &Packages = &[
-    (
-        "@anthropic-ai/claude-code-linux-x64@2.1.332",
-        "sha512-f4JWhzwYutJIHScC7/dYOPX6s28tt7ZADhsOi8zwOHq5fFPEuUeChh2NMfinSg0GrUckYxaeebC4h0DqiKzLcw==",
-    ),
-    (
-        "@openai/codex@0.171.0-linux-x64",
-        "sha512-l66NZkQgdk2C3pbcfULDz42yEUB581MVA6I+Y43Wp4OIqEy73HCdmZ0GTjeAHY2ycuH4N00d9VsLrwT1jxshTw==",
-    ),
-    (
-        "opencode-linux-x64-baseline@1.18.33",
-        "sha512-1KQGBiiDDeL/VHHbHkOvvFo8Jr97WT5+C1tear+p7IcDTnXgVHXqIjU4O4jM4mHQzykTP2i884FCnW5LDa+zCA==",
-    ),
-];
-/// Their folders below `node_modules`.
+/// Where the programs of Claude Code, Codex CLI and OpenCode are below `node_modules`.
 const IN_CODING_AGENTS: [&str; 3] = [
     "@anthropic-ai/claude-code-linux-x64",
     "@openai/codex/vendor/x86_64-unknown-linux-musl/bin",
@@ -122,28 +100,32 @@ pub(crate) fn chromium(shell: &Shell) -> anyhow::Result<()> {
 
 /// The script of axe, which finds what keeps people from using a page.
 pub(crate) fn axe(shell: &Shell) -> anyhow::Result<PathBuf> {
-    Ok(from_npm(shell, "axe", AXE)?.join("axe-core/axe.min.js"))
+    Ok(from_npm(shell, "axe")?.join("axe-core/axe.min.js"))
 }
 
 /// The folders of the coding agents' programs, as a search path.
 pub(crate) fn coding_agents(shell: &Shell) -> anyhow::Result<String> {
-    let modules = from_npm(shell, "coding-agents", CODING_AGENTS)?;
+    let modules = from_npm(shell, "coding-agents")?;
     Ok(IN_CODING_AGENTS.map(|folder| modules.join(folder).display().to_string()).join(":"))
 }
 
-/// The folder `node_modules` with these packages, installed unless it has them.
-fn from_npm(shell: &Shell, name: &str, packages: &Packages) -> anyhow::Result<PathBuf> {
-    let folder = target().join("tools").join(name);
-    let lock = folder.join("package-lock.json");
-    let lacks = |(_, hash): &(&str, &str)| !shell.read_file(&lock).is_ok_and(|lock| lock.contains(hash));
-    if packages.iter().any(lacks) {
-        let names = packages.iter().map(|(package, _)| package);
-        cmd!(shell, "npm install --silent --ignore-scripts --prefix {folder} {names...}").run().with_context(|| {
+/// The folder `node_modules` with what a lock in `infra/xtask/npm` lists, each package in one version and with the hash of that,
+/// installed again when the lock changes.
+fn from_npm(shell: &Shell, name: &str) -> anyhow::Result<PathBuf> {
+    let [source, folder] = [root().join("infra/xtask/npm"), target().join("tools")].map(|place| place.join(name));
+    let lock = shell.read_file(source.join("package-lock.json"))?;
+    // Written last, so that an interrupted installation does not count.
+    let stamp = folder.join("installed.json");
+    if !shell.read_file(&stamp).is_ok_and(|installed| installed == lock) {
+        shell.create_dir(&folder)?;
+        for file in ["package.json", "package-lock.json"] {
+            shell.copy_file(source.join(file), &folder)?;
+        }
+        cmd!(shell, "npm ci --silent --ignore-scripts --prefix {folder}").run().with_context(|| {
             format!("npm cannot install {name}: on Debian, install npm; give it the network, or a mirror by NPM_CONFIG_REGISTRY")
         })?;
+        shell.write_file(&stamp, lock)?;
     }
-    // npm held each package against the hash that it noted.
-    ensure!(!packages.iter().any(lacks), "these are not the packages that were meant: remove {folder:?}");
     Ok(folder.join("node_modules"))
 }
 
