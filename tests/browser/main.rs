@@ -1,5 +1,5 @@
-//! Bursar in a real browser: `journeys` plays what needs one, `pages` judges every page, and `screenshots` makes the pictures of the
-//! README. `cargo xtask` has recipes for them.
+//! Bursar in a real browser: `journeys` plays what needs one, `sign-on` signs people on at a provider, `pages` judges every page, and
+//! `screenshots` makes the pictures of the README. `cargo xtask` has recipes for them.
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a check that cannot go on should say where")]
 
@@ -8,6 +8,7 @@ mod journey;
 mod keyboard;
 mod pages;
 mod pictures;
+mod sign_on;
 
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
@@ -24,9 +25,10 @@ async fn main() -> ExitCode {
     let act = async {
         match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
             ["journeys"] => keyboard::journeys(&driver).await,
+            ["sign-on", library] => sign_on::journeys(&driver, Path::new(library)).await,
             ["pages", axe] => pages::are_good(&driver, Path::new(axe)).await,
             ["screenshots", folder] => pictures::screenshots(&driver, Path::new(folder)).await,
-            _ => panic!("journeys, pages AXE or screenshots FOLDER"),
+            _ => panic!("journeys, sign-on LIBRARY, pages AXE or screenshots FOLDER"),
         }
     };
     let done = AssertUnwindSafe(act).catch_unwind().await;

@@ -27,6 +27,7 @@ const PARTS: &[(&str, Step, &str)] = &[
         browser,
         "what only a real browser shows: journeys, and every page before axe; its pictures are in target/browser",
     ),
+    ("sign-on", sign_on, "students and staff sign on in a real browser, at an OpenID provider by other authors"),
     ("deny", deny, "licences, bans, sources and advisories of the dependencies"),
     ("docs", docs, "does the documentation build?"),
     ("unused", unused, "are there dependencies that nobody uses?"),
@@ -117,6 +118,11 @@ fn browser(shell: &Shell) -> anyhow::Result<()> {
     let axe = tools::axe(shell)?;
     in_browser(shell, &["journeys".as_ref()])?;
     in_browser(shell, &["pages".as_ref(), axe.as_os_str()])
+}
+
+fn sign_on(shell: &Shell) -> anyhow::Result<()> {
+    let provider = tools::openid_provider(shell)?;
+    in_browser(shell, &["sign-on".as_ref(), provider.as_os_str()])
 }
 
 /// What is done there is left to `tests/browser`.

@@ -11,8 +11,8 @@ use xshell::{Shell, cmd};
 /// What the files below these folders may come to, product and unit tests, each file in the first part that has it.
 const BOUNDS: [(&str, &[&str], [usize; 2]); 3] = [
     ("functions and shared", &["functions/", "shared/"], [396_450, 134_300]),
-    ("suite", &["tests/", "infra/local/tests/"], [0, 302_150]),
-    ("infra", &["infra/"], [91_100, 12_100]),
+    ("suite", &["tests/", "infra/local/tests/"], [0, 303_450]),
+    ("infra", &["infra/"], [91_200, 12_100]),
 ];
 
 /// Tenths of names, tuples and closures in 1,000 lines.

@@ -109,6 +109,11 @@ pub(crate) fn coding_agents(shell: &Shell) -> anyhow::Result<String> {
     Ok(IN_CODING_AGENTS.map(|folder| modules.join(folder).display().to_string()).join(":"))
 }
 
+/// The library of an OpenID provider by other authors.
+pub(crate) fn openid_provider(shell: &Shell) -> anyhow::Result<PathBuf> {
+    Ok(from_npm(shell, "openid-provider")?.join("oidc-provider/lib/index.js"))
+}
+
 /// The folder `node_modules` with what a lock in `infra/xtask/npm` lists, each package in one version and with the hash of that,
 /// installed again when the lock changes.
 fn from_npm(shell: &Shell, name: &str) -> anyhow::Result<PathBuf> {

@@ -101,6 +101,8 @@ impl Options {
 pub enum SignOnBy {
     /// The stand-in of a campus' provider.
     Provider,
+    /// Another provider, with the stand-in's client.
+    Elsewhere { issuer: String },
     /// A front with this secret, which the stack does not have.
     Front(FrontSecret),
 }
@@ -215,26 +217,30 @@ impl Stack {
         let mut sign_on = None;
         if let Some((by, required)) = options.sign_on {
             config.sign_on_required = required;
-            config.sign_on = Some(match by {
+            let issuer = match by {
                 SignOnBy::Front(front) => {
                     config.front_secret = Some(front);
-                    SignOn::Front
+                    None
                 }
                 SignOnBy::Provider => {
                     let listener = listen(0).await?;
                     let issuer = origin_of(&listener)?;
                     let provider = SignOnProvider::new(&issuer, clock.as_clock());
                     servers.run(listener, provider.router())?;
-                    secrets.put(SIGN_ON_SECRET, CLIENT_SECRET)?;
                     sign_on = Some(provider);
-                    SignOn::Provider(OpenIdProvider {
-                        issuer,
-                        client_id: CLIENT_ID.to_owned(),
-                        secret: SIGN_ON_SECRET.to_owned(),
-                        person_claim: Some(PERSON_CLAIM.to_owned()),
-                    })
+                    Some(issuer)
                 }
-            });
+                SignOnBy::Elsewhere { issuer } => Some(issuer),
+            };
+            secrets.put(SIGN_ON_SECRET, CLIENT_SECRET)?;
+            config.sign_on = Some(issuer.map_or(SignOn::Front, |issuer| {
+                SignOn::Provider(OpenIdProvider {
+                    issuer,
+                    client_id: CLIENT_ID.to_owned(),
+                    secret: SIGN_ON_SECRET.to_owned(),
+                    person_claim: Some(PERSON_CLAIM.to_owned()),
+                })
+            }));
         }
         let settings = Settings {
             config: config.clone(),
