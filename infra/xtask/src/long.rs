@@ -29,7 +29,7 @@ const PARTS: &[(&str, Step, &str)] = &[
     ),
     ("sign-on", sign_on, "students and staff sign on in a real browser, at an OpenID provider by other authors"),
     ("deny", deny, "licences, bans, sources and advisories of the dependencies"),
-    ("docs", docs, "does the documentation build?"),
+    ("docs", docs, "does the documentation build, and do its links lead somewhere?"),
     ("unused", unused, "are there dependencies that nobody uses?"),
     ("package", package_arm64, "the five functions for arm64, each small enough"),
     ("cold-start", cold_start, "each function from its start to its first ask for an event"),
@@ -138,8 +138,12 @@ fn deny(shell: &Shell) -> anyhow::Result<()> {
     tools::advisories(shell)
 }
 
-/// With private items, since the head of a file may name any.
+/// With private items, since the head of a file may name any. Of a link to another site nobody asks whether it is right.
 fn docs(shell: &Shell) -> anyhow::Result<()> {
+    let lychee = tools::python(shell)?.with_file_name("lychee");
+    let pages = cmd!(shell, "git ls-files *.md").read()?;
+    let pages = pages.lines();
+    cmd!(shell, "{lychee} --offline --no-progress --include-fragments {pages...}").run()?;
     let flags = "-D warnings -A rustdoc::private-intra-doc-links";
     let docs = cmd!(shell, "cargo doc --workspace --no-deps --document-private-items --locked");
     Ok(docs.env("RUSTDOCFLAGS", flags).run()?)
