@@ -16,10 +16,10 @@ use bursar_core::domain::values::key::PlaintextKey;
 use bursar_core::domain::values::money::Usd;
 use bursar_local::provider::{KeySnapshot, Nano, Provider};
 use bursar_local::state_file::StateFile;
+use bursar_ops::provider_check::{self, ASSUMPTIONS, Findings, MODEL, MOST_KEYS, Options};
 use bursar_tests::aws;
 use http::{Method, StatusCode};
 use jiff::SignedDuration;
-use provider_check::{ASSUMPTIONS, Findings, MODEL, MOST_KEYS, Options};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 

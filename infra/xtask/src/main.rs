@@ -1,20 +1,15 @@
 //! The recipes of this repository: `cargo xtask` lists them. Each is a few commands; the tools beyond the toolchain are installed
 //! under `target/tools`.
 
-mod aws;
-mod doctor;
 mod long;
 mod package;
 mod release;
-mod sign_on;
 mod size;
-mod status;
 mod tools;
 
 use std::io::Write;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::Instant;
 
 use Run::{Alone, With};
@@ -43,11 +38,6 @@ const RECIPES: &[(&str, &str, Run)] = &[
     ("screenshots", "the pictures of the README, in docs/screenshots", Alone(screenshots)),
     ("bench", "sync, paced, desk, roster, claims, edits or pause [NUMBER…]: wall, processor, peak, calls", With(bench)),
     (
-        "provider-check",
-        "--management-key-file FILE [--provider URL] [--count-keys|--rate]: does an account do what Bursar assumes?",
-        With(provider_check),
-    ),
-    (
         "package",
         "[arm64|x86_64|--machine] [--release]: what sam deploys, or the program for one machine; a release is of a clean commit",
         With(package::package),
@@ -57,16 +47,6 @@ const RECIPES: &[(&str, &str, Run)] = &[
         "N: the version, the changelog's section and the record of stored items, committed; the tag is left to you",
         With(release::release),
     ),
-    (
-        "doctor",
-        "--stack NAME [--students N --at-once N --keys-per-second N --region R --profile P]: what stands before claim day",
-        With(doctor::doctor),
-    ),
-    (
-        "status",
-        "--stack NAME [--region R --profile P]: when students cannot claim: what fails now, and what to do",
-        With(status::status),
-    ),
 ];
 
 fn main() -> ExitCode {
@@ -75,7 +55,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("xtask: {error:#}");
-            if error.is::<aws::NotLooked>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+            ExitCode::FAILURE
         }
     }
 }
@@ -143,13 +123,6 @@ fn screenshots(shell: &Shell) -> anyhow::Result<()> {
 
 fn bench(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
     Ok(cmd!(shell, "cargo bench --locked --package bursar-tests --bench figures -- {words...}").run()?)
-}
-
-/// Becomes the check, so that an interrupt reaches it alone and its exit code is ours.
-fn provider_check(_: &Shell, words: &[String]) -> anyhow::Result<()> {
-    let mut cargo = Command::new("cargo");
-    cargo.args(["run", "--quiet", "--locked", "--package", "provider-check", "--manifest-path"]);
-    Err(cargo.arg(root().join("Cargo.toml")).arg("--").args(words).exec()).context("cargo does not start")
 }
 
 /// The root of the repository.

@@ -80,38 +80,9 @@ pub(crate) fn release(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The released versions between two others, in their order from the first, by the tags of a checkout.
-pub(crate) fn between(tags: &str, start: &str, end: &str) -> Vec<String> {
-    let (Some(start), Some(end)) = (numbers(start), numbers(end)) else { return Vec::new() };
-    let released = tags.lines().filter_map(|tag| numbers(tag.trim().strip_prefix('v')?));
-    let mut between: Vec<_> = released.filter(|tag| start.min(end) < *tag && *tag < start.max(end)).collect();
-    between.sort_unstable();
-    if end < start {
-        between.reverse();
-    }
-    between.into_iter().map(|[major, minor, patch]| format!("v{major}.{minor}.{patch}")).collect()
-}
-
 /// The three numbers of a version, as they compare.
 fn numbers(version: &str) -> Option<[u64; 3]> {
     let numbers: Vec<u64> = version.split('.').map(|number| number.parse().ok()).collect::<Option<_>>()?;
     let numbers: [u64; 3] = numbers.try_into().ok()?;
     (numbers.map(|number| number.to_string()).join(".") == version).then_some(numbers)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn versions_between_are_named() {
-        let tags = "v0.1.0\nv0.10.0\nv0.2.0\nv0.3.0\nv0.3.0-rc1\nother\n";
-        assert_eq!(between(tags, "0.1.0", "0.10.0"), ["v0.2.0", "v0.3.0"]);
-        assert_eq!(between(tags, "0.10.0", "0.1.0"), ["v0.3.0", "v0.2.0"]);
-        for (from, to) in
-            [("0.1.0", "0.2.0"), ("0.3.0", "0.2.0"), ("0.3.0", "0.3.0"), ("0.10.0", "0.11.0"), ("", "0.3.0")]
-        {
-            assert_eq!(between(tags, from, to), [""; 0], "{from} to {to}");
-        }
-    }
 }

@@ -12,7 +12,7 @@ use xshell::{Shell, cmd};
 const BOUNDS: [(&str, &[&str], [usize; 2]); 3] = [
     ("functions and shared", &["functions/", "shared/"], [396_450, 134_300]),
     ("suite", &["tests/", "infra/local/tests/"], [0, 303_450]),
-    ("infra", &["infra/"], [91_200, 12_100]),
+    ("infra", &["infra/"], [100_700, 12_100]),
 ];
 
 /// Tenths of names, tuples and closures in 1,000 lines.

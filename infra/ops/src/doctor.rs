@@ -1,17 +1,14 @@
 //! `doctor`: what stands between a deployment and claim day.
 
+use std::fs;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, bail, ensure};
-use xshell::{Shell, cmd};
+use clap::Args;
+use semver::Version;
 
-use crate::aws::{self, Aws, Deployment, Found, MEND, NOT_CHECKED, OK, Report};
-use crate::release::{Checkout, between};
-use crate::sign_on;
+use crate::aws::{self, Aws, Deployment, Found, Login, MEND, NOT_CHECKED, OK, Report};
+use crate::{VERSION, sign_on};
 
-const USAGE: &str = "cargo xtask doctor --stack NAME [--students N] [--at-once N] [--keys-per-second N] \
-                     [--requests-at-once N] [--region REGION] [--profile PROFILE], \
-                     or cargo xtask doctor --origin ORIGIN --admin ADDRESS, where a front vouches for who signs in";
 /// The checks in the order in which an operator would mend.
 const CHECKS: &str = include_str!("doctor.txt");
 
@@ -33,53 +30,62 @@ const RECORDS: &str = "Publish its DNS records: section Before the first student
 const COPIES_REMEDY: &str =
     "Keep more for Claim, or ask AWS for a higher quota: section Concurrency before claim day of infra/RUNBOOK.md.";
 
+#[derive(Args)]
+pub struct Arguments {
+    /// The name of the deployment's stack
+    #[arg(long, value_name = "NAME", required_unless_present = "origin")]
+    stack: Option<String>,
+    /// Who may claim that day
+    #[arg(long, value_name = "N")]
+    students: Option<u32>,
+    /// How many of them press within ten seconds; else it is guessed from the students
+    #[arg(long, value_name = "N")]
+    at_once: Option<u32>,
+    /// So many keys the provider makes in a second, as `provider-check --rate` measures
+    #[arg(long, value_name = "N")]
+    keys_per_second: Option<f64>,
+    /// So many requests the provider takes at once, as `provider-check --in-flight` measures
+    #[arg(long, value_name = "N")]
+    requests_at_once: Option<u32>,
+    #[command(flatten)]
+    login: Login,
+    /// Only look whether a front that vouches for who signs in keeps others out, at the address of the pages
+    #[arg(long, requires = "admin", conflicts_with = "stack")]
+    origin: Option<String>,
+    /// The address of an admin, which tells whether anybody gets in as one
+    #[arg(long, value_name = "ADDRESS", requires = "origin")]
+    admin: Option<String>,
+}
+
 struct Doctor {
     aws: Aws,
     deployment: Deployment,
-    /// Who may claim that day.
     students: Option<u32>,
     at_once: Option<u32>,
     keys_per_second: Option<f64>,
     requests_at_once: Option<u32>,
 }
 
-pub(crate) fn doctor(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
-    if words.first().is_some_and(|word| word == "--origin") {
-        let [_, origin, word, admin] = words else { bail!("{USAGE}") };
-        ensure!(word == "--admin", "the address of an admin tells whether anybody gets in as one: {USAGE}");
+pub(crate) fn doctor(arguments: Arguments) -> anyhow::Result<()> {
+    if let (Some(origin), Some(admin)) = (&arguments.origin, &arguments.admin) {
         let mut report = Report::default();
         report.tell("pages", reached(origin, 499))?;
         report.tell("front", sign_on::keeps_out(origin, admin))?;
         return report.end("of these stand between this front and real people");
     }
-    let mut students = None;
-    let mut at_once = None;
-    let mut keys_per_second = None;
-    let mut requests_at_once = None;
-    let aws = Aws::read(words, USAGE, |word, value| {
-        let wrong = || format!("{word} takes a number, not {value}");
-        match word {
-            "--students" => students = Some(value.parse().with_context(wrong)?),
-            "--at-once" => at_once = Some(value.parse().with_context(wrong)?),
-            "--keys-per-second" => keys_per_second = Some(value.parse().with_context(wrong)?),
-            "--requests-at-once" => requests_at_once = Some(value.parse().with_context(wrong)?),
-            _ => return Ok(false),
-        }
-        Ok(true)
-    })?;
-    // Where nobody said how many press at once, it is guessed from the students.
+    let Arguments { stack, login, students, at_once, keys_per_second, requests_at_once, .. } = arguments;
+    let aws = Aws { stack: stack.unwrap_or_default(), login };
     let guess = |students: u32| students.div_ceil(STUDENTS_OF_ONE_AT_ONCE).min(MOST_AT_ONCE);
     let at_once = at_once.or(students.map(guess));
     let deployment = Deployment::read(&aws)?;
-    Doctor { aws, deployment, students, at_once, keys_per_second, requests_at_once }.look(shell)
+    Doctor { aws, deployment, students, at_once, keys_per_second, requests_at_once }.look()
 }
 
 impl Doctor {
-    fn look(&self, shell: &Shell) -> anyhow::Result<()> {
+    fn look(&self) -> anyhow::Result<()> {
         let mut report = Report::default();
-        let tags = cmd!(shell, "git tag --list v*").quiet().ignore_stderr().read().unwrap_or_default();
-        report.tell("version", self.version(&Checkout::read(shell), &tags))?;
-        report.tell("samconfig.toml", self.samconfig(&shell.read_file("samconfig.toml").unwrap_or_default()))?;
+        report.tell("version", self.version(&tags()))?;
+        report.tell("samconfig.toml", self.samconfig(&fs::read_to_string("samconfig.toml").unwrap_or_default()))?;
         for (name, verdict) in aws::check(&self.aws, &self.deployment, CHECKS, &|_, mails| self.short_of_mails(mails))?
         {
             report.tell(&name, verdict)?;
@@ -170,24 +176,22 @@ impl Doctor {
         ))
     }
 
-    /// Whether what is deployed is what is checked out, as a procedure at night needs it, or one version away from it.
-    fn version(&self, checkout: &Checkout, tags: &str) -> Found {
+    /// Whether what is deployed is what this is, as a procedure at night needs it, or one version away from it.
+    fn version(&self, tags: &str) -> Found {
         let deployed = self.deployment.value("Version");
-        let here = checkout.to_string();
-        let number = |version: &str| version.split(' ').next().unwrap_or_default().to_owned();
-        let skipped = between(tags, &number(deployed), &number(&here));
+        let skipped = between(tags, deployed, VERSION);
         let why = match deployed {
             "" | "not packaged" => "nobody knows what runs: deploy target/lambda/template.yaml",
             _ if deployed.ends_with(" dirty") => "no commit has the files that it was built from: deploy a commit",
             _ if !skipped.is_empty() => "it is one version after the other",
-            _ if deployed != here => "check out what is deployed, or deploy what is checked out",
-            _ => return (OK, here),
+            _ if deployed != VERSION => "take the bursar-ops of what is deployed, or deploy this version",
+            _ => return (OK, VERSION.to_owned()),
         };
         let first = skipped.first().map(|next| {
-            format!(" Between them: {}. Deploy {next} first, or check out what is deployed.", skipped.join(", "))
+            format!(" Between them: {}. Deploy {next} first, or take the other bursar-ops.", skipped.join(", "))
         });
         let first = first.unwrap_or_default();
-        (MEND, format!("Deployed is “{deployed}”, here is “{here}”: {why}.{first}"))
+        (MEND, format!("Deployed is “{deployed}”, this is “{VERSION}”: {why}.{first}"))
     }
 
     /// Whether the next `sam deploy` from this folder would change a parameter: a samconfig.toml wins over the stack.
@@ -248,6 +252,46 @@ pub(crate) fn reached(url: &str, worst: u16) -> Found {
             let ask =
                 "Does its name lead where the output ApiOrigin says, or the provider's status page tell of trouble?";
             (MEND, format!("{url} answers {status} {}. {ask}", stderr.trim()))
+        }
+    }
+}
+
+/// The tags of this checkout, a line each; none outside one.
+fn tags() -> String {
+    let git = Command::new("git").args(["tag", "--list", "v*"]).stdin(Stdio::null()).output();
+    git.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
+}
+
+/// The released versions between two others, in their order from the first, by the tags of a checkout.
+fn between(tags: &str, first: &str, last: &str) -> Vec<String> {
+    // `0.1.0 1a2b3c4d5e6f` is how a version is said.
+    let number = |version: &str| Version::parse(version.split(' ').next().unwrap_or_default()).ok();
+    let (Some(first), Some(last)) = (number(first), number(last)) else { return Vec::new() };
+    let released = tags.lines().filter_map(|tag| Version::parse(tag.trim().strip_prefix('v')?).ok());
+    let lies_between = |tag: &Version| {
+        tag.pre.is_empty() && first.clone().min(last.clone()) < *tag && *tag < first.clone().max(last.clone())
+    };
+    let mut between: Vec<_> = released.filter(lies_between).collect();
+    between.sort_unstable();
+    if last < first {
+        between.reverse();
+    }
+    between.into_iter().map(|version| format!("v{version}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_between_are_named() {
+        let tags = "v0.1.0\nv0.10.0\nv0.2.0\nv0.3.0\nv0.3.0-rc1\nother\n";
+        assert_eq!(between(tags, "0.1.0", "0.10.0 1a2b3c4d5e6f"), ["v0.2.0", "v0.3.0"]);
+        assert_eq!(between(tags, "0.10.0", "0.1.0"), ["v0.3.0", "v0.2.0"]);
+        for (from, to) in
+            [("0.1.0", "0.2.0"), ("0.3.0", "0.2.0"), ("0.3.0", "0.3.0"), ("0.10.0", "0.11.0"), ("", "0.3.0")]
+        {
+            assert_eq!(between(tags, from, to), [""; 0], "{from} to {to}");
         }
     }
 }

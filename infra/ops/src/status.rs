@@ -4,11 +4,10 @@ use std::io::Write;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use xshell::Shell;
+use clap::Args;
 
-use crate::aws::{self, Answer, Aws, Deployment, LATELY, NOT_CHECKED, OK, Report, seconds_ago};
+use crate::aws::{self, Answer, Aws, Deployment, LATELY, Login, NOT_CHECKED, OK, Report, seconds_ago};
 
-const USAGE: &str = "cargo xtask status --stack NAME [--region REGION] [--profile PROFILE]";
 /// In the order of what keeps students from their keys most often.
 const CHECKS: &str = include_str!("status.txt");
 /// What is counted in the logs.
@@ -32,8 +31,17 @@ const LOGS: [&str; 5] = ["ClaimLog", "ConsoleLog", "MailLog", "ThresholdAlertsLo
 /// A search has so long to end.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-pub(crate) fn status(_: &Shell, words: &[String]) -> anyhow::Result<()> {
-    let aws = Aws::read(words, USAGE, |_, _| Ok(false))?;
+#[derive(Args)]
+pub struct Arguments {
+    /// The name of the deployment's stack
+    #[arg(long, value_name = "NAME")]
+    stack: String,
+    #[command(flatten)]
+    login: Login,
+}
+
+pub(crate) fn status(arguments: Arguments) -> anyhow::Result<()> {
+    let aws = Aws { stack: arguments.stack, login: arguments.login };
     let stack = Deployment::read(&aws)?;
     let mut report = Report::default();
     writeln!(std::io::stdout(), "{} in the last {} minutes:\n", aws.stack, LATELY / 60)?;

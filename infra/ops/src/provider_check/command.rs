@@ -1,6 +1,4 @@
-//! The command `provider-check`: reads its options and the key, runs the check, and prints what it found.
-
-#![recursion_limit = "256"]
+//! The subcommand: reads its options and the key, runs the check, and prints what it found.
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -12,16 +10,17 @@ use anyhow::{Context, Result};
 use bursar_core::clock::Clock;
 use bursar_core::config::{OPENROUTER, web_address};
 use bursar_core::domain::values::key::PlaintextKey;
-use clap::Parser;
-use provider_check::{LEFT, MODEL, Options};
+use clap::Args;
 use tokio::signal::ctrl_c;
 use tokio::sync::Notify;
 
+use super::{Findings, LEFT, MODEL, Options, check, count_keys, in_flight, rate};
+use crate::NotLooked;
+
 /// Tries on a provider's account what Bursar assumes of it, with a key that it makes and deletes. Costs at
 /// most a cent. Run one check at a time on an account: each takes away what another made.
-#[derive(Parser)]
-#[command(name = "provider-check")]
-struct Arguments {
+#[derive(Args)]
+pub struct Arguments {
     /// The file that holds the account's management key
     #[arg(long, value_name = "FILE")]
     management_key_file: PathBuf,
@@ -43,19 +42,6 @@ struct Arguments {
     in_flight: bool,
 }
 
-/// The exit codes: 0, the account will do; 1, it will not; 2, nothing was begun.
-#[tokio::main]
-async fn main() -> ExitCode {
-    match run(Arguments::parse()).await {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("provider-check: {error:#}");
-            ExitCode::from(2)
-        }
-    }
-}
-
 fn read_key(file: &Path) -> Result<PlaintextKey> {
     let shown = file.display();
     let text = std::fs::read_to_string(file)
@@ -67,9 +53,16 @@ fn read_key(file: &Path) -> Result<PlaintextKey> {
         .with_context(|| format!("{shown} does not hold a management key: the file must hold the key and nothing else"))
 }
 
+/// Fails with 1 if the account will not do, and with 2 if nothing was begun.
+pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
+    let findings = findings(arguments).await.map_err(|error| NotLooked(format!("{error:#}")))?;
+    write!(std::io::stdout().lock(), "{findings}")?;
+    Ok(if findings.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
 /// Runs the check or the count until its end or an interrupt. Both take away what they made; a second interrupt
 /// keeps them from that.
-async fn run(arguments: Arguments) -> Result<bool> {
+async fn findings(arguments: Arguments) -> Result<Findings> {
     let options = Options {
         management_key: Arc::new(read_key(&arguments.management_key_file)?),
         provider: arguments.provider,
@@ -87,20 +80,18 @@ async fn run(arguments: Arguments) -> Result<bool> {
     };
     let work = async {
         if let Some(keys) = arguments.rate {
-            provider_check::rate(&options, interrupted.notified(), keys).await
+            rate(&options, interrupted.notified(), keys).await
         } else if arguments.count_keys {
-            provider_check::count_keys(&options, interrupted.notified()).await
+            count_keys(&options, interrupted.notified()).await
         } else if arguments.in_flight {
-            provider_check::in_flight(&options, interrupted.notified()).await
+            in_flight(&options, interrupted.notified()).await
         } else {
-            provider_check::check(&options, interrupted.notified()).await
+            check(&options, interrupted.notified()).await
         }
     };
-    let findings = tokio::select! {
+    tokio::select! {
         outcome = work => outcome,
         _ = watch => anyhow::bail!("interrupted again, so something may be left. {LEFT}"),
     }
-    .context("nothing was done")?;
-    write!(std::io::stdout().lock(), "{findings}")?;
-    Ok(findings.is_well())
+    .context("nothing was done")
 }

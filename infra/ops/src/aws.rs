@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, anyhow, bail};
+use clap::Args;
 
 /// The raw text of an answer, `None` if AWS knows no such thing, or why nothing is known.
 pub(crate) type Answer = Result<Option<String>, String>;
@@ -20,9 +21,9 @@ pub(crate) const OK: &str = "ok";
 pub(crate) const MEND: &str = "MEND";
 pub(crate) const NOT_CHECKED: &str = "not checked";
 
-/// Something could not be looked at, so that nothing is known of it. The recipe ends with 2.
+/// Something could not be looked at, so that nothing is known of it. The command ends with 2.
 #[derive(Debug)]
-pub(crate) struct NotLooked(String);
+pub struct NotLooked(pub(crate) String);
 
 impl Display for NotLooked {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -38,38 +39,31 @@ const EARLIER: u64 = 3 * 60 * 60;
 /// So many questions run side by side.
 const AT_ONCE: usize = 8;
 
-/// The AWS CLI, as the words of a recipe want it.
+/// Where the AWS CLI looks, for each call.
+#[derive(Args)]
+pub(crate) struct Login {
+    /// Another region than the shell's
+    #[arg(long)]
+    region: Option<String>,
+    /// Another profile than the shell's
+    #[arg(long)]
+    profile: Option<String>,
+}
+
+/// The AWS CLI, asked about one stack.
 pub(crate) struct Aws {
     pub(crate) stack: String,
-    /// Region and profile, for each call.
-    through: Vec<String>,
+    pub(crate) login: Login,
 }
 
 impl Aws {
-    /// Reads the words of a recipe, of which it gives those that are not the stack, region or profile to `other`.
-    pub(crate) fn read(
-        words: &[String],
-        usage: &str,
-        mut other: impl FnMut(&str, &str) -> anyhow::Result<bool>,
-    ) -> anyhow::Result<Aws> {
-        let mut stack = None;
-        let mut through = Vec::new();
-        for pair in words.chunks(2) {
-            let [word, value] = pair else { bail!("{} needs a value: {usage}", pair.join(" ")) };
-            match word.as_str() {
-                "--stack" => stack = Some(value.clone()),
-                "--region" | "--profile" => through.extend([word.clone(), value.clone()]),
-                _ if other(word, value)? => {}
-                _ => bail!("it knows no {word}: {usage}"),
-            }
-        }
-        Ok(Aws { stack: stack.with_context(|| format!("which stack? {usage}"))?, through })
-    }
-
     /// The answer to `aws WORD… --query QUERY`.
     pub(crate) fn ask(&self, words: &[&str], query: &str) -> anyhow::Result<Answer> {
         let mut aws = Command::new("aws");
-        aws.args(words).args(["--output", "text", "--query", query]).args(&self.through);
+        aws.args(words).args(["--output", "text", "--query", query]);
+        for (option, value) in [("--region", &self.login.region), ("--profile", &self.login.profile)] {
+            aws.args(value.iter().flat_map(|value| [option, value]));
+        }
         // A pager would wait for a key.
         let output = match aws.env("AWS_PAGER", "").stdin(Stdio::null()).output() {
             Err(error) if error.kind() == ErrorKind::NotFound => bail!(NotLooked(
@@ -182,7 +176,7 @@ pub(crate) fn seconds_ago(seconds: u64) -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs()).saturating_sub(seconds)
 }
 
-/// What a recipe says of numbers of which enough for something is wanted: `None` if they are.
+/// What a command says of numbers of which enough for something is wanted: `None` if they are.
 pub(crate) type Enough<'a> = &'a (dyn Fn(&str, &[f64]) -> Option<String> + Sync);
 
 /// Makes checks, each four lines of a text: its name, the question, the answer that is wanted, what to do about any other. `$stack`

@@ -27,10 +27,10 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 use ulid::Ulid;
 
-use crate::leftovers::{self, EVERY_KEY};
-use crate::report::clean;
-use crate::wire::{Answer, Wire};
-use crate::{Findings, Options};
+use super::leftovers::{self, EVERY_KEY};
+use super::report::clean;
+use super::wire::{Answer, Wire};
+use super::{Findings, Options};
 
 /// The limit of every key that a run makes. It expires after an hour.
 const LIMIT: Usd = Usd::CENT;

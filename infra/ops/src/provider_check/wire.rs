@@ -11,7 +11,7 @@ use bursar_core::tls;
 use http::Method;
 use serde_json::Value;
 
-use crate::{Options, Wait};
+use super::{Options, Wait};
 
 /// The API of one provider, with one key.
 pub(crate) struct Wire {

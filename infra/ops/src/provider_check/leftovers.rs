@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use http::Method;
 use ulid::Ulid;
 
-use crate::wire::Wire;
+use super::wire::Wire;
 
 /// The beginning of the name of everything that the check makes. A deployment's own names begin with `bursar/`.
 const PREFIX: &str = "bursar-provider-check/";

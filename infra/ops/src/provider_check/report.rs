@@ -7,7 +7,7 @@ use std::fmt::{self, Display, Formatter};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::provider::wire::error::harmless;
 
-use crate::LEFT;
+use super::LEFT;
 
 /// Something that Bursar assumes of the provider, and what follows if it does not hold. What the client itself checks
 /// in each answer is not here: where it refuses one, the check ends early with its words.
