@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use bursar_core::config::SignOnRequired;
 use bursar_core::domain::programme::basis::Byok;
 use bursar_core::domain::programme::pause::PauseTimes;
 use bursar_core::domain::programme::rules::DailyLimit;
@@ -12,13 +13,17 @@ use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::Enrolment;
 use bursar_local::inbox::Contents;
+use bursar_local::sign_on::Lie;
+use bursar_local::stack::SignOnBy;
 use bursar_tests::campus::{ADMIN, Campus, address};
+use bursar_tests::stack::Setup;
 use jiff::ToSpan;
 use serde_json::{Value, json};
 
 use crate::driver::{Browser, DESK, Driver, PHONE};
 use crate::journey::sign_in;
 use crate::pictures::{ASSISTANT, FACULTY, demonstration, keep, known_as};
+use crate::sign_on::enrol;
 
 const VISITS: &str = include_str!("pages.txt");
 /// A desk's window at four times its size.
@@ -63,6 +68,9 @@ const UNWANTED: &[&str] = &[
     "whoever",
     "whom",
 ];
+
+/// Whom the provider does not lead back, so that the page which leads there stays.
+const KEPT: &str = "sign-on kept";
 
 /// What a page must say, in its column.
 const SEES: &str = "sees ";
@@ -125,6 +133,7 @@ pub(crate) async fn are_good(driver: &Driver, axe: &Path) {
     large_course(&mut campus).await;
     let hash = (0..105).map(|number| campus.foreign(&format!("course-{number}"))).last().unwrap();
     campus.sync().await;
+    let with_sign_on = with_sign_on().await;
     let visits = VISITS.replace("{grant}", grant.as_str()).replace("{new_grant}", new_grant.as_str());
     let visits = visits
         .replace("{address}", &student)
@@ -136,27 +145,37 @@ pub(crate) async fn are_good(driver: &Driver, axe: &Path) {
     std::fs::create_dir_all(PICTURES).unwrap();
 
     let students = [("new", &*new), ("student", &*student), ("paused", IN_EXAM)];
-    let staff = [("assistant", ASSISTANT), ("faculty", FACULTY), ("admin", ADMIN)];
+    let staff = [("assistant", ASSISTANT), ("faculty", FACULTY), ("admin", ADMIN), ("sign-on admin", ADMIN)];
     let people: BTreeMap<&str, &str> = students.into_iter().chain(staff).collect();
     let mut browsers = BTreeMap::from([("nobody", nobody)]);
     let (mut seen, mut linked, mut wrong) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
     for line in visits.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
         let mut columns = line.split("  ").filter(|column| !column.is_empty()).map(str::trim_start).peekable();
         let [who, name, path] = [(); 3].map(|()| columns.next().unwrap());
+        let site = if who.starts_with("sign-on") { &with_sign_on } else { &campus };
         if !browsers.contains_key(who) {
             let browser = driver.open(DESK).await;
-            sign_in(&campus, &browser, people[who]).await;
+            if let Some(address) = people.get(who) {
+                sign_in(site, &browser, address).await;
+            }
             browsers.insert(who, browser);
         }
         let browser = &browsers[who];
+        if let Some(provider) = &site.sign_on {
+            provider.becomes(who, who.split(' ').next_back());
+            provider.lies((who == KEPT).then_some(Lie::NoAnswer));
+        }
         if path != "-" {
-            browser.go(&format!("{}{path}", campus.ready.web)).await;
+            browser.go(&format!("{}{path}", site.ready.web)).await;
         }
         let sees = columns.next_if(|column| column.starts_with(SEES));
         if let Some(action) = columns.next() {
             let typed: Vec<(&str, &str)> = columns.map(|typed| typed.split_once('=').unwrap()).collect();
             fill_and_send(browser, action, &typed).await;
-            campus.settle().await;
+            if who != KEPT {
+                browser.one("html:not(:has([http-equiv='refresh']))").await;
+            }
+            site.settle().await;
         }
         let (read, before) = (browser.run(READ).await, wrong.len());
         let bytes = read[0].as_u64().unwrap();
@@ -180,12 +199,24 @@ pub(crate) async fn are_good(driver: &Driver, axe: &Path) {
     linked.retain(|path| !seen.contains(path) && !NO_PAGES.iter().any(|end| path.ends_with(end)));
     wrong.extend(linked.iter().map(|path| format!("{path} is linked and not in the list")));
     campus.settle().await;
-    for Contents { subject, kind, text, .. } in campus.ses.mails().iter().map(|mail| Contents::parse(&mail.raw)) {
+    let mails = [campus.ses.mails(), with_sign_on.ses.mails()].concat();
+    for Contents { subject, kind, text, .. } in mails.iter().map(|mail| Contents::parse(&mail.raw)) {
         wrong.extend(unwanted(&format!("the mail {}", kind.unwrap()), &format!("{subject}\n{}", text.unwrap())));
     }
     wrong.dedup();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     campus.finish().await;
+    with_sign_on.finish().await;
+}
+
+/// A campus with a sign-on, which whoever has a role must use.
+async fn with_sign_on() -> Campus {
+    let sign_on = Some((SignOnBy::Provider, SignOnRequired::Roles));
+    let mut campus = Campus::of(Setup { sign_on, ..Setup::default() }).await;
+    campus.programme("CS pilot", |_| {}).await;
+    enrol(&campus, "ada", "ada").await;
+    campus.settle().await;
+    campus
 }
 
 /// The lines that have words which people should not have to learn.

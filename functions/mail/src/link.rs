@@ -118,8 +118,8 @@ impl Words<'_> {
             subject: "Your sign-on now opens Bursar".to_owned(),
             heading: "A sign-on was connected".to_owned(),
             parts: vec![LetterPart::Sentences(format!(
-                "Somebody signed on at {institution}, and from now on that sign-on signs in to Bursar as {}. If that was you, nothing \
-                 is to do. If it was not, ask {support} at once: an admin disconnects it, and whoever it was is signed out.",
+                "A person signed on at {institution}, and from now on that sign-on signs in to Bursar as {}. If that was you, nothing \
+                 is to do. If it was not, ask {support} at once: an admin disconnects it, and that person is signed out.",
                 self.recipient.as_written()
             ))],
             why: format!("You get this mail because this address is known at {origin}."),
@@ -162,7 +162,7 @@ mod tests {
         insta::assert_snapshot!(told(|words| words.sign_on()).await, @"
         Your sign-on now opens Bursar
         A sign-on was connected
-        Somebody signed on at Example University, and from now on that sign-on signs in to Bursar as grace@example.edu. If that was you, nothing is to do. If it was not, ask the people who run Bursar there at once: an admin disconnects it, and whoever it was is signed out.
+        A person signed on at Example University, and from now on that sign-on signs in to Bursar as grace@example.edu. If that was you, nothing is to do. If it was not, ask the people who run Bursar there at once: an admin disconnects it, and that person is signed out.
         You get this mail because this address is known at https://bursar.example.edu.
         ");
     }

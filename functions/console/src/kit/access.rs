@@ -21,7 +21,7 @@ use bursar_core::web::{AppError, Fields, Frame, Posted, Result, Site, Visitor};
 
 /// Whoever reads an admin's mailbox while nobody can sign on makes nobody an admin, and connects no sign-on of their own.
 pub(crate) const SIGN_ON_FOR_THIS: &str =
-    "Nothing was done: this needs a sign-on. Somebody who was let in by a mailed link for an hour cannot do it.";
+    "Nothing was done: this needs a sign-on. A person who was let in by a mailed link for an hour cannot do it.";
 
 /// A programme with the visitor's role in it. As an extractor it admits assistants and higher roles.
 #[derive(Clone)]

@@ -25,8 +25,8 @@ impl AlarmText {
                 "An admin signed in by a mailed link",
                 vec![("Who", named.admins.0.clone())],
                 "Admins have to sign on here. This one is named in the deployment's settings, and so may come in by a mailed link all the \
-                       same, for one hour. Where the sign-on was down, nothing is to do. If it was not them, whoever has their mailbox came \
-                       in: take the address out of the deployment's admins, and read the audit.",
+                       same, for one hour. Where the sign-on was down, nothing is to do. If it was not them, another person reads their \
+                       mailbox: take the address out of the deployment's admins, and read the audit.",
             ),
             Cause::ManagementKey => alarm_text(
                 "The management key does not work",

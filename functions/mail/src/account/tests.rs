@@ -91,7 +91,7 @@ async fn alarms() {
     An admin signed in by a mailed link
     Who: grace@example.edu
     Found: 20 Nov 2026, 10:00 UTC
-    Admins have to sign on here. This one is named in the deployment's settings, and so may come in by a mailed link all the same, for one hour. Where the sign-on was down, nothing is to do. If it was not them, whoever has their mailbox came in: take the address out of the deployment's admins, and read the audit.
+    Admins have to sign on here. This one is named in the deployment's settings, and so may come in by a mailed link all the same, for one hour. Where the sign-on was down, nothing is to do. If it was not them, another person reads their mailbox: take the address out of the deployment's admins, and read the audit.
     Open the audit of the account: https://bursar.example.edu/console/account/audit
 
     The management key does not work

@@ -50,6 +50,8 @@ pub enum Lie {
     Metadata,
     /// It answers nothing but faults.
     Closed,
+    /// It leaves the browser where it is.
+    NoAnswer,
 }
 
 #[derive(Clone)]
@@ -166,6 +168,9 @@ async fn keys(State(provider): State<SignOnProvider>) -> Result<Response, Refuse
 /// Leads the browser back at once, with a code.
 async fn authorize(State(provider): State<SignOnProvider>, Query(query): Query<Fields>) -> Result<Response, Refused> {
     let lie = provider.lie();
+    if lie == Some(Lie::NoAnswer) {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
     let mut inner = lock(&provider.0);
     let given = |name: &str| query.get(name).map_or("", String::as_str);
     require(
