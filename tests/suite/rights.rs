@@ -20,8 +20,6 @@ enum Whose {
     Anybodys,
     /// Not there, whoever asks.
     Nothing,
-    /// Leads to the start, whoever asks.
-    Starts,
     /// Every program with its token, and so nobody here.
     Programs,
     /// Every person who is signed in.
@@ -35,14 +33,13 @@ enum Whose {
     Facultys,
     Admins,
 }
-use Whose::{Admins, Anybodys, Assistants, Facultys, Nothing, Programs, Staffs, Starts, Students, Visitors};
+use Whose::{Admins, Anybodys, Assistants, Facultys, Nothing, Programs, Staffs, Students, Visitors};
 
 const ERASURE: &str = "01KDVDNA00000000000000001A";
 const PROGRAMME: &str = "/console/programmes/{id}";
 
-const TABLE: [(&str, &str, Whose); 90] = [
+const TABLE: [(&str, &str, Whose); 88] = [
     ("GET", "/", Anybodys),
-    ("GET", "/link", Starts),
     ("POST", "/link", Anybodys),
     ("POST", "/sign-on", Anybodys),
     ("GET", "/sign-on/callback", Anybodys),
@@ -52,7 +49,6 @@ const TABLE: [(&str, &str, Whose); 90] = [
     ("GET", "/.well-known/security.txt", Nothing),
     ("GET", "/c/{*anything}", Anybodys),
     ("POST", "/c/{*anything}", Anybodys),
-    ("GET", "/code", Starts),
     ("POST", "/code", Anybodys),
     ("GET", "/bursar.css", Anybodys),
     ("GET", "/forms.js", Anybodys),
@@ -173,7 +169,7 @@ impl Answered {
         let is_in = match whose {
             Anybodys => return Answered::In,
             Nothing => return Answered::Hidden,
-            Programs | Starts => return Answered::SignedOut,
+            Programs => return Answered::SignedOut,
             _ if who == Who::Nobody => return Answered::SignedOut,
             Visitors => true,
             Students => is_own && who == Who::Student,

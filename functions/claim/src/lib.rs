@@ -42,9 +42,8 @@ use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use askama::Template;
-use axum::extract::{FromRequestParts, Request};
-use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
@@ -74,9 +73,9 @@ impl Function for App {
         let provider = provider.map(Arc::new);
         let routes = Router::new()
             .route("/", get(sign_in::start))
-            .route("/link", get(sign_in::back_to_start).post(sign_in::request_link))
+            .route("/link", post(sign_in::request_link))
             .route("/c/{*anything}", get(sign_in::link).post(sign_in::follow))
-            .route("/code", get(sign_in::back_to_start).post(sign_in::type_code))
+            .route("/code", post(sign_in::type_code))
             .route("/sign-on", post(sign_on::begin))
             .route("/sign-on/callback", get(sign_on::callback))
             .route("/privacy", get(privacy))
@@ -98,7 +97,7 @@ impl Function for App {
             .route("/forms.js", get(web::forms_script))
             .route("/key.js", get(script))
             .fallback(nothing)
-            .method_not_allowed_fallback(nothing)
+            .method_not_allowed_fallback(web::other_method)
             .layer(Extension(provider))
             .with_state(site.clone());
         App { pages: Pages::new(routes, &site) }
@@ -157,10 +156,6 @@ async fn script() -> Response {
 }
 
 /// The answer to an unknown path. Below `/my`, somebody who is signed out is sent to sign in first.
-async fn nothing(site: Site, request: Request) -> Answer {
-    let (mut parts, _) = request.into_parts();
-    if parts.uri.path() == "/my" || parts.uri.path().starts_with("/my/") {
-        Visitor::from_request_parts(&mut parts, &site).await?;
-    }
-    Err(AppError::not_found())
+async fn nothing(uri: Uri, visitor: web::Result<Visitor>) -> AppError {
+    visitor.err().filter(|_| uri.path().starts_with("/my/")).unwrap_or_else(AppError::not_found)
 }

@@ -7,7 +7,6 @@ use askama::Template;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, Uri};
-use axum::response::Redirect;
 use bursar_core::clock::Moment;
 use bursar_core::config::SignOnRequired;
 use bursar_core::deadline::Deadline;
@@ -92,11 +91,6 @@ struct CodeRefusedPage<'a> {
 /// The page of a link. It changes nothing and looks nothing up, since mail scanners open links.
 pub(crate) async fn link(site: Site, headers: HeaderMap) -> Reply {
     site.page(&LinkPage { frame: &site.frame, has_asked: site.cookies.asking(&headers).is_some() })
-}
-
-/// Where somebody lands who opens the address of one of the forms again.
-pub(crate) async fn back_to_start() -> Redirect {
-    Redirect::to("/")
 }
 
 /// Signs in by a link, in the browser that asked or with the address typed in. A failure uses nothing up.

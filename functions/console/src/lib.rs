@@ -17,7 +17,7 @@ use bursar_core::clock::Clock;
 use bursar_core::config::Config;
 use bursar_core::event::{Event, Task};
 use bursar_core::start::Function;
-use bursar_core::web::{AppError, Pages, Site, Visitor};
+use bursar_core::web::{AppError, Pages, Site, Visitor, other_method};
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 
@@ -105,7 +105,7 @@ fn routes(site: Site) -> Router {
         .route("/console/account/statement.csv", get(statement::csv))
         .route("/console/account/keys/{hash}", post(account::act_on_foreign_key))
         .fallback(nothing)
-        .method_not_allowed_fallback(nothing)
+        .method_not_allowed_fallback(other_method)
         .with_state(site)
 }
 

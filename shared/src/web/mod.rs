@@ -37,6 +37,6 @@ pub use form::Fields;
 pub use gateway::Pages;
 pub use page::{Frame, forms_script, stylesheet};
 pub use reply::{Answer, Reply, Result};
-pub use session::{Destination, Posted, Visitor};
+pub use session::{Destination, Posted, Visitor, other_method};
 pub use site::Site;
 pub use source::Source;

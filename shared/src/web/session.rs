@@ -8,7 +8,7 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::{COOKIE, HeaderMap, HeaderValue, REFERER};
 use axum::http::request::Parts;
 use axum::http::uri::PathAndQuery;
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Redirect};
 use cookie::{Cookie, SameSite};
 use data_encoding::BASE64URL_NOPAD;
@@ -100,6 +100,18 @@ fn signed_out(parts: &Parts, site: &Site) -> AppError {
     refusal
 }
 
+/// The answer to a method that a path has not. The address of a form leads to its programme, or to the first page: a browser has it
+/// where a page answered the form, and comes back to it where that page's own form came too late.
+pub async fn other_method(method: Method, uri: Uri) -> Result<Redirect> {
+    if method != Method::GET {
+        return Err(AppError::not_found());
+    }
+    let path = uri.path();
+    let depth = if path.starts_with("/console/programmes/") { 3 } else { 1 };
+    let end = path.match_indices('/').nth(depth).map_or(1, |(end, _)| end);
+    Ok(Redirect::to(&path[..end]))
+}
+
 /// A page of ours for somebody who is signed in, to which this browser goes after signing in.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Destination(String);
@@ -180,7 +192,7 @@ impl Cookies {
     }
 
     pub fn end_session(self) -> HeaderValue {
-        self.set(SESSION, "", SameSite::Lax, Some(cookie::time::Duration::ZERO))
+        self.end(SESSION)
     }
 
     pub fn set_asking(self, token: &BrowserToken) -> HeaderValue {
@@ -197,7 +209,7 @@ impl Cookies {
     }
 
     pub fn end_sign_on(self) -> HeaderValue {
-        self.set(SIGN_ON, "", SameSite::Lax, Some(cookie::time::Duration::ZERO))
+        self.end(SIGN_ON)
     }
 
     pub(super) fn notice(self, headers: &HeaderMap) -> Option<Flash> {
@@ -209,7 +221,7 @@ impl Cookies {
     }
 
     pub(super) fn end_notice(self) -> HeaderValue {
-        self.set(NOTICE, "", SameSite::Lax, Some(cookie::time::Duration::ZERO))
+        self.end(NOTICE)
     }
 
     pub fn destination(self, headers: &HeaderMap) -> Option<Destination> {
@@ -223,7 +235,7 @@ impl Cookies {
     }
 
     pub fn end_destination(self) -> HeaderValue {
-        self.set(DESTINATION, "", SameSite::Lax, Some(cookie::time::Duration::ZERO))
+        self.end(DESTINATION)
     }
 
     /// The name under which a cookie travels.
@@ -238,6 +250,10 @@ impl Cookies {
         let mut pairs = headers.get_all(COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
         let value = pairs.find_map(|pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
         Some(String::from_utf8_lossy(value).into_owned())
+    }
+
+    fn end(self, bare_name: &str) -> HeaderValue {
+        self.set(bare_name, "", SameSite::Lax, Some(cookie::time::Duration::ZERO))
     }
 
     fn set(

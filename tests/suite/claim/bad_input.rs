@@ -80,7 +80,7 @@ async fn bad_input_gets_one_sentence_and_has_no_effect() {
     pages.push(("signed out", 401, stranger.post_as(FORM, &reveal, form("&epoch=0")).await));
     pages.push(("no field", 422, stranger.post_as(FORM, "/link", "").await));
     pages.push(("no page", 404, stranger.get("/nothing").await));
-    pages.push(("another method", 404, ada.get(&reveal).await));
+    pages.push(("another method", 404, ada.post_as(FORM, "/my/help", form("")).await));
 
     for (what, status, page) in &pages {
         let at = format!("{what} at {}", page.path);

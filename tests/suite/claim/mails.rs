@@ -42,7 +42,7 @@ async fn each_chooses_their_own_mails() {
         post(&[("digest", "on"), ("reminders", "off")], 303).await;
         assert_eq!(wanted(who).await, (true, false));
         who.post(MAILS, &[("digest", "off")]).await.expect(403);
-        who.get(MAILS).await.expect(404);
+        assert_eq!(who.get(MAILS).await.expect(303).location(), Some("/my"));
     }
     campus.browser().post(MAILS, &[("digest", "off")]).await.expect(401);
     campus.browser().get(MAILS).await.expect(303);

@@ -242,6 +242,14 @@ async fn signing_in_leads_to_the_page() {
     assert!(lost.alert().unwrap().contains("what was typed is lost"), "{}", lost.readable());
     assert_eq!(signs_in(&campus, &admin, "admin").await, campus.console("/settings"));
 
+    // A page that only answers a form leads to its programme.
+    let close = campus.console("/close");
+    let preview = admin.submit(&admin.get(&campus.console("/settings")).await, &close, &[]).await.expect(200);
+    campus.hours(9);
+    admin.submit(&preview, &close, &[("confirm", "CS pilot")]).await.expect(401);
+    assert_eq!(signs_in(&campus, &admin, "admin").await, close);
+    assert_eq!(admin.get(&close).await.expect(303).location(), Some(&*campus.console("")));
+
     // A page of staff is nobody else's, and what is planted leads nowhere.
     for (path, leads_to) in [(&*page, "/my"), ("/my/help", "/my/help")] {
         let ada = campus.browser();
