@@ -5,8 +5,8 @@ pub mod base;
 pub mod command;
 pub mod provider;
 pub mod sign_on;
-pub mod visitor;
 
 pub use aws::{engine, inbox, invoke, schedules, secrets_manager, ses, tidy, wiring};
 pub use base::{serve, state_file};
+pub use bursar_visitor as visitor;
 pub use command::{copies, demo, folder, settle, stack};

@@ -5,6 +5,7 @@
 mod aws;
 mod doctor;
 pub mod provider_check;
+pub mod rehearse;
 mod sign_on;
 mod status;
 
@@ -24,6 +25,7 @@ pub enum Command {
     /// When students cannot claim: says what fails now, and what to do
     Status(status::Arguments),
     ProviderCheck(provider_check::command::Arguments),
+    Rehearse(rehearse::Arguments),
 }
 
 impl Command {
@@ -32,6 +34,7 @@ impl Command {
             Command::Doctor(arguments) => doctor::doctor(arguments).map(|()| ExitCode::SUCCESS),
             Command::Status(arguments) => status::status(arguments).map(|()| ExitCode::SUCCESS),
             Command::ProviderCheck(arguments) => provider_check::command::run(arguments).await,
+            Command::Rehearse(arguments) => rehearse::run(arguments).await,
         }
     }
 }

@@ -11,8 +11,8 @@ use xshell::{Shell, cmd};
 /// What the files below these folders may come to, product and unit tests, each file in the first part that has it.
 const BOUNDS: [(&str, &[&str], [usize; 2]); 3] = [
     ("functions and shared", &["functions/", "shared/"], [396_450, 134_300]),
-    ("suite", &["tests/", "infra/local/tests/"], [0, 303_850]),
-    ("infra", &["infra/"], [100_700, 12_100]),
+    ("suite", &["tests/", "infra/local/tests/"], [0, 306_150]),
+    ("infra", &["infra/"], [100_700, 12_150]),
 ];
 
 /// Tenths of names, tuples and closures in 1,000 lines.

@@ -5,7 +5,7 @@ pub(crate) mod command;
 mod leftovers;
 mod report;
 mod steps;
-mod wire;
+pub(crate) mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +14,11 @@ use bursar_core::clock::Clock;
 use bursar_core::domain::values::key::PlaintextKey;
 use futures_util::future::BoxFuture;
 
+use wire::Wire;
+
 pub use report::{ASSUMPTIONS, Assumption, Findings};
 pub use steps::{MOST_KEYS, check, count_keys, in_flight, rate};
+pub(crate) use steps::{amount, within};
 
 /// The account to check, and how.
 #[derive(Clone)]
@@ -30,6 +33,12 @@ pub struct Options {
     pub wait: Wait,
     /// Told what the check does now.
     pub progress: fn(&str),
+}
+
+impl Options {
+    fn wire(&self, key: &Arc<PlaintextKey>) -> anyhow::Result<Wire> {
+        Wire::new(&self.provider, key, &self.wait)
+    }
 }
 
 /// How a wait between two questions passes, so that a test can move a clock in place of sleeping.

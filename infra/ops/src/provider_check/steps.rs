@@ -30,7 +30,7 @@ use ulid::Ulid;
 use super::leftovers::{self, EVERY_KEY};
 use super::report::clean;
 use super::wire::{Answer, Wire};
-use super::{Findings, Options};
+use super::{Findings, Options, Wait};
 
 /// The limit of every key that a run makes. It expires after an hour.
 const LIMIT: Usd = Usd::CENT;
@@ -107,7 +107,7 @@ async fn carried_out(
         true => anyhow!("{error}: make a management key on the provider's page for them and put it into the file"),
         false => anyhow!("{error}: try again later, or look at --provider"),
     })?;
-    let wire = Wire::new(options, &options.management_key)?;
+    let wire = options.wire(&options.management_key)?;
     let name = leftovers::new_name();
     let expires_at = Moment::from_second((options.clock.now() + SignedDuration::from_hours(1)).as_second())?;
     let findings = Findings::default();
@@ -154,8 +154,8 @@ fn soon() -> Deadline {
 }
 
 /// Looks until something is seen or the time is up, with growing waits in between, and says when that was.
-async fn within(
-    options: &Options,
+pub(crate) async fn within(
+    wait: &Wait,
     most: Duration,
     mut look: impl AsyncFnMut() -> Result<bool>,
 ) -> Result<(bool, String)> {
@@ -166,7 +166,7 @@ async fn within(
             return Ok((false, format!("not within {} s", passed.as_secs())));
         }
         let now = pause.min(most - passed);
-        (options.wait)(now).await;
+        wait(now).await;
         passed += now;
         pause = (pause * 2).min(LATE);
     }
@@ -223,9 +223,9 @@ async fn callers_key(run: &mut Run<'_>) -> Result<()> {
         "ignored: the provider answered another (external.api_key of POST /keys)".to_owned()
     } else {
         let key = Arc::new(PlaintextKey::new(text).context("no key can be thought of")?);
-        let wire = Wire::new(run.options, &key)?;
+        let wire = run.options.wire(&key)?;
         let is_known = async || Ok(wire.ask(Method::GET, "key", None).await?.is_done());
-        let (works, when) = within(run.options, SOON, is_known).await?;
+        let (works, when) = within(&run.options.wait, SOON, is_known).await?;
         let taken = if works { "taken" } else { "answered as taken" };
         format!("{taken} (external.api_key of POST /keys), and works {when}")
     };
@@ -279,10 +279,10 @@ async fn make(run: &mut Run<'_>, workspaces: &[String]) -> Result<Key> {
     let new = NewKey { name: &name, limit: LIMIT, counting, expires_at };
     let created = run.provider.create_key(&new, soon()).await?;
     run.made_paths.push(format!("keys/{}", created.hash.as_str()));
-    let wire = Wire::new(run.options, &Arc::new(created.plaintext))?;
+    let wire = run.options.wire(&Arc::new(created.plaintext))?;
     let key = Key { hash: created.hash, wire, workspace: String::new() };
     // A new key may be found a while later.
-    within(run.options, SOON, async || Ok(read(run, &key).await.is_ok())).await?;
+    within(&run.options.wait, SOON, async || Ok(read(run, &key).await.is_ok())).await?;
     let before = read(run, &key).await?;
     run.findings.check("name-kept", before.name == name, format!("“{}” for “{name}”", before.name));
     let seen = format!("{:?} for {expires_at:?}", before.expires_at);
@@ -367,7 +367,7 @@ fn note_spent(run: &mut Run<'_>, answer: &Answer) {
     }
 }
 
-fn amount(value: &Value) -> Option<Usd> {
+pub(crate) fn amount(value: &Value) -> Option<Usd> {
     Usd::parse_ceil(&value.to_string()).ok()
 }
 
@@ -383,7 +383,7 @@ async fn spend(run: &mut Run<'_>, key: &Key) -> Result<()> {
     let shows = |usage: Option<Usd>| usage.is_some_and(|usage| usage > Usd::ZERO && usage + LEAST.times(2) > cost);
     let mut key_shows = false;
     let mut listing_shows = false;
-    let (_, when) = within(run.options, Duration::try_from(SETTLING)?, async || {
+    let (_, when) = within(&run.options.wait, Duration::try_from(SETTLING)?, async || {
         key_shows = key_shows || shows(read(run, key).await?.usage);
         listing_shows = listing_shows || shows(amount(&listed(run, key).await?["usage"]));
         Ok(key_shows && listing_shows)
@@ -453,7 +453,8 @@ async fn passes_again(run: &mut Run<'_>, key: &Key) -> Result<bool> {
 async fn spend_until(run: &mut Run<'_>, key: &Key, is_it: impl Fn(&Answer) -> bool) -> Result<(bool, String, Answer)> {
     let options = run.options;
     let mut last = None;
-    let (is_seen, when) = within(options, SOON, async || Ok(is_it(last.insert(complete(run, key).await?)))).await?;
+    let (is_seen, when) =
+        within(&options.wait, SOON, async || Ok(is_it(last.insert(complete(run, key).await?)))).await?;
     Ok((is_seen, when, last.context("nothing was asked")?))
 }
 
@@ -560,7 +561,7 @@ async fn make_short(run: &mut Run<'_>) -> Result<(Option<Key>, Moment)> {
 fn key_of(options: &Options, answer: &Answer) -> Result<Option<Key>> {
     let plaintext = answer.json["key"].as_str().and_then(|key| PlaintextKey::new(key.to_owned()));
     let Some((plaintext, hash)) = plaintext.zip(answer.json["data"]["hash"].as_str()) else { return Ok(None) };
-    Ok(Some(Key { hash: hash.parse()?, wire: Wire::new(options, &Arc::new(plaintext))?, workspace: String::new() }))
+    Ok(Some(Key { hash: hash.parse()?, wire: options.wire(&Arc::new(plaintext))?, workspace: String::new() }))
 }
 
 async fn expire(run: &mut Run<'_>, short: Option<Key>, ends: Moment) -> Result<()> {
@@ -577,14 +578,15 @@ async fn disable_and_delete(run: &mut Run<'_>, key: &Key) -> Result<()> {
     if run.can_spend {
         refused(run, key, "disable-binds", |answer| answer.is_refusal(&[401, 403])).await?;
     }
-    let (shown, when) = within(run.options, SOON, async || Ok(listed(run, key).await?["disabled"] == true)).await?;
+    let (shown, when) =
+        within(&run.options.wait, SOON, async || Ok(listed(run, key).await?["disabled"] == true)).await?;
     run.findings.check("disabled-listed", shown, format!("shown {when}"));
     run.provider.patch_key(&key.hash, KeyPatch::disabled(false), soon()).await?;
     take_away_made(run).await?;
     let is_gone = async || Ok(matches!(run.provider.get_key(&key.hash, soon()).await, Ok(None)));
-    let (gone, when) = within(run.options, SOON, is_gone).await?;
+    let (gone, when) = within(&run.options.wait, SOON, is_gone).await?;
     run.findings.check("gone-is-json", gone, format!("so answered {when}"));
-    let (gone, when) = within(run.options, SOON, async || Ok(listed(run, key).await?.is_null())).await?;
+    let (gone, when) = within(&run.options.wait, SOON, async || Ok(listed(run, key).await?.is_null())).await?;
     run.findings.check("unlisted", gone, format!("gone from the listing {when}"));
     Ok(())
 }

@@ -11,7 +11,7 @@ use bursar_core::tls;
 use http::Method;
 use serde_json::Value;
 
-use super::{Options, Wait};
+use super::Wait;
 
 /// The API of one provider, with one key.
 pub(crate) struct Wire {
@@ -33,17 +33,17 @@ pub(crate) struct Answer {
 }
 
 impl Wire {
-    pub(crate) fn new(options: &Options, key: &Arc<PlaintextKey>) -> Result<Wire> {
+    pub(crate) fn new(provider: &str, key: &Arc<PlaintextKey>, wait: &Wait) -> Result<Wire> {
         // On loopback there is no proxy, and no certificate to read.
-        let client = if options.provider.starts_with("http://") { tls::loopback() } else { tls::client() };
+        let client = if provider.starts_with("http://") { tls::loopback() } else { tls::client() };
         let client = client
-            .user_agent(concat!("bursar-provider-check/", env!("CARGO_PKG_VERSION")))
+            .user_agent(concat!("bursar-ops/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIME_OUT)
             .timeout(Duration::from_secs(60))
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never());
-        let base = options.provider.trim_end_matches('/').to_owned();
-        Ok(Wire { base, http: client.build()?, key: Arc::clone(key), wait: Arc::clone(&options.wait) })
+        let base = provider.trim_end_matches('/').to_owned();
+        Ok(Wire { base, http: client.build()?, key: Arc::clone(key), wait: Arc::clone(wait) })
     }
 
     /// Sends a request once.

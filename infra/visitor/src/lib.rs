@@ -5,15 +5,14 @@ mod page;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bursar_core::tls;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, ORIGIN, REFERER, SET_COOKIE};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, RequestBuilder};
-
-use crate::base::lock;
 
 pub use page::{Form, Found, Page};
 
@@ -32,7 +31,13 @@ type Note = dyn Fn(&Page) + Send + Sync;
 impl Visitor {
     /// A browser without cookies. The pages may be served at another address than their origin.
     pub fn new(served_at: &str, origin: &str) -> Result<Visitor> {
-        let http = tls::loopback().redirect(Policy::none()).build()?;
+        // Over HTTPS it is another machine's, and an answer of a function takes at most half a minute.
+        let client = if served_at.starts_with("https:") {
+            tls::client().timeout(Duration::from_secs(40))
+        } else {
+            tls::loopback()
+        };
+        let http = client.redirect(Policy::none()).build()?;
         let served_at = served_at.to_owned();
         let origin = origin.to_owned();
         Ok(Visitor { http, served_at, origin, cookies: Mutex::default(), noted_by: None })
@@ -170,6 +175,6 @@ impl Visitor {
     }
 
     fn jar(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
-        lock(&self.cookies)
+        self.cookies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,0 +1,188 @@
+//! `rehearse`: a student's way from the invitation to the statement, walked on a deployment before the first student is there. It goes
+//! over the pages as a browser does, spends a cent of the university's at the provider, and leaves one closed programme.
+
+mod command;
+mod figures;
+mod page;
+mod place;
+mod steps;
+
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use bursar_core::clock::{Clock, Moment};
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::window::utc_date;
+use bursar_visitor::Visitor;
+use futures_util::future::BoxFuture;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+pub use command::Arguments;
+pub(crate) use command::run;
+pub use page::Report;
+pub use place::Place;
+pub use steps::Step;
+
+use crate::provider_check::Wait;
+use crate::provider_check::wire::Wire;
+
+/// What a person types after these words, so that a test can answer them.
+pub type Prompt = Arc<dyn Fn(&str) -> BoxFuture<'static, Result<String>> + Send + Sync>;
+
+/// Where to rehearse, and how.
+pub struct Options {
+    pub place: Place,
+    /// The address of an admin, who is also the faculty and the student of the rehearsal.
+    pub address: String,
+    pub model: String,
+    /// Whether a session's cookie is typed, and no code.
+    pub takes_session: bool,
+    /// The file that knows what a run made, for the next one.
+    pub state: PathBuf,
+    pub clock: Clock,
+    pub wait: Wait,
+    pub prompt: Prompt,
+    /// Told of each step as it begins.
+    pub progress: Arc<dyn Fn(Step) + Send + Sync>,
+}
+
+/// What a run makes, for the one that comes after it.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    origin: String,
+    programme: String,
+    /// The path of its page, empty until that is known.
+    path: String,
+    began_on: Date,
+    is_closed: bool,
+}
+
+struct Run<'a> {
+    options: &'a Options,
+    admin: Visitor,
+    student: Visitor,
+    /// The cookie that was typed, for both.
+    session: Option<String>,
+    record: Option<Record>,
+    /// The newest key, once it was shown.
+    key: Option<Wire>,
+    provider: String,
+    spent: Usd,
+    synced_at: Moment,
+    /// What the sync read of it.
+    synced: Usd,
+    report: Report,
+}
+
+/// Walks all steps up to the first that fails, and closes what was made.
+pub async fn rehearse(options: &Options) -> Result<Report> {
+    let mut run = Run::new(options)?;
+    for step in Step::ALL {
+        if !run.carried_out(*step).await {
+            break;
+        }
+    }
+    run.end().await;
+    Ok(run.report)
+}
+
+/// What the day after knows: the final reading of the rehearsal before.
+pub async fn finish(options: &Options) -> Result<Report> {
+    let mut run = Run::new(options)?;
+    run.record.as_ref().with_context(|| format!("{} knows of no rehearsal to finish", options.state.display()))?;
+    for step in [Step::Deployment, Step::SignIn, Step::FinalReading] {
+        if !run.carried_out(step).await {
+            break;
+        }
+    }
+    Ok(run.report)
+}
+
+impl<'a> Run<'a> {
+    fn new(options: &'a Options) -> Result<Run<'a>> {
+        let origin = options.place.origin().to_owned();
+        let record = Record::read(options)?;
+        Ok(Run {
+            options,
+            admin: Visitor::new(&origin, &origin)?,
+            student: Visitor::new(&origin, &origin)?,
+            session: None,
+            record,
+            key: None,
+            provider: String::new(),
+            spent: Usd::ZERO,
+            synced_at: options.clock.now(),
+            synced: Usd::ZERO,
+            report: Report::new(origin, options.clock.now()),
+        })
+    }
+
+    async fn carried_out(&mut self, step: Step) -> bool {
+        (self.options.progress)(step);
+        let begun = self.options.clock.now();
+        let outcome = self.carry_out(step).await.map_err(|error| format!("{error:#}"));
+        let is_done = outcome.is_ok();
+        self.report.note(step, self.since(begun), outcome);
+        is_done
+    }
+
+    fn since(&self, begun: Moment) -> Duration {
+        Duration::try_from(self.options.clock.now().duration_since(begun)).unwrap_or_default()
+    }
+
+    /// Closes what a failed step left open, and says what stays.
+    async fn end(&mut self) {
+        if self.record.as_ref().is_some_and(|record| !record.is_closed) {
+            (self.options.progress)(Step::Close);
+            if let Err(error) = self.close().await {
+                self.report.stays.push(format!(
+                    "**not closed**: the programme is still open, and its key may work up to $0.50 until it ends tomorrow ({error:#}). \
+                     The next run closes it first"
+                ));
+            }
+        }
+        if let Some(record) = self.record.as_ref().filter(|record| !record.path.is_empty()) {
+            let state = if record.is_closed { "closed programme" } else { "programme" };
+            self.report.stays.push(format!(
+                "the {state} “{}” with its audit, ${} that were spent, and its keys, which the sync deletes at the provider later. \
+                 `--finish` tells its final reading tomorrow",
+                record.programme, self.spent
+            ));
+        }
+        self.figures().await;
+    }
+}
+
+impl Record {
+    fn read(options: &Options) -> Result<Option<Record>> {
+        let shown = options.state.display();
+        let text = match fs::read_to_string(&options.state) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            text => text.with_context(|| format!("{shown} cannot be read"))?,
+        };
+        let record: Record =
+            serde_json::from_str(&text).with_context(|| format!("{shown} is no file of a rehearsal"))?;
+        ensure!(
+            record.origin == options.place.origin(),
+            "{shown} is of {}: name another file by --state",
+            record.origin
+        );
+        Ok(Some(record))
+    }
+
+    fn new(origin: &str, now: Moment) -> Record {
+        let programme = format!("Rehearsal {}", now.strftime("%Y-%m-%d %H:%M:%S"));
+        Record { origin: origin.to_owned(), programme, path: String::new(), began_on: utc_date(now), is_closed: false }
+    }
+
+    fn keep(&self, file: &Path) -> Result<()> {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)?;
+        Ok(file.write_all(serde_json::to_string(self)?.as_bytes())?)
+    }
+}

@@ -1,0 +1,88 @@
+//! The page of a rehearsal, for an operator's ticket: Markdown that reads as text. It holds no address and nothing secret.
+
+use std::fmt::{self, Display, Formatter};
+use std::time::Duration;
+
+use bursar_core::clock::Moment;
+
+use super::steps::{Facts, Step};
+use crate::VERSION;
+
+pub struct Report {
+    origin: String,
+    begun_at: Moment,
+    /// What runs there.
+    pub(super) version: String,
+    rows: Vec<Row>,
+    pub(super) stays: Vec<String>,
+    pub(super) figures: Vec<(String, String)>,
+}
+
+struct Row {
+    step: Step,
+    took: Duration,
+    outcome: Result<String, String>,
+}
+
+impl Report {
+    pub(super) fn new(origin: String, begun_at: Moment) -> Report {
+        let version = "not known".to_owned();
+        Report { origin, begun_at, version, rows: Vec::new(), stays: Vec::new(), figures: Vec::new() }
+    }
+
+    pub(super) fn note(&mut self, step: Step, took: Duration, outcome: Result<String, String>) {
+        self.rows.push(Row { step, took, outcome });
+    }
+
+    pub(super) fn figure(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        self.figures.push((name.into(), value.into()));
+    }
+
+    pub(super) fn begun_at(&self) -> Moment {
+        self.begun_at
+    }
+
+    pub fn is_well(&self) -> bool {
+        self.failed().is_none() && self.stays.iter().all(|what| !what.starts_with("**"))
+    }
+
+    /// The step that failed, and why.
+    pub fn failed(&self) -> Option<(Step, &str)> {
+        self.rows.iter().find_map(|row| Some((row.step, row.outcome.as_ref().err()?.as_str())))
+    }
+}
+
+impl Display for Report {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "# Rehearsal of {}\n", self.origin)?;
+        let date = self.begun_at.strftime("%Y-%m-%d %H:%M UTC");
+        writeln!(f, "On {date}. Bursar {} runs there; bursar-ops {VERSION}.\n", self.version)?;
+        match self.failed() {
+            None => writeln!(f, "**All went well.**\n")?,
+            Some((step, why)) => {
+                let Facts { name, help, .. } = step.facts();
+                writeln!(f, "**Failed at: {name}.** {}. See infra/runbook/{help}.\n", why.trim_end_matches('.'))?;
+            }
+        }
+        writeln!(f, "| step | seconds | what was seen |\n| --- | ---: | --- |")?;
+        for Row { step, took, outcome } in &self.rows {
+            let (Ok(words) | Err(words)) = outcome;
+            let failed = if outcome.is_err() { "**failed**: " } else { "" };
+            writeln!(f, "| {} | {:.1} | {failed}{} |", step.facts().name, took.as_secs_f64(), cell(words))?;
+        }
+        if !self.stays.is_empty() {
+            writeln!(f, "\n## What stays\n")?;
+            self.stays.iter().try_for_each(|what| writeln!(f, "- {what}."))?;
+        }
+        if !self.figures.is_empty() {
+            writeln!(f, "\n## Figures\n\n| figure | value |\n| --- | --- |")?;
+            self.figures.iter().try_for_each(|(name, value)| writeln!(f, "| {name} | {} |", cell(value)))?;
+        }
+        Ok(())
+    }
+}
+
+/// Text of a table's cell, which is one line.
+fn cell(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
+}

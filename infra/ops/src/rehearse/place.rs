@@ -1,0 +1,116 @@
+//! Where a rehearsal is: a stack, which the AWS CLI reaches, or one machine, by its port for monitors.
+
+use std::io::Write;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use bursar_core::tls;
+use jiff::SignedDuration;
+use reqwest::RequestBuilder;
+use serde_json::Value;
+use tempfile::NamedTempFile;
+
+use super::Options;
+use super::steps::{PATIENCE, PAUSE};
+use crate::aws::{Aws, Deployment};
+use crate::provider_check::within;
+
+pub struct Place(pub(super) Kind);
+
+pub(super) enum Kind {
+    Stack { aws: Aws, deployment: Deployment },
+    Machine { origin: String, health: String },
+}
+
+const SYNC_PATIENCE: Duration = Duration::from_secs(900);
+/// What every deployment of Bursar has.
+const OURS: [&str; 6] = ["Claim", "Console", "UsageSync", "ThresholdAlerts", "Mail", "ManagementKey"];
+
+impl Place {
+    /// One machine: the origin of its pages, and its port for monitors.
+    pub fn machine(origin: String, health: String) -> Place {
+        Place(Kind::Machine { origin, health })
+    }
+
+    pub(super) fn origin(&self) -> &str {
+        match &self.0 {
+            Kind::Stack { deployment, .. } => deployment.value("Origin"),
+            Kind::Machine { origin, .. } => origin,
+        }
+    }
+
+    /// Whether this is a deployment of Bursar, and in which words it is named.
+    pub(super) async fn look(&self) -> Result<String> {
+        match &self.0 {
+            Kind::Stack { deployment, .. } => {
+                let lacks: Vec<&str> = OURS.into_iter().filter(|name| deployment.resource(name).is_empty()).collect();
+                ensure!(lacks.is_empty(), "the stack is not one of Bursar: it lacks {}", lacks.join(", "));
+                Ok(format!("a stack of version {}", deployment.value("Version")))
+            }
+            Kind::Machine { health, .. } => {
+                let report = json(tls::loopback().build()?.get(format!("{health}/health"))).await?.1;
+                let problems = report["problems"].as_array().with_context(|| {
+                    format!(
+                        "{health}/health is not one of Bursar: --health is what `ready` says, on the machine itself"
+                    )
+                })?;
+                Ok(format!("a machine that tells of {} problems", problems.len()))
+            }
+        }
+    }
+
+    /// Has a sync run, waits for its end, and says what it did.
+    pub(super) async fn sync(&self, options: &Options) -> Result<String> {
+        let mut begun = options.clock.now();
+        let mut report = Value::Null;
+        let (has_run, _) = within(&options.wait, SYNC_PATIENCE, async || match &self.0 {
+            Kind::Stack { aws, deployment } => {
+                report = invoked(aws, deployment)?;
+                Ok(report["skipped"].is_null())
+            }
+            Kind::Machine { health, .. } => {
+                // Its age in whole seconds is to tell it from the one before.
+                (options.wait)(PAUSE).await;
+                begun = options.clock.now();
+                match json(tls::loopback().build()?.post(format!("{health}/sync"))).await?.0 {
+                    202 => Ok(true),
+                    409 => Ok(false),
+                    status => bail!("{health}/sync answered {status}"),
+                }
+            }
+        })
+        .await?;
+        ensure!(has_run, "another sync has run for a quarter of an hour");
+        if let Kind::Machine { health, .. } = &self.0 {
+            let (is_complete, _) = within(&options.wait, PATIENCE, async || {
+                let age =
+                    json(tls::loopback().build()?.get(format!("{health}/health"))).await?.1["complete_sync_s"].as_i64();
+                Ok(age.is_some_and(|age| options.clock.now() - SignedDuration::from_secs(age - 1) >= begun))
+            })
+            .await?;
+            ensure!(is_complete, "no sync was complete within five minutes: the account page says why");
+            return Ok("complete".to_owned());
+        }
+        ensure!(report["complete"] == true, "it is not complete: {}", report["problems"]);
+        Ok(format!("complete, {} keys in {} ms", report["keys_listed"], report["duration_ms"]))
+    }
+}
+
+fn invoked(aws: &Aws, deployment: &Deployment) -> Result<Value> {
+    let mut event = NamedTempFile::new()?;
+    event.write_all(b"{}")?;
+    let payload = format!("fileb://{}", event.path().display());
+    let words = ["lambda", "invoke", "--function-name", deployment.resource("UsageSync"), "--payload", &payload];
+    let words = [&words[..], &["--cli-read-timeout", "900", "/dev/stdout"]].concat();
+    let answer =
+        aws.ask(&words, "FunctionError")?.map_err(anyhow::Error::msg)?.context("AWS knows no such function")?;
+    // The report, and then `None` or how the function failed.
+    let report = serde_json::Deserializer::from_str(&answer).into_iter().next();
+    report.and_then(Result::ok).with_context(|| format!("usage-sync answered {answer}"))
+}
+
+async fn json(request: RequestBuilder) -> Result<(u16, Value)> {
+    let answer = request.send().await.context("nothing answers at --health")?;
+    let status = answer.status().as_u16();
+    Ok((status, serde_json::from_str(&answer.text().await?).unwrap_or_default()))
+}

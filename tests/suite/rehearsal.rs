@@ -1,0 +1,251 @@
+//! The rehearsal over a whole stack, and at each of its steps with something that fails there.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use axum::extract::State;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use bursar_core::clock::Moment;
+use bursar_local::base::clock::StackClock;
+use bursar_local::inbox::Contents;
+use bursar_local::invoke::FunctionName;
+use bursar_local::provider::{Nano, Provider};
+use bursar_local::schedules::Schedules;
+use bursar_local::ses::Ses;
+use bursar_local::settle::{LIMIT, Settle};
+use bursar_ops::provider_check::MODEL;
+use bursar_ops::rehearse::{Options, Place, Prompt, Report, Step, finish, rehearse};
+use bursar_tests::aws;
+use bursar_tests::faults::{Fault, Gate, Matcher, RuleId};
+use bursar_tests::office::session_cookie;
+use bursar_tests::stack::{self, ADMIN, Setup, Stack};
+use http::StatusCode;
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// All goes well, and the day after has the final reading.
+#[tokio::test]
+async fn a_rehearsal_goes_the_whole_way() {
+    let world = World::open().await;
+    let report = world.rehearse(NOTHING).await;
+    assert_eq!(report.failed(), None, "{report}");
+    let page = report.to_string();
+    for words in [
+        "**All went well.**",
+        "the closed programme “Rehearsal 2026-11-10 09:",
+        "--finish",
+        "| 5 requests at the provider |",
+    ] {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+    assert!(!page.contains(ADMIN) && !page.contains("sk-or-"), "{page}");
+    // Where links are shut, by a session that was made elsewhere.
+    world.hands.pass(SignedDuration::from_mins(2)).await;
+    let cookie = session_cookie(&world.stack, ADMIN).await;
+    let session = cookie.strip_prefix("bursar=").unwrap().to_owned();
+    let prompt: Prompt = Arc::new(move |_| Box::pin(std::future::ready(Ok(session.clone()))));
+    let early = finish(&Options { takes_session: true, prompt, ..world.options(NOTHING) }).await.unwrap();
+    assert_eq!(early.failed().map(|(step, _)| step), Some(Step::FinalReading), "{early}");
+    world.hands.pass(SignedDuration::from_hours(24)).await;
+    sync(State(world.hands.clone())).await;
+    let report = finish(&world.options(NOTHING)).await.unwrap();
+    assert_eq!(report.failed(), None, "{report}");
+    assert!(!world.state().exists());
+    world.stack.finish().await;
+}
+
+const LISTING: &str = "provider:GET /keys";
+const MAKE: &str = "provider:POST /keys";
+const NOTHING: (Step, fn(&Hands)) = (Step::Deployment, |_| ());
+
+/// What fails at a step: the step, what is done as it begins, and what the page says.
+type Failure = (Step, fn(&Hands), &'static str);
+
+const FAILURES: [Failure; 14] = [
+    (Step::Deployment, |hands| hands.lose("health"), "is not one of Bursar"),
+    (Step::SignIn, |hands| hands.break_at("ses:*", FunctionName::Mail), "no code came"),
+    (Step::FirstSync, |hands| hands.break_at(LISTING, FunctionName::UsageSync), "no sync was complete"),
+    (Step::Money, Hands::spend_all, "buy credit"),
+    (Step::Programme, |hands| hands.break_at("dynamodb:TransactWriteItems", FunctionName::Console), "answered 503"),
+    (Step::Invitation, |hands| hands.lose("roster"), "the invitation came back"),
+    (Step::Claim, |hands| hands.break_at(MAKE, FunctionName::Claim), "answered 502"),
+    (Step::Spend, Hands::spend_all, "the provider refuses the key: 402"),
+    (Step::SecondSync, |hands| hands.break_at(LISTING, FunctionName::UsageSync), "no sync was complete"),
+    (Step::Alert, |hands| hands.lose("alert"), "the alert is bounced"),
+    (Step::Leak, Hands::keep_keys, "the provider still takes it"),
+    (Step::Replacement, |hands| hands.break_at(MAKE, FunctionName::Claim), "answered 502"),
+    (Step::Close, Hands::keep_keys, "not confirmed off"),
+    (Step::Statement, |hands| hands.break_at("dynamodb:*", FunctionName::Console), "answered 503"),
+];
+
+/// Whatever fails, the page says where and why, and the programme is closed, if need be by the next run.
+#[tokio::test]
+async fn each_step_fails_once() {
+    for (step, fault, words) in FAILURES {
+        let world = World::open().await;
+        // The balance is the one of the last sync.
+        let begun = if step == Step::Money { Step::FirstSync } else { step };
+        let report = world.rehearse((begun, fault)).await;
+        let page = report.to_string();
+        eprintln!("{page}");
+        let (failed, why) = report.failed().unwrap();
+        assert!(failed == step && why.contains(words), "{step:?}: {page}");
+        let stays_open = matches!(step, Step::Leak | Step::Close);
+        assert_eq!(page.contains("**not closed**"), stays_open, "{page}");
+        if stays_open {
+            world.hands.mend();
+            // What was refused is tried again ever later.
+            world.hands.pass(SignedDuration::from_hours(1)).await;
+            let again = world.rehearse(NOTHING).await;
+            assert!(again.is_well() && again.to_string().contains("of an earlier run is closed"), "{again}");
+        }
+        let keys = world.hands.provider.keys();
+        assert!(keys.iter().all(|key| key.disabled || key.deleted), "{page}");
+        world.stack.finish_unjudged().await;
+    }
+}
+
+struct World {
+    stack: Stack,
+    hands: Hands,
+    folder: TempDir,
+    health: String,
+}
+
+/// What steps and stand-ins hold of the stack.
+#[derive(Clone)]
+struct Hands {
+    schedules: Schedules,
+    settle: Settle,
+    ses: Ses,
+    clock: StackClock,
+    provider: Provider,
+    gate: Gate,
+    inbox: String,
+    /// The kind of the mails that come back.
+    lost: Arc<Mutex<&'static str>>,
+    completed_at: Arc<Mutex<Option<Moment>>>,
+    broken: Arc<Mutex<Vec<RuleId>>>,
+}
+
+impl World {
+    async fn open() -> World {
+        let stack = stack::of(Setup::default()).await;
+        let hands = Hands {
+            schedules: stack.schedules.clone(),
+            settle: stack.settle.clone(),
+            ses: stack.ses.clone(),
+            clock: stack.clock.clone(),
+            provider: stack.provider.clone().unwrap(),
+            gate: stack.gate.clone(),
+            inbox: stack.ready.inbox.clone(),
+            lost: Arc::default(),
+            completed_at: Arc::default(),
+            broken: Arc::default(),
+        };
+        let health = Router::new().route("/health", get(health)).route("/sync", post(sync)).with_state(hands.clone());
+        World { stack, hands, folder: tempfile::tempdir().unwrap(), health: aws::serve(health).await }
+    }
+
+    fn state(&self) -> PathBuf {
+        self.folder.path().join("state.json")
+    }
+
+    /// A rehearsal whose waits move the stack's clock, and in which a fault is done as its step begins.
+    fn options(&self, (step, fault): (Step, fn(&Hands))) -> Options {
+        let [waits, types, breaks] = std::array::from_fn(|_| self.hands.clone());
+        let origin = self.stack.ready.web.clone();
+        Options {
+            place: Place::machine(origin, self.health.clone()),
+            address: ADMIN.to_owned(),
+            model: MODEL.to_owned(),
+            takes_session: false,
+            state: self.state(),
+            clock: self.stack.clock.as_clock(),
+            wait: Arc::new(move |wait| {
+                let hands = waits.clone();
+                Box::pin(async move { hands.pass(wait.try_into().unwrap()).await })
+            }),
+            prompt: Arc::new(move |_| {
+                let hands = types.clone();
+                Box::pin(async move { Ok(hands.code().await) })
+            }),
+            progress: Arc::new(move |begun| {
+                if begun == step {
+                    fault(&breaks);
+                }
+            }),
+        }
+    }
+
+    async fn rehearse(&self, fault: (Step, fn(&Hands))) -> Report {
+        rehearse(&self.options(fault)).await.unwrap()
+    }
+}
+
+impl Hands {
+    async fn pass(&self, duration: SignedDuration) {
+        self.schedules.advance(duration).await.unwrap();
+        self.settle.settle(LIMIT).await.unwrap();
+        for mail in self.ses.unread() {
+            let is_lost = Contents::parse(&mail.raw).kind.as_deref() == Some(*self.lost.lock().unwrap());
+            let outcome = if is_lost { "bounce" } else { "delivery" };
+            let event = json!({"mail": mail.id, "type": outcome, "permanent": true});
+            let told = aws::http().post(format!("{}/events", self.inbox)).json(&event).send().await.unwrap();
+            assert_eq!(told.status(), 200);
+        }
+    }
+
+    /// The code of the newest link.
+    async fn code(&self) -> String {
+        self.settle.settle(LIMIT).await.unwrap();
+        let texts = self.ses.mails_to(ADMIN).into_iter().rev().filter_map(|mail| Contents::parse(&mail.raw).text);
+        texts
+            .filter_map(|text| Some(text.split_once("Code: ")?.1.lines().next()?.to_owned()))
+            .next()
+            .unwrap_or_default()
+    }
+
+    /// Leaves the account no money.
+    fn spend_all(&self) {
+        self.provider.set_credits(Nano::ZERO).unwrap();
+    }
+
+    /// No key can be switched off.
+    fn keep_keys(&self) {
+        for function in [FunctionName::Claim, FunctionName::Console, FunctionName::UsageSync] {
+            self.break_at("provider:PATCH /keys/{hash}", function);
+        }
+    }
+
+    fn mend(&self) {
+        self.broken.lock().unwrap().drain(..).for_each(|rule| self.gate.lift(rule));
+    }
+
+    fn lose(&self, kind: &'static str) {
+        *self.lost.lock().unwrap() = kind;
+    }
+
+    fn break_at(&self, call: &str, function: FunctionName) {
+        let rule = self.gate.at(Matcher::call(call).of(function).every(), Fault::Status(500));
+        self.broken.lock().unwrap().push(rule);
+    }
+}
+
+async fn sync(State(hands): State<Hands>) -> StatusCode {
+    let report = hands.schedules.run_now(FunctionName::UsageSync, json!({})).await.unwrap();
+    if report["complete"] == true {
+        *hands.completed_at.lock().unwrap() = Some(hands.clock.now());
+    }
+    StatusCode::ACCEPTED
+}
+
+async fn health(State(hands): State<Hands>) -> Json<Value> {
+    if *hands.lost.lock().unwrap() == "health" {
+        return Json(Value::Null);
+    }
+    let age = hands.completed_at.lock().unwrap().map(|at| hands.clock.now().duration_since(at).as_secs());
+    Json(json!({"problems": [], "complete_sync_s": age}))
+}
