@@ -1,5 +1,5 @@
 //! Dates and times as people read them, on pages and in mails: `20 Nov 2026`, and `20 Nov 2026, 14:05` with the time zone once on a
-//! page. [`Usd`] writes amounts itself; files, hooks and forms' fields carry both in full instead.
+//! page. [`Usd`](super::money::Usd) writes amounts itself; files, hooks and forms' fields carry both in full instead.
 
 use std::borrow::Borrow;
 

@@ -1,6 +1,6 @@
 //! When a programme's money will be used up at the pace of the last weeks, and who uses far more than is usual.
 //!
-//! [`Forecast::of`] says when a budget will be empty, or the keys that are out have spent what is reserved for them before that. A day
+//! [`Forecast::new`] says when a budget will be empty, or the keys that are out have spent what is reserved for them before that. A day
 //! that is past is never named. Mails and pages say it in the same words, which are here too, in their readers' language: there a
 //! budget is a budget.
 
