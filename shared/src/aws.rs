@@ -14,8 +14,11 @@ use aws_sdk_dynamodb::config::retry::{RetryPartition, TokenBucket};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider, SharedHttpClient};
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::RequestId;
+use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_http_client::{Builder, tls};
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+
+use crate::tls::roots;
 
 #[derive(Clone, Debug)]
 pub struct AwsAccess {
@@ -31,8 +34,11 @@ pub struct AwsAccess {
 impl AwsAccess {
     /// The access that the SDK reads from the environment, its standard endpoint variables included.
     pub async fn from_environment() -> AwsAccess {
-        // It connects, and reads certificates, when it is first used.
-        let http = Builder::new().tls_provider(tls::Provider::Rustls(CryptoMode::Ring)).build_https();
+        let roots = TrustStore::empty().with_pem_certificate(roots());
+        // It fails for no list of roots, and a process without a client of AWS does nothing.
+        let context = TlsContext::builder().with_trust_store(roots).build().unwrap_or_default();
+        // It connects when it is first used.
+        let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(context).build_https();
         let shared = aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await;
         AwsAccess { shared, base: None, retries: None }
     }

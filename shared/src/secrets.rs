@@ -3,7 +3,7 @@
 //! valid; nothing here writes a key.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_secretsmanager::Client;
@@ -69,8 +69,7 @@ enum Source {
 pub struct ClientSecret(Arc<SecretStore>);
 
 struct SecretStore {
-    access: AwsAccess,
-    client: OnceLock<Client>,
+    client: Client,
     secret: String,
     kept: Mutex<Option<CachedKey>>,
 }
@@ -137,7 +136,7 @@ impl ManagementKeys {
         let current = stored.version_id(CURRENT).await?;
         if current.as_ref() != Some(&pending.version) {
             let promoted = stored
-                .client()
+                .client
                 .update_secret_version_stage()
                 .secret_id(&stored.secret)
                 .version_stage(CURRENT)
@@ -171,12 +170,7 @@ impl ClientSecret {
 
 impl SecretStore {
     fn new(secret: &str, access: &AwsAccess) -> SecretStore {
-        let client = OnceLock::new();
-        SecretStore { access: access.clone(), client, secret: secret.to_owned(), kept: Mutex::new(None) }
-    }
-
-    fn client(&self) -> &Client {
-        self.client.get_or_init(|| self.access.secretsmanager())
+        SecretStore { client: access.secretsmanager(), secret: secret.to_owned(), kept: Mutex::new(None) }
     }
 
     async fn read_into(&self, kept: &mut Option<CachedKey>) -> Result<ManagementKey, SecretError> {
@@ -201,7 +195,7 @@ impl SecretStore {
     }
 
     async fn text(&self, stage: &str) -> Result<Option<(SecretString, String)>, SdkFailure> {
-        let request = self.client().get_secret_value().secret_id(&self.secret).version_stage(stage);
+        let request = self.client.get_secret_value().secret_id(&self.secret).version_stage(stage);
         let answer = Box::pin(request.send()).await.map_err(|error| reduce::<GetSecretValueError>(&error))?;
         let version = answer.version_id.unwrap_or_default();
         Ok(answer.secret_string.map(|text| (text.into(), version)))

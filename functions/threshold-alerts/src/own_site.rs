@@ -1,7 +1,6 @@
 //! Whether the pages can be reached: a name that ran out, a certificate or what stands in front of them stops everybody, and no metric of
 //! ours moves.
 
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -17,13 +16,12 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// The public origin, asked from outside as a browser would. It is not asked on one machine, where whoever looks sees it.
 pub(crate) struct OwnSite {
     origin: Option<String>,
-    client: OnceLock<reqwest::Client>,
 }
 
 impl OwnSite {
     pub(crate) fn new(config: &Config) -> OwnSite {
         let origin = Some(&config.origin).filter(|origin| origin.is_secure());
-        OwnSite { origin: origin.map(|origin| origin.as_str().to_owned()), client: OnceLock::new() }
+        OwnSite { origin: origin.map(|origin| origin.as_str().to_owned()) }
     }
 
     /// The alarm that it answers to nobody. Any answer below 500 counts, since a sign-on in front may turn us away.
@@ -42,13 +40,7 @@ impl OwnSite {
     /// Why it did not answer.
     async fn try_once(&self, origin: &str, deadline: Deadline) -> Result<Option<String>> {
         ensure!(deadline.leaves(PATIENCE), "there is too little time left");
-        let client = match self.client.get() {
-            Some(client) => client,
-            None => {
-                let new_client = tls::client().redirect(reqwest::redirect::Policy::none()).timeout(PATIENCE).build()?;
-                self.client.get_or_init(|| new_client)
-            }
-        };
+        let client = tls::client_of(origin).redirect(reqwest::redirect::Policy::none()).timeout(PATIENCE).build()?;
         Ok(match client.get(origin).send().await {
             Ok(answer) if answer.status().is_server_error() => Some(format!("it answers {}", answer.status())),
             Ok(_) => None,
@@ -87,7 +79,7 @@ mod tests {
         });
         let deadline =
             Deadline::after(Duration::from_secs(60)).with_waits(bursar_core::deadline::Waits::shortened(1_000));
-        OwnSite { origin, client: OnceLock::new() }.is_down(deadline).await.unwrap()
+        OwnSite { origin }.is_down(deadline).await.unwrap()
     }
 
     const FINE: &str =

@@ -32,11 +32,10 @@ impl Visitor {
     /// A browser without cookies. The pages may be served at another address than their origin.
     pub fn new(served_at: &str, origin: &str) -> Result<Visitor> {
         // Over HTTPS it is another machine's, and an answer of a function takes at most half a minute.
-        let client = if served_at.starts_with("https:") {
-            tls::client().timeout(Duration::from_secs(40))
-        } else {
-            tls::loopback()
-        };
+        let mut client = tls::client_of(served_at);
+        if served_at.starts_with("https:") {
+            client = client.timeout(Duration::from_secs(40));
+        }
         let http = client.redirect(Policy::none()).build()?;
         let served_at = served_at.to_owned();
         let origin = origin.to_owned();

@@ -106,12 +106,10 @@ impl fmt::Debug for Provider {
     }
 }
 
-/// The HTTP clients, made when first needed, since reading the system's root certificates is most of a cold
-/// start.
 struct Http {
     base: String,
-    pooled: OnceLock<reqwest::Client>,
-    unpooled: OnceLock<reqwest::Client>,
+    /// The client of all calls that may be repeated.
+    kept: OnceLock<reqwest::Client>,
     /// The waits, which tests record instead of waiting.
     #[cfg(test)]
     waits: Option<Arc<std::sync::Mutex<Vec<Duration>>>>,
@@ -121,31 +119,26 @@ impl Http {
     fn new(base: &str) -> Http {
         Http {
             base: base.to_owned(),
-            pooled: OnceLock::new(),
-            unpooled: OnceLock::new(),
+            kept: OnceLock::new(),
             #[cfg(test)]
             waits: None,
         }
     }
 
-    /// The client for a call. A call that is never repeated gets a new connection. On a used one that the
+    /// The client for a call. A call that is never repeated gets one of its own, and so a new connection. On a used one that the
     /// server has just closed, the HTTP client itself may send a request twice.
     fn client(&self, call: &Call) -> reqwest::Result<reqwest::Client> {
-        let is_pooled = call.retry != Again::Never;
-        let cell = if is_pooled { &self.pooled } else { &self.unpooled };
-        if let Some(client) = cell.get() {
+        let kept = Some(&self.kept).filter(|_| call.retry != Again::Never);
+        if let Some(client) = kept.and_then(OnceLock::get) {
             return Ok(client.clone());
         }
-        // On loopback there is no proxy, and no certificate to read.
-        let builder = if self.base.starts_with("http://") { tls::loopback() } else { tls::client() };
-        let builder = builder
+        let client = tls::client_of(&self.base)
             .user_agent(concat!("bursar/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIME_OUT)
             .redirect(redirect::Policy::none())
             .retry(reqwest::retry::never())
-            .pool_max_idle_per_host(if is_pooled { usize::MAX } else { 0 });
-        let client = builder.build()?;
-        Ok(cell.get_or_init(|| client).clone())
+            .build()?;
+        Ok(if let Some(kept) = kept { kept.get_or_init(|| client).clone() } else { client })
     }
 
     async fn sleep(&self, wait: Duration, deadline: Deadline) {

@@ -1,7 +1,7 @@
 //! The OpenID provider: where it is asked what, and what of its answers is believed. Its metadata and keys are kept for an hour, and keys
 //! are fetched anew for one that is not known, once a minute at most.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use axum::http::header::AUTHORIZATION;
@@ -47,7 +47,8 @@ pub(crate) struct OpenId {
     secret: ClientSecret,
     /// Where the provider leads back to.
     callback: String,
-    http: OnceLock<reqwest::Client>,
+    /// It follows no redirect.
+    http: Option<reqwest::Client>,
     cache: Mutex<Cache>,
 }
 
@@ -105,11 +106,12 @@ impl Metadata {
 
 impl OpenId {
     pub(crate) fn new(settings: &OpenIdProvider, origin: &Origin, aws: &AwsAccess) -> OpenId {
+        let http = tls::client_of(&settings.issuer).redirect(redirect::Policy::none()).timeout(TIME_OUT);
         OpenId {
             settings: settings.clone(),
             secret: ClientSecret::new(&settings.secret, aws),
             callback: format!("{}/sign-on/callback", origin.as_str()),
-            http: OnceLock::new(),
+            http: http.build().ok(),
             cache: Mutex::default(),
         }
     }
@@ -248,15 +250,8 @@ impl OpenId {
         locked(&self.cache)
     }
 
-    /// The client, made when first needed. It follows no redirect.
     fn http(&self) -> Result<&reqwest::Client, Refused> {
-        if let Some(http) = self.http.get() {
-            return Ok(http);
-        }
-        let is_here = self.settings.issuer.starts_with("http://");
-        let client = if is_here { tls::loopback() } else { tls::client() };
-        let client = client.redirect(redirect::Policy::none()).timeout(TIME_OUT).build().map_err(|_| CLOSED)?;
-        Ok(self.http.get_or_init(|| client))
+        self.http.as_ref().ok_or(CLOSED)
     }
 }
 

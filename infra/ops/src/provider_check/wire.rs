@@ -34,9 +34,7 @@ pub(crate) struct Answer {
 
 impl Wire {
     pub(crate) fn new(provider: &str, key: &Arc<PlaintextKey>, wait: &Wait) -> Result<Wire> {
-        // On loopback there is no proxy, and no certificate to read.
-        let client = if provider.starts_with("http://") { tls::loopback() } else { tls::client() };
-        let client = client
+        let client = tls::client_of(provider)
             .user_agent(concat!("bursar-ops/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIME_OUT)
             .timeout(Duration::from_secs(60))
