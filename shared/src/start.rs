@@ -5,6 +5,7 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
@@ -14,6 +15,8 @@ use tracing::field::Empty;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::deadline::Deadline;
+use crate::store::{Meta, Table};
 use crate::{log, version};
 
 /// One of the five functions. `infra/local` runs the same value in its own process.
@@ -26,6 +29,9 @@ pub trait Function: Send + Sync + 'static {
     fn handle(&self, event: LambdaEvent<Value>) -> impl Future<Output = anyhow::Result<Value>> + Send;
 }
 
+/// A start has ten seconds.
+const FIRST_READ: Duration = Duration::from_secs(2);
+
 /// Runs a function as a Lambda binary, until the process is ended.
 pub async fn run<F: Function>() -> ExitCode {
     let config = match Config::from_environment().await {
@@ -35,6 +41,10 @@ pub async fn run<F: Function>() -> ExitCode {
     log::start();
     keep_panics_quiet();
     tracing::info!(version = version::VERSION, commit = version::COMMIT, dirty = version::is_dirty(), "started");
+    // Lambda gives a start the whole processor and an event only a share, so the connection to the table is made now. Whoever needs it is
+    // told if that cannot be done.
+    let table = Table::new(&config);
+    let _ = Deadline::after(FIRST_READ).wait_for(table.get(Meta::key_of())).await;
     let function = F::new(config, Clock::system());
     match lambda_runtime::run(service_fn(|event| answer(&function, event))).await {
         Ok(()) => ExitCode::SUCCESS,
