@@ -1,55 +1,382 @@
-"""How long each packaged function takes from its process's start to its first ask for an event, and what memory it has then.
+"""How long each packaged function takes to its first answer, and to one when it is warm, under the share of a processor that Lambda gives
+its memory, with the table, the secret, the mail and the provider behind TLS.
 
-`cold_start.py <folder of the packages>`. It fails where a function does not start; the figures are for people to compare.
+`cold_start.py <folder of the packages> <ready line of a bursar, for its stand-ins>`. It fails where something does not start or answer, and
+where nothing can hold a process to a share; the figures are for people to compare.
+
+Lambda gives the whole processor while a function starts, so the share begins with the first event. What is not in it: the start of the
+microVM, the network, and the time of the real services.
 """
 
+import asyncio
+import json
+import multiprocessing
 import os
+import queue
+import re
+import shutil
 import socket
+import ssl
 import statistics
 import subprocess
 import sys
+import tempfile
+import threading
 import time
+import urllib.parse
+from datetime import date
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-TIMES = 21
-# What every function reads at its start, as the template sets it. Nobody is called at these addresses.
-ENVIRONMENT = {
-    "AWS_LAMBDA_FUNCTION_NAME": "measured",
-    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
-    "AWS_LAMBDA_FUNCTION_VERSION": "1",
-    "AWS_REGION": "us-east-1",
-    "AWS_ACCESS_KEY_ID": "measured",
-    "AWS_SECRET_ACCESS_KEY": "measured",
-    "BURSAR_TABLE": "bursar",
-    "BURSAR_ORIGIN": "https://credit.example.edu",
-    "BURSAR_MAIL_FROM": "bursar@example.edu",
-    "BURSAR_MAIL_EVENTS": "bursar",
-    "BURSAR_ADMINS": "admin@example.edu",
-    "BURSAR_MANAGEMENT_KEY_SECRET": "bursar/management-key",
-    "BURSAR_INSTITUTION": "Example University",
+# No bytecode is written, so that this folder stays as it was checked out.
+sys.dont_write_bytecode = True
+
+from deploy_test import Browser  # noqa: E402
+from machine_test import address, upload  # noqa: E402
+from provider_sdk import direct  # noqa: E402
+
+ADMIN, PROGRAMME = "a@example.edu", "/console/programmes/cs-pilot"
+# What a function gets of a processor for its memory in MB.
+SHARES = {512: 512 / 1769, 1024: 1024 / 1769, 1769: 1.0}
+COLD, WARM = 5, 3
+# Lambda counts a share in periods of this length.
+PERIOD_US = 20_000
+BUNDLE, SYSTEM = "pki/tls/certs/ca-bundle.crt", "ssl/certs/ca-certificates.crt"
+SERVICES = {"dynamodb": "AWS_ENDPOINT_URL_DYNAMODB", "secretsmanager": "AWS_ENDPOINT_URL_SECRETS_MANAGER", "ses": "AWS_ENDPOINT_URL_SES", "provider": "OPENROUTER_BASE_URL"}
+# arm64 in us-east-1: dollars for a GB of memory for a second. A request costs the same at each memory.
+GB_SECOND = 0.0000133334
+# Invocations in the month in which everybody claims, for 200 and for 50,000 students, assumed: a student comes to twenty pages and claims
+# once, five mails and as many changes of the stream go out for each, 250 programmes have a hundred pages a month; and the schedules.
+MONTH = {
+    "claim /my": (200 * 20, 50_000 * 20),
+    "claim reveal": (200, 50_000),
+    "console": (100, 25_000),
+    "mail": (43_800 + 1_000, 43_800 + 250_000),
+    "threshold-alerts": (730 + 1_000, 730 + 250_000),
+    "usage-sync": (30, 30),
 }
 
 
-def start(program):
-    """Milliseconds and MiB of one start, before a Runtime API that has no event."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(10)
-        api = "127.0.0.1:%d" % server.getsockname()[1]
-        begun = time.perf_counter()
-        process = subprocess.Popen([program], env={**ENVIRONMENT, "AWS_LAMBDA_RUNTIME_API": api}, stdout=subprocess.DEVNULL)
+def main():
+    packages, ready = Path(sys.argv[1]), json.loads(sys.argv[2])
+    with tempfile.TemporaryDirectory() as folder:
+        where, roots = trust(Path(folder))
+        share = Share()
+        print(f"cold-start: {share.how}; roots in {where}")
+        world = World(ready, Path(folder), roots, len(SHARES) * COLD * (1 + WARM) + 1)
+        print("| event | memory | start, ms | first answer, ms | processor, ms | warm, ms | processor, ms | resident, MiB | 200, 50,000 students, $ |")
+        print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+        for event in MONTH:
+            program = packages / event.split()[0] / "bootstrap"
+            for memory, part in SHARES.items():
+                world.measure(event, program, memory, share, part)
+        for event in MONTH:
+            program = packages / event.split()[0] / "bootstrap"
+            print(f"{event}: to its first answer it opened {world.opened(event, program)} files; {program.stat().st_size / 1e6:.1f} MB")
+
+
+def trust(folder):
+    """Makes a root that all below trust, beside the system's, where they look for roots, and a certificate by it."""
+    shutil.which("openssl") or sys.exit("cold-start needs openssl")
+    run = lambda *words: subprocess.run(["openssl", *words], check=True, capture_output=True, cwd=folder)
+    run("req", "-x509", "-newkey", "rsa:2048", "-noenc", "-keyout", "root.key", "-out", "root.pem", "-subj", "/CN=root", "-days", "2")
+    run("req", "-newkey", "rsa:2048", "-noenc", "-keyout", "key.pem", "-out", "asked.pem", "-subj", "/CN=127.0.0.1")
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1")
+    run("x509", "-req", "-in", "asked.pem", "-CA", "root.pem", "-CAkey", "root.key", "-out", "cert.pem", "-days", "2", "-extfile", "names")
+    roots = Path("/etc", SYSTEM).read_text() + (folder / "root.pem").read_text()
+    for place in (BUNDLE, SYSTEM):
+        path = folder / "etc" / place
+        path.parent.mkdir(parents=True)
+        path.write_text(roots)
+    # What is mounted over /etc is seen by this process and its children alone: main() began in a namespace, if one can be had.
+    if "BURSAR_OWN_MOUNTS" in os.environ:
+        subprocess.run(["mount", "-t", "overlay", "overlay", "-o", f"lowerdir={folder / 'etc'}:/etc", "/etc"], check=True)
+        return f"/etc/{BUNDLE}", {}
+    return "SSL_CERT_FILE", {"SSL_CERT_FILE": str(folder / "etc" / BUNDLE)}
+
+
+class Share:
+    """Holds a process to a part of a processor: by the quota of a control group, or else by cpulimit."""
+
+    V1 = [Path("/sys/fs/cgroup/cpu"), Path("/sys/fs/cgroup/cpu,cpuacct")]
+    V2 = Path("/sys/fs/cgroup")
+
+    def __init__(self):
+        self.group = None
         try:
-            connection, _ = server.accept()
-            asked = connection.recv(40)
-            took = (time.perf_counter() - begun) * 1e3
-            assert asked.startswith(b"GET /2018-06-01/runtime/invocation/next"), f"it asked for {asked}"
-            pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])
-            return took, pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-        finally:
-            process.kill()
-            process.wait()
+            self.version, root = next(((1, root) for root in self.V1 if (root / "cpu.shares").exists() or (root / "tasks").exists()), (2, self.V2))
+            if self.version == 2:
+                (root / "cgroup.subtree_control").write_text("+cpu")
+            self.group = root / f"bursar-cold-start-{os.getpid()}"
+            self.group.mkdir()
+            self.set(1.0)
+            self.how = f"the share is a quota of cgroup v{self.version}"
+        except OSError as why:
+            self.close()
+            shutil.which("cpulimit") or sys.exit(f"cold-start has nothing to hold a process to a share: no quota of a control group ({why}), and no cpulimit, which Debian has")
+            self.how = f"the share is held by cpulimit, more coarsely than by a quota, which cannot be had ({why})"
+
+    def set(self, part):
+        quota = int(PERIOD_US * part)
+        if self.version == 1:
+            (self.group / "cpu.cfs_period_us").write_text(str(PERIOD_US))
+            (self.group / "cpu.cfs_quota_us").write_text(str(quota))
+        else:
+            (self.group / "cpu.max").write_text(f"{quota} {PERIOD_US}")
+
+    def hold(self, process, part):
+        """Returns what is to be ended with it."""
+        if self.group is None:
+            return subprocess.Popen(["cpulimit", "-z", "-l", str(round(part * 100)), "-p", str(process.pid)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.set(part)
+        (self.group / "cgroup.procs").write_text(str(process.pid))
+
+    def close(self):
+        if self.group and self.group.exists():
+            self.group.rmdir()
+        self.group = None
 
 
-for program in sorted(Path(sys.argv[1]).glob("*/bootstrap")):
-    times, memory = zip(*(start(program) for _ in range(TIMES)))
-    middle, size = statistics.median(times), program.stat().st_size / 1e6
-    print(f"{program.parent.name:16} {middle:5.1f} ms ({min(times):.1f}–{max(times):.1f})  {statistics.median(memory):5.1f} MiB resident  {size:5.1f} MB")
+class World:
+    """The stand-ins behind TLS, and people who are signed in."""
+
+    def __init__(self, ready, folder, roots, students):
+        self.folder, self.web = folder, ready["web"]
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "AWS_LAMBDA_FUNCTION_NAME": "measured",
+            "AWS_LAMBDA_FUNCTION_VERSION": "1",
+            "AWS_REGION": ready["region"],
+            "AWS_ACCESS_KEY_ID": "measured",
+            "AWS_SECRET_ACCESS_KEY": "measured",
+            "BURSAR_TABLE": ready["table"],
+            "BURSAR_ORIGIN": self.web,
+            "BURSAR_MAIL_FROM": "bursar@example.edu",
+            "BURSAR_MAIL_EVENTS": "bursar",
+            "BURSAR_ADMINS": ADMIN,
+            "BURSAR_MANAGEMENT_KEY_SECRET": ready["secret"],
+            "BURSAR_INSTITUTION": "Example University",
+            **roots,
+            **{variable: behind_tls(ready[service], folder) for service, variable in SERVICES.items()},
+        }
+        at = urllib.parse.urlsplit(self.web).netloc
+        self.admin = Browser(at, at)
+        self.sign_in({ADMIN: self.admin}, ready["inbox"])
+        self.programme(students)
+        self.students = {address(number): Browser(at, at) for number in range(students)}
+        self.sign_in(self.students, ready["inbox"])
+        self.unclaimed = list(self.students.values())
+
+    def sign_in(self, browsers, inbox):
+        for who, browser in browsers.items():
+            browser.get("/")
+            browser.submit("/link", 202, address=who)
+        links, begun = {}, time.monotonic()
+        while not links.keys() >= browsers.keys():
+            assert time.monotonic() - begun < 120, f"{len(browsers.keys() - links.keys())} links have not come"
+            time.sleep(0.2)
+            found = ((mail["to"][0], re.search(r"/c/[^\s\"<]+", json.dumps(mail))) for mail in direct(f"{inbox}/mails"))
+            links = {who: link.group().rstrip("\\") for who, link in found if link}
+        for who, browser in browsers.items():
+            path = re.match(r"/c/[\w-]+", links[who]).group()
+            browser.get(path)
+            browser.submit(path, 303)
+
+    def programme(self, students):
+        year = date.today().year
+        term = {"starts_on": f"{year}-01-01", "ends_on": f"{year + 1}-12-31", "timezone": "UTC"}
+        self.admin.get("/console/programmes/new")
+        self.admin.submit("/console/programmes", 303, name="CS pilot", cap_usd="1", budget_usd=str(3 * students), **term)
+        self.admin.get(f"{PROGRAMME}/roster")
+        upload(self.admin, f"{PROGRAMME}/roster", "email\n" + "".join(f"{address(number)}\n" for number in range(students)))
+        self.admin.submit(f"{PROGRAMME}/roster/apply", 303)
+        while f'data-people="{students}"' not in (self.admin.get(PROGRAMME) and self.admin.body):
+            time.sleep(0.5)
+
+    def event(self, name):
+        """An event, and what the answer must have."""
+        match name:
+            case "claim /my":
+                return request(self.unclaimed[0], "GET", "/my"), '"statusCode":200'
+            case "claim reveal":
+                student = self.unclaimed.pop()
+                student.get("/my")
+                path = "/my/cs-pilot/reveal"
+                return request(student, "POST", path, urllib.parse.urlencode(student.fields(path))), '"statusCode":200'
+            case "console":
+                return request(self.admin, "GET", PROGRAMME), '"statusCode":200'
+            case "mail":
+                return {"task": "drain"}, ""
+            case "threshold-alerts":
+                return {"task": "watch"}, ""
+            case "usage-sync":
+                return {}, '"complete":true'
+
+    def measure(self, event, program, memory, share, part):
+        starts, first, first_cpu, warm, warm_cpu, resident = [], [], [], [], [], []
+        for _ in range(COLD):
+            with Instance([program], self.environment, memory) as instance:
+                starts.append(instance.ready())
+                # Made before, by the bundle's own pages.
+                events = [self.event(event) for _ in range(1 + WARM)]
+                held = share.hold(instance.process, part)
+                for number, (asked, expected) in enumerate(events):
+                    took, cpu = instance.answer(asked, expected)
+                    (warm if number else first).append(took)
+                    (warm_cpu if number else first_cpu).append(cpu)
+                resident.append(instance.resident())
+            if held:
+                held.kill()
+                held.wait()
+        middle = [statistics.median(numbers) for numbers in (starts, first, first_cpu, warm, warm_cpu, resident)]
+        dollars = ", ".join(f"{number * memory / 1024 * middle[3] / 1e3 * GB_SECOND:.3f}" for number in MONTH[event])
+        start, first_ms, first_cpu_ms, warm_ms, warm_cpu_ms, mib = middle
+        print(f"| {event} | {memory} MB | {start:.1f} | {first_ms:.0f} ({min(first):.0f}–{max(first):.0f}) | {first_cpu_ms:.1f} | {warm_ms:.1f} | {warm_cpu_ms:.1f} | {mib:.1f} | {dollars} |", flush=True)
+
+    def opened(self, event, program):
+        """The files that it opened to its first answer, and those of them that hold certificates."""
+        shutil.which("strace") or sys.exit("cold-start needs strace")
+        calls = self.folder / "calls"
+        with Instance(["strace", "-f", "-qq", "-e", "trace=open,openat,openat2", "-o", calls, program], self.environment, 512) as instance:
+            instance.ready()
+            instance.answer(*self.event(event))
+        opened = [line for line in calls.read_text().splitlines() if "= -1" not in line]
+        certificates = [line for line in opened if re.search(r'"/etc/(ssl|pki)/', line)]
+        return f"{len(opened)} files, of certificates {len(certificates)}".removesuffix(" files")
+
+
+def request(browser, method, path, body=""):
+    return {
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": path,
+        "rawQueryString": "",
+        "cookies": [f"{name}={value}" for name, value in browser.cookies.items()],
+        "headers": {"content-type": "application/x-www-form-urlencoded", "origin": f"http://{browser.at}", "accept-encoding": "gzip"},
+        "body": body,
+        "isBase64Encoded": False,
+        "requestContext": {"http": {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1"}},
+    }
+
+
+class Instance:
+    """A process of a function, before a Runtime API of its own."""
+
+    def __init__(self, command, environment, memory):
+        self.polls, self.events, self.answers = queue.Queue(), queue.Queue(), queue.Queue()
+        instance = self
+
+        class Api(BaseHTTPRequestHandler):
+            protocol_version, disable_nagle_algorithm = "HTTP/1.1", True
+
+            def do_GET(self):
+                instance.polls.put(time.perf_counter())
+                text = json.dumps(instance.events.get()).encode()
+                head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\nLambda-Runtime-Aws-Request-Id: measured\r\n"
+                head += f"Lambda-Runtime-Deadline-Ms: {int(time.time() * 1e3) + 60_000}\r\nLambda-Runtime-Invoked-Function-Arn: arn:aws:lambda:us-east-1:1:function:measured\r\n\r\n"
+                instance.sent = time.perf_counter()
+                self.wfile.write(head.encode() + text)
+
+            def do_POST(self):
+                chunks = b""
+                if self.headers.get("Transfer-Encoding") == "chunked":
+                    while size := int(self.rfile.readline(), 16):
+                        chunks += self.rfile.read(size)
+                        self.rfile.readline()
+                    self.rfile.readline()
+                else:
+                    chunks = self.rfile.read(int(self.headers["Content-Length"]))
+                instance.answers.put((time.perf_counter(), self.path, chunks.decode()))
+                self.wfile.write(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
+
+            def log_message(self, *_):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Api)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        api = {"AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{self.server.server_port}", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(memory)}
+        self.log = tempfile.TemporaryFile("w+")
+        self.begun = time.perf_counter()
+        self.process = subprocess.Popen(command, env={**environment, **api}, stdout=self.log, stderr=self.log)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        # Threads that still hold an event end with the program.
+        self.server.shutdown()
+        self.server.server_close()
+
+    def ready(self):
+        """The milliseconds until it asked for its first event."""
+        return (self.got(self.polls) - self.begun) * 1e3
+
+    def answer(self, event, expected):
+        """The milliseconds to its answer, wall and processor."""
+        before = self.processor()
+        self.events.put(event)
+        at, path, text = self.got(self.answers)
+        cpu = self.processor() - before
+        assert path.endswith("/response") and expected in text.replace(" ", ""), f"{event} is answered by {path}: {text[:600]} {self.said()}"
+        self.got(self.polls)
+        return (at - self.sent) * 1e3, cpu
+
+    def got(self, what):
+        try:
+            return what.get(timeout=60)
+        except queue.Empty:
+            raise AssertionError(f"it does not answer: {self.said()}") from None
+
+    def said(self):
+        self.log.seek(0)
+        return self.log.read()[-2000:]
+
+    def processor(self):
+        tasks = Path(f"/proc/{self.process.pid}/task").iterdir()
+        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e6
+
+    def resident(self):
+        return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def behind_tls(url, folder):
+    """The URL at which what this one serves is served by TLS, from a process of its own."""
+    to = urllib.parse.urlsplit(url)
+    listener = socket.create_server(("127.0.0.1", 0))
+    # Else each answer waits for what Linux is in no hurry to acknowledge.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    multiprocessing.Process(target=lambda: asyncio.run(forward(listener, context, to)), daemon=True).start()
+    return f"https://127.0.0.1:{listener.getsockname()[1]}{to.path}"
+
+
+async def forward(listener, context, to):
+    # What is there answers to no other name.
+    host = f"host: {to.netloc}".encode()
+
+    async def pass_on(source, sink):
+        try:
+            while part := await source.read(1 << 16):
+                sink.write(re.sub(rb"(?m)^host: \S+", host, part, count=1))
+                await sink.drain()
+        except OSError:
+            pass
+        sink.close()
+
+    async def connected(reader, writer):
+        there = await asyncio.open_connection(to.hostname, to.port)
+        await asyncio.gather(pass_on(reader, there[1]), pass_on(there[0], writer))
+
+    async with await asyncio.start_server(connected, sock=listener, ssl=context) as server:
+        await server.serve_forever()
+
+
+if __name__ == "__main__":
+    own_mounts = ["unshare", "--mount"] + ["--map-root-user"] * (os.geteuid() != 0)
+    if "BURSAR_OWN_MOUNTS" not in os.environ and subprocess.run([*own_mounts, "true"], capture_output=True, check=False).returncode == 0:
+        os.execvpe(own_mounts[0], [*own_mounts, sys.executable, *sys.argv], {**os.environ, "BURSAR_OWN_MOUNTS": "1"})
+    main()
