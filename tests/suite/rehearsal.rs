@@ -15,7 +15,7 @@ use bursar_local::schedules::Schedules;
 use bursar_local::ses::Ses;
 use bursar_local::settle::{LIMIT, Settle};
 use bursar_ops::provider_check::MODEL;
-use bursar_ops::rehearse::{Options, Place, Prompt, Report, Step, finish, rehearse};
+use bursar_ops::rehearse::{Options, Place, Prompt, Report, Step, rehearse};
 use bursar_tests::aws;
 use bursar_tests::faults::{Fault, Gate, Matcher, RuleId};
 use bursar_tests::office::session_cookie;
@@ -41,16 +41,17 @@ async fn a_rehearsal_goes_the_whole_way() {
         assert!(page.contains(words), "{words}: {page}");
     }
     assert!(!page.contains(ADMIN) && !page.contains("sk-or-"), "{page}");
+    let next_day = || Options { is_next_day: true, ..world.options(NOTHING) };
     // Where links are shut, by a session that was made elsewhere.
     world.hands.pass(SignedDuration::from_mins(2)).await;
     let cookie = session_cookie(&world.stack, ADMIN).await;
     let session = cookie.strip_prefix("bursar=").unwrap().to_owned();
     let prompt: Prompt = Arc::new(move |_| Box::pin(std::future::ready(Ok(session.clone()))));
-    let early = finish(&Options { takes_session: true, prompt, ..world.options(NOTHING) }).await.unwrap();
+    let early = rehearse(&Options { takes_session: true, prompt, ..next_day() }).await.unwrap();
     assert_eq!(early.failed().map(|(step, _)| step), Some(Step::FinalReading), "{early}");
     world.hands.pass(SignedDuration::from_hours(24)).await;
     sync(State(world.hands.clone())).await;
-    let report = finish(&world.options(NOTHING)).await.unwrap();
+    let report = rehearse(&next_day()).await.unwrap();
     assert_eq!(report.failed(), None, "{report}");
     assert!(!world.state().exists());
     world.stack.finish().await;
@@ -64,7 +65,7 @@ const NOTHING: (Step, fn(&Hands)) = (Step::Deployment, |_| ());
 type Failure = (Step, fn(&Hands), &'static str);
 
 const FAILURES: [Failure; 14] = [
-    (Step::Deployment, |hands| hands.lose("health"), "is not one of Bursar"),
+    (Step::Deployment, |hands| hands.lose("health"), "is not Bursar's"),
     (Step::SignIn, |hands| hands.break_at("ses:*", FunctionName::Mail), "no code came"),
     (Step::FirstSync, |hands| hands.break_at(LISTING, FunctionName::UsageSync), "no sync was complete"),
     (Step::Money, Hands::spend_all, "buy credit"),
@@ -74,9 +75,9 @@ const FAILURES: [Failure; 14] = [
     (Step::Spend, Hands::spend_all, "the provider refuses the key: 402"),
     (Step::SecondSync, |hands| hands.break_at(LISTING, FunctionName::UsageSync), "no sync was complete"),
     (Step::Alert, |hands| hands.lose("alert"), "the alert is bounced"),
-    (Step::Leak, Hands::keep_keys, "the provider still takes it"),
+    (Step::Leak, Hands::keep_keys, "it is not so within ten minutes"),
     (Step::Replacement, |hands| hands.break_at(MAKE, FunctionName::Claim), "answered 502"),
-    (Step::Close, Hands::keep_keys, "not confirmed off"),
+    (Step::Close, Hands::keep_keys, "the keys are confirmed off"),
     (Step::Statement, |hands| hands.break_at("dynamodb:*", FunctionName::Console), "answered 503"),
 ];
 
@@ -162,6 +163,7 @@ impl World {
             address: ADMIN.to_owned(),
             model: MODEL.to_owned(),
             takes_session: false,
+            is_next_day: false,
             state: self.state(),
             clock: self.stack.clock.as_clock(),
             wait: Arc::new(move |wait| {

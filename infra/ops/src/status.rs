@@ -10,9 +10,7 @@ use crate::aws::{self, Answer, Aws, Deployment, LATELY, Login, NOT_CHECKED, OK, 
 
 /// In the order of what keeps students from their keys most often.
 const CHECKS: &str = include_str!("status.txt");
-/// What the functions say of the provider.
-pub(crate) const PROVIDER: &str = "filter message = \"the provider's answers\" | stats sum(calls) as of_calls, sum(failed) as have_failed, \
-                                   max(slowest_ms) as slowest";
+/// What is counted in the logs.
 const SEARCHES: [(&str, &str); 3] = [
     (
         "answers of 400 and more",
@@ -23,7 +21,11 @@ const SEARCHES: [(&str, &str); 3] = [
         "filter ispresent(refused) or level in ['WARN', 'ERROR'] | stats count(*) as n by message, \
          refused, span.route, status, operation, code | sort n desc | limit 20",
     ),
-    ("the provider", PROVIDER),
+    (
+        "the provider",
+        "filter message = \"the provider's answers\" | stats sum(calls) as of_calls, sum(failed) as have_failed, \
+         max(slowest_ms) as slowest",
+    ),
 ];
 const LOGS: [&str; 5] = ["ClaimLog", "ConsoleLog", "MailLog", "ThresholdAlertsLog", "UsageSyncLog"];
 /// A search has so long to end.
@@ -68,7 +70,7 @@ fn short(expected: &str, numbers: &[f64]) -> Option<String> {
 }
 
 /// The rows that a search in the stack's logs finds, each as `field=value` words.
-pub(crate) fn search(aws: &Aws, stack: &Deployment, query: &str) -> anyhow::Result<Result<String, String>> {
+fn search(aws: &Aws, stack: &Deployment, query: &str) -> anyhow::Result<Result<String, String>> {
     let start = seconds_ago(LATELY).to_string();
     let end = seconds_ago(0).to_string();
     let mut words = vec!["logs", "start-query", "--start-time", &start, "--end-time", &end, "--query-string", query];

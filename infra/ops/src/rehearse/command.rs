@@ -11,7 +11,7 @@ use bursar_core::config::web_address;
 use clap::{ArgGroup, Args};
 
 use super::place::Kind;
-use super::{Options, Place, finish, rehearse};
+use super::{Options, Place, rehearse};
 use crate::aws::{Aws, Deployment, Login, NotLooked};
 use crate::provider_check::MODEL;
 
@@ -66,6 +66,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
         address: arguments.to,
         model: arguments.model,
         takes_session: arguments.session,
+        is_next_day: arguments.finish,
         state: arguments.state,
         clock: Clock::system(),
         wait: Arc::new(|wait| Box::pin(tokio::time::sleep(wait))),
@@ -73,10 +74,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
             let words = words.to_owned();
             Box::pin(async { tokio::task::spawn_blocking(move || typed(&words)).await? })
         }),
-        progress: Arc::new(|step| eprintln!("rehearse: {} …", step.facts().name)),
+        progress: Arc::new(|step| eprintln!("rehearse: {} …", step.facts()[0])),
     };
-    let report = if arguments.finish { finish(&options).await } else { rehearse(&options).await };
-    let report = report.map_err(|error| NotLooked(format!("nothing was begun: {error:#}")))?;
+    let report = rehearse(&options).await.map_err(|error| NotLooked(format!("nothing was begun: {error:#}")))?;
     let page = report.to_string();
     write!(std::io::stdout().lock(), "{page}")?;
     if let Some(file) = arguments.markdown {

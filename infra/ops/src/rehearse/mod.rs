@@ -10,7 +10,7 @@ mod steps;
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +28,7 @@ pub(crate) use command::run;
 pub use page::Report;
 pub use place::Place;
 pub use steps::Step;
+use steps::{NEXT_DAY, WALK};
 
 use crate::provider_check::Wait;
 use crate::provider_check::wire::Wire;
@@ -43,7 +44,9 @@ pub struct Options {
     pub model: String,
     /// Whether a session's cookie is typed, and no code.
     pub takes_session: bool,
-    /// The file that knows what a run made, for the next one.
+    /// Whether it is the day after, for the final reading alone.
+    pub is_next_day: bool,
+    /// The file that knows what a run makes, for the next one.
     pub state: PathBuf,
     pub clock: Clock,
     pub wait: Wait,
@@ -80,58 +83,41 @@ struct Run<'a> {
     report: Report,
 }
 
-/// Walks all steps up to the first that fails, and closes what was made.
+/// Walks all steps up to the first that fails, and closes what is open then. It fails where nothing can be begun.
 pub async fn rehearse(options: &Options) -> Result<Report> {
-    let mut run = Run::new(options)?;
-    for step in Step::ALL {
-        if !run.carried_out(*step).await {
-            break;
-        }
-    }
-    run.end().await;
-    Ok(run.report)
-}
-
-/// What the day after knows: the final reading of the rehearsal before.
-pub async fn finish(options: &Options) -> Result<Report> {
-    let mut run = Run::new(options)?;
-    run.record.as_ref().with_context(|| format!("{} knows of no rehearsal to finish", options.state.display()))?;
-    for step in [Step::Deployment, Step::SignIn, Step::FinalReading] {
-        if !run.carried_out(step).await {
-            break;
-        }
-    }
-    Ok(run.report)
-}
-
-impl<'a> Run<'a> {
-    fn new(options: &'a Options) -> Result<Run<'a>> {
-        let origin = options.place.origin().to_owned();
-        let record = Record::read(options)?;
-        Ok(Run {
-            options,
-            admin: Visitor::new(&origin, &origin)?,
-            student: Visitor::new(&origin, &origin)?,
-            session: None,
-            record,
-            key: None,
-            provider: String::new(),
-            spent: Usd::ZERO,
-            synced_at: options.clock.now(),
-            synced: Usd::ZERO,
-            report: Report::new(origin, options.clock.now()),
-        })
-    }
-
-    async fn carried_out(&mut self, step: Step) -> bool {
-        (self.options.progress)(step);
-        let begun = self.options.clock.now();
-        let outcome = self.carry_out(step).await.map_err(|error| format!("{error:#}"));
+    let origin = options.place.origin();
+    let mut run = Run {
+        options,
+        admin: Visitor::new(origin, origin)?,
+        student: Visitor::new(origin, origin)?,
+        session: None,
+        record: Record::read(options)?,
+        key: None,
+        provider: String::new(),
+        spent: Usd::ZERO,
+        synced_at: options.clock.now(),
+        synced: Usd::ZERO,
+        report: Report::new(origin.to_owned(), options.clock.now()),
+    };
+    ensure!(run.record.is_some() || !options.is_next_day, "{} knows of no rehearsal", options.state.display());
+    for step in if options.is_next_day { &NEXT_DAY[..] } else { &WALK } {
+        (options.progress)(*step);
+        let begun = options.clock.now();
+        let outcome = run.carry_out(*step).await.map_err(|error| format!("{error:#}"));
         let is_done = outcome.is_ok();
-        self.report.note(step, self.since(begun), outcome);
-        is_done
+        run.report.note(*step, run.since(begun), outcome);
+        if !is_done {
+            break;
+        }
     }
+    if !options.is_next_day {
+        run.end().await;
+        run.figures();
+    }
+    Ok(run.report)
+}
 
+impl Run<'_> {
     fn since(&self, begun: Moment) -> Duration {
         Duration::try_from(self.options.clock.now().duration_since(begun)).unwrap_or_default()
     }
@@ -155,7 +141,6 @@ impl<'a> Run<'a> {
                 record.programme, self.spent
             ));
         }
-        self.figures().await;
     }
 }
 
@@ -168,21 +153,23 @@ impl Record {
         };
         let record: Record =
             serde_json::from_str(&text).with_context(|| format!("{shown} is no file of a rehearsal"))?;
-        ensure!(
-            record.origin == options.place.origin(),
-            "{shown} is of {}: name another file by --state",
-            record.origin
-        );
+        ensure!(record.origin == options.place.origin(), "{shown} is of {}: name another by --state", record.origin);
         Ok(Some(record))
     }
 
-    fn new(origin: &str, now: Moment) -> Record {
-        let programme = format!("Rehearsal {}", now.strftime("%Y-%m-%d %H:%M:%S"));
-        Record { origin: origin.to_owned(), programme, path: String::new(), began_on: utc_date(now), is_closed: false }
+    fn new(options: &Options) -> Record {
+        let now = options.clock.now();
+        Record {
+            origin: options.place.origin().to_owned(),
+            programme: format!("Rehearsal {}", now.strftime("%Y-%m-%d %H:%M:%S")),
+            path: String::new(),
+            began_on: utc_date(now),
+            is_closed: false,
+        }
     }
 
-    fn keep(&self, file: &Path) -> Result<()> {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)?;
+    fn keep(&self, options: &Options) -> Result<()> {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&options.state)?;
         Ok(file.write_all(serde_json::to_string(self)?.as_bytes())?)
     }
 }

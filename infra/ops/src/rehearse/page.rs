@@ -1,21 +1,23 @@
 //! The page of a rehearsal, for an operator's ticket: Markdown that reads as text. It holds no address and nothing secret.
 
+use std::cell::RefCell;
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
 use bursar_core::clock::Moment;
 
-use super::steps::{Facts, Step};
+use super::steps::Step;
 use crate::VERSION;
 
 pub struct Report {
     origin: String,
-    begun_at: Moment,
+    pub(super) begun_at: Moment,
     /// What runs there.
     pub(super) version: String,
     rows: Vec<Row>,
     pub(super) stays: Vec<String>,
-    pub(super) figures: Vec<(String, String)>,
+    /// The rows of a table.
+    figures: RefCell<String>,
 }
 
 struct Row {
@@ -26,20 +28,16 @@ struct Row {
 
 impl Report {
     pub(super) fn new(origin: String, begun_at: Moment) -> Report {
-        let version = "not known".to_owned();
-        Report { origin, begun_at, version, rows: Vec::new(), stays: Vec::new(), figures: Vec::new() }
+        let version = "of an unknown version".to_owned();
+        Report { origin, begun_at, version, rows: Vec::new(), stays: Vec::new(), figures: RefCell::default() }
     }
 
     pub(super) fn note(&mut self, step: Step, took: Duration, outcome: Result<String, String>) {
         self.rows.push(Row { step, took, outcome });
     }
 
-    pub(super) fn figure(&mut self, name: impl Into<String>, value: impl Into<String>) {
-        self.figures.push((name.into(), value.into()));
-    }
-
-    pub(super) fn begun_at(&self) -> Moment {
-        self.begun_at
+    pub(super) fn figure(&self, name: &str, value: &str) {
+        *self.figures.borrow_mut() += &format!("| {name} | {} |\n", cell(value));
     }
 
     pub fn is_well(&self) -> bool {
@@ -54,31 +52,35 @@ impl Report {
 
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(f, "# Rehearsal of {}\n", self.origin)?;
         let date = self.begun_at.strftime("%Y-%m-%d %H:%M UTC");
-        writeln!(f, "On {date}. Bursar {} runs there; bursar-ops {VERSION}.\n", self.version)?;
+        writeln!(
+            f,
+            "# Rehearsal of {}\n\nOn {date}. Bursar {} runs there; bursar-ops {VERSION}.\n",
+            self.origin, self.version
+        )?;
         match self.failed() {
             None => writeln!(f, "**All went well.**\n")?,
             Some((step, why)) => {
-                let Facts { name, help, .. } = step.facts();
+                let [name, help] = step.facts();
                 writeln!(f, "**Failed at: {name}.** {}. See infra/runbook/{help}.\n", why.trim_end_matches('.'))?;
             }
         }
         writeln!(f, "| step | seconds | what was seen |\n| --- | ---: | --- |")?;
         for Row { step, took, outcome } in &self.rows {
+            let [name, _] = step.facts();
             let (Ok(words) | Err(words)) = outcome;
             let failed = if outcome.is_err() { "**failed**: " } else { "" };
-            writeln!(f, "| {} | {:.1} | {failed}{} |", step.facts().name, took.as_secs_f64(), cell(words))?;
+            writeln!(f, "| {name} | {:.1} | {failed}{} |", took.as_secs_f64(), cell(words))?;
         }
         if !self.stays.is_empty() {
-            writeln!(f, "\n## What stays\n")?;
-            self.stays.iter().try_for_each(|what| writeln!(f, "- {what}."))?;
+            writeln!(f, "\n## What stays\n\n- {}.", self.stays.join(".\n- "))?;
         }
-        if !self.figures.is_empty() {
-            writeln!(f, "\n## Figures\n\n| figure | value |\n| --- | --- |")?;
-            self.figures.iter().try_for_each(|(name, value)| writeln!(f, "| {name} | {} |", cell(value)))?;
+        let figures = self.figures.borrow();
+        if figures.is_empty() {
+            Ok(())
+        } else {
+            write!(f, "\n## Figures\n\n| figure | value |\n| --- | --- |\n{figures}")
         }
-        Ok(())
     }
 }
 

@@ -1,17 +1,15 @@
 //! Where a rehearsal is: a stack, which the AWS CLI reaches, or one machine, by its port for monitors.
 
-use std::io::Write;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use bursar_core::tls;
+use http::Method;
 use jiff::SignedDuration;
-use reqwest::RequestBuilder;
 use serde_json::Value;
-use tempfile::NamedTempFile;
 
 use super::Options;
-use super::steps::{PATIENCE, PAUSE};
+use super::steps::PATIENCE;
 use crate::aws::{Aws, Deployment};
 use crate::provider_check::within;
 
@@ -22,7 +20,6 @@ pub(super) enum Kind {
     Machine { origin: String, health: String },
 }
 
-const SYNC_PATIENCE: Duration = Duration::from_secs(900);
 /// What every deployment of Bursar has.
 const OURS: [&str; 6] = ["Claim", "Console", "UsageSync", "ThresholdAlerts", "Mail", "ManagementKey"];
 
@@ -48,12 +45,10 @@ impl Place {
                 Ok(format!("a stack of version {}", deployment.value("Version")))
             }
             Kind::Machine { health, .. } => {
-                let report = json(tls::loopback().build()?.get(format!("{health}/health"))).await?.1;
-                let problems = report["problems"].as_array().with_context(|| {
-                    format!(
-                        "{health}/health is not one of Bursar: --health is what `ready` says, on the machine itself"
-                    )
-                })?;
+                let (_, report) = ask(Method::GET, format!("{health}/health")).await?;
+                let problems = report["problems"].as_array();
+                let problems =
+                    problems.with_context(|| format!("{health} is not Bursar's: --health is what `ready` says"))?;
                 Ok(format!("a machine that tells of {} problems", problems.len()))
             }
         }
@@ -63,45 +58,41 @@ impl Place {
     pub(super) async fn sync(&self, options: &Options) -> Result<String> {
         let mut begun = options.clock.now();
         let mut report = Value::Null;
-        let (has_run, _) = within(&options.wait, SYNC_PATIENCE, async || match &self.0 {
+        let (has_run, _) = within(&options.wait, PATIENCE, async || match &self.0 {
             Kind::Stack { aws, deployment } => {
                 report = invoked(aws, deployment)?;
                 Ok(report["skipped"].is_null())
             }
             Kind::Machine { health, .. } => {
                 // Its age in whole seconds is to tell it from the one before.
-                (options.wait)(PAUSE).await;
+                (options.wait)(Duration::from_secs(2)).await;
                 begun = options.clock.now();
-                match json(tls::loopback().build()?.post(format!("{health}/sync"))).await?.0 {
-                    202 => Ok(true),
-                    409 => Ok(false),
-                    status => bail!("{health}/sync answered {status}"),
+                match ask(Method::POST, format!("{health}/sync")).await? {
+                    (202, _) => Ok(true),
+                    (409, _) => Ok(false),
+                    (status, _) => bail!("{health}/sync answered {status}"),
                 }
             }
         })
         .await?;
-        ensure!(has_run, "another sync has run for a quarter of an hour");
-        if let Kind::Machine { health, .. } = &self.0 {
-            let (is_complete, _) = within(&options.wait, PATIENCE, async || {
-                let age =
-                    json(tls::loopback().build()?.get(format!("{health}/health"))).await?.1["complete_sync_s"].as_i64();
-                Ok(age.is_some_and(|age| options.clock.now() - SignedDuration::from_secs(age - 1) >= begun))
-            })
-            .await?;
-            ensure!(is_complete, "no sync was complete within five minutes: the account page says why");
-            return Ok("complete".to_owned());
-        }
-        ensure!(report["complete"] == true, "it is not complete: {}", report["problems"]);
-        Ok(format!("complete, {} keys in {} ms", report["keys_listed"], report["duration_ms"]))
+        ensure!(has_run, "another sync has run for ten minutes");
+        let Kind::Machine { health, .. } = &self.0 else {
+            ensure!(report["complete"] == true, "it is not complete: {}", report["problems"]);
+            return Ok(format!("complete, {} keys in {} ms", report["keys_listed"], report["duration_ms"]));
+        };
+        let (is_complete, _) = within(&options.wait, PATIENCE, async || {
+            let age = ask(Method::GET, format!("{health}/health")).await?.1["complete_sync_s"].as_i64();
+            Ok(age.is_some_and(|age| options.clock.now() - SignedDuration::from_secs(age - 1) >= begun))
+        })
+        .await?;
+        ensure!(is_complete, "no sync was complete within ten minutes: the account page says why");
+        Ok("complete".to_owned())
     }
 }
 
 fn invoked(aws: &Aws, deployment: &Deployment) -> Result<Value> {
-    let mut event = NamedTempFile::new()?;
-    event.write_all(b"{}")?;
-    let payload = format!("fileb://{}", event.path().display());
-    let words = ["lambda", "invoke", "--function-name", deployment.resource("UsageSync"), "--payload", &payload];
-    let words = [&words[..], &["--cli-read-timeout", "900", "/dev/stdout"]].concat();
+    let function = deployment.resource("UsageSync");
+    let words = ["lambda", "invoke", "--function-name", function, "--cli-read-timeout", "900", "/dev/stdout"];
     let answer =
         aws.ask(&words, "FunctionError")?.map_err(anyhow::Error::msg)?.context("AWS knows no such function")?;
     // The report, and then `None` or how the function failed.
@@ -109,8 +100,8 @@ fn invoked(aws: &Aws, deployment: &Deployment) -> Result<Value> {
     report.and_then(Result::ok).with_context(|| format!("usage-sync answered {answer}"))
 }
 
-async fn json(request: RequestBuilder) -> Result<(u16, Value)> {
-    let answer = request.send().await.context("nothing answers at --health")?;
+async fn ask(method: Method, url: String) -> Result<(u16, Value)> {
+    let answer = tls::loopback().build()?.request(method, url).send().await.context("nothing answers at --health")?;
     let status = answer.status().as_u16();
     Ok((status, serde_json::from_str(&answer.text().await?).unwrap_or_default()))
 }
