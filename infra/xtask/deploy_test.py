@@ -1,21 +1,26 @@
 """Deploys the packaged functions with the template beside them to an emulator of AWS, and uses the bundle as people would.
 
-`deploy_test.py <folder of the packages> <their architecture> <ready line of a bursar, for its provider> <URL of the emulator>`
+`deploy_test.py <folder of the packages> <their architecture> <ready line of a bursar, for its provider> <URL of the emulator> <bursar-ops>`
 """
 
 import http.client
 import io
+import itertools
 import json
 import os
 import re
 import signal
+import ssl
+import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 import zipfile
+from contextlib import closing
 from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -41,7 +46,8 @@ def main():
     stack.deploy(packages, {"Architecture": architecture, "MailFrom": FROM, "Admins": ADMIN, "OperatorMail": "operator@example.edu", "Institution": "Example University", "OpenRouterBaseUrl": provider.url})
     stack.aws("secretsmanager").put_secret_value(SecretId=stack.names["ManagementKey"], SecretString=provider.management_key)
     print(f"deploy-test: the stack is made, at {stack.origin}")
-    for step in (a_student_gets_a_key, a_sync_and_an_alert, a_killed_claim, a_rotation):
+    stack.ops = sys.argv[5]
+    for step in (a_student_gets_a_key, a_sync_and_an_alert, a_killed_claim, a_rotation, an_operator_looks, a_rehearsal):
         step(stack, provider)
         print(f"deploy-test: {step.__name__.replace('_', ' ')}")
 
@@ -110,6 +116,59 @@ def a_rotation(stack, provider):
     assert report["complete"], report
 
 
+def an_operator_looks(stack, provider):
+    """The emulator lacks some of what AWS has, so that only what it has is judged."""
+    looked = subprocess.run([stack.ops, "doctor", "--stack", STACK, "--students", "200"], env=stack.environment(), capture_output=True, text=True)
+    assert looked.returncode in (1, 2), looked
+    for check in ("stack", "secret", "function Claim", "mail events", "function Mail", "schedule UsageSyncNightly"):
+        assert re.search(rf"^ok +{check}:", looked.stdout, re.M), f"{check}: {looked}"
+    nowhere = subprocess.run([stack.ops, "doctor", "--stack", "another"], env=stack.environment(), capture_output=True, text=True)
+    assert nowhere.returncode == 2 and "there is no stack another" in nowhere.stderr, nowhere
+
+
+def a_rehearsal(stack, provider):
+    """Over HTTPS, by the codes of the mails, with SES telling that each was delivered."""
+    with tempfile.TemporaryDirectory() as folder:
+        front = Front(stack, Path(folder))
+        told = set()
+        threading.Thread(target=lambda: tell_deliveries(stack, told), daemon=True).start()
+        command = [stack.ops, "rehearse", "--stack", STACK, "--to", ADMIN, "--state", f"{folder}/state.json"]
+        known = len(stack.mails(ADMIN, "Code: "))
+        codes = (re.search(r"Code: (\S+)", stack.mail(ADMIN, "Code: ", number)["BodyText"]).group(1) for number in itertools.count(known + 1))
+        page = rehearsed(command, codes, stack.environment() | {"HTTPS_PROXY": front.url, "SSL_CERT_FILE": str(front.certificate)})
+        assert "| console: first answer cold, then warm |" in page, page
+
+
+def rehearsed(command, codes, environment=None):
+    """The page of a rehearsal that goes well, with the codes typed as it asks for them."""
+    with tempfile.TemporaryFile("w+") as out, subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.PIPE) as run:
+        said = b""
+        while letter := run.stderr.read(1):
+            said += letter
+            if said.endswith(b"Code: "):
+                run.stdin.write(f"{next(codes)}\n".encode())
+                run.stdin.flush()
+        run.wait()
+        out.seek(0)
+        page = out.read()
+    print(page)
+    assert run.returncode == 0, said.decode()
+    return page
+
+
+def tell_deliveries(stack, told):
+    """SES events of the mails that the emulator took, which tells none by itself."""
+    sns, topic = stack.aws("sns"), stack.names["MailOutcomes"]
+    while True:
+        for mail in stack.mails("@", ""):
+            if mail["MessageId"] not in told:
+                told.add(mail["MessageId"])
+                about = {"messageId": mail["MessageId"], "destination": mail["To"], "headers": []}
+                event = {"eventType": "Delivery", "mail": about, "delivery": {"recipients": mail["To"]}}
+                sns.publish(TopicArn=topic, Message=json.dumps(event))
+        time.sleep(1)
+
+
 class Stack:
     def __init__(self, url):
         self.url = url
@@ -119,6 +178,11 @@ class Stack:
         account = {"region_name": "us-east-1", "aws_access_key_id": "test", "aws_secret_access_key": "test"}
         return boto3.client(service, endpoint_url=self.url, config=config, **account)
 
+    def environment(self):
+        """What the AWS CLI needs to find the emulator."""
+        account = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
+        return os.environ | account | {"AWS_ENDPOINT_URL": self.url}
+
     def deploy(self, packages, parameters):
         """What `sam deploy` does: uploads the code, names it in the template, and makes the stack."""
         s3, formation = self.aws("s3"), self.aws("cloudformation")
@@ -127,6 +191,8 @@ class Stack:
         assert template["Outputs"]["Version"]["Value"] != "not packaged", "the version is not said"
         # The emulator knows no alarm over several metrics.
         template["Resources"] = {name: of for name, of in template["Resources"].items() if "Metrics" not in of.get("Properties", {})}
+        Ses.to = self.url
+        template["Globals"]["Function"]["Environment"]["Variables"]["AWS_ENDPOINT_URL_SES"] = served(Ses)
         for function in (of for of in template["Resources"].values() if of["Type"] == "AWS::Serverless::Function"):
             folder, zipped = Path(function["Properties"]["CodeUri"]), io.BytesIO()
             with zipfile.ZipFile(zipped, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
@@ -245,6 +311,81 @@ class Browser:
 def attribute(tag, name):
     found = re.search(rf'\b{name}="([^"]*)"', tag)
     return found and found.group(1)
+
+
+class PassedOn(BaseHTTPRequestHandler):
+    """What is asked of the emulator at another address, byte for byte."""
+
+    protocol_version = "HTTP/1.1"
+    to = host = None
+
+    def forward(self, body=None):
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0)) if body is None else body
+        left = ("connection", "accept-encoding") + (("host",) if self.host else ())
+        headers = {name: value for name, value in self.headers.items() if name.lower() not in left}
+        with closing(http.client.HTTPConnection(urllib.parse.urlsplit(self.to).netloc, timeout=100)) as connection:
+            connection.request(self.command, self.path, body or None, headers | ({"Host": self.host} if self.host else {}))
+            answer = connection.getresponse()
+            self.answer(answer.status, [(name, value) for name, value in answer.getheaders() if name.lower() in ("content-type", "location", "set-cookie")], answer.read())
+
+    do_GET = do_POST = forward
+
+    def answer(self, status, headers, text):
+        self.send_response(status)
+        for name, value in [*headers, ("Content-Length", str(len(text)))]:
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *_):
+        pass
+
+
+def served(handler):
+    """The address at which it answers from now on."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_port}"
+
+
+class Ses(PassedOn):
+    """The emulator's SES, which does not know whether the account may send: it may."""
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if b"Action=GetAccountSendingEnabled" not in body:
+            return self.forward(body)
+        inside = "<GetAccountSendingEnabledResult><Enabled>true</Enabled></GetAccountSendingEnabledResult>"
+        text = f'<GetAccountSendingEnabledResponse xmlns="http://ses.amazonaws.com/doc/2010-12-01/">{inside}</GetAccountSendingEnabledResponse>'
+        self.answer(200, [("Content-Type", "text/xml")], text.encode())
+
+
+class Front:
+    """A proxy that leads from the origin's name to the emulator, and ends its TLS with a certificate of its own."""
+
+    def __init__(self, stack, folder):
+        self.certificate, key = folder / "certificate", folder / "key"
+        host = urllib.parse.urlsplit(stack.origin).hostname
+        names = ["-subj", "/CN=a deployment", "-addext", f"subjectAltName=DNS:{host}", "-addext", "basicConstraints=critical,CA:FALSE"]
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", key, "-out", self.certificate, *names], check=True, capture_output=True)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificate, key)
+        api = f"{stack.names['Api']}.execute-api.localhost:{urllib.parse.urlsplit(stack.url).port}"
+
+        class Pages(PassedOn):
+            to, host = stack.url, api
+
+        class Tunnel(BaseHTTPRequestHandler):
+            def do_CONNECT(self):
+                self.send_response(200)
+                self.end_headers()
+                Pages(context.wrap_socket(self.connection, server_side=True), self.client_address, self.server)
+                self.close_connection = True
+
+            def log_message(self, *_):
+                pass
+
+        self.url = served(Tunnel)
 
 
 class Provider:

@@ -32,7 +32,7 @@ from pathlib import Path
 # No bytecode is written, so that this folder stays as it was checked out.
 sys.dont_write_bytecode = True
 
-from deploy_test import Browser  # noqa: E402
+from deploy_test import Browser, rehearsed  # noqa: E402
 from provider_sdk import direct, management_key  # noqa: E402
 
 ADMIN, PATIENCE = "admin@example.edu", 300
@@ -43,7 +43,7 @@ AWAY = (OSError, HTTPException)
 
 def main():
     ready, only, program = (sys.argv[1:] + ["", "target/debug/bursar"][len(sys.argv) - 2 :])[:3]
-    for part in (kills, power_cuts, a_copy_under_load):
+    for part in (a_rehearsal, kills, power_cuts, a_copy_under_load):
         if only in ("", part.__name__):
             begun = time.monotonic()
             with tempfile.TemporaryDirectory() as folder:
@@ -53,6 +53,15 @@ def main():
                 finally:
                     machine.close()
                 print(f"machine-test: {part.__name__.replace('_', ' ')}: {says}, {time.monotonic() - begun:.0f} s", flush=True)
+
+
+def a_rehearsal(machine):
+    """An operator walks a student's way, from the invitation to the statement."""
+    machine.serve()
+    ops, places = machine.program.with_name("bursar-ops"), ["--machine", f"http://{machine.web}", "--health", f"http://{machine.health_at}"]
+    command = [ops, "rehearse", *places, "--to", ADMIN, "--state", machine.folder / "state.json"]
+    rehearsed(command, iter(lambda: machine.mails.code(ADMIN), None))
+    return "all went well"
 
 
 def kills(machine):
@@ -389,7 +398,8 @@ class Mails(socketserver.ThreadingTCPServer):
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Conversation)
-        self.port, self.links, self.news = self.server_address[1], defaultdict(list), threading.Condition()
+        self.port, self.links, self.codes = self.server_address[1], defaultdict(list), defaultdict(list)
+        self.news = threading.Condition()
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def taken(self, to, text):
@@ -397,12 +407,17 @@ class Mails(socketserver.ThreadingTCPServer):
         if link:
             with self.news:
                 self.links[to].append(link[1])
+                self.codes[to].append(re.search(r"Code: (\S+)", text)[1])
                 self.news.notify_all()
 
     def link(self, to):
         """The newest link, if one comes: who asks within a minute of the last one gets none."""
         with self.news:
             return self.links[to].pop() if self.news.wait_for(lambda: self.links[to], 20) else None
+
+    def code(self, to):
+        with self.news:
+            return self.codes[to].pop() if self.news.wait_for(lambda: self.codes[to], 20) else None
 
 
 class Conversation(socketserver.StreamRequestHandler):

@@ -2,9 +2,10 @@
 
 use std::ffi::OsStr;
 use std::io::Write;
+use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{bail, ensure};
+use anyhow::{Context, bail, ensure};
 use xshell::{Shell, cmd};
 
 use crate::tools::{self, Bursar, Emulator};
@@ -93,7 +94,14 @@ fn provider_sdk(shell: &Shell) -> anyhow::Result<()> {
 }
 
 fn machine_test(shell: &Shell) -> anyhow::Result<()> {
+    ops(shell)?;
     beside_bursar(shell, "machine_test.py")
+}
+
+/// The program for operators, beside `bursar`.
+fn ops(shell: &Shell) -> anyhow::Result<PathBuf> {
+    cmd!(shell, "cargo build --locked --package bursar-ops").run()?;
+    Ok(tools::target().join("debug/bursar-ops"))
 }
 
 /// Runs a script that is told where a bursar runs.
@@ -112,7 +120,13 @@ fn deploy_test(shell: &Shell) -> anyhow::Result<()> {
     let bursar = Bursar::start(shell)?;
     let ready = &bursar.ready;
     let url = emulator.url();
-    cmd!(shell, "{python} infra/xtask/deploy_test.py {folder} {architecture} {ready} {url}")
+    cmd!(shell, "aws --version")
+        .quiet()
+        .ignore_stdout()
+        .run()
+        .context("this recipe needs the AWS CLI: on Debian, install awscli")?;
+    let ops = ops(shell)?;
+    cmd!(shell, "{python} infra/xtask/deploy_test.py {folder} {architecture} {ready} {url} {ops}")
         .run()
         .inspect_err(|_| eprintln!("deploy-test: the emulator said\n{}", emulator.log(shell)))?;
     Ok(())
