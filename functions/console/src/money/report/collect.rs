@@ -18,7 +18,7 @@ const DAYS_AT_ONCE: usize = 2;
 /// How many programmes' use by model is read at once.
 const PROGRAMMES_AT_ONCE: usize = 8;
 
-/// The most lines of a report: a million take some 200 MB, of the 512 that the function has.
+/// The most lines of a report: a million take some 200 MB, of the 1,769 that the function has.
 const MOST_LINES: usize = 1_000_000;
 const TOO_MANY_LINES: &str =
     "This report has more than a million lines. Choose fewer days or programmes, or fewer columns.";
