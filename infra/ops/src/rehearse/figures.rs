@@ -13,7 +13,8 @@ impl Run<'_> {
         let begun = self.report.begun_at.as_millisecond().to_string();
         for figure in FIGURES.trim_end().split("\n\n") {
             let (name, question) = figure.split_once('\n').unwrap_or_default();
-            let filled = deployment.fill(&question.replace("$begun", &begun), "").unwrap_or_default();
+            // What is not Bursar's has no such figure.
+            let Some(filled) = deployment.fill(&question.replace("$begun", &begun), "") else { continue };
             let (words, query) = filled.split_once(" --query ").unwrap_or_default();
             let value = match aws.ask(&words.split(' ').collect::<Vec<_>>(), query) {
                 Ok(Ok(Some(lines))) if question.contains("REPORT") => starts(&lines),
