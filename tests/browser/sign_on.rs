@@ -30,6 +30,8 @@ pub(crate) async fn journeys(driver: &Driver, library: &Path) {
     let by = SignOnBy::Elsewhere { issuer: provider.issuer.clone() };
     let setup = Setup { sign_on: Some((by, SignOnRequired::Roles)), at: Moment::now(), ..Setup::default() };
     let mut campus = Campus::of(setup).await;
+    // Between a request and its answer time passes.
+    campus.clock.run_from(Moment::now()).unwrap();
     campus.programme("CS pilot", |settings| settings.people.faculty = vec![address("faye")]).await;
     enrol(&campus, "ada", "s-1").await;
     campus.settle().await;

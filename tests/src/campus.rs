@@ -25,6 +25,7 @@ use bursar_core::domain::audit::{Act, Actor, AuditDetail};
 use bursar_core::domain::grant::{Grant, HoldKind, Person, Tell, View};
 use bursar_core::domain::programme::guardrail::{ConfirmedRules, Guardrail, GuardrailOwner};
 use bursar_core::domain::programme::{Budget, Programme, Settings};
+use bursar_core::domain::sign_in::Asker;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
@@ -438,8 +439,8 @@ impl Campus {
 
     /// Asks for a link as the page does.
     pub async fn ask(&self, name: &str) {
-        let asked_by = BrowserToken::generate().hash();
-        self.table.request_link(address(name).matched(), &asked_by, self.clock.now(), soon()).await.unwrap();
+        let asker = Asker { browser: BrowserToken::generate().hash(), sign_on: None };
+        self.table.request_link(address(name).matched(), asker, self.clock.now(), soon()).await.unwrap();
     }
 
     /// Sends the mail that is due.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::programme::Settings;
-use bursar_core::domain::sign_in::{LINK_LASTS, LiveLink, Proof, Session};
+use bursar_core::domain::sign_in::{Asker, LINK_LASTS, LiveLink, Proof, Session};
 use bursar_core::domain::usage::reading::{DailyUse, Reading};
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::{Epoch, GrantId, ProgrammeId, new_ulid};
@@ -28,7 +28,7 @@ pub async fn session_cookie(stack: &Stack, address: &str) -> String {
     let live = LiveLink {
         link: link.hash(),
         code: None,
-        asked_by: BrowserToken::generate().hash(),
+        asker: Asker { browser: BrowserToken::generate().hash(), sign_on: None },
         ends_at: now + LINK_LASTS,
     };
     let made = table.make_link(new_ulid(now), address.matched(), &live, now, soon()).await.unwrap();

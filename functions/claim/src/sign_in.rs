@@ -13,8 +13,8 @@ use bursar_core::deadline::Deadline;
 use bursar_core::domain::audit::{Act, AuditDetail};
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::programme::counts::Stage;
-use bursar_core::domain::sign_in::{Proof, Session, SignIn, SignInMethod};
-use bursar_core::domain::sign_on::{BindingProof, SignOnBinding};
+use bursar_core::domain::sign_in::{Asker, Proof, Session, SignIn, SignInMethod};
+use bursar_core::domain::sign_on::SignOnBinding;
 use bursar_core::domain::values::address::{EmailAddress, MatchedAddress};
 use bursar_core::domain::values::token::{BrowserToken, Code, LinkToken, SessionToken};
 use bursar_core::store::{AccessEntry, Link, SessionOutcome, StoreError};
@@ -24,7 +24,6 @@ use bursar_core::web::{
 use jiff::SignedDuration;
 
 use crate::sign_on;
-use crate::sign_on::BOUND_OTHERWISE;
 
 /// The number of times a decision is repeated because the address's sign-in state changed meanwhile. Each
 /// conflict means that another request succeeded.
@@ -123,8 +122,7 @@ pub(crate) async fn follow(site: Site, browser: Browser, uri: Uri, fields: Field
     Err(StoreError::Contended.into())
 }
 
-/// Signs in by the code of the mail, in any browser, because the form asks for the address too. In the browser of a sign-on that waits for
-/// an address, and by its own code, it connects that to the address.
+/// Signs in by the code of the mail, in any browser, because the form asks for the address too.
 pub(crate) async fn type_code(site: Site, browser: Browser, fields: Fields) -> Answer {
     let [address, code] = ["address", "code"].map(|name| fields.get(name).unwrap_or_default());
     let is_sign_on = fields.get("sign_on") == Some("on");
@@ -137,34 +135,20 @@ pub(crate) async fn type_code(site: Site, browser: Browser, fields: Fields) -> A
     let code = Code::from_form(code).ok_or_else(refused)?;
     let code = code.hash(address.matched());
     let now = site.clock.now();
-    let sign_on = sign_on::named_in(&site, &browser.headers, &fields).map(|token| token.hash());
-    let identity = match &sign_on {
-        Some(sign_on) => site.table.vouched_for(sign_on, now).await?,
-        None => None,
-    };
-    if is_sign_on && identity.is_none() {
-        return Err(refused());
+    if is_sign_on {
+        return sign_on::connect(&site, &browser, &fields, (address.matched(), &code)).await?.ok_or_else(refused);
     }
-    let matched = address.matched().clone();
-    let binding =
-        identity.map(|identity| SignOnBinding { identity, address: matched, proof: BindingProof::Code, bound_at: now });
-    let method = if is_sign_on { SignInMethod::SignOn } else { SignInMethod::Code };
     for _ in 0..TRIES {
         let before = site.table.sign_in_of(address.matched()).await?;
-        let Some(after) = before.type_code_asked_by(sign_on.as_ref(), &code, now) else {
+        let Some(after) = before.type_code(&code, now) else {
             if !site.table.count_wrong_code(&before, now, browser.deadline).await? {
                 continue;
             }
-            if is_sign_on {
-                return Err(refused());
-            }
             return answer_again(&site, &browser.headers, address.matched()).await?.ok_or_else(refused);
         };
-        match begin_session(&site, &browser, (&before, &after), method, binding.as_ref(), now).await? {
-            Begun::Session(reply) if is_sign_on => return Ok(reply.setting(site.cookies.end_sign_on())),
+        match begin_session(&site, &browser, (&before, &after), SignInMethod::Code, None, now).await? {
             Begun::Session(reply) => return Ok(reply),
             Begun::Changed => {}
-            Begun::Barred if is_sign_on => return Err(BOUND_OTHERWISE.page(&site)),
             Begun::Barred => return Err(refused()),
         }
     }
@@ -196,6 +180,10 @@ pub(crate) async fn begin_session(
 ) -> Result<Begun> {
     let deadline = browser.deadline;
     let known_person = site.table.known(&after.address).await?;
+    if known_person.is_none() && binding.is_some() {
+        // They were erased meanwhile.
+        return Ok(Begun::Barred);
+    }
     let person = match known_person.filter(|known_person| known_person.has_role) {
         Some(known_person) => Some(site.table.person_of(&known_person.address, deadline).await?),
         None => None,
@@ -310,11 +298,12 @@ pub(crate) async fn request_link(site: Site, deadline: Deadline, headers: Header
     let missing = "Nothing was sent: the field for the address is missing. Open the start page and fill it in.";
     let typed = fields.get("address").ok_or_else(|| AppError::unprocessable(missing))?;
     let browser = site.cookies.asking(&headers).unwrap_or_else(BrowserToken::generate);
-    let asked_by = sign_on::named_in(&site, &headers, &fields).unwrap_or_else(|| browser.clone());
+    let waiting = sign_on::waiting_in(&site, &headers, &fields).await?;
+    let is_sign_on = waiting.is_some();
+    let asker = waiting.map_or_else(|| Asker { browser: browser.hash(), sign_on: None }, |begun| begun.asker());
     if let Ok(address) = EmailAddress::parse(typed) {
-        site.table.request_link(address.matched(), &asked_by.hash(), site.clock.now(), deadline).await?;
+        site.table.request_link(address.matched(), asker, site.clock.now(), deadline).await?;
     }
-    let is_sign_on = fields.get("sign_on") == Some("on");
     let page = site.page(&LinkSentPage { frame: &site.frame, address: typed, is_sign_on });
     Ok(page.with_status(StatusCode::ACCEPTED).setting(site.cookies.set_asking(&browser)))
 }

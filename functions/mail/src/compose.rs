@@ -83,7 +83,7 @@ impl App {
 
     async fn compose(&self, row: &OutboxRow, now: Moment, deadline: Deadline) -> Result<Letter, NoMail> {
         match &row.mail {
-            QueuedMail::Link { address, asked_by } => self.link(row, address, asked_by, now, deadline).await,
+            QueuedMail::Link { address, asker } => self.link(row, address, asker, now, deadline).await,
             QueuedMail::Roster { programme, grant, is_reminder } => {
                 self.roster(row, (programme, grant), *is_reminder, now).await
             }

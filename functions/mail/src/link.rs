@@ -3,10 +3,10 @@
 
 use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::sign_in::{LINK_LASTS, LOGIN_REQUEST_LASTS, LinkRefused, LiveLink};
+use bursar_core::domain::sign_in::{Asker, LINK_LASTS, LOGIN_REQUEST_LASTS, LinkRefused, LiveLink};
 use bursar_core::domain::values::address::{EmailAddress, MatchedAddress};
 use bursar_core::domain::values::format::utc;
-use bursar_core::domain::values::token::{BrowserTokenHash, Code, LinkToken};
+use bursar_core::domain::values::token::{Code, LinkToken};
 use bursar_core::store::{MailServer, OutboxRow, StoreError};
 use jiff::SignedDuration;
 
@@ -22,7 +22,7 @@ impl App {
         &self,
         row: &OutboxRow,
         address: &MatchedAddress,
-        asked_by: &BrowserTokenHash,
+        asker: &Asker,
         now: Moment,
         deadline: Deadline,
     ) -> Result<Letter, NoMail> {
@@ -34,10 +34,11 @@ impl App {
         let person = self.table.known(address).await?.ok_or(NoMail::NotDue("nobody here has this address"))?;
         // These checks come before a link is made, since every link made is counted.
         let before = self.table.sign_in_of(address).await?;
-        let is_first_of_hour = before
-            .mailed
-            .iter()
-            .all(|mailed| mailed.login_request == row.row || mailed.at + LOGIN_REQUEST_LASTS <= row.written_at);
+        let is_first_of_hour = before.mailed.iter().all(|mailed| {
+            mailed.login_request == row.row
+                || mailed.sign_on.is_some()
+                || mailed.at + LOGIN_REQUEST_LASTS <= row.written_at
+        });
         // The hour's first link to an admin is sent in spite of returned mail and a used-up quota, since its reader can
         // mend both.
         let is_always = self.table.is_admin(address).await? && is_first_of_hour;
@@ -54,11 +55,14 @@ impl App {
         let link = LiveLink {
             link: token.hash(),
             code: Some(code.hash(address)),
-            asked_by: asked_by.clone(),
+            asker: asker.clone(),
             ends_at: now + LINK_LASTS,
         };
         match self.table.make_link(row.row, address, &link, now, deadline).await? {
-            Ok(()) => Ok(self.to(&person.address, |words| words.link(&token, &code, row.written_at))),
+            Ok(()) => Ok(self.to(&person.address, |words| match asker.sign_on {
+                Some(_) => words.code_of_sign_on(&token, &code, row.written_at),
+                None => words.link(&token, &code, row.written_at),
+            })),
             Err(LinkRefused::NextMinute) => Err(NoMail::NotBefore(next_minute(now))),
             Err(refused) => Err(NoMail::NotDue(refused.why())),
         }
@@ -109,6 +113,32 @@ impl Words<'_> {
         }
     }
 
+    /// To an address that was typed in a sign-on.
+    fn code_of_sign_on(self, token: &LinkToken, code: &Code, asked_at: Moment) -> Letter {
+        let origin = self.config.origin.as_str();
+        Letter {
+            subject: "Your code to connect your sign-on to Bursar".to_owned(),
+            heading: "Connect your sign-on".to_owned(),
+            parts: vec![
+                LetterPart::Sentences(format!(
+                    "On {}, a person signed on at {} and typed {} as their address. If that was you, type this code on that page, within \
+                     ten minutes of signing on. From then on that sign-on opens Bursar as you:",
+                    utc(asked_at),
+                    self.config.institution,
+                    self.recipient.as_written()
+                )),
+                LetterPart::Code(code.reveal()),
+                said("Where a mail may sign you in, this link does, within 30 minutes, and connects nothing:"),
+                LetterPart::Link { label: "Sign in", url: format!("{origin}/c/{}", token.reveal()) },
+                said(
+                    "Anybody who has the code can become you, so give it to nobody. If you did not sign on, ignore this mail.",
+                ),
+            ],
+            why: format!("You get this mail because this address was entered at {origin}."),
+            ..self.letter()
+        }
+    }
+
     /// To an address to which a sign-on was connected.
     fn sign_on(self) -> Letter {
         let origin = self.config.origin.as_str();
@@ -152,6 +182,24 @@ mod tests {
         Or type this code on the page where you asked for the link:
         Code: [code]
         Anybody who has the link or the code can sign in as you, so give them to nobody. If you did not ask for them, ignore this mail.
+        You get this mail because this address was entered at https://bursar.example.edu.
+        ");
+    }
+
+    #[tokio::test]
+    async fn code_of_sign_on() {
+        let token = LinkToken::generate();
+        let code = Code::generate();
+        let text = told(|words| words.code_of_sign_on(&token, &code, now())).await;
+        let text = text.replace(token.reveal(), "[token]").replace(&code.reveal(), "[code]");
+        insta::assert_snapshot!(text, @"
+        Your code to connect your sign-on to Bursar
+        Connect your sign-on
+        On 20 Nov 2026, 10:00 UTC, a person signed on at Example University and typed grace@example.edu as their address. If that was you, type this code on that page, within ten minutes of signing on. From then on that sign-on opens Bursar as you:
+        Code: [code]
+        Where a mail may sign you in, this link does, within 30 minutes, and connects nothing:
+        Sign in: https://bursar.example.edu/c/[token]
+        Anybody who has the code can become you, so give it to nobody. If you did not sign on, ignore this mail.
         You get this mail because this address was entered at https://bursar.example.edu.
         ");
     }

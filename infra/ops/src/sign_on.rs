@@ -37,5 +37,10 @@ pub(crate) fn keeps_out(origin: &str, admin: &str) -> Found {
     if headers.is_empty() {
         return (NOT_CHECKED, format!("{origin} does not answer: {}", String::from_utf8_lossy(&output.stderr).trim()));
     }
+    // A front that asks who it is leads elsewhere.
+    let status = headers.split_whitespace().nth(1).unwrap_or_default();
+    if !["302", "303", "401", "403"].contains(&status) {
+        return (NOT_CHECKED, format!("{origin}/sign-on answers {status}: it says nothing about X-Bursar-User"));
+    }
     (OK, format!("{origin} lets nobody in who says from outside to be {admin}"))
 }

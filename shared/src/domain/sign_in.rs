@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
 use crate::clock::Moment;
+use crate::domain::sign_on::Identity;
 use crate::domain::values::address::MatchedAddress;
 use crate::domain::values::id::PersonId;
 use crate::domain::values::token::{BrowserTokenHash, CodeHash, LinkTokenHash, SessionTokenHash};
@@ -17,6 +18,9 @@ pub const LINK_LASTS: SignedDuration = SignedDuration::from_mins(30);
 pub const LOGIN_REQUEST_LASTS: SignedDuration = SignedDuration::from_hours(1);
 const MOST_LINKS: usize = 5;
 const MOST_MAILS_AN_HOUR: usize = 5;
+/// The mails an hour with codes of sign-ons: for whoever signed on, and for all who type one address.
+const MOST_OF_A_SIGN_ON: usize = 3;
+const MOST_OF_SIGN_ONS: usize = 20;
 /// The number of mails that are sent as soon as they are asked for. After that, or after as many unused
 /// links, a new one is sent only when none is valid any more. So a flood of requests causes one mail each
 /// half hour, and the owner still has a valid link at any time.
@@ -26,7 +30,7 @@ const BETWEEN_MAILS: SignedDuration = SignedDuration::from_mins(1);
 const UNFOLLOWED_KNOWN: SignedDuration = SignedDuration::from_hours(24);
 /// The wrong codes after which no code is accepted. A code of sixty bits cannot be guessed in so few tries,
 /// and a stranger who uses them up ends codes only, never links.
-const WRONG_CODES: u32 = 5;
+pub(super) const WRONG_CODES: u32 = 5;
 
 crate::named! {
     /// How a session begins.
@@ -71,8 +75,18 @@ stored! {
 pub struct LiveLink {
     pub link: LinkTokenHash,
     pub code: Option<CodeHash>,
-    pub asked_by: BrowserTokenHash,
+    #[serde(flatten)]
+    pub asker: Asker,
     pub ends_at: Moment,
+}
+
+/// Who asked for a link: a browser, and whoever has signed on in it and waits for a code. Such have limits of their own, and their codes
+/// work there alone, so that whoever else types the address keeps nobody from connecting it; it would take seven who sign on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asker {
+    #[serde(rename = "asked_by")]
+    pub browser: BrowserTokenHash,
+    pub sign_on: Option<Identity>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -84,6 +98,7 @@ pub struct MadeLink {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Mailed {
     pub login_request: Ulid,
+    pub sign_on: Option<Identity>,
     pub at: Moment,
 }
 
@@ -123,6 +138,12 @@ pub enum Proof {
     Address(MatchedAddress),
 }
 
+impl LiveLink {
+    fn has_code(&self, code: &CodeHash, now: Moment) -> bool {
+        now < self.ends_at && self.code.as_ref() == Some(code)
+    }
+}
+
 impl SignIn {
     /// The state of an address to which no link was ever mailed.
     pub fn none(address: MatchedAddress) -> SignIn {
@@ -145,41 +166,56 @@ impl SignIn {
         self.mailed.iter().any(|mailed| mailed.login_request == login_request)
     }
 
-    pub fn link_refused(&self, login_request: Ulid, now: Moment) -> Option<LinkRefused> {
-        self.share(login_request, now).err()
+    pub fn link_refused(&self, login_request: Ulid, sign_on: Option<&Identity>, now: Moment) -> Option<LinkRefused> {
+        self.share(login_request, sign_on, now).err()
     }
 
     /// Adds a valid link for this address because of a request. A request may come again, since its mail may
     /// have failed.
     pub fn with_link(&self, login_request: Ulid, link: LiveLink, now: Moment) -> Result<SignIn, LinkRefused> {
         let is_new = !self.is_again(login_request);
-        let mut after = self.share(login_request, now)?;
-        after.mailed.push(Mailed { login_request, at: now });
+        let mut after = self.share(login_request, link.asker.sign_on.as_ref(), now)?;
+        after.mailed.push(Mailed { login_request, sign_on: link.asker.sign_on.clone(), at: now });
         after.issued_links.push(MadeLink { link: link.link.clone(), ends_at: link.ends_at });
-        (after.unfollowed, after.last_mailed_at) = (after.unfollowed + usize::from(is_new), Some(now));
-        // The oldest link gives way, since it is the least likely to be used.
-        let surplus = (after.links.len() + 1).saturating_sub(MOST_LINKS);
-        after.links.drain(..surplus);
-        if after.wrong_codes >= WRONG_CODES {
-            after.links.iter_mut().for_each(|live| live.code = None);
+        // The oldest link gives way, since it is the least likely to be used; no sign-on's to another, nor to a link.
+        let most = if link.asker.sign_on.is_some() { 1 } else { MOST_LINKS };
+        let alike = after.links.iter().filter(|live| live.asker.sign_on == link.asker.sign_on).count();
+        let mut surplus = (alike + 1).saturating_sub(most);
+        after.links.retain(|live| {
+            let gives_way = surplus > 0 && live.asker.sign_on == link.asker.sign_on;
+            surplus -= usize::from(gives_way);
+            !gives_way
+        });
+        if link.asker.sign_on.is_none() {
+            (after.unfollowed, after.last_mailed_at) = (after.unfollowed + usize::from(is_new), Some(now));
+            if after.wrong_codes >= WRONG_CODES {
+                after.links.iter_mut().filter(|live| live.asker.sign_on.is_none()).for_each(|live| live.code = None);
+            }
+            after.wrong_codes = 0;
         }
         after.links.push(link);
-        after.wrong_codes = 0;
         Ok(after)
     }
 
     /// The state to which a link of this request is added.
-    fn share(&self, login_request: Ulid, now: Moment) -> Result<SignIn, LinkRefused> {
+    fn share(&self, login_request: Ulid, sign_on: Option<&Identity>, now: Moment) -> Result<SignIn, LinkRefused> {
         let mut after = self.changed(now);
         after.mailed.retain(|mailed| mailed.login_request != login_request);
-        if after.mailed.iter().any(|mailed| now < mailed.at + BETWEEN_MAILS) {
+        let alike: Vec<&Mailed> = after.mailed.iter().filter(|mailed| mailed.sign_on.as_ref() == sign_on).collect();
+        if alike.iter().any(|mailed| now < mailed.at + BETWEEN_MAILS) {
             return Err(LinkRefused::TooSoon);
         }
-        if after.mailed.len() >= MOST_MAILS_AN_HOUR {
+        let of_sign_ons = after.mailed.iter().filter(|mailed| mailed.sign_on.is_some()).count();
+        let are_too_many = match sign_on {
+            Some(_) => alike.len() >= MOST_OF_A_SIGN_ON || of_sign_ons >= MOST_OF_SIGN_ONS,
+            None => alike.len() >= MOST_MAILS_AN_HOUR,
+        };
+        if are_too_many {
             return Err(LinkRefused::TooMany);
         }
-        let is_enough = after.mailed.len() >= AT_ONCE || after.unfollowed >= AT_ONCE;
-        if !self.is_again(login_request) && is_enough && !after.links.is_empty() {
+        let is_enough = alike.len() >= AT_ONCE || after.unfollowed >= AT_ONCE;
+        let has_one = after.links.iter().any(|live| live.asker.sign_on.is_none());
+        if sign_on.is_none() && !self.is_again(login_request) && is_enough && has_one {
             return Err(LinkRefused::OneIsGood);
         }
         Ok(after)
@@ -190,7 +226,7 @@ impl SignIn {
     pub fn follow(&self, link: &LinkTokenHash, proof: &Proof, now: Moment) -> Option<SignIn> {
         let live = self.links.iter().find(|live| live.link == *link && now < live.ends_at)?;
         let is_theirs = match proof {
-            Proof::Browser(cookie) => live.asked_by == *cookie,
+            Proof::Browser(cookie) => live.asker.browser == *cookie,
             Proof::Address(address) => self.address == *address,
         };
         is_theirs.then(|| self.used(now))
@@ -200,19 +236,14 @@ impl SignIn {
     /// `None` if the code is not valid, or too many were wrong. The caller counts that as a wrong code,
     /// whether or not the address has one.
     pub fn type_code(&self, code: &CodeHash, now: Moment) -> Option<SignIn> {
-        self.type_code_asked_by(None, code, now)
+        let is_good = self.wrong_codes < WRONG_CODES
+            && self.links.iter().any(|live| live.asker.sign_on.is_none() && live.has_code(code, now));
+        is_good.then(|| self.used(now))
     }
 
-    /// The same of a code that was asked for in one sign-on, as its browser shows.
-    pub fn type_code_asked_by(
-        &self,
-        browser: Option<&BrowserTokenHash>,
-        code: &CodeHash,
-        now: Moment,
-    ) -> Option<SignIn> {
-        let is_live = |live: &&LiveLink| now < live.ends_at && browser.is_none_or(|browser| live.asked_by == *browser);
-        let mut codes = self.links.iter().filter(is_live).filter_map(|live| live.code.as_ref());
-        let is_good = self.wrong_codes < WRONG_CODES && codes.any(|live| live == code);
+    /// The same of a code that was asked for in a sign-on, in its browser.
+    pub fn type_code_of_sign_on(&self, asker: &Asker, code: &CodeHash, now: Moment) -> Option<SignIn> {
+        let is_good = self.links.iter().any(|live| live.asker == *asker && live.has_code(code, now));
         is_good.then(|| self.used(now))
     }
 
@@ -339,12 +370,22 @@ mod tests {
     }
 
     fn mailed(before: &SignIn, number: u128, now: Moment) -> Result<(SignIn, Mail), LinkRefused> {
+        mailed_to(None, before, number, now)
+    }
+
+    /// What is mailed to somebody who has signed on, or to somebody who has not.
+    fn mailed_to(
+        sign_on: Option<Identity>,
+        before: &SignIn,
+        number: u128,
+        now: Moment,
+    ) -> Result<(SignIn, Mail), LinkRefused> {
         let link = LinkToken::generate().hash();
         let code = Code::generate().hash(&ada());
         let browser = BrowserToken::generate().hash();
-        let asked_by = browser.clone();
         let ends_at = now + LINK_LASTS;
-        let live = LiveLink { link: link.clone(), code: Some(code.clone()), asked_by, ends_at };
+        let asker = Asker { browser: browser.clone(), sign_on };
+        let live = LiveLink { link: link.clone(), code: Some(code.clone()), asker, ends_at };
         let after = before.with_link(Ulid::from_parts(1, number), live, now)?;
         Ok((after, Mail { link, code, browser }))
     }
@@ -406,6 +447,48 @@ mod tests {
         }
         assert_eq!(mailed(&signs, 9, at(10)).err(), Some(LinkRefused::TooMany));
         assert!(mailed(&signs, 9, at(61)).is_ok());
+    }
+
+    /// Whoever signs on gets a code, whatever others ask for and type, which nobody can use elsewhere; and no more than five an hour.
+    #[test]
+    fn a_sign_on_has_its_own_mails() {
+        let grace = Identity::new("https://sso.uni.edu", "grace");
+        let mut signs = SignIn::none(ada());
+        for minute in 0..4 {
+            signs = mailed(&signs, minute.try_into().unwrap(), at(minute)).map_or(signs, |(after, _)| after);
+        }
+        assert_eq!(mailed(&signs, 9, at(4)).err(), Some(LinkRefused::OneIsGood));
+        let (signs, mail) = mailed_to(Some(grace.clone()), &signs, 10, at(4)).unwrap();
+        let signs = (0..5).fold(signs, |signs, _| signs.with_wrong_code(at(5)));
+        let asker = Asker { browser: mail.browser, sign_on: Some(grace.clone()) };
+        assert!(signs.type_code_of_sign_on(&asker, &mail.code, at(5)).is_some());
+        let another = Asker { sign_on: Some(Identity::new("https://sso.uni.edu", "eve")), ..asker.clone() };
+        assert_eq!(signs.type_code_of_sign_on(&another, &mail.code, at(5)), None);
+        let (mut signs, _) = mailed_to(Some(grace.clone()), &SignIn::none(ada()), 20, at(4)).unwrap();
+        assert_eq!(mailed_to(Some(grace.clone()), &signs, 21, at(4)).err(), Some(LinkRefused::TooSoon));
+        for minute in [5, 6] {
+            (signs, _) =
+                mailed_to(Some(grace.clone()), &signs, 20 + u128::try_from(minute).unwrap(), at(minute)).unwrap();
+        }
+        assert_eq!(mailed_to(Some(grace), &signs, 30, at(9)).err(), Some(LinkRefused::TooMany));
+    }
+
+    /// However many sign on and type somebody's address, links stay good, and so do each other's codes; and they get no more than twenty.
+    #[test]
+    fn sign_ons_take_nothing_from_each_other() {
+        let identity = |number: u128| Identity::new("https://sso.uni.edu", &number.to_string());
+        let (mut signs, link) = mailed(&SignIn::none(ada()), 1, at(0)).unwrap();
+        let mut codes = Vec::new();
+        for number in 0..MOST_OF_SIGN_ONS as u128 {
+            let (after, mail) = mailed_to(Some(identity(number)), &signs, 2 + number, at(0)).unwrap();
+            codes.push((Asker { browser: mail.browser, sign_on: Some(identity(number)) }, mail.code));
+            signs = after;
+        }
+        assert_eq!(mailed_to(Some(identity(99)), &signs, 99, at(1)).err(), Some(LinkRefused::TooMany));
+        let (signs, _) = mailed(&signs, 100, at(1)).unwrap();
+        assert!(signs.follow(&link.link, &Proof::Address(ada()), at(2)).is_some());
+        assert!(codes.iter().all(|(asker, code)| signs.type_code_of_sign_on(asker, code, at(2)).is_some()));
+        assert_eq!((signs.links.len(), signs.issued_links.len()), (22, 22));
     }
 
     /// At most five links are valid at once, and nothing is kept for longer than it matters.

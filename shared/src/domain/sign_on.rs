@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Moment;
 use crate::domain::grant::Grant;
+use crate::domain::sign_in::{Asker, WRONG_CODES};
 use crate::domain::values::address::MatchedAddress;
 use crate::domain::values::token::{BrowserTokenHash, sha256_hex};
 use crate::schema::{key, stored};
@@ -23,6 +24,8 @@ pub struct BegunSignOn {
     pub browser: BrowserTokenHash,
     /// For whom the provider has vouched, where nobody knows the address yet.
     pub identity: Option<Identity>,
+    #[serde(default)]
+    pub wrong_codes: u32,
     pub ends_at: Moment,
 }
 
@@ -63,7 +66,16 @@ impl Identity {
 
 impl BegunSignOn {
     pub fn new(browser: BrowserTokenHash, identity: Option<Identity>, now: Moment) -> BegunSignOn {
-        BegunSignOn { browser, identity, ends_at: now + SIGN_ON_LASTS }
+        BegunSignOn { browser, identity, wrong_codes: 0, ends_at: now + SIGN_ON_LASTS }
+    }
+
+    /// Whether it waits for the address of whom was vouched for.
+    pub fn waits(&self, now: Moment) -> bool {
+        self.identity.is_some() && self.wrong_codes < WRONG_CODES && now < self.ends_at
+    }
+
+    pub fn asker(&self) -> Asker {
+        Asker { browser: self.browser.clone(), sign_on: self.identity.clone() }
     }
 }
 

@@ -435,6 +435,12 @@ impl Table {
         if self.is_anybodys(address, grant).await? {
             return Ok(transaction);
         }
+        let sign_in = self.sign_in_of(address).await?;
+        after.count::<SignIn>(usize::from(sign_in.version > 0));
+        after.count::<Session>(sign_in.sessions.len());
+        after.count::<Link>(sign_in.issued_links.len());
+        // Before all else, since whoever signs on meanwhile changes what is read here.
+        transaction = self.signing_out(transaction, address).await?;
         // There may be more than fit into a transaction: anybody may ask.
         for request in self.list(LoginRequest::of_address(address)).await? {
             self.delete(&OutboxRow::key_of(request.id), deadline).await?;
@@ -457,11 +463,7 @@ impl Table {
             transaction = transaction.remove(&mark.key(), "", &[])?;
             after.count::<Undeliverable>(1);
         }
-        let sign_in = self.sign_in_of(address).await?;
-        after.count::<SignIn>(usize::from(sign_in.version > 0));
-        after.count::<Session>(sign_in.sessions.len());
-        after.count::<Link>(sign_in.issued_links.len());
-        self.signing_out(transaction, address).await
+        Ok(transaction)
     }
 
     /// Whether somebody here has this address, but for this grant.

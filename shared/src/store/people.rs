@@ -12,12 +12,12 @@ use crate::domain::grant::Grant;
 use crate::domain::mail::kind::OptionalMail;
 use crate::domain::programme::Programme;
 use crate::domain::programme::role::{Role, Roles};
-use crate::domain::sign_in::{LOGIN_REQUEST_LASTS, LinkRefused, LiveLink, Session, SignIn};
+use crate::domain::sign_in::{Asker, LOGIN_REQUEST_LASTS, LinkRefused, LiveLink, Session, SignIn};
 use crate::domain::sign_on::{Identity, SignOnBinding};
 use crate::domain::values::address::{EmailAddress, MatchedAddress};
 use crate::domain::values::id::{PersonId, ProgrammeId, new_ulid};
 use crate::domain::values::partition::address_partition;
-use crate::domain::values::token::{BrowserTokenHash, LinkTokenHash, SessionTokenHash};
+use crate::domain::values::token::{LinkTokenHash, SessionTokenHash};
 use crate::schema::{Range, Stored, begin, key, stored};
 use crate::store::table::found_by;
 use crate::store::table::write::{Round, Transaction, Unaudited, Writes, instant, number, text};
@@ -83,7 +83,8 @@ stored! {
 pub struct LoginRequest {
     pub id: Ulid,
     pub address: MatchedAddress,
-    pub asked_by: BrowserTokenHash,
+    #[serde(flatten)]
+    pub asker: Asker,
     pub asked_at: Moment,
 }
 
@@ -274,18 +275,17 @@ impl Table {
     pub async fn request_link(
         &self,
         address: &MatchedAddress,
-        browser: &BrowserTokenHash,
+        asker: Asker,
         now: Moment,
         deadline: Deadline,
     ) -> Result<()> {
-        let request =
-            LoginRequest { id: new_ulid(now), address: address.clone(), asked_by: browser.clone(), asked_at: now };
+        let request = LoginRequest { id: new_ulid(now), address: address.clone(), asker, asked_at: now };
         self.put_new(&request, deadline).await.map(drop)
     }
 
     /// Queues the mail of a login request, once: the row has its id.
     pub async fn owe_link(&self, request: &LoginRequest, now: Moment, deadline: Deadline) -> Result<()> {
-        let mail = QueuedMail::Link { address: request.address.clone(), asked_by: request.asked_by.clone() };
+        let mail = QueuedMail::Link { address: request.address.clone(), asker: request.asker.clone() };
         let row = OutboxRow { row: request.id, written_at: request.asked_at, ..OutboxRow::queued(mail, now) };
         self.put_new(&row, deadline).await.map(drop)
     }

@@ -6,7 +6,7 @@ use crate::deadline::Deadline;
 use crate::domain::audit::{Act, Actor, AuditDetail, AuditEntry};
 use crate::domain::grant::Grant;
 use crate::domain::sign_in::Session;
-use crate::domain::sign_on::{BegunSignOn, BindingProof, Identity, SignOnBinding, is_proved_by_id};
+use crate::domain::sign_on::{BegunSignOn, BindingProof, SignOnBinding, is_proved_by_id};
 use crate::domain::values::address::MatchedAddress;
 use crate::domain::values::id::PersonId;
 use crate::domain::values::token::BrowserTokenHash;
@@ -25,10 +25,18 @@ impl Table {
         self.commit_once(used.unaudited(Unaudited::SignIn), deadline).await
     }
 
-    /// For whom the provider has vouched in this browser, where that waits for the address.
-    pub async fn vouched_for(&self, browser: &BrowserTokenHash, now: Moment) -> Result<Option<Identity>> {
+    /// The sign-on of this browser that waits for an address.
+    pub async fn waiting_sign_on(&self, browser: &BrowserTokenHash, now: Moment) -> Result<Option<BegunSignOn>> {
         let begun = self.get(BegunSignOn::key_of(browser)).await?;
-        Ok(begun.filter(|begun| now < begun.ends_at).and_then(|begun| begun.identity))
+        Ok(begun.filter(|begun| begun.waits(now)))
+    }
+
+    /// Counts a wrong code that was typed in a sign-on. Returns `false` when another was faster.
+    pub async fn count_wrong_code_of(&self, begun: &BegunSignOn, deadline: Deadline) -> Result<bool> {
+        let counted = BegunSignOn { wrong_codes: begun.wrong_codes + 1, ..begun.clone() };
+        let as_read = [(":was", number(begun.wrong_codes))];
+        let counted = self.transaction().put(&counted, "wrong_codes = :was", &as_read)?;
+        self.commit_once(counted.unaudited(Unaudited::SignIn), deadline).await
     }
 
     /// The binding of an address, if it has one.

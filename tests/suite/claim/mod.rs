@@ -18,7 +18,7 @@ mod sign_on;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bursar_core::deadline::Waits;
-use bursar_core::domain::sign_in::{LINK_LASTS, LiveLink};
+use bursar_core::domain::sign_in::{Asker, LINK_LASTS, LiveLink};
 use bursar_core::domain::values::token::{BrowserToken, Code, LinkToken};
 use bursar_local::invoke::FunctionName;
 use bursar_tests::campus::{Campus, address};
@@ -49,7 +49,7 @@ async fn mailed(campus: &Campus, to: &str, browser: &BrowserToken) -> (LinkToken
     let live = LiveLink {
         link: link.hash(),
         code: Some(code.hash(to.matched())),
-        asked_by: browser.hash(),
+        asker: Asker { browser: browser.hash(), sign_on: None },
         ends_at: now + LINK_LASTS,
     };
     let made = campus.table.make_link(ask, to.matched(), &live, now, soon()).await.unwrap();

@@ -3,8 +3,11 @@
 use bursar_core::config::{FrontSecret, SignOnRequired};
 use bursar_core::domain::audit::{Act, AuditEntry};
 use bursar_core::domain::grant::{Grant, Person};
+use bursar_core::domain::sign_in::Session;
 use bursar_core::domain::sign_on::BindingProof;
 use bursar_core::domain::values::id::GrantId;
+use bursar_core::domain::values::token::SessionToken;
+use bursar_core::store::SessionOutcome;
 use bursar_local::inbox::Contents;
 use bursar_local::sign_on::{Lie, SignOnProvider};
 use bursar_local::stack::SignOnBy;
@@ -153,6 +156,7 @@ async fn no_lie_signs_in() {
         (Lie::AnswersAs(None), "iss of the answer"),
         (Lie::Issuer("https://elsewhere.example"), "iss"),
         (Lie::Audience("another"), "aud"),
+        (Lie::Party("another"), "aud"),
         (Lie::Nonce, "nonce"),
         (Lie::Expired(61), "exp"),
         (Lie::Unsigned, "alg"),
@@ -192,9 +196,15 @@ async fn no_lie_signs_in() {
     provider.lies(Lie::Closed);
     campus.minutes(61);
     let closed = campus.browser();
-    pages.push(closed.submit(&closed.get("/").await, "/sign-on", &[]).await.expect(403));
+    let asked = provider.times_described();
+    for _ in 0..3 {
+        pages.push(closed.submit(&closed.get("/").await, "/sign-on", &[]).await.expect(403));
+    }
+    assert_eq!(provider.times_described(), asked + 1, "a failure is kept for ten seconds");
+    campus.minutes(1);
     provider.lies(Lie::Metadata);
     pages.push(closed.submit(&closed.get("/").await, "/sign-on", &[]).await.expect(403));
+    campus.minutes(1);
     provider.lies(None);
     provider.take_posts();
     signs_on(&campus, &campus.browser(), "sub-ada", Some("ada-1")).await.expect(303);
@@ -288,6 +298,75 @@ async fn an_address_is_asked_for_alike() {
     campus.finish().await;
 }
 
+/// Who asks for links in somebody's name, and types codes, keeps nobody from connecting a sign-on; nor does a code of it work elsewhere.
+#[tokio::test]
+async fn nobody_keeps_a_sign_on_from_its_code() {
+    let mut campus = class_with(SignOnBy::Provider, SignOnRequired::Nobody).await;
+    campus.students(&["ada"]).await;
+    let ada = campus.browser();
+    let asks = signs_on(&campus, &ada, "sub-ada", None).await.expect(200);
+    for _ in 0..4 {
+        campus.ask("ada").await;
+        campus.minutes(1);
+        campus.delivered().await;
+    }
+    let asked = ada.submit(&asks, "/link", &[("address", "ada@example.edu")]).await.expect(202);
+    campus.delivered().await;
+    let code = code_mailed(&campus, "ada");
+    let elsewhere = [("address", "ada@example.edu"), ("code", &*code)];
+    ada.post("/code", &elsewhere).await.expect(403);
+    let wrong = [("address", "ada@example.edu"), ("code", "0000-0000-0000")];
+    for _ in 0..6 {
+        campus.browser().post("/code", &wrong).await.expect(403);
+    }
+    ada.submit(&asked, "/code", &[("code", &code)]).await.expect(303);
+    assert!(campus.table.binding_of(address("ada").matched()).await.unwrap().is_some());
+
+    // Five wrong ones end a sign-on.
+    let eve = campus.browser();
+    let asks = signs_on(&campus, &eve, "sub-eve", None).await.expect(200);
+    let asked = eve.submit(&asks, "/link", &[("address", "admin@example.edu")]).await.expect(202);
+    campus.delivered().await;
+    for _ in 0..5 {
+        eve.submit(&asked, "/code", &[("code", "0000-0000-0000")]).await.expect(403);
+    }
+    eve.submit(&asked, "/code", &[("code", &code_mailed(&campus, "admin"))]).await.expect(403);
+    campus.finish().await;
+}
+
+/// Time goes on while the provider is asked.
+#[tokio::test]
+async fn a_sign_on_takes_time() {
+    let mut campus = class_with(SignOnBy::Provider, SignOnRequired::Nobody).await;
+    enrol_with_ids(&campus, &[("ada", "ada-1")]).await;
+    campus.students(&["bob"]).await;
+    campus.clock.run_from(campus.clock.now()).unwrap();
+    for (sub, id) in [("sub-ada", Some("ada-1")), ("sub-ada", Some("ada-1"))] {
+        signs_on(&campus, &campus.browser(), sub, id).await.expect(303);
+    }
+    is_connected(&campus, "bob").await;
+    signs_on(&campus, &campus.browser(), "sub-bob", None).await.expect(303);
+    campus.clock.stop_at(campus.clock.now()).unwrap();
+    campus.finish().await;
+}
+
+/// What an admin undoes while somebody signs on by it stays undone.
+#[tokio::test]
+async fn an_undone_connection_is_not_made_again() {
+    let mut campus = class_with(SignOnBy::Provider, SignOnRequired::Nobody).await;
+    campus.students(&["ada"]).await;
+    is_connected(&campus, "ada").await;
+    let binding = campus.table.binding_of(address("ada").matched()).await.unwrap().unwrap();
+    assert!(campus.table.unbind(&binding.address, campus.by()).await.unwrap());
+    let (before, now) = (campus.table.sign_in_of(&binding.address).await.unwrap(), campus.clock.now());
+    let session = Session::begun(SessionToken::generate().hash(), binding.address.clone(), None, now);
+    let by = (None, Some(&binding));
+    let outcome = campus.table.sign_in(&before, &before.vouched_for(now), &session, by, soon()).await.unwrap();
+    assert_eq!(outcome, SessionOutcome::BoundOtherwise);
+    assert_eq!(campus.table.binding_of(&binding.address).await.unwrap(), None);
+    campus.finish().await;
+}
+
 /// Of two who bind one address at once one does.
 #[tokio::test]
 async fn one_of_two_binds_an_address() {
@@ -358,6 +437,10 @@ async fn a_mail_signs_in_whom_it_may() {
                 browser.get("/console").await.expect(303);
             }
         }
+        let accesses = campus.table.accesses(campus.clock.now()).await.unwrap();
+        let refused = accesses.iter().filter(|access| access.audit_entry.what.act == Act::SignOnRefused).count();
+        // The code and the link of each who has a role and may not; an admin's link went with the code.
+        assert_eq!(refused, if may[0] { 2 } else { 4 }, "{accesses:#?}");
         campus.settle().await;
         let told = campus.mails("account").into_iter().filter(|mail| mail.contents.subject.contains("mailed link"));
         let mut told: Vec<String> = told.map(|mail| mail.to).collect();

@@ -1,6 +1,7 @@
 //! Many bulk mails and an urgent one, which never waits for them. A server that takes no mail uses up no tries.
 
 use bursar_core::deadline::Waits;
+use bursar_core::domain::sign_in::Asker;
 use bursar_core::domain::values::token::BrowserToken;
 use bursar_core::store::items::to_item;
 use bursar_core::store::{MailState, OutboxRow, QueuedMail};
@@ -46,8 +47,9 @@ async fn a_link_leaves_before_the_next_ten_roster_mails() {
         campus.delivered().await;
         assert_eq!((kinds().len(), kinds().iter().filter(|kind| *kind == "link").count()), (21, 1));
         // A link whose first sender died, so that no stream record is left: the drain sends it before it goes on.
-        let (now, asked_by) = (campus.clock.now(), BrowserToken::generate().hash());
-        let mail = QueuedMail::Link { address: address("frida").matched().clone(), asked_by };
+        let (now, browser) = (campus.clock.now(), BrowserToken::generate().hash());
+        let mail =
+            QueuedMail::Link { address: address("frida").matched().clone(), asker: Asker { browser, sign_on: None } };
         let died = MailState::Sending { lease_until: now - SignedDuration::from_secs(1) };
         let row = OutboxRow { state: died, tries: 1, ..OutboxRow::queued(mail, now) };
         campus.raw().keep(&row).await;

@@ -3,6 +3,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::clock::Moment;
 use bursar_core::domain::mail::kind::MailKind;
+use bursar_core::domain::sign_in::Asker;
 use bursar_core::domain::values::token::BrowserToken;
 use bursar_core::store::items::Item;
 use bursar_core::store::{Enrolment, OutboxRow, QueuedMail, RateCount};
@@ -94,8 +95,8 @@ async fn who_bounced_gets_no_link_but_admins_one_an_hour() {
 #[tokio::test]
 async fn late_repeated_and_countless_asks_end() {
     let campus = class(&[ADMIN], &[]).await;
-    let (now, asked_by) = (campus.clock.now(), BrowserToken::generate().hash());
-    let mail = QueuedMail::Link { address: address(ADMIN).matched().clone(), asked_by };
+    let (now, browser) = (campus.clock.now(), BrowserToken::generate().hash());
+    let mail = QueuedMail::Link { address: address(ADMIN).matched().clone(), asker: Asker { browser, sign_on: None } };
     let asked = async |number, at: Moment| {
         let row = OutboxRow { row: Ulid::from_parts(number, 1), ..OutboxRow::queued(mail.clone(), at) };
         campus.raw().keep(&row).await;

@@ -29,10 +29,10 @@ use bursar_core::clock::Moment;
 use bursar_core::domain::sign_in::SignInMethod;
 use bursar_core::domain::sign_on::{BegunSignOn, BindingProof, SignOnBinding};
 use bursar_core::domain::values::address::{EmailAddress, MatchedAddress};
-use bursar_core::domain::values::token::BrowserToken;
+use bursar_core::domain::values::token::{BrowserToken, CodeHash};
 use bursar_core::store::StoreError;
 use bursar_core::web::form::FormBounds;
-use bursar_core::web::{Answer, AppError, Fields, Frame, Result, Site};
+use bursar_core::web::{Answer, AppError, Fields, Frame, Reply, Result, Site};
 
 pub(crate) use self::provider::OpenId;
 use self::provider::VouchedFor;
@@ -81,7 +81,7 @@ impl Refused {
 }
 
 /// Another sign-on has this address, which perhaps was somebody else's before; or this one has another.
-pub(crate) const BOUND_OTHERWISE: Refused = Refused("sign-on: the address is another's");
+const BOUND_OTHERWISE: Refused = Refused("sign-on: the address is another's");
 const NOBODY: Refused = Refused("sign-on: nobody here");
 
 /// Begins a sign-on: the way to the provider, or a session for whom the front vouches.
@@ -109,7 +109,7 @@ async fn take_front(site: &Site, browser: &Browser) -> Answer {
     let user = browser.headers.get(FRONT_USER);
     let address = user.and_then(|user| user.to_str().ok()).and_then(|user| EmailAddress::parse(user).ok());
     let address = address.ok_or_else(|| NOBODY.page(site))?;
-    sign_in(site, browser, SignInMethod::Front, address.matched(), None).await
+    sign_in(site, browser, SignInMethod::Front, (address.matched(), None), site.clock.now()).await
 }
 
 /// Where the provider leads back to.
@@ -137,9 +137,9 @@ pub(crate) async fn callback(
     }
     let person = provider.verify(&token, &answer, now, browser.deadline).await.map_err(|why| why.page(&site))?;
     let Some(binding) = address_of(&site, &browser, &person, now).await? else {
-        return ask_for_address(&site, &browser, &person).await;
+        return ask_for_address(&site, &browser, &person, now).await;
     };
-    sign_in(&site, &browser, SignInMethod::SignOn, &binding.address, Some(&binding)).await
+    sign_in(&site, &browser, SignInMethod::SignOn, (&binding.address, Some(&binding)), now).await
 }
 
 /// The address of somebody, and how it is known to be theirs: by what is stored, or by the id from now on.
@@ -172,10 +172,9 @@ async fn sign_in(
     site: &Site,
     browser: &Browser,
     method: SignInMethod,
-    address: &MatchedAddress,
-    binding: Option<&SignOnBinding>,
+    (address, binding): (&MatchedAddress, Option<&SignOnBinding>),
+    now: Moment,
 ) -> Answer {
-    let now = site.clock.now();
     if site.table.known(address).await?.is_none() {
         return Err(NOBODY.page(site));
     }
@@ -192,15 +191,46 @@ async fn sign_in(
 }
 
 /// Keeps for whom the provider vouched, and asks which address is theirs.
-async fn ask_for_address(site: &Site, browser: &Browser, person: &VouchedFor) -> Answer {
+async fn ask_for_address(site: &Site, browser: &Browser, person: &VouchedFor, now: Moment) -> Answer {
     let token = BrowserToken::generate();
-    let begun = BegunSignOn::new(token.hash(), Some(person.identity.clone()), site.clock.now());
+    let begun = BegunSignOn::new(token.hash(), Some(person.identity.clone()), now);
     site.table.put_new(&begun, browser.deadline).await?;
     let page = site.page(&AddressPage { frame: &site.frame, name: person.name.as_deref() });
     Ok(page.setting(site.cookies.set_sign_on(&token)))
 }
 
-/// This browser's sign-on, where a form says that it is about that.
-pub(crate) fn named_in(site: &Site, headers: &HeaderMap, fields: &Fields) -> Option<BrowserToken> {
-    site.cookies.sign_on(headers).filter(|_| fields.get("sign_on") == Some("on"))
+/// Connects the sign-on that waits in this browser to the address of whoever typed its code. `None` for a wrong one.
+pub(crate) async fn connect(
+    site: &Site,
+    browser: &Browser,
+    fields: &Fields,
+    (address, code): (&MatchedAddress, &CodeHash),
+) -> Result<Option<Reply>> {
+    let now = site.clock.now();
+    for _ in 0..TRIES {
+        let Some(begun) = waiting_in(site, &browser.headers, fields).await? else { return Ok(None) };
+        let asker = begun.asker();
+        let before = site.table.sign_in_of(address).await?;
+        let (Some(after), Some(identity)) = (before.type_code_of_sign_on(&asker, code, now), asker.sign_on) else {
+            if site.table.count_wrong_code_of(&begun, browser.deadline).await? {
+                return Ok(None);
+            }
+            continue;
+        };
+        let binding = SignOnBinding { identity, address: address.clone(), proof: BindingProof::Code, bound_at: now };
+        match begin_session(site, browser, (&before, &after), SignInMethod::SignOn, Some(&binding), now).await? {
+            Begun::Session(reply) => return Ok(Some(reply.setting(site.cookies.end_sign_on()))),
+            Begun::Changed => {}
+            Begun::Barred => return Err(BOUND_OTHERWISE.page(site)),
+        }
+    }
+    Err(StoreError::Contended.into())
+}
+
+/// This browser's sign-on that waits for an address, where a form says that it is about that.
+pub(crate) async fn waiting_in(site: &Site, headers: &HeaderMap, fields: &Fields) -> Result<Option<BegunSignOn>> {
+    match site.cookies.sign_on(headers).filter(|_| fields.get("sign_on") == Some("on")) {
+        Some(token) => Ok(site.table.waiting_sign_on(&token.hash(), site.clock.now()).await?),
+        None => Ok(None),
+    }
 }

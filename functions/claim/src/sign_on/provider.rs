@@ -1,7 +1,7 @@
-//! The OpenID provider: where it is asked what, and what of its answers is believed. Its metadata and keys are kept for an hour, and keys
-//! are fetched anew for one that is not known, once a minute at most.
+//! The OpenID provider: where it is asked what, and what of its answers is believed. Its metadata and keys are kept for an hour. Whoever
+//! needs them meanwhile waits for who fetches them, and that it cannot be read is kept for some seconds, so that a press is no call.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::header::AUTHORIZATION;
@@ -12,7 +12,6 @@ use bursar_core::deadline::Deadline;
 use bursar_core::domain::sign_on::Identity;
 use bursar_core::domain::values::token::BrowserToken;
 use bursar_core::secrets::ClientSecret;
-use bursar_core::start::locked;
 use bursar_core::tls;
 use bursar_core::web::Fields;
 use data_encoding::{BASE64, BASE64URL_NOPAD};
@@ -24,6 +23,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
+use tokio::sync::Mutex;
 
 use super::Refused;
 use super::id_token::{Expected, IdToken, PublicKey};
@@ -36,6 +36,8 @@ const VERIFIER: &str = "verifier";
 const TIME_OUT: Duration = Duration::from_secs(8);
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(1);
 const BETWEEN_FETCHES: SignedDuration = SignedDuration::from_mins(1);
+/// From the request that met it on, which may have waited for most of `TIME_OUT`.
+const FAILURE_KEPT_FOR: SignedDuration = SignedDuration::from_secs(15);
 /// More than any of its answers has.
 const MOST_BYTES: usize = 256 << 10;
 
@@ -49,13 +51,8 @@ pub(crate) struct OpenId {
     callback: String,
     /// It follows no redirect.
     http: Option<reqwest::Client>,
-    cache: Mutex<Cache>,
-}
-
-#[derive(Default)]
-struct Cache {
-    metadata: Option<(Moment, Arc<Metadata>)>,
-    keys: Option<(Moment, Arc<[PublicKey]>)>,
+    metadata: Mutex<Option<(Moment, Result<Arc<Metadata>, Refused>)>>,
+    keys: Mutex<Option<(Moment, Vec<PublicKey>)>>,
 }
 
 #[derive(Deserialize)]
@@ -98,6 +95,15 @@ pub(super) struct VouchedFor {
 }
 
 impl Metadata {
+    fn check(&self, issuer: &str) -> Result<(), Refused> {
+        let endpoints = [&self.authorization_endpoint, &self.token_endpoint, &self.userinfo_endpoint, &self.jwks_uri];
+        // Nothing is asked, nor told the secret, in the clear.
+        let is_open = issuer.starts_with("http://");
+        let is_right = |url: &String| web_address(url).is_ok() && (is_open || !url.starts_with("http://"));
+        let is_ours = self.issuer == issuer && endpoints.into_iter().all(is_right);
+        is_ours.then_some(()).ok_or(Refused("sign-on: the metadata are another issuer's"))
+    }
+
     fn takes(&self, method: &str) -> bool {
         let methods = self.token_endpoint_auth_methods_supported.as_ref();
         methods.map_or(method == "client_secret_basic", |methods| methods.iter().any(|taken| taken == method))
@@ -112,7 +118,8 @@ impl OpenId {
             secret: ClientSecret::new(&settings.secret, aws),
             callback: format!("{}/sign-on/callback", origin.as_str()),
             http: http.build().ok(),
-            cache: Mutex::default(),
+            metadata: Mutex::default(),
+            keys: Mutex::default(),
         }
     }
 
@@ -207,47 +214,39 @@ impl OpenId {
     }
 
     async fn metadata(&self, now: Moment, deadline: Deadline) -> Result<Arc<Metadata>, Refused> {
-        if let Some((fetched_at, metadata)) = &self.cache().metadata
-            && now < *fetched_at + KEPT_FOR
-        {
-            return Ok(metadata.clone());
+        let mut fetched = deadline.wait_for(self.metadata.lock()).await.map_err(|_| CLOSED)?;
+        match &*fetched {
+            Some((asked_at, Ok(metadata))) if now < *asked_at + KEPT_FOR => return Ok(metadata.clone()),
+            Some((asked_at, Err(why))) if now < *asked_at + FAILURE_KEPT_FOR => return Err(*why),
+            Some(_) | None => {}
         }
+        let answer = self.fetch_metadata(deadline).await.map(Arc::new);
+        fetched.insert((now, answer)).1.clone()
+    }
+
+    async fn fetch_metadata(&self, deadline: Deadline) -> Result<Metadata, Refused> {
         let issuer = self.settings.issuer.trim_end_matches('/');
         let request = self.http()?.get(format!("{issuer}/.well-known/openid-configuration"));
         let metadata: Metadata = read(request, deadline, CLOSED).await?;
-        let Metadata { authorization_endpoint, token_endpoint, userinfo_endpoint, jwks_uri, .. } = &metadata;
-        let endpoints = [authorization_endpoint, token_endpoint, userinfo_endpoint, jwks_uri];
-        // Nothing is asked, nor told the secret, in the clear.
-        let is_open = self.settings.issuer.starts_with("http://");
-        let is_wrong = |url: &String| web_address(url).is_err() || (!is_open && url.starts_with("http://"));
-        if metadata.issuer != self.settings.issuer || endpoints.into_iter().any(is_wrong) {
-            return Err(Refused("sign-on: the metadata are another issuer's"));
-        }
-        let metadata = Arc::new(metadata);
-        self.cache().metadata = Some((now, metadata.clone()));
+        metadata.check(&self.settings.issuer)?;
         Ok(metadata)
     }
 
     /// The key of this name, fetched if it is not known or too old.
     async fn key(&self, metadata: &Metadata, kid: &str, now: Moment, deadline: Deadline) -> Result<PublicKey, Refused> {
         const UNKNOWN: Refused = Refused("sign-on: kid");
-        if let Some((fetched_at, keys)) = &self.cache().keys {
+        let mut fetched = deadline.wait_for(self.keys.lock()).await.map_err(|_| CLOSED)?;
+        if let Some((asked_at, keys)) = &*fetched {
             match key_named(kid, keys) {
-                Some(key) if now < *fetched_at + KEPT_FOR => return Ok(key),
-                None if now < *fetched_at + BETWEEN_FETCHES => return Err(UNKNOWN),
+                Some(key) if now < *asked_at + KEPT_FOR => return Ok(key),
+                None if now < *asked_at + BETWEEN_FETCHES => return Err(UNKNOWN),
                 Some(_) | None => {}
             }
         }
         let keys: Keys = read(self.http()?.get(&metadata.jwks_uri), deadline, CLOSED).await?;
         // Keys of other kinds are nothing to us.
-        let keys: Arc<[PublicKey]> = keys.keys.into_iter().filter_map(PublicKey::read).collect();
-        let key = key_named(kid, &keys);
-        self.cache().keys = Some((now, keys));
-        key.ok_or(UNKNOWN)
-    }
-
-    fn cache(&self) -> MutexGuard<'_, Cache> {
-        locked(&self.cache)
+        let keys = keys.keys.into_iter().filter_map(PublicKey::read).collect();
+        key_named(kid, &fetched.insert((now, keys)).1).ok_or(UNKNOWN)
     }
 
     fn http(&self) -> Result<&reqwest::Client, Refused> {
@@ -285,4 +284,26 @@ async fn read<T: DeserializeOwned>(
         body.extend_from_slice(&chunk);
     }
     serde_json::from_slice(&body).map_err(|_| UNREADABLE)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// What an issuer names is asked, and told the secret, behind TLS alone.
+    #[test]
+    fn endpoints_are_behind_tls() {
+        let metadata = |token: &str| {
+            let at = |path: &str| format!("https://sso.uni.edu/{path}");
+            let metadata = json!({"issuer": "https://sso.uni.edu", "authorization_endpoint": at("authorize"), "token_endpoint": token,
+                "userinfo_endpoint": at("me"), "jwks_uri": at("keys")});
+            serde_json::from_value::<Metadata>(metadata).unwrap().check("https://sso.uni.edu").map_err(|why| why.0)
+        };
+        assert_eq!(metadata("https://sso.uni.edu/token"), Ok(()));
+        for token in ["http://sso.uni.edu/token", "/token", "ftp://sso.uni.edu/token"] {
+            assert_eq!(metadata(token), Err("sign-on: the metadata are another issuer's"), "{token}");
+        }
+    }
 }

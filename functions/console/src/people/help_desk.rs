@@ -233,7 +233,7 @@ impl<'a> HelpDesk<'a> {
                 None => no_link(request, &sign_in, person.is_some(), now),
             });
         }
-        let refused = sign_in.link_refused(new_ulid(now), now);
+        let refused = sign_in.link_refused(new_ulid(now), None, now);
         if self.frame.is_admin {
             self.erase = Some(EraseForm::new(self.site, Some(address), None).await?);
             self.hold = table.retention_hold(address).await?;
@@ -288,7 +288,7 @@ impl<'a> HelpDesk<'a> {
 
 /// What became of a login request that led to no mail. What limited it is known from what was mailed around it.
 fn no_link(request: &LoginRequest, sign_in: &SignIn, is_known: bool, now: Moment) -> MailRow {
-    let (word, why) = match sign_in.link_refused(request.id, request.asked_at) {
+    let (word, why) = match sign_in.link_refused(request.id, request.asker.sign_on.as_ref(), request.asked_at) {
         _ if !is_known => ("not sent", "nobody here has this address"),
         Some(refused) => ("not sent", refused.why()),
         None if now < request.asked_at + SignedDuration::from_mins(1) => ("waiting", "it was asked for just now"),

@@ -109,7 +109,13 @@ impl App {
             return Ok(true);
         }
         // Most login requests of a flood end here.
-        if self.table.sign_in_of(&request.address).await?.link_refused(request.id, now).is_none() {
+        if self
+            .table
+            .sign_in_of(&request.address)
+            .await?
+            .link_refused(request.id, request.asker.sign_on.as_ref(), now)
+            .is_none()
+        {
             self.table.owe_link(&request, now, deadline).await?;
             self.send_row(request.id, now, deadline).await?;
         }

@@ -35,6 +35,8 @@ pub enum Lie {
     AnswersAs(Option<&'static str>),
     Issuer(&'static str),
     Audience(&'static str),
+    /// The token was made for another client, though it is for us too.
+    Party(&'static str),
     Nonce,
     /// The ID token ended so many seconds ago.
     Expired(i64),
@@ -70,8 +72,9 @@ struct Inner {
     /// What was asked for each code and access token, and who signed on.
     codes: BTreeMap<String, (BTreeMap<String, String>, Value)>,
     tokens: BTreeMap<String, Value>,
-    /// How often its keys were fetched.
+    /// How often its keys were fetched, and its metadata.
     fetched: usize,
+    described: usize,
 }
 
 type Fields = BTreeMap<String, String>;
@@ -91,6 +94,7 @@ impl SignOnProvider {
             codes: BTreeMap::new(),
             tokens: BTreeMap::new(),
             fetched: 0,
+            described: 0,
         };
         SignOnProvider(Arc::new(Mutex::new(inner)))
     }
@@ -117,6 +121,10 @@ impl SignOnProvider {
         lock(&self.0).fetched
     }
 
+    pub fn times_described(&self) -> usize {
+        lock(&self.0).described
+    }
+
     pub fn router(&self) -> Router {
         Router::new()
             .route("/.well-known/openid-configuration", get(metadata))
@@ -134,7 +142,8 @@ impl SignOnProvider {
 
 async fn metadata(State(provider): State<SignOnProvider>) -> Response {
     let lie = provider.lie();
-    let inner = lock(&provider.0);
+    let mut inner = lock(&provider.0);
+    inner.described += 1;
     if lie == Some(Lie::Closed) {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
@@ -218,6 +227,7 @@ async fn token(
     match lie {
         Some(Lie::Issuer(issuer)) => claims["iss"] = json!(issuer),
         Some(Lie::Audience(audience)) => claims["aud"] = json!(audience),
+        Some(Lie::Party(party)) => claims["azp"] = json!(party),
         Some(Lie::Nonce) => claims["nonce"] = json!("another"),
         Some(Lie::Expired(seconds)) => claims["exp"] = json!(now - seconds),
         _ => {}

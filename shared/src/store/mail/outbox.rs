@@ -16,13 +16,12 @@ use crate::domain::mail::failure::PASSED_OVER;
 use crate::domain::mail::kind::{Delivery, MailClass, MailKind, OUTBOX_KEPT, OptionalMail};
 use crate::domain::programme::Programme;
 use crate::domain::programme::request::REQUEST_KEPT;
-use crate::domain::sign_in::LOGIN_REQUEST_LASTS;
+use crate::domain::sign_in::{Asker, LOGIN_REQUEST_LASTS};
 use crate::domain::usage::crossing::Scope;
 use crate::domain::values::address::{EmailAddress, MatchedAddress};
 use crate::domain::values::id::{Epoch, GrantId, PersonId, ProgrammeId, new_ulid};
 use crate::domain::values::money::Usd;
 use crate::domain::values::partition::{grant_partition_of, programme_partition};
-use crate::domain::values::token::BrowserTokenHash;
 use crate::domain::values::window::{Window, utc_date};
 use crate::schema::{ItemKey, Queue, Stored, begin, key, stored};
 use crate::store::table::found_by;
@@ -113,7 +112,8 @@ pub enum QueuedMail {
     /// The answer to an ask for a link. Whether one is sent is decided at sending.
     Link {
         address: MatchedAddress,
-        asked_by: BrowserTokenHash,
+        #[serde(flatten)]
+        asker: Asker,
     },
     Roster {
         programme: ProgrammeId,
