@@ -151,7 +151,7 @@ macro_rules! as_text {
 
         impl From<$name> for String {
             fn from(id: $name) -> String {
-                id.0
+                id.0.into()
             }
         }
     };
@@ -159,19 +159,19 @@ macro_rules! as_text {
 
 as_text!(ProgrammeId);
 
-/// Defines identifiers of a fixed number of hex digits.
+/// Defines identifiers of a fixed number of hex digits. The sync keeps several for each key, hence no capacity.
 macro_rules! hex_digits {
     ($($(#[$doc:meta])* $name:ident, $bytes:literal, $what:literal;)*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
+        pub struct $name(Box<str>);
 
         as_text!($name);
 
         impl $name {
             pub fn random() -> $name {
-                $name(random_hex::<$bytes>())
+                $name(random_hex::<$bytes>().into())
             }
 
             /// The digits as bytes, for large collections.
@@ -183,7 +183,7 @@ macro_rules! hex_digits {
             }
 
             pub fn of_bytes(bytes: &[u8; $bytes]) -> $name {
-                $name(HEXLOWER.encode(bytes))
+                $name(HEXLOWER.encode(bytes).into())
             }
         }
 
@@ -191,7 +191,7 @@ macro_rules! hex_digits {
             type Err = NotAnId;
             fn from_str(text: &str) -> Result<$name, NotAnId> {
                 let is_hex = text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
-                if text.len() == 2 * $bytes && is_hex { Ok($name(text.to_owned())) } else { Err(NotAnId($what)) }
+                if text.len() == 2 * $bytes && is_hex { Ok($name(text.into())) } else { Err(NotAnId($what)) }
             }
         }
     )*};

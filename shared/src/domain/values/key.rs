@@ -48,7 +48,7 @@ impl Fingerprint {
 /// The two ends of a key, masked as the provider shows it: `sk-or-v1-0e6...1c96`. Whatever it is made from, there is no more of a key in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct KeyLabel(String);
+pub struct KeyLabel(Box<str>);
 
 impl KeyLabel {
     /// Of a key, or of a label of one; `None` for a text that is neither.
@@ -67,7 +67,7 @@ impl KeyLabel {
             ends.next().is_none() && letters.all(|letter| letter.is_ascii_alphanumeric() || b"-_".contains(&letter));
         let head = head.get(..12).filter(|head| are_all && head.starts_with("sk-"))?;
         let tail = tail.get(tail.len().saturating_sub(4)..).filter(|tail| tail.len() >= 3)?;
-        Some(KeyLabel(format!("{head}...{tail}")))
+        Some(KeyLabel(format!("{head}...{tail}").into()))
     }
 
     /// Whether both may be of one key. Some labels end with three of its characters, some with four.
