@@ -1,7 +1,8 @@
 //! `long`: what proves more than a run of CI has time for. A part that fails keeps none from running.
 
 use std::ffi::OsStr;
-use std::io::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -9,7 +10,7 @@ use anyhow::{Context, bail, ensure};
 use xshell::{Shell, cmd};
 
 use crate::tools::{self, Bursar, Emulator};
-use crate::{Step, package};
+use crate::{Step, figures, package};
 
 const PARTS: &[(&str, Step, &str)] = &[
     ("tests", tests, "every seed, pair, fault and night that the suite samples: the tests of the target `long`"),
@@ -43,7 +44,8 @@ const PARTS: &[(&str, Step, &str)] = &[
 /// Building takes some minutes more than without, and what is played about half of the time.
 const OPTIMISED: &str = "--profile=bench";
 
-pub(crate) fn long(shell: &Shell, names: &[String]) -> anyhow::Result<()> {
+pub(crate) fn long(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
+    let (names, beside) = figures::wish(words);
     if let Some(unknown) = names.iter().find(|name| PARTS.iter().all(|(part, ..)| part != name)) {
         let parts: Vec<String> = PARTS.iter().map(|(name, _, what)| format!("  {name:14} {what}")).collect();
         bail!("long has no part {unknown}, only\n{}", parts.join("\n"));
@@ -55,11 +57,15 @@ pub(crate) fn long(shell: &Shell, names: &[String]) -> anyhow::Result<()> {
         let outcome = run(shell);
         rows.push((name, started.elapsed().as_secs(), outcome));
     }
-    let mut out = std::io::stdout().lock();
-    writeln!(out)?;
+    let mut table = "| part | took | |\n| --- | --- | --- |\n".to_owned();
     for (name, seconds, outcome) in &rows {
         let verdict = outcome.as_ref().map_or_else(|error| format!("FAILED: {error:#}"), |()| "passed".to_owned());
-        writeln!(out, "{name:14} {:>3} min {:02} s  {verdict}", seconds / 60, seconds % 60)?;
+        writeln!(table, "| {name} | {} min {:02} s | {} |", seconds / 60, seconds % 60, verdict.replace('\n', " "))?;
+    }
+    write!(std::io::stdout().lock(), "\n{table}")?;
+    if let Some(beside) = beside {
+        let run: Vec<String> = ["long".to_owned()].into_iter().chain(names).collect();
+        figures::record(shell, &run, &beside, &table)?;
     }
     let failed = rows.iter().filter(|(.., outcome)| outcome.is_err()).count();
     ensure!(failed == 0, "{failed} of {} parts failed", rows.len());
@@ -162,9 +168,7 @@ fn docs(shell: &Shell) -> anyhow::Result<()> {
     let pages = cmd!(shell, "git ls-files *.md").read()?;
     let pages = pages.lines();
     cmd!(shell, "{lychee} --offline --no-progress --include-fragments {pages...}").run()?;
-    let flags = "-D warnings -A rustdoc::private-intra-doc-links";
-    let docs = cmd!(shell, "cargo doc --workspace --no-deps --document-private-items --locked");
-    Ok(docs.env("RUSTDOCFLAGS", flags).run()?)
+    crate::steps(shell, &[crate::DOCS])
 }
 
 fn unused(shell: &Shell) -> anyhow::Result<()> {

@@ -1,6 +1,7 @@
 //! The recipes of this repository: `cargo xtask` lists them. Each is a few commands; the tools beyond the toolchain are installed
 //! under `target/tools`.
 
+mod figures;
 mod long;
 mod package;
 mod release;
@@ -27,7 +28,11 @@ enum Run {
 /// Each recipe with what it is for, and what runs it.
 const RECIPES: &[(&str, &str, Run)] = &[
     ("check", "the quick loop: format, size, lints, unit tests", Alone(check)),
-    ("ci", "what CI runs: format, size, lints, template.yaml expanded and linted, all tests, advisories", Alone(ci)),
+    (
+        "ci",
+        "what CI runs: format, size, lints, documentation, template.yaml expanded and linted, all tests, advisories",
+        Alone(ci),
+    ),
     ("long", "[PART…]: what takes too long for CI, all of it or these parts; a table at the end", With(long::long)),
     (
         "size",
@@ -36,7 +41,12 @@ const RECIPES: &[(&str, &str, Run)] = &[
     ),
     ("template", "expand template.yaml and lint the result", Alone(template)),
     ("screenshots", "the pictures of the README, in docs/screenshots", Alone(screenshots)),
-    ("bench", "sync, paced, desk, roster, claims, edits or pause [NUMBER…]: wall, processor, peak, calls", With(bench)),
+    (
+        "bench",
+        "sync, paced, desk, roster, claims, edits or pause [NUMBER…] [--record WHAT ELSE RAN]: wall, processor, peak, calls",
+        With(bench),
+    ),
+    ("figures", "BENCHMARKS.md, made of the runs in docs/figures", Alone(figures::write)),
     (
         "package",
         "[arm64|x86_64|--machine] [--release]: what sam deploys, or the program for one machine; a release is of a clean commit",
@@ -44,7 +54,7 @@ const RECIPES: &[(&str, &str, Run)] = &[
     ),
     (
         "release",
-        "N: the version, the changelog's section and the record of stored items, committed; the tag is left to you",
+        "N: the version, the changelog's section and the record of stored items, committed; and the folder to publish beside the tag",
         With(release::release),
     ),
 ];
@@ -90,13 +100,14 @@ fn check(shell: &Shell) -> anyhow::Result<()> {
 
 fn ci(shell: &Shell) -> anyhow::Result<()> {
     let tests = ("tests", "test --workspace");
-    steps(shell, &[FMT, SIZE, CLIPPY, ("template", "xtask template"), tests])?;
+    steps(shell, &[FMT, SIZE, CLIPPY, DOCS, ("template", "xtask template"), tests])?;
     tools::advisories(shell)
 }
 
 const FMT: (&str, &str) = ("fmt", "fmt --all --check");
 const SIZE: (&str, &str) = ("size", "xtask size");
 const CLIPPY: (&str, &str) = ("clippy", "clippy --workspace --all-targets --all-features --locked -- -D warnings");
+const DOCS: (&str, &str) = ("docs", "doc --workspace --no-deps --document-private-items --locked");
 
 /// Runs steps, each what cargo is asked for, up to the first that fails, and tells how long each took.
 fn steps(shell: &Shell, steps: &[(&str, &str)]) -> anyhow::Result<()> {
@@ -122,7 +133,13 @@ fn screenshots(shell: &Shell) -> anyhow::Result<()> {
 }
 
 fn bench(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
-    Ok(cmd!(shell, "cargo bench --locked --package bursar-tests --bench figures -- {words...}").run()?)
+    let (run, beside) = figures::wish(words);
+    let asked = &run[..];
+    let bench = cmd!(shell, "cargo bench --locked --package bursar-tests --bench figures -- {asked...}");
+    match beside {
+        None => Ok(bench.run()?),
+        Some(beside) => figures::record(shell, &run, &beside, &bench.read()?),
+    }
 }
 
 /// The root of the repository.

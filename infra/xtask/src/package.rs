@@ -105,23 +105,54 @@ fn machine(shell: &Shell, is_release: bool) -> anyhow::Result<()> {
         }
         // cargo lambda moves it there, under the name that Lambda starts.
         let built = tools::target().join("tools/machine");
-        compile(shell, triple, &["--package", "bursar-local", "--bin", "bursar"], &version, &built)?;
-        let program = folder.join(format!("bursar-{name}"));
-        shell.copy_file(built.join("bursar/bootstrap"), &program)?;
-        if triple.starts_with(std::env::consts::ARCH) {
-            let says = cmd!(shell, "{program} --version").quiet().read()?;
-            ensure!(says == format!("bursar {version}"), "bursar-{name} says that it is {says}, and not {version}");
+        let packages =
+            ["--package", "bursar-local", "--package", "bursar-ops", "--bin", "bursar", "--bin", "bursar-ops"];
+        compile(shell, triple, &packages, &version, &built)?;
+        let mut bills = Vec::new();
+        for (program, source) in [("bursar", "infra/local"), ("bursar-ops", "infra/ops")] {
+            let path = folder.join(format!("{program}-{name}"));
+            shell.copy_file(built.join(program).join("bootstrap"), &path)?;
+            if triple.starts_with(std::env::consts::ARCH) {
+                let says = cmd!(shell, "{path} --version").quiet().read()?;
+                ensure!(
+                    says == format!("{program} {version}"),
+                    "{program}-{name} says that it is {says}, and not {version}"
+                );
+            }
+            bills.push((source.to_owned(), folder.join(format!("{program}-{name}.cdx.json"))));
         }
         if is_release {
-            let bill = program.with_file_name(format!("bursar-{name}.cdx.json"));
-            bills_of_materials(shell, triple, &[("infra/local".to_owned(), bill)])?;
+            bills_of_materials(shell, triple, &bills)?;
         }
     }
-    let _in_folder = shell.push_dir(&folder);
-    let sums = cmd!(shell, "sh -c 'sha256sum bursar-*'").read()?;
-    shell.write_file("SHA256SUMS", format!("{sums}\n"))?;
-    eprintln!("{sums}\npackage: {version}: target/machine has the program for one machine, and SHA256SUMS");
+    let sums = checksums(shell, &folder)?;
+    eprintln!("{sums}\npackage: {version}: target/machine has the programs for one machine, and SHA256SUMS");
     Ok(())
+}
+
+/// Everything that is published of a version, in one folder: the template with the functions that it deploys, the programs of one machine
+/// and of operators, what each is made of, these notes, and the checksums.
+pub(crate) fn published(shell: &Shell, version: &str, notes: &str) -> anyhow::Result<PathBuf> {
+    for folder in ["target/lambda", "target/machine"] {
+        shell.remove_path(folder)?;
+    }
+    package(shell, &["arm64".to_owned(), "--release".to_owned()])?;
+    package(shell, &["--machine".to_owned(), "--release".to_owned()])?;
+    let folder = shell.current_dir().join(format!("target/bursar-{version}"));
+    shell.remove_path(&folder)?;
+    shell.create_dir(&folder)?;
+    cmd!(shell, "cp -r target/lambda/. target/machine/. LICENSE-APACHE LICENSE-MIT {folder}").run()?;
+    shell.write_file(folder.join("NOTES.md"), format!("# Bursar {version}\n{notes}"))?;
+    checksums(shell, &folder)?;
+    Ok(folder)
+}
+
+fn checksums(shell: &Shell, folder: &Path) -> anyhow::Result<String> {
+    let _in_folder = shell.push_dir(folder);
+    let sums =
+        cmd!(shell, "sh -c 'find * -type f ! -name SHA256SUMS | LC_ALL=C sort | xargs sha256sum'").quiet().read()?;
+    shell.write_file("SHA256SUMS", format!("{sums}\n"))?;
+    Ok(sums)
 }
 
 fn has_library(shell: &Shell, triple: &str) -> anyhow::Result<bool> {

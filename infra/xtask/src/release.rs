@@ -5,6 +5,8 @@ use std::fmt::{self, Display, Formatter};
 use anyhow::{Context, ensure};
 use xshell::{Shell, cmd};
 
+use crate::package;
+
 /// The workspace's version, since this recipe is a part of it.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The raw form of every stored item.
@@ -34,7 +36,7 @@ impl Display for Checkout {
     }
 }
 
-/// `release N`. All is checked before anything is written.
+/// `release N`: a commit, and the folder of what is published. All is checked before anything is written.
 pub(crate) fn release(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
     let [next] = words else { anyhow::bail!("cargo xtask release takes one version, such as 1.2.3") };
     let is_below = numbers(next).with_context(|| format!("{next} is no version: three numbers, such as 1.2.3"))?
@@ -73,9 +75,11 @@ pub(crate) fn release(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
         .quiet()
         .run()
         .context("the files are written, not committed")?;
+    let folder = package::published(shell, next, section).context("the release is committed, not packaged")?;
     eprintln!(
-        "release: {next} is committed. Before it is published, cargo xtask long is to have passed. What remains is for \
-         whoever publishes:\n\n  git tag --annotate v{next} --message 'Bursar {next}'\n  git push --atomic origin HEAD v{next}"
+        "release: {next} is committed, and {} is what is published beside its tag. Before, cargo xtask long is to have passed. What \
+         remains is for whoever publishes:\n\n  git tag --annotate v{next} --message 'Bursar {next}'\n  git push --atomic origin HEAD v{next}",
+        folder.display()
     );
     Ok(())
 }

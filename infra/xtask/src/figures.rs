@@ -1,0 +1,163 @@
+//! Figures: a file of each run that was recorded, in `docs/figures`, of which `BENCHMARKS.md` is made. Nothing is asserted of them.
+
+use std::fmt::Write as _;
+
+use anyhow::Context;
+use serde_json::{Value, json};
+use xshell::{Shell, cmd};
+
+use crate::release::Checkout;
+
+const FOLDER: &str = "docs/figures";
+/// Asks for a run to be recorded; the words after it say what was beside it.
+pub(crate) const RECORD: &str = "--record";
+
+/// What is measured, by the first word of a run, and what to know of it.
+const SECTIONS: &[(&str, &str, &str)] = &[
+    ("long", "`cargo xtask long`", "Each part from its beginning to its end, with what it builds."),
+    ("build", "From a change to a verdict", "From a fresh clone, nothing fetched."),
+    ("packages", "Packages", "By `cargo lambda`, fat LTO, optimised for size; as zips. A function may have 6.5 MB."),
+    (
+        "cold-start",
+        "The first answer",
+        "`cargo xtask long cold-start`: each packaged function behind TLS, with stand-ins for table, secret, mail and provider. A start has the whole \
+         processor, as in Lambda; from the first event on a quota gives the share of the memory: 0.29 at 512 MB, 0.58 at 1,024, 1 at 1,769. \
+         The files are those with certificates. Not in it: the microVM's start, the network, the time of AWS and OpenRouter.",
+    ),
+    (
+        "memory",
+        "The memory of each function",
+        "Dollars of the busiest month for 50,000 students, arm64, warm answers alone; for 200 students each is below a cent. A student opens twenty \
+         pages and presses once, five mails and as many changes of the stream for each, a hundred pages for each of 250 programmes.",
+    ),
+    ("lists", "Lists of grants", "Filtered by state and group, and sorted by spending."),
+    (
+        "sync",
+        "The nightly sync",
+        "`cargo xtask bench sync`: each run a process of its own with one thread, the stand-ins in another on the same machine. At 0 % nothing \
+         changed since the run before; at 100 % each key was used.",
+    ),
+    (
+        "paced",
+        "A slow provider",
+        "`cargo xtask bench paced KEYS A_SECOND`: the provider answers so often in a second. 900 s and 256 MiB are the most.",
+    ),
+    (
+        "desk",
+        "The console",
+        "`cargo xtask bench desk`: from the event's text to the answer's, each in a process of its own with one thread. One programme of so many \
+         grants, each with a key, a reading of thirty days and three entries of its audit.",
+    ),
+    (
+        "roster",
+        "A roster",
+        "`cargo xtask bench roster ROWS`: a file of new people, applied by the request and the work of minutes.",
+    ),
+    (
+        "claims",
+        "A burst of claims",
+        "`cargo xtask bench claims STUDENTS`: each presses for a first key at a drawn instant. Transactions that meet at an item are refused, each \
+         in flight for 15 ms; the provider answers after 300 ms.",
+    ),
+    (
+        "edits",
+        "Another cap for all",
+        "`cargo xtask bench edits KEYS`: at ten calls a second no less than 560 s are possible for 5,000 keys.",
+    ),
+    (
+        "pause",
+        "A pause of all",
+        "`cargo xtask bench pause KEYS`: until the last key is known to be off; 260 s at least for 2,000.",
+    ),
+    (
+        "machine",
+        "One machine",
+        "`bursar serve` with real students' days, and under kills and power cuts (`cargo xtask long machine-test`).",
+    ),
+];
+
+/// The words of a run without the wish to record it, and what was beside it if that is there.
+pub(crate) fn wish(words: &[String]) -> (Vec<String>, Option<String>) {
+    let mut parts = words.splitn(2, |word| word == RECORD);
+    let run = parts.next().unwrap_or_default().to_vec();
+    (run, parts.next().map(|beside| beside.join(" ")))
+}
+
+/// Keeps the tables and lines that a run printed, and makes `BENCHMARKS.md` anew.
+pub(crate) fn record(shell: &Shell, run: &[String], beside: &str, printed: &str) -> anyhow::Result<()> {
+    let (tables, lines): (Vec<&str>, Vec<&str>) =
+        printed.lines().filter(|line| !line.is_empty()).partition(|line| line.starts_with('|'));
+    let rows: Vec<Vec<&str>> = tables
+        .iter()
+        .filter(|row| !row.starts_with("| ---"))
+        .map(|row| row.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
+    let (columns, rows) = rows.split_first().map_or((None, &[][..]), |(columns, rows)| (Some(columns), rows));
+    let checkout = Checkout::read(shell);
+    let today = cmd!(shell, "date -u +%Y-%m-%d").quiet().read()?;
+    let run = run.join(" ");
+    let figures = json!({"run": run, "date": today, "commit": checkout.commit, "is_dirty": checkout.is_dirty, "beside": beside,
+        "lines": lines, "columns": columns, "rows": rows});
+    let name = format!("{today}-{}-{}.json", checkout.commit, run.replace([' ', '/'], "-"));
+    shell.create_dir(FOLDER)?;
+    shell.write_file(format!("{FOLDER}/{name}"), format!("{figures:#}\n"))?;
+    write(shell)
+}
+
+/// `BENCHMARKS.md`: of each run with these words the newest, by what it measures.
+pub(crate) fn write(shell: &Shell) -> anyhow::Result<()> {
+    let mut page = "# Figures\n\nRecorded, not asserted, on Debian 12, two cores, 24 GiB, on shared machines: good to about a factor of two. This page \
+                    is made of the files in [docs/figures](docs/figures), one a run, by `cargo xtask bench … --record WHAT ELSE RAN`.\n"
+        .to_owned();
+    let mut runs: Vec<Value> = Vec::new();
+    for file in shell.read_dir(FOLDER)? {
+        let text = shell.read_file(&file)?;
+        runs.push(serde_json::from_str(&text).with_context(|| format!("{} is no record of a run", file.display()))?);
+    }
+    runs.sort_by_key(|run| std::cmp::Reverse(text(run, "date").to_owned()));
+    for (first_word, title, what) in SECTIONS {
+        let mut told: Vec<&str> = Vec::new();
+        for run in runs.iter().filter(|run| text(run, "run").split(' ').next() == Some(first_word)) {
+            if told.is_empty() {
+                write!(page, "\n## {title}\n\n{what}\n")?;
+            }
+            if !told.contains(&text(run, "run")) {
+                told.push(text(run, "run"));
+                write!(page, "\n{}", shown(run))?;
+            }
+        }
+    }
+    Ok(shell.write_file("BENCHMARKS.md", page)?)
+}
+
+fn shown(run: &Value) -> String {
+    let dirty = if run["is_dirty"] == true { ", changed" } else { "" };
+    let beside = Some(text(run, "beside")).filter(|beside| !beside.is_empty()).map(|beside| format!("; {beside}"));
+    let mut shown = format!(
+        "`{}` on {} ({}{dirty}){}:\n\n",
+        text(run, "run"),
+        text(run, "date"),
+        text(run, "commit"),
+        beside.unwrap_or_default()
+    );
+    let columns = cells(&run["columns"]);
+    if !columns.is_empty() {
+        let rule = vec!["---"; columns.len()];
+        for row in [columns, rule].into_iter().chain(run["rows"].as_array().into_iter().flatten().map(cells)) {
+            shown += &format!("| {} |\n", row.join(" | "));
+        }
+    }
+    let lines = cells(&run["lines"]);
+    if !lines.is_empty() {
+        shown += &format!("\n{}\n", lines.join("\n"));
+    }
+    shown
+}
+
+fn text<'a>(run: &'a Value, name: &str) -> &'a str {
+    run[name].as_str().unwrap_or_default()
+}
+
+fn cells(list: &Value) -> Vec<&str> {
+    list.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+}
