@@ -7,7 +7,7 @@ use clap::Args;
 use semver::Version;
 
 use crate::aws::{self, Aws, Deployment, Found, Login, MEND, NOT_CHECKED, OK, Report};
-use crate::{VERSION, sign_on};
+use crate::{VERSION, newer, sign_on};
 
 /// The checks in the order in which an operator would mend.
 const CHECKS: &str = include_str!("doctor.txt");
@@ -47,6 +47,12 @@ pub struct Arguments {
     /// So many requests the provider takes at once, as `provider-check --in-flight` measures
     #[arg(long, value_name = "N")]
     requests_at_once: Option<u32>,
+    /// Where Bursar's releases are, if not where this checkout came from
+    #[arg(long, value_name = "URL")]
+    repository: Option<String>,
+    /// Where the advisories are
+    #[arg(long, value_name = "URL", default_value = newer::ADVISORIES)]
+    advisories: String,
     #[command(flatten)]
     login: Login,
     /// Only look whether a front that vouches for who signs in keeps others out, at the address of the pages
@@ -64,6 +70,8 @@ struct Doctor {
     at_once: Option<u32>,
     keys_per_second: Option<f64>,
     requests_at_once: Option<u32>,
+    repository: Option<String>,
+    advisories: String,
 }
 
 pub(crate) fn doctor(arguments: Arguments) -> anyhow::Result<()> {
@@ -73,18 +81,32 @@ pub(crate) fn doctor(arguments: Arguments) -> anyhow::Result<()> {
         report.tell("front", sign_on::keeps_out(origin, admin))?;
         return report.end("of these stand between this front and real people");
     }
-    let Arguments { stack, login, students, at_once, keys_per_second, requests_at_once, .. } = arguments;
+    let Arguments {
+        stack, login, students, at_once, keys_per_second, requests_at_once, repository, advisories, ..
+    } = arguments;
     let aws = Aws { stack: stack.unwrap_or_default(), login };
     let guess = |students: u32| students.div_ceil(STUDENTS_OF_ONE_AT_ONCE).min(MOST_AT_ONCE);
     let at_once = at_once.or(students.map(guess));
     let deployment = Deployment::read(&aws)?;
-    Doctor { aws, deployment, students, at_once, keys_per_second, requests_at_once }.look()
+    Doctor { aws, deployment, students, at_once, keys_per_second, requests_at_once, repository, advisories }.look()
 }
 
 impl Doctor {
     fn look(&self) -> anyhow::Result<()> {
         let mut report = Report::default();
-        report.tell("version", self.version(&tags()))?;
+        match newer::tags(self.repository.as_deref()) {
+            Ok((repository, tags)) => {
+                let deployed = self.deployment.value("Version");
+                report.tell("version", self.version(&tags))?;
+                report.tell("newer release", newer::release(&tags, deployed))?;
+                let advisories = newer::advisories(&repository, &tags, deployed, &self.advisories);
+                report.tell("advisories", advisories.unwrap_or_else(|why| (NOT_CHECKED, format!("{why:#}"))))?;
+            }
+            Err(why) => {
+                report.tell("version", self.version(""))?;
+                report.tell("newer release", (NOT_CHECKED, format!("{why:#}")))?;
+            }
+        }
         report.tell("samconfig.toml", self.samconfig(&fs::read_to_string("samconfig.toml").unwrap_or_default()))?;
         for (name, verdict) in aws::check(&self.aws, &self.deployment, CHECKS, &|_, mails| self.short_of_mails(mails))?
         {
@@ -256,17 +278,9 @@ pub(crate) fn reached(url: &str, worst: u16) -> Found {
     }
 }
 
-/// The tags of this checkout, a line each; none outside one.
-fn tags() -> String {
-    let git = Command::new("git").args(["tag", "--list", "v*"]).stdin(Stdio::null()).output();
-    git.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
-}
-
-/// The released versions between two others, in their order from the first, by the tags of a checkout.
+/// The released versions between two others, in their order from the first, by the tags of the repository.
 fn between(tags: &str, first: &str, last: &str) -> Vec<String> {
-    // `0.1.0 1a2b3c4d5e6f` is how a version is said.
-    let number = |version: &str| Version::parse(version.split(' ').next().unwrap_or_default()).ok();
-    let (Some(first), Some(last)) = (number(first), number(last)) else { return Vec::new() };
+    let (Some(first), Some(last)) = (newer::number(first), newer::number(last)) else { return Vec::new() };
     let released = tags.lines().filter_map(|tag| Version::parse(tag.trim().strip_prefix('v')?).ok());
     let lies_between = |tag: &Version| {
         tag.pre.is_empty() && first.clone().min(last.clone()) < *tag && *tag < first.clone().max(last.clone())

@@ -4,6 +4,7 @@
 
 mod aws;
 mod doctor;
+mod newer;
 pub mod provider_check;
 pub mod rehearse;
 mod sign_on;

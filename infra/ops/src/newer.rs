@@ -1,0 +1,171 @@
+//! Which releases are newer than what runs, and which advisories concern it: the repository's tags, the lock of the release that runs, and
+//! the advisories of RustSec, each asked by `git`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, bail};
+use rustsec::report::{Report, Settings};
+use rustsec::{Database, Lockfile};
+use semver::Version;
+
+use crate::aws::{Found, MEND, NOT_CHECKED, OK};
+
+/// The advisories of all crates of crates.io.
+pub(crate) const ADVISORIES: &str = "https://github.com/RustSec/advisory-db";
+
+/// The tags of a repository, a line each. `None` names the one that this checkout came from.
+pub(crate) fn tags(repository: Option<&str>) -> anyhow::Result<(String, String)> {
+    let origin;
+    let repository = match repository {
+        Some(repository) => repository,
+        None => {
+            origin = git(&["remote", "get-url", "origin"]).context("name Bursar's repository by --repository")?;
+            origin.trim()
+        }
+    };
+    let listed = git(&["ls-remote", "--tags", "--refs", repository])?;
+    let tags: Vec<&str> =
+        listed.lines().filter_map(|line| line.rsplit_once("refs/tags/")).map(|(_, tag)| tag).collect();
+    Ok((repository.to_owned(), tags.join("\n")))
+}
+
+/// Whether a release is newer than the one that runs.
+pub(crate) fn release(tags: &str, deployed: &str) -> Found {
+    let Some(running) = number(deployed) else { return (NOT_CHECKED, format!("“{deployed}” is no version")) };
+    match newest(tags).filter(|newest| running < *newest) {
+        Some(newest) => (MEND, format!("v{newest} is there, and v{running} runs: read its notes, and deploy it.")),
+        None => (OK, format!("none is newer than v{running}")),
+    }
+}
+
+/// Whether advisories concern what the release that runs is made of, and whether the newest mends them.
+pub(crate) fn advisories(repository: &str, tags: &str, deployed: &str, database: &str) -> anyhow::Result<Found> {
+    let running = number(deployed).with_context(|| format!("“{deployed}” is no version"))?;
+    let folder = tempfile::tempdir()?;
+    let database = cloned(database, None, &folder.path().join("advisories"))?;
+    let database = Database::open(&database)?;
+    let concern = |version: &Version| -> anyhow::Result<BTreeMap<String, String>> {
+        let tag = format!("v{version}");
+        let checkout = cloned(repository, Some(&tag), &folder.path().join(&tag))?;
+        let lock = Lockfile::load(checkout.join("Cargo.lock"))?;
+        let found = Report::generate(&database, &lock, &Settings::default()).vulnerabilities.list;
+        Ok(found
+            .into_iter()
+            .map(|found| (found.advisory.id.to_string(), format!("{} {}", found.package.name, found.package.version)))
+            .collect())
+    };
+    let of_running = concern(&running)?;
+    if of_running.is_empty() {
+        return Ok((OK, format!("none concerns v{running}")));
+    }
+    let newest = newest(tags).filter(|newest| running < *newest);
+    let of_newest = newest.as_ref().map(concern).transpose()?;
+    let sentences = of_running.iter().map(|(advisory, package)| match (&newest, &of_newest) {
+        (Some(newest), Some(left)) if !left.contains_key(advisory) => {
+            format!("{advisory} ({package}): v{newest} mends it")
+        }
+        _ => format!("{advisory} ({package}): no release mends it yet"),
+    });
+    Ok((MEND, format!("v{running} runs. {}.", sentences.collect::<Vec<_>>().join("; "))))
+}
+
+/// `0.1.0 1a2b3c4d5e6f` is how a version is said.
+pub(crate) fn number(version: &str) -> Option<Version> {
+    Version::parse(version.split(' ').next().unwrap_or_default()).ok()
+}
+
+fn newest(tags: &str) -> Option<Version> {
+    let released = tags.lines().filter_map(|tag| Version::parse(tag.trim().strip_prefix('v')?).ok());
+    released.filter(|version| version.pre.is_empty()).max()
+}
+
+fn cloned(repository: &str, tag: Option<&str>, into: &Path) -> anyhow::Result<std::path::PathBuf> {
+    let path = into.to_str().context("a folder's name is no text")?;
+    let branch: Vec<&str> = tag.into_iter().flat_map(|tag| ["--branch", tag]).collect();
+    let words = [&["clone", "--quiet", "--depth", "1"], &branch[..], &[repository, path]].concat();
+    git(&words)?;
+    Ok(into.to_owned())
+}
+
+fn git(words: &[&str]) -> anyhow::Result<String> {
+    // Nobody is there who could type a password.
+    let git = Command::new("git").args(words).env("GIT_TERMINAL_PROMPT", "0").stdin(Stdio::null()).output();
+    let output = git.context("the command git is missing: install the package git")?;
+    if !output.status.success() {
+        let why = String::from_utf8_lossy(&output.stderr);
+        bail!("not looked: git {} says {}", words.first().copied().unwrap_or_default(), why.trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn repository(folder: &Path) -> String {
+        for words in
+            [&["init", "--quiet"][..], &["config", "user.email", "a@example.edu"], &["config", "user.name", "a"]]
+        {
+            git(&[&["-C", folder.to_str().unwrap()], words].concat()).unwrap();
+        }
+        format!("file://{}", folder.display())
+    }
+
+    fn committed(folder: &Path, tag: Option<&str>) {
+        let here = ["-C", folder.to_str().unwrap()];
+        git(&[&here[..], &["add", "."]].concat()).unwrap();
+        git(&[&here[..], &["commit", "--quiet", "--allow-empty", "--message", "a"]].concat()).unwrap();
+        if let Some(tag) = tag {
+            git(&[&here[..], &["tag", tag]].concat()).unwrap();
+        }
+    }
+
+    fn lock(version: &str) -> String {
+        let source = "registry+https://github.com/rust-lang/crates.io-index";
+        format!("version = 4\n\n[[package]]\nname = \"leaky\"\nversion = \"{version}\"\nsource = \"{source}\"\n")
+    }
+
+    #[test]
+    fn a_newer_release_and_what_it_mends_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let [bursar, advisories_at] = ["bursar", "advisories"].map(|name| folder.path().join(name));
+        fs::create_dir_all(&bursar).unwrap();
+        fs::create_dir_all(advisories_at.join("crates/leaky")).unwrap();
+        let [repository, database] = [&bursar, &advisories_at].map(|folder| repository(folder));
+        for (id, patched) in [("RUSTSEC-2026-0001", ">= 1.0.1"), ("RUSTSEC-2026-0002", ">= 1.0.9")] {
+            let advisory = format!(
+                "```toml\n[advisory]\nid = \"{id}\"\npackage = \"leaky\"\ndate = \"2026-11-01\"\n\n[versions]\npatched = [\"{patched}\"]\n```\n\n# It leaks\n\nMuch.\n"
+            );
+            fs::write(advisories_at.join(format!("crates/leaky/{id}.md")), advisory).unwrap();
+        }
+        committed(&advisories_at, None);
+        for (tag, version) in [("v0.1.0", "1.0.0"), ("v0.1.2", "1.0.1"), ("v0.2.0-rc1", "1.0.9"), ("v0.3.0", "1.0.9")] {
+            fs::write(bursar.join("Cargo.lock"), lock(version)).unwrap();
+            committed(&bursar, Some(tag));
+            if tag == "v0.1.2" {
+                let (_, listed) = tags(Some(&repository)).unwrap();
+                let (verdict, told) = release(&listed, "0.1.0 1a2b3c4d5e6f");
+                assert_eq!(
+                    (verdict, told.as_str()),
+                    (MEND, "v0.1.2 is there, and v0.1.0 runs: read its notes, and deploy it.")
+                );
+                let (verdict, told) = advisories(&repository, &listed, "0.1.0", &database).unwrap();
+                assert_eq!(verdict, MEND);
+                assert_eq!(
+                    told,
+                    "v0.1.0 runs. RUSTSEC-2026-0001 (leaky 1.0.0): v0.1.2 mends it; RUSTSEC-2026-0002 (leaky 1.0.0): no release mends it yet."
+                );
+            }
+        }
+        let (_, listed) = tags(Some(&repository)).unwrap();
+        assert_eq!(release(&listed, "0.3.0").0, OK);
+        assert_eq!(advisories(&repository, &listed, "0.3.0", &database).unwrap().0, OK);
+        let nowhere = folder.path().join("nowhere").display().to_string();
+        assert!(tags(Some(&nowhere)).unwrap_err().to_string().starts_with("not looked"));
+        assert!(advisories(&repository, &listed, "0.9.0", &database).is_err(), "what was never released has no lock");
+    }
+}
