@@ -62,17 +62,24 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         where, roots = trust(Path(folder))
         share = Share()
-        print(f"cold-start: {share.how}; roots in {where}")
-        world = World(ready, Path(folder), roots, len(SHARES) * COLD * (1 + WARM) + 1)
-        print("| event | memory | start, ms | first answer, ms | processor, ms | warm, ms | processor, ms | resident, MiB | 200, 50,000 students, $ |")
-        print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
-        for event in MONTH:
-            program = packages / event.split()[0] / "bootstrap"
-            for memory, part in SHARES.items():
-                world.measure(event, program, memory, share, part)
-        for event in MONTH:
-            program = packages / event.split()[0] / "bootstrap"
-            print(f"{event}: to its first answer it opened {world.opened(event, program)} files; {program.stat().st_size / 1e6:.1f} MB")
+        try:
+            measured(packages, ready, Path(folder), share, where, roots)
+        finally:
+            share.close()
+
+
+def measured(packages, ready, folder, share, where, roots):
+    print(f"cold-start: {share.how}; roots in {where}", flush=True)
+    world = World(ready, folder, roots, len(SHARES) * COLD * (1 + WARM) + 1)
+    print("| event | memory | start, ms | first answer, ms | processor, ms | warm, ms | processor, ms | resident, MiB | 200, 50,000 students, $ |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    for event in MONTH:
+        program = packages / event.split()[0] / "bootstrap"
+        for memory, part in SHARES.items():
+            world.measure(event, program, memory, share, part)
+    for event in MONTH:
+        program = packages / event.split()[0] / "bootstrap"
+        print(f"{event}: to its first answer it opened {world.opened(event, program)} files; {program.stat().st_size / 1e6:.1f} MB")
 
 
 def trust(folder):
@@ -106,6 +113,9 @@ class Share:
         try:
             self.version, root = next(((1, root) for root in self.V1 if (root / "cpu.shares").exists() or (root / "tasks").exists()), (2, self.V2))
             if self.version == 2:
+                # What is no file of the kernel's would take any words.
+                if "cpu" not in (root / "cgroup.controllers").read_text().split():
+                    raise OSError("control groups have no processor")
                 (root / "cgroup.subtree_control").write_text("+cpu")
             self.group = root / f"bursar-cold-start-{os.getpid()}"
             self.group.mkdir()
