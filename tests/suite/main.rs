@@ -32,6 +32,7 @@ mod permissions;
 mod promises;
 #[cfg(test)]
 mod provider_check;
+#[cfg(test)]
 mod rehearsal;
 #[cfg(test)]
 mod restrictions;

@@ -44,6 +44,9 @@ const MOST_BYTES: usize = 256 << 10;
 const CLOSED: Refused = Refused("sign-on: the provider does not answer");
 const UNREADABLE: Refused = Refused("sign-on: the provider's answer cannot be read");
 
+/// What was answered last, and the time of the request that asked for it.
+type LastAnswer<T> = Mutex<Option<(Moment, T)>>;
+
 pub(crate) struct OpenId {
     settings: OpenIdProvider,
     secret: ClientSecret,
@@ -51,8 +54,8 @@ pub(crate) struct OpenId {
     callback: String,
     /// It follows no redirect.
     http: Option<reqwest::Client>,
-    metadata: Mutex<Option<(Moment, Result<Arc<Metadata>, Refused>)>>,
-    keys: Mutex<Option<(Moment, Vec<PublicKey>)>>,
+    metadata: LastAnswer<Result<Arc<Metadata>, Refused>>,
+    keys: LastAnswer<Vec<PublicKey>>,
 }
 
 #[derive(Deserialize)]
