@@ -50,10 +50,15 @@ pub(crate) fn advisories(repository: &str, tags: &str, deployed: &str, database:
         let tag = format!("v{version}");
         let checkout = cloned(repository, Some(&tag), &folder.path().join(&tag))?;
         let lock = Lockfile::load(checkout.join("Cargo.lock"))?;
-        let found = Report::generate(&database, &lock, &Settings::default()).vulnerabilities.list;
-        Ok(found
+        let vulnerabilities = Report::generate(&database, &lock, &Settings::default()).vulnerabilities.list;
+        Ok(vulnerabilities
             .into_iter()
-            .map(|found| (found.advisory.id.to_string(), format!("{} {}", found.package.name, found.package.version)))
+            .map(|vulnerability| {
+                (
+                    vulnerability.advisory.id.to_string(),
+                    format!("{} {}", vulnerability.package.name, vulnerability.package.version),
+                )
+            })
             .collect())
     };
     let of_running = concern(&running)?;
@@ -63,7 +68,7 @@ pub(crate) fn advisories(repository: &str, tags: &str, deployed: &str, database:
     let newest = newest(tags).filter(|newest| running < *newest);
     let of_newest = newest.as_ref().map(concern).transpose()?;
     let sentences = of_running.iter().map(|(advisory, package)| match (&newest, &of_newest) {
-        (Some(newest), Some(left)) if !left.contains_key(advisory) => {
+        (Some(newest), Some(unmended)) if !unmended.contains_key(advisory) => {
             format!("{advisory} ({package}): v{newest} mends it")
         }
         _ => format!("{advisory} ({package}): no release mends it yet"),

@@ -116,13 +116,13 @@ pub(crate) fn write(shell: &Shell) -> anyhow::Result<()> {
     }
     runs.sort_by_key(|run| std::cmp::Reverse(text(run, "date").to_owned()));
     for (first_word, title, what) in SECTIONS {
-        let mut told: Vec<&str> = Vec::new();
+        let mut newest: Vec<&str> = Vec::new();
         for run in runs.iter().filter(|run| text(run, "run").split(' ').next() == Some(first_word)) {
-            if told.is_empty() {
+            if newest.is_empty() {
                 write!(page, "\n## {title}\n\n{what}\n")?;
             }
-            if !told.contains(&text(run, "run")) {
-                told.push(text(run, "run"));
+            if !newest.contains(&text(run, "run")) {
+                newest.push(text(run, "run"));
                 write!(page, "\n{}", shown(run))?;
             }
         }

@@ -134,8 +134,8 @@ fn screenshots(shell: &Shell) -> anyhow::Result<()> {
 
 fn bench(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
     let (run, beside) = figures::wish(words);
-    let asked = &run[..];
-    let bench = cmd!(shell, "cargo bench --locked --package bursar-tests --bench figures -- {asked...}");
+    let bench_words = &run[..];
+    let bench = cmd!(shell, "cargo bench --locked --package bursar-tests --bench figures -- {bench_words...}");
     match beside {
         None => Ok(bench.run()?),
         Some(beside) => figures::record(shell, &run, &beside, &bench.read()?),
