@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::deadline::Deadline;
 use crate::store::{Meta, Table};
-use crate::{log, version};
+use crate::{log, tls, version};
 
 /// One of the five functions. `infra/local` runs the same value in its own process.
 pub trait Function: Send + Sync + 'static {
@@ -41,6 +41,9 @@ pub async fn run<F: Function>() -> ExitCode {
     log::start();
     keep_panics_quiet();
     tracing::info!(version = version::VERSION, commit = version::COMMIT, dirty = version::is_dirty(), "started");
+    if tls::roots().is_empty() {
+        tracing::error!("no root certificates: look at SSL_CERT_FILE and SSL_CERT_DIR");
+    }
     // Lambda gives a start the whole processor and an event only a share, so the connection to the table is made now. Whoever needs it is
     // told if that cannot be done.
     let table = Table::new(&config);

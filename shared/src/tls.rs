@@ -20,7 +20,8 @@ struct Roots {
 }
 
 static ROOTS: LazyLock<Roots> = LazyLock::new(|| {
-    let is_named = ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().any(|name| var_os(name).is_some());
+    let is_named =
+        ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().any(|name| var_os(name).is_some_and(|path| !path.is_empty()));
     Roots::read(if is_named { "" } else { BUNDLE })
 });
 
@@ -48,7 +49,7 @@ fn use_ring() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// The roots, one after another.
+/// The roots, one after another. Without any nothing can be asked.
 pub(crate) fn roots() -> &'static str {
     &ROOTS.pem
 }

@@ -40,7 +40,9 @@ pub(crate) struct ProgrammeSums {
     used: DailyUse,
     by_group: BTreeMap<String, DailyUse>,
     unmailed: Unmailed,
+    /// Until all grants were compared.
     weeks: Vec<(GrantId, Weeks)>,
+    standing_out: StandingOut,
     work_days: WorkDays,
     class: Class,
     /// The part of the use from keys that no longer exist at the provider.
@@ -57,7 +59,7 @@ pub(crate) struct ProgrammeSums {
 }
 
 /// The group of each grant, packed, since it is kept to the end of a run.
-pub(crate) type GroupsOfGrants = HashMap<[u8; 8], Option<Box<str>>>;
+pub(crate) type GroupsOfGrants = BTreeMap<[u8; 8], Option<Box<str>>>;
 
 #[derive(Debug, Default)]
 pub(crate) struct OwnUse {
@@ -111,12 +113,13 @@ impl ProgrammeSums {
             by_group: BTreeMap::new(),
             unmailed: Unmailed::default(),
             weeks: Vec::new(),
+            standing_out: StandingOut::default(),
             work_days: WorkDays::default(),
             class: Class::new(began_at),
             gone: Usd::ZERO,
             keys: 0,
             crossed: Vec::new(),
-            groups: HashMap::new(),
+            groups: BTreeMap::new(),
             later: Vec::new(),
             behind: Vec::new(),
             unread: HashSet::new(),
@@ -242,6 +245,11 @@ impl ProgrammeSums {
         }
     }
 
+    /// Looks who stands out among all grants, whose weeks nobody needs after that.
+    pub(crate) fn find_standing_out(&mut self) {
+        self.standing_out = StandingOut::find(&std::mem::take(&mut self.weeks));
+    }
+
     async fn write(&mut self, runner: &RunContext, is_whole: bool) -> Result<()> {
         self.count_the_repaired(runner).await?;
         // Where nothing was read yet, nothing is summed up.
@@ -278,7 +286,7 @@ impl ProgrammeSums {
             used: self.used.clone(),
             by_group: self.by_group.clone(),
             unmailed: self.unmailed,
-            standing_out: StandingOut::find(&self.weeks),
+            standing_out: self.standing_out.clone(),
             work_day: self.work_days.typical(),
         };
         Ok(runner.table.note_totals(&totals, runner.end()).await?)

@@ -76,38 +76,53 @@ const SECTIONS: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// The words of a run without the wish to record it, and what was beside it if that is there.
-pub(crate) fn wish(words: &[String]) -> (Vec<String>, Option<String>) {
-    let mut parts = words.splitn(2, |word| word == RECORD);
-    let run = parts.next().unwrap_or_default().to_vec();
-    (run, parts.next().map(|beside| beside.join(" ")))
+/// A run that is about to begin.
+pub(crate) struct Run {
+    /// The words that ask for it.
+    pub(crate) words: Vec<String>,
+    /// What else runs meanwhile, where it is to be recorded.
+    beside: Option<String>,
+    begun_at: String,
+    checkout: Checkout,
 }
 
-/// Keeps the tables and lines that a run printed, and makes `BENCHMARKS.md` anew.
-pub(crate) fn record(shell: &Shell, run: &[String], beside: &str, printed: &str) -> anyhow::Result<()> {
-    let (tables, lines): (Vec<&str>, Vec<&str>) =
-        printed.lines().filter(|line| !line.is_empty()).partition(|line| line.starts_with('|'));
-    let rows: Vec<Vec<&str>> = tables
-        .iter()
-        .filter(|row| !row.starts_with("| ---"))
-        .map(|row| row.trim_matches('|').split('|').map(str::trim).collect())
-        .collect();
-    let (columns, rows) = rows.split_first().map_or((None, &[][..]), |(columns, rows)| (Some(columns), rows));
-    let checkout = Checkout::read(shell);
-    let today = cmd!(shell, "date -u +%Y-%m-%d").quiet().read()?;
-    let run = run.join(" ");
-    let figures = json!({"run": run, "date": today, "commit": checkout.commit, "is_dirty": checkout.is_dirty, "beside": beside,
-        "lines": lines, "columns": columns, "rows": rows});
-    let name = format!("{today}-{}-{}.json", checkout.commit, run.replace([' ', '/'], "-"));
-    shell.create_dir(FOLDER)?;
-    shell.write_file(format!("{FOLDER}/{name}"), format!("{figures:#}\n"))?;
-    write(shell)
+impl Run {
+    pub(crate) fn begin(shell: &Shell, words: &[String]) -> anyhow::Result<Run> {
+        let mut parts = words.splitn(2, |word| word == RECORD);
+        let words = parts.next().unwrap_or_default().to_vec();
+        let beside = parts.next().map(|beside| beside.join(" "));
+        let begun_at = cmd!(shell, "date -u +%Y-%m-%dT%H%M").quiet().read()?;
+        Ok(Run { words, beside, begun_at, checkout: Checkout::read(shell) })
+    }
+
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.beside.is_some()
+    }
+
+    /// Keeps the table and lines that it printed, and makes `BENCHMARKS.md` anew, if that was asked for.
+    pub(crate) fn record(self, shell: &Shell, name: &str, printed: &str) -> anyhow::Result<()> {
+        let Some(beside) = &self.beside else { return Ok(()) };
+        let (tables, lines): (Vec<&str>, Vec<&str>) =
+            printed.lines().filter(|line| !line.is_empty()).partition(|line| line.starts_with('|'));
+        let rows: Vec<Vec<&str>> = tables
+            .iter()
+            .filter(|row| !row.starts_with("| ---"))
+            .map(|row| row.trim_matches('|').split('|').map(str::trim).collect())
+            .collect();
+        let (columns, rows) = rows.split_first().map_or((None, &[][..]), |(columns, rows)| (Some(columns), rows));
+        let Run { begun_at, checkout, .. } = &self;
+        let figures = json!({"run": name, "date": begun_at, "commit": checkout.commit, "is_dirty": checkout.is_dirty, "beside": beside,
+            "lines": lines, "columns": columns, "rows": rows});
+        let file = format!("{FOLDER}/{begun_at}-{}-{}.json", checkout.commit, name.replace([' ', '/'], "-"));
+        shell.write_file(file, format!("{figures:#}\n"))?;
+        write(shell)
+    }
 }
 
 /// `BENCHMARKS.md`: of each run with these words the newest, by what it measures.
 pub(crate) fn write(shell: &Shell) -> anyhow::Result<()> {
     let mut page = "# Figures\n\nRecorded, not asserted, on Debian 12, two cores, 24 GiB, on shared machines: good to about a factor of two. This page \
-                    is made of the files in [docs/figures](docs/figures), one a run, by `cargo xtask bench … --record WHAT ELSE RAN`.\n"
+                    is made of the files in [docs/figures](docs/figures), one a run: by `cargo xtask bench` and `long` with `--record WHAT ELSE RAN`, or by hand.\n"
         .to_owned();
     let mut runs: Vec<Value> = Vec::new();
     for file in shell.read_dir(FOLDER)? {

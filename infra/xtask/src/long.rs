@@ -45,7 +45,8 @@ const PARTS: &[(&str, Step, &str)] = &[
 const OPTIMISED: &str = "--profile=bench";
 
 pub(crate) fn long(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
-    let (names, beside) = figures::wish(words);
+    let recorded = figures::Run::begin(shell, words)?;
+    let names = &recorded.words;
     if let Some(unknown) = names.iter().find(|name| PARTS.iter().all(|(part, ..)| part != name)) {
         let parts: Vec<String> = PARTS.iter().map(|(name, _, what)| format!("  {name:14} {what}")).collect();
         bail!("long has no part {unknown}, only\n{}", parts.join("\n"));
@@ -60,13 +61,17 @@ pub(crate) fn long(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
     let mut table = "| part | took | |\n| --- | --- | --- |\n".to_owned();
     for (name, seconds, outcome) in &rows {
         let verdict = outcome.as_ref().map_or_else(|error| format!("FAILED: {error:#}"), |()| "passed".to_owned());
-        writeln!(table, "| {name} | {} min {:02} s | {} |", seconds / 60, seconds % 60, verdict.replace('\n', " "))?;
+        writeln!(
+            table,
+            "| {name} | {} min {:02} s | {} |",
+            seconds / 60,
+            seconds % 60,
+            verdict.replace(['\n', '|'], " ")
+        )?;
     }
     write!(std::io::stdout().lock(), "\n{table}")?;
-    if let Some(beside) = beside {
-        let run: Vec<String> = ["long".to_owned()].into_iter().chain(names).collect();
-        figures::record(shell, &run, &beside, &table)?;
-    }
+    let name = ["long"].into_iter().chain(names.iter().map(String::as_str)).collect::<Vec<_>>().join(" ");
+    recorded.record(shell, &name, &table)?;
     let failed = rows.iter().filter(|(.., outcome)| outcome.is_err()).count();
     ensure!(failed == 0, "{failed} of {} parts failed", rows.len());
     Ok(())

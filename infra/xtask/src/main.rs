@@ -54,9 +54,10 @@ const RECIPES: &[(&str, &str, Run)] = &[
     ),
     (
         "release",
-        "N: the version, the changelog's section and the record of stored items, committed; and the folder to publish beside the tag",
+        "N: the version, the changelog's section and the record of stored items, committed, then `publish`; the tag is left to you",
         With(release::release),
     ),
+    ("publish", "the folder to publish beside the tag of the version that is here", Alone(release::publish)),
 ];
 
 fn main() -> ExitCode {
@@ -133,13 +134,14 @@ fn screenshots(shell: &Shell) -> anyhow::Result<()> {
 }
 
 fn bench(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
-    let (run, beside) = figures::wish(words);
-    let bench_words = &run[..];
+    let run = figures::Run::begin(shell, words)?;
+    let bench_words = &run.words[..];
     let bench = cmd!(shell, "cargo bench --locked --package bursar-tests --bench figures -- {bench_words...}");
-    match beside {
-        None => Ok(bench.run()?),
-        Some(beside) => figures::record(shell, &run, &beside, &bench.read()?),
+    if !run.is_recorded() {
+        return Ok(bench.run()?);
     }
+    let (name, printed) = (run.words.join(" "), bench.read()?);
+    run.record(shell, &name, &printed)
 }
 
 /// The root of the repository.

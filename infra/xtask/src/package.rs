@@ -79,11 +79,7 @@ pub(crate) fn tried(shell: &Shell) -> anyhow::Result<(&'static str, PathBuf)> {
 
 fn build(shell: &Shell, architecture: &str, folder: &Path) -> anyhow::Result<()> {
     let triple = triple(architecture);
-    if !has_library(shell, triple)? {
-        cmd!(shell, "rustup target add {triple}").run().with_context(|| {
-            format!("Rust's library for {triple} is missing: install it by rustup (https://rustup.rs) or your system")
-        })?;
-    }
+    add_library(shell, triple)?;
     let packages: Vec<&str> = FUNCTIONS.iter().flat_map(|function| ["--package", function]).collect();
     let version = Checkout::read(shell);
     compile(shell, triple, &packages, &version, folder)?;
@@ -97,7 +93,9 @@ fn machine(shell: &Shell, is_release: bool) -> anyhow::Result<()> {
     shell.create_dir(&folder)?;
     let version = Checkout::read(shell);
     for (name, triple) in MACHINES {
-        if !has_library(shell, triple)? {
+        if is_release {
+            add_library(shell, triple)?;
+        } else if !has_library(shell, triple)? {
             eprintln!(
                 "package: bursar-{name} is left out: Rust's library for it is missing (rustup target add {triple})"
             );
@@ -142,7 +140,7 @@ pub(crate) fn published(shell: &Shell, version: &str, notes: &str) -> anyhow::Re
     shell.remove_path(&folder)?;
     shell.create_dir(&folder)?;
     cmd!(shell, "cp -r target/lambda/. target/machine/. LICENSE-APACHE LICENSE-MIT {folder}").run()?;
-    shell.write_file(folder.join("NOTES.md"), format!("# Bursar {version}\n{notes}"))?;
+    shell.write_file(folder.join("NOTES.md"), format!("# Bursar {notes}"))?;
     checksums(shell, &folder)?;
     Ok(folder)
 }
@@ -150,9 +148,18 @@ pub(crate) fn published(shell: &Shell, version: &str, notes: &str) -> anyhow::Re
 fn checksums(shell: &Shell, folder: &Path) -> anyhow::Result<String> {
     let _in_folder = shell.push_dir(folder);
     let sums =
-        cmd!(shell, "sh -c 'find * -type f ! -name SHA256SUMS | LC_ALL=C sort | xargs sha256sum'").quiet().read()?;
+        cmd!(shell, "sh -c 'find * -type f ! -name SHA256SUMS | LC_ALL=C sort | xargs -r sha256sum'").quiet().read()?;
     shell.write_file("SHA256SUMS", format!("{sums}\n"))?;
     Ok(sums)
+}
+
+fn add_library(shell: &Shell, triple: &str) -> anyhow::Result<()> {
+    if has_library(shell, triple)? {
+        return Ok(());
+    }
+    cmd!(shell, "rustup target add {triple}").run().with_context(|| {
+        format!("Rust's library for {triple} is missing: install it by rustup (https://rustup.rs) or your system")
+    })
 }
 
 fn has_library(shell: &Shell, triple: &str) -> anyhow::Result<bool> {
@@ -200,7 +207,9 @@ fn bills_of_materials(shell: &Shell, triple: &str, crates: &[(String, PathBuf)])
         .env("SOURCE_DATE_EPOCH", "0")
         .run()?;
     for (folder, bill) in crates {
-        shell.copy_file(format!("{folder}/sbom.cdx.json"), bill)?;
+        // It names crates of ours by where they lie here.
+        let text = shell.read_file(format!("{folder}/sbom.cdx.json"))?;
+        shell.write_file(bill, text.replace(&format!("{}/", crate::root().display()), "bursar/"))?;
     }
     // It writes one into the folder of every crate of the workspace.
     Ok(cmd!(shell, "git clean --force --quiet -- *sbom.cdx.json").run()?)

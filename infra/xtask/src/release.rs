@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use anyhow::{Context, ensure};
 use xshell::{Shell, cmd};
 
-use crate::package;
+use crate::{package, tools};
 
 /// The workspace's version, since this recipe is a part of it.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -36,7 +36,7 @@ impl Display for Checkout {
     }
 }
 
-/// `release N`: a commit, and the folder of what is published. All is checked before anything is written.
+/// `release N`: a commit, and the folder of what is published. What can be checked is checked before anything is written.
 pub(crate) fn release(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
     let [next] = words else { anyhow::bail!("cargo xtask release takes one version, such as 1.2.3") };
     let is_below = numbers(next).with_context(|| format!("{next} is no version: three numbers, such as 1.2.3"))?
@@ -61,6 +61,7 @@ pub(crate) fn release(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
     };
     let lock: Vec<String> = lock.split("\n\n").map(of_lock).collect();
     let today = cmd!(shell, "date -u +%Y-%m-%d").quiet().read()?;
+    tools::deny(shell, &["all"])?;
 
     let kept = format!("shared/src/store/releases/{next}.snap");
     shell.write_file("Cargo.toml", cargo.replacen(&present, &new, 1))?;
@@ -75,12 +76,25 @@ pub(crate) fn release(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
         .quiet()
         .run()
         .context("the files are written, not committed")?;
-    let folder = package::published(shell, next, section).context("the release is committed, not packaged")?;
+    // By the recipes of that commit, which say its version.
+    cmd!(shell, "cargo xtask publish")
+        .run()
+        .context("the release is committed; cargo xtask publish makes its folder")?;
     eprintln!(
-        "release: {next} is committed, and {} is what is published beside its tag. Before, cargo xtask long is to have passed. What \
-         remains is for whoever publishes:\n\n  git tag --annotate v{next} --message 'Bursar {next}'\n  git push --atomic origin HEAD v{next}",
-        folder.display()
+        "release: {next} is committed. Before it is published, cargo xtask long is to have passed. What remains is for whoever \
+         publishes:\n\n  git tag --annotate v{next} --message 'Bursar {next}'\n  git push --atomic origin HEAD v{next}"
     );
+    Ok(())
+}
+
+/// `publish`: the folder of this version, with its section of the changelog.
+pub(crate) fn publish(shell: &Shell) -> anyhow::Result<()> {
+    let changelog = shell.read_file("CHANGELOG.md")?;
+    let section = changelog.split("\n## ").find(|section| section.starts_with(&format!("{VERSION}, ")));
+    let section =
+        section.with_context(|| format!("CHANGELOG.md has no section {VERSION}: cargo xtask release {VERSION}"))?;
+    let folder = package::published(shell, VERSION, section)?;
+    eprintln!("publish: {} is what is published beside the tag v{VERSION}", folder.display());
     Ok(())
 }
 

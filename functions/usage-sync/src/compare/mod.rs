@@ -209,7 +209,8 @@ async fn compared(
     });
     let news = news.try_flatten_unordered(SHARDS_MIXED);
     news.try_for_each_concurrent(WRITES_AT_ONCE, |news| write(runner, id, news)).await?;
-    let Comparison { mut outcome, sums, .. } = comparison;
+    let Comparison { mut outcome, mut sums, .. } = comparison;
+    sums.find_standing_out();
     outcome.sums.push(sums);
     Ok(outcome)
 }
