@@ -44,11 +44,26 @@ async fn a_rehearsal_goes_the_whole_way() {
     let next_day = || Options { is_next_day: true, ..world.options(NOTHING) };
     // Where links are shut, by a session that was made elsewhere.
     world.hands.pass(SignedDuration::from_mins(2)).await;
+    let with_session = |prompt| Options { takes_session: true, prompt, ..next_day() };
     let cookie = session_cookie(&world.stack, ADMIN).await;
-    let session = cookie.strip_prefix("bursar=").unwrap().to_owned();
-    let prompt: Prompt = Arc::new(move |_| Box::pin(std::future::ready(Ok(session.clone()))));
-    let early = rehearse(&Options { takes_session: true, prompt, ..next_day() }).await.unwrap();
+    let early = rehearse(&with_session(types(format!("Cookie: front=1; {cookie}")))).await.unwrap();
     assert_eq!(early.failed().map(|(step, _)| step), Some(Step::FinalReading), "{early}");
+    let refused: Prompt = Arc::new(|_| {
+        let why = "User: arn:aws:sts::123456789012:assumed-role/Admin/jo@uni.edu is not authorized";
+        Box::pin(async move { anyhow::bail!("{why}") })
+    });
+    let others = session_cookie(&world.stack, "student@example.edu").await;
+    for (prompt, words) in [
+        (types(others), "the session is not of the address in --to"),
+        (types("front=1".to_owned()), "the front wants its own cookie"),
+        (types("1".to_owned()), "no Cookie header"),
+        (refused, "User: … is not authorized. See"),
+    ] {
+        let report = rehearse(&with_session(prompt)).await.unwrap();
+        let page = report.to_string();
+        let step = report.failed().map(|(step, _)| step);
+        assert!(step == Some(Step::SignIn) && page.contains(words) && !page.contains("jo@uni"), "{page}");
+    }
     world.hands.pass(SignedDuration::from_hours(24)).await;
     sync(State(world.hands.clone())).await;
     let report = rehearse(&next_day()).await.unwrap();
@@ -106,6 +121,11 @@ async fn each_step_fails_once() {
         assert!(keys.iter().all(|key| key.disabled || key.deleted), "{page}");
         world.stack.finish_unjudged().await;
     }
+}
+
+/// A person who always types this.
+fn types(words: String) -> Prompt {
+    Arc::new(move |_| Box::pin(std::future::ready(Ok(words.clone()))))
 }
 
 struct World {
@@ -248,6 +268,11 @@ async fn health(State(hands): State<Hands>) -> Json<Value> {
     if *hands.lost.lock().unwrap() == "health" {
         return Json(Value::Null);
     }
-    let age = hands.completed_at.lock().unwrap().map(|at| hands.clock.now().duration_since(at).as_secs());
+    let completed_at = *hands.completed_at.lock().unwrap();
+    if completed_at.is_none() {
+        // The look at a deployment takes its time, before a link is asked for.
+        hands.pass(SignedDuration::from_secs(3)).await;
+    }
+    let age = completed_at.map(|at| hands.clock.now().duration_since(at).as_secs());
     Json(json!({"problems": [], "complete_sync_s": age}))
 }

@@ -11,8 +11,8 @@ use xshell::{Shell, cmd};
 /// What the files below these folders may come to, product and unit tests, each file in the first part that has it.
 const BOUNDS: [(&str, &[&str], [usize; 2]); 3] = [
     ("functions and shared", &["functions/", "shared/"], [397_900, 135_350]),
-    ("suite", &["tests/", "infra/local/tests/"], [0, 307_350]),
-    ("infra", &["infra/"], [102_500, 12_950]),
+    ("suite", &["tests/", "infra/local/tests/"], [0, 307_950]),
+    ("infra", &["infra/"], [103_000, 12_950]),
 ];
 
 /// Tenths of names, tuples and closures in 1,000 lines.

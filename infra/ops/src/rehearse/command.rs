@@ -37,7 +37,7 @@ pub struct Arguments {
     /// A cheap model, on which a cent is spent
     #[arg(long, value_name = "SLUG", default_value = MODEL)]
     model: String,
-    /// Type the value of a session's cookie, where links are shut or a front stands before the pages
+    /// Type the header `Cookie:` of a browser that is signed in as --to, where links are shut or a front stands before the pages
     #[arg(long)]
     session: bool,
     /// The day after: only tell the final reading

@@ -42,7 +42,7 @@ pub struct Options {
     /// The address of an admin, who is also the faculty and the student of the rehearsal.
     pub address: String,
     pub model: String,
-    /// Whether a session's cookie is typed, and no code.
+    /// Whether a browser's cookies are typed, and no code.
     pub takes_session: bool,
     /// Whether it is the day after, for the final reading alone.
     pub is_next_day: bool,
@@ -70,8 +70,9 @@ struct Run<'a> {
     options: &'a Options,
     admin: Visitor,
     student: Visitor,
-    /// The cookie that was typed, for both.
+    /// The cookies that were typed, for both.
     session: Option<String>,
+    signed_in_at: Moment,
     record: Option<Record>,
     /// The newest key, once it was shown.
     key: Option<Wire>,
@@ -91,6 +92,7 @@ pub async fn rehearse(options: &Options) -> Result<Report> {
         admin: Visitor::new(origin, origin)?,
         student: Visitor::new(origin, origin)?,
         session: None,
+        signed_in_at: options.clock.now(),
         record: Record::read(options)?,
         key: None,
         provider: String::new(),

@@ -1,7 +1,7 @@
 //! The page of a rehearsal, for an operator's ticket: Markdown that reads as text. It holds no address and nothing secret.
 
 use std::cell::RefCell;
-use std::fmt::{self, Display, Formatter};
+use std::fmt::{self, Display, Formatter, Write};
 use std::time::Duration;
 
 use bursar_core::clock::Moment;
@@ -51,7 +51,21 @@ impl Report {
 }
 
 impl Display for Report {
+    /// What others say may name people and accounts, which no ticket is to hold.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let mut page = String::new();
+        self.write(&mut page)?;
+        for word in page.split_inclusive(char::is_whitespace) {
+            let (name, space) = word.split_at(word.trim_end().len());
+            let is_private = name.contains('@') || name.contains("arn:");
+            write!(f, "{}{space}", if is_private { "…" } else { name })?;
+        }
+        Ok(())
+    }
+}
+
+impl Report {
+    fn write(&self, f: &mut String) -> fmt::Result {
         let date = self.begun_at.strftime("%Y-%m-%d %H:%M UTC");
         writeln!(
             f,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use bursar_core::clock::Moment;
+use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::key::PlaintextKey;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
@@ -136,9 +137,19 @@ impl Run<'_> {
 
     async fn sign_in(&mut self) -> Result<String> {
         if self.options.takes_session {
-            self.session = Some((self.options.prompt)("Session:").await?);
+            self.session = Some((self.options.prompt)("Cookie:").await?);
         }
         self.enter(&self.admin).await?;
+        self.signed_in_at = self.options.clock.now();
+        let export = self.admin.get("/my/data").await?;
+        ensure!(
+            !matches!(export.status, 302 | 303 | 307 | 401),
+            "the session is not accepted, or the front wants its own cookie"
+        );
+        let export: Value =
+            serde_json::from_str(&expect(export, 200)?.body).context("the front wants its own cookie")?;
+        let address = EmailAddress::parse(&self.options.address)?;
+        ensure!(export["address"] == address.matched().as_str(), "the session is not of the address in --to");
         let account = self.get("/console/account").await.context("is the address an admin's?")?;
         if let Some((_, version)) = account.readable().rsplit_once(" Bursar ") {
             version.clone_into(&mut self.report.version);
@@ -154,15 +165,27 @@ impl Run<'_> {
     /// Signs in by the code of a mail, or with a session that is there.
     async fn enter(&self, visitor: &Visitor) -> Result<()> {
         if let Some(session) = &self.session {
-            let prefix = if self.options.place.origin().starts_with("https:") { "__Host-" } else { "" };
-            visitor.set_cookie(&format!("{prefix}bursar"), session);
+            for pair in session.trim_start_matches("Cookie:").split(';') {
+                let (name, value) = pair.trim().split_once('=').context("what was typed is no Cookie header")?;
+                visitor.set_cookie(name, value);
+            }
             return Ok(());
         }
         let start = visitor.get("/").await?;
-        let page = expect(visitor.submit(&start, "/link", &[("address", &self.options.address)]).await?, 202)?;
-        let code = (self.options.prompt)("Code:").await?;
-        ensure!(!code.is_empty(), "no code came: the address is on no list here, or mail does not arrive");
-        expect(visitor.submit(&page, "/code", &[("code", &code)]).await?, 303).map(drop)
+        let mut page = expect(visitor.submit(&start, "/link", &[("address", &self.options.address)]).await?, 202)?;
+        for words in ["Code:", "It does not match. Code:", "It does not match. Code, the last try:"] {
+            let code = (self.options.prompt)(words).await?;
+            ensure!(
+                !code.is_empty(),
+                "no code came: the address is on no list here, mail does not arrive, or a link was mailed within the last minute, \
+                 or five within the hour: wait and run again"
+            );
+            page = visitor.submit(&page, "/code", &[("code", &code)]).await?;
+            if page.status != 403 {
+                break;
+            }
+        }
+        expect(page, 303).map(drop)
     }
 
     async fn sync(&mut self) -> Result<String> {
@@ -224,7 +247,10 @@ impl Run<'_> {
     }
 
     async fn claim(&mut self) -> Result<String> {
-        (self.options.wait)(BETWEEN_LINKS.saturating_sub(self.since(self.report.begun_at))).await;
+        if self.session.is_none() {
+            // The first link was made before its code was typed.
+            (self.options.wait)(BETWEEN_LINKS.saturating_sub(self.since(self.signed_in_at))).await;
+        }
         self.enter(&self.student).await?;
         self.take_key("reveal").await?;
         Ok(format!("a key for {}", self.provider))
