@@ -18,7 +18,7 @@ impl Run<'_> {
             let (words, query) = filled.split_once(" --query ").unwrap_or_default();
             let value = match aws.ask(&words.split(' ').collect::<Vec<_>>(), query) {
                 Ok(Ok(Some(lines))) if question.contains("REPORT") => starts(&lines),
-                Ok(Ok(text)) => text.unwrap_or_default(),
+                Ok(Ok(text)) => text.unwrap_or_default().replace("None", "not known"),
                 Ok(Err(why)) => why,
                 Err(error) => format!("{error:#}"),
             };

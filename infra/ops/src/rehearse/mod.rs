@@ -64,6 +64,8 @@ struct Record {
     path: String,
     began_on: Date,
     is_closed: bool,
+    #[serde(skip)]
+    is_of_this_run: bool,
 }
 
 struct Run<'a> {
@@ -130,12 +132,12 @@ impl Run<'_> {
             (self.options.progress)(Step::Close);
             if let Err(error) = self.close().await {
                 self.report.stays.push(format!(
-                    "**not closed**: the programme is still open, and its key may work up to $0.50 until it ends tomorrow ({error:#}). \
+                    "**not seen closed**: {error:#}. Its key may work up to $0.50 until the programme ends tomorrow. \
                      The next run closes it first"
                 ));
             }
         }
-        if let Some(record) = self.record.as_ref().filter(|record| !record.path.is_empty()) {
+        if let Some(record) = self.record.as_ref().filter(|record| record.is_of_this_run && !record.path.is_empty()) {
             let state = if record.is_closed { "closed programme" } else { "programme" };
             self.report.stays.push(format!(
                 "the {state} “{}” with its audit, ${} that were spent, and its keys, which the sync deletes at the provider later. \
@@ -167,6 +169,7 @@ impl Record {
             path: String::new(),
             began_on: utc_date(now),
             is_closed: false,
+            is_of_this_run: true,
         }
     }
 
