@@ -18,7 +18,7 @@ use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::domain::usage::forecast::{StandingOut, Weeks};
 use bursar_core::domain::usage::pilot::WorkDays;
 use bursar_core::domain::usage::reading::{DailyUse, Reading, is_used};
-use bursar_core::domain::values::id::{GrantId, ProgrammeId};
+use bursar_core::domain::values::id::{GrantBytes, GrantId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{StoreError, Totals, Unmailed};
@@ -40,9 +40,7 @@ pub(crate) struct ProgrammeSums {
     used: DailyUse,
     by_group: BTreeMap<String, DailyUse>,
     unmailed: Unmailed,
-    /// Until all grants were compared.
-    weeks: Vec<(GrantId, Weeks)>,
-    standing_out: StandingOut,
+    weeks: Vec<(GrantBytes, Weeks)>,
     work_days: WorkDays,
     class: Class,
     /// The part of the use from keys that no longer exist at the provider.
@@ -59,7 +57,7 @@ pub(crate) struct ProgrammeSums {
 }
 
 /// The group of each grant, packed, since it is kept to the end of a run.
-pub(crate) type GroupsOfGrants = BTreeMap<[u8; 8], Option<Box<str>>>;
+pub(crate) type GroupsOfGrants = BTreeMap<GrantBytes, Option<Box<str>>>;
 
 #[derive(Debug, Default)]
 pub(crate) struct OwnUse {
@@ -113,7 +111,6 @@ impl ProgrammeSums {
             by_group: BTreeMap::new(),
             unmailed: Unmailed::default(),
             weeks: Vec::new(),
-            standing_out: StandingOut::default(),
             work_days: WorkDays::default(),
             class: Class::new(began_at),
             gone: Usd::ZERO,
@@ -241,13 +238,8 @@ impl ProgrammeSums {
         self.work_days.add(&days, looked);
         let weeks = Weeks::sum(&days, grant.first_shown_at(), looked);
         if !weeks.are_idle() {
-            self.weeks.push((grant.id.clone(), weeks));
+            self.weeks.push((grant.id.to_bytes(), weeks));
         }
-    }
-
-    /// Looks who stands out among all grants, whose weeks nobody needs after that.
-    pub(crate) fn find_standing_out(&mut self) {
-        self.standing_out = StandingOut::find(&std::mem::take(&mut self.weeks));
     }
 
     async fn write(&mut self, runner: &RunContext, is_whole: bool) -> Result<()> {
@@ -286,7 +278,7 @@ impl ProgrammeSums {
             used: self.used.clone(),
             by_group: self.by_group.clone(),
             unmailed: self.unmailed,
-            standing_out: self.standing_out.clone(),
+            standing_out: StandingOut::find(&self.weeks),
             work_day: self.work_days.typical(),
         };
         Ok(runner.table.note_totals(&totals, runner.end()).await?)

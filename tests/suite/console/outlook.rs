@@ -41,7 +41,7 @@ async fn recorded(campus: &Campus, shown: i64, cents: &[(&str, [i64; 28])]) {
         let used = DailyUse { credits: days, ..DailyUse::default() };
         all.add(&used);
         weeks.push((
-            campus.id(name).clone(),
+            campus.id(name).to_bytes(),
             Weeks::sum(&used.credits, Some(now - (24 * shown).hours()), utc_date(now)),
         ));
         campus.table.note_reading(&reading(&campus.programme, campus.id(name), used, now), soon()).await.unwrap();

@@ -209,8 +209,7 @@ async fn compared(
     });
     let news = news.try_flatten_unordered(SHARDS_MIXED);
     news.try_for_each_concurrent(WRITES_AT_ONCE, |news| write(runner, id, news)).await?;
-    let Comparison { mut outcome, mut sums, .. } = comparison;
-    sums.find_standing_out();
+    let Comparison { mut outcome, sums, .. } = comparison;
     outcome.sums.push(sums);
     Ok(outcome)
 }

@@ -15,7 +15,7 @@ use crate::domain::programme::role::Role;
 use crate::domain::programme::{Budget, Settings};
 use crate::domain::usage::days::Days;
 use crate::domain::values::format::{long_date, short_date};
-use crate::domain::values::id::GrantId;
+use crate::domain::values::id::{GrantBytes, GrantId};
 use crate::domain::values::money::Usd;
 use crate::domain::values::term::Term;
 use crate::domain::values::window::{Reset, days_between, utc_date};
@@ -385,9 +385,10 @@ pub struct StandingOut {
 const NAMED: usize = 10;
 
 impl StandingOut {
-    pub fn find(class: &[(GrantId, Weeks)]) -> StandingOut {
+    pub fn find(class: &[(GrantBytes, Weeks)]) -> StandingOut {
         let usual_week = usual_week(class.iter().map(|(_, weeks)| weeks));
-        let out = class.iter().filter_map(|(grant, weeks)| Some((grant.clone(), weeks.stands_out(usual_week)?)));
+        let out =
+            class.iter().filter_map(|(grant, weeks)| Some((GrantId::of_bytes(grant), weeks.stands_out(usual_week)?)));
         let mut most: Vec<(GrantId, Usd)> = out.collect();
         most.sort_by_cached_key(|(grant, used)| (Reverse(*used), grant.clone()));
         let unnamed = most.len().saturating_sub(NAMED);
