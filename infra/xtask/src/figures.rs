@@ -16,7 +16,7 @@ pub(crate) const RECORD: &str = "--record";
 const SECTIONS: &[(&str, &str, &str)] = &[
     ("long", "`cargo xtask long`", "Each part from its beginning to its end, with what it builds."),
     ("build", "From a change to a verdict", "From a fresh clone, nothing fetched."),
-    ("packages", "Packages", "By `cargo lambda`, fat LTO, optimised for size; as zips. A function may have 6.5 MB."),
+    ("packages", "Packages", "By `cargo lambda`, fat LTO, optimised for size; as zips. A function may have 7 MB."),
     (
         "cold-start",
         "The first answer",

@@ -11,7 +11,7 @@ use crate::tools;
 
 const FUNCTIONS: [&str; 5] = ["claim", "console", "mail", "threshold-alerts", "usage-sync"];
 /// The largest program as a zip. A function's start is quick while its code is small.
-const MOST_BYTES: u64 = 6_500_000;
+const MOST_BYTES: u64 = 7_000_000;
 
 /// The value of the output `Version` in template.yaml.
 const UNPACKAGED: &str = "    Value: not packaged\n";
