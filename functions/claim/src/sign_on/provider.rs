@@ -305,7 +305,7 @@ mod tests {
             serde_json::from_value::<Metadata>(metadata).unwrap().check("https://sso.uni.edu").map_err(|why| why.0)
         };
         assert_eq!(metadata("https://sso.uni.edu/token"), Ok(()));
-        for token in ["http://sso.uni.edu/token", "/token", "ftp://sso.uni.edu/token"] {
+        for token in ["http://sso.uni.edu/token", "http://127.0.0.1/token", "/token", "ftp://sso.uni.edu/token"] {
             assert_eq!(metadata(token), Err("sign-on: the metadata are another issuer's"), "{token}");
         }
     }
