@@ -306,6 +306,18 @@ impl Table {
     }
 }
 
+/// Sends a request with the table and the condition of a write, which the SDK's types have alike and no trait in common.
+macro_rules! send {
+    ($request:expr, $write:ident) => {
+        let request = $request
+            .table_name($write.table_name)
+            .set_condition_expression($write.condition_expression)
+            .set_expression_attribute_names($write.expression_attribute_names)
+            .set_expression_attribute_values($write.expression_attribute_values);
+        Box::pin(request.send()).await.map_err(|error| reduce(&error))?;
+    };
+}
+
 impl Single<'_> {
     /// Sends the write by itself, which costs half as much, and again while the table throttles it or another write
     /// conflicts. Returns `false` when its condition did not hold.
@@ -327,26 +339,14 @@ impl Single<'_> {
     async fn send(&self) -> Result<(), SdkFailure> {
         let Single { table: Table { client, .. }, write } = self;
         if let Some(put) = write.put.clone() {
-            let send = client.put_item().table_name(put.table_name).set_item(Some(put.item));
-            let send = send.set_condition_expression(put.condition_expression);
-            let send = send.set_expression_attribute_names(put.expression_attribute_names);
-            let send = send.set_expression_attribute_values(put.expression_attribute_values);
-            Box::pin(send.send()).await.map_err(|error| reduce(&error))?;
+            send!(client.put_item().set_item(Some(put.item)), put);
         }
         if let Some(update) = write.update.clone() {
-            let send = client.update_item().table_name(update.table_name).set_key(Some(update.key));
-            let send = send.update_expression(update.update_expression);
-            let send = send.set_condition_expression(update.condition_expression);
-            let send = send.set_expression_attribute_names(update.expression_attribute_names);
-            let send = send.set_expression_attribute_values(update.expression_attribute_values);
-            Box::pin(send.send()).await.map_err(|error| reduce(&error))?;
+            let request = client.update_item().set_key(Some(update.key)).update_expression(update.update_expression);
+            send!(request, update);
         }
         if let Some(delete) = write.delete.clone() {
-            let send = client.delete_item().table_name(delete.table_name).set_key(Some(delete.key));
-            let send = send.set_condition_expression(delete.condition_expression);
-            let send = send.set_expression_attribute_names(delete.expression_attribute_names);
-            let send = send.set_expression_attribute_values(delete.expression_attribute_values);
-            Box::pin(send.send()).await.map_err(|error| reduce(&error))?;
+            send!(client.delete_item().set_key(Some(delete.key)), delete);
         }
         Ok(())
     }
