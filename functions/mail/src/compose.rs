@@ -155,11 +155,12 @@ impl App {
         self.table.get(StaffPerson::key_of(id)).await?.ok_or(NoMail::Unsendable("NoSuchPerson"))
     }
 
-    /// Refuses whoever does not decide about the programme any more.
-    pub(crate) async fn decides(&self, person: &StaffPerson, programme: &Programme) -> Result<(), NoMail> {
+    /// The person of this id, if they still decide about the programme.
+    pub(crate) async fn decider(&self, id: &PersonId, programme: &Programme) -> Result<StaffPerson, NoMail> {
+        let person = self.person(id).await?;
         let in_charge = self.table.in_charge(&programme.settings).await?;
         if is_among(person.address.matched(), &in_charge) {
-            return Ok(());
+            return Ok(person);
         }
         Err(NoMail::NotDue("this person does not decide about the programme any more"))
     }

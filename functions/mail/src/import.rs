@@ -24,8 +24,7 @@ impl App {
         let waiting = self.table.get(RosterPreview::key_of(programme, file)).await?;
         let applied = self.table.get(Import::key_of(programme, file)).await?;
         let programme = self.programme(programme).await?;
-        let person = self.person(recipient).await?;
-        self.decides(&person, &programme).await?;
+        let person = self.decider(recipient, &programme).await?;
         if import.is_none() || applied.is_some_and(|import| import.applied) {
             return Ok(self.to(&person.address, |words| words.about_a_file(&programme, import, changes, None)));
         }

@@ -22,8 +22,7 @@ impl App {
         now: Moment,
     ) -> Result<Letter, NoMail> {
         let programme = self.programme(programme).await?;
-        let person = self.person(recipient).await?;
-        self.decides(&person, &programme).await?;
+        let person = self.decider(recipient, &programme).await?;
         Ok(self.to(&person.address, |words| words.model_end(&programme, model, gone_on, now)))
     }
 }

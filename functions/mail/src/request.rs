@@ -62,8 +62,7 @@ impl App {
         if view.grant.person.address.is_none() {
             return Err(NoMail::NotDue(NO_ADDRESS));
         }
-        let person = self.person(recipient).await?;
-        self.decides(&person, &view.programme).await?;
+        let person = self.decider(recipient, &view.programme).await?;
         let open = view.open_request(now).filter(|open| open.asked_at == asked_at && !view.grant.is_over());
         let open = open.ok_or(NoMail::NotDue("the cap was changed since, or the student was removed"))?;
         Ok(self.to(&person.address, |words| words.asks_for_more(&view, open, now)))

@@ -56,9 +56,8 @@ impl App {
         deadline: Deadline,
     ) -> Result<Letter, NoMail> {
         let programme = self.programme(programme).await?;
-        let crossings = self.table.list(Crossing::of_limit(&programme.id, scope, Window::WHOLE_TERM, limit)).await?;
-        let crossing =
-            crossings.into_iter().find(|crossing| crossing.threshold == threshold).ok_or(NO_SUCH_CROSSING)?;
+        let crossing = Crossing::key_of(&programme.id, scope, Window::WHOLE_TERM, limit, threshold);
+        let crossing = self.table.get(crossing).await?.ok_or(NO_SUCH_CROSSING)?;
         let hear = self.table.hear_of_alerts(&programme.settings).await?;
         let person = self.table.get(StaffPerson::key_of(recipient)).await?;
         let Some(person) = person.filter(|person| is_among(person.address.matched(), &hear)) else {

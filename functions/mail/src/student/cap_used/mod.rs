@@ -52,10 +52,8 @@ impl App {
         if used.window != window {
             return Err(NoMail::NotDue("the cap was reset since"));
         }
-        let crossings =
-            self.table.list(Crossing::of_limit(programme, &Scope::Cap(grant.clone()), window, limit)).await?;
-        let crossing =
-            crossings.into_iter().find(|crossing| crossing.threshold == threshold).ok_or(NO_SUCH_CROSSING)?;
+        let crossing = Crossing::key_of(programme, &Scope::Cap(grant.clone()), window, limit, threshold);
+        let crossing = self.table.get(crossing).await?.ok_or(NO_SUCH_CROSSING)?;
         if crossing.spent > crossing.limit {
             let entries = self.table.list_known(AuditEntry::of_grant(programme, grant)).await?;
             if was_used_before(&entries, &view, &crossing) {
