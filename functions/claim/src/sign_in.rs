@@ -48,15 +48,6 @@ impl FromRequestParts<Site> for Browser {
     }
 }
 
-/// What came of the attempt to begin a session.
-pub(crate) enum Begun {
-    Session(Reply),
-    /// What it rests on was changed meanwhile.
-    Changed,
-    /// They may not come in this way: they have to sign on, or somebody else does as this address.
-    Barred,
-}
-
 /// The page behind every link, valid or not.
 #[derive(Template)]
 #[template(path = "link.html")]
@@ -113,10 +104,9 @@ pub(crate) async fn follow(site: Site, browser: Browser, uri: Uri, fields: Field
                 }
             };
         };
-        match begin_session(&site, &browser, (&before, &after), SignInMethod::Link, None, now).await? {
-            Begun::Session(reply) => return Ok(reply),
-            Begun::Changed => {}
-            Begun::Barred => return Err(refused()),
+        let begun = begin_session(&site, &browser, (&before, &after), SignInMethod::Link, None, now, &refused).await?;
+        if let Some(reply) = begun {
+            return Ok(reply);
         }
     }
     Err(StoreError::Contended.into())
@@ -146,10 +136,9 @@ pub(crate) async fn type_code(site: Site, browser: Browser, fields: Fields) -> A
             }
             return answer_again(&site, &browser.headers, address.matched()).await?.ok_or_else(refused);
         };
-        match begin_session(&site, &browser, (&before, &after), SignInMethod::Code, None, now).await? {
-            Begun::Session(reply) => return Ok(reply),
-            Begun::Changed => {}
-            Begun::Barred => return Err(refused()),
+        let begun = begin_session(&site, &browser, (&before, &after), SignInMethod::Code, None, now, &refused).await?;
+        if let Some(reply) = begun {
+            return Ok(reply);
         }
     }
     Err(StoreError::Contended.into())
@@ -169,7 +158,9 @@ pub(crate) async fn sign_out(site: Site, deadline: Deadline, source: Source, pos
     Ok(site.done("/", &Flash::SignedOut { everywhere }).setting(site.cookies.end_session()))
 }
 
-/// The only place where a session begins, with the lifetime of the person's role, and with it the binding of a sign-on.
+/// The only place where a session begins, with the lifetime of the person's role, and with it the binding of a sign-on. `None` where what
+/// it rests on was changed meanwhile; `barred` answers those who may not come in this way: they have to sign on, or somebody else does as
+/// this address.
 pub(crate) async fn begin_session(
     site: &Site,
     browser: &Browser,
@@ -177,12 +168,13 @@ pub(crate) async fn begin_session(
     method: SignInMethod,
     binding: Option<&SignOnBinding>,
     now: Moment,
-) -> Result<Begun> {
+    barred: &(dyn Fn() -> AppError + Sync),
+) -> Result<Option<Reply>> {
     let deadline = browser.deadline;
     let known_person = site.table.known(&after.address).await?;
     if known_person.is_none() && binding.is_some() {
         // They were erased meanwhile.
-        return Ok(Begun::Barred);
+        return Err(barred());
     }
     let person = match known_person.filter(|known_person| known_person.has_role) {
         Some(known_person) => Some(site.table.person_of(&known_person.address, deadline).await?),
@@ -199,12 +191,9 @@ pub(crate) async fn begin_session(
         // Where the sign-on is down, somebody must be able to say so.
         let admin = session.person.clone().filter(|_| site.table.is_admin_of_environment(&after.address));
         let Some(person) = admin else {
-            if let Some(person) = &session.person {
-                let what = AuditDetail::new(Act::SignOnRefused).noting("a mail does not sign in");
-                let refused = AccessEntry::new(person, browser.source.0, now, what);
-                site.table.record_access(&refused, deadline).await?;
-            }
-            return Ok(Begun::Barred);
+            let what = AuditDetail::new(Act::SignOnRefused).noting("a mail does not sign in");
+            record_refusal(site, browser, &session, what, now).await?;
+            return Err(barred());
         };
         session = session.at_most(EMERGENCY_LASTS);
         let alarm = Alarm::now(Cause::AdminByLink { person, signed_in_at: now }, now);
@@ -215,14 +204,10 @@ pub(crate) async fn begin_session(
     let access = session.person.as_ref().map(|person| AccessEntry::new(person, browser.source.0, now, what));
     match site.table.sign_in(before, after, &session, (access.as_ref(), binding), deadline).await? {
         SessionOutcome::Begun => {}
-        SessionOutcome::Changed => return Ok(Begun::Changed),
+        SessionOutcome::Changed => return Ok(None),
         SessionOutcome::BoundOtherwise => {
-            if let Some(person) = &session.person {
-                let refused = AuditDetail::new(Act::SignOnRefused);
-                let refused = AccessEntry::new(person, browser.source.0, now, refused);
-                site.table.record_access(&refused, deadline).await?;
-            }
-            return Ok(Begun::Barred);
+            record_refusal(site, browser, &session, AuditDetail::new(Act::SignOnRefused), now).await?;
+            return Err(barred());
         }
     }
     site.table.note_stage(&after.address, Stage::SignedIn, deadline).await;
@@ -235,7 +220,22 @@ pub(crate) async fn begin_session(
         source,
         "somebody signed in"
     );
-    Ok(Begun::Session(to_home(site, &browser.headers, &session).setting(site.cookies.set_session(&token))))
+    Ok(Some(to_home(site, &browser.headers, &session).setting(site.cookies.set_session(&token))))
+}
+
+/// Records that somebody with a role was not let in.
+async fn record_refusal(
+    site: &Site,
+    browser: &Browser,
+    session: &Session,
+    what: AuditDetail,
+    now: Moment,
+) -> Result<()> {
+    if let Some(person) = &session.person {
+        let refused = AccessEntry::new(person, browser.source.0, now, what);
+        site.table.record_access(&refused, browser.deadline).await?;
+    }
+    Ok(())
 }
 
 /// The answer to a used link or code in the browser that used it, which is redirected as before, without a second session.

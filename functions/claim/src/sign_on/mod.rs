@@ -36,7 +36,7 @@ use bursar_core::web::{Answer, AppError, Fields, Frame, Reply, Result, Site};
 
 pub(crate) use self::provider::OpenId;
 use self::provider::VouchedFor;
-use crate::sign_in::{Begun, Browser, TRIES, begin_session};
+use crate::sign_in::{Browser, TRIES, begin_session};
 
 /// The header in which a front names the address that it vouches for.
 const FRONT_USER: &str = "x-bursar-user";
@@ -181,10 +181,10 @@ async fn sign_in(
     for _ in 0..TRIES {
         let before = site.table.sign_in_of(address).await?;
         let after = before.vouched_for(now);
-        match begin_session(site, browser, (&before, &after), method, binding, now).await? {
-            Begun::Session(reply) => return Ok(reply.setting(site.cookies.end_sign_on())),
-            Begun::Changed => {}
-            Begun::Barred => return Err(BOUND_OTHERWISE.page(site)),
+        let barred = &|| BOUND_OTHERWISE.page(site);
+        let begun = begin_session(site, browser, (&before, &after), method, binding, now, barred).await?;
+        if let Some(reply) = begun {
+            return Ok(reply.setting(site.cookies.end_sign_on()));
         }
     }
     Err(StoreError::Contended.into())
@@ -218,10 +218,11 @@ pub(crate) async fn connect(
             continue;
         };
         let binding = SignOnBinding { identity, address: address.clone(), proof: BindingProof::Code, bound_at: now };
-        match begin_session(site, browser, (&before, &after), SignInMethod::SignOn, Some(&binding), now).await? {
-            Begun::Session(reply) => return Ok(Some(reply.setting(site.cookies.end_sign_on()))),
-            Begun::Changed => {}
-            Begun::Barred => return Err(BOUND_OTHERWISE.page(site)),
+        let method = SignInMethod::SignOn;
+        let barred = &|| BOUND_OTHERWISE.page(site);
+        let begun = begin_session(site, browser, (&before, &after), method, Some(&binding), now, barred).await?;
+        if let Some(reply) = begun {
+            return Ok(Some(reply.setting(site.cookies.end_sign_on())));
         }
     }
     Err(StoreError::Contended.into())
