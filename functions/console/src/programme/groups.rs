@@ -20,8 +20,8 @@ use crate::kit::form::{Difference, Field, FieldKind, Form, FormValue};
 use crate::kit::paths;
 use crate::programme::settings::edit::{NO_VERSION, OVERTAKEN};
 use crate::programme::settings::{
-    AS_THE_PROGRAMME, BrakeFloor, KnownModels, cap, how_long, impossible_times, instant, local_time, models_of,
-    new_models, plain,
+    AS_THE_PROGRAMME, BrakeFloor, KnownModels, how_long, impossible_times, instant, local_time, models_of, new_models,
+    own_cap, plain,
 };
 use crate::work::{guardrails, jobs};
 
@@ -61,10 +61,7 @@ impl FormValue for Group {
             kind: FieldKind::Money,
             when_empty: AS_THE_PROGRAMME,
             write: |group| group.cap.map(plain).unwrap_or_default(),
-            read: |form, group| {
-                group.cap = if form.text().is_empty() { None } else { Some(cap(form.text())?) };
-                Ok(())
-            },
+            read: |form, group| own_cap(form.text()).map(|cap| group.cap = cap),
             ..Field::OPTIONAL
         },
         Field {

@@ -486,10 +486,7 @@ impl FormValue for TypedAct {
             hint: "The total for the term, or until the cap resets, including what is already spent. Leave empty for the cap of the group or the programme.",
             kind: FieldKind::Money,
             write: |typed| typed.cap.map(settings::plain).unwrap_or_default(),
-            read: |form, typed| {
-                typed.cap = if form.text().is_empty() { None } else { Some(settings::cap(form.text())?) };
-                Ok(())
-            },
+            read: |form, typed| settings::own_cap(form.text()).map(|cap| typed.cap = cap),
             ..Field::OPTIONAL
         },
         Field {

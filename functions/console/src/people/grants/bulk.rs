@@ -28,7 +28,7 @@ use crate::kit::form::{Field, FieldKind, Form, FormValue};
 use crate::kit::listing::{Listing, ON_A_PAGE};
 use crate::kit::paths;
 use crate::people::roster;
-use crate::programme::settings::cap;
+use crate::programme::settings::own_cap;
 use crate::work::jobs;
 
 const MOST_ADDRESSES: usize = 5_000;
@@ -72,10 +72,7 @@ impl FormValue for TypedBulk {
             label: "Cap in dollars",
             hint: "Including what is already spent. Leave empty for the cap of the group or the programme.",
             kind: FieldKind::Money,
-            read: |form, typed| {
-                typed.cap = if form.text().is_empty() { None } else { Some(cap(form.text())?) };
-                Ok(())
-            },
+            read: |form, typed| own_cap(form.text()).map(|cap| typed.cap = cap),
             ..Field::OPTIONAL
         },
         Field {

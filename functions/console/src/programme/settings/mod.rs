@@ -25,7 +25,7 @@ pub(crate) use edit::{approve, edit};
 pub(crate) use models::{KnownModels, NotListed, models_of, new_models, refuse_impossible};
 pub(crate) use page::{CARRIED, PageState, copying, page, show};
 pub(crate) use pause::{how_long, impossible_times};
-pub(crate) use reader::{cap, instant};
+pub(crate) use reader::{cap, instant, own_cap};
 pub(crate) use table::{SettingsDraft, local_time, plain};
 
 /// What it means for a group that nothing is written.

@@ -186,6 +186,11 @@ pub(crate) fn cap(text: &str) -> Result<Usd, String> {
     }
 }
 
+/// A cap of its own, or that there is none.
+pub(crate) fn own_cap(text: &str) -> Result<Option<Usd>, String> {
+    if text.is_empty() { Ok(None) } else { cap(text).map(Some) }
+}
+
 /// Addresses, each perhaps with a name before it; those without one may stand apart by spaces alone.
 pub(super) fn people(text: &str) -> Result<Vec<(Option<PersonName>, EmailAddress)>, String> {
     let entries = text.split([',', ';', '\n', '\r']);
