@@ -78,7 +78,6 @@ pub struct OpenIdProvider {
 
 crate::named! {
     /// Whom a mailed link does not sign in.
-    #[derive(Clone, Copy, Debug, PartialEq)]
     pub enum SignOnRequired: as_str {
         Nobody = "nobody",
         /// People with a role.

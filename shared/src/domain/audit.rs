@@ -89,7 +89,7 @@ const SIGNS: [(&str, &str); 3] = [("%", "%25"), ("=", "%3D"), (";", "%3B")];
 const ERASED_REASON: &str = "a reason was given, and was erased";
 
 crate::named! {
-    #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+    #[derive(Serialize, Deserialize)]
     #[serde(rename_all = "kebab-case")]
     pub enum Act: in_words {
         Created = "created",

@@ -34,7 +34,6 @@ pub(super) const WRONG_CODES: u32 = 5;
 
 crate::named! {
     /// How a session begins.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub enum SignInMethod: as_str, in_words {
         Link = "link", "by a mailed link";
         Code = "code", "by a mailed code";

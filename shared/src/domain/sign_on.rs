@@ -50,7 +50,7 @@ stored! {
 
 crate::named! {
     /// How it was known that the address is theirs.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+    #[derive(Serialize, Deserialize)]
     #[serde(rename_all = "kebab-case")]
     pub enum BindingProof: as_str, in_words {
         RosterId = "roster-id", "by the id on the roster";

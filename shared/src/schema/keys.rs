@@ -62,7 +62,7 @@ pub(crate) fn key(pk: impl Into<String>, sk: impl Into<String>) -> ItemKey {
     ItemKey { pk: pk.into(), sk: sk.into() }
 }
 
-/// The sort key of what the overview of a programme shows: one query reads all of it.
+/// The sort key of what the overview of a programme shows.
 pub(crate) fn overview(sk: &str) -> String {
     format!("OVERVIEW#{sk}")
 }

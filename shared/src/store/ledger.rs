@@ -19,9 +19,9 @@ use crate::domain::programme::{Budget, Byok, Programme};
 use crate::domain::usage::reading::DailyUse;
 use crate::domain::values::id::{KeyHash, PersonId, ProgrammeId};
 use crate::domain::values::money::Usd;
-use crate::domain::values::partition::programme_partition;
+use crate::domain::values::partition::overview_key;
 use crate::schema;
-use crate::schema::{Range, SHARDS, Stored, due, key, overview, stored};
+use crate::schema::{Range, SHARDS, Stored, due, key, stored};
 use crate::store::table::found_by;
 use crate::store::table::write::{Round, Transaction, Unaudited, Writes, number};
 use crate::store::{Author, Result, StoreError, Table};
@@ -149,7 +149,7 @@ pub struct AssignedUse {
 }
 
 stored! {
-    AssignedUse |assigned_use| (programme: &ProgrammeId = &assigned_use.programme) => key(programme_partition(programme), overview("ASSIGNED"))
+    AssignedUse |assigned_use| (programme: &ProgrammeId = &assigned_use.programme) => overview_key(programme, "ASSIGNED")
 }
 
 /// A foreign key in a span in which it had an owner.

@@ -7,7 +7,7 @@ use crate::domain::values::money::Usd;
 
 crate::named! {
     /// As paths, forms and jobs spell it, and as a list of what can be done to many says it.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+    #[derive(Serialize, Deserialize)]
     #[serde(rename_all = "lowercase")]
     pub enum GrantAction: as_str, in_words {
         Pause = "pause", "pause";

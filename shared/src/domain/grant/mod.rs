@@ -174,7 +174,7 @@ pub struct ClaimLease {
 
 crate::named! {
     /// A state with the holds beside it, as attributes, files and URLs spell it. Any hold counts as paused.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+    #[derive(PartialOrd, Ord, Serialize, Deserialize)]
     #[serde(rename_all = "lowercase")]
     pub enum ShownState: as_str {
         Invited = "invited",
@@ -188,7 +188,7 @@ crate::named! {
 }
 
 crate::named! {
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+    #[derive(Serialize, Deserialize)]
     #[serde(rename_all = "kebab-case")]
     pub enum Stopped: as_str {
         Leaked = "leaked",

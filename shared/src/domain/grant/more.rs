@@ -4,8 +4,8 @@
 use super::*;
 use crate::domain::audit::{Act, Actor, AuditDetail};
 use crate::domain::values::id::PersonId;
-use crate::domain::values::partition::programme_partition;
-use crate::schema::{Queue, overview};
+use crate::domain::values::partition::overview_key;
+use crate::schema::Queue;
 
 /// How long a request stands where nobody changes the cap. It may be made again only then, whatever became of it.
 pub const MORE_REQUEST_LASTS: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -40,7 +40,7 @@ pub struct MoreListing {
 }
 
 stored! {
-    MoreListing |listing| (programme: &ProgrammeId = &listing.programme, grant: &GrantId = &listing.grant) => key(programme_partition(programme), overview(&format!("MORE#{grant}")));
+    MoreListing |listing| (programme: &ProgrammeId = &listing.programme, grant: &GrantId = &listing.grant) => overview_key(programme, &format!("MORE#{grant}"));
     expires listing.asked_at + MORE_REQUEST_LASTS;
     waits Some((Queue::DECISION, listing.asked_at))
 }

@@ -43,7 +43,7 @@ pub enum Tell {
 }
 
 crate::named! {
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+    #[derive(PartialOrd, Ord)]
     pub enum Urgency: as_str {
         /// Somebody else has the key, or its grant was revoked.
         Leak = "settle-leak",

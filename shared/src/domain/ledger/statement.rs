@@ -63,7 +63,7 @@ pub struct StatementRow {
 }
 
 crate::named! {
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+    #[derive(PartialOrd, Ord, Serialize, Deserialize)]
     #[serde(rename_all = "lowercase")]
     pub enum RowKind: as_str, in_words {
         Keys = "keys", "keys of students";

@@ -66,7 +66,7 @@ const TOO_FAST: [&str; 3] = ["Throttling", "ThrottlingException", "TooManyReques
 
 crate::named! {
     /// The reason that no mail is sent to an address; the later variants weigh more.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+    #[derive(PartialOrd, Ord, Serialize, Deserialize)]
     #[serde(rename_all = "lowercase")]
     pub enum UnreachableReason: as_str {
         /// The address is on the mail server's suppression list, which drops it after some days.

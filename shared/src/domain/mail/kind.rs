@@ -7,7 +7,7 @@ use crate::clock::Moment;
 use crate::schema::Queue;
 
 crate::named! {
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+    #[derive(PartialOrd, Ord, Hash, Serialize, Deserialize)]
     #[serde(rename_all = "kebab-case")]
     pub enum MailKind: as_str, in_words {
         Link = "link", "links to sign in";
@@ -76,7 +76,7 @@ impl MailKind {
 }
 
 crate::named! {
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+    #[derive(PartialOrd, Ord, Serialize, Deserialize)]
     #[serde(rename_all = "kebab-case")]
     pub enum MailClass: as_str {
         /// Mail that the stream wakes, sent at once.

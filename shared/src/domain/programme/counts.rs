@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 use crate::domain::grant::Grant;
 use crate::domain::values::id::ProgrammeId;
 use crate::domain::values::money::{Usd, grouped};
-use crate::domain::values::partition::programme_partition;
-use crate::schema::{key, overview, stored};
+use crate::domain::values::partition::overview_key;
+use crate::schema::stored;
 
 crate::named! {
     /// How far somebody on a roster has come, as hooks, files and URLs spell it, and for people.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+    #[derive(PartialOrd, Ord, Serialize, Deserialize)]
     #[serde(rename_all = "kebab-case")]
     pub enum Stage: as_str, in_words {
         /// Mail to them comes back, and they never asked for a link.
@@ -62,7 +62,7 @@ pub struct RosterCounts {
 }
 
 stored! {
-    RosterCounts |counts| (programme: &ProgrammeId = &counts.programme) => key(programme_partition(programme), overview("COUNTS"))
+    RosterCounts |counts| (programme: &ProgrammeId = &counts.programme) => overview_key(programme, "COUNTS")
 }
 
 impl Counts {

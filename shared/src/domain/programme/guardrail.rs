@@ -20,8 +20,8 @@ use crate::domain::held::Held;
 use crate::domain::programme::rules::{ListedModel, Rules, Tiers};
 use crate::domain::programme::{KeyRules, Programme, rules};
 use crate::domain::values::id::{DeploymentId, ProgrammeId};
-use crate::domain::values::partition::programme_partition;
-use crate::schema::{Queue, begin, key, overview, stored};
+use crate::domain::values::partition::{overview_key, overview_range};
+use crate::schema::{Queue, stored};
 
 /// The time for which the provider may refuse rules before the admins are alerted, so that a mistyped model
 /// can be mended first.
@@ -59,8 +59,8 @@ pub struct Guardrail {
 
 stored! {
     Guardrail |guardrail| (owner: &GuardrailOwner = &guardrail.owner) =>
-        key(programme_partition(&owner.programme), overview(&format!("RULES#{}", owner.group.as_deref().unwrap_or_default())));
-    list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), &overview("RULES#"));
+        overview_key(&owner.programme, &format!("RULES#{}", owner.group.as_deref().unwrap_or_default()));
+    list of_programme(programme: &ProgrammeId) => overview_range(programme, "RULES#");
     waits guardrail.due_at.map(|due_at| (Queue::GUARDRAIL, due_at))
 }
 

@@ -29,9 +29,9 @@ use crate::domain::programme::unreserved::Unreserved;
 use crate::domain::values::address::{EmailAddress, MatchedAddress, PersonName};
 use crate::domain::values::id::ProgrammeId;
 use crate::domain::values::money::Usd;
-use crate::domain::values::partition::programme_partition;
+use crate::domain::values::partition::overview_key;
 use crate::domain::values::term::Term;
-use crate::schema::{Queue, begin, key, overview, stored};
+use crate::schema::{Queue, begin, key, stored};
 
 pub use basis::{Basis, Byok};
 
@@ -183,7 +183,7 @@ pub struct Budget {
 }
 
 stored! {
-    Budget |budget| (programme: &ProgrammeId = &budget.programme) => key(programme_partition(programme), overview("BUDGET"))
+    Budget |budget| (programme: &ProgrammeId = &budget.programme) => overview_key(programme, "BUDGET")
 }
 
 /// Students without a reservation whose key the budget has no room for.

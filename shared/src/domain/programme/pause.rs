@@ -12,8 +12,8 @@ use crate::clock::Moment;
 use crate::domain::grant::LEASE;
 use crate::domain::values::format::column_time;
 use crate::domain::values::id::ProgrammeId;
-use crate::domain::values::partition::programme_partition;
-use crate::schema::{ItemKey, Queue, key, overview, stored};
+use crate::domain::values::partition::overview_key;
+use crate::schema::{ItemKey, Queue, overview, stored};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PauseTimes {
@@ -61,7 +61,7 @@ pub struct PauseWatch {
 }
 
 stored! {
-    PauseWatch |watch| (programme: &ProgrammeId = &watch.programme) => key(programme_partition(programme), overview("PAUSE"));
+    PauseWatch |watch| (programme: &ProgrammeId = &watch.programme) => overview_key(programme, "PAUSE");
     waits watch.due_at.map(|due_at| (Queue::JOB, due_at))
 }
 

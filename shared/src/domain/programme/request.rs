@@ -17,9 +17,9 @@ use crate::domain::values::address::{EmailAddress, MatchedAddress};
 use crate::domain::values::format::Joined;
 use crate::domain::values::id::{PersonId, ProgrammeId};
 use crate::domain::values::masked;
-use crate::domain::values::partition::programme_partition;
+use crate::domain::values::partition::{overview_key, overview_range};
 use crate::domain::values::window::utc_date;
-use crate::schema::{Queue, begin, key, overview, stored};
+use crate::schema::{Queue, stored};
 
 /// The id of the budget's setting, whose value a mail's subject names.
 pub const BUDGET: &str = "budget_usd";
@@ -43,8 +43,8 @@ pub struct ProgrammeRequest {
 }
 
 stored! {
-    ProgrammeRequest |request| (programme: &ProgrammeId = &request.programme, request: Ulid = request.request) => key(programme_partition(programme), overview(&format!("REQUEST#{request}")));
-    list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), &overview("REQUEST#"));
+    ProgrammeRequest |request| (programme: &ProgrammeId = &request.programme, request: Ulid = request.request) => overview_key(programme, &format!("REQUEST#{request}"));
+    list of_programme(programme: &ProgrammeId) => overview_range(programme, "REQUEST#");
     expires request.asked_at + REQUEST_KEPT;
     waits if request.decision.is_none() { Some((Queue::DECISION, request.asked_at)) } else { None }
 }

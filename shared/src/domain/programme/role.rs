@@ -16,7 +16,7 @@ pub const MOST_CHANGED_ROLES: usize = 88;
 
 crate::named! {
     /// A role on a programme, the least first.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+    #[derive(PartialOrd, Ord, Serialize, Deserialize)]
     #[serde(rename_all = "lowercase")]
     pub enum Role: as_str {
         /// An assistant sees the programme, and may pause, resume what an assistant paused, and send a mail again.

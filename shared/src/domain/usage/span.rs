@@ -12,7 +12,7 @@ use crate::domain::values::window::{Reset, utc_date};
 
 crate::named! {
     /// A span of time, as `?window=` asks for it.
-    #[derive(Debug, Clone, Copy, Default, PartialEq)]
+    #[derive(Default)]
     pub enum Span: as_str, name {
         /// The UTC day of the newest reading; of a week and a month the last.
         Day = "1d", "today";

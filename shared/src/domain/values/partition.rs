@@ -2,10 +2,20 @@
 
 use crate::domain::values::address::MatchedAddress;
 use crate::domain::values::id::{GrantId, ProgrammeId};
+use crate::schema::{ItemKey, Range, begin, key, overview};
 
 /// The partition of everything about one programme but its grants.
 pub fn programme_partition(programme: &ProgrammeId) -> String {
     format!("P#{programme}")
+}
+
+/// The key of something that the overview of a programme shows: one query reads all of it.
+pub(crate) fn overview_key(programme: &ProgrammeId, name: &str) -> ItemKey {
+    key(programme_partition(programme), overview(name))
+}
+
+pub(crate) fn overview_range<T>(programme: &ProgrammeId, name: &str) -> Range<T> {
+    begin(programme_partition(programme), &overview(name))
 }
 
 pub fn grant_partition(programme: &ProgrammeId, shard: char) -> String {

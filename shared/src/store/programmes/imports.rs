@@ -11,8 +11,8 @@ use crate::deadline::Deadline;
 use crate::domain::audit::Actor;
 use crate::domain::grant::GrantAct;
 use crate::domain::values::id::ProgrammeId;
-use crate::domain::values::partition::programme_partition;
-use crate::schema::{Stored, begin, key, overview, stored};
+use crate::domain::values::partition::{overview_key, overview_range};
+use crate::schema::{Stored, stored};
 use crate::store::programmes::jobs::{AS_READ, as_read};
 use crate::store::table::write::{Round, Unaudited, Writes};
 use crate::store::{ImportPart, Job, Kept, OutboxRow, Result, RosterChanges, Table, Work};
@@ -49,8 +49,8 @@ pub struct Import {
 }
 
 stored! {
-    Import |import| (programme: &ProgrammeId = &import.programme, import: Ulid = import.import) => key(programme_partition(programme), overview(&format!("IMPORT#{import}")));
-    list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), &overview("IMPORT#"));
+    Import |import| (programme: &ProgrammeId = &import.programme, import: Ulid = import.import) => overview_key(programme, &format!("IMPORT#{import}"));
+    list of_programme(programme: &ProgrammeId) => overview_range(programme, "IMPORT#");
     expires import.until()
 }
 

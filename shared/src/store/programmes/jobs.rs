@@ -22,8 +22,8 @@ use crate::domain::audit::Actor;
 use crate::domain::grant::{ChangeRefused, Grant, Urgency};
 use crate::domain::programme::pause::PauseWatch;
 use crate::domain::values::id::{GrantId, ProgrammeId, new_ulid};
-use crate::domain::values::partition::programme_partition;
-use crate::schema::{ItemKey, Queue, begin, key, overview, stored};
+use crate::domain::values::partition::{overview_key, overview_range};
+use crate::schema::{ItemKey, Queue, overview, stored};
 use crate::store::table::write::{Unaudited, Writes, instant, number};
 use crate::store::{Result, StoreError, Table, items};
 
@@ -70,8 +70,8 @@ pub struct Job {
 
 stored! {
     // A programme's running or last job of a kind. There is one key, so there is one such job at a time.
-    Job |job| (programme: &ProgrammeId = &job.programme, kind: &str = job.work.kind()) => key(programme_partition(programme), overview(&format!("JOB#{kind}")));
-    list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), &overview("JOB#"));
+    Job |job| (programme: &ProgrammeId = &job.programme, kind: &str = job.work.kind()) => overview_key(programme, &format!("JOB#{kind}"));
+    list of_programme(programme: &ProgrammeId) => overview_range(programme, "JOB#");
     waits job.waits()
 }
 

@@ -8,8 +8,8 @@ use crate::domain::programme::counts::{Counts, RosterCounts};
 use crate::domain::programme::guardrail::Guardrail;
 use crate::domain::programme::request::ProgrammeRequest;
 use crate::domain::values::id::ProgrammeId;
-use crate::domain::values::partition::programme_partition;
-use crate::schema::{Stored, begin, overview};
+use crate::domain::values::partition::overview_range;
+use crate::schema::Stored;
 use crate::store::{
     AssignedUse, GroupTotals, Import, Job, KeptTotals, ProgrammeUse, Result, RosterPreview, RosterToken, Table, Totals,
     items,
@@ -49,7 +49,7 @@ impl Table {
         let mut imports = Vec::new();
         let mut requests = Vec::new();
         let mut mores = Vec::new();
-        let range = begin::<Budget>(programme_partition(programme), &overview(""));
+        let range = overview_range::<Budget>(programme, "");
         Self::each(self.query(&range), |attributes| {
             match items::kind_of(&attributes) {
                 Budget::KIND => budget = Some(items::from_item::<Budget>(attributes)?),

@@ -16,9 +16,9 @@ use crate::domain::programme::role::{Role, is_among};
 use crate::domain::programme::{Programme, Settings};
 use crate::domain::values::address::EmailAddress;
 use crate::domain::values::id::{PersonId, ProgrammeId};
-use crate::domain::values::partition::programme_partition;
+use crate::domain::values::partition::{overview_key, overview_range};
 use crate::domain::values::token::RegistrarTokenHash;
-use crate::schema::{Queue, SHARDS, Stored, begin, key, overview, stored};
+use crate::schema::{Queue, SHARDS, Stored, begin, key, stored};
 use crate::store::items::MOST_IN_A_PART;
 use crate::store::programmes::imports::IMPORT_KEPT;
 use crate::store::table::write::{Transaction, Unaudited, Writes, instant, text};
@@ -53,8 +53,8 @@ pub struct RosterPreview {
 }
 
 stored! {
-    RosterPreview |preview| (programme: &ProgrammeId = &preview.programme, import: Ulid = preview.import) => key(programme_partition(programme), overview(&format!("PREVIEW#{import}")));
-    list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), &overview("PREVIEW#"));
+    RosterPreview |preview| (programme: &ProgrammeId = &preview.programme, import: Ulid = preview.import) => overview_key(programme, &format!("PREVIEW#{import}"));
+    list of_programme(programme: &ProgrammeId) => overview_range(programme, "PREVIEW#");
     expires preview.until;
     waits if preview.waits() { Some((Queue::DECISION, preview.until - WAITS_FOR)) } else { None }
 }
@@ -126,7 +126,7 @@ pub struct RosterToken {
 }
 
 stored! {
-    RosterToken |token| (programme: &ProgrammeId = &token.programme) => key(programme_partition(programme), overview("ROSTER-TOKEN"))
+    RosterToken |token| (programme: &ProgrammeId = &token.programme) => overview_key(programme, "ROSTER-TOKEN")
 }
 
 /// How many rows of a roster file change what.

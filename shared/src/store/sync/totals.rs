@@ -14,9 +14,9 @@ use crate::domain::usage::pilot::WorkDay;
 use crate::domain::usage::reading::DailyUse;
 use crate::domain::values::id::ProgrammeId;
 use crate::domain::values::money::Usd;
-use crate::domain::values::partition::programme_partition;
+use crate::domain::values::partition::{overview_key, overview_range};
 use crate::domain::values::window::utc_date;
-use crate::schema::{Stored, TableKey, begin, key, overview, stored};
+use crate::schema::{Stored, TableKey, stored};
 use crate::store::table::write::{Writes, instant};
 use crate::store::{AssignedUse, Result, Table, Unreachable, UnreachableReason};
 
@@ -56,7 +56,7 @@ impl Unmailed {
 }
 
 stored! {
-    Totals |totals| (programme: &ProgrammeId = &totals.programme) => key(programme_partition(programme), overview("TOTALS"))
+    Totals |totals| (programme: &ProgrammeId = &totals.programme) => overview_key(programme, "TOTALS")
 }
 
 /// How many groups lie in their programme's item: an item has at most 400 KB, and a group takes some five a
@@ -88,8 +88,8 @@ pub struct GroupTotals {
 }
 
 stored! {
-    GroupTotals |group_totals| (programme: &ProgrammeId = &group_totals.programme, group: &str = &group_totals.group) => key(programme_partition(programme), overview(&format!("GT#{group}")));
-    list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), &overview("GT#"))
+    GroupTotals |group_totals| (programme: &ProgrammeId = &group_totals.programme, group: &str = &group_totals.group) => overview_key(programme, &format!("GT#{group}"));
+    list of_programme(programme: &ProgrammeId) => overview_range(programme, "GT#")
 }
 
 /// All that counts for a programme: the totals of its own keys, and the use of foreign keys that it owns.

@@ -130,7 +130,7 @@ pub(crate) struct PlannedRow {
 }
 
 bursar_core::named! {
-    #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+    #[derive(Serialize, Deserialize)]
     pub(crate) enum RosterChange: as_str, in_words {
         Added = "added", "each gets a mail";
         /// The name, the id or the address.
