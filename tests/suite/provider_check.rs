@@ -128,7 +128,7 @@ async fn what_does_not_hold_is_told() {
         "disable-binds",
         "expiry-binds",
     ];
-    for assumption in &ASSUMPTIONS {
+    for assumption in ASSUMPTIONS.iter() {
         let is_wrong = findings.judgement(assumption.id).0 == Some(false);
         assert_eq!(is_wrong, wrong.contains(&assumption.id), "{}\n{findings}", assumption.id);
     }

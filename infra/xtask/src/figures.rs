@@ -12,69 +12,8 @@ const FOLDER: &str = "docs/figures";
 /// Asks for a run to be recorded; the words after it say what was beside it.
 pub(crate) const RECORD: &str = "--record";
 
-/// What is measured, by the first word of a run, and what to know of it.
-const SECTIONS: &[(&str, &str, &str)] = &[
-    ("long", "`cargo xtask long`", "Each part from its beginning to its end, with what it builds."),
-    ("build", "From a change to a verdict", "From a fresh clone, nothing fetched."),
-    ("packages", "Packages", "By `cargo lambda`, fat LTO, optimised for size; as zips. A function may have 7 MB."),
-    (
-        "cold-start",
-        "The first answer",
-        "`cargo xtask long cold-start`: each packaged function behind TLS, with stand-ins for table, secret, mail and provider. A start has the whole \
-         processor, as in Lambda; from the first event on a quota gives the share of the memory: 0.29 at 512 MB, 0.58 at 1,024, 1 at 1,769. \
-         The files are those with certificates. Not in it: the microVM's start, the network, the time of AWS and OpenRouter.",
-    ),
-    (
-        "memory",
-        "The memory of each function",
-        "Dollars of the busiest month for 50,000 students, arm64, warm answers alone; for 200 students each is below a cent. A student opens twenty \
-         pages and presses once, five mails and as many changes of the stream for each, a hundred pages for each of 250 programmes.",
-    ),
-    ("lists", "Lists of grants", "Filtered by state and group, and sorted by spending."),
-    (
-        "sync",
-        "The nightly sync",
-        "`cargo xtask bench sync`: each run a process of its own with one thread, the stand-ins in another on the same machine. At 0 % nothing \
-         changed since the run before; at 100 % each key was used.",
-    ),
-    (
-        "paced",
-        "A slow provider",
-        "`cargo xtask bench paced KEYS A_SECOND`: the provider answers so often in a second. 900 s and 256 MiB are the most.",
-    ),
-    (
-        "desk",
-        "The console",
-        "`cargo xtask bench desk`: from the event's text to the answer's, each in a process of its own with one thread. One programme of so many \
-         grants, each with a key, a reading of thirty days and three entries of its audit.",
-    ),
-    (
-        "roster",
-        "A roster",
-        "`cargo xtask bench roster ROWS`: a file of new people, applied by the request and the work of minutes.",
-    ),
-    (
-        "claims",
-        "A burst of claims",
-        "`cargo xtask bench claims STUDENTS`: each presses for a first key at a drawn instant. Transactions that meet at an item are refused, each \
-         in flight for 15 ms; the provider answers after 300 ms.",
-    ),
-    (
-        "edits",
-        "Another cap for all",
-        "`cargo xtask bench edits KEYS`: at ten calls a second no less than 560 s are possible for 5,000 keys.",
-    ),
-    (
-        "pause",
-        "A pause of all",
-        "`cargo xtask bench pause KEYS`: until the last key is known to be off; 260 s at least for 2,000.",
-    ),
-    (
-        "machine",
-        "One machine",
-        "`bursar serve` with real students' days, and under kills and power cuts (`cargo xtask long machine-test`).",
-    ),
-];
+/// What is measured: the first word of a run, a title, and what to know of it.
+const SECTIONS: &str = include_str!("figures.txt");
 
 /// A run that is about to begin.
 pub(crate) struct Run {
@@ -130,11 +69,12 @@ pub(crate) fn write(shell: &Shell) -> anyhow::Result<()> {
         runs.push(serde_json::from_str(&text).with_context(|| format!("{} is no record of a run", file.display()))?);
     }
     runs.sort_by_key(|run| std::cmp::Reverse(text(run, "date").to_owned()));
-    for (first_word, title, what) in SECTIONS {
+    for section in SECTIONS.trim_end().split("\n\n") {
+        let (first_word, headed) = section.split_once('\n').context("a section has a title")?;
         let mut newest: Vec<&str> = Vec::new();
         for run in runs.iter().filter(|run| text(run, "run").split(' ').next() == Some(first_word)) {
             if newest.is_empty() {
-                write!(page, "\n## {title}\n\n{what}\n")?;
+                write!(page, "\n## {}\n", headed.replacen('\n', "\n\n", 1))?;
             }
             if !newest.contains(&text(run, "run")) {
                 newest.push(text(run, "run"));

@@ -9,9 +9,7 @@ use aws_smithy_http_client::Builder as HttpClients;
 use axum::Router;
 use bursar_core::aws::AwsAccess;
 use bursar_core::clock::Moment;
-use bursar_core::config::{
-    CALLS_A_SECOND, Config, FrontSecret, OpenIdProvider, Origin, RETENTION_DAYS, SignOn, SignOnRequired,
-};
+use bursar_core::config::{Config, FrontSecret, OpenIdProvider, SignOn, SignOnRequired};
 use bursar_core::deadline::Waits;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::store::Table;
@@ -337,26 +335,20 @@ pub(super) fn open_state(files: &Files) -> Result<StateFile> {
 
 /// The configuration of the deployment. Its own calls to AWS come as those of an instance of the sync.
 fn configuration(origin: &str, admins: Vec<EmailAddress>, provider: &str, own: &str) -> Result<Config> {
-    Ok(Config {
-        table: TABLE.to_owned(),
-        origin: Origin::parse(origin).map_err(|why| anyhow::anyhow!("the web origin {why}"))?,
-        mail_from: EmailAddress::parse("bursar@example.edu")?,
-        mail_events: None,
-        admins,
-        management_key_secret: SECRET.to_owned(),
-        institution: "Example University".to_owned(),
-        support: Some("bursar-help@example.edu".to_owned()),
-        privacy_url: None,
-        security_contact: None,
-        front_secret: None,
-        sign_on: None,
-        sign_on_required: SignOnRequired::Nobody,
-        provider: provider.to_owned(),
-        retention_days: RETENTION_DAYS,
-        waits: Waits::WHOLE,
-        calls_a_second: Some(CALLS_A_SECOND),
-        spend_at: provider.to_owned(),
-        smtp_server: None,
-        aws: AwsAccess::under(&format!("{own}/{}/0", FunctionName::UsageSync), REGION, HttpClients::new().build_http()),
-    })
+    let variable = |name: &str| {
+        let value = match name {
+            "BURSAR_TABLE" => TABLE,
+            "BURSAR_ORIGIN" => origin,
+            "BURSAR_MAIL_FROM" | "BURSAR_ADMINS" => "bursar@example.edu",
+            "BURSAR_MANAGEMENT_KEY_SECRET" => SECRET,
+            "BURSAR_INSTITUTION" => "Example University",
+            "BURSAR_SUPPORT" => "bursar-help@example.edu",
+            "OPENROUTER_BASE_URL" => provider,
+            _ => return None,
+        };
+        Some(value.to_owned())
+    };
+    let path = format!("{own}/{}/0", FunctionName::UsageSync);
+    let aws = AwsAccess::under(&path, REGION, HttpClients::new().build_http());
+    Ok(Config { admins, ..Config::read(variable, aws)? })
 }

@@ -43,7 +43,6 @@ pub struct KeySnapshot {
     pub settled_late: Nano,
     pub created_at: Moment,
     pub expires_at: Option<Moment>,
-    pub last_used_at: Option<Moment>,
 }
 
 /// What tests read.
@@ -97,7 +96,6 @@ fn snapshot(key: &Key, now: Timestamp) -> KeySnapshot {
         settled_late: key.settled_late,
         created_at: key.created_at.into(),
         expires_at: key.expires_at.map(Moment::from),
-        last_used_at: key.used.last_used_at.map(Moment::from),
     }
 }
 

@@ -30,7 +30,7 @@ const COUNTERS: [(&str, Option<Interval>); 4] = [
     ("usage_monthly", Some(Interval::Monthly)),
 ];
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Key {
     pub(super) hash: String,
     pub(super) label: String,
@@ -94,17 +94,8 @@ impl Key {
             label: label(plaintext),
             asked: Asked { limit: settings.limit, ..Asked::default() },
             settings,
-            deleted: false,
             created_at: now,
-            updated_at: None,
-            expires_at: None,
-            used: Used::default(),
-            assignment: None,
-            ended_at: None,
-            overshot: Nano::ZERO,
-            settled_late: Nano::ZERO,
-            before: Vec::new(),
-            reports: Vec::new(),
+            ..Key::default()
         }
     }
 

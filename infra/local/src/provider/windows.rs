@@ -35,10 +35,6 @@ impl Nano {
         text.parse::<f64>().ok().map(Nano::from)
     }
 
-    pub(super) const fn nanos(nanos: i64) -> Nano {
-        Nano(nanos)
-    }
-
     pub(super) fn times(self, count: u64) -> Nano {
         Nano(self.0.saturating_mul(i64::try_from(count).unwrap_or(i64::MAX)))
     }

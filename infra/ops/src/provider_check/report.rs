@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
+use std::sync::LazyLock;
 
 use bursar_core::domain::values::money::Usd;
 use bursar_core::provider::wire::error::harmless;
@@ -18,45 +19,16 @@ pub struct Assumption {
     pub otherwise: &'static str,
 }
 
-const fn assume(id: &'static str, sentence: &'static str, otherwise: &'static str) -> Assumption {
-    Assumption { id, sentence, otherwise }
-}
+/// Each an id, the sentence, and what follows otherwise.
+pub static ASSUMPTIONS: LazyLock<Vec<Assumption>> = LazyLock::new(|| {
+    let texts = include_str!("assumptions.txt").split("\n\n");
+    let read = |text: &'static str| {
+        let mut lines = text.lines();
+        Some(Assumption { id: lines.next()?, sentence: lines.next()?, otherwise: lines.next()? })
+    };
+    texts.filter_map(read).collect()
+});
 
-pub static ASSUMPTIONS: [Assumption; 21] = [
-    assume("workspaces-read", "The management key lists the keys of every workspace", "the sync is never complete"),
-    assume(
-        "credits-told",
-        "The management key reads the credits",
-        "no sync is complete, and nobody is warned of their end",
-    ),
-    assume("name-kept", "A key keeps its name, letter by letter", "the sync takes Bursar's keys for somebody else's"),
-    assume("expiry-kept", "A key keeps the expiry it was made with", "the expiry of keys cannot be relied on"),
-    assume("key-in-workspace", "A new key lies in a listed workspace", "the sync misses the keys that Bursar makes"),
-    assume("patch-leaves", "A change of a limit leaves all else", "it renames, enables or disables a student's key"),
-    assume(
-        "key-settles",
-        "A key shows what it spent within 15 minutes",
-        "a disabled key's last use is not in the budget",
-    ),
-    assume("listing-settles", "So does the listing of keys", "the sync's totals and alerts come a night late"),
-    assume("counters-told", "A key tells its use of life, day, week and month", "readings of such windows are missing"),
-    assume("models-told", "Analytics tell what keys used of which model", "reports name no models"),
-    assume("limit-binds", "A limit below what was used binds in a minute", "a programme can cost more than its budget"),
-    assume("usage-kept", "A changed limit does not reset what a key used", "the key may spend the whole of it again"),
-    assume("assignment-listed", "A guardrail lists an assigned key", "no student of a restricted programme gets a key"),
-    assume("rules-bind", "A guardrail's models bind a key in a minute", "restrict no programme to models"),
-    assume("regions-bind", "A guardrail's regions bind on the main host", "restrict no programme to regions"),
-    assume(
-        "brake-binds",
-        "A guardrail's budget of a day binds a key in a minute",
-        "set no programme a brake for a day",
-    ),
-    assume("disable-binds", "A disabled key spends nothing a minute later", "a paused or leaked key goes on spending"),
-    assume("expiry-binds", "Nor does a key that has expired", "keys outlive their programme if Bursar is silent"),
-    assume("disabled-listed", "A listing shows disabled keys", "what a disabled key used last is not in the totals"),
-    assume("gone-is-json", "A key that is gone is answered 404 in JSON", "Bursar never believes that a key is gone"),
-    assume("unlisted", "A deleted key is not listed any more", "every sync reads every key that was ever deleted"),
-];
 /// What only programmes need that restrict models, providers, regions or what a day may cost.
 const TO_RESTRICT: [&str; 4] = ["assignment-listed", "rules-bind", "regions-bind", "brake-binds"];
 
@@ -144,7 +116,7 @@ impl Display for Findings {
                 writeln!(f, "The account")?;
                 self.account.iter().try_for_each(|(what, value)| writeln!(f, "  {what}: {value}"))?;
                 writeln!(f, "\nWhat Bursar assumes of it")?;
-                for Assumption { id, sentence, otherwise } in &ASSUMPTIONS {
+                for Assumption { id, sentence, otherwise } in ASSUMPTIONS.iter() {
                     let (held, seen) = self.judgement(id);
                     let (verdict, so) = match held {
                         Some(true) => ("held", String::new()),

@@ -79,28 +79,28 @@ struct Key {
 /// Checks an account until it is interrupted, and takes away what the check made, whatever happens. An error says
 /// that nothing was begun.
 pub async fn check(options: &Options, interrupt: impl Future<Output = ()>) -> Result<Findings> {
-    carried_out(options, interrupt, check_all).await
+    carried_out(options, interrupt, Run::check_all).await
 }
 
 /// Counts how many keys the account takes, up to [`MOST_KEYS`] and until it is interrupted, and takes them away.
 pub async fn count_keys(options: &Options, interrupt: impl Future<Output = ()>) -> Result<Findings> {
-    carried_out(options, interrupt, count).await
+    carried_out(options, interrupt, Run::count).await
 }
 
 /// Makes so many keys side by side, says how fast that went, and takes them away.
 pub async fn rate(options: &Options, interrupt: impl Future<Output = ()>, keys: u16) -> Result<Findings> {
-    carried_out(options, interrupt, async |run: &mut Run<'_>| side_by_side(run, keys).await).await
+    carried_out(options, interrupt, async |run: &mut Run<'_>| run.side_by_side(keys).await).await
 }
 
 /// Finds how many requests the account takes at once.
 pub async fn in_flight(options: &Options, interrupt: impl Future<Output = ()>) -> Result<Findings> {
-    carried_out(options, interrupt, requests_at_once).await
+    carried_out(options, interrupt, Run::requests_at_once).await
 }
 
-async fn carried_out(
-    options: &Options,
+async fn carried_out<'a>(
+    options: &'a Options,
     interrupt: impl Future<Output = ()>,
-    steps: impl AsyncFnOnce(&mut Run<'_>) -> Result<()>,
+    steps: impl AsyncFnOnce(&mut Run<'a>) -> Result<()>,
 ) -> Result<Findings> {
     let provider = Provider::with_key(&options.provider, ManagementKey::parse(options.management_key.reveal())?);
     provider.check_management_key(soon()).await.map_err(|error| match error.is_of_the_key() {
@@ -131,21 +131,13 @@ async fn carried_out(
         // What a request without an answer made may appear late.
         (options.wait)(wait).await;
         // Its own name may not be kept, so what is known to be made goes first.
-        let outcome = take_away_made(&mut run).await;
+        let outcome = run.take_away_made().await;
         run.findings.leftover = outcome.and(leftovers::take_away(&run.wire).await.map(drop)).err().map(clean);
         if ended.is_ok() && run.findings.leftover.is_none() {
             break;
         }
     }
     Ok(run.findings)
-}
-
-async fn take_away_made(run: &mut Run<'_>) -> Result<()> {
-    while let Some(path) = run.made_paths.first() {
-        run.wire.delete(path).await?;
-        run.made_paths.remove(0);
-    }
-    Ok(())
 }
 
 /// The deadline of one call of the client, with its repetitions.
@@ -173,516 +165,554 @@ pub(crate) async fn within(
     Ok((true, if passed.is_zero() { "at once".to_owned() } else { format!("within {} s", passed.as_secs()) }))
 }
 
-/// Money is spent before anything restricts the key, since a refusal proves a restriction only if
-/// the same request passed before.
-async fn check_all(run: &mut Run<'_>) -> Result<()> {
-    callers_key(run).await?;
-    let workspaces = account(run).await?;
-    let (short, ends) = make_short(run).await?;
-    let key = make(run, &workspaces).await?;
-    policies(run, &key).await?;
-    spend(run, &key).await?;
-    restrict(run, &key).await?;
-    expire(run, short, ends).await?;
-    disable_and_delete(run, &key).await
-}
-
-/// What is asked for a key that is made by hand: a special one, or one of many.
-fn by_hand(run: &Run<'_>, suffix: &str) -> Value {
-    let name = format!("{}{suffix}", run.name);
-    let expires_at = run.expires_at.to_string();
-    json!({ "name": name, "limit": LIMIT.to_json(), "expires_at": expires_at })
-}
-
 /// The path of a key that was made.
 fn path_of(answer: &Answer) -> Result<String> {
     let hash = answer.json["data"]["hash"].as_str().context("the answer to a new key names no hash")?;
     Ok(format!("keys/{hash}"))
 }
 
-/// It is the caller's to read a refusal.
-async fn make_by_hand(run: &mut Run<'_>, body: Value) -> Result<Answer> {
-    let answer = run.wire.ask(Method::POST, "keys", Some(body)).await?;
-    if answer.is_done() {
-        run.made_paths.push(path_of(&answer)?);
-    }
-    Ok(answer)
-}
-
-/// Whether `POST /keys` takes a key of the caller's: then a lost answer would lose no key. The key is deleted at once,
-/// since Bursar makes none of this kind.
-async fn callers_key(run: &mut Run<'_>) -> Result<()> {
-    (run.options.progress)("trying whether it takes a key of the caller's");
-    let text = format!("sk-or-v1-{}{}", Ulid::generate(), Ulid::generate()).to_lowercase();
-    let mut body = by_hand(run, "");
-    body["external"] = json!({ "user": "bursar-provider-check", "api_key": text });
-    let answer = make_by_hand(run, body).await?;
-    let seen = if !answer.is_done() {
-        format!("not taken (external.api_key of POST /keys): {}. Bursar does not need it", answer.words)
-    } else if answer.json["key"].as_str().is_some_and(|key| key != text) {
-        "ignored: the provider answered another (external.api_key of POST /keys)".to_owned()
-    } else {
-        let key = Arc::new(PlaintextKey::new(text).context("no key can be thought of")?);
-        let wire = run.options.wire(&key)?;
-        let is_known = async || Ok(wire.ask(Method::GET, "key", None).await?.is_done());
-        let (works, when) = within(&run.options.wait, SOON, is_known).await?;
-        let taken = if works { "taken" } else { "answered as taken" };
-        format!("{taken} (external.api_key of POST /keys), and works {when}")
-    };
-    run.findings.note("a key of the caller's", seen);
-    take_away_made(run).await
-}
-
-/// What the account has, and whether the management key is scoped to a workspace: it says so of itself, or is refused
-/// the others. Gives the listed workspaces.
-async fn account(run: &mut Run<'_>) -> Result<Vec<String>> {
-    (run.options.progress)("reading the account");
-    let credits = run.provider.credits(soon()).await;
-    let seen = credits.as_ref().map_or_else(ToString::to_string, |_| "told".to_owned());
-    run.findings.check("credits-told", credits.is_ok(), seen);
-    let credit_left = credits.map_or(Usd::ZERO, Credits::balance);
-    run.can_spend = credit_left >= LIMIT;
-    if !run.can_spend {
-        run.findings.unjudged("the account has less than a cent of credit: buy some and run this again");
-    }
-    run.findings.note("credits left", credit_left.whole_cents().to_cents());
-    let workspaces: Vec<String> =
-        run.provider.workspaces(soon()).await?.into_iter().map(|workspace| workspace.id).collect();
-    let own_key = run.wire.ask(Method::GET, "key", None).await?.json;
-    let mut refused = Vec::new();
-    for id in &workspaces {
-        let answer = run.wire.ask(Method::GET, &format!("keys?workspace_id={id}"), None).await?;
-        match answer.status {
-            403 | 404 => refused.push(format!("{id} ({})", answer.words)),
-            _ => drop(answer.rows()?),
-        }
-    }
-    let count = workspaces.len() - refused.len();
-    let total = workspaces.len();
-    let seen = match own_key["data"]["workspace_id"].as_str() {
-        Some(id) => format!("scoped to the workspace {id}"),
-        None if refused.is_empty() => format!("not known to be scoped: it reads all {total} workspaces"),
-        None => format!("scoped: it reads {count} of {total} workspaces"),
-    };
-    run.findings.note("the management key", seen);
-    let seen = if refused.is_empty() { format!("{count} of {total}") } else { format!("not {}", refused.join(", ")) };
-    run.findings.check("workspaces-read", count > 0 && refused.is_empty(), seen);
-    Ok(workspaces)
-}
-
-/// Makes a key exactly as Bursar makes a student's, and reads it.
-async fn make(run: &mut Run<'_>, workspaces: &[String]) -> Result<Key> {
-    (run.options.progress)("making a key and changing it");
-    let name = run.name.clone();
-    let expires_at = Some(run.expires_at);
-    let counting = Basis::default().into();
-    let new = NewKey { name: &name, limit: LIMIT, counting, expires_at };
-    let created = run.provider.create_key(&new, soon()).await?;
-    run.made_paths.push(format!("keys/{}", created.hash.as_str()));
-    let wire = run.options.wire(&Arc::new(created.plaintext))?;
-    let key = Key { hash: created.hash, wire, workspace: String::new() };
-    // A new key may be found a while later.
-    within(&run.options.wait, SOON, async || Ok(read(run, &key).await.is_ok())).await?;
-    let before = read(run, &key).await?;
-    run.findings.check("name-kept", before.name == name, format!("“{}” for “{name}”", before.name));
-    let seen = format!("{:?} for {expires_at:?}", before.expires_at);
-    run.findings.check("expiry-kept", before.expires_at == expires_at, seen);
-    let workspace = before.workspace_id.clone().unwrap_or_default();
-    run.findings.check("key-in-workspace", workspaces.contains(&workspace), format!("“{workspace}”"));
-    let mut after = limited(run, &key, Usd::from_micros(10_001)).await?;
-    (after.limit, after.limit_remaining) = (before.limit, before.limit_remaining);
-    let seen = if after == before { "only it changed".to_owned() } else { format!("{before:?} became {after:?}") };
-    run.findings.check("patch-leaves", after == before, seen);
-    limited(run, &key, LIMIT).await?;
-    Ok(Key { workspace, ..key })
-}
-
-async fn read(run: &Run<'_>, key: &Key) -> Result<Box<ProviderKey>> {
-    match run.provider.get_key(&key.hash, soon()).await? {
-        Some(key) => Ok(key),
-        None => bail!("the key that was made is gone"),
-    }
-}
-
-async fn limited(run: &Run<'_>, key: &Key, limit: Usd) -> Result<Box<ProviderKey>> {
-    run.provider.patch_key(&key.hash, KeyPatch::limit(Some(limit)), soon()).await?;
-    read(run, key).await
-}
-
-/// The key's row in the first page of its workspace, as the sync asks for it; null if it is not there.
-async fn listed(run: &Run<'_>, key: &Key) -> Result<Value> {
-    let page = format!("{EVERY_KEY}&workspace_id={}", key.workspace);
-    let rows = run.wire.ask(Method::GET, &page, None).await?.rows()?;
-    Ok(rows.into_iter().find(|row| row["hash"] == key.hash.as_str()).unwrap_or_default())
-}
-
-/// Whether guardrail policies apply to a new key. Guardrails flow into them, and what is changed in them does not flow
-/// back: Bursar would not see it.
-async fn policies(run: &mut Run<'_>, key: &Key) -> Result<()> {
-    let mut applied = Vec::new();
-    for kind in ["budget", "model_availability", "moderation", "rate_limit"] {
-        let of_key = format!("guardrails/policies/assignments/api-keys/{}", key.hash.as_str());
-        let path = format!("{of_key}?workspace_id={}&policy_type={kind}", key.workspace);
-        let answer = run.wire.ask(Method::GET, &path, None).await?;
-        if !answer.is_done() {
-            run.findings.note("guardrail policies", format!("not known here ({})", answer.words));
-            return Ok(());
-        }
-        let lists = ["policy_ids", "workspace_default_policy_ids"].map(|list| answer.json["data"][list].as_array());
-        match lists.into_iter().flatten().map(Vec::len).sum::<usize>() {
-            0 => {}
-            count => applied.push(format!("{count} of {kind}")),
-        }
-    }
-    let seen = if applied.is_empty() { "none".to_owned() } else { format!("in use: {}", applied.join(", ")) };
-    let rule = "Change no guardrail of Bursar's on their page: it would not learn of it";
-    run.findings.note("guardrail policies", format!("{seen} for a new key. {rule}"));
-    Ok(())
-}
-
-/// A question of two words.
-fn question(options: &Options) -> Value {
-    let messages = json!([{ "role": "user", "content": "Say yes." }]);
-    json!({ "model": options.model, "messages": messages, "usage": { "include": true } })
-}
-
-/// Spends on the key: a question with the shortest answer.
-async fn complete(run: &mut Run<'_>, key: &Key) -> Result<Answer> {
-    let Findings { spent, requests, .. } = &run.findings;
-    if *requests >= MOST_REQUESTS || *spent >= MOST_SPENT {
-        bail!("${spent} were spent in {requests} requests, and more may not be");
-    }
-    let mut body = question(run.options);
-    // Some models answer no request for fewer tokens.
-    body["max_tokens"] = 16.into();
-    let answer = key.wire.ask(Method::POST, "chat/completions", Some(body)).await?;
-    note_spent(run, &answer);
-    Ok(answer)
-}
-
-fn note_spent(run: &mut Run<'_>, answer: &Answer) {
-    if answer.is_done() {
-        run.findings.requests += 1;
-        run.findings.spent += amount(&answer.json["usage"]["cost"]).unwrap_or_default();
-    }
-}
-
 pub(crate) fn amount(value: &Value) -> Option<Usd> {
     Usd::parse_ceil(&value.to_string()).ok()
 }
 
-async fn spend(run: &mut Run<'_>, key: &Key) -> Result<()> {
-    (run.options.progress)("spending on the key, and waiting until its counters show it, up to 15 minutes");
-    let spent_before = run.findings.spent;
-    run.can_spend = run.can_spend && passes_again(run, key).await?;
-    if !run.can_spend {
-        return Ok(());
+impl Run<'_> {
+    fn say(&self, what: &str) {
+        (self.options.progress)(what);
     }
-    // A provider that does not tell the cost must at least show some. Two roundings may differ by two micro-dollars.
-    let cost = (run.findings.spent - spent_before).max(LEAST);
-    let shows = |usage: Option<Usd>| usage.is_some_and(|usage| usage > Usd::ZERO && usage + LEAST.times(2) > cost);
-    let mut key_shows = false;
-    let mut listing_shows = false;
-    let (_, when) = within(&run.options.wait, Duration::try_from(SETTLING)?, async || {
-        key_shows = key_shows || shows(read(run, key).await?.usage);
-        listing_shows = listing_shows || shows(amount(&listed(run, key).await?["usage"]));
-        Ok(key_shows && listing_shows)
-    })
-    .await?;
-    let seen = format!("${cost} spent, and both show it {when}");
-    run.findings.check("key-settles", key_shows, &seen);
-    run.findings.check("listing-settles", listing_shows, &seen);
-    let now = read(run, key).await?;
-    let counters = [now.usage, now.usage_daily, now.usage_weekly, now.usage_monthly].map(|counter| counter.is_some());
-    run.findings.check("counters-told", !counters.contains(&false), format!("of life, day, week, month: {counters:?}"));
-    let today = utc_date(run.options.clock.now());
-    let models = run.provider.model_usage(today..=today, soon()).await;
-    let is_told = models.as_ref().is_ok_and(|models| models.unreadable == 0);
-    let seen = models.map_or_else(|error| error.to_string(), |models| format!("{} rows of today", models.rows.len()));
-    run.findings.check("models-told", is_told, seen);
-    (run.options.progress)("lowering its limit below what it used");
-    let free_before = ask_free_model(run, key).await?;
-    let used = now.usage.unwrap_or_default();
-    let body = json!({ "limit": LEAST.to_json() });
-    let answer = run.wire.ask(Method::PATCH, &format!("keys/{}", key.hash.as_str()), Some(body)).await?;
-    match read(run, key).await?.limit {
-        Some(limit) if limit > Usd::ZERO && limit < used => {
-            refused(run, key, "limit-binds", Answer::is_of_key_limit).await?;
-            let free = ask_free_model(run, key).await?;
-            run.findings.note("a free model before and after a key's limit is spent", format!("{free_before}; {free}"));
+
+    async fn take_away_made(&mut self) -> Result<()> {
+        while let Some(path) = self.made_paths.first() {
+            self.wire.delete(path).await?;
+            self.made_paths.remove(0);
         }
-        _ => run.findings.check("limit-binds", None, format!("${LEAST} is not kept, below ${used}: {}", answer.words)),
+        Ok(())
     }
-    let now = limited(run, key, LIMIT).await?.usage.filter(|_| used > Usd::ZERO);
-    let seen = format!("${used} before, ${} after two changes", now.unwrap_or_default());
-    run.findings.check("usage-kept", now.map(|now| now >= used), seen);
-    run.can_spend = passes_again(run, key).await?;
-    Ok(())
-}
 
-/// What a question to a free model is answered; the first in the list is taken.
-async fn ask_free_model(run: &Run<'_>, key: &Key) -> Result<String> {
-    let models = run.provider.models(soon()).await?;
-    let Some(free) = models.into_iter().find(|model| model.slug.ends_with(":free")) else {
-        return Ok("none".to_owned());
-    };
-    let mut body = question(run.options);
-    body["model"] = free.slug.into();
-    Ok(key.wire.ask(Method::POST, "chat/completions", Some(body)).await?.words)
-}
-
-/// Spends until a request is refused in this way, and judges how soon that was. A refusal of another kind says nothing
-/// of the assumption.
-async fn refused(run: &mut Run<'_>, key: &Key, id: &'static str, is_it: impl Fn(&Answer) -> bool) -> Result<()> {
-    let (is_refused, when, last) = spend_until(run, key, is_it).await?;
-    let judged = (is_refused || last.is_done()).then_some(is_refused);
-    run.findings.check(id, judged, format!("refused for this {when}, last answered {}", last.words));
-    Ok(())
-}
-
-/// Waits until requests pass again, so that later refusals have other reasons.
-async fn passes_again(run: &mut Run<'_>, key: &Key) -> Result<bool> {
-    let (passes, _, last) = spend_until(run, key, Answer::is_done).await?;
-    if !passes {
-        run.findings
-            .unjudged(format!("nothing passed before it, although nothing forbids it (try --model): {}", last.words));
+    /// Money is spent before anything restricts the key, since a refusal proves a restriction only if
+    /// the same request passed before.
+    async fn check_all(&mut self) -> Result<()> {
+        self.callers_key().await?;
+        let workspaces = self.account().await?;
+        let (short, ends) = self.make_short().await?;
+        let key = self.make(&workspaces).await?;
+        self.policies(&key).await?;
+        self.spend(&key).await?;
+        self.restrict(&key).await?;
+        self.expire(short, ends).await?;
+        self.disable_and_delete(&key).await
     }
-    Ok(passes)
-}
 
-async fn spend_until(run: &mut Run<'_>, key: &Key, is_it: impl Fn(&Answer) -> bool) -> Result<(bool, String, Answer)> {
-    let options = run.options;
-    let mut last = None;
-    let (is_seen, when) =
-        within(&options.wait, SOON, async || Ok(is_it(last.insert(complete(run, key).await?)))).await?;
-    Ok((is_seen, when, last.context("nothing was asked")?))
-}
+    /// What is asked for a key that is made by hand: a special one, or one of many.
+    fn by_hand(&self, suffix: &str) -> Value {
+        let name = format!("{}{suffix}", self.name);
+        let expires_at = self.expires_at.to_string();
+        json!({ "name": name, "limit": LIMIT.to_json(), "expires_at": expires_at })
+    }
 
-async fn restrict(run: &mut Run<'_>, key: &Key) -> Result<()> {
-    (run.options.progress)("putting the key under a guardrail");
-    let models = vec!["anthropic/claude-sonnet-4.5".to_owned()];
-    let mut sent = GuardrailRules { name: run.name.clone(), rules: Rules { models, ..Rules::default() } };
-    let id = match run.provider.create_guardrail(&sent, soon()).await {
-        Ok(guardrail) => guardrail.id,
-        Err(error) if !matches!(error.kind, FailureKind::Unknown(_)) => {
-            run.findings.unjudged(format!("no guardrail was made, so restrict no programme: {}", error.trouble));
+    /// It is the caller's to read a refusal.
+    async fn make_by_hand(&mut self, body: Value) -> Result<Answer> {
+        let answer = self.wire.ask(Method::POST, "keys", Some(body)).await?;
+        if answer.is_done() {
+            self.made_paths.push(path_of(&answer)?);
+        }
+        Ok(answer)
+    }
+
+    /// Whether `POST /keys` takes a key of the caller's: then a lost answer would lose no key. The key is deleted at once,
+    /// since Bursar makes none of this kind.
+    async fn callers_key(&mut self) -> Result<()> {
+        self.say("trying whether it takes a key of the caller's");
+        let text = format!("sk-or-v1-{}{}", Ulid::generate(), Ulid::generate()).to_lowercase();
+        let mut body = self.by_hand("");
+        body["external"] = json!({ "user": "bursar-provider-check", "api_key": text });
+        let answer = self.make_by_hand(body).await?;
+        let seen = if !answer.is_done() {
+            format!("not taken (external.api_key of POST /keys): {}. Bursar does not need it", answer.words)
+        } else if answer.json["key"].as_str().is_some_and(|key| key != text) {
+            "ignored: the provider answered another (external.api_key of POST /keys)".to_owned()
+        } else {
+            let key = Arc::new(PlaintextKey::new(text).context("no key can be thought of")?);
+            let wire = self.options.wire(&key)?;
+            let is_known = async || Ok(wire.ask(Method::GET, "key", None).await?.is_done());
+            let (works, when) = within(&self.options.wait, SOON, is_known).await?;
+            let taken = if works { "taken" } else { "answered as taken" };
+            format!("{taken} (external.api_key of POST /keys), and works {when}")
+        };
+        self.findings.note("a key of the caller's", seen);
+        self.take_away_made().await
+    }
+
+    /// What the account has, and whether the management key is scoped to a workspace: it says so of itself, or is refused
+    /// the others. Gives the listed workspaces.
+    async fn account(&mut self) -> Result<Vec<String>> {
+        self.say("reading the account");
+        let credits = self.provider.credits(soon()).await;
+        let seen = credits.as_ref().map_or_else(ToString::to_string, |_| "told".to_owned());
+        self.findings.check("credits-told", credits.is_ok(), seen);
+        let credit_left = credits.map_or(Usd::ZERO, Credits::balance);
+        self.can_spend = credit_left >= LIMIT;
+        if !self.can_spend {
+            self.findings.unjudged("the account has less than a cent of credit: buy some and run this again");
+        }
+        self.findings.note("credits left", credit_left.whole_cents().to_cents());
+        let workspaces: Vec<String> =
+            self.provider.workspaces(soon()).await?.into_iter().map(|workspace| workspace.id).collect();
+        let own_key = self.wire.ask(Method::GET, "key", None).await?.json;
+        let mut refused = Vec::new();
+        for id in &workspaces {
+            let answer = self.wire.ask(Method::GET, &format!("keys?workspace_id={id}"), None).await?;
+            match answer.status {
+                403 | 404 => refused.push(format!("{id} ({})", answer.words)),
+                _ => drop(answer.rows()?),
+            }
+        }
+        let count = workspaces.len() - refused.len();
+        let total = workspaces.len();
+        let seen = match own_key["data"]["workspace_id"].as_str() {
+            Some(id) => format!("scoped to the workspace {id}"),
+            None if refused.is_empty() => format!("not known to be scoped: it reads all {total} workspaces"),
+            None => format!("scoped: it reads {count} of {total} workspaces"),
+        };
+        self.findings.note("the management key", seen);
+        let seen =
+            if refused.is_empty() { format!("{count} of {total}") } else { format!("not {}", refused.join(", ")) };
+        self.findings.check("workspaces-read", count > 0 && refused.is_empty(), seen);
+        Ok(workspaces)
+    }
+
+    /// Makes a key exactly as Bursar makes a student's, and reads it.
+    async fn make(&mut self, workspaces: &[String]) -> Result<Key> {
+        self.say("making a key and changing it");
+        let name = self.name.clone();
+        let expires_at = Some(self.expires_at);
+        let counting = Basis::default().into();
+        let new = NewKey { name: &name, limit: LIMIT, counting, expires_at };
+        let created = self.provider.create_key(&new, soon()).await?;
+        self.made_paths.push(format!("keys/{}", created.hash.as_str()));
+        let wire = self.options.wire(&Arc::new(created.plaintext))?;
+        let key = Key { hash: created.hash, wire, workspace: String::new() };
+        // A new key may be found a while later.
+        within(&self.options.wait, SOON, async || Ok(self.read(&key).await.is_ok())).await?;
+        let before = self.read(&key).await?;
+        self.findings.check("name-kept", before.name == name, format!("“{}” for “{name}”", before.name));
+        let seen = format!("{:?} for {expires_at:?}", before.expires_at);
+        self.findings.check("expiry-kept", before.expires_at == expires_at, seen);
+        let workspace = before.workspace_id.clone().unwrap_or_default();
+        self.findings.check("key-in-workspace", workspaces.contains(&workspace), format!("“{workspace}”"));
+        let mut after = self.limited(&key, Usd::from_micros(10_001)).await?;
+        (after.limit, after.limit_remaining) = (before.limit, before.limit_remaining);
+        let seen = if after == before { "only it changed".to_owned() } else { format!("{before:?} became {after:?}") };
+        self.findings.check("patch-leaves", after == before, seen);
+        self.limited(&key, LIMIT).await?;
+        Ok(Key { workspace, ..key })
+    }
+
+    async fn read(&self, key: &Key) -> Result<Box<ProviderKey>> {
+        match self.provider.get_key(&key.hash, soon()).await? {
+            Some(key) => Ok(key),
+            None => bail!("the key that was made is gone"),
+        }
+    }
+
+    async fn limited(&self, key: &Key, limit: Usd) -> Result<Box<ProviderKey>> {
+        self.provider.patch_key(&key.hash, KeyPatch::limit(Some(limit)), soon()).await?;
+        self.read(key).await
+    }
+
+    /// The key's row in the first page of its workspace, as the sync asks for it; null if it is not there.
+    async fn listed(&self, key: &Key) -> Result<Value> {
+        let page = format!("{EVERY_KEY}&workspace_id={}", key.workspace);
+        let rows = self.wire.ask(Method::GET, &page, None).await?.rows()?;
+        Ok(rows.into_iter().find(|row| row["hash"] == key.hash.as_str()).unwrap_or_default())
+    }
+
+    /// Whether guardrail policies apply to a new key. Guardrails flow into them, and what is changed in them does not flow
+    /// back: Bursar would not see it.
+    async fn policies(&mut self, key: &Key) -> Result<()> {
+        let mut applied = Vec::new();
+        for kind in ["budget", "model_availability", "moderation", "rate_limit"] {
+            let of_key = format!("guardrails/policies/assignments/api-keys/{}", key.hash.as_str());
+            let path = format!("{of_key}?workspace_id={}&policy_type={kind}", key.workspace);
+            let answer = self.wire.ask(Method::GET, &path, None).await?;
+            if !answer.is_done() {
+                self.findings.note("guardrail policies", format!("not known here ({})", answer.words));
+                return Ok(());
+            }
+            let lists = ["policy_ids", "workspace_default_policy_ids"].map(|list| answer.json["data"][list].as_array());
+            match lists.into_iter().flatten().map(Vec::len).sum::<usize>() {
+                0 => {}
+                count => applied.push(format!("{count} of {kind}")),
+            }
+        }
+        let seen = if applied.is_empty() { "none".to_owned() } else { format!("in use: {}", applied.join(", ")) };
+        let rule = "Change no guardrail of Bursar's on their page: it would not learn of it";
+        self.findings.note("guardrail policies", format!("{seen} for a new key. {rule}"));
+        Ok(())
+    }
+
+    /// A question of two words.
+    fn question(&self) -> Value {
+        let messages = json!([{ "role": "user", "content": "Say yes." }]);
+        json!({ "model": self.options.model, "messages": messages, "usage": { "include": true } })
+    }
+
+    /// Spends on the key: a question with the shortest answer.
+    async fn complete(&mut self, key: &Key) -> Result<Answer> {
+        let Findings { spent, requests, .. } = &self.findings;
+        if *requests >= MOST_REQUESTS || *spent >= MOST_SPENT {
+            bail!("${spent} were spent in {requests} requests, and more may not be");
+        }
+        let mut body = self.question();
+        // Some models answer no request for fewer tokens.
+        body["max_tokens"] = 16.into();
+        let answer = key.wire.ask(Method::POST, "chat/completions", Some(body)).await?;
+        self.note_spent(&answer);
+        Ok(answer)
+    }
+
+    fn note_spent(&mut self, answer: &Answer) {
+        if answer.is_done() {
+            self.findings.requests += 1;
+            self.findings.spent += amount(&answer.json["usage"]["cost"]).unwrap_or_default();
+        }
+    }
+
+    async fn spend(&mut self, key: &Key) -> Result<()> {
+        self.say("spending on the key, and waiting until its counters show it, up to 15 minutes");
+        let spent_before = self.findings.spent;
+        self.can_spend = self.can_spend && self.passes_again(key).await?;
+        if !self.can_spend {
             return Ok(());
         }
-        Err(error) => return Err(error.into()),
-    };
-    run.made_paths.push(format!("guardrails/{id}"));
-    let assigned = run.provider.assign_key(&id, &key.hash, soon()).await;
-    let is_listed = run.provider.keys_under(&id, soon).await?.contains(&key.hash);
-    let seen = assigned.as_ref().map_or_else(|error| error.trouble.to_string(), |()| "assigned".to_owned());
-    run.findings.check("assignment-listed", assigned.is_ok() && is_listed, format!("{seen}, listed: {is_listed}"));
-    if assigned.is_err() || !run.can_spend {
-        return Ok(());
-    }
-    // It passed before, and is refused for what it asks, not for money or haste.
-    let is_forbidden = |answer: &Answer| answer.is_refusal(&[400, 403, 404]);
-    refused(run, key, "rules-bind", is_forbidden).await?;
-    sent.rules.models = vec![run.options.model.clone()];
-    run.provider.patch_guardrail(&id, &sent, soon()).await?;
-    if passes_again(run, key).await? {
-        sent.rules.regions = vec![Region::Europe];
-        match run.provider.patch_guardrail(&id, &sent, soon()).await {
-            Ok(_) => refused(run, key, "regions-bind", is_forbidden).await?,
-            Err(error) => run.findings.check("regions-bind", None, error.trouble.to_string()),
-        }
-    }
-    brake(run, key, &GuardrailRules { rules: Rules::default(), ..sent }, &id).await?;
-    // The guardrail would refuse what the disabled key must refuse. One that stays goes after the key.
-    if run.wire.delete(&format!("guardrails/{id}")).await.is_ok() {
-        run.made_paths.pop();
-    }
-    run.can_spend = passes_again(run, key).await?;
-    Ok(())
-}
-
-/// Gives the guardrail a budget of a day: one that the key has spent, and one that a single request could exceed.
-async fn brake(run: &mut Run<'_>, key: &Key, lifted: &GuardrailRules, id: &str) -> Result<()> {
-    run.provider.patch_guardrail(id, lifted, soon()).await?;
-    if !passes_again(run, key).await? {
-        return Ok(());
-    }
-    let used = read(run, key).await?.usage_daily.unwrap_or_default();
-    let kept = budget_of_a_day(run, id, LEAST).await?;
-    match kept {
-        Ok(()) if used > LEAST => refused(run, key, "brake-binds", Answer::is_of_guardrail_budget).await?,
-        Ok(()) => run.findings.check("brake-binds", None, format!("the key shows too little use of today: ${used}")),
-        Err(words) => run.findings.check("brake-binds", None, format!("a budget of ${LEAST} is not taken: {words}")),
-    }
-    let models = run.provider.models(soon()).await?;
-    let price = models.iter().find(|model| model.is_named(&run.options.model)).and_then(|model| model.answer_price);
-    let cost = price.map(|price| Usd::from_micros(price.micros() / 100));
-    let Some(cost) = cost.filter(|cost| *cost >= LEAST.times(2)) else { return Ok(()) };
-    if let Err(words) = budget_of_a_day(run, id, used + Usd::from_micros(cost.micros() / 2)).await? {
-        run.findings.note("a budget of a day in advance", words);
-        return Ok(());
-    }
-    let mut body = question(run.options);
-    body["max_tokens"] = 10_000.into();
-    let answer = key.wire.ask(Method::POST, "chat/completions", Some(body)).await?;
-    note_spent(run, &answer);
-    let seen = if answer.is_done() {
-        "not looked at: a request passes that could cost more than is left".to_owned()
-    } else if answer.is_of_guardrail_budget() {
-        format!("looked at: a request that could cost more than is left is refused ({})", answer.words)
-    } else {
-        format!("not known: {}", answer.words)
-    };
-    run.findings.note("a budget of a day in advance", seen);
-    Ok(())
-}
-
-/// Asks for a budget that the client does not send, and says whether the guardrail has it, or what was answered.
-async fn budget_of_a_day(run: &Run<'_>, id: &str, limit: Usd) -> Result<Result<(), String>> {
-    let body = json!({ "limit_usd": limit.to_json(), "reset_interval": "daily" });
-    let answer = run.wire.ask(Method::PATCH, &format!("guardrails/{id}"), Some(body)).await?;
-    let is_kept = amount(&answer.json["data"]["limit_usd"]) == Some(limit);
-    Ok(if is_kept { Ok(()) } else { Err(answer.words) })
-}
-
-/// Makes a key that soon expires, and spends on it, so that its refusal proves something.
-async fn make_short(run: &mut Run<'_>) -> Result<(Option<Key>, Moment)> {
-    let ends = Moment::from_second((run.options.clock.now() + SignedDuration::try_from(SHORT)?).as_second())?;
-    let mut body = by_hand(run, "/2");
-    body["expires_at"] = ends.to_string().into();
-    let answer = make_by_hand(run, body).await?;
-    let Some(key) = key_of(run.options, &answer)? else {
-        run.findings.check("expiry-binds", None, format!("no key is made for so short: {}", answer.words));
-        return Ok((None, ends));
-    };
-    let spends = run.can_spend && complete(run, &key).await?.is_done();
-    Ok((spends.then_some(key), ends))
-}
-
-/// The key that an answer brings, if it does.
-fn key_of(options: &Options, answer: &Answer) -> Result<Option<Key>> {
-    let plaintext = answer.json["key"].as_str().and_then(|key| PlaintextKey::new(key.to_owned()));
-    let Some((plaintext, hash)) = plaintext.zip(answer.json["data"]["hash"].as_str()) else { return Ok(None) };
-    Ok(Some(Key { hash: hash.parse()?, wire: options.wire(&Arc::new(plaintext))?, workspace: String::new() }))
-}
-
-async fn expire(run: &mut Run<'_>, short: Option<Key>, ends: Moment) -> Result<()> {
-    let Some(key) = short else { return Ok(()) };
-    (run.options.progress)("waiting until a key has expired");
-    let remaining = ends.duration_since(run.options.clock.now());
-    (run.options.wait)(Duration::try_from(remaining).unwrap_or_default()).await;
-    refused(run, &key, "expiry-binds", |answer| answer.is_refusal(&[401, 403])).await
-}
-
-async fn disable_and_delete(run: &mut Run<'_>, key: &Key) -> Result<()> {
-    (run.options.progress)("disabling and deleting the key");
-    run.provider.patch_key(&key.hash, KeyPatch::disabled(true), soon()).await?;
-    if run.can_spend {
-        refused(run, key, "disable-binds", |answer| answer.is_refusal(&[401, 403])).await?;
-    }
-    let (shown, when) =
-        within(&run.options.wait, SOON, async || Ok(listed(run, key).await?["disabled"] == true)).await?;
-    run.findings.check("disabled-listed", shown, format!("shown {when}"));
-    run.provider.patch_key(&key.hash, KeyPatch::disabled(false), soon()).await?;
-    take_away_made(run).await?;
-    let is_gone = async || Ok(matches!(run.provider.get_key(&key.hash, soon()).await, Ok(None)));
-    let (gone, when) = within(&run.options.wait, SOON, is_gone).await?;
-    run.findings.check("gone-is-json", gone, format!("so answered {when}"));
-    let (gone, when) = within(&run.options.wait, SOON, async || Ok(listed(run, key).await?.is_null())).await?;
-    run.findings.check("unlisted", gone, format!("gone from the listing {when}"));
-    Ok(())
-}
-
-/// Makes keys until the provider refuses one.
-async fn count(run: &mut Run<'_>) -> Result<()> {
-    (run.options.progress)("making keys");
-    run.findings.counted = Some((0, None));
-    for number in 1..=MOST_KEYS {
-        let answer = make_by_hand(run, by_hand(run, &format!("/{number}"))).await?;
-        if !answer.is_done() {
-            ensure!(matches!(answer.status, 400 | 402..=404 | 409 | 422), "making a key was answered {}", answer.words);
-            run.findings.counted = Some((number - 1, Some(answer.words)));
-            break;
-        }
-        run.findings.counted = Some((number, None));
-    }
-    Ok(())
-}
-
-/// Makes keys side by side, each asked for once, and counts the answers as they come.
-async fn side_by_side(run: &mut Run<'_>, keys: u16) -> Result<()> {
-    (run.options.progress)("making keys side by side");
-    run.findings.measured = Some("The rate was not measured.".to_owned());
-    let bodies: Vec<Value> = (1..=keys).map(|number| by_hand(run, &format!("/{number}"))).collect();
-    let mut requests: FuturesUnordered<_> =
-        bodies.iter().map(|body| run.wire.ask_once(&Method::POST, "keys", Some(body))).collect();
-    let mut answers = 0;
-    let mut created = 0;
-    let mut too_many = None;
-    let mut failure = None;
-    let begun = Instant::now();
-    let mut took = Duration::ZERO;
-    while let Some(answer) = requests.next().await {
-        answers += 1;
-        match answer {
-            Ok(answer) if answer.is_done() => {
-                run.made_paths.push(path_of(&answer)?);
-                (created, took) = (created + 1, begun.elapsed());
+        // A provider that does not tell the cost must at least show some. Two roundings may differ by two micro-dollars.
+        let cost = (self.findings.spent - spent_before).max(LEAST);
+        let shows = |usage: Option<Usd>| usage.is_some_and(|usage| usage > Usd::ZERO && usage + LEAST.times(2) > cost);
+        let mut key_shows = false;
+        let mut listing_shows = false;
+        let (_, when) = within(&self.options.wait, Duration::try_from(SETTLING)?, async || {
+            key_shows = key_shows || shows(self.read(key).await?.usage);
+            listing_shows = listing_shows || shows(amount(&self.listed(key).await?["usage"]));
+            Ok(key_shows && listing_shows)
+        })
+        .await?;
+        let seen = format!("${cost} spent, and both show it {when}");
+        self.findings.check("key-settles", key_shows, &seen);
+        self.findings.check("listing-settles", listing_shows, &seen);
+        let now = self.read(key).await?;
+        let counters =
+            [now.usage, now.usage_daily, now.usage_weekly, now.usage_monthly].map(|counter| counter.is_some());
+        self.findings.check(
+            "counters-told",
+            !counters.contains(&false),
+            format!("of life, day, week, month: {counters:?}"),
+        );
+        let today = utc_date(self.options.clock.now());
+        let models = self.provider.model_usage(today..=today, soon()).await;
+        let is_told = models.as_ref().is_ok_and(|models| models.unreadable == 0);
+        let seen =
+            models.map_or_else(|error| error.to_string(), |models| format!("{} rows of today", models.rows.len()));
+        self.findings.check("models-told", is_told, seen);
+        self.say("lowering its limit below what it used");
+        let free_before = self.ask_free_model(key).await?;
+        let used = now.usage.unwrap_or_default();
+        let body = json!({ "limit": LEAST.to_json() });
+        let answer = self.wire.ask(Method::PATCH, &format!("keys/{}", key.hash.as_str()), Some(body)).await?;
+        match self.read(key).await?.limit {
+            Some(limit) if limit > Usd::ZERO && limit < used => {
+                self.refused(key, "limit-binds", Answer::is_of_key_limit).await?;
+                let free = self.ask_free_model(key).await?;
+                self.findings
+                    .note("a free model before and after a key's limit is spent", format!("{free_before}; {free}"));
             }
-            Ok(answer) if answer.status == 429 => {
-                let wait = answer.retry_after.map_or("no Retry-After".to_owned(), |wait| format!("Retry-After {wait}"));
-                too_many = too_many.or(Some(format!("answer {answers} was the first 429, with {wait}")));
-            }
-            Ok(answer) => failure = failure.or(Some(anyhow!("a new key was answered {}", answer.words))),
-            Err(error) => failure = failure.or(Some(error)),
+            _ => self.findings.check(
+                "limit-binds",
+                None,
+                format!("${LEAST} is not kept, below ${used}: {}", answer.words),
+            ),
         }
+        let now = self.limited(key, LIMIT).await?.usage.filter(|_| used > Usd::ZERO);
+        let seen = format!("${used} before, ${} after two changes", now.unwrap_or_default());
+        self.findings.check("usage-kept", now.map(|now| now >= used), seen);
+        self.can_spend = self.passes_again(key).await?;
+        Ok(())
     }
-    let took = took.as_secs_f64().max(0.001);
-    let first = too_many.unwrap_or("none was answered 429".to_owned());
-    let rate = f64::from(created) / took;
-    run.findings.measured = Some(format!(
-        "{created} of {keys} keys asked for at once were made in {took:.1} seconds; {first}.\nTell doctor: --keys-per-second {rate:.1}"
-    ));
-    failure.map_or(Ok(()), Err)
-}
 
-/// Asks side by side, each time twice as many, until one is refused because of the others. They set no length, so that the most is
-/// held for each, and their answers are short.
-async fn requests_at_once(run: &mut Run<'_>) -> Result<()> {
-    (run.options.progress)("asking side by side, twice as many each time");
-    run.findings.measured = Some("How many requests it takes at once was not measured.".to_owned());
-    let mut body = by_hand(run, "");
-    body["limit"] = json!(LIMIT_AT_ONCE.to_json());
-    let answer = make_by_hand(run, body).await?;
-    let key = key_of(run.options, &answer)?.with_context(|| format!("a new key was answered {}", answer.words))?;
-    let question = question(run.options);
-    for power in 0..=MOST_AT_ONCE.ilog2() {
-        let count = 2_u32.pow(power);
-        let requests = (0..count).map(|_| key.wire.ask_once(&Method::POST, "chat/completions", Some(&question)));
-        let mut taken = 0;
-        let mut refusal = None;
-        for answer in join_all(requests).await {
-            let answer = answer?;
-            note_spent(run, &answer);
-            if answer.is_done() {
-                taken += 1;
-            } else if answer.is_of_requests_in_flight() {
-                refusal = Some(answer);
-            } else {
-                bail!("a request was answered {}", answer.words);
+    /// What a question to a free model is answered; the first in the list is taken.
+    async fn ask_free_model(&self, key: &Key) -> Result<String> {
+        let models = self.provider.models(soon()).await?;
+        let Some(free) = models.into_iter().find(|model| model.slug.ends_with(":free")) else {
+            return Ok("none".to_owned());
+        };
+        let mut body = self.question();
+        body["model"] = free.slug.into();
+        Ok(key.wire.ask(Method::POST, "chat/completions", Some(body)).await?.words)
+    }
+
+    /// Spends until a request is refused in this way, and judges how soon that was. A refusal of another kind says nothing
+    /// of the assumption.
+    async fn refused(&mut self, key: &Key, id: &'static str, is_it: impl Fn(&Answer) -> bool) -> Result<()> {
+        let (is_refused, when, last) = self.spend_until(key, is_it).await?;
+        let judged = (is_refused || last.is_done()).then_some(is_refused);
+        self.findings.check(id, judged, format!("refused for this {when}, last answered {}", last.words));
+        Ok(())
+    }
+
+    /// Waits until requests pass again, so that later refusals have other reasons.
+    async fn passes_again(&mut self, key: &Key) -> Result<bool> {
+        let (passes, _, last) = self.spend_until(key, Answer::is_done).await?;
+        if !passes {
+            self.findings.unjudged(format!(
+                "nothing passed before it, although nothing forbids it (try --model): {}",
+                last.words
+            ));
+        }
+        Ok(passes)
+    }
+
+    async fn spend_until(&mut self, key: &Key, is_it: impl Fn(&Answer) -> bool) -> Result<(bool, String, Answer)> {
+        let options = self.options;
+        let mut last = None;
+        let (is_seen, when) =
+            within(&options.wait, SOON, async || Ok(is_it(last.insert(self.complete(key).await?)))).await?;
+        Ok((is_seen, when, last.context("nothing was asked")?))
+    }
+
+    async fn restrict(&mut self, key: &Key) -> Result<()> {
+        self.say("putting the key under a guardrail");
+        let models = vec!["anthropic/claude-sonnet-4.5".to_owned()];
+        let mut sent = GuardrailRules { name: self.name.clone(), rules: Rules { models, ..Rules::default() } };
+        let id = match self.provider.create_guardrail(&sent, soon()).await {
+            Ok(guardrail) => guardrail.id,
+            Err(error) if !matches!(error.kind, FailureKind::Unknown(_)) => {
+                self.findings.unjudged(format!("no guardrail was made, so restrict no programme: {}", error.trouble));
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        self.made_paths.push(format!("guardrails/{id}"));
+        let assigned = self.provider.assign_key(&id, &key.hash, soon()).await;
+        let is_listed = self.provider.keys_under(&id, soon).await?.contains(&key.hash);
+        let seen = assigned.as_ref().map_or_else(|error| error.trouble.to_string(), |()| "assigned".to_owned());
+        self.findings.check("assignment-listed", assigned.is_ok() && is_listed, format!("{seen}, listed: {is_listed}"));
+        if assigned.is_err() || !self.can_spend {
+            return Ok(());
+        }
+        // It passed before, and is refused for what it asks, not for money or haste.
+        let is_forbidden = |answer: &Answer| answer.is_refusal(&[400, 403, 404]);
+        self.refused(key, "rules-bind", is_forbidden).await?;
+        sent.rules.models = vec![self.options.model.clone()];
+        self.provider.patch_guardrail(&id, &sent, soon()).await?;
+        if self.passes_again(key).await? {
+            sent.rules.regions = vec![Region::Europe];
+            match self.provider.patch_guardrail(&id, &sent, soon()).await {
+                Ok(_) => self.refused(key, "regions-bind", is_forbidden).await?,
+                Err(error) => self.findings.check("regions-bind", None, error.trouble.to_string()),
             }
         }
-        let Findings { spent, requests, .. } = run.findings;
-        let outcome = refusal.as_ref().map_or("it was asked for no more".to_owned(), |answer| {
-            let wait = answer.retry_after.as_deref().unwrap_or("none");
-            format!("others were refused ({}; Retry-After: {wait})", clean(&answer.words))
-        });
-        run.findings.measured = Some(format!(
-            "The account took {taken} requests at once that set no length; {outcome}.\nSpent: ${spent} in {requests} requests.\n\
-             Tell doctor: --requests-at-once {taken}"
+        self.brake(key, &GuardrailRules { rules: Rules::default(), ..sent }, &id).await?;
+        // The guardrail would refuse what the disabled key must refuse. One that stays goes after the key.
+        if self.wire.delete(&format!("guardrails/{id}")).await.is_ok() {
+            self.made_paths.pop();
+        }
+        self.can_spend = self.passes_again(key).await?;
+        Ok(())
+    }
+
+    /// Gives the guardrail a budget of a day: one that the key has spent, and one that a single request could exceed.
+    async fn brake(&mut self, key: &Key, lifted: &GuardrailRules, id: &str) -> Result<()> {
+        self.provider.patch_guardrail(id, lifted, soon()).await?;
+        if !self.passes_again(key).await? {
+            return Ok(());
+        }
+        let used = self.read(key).await?.usage_daily.unwrap_or_default();
+        let kept = self.budget_of_a_day(id, LEAST).await?;
+        match kept {
+            Ok(()) if used > LEAST => self.refused(key, "brake-binds", Answer::is_of_guardrail_budget).await?,
+            Ok(()) => {
+                self.findings.check("brake-binds", None, format!("the key shows too little use of today: ${used}"))
+            }
+            Err(words) => {
+                self.findings.check("brake-binds", None, format!("a budget of ${LEAST} is not taken: {words}"))
+            }
+        }
+        let models = self.provider.models(soon()).await?;
+        let price =
+            models.iter().find(|model| model.is_named(&self.options.model)).and_then(|model| model.answer_price);
+        let cost = price.map(|price| Usd::from_micros(price.micros() / 100));
+        let Some(cost) = cost.filter(|cost| *cost >= LEAST.times(2)) else { return Ok(()) };
+        if let Err(words) = self.budget_of_a_day(id, used + Usd::from_micros(cost.micros() / 2)).await? {
+            self.findings.note("a budget of a day in advance", words);
+            return Ok(());
+        }
+        let mut body = self.question();
+        body["max_tokens"] = 10_000.into();
+        let answer = key.wire.ask(Method::POST, "chat/completions", Some(body)).await?;
+        self.note_spent(&answer);
+        let seen = if answer.is_done() {
+            "not looked at: a request passes that could cost more than is left".to_owned()
+        } else if answer.is_of_guardrail_budget() {
+            format!("looked at: a request that could cost more than is left is refused ({})", answer.words)
+        } else {
+            format!("not known: {}", answer.words)
+        };
+        self.findings.note("a budget of a day in advance", seen);
+        Ok(())
+    }
+
+    /// Asks for a budget that the client does not send, and says whether the guardrail has it, or what was answered.
+    async fn budget_of_a_day(&self, id: &str, limit: Usd) -> Result<Result<(), String>> {
+        let body = json!({ "limit_usd": limit.to_json(), "reset_interval": "daily" });
+        let answer = self.wire.ask(Method::PATCH, &format!("guardrails/{id}"), Some(body)).await?;
+        let is_kept = amount(&answer.json["data"]["limit_usd"]) == Some(limit);
+        Ok(if is_kept { Ok(()) } else { Err(answer.words) })
+    }
+
+    /// Makes a key that soon expires, and spends on it, so that its refusal proves something.
+    async fn make_short(&mut self) -> Result<(Option<Key>, Moment)> {
+        let ends = Moment::from_second((self.options.clock.now() + SignedDuration::try_from(SHORT)?).as_second())?;
+        let mut body = self.by_hand("/2");
+        body["expires_at"] = ends.to_string().into();
+        let answer = self.make_by_hand(body).await?;
+        let Some(key) = self.key_of(&answer)? else {
+            self.findings.check("expiry-binds", None, format!("no key is made for so short: {}", answer.words));
+            return Ok((None, ends));
+        };
+        let spends = self.can_spend && self.complete(&key).await?.is_done();
+        Ok((spends.then_some(key), ends))
+    }
+
+    /// The key that an answer brings, if it does.
+    fn key_of(&self, answer: &Answer) -> Result<Option<Key>> {
+        let plaintext = answer.json["key"].as_str().and_then(|key| PlaintextKey::new(key.to_owned()));
+        let Some((plaintext, hash)) = plaintext.zip(answer.json["data"]["hash"].as_str()) else { return Ok(None) };
+        Ok(Some(Key { hash: hash.parse()?, wire: self.options.wire(&Arc::new(plaintext))?, workspace: String::new() }))
+    }
+
+    async fn expire(&mut self, short: Option<Key>, ends: Moment) -> Result<()> {
+        let Some(key) = short else { return Ok(()) };
+        self.say("waiting until a key has expired");
+        let remaining = ends.duration_since(self.options.clock.now());
+        (self.options.wait)(Duration::try_from(remaining).unwrap_or_default()).await;
+        self.refused(&key, "expiry-binds", |answer| answer.is_refusal(&[401, 403])).await
+    }
+
+    async fn disable_and_delete(&mut self, key: &Key) -> Result<()> {
+        self.say("disabling and deleting the key");
+        self.provider.patch_key(&key.hash, KeyPatch::disabled(true), soon()).await?;
+        if self.can_spend {
+            self.refused(key, "disable-binds", |answer| answer.is_refusal(&[401, 403])).await?;
+        }
+        let (shown, when) =
+            within(&self.options.wait, SOON, async || Ok(self.listed(key).await?["disabled"] == true)).await?;
+        self.findings.check("disabled-listed", shown, format!("shown {when}"));
+        self.provider.patch_key(&key.hash, KeyPatch::disabled(false), soon()).await?;
+        self.take_away_made().await?;
+        let is_gone = async || Ok(matches!(self.provider.get_key(&key.hash, soon()).await, Ok(None)));
+        let (gone, when) = within(&self.options.wait, SOON, is_gone).await?;
+        self.findings.check("gone-is-json", gone, format!("so answered {when}"));
+        let (gone, when) = within(&self.options.wait, SOON, async || Ok(self.listed(key).await?.is_null())).await?;
+        self.findings.check("unlisted", gone, format!("gone from the listing {when}"));
+        Ok(())
+    }
+
+    /// Makes keys until the provider refuses one.
+    async fn count(&mut self) -> Result<()> {
+        self.say("making keys");
+        self.findings.counted = Some((0, None));
+        for number in 1..=MOST_KEYS {
+            let answer = self.make_by_hand(self.by_hand(&format!("/{number}"))).await?;
+            if !answer.is_done() {
+                ensure!(
+                    matches!(answer.status, 400 | 402..=404 | 409 | 422),
+                    "making a key was answered {}",
+                    answer.words
+                );
+                self.findings.counted = Some((number - 1, Some(answer.words)));
+                break;
+            }
+            self.findings.counted = Some((number, None));
+        }
+        Ok(())
+    }
+
+    /// Makes keys side by side, each asked for once, and counts the answers as they come.
+    async fn side_by_side(&mut self, keys: u16) -> Result<()> {
+        self.say("making keys side by side");
+        self.findings.measured = Some("The rate was not measured.".to_owned());
+        let bodies: Vec<Value> = (1..=keys).map(|number| self.by_hand(&format!("/{number}"))).collect();
+        let mut requests: FuturesUnordered<_> =
+            bodies.iter().map(|body| self.wire.ask_once(&Method::POST, "keys", Some(body))).collect();
+        let mut answers = 0;
+        let mut created = 0;
+        let mut too_many = None;
+        let mut failure = None;
+        let begun = Instant::now();
+        let mut took = Duration::ZERO;
+        while let Some(answer) = requests.next().await {
+            answers += 1;
+            match answer {
+                Ok(answer) if answer.is_done() => {
+                    self.made_paths.push(path_of(&answer)?);
+                    (created, took) = (created + 1, begun.elapsed());
+                }
+                Ok(answer) if answer.status == 429 => {
+                    let wait =
+                        answer.retry_after.map_or("no Retry-After".to_owned(), |wait| format!("Retry-After {wait}"));
+                    too_many = too_many.or(Some(format!("answer {answers} was the first 429, with {wait}")));
+                }
+                Ok(answer) => failure = failure.or(Some(anyhow!("a new key was answered {}", answer.words))),
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        let took = took.as_secs_f64().max(0.001);
+        let first = too_many.unwrap_or("none was answered 429".to_owned());
+        let rate = f64::from(created) / took;
+        self.findings.measured = Some(format!(
+            "{created} of {keys} keys asked for at once were made in {took:.1} seconds; {first}.\nTell doctor: --keys-per-second {rate:.1}"
         ));
-        if refusal.is_some() || spent >= MOST_SPENT_AT_ONCE {
-            break;
-        }
-        (run.options.wait)(SETTLES).await;
+        failure.map_or(Ok(()), Err)
     }
-    Ok(())
+
+    /// Asks side by side, each time twice as many, until one is refused because of the others. They set no length, so that the most is
+    /// held for each, and their answers are short.
+    async fn requests_at_once(&mut self) -> Result<()> {
+        self.say("asking side by side, twice as many each time");
+        self.findings.measured = Some("How many requests it takes at once was not measured.".to_owned());
+        let mut body = self.by_hand("");
+        body["limit"] = json!(LIMIT_AT_ONCE.to_json());
+        let answer = self.make_by_hand(body).await?;
+        let key = self.key_of(&answer)?.with_context(|| format!("a new key was answered {}", answer.words))?;
+        let question = self.question();
+        for power in 0..=MOST_AT_ONCE.ilog2() {
+            let count = 2_u32.pow(power);
+            let requests = (0..count).map(|_| key.wire.ask_once(&Method::POST, "chat/completions", Some(&question)));
+            let mut taken = 0;
+            let mut refusal = None;
+            for answer in join_all(requests).await {
+                let answer = answer?;
+                self.note_spent(&answer);
+                if answer.is_done() {
+                    taken += 1;
+                } else if answer.is_of_requests_in_flight() {
+                    refusal = Some(answer);
+                } else {
+                    bail!("a request was answered {}", answer.words);
+                }
+            }
+            let Findings { spent, requests, .. } = self.findings;
+            let outcome = refusal.as_ref().map_or("it was asked for no more".to_owned(), |answer| {
+                let wait = answer.retry_after.as_deref().unwrap_or("none");
+                format!("others were refused ({}; Retry-After: {wait})", clean(&answer.words))
+            });
+            self.findings.measured = Some(format!(
+                "The account took {taken} requests at once that set no length; {outcome}.\nSpent: ${spent} in {requests} requests.\n\
+             Tell doctor: --requests-at-once {taken}"
+            ));
+            if refusal.is_some() || spent >= MOST_SPENT_AT_ONCE {
+                break;
+            }
+            (self.options.wait)(SETTLES).await;
+        }
+        Ok(())
+    }
 }

@@ -49,6 +49,7 @@ pub struct Ses {
     state: Arc<Mutex<Sending>>,
 }
 
+#[derive(Default)]
 struct Sending {
     mails: Vec<Mail>,
     /// When mails came back for good, and when they were complained about.
@@ -98,19 +99,26 @@ pub struct Quota {
     pub per_second: u32,
 }
 
+impl Default for Quota {
+    fn default() -> Quota {
+        Quota::PRODUCTION
+    }
+}
+
 impl Quota {
     const SANDBOX: Quota = Quota { per_day: 200, per_second: 1 };
     /// The quota of an account just out of the sandbox.
     pub const PRODUCTION: Quota = Quota { per_day: 50_000, per_second: 14 };
 }
 
+#[derive(Default)]
 struct Account {
     quota: Quota,
-    /// Whether its customer has sending enabled.
-    enabled: bool,
+    /// Whether its customer has paused sending.
+    is_paused: bool,
     /// The message with which AWS has stopped it.
     stopped: Option<String>,
-    sender_verified: bool,
+    is_sender_unknown: bool,
     /// In the sandbox, the addresses and domains that may be mailed.
     sandbox: Option<Vec<String>>,
     /// The configuration sets that exist; `None` accepts any.
@@ -137,24 +145,7 @@ impl Ses {
         let mails = kept.list::<(Mail, String)>(MAILS)?.into_iter();
         let mails =
             mails.map(|(_, (mail, raw))| anyhow::Ok(Mail { raw: BASE64.decode(raw.as_bytes())?.into(), ..mail }));
-        let account = Account {
-            quota: Quota::PRODUCTION,
-            enabled: true,
-            stopped: None,
-            sender_verified: true,
-            sandbox: None,
-            sets: None,
-        };
-        let state = Sending {
-            mails: mails.collect::<Result<_>>()?,
-            bounces: Vec::new(),
-            complaints: Vec::new(),
-            statistics_lag: SignedDuration::ZERO,
-            read: 0,
-            faults: BTreeMap::new(),
-            account,
-            relay: None,
-        };
+        let state = Sending { mails: mails.collect::<Result<_>>()?, ..Sending::default() };
         Ok(Ses { kept, clock, state: Arc::new(Mutex::new(state)) })
     }
 
@@ -236,12 +227,12 @@ impl Ses {
     }
 
     pub fn set_sender_verified(&self, verified: bool) {
-        self.state().account.sender_verified = verified;
+        self.state().account.is_sender_unknown = !verified;
     }
 
     /// Pauses or resumes sending for the whole account, as its customer may.
     pub fn set_enabled(&self, enabled: bool) {
-        self.state().account.enabled = enabled;
+        self.state().account.is_paused = !enabled;
     }
 
     /// Stops sending for the whole account with this message, as AWS does, or allows it again. The
@@ -324,7 +315,7 @@ impl Sending {
     /// Refuses a mail that the account may not send.
     fn check(&self, mail: &Mail) -> Result<(), Refusal> {
         let account = &self.account;
-        if !account.enabled {
+        if account.is_paused {
             let message = "Email sending is disabled for this account.";
             return Err(Refusal::new("AccountSendingPausedException", message));
         }
@@ -337,7 +328,7 @@ impl Sending {
             let message = format!("Configuration set <{set}> does not exist.");
             return Err(Refusal::new("ConfigurationSetDoesNotExist", message));
         }
-        let sender = (!account.sender_verified).then_some(&mail.from);
+        let sender = account.is_sender_unknown.then_some(&mail.from);
         let recipients = mail.to.iter().filter(|address| !account.may_mail(address));
         let unknown: Vec<&str> = sender.into_iter().chain(recipients).map(String::as_str).collect();
         if !unknown.is_empty() {
@@ -433,7 +424,7 @@ async fn answer(State(ses): State<Ses>, Form(form): Form<BTreeMap<String, String
             )
         }
         "GetSendStatistics" => ses.state().statistics(ses.now()),
-        "GetAccountSendingEnabled" => format!("<Enabled>{}</Enabled>", ses.state().account.enabled),
+        "GetAccountSendingEnabled" => format!("<Enabled>{}</Enabled>", !ses.state().account.is_paused),
         unknown => return Refusal::of_unknown(unknown).into_response(),
     };
     success(action, &result)

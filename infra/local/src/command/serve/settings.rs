@@ -16,34 +16,9 @@ use crate::aws::ses::Relay;
 use crate::command::Refused;
 use crate::command::stack::{SECRET, SIGN_ON_SECRET, TABLE};
 
-/// The name of each setting in the file, and a line as it might be. In the environment it is called `BURSAR_` and that name in capitals,
-/// but for one, which is called as the functions call it.
-const SETTINGS: [(&str, &str); 24] = [
-    ("origin", r#"origin = "https://credit.university.edu""#),
-    ("mail_from", r#"mail_from = "credit@university.edu""#),
-    ("admins", r#"admins = ["ada@university.edu"]"#),
-    ("institution", r#"institution = "University of Example""#),
-    ("support", r#"support = "credit-help@university.edu""#),
-    ("privacy_url", r#"privacy_url = "https://university.edu/privacy""#),
-    ("security_contact", r#"security_contact = "security@university.edu""#),
-    ("retention_days", "retention_days = 400"),
-    ("front_secret", r#"front_secret = "twenty or more characters that nobody guesses""#),
-    ("sign_on_issuer", r#"sign_on_issuer = "https://login.university.edu""#),
-    ("sign_on_client_id", r#"sign_on_client_id = "bursar""#),
-    ("sign_on_secret", r#"sign_on_secret = "the secret that the provider gave for this client id""#),
-    ("sign_on_person_claim", r#"sign_on_person_claim = "eduperson_principal_name""#),
-    ("sign_on_required", r#"sign_on_required = "roles""#),
-    ("front_user", r#"front_user = "on""#),
-    ("provider", r#"provider = "https://openrouter.ai/api/v1""#),
-    ("management_key_file", r#"management_key_file = "/etc/bursar/management-key""#),
-    ("smtp", r#"smtp = "smtps://credit@smtp.university.edu:465""#),
-    ("smtp_password_file", r#"smtp_password_file = "/etc/bursar/smtp-password""#),
-    ("mail_rate", "mail_rate = 60"),
-    ("sync_hour", "sync_hour = 0"),
-    ("data", r#"data = "/var/lib/bursar""#),
-    ("listen", r#"listen = "127.0.0.1:8080""#),
-    ("health", r#"health = "127.0.0.1:8081""#),
-];
+/// A line as it might be in the file for each setting. In the environment it is called `BURSAR_` and its name in capitals, but for one, which
+/// is called as the functions call it.
+const SETTINGS: &str = include_str!("settings.txt");
 const PROVIDER: [&str; 2] = ["provider", "OPENROUTER_BASE_URL"];
 const FRONT_SECRET: &str = "front_secret";
 const SIGN_ON: &str = "sign_on_secret";
@@ -144,8 +119,8 @@ impl Given {
             Ok(table) => {
                 for (name, value) in table {
                     match text_of(&value) {
-                        Some(text) if is_known(&name) => drop(self.values.insert(name, text)),
-                        _ if !is_known(&name) => self.unknown(&name, &shown.to_string()),
+                        Some(text) if example(&name).is_some() => drop(self.values.insert(name, text)),
+                        _ if example(&name).is_none() => self.unknown(&name, &shown.to_string()),
                         _ => self.complain(&name, "must be a text, a number or a list of texts"),
                     }
                 }
@@ -164,7 +139,7 @@ impl Given {
     fn read_environment(&mut self) {
         for (variable, value) in std::env::vars_os() {
             let Some(name) = variable.to_str().and_then(name_of) else { continue };
-            if is_known(&name) {
+            if example(&name).is_some() {
                 self.values.insert(name, value.to_string_lossy().into_owned());
             // Cargo tells this to what it runs.
             } else if name != "version" {
@@ -176,7 +151,8 @@ impl Given {
     }
 
     fn unknown(&mut self, name: &str, place: &str) {
-        let names = SETTINGS.map(|(name, _)| name).join(", ");
+        let names: Vec<&str> = SETTINGS.lines().filter_map(|line| line.split(' ').next()).collect();
+        let names = names.join(", ");
         self.wrong.push(format!("{name} in {place} is no setting; known are: {names}"));
     }
 
@@ -185,7 +161,7 @@ impl Given {
         if self.wrong.iter().any(|line| line.starts_with(&format!("{name} "))) {
             return;
         }
-        let example = SETTINGS.iter().find(|(setting, _)| *setting == name).map_or("", |(_, example)| example);
+        let example = example(name).unwrap_or_default();
         let variable =
             if name == PROVIDER[0] { PROVIDER[1].to_owned() } else { format!("BURSAR_{}", name.to_uppercase()) };
         self.wrong.push(format!("{name} {why}; for example: {example} (or {variable})"));
@@ -204,8 +180,9 @@ impl Given {
     }
 }
 
-fn is_known(name: &str) -> bool {
-    SETTINGS.iter().any(|(setting, _)| *setting == name)
+/// The line of a setting, if there is one of this name.
+fn example(name: &str) -> Option<&'static str> {
+    SETTINGS.lines().find(|line| line.split(' ').next() == Some(name))
 }
 
 /// The name in the file of what a variable of ours sets.
