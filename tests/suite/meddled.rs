@@ -5,6 +5,8 @@ use bursar_tests::campus::{Campus, reports};
 use bursar_tests::faults::{Fault, Matcher};
 use serde_json::{Value, json};
 
+use crate::sync::problems;
+
 /// People with a key each on a campus whose stream is not delivered, so that nothing runs but what a test calls.
 async fn class(names: &[&str]) -> Campus {
     let mut campus = Campus::open().await;
@@ -12,10 +14,6 @@ async fn class(names: &[&str]) -> Campus {
     campus.programme("CS pilot", |_| {}).await;
     campus.students_with_keys(names).await;
     campus
-}
-
-fn problems(report: &Value) -> String {
-    report["problems"].to_string()
 }
 
 #[tokio::test]

@@ -16,9 +16,10 @@ use bursar_local::ses::{Fault as MailFault, Quota};
 use bursar_tests::campus::{Campus, Got};
 use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::office::{new_programme, soon};
-use bursar_tests::visitor::Page;
 use futures_util::future::join_all;
 use jiff::civil::date;
+
+use crate::console::mails::warns;
 
 const ACCOUNT: &str = "/console/account";
 const MATHS: &str = "/console/programmes/maths";
@@ -96,10 +97,6 @@ fn address(name: &str) -> EmailAddress {
 
 fn at(text: &str) -> Moment {
     text.parse().unwrap()
-}
-
-fn warns(page: &Page, of: &str) -> bool {
-    page.texts("warning").iter().any(|warning| warning.contains(of))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -28,7 +28,7 @@ fn received(campus: &Campus, name: &str) -> usize {
     campus.ses.mails_to(address(name).as_written()).len()
 }
 
-fn warns(page: &Page, of: &str) -> bool {
+pub(crate) fn warns(page: &Page, of: &str) -> bool {
     page.texts("warning").iter().any(|warning| warning.contains(of))
 }
 

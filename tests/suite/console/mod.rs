@@ -8,7 +8,7 @@ pub(crate) mod erase;
 mod foreign_acts;
 mod grants;
 mod help_desk;
-mod mails;
+pub(crate) mod mails;
 mod outlook;
 mod programmes;
 mod registrar;

@@ -9,15 +9,11 @@ use bursar_local::invoke::FunctionName::UsageSync;
 use bursar_tests::campus::{Campus, reports};
 use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::seeds::{sample, sized};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::crooked::{Crooked, Told};
+use super::safety_limit::quarter;
 use super::{ACCOUNT, busy, changed, complete, numbered, problems, quiet, without_runs};
-
-async fn quarter(campus: &Campus) -> Value {
-    campus.minutes(15);
-    campus.run(UsageSync, json!({"task": "resume"})).await.unwrap()
-}
 
 /// A night without a provider is begun eight times, and afterwards there is only the alarm.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -112,7 +112,7 @@ async fn release(campus: &Campus) {
     admin.submit(&page, RELEASE, &[]).await.expect(303);
 }
 
-fn problems(report: &Value) -> String {
+pub(crate) fn problems(report: &Value) -> String {
     report["problems"].to_string()
 }
 

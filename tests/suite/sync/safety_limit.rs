@@ -38,7 +38,7 @@ fn sorted(mut keys: Vec<String>) -> Vec<String> {
 }
 
 /// What the run does that the next quarter of an hour begins.
-async fn quarter(campus: &Campus) -> Value {
+pub(super) async fn quarter(campus: &Campus) -> Value {
     campus.minutes(15);
     campus.run(UsageSync, json!({"task": "resume"})).await.unwrap()
 }
