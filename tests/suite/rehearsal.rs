@@ -1,5 +1,7 @@
 //! The rehearsal over a whole stack, and at each of its steps with something that fails there.
 
+use std::fs;
+use std::future::pending;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -8,12 +10,14 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use bursar_core::clock::Moment;
 use bursar_local::base::clock::StackClock;
+use bursar_local::base::serve;
 use bursar_local::inbox::Contents;
-use bursar_local::invoke::FunctionName;
+use bursar_local::invoke::{Between, FunctionName};
 use bursar_local::provider::{Nano, Provider};
 use bursar_local::schedules::Schedules;
 use bursar_local::ses::Ses;
 use bursar_local::settle::{LIMIT, Settle};
+use bursar_local::stack::{listen, origin_of};
 use bursar_ops::provider_check::MODEL;
 use bursar_ops::rehearse::{Options, Place, Prompt, Report, Step, rehearse};
 use bursar_tests::aws;
@@ -29,6 +33,19 @@ use tempfile::TempDir;
 #[tokio::test]
 async fn a_rehearsal_goes_the_whole_way() {
     let world = World::open().await;
+    world.hands.lose("health");
+    let options = world.options(NOTHING);
+    let (_, second) = tokio::join!(world.rehearse(NOTHING), rehearse(&options));
+    assert!(second.err().unwrap().to_string().starts_with("another rehearsal runs"));
+    // Of three tries for a code the last is right, and the provider has hiccups.
+    world.hands.lose("two codes");
+    for (call, fault) in [
+        ("provider:GET /models", Fault::Before),
+        ("provider:POST /chat/completions", Fault::Status(503)),
+        ("provider:GET /key", Fault::Status(429)),
+    ] {
+        world.hands.gate.at(Matcher::call(call).of_instance(FunctionName::Claim, 99), fault);
+    }
     let report = world.rehearse(NOTHING).await;
     assert_eq!(report.failed(), None, "{report}");
     let page = report.to_string();
@@ -36,7 +53,7 @@ async fn a_rehearsal_goes_the_whole_way() {
         "**All went well.**",
         "the closed programme “Rehearsal 2026-11-10 09:",
         "--finish",
-        "| 5 requests at the provider |",
+        "| 6 requests at the provider |",
     ] {
         assert!(page.contains(words), "{words}: {page}");
     }
@@ -53,16 +70,30 @@ async fn a_rehearsal_goes_the_whole_way() {
         Box::pin(async move { anyhow::bail!("{why}") })
     });
     let others = session_cookie(&world.stack, "student@example.edu").await;
-    for (prompt, words) in [
-        (types(others), "the session is not of the address in --to"),
-        (types("front=1".to_owned()), "the front wants its own cookie"),
-        (types("1".to_owned()), "no Cookie header"),
-        (refused, "User: … is not authorized. See"),
+    let own = types(cookie);
+    for (prompt, model, step, words) in [
+        (types(others), MODEL, Step::SignIn, "the session is not of the address in --to"),
+        (types("front=1".to_owned()), MODEL, Step::SignIn, "the front wants its own cookie"),
+        (types("1".to_owned()), MODEL, Step::SignIn, "no Cookie header"),
+        (
+            refused,
+            MODEL,
+            Step::SignIn,
+            "User: … is not authorized. See infra/runbook/machine.md#the-night-pages-that-apply",
+        ),
+        (
+            own.clone(),
+            "anthropic/claude-opus-4.5",
+            Step::Money,
+            "take a cheaper --model. See infra/runbook/night.md#the-balance-is-gone",
+        ),
+        (own, "meta-llama/llama-3.3-70b-instruct:free", Step::Money, "costs too little"),
     ] {
-        let report = rehearse(&with_session(prompt)).await.unwrap();
+        let options = Options { takes_session: true, prompt, model: model.to_owned(), ..world.options(NOTHING) };
+        let report = rehearse(&options).await.unwrap();
         let page = report.to_string();
-        let step = report.failed().map(|(step, _)| step);
-        assert!(step == Some(Step::SignIn) && page.contains(words) && !page.contains("jo@uni"), "{page}");
+        let (failed, _) = report.failed().unwrap();
+        assert!(failed == step && page.contains(words) && !page.contains("jo@uni"), "{page}");
     }
     world.hands.pass(SignedDuration::from_hours(24)).await;
     sync(State(world.hands.clone())).await;
@@ -74,14 +105,18 @@ async fn a_rehearsal_goes_the_whole_way() {
 
 const LISTING: &str = "provider:GET /keys";
 const MAKE: &str = "provider:POST /keys";
-const NOTHING: (Step, fn(&Hands)) = (Step::Deployment, |_| ());
+const NOTHING: Act = (Step::Deployment, |_| ());
 
+/// What is done as a step begins.
+type Act = (Step, fn(&Hands));
 /// What fails at a step: the step, what is done as it begins, and what the page says.
 type Failure = (Step, fn(&Hands), &'static str);
 
-const FAILURES: [Failure; 14] = [
+const FAILURES: [Failure; 16] = [
     (Step::Deployment, |hands| hands.lose("health"), "is not Bursar's"),
     (Step::SignIn, |hands| hands.break_at("ses:*", FunctionName::Mail), "no code came"),
+    (Step::SignIn, |hands| hands.lose("code"), "/code answered 403"),
+    (Step::FirstSync, |hands| hands.lose("sync"), "/sync answered 500"),
     (Step::FirstSync, |hands| hands.break_at(LISTING, FunctionName::UsageSync), "no sync was complete"),
     (Step::Money, Hands::spend_all, "buy credit"),
     (Step::Programme, |hands| hands.break_at("dynamodb:TransactWriteItems", FunctionName::Console), "answered 503"),
@@ -90,7 +125,7 @@ const FAILURES: [Failure; 14] = [
     (Step::Spend, Hands::spend_all, "the provider refuses the key: 402"),
     (Step::SecondSync, |hands| hands.break_at(LISTING, FunctionName::UsageSync), "no sync was complete"),
     (Step::Alert, |hands| hands.lose("alert"), "the alert is bounced"),
-    (Step::Leak, Hands::keep_keys, "it is not so within ten minutes"),
+    (Step::Leak, Hands::half_keep_keys, "it is not so within ten minutes"),
     (Step::Replacement, |hands| hands.break_at(MAKE, FunctionName::Claim), "answered 502"),
     (Step::Close, Hands::keep_keys, "the keys are confirmed off"),
     (Step::Statement, |hands| hands.break_at("dynamodb:*", FunctionName::Console), "answered 503"),
@@ -105,7 +140,6 @@ async fn each_step_fails_once() {
         let begun = if step == Step::Money { Step::FirstSync } else { step };
         let report = world.rehearse((begun, fault)).await;
         let page = report.to_string();
-        eprintln!("{page}");
         let (failed, why) = report.failed().unwrap();
         assert!(failed == step && why.contains(words), "{step:?}: {page}");
         let stays_open = matches!(step, Step::Programme | Step::Leak | Step::Close);
@@ -114,10 +148,14 @@ async fn each_step_fails_once() {
             world.hands.mend();
             // What was refused is tried again ever later.
             world.hands.pass(SignedDuration::from_hours(1)).await;
+            let before = world.folder.path().join("before");
+            fs::hard_link(world.state(), &before).unwrap();
             let again = world.rehearse(NOTHING).await;
             // Whether the programme was made after all is for a person to see.
             let is_unknown = step == Step::Programme;
             let words = if is_unknown { "look whether it was made" } else { "of an earlier run is closed" };
+            let [old, new] = [before, world.state()].map(|file| fs::read(file).unwrap());
+            assert_eq!(old == new, is_unknown);
             assert!(again.is_well() != is_unknown && again.to_string().contains(words), "{again}");
         }
         let keys = world.hands.provider.keys();
@@ -156,7 +194,10 @@ struct Hands {
 
 impl World {
     async fn open() -> World {
-        let stack = stack::of(Setup::default()).await;
+        let door = listen(0).await.unwrap();
+        // As a function's, so that the fault layer knows what a student's program asks.
+        let spend_at = Some(format!("{}/claim/99/api/v1", origin_of(&door).unwrap()));
+        let stack = stack::of(Setup { spend_at, ..Setup::default() }).await;
         let hands = Hands {
             schedules: stack.schedules.clone(),
             settle: stack.settle.clone(),
@@ -169,6 +210,7 @@ impl World {
             completed_at: Arc::default(),
             broken: Arc::default(),
         };
+        tokio::spawn(serve::serve(door, hands.gate.before(hands.provider.router()), pending()));
         let health = Router::new().route("/health", get(health)).route("/sync", post(sync)).with_state(hands.clone());
         World { stack, hands, folder: tempfile::tempdir().unwrap(), health: aws::serve(health).await }
     }
@@ -178,7 +220,7 @@ impl World {
     }
 
     /// A rehearsal whose waits move the stack's clock, and in which a fault is done as its step begins.
-    fn options(&self, (step, fault): (Step, fn(&Hands))) -> Options {
+    fn options(&self, (step, fault): Act) -> Options {
         let [waits, types, breaks] = std::array::from_fn(|_| self.hands.clone());
         let origin = self.stack.ready.web.clone();
         Options {
@@ -193,9 +235,11 @@ impl World {
                 let hands = waits.clone();
                 Box::pin(async move { hands.pass(wait.try_into().unwrap()).await })
             }),
-            prompt: Arc::new(move |_| {
+            prompt: Arc::new(move |words| {
                 let hands = types.clone();
-                Box::pin(async move { Ok(hands.code().await) })
+                let lost = *hands.lost.lock().unwrap();
+                let is_wrong = lost == "code" || lost == "two codes" && !words.contains("last");
+                Box::pin(async move { Ok(if is_wrong { "AAAA-AAAA-AAAA".to_owned() } else { hands.code().await }) })
             }),
             progress: Arc::new(move |begun| {
                 if begun == step {
@@ -205,7 +249,7 @@ impl World {
         }
     }
 
-    async fn rehearse(&self, fault: (Step, fn(&Hands))) -> Report {
+    async fn rehearse(&self, fault: Act) -> Report {
         rehearse(&self.options(fault)).await.unwrap()
     }
 }
@@ -226,11 +270,9 @@ impl Hands {
     /// The code of the newest link.
     async fn code(&self) -> String {
         self.settle.settle(LIMIT).await.unwrap();
-        let texts = self.ses.mails_to(ADMIN).into_iter().rev().filter_map(|mail| Contents::parse(&mail.raw).text);
-        texts
-            .filter_map(|text| Some(text.split_once("Code: ")?.1.lines().next()?.to_owned()))
-            .next()
-            .unwrap_or_default()
+        let mut mails = self.ses.mails_to(ADMIN).into_iter().rev();
+        let code = |text: String| Some(text.split_once("Code: ")?.1.lines().next()?.to_owned());
+        mails.find_map(|mail| code(Contents::parse(&mail.raw).text?)).unwrap_or_default()
     }
 
     /// Leaves the account no money.
@@ -245,6 +287,12 @@ impl Hands {
         }
     }
 
+    /// Nor does the provider let one ask a model.
+    fn half_keep_keys(&self) {
+        self.keep_keys();
+        self.refuse_at("provider:POST /chat/completions", FunctionName::Claim, 401);
+    }
+
     fn mend(&self) {
         self.broken.lock().unwrap().drain(..).for_each(|rule| self.gate.lift(rule));
     }
@@ -254,12 +302,19 @@ impl Hands {
     }
 
     fn break_at(&self, call: &str, function: FunctionName) {
-        let rule = self.gate.at(Matcher::call(call).of(function).every(), Fault::Status(500));
+        self.refuse_at(call, function, 500);
+    }
+
+    fn refuse_at(&self, call: &str, function: FunctionName, status: u16) {
+        let rule = self.gate.at(Matcher::call(call).of(function).every(), Fault::Status(status));
         self.broken.lock().unwrap().push(rule);
     }
 }
 
 async fn sync(State(hands): State<Hands>) -> StatusCode {
+    if *hands.lost.lock().unwrap() == "sync" {
+        return StatusCode::INTERNAL_SERVER_ERROR;
+    }
     let report = hands.schedules.run_now(FunctionName::UsageSync, json!({})).await.unwrap();
     if report["complete"] == true {
         *hands.completed_at.lock().unwrap() = Some(hands.clock.now());

@@ -36,6 +36,12 @@ pub(crate) fn release(tags: &str, deployed: &str) -> Found {
     let Some(running) = number(deployed) else { return (NOT_CHECKED, format!("“{deployed}” is no version")) };
     match newest(tags).filter(|newest| running < *newest) {
         Some(newest) => (MEND, format!("v{newest} is there, and v{running} runs: read its notes, and deploy it.")),
+        None if !tags.lines().any(|tag| tag == format!("v{running}")) => (
+            NOT_CHECKED,
+            format!(
+                "the repository has no tag v{running}, so it may be another than Bursar's: name that by --repository"
+            ),
+        ),
         None => (OK, format!("none is newer than v{running}")),
     }
 }
@@ -94,12 +100,23 @@ fn cloned(repository: &str, tag: Option<&str>, into: &Path) -> anyhow::Result<st
     Ok(into.to_owned())
 }
 
+/// A text whose addresses have no name and password before the host.
+fn without_logins(text: &str) -> String {
+    let words = text.split_inclusive([' ', '\n', '\'']);
+    words
+        .map(|word| match (word.find("://"), word.rfind('@')) {
+            (Some(scheme), Some(login)) if scheme < login => format!("{}://{}", &word[..scheme], &word[login + 1..]),
+            _ => word.to_owned(),
+        })
+        .collect()
+}
+
 fn git(words: &[&str]) -> anyhow::Result<String> {
     // Nobody is there who could type a password.
     let git = Command::new("git").args(words).env("GIT_TERMINAL_PROMPT", "0").stdin(Stdio::null()).output();
     let output = git.context("the command git is missing: install the package git")?;
     if !output.status.success() {
-        let why = String::from_utf8_lossy(&output.stderr);
+        let why = without_logins(&String::from_utf8_lossy(&output.stderr));
         bail!("not looked: git {} says {}", words.first().copied().unwrap_or_default(), why.trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
@@ -111,21 +128,21 @@ mod tests {
 
     use super::*;
 
-    fn repository(folder: &Path) -> String {
-        for words in
-            [&["init", "--quiet"][..], &["config", "user.email", "a@example.edu"], &["config", "user.name", "a"]]
-        {
+    /// Commits what lies in a folder.
+    fn committed(folder: &Path, tag: &str) {
+        let commit = [
+            "-c",
+            "user.name=a",
+            "-c",
+            "user.email=a@example.edu",
+            "commit",
+            "--quiet",
+            "--allow-empty",
+            "--message",
+            "a",
+        ];
+        for words in [&["init", "--quiet"][..], &["add", "."], &commit, &["tag", tag]] {
             git(&[&["-C", folder.to_str().unwrap()], words].concat()).unwrap();
-        }
-        format!("file://{}", folder.display())
-    }
-
-    fn committed(folder: &Path, tag: Option<&str>) {
-        let here = ["-C", folder.to_str().unwrap()];
-        git(&[&here[..], &["add", "."]].concat()).unwrap();
-        git(&[&here[..], &["commit", "--quiet", "--allow-empty", "--message", "a"]].concat()).unwrap();
-        if let Some(tag) = tag {
-            git(&[&here[..], &["tag", tag]].concat()).unwrap();
         }
     }
 
@@ -140,37 +157,32 @@ mod tests {
         let [bursar, advisories_at] = ["bursar", "advisories"].map(|name| folder.path().join(name));
         fs::create_dir_all(&bursar).unwrap();
         fs::create_dir_all(advisories_at.join("crates/leaky")).unwrap();
-        let [repository, database] = [&bursar, &advisories_at].map(|folder| repository(folder));
+        let [repository, database] = [&bursar, &advisories_at].map(|folder| format!("file://{}", folder.display()));
         for (id, patched) in [("RUSTSEC-2026-0001", ">= 1.0.1"), ("RUSTSEC-2026-0002", ">= 1.0.9")] {
             let advisory = format!(
                 "```toml\n[advisory]\nid = \"{id}\"\npackage = \"leaky\"\ndate = \"2026-11-01\"\n\n[versions]\npatched = [\"{patched}\"]\n```\n\n# It leaks\n\nMuch.\n"
             );
             fs::write(advisories_at.join(format!("crates/leaky/{id}.md")), advisory).unwrap();
         }
-        committed(&advisories_at, None);
+        committed(&advisories_at, "a");
         for (tag, version) in [("v0.1.0", "1.0.0"), ("v0.1.2", "1.0.1"), ("v0.2.0-rc1", "1.0.9"), ("v0.3.0", "1.0.9")] {
             fs::write(bursar.join("Cargo.lock"), lock(version)).unwrap();
-            committed(&bursar, Some(tag));
+            committed(&bursar, tag);
             if tag == "v0.1.2" {
                 let (_, listed) = tags(Some(&repository)).unwrap();
-                let (verdict, told) = release(&listed, "0.1.0 1a2b3c4d5e6f");
-                assert_eq!(
-                    (verdict, told.as_str()),
-                    (MEND, "v0.1.2 is there, and v0.1.0 runs: read its notes, and deploy it.")
-                );
-                let (verdict, told) = advisories(&repository, &listed, "0.1.0", &database).unwrap();
-                assert_eq!(verdict, MEND);
-                assert_eq!(
-                    told,
-                    "v0.1.0 runs. RUSTSEC-2026-0001 (leaky 1.0.0): v0.1.2 mends it; RUSTSEC-2026-0002 (leaky 1.0.0): no release mends it yet."
-                );
+                let newer = "v0.1.2 is there, and v0.1.0 runs: read its notes, and deploy it.";
+                assert_eq!(release(&listed, "0.1.0 1a2b3c4d5e6f"), (MEND, newer.to_owned()));
+                let unmended = "v0.1.0 runs. RUSTSEC-2026-0001 (leaky 1.0.0): v0.1.2 mends it; RUSTSEC-2026-0002 (leaky 1.0.0): no release mends it yet.";
+                let found = advisories(&repository, &listed, "0.1.0", &database).unwrap();
+                assert_eq!(found, (MEND, unmended.to_owned()));
             }
         }
         let (_, listed) = tags(Some(&repository)).unwrap();
         assert_eq!(release(&listed, "0.3.0").0, OK);
         assert_eq!(advisories(&repository, &listed, "0.3.0", &database).unwrap().0, OK);
-        let nowhere = folder.path().join("nowhere").display().to_string();
-        assert!(tags(Some(&nowhere)).unwrap_err().to_string().starts_with("not looked"));
+        assert_eq!(release(&listed, "0.4.0").0, NOT_CHECKED);
+        assert!(tags(folder.path().join("nowhere").to_str()).unwrap_err().to_string().starts_with("not looked"));
+        assert_eq!(without_logins("at 'https://me:secret@git.edu/b': no"), "at 'https://git.edu/b': no");
         assert!(advisories(&repository, &listed, "0.9.0", &database).is_err(), "what was never released has no lock");
     }
 }

@@ -37,7 +37,7 @@ pub struct Options {
 
 impl Options {
     fn wire(&self, key: &Arc<PlaintextKey>) -> anyhow::Result<Wire> {
-        Wire::new(&self.provider, key, &self.wait)
+        Wire::new(&self.provider, Some(Arc::clone(key)), &self.wait)
     }
 }
 

@@ -17,7 +17,8 @@ use super::Wait;
 pub(crate) struct Wire {
     base: String,
     http: reqwest::Client,
-    key: Arc<PlaintextKey>,
+    /// What is public needs none.
+    key: Option<Arc<PlaintextKey>>,
     wait: Wait,
 }
 
@@ -33,7 +34,7 @@ pub(crate) struct Answer {
 }
 
 impl Wire {
-    pub(crate) fn new(provider: &str, key: &Arc<PlaintextKey>, wait: &Wait) -> Result<Wire> {
+    pub(crate) fn new(provider: &str, key: Option<Arc<PlaintextKey>>, wait: &Wait) -> Result<Wire> {
         let client = tls::client_of(provider)
             .user_agent(concat!("bursar-ops/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIME_OUT)
@@ -41,13 +42,15 @@ impl Wire {
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never());
         let base = provider.trim_end_matches('/').to_owned();
-        Ok(Wire { base, http: client.build()?, key: Arc::clone(key), wait: Arc::clone(wait) })
+        Ok(Wire { base, http: client.build()?, key, wait: Arc::clone(wait) })
     }
 
     /// Sends a request once.
     pub(crate) async fn ask_once(&self, method: &Method, path: &str, body: Option<&Value>) -> Result<Answer> {
-        let mut request =
-            self.http.request(method.clone(), format!("{}/{path}", self.base)).bearer_auth(self.key.reveal());
+        let mut request = self.http.request(method.clone(), format!("{}/{path}", self.base));
+        if let Some(key) = &self.key {
+            request = request.bearer_auth(key.reveal());
+        }
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body.to_string());
         }

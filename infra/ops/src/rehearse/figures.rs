@@ -8,8 +8,9 @@ const FIGURES: &str = include_str!("figures.txt");
 
 impl Run<'_> {
     /// What cannot be had is said in the place of its value, since nothing else depends on it.
-    pub(super) fn figures(&self) {
-        let Kind::Stack { aws, deployment } = &self.options.place.0 else { return };
+    pub(super) fn figures(&mut self) {
+        let options = self.options;
+        let Kind::Stack { aws, deployment } = &options.place.0 else { return };
         let begun = self.report.begun_at.as_millisecond().to_string();
         for figure in FIGURES.trim_end().split("\n\n") {
             let (name, question) = figure.split_once('\n').unwrap_or_default();
@@ -22,6 +23,9 @@ impl Run<'_> {
                 Ok(Err(why)) => why,
                 Err(error) => format!("{error:#}"),
             };
+            if words.starts_with("cloudwatch describe-alarms") {
+                self.report.ringing = ringing(&value);
+            }
             self.report.figure(name, &value);
         }
     }
@@ -48,6 +52,11 @@ fn starts(lines: &str) -> String {
         .join(", ")
 }
 
+/// The names of alarms, after how many there are of two kinds.
+fn ringing(counts: &str) -> String {
+    counts.split('\t').skip(2).flat_map(str::split_whitespace).collect::<Vec<_>>().join(", ")
+}
+
 fn milliseconds(report: &str, name: &str) -> Option<f64> {
     report.split_once(name)?.1.split(' ').next()?.parse().ok()
 }
@@ -62,5 +71,6 @@ mod tests {
                      REPORT RequestId: b\tDuration: 9.20 ms\tBilled Duration: 10 ms\nREPORT RequestId: c\tDuration: 7.00 ms";
         assert_eq!(starts(lines), "120 ms (1 seen), 9 ms (2 seen)");
         assert_eq!(starts(""), "none seen, none seen");
+        assert_eq!(ringing("12\t14\tb-Credit b-Mail\n"), "b-Credit, b-Mail");
     }
 }

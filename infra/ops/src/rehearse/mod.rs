@@ -7,14 +7,13 @@ mod page;
 mod place;
 mod steps;
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use bursar_core::clock::{Clock, Moment};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
@@ -22,6 +21,7 @@ use bursar_visitor::Visitor;
 use futures_util::future::BoxFuture;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
 
 pub use command::Arguments;
 pub(crate) use command::run;
@@ -89,6 +89,7 @@ struct Run<'a> {
 /// Walks all steps up to the first that fails, and closes what is open then. It fails where nothing can be begun.
 pub async fn rehearse(options: &Options) -> Result<Report> {
     let origin = options.place.origin();
+    let _lock = lock(&options.state)?;
     let mut run = Run {
         options,
         admin: Visitor::new(origin, origin)?,
@@ -101,7 +102,7 @@ pub async fn rehearse(options: &Options) -> Result<Report> {
         spent: Usd::ZERO,
         synced_at: options.clock.now(),
         synced: Usd::ZERO,
-        report: Report::new(origin.to_owned(), options.clock.now()),
+        report: Report::new(&options.place, options.clock.now()),
     };
     ensure!(run.record.is_some() || !options.is_next_day, "{} knows of no rehearsal", options.state.display());
     for step in if options.is_next_day { &NEXT_DAY[..] } else { &WALK } {
@@ -174,7 +175,25 @@ impl Record {
     }
 
     fn keep(&self, options: &Options) -> Result<()> {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&options.state)?;
-        Ok(file.write_all(serde_json::to_string(self)?.as_bytes())?)
+        // A run that is killed meanwhile leaves what was there before.
+        let folder = options.state.parent().unwrap_or(Path::new(""));
+        let mut file = NamedTempFile::new_in(Path::new(".").join(folder))?;
+        file.write_all(serde_json::to_string(self)?.as_bytes())?;
+        file.as_file().sync_all()?;
+        file.persist(&options.state)?;
+        Ok(())
+    }
+}
+
+/// Keeps other runs from a file, as long as what is returned is open. It lies beside the file, which is replaced again and again.
+fn lock(state: &Path) -> Result<File> {
+    let shown = state.display();
+    let lock = File::options().append(true).create(true).open(state.with_extension("lock"));
+    let lock = lock.with_context(|| format!("nothing can be written beside {shown}"))?;
+    match lock.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            bail!("another rehearsal runs with {shown}: wait for its end, or name another file by --state")
+        }
+        locked => locked.map(|()| lock).with_context(|| format!("{shown} cannot be locked")),
     }
 }

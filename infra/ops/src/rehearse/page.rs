@@ -6,16 +6,20 @@ use std::time::Duration;
 
 use bursar_core::clock::Moment;
 
+use super::Place;
 use super::steps::Step;
 use crate::VERSION;
 
 pub struct Report {
     origin: String,
+    is_of_machine: bool,
     pub(super) begun_at: Moment,
     /// What runs there.
     pub(super) version: String,
     rows: Vec<Row>,
     pub(super) stays: Vec<String>,
+    /// The names of alarms, as text.
+    pub(super) ringing: String,
     /// The rows of a table.
     figures: RefCell<String>,
 }
@@ -27,9 +31,17 @@ struct Row {
 }
 
 impl Report {
-    pub(super) fn new(origin: String, begun_at: Moment) -> Report {
-        let version = "of an unknown version".to_owned();
-        Report { origin, begun_at, version, rows: Vec::new(), stays: Vec::new(), figures: RefCell::default() }
+    pub(super) fn new(place: &Place, begun_at: Moment) -> Report {
+        Report {
+            origin: place.origin().to_owned(),
+            is_of_machine: place.is_machine(),
+            begun_at,
+            version: "of an unknown version".to_owned(),
+            rows: Vec::new(),
+            stays: Vec::new(),
+            ringing: String::new(),
+            figures: RefCell::default(),
+        }
     }
 
     pub(super) fn note(&mut self, step: Step, took: Duration, outcome: Result<String, String>) {
@@ -49,6 +61,15 @@ impl Report {
         self.rows.iter().find_map(|row| Some((row.step, row.outcome.as_ref().err()?.as_str())))
     }
 }
+
+/// The pages that help on one machine as they stand, and the one that says of others what to do there.
+const AS_ON_A_STACK: [&str; 4] = [
+    "night.md#the-provider-is-down",
+    "night.md#the-balance-is-gone",
+    "night.md#a-students-key-leaked",
+    "use.md#end-of-term",
+];
+const ON_A_MACHINE: &str = "machine.md#the-night-pages-that-apply";
 
 impl Display for Report {
     /// What others say may name people and accounts, which no ticket is to hold.
@@ -76,8 +97,12 @@ impl Report {
             None => writeln!(f, "**All went well.**\n")?,
             Some((step, why)) => {
                 let [name, help] = step.facts();
+                let help = if self.is_of_machine && !AS_ON_A_STACK.contains(&help) { ON_A_MACHINE } else { help };
                 writeln!(f, "**Failed at: {name}.** {}. See infra/runbook/{help}.\n", why.trim_end_matches('.'))?;
             }
+        }
+        if !self.ringing.is_empty() {
+            writeln!(f, "**Alarms ring**: {}. See infra/runbook/trouble.md#an-alarm-rings.\n", self.ringing)?;
         }
         writeln!(f, "| step | seconds | what was seen |\n| --- | ---: | --- |")?;
         for Row { step, took, outcome } in &self.rows {

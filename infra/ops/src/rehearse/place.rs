@@ -36,6 +36,10 @@ impl Place {
         }
     }
 
+    pub(super) fn is_machine(&self) -> bool {
+        matches!(self.0, Kind::Machine { .. })
+    }
+
     /// Whether this is a deployment of Bursar, and in which words it is named.
     pub(super) async fn look(&self) -> Result<String> {
         match &self.0 {
@@ -95,9 +99,31 @@ fn invoked(aws: &Aws, deployment: &Deployment) -> Result<Value> {
     let words = ["lambda", "invoke", "--function-name", function, "--cli-read-timeout", "900", "/dev/stdout"];
     let answer =
         aws.ask(&words, "FunctionError")?.map_err(anyhow::Error::msg)?.context("AWS knows no such function")?;
-    // The report, and then `None` or how the function failed.
-    let report = serde_json::Deserializer::from_str(&answer).into_iter().next();
-    report.and_then(Result::ok).with_context(|| format!("usage-sync answered {answer}"))
+    report_in(&answer)
+}
+
+/// The report of a sync: before `None`, or in which way the function failed.
+fn report_in(answer: &str) -> Result<Value> {
+    let mut values = serde_json::Deserializer::from_str(answer).into_iter::<Value>();
+    let report = values.next().and_then(Result::ok).with_context(|| format!("usage-sync answered {answer}"))?;
+    let failure = answer[values.byte_offset()..].trim();
+    ensure!(
+        failure == "None",
+        "usage-sync failed ({failure}): {}",
+        report["errorMessage"].as_str().unwrap_or("without a word")
+    );
+    Ok(report)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sync_that_dies_says_of_what() {
+        let why = report_in("{\"errorMessage\":\"Task timed out\"}\nUnhandled\n").unwrap_err();
+        assert_eq!(why.to_string(), "usage-sync failed (Unhandled): Task timed out");
+    }
 }
 
 async fn ask(method: Method, url: String) -> Result<(u16, Value)> {

@@ -24,8 +24,13 @@ const LEAST: Usd = Usd::from_micros(50_000);
 /// What is spent: more than the hundredth of the budget at which the alert comes.
 const ENOUGH: Usd = Usd::from_micros(6_000);
 const MOST_REQUESTS: u32 = 20;
-/// Words of a question, which are its tokens. A long question is answered sooner than a long answer.
-const WORDS: usize = 8_000;
+/// So many of them may get no answer, though each may cost as much.
+const MOST_LOST: u32 = 3;
+/// Words of a question, which are its tokens, or at most twice as many. A long question is answered sooner than a long answer.
+const WORDS: u32 = 8_000;
+const ANSWER: u32 = 16;
+/// So often at most a key is asked whether it is dead, with a word.
+const LOOKS: u32 = 60;
 /// The most that anything may stay behind what was done.
 pub(super) const PATIENCE: Duration = Duration::from_secs(600);
 /// A link is mailed at most once in a minute.
@@ -197,7 +202,35 @@ impl Run<'_> {
     async fn money(&mut self) -> Result<String> {
         let balance = usd(&self.get("/console/account").await?, "balance")?;
         ensure!(balance >= LEAST, "the account has ${balance} left: buy credit before students come");
-        Ok(format!("${balance}"))
+        let help = self.get("/my/help").await?.examples().join(" ");
+        let provider = help.split_whitespace().find_map(|word| word.trim_matches('\'').strip_suffix("/key"));
+        provider.context("the page of help does not name the provider")?.clone_into(&mut self.provider);
+        let most = self.most_expected().await?;
+        Ok(format!("${balance}; with {} at most ${most} are spent", self.options.model))
+    }
+
+    /// The most that a rehearsal costs at the model's price. It fails where that is too much, or too little is spent for an alert.
+    async fn most_expected(&self) -> Result<Usd> {
+        let model = self.options.model.as_str();
+        let models =
+            Wire::new(&self.provider, None, &self.options.wait)?.ask(Method::GET, "models", None).await?.rows()?;
+        let listed = models.iter().find(|row| [&row["id"], &row["canonical_slug"]].contains(&&json!(model)));
+        let pricing =
+            &listed.with_context(|| format!("the provider lists no {model}: take another --model"))?["pricing"];
+        // Of a million tokens, or of a million requests.
+        let price = |name: &str| Usd::parse_ceil(&format!("{}e6", pricing[name].as_str()?)).ok();
+        let of_tokens =
+            price("prompt").zip(price("completion")).filter(|(word, answer)| *word.min(answer) >= Usd::ZERO);
+        let (word, answer) = of_tokens.with_context(|| format!("{model} has no fixed price: take another --model"))?;
+        let questions = 1 + MOST_LOST;
+        let millionfold = word.times(questions * WORDS * 2 + LOOKS * ANSWER)
+            + answer.times((questions + LOOKS) * ANSWER)
+            + price("request").unwrap_or_default().times(questions + LOOKS);
+        let most = ENOUGH + Usd::from_micros(millionfold.micros() / 1_000_000);
+        ensure!(most <= LEAST, "with {model} it could cost ${most}, and ${LEAST} are enough: take a cheaper --model");
+        let least = Usd::from_micros(word.times(MOST_REQUESTS * WORDS).micros() / 1_000_000);
+        ensure!(least >= ENOUGH, "{model} costs too little for an alert: take another --model");
+        Ok(most)
     }
 
     async fn programme(&mut self) -> Result<String> {
@@ -266,15 +299,8 @@ impl Run<'_> {
         let begun = self.options.clock.now();
         let page = self.press(button, 200).await?;
         self.timed(&format!("{button} answered"), begun);
-        // As students are told to use it.
-        for word in page.examples().iter().flat_map(|text| text.split_whitespace()) {
-            let word = word.trim_matches(|letter: char| !letter.is_alphanumeric());
-            if let Some(provider) = word.strip_suffix("/chat/completions") {
-                provider.clone_into(&mut self.provider);
-            }
-        }
         let key = page.text("key").and_then(PlaintextKey::new).context("no key is shown")?;
-        self.key = Some(Wire::new(&self.provider, &Arc::new(key), &self.options.wait)?);
+        self.key = Some(Wire::new(&self.provider, Some(Arc::new(key)), &self.options.wait)?);
         Ok(())
     }
 
@@ -283,15 +309,16 @@ impl Run<'_> {
         self.key.as_ref().context("there is no key")?.ask(method, path, body).await
     }
 
-    async fn chat(&self, words: usize) -> Result<Answer> {
-        let messages = json!([{ "role": "user", "content": "yes ".repeat(words) }]);
-        let body = json!({ "model": self.options.model, "max_tokens": 16, "messages": messages, "usage": { "include": true } });
+    async fn chat(&self, words: u32) -> Result<Answer> {
+        let messages = json!([{ "role": "user", "content": "yes ".repeat(usize::try_from(words)?) }]);
+        let body = json!({ "model": self.options.model, "max_tokens": ANSWER, "messages": messages, "usage": { "include": true } });
         self.ask(Method::POST, "chat/completions", Some(body)).await
     }
 
     async fn spend(&mut self) -> Result<String> {
         let begun = self.options.clock.now();
         let mut requests = 0;
+        let mut lost = 0;
         while self.spent < ENOUGH {
             ensure!(
                 requests < MOST_REQUESTS,
@@ -300,7 +327,8 @@ impl Run<'_> {
             );
             requests += 1;
             let answer = match self.chat(WORDS).await {
-                Ok(Answer { status: 500.., .. }) | Err(_) if requests < MOST_REQUESTS => {
+                Ok(Answer { status: 500.., .. }) | Err(_) if lost < MOST_LOST => {
+                    lost += 1;
                     (self.options.wait)(Duration::from_secs(10)).await;
                     continue;
                 }
