@@ -1,6 +1,6 @@
-"""Deploys the packaged functions with the template beside them to an emulator of AWS, and uses the bundle as people would.
+"""Deploys the release in this folder to an emulator of AWS, and uses the bundle as people and operators would.
 
-`deploy_test.py <folder of the packages> <their architecture> <ready line of a bursar, for its provider> <URL of the emulator> <bursar-ops>`
+`deploy_test.py <its architecture> <ready line of a bursar, for its provider> <URL of the emulator>`
 """
 
 import http.client
@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 import signal
 import ssl
 import subprocess
@@ -40,13 +41,16 @@ PATIENCE = 180
 
 
 def main():
-    packages, architecture, ready, url = Path(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3]), sys.argv[4]
+    architecture, ready, url = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3]
+    for program in ("cargo", "rustc"):
+        assert not shutil.which(program), f"an operator has no {program}"
+    subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], check=True)
     provider = Provider(ready["provider"], management_key(ready))
     stack = Stack(url)
-    stack.deploy(packages, {"Architecture": architecture, "MailFrom": FROM, "Admins": ADMIN, "OperatorMail": "operator@example.edu", "Institution": "Example University", "OpenRouterBaseUrl": provider.url})
+    stack.deploy(Path(), {"MailFrom": FROM, "Admins": ADMIN, "OperatorMail": "operator@example.edu", "Institution": "Example University", "OpenRouterBaseUrl": provider.url})
     stack.aws("secretsmanager").put_secret_value(SecretId=stack.names["ManagementKey"], SecretString=provider.management_key)
     print(f"deploy-test: the stack is made, at {stack.origin}")
-    stack.ops = sys.argv[5]
+    stack.ops = f"./bursar-ops-{architecture}"
     for step in (a_student_gets_a_key, a_sync_and_an_alert, a_killed_claim, a_rotation, an_operator_looks, a_rehearsal):
         step(stack, provider)
         print(f"deploy-test: {step.__name__.replace('_', ' ')}")

@@ -40,6 +40,7 @@ fn main() -> ExitCode {
 fn run() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let count_or = |otherwise: usize| words.get(1).map_or(Ok(otherwise), |count| count.parse());
     match words[..] {
         ["as-product", "usage-sync"] => as_in_lambda(client::run_the_sync()),
         ["as-product", "console", cookie, path, takes, times] => {
@@ -57,26 +58,13 @@ fn run() -> Result<()> {
         ["as-product", "console", "pause", "groups", cookie, csrf, programme] => {
             as_in_lambda(client::pause_all(cookie, csrf, programme))
         }
-        ["pause", ref counts @ ..] => {
-            let count = counts.first().map_or(Ok(2_000), |count| count.parse())?;
-            tokio::runtime::Runtime::new()?.block_on(edits::pause(count))
-        }
-        ["edits", ref counts @ ..] => {
-            let count = counts.first().map_or(Ok(5_000), |count| count.parse())?;
-            tokio::runtime::Runtime::new()?.block_on(edits::edits(count))
-        }
-        ["claims", ref counts @ ..] => {
-            let count = counts.first().map_or(Ok(500), |count| count.parse())?;
-            tokio::runtime::Runtime::new()?.block_on(claims::claims(count))
-        }
-        ["roster", rows] => tokio::runtime::Runtime::new()?.block_on(desk::roster(rows)),
-        ["sync", ref keys @ ..] => {
-            tokio::runtime::Runtime::new()?.block_on(sync(&sizes(keys, [1_000, 10_000, 50_000])?))
-        }
-        ["paced", keys, a_second] => tokio::runtime::Runtime::new()?.block_on(paced(keys.parse()?, a_second.parse()?)),
-        ["desk", ref grants @ ..] => {
-            tokio::runtime::Runtime::new()?.block_on(desk::desk(&sizes(grants, [200, 5_000, 50_000])?))
-        }
+        ["pause", ..] => on_threads(edits::pause(count_or(2_000)?)),
+        ["edits", ..] => on_threads(edits::edits(count_or(5_000)?)),
+        ["claims", ..] => on_threads(claims::claims(count_or(500)?)),
+        ["roster", rows] => on_threads(desk::roster(rows)),
+        ["sync", ref keys @ ..] => on_threads(sync(&sizes(keys, [1_000, 10_000, 50_000])?)),
+        ["paced", keys, a_second] => on_threads(paced(keys.parse()?, a_second.parse()?)),
+        ["desk", ref grants @ ..] => on_threads(desk::desk(&sizes(grants, [200, 5_000, 50_000])?)),
         _ => bail!(
             "sync [KEYS…], paced KEYS A_SECOND, desk [GRANTS…], roster ROWS, claims [COUNT], edits [COUNT], or pause [COUNT]"
         ),
@@ -86,6 +74,10 @@ fn run() -> Result<()> {
 /// One thread, as in Lambda.
 fn as_in_lambda(measured: impl Future<Output = Result<()>>) -> Result<()> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(measured)
+}
+
+fn on_threads(stand_ins: impl Future<Output = Result<()>>) -> Result<()> {
+    tokio::runtime::Runtime::new()?.block_on(stand_ins)
 }
 
 fn sizes(given: &[&str], otherwise: [usize; 3]) -> Result<Vec<usize>> {

@@ -4,10 +4,10 @@ use std::fs;
 use std::process::{Command, Stdio};
 
 use clap::Args;
-use semver::Version;
 
 use crate::aws::{self, Aws, Deployment, Found, Login, MEND, NOT_CHECKED, OK, Report};
-use crate::{VERSION, newer, sign_on};
+use crate::newer::{self, Releases};
+use crate::{VERSION, sign_on};
 
 /// The checks in the order in which an operator would mend.
 const CHECKS: &str = include_str!("doctor.txt");
@@ -33,8 +33,11 @@ const COPIES_REMEDY: &str =
 #[derive(Args)]
 pub struct Arguments {
     /// The name of the deployment's stack
-    #[arg(long, value_name = "NAME", required_unless_present = "origin")]
+    #[arg(long, value_name = "NAME", required_unless_present_any = ["origin", "machine"])]
     stack: Option<String>,
+    /// Only look whether a release is newer than this one, which runs on one machine, and which advisories concern it
+    #[arg(long, conflicts_with_all = ["stack", "origin"])]
+    machine: bool,
     /// Who may claim that day
     #[arg(long, value_name = "N")]
     students: Option<u32>,
@@ -47,12 +50,8 @@ pub struct Arguments {
     /// So many requests the provider takes at once, as `provider-check --in-flight` measures
     #[arg(long, value_name = "N")]
     requests_at_once: Option<u32>,
-    /// Where Bursar's releases are, if not where this checkout came from
-    #[arg(long, value_name = "URL")]
-    repository: Option<String>,
-    /// Where the advisories are
-    #[arg(long, value_name = "URL", default_value = newer::ADVISORIES)]
-    advisories: String,
+    #[command(flatten)]
+    releases: Releases,
     #[command(flatten)]
     login: Login,
     /// Only look whether a front that vouches for who signs in keeps others out, at the address of the pages
@@ -70,8 +69,7 @@ struct Doctor {
     at_once: Option<u32>,
     keys_per_second: Option<f64>,
     requests_at_once: Option<u32>,
-    repository: Option<String>,
-    advisories: String,
+    releases: Releases,
 }
 
 pub(crate) fn doctor(arguments: Arguments) -> anyhow::Result<()> {
@@ -81,32 +79,24 @@ pub(crate) fn doctor(arguments: Arguments) -> anyhow::Result<()> {
         report.tell("front", sign_on::keeps_out(origin, admin))?;
         return report.end("of these stand between this front and real people");
     }
-    let Arguments {
-        stack, login, students, at_once, keys_per_second, requests_at_once, repository, advisories, ..
-    } = arguments;
+    if arguments.machine {
+        let mut report = Report::default();
+        arguments.releases.tell(&mut report, VERSION)?;
+        return report.end("of these stand between this machine and what is newer");
+    }
+    let Arguments { stack, login, students, at_once, keys_per_second, requests_at_once, releases, .. } = arguments;
     let aws = Aws { stack: stack.unwrap_or_default(), login };
     let guess = |students: u32| students.div_ceil(STUDENTS_OF_ONE_AT_ONCE).min(MOST_AT_ONCE);
     let at_once = at_once.or(students.map(guess));
     let deployment = Deployment::read(&aws)?;
-    Doctor { aws, deployment, students, at_once, keys_per_second, requests_at_once, repository, advisories }.look()
+    Doctor { aws, deployment, students, at_once, keys_per_second, requests_at_once, releases }.look()
 }
 
 impl Doctor {
     fn look(&self) -> anyhow::Result<()> {
         let mut report = Report::default();
-        match newer::tags(self.repository.as_deref()) {
-            Ok((repository, tags)) => {
-                let deployed = self.deployment.value("Version");
-                report.tell("version", self.version(&tags))?;
-                report.tell("newer release", newer::release(&tags, deployed))?;
-                let advisories = newer::advisories(&repository, &tags, deployed, &self.advisories);
-                report.tell("advisories", advisories.unwrap_or_else(|why| (NOT_CHECKED, format!("{why:#}"))))?;
-            }
-            Err(why) => {
-                report.tell("version", self.version(""))?;
-                report.tell("newer release", (NOT_CHECKED, format!("{why:#}")))?;
-            }
-        }
+        let tags = self.releases.tell(&mut report, self.deployment.value("Version"))?;
+        report.tell("version", self.version(&tags))?;
         report.tell("samconfig.toml", self.samconfig(&fs::read_to_string("samconfig.toml").unwrap_or_default()))?;
         for (name, verdict) in aws::check(&self.aws, &self.deployment, CHECKS, &|_, mails| self.short_of_mails(mails))?
         {
@@ -281,11 +271,9 @@ pub(crate) fn reached(url: &str, worst: u16) -> Found {
 /// The released versions between two others, in their order from the first, by the tags of the repository.
 fn between(tags: &str, first: &str, last: &str) -> Vec<String> {
     let (Some(first), Some(last)) = (newer::number(first), newer::number(last)) else { return Vec::new() };
-    let released = tags.lines().filter_map(|tag| Version::parse(tag.trim().strip_prefix('v')?).ok());
-    let lies_between = |tag: &Version| {
-        tag.pre.is_empty() && first.clone().min(last.clone()) < *tag && *tag < first.clone().max(last.clone())
-    };
-    let mut between: Vec<_> = released.filter(lies_between).collect();
+    let lower = first.clone().min(last.clone());
+    let upper = first.clone().max(last.clone());
+    let mut between: Vec<_> = newer::released(tags).filter(|tag| lower < *tag && *tag < upper).collect();
     between.sort_unstable();
     if last < first {
         between.reverse();

@@ -5,22 +5,55 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, bail};
-use rustsec::report::{Report, Settings};
+use anyhow::{Context, bail, ensure};
+use clap::Args;
+use rustsec::report::Settings;
 use rustsec::{Database, Lockfile};
 use semver::Version;
 
-use crate::aws::{Found, MEND, NOT_CHECKED, OK};
+use crate::aws::{Found, MEND, NOT_CHECKED, OK, Report};
 
 /// The advisories of all crates of crates.io.
-pub(crate) const ADVISORIES: &str = "https://github.com/RustSec/advisory-db";
+const ADVISORIES: &str = "https://github.com/RustSec/advisory-db";
 
-/// The tags of a repository, a line each. `None` names the one that this checkout came from.
-pub(crate) fn tags(repository: Option<&str>) -> anyhow::Result<(String, String)> {
+#[derive(Args)]
+pub(crate) struct Releases {
+    /// Where Bursar's releases are, if not where this checkout came from: a URL that git takes
+    #[arg(long, value_name = "URL")]
+    repository: Option<String>,
+    /// Where the advisories are
+    #[arg(long, value_name = "URL", default_value = ADVISORIES)]
+    advisories: String,
+}
+
+impl Releases {
+    /// Tells whether a release is newer than the one that runs, and which advisories concern that. Returns the tags.
+    pub(crate) fn tell(&self, report: &mut Report, running: &str) -> anyhow::Result<String> {
+        let unknown = |why: anyhow::Error| (NOT_CHECKED, format!("{why:#}"));
+        match tags(self.repository.as_deref()) {
+            Ok((repository, tags)) => {
+                report.tell("newer release", release(&tags, running))?;
+                let advisories = advisories(&repository, &tags, running, &self.advisories);
+                report.tell("advisories", advisories.unwrap_or_else(unknown))?;
+                Ok(tags)
+            }
+            Err(why) => {
+                report.tell("newer release", unknown(why))?;
+                report.tell("advisories", (NOT_CHECKED, "not looked either".to_owned()))?;
+                Ok(String::new())
+            }
+        }
+    }
+}
+
+/// The tags of a repository, a line each. `None` names the one that this checkout of Bursar came from.
+fn tags(repository: Option<&str>) -> anyhow::Result<(String, String)> {
     let origin;
     let repository = match repository {
         Some(repository) => repository,
         None => {
+            let is_checkout = Path::new("infra/ops/Cargo.toml").exists();
+            ensure!(is_checkout, "not looked: name Bursar's repository by --repository");
             origin = git(&["remote", "get-url", "origin"]).context("name Bursar's repository by --repository")?;
             origin.trim()
         }
@@ -32,11 +65,11 @@ pub(crate) fn tags(repository: Option<&str>) -> anyhow::Result<(String, String)>
 }
 
 /// Whether a release is newer than the one that runs.
-pub(crate) fn release(tags: &str, deployed: &str) -> Found {
+fn release(tags: &str, deployed: &str) -> Found {
     let Some(running) = number(deployed) else { return (NOT_CHECKED, format!("“{deployed}” is no version")) };
-    match newest(tags).filter(|newest| running < *newest) {
+    match released(tags).max().filter(|newest| running < *newest) {
         Some(newest) => (MEND, format!("v{newest} is there, and v{running} runs: read its notes, and deploy it.")),
-        None if !tags.lines().any(|tag| tag == format!("v{running}")) => (
+        None if !released(tags).any(|version| version == running) => (
             NOT_CHECKED,
             format!(
                 "the repository has no tag v{running}, so it may be another than Bursar's: name that by --repository"
@@ -47,7 +80,7 @@ pub(crate) fn release(tags: &str, deployed: &str) -> Found {
 }
 
 /// Whether advisories concern what the release that runs is made of, and whether the newest mends them.
-pub(crate) fn advisories(repository: &str, tags: &str, deployed: &str, database: &str) -> anyhow::Result<Found> {
+fn advisories(repository: &str, tags: &str, deployed: &str, database: &str) -> anyhow::Result<Found> {
     let running = number(deployed).with_context(|| format!("“{deployed}” is no version"))?;
     let folder = tempfile::tempdir()?;
     let database = cloned(database, None, &folder.path().join("advisories"))?;
@@ -56,7 +89,7 @@ pub(crate) fn advisories(repository: &str, tags: &str, deployed: &str, database:
         let tag = format!("v{version}");
         let checkout = cloned(repository, Some(&tag), &folder.path().join(&tag))?;
         let lock = Lockfile::load(checkout.join("Cargo.lock"))?;
-        let vulnerabilities = Report::generate(&database, &lock, &Settings::default()).vulnerabilities.list;
+        let vulnerabilities = rustsec::Report::generate(&database, &lock, &Settings::default()).vulnerabilities.list;
         Ok(vulnerabilities
             .into_iter()
             .map(|vulnerability| {
@@ -71,7 +104,7 @@ pub(crate) fn advisories(repository: &str, tags: &str, deployed: &str, database:
     if of_running.is_empty() {
         return Ok((OK, format!("none concerns v{running}")));
     }
-    let newest = newest(tags).filter(|newest| running < *newest);
+    let newest = released(tags).max().filter(|newest| running < *newest);
     let of_newest = newest.as_ref().map(concern).transpose()?;
     let sentences = of_running.iter().map(|(advisory, package)| match (&newest, &of_newest) {
         (Some(newest), Some(unmended)) if !unmended.contains_key(advisory) => {
@@ -87,9 +120,10 @@ pub(crate) fn number(version: &str) -> Option<Version> {
     Version::parse(version.split(' ').next().unwrap_or_default()).ok()
 }
 
-fn newest(tags: &str) -> Option<Version> {
-    let released = tags.lines().filter_map(|tag| Version::parse(tag.trim().strip_prefix('v')?).ok());
-    released.filter(|version| version.pre.is_empty()).max()
+/// The versions that were released.
+pub(crate) fn released(tags: &str) -> impl Iterator<Item = Version> {
+    let versions = tags.lines().filter_map(|tag| Version::parse(tag.trim().strip_prefix('v')?).ok());
+    versions.filter(|version| version.pre.is_empty())
 }
 
 fn cloned(repository: &str, tag: Option<&str>, into: &Path) -> anyhow::Result<std::path::PathBuf> {

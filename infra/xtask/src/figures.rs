@@ -61,7 +61,8 @@ impl Run {
 /// `BENCHMARKS.md`: of each run with these words the newest, by what it measures.
 pub(crate) fn write(shell: &Shell) -> anyhow::Result<()> {
     let mut page = "# Figures\n\nRecorded, not asserted, on Debian 12, two cores, 24 GiB, on shared machines: good to about a factor of two. This page \
-                    is made of the files in [docs/figures](docs/figures), one a run: by `cargo xtask bench` and `long` with `--record WHAT ELSE RAN`, or by hand.\n"
+                    is made of the files in [docs/figures](docs/figures), one a run: by `cargo xtask bench` and `long` with `--record WHAT ELSE RAN`, or by hand. With `--memory MB` \
+                    a run was behind TLS, under the share of a processor that Lambda gives this memory, by a quota of control groups or by cpulimit.\n"
         .to_owned();
     let mut runs: Vec<Value> = Vec::new();
     for file in shell.read_dir(FOLDER)? {

@@ -23,7 +23,11 @@ const PARTS: &[(&str, Step, &str)] = &[
         machine_test,
         "`bursar serve` under kills, power cuts and copies while students claim; it needs strace",
     ),
-    ("deploy-test", deploy_test, "the packaged functions, deployed to an emulator of AWS and used there"),
+    (
+        "deploy-test",
+        deploy_test,
+        "a release, deployed from its archive to an emulator of AWS and used there; it needs the AWS CLI and openssl",
+    ),
     (
         "browser",
         browser,
@@ -36,7 +40,7 @@ const PARTS: &[(&str, Step, &str)] = &[
     ("package", package_arm64, "the five functions for arm64, each small enough"),
     (
         "cold-start",
-        cold_start,
+        |shell| crate::bench(shell, &["cold-start".to_owned()]),
         "each function to its first answer under the share of a processor that its memory gives; it needs openssl and strace",
     ),
 ];
@@ -105,14 +109,8 @@ fn provider_sdk(shell: &Shell) -> anyhow::Result<()> {
 }
 
 fn machine_test(shell: &Shell) -> anyhow::Result<()> {
-    ops(shell)?;
-    beside_bursar(shell, "machine_test.py")
-}
-
-/// The program for operators, beside `bursar`.
-fn ops(shell: &Shell) -> anyhow::Result<PathBuf> {
     cmd!(shell, "cargo build --locked --package bursar-ops").run()?;
-    Ok(tools::target().join("debug/bursar-ops"))
+    beside_bursar(shell, "machine_test.py")
 }
 
 /// Runs a script that is told where a bursar runs.
@@ -123,21 +121,26 @@ fn beside_bursar(shell: &Shell, script: &str) -> anyhow::Result<()> {
     Ok(cmd!(shell, "{python} infra/xtask/{script} {ready}").run()?)
 }
 
-/// `template.yaml` and the packaged functions on an emulator of AWS that runs them, used as people would.
+/// What a release would be, deployed from its archive to an emulator of AWS that runs it, and used as people and operators would, with no
+/// Rust on the path.
 fn deploy_test(shell: &Shell) -> anyhow::Result<()> {
-    let python = tools::python(shell)?;
-    let (architecture, folder) = package::tried(shell)?;
-    let emulator = Emulator::start(shell)?;
-    let bursar = Bursar::start(shell)?;
-    let ready = &bursar.ready;
-    let url = emulator.url();
     cmd!(shell, "aws --version")
         .quiet()
         .ignore_stdout()
         .run()
         .context("this recipe needs the AWS CLI: on Debian, install awscli")?;
-    let ops = ops(shell)?;
-    cmd!(shell, "{python} infra/xtask/deploy_test.py {folder} {architecture} {ready} {url} {ops}")
+    let (python, script) = (tools::python(shell)?, crate::root().join("infra/xtask/deploy_test.py"));
+    let unpacked = shell.create_temp_dir()?;
+    let folder = package::tried_release(shell, unpacked.path())?;
+    let emulator = Emulator::start(shell)?;
+    let bursar = Bursar::start(shell)?;
+    let (architecture, ready, url) = (package::here()?, &bursar.ready, emulator.url());
+    let has_no_rust = |folder: &PathBuf| ["cargo", "rustc"].iter().all(|program| !folder.join(program).exists());
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths(std::env::split_paths(&path).filter(has_no_rust))?;
+    let _in_folder = shell.push_dir(folder);
+    cmd!(shell, "{python} {script} {architecture} {ready} {url}")
+        .env("PATH", path)
         .run()
         .inspect_err(|_| eprintln!("deploy-test: the emulator said\n{}", emulator.log(shell)))?;
     Ok(())
@@ -185,10 +188,10 @@ fn package_arm64(shell: &Shell) -> anyhow::Result<()> {
     package::package(shell, &[])
 }
 
-fn cold_start(shell: &Shell) -> anyhow::Result<()> {
+pub(crate) fn cold_start(shell: &Shell) -> anyhow::Result<String> {
     let python = tools::python(shell)?;
-    let (_, folder) = package::tried(shell)?;
+    let folder = package::tried(shell)?;
     let bursar = Bursar::start(shell)?;
     let ready = &bursar.ready;
-    Ok(cmd!(shell, "{python} infra/xtask/cold_start.py {folder} {ready}").run()?)
+    Ok(cmd!(shell, "{python} infra/xtask/cold_start.py {folder} {ready}").read()?)
 }

@@ -43,7 +43,8 @@ const RECIPES: &[(&str, &str, Run)] = &[
     ("screenshots", "the pictures of the README, in docs/screenshots", Alone(screenshots)),
     (
         "bench",
-        "sync, paced, desk, roster, claims, edits or pause [NUMBER…] [--record WHAT ELSE RAN]: wall, processor, peak, calls",
+        "sync, paced, desk, roster, claims, edits or pause [NUMBER…], or cold-start [--memory MB] [--record WHAT ELSE RAN]: wall, processor, peak, calls; \
+         with --memory behind TLS, under the share of a processor that it gives (512, 1024, 1769)",
         With(bench),
     ),
     ("figures", "BENCHMARKS.md, made of the runs in docs/figures", Alone(figures::write)),
@@ -133,14 +134,29 @@ fn screenshots(shell: &Shell) -> anyhow::Result<()> {
     long::in_browser(shell, &["screenshots".as_ref(), folder.as_os_str()])
 }
 
+/// Words before it say what is measured, and the one after it how much memory the function has.
+const MEMORY: &str = "--memory";
+
 fn bench(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
     let run = figures::Run::begin(shell, words)?;
-    let bench_words = &run.words[..];
-    let bench = cmd!(shell, "cargo bench --locked --package bursar-tests --bench figures -- {bench_words...}");
-    if !run.is_recorded() {
-        return Ok(bench.run()?);
-    }
-    let (name, printed) = (run.words.join(" "), bench.read()?);
+    let mut parts = run.words.splitn(2, |word| word == MEMORY);
+    let bench_words = parts.next().unwrap_or_default();
+    let under = match parts.next() {
+        None => String::new(),
+        Some([memory]) => {
+            format!("{}\n{}\n{memory}", tools::python(shell)?.display(), root().join("infra/xtask/share.py").display())
+        }
+        Some(_) => bail!("{MEMORY} takes one number of MB"),
+    };
+    let bench = cmd!(shell, "cargo bench --locked --package bursar-tests --bench figures -- {bench_words...}")
+        .env("BURSAR_BENCH_UNDER", under);
+    let printed = match bench_words {
+        [word] if word == "cold-start" => long::cold_start(shell)?,
+        _ if run.is_recorded() => bench.read()?,
+        _ => return Ok(bench.run()?),
+    };
+    writeln!(std::io::stdout().lock(), "{printed}")?;
+    let name = run.words.join(" ");
     run.record(shell, &name, &printed)
 }
 

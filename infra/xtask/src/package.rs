@@ -13,9 +13,6 @@ const FUNCTIONS: [&str; 5] = ["claim", "console", "mail", "threshold-alerts", "u
 /// The largest program as a zip. A function's start is quick while its code is small.
 const MOST_BYTES: u64 = 7_000_000;
 
-/// The value of the output `Version` in template.yaml.
-const UNPACKAGED: &str = "    Value: not packaged\n";
-
 /// What follows `bursar-` in the name of a machine's program, and Rust's name for such a machine. Those of musl need no library of the
 /// system.
 const MACHINES: [(&str, &str); 4] = [
@@ -23,6 +20,22 @@ const MACHINES: [(&str, &str); 4] = [
     ("arm64", "aarch64-unknown-linux-gnu"),
     ("x86_64-musl", "x86_64-unknown-linux-musl"),
     ("arm64-musl", "aarch64-unknown-linux-musl"),
+];
+
+/// What a release has of this checkout, where it is named here: what operators read and fill in.
+const PAPERS: &[&str] = &[
+    "CHANGELOG.md",
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+    "README.md",
+    "SECURITY.md",
+    "docs",
+    "functions/mail/fonts/inter-OFL.txt",
+    "infra/COSTS.md",
+    "infra/RUNBOOK.md",
+    "infra/runbook",
+    "infra/samples",
+    "infra/stack-policy.json",
 ];
 
 /// `package [arm64|x86_64|--machine] [--release]`.
@@ -66,15 +79,27 @@ pub(crate) fn package(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
 }
 
 /// The functions for this machine's own processor, in a folder that nobody deploys from.
-pub(crate) fn tried(shell: &Shell) -> anyhow::Result<(&'static str, PathBuf)> {
-    let architecture = match std::env::consts::ARCH {
-        "aarch64" => "arm64",
-        "x86_64" => "x86_64",
-        processor => bail!("Lambda runs no {processor}"),
-    };
+pub(crate) fn tried(shell: &Shell) -> anyhow::Result<PathBuf> {
     let folder = shell.current_dir().join("target/tried");
-    build(shell, architecture, &folder)?;
-    Ok((architecture, folder))
+    build(shell, here()?, &folder)?;
+    Ok(folder)
+}
+
+/// What a release would be for this machine's own processor, unpacked into an empty folder.
+pub(crate) fn tried_release(shell: &Shell, into: &Path) -> anyhow::Result<PathBuf> {
+    machine(shell, false)?;
+    let archive = archive(shell, "bursar-tried", &tried(shell)?, "Not released")?;
+    cmd!(shell, "tar --extract --file {archive} --directory {into}").run()?;
+    Ok(into.join("bursar-tried"))
+}
+
+/// How the template names this machine's own processor.
+pub(crate) fn here() -> anyhow::Result<&'static str> {
+    match std::env::consts::ARCH {
+        "aarch64" => Ok("arm64"),
+        "x86_64" => Ok("x86_64"),
+        processor => bail!("Lambda runs no {processor}"),
+    }
 }
 
 fn build(shell: &Shell, architecture: &str, folder: &Path) -> anyhow::Result<()> {
@@ -83,24 +108,18 @@ fn build(shell: &Shell, architecture: &str, folder: &Path) -> anyhow::Result<()>
     let packages: Vec<&str> = FUNCTIONS.iter().flat_map(|function| ["--package", function]).collect();
     let version = Checkout::read(shell);
     compile(shell, triple, &packages, &version, folder)?;
-    write_template(shell, &version, folder)
+    write_template(shell, architecture, &version, folder)
 }
 
-/// The program of one machine, for every kind that Rust's library is here for, and the checksums.
+/// The programs of one machine and of operators, for this kind of machine, or for every kind; and what is read and filled in with them.
 fn machine(shell: &Shell, is_release: bool) -> anyhow::Result<()> {
     let folder = shell.current_dir().join("target/machine");
     shell.remove_path(&folder)?;
     shell.create_dir(&folder)?;
     let version = Checkout::read(shell);
-    for (name, triple) in MACHINES {
-        if is_release {
-            add_library(shell, triple)?;
-        } else if !has_library(shell, triple)? {
-            eprintln!(
-                "package: bursar-{name} is left out: Rust's library for it is missing (rustup target add {triple})"
-            );
-            continue;
-        }
+    let here = here()?;
+    for (name, triple) in MACHINES.iter().filter(|(name, _)| is_release || *name == here) {
+        add_library(shell, triple)?;
         // cargo lambda moves it there, under the name that Lambda starts.
         let built = tools::target().join("tools/machine");
         let packages =
@@ -123,48 +142,38 @@ fn machine(shell: &Shell, is_release: bool) -> anyhow::Result<()> {
             bills_of_materials(shell, triple, &bills)?;
         }
     }
-    let sums = checksums(shell, &folder)?;
-    eprintln!("{sums}\npackage: {version}: target/machine has the programs for one machine, and SHA256SUMS");
+    let packed = folder.join("papers.tar");
+    cmd!(shell, "git archive --output {packed} HEAD {PAPERS...}").run()?;
+    cmd!(shell, "tar --extract --file {packed} --directory {folder}").run()?;
+    shell.remove_path(packed)?;
+    eprintln!("package: {version}: target/machine has the programs for one machine, and what they need");
     Ok(())
 }
 
-/// Everything that is published of a version, in one folder: the template with the functions that it deploys, the programs of one machine
-/// and of operators, what each is made of, these notes, and the checksums.
+/// Everything that is published of a version, in one archive.
 pub(crate) fn published(shell: &Shell, version: &str, notes: &str) -> anyhow::Result<PathBuf> {
-    for folder in ["target/lambda", "target/machine"] {
-        shell.remove_path(folder)?;
-    }
+    shell.remove_path("target/lambda")?;
     package(shell, &["arm64".to_owned(), "--release".to_owned()])?;
     package(shell, &["--machine".to_owned(), "--release".to_owned()])?;
-    let folder = shell.current_dir().join(format!("target/bursar-{version}"));
-    shell.remove_path(&folder)?;
-    shell.create_dir(&folder)?;
-    cmd!(shell, "cp -r target/lambda/. target/machine/. LICENSE-APACHE LICENSE-MIT {folder}").run()?;
-    shell.write_file(folder.join("NOTES.md"), format!("# Bursar {notes}"))?;
-    checksums(shell, &folder)?;
-    Ok(folder)
+    archive(shell, &format!("bursar-{version}"), Path::new("target/lambda"), notes)
 }
 
-fn checksums(shell: &Shell, folder: &Path) -> anyhow::Result<String> {
-    let _in_folder = shell.push_dir(folder);
-    let sums =
-        cmd!(shell, "sh -c 'find * -type f ! -name SHA256SUMS | LC_ALL=C sort | xargs -r sha256sum'").quiet().read()?;
-    shell.write_file("SHA256SUMS", format!("{sums}\n"))?;
-    Ok(sums)
+/// The functions and what is for one machine, with licences, notes and checksums.
+fn archive(shell: &Shell, name: &str, functions: &Path, notes: &str) -> anyhow::Result<PathBuf> {
+    let python = tools::python(shell)?;
+    cmd!(shell, "{python} infra/xtask/archive.py {name} {functions} target/machine").stdin(notes).run()?;
+    Ok(shell.current_dir().join(format!("target/{name}.tar.gz")))
 }
 
+/// Fetches Rust's library for such a machine, if it is not here.
 fn add_library(shell: &Shell, triple: &str) -> anyhow::Result<()> {
-    if has_library(shell, triple)? {
+    let library = cmd!(shell, "rustc --print target-libdir --target {triple}").quiet().read()?;
+    if shell.path_exists(library) {
         return Ok(());
     }
     cmd!(shell, "rustup target add {triple}").run().with_context(|| {
         format!("Rust's library for {triple} is missing: install it by rustup (https://rustup.rs) or your system")
     })
-}
-
-fn has_library(shell: &Shell, triple: &str) -> anyhow::Result<bool> {
-    let libraries = cmd!(shell, "rustc --print target-libdir --target {triple}").quiet().read()?;
-    Ok(shell.path_exists(libraries))
 }
 
 /// Builds these packages by `cargo lambda`, whose linker suits older systems too.
@@ -179,15 +188,27 @@ fn compile(shell: &Shell, triple: &str, packages: &[&str], version: &Checkout, f
         "{lambda} lambda build --release --disable-optimizations --target {triple} --locked --lambda-dir {folder} {packages...}"
     );
     let build = build.env("BURSAR_COMMIT", &version.commit).env("BURSAR_DIRTY", version.is_dirty.to_string());
-    Ok(build.env("PATH", path).run()?)
+    // A panic says where its source was, but not in whose folder.
+    let home = std::env::var("CARGO_HOME").or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.cargo")))?;
+    let mapped = format!("--remap-path-prefix={home}=cargo --remap-path-prefix={}=bursar", crate::root().display());
+    Ok(build.env("PATH", path).env("RUSTFLAGS", mapped).run()?)
 }
 
-/// The template of these programs: it names them from where it lies, and says of which version they are.
-fn write_template(shell: &Shell, version: &Checkout, folder: &Path) -> anyhow::Result<()> {
-    let template = shell.read_file("template.yaml")?.replace("CodeUri: target/lambda/", "CodeUri: ");
-    let (before, after) =
-        template.split_once(UNPACKAGED).context("template.yaml has no output that is not packaged")?;
-    Ok(shell.write_file(folder.join("template.yaml"), format!("{before}    Value: {version}\n{after}"))?)
+/// The template of these programs: it names them from where it lies, and says of which version and for which processors they are.
+fn write_template(shell: &Shell, architecture: &str, version: &Checkout, folder: &Path) -> anyhow::Result<()> {
+    let mut template = shell.read_file("template.yaml")?;
+    for (present, packaged) in [
+        ("CodeUri: target/lambda/", "CodeUri: ".to_owned()),
+        (
+            "    Default: arm64\n    AllowedValues: [arm64, x86_64]\n",
+            format!("    Default: {architecture}\n    AllowedValues: [{architecture}]\n"),
+        ),
+        ("    Value: not packaged\n", format!("    Value: {version}\n")),
+    ] {
+        ensure!(template.contains(present), "template.yaml does not say {present}");
+        template = template.replace(present, &packaged);
+    }
+    Ok(shell.write_file(folder.join("template.yaml"), template)?)
 }
 
 fn triple(architecture: &str) -> &'static str {
@@ -195,9 +216,8 @@ fn triple(architecture: &str) -> &'static str {
 }
 
 fn zipped(shell: &Shell, program: &Path) -> anyhow::Result<u64> {
-    let python = tools::python(shell)?;
-    let size = "import sys, zlib; print(len(zlib.compress(open(sys.argv[1], 'rb').read(), 9)))";
-    Ok(cmd!(shell, "{python} -c {size} {program}").quiet().read()?.parse()?)
+    let bytes = cmd!(shell, "sh -c 'gzip --best --stdout \"$0\" | wc --bytes' {program}").quiet().read()?;
+    Ok(bytes.trim().parse()?)
 }
 
 /// Writes what each of these crates, by its folder, is made of into a file beside its program.

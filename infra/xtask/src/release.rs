@@ -3,6 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use anyhow::{Context, ensure};
+use semver::Version;
 use xshell::{Shell, cmd};
 
 use crate::{package, tools};
@@ -36,12 +37,11 @@ impl Display for Checkout {
     }
 }
 
-/// `release N`: a commit, and the folder of what is published. What can be checked is checked before anything is written.
+/// `release N`: a commit, and the archive that is published. What can be checked is checked before anything is written.
 pub(crate) fn release(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
     let [next] = words else { anyhow::bail!("cargo xtask release takes one version, such as 1.2.3") };
-    let is_below = numbers(next).with_context(|| format!("{next} is no version: three numbers, such as 1.2.3"))?
-        < numbers(VERSION).context("the present version is no version")?;
-    ensure!(!is_below, "{next} is below the present version, {VERSION}");
+    let version = Version::parse(next).with_context(|| format!("{next} is no version, such as 1.2.3"))?;
+    ensure!(version >= Version::parse(VERSION)?, "{next} is below the present version, {VERSION}");
     let changed = cmd!(shell, "git status --porcelain").quiet().read()?;
     ensure!(changed.is_empty(), "a release begins at a commit: commit or remove first\n{changed}");
     let changelog = shell.read_file("CHANGELOG.md")?;
@@ -79,28 +79,25 @@ pub(crate) fn release(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
     // By the recipes of that commit, which say its version.
     cmd!(shell, "cargo xtask publish")
         .run()
-        .context("the release is committed; cargo xtask publish makes its folder")?;
+        .context("the release is committed; cargo xtask publish makes its archive")?;
     eprintln!(
         "release: {next} is committed. Before it is published, cargo xtask long is to have passed. What remains is for whoever \
-         publishes:\n\n  git tag --annotate v{next} --message 'Bursar {next}'\n  git push --atomic origin HEAD v{next}"
+         publishes:\n\n  git tag --sign v{next} --message \"$(cat target/bursar-{next}.tar.gz.sha256)\"\n  git push --atomic origin HEAD v{next}"
     );
     Ok(())
 }
 
-/// `publish`: the folder of this version, with its section of the changelog.
+/// `publish`: the archive of this version.
 pub(crate) fn publish(shell: &Shell) -> anyhow::Result<()> {
     let changelog = shell.read_file("CHANGELOG.md")?;
     let section = changelog.split("\n## ").find(|section| section.starts_with(&format!("{VERSION}, ")));
     let section =
         section.with_context(|| format!("CHANGELOG.md has no section {VERSION}: cargo xtask release {VERSION}"))?;
-    let folder = package::published(shell, VERSION, section)?;
-    eprintln!("publish: {} is what is published beside the tag v{VERSION}", folder.display());
+    let notes = format!("# Bursar {}\n\n{}\n## {section}", Checkout::read(shell), include_str!("notes.md"));
+    let archive = package::published(shell, VERSION, &notes)?;
+    eprintln!(
+        "publish: {0} and {0}.sha256 are what is published, beside the tag v{VERSION} whose message has that sum",
+        archive.display()
+    );
     Ok(())
-}
-
-/// The three numbers of a version, as they compare.
-fn numbers(version: &str) -> Option<[u64; 3]> {
-    let numbers: Vec<u64> = version.split('.').map(|number| number.parse().ok()).collect::<Option<_>>()?;
-    let numbers: [u64; 3] = numbers.try_into().ok()?;
-    (numbers.map(|number| number.to_string()).join(".") == version).then_some(numbers)
 }

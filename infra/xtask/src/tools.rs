@@ -27,8 +27,6 @@ const IN_CODING_AGENTS: [&str; 3] = [
 ];
 
 const ADVISORIES: &str = "https://github.com/rustsec/advisory-db";
-/// So long their database has to answer.
-const ADVISORIES_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Checks the dependencies as `deny.toml` says.
 pub(crate) fn deny(shell: &Shell, checks: &[&str]) -> anyhow::Result<()> {
@@ -39,16 +37,9 @@ pub(crate) fn deny(shell: &Shell, checks: &[&str]) -> anyhow::Result<()> {
 /// Checks the advisories, or says loudly that nobody did. The database is looked for first: without it, cargo-deny would be
 /// built for nothing.
 pub(crate) fn advisories(shell: &Shell) -> anyhow::Result<()> {
-    let mut git = Command::new("git");
-    git.args(["ls-remote", ADVISORIES, "HEAD"]).env("GIT_TERMINAL_PROMPT", "0").stdin(Stdio::null());
-    let mut probe = Background(git.stdout(Stdio::null()).stderr(Stdio::null()).spawn().context("git does not start")?);
-    let started = Instant::now();
-    while started.elapsed() < ADVISORIES_PATIENCE {
-        match probe.0.try_wait()? {
-            Some(status) if status.success() => return deny(shell, &["advisories"]),
-            Some(_) => break,
-            None => std::thread::sleep(Duration::from_millis(50)),
-        }
+    let probe = cmd!(shell, "timeout 10 git ls-remote {ADVISORIES} HEAD").env("GIT_TERMINAL_PROMPT", "0");
+    if probe.quiet().ignore_stdout().ignore_stderr().run().is_ok() {
+        return deny(shell, &["advisories"]);
     }
     eprintln!("\nadvisories: NOT CHECKED: {ADVISORIES} cannot be reached\n");
     Ok(())
