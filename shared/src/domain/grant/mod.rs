@@ -266,7 +266,7 @@ impl Grant {
 
     pub fn shown_state(&self, pauses: &ClockPauses, now: Moment) -> ShownState {
         let is_paused = pauses.until(self.group.as_deref(), now).is_some();
-        self.state.shown_with(is_paused || !self.holds.is_empty(), self.lease.as_ref(), now)
+        self.state.without_holds().with(is_paused || !self.holds.is_empty(), self.lease.as_ref(), now)
     }
 
     /// Whether a claim may be under way.
@@ -419,35 +419,42 @@ impl GrantState {
     }
 
     pub fn is_over(&self) -> bool {
-        matches!(self, GrantState::Revoked | GrantState::Ended)
+        self.without_holds().is_over()
     }
 
-    pub fn shown_with(&self, is_held: bool, lease: Option<&ClaimLease>, now: Moment) -> ShownState {
+    pub fn without_holds(&self) -> ShownState {
         match self {
-            GrantState::Revoked => ShownState::Revoked,
-            GrantState::Ended => ShownState::Ended,
-            _ if is_held => ShownState::Paused,
-            _ if lease.is_some_and(|lease| now < lease.until) => ShownState::Minting,
             GrantState::Invited => ShownState::Invited,
             GrantState::Live { .. } => ShownState::Live,
             GrantState::Stopped { .. } => ShownState::Stopped,
+            GrantState::Revoked => ShownState::Revoked,
+            GrantState::Ended => ShownState::Ended,
         }
     }
 
     pub fn as_str(&self) -> &'static str {
-        match self {
-            GrantState::Invited => "invited",
-            GrantState::Live { .. } => "live",
-            GrantState::Stopped { .. } => "stopped",
-            GrantState::Revoked => "revoked",
-            GrantState::Ended => "ended",
-        }
+        self.without_holds().as_str()
     }
 }
 
 impl ShownState {
     pub const USED_UP: &str = "used up";
     pub const OFF_ROSTER: &str = "off the roster";
+
+    pub fn is_over(self) -> bool {
+        matches!(self, ShownState::Revoked | ShownState::Ended)
+    }
+
+    /// The state with holds, or a claim, beside it.
+    #[must_use]
+    pub fn with(self, is_held: bool, lease: Option<&ClaimLease>, now: Moment) -> ShownState {
+        match self {
+            _ if self.is_over() => self,
+            _ if is_held => ShownState::Paused,
+            _ if lease.is_some_and(|lease| now < lease.until) => ShownState::Minting,
+            state => state,
+        }
+    }
 
     /// The state for people, with what is left of the cap where that is known.
     pub fn in_words(self, left: Option<Usd>, holds: &Holds) -> &'static str {

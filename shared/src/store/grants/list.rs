@@ -1,37 +1,43 @@
 //! Grants as a list shows them: read side by side from the shards, of each item only the attributes that the list needs.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use serde::Deserialize;
 
 use crate::clock::Moment;
 use crate::domain::audit::AuditEntry;
-use crate::domain::grant::{ClaimLease, Grant, GrantState, Holds, Person, ShownState};
+use crate::domain::grant::{ClaimLease, Grant, Holds, ShownState};
 use crate::domain::programme::Settings;
 use crate::domain::programme::counts::Stage;
 use crate::domain::programme::pause::ClockPauses;
 use crate::domain::usage::reading::{DailyUse, Reading};
+use crate::domain::values::address::EmailAddress;
 use crate::domain::values::format::Joined;
 use crate::domain::values::id::{GrantId, KeyHash, ProgrammeId};
 use crate::domain::values::key::KeyLabel;
+use crate::domain::values::masked;
 use crate::domain::values::money::Usd;
 use crate::domain::values::partition::grant_partition;
 use crate::schema::{AUDIT, Range, SHARDS, begin};
 use crate::store::table::found_by;
 use crate::store::{Result, Table, items};
 
-/// What a list shows of a grant.
-#[derive(Debug, PartialEq, Deserialize)]
+/// What a list shows of a grant. Nothing in it is flattened, since that holds each attribute twice while it is read.
+#[derive(PartialEq, Deserialize)]
 pub struct GrantLine {
     #[serde(rename = "grant")]
     pub id: GrantId,
-    #[serde(flatten)]
-    pub person: Person,
+    pub address: EmailAddress,
+    pub name: Option<String>,
+    pub roster_id: Option<String>,
     pub group: Option<String>,
     pub own_cap: Option<Usd>,
-    #[serde(flatten)]
-    pub state: GrantState,
+    /// The state without its holds, and the key that works.
+    pub state: ShownState,
+    #[serde(rename = "key")]
+    pub live_key: Option<KeyHash>,
     pub holds: Holds,
     pub lease: Option<ClaimLease>,
     pub has_reservation: bool,
@@ -62,7 +68,7 @@ struct ReadingLine {
 }
 
 /// The attributes of grants and of readings that every list shows something of.
-const ATTRIBUTES: &str = "kind grant address name roster_id group own_cap state key why holds lease \
+const ATTRIBUTES: &str = "kind grant address name roster_id group own_cap state key holds lease \
     has_reservation stage replacements used last_used_at";
 
 impl GrantLine {
@@ -79,19 +85,17 @@ impl GrantLine {
 
     pub fn shown_state(&self, pauses: &ClockPauses, now: Moment) -> ShownState {
         let is_paused = pauses.until(self.group.as_deref(), now).is_some();
-        self.state.shown_with(is_paused || !self.holds.is_empty(), self.lease.as_ref(), now)
+        self.state.with(is_paused || !self.holds.is_empty(), self.lease.as_ref(), now)
     }
 
     /// The key that may have this label, of several the live one first.
     pub fn key_with(&self, label: &KeyLabel) -> Option<&KeyLine> {
         let keys = self.keys.iter().filter(|key| key.label.as_ref().is_some_and(|key_label| key_label.may_be(label)));
-        keys.max_by_key(|key| Some(&key.hash) == self.live_key())
-    }
-
-    pub fn live_key(&self) -> Option<&KeyHash> {
-        if let GrantState::Live { key } = &self.state { Some(key) } else { None }
+        keys.max_by_key(|key| Some(&key.hash) == self.live_key.as_ref())
     }
 }
+
+masked!(GrantLine);
 
 impl Table {
     /// All grants of a programme, in no order, with this attribute besides.
@@ -157,7 +161,7 @@ mod tests {
     use crate::domain::values::window::utc_date;
 
     use super::*;
-    use crate::domain::grant::{GrantKey, Stopped};
+    use crate::domain::grant::{GrantKey, GrantState, Stopped};
     use crate::domain::values::id::Nonce;
     use crate::tests::values::{a_grant, at};
 

@@ -121,9 +121,9 @@ pub(crate) fn columns<'a>(shows: Shows) -> [Column<GrantRow<'a>>; 19] {
     [
         column("").hook("programme").cell(|row| Cell::exact(Some(&row.programme.id))),
         column("").file("grant").hook("grant").cell(|row| Cell::exact(Some(&row.line.id))),
-        column("").file("email").hook("email").cell(|row| Cell::text(Some(row.line.person.address.as_written()))),
+        column("").file("email").hook("email").cell(|row| Cell::text(Some(row.line.address.as_written()))),
         column("Person").cell(GrantRow::person),
-        column("").file("name").cell(|row| Cell::text(row.line.person.name.as_deref())),
+        column("").file("name").cell(|row| Cell::text(row.line.name.as_deref())),
         column("Group").file("group").cell(|row| Cell::text(row.line.group.as_deref())),
         column("State").file("state").hook("state").cell(GrantRow::badge),
         column("").file("cap_usd").hook("cap-usd").cell(|row| Cell::exact(Some(row.cap))),
@@ -144,7 +144,7 @@ pub(crate) fn columns<'a>(shows: Shows) -> [Column<GrantRow<'a>>; 19] {
         column("Last used").class("date").file("last_used_at").cell(|row| Cell::At(row.line.last_used_at)),
         column("").file("replacements").cell(|row| Cell::exact(Some(row.line.replacements))),
         column("").file("mail").cell(|row| Cell::exact(row.not_mailed.map(|(name, _)| name))),
-        column("").file("key_hash").cell(|row| Cell::exact(row.line.live_key())),
+        column("").file("key_hash").cell(|row| Cell::exact(row.line.live_key.as_ref())),
     ]
 }
 
@@ -261,7 +261,7 @@ impl<'a> GrantRow<'a> {
     ) -> GrantRow<'a> {
         let settings = &programme.settings;
         let in_window = line.used.in_window(settings.basis, now);
-        let why = unreachable.get(line.person.address.matched()).filter(|_| !line.state.is_over());
+        let why = unreachable.get(line.address.matched()).filter(|_| !line.state.is_over());
         let cap = line.cap(settings);
         GrantRow {
             programme,
@@ -282,9 +282,8 @@ impl<'a> GrantRow<'a> {
     /// Whether a text in lower case is a part of what the grant is known by, the beginning of a hash of one of its keys, or a label of one.
     pub(crate) fn is_named(&self, text: &str, is_hash: bool, label: Option<&KeyLabel>) -> bool {
         let line = &self.line;
-        let person = &self.line.person;
-        let names = [&person.name, &person.roster_id, &line.group].into_iter().flatten().map(String::as_str);
-        names.chain([person.address.as_written()]).any(|name| name.to_lowercase().contains(text))
+        let names = [&line.name, &line.roster_id, &line.group].into_iter().flatten().map(String::as_str);
+        names.chain([line.address.as_written()]).any(|name| name.to_lowercase().contains(text))
             || line.id.as_str().contains(text)
             || label.is_some_and(|label| line.key_with(label).is_some())
             || (is_hash && line.keys.iter().any(|key| key.hash.as_str().starts_with(text)))
@@ -293,7 +292,7 @@ impl<'a> GrantRow<'a> {
     /// Whether the key of this label works.
     pub(crate) fn key_in_words(&self, label: &KeyLabel) -> &'static str {
         let key = self.line.key_with(label).map(|key| &key.hash);
-        if key != self.line.live_key() {
+        if key != self.line.live_key.as_ref() {
             "this key has ended"
         } else if self.state == ShownState::Live {
             "this key works"
@@ -311,10 +310,7 @@ impl<'a> GrantRow<'a> {
 
     pub(super) fn may_be_mailed(&self) -> bool {
         let line = &self.line;
-        !line.state.is_over()
-            && line.holds.dropped.is_none()
-            && self.not_mailed.is_none()
-            && !line.person.address.is_none()
+        !line.state.is_over() && line.holds.dropped.is_none() && self.not_mailed.is_none() && !line.address.is_none()
     }
 
     pub(super) fn has_key(&self) -> bool {
@@ -324,7 +320,7 @@ impl<'a> GrantRow<'a> {
     /// Whether it has a key that nothing but a pause keeps off.
     pub(super) fn works_once_resumed(&self) -> bool {
         let holds = &self.line.holds;
-        holds.paused.is_some() && holds.dropped.is_none() && !holds.unused && self.line.live_key().is_some()
+        holds.paused.is_some() && holds.dropped.is_none() && !holds.unused && self.line.live_key.is_some()
     }
 
     /// What a reservation under this cap costs: what was spent, what this window can still cost, and each later one.
@@ -337,11 +333,11 @@ impl<'a> GrantRow<'a> {
     }
 
     pub(crate) fn address(&self) -> String {
-        self.line.person.address.matched().as_str().to_owned()
+        self.line.address.matched().as_str().to_owned()
     }
 
     fn name(&self) -> (String, String) {
-        let name = self.line.person.name.as_deref();
+        let name = self.line.name.as_deref();
         (name.map_or_else(|| self.address(), str::to_lowercase), self.address())
     }
 
@@ -360,11 +356,11 @@ impl<'a> GrantRow<'a> {
     }
 
     fn person(&self) -> Cell {
-        let person = &self.line.person;
-        let path = paths::grant(&self.programme.id, &self.line.id);
-        let tick = Part::Tick(format!("{TICK}{}", self.line.id), format!("Choose {}", person.known_as()));
-        let link = Part::Link(path, person.known_as().to_owned());
-        let address = person.name.as_ref().map(|_| Part::Small(person.address.as_written().to_owned()));
+        let GrantLine { id, name, address, .. } = &self.line;
+        let known_as = name.as_deref().unwrap_or(address.as_written());
+        let tick = Part::Tick(format!("{TICK}{id}"), format!("Choose {known_as}"));
+        let link = Part::Link(paths::grant(&self.programme.id, id), known_as.to_owned());
+        let address = name.as_ref().map(|_| Part::Small(address.as_written().to_owned()));
         let note = self.note.clone().map(Part::Small);
         let badge = self.not_mailed.map(|(_, words)| Part::Badge("warning", words.to_owned()));
         Cell::Shown(
