@@ -36,6 +36,7 @@ pub(crate) async fn desk(sizes: &[usize]) -> Result<()> {
         for (what, path) in [
             ("overview", programme.clone()),
             ("grants by state and group, by spending", format!("{list}?state=live&group=section-1&sort=spending")),
+            ("grants, last used first", format!("{list}?sort=used")),
             ("grants by an address", format!("{list}?q={address}")),
             ("grants by a grant's id", format!("{list}?q={}", name.grant)),
             ("grants by a key's name", format!("{list}?q={name}")),
