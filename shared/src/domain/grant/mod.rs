@@ -448,11 +448,14 @@ impl ShownState {
     /// The state with holds, or a claim, beside it.
     #[must_use]
     pub fn with(self, is_held: bool, lease: Option<&ClaimLease>, now: Moment) -> ShownState {
-        match self {
-            _ if self.is_over() => self,
-            _ if is_held => ShownState::Paused,
-            _ if lease.is_some_and(|lease| now < lease.until) => ShownState::Minting,
-            state => state,
+        if self.is_over() {
+            self
+        } else if is_held {
+            ShownState::Paused
+        } else if lease.is_some_and(|lease| now < lease.until) {
+            ShownState::Minting
+        } else {
+            self
         }
     }
 
