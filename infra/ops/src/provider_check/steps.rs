@@ -529,10 +529,10 @@ impl Run<'_> {
         match kept {
             Ok(()) if used > LEAST => self.refused(key, "brake-binds", Answer::is_of_guardrail_budget).await?,
             Ok(()) => {
-                self.findings.check("brake-binds", None, format!("the key shows too little use of today: ${used}"))
+                self.findings.check("brake-binds", None, format!("the key shows too little use of today: ${used}"));
             }
             Err(words) => {
-                self.findings.check("brake-binds", None, format!("a budget of ${LEAST} is not taken: {words}"))
+                self.findings.check("brake-binds", None, format!("a budget of ${LEAST} is not taken: {words}"));
             }
         }
         let models = self.provider.models(soon()).await?;

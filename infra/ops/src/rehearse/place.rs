@@ -115,6 +115,12 @@ fn report_in(answer: &str) -> Result<Value> {
     Ok(report)
 }
 
+async fn ask(method: Method, url: String) -> Result<(u16, Value)> {
+    let answer = tls::loopback().build()?.request(method, url).send().await.context("nothing answers at --health")?;
+    let status = answer.status().as_u16();
+    Ok((status, serde_json::from_str(&answer.text().await?).unwrap_or_default()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,10 +130,4 @@ mod tests {
         let why = report_in("{\"errorMessage\":\"Task timed out\"}\nUnhandled\n").unwrap_err();
         assert_eq!(why.to_string(), "usage-sync failed (Unhandled): Task timed out");
     }
-}
-
-async fn ask(method: Method, url: String) -> Result<(u16, Value)> {
-    let answer = tls::loopback().build()?.request(method, url).send().await.context("nothing answers at --health")?;
-    let status = answer.status().as_u16();
-    Ok((status, serde_json::from_str(&answer.text().await?).unwrap_or_default()))
 }
