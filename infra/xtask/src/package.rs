@@ -24,11 +24,9 @@ const MACHINES: [(&str, &str); 4] = [
 
 /// What a release has of this checkout, where it is named here: what operators read and fill in.
 const PAPERS: &[&str] = &[
-    "CHANGELOG.md",
+    ":(glob)*.md",
     "LICENSE-APACHE",
     "LICENSE-MIT",
-    "README.md",
-    "SECURITY.md",
     "docs",
     "functions/mail/fonts/inter-OFL.txt",
     "infra/COSTS.md",
