@@ -25,7 +25,9 @@ def main():
     (folder / "THIRD-PARTY.txt").write_text(licences())
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "SHA256SUMS")
     (folder / "SHA256SUMS").write_text("".join(f"{checksum(path)}  {path.relative_to(folder)}\n" for path in files))
-    packed = ["--sort=name", "--owner=0", "--group=0", "--numeric-owner", "--mtime=@0", "--mode=u+rwX,go+rX,go-w"]
+    # The time of the commit, since `sam` zips nothing that is older than zip itself.
+    time = subprocess.run(["git", "log", "-1", "--format=%ct"], check=True, capture_output=True, text=True).stdout.strip()
+    packed = ["--sort=name", "--owner=0", "--group=0", "--numeric-owner", f"--mtime=@{time}", "--mode=u+rwX,go+rX,go-w"]
     archive = folder.with_name(f"{name}.tar.gz")
     subprocess.run(["tar", "--create", "--file", archive, "--use-compress-program", "gzip --no-name", "--directory", "target", *packed, name], check=True)
     archive.with_name(f"{archive.name}.sha256").write_text(f"{checksum(archive)}  {archive.name}\n")
