@@ -9,8 +9,9 @@ mod size;
 mod tools;
 
 use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use Run::{Alone, With};
@@ -58,11 +59,22 @@ const RECIPES: &[(&str, &str, Run)] = &[
         "N: the version, the changelog's section and the record of stored items, committed, then `publish`; the tag is left to you",
         With(release::release),
     ),
-    ("publish", "the folder to publish beside the tag of the version that is here", Alone(release::publish)),
+    ("publish", "the archive to publish beside the tag of the version that is here", Alone(release::publish)),
 ];
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
+    // What cargo says of this program, the build of ring takes as its own: it and all above it would be built again after each change
+    // between `cargo xtask` and `cargo`.
+    if let (Some(_), Ok(program)) = (std::env::var_os("CARGO_PKG_NAME"), std::env::current_exe()) {
+        let mut command = Command::new(program);
+        let names = std::env::vars().map(|(name, _)| name);
+        for name in names.filter(|name| name.starts_with("CARGO_PKG") || name.starts_with("CARGO_MANIFEST")) {
+            command.env_remove(name);
+        }
+        eprintln!("xtask: {}", command.args(words).exec());
+        return ExitCode::FAILURE;
+    }
     match run(&words) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -12,7 +12,7 @@ use xshell::{Shell, cmd};
 const BOUNDS: [(&str, &[&str], [usize; 2]); 3] = [
     ("functions and shared", &["functions/", "shared/"], [397_500, 135_350]),
     ("suite", &["tests/", "infra/local/tests/"], [0, 307_950]),
-    ("infra", &["infra/"], [103_350, 12_850]),
+    ("infra", &["infra/"], [103_450, 12_850]),
 ];
 
 /// Tenths of names, tuples and closures in 1,000 lines.
