@@ -93,7 +93,7 @@ pub(crate) fn publish(shell: &Shell) -> anyhow::Result<()> {
     let section = changelog.split("\n## ").find(|section| section.starts_with(&format!("{VERSION}, ")));
     let section =
         section.with_context(|| format!("CHANGELOG.md has no section {VERSION}: cargo xtask release {VERSION}"))?;
-    let notes = format!("# Bursar {}\n\n{}\n## {section}", Checkout::read(shell), include_str!("notes.md"));
+    let notes = format!("# Bursar {}\n\n{}\n## {section}", Checkout::read(shell), include_str!("notes.txt"));
     let archive = package::published(shell, VERSION, &notes)?;
     eprintln!(
         "publish: {0} and {0}.sha256 are what is published, beside the tag v{VERSION} whose message has that sum",
