@@ -129,12 +129,15 @@ fn deploy_test(shell: &Shell) -> anyhow::Result<()> {
         .ignore_stdout()
         .run()
         .context("this recipe needs the AWS CLI: on Debian, install awscli")?;
-    let (python, script) = (tools::python(shell)?, crate::root().join("infra/xtask/deploy_test.py"));
+    let python = tools::python(shell)?;
+    let script = crate::root().join("infra/xtask/deploy_test.py");
     let unpacked = shell.create_temp_dir()?;
     let folder = package::tried_release(shell, unpacked.path())?;
     let emulator = Emulator::start(shell)?;
     let bursar = Bursar::start(shell)?;
-    let (architecture, ready, url) = (package::here()?, &bursar.ready, emulator.url());
+    let architecture = package::here()?;
+    let ready = &bursar.ready;
+    let url = emulator.url();
     let has_no_rust = |folder: &PathBuf| ["cargo", "rustc"].iter().all(|program| !folder.join(program).exists());
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path = std::env::join_paths(std::env::split_paths(&path).filter(has_no_rust))?;

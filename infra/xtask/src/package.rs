@@ -22,7 +22,7 @@ const MACHINES: [(&str, &str); 4] = [
     ("arm64-musl", "aarch64-unknown-linux-musl"),
 ];
 
-/// What a release has of this checkout, where it is named here: what operators read and fill in.
+/// What operators read and fill in, by where it lies in this checkout and in a release.
 const PAPERS: &[&str] = &[
     ":(glob)*.md",
     "LICENSE-APACHE",
