@@ -287,10 +287,11 @@ impl Hands {
         }
     }
 
-    /// Nor does the provider let one ask a model.
+    /// Nor does the provider let one ask a model, or say whether it knows the key.
     fn half_keep_keys(&self) {
         self.keep_keys();
         self.refuse_at("provider:POST /chat/completions", FunctionName::Claim, 401);
+        self.refuse_at("provider:GET /key", FunctionName::Claim, 429);
     }
 
     fn mend(&self) {
