@@ -1,6 +1,6 @@
 //! The page of one grant: its state, its history with who acted, and the forms for further acts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use askama::Template;
 use axum::extract::Path;
@@ -19,9 +19,8 @@ use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::money::{Usd, each_in_cents};
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::log;
-use bursar_core::store::{AccountDay, SyncState, UnreachableReason};
+use bursar_core::store::{AccountDay, UnreachableReason};
 use bursar_core::web::{Answer, AppError, Result, Site};
-use futures_util::stream::{StreamExt, TryStreamExt, iter};
 use jiff::ToSpan;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -36,9 +35,6 @@ use crate::money::spending::spans;
 use crate::money::spending::spans::{Figure, SpanContext};
 use crate::people::erase::EraseForm;
 use crate::programme::audit::AuditRow;
-
-/// How many days' use by model is held at once: each has that of every grant.
-const DAYS_AT_ONCE: usize = 2;
 
 #[derive(Template)]
 #[template(path = "grant.html")]
@@ -132,30 +128,21 @@ struct GrantKeyLine {
 struct DayLine {
     day: Date,
     spent: Figure,
-    requests: String,
 }
 
 impl DayLine {
     /// Those of the last four weeks, the newest first.
-    async fn all(site: &Site, view: &View, sync: &SyncState, now: Moment) -> Result<Vec<DayLine>> {
+    fn all(view: &View, now: Moment) -> Vec<DayLine> {
         let used = list::used(&view.readings).days(view.programme.settings.basis.byok);
         let first = utc_date(now).saturating_sub(27.days());
         let mut used: Vec<_> = used.each().filter(|(day, spent, _)| first <= *day && !spent.is_zero()).collect();
         used.reverse();
         let cents = each_in_cents(used.iter().map(|(_, spent, _)| *spent));
-        let lines = used.into_iter().zip(cents).map(|((day, spent, exact), cents)| async move {
+        let lines = used.into_iter().zip(cents).map(|((day, spent, exact), cents)| {
             let accuracy = if exact { Accuracy::Exactly } else { Accuracy::Estimated };
-            let mut requests = None;
-            if sync.knows_models_of(day) {
-                let rows = site.table.model_rows(day, now).await?;
-                let models = rows.get(&view.programme.id).into_iter().flat_map(BTreeMap::values);
-                let of_grant = models.filter_map(|grants| grants.get(&view.grant.id.to_bytes()));
-                requests = Some(of_grant.map(|used| used.requests).sum()).filter(|requests| *requests > 0);
-            }
-            let spent = Figure::in_cents(Sum { spent, accuracy }, cents);
-            Ok(DayLine { day, spent, requests: show::known_count(requests) })
+            DayLine { day, spent: Figure::in_cents(Sum { spent, accuracy }, cents) }
         });
-        iter(lines.collect::<Vec<_>>()).buffered(DAYS_AT_ONCE).try_collect().await
+        lines.collect()
     }
 }
 
@@ -251,7 +238,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
     let read_at = readings.iter().map(|reading| reading.as_of).chain(sync.listed_at).max();
     let context = SpanContext::new(&programme.settings, read_at, now);
     let spans = context.each(&list::used(readings).days(programme.settings.basis.byok), grant.stage.has_claimed());
-    let days = DayLine::all(site, view, &sync, now).await?;
+    let days = DayLine::all(view, now);
     let open_request = match view.open_request(now).filter(|_| access.is_faculty() && !is_over) {
         None => None,
         Some(open) => {
