@@ -16,15 +16,16 @@
 //! A link is valid in the browser that asked for it, or together with the address typed in. A scanner that opens the page, runs
 //! its script and presses its button therefore does not use a link up.
 //!
-//! The first three links are sent at once. After three that were not followed, the next is sent when none is valid any more. So
-//! at any time some link is valid, and at most five are sent an hour. The share of the mail server's quota that links get is
-//! described in the function `mail`.
+//! The first three links are sent at once, no two within a minute. After three that were not followed, the next is sent when none is
+//! valid any more. So at any time some link is valid, and at most five are sent an hour. The share of the mail server's quota that
+//! links get is described in the function `mail`.
 //!
 //! Five wrong codes end the codes sent so far, whoever typed them, but no link.
 //!
 //! A session ends at its term, after an hour without use for people with a role, and by the button "Sign out everywhere". Its
-//! use is recorded every ten minutes; that is the only write of a GET here. Each sign-in and each refusal is logged without a name. Those
-//! of people with a role have an audit of their own, with the source address, for 90 days; students' are counted.
+//! use is recorded every ten minutes; that is the only write of a GET here, but for the way back from a sign-on. Each sign-in and each
+//! refusal is logged without a name. Those of people with a role have an audit of their own, with the source address, for 90 days;
+//! students' are counted.
 //!
 //! Whoever opens a page of ours without a session is sent to the start, and this browser keeps the page in a cookie. Signing in leads there.
 

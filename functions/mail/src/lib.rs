@@ -3,8 +3,8 @@
 //!
 //! # From a cause to a mail
 //!
-//! 1. The writer of a cause adds a row of the outbox to the same transaction. The row names no address, except an ask. A row
-//!    about a grant is also filed under that grant, for `/my/data`.
+//! 1. The writer of a cause adds a row of the outbox to the same transaction. The row names no address, except a login request's, and
+//!    the one that a grant had before. A row about a grant is also filed under that grant, for `/my/data`.
 //! 2. The stream delivers urgent rows at once. Each minute the drain queries the index `due` for rows that are due.
 //! 3. A lease on the row is taken first. Only then [`compose`] decides the recipient and the content, and [`link`] makes a link.
 //! 4. Some rows end without a mail, which is no failure. These are digests and reminders that the recipient has turned off, and

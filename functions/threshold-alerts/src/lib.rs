@@ -22,7 +22,7 @@
 //!
 //! The balance has one notice ([`credit`]). It is reported when credit must be bought: when the balance ends, at the pace of the last weeks
 //! or because of what the rosters may claim, before all programmes do, or before a year is over. It is reported again when the time left
-//! falls below 14, 7, 3 and 1 days, and when rosters double what programmes can cost. After its end it can be
+//! is half of what was told, which is four weeks at most, and when rosters double what programmes can cost. After its end it can be
 //! reported afresh.
 //!
 //! Nothing is reported when an alarm's cause is over: the account page shows what is wrong now. A cause that returns on the same

@@ -193,7 +193,7 @@ impl Doctor {
         let deployed = self.deployment.value("Version");
         let skipped = between(tags, deployed, VERSION);
         let why = match deployed {
-            "" | "not packaged" => "nobody knows what runs: deploy target/lambda/template.yaml",
+            "" | "not packaged" => "nobody knows what runs: deploy a release, or what cargo xtask package makes",
             _ if deployed.ends_with(" dirty") => "no commit has the files that it was built from: deploy a commit",
             _ if !skipped.is_empty() => "it is one version after the other",
             _ if deployed != VERSION => "take the bursar-ops of what is deployed, or deploy this version",

@@ -34,7 +34,11 @@ const PARTS: &[(&str, Step, &str)] = &[
         "what only a real browser shows: journeys, and every page before axe; its pictures are in target/browser",
     ),
     ("sign-on", sign_on, "students and staff sign on in a real browser, at an OpenID provider by other authors"),
-    ("deny", deny, "licences, bans, sources and advisories of the dependencies"),
+    (
+        "deny",
+        |shell| tools::deny(shell, &["all"]),
+        "licences, bans, sources and advisories of the dependencies; it needs RustSec's database",
+    ),
     ("docs", docs, "does the documentation build, and do its links lead somewhere?"),
     ("unused", unused, "are there dependencies that nobody uses?"),
     ("package", package_arm64, "the five functions for arm64, each small enough"),
@@ -165,12 +169,6 @@ pub(crate) fn in_browser(shell: &Shell, what: &[&OsStr]) -> anyhow::Result<()> {
     tools::chromium(shell)?;
     let test = ["test", "--locked", "--package", "bursar-tests", "--features", "browser", "--test", "browser"];
     Ok(cmd!(shell, "cargo {test...} -- {what...}").run()?)
-}
-
-/// The advisories are left out, loudly, where their database cannot be reached; a release is not built without them.
-fn deny(shell: &Shell) -> anyhow::Result<()> {
-    tools::deny(shell, &["bans", "licenses", "sources"])?;
-    tools::advisories(shell)
 }
 
 /// With private items, since the head of a file may name any. Of a link to another site nobody asks whether it is right.

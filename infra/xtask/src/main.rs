@@ -51,7 +51,7 @@ const RECIPES: &[(&str, &str, Run)] = &[
     ("figures", "BENCHMARKS.md, made of the runs in docs/figures", Alone(figures::write)),
     (
         "package",
-        "[arm64|x86_64|--machine] [--release]: what sam deploys, or the program for one machine; a release is of a clean commit",
+        "[arm64|x86_64|--machine] [--release]: what sam deploys, or the programs for one machine; a release is of a clean commit",
         With(package::package),
     ),
     (

@@ -1,5 +1,5 @@
 //! `package`: a folder for each function, built by `cargo lambda`, and beside them the template that `sam deploy` is given; or, for one
-//! machine, the program `bursar` for each kind of processor, with their checksums.
+//! machine, the programs `bursar` and `bursar-ops` for its own kind of processor, in a release for each kind.
 
 use std::path::{Path, PathBuf};
 

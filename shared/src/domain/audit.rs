@@ -1,5 +1,5 @@
 //! The audit trail: one entry for each change of state, right, limit, settings or roster, written in the
-//! transaction that makes the change. People appear by id only, so an erasure leaves the entries as they are.
+//! transaction that makes the change. People appear by id only, so an erasure takes nothing out of an entry but a typed reason.
 
 use std::fmt;
 

@@ -1,5 +1,6 @@
 //! The account's credit: how long the balance lasts, what to buy and by when, and when the admins hear of it: when credit must be bought,
-//! and again only when the balance lasts half as long as they were told. The functions provide the numbers and the recipients.
+//! and again only when it lasts half as long as they were told, or programmes can cost twice as much. The functions provide the numbers
+//! and the recipients.
 
 use jiff::civil::Date;
 use jiff::{SignedDuration, ToSpan};

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use bursar_core::clock::Clock;
 use bursar_core::config::web_address;
+use bursar_core::domain::values::address::EmailAddress;
 use clap::{ArgGroup, Args};
 
 use super::place::Kind;
@@ -32,12 +33,12 @@ pub struct Arguments {
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8081", value_parser = web_address)]
     health: String,
     /// The address of an admin, whose mailbox you read
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = |to: &str| EmailAddress::parse(to).map(|_| to.to_owned()))]
     to: String,
     /// A cheap model, on which a cent is spent
     #[arg(long, value_name = "SLUG", default_value = MODEL)]
     model: String,
-    /// Type the header `Cookie:` of a browser that is signed in as --to, where links are shut or a front stands before the pages
+    /// Type the value of the header `Cookie` of a browser, signed in as --to, where links are shut or a front stands before the pages
     #[arg(long)]
     session: bool,
     /// The day after: only tell the final reading
