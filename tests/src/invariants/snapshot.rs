@@ -223,8 +223,9 @@ impl Snapshot {
     /// Whether a pause has begun for a grant, and it is due, or is to be marked by the work of this minute or the next.
     pub(super) fn is_about_to_pause(&self, grant: &Grant) -> bool {
         let mut watches = self.all::<PauseWatch>().filter(|watch| watch.programme == grant.programme);
-        let is_soon = watches.any(|watch| watch.due_at.is_some_and(|due| due <= self.at + LEASE));
-        self.is_in_pause(grant) && (is_soon || grant.due_at.is_some_and(|due| due <= self.at))
+        self.is_in_pause(grant)
+            && (grant.due_at.is_some_and(|due| due <= self.at)
+                || watches.any(|watch| watch.due_at.is_some_and(|due| due <= self.at + LEASE)))
     }
 }
 

@@ -103,12 +103,15 @@ pub(super) fn keys_are_under_their_rules(step: &Step<'_>, wrong: &mut Vec<String
             wrong.push(format!("the guardrail of {owner} is not right, and nobody is to tell it its rules"));
         }
     }
+    let at_limits: BTreeSet<_> = now
+        .all()
+        .filter_map(|job: Job| (job.is_running() && job.work == Work::Limits).then_some(job.programme))
+        .collect();
     let is_due = |grant: &Grant| now.waits_in(grant, &[Urgency::Leak, Urgency::Disable, Urgency::Limit]);
     for grant in now.grants.values().filter(|grant| !is_due(grant)) {
         let programme = now.programmes.get(&grant.programme).filter(|of| !of.is_over(now.at));
         let key = now.usable(grant).and_then(|key| now.key(key)).filter(|key| now.is_enabled(key));
-        let mut jobs = now.all::<Job>().filter(|job| job.programme == grant.programme && job.is_running());
-        let (Some(key), Some(programme), false) = (key, programme, jobs.any(|job| job.work == Work::Limits)) else {
+        let (Some(key), Some(programme), false) = (key, programme, at_limits.contains(&grant.programme)) else {
             continue;
         };
         let rules = programme.settings.rules.for_group(grant.group.as_deref());
