@@ -182,7 +182,7 @@ fn docs(shell: &Shell) -> anyhow::Result<()> {
 
 fn unused(shell: &Shell) -> anyhow::Result<()> {
     let machete = tools::cargo_tool(shell, "cargo-machete")?;
-    Ok(cmd!(shell, "{machete}").run()?)
+    Ok(cmd!(shell, "{machete} machete").run()?)
 }
 
 fn package_arm64(shell: &Shell) -> anyhow::Result<()> {
