@@ -133,14 +133,26 @@ def an_operator_looks(stack, provider):
 
 
 def a_rehearsal(stack, provider):
-    """Over HTTPS, by the codes of the mails, with SES telling that each was delivered."""
+    """Over HTTPS, by the codes of the mails, with SES telling that each was delivered; and what is refused before that."""
     with tempfile.TemporaryDirectory() as folder:
         front = Front(stack, Path(folder))
         told = set()
         threading.Thread(target=lambda: tell_deliveries(stack, told), daemon=True).start()
-        command = [stack.ops, "rehearse", "--stack", STACK, "--to", REHEARSES, "--state", f"{folder}/state.json"]
+        environment = stack.environment() | {"HTTPS_PROXY": front.url, "SSL_CERT_FILE": str(front.certificate)}
+
+        def command(name, address):
+            return [stack.ops, "rehearse", "--stack", name, "--to", address, "--state", f"{folder}/state.json"]
+
+        stack.aws("cloudformation").create_stack(StackName="foreign", TemplateBody=json.dumps({"Resources": {"Bucket": {"Type": "AWS::S3::Bucket"}}}))
+        for (name, address), why in {
+            ("foreign", REHEARSES): "the stack foreign is not one of Bursar: it lacks Claim,",
+            (STACK, "nobody@example.org"): "no code came: the address is on no list here,",
+        }.items():
+            refused = subprocess.run(command(name, address), env=environment, input="\n", capture_output=True, text=True)
+            print(refused.stdout)
+            assert refused.returncode == 1 and why in refused.stdout, refused
         codes = (re.search(r"Code: (\S+)", stack.mail(REHEARSES, "Code: ", number)["BodyText"]).group(1) for number in itertools.count(1))
-        page = rehearsed(command, codes, stack.environment() | {"HTTPS_PROXY": front.url, "SSL_CERT_FILE": str(front.certificate)})
+        page = rehearsed(command(STACK, REHEARSES), codes, environment)
         assert "| console: first answer cold, then warm |" in page, page
 
 

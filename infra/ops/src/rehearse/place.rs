@@ -43,9 +43,14 @@ impl Place {
     /// Whether this is a deployment of Bursar, and in which words it is named.
     pub(super) async fn look(&self) -> Result<String> {
         match &self.0 {
-            Kind::Stack { deployment, .. } => {
+            Kind::Stack { aws, deployment } => {
                 let lacks: Vec<&str> = OURS.into_iter().filter(|name| deployment.resource(name).is_empty()).collect();
-                ensure!(lacks.is_empty(), "the stack is not one of Bursar: it lacks {}", lacks.join(", "));
+                ensure!(
+                    lacks.is_empty(),
+                    "the stack {} is not one of Bursar: it lacks {}",
+                    aws.stack,
+                    lacks.join(", ")
+                );
                 Ok(format!("a stack of version {}", deployment.value("Version")))
             }
             Kind::Machine { health, .. } => {
