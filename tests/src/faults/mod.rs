@@ -12,6 +12,7 @@ use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -401,7 +402,7 @@ impl Asked {
 }
 
 impl HeldCalls {
-    /// Waits for the next held call that this has not returned yet.
+    /// Waits for the next held call that this has not returned yet. A test that waits for what does not come would not end.
     pub async fn arrived(&self) -> Call {
         loop {
             let mut changed = pin!(self.gate.0.changed.notified());
@@ -411,7 +412,8 @@ impl HeldCalls {
                 parked.is_told = true;
                 return parked.call.clone();
             }
-            changed.await;
+            let is_there = tokio::time::timeout(Duration::from_secs(300), changed).await.is_ok();
+            assert!(is_there, "the call that is to be held does not come");
         }
     }
 

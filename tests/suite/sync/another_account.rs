@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::crooked::{Crooked, Told};
 use super::rotation::{put_pending, rotate};
-use super::{ACCOUNT, RELEASE, complete, problems, quiet};
+use super::{ACCOUNT, RELEASE, calls_of_a_run, complete, problems, quiet};
 
 const OF_ANOTHER: &str = "sk-or-v1-management-of-another-account";
 
@@ -90,13 +90,12 @@ async fn an_exchange_leaves_nothing_behind() {
 
     campus.hours(24);
     campus.spend("ada", "0.01");
-    let before = campus.gate.calls().len();
-    complete(campus).await;
-    let calls = campus.gate.calls().split_off(before).into_iter().map(|made| made.name);
+    let calls = calls_of_a_run(campus).await.into_iter().map(|made| made.name);
     let names: Vec<String> =
         calls.filter(|name| name.service == Service::Provider).map(|name| name.to_string()).collect();
-    // The credits are read before the listing, which then has the wrong key from its beginning.
-    let cases = (sized(1, 0)..names.len())
+    // The credits are read before the listing, which then has the wrong key from its beginning. After the last call, for the list of
+    // models, nothing is asked that could tell.
+    let cases = (sized(1, 0)..names.len() - 1)
         .map(|at| (&names[at], names[..=at].iter().filter(|name| **name == names[at]).count()));
     for (name, nth) in sample(cases, 3) {
         // After a day with some use, a night makes every call that it can.
@@ -106,9 +105,8 @@ async fn an_exchange_leaves_nothing_behind() {
         let (report, ()) = tokio::join!(campus.sync(), accounts.exchange(held));
         let when = format!("{name}, call {nth}: {report}");
         // The use by model is asked for once the run is concluded.
-        let is_concluded = name.contains("/analytics/");
         let says = problems(&report).contains("is of another account");
-        assert!(report["complete"] == is_concluded && says, "{when}");
+        assert!(report["complete"] == name.contains("/analytics/") && says, "{when}");
         // Another run, and another function's work, begin with the wrong key.
         let report = campus.sync().await;
         assert_eq!((&report["keys_listed"], &report["keys_missing"]), (&json!(0), &json!(0)), "{when}: {report}");

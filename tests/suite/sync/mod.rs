@@ -28,7 +28,7 @@ use bursar_core::domain::values::id::Epoch;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::items::Item;
 use bursar_tests::campus::{Campus, reports};
-use bursar_tests::faults::Fault;
+use bursar_tests::faults::{Call, Fault};
 use bursar_tests::invariants::Snapshot;
 use bursar_tests::stack::{self, Setup};
 use jiff::civil::Date;
@@ -103,6 +103,13 @@ async fn complete(campus: &Campus) -> Value {
     let report = campus.sync().await;
     reports(&report, &json!({"complete": true, "residual_usd": "0.000000"}));
     report
+}
+
+/// What a complete run calls, itself and what works beside it.
+async fn calls_of_a_run(campus: &Campus) -> Vec<Call> {
+    let before = campus.gate.calls().len();
+    complete(campus).await;
+    campus.gate.calls().split_off(before)
 }
 
 /// An admin lets the next sync do what the last one held back.

@@ -14,7 +14,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::crooked::{Crooked, with_row};
-use super::{changed, complete, numbered, quiet, without_runs};
+use super::{calls_of_a_run, changed, complete, numbered, quiet, without_runs};
 
 /// The counter of the budget, and a plain sum over the reservations of its grants.
 async fn counted(campus: &Campus) -> [Usd; 2] {
@@ -37,10 +37,8 @@ async fn to_be_counted() -> Campus {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_counter_is_never_too_low_whatever_moves_it_during_a_sync() {
     let campus = to_be_counted().await;
-    let before = campus.gate.calls().len();
-    complete(&campus).await;
     // The calls of the sync up to its count of the budget; after that nothing reads or writes it.
-    let calls = campus.gate.calls().split_off(before);
+    let calls = calls_of_a_run(&campus).await;
     let count = calls.iter().rposition(|made| made.name.to_string() == "dynamodb:TransactWriteItems").unwrap();
     campus.finish().await;
     let acts = ["is revoked", "has less", "has more"];
@@ -107,9 +105,7 @@ async fn a_grant_is_counted_with_readings_that_are_not_older() {
 #[tokio::test]
 async fn nothing_is_counted_twice() {
     let campus = to_be_counted().await;
-    let before = campus.gate.calls().len();
-    complete(&campus).await;
-    let calls = campus.gate.calls().split_off(before);
+    let calls = calls_of_a_run(&campus).await;
     let mut writes = calls.iter().filter(|made| made.name.to_string() == "dynamodb:TransactWriteItems");
     let is_count = |made: &Call| made.parts.iter().any(|part| part.action == "ConditionCheckItem");
     let count = writes.position(is_count).unwrap() as u64 + 1;
@@ -138,9 +134,7 @@ async fn a_crowd_claims_while_a_run_counts() {
     let names = numbered(nights * crowd);
     campus.students(&names).await;
     for (night, names) in (1..).zip(names.chunks(crowd)) {
-        let before = campus.gate.calls().len();
-        complete(&campus).await;
-        let calls = campus.gate.calls().len() - before;
+        let calls = calls_of_a_run(&campus).await.len();
         campus.hours(24);
         campus.spend("ada", "0.50");
         let held = campus.gate.hold(Matcher::call("*").of(UsageSync).nth((calls * night / (nights + 1)) as u64));
