@@ -59,7 +59,7 @@ pub(crate) async fn screenshots(driver: &Driver, into: &Path) {
     let new = known_as(&stack, &phone, "students who have not claimed").await;
     let desk = driver.open(DESK).await;
     sign_in(&stack, &desk, ADMIN).await;
-    desk.go(&format!("{}/console?q={new}", stack.ready.web)).await;
+    desk.go(&format!("{}/console/people/erase?email={new}", stack.ready.web)).await;
     fill_and_send(&desk, "/console/people/erase", &[("email", &new)]).await;
     desk.one("[data-testid='job'][data-state='done']").await;
     keep(into, "receipt", &desk, None).await;

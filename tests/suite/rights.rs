@@ -38,7 +38,7 @@ use Whose::{Admins, Anybodys, Assistants, Facultys, Nothing, Programs, Staffs, S
 const ERASURE: &str = "01KDVDNA00000000000000001A";
 const PROGRAMME: &str = "/console/programmes/{id}";
 
-const TABLE: [(&str, &str, Whose); 88] = [
+const TABLE: [(&str, &str, Whose); 89] = [
     ("GET", "/", Anybodys),
     ("POST", "/link", Anybodys),
     ("POST", "/sign-on", Anybodys),
@@ -120,6 +120,7 @@ const TABLE: [(&str, &str, Whose); 88] = [
     ("GET", "/console/account/statement.csv", Admins),
     ("POST", "/console/account/keys/{hash}", Admins),
     ("POST", "/console/admins", Admins),
+    ("GET", "/console/people/erase", Admins),
     ("POST", "/console/people/erase", Admins),
     ("POST", "/console/people/data", Admins),
     ("POST", "/console/people/retain", Admins),

@@ -252,7 +252,7 @@ async fn erasure_ends_erased() {
         name: "erase",
         scene: async || {
             let (campus, (admin, form)) =
-                filled("/console?q=ada%40example.edu", ERASE, &[("email", "ada@example.edu")]).await;
+                filled("/console/people/erase?email=ada%40example.edu", ERASE, &[("email", "ada@example.edu")]).await;
             campus.table.create(new_programme(campus.settings().await, 100), campus.by()).await.unwrap();
             let roster = "/console/programmes/cs-pilot-2/roster";
             let page = admin.get(roster).await;

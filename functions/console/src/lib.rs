@@ -89,7 +89,7 @@ fn routes(site: Site) -> Router {
         .route("/console/tiers", get(tiers::page).post(tiers::save))
         .route("/console/report", get(report::page))
         .route("/console/report.csv", get(report::file))
-        .route("/console/people/erase", post(erase::press))
+        .route("/console/people/erase", get(erase::form).post(erase::press))
         .route("/console/people/data", post(personal::download))
         .route("/console/people/retain", post(personal::retain))
         .route("/console/people/erased/{erasure}", get(erase::page))

@@ -25,6 +25,11 @@ async fn exports(admin: &Visitor) -> String {
     admin.get(&by_group).await.expect(200).body.clone() + &admin.get(&by_day).await.expect(200).body
 }
 
+/// The path of the form for somebody's grant.
+fn of(name: &str, campus: &Campus) -> String {
+    format!("{ERASE}?of=cs-pilot/{}", campus.id(name))
+}
+
 async fn erased(admin: &Visitor, page: &Page, email: &str) -> Page {
     admin.submit(page, ERASE, &[("email", email)]).await
 }
@@ -74,7 +79,7 @@ async fn an_erased_person_is_gone() {
 
     // No sync has read this.
     campus.spend("canary.old", "0.75");
-    let page = admin.get(&grant).await;
+    let page = admin.get(&of("canary.old", &campus)).await;
     let csrf = page.form(ERASE).value("csrf").unwrap().to_owned();
     for (whom, status) in [("faye@example.edu", 409), ("admin@example.edu", 409), ("eve@example.edu", 404), ("-", 422)]
     {
@@ -90,7 +95,7 @@ async fn an_erased_person_is_gone() {
     }
     let receipt = erased(&admin, &page, "Canary.NEW@example.edu").await.expect(303).location().unwrap().to_owned();
     assert_eq!(erased(&admin, &page, "canary.new@example.edu").await.expect(303).location(), Some(&*receipt));
-    let other = admin.get("/console?q=canary.new%40example.edu").await;
+    let other = admin.get("/console/people/erase?email=canary.new%40example.edu").await;
     assert_eq!(erased(&admin, &other, "canary.new@example.edu").await.expect(303).location(), Some(&*receipt));
     assert_eq!(campus.enabled(), ["bob"], "the key is off at once");
     for place in [&*receipt, ACCOUNT] {
@@ -157,8 +162,7 @@ async fn of_a_grant_without_an_address_its_person_is_forgotten() {
     {
         applied(&admin, mode, file).await;
     }
-    let old = format!("{GRANTS}/{}", campus.id("ada"));
-    let page = admin.get(&old).await;
+    let page = admin.get(&of("ada", &campus)).await;
     assert!(page.all("also").is_empty(), "her address is somebody else's by now");
     admin.submit(&page, ERASE, &[("id", "s2")]).await.expect(422);
     let receipt = admin.submit(&page, ERASE, &[("id", "s1")]).await.expect(303).location().unwrap().to_owned();
@@ -202,7 +206,7 @@ async fn what_may_be_theirs_is_named_and_ticked() {
         let correct = [("email", &*format!("canary.{number}@example.edu"))];
         admin.submit(&page, &format!("{maths}/address"), &correct).await.expect(303);
     }
-    let found = admin.get("/console?q=canary%40example.edu").await;
+    let found = admin.get("/console/people/erase?email=canary%40example.edu").await;
     let also: Vec<&str> = found.body.split('"').filter(|text| text.starts_with("also.")).collect();
     let [lost, same] = &also[..] else { panic!("{also:?}") };
     assert!(lost.starts_with("also.cs-pilot/") && same.starts_with("also.maths/"), "{also:?}");
@@ -254,7 +258,7 @@ async fn what_names_a_person_in_words_goes() {
     let start = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Console);
     campus.gate.at(start, Fault::KillBefore);
     assert!(faye.submit(&shown, &bulk, &[]).await.status >= 500);
-    let found = admin.get("/console?q=canary%40example.edu").await;
+    let found = admin.get("/console/people/erase?email=canary%40example.edu").await;
     let held = campus.gate.hold(Matcher::call("dynamodb:PutItem").of(FunctionName::Console).nth(3));
     let (pressed, ()) = tokio::join!(erased(&admin, &found, "canary@example.edu"), async {
         held.arrived().await;
@@ -313,7 +317,7 @@ async fn an_erased_address_is_free_again() {
         applied(&admin, "add", format!("email,name,id\n{row}\n")).await;
     };
     apply("ada@example.edu,Canary,s1").await;
-    let found = admin.get("/console?q=ada%40example.edu").await;
+    let found = admin.get("/console/people/erase?email=ada%40example.edu").await;
     let receipt = erased(&admin, &found, "ada@example.edu").await.expect(303).location().unwrap().to_owned();
     apply("ada@example.edu,Eve,s2").await;
     for _ in 0..2 {
@@ -335,7 +339,7 @@ async fn erasure_meets_a_claim_and_sync() {
     let mut campus = staffed().await;
     campus.students(&["ada"]).await;
     let (admin, ada, reveal) = (campus.admin().await, campus.student("ada").await, campus.my("reveal"));
-    let (found, my) = (admin.get("/console?q=ada%40example.edu").await, ada.get("/my").await);
+    let (found, my) = (admin.get("/console/people/erase?email=ada%40example.edu").await, ada.get("/my").await);
     let press = erased(&admin, &found, "ada@example.edu");
     let (pressed, _, _) = tokio::join!(press, ada.submit(&my, &reveal, &[]), campus.sync());
     pressed.expect(303);
@@ -372,7 +376,7 @@ async fn no_byte_names_an_erased_person() {
     assert!(places(CANARY) > 40 && places("bob@example.edu") > 0);
     let admin = campus.admin().await;
     for name in &names {
-        let page = admin.get(&format!("{GRANTS}/{}", campus.id(name))).await;
+        let page = admin.get(&of(name, &campus)).await;
         erased(&admin, &page, &format!("{name}@example.edu")).await.expect(303);
     }
     campus.minutes(18);

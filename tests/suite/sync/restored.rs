@@ -87,7 +87,7 @@ async fn restored_tables_recover_every_key_in_use() {
     let admin = campus.admin().await;
     let limit = campus.key("dan").limit;
     assert_eq!(campus.edit(&admin, &[("cap_usd", "10"), ("models", "openai/gpt-4o-mini")]).await.status, 303);
-    let hal = admin.get(&format!("{}/{}", campus.console("/grants"), campus.id("hal"))).await;
+    let hal = admin.get(&format!("/console/people/erase?of=cs-pilot/{}", campus.id("hal"))).await;
     admin.submit(&hal, "/console/people/erase", &[("email", "hal@example.edu")]).await.expect(303);
     campus.hold("dan", HoldKind::Paused).await;
     campus.work().await;

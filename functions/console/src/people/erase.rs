@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 use askama::Template;
-use axum::extract::Path;
+use axum::extract::{Path, Query};
 use axum::http::StatusCode;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::audit::Actor;
@@ -13,13 +13,13 @@ use bursar_core::domain::values::address::{EmailAddress, MatchedAddress};
 use bursar_core::domain::values::format::Joined;
 use bursar_core::domain::values::id::{new_ulid, ulid_for};
 use bursar_core::store::{ActContext, Author, Erasure, RetentionHold};
-use bursar_core::web::{Answer, AppError, Flash, Site};
+use bursar_core::web::{Answer, AppError, Flash, Site, Visitor};
 use jiff::SignedDuration;
+use serde::Deserialize;
 use ulid::Ulid;
 
 use crate::kit::access::{AdminAccess, Admins, PageFrame, Post};
 use crate::kit::paths;
-use crate::people::grants::refuse_erasure;
 use crate::work::jobs::{AGAIN_AFTER, JobDeadlines};
 
 #[derive(Template)]
@@ -29,55 +29,91 @@ struct ErasedPage<'a> {
     erasure: Erasure,
 }
 
-pub(crate) struct EraseForm {
+#[derive(Template)]
+#[template(path = "erase.html")]
+struct ErasePage<'a> {
+    frame: PageFrame<'a>,
     /// The id of the erasure that it begins, so that pressed twice for the same person it is one.
-    pub(crate) erasure: Ulid,
-    /// The grant on whose page it is, or one of those that were found, by which the person is known.
-    pub(crate) grant: Option<String>,
-    /// Whether they have an address, which is typed to confirm it; else it is the id of that grant.
-    pub(crate) has_address: bool,
+    erasure: Ulid,
+    /// The grant that was asked for, or one of those that were found, by which the person is known.
+    grant: Option<&'a Grant>,
+    /// It is typed to confirm it; where there is none, the id of that grant.
+    address: Option<&'a MatchedAddress>,
     /// Grants that may be theirs too, each with a field to tick and what is known of it.
-    pub(crate) candidates: Vec<(String, String)>,
+    candidates: Vec<(String, String)>,
     /// What is wrong with what was typed.
-    pub(crate) error: Option<String>,
+    error: Option<String>,
 }
 
-impl EraseForm {
-    /// The form for the person who has this address, or this grant.
-    pub(crate) async fn new(
-        site: &Site,
-        address: Option<&MatchedAddress>,
-        grant: Option<&Grant>,
-    ) -> Result<EraseForm, AppError> {
-        let mut grants: Vec<Grant> = grant.cloned().into_iter().collect();
-        if let Some(address) = address {
-            grants.extend(one_persons(site, address, grant.map(field_of).as_deref()).await?);
-        }
-        let candidates = site.table.perhaps_theirs(address, &grants).await?;
-        let now = site.clock.now();
-        let candidates = candidates.iter().map(|candidate| {
-            let Person { name, roster_id, address: known_address } = &candidate.person;
-            let why = if roster_id.is_some() && grants.iter().any(|grant| grant.person.roster_id == *roster_id) {
-                "the same id"
-            } else if address.is_some_and(|address| known_address.matched() == address) {
-                "this address under another id"
-            } else {
-                "it lost this address to another id"
-            };
-            let shown_address = if known_address.is_none() { "no address" } else { known_address.as_written() };
-            let details = name.iter().chain(roster_id).map(String::as_str).chain([shown_address]);
-            let details = details.joined(", ");
-            let state = candidate.shown_state(&ClockPauses::default(), now).in_words(None, &candidate.holds);
-            (format!("{ALSO}{}", field_of(candidate)), format!("{details}, {state} in {}: {why}", candidate.programme))
-        });
-        Ok(EraseForm {
-            erasure: new_ulid(now),
-            grant: grants.first().map(field_of),
-            has_address: address.is_some(),
-            candidates: candidates.collect(),
-            error: None,
-        })
+/// Whom the form is about: a grant, by its programme and id, or else an address.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(crate) struct ErasedQuery {
+    of: String,
+    email: String,
+}
+
+/// It looks through the grants of all programmes, which is why no other page has it.
+pub(crate) async fn form(site: Site, AdminAccess { visitor }: AdminAccess, Query(query): Query<ErasedQuery>) -> Answer {
+    let grant = named_by(&site, &query.of).await?;
+    let address = EmailAddress::parse(&query.email).ok();
+    if grant.is_none() && address.is_none() {
+        return Err(AppError::unprocessable(
+            "Nobody is known by this. Find the person, and press “Erase this person” there.",
+        ));
     }
+    show(&site, &visitor, grant.as_ref(), address.as_ref(), None).await
+}
+
+async fn show(
+    site: &Site,
+    visitor: &Visitor,
+    grant: Option<&Grant>,
+    address: Option<&EmailAddress>,
+    error: Option<String>,
+) -> Answer {
+    let address = grant.map(|grant| &grant.person.address).or(address);
+    let address = address.filter(|address| !address.is_none()).map(EmailAddress::matched);
+    let mut grants: Vec<Grant> = grant.cloned().into_iter().collect();
+    if let Some(address) = address {
+        grants.extend(one_persons(site, address, grant.map(field_of).as_deref()).await?);
+    }
+    let candidates = site.table.perhaps_theirs(address, &grants).await?;
+    let now = site.clock.now();
+    let candidates = candidates.iter().map(|candidate| {
+        let Person { name, roster_id, address: known_address } = &candidate.person;
+        let why = if roster_id.is_some() && grants.iter().any(|grant| grant.person.roster_id == *roster_id) {
+            "the same id"
+        } else if address.is_some_and(|address| known_address.matched() == address) {
+            "this address under another id"
+        } else {
+            "it lost this address to another id"
+        };
+        let shown_address = if known_address.is_none() { "no address" } else { known_address.as_written() };
+        let details = name.iter().chain(roster_id).map(String::as_str).chain([shown_address]);
+        let details = details.joined(", ");
+        let state = candidate.shown_state(&ClockPauses::default(), now).in_words(None, &candidate.holds);
+        (format!("{ALSO}{}", field_of(candidate)), format!("{details}, {state} in {}: {why}", candidate.programme))
+    });
+    Ok(site.page(&ErasePage {
+        frame: PageFrame::new(site, visitor),
+        erasure: new_ulid(now),
+        grant: grants.first(),
+        address,
+        candidates: candidates.collect(),
+        error,
+    }))
+}
+
+/// The form once more, with what is wrong with what was typed, if it names a grant.
+async fn refuse(post: &Post<Admins>, why: String) -> Answer {
+    let Post { site, access, fields, .. } = post;
+    let named = fields.filled("of").unwrap_or_default();
+    let Some(grant) = named_by(site, named).await? else { return Err(AppError::unprocessable(why)) };
+    Err(AppError::page(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        show(site, &access.visitor, Some(&grant), None, Some(why)).await,
+    ))
 }
 
 /// How the fields begin that are ticked for further grants.
@@ -97,7 +133,7 @@ pub(crate) async fn press(post: Post<Admins>) -> Answer {
     } else {
         match EmailAddress::parse(typed.unwrap_or_default()) {
             Ok(address) => Some(address),
-            Err(error) => return refuse_erasure(&post, format!("Nobody was erased: {error}.")).await,
+            Err(error) => return refuse(&post, format!("Nobody was erased: {error}.")).await,
         }
     };
     let form = fields.filled("erasure").and_then(|id| id.parse().ok()).unwrap_or_else(|| new_ulid(*now));
@@ -110,13 +146,17 @@ pub(crate) async fn press(post: Post<Admins>) -> Answer {
     let mut grants = match &address {
         Some(address) => one_persons(site, address.matched(), named).await?,
         None => {
-            let grant = without_address(site, named.unwrap_or_default()).await?.into_iter();
-            grant.filter(|grant| grant.person.roster_id.as_deref() == fields.filled("id")).collect()
+            let grant = named_by(site, named.unwrap_or_default()).await?.into_iter();
+            let is_meant = |grant: &Grant| {
+                let Person { address, roster_id, .. } = &grant.person;
+                address.is_none() && roster_id.as_deref() == fields.filled("id")
+            };
+            grant.filter(is_meant).collect()
         }
     };
     if named.is_some_and(|named| grants.iter().all(|grant| field_of(grant) != named)) {
         let why = "Nobody was erased: this is not what the page shows of this student.";
-        return refuse_erasure(&post, why.to_owned()).await;
+        return refuse(&post, why.to_owned()).await;
     }
     let address = address.as_ref().map(EmailAddress::matched);
     if !ticked.is_empty() {
@@ -173,12 +213,12 @@ async fn one_persons(site: &Site, address: &MatchedAddress, page_grant: Option<&
     Ok(grants)
 }
 
-/// The grant that a form names by its programme and id, which has no address but belongs to somebody.
-async fn without_address(site: &Site, named: &str) -> Result<Option<Grant>, AppError> {
+/// The grant that a form names by its programme and id, if it belongs to somebody.
+async fn named_by(site: &Site, named: &str) -> Result<Option<Grant>, AppError> {
     let named = named.split_once('/').and_then(|(programme, id)| Some((programme.parse().ok()?, id.parse().ok()?)));
     let Some((programme, id)) = named else { return Ok(None) };
     let grant = site.table.get(Grant::key_of(&programme, &id)).await?;
-    Ok(grant.filter(|grant| grant.person.address.is_none() && !grant.person.address.is_erased()))
+    Ok(grant.filter(|grant| !grant.person.address.is_erased()))
 }
 
 pub(crate) async fn page(site: Site, AdminAccess { visitor }: AdminAccess, Path(id): Path<String>) -> Answer {

@@ -31,7 +31,6 @@ use crate::kit::access::{Admins, PageFrame, Post, SIGN_ON_FOR_THIS};
 use crate::kit::listing::{Listing, ON_A_PAGE};
 use crate::kit::mails::{MailRow, MailStatus};
 use crate::kit::{mails, paths, show};
-use crate::people::erase::EraseForm;
 use crate::people::grants;
 use crate::people::grants::{GrantRow, Shows};
 
@@ -63,7 +62,6 @@ struct HelpDesk<'a> {
     mails: Listing<MailRow>,
     keys: Vec<ForeignKey>,
     address: Option<AddressFacts>,
-    erase: Option<EraseForm>,
     hold: Option<RetentionHold>,
     /// The programmes that were read for a part, if there was no time for all.
     read: Option<usize>,
@@ -136,7 +134,6 @@ pub(crate) async fn page(site: &Site, visitor: &Visitor, text: &str, is_key: boo
         mails: mails::listing("mail", Vec::new(), &TimeZone::UTC),
         keys: Vec::new(),
         address: None,
-        erase: None,
         hold: None,
         read: None,
     };
@@ -235,7 +232,6 @@ impl<'a> HelpDesk<'a> {
         }
         let refused = sign_in.link_refused(new_ulid(now), None, now);
         if self.frame.is_admin {
-            self.erase = Some(EraseForm::new(self.site, Some(address), None).await?);
             self.hold = table.retention_hold(address).await?;
         }
         let is_stopped = server.is_some_and(|server| server.stopped(now).is_some());

@@ -439,8 +439,6 @@ pub(super) struct ActForms {
     /// The domain of an address that is asked about: whoever presses again is sure of it.
     pub(super) sure: Option<String>,
     pub(super) revoke: Form<TypedAct>,
-    /// What is wrong with the address or the id that was to confirm an erasure.
-    pub(super) erasure: Option<String>,
 }
 
 impl ActForms {
@@ -453,7 +451,6 @@ impl ActForms {
             address: Form::blank().apart("corrected-", ""),
             sure: None,
             revoke: Form::blank().apart("revoke-", ""),
-            erasure: None,
         }
     }
 

@@ -4,16 +4,13 @@ use std::collections::BTreeSet;
 
 use askama::Template;
 use axum::extract::Path;
-use axum::http::StatusCode;
 use bursar_core::clock::Moment;
 use bursar_core::domain::audit::{Actor, AuditEntry};
 use bursar_core::domain::grant::{BudgetChange, Grant, KeyAbsence, ShownState, Spending, View};
 use bursar_core::domain::programme::counts::Counts;
-use bursar_core::domain::programme::role::Role;
 use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::domain::usage::days::{Accuracy, Sum};
 use bursar_core::domain::usage::span::Span;
-use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::money::{Usd, each_in_cents};
@@ -27,13 +24,12 @@ use jiff::tz::TimeZone;
 
 use super::acts::ActForms;
 use super::list;
-use crate::kit::access::{Admins, PageFrame, Post, ProgrammeAccess};
+use crate::kit::access::{PageFrame, ProgrammeAccess};
 use crate::kit::listing::Listing;
 use crate::kit::mails::MailRow;
 use crate::kit::{mails, show};
 use crate::money::spending::spans;
 use crate::money::spending::spans::{Figure, SpanContext};
-use crate::people::erase::EraseForm;
 use crate::programme::audit::AuditRow;
 
 #[derive(Template)]
@@ -64,7 +60,6 @@ struct GrantPage<'a> {
     may: GrantForms,
     open_request: Option<OpenMore<'a>>,
     forms: ActForms,
-    erase: Option<EraseForm>,
 }
 
 /// A student's request for more, with what helps to decide it.
@@ -152,17 +147,6 @@ pub(crate) async fn page(site: Site, access: ProgrammeAccess, Path((_, grant)): 
     show(&site, &access, &view, forms).await
 }
 
-/// The page of the student whose erasure was refused, if the form names one.
-pub(crate) async fn refuse_erasure(Post { site, access, fields, .. }: &Post<Admins>, why: String) -> Answer {
-    let Some((programme, grant)) = fields.filled("of").and_then(|named| named.split_once('/')) else {
-        return Err(AppError::unprocessable(why));
-    };
-    let access = ProgrammeAccess::find(site, access.visitor.clone(), Some(programme), Role::Admin).await?;
-    let view = view(site, &access, &id(grant)?).await?;
-    let forms = ActForms { erasure: Some(why), ..ActForms::new(&view.grant, &access.programme.settings) };
-    Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, show(site, &access, &view, forms).await))
-}
-
 pub(super) fn id(text: &str) -> Result<GrantId> {
     text.parse().map_err(|_| AppError::not_found())
 }
@@ -184,12 +168,6 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
         site.table.mails_of(&programme.id, &grant.id),
         site.table.newest(AccountDay::all(), 1),
     )?;
-    let mut form = None;
-    if access.is_admin() && !grant.person.address.is_erased() {
-        let address = Some(&grant.person.address).filter(|address| !address.is_none()).map(EmailAddress::matched);
-        let error = forms.erasure.clone();
-        form = Some(EraseForm { error, ..EraseForm::new(site, address, Some(grant)).await? });
-    }
     let mut timeline = AuditRow::all(site, entries, access.is_faculty()).await?;
     timeline.reverse();
     let is_over = grant.is_over();
@@ -292,7 +270,6 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
         spending,
         amount_left,
         forms,
-        erase: form,
     };
     Ok(site.page(&page))
 }

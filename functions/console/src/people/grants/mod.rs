@@ -7,5 +7,5 @@ mod list;
 mod preview;
 
 pub(crate) use acts::{act, correct_address, decide_more, end_leaked, take_off_roster};
-pub(crate) use grant::{page as grant, refuse_erasure};
+pub(crate) use grant::page as grant;
 pub(crate) use list::{GrantRow, Shows, columns, file, named, page as list, used};
