@@ -53,8 +53,8 @@ where
         let (campus, thing) = (sweep.scene)().await;
         let before = campus.gate.calls().len();
         assert!((sweep.act)(&campus, &thing).await, "{name}: it is not done where nothing fails");
-        let calls = campus.gate.calls().into_iter().skip(before).filter(|made| made.function == of);
-        let calls: Vec<Call> = calls.collect();
+        let mut calls = campus.gate.calls().split_off(before);
+        calls.retain(|made| made.function == of);
         (sweep.mend)(&campus, &thing).await;
         let left = (sweep.left)(&campus, &thing).await;
         campus.finish_faulted().await;

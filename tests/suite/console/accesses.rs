@@ -140,14 +140,8 @@ async fn a_hold_keeps_a_person() {
     }
     let kept = page(&admin).await;
     assert!(kept.one("retention-hold").text.ends_with("Case 12"));
-    admin
-        .submit(
-            &admin.get("/console/people/erase?email=ada%40example.edu").await,
-            super::erase::ERASE,
-            &[("email", "ada@example.edu")],
-        )
-        .await
-        .expect(409);
+    let form = admin.get("/console/people/erase?email=ada%40example.edu").await;
+    super::erase::erased(&admin, &form, "ada@example.edu").await.expect(409);
     let entries = sentences(&admin, &format!("{ID}/audit?grant={}", campus.id("ada"))).await;
     assert!(entries[0].ends_with("admin@example.edu keeps ada@example.edu from being erased"), "{entries:#?}");
 

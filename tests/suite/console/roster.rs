@@ -254,7 +254,7 @@ async fn an_address_is_the_newest_enrolments_everywhere() {
     assert!(found.readable().contains("this address under another id"), "{}", found.readable());
     let of = campus.table.grants(&"cs-pilot".parse().unwrap()).await.unwrap().remove(0).id;
     let page = admin.get(&format!("/console/people/erase?of=cs-pilot/{of}")).await;
-    admin.submit(&page, "/console/people/erase", &[("email", "ada@example.edu")]).await.expect(303);
+    super::erase::erased(&admin, &page, "ada@example.edu").await.expect(303);
     campus.minutes(2);
     campus.work().await;
     let mut left = campus.judged().await.places_of(&["ada@"]);

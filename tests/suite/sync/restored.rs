@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use super::rotation::close_a_workspace;
 use super::{ACCOUNT, changed, complete, numbered, problems, quiet, release, without_runs};
+use crate::console::erase::erased;
 
 /// The table as it is. A key whose grant went with the restored table is accepted just after a sync, and nobody says what was shown
 /// before.
@@ -88,7 +89,7 @@ async fn restored_tables_recover_every_key_in_use() {
     let limit = campus.key("dan").limit;
     assert_eq!(campus.edit(&admin, &[("cap_usd", "10"), ("models", "openai/gpt-4o-mini")]).await.status, 303);
     let hal = admin.get(&format!("/console/people/erase?of=cs-pilot/{}", campus.id("hal"))).await;
-    admin.submit(&hal, "/console/people/erase", &[("email", "hal@example.edu")]).await.expect(303);
+    erased(&admin, &hal, "hal@example.edu").await.expect(303);
     campus.hold("dan", HoldKind::Paused).await;
     campus.work().await;
     assert_eq!((campus.is_on(&in_use[2]), campus.key("dan").limit), (false, limit));
