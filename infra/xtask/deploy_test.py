@@ -154,6 +154,7 @@ def a_rehearsal(stack, provider):
         codes = (re.search(r"Code: (\S+)", stack.mail(REHEARSES, "Code: ", number)["BodyText"]).group(1) for number in itertools.count(1))
         page = rehearsed(command(STACK, REHEARSES), codes, environment)
         assert "| console: first answer cold, then warm |" in page, page
+        assert not stack.mails("nobody@example.org", ""), "no code is mailed to an address on no list"
 
 
 def rehearsed(command, codes, environment=None):
