@@ -243,7 +243,7 @@ class Machine:
         with closing(sqlite3.connect(self.data / "stand-ins/state.db")) as state, state:
             state.execute("INSERT OR REPLACE INTO kept VALUES ('clock', 'ahead', ?)", (f'"PT{ahead}S"',))
         self.serve()
-        direct(urllib.request.Request(f"http://{self.health_at}/sync", b""))
+        self.until("a sync begins", self.began_sync)
         self.until("a sync is complete", lambda: (self.health().get("complete_sync_s") or 7200) < 60)
         asked = {"model": "anthropic/claude-opus-4.5", "max_tokens": 100, "messages": [{"role": "user", "content": "hello"}]}
         for key in self.keys.values():
@@ -263,6 +263,16 @@ class Machine:
             return json.load(problems)
         except AWAY:
             return {}
+
+    def began_sync(self):
+        """None begins while another runs, such as the night's, which the clock may just have come to."""
+        try:
+            direct(urllib.request.Request(f"http://{self.health_at}/sync", b""))
+        except urllib.error.HTTPError as refused:
+            if refused.code != 409:
+                raise
+            return False
+        return True
 
     def ask(self, path, key, method=None, body=None):
         headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
