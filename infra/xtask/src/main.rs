@@ -35,11 +35,7 @@ const RECIPES: &[(&str, &str, Run)] = &[
         Alone(ci),
     ),
     ("long", "[PART…]: what takes too long for CI, all of it or these parts; a table at the end", With(long::long)),
-    (
-        "size",
-        "tokens of Rust by folder, and names that say little by crate; more than a bound fails",
-        Alone(size::size),
-    ),
+    ("size", "how much Rust there is, and how it reads; more than a bound fails", Alone(size::size)),
     ("template", "expand template.yaml and lint the result", Alone(template)),
     ("screenshots", "the pictures of the README, in docs/screenshots", Alone(screenshots)),
     (
