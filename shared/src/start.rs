@@ -16,7 +16,7 @@ use tracing::field::Empty;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::deadline::Deadline;
-use crate::store::{Meta, Table};
+use crate::store::{StoreError, Table};
 use crate::{log, tls, version};
 
 /// One of the five functions. `infra/local` runs the same value in its own process.
@@ -47,7 +47,9 @@ pub async fn run<F: Function>() -> ExitCode {
     // Lambda gives a start the whole processor and an event only a share, so the connection to the table is made now. Whoever needs it is
     // told if that cannot be done.
     let table = Table::new(&config);
-    let _ = Deadline::after(FIRST_READ).wait_for(table.get(Meta::key_of())).await;
+    if let Ok(Err(error @ StoreError::OtherShape(_))) = Deadline::after(FIRST_READ).wait_for(table.find_meta()).await {
+        return refuse(&error.to_string());
+    }
     let function = F::new(config, Clock::system());
     match lambda_runtime::run(service_fn(|event| answer(&function, event))).await {
         Ok(()) => ExitCode::SUCCESS,

@@ -18,8 +18,8 @@ use bursar_core::domain::sign_in::Session;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::{DeploymentId, PersonId};
 use bursar_core::domain::values::token::SessionToken;
-use bursar_core::store::Meta;
 use bursar_core::store::items::to_item;
+use bursar_core::store::{Meta, SHAPE};
 use bursar_local::aws::{self, Services};
 use bursar_local::base::lock;
 use bursar_local::engine::{Engine, Lasts, Place};
@@ -111,7 +111,13 @@ impl World {
         let secrets = SecretsManager::new(kept)?;
         secrets.put(SECRET, MANAGEMENT_KEY)?;
         let deployment = DeploymentId::random();
-        let meta = Meta { deployment: deployment.clone(), table: TABLE.to_owned(), born: clock.now(), account: None };
+        let meta = Meta {
+            shape: SHAPE,
+            deployment: deployment.clone(),
+            table: TABLE.to_owned(),
+            born: clock.now(),
+            account: None,
+        };
         let pace = Arc::<Pace>::default();
         let waits = pace.clone();
         let late = middleware::from_fn(move |request: Request, next: Next| {

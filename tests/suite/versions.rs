@@ -4,7 +4,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::store::items::{self, Item};
-use bursar_core::store::{OutboxRow, QueuedMail};
+use bursar_core::store::{Meta, OutboxRow, QueuedMail, SHAPE, StoreError};
 use bursar_local::invoke::FunctionName;
 use bursar_tests::campus::Campus;
 use bursar_tests::office::soon;
@@ -97,5 +97,30 @@ async fn what_a_newer_version_wrote_is_in_nobodys_way() {
         assert_eq!(left, wrote);
     }
     assert!(campus.all_mails().iter().any(|mail| mail.to.starts_with("cas@")));
+    campus.finish_unjudged().await;
+}
+
+/// Every function asks `find_meta` when it starts; what reads the item later is refused then.
+#[tokio::test]
+async fn a_table_of_another_shape_is_refused() {
+    let mut campus = Campus::with_keys(&["ada"]).await;
+    campus.students(&["ben"]).await;
+    let ben = campus.student("ben").await;
+    let meta = campus.table.find_meta().await.unwrap().unwrap();
+    let mut without = items::to_item(&meta).unwrap();
+    without.remove("shape");
+    let older = items::to_item(&Meta { shape: SHAPE - 1, ..meta.clone() }).unwrap();
+    let newer = items::to_item(&Meta { shape: SHAPE + 1, ..meta.clone() }).unwrap();
+    for (item, number) in [(without, 0), (older, SHAPE - 1), (newer, SHAPE + 1)] {
+        campus.raw().put(item).await;
+        let refused = campus.table.find_meta().await.unwrap_err();
+        assert!(matches!(refused, StoreError::OtherShape(shape) if shape == number), "{refused}");
+        assert!(campus.run(FunctionName::UsageSync, json!({})).await.is_err());
+        campus.press(&ben, "reveal").await.expect(503);
+        assert!(campus.has_logged(&format!("{refused}")));
+    }
+    campus.raw().keep(&meta).await;
+    campus.reveal(&ben).await;
+    assert_eq!(campus.sync().await["complete"], true);
     campus.finish_unjudged().await;
 }

@@ -10,7 +10,7 @@ use bursar_core::domain::values::id::KeyHash;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::provider::account::Credits;
-use bursar_core::store::{Account, AccountDay, HeldBack, KnownAccount, Meta, StubbornDisable, SyncState, UnknownKey};
+use bursar_core::store::{Account, AccountDay, HeldBack, KnownAccount, StubbornDisable, SyncState, UnknownKey};
 use jiff::SignedDuration;
 
 use crate::foreign::ForeignUse;
@@ -264,7 +264,7 @@ fn state_after(runner: &RunContext, listing: &KeyListing, run: &Conclusion, mut 
 /// are the same.
 async fn known_account(runner: &RunContext, listing: &KeyListing, purged: &[KeyHash]) -> Result<Option<KnownAccount>> {
     // Of closed workspaces it knows no better, and an admin may have said meanwhile which account it is.
-    let stored = runner.table.get(Meta::key_of()).await?.and_then(|meta| meta.account);
+    let stored = runner.table.find_meta().await?.and_then(|meta| meta.account);
     if !listing.closed.is_empty() || stored != runner.account {
         return Ok(None);
     }

@@ -46,5 +46,5 @@ pub use sync::state::{
     HeldAct, HeldBack, HeldKey, MOST_NAMED, OwnJudgement, Release, StubbornDisable, SyncState, UnknownKey,
 };
 pub use sync::totals::{GroupTotals, KeptTotals, ProgrammeUse, Totals, Unmailed};
-pub use table::meta::{ActContext, Author, KnownAccount, Meta, RunLease};
+pub use table::meta::{ActContext, Author, KnownAccount, Meta, RunLease, SHAPE};
 pub use table::{Result, StoreError, Table, items};

@@ -99,7 +99,7 @@ fn every_item_is_written_as_it_is_on_record() {
     assert_eq!(on_record, kinds, "every kind is on record");
 }
 
-/// What a version wrote, the next one reads: a folder on one machine, or a table, is never migrated.
+/// What a version wrote, each version of the same shape reads.
 #[test]
 fn what_releases_wrote_is_read() {
     let releases = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/releases")).unwrap();

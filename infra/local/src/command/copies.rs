@@ -17,7 +17,7 @@ use crate::aws::engine::{Engine, Lasts, Place};
 use crate::aws::{dead_letters, pump, schedules};
 use crate::base::private_file;
 use crate::base::state_file::StateFile;
-use crate::command::folder::{Files, Folder, RESTORING, SHAPE, read_shape};
+use crate::command::folder::{Files, Folder, RESTORING, SHAPE_FILE, read_shape};
 use crate::command::stack::TABLE;
 
 /// The name of a copy. By name the newest is the last.
@@ -36,7 +36,7 @@ pub fn backup(folder: &Path, copies: &Path, now: Moment) -> Result<PathBuf> {
     // The table first, as the provider is always ahead of it: the built-in one is in the other.
     copy_database(&files.table, &unfinished.path().join(TABLE_FILE))?;
     copy_database(&files.state(), &unfinished.path().join(STATE_FILE))?;
-    fs::copy(folder.join(SHAPE), unfinished.path().join(SHAPE))?;
+    fs::copy(folder.join(SHAPE_FILE), unfinished.path().join(SHAPE_FILE))?;
     fs::rename(unfinished.path(), &copy)?;
     remove_old(copies, utc_date(now)).context("the copy is made, but older ones could not be removed")?;
     Ok(copy)
@@ -95,7 +95,7 @@ fn remove_old(copies: &Path, today: Date) -> Result<()> {
 
 /// The copy itself, or the newest of those in a folder.
 fn newest(copies: &Path) -> Result<PathBuf> {
-    if copies.join(SHAPE).is_file() {
+    if copies.join(SHAPE_FILE).is_file() {
         return Ok(copies.to_owned());
     }
     let whole = dated(copies)?.into_iter().map(|(copy, _)| copy).filter(|copy| copy.extension().is_none());

@@ -3,20 +3,17 @@
 
 use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
 use std::io::{self, Write};
-use std::ops::RangeInclusive;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
+use bursar_core::store::SHAPE;
 use tempfile::NamedTempFile;
 
 use crate::base::private_file;
 
-/// The numbers of the shapes in which this build reads what is stored; it writes the last. Whoever changes how a folder stores things raises
-/// that, and goes on reading the one before.
-const SHAPES: RangeInclusive<u32> = 9..=9;
-/// The file with that number, the folder's kind, and the version that wrote it last.
-pub(super) const SHAPE: &str = "shape";
+/// The file with the number of the folder's shape, its kind, and the version that wrote it last.
+pub(super) const SHAPE_FILE: &str = "shape";
 /// Where a restore makes the table.
 pub(super) const RESTORING: &str = "restoring";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -191,38 +188,37 @@ fn locked(dir: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// The kind of a folder or of a copy. What a newer version wrote is refused, or one from before the one before.
+/// The kind of a folder or of a copy. One of a newer or an older shape is refused.
 pub(super) fn read_shape(dir: &Path) -> Result<Kind> {
     let shown = dir.display();
-    let shape = fs::read_to_string(dir.join(SHAPE))
+    let shape = fs::read_to_string(dir.join(SHAPE_FILE))
         .map_err(|_| anyhow!("{shown} is no folder that Bursar made: name another one; nothing in it was touched"))?;
     let mut words = shape.split_whitespace();
     let number = words.next().and_then(|number| number.parse::<u32>().ok()).unwrap_or_default();
     let made_for = words.next().unwrap_or_default();
     let version = words.next().unwrap_or("unknown");
     ensure!(
-        number <= *SHAPES.end(),
+        number <= SHAPE,
         "{shown} was written by Bursar {version}, which is newer than this one, {VERSION}: go back to that version; nothing in it was touched"
     );
-    let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == made_for && SHAPES.contains(&number));
-    kind.with_context(|| {
-        format!(
-            "{shown} was written by an older Bursar than {VERSION} reads: start the versions in between one after the other, or name \
-             another folder; nothing in it was touched"
-        )
-    })
+    match Kind::ALL.into_iter().find(|kind| kind.as_str() == made_for) {
+        Some(kind) if number == SHAPE => Ok(kind),
+        Some(_) | None => bail!(
+            "{shown} was written by an older Bursar, whose folders {VERSION} does not read: begin with a new folder; nothing in it was touched"
+        ),
+    }
 }
 
 /// Notes that this version is the last that wrote in the folder. A start that is killed leaves the note before or this one.
 fn note_shape(dir: &Path, kind: Kind) -> io::Result<()> {
-    let shape = format!("{} {} {VERSION}\n", SHAPES.end(), kind.as_str());
-    if fs::read_to_string(dir.join(SHAPE)).is_ok_and(|noted| noted == shape) {
+    let shape = format!("{SHAPE} {} {VERSION}\n", kind.as_str());
+    if fs::read_to_string(dir.join(SHAPE_FILE)).is_ok_and(|noted| noted == shape) {
         return Ok(());
     }
     let mut file = NamedTempFile::new_in(dir)?;
     file.write_all(shape.as_bytes())?;
     file.as_file().sync_all()?;
-    file.persist(dir.join(SHAPE))?;
+    file.persist(dir.join(SHAPE_FILE))?;
     Ok(())
 }
 
@@ -251,12 +247,12 @@ mod tests {
         assert!(!Folder::open(place.path(), Kind::Demonstration).unwrap().is_new());
 
         for (shape, kind, why) in [
-            ("1", Kind::Demonstration, "was written by an older Bursar"),
+            ("9 demonstration 0.1.0", Kind::Demonstration, "was written by an older Bursar"),
             ("", Kind::Serve, "was written by an older Bursar"),
             ("1000 cluster 7.8.9", Kind::Serve, "was written by Bursar 7.8.9, which is newer"),
             ("1000 serve 7.8.9", Kind::Serve, "was written by Bursar 7.8.9, which is newer"),
-            ("9 serve 0.1.0", Kind::Demonstration, "of another kind (serve)"),
-            ("9 demonstration 0.1.0", Kind::Serve, "of another kind (demonstration)"),
+            ("10 serve 0.1.0", Kind::Demonstration, "of another kind (serve)"),
+            ("10 demonstration 0.1.0", Kind::Serve, "of another kind (demonstration)"),
         ] {
             fs::write(place.path().join("shape"), shape).unwrap();
             for refused in [Folder::open(place.path(), kind).map(drop), Folder::check(place.path(), kind)] {
@@ -271,10 +267,10 @@ mod tests {
         let refused = Folder::open(place.path(), Kind::Serve).map(drop).unwrap_err().to_string();
         assert!(refused.contains("was cut off"), "{refused}");
         fs::remove_dir(place.path().join(RESTORING)).unwrap();
-        // What the version before wrote is this version's from then on.
-        fs::write(place.path().join("shape"), format!("{} serve 0.0.9", SHAPES.start())).unwrap();
+        // What another version wrote in the same shape is this version's from then on.
+        fs::write(place.path().join("shape"), format!("{SHAPE} serve 0.0.9")).unwrap();
         Folder::open(place.path(), Kind::Serve).unwrap();
         let noted = fs::read_to_string(place.path().join("shape")).unwrap();
-        assert_eq!(noted, format!("{} serve {VERSION}\n", SHAPES.end()));
+        assert_eq!(noted, format!("{SHAPE} serve {VERSION}\n"));
     }
 }

@@ -1,4 +1,4 @@
-//! The deployment's own item: its id, its table, and what identifies its account at the provider; leases, the right to be the one runner
+//! The deployment's own item: its id, its table and the table's shape, and what identifies its account at the provider; leases, the right to be the one runner
 //! until a time; and the context of an act.
 
 use std::collections::BTreeMap;
@@ -16,8 +16,15 @@ use crate::schema::{Stored, key, stored};
 use crate::store::table::write::{Round, Transaction, Unaudited, Writes, instant, text};
 use crate::store::{Result, StoreError, Table};
 
+/// The number of the shape in which this build stores things, in a table and in the data folder of one machine. Whoever changes a stored
+/// form raises it.
+pub const SHAPE: u32 = 10;
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Meta {
+    /// In which shape its items are; those of a table without a number are older than any.
+    #[serde(default)]
+    pub shape: u32,
     pub deployment: DeploymentId,
     /// The name of the table that it belongs to. When that differs from the actual name, the table is a
     /// restored copy.
@@ -47,11 +54,25 @@ pub struct KnownAccount {
 const FOR_CREATION: Duration = Duration::from_secs(10);
 
 impl Table {
+    /// The item, if there is one yet. A table of another shape is refused here, since every function reads the item when it starts.
+    pub async fn find_meta(&self) -> Result<Option<Meta>> {
+        match self.get(Meta::key_of()).await? {
+            Some(Meta { shape, .. }) if shape != SHAPE => Err(StoreError::OtherShape(shape)),
+            found => Ok(found),
+        }
+    }
+
     pub async fn meta(&self, now: Moment) -> Result<Meta> {
-        if let Some(meta) = self.get(Meta::key_of()).await? {
+        if let Some(meta) = self.find_meta().await? {
             return Ok(meta);
         }
-        let meta = Meta { deployment: DeploymentId::random(), table: self.name.clone(), born: now, account: None };
+        let meta = Meta {
+            shape: SHAPE,
+            deployment: DeploymentId::random(),
+            table: self.name.clone(),
+            born: now,
+            account: None,
+        };
         self.put_new(&meta, Deadline::after(FOR_CREATION)).await?;
         // Another caller may have been first, so the stored item counts.
         self.get_existing(Meta::key_of()).await
@@ -68,7 +89,7 @@ impl Table {
     /// none of the listed keys. They are dropped, and the next complete sync names others.
     pub async fn confirm_account(&self, management_key: &Fingerprint, author: Author<'_>) -> Result<()> {
         self.carry_through(author.deadline, || async {
-            let Some(meta) = self.get(Meta::key_of()).await? else { return Ok(Round::Over(())) };
+            let Some(meta) = self.find_meta().await? else { return Ok(Round::Over(())) };
             let confirmed = KnownAccount {
                 management_key: management_key.clone(),
                 listed: Vec::new(),

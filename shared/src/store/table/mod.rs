@@ -12,6 +12,7 @@ use aws_sdk_dynamodb::operation::query::QueryOutput;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use futures_util::future::try_join_all;
 use items::Item;
+use meta::SHAPE;
 use write::{key_item, text};
 
 use crate::aws::{AwsAccess, SdkFailure, reduce};
@@ -62,6 +63,11 @@ pub enum StoreError {
     /// An item does not fit its key or type. It is never taken for absent.
     #[error("an item of the kind {kind} is corrupt ({shape}): {why}")]
     Corrupt { kind: &'static str, shape: String, why: String },
+    /// Nothing of such a table is read, and nothing is migrated.
+    #[error(
+        "the table was written in the shape {0}, and this version reads the shape {SHAPE} alone: begin with a new table, or go back to the version that wrote it"
+    )]
+    OtherShape(u32),
     /// Conflicts with other writers went on until the time was up.
     #[error("the same items were changed by others until the time was up")]
     Contended,
@@ -78,7 +84,7 @@ impl StoreError {
         match self {
             StoreError::Service(failure) => failure.retryable,
             StoreError::Contended => true,
-            StoreError::Corrupt { .. } | StoreError::Decided(_) => false,
+            StoreError::Corrupt { .. } | StoreError::OtherShape(_) | StoreError::Decided(_) => false,
         }
     }
 

@@ -6,7 +6,7 @@ use bursar_core::domain::programme::role::Roles;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::DeploymentId;
 use bursar_core::domain::values::key::Fingerprint;
-use bursar_core::store::{Meta, SyncState};
+use bursar_core::store::SyncState;
 use bursar_core::web::{Answer, AppError, Flash, Result, Site};
 
 use crate::kit::access::{Admins, Post};
@@ -72,7 +72,7 @@ impl AnotherAccount {
             Some((management_key, alarm.found_at))
         });
         let Some(first) = refused.next() else { return Ok(None) };
-        let Some(meta) = site.table.get(Meta::key_of()).await? else { return Ok(None) };
+        let Some(meta) = site.table.find_meta().await? else { return Ok(None) };
         let account = meta.account.as_ref();
         if account.is_some_and(|account| account.listed.is_empty()) {
             return Ok(None);

@@ -19,7 +19,7 @@ use bursar_core::provider::Provider;
 use bursar_core::provider::analytics::ModelUsage;
 use bursar_core::provider::key::ProviderKey;
 use bursar_core::secrets::ManagementKey;
-use bursar_core::store::{Meta, Table};
+use bursar_core::store::Table;
 use bursar_core::tls;
 use clap::Args;
 use jiff::{SignedDuration, Timestamp, ToSpan};
@@ -139,7 +139,7 @@ pub async fn of_running_demonstration(folder: &Path) -> Result<Account> {
 async fn tell_owners(table: &Table, keys: &mut [Listed]) -> Result<()> {
     let unreadable =
         || format!("the table {} cannot be read: are the AWS credentials of its account set?", table.name());
-    let meta = table.get(Meta::key_of()).await.with_context(unreadable)?;
+    let meta = table.find_meta().await.with_context(unreadable)?;
     if let Some(meta) = meta.as_ref().filter(|meta| table.is_copy(meta)) {
         bail!("the table {} is a copy of {}, so its owners may be old: name that one", table.name(), meta.table);
     }
