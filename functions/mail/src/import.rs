@@ -158,7 +158,6 @@ mod tests {
     async fn a_file_waits() {
         let changes = RosterChanges { added: 12, refused: 3, ..RosterChanges::default() };
         let waiting = RosterPreview {
-            token: None,
             import: Ulid::nil(),
             programme: programme().id,
             until: at("2026-11-30T03:00:00Z"),

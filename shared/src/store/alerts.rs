@@ -303,7 +303,7 @@ impl Table {
 
     /// Queues a mail to those in charge where no registrar's file comes any more while the term runs: once after each last use.
     pub async fn tell_of_no_file(&self, programme: &Programme, now: Moment, deadline: Deadline) -> Result<bool> {
-        let token = self.get(RosterToken::key_of(&programme.id)).await?.filter(|token| token.is_trusted);
+        let token = self.get(RosterToken::key_of(&programme.id)).await?;
         let last = token.and_then(|token| token.last_used_at).filter(|last| *last + SILENT_AT_MOST <= now);
         let runs = programme.settings.term.starts_at() <= now && !programme.is_over(now);
         let Some(last) = last.filter(|_| runs) else { return Ok(false) };

@@ -71,7 +71,7 @@ async fn an_admin_is_added_and_removed_at_once() {
         let programme = campus.programme(&format!("P{number}"), |_| {}).await;
         let hash = RegistrarToken::generate().hash();
         let (made_by, made_at) = (by.clone(), campus.clock.now());
-        let token = RosterToken { programme, hash, made_by, made_at, last_used_at: None, is_trusted: false };
+        let token = RosterToken { programme, hash, made_by, made_at, last_used_at: None };
         campus.table.set_roster_token(&token, campus.by()).await.unwrap();
     }
     for _ in 0..2 {

@@ -52,7 +52,6 @@ async fn each_kind_of_mail_reaches_its_reader() {
     assert!(campus.table.test_alert(&campus.programme, &admin, now, soon()).await.unwrap());
     let programme = campus.table.get(Programme::key_of(&campus.programme)).await.unwrap().unwrap();
     let waiting = RosterPreview {
-        token: None,
         import: Ulid::nil(),
         programme: campus.programme.clone(),
         until: now + WAITS_FOR,
@@ -60,7 +59,7 @@ async fn each_kind_of_mail_reaches_its_reader() {
         email_column: None,
         roster: String::new(),
         rows: String::new(),
-        why: vec!["It is the first file.".to_owned()],
+        why: vec!["It changes the address of 1 person.".to_owned()],
     };
     let changes = RosterChanges::default();
     let mails = campus.table.mails_about_import(&programme, Some(waiting.import), changes, now, soon()).await.unwrap();

@@ -32,9 +32,8 @@ pub struct Import {
     pub made_at: Moment,
     /// How many things there are to do.
     pub steps: u32,
-    /// What a file changed, as its preview showed it, how many of those changed got another address, and whether nobody saw it before.
+    /// What a file changed, as its preview showed it. A registrar's file that nobody saw before is unseen.
     pub changes: RosterChanges,
-    pub readdressed: usize,
     pub is_unseen: bool,
     /// Whether a job was created from it, and another that undoes its drops.
     pub applied: bool,
@@ -42,8 +41,6 @@ pub struct Import {
     /// Whether people whom the file does not name are dropped, and under which heading its addresses stand.
     pub replaces: bool,
     pub email_column: Option<String>,
-    /// The hash of the header, where it is a roster that somebody uploaded.
-    pub header: Option<String>,
     /// What is done to each of a list; nothing where it is a roster.
     pub act: Option<GrantAct>,
 }
@@ -71,13 +68,11 @@ impl Import {
             made_at: now,
             steps: steps as u32,
             changes: RosterChanges::default(),
-            readdressed: 0,
             is_unseen: false,
             applied: false,
             undone: false,
             replaces: false,
             email_column: None,
-            header: None,
             act: None,
         }
     }
@@ -85,11 +80,16 @@ impl Import {
     /// The job that does it.
     pub fn job(&self, actor: &Actor, now: Moment) -> Job {
         let work = if self.act.is_some() { Work::Bulk } else { Work::Import };
-        Job { job: self.import, header: self.header.clone(), ..Job::new(&self.programme, work, self.steps, actor, now) }
+        Job { job: self.import, ..Job::new(&self.programme, work, self.steps, actor, now) }
     }
 
     pub fn is_applied_roster(&self) -> bool {
         self.applied && self.act.is_none()
+    }
+
+    /// Whether it is a file that changed somebody. The roster of a copy was no file.
+    pub fn is_applied_file(&self) -> bool {
+        self.is_applied_roster() && self.changes != RosterChanges::default()
     }
 
     pub fn until(&self) -> Moment {
@@ -149,8 +149,6 @@ impl Table {
             if is_other || last.as_ref().is_some_and(Job::is_being_written) {
                 return Ok(Round::Over(JobCreation::Busy));
             }
-            let header = job.header.clone().or_else(|| last.as_ref()?.header.clone());
-            let job = Job { header, ..job.clone() };
             let values = [(":yes", AttributeValue::Bool(true)), (":not", AttributeValue::Bool(false))];
             let set = format!("SET {mark} = :yes");
             let condition = format!("{mark} = :not");

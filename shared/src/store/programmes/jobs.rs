@@ -38,8 +38,6 @@ pub struct Job {
     pub job: Ulid,
     #[serde(flatten)]
     pub work: Work,
-    /// Of a roster: the hash of the header of the file that was applied last, here or by an import before.
-    pub header: Option<String>,
     pub actor: Actor,
     #[serde(flatten)]
     pub state: JobState,
@@ -87,7 +85,7 @@ pub enum Work {
     /// Does one action to many grants, those of the import with its id.
     Bulk,
     Close,
-    /// Gives keys the limits and the guardrails, and invitations the time, that follow from other settings.
+    /// Gives keys the limits and the guardrails that follow from other settings.
     Limits,
 }
 
@@ -183,7 +181,6 @@ impl Job {
             programme: programme.clone(),
             job: new_ulid(now),
             work,
-            header: None,
             actor: actor.clone(),
             state: JobState::Running { lease_until: now },
             done: 0,

@@ -2,7 +2,6 @@
 //! token with which the registrar's tools put them. What a file would change is not kept: it is computed from the file and the roster
 //! each time that somebody looks. What an import did change is kept as long as its drops may be undone.
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::stream;
 use futures_util::stream::{StreamExt, TryStreamExt};
 use jiff::SignedDuration;
@@ -46,8 +45,6 @@ pub struct RosterPreview {
     pub roster: String,
     /// The hash of all its rows with what each would change.
     pub rows: String,
-    /// The token with which a registrar's file was put.
-    pub token: Option<RegistrarTokenHash>,
     /// Why a registrar's file waits for a person; nothing where a person uploaded it.
     pub why: Vec<String>,
 }
@@ -121,8 +118,6 @@ pub struct RosterToken {
     pub made_by: PersonId,
     pub made_at: Moment,
     pub last_used_at: Option<Moment>,
-    /// Whether a person has applied a file that was put with it. Until then each waits.
-    pub is_trusted: bool,
 }
 
 stored! {
@@ -259,14 +254,6 @@ impl Table {
         let Some(maker) = self.get(StaffPerson::key_of(&token.made_by)).await? else { return Ok(false) };
         let maker = maker.address.matched();
         Ok(Role::find(maker, settings, is_among(maker, admins)) >= Some(Role::Faculty))
-    }
-
-    /// Notes that a person has applied a file, and trusts the token that put it, unless another was made meanwhile.
-    pub async fn trust_token(&self, file: &RosterPreview, deadline: Deadline) -> Result<()> {
-        let Some(token) = &file.token else { return Ok(()) };
-        let values = [(":yes", AttributeValue::Bool(true)), (":hash", text(token.as_str()))];
-        let key = RosterToken::key_of(&file.programme);
-        self.single().update(&key, "SET is_trusted = :yes", "#hash = :hash", &values)?.write(deadline).await.map(drop)
     }
 
     /// Notes that a token is in use, unless another was made meanwhile.

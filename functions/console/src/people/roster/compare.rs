@@ -80,14 +80,17 @@ impl RosterStep {
         }
     }
 
-    fn is_leave(&self) -> bool {
-        matches!(self, RosterStep::Leave { .. })
-    }
-
-    /// Whether somebody has another address by it.
-    pub(super) fn readdresses(&self) -> bool {
-        let RosterStep::Describe { change, .. } = self else { return false };
-        change.address.as_ref().is_some_and(|address| address.before != *address.after.matched())
+    /// Whether a person on the roster gets another address, or loses theirs.
+    fn changes_address(&self) -> bool {
+        match self {
+            RosterStep::Leave { .. } => true,
+            RosterStep::Describe { change, .. } => {
+                change.address.as_ref().is_some_and(|address| address.before != *address.after.matched())
+            }
+            RosterStep::Add { .. } | RosterStep::Move { .. } | RosterStep::Drop { .. } | RosterStep::Return { .. } => {
+                false
+            }
+        }
     }
 }
 
@@ -189,11 +192,13 @@ impl ImportPlan {
 
     /// How many rows give an address to another person than had it.
     pub(super) fn conflicts(&self) -> usize {
-        self.count_of(RosterStep::is_leave)
+        self.steps.iter().filter(|step| matches!(step, RosterStep::Leave { .. })).count()
     }
 
-    pub(super) fn count_of(&self, predicate: fn(&RosterStep) -> bool) -> usize {
-        self.steps.iter().filter(|step| predicate(step)).count()
+    /// How many people on the roster get another address, or lose theirs.
+    pub(super) fn readdressed(&self) -> usize {
+        let steps = self.steps.iter().filter(|step| step.changes_address());
+        steps.filter_map(RosterStep::grant).collect::<HashSet<_>>().len()
     }
 
     pub(crate) fn confirmed(&self, grants: &[Grant]) -> ConfirmedImport {

@@ -146,10 +146,8 @@ impl ComparedFile {
     fn import(&self, preview: &RosterPreview, import: Ulid) -> Import {
         Import {
             changes: self.changes(),
-            readdressed: self.plan.count_of(RosterStep::readdresses),
             replaces: preview.replaces,
             email_column: preview.email_column.clone(),
-            header: Some(self.file.header.clone()),
             ..Import::new(&preview.programme, import, self.plan.confirmed(&self.grants).places.len(), self.compared_at)
         }
     }
@@ -186,7 +184,6 @@ impl ComparedFile {
             email_column: None,
             roster: self.roster.clone(),
             rows: sha256_hex([String::from_utf8_lossy(&ImportPart::bytes_of(&self.plan.rows))]),
-            token: None,
             why: Vec::new(),
         }
     }
@@ -348,7 +345,6 @@ pub(crate) async fn apply(form: Post<Faculty>) -> Answer {
 async fn applied(site: &Site, programme: &Programme, previewed: Ulid, notice: &Flash, deadline: Deadline) -> Answer {
     let preview = site.table.get(RosterPreview::key_of(&programme.id, previewed)).await?;
     if let Some(preview) = preview.filter(RosterPreview::waits) {
-        site.table.trust_token(&preview, deadline).await?;
         site.table.remove_waiting_files(&preview, false, deadline).await?;
     }
     Ok(site.done(&paths::roster(&programme.id), notice))

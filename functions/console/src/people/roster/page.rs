@@ -127,8 +127,7 @@ pub(crate) fn opens_in_words(settings: &Settings) -> String {
 
 /// The rosters that files brought, the newest first.
 fn applied(imports: &[Import], now: Moment, zone: &TimeZone) -> Vec<AppliedRoster> {
-    let of_files =
-        imports.iter().rev().filter(|import| import.applied && import.header.is_some() && now < import.until());
+    let of_files = imports.iter().rev().filter(|import| import.is_applied_file() && now < import.until());
     let rosters = of_files.map(|import| AppliedRoster {
         import: import.import,
         made_at: column_time(import.made_at, zone),

@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use axum::http::StatusCode;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::format::Joined;
-use bursar_core::domain::values::token::sha256_hex;
 use bursar_core::web::AppError;
 use csv::{ByteRecord, ReaderBuilder};
 use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
@@ -52,14 +51,10 @@ pub(crate) struct RosterFile {
     pub(super) rows: Vec<RosterRow>,
     /// Each with the person whom it names, by what of it is legible, so that nobody is dropped for a mistake in their row.
     pub(super) refused: Vec<PlannedRow>,
-    /// The header, by which two files are known to have the same.
-    pub(super) header: String,
     /// The unknown columns, as the header spells them.
     pub(super) ignored: Vec<String>,
     pub(super) has_group: bool,
     pub(super) encoding: &'static str,
-    /// The first row with a line break in it: a quote may be closed in the wrong place, and the rows between are its cell.
-    pub(super) broken: Option<u64>,
 }
 
 /// One person. A field is `None` when its cell is empty or its column missing.
@@ -130,8 +125,6 @@ struct Columns {
     name: Vec<usize>,
     group: Option<usize>,
     id: Option<usize>,
-    /// The hash of all titles.
-    header: String,
     ignored: Vec<String>,
     count: usize,
     is_gradebook: bool,
@@ -167,7 +160,6 @@ pub(crate) fn file(bytes: &[u8], email_column: Option<&str>) -> Result<RosterFil
     let header_at = lines.advance_to(&record);
     let columns = Columns::from_header(&record, email_column)?;
     let mut file = RosterFile {
-        header: columns.header.clone(),
         ignored: columns.ignored.clone(),
         has_group: columns.group.is_some(),
         encoding: encoding.name(),
@@ -183,8 +175,6 @@ pub(crate) fn file(bytes: &[u8], email_column: Option<&str>) -> Result<RosterFil
             Ok(row) => file.rows.push(row),
             Err(refused) => file.refused.push(*refused),
         }
-        let is_broken = record.iter().any(|cell| cell.contains(&b'\n') || cell.contains(&b'\r'));
-        file.broken = file.broken.or(is_broken.then_some(line));
     }
     if !is_end(&record) {
         return Err(FileError::OpenQuote(line));
@@ -314,9 +304,8 @@ impl Columns {
         let unused_titles =
             titles.iter().enumerate().filter(|(index, title)| !used_columns.contains(index) && !title.is_empty());
         let ignored = unused_titles.map(|(_, title)| title.chars().take(60).collect()).collect();
-        let header = sha256_hex(&lower);
         let are_logins = [GRADEBOOK_LOGIN, "login_id"].contains(&lower[email].as_str());
-        Ok(Columns { email, name, group, id, header, ignored, count: titles.len(), is_gradebook, are_logins })
+        Ok(Columns { email, name, group, id, ignored, count: titles.len(), is_gradebook, are_logins })
     }
 
     /// The name of a row. Canvas' gradebook has the last name first, which is turned round where one comma says so, as in its other

@@ -1,4 +1,4 @@
-//! The registrar's file: a program puts it with the programme's token, and it is applied by itself unless it waits for a person.
+//! The registrar's file. A program puts it with the programme's token; it is applied at once, or waits for a person.
 
 use askama::Template;
 use axum::body::to_bytes;
@@ -18,8 +18,8 @@ use serde_json::{Value, json};
 
 use super::compare::AbsentRows;
 use super::parse::FileError;
-use super::waits::Standing;
-use super::{ComparedFile, has_open_roster, last_import, waits};
+use super::waits::reasons_to_wait;
+use super::{ComparedFile, has_open_roster, last_import};
 use crate::kit::access::{Faculty, MOST_OF_A_FILE, PageFrame, Post};
 use crate::kit::{paths, show};
 
@@ -42,17 +42,9 @@ pub(crate) async fn put(site: Site, Path(id): Path<String>, deadline: Deadline, 
     let before = last_import(&site, &programme).await?;
     let compared = ComparedFile::from_file(&site, &programme, &file, None, mode).await?.map_err(FileError::answer)?;
     let budget = site.table.budget(&programme.id).await?;
-    let standing = Standing {
-        settings: &programme.settings,
-        budget: &budget,
-        last_header: before.as_ref().and_then(|job| job.header.as_deref()),
-        is_trusted: token.is_trusted,
-        imports: &site.table.list(Import::of_programme(&programme.id)).await?,
-        now,
-    };
-    let why = waits::why(&compared, &standing);
-    let preview = compared.preview(&programme, now + WAITS_FOR, now);
-    let mut preview = RosterPreview { why, token: Some(token.hash.clone()), ..preview };
+    let imports = site.table.list(Import::of_programme(&programme.id)).await?;
+    let why = reasons_to_wait(&compared, &programme.settings, &budget, &imports, now);
+    let mut preview = RosterPreview { why, ..compared.preview(&programme, now + WAITS_FOR, now) };
     let waiting = site.table.list(RosterPreview::of_programme(&programme.id)).await?;
     let duplicate = waiting.into_iter().find(|earlier| {
         earlier.waits()
@@ -60,11 +52,10 @@ pub(crate) async fn put(site: Site, Path(id): Path<String>, deadline: Deadline, 
             && earlier.rows == preview.rows
             && earlier.replaces == preview.replaces
             && earlier.why == preview.why
-            && earlier.token == preview.token
     });
     let changes = compared.changes();
     let mut said = serde_json::to_value(changes)?;
-    let state = if compared.plan.steps.is_empty() && !preview.waits() {
+    let state = if compared.plan.steps.is_empty() {
         said = json!({});
         "unchanged"
     } else if let Some(duplicate) = duplicate {
@@ -210,7 +201,6 @@ pub(crate) async fn change_token(form: Post<Faculty>) -> Answer {
                 made_by: person.clone(),
                 made_at: *now,
                 last_used_at: None,
-                is_trusted: false,
             };
             site.table.set_roster_token(&kept, form.author()).await?;
             Ok(site.page(&TokenPage {

@@ -1,4 +1,4 @@
-//! Why a registrar's file is not applied by itself but waits for a person.
+//! The reasons for which a registrar's file waits for a person. Without one it is applied at once.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -6,125 +6,66 @@ use bursar_core::clock::Moment;
 use bursar_core::domain::grant::Grant;
 use bursar_core::domain::programme::unreserved::Unreserved;
 use bursar_core::domain::programme::{Budget, Settings};
+use bursar_core::domain::values::format::counted;
 use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::store::Import;
-use jiff::SignedDuration;
+use bursar_core::domain::values::window::utc_date;
+use bursar_core::store::{Import, UNDONE_WITHIN};
 
 use super::ComparedFile;
 use super::compare::{RosterChange, RosterStep, domain};
 
-/// The most changes of a kind that are few, whatever their share.
+/// A file adds, moves and drops so many people each, however small the roster is.
 const FEW: usize = 5;
-/// The most refused rows that are few.
 const FEW_REFUSED: usize = 2;
-/// How long a drop, another address, a move or somebody whom no person saw added counts together with those of the file.
-const LATELY: SignedDuration = SignedDuration::from_hours(7 * 24);
-const NAMED: usize = 5;
 
-/// What a file is judged by beside itself and the grants.
-pub(super) struct Standing<'a> {
-    pub(super) settings: &'a Settings,
-    pub(super) budget: &'a Budget,
-    /// The header of the file that was applied last, if one ever was.
-    pub(super) last_header: Option<&'a str>,
-    /// Whether a person has applied a file that was put with this token.
-    pub(super) is_trusted: bool,
-    /// What was applied lately, of whatever origin.
-    pub(super) imports: &'a [Import],
-    pub(super) now: Moment,
-}
-
-/// The reasons, a sentence each; none where the file may be applied by itself.
-pub(super) fn why(compared: &ComparedFile, standing: &Standing<'_>) -> Vec<String> {
-    let ComparedFile { file, plan, grants, .. } = compared;
+/// Each reason is a sentence. The imports are those of the last days.
+pub(super) fn reasons_to_wait(
+    compared: &ComparedFile,
+    settings: &Settings,
+    budget: &Budget,
+    imports: &[Import],
+    now: Moment,
+) -> Vec<String> {
+    let plan = &compared.plan;
+    if plan.steps.is_empty() {
+        return Vec::new();
+    }
     let people = plan.standing;
-    let [added, dropped, refused] =
-        [RosterChange::Added, RosterChange::Dropped, RosterChange::Refused].map(|change| plan.count(change));
-    let mut why = Vec::new();
-    let mut because = |holds: bool, sentence: String| why.extend(holds.then_some(sentence));
-
-    // What changes nothing cannot be read wrongly.
-    let changes = !plan.steps.is_empty();
-    because(changes && !standing.is_trusted, "It is the first file that is put with this token.".to_owned());
-    because(
-        changes && standing.last_header.is_some_and(|last| last != file.header),
-        "Its header is another than that of the last file that was applied.".to_owned(),
-    );
-    let dropped_lately = grants.iter().filter(|grant| !grant.is_over() && is_late(grant, standing.now)).count();
-    let added_lately = standing.lately(|import| if import.is_unseen { import.changes.added } else { 0 });
-    for (what, count, preposition, lately) in [
-        ("drops", dropped, "of the", dropped_lately),
-        (
-            "gives another address to",
-            plan.count_of(RosterStep::readdresses),
-            "of the",
-            standing.lately(|import| import.readdressed),
-        ),
-        (
-            "moves to another group",
-            plan.count(RosterChange::Moved),
-            "of the",
-            standing.lately(|import| import.changes.moved),
-        ),
-        ("adds", added, "to the", added_lately),
-    ] {
-        let with = match lately {
-            0 => String::new(),
-            _ => format!("with the {lately} of the last seven days "),
-        };
-        because(
-            count > 0 && count + lately > FEW && (count + lately) * 5 > people,
-            format!("It {what} {count} {preposition} {people} people on the roster, {with}more than a fifth."),
-        );
-    }
-    let BudgetNeed { before, implied, budget, .. } =
-        BudgetNeed::calculate(compared, standing.settings, standing.budget, standing.now);
-    let needed = before.max(implied);
-    // Who returns takes money as well.
-    let joined = added + plan.count(RosterChange::Returned);
-    because(
-        joined > 0 && joined + added_lately > FEW && budget < needed,
-        format!(
-            "If everybody on the roster claimed a key, {} would be promised to students then, and the budget is {}.",
-            needed.up_to_the_cent().to_cents(),
-            budget.to_cents()
-        ),
-    );
-    let unknown = unknown_domains(compared);
-    because(
-        !unknown.is_empty(),
-        format!("Nobody on the roster has an address at {} so far.", unknown[..NAMED.min(unknown.len())].join(", ")),
-    );
-    let conflicts = plan.conflicts();
-    because(conflicts > 0, format!("Addresses that belong to another id on the roster: {conflicts}."));
+    let most = FEW.max(people / 5);
+    let [added, moved, dropped, refused] =
+        [RosterChange::Added, RosterChange::Moved, RosterChange::Dropped, RosterChange::Refused]
+            .map(|change| plan.count(change));
+    let readdressed = plan.readdressed();
     let rows = plan.rows.len() - dropped;
-    because(
-        changes && refused > FEW_REFUSED && refused * 50 > rows,
-        format!("Of its {rows} rows {refused} are refused."),
-    );
-    if let Some(line) = file.broken {
-        because(changes, format!("The row of line {line} goes over several lines: check its quotes."));
-    }
-    why
-}
-
-impl Standing<'_> {
-    fn lately(&self, count: fn(&Import) -> usize) -> usize {
-        let rosters = self.imports.iter().filter(|import| import.is_applied_roster());
-        rosters.filter(|import| import.made_at > self.now - LATELY).map(count).sum()
-    }
-}
-
-/// Whether somebody was dropped within a week.
-fn is_late(grant: &Grant, now: Moment) -> bool {
-    grant.holds.dropped.is_some_and(|dropped_at| dropped_at > now - LATELY)
+    let is_second_today =
+        imports.iter().any(|import| import.is_unseen && import.applied && utc_date(import.made_at) == utc_date(now));
+    let BudgetNeed { implied, budget, .. } = BudgetNeed::calculate(compared, settings, budget, now);
+    let reasons = [
+        (readdressed > 0, format!("It changes the address of {}.", counted(readdressed as u64, "person", "people"))),
+        (refused > FEW_REFUSED.max(rows / 50), format!("Of its {rows} rows {refused} are refused.")),
+        (added > most, format!("It adds {added} to the {people} people on the roster, more than a fifth.")),
+        (
+            moved > most,
+            format!("It moves {moved} of the {people} people on the roster to another group, more than a fifth."),
+        ),
+        (dropped > most, format!("It drops {dropped} of the {people} people on the roster, more than a fifth.")),
+        (is_second_today, "Another file of the registrar was applied today, by UTC.".to_owned()),
+        (
+            implied > budget,
+            format!(
+                "If everybody on the roster claims a key, {} will be promised to students, and the budget is {}.",
+                implied.up_to_the_cent().to_cents(),
+                budget.to_cents()
+            ),
+        ),
+    ];
+    reasons.into_iter().filter(|(holds, _)| *holds).map(|(_, why)| why).collect()
 }
 
 /// The money that a file needs of a budget.
 pub(super) struct BudgetNeed {
-    /// What is promised to students if everybody claims, before the file and after it, and what there is.
-    before: Usd,
+    /// What is promised to students if everybody claims after the file, and what there is.
     pub(super) implied: Usd,
     pub(super) budget: Usd,
     /// The people who may take a key after it, and for how many of them the budget is enough.
@@ -135,9 +76,7 @@ pub(super) struct BudgetNeed {
 impl BudgetNeed {
     /// A reservation of somebody who is dropped stays for a week, and the mark of it longer.
     pub(super) fn calculate(file: &ComparedFile, settings: &Settings, budget: &Budget, now: Moment) -> BudgetNeed {
-        let mut before = Unreserved::default();
         let mut after = Unreserved::default();
-        file.grants.iter().for_each(|grant| before.add(grant, budget.counted_at));
         let mut grants: HashMap<&GrantId, Grant> = file.grants.iter().map(|grant| (&grant.id, grant.clone())).collect();
         let cost = |grant: &Grant| settings.cost_of_a_key(grant.cap(settings), now);
         let mut reserved = budget.reserved;
@@ -155,7 +94,9 @@ impl BudgetNeed {
                     }
                 }
                 (RosterStep::Return { .. }, Some(grant)) => {
-                    grant.has_reservation &= is_late(grant, now);
+                    let is_within_a_week =
+                        grant.holds.dropped.is_some_and(|dropped_at| now < dropped_at + UNDONE_WITHIN);
+                    grant.has_reservation &= is_within_a_week;
                     grant.holds.dropped = None;
                 }
                 (RosterStep::Drop { .. }, Some(grant)) => grant.holds.dropped = Some(now),
@@ -164,7 +105,6 @@ impl BudgetNeed {
         }
         grants.values().for_each(|grant| after.add(grant, budget.counted_at));
         BudgetNeed {
-            before: budget.reserved + before.cost(settings, now),
             implied: reserved + after.cost(settings, now),
             budget: budget.limit,
             unreserved: after.people(settings, now),
@@ -184,12 +124,12 @@ pub(super) fn unknown_domains(file: &ComparedFile) -> Vec<&str> {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+
     use bursar_core::domain::grant::Person;
     use bursar_core::domain::values::address::EmailAddress;
-    use ulid::Ulid;
-
     use bursar_core::domain::values::term::Term;
-    use bursar_core::store::RosterChanges;
+    use ulid::Ulid;
 
     use super::super::compare::AbsentRows;
     use super::super::parse;
@@ -199,122 +139,127 @@ mod tests {
         "2026-11-16T06:00:00Z".parse().unwrap()
     }
 
-    /// A roster of these people in no group, each with an id, of whom the first so many were dropped two days ago.
-    fn roster(people: u64, dropped: u64) -> Vec<Grant> {
-        let grant = |number: u64| {
-            let address = EmailAddress::parse(&format!("p{number}@uni.edu")).unwrap();
-            let person = Person { address, name: None, roster_id: Some(number.to_string()) };
-            let id = format!("{number:016x}").parse().unwrap();
-            let mut grant = Grant::invited("cs".parse().unwrap(), id, person, None);
-            grant.holds.dropped = (number < dropped).then(|| now() - SignedDuration::from_hours(48));
-            grant
-        };
-        (0..people).map(grant).collect()
+    fn grant(number: u64) -> Grant {
+        let address = EmailAddress::parse(&format!("p{number}@uni.edu")).unwrap();
+        let person = Person { address, name: None, roster_id: Some(number.to_string()) };
+        Grant::invited("cs".parse().unwrap(), format!("{number:016x}").parse().unwrap(), person, None)
+    }
+
+    /// A roster of these people, each with an id and in no group.
+    fn roster(people: Range<u64>) -> Vec<Grant> {
+        people.map(grant).collect()
     }
 
     /// A file of these people by number, each with what follows the id in the row.
-    fn file(people: std::ops::Range<u64>, rest: &str) -> String {
+    fn file(people: Range<u64>, rest: &str) -> String {
         people.map(|number| format!("p{number}@uni.edu,{number},{rest}\n")).collect()
     }
 
-    /// Why such a file waits. The budget is enough for 35 people in no group, with caps of ten dollars; those in B have forty.
-    fn why(grants: Vec<Grant>, rows: &str, last: Option<&str>, imports: &[Import]) -> Vec<String> {
+    fn applied(made_at: Moment, is_unseen: bool) -> Import {
+        Import { applied: true, is_unseen, ..Import::new(&"cs".parse().unwrap(), Ulid(1), 1, made_at) }
+    }
+
+    /// Why a file waits. Caps are ten dollars, in group B forty.
+    fn why(grants: &[Grant], rows: &str, budget: i32, imports: &[Import], now: Moment) -> Vec<String> {
         let term = Term::new("2026-11-01".parse().unwrap(), "2027-02-01".parse().unwrap(), "UTC").unwrap();
         let mut settings = Settings::new("CS", term, Usd::from_dollars(10));
         settings.allowance.group_caps.insert("B".to_owned(), Usd::from_dollars(40));
-        let budget = Budget::new("cs".parse().unwrap(), Usd::from_dollars(350));
-        let parsed = |text: &str| parse::file(text.as_bytes(), None).unwrap();
-        let last = last.map(|header| parsed(&format!("{header}\nx@uni.edu\n")).header);
-        let compared =
-            ComparedFile::with(parsed(&format!("email,id,group\n{rows}")), grants, AbsentRows::Replace, now());
-        let last_header = last.as_deref();
-        let is_trusted = last.is_some();
-        let standing = Standing { settings: &settings, budget: &budget, last_header, is_trusted, imports, now: now() };
-        super::why(&compared, &standing)
+        let budget = Budget::new("cs".parse().unwrap(), Usd::from_dollars(budget));
+        let file = parse::file(format!("email,id,group\n{rows}").as_bytes(), None).unwrap();
+        let compared = ComparedFile::with(file, grants.to_vec(), AbsentRows::Replace, now);
+        reasons_to_wait(&compared, &settings, &budget, imports, now)
     }
 
     #[test]
-    fn a_file_waits_for_each_reason_and_for_none_below_it() {
-        const HELD: &str = "If everybody on the roster claimed a key, $360.00 would be promised to students then, and the budget is $350.00.";
-        const LATELY: &str =
-            "It drops 6 of the 30 people on the roster, with the 2 of the last seven days more than a fifth.";
-        const BROKEN: &str = "q@uni.edu,\"x\nr@uni.edu\",,,too many\n";
-        const ACCEPTED: &str = "q@uni.edu,20,\"A\nr@uni.edu\"\n";
+    fn each_reason_holds_from_one_more_on() {
+        const MONEY: &str =
+            "If everybody on the roster claims a key, $360.00 will be promised to students, and the budget is $350.00.";
         let readdressed = |count: u64| {
             let others: String = (0..count).map(|number| format!("q{number}@uni.edu,{number},\n")).collect();
             others + &file(count..20, "")
         };
-        let other = |domain: &str| format!("{}x@{domain},x,\n", file(0..20, ""));
-        let refused = |count: usize| file(0..50, "") + &"nobody,,\n".repeat(count);
+        let refused = |count: usize| "nobody,,\n".repeat(count);
         let taken = file(1..20, "") + "p0@uni.edu,1000,\n";
-        for (people, dropped, rows, expected) in [
-            // The roster as it is, and few changes of each kind.
-            (20, 0, file(0..20, ""), ""),
-            (20, 0, file(0..25, ""), ""),
-            (20, 0, file(5..20, ""), ""),
-            (30, 0, file(6..30, ""), ""),
-            (30, 0, file(0..36, ""), HELD),
-            (36, 0, file(0..41, ""), ""),
-            (36, 0, file(0..42, ""), &HELD.replace("$360", "$420")),
-            (36, 0, file(7..42, ""), HELD),
-            (36, 0, file(6..36, ""), ""),
-            // Those who come and go are the same number.
-            (30, 0, file(6..36, ""), ""),
-            (20, 0, file(6..20, ""), "It drops 6 of the 20 people on the roster, more than a fifth."),
-            (30, 2, file(8..30, ""), LATELY),
+        let swapped = "p1@uni.edu,0,\np0@uni.edu,1,\n".to_owned() + &file(2..20, "");
+        for (people, rows, expected) in [
+            (20, file(0..20, ""), ""),
+            // Five, or a fifth.
+            (20, file(0..25, ""), ""),
+            (20, file(0..26, ""), "It adds 6 to the 20 people on the roster, more than a fifth."),
+            (0, file(0..6, ""), "It adds 6 to the 0 people on the roster, more than a fifth."),
+            (29, file(0..34, ""), ""),
+            (29, file(0..35, ""), "It adds 6 to the 29 people on the roster, more than a fifth."),
+            (20, file(5..20, ""), ""),
+            (20, file(6..20, ""), "It drops 6 of the 20 people on the roster, more than a fifth."),
+            (30, file(6..30, ""), ""),
+            (30, file(7..30, ""), "It drops 7 of the 30 people on the roster, more than a fifth."),
+            (30, file(5..35, ""), ""),
+            (20, file(0..5, "C") + &file(5..20, ""), ""),
             (
                 20,
-                5,
-                file(6..20, ""),
-                "It drops 1 of the 20 people on the roster, with the 5 of the last seven days more than a fifth.",
-            ),
-            (60, 2, file(8..60, ""), ""),
-            (20, 0, file(0..26, ""), "It adds 6 to the 20 people on the roster, more than a fifth."),
-            (20, 0, other("sub.uni.edu"), "Nobody on the roster has an address at sub.uni.edu so far."),
-            (20, 0, other("uni.edu"), ""),
-            (20, 0, readdressed(5), ""),
-            (20, 0, readdressed(6), "It gives another address to 6 of the 20 people on the roster, more than a fifth."),
-            (20, 0, file(0..5, "C") + &file(5..20, ""), ""),
-            (
-                20,
-                0,
                 file(0..6, "C") + &file(6..20, ""),
-                "It moves to another group 6 of the 20 people on the roster, more than a fifth.",
+                "It moves 6 of the 20 people on the roster to another group, more than a fifth.",
             ),
-            (20, 0, file(0..21, "") + BROKEN, "The row of line 23 goes over several lines: check its quotes."),
-            (20, 0, file(0..20, "") + ACCEPTED, "The row of line 22 goes over several lines: check its quotes."),
-            (20, 0, taken, "Addresses that belong to another id on the roster: 1."),
-            (50, 0, refused(2), ""),
-            (200, 0, file(0..200, "") + &"nobody,,\n".repeat(3), ""),
-            (50, 0, refused(3), ""),
-            (50, 0, refused(3) + "new@uni.edu,1000,\n", "Of its 54 rows 3 are refused."),
+            // Any address.
+            (20, readdressed(1), "It changes the address of 1 person."),
+            (20, readdressed(6), "It changes the address of 6 people."),
+            (20, taken, "It changes the address of 1 person."),
+            (20, swapped, "It changes the address of 2 people."),
+            (20, file(0..20, "").replace("uni.edu", "UNI.edu"), ""),
+            (20, file(0..20, "") + "x@sub.uni.edu,x,\n", ""),
+            // Two rows, or 2 %.
+            (30, file(0..31, "") + &refused(2), ""),
+            (30, file(0..31, "") + &refused(3), "Of its 34 rows 3 are refused."),
+            (30, file(0..30, "") + &refused(3), ""),
+            // Thirty-five caps.
+            (30, file(0..35, ""), ""),
+            (35, file(0..36, ""), MONEY),
+            (35, file(0..35, "").replace("p0@uni.edu,0,", "p0@uni.edu,0,B"), &MONEY.replace("360", "380")),
+            (37, file(0..36, ""), MONEY),
+            (36, file(0..35, ""), ""),
         ] {
-            let why = why(roster(people, dropped), &rows, Some("email,id,group"), &[]);
-            assert_eq!(why.join(" "), expected, "{people} people, {dropped} dropped before\n{rows}");
+            assert_eq!(why(&roster(0..people), &rows, 350, &[], now()).join(" "), expected, "{people} people\n{rows}");
         }
-        // The mark of a reservation outlives it, and whoever returns then takes another.
-        let lately = |age: i64| {
-            let made_at = now() - SignedDuration::from_hours(age * 24);
-            let of = Import::new(&"cs".parse().unwrap(), Ulid(1), 0, made_at);
-            let changes = RosterChanges { moved: 5, added: 5, ..RosterChanges::default() };
-            Import { readdressed: 5, changes, is_unseen: true, applied: true, ..of }
-        };
-        let mut late = roster(35, 0);
-        (late[34].holds.dropped, late[34].has_reservation) = (Some(now() - SignedDuration::from_hours(8 * 24)), true);
-        assert_eq!(why(late, &file(0..36, ""), Some("email,id,group"), &[lately(6)]), [HELD]);
-        let rows = readdressed(1).replace("p19@uni.edu,19,", "p19@uni.edu,19,C") + &file(20..21, "");
-        for (age, reasons) in [(6, 3), (8, 0)] {
-            let why = why(roster(20, 0), &rows, Some("email,id,group"), &[lately(age)]);
-            assert_eq!(why.len(), reasons, "{why:?}");
-        }
-        let others = file(0..21, "");
-        for (last, expected) in [
-            (None, "It is the first file that is put with this token."),
-            (Some("EMAIL, id ,group"), ""),
-            (Some("id,email,group"), "Its header is another than that of the last file that was applied."),
+        let many = file(0..200, "") + &refused(4);
+        assert_eq!(why(&roster(0..199), &many, 9_000, &[], now()), [""; 0]);
+        assert_eq!(why(&roster(0..199), &(many + &refused(1)), 9_000, &[], now()), ["Of its 205 rows 5 are refused."]);
+    }
+
+    #[test]
+    fn one_file_a_day_is_applied_by_itself() {
+        let first = "2026-11-16T00:00:00Z".parse::<Moment>().unwrap();
+        let second = "Another file of the registrar was applied today, by UTC.";
+        for (import, expected) in [
+            (applied(first, true), second),
+            (applied(first - jiff::SignedDuration::from_secs(1), true), ""),
+            (applied(first, false), ""),
+            (Import { applied: false, ..applied(first, true) }, ""),
         ] {
-            assert_eq!(why(roster(20, 0), &others, last, &[]).join(" "), expected);
-            assert_eq!(why(roster(20, 0), &file(0..20, ""), last, &[]), [""; 0], "nothing changes");
+            let reasons = |rows: &str| why(&roster(0..20), rows, 350, std::slice::from_ref(&import), now()).join(" ");
+            assert_eq!(reasons(&file(0..21, "")), expected);
+            assert_eq!(reasons(&file(0..20, "")), "", "nothing changes");
+        }
+    }
+
+    /// A file each night, in forty courses of eight people and more, of whom one to four come and one to four go.
+    #[test]
+    fn two_weeks_of_small_changes_need_no_person() {
+        for programme in 0..40 {
+            let mut grants = roster(0..8 + programme * 10);
+            let mut imports = Vec::new();
+            let mut first = 0;
+            let mut last = grants.len() as u64;
+            for night in 0..14 {
+                let now = now() + jiff::SignedDuration::from_hours(24 * night as i64);
+                let [come, go] = [1 + (programme + night) % 4, 1 + (programme + 3 * night) % 4];
+                let rows = file(first + go..last + come, "");
+                assert_eq!(why(&grants, &rows, 10_000, &imports, now), [""; 0], "{programme}, night {night}");
+                let dropped = grants.iter_mut().filter(|grant| grant.holds.dropped.is_none()).take(go as usize);
+                dropped.for_each(|grant| grant.holds.dropped = Some(now));
+                grants.extend(roster(last..last + come));
+                imports.push(applied(now, true));
+                (first, last) = (first + go, last + come);
+            }
         }
     }
 }
