@@ -22,6 +22,10 @@ pub(crate) enum NoMail {
     /// None is due any more, for this reason.
     NotDue(&'static str),
     NotBefore(Moment),
+    /// Keys can be claimed from then on.
+    NotOpenYet {
+        opens: Moment,
+    },
     /// One is due and cannot be made, for this reason.
     Unsendable(&'static str),
     Table(StoreError),

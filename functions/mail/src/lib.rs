@@ -9,8 +9,8 @@
 //! 3. A lease on the row is taken first. Only then [`compose`] decides the recipient and the content, and [`link`] makes a link.
 //! 4. Some rows end without a mail, which is no failure. These are digests and reminders that the recipient has turned off, and
 //!    roster mails to a person who had a key or can no longer claim one, unless somebody asked for the mail by hand.
-//! 5. An invitation waits until keys can be claimed: its row is as old as it is due, an edit of the window puts another row in its
-//!    place, and whoever sends it looks at the window once more.
+//! 5. An invitation is planned until keys can be claimed. The drain looks at it once a day, and each hour of the last day, so it
+//!    notices an opening that was moved. Planned rows have a queue of their own, so that a drain reads none before its time.
 //! 6. The answer of the mail server is recorded. When a sender dies, its lease runs out and another takes over. So a mail may be
 //!    accepted twice, but only if the answer or its record was lost.
 //!

@@ -75,6 +75,8 @@ pub struct Queue(pub &'static str);
 
 impl Queue {
     pub const DEAD_MAIL: Queue = Queue("mail-dead");
+    /// Invitations that come before keys can be claimed, by when they are looked at again.
+    pub const PLANNED_MAIL: Queue = Queue("mail-planned");
     /// Mails that the mail server took at this time, for as long as their rows are kept.
     pub const SENT_MAIL: Queue = Queue("sent");
     pub const UNREACHABLE: Queue = Queue("unreachable");

@@ -273,7 +273,14 @@ impl Table {
                 addresses.insert(address.matched().clone());
                 *address = EmailAddress::erased(context.grant);
             }
-            if matches!(row.state, MailState::Waiting { .. } | MailState::Sending { .. } | MailState::Failed { .. }) {
+            let is_unsent = matches!(
+                row.state,
+                MailState::Waiting { .. }
+                    | MailState::Planned { .. }
+                    | MailState::Sending { .. }
+                    | MailState::Failed { .. }
+            );
+            if is_unsent {
                 becomes.state =
                     MailState::Dropped { why: "whom it was for was erased".to_owned(), ended_at: context.now };
             }

@@ -263,7 +263,7 @@ fn mail(row: OutboxRow) -> Value {
     take_apart!(OutboxRow: state written_at mail, without row class tries again_at version sent_on = row);
     let handed_on = state.handed_to().map(|server| format!("handed to {server}"));
     let Outcome { words, known_at, why } = match state {
-        MailState::Waiting { .. } | MailState::Sending { .. } => {
+        MailState::Waiting { .. } | MailState::Planned { .. } | MailState::Sending { .. } => {
             Outcome { words: "waiting", known_at: None, why: None }
         }
         MailState::Sent { sent_at, .. } => Outcome::new("sent", sent_at),

@@ -103,6 +103,7 @@ pub(super) fn each_is_told_once(step: &Step<'_>, wrong: &mut Vec<String>) {
         let is_returned = |state: &MailState| match state {
             MailState::Bounced { bounce, .. } => *bounce == Bounce::Soft,
             MailState::Waiting { .. }
+            | MailState::Planned { .. }
             | MailState::Sending { .. }
             | MailState::Sent { .. }
             | MailState::Delivered { .. }

@@ -137,9 +137,9 @@ fn told(job: &Job) -> String {
             format!("Closing was stopped early: {done} of {total} students are done."),
         ],
         Work::Limits => [
-            format!("Keys and invitations are being set to what was saved: {done} of {total} students are done."),
-            format!("Keys and invitations are as they were saved: {done} of {total} students."),
-            format!("Only {done} of {total} students have keys and invitations as they were saved."),
+            format!("Keys are being set to what was saved: {done} of {total} students are done."),
+            format!("Keys are as they were saved: {done} of {total} students."),
+            format!("Only {done} of {total} students have keys as they were saved."),
         ],
     };
     match job.state {

@@ -98,7 +98,7 @@ impl MailStatus {
 
     fn from_row(row: &OutboxRow) -> MailStatus {
         let mut status = match &row.state {
-            MailState::Waiting { .. } | MailState::Sending { .. } => {
+            MailState::Waiting { .. } | MailState::Planned { .. } | MailState::Sending { .. } => {
                 let tried = match row.tries {
                     0 => None,
                     1 => Some("tried once, and tried again later".to_owned()),

@@ -268,7 +268,6 @@ async fn write(
             table
                 .act(context, |view, now| view.go_on(author.actor, now).or_else(|Unchanged| view.refresh_due(now)))
                 .await?;
-            table.move_invitation(programme, grant, author.now, author.deadline).await?;
             None
         }
     };

@@ -12,6 +12,7 @@ use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::failure::{NOT_VERIFIED, PAUSED, QUOTA_UNREAD};
 use bursar_core::domain::mail::kind::MailClass;
+use bursar_core::schema::Queue;
 use bursar_core::store::MailServer;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use jiff::SignedDuration;
@@ -100,7 +101,7 @@ impl App {
         // The index is eventually consistent, and may list a row that was just sent.
         let mut seen = HashSet::new();
         loop {
-            let due = self.due(MailClass::Urgent, usize::MAX, &mut seen).await?;
+            let due = self.due(MailClass::Urgent.queue(), usize::MAX, &mut seen).await?;
             if due.is_empty() {
                 return Ok(true);
             }
@@ -171,19 +172,19 @@ impl App {
         }
     }
 
-    /// The next unseen rows of mail that is not urgent, in the order of the classes. Where bulk mail is stopped, only those that were
-    /// sent by hand.
+    /// The next unseen rows of mail that is not urgent, in the order of the classes, and last the planned ones that are to be looked at.
+    /// Where bulk mail is stopped, only those that were sent by hand.
     async fn next_bulk(&self, seen: &mut HashSet<Ulid>, is_stopped: bool) -> Result<Vec<Ulid>> {
         for class in MailClass::ALL {
             if class == MailClass::Urgent || is_stopped && class.is_bulk() {
                 continue;
             }
-            let due = self.due(class, BETWEEN_LOOKS, seen).await?;
+            let due = self.due(class.queue(), BETWEEN_LOOKS, seen).await?;
             if !due.is_empty() {
                 return Ok(due);
             }
         }
-        Ok(Vec::new())
+        if is_stopped { Ok(Vec::new()) } else { self.due(Queue::PLANNED_MAIL, BETWEEN_LOOKS, seen).await }
     }
 
     async fn send_one(&self, row: Ulid, deadline: Deadline) -> Result<RowOutcome> {
@@ -251,9 +252,9 @@ impl App {
         Ok(())
     }
 
-    /// Due rows of a class that were not seen before.
-    async fn due(&self, class: MailClass, most: usize, seen: &mut HashSet<Ulid>) -> Result<Vec<Ulid>> {
-        let due = self.table.due_mails(class, self.clock.now(), AT_ONCE).await?;
+    /// Due rows of a queue that were not seen before.
+    async fn due(&self, queue: Queue, most: usize, seen: &mut HashSet<Ulid>) -> Result<Vec<Ulid>> {
+        let due = self.table.due_mails(queue, self.clock.now(), AT_ONCE).await?;
         let new: Vec<Ulid> = due.into_iter().filter(|row| !seen.contains(row)).take(most).collect();
         seen.extend(&new);
         Ok(new)

@@ -82,6 +82,11 @@ impl App {
                 self.table.set_mail(&row, MailState::Dropped { why: why.to_owned(), ended_at: now }, deadline).await?;
                 return Ok(RowOutcome::Dropped);
             }
+            Err(NoMail::NotOpenYet { opens }) => {
+                let planned = untried(&row).planned(opens, now);
+                self.table.set_mail(&planned, planned.state.clone(), deadline).await?;
+                return Ok(RowOutcome::PutOff);
+            }
             Err(NoMail::NotBefore(since)) => {
                 self.table.set_mail(&untried(&row), MailState::Waiting { since }, deadline).await?;
                 return Ok(RowOutcome::PutOff);

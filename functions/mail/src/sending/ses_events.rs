@@ -210,6 +210,7 @@ impl EventFacts {
     fn new(state: &MailState) -> EventFacts {
         match state {
             MailState::Waiting { .. }
+            | MailState::Planned { .. }
             | MailState::Sending { .. }
             | MailState::Sent { .. }
             | MailState::Dropped { .. }

@@ -209,7 +209,7 @@ impl Table {
         if mails.iter().any(is_sent_invitation) {
             return Ok(transaction);
         }
-        let waiting = self.waiting_invitations(&was.programme, &was.id, |_| true).await?;
+        let waiting = self.waiting_invitations(&was.programme, &was.id).await?;
         let opens = view.programme.settings.claim_opens_at();
         transaction.owing(&OutboxRow::invitation(&was.programme, &was.id, opens, now))?.without(&waiting)
     }
@@ -234,7 +234,7 @@ impl Table {
                 roster.class = MailClass::ByHand;
             }
             // One that waits would go to the new address too.
-            let waiting = self.waiting_invitations(&programme, &grant, |_| true).await?;
+            let waiting = self.waiting_invitations(&programme, &grant).await?;
             transaction = transaction.owing(&roster)?.without(&waiting)?;
         }
         if former.is_none() {
@@ -271,7 +271,13 @@ impl Table {
 
 fn is_sent_invitation(row: &OutboxRow) -> bool {
     matches!(row.mail, QueuedMail::Roster { .. })
-        && !matches!(row.state, MailState::Waiting { .. } | MailState::Sending { .. } | MailState::Dropped { .. })
+        && !matches!(
+            row.state,
+            MailState::Waiting { .. }
+                | MailState::Planned { .. }
+                | MailState::Sending { .. }
+                | MailState::Dropped { .. }
+        )
 }
 
 /// Adds to a transaction what a change writes.
@@ -416,7 +422,9 @@ impl OutboxRow {
     /// The delivery so far, as a rule that waits for the mail sees it.
     pub fn outcome(&self) -> NoticeDelivery {
         match &self.state {
-            MailState::Waiting { .. } | MailState::Sending { .. } => NoticeDelivery::Waiting,
+            MailState::Waiting { .. } | MailState::Planned { .. } | MailState::Sending { .. } => {
+                NoticeDelivery::Waiting
+            }
             MailState::Sent { sent_at, .. } => NoticeDelivery::SentBy(*sent_at),
             // A later event does not make the mail younger than the day on which it was sent.
             MailState::Delivered { event_at, .. }

@@ -23,6 +23,7 @@ use crate::domain::values::id::PersonId;
 use crate::domain::values::partition::address_partition;
 use crate::domain::values::window::utc_date;
 use crate::schema::{ItemKey, Queue, Stored, key, stored};
+use crate::store::items::Item;
 use crate::store::table::write::{Round, Transaction, Unaudited, Writes, text};
 use crate::store::{
     ActContext, Author, MailState, OutboxRow, QueuedMail, RateCount, Result, SentAs, StoreError, Table, items,
@@ -34,8 +35,6 @@ pub use crate::domain::mail::failure::UnreachableReason;
 pub struct Waiting {
     pub class: MailClass,
     pub mails: u64,
-    /// How many more wait on purpose, such as invitations until keys can be claimed.
-    pub planned: u64,
     pub since: Option<Moment>,
 }
 
@@ -162,32 +161,38 @@ impl Table {
         Ok(marks)
     }
 
-    /// The unsent mail of each class. The index is a moment behind.
+    /// The unsent mail of each class, but for invitations that are planned for later. The index is a moment behind.
     pub async fn waiting(&self, now: Moment) -> Result<[Waiting; 6]> {
-        let mut waiting = MailClass::ALL.map(|class| Waiting { class, mails: 0, planned: 0, since: None });
+        let mut waiting = MailClass::ALL.map(|class| Waiting { class, mails: 0, since: None });
         for waiting in &mut waiting {
             let mut oldest: Option<Ulid> = None;
-            self.each_in(waiting.class.queue(), None, |attributes| {
+            let mut count = |attributes: &Item| {
                 let row = OutboxRow::named(&items::key_of(attributes));
-                // What waits on purpose is as old as it is due.
-                if row.and_then(written_at).is_some_and(|written_at| now < written_at) {
-                    waiting.planned += 1;
-                } else {
-                    waiting.mails += 1;
-                    oldest = oldest.into_iter().chain(row).min();
-                }
-            })
-            .await?;
+                waiting.mails += 1;
+                oldest = oldest.into_iter().chain(row).min();
+            };
+            self.each_in(waiting.class.queue(), None, &mut count).await?;
+            if waiting.class == MailClass::Roster {
+                self.each_due(Queue::PLANNED_MAIL, now, &mut count).await?;
+            }
             if let Some(oldest) = oldest {
-                let again_at = match self.get(OutboxRow::key_of(oldest)).await {
-                    Ok(row) => row.and_then(|row| row.again_at),
+                let since = match self.get(OutboxRow::key_of(oldest)).await {
+                    Ok(row) => row.map(|row| row.again_at.unwrap_or(row.written_at)),
                     Err(StoreError::Corrupt { .. }) => None,
                     Err(error) => return Err(error),
                 };
-                waiting.since = again_at.or_else(|| written_at(oldest));
+                // A row that waits on purpose is as old as it is due.
+                waiting.since = since.max(written_at(oldest)).filter(|since| *since <= now);
             }
         }
         Ok(waiting)
+    }
+
+    /// How many invitations are planned for later. The index is a moment behind.
+    pub async fn planned_mails(&self, now: Moment) -> Result<u64> {
+        let mut planned = 0;
+        self.each_in(Queue::PLANNED_MAIL, Some(now + 1.millisecond()), |_| planned += 1).await?;
+        Ok(planned)
     }
 }
 

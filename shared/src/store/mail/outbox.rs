@@ -14,7 +14,6 @@ use crate::domain::audit::{Act, Actor, AuditDetail};
 use crate::domain::grant::{Grant, StudentNotice};
 use crate::domain::mail::failure::PASSED_OVER;
 use crate::domain::mail::kind::{Delivery, MailClass, MailKind, OUTBOX_KEPT, OptionalMail};
-use crate::domain::programme::Programme;
 use crate::domain::programme::request::REQUEST_KEPT;
 use crate::domain::sign_in::{Asker, LOGIN_REQUEST_LASTS};
 use crate::domain::usage::crossing::Scope;
@@ -57,6 +56,10 @@ pub enum MailState {
     /// To be sent, no earlier than `since`.
     Waiting {
         since: Moment,
+    },
+    /// An invitation before keys can be claimed. It is looked at again at this time.
+    Planned {
+        until: Moment,
     },
     /// Being sent. When the lease ends, another sender takes it.
     Sending {
@@ -286,6 +289,7 @@ impl OutboxRow {
         let queue = self.class.queue();
         match self.state {
             MailState::Waiting { since } => Some((queue, since)),
+            MailState::Planned { until } => Some((Queue::PLANNED_MAIL, until)),
             MailState::Sending { lease_until, .. } => Some((queue, lease_until)),
             // A dead letter waits for a person.
             MailState::Failed { ended_at, .. } => Some((Queue::DEAD_MAIL, ended_at)),
@@ -304,12 +308,16 @@ impl OutboxRow {
         OutboxRow { row, class, state, written_at: now, tries: 0, version: 1, again_at: None, sent_on: None, mail }
     }
 
-    /// The invitation of a grant. It waits until keys can be claimed, and is as old as it is due.
+    /// The invitation of a grant. One that is planned is as old as it is due.
     pub(crate) fn invitation(programme: &ProgrammeId, grant: &GrantId, opens: Moment, now: Moment) -> OutboxRow {
-        let due = opens.max(now);
         let is_reminder = false;
         let mail = QueuedMail::Roster { programme: programme.clone(), grant: grant.clone(), is_reminder };
-        OutboxRow::queued(mail, due)
+        if now < opens { OutboxRow::queued(mail, opens).planned(opens, now) } else { OutboxRow::queued(mail, now) }
+    }
+
+    /// The row of an invitation that comes before keys can be claimed. It is kept as long as one that is written then.
+    pub fn planned(self, opens: Moment, now: Moment) -> OutboxRow {
+        OutboxRow { state: MailState::Planned { until: look_again(opens, now) }, written_at: opens, ..self }
     }
 
     /// A mail that somebody sends by hand; it does not queue behind a whole roster.
@@ -358,6 +366,7 @@ impl MailState {
             MailState::Bounced { .. } => Delivery::Returned,
             MailState::Complained { .. } => Delivery::Complained,
             MailState::Waiting { .. }
+            | MailState::Planned { .. }
             | MailState::Sending { .. }
             | MailState::Dropped { .. }
             | MailState::Failed { .. } => return None,
@@ -535,8 +544,6 @@ impl<'a> MailTo<'a> {
     }
 }
 
-/// A mail that waits for longer was not put off by the mail server.
-const PUT_OFF: SignedDuration = SignedDuration::from_hours(1);
 /// The least time between two mails sent again by hand.
 pub(crate) const BETWEEN_RESENT: SignedDuration = SignedDuration::from_hours(1);
 /// The least time between a reminder and the mail before it that was sent by hand.
@@ -544,11 +551,22 @@ pub(crate) const BETWEEN_REMINDERS: SignedDuration = SignedDuration::from_hours(
 /// How long a sender owns a mail: longer than its function may run.
 const LEASE: SignedDuration = SignedDuration::from_secs(90);
 
+/// When an invitation that comes before keys can be claimed is looked at again: after a day at most, and on the last day after an hour.
+/// So an opening that was moved is noticed.
+fn look_again(opens: Moment, now: Moment) -> Moment {
+    let last_day = opens - SignedDuration::from_hours(24);
+    if now < last_day {
+        last_day.min(now + SignedDuration::from_hours(24))
+    } else {
+        opens.min(now + SignedDuration::from_hours(1))
+    }
+}
+
 impl Table {
     /// Mails that are due, longest due first; at most `limit`. The index is a moment behind, so each is taken
     /// before it is sent.
-    pub async fn due_mails(&self, class: MailClass, now: Moment, limit: i32) -> Result<Vec<Ulid>> {
-        let due = self.due(class.queue(), now, limit).await?;
+    pub async fn due_mails(&self, queue: Queue, now: Moment, limit: i32) -> Result<Vec<Ulid>> {
+        let due = self.due(queue, now, limit).await?;
         Ok(due.iter().filter_map(OutboxRow::named).collect())
     }
 
@@ -557,12 +575,14 @@ impl Table {
     pub async fn take_mail(&self, row: Ulid, now: Moment, deadline: Deadline) -> Result<Option<OutboxRow>> {
         let Some(row) = self.get(OutboxRow::key_of(row)).await? else { return Ok(None) };
         // A dead letter waits for a person, not for another try.
-        let is_due = row.due().is_some_and(|(queue, due)| queue == row.class.queue() && due <= now);
+        let is_due = row.due().is_some_and(|(queue, due)| queue != Queue::DEAD_MAIL && due <= now);
         if !is_due {
             return Ok(None);
         }
         let taken = MailState::Sending { lease_until: now + LEASE };
-        self.set_mail(&OutboxRow { tries: row.tries.saturating_add(1), ..row }, taken, deadline).await
+        // A planned one may be sent before its time, where keys can be claimed sooner by now.
+        let written_at = row.written_at.min(now);
+        self.set_mail(&OutboxRow { tries: row.tries.saturating_add(1), written_at, ..row }, taken, deadline).await
     }
 
     /// Records the state of a mail on condition that its row is as it was read. Returns `None` when another
@@ -605,54 +625,27 @@ impl Table {
             apart = BETWEEN_RESENT;
         }
         let transaction = self.transaction().doing_by_hand(ByHand::RosterMail, context, apart)?.owing(&row)?;
-        let planned = self.waiting_invitations(context.programme, context.grant, |since| since > context.now).await?;
+        let mut planned = self.waiting_invitations(context.programme, context.grant).await?;
+        planned.retain(|(_, row)| matches!(row.state, MailState::Planned { .. }));
         transaction.without(&planned)
     }
 
-    /// The invitations of a grant that wait until such a time, with where they are filed.
+    /// The invitations of a grant that wait or are planned, with where they are filed.
     pub(crate) async fn waiting_invitations(
         &self,
         programme: &ProgrammeId,
         grant: &GrantId,
-        is_such: impl Fn(Moment) -> bool,
     ) -> Result<Vec<(FiledMail, OutboxRow)>> {
         let mut waiting = Vec::new();
         for filed in self.list(FiledMail::filed_under(programme, Some(grant))).await? {
             let Some(row) = self.get(OutboxRow::key_of(filed.first)).await? else { continue };
             let is_invitation = matches!(row.mail, QueuedMail::Roster { is_reminder: false, .. });
-            if let MailState::Waiting { since } = row.state
-                && is_invitation
-                && row.class == MailClass::Roster
-                && is_such(since)
-            {
+            let waits = matches!(row.state, MailState::Waiting { .. } | MailState::Planned { .. });
+            if waits && is_invitation && row.class == MailClass::Roster {
                 waiting.push((filed, row));
             }
         }
         Ok(waiting)
-    }
-
-    /// Lets the invitation for which a grant still waits go out when keys can be claimed by now: another row, as old as that, takes its
-    /// place.
-    pub async fn move_invitation(
-        &self,
-        programme: &ProgrammeId,
-        grant: &GrantId,
-        now: Moment,
-        deadline: Deadline,
-    ) -> Result<()> {
-        let Some(stored) = self.get(Programme::key_of(programme)).await? else { return Ok(()) };
-        let opens = stored.settings.claim_opens_at();
-        let planned = self.waiting_invitations(programme, grant, |since| {
-            // What the mail server put off waits for minutes.
-            since != opens && (since > now + PUT_OFF || opens > now)
-        });
-        for waiting in planned.await? {
-            let moved = self.transaction().without(&[waiting])?;
-            let moved = moved.owing(&OutboxRow::invitation(programme, grant, opens, now))?;
-            // Where it is being sent meanwhile, it was due.
-            self.commit_once(moved.unaudited(Unaudited::Notification), deadline).await?;
-        }
-        Ok(())
     }
 
     /// The first mails but links that the mail server took on a UTC day, at most so many, as they are now.
@@ -711,5 +704,35 @@ impl Transaction {
             }
         }
         together.iter().try_fold(self, Transaction::create)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How often an invitation is looked at that is written so long before keys can be claimed, the sending included.
+    fn looks(before: SignedDuration) -> usize {
+        let opens = "2027-03-01T08:00:00Z".parse::<Moment>().unwrap();
+        let mut now = opens - before;
+        let mut looks = 0;
+        while now < opens {
+            let next = look_again(opens, now);
+            let at_most = if now < opens - SignedDuration::from_hours(24) { 24 } else { 1 };
+            assert!(now < next && next <= now + SignedDuration::from_hours(at_most), "{now}: {next}");
+            now = next;
+            looks += 1;
+        }
+        assert_eq!(now, opens, "not later");
+        looks
+    }
+
+    #[test]
+    fn an_invitation_is_looked_at_daily_and_in_the_last_day_hourly() {
+        let minutes = SignedDuration::from_mins;
+        assert_eq!([1, 60, 61, 24 * 60].map(|before| looks(minutes(before))), [1, 1, 2, 24]);
+        assert_eq!([24 * 60 + 1, 48 * 60, 21 * 24 * 60].map(|before| looks(minutes(before))), [25, 25, 44]);
+        let within_three_weeks = (1..=21 * 24 * 60).step_by(7).map(|before| looks(minutes(before)));
+        assert!(within_three_weeks.max() <= Some(45));
     }
 }

@@ -257,8 +257,7 @@ impl Table {
                 }
                 // Keys may be made at this moment, so the job begins even if nobody has one yet.
                 let mut keys = effect.map(|effect| effect.grants).filter(|grants| *grants > 0);
-                if before.moves_keys(&edit.settings, author.now) || before.moves_invitations(&edit.settings, author.now)
-                {
+                if before.moves_keys(&edit.settings, author.now) {
                     keys = Some(self.count_grants(id).await?);
                 }
                 let mut token = None;
@@ -385,13 +384,6 @@ impl Before {
         let goes_on = programme.is_over(now);
         let is_over = programme.clone().edited(after.clone()).is_over(now);
         !is_over && (goes_on || after.rules.has_first_rules_since(&programme.settings.rules))
-    }
-
-    /// Whether invitations that wait until keys can be claimed go out at another time.
-    fn moves_invitations(&self, after: &Settings, now: Moment) -> bool {
-        let was = self.programme.settings.claim_opens_at();
-        let opens = after.claim_opens_at();
-        was != opens && now < was.max(opens)
     }
 
     fn refuses(&self, edit: &ProgrammeEdit, effect: Option<EditEffect>) -> Option<EditOutcome> {

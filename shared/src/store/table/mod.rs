@@ -202,6 +202,15 @@ impl Table {
         .await
     }
 
+    /// Every entry of a queue that is due, longest due first.
+    pub(crate) async fn each_due(&self, queue: Queue, now: Moment, mut take: impl FnMut(&Item)) -> Result<()> {
+        Self::each(self.waiting_in(queue, "due <= :when", schema::due(now)), |attributes| {
+            take(&attributes);
+            Ok(())
+        })
+        .await
+    }
+
     fn waiting_in(&self, queue: Queue, condition: &str, when: String) -> QueryFluentBuilder {
         self.client
             .query()

@@ -31,7 +31,7 @@ pub(super) struct MailSection {
     /// The number of waiting mails; `waiting_for` is the longest wait.
     pub(super) waiting: u64,
     pub(super) waiting_for: Option<String>,
-    /// How many more wait on purpose.
+    /// How many invitations wait until keys can be claimed.
     pub(super) planned: u64,
     pub(super) given_up: Vec<GivenUpMail>,
     pub(super) dead: DeadMails,
@@ -51,8 +51,9 @@ impl MailSection {
     pub(super) async fn read(site: &Site, programmes: &[Programme], admins: &[EmailAddress]) -> Result<MailSection> {
         let table = &site.table;
         let now = site.clock.now();
-        let (waiting, dead, server, refusals, unreachable) = tokio::try_join!(
+        let (waiting, planned, dead, server, refusals, unreachable) = tokio::try_join!(
             table.waiting(now),
+            table.planned_mails(now),
             table.dead_mails(now - GIVEN_UP_SHOWN, MOST_SHOWN),
             table.get(MailServer::key_of()),
             table.mail_refusals(now),
@@ -64,7 +65,7 @@ impl MailSection {
             today: server.as_ref().and_then(|server| server.today(now)),
             stopped: server.as_ref().and_then(|server| server.stopped(now)),
             waiting: waiting.iter().map(|queue| queue.mails).sum(),
-            planned: waiting.iter().map(|queue| queue.planned).sum(),
+            planned,
             waiting_for: oldest.map(|since| lasting(now.duration_since(since))),
             warnings: warnings(server.as_ref(), &refusals, waiting.iter().any(|queue| queue.is_too_long(now)), recent),
             given_up: by_cause(&dead),

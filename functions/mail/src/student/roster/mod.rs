@@ -40,7 +40,7 @@ impl App {
         }
         let opens = programme.settings.claim_opens_at();
         if now < opens && !is_by_hand {
-            return Err(NoMail::NotBefore(opens));
+            return Err(NoMail::NotOpenYet { opens });
         }
         Ok(self.to(&grant.person.address, |words| words.roster(&programme, &grant, is_reminder, now)))
     }

@@ -185,7 +185,7 @@ mod tests {
     /// A folder of a hundred days in which all was well just now.
     fn well(now: Moment) -> Seen {
         let just_now = || Silence { since: minutes(0), last: Some(now) };
-        let waiting = MailClass::ALL.map(|class| Waiting { class, mails: 0, planned: 0, since: None });
+        let waiting = MailClass::ALL.map(|class| Waiting { class, mails: 0, since: None });
         Seen {
             drain: just_now(),
             work: just_now(),
