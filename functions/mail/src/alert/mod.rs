@@ -22,7 +22,7 @@ use jiff::SignedDuration;
 
 use crate::App;
 use crate::compose::{GONE, NO_SUCH_CROSSING, NoMail};
-use crate::letter::burn::Picture;
+use crate::letter::burn::BurnBars;
 use crate::letter::words::{Words, said};
 use crate::letter::{Letter, LetterPart};
 
@@ -42,7 +42,7 @@ struct AlertSpending {
     spends_elsewhere: bool,
     /// None after the end.
     forecast: Option<Forecast>,
-    picture: Option<Picture>,
+    bars: Option<BurnBars>,
 }
 
 impl App {
@@ -167,7 +167,7 @@ impl AlertSpending {
             refused: programme.refused_for_room(budget, now),
             owns_keys: used.owns_keys(),
             spends_elsewhere,
-            picture: read_at.and_then(|_| Picture::draw(&burn)),
+            bars: read_at.map(|_| BurnBars::new(&burn)),
             forecast: burn.forecast,
         }
     }
@@ -295,7 +295,7 @@ impl Words<'_> {
         let mut parts = Vec::new();
         parts.extend(joined(&first));
         parts.push(LetterPart::facts(facts));
-        parts.extend(spending.picture.map(LetterPart::Picture));
+        parts.extend(spending.bars.map(LetterPart::Burn));
         parts.extend(joined(next));
         parts.push(self.way_on(&programme.id, leads_on));
         Letter {

@@ -85,7 +85,7 @@ impl Found {
 
     async fn html(&self, was_lowered: bool) -> String {
         let (_, letter, config) = written(|words| self.letter(words, was_lowered)).await;
-        letter.html(&config, "burn.1@example.edu").unwrap()
+        letter.html(&config).unwrap()
     }
 }
 
@@ -102,6 +102,7 @@ async fn test() {
     Students: 161 of 200 have claimed
     Term ends: 6 Feb 2027
     As of: 20 Nov 2026, 11:00 (Europe/Berlin)
+    Spent in all: $0 by 30 Oct, $0 by 6 Nov, $0 by 13 Nov, $0 by 20 Nov, of a budget of $4,000.
     Nothing changes for students now: each key works up to its own cap. You get the next alert at 50%.
     Open the programme: https://bursar.example.edu/console/programmes/cs-pilot
     You get this mail because you asked for a test alert. Nobody else got it.
@@ -120,6 +121,7 @@ async fn alert() {
     Students: 161 of 200 have claimed
     Term ends: 6 Feb 2027
     As of: 20 Nov 2026, 11:00 (Europe/Berlin)
+    Spent in all: $0 by 30 Oct, $0 by 6 Nov, $0 by 13 Nov, $3,359.99 by 20 Nov, of a budget of $4,000.
     Nothing changes for students now: each key works up to its own cap. You get the next alert at 95%.
     Open the programme: https://bursar.example.edu/console/programmes/cs-pilot
     You get this mail because of your role in CS pilot: assistant.
@@ -153,7 +155,7 @@ async fn alert_of_a_budget_that_is_passed_says_whether_it_was_lowered() {
     (passed.crossing.limit, passed.budget.limit) = (Usd::from_dollars(30), Usd::from_dollars(30));
     let html = passed.html(true).await;
     assert!(html.contains("The budget was lowered to $30 after $4,060 had been spent."), "{html}");
-    assert!(html.contains("$4,060 spent of the budget of $30, which is more.") && !html.contains("13533%"), "{html}");
+    assert!(html.contains("$4,060 by 20 Nov, of a budget of $30.") && !html.contains("13533%"), "{html}");
 
     let lowered = AuditDetail::new(Act::BudgetChanged).changing("4000", "30");
     let entry = |at| AuditEntry::on_programme(&passed.programme.id, &Actor::Rule, at, lowered.clone());
@@ -193,6 +195,7 @@ async fn alert_of_a_budget_that_is_promised() {
     Students: 1 of 3 have claimed
     Term ends: 6 Feb 2027
     As of: 20 Nov 2026, 11:00 (Europe/Berlin)
+    Spent in all: $0 by 30 Oct, $0 by 6 Nov, $0 by 13 Nov, $5 by 20 Nov, of a budget of $25.
     Keys that students have keep working, each up to its own cap. You get no further mail about this unless the budget changes. Faculty can ask the admins for a budget of $60.
     Open the programme: https://bursar.example.edu/console/programmes/cs-pilot
     You get this mail because of your role in CS pilot: assistant.
@@ -239,6 +242,7 @@ async fn where_caps_stop_keys_a_larger_budget_is_no_advice() {
     Students: 161 of 200 have claimed
     Term ends: 23 Feb 2027
     As of: 20 Nov 2026, 11:00 (Europe/Berlin)
+    Spent in all: $0 by 30 Oct, $0 by 6 Nov, $50.96 by 13 Nov, $101.92 by 20 Nov, of a budget of $400.
     Nothing changes for students now: each key works up to its own cap. You get the next alert at 50%.
     See who spent most: https://bursar.example.edu/console/programmes/cs-pilot/grants
     You get this mail because of your role in CS pilot: assistant.
@@ -291,6 +295,7 @@ async fn after_the_end_nothing_is_forecast_or_advised() {
     Students: 161 of 200 have claimed
     Term ends: 20 Dec 2026
     As of: 21 Dec 2026, 13:20 (Pacific/Auckland)
+    Spent in all: $0 by 30 Nov, $0 by 7 Dec, $0 by 14 Dec, $15.70 by 21 Dec, of a budget of $50.
     Open the programme: https://bursar.example.edu/console/programmes/cs-pilot
     You get this mail because of your role in Auckland: assistant.
     ");

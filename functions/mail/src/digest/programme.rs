@@ -17,7 +17,7 @@ use jiff::tz::TimeZone;
 
 use super::{DigestNames, DigestReader, say};
 use crate::alert::{promised, short_subject};
-use crate::letter::burn::Picture;
+use crate::letter::burn::BurnBars;
 use crate::letter::words::{Words, said};
 use crate::letter::{Letter, LetterPart, LetterRow, LetterTable, NOT_TOLD};
 
@@ -148,9 +148,9 @@ fn outlook(
         1 => " One thing needs your attention.".to_owned(),
         count => format!(" {count} things need your attention."),
     };
-    let picture = digest.listed_at.and_then(|_| Picture::draw(burn)).map(LetterPart::Picture);
+    let bars = digest.listed_at.map(|_| LetterPart::Burn(BurnBars::new(burn)));
     let first = [ahead, format!("{week}{to_look_at}")].map(LetterPart::Sentences);
-    first.into_iter().chain(picture).collect()
+    first.into_iter().chain(bars).collect()
 }
 
 fn groups(digest: &Digest) -> Vec<LetterPart> {

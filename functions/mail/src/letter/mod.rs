@@ -17,7 +17,7 @@ use lettre::Address;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Attachment, Mailbox, Message, MultiPart, SinglePart};
 
-use self::burn::Picture;
+use self::burn::BurnBars;
 
 /// The header that names the row, by which an SES event finds it if the record of sending was lost.
 pub(crate) const ROW_HEADER: &str = "X-Bursar-Row";
@@ -49,8 +49,8 @@ pub(crate) enum LetterPart {
     Table(LetterTable),
     /// Facts whose values are long.
     Notes(Vec<(&'static str, String)>),
-    /// A picture, in HTML alone: other parts say its content in text.
-    Picture(Picture),
+    /// The bars are in HTML alone, and their figures in text too.
+    Burn(BurnBars),
     /// The address for replies, where that is not the address for help.
     ReplyTo(EmailAddress),
     /// An attached file, of which other parts tell.
@@ -96,8 +96,6 @@ struct LetterText<'a> {
 struct Html<'a> {
     letter: &'a Letter,
     config: &'a Config,
-    /// The `Content-ID` of the picture.
-    cid: &'a str,
 }
 
 impl LetterPart {
@@ -132,18 +130,9 @@ impl Letter {
         if let Some(answers_to) = self.answers_to().or_else(|| support_address(config)) {
             message = message.reply_to(Mailbox::new(None, answers_to));
         }
-        let cid = format!("burn.{row}@{domain}");
-        let html = SinglePart::html(self.html(config, &cid)?);
-        let both = MultiPart::alternative().singlepart(SinglePart::plain(self.text(config)?));
-        let body = match self.picture() {
-            Some(picture) => {
-                let png = ContentType::parse("image/png").ok()?;
-                let inline =
-                    Attachment::new_inline_with_name(cid, "burn.png".to_owned()).body(picture.png.clone(), png);
-                both.multipart(MultiPart::related().singlepart(html).singlepart(inline))
-            }
-            None => both.singlepart(html),
-        };
+        let body = MultiPart::alternative()
+            .singlepart(SinglePart::plain(self.text(config)?))
+            .singlepart(SinglePart::html(self.html(config)?));
         let body = match self.file() {
             Some(file) => {
                 let media_type = ContentType::parse(file.media_type).ok()?;
@@ -160,8 +149,8 @@ impl Letter {
         LetterText { letter: self, config }.render().ok()
     }
 
-    pub(crate) fn html(&self, config: &Config, cid: &str) -> Option<String> {
-        Html { letter: self, config, cid }.render().ok()
+    pub(crate) fn html(&self, config: &Config) -> Option<String> {
+        Html { letter: self, config }.render().ok()
     }
 
     fn answers_to(&self) -> Option<Address> {
@@ -174,17 +163,12 @@ impl Letter {
     pub(crate) fn file(&self) -> Option<&LetterFile> {
         self.parts.iter().find_map(|part| if let LetterPart::File(file) = part { Some(file) } else { None })
     }
-
-    /// The picture; a mail has one at most.
-    fn picture(&self) -> Option<&Picture> {
-        self.parts.iter().find_map(|part| if let LetterPart::Picture(picture) = part { Some(picture) } else { None })
-    }
 }
 
 impl LetterPart {
     /// Whether the text of the mail has anything of it.
     fn is_in_text(&self) -> bool {
-        !matches!(self, LetterPart::Picture(_) | LetterPart::File(_))
+        !matches!(self, LetterPart::File(_))
     }
 }
 

@@ -5,7 +5,6 @@ use bursar_core::domain::values::id::PersonId;
 use bursar_core::store::QueuedMail;
 use ulid::Ulid;
 
-use super::burn::Picture;
 use super::*;
 use crate::tests::{address, config, now, programme, with_key};
 
@@ -72,17 +71,8 @@ async fn no_name_adds_a_header_or_markup() {
     let headers = headers(&mail);
     assert!(headers.contains("\nSubject: CS  Bcc: eve@example.edu") && !headers.contains("\nBcc:"), "{mail}");
     let config = config().await;
-    assert!(hostile.html(&config, "").unwrap().contains("&#60;b&#62;pilot&#60;/b&#62;"));
+    assert!(hostile.html(&config).unwrap().contains("&#60;b&#62;pilot&#60;/b&#62;"));
     assert!(hostile.text(&config).unwrap().contains("<b>pilot</b>"));
-}
-
-#[tokio::test]
-async fn picture_lies_beside_the_html() {
-    let picture = Picture { png: b"\x89PNG".to_vec(), words: "A line.".to_owned() };
-    let mail = sent(&letter("Hello", vec![LetterPart::Picture(picture)]), roster()).await;
-    let place = |part: &str| mail.find(part).unwrap_or_else(|| panic!("no {part} in {mail}"));
-    let order = ["multipart/alternative", "text/plain", "multipart/related", "text/html", "image/png"].map(place);
-    assert!(order.is_sorted(), "{order:?}");
 }
 
 #[tokio::test]

@@ -1,5 +1,4 @@
-//! The burn of a budget, as mails and pages draw it, and its numbers in words: spending, forecast, budget, thresholds and the end of
-//! the term. This file decides what is drawn.
+//! The burn of a budget, and what a page draws of it: spending, forecast, budget, thresholds and the end of the term.
 
 use jiff::civil::Date;
 
@@ -73,13 +72,14 @@ impl<'a> Burn<'a> {
 }
 
 impl Burn<'_> {
-    fn first(&self) -> Date {
+    /// The first day of the term, or of spending if that is earlier.
+    pub fn first_day(&self) -> Date {
         let spent = self.spent.evenly();
         spent.keys().next().map_or(self.term.starts_on(), |first| self.term.starts_on().min(*first))
     }
 
     pub fn scene(&self) -> BurnScene {
-        let first = self.first();
+        let first = self.first_day();
         let total = self.spent.total();
         let last = self.term.ends_on().max(self.looked);
         let number = |day: Date| days_between(first, day);
@@ -150,7 +150,7 @@ impl Burn<'_> {
         let share = if spent > limit { "which is more".to_owned() } else { format!("{}%", per_cent(spent, limit)) };
         format!(
             "A line from {} to {}: {} spent of the budget of {}, {share}.",
-            long_date(self.first()),
+            long_date(self.first_day()),
             long_date(self.looked),
             spent.to_dollars(),
             limit.to_dollars()

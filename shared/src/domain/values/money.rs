@@ -154,6 +154,12 @@ impl Usd {
         Usd((self.0 + unit / 2).div_euclid(unit) * unit)
     }
 
+    /// How long this amount is in a drawing in which `whole` has this length.
+    pub fn scaled(self, whole: Usd, length: i64) -> i64 {
+        let scaled = i128::from(self.0.max(0)) * i128::from(length) / i128::from(whole.0.max(1));
+        i64::try_from(scaled).unwrap_or(length).min(length)
+    }
+
     /// An amount in a sentence: `$4,000`, `$3.27` or `less than 1 cent`.
     pub fn to_dollars(self) -> String {
         let text = self.to_cents();

@@ -62,7 +62,7 @@ impl MoneyBar {
     pub(crate) fn place(&self, amount: &Usd) -> i64 {
         let ahead = self.ahead.as_ref().map_or(Usd::ZERO, |(amount, _)| *amount);
         let whole = self.budget.max(self.taken()).max(self.implied).max(ahead).max(Usd::CENT);
-        scaled(*amount, whole, WIDTH)
+        amount.scaled(whole, WIDTH)
     }
 
     /// The parts that are not empty: their class, where they begin and how wide they are.
@@ -85,12 +85,6 @@ impl MoneyBar {
         }
         parts
     }
-}
-
-/// How long an amount is where the whole has this length.
-pub(crate) fn scaled(amount: Usd, whole: Usd, length: i64) -> i64 {
-    let scaled = i128::from(amount.micros().max(0)) * i128::from(length) / i128::from(whole.micros().max(1));
-    i64::try_from(scaled).unwrap_or(length).min(length)
 }
 
 #[cfg(test)]

@@ -4,8 +4,6 @@ use bursar_core::domain::usage::burn::BurnScene;
 use bursar_core::domain::values::format::Joined;
 use bursar_core::domain::values::money::Usd;
 
-use super::bar::scaled;
-
 /// The width and the height of the drawing in its own units, a tenth of a per cent each.
 const SIZE: i64 = 1000;
 
@@ -34,7 +32,7 @@ impl Drawing {
         // Room above the highest line for its label.
         let highest = scene.top + Usd::from_micros(scene.top.micros() / 8);
         let x_of = |day: i32| i64::from(day) * SIZE / i64::from(scene.days);
-        let y_of = |amount: Usd| SIZE - scaled(amount, highest, SIZE);
+        let y_of = |amount: Usd| SIZE - amount.scaled(highest, SIZE);
         let line = scene.line.iter().map(|(day, usd)| format!("{},{}", x_of(*day), y_of(*usd))).joined(" ");
         let today = scene.line.last().map_or((0, SIZE), |(day, usd)| (x_of(*day), y_of(*usd)));
         let thresholds = scene.levels.iter();

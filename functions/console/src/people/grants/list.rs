@@ -29,7 +29,6 @@ use crate::kit::csv_file::CsvRequest;
 use crate::kit::form::Form;
 use crate::kit::listing::{Cell, Column, Listing, Part, column};
 use crate::kit::{csv_file, listing, paths, show};
-use crate::money::spending::bar::scaled;
 use crate::money::spending::spans;
 use crate::money::spending::spans::{Figure, SpanContext, SpanLink, SpanQuery};
 
@@ -352,7 +351,7 @@ impl<'a> GrantRow<'a> {
 
     fn used(&self) -> Cell {
         let words = format!("{} of {}", self.in_window.to_cents(), self.cap.to_dollars());
-        Cell::Shown(None, vec![Part::Bar(scaled(self.in_window, self.cap, Part::BAR), words)])
+        Cell::Shown(None, vec![Part::Bar(self.in_window.scaled(self.cap, Part::BAR), words)])
     }
 
     fn person(&self) -> Cell {

@@ -20,6 +20,8 @@ async fn faculty_read_who_and_what() {
 
     CS pilot spent $312.40 last week, and $280.10 the week before. 6 things need your attention.
 
+    Spent in all: $705 by 26 Oct, $1,034 by 2 Nov, $1,363 by 9 Nov, $1,645 by 16 Nov, of a budget of $4,000.
+
     == What needs your attention ==
 
     Spent far more than is usual for them: 1 (Ada Lovelace $11.20); a student's usual week is $1.12. Ask whether they meant to: a program may be running by mistake, or another person may have the key.
@@ -70,8 +72,8 @@ async fn faculty_read_who_and_what() {
     You get this mail on Mondays because of your role in CS pilot: faculty. Its faculty can choose another day, or none.
     Example University
     ");
-    let html = letter.html(&config, "burn.1@example.edu").unwrap();
-    for part in ["src=\"cid:burn.1@example.edu\"", "Chloé &#60;b&#62;Dubois&#60;/b&#62;", "<th "] {
+    let html = letter.html(&config).unwrap();
+    for part in ["the line is the budget", "Chloé &#60;b&#62;Dubois&#60;/b&#62;", "<th "] {
         assert!(html.contains(part), "{part} is not in {html}");
     }
     assert_eq!(html.matches("<a ").count(), 1, "one link");
@@ -93,7 +95,7 @@ async fn assistants_read_counts_and_no_name() {
     assert_eq!(heads, ["== What needs your attention ==", "== In numbers =="]);
     assert!(text.contains("because of your role in CS pilot: assistant. Its faculty can choose another day"), "{text}");
     assert!(text.contains("\nUsed up their cap: 3. Faculty can raise the cap of those who need more"), "{text}");
-    let html = letter.html(&config, "burn.1@example.edu").unwrap();
+    let html = letter.html(&config).unwrap();
     for name in names().values() {
         assert!(!text.contains(name.as_str()) && !html.contains(name.as_str()), "{name}");
     }
@@ -148,7 +150,7 @@ async fn the_first_week_before_anybody_has_looked() {
     };
     digest.money.budget.claimed = true;
     let (text, letter, _) = of_programme(&digest, DigestReader::Faculty(names())).await;
-    assert!(!letter.parts.iter().any(|part| matches!(part, LetterPart::Picture(_))));
+    assert!(!letter.parts.iter().any(|part| matches!(part, LetterPart::Burn(_))));
     assert!(text.starts_with("CS pilot: what was spent last week is not known\n"), "{text}");
     for said in [
         "Spent last week: not known (9–15 Nov 2026, days in UTC)\nSpent the week before: not known\n",
@@ -196,7 +198,7 @@ async fn a_programme_that_is_over_leads_nowhere() {
     let (text, letter, _) =
         written(|words| words.digest(&closed, &digest, &DigestReader::Assistant, digest.found_at)).await;
     assert!(text.contains("\nThe programme was closed on 13 Nov 2026, 13:00 (Europe/Berlin).\n"), "{text}");
-    assert!(!letter.parts.iter().any(|part| matches!(part, LetterPart::Picture(_))));
+    assert!(!letter.parts.iter().any(|part| matches!(part, LetterPart::Burn(_))));
     let later = at("2027-02-08T06:00:00Z");
     let (text, ..) = written(|words| words.digest(&programme(), &digest, &DigestReader::Assistant, later)).await;
     assert!(text.contains("\nThe term ended on 6 Feb 2027.\n"), "{text}");
@@ -228,7 +230,7 @@ async fn the_largest_digest_there_can_be_is_a_small_mail() {
     people.needs = needs.map(|need| (need, few(4_000, 1..21))).to_vec();
     let long: DigestNames = (1..30).map(|number| (grant(number), "Maximiliana Hildegard ".repeat(4))).collect();
     let (_, letter, config) = of_programme(&digest, DigestReader::Faculty(long)).await;
-    let html = letter.html(&config, "burn.1@example.edu").unwrap();
+    let html = letter.html(&config).unwrap();
     assert!(html.len() < 100_000, "{}", html.len());
 }
 
@@ -265,6 +267,7 @@ async fn resets_and_own_keys_are_named() {
     let lines: Vec<&str> = text.lines().filter(|line| told.iter().any(|begin| line.starts_with(begin))).collect();
     insta::assert_snapshot!(lines.join("\n"), @"
     CS pilot: $312.40 in the last 7 days, 41% of the budget used
+    Spent in all: $705 by 26 Oct, $1,034 by 2 Nov, $1,363 by 9 Nov, $1,645 by 16 Nov, of a budget of $4,000.
     Used up their cap: 3 (Student 26, Student 27, Student 28), in the week from Monday 16 Nov. It resets by itself. Faculty can raise the cap of those who need more, on the student's page.
     Spent in the last 7 days: $312.40 (11–17 Nov 2026, days in UTC)
     openai/gpt-4o-mini: last 7 days $100.00, besides on own keys $40.00, requests 33,334, per request $0.0042

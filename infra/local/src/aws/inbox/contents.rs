@@ -15,8 +15,7 @@ pub struct Contents {
     pub headers: BTreeMap<String, String>,
     /// The text part, with plain line feeds.
     pub text: Option<String>,
-    /// The HTML part, with plain line feeds. Pictures are `cid:` URLs, see
-    /// [`Contents::html_with_pictures`].
+    /// The HTML part, with plain line feeds.
     pub html: Option<String>,
     #[serde(skip)]
     pub attachments: Vec<Attachment>,
@@ -27,8 +26,6 @@ pub struct Contents {
 pub struct Attachment {
     pub name: Option<String>,
     pub media_type: String,
-    /// The id by which the HTML refers to it.
-    pub content_id: Option<String>,
     pub bytes: Vec<u8>,
 }
 
@@ -64,18 +61,6 @@ impl Contents {
             headers,
         }
     }
-
-    /// The HTML with its pictures inlined, so that it can be shown alone.
-    pub fn html_with_pictures(&self) -> Option<String> {
-        let mut html = self.html.clone()?;
-        for picture in &self.attachments {
-            if let Some(id) = &picture.content_id {
-                let bytes = data_encoding::BASE64.encode(&picture.bytes);
-                html = html.replace(&format!("cid:{id}"), &format!("data:{};base64,{bytes}", picture.media_type));
-            }
-        }
-        Some(html)
-    }
 }
 
 impl Attachment {
@@ -84,7 +69,6 @@ impl Attachment {
         Attachment {
             name: part.attachment_name().map(str::to_owned),
             media_type: media_type.unwrap_or_else(|| "application/octet-stream".to_owned()),
-            content_id: part.content_id().map(str::to_owned),
             bytes: part.contents().to_vec(),
         }
     }
