@@ -1,28 +1,24 @@
 //! The close-out of a programme, for finance and for those who decide about the next term, as a page to print: what each
-//! person and group spent, what nobody claimed, what of the account no key explains, and what that means for another number of
-//! students. Its sums add up to the cent.
+//! person and group spent, what nobody claimed, what of the account no key explains, and what a student cost. Its sums add up to the cent.
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use askama::Template;
-use axum::extract::Query;
-use axum::http::StatusCode;
 use bursar_core::clock::Moment;
 use bursar_core::domain::grant::{Grant, GrantState, Spending};
 use bursar_core::domain::programme::{Byok, Programme, Settings};
 use bursar_core::domain::usage::days::Days;
-use bursar_core::domain::usage::pilot::{PilotFigures, Projection};
+use bursar_core::domain::usage::pilot::PilotFigures;
 use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::domain::values::money::{Usd, each_in_cents};
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::AccountDay;
-use bursar_core::web::{Answer, AppError, Result, Site};
+use bursar_core::web::{Answer, Result, Site};
 use futures_util::TryStreamExt;
 use jiff::civil::Date;
-use serde::Deserialize;
 
 use crate::kit::access::{PageFrame, ProgrammeAccess};
 use crate::kit::{paths, show};
@@ -30,13 +26,6 @@ use crate::money::spending::by_model::words;
 use crate::people::grants;
 
 const MOST_PERSONS: usize = 5_000;
-const MOST_STUDENTS: u32 = 1_000_000;
-
-#[derive(Default, Deserialize)]
-pub(crate) struct CloseoutQuery {
-    #[serde(default)]
-    students: String,
-}
 
 #[derive(Template)]
 #[template(path = "closeout.html")]
@@ -67,10 +56,6 @@ struct CloseoutPage<'a> {
     figures: PilotFigures,
     /// The days of which only the sum is known, in words.
     estimated: Option<String>,
-    /// The number of students as it was typed, or the roster's size.
-    students: String,
-    refusal: Option<&'static str>,
-    projection: Option<Projection>,
 }
 
 struct GroupRow {
@@ -80,7 +65,7 @@ struct GroupRow {
     cents: Usd,
 }
 
-pub(crate) async fn closeout(site: Site, access: ProgrammeAccess, Query(query): Query<CloseoutQuery>) -> Answer {
+pub(crate) async fn closeout(site: Site, access: ProgrammeAccess) -> Answer {
     let now = site.clock.now();
     let programme = &access.programme;
     let budget = site.table.budget(&programme.id).await?;
@@ -105,14 +90,9 @@ pub(crate) async fn closeout(site: Site, access: ProgrammeAccess, Query(query): 
         figures.add(person.claimed_on.is_some(), &person.used.credits);
         credits.add(&person.used.credits);
     }
-    let typed = query.students.trim();
-    let students = match typed {
-        "" => u32::try_from(figures.people).ok(),
-        typed => typed.parse().ok().filter(|students| (1..=MOST_STUDENTS).contains(students)),
-    };
     let used: Vec<&DailyUse> = persons.iter().map(|person| &person.used).chain([&assigned.used]).collect();
     let byok: Usd = used.iter().map(|used| used.byok.total()).sum();
-    let page = CloseoutPage {
+    Ok(site.page(&CloseoutPage {
         frame: PageFrame::new(&site, &access.visitor),
         programme,
         preliminary: preliminary(programme, sync.listed_at, is_open, now),
@@ -129,16 +109,9 @@ pub(crate) async fn closeout(site: Site, access: ProgrammeAccess, Query(query): 
         assigned: (assigned.keys > 0 || !of_foreign_keys.is_zero()).then_some((assigned.keys, of_foreign_keys)),
         persons: persons.iter().zip(cents.iter().copied()).take(MOST_PERSONS).collect(),
         file: file(&programme.id, &used, utc_date(now)),
-        students: students.map_or_else(|| typed.to_owned(), |students| students.to_string()),
-        refusal: students.is_none().then_some("Write a number of students from 1 to 1,000,000."),
-        projection: students.and_then(|students| figures.projection(students)),
         estimated: words(&credits.estimated().collect::<Vec<_>>()),
         figures,
-    };
-    match students {
-        Some(_) => Ok(site.page(&page)),
-        None => Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, Ok(site.page(&page)))),
-    }
+    }))
 }
 
 impl CloseoutPage<'_> {

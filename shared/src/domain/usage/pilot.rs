@@ -1,5 +1,5 @@
-//! What a programme showed, for those who decide about the next one: how many used it, what a week of use cost, and what that
-//! means for another number of students. And what a day of work costs now, for those who have a key.
+//! What a programme showed, for those who decide about the next one: how many used it, and what a student and a week of use cost.
+//! And what a day of work costs now, for those who have a key.
 
 use std::collections::BTreeMap;
 
@@ -15,21 +15,13 @@ use crate::domain::values::window::monday_of;
 pub struct PilotFigures {
     pub people: u64,
     pub claimed: u64,
+    /// How many spent something.
+    pub used: u64,
     pub spent: Usd,
     /// The weeks of all people in which they spent something, and what they spent in them. A week with missed nights is left out:
     /// what was spent in them may be of another week.
     pub active_weeks: u64,
     spent_in_weeks: Usd,
-    /// What each of those spent who spent anything.
-    each_spent: Vec<Usd>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Projection {
-    /// If as many of them use it as did here, and each like the median of these.
-    pub low: Usd,
-    /// If each of them uses it like nine tenths of these at most did.
-    pub high: Usd,
 }
 
 impl PilotFigures {
@@ -41,7 +33,7 @@ impl PilotFigures {
             return;
         }
         self.spent += spent;
-        self.each_spent.push(spent);
+        self.used += 1;
         let mut weeks: BTreeMap<Date, Usd> = BTreeMap::new();
         for (day, spent, _) in used.each().filter(|(_, spent, _)| *spent > Usd::ZERO) {
             *weeks.entry(monday_of(day)).or_default() += spent;
@@ -53,52 +45,19 @@ impl PilotFigures {
         self.spent_in_weeks += weeks.into_values().sum();
     }
 
-    pub fn used(&self) -> u64 {
-        self.each_spent.len() as u64
-    }
-
     /// What a week cost in which somebody spent something, rounded up.
     pub fn cost_per_active_week(&self) -> Option<Usd> {
         self.spent_in_weeks.over(self.active_weeks)
     }
 
-    /// The mean of those who spent something, rounded up.
-    pub fn mean_spent(&self) -> Option<Usd> {
-        self.spent.over(self.used())
+    /// What was spent per student of the roster, rounded up; `None` before anybody spent anything.
+    pub fn cost_per_student(&self) -> Option<Usd> {
+        if self.used == 0 { None } else { self.spent.over(self.people) }
     }
 
-    /// The median of those who spent something, rounded up where it lies between two.
-    pub fn median_spent(&self) -> Option<Usd> {
-        let sorted = self.sorted();
-        let upper = *sorted.get(sorted.len() / 2)?;
-        let lower = if sorted.len().is_multiple_of(2) { *sorted.get(sorted.len() / 2 - 1)? } else { upper };
-        Some(Usd::from_micros((lower + upper).micros().saturating_add(1).div_euclid(2)))
-    }
-
-    /// What nine tenths of those who spent something spent at most.
-    pub fn ninetieth_percentile(&self) -> Option<Usd> {
-        let sorted = self.sorted();
-        let rank = (sorted.len() * 9).div_ceil(10);
-        sorted.get(rank.checked_sub(1)?).copied()
-    }
-
-    /// What so many students may cost, rounded up; `None` as long as fewer than a fifth used it, who say too little of the others.
-    pub fn projection(&self, students: u32) -> Option<Projection> {
-        if self.used() * 5 < self.people {
-            return None;
-        }
-        let median = self.median_spent()?;
-        let highest = self.ninetieth_percentile()?;
-        let total = i128::from(students) * i128::from(self.used()) * i128::from(median.micros());
-        let people = i128::from(self.people.max(1));
-        let low = i64::try_from((total + people - 1) / people).unwrap_or(i64::MAX);
-        Some(Projection { low: Usd::from_micros(low).min(Usd::MAX), high: highest.times(students) })
-    }
-
-    fn sorted(&self) -> Vec<Usd> {
-        let mut sorted = self.each_spent.clone();
-        sorted.sort_unstable();
-        sorted
+    /// What was spent per student who spent something, rounded up.
+    pub fn cost_per_user(&self) -> Option<Usd> {
+        self.spent.over(self.used)
     }
 }
 
@@ -179,12 +138,6 @@ mod tests {
         Days::on_one(date(2026, 11, day), Usd::from_micros(micros))
     }
 
-    fn figures(spent: &[i64], idle: u64) -> PilotFigures {
-        let mut figures = PilotFigures { people: idle, ..PilotFigures::default() };
-        spent.iter().for_each(|micros| figures.add(true, &on(2, *micros)));
-        figures
-    }
-
     /// A week from Monday to Sunday counts once for each person who spent something in it.
     #[test]
     fn a_week_counts_once_per_person() {
@@ -198,21 +151,13 @@ mod tests {
         figures.add(true, &on(8, 150_000));
         figures.add(true, &Days::default());
         figures.add(false, &Days::default());
-        assert_eq!((figures.people, figures.claimed, figures.used(), figures.active_weeks), (4, 3, 2, 3));
+        assert_eq!((figures.people, figures.claimed, figures.used, figures.active_weeks), (4, 3, 2, 3));
         assert_eq!(figures.cost_per_active_week(), Some(Usd::from_micros(333_334)));
-        assert_eq!(PilotFigures::default().cost_per_active_week(), None);
-    }
-
-    /// A projection takes the share that used a key at its median, or everybody at the ninetieth percentile.
-    #[test]
-    fn projections_have_two_ends() {
-        let ten: Vec<i64> = (1..=10).map(|number| number * 1_000_000).collect();
-        let figures = figures(&ten, 10);
-        assert_eq!(figures.median_spent(), Some(Usd::from_micros(5_500_000)));
-        assert_eq!(figures.ninetieth_percentile(), Some(Usd::from_dollars(9)));
-        let projection = figures.projection(100).unwrap();
-        assert_eq!((projection.low, projection.high), (Usd::from_dollars(275), Usd::from_dollars(900)));
-        assert_eq!(PilotFigures::default().projection(100), None);
+        // The two who used it spent a dollar and a millionth.
+        assert_eq!(figures.cost_per_student(), Some(Usd::from_micros(250_001)));
+        assert_eq!(figures.cost_per_user(), Some(Usd::from_micros(500_001)));
+        let unused = PilotFigures { people: 5, ..PilotFigures::default() };
+        assert_eq!([unused.cost_per_active_week(), unused.cost_per_student(), unused.cost_per_user()], [None; 3]);
     }
 
     /// Of 28 completed days, from ten students with use on.
@@ -233,13 +178,5 @@ mod tests {
         assert_eq!(typical(&[4, 4, 5, 6, 7, 8, 9, 10, 11, 12, 250]), "4 to 12 cents");
         assert_eq!(typical(&[4, 4, 4, 6, 7, 8, 9, 10, 250, 300]), "$0.04 to $2.50");
         assert_eq!([typical(&[3; 12]), typical(&[4; 9])], ["about $0.03", ""]);
-    }
-
-    #[test]
-    fn few_say_nothing_of_the_others() {
-        // Five of 201 used it: between $52.51 and $6,029.12, which is no answer.
-        let few = [10_000_000, 10_000_000, 10_500_000, 20_000_000, 29_995_622];
-        assert_eq!(figures(&few, 196).projection(201), None);
-        assert_eq!([20, 21].map(|idle| figures(&few, idle).projection(201).is_some()), [true, false]);
     }
 }
