@@ -148,19 +148,42 @@ async fn every_page_tells_the_same_and_what_is_not_known() {
     Models and numbers of requests are not known of 4–6 Nov 2026, 15 Nov 2026.
     $3 more was spent with users' own provider keys. That is on another bill, and in no sum here.
     ");
-    let file = faye.get(&format!("{REPORT}.csv?by=day&by=group&by=model&by=person")).await.expect(200);
+    // Of parameters that are given twice the first counts.
+    let file = faye.get(&format!("{REPORT}.csv?by=person&by=day")).await.expect(200);
     assert_eq!(
         file.header("content-disposition"),
         Some("attachment; filename=\"report-cs-pilot-2026-11-02-2026-11-14.csv\"")
     );
     insta::assert_snapshot!(named(&campus, &file.body), @r#"
     date,programme,cost_code,group,model,person,requests,spent_usd
-    2026-11-02,cs-pilot,"'=CS 4711","A","a/small",ada,1,1.003300
-    2026-11-03,cs-pilot,"'=CS 4711",,"a/small",bob,2,0.033300
-    2026-11-03,cs-pilot,"'=CS 4711","A","b/large",ada,1,2.500000
-    2026-11-13,cs-pilot,"'=CS 4711",,,bob,0,4.000000
-    2026-11-14,cs-pilot,"'=CS 4711","A","a/small",ada,1,0.500000
+    ,cs-pilot,"'=CS 4711",,,ada,,4.003300
+    ,cs-pilot,"'=CS 4711",,,bob,,4.033300
     "#);
+
+    // One student's use by model, to which the student's page leads; an assistant reads no name.
+    let path = format!("{REPORT}?by=model&person={}", campus.id("ada"));
+    assert!(faye.get(&format!("{GRANTS}/{}", campus.id("ada"))).await.body.contains(&path.replace('&', "&amp;")));
+    let page = faye.get(&path).await.expect(200);
+    assert_eq!(page.one("report-total").get("data-usd"), "4.003300");
+    assert!(page.readable().contains("ada@example.edu") && page.form(REPORT).value("person").is_some());
+    assert!(!asta.get(&path).await.expect(200).body.contains("ada@example.edu"));
+    let path = path.replace("/report?", "/report.csv?");
+    let file = faye.get(&path).await.expect(200);
+    insta::assert_snapshot!(named(&campus, &file.body), @r#"
+    date,programme,cost_code,group,model,person,requests,spent_usd
+    ,cs-pilot,"'=CS 4711",,"a/small",ada,2,1.503300
+    ,cs-pilot,"'=CS 4711",,"b/large",ada,1,2.500000
+    "#);
+    let of_several = path.replace("/programmes/cs-pilot/", "/");
+    let days = "&from=2026-11-02&to=2026-11-14";
+    assert_eq!(faye.get(&format!("{of_several}{days}")).await.expect(200).body, file.body);
+    let of_maths = faye.get(&format!("{REPORT}?by=model&person={}", campus.id("eve"))).await.expect(200);
+    assert_eq!(of_maths.one("report-total").get("data-usd"), "0.000000");
+    faye.get(&format!("{REPORT}?by=model&person=ada")).await.expect(404);
+    for by in ["group,model", "month"] {
+        let refused = faye.get(&format!("{REPORT}?by={by}")).await.expect(422);
+        assert!(refused.alert().unwrap().contains("Choose one of these."), "{by}");
+    }
 
     // Faculty read names, assistants ids, and everybody of those programmes only that they have a role in.
     let by_person = |page: &Page| page.attributes("report-row", "data-person").len();

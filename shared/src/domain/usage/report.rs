@@ -1,7 +1,8 @@
-//! A report: what the keys of programmes used over a range of days, grouped as asked. Amounts come from readings, and use by
-//! model only divides them. So every grouping adds up to the same total, and each to the finer ones below it.
+//! A report: what the keys of programmes used over a range of days, with a line for each day, group, model or person. Amounts come
+//! from readings, and use by model only divides them. So every grouping adds up to the same total.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 
@@ -11,12 +12,15 @@ use crate::domain::usage::reading::DailyUse;
 use crate::domain::values::id::{GrantBytes, GrantId};
 use crate::domain::values::money::Usd;
 
+/// What has a line of its own in each programme.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Grouping {
-    pub day: bool,
-    pub group: bool,
-    pub model: bool,
-    pub person: bool,
+pub enum Grouping {
+    #[default]
+    Programme,
+    Day,
+    Group,
+    Model,
+    Person,
 }
 
 /// The programme that used something, with the group and the grant whose key it was, where there is one.
@@ -32,54 +36,57 @@ pub struct UseSource<'a> {
 #[derive(Default)]
 pub struct SpendingReport {
     pub grouping: Grouping,
+    /// The one student whose use it is, if not everybody's.
+    pub student: Option<GrantBytes>,
     pub range: (Date, Date),
     /// The days of the range whose use by model is known.
     pub known_days: BTreeSet<Date>,
     /// The use with provider keys of the users' own, which is another bill and in no line.
     pub byok: Usd,
-    /// The names of groups and models; lines refer to them by number.
-    names: Names,
     lines: BTreeMap<LineKey, Sums>,
     estimated: BTreeSet<(Date, Date)>,
     first_used: Option<Date>,
 }
 
-/// One line of a report. What it is not grouped by is `None`, and so is what is not known or not there.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ReportLine<'a> {
+/// What a line is of. What it is not grouped by is `None`, and so is what is not known or not there.
+#[derive(Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LineKey {
     pub day: Option<Date>,
     pub programme: u16,
-    pub group: Option<&'a str>,
-    pub model: Option<&'a str>,
+    pub group: Option<String>,
+    pub model: Option<String>,
     pub grant: Option<GrantBytes>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ReportLine<'a> {
+    pub key: &'a LineKey,
     /// The account's money. Below zero only without a model, where models are known of more than the keys' day.
     pub spent: Usd,
     /// The number of requests; `None` where it is not known for every day.
     pub requests: Option<u64>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct LineKey {
-    day: Option<Date>,
-    programme: u16,
-    group: Option<u32>,
-    model: Option<u32>,
-    grant: Option<GrantBytes>,
-}
-
-#[derive(Default)]
-struct Names {
-    numbers: HashMap<String, u32>,
-    texts: Vec<String>,
-}
-
 impl SpendingReport {
-    pub fn new(grouping: Grouping, range: (Date, Date), known_days: BTreeSet<Date>) -> SpendingReport {
-        SpendingReport { grouping, range, known_days, ..SpendingReport::default() }
+    pub fn new(
+        grouping: Grouping,
+        student: Option<GrantBytes>,
+        range: (Date, Date),
+        known_days: BTreeSet<Date>,
+    ) -> SpendingReport {
+        SpendingReport { grouping, student, range, known_days, ..SpendingReport::default() }
+    }
+
+    /// Whether lines say whose use they are.
+    pub fn names_people(&self) -> bool {
+        self.grouping == Grouping::Person || self.student.is_some()
     }
 
     /// Adds what a key used, day by day. Only this moves the total.
     pub fn add(&mut self, source: UseSource<'_>, used: &DailyUse) {
+        if !self.includes(source) {
+            return;
+        }
         let range = self.range;
         let days = used.credits.each().chain(used.byok.each());
         let used_on = days.filter(|(day, spent, _)| is_within(range, *day) && *spent != Usd::ZERO).map(|(day, ..)| day);
@@ -96,20 +103,16 @@ impl SpendingReport {
     /// Moves what is known of a model from the line without a model to the model's own. An empty name stands
     /// for models that are not told apart.
     pub fn divide(&mut self, source: UseSource<'_>, day: Date, model: &str, used: Sums) {
-        if !is_within(self.range, day) {
+        if !self.includes(source) || !is_within(self.range, day) {
             return;
         }
-        if self.grouping.model && !model.is_empty() {
+        if self.grouping == Grouping::Model && !model.is_empty() {
             let without_a_model = self.line(source, day, "");
             without_a_model.spent = without_a_model.spent - used.spent;
             self.line(source, day, model).spent += used.spent;
         }
         let line = self.line(source, day, model);
         line.requests = line.requests.saturating_add(used.requests);
-    }
-
-    pub fn size(&self) -> usize {
-        self.lines.len()
     }
 
     pub fn total(&self) -> Usd {
@@ -142,37 +145,32 @@ impl SpendingReport {
             if used.spent == Usd::ZERO && used.requests == 0 {
                 continue;
             }
-            let is_counted = key.model.is_some() || key.day.map_or(knows_all, |day| self.known_days.contains(&day));
-            lines.push(ReportLine {
-                day: key.day,
-                programme: key.programme,
-                group: self.names.text(key.group),
-                model: self.names.text(key.model),
-                grant: key.grant,
-                spent: used.spent,
-                requests: is_counted.then_some(used.requests),
-            });
+            let knows_days = match key.day {
+                Some(day) => self.known_days.contains(&day),
+                None => knows_all,
+            };
+            let requests = if knows_days || key.model.is_some() { Some(used.requests) } else { None };
+            lines.push(ReportLine { key, spent: used.spent, requests });
         }
-        lines.sort_unstable_by(|first, second| {
-            (first.day, first.programme)
-                .cmp(&(second.day, second.programme))
-                .then_with(|| second.spent.cmp(&first.spent))
-                .then_with(|| (first.group, first.model).cmp(&(second.group, second.model)))
-                .then_with(|| (first.grant, first.model.is_none()).cmp(&(second.grant, second.model.is_none())))
-        });
+        // The sort is stable, so lines of one amount stay in the order of their keys.
+        lines.sort_by_key(|line| (line.key.day, line.key.programme, Reverse(line.spent)));
         lines
     }
 
+    fn includes(&self, source: UseSource<'_>) -> bool {
+        self.student.is_none() || self.student == source.grant
+    }
+
     fn line(&mut self, source: UseSource<'_>, day: Date, model: &str) -> &mut Sums {
-        let key = LineKey {
-            day: self.grouping.day.then_some(day),
-            programme: source.programme,
-            group: source.group.filter(|_| self.grouping.group).map(|group| self.names.number(group)),
-            model: Some(model)
-                .filter(|model| self.grouping.model && !model.is_empty())
-                .map(|model| self.names.number(model)),
-            grant: source.grant.filter(|_| self.grouping.person),
-        };
+        let mut key = LineKey { programme: source.programme, grant: self.student, ..LineKey::default() };
+        match self.grouping {
+            Grouping::Programme => {}
+            Grouping::Day => key.day = Some(day),
+            Grouping::Group => key.group = source.group.map(str::to_owned),
+            Grouping::Model if model.is_empty() => {}
+            Grouping::Model => key.model = Some(model.to_owned()),
+            Grouping::Person => key.grant = source.grant,
+        }
         self.lines.entry(key).or_default()
     }
 }
@@ -188,22 +186,6 @@ impl UseSource<'_> {
 
     pub fn of_grant<'a>(programme: u16, group: Option<&'a str>, grant: &GrantId) -> UseSource<'a> {
         UseSource { programme, group, grant: Some(grant.to_bytes()) }
-    }
-}
-
-impl Names {
-    fn number(&mut self, name: &str) -> u32 {
-        if let Some(number) = self.numbers.get(name) {
-            return *number;
-        }
-        let number = self.texts.len() as u32;
-        self.numbers.insert(name.to_owned(), number);
-        self.texts.push(name.to_owned());
-        number
-    }
-
-    fn text(&self, number: Option<u32>) -> Option<&str> {
-        self.texts.get(number? as usize).map(String::as_str)
     }
 }
 
@@ -229,8 +211,8 @@ mod tests {
         Sums { spent: usd(micros), byok: Usd::ZERO, requests }
     }
 
-    fn report_of(by: Grouping, (from, to): (i64, i64)) -> SpendingReport {
-        SpendingReport::new(by, (day(from), day(to)), (from..=to).map(day).collect())
+    fn report_of(grouping: Grouping, (from, to): (i64, i64)) -> SpendingReport {
+        SpendingReport::new(grouping, None, (day(from), day(to)), (from..=to).map(day).collect())
     }
 
     /// The use of one grant's key.
@@ -239,8 +221,7 @@ mod tests {
     /// Use with no known model is a line without a model, even where the models add up to more than the total.
     #[test]
     fn use_without_a_model_is_kept() {
-        let by = Grouping { model: true, ..Grouping::default() };
-        let mut report = report_of(by, (0, 3));
+        let mut report = report_of(Grouping::Model, (0, 3));
         report.add(ADA, &DailyUse::on_one(day(1), usd(1_000_000)));
         report.divide(ADA, day(1), "a/small", used(600_000, 3));
         report.divide(ADA, day(1), "", used(100_000, 1));
@@ -249,13 +230,26 @@ mod tests {
         }
         let lines = |report: &SpendingReport| -> Vec<_> {
             let lines = report.lines();
-            lines.iter().map(|line| (line.model.map(str::to_owned), line.spent.micros(), line.requests)).collect()
+            lines.iter().map(|line| (line.key.model.clone(), line.spent.micros(), line.requests)).collect()
         };
         let small = Some("a/small".to_owned());
         assert_eq!(lines(&report), [(small.clone(), 600_000, Some(3)), (None, 400_000, Some(1))]);
         report.divide(ADA, day(2), "a/small", used(400_002, 1));
         assert_eq!(lines(&report), [(small, 1_000_002, Some(4)), (None, -2, Some(1))]);
         assert_eq!(report.total(), usd(1_000_000));
+    }
+
+    /// Of one student nobody else's use is counted, and each line says whose it is.
+    #[test]
+    fn one_students_use_by_model() {
+        let mut report = SpendingReport { student: ADA.grant, ..report_of(Grouping::Model, (0, 3)) };
+        for source in [ADA, UseSource { grant: Some([2; 8]), ..ADA }, UseSource::of_foreign_keys(0)] {
+            report.add(source, &DailyUse::on_one(day(1), usd(10)));
+            report.divide(source, day(1), "a/small", used(7, 2));
+        }
+        let lines = report.lines();
+        let lines: Vec<_> = lines.iter().map(|line| (line.key.model.as_deref(), line.spent, line.key.grant)).collect();
+        assert_eq!(lines, [(Some("a/small"), usd(7), ADA.grant), (None, usd(3), ADA.grant)]);
     }
 
     #[test]
@@ -269,18 +263,17 @@ mod tests {
             let lines = report.lines();
             lines.iter().map(|line| (line.spent.micros(), line.requests)).collect::<Vec<_>>()
         };
-        let none = Grouping::default();
-        assert_eq!(lines(none, 9), [(30, Some(7))]);
-        assert_eq!(lines(none, 2), [(30, None)]);
-        assert_eq!(lines(none, 0), [(30, Some(7))], "before the first use nothing has to be known");
-        assert_eq!(lines(Grouping { day: true, ..none }, 2), [(10, Some(7)), (20, None)]);
-        assert_eq!(lines(Grouping { model: true, ..none }, 2), [(20, None), (10, Some(7))]);
+        assert_eq!(lines(Grouping::Programme, 9), [(30, Some(7))]);
+        assert_eq!(lines(Grouping::Programme, 2), [(30, None)]);
+        assert_eq!(lines(Grouping::Programme, 0), [(30, Some(7))], "before the first use nothing has to be known");
+        assert_eq!(lines(Grouping::Day, 2), [(10, Some(7)), (20, None)]);
+        assert_eq!(lines(Grouping::Model, 2), [(20, None), (10, Some(7))]);
     }
 
     /// Days known only as a sum are named, and use on no known day or on another bill is kept apart.
     #[test]
     fn unclear_days_are_named() {
-        let mut report = report_of(Grouping::default(), (2, 9));
+        let mut report = report_of(Grouping::Programme, (2, 9));
         let counted =
             |lifetime, on| KeyCounters { lifetime: usd(lifetime), today: Some(Usd::ZERO), day: day(on), window: None };
         for (known, on) in [(1, 4), (3, 6), (8, 12)] {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bursar_core::domain::usage::report::{Grouping, SpendingReport, UseSource};
-use bursar_core::domain::values::id::{GrantBytes, ProgrammeId};
+use bursar_core::domain::values::id::{GrantBytes, GrantId, ProgrammeId};
 use bursar_core::store::{ModelDay, SyncState};
 use bursar_core::web::{Result, Site};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
@@ -18,11 +18,6 @@ const DAYS_AT_ONCE: usize = 2;
 /// How many programmes' use by model is read at once.
 const PROGRAMMES_AT_ONCE: usize = 8;
 
-/// The most lines of a report: a million take some 200 MB, of the 1,769 that the function has.
-const MOST_LINES: usize = 1_000_000;
-const TOO_MANY_LINES: &str =
-    "This report has more than a million lines. Choose fewer days or programmes, or fewer columns.";
-
 type Numbers<'a> = BTreeMap<&'a ProgrammeId, u16>;
 /// The groups of grants; empty unless a report is by group.
 type Groups = HashMap<GrantBytes, String>;
@@ -33,23 +28,24 @@ pub(super) async fn collected(site: &Site, scope: &ReportScope) -> Result<Result
         Ok(range) => range,
         Err(why) => return Ok(Err(why)),
     };
-    let grouping = scope.query.grouping();
+    let grouping = match scope.query.grouping() {
+        Ok(grouping) => grouping,
+        Err(why) => return Ok(Err(why)),
+    };
     let ids: Vec<ProgrammeId> = scope.programmes.iter().map(|(programme, _)| programme.id.clone()).collect();
     let numbers: Numbers<'_> = ids.iter().zip(0..).collect();
     let known_days = known_by_model(&site.table.sync_state().await?, range);
-    let mut report = SpendingReport::new(grouping, range, known_days);
+    let student = scope.query.student.as_ref().map(GrantId::to_bytes);
+    let mut report = SpendingReport::new(grouping, student, range, known_days);
     let mut groups = Groups::new();
     let mut shards = std::pin::pin!(site.table.shards_of_programmes(&ids));
     while let Some((programme, grants)) = shards.try_next().await? {
         for (grant, readings) in grants {
             let source = UseSource::of_grant(programme, grant.group.as_deref(), &grant.id);
             readings.iter().for_each(|reading| report.add(source, &reading.used));
-            if grouping.group {
+            if grouping == Grouping::Group {
                 groups.extend(grant.group.map(|group| (grant.id.to_bytes(), group)));
             }
-        }
-        if report.size() > MOST_LINES {
-            return Ok(Err(TOO_MANY_LINES.to_owned()));
         }
     }
     let owned = site.table.owned_keys().await?;
@@ -59,8 +55,10 @@ pub(super) async fn collected(site: &Site, scope: &ReportScope) -> Result<Result
         }
     }
     if let Some(range) = report.known_days.first().copied().zip(report.known_days.last().copied()) {
-        let used_on = divide_by_programme(&mut report, site, &ids, range).await?;
-        if is_by_grant(grouping) {
+        // Money is put with the group that a person is in today, and so are models then.
+        let is_by_grant = grouping == Grouping::Group || report.names_people();
+        let used_on = divide_by_programme(&mut report, site, &ids, range, is_by_grant).await?;
+        if is_by_grant {
             divide_by_grant(&mut report, site, &numbers, &groups, &used_on).await?;
         }
         let foreign = if owned.is_empty() { Vec::new() } else { site.table.foreign_models(range).await?.owned };
@@ -70,7 +68,7 @@ pub(super) async fn collected(site: &Site, scope: &ReportScope) -> Result<Result
             }
         }
     }
-    Ok(if report.size() <= MOST_LINES { Ok(report) } else { Err(TOO_MANY_LINES.to_owned()) })
+    Ok(Ok(report))
 }
 
 /// The days of a range whose use by model is known.
@@ -80,11 +78,6 @@ fn known_by_model(sync: &SyncState, (first_day, last_day): (Date, Date)) -> BTre
     days.filter(|day| sync.knows_models_of(*day)).collect()
 }
 
-/// Whether models are divided by the rows of grants. Money is put with the group that a person is in today, and so are models then.
-fn is_by_grant(grouping: Grouping) -> bool {
-    grouping.person || grouping.group
-}
-
 /// Divides by the sums of programmes, which are kept for ever, unless that is done by grants. Returns the days on which a programme
 /// used any model.
 async fn divide_by_programme(
@@ -92,15 +85,15 @@ async fn divide_by_programme(
     site: &Site,
     ids: &[ProgrammeId],
     range: (Date, Date),
+    is_by_grant: bool,
 ) -> Result<BTreeSet<Date>> {
-    let by_grant = is_by_grant(report.grouping);
     let mut used_on = BTreeSet::new();
     let queries: Vec<_> = ids.iter().map(|id| site.table.list(ModelDay::between(Some(id), range))).collect();
     let mut read = iter(queries).buffered(PROGRAMMES_AT_ONCE).zip(iter(0..));
     while let Some((days, programme)) = read.next().await {
         for ModelDay { day, uses, .. } in days? {
             used_on.insert(day);
-            for used in uses.iter().filter(|_| !by_grant) {
+            for used in uses.iter().filter(|_| !is_by_grant) {
                 let source = UseSource { programme, group: None, grant: None };
                 report.divide(source, day, &used.model, used.used);
             }
@@ -126,9 +119,6 @@ async fn divide_by_grant(
         let rows = rows?;
         if rows.is_empty() && used_on.contains(&day) {
             report.known_days.remove(&day);
-        }
-        if report.size() > MOST_LINES {
-            return Ok(());
         }
         for (id, models) in rows {
             let Some(programme) = numbers.get(&id).copied() else { continue };

@@ -16,11 +16,10 @@ use bursar_core::domain::values::money::{Usd, each_in_cents};
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::web::{Answer, AppError, FileRequest, Result, Site};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
-use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::collect::collected;
-use super::query::{ProgrammeChoice, ReportScope};
+use super::query::{GROUPINGS, ProgrammeChoice, ReportScope};
 use crate::kit::access::PageFrame;
 use crate::kit::csv_file::CsvRequest;
 use crate::kit::listing::{Cell, Column, Listing, ON_A_PAGE, Part, column};
@@ -55,7 +54,8 @@ struct ReportForm<'a> {
     path: &'a str,
     first_day: String,
     last_day: String,
-    grouping: Grouping,
+    by: &'a str,
+    student: Option<&'a GrantId>,
     choices: &'a [ProgrammeChoice],
     refusal: Option<String>,
 }
@@ -90,7 +90,8 @@ pub(super) async fn show(site: &Site, scope: &ReportScope, report: Result<Spendi
         path: &scope.path,
         first_day: range.map_or_else(|| query.first_day.clone(), |range| range.0.to_string()),
         last_day: range.map_or_else(|| query.last_day.clone(), |range| range.1.to_string()),
-        grouping: query.grouping(),
+        by: &query.by,
+        student: query.student.as_ref(),
         choices: scope.choices.as_deref().unwrap_or_default(),
         refusal: report.as_ref().err().cloned(),
     };
@@ -117,17 +118,18 @@ impl<'a> ReportResults<'a> {
         let people = people(site, scope, on_page).await?;
         let rows =
             on_page.iter().zip(&cents[from..]).map(|(line, cents)| ReportRow::new(*line, *cents, scope, &people));
-        let columns = columns(report.grouping, scope.choices.is_some());
-        let order = match (report.grouping.day, scope.programmes.len() > 1) {
-            (false, false) => "the largest first",
-            (true, false) => "day after day, the largest first",
-            (false, true) => "programme by programme, the largest first in each",
-            (true, true) => "day after day and programme by programme, the largest first in each",
+        let columns = columns(report, scope.choices.is_some());
+        let order = if report.grouping == Grouping::Day {
+            "day after day"
+        } else if scope.programmes.len() > 1 {
+            "programme by programme, the largest first in each"
+        } else {
+            "the largest first"
         };
         let listing = Listing::new(("Spending", "report-row"), columns, rows, &TimeZone::UTC);
         let mut listing =
             listing.part_of(lines.len(), from, order, |from| scope.query.address(&scope.path, report.range, from));
-        lines.sort_unstable_by_key(place);
+        lines.sort_unstable_by_key(|line| line.key);
         let file = scope.query.address(&format!("{}.csv", scope.path), report.range, 0);
         listing.files = csv_file::offered(&file, &lines, |line| key(scope, line));
         Ok(ReportResults {
@@ -141,9 +143,9 @@ impl<'a> ReportResults<'a> {
 
 impl<'a> ReportRow<'a> {
     fn new(line: ReportLine<'a>, cents: Usd, scope: &'a ReportScope, people: &NamedPeople) -> ReportRow<'a> {
-        let programme = scope.programme(line.programme);
-        let student = line.grant.and_then(|grant| people.get(&(line.programme, grant)).cloned());
-        ReportRow { line, cents, programme, grant: line.grant.as_ref().map(GrantId::of_bytes), student }
+        let programme = scope.programme(line.key.programme);
+        let student = line.key.grant.and_then(|grant| people.get(&(line.key.programme, grant)).cloned());
+        ReportRow { line, cents, programme, grant: line.key.grant.as_ref().map(GrantId::of_bytes), student }
     }
 
     fn person(&self) -> Cell {
@@ -162,7 +164,7 @@ type NamedPeople = BTreeMap<(u16, GrantBytes), Grant>;
 /// The persons of these lines, in programmes on which the reader is faculty or an admin.
 async fn people(site: &Site, scope: &ReportScope, lines: &[ReportLine<'_>]) -> Result<NamedPeople> {
     let mut grants: BTreeSet<(u16, GrantBytes)> =
-        lines.iter().filter_map(|line| Some((line.programme, line.grant?))).collect();
+        lines.iter().filter_map(|line| Some((line.key.programme, line.key.grant?))).collect();
     grants.retain(|(number, _)| scope.programmes[usize::from(*number)].1 >= Role::Faculty);
     let queries = grants.into_iter().map(|(number, grant)| async move {
         let stored = site.table.get(Grant::key_of(&scope.programme(number).id, &GrantId::of_bytes(&grant))).await?;
@@ -205,10 +207,12 @@ fn notes(report: &SpendingReport, lines: &[ReportLine<'_>], listed_at: Option<Mo
 }
 
 /// The columns: those that were not chosen are empty in the file and not on the page.
-fn columns<'a>(grouping: Grouping, is_of_several: bool) -> [Column<ReportRow<'a>>; 10] {
-    let day = column("Day (UTC)").class("date").file("date").hook("date").shown_if(grouping.day);
+fn columns<'a>(report: &SpendingReport, is_of_several: bool) -> [Column<ReportRow<'a>>; 10] {
+    let day = column("Day (UTC)").class("date").file("date").hook("date").shown_if(report.grouping == Grouping::Day);
     [
-        day.cell(|row: &ReportRow<'a>| Cell::shown(row.line.day, row.line.day.map_or_else(String::new, long_date))),
+        day.cell(|row: &ReportRow<'a>| {
+            Cell::shown(row.line.key.day, row.line.key.day.map_or_else(String::new, long_date))
+        }),
         column("Programme")
             .shown_if(is_of_several)
             .cell(|row| Cell::link(paths::programme(&row.programme.id), &row.programme.settings.name)),
@@ -220,14 +224,14 @@ fn columns<'a>(grouping: Grouping, is_of_several: bool) -> [Column<ReportRow<'a>
         column("Group")
             .file("group")
             .hook("group")
-            .shown_if(grouping.group)
-            .cell(|row| name_or(row.line.group, "without a group")),
+            .shown_if(report.grouping == Grouping::Group)
+            .cell(|row| name_or(row.line.key.group.as_deref(), "without a group")),
         column("Model")
             .file("model")
             .hook("model")
-            .shown_if(grouping.model)
-            .cell(|row| name_or(row.line.model, NOT_BY_MODEL)),
-        column("Person").shown_if(grouping.person).cell(ReportRow::person),
+            .shown_if(report.grouping == Grouping::Model)
+            .cell(|row| name_or(row.line.key.model.as_deref(), NOT_BY_MODEL)),
+        column("Person").shown_if(report.names_people()).cell(ReportRow::person),
         column("").file("person").hook("person").cell(|row| Cell::exact(row.grant.as_ref())),
         column("Requests")
             .class("number")
@@ -246,17 +250,12 @@ fn name_or(name: Option<&str>, none: &str) -> Cell {
     name.map_or_else(|| Cell::shown(None::<&str>, none), |name| Cell::text(Some(name)))
 }
 
-/// By what the lines of the file are sorted: not by what was spent, which moves while somebody fetches it part by part.
-fn place<'a>(line: &ReportLine<'a>) -> (Option<Date>, u16, Option<&'a str>, Option<&'a str>, Option<GrantBytes>) {
-    (line.day, line.programme, line.group, line.model, line.grant)
-}
-
-/// The same as a text. Programmes are in the order of their ids, and no name has a character below the one between them.
+/// The place of a line in the file: not by what was spent, which moves while somebody fetches it part by part.
 fn key(scope: &ReportScope, line: &ReportLine<'_>) -> String {
-    let programme = scope.programme(line.programme);
-    let day = line.day.map(|day| day.to_string()).unwrap_or_default();
-    let grant = line.grant.as_ref().map(|grant| GrantId::of_bytes(grant).to_string()).unwrap_or_default();
-    let [group, model] = [line.group, line.model].map(Option::unwrap_or_default);
+    let programme = scope.programme(line.key.programme);
+    let day = line.key.day.map(|day| day.to_string()).unwrap_or_default();
+    let grant = line.key.grant.as_ref().map(|grant| GrantId::of_bytes(grant).to_string()).unwrap_or_default();
+    let [group, model] = [&line.key.group, &line.key.model].map(|name| name.as_deref().unwrap_or_default());
     [&*day, programme.id.as_str(), group, model, &grant].join("\t")
 }
 
@@ -273,10 +272,10 @@ pub(crate) async fn file(site: Site, scope: ReportScope, request: CsvRequest, gi
     let name = format!("report-{whose}{}-{}", report.range.0, report.range.1);
     let people = NamedPeople::new();
     let mut lines = report.lines();
-    lines.sort_unstable_by_key(place);
+    lines.sort_unstable_by_key(|line| line.key);
     let rows = lines.into_iter().map(|line| ReportRow::new(line, line.spent, &scope, &people));
-    let file = request.file(&name, columns(report.grouping, true), rows, |row| key(&scope, &row.line))?;
-    if report.grouping.person {
+    let file = request.file(&name, columns(&report, true), rows, |row| key(&scope, &row.line))?;
+    if report.names_people() {
         file.naming_people(&site, &given, &scope.visitor, None).await
     } else {
         Ok(file.naming_nobody())

@@ -1,12 +1,12 @@
-//! The request for a report: who asks, for what days and columns, and of which programmes among those that they may see. A range that
-//! is none is refused with a sentence, and what was typed stays in the form.
+//! The request for a report: who asks, for what days, grouped by what, and of which programmes or student among those that they may
+//! see. A range that is none is refused with a sentence, and what was typed stays in the form.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::role::Role;
 use bursar_core::domain::usage::report::Grouping;
-use bursar_core::domain::values::id::ProgrammeId;
+use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::domain::values::term::{FIRST_DAY, LAST_DAY};
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::web::{AppError, Result, Site, Visitor};
@@ -17,12 +17,21 @@ use crate::kit::access::ProgrammeAccess;
 use crate::kit::show::long_date;
 use crate::kit::{access, paths, show};
 
-const COLUMNS: [&str; 4] = ["day", "group", "model", "person"];
+/// The values of `by`, each with its word in the form.
+pub(super) const GROUPINGS: [(&str, &str, Grouping); 5] = [
+    ("", "programme", Grouping::Programme),
+    ("day", "day", Grouping::Day),
+    ("group", "group", Grouping::Group),
+    ("model", "model", Grouping::Model),
+    ("person", "person", Grouping::Person),
+];
 
 pub(crate) struct ReportQuery {
     pub(super) first_day: String,
     pub(super) last_day: String,
-    columns: Vec<String>,
+    pub(super) by: String,
+    /// The one grant that is asked for.
+    pub(super) student: Option<GrantId>,
     /// The ids of the chosen programmes; none for all.
     pub(crate) programmes: Vec<String>,
     /// The number of lines before the first on the page.
@@ -30,22 +39,21 @@ pub(crate) struct ReportQuery {
 }
 
 impl ReportQuery {
-    pub(crate) fn parse(query: &str) -> ReportQuery {
-        ReportQuery {
+    fn parse(query: &str) -> Result<ReportQuery> {
+        let student = values(query, "person").next().map(|id| id.parse()).transpose();
+        Ok(ReportQuery {
             first_day: values(query, "from").next().unwrap_or_default(),
             last_day: values(query, "to").next().unwrap_or_default(),
-            columns: values(query, "by").collect(),
+            by: values(query, "by").next().unwrap_or_default(),
+            student: student.map_err(|_| AppError::not_found())?,
             programmes: values(query, "programme").collect(),
             skip: values(query, "skip").next().and_then(|skip| skip.parse().ok()).unwrap_or(0),
-        }
+        })
     }
 
     /// The first and the last day that are asked for, both included, or the sentence that refuses the report. A day that is not
     /// given is that of `usual`.
     pub(super) fn range(&self, usual: (Date, Date)) -> Result<(Date, Date), String> {
-        if self.columns.iter().any(|column| !COLUMNS.contains(&column.as_str())) {
-            return Err("A report is grouped by day, group, model or person. Choose among these.".to_owned());
-        }
         let first_day = day("first", &self.first_day)?;
         let last_day = day("last", &self.last_day)?;
         let first_day = first_day.unwrap_or_else(|| last_day.map_or(usual.0, |last_day| usual.0.min(last_day)));
@@ -60,10 +68,12 @@ impl ReportQuery {
         Ok((first_day, last_day))
     }
 
-    /// The columns that were chosen, as far as they are known.
-    pub(super) fn grouping(&self) -> Grouping {
-        let [day, group, model, person] = COLUMNS.map(|name| self.columns.iter().any(|column| column == name));
-        Grouping { day, group, model, person }
+    /// What has a line of its own, or the sentence that refuses the report.
+    pub(super) fn grouping(&self) -> Result<Grouping, String> {
+        match GROUPINGS.iter().find(|(by, ..)| *by == self.by) {
+            Some((.., grouping)) => Ok(*grouping),
+            None => Err("A report is grouped by day, group, model or person. Choose one of these.".to_owned()),
+        }
     }
 
     /// Whether a programme is among the chosen ones.
@@ -77,7 +87,8 @@ impl ReportQuery {
         let last_day = last_day.to_string();
         let skip = skip.to_string();
         let mut query = vec![("from", first_day.as_str()), ("to", last_day.as_str())];
-        query.extend(self.columns.iter().map(|column| ("by", column.as_str())));
+        query.extend((!self.by.is_empty()).then_some(("by", self.by.as_str())));
+        query.extend(self.student.as_ref().map(|student| ("person", student.as_str())));
         query.extend(self.programmes.iter().map(|id| ("programme", id.as_str())));
         query.extend((skip != "0").then_some(("skip", skip.as_str())));
         show::address(path, &query)
@@ -135,7 +146,7 @@ impl FromRequestParts<Site> for ReportScope {
     type Rejection = AppError;
 
     async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<ReportScope> {
-        let query = ReportQuery::parse(parts.uri.query().unwrap_or_default());
+        let query = ReportQuery::parse(parts.uri.query().unwrap_or_default())?;
         let today = utc_date(site.clock.now());
         let last = today.yesterday().unwrap_or(today);
         if access::programme_in(parts).await.is_some() {
@@ -175,8 +186,13 @@ mod tests {
 
     const USUAL: (Date, Date) = (Date::constant(2026, 11, 1), Date::constant(2026, 11, 20));
 
+    fn parse(query: &str) -> ReportQuery {
+        let Ok(query) = ReportQuery::parse(query) else { panic!("{query} is refused") };
+        query
+    }
+
     fn asked(query: &[(&str, &str)]) -> Result<(Date, Date), String> {
-        ReportQuery::parse(show::address("", query).trim_start_matches('?')).range(USUAL)
+        parse(show::address("", query).trim_start_matches('?')).range(USUAL)
     }
 
     /// A day that is left out is the usual one, unless that would reverse the range.
@@ -190,14 +206,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_range_and_no_column_is_refused_with_what_to_do() {
+    fn what_is_no_range_and_no_grouping_is_refused_with_what_to_do() {
+        for by in ["name", "group,model", "days"] {
+            let refused = parse(&format!("by={by}")).grouping().unwrap_err();
+            assert!(refused.contains("Choose one of these."), "{refused}");
+        }
         for (query, sentence) in [
             (&[("from", "2026-11-31")][..], "The first day must be"),
             (&[("from", "20261101")], "The first day must be"),
             (&[("from", "2026-1-1")], "The first day must be"),
             (&[("to", "1999-12-31")], "The last day must be"),
             (&[("from", "2026-11-02"), ("to", "2026-11-01")], "is before the first, 2 Nov 2026. Swap them."),
-            (&[("by", "day"), ("by", "name")], "Choose among these."),
         ] {
             let refused = asked(query).unwrap_err();
             assert!(refused.contains(sentence), "{refused}");
@@ -206,13 +225,14 @@ mod tests {
 
     #[test]
     fn the_address_of_a_report_asks_for_the_same_report() {
-        let query = "by=person&by=day&to=2026-11-09&programme=cs-pilot";
-        let first = ReportQuery::parse(query);
+        // Of parameters that are given twice the first counts.
+        let query = "by=model&by=day&to=2026-11-09&programme=cs-pilot&person=0123456789abcdef";
+        let first = parse(query);
         let range = first.range(USUAL).unwrap();
         let address = first.address("/console/report", range, 200);
-        let again = ReportQuery::parse(address.split_once('?').unwrap().1);
-        assert_eq!((again.range(USUAL), again.grouping(), again.skip), (Ok(range), first.grouping(), 200));
-        assert!(again.grouping().person && !again.grouping().model);
-        assert_eq!(again.programmes, ["cs-pilot"]);
+        let again = parse(address.split_once('?').unwrap().1);
+        assert_eq!((again.range(USUAL), again.grouping(), again.skip), (Ok(range), Ok(Grouping::Model), 200));
+        assert_eq!((&again.student, &again.programmes), (&first.student, &first.programmes));
+        assert!(again.student.is_some() && again.programmes == ["cs-pilot"]);
     }
 }
