@@ -38,7 +38,7 @@ use Whose::{Admins, Anybodys, Assistants, Facultys, Nothing, Programs, Staffs, S
 const ERASURE: &str = "01KDVDNA00000000000000001A";
 const PROGRAMME: &str = "/console/programmes/{id}";
 
-const TABLE: [(&str, &str, Whose); 89] = [
+const TABLE: [(&str, &str, Whose); 90] = [
     ("GET", "/", Anybodys),
     ("POST", "/link", Anybodys),
     ("POST", "/sign-on", Anybodys),
@@ -93,7 +93,7 @@ const TABLE: [(&str, &str, Whose); 89] = [
     ("POST", "/console/programmes/{id}/grants/{grant}/more", Facultys),
     ("POST", "/console/programmes/{id}/grants/{grant}/leaked", Facultys),
     ("POST", "/console/programmes/{id}/grants/{grant}/drop", Facultys),
-    ("POST", "/console/programmes/{id}/requests/{request}", Admins),
+    ("POST", "/console/programmes/{id}/jobs/{job}", Facultys),
     ("GET", "/console/programmes/{id}/alerts", Assistants),
     ("POST", "/console/programmes/{id}/alerts", Assistants),
     ("POST", "/console/programmes/{id}/alerts/test", Assistants),
@@ -104,8 +104,9 @@ const TABLE: [(&str, &str, Whose); 89] = [
     ("GET", "/console/programmes/{id}/audit.csv", Assistants),
     ("GET", "/console/programmes/{id}/groups", Assistants),
     ("POST", "/console/programmes/{id}/groups", Facultys),
-    ("POST", "/console/programmes/{id}/copy", Facultys),
-    ("POST", "/console/programmes/{id}/close", Facultys),
+    ("POST", "/console/programmes/{id}/ask", Facultys),
+    ("GET", "/console/programmes/{id}/close", Admins),
+    ("POST", "/console/programmes/{id}/close", Admins),
     ("GET", "/console/tiers", Admins),
     ("POST", "/console/tiers", Admins),
     ("GET", "/console/report", Staffs),
@@ -211,7 +212,7 @@ async fn browsers(campus: &Campus) -> Vec<(Who, Visitor, String)> {
 /// The path of a route in a programme.
 fn path(route: &str, (programme, grant): &(String, GrantId), key: &str) -> String {
     let path = route.replace("{id}", programme).replace("{programme}", programme).replace("{hash}", key);
-    let path = path.replace("{erasure}", ERASURE).replace("{request}", ERASURE);
+    let path = path.replace("{erasure}", ERASURE).replace("{job}", ERASURE);
     path.replace("{grant}", grant.as_str()).replace("{*anything}", "anything")
 }
 
@@ -251,10 +252,8 @@ async fn each_route_lets_in_those_it_is_for() {
             for (who, browser, csrf) in &browsers {
                 let page = press(browser, method, &path, csrf).await;
                 let expected = match Answered::expected(whose, *who, at == &own) {
-                    // There is no such preview, and no such request.
-                    Answered::In if ["/nothing", "/{file}", "/{request}"].iter().any(|end| route.ends_with(end)) => {
-                        Answered::Hidden
-                    }
+                    // There is no such preview.
+                    Answered::In if ["/nothing", "/{file}"].iter().any(|end| route.ends_with(end)) => Answered::Hidden,
                     expected => expected,
                 };
                 let answered = Answered::of(method, &page);

@@ -24,7 +24,7 @@ use serde_json::Value;
 use crate::kit::access;
 use crate::money::{account, closeout, owners, report, statement};
 use crate::people::{erase, grants, help_desk, personal, roster};
-use crate::programme::{alerts, audit, close, copy, decide, groups, home, overview, settings, tiers};
+use crate::programme::{alerts, ask, audit, close, groups, home, overview, settings, tiers};
 
 pub struct App {
     pages: Pages,
@@ -59,8 +59,8 @@ fn routes(site: Site) -> Router {
         .route("/console/programmes/new", get(settings::new))
         .route("/console/programmes/{id}", get(overview::page).post(settings::edit))
         .route("/console/programmes/{id}/settings", get(settings::page))
-        .route("/console/programmes/{id}/close", post(close::close))
-        .route("/console/programmes/{id}/copy", post(copy::copy))
+        .route("/console/programmes/{id}/ask", post(ask::ask))
+        .route("/console/programmes/{id}/close", get(close::page).post(close::close))
         .route("/console/programmes/{id}/groups", get(groups::page).post(groups::save))
         .route("/console/programmes/{id}/people", post(roster::add_person))
         .route("/console/programmes/{id}/roster", get(roster::page))
@@ -78,7 +78,7 @@ fn routes(site: Site) -> Router {
         .route("/console/programmes/{id}/grants/{grant}/leaked", post(grants::end_leaked))
         .route("/console/programmes/{id}/grants/{grant}/drop", post(grants::take_off_roster))
         .route("/console/programmes/{id}/grants/{grant}/{action}", post(grants::act))
-        .route("/console/programmes/{id}/requests/{request}", post(decide::decide))
+        .route("/console/programmes/{id}/jobs/{job}", post(overview::put_away))
         .route("/console/programmes/{id}/alerts", get(alerts::page).post(alerts::resend))
         .route("/console/programmes/{id}/alerts/test", post(alerts::test))
         .route("/console/programmes/{id}/report", get(report::page))

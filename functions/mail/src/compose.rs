@@ -15,7 +15,6 @@ use bursar_core::store::{MailTo, OutboxRow, QueuedMail, Run, StaffPerson, StoreE
 use crate::App;
 use crate::letter::words::Words;
 use crate::letter::{Letter, choice_at};
-use crate::request::RequestMail;
 
 /// Why a row becomes no mail now.
 pub(crate) enum NoMail {
@@ -104,11 +103,8 @@ impl App {
                 self.alert(programme, (scope, *threshold, *of_limit), recipient, now, deadline).await
             }
             QueuedMail::TestAlert { programme, recipient } => self.test_alert(programme, recipient, now).await,
-            QueuedMail::Request { programme, request, recipient } => {
-                self.request(programme, *request, recipient, RequestMail::Asked).await
-            }
-            QueuedMail::RequestDecided { programme, request, recipient } => {
-                self.request(programme, *request, recipient, RequestMail::Decided).await
+            QueuedMail::Request { programme, asked_by, asked, recipient } => {
+                self.request(programme, asked_by, (asked, row.written_at), recipient).await
             }
             QueuedMail::More { programme, grant, recipient } => {
                 self.asks_for_more(programme, grant, row.written_at, recipient, now).await

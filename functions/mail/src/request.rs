@@ -1,52 +1,36 @@
-//! The mails about what is asked for: of an admin, by faculty, with the old and the new value; of faculty, by a student who wants a
+//! The mails about what is asked for: of an admin, by faculty, with a link to the form filled so; of faculty, by a student who wants a
 //! larger cap. Each says who asks and where to decide.
 
 use bursar_core::clock::Moment;
 use bursar_core::domain::grant::{MoreRequest, View};
 use bursar_core::domain::mail::failure::NO_ADDRESS;
 use bursar_core::domain::programme::Programme;
-use bursar_core::domain::programme::request::{BUDGET, CLOSE, COPY, Decision, INSTEAD_OF, ProgrammeRequest, Wish};
 use bursar_core::domain::values::format::time_in;
 use bursar_core::domain::values::id::{GrantId, PersonId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
-use bursar_core::store::StaffPerson;
-use ulid::Ulid;
+use bursar_core::store::{AskedOfAdmins, StaffPerson, Wish};
 
 use crate::App;
 use crate::compose::{GONE, NoMail};
 use crate::letter::words::{Words, said};
 use crate::letter::{Letter, LetterPart, plain};
 
-pub(crate) enum RequestMail {
-    Asked,
-    Decided,
-}
-
 impl App {
-    /// The mail of a request, if its recipient is still an admin, or its answer to who asked, once an admin has decided.
+    /// The mail in which faculty ask for what only admins may do, if its recipient is still an admin.
     pub(crate) async fn request(
         &self,
         programme: &ProgrammeId,
-        request: Ulid,
+        asked_by: &PersonId,
+        (asked, asked_at): (&AskedOfAdmins, Moment),
         recipient: &PersonId,
-        which: RequestMail,
     ) -> Result<Letter, NoMail> {
-        let request = self.table.get(ProgrammeRequest::key_of(programme, request)).await?.ok_or(GONE)?;
         let programme = self.programme(programme).await?;
         let person = self.person(recipient).await?;
-        match (which, &request.decision) {
-            (RequestMail::Asked, None) => {}
-            (RequestMail::Asked, Some(_)) => return Err(NoMail::NotDue("it was decided since")),
-            (RequestMail::Decided, None) => return Err(NoMail::NotDue("it is not decided")),
-            (RequestMail::Decided, Some(decision)) => {
-                return Ok(self.to(&person.address, |words| words.request_decided(&programme, &request, decision)));
-            }
-        }
         if !self.table.is_admin(person.address.matched()).await? {
             return Err(NoMail::NotDue("this person is no longer an admin"));
         }
-        let asker = self.table.get(StaffPerson::key_of(&request.asked_by)).await?;
-        Ok(self.to(&person.address, |words| words.request(&programme, asker.as_ref(), &request)))
+        let asker = self.table.get(StaffPerson::key_of(asked_by)).await?.ok_or(GONE)?;
+        Ok(self.to(&person.address, |words| words.request(&programme, &asker, asked, asked_at)))
     }
 
     /// The mail of a student's request, if it is still open and its recipient one of those who decide.
@@ -110,75 +94,57 @@ impl Words<'_> {
         }
     }
 
-    fn request_decided(self, programme: &Programme, request: &ProgrammeRequest, decision: &Decision) -> Letter {
+    fn request(self, programme: &Programme, asker: &StaffPerson, asked: &AskedOfAdmins, asked_at: Moment) -> Letter {
+        let id = &programme.id;
         let name = plain(&programme.settings.name);
-        let verb = decision.verb();
-        let said = if decision.copy.is_some() {
-            "An admin made the copy that you asked for, perhaps with changes. This is what was made:"
-        } else if decision.is_approved {
-            "An admin approved your request, and the change is made."
-        } else {
-            "An admin declined your request. Nothing was changed."
-        };
-        let wishes = request.wishes.iter().map(|wish| (wish.label.clone(), wish.words.clone()));
-        let mut parts = vec![LetterPart::Sentences(said.to_owned()), LetterPart::facts(wishes)];
-        parts.extend(decision.reason.as_ref().map(|reason| LetterPart::Notes(vec![("Reason", plain(reason))])));
-        let leads_to = decision.copy.as_ref().unwrap_or(&programme.id);
-        parts.push(self.page("Open the programme", &format!("/console/programmes/{leads_to}")));
-        Letter {
-            subject: format!("{name}: your request is {verb}"),
-            heading: format!("Your request is {verb}"),
-            parts,
-            why: format!(
-                "You get this mail because you asked the admins for this on {}.",
-                time_in(request.asked_at, programme.settings.term.zone())
-            ),
-            ..self.letter()
-        }
-    }
-
-    fn request(self, programme: &Programme, asker: Option<&StaffPerson>, request: &ProgrammeRequest) -> Letter {
-        let wishes = &request.wishes[..];
-        let name = plain(&programme.settings.name);
-        let people = &programme.settings.people;
-        let address = asker.map_or("A person who was erased", |asker| asker.address.as_written());
-        let who = asker.and_then(|asker| people.name_of(asker.address.matched())).unwrap_or(address);
+        let address = asker.address.as_written();
+        let who = programme.settings.people.name_of(asker.address.matched()).unwrap_or(address);
         let mut facts = vec![("Programme".to_owned(), name.clone()), ("Asked by".to_owned(), address.to_owned())];
-        facts.extend(wishes.iter().map(|wish| (wish.label.clone(), wish.words.clone())));
-        facts.push(("Asked".to_owned(), time_in(request.asked_at, programme.settings.term.zone())));
-        let subject = format!("{who} {}", asked_for(wishes, &name));
-        let mut parts = vec![
-            said("Only an admin can do this. Nothing has changed yet."),
-            LetterPart::facts(facts),
-            said(
-                "Approve the request, or decline it and say why: the person who asked gets your answer by mail. All admins of \
-                 Bursar got this mail; one answer is enough.",
-            ),
-            self.page("Decide", &format!("/console/programmes/{}#request-{}", programme.id, request.request)),
-        ];
-        parts.extend(asker.map(|asker| LetterPart::ReplyTo(asker.address.clone())));
+        let (subject, link) = match asked {
+            AskedOfAdmins::Settings(wishes) => {
+                facts.extend(wishes.iter().map(|wish| (wish.label.clone(), wish.words.clone())));
+                let subject = match &wishes[..] {
+                    [wish] => format!("{who} asks for a change to {name}: {}", wish.label),
+                    wishes => format!("{who} asks for {} changes to {name}", wishes.len()),
+                };
+                (subject, self.page("Open the filled form", &filled_settings(id, wishes, asker, asked_at)))
+            }
+            AskedOfAdmins::Close => {
+                let look = format!("/console/programmes/{id}/close");
+                (format!("{who} asks to close {name}"), self.page("See what closing does", &look))
+            }
+            AskedOfAdmins::NextTerm => {
+                let form = format!("/console/programmes/new?from={id}");
+                (format!("{who} asks for {name} in the next term"), self.page("Open the filled form", &form))
+            }
+        };
+        facts.push(("Asked".to_owned(), time_in(asked_at, programme.settings.term.zone())));
         Letter {
             heading: subject.clone(),
             subject,
-            parts,
+            parts: vec![
+                said("Only an admin can do this. Nothing has changed yet."),
+                LetterPart::facts(facts),
+                said(
+                    "The link changes nothing by itself: you see everything before you save it. If you do not want to do it, answer \
+                     this mail. All admins of Bursar got it; one of you is enough.",
+                ),
+                link,
+                LetterPart::ReplyTo(asker.address.clone()),
+            ],
             why: format!("You get this mail because you are an admin of Bursar at {}.", self.config.institution),
             ..self.letter()
         }
     }
 }
 
-/// The request in a few words; a single wish includes its value.
-fn asked_for(wishes: &[Wish], name: &str) -> String {
-    match wishes {
-        [wish] if wish.setting == BUDGET => {
-            let amount = wish.words.split(INSTEAD_OF).next().unwrap_or(&wish.words);
-            format!("asks for a budget of {amount} for {name}")
-        }
-        [wish] if wish.setting == CLOSE => format!("asks to close {name}"),
-        [wish] if wish.setting == COPY => format!("asks for a copy of {name}"),
-        [wish] => format!("asks for a change to {name}: {}", wish.label),
-        wishes => format!("asks for {} changes to {name}", wishes.len()),
-    }
+/// The settings' page with the form filled so, which also says who asked and when.
+fn filled_settings(programme: &ProgrammeId, wishes: &[Wish], asker: &StaffPerson, asked_at: Moment) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(wishes.iter().map(|wish| (&wish.setting, &wish.value)));
+    query.append_pair("asked_by", asker.person.as_str());
+    query.append_pair("asked_at", &asked_at.to_string());
+    format!("/console/programmes/{programme}/settings?{}", query.finish())
 }
 
 #[cfg(test)]
@@ -188,35 +154,42 @@ mod tests {
 
     #[tokio::test]
     async fn request() {
-        let frida = StaffPerson { person: PersonId::random(), address: address("frida") };
-        let [setting, label, words] = ["cost_code", "Cost code", "4711 instead of nothing"].map(str::to_owned);
-        let [old_value, new_value] = ["", "4711"].map(str::to_owned);
-        let wishes = vec![Wish { setting, label, words, old_value, new_value }];
-        let mut asked = ProgrammeRequest::new(programme().id, frida.person.clone(), wishes, now());
-        asked.request = Ulid::nil();
-        insta::assert_snapshot!(told(|words| words.request(&programme(), Some(&frida), &asked)).await, @"
-        frida@example.edu asks for a change to CS pilot: Cost code
-        frida@example.edu asks for a change to CS pilot: Cost code
+        let frida = StaffPerson { person: "fedcba9876543210".parse().unwrap(), address: address("frida") };
+        let wish = |setting: &str, label: &str, value: &str, words: &str| {
+            let [setting, label, value, words] = [setting, label, value, words].map(str::to_owned);
+            Wish { setting, label, words, value }
+        };
+        let cost_code = wish("cost_code", "Cost code", "47&11", "47&11 instead of nothing");
+        let budget = wish("budget_usd", "Budget", "8000", "$8,000 instead of $4,000");
+        let asked = AskedOfAdmins::Settings(vec![cost_code.clone(), budget]);
+        insta::assert_snapshot!(told(|words| words.request(&programme(), &frida, &asked, now())).await, @"
+        frida@example.edu asks for 2 changes to CS pilot
+        frida@example.edu asks for 2 changes to CS pilot
         Only an admin can do this. Nothing has changed yet.
         Programme: CS pilot
         Asked by: frida@example.edu
-        Cost code: 4711 instead of nothing
+        Cost code: 47&11 instead of nothing
+        Budget: $8,000 instead of $4,000
         Asked: 20 Nov 2026, 11:00 (Europe/Berlin)
-        Approve the request, or decline it and say why: the person who asked gets your answer by mail. All admins of Bursar got this mail; one answer is enough.
-        Decide: https://bursar.example.edu/console/programmes/cs-pilot#request-00000000000000000000000000
+        The link changes nothing by itself: you see everything before you save it. If you do not want to do it, answer this mail. All admins of Bursar got it; one of you is enough.
+        Open the filled form: https://bursar.example.edu/console/programmes/cs-pilot/settings?cost_code=47%2611&budget_usd=8000&asked_by=fedcba9876543210&asked_at=2026-11-20T10%3A00%3A00Z
         Reply to this mail to write to frida@example.edu.
         You get this mail because you are an admin of Bursar at Example University.
         ");
-        asked.decision = Some(Decision { is_approved: false, reason: Some("Use 4712.".to_owned()), copy: None });
-        let decided = told(|words| words.request_decided(&programme(), &asked, asked.decision.as_ref().unwrap())).await;
-        insta::assert_snapshot!(decided, @"
-        CS pilot: your request is declined
-        Your request is declined
-        An admin declined your request. Nothing was changed.
-        Cost code: 4711 instead of nothing
-        Reason: Use 4712.
-        Open the programme: https://bursar.example.edu/console/programmes/cs-pilot
-        You get this mail because you asked the admins for this on 20 Nov 2026, 11:00 (Europe/Berlin).
+        let mut others = Vec::new();
+        for asked in [AskedOfAdmins::Settings(vec![cost_code]), AskedOfAdmins::Close, AskedOfAdmins::NextTerm] {
+            let text = told(|words| words.request(&programme(), &frida, &asked, now())).await;
+            others.extend(
+                text.lines().skip(1).filter(|line| line.contains(" asks ") || line.contains("://")).map(str::to_owned),
+            );
+        }
+        insta::assert_snapshot!(others.join("\n"), @"
+        frida@example.edu asks for a change to CS pilot: Cost code
+        Open the filled form: https://bursar.example.edu/console/programmes/cs-pilot/settings?cost_code=47%2611&asked_by=fedcba9876543210&asked_at=2026-11-20T10%3A00%3A00Z
+        frida@example.edu asks to close CS pilot
+        See what closing does: https://bursar.example.edu/console/programmes/cs-pilot/close
+        frida@example.edu asks for CS pilot in the next term
+        Open the filled form: https://bursar.example.edu/console/programmes/new?from=cs-pilot
         ");
     }
 

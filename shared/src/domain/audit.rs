@@ -126,13 +126,9 @@ crate::named! {
         /// Keys that the provider had and the table did not were recorded.
         Recovered = "keys that the provider had were recorded again",
         Purged = "a key was deleted at the provider",
-        /// Faculty asked the admins for a change, which by itself changes nothing.
-        Asked = "asked of the admins",
         /// A student asked faculty for a larger cap, which by itself changes nothing.
         MoreAsked = "asked for more",
         MoreDeclined = "declined more",
-        RequestApproved = "approved what was asked for",
-        RequestDeclined = "declined what was asked for",
         /// An admin let the next sync do what its safety limit had held back.
         SafetyLimitReleased = "what the safety limit held back was released",
         /// An admin gave a programme keys that Bursar did not make, or took them back.

@@ -45,8 +45,7 @@ kinds! {
     LosesTheName: Grant = "grant", AuditEntry = "audit", Erasure = "erasure";
     Goes: Enrolment = "enrolment", KnownAddress = "address", StaffPerson = "person", Undeliverable = "undeliverable",
     SignIn = "sign-in", Session = "session", Link = "link", LoginRequest = "login-request", SignOnBinding = "binding";
-    IsSearched: OutboxRow = "outbox", Import = "import", ImportPart = "import-part", RosterPreview = "roster-preview",
-    ProgrammeRequest = "request";
+    IsSearched: OutboxRow = "outbox", Import = "import", ImportPart = "import-part", RosterPreview = "roster-preview";
     Refuses: AddedAdmins = "admins", Roles = "roles", Programme = "programme",
     RetentionHold = "retention-hold";
     // Of grants and programmes.

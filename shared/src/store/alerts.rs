@@ -22,8 +22,8 @@ use crate::schema::{ItemKey, Stored};
 use crate::store::mail::outbox::BETWEEN_RESENT;
 use crate::store::table::write::{Pauses, Round, Transaction, Unaudited, Writes, instant, number};
 use crate::store::{
-    Account, AccountDay, ActContext, Author, BalanceReading, BudgetSums, OutboxRow, QueuedMail, RateCount, Result,
-    RosterChanges, RosterToken, StoreError, Table, Undeliverable,
+    Account, AccountDay, ActContext, AskedOfAdmins, Author, BalanceReading, BudgetSums, OutboxRow, QueuedMail,
+    RateCount, Result, RosterChanges, RosterToken, StoreError, Table, Undeliverable,
 };
 
 /// How many mails fit into one transaction beside the item itself and the one that files them.
@@ -37,6 +37,9 @@ pub(crate) const BETWEEN_REMINDERS_OF_KEYS: SignedDuration = SignedDuration::fro
 
 /// The least time between two test alerts to one person.
 pub const BETWEEN_TESTS: SignedDuration = SignedDuration::from_mins(1);
+
+/// The least time between two mails in which one person asks the admins for something of one programme.
+pub const BETWEEN_ASKS: SignedDuration = SignedDuration::from_hours(1);
 
 /// An item recorded once that notifies several people by a mail each. Many recipients take several transactions; the next caller goes
 /// on where one died.
@@ -289,6 +292,29 @@ impl Table {
         let mail = QueuedMail::TestAlert { programme: programme.clone(), recipient: recipient.clone() };
         let once = self.once(format!("test-alert#{recipient}"), BETWEEN_TESTS, now)?;
         let queued = once.owing(&OutboxRow::queued(mail, now))?;
+        self.commit_once(queued.unaudited(Unaudited::Delivery), deadline).await
+    }
+
+    /// Queues a mail to each admin in which faculty ask for what only admins may do. Returns `false` within an hour of this person's last
+    /// one about this programme.
+    pub async fn ask_admins(
+        &self,
+        programme: &ProgrammeId,
+        asked_by: &PersonId,
+        asked: &AskedOfAdmins,
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<bool> {
+        // A deployment's configuration has no room for more admins.
+        let admins = self.admin_ids(deadline).await?.into_iter().take(MAILS_AT_ONCE);
+        let mails = admins.map(|recipient| QueuedMail::Request {
+            programme: programme.clone(),
+            asked_by: asked_by.clone(),
+            asked: asked.clone(),
+            recipient,
+        });
+        let once = self.once(format!("ask#{programme}#{asked_by}"), BETWEEN_ASKS, now)?;
+        let queued = once.owing_to_all(mails.map(|mail| OutboxRow::queued(mail, now)))?;
         self.commit_once(queued.unaudited(Unaudited::Delivery), deadline).await
     }
 

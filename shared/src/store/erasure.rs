@@ -19,8 +19,8 @@ use crate::clock::Moment;
 use crate::deadline::Deadline;
 use crate::domain::audit::{Act, Actor, AuditDetail, AuditEntry};
 use crate::domain::grant::{Grant, Person};
+use crate::domain::mail::kind::MailKind;
 use crate::domain::programme::Programme;
-use crate::domain::programme::request::ProgrammeRequest;
 use crate::domain::programme::role::Roles;
 use crate::domain::sign_in::{Session, SignIn};
 use crate::domain::sign_on::SignOnBinding;
@@ -34,7 +34,7 @@ use crate::store::table::found_by;
 use crate::store::table::write::{Transaction, Unaudited, Writes, text};
 use crate::store::{
     ActContext, Author, Enrolment, FiledMail, Import, ImportPart, Job, Kept, KnownAddress, Link, LoginRequest,
-    MailState, OutboxRow, Result, RetentionHold, RosterPreview, StaffPerson, StoreError, Table, Undeliverable,
+    MailState, OutboxRow, QueuedMail, Result, RetentionHold, RosterPreview, StaffPerson, Table, Undeliverable,
 };
 
 /// How many mails of a grant are changed in one transaction, with up to as many addresses.
@@ -407,7 +407,7 @@ impl Table {
         Ok(is_all)
     }
 
-    /// Takes these addresses out of what faculty asked of the admins, and what admins typed about it.
+    /// Deletes the mails in which faculty ask the admins for settings that name one of these addresses.
     async fn without_requests(
         &self,
         after: &mut Erasure,
@@ -415,16 +415,16 @@ impl Table {
         deadline: Deadline,
     ) -> Result<()> {
         for programme in self.list(Programme::all()).await? {
-            for request in self.list(ProgrammeRequest::of_programme(&programme.id)).await? {
-                let mut becomes = request.clone();
-                becomes.forget(addresses);
-                if becomes != request {
-                    becomes.version += 1;
-                    // One that is decided at this moment is left to the next minute.
-                    if !self.replace(&becomes, Unaudited::Erasure, deadline).await? {
-                        return Err(StoreError::Contended);
-                    }
-                    after.count::<ProgrammeRequest>(1);
+            let filed = self.list(FiledMail::filed_under(&programme.id, None)).await?.into_iter();
+            let requests = filed.filter(|filed| filed.mail == MailKind::Request);
+            // One that cannot be read may name the person.
+            let rows = requests.flat_map(|filed| filed.rows).map(|row| self.get(OutboxRow::key_of(row)));
+            for row in found_by(rows).await? {
+                if let QueuedMail::Request { asked, .. } = &row.mail
+                    && asked.names_any(addresses)
+                {
+                    self.delete(&row.key(), deadline).await?;
+                    after.count::<OutboxRow>(1);
                 }
             }
         }

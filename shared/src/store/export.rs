@@ -29,7 +29,7 @@ const NOTES: [&str; 10] = [
     "A session, a link and a code are stored as hashes only. A session ends by itself, at the latest eight hours after signing in.",
     "Of people with a role each sign-in, and each file with names that they were given, is kept for 90 days, with the network address.",
     "A roster, uploaded by the staff or put by the registrar, is kept for at most ten days, and what it changed for eight more; both may name you.",
-    "What faculty ask of the admins is kept for a month, with the addresses of the people whom it is about.",
+    "A mail in which faculty ask the admins for something is kept for a month, with the addresses of the people whom it is about.",
     "An event of a mail that could not be worked off is kept aside for four days, with the address that it went to.",
     "What each of your keys used of which model is kept by its random name, for as long as the deployment says.",
     "An admin can have you erased; the request has your address until that is done.",

@@ -20,7 +20,7 @@ mod tests;
 
 pub use access::AccessEntry;
 pub use admins::{AddedAdmins, MOST_ADMINS};
-pub use alerts::{BETWEEN_TESTS, Broadcast};
+pub use alerts::{BETWEEN_ASKS, BETWEEN_TESTS, Broadcast};
 pub use erasure::{BACKUP_DAYS, Erasure};
 pub use grants::act::{ActOutcome, Ruling};
 pub use grants::list::GrantLine;
@@ -30,7 +30,9 @@ pub use mail::delivery::{
     DeadMails, GIVEN_UP_SHOWN, SentAgain, Undeliverable, Unreachable, UnreachableReason, Waiting,
 };
 pub use mail::limits::{MailRefusal, MailServer, RosterMails};
-pub use mail::outbox::{Bounce, Facts, FiledMail, MailState, MailTo, OutboxRow, QueuedMail, SentAs};
+pub use mail::outbox::{
+    AskedOfAdmins, Bounce, Facts, FiledMail, MailState, MailTo, OutboxRow, QueuedMail, SentAs, Wish,
+};
 pub use people::{HourlyUses, KnownAddress, KnownPerson, Link, LoginRequest, RateCount, SessionOutcome, StaffPerson};
 pub use programmes::imports::{Import, JobCreation, UNDONE_WITHIN};
 pub use programmes::jobs::{DueWork, JOB_LEASE, Job, JobPlace, JobState, Subject, UndoneStep, WhyUndone, Work};

@@ -28,7 +28,6 @@ use crate::domain::mail::kind::OUTBOX_KEPT;
 use crate::domain::programme::counts::RosterCounts;
 use crate::domain::programme::guardrail::Guardrail;
 use crate::domain::programme::pause::PauseWatch;
-use crate::domain::programme::request::{ProgrammeRequest, REQUEST_KEPT};
 use crate::domain::programme::role::Roles;
 use crate::domain::programme::rules::Tier;
 use crate::domain::programme::{Budget, Programme};
@@ -39,7 +38,8 @@ use crate::domain::values::address::EmailAddress;
 use crate::domain::values::id::PersonId;
 use crate::domain::values::token::SessionToken;
 use crate::schema::{Kind, Stored};
-use crate::store::alerts::BETWEEN_REMINDERS_OF_KEYS;
+use crate::store::alerts::{BETWEEN_ASKS, BETWEEN_REMINDERS_OF_KEYS};
+use crate::store::mail::outbox::NAMING_MAIL_KEPT;
 use crate::store::{Enrolment, Job, OutboxRow, StoreError, Undeliverable};
 
 const RECORD: &str = include_str!("snapshots/bursar_core__store__tests__every_item_is_written_as_it_is_on_record.snap");
@@ -62,7 +62,7 @@ kinds! {
     StaffPerson KnownAddress KeyOwner AssignedUse KeptTotals GroupTotals KeptPeople Crossing Run SyncState Account
     AccountDay BalanceReading AccountCut CutKeys MailedStatement ForeignAct ForeignKey OwnJudgement Alarm
     AddedAdmins ModelDay ModelRows BalanceNotice Digest Import Job RosterPreview ImportPart RosterToken Erasure
-    ProgrammeRequest MoreListing ListedModels PauseWatch AccessEntry
+    MoreListing ListedModels PauseWatch AccessEntry
     RetentionHold
 }
 
@@ -144,7 +144,7 @@ fn privacy() {
         (&[Kind::SignIn], vec![after(ignored.expires())]),
         (&[Kind::Link], vec![LINK_LASTS]),
         (&[Kind::BegunSignOn], vec![SIGN_ON_LASTS]),
-        (&[Kind::OutboxRow, Kind::ProgrammeRequest], vec![REQUEST_KEPT]),
+        (&[Kind::OutboxRow], vec![NAMING_MAIL_KEPT]),
         (&[Kind::OutboxRow, Kind::LoginRequest], vec![LOGIN_REQUEST_LASTS]),
         (&[Kind::OutboxRow, Kind::Digest, Kind::KeptPeople, Kind::FiledMail, Kind::SentAs], vec![OUTBOX_KEPT]),
         (&[Kind::Import, Kind::ImportPart], vec![IMPORT_KEPT]),
@@ -152,7 +152,7 @@ fn privacy() {
         (&[Kind::AccessEntry], vec![ACCESS_KEPT]),
         (&[Kind::MoreListing], vec![MORE_REQUEST_LASTS]),
         (&[Kind::DoneByHand], vec![BETWEEN_REMINDERS]),
-        (&[Kind::RateCount], vec![BETWEEN_TESTS, BETWEEN_REMINDERS_OF_KEYS, LINKS_COUNTED]),
+        (&[Kind::RateCount], vec![BETWEEN_TESTS, BETWEEN_ASKS, BETWEEN_REMINDERS_OF_KEYS, LINKS_COUNTED]),
         (&[Kind::HourlyUses], vec![after(HourlyUses { what: String::new(), uses: vec![now], version: 1 }.expires())]),
         (&[Kind::Run, Kind::OwnJudgement], vec![RUN_KEPT]),
     ];

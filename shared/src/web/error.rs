@@ -11,7 +11,6 @@ use jiff::SignedDuration;
 use super::Answer;
 use crate::domain::mail::alarm::Cause;
 use crate::provider::{FailureKind, ProviderError};
-use crate::store::StoreError;
 
 /// The `Retry-After` of 503 where nothing else says when.
 const SOON: Duration = Duration::from_secs(10);
@@ -20,7 +19,7 @@ const AFTER_A_FAULT: Duration = Duration::from_secs(5);
 /// The `Retry-After` where a person has to act first.
 const A_PERSON_MUST: Duration = Duration::from_secs(60);
 
-/// What a request is answered instead of what it asked for. `?` makes a fault of any other error, but of a decision that was faster.
+/// What a request is answered instead of what it asked for. `?` makes a fault of any other error.
 #[derive(Debug)]
 pub struct AppError(Box<Refusal>);
 
@@ -158,9 +157,6 @@ impl AppError {
 impl<E: Into<anyhow::Error>> From<E> for AppError {
     fn from(error: E) -> AppError {
         let error = error.into();
-        if let Some(StoreError::Decided(_)) = error.downcast_ref() {
-            return AppError::conflict(error.to_string());
-        }
         let mut fault = AppError::status(StatusCode::SERVICE_UNAVAILABLE).after(AFTER_A_FAULT);
         fault.0.fault = Some(error);
         fault

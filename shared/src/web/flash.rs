@@ -55,11 +55,7 @@ notices! {
     } else {
         "The cost centre is made. Next, give it keys on the account page."
     };
-    CopyMade { with_roster: bool } => if *with_roster {
-        "The copy is made; this is its page. The people of the roster are being added and get their invitations."
-    } else {
-        "The copy is made; this is its page. Next, put people on its roster."
-    };
+    RosterTakenAlong => "The programme is made. The people of the other roster are being added and get their invitations.";
     Saved => "Saved.";
     Several { notices: Vec<Flash> } => notices.iter().map(Flash::in_words).joined(" ");
     // What is saved and perhaps a mistake.
@@ -74,18 +70,7 @@ notices! {
         address.as_written()
     );
 
-    Asked { is_rest_saved: bool } => if *is_rest_saved {
-        "The rest is saved. What only an admin may change was sent to the admins as a request by mail; the overview names it. You get a mail when they have decided."
-    } else {
-        "What only an admin may change was sent to the admins as a request by mail; the overview names it. You get a mail when they have decided."
-    };
-    RequestDecided { is_approved: bool } => if *is_approved {
-        "Approved and done. The person who asked gets a mail."
-    } else {
-        "Declined. Nothing was changed, and the person who asked gets a mail."
-    };
-    CloseAsked => "The admins have your request to close the programme by mail. Nothing changes until they have decided.";
-    CopyAsked => "The admins have your request for the copy by mail.";
+    AdminsAsked => "The admins get a mail that you ask for this, and can answer you. Nothing changes until one of them does it.";
     Closed => "The programme is closed. Every key is being switched off; the line below shows how far that is.";
     KeysFollow => "Keys that exist get their new limits and models within minutes.";
     GroupsSaved => format!("The groups are saved. {}", Flash::KeysFollow.in_words());
@@ -187,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_cookie_brings_a_kind_and_values_and_no_text_of_its_own() {
-        for notice in [Flash::Saved, Flash::DropsUndone { people: 1 }, Flash::Asked { is_rest_saved: true }] {
+        for notice in [Flash::Saved, Flash::DropsUndone { people: 1 }, Flash::ManyBegun { students: 2 }] {
             assert_eq!(Flash::from_cookie(&notice.to_cookie()), Some(notice));
         }
         for other in ["", "Saved", "e30"] {

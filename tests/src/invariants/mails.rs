@@ -171,7 +171,6 @@ fn is_owed(mail: &QueuedMail) -> bool {
         | QueuedMail::Notice { .. }
         | QueuedMail::TestAlert { .. }
         | QueuedMail::Request { .. }
-        | QueuedMail::RequestDecided { .. }
         | QueuedMail::More { .. }
         | QueuedMail::Import { .. }
         | QueuedMail::StudentSignOn { .. }

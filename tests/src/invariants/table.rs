@@ -14,7 +14,6 @@ use bursar_core::domain::mail::digest::{Digest, KeptPeople};
 use bursar_core::domain::programme::counts::RosterCounts;
 use bursar_core::domain::programme::guardrail::{Guardrail, GuardrailOwner};
 use bursar_core::domain::programme::pause::PauseWatch;
-use bursar_core::domain::programme::request::ProgrammeRequest;
 use bursar_core::domain::programme::role::Roles;
 use bursar_core::domain::programme::rules::{Tier, Tiers};
 use bursar_core::domain::programme::{Budget, Programme};
@@ -58,7 +57,7 @@ pub(super) fn items_are_whole(step: &Step<'_>, wrong: &mut Vec<String>) {
             MailServer MailRefusal Crossing Alarm Digest MailedStatement BalanceNotice
             SyncState Run OwnJudgement ForeignKey KeyOwner KeptTotals GroupTotals KeptPeople
             AssignedUse Account AccountDay BalanceReading AccountCut CutKeys ForeignAct ModelDay ModelRows RosterPreview ImportPart RosterToken
-            ProgrammeRequest MoreListing ListedModels PauseWatch AccessEntry RetentionHold);
+            MoreListing ListedModels PauseWatch AccessEntry RetentionHold);
         match again {
             Ok(again) if again == *item => {}
             Ok(again) => {

@@ -14,7 +14,7 @@ use crate::store::acts::listed;
 const GROUPS: &str = "/console/programmes/cs-pilot/groups";
 const TIERS: &str = "/console/tiers";
 const CLOSE: &str = "/console/programmes/cs-pilot/close";
-const COPY: &str = "/console/programmes/cs-pilot/copy";
+const NEW: &str = "/console/programmes/new?from=cs-pilot";
 const GRANTS: &str = "/console/programmes/cs-pilot/grants";
 const BULK: &str = "/console/programmes/cs-pilot/grants/bulk";
 const ROSTER: &str = "/console/programmes/cs-pilot/roster";
@@ -160,7 +160,7 @@ impl Makers {
             Change::AnotherGroup => (ID, APPLY, &[]),
             Change::ManyPaused | Change::ManyCapped => (GRANTS, BULK, &[]),
             Change::Returned => ("/my", RETURN, &[]),
-            Change::Copied => (SETTINGS, COPY, &[("name", "Next"), ("roster", "on")]),
+            Change::Copied => (NEW, "/console/programmes", &[("name", "Next"), ("with_roster", "on")]),
             Change::Close => (SETTINGS, CLOSE, &[("confirm", "CS pilot")]),
             Change::Dropped => (ID, APPLY, &[("confirm_dropped", "2")]),
             Change::NamedAgain => (ID, APPLY, &[]),

@@ -81,7 +81,7 @@ async fn does(campus: &Campus, act: &str) {
         "drop" => campus.hold(act, HoldKind::Dropped).await,
         "revoke" => campus.revoke(act).await,
         _ => {
-            assert!(campus.table.close(&campus.programme, None, campus.by()).await.unwrap());
+            assert!(campus.table.close(&campus.programme, campus.by()).await.unwrap());
             campus.table.act(campus.on(act), |view, now| view.end(&Actor::Rule, now)).await.map(drop).unwrap();
         }
     }

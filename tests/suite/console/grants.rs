@@ -208,9 +208,9 @@ async fn many_are_acted_on_at_once() {
     let overview = admin.get(ID).await;
     let told = overview.texts("job").join(" ");
     assert!(told.contains("3 of 5. 2 could not be done:") && told.contains("bob@example.edu: no mail"), "{told}");
-    let dismiss = format!("{ID}/requests/{}", campus.job("bulk").await.unwrap().job);
+    let dismiss = format!("{ID}/jobs/{}", campus.job("bulk").await.unwrap().job);
     for _ in 0..2 {
-        admin.submit(&overview, &dismiss, &[("act", "dismiss")]).await.expect(303);
+        admin.submit(&overview, &dismiss, &[]).await.expect(303);
     }
     assert!(admin.get(ID).await.texts("job").is_empty());
     // If it comes to something else by then, that is shown first as well.

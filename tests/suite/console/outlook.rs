@@ -158,7 +158,7 @@ async fn a_budget_without_room_is_told_to_each_reader() {
     let link = " Open the settings";
     for (visitor, what_to_do, link) in [
         (&admin, "Raise the budget to $120 in the settings.", link),
-        (&faye, "Save a budget of $120 in the settings: the admins get it as a request.", link),
+        (&faye, "Ask the admins for a budget of $120 in the settings.", link),
         (&asta, "Faculty can ask the admins for a budget of $120.", ""),
     ] {
         let expected = format!(

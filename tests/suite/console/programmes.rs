@@ -260,7 +260,7 @@ async fn settings_stand_as_they_were_meant() {
     campus.finish().await;
 }
 
-/// Whatever moves its opening, its closing or the term, and in a copy too.
+/// Whatever moves its opening, its closing or the term, and in the form for the next term too.
 #[tokio::test]
 async fn a_claim_window_can_be_used() {
     let campus = staffed().await;
@@ -280,27 +280,12 @@ async fn a_claim_window_can_be_used() {
     refused(&faye, &[("claim_closes_at", &first)]).await;
     refused(&admin, &[("claim_opens_at", &last)]).await;
     campus.edit(&faye, &[("claim_closes_at", ""), ("claim_opens_at", &too_late)]).await.expect(303);
-    let page = admin.get(SETTINGS).await;
     let day = ends_on.parse::<jiff::civil::Date>().unwrap().yesterday().unwrap().to_string();
     refused(&admin, &[("ends_on", &day)]).await;
     let short = [("name", "Next"), ("starts_on", "2035-01-01"), ("ends_on", "2035-01-02")];
-    let why = admin.submit(&page, &campus.console("/copy"), &short).await.expect(422).alerts().concat();
-    assert!(why.contains("A setting that is copied does not fit these days: Nobody could claim a key"), "{why}");
-    campus.finish().await;
-}
-
-/// What they may save themselves is not saved with what is asked, where it fits to that alone.
-#[tokio::test]
-async fn an_edit_of_faculty_asks_for_the_rest() {
-    let campus = staffed().await;
-    let (admin, faye) = (campus.admin().await, campus.student("faye").await);
-    let many = (0..21).map(|number| format!("a{number}@example.edu")).collect::<Vec<_>>().join(" ");
-    campus.edit(&admin, &[("assistants", &many)]).await.expect(303);
-    let before = campus.settings().await;
-    let page =
-        campus.edit(&faye, &[("assistants", ""), ("alert_assistants", "on"), ("budget_usd", "9")]).await.expect(422);
-    assert!(page.alerts().concat().contains("once they are approved"), "{:?}", page.alerts());
-    assert_eq!((page.form(ID).value("budget_usd"), campus.settings().await), (Some("9"), before));
+    let page = admin.get("/console/programmes/new?from=cs-pilot").await;
+    let why = admin.submit(&page, "/console/programmes", &short).await.expect(422).alerts().concat();
+    assert!(why.contains("Nobody could claim a key"), "{why}");
     campus.finish().await;
 }
 

@@ -2,17 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use bursar_core::domain::audit::{Act, Actor, AuditDetail};
+use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::Stopped;
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::programme::Programme;
-use bursar_core::domain::programme::request::{ProgrammeRequest, Wish};
 use bursar_core::domain::sign_in::Session;
 use bursar_core::domain::sign_on::{BindingProof, Identity, SignOnBinding};
 use bursar_core::domain::values::token::SessionToken;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{Author, RosterChanges, RosterPreview, WAITS_FOR};
+use bursar_core::store::{AskedOfAdmins, RosterChanges, RosterPreview, WAITS_FOR};
 use bursar_local::invoke::FunctionName;
 use bursar_tests::campus::{ADMIN, Campus, address};
 use bursar_tests::office::soon;
@@ -39,16 +38,8 @@ async fn each_kind_of_mail_reaches_its_reader() {
     campus.ask(ADMIN).await;
     let (admin, now) = (campus.table.person_of(&address(ADMIN), soon()).await.unwrap(), campus.clock.now());
     campus.table.tell_admins(&Alarm::now(Cause::ManagementKey, now), now, soon()).await.unwrap();
-    let [setting, label, words] = ["cost_code", "Cost code", "4711"].map(str::to_owned);
-    let request = ProgrammeRequest::new(
-        campus.programme.clone(),
-        admin.clone(),
-        vec![Wish { setting, label, words, old_value: String::new(), new_value: "4711".to_owned() }],
-        now,
-    );
-    let actor = Actor::Person(admin.clone());
-    let by = Author { actor: &actor, now, deadline: soon() };
-    assert!(campus.table.ask_admins(&request, AuditDetail::new(Act::Asked), by).await.unwrap());
+    let asked = AskedOfAdmins::Close;
+    assert!(campus.table.ask_admins(&campus.programme, &admin, &asked, now, soon()).await.unwrap());
     assert!(campus.table.test_alert(&campus.programme, &admin, now, soon()).await.unwrap());
     let programme = campus.table.get(Programme::key_of(&campus.programme)).await.unwrap().unwrap();
     let waiting = RosterPreview {

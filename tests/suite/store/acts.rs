@@ -246,7 +246,7 @@ impl Act {
                 let budget = Some((Usd::from_dollars(100), Usd::from_dollars(90)));
                 table.edit(&id, &ProgrammeEdit { budget, ..seen.edit(|_| {}) }, by(&actor)).await? == EditOutcome::Done
             }
-            Act::Close => table.close(&id, None, by(&actor)).await?,
+            Act::Close => table.close(&id, by(&actor)).await?,
             Act::Read => {
                 // More each time, and so late that a key which is off by then has nothing left to be read.
                 let (dollars, minutes) = match seen.used.micros() {

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use bursar_core::domain::audit::{Act, AuditDetail};
-use bursar_core::domain::programme::request::{INSTEAD_OF, Wish};
 use bursar_core::domain::values::format::{Joined, long_time};
 use bursar_core::domain::values::money::Usd;
+use bursar_core::store::Wish;
 use bursar_core::web::{Fields, form};
 use data_encoding::HEXLOWER;
 use jiff::civil::{Date, DateTime};
@@ -18,7 +18,7 @@ use crate::kit::show::long_date;
 
 /// One field of the form that makes a `T`.
 pub(crate) struct Field<T: FormValue> {
-    /// The name of the field, also used in audit entries and requests.
+    /// The name of the field, also used in audit entries.
     pub(crate) id: &'static str,
     /// What a long form has above the fields that belong together.
     pub(crate) heading: &'static str,
@@ -59,7 +59,7 @@ pub(crate) enum FieldKind {
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Owner {
     Faculty,
-    /// Admins; faculty can request a change.
+    /// Admins; faculty can ask them for a change.
     Admins,
     /// The admin who makes the thing; the value is fixed afterwards.
     Creator,
@@ -233,26 +233,8 @@ impl<T: FormValue> Form<T> {
         self.entries.get(id).map_or("", |input| &input.text)
     }
 
-    /// The text of what is saved.
-    pub(crate) fn saved(&self, id: &str) -> &str {
-        self.entries.get(id).map_or("", |input| &input.saved)
-    }
-
     pub(crate) fn is_typed(&self, id: &str) -> bool {
         self.entries.get(id).is_some_and(|input| input.is_typed)
-    }
-
-    /// The form with the fields of this owner as they are saved.
-    pub(crate) fn without(&self, owner: Owner) -> Form<T>
-    where
-        T: Clone,
-    {
-        let mut form = self.clone();
-        for field in T::FIELDS.iter().filter(|field| field.owner == owner) {
-            let input = form.entry(field.id);
-            (input.text, input.is_typed) = (input.saved.clone(), false);
-        }
-        form
     }
 
     /// The form once more, because of this.
@@ -281,7 +263,6 @@ impl<T: FormValue> Form<T> {
             kind: field.kind,
             when_empty: field.when_empty,
             is_required: field.is_required,
-            owner: field.owner,
             value: &input.text,
             choices: &input.choices,
             error: input.error.as_deref(),
@@ -335,7 +316,6 @@ pub(crate) struct ShownField<'a> {
     kind: FieldKind,
     when_empty: &'static str,
     pub(crate) is_required: bool,
-    pub(crate) owner: Owner,
     pub(crate) value: &'a str,
     choices: &'a [(String, String)],
     pub(crate) error: Option<&'a str>,
@@ -486,10 +466,9 @@ impl Difference {
         self.0.iter().filter(|change| ids.contains(&change.id)).chain(any).map(|change| change.id)
     }
 
-    /// The part that only an admin may change.
-    pub(crate) fn of_admins(mut self) -> Difference {
-        self.0.retain(|change| change.owner == Owner::Admins);
-        self
+    /// The changed fields that only an admin may change.
+    pub(crate) fn of_admins(&self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().filter(|change| change.owner == Owner::Admins).map(|change| change.id)
     }
 
     /// The difference without one field.
@@ -504,8 +483,9 @@ impl Difference {
         self
     }
 
+    /// The changes that only an admin may make.
     pub(crate) fn wishes(&self) -> Vec<Wish> {
-        self.0.iter().map(FieldChange::wish).collect()
+        self.0.iter().filter(|change| change.owner == Owner::Admins).map(FieldChange::wish).collect()
     }
 
     /// The content of the audit entry. Fields that may name people are listed without values.
@@ -525,12 +505,11 @@ impl FieldChange {
             setting: self.id.to_owned(),
             label: self.label.to_owned(),
             words: format!(
-                "{}{INSTEAD_OF}{}",
+                "{} instead of {}",
                 self.kind.in_words(&self.new_value, self.when_empty),
                 self.kind.in_words(&self.old_value, self.when_empty)
             ),
-            old_value: self.old_value.clone(),
-            new_value: self.new_value.clone(),
+            value: self.new_value.clone(),
         }
     }
 }

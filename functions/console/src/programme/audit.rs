@@ -357,11 +357,8 @@ impl AuditRow {
             Act::GuardrailLost => "The key of {whom} lost its rules at OpenRouter; Bursar set them again",
             Act::Recovered => "A key of {whom} that only OpenRouter knew was recorded again",
             Act::Purged => "An ended key of {whom} was deleted at OpenRouter",
-            Act::Asked => "{who} asked the admins for a change",
             Act::MoreAsked => "{whom} asked for a larger cap",
             Act::MoreDeclined => "{who} declined a larger cap for {whom}",
-            Act::RequestApproved => "{who} approved what faculty had asked for",
-            Act::RequestDeclined => "{who} declined what faculty had asked for",
             Act::SafetyLimitReleased => "{who} released what the safety limit had held back",
             Act::KeysAssigned => "{who} gave keys made elsewhere to the programme",
             Act::KeysTakenBack => "{who} took keys made elsewhere back from the programme",
@@ -416,7 +413,7 @@ impl AuditRow {
     pub(crate) fn details(&self) -> Vec<String> {
         let AuditDetail { act, old_value, new_value, note, reason } = &self.audit_entry.what;
         let mut details = Vec::new();
-        if let Act::Edited | Act::Asked = act {
+        if let Act::Edited = act {
             details.extend(self.audit_entry.what.settings().iter().map(settings::change));
         }
         if let Act::TierEdited | Act::ForeignActBegun | Act::ForeignActConcluded = act {
@@ -425,7 +422,6 @@ impl AuditRow {
             details.push(change.join(" → "));
         }
         if let Act::Edited
-        | Act::Asked
         | Act::Created
         | Act::SafetyLimitReleased
         | Act::AlertResent

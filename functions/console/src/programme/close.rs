@@ -1,20 +1,17 @@
-//! The end of a programme: first a page that says in numbers what it does, then the act, once the programme's name is typed. Faculty see
-//! the same page and ask the admins.
+//! The end of a programme, for admins: first a page that says in numbers what it does, then the act, once the programme's name is typed.
 
 use askama::Template;
 use axum::http::StatusCode;
 use bursar_core::clock::Moment;
 use bursar_core::domain::grant::ShownState;
-use bursar_core::domain::programme::request::{CLOSE, ProgrammeRequest};
 use bursar_core::domain::programme::{Budget, Programme, Settings};
 use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{GrantLine, StoreError};
-use bursar_core::web::{Answer, AppError, Flash, Result};
+use bursar_core::web::{Answer, AppError, Flash, Result, Site};
 
-use crate::kit::access::{Faculty, PageFrame, Post};
+use crate::kit::access::{Faculty, PageFrame, Post, ProgrammeAccess, is_open};
 use crate::kit::paths;
-use crate::programme::requests::{approved, ask};
 use crate::work::jobs;
 
 #[derive(Template)]
@@ -28,7 +25,6 @@ struct ClosePage<'a> {
     effect: Option<Effect>,
     /// What the form carries from the page before.
     reason: Option<&'a str>,
-    request: Option<&'a str>,
     /// What was typed that is not the programme's name.
     wrong: Option<&'a str>,
 }
@@ -63,44 +59,37 @@ impl Effect {
     }
 }
 
+/// What closing does.
+pub(crate) async fn page(site: Site, access: ProgrammeAccess) -> Answer {
+    require_admin(&access)?;
+    is_open(&access.programme)?;
+    look(&site, &access, None, None).await
+}
+
 pub(crate) async fn close(post: Post<Faculty>) -> Answer {
     let Post { site, access, fields, deadline, .. } = &post;
+    require_admin(access)?;
     let Programme { id, settings, closed_at, .. } = &access.programme;
     let overview = paths::programme(id);
     if closed_at.is_some() {
-        if access.is_admin() {
-            answer_first_close(&post, approved(&post, CLOSE).await?).await?;
-        }
         return Ok(site.done(&overview, &Flash::Already));
     }
-    let request = fields.filled("request");
-    let Some(typed) = fields.filled("confirm") else { return look(&post, request, None).await };
+    let reason = fields.filled("reason");
+    let Some(typed) = fields.filled("confirm") else { return look(site, access, reason, None).await };
     if !typed.to_lowercase().split_whitespace().eq(settings.name.to_lowercase().split_whitespace()) {
-        return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, look(&post, request, Some(typed)).await));
+        let page = look(site, access, reason, Some(typed)).await;
+        return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
     }
-    if !access.is_admin() {
-        ask(&post, CLOSE, "Close the programme", "now, which ends every key".to_owned(), String::new()).await?;
-        return Ok(site.done(&overview, &Flash::CloseAsked));
-    }
-    let answers = approved(&post, CLOSE).await?;
-    if !site.table.close(id, answers.as_ref(), post.author()).await? {
-        answer_first_close(&post, answers).await?;
-    }
+    site.table.close(id, post.author()).await?;
     jobs::in_a_request(site, id, *deadline).await;
     Ok(site.done(&overview, &Flash::Closed))
 }
 
-/// Answers the request where somebody closed the programme without it. The same press again finds it answered.
-async fn answer_first_close(post: &Post<Faculty>, answers: Option<ProgrammeRequest>) -> Result<()> {
-    let Some(request) = answers else { return Ok(()) };
-    match post.site.table.decide(&request, post.author()).await {
-        Ok(()) | Err(StoreError::Decided(_)) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
+fn require_admin(access: &ProgrammeAccess) -> Result<()> {
+    if access.is_admin() { Ok(()) } else { Err(AppError::no_right()) }
 }
 
-pub(crate) async fn look(post: &Post<Faculty>, request: Option<&str>, wrong: Option<&str>) -> Answer {
-    let Post { site, access, fields, .. } = post;
+async fn look(site: &Site, access: &ProgrammeAccess, reason: Option<&str>, wrong: Option<&str>) -> Answer {
     let programme = &access.programme;
     let budget = site.table.budget(&programme.id).await?;
     let sync = site.table.sync_state().await?;
@@ -116,8 +105,7 @@ pub(crate) async fn look(post: &Post<Faculty>, request: Option<&str>, wrong: Opt
         budget: budget.limit,
         as_of: sync.listed_at.map(|listed_at| column_time(listed_at, programme.settings.term.zone())),
         effect,
-        reason: fields.filled("reason"),
-        request,
+        reason,
         wrong,
     };
     Ok(site.page(&page))

@@ -3,17 +3,15 @@
 
 use bursar_core::domain::grant::{Grant, MoreListing};
 use bursar_core::domain::programme::Programme;
-use bursar_core::domain::programme::request::{CLOSE, COPY, ProgrammeRequest};
 use bursar_core::domain::programme::role::Role;
-use bursar_core::domain::values::format::{Joined, column_time};
+use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::store::{HeldBack, RosterPreview, SyncState, Undecided};
 use bursar_core::web::{Result, Site, Visitor};
 use ulid::Ulid;
 
 use crate::kit::access::ProgrammeAccess;
-use crate::kit::{paths, show};
-use crate::programme::settings;
+use crate::kit::paths;
 
 /// The most that one page names; the rest is counted.
 const NAMED: usize = 20;
@@ -23,26 +21,16 @@ pub(crate) struct WaitingItem {
     /// Of which programme, with its name.
     pub(crate) programme: Option<(ProgrammeId, String)>,
     pub(crate) grant: Option<GrantId>,
-    /// With the words of the button that approves it.
-    pub(crate) request: Option<(Ulid, &'static str)>,
     pub(crate) sentence: String,
-    /// What should be checked before it is approved.
-    pub(crate) doubt: Option<String>,
     /// The page with the form that decides it, and the words of the link.
     pub(crate) link: (String, &'static str),
 }
 
-#[derive(Default)]
 pub(crate) struct WaitingItems {
     pub(crate) items: Vec<WaitingItem>,
     pub(crate) unnamed: usize,
-    /// Whether the page is of several programmes. That of one has the forms that decide requests, and counts a file that waits among
-    /// what needs a person.
+    /// Whether the page is of several programmes. That of one counts a file that waits among what needs a person.
     pub(crate) are_of_several: bool,
-    /// What faculty have asked of the admins, as faculty read it.
-    pub(crate) pending_requests: Vec<String>,
-    /// The request whose decline came without a reason.
-    pub(crate) refused: Option<Ulid>,
 }
 
 impl WaitingItem {
@@ -54,7 +42,7 @@ impl WaitingItem {
         words: &'static str,
     ) -> WaitingItem {
         let programme = programme.map(|programme| (programme.id.clone(), programme.settings.name.clone()));
-        WaitingItem { kind, programme, grant: None, request: None, sentence, doubt: None, link: (page, words) }
+        WaitingItem { kind, programme, grant: None, sentence, link: (page, words) }
     }
 
     /// The last of a student's requests, unless it is decided by now.
@@ -74,23 +62,6 @@ impl WaitingItem {
         Ok(Some(WaitingItem { grant: Some(grant.id), ..waiting_item }))
     }
 
-    async fn of_request(site: &Site, programme: &Programme, request: &ProgrammeRequest) -> Result<WaitingItem> {
-        let who = show::person(&site.table, &request.asked_by).await?;
-        let wishes = request.wishes.iter().map(|wish| format!("{}: {}", wish.label, wish.words)).joined("; ");
-        let asked_at = column_time(request.asked_at, programme.settings.term.zone());
-        let approve = if request.is_for(CLOSE) {
-            "See what closing does"
-        } else if request.is_for(COPY) {
-            "Open the filled form"
-        } else {
-            "Approve"
-        };
-        let sentence = format!("{wishes}. {who} asked for this on {asked_at}.");
-        let page = format!("{}#request-{}", paths::programme(&programme.id), request.request);
-        let waiting_item = WaitingItem::new("request", Some(programme), sentence, page, "Decide");
-        Ok(WaitingItem { request: Some((request.request, approve)), ..waiting_item })
-    }
-
     /// A registrar's file, with why it waits and until when where that is at hand.
     fn of_import(programme: &Programme, import: Ulid, why: &str) -> WaitingItem {
         let sentence = format!("A registrar's file waits, and changes nothing until it is applied.{why}");
@@ -108,10 +79,6 @@ impl WaitingItem {
 }
 
 impl WaitingItems {
-    pub(crate) fn is_refused(&self, request: &Ulid) -> bool {
-        self.refused.as_ref() == Some(request)
-    }
-
     /// What waits for this reader in any of their programmes, found by one query.
     pub(crate) async fn of_reader(
         site: &Site,
@@ -126,11 +93,7 @@ impl WaitingItems {
         }
         let mut undecided = Vec::new();
         for (id, what) in site.table.undecided().await? {
-            let decides = match what {
-                Undecided::Request(_) => Role::Admin,
-                Undecided::More(_) | Undecided::Import(_) => Role::Faculty,
-            };
-            let membership = programmes.iter().find(|(programme, role)| programme.id == id && *role >= decides);
+            let membership = programmes.iter().find(|(programme, role)| programme.id == id && *role >= Role::Faculty);
             undecided.extend(membership.map(|(programme, _)| (programme, what)));
         }
         let unnamed = undecided.len().saturating_sub(NAMED);
@@ -138,16 +101,9 @@ impl WaitingItems {
             items.extend(match what {
                 Undecided::More(grant) => WaitingItem::of_more(site, programme, &grant).await?,
                 Undecided::Import(import) => Some(WaitingItem::of_import(programme, import, "")),
-                Undecided::Request(id) => {
-                    let request = site.table.get(ProgrammeRequest::key_of(&programme.id, id)).await?;
-                    match request.filter(|request| request.is_open(site.clock.now())) {
-                        Some(request) => Some(WaitingItem::of_request(site, programme, &request).await?),
-                        None => None,
-                    }
-                }
             });
         }
-        Ok(WaitingItems { items, unnamed, are_of_several: true, ..WaitingItems::default() })
+        Ok(WaitingItems { items, unnamed, are_of_several: true })
     }
 
     /// What waits for this reader in one programme, of what its overview has.
@@ -155,25 +111,10 @@ impl WaitingItems {
         site: &Site,
         access: &ProgrammeAccess,
         mores: &[MoreListing],
-        requests: &[ProgrammeRequest],
         file: Option<&RosterPreview>,
     ) -> Result<WaitingItems> {
         let programme = &access.programme;
         let mut items = Vec::new();
-        let mut pending_requests = Vec::new();
-        for request in requests.iter().filter(|request| request.is_open(site.clock.now())) {
-            let waiting_item = WaitingItem::of_request(site, programme, request).await?;
-            match access.role {
-                Role::Admin => {
-                    let doubt = settings::of_request(site, programme, request).await?;
-                    items.push(WaitingItem { doubt, ..waiting_item });
-                }
-                Role::Faculty => {
-                    pending_requests.push(format!("{} The admins have not decided yet.", waiting_item.sentence));
-                }
-                Role::Assistant => {}
-            }
-        }
         if access.is_faculty() {
             items.extend(file.map(|file| {
                 let why = file.why.join(" ");
@@ -186,6 +127,6 @@ impl WaitingItems {
             }
         }
         let unnamed = mores.len().saturating_sub(NAMED);
-        Ok(WaitingItems { items, unnamed, pending_requests, ..WaitingItems::default() })
+        Ok(WaitingItems { items, unnamed, are_of_several: false })
     }
 }

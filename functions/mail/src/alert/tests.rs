@@ -265,7 +265,7 @@ async fn to_do_is_said_to_each_reader() {
     At $51 a week, most students will have used up their caps around 23 Dec, two months before the term ends. Raise the caps of those who need more.
     At $51 a week, the budget will be used up around 31 Dec, seven weeks before the term ends. Raise the budget in the settings. The caps of students who need more must be raised as well: each key stops at its own cap.
     At $51 a week, most students will have used up their caps around 23 Dec, two months before the term ends. Raise the caps of those who need more.
-    At $51 a week, the budget will be used up around 31 Dec, seven weeks before the term ends. Save the budget that you need in the settings: the admins get it as a request. The caps of students who need more must be raised as well: each key stops at its own cap.
+    At $51 a week, the budget will be used up around 31 Dec, seven weeks before the term ends. Ask the admins for a larger budget in the settings. The caps of students who need more must be raised as well: each key stops at its own cap.
     At $51 a week, most students will have used up their caps around 23 Dec, two months before the term ends. Faculty can raise the caps of those who need more.
     At $51 a week, the budget will be used up around 31 Dec, seven weeks before the term ends. Faculty can ask the admins for more. The caps of students who need more must be raised as well: each key stops at its own cap.
     ");

@@ -5,7 +5,6 @@ pub mod basis;
 pub mod counts;
 pub mod guardrail;
 pub mod pause;
-pub mod request;
 pub mod role;
 pub mod rules;
 pub mod unreserved;

@@ -47,8 +47,8 @@ impl Role {
             (Role::Admin, Some(budget)) => format!("Raise the budget to {budget} in the settings."),
             (Role::Admin, None) => "Raise the budget in the settings.".to_owned(),
             (Role::Faculty, amount) => format!(
-                "Save {} in the settings: the admins get it as a request.",
-                amount.map_or("the budget that you need".to_owned(), |budget| format!("a budget of {budget}"))
+                "Ask the admins for {} in the settings.",
+                amount.map_or("a larger budget".to_owned(), |budget| format!("a budget of {budget}"))
             ),
             (Role::Assistant, amount) => format!(
                 "Faculty can ask the admins for {}.",

@@ -6,6 +6,8 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use std::borrow::Borrow;
+use std::collections::BTreeSet;
+use std::fmt;
 use ulid::Ulid;
 
 use crate::clock::Moment;
@@ -14,11 +16,11 @@ use crate::domain::audit::{Act, Actor, AuditDetail};
 use crate::domain::grant::{Grant, StudentNotice};
 use crate::domain::mail::failure::PASSED_OVER;
 use crate::domain::mail::kind::{Delivery, MailClass, MailKind, OUTBOX_KEPT, OptionalMail};
-use crate::domain::programme::request::REQUEST_KEPT;
 use crate::domain::sign_in::{Asker, LOGIN_REQUEST_LASTS};
 use crate::domain::usage::crossing::Scope;
 use crate::domain::values::address::{EmailAddress, MatchedAddress};
 use crate::domain::values::id::{Epoch, GrantId, PersonId, ProgrammeId, new_ulid};
+use crate::domain::values::masked;
 use crate::domain::values::money::Usd;
 use crate::domain::values::partition::{grant_partition_of, programme_partition};
 use crate::domain::values::window::{Window, utc_date};
@@ -157,16 +159,11 @@ pub enum QueuedMail {
         programme: ProgrammeId,
         recipient: PersonId,
     },
-    /// A request of faculty for what only an admin may do.
+    /// Faculty ask an admin for what only admins may do.
     Request {
         programme: ProgrammeId,
-        request: Ulid,
-        recipient: PersonId,
-    },
-    /// What an admin decided of a request, to who asked.
-    RequestDecided {
-        programme: ProgrammeId,
-        request: Ulid,
+        asked_by: PersonId,
+        asked: AskedOfAdmins,
         recipient: PersonId,
     },
     /// A student's request for a larger cap, to those who decide about it.
@@ -214,6 +211,40 @@ pub enum QueuedMail {
         month: Date,
         recipient: PersonId,
     },
+}
+
+/// What faculty ask of the admins.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AskedOfAdmins {
+    /// Other values of settings.
+    Settings(Vec<Wish>),
+    /// That the programme is closed.
+    Close,
+    /// A programme like this one for the next term.
+    NextTerm,
+}
+
+/// Another value of a setting.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Wish {
+    pub setting: String,
+    pub label: String,
+    /// The values after and before, as a person reads them.
+    pub words: String,
+    /// The value after, as a form carries it.
+    pub value: String,
+}
+
+masked!(Wish);
+
+impl AskedOfAdmins {
+    /// Whether a wish names one of these addresses.
+    pub(crate) fn names_any(&self, addresses: &BTreeSet<MatchedAddress>) -> bool {
+        let AskedOfAdmins::Settings(wishes) = self else { return false };
+        let mut words = wishes.iter().flat_map(|wish| wish.words.split([' ', ',', '<', '>', '"']));
+        words.any(|word| EmailAddress::parse(word).is_ok_and(|address| addresses.contains(address.matched())))
+    }
 }
 
 /// The link from a grant, or else from its programme, to the mails of one transaction about it, by which such mails are listed. It expires
@@ -417,7 +448,6 @@ impl QueuedMail {
             | QueuedMail::Alert { .. }
             | QueuedMail::TestAlert { .. }
             | QueuedMail::Request { .. }
-            | QueuedMail::RequestDecided { .. }
             | QueuedMail::More { .. }
             | QueuedMail::Import { .. }
             | QueuedMail::ModelEnd { .. }
@@ -441,7 +471,7 @@ impl QueuedMail {
                 Facts::new(MailKind::Roster, words, Student(programme, grant))
             }
             QueuedMail::FormerAddress { programme, grant, .. } => Facts {
-                kept_for: REQUEST_KEPT,
+                kept_for: NAMING_MAIL_KEPT,
                 ..Facts::new(MailKind::Student, "notice to the former address", Student(programme, grant))
             },
             QueuedMail::Notice { programme, grant, notice, .. } => {
@@ -482,12 +512,8 @@ impl QueuedMail {
                 Facts::new(MailKind::Test, "test alert", Staff(Some(programme), recipient))
             }
             QueuedMail::Request { programme, recipient, .. } => Facts {
-                kept_for: REQUEST_KEPT,
+                kept_for: NAMING_MAIL_KEPT,
                 ..Facts::new(MailKind::Request, "request to admins", Staff(Some(programme), recipient))
-            },
-            QueuedMail::RequestDecided { programme, recipient, .. } => Facts {
-                kept_for: REQUEST_KEPT,
-                ..Facts::new(MailKind::Request, "answer to a request", Staff(Some(programme), recipient))
             },
             QueuedMail::More { programme, recipient, .. } => {
                 Facts::new(MailKind::Request, "request for more", Staff(Some(programme), recipient))
@@ -544,6 +570,8 @@ impl<'a> MailTo<'a> {
     }
 }
 
+/// How long a mail is kept that may name people by their addresses.
+pub(crate) const NAMING_MAIL_KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// The least time between two mails sent again by hand.
 pub(crate) const BETWEEN_RESENT: SignedDuration = SignedDuration::from_hours(1);
 /// The least time between a reminder and the mail before it that was sent by hand.

@@ -6,7 +6,6 @@ use crate::domain::grant::MoreListing;
 use crate::domain::programme::Budget;
 use crate::domain::programme::counts::{Counts, RosterCounts};
 use crate::domain::programme::guardrail::Guardrail;
-use crate::domain::programme::request::ProgrammeRequest;
 use crate::domain::values::id::ProgrammeId;
 use crate::domain::values::partition::overview_range;
 use crate::schema::Stored;
@@ -28,8 +27,6 @@ pub struct Overview {
     pub previews: Vec<RosterPreview>,
     /// The imports of eight days, the oldest first.
     pub imports: Vec<Import>,
-    /// What faculty asked of the admins within thirty days.
-    pub requests: Vec<ProgrammeRequest>,
     /// The students who asked for more within a week.
     pub mores: Vec<MoreListing>,
 }
@@ -47,7 +44,6 @@ impl Table {
         let mut token = None;
         let mut previews = Vec::new();
         let mut imports = Vec::new();
-        let mut requests = Vec::new();
         let mut mores = Vec::new();
         let range = overview_range::<Budget>(programme, "");
         Self::each(self.query(&range), |attributes| {
@@ -65,7 +61,6 @@ impl Table {
                 RosterToken::KIND => token = Some(items::from_item(attributes)?),
                 RosterPreview::KIND => previews.push(items::from_item(attributes)?),
                 Import::KIND => imports.push(items::from_item(attributes)?),
-                ProgrammeRequest::KIND => requests.push(items::from_item(attributes)?),
                 MoreListing::KIND => mores.push(items::from_item(attributes)?),
                 _ => {}
             }
@@ -79,17 +74,6 @@ impl Table {
         );
         let used = ProgrammeUse::new(totals, assigned);
         jobs.sort_by_key(|job: &Job| (job.started_at, job.job));
-        Ok(budget.map(|budget| Overview {
-            budget,
-            counts,
-            used,
-            jobs,
-            guardrails,
-            token,
-            previews,
-            imports,
-            requests,
-            mores,
-        }))
+        Ok(budget.map(|budget| Overview { budget, counts, used, jobs, guardrails, token, previews, imports, mores }))
     }
 }

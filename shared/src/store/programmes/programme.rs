@@ -1,4 +1,4 @@
-//! Acts on a programme: create, edit, close, and ask the admins. One transaction writes the settings, the budget and what it has reserved, the
+//! Acts on a programme: create, edit and close. One transaction writes the settings, the budget and what it has reserved, the
 //! audit entries, and the job that marks keys for new limits, whatever else is under way.
 
 use futures_util::future::try_join_all;
@@ -11,19 +11,16 @@ use crate::domain::audit::{Act, AuditDetail};
 use crate::domain::grant::EditEffect;
 use crate::domain::programme::guardrail::Guardrail;
 use crate::domain::programme::pause::{ClockPauses, PauseWatch};
-use crate::domain::programme::request::ProgrammeRequest;
 use crate::domain::programme::role::{RoleChanges, Roles};
 use crate::domain::programme::{Budget, Programme, Settings};
 use crate::domain::usage::forecast::SpendingPace;
-use crate::domain::values::format::Joined;
 use crate::domain::values::id::{GrantId, ProgrammeId};
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::utc_date;
 use crate::schema::{ItemKey, Queue, Stored, overview};
-use crate::store::alerts::MAILS_AT_ONCE;
 use crate::store::programmes::jobs::{AS_READ, as_read};
 use crate::store::table::write::{Audited, Pauses, Round, Transaction, Writes, number};
-use crate::store::{Author, Import, Job, OutboxRow, QueuedMail, Result, RosterToken, StoreError, Table, Work, items};
+use crate::store::{Author, Import, Job, Result, RosterToken, StoreError, Table, Work, items};
 
 /// What is said of jobs that a programme's close has ended.
 const CLOSED: &str = "The programme was closed.";
@@ -37,20 +34,17 @@ pub struct NewProgramme {
     pub copied: Option<CopiedProgramme>,
 }
 
-/// The programme that a new one is copied from, and the kept steps that put its people on the new roster.
+/// The programme whose settings a new one was filled from, and the kept steps that put its people on the new roster.
 #[derive(Debug, Clone)]
 pub struct CopiedProgramme {
     pub from: ProgrammeId,
     pub roster: Option<Import>,
-    /// The request that it answers, as that becomes.
-    pub answers: Option<ProgrammeRequest>,
 }
 
 /// What waits for a person's decision.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Undecided {
     More(GrantId),
-    Request(Ulid),
     Import(Ulid),
 }
 
@@ -60,7 +54,6 @@ impl Undecided {
         let (what, id) = key.sk.strip_prefix(&overview(""))?.split_once('#')?;
         let undecided = match what {
             "MORE" => Undecided::More(id.parse().ok()?),
-            "REQUEST" => Undecided::Request(id.parse().ok()?),
             "PREVIEW" => Undecided::Import(id.parse().ok()?),
             _ => return None,
         };
@@ -106,8 +99,7 @@ impl Table {
     /// Creates a programme under the slug of its name, with the next free number where the slug is taken. A form that was used
     /// before creates nothing, and answers what it created. A copied roster is imported by a job.
     pub async fn create(&self, new: NewProgramme, author: Author<'_>) -> Result<ProgrammeId> {
-        let NewProgramme { settings, budget, form, mut copied } = new;
-        let mut answers = copied.as_mut().and_then(|copied| copied.answers.take());
+        let NewProgramme { settings, budget, form, copied } = new;
         let slug = ProgrammeId::of_name(&settings.name);
         let mut pauses = Pauses::until(author.deadline);
         let mut count = 1;
@@ -119,9 +111,6 @@ impl Table {
                 return Ok(existing.id);
             }
             let id = if count == 1 { slug.clone() } else { slug.numbered(count) };
-            if let Some(ProgrammeRequest { decision: Some(decision), .. }) = &mut answers {
-                decision.copy = Some(id.clone());
-            }
             let budget = Budget::new(id.clone(), budget);
             let mut note = format!("budget {}", budget.limit.to_cents());
             if let Some(copied) = &copied {
@@ -130,7 +119,7 @@ impl Table {
             let what = AuditDetail::new(Act::Created).noting(note);
             let programme = Programme { form, ..Programme::new(id.clone(), settings.clone()) };
             let audit_entry = author.entry_on(&id, what);
-            let mut transaction = self.deciding(answers.as_ref(), author).await?.create(&programme)?.create(&budget)?;
+            let mut transaction = self.transaction().create(&programme)?.create(&budget)?;
             let roles = RoleChanges::between(&id, None, &programme.settings.people);
             transaction = with_roles(transaction, &id, &roles)?;
             transaction = transaction.looking_at_guardrails(None, &id, &programme.settings.rules, author.now)?;
@@ -151,12 +140,7 @@ impl Table {
 
     /// Closes the programme: no new key can be claimed. Its other jobs end, and one begins that ends its grants. Returns
     /// `false` if it was closed before.
-    pub async fn close(
-        &self,
-        id: &ProgrammeId,
-        answers: Option<&ProgrammeRequest>,
-        author: Author<'_>,
-    ) -> Result<bool> {
+    pub async fn close(&self, id: &ProgrammeId, author: Author<'_>) -> Result<bool> {
         self.carry_through(author.deadline, || async {
             let Some(current) = self.get(Programme::key_of(id)).await? else { return Ok(Round::Over(false)) };
             if current.closed_at.is_some() {
@@ -164,7 +148,7 @@ impl Table {
             }
             let closed = Programme { closed_at: Some(author.now), version: current.version + 1, ..current.clone() };
             let audit_entry = author.entry_on(id, AuditDetail::new(Act::Closed));
-            let mut transaction = self.deciding(answers, author).await?.replace(&closed)?;
+            let mut transaction = self.transaction().replace(&closed)?;
             let jobs = self.jobs(id).await?.into_iter();
             // A job that ends the grants of a term that was cut short is replaced below.
             for job in jobs.filter(|job| job.is_running() && job.work != Work::Close) {
@@ -202,8 +186,6 @@ pub struct ProgrammeEdit {
     /// The budget before and after; `None` leaves it as it is.
     pub budget: Option<(Usd, Usd)>,
     pub what: AuditDetail,
-    /// The request that it answers, as that becomes.
-    pub answers: Option<ProgrammeRequest>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -236,7 +218,6 @@ impl Table {
     pub async fn edit(&self, id: &ProgrammeId, edit: &ProgrammeEdit, author: Author<'_>) -> Result<EditOutcome> {
         let edited = self
             .carry_through(author.deadline, || async {
-                let transaction = self.deciding(edit.answers.as_ref(), author).await?;
                 // The budget comes first: its version shows that no reservation was taken since.
                 let budget = self.budget(id).await?;
                 let programme = self.get_existing(Programme::key_of(id)).await?;
@@ -269,7 +250,7 @@ impl Table {
                 {
                     token = None;
                 }
-                Ok(match transaction.editing(before, edit, (effect, keys, token), author)? {
+                Ok(match self.transaction().editing(before, edit, (effect, keys, token), author)? {
                     Some(transaction) => Round::Write(transaction, EditOutcome::Done),
                     None => Round::Over(EditOutcome::Done),
                 })
@@ -351,7 +332,7 @@ impl Transaction {
 
 impl ProgrammeEdit {
     pub fn of_settings(settings: Settings, version: u64, what: AuditDetail) -> ProgrammeEdit {
-        ProgrammeEdit { settings, version, budget: None, what, answers: None }
+        ProgrammeEdit { settings, version, budget: None, what }
     }
 
     fn limit(&self, budget: &Budget) -> Usd {
@@ -447,50 +428,6 @@ impl Table {
     /// The programmes of these ids, in their order. None of them can be missing: a programme is never removed.
     pub async fn programmes_by_id(&self, ids: &[ProgrammeId]) -> Result<Vec<Programme>> {
         try_join_all(ids.iter().map(|id| self.get_existing(Programme::key_of(id)))).await
-    }
-
-    /// Keeps the request and queues a mail to each admin. Returns `false` when the same was asked today.
-    pub async fn ask_admins(&self, request: &ProgrammeRequest, what: AuditDetail, author: Author<'_>) -> Result<bool> {
-        let programme = &request.programme;
-        let now = author.now;
-        let audit_entry = author.entry_on(programme, what);
-        let admins = self.admin_ids(author.deadline).await?;
-        // A deployment's configuration has no room for more admins.
-        let mails = admins.into_iter().take(MAILS_AT_ONCE).map(|recipient| {
-            let mail = QueuedMail::Request { programme: programme.clone(), request: request.request, recipient };
-            OutboxRow::queued(mail, now)
-        });
-        let transaction = self.transaction().create(request)?.owing_to_all(mails)?;
-        self.commit_once(transaction.told_by(&[audit_entry])?, author.deadline).await
-    }
-
-    /// Decides a request and does nothing else.
-    pub async fn decide(&self, decided: &ProgrammeRequest, author: Author<'_>) -> Result<()> {
-        self.carry_through(author.deadline, || async {
-            Ok(Round::Write(self.deciding(Some(decided), author).await?.told_by(&[])?, ()))
-        })
-        .await
-    }
-
-    /// Begins the transaction of what answers a request, or nobody's: an admin's decision with its entry, and the mail to who asked. Fails
-    /// where somebody else's decision was faster.
-    async fn deciding(&self, decided: Option<&ProgrammeRequest>, author: Author<'_>) -> Result<Transaction> {
-        let begun = self.transaction();
-        let Some(request @ ProgrammeRequest { decision: Some(decision), .. }) = decided else { return Ok(begun) };
-        match self.get(ProgrammeRequest::key_of(&request.programme, request.request)).await? {
-            Some(ProgrammeRequest { decision: Some(before), .. }) => return Err(StoreError::Decided(before.verb())),
-            Some(now) if now.version + 1 == request.version => {}
-            // It lost somebody's name meanwhile, and has to be read again.
-            _ => return Err(StoreError::Contended),
-        }
-        let act = if decision.is_approved { Act::RequestApproved } else { Act::RequestDeclined };
-        let settings = request.wishes.iter().map(|wish| wish.setting.as_str()).joined(", ");
-        let audit_entry = author.entry_on(&request.programme, AuditDetail::new(act).noting(settings));
-        let programme = request.programme.clone();
-        let recipient = request.asked_by.clone();
-        let mail = QueuedMail::RequestDecided { programme, request: request.request, recipient };
-        let mail = OutboxRow::queued(mail, author.now);
-        begun.replace(request)?.owing(&mail)?.create(&audit_entry)
     }
 
     /// What waits for somebody's decision, in every programme, the oldest first.

@@ -71,9 +71,6 @@ pub enum StoreError {
     /// Conflicts with other writers went on until the time was up.
     #[error("the same items were changed by others until the time was up")]
     Contended,
-    /// Somebody else's decision of a request was faster than what answers it.
-    #[error("Nothing was done: this was {0} before, and the person who asked was told.")]
-    Decided(&'static str),
 }
 
 /// What the table's methods answer, unless they say otherwise.
@@ -84,7 +81,7 @@ impl StoreError {
         match self {
             StoreError::Service(failure) => failure.retryable,
             StoreError::Contended => true,
-            StoreError::Corrupt { .. } | StoreError::OtherShape(_) | StoreError::Decided(_) => false,
+            StoreError::Corrupt { .. } | StoreError::OtherShape(_) => false,
         }
     }
 

@@ -19,7 +19,6 @@ use crate::domain::grant::Grant;
 use crate::domain::ledger::foreign::ForeignAct;
 use crate::domain::programme::Programme;
 use crate::domain::programme::guardrail::Guardrail;
-use crate::domain::programme::request::ProgrammeRequest;
 use crate::domain::programme::rules::Tier;
 use crate::domain::sign_in::SignIn;
 use crate::domain::values::id::Nonce;
@@ -157,7 +156,7 @@ macro_rules! versioned {
 
 versioned! {
     AddedAdmins AssignedUse BalanceNotice Erasure ForeignAct Grant Guardrail HourlyUses KnownAddress MailRefusal OutboxRow
-    OwnJudgement Programme ProgrammeRequest SignIn SyncState Tier
+    OwnJudgement Programme SignIn SyncState Tier
 }
 
 impl<'a> Writes for Unbuilt<'a> {

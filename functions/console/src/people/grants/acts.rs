@@ -266,11 +266,7 @@ impl<'a> GrantRequest<'a> {
         let budget = table.budget(id).await?;
         let counts = table.roster_counts(id).await?;
         let tonight = if counts.frees_something() { format!("; {}", counts.free_tonight()) } else { String::new() };
-        let larger = if self.access.is_admin() {
-            "Raise the budget in the settings."
-        } else {
-            "Ask the admins for a larger budget in the settings."
-        };
+        let larger = self.access.role.how_to_raise(None);
         Ok(format!(
             "The budget has no room for so high a cap: of the budget of {} only {} is neither spent nor promised{tonight}. {larger}",
             budget.limit.to_cents(),

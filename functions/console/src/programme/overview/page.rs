@@ -1,6 +1,7 @@
 //! The overview of a programme: its money, how many have claimed, and warnings.
 
 use askama::Template;
+use axum::extract::Path;
 use bursar_core::clock::Moment;
 use bursar_core::domain::grant::GrantAction;
 use bursar_core::domain::programme::counts::{Counts, Stage};
@@ -16,13 +17,12 @@ use bursar_core::domain::values::format::{Joined, column_time, end_time};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{ListedModels, Overview, ProgrammeUse, Unmailed};
-use bursar_core::web::{Answer, AppError, Site};
-use ulid::Ulid;
+use bursar_core::web::{Answer, AppError, Flash, Site};
 
 use super::outlook::Chart;
 use super::warnings;
 use super::warnings::Warning;
-use crate::kit::access::{PageFrame, ProgrammeAccess};
+use crate::kit::access::{Faculty, PageFrame, Post, ProgrammeAccess};
 use crate::kit::job_line::JobLine;
 use crate::kit::paths;
 use crate::kit::show::long_date;
@@ -81,11 +81,6 @@ pub(crate) fn mail_for(stage: Stage) -> Option<(&'static str, &'static str)> {
 }
 
 pub(crate) async fn page(site: Site, access: ProgrammeAccess) -> Answer {
-    show(&site, &access, None).await
-}
-
-/// The page; `refused` is a request whose decline came without a reason.
-pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, refused: Option<Ulid>) -> Answer {
     let now = site.clock.now();
     let programme = &access.programme;
     let settings = &programme.settings;
@@ -95,7 +90,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, refused: Option<
         site.table.unreachable(now),
         site.table.get(ListedModels::key_of())
     )?;
-    let Overview { budget, counts, used: of_programme, jobs, guardrails, previews, requests, mores, .. } =
+    let Overview { budget, counts, used: of_programme, jobs, guardrails, previews, mores, .. } =
         overview.ok_or_else(AppError::not_found)?;
     let spent = of_programme.used().days(settings.basis.byok);
     let context = SpanContext::new(settings, sync.listed_at, now);
@@ -110,7 +105,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, refused: Option<
     let spends_elsewhere = of_programme.spends_elsewhere(settings.basis.byok, now);
     let burn = Burn::new(programme, &budget, &spent, spends_elsewhere, sync.listed_at, now);
     let bar = MoneyBar::new(settings, &budget, &burn, now);
-    let room = warnings::room(access, &budget, &burn, now);
+    let room = warnings::room(&access, &budget, &burn, now);
     let mut warnings = Vec::new();
     let short = burn.forecast.filter(Forecast::is_short);
     if let Some(forecast) = short {
@@ -128,16 +123,16 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, refused: Option<
     }
     warnings.extend(room);
     let mut sentences = warnings::others(&budget, sync.listed_at, &jobs, now);
-    sentences.extend(warnings::refused_rules(site, programme, guardrails, now).await?);
+    sentences.extend(warnings::refused_rules(&site, programme, guardrails, now).await?);
     sentences.extend(warnings::unreachable_people(&settings.people, &unreachable));
     if access.is_admin() {
         let to_come = bar.implied.min(bar.budget).max(bar.reserved) - spent.total();
-        sentences.extend(warnings::balance(site, programme, to_come, now).await?);
+        sentences.extend(warnings::balance(&site, programme, to_come, now).await?);
     }
     warnings.extend(sentences.into_iter().map(|sentence| (sentence, None)));
     let has_keys = of_programme.has_keys(&budget);
     let page = OverviewPage {
-        frame: PageFrame::new(site, &access.visitor),
+        frame: PageFrame::new(&site, &access.visitor),
         programme,
         now,
         is_over: programme.is_over(now),
@@ -172,11 +167,8 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, refused: Option<
         chart: Chart::from_burn(&burn),
         forecast: burn.forecast.filter(|_| short.is_none()).map(|forecast| forecast.in_words(&settings.term)),
         is_short: short.is_some(),
-        waiting: WaitingItems {
-            refused,
-            ..WaitingItems::of_programme(site, access, &mores, &requests, file.as_ref()).await?
-        },
-        jobs: JobLine::of_programme(site, programme, &jobs, access.is_faculty()).await,
+        waiting: WaitingItems::of_programme(&site, &access, &mores, file.as_ref()).await?,
+        jobs: JobLine::of_programme(&site, programme, &jobs, access.is_faculty()).await,
         spent: if has_keys {
             Figure::in_cents(context.sum(&spent, Span::All), bar.in_cents()[0])
         } else {
@@ -187,6 +179,15 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, refused: Option<
         bar,
     };
     Ok(site.page(&page))
+}
+
+/// Has pages tell no more of a job that has ended.
+pub(crate) async fn put_away(Path((_, job)): Path<(String, String)>, post: Post<Faculty>) -> Answer {
+    let job = job.parse().map_err(|_| AppError::not_found())?;
+    let id = &post.access.programme.id;
+    let is_shown = post.site.table.put_job_away(id, job, post.deadline).await?;
+    let notice = if is_shown { Flash::JobPutAway } else { Flash::Already };
+    Ok(post.site.done(&paths::programme(id), &notice))
 }
 
 /// What each group spent over each of the offered spans, in columns that add up.

@@ -1,14 +1,11 @@
-//! What comes next after a save, and what of it is allowed, but perhaps a mistake: said once, after the save that brought it, and beside
-//! the press that approves a request.
+//! What comes next after a save, and what of it is allowed, but perhaps a mistake: said once, after the save that brought it.
 
-use bursar_core::domain::programme::request::ProgrammeRequest;
 use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::web::{Flash, Result, Site};
 
-use super::{SettingsDraft, read};
-use crate::kit::form::Form;
+use super::SettingsDraft;
 use crate::people::roster::domain;
 
 /// The notice of a save, with what should be checked. A new programme has no settings before.
@@ -20,20 +17,6 @@ pub(super) async fn with_doubts(
 ) -> Result<Flash> {
     let notices = std::iter::once(notice).chain(doubts(site, before, after).await?).collect();
     Ok(Flash::Several { notices })
-}
-
-/// What an approval of a request would bring with it, to be read before the press.
-pub(crate) async fn of_request(
-    site: &Site,
-    programme: &Programme,
-    request: &ProgrammeRequest,
-) -> Result<Option<String>> {
-    let budget = site.table.budget(&programme.id).await?.limit;
-    let wished = request.wishes.iter().map(|wish| (wish.setting.clone(), wish.new_value.clone())).collect();
-    let mut form = Form::edit(SettingsDraft { settings: programme.settings.clone(), budget }).typed(&wished);
-    let Some(after) = read(&mut form) else { return Ok(None) };
-    let notices = doubts(site, Some((programme, budget)), &after).await?;
-    Ok((!notices.is_empty()).then(|| Flash::Several { notices }.in_words()))
 }
 
 async fn doubts(

@@ -1,29 +1,28 @@
 //! Editing a programme: saves the fields of the form, provided that nobody has edited the programme since
-//! the form was made. Faculty's changes of an admin's settings become a request.
+//! the form was made.
 
 use axum::http::StatusCode;
 use bursar_core::domain::audit::Act;
 use bursar_core::domain::programme::Programme;
-use bursar_core::domain::programme::request::{BUDGET, ProgrammeRequest, Wish};
 use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store;
 use bursar_core::store::{EditOutcome, RulesSource};
-use bursar_core::web::{Answer, AppError, Fields, Flash, Result, Site};
+use bursar_core::web::{Answer, AppError, Flash, Result, Site};
 
 use super::doubts::with_doubts;
-use super::page::{PageState, show};
+use super::page::show;
+use super::table::BUDGET;
 use super::{SettingsDraft, read, refuse_impossible};
 use crate::kit::access::{Faculty, Post, ProgrammeAccess, is_open};
-use crate::kit::form::{Difference, Form, Owner};
+use crate::kit::form::{Difference, Form};
 use crate::kit::paths;
-use crate::programme::requests::DECIDED_TODAY;
 use crate::work::{guardrails, jobs};
 
 const UNREADABLE: &str = "Nothing was saved. Please correct:";
 const FORBIDDEN: &str = "Nothing was saved. These changes are not possible:";
 const STALE: &str = "Nothing was saved: the programme was edited meanwhile. The fields below show its present values with your changes. Where both edits changed a field, both values are shown. Save again to save your changes only.";
-const NOT_APART: &str = "Nothing was saved: your other changes do not fit until an admin approves the ones that an admin decides. Ask for those alone, and save the others once they are approved.";
+const OF_ADMINS: &str = "An admin decides this. Ask the admins below.";
 pub(crate) const OVERTAKEN: &str =
     "Nothing was saved: too many others claimed or changed something at the same moment. Save again in a moment.";
 const FIXED: &str =
@@ -41,46 +40,14 @@ struct SettingsEdit<'a> {
 }
 
 pub(crate) async fn edit(post: Post<Faculty>) -> Answer {
-    let notice = SettingsEdit::read(&post, &post.fields).await?.carry_out().await?;
+    let notice = SettingsEdit::read(&post).await?.carry_out().await?;
     Ok(post.site.done(&paths::settings(&post.access.programme.id), &notice))
 }
 
-/// Saves what faculty asked for, provided that each field still holds what it held then, or holds the asked value by now.
-pub(crate) async fn approve(post: &Post<Faculty>, request: ProgrammeRequest) -> Result<Flash> {
-    let Post { site, access, deadline, .. } = post;
-    let programme = &access.programme;
-    let wished = request.wishes.iter().map(|wish| (wish.setting.clone(), wish.new_value.clone())).collect();
-    let mut edit = SettingsEdit::read(post, &wished).await?;
-    let notice = Flash::RequestDecided { is_approved: true };
-    for Wish { setting, label, old_value, new_value, .. } in &request.wishes {
-        let today = edit.form.saved(setting);
-        if today != old_value && today != new_value {
-            return Err(AppError::conflict(format!(
-                "Not approved: “{label}” has changed since the request, from {1} to {0}. The request asks for {2}. Set that on the settings page, or decline the request.",
-                quoted(today),
-                quoted(old_value),
-                quoted(new_value)
-            )));
-        }
-    }
-    let Some(after) = read(&mut edit.form) else {
-        return Err(edit.refused(StatusCode::UNPROCESSABLE_ENTITY, UNREADABLE).await);
-    };
-    let saved = edit.form.changes(&after);
-    if !saved.is_empty() {
-        is_open(programme)?;
-    }
-    if let Some(status) = refuse_impossible(site, &mut edit.form, &after.settings, *deadline).await? {
-        return Err(edit.refused(status, FORBIDDEN).await);
-    }
-    let notice = with_doubts(site, notice, Some((programme, edit.budget)), &after).await?;
-    edit.save(after, &saved, Some(request)).await?;
-    Ok(notice)
-}
-
 impl<'a> SettingsEdit<'a> {
-    async fn read(post: &'a Post<Faculty>, fields: &Fields) -> Result<SettingsEdit<'a>> {
-        let programme = &post.access.programme;
+    async fn read(post: &'a Post<Faculty>) -> Result<SettingsEdit<'a>> {
+        let Post { access, fields, .. } = post;
+        let programme = &access.programme;
         let budget = post.site.table.budget(&programme.id).await?.limit;
         let is_stale = fields.filled("version").is_some_and(|sent| sent != version(programme, budget));
         let form = Form::edit(SettingsDraft { settings: programme.settings.clone(), budget }).typed(fields);
@@ -89,38 +56,23 @@ impl<'a> SettingsEdit<'a> {
 
     async fn carry_out(mut self) -> Result<Flash> {
         let post = self.post;
-        let Post { site, access, person, fields, now, deadline, .. } = post;
+        let Post { site, access, fields, deadline, .. } = post;
         let programme = &access.programme;
-        let Some(draft) = read(&mut self.form) else {
+        let Some(after) = read(&mut self.form) else {
             return Err(self.refused(StatusCode::UNPROCESSABLE_ENTITY, UNREADABLE).await);
         };
-        // Faculty save their own settings, and request the others.
-        let mut after = draft;
-        let mut wished = Difference::default();
-        if !access.is_admin() {
-            wished = self.form.changes(&after).of_admins();
-            let Some(faculty_draft) = read(&mut self.form.without(Owner::Admins)) else {
-                return Err(self.refused(StatusCode::UNPROCESSABLE_ENTITY, NOT_APART).await);
-            };
-            after = faculty_draft;
-        }
         let saved = self.form.changes(&after);
-        if saved.is_empty() && wished.is_empty() {
+        if saved.is_empty() {
             return Ok(Flash::Already);
+        }
+        if !access.is_admin() && saved.of_admins().next().is_some() {
+            saved.of_admins().for_each(|id| self.form.refuse(id, OF_ADMINS.to_owned()));
+            return Err(self.refused(StatusCode::UNPROCESSABLE_ENTITY, FORBIDDEN).await);
         }
         // Models and providers which were not named before have to exist.
         if let Some(status) = refuse_impossible(site, &mut self.form, &after.settings, *deadline).await? {
             let why = if status == StatusCode::UNPROCESSABLE_ENTITY { UNREADABLE } else { FORBIDDEN };
             return Err(self.refused(status, why).await);
-        }
-        let request = ProgrammeRequest::new(programme.id.clone(), person.clone(), wished.wishes(), *now);
-        let request_notice = Flash::Asked { is_rest_saved: !saved.is_empty() };
-        let before = site.table.get(ProgrammeRequest::key_of(&programme.id, request.request)).await?;
-        if before.as_ref().is_some_and(|before| before.decision.is_some()) {
-            return Err(self.refused(StatusCode::CONFLICT, DECIDED_TODAY).await);
-        }
-        if saved.is_empty() && before.is_some() {
-            return Ok(request_notice);
         }
         if fields.filled("version").is_none() {
             return Err(AppError::unprocessable(NO_VERSION));
@@ -130,15 +82,11 @@ impl<'a> SettingsEdit<'a> {
             return Err(self.refused(StatusCode::CONFLICT, STALE).await);
         }
         let notice = with_doubts(site, Flash::Saved, Some((programme, self.budget)), &after).await?;
-        self.save(after, &saved, None).await?;
-        if wished.is_empty() {
-            return Ok(notice);
-        }
-        site.table.ask_admins(&request, wished.entry(Act::Asked), post.author()).await?;
-        Ok(request_notice)
+        self.save(after, &saved).await?;
+        Ok(notice)
     }
 
-    async fn save(mut self, after: SettingsDraft, saved: &Difference, answers: Option<ProgrammeRequest>) -> Result<()> {
+    async fn save(mut self, after: SettingsDraft, saved: &Difference) -> Result<()> {
         let Post { site, access, deadline, .. } = self.post;
         let programme = &access.programme;
         let edit = store::ProgrammeEdit {
@@ -147,7 +95,6 @@ impl<'a> SettingsEdit<'a> {
             budget: Some((self.budget, after.budget)),
             // The budget's change has an entry of its own.
             what: saved.clone().without(BUDGET).entry(Act::Edited),
-            answers,
         };
         let status = match site.table.edit(&programme.id, &edit, self.post.author()).await? {
             EditOutcome::Done => {
@@ -171,7 +118,7 @@ impl<'a> SettingsEdit<'a> {
             EditOutcome::KeysEndBefore(until) => {
                 let until = column_time(until, programme.settings.term.zone());
                 let why = format!(
-                    "Existing keys end on {until} at the latest, and OpenRouter cannot change that. Copy the programme into the next term instead."
+                    "Existing keys end on {until} at the latest, and OpenRouter cannot change that. Make a programme for the next term instead."
                 );
                 self.refuse(saved, &["ends_on"], &why);
                 StatusCode::UNPROCESSABLE_ENTITY
@@ -206,14 +153,8 @@ impl<'a> SettingsEdit<'a> {
     }
 }
 
-/// What a field holds, as a sentence names it.
-fn quoted(text: &str) -> String {
-    if text.is_empty() { "nothing".to_owned() } else { format!("“{text}”") }
-}
-
 async fn again(site: &Site, status: StatusCode, access: &ProgrammeAccess, form: Form<SettingsDraft>) -> AppError {
-    let state = PageState { edit: Some(form), ..PageState::default() };
-    AppError::page(status, show(site, access, state).await)
+    AppError::page(status, show(site, access, Some(form), None).await)
 }
 
 /// The version that an edit must have been made from. The budget is an item of its own, so its amount is part

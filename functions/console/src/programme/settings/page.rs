@@ -1,20 +1,22 @@
-//! The settings of a programme, with the forms that edit, copy and close it. Assistants read them.
+//! The settings of a programme, with the forms that edit and close it, or with which faculty ask the admins. Assistants read them.
 
 use askama::Template;
+use axum::extract::RawQuery;
+use axum::http::StatusCode;
+use bursar_core::clock::Moment;
 use bursar_core::domain::programme::Programme;
-use bursar_core::domain::programme::request::BUDGET;
-use bursar_core::domain::values::id::new_ulid;
-use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::format::time_in;
 use bursar_core::store::Overview;
-use bursar_core::web::{Answer, AppError, Site};
-use jiff::ToSpan;
-use ulid::Ulid;
+use bursar_core::web::{Answer, AppError, Fields, Result, Site};
 
 use super::edit::version;
-use super::{BrakeFloor, FieldGroup, SettingsDraft, groups, how_long};
+use super::{BrakeFloor, FieldGroup, SettingsDraft, groups, how_long, read};
 use crate::kit::access::{PageFrame, ProgrammeAccess};
 use crate::kit::form::{Form, Owner};
 use crate::kit::job_line::JobLine;
+use crate::kit::show;
+
+const NO_VALUES: &str = "Nothing was saved. The link has values that cannot be saved. Please correct:";
 
 #[derive(Template)]
 #[template(path = "settings.html")]
@@ -22,68 +24,77 @@ struct SettingsPage<'a> {
     frame: PageFrame<'a>,
     programme: &'a Programme,
     jobs: Vec<JobLine>,
+    is_faculty: bool,
     may_edit: bool,
     version: String,
     edit: Form<SettingsDraft>,
-    /// The form that copies the programme, and whether its roster is copied too; assistants have none.
-    copying: Option<(Form<SettingsDraft>, bool)>,
-    request: Option<Ulid>,
-    /// The id of that form, which makes one copy.
-    form: Ulid,
-}
-
-/// The forms as they were posted.
-#[derive(Default)]
-pub(crate) struct PageState {
-    pub(crate) edit: Option<Form<SettingsDraft>>,
-    /// With whether the roster is copied too.
-    pub(crate) copying: Option<(Form<SettingsDraft>, bool)>,
-    /// The request that the copy answers.
-    pub(crate) request: Option<Ulid>,
+    /// Who asked for the values with which the form is filled, and when.
+    reason: Option<String>,
 }
 
 impl SettingsPage<'_> {
-    fn groups(&self) -> Vec<FieldGroup<'_>> {
-        groups(&self.edit, |field| field.owner != Owner::Creator)
+    /// The settings that the visitor may save. Assistants may save none, and read all.
+    fn own(&self) -> Vec<FieldGroup<'_>> {
+        let has_all = self.frame.is_admin || !self.may_edit;
+        groups(&self.edit, |field| field.owner == Owner::Faculty || (has_all && field.owner == Owner::Admins))
+    }
+
+    fn of_admins(&self) -> Vec<FieldGroup<'_>> {
+        groups(&self.edit, |field| field.owner == Owner::Admins)
     }
 }
 
-pub(crate) async fn page(site: Site, access: ProgrammeAccess) -> Answer {
-    show(&site, &access, PageState::default()).await
+/// The page. Whoever may edit the programme finds its form filled with what the query says.
+pub(crate) async fn page(site: Site, access: ProgrammeAccess, RawQuery(query): RawQuery) -> Answer {
+    let programme = &access.programme;
+    let Some(query) = query.filter(|_| may_edit(&access)) else { return show(&site, &access, None, None).await };
+    let wished: Fields = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    let budget = site.table.budget(&programme.id).await?.limit;
+    let saved = SettingsDraft { settings: programme.settings.clone(), budget };
+    let mut form = Form::edit(saved).typed(&wished).beside();
+    let is_refused = read(&mut form).is_none();
+    let reason = reason(&site, programme, &wished).await?;
+    if is_refused {
+        let page = show(&site, &access, Some(form.refused(NO_VALUES)), reason).await;
+        return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
+    }
+    show(&site, &access, Some(form), reason).await
 }
 
-pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState) -> Answer {
+/// Who asked for what a link says, and when, where the link names that.
+async fn reason(site: &Site, programme: &Programme, wished: &Fields) -> Result<Option<String>> {
+    let Some(asked_by) = wished.get("asked_by").and_then(|person| person.parse().ok()) else { return Ok(None) };
+    let Some(asked_at) = wished.get("asked_at").and_then(|at| at.parse::<Moment>().ok()) else { return Ok(None) };
+    let who = show::person(&site.table, &asked_by).await?;
+    Ok(Some(format!("{who} asked for this on {}.", time_in(asked_at, programme.settings.term.zone()))))
+}
+
+fn may_edit(access: &ProgrammeAccess) -> bool {
+    access.is_faculty() && access.programme.closed_at.is_none()
+}
+
+/// The page with this form, or else with what is saved.
+pub(crate) async fn show(
+    site: &Site,
+    access: &ProgrammeAccess,
+    edit: Option<Form<SettingsDraft>>,
+    reason: Option<String>,
+) -> Answer {
     let programme = &access.programme;
     let overview = site.table.overview(&programme.id).await?;
     let Overview { budget, jobs, counts, .. } = overview.ok_or_else(AppError::not_found)?;
     let keys = u64::try_from(counts.have_claimed()).unwrap_or_default();
     let saved = SettingsDraft { settings: programme.settings.clone(), budget: budget.limit };
-    let copied = state.copying.unwrap_or_else(|| (copying(programme, budget.limit), false));
-    let edit = state.edit.unwrap_or_else(|| Form::edit(saved));
+    let edit = edit.unwrap_or_else(|| Form::edit(saved));
     let floor = BrakeFloor::read(&site.table, &programme.settings).await?;
     Ok(site.page(&SettingsPage {
         frame: PageFrame::new(site, &access.visitor),
         programme,
         jobs: JobLine::of_programme(site, programme, &jobs, access.is_faculty()).await,
-        may_edit: access.is_faculty() && programme.closed_at.is_none(),
+        is_faculty: access.is_faculty(),
+        may_edit: may_edit(access),
         version: version(programme, budget.limit),
         edit: edit.hinting("pause_until", how_long(keys)).hinting("daily_usd", floor.hint()),
-        copying: Some(copied).filter(|_| access.is_faculty()),
-        request: state.request,
-        form: new_ulid(site.clock.now()),
+        reason,
     }))
-}
-
-/// The settings that the copy's form shows; all others are copied.
-pub(crate) const CARRIED: &[&str] = &["name", "starts_on", "ends_on", BUDGET];
-
-/// The form of a new programme, filled with what another one has, whose term is as long and begins when that is over.
-pub(crate) fn copying(programme: &Programme, budget: Usd) -> Form<SettingsDraft> {
-    let term = &programme.settings.term;
-    let starts_on = term.ends_on().saturating_add(1.day());
-    let ends_on = starts_on.saturating_add(term.ends_on() - term.starts_on());
-    let mut form = Form::filled_with(SettingsDraft { settings: programme.settings.clone(), budget }).apart("copy-", "");
-    form.set("starts_on", starts_on.to_string());
-    form.set("ends_on", ends_on.to_string());
-    form
 }

@@ -2,7 +2,7 @@
 
 use bursar_core::clock::Moment;
 use bursar_core::domain::programme::rules::DataPolicy;
-use bursar_core::domain::programme::{Byok, Claims, Mails, People, Settings, request};
+use bursar_core::domain::programme::{Byok, Claims, Mails, People, Settings};
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::format::{Joined, field_time};
 use bursar_core::domain::values::money::Usd;
@@ -19,6 +19,9 @@ pub(crate) struct SettingsDraft {
     pub(crate) settings: Settings,
     pub(crate) budget: Usd,
 }
+
+/// The budget's setting, which is an item of its own.
+pub(crate) const BUDGET: &str = "budget_usd";
 
 /// The row that all settings share: a setting belongs to admins, unless its own row or that of its heading says whose it is.
 const SETTING: Field<SettingsDraft> = Field { owner: Owner::Admins, ..Field::OPTIONAL };
@@ -114,7 +117,7 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         ..MONEY
     },
     Field {
-        id: request::BUDGET,
+        id: BUDGET,
         label: "Budget",
         hint: "In dollars: all the money the programme may ever cost.",
         kind: FieldKind::Money,

@@ -16,7 +16,7 @@ async fn faculty_read_who_and_what() {
 
     CS pilot: last week
 
-    At $329 a week, most students will have used up their caps around 19 Dec, seven weeks before the term ends. What is free is needed for students without a key. Save the budget that you need in the settings: the admins get it as a request. The caps of those who need more can be raised after that.
+    At $329 a week, most students will have used up their caps around 19 Dec, seven weeks before the term ends. What is free is needed for students without a key. Ask the admins for a larger budget in the settings. The caps of those who need more can be raised after that.
 
     CS pilot spent $312.40 last week, and $280.10 the week before. 6 things need your attention.
 

@@ -182,7 +182,7 @@ fn keys_stop_at_what_is_reserved() {
     let to_do = [Role::Admin, Role::Faculty, Role::Assistant].map(|reader| needed.to_do(reader, true).unwrap());
     insta::assert_snapshot!(to_do.join("\n"), @"
     What is free is needed for students without a key. Raise the budget in the settings. The caps of those who need more can be raised after that.
-    What is free is needed for students without a key. Save the budget that you need in the settings: the admins get it as a request. The caps of those who need more can be raised after that.
+    What is free is needed for students without a key. Ask the admins for a larger budget in the settings. The caps of those who need more can be raised after that.
     What is free is needed for students without a key. Faculty can ask the admins for more. The caps of those who need more can be raised after that.
     ");
     insta::assert_snapshot!(of(Some(900)).in_words(&term()), @"The students who have keys have used up their caps. The budget of $4,000 is not used up.");
