@@ -274,7 +274,7 @@ impl Settler<'_> {
         let marked = self
             .table
             .act(self.now(context), |view, now| {
-                if is_wait && !view.grant.may_have_key_to_end() { Err(Unchanged) } else { view.put_off(now) }
+                if is_wait && !view.grant.has_key_to_end() { Err(Unchanged) } else { view.put_off(now) }
             })
             .await;
         if let Err(error) = marked {

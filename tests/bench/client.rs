@@ -10,13 +10,10 @@ use bursar_core::config::Config;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{Grant, Stopped};
-use bursar_core::domain::programme::Programme;
-use bursar_core::domain::values::format::field_time;
 use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::start::Function;
 use bursar_core::store::{ActContext, Table};
 use bursar_local::base::lock;
-use jiff::SignedDuration;
 use lambda_runtime::LambdaEvent;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -188,7 +185,7 @@ pub(crate) async fn edit_caps(cookie: &str, csrf: &str, programme: &str, leaked:
         }
         if let (Some(at), false) = (leaked_at, is_off) {
             let grant = table.get(Grant::key_of(&programme, &leaked)).await?.context("no grant")?;
-            (edited.leak, is_off) = (at.elapsed().as_secs_f64(), !grant.may_have_key_to_end());
+            (edited.leak, is_off) = (at.elapsed().as_secs_f64(), !grant.has_key_to_end());
         }
         let job = table.jobs(&programme).await?.pop().context("no job")?;
         if job.next >= job.total && table.waiting_for_provider(&job).await?.is_empty() {
@@ -204,25 +201,24 @@ pub(crate) async fn edit_caps(cookie: &str, csrf: &str, programme: &str, leaked:
     say(&edited)
 }
 
-/// Pauses every group of a programme from now on, runs the work of each minute, and waits until all keys are known to be off. Returns how
-/// long the request took, and the rest, in seconds.
+/// Pauses all students of a programme, runs the work of each minute, and waits until all keys are known to be off. Returns how long the two
+/// requests took, and the rest, in seconds.
 pub(crate) async fn pause_all(cookie: &str, csrf: &str, programme: &str) -> Result<()> {
     bursar_core::log::start();
     let (config, clock) = (Config::from_environment().await?, Clock::system());
-    let (table, path) = (Table::new(&config), format!("/console/programmes/{programme}"));
+    let (table, path) = (Table::new(&config), format!("/console/programmes/{programme}/grants/bulk"));
     let programme: ProgrammeId = programme.parse()?;
-    let settings = table.get(Programme::key_of(&programme)).await?.context("no programme")?.settings;
-    let zone = settings.term.zone();
-    let [from, until] = [0, 24].map(|hours| field_time(clock.now() + SignedDuration::from_hours(hours), zone));
-    let times = (0..4).map(|group| format!("&pause_from.section-{group}={from}&pause_until.section-{group}={until}"));
     let form_type = ("content-type", "application/x-www-form-urlencoded");
-    let body = format!("csrf={csrf}&version=1{}", times.collect::<String>());
+    let form = format!("csrf={csrf}&act=pause");
     let schedule = works_each_minute(&config, &Arc::default());
     let begun = Instant::now();
     let page = console::App::new(config, clock);
-    let pressed =
-        of_one(&page, &request(cookie, "POST", &format!("{path}/groups"), form_type, &body), ANSWERS_WITHIN).await?;
-    ensure!(pressed.answer["statusCode"] == 303, "not saved: {}", pressed.answer);
+    let shown = of_one(&page, &request(cookie, "POST", &path, form_type, &form), ANSWERS_WITHIN).await?;
+    let preview = shown.answer["body"].as_str().and_then(|body| body.split_once("name=\"bulk\" value=\""));
+    let (bulk, _) = preview.and_then(|(_, rest)| rest.split_once('"')).context("no preview")?;
+    let form = format!("{form}&bulk={bulk}");
+    let applied = of_one(&page, &request(cookie, "POST", &path, form_type, &form), ANSWERS_WITHIN).await?;
+    ensure!(applied.answer["statusCode"] == 303, "not paused: {}", applied.answer);
     loop {
         tokio::time::sleep(Duration::from_secs(2)).await;
         let grants = table.grants(&programme).await?;
@@ -231,7 +227,7 @@ pub(crate) async fn pause_all(cookie: &str, csrf: &str, programme: &str) -> Resu
         }
     }
     schedule.abort();
-    say(&[pressed.wall_ms / 1e3, begun.elapsed().as_secs_f64()])
+    say(&[(shown.wall_ms + applied.wall_ms) / 1e3, begun.elapsed().as_secs_f64()])
 }
 
 fn works_each_minute(config: &Config, worked: &Arc<Mutex<Vec<Worked>>>) -> JoinHandle<()> {

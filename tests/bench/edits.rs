@@ -29,7 +29,7 @@ pub(crate) async fn pause(count: usize) -> Result<()> {
     let world = World::of(count, count).await?;
     world.answer_after(LATENCY_MS);
     let programme = &world.keys.last().context("no key")?.name.programme;
-    let words = ["pause", "groups", &world.cookie, &world.csrf, programme.as_str()];
+    let words = ["pause", "all", &world.cookie, &world.csrf, programme.as_str()];
     let [press, off]: [f64; 2] = world.as_product(FunctionName::Console, &words, false).await?;
     println!("| keys | the press, s | the last is off, s |");
     println!("| --- | --- | --- |");

@@ -55,7 +55,7 @@ fn run() -> Result<()> {
         ["as-product", "console", "edits", cookie, csrf, programme, leaked] => {
             as_in_lambda(client::edit_caps(cookie, csrf, programme, leaked))
         }
-        ["as-product", "console", "pause", "groups", cookie, csrf, programme] => {
+        ["as-product", "console", "pause", "all", cookie, csrf, programme] => {
             as_in_lambda(client::pause_all(cookie, csrf, programme))
         }
         ["pause", ..] => on_threads(edits::pause(count_or(2_000)?)),

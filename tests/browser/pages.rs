@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use bursar_core::config::SignOnRequired;
+use bursar_core::domain::grant::HoldKind;
 use bursar_core::domain::programme::basis::Byok;
-use bursar_core::domain::programme::pause::PauseTimes;
 use bursar_core::domain::programme::rules::DailyLimit;
 use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::money::Usd;
@@ -17,7 +17,6 @@ use bursar_local::sign_on::Lie;
 use bursar_local::stack::SignOnBy;
 use bursar_tests::campus::{ADMIN, Campus, address};
 use bursar_tests::stack::Setup;
-use jiff::ToSpan;
 use serde_json::{Value, json};
 
 use crate::driver::{Browser, DESK, Driver, PHONE};
@@ -28,7 +27,7 @@ use crate::sign_on::enrol;
 const VISITS: &str = include_str!("pages.txt");
 /// A desk's window at four times its size.
 const NARROWEST: u32 = 320;
-const IN_EXAM: &str = "in.exam@example.edu";
+const PAUSED: &str = "paused@example.edu";
 const MOST_BYTES: u64 = 80_000;
 const PICTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/browser/pages");
 /// What answers a link and is no page.
@@ -129,7 +128,7 @@ pub(crate) async fn are_good(driver: &Driver, axe: &Path) {
     let grant_of =
         async |of: &str| campus.table.list(Enrolment::of_address(address(of).matched())).await.unwrap().remove(0).grant;
     let (new_grant, grant) = (grant_of(&new).await, grant_of(&student).await);
-    let paused = course_in_an_exam(&mut campus).await;
+    let paused = course_with_a_pause(&mut campus).await;
     large_course(&mut campus).await;
     let hash = (0..105).map(|number| campus.foreign(&format!("course-{number}"))).last().unwrap();
     campus.sync().await;
@@ -144,7 +143,7 @@ pub(crate) async fn are_good(driver: &Driver, axe: &Path) {
     let _ = std::fs::remove_dir_all(PICTURES);
     std::fs::create_dir_all(PICTURES).unwrap();
 
-    let students = [("new", &*new), ("student", &*student), ("paused", IN_EXAM)];
+    let students = [("new", &*new), ("student", &*student), ("paused", PAUSED)];
     let staff = [("assistant", ASSISTANT), ("faculty", FACULTY), ("admin", ADMIN), ("sign-on admin", ADMIN)];
     let people: BTreeMap<&str, &str> = students.into_iter().chain(staff).collect();
     let mut browsers = BTreeMap::from([("nobody", nobody)]);
@@ -238,21 +237,19 @@ pub(crate) async fn fill_and_send(browser: &Browser, action: &str, typed: &[(&st
     browser.one("html:not([data-sent])").await;
 }
 
-/// A programme that is paused by the clock, and has a brake for a day; and one of its two students.
-async fn course_in_an_exam(campus: &mut Campus) -> GrantId {
+/// A programme with a brake for a day, one of whose two students is paused; that one.
+async fn course_with_a_pause(campus: &mut Campus) -> GrantId {
     campus.programme("Exam course", |_| {}).await;
-    campus.students_with_keys(&[IN_EXAM, "another.student"]).await;
-    let now = campus.clock.now();
-    let times = PauseTimes { from: now - 1.hour(), until: now + 24.hours() };
+    campus.students_with_keys(&[PAUSED, "another.student"]).await;
     let daily = DailyLimit { limit: Usd::from_dollars(5), byok: Byok::Outside };
     campus
         .set(|settings| {
-            settings.pauses.all = Some(times);
             settings.rules.all.daily = Some(daily);
         })
         .await;
+    campus.hold(PAUSED, HoldKind::Paused).await;
     campus.settle().await;
-    campus.grant(IN_EXAM).await.id
+    campus.grant(PAUSED).await.id
 }
 
 /// A programme with more people than one page shows, all with a key. Their addresses are as long as others' with their names.

@@ -383,7 +383,7 @@ impl Campus {
             let view = self.table.view(&self.programme, &grant.id).await.unwrap().unwrap();
             let to_be_told: Vec<_> = view.calls(now).into_iter().filter(|call| call.tell != Tell::Read).collect();
             assert_eq!(to_be_told, [], "{grant:?}");
-            let usable = view.usable(now).map(|live| &live.hash);
+            let usable = view.grant.usable().map(|live| &live.hash);
             for key in there.iter().filter(|key| !key.deleted) {
                 let Some(recorded) = grant.keys.iter().find(|of| of.hash.as_str() == key.hash) else { continue };
                 let is_usable = usable == Some(&recorded.hash);

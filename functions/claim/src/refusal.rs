@@ -27,7 +27,6 @@ pub(crate) fn begin(refused: &BeginRefused, settings: &Settings, now: Moment) ->
         BeginRefused::Revoked
         | BeginRefused::Over
         | BeginRefused::Held(_)
-        | BeginRefused::PausedUntil { .. }
         | BeginRefused::AlreadyShown
         | BeginRefused::NothingToReplace
         | BeginRefused::BeingMade { .. }
@@ -113,9 +112,7 @@ pub(crate) fn why_not_resumed(refused: &ChangeRefused) -> &'static str {
         | ChangeRefused::ChangedSince
         | ChangeRefused::NotMailed => "Your key was not switched off for being unused, so there is nothing to resume.",
         ChangeRefused::Over => "This programme has ended for you.",
-        ChangeRefused::PausedByAnother | ChangeRefused::PausedByTimes => {
-            "The people who run this programme paused your access."
-        }
+        ChangeRefused::PausedByAnother => "The people who run this programme paused your access.",
         ChangeRefused::BudgetExhausted => ALL_PROMISED,
     }
 }
@@ -129,11 +126,6 @@ pub(crate) fn why_not(refused: &BeginRefused, term: &Term) -> String {
         BeginRefused::Held(HoldKind::Paused) => {
             "The people who run this programme have paused your access: no key is made, and requests with a key are refused. Ask them about it; nothing is lost.".to_owned()
         }
-        BeginRefused::PausedUntil { until } => format!(
-            "The people who run this programme have paused your access until {}: no key is made before then, and requests with a key are refused. \
-             You need not do anything: afterwards all is as it was, and nothing is lost.",
-            format_time(*until)
-        ),
         BeginRefused::Held(HoldKind::Dropped) => {
             "You are no longer on the roster of this programme. If that is a mistake, ask the people who run the programme."
                 .to_owned()

@@ -129,7 +129,7 @@ async fn after_failure(runner: &RunContext, context: ActContext<'_>, finding: &F
         runner.table.note_failed_look((context.programme, context.grant, epoch), listed_at, context.deadline).await?;
     }
     let grant: Option<Grant> = runner.table.get(Grant::key_of(context.programme, context.grant)).await?;
-    Ok(grant.is_some_and(|grant| grant.may_have_key_to_end()))
+    Ok(grant.is_some_and(|grant| grant.has_key_to_end()))
 }
 
 async fn try_to(runner: &RunContext, context: ActContext<'_>, finding: &Finding) -> Result<()> {

@@ -51,7 +51,7 @@ kinds! {
     // Of grants and programmes.
     Stays: Reading = "reading", DoneByHand = "done-by-hand", Crossing = "crossing", Budget = "budget", RosterCounts = "roster-counts", Totals = "totals",
     GroupTotals = "group-totals", KeptPeople = "people", Digest = "digest", Job = "job", RosterToken = "roster-token", RateCount = "rate-count",
-    Guardrail = "guardrail", PauseWatch = "pause-watch", MoreListing = "more-listing", Tier = "tier", HourlyUses = "hourly-uses", BegunSignOn = "sign-on",
+    Guardrail = "guardrail", MoreListing = "more-listing", Tier = "tier", HourlyUses = "hourly-uses", BegunSignOn = "sign-on",
     // Of people with a role, by id, for 90 days.
     AccessEntry = "access",
     // Of mail.

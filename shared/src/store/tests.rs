@@ -27,7 +27,6 @@ use crate::domain::mail::failure::UnreachableReason;
 use crate::domain::mail::kind::OUTBOX_KEPT;
 use crate::domain::programme::counts::RosterCounts;
 use crate::domain::programme::guardrail::Guardrail;
-use crate::domain::programme::pause::PauseWatch;
 use crate::domain::programme::role::Roles;
 use crate::domain::programme::rules::Tier;
 use crate::domain::programme::{Budget, Programme};
@@ -62,7 +61,7 @@ kinds! {
     StaffPerson KnownAddress KeyOwner AssignedUse KeptTotals GroupTotals KeptPeople Crossing Run SyncState Account
     AccountDay BalanceReading AccountCut CutKeys MailedStatement ForeignAct ForeignKey OwnJudgement Alarm
     AddedAdmins ModelDay ModelRows BalanceNotice Digest Import Job RosterPreview ImportPart RosterToken Erasure
-    MoreListing ListedModels PauseWatch AccessEntry
+    MoreListing ListedModels AccessEntry
     RetentionHold
 }
 

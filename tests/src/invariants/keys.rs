@@ -45,7 +45,7 @@ fn accounted_for(step: &Step<'_>, name: &KeyName, key: &KeySnapshot) -> Result<(
     let told: Vec<&AuditEntry> = now.told_of(&id, name.epoch).collect();
     let begun = told.iter().find(|entry| matches!(entry.what.act, Act::Begun | Act::Recovered));
     let begun = begun.ok_or("nothing was written down before it was made")?;
-    if now.usable(grant).is_some_and(|live| live.as_str() == key.hash) || now.is_about_to_pause(grant) {
+    if now.usable(grant).is_some_and(|live| live.as_str() == key.hash) {
         return Ok(());
     }
     let is_young = now.at < begun.recorded_at + GRACE;

@@ -6,10 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use bursar_core::clock::Moment;
 use bursar_core::domain::audit::AuditEntry;
-use bursar_core::domain::grant::{Grant, GrantState, LEASE, Reading, Urgency};
+use bursar_core::domain::grant::{Grant, GrantState, Reading, Urgency};
 use bursar_core::domain::ledger::foreign::{ForeignKey, KeyOwner};
 use bursar_core::domain::programme::guardrail::{Guardrail, GuardrailOwner};
-use bursar_core::domain::programme::pause::PauseWatch;
 use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::domain::usage::crossing::Crossing;
 use bursar_core::domain::values::id::KeyHash;
@@ -210,22 +209,9 @@ impl Snapshot {
     /// The key that may be used now.
     pub(super) fn usable<'g>(&self, grant: &'g Grant) -> Option<&'g KeyHash> {
         match &grant.state {
-            GrantState::Live { key } if grant.holds.is_empty() && !self.is_in_pause(grant) => Some(key),
+            GrantState::Live { key } if grant.holds.is_empty() => Some(key),
             _ => None,
         }
-    }
-
-    fn is_in_pause(&self, grant: &Grant) -> bool {
-        let programme = self.programmes.get(&grant.programme);
-        programme.is_some_and(|of| of.settings.pauses.until(grant.group.as_deref(), self.at).is_some())
-    }
-
-    /// Whether a pause has begun for a grant, and it is due, or is to be marked by the work of this minute or the next.
-    pub(super) fn is_about_to_pause(&self, grant: &Grant) -> bool {
-        let mut watches = self.all::<PauseWatch>().filter(|watch| watch.programme == grant.programme);
-        self.is_in_pause(grant)
-            && (grant.due_at.is_some_and(|due| due <= self.at)
-                || watches.any(|watch| watch.due_at.is_some_and(|due| due <= self.at + LEASE)))
     }
 }
 

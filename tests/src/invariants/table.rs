@@ -13,7 +13,6 @@ use bursar_core::domain::mail::alarm::Alarm;
 use bursar_core::domain::mail::digest::{Digest, KeptPeople};
 use bursar_core::domain::programme::counts::RosterCounts;
 use bursar_core::domain::programme::guardrail::{Guardrail, GuardrailOwner};
-use bursar_core::domain::programme::pause::PauseWatch;
 use bursar_core::domain::programme::role::Roles;
 use bursar_core::domain::programme::rules::{Tier, Tiers};
 use bursar_core::domain::programme::{Budget, Programme};
@@ -57,7 +56,7 @@ pub(super) fn items_are_whole(step: &Step<'_>, wrong: &mut Vec<String>) {
             MailServer MailRefusal Crossing Alarm Digest MailedStatement BalanceNotice
             SyncState Run OwnJudgement ForeignKey KeyOwner KeptTotals GroupTotals KeptPeople
             AssignedUse Account AccountDay BalanceReading AccountCut CutKeys ForeignAct ModelDay ModelRows RosterPreview ImportPart RosterToken
-            MoreListing ListedModels PauseWatch AccessEntry RetentionHold);
+            MoreListing ListedModels AccessEntry RetentionHold);
         match again {
             Ok(again) if again == *item => {}
             Ok(again) => {

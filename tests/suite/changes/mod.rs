@@ -5,7 +5,6 @@ mod edits;
 mod ends;
 mod jobs;
 mod models;
-mod pauses;
 mod races;
 mod returned;
 mod rules;

@@ -10,6 +10,7 @@ use super::*;
 
 const NEW: &str = "/console/programmes/new";
 const PROGRAMMES: &str = "/console/programmes";
+const GROUPS: &str = "/console/programmes/cs-pilot/groups";
 /// The fields that have no default.
 const PLAIN: [(&str, &str); 6] = [
     ("name", "CS pilot"),
@@ -214,6 +215,30 @@ async fn a_field_that_cannot_be_read_says_why() {
     unused_after_days "0": Write a whole number from 1 to 3650.
     roster "maybe": Choose one of the list.
     "#);
+    campus.finish().await;
+}
+
+/// What forms and pages once had is ignored like any field or parameter that there is not.
+#[tokio::test]
+async fn removed_fields_are_ignored() {
+    let mut campus = staffed().await;
+    campus.student_in("ada", Some("A")).await;
+    let admin = campus.admin().await;
+    for (page, action, field, typed) in [
+        (SETTINGS, ID, "pause_from", "2026-11-20T08:00"),
+        (SETTINGS, ID, "pause_until", "soon"),
+        (GROUPS, GROUPS, "pause_from.A", "2026-11-20T08:00"),
+        (GROUPS, GROUPS, "pause_until.A", "2026-11-20T07:00"),
+    ] {
+        let before = campus.settings().await;
+        admin.submit(&admin.get(page).await, action, &[(field, typed)]).await.expect(303);
+        assert!(campus.settings().await == before, "{field}");
+        assert!(admin.get(page).await.texts("notice").concat().contains("nothing was changed"), "{field}");
+    }
+    for (page, query) in [(SETTINGS, "pause_from=2026-11-20T08%3A00")] {
+        let plain = admin.get(page).await.expect(200).readable();
+        assert_eq!(admin.get(&format!("{page}?{query}")).await.expect(200).readable(), plain, "{query}");
+    }
     campus.finish().await;
 }
 

@@ -6,7 +6,6 @@ use std::fmt::Write;
 use bursar_core::domain::audit::{Act, AuditEntry};
 use bursar_core::domain::grant::{Grant, HoldKind, ShownState};
 use bursar_core::domain::mail::failure::NO_ADDRESS;
-use bursar_core::domain::programme::pause::ClockPauses;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{HourlyUses, MailState, OutboxRow, QueuedMail};
@@ -467,8 +466,7 @@ async fn who_returns_late_takes_another_reservation() {
     let shown = applied(&admin, "add", "email\nada@example.edu\nbob@example.edu\n").await;
     assert_eq!(counts(&shown), [0, 0, 0, 0, 2, 0]);
     let now = campus.clock.now();
-    let pauses = ClockPauses::default();
-    let states = [campus.grant("ada").await, campus.grant("bob").await].map(|grant| grant.shown_state(&pauses, now));
+    let states = [campus.grant("ada").await, campus.grant("bob").await].map(|grant| grant.shown_state(now));
     assert_eq!(states, [ShownState::Stopped, ShownState::Invited]);
     assert!(campus.enabled().is_empty());
     let ada = campus.student("ada").await;

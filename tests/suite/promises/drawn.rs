@@ -9,7 +9,6 @@
 use std::collections::BTreeMap;
 
 use bursar_core::clock::Moment;
-use bursar_core::domain::values::format::field_time;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
 use bursar_local::invoke::FunctionName;
@@ -20,7 +19,6 @@ use fastrand::Rng;
 use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
 use jiff::SignedDuration;
-use jiff::tz::TimeZone;
 use serde_json::json;
 use tokio::task::JoinHandle;
 
@@ -90,9 +88,6 @@ enum Press {
     CapOfOne,
     Cap,
     CapOfGroup,
-    /// Times between which all of a programme or a group is paused, or none any more.
-    Pause,
-    PauseOfGroup,
     /// What a key may spend in a day, or no such brake any more.
     Brake,
     /// Other rules, or none any more.
@@ -127,14 +122,12 @@ enum Move {
 }
 
 /// What is drawn, and how often each is in it.
-const PRESSED: [(Press, usize); 13] = [
+const PRESSED: [(Press, usize); 11] = [
     (Press::Student, 8),
     (Press::Act, 3),
     (Press::CapOfOne, 2),
     (Press::Cap, 1),
     (Press::CapOfGroup, 1),
-    (Press::Pause, 1),
-    (Press::PauseOfGroup, 1),
     (Press::Brake, 1),
     (Press::Models, 1),
     (Press::ModelsOfGroup, 1),
@@ -252,15 +245,6 @@ impl History {
             Press::CapOfOne => self.story.act(name, "cap", &[("cap_usd", cap)]),
             Press::Cap => self.story.form("/settings", "", &[("cap_usd", cap)]),
             Press::CapOfGroup => self.story.form("/groups", "/groups", &[(&format!("cap_usd.{group}"), cap)]),
-            Press::Pause => {
-                let [from, until] = self.pause_times();
-                self.story.form("/settings", "", &[("pause_from", &from), ("pause_until", &until)])
-            }
-            Press::PauseOfGroup => {
-                let [from, until] = self.pause_times();
-                let fields = ["from", "until"].map(|end| format!("pause_{end}.{group}"));
-                self.story.form("/groups", "/groups", &[(&fields[0], &from), (&fields[1], &until)])
-            }
             Press::Brake => {
                 let brake = self.one_of(&["", "9", "12"]);
                 self.story.form("/settings", "", &[("daily_usd", brake)])
@@ -277,16 +261,6 @@ impl History {
             Press::Sync => self.story.run(FunctionName::UsageSync, json!({})),
             Press::Work => self.story.run(FunctionName::Console, json!({"task": "work"})),
         }
-    }
-
-    /// As forms spell them; nothing where a pause is to end.
-    fn pause_times(&mut self) -> [String; 2] {
-        if self.dice.usize(..3) == 0 {
-            return Default::default();
-        }
-        let from = self.story.clock.now() + SignedDuration::from_mins(self.one_of(&[0, 1, 5]));
-        let until = from + SignedDuration::from_mins(self.one_of(&[1, 10, 1_500]));
-        [from, until].map(|time| field_time(time, &TimeZone::UTC))
     }
 
     async fn moves(&mut self, what: Move) {

@@ -229,7 +229,7 @@ impl Act {
             Act::Return => rule!(|view, now| view.release(HoldKind::Dropped, &actor, now)),
             Act::Disuse => rule!(|view, now| view.hold(HoldKind::Unused, &actor, why, now)),
             Act::Leaked => rule!(|view, _| view.stop(Stopped::Leaked, &Actor::Student)),
-            Act::HandBack => rule!(|view, now| view.hand_back(epoch, now)),
+            Act::HandBack => rule!(|view, _| view.hand_back(epoch)),
             Act::Revoke => rule!(|view, _| view.revoke(&actor, why)),
             Act::End => rule!(|view, now| view.end(&Actor::Rule, now)),
             Act::Recover => rule!(|view, now| view.not_found(&seen.minted().hash, now)),

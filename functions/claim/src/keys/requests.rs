@@ -51,7 +51,7 @@ pub(crate) async fn hand_back(form: KeyForm) -> Answer {
     let context = form.context();
     let epoch = form.epoch().unwrap_or(view.grant.epoch);
     let was_returned = matches!(view.grant.state, GrantState::Stopped { why: Stopped::Returned });
-    match site.table.act(context, |view, now| view.hand_back(epoch, now)).await? {
+    match site.table.act(context, |view, _| view.hand_back(epoch)).await? {
         ActOutcome::Done(_) => site.settler().settle_or_leave(context).await,
         ActOutcome::Refused(_) if was_returned => {}
         // Another claim has replaced the key of this page, which ended that key.

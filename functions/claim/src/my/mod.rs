@@ -133,7 +133,7 @@ pub(crate) async fn show(
 }
 
 fn is_in_use(view: &View, now: Moment) -> bool {
-    view.usable(now).is_some() && !view.programme.is_over(now)
+    view.grant.usable().is_some() && !view.programme.is_over(now)
 }
 
 /// Changes only the choices that the form carries. They belong to the person and touch no grant, programme

@@ -18,7 +18,7 @@ pub(crate) struct Today {
 impl Today {
     pub(crate) fn read(view: &View, rules: &StudentRules, now: Moment) -> Option<Today> {
         let daily = rules.confirmed.daily.filter(|_| !view.programme.is_over(now))?;
-        let reading = view.reading(view.usable(now)?.epoch);
+        let reading = view.reading(view.grant.usable()?.epoch);
         let used = reading.map_or(Usd::ZERO, |reading| reading.used.in_window(daily.basis(), now));
         let until = column_time(end_of_utc_day(utc_date(now)), view.programme.settings.term.zone());
         Some(Today { limit: daily.limit, left: (daily.limit - used).or_zero(), until })

@@ -29,9 +29,9 @@ pub(crate) fn label(view: &View, now: Moment) -> &'static str {
     match view.grant.state {
         GrantState::Revoked => "removed",
         GrantState::Ended => OVER,
-        _ if view.held(now) == Some(HoldKind::Unused) => "switched off",
-        _ if view.held(now) == Some(HoldKind::Dropped) => ShownState::OFF_ROSTER,
-        _ if view.held(now).is_some() => "paused",
+        _ if view.grant.holds.first() == Some(HoldKind::Unused) => "switched off",
+        _ if view.grant.holds.first() == Some(HoldKind::Dropped) => ShownState::OFF_ROSTER,
+        _ if view.grant.holds.first().is_some() => "paused",
         _ if view.programme.is_over(now) => OVER,
         _ if view.grant.is_being_made(now) => "being made",
         GrantState::Invited => "no key yet",
@@ -59,7 +59,7 @@ pub(crate) fn state(view: &View, obstacle: Option<&Obstacle>, now: Moment) -> St
         return format!("Your key was switched off{} because it was not used. {next}", off_since(view));
     }
     match &grant.state {
-        _ if view.held(now).is_some() => why.unwrap_or_default(),
+        _ if view.grant.holds.first().is_some() => why.unwrap_or_default(),
         GrantState::Revoked | GrantState::Ended => why.unwrap_or_default(),
         _ if grant.is_being_made(now) => why.unwrap_or_default(),
         GrantState::Invited if grant.lease.is_some() => why
@@ -146,7 +146,7 @@ fn off_since(view: &View) -> String {
 }
 
 fn stopped_because(view: &View, stopped: Stopped) -> String {
-    let may_be_on = view.grant.may_have_key_to_end();
+    let may_be_on = view.grant.has_key_to_end();
     let why = match stopped {
         Stopped::Leaked if may_be_on => {
             "Your key was reported as leaked. OpenRouter has not confirmed yet that the key is off; Bursar tries again every minute."

@@ -160,7 +160,6 @@ fn why_undone(why: WhyUndone) -> &'static str {
             ChangeRefused::BudgetExhausted => "the budget has no room for it",
             ChangeRefused::NoKey => "there is no key",
             ChangeRefused::PausedByAnother => "a person with another role paused it",
-            ChangeRefused::PausedByTimes => "the programme or the group is paused until later",
             ChangeRefused::AddressTaken => "another student has this address",
             ChangeRefused::AddressChanged => "the address was changed meanwhile",
             ChangeRefused::ChangedSince => "left as it is: it was changed, or added, after the file was compared",

@@ -193,8 +193,7 @@ impl ClosingPerson {
             let on_roster = grants.into_iter().filter(|(grant, _)| grant.stage.has_claimed() || grant.is_student());
             persons.extend(on_roster.map(|(grant, readings)| {
                 let spent = Spending::sum(&grant, &readings, settings, now).in_window;
-                let state =
-                    grant.shown_state(&settings.pauses, now).in_words(Some(grant.cap(settings) - spent), &grant.holds);
+                let state = grant.shown_state(now).in_words(Some(grant.cap(settings) - spent), &grant.holds);
                 ClosingPerson::new(grant, grants::used(&readings), state, settings, access.is_faculty())
             }));
         }

@@ -8,7 +8,6 @@ use axum::http::StatusCode;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{Grant, Person};
-use bursar_core::domain::programme::pause::ClockPauses;
 use bursar_core::domain::values::address::{EmailAddress, MatchedAddress};
 use bursar_core::domain::values::format::Joined;
 use bursar_core::domain::values::id::{new_ulid, ulid_for};
@@ -92,7 +91,7 @@ async fn show(
         let shown_address = if known_address.is_none() { "no address" } else { known_address.as_written() };
         let details = name.iter().chain(roster_id).map(String::as_str).chain([shown_address]);
         let details = details.joined(", ");
-        let state = candidate.shown_state(&ClockPauses::default(), now).in_words(None, &candidate.holds);
+        let state = candidate.shown_state(now).in_words(None, &candidate.holds);
         (format!("{ALSO}{}", field_of(candidate)), format!("{details}, {state} in {}: {why}", candidate.programme))
     });
     Ok(site.page(&ErasePage {

@@ -43,7 +43,7 @@ impl Effect {
         let mut keys = 0;
         let mut without = 0;
         for line in lines {
-            match line.shown_state(&settings.pauses, now) {
+            match line.shown_state(now) {
                 ShownState::Live | ShownState::Minting => keys += 1,
                 ShownState::Invited | ShownState::Paused | ShownState::Stopped => without += 1,
                 ShownState::Revoked | ShownState::Ended => {}

@@ -4,56 +4,36 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
 use axum::http::StatusCode;
-use bursar_core::clock::Moment;
 use bursar_core::domain::audit::Act;
-use bursar_core::domain::programme::pause::PauseTimes;
 use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::values::format::Joined;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::domain::values::term::Term;
 use bursar_core::store::{EditOutcome, ProgrammeEdit, RulesSource};
 use bursar_core::web::{Answer, AppError, Fields, Flash, Reply, Result, Site};
-use jiff::tz::TimeZone;
 
 use crate::kit::access::{Faculty, PageFrame, Post, ProgrammeAccess, is_open};
 use crate::kit::form::{Difference, Field, FieldKind, Form, FormValue};
 use crate::kit::paths;
 use crate::programme::settings::edit::{NO_VERSION, OVERTAKEN};
-use crate::programme::settings::{
-    AS_THE_PROGRAMME, BrakeFloor, KnownModels, how_long, impossible_times, instant, local_time, models_of, new_models,
-    own_cap, plain,
-};
+use crate::programme::settings::{AS_THE_PROGRAMME, BrakeFloor, KnownModels, models_of, new_models, own_cap, plain};
 use crate::work::{guardrails, jobs};
 
 const REFUSED: &str = "Nothing was saved: please correct the fields below.";
 const STALE: &str = "Nothing was saved: the programme was edited meanwhile. The fields below show its present values with your changes. Save again to save your changes only.";
 const FORBIDDEN: &str = "Nothing was saved: the budget has no room for it.";
 const TOO_MANY: &str = "Nothing was saved: the groups of a programme have at most about 2,000 models in all.";
-const NO_PAUSE: &str = "only with the programme";
 
 /// How many bytes of models the groups may have.
 const MOST_BYTES: usize = 80_000;
 
 /// In what a group differs from its programme.
+#[derive(Default)]
 struct Group {
     cap: Option<Usd>,
     models: Vec<String>,
-    pause: Option<PauseTimes>,
-    /// The programme's, in which times are written.
-    zone: TimeZone,
-}
-
-impl Default for Group {
-    fn default() -> Group {
-        Group { cap: None, models: Vec::new(), pause: None, zone: TimeZone::UTC }
-    }
 }
 
 impl FormValue for Group {
-    fn start(before: Option<&Group>) -> Group {
-        Group { zone: before.map_or(TimeZone::UTC, |before| before.zone.clone()), ..Group::default() }
-    }
-
     const FIELDS: &'static [Field<Group>] = &[
         Field {
             id: "cap_usd",
@@ -71,28 +51,6 @@ impl FormValue for Group {
             when_empty: AS_THE_PROGRAMME,
             write: |group| group.models.join("\n"),
             read: |form, group| models_of(form.text()).map(|models| group.models = models),
-            ..Field::OPTIONAL
-        },
-        Field {
-            id: "pause_from",
-            label: "Paused from",
-            kind: FieldKind::Time,
-            when_empty: NO_PAUSE,
-            write: |group| local_time(group.pause.map(|times| times.from), &group.zone),
-            read: |form, group| instant(form.text(), &group.zone).map(drop),
-            ..Field::OPTIONAL
-        },
-        Field {
-            id: "pause_until",
-            label: "Paused until",
-            kind: FieldKind::Time,
-            when_empty: NO_PAUSE,
-            write: |group| local_time(group.pause.map(|times| times.until), &group.zone),
-            read: |form, group| {
-                let stored = form.before().and_then(|before| before.pause);
-                group.pause = form.pause_times(stored, &group.zone)?;
-                Ok(())
-            },
             ..Field::OPTIONAL
         },
     ];
@@ -134,8 +92,7 @@ pub(crate) async fn save(post: Post<Faculty>) -> Answer {
     let news: Vec<&str> = news.flatten().collect();
     let catalogue = KnownModels::read(site, &news, *deadline).await?;
     // What is wrong for good goes before what may be right in a minute.
-    let term = &programme.settings.term;
-    let checked = forms.iter_mut().filter_map(|group| group.check(groups.get(&group.name), &catalogue, term, post.now));
+    let checked = forms.iter_mut().filter_map(|group| group.check(groups.get(&group.name), &catalogue));
     if let Some(status) = checked.min() {
         return Err(refused(status, forms, REFUSED));
     }
@@ -194,44 +151,29 @@ pub(crate) async fn save(post: Post<Faculty>) -> Answer {
 impl GroupForm {
     /// The groups of the roster and of the settings, with their people, and with what was typed.
     async fn all(site: &Site, programme: &Programme, posted: &Fields) -> Result<Vec<GroupForm>> {
-        let mut people: BTreeMap<String, (usize, u64)> = BTreeMap::new();
+        let mut people: BTreeMap<String, usize> = BTreeMap::new();
         for grant in site.table.grants(&programme.id).await? {
-            let has_key = u64::from(grant.live().is_some());
             if let Some(group) = grant.group {
-                let (count, keys) = people.entry(group).or_default();
-                *count += 1;
-                *keys += has_key;
+                *people.entry(group).or_default() += 1;
             }
         }
-        let Settings { allowance, rules, pauses, term, .. } = &programme.settings;
-        let named = allowance.group_caps.keys().chain(rules.group_models.keys()).chain(pauses.groups.keys());
+        let Settings { allowance, rules, .. } = &programme.settings;
+        let named = allowance.group_caps.keys().chain(rules.group_models.keys());
         let names: BTreeSet<String> = people.keys().chain(named).cloned().collect();
         let forms = names.into_iter().enumerate().map(|(number, name)| {
             let models = rules.group_models.get(&name).cloned().unwrap_or_default();
             let cap = allowance.group_caps.get(&name).copied();
-            let pause = pauses.groups.get(&name).copied();
-            let saved = Group { cap, models, pause, zone: term.zone().clone() };
-            let (count, keys) = people.get(&name).copied().unwrap_or_default();
-            let form = Form::edit(saved).apart(&format!("{number}-"), &format!(".{name}")).typed(posted);
-            GroupForm { people: count, form: form.hinting("pause_until", how_long(keys)), name }
+            let people = people.get(&name).copied().unwrap_or_default();
+            let form =
+                Form::edit(Group { cap, models }).apart(&format!("{number}-"), &format!(".{name}")).typed(posted);
+            GroupForm { people, form, name }
         });
         Ok(forms.collect())
     }
 
-    /// Refuses a tier or models that there are not, and times that are over. Returns the status if anything of this group is refused by then.
-    fn check(
-        &mut self,
-        group: Option<&Group>,
-        catalogue: &KnownModels,
-        term: &Term,
-        now: Moment,
-    ) -> Option<StatusCode> {
+    /// Refuses a tier or models that there are not. Returns the status if anything of this group is refused by then.
+    fn check(&mut self, group: Option<&Group>, catalogue: &KnownModels) -> Option<StatusCode> {
         let Some(group) = group else { return Some(StatusCode::UNPROCESSABLE_ENTITY) };
-        let before = self.form.before().and_then(|before| before.pause);
-        if let Some((id, why)) = impossible_times(before, group.pause, term, now) {
-            self.form.refuse(id, why);
-            return Some(StatusCode::UNPROCESSABLE_ENTITY);
-        }
         let refused = catalogue.refusal(self.models_before(), &group.models)?;
         self.form.refuse("models", refused.why);
         Some(refused.status)
@@ -251,15 +193,10 @@ fn with(settings: &Settings, groups: BTreeMap<String, Group>) -> Settings {
     let mut settings = settings.clone();
     let caps = &mut settings.allowance.group_caps;
     let models = &mut settings.rules.group_models;
-    let pauses = &mut settings.pauses.groups;
     for (name, group) in groups {
         match group.cap {
             Some(cap) => caps.insert(name.clone(), cap),
             None => caps.remove(&name),
-        };
-        match group.pause {
-            Some(times) => pauses.insert(name.clone(), times),
-            None => pauses.remove(&name),
         };
         models.insert(name, group.models);
     }

@@ -35,7 +35,6 @@ struct ProgrammeRow {
     role: &'static str,
     /// The first and the last day, and the id where another programme has the same name.
     term: String,
-    read_at: Moment,
     /// Of a programme that is not over: its money, and its people where it has a roster.
     now: Option<(MoneyBar, Option<Counts>)>,
 }
@@ -96,6 +95,6 @@ impl ProgrammeRow {
             );
             (MoneyBar::new(settings, &budget, &burn, read_at), settings.roster.then_some(counts))
         });
-        Ok(ProgrammeRow { role: role.as_str(), term, read_at, now, programme })
+        Ok(ProgrammeRow { role: role.as_str(), term, now, programme })
     }
 }

@@ -65,7 +65,7 @@ async fn mail(
     };
     // Before keys can be claimed there is nothing to be reminded of.
     let is_open = programme.settings.claim_opens_at() <= context.now;
-    let may_claim = is_open && grant.shown_state(&programme.settings.pauses, context.now) == ShownState::Invited;
+    let may_claim = is_open && grant.shown_state(context.now) == ShownState::Invited;
     let goes_on = !grant.is_over() && grant.holds.dropped.is_none() && !grant.person.address.is_none();
     let looked_at = site.table.sync_state().await?.listed_at.filter(|_| is_reminder);
     let never_used = grant.stage == Stage::Claimed && looked_at.is_some_and(|looked_at| grant.had_a_key_by(looked_at));

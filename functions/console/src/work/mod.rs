@@ -1,5 +1,4 @@
-//! The work of each minute: grants that are due, jobs without a runner, erasures, pauses that begin or end, and rules that the provider has
-//! not confirmed.
+//! The work of each minute: grants that are due, jobs without a runner, erasures, and rules that the provider has not confirmed.
 //!
 //! One worker goes on, by its lease, until nothing is due or its invocation is nearly over; the next minute goes on after it. It works in
 //! short turns, so that whatever is urgent is found within seconds, and nothing waits for the end of something long. In each it calls the
@@ -10,7 +9,6 @@
 pub(crate) mod grant_action;
 pub(crate) mod guardrails;
 pub(crate) mod jobs;
-mod pauses;
 pub(crate) mod steps;
 
 use std::collections::{BTreeMap, HashMap};
@@ -21,7 +19,6 @@ use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::Grant;
 use bursar_core::domain::mail::alarm::Cause;
-use bursar_core::domain::programme::pause::PauseWatch;
 use bursar_core::domain::values::id::new_ulid;
 use bursar_core::schema::ItemKey;
 use bursar_core::settle::{ENOUGH_FOR_ONE, NotSettled};
@@ -198,13 +195,6 @@ impl Worker<'_> {
         for key in due {
             if until.is_time_up() {
                 break;
-            }
-            if let Some(programme) = PauseWatch::named(key) {
-                if let Err(error) = pauses::compare(self.site, &programme, until).await {
-                    tracing::warn!(%programme, error = format!("{error:#}"), "a pause is left for the next minute");
-                    continued.failed.push(key.clone());
-                }
-                continue;
             }
             let reached = match (Erasure::named(key), Job::named(key)) {
                 (Some(erasure), _) => {

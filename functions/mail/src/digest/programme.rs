@@ -306,9 +306,6 @@ fn about_unclaimed(programme: &Programme, budget: &Budget, now: Moment) -> Strin
     if now < opens {
         return format!("Keys can be claimed from {}.", time_in(opens, term.zone()));
     }
-    if let Some(until) = settings.pauses.until(None, now) {
-        return format!("The programme is paused until {}: remind them after that.", time_in(until, term.zone()));
-    }
     if programme.refused_for_room(budget, now).is_some() {
         return "The budget has no room for all of their keys: remind them once the budget is raised.".to_owned();
     }

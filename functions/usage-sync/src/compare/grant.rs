@@ -106,7 +106,7 @@ impl ScanResult {
         }
         result.find_not_listed(view, context);
         result.kinds.extend(of_the_grant(view, context));
-        let live = view.usable(context.now).filter(|_| !view.programme.is_over(context.now));
+        let live = view.grant.usable().filter(|_| !view.programme.is_over(context.now));
         if let Some(row) = live.and_then(|live| context.rows.iter().find(|row| row.key == live.hash)) {
             result.restricted = restricted(view, row);
         }
@@ -131,7 +131,7 @@ impl ScanResult {
             if is_elsewhere || is_missing && context.listing.shows_absence() {
                 let is_live = view.grant.live().is_some_and(|live| live.hash == key.hash);
                 let is_held = context.listing.unreadable.contains(&key.hash);
-                let stops = is_live && view.held(context.now).is_none() && !is_elsewhere && !is_held;
+                let stops = is_live && view.grant.holds.first().is_none() && !is_elsewhere && !is_held;
                 let doubt = KeyDoubt::NotListed { stops, is_held };
                 self.kinds.push(FindingKind::Key(KeyFinding { key: key.hash.clone(), epoch: key.epoch, doubt }));
             }

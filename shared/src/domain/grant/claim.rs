@@ -43,10 +43,6 @@ pub enum BeginRefused {
     /// The programme is closed or its term has run out.
     Over,
     Held(HoldKind),
-    /// All of the programme or of its group are paused until then.
-    PausedUntil {
-        until: Moment,
-    },
     /// The key that this press asks for was shown already, as when its page is loaded again; the page offers to replace it.
     AlreadyShown,
     /// Replace was pressed, but no key was ever shown; the page offers to reveal one.
@@ -133,12 +129,8 @@ impl View {
         if grant.state == GrantState::Ended || self.programme.is_over(now) {
             return Err(BeginRefused::Over);
         }
-        match (self.held(now), self.paused_until(now)) {
-            (Some(HoldKind::Paused), Some(until)) if grant.holds.paused.is_none() => {
-                return Err(BeginRefused::PausedUntil { until });
-            }
-            (Some(kind), _) => return Err(BeginRefused::Held(kind)),
-            (None, _) => {}
+        if let Some(kind) = grant.holds.first() {
+            return Err(BeginRefused::Held(kind));
         }
         if let Some(lease) = grant.lease.as_ref().filter(|lease| now < lease.until) {
             return Err(BeginRefused::BeingMade { until: lease.until });
@@ -252,7 +244,7 @@ impl View {
         if !self.grant.is_claimed_by(claim) || self.grant.key_with(&minted.hash).is_some() {
             return Err(RecordRefused::Lost);
         }
-        if let Some(kind) = self.held(now) {
+        if let Some(kind) = self.grant.holds.first() {
             return Err(RecordRefused::Held(kind));
         }
         let mut change = self.change(&Actor::Student, DependsOn::GrantAlone);

@@ -34,7 +34,7 @@ impl View {
         match (self.grant.live(), &self.grant.state) {
             (Some(live), _) if live.epoch <= epoch => {}
             (None, GrantState::Stopped { why: Stopped::Leaked }) => return Err(LeakRefused::Reported),
-            (None, GrantState::Stopped { .. }) if self.grant.may_have_key_to_end() => {}
+            (None, GrantState::Stopped { .. }) if self.grant.has_key_to_end() => {}
             _ if epoch < self.grant.epoch => return Err(LeakRefused::Replaced),
             _ => return Err(LeakRefused::NoKey),
         }
@@ -117,8 +117,8 @@ impl View {
 
     /// Hands the live key back together with its reservation; its student may press again while the budget has room.
     /// Returns `Unchanged` if no key is in use, or another than the page showed.
-    pub fn hand_back(&self, epoch: Epoch, now: Moment) -> Result<Change, Unchanged> {
-        self.usable(now).filter(|live| live.epoch <= epoch).ok_or(Unchanged)?;
+    pub fn hand_back(&self, epoch: Epoch) -> Result<Change, Unchanged> {
+        self.grant.usable().filter(|live| live.epoch <= epoch).ok_or(Unchanged)?;
         let mut change = self.change(&Actor::Student, DependsOn::GrantAlone);
         change.grant.has_reservation = false;
         Ok(change.stopping(Stopped::Returned))

@@ -74,8 +74,6 @@ pub enum ChangeRefused {
     /// No live key that could be unused. A key that is being made needs its reservation in the budget.
     NoKey,
     PausedByAnother,
-    /// The programme or its group is paused until an instant, out of which nobody is resumed.
-    PausedByTimes,
     AddressTaken,
     /// Somebody gave it another address meanwhile.
     AddressChanged,
@@ -113,23 +111,6 @@ impl From<HoldKind> for Hold {
 }
 
 impl View {
-    /// When the pause by the clock is over that the grant is in.
-    pub fn paused_until(&self, now: Moment) -> Option<Moment> {
-        self.programme.settings.pauses.until(self.grant.group.as_deref(), now)
-    }
-
-    /// The hold that is shown; a pause by the clock counts as one. What outlasts that comes before it.
-    pub fn held(&self, now: Moment) -> Option<HoldKind> {
-        let hold = self.grant.holds.first();
-        let by_clock = self.paused_until(now).map(|_| HoldKind::Paused);
-        hold.filter(|kind| *kind != HoldKind::Unused).or(by_clock).or(hold)
-    }
-
-    /// The live key, unless the grant is held.
-    pub fn usable(&self, now: Moment) -> Option<&GrantKey> {
-        self.grant.usable().filter(|_| self.paused_until(now).is_none())
-    }
-
     /// Holds the grant; a pause in a higher role replaces one in a lower role. A live key stays recorded. The reservation in the budget
     /// stays with a pause, and for a week with a drop; disuse gives it up.
     pub fn hold(
@@ -176,9 +157,6 @@ impl View {
         let hold = hold.into();
         if self.grant.is_over() {
             return Err(ChangeRefused::Over);
-        }
-        if !matches!(hold, Hold::Dropped(_)) && self.paused_until(now).is_some() {
-            return Err(ChangeRefused::PausedByTimes);
         }
         if !self.grant.holds.has(hold.kind()) {
             return Err(ChangeRefused::Unchanged);

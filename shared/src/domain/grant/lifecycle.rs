@@ -99,7 +99,7 @@ impl View {
     }
 
     fn rules(&self, last_used_at: Option<Moment>, now: Moment) -> impl Iterator<Item = Rule> {
-        let live = self.usable(now).filter(|_| !self.programme.is_over(now));
+        let live = self.grant.usable().filter(|_| !self.programme.is_over(now));
         let rules = live.map(|live| {
             let [stop, hold] = [Rule::Stop, Rule::Hold].map(|rule| self.announced_rule(live, rule, last_used_at, now));
             let expired = live.has_expired(now).then_some(Rule::Expire);

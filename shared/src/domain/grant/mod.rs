@@ -32,7 +32,6 @@ use crate::clock::Moment;
 use crate::domain::held::Held;
 use crate::domain::programme::Settings;
 use crate::domain::programme::counts::Stage;
-use crate::domain::programme::pause::ClockPauses;
 use crate::domain::values::address::EmailAddress;
 use crate::domain::values::id::{Epoch, GrantId, KeyHash, Nonce, ProgrammeId};
 use crate::domain::values::key::KeyLabel;
@@ -264,9 +263,8 @@ impl Grant {
         self.state != GrantState::Revoked && self.holds.dropped.is_none()
     }
 
-    pub fn shown_state(&self, pauses: &ClockPauses, now: Moment) -> ShownState {
-        let is_paused = pauses.until(self.group.as_deref(), now).is_some();
-        self.state.without_holds().with(is_paused || !self.holds.is_empty(), self.lease.as_ref(), now)
+    pub fn shown_state(&self, now: Moment) -> ShownState {
+        self.state.without_holds().with(!self.holds.is_empty(), self.lease.as_ref(), now)
     }
 
     /// Whether a claim may be under way.

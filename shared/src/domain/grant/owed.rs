@@ -101,7 +101,7 @@ impl Grant {
     /// How urgent what is due is.
     pub fn urgency(&self) -> Urgency {
         let is_leak = matches!(self.state, GrantState::Revoked | GrantState::Stopped { why: Stopped::Leaked });
-        match self.may_have_key_to_end() {
+        match self.has_key_to_end() {
             true if is_leak => Urgency::Leak,
             true => Urgency::Disable,
             false if self.provider_agrees => Urgency::Read,
@@ -109,12 +109,14 @@ impl Grant {
         }
     }
 
-    /// Whether a key is to be off of which the provider has not confirmed that, as of when the grant was written.
-    pub fn may_have_key_to_end(&self) -> bool {
-        self.ends_since.is_some()
+    /// Whether a key is to be off of which the provider has not confirmed that.
+    pub fn has_key_to_end(&self) -> bool {
+        let in_use = self.usable();
+        let mut to_end = self.keys.iter().filter(|key| key.gone.is_none() && Some(*key) != in_use);
+        to_end.any(|key| !key.enabled.is(&false))
     }
 
-    /// The live key, unless it has a hold of its own.
+    /// The live key, unless the grant is held.
     pub fn usable(&self) -> Option<&GrantKey> {
         self.live().filter(|_| self.holds.is_empty())
     }
@@ -150,7 +152,7 @@ impl View {
         if key.gone.is_some() {
             return Vec::new();
         }
-        if self.usable(now) != Some(key) {
+        if self.grant.usable() != Some(key) {
             let off = key.call(Tell::Off, key.enabled.due(&false));
             let read = match key.final_reading.filter(|_| off.is_none()) {
                 None => None,
@@ -172,17 +174,11 @@ impl View {
         calls
     }
 
-    fn has_key_to_end(&self, now: Moment) -> bool {
-        let in_use = self.usable(now);
-        let mut to_end = self.grant.keys.iter().filter(|key| key.gone.is_none() && Some(*key) != in_use);
-        to_end.any(|key| !key.enabled.is(&false))
-    }
-
     /// When something of the grant is due next: a call, or the turn of the window, if what other keys used makes the limit smaller.
     pub fn next_due(&self, now: Moment) -> Option<Moment> {
         let calls = self.calls(now).into_iter().map(|call| call.due);
         let is_smaller =
-            self.usable(now).is_some() && self.limit_wanted(now) < self.grant.cap(&self.programme.settings);
+            self.grant.usable().is_some() && self.limit_wanted(now) < self.grant.cap(&self.programme.settings);
         let turn =
             self.programme.settings.basis.reset.resets_at(now).filter(|_| is_smaller && !self.programme.is_over(now));
         let due = calls.chain(turn).min()?;
@@ -278,7 +274,7 @@ impl View {
         // A smaller limit counts once it is known what the key used under the larger one.
         let found_limit = if shows.is_read { recorded.take_in_limit(shows.limit, asked_at, now) } else { None };
         match (found_limit, was) {
-            (Some(limit), Some(was)) if self.usable(now).is_some_and(|live| live.hash == *key) => {
+            (Some(limit), Some(was)) if self.grant.usable().is_some_and(|live| live.hash == *key) => {
                 Ok(change.audited_from(Act::LimitFound, was, limit))
             }
             _ => change.unless_same(),
@@ -332,8 +328,8 @@ impl<L> Change<L> {
     pub(super) fn set_due(&mut self, view: &View, now: Moment) {
         let was = self.grant.due_at;
         let is_new = self.grant.live().is_some_and(|live| view.grant.key_with(&live.hash).is_none());
+        self.grant.ends_since = if self.grant.has_key_to_end() { self.grant.ends_since.or(Some(now)) } else { None };
         let mut after = View { grant: self.grant.clone(), ..view.clone() };
-        self.grant.ends_since = self.grant.ends_since.or(Some(now)).filter(|_| after.has_key_to_end(now));
         let calls = after.calls(now);
         self.grant.provider_agrees = !is_new && calls.iter().all(|call| call.tell == Tell::Read);
         if calls.iter().all(|call| call.due > now) {
@@ -398,7 +394,7 @@ impl View {
     /// Doubts that the live key is under its guardrail, since the provider does not list it there. Returns `Unchanged` if a call about it
     /// may still come, or it is doubted already.
     pub fn not_under(&self, key: &KeyHash, asked_at: Moment) -> Result<Change, Unchanged> {
-        let live = self.usable(asked_at).filter(|live| live.hash == *key).ok_or(Unchanged)?;
+        let live = self.grant.usable().filter(|live| live.hash == *key).ok_or(Unchanged)?;
         if !live.guardrail.is_quiet(asked_at) || live.guardrail.is_doubted() {
             return Err(Unchanged);
         }

@@ -4,7 +4,6 @@
 pub mod basis;
 pub mod counts;
 pub mod guardrail;
-pub mod pause;
 pub mod role;
 pub mod rules;
 pub mod unreserved;
@@ -21,7 +20,6 @@ use sha2::{Digest, Sha256};
 use ulid::Ulid;
 
 use crate::clock::Moment;
-use crate::domain::programme::pause::ClockPauses;
 use crate::domain::programme::role::{Role, is_among};
 use crate::domain::programme::rules::Rules;
 use crate::domain::programme::unreserved::Unreserved;
@@ -69,9 +67,6 @@ pub struct Settings {
     pub rules: KeyRules,
     pub people: People,
     pub claims: Claims,
-    /// Moves whether keys are on, at the instants that they say.
-    #[serde(default)]
-    pub pauses: ClockPauses,
     pub mails: Mails,
     pub texts: Texts,
 }
@@ -303,7 +298,6 @@ impl Settings {
             rules: KeyRules::default(),
             people: People::default(),
             claims: Claims::default(),
-            pauses: ClockPauses::default(),
             mails: Mails::default(),
             texts: Texts::default(),
         }

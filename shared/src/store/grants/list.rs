@@ -11,7 +11,6 @@ use crate::domain::audit::AuditEntry;
 use crate::domain::grant::{ClaimLease, Grant, Holds, ShownState};
 use crate::domain::programme::Settings;
 use crate::domain::programme::counts::Stage;
-use crate::domain::programme::pause::ClockPauses;
 use crate::domain::usage::reading::{DailyUse, Reading};
 use crate::domain::values::address::EmailAddress;
 use crate::domain::values::format::Joined;
@@ -83,9 +82,8 @@ impl GrantLine {
         self.keys.iter().filter_map(|key| key.shown_at).min()
     }
 
-    pub fn shown_state(&self, pauses: &ClockPauses, now: Moment) -> ShownState {
-        let is_paused = pauses.until(self.group.as_deref(), now).is_some();
-        self.state.with(is_paused || !self.holds.is_empty(), self.lease.as_ref(), now)
+    pub fn shown_state(&self, now: Moment) -> ShownState {
+        self.state.with(!self.holds.is_empty(), self.lease.as_ref(), now)
     }
 
     /// The key that may have this label, of several the live one first.

@@ -20,11 +20,10 @@ use crate::clock::Moment;
 use crate::deadline::Deadline;
 use crate::domain::audit::Actor;
 use crate::domain::grant::{ChangeRefused, Grant, Urgency};
-use crate::domain::programme::pause::PauseWatch;
 use crate::domain::values::id::{GrantId, ProgrammeId, new_ulid};
 use crate::domain::values::partition::{overview_key, overview_range};
 use crate::schema::{ItemKey, Queue, overview, stored};
-use crate::store::table::write::{Unaudited, Writes, instant, number};
+use crate::store::table::write::{Unaudited, Writes, number};
 use crate::store::{Result, StoreError, Table, items};
 
 /// How long an invocation owns a job: longer than it may run.
@@ -324,13 +323,6 @@ impl Table {
         let transaction = self.transaction().put(&after, AS_READ, &as_read(&job))?;
         let is_mine = self.commit_once(transaction.unaudited(Unaudited::Job), deadline).await?;
         Ok(is_mine.then_some(after))
-    }
-
-    /// Notes when keys are compared with the pauses of their programme next, unless those were edited since.
-    pub async fn set_pause_watch(&self, watch: &PauseWatch, deadline: Deadline) -> Result<()> {
-        let as_edited = [(":edited_at", instant(watch.edited_at))];
-        let transaction = self.transaction().put(watch, "edited_at = :edited_at", &as_edited)?;
-        self.commit_once(transaction.unaudited(Unaudited::Job), deadline).await.map(drop)
     }
 
     /// Has pages tell of a job no more that has ended. Returns `false` if they do not.

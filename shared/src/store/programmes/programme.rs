@@ -10,7 +10,6 @@ use crate::clock::Moment;
 use crate::domain::audit::{Act, AuditDetail};
 use crate::domain::grant::EditEffect;
 use crate::domain::programme::guardrail::Guardrail;
-use crate::domain::programme::pause::{ClockPauses, PauseWatch};
 use crate::domain::programme::role::{RoleChanges, Roles};
 use crate::domain::programme::{Budget, Programme, Settings};
 use crate::domain::usage::forecast::SpendingPace;
@@ -123,9 +122,6 @@ impl Table {
             let roles = RoleChanges::between(&id, None, &programme.settings.people);
             transaction = with_roles(transaction, &id, &roles)?;
             transaction = transaction.looking_at_guardrails(None, &id, &programme.settings.rules, author.now)?;
-            if settings.pauses != ClockPauses::default() {
-                transaction = transaction.set(&PauseWatch::edited(&id, author.now))?;
-            }
             if let Some(roster) = copied.as_ref().and_then(|copied| copied.roster.as_ref()) {
                 transaction = transaction.create(&Import { programme: id.clone(), applied: true, ..roster.clone() })?;
                 let job = roster.job(author.actor, author.now);
@@ -303,7 +299,6 @@ impl Transaction {
         if has_new_settings {
             let roles = RoleChanges::between(&id, Some(&programme.settings.people), &edit.settings.people);
             let was_over = programme.is_over(author.now);
-            let has_other_pauses = programme.settings.pauses != edit.settings.pauses;
             let edited = programme.edited(edit.settings.clone());
             let ends = edited.is_over(author.now) && !was_over;
             transaction = transaction.replace(&edited)?;
@@ -316,9 +311,6 @@ impl Transaction {
             // Whatever was edited, the guardrails are looked at.
             transaction = transaction.looking_at_guardrails(guardrail, &id, &edit.settings.rules, author.now)?;
             let work = if ends { Work::Close } else { Work::Limits };
-            if has_other_pauses {
-                transaction = transaction.set(&PauseWatch::edited(&id, author.now))?;
-            }
             if let Some(grants) = keys {
                 transaction = transaction.set(&Job::new(&id, work, grants, author.actor, author.now))?;
             }

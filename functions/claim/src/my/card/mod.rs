@@ -15,7 +15,6 @@ use crate::my::{Obstacle, kind_of_request, words};
 
 pub(crate) struct Card<'a> {
     pub(crate) view: &'a View,
-    pub(crate) now: Moment,
     /// The grant's state as test hooks and CSS classes spell it.
     pub(crate) state: &'static str,
     pub(crate) label: &'static str,
@@ -92,7 +91,7 @@ impl Card<'_> {
         let spendable = today.as_ref().map_or(amount_left, |today| today.left.min(amount_left));
         let offers = offers(view, kind, obstacle.is_none(), now);
         let not_replaced = obstacle.as_ref().filter(|obstacle| offers.has_key && obstacle.stops_replacing_only());
-        let state = grant.shown_state(&settings.pauses, now).as_str();
+        let state = grant.shown_state(now).as_str();
         let stopped_today = today.as_ref().and_then(|today| today.stops(amount_left));
         let label = if stopped_today.is_some() { words::USED_UP_TODAY } else { words::label(view, now) };
         let terms = settings.texts.terms.as_deref().zip(view.terms_to_accept());
@@ -106,7 +105,6 @@ impl Card<'_> {
                 _ => state,
             },
             words: stopped_today.unwrap_or_else(|| words::state(view, obstacle.as_ref(), now)),
-            now,
             cap,
             spending,
             amount_left,
@@ -152,7 +150,7 @@ fn can_spend(view: &View, obstacle: Option<&Obstacle>, now: Moment) -> bool {
 
 fn offers(view: &View, kind: KeyRequestKind, may_begin: bool, now: Moment) -> Offers {
     let is_live = matches!(view.grant.state, GrantState::Live { .. });
-    let hold = view.held(now);
+    let hold = view.grant.holds.first();
     Offers {
         reveal: may_begin && kind == KeyRequestKind::Reveal,
         replace: may_begin && kind == KeyRequestKind::Replace,

@@ -9,7 +9,6 @@ use bursar_core::domain::grant::{
 };
 use bursar_core::domain::programme::role::Role;
 use bursar_core::domain::programme::{Programme, Settings};
-use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::id::{Epoch, GrantId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::settle::NotSettled;
@@ -140,7 +139,6 @@ impl<'a> GrantRequest<'a> {
             Some(ChangeRefused::PausedByAnother) => {
                 "Faculty or an admin paused this student. Ask them to resume the key."
             }
-            Some(ChangeRefused::PausedByTimes) => return Err(AppError::conflict(self.in_pause())),
             Some(ChangeRefused::BudgetExhausted) => {
                 "The budget has no room for this student's cap now. Raise it, or remove students who need no key."
             }
@@ -150,16 +148,6 @@ impl<'a> GrantRequest<'a> {
             Some(_) => return Err(over()),
         };
         Err(AppError::conflict(why))
-    }
-
-    fn in_pause(&self) -> String {
-        let zone = self.view.programme.settings.term.zone();
-        let until =
-            self.view.paused_until(self.context.now).map(|until| format!(" until {}", column_time(until, zone)));
-        format!(
-            "The programme or the group is paused{}, and nobody is resumed out of that by hand. Move this student to a group without times, or clear the times.",
-            until.unwrap_or_default()
-        )
     }
 
     /// Nothing is done before the page has been seen that says what it does.
@@ -216,10 +204,7 @@ impl<'a> GrantRequest<'a> {
             frame: PageFrame::new(self.site, &self.access.visitor),
             programme,
             grant,
-            has_key: matches!(
-                grant.shown_state(&programme.settings.pauses, self.context.now),
-                ShownState::Live | ShownState::Minting
-            ),
+            has_key: matches!(grant.shown_state(self.context.now), ShownState::Live | ShownState::Minting),
             spent: spending.lifetime,
             unspent: (self.view.reservation().cost(self.context.now) - spending.lifetime).or_zero(),
             reason: self.fields.filled("reason"),

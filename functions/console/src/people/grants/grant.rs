@@ -48,7 +48,7 @@ struct GrantPage<'a> {
     days: Vec<DayLine>,
     as_of: Option<String>,
     notes: Vec<String>,
-    holds: Vec<String>,
+    holds: Vec<&'static str>,
     /// The limit that stops it now, if one does.
     stopped_by: Option<&'static str>,
     keys: Vec<GrantKeyLine>,
@@ -171,8 +171,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
     let mut timeline = AuditRow::all(site, entries, access.is_faculty()).await?;
     timeline.reverse();
     let is_over = grant.is_over();
-    let state = grant.shown_state(&programme.settings.pauses, now);
-    let paused_until = view.paused_until(now);
+    let state = grant.shown_state(now);
     let basis = programme.settings.basis;
     let keys = grant.keys.iter().rev().filter(|key| key.shown_at.is_some()).map(|key| {
         let reading = readings.iter().find(|reading| reading.epoch == key.epoch);
@@ -182,7 +181,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
             label: key.label.as_ref().map(|label| label.as_str().to_owned()).unwrap_or_default(),
             limit: limit.map(|limit| (*limit, (*limit - in_window).or_zero())),
             state: match key.gone {
-                _ if grant.live() == Some(key) => match (view.usable(now).is_some(), key.enabled.is(&true)) {
+                _ if grant.live() == Some(key) => match (view.grant.usable().is_some(), key.enabled.is(&true)) {
                     (true, true) => "in use",
                     (true, false) => "still to be switched on",
                     (false, _) if key.enabled.is(&false) => "paused",
@@ -206,13 +205,12 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
     let spending = view.spending(now);
     let cap = grant.cap(&programme.settings);
     let amount_left = (cap - spending.in_window).or_zero();
-    let by_clock = paused_until.map(|until| format!("it is paused until {}", column_time(until, zone)));
     let holds = [
         (grant.holds.paused.is_some(), "it was paused"),
         (grant.holds.dropped.is_some(), "the roster no longer names this person"),
         (grant.holds.unused, "it was not used"),
     ];
-    let holds = holds.into_iter().filter(|(held, _)| *held).map(|(_, words)| words.to_owned());
+    let holds = holds.into_iter().filter(|(held, _)| *held).map(|(_, words)| words);
     let read_at = readings.iter().map(|reading| reading.as_of).chain(sync.listed_at).max();
     let context = SpanContext::new(&programme.settings, read_at, now);
     let spans = context.each(&list::used(readings).days(programme.settings.basis.byok), grant.stage.has_claimed());
@@ -243,12 +241,12 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
         programme,
         stopped_by: stopped_by(view, amount_left, &keys, day.first().map(|day| day.bought - day.spent)),
         keys,
-        holds: by_clock.into_iter().chain(holds).collect(),
+        holds: holds.collect(),
         timeline,
         zone,
         may: GrantForms {
             pause: !is_over && grant.holds.paused.is_none() && grant.holds.dropped.is_none(),
-            resume: !is_over && grant.holds.paused.is_some() && paused_until.is_none(),
+            resume: !is_over && grant.holds.paused.is_some(),
             change: !is_over && access.is_faculty(),
             resend: !is_over
                 && grant.holds.dropped.is_none()

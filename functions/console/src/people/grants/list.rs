@@ -264,7 +264,7 @@ impl<'a> GrantRow<'a> {
         let cap = line.cap(settings);
         GrantRow {
             programme,
-            state: line.shown_state(&settings.pauses, now),
+            state: line.shown_state(now),
             cap,
             in_window,
             spent: Sum { spent: in_window, accuracy: Accuracy::Exactly },

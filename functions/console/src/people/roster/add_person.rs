@@ -127,10 +127,7 @@ fn refused(why: ChangeRefused) -> &'static str {
         ChangeRefused::Over => "They were removed, or have ended.",
         ChangeRefused::AddressTaken => "Another person on the roster was given this address. Reload the page.",
         ChangeRefused::AddressChanged => "This person was given another address meanwhile. Reload the page.",
-        ChangeRefused::Unchanged
-        | ChangeRefused::NoKey
-        | ChangeRefused::PausedByAnother
-        | ChangeRefused::PausedByTimes => "Nothing was changed.",
+        ChangeRefused::Unchanged | ChangeRefused::NoKey | ChangeRefused::PausedByAnother => "Nothing was changed.",
         ChangeRefused::NotMailed | ChangeRefused::ChangedSince => "Nothing was changed.",
     }
 }

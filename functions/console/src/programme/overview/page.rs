@@ -2,7 +2,6 @@
 
 use askama::Template;
 use axum::extract::Path;
-use bursar_core::clock::Moment;
 use bursar_core::domain::grant::GrantAction;
 use bursar_core::domain::programme::counts::{Counts, Stage};
 use bursar_core::domain::programme::{Programme, Settings};
@@ -38,7 +37,6 @@ use crate::programme::waiting::WaitingItems;
 struct OverviewPage<'a> {
     frame: PageFrame<'a>,
     programme: &'a Programme,
-    now: Moment,
     is_over: bool,
     spent: Figure,
     as_of: Option<String>,
@@ -134,7 +132,6 @@ pub(crate) async fn page(site: Site, access: ProgrammeAccess) -> Answer {
     let page = OverviewPage {
         frame: PageFrame::new(&site, &access.visitor),
         programme,
-        now,
         is_over: programme.is_over(now),
         notes: spans::notes(groups.iter().flat_map(|(_, figures)| figures)),
         spans: offered.iter().map(|span| spans::name(*span, settings.basis.reset)).collect(),
@@ -152,10 +149,7 @@ pub(crate) async fn page(site: Site, access: ProgrammeAccess) -> Answer {
             ),
         ],
         counts,
-        may_mail: access.is_faculty()
-            && !programme.is_over(now)
-            && settings.claim_opens_at() <= now
-            && settings.pauses.until(None, now).is_none(),
+        may_mail: access.is_faculty() && !programme.is_over(now) && settings.claim_opens_at() <= now,
         unmailed: totals.map(|totals| totals.unmailed).unwrap_or_default(),
         unreserved: budget.unreserved.people(settings, now),
         enough_for: budget.unreserved.enough_for(budget.limit - budget.reserved, settings, now),

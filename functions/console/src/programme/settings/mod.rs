@@ -7,7 +7,6 @@ pub(crate) mod edit;
 mod models;
 mod next_term;
 mod page;
-mod pause;
 mod reader;
 mod table;
 
@@ -24,7 +23,6 @@ pub(crate) use create::{create, new};
 pub(crate) use edit::edit;
 pub(crate) use models::{KnownModels, NotListed, models_of, new_models, refuse_impossible};
 pub(crate) use page::{page, show};
-pub(crate) use pause::{how_long, impossible_times};
 pub(crate) use reader::{cap, instant, own_cap};
 pub(crate) use table::{SettingsDraft, local_time, plain};
 

@@ -12,7 +12,6 @@ use bursar_core::web::Site;
 
 use super::SettingsDraft;
 use super::brake::BrakeFloor;
-use super::pause::impossible_times;
 use super::reader::{list_of, words};
 use crate::kit::form::Form;
 
@@ -115,7 +114,7 @@ impl NotListed {
     }
 }
 
-/// Refuses models and providers of settings that there are not, times that are over, and too small a brake, in their form. Returns the
+/// Refuses models and providers of settings that there are notand too small a brake, in their form. Returns the
 /// status if there is one.
 pub(crate) async fn refuse_impossible(
     site: &Site,
@@ -126,11 +125,6 @@ pub(crate) async fn refuse_impossible(
     let before = form.before().map(|before| before.settings.rules.all.clone()).unwrap_or_default();
     let models = KnownModels::check(site, &before.models, &after.rules.all.models, deadline).await?;
     let providers = check_providers(site, &before.providers, &after.rules.all.providers, deadline).await;
-    let pause = form.before().and_then(|before| before.settings.pauses.all);
-    if let Some((id, why)) = impossible_times(pause, after.pauses.all, &after.term, site.clock.now()) {
-        form.refuse(id, why);
-        return Ok(Some(StatusCode::UNPROCESSABLE_ENTITY));
-    }
     let before = form.before().map(|before| &before.settings);
     if let Some(why) = BrakeFloor::refusal(&site.table, before, after).await? {
         form.refuse("daily_usd", why);

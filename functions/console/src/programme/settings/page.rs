@@ -10,7 +10,7 @@ use bursar_core::store::Overview;
 use bursar_core::web::{Answer, AppError, Fields, Result, Site};
 
 use super::edit::version;
-use super::{BrakeFloor, FieldGroup, SettingsDraft, groups, how_long, read};
+use super::{BrakeFloor, FieldGroup, SettingsDraft, groups, read};
 use crate::kit::access::{PageFrame, ProgrammeAccess};
 use crate::kit::form::{Form, Owner};
 use crate::kit::job_line::JobLine;
@@ -82,8 +82,7 @@ pub(crate) async fn show(
 ) -> Answer {
     let programme = &access.programme;
     let overview = site.table.overview(&programme.id).await?;
-    let Overview { budget, jobs, counts, .. } = overview.ok_or_else(AppError::not_found)?;
-    let keys = u64::try_from(counts.have_claimed()).unwrap_or_default();
+    let Overview { budget, jobs, .. } = overview.ok_or_else(AppError::not_found)?;
     let saved = SettingsDraft { settings: programme.settings.clone(), budget: budget.limit };
     let edit = edit.unwrap_or_else(|| Form::edit(saved));
     let floor = BrakeFloor::read(&site.table, &programme.settings).await?;
@@ -94,7 +93,7 @@ pub(crate) async fn show(
         is_faculty: access.is_faculty(),
         may_edit: may_edit(access),
         version: version(programme, budget.limit),
-        edit: edit.hinting("pause_until", how_long(keys)).hinting("daily_usd", floor.hint()),
+        edit: edit.hinting("daily_usd", floor.hint()),
         reason,
     }))
 }

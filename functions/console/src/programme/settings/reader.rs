@@ -153,7 +153,7 @@ pub(super) fn never_open(after: &Settings) -> Option<(&'static str, String)> {
 }
 
 /// The instant of a local time as a form spells it; `None` for an empty text.
-pub(crate) fn instant(text: &str, zone: &TimeZone) -> Result<Option<Moment>, String> {
+fn instant(text: &str, zone: &TimeZone) -> Result<Option<Moment>, String> {
     if text.is_empty() {
         return Ok(None);
     }

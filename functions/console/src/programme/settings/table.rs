@@ -7,10 +7,9 @@ use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::format::{Joined, field_time};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
-use jiff::tz::TimeZone;
 
 use super::models::models_of;
-use super::reader::{cap, date, instant, money, people, zone};
+use super::reader::{cap, date, money, people, zone};
 use crate::kit::form::{Field, FieldKind, Owner};
 
 /// The values that a form edits: the settings of a programme and its budget.
@@ -306,31 +305,6 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         ..KEYS
     },
     Field {
-        id: "pause_from",
-        label: "Paused from",
-        hint: "For an exam, say: every key is off then, and no key can be claimed.",
-        when_empty: "no pause",
-        kind: FieldKind::Time,
-        write: |draft| time(draft.settings.pauses.all.map(|times| times.from), &draft.settings),
-        read: |form, _| instant(form.text(), &form.zone()).map(drop),
-        ..KEYS
-    },
-    Field {
-        id: "pause_until",
-        label: "Paused until",
-        hint: "Keys work again at this time. Students see both times on their page, and get no mail. A group can have a pause of its own.",
-        when_empty: "no pause",
-        kind: FieldKind::Time,
-        write: |draft| time(draft.settings.pauses.all.map(|times| times.until), &draft.settings),
-        read: |form, draft| {
-            let stored = form.before().and_then(|before| before.settings.pauses.all);
-            let stored = stored.filter(|_| !form.form.is_typed("timezone"));
-            draft.settings.pauses.all = form.pause_times(stored, &form.zone())?;
-            Ok(())
-        },
-        ..KEYS
-    },
-    Field {
         id: "replacements",
         label: "Replacements a term",
         hint: "How often a student may replace a key without asking. One that leaked does not count.",
@@ -401,9 +375,5 @@ fn lines(people: &People, list: &[EmailAddress]) -> String {
 
 /// A time in the programme's zone, to the minute.
 fn time(moment: Option<Moment>, settings: &Settings) -> String {
-    local_time(moment, settings.term.zone())
-}
-
-pub(crate) fn local_time(moment: Option<Moment>, zone: &TimeZone) -> String {
-    moment.map(|moment| field_time(moment, zone)).unwrap_or_default()
+    moment.map(|moment| field_time(moment, settings.term.zone())).unwrap_or_default()
 }

@@ -63,7 +63,7 @@ impl App {
         let settings = &view.programme.settings;
         let resets_at = settings.basis.reset.resets_at(now).filter(|resets_at| *resets_at < settings.term.ends_at());
         let facts = CapUseFacts {
-            stopped: stopped(view.held(now), &view.grant.state),
+            stopped: stopped(view.grant.holds.first(), &view.grant.state),
             may_ask_for_more: view.may_ask_for_more(now).is_ok(),
             ..CapUseFacts::new(&crossing, used, resets_at)
         };

@@ -118,7 +118,7 @@ impl Words<'_> {
         ];
         facts.extend(rest.resets_at.map(|resets_at| ("Resets", time_in(resets_at, settings.term.zone()))));
         facts.extend(rest.as_of.map(|as_of| ("As of", time_in(as_of, settings.term.zone()))));
-        let what_next = match (stopped(view.held(now), &view.grant.state), rest.resets_at) {
+        let what_next = match (stopped(view.grant.holds.first(), &view.grant.state), rest.resets_at) {
             (stopped, _) if rest.amount >= Usd::CENT => stopped.unwrap_or("Your key works."),
             (_, Some(_)) => {
                 "You have already used more than that, so requests with your key are refused until the cap resets."

@@ -144,7 +144,7 @@ fn a_leaked_key_is_disabled() {
 #[test]
 fn an_enabled_key_can_be_reported() {
     let live = Story::live();
-    let returned = live.view.hand_back(Epoch::new(1), live.now).unwrap();
+    let returned = live.view.hand_back(Epoch::new(1)).unwrap();
     let mut replacing = Story::live();
     let mut handed_back = Story::live();
     replacing.begin(KeyRequestKind::Replace);

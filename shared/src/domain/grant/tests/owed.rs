@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::domain::held::LATE;
-use crate::domain::programme::pause::PauseTimes;
 use crate::domain::values::window::Reset;
 
 fn live() -> Story {
@@ -210,23 +209,4 @@ fn failing_claims_wait_longer() {
     assert_eq!(waits, [15, 30, 60, 120, 240, 480, 600, 600, 600]);
     assert!(story.view.grant.keys.is_empty());
     story.after(10.minutes()).shown(KeyRequestKind::Reveal, 'a').begin(KeyRequestKind::Replace);
-}
-
-/// A pause by the clock keeps a key off as a hold does, and nothing of it is written.
-#[test]
-fn a_pause_comes_and_goes() {
-    let mut story = Story::live();
-    let until = story.now + 3.hours();
-    story.view.settings_mut().pauses.all = Some(PauseTimes { from: story.now + 1.hour(), until });
-    story.looked_at();
-    assert_eq!((story.due(1), story.view.grant.due_at), (vec![], None));
-    story.after(1.hour()).looked_at();
-    let grant = &story.view.grant;
-    assert_eq!((story.due(1), grant.urgency(), grant.due_at), (vec![Tell::Off], Urgency::Disable, Some(story.now)));
-    assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::PausedUntil { until });
-    story.disabled(1);
-    let resumed = story.view.release(HoldKind::Paused, &faculty(), story.now);
-    assert_eq!((story.due(1), resumed), (vec![], Err(ChangeRefused::PausedByTimes)));
-    story.after(2.hours()).looked_at();
-    assert_eq!((story.due(1), story.view.grant.urgency()), (vec![Tell::On], Urgency::Limit));
 }

@@ -206,10 +206,10 @@ fn an_enabled_key_is_counted() {
 #[test]
 fn a_returned_key_frees_budget() {
     let mut story = Story::claimed();
-    story.apply(story.view.hand_back(Epoch::new(1), story.now).unwrap()).disabled(1);
+    story.apply(story.view.hand_back(Epoch::new(1)).unwrap()).disabled(1);
     story.read_at_last(1, 2_000_000).counted();
     assert_eq!(story.view.budget.reserved, dollars(2));
-    assert_eq!(story.view.hand_back(Epoch::new(1), story.now), Err(Unchanged));
+    assert_eq!(story.view.hand_back(Epoch::new(1)), Err(Unchanged));
     story.view.budget_mut().limit = dollars(19);
     assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::BudgetExhausted);
     story.view.budget_mut().limit = dollars(20);

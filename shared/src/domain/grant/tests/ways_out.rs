@@ -70,7 +70,7 @@ impl Story {
             Happens::Disused => self.done(view.hold(HoldKind::Unused, &Actor::Rule, None, now)),
             Happens::Leaked => self.done(view.stop(Stopped::Leaked, &Actor::Student)),
             Happens::TooOld => self.done(view.stop(Stopped::TooOld, &Actor::Rule)),
-            Happens::HandedBack => self.done(view.hand_back(view.grant.epoch, now)),
+            Happens::HandedBack => self.done(view.hand_back(view.grant.epoch)),
             Happens::SpentAll => {
                 let (epoch, _) = live?;
                 let left = view.grant.cap(&view.programme.settings) - view.spending(now).in_window;
