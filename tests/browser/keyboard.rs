@@ -43,7 +43,7 @@ async fn student(student: &Browser, campus: &Campus) {
     assert!(student.one("[data-testid='grant']").await.text().await.contains("You asked for more"));
 }
 
-/// A lecturer signs in by the code, finds a grant and pauses it, then resumes all that are paused.
+/// A lecturer signs in by the code, finds a grant and pauses it, then ticks it among the paused and resumes it.
 async fn lecturer(lecturer: &Browser, campus: &Campus) {
     let to = "faye@example.edu";
     ask(lecturer, campus, to).await;
@@ -62,6 +62,7 @@ async fn lecturer(lecturer: &Browser, campus: &Campus) {
     types(lecturer, "state", "pau").await;
     chooses(lecturer, "Find", SPACE).await;
     lecturer.one("#state [value='paused'][selected]").await;
+    chooses(lecturer, "Choose kim@example.edu", SPACE).await;
     chooses(lecturer, "Change many at once", ENTER).await;
     types(lecturer, "bulk-act", "resu").await;
     chooses(lecturer, "Preview", ENTER).await;
@@ -146,14 +147,14 @@ async fn types(browser: &Browser, there: &str, text: &str) {
     browser.press(text).await;
 }
 
-/// Presses Tab until the focus, which must be seen, is on the field with this id, or on what has this text.
+/// Presses Tab until the focus, which must be seen, is on the field with this id, or on what has this text or label.
 async fn tab_to(browser: &Browser, there: &str) {
     let focused = "const at = document.activeElement; \
-        return [at.id, at.textContent.trim(), getComputedStyle(at).outlineStyle]";
+        return [at.id, at.textContent.trim(), getComputedStyle(at).outlineStyle, at.ariaLabel]";
     for _ in 0..MOST_STOPS {
         browser.press(&TAB.to_string()).await;
         let at = browser.run(focused).await;
-        if at[0] == there || at[1] == there {
+        if at[0] == there || at[1] == there || at[3] == there {
             assert_eq!(at[2], "solid", "the focus on {there} is not seen at {}", browser.address().await);
             return;
         }

@@ -439,8 +439,10 @@ async fn a_batch_done_twice_undoes_nothing() {
     let campus = class(&["ada", "bob"]).await;
     let (admin, grants) = (campus.admin().await, format!("{ID}/grants"));
     let bulk = format!("{grants}/bulk");
+    let ticks = ["ada", "bob"].map(|name| format!("tick.{}", campus.id(name)));
     let resume = async || {
-        let shown = admin.submit(&admin.get(&grants).await, &bulk, &[("act", "resume")]).await.expect(200);
+        let fields = [("act", "resume"), (&*ticks[0], "on"), (&*ticks[1], "on")];
+        let shown = admin.submit(&admin.get(&grants).await, &bulk, &fields).await.expect(200);
         admin.submit(&shown, &bulk, &[]).await
     };
     let is_paused = async |name: &str| campus.grant(name).await.holds.has(HoldKind::Paused);

@@ -224,6 +224,43 @@ async fn many_are_acted_on_at_once() {
     campus.finish().await;
 }
 
+/// Asta paused Bob by himself before faculty paused all, so all that a filter finds are resumed without him; who is ticked is resumed.
+#[tokio::test]
+async fn resume_by_filter_leaves_out_single_pauses() {
+    let mut campus = staffed().await;
+    campus.students_with_keys(&["ada", "bob", "cid"]).await;
+    let bulk = format!("{GRANTS}/bulk");
+    let (faye, asta) = (campus.student("faye").await, campus.student("asta").await);
+    let at = format!("{GRANTS}/{}", campus.id("bob"));
+    asta.submit(&asta.get(&at).await, &format!("{at}/pause"), &[]).await.expect(303);
+    let preview = async |filter: &str, fields: &[(&str, &str)]| {
+        let page = faye.get(&format!("{GRANTS}{filter}")).await;
+        faye.submit(&page, &bulk, fields).await.expect(200)
+    };
+    let apply = async |shown: &Page| {
+        faye.submit(shown, &bulk, &[]).await.expect(303);
+        for _ in 0..3 {
+            campus.work().await;
+        }
+        campus.enabled()
+    };
+
+    let shown = preview("", &[("act", "pause")]).await;
+    assert!(apply(&shown).await.is_empty());
+    let shown = preview("?state=paused", &[("act", "resume")]).await;
+    assert_eq!(shown.texts("bulk-count"), ["2"]);
+    assert!(shown.readable().contains("1 student is left out, because somebody paused them one by one"));
+    assert_eq!(apply(&shown).await, ["ada", "cid"]);
+    let shown = preview("?q=bob%40", &[("act", "resume")]).await;
+    assert_eq!((shown.texts("bulk-count"), shown.form(&bulk).value("bulk")), (vec!["0".to_owned()], None));
+    let tick = format!("tick.{}", campus.id("bob"));
+    let shown = preview("", &[("act", "resume"), (&tick, "on")]).await;
+    assert_eq!(shown.texts("bulk-count"), ["1"]);
+    assert!(!shown.readable().contains("left out"));
+    assert_eq!(apply(&shown).await, ["ada", "bob", "cid"]);
+    campus.finish().await;
+}
+
 #[tokio::test]
 async fn grants_are_a_file() {
     let mut campus = Campus::with_keys(&["ada", "bob"]).await;

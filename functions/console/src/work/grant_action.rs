@@ -22,7 +22,7 @@ pub(crate) async fn act_on(
     }
     let origin = job.map(|job| OfJob { job: job.job, compared: None });
     let reason = act.reason.as_deref();
-    let paused = Hold::Paused(role);
+    let paused = Hold::Paused { role, with_many: job.is_some() };
     let outcome = site.table.act_of(context, origin, |view, now| match act.action {
         GrantAction::Pause => view.hold(paused, actor, reason, now),
         GrantAction::Resume => view.release(paused, actor, now),

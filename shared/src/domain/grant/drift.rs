@@ -226,7 +226,7 @@ impl Holds {
     /// Who ended a key since the backup was made is not known, so a person decides before its student has another.
     fn pause_after_restore(&mut self) {
         let why = Some("the table was restored, and the key had been ended since".to_owned());
-        self.paused.get_or_insert(Pause { by: Actor::Sync, role: Role::Faculty, why });
+        self.paused.get_or_insert(Pause { by: Actor::Sync, role: Role::Faculty, why, with_many: false });
     }
 }
 

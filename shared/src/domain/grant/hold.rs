@@ -23,6 +23,9 @@ pub struct Pause {
     /// The role in which the person paused it; a lower role cannot release the pause.
     pub role: Role,
     pub why: Option<String>,
+    /// Whether it was put on by an act on many, and the student was not paused before.
+    #[serde(default)]
+    pub with_many: bool,
 }
 
 /// The kinds of hold, each at most once on a grant.
@@ -36,7 +39,11 @@ pub enum HoldKind {
 /// A hold to be put on or released; a pause carries the role of the person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hold {
-    Paused(Role),
+    Paused {
+        role: Role,
+        /// Whether it is an act on many that pauses.
+        with_many: bool,
+    },
     /// By an import, if it is one that drops them.
     Dropped(Option<Ulid>),
     Unused,
@@ -50,6 +57,11 @@ impl Holds {
     /// The hold that is shown, if there are several.
     pub fn first(&self) -> Option<HoldKind> {
         [HoldKind::Paused, HoldKind::Dropped, HoldKind::Unused].into_iter().find(|kind| self.has(*kind))
+    }
+
+    /// Whether somebody paused this student alone, not by an act on many.
+    pub fn is_paused_singly(&self) -> bool {
+        self.paused.as_ref().is_some_and(|pause| !pause.with_many)
     }
 
     pub fn has(&self, kind: HoldKind) -> bool {
@@ -92,7 +104,7 @@ impl From<Unchanged> for ChangeRefused {
 impl Hold {
     pub fn kind(self) -> HoldKind {
         match self {
-            Hold::Paused(_) => HoldKind::Paused,
+            Hold::Paused { .. } => HoldKind::Paused,
             Hold::Dropped(_) => HoldKind::Dropped,
             Hold::Unused => HoldKind::Unused,
         }
@@ -103,7 +115,7 @@ impl Hold {
 impl From<HoldKind> for Hold {
     fn from(kind: HoldKind) -> Hold {
         match kind {
-            HoldKind::Paused => Hold::Paused(Role::Faculty),
+            HoldKind::Paused => Hold::Paused { role: Role::Faculty, with_many: false },
             HoldKind::Dropped => Hold::Dropped(None),
             HoldKind::Unused => Hold::Unused,
         }
@@ -125,7 +137,7 @@ impl View {
             return Err(ChangeRefused::Over);
         }
         let is_lesser = match (hold, &self.grant.holds.paused) {
-            (Hold::Paused(role), Some(pause)) => pause.role < role,
+            (Hold::Paused { role, .. }, Some(pause)) => pause.role < role,
             _ => false,
         };
         if self.grant.holds.has(hold.kind()) && !is_lesser {
@@ -136,8 +148,10 @@ impl View {
         }
         let mut change = self.change(actor, DependsOn::GrantAlone);
         match hold {
-            Hold::Paused(role) => {
-                change.grant.holds.paused = Some(Pause { by: actor.clone(), role, why: why.map(str::to_owned) });
+            Hold::Paused { role, with_many } => {
+                let with_many = with_many && !self.grant.holds.is_paused_singly();
+                let why = why.map(str::to_owned);
+                change.grant.holds.paused = Some(Pause { by: actor.clone(), role, why, with_many });
             }
             Hold::Dropped(import) => {
                 (change.grant.holds.dropped, change.grant.holds.dropped_by) = (Some(now), import);
@@ -146,7 +160,7 @@ impl View {
         }
         change.notice = (hold == Hold::Unused).then_some(StudentNotice::Unused);
         Ok(match hold {
-            Hold::Paused(_) => change.audited_because(Act::Held, why),
+            Hold::Paused { .. } => change.audited_because(Act::Held, why),
             Hold::Dropped(_) | Hold::Unused => change.audited(Act::Held, why),
         })
     }
@@ -163,10 +177,10 @@ impl View {
         }
         let mut change = self.change(actor, DependsOn::GrantAlone);
         match hold {
-            Hold::Paused(role) if self.grant.holds.paused.as_ref().is_some_and(|pause| role < pause.role) => {
+            Hold::Paused { role, .. } if self.grant.holds.paused.as_ref().is_some_and(|pause| role < pause.role) => {
                 return Err(ChangeRefused::PausedByAnother);
             }
-            Hold::Paused(_) => change.grant.holds.paused = None,
+            Hold::Paused { .. } => change.grant.holds.paused = None,
             Hold::Dropped(_) => (change.grant.holds.dropped, change.grant.holds.dropped_by) = (None, None),
             Hold::Unused => (change.grant.holds.unused, change.grant.has_reservation) = (false, true),
         }

@@ -136,6 +136,8 @@ struct Chosen<'a> {
     rows: Vec<GrantRow<'a>>,
     /// What was typed that is no address of a grant here.
     unknown: Vec<String>,
+    /// How many that a filter finds are not resumed with the others, since somebody paused each of them alone.
+    left_out: usize,
     preview: ActPreview,
     budget: Budget,
     /// The hash of the action, of the grants and of what it would come to.
@@ -181,12 +183,17 @@ impl<'a> Chosen<'a> {
         if action == GrantAction::Remind {
             rows.retain(|row| row.may_be_reminded(listed_at));
         }
+        let found = rows.len();
+        if action == GrantAction::Resume && sought.ticked.is_empty() {
+            rows.retain(|row| !row.line.holds.is_paused_singly());
+        }
+        let left_out = found - rows.len();
         rows.sort_by_cached_key(GrantRow::address);
         let ids: Vec<&GrantId> = rows.iter().map(|row| &row.line.id).collect();
         let budget = site.table.budget(&programme.id).await?;
         let preview = ActPreview::new(&act, &rows, &budget, now);
         let hash = sha256_hex([serde_json::to_string(&(&act, ids, &preview))?]);
-        Ok(Some(Chosen { act, rows, unknown, preview, budget, hash }))
+        Ok(Some(Chosen { act, rows, unknown, left_out, preview, budget, hash }))
     }
 }
 

@@ -1,6 +1,7 @@
 //! What keeps a grant from its key for a while or for good: holds, leaks, the end, caps and places; and keys that nobody was shown.
 
 use super::*;
+use crate::domain::programme::role::Role;
 use crate::domain::values::term::Term;
 
 /// A hold or a revocation while the key is being made keeps it from being shown.
@@ -114,6 +115,23 @@ fn erasure_waits_for_a_reading() {
     assert_eq!((person.address.as_written(), &person.roster_id, more), (&*format!("erased-{id}"), &None, &None));
     assert!(person.name.as_ref().is_none_or(|name| *name == format!("erased-{id}")));
     assert_eq!((story.view.budget.reserved, erase(&story)), (reserved, Err(Unchanged)));
+}
+
+/// Whoever was paused alone stays so, though many are paused after that.
+#[test]
+fn a_single_pause_stays_single() {
+    let pause = |role, with_many| Hold::Paused { role, with_many };
+    for (pauses, is_single) in [
+        (&[pause(Role::Assistant, false)][..], true),
+        (&[pause(Role::Faculty, true)], false),
+        (&[pause(Role::Assistant, false), pause(Role::Faculty, true)], true),
+    ] {
+        let mut story = Story::live();
+        for hold in pauses {
+            story.apply(story.view.hold(*hold, &faculty(), None, story.now).unwrap());
+        }
+        assert_eq!(story.view.grant.holds.is_paused_singly(), is_single, "{pauses:?}");
+    }
 }
 
 /// A key reported leaked is to be disabled, and a page from before a replacement ends no newer key.

@@ -280,7 +280,7 @@ mod tests {
             grant
         };
         let pause = |grant: &mut Grant| {
-            grant.holds.paused = Some(Pause { by: Actor::Rule, role: Role::Faculty, why: None });
+            grant.holds.paused = Some(Pause { by: Actor::Rule, role: Role::Faculty, why: None, with_many: false });
         };
         let dropped = with(invited(8), &|grant| grant.holds.dropped = Some(Moment::UNIX_EPOCH));
         assert!(dropped.holds.has(HoldKind::Dropped));
