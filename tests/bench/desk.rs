@@ -49,7 +49,7 @@ pub(crate) async fn desk(sizes: &[usize]) -> Result<()> {
             ("grants of 7 days, last used first", format!("{list}?window=7d&sort=used")),
             ("grants by a part of a name", format!("{list}?q=number+1&sort=name")),
             ("grants by a hash's beginning", format!("{list}?q={hash}")),
-            ("help desk, a part of a name", "/console?q=number+1".to_owned()),
+            ("help desk, a full name", format!("/console?q=Student+Number+{number}")),
             ("report by person", format!("{programme}/report?by=person")),
         ] {
             measured(&world, what, &path, "gzip").await?;

@@ -80,6 +80,7 @@ const TABLE: [(&str, &str, Whose); 90] = [
     ("POST", "/console/programmes/{id}/roster/undo", Facultys),
     ("GET", "/console/programmes/{id}/roster/{file}", Facultys),
     ("GET", "/console/programmes/{id}/grants", Assistants),
+    ("POST", "/console/programmes/{id}/grants", Assistants),
     ("GET", "/console/programmes/{id}/grants.csv", Assistants),
     ("POST", "/console/programmes/{id}/grants/bulk", Facultys),
     ("GET", "/console/programmes/{id}/grants/{grant}", Assistants),

@@ -69,7 +69,7 @@ fn routes(site: Site) -> Router {
         .route("/console/programmes/{id}/roster/undo", post(roster::undo))
         .route("/console/programmes/{id}/roster/token", post(roster::registrar::change_token))
         .route("/console/programmes/{id}/roster/{file}", get(roster::kept))
-        .route("/console/programmes/{id}/grants", get(grants::list))
+        .route("/console/programmes/{id}/grants", get(grants::list).post(grants::list_posted))
         .route("/console/programmes/{id}/grants.csv", get(grants::file))
         .route("/console/programmes/{id}/grants/bulk", post(grants::bulk::act_on_many))
         .route("/console/programmes/{id}/grants/{grant}", get(grants::grant))

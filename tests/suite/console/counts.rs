@@ -115,7 +115,7 @@ async fn a_key_handed_back_counts_once_whatever_job_runs() {
 
     // A cap of another student is set by an act on many.
     let (admin, bulk) = (campus.admin().await, format!("{GRANTS}/bulk"));
-    let cap = [("act", "cap"), ("cap_usd", "21"), ("addresses", "s7@example.edu")];
+    let cap = [("act", "cap"), ("cap_usd", "21"), ("q", "s7@example.edu")];
     let shown = admin.submit(&admin.get(GRANTS).await, &bulk, &cap).await.expect(200);
     assert!(shown.readable().contains("$4,967.01 now, $4,968.01 afterwards"), "{}", shown.readable());
     admin.submit(&shown, &bulk, &[]).await.expect(303);

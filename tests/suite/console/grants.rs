@@ -5,6 +5,7 @@ use bursar_core::domain::audit::{Act, Actor};
 use bursar_core::domain::values::money::Usd;
 use bursar_local::provider::Nano;
 use bursar_tests::faults::{Fault, Matcher};
+use bursar_tests::seeds::sized;
 use bursar_tests::visitor::{Page, Visitor};
 
 use super::*;
@@ -56,6 +57,69 @@ async fn grants_are_listed_by_spending_and_found() {
     assert!(nobody.contains("No student matches “<script>”."), "{nobody}");
     admin.get(&format!("{GRANTS}/0000000000000000")).await.expect(404);
     campus.finish().await;
+}
+
+/// A search for several finds whom it names exactly, and says which it did not find.
+#[tokio::test]
+async fn several_are_found_exactly() {
+    let mut campus = staffed().await;
+    campus.students(&["ada", "bob", "cid"]).await;
+    let (faye, asta) = (campus.student("faye").await, campus.student("asta").await);
+    let eve = [("email", "eve@example.edu"), ("name", "Eve Ek"), ("id", "S7")];
+    faye.submit(&faye.get(ROSTER).await, &format!("{ID}/people"), &eve).await.expect(303);
+    let bob = campus.id("bob").to_string();
+    for (q, state, found, not_found) in [
+        ("ADA@example.edu,bob", "", "ada", "bob"),
+        (&*format!("{bob};eve ek"), "", "bob eve", ""),
+        ("Eve E. <eve@example.edu>\r\n s7\r\n", "", "eve", ""),
+        ("cid@example.edu\ncid@example.edu", "", "cid", ""),
+        ("ada@example.edu;x; y", "", "ada", "x y"),
+        ("ada@example.edu;x", "live", "", "x"),
+        ("x;y", "", "", "x y"),
+        // One alone, by a part.
+        ("d@exam", "", "cid", ""),
+        ("\n d@exam,\n", "", "cid", ""),
+    ] {
+        let encoded: String = q.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let got = asta.get(&format!("{GRANTS}?q={encoded}&state={state}&sort=name")).await.expect(200);
+        let several = asta.get(&format!("{GRANTS}?q=x;y")).await;
+        let posted = asta.submit(&several, GRANTS, &[("q", q), ("state", state), ("sort", "name")]).await.expect(200);
+        for page in [got, posted] {
+            let emails = page.attributes("grant", "data-email").join(" ").replace("@example.edu", "");
+            assert_eq!((&*emails, &*page.texts("not-found").join(" ")), (found, not_found), "{q:?}");
+        }
+    }
+    let plain = asta.get(GRANTS).await;
+    let form = plain.forms().into_iter().find(|form| form.action == GRANTS && form.value("csrf").is_some()).unwrap();
+    let page = asta.send_form(&form.filled(&[("q", "ada@example.edu\nbob@example.edu")])).await.expect(200);
+    assert_eq!(page.all("grant").len(), 2);
+    let many: Vec<String> = (0..5_001).map(|number| number.to_string()).collect();
+    let refused = asta.submit(&page, GRANTS, &[("q", &many.join("\n"))]).await.expect(422);
+    assert!(refused.readable().contains("At most 5,000"), "{}", refused.readable());
+    campus.finish().await;
+}
+
+/// Everybody on a list of addresses from a mail is paused by one act: of three hundred, in `long` of five thousand.
+#[tokio::test]
+async fn a_list_from_a_mail_is_paused() {
+    let mut campus = staffed().await;
+    let students = sized(298, 4_998);
+    let names: Vec<String> = (0..students + 10).map(|number| format!("a.student.with.a.long.name.{number}")).collect();
+    campus.students(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let faye = campus.student("faye").await;
+    let bulk = format!("{GRANTS}/bulk");
+    let list: Vec<String> = names[..students].iter().map(|name| address(name).as_written().to_owned()).collect();
+    let list = format!("{}\nnobody@example.edu\nNo Body", list.join("\n"));
+    let shown = faye.submit(&faye.get(GRANTS).await, &bulk, &[("act", "pause"), ("q", &list)]).await.expect(200);
+    assert_eq!((shown.texts("bulk-count"), shown.all("grant").len()), (vec![students.to_string()], 100));
+    assert_eq!(shown.texts("not-found"), ["No Body", "nobody@example.edu"]);
+    faye.submit(&shown, &bulk, &[]).await.expect(303);
+    campus.finish_work().await;
+    assert_eq!(campus.job("bulk").await.unwrap().state.as_str(), "done");
+    let grants = campus.table.grants(&campus.programme).await.unwrap();
+    assert_eq!(grants.iter().filter(|grant| grant.holds.paused.is_some()).count(), students);
+    assert_eq!(campus.grant(&names[students]).await.holds.paused, None);
+    campus.finish_unjudged().await;
 }
 
 /// One person is taken off the roster and put on it again, and whose key is removed hears of it.
@@ -163,14 +227,12 @@ async fn many_are_acted_on_at_once() {
         (Some(Usd::from_dollars(25)), None)
     );
 
-    // Of a list of addresses, whatever the filter; an unknown one is named before anything is done.
-    let typed = "bob@example.edu\nnobody@example.edu, x";
-    let shown = preview(GRANTS, &[("act", "revoke"), ("addresses", typed)]).await;
-    assert_eq!(shown.texts("bulk-unknown"), ["nobody@example.edu", "x"]);
-    let form = shown.form(&bulk);
-    assert_eq!((form.value("bulk"), form.value("act")), (None, Some("revoke")), "the list is to be mended first");
-    assert!(form.value("addresses").unwrap().contains("nobody@example.edu") && shown.body.contains("cannot be undone"));
-    let shown = preview(GRANTS, &[("act", "revoke"), ("addresses", "Bob@example.edu")]).await;
+    // Of several that are looked for; who is not there is named.
+    let typed = "Bob@example.edu\nnobody@example.edu, x";
+    let shown = preview(GRANTS, &[("act", "revoke"), ("q", typed)]).await;
+    assert_eq!(shown.texts("not-found"), ["nobody@example.edu", "x"]);
+    assert_eq!(shown.attributes("grant", "data-email"), ["bob@example.edu"]);
+    assert!(shown.body.contains("cannot be undone"));
     admin.submit(&shown, &bulk, &[]).await.expect(303);
     assert_eq!(states().await, "paused revoked live invited revoked");
     campus.minutes(2);

@@ -1,15 +1,12 @@
 //! The help desk: people, grants, keys and mails that one field finds, in all programmes for admins and in their own for others with a
-//! role, and a field of its own for a key that somebody came across. What is typed in full is found at once. A part is looked for in a few programmes at a time for ten seconds, and the page says how
-//! many were read.
+//! role, and a field of its own for a key that somebody came across. It knows what is typed in full. Parts are found in the list of a
+//! programme.
 
 use std::cmp::Reverse;
-use std::pin::pin;
-use std::time::Duration;
 
 use askama::Template;
 use axum::http::StatusCode;
 use bursar_core::clock::Moment;
-use bursar_core::deadline::Deadline;
 use bursar_core::domain::ledger::foreign::ForeignKey;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::role::{Role, Roles};
@@ -23,7 +20,7 @@ use bursar_core::store::{
     StoreError, Undeliverable, Unreachable, UnreachableReason,
 };
 use bursar_core::web::{Answer, AppError, Flash, Posted, Result, Site, Visitor};
-use futures_util::stream::{StreamExt, iter};
+use futures_util::stream::{StreamExt, TryStreamExt, iter};
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 
@@ -34,9 +31,6 @@ use crate::kit::{mails, paths, show};
 use crate::people::grants;
 use crate::people::grants::{GrantRow, Shows};
 
-/// The fewest characters of a part that are looked for.
-const LEAST_OF_A_PART: usize = 3;
-const READ_FOR: Duration = Duration::from_secs(10);
 const PROGRAMMES_AT_ONCE: usize = 4;
 /// Of many login requests only the newest are shown.
 const REQUESTS_SHOWN: i32 = 20;
@@ -63,8 +57,6 @@ struct HelpDesk<'a> {
     keys: Vec<ForeignKey>,
     address: Option<AddressFacts>,
     hold: Option<RetentionHold>,
-    /// The programmes that were read for a part, if there was no time for all.
-    read: Option<usize>,
 }
 
 /// Why mail goes or does not go to an address.
@@ -91,11 +83,11 @@ pub(crate) async fn visible(site: &Site, visitor: &Visitor) -> Result<Vec<(Progr
 }
 
 /// The page for a key or its label that somebody came across. It comes in a form, so that no address has it.
-pub(crate) async fn find_key(site: Site, deadline: Deadline, Posted { visitor, fields }: Posted) -> Answer {
+pub(crate) async fn find_key(site: Site, Posted { visitor, fields }: Posted) -> Answer {
     let label = KeyLabel::parse(fields.get("key").unwrap_or_default());
     let status = if label.is_some() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let text = label.as_ref().map_or("", KeyLabel::as_str);
-    Ok(page(&site, &visitor, text, true, deadline).await?.with_status(status))
+    Ok(page(&site, &visitor, text, true).await?.with_status(status))
 }
 
 /// Disconnects the sign-on of an address, as where the address is somebody else's by now.
@@ -111,7 +103,7 @@ pub(crate) async fn unbind(post: Post<Admins>) -> Answer {
     Ok(site.done(&path, if was_bound { &Flash::SignOnUnbound } else { &Flash::Already }))
 }
 
-pub(crate) async fn page(site: &Site, visitor: &Visitor, text: &str, is_key: bool, deadline: Deadline) -> Answer {
+pub(crate) async fn page(site: &Site, visitor: &Visitor, text: &str, is_key: bool) -> Answer {
     let now = site.clock.now();
     let programmes = visible(site, visitor).await?;
     let programmes: Vec<Programme> = programmes.into_iter().map(|(programme, _)| programme).collect();
@@ -135,9 +127,8 @@ pub(crate) async fn page(site: &Site, visitor: &Visitor, text: &str, is_key: boo
         keys: Vec::new(),
         address: None,
         hold: None,
-        read: None,
     };
-    page.find(deadline.at_most(READ_FOR)).await?;
+    page.find().await?;
     let total = page.grants.rows.len();
     page.grants.rows.sort_by_cached_key(|row| (row.address(), row.programme.id.clone()));
     page.grants.rows.truncate(ON_A_PAGE);
@@ -153,19 +144,16 @@ pub(crate) async fn page(site: &Site, visitor: &Visitor, text: &str, is_key: boo
 }
 
 impl<'a> HelpDesk<'a> {
-    async fn find(&mut self, until: Deadline) -> Result<()> {
+    async fn find(&mut self) -> Result<()> {
         for (programme, line) in grants::named(self.site, self.programmes, self.text).await? {
             self.grants.rows.push(GrantRow::new(programme, line, &self.unreachable, self.now));
         }
         if let Ok(address) = EmailAddress::parse(self.text) {
             self.find_address(address.matched()).await?;
-        } else if let Ok(hash) = self.text.parse()
-            && self.frame.is_admin
-        {
-            self.keys.extend(self.site.table.get(ForeignKey::key_of(&hash)).await?);
         }
-        if self.is_empty() && !self.is_too_short() {
-            self.find_part(until).await?;
+        // Ids may look like addresses.
+        if self.is_empty() && !self.text.is_empty() {
+            self.find_in_all().await?;
         }
         Ok(())
     }
@@ -184,15 +172,14 @@ impl<'a> HelpDesk<'a> {
         !is_known && !is_listed && self.mails.rows.is_empty()
     }
 
-    fn is_too_short(&self) -> bool {
-        self.text.chars().count() < LEAST_OF_A_PART
-    }
-
     /// What lies under an address. Of one without a grant or role that the visitor may see only admins learn anything.
     async fn find_address(&mut self, address: &MatchedAddress) -> Result<()> {
         let table = &self.site.table;
         let now = self.now;
-        self.find_people(|candidate| candidate == address);
+        for programme in self.programmes {
+            let mut people = Roles::collect(&programme.id, &programme.settings.people);
+            self.people.extend(people.remove(address).map(|roles| (roles, programme)));
+        }
         if self.is_empty() && !self.frame.is_admin {
             return Ok(());
         }
@@ -239,45 +226,32 @@ impl<'a> HelpDesk<'a> {
         Ok(())
     }
 
-    fn find_people(&mut self, is_meant: impl Fn(&MatchedAddress) -> bool) {
-        for programme in self.programmes {
-            let people = Roles::collect(&programme.id, &programme.settings.people).into_iter();
-            self.people.extend(people.filter(|(address, _)| is_meant(address)).map(|(_, roles)| (roles, programme)));
-        }
-    }
-
-    /// Everything of which the text is a part.
-    async fn find_part(&mut self, until: Deadline) -> Result<()> {
-        let label = KeyLabel::parse(self.text);
-        let text = &*self.text.to_lowercase();
+    /// The students whose id or full name this is, and the keys whose hash, name or label.
+    async fn find_in_all(&mut self) -> Result<()> {
+        let text = self.text;
+        let label = KeyLabel::parse(text);
+        let label = label.as_ref();
         let table = &self.site.table;
-        let is_hash = text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        self.find_people(|address| address.as_str().contains(text));
         if self.frame.is_admin {
             let mut keys = table.foreign_keys().await?;
             keys.retain(|key| {
-                let has_label =
-                    label.as_ref().zip(key.label.as_ref()).is_some_and(|(label, of_key)| label.may_be(of_key));
-                has_label || key.name.to_lowercase().contains(text) || key.key.as_str().starts_with(text)
+                let has_label = label.zip(key.label.as_ref()).is_some_and(|(label, of_key)| label.may_be(of_key));
+                has_label || key.name == text || key.key.as_str() == text
             });
             keys.truncate(ON_A_PAGE);
-            self.keys.extend(keys);
+            self.keys = keys;
         }
         let unreachable = &self.unreachable;
-        let label = label.as_ref();
         let now = self.now;
         let reads = self.programmes.iter().map(|programme: &'a Programme| async move {
             let lines = table.grant_lines(&programme.id, Some(GrantLine::KEYS)).await?;
             let rows = lines.into_iter().map(|line| GrantRow::new(programme, line, unreachable, now));
-            Ok::<Vec<_>, StoreError>(rows.filter(|row| row.is_named(text, is_hash, label)).collect())
+            Ok::<Vec<_>, StoreError>(rows.filter(|row| row.is_exactly(text, label)).collect())
         });
-        let mut reads = pin!(iter(reads.collect::<Vec<_>>()).buffer_unordered(PROGRAMMES_AT_ONCE));
-        let mut read = 0;
-        while let Ok(Some(rows)) = until.wait_for(reads.next()).await {
-            self.grants.rows.extend(rows?);
-            read += 1;
+        let mut reads = iter(reads.collect::<Vec<_>>()).buffer_unordered(PROGRAMMES_AT_ONCE);
+        while let Some(rows) = reads.try_next().await? {
+            self.grants.rows.extend(rows);
         }
-        self.read = Some(read).filter(|read| *read < self.programmes.len());
         Ok(())
     }
 }

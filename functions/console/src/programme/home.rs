@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use askama::Template;
 use axum::extract::Query;
 use bursar_core::clock::Moment;
-use bursar_core::deadline::Deadline;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::counts::Counts;
 use bursar_core::domain::programme::role::Role;
@@ -39,18 +38,13 @@ struct ProgrammeRow {
     now: Option<(MoneyBar, Option<Counts>)>,
 }
 
-pub(crate) async fn list(
-    site: Site,
-    visitor: Visitor,
-    Query(query): Query<HashMap<String, String>>,
-    deadline: Deadline,
-) -> Answer {
+pub(crate) async fn list(site: Site, visitor: Visitor, Query(query): Query<HashMap<String, String>>) -> Answer {
     let now = site.clock.now();
     if let Some(text) = query.get("q").map(|text| text.trim()).filter(|text| !text.is_empty()) {
         // A key has its own field; of one that is typed here no more than its label is shown.
         let label = KeyLabel::parse(text);
         let text = label.as_ref().map_or(text, KeyLabel::as_str);
-        return help_desk::page(&site, &visitor, text, false, deadline).await;
+        return help_desk::page(&site, &visitor, text, false).await;
     }
     let programmes = help_desk::visible(&site, &visitor).await?;
     let sync = site.table.sync_state().await?;

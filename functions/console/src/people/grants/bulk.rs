@@ -1,4 +1,4 @@
-//! One action on many grants, those of a filter or of a list of addresses: first a preview that names and counts them, then a job that acts
+//! One action on many grants, those of a filter or those that are ticked: first a preview that names and counts them, then a job that acts
 //! on what the preview named, and only writes. If other grants are meant by then, there is another preview. What the provider must be told
 //! is sent by the work of each minute.
 
@@ -11,7 +11,6 @@ use bursar_core::clock::Moment;
 use bursar_core::domain::grant::{GrantAct, GrantAction};
 use bursar_core::domain::programme::counts::Counts;
 use bursar_core::domain::programme::{Budget, Programme};
-use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::{GrantId, ProgrammeId, new_ulid, ulid_for};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::token::sha256_hex;
@@ -21,7 +20,7 @@ use bursar_core::web::{Answer, AppError, Flash, Reply, Result, Site};
 use ulid::Ulid;
 
 use super::list;
-use super::list::{GrantRow, GrantSearch, Shows};
+use super::list::{FoundGrants, GrantRow, GrantSearch, Shows};
 use super::preview::{ActPreview, stops_key};
 use crate::kit::access::{Faculty, PageFrame, Post, is_open};
 use crate::kit::form::{Field, FieldKind, Form, FormValue};
@@ -31,7 +30,6 @@ use crate::people::roster;
 use crate::programme::settings::own_cap;
 use crate::work::jobs;
 
-const MOST_ADDRESSES: usize = 5_000;
 const GONE: &str = "That preview does not belong to this programme. Choose the students again.";
 
 /// None is chosen at first: a cap that is typed under another act would do nothing.
@@ -52,7 +50,6 @@ pub(crate) struct TypedBulk {
     cap: Option<Usd>,
     group: Option<String>,
     reason: Option<String>,
-    addresses: BTreeSet<String>,
 }
 
 impl FormValue for TypedBulk {
@@ -89,21 +86,6 @@ impl FormValue for TypedBulk {
             read: |form, typed| form.line(LONGEST_REASON).map(|reason| typed.reason = reason),
             ..Field::OPTIONAL
         },
-        Field {
-            id: "addresses",
-            label: "Only these addresses",
-            hint: "One on each line. Empty: those that are ticked, or else all that are found.",
-            kind: FieldKind::Lines,
-            read: |form, typed| {
-                let words = form.text().split([',', ';', ' ', '\n', '\t']).filter(|word| !word.is_empty());
-                typed.addresses = words.map(str::to_owned).collect();
-                match typed.addresses.len() {
-                    0..=MOST_ADDRESSES => Ok(()),
-                    _ => Err(format!("At most {MOST_ADDRESSES} addresses.")),
-                }
-            },
-            ..Field::OPTIONAL
-        },
     ];
 }
 
@@ -134,8 +116,8 @@ struct FoundBulk<'a> {
 struct Chosen<'a> {
     act: GrantAct,
     rows: Vec<GrantRow<'a>>,
-    /// What was typed that is no address of a grant here.
-    unknown: Vec<String>,
+    /// Of several that are looked for, those that nobody here is known by.
+    not_found: Vec<String>,
     /// How many that a filter finds are not resumed with the others, since somebody paused each of them alone.
     left_out: usize,
     preview: ActPreview,
@@ -166,20 +148,12 @@ impl<'a> Chosen<'a> {
         typed: TypedBulk,
         now: Moment,
     ) -> Result<Option<Chosen<'a>>> {
-        let TypedBulk { action, cap, group, reason, addresses } = typed;
+        let TypedBulk { action, cap, group, reason } = typed;
         let Some(action) = action else { return Ok(None) };
         let act = GrantAct { action, cap, group, reason };
-        let filter = if addresses.is_empty() { sought.clone() } else { GrantSearch::default() };
         let listed_at = site.table.sync_state().await?.listed_at;
-        let mut rows = filter.find(site, programme, listed_at, action == GrantAction::Remind).await?.rows;
-        let mut unknown = Vec::new();
-        if !addresses.is_empty() {
-            let typed_addresses: BTreeSet<String> = addresses.iter().filter_map(|text| matched(text)).collect();
-            rows.retain(|row| typed_addresses.contains(&row.address()));
-            let row_addresses: BTreeSet<String> = rows.iter().map(GrantRow::address).collect();
-            unknown.extend(addresses);
-            unknown.retain(|text| matched(text).is_none_or(|address| !row_addresses.contains(&address)));
-        }
+        let in_full = action == GrantAction::Remind;
+        let FoundGrants { mut rows, not_found, .. } = sought.find(site, programme, listed_at, in_full).await?;
         if action == GrantAction::Remind {
             rows.retain(|row| row.may_be_reminded(listed_at));
         }
@@ -193,18 +167,13 @@ impl<'a> Chosen<'a> {
         let budget = site.table.budget(&programme.id).await?;
         let preview = ActPreview::new(&act, &rows, &budget, now);
         let hash = sha256_hex([serde_json::to_string(&(&act, ids, &preview))?]);
-        Ok(Some(Chosen { act, rows, unknown, left_out, preview, budget, hash }))
+        Ok(Some(Chosen { act, rows, not_found, left_out, preview, budget, hash }))
     }
-}
-
-/// The address that was typed, as rows have it.
-fn matched(text: &str) -> Option<String> {
-    EmailAddress::parse(text).ok().map(|address| address.matched().as_str().to_owned())
 }
 
 impl Chosen<'_> {
     fn is_offered(&self) -> bool {
-        self.unknown.is_empty() && !self.rows.is_empty() && self.preview.has_room()
+        !self.rows.is_empty() && self.preview.has_room()
     }
 }
 

@@ -1,8 +1,9 @@
 //! The grants of a programme: found, filtered and sorted in memory from what is read of each for the list, as pages and as a file.
-//! An address, a grant's id or a key's name that is typed in full is found without reading the others.
+//! An address, a grant's id or a key's name that is typed in full is found without reading the others. Of several texts each is
+//! somebody's address, id or full name.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
 use axum::extract::Query;
@@ -20,11 +21,11 @@ use bursar_core::domain::values::key::KeyLabel;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::{Reset, utc_date};
 use bursar_core::store::{Enrolment, GrantLine, Unreachable, UnreachableReason};
-use bursar_core::web::{Answer, Fields, FileRequest, Result, Site};
+use bursar_core::web::{Answer, AppError, Fields, FileRequest, Result, Site};
 use serde::Deserialize;
 
 use super::bulk::TypedBulk;
-use crate::kit::access::{PageFrame, ProgrammeAccess};
+use crate::kit::access::{Assistants, PageFrame, Post, ProgrammeAccess};
 use crate::kit::csv_file::CsvRequest;
 use crate::kit::form::Form;
 use crate::kit::listing::{Cell, Column, Listing, Part, column};
@@ -42,6 +43,9 @@ const PARTS_OF_STATES: [(&str, &str); 2] = [("used-up", ShownState::USED_UP), ("
 const TICK: &str = "tick.";
 /// The fewest characters of a key's hash by which it is found.
 const LEAST_OF_A_HASH: usize = 12;
+/// What is between several texts that are looked for, and how many they may be.
+const SEPARATORS: [char; 3] = [',', ';', '\n'];
+const MOST_SOUGHT: usize = 5_000;
 
 /// A search among grants. An unknown state finds nothing.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -76,6 +80,8 @@ struct GrantListPage<'a> {
     /// The fields that filter and sort, each with its choices: the value, and in words.
     filters: [(&'static str, &'static str, &'a str, Choices<'a>); 5],
     grants: Listing<GrantRow<'a>>,
+    /// Of several that are looked for, those that nobody here is known by.
+    not_found: Vec<String>,
     /// The form of an act on all that are found; assistants have none.
     bulk: Option<Form<TypedBulk>>,
     spans: Vec<SpanLink>,
@@ -148,11 +154,21 @@ pub(crate) fn columns<'a>(shows: Shows) -> [Column<GrantRow<'a>>; 19] {
 }
 
 pub(crate) async fn page(site: Site, access: ProgrammeAccess, Query(sought): Query<GrantSearch>) -> Answer {
+    show(&site, &access, sought).await
+}
+
+/// The same page for a search that no URL could hold.
+pub(crate) async fn posted(form: Post<Assistants>) -> Answer {
+    show(&form.site, &form.access, GrantSearch::from_fields(&form.fields)).await
+}
+
+async fn show(site: &Site, access: &ProgrammeAccess, sought: GrantSearch) -> Answer {
     let sought = sought.composed();
+    let is_for_several = sought.is_for_several();
     let programme = &access.programme;
     let requested_span = sought.span_query.span();
     let (sync, counts) = tokio::try_join!(site.table.sync_state(), site.table.roster_counts(&programme.id))?;
-    let FoundGrants { mut rows, groups } = sought.find(&site, programme, sync.listed_at, false).await?;
+    let FoundGrants { mut rows, groups, not_found } = sought.find(site, programme, sync.listed_at, false).await?;
     let order = SORTS.into_iter().find(|(name, _)| *name == sought.sort).unwrap_or(SORTS[0]);
     match order.0 {
         "name" => rows.sort_by_cached_key(GrantRow::name),
@@ -162,7 +178,8 @@ pub(crate) async fn page(site: Site, access: ProgrammeAccess, Query(sought): Que
     let total = rows.len();
     let mut keys: Vec<String> = rows.iter().map(GrantRow::key).collect();
     keys.sort_unstable();
-    let (mut rows, from) = listing::page_of(rows, sought.from.parse().unwrap_or(0));
+    let from = if is_for_several { 0 } else { sought.from.parse().unwrap_or(0) };
+    let (mut rows, from) = listing::page_of(rows, from);
     let may_change = access.is_faculty() && programme.closed_at.is_none();
     rows.iter_mut().for_each(|row| row.has_tick = may_change);
     let notes = spans::notes(&rows.iter().map(GrantRow::figure).collect::<Vec<_>>());
@@ -180,9 +197,17 @@ pub(crate) async fn page(site: Site, access: ProgrammeAccess, Query(sought): Que
     let shows = Shows { span: span.is_some(), ..Shows::from_settings(&programme.settings) };
     let grants = Listing::new(("Students", "grant"), columns(shows), rows, zone);
     let mut grants = grants.part_of(total, from, &order_as_of, |from| sought.address(&path, from));
-    grants.files = csv_file::offered(&sought.address(&format!("{path}.csv"), 0), &keys, String::clone);
+    let mut spans = spans::choices(&path, &sought.query(), spans::offered(reset), reset, |choice| {
+        choice == span.unwrap_or(of_the_cap)
+    });
+    if is_for_several {
+        // No link could hold so many.
+        (grants.next, spans) = (None, Vec::new());
+    } else {
+        grants.files = csv_file::offered(&sought.address(&format!("{path}.csv"), 0), &keys, String::clone);
+    }
     let page = GrantListPage {
-        frame: PageFrame::new(&site, &access.visitor),
+        frame: PageFrame::new(site, &access.visitor),
         programme,
         counts,
         sought: &sought,
@@ -210,10 +235,9 @@ pub(crate) async fn page(site: Site, access: ProgrammeAccess, Query(sought): Que
             ("sort", "Order", &sought.sort, SORTS.to_vec()),
         ],
         grants,
+        not_found,
         bulk: may_change.then(|| Form::blank().apart("bulk-", "")),
-        spans: spans::choices(&path, &sought.query(), spans::offered(reset), reset, |choice| {
-            choice == span.unwrap_or(of_the_cap)
-        }),
+        spans,
         notes,
     };
     Ok(site.page(&page))
@@ -279,13 +303,27 @@ impl<'a> GrantRow<'a> {
     }
 
     /// Whether a text in lower case is a part of what the grant is known by, the beginning of a hash of one of its keys, or a label of one.
-    pub(crate) fn is_named(&self, text: &str, is_hash: bool, label: Option<&KeyLabel>) -> bool {
+    fn is_named(&self, text: &str, is_hash: bool, label: Option<&KeyLabel>) -> bool {
         let line = &self.line;
         let names = [&line.name, &line.roster_id, &line.group].into_iter().flatten().map(String::as_str);
         names.chain([line.address.as_written()]).any(|name| name.to_lowercase().contains(text))
             || line.id.as_str().contains(text)
             || label.is_some_and(|label| line.key_with(label).is_some())
             || (is_hash && line.keys.iter().any(|key| key.hash.as_str().starts_with(text)))
+    }
+
+    /// The texts by which somebody is known exactly, as [`match_key`] writes what is typed.
+    fn known_by(&self) -> Vec<String> {
+        let line = &self.line;
+        let texts = [&line.roster_id, &line.name].into_iter().flatten().map(|text| match_key(text));
+        [self.address(), line.id.to_string()].into_iter().chain(texts).collect()
+    }
+
+    /// Whether a text is an id or the full name, or the hash of a key; or one of the keys has the label.
+    pub(crate) fn is_exactly(&self, text: &str, label: Option<&KeyLabel>) -> bool {
+        self.known_by().contains(&match_key(text))
+            || self.line.keys.iter().any(|key| key.hash.as_str() == text)
+            || label.is_some_and(|label| self.line.key_with(label).is_some())
     }
 
     /// Whether the key of this label works.
@@ -393,9 +431,19 @@ pub(crate) async fn named<'a>(
     Ok(lines)
 }
 
+/// What somebody typed of a person, as it is compared: an address without the name before it, else in lower case.
+fn match_key(text: &str) -> String {
+    match EmailAddress::parse_named(text) {
+        Ok((_, address)) => address.matched().as_str().to_owned(),
+        Err(_) => nfc(text).to_lowercase(),
+    }
+}
+
 /// What a search finds.
 pub(super) struct FoundGrants<'a> {
     pub(super) rows: Vec<GrantRow<'a>>,
+    /// Of several that are looked for, those that nobody here is known by.
+    pub(super) not_found: Vec<String>,
     /// Every group that the programme has.
     groups: Vec<String>,
 }
@@ -415,6 +463,7 @@ impl GrantSearch {
             group: text("group"),
             mail: text("mail"),
             stage: text("stage"),
+            sort: text("sort"),
             ticked: fields.iter().filter_map(|(name, _)| name.strip_prefix(TICK)?.parse().ok()).collect(),
             ..GrantSearch::default()
         }
@@ -422,7 +471,7 @@ impl GrantSearch {
 
     /// The search with its letters as texts are kept, and with the label of a key that was typed in place of the key.
     fn composed(self) -> GrantSearch {
-        let label = KeyLabel::parse(&self.q).map(|label| label.as_str().to_owned());
+        let label = KeyLabel::parse(self.text()).map(|label| label.as_str().to_owned());
         let q = label.unwrap_or_else(|| nfc(&self.q).into_owned());
         GrantSearch { q, group: nfc(&self.group).into_owned(), ..self }
     }
@@ -437,11 +486,16 @@ impl GrantSearch {
         let now = site.clock.now();
         let settings = &programme.settings;
         let requested_span = self.span_query.span();
-        let text = self.q.trim().to_lowercase();
+        let several = self.several();
+        if several.len() > MOST_SOUGHT {
+            return Err(AppError::unprocessable("At most 5,000 addresses, ids or names can be looked for at once."));
+        }
+        let mut missing = several.clone();
+        let text = self.text().to_lowercase();
         let is_hash = text.len() >= LEAST_OF_A_HASH && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let label = KeyLabel::parse(&self.q);
+        let label = KeyLabel::parse(self.text());
         let keys = if is_hash || in_full || label.is_some() { Some(GrantLine::KEYS) } else { None };
-        let named = named(site, std::slice::from_ref(programme), self.q.trim()).await?;
+        let named = named(site, std::slice::from_ref(programme), self.text()).await?;
         let is_named = !named.is_empty();
         let lines = async {
             if is_named {
@@ -457,7 +511,16 @@ impl GrantSearch {
         let mut rows = Vec::new();
         for line in lines {
             let row = GrantRow::new(programme, line, &unreachable, now);
-            if !(is_named || row.is_named(&text, is_hash, label.as_ref())) || !self.lets_by(&row) {
+            let is_sought = if several.is_empty() {
+                is_named || row.is_named(&text, is_hash, label.as_ref())
+            } else {
+                let known_by = row.known_by();
+                for key in &known_by {
+                    missing.remove(key);
+                }
+                known_by.iter().any(|key| several.contains_key(key))
+            };
+            if !is_sought || !self.lets_by(&row) {
                 continue;
             }
             let spent = match requested_span {
@@ -470,7 +533,25 @@ impl GrantSearch {
             };
             rows.push(GrantRow { spent, ..row });
         }
-        Ok(FoundGrants { rows, groups })
+        Ok(FoundGrants { rows, not_found: missing.into_values().map(str::to_owned).collect(), groups })
+    }
+
+    /// What is looked for, without separators around it.
+    fn text(&self) -> &str {
+        self.q.trim_matches(|letter: char| SEPARATORS.contains(&letter) || letter.is_whitespace())
+    }
+
+    pub(super) fn is_for_several(&self) -> bool {
+        self.text().contains(SEPARATORS)
+    }
+
+    /// The texts that are looked for where there are several, by what each is compared with.
+    fn several(&self) -> BTreeMap<String, &str> {
+        if !self.is_for_several() {
+            return BTreeMap::new();
+        }
+        let texts = self.q.split(SEPARATORS).map(str::trim).filter(|text| !text.is_empty());
+        texts.map(|text| (match_key(text), text)).collect()
     }
 
     fn lets_by(&self, row: &GrantRow<'_>) -> bool {
@@ -503,5 +584,34 @@ impl GrantSearch {
             ("stage", &*self.stage),
             ("sort", &*self.sort),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_are_told_from_one() {
+        for (q, expected) in [
+            ("", &[][..]),
+            ("da@exam", &[]),
+            ("Ada Lovelace", &[]),
+            // One, with separators around it.
+            (" \r\nada@uni.edu;\r\n", &[]),
+            ("ada@uni.edu,bob", &[("ada@uni.edu", "ada@uni.edu"), ("bob", "bob")]),
+            ("ADA@Uni.edu\r\n\r\n Ada Lovelace", &[("ada lovelace", "Ada Lovelace"), ("ada@uni.edu", "ADA@Uni.edu")]),
+            ("Ada <ada@uni.edu>; S7", &[("ada@uni.edu", "Ada <ada@uni.edu>"), ("s7", "S7")]),
+            // The same twice is looked for exactly, too.
+            ("ada\nADA", &[("ada", "ADA")]),
+        ] {
+            let sought = GrantSearch { q: q.to_owned(), ..GrantSearch::default() };
+            let several = sought.several();
+            let several: Vec<(&str, &str)> = several.iter().map(|(key, text)| (&**key, *text)).collect();
+            assert_eq!(several, expected, "{q:?}");
+        }
+        let many: Vec<String> = (0..5_000).map(|number| format!("student-{number}@students.example.edu")).collect();
+        let sought = GrantSearch { q: many.join("\r\n"), ..GrantSearch::default() };
+        assert_eq!(sought.several().len(), 5_000);
     }
 }
