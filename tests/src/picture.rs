@@ -11,21 +11,14 @@ use crate::stack::Stack;
 
 /// The kinds of items that are no part of a picture. Who has claimed is counted after an act, so a death in between leaves one off until
 /// the night; what the mail server said is as of the minute in which it was asked.
-const LEFT_OUT: &str = "meta run lease checkpoint checkpoint-part cut cut-keys model-rows alarm outbox sent-as session \
+const LEFT_OUT: &str = "meta run lease checkpoint checkpoint-part cut model-rows alarm outbox sent-as session \
                         link sign-in roster-counts mail-server";
 
 /// The items of a stack's table, a line each.
 pub fn picture(stack: &Stack, seen: &Snapshot) -> Vec<String> {
     let names = names(stack, seen);
     let items = seen.items.values().filter(|item| LEFT_OUT.split(' ').all(|kind| kind != text(item, "kind")));
-    let mut lines: Vec<String> = items
-        .map(|item| {
-            // What a foreign key had used by the newest cut depends on when that was; the invariants judge it.
-            let lasting = item.iter().filter(|(name, _)| *name != "in_cut");
-            let lasting = lasting.map(|(name, value)| (name.clone(), value.clone()));
-            pictured(&AttributeValue::M(lasting.collect()), &names)
-        })
-        .collect();
+    let mut lines: Vec<String> = items.map(|item| pictured(&AttributeValue::M(item.clone()), &names)).collect();
     lines.sort();
     lines
 }

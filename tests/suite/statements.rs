@@ -48,6 +48,7 @@ async fn cut(campus: &Campus, as_of: &str, used: &[(&ProgrammeId, i32)]) {
     let of = |(programme, dollars): &(&ProgrammeId, i32)| ProgrammeCut {
         programme: (*programme).clone(),
         used: LifetimeUse { credits: Usd::from_dollars(*dollars), byok: Usd::ZERO },
+        assigned: LifetimeUse::default(),
     };
     let spent = Usd::from_dollars(1 + used.iter().map(|(_, dollars)| dollars).sum::<i32>());
     let cut = AccountCut {
@@ -55,10 +56,8 @@ async fn cut(campus: &Campus, as_of: &str, used: &[(&ProgrammeId, i32)]) {
         bought: Usd::from_dollars(500),
         spent: AccountSpending { before: spent, after: spent },
         programmes: used.iter().map(of).collect(),
-        foreign: Usd::ZERO,
-        opening: Usd::ZERO,
         residual: Usd::from_dollars(1),
-        unsettled: Usd::ZERO,
+        ..AccountCut::default()
     };
     campus.raw().keep(&cut).await;
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::credit::BalanceNotice;
+use bursar_core::domain::ledger::cut::AccountCut;
 use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::domain::usage::forecast::StandingOut;
 use bursar_core::domain::usage::reading::DailyUse;
@@ -13,7 +14,7 @@ use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::items::Item;
-use bursar_core::store::{Account, AccountDay, Author, Erasure, Job, JobState, SyncState, Totals, Unmailed, Work};
+use bursar_core::store::{Account, Author, Erasure, Job, JobState, SyncState, Totals, Unmailed, Work};
 use bursar_local::invoke::{FunctionName, InvokeError};
 use bursar_local::provider::Nano;
 use bursar_local::ses::Fault as MailFault;
@@ -55,20 +56,7 @@ async fn found_used(campus: &Campus, balance: Usd, ours: DailyUse, foreign: Dail
     let now = campus.clock.now();
     let state = campus.table.sync_state().await.unwrap();
     let state = SyncState { completed_at: Some(now), listed_at: Some(now), ..state };
-    let day = AccountDay {
-        day: utc_date(now),
-        as_of: now,
-        bought: balance,
-        spent: Usd::ZERO,
-        ours: Usd::ZERO,
-        ours_gone: Usd::ZERO,
-        foreign: Usd::ZERO,
-        foreign_gone: Usd::ZERO,
-        opening: Usd::ZERO,
-        residual: Usd::ZERO,
-        unsettled: Usd::ZERO,
-        tolerance: Usd::ZERO,
-    };
+    let cut = AccountCut { as_of: now, bought: balance, ..AccountCut::default() };
     let budget = campus.table.get(Budget::key_of(&campus.programme)).await.unwrap().unwrap();
     campus.raw().keep(&Budget { reserved: Usd::from_dollars(20) + ours.credits.total(), ..budget }).await;
     let totals = Totals {
@@ -83,7 +71,7 @@ async fn found_used(campus: &Campus, balance: Usd, ours: DailyUse, foreign: Dail
     campus.table.note_totals(&totals, soon()).await.unwrap();
     let account = Account { as_of: now, ours, foreign };
     campus.table.put_later(&account, now, soon()).await.unwrap();
-    campus.table.put_later(&day, now, soon()).await.unwrap();
+    campus.raw().keep(&cut).await;
     conclude(&campus.table, state).await;
 }
 

@@ -2,15 +2,17 @@
 //! on. It is written after all sums, since it says how far they are known. The first complete run determines the opening; from then on what
 //! no key explains is the residual. Each complete run leaves a cut.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Result, bail};
 use bursar_core::clock::Moment;
 use bursar_core::domain::ledger::cut::{AccountCut, AccountSpending, ProgrammeCut, Reconciled, is_new};
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
-use bursar_core::domain::values::id::KeyHash;
+use bursar_core::domain::values::id::{KeyHash, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::provider::account::Credits;
-use bursar_core::store::{Account, AccountDay, HeldBack, KnownAccount, StubbornDisable, SyncState, UnknownKey};
+use bursar_core::store::{Account, HeldBack, KnownAccount, StubbornDisable, SyncState, UnknownKey};
 use jiff::SignedDuration;
 
 use crate::foreign::ForeignUse;
@@ -37,6 +39,8 @@ pub(crate) struct Books {
     bought: Usd,
     spent: AccountSpending,
     pub(crate) parts: Reconciled,
+    /// The part of the residual that may come from rounding: less than a micro-dollar for each key, those that are gone included.
+    tolerance: Usd,
     /// The residual that admins were told last.
     pub(crate) told_residual: Usd,
 }
@@ -75,14 +79,9 @@ pub(crate) async fn account(
     // Only a complete run that read each key can tell what was spent before the first; a key that is never read keeps no sum back for ever.
     let can_tell = state.opening.is_some() || (is_complete && !is_patient);
     let Some((before, after)) = credits.filter(|_| can_tell) else { return Ok(None) };
-    // Less than a micro-dollar for each key, those that are gone included.
-    let tolerance = Usd::from_micros(i64::try_from(own_use.keys + foreign.keys).unwrap_or(i64::MAX));
     let mut books = Books::new((before, after), own_use, foreign, &state);
-    let day = books.day(as_of, own_use, foreign, tolerance);
-    table.put_later(&day, as_of, runner.end()).await?;
-    if is_new(books.parts.residual, books.told_residual, tolerance) && !is_patient {
-        books.told_residual =
-            tell_of_the_residual(runner, books.parts.residual, tolerance, state.residual_told).await?;
+    if is_new(books.parts.residual, books.told_residual, books.tolerance) && !is_patient {
+        books.told_residual = tell_of_the_residual(runner, &books).await?;
     }
     runner.journal.report(|report| report.residual = Some(books.parts.residual));
     Ok(Some(books))
@@ -90,15 +89,17 @@ pub(crate) async fn account(
 
 /// Raises an alarm about a residual that is new. Returns the one that admins were told last. An alarm recorded
 /// today keeps its text; what is new is reported on another day.
-async fn tell_of_the_residual(runner: &RunContext, residual: Usd, tolerance: Usd, told_residual: Usd) -> Result<Usd> {
+async fn tell_of_the_residual(runner: &RunContext, books: &Books) -> Result<Usd> {
     let now = runner.clock.now();
-    let alarm = Alarm::now(Cause::Residual { residual, news: residual - told_residual, tolerance }, now);
+    let residual = books.parts.residual;
+    let news = residual - books.told_residual;
+    let alarm = Alarm::now(Cause::Residual { residual, news, tolerance: books.tolerance }, now);
     runner.table.tell_admins(&alarm, alarm.found_at, runner.deadline).await?;
     let stored: Option<Alarm> = runner.table.get(Alarm::key_of(alarm.day, &alarm.name())).await?;
     if let Some(Cause::Residual { residual, .. }) = stored.map(|alarm| alarm.cause) {
         Ok(residual)
     } else {
-        Ok(told_residual)
+        Ok(books.told_residual)
     }
 }
 
@@ -108,41 +109,35 @@ impl Books {
         let spent = AccountSpending { before: before.used, after: after.used.max(before.used) };
         let used = own_use.used.credits.total() + foreign.used.credits.total();
         let parts = Reconciled::compare(spent, used, state.opening);
-        Books { bought: after.bought.max(before.bought), spent, parts, told_residual: state.residual_told }
-    }
-
-    fn day(&self, as_of: Moment, own_use: &OwnUse, foreign: &ForeignUse, tolerance: Usd) -> AccountDay {
-        let Reconciled { opening, residual, unsettled } = self.parts;
-        AccountDay {
-            day: utc_date(as_of),
-            as_of,
-            bought: self.bought,
-            spent: self.spent.after,
-            ours: own_use.used.credits.total() - own_use.gone,
-            ours_gone: own_use.gone,
-            foreign: foreign.used.credits.total() - foreign.gone,
-            foreign_gone: foreign.gone,
-            opening: opening.least,
-            residual,
-            unsettled,
-            tolerance,
+        Books {
+            bought: after.bought.max(before.bought),
+            spent,
+            parts,
+            tolerance: Usd::from_micros(i64::try_from(own_use.keys + foreign.keys).unwrap_or(i64::MAX)),
+            told_residual: state.residual_told,
         }
     }
 
     pub(crate) fn cut(&self, as_of: Moment, own_use: &OwnUse, foreign: &ForeignUse) -> AccountCut {
         let Reconciled { opening, residual, unsettled } = self.parts;
-        let programmes = own_use.by_programme.iter();
+        let ids: BTreeSet<&ProgrammeId> = own_use.by_programme.keys().chain(foreign.assigned.keys()).collect();
+        let programmes = ids.into_iter().map(|id| ProgrammeCut {
+            programme: id.clone(),
+            used: own_use.by_programme.get(id).copied().unwrap_or_default(),
+            assigned: foreign.assigned.get(id).copied().unwrap_or_default(),
+        });
         AccountCut {
             as_of,
             bought: self.bought,
             spent: self.spent,
-            programmes: programmes
-                .map(|(programme, used)| ProgrammeCut { programme: programme.clone(), used: *used })
-                .collect(),
+            programmes: programmes.collect(),
+            ours_gone: own_use.gone,
             foreign: foreign.used.credits.total(),
+            foreign_gone: foreign.gone,
             opening: opening.least,
             residual,
             unsettled,
+            tolerance: self.tolerance,
         }
     }
 }

@@ -1,25 +1,24 @@
 //! The keys that Bursar did not make. They and their use are recorded, and counted for the programmes that own some; nothing is ever done
 //! to them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use anyhow::Result;
-use bursar_core::clock::Moment;
 use bursar_core::domain::grant::Grant;
-use bursar_core::domain::ledger::cut::{KeyChange, LifetimeUse};
+use bursar_core::domain::ledger::cut::LifetimeUse;
 use bursar_core::domain::ledger::foreign::ForeignKey;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::usage::reading::{DailyUse, UnusableReport};
-use bursar_core::domain::values::id::{KeyHash, KeyName};
+use bursar_core::domain::values::id::{KeyHash, KeyName, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::schema::SHARDS;
-use bursar_core::store::{AssignedUse, CutKeys, UnknownKey};
+use bursar_core::store::{AssignedUse, OwnedKey, UnknownKey};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 
 use crate::compare::FOR_ONE_WRITE;
 use crate::list::{ForeignRow, KeyListing};
-use crate::runner::{Baseline, Gaps, RunContext, WRITES_AT_ONCE};
+use crate::runner::{Gaps, RunContext, WRITES_AT_ONCE};
 
 /// The tries at the sums of owners while keys are given or taken back. After that the next run counts them.
 const TRIES: usize = 4;
@@ -31,6 +30,8 @@ pub(crate) struct ForeignUse {
     pub(crate) used: DailyUse,
     /// The part from keys that no longer exist at the provider.
     pub(crate) gone: Usd,
+    /// What keys used while a programme owned them.
+    pub(crate) assigned: BTreeMap<ProgrammeId, LifetimeUse>,
     pub(crate) keys: usize,
     /// Keys with names of ours that the table does not know.
     pub(crate) unknown: Vec<UnknownKey>,
@@ -40,8 +41,6 @@ pub(crate) struct ForeignUse {
 /// What is written of the foreign keys whose hashes begin with one digit.
 #[derive(Default)]
 struct Shard {
-    /// The keys whose use is another than in the newest cut.
-    changes: Vec<KeyChange>,
     writes: Vec<ForeignWrite>,
     has_unread: bool,
 }
@@ -66,12 +65,9 @@ pub(crate) async fn record(
         let rows = foreign.extract_if(.., |row| row.key.as_str().starts_with(digit)).collect();
         let shard = foreign_use.compare(runner, listing, stored_keys, renamed, rows);
         foreign_use.gaps.has_unread |= shard.has_unread;
-        for keys in CutKeys::pack(runner.baseline.began_at, digit, &shard.changes) {
-            runner.table.put_later(&keys, keys.as_of, runner.end()).await?;
-        }
         iter(shard.writes).map(Ok).try_for_each_concurrent(WRITES_AT_ONCE, |write| written(runner, write)).await?;
     }
-    foreign_use.gaps.has_failed = !count_for_owners(runner).await?;
+    foreign_use.count_for_owners(runner).await?;
     let named = foreign_use.unknown.iter();
     let named =
         named.map(|unknown| format!("the key {} bears a name of ours that this table does not know", unknown.key));
@@ -79,41 +75,45 @@ pub(crate) async fn record(
     Ok(foreign_use)
 }
 
-/// Counts what keys with an owner used for their programmes, now that all of it is written. Returns whether each could be read.
-async fn count_for_owners(runner: &RunContext) -> Result<bool> {
-    let mut are_read = true;
-    let mut programmes: Vec<&Programme> = runner.programmes.iter().collect();
-    for _ in 0..TRIES {
-        // They are read before the keys, so that a key that changes its owner meanwhile is noticed.
-        let queries: Vec<_> = programmes.iter().map(|programme| runner.table.assigned_use(&programme.id)).collect();
-        let before: Vec<AssignedUse> = iter(queries).buffered(WRITES_AT_ONCE).try_collect().await?;
-        let owned = runner.table.owned_keys().await?;
-        let mut stale = Vec::new();
-        for (programme, before) in programmes.into_iter().zip(&before) {
-            let byok = programme.settings.basis.byok;
-            match runner.table.recount_assigned(before, &owned, byok, runner.end()).await {
-                Ok(true) => {}
-                Ok(false) => stale.push(programme),
-                Err(error) if error.may_pass() => return Err(error.into()),
-                Err(error) => {
-                    are_read = false;
-                    let what = format!("what foreign keys used for {} is not counted: {error}", programme.id);
-                    runner.journal.problem(what);
+impl ForeignUse {
+    /// Counts what keys with an owner used for their programmes, now that all of it is written.
+    async fn count_for_owners(&mut self, runner: &RunContext) -> Result<()> {
+        let mut programmes: Vec<&Programme> = runner.programmes.iter().collect();
+        for _ in 0..TRIES {
+            // They are read before the keys, so that a key that changes its owner meanwhile is noticed.
+            let queries: Vec<_> = programmes.iter().map(|programme| runner.table.assigned_use(&programme.id)).collect();
+            let before: Vec<AssignedUse> = iter(queries).buffered(WRITES_AT_ONCE).try_collect().await?;
+            let owned = runner.table.owned_keys().await?;
+            self.assigned.clear();
+            for OwnedKey { owner, key } in &owned {
+                let share = owner.share(LifetimeUse::sum(&key.used));
+                *self.assigned.entry(owner.owner.clone()).or_default() += share;
+            }
+            let mut stale = Vec::new();
+            for (programme, before) in programmes.into_iter().zip(&before) {
+                let byok = programme.settings.basis.byok;
+                match runner.table.recount_assigned(before, &owned, byok, runner.end()).await {
+                    Ok(true) => {}
+                    Ok(false) => stale.push(programme),
+                    Err(error) if error.may_pass() => return Err(error.into()),
+                    Err(error) => {
+                        self.gaps.has_failed = true;
+                        let what = format!("what foreign keys used for {} is not counted: {error}", programme.id);
+                        runner.journal.problem(what);
+                    }
                 }
             }
+            programmes = stale;
+            if programmes.is_empty() {
+                break;
+            }
         }
-        programmes = stale;
-        if programmes.is_empty() {
-            break;
+        for programme in programmes {
+            runner.journal.problem(format!("what foreign keys used for {} is counted in the next run", programme.id));
         }
+        Ok(())
     }
-    for programme in programmes {
-        runner.journal.problem(format!("what foreign keys used for {} is counted in the next run", programme.id));
-    }
-    Ok(are_read)
-}
 
-impl ForeignUse {
     /// Keys with names of ours whose grant, or the claim that made them, is not in the table. What was begun since the run read it belongs
     /// to the next run.
     async fn really_unknown(&mut self, runner: &RunContext, rows: Vec<ForeignRow>) -> Result<Vec<ForeignRow>> {
@@ -141,7 +141,6 @@ impl ForeignUse {
         renamed: &HashSet<KeyHash>,
         foreign: Vec<ForeignRow>,
     ) -> Shard {
-        let baseline = &runner.baseline;
         let mut shard = Shard::default();
         let mut stored_keys: HashMap<KeyHash, ForeignKey> =
             stored_keys.into_iter().map(|key| (key.key.clone(), key)).collect();
@@ -150,9 +149,7 @@ impl ForeignUse {
             let before = stored_keys.remove(&row.key);
             // The hash is that of a grant's recorded key, whatever its name is now.
             if renamed.contains(&row.key) {
-                if let Some(before) = before {
-                    shard.take_out(before, row.state.asked_at, baseline);
-                }
+                shard.writes.extend(before.map(|before| ForeignWrite::Forget(before.key)));
                 runner.journal.problem(format!("the key {} of ours has another name at the provider", row.key));
                 continue;
             }
@@ -162,19 +159,17 @@ impl ForeignUse {
             }
             let after = shard.take_in(before.as_ref(), &row, runner);
             self.used.add(&after.used);
-            shard.compare(&after.key, in_cut(before.as_ref(), baseline), LifetimeUse::sum(&after.used));
             shard.note(before, after);
         }
         let shows_absence = listing.shows_absence() && !listing.has_nameless;
         for before in stored_keys.into_values() {
-            shard.compare(&before.key, before.used_by(baseline.cut_at), LifetimeUse::sum(&before.used));
             self.used.add(&before.used);
             let is_missing = shows_absence && !listing.unreadable.contains(&before.key);
             if before.gone_at.is_some() || is_missing {
                 self.gone += before.used.credits.total();
             }
             if is_missing && before.gone_at.is_none() {
-                let began_at = baseline.began_at;
+                let began_at = runner.baseline.began_at;
                 let after = ForeignKey { gone_at: Some(began_at), as_of: began_at, ..before.clone() };
                 shard.note(Some(before), after);
             }
@@ -184,33 +179,11 @@ impl ForeignUse {
 }
 
 impl Shard {
-    /// Notes a key for the cut, if it was used since the one before.
-    fn compare(&mut self, key: &KeyHash, before: LifetimeUse, after: LifetimeUse) {
-        if before != after {
-            self.changes.push(KeyChange { key: key.clone(), before, after });
-        }
-    }
-
     /// Queues a foreign key to be written, if it changed.
     fn note(&mut self, before: Option<ForeignKey>, after: ForeignKey) {
         if before.is_none_or(|before| ForeignKey { as_of: after.as_of, ..before } != after) {
             self.writes.push(ForeignWrite::Note(Box::new(after)));
         }
-    }
-
-    /// Takes out a key that turned out to be a grant's. It is recorded without use until a cut has it without, so that statements
-    /// see it leave, and then forgotten.
-    fn take_out(&mut self, before: ForeignKey, asked_at: Moment, baseline: &Baseline) {
-        let in_cut = before.used_by(baseline.cut_at);
-        if in_cut == LifetimeUse::default() {
-            self.writes.push(ForeignWrite::Forget(before.key));
-            return;
-        }
-        self.compare(&before.key, in_cut, LifetimeUse::default());
-        let recorded_by = if before.used == DailyUse::default() { before.recorded_by } else { baseline.began_at };
-        let as_of = latest(asked_at, Some(&before));
-        let after = ForeignKey { used: DailyUse::default(), recorded_by, in_cut, as_of, ..before.clone() };
-        self.note(Some(before), after);
     }
 
     fn take_in(&mut self, before: Option<&ForeignKey>, row: &ForeignRow, runner: &RunContext) -> ForeignKey {
@@ -238,9 +211,6 @@ impl Shard {
                 was
             }
         };
-        let unchanged = before.filter(|before| before.used == used);
-        let recorded_by = unchanged.map_or(baseline.began_at, |before| before.recorded_by);
-        let in_cut = unchanged.map_or_else(|| in_cut(before, baseline), |before| before.in_cut);
         let last_used_at = row.state.report.as_ref().and_then(|report| report.last_used_at);
         ForeignKey {
             key: row.key.clone(),
@@ -253,20 +223,9 @@ impl Shard {
             last_used_at: last_used_at.max(before.and_then(|before| before.last_used_at)),
             first_seen_at: before.map_or(baseline.began_at, |before| before.first_seen_at),
             gone_at: None,
-            as_of: latest(asked_at, before),
-            recorded_by,
-            in_cut,
+            as_of: before.map_or(asked_at, |before| before.as_of.max(asked_at)),
         }
     }
-}
-
-/// The lifetime use of a key in the newest cut; nothing where it was not known by then.
-fn in_cut(key: Option<&ForeignKey>, baseline: &Baseline) -> LifetimeUse {
-    key.map_or(LifetimeUse::default(), |key| key.used_by(baseline.cut_at))
-}
-
-fn latest(asked_at: Moment, before: Option<&ForeignKey>) -> Moment {
-    before.map_or(asked_at, |before| before.as_of.max(asked_at))
 }
 
 async fn written(runner: &RunContext, write: ForeignWrite) -> Result<()> {

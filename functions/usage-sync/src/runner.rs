@@ -7,7 +7,6 @@ use anyhow::Result;
 use bursar_core::clock::{Clock, Moment};
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::{KeyCall, Tell};
-use bursar_core::domain::ledger::cut::AccountCut;
 use bursar_core::domain::mail::alarm::Cause;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::id::DeploymentId;
@@ -64,28 +63,21 @@ pub(crate) struct Baseline {
     /// When the last full listing before this one began.
     pub(crate) listed_at: Option<Moment>,
     pub(crate) restored_at: Option<Moment>,
-    /// When the newest cut through the books was made.
-    pub(crate) cut_at: Option<Moment>,
 }
 
 impl RunContext {
     pub(crate) async fn prepare(app: &App, began_at: Moment, deadline: Deadline) -> Result<RunContext> {
         let table = &app.table;
-        let (meta, programmes, state, cut, unreachable) = tokio::try_join!(
+        let (meta, programmes, state, unreachable) = tokio::try_join!(
             table.meta(began_at),
             table.list(Programme::all()),
             table.sync_state(),
-            table.newest(AccountCut::all(), 1),
             table.unreachable(began_at),
         )?;
         let is_copy = table.is_copy(&meta);
         let SyncState { listed_at, restored_at, .. } = state;
-        let baseline = Baseline {
-            began_at,
-            listed_at,
-            restored_at: if is_copy { Some(began_at) } else { restored_at },
-            cut_at: cut.first().map(|cut| cut.as_of),
-        };
+        let baseline =
+            Baseline { began_at, listed_at, restored_at: if is_copy { Some(began_at) } else { restored_at } };
         Ok(RunContext {
             table: table.clone(),
             provider: app.provider.clone(),

@@ -60,7 +60,7 @@ kinds! {
     // Of the account, its keys and its syncs.
     Meta = "meta", RunLease = "lease", Run = "run", SyncState = "sync",
     OwnJudgement = "own-judgement", Account = "account",
-    AccountDay = "account-day", BalanceReading = "balance", AccountCut = "cut", CutKeys = "cut-keys",
+    BalanceReading = "balance", AccountCut = "cut",
     MailedStatement = "mailed-statement", BalanceNotice = "balance-notice", ModelDay = "model-day",
     ModelRows = "model-rows", ListedModels = "listed-models", KeyOwner = "key-owner", AssignedUse = "assigned-use", ForeignAct = "foreign-act",
     ForeignKey = "foreign-key";

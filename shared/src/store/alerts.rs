@@ -10,6 +10,7 @@ use crate::deadline::Deadline;
 use crate::domain::audit::{Act, Actor, AuditDetail};
 use crate::domain::credit::{BalanceNotice, CreditFacts};
 use crate::domain::grant::{Grant, LONGEST_BACKOFF, StudentNotice, Urgency};
+use crate::domain::ledger::cut::AccountCut;
 use crate::domain::ledger::mailed::MailedStatement;
 use crate::domain::mail::alarm::Alarm;
 use crate::domain::mail::digest::Digest;
@@ -22,8 +23,8 @@ use crate::schema::{ItemKey, Stored};
 use crate::store::mail::outbox::BETWEEN_RESENT;
 use crate::store::table::write::{Pauses, Round, Transaction, Unaudited, Writes, instant, number};
 use crate::store::{
-    Account, AccountDay, ActContext, AskedOfAdmins, Author, BalanceReading, BudgetSums, OutboxRow, QueuedMail,
-    RateCount, Result, RosterChanges, RosterToken, StoreError, Table, Undeliverable,
+    Account, ActContext, AskedOfAdmins, Author, BalanceReading, BudgetSums, OutboxRow, QueuedMail, RateCount, Result,
+    RosterChanges, RosterToken, StoreError, Table, Undeliverable,
 };
 
 /// How many mails fit into one transaction beside the item itself and the one that files them.
@@ -142,17 +143,17 @@ impl Table {
     }
 
     /// The account's credit as it was read last, each quarter of an hour or by a sync, and as the last complete sync found it.
-    pub async fn balance_readings(&self) -> Result<Option<(BalanceReading, Option<AccountDay>)>> {
-        let day = self.newest(AccountDay::all(), 1).await?.pop();
+    pub async fn balance_readings(&self) -> Result<Option<(BalanceReading, Option<AccountCut>)>> {
+        let cut = self.newest(AccountCut::all(), 1).await?.pop();
         let reading = self.get(BalanceReading::key_of()).await?;
-        let of_day = day.as_ref().map(|AccountDay { as_of, bought, spent, .. }| BalanceReading {
+        let of_cut = cut.as_ref().map(|AccountCut { as_of, bought, spent, .. }| BalanceReading {
             as_of: *as_of,
             bought: *bought,
-            spent: *spent,
+            spent: spent.after,
             failing_since: None,
         });
-        let newest = reading.into_iter().chain(of_day).max_by_key(|reading| reading.as_of);
-        Ok(newest.map(|newest| (newest, day)))
+        let newest = reading.into_iter().chain(of_cut).max_by_key(|reading| reading.as_of);
+        Ok(newest.map(|newest| (newest, cut)))
     }
 
     /// What is known of the account's credit, given the sums of all budgets; `None` before the balance was ever read.
@@ -164,7 +165,7 @@ impl Table {
     ) -> Result<Option<CreditFacts>> {
         let (account, sync, readings) =
             tokio::try_join!(self.get(Account::key_of()), self.sync_state(), self.balance_readings())?;
-        let Some((newest, day)) = readings else { return Ok(None) };
+        let Some((newest, cut)) = readings else { return Ok(None) };
         let mut ours = Days::default();
         let mut foreign = Days::default();
         if let Some(account) = account {
@@ -185,9 +186,10 @@ impl Table {
             a_day: Usd::ZERO,
             ends_at: going_on.map(|programme| programme.settings.term.ends_at()).max(),
         };
-        Ok(Some(match day {
-            Some(day) if day.as_of < newest.as_of => {
-                facts.with_spent_since((newest.spent - day.spent).or_zero(), newest.as_of.duration_since(day.as_of))
+        Ok(Some(match cut {
+            Some(cut) if cut.as_of < newest.as_of => {
+                let spent_since = (newest.spent - cut.spent.after).or_zero();
+                facts.with_spent_since(spent_since, newest.as_of.duration_since(cut.as_of))
             }
             _ => facts,
         }))

@@ -1,16 +1,16 @@
-//! The ledger of the account: cuts through the books, with the foreign keys that were used since the cut before; the statements between
-//! cuts; which programme owns which foreign key; and admins' acts on such keys. An act is written down with its audit entry before the
-//! provider is asked, so that no crash leaves a changed key without a trace.
+//! The ledger of the account: the statements between cuts through the books; which programme owns which foreign key; and admins' acts on
+//! such keys. An act is written down with its audit entry before the provider is asked, so that no crash leaves a changed key without a trace.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Moment;
 use crate::deadline::Deadline;
 use crate::domain::audit::{Act, Actor, AuditDetail, AuditEntry};
-use crate::domain::ledger::cut::{AccountCut, KeyChange, LifetimeUse};
+use crate::domain::ledger::cut::{AccountCut, LifetimeUse};
 use crate::domain::ledger::foreign::{
     AnsweredKey, CountersRead, ForeignAct, ForeignActState, ForeignChange, ForeignKey, KeyOwner, KeyOwners,
 };
@@ -18,80 +18,20 @@ use crate::domain::ledger::statement::{CodeChange, Statement, StatementDays};
 use crate::domain::programme::{Budget, Byok, Programme};
 use crate::domain::usage::reading::DailyUse;
 use crate::domain::values::id::{KeyHash, PersonId, ProgrammeId};
-use crate::domain::values::money::Usd;
 use crate::domain::values::partition::overview_key;
-use crate::schema;
-use crate::schema::{Range, SHARDS, Stored, due, key, stored};
+use crate::domain::values::window::utc_midnight;
+use crate::schema::{Range, SHARDS, stored};
 use crate::store::table::found_by;
 use crate::store::table::write::{Round, Transaction, Unaudited, Writes, number};
 use crate::store::{Author, Result, StoreError, Table};
 
-/// How many keys one item names: each takes about fifty bytes, and an item has at most 400 KB.
-const KEYS_TOGETHER: usize = 4_000;
-
-/// Foreign keys of one shard that were used between two cuts. A run writes them before its cut; where it was not
-/// complete, there is no such cut, and they mean nothing.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct CutKeys {
-    pub as_of: Moment,
-    pub shard: char,
-    pub part: u32,
-    #[serde(with = "serde_bytes")]
-    bytes: Vec<u8>,
-}
-
-stored! {
-    CutKeys |cut_keys| (as_of: Moment = cut_keys.as_of, shard: char = cut_keys.shard, part: u32 = cut_keys.part) => key("CUT-KEYS", format!("{}#{shard}#{part:010}", due(as_of)))
-}
-
-/// A key as it is packed: its hash, then credits and BYOK in micro-dollars, before and after.
-type PackedKey = ([u8; 32], [i64; 4]);
-const FORM: u8 = 1;
-
-impl CutKeys {
-    pub fn pack(as_of: Moment, shard: char, changes: &[KeyChange]) -> Vec<CutKeys> {
-        let parts = changes.chunks(KEYS_TOGETHER).zip(0..);
-        let parts = parts.map(|(changes, part)| {
-            let packed: Vec<PackedKey> = changes.iter().map(packed).collect();
-            CutKeys { as_of, shard, part, bytes: schema::packed(FORM, &packed) }
-        });
-        parts.collect()
-    }
-
-    pub fn changes(&self) -> Result<Vec<KeyChange>> {
-        let packed: Vec<PackedKey> = schema::unpacked(FORM, &self.bytes)
-            .map_err(|error| StoreError::corrupt(&self.key(), CutKeys::KIND, &error))?;
-        Ok(packed.iter().map(unpacked).collect())
-    }
-}
-
-fn packed(change: &KeyChange) -> PackedKey {
-    let amounts = [change.before.credits, change.before.byok, change.after.credits, change.after.byok];
-    (change.key.to_bytes(), amounts.map(Usd::micros))
-}
-
-fn unpacked((key, amounts): &PackedKey) -> KeyChange {
-    let [before, before_byok, after, after_byok] = amounts.map(Usd::from_micros);
-    KeyChange {
-        key: KeyHash::of_bytes(key),
-        before: LifetimeUse { credits: before, byok: before_byok },
-        after: LifetimeUse { credits: after, byok: after_byok },
-    }
-}
-
 impl Table {
     /// The statement of some days, with the programmes by whose cost codes of today it is made. `None` before the first complete sync.
     pub async fn statement(&self, days: StatementDays) -> Result<(Option<Statement>, Vec<Programme>)> {
-        let (first, cuts, programmes, owners) = tokio::try_join!(
-            self.oldest(AccountCut::all()),
-            self.cuts_since(days.begin()),
-            self.list(Programme::all()),
-            self.key_owners()
-        )?;
+        let (first, cuts, programmes) =
+            tokio::try_join!(self.oldest(AccountCut::all()), self.cuts_since(days.first), self.list(Programme::all()))?;
         let Some(first) = first else { return Ok((None, programmes)) };
-        let cuts = days.cuts(&cuts);
-        let changes = self.key_changes(cuts).await?;
-        let mut statement = Statement::from_cuts(days, cuts, &changes, &owners, first.as_of, &programmes);
+        let mut statement = Statement::from_cuts(days, days.cuts(&cuts), first.as_of, &programmes);
         if let Some(statement) = &mut statement {
             statement.code_changes = self.code_changes(statement).await?;
         }
@@ -108,25 +48,11 @@ impl Table {
         found_by(changes).await
     }
 
-    /// The cuts since an instant, oldest first; where there is none, the newest.
-    async fn cuts_since(&self, from: Moment) -> Result<Vec<AccountCut>> {
-        let since = Range::between(AccountCut::key_of(from), AccountCut::key_of(Moment::MAX));
+    /// The cuts since the beginning of a UTC day, oldest first; where there is none, the newest.
+    pub async fn cuts_since(&self, day: Date) -> Result<Vec<AccountCut>> {
+        let since = Range::between(AccountCut::key_of(utc_midnight(day)), AccountCut::key_of(Moment::MAX));
         let since = self.list(since).await?;
         if since.is_empty() { self.newest(AccountCut::all(), 1).await } else { Ok(since) }
-    }
-
-    /// What the foreign keys used from cut to cut after the first of these, up to the last, oldest first.
-    async fn key_changes(&self, cuts: &[AccountCut]) -> Result<Vec<KeyChange>> {
-        let (Some(first), Some(last)) = (cuts.get(1), cuts.last()) else { return Ok(Vec::new()) };
-        let first = CutKeys::key_of(first.as_of, '0', 0);
-        let last = CutKeys::key_of(last.as_of, 'f', u32::MAX);
-        let parts = self.list(Range::between(first, last)).await?;
-        let complete: HashSet<Moment> = cuts.iter().map(|cut| cut.as_of).collect();
-        let mut changes = Vec::new();
-        for part in parts.iter().filter(|part| complete.contains(&part.as_of)) {
-            changes.extend(part.changes()?);
-        }
-        Ok(changes)
     }
 }
 

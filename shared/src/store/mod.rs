@@ -25,7 +25,7 @@ pub use erasure::{BACKUP_DAYS, Erasure};
 pub use grants::act::{ActOutcome, Ruling};
 pub use grants::list::GrantLine;
 pub use grants::view::{ByHand, DoneByHand, Enrolment, INVITED_AT_ONCE, ProgrammeShard};
-pub use ledger::{AssignOutcome, AssignedUse, CutKeys, ForeignRequest, OwnedKey, UsedNow};
+pub use ledger::{AssignOutcome, AssignedUse, ForeignRequest, OwnedKey, UsedNow};
 pub use mail::delivery::{
     DeadMails, GIVEN_UP_SHOWN, SentAgain, Undeliverable, Unreachable, UnreachableReason, Waiting,
 };
@@ -41,7 +41,7 @@ pub use programmes::previews::{ImportPart, Kept, PREVIEW_LASTS, RosterChanges, R
 pub use programmes::programme::{BudgetSums, CopiedProgramme, EditOutcome, NewProgramme, ProgrammeEdit, Undecided};
 pub use programmes::rules::{RulesSource, TierOutcome};
 pub use retention::RetentionHold;
-pub use sync::account::{Account, AccountDay, BalanceReading};
+pub use sync::account::{Account, BalanceReading};
 pub use sync::models::{ForeignModels, ListedModels, ModelDay, ModelRows};
 pub use sync::runs::{BegunBy, Run};
 pub use sync::state::{

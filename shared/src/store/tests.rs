@@ -59,7 +59,7 @@ kinds! {
     Meta RunLease Programme Roles Budget RosterCounts Guardrail Tier Grant Reading AuditEntry Enrolment OutboxRow FiledMail DoneByHand
     SentAs RosterMails MailServer MailRefusal Undeliverable SignIn Link Session LoginRequest RateCount HourlyUses BegunSignOn SignOnBinding
     StaffPerson KnownAddress KeyOwner AssignedUse KeptTotals GroupTotals KeptPeople Crossing Run SyncState Account
-    AccountDay BalanceReading AccountCut CutKeys MailedStatement ForeignAct ForeignKey OwnJudgement Alarm
+    BalanceReading AccountCut MailedStatement ForeignAct ForeignKey OwnJudgement Alarm
     AddedAdmins ModelDay ModelRows BalanceNotice Digest Import Job RosterPreview ImportPart RosterToken Erasure
     MoreListing ListedModels AccessEntry
     RetentionHold

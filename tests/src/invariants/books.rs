@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use bursar_core::domain::audit::Act;
-use bursar_core::domain::ledger::cut::AccountCut;
+use bursar_core::domain::ledger::cut::{AccountCut, LifetimeUse, ProgrammeCut};
 use bursar_core::domain::programme::Byok;
 use bursar_core::domain::programme::counts::{Counts, RosterCounts, Stage};
 use bursar_core::domain::usage::crossing::{Crossing, Scope};
@@ -229,11 +229,25 @@ pub(super) fn crossings_were_reached(step: &Step<'_>, wrong: &mut Vec<String>) {
 pub(super) fn cuts_add_up_and_foreign_keys_count_for_their_owners(step: &Step<'_>, wrong: &mut Vec<String>) {
     let now = step.now;
     for cut in now.all::<AccountCut>() {
-        let keys: Usd = cut.programmes.iter().map(|of| of.used.credits).sum();
-        let parts = keys + cut.foreign + cut.opening + cut.residual + cut.unsettled;
+        let parts = cut.ours() + cut.foreign + cut.opening + cut.residual + cut.unsettled;
         if parts != cut.spent.after || cut.unsettled < Usd::ZERO {
             let (at, spent) = (cut.as_of, cut.spent.after);
             wrong.push(format!("the parts of the cut of {at} are {parts}, and the account had spent {spent}"));
+        }
+    }
+    // The newest cut has of each owner what its keys used by then.
+    let newest = now.all::<AccountCut>().max_by_key(|cut| cut.as_of).filter(|_| step.synced);
+    for ProgrammeCut { programme, assigned, .. } in newest.into_iter().flat_map(|cut| cut.programmes) {
+        let mut owned = LifetimeUse::default();
+        for owner in now.key_owners.iter().filter(|owner| owner.owner == programme) {
+            if let Some(key) = now.foreign_keys.get(&owner.key) {
+                owned += owner.share(LifetimeUse::sum(&key.used));
+            }
+        }
+        if assigned != owned {
+            wrong.push(format!(
+                "the newest cut has {assigned:?} of the keys that {programme} owns, which used {owned:?}"
+            ));
         }
     }
     let mut sums: BTreeMap<&ProgrammeId, (DailyUse, u32)> = BTreeMap::new();

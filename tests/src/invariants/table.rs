@@ -23,11 +23,10 @@ use bursar_core::domain::usage::reading::Reading;
 use bursar_core::schema::{AtErasure, Kind};
 use bursar_core::store::items::{self, Item};
 use bursar_core::store::{
-    AccessEntry, Account, AccountDay, AddedAdmins, AssignedUse, BalanceReading, CutKeys, DoneByHand, Enrolment,
-    Erasure, FiledMail, GroupTotals, HourlyUses, Import, ImportPart, Job, KeptTotals, KnownAddress, Link, ListedModels,
-    LoginRequest, MailRefusal, MailServer, Meta, ModelDay, ModelRows, OutboxRow, OwnJudgement, RateCount,
-    RetentionHold, RosterMails, RosterPreview, RosterToken, Run, RunLease, SentAs, StaffPerson, SyncState,
-    Undeliverable, Work,
+    AccessEntry, Account, AddedAdmins, AssignedUse, BalanceReading, DoneByHand, Enrolment, Erasure, FiledMail,
+    GroupTotals, HourlyUses, Import, ImportPart, Job, KeptTotals, KnownAddress, Link, ListedModels, LoginRequest,
+    MailRefusal, MailServer, Meta, ModelDay, ModelRows, OutboxRow, OwnJudgement, RateCount, RetentionHold, RosterMails,
+    RosterPreview, RosterToken, Run, RunLease, SentAs, StaffPerson, SyncState, Undeliverable, Work,
 };
 use bursar_local::provider::Nano;
 
@@ -55,7 +54,7 @@ pub(super) fn items_are_whole(step: &Step<'_>, wrong: &mut Vec<String>) {
             SignIn LoginRequest Link Session BegunSignOn SignOnBinding RateCount HourlyUses OutboxRow FiledMail SentAs Undeliverable RosterMails
             MailServer MailRefusal Crossing Alarm Digest MailedStatement BalanceNotice
             SyncState Run OwnJudgement ForeignKey KeyOwner KeptTotals GroupTotals KeptPeople
-            AssignedUse Account AccountDay BalanceReading AccountCut CutKeys ForeignAct ModelDay ModelRows RosterPreview ImportPart RosterToken
+            AssignedUse Account BalanceReading AccountCut ForeignAct ModelDay ModelRows RosterPreview ImportPart RosterToken
             MoreListing ListedModels AccessEntry RetentionHold);
         match again {
             Ok(again) if again == *item => {}

@@ -190,7 +190,7 @@ async fn a_second_run_changes_no_figure() {
         assert_eq!(changed(&without_runs(&before), &seen), Vec::<String>::new(), "night {night}");
         let written = seen.items.iter().filter(|(key, item)| before.items.get(*key) != Some(*item));
         let written: BTreeSet<&str> = written.map(|(_, item)| item["kind"].as_s().unwrap().as_str()).collect();
-        let allowed = ["account", "account-day", "cut", "lease", "people", "run", "sync", "totals"];
+        let allowed = ["account", "cut", "lease", "people", "run", "sync", "totals"];
         assert_eq!(written, BTreeSet::from(allowed), "night {night}");
         campus.hours(24);
         campus.spend("ada", "0.000007");
@@ -201,7 +201,7 @@ async fn a_second_run_changes_no_figure() {
 /// What runs leave that is no reading, and the newest report.
 async fn stands(campus: &Campus) -> Vec<Item> {
     let seen = campus.judged().await;
-    let of_runs = ["sync", "totals", "budget", "cut", "meta", "account", "account-day"];
+    let of_runs = ["sync", "totals", "budget", "cut", "meta", "account"];
     let items = seen.items.values().filter(|item| of_runs.contains(&item["kind"].as_s().unwrap().as_str()));
     let newest = seen.items.values().filter(|item| item["kind"].as_s().is_ok_and(|kind| kind == "run"));
     items.chain(newest.max_by_key(|run| run["sk"].as_s().unwrap().clone())).cloned().collect()

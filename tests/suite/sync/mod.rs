@@ -137,8 +137,8 @@ fn date(day: i64) -> Date {
 pub(crate) fn without_runs(seen: &Snapshot) -> BTreeMap<(String, String), Item> {
     let is_of = |item: &Item, kinds: &[&str]| item["kind"].as_s().is_ok_and(|kind| kinds.contains(&kind.as_str()));
     let mut left = seen.items.clone();
-    left.retain(|_, item| !is_of(item, &["run", "lease", "sync", "cut", "cut-keys"]));
-    for item in left.values_mut().filter(|item| is_of(item, &["totals", "people", "account", "account-day"])) {
+    left.retain(|_, item| !is_of(item, &["run", "lease", "sync", "cut"]));
+    for item in left.values_mut().filter(|item| is_of(item, &["totals", "people", "account"])) {
         item.remove("as_of");
         item.remove("ttl");
     }

@@ -1,7 +1,7 @@
 //! Whether the books agree: the opening, what our and foreign keys used, and the residual.
 
+use bursar_core::domain::ledger::cut::AccountCut;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::store::AccountDay;
 use bursar_local::provider::Nano;
 use bursar_tests::campus::{Campus, reports};
 use serde_json::json;
@@ -33,9 +33,10 @@ async fn every_dollar_is_the_openings_a_keys_or_the_residual() {
     elsewhere(&campus, "0.25");
     let report = campus.sync().await;
     reports(&report, &json!({"complete": true, "residual_usd": "0.250000"}));
-    let day = campus.table.newest(AccountDay::all(), 1).await.unwrap().pop().unwrap();
-    let dollars = [day.opening, day.residual, day.spent, day.ours, day.ours_gone, day.foreign, day.foreign_gone];
-    let expected = [7_000_000, 250_000, 13_750_000, 1_000_000, 500_000, 2_000_000, 3_000_000];
+    let cut = campus.table.newest(AccountCut::all(), 1).await.unwrap().pop().unwrap();
+    let dollars =
+        [cut.opening, cut.residual, cut.spent.after, cut.ours(), cut.ours_gone, cut.foreign, cut.foreign_gone];
+    let expected = [7_000_000, 250_000, 13_750_000, 1_500_000, 500_000, 5_000_000, 3_000_000];
     assert_eq!(dollars.map(Usd::micros), expected, "keys that are gone are not forgotten");
     campus.judged_after_sync().await;
     campus.finish().await;

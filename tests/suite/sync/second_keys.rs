@@ -1,8 +1,8 @@
 //! A second key under one claim's name, and keys of this deployment that a person renamed. Each is known by
 //! its hash, and its use counts once.
 
+use bursar_core::domain::ledger::cut::AccountCut;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::store::AccountDay;
 use bursar_local::provider::Provider;
 use bursar_tests::campus::Campus;
 use bursar_tests::faults::Fault;
@@ -40,8 +40,8 @@ async fn second_keys_of_a_claim_do_not_work_after_a_sync() {
     campus.provider().disable(&alike).unwrap();
     campus.judged_after_sync().await;
     complete(&campus).await;
-    let account = campus.table.newest(AccountDay::all(), 1).await.unwrap().pop().unwrap();
-    assert_eq!((account.ours, account.foreign), (Usd::from_micros(50_000), Usd::from_micros(400_000)));
+    let cut = campus.table.newest(AccountCut::all(), 1).await.unwrap().pop().unwrap();
+    assert_eq!((cut.ours(), cut.foreign), (Usd::from_micros(50_000), Usd::from_micros(400_000)));
     // The key counts towards the disables that a run does on its own judgement.
     campus.hours(24);
     campus.provider().change_by_hand(&seconds[1], &json!({"disabled": false})).unwrap();

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use askama::Template;
 use bursar_core::clock::Moment;
 use bursar_core::domain::grant::{Grant, GrantState, Spending};
+use bursar_core::domain::ledger::cut::AccountCut;
 use bursar_core::domain::programme::{Byok, Programme, Settings};
 use bursar_core::domain::usage::days::Days;
 use bursar_core::domain::usage::pilot::PilotFigures;
@@ -15,7 +16,6 @@ use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::domain::values::money::{Usd, each_in_cents};
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::AccountDay;
 use bursar_core::web::{Answer, Result, Site};
 use futures_util::TryStreamExt;
 use jiff::civil::Date;
@@ -45,7 +45,7 @@ struct CloseoutPage<'a> {
     byok_in_budget: Usd,
     /// The caps of those who never claimed.
     unclaimed_caps: Usd,
-    newest: Option<AccountDay>,
+    newest: Option<AccountCut>,
     groups: Vec<GroupRow>,
     /// The number of foreign keys that the programme owns, and what they spent in cents.
     assigned: Option<(u32, Usd)>,
@@ -70,10 +70,10 @@ pub(crate) async fn closeout(site: Site, access: ProgrammeAccess) -> Answer {
     let programme = &access.programme;
     let budget = site.table.budget(&programme.id).await?;
     let persons = ClosingPerson::all(&site, &access).await?;
-    let (assigned, sync, days) = tokio::try_join!(
+    let (assigned, sync, cuts) = tokio::try_join!(
         site.table.assigned_use(&programme.id),
         site.table.sync_state(),
-        site.table.newest(AccountDay::all(), 1)
+        site.table.newest(AccountCut::all(), 1)
     )?;
     // Foreign keys that the programme owns are the last amount, in a row of their own.
     let of_persons = persons.iter().map(ClosingPerson::spent);
@@ -104,7 +104,7 @@ pub(crate) async fn closeout(site: Site, access: ProgrammeAccess) -> Answer {
         byok,
         byok_in_budget: if programme.settings.basis.byok == Byok::Inside { byok } else { Usd::ZERO },
         unclaimed_caps: unclaimed.map(|person| person.cap).sum(),
-        newest: days.into_iter().next(),
+        newest: cuts.into_iter().next(),
         groups,
         assigned: (assigned.keys > 0 || !of_foreign_keys.is_zero()).then_some((assigned.keys, of_foreign_keys)),
         persons: persons.iter().zip(cents.iter().copied()).take(MOST_PERSONS).collect(),

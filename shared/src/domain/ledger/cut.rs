@@ -6,28 +6,37 @@
 
 use std::ops::{AddAssign, Sub};
 
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Moment;
 use crate::domain::usage::reading::DailyUse;
-use crate::domain::values::id::{KeyHash, ProgrammeId};
+use crate::domain::values::id::ProgrammeId;
 use crate::domain::values::money::Usd;
+use crate::domain::values::window::utc_date;
 use crate::schema::{ACCOUNT, begin, due, key, stored};
 
 /// The books as one complete run found them. The use of programmes' and foreign keys, the opening, the residual
 /// and the unsettled amount add up to the account's spending after the run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct AccountCut {
     pub as_of: Moment,
     /// What the account had bought and spent, as the provider reports it.
     pub bought: Usd,
     pub spent: AccountSpending,
     pub programmes: Vec<ProgrammeCut>,
-    /// The use of all foreign keys, whoever owns them.
+    /// The part of it from grants' keys that are gone at the provider.
+    pub ours_gone: Usd,
+    /// The use of all foreign keys, whoever owns them, and of those that are gone.
     pub foreign: Usd,
+    pub foreign_gone: Usd,
+    /// Spending that no key explains: at least so much before the first complete run, and since then.
     pub opening: Usd,
     pub residual: Usd,
+    /// Spending while the keys were read, which is in no reading yet.
     pub unsettled: Usd,
+    /// The part of the residual that may come from rounding.
+    pub tolerance: Usd,
 }
 
 stored! {
@@ -38,16 +47,49 @@ stored! {
 impl AccountCut {
     /// The cut as it would have been before the first key of ours: our keys have used nothing, and the account as much less.
     pub(super) fn before_our_keys(&self) -> AccountCut {
-        let ours: Usd = self.programmes.iter().map(|programme| programme.used.credits).sum();
-        let spent = AccountSpending { before: self.spent.before - ours, after: self.spent.after - ours };
-        AccountCut { spent, programmes: Vec::new(), ..self.clone() }
+        let mut cut = self.clone();
+        cut.spent.before = cut.spent.before - self.ours();
+        cut.spent.after = cut.spent.after - self.ours();
+        for programme in &mut cut.programmes {
+            programme.used = LifetimeUse::default();
+        }
+        cut
+    }
+
+    /// The use of all keys of grants.
+    pub fn ours(&self) -> Usd {
+        self.programmes.iter().map(|programme| programme.used.credits).sum()
+    }
+
+    pub fn day(&self) -> Date {
+        utc_date(self.as_of)
+    }
+
+    pub fn balance(&self) -> Usd {
+        self.bought - self.spent.after
     }
 }
 
+/// What the keys of a programme used, and foreign keys while it owned them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ProgrammeCut {
     pub programme: ProgrammeId,
     pub used: LifetimeUse,
+    pub assigned: LifetimeUse,
+}
+
+impl ProgrammeCut {
+    /// What was used after an earlier cut, which may not have the programme.
+    pub(super) fn since(&self, earlier: &AccountCut) -> ProgrammeCut {
+        match earlier.programmes.iter().find(|before| before.programme == self.programme) {
+            None => self.clone(),
+            Some(before) => ProgrammeCut {
+                programme: self.programme.clone(),
+                used: self.used - before.used,
+                assigned: self.assigned - before.assigned,
+            },
+        }
+    }
 }
 
 /// The lifetime use of keys: of the account's money, and of the users' own provider keys.
@@ -55,13 +97,6 @@ pub struct ProgrammeCut {
 pub struct LifetimeUse {
     pub credits: Usd,
     pub byok: Usd,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct KeyChange {
-    pub key: KeyHash,
-    pub before: LifetimeUse,
-    pub after: LifetimeUse,
 }
 
 impl LifetimeUse {
@@ -100,7 +135,7 @@ impl Sub for LifetimeUse {
 }
 
 /// The account's total spending, before its keys were listed and after the last of them was read.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct AccountSpending {
     pub before: Usd,
     pub after: Usd,

@@ -1,5 +1,5 @@
 //! Keys that Bursar did not make: the programmes that admins gave one, one after another, what of its use counts for each, and an
-//! admin's own act on one. No stored sum of the account depends on an owner, so a key can be given and taken back at any time.
+//! admin's own act on one. An owner counts from the press on, so a cut that was made stays true whoever owns a key later.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -31,10 +31,6 @@ pub struct ForeignKey {
     pub first_seen_at: Moment,
     pub gone_at: Option<Moment>,
     pub as_of: Moment,
-    /// When the run began that recorded this use.
-    pub recorded_by: Moment,
-    /// The lifetime use in the newest cut before that run.
-    pub in_cut: LifetimeUse,
 }
 
 stored! {
@@ -43,17 +39,6 @@ stored! {
         key(foreign_partition(shard), format!("F#{hash}"))
     };
     list of_shard(shard: char) => begin(foreign_partition(shard), "F#")
-}
-
-impl ForeignKey {
-    /// The lifetime use in the newest cut, which was made then.
-    pub fn used_by(&self, cut: Option<Moment>) -> LifetimeUse {
-        match cut {
-            Some(cut) if self.recorded_by <= cut => LifetimeUse::sum(&self.used),
-            Some(_) => self.in_cut,
-            None => LifetimeUse::default(),
-        }
-    }
 }
 
 /// A span in which a foreign key has an owner. What the key used between the two readings counts for the programme, now and in every sum

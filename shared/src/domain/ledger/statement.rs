@@ -4,14 +4,11 @@
 //! the first cut lies have, besides, what our own keys had used by then, so that all of it is on one statement. Cost codes are those of
 //! today.
 
-use std::collections::BTreeMap;
-
 use jiff::ToSpan;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use super::cut::{AccountCut, KeyChange, LifetimeUse};
-use super::foreign::KeyOwners;
+use super::cut::{AccountCut, ProgrammeCut};
 use crate::clock::Moment;
 use crate::domain::audit::{Act, AuditEntry};
 use crate::domain::programme::Programme;
@@ -122,13 +119,11 @@ impl StatementRow {
 }
 
 impl Statement {
-    /// The statement of these days, from the cuts between their edges, both included. The changes are those of foreign keys
-    /// after the first cut, up to the last. `first_cut` is the first of all. `None` without any cut.
+    /// The statement of these days, from the cuts between their edges, both included. `first_cut` is the first of all. `None` without
+    /// any cut.
     pub fn from_cuts(
         days: StatementDays,
         cuts: &[AccountCut],
-        changes: &[KeyChange],
-        owners: &KeyOwners,
         first_cut: Moment,
         programmes: &[Programme],
     ) -> Option<Statement> {
@@ -136,18 +131,19 @@ impl Statement {
         let end = cuts.last()?;
         let has_the_first = days.have(first_cut);
         let start = &if has_the_first { first.before_our_keys() } else { first.clone() };
-        let mut totals = used_between(start, end);
-        let unowned = assign(changes, owners, &mut totals);
+        let mut unowned = end.foreign - start.foreign;
         let mut rows = Vec::new();
-        for (id, used) in totals {
+        for of_end in &end.programmes {
+            let ProgrammeCut { programme: id, used, assigned } = of_end.since(start);
+            unowned = unowned - assigned.credits;
             let programme = programmes.iter().find(|programme| programme.id == id);
             // Terms that were over by then, and cost centres, have no row of nothing.
             let is_expected =
                 programme.is_some_and(|programme| programme.settings.roster && programme.over_since() >= start.as_of);
             let amounts = [
-                (RowKind::Keys, used.keys.credits),
-                (RowKind::Byok, used.keys.byok + used.assigned.byok),
-                (RowKind::Assigned, used.assigned.credits),
+                (RowKind::Keys, used.credits),
+                (RowKind::Byok, used.byok + assigned.byok),
+                (RowKind::Assigned, assigned.credits),
             ];
             for (kind, spent) in amounts {
                 if spent == Usd::ZERO && !(is_expected && kind == RowKind::Keys) {
@@ -249,36 +245,6 @@ impl Statement {
     }
 }
 
-/// What a programme's own keys and the foreign keys that it owns used between two cuts.
-#[derive(Default)]
-struct ProgrammeChange {
-    keys: LifetimeUse,
-    assigned: LifetimeUse,
-}
-
-fn used_between(start: &AccountCut, end: &AccountCut) -> BTreeMap<ProgrammeId, ProgrammeChange> {
-    let changes = end.programmes.iter().map(|after| {
-        let before = start.programmes.iter().find(|before| before.programme == after.programme);
-        let keys = after.used - before.map_or(LifetimeUse::default(), |before| before.used);
-        (after.programme.clone(), ProgrammeChange { keys, assigned: LifetimeUse::default() })
-    });
-    changes.collect()
-}
-
-/// Adds what foreign keys used to the programmes that own them. Returns what is nobody's.
-fn assign(changes: &[KeyChange], owners: &KeyOwners, totals: &mut BTreeMap<ProgrammeId, ProgrammeChange>) -> Usd {
-    let mut unowned = Usd::ZERO;
-    for KeyChange { key, before, after } in changes {
-        unowned += after.credits - before.credits;
-        for owner in owners.get(key).into_iter().flatten() {
-            let of_owner = owner.share(*after) - owner.share(*before);
-            unowned = unowned - of_owner.credits;
-            totals.entry(owner.owner.clone()).or_default().assigned += of_owner;
-        }
-    }
-    unowned
-}
-
 impl CodeChange {
     /// The change from what held at the beginning to what holds now, by the edits in the audit of the programme: what was only asked for
     /// changed nothing.
@@ -311,10 +277,9 @@ impl CodeChange {
 #[cfg(test)]
 mod tests {
     use crate::domain::programme::Settings;
-    use crate::domain::values::id::KeyHash;
 
     use super::*;
-    use crate::domain::ledger::cut::{AccountSpending, ProgrammeCut};
+    use crate::domain::ledger::cut::{AccountSpending, LifetimeUse};
     use crate::domain::values::term::Term;
     use crate::tests::values::{at, micros as usd};
 
@@ -329,6 +294,7 @@ mod tests {
         let programme = |(id, credits, byok): &(&str, i64, i64)| ProgrammeCut {
             programme: id.parse().unwrap(),
             used: LifetimeUse { credits: usd(*credits), byok: usd(*byok) },
+            assigned: LifetimeUse::default(),
         };
         AccountCut {
             as_of,
@@ -339,24 +305,17 @@ mod tests {
             opening: usd(opening),
             residual: usd(residual),
             unsettled: usd(unsettled),
+            ..AccountCut::default()
         }
     }
 
-    /// The changes of one foreign key that used all that the cuts have of foreign keys.
-    fn changes(cuts: &[AccountCut]) -> Vec<KeyChange> {
-        let used = |cut: &AccountCut| LifetimeUse { credits: cut.foreign, byok: usd(0) };
-        let key: KeyHash = "a".repeat(64).parse().unwrap();
-        cuts.windows(2).map(|two| KeyChange { key: key.clone(), before: used(&two[0]), after: used(&two[1]) }).collect()
-    }
-
-    /// The statement of cuts since the beginning of the days, where no foreign key has an owner.
+    /// The statement of cuts since the beginning of the days.
     fn of_cuts(days: StatementDays, cuts: &[AccountCut]) -> Option<Statement> {
         of_later_cuts(days, cuts, cuts.first()?.as_of)
     }
 
     fn of_later_cuts(days: StatementDays, cuts: &[AccountCut], first_cut: Moment) -> Option<Statement> {
-        let between = days.cuts(cuts);
-        Statement::from_cuts(days, between, &changes(between), &KeyOwners::new(), first_cut, &programmes())
+        Statement::from_cuts(days, days.cuts(cuts), first_cut, &programmes())
     }
 
     /// A programme that runs for years, with a cost code but for the seminar; the office is a cost centre, and the old one is over.
@@ -376,11 +335,15 @@ mod tests {
     #[test]
     fn a_statement_compares_two_cuts() {
         let last = [("old", 0, 0), ("office", 0, 0), ("seminar", 7, 0), ("cs", 30, 4)];
-        let cuts = [
+        let mut cuts = [
             cut(at("2026-10-01T02:00:00Z"), &[("cs", 10, 1)], [5, 3, 0, 1]),
             cut(at("2026-10-20T02:00:00Z"), &[("cs", 11, 1)], [5, 3, 0, 1]),
-            cut(at("2026-11-01T02:00:00Z"), &last, [9, 4, 2, 0]),
+            cut(at("2026-11-01T02:00:00Z"), &last, [19, 4, 2, 0]),
         ];
+        // A key made elsewhere was the programme's before the first of these, and the office has another since.
+        cuts[0].programmes[0].assigned.credits = usd(2);
+        cuts[2].programmes[1].assigned = LifetimeUse { credits: usd(8), byok: usd(1) };
+        cuts[2].programmes[3].assigned.credits = usd(4);
         let october = days("2026-10-01", "2026-10-31");
         let made = of_later_cuts(october, &cuts, at("2026-09-30T02:00:00Z")).unwrap();
         assert_eq!((made.from, made.to, made.in_words()), (cuts[0].as_of, cuts[2].as_of, Vec::new()));
@@ -391,6 +354,9 @@ mod tests {
         let expected = [
             (Some("4711-cs"), Some("cs"), "keys", 20),
             (Some("4711-cs"), Some("cs"), "byok", 3),
+            (Some("4711-cs"), Some("cs"), "assigned", 2),
+            (Some("4711-office"), Some("office"), "byok", 1),
+            (Some("4711-office"), Some("office"), "assigned", 8),
             (None, Some("seminar"), "keys", 7),
             (None, None, "unowned", 4),
             (None, None, "unsettled", -1),
@@ -398,11 +364,11 @@ mod tests {
             (None, None, "opening", 1),
         ];
         assert_eq!(rows.collect::<Vec<_>>(), expected);
-        assert_eq!((made.total(), made.change), (usd(33), usd(33)));
+        assert_eq!((made.total(), made.change), (usd(43), usd(43)));
         // In the first statement of all, what our keys used before counts too.
         let first = of_cuts(october, &cuts).unwrap();
-        assert_eq!((first.of_kind(RowKind::Keys), first.of_kind(RowKind::Byok)), (usd(37), usd(4)));
-        assert_eq!((first.total(), first.change), (usd(43), usd(43)));
+        assert_eq!((first.of_kind(RowKind::Keys), first.of_kind(RowKind::Byok)), (usd(37), usd(5)));
+        assert_eq!((first.total(), first.change), (usd(53), usd(53)));
         assert_eq!(
             of_cuts(days("2026-09-01", "2026-09-30"), &cuts).unwrap().total(),
             usd(0),

@@ -1,6 +1,5 @@
-//! The account's money on each day as runs of the sync reckoned it, and the foreign keys that they found.
+//! The account's money as it was read last, and the foreign keys that runs of the sync found.
 
-use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Moment;
@@ -9,37 +8,9 @@ use crate::domain::ledger::foreign::{ForeignKey, KeyOwner};
 use crate::domain::usage::reading::DailyUse;
 use crate::domain::values::id::KeyHash;
 use crate::domain::values::money::Usd;
-use crate::schema::{ACCOUNT, SHARDS, Stored, begin, key, stored};
+use crate::schema::{ACCOUNT, SHARDS, Stored, key, stored};
 use crate::store::table::found_by;
 use crate::store::{Result, Table};
-
-/// The account's spending up to a day, by the keys that caused it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct AccountDay {
-    pub day: Date,
-    pub as_of: Moment,
-    /// All credit ever bought and spent, as the provider reports it.
-    pub bought: Usd,
-    pub spent: Usd,
-    /// The use of grants' keys that exist, and of those that are gone.
-    pub ours: Usd,
-    pub ours_gone: Usd,
-    /// The use of foreign keys that exist, and of those that are gone.
-    pub foreign: Usd,
-    pub foreign_gone: Usd,
-    /// Spending that no key explains: at least so much before the first complete run, and since then.
-    pub opening: Usd,
-    pub residual: Usd,
-    /// Spending while the keys were read, which is in no reading yet.
-    pub unsettled: Usd,
-    /// The part of the residual that may come from rounding.
-    pub tolerance: Usd,
-}
-
-stored! {
-    AccountDay |account_day| (day: Date = account_day.day) => key(ACCOUNT, format!("D#{day}"));
-    list all() => begin(ACCOUNT, "D#")
-}
 
 /// The account's credit as it was read last, each quarter of an hour.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

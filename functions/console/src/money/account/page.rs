@@ -7,6 +7,7 @@ use askama::Template;
 use axum::extract::Query;
 use axum::http::StatusCode;
 use bursar_core::domain::credit::{CreditFacts, DAYS_TO_BUY, Purchase, WhyGone};
+use bursar_core::domain::ledger::cut::AccountCut;
 use bursar_core::domain::mail::alarm::Alarm;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::usage::days::{Accuracy, Days, Sum};
@@ -17,7 +18,7 @@ use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::KeyHash;
 use bursar_core::domain::values::money::{Usd, each_in_cents};
 use bursar_core::domain::values::window::{Reset, utc_date};
-use bursar_core::store::{Account, AccountDay, BudgetSums, Erasure, HeldAct, Job, Run, SyncState, Table};
+use bursar_core::store::{Account, BudgetSums, Erasure, HeldAct, Job, Run, SyncState, Table};
 use bursar_core::web::{Answer, AppError, Result, Site, Visitor};
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -27,7 +28,7 @@ use super::forms::{TypedAdmin, TypedChange, change_form};
 use super::keys::{ForeignKeys, acts_in_words};
 use super::mail::MailSection;
 use super::release::AnotherAccount;
-use super::syncs::{Day, SyncRun, newest_days};
+use super::syncs::{Day, SyncRun, last_of_each_day, newest_days};
 use super::{forms, picture, syncs, warnings};
 use crate::kit::access::{AdminAccess, Admins, PageFrame, Post};
 use crate::kit::form::Form;
@@ -70,7 +71,7 @@ struct AccountPage<'a> {
     /// Whether a sync has summed up all keys.
     is_summed: bool,
     notes: Vec<String>,
-    newest: Option<AccountDay>,
+    newest: Option<AccountCut>,
     days: Vec<Day>,
     programmes: &'a [Programme],
     keys: ForeignKeys,
@@ -124,16 +125,18 @@ async fn show(site: &Site, visitor: &Visitor, span_query: &SpanQuery, mut refuse
     let now = site.clock.now();
     let table = &site.table;
     let first_day = utc_date(now).saturating_sub(ALARM_DAYS.days());
-    let (state, account, days, foreign, runs, alarms, programmes, admins) = tokio::try_join!(
+    let first_drawn = utc_date(now).saturating_sub(picture::DRAWN.days());
+    let (state, account, cuts, foreign, runs, alarms, programmes, admins) = tokio::try_join!(
         table.sync_state(),
         table.get(Account::key_of()),
-        table.newest(AccountDay::all(), picture::DRAWN),
+        table.cuts_since(first_drawn),
         table.foreign_keys(),
         table.newest(Run::all(), RUNS),
         table.list_known(Alarm::between(first_day, utc_date(now))),
         table.list(Programme::all()),
         table.admins(),
     )?;
+    let days = last_of_each_day(cuts);
     let alarms: Vec<Alarm> = alarms.into_iter().rev().take(ALARMS).collect();
     let promised = table.budget_sums(&programmes, now).await?;
     let mail = MailSection::read(site, &programmes, &admins).await?;

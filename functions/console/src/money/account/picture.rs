@@ -2,11 +2,11 @@
 
 use bursar_core::clock::Moment;
 use bursar_core::domain::credit::{Purchase, WhyGone};
+use bursar_core::domain::ledger::cut::AccountCut;
 use bursar_core::domain::usage::burn::BurnScene;
 use bursar_core::domain::values::format::short_date;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::{days_between, utc_date};
-use bursar_core::store::AccountDay;
 use jiff::ToSpan;
 use jiff::civil::Date;
 
@@ -16,11 +16,11 @@ use crate::money::spending::drawing::Drawing;
 /// The days whose balance is drawn, and as many to come.
 pub(super) const DRAWN: i32 = 90;
 
-/// The drawing of the account's days, the newest first, and of its balance as it was read last; `None` on the first day.
-pub(super) fn draw(days: &[AccountDay], (balance, read_at): (Usd, Moment), purchase: &Purchase) -> Option<Drawing> {
+/// The drawing of the account's cuts, one a day and the newest first, and of its balance as it was read last; `None` on the first day.
+pub(super) fn draw(days: &[AccountCut], (balance, read_at): (Usd, Moment), purchase: &Purchase) -> Option<Drawing> {
     let today = utc_date(read_at);
-    let shown = days.iter().rev().filter(|day| day.day < today && days_between(day.day, today) <= DRAWN);
-    let mut balances: Vec<(Date, Usd)> = shown.map(|day| (day.day, day.bought - day.spent)).collect();
+    let shown = days.iter().rev().filter(|day| day.day() < today && days_between(day.day(), today) <= DRAWN);
+    let mut balances: Vec<(Date, Usd)> = shown.map(|day| (day.day(), day.balance())).collect();
     let first = balances.first()?.0;
     balances.push((today, balance));
     let line: Vec<(i32, Usd)> =
@@ -59,9 +59,9 @@ pub(super) fn draw(days: &[AccountDay], (balance, read_at): (Usd, Moment), purch
 
 #[cfg(test)]
 mod tests {
-    use jiff::tz::TimeZone;
-
     use bursar_core::domain::credit::BalanceGone;
+    use jiff::SignedDuration;
+    use jiff::tz::TimeZone;
 
     use super::*;
 
@@ -70,19 +70,11 @@ mod tests {
     fn ninety_days_are_drawn_and_ninety_ahead() {
         let today = Date::constant(2026, 11, 20);
         let usd = Usd::from_dollars;
-        let day = |ago: i64| AccountDay {
-            day: today.saturating_sub(ago.days()),
-            as_of: Moment::UNIX_EPOCH,
+        let now: Moment = today.to_zoned(TimeZone::UTC).unwrap().timestamp().into();
+        let cut = |ago: i64| AccountCut {
+            as_of: now - SignedDuration::from_hours(24 * ago),
             bought: usd(1_000),
-            spent: Usd::ZERO,
-            ours: Usd::ZERO,
-            ours_gone: Usd::ZERO,
-            foreign: Usd::ZERO,
-            foreign_gone: Usd::ZERO,
-            opening: Usd::ZERO,
-            residual: Usd::ZERO,
-            unsettled: Usd::ZERO,
-            tolerance: Usd::ZERO,
+            ..AccountCut::default()
         };
         let purchase = |gone: Option<Date>| Purchase {
             balance: usd(1_000),
@@ -94,8 +86,7 @@ mod tests {
             amount: usd(4_000),
             gone: gone.map(|day| BalanceGone { day, why: WhyGone::Pace }),
         };
-        let now: Moment = today.to_zoned(TimeZone::UTC).unwrap().timestamp().into();
-        let days: Vec<AccountDay> = (0..200).map(day).collect();
+        let days: Vec<AccountCut> = (0..200).map(cut).collect();
         let drawn = |purchase: &Purchase| draw(&days, (usd(1_000), now), purchase).unwrap();
         let lasting = drawn(&purchase(None));
         assert_eq!([lasting.first, lasting.last], ["22 Aug", "18 Feb"]);

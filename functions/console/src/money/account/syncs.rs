@@ -1,8 +1,11 @@
 //! The last runs of the sync, from their reports, and the account's spending up to each day, by owner.
 
+use std::collections::BTreeMap;
+
+use bursar_core::domain::ledger::cut::AccountCut;
 use bursar_core::domain::values::money::{Usd, each_in_cents};
 use bursar_core::domain::values::window::days_between;
-use bursar_core::store::{AccountDay, Run};
+use bursar_core::store::Run;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
@@ -91,31 +94,39 @@ pub(super) struct Day {
     pub(super) cells: [(String, Option<String>); 6],
 }
 
+/// The newest cut of each day, newest first.
+pub(super) fn last_of_each_day(cuts: Vec<AccountCut>) -> Vec<AccountCut> {
+    let by_day: BTreeMap<Date, AccountCut> = cuts.into_iter().map(|cut| (cut.day(), cut)).collect();
+    by_day.into_values().rev().collect()
+}
+
 /// The `most` newest days on record, newest first. `days` holds one more, from which the last one's growth
 /// is taken.
-pub(super) fn newest_days(days: &[AccountDay], most: usize) -> Vec<Day> {
+pub(super) fn newest_days(days: &[AccountCut], most: usize) -> Vec<Day> {
     let before = days.iter().skip(1).map(Some).chain([None]);
     days.iter().zip(before).take(most).map(|(day, before)| Day::new(day, before)).collect()
 }
 
 impl Day {
-    fn new(day: &AccountDay, before: Option<&AccountDay>) -> Day {
+    fn new(day: &AccountCut, before: Option<&AccountCut>) -> Day {
         let sums = in_cents(day);
         let sums_before = before.map(in_cents);
         let cells = std::array::from_fn(|column| {
             let grew = sums_before.as_ref().map(|before| sums[column] - before[column]);
             (sums[column].to_cents(), grew.filter(|grew| *grew != Usd::ZERO).map(signed))
         });
-        let nights = before.map(|before| days_between(before.day, day.day));
-        Day { day: day.day, nights: nights.filter(|nights| *nights != 1), cells }
+        let nights = before.map(|before| days_between(before.day(), day.day()));
+        Day { day: day.day(), nights: nights.filter(|nights| *nights != 1), cells }
     }
 }
 
 /// What the account spent, and its parts in the order of the columns; with the opening and what is unsettled they add up to it.
-fn in_cents(day: &AccountDay) -> Vec<Usd> {
-    let AccountDay { ours, foreign, ours_gone, foreign_gone, residual, opening, unsettled, .. } = *day;
+fn in_cents(cut: &AccountCut) -> Vec<Usd> {
+    let AccountCut { spent, ours_gone, foreign, foreign_gone, residual, opening, unsettled, .. } = *cut;
+    let ours = cut.ours() - ours_gone;
+    let foreign = foreign - foreign_gone;
     let parts = each_in_cents([ours, foreign, ours_gone, foreign_gone, residual, opening, unsettled]);
-    each_in_cents([day.spent]).into_iter().chain(parts).collect()
+    each_in_cents([spent.after]).into_iter().chain(parts).collect()
 }
 
 fn signed(amount: Usd) -> String {

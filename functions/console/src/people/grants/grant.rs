@@ -7,6 +7,7 @@ use axum::extract::Path;
 use bursar_core::clock::Moment;
 use bursar_core::domain::audit::{Actor, AuditEntry};
 use bursar_core::domain::grant::{BudgetChange, Grant, KeyAbsence, ShownState, Spending, View};
+use bursar_core::domain::ledger::cut::AccountCut;
 use bursar_core::domain::programme::counts::Counts;
 use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::domain::usage::days::{Accuracy, Sum};
@@ -16,7 +17,7 @@ use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::money::{Usd, each_in_cents};
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::log;
-use bursar_core::store::{AccountDay, UnreachableReason};
+use bursar_core::store::UnreachableReason;
 use bursar_core::web::{Answer, AppError, Result, Site};
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -161,12 +162,12 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
     let View { programme, grant, readings, .. } = view;
     let now = site.clock.now();
     let zone = programme.settings.term.zone();
-    let (entries, sync, mark, mails, day) = tokio::try_join!(
+    let (entries, sync, mark, mails, cuts) = tokio::try_join!(
         site.table.list_known(AuditEntry::of_grant(&programme.id, &grant.id)),
         site.table.sync_state(),
         site.table.undeliverable(grant.person.address.matched(), now),
         site.table.mails_of(&programme.id, &grant.id),
-        site.table.newest(AccountDay::all(), 1),
+        site.table.newest(AccountCut::all(), 1),
     )?;
     let mut timeline = AuditRow::all(site, entries, access.is_faculty()).await?;
     timeline.reverse();
@@ -239,7 +240,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
     let page = GrantPage {
         frame: PageFrame::new(site, &access.visitor),
         programme,
-        stopped_by: stopped_by(view, amount_left, &keys, day.first().map(|day| day.bought - day.spent)),
+        stopped_by: stopped_by(view, amount_left, &keys, cuts.first().map(AccountCut::balance)),
         keys,
         holds: holds.collect(),
         timeline,
