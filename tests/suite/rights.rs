@@ -38,7 +38,7 @@ use Whose::{Admins, Anybodys, Assistants, Facultys, Nothing, Programs, Staffs, S
 const ERASURE: &str = "01KDVDNA00000000000000001A";
 const PROGRAMME: &str = "/console/programmes/{id}";
 
-const TABLE: [(&str, &str, Whose); 90] = [
+const TABLE: [(&str, &str, Whose); 91] = [
     ("GET", "/", Anybodys),
     ("POST", "/link", Anybodys),
     ("POST", "/sign-on", Anybodys),

@@ -23,8 +23,8 @@ pub(crate) use create::{create, new};
 pub(crate) use edit::edit;
 pub(crate) use models::{KnownModels, NotListed, models_of, new_models, refuse_impossible};
 pub(crate) use page::{page, show};
-pub(crate) use reader::{cap, instant, own_cap};
-pub(crate) use table::{SettingsDraft, local_time, plain};
+pub(crate) use reader::{cap, own_cap};
+pub(crate) use table::{SettingsDraft, plain};
 
 /// What it means for a group that nothing is written.
 pub(crate) const AS_THE_PROGRAMME: &str = "as in the programme";

@@ -3,7 +3,6 @@
 use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::{Grant, Person};
-use bursar_core::domain::programme::pause::ClockPauses;
 use bursar_core::domain::programme::rules::Tiers;
 use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::values::format::field_time;
@@ -23,7 +22,7 @@ use crate::people::roster::{compare, parse};
 /// The form of a programme whose term is as long as this one's, and begins when that is over. The claim window keeps its distance from
 /// the first and the last day.
 pub(super) fn fill(programme: &Programme, budget: Usd) -> Form<SettingsDraft> {
-    let settings = Settings { pauses: ClockPauses::default(), ..programme.settings.clone() };
+    let settings = programme.settings.clone();
     let term = &programme.settings.term;
     let claims = &programme.settings.claims;
     let starts_on = term.ends_on().saturating_add(1.day());
