@@ -8,7 +8,6 @@ use std::path::Path;
 use bursar_core::config::SignOnRequired;
 use bursar_core::domain::grant::HoldKind;
 use bursar_core::domain::programme::basis::Byok;
-use bursar_core::domain::programme::rules::DailyLimit;
 use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::Enrolment;
@@ -237,16 +236,10 @@ pub(crate) async fn fill_and_send(browser: &Browser, action: &str, typed: &[(&st
     browser.one("html:not([data-sent])").await;
 }
 
-/// A programme with a brake for a day, one of whose two students is paused; that one.
+/// A programme one of whose two students is paused; that one.
 async fn course_with_a_pause(campus: &mut Campus) -> GrantId {
     campus.programme("Exam course", |_| {}).await;
     campus.students_with_keys(&[PAUSED, "another.student"]).await;
-    let daily = DailyLimit { limit: Usd::from_dollars(5), byok: Byok::Outside };
-    campus
-        .set(|settings| {
-            settings.rules.all.daily = Some(daily);
-        })
-        .await;
     campus.hold(PAUSED, HoldKind::Paused).await;
     campus.settle().await;
     campus.grant(PAUSED).await.id

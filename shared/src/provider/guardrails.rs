@@ -8,18 +8,14 @@ use serde_json::{Value, json};
 
 use super::Provider;
 use crate::deadline::Deadline;
-use crate::domain::programme::Byok;
-use crate::domain::programme::rules::{DailyLimit, DataPolicy, Rules};
+use crate::domain::programme::rules::{DataPolicy, Rules};
 use crate::domain::values::id::KeyHash;
-use crate::domain::values::money::{Usd, promised};
-use crate::domain::values::window::Reset;
 use crate::provider::keys::or_gone;
 use crate::provider::wire::calls::{
     ASSIGN_KEYS, CREATE_GUARDRAIL, CallRequest, LIST_ASSIGNED, LIST_GUARDRAILS, PATCH_GUARDRAIL,
 };
 use crate::provider::wire::error::Result;
 use crate::provider::wire::json;
-use crate::provider::wire::json::ListedReset;
 use crate::provider::wire::pages::{ListRow, PageReader};
 use crate::provider::wire::send::unknown;
 
@@ -27,7 +23,6 @@ use crate::provider::wire::send::unknown;
 /// whether they must not keep them. Without a value, the account's setting holds.
 const TRAINING: [&str; 3] =
     ["enable_free_model_training", "enable_paid_model_training", "enable_free_model_publication"];
-const COUNTS_BYOK: &str = "include_byok_in_budgets";
 const NO_RETENTION: [&str; 5] =
     ["enforce_zdr_anthropic", "enforce_zdr_openai", "enforce_zdr_google", "enforce_zdr_xai", "enforce_zdr_other"];
 
@@ -50,11 +45,6 @@ pub struct ProviderGuardrail {
     pub allowed_providers: Option<Vec<String>>,
     #[serde(default)]
     pub allowed_data_regions: Option<Vec<String>>,
-    /// The most that each key may spend in a window of its own.
-    #[serde(default, deserialize_with = "promised")]
-    pub limit_usd: Option<Usd>,
-    #[serde(default)]
-    pub reset_interval: ListedReset,
     #[serde(flatten)]
     other_fields: BTreeMap<String, Value>,
 }
@@ -68,11 +58,10 @@ impl ProviderGuardrail {
             list.sort_unstable();
             list
         });
-        let switches = TRAINING.iter().chain(&NO_RETENTION).chain([&COUNTS_BYOK]);
+        let switches = TRAINING.iter().chain(&NO_RETENTION);
         let permissions: Vec<_> = switches.map(|field| self.allows(field)).collect();
-        let budget = self.limit_usd.map(|limit| format!("{limit} {:?}", self.reset_interval));
         // Texts and booleans are never without a form as JSON.
-        serde_json::to_string(&(&self.name, lists, permissions, budget)).unwrap_or_default()
+        serde_json::to_string(&(&self.name, lists, permissions)).unwrap_or_default()
     }
 
     fn follows(&self, GuardrailRules { rules, .. }: &GuardrailRules) -> bool {
@@ -82,14 +71,6 @@ impl ProviderGuardrail {
             && data_rules(rules.data_policy)
                 .into_iter()
                 .all(|(field, rule)| rule.is_none() || rule == self.allows(field))
-            && self.brakes(rules.daily)
-    }
-
-    fn brakes(&self, daily: Option<DailyLimit>) -> bool {
-        let Some(DailyLimit { limit, byok }) = daily else { return self.limit_usd.is_none() };
-        self.limit_usd.is_some_and(|answered| limit.is_about(answered))
-            && self.reset_interval == ListedReset::Known(Reset::Daily)
-            && self.allows(COUNTS_BYOK).is_none_or(|counts| counts == (byok == Byok::Inside))
     }
 
     fn allows(&self, field: &str) -> Option<bool> {
@@ -179,9 +160,6 @@ fn body_of(GuardrailRules { name, rules }: &GuardrailRules) -> Value {
         "allowed_models": given(&rules.models),
         "allowed_providers": given(&rules.providers),
         "allowed_data_regions": given(&rules.regions),
-        "limit_usd": rules.daily.map(|daily| daily.limit.to_json()),
-        "reset_interval": rules.daily.map(|_| "daily"),
-        COUNTS_BYOK: rules.daily.is_some_and(|daily| daily.byok == Byok::Inside),
     });
     for (field, rule) in data_rules(rules.data_policy) {
         body[field] = rule.into();

@@ -18,7 +18,7 @@ use bursar_core::store::items::{self, Item};
 use bursar_core::store::{AssignedUse, Meta, OutboxRow};
 use bursar_local::engine::Position;
 use bursar_local::invoke::FunctionName;
-use bursar_local::provider::{Interval, KeySnapshot, Nano};
+use bursar_local::provider::{KeySnapshot, Nano};
 use serde_json::Value;
 
 use super::mails::ReadMail;
@@ -35,8 +35,8 @@ pub struct Snapshot {
     pub programmes: BTreeMap<ProgrammeId, Programme>,
     pub budgets: BTreeMap<ProgrammeId, Budget>,
     pub guardrails: BTreeMap<GuardrailOwner, Guardrail>,
-    /// The models that each of them allows at the provider, by its id there, `None` if it allows all; and what a day may cost.
-    pub allowed: BTreeMap<String, (Option<Vec<String>>, Option<Nano>)>,
+    /// The models that each of them allows at the provider, by its id there; none if it allows all.
+    pub allowed: BTreeMap<String, Vec<String>>,
     pub grants: BTreeMap<(ProgrammeId, GrantId), Grant>,
     pub readings: BTreeMap<(ProgrammeId, GrantId, Epoch), Reading>,
     /// The audit entries in the order of their keys, so those of one grant or programme by time.
@@ -98,8 +98,7 @@ impl Snapshot {
         let guardrails: BTreeMap<_, _> = raw.all().map(|of: Guardrail| (of.owner.clone(), of)).collect();
         let allowed = |of: &Guardrail| {
             let id = &of.remote.as_ref()?.id;
-            let of_a_day = provider.budget_of_guardrail(id).filter(|(_, interval)| *interval == Interval::Daily);
-            Some((id.clone(), (provider.allowed_models(id), of_a_day.map(|(limit, _)| limit))))
+            Some((id.clone(), provider.allowed_models(id).unwrap_or_default()))
         };
         Snapshot {
             at: places.clock.now(),

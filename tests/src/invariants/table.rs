@@ -28,7 +28,6 @@ use bursar_core::store::{
     MailRefusal, MailServer, Meta, ModelDay, ModelRows, OutboxRow, OwnJudgement, RateCount, RetentionHold, RosterMails,
     RosterPreview, RosterToken, Run, RunLease, SentAs, StaffPerson, SyncState, Undeliverable, Work,
 };
-use bursar_local::provider::Nano;
 
 use super::Step;
 use super::secrets::text_of;
@@ -134,11 +133,10 @@ pub(super) fn keys_are_under_their_rules(step: &Step<'_>, wrong: &mut Vec<String
             }
             continue;
         };
-        let (models, of_a_day) = now.allowed.get(*id).cloned().unwrap_or_default();
-        let wanted = rules.daily.map(|daily| Nano::micros(daily.limit.micros()));
-        let is_allowed = (models.unwrap_or_default(), of_a_day) == (rules.resolved(&tiers).models, wanted);
+        let models = now.allowed.get(*id).cloned().unwrap_or_default();
+        let is_allowed = models == rules.resolved(&tiers).models;
         if known.refusal.is_none() && !is_allowed {
-            wrong.push(format!("the key of {} may call or spend something else than its rules allow", named(grant)));
+            wrong.push(format!("the key of {} may call something else than its rules allow", named(grant)));
         }
     }
 }

@@ -1,6 +1,5 @@
 //! A programme is changed, closed, divided and copied while people hold its keys.
 
-mod brake;
 mod edits;
 mod ends;
 mod jobs;

@@ -227,6 +227,7 @@ async fn removed_fields_are_ignored() {
     for (page, action, field, typed) in [
         (SETTINGS, ID, "pause_from", "2026-11-20T08:00"),
         (SETTINGS, ID, "pause_until", "soon"),
+        (SETTINGS, ID, "daily_usd", "5"),
         (GROUPS, GROUPS, "pause_from.A", "2026-11-20T08:00"),
         (GROUPS, GROUPS, "pause_until.A", "2026-11-20T07:00"),
     ] {
@@ -235,7 +236,7 @@ async fn removed_fields_are_ignored() {
         assert!(campus.settings().await == before, "{field}");
         assert!(admin.get(page).await.texts("notice").concat().contains("nothing was changed"), "{field}");
     }
-    for (page, query) in [(SETTINGS, "pause_from=2026-11-20T08%3A00")] {
+    for (page, query) in [(SETTINGS, "pause_from=2026-11-20T08%3A00"), (SETTINGS, "daily_usd=0.01")] {
         let plain = admin.get(page).await.expect(200).readable();
         assert_eq!(admin.get(&format!("{page}?{query}")).await.expect(200).readable(), plain, "{query}");
     }

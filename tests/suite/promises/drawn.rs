@@ -88,8 +88,6 @@ enum Press {
     CapOfOne,
     Cap,
     CapOfGroup,
-    /// What a key may spend in a day, or no such brake any more.
-    Brake,
     /// Other rules, or none any more.
     Models,
     ModelsOfGroup,
@@ -122,13 +120,12 @@ enum Move {
 }
 
 /// What is drawn, and how often each is in it.
-const PRESSED: [(Press, usize); 11] = [
+const PRESSED: [(Press, usize); 10] = [
     (Press::Student, 8),
     (Press::Act, 3),
     (Press::CapOfOne, 2),
     (Press::Cap, 1),
     (Press::CapOfGroup, 1),
-    (Press::Brake, 1),
     (Press::Models, 1),
     (Press::ModelsOfGroup, 1),
     (Press::Roster, 2),
@@ -245,10 +242,6 @@ impl History {
             Press::CapOfOne => self.story.act(name, "cap", &[("cap_usd", cap)]),
             Press::Cap => self.story.form("/settings", "", &[("cap_usd", cap)]),
             Press::CapOfGroup => self.story.form("/groups", "/groups", &[(&format!("cap_usd.{group}"), cap)]),
-            Press::Brake => {
-                let brake = self.one_of(&["", "9", "12"]);
-                self.story.form("/settings", "", &[("daily_usd", brake)])
-            }
             Press::Models => self.story.form("/settings", "", &[("models", models)]),
             Press::ModelsOfGroup => self.story.form("/groups", "/groups", &[(&format!("models.{group}"), models)]),
             Press::Roster => {

@@ -243,7 +243,7 @@ impl Claim<'_> {
             visitor: &self.form.visitor,
             programme: &view.programme.settings.name,
             key: plaintext.reveal(),
-            allowance: words::allowance(view, limit, rules.confirmed.daily, self.site.clock.now()),
+            allowance: words::allowance(view, limit, self.site.clock.now()),
             example: Example::new(&self.site.provider_url, view, &rules),
         }))
     }

@@ -51,8 +51,7 @@ impl<'a> Example<'a> {
 
     /// What else is promised or bound of those who serve the models, a sentence each.
     pub(crate) fn of_providers(&self) -> Vec<String> {
-        // What it may spend in a day stands on the card.
-        let Rules { models: _, data_policy, providers, regions, daily: _ } = &self.rules.confirmed;
+        let Rules { models: _, data_policy, providers, regions } = &self.rules.confirmed;
         let mut said = Vec::new();
         if !providers.is_empty() {
             said.push(format!("Only these providers may answer: {}.", providers.join(", ")));

@@ -46,13 +46,12 @@ impl LongAnswers {
     }
 
     /// What is told to somebody with too little left for the dearest.
-    pub(crate) fn too_dear(&self, amount_left: Usd, is_of_day: bool) -> Option<String> {
-        let today = if is_of_day { " today" } else { "" };
+    pub(crate) fn too_dear(&self, amount_left: Usd) -> Option<String> {
         let (Reverse(cost), dearest) = self.0.first().filter(|(Reverse(cost), _)| amount_left < *cost)?;
         let within = self.0.iter().find(|(Reverse(cost), _)| *cost <= amount_left);
         let within = within.map_or(String::new(), |(_, model)| format!(" It is enough for {model}."));
         Some(format!(
-            "Too little is left{today} for a coding agent with {dearest}: it asks for 32,000 tokens with each request, which could cost {}, \
+            "Too little is left for a coding agent with {dearest}: it asks for 32,000 tokens with each request, which could cost {}, \
              and OpenRouter refuses that.{within}",
             cost.to_dollars()
         ))
@@ -61,8 +60,6 @@ impl LongAnswers {
 
 #[cfg(test)]
 mod tests {
-    use jiff::civil::date;
-
     use super::*;
     use crate::tests::listed;
 
@@ -71,7 +68,7 @@ mod tests {
         let listed = listed(prices);
         let models = models.iter().map(|model| (*model).to_owned());
         LongAnswers::new(&listed, models, utc_date(listed.as_of))
-            .too_dear(Usd::CENT.times(cents.try_into().unwrap()), false)
+            .too_dear(Usd::CENT.times(cents.try_into().unwrap()))
             .unwrap_or_default()
     }
 
@@ -80,9 +77,6 @@ mod tests {
         let all = ["c/small", "b/medium", "z/unknown", "a/large", "d/small:free"];
         insta::assert_snapshot!(told(&all, 79), @"Too little is left for a coding agent with a/large: it asks for 32,000 tokens with each request, which could cost $0.80, and OpenRouter refuses that. It is enough for b/medium.");
         insta::assert_snapshot!(told(&["a/large"], 79), @"Too little is left for a coding agent with a/large: it asks for 32,000 tokens with each request, which could cost $0.80, and OpenRouter refuses that.");
-        let of_day =
-            LongAnswers::new(&listed([("a/large", 25)]), ["a/large".to_owned()].into_iter(), date(2026, 11, 20));
-        assert!(of_day.too_dear(Usd::CENT, true).unwrap().starts_with("Too little is left today for"));
         assert!(told(&all, 31).ends_with("It is enough for c/small."), "{}", told(&all, 31));
         assert!(told(&all, 3).ends_with("It is enough for d/small:free."), "{}", told(&all, 3));
         assert_eq!([told(&all, 80), told(&["z/unknown"], 1), told(&[], 1)], ["", "", ""]);

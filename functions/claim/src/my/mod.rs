@@ -4,7 +4,6 @@ pub(crate) mod card;
 pub(crate) mod example;
 pub(crate) mod long_answers;
 pub(crate) mod rules;
-pub(crate) mod today;
 pub(crate) mod words;
 
 use askama::Template;

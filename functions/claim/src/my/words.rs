@@ -7,7 +7,6 @@ use bursar_core::domain::grant::{
     AnnouncedEnd, BeginRefused, ChangeRefused, GrantState, HoldKind, MORE_REQUEST_LASTS, ShownState, Stopped,
     StudentNotice, View,
 };
-use bursar_core::domain::programme::rules::DailyLimit;
 use bursar_core::domain::values::format::{column_time, end_time, long_date, time_in};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
@@ -19,8 +18,6 @@ use crate::refusal::{why_not, why_not_resumed};
 
 /// The label of a used-up cap, which `card` gives a colour of its own.
 pub(crate) const USED_UP: &str = "used up";
-/// The same where it is so until tomorrow.
-pub(crate) const USED_UP_TODAY: &str = "used up today";
 /// The label of a grant that is over, which `card` gives a colour of its own.
 pub(crate) const OVER: &str = "ended";
 
@@ -188,13 +185,9 @@ pub(crate) fn no_new_key(obstacle: &Obstacle, term: &Term) -> String {
 }
 
 /// What a key may spend that is shown now, and until when.
-pub(crate) fn allowance(view: &View, limit: Usd, daily: Option<DailyLimit>, now: Moment) -> String {
+pub(crate) fn allowance(view: &View, limit: Usd, now: Moment) -> String {
     let settings = &view.programme.settings;
     let limit = limit.to_dollars();
-    if let Some(daily) = daily {
-        let until = long_date(settings.term.ends_on());
-        return format!("{limit} until the end of {until}, and {} of it in a UTC day", daily.limit.to_dollars());
-    }
     match settings.basis.reset.resets_at(now).filter(|resets| *resets < settings.term.ends_at()) {
         None => format!("{limit} until the end of {}", long_date(settings.term.ends_on())),
         Some(resets) => {

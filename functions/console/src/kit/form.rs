@@ -117,8 +117,6 @@ struct FieldEntry {
     is_typed: bool,
     error: Option<String>,
     choices: Vec<(String, String)>,
-    /// What is said before the hint.
-    sentence: String,
 }
 
 impl<T: FormValue> Form<T> {
@@ -156,12 +154,6 @@ impl<T: FormValue> Form<T> {
     /// One of several forms on a page. `suffix` is behind the names of its fields, where one request posts several.
     pub(crate) fn apart(self, prefix: &str, suffix: &str) -> Form<T> {
         Form { apart: (prefix.to_owned(), suffix.to_owned()), ..self }
-    }
-
-    /// The form with one more sentence beside a field, which depends on more than the field.
-    pub(crate) fn hinting(mut self, id: &'static str, sentence: String) -> Form<T> {
-        self.entry(id).sentence = sentence;
-        self
     }
 
     pub(crate) fn choosing(mut self, id: &'static str, choices: Vec<(String, String)>) -> Form<T> {
@@ -259,7 +251,7 @@ impl<T: FormValue> Form<T> {
             id: format!("{}{}", self.apart.0, field.id),
             name: format!("{}{}", field.id, self.apart.1),
             label: field.label,
-            hint: [&input.sentence, field.hint].join(" ").trim().to_owned(),
+            hint: field.hint,
             kind: field.kind,
             when_empty: field.when_empty,
             is_required: field.is_required,
@@ -312,7 +304,7 @@ pub(crate) struct ShownField<'a> {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) label: &'static str,
-    pub(crate) hint: String,
+    pub(crate) hint: &'static str,
     kind: FieldKind,
     when_empty: &'static str,
     pub(crate) is_required: bool,

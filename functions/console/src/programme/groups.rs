@@ -15,7 +15,7 @@ use crate::kit::access::{Faculty, PageFrame, Post, ProgrammeAccess, is_open};
 use crate::kit::form::{Difference, Field, FieldKind, Form, FormValue};
 use crate::kit::paths;
 use crate::programme::settings::edit::{NO_VERSION, OVERTAKEN};
-use crate::programme::settings::{AS_THE_PROGRAMME, BrakeFloor, KnownModels, models_of, new_models, own_cap, plain};
+use crate::programme::settings::{AS_THE_PROGRAMME, KnownModels, models_of, new_models, own_cap, plain};
 use crate::work::{guardrails, jobs};
 
 const REFUSED: &str = "Nothing was saved: please correct the fields below.";
@@ -105,13 +105,6 @@ pub(crate) async fn save(post: Post<Faculty>) -> Answer {
     let settings = with(&programme.settings, groups);
     if what.has("models") && has_too_many_models(&settings) {
         return Err(refused(StatusCode::UNPROCESSABLE_ENTITY, forms, TOO_MANY));
-    }
-    if let Some(why) = BrakeFloor::refusal(&site.table, Some(&programme.settings), &settings).await? {
-        let changed = forms.iter_mut().zip(&changes).filter(|(_, change)| !change.is_empty());
-        changed.for_each(|(group, change)| {
-            group.form.refuse(if change.has("cap_usd") { "cap_usd" } else { "models" }, why.clone());
-        });
-        return Err(refused(StatusCode::UNPROCESSABLE_ENTITY, forms, REFUSED));
     }
     is_open(programme)?;
     if version != programme.version {

@@ -65,13 +65,6 @@ impl Provider {
     pub fn allowed_models(&self, id: &str) -> Option<Vec<String>> {
         self.account().guardrail(id)?.rules.allowed_models.clone()
     }
-
-    /// What a guardrail lets each of its keys spend in a window of its own.
-    pub fn budget_of_guardrail(&self, id: &str) -> Option<(Nano, Interval)> {
-        let account = self.account();
-        let rules = &account.guardrail(id)?.rules;
-        rules.limit_usd.zip(rules.reset_interval)
-    }
 }
 
 fn snapshot(key: &Key, now: Timestamp) -> KeySnapshot {

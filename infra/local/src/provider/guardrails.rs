@@ -17,7 +17,6 @@ use super::account::{Account, within};
 use super::keys::{Assignment, Key};
 use super::models::{Model, model};
 use super::quirks::time;
-use super::windows::{Interval, Nano};
 use super::{Answer, Manager, Provider, Refusal, USER_ID, changed, refuse};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -61,9 +60,6 @@ pub(super) struct Rules {
     pub(super) allowed_models: Option<Vec<String>>,
     allowed_providers: Option<Vec<String>>,
     allowed_data_regions: Option<Vec<String>>,
-    pub(super) limit_usd: Option<Nano>,
-    pub(super) reset_interval: Option<Interval>,
-    include_byok_in_budgets: Option<bool>,
     enable_free_model_training: Option<bool>,
     enable_paid_model_training: Option<bool>,
     enable_free_model_publication: Option<bool>,
@@ -81,9 +77,6 @@ impl Rules {
         if rules.name.is_empty() || lists.into_iter().flatten().any(Vec::is_empty) {
             return Err(refuse(400, "Invalid request parameters: a name is not empty, nor is a list"));
         }
-        if rules.limit_usd.is_some() != rules.reset_interval.is_some() {
-            return Err(refuse(400, "limit_usd and reset_interval must be provided together"));
-        }
         Ok(rules)
     }
 
@@ -97,54 +90,7 @@ impl Rules {
     }
 }
 
-/// What a guardrail lets each of its keys spend in a window of its own, and what a key has spent in it.
-pub(super) struct Budget<'a> {
-    guardrail: &'a Guardrail,
-    pub(super) limit: Nano,
-    pub(super) spent: Nano,
-    interval: Interval,
-    resets_at: Timestamp,
-}
-
-impl<'a> Budget<'a> {
-    pub(super) fn of_key(guardrail: &'a Guardrail, key: &Key, now: Timestamp) -> Option<Budget<'a>> {
-        let Rules { limit_usd, reset_interval, .. } = &guardrail.rules;
-        let (limit, interval) = limit_usd.zip(*reset_interval)?;
-        let spent = key.used.days.within(Some(interval), now).counted(guardrail.counts_byok());
-        Some(Budget { guardrail, limit, spent, interval, resets_at: interval.end(now) })
-    }
-
-    /// As a key reads it of itself.
-    pub(super) fn object(&self) -> Value {
-        json!({
-            "scope": "api_key",
-            "limit_usd": self.limit,
-            "spend_usd": self.spent,
-            "remaining_usd": self.limit - self.spent,
-            "reset_interval": self.interval,
-            "resets_at": time(self.resets_at),
-            "include_byok": self.guardrail.counts_byok(),
-            "guardrail_id": self.guardrail.id,
-            "budget_id": null,
-        })
-    }
-
-    /// The refusal once it is spent; the provider publishes the name of this error and its metadata, and no sentence.
-    pub(super) fn refusal(&self) -> Refusal {
-        let why = format!("Budget limit exceeded. ${:.2} of ${:.2} used", self.spent.dollars(), self.limit.dollars());
-        let mut metadata = self.object();
-        metadata["limit_source"] = GUARDRAIL_BUDGET.into();
-        refuse(403, format!("{why}; resets {}", time(self.resets_at))).with(metadata)
-    }
-}
-
-pub(super) const GUARDRAIL_BUDGET: &str = "openrouter_guardrail_budget";
-
 impl Guardrail {
-    fn counts_byok(&self) -> bool {
-        self.rules.include_byok_in_budgets.unwrap_or(false)
-    }
-
     /// Models are told by their canonical slugs, however they were sent.
     fn object(&self) -> Value {
         let mut object = json!(self.rules);
@@ -152,7 +98,8 @@ impl Guardrail {
         let models = self.rules.allowed_models.as_ref();
         object["allowed_models"] = json!(models.map(|sent| sent.iter().map(canonical).collect::<Vec<_>>()));
         object["id"] = json!(self.id);
-        object["include_byok_in_budgets"] = json!(self.counts_byok());
+        // The SDK's models require this.
+        object["include_byok_in_budgets"] = false.into();
         object["workspace_id"] = json!(self.workspace);
         object["created_at"] = json!(time(self.created_at));
         object["updated_at"] = json!(self.updated_at.map(time));

@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::account::{Account, fresh_key, label};
-use super::guardrails::Budget;
 use super::quirks::Quirks;
 use super::windows::{Days, Interval, Nano, Use};
 use super::{Answer, Caller, Manager, Provider, Refusal, USER_ID, Who, changed, hash_of, refuse};
@@ -290,10 +289,8 @@ async fn read_own(caller: Caller) -> Answer {
     object["organization_id"] = Value::Null;
     object["allowed_data_regions"] = json!(["global"]);
     object["free_model_daily_requests"] = json!({ "used": 0, "limit": 1_000, "remaining": 1_000 });
-    let guardrail = key.assignment.as_ref().and_then(|assignment| account.guardrail(&assignment.guardrail));
-    let budget = guardrail.and_then(|guardrail| Budget::of_key(guardrail, &key, now)).map(|budget| budget.object());
-    object["effective_budget"] = json!(budget);
-    object["budgets"] = json!(Vec::from_iter(budget));
+    object["effective_budget"] = Value::Null;
+    object["budgets"] = json!([]);
     Ok(Json(json!({ "data": object })))
 }
 

@@ -38,7 +38,7 @@ use crate::base::state_file::StateFile;
 pub(crate) use self::account::fresh_key;
 pub use self::by_hand::{KeySnapshot, MadeKey};
 pub use self::quirks::{Quirks, Rate};
-pub use self::windows::{Interval, Nano};
+pub use self::windows::Nano;
 
 const USER_ID: &str = "user_2simulated0000000000000000";
 

@@ -15,7 +15,6 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::account::Account;
-use super::guardrails::{Budget, GUARDRAIL_BUDGET};
 use super::keys::instant;
 use super::models::{MODELS, Model, model};
 use super::quirks::time;
@@ -138,13 +137,6 @@ fn admit(account: &mut Account, place: usize, order: &Order, now: Timestamp) -> 
     let guardrail = key.assignment.as_ref().and_then(|assignment| account.guardrail(&assignment.guardrail));
     if guardrail.is_some_and(|guardrail| !guardrail.rules.allow(order.model)) {
         return Err(refuse(403, "No endpoints available matching your guardrail restrictions and data policy."));
-    }
-    if let Some(budget) = guardrail.and_then(|guardrail| Budget::of_key(guardrail, key, now)) {
-        if budget.spent >= budget.limit {
-            return Err(budget.refusal());
-        }
-        // That it is checked in advance, as a key's limit is, is a guess.
-        affordable(order, budget.limit - budget.spent, "wait until the budget resets", GUARDRAIL_BUDGET)?;
     }
     if let Some(limit) = key.settings.limit {
         let spent = key.spent_in_window(now);

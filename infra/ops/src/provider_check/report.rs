@@ -29,8 +29,8 @@ pub static ASSUMPTIONS: LazyLock<Vec<Assumption>> = LazyLock::new(|| {
     texts.filter_map(read).collect()
 });
 
-/// What only programmes need that restrict models, providers, regions or what a day may cost.
-const TO_RESTRICT: [&str; 4] = ["assignment-listed", "rules-bind", "regions-bind", "brake-binds"];
+/// What only programmes need that restrict models, providers or regions.
+const TO_RESTRICT: [&str; 3] = ["assignment-listed", "rules-bind", "regions-bind"];
 
 /// A text without anything secret. What was cleaned before would get a second ellipsis.
 pub(crate) fn clean(text: impl Display) -> String {

@@ -509,62 +509,12 @@ impl Run<'_> {
                 Err(error) => self.findings.check("regions-bind", None, error.trouble.to_string()),
             }
         }
-        self.brake(key, &GuardrailRules { rules: Rules::default(), ..sent }, &id).await?;
         // The guardrail would refuse what the disabled key must refuse. One that stays goes after the key.
         if self.wire.delete(&format!("guardrails/{id}")).await.is_ok() {
             self.made_paths.pop();
         }
         self.can_spend = self.passes_again(key).await?;
         Ok(())
-    }
-
-    /// Gives the guardrail a budget of a day: one that the key has spent, and one that a single request could exceed.
-    async fn brake(&mut self, key: &Key, lifted: &GuardrailRules, id: &str) -> Result<()> {
-        self.provider.patch_guardrail(id, lifted, soon()).await?;
-        if !self.passes_again(key).await? {
-            return Ok(());
-        }
-        let used = self.read(key).await?.usage_daily.unwrap_or_default();
-        let kept = self.budget_of_a_day(id, LEAST).await?;
-        match kept {
-            Ok(()) if used > LEAST => self.refused(key, "brake-binds", Answer::is_of_guardrail_budget).await?,
-            Ok(()) => {
-                self.findings.check("brake-binds", None, format!("the key shows too little use of today: ${used}"));
-            }
-            Err(words) => {
-                self.findings.check("brake-binds", None, format!("a budget of ${LEAST} is not taken: {words}"));
-            }
-        }
-        let models = self.provider.models(soon()).await?;
-        let price =
-            models.iter().find(|model| model.is_named(&self.options.model)).and_then(|model| model.answer_price);
-        let cost = price.map(|price| Usd::from_micros(price.micros() / 100));
-        let Some(cost) = cost.filter(|cost| *cost >= LEAST.times(2)) else { return Ok(()) };
-        if let Err(words) = self.budget_of_a_day(id, used + Usd::from_micros(cost.micros() / 2)).await? {
-            self.findings.note("a budget of a day in advance", words);
-            return Ok(());
-        }
-        let mut body = self.question();
-        body["max_tokens"] = 10_000.into();
-        let answer = key.wire.ask(Method::POST, "chat/completions", Some(body)).await?;
-        self.note_spent(&answer);
-        let seen = if answer.is_done() {
-            "not looked at: a request passes that could cost more than is left".to_owned()
-        } else if answer.is_of_guardrail_budget() {
-            format!("looked at: a request that could cost more than is left is refused ({})", answer.words)
-        } else {
-            format!("not known: {}", answer.words)
-        };
-        self.findings.note("a budget of a day in advance", seen);
-        Ok(())
-    }
-
-    /// Asks for a budget that the client does not send, and says whether the guardrail has it, or what was answered.
-    async fn budget_of_a_day(&self, id: &str, limit: Usd) -> Result<Result<(), String>> {
-        let body = json!({ "limit_usd": limit.to_json(), "reset_interval": "daily" });
-        let answer = self.wire.ask(Method::PATCH, &format!("guardrails/{id}"), Some(body)).await?;
-        let is_kept = amount(&answer.json["data"]["limit_usd"]) == Some(limit);
-        Ok(if is_kept { Ok(()) } else { Err(answer.words) })
     }
 
     /// Makes a key that soon expires, and spends on it, so that its refusal proves something.

@@ -110,13 +110,6 @@ impl Answer {
         source.map_or(is_told && matches!(self.status, 402 | 403), |source| source == "openrouter_key_limit")
     }
 
-    /// Whether it refuses for what a guardrail lets a key spend.
-    pub(crate) fn is_of_guardrail_budget(&self) -> bool {
-        let source = self.json["error"]["metadata"]["limit_source"].as_str();
-        let is_possible = matches!(self.status, 402 | 403) && !self.is_of_key_limit();
-        source.map_or(is_possible, |source| source == "openrouter_guardrail_budget")
-    }
-
     /// Whether it refuses for what runs at the same time, or could alone cost more than may run.
     pub(crate) fn is_of_requests_in_flight(&self) -> bool {
         let reason = self.json["error"]["metadata"]["reason"].as_str();

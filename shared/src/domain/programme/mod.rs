@@ -333,10 +333,6 @@ impl Allowance {
     pub fn cap_of(&self, group: Option<&str>) -> Usd {
         group.and_then(|group| self.group_caps.get(group)).copied().unwrap_or(self.cap)
     }
-
-    pub fn largest(&self) -> Usd {
-        self.group_caps.values().copied().fold(self.cap, Usd::max)
-    }
 }
 
 impl Programme {

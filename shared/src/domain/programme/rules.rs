@@ -7,9 +7,8 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Moment;
-use crate::domain::programme::{Basis, Byok};
 use crate::domain::values::money::Usd;
-use crate::domain::values::window::{Reset, days_between};
+use crate::domain::values::window::days_between;
 use crate::schema::{Queue, begin, key, stored};
 
 /// The permissions of a model's providers to use prompts.
@@ -39,22 +38,6 @@ pub struct Rules {
     pub providers: Vec<String>,
     /// The regions in which a model may run; empty allows all.
     pub regions: Vec<Region>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub daily: Option<DailyLimit>,
-}
-
-/// The most that one key may spend in a UTC day, in whole cents, and whether BYOK counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DailyLimit {
-    pub limit: Usd,
-    pub byok: Byok,
-}
-
-impl DailyLimit {
-    /// How what it limits is counted.
-    pub fn basis(self) -> Basis {
-        Basis { reset: Reset::Daily, byok: self.byok }
-    }
 }
 
 impl Rules {

@@ -15,9 +15,7 @@ fn rules(models: &[&str], data_policy: DataPolicy) -> GuardrailRules {
 async fn a_guardrail_is_made_once_read_and_replaced() {
     let (server, provider, _) = scripted(|request, _| {
         match request.method.as_str() {
-            "POST" => {
-                answer(201, r#"{"data":{"id":"g-1","name":"cs-pilot","allowed_models":["a/b-2026"],"limit_usd":null}}"#)
-            }
+            "POST" => answer(201, r#"{"data":{"id":"g-1","name":"cs-pilot","allowed_models":["a/b-2026"]}}"#),
             // The answer repeats the request.
             _ => answer(200, &format!(r#"{{"data":{{"id":"g-1",{}}}"#, &request.body[1..])),
         }

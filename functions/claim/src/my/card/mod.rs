@@ -10,7 +10,6 @@ use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::money::Usd;
 
 use crate::my::rules::StudentRules;
-use crate::my::today::Today;
 use crate::my::{Obstacle, kind_of_request, words};
 
 pub(crate) struct Card<'a> {
@@ -26,7 +25,6 @@ pub(crate) struct Card<'a> {
     pub(crate) amount_left: Usd,
     pub(crate) as_of: Option<String>,
     pub(crate) window: String,
-    pub(crate) today: Option<Today>,
     /// Whether there is money to spend, now or in a later window.
     pub(crate) can_spend: bool,
     pub(crate) offers: Offers,
@@ -87,37 +85,33 @@ impl Card<'_> {
         let spending = view.spending(now);
         let amount_left = (cap - spending.in_window).or_zero();
         let nothing_left = view.next_limit(now).is_none();
-        let today = Today::read(view, rules, now);
-        let spendable = today.as_ref().map_or(amount_left, |today| today.left.min(amount_left));
         let offers = offers(view, kind, obstacle.is_none(), now);
         let not_replaced = obstacle.as_ref().filter(|obstacle| offers.has_key && obstacle.stops_replacing_only());
         let state = grant.shown_state(now).as_str();
-        let stopped_today = today.as_ref().and_then(|today| today.stops(amount_left));
-        let label = if stopped_today.is_some() { words::USED_UP_TODAY } else { words::label(view, now) };
+        let label = words::label(view, now);
         let terms = settings.texts.terms.as_deref().zip(view.terms_to_accept());
         Card {
             view,
             state,
             label,
             tone: match label {
-                words::USED_UP | words::USED_UP_TODAY => "warning",
+                words::USED_UP => "warning",
                 words::OVER => "ended",
                 _ => state,
             },
-            words: stopped_today.unwrap_or_else(|| words::state(view, obstacle.as_ref(), now)),
+            words: words::state(view, obstacle.as_ref(), now),
             cap,
             spending,
             amount_left,
             as_of: view.as_of(listed_at).map(|as_of| column_time(as_of, settings.term.zone())),
             window: words::window(view, now),
-            today: today.filter(|_| !nothing_left),
             can_spend: can_spend(view, obstacle.as_ref(), now),
             offers,
             no_replacement: not_replaced.map(|obstacle| words::no_new_key(obstacle, &settings.term)),
             new_after_leak: matches!(obstacle, None | Some(Obstacle::Begin(BeginRefused::ReplacementsUsedUp))),
             terms: terms.map(|(text, hash)| TermsOfUse { text, hash }),
             nothing_left,
-            too_dear: if nothing_left { None } else { rules.long_answers.too_dear(spendable, spendable < amount_left) },
+            too_dear: if nothing_left { None } else { rules.long_answers.too_dear(amount_left) },
             last_request: words::last_request(view, now),
             more_form: view.may_ask_for_more(now).is_ok().then(|| typed.unwrap_or_default()),
         }

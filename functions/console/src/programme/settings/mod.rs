@@ -1,6 +1,5 @@
 //! A programme's settings as a form: the table of their fields, how each is read, and which of them are shown to whom.
 
-mod brake;
 mod create;
 mod doubts;
 pub(crate) mod edit;
@@ -18,7 +17,6 @@ use reader::{never_open, too_many_roles};
 
 use crate::kit::form::{Field, Form, FormValue, ShownField};
 
-pub(crate) use brake::BrakeFloor;
 pub(crate) use create::{create, new};
 pub(crate) use edit::edit;
 pub(crate) use models::{KnownModels, NotListed, models_of, new_models, refuse_impossible};

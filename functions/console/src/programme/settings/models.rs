@@ -11,7 +11,6 @@ use bursar_core::store::StoreError;
 use bursar_core::web::Site;
 
 use super::SettingsDraft;
-use super::brake::BrakeFloor;
 use super::reader::{list_of, words};
 use crate::kit::form::Form;
 
@@ -114,8 +113,7 @@ impl NotListed {
     }
 }
 
-/// Refuses models and providers of settings that there are notand too small a brake, in their form. Returns the
-/// status if there is one.
+/// Refuses models and providers of settings that there are not, in their form. Returns the status if there is one.
 pub(crate) async fn refuse_impossible(
     site: &Site,
     form: &mut Form<SettingsDraft>,
@@ -125,11 +123,6 @@ pub(crate) async fn refuse_impossible(
     let before = form.before().map(|before| before.settings.rules.all.clone()).unwrap_or_default();
     let models = KnownModels::check(site, &before.models, &after.rules.all.models, deadline).await?;
     let providers = check_providers(site, &before.providers, &after.rules.all.providers, deadline).await;
-    let before = form.before().map(|before| &before.settings);
-    if let Some(why) = BrakeFloor::refusal(&site.table, before, after).await? {
-        form.refuse("daily_usd", why);
-        return Ok(Some(StatusCode::UNPROCESSABLE_ENTITY));
-    }
     let refused = [("models", models), ("providers", providers)];
     let refused = refused.into_iter().filter_map(|(id, refused)| Some((id, refused?)));
     let statuses: Vec<StatusCode> = refused

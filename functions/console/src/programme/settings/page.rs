@@ -10,7 +10,7 @@ use bursar_core::store::Overview;
 use bursar_core::web::{Answer, AppError, Fields, Result, Site};
 
 use super::edit::version;
-use super::{BrakeFloor, FieldGroup, SettingsDraft, groups, read};
+use super::{FieldGroup, SettingsDraft, groups, read};
 use crate::kit::access::{PageFrame, ProgrammeAccess};
 use crate::kit::form::{Form, Owner};
 use crate::kit::job_line::JobLine;
@@ -85,7 +85,6 @@ pub(crate) async fn show(
     let Overview { budget, jobs, .. } = overview.ok_or_else(AppError::not_found)?;
     let saved = SettingsDraft { settings: programme.settings.clone(), budget: budget.limit };
     let edit = edit.unwrap_or_else(|| Form::edit(saved));
-    let floor = BrakeFloor::read(&site.table, &programme.settings).await?;
     Ok(site.page(&SettingsPage {
         frame: PageFrame::new(site, &access.visitor),
         programme,
@@ -93,7 +92,7 @@ pub(crate) async fn show(
         is_faculty: access.is_faculty(),
         may_edit: may_edit(access),
         version: version(programme, budget.limit),
-        edit: edit.hinting("daily_usd", floor.hint()),
+        edit,
         reason,
     }))
 }

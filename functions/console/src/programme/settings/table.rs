@@ -134,17 +134,6 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         ..MONEY
     },
     Field {
-        id: "daily_usd",
-        label: "Brake for a day",
-        hint: "In dollars: what one key may spend in a UTC day, so that a leak costs a day and not the term. Only with a cap for the whole term. Empty: no brake.",
-        when_empty: "no brake",
-        kind: FieldKind::Money,
-        owner: Owner::Faculty,
-        write: |draft| draft.settings.rules.all.daily.map(|daily| plain(daily.limit)).unwrap_or_default(),
-        read: |form, draft| form.brake(&draft.settings).map(|brake| draft.settings.rules.all.daily = brake),
-        ..MONEY
-    },
-    Field {
         id: "cost_code",
         label: "Cost code",
         hint: "Used by finance to book the spending.",

@@ -10,8 +10,6 @@ use bursar_core::domain::values::window::Reset;
 use jiff::ToSpan;
 
 use self::story::Story;
-use bursar_core::domain::programme::Byok;
-use bursar_core::domain::programme::rules::DailyLimit;
 
 use super::*;
 use crate::tests::{at, settings_mut};
@@ -92,27 +90,11 @@ fn a_working_key_shows_its_money() {
     let weekly = || Story::new().set(|view| settings_mut(view).basis.reset = Reset::Weekly).shown().used(12_000_000);
     insta::assert_snapshot!(spent.money(), @"Left: $15.01 Used: $4.99, as of 20 Nov 2026, 15:05 Cap: $20 for the whole term, until the end of 6 Feb 2027");
     insta::assert_snapshot!(weekly().money(), @"Left: $8 Used: $12, as of 20 Nov 2026, 14:05 Cap: $20 a week; resets on 23 Nov 2026, 01:00");
-    let allowance =
-        |story: Story| words::allowance(&story.view, Usd::from_dollars(8), story.rules.confirmed.daily, story.now);
+    let allowance = |story: Story| words::allowance(&story.view, Usd::from_dollars(8), story.now);
     insta::assert_snapshot!(allowance(weekly()), @"$8 until 23 Nov 2026, 01:00 (Europe/Berlin), then $20 again");
     insta::assert_snapshot!(allowance(Story::new()), @"$8 until the end of 6 Feb 2027");
     let no_more = weekly().set(|view| settings_mut(view).claims.replacements = 0).after(20.minutes());
     assert!(no_more.reads().contains("Your key cannot be replaced now. You have replaced your key as often as"));
-}
-
-#[test]
-fn a_day_stops_a_key() {
-    let braked = |used| {
-        let mut story = Story::new().shown().used(used);
-        story.rules.confirmed.daily = Some(DailyLimit { limit: Usd::from_dollars(5), byok: Byok::Inside });
-        story
-    };
-    assert!(
-        braked(1_500_000).reads().contains("Left today: $3.50 of $5 a day; a new day begins on 21 Nov 2026, 01:00")
-    );
-    insta::assert_snapshot!(braked(5_000_000).brief(), @"used up today: Your key has spent what it may spend in a day, $5. Requests are refused until 21 Nov 2026, 01:00; then it works again, with $15 left of your cap. [Check what I have used] [Ask for more] [Hand my key back] [Replace my key] [My key has leaked: end it]");
-    insta::assert_snapshot!(braked(20_000_000).words(), @"Your cap for the whole term is used up. Requests with your key are refused. If you need more, ask below.");
-    assert!(braked(5_000_000).after(24.hours()).brief().starts_with("working: Your key works."));
 }
 
 #[test]
