@@ -332,10 +332,10 @@ async fn a_cost_code_that_changed_is_said() {
     let physics = programme(&campus, "Physics", "4711", &["fin"]).await;
     cut(&campus, "2026-10-05T00:20:00Z", &[]).await;
     cut(&campus, "2026-11-01T00:20:00Z", &[(&maths, 10), (&physics, 10)]).await;
-    // What faculty ask for changes nothing.
+    // Faculty change no cost code.
     for (of, asked) in [(&physics, "4713"), (&maths, "4714")] {
         edit(&mut campus, of, |settings| settings.people.faculty = vec![address("faye")]).await;
-        campus.edit(&campus.student("faye@uni.edu").await, &[("cost_code", asked)]).await.expect(303);
+        campus.edit(&campus.student("faye@uni.edu").await, &[("cost_code", asked)]).await.expect(422);
     }
     campus.edit(&campus.admin().await, &[("cost_code", "4712")]).await.expect(303);
     campus.clock.stop_at(at("2026-12-03T00:00:00Z")).unwrap();

@@ -103,8 +103,8 @@ impl App {
                 self.alert(programme, (scope, *threshold, *of_limit), recipient, now, deadline).await
             }
             QueuedMail::TestAlert { programme, recipient } => self.test_alert(programme, recipient, now).await,
-            QueuedMail::Request { programme, asked_by, asked, recipient } => {
-                self.request(programme, asked_by, (asked, row.written_at), recipient).await
+            QueuedMail::Request { programme, asked_by, request, recipient } => {
+                self.request(programme, asked_by, (request, row.written_at), recipient).await
             }
             QueuedMail::More { programme, grant, recipient } => {
                 self.asks_for_more(programme, grant, row.written_at, recipient, now).await

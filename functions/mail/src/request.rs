@@ -21,7 +21,7 @@ impl App {
         &self,
         programme: &ProgrammeId,
         asked_by: &PersonId,
-        (asked, asked_at): (&AskedOfAdmins, Moment),
+        (request, asked_at): (&AskedOfAdmins, Moment),
         recipient: &PersonId,
     ) -> Result<Letter, NoMail> {
         let programme = self.programme(programme).await?;
@@ -30,7 +30,7 @@ impl App {
             return Err(NoMail::NotDue("this person is no longer an admin"));
         }
         let asker = self.table.get(StaffPerson::key_of(asked_by)).await?.ok_or(GONE)?;
-        Ok(self.to(&person.address, |words| words.request(&programme, &asker, asked, asked_at)))
+        Ok(self.to(&person.address, |words| words.request(&programme, &asker, request, asked_at)))
     }
 
     /// The mail of a student's request, if it is still open and its recipient one of those who decide.
@@ -94,13 +94,13 @@ impl Words<'_> {
         }
     }
 
-    fn request(self, programme: &Programme, asker: &StaffPerson, asked: &AskedOfAdmins, asked_at: Moment) -> Letter {
+    fn request(self, programme: &Programme, asker: &StaffPerson, request: &AskedOfAdmins, asked_at: Moment) -> Letter {
         let id = &programme.id;
         let name = plain(&programme.settings.name);
         let address = asker.address.as_written();
         let who = programme.settings.people.name_of(asker.address.matched()).unwrap_or(address);
         let mut facts = vec![("Programme".to_owned(), name.clone()), ("Asked by".to_owned(), address.to_owned())];
-        let (subject, link) = match asked {
+        let (subject, link) = match request {
             AskedOfAdmins::Settings(wishes) => {
                 facts.extend(wishes.iter().map(|wish| (wish.label.clone(), wish.words.clone())));
                 let subject = match &wishes[..] {

@@ -303,7 +303,7 @@ impl Table {
         &self,
         programme: &ProgrammeId,
         asked_by: &PersonId,
-        asked: &AskedOfAdmins,
+        request: &AskedOfAdmins,
         now: Moment,
         deadline: Deadline,
     ) -> Result<bool> {
@@ -312,7 +312,7 @@ impl Table {
         let mails = admins.map(|recipient| QueuedMail::Request {
             programme: programme.clone(),
             asked_by: asked_by.clone(),
-            asked: asked.clone(),
+            request: request.clone(),
             recipient,
         });
         let once = self.once(format!("ask#{programme}#{asked_by}"), BETWEEN_ASKS, now)?;

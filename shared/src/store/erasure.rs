@@ -420,8 +420,8 @@ impl Table {
             // One that cannot be read may name the person.
             let rows = requests.flat_map(|filed| filed.rows).map(|row| self.get(OutboxRow::key_of(row)));
             for row in found_by(rows).await? {
-                if let QueuedMail::Request { asked, .. } = &row.mail
-                    && asked.names_any(addresses)
+                if let QueuedMail::Request { request, .. } = &row.mail
+                    && request.names_any(addresses)
                 {
                     self.delete(&row.key(), deadline).await?;
                     after.count::<OutboxRow>(1);

@@ -81,6 +81,7 @@ async fn the_page_says_for_how_many_the_budget_is_enough() {
     // No more than the budget can be spent, whoever claims.
     for (credits, lacks) in [(99, Some(["$100", "$99"])), (100, None)] {
         campus.provider().set_credits(dollars(credits).unwrap()).unwrap();
+        campus.minutes(1);
         assert_eq!(campus.sync().await["complete"], true);
         let warnings = about_the_balance(&admin.get(ID).await);
         assert_eq!(warnings.len(), usize::from(lacks.is_some()), "{warnings:?}");

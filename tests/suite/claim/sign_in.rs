@@ -242,13 +242,15 @@ async fn signing_in_leads_to_the_page() {
     assert!(lost.alert().unwrap().contains("what was typed is lost"), "{}", lost.readable());
     assert_eq!(signs_in(&campus, &admin, "admin").await, campus.console("/settings"));
 
-    // A page that only answers a form leads to its programme.
+    // An address that only takes a form leads to its programme.
+    let people = campus.console("/people");
+    assert_eq!(admin.get(&people).await.expect(303).location(), Some(&*campus.console("")));
     let close = campus.console("/close");
     let preview = admin.submit(&admin.get(&campus.console("/settings")).await, &close, &[]).await.expect(200);
     campus.hours(9);
     admin.submit(&preview, &close, &[("confirm", "CS pilot")]).await.expect(401);
     assert_eq!(signs_in(&campus, &admin, "admin").await, close);
-    assert_eq!(admin.get(&close).await.expect(303).location(), Some(&*campus.console("")));
+    admin.get(&close).await.expect(200);
 
     // A page of staff is nobody else's, and what is planted leads nowhere.
     for (path, leads_to) in [(&*page, "/my"), ("/my/help", "/my/help")] {

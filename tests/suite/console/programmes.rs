@@ -308,7 +308,8 @@ async fn a_claim_window_can_be_used() {
     campus.edit(&faye, &[("claim_closes_at", ""), ("claim_opens_at", &too_late)]).await.expect(303);
     let day = ends_on.parse::<jiff::civil::Date>().unwrap().yesterday().unwrap().to_string();
     refused(&admin, &[("ends_on", &day)]).await;
-    let short = [("name", "Next"), ("starts_on", "2035-01-01"), ("ends_on", "2035-01-02")];
+    let after = ("claim_opens_at", "2035-01-03T00:00");
+    let short = [("name", "Next"), ("starts_on", "2035-01-01"), ("ends_on", "2035-01-02"), after];
     let page = admin.get("/console/programmes/new?from=cs-pilot").await;
     let why = admin.submit(&page, "/console/programmes", &short).await.expect(422).alerts().concat();
     assert!(why.contains("Nobody could claim a key"), "{why}");

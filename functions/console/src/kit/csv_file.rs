@@ -182,7 +182,7 @@ fn write_rows<W: Write, R>(
 fn written_out(cell: Cell) -> String {
     let is_chosen = matches!(cell, Cell::Text(_));
     let text = cell.in_full().unwrap_or_default();
-    if is_chosen || text.contains([',', '"', '\r', '\n']) { sheet_text(&text) } else { text }
+    if is_chosen || text.contains([',', '\r', '\n']) || text.contains("\"") { sheet_text(&text) } else { text }
 }
 
 /// Whether the client takes gzip: it is named and not refused with a weight of zero.

@@ -15,19 +15,19 @@ pub(crate) async fn ask(post: Post<Faculty>) -> Answer {
     let Post { site, access, fields, person, now, deadline, .. } = &post;
     let programme = &access.programme;
     let page = paths::settings(&programme.id);
-    let asked = match fields.filled("what") {
+    let request = match fields.filled("what") {
         Some("close") => AskedOfAdmins::Close,
         Some("next") => AskedOfAdmins::NextTerm,
         Some(_) => return Err(AppError::unprocessable("The form did not say what to ask for.")),
         None => wishes(&post).await?,
     };
-    if asked != AskedOfAdmins::NextTerm {
+    if request != AskedOfAdmins::NextTerm {
         is_open(programme)?;
     }
-    if asked == AskedOfAdmins::Settings(Vec::new()) {
+    if request == AskedOfAdmins::Settings(Vec::new()) {
         return Ok(site.done(&page, &Flash::Already));
     }
-    if !site.table.ask_admins(&programme.id, person, &asked, *now, *deadline).await? {
+    if !site.table.ask_admins(&programme.id, person, &request, *now, *deadline).await? {
         let sentence =
             "You asked the admins about this programme within the last hour. Answer that mail, or ask again later.";
         return Err(AppError::too_fast(sentence, BETWEEN_ASKS));

@@ -163,7 +163,7 @@ pub enum QueuedMail {
     Request {
         programme: ProgrammeId,
         asked_by: PersonId,
-        asked: AskedOfAdmins,
+        request: AskedOfAdmins,
         recipient: PersonId,
     },
     /// A student's request for a larger cap, to those who decide about it.
@@ -242,7 +242,7 @@ impl AskedOfAdmins {
     /// Whether a wish names one of these addresses.
     pub(crate) fn names_any(&self, addresses: &BTreeSet<MatchedAddress>) -> bool {
         let AskedOfAdmins::Settings(wishes) = self else { return false };
-        let mut words = wishes.iter().flat_map(|wish| wish.words.split([' ', ',', '<', '>', '"']));
+        let mut words = wishes.iter().flat_map(|wish| wish.words.split([' ', ',', '<', '>', '\u{22}']));
         words.any(|word| EmailAddress::parse(word).is_ok_and(|address| addresses.contains(address.matched())))
     }
 }

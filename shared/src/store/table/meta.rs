@@ -58,7 +58,7 @@ impl Table {
     pub async fn find_meta(&self) -> Result<Option<Meta>> {
         match self.get(Meta::key_of()).await? {
             Some(Meta { shape, .. }) if shape != SHAPE => Err(StoreError::OtherShape(shape)),
-            found => Ok(found),
+            meta => Ok(meta),
         }
     }
 

@@ -70,7 +70,7 @@ impl ReportQuery {
 
     /// What has a line of its own, or the sentence that refuses the report.
     pub(super) fn grouping(&self) -> Result<Grouping, String> {
-        match GROUPINGS.iter().find(|(by, ..)| *by == self.by) {
+        match GROUPINGS.iter().find(|(grouping, ..)| *grouping == self.by) {
             Some((.., grouping)) => Ok(*grouping),
             None => Err("A report is grouped by day, group, model or person. Choose one of these.".to_owned()),
         }

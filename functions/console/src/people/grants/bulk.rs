@@ -157,11 +157,11 @@ impl<'a> Chosen<'a> {
         if action == GrantAction::Remind {
             rows.retain(|row| row.may_be_reminded(listed_at));
         }
-        let found = rows.len();
+        let count = rows.len();
         if action == GrantAction::Resume && sought.ticked.is_empty() {
             rows.retain(|row| !row.line.holds.is_paused_singly());
         }
-        let left_out = found - rows.len();
+        let left_out = count - rows.len();
         rows.sort_by_cached_key(GrantRow::address);
         let ids: Vec<&GrantId> = rows.iter().map(|row| &row.line.id).collect();
         let budget = site.table.budget(&programme.id).await?;

@@ -64,7 +64,7 @@ pub(crate) async fn page(site: Site, access: ProgrammeAccess, RawQuery(query): R
 /// Who asked for what a link says, and when, where the link names that.
 async fn reason(site: &Site, programme: &Programme, wished: &Fields) -> Result<Option<String>> {
     let Some(asked_by) = wished.get("asked_by").and_then(|person| person.parse().ok()) else { return Ok(None) };
-    let Some(asked_at) = wished.get("asked_at").and_then(|at| at.parse::<Moment>().ok()) else { return Ok(None) };
+    let Some(asked_at) = wished.get("asked_at").and_then(|text| text.parse::<Moment>().ok()) else { return Ok(None) };
     let who = show::person(&site.table, &asked_by).await?;
     Ok(Some(format!("{who} asked for this on {}.", time_in(asked_at, programme.settings.term.zone()))))
 }
