@@ -7,9 +7,7 @@ use std::path::Path;
 
 use bursar_core::config::SignOnRequired;
 use bursar_core::domain::grant::HoldKind;
-use bursar_core::domain::programme::basis::Byok;
 use bursar_core::domain::values::id::GrantId;
-use bursar_core::domain::values::money::Usd;
 use bursar_core::store::Enrolment;
 use bursar_local::inbox::Contents;
 use bursar_local::sign_on::Lie;
