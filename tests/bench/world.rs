@@ -14,7 +14,7 @@ use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use bursar_core::clock::{Clock, Moment};
-use bursar_core::domain::sign_in::Session;
+use bursar_core::domain::sign_in::{Session, SignIn, SignInMethod};
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::{DeploymentId, PersonId};
 use bursar_core::domain::values::token::SessionToken;
@@ -142,8 +142,10 @@ impl World {
         let origins =
             [clients::serve(gate.before(aws::router(services))).await, clients::serve(gate.before(asked)).await];
         let (token, admin) = (SessionToken::generate(), EmailAddress::parse(ADMIN)?);
-        let session = Session::begun(token.hash(), admin.matched().clone(), Some(PersonId::random()), clock.now());
-        engine.fill(vec![to_item(&meta)?, to_item(&session)?]).await?;
+        let sign_in = SignIn::none(admin.matched().clone()).vouched_for(clock.now());
+        let person = Some(PersonId::random());
+        let session = Session::new(token.hash(), &sign_in, SignInMethod::Link, person, clock.now());
+        engine.fill(vec![to_item(&meta)?, to_item(&sign_in)?, to_item(&session)?]).await?;
         let keys_made = seed::fill(&engine, &provider, &deployment, (keys, each), clock.now()).await?;
         eprintln!("bench: a world of {keys} keys was made in {:.1} s", begun.elapsed().as_secs_f64());
         Ok(World {
@@ -183,8 +185,9 @@ impl World {
         let (mut items, mut lines) = (seed::programme(programme, count, now)?, String::new());
         for number in 0..count {
             let token = SessionToken::generate();
-            let person = seed::invited(&mut items, programme, number, now)?;
-            items.push(to_item(&Session::begun(token.hash(), person, None, now))?);
+            let sign_in = SignIn::none(seed::invited(&mut items, programme, number, now)?).vouched_for(now);
+            items.push(to_item(&Session::new(token.hash(), &sign_in, SignInMethod::Link, None, now))?);
+            items.push(to_item(&sign_in)?);
             lines += &format!("bursar={} {}\n", token.reveal(), token.csrf().reveal());
         }
         self.engine.fill(items).await?;

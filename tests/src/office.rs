@@ -5,7 +5,7 @@ use std::time::Duration;
 use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::programme::Settings;
-use bursar_core::domain::sign_in::{Asker, LINK_LASTS, LiveLink, Proof, Session};
+use bursar_core::domain::sign_in::{Asker, LINK_LASTS, LiveLink, Proof, Session, SignInMethod};
 use bursar_core::domain::usage::reading::{DailyUse, Reading};
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::{Epoch, GrantId, ProgrammeId, new_ulid};
@@ -37,7 +37,7 @@ pub async fn session_cookie(stack: &Stack, address: &str) -> String {
     let before = table.sign_in_of(address.matched()).await.unwrap();
     let after = before.follow(&link.hash(), &proof, now).unwrap();
     let person = Some(table.person_of(&address, soon()).await.unwrap());
-    let session = Session::begun(token.hash(), address.matched().clone(), person, now);
+    let session = Session::new(token.hash(), &after, SignInMethod::Link, person, now);
     let begun = table.sign_in(&before, &after, &session, (None, None), soon()).await.unwrap();
     assert_eq!(begun, SessionOutcome::Begun);
     format!("bursar={}", token.reveal())

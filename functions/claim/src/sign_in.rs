@@ -150,11 +150,14 @@ pub(crate) async fn sign_out(site: Site, deadline: Deadline, source: Source, pos
     let everywhere = posted.fields.get("everywhere") == Some("on");
     let mut what = AuditDetail::new(Act::SignedOut);
     if everywhere {
-        site.table.sign_out_elsewhere(session, now, deadline).await?;
         what = what.noting("in every browser");
     }
     let access = session.person.as_ref().map(|person| AccessEntry::new(person, source.0, now, what));
-    site.table.sign_out(session, access.as_ref(), deadline).await?;
+    if everywhere {
+        site.table.sign_out_everywhere(&session.address, access.as_ref(), now, deadline).await?;
+    } else {
+        site.table.sign_out(session, access.as_ref(), deadline).await?;
+    }
     Ok(site.done("/", &Flash::SignedOut { everywhere }).setting(site.cookies.end_session()))
 }
 
@@ -186,7 +189,7 @@ pub(crate) async fn begin_session(
         (SignInMethod::Link | SignInMethod::Code, SignOnRequired::Everybody) => true,
     };
     let token = SessionToken::generate();
-    let mut session = Session::begun(token.hash(), after.address.clone(), person, now);
+    let mut session = Session::new(token.hash(), after, method, person, now);
     if is_barred {
         // Where the sign-on is down, somebody must be able to say so.
         let admin = session.person.clone().filter(|_| site.table.is_admin_of_environment(&after.address));

@@ -9,7 +9,7 @@ use ulid::Ulid;
 use crate::clock::Moment;
 use crate::domain::sign_on::Identity;
 use crate::domain::values::address::MatchedAddress;
-use crate::domain::values::id::PersonId;
+use crate::domain::values::id::{Nonce, PersonId};
 use crate::domain::values::token::{BrowserTokenHash, CodeHash, LinkTokenHash, SessionTokenHash};
 use crate::schema::{key, stored};
 
@@ -17,6 +17,8 @@ pub const LINK_LASTS: SignedDuration = SignedDuration::from_mins(30);
 /// The time within which a request for a link may still be answered.
 pub const LOGIN_REQUEST_LASTS: SignedDuration = SignedDuration::from_hours(1);
 const MOST_LINKS: usize = 5;
+/// The sessions of an address that are good at once. The oldest gives way.
+const MOST_SESSIONS: usize = 20;
 const MOST_MAILS_AN_HOUR: usize = 5;
 /// The mails an hour with codes of sign-ons: for whoever signed on, and for all who type one address.
 const MOST_OF_A_SIGN_ON: usize = 3;
@@ -28,12 +30,16 @@ const AT_ONCE: usize = 3;
 const BETWEEN_MAILS: SignedDuration = SignedDuration::from_mins(1);
 /// The time after the last mail for which unused links are remembered.
 const UNFOLLOWED_KNOWN: SignedDuration = SignedDuration::from_hours(24);
+/// The time after its last write for which the state is kept, so that a request that read it before never finds none to write over.
+const KEPT_AFTER_WRITE: SignedDuration = SignedDuration::from_hours(1);
 /// The wrong codes after which no code is accepted. A code of sixty bits cannot be guessed in so few tries,
 /// and a stranger who uses them up ends codes only, never links.
 pub(super) const WRONG_CODES: u32 = 5;
 
 crate::named! {
     /// How a session begins.
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "kebab-case")]
     pub enum SignInMethod: as_str, in_words {
         Link = "link", "by a mailed link";
         Code = "code", "by a mailed code";
@@ -44,10 +50,12 @@ crate::named! {
 }
 
 /// The state of signing in for one address: its valid links and codes, the recent mails, and the wrong codes.
-/// Every address that is typed in has one, known or not.
+/// Every address that is typed in has one, known or not. Every write of it rests on the generation and the version that it read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SignIn {
     pub address: MatchedAddress,
+    /// A random value that each of its sessions carries. Whoever replaces it ends all sessions that there are.
+    pub generation: Nonce,
     pub links: Vec<LiveLink>,
     /// Every link that was made, used or not, until it expires: with these and the sessions all items of the address are found.
     pub issued_links: Vec<MadeLink>,
@@ -56,8 +64,8 @@ pub struct SignIn {
     pub last_mailed_at: Option<Moment>,
     /// The wrong codes since the last mail; beyond the limit no code is accepted.
     pub wrong_codes: u32,
-    pub last_tried_at: Option<Moment>,
-    /// Sessions that begun by its links and codes, so that all are found. They may have been signed out since.
+    pub written_at: Moment,
+    /// Sessions until they expire, the oldest first. They may have been signed out since.
     pub sessions: Vec<BegunSession>,
     /// The version, which every change increases; 0 before the first.
     pub version: u64,
@@ -148,13 +156,14 @@ impl SignIn {
     pub fn none(address: MatchedAddress) -> SignIn {
         SignIn {
             address,
+            generation: Nonce::random(),
             links: Vec::new(),
             issued_links: Vec::new(),
             mailed: Vec::new(),
             unfollowed: 0,
             last_mailed_at: None,
             wrong_codes: 0,
-            last_tried_at: None,
+            written_at: Moment::UNIX_EPOCH,
             sessions: Vec::new(),
             version: 0,
         }
@@ -253,37 +262,45 @@ impl SignIn {
         after
     }
 
+    /// Ends every session, link and code of the address.
+    pub fn sign_out_all(&self, now: Moment) -> SignIn {
+        SignIn { generation: Nonce::random(), links: Vec::new(), ..self.changed(now) }
+    }
+
     pub fn with_wrong_code(&self, now: Moment) -> SignIn {
         let version = self.version.max(1);
-        SignIn { wrong_codes: self.wrong_codes + 1, last_tried_at: Some(now), version, ..self.clone() }
+        SignIn { wrong_codes: self.wrong_codes + 1, written_at: now, version, ..self.clone() }
     }
 
-    /// The time from which nothing of this state matters.
+    /// The time from which nothing of this state matters. Links, codes and the counts of mails end within an hour of their write.
     pub fn ends_at(&self) -> Moment {
-        let links = self.links.iter().map(|live| live.ends_at);
-        let mails = self.mailed.iter().map(|mailed| mailed.at + LOGIN_REQUEST_LASTS);
-        let unfollowed =
-            self.last_mailed_at.filter(|_| self.unfollowed >= AT_ONCE).map(|mailed_at| mailed_at + UNFOLLOWED_KNOWN);
-        let tried = self.last_tried_at.map(|tried_at| tried_at + LINK_LASTS);
-        let sessions = self.sessions.iter().map(|begun| begun.ends_at);
-        links.chain(mails).chain(unfollowed).chain(tried).chain(sessions).max().unwrap_or(Moment::UNIX_EPOCH)
+        let mut ends_at = self.written_at + KEPT_AFTER_WRITE;
+        if let Some(mailed_at) = self.last_mailed_at
+            && self.unfollowed >= AT_ONCE
+        {
+            ends_at = ends_at.max(mailed_at + UNFOLLOWED_KNOWN);
+        }
+        for session in &self.sessions {
+            ends_at = ends_at.max(session.ends_at);
+        }
+        ends_at
     }
 
-    #[must_use]
-    pub fn with_session(mut self, begun: &Session) -> SignIn {
-        self.sessions.push(BegunSession { session: begun.session.clone(), ends_at: begun.ends_at });
-        self
+    /// Adds a session of this generation. If there are too many, the oldest gives way.
+    pub fn add_session(&mut self, session: &Session) {
+        if self.sessions.len() >= MOST_SESSIONS {
+            self.sessions.remove(0);
+        }
+        self.sessions.push(BegunSession { session: session.session.clone(), ends_at: session.ends_at });
     }
 
     fn used(&self, now: Moment) -> SignIn {
-        let mut after = SignIn { links: Vec::new(), unfollowed: 0, wrong_codes: 0, ..self.changed(now) };
-        after.sessions.retain(|begun| now < begun.ends_at);
-        after
+        SignIn { links: Vec::new(), unfollowed: 0, wrong_codes: 0, ..self.vouched_for(now) }
     }
 
     /// The next version of the state without what has expired, on which a change is built.
     fn changed(&self, now: Moment) -> SignIn {
-        let mut after = SignIn { version: self.version + 1, ..self.clone() };
+        let mut after = SignIn { version: self.version + 1, written_at: now, ..self.clone() };
         after.links.retain(|live| now < live.ends_at);
         after.issued_links.retain(|link| now < link.ends_at);
         after.mailed.retain(|mailed| now < mailed.at + LOGIN_REQUEST_LASTS);
@@ -307,7 +324,10 @@ const USE_NOTED_EACH: SignedDuration = SignedDuration::from_mins(10);
 pub struct Session {
     pub session: SessionTokenHash,
     pub address: MatchedAddress,
-    /// The id of a person with a role, as audit entries name them.
+    /// That of its address' sign-in. When the address has another, the session is over.
+    pub generation: Nonce,
+    pub method: SignInMethod,
+    /// The id of a person with a role, as audit entries name them. Without one a session never opens the console.
     pub person: Option<PersonId>,
     pub begun_at: Moment,
     pub used_at: Moment,
@@ -321,9 +341,24 @@ stored! {
 
 impl Session {
     /// A session that begins now, as long as the role of its person allows.
-    pub fn begun(session: SessionTokenHash, address: MatchedAddress, person: Option<PersonId>, now: Moment) -> Session {
+    pub fn new(
+        session: SessionTokenHash,
+        sign_in: &SignIn,
+        method: SignInMethod,
+        person: Option<PersonId>,
+        now: Moment,
+    ) -> Session {
         let lasts = if person.is_some() { ROLE_SESSION_LASTS } else { SESSION_LASTS };
-        Session { session, address, person, begun_at: now, used_at: now, ends_at: now + lasts }
+        Session {
+            session,
+            address: sign_in.address.clone(),
+            generation: sign_in.generation.clone(),
+            method,
+            person,
+            begun_at: now,
+            used_at: now,
+            ends_at: now + lasts,
+        }
     }
 
     /// The same, which lasts no longer than this.
@@ -529,9 +564,11 @@ mod tests {
     #[test]
     fn sessions_end_after_disuse() {
         let hash = || SessionToken::generate().hash();
-        let student = Session::begun(hash(), ada(), None, at(0));
+        let sign_in = SignIn::none(ada());
+        let begin = |person| Session::new(hash(), &sign_in, SignInMethod::Link, person, at(0));
+        let student = begin(None);
         assert!(student.is_good(at(29)) && !student.is_good(at(30)) && !student.is_to_be_noted(at(29)));
-        let faculty = Session::begun(hash(), ada(), Some(PersonId::random()), at(0));
+        let faculty = begin(Some(PersonId::random()));
         assert!(faculty.is_good(at(59)) && !faculty.is_good(at(60)));
         assert!(!faculty.is_to_be_noted(at(9)) && faculty.is_to_be_noted(at(10)));
         let used = Session { used_at: at(450), ..faculty };

@@ -106,7 +106,7 @@ impl Table {
             let transaction = self.begin_telling(&alarm, self.people_of(&recipients, deadline).await?, now)?;
             let mut transaction = transaction.replace(&AddedAdmins { added, version })?;
             if !is_admin {
-                transaction = self.signing_out(transaction, matched).await?;
+                transaction = self.sign_out_all(transaction, matched, now).await?;
             }
             Ok(Round::Write(transaction.told_by(&[audit_entry])?, ()))
         })

@@ -39,6 +39,8 @@ use crate::store::{
 
 /// How many mails of a grant are changed in one transaction, with up to as many addresses.
 const ROWS_AT_ONCE: usize = 12;
+/// After so long no request is under way that began before, such as a sign-in, and what lies under an address is looked at once more.
+const LOOKED_AT_AGAIN: SignedDuration = SignedDuration::from_mins(1);
 /// For so many days the backups of the table keep what was erased.
 pub const BACKUP_DAYS: u16 = 35;
 
@@ -58,6 +60,8 @@ pub struct Erasure {
     pub actor: Actor,
     /// When it goes on; `None` once it is done.
     pub again_at: Option<Moment>,
+    /// When nothing was left to erase but what a request under way may still write.
+    pub cleared_at: Option<Moment>,
     pub done_at: Option<Moment>,
     /// When a grant was erased last, or it began.
     pub advanced_at: Moment,
@@ -86,6 +90,7 @@ impl Erasure {
             programme: None,
             actor: author.actor.clone(),
             again_at: Some(author.now),
+            cleared_at: None,
             done_at: None,
             advanced_at: author.now,
             done: 0,
@@ -321,8 +326,8 @@ impl Table {
         Ok(self.commit_once(transaction, context.deadline).await?.then_some(after))
     }
 
-    /// Ends an erasure if nothing is left to it: what is under a person's address goes too, and the erasure names nobody. Otherwise it goes
-    /// on after this time.
+    /// Ends an erasure if nothing is left to it: what is under a person's address goes too, a minute later once more, and the erasure names
+    /// nobody. Otherwise it goes on after this time.
     pub async fn leave_erasure(
         &self,
         erasure: &Erasure,
@@ -331,24 +336,25 @@ impl Table {
     ) -> Result<bool> {
         let mut after = erasure.next();
         let mut transaction = self.transaction();
-        let mut is_done = self.grants_to_erase(erasure).await?.is_empty()
+        let mut is_clear = self.grants_to_erase(erasure).await?.is_empty()
             && self.without_files(&mut after, author.now, author.deadline).await?;
-        if is_done {
+        if is_clear {
             for address in erasure.former.iter().chain(&erasure.address) {
                 let is_typed = erasure.address.as_ref() == Some(address);
                 let grants = self.grants_of_address(address).await?;
                 let person_grants = grants.iter().filter(|grant| erasure.is_of(&grant.person, is_typed));
                 person_grants.for_each(|grant| after.join(grant));
             }
-            is_done = after.grants == erasure.grants;
+            is_clear = after.grants == erasure.grants;
         }
-        (after.again_at, after.done_at) =
-            if is_done { (None, Some(author.now)) } else { (Some(author.now + goes_on_after), None) };
-        if is_done {
-            let mut addresses = std::mem::take(&mut after.former);
-            addresses.extend(after.address.take());
-            after.ids = BTreeSet::new();
+        after.again_at = Some(author.now + goes_on_after);
+        let mut is_done = false;
+        if is_clear {
+            let cleared_at = *after.cleared_at.get_or_insert(author.now);
+            after.again_at = Some(cleared_at + LOOKED_AT_AGAIN);
+            is_done = cleared_at + LOOKED_AT_AGAIN <= author.now || erasure.programme.is_some();
             let mut nobodys = BTreeSet::new();
+            let addresses: Vec<MatchedAddress> = after.former.iter().chain(&after.address).cloned().collect();
             for address in addresses {
                 if !self.is_anybodys(&address, None).await? {
                     transaction =
@@ -357,6 +363,13 @@ impl Table {
                 }
             }
             self.without_requests(&mut after, &nobodys, author.deadline).await?;
+        }
+        if is_done {
+            after.again_at = None;
+            after.done_at = Some(author.now);
+            after.address = None;
+            after.former.clear();
+            after.ids.clear();
         }
         let transaction = transaction.replace(&after)?.unaudited(Unaudited::Erasure);
         // Another runner may be further.
@@ -446,9 +459,15 @@ impl Table {
         after.count::<SignIn>(usize::from(sign_in.version > 0));
         after.count::<Session>(sign_in.sessions.len());
         after.count::<Link>(sign_in.issued_links.len());
-        // Before all else, since whoever signs on meanwhile changes what is read here.
-        transaction = self.signing_out(transaction, address).await?;
+        // Whoever signs on meanwhile changes what was read here, and it is done once more.
+        transaction = transaction.without_sign_in(&sign_in)?;
         // There may be more than fit into a transaction: anybody may ask.
+        for begun in &sign_in.sessions {
+            self.delete(&Session::key_of(&begun.session), deadline).await?;
+        }
+        for link in &sign_in.issued_links {
+            self.delete(&Link::key_of(&link.link), deadline).await?;
+        }
         for request in self.list(LoginRequest::of_address(address)).await? {
             self.delete(&OutboxRow::key_of(request.id), deadline).await?;
             self.delete(&request.key(), deadline).await?;

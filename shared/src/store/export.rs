@@ -51,7 +51,7 @@ impl Table {
             grants.push(grant(self, view).await?);
         }
         let sign_in = self.sign_in_of(address).await?;
-        take_apart!(SignIn: address links mailed wrong_codes, without issued_links unfollowed last_mailed_at last_tried_at sessions version = sign_in);
+        take_apart!(SignIn: address links mailed wrong_codes, without generation issued_links unfollowed last_mailed_at written_at sessions version = sign_in);
         let mut link_mails = Vec::new();
         for mailed in mailed {
             link_mails.extend(self.get(OutboxRow::key_of(mailed.login_request)).await?.map(mail));
@@ -78,8 +78,8 @@ impl Table {
             "person": person,
             "sessions": to_list(sessions, |stored_session| {
                 let is_this = session.is_some_and(|session| stored_session.session == session.session);
-                take_apart!(Session: begun_at ends_at, without session address person used_at = stored_session);
-                json!({"is_this": is_this, "begun_at": *begun_at, "ends_at": *ends_at})
+                take_apart!(Session: begun_at ends_at method, without session address generation person used_at = stored_session);
+                json!({"is_this": is_this, "begun_at": *begun_at, "ends_at": *ends_at, "by": method.as_str()})
             }),
             // Of people with a role.
             "sign_ins_and_files": to_list(accesses, |access| {
@@ -121,7 +121,7 @@ async fn grant(table: &Table, view: &View) -> Result<Value> {
     let programme = &view.programme;
     // What is hidden is how a claim is made once, what a job did last, and what the provider is still to be told.
     take_apart!(Grant: id person group own_cap state holds has_reservation replacements allowed stage keys lost more_request, without programme
-        lease epoch begun_at counted_at job entries due_at provider_agrees ends_since backoff version = &view.grant);
+        state_since lease epoch begun_at counted_at job entries due_at provider_agrees ends_since backoff version = &view.grant);
     take_apart!(Person: address name roster_id, without = person);
     let history = table.list_known(AuditEntry::of_grant(&programme.id, id)).await?;
     let mails = table.mails_of(&programme.id, id).await?;

@@ -2,6 +2,7 @@
 //! rate limits. [`sign_in`](crate::domain::sign_in) decides what is valid for an address. Each decision is one conditional write, so of
 //! many requests with one link one signs in.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
@@ -311,7 +312,7 @@ impl Table {
                 Err(not) => return Ok(Round::Over(Err(not))),
             };
             let stored_link = Link { link: link.link.clone(), address: address.clone(), ends_at: link.ends_at };
-            let mut transaction = self.transaction().replace(&after)?.without_ended(&before, &after)?;
+            let mut transaction = self.transaction().with_sign_in(&before, &after)?.without_ended(&before, &after)?;
             if !before.is_again(login_request) {
                 let none = RateCount::of_links(now);
                 let tally = self.get(none.key()).await?.unwrap_or(none);
@@ -333,9 +334,14 @@ impl Table {
     /// Counts a wrong code without another version, so that whoever types such keeps nobody from following a link; by the same write for
     /// an address that is known and for one that is not. Returns `false` when somebody else was faster.
     pub async fn count_wrong_code(&self, before: &SignIn, now: Moment, deadline: Deadline) -> Result<bool> {
-        let as_read = [(":version", number(before.version)), (":was", number(before.wrong_codes))];
-        let unchanged = "version = :version AND wrong_codes = :was";
-        let counted = self.transaction().create_or_replace(&before.with_wrong_code(now), unchanged, &as_read)?;
+        let after = before.with_wrong_code(now);
+        let counted = if before.version == 0 {
+            self.transaction().create(&after)?
+        } else {
+            let unchanged = format!("{SIGN_IN_AS_READ} AND wrong_codes = :was");
+            let [generation, version] = values_as_read(before);
+            self.transaction().put(&after, &unchanged, &[generation, version, (":was", number(before.wrong_codes))])?
+        };
         self.commit_once(counted.unaudited(Unaudited::SignIn), deadline).await
     }
 
@@ -349,9 +355,13 @@ impl Table {
         (access, binding): (Option<&AccessEntry>, Option<&SignOnBinding>),
         deadline: Deadline,
     ) -> Result<SessionOutcome> {
-        let after = after.clone().with_session(session);
-        let transaction = self.transaction().replace(&after)?.without_ended(before, &after)?;
-        let transaction = access.into_iter().try_fold(transaction.create(session)?, Transaction::create)?;
+        let mut after = after.clone();
+        after.add_session(session);
+        let transaction = self.transaction().with_sign_in(before, &after)?.without_ended(before, &after)?;
+        let mut transaction = transaction.create(session)?;
+        if let Some(access) = access {
+            transaction = transaction.create(access)?;
+        }
         let transaction = match binding {
             Some(binding) => self.with_binding(transaction, binding, session).await?,
             None => Some(transaction.unaudited(Unaudited::SignIn)),
@@ -361,9 +371,19 @@ impl Table {
         Ok(if is_written { SessionOutcome::Begun } else { SessionOutcome::Changed })
     }
 
+    /// The session, if it is good. Its address may be signing out, so what differs is read once more.
     pub async fn session(&self, session: &SessionTokenHash, now: Moment) -> Result<Option<Session>> {
-        let kept: Option<Session> = self.get(Session::key_of(session)).await?;
-        Ok(kept.filter(|session| session.is_good(now)))
+        for _ in 0..2 {
+            let Some(kept) = self.get(Session::key_of(session)).await? else { return Ok(None) };
+            if !kept.is_good(now) {
+                return Ok(None);
+            }
+            let sign_in = self.get(SignIn::key_of(&kept.address)).await?;
+            if sign_in.is_some_and(|sign_in| sign_in.generation == kept.generation) {
+                return Ok(Some(kept));
+            }
+        }
+        Ok(None)
     }
 
     /// Records that a session is in use. A session that was ended meanwhile stays ended.
@@ -388,23 +408,34 @@ impl Table {
         self.commit_once(transaction.unaudited(Unaudited::SignIn), deadline).await.map(drop)
     }
 
-    /// Ends every other session of an address. The current one is ended last, so that after a failure the request can be repeated.
-    pub async fn sign_out_elsewhere(&self, session: &Session, now: Moment, deadline: Deadline) -> Result<()> {
-        let sessions = self.sessions_of(&session.address, now).await?;
-        for other_session in sessions.iter().filter(|other_session| other_session.session != session.session) {
-            self.sign_out(other_session, None, deadline).await?;
-        }
-        Ok(())
+    /// Ends every session of an address, and tells of it if it has a role.
+    pub async fn sign_out_everywhere(
+        &self,
+        address: &MatchedAddress,
+        access: Option<&AccessEntry>,
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<()> {
+        self.carry_through(deadline, || async {
+            let mut transaction = self.sign_out_all(self.transaction(), address, now).await?;
+            if let Some(access) = access {
+                transaction = transaction.create(access)?;
+            }
+            Ok(Round::Write(transaction.unaudited(Unaudited::SignIn), ()))
+        })
+        .await
     }
 
-    /// Ends every session, link and code of an address, in the transaction that is the reason. Without this item a sign-in that is under
-    /// way fails too.
-    pub(crate) async fn signing_out(&self, transaction: Transaction, address: &MatchedAddress) -> Result<Transaction> {
+    /// Ends every session, link and code of an address, in the transaction that is the reason: one write, however many there are. A
+    /// sign-in that is under way fails too.
+    pub(crate) async fn sign_out_all(
+        &self,
+        transaction: Transaction,
+        address: &MatchedAddress,
+        now: Moment,
+    ) -> Result<Transaction> {
         let sign_in = self.sign_in_of(address).await?;
-        let as_read = [(":version", number(sign_in.version))];
-        let unchanged = "attribute_not_exists(pk) OR version = :version";
-        let transaction = transaction.remove(&SignIn::key_of(address), unchanged, &as_read)?;
-        transaction.without_ended(&sign_in, &SignIn::none(address.clone()))
+        transaction.with_sign_in(&sign_in, &sign_in.sign_out_all(now))
     }
 
     /// Notes one more use of what is allowed so often in any hour. Where it is too early, returns the time from which it is not.
@@ -432,6 +463,13 @@ impl Table {
     }
 }
 
+/// That the state of an address' sign-in is what was read.
+const SIGN_IN_AS_READ: &str = "generation = :generation AND version = :version";
+
+fn values_as_read(before: &SignIn) -> [(&'static str, AttributeValue); 2] {
+    [(":generation", text(before.generation.as_str())), (":version", number(before.version))]
+}
+
 impl Transaction {
     /// Counts one more in this attribute of a tally, unless that has reached `most` meanwhile.
     pub(crate) fn counting_one(self, tally: &RateCount, attribute: &str, most: u32) -> Result<Transaction> {
@@ -450,12 +488,30 @@ impl Transaction {
         self.update(&tally.key(), &counted, &condition, &values)
     }
 
-    /// Removes the links and sessions that the state of signing in does not name any more.
-    fn without_ended(self, before: &SignIn, after: &SignIn) -> Result<Transaction> {
-        let links = before.issued_links.iter().filter(|link| !after.issued_links.contains(link));
-        let sessions = before.sessions.iter().filter(|begun| !after.sessions.contains(begun));
-        let links = links.map(|link| Link::key_of(&link.link).item_key);
-        let keys = links.chain(sessions.map(|begun| Session::key_of(&begun.session).item_key));
-        keys.into_iter().try_fold(self, |transaction, key| transaction.remove(&key, "", &[]))
+    /// Writes the state of an address' sign-in over the one that was read, or where none was.
+    pub(crate) fn with_sign_in(self, before: &SignIn, after: &SignIn) -> Result<Transaction> {
+        if before.version == 0 {
+            return self.create(after);
+        }
+        self.put(after, SIGN_IN_AS_READ, &values_as_read(before))
+    }
+
+    /// Removes the links and sessions that the state of an address' sign-in does not name any more: some fifty at most.
+    fn without_ended(mut self, before: &SignIn, after: &SignIn) -> Result<Transaction> {
+        for link in before.issued_links.iter().filter(|link| !after.issued_links.contains(link)) {
+            self = self.remove(&Link::key_of(&link.link), "", &[])?;
+        }
+        for begun in before.sessions.iter().filter(|begun| !after.sessions.contains(begun)) {
+            self = self.remove(&Session::key_of(&begun.session), "", &[])?;
+        }
+        Ok(self)
+    }
+
+    /// Takes the state of an address' sign-in away, as it was read.
+    pub(crate) fn without_sign_in(self, before: &SignIn) -> Result<Transaction> {
+        if before.version == 0 {
+            return Ok(self);
+        }
+        self.remove(&SignIn::key_of(&before.address), SIGN_IN_AS_READ, &values_as_read(before))
     }
 }

@@ -111,7 +111,7 @@ impl Table {
             let free = KnownAddress { bound: None, version: known_address.version + 1, ..known_address.clone() };
             let transaction = self.transaction().replace(&free)?;
             let transaction = transaction.remove(&SignOnBinding::key_of(identity), "", &[])?;
-            let transaction = self.signing_out(transaction, address).await?;
+            let transaction = self.sign_out_all(transaction, address, author.now).await?;
             let person = if self.has_role(address).await? { known_address.person.as_ref() } else { None };
             let audit_entry = self.entry_about(address, person, Act::SignOnUnbound, author.actor, author.now).await?;
             Ok(Round::Write(transaction.told_by(&[audit_entry])?, true))

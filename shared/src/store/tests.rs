@@ -30,7 +30,7 @@ use crate::domain::programme::guardrail::Guardrail;
 use crate::domain::programme::role::Roles;
 use crate::domain::programme::rules::Tier;
 use crate::domain::programme::{Budget, Programme};
-use crate::domain::sign_in::{LINK_LASTS, LOGIN_REQUEST_LASTS, Session, SignIn};
+use crate::domain::sign_in::{LINK_LASTS, LOGIN_REQUEST_LASTS, Session, SignIn, SignInMethod};
 use crate::domain::sign_on::{BegunSignOn, SIGN_ON_LASTS, SignOnBinding};
 use crate::domain::usage::crossing::Crossing;
 use crate::domain::values::address::EmailAddress;
@@ -131,8 +131,10 @@ fn an_item_of_another_kind_or_shape_is_corrupt_and_names_nobody() {
 fn privacy() {
     let now = Moment::UNIX_EPOCH;
     let address = EmailAddress::parse("ada@uni.edu").unwrap().matched().clone();
-    let session = |person| Session::begun(SessionToken::generate().hash(), address.clone(), person, now).expires();
-    let ignored = SignIn { last_mailed_at: Some(now), unfollowed: usize::MAX, ..SignIn::none(address.clone()) };
+    let none = SignIn::none(address.clone());
+    let hash = || SessionToken::generate().hash();
+    let session = |person| Session::new(hash(), &none, SignInMethod::Link, person, now).expires();
+    let ignored = SignIn { last_mailed_at: Some(now), unfollowed: usize::MAX, ..none.clone() };
     let held_back = Undeliverable { address: address.clone(), why: UnreachableReason::Suppressed, marked_at: now };
     let after = |expires: Option<Moment>| expires.unwrap().duration_since(now);
     let retention = SignedDuration::from_hours(24 * i64::from(RETENTION_DAYS));

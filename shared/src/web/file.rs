@@ -49,7 +49,7 @@ impl FileRequest {
         about: (Option<&ProgrammeId>, Option<&GrantId>),
     ) -> Result<Recorded> {
         if !self.is_head {
-            let person = visitor.person(site, self.deadline).await?;
+            let person = visitor.person()?;
             let what = AuditDetail::new(Act::FileGiven).noting(file);
             let mut access = AccessEntry::new(&person, self.source.0, site.clock.now(), what);
             access.audit_entry.programme = about.0.cloned();

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::{COOKIE, HeaderMap, HeaderValue, REFERER};
 use axum::http::request::Parts;
@@ -19,7 +18,6 @@ use crate::config::Origin;
 use crate::deadline::Deadline;
 use crate::domain::programme::role::is_among;
 use crate::domain::sign_in::Session;
-use crate::domain::values::address::EmailAddress;
 use crate::domain::values::id::PersonId;
 use crate::domain::values::token::{BrowserToken, CsrfToken, SessionToken};
 
@@ -60,16 +58,8 @@ impl Visitor {
     }
 
     /// The visitor with a role, as an audit entry names them.
-    pub async fn person(&self, site: &Site, deadline: Deadline) -> Result<PersonId> {
-        match &self.session.person {
-            Some(person) => Ok(person.clone()),
-            // The session is from before the person had a role.
-            None => {
-                let address =
-                    EmailAddress::parse(self.session.address.as_str()).context("a session without an address")?;
-                Ok(site.table.person_of(&address, deadline).await?)
-            }
-        }
+    pub fn person(&self) -> Result<PersonId> {
+        self.session.person.clone().ok_or_else(AppError::no_right)
     }
 }
 
@@ -77,11 +67,19 @@ impl FromRequestParts<Site> for Visitor {
     type Rejection = AppError;
 
     async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Visitor> {
-        match Visitor::read(site, &parts.headers).await? {
-            Some(visitor) => Ok(visitor),
-            None => Err(signed_out(parts, site)),
+        let Some(visitor) = Visitor::read(site, &parts.headers).await? else { return Err(signed_out(parts, site)) };
+        if is_for_staff(parts.uri.path()) && visitor.session.person.is_none() {
+            // Whoever was given a role since signs in once more, in the way that a role asks for.
+            let known_person = site.table.known(&visitor.session.address).await?;
+            let has_role = known_person.is_some_and(|known_person| known_person.has_role);
+            return Err(if has_role { signed_out(parts, site) } else { AppError::no_right() });
         }
+        Ok(visitor)
     }
+}
+
+fn is_for_staff(path: &str) -> bool {
+    path.starts_with("/console")
 }
 
 /// The start for whoever opens a page, and a refusal of what is posted. This browser keeps where it was, and comes back after signing in.
@@ -137,7 +135,7 @@ impl Destination {
     }
 
     pub fn is_for_staff(&self) -> bool {
-        self.0.starts_with("/console")
+        is_for_staff(&self.0)
     }
 }
 
@@ -156,9 +154,10 @@ impl FromRequest<Site> for Posted {
 
     async fn from_request(request: Request, site: &Site) -> Result<Posted> {
         let (mut parts, body) = request.into_parts();
+        // The session is looked at when the whole body is here, however long that takes.
+        let fields = Fields::within(FormBounds::SIGNED_IN, Request::from_parts(parts.clone(), body)).await;
         let visitor = Visitor::from_request_parts(&mut parts, site).await?;
-        let request = Request::from_parts(parts, body);
-        Posted::verify(visitor, Fields::within(FormBounds::SIGNED_IN, request).await?)
+        Posted::verify(visitor, fields?)
     }
 }
 
@@ -196,14 +195,13 @@ impl Cookies {
     }
 
     pub fn set_asking(self, token: &BrowserToken) -> HeaderValue {
-        self.set(ASKING, token.reveal(), SameSite::Strict, None)
+        self.set(ASKING, token.reveal(), SameSite::Lax, None)
     }
 
     pub fn sign_on(self, headers: &HeaderMap) -> Option<BrowserToken> {
         self.read(headers, SIGN_ON).and_then(|value| BrowserToken::parse(&value))
     }
 
-    /// It comes back from the provider, so it is not as strict as that of a browser that asked.
     pub fn set_sign_on(self, token: &BrowserToken) -> HeaderValue {
         self.set(SIGN_ON, token.reveal(), SameSite::Lax, Some(cookie::time::Duration::minutes(10)))
     }
@@ -303,8 +301,7 @@ mod tests {
         }
         let set = tls.set_asking(&asking);
         assert!(
-            set.to_str().unwrap().starts_with("__Host-bursar-ask=")
-                && set.to_str().unwrap().contains("SameSite=Strict")
+            set.to_str().unwrap().starts_with("__Host-bursar-ask=") && set.to_str().unwrap().contains("SameSite=Lax")
         );
         assert_eq!(tls.asking(&sent_back(&set)).unwrap().hash(), asking.hash());
         assert!(!set.to_str().unwrap().contains("Max-Age"));

@@ -121,6 +121,7 @@ async fn stored_data_is_there_to_read() {
       "sessions": [
         {
           "begun_at": "2026-11-10T09:30:00Z",
+          "by": "link",
           "ends_at": "2026-11-10T10:00:00Z",
           "is_this": true
         }

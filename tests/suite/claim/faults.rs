@@ -60,10 +60,10 @@ async fn a_first_claim_makes_few_calls() {
     for call in campus.gate.calls().split_off(before).into_iter().filter(|call| call.function == Claim) {
         *made.entry(call.name.to_string()).or_default() += 1;
     }
-    // The session, the person's enrolments and the account are read besides.
+    // The session with its address' sign-in, the person's enrolments and the account are read besides.
     insta::assert_debug_snapshot!(made, @r#"
     {
-        "dynamodb:GetItem": 10,
+        "dynamodb:GetItem": 11,
         "dynamodb:Query": 5,
         "dynamodb:TransactWriteItems": 2,
         "dynamodb:UpdateItem": 1,

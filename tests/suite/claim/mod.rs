@@ -14,6 +14,7 @@ mod my;
 mod refusals;
 mod sign_in;
 mod sign_on;
+mod sign_out;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -3,7 +3,7 @@
 use bursar_core::config::{FrontSecret, SignOnRequired};
 use bursar_core::domain::audit::{Act, AuditEntry};
 use bursar_core::domain::grant::{Grant, Person};
-use bursar_core::domain::sign_in::Session;
+use bursar_core::domain::sign_in::{Session, SignInMethod};
 use bursar_core::domain::sign_on::BindingProof;
 use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::token::SessionToken;
@@ -76,7 +76,7 @@ async fn proves(campus: &Campus, visitor: &Visitor, page: &Page, name: &str) -> 
 }
 
 /// Signs somebody on who is connected by the code of this address.
-async fn is_connected(campus: &Campus, name: &str) {
+pub(super) async fn is_connected(campus: &Campus, name: &str) {
     let browser = campus.browser();
     let asks = signs_on(campus, &browser, &format!("sub-{name}"), None).await.expect(200);
     proves(campus, &browser, &asks, name).await.expect(303);
@@ -359,7 +359,7 @@ async fn an_undone_connection_is_not_made_again() {
     let binding = campus.table.binding_of(address("ada").matched()).await.unwrap().unwrap();
     assert!(campus.table.unbind(&binding.address, campus.by()).await.unwrap());
     let (before, now) = (campus.table.sign_in_of(&binding.address).await.unwrap(), campus.clock.now());
-    let session = Session::begun(SessionToken::generate().hash(), binding.address.clone(), None, now);
+    let session = Session::new(SessionToken::generate().hash(), &before, SignInMethod::SignOn, None, now);
     let by = (None, Some(&binding));
     let outcome = campus.table.sign_in(&before, &before.vouched_for(now), &session, by, soon()).await.unwrap();
     assert_eq!(outcome, SessionOutcome::BoundOtherwise);

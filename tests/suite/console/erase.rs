@@ -119,6 +119,8 @@ async fn an_erased_person_is_gone() {
     campus.minutes(16);
     campus.work().await;
     campus.work().await;
+    campus.minutes(2);
+    campus.work().await;
     campus.judged().await;
     admin.get(&kept).await.expect(404);
     let done = admin.get(&receipt).await;
@@ -173,7 +175,7 @@ async fn of_a_grant_without_an_address_its_person_is_forgotten() {
     assert!(!page.body.contains("also."), "her address is somebody else's by now");
     admin.submit(&page, ERASE, &[("id", "s2")]).await.expect(422);
     let receipt = admin.submit(&page, ERASE, &[("id", "s1")]).await.expect(303).location().unwrap().to_owned();
-    for _ in 0..2 {
+    for _ in 0..3 {
         campus.minutes(16);
         campus.work().await;
     }
@@ -221,7 +223,7 @@ async fn what_may_be_theirs_is_named_and_ticked() {
     let ticked = [("email", "canary@example.edu"), (*lost, "on"), (*same, "on")];
     add("art", "canary.0@example.edu", "s2", "Canary B").await;
     let receipt = admin.submit(&found, ERASE, &ticked).await.expect(303).location().unwrap().to_owned();
-    for _ in 0..3 {
+    for _ in 0..4 {
         campus.minutes(2);
         campus.work().await;
     }
@@ -325,7 +327,7 @@ async fn an_erased_address_is_free_again() {
     let found = admin.get("/console/people/erase?email=ada%40example.edu").await;
     let receipt = erased(&admin, &found, "ada@example.edu").await.expect(303).location().unwrap().to_owned();
     apply("ada@example.edu,Eve,s2").await;
-    for _ in 0..2 {
+    for _ in 0..3 {
         campus.minutes(16);
         campus.work().await;
     }

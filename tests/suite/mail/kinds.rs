@@ -7,7 +7,7 @@ use bursar_core::domain::grant::Stopped;
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::programme::Programme;
-use bursar_core::domain::sign_in::Session;
+use bursar_core::domain::sign_in::{Session, SignInMethod};
 use bursar_core::domain::sign_on::{BindingProof, Identity, SignOnBinding};
 use bursar_core::domain::values::token::SessionToken;
 use bursar_core::domain::values::window::utc_date;
@@ -63,8 +63,8 @@ async fn each_kind_of_mail_reaches_its_reader() {
         bound_at: now,
     };
     let before = campus.table.sign_in_of(&bound).await.unwrap();
-    let session = Session::begun(SessionToken::generate().hash(), bound, None, now);
     let after = before.vouched_for(now);
+    let session = Session::new(SessionToken::generate().hash(), &after, SignInMethod::SignOn, None, now);
     campus.table.sign_in(&before, &after, &session, (None, Some(&binding)), soon()).await.unwrap();
     let end = (utc_date(now), false);
     assert!(campus.table.tell_of_model_end(&programme, "a/model", end, now, soon()).await.unwrap());

@@ -11,6 +11,8 @@ use super::Refused;
 
 /// By how many seconds two clocks may differ.
 const LEEWAY: f64 = 60.0;
+/// How many seconds old a token may be. A sign-on takes ten minutes at most, and its token is made at the end of it.
+const OLDEST: f64 = 600.0;
 /// The longest subject that the standard allows.
 const LONGEST_SUBJECT: usize = 255;
 
@@ -44,6 +46,8 @@ pub(super) struct Claims {
     aud: Value,
     azp: Option<String>,
     exp: f64,
+    iat: f64,
+    nbf: Option<f64>,
     nonce: Option<String>,
     pub(super) sub: String,
     #[serde(flatten)]
@@ -106,8 +110,15 @@ impl<'a> IdToken<'a> {
         if !only_us.contains(&claims.aud) || claims.azp.as_ref().is_some_and(|party| party != expected.client_id) {
             return Err(Refused("sign-on: aud"));
         }
-        if claims.exp + LEEWAY <= expected.now.as_second() as f64 {
+        let now = expected.now.as_second() as f64;
+        if claims.exp + LEEWAY <= now {
             return Err(Refused("sign-on: exp"));
+        }
+        if claims.iat > now + LEEWAY || claims.iat < now - OLDEST - LEEWAY {
+            return Err(Refused("sign-on: iat"));
+        }
+        if claims.nbf.is_some_and(|from| from > now + LEEWAY) {
+            return Err(Refused("sign-on: nbf"));
         }
         if claims.nonce.as_deref() != Some(expected.nonce) {
             return Err(Refused("sign-on: nonce"));

@@ -10,6 +10,7 @@ use bursar_core::clock::Moment;
 use bursar_core::config::{OpenIdProvider, Origin, web_address};
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::sign_on::Identity;
+use bursar_core::domain::values::address::is_invisible;
 use bursar_core::domain::values::token::BrowserToken;
 use bursar_core::secrets::ClientSecret;
 use bursar_core::tls;
@@ -40,6 +41,8 @@ const BETWEEN_FETCHES: SignedDuration = SignedDuration::from_mins(1);
 const FAILURE_KEPT_FOR: SignedDuration = SignedDuration::from_secs(15);
 /// More than any of its answers has.
 const MOST_BYTES: usize = 256 << 10;
+/// The longest name that is shown, in characters.
+const LONGEST_NAME: usize = 100;
 
 const CLOSED: Refused = Refused("sign-on: the provider does not answer");
 const UNREADABLE: Refused = Refused("sign-on: the provider's answer cannot be read");
@@ -163,6 +166,9 @@ impl OpenId {
             None if !metadata.authorization_response_iss_parameter_supported => {}
             Some(_) | None => return Err(Refused("sign-on: iss of the answer")),
         }
+        if answer.get("error").is_some() {
+            return Err(Refused("sign-on: error"));
+        }
         let code = answer.get("code").ok_or(Refused("sign-on: no code"))?;
         let tokens = self.exchange(&metadata, code, &browser.derive(VERIFIER), deadline).await?;
         let id_token = IdToken::read(&tokens.id_token)?;
@@ -180,7 +186,7 @@ impl OpenId {
         Ok(VouchedFor {
             identity: Identity::new(issuer, &claims.sub),
             roster_id: person_claim.as_ref().and_then(|name| text_in(said, name)).filter(|id| !id.is_empty()),
-            name: text_in(said, "preferred_username").or_else(|| text_in(said, "name")),
+            name: text_in(said, "preferred_username").or_else(|| text_in(said, "name")).map(|name| to_shown(&name)),
         })
     }
 
@@ -269,6 +275,11 @@ fn key_named(kid: &str, keys: &[PublicKey]) -> Option<PublicKey> {
 /// A text that UserInfo says, or else the ID token.
 fn text_in(said: [&Map<String, Value>; 2], name: &str) -> Option<String> {
     said.into_iter().find_map(|claims| claims.get(name)?.as_str().map(str::to_owned))
+}
+
+/// A name as pages show it: not longer than names are, and without what nobody sees.
+fn to_shown(name: &str) -> String {
+    name.chars().filter(|letter| !is_invisible(*letter)).take(LONGEST_NAME).collect()
 }
 
 /// The JSON that answers a request. `otherwise` says what an error or no answer is.

@@ -172,7 +172,7 @@ impl<A: Admission> Post<A> {
     ) -> Result<Post<A>> {
         let sender = visitor.clone();
         let access = A::admit(site, visitor, programme).await?;
-        let person = sender.person(site, deadline).await?;
+        let person = sender.person()?;
         let actor = Actor::Person(person.clone());
         Ok(Post { site: site.clone(), access, fields, person, actor, now: site.clock.now(), deadline })
     }
@@ -207,36 +207,43 @@ impl FromRequest<Site> for Upload {
 
     async fn from_request(request: Request, site: &Site) -> Result<Upload> {
         let (mut parts, body) = request.into_parts();
+        // The session is looked at when the whole body is here, however long that takes.
+        let parts_of_form = read_multipart(Request::from_parts(parts.clone(), body), site).await;
         let visitor = Visitor::from_request_parts(&mut parts, site).await?;
+        let (fields, file) = parts_of_form?;
         let programme = programme_in(&mut parts).await;
         let Ok(deadline) = Deadline::from_request_parts(&mut parts, site).await;
-        let kind = parts.headers.get(CONTENT_TYPE).map(|kind| kind.as_bytes().to_ascii_lowercase()).unwrap_or_default();
-        if !kind.starts_with(b"multipart/form-data") {
-            return Err(AppError::status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
-        }
-        let request = Request::from_parts(parts, body);
-        let mut form = Multipart::from_request(request, site).await.map_err(unreadable)?;
-        let mut fields = Vec::new();
-        let mut file = None;
-        while let Some(part) = form.next_field().await.map_err(unreadable)? {
-            if fields.len() == MOST_PARTS {
-                return Err(AppError::status(StatusCode::BAD_REQUEST));
-            }
-            let name = part.name().unwrap_or_default().to_owned();
-            let bytes = part.bytes().await.map_err(unreadable)?;
-            if name == "file" {
-                file = Some(bytes);
-            } else {
-                fields.push((name, String::from_utf8_lossy(&bytes).into_owned()));
-            }
-        }
-        let Posted { visitor, fields } = Posted::verify(visitor, fields.into_iter().collect())?;
+        let Posted { visitor, fields } = Posted::verify(visitor, fields)?;
         if file.as_ref().is_some_and(|file| file.len() > MOST_OF_A_FILE) {
             return Err(AppError::status(StatusCode::PAYLOAD_TOO_LARGE));
         }
         let form = Post::admit(site, visitor, programme.as_deref(), fields, deadline).await?;
         Ok(Upload { form, file: file.filter(|file| !file.is_empty()) })
     }
+}
+
+/// The fields of a multipart form, and its part `file`.
+async fn read_multipart(request: Request, site: &Site) -> Result<(Fields, Option<Bytes>)> {
+    let kind = request.headers().get(CONTENT_TYPE).map(|kind| kind.as_bytes().to_ascii_lowercase()).unwrap_or_default();
+    if !kind.starts_with(b"multipart/form-data") {
+        return Err(AppError::status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+    }
+    let mut form = Multipart::from_request(request, site).await.map_err(unreadable)?;
+    let mut fields = Vec::new();
+    let mut file = None;
+    while let Some(part) = form.next_field().await.map_err(unreadable)? {
+        if fields.len() == MOST_PARTS {
+            return Err(AppError::status(StatusCode::BAD_REQUEST));
+        }
+        let name = part.name().unwrap_or_default().to_owned();
+        let bytes = part.bytes().await.map_err(unreadable)?;
+        if name == "file" {
+            file = Some(bytes);
+        } else {
+            fields.push((name, String::from_utf8_lossy(&bytes).into_owned()));
+        }
+    }
+    Ok((fields.into_iter().collect(), file))
 }
 
 /// The extractor's own errors carry the status: 413 beyond the limit, 400 for a malformed body.

@@ -1,8 +1,8 @@
 //! `backup` makes a dated copy of a data folder, also while a bundle runs in it. `restore` makes a new data folder from one, or from a folder
 //! that something else has put back. No bundle starts in a copy itself, since only a restored one knows that it is one.
 
-use std::fs::{self, DirBuilder, File};
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -32,7 +32,8 @@ pub fn backup(folder: &Path, copies: &Path, now: Moment) -> Result<PathBuf> {
     DirBuilder::new().recursive(true).mode(0o700).create(copies).with_context(|| copies.display().to_string())?;
     let name = now.strftime(DATED).to_string();
     let copy = copies.join(&name);
-    let unfinished = tempfile::Builder::new().prefix(&format!("{name}.")).tempdir_in(copies)?;
+    let only_ours = Permissions::from_mode(0o700);
+    let unfinished = tempfile::Builder::new().prefix(&format!("{name}.")).permissions(only_ours).tempdir_in(copies)?;
     // The table first, as the provider is always ahead of it: the built-in one is in the other.
     copy_database(&files.table, &unfinished.path().join(TABLE_FILE))?;
     copy_database(&files.state(), &unfinished.path().join(STATE_FILE))?;

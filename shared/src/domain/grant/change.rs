@@ -261,6 +261,9 @@ impl<L> Change<L> {
         if self.budget != BudgetChange::None {
             self.depends_on = DependsOn::Settings;
         }
+        if self.grant.state != before.state {
+            self.grant.state_since = Some(now);
+        }
         self.set_due(view, now);
         self
     }

@@ -145,13 +145,13 @@ pub struct RecoveredKey {
 
 impl View {
     /// Records keys that a restored table does not know, the newest enabled one as live. `candidates` may hold every
-    /// listed key of the grant. Returns `Unchanged` if there is nothing to record.
+    /// listed key of the grant. A key that the student ended stays ended. Returns `Unchanged` if there is nothing to record.
     pub fn recover(&self, candidates: &[RecoveredKey], now: Moment) -> Result<Change, Unchanged> {
         let unknown = self.unknown(candidates);
         let Some(newest) = unknown.last() else { return Err(Unchanged) };
         let was_ended = match self.grant.live() {
             Some(live) => candidates.iter().any(|candidate| candidate.hash == live.hash && !candidate.enabled),
-            None => newest.epoch >= self.grant.epoch,
+            None => newest.epoch >= self.grant.epoch && !self.is_ended_by_student(newest),
         };
         let live = self.newest_enabled(&unknown);
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
@@ -196,7 +196,7 @@ impl View {
         let live = self.newest_enabled(&unknown).map(|live| &live.hash);
         let stays = live.or(self.grant.live().map(|live| &live.hash));
         let enabled = candidates.iter().filter(|candidate| candidate.enabled);
-        let in_question = enabled.filter(|candidate| {
+        let in_question = enabled.filter(|candidate| !self.is_ended_by_student(candidate)).filter(|candidate| {
             let was_live = self.grant.live().is_some_and(|live| live.hash == candidate.hash);
             was_live || unknown.iter().any(|unknown| unknown.hash == candidate.hash)
         });
@@ -218,7 +218,18 @@ impl View {
             return None;
         }
         let enabled = unknown.iter().filter(|candidate| candidate.enabled && candidate.epoch >= self.grant.epoch);
-        enabled.max_by_key(|candidate| candidate.epoch).copied()
+        enabled
+            .filter(|candidate| !self.is_ended_by_student(candidate))
+            .max_by_key(|candidate| candidate.epoch)
+            .copied()
+    }
+
+    /// Whether the student reported this key as leaked, or handed it back, although the copy of the table did not know it: it was made
+    /// before they did that.
+    fn is_ended_by_student(&self, candidate: &RecoveredKey) -> bool {
+        let is_by_student =
+            matches!(self.grant.state, GrantState::Stopped { why: Stopped::Leaked | Stopped::Returned });
+        is_by_student && self.grant.state_since.is_some_and(|since| candidate.made_at <= since)
     }
 }
 

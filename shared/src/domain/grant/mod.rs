@@ -74,6 +74,8 @@ pub struct Grant {
     pub own_cap: Option<Usd>,
     #[serde(flatten)]
     pub state: GrantState,
+    /// Since when it is in this state; `None` before the first change.
+    pub state_since: Option<Moment>,
     pub holds: Holds,
     /// The claim that is or was under way. A key that it makes is recorded on condition of this.
     pub lease: Option<ClaimLease>,
@@ -290,6 +292,7 @@ impl Grant {
             group,
             own_cap: None,
             state: GrantState::Invited,
+            state_since: None,
             holds: Holds::default(),
             lease: None,
             epoch: Epoch::BEFORE_THE_FIRST,

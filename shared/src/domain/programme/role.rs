@@ -11,8 +11,8 @@ use crate::domain::values::money::Usd;
 use crate::domain::values::partition::address_partition;
 use crate::schema::{begin, key, stored};
 
-/// The most people whose roles one edit may change, so that all of it fits into one transaction.
-pub const MOST_CHANGED_ROLES: usize = 88;
+/// The most items that one edit may write for people whose roles it changes, so that all of it fits into one transaction.
+pub const MOST_ROLE_WRITES: usize = 88;
 
 crate::named! {
     /// A role on a programme, the least first.
@@ -81,6 +81,8 @@ pub struct RoleChanges {
     /// People with another role than before, or another spelling of their address.
     pub set: Vec<Roles>,
     pub unset: Vec<MatchedAddress>,
+    /// People of whom the console has nothing of the programme any more. Their sessions end.
+    pub lost: Vec<MatchedAddress>,
 }
 
 impl Roles {
@@ -120,15 +122,19 @@ impl RoleChanges {
         let before = before.map(|before| Roles::collect(programme, before)).unwrap_or_default();
         let after = Roles::collect(programme, after);
         let unset = before.keys().filter(|address| !after.contains_key(*address)).cloned().collect();
+        let is_staff = |roles: Option<&Roles>| roles.is_some_and(Roles::is_staff);
+        let lost = before.iter().filter(|(address, roles)| roles.is_staff() && !is_staff(after.get(*address)));
+        let lost = lost.map(|(address, _)| address.clone()).collect();
         let set = after.into_values().filter(|roles| {
             let was = before.get(roles.address.matched());
             was.is_none_or(|was| was != roles || was.address.as_written() != roles.address.as_written())
         });
-        RoleChanges { set: set.collect(), unset }
+        RoleChanges { set: set.collect(), unset, lost }
     }
 
-    pub fn people(&self) -> usize {
-        self.set.len() + self.unset.len()
+    /// How many items a transaction writes for them.
+    pub fn writes(&self) -> usize {
+        self.set.len() + self.unset.len() + self.lost.len()
     }
 }
 

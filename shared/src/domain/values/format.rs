@@ -60,7 +60,8 @@ impl<I: Iterator<Item: Borrow<str>>> Joined for I {}
 pub fn sheet_text(text: &str) -> String {
     let mut cell = String::new();
     for part in text.split_inclusive([';', '\t', '\r', '\n']) {
-        if part.trim_start_matches([' ', '"']).starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        if part.trim_start_matches([' ', '"']).starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠', '\t', '\r'])
+        {
             cell.push('\'');
         }
         cell += &part.replace('"', "\"\"");

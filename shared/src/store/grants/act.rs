@@ -245,7 +245,7 @@ impl Table {
             transaction = transaction.owing(&queued(former, now))?;
         }
         let former = former.matched();
-        transaction = self.signing_out(transaction, former).await?;
+        transaction = self.sign_out_all(transaction, former, now).await?;
         let is_anybodys = self.is_anybodys(former, Some(&was.id)).await?;
         if let Some(known_address) = self.get(KnownAddress::key_of(former)).await? {
             if let Some(identity) = &known_address.bound {

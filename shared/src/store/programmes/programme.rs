@@ -246,7 +246,13 @@ impl Table {
                 {
                     token = None;
                 }
-                Ok(match self.transaction().editing(before, edit, (effect, keys, token), author)? {
+                let people = &before.programme.settings.people;
+                let roles = RoleChanges::between(id, Some(people), &edit.settings.people);
+                let mut transaction = self.transaction();
+                for address in &roles.lost {
+                    transaction = self.sign_out_all(transaction, address, author.now).await?;
+                }
+                Ok(match transaction.editing(before, edit, (effect, keys, token), author)? {
                     Some(transaction) => Round::Write(transaction, EditOutcome::Done),
                     None => Round::Over(EditOutcome::Done),
                 })

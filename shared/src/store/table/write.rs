@@ -20,7 +20,6 @@ use crate::domain::ledger::foreign::ForeignAct;
 use crate::domain::programme::Programme;
 use crate::domain::programme::guardrail::Guardrail;
 use crate::domain::programme::rules::Tier;
-use crate::domain::sign_in::SignIn;
 use crate::domain::values::id::Nonce;
 use crate::schema::{ItemKey, Stored};
 use crate::store::items::Item;
@@ -156,7 +155,7 @@ macro_rules! versioned {
 
 versioned! {
     AddedAdmins AssignedUse BalanceNotice Erasure ForeignAct Grant Guardrail HourlyUses KnownAddress MailRefusal OutboxRow
-    OwnJudgement Programme SignIn SyncState Tier
+    OwnJudgement Programme SyncState Tier
 }
 
 impl<'a> Writes for Unbuilt<'a> {

@@ -1,7 +1,7 @@
 //! The parsers for the texts of a programme's form. Each refuses with one sentence for the person who typed.
 
 use bursar_core::clock::Moment;
-use bursar_core::domain::programme::role::{MOST_CHANGED_ROLES, RoleChanges};
+use bursar_core::domain::programme::role::{MOST_ROLE_WRITES, RoleChanges};
 use bursar_core::domain::programme::rules::Region;
 use bursar_core::domain::programme::{Settings, Weekday};
 use bursar_core::domain::values::address::{EmailAddress, PersonName};
@@ -123,16 +123,13 @@ impl FieldText<'_, SettingsDraft> {
 pub(super) fn too_many_roles(form: &Form<SettingsDraft>, after: &Settings) -> Option<(&'static str, String)> {
     let id = ProgrammeId::of_name(&after.name);
     let before = form.before().map(|before| &before.settings.people);
-    let people = RoleChanges::between(&id, before, &after.people).people();
-    if people <= MOST_CHANGED_ROLES {
+    let changes = RoleChanges::between(&id, before, &after.people);
+    if changes.writes() <= MOST_ROLE_WRITES {
         return None;
     }
     let changed = ["faculty", "assistants", "finance"].into_iter().find(|id| form.is_typed(id));
-    let sentence = format!(
-        "This changes the roles of {people} people, and at most {MOST_CHANGED_ROLES} can be saved at once. Leave some of \
-         them to a second edit."
-    );
-    Some((changed.unwrap_or("faculty"), sentence))
+    let sentence = "This changes the roles of too many people at once. Leave some of them to a second edit.";
+    Some((changed.unwrap_or("faculty"), sentence.to_owned()))
 }
 
 /// Refuses a claim window that closes, or is over with the term, before it opens.

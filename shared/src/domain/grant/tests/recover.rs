@@ -129,6 +129,28 @@ fn an_ended_grant_stays_ended() {
     assert_eq!(held.disabled(1).released(HoldKind::Paused).due(1), [Tell::On]);
 }
 
+/// What a student ends in a copy of the table that does not know their newest key ends that key too, whichever it is. A key that was made
+/// after the student ended another works on.
+#[test]
+fn a_key_that_its_student_ended_stays_ended() {
+    for why in [Stopped::Leaked, Stopped::Returned] {
+        let mut story = Story::live();
+        story.after(1.hour());
+        let change = story.view.stop(why, &Actor::Student).unwrap();
+        story.apply(change);
+        let since = story.view.grant.state_since.unwrap();
+        let before = RecoveredKey { made_at: since - SignedDuration::from_secs(1), ..found(2, true) };
+        let after = RecoveredKey { made_at: since + SignedDuration::from_secs(1), ..found(2, true) };
+        assert_eq!(story.view.ended_by_recovery(std::slice::from_ref(&before)).len(), 0, "the student ended it");
+        let mut replaced = Story { view: story.view.clone(), now: story.now };
+        story.recover(&[before]);
+        assert_eq!(story.view.grant.to_string(), "stopped", "nobody has to look at it first: {why:?}");
+        assert_eq!(story.due(2), [Tell::Off]);
+        replaced.recover(&[after]);
+        assert_eq!(replaced.view.grant.state, GrantState::Live { key: key_of(2) });
+    }
+}
+
 #[test]
 fn what_the_table_knows_is_not_recovered() {
     let mut story = Story::live();

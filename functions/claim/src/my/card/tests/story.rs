@@ -2,7 +2,7 @@
 
 use askama::Template;
 use bursar_core::domain::grant::{Change, KeyRequest, MintedKey, Reading, Stopped};
-use bursar_core::domain::sign_in::Session;
+use bursar_core::domain::sign_in::{Session, SignIn, SignInMethod};
 use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::format::Joined;
 use bursar_core::domain::values::id::{Epoch, KeyHash, Nonce};
@@ -104,7 +104,7 @@ impl Story {
     pub(super) fn reads(&self) -> String {
         let token = SessionToken::generate();
         let address = self.view.grant.person.address.matched().clone();
-        let session = Session::begun(token.hash(), address, None, self.now);
+        let session = Session::new(token.hash(), &SignIn::none(address), SignInMethod::Link, None, self.now);
         let visitor = Visitor { session, csrf: token.csrf(), is_admin: false };
         readable(
             &Alone { visitor: &visitor, card: Card::new(&self.view, &self.rules, self.listed_at, None, self.now) }
