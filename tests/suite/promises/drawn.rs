@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use bursar_core::clock::Moment;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::domain::values::window::Reset;
+use bursar_core::domain::values::window::{Reset, utc_date};
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::{Nano, Provider, Quirks};
 use bursar_tests::faults::{Fault, HeldCalls, Matcher, RuleId, Service};
@@ -18,7 +18,7 @@ use bursar_tests::seeds::seeds;
 use fastrand::Rng;
 use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, ToSpan};
 use serde_json::json;
 use tokio::task::JoinHandle;
 
@@ -91,6 +91,9 @@ enum Press {
     /// Other rules, or none any more.
     Models,
     ModelsOfGroup,
+    DataPolicy,
+    /// An end of the term that has passed already, or a later one.
+    End,
     /// People who are dropped, return, or move to another group.
     Roster,
     Sync,
@@ -120,7 +123,7 @@ enum Move {
 }
 
 /// What is drawn, and how often each is in it.
-const PRESSED: [(Press, usize); 10] = [
+const PRESSED: [(Press, usize); 12] = [
     (Press::Student, 8),
     (Press::Act, 3),
     (Press::CapOfOne, 2),
@@ -128,6 +131,8 @@ const PRESSED: [(Press, usize); 10] = [
     (Press::CapOfGroup, 1),
     (Press::Models, 1),
     (Press::ModelsOfGroup, 1),
+    (Press::DataPolicy, 1),
+    (Press::End, 1),
     (Press::Roster, 2),
     (Press::Sync, 2),
     (Press::Work, 2),
@@ -244,6 +249,15 @@ impl History {
             Press::CapOfGroup => self.story.form("/groups", "/groups", &[(&format!("cap_usd.{group}"), cap)]),
             Press::Models => self.story.form("/settings", "", &[("models", models)]),
             Press::ModelsOfGroup => self.story.form("/groups", "/groups", &[(&format!("models.{group}"), models)]),
+            Press::DataPolicy => {
+                let policy = self.one_of(&["zero-retention", "no-training"]);
+                self.story.form("/settings", "", &[("data_policy", policy)])
+            }
+            Press::End => {
+                let days = self.one_of(&[-1, 14, 100]);
+                let end = utc_date(self.story.clock.now()).saturating_add(days.days());
+                self.story.form("/settings", "", &[("ends_on", &end.to_string())])
+            }
             Press::Roster => {
                 let left_out = self.one_of(&[None, None, Some(name)]);
                 let named = PEOPLE.iter().filter(|name| left_out != Some(**name));
