@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::credit::BalanceNotice;
 use bursar_core::domain::ledger::cut::AccountCut;
 use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::domain::usage::forecast::StandingOut;
@@ -23,7 +22,6 @@ use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::office::{conclude, soon};
 use bursar_tests::permissions::TEMPLATE;
 use bursar_tests::stack::Setup;
-use jiff::civil::date;
 use jiff::{SignedDuration, ToSpan};
 use serde_json::{Value, json};
 use ulid::Ulid;
@@ -39,7 +37,8 @@ async fn told(campus: &Campus) -> Vec<String> {
     campus.subjects("account")
 }
 
-/// A complete sync now that finds this balance, and what our and foreign keys used on each of the last 28 days.
+/// A complete sync now that finds this balance, and what our and foreign keys used on each of the last 28 days: ours all in the campus'
+/// programme, in which twenty dollars are promised besides.
 pub(crate) async fn found(campus: &Campus, balance: Usd, a_day: [Usd; 2]) {
     let today = utc_date(campus.clock.now());
     let [ours, foreign] = a_day.map(|used| {
@@ -47,12 +46,6 @@ pub(crate) async fn found(campus: &Campus, balance: Usd, a_day: [Usd; 2]) {
         (1..=28).for_each(|ago: i64| days.add(&DailyUse::on_one(today.saturating_sub(ago.days()), used)));
         days
     });
-    found_used(campus, balance, ours, foreign).await;
-}
-
-/// A complete sync now that finds this balance, and what our and foreign keys used: ours all in the campus' programme, in which twenty
-/// dollars are promised besides.
-async fn found_used(campus: &Campus, balance: Usd, ours: DailyUse, foreign: DailyUse) {
     let now = campus.clock.now();
     let state = campus.table.sync_state().await.unwrap();
     let state = SyncState { completed_at: Some(now), listed_at: Some(now), ..state };
@@ -73,10 +66,6 @@ async fn found_used(campus: &Campus, balance: Usd, ours: DailyUse, foreign: Dail
     campus.table.put_later(&account, now, soon()).await.unwrap();
     campus.raw().keep(&cut).await;
     conclude(&campus.table, state).await;
-}
-
-fn cents(cents: i64) -> Usd {
-    Usd::from_micros(cents * 10_000)
 }
 
 #[tokio::test]
@@ -107,36 +96,6 @@ async fn a_silent_sync_is_told_once_a_day() {
     assert_eq!((&metric["MetricName"], &metric["MetricNamespace"]), (&alarm["MetricName"], &alarm["Namespace"]));
     assert_eq!(silent["MetricTransformations"][0]["MetricValue"], "$.hours_without_sync");
     campus.finish().await;
-}
-
-/// From mid-December a class uses nothing for four weeks, and then as much as before. It still may use more than the balance.
-#[tokio::test]
-async fn a_break_is_told_to_nobody() {
-    let campus = Campus::with_keys(&["ada"]).await;
-    campus.hours(14 * 24);
-    let (mut ours, mut day, mut balance) = (DailyUse::default(), date(2026, 10, 27), cents(2_200));
-    let mut told = Vec::new();
-    for _ in 0..35 {
-        let today = utc_date(campus.clock.now());
-        while day < today {
-            if !(date(2026, 12, 15)..date(2027, 1, 12)).contains(&day) {
-                ours.add(&DailyUse::on_one(day, cents(25)));
-                balance = balance - cents(25);
-            }
-            day = day.tomorrow().unwrap();
-        }
-        found_used(&campus, balance, ours.clone(), DailyUse::default()).await;
-        campus.look().await;
-        campus.settle().await;
-        told.extend(campus.subjects("account").into_iter().map(|subject| format!("{today}: {subject}")));
-        campus.hours(48);
-    }
-    told.retain(|mail| mail.contains("credit") || mail.contains("balance"));
-    assert_eq!(told, ["2026-11-24: Buy $100 of credit by 23 Dec 2026"]);
-    let admin = campus.admin().await;
-    let page = admin.get("/console/account").await.readable();
-    assert!(page.contains("Nothing to buy before 8 Feb 2027: at this pace"), "{page}");
-    campus.finish_unjudged().await;
 }
 
 /// A balance that is enough for all who have keys, a roster of two hundred that is put up by noon, and a term after that.
@@ -174,44 +133,6 @@ async fn what_a_roster_may_claim_is_told_on_its_day() {
     );
     assert_eq!(told(&campus).await, NOTHING, "nothing when it is over");
     campus.finish().await;
-}
-
-/// One class has used its keys for four weeks, and another claims its own today: nobody knows yet at what pace those go.
-#[tokio::test]
-async fn what_was_claimed_today_is_still_to_be_bought() {
-    let mut campus = Campus::with_keys(&["ada"]).await;
-    found(&campus, cents(127_400), [cents(100), Usd::ZERO]).await;
-    campus.programme("CS 200", |settings| settings.allowance.cap = Usd::from_dollars(1_000)).await;
-    campus.students(&["s1", "s2", "s3", "s4"]).await;
-    let says = async |campus: &Campus| {
-        let page = campus.admin().await.get("/console/account").await.expect(200);
-        page.texts("warning")[0].clone()
-    };
-    let eve = says(&campus).await;
-    assert_eq!(
-        eve,
-        "Buy $2,800 of credit now: if everybody on the rosters claims, programmes can still cost $4,020.00, and $1,274 are left."
-    );
-    campus.keys().await;
-    assert_eq!(says(&campus).await, eve);
-    campus.finish_unjudged().await;
-}
-
-/// A check dies after it has noted what it found, and before it has raised the alarm.
-#[tokio::test]
-async fn a_mail_is_not_lost_with_the_check() {
-    let campus = Campus::with_keys(&["ada"]).await;
-    found(&campus, cents(1_000), [Usd::ZERO; 2]).await;
-    campus
-        .gate
-        .at(Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::ThresholdAlerts).nth(2), Fault::KillAfter);
-    let died = campus.run(FunctionName::ThresholdAlerts, json!({"task": "watch"})).await;
-    assert!(died.is_err(), "{died:?}");
-    assert!(campus.table.get(BalanceNotice::key_of()).await.unwrap().is_some());
-    campus.minutes(60);
-    assert_eq!(told(&campus).await, ["Buy $100 of credit now"]);
-    assert_eq!(told(&campus).await, NOTHING);
-    campus.finish_faulted().await;
 }
 
 /// By noon keys that nothing here bounds have used what was enough for weeks. Then OpenRouter tells no balance any more.

@@ -112,30 +112,6 @@ async fn the_overview_looks_ahead() {
 }
 
 #[tokio::test]
-async fn what_all_would_take_follows_each_change_without_a_sync() {
-    let mut campus = forty_days_in(&["ada"]).await;
-    campus.students(&["bob", "cid"]).await;
-    let (admin, implied) = (campus.admin().await, "implied");
-    let now = async || admin.get(ID).await.one(implied).get("data-usd").to_owned();
-    assert_eq!(now().await, "60.000000");
-    let person = [("email", "eve@example.edu"), ("name", ""), ("group", "A"), ("id", "")];
-    admin.submit(&admin.get(ROSTER).await, &format!("{ID}/people"), &person).await.expect(303);
-    assert_eq!(now().await, "80.000000", "one more");
-    campus.keys().await;
-    assert_eq!(now().await, "80.000000", "what was implied is reserved");
-    campus.students(&["fay", "gil"]).await;
-    campus.revoke("fay").await;
-    assert_eq!(now().await, "100.000000", "fay takes none");
-    let settings = campus.settings().await;
-    let unreserved = campus.table.get(Budget::key_of(&campus.programme)).await.unwrap().unwrap().unreserved;
-    assert_eq!(unreserved.people(&settings, campus.clock.now()), 2);
-    campus.sync().await;
-    let budget = campus.table.get(Budget::key_of(&campus.programme)).await.unwrap().unwrap();
-    assert_eq!(budget.unreserved.costs(&settings, campus.clock.now()).len(), 2, "gil, and eve's group");
-    campus.finish().await;
-}
-
-#[tokio::test]
 async fn a_budget_without_room_is_told_to_each_reader() {
     let mut campus = forty_days_in(&["ada", "bob"]).await;
     campus.students(&["cid", "dan", "eve", "fay"]).await;

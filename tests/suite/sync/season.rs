@@ -469,7 +469,10 @@ fn sums(rows: &[Row], by: impl Fn(&Row) -> Option<String>) -> Sums {
 }
 
 fn micros(text: &str) -> i64 {
-    let (sign, text) = text.strip_prefix('-').map_or((1, text), |text| (-1, text));
+    let (sign, text) = match text.strip_prefix('-') {
+        Some(text) => (-1, text),
+        None => (1, text),
+    };
     sign * Usd::from_form(text).unwrap().micros()
 }
 
