@@ -1,9 +1,7 @@
 //! The bundle as a whole: headers, and what each function answers to its events.
 
-use bursar_core::domain::grant::HoldKind;
 use bursar_local::invoke::{FunctionName, InvokeError};
 use bursar_tests::campus::Campus;
-use bursar_tests::faults::{Fault, Matcher};
 use serde_json::json;
 
 #[tokio::test]
@@ -61,21 +59,4 @@ async fn every_task_is_answered_and_no_other() {
     }
     assert!(campus.has_logged("this is no event for the function mail"));
     campus.finish_faulted().await;
-}
-
-#[tokio::test]
-async fn a_disable_is_repeated_until_the_provider_answers() {
-    let campus = Campus::with_keys(&["ada"]).await;
-    let by = bursar_core::domain::audit::Actor::Rule;
-    campus.table.act(campus.on("ada"), |view, now| view.hold(HoldKind::Paused, &by, None, now)).await.unwrap();
-    let down = campus.gate.at(Matcher::call("provider:PATCH /keys/{hash}").every(), Fault::Before);
-    assert_eq!(campus.work().await, json!({"settled": 0, "put_off": 1}));
-    campus.gate.lift(down);
-    let now = campus.run(FunctionName::Console, json!({"task": "work"})).await.unwrap();
-    assert_eq!(now, json!({"settled": 0, "put_off": 0}), "it is due in a minute");
-    assert!(!campus.key("ada").disabled);
-    assert_eq!(campus.work().await, json!({"settled": 1, "put_off": 0}));
-    assert!(campus.key("ada").disabled);
-    assert_eq!(campus.work().await, json!({"settled": 0, "put_off": 0}));
-    campus.finish().await;
 }

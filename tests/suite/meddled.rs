@@ -1,24 +1,15 @@
 //! Changes of guardrails by hand at the provider. The sync reports them, and restores what is the product's.
 
 use bursar_tests::aws;
-use bursar_tests::campus::{Campus, reports};
+use bursar_tests::campus::reports;
 use bursar_tests::faults::{Fault, Matcher};
 use serde_json::{Value, json};
 
-use crate::sync::problems;
-
-/// People with a key each on a campus whose stream is not delivered, so that nothing runs but what a test calls.
-async fn class(names: &[&str]) -> Campus {
-    let mut campus = Campus::open().await;
-    campus.pump.stop().await;
-    campus.programme("CS pilot", |_| {}).await;
-    campus.students_with_keys(names).await;
-    campus
-}
+use crate::sync::{problems, quiet};
 
 #[tokio::test]
 async fn a_changed_guardrail_is_told_its_rules_again() {
-    let campus = class(&[]).await;
+    let campus = quiet(&[]).await;
     let made = campus.restrict().await;
     let url = format!("{}/guardrails/{made}", campus.ready.provider);
     let management = aws::management_key(&campus.ready).await;
@@ -30,7 +21,7 @@ async fn a_changed_guardrail_is_told_its_rules_again() {
     };
     let report = campus.sync().await;
     reports(&report, &json!({"complete": true, "problems": []}));
-    let wanted = rules().await;
+    let rules_before = rules().await;
     for drift in [
         json!({"allowed_models": ["openai/gpt-4o-mini", "openai/gpt-4o"]}),
         json!({"allowed_models": null}),
@@ -40,7 +31,7 @@ async fn a_changed_guardrail_is_told_its_rules_again() {
     ] {
         let patch = aws::http().patch(&url).bearer_auth(&management).json(&drift);
         assert_eq!(patch.send().await.unwrap().status(), 200, "{drift}");
-        assert_ne!(rules().await, wanted, "{drift}");
+        assert_ne!(rules().await, rules_before, "{drift}");
         // What is listed at the instant of an answer may be from before it.
         assert_eq!(campus.sync().await["problems"], json!([]), "{drift}");
         campus.minutes(1);
@@ -50,7 +41,7 @@ async fn a_changed_guardrail_is_told_its_rules_again() {
         campus.gate.lift(rule);
         campus.minutes(2);
         let report = campus.sync().await;
-        assert_eq!((&report["complete"], rules().await), (&json!(true), wanted.clone()), "{drift}: {report}");
+        assert_eq!((&report["complete"], rules().await), (&json!(true), rules_before.clone()), "{drift}: {report}");
         assert!(problems(&report).contains("had other rules at the provider"), "{drift}: {report}");
         let report = campus.sync().await;
         reports(&report, &json!({"complete": true, "problems": []}));
@@ -60,7 +51,7 @@ async fn a_changed_guardrail_is_told_its_rules_again() {
 
 #[tokio::test]
 async fn a_deleted_guardrail_is_made_again() {
-    let mut campus = class(&[]).await;
+    let mut campus = quiet(&[]).await;
     campus.restrict().await;
     campus.students_with_keys(&["ada"]).await;
     campus.students(&["bob"]).await;

@@ -4,7 +4,6 @@ mod edits;
 mod ends;
 mod jobs;
 mod models;
-mod returned;
 mod rules;
 mod tiers;
 

@@ -1,15 +1,11 @@
 //! One journey with all that can go wrong on it. Everything that is left of it is searched for every secret in
 //! it: keys, links, codes, sessions, forms' tokens, the management key.
 
-use std::sync::{Arc, Mutex};
-
-use aws_sdk_dynamodb::types::AttributeValue;
-use bursar_core::store::items::Item;
 use bursar_local::engine::Position;
 use bursar_local::inbox::Contents;
 use bursar_tests::aws;
 use bursar_tests::faults::{Fault, Matcher};
-use bursar_tests::invariants::{RawTable, Secret, Watch};
+use bursar_tests::invariants::{Secret, Watch};
 use bursar_tests::stack;
 use bursar_tests::visitor::Page;
 use data_encoding::{BASE64, BASE64URL, BASE64URL_NOPAD, Encoding, HEXLOWER, HEXUPPER};
@@ -24,14 +20,11 @@ const TOKEN: usize = 16;
 async fn no_secret_of_a_journey_is_left_where_it_does_not_belong() {
     let mut campus = class().await;
     campus.restrict().await;
-    let (mut watch, planted) = watched(&campus);
-    // Every secret of the journey, with its name.
-    let mut met: Vec<(&str, String)> = Vec::new();
+    let mut watch = stack::watch(&campus.stack);
     let management = aws::management_key(&campus.ready).await;
     watch.guard(secret("the management key", &management, 0, 0));
-    met.push(("the management key", management));
 
-    let student = &arrives(&mut campus, &mut watch, &mut met).await;
+    let student = &arrives(&mut campus, &mut watch).await;
     let (lost, refused) =
         ([Fault::Status(500), Fault::StatusAfter(502), Fault::LoseAnswer, Fault::Late], Fault::Status(401));
     for (fault, status) in lost.into_iter().map(|fault| (fault, 502)).chain([(refused, 503)]) {
@@ -50,7 +43,7 @@ async fn no_secret_of_a_journey_is_left_where_it_does_not_belong() {
         assert!(page.status >= 500, "{call}, {fault:?}: {}", page.readable());
         campus.minutes(2);
     }
-    met.push(shown(&campus, student, "reveal", &mut watch).await);
+    show_key(&campus, student, "reveal", &mut watch).await;
     // Every kind of refusal that a person who is signed in can get.
     let (path, my) = (campus.my("reveal"), student.get("/my").await);
     let csrf = my.form("/sign-out").value("csrf").unwrap().to_owned();
@@ -69,9 +62,9 @@ async fn no_secret_of_a_journey_is_left_where_it_does_not_belong() {
     }
     at(&campus, "provider:PATCH /keys/{hash}", Fault::Status(400));
     press(&campus, student, "replace").await.expect(502);
-    met.push(shown(&campus, student, "replace", &mut watch).await);
+    show_key(&campus, student, "replace", &mut watch).await;
     press(&campus, student, "leaked").await.expect(303);
-    met.push(shown(&campus, student, "replace", &mut watch).await);
+    show_key(&campus, student, "replace", &mut watch).await;
     let my = student.get("/my").await;
     student.get("/my/data").await.expect(200);
     student.submit(&my, "/sign-out", &[]).await.expect(303);
@@ -88,49 +81,13 @@ async fn no_secret_of_a_journey_is_left_where_it_does_not_belong() {
     let first = campus.engine.records_after(Position::START, 1).await.unwrap();
     assert_eq!(first[0]["dynamodb"]["NewImage"]["kind"]["S"], "meta", "the stream was trimmed before it was searched");
 
-    // The search works for each of them: each is found where it does not belong.
-    let table = RawTable::at(&campus.ready.dynamodb, &campus.ready.table);
-    assert!(met.len() == 9, "{}", met.len());
-    for (number, (what, secret)) in met.iter().enumerate() {
-        let leak = match number % 3 {
-            0 => secret.clone(),
-            1 => HEXLOWER.encode(secret.as_bytes()),
-            _ => BASE64.encode(format!("{{\"{what}\": \"{secret}\"}}").as_bytes()),
-        };
-        planted.lock().unwrap().push(format!("leak {number}, {leak}"));
-        let text = |text: &str| AttributeValue::S(text.to_owned());
-        let item = [("pk", text("LEAK")), ("sk", text(&number.to_string())), ("why", text(&leak))];
-        table.put(Item::from(item.map(|(name, value)| (name.to_owned(), value)))).await;
-    }
-    let found = watch.violations(false).await;
-    let found: Vec<&str> = found.iter().filter_map(|found| found.strip_prefix("I4: ")).collect();
-    for (number, (what, _)) in met.iter().enumerate() {
-        for place in [format!("LEAK / {number} holds"), format!(": leak {number},")] {
-            assert!(found.iter().any(|found| found.contains(&place)), "{what}: not found as {place}: {found:#?}");
-        }
-    }
-    let records = found.iter().filter(|found| found.starts_with("stream record")).count();
-    assert!(records >= met.len(), "{records} stream records for {} secrets", met.len());
-    // The leaks stay in the table.
-    campus.finish_unjudged().await;
+    campus.finish_faulted().await;
 }
 
-/// A watch, and a place to plant log lines.
-fn watched(campus: &Campus) -> (Watch, Arc<Mutex<Vec<String>>>) {
-    let planted = Arc::new(Mutex::new(Vec::new()));
-    let (lines, logs, mut watch) = (planted.clone(), campus.logs.clone(), stack::watch(&campus.stack));
-    watch.places.logs = Box::new(move || {
-        let said = logs.all().into_iter().map(|line| line.text);
-        said.chain(lines.lock().unwrap().iter().cloned()).collect()
-    });
-    (watch, planted)
-}
-
-/// The key that a request shows, which from now on may be in that answer alone.
-async fn shown(campus: &Campus, student: &Visitor, what: &str, watch: &mut Watch) -> (&'static str, String) {
+/// Gets a key, which from now on may be in that answer alone.
+async fn show_key(campus: &Campus, student: &Visitor, what: &str, watch: &mut Watch) {
     let key = press(campus, student, what).await.expect(200).one("key").text;
     watch.guard(secret("a key", &key, 1, 0));
-    ("a key", key)
 }
 
 /// A secret that is recognised in encoded forms as well: hexadecimal digits, either base 64 within a longer text, a code without
@@ -166,7 +123,7 @@ async fn judge(campus: &Campus, watch: &mut Watch, tell: &str) {
 }
 
 /// Asks for a link, makes mistakes, and signs in by the code.
-async fn arrives(campus: &mut Campus, watch: &mut Watch, met: &mut Vec<(&str, String)>) -> Visitor {
+async fn arrives(campus: &mut Campus, watch: &mut Watch) -> Visitor {
     let address = "ada@example.edu";
     campus.students(&[address]).await;
     let visitor = campus.browser();
@@ -189,9 +146,9 @@ async fn arrives(campus: &mut Campus, watch: &mut Watch, met: &mut Vec<(&str, St
 
     let (session, asking) = (visitor.cookie("bursar").unwrap(), visitor.cookie("bursar-ask").unwrap());
     let csrf = visitor.get("/my").await.form("/sign-out").value("csrf").unwrap().to_owned();
-    let link = path.strip_prefix("/c/").unwrap().to_owned();
+    let link = path.strip_prefix("/c/").unwrap();
     for (what, text, answers, mails) in [
-        ("a link or code", &link, 0, 1),
+        ("a link or code", link, 0, 1),
         ("a link or code", &code, 0, 1),
         ("a session", &session, 1, 0),
         ("a cookie or a form's token", &asking, usize::MAX, 0),
@@ -199,9 +156,6 @@ async fn arrives(campus: &mut Campus, watch: &mut Watch, met: &mut Vec<(&str, St
     ] {
         watch.guard(secret(what, text, answers, mails));
     }
-    let secrets =
-        [("a link", link), ("a code", code), ("a session", session), ("an asking browser", asking), ("a form", csrf)];
-    met.extend(secrets);
     visitor
 }
 

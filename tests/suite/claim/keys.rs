@@ -8,7 +8,6 @@ use bursar_tests::faults::Matcher;
 use bursar_tests::seeds::sized;
 use bursar_tests::visitor::{Form, Found};
 use futures_util::future::join_all;
-use serde_json::Value;
 
 use super::faults::DISABLE;
 use super::*;
@@ -119,11 +118,6 @@ async fn a_key_is_shown_once_and_replaced_with_what_is_left() {
     assert!(used(&all[1]) > Usd::ZERO, "what the leaked key used counts too");
     assert_eq!(limit(&all[2]), (CAP - used(&all[0]) - used(&all[1])).whole_cents());
 
-    let data: Value = serde_json::from_str(&ada.get("/my/data").await.expect(200).body).unwrap();
-    assert_eq!(data["address"], "ada@example.edu");
-    assert_eq!(data["grants"][0]["state"], "live");
-    assert_eq!(data["grants"][0]["readings"].as_array().unwrap().len(), 2);
-    assert!(data["grants"][0]["history"].as_array().unwrap().len() >= 6);
     campus.finish().await;
 }
 

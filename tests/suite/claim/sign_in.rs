@@ -191,31 +191,6 @@ async fn sign_ins_are_logged_without_names() {
     campus.finish().await;
 }
 
-#[tokio::test]
-async fn all_sessions_end_at_one_press() {
-    let mut campus = class().await;
-    let phone = enrol(&mut campus, "ada").await;
-    let bob = enrol(&mut campus, "bob").await;
-    campus.minutes(2);
-    let desk = campus.student("ada@example.edu").await;
-    let data: serde_json::Value = serde_json::from_str(&desk.get("/my/data").await.expect(200).body).unwrap();
-    let sessions = data["sessions"].as_array().unwrap();
-    assert_eq!(sessions.iter().filter(|session| session["is_this"] == true).count(), 1, "{sessions:?}");
-    assert_eq!(sessions.len(), 2, "{sessions:?}");
-    campus.judged().await;
-
-    let my = desk.get("/my").await;
-    let everywhere = |form: &bursar_local::visitor::Form| form.value("everywhere") == Some("on");
-    let form = my.forms().into_iter().find(everywhere).expect("a button for it");
-    desk.send_form(&form).await.expect(303);
-    for browser in [&desk, &phone] {
-        assert_eq!(browser.get("/my").await.expect(303).location(), Some("/"));
-    }
-    bob.get("/my").await.expect(200);
-    campus.judged().await;
-    campus.finish().await;
-}
-
 /// Whoever is signed out comes back, in the same browser, to the page that was asked for or whose form had expired, and to no other site's.
 #[tokio::test]
 async fn signing_in_leads_to_the_page() {

@@ -314,32 +314,6 @@ async fn everybody_of_a_programme_is_forgotten_so_long_after_its_end() {
     campus.finish().await;
 }
 
-/// Whoever gets the address of an erased person is a different person.
-/// Her key is not read for the last time yet when a file gives her address to somebody else.
-#[tokio::test]
-async fn an_erased_address_is_free_again() {
-    let campus = Campus::with_keys(&["ada"]).await;
-    let admin = campus.admin().await;
-    let apply = async |row: &str| {
-        applied(&admin, "add", format!("email,name,id\n{row}\n")).await;
-    };
-    apply("ada@example.edu,Canary,s1").await;
-    let found = admin.get("/console/people/erase?email=ada%40example.edu").await;
-    let receipt = erased(&admin, &found, "ada@example.edu").await.expect(303).location().unwrap().to_owned();
-    apply("ada@example.edu,Eve,s2").await;
-    for _ in 0..3 {
-        campus.minutes(16);
-        campus.work().await;
-    }
-    assert_eq!(admin.get(&receipt).await.one("job").get("data-state"), "done");
-    assert_eq!(campus.judged().await.places_of(&[CANARY, "\"s1\""]), [""; 0]);
-    let (emails, states) =
-        (|page: &Page| page.attributes("grant", "data-email"), |page: &Page| page.attributes("grant", "data-state"));
-    let grants = admin.get(GRANTS).await;
-    assert!(emails(&grants).contains(&"ada@example.edu".to_owned()) && states(&grants).contains(&"invited".to_owned()));
-    campus.finish().await;
-}
-
 /// Whichever comes first, no key of hers is on and nothing names her.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn erasure_meets_a_claim_and_sync() {

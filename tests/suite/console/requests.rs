@@ -159,18 +159,3 @@ async fn faculty_ask_once_an_hour() {
     }
     campus.finish().await;
 }
-
-/// No one decides on a page any more, and nothing is copied by one.
-#[tokio::test]
-async fn the_old_routes_are_gone() {
-    let campus = staffed().await;
-    let admin = campus.admin().await;
-    let page = admin.get(SETTINGS).await;
-    let csrf = page.form("/sign-out").value("csrf").unwrap().to_owned();
-    for path in ["/copy", "/requests/01KDVDNA00000000000000001A"] {
-        for act in ["approve", "decline"] {
-            admin.post(&campus.console(path), &[("csrf", &csrf), ("act", act)]).await.expect(404);
-        }
-    }
-    campus.finish().await;
-}

@@ -41,7 +41,7 @@ use crate::console::account::RELEASE;
 const ACCOUNT: &str = "/console/account";
 
 /// A campus with a key for each of these people, whose stream is not delivered, so that nothing runs but what a test calls.
-async fn quiet(names: &[&str]) -> Campus {
+pub(crate) async fn quiet(names: &[&str]) -> Campus {
     quiet_with(Setup::default(), names).await
 }
 
