@@ -2,23 +2,33 @@
 
 use super::*;
 use crate::domain::programme::TermsHash;
+use crate::tests::values::dollars;
+
+impl Story {
+    fn replace(&mut self, key: char) -> &mut Story {
+        self.show(KeyRequestKind::Replace, key);
+        self.note(&format!("{} replacements", self.view.grant.replacements))
+    }
+}
 
 /// No claim begins while another makes the key, and the first one loses once its lease has run out.
 #[test]
 fn one_claim_runs_at_a_time() {
     let mut story = Story::new();
     let first = story.begin(KeyRequestKind::Reveal);
-    let until = story.now + LEASE;
-    assert_eq!(story.refused(KeyRequestKind::Reveal), BeginRefused::BeingMade { until });
-    story.now = until;
+    story.press_in_vain(KeyRequestKind::Reveal).after(LEASE);
     let second = story.begin(KeyRequestKind::Reveal);
-    assert_eq!(story.view.record(&first, &minted('a'), story.now), Err(RecordRefused::Lost));
-    story.apply(story.view.give_up(&first, Some(&minted('a')), "overtaken", story.now).unwrap());
-    assert_eq!(story.due(1), [Tell::Off]);
-    story.apply(story.view.record(&second, &minted('b'), story.now).unwrap());
-    assert_eq!(story.view.grant.state, GrantState::Live { key: hash('b') });
-    assert_eq!((story.view.budget.reserved, story.view.grant.replacements), (Usd::from_dollars(20), 0));
-    assert_eq!(story.refused(KeyRequestKind::Reveal), BeginRefused::AlreadyShown);
+    story.note_refusal("recorded", story.view.record(&first, &minted('a'), story.now));
+    story.apply(story.view.give_up(&first, Some(&minted('a')), "overtaken", story.now).unwrap()).note("overtaken");
+    story.apply(story.view.record(&second, &minted('b'), story.now).unwrap()).note("the second");
+    insta::assert_snapshot!(story.press_in_vain(KeyRequestKind::Reveal).notes(), @"
+    Reveal: BeingMade { until: 2026-01-01T01:01:00Z }
+    recorded: Lost
+    overtaken: invited, a on; tell a Off; $20 of $20
+    the second: live, a on, b on; tell a Off; $20 of $20
+    Reveal: AlreadyShown
+    ");
+    assert_eq!((&story.view.grant.state, story.view.grant.replacements), (&GrantState::Live { key: hash('b') }, 0));
 }
 
 /// After the table went back to a backup, two claims of one number may be under way.
@@ -52,56 +62,55 @@ fn who_waits_for_a_key_is_not_held_for_disuse() {
 
 #[test]
 fn a_page_that_is_older_than_the_last_claim_begins_nothing() {
+    let press = |story: &Story, kind| {
+        let older = KeyRequest { kind, epoch: Epoch::BEFORE_THE_FIRST, terms: None };
+        story.view.begin(older, Nonce::random(), story.now).unwrap_err()
+    };
     let mut story = Story::new();
-    let begun = story.begin(KeyRequestKind::Reveal);
-    story.apply(story.view.give_up(&begun, None, "402", story.now).unwrap());
-    assert_eq!(story.view.grant.state, GrantState::Invited);
-    let stale = KeyRequest { kind: KeyRequestKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST, terms: None };
-    assert_eq!(story.view.begin(stale, Nonce::random(), story.now).unwrap_err(), BeginRefused::StalePage);
-    story.begin(KeyRequestKind::Reveal);
+    assert_eq!(press(story.fail(), KeyRequestKind::Reveal), BeginRefused::StalePage);
+    story.show(KeyRequestKind::Reveal, 'a');
+    assert_eq!(press(&story, KeyRequestKind::Replace), BeginRefused::AlreadyShown);
 }
 
+/// The claim window applies only to a grant that was never shown a key. A replacement needs the key that it replaces, and the term.
 #[test]
-fn a_replacement_needs_the_key_that_it_replaces() {
-    let mut story = Story::new();
-    assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::NothingToReplace);
-    story.shown(KeyRequestKind::Reveal, 'a');
-    let older = KeyRequest { kind: KeyRequestKind::Replace, epoch: Epoch::BEFORE_THE_FIRST, terms: None };
-    assert_eq!(story.view.begin(older, Nonce::random(), story.now).unwrap_err(), BeginRefused::AlreadyShown);
-    story.now = story.view.programme.settings.term.ends_at();
-    assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::Over);
-}
-
-/// The claim window applies only to a grant that was never shown a key.
-#[test]
-fn first_claims_have_a_window() {
+fn claims_have_their_time() {
     let mut story = Story::new();
     let opens = story.now + 1.hour();
-    let closes = story.now + 2.hours();
     story.view.settings_mut().claims.claim_opens_at = Some(opens);
-    story.view.settings_mut().claims.claim_closes_at = Some(closes);
-    assert_eq!(story.refused(KeyRequestKind::Reveal), BeginRefused::NotOpenYet { opens });
-    story.now = opens;
-    story.shown(KeyRequestKind::Reveal, 'a');
-    story.now = closes + 1.hour();
-    story.shown(KeyRequestKind::Replace, 'b');
-    let mut late = Story::new();
-    late.view.settings_mut().claims.claim_closes_at = Some(late.now);
-    assert_eq!(late.refused(KeyRequestKind::Reveal), BeginRefused::WindowClosed);
+    story.view.settings_mut().claims.claim_closes_at = Some(opens + 1.hour());
+    story.press_in_vain(KeyRequestKind::Replace).press_in_vain(KeyRequestKind::Reveal).after(1.hour());
+    let mut late = story.clone();
+    story.show(KeyRequestKind::Reveal, 'a').after(2.hours()).show(KeyRequestKind::Replace, 'b');
+    late.after(1.hour()).press_in_vain(KeyRequestKind::Reveal).now = late.view.programme.settings.term.ends_at();
+    story.now = late.now;
+    story.press_in_vain(KeyRequestKind::Replace);
+    insta::assert_snapshot!(join_notes(&[late, story]), @"
+    Replace: NothingToReplace
+    Reveal: NotOpenYet { opens: 2026-01-01T02:00:00Z }
+    Reveal: WindowClosed
+
+    Replace: NothingToReplace
+    Reveal: NotOpenYet { opens: 2026-01-01T02:00:00Z }
+    Replace: Over
+    ");
 }
 
 /// A replacement first disables the old key and gets the remaining amount.
 #[test]
 fn replacing_ends_the_old_key() {
     let mut story = Story::live();
-    story.reading(1, 5_000_000).after(1.hour());
+    story.read(1, 5_000_000).after(1.hour());
     let begun = story.begin(KeyRequestKind::Replace);
-    assert_eq!((story.due(1), story.view.grant.urgency()), (vec![Tell::Off], Urgency::Disable));
-    assert_eq!(story.view.next_limit(story.now), Some(Usd::from_dollars(15)));
-    story.apply(story.view.give_up(&begun, None, "the old key could not be disabled", story.now).unwrap());
-    assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::Replacing });
+    assert_eq!((story.view.grant.urgency(), story.view.next_limit(story.now)), (Urgency::Disable, Some(dollars(15))));
+    story.note("begun");
+    story.apply(story.view.give_up(&begun, None, "no answer", story.now).unwrap()).note("given up");
     story.begin(KeyRequestKind::Replace);
-    assert_eq!(story.due(1), [Tell::Off]);
+    insta::assert_snapshot!(story.note("begun again").notes(), @"
+    begun: stopped (Replacing), a on; tell a Off; $20 of $20
+    given up: stopped (Replacing), a on; tell a Off; $20 of $20
+    begun again: stopped (Replacing), a on; tell a Off; $20 of $20
+    ");
 }
 
 /// Replacements are counted when shown, except for one soon after the first key was shown.
@@ -109,17 +118,19 @@ fn replacing_ends_the_old_key() {
 fn shown_replacements_count() {
     let mut story = Story::new();
     story.view.settings_mut().claims.replacements = 1;
-    story.shown(KeyRequestKind::Reveal, 'a').after(14.minutes()).shown(KeyRequestKind::Replace, 'b');
-    assert_eq!(story.view.grant.replacements, 0);
-    story.after(1.minute()).shown(KeyRequestKind::Replace, 'c');
-    assert_eq!(story.view.grant.replacements, 1, "only the first is free");
-    story.now += 1.hour();
-    assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::ReplacementsUsedUp);
-    story.apply(story.view.allow(&faculty()).unwrap()).shown(KeyRequestKind::Replace, 'd');
-    assert_eq!(story.view.grant.replacements, 2);
+    story.show(KeyRequestKind::Reveal, 'a').after(14.minutes()).replace('b').after(1.minute()).replace('c');
+    story.after(1.hour()).press_in_vain(KeyRequestKind::Replace);
+    story.apply(story.view.allow(&faculty()).unwrap()).replace('d');
     let mut late = Story::new();
-    late.shown(KeyRequestKind::Reveal, 'a').after(15.minutes()).shown(KeyRequestKind::Replace, 'b');
-    assert_eq!(late.view.grant.replacements, 1);
+    late.show(KeyRequestKind::Reveal, 'a').after(15.minutes()).replace('b');
+    insta::assert_snapshot!(join_notes(&[story, late]), @"
+    0 replacements: live, a off, b on; tell a Read in 15m; $20 of $20
+    1 replacements: live, a off, b off, c on; tell a Read in 14m; tell b Read in 15m; $20 of $20
+    Replace: ReplacementsUsedUp
+    2 replacements: live, a off, b off, c off, d on; tell a Read; tell b Read; tell c Read in 15m; $20 of $20
+
+    1 replacements: live, a off, b on; tell a Read in 15m; $20 of $20
+    ");
 }
 
 /// A replacement that a rule, the provider or a leak made necessary is not counted.
@@ -128,54 +139,52 @@ fn a_forced_replacement_is_free() {
     let mut story = Story::new();
     story.view.settings_mut().claims.rotate_after_days = Some(30);
     story.view.settings_mut().claims.replacements = 0;
-    story.shown(KeyRequestKind::Reveal, 'a').after(SignedDuration::from_hours(29 * 24));
-    assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::ReplacementsUsedUp);
-    story.after(SignedDuration::from_hours(24)).shown(KeyRequestKind::Replace, 'b');
-    assert_eq!(story.view.grant.replacements, 0);
-    story.after(1.hour());
-    assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::ReplacementsUsedUp);
+    story.show(KeyRequestKind::Reveal, 'a').after(SignedDuration::from_hours(29 * 24));
+    story.press_in_vain(KeyRequestKind::Replace).after(24.hours()).replace('b').after(1.hour());
     let stopped = story.view.found_disabled(story.view.grant.version, &hash('b'), story.now, false, story.now);
-    story.apply(stopped.unwrap()).shown(KeyRequestKind::Replace, 'c');
-    assert_eq!(story.view.grant.replacements, 0, "nor one that the provider made necessary");
-    story.after(1.hour()).leaked().shown(KeyRequestKind::Replace, 'd');
-    assert_eq!(story.view.grant.replacements, 0, "nor one after a leak");
-    assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::ReplacementsUsedUp, "and none is free then");
+    story.press_in_vain(KeyRequestKind::Replace).apply(stopped.unwrap()).note("found disabled").replace('c');
+    story.after(1.hour()).leak().note("leaked").replace('d').press_in_vain(KeyRequestKind::Replace);
     // Another leak, of the key that is to end while the next is made.
     story.view.settings_mut().claims.replacements = 1;
     story.after(1.hour());
     let begun = story.begin(KeyRequestKind::Replace);
-    story.leaked().settled(|call| call.tell == Tell::Off);
+    story.leak().settle_off();
     story.apply(story.view.record(&begun, &minted('e'), story.now).unwrap());
     assert_eq!(story.view.grant.replacements, 0);
+    insta::assert_snapshot!(story.notes(), @"
+    Replace: ReplacementsUsedUp
+    0 replacements: live, a off, b on; tell a Read in 15m; $20 of $20
+    Replace: ReplacementsUsedUp
+    found disabled: stopped (GoneAtProvider), a off, b off; tell a Read; tell b Read in 15m; $20 of $20
+    0 replacements: live, a off, b off, c on; tell a Read; tell b Read in 15m; $20 of $20
+    leaked: stopped (Leaked), a off, b off, c on; tell c Off; tell a Read; tell b Read; $20 of $20
+    0 replacements: live, a off, b off, c off, d on; tell a Read; tell b Read; tell c Read in 15m; $20 of $20
+    Replace: ReplacementsUsedUp
+    ");
 }
 
 #[test]
 fn the_sixth_key_of_a_day_waits() {
     let mut story = Story::live();
-    let first = story.now;
     for key in ['b', 'c', 'd', 'e'] {
-        story.after(1.hour()).leaked().shown(KeyRequestKind::Replace, key);
+        story.after(1.hour()).leak().show(KeyRequestKind::Replace, key);
     }
-    let until = first + 24.hours();
-    story.leaked();
-    assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::ManyKeys { until });
-    story.now = until;
-    story.shown(KeyRequestKind::Replace, 'f').leaked();
-    let until = first + 25.hours();
-    assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::ManyKeys { until });
+    story.leak().press_in_vain(KeyRequestKind::Replace).after(20.hours()).show(KeyRequestKind::Replace, 'f');
+    insta::assert_snapshot!(story.leak().press_in_vain(KeyRequestKind::Replace).notes(), @"
+    Replace: ManyKeys { until: 2026-01-02T01:00:00Z }
+    Replace: ManyKeys { until: 2026-01-02T02:00:00Z }
+    ");
 }
 
 /// A replacement waits for the window to turn when less than a cent is left.
 #[test]
 fn less_than_a_cent_waits() {
     let mut story = Story::new();
-    story.view.settings_mut().basis.reset = crate::domain::values::window::Reset::Daily;
-    story.view.budget_mut().limit = Usd::from_dollars(2000);
-    story.shown(KeyRequestKind::Reveal, 'a').reading(1, 19_995_000);
+    story.set_reset(Reset::Daily).show(KeyRequestKind::Reveal, 'a').read(1, 19_995_000);
     let resets_at = story.view.programme.settings.basis.reset.resets_at(story.now);
     assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::NothingLeft { resets_at });
     story.now = resets_at.unwrap();
-    story.shown(KeyRequestKind::Replace, 'b');
+    story.show(KeyRequestKind::Replace, 'b');
 }
 
 #[test]
@@ -214,13 +223,11 @@ fn current_terms_are_accepted() {
         assert_eq!(full.begin(request, Nonce::random(), story.now), Err(BeginRefused::BudgetExhausted));
     }
     for number in [1, 2] {
-        let (change, begun) = story.press(KeyRequestKind::Reveal).unwrap();
-        assert_eq!(note(&change), format!("key {number}; terms accepted, sha256 {now}"));
-        story.apply(change);
-        let failed = story.view.give_up(&begun, None, "no answer", story.now);
-        story.apply(failed.unwrap());
+        let pressed = story.press(KeyRequestKind::Reveal).unwrap();
+        assert_eq!(note(&pressed.0), format!("key {number}; terms accepted, sha256 {now}"));
+        story.fail();
     }
-    story.shown(KeyRequestKind::Reveal, 'a');
+    story.show(KeyRequestKind::Reveal, 'a');
     story.view.settings_mut().texts.terms = Some("Be kinder.".to_owned());
     let request = KeyRequest { kind: KeyRequestKind::Replace, epoch: story.view.grant.epoch, terms: None };
     let (change, _) = story.view.begin(request, Nonce::random(), story.now).unwrap();

@@ -1,128 +1,165 @@
 //! What the provider shows against what is recorded: keys to be disabled again, found disabled or gone, limits, deleted keys.
 
 use super::*;
-use crate::domain::audit::Act;
+use crate::domain::audit::AuditDetail;
 use crate::domain::held::LATE;
-use crate::domain::values::window::Reset;
+
+impl Story {
+    /// Applies a change from a listing and notes it with its audit, or notes its absence.
+    fn note_change<R>(&mut self, words: &str, change: Result<Change, R>) -> &mut Story {
+        let Ok(change) = change else {
+            self.notes.push(format!("{words}: unchanged"));
+            return self;
+        };
+        if let Some(AuditDetail { act, old_value, new_value, .. }) = change.audit() {
+            self.notes.push(format!("{:?}, {act:?}: {old_value:?}, {new_value:?}", change.actor));
+        }
+        self.apply(change).note(words)
+    }
+
+    fn see_enabled(&mut self, words: &str, key: char, asked: Moment) -> &mut Story {
+        self.note_change(words, self.seen(key, &listed(true, 20, asked)))
+    }
+
+    fn find_off(&mut self, words: &str, key: char) -> &mut Story {
+        self.note_change(
+            words,
+            self.view.found_disabled(self.view.grant.version, &hash(key), self.now, false, self.now),
+        )
+    }
+
+    fn find_gone(&mut self, words: &str, key: char) -> &mut Story {
+        self.note_change(words, self.view.found_gone(&hash(key), self.now))
+    }
+}
 
 /// A key that is listed as enabled and must not be is disabled again.
 #[test]
 fn a_wrong_enable_is_undone() {
     let mut story = Story::live();
-    let seen = |story: &Story, asked| story.seen('a', &listed(true, 20, asked));
-    assert_eq!(seen(&story, story.now), Err(Unchanged), "it is the live one");
-    story.held(HoldKind::Paused);
-    assert_eq!((seen(&story, story.now), story.due(1)), (Err(Unchanged), vec![Tell::Off]), "it is to be off already");
+    story.see_enabled("it is the live one", 'a', story.now).hold(HoldKind::Paused);
+    story.see_enabled("it is to be off already", 'a', story.now).note("paused");
     let before = story.now;
-    story.after(1.minute()).disabled(1).after(1.hour());
-    assert_eq!(seen(&story, before), Err(Unchanged), "it was disabled since");
-    assert_eq!(story.seen('b', &listed(true, 20, story.now)), Err(Unchanged), "another key bears its name");
-    story.apply(seen(&story, story.now).unwrap());
-    assert_eq!(story.due(1), [Tell::Off]);
-    assert_eq!(seen(&story, story.now), Err(Unchanged));
+    story.after(1.minute()).disable(1).after(1.hour()).see_enabled("it was disabled since", 'a', before);
+    story.see_enabled("another key bears its name", 'b', story.now);
+    story.see_enabled("on", 'a', story.now);
+    insta::assert_snapshot!(story.see_enabled("again", 'a', story.now).notes(), @"
+    it is the live one: unchanged
+    it is to be off already: unchanged
+    paused: live, paused, a on; tell a Off; $20 of $20
+    it was disabled since: unchanged
+    another key bears its name: unchanged
+    on: live, paused, a on; tell a Off; $20 of $20
+    again: unchanged
+    ");
 }
 
 /// A key found disabled stops its grant, but not where a call of ours may have disabled it.
 #[test]
 fn a_disable_stops_the_grant() {
     let mut story = Story::live();
-    let found = |story: &Story| {
-        let version = story.view.grant.version;
-        story.view.found_disabled(version, &hash('a'), story.now, false, story.now)
-    };
-    assert_eq!(found(&story), Err(Unchanged), "it was only just made");
-    story.after(LATE);
-    let change = found(&story).unwrap();
-    assert_eq!(change.grant.state, GrantState::Stopped { why: Stopped::GoneAtProvider });
-    assert_eq!((change.actor.clone(), change.audit().unwrap().act), (Actor::Sync, Act::Stopped));
+    story.find_off("it was only just made", 'a').after(LATE);
     let in_copy = story.view.found_disabled(story.view.grant.version, &hash('a'), story.now, true, story.now).unwrap();
-    assert_eq!((change.grant.to_string(), in_copy.grant.to_string()), ("stopped".into(), "stopped, paused".into()));
-
-    story.held(HoldKind::Paused);
-    assert_eq!(found(&story), Err(Unchanged), "it is held");
-    let off = story.sent(1, |tell| *tell == Tell::Off);
-    story.released(HoldKind::Paused);
-    assert_eq!(found(&story), Err(Unchanged), "the disable may have come");
-    story.answered(&off).enabled(1).after(SignedDuration::from_secs(79));
-    assert_eq!(found(&story), Err(Unchanged), "an earlier call may come yet");
-    story.after(1.second());
-    story.apply(found(&story).unwrap());
-    assert_eq!((found(&story), story.due(1)), (Err(Unchanged), Vec::new()));
-    let version = story.view.grant.version;
-    let other = story.view.found_disabled(version, &hash('b'), story.now, false, story.now);
-    assert_eq!(other, Err(Unchanged));
+    assert_eq!(in_copy.grant.to_string(), "stopped, paused");
+    story.hold(HoldKind::Paused).find_off("it is held", 'a');
+    let off = story.send(1, is_off);
+    story.release(HoldKind::Paused).find_off("the disable may have come", 'a').answer(&off).enable(1);
+    story.after(SignedDuration::from_secs(79)).find_off("an earlier call may come yet", 'a').after(1.second());
+    story.find_off("another key", 'b').find_off("found", 'a').find_off("again", 'a');
+    insta::assert_snapshot!(story.notes(), @r#"
+    it was only just made: unchanged
+    it is held: unchanged
+    the disable may have come: unchanged
+    an earlier call may come yet: unchanged
+    another key: unchanged
+    Sync, Stopped: Some("live"), Some("stopped")
+    found: stopped (GoneAtProvider), a off; tell a Read in 15m; $20 of $20
+    again: unchanged
+    "#);
 }
 
 /// No calls are made for a missing key, and a grant that was live with it is stopped.
 #[test]
 fn a_lost_key_stops_its_grant() {
     let mut story = Story::live();
-    story.after(1.hour()).shown(KeyRequestKind::Replace, 'b');
-    let gone = |story: &Story, key| story.view.found_gone(&hash(key), story.now);
-    assert_eq!(gone(&story, 'a'), Err(Unchanged), "the provider knows it");
-    story.after(1.hour());
-    for key in ['a', 'b'] {
-        story.apply(story.view.not_found(&hash(key), story.now).unwrap());
-    }
-    assert_eq!(gone(story.after(59.minutes()), 'a'), Err(Unchanged), "one answer may be wrong");
-    story.after(1.minute());
-    let change = gone(&story, 'a').unwrap();
-    assert_eq!((&change.grant.state, change.audit()), (&story.view.grant.state, None), "a retired key is only marked");
-    story.apply(change);
-    assert_eq!(key(&story, 1).gone, Some(KeyAbsence::Missing));
-    assert_eq!(gone(&story, 'a'), Err(Unchanged));
-
-    let change = gone(&story, 'b').unwrap();
-    assert!(change.audit().is_some());
-    story.apply(change);
-    assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::GoneAtProvider });
-    story.revoked();
-    assert_eq!(story.view.calls(story.now), [], "nothing is asked for what is gone");
-    let change = story.seen('b', &listed(true, 20, story.now)).unwrap();
-    assert_eq!(change.grant.keys[1].gone, None, "what is listed enabled is not gone");
+    story.after(1.hour()).show(KeyRequestKind::Replace, 'b').find_gone("the provider knows it", 'a').after(1.hour());
+    story.miss('a').miss('b').after(59.minutes()).find_gone("one answer may be wrong", 'a').after(1.minute());
+    story
+        .find_gone("a retired key is only marked", 'a')
+        .find_gone("again", 'a')
+        .find_gone("the live one", 'b')
+        .revoke();
+    story.note("nothing is asked for what is gone");
+    story.see_enabled("what is listed enabled is not gone", 'b', story.now);
+    let absences = story.view.grant.keys.iter().map(|key| key.gone);
+    assert_eq!(Vec::from_iter(absences), [Some(KeyAbsence::Missing), None]);
+    insta::assert_snapshot!(story.notes(), @r#"
+    the provider knows it: unchanged
+    one answer may be wrong: unchanged
+    a retired key is only marked: live, a off, b on; $20 of $20
+    again: unchanged
+    Sync, Stopped: Some("live"), Some("stopped")
+    the live one: stopped (GoneAtProvider), a off, b on; $20 of $20
+    nothing is asked for what is gone: revoked, a off, b on; $0 of $20
+    what is listed enabled is not gone: revoked, a off, b on; tell b Off; $20 of $40
+    "#);
 }
 
 #[test]
 fn a_limit_that_nobody_here_sent_is_told_and_set_again() {
     let mut story = Story::live();
-    let dollars = |limit: i32| ListedLimit::Limit(Usd::from_dollars(limit));
     let seen = |story: &Story, limit| story.seen('a', &SeenKey { limit, ..listed(true, 0, story.now) });
-    assert_eq!(seen(&story, dollars(30)), Err(Unchanged), "it was only just made");
-    story.after(LATE);
-    for same in [dollars(20), ListedLimit::Limit(Usd::from_micros(20_009_999))] {
-        assert_eq!(seen(&story, same), Err(Unchanged));
+    let thirty = ListedLimit::Limit(Usd::from_dollars(30));
+    let within_a_cent = ListedLimit::Limit(Usd::from_micros(20_009_999));
+    story.note_change("it was only just made", seen(&story, thirty)).after(LATE);
+    for limit in [ListedLimit::Limit(Usd::from_dollars(20)), within_a_cent] {
+        story.note_change("as it was sent", seen(&story, limit));
     }
-    for (other, words) in [(dollars(30), "30.000000"), (ListedLimit::Unlimited, "none")] {
-        let change = seen(&story, other).unwrap();
-        let what = change.audit().unwrap();
-        let told = (what.act, what.old_value.as_deref(), what.new_value.as_deref());
-        assert_eq!(told, (Act::LimitFound, Some("20.000000"), Some(words)));
-        assert_eq!(change.counted(&story.view, story.now).budget, BudgetChange::None, "what was confirmed counts");
+    for limit in [thirty, ListedLimit::Unlimited, ListedLimit::CountedOtherwise] {
+        let mut found = story.clone();
+        found.notes.clear();
+        found.note_change("found", seen(&story, limit));
+        found.note_change("again", seen(&found, limit)).limit().note("set");
+        story.notes.push(found.notes());
     }
-    story.apply(seen(&story, ListedLimit::CountedOtherwise).unwrap());
-    assert_eq!(seen(&story, ListedLimit::CountedOtherwise), Err(Unchanged), "it is told once");
-    assert_eq!(story.due(1), [Tell::Limit(Usd::from_dollars(20))]);
-    assert_eq!(story.limited().due(1), []);
+    insta::assert_snapshot!(story.notes(), @r#"
+    it was only just made: unchanged
+    as it was sent: unchanged
+    as it was sent: unchanged
+    Sync, LimitFound: Some("20.000000"), Some("30.000000")
+    found: live, a on; tell a Limit($20.000000); $20 of $20
+    again: unchanged
+    set: live, a on; $20 of $20
+    Sync, LimitFound: Some("20.000000"), Some("none")
+    found: live, a on; tell a Limit($20.000000); $20 of $20
+    again: unchanged
+    set: live, a on; $20 of $20
+    Sync, LimitFound: Some("20.000000"), Some("counted otherwise")
+    found: live, a on; tell a Limit($20.000000); $20 of $20
+    again: unchanged
+    set: live, a on; $20 of $20
+    "#);
 }
 
 /// Use by other keys lowers the limit until the window turns, but never below a cent.
 #[test]
 fn other_use_lowers_the_limit() {
     let mut story = Story::new();
-    story.view.settings_mut().basis.reset = Reset::Daily;
-    story.view.budget_mut().limit = Usd::from_dollars(5000);
-    story.reading(1, 0).shown(KeyRequestKind::Reveal, 'a').after(1.hour()).shown(KeyRequestKind::Replace, 'b');
+    story.set_reset(Reset::Daily).read(1, 0).show(KeyRequestKind::Reveal, 'a').after(1.hour());
+    story.show(KeyRequestKind::Replace, 'b');
     assert_eq!(story.view.next_due(story.now), Some(story.now + SETTLING), "nothing but a last look");
-    story.reading(1, 5_000_000);
-    assert_eq!(story.due(2), [Tell::Limit(Usd::from_dollars(15))]);
-    story.limited().read_at_last(1, 5_000_000);
+    story.read(1, 5_000_000).note("five used").limit().read_at_last(1, 5_000_000).note("confirmed");
     let turn = Reset::Daily.resets_at(story.now);
-    assert_eq!((story.due(2), story.view.next_due(story.now)), (Vec::new(), turn));
-    let tomorrow = Story { now: turn.unwrap(), ..story.clone() };
-    assert_eq!(tomorrow.due(2), [Tell::Limit(Usd::from_dollars(20))]);
-    story.reading(1, 21_000_000);
-    assert_eq!(story.due(2), [Tell::Limit(Usd::CENT)]);
+    assert_eq!(story.view.next_due(story.now), turn);
+    let mut tomorrow = Story { now: turn.unwrap(), notes: Vec::new(), ..story.clone() };
+    story.read(1, 21_000_000).note("all used");
     assert_eq!(story.view.next_limit(story.now), None, "and no other key is made");
+    insta::assert_snapshot!([story.notes(), tomorrow.note("tomorrow").notes()].join("\n"), @"
+    five used: live, a off, b on; tell b Limit($15.000000); tell a Read in 15m; $2,005 of $2,000
+    confirmed: live, a off, b on; $2,000 of $2,000
+    all used: live, a off, b on; tell b Limit($0.010000); $2,016 of $2,000
+    tomorrow: live, a off, b on; tell b Limit($20.000000); $1,985 of $2,000
+    ");
 }
 
 /// Keys may be deleted two days after their last reading if the grant was revoked, after ninety if it ended.
@@ -133,8 +170,8 @@ fn old_keys_may_be_deleted() {
     let may = |story: &Story, restored| story.view.may_purge(key(story, 1), restored, story.now);
     let mut story = Story::live();
     assert!(!may(story.after(days(200)), None), "it is live");
-    assert!(!may(story.revoked().after(days(1)), None), "nobody has answered its disable");
-    assert!(!may(story.disabled(1).after(days(3)), None), "it is not read for the last time");
+    assert!(!may(story.revoke().after(days(1)), None), "nobody has answered its disable");
+    assert!(!may(story.disable(1).after(days(3)), None), "it is not read for the last time");
     assert!(!may(story.read_at_last(1, 1_000_000).after(hours(47)), None));
     assert!(may(story.after(hours(1)), None));
     assert!(!may(&story, Some(story.now - days(89))) && may(&story, Some(story.now - days(90))));
@@ -143,7 +180,6 @@ fn old_keys_may_be_deleted() {
     assert_eq!(story.view.not_found(&hash('a'), story.now), Err(Unchanged), "purged, not missing");
 
     let mut ended = Story::live();
-    ended.now = ended.view.programme.settings.term.ends_at();
-    ended.apply(ended.view.end(&Actor::Rule, ended.now).unwrap()).disabled(1).read_at_last(1, 0);
+    ended.end().disable(1).read_at_last(1, 0);
     assert!(!may(ended.after(days(89)), None) && may(ended.after(days(1)), None));
 }

@@ -3,7 +3,6 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::values::window::Reset;
 use crate::tests::values::dollars;
 
 impl Story {
@@ -119,19 +118,19 @@ proptest! {
                     let kind = if story.view.grant.stage.has_claimed() { KeyRequestKind::Replace } else { KeyRequestKind::Reveal };
                     if story.press(kind).is_ok() {
                         key += 1;
-                        story.shown(kind, char::from_digit(key % 16, 16).unwrap());
+                        story.show(kind, char::from_digit(key % 16, 16).unwrap());
                         used = 0;
                     }
                 }
                 Step::Spend(cents) => {
                     if let Some(live) = story.view.grant.live().map(|live| live.epoch) {
                         used += i64::from(cents) * 10_000;
-                        story.reading(live.number(), used);
+                        story.read(live.number(), used);
                     }
                 }
                 Step::Hours(hours) => story.now += hours.hours(),
                 Step::Limited => {
-                    story.settled(|_| true);
+                    story.settle(|_| true);
                 }
                 Step::Revoke => {
                     if let Ok(change) = story.view.revoke(&faculty(), None) {

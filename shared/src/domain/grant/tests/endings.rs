@@ -4,43 +4,52 @@ use super::*;
 use crate::domain::programme::role::Role;
 use crate::domain::values::term::Term;
 
-/// A hold or a revocation while the key is being made keeps it from being shown.
+/// A hold or a revocation while the key is being made keeps it from being shown, and nothing is left of it.
 #[test]
 fn a_hold_keeps_a_key_unseen() {
-    type EndingAct = fn(&mut Story) -> &mut Story;
-    let acts: [(EndingAct, RecordRefused, &str); 2] = [
-        (|story| story.held(HoldKind::Paused), RecordRefused::Held(HoldKind::Paused), "invited, paused"),
-        (Story::revoked, RecordRefused::Revoked, "revoked"),
-    ];
-    for (act, refused, left) in acts {
+    let acts: [fn(&mut Story) -> &mut Story; 2] = [|story| story.hold(HoldKind::Paused), Story::revoke];
+    let notes = acts.map(|act| {
         let mut story = Story::new();
         let begun = story.begin(KeyRequestKind::Reveal);
-        act(&mut story);
-        assert_eq!(story.view.record(&begun, &minted('a'), story.now), Err(refused));
-        let given_up = |story: &Story| story.view.give_up(&begun, Some(&minted('a')), left, story.now);
-        story.apply(given_up(&story).unwrap());
-        assert_eq!((story.view.grant.to_string().as_str(), key(&story, 1).shown_at), (left, None));
-        assert_eq!(story.due(1), [Tell::Off]);
-        assert_eq!(given_up(&story), Err(Unchanged), "giving up twice changes nothing");
-        assert!(story.disabled(1).view.grant.keys.is_empty(), "nothing is left of it");
-    }
+        act(&mut story).note("meanwhile");
+        story.note_refusal("recorded", story.view.record(&begun, &minted('a'), story.now));
+        let given_up = |story: &Story| story.view.give_up(&begun, Some(&minted('a')), "held", story.now);
+        story.apply(given_up(&story).unwrap()).note("given up");
+        assert_eq!(key(&story, 1).shown_at, None);
+        story.note_refusal("again", given_up(&story)).disable(1).note("disabled").notes()
+    });
+    insta::assert_snapshot!(notes.join("\n\n"), @"
+    meanwhile: invited, paused; $20 of $20
+    recorded: Held(Paused)
+    given up: invited, paused, a on; tell a Off; $20 of $20
+    again: Unchanged
+    disabled: invited, paused; $20 of $20
+
+    meanwhile: revoked; $0 of $20
+    recorded: Revoked
+    given up: revoked, a on; tell a Off; $0 of $20
+    again: Unchanged
+    disabled: revoked; $0 of $20
+    ");
 }
 
 #[test]
 fn the_key_is_enabled_when_the_last_hold_comes_off() {
     let mut story = Story::live();
     for kind in [HoldKind::Paused, HoldKind::Dropped] {
-        story.held(kind);
-        assert_eq!(story.view.hold(kind, &faculty(), None, story.now), Err(ChangeRefused::Unchanged));
+        story.hold(kind);
+        story.note_refusal("held again", story.view.hold(kind, &faculty(), None, story.now));
     }
-    story.disabled(1).released(HoldKind::Paused);
-    assert_eq!(story.due(1), [], "it is held still");
-    story.released(HoldKind::Dropped);
-    assert_eq!(story.due(1), [Tell::On]);
-    let again = story.view.release(HoldKind::Dropped, &faculty(), story.now).unwrap_err();
-    assert_eq!(again, ChangeRefused::Unchanged);
-    story.enabled(1);
-    assert_eq!((story.due(1), key(&story, 1).enabled.is(&true)), (Vec::new(), true));
+    story.disable(1).release(HoldKind::Paused).note("one is left").release(HoldKind::Dropped).note("none");
+    story.note_refusal("released again", story.view.release(HoldKind::Dropped, &faculty(), story.now));
+    insta::assert_snapshot!(story.enable(1).note("enabled").notes(), @"
+    held again: Unchanged
+    held again: Unchanged
+    one is left: live, dropped, a off; tell a Read in 15m; $20 of $20
+    none: live, a off; tell a On; $20 of $20
+    released again: Unchanged
+    enabled: live, a on; $20 of $20
+    ");
 }
 
 /// Extending the term lets people whose grants had ended claim again, and their earlier keys stay ended.
@@ -80,20 +89,26 @@ fn a_longer_term_reopens_claims() {
 #[test]
 fn revoked_is_terminal() {
     let mut story = Story::live();
-    story.reading(1, 1_000_000);
-    story.apply(story.view.revoke(&faculty(), Some("left the university")).unwrap());
-    assert_eq!(story.view.budget.reserved, Usd::from_dollars(20), "nobody knows yet what it spent");
-    assert_eq!(story.due(1), [Tell::Off]);
-    story.disabled(1).read_at_last(1, 18_000_000);
-    assert_eq!(story.cost(), Usd::from_dollars(18));
-    let view = &story.view;
+    story.revoke();
+    let view = story.view.clone();
     let now = story.now;
-    assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::Revoked);
-    assert!(view.revoke(&faculty(), None).is_err() && view.end(&Actor::Rule, now).is_err());
-    assert!(view.allow(&faculty()).is_err() && view.stop(Stopped::Leaked, &Actor::Student).is_err());
-    assert_eq!(view.hold(HoldKind::Paused, &faculty(), None, now), Err(ChangeRefused::Over));
-    assert_eq!(view.release(HoldKind::Paused, &faculty(), now), Err(ChangeRefused::Over));
-    assert_eq!(view.set_cap(Some(Usd::CENT), &faculty(), None, now), Err(ChangeRefused::Over));
+    story.press_in_vain(KeyRequestKind::Replace);
+    story.note_refusal("revoke", view.revoke(&faculty(), None)).note_refusal("end", view.end(&Actor::Rule, now));
+    story.note_refusal("allow", view.allow(&faculty()));
+    story.note_refusal("leak", view.stop(Stopped::Leaked, &Actor::Student));
+    story.note_refusal("hold", view.hold(HoldKind::Paused, &faculty(), None, now));
+    story.note_refusal("release", view.release(HoldKind::Paused, &faculty(), now));
+    story.note_refusal("cap", view.set_cap(Some(Usd::CENT), &faculty(), None, now));
+    insta::assert_snapshot!(story.notes(), @"
+    Replace: Revoked
+    revoke: Unchanged
+    end: Unchanged
+    allow: Unchanged
+    leak: Unchanged
+    hold: Over
+    release: Over
+    cap: Over
+    ");
 }
 
 /// A grant's personal data is erased once its keys are disabled and read.
@@ -101,20 +116,25 @@ fn revoked_is_terminal() {
 fn erasure_waits_for_a_reading() {
     let mut story = Story::live();
     let erase = |story: &Story| story.view.erase(&faculty(), story.now);
-    assert_eq!(erase(&story), Err(Unchanged), "it goes on");
+    story.note_refusal("it goes on", erase(&story));
     story.apply(story.view.end_for_erasure(&faculty()).unwrap());
-    assert_eq!(story.view.end_for_erasure(&faculty()), Err(Unchanged), "that is done");
-    story.disabled(1);
-    assert_eq!(erase(&story), Err(Unchanged), "what it used last is not read");
-    story.read_at_last(1, 3_000_000);
-    assert_eq!(story.view.end_for_erasure(&faculty()), Err(Unchanged));
-    let reserved = story.view.budget.reserved;
-    let id = story.view.grant.id.clone();
-    story.apply(erase(&story).unwrap());
-    let Grant { person, more_request: more, .. } = &story.view.grant;
+    story.note_refusal("ended again", story.view.end_for_erasure(&faculty())).disable(1);
+    story.note_refusal("what it used last is not read", erase(&story)).read_at_last(1, 3_000_000);
+    story.note_refusal("ended again", story.view.end_for_erasure(&faculty())).note("read");
+    story.apply(erase(&story).unwrap()).note("erased");
+    story.note_refusal("again", erase(&story));
+    let Grant { person, more_request: more, id, .. } = &story.view.grant;
     assert_eq!((person.address.as_written(), &person.roster_id, more), (&*format!("erased-{id}"), &None, &None));
     assert!(person.name.as_ref().is_none_or(|name| *name == format!("erased-{id}")));
-    assert_eq!((story.view.budget.reserved, erase(&story)), (reserved, Err(Unchanged)));
+    insta::assert_snapshot!(story.notes(), @"
+    it goes on: Unchanged
+    ended again: Unchanged
+    what it used last is not read: Unchanged
+    ended again: Unchanged
+    read: ended, a off; $3 of $20
+    erased: ended, a off; $3 of $20
+    again: Unchanged
+    ");
 }
 
 /// Whoever was paused alone stays so, though many are paused after that.
@@ -138,42 +158,44 @@ fn a_single_pause_stays_single() {
 #[test]
 fn a_leaked_key_is_disabled() {
     let mut story = Story::live();
-    let change = story.view.stop(Stopped::Leaked, &Actor::Student).unwrap();
-    assert_eq!(change.notice, Some(StudentNotice::KeyLeaked));
-    story.apply(change);
-    assert_eq!(story.due(1), [Tell::Off]);
-    assert_eq!(story.view.stop(Stopped::Leaked, &Actor::Student), Err(Unchanged));
-    assert_eq!(story.refused(KeyRequestKind::Reveal), BeginRefused::AlreadyShown);
-    story.after(1.hour()).shown(KeyRequestKind::Replace, 'b');
     let report = |story: &Story, epoch, actor| story.view.report_leaked(Epoch::new(epoch), &actor);
-    assert_eq!(report(&story, 1, Actor::Student), Err(LeakRefused::Replaced));
+    story.leak().note("leaked").press_in_vain(KeyRequestKind::Reveal);
+    story.note_refusal("stopped again", story.view.stop(Stopped::Leaked, &Actor::Student));
+    story.after(1.hour()).show(KeyRequestKind::Replace, 'b').note("replaced");
+    story.note_refusal("the first again", report(&story, 1, Actor::Student));
     // Staff end it by the same transition, in their own name.
     let staff = faculty();
     let change = report(&story, 2, staff.clone()).unwrap();
     assert_eq!((&change.actor, change.notice), (&staff, Some(StudentNotice::KeyLeaked)));
-    story.apply(change);
-    assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::Leaked });
-    assert_eq!(report(&story, 2, Actor::Student), Err(LeakRefused::Reported), "nothing is left to end");
+    story.apply(change).note("by staff");
+    story.note_refusal("nothing is left to end", report(&story, 2, Actor::Student));
+    story.note_refusal("without a key", report(&Story::new(), 0, faculty()));
+    insta::assert_snapshot!(story.notes(), @"
+    leaked: stopped (Leaked), a on; tell a Off; $20 of $20
+    Reveal: AlreadyShown
+    stopped again: Unchanged
+    replaced: live, a off, b on; tell a Read in 15m; $20 of $20
+    the first again: Replaced
+    by staff: stopped (Leaked), a off, b on; tell b Off; tell a Read in 15m; $20 of $20
+    nothing is left to end: Reported
+    without a key: NoKey
+    ");
     assert!(!story.view.next_key_counts(story.now), "another is no replacement");
-    assert_eq!(report(&Story::new(), 0, faculty()), Err(LeakRefused::NoKey));
 }
 
 /// A key that has not been disabled yet can still be reported as leaked.
 #[test]
 fn an_enabled_key_can_be_reported() {
-    let live = Story::live();
-    let returned = live.view.hand_back(Epoch::new(1)).unwrap();
     let mut replacing = Story::live();
     let mut handed_back = Story::live();
     replacing.begin(KeyRequestKind::Replace);
-    handed_back.apply(returned);
+    handed_back.give_back();
     for mut story in [replacing, handed_back] {
         story.apply(story.view.put_off(story.now).unwrap());
         assert_eq!(story.view.grant.urgency(), Urgency::Disable);
-        let mut off = story.clone();
-        off.disabled(1);
-        assert!(off.view.report_leaked(Epoch::new(1), &Actor::Student).is_err(), "it is off");
-        story.apply(story.view.report_leaked(Epoch::new(1), &Actor::Student).unwrap());
+        let off = story.clone().disable(1).view.report_leaked(Epoch::new(1), &Actor::Student);
+        assert!(off.is_err(), "it is off");
+        story.leak();
         assert_eq!((story.view.grant.urgency(), story.due(1)), (Urgency::Leak, vec![Tell::Off]), "at once");
     }
 }
@@ -181,67 +203,79 @@ fn an_enabled_key_can_be_reported() {
 #[test]
 fn a_cap_of_ones_own_moves_the_reservation_within_the_budget() {
     let mut story = Story::live();
-    story.apply(story.view.set_cap(Some(Usd::from_dollars(100)), &faculty(), None, story.now).unwrap());
-    assert_eq!(story.view.budget.reserved, Usd::from_dollars(100));
-    let above = story.view.set_cap(Some(Usd::from_micros(100_000_001)), &faculty(), None, story.now);
-    assert_eq!(above, Err(ChangeRefused::BudgetExhausted));
-    let lower = story.view.set_cap(None, &faculty(), None, story.now).unwrap();
+    let set = |story: &Story, cap| story.view.set_cap(cap, &faculty(), None, story.now);
+    story.set_cap(100).note("raised");
+    story.note_refusal("above the budget", set(&story, Some(Usd::from_micros(100_000_001))));
+    let lower = set(&story, None).unwrap();
     assert_eq!(lower.notice, Some(StudentNotice::CapChanged));
-    story.apply(lower);
-    assert_eq!((story.cost(), story.view.budget.reserved), (Usd::from_dollars(20), Usd::from_dollars(100)));
-    let same = story.view.set_cap(Some(Usd::from_dollars(20)), &faculty(), None, story.now).unwrap();
+    story.apply(lower).note("lowered");
+    story.note_refusal("again", set(&story, None));
+    insta::assert_snapshot!(story.notes(), @"
+    raised: live, a on; tell a Limit($100.000000); $100 of $100
+    above the budget: BudgetExhausted
+    lowered: live, a on; $20 of $100
+    again: Unchanged
+    ");
+    let same = set(&story, Some(Usd::from_dollars(20))).unwrap();
     assert_eq!(same.notice, None, "the cap was that before");
-    assert_eq!(story.view.set_cap(None, &faculty(), None, story.now), Err(ChangeRefused::Unchanged));
 }
 
 /// A reservation that was never used is freed once the claim window has closed.
 #[test]
 fn unused_reservations_end() {
     let mut story = Story::new();
-    let begun = story.begin(KeyRequestKind::Reveal);
-    story.apply(story.view.give_up(&begun, None, "no answer", story.now).unwrap());
-    assert_eq!(story.view.give_back_reservation(story.now), Err(Unchanged));
+    story.fail();
+    story.note_refusal("too soon", story.view.give_back_reservation(story.now));
     story.now = story.view.programme.settings.claim_closes_at();
     let mut pressed = Story { now: story.now - 1.second(), ..story.clone() };
     pressed.begin(KeyRequestKind::Reveal);
-    assert_eq!(pressed.view.give_back_reservation(story.now), Err(Unchanged), "its key may be shown yet");
-    story.apply(story.view.give_back_reservation(story.now).unwrap());
-    assert_eq!(story.cost(), Usd::ZERO);
-    assert_eq!(story.view.give_back_reservation(story.now), Err(Unchanged));
+    story.note_refusal("its key may be shown yet", pressed.view.give_back_reservation(story.now));
+    story.apply(story.view.give_back_reservation(story.now).unwrap()).note("given back");
+    story.note_refusal("again", story.view.give_back_reservation(story.now));
+    insta::assert_snapshot!(story.notes(), @"
+    too soon: Unchanged
+    its key may be shown yet: Unchanged
+    given back: invited; $0 of $20
+    again: Unchanged
+    ");
 }
 
 /// A key that no claim recorded is an orphan after an hour and leaves nothing once it is disabled.
 #[test]
 fn unrecorded_keys_are_orphans() {
     let made_at = Story::new().now;
-    assert_eq!(Story::new().after(GRACE).orphan(1, 'a', made_at), Err(Unchanged), "no claim of this number is known");
-    let mut shown = Story::live();
-    assert_eq!(shown.after(GRACE).orphan(1, 'a', made_at), Err(Unchanged), "it was shown");
+    let found = |story: &Story, key| story.orphan(1, key, made_at);
+    assert_eq!(found(Story::new().after(GRACE), 'a'), Err(Unchanged), "no claim of this number is known");
     for is_given_up in [false, true] {
         let mut story = Story::new();
         let begun = story.begin(KeyRequestKind::Reveal);
         if is_given_up {
             story.apply(story.view.give_up(&begun, None, "no answer", story.now).unwrap());
         }
-        story.now = story.now + GRACE - 1.second();
-        assert_eq!(story.orphan(1, 'a', made_at), Err(Unchanged));
-        story.now += 1.second();
-        story.apply(story.orphan(1, 'a', made_at).unwrap());
-        assert_eq!((&story.view.grant.state, story.due(1)), (&GrantState::Invited, vec![Tell::Off]));
-        assert_eq!(story.orphan(1, 'a', made_at), Err(Unchanged));
-        assert_eq!(story.view.record(&begun, &minted('a'), story.now), Err(RecordRefused::Lost));
-        assert!(story.disabled(1).view.grant.keys.is_empty());
-        assert!(story.orphan(1, 'a', made_at).is_ok(), "somebody enabled it again");
+        story.now = made_at + GRACE - 1.second();
+        story.note_refusal("too young", found(&story, 'a')).after(1.second());
+        story.apply(found(&story, 'a').unwrap()).note("found");
+        story.note_refusal("again", found(&story, 'a'));
+        story.note_refusal("recorded", story.view.record(&begun, &minted('a'), story.now)).disable(1).note("off");
+        assert!(found(&story, 'a').is_ok(), "somebody enabled it again");
+        insta::allow_duplicates! { insta::assert_snapshot!(story.notes(), @"
+        too young: Unchanged
+        found: invited, a on; tell a Off; $20 of $20
+        again: Unchanged
+        recorded: Lost
+        off: invited; $20 of $20
+        "); }
     }
     // A claim that was doubled makes two keys of one number, of which one is shown.
     let mut doubled = Story::live();
     doubled.after(GRACE);
-    doubled.apply(doubled.orphan(1, 'b', made_at).unwrap());
-    assert_eq!(doubled.view.grant.live().map(|live| &live.hash), Some(&hash('a')));
-    assert_eq!(doubled.cost(), Usd::from_dollars(20));
-    let ends = doubled.call(1, |tell| *tell == Tell::Off);
-    assert_eq!(ends.key, hash('b'));
-    assert_eq!(doubled.disabled(1).view.grant.keys.len(), 1);
+    doubled.note_refusal("it was shown", found(&doubled, 'a'));
+    doubled.apply(found(&doubled, 'b').unwrap()).note("found").disable(1).note("off");
+    insta::assert_snapshot!(doubled.notes(), @"
+    it was shown: Unchanged
+    found: live, a on, b on; tell b Off; $20 of $20
+    off: live, a on; $20 of $20
+    ");
 }
 
 /// A file is compared with a timeline of two entries; an act on many asks alone whether it was done.

@@ -22,28 +22,63 @@ use crate::domain::programme::rules::Rules;
 use crate::domain::usage::reading::DailyUse;
 use crate::domain::values::id::{Epoch, KeyHash, PersonId};
 use crate::domain::values::money::Usd;
-use crate::domain::values::window::utc_date;
+use crate::domain::values::window::{Reset, utc_date};
 use crate::tests::values::a_view;
 
-/// A view to which acts are applied one after the other, as the store does.
+/// A view to which acts are applied one after the other, as the store does, with notes for a snapshot.
 #[derive(Clone)]
 struct Story {
     view: View,
     now: Moment,
+    notes: Vec<String>,
 }
 
 impl Story {
     fn new() -> Story {
         let view = a_view();
         let now = view.programme.settings.term.starts_at() + 1.hour();
-        Story { view, now }
+        Story { view, now, notes: Vec::new() }
     }
 
     /// The story of a grant whose first key, named `a`, was just shown.
     fn live() -> Story {
         let mut story = Story::new();
-        story.shown(KeyRequestKind::Reveal, 'a');
+        story.show(KeyRequestKind::Reveal, 'a');
         story
+    }
+
+    /// Notes the state, the keys by their letters, the calls to the provider, and the cost beside the reserved amount.
+    fn note(&mut self, words: &str) -> &mut Story {
+        let mut line = format!("{words}: {}", self.view.grant);
+        if let GrantState::Stopped { why } = self.view.grant.state {
+            line += &format!(" ({why:?})");
+        }
+        for key in &self.view.grant.keys {
+            let mut states = vec![("on", true), ("off", false)];
+            states.retain(|(_, on)| key.enabled.may_be(on));
+            let states: Vec<&str> = states.into_iter().map(|(word, _)| word).collect();
+            line += &format!(", {} {}", letter(&key.hash), states.join(" or "));
+        }
+        for call in self.view.calls(self.now) {
+            line += &format!("; tell {} {:?}", letter(&call.key), call.tell);
+            if call.due > self.now {
+                line += &format!(" in {:#}", call.due.duration_since(self.now));
+            }
+        }
+        line += &format!("; {} of {}", self.cost().to_dollars(), self.view.budget.reserved.to_dollars());
+        self.notes.push(line);
+        self
+    }
+
+    /// Notes why an act is refused.
+    fn note_refusal<T, R: std::fmt::Debug>(&mut self, words: &str, act: Result<T, R>) -> &mut Story {
+        let Err(why) = act else { panic!("{words}: it is not refused") };
+        self.notes.push(format!("{words}: {why:?}"));
+        self
+    }
+
+    fn notes(&self) -> String {
+        self.notes.join("\n")
     }
 
     fn after(&mut self, span: impl Into<TimestampArithmetic>) -> &mut Story {
@@ -51,19 +86,19 @@ impl Story {
         self
     }
 
-    fn held(&mut self, kind: HoldKind) -> &mut Story {
+    fn hold(&mut self, kind: HoldKind) -> &mut Story {
         self.apply(self.view.hold(kind, &faculty(), None, self.now).unwrap())
     }
 
-    fn released(&mut self, kind: HoldKind) -> &mut Story {
+    fn release(&mut self, kind: HoldKind) -> &mut Story {
         self.apply(self.view.release(kind, &faculty(), self.now).unwrap())
     }
 
-    fn revoked(&mut self) -> &mut Story {
+    fn revoke(&mut self) -> &mut Story {
         self.apply(self.view.revoke(&faculty(), None).unwrap())
     }
 
-    fn leaked(&mut self) -> &mut Story {
+    fn leak(&mut self) -> &mut Story {
         self.apply(self.view.report_leaked(self.view.grant.epoch, &Actor::Student).unwrap())
     }
 
@@ -94,6 +129,39 @@ impl Story {
         self.press(kind).unwrap_err()
     }
 
+    fn press_in_vain(&mut self, kind: KeyRequestKind) -> &mut Story {
+        self.note_refusal(&format!("{kind:?}"), self.press(kind))
+    }
+
+    /// A claim that comes to nothing.
+    fn fail(&mut self) -> &mut Story {
+        let begun = self.begin(KeyRequestKind::Reveal);
+        self.apply(self.view.give_up(&begun, None, "no answer", self.now).unwrap())
+    }
+
+    fn give_back(&mut self) -> &mut Story {
+        self.apply(self.view.hand_back(self.view.grant.epoch).unwrap())
+    }
+
+    fn miss(&mut self, key: char) -> &mut Story {
+        self.apply(self.view.not_found(&hash(key), self.now).unwrap())
+    }
+
+    fn set_cap(&mut self, cap: i32) -> &mut Story {
+        self.apply(self.view.set_cap(Some(Usd::from_dollars(cap)), &faculty(), None, self.now).unwrap())
+    }
+
+    fn end(&mut self) -> &mut Story {
+        self.now = self.view.programme.settings.term.ends_at();
+        self.apply(self.view.end(&Actor::Rule, self.now).unwrap())
+    }
+
+    fn set_reset(&mut self, reset: Reset) -> &mut Story {
+        self.view.settings_mut().basis.reset = reset;
+        self.view.budget_mut().limit = Usd::from_dollars(100_000);
+        self
+    }
+
     fn begin(&mut self, kind: KeyRequestKind) -> OpenClaim {
         let (change, begun) = self.press(kind).unwrap();
         self.apply(change);
@@ -109,18 +177,18 @@ impl Story {
     }
 
     /// The whole claim or replacement, with the key named by one hex digit.
-    fn shown(&mut self, kind: KeyRequestKind, key: char) -> &mut Story {
+    fn show(&mut self, kind: KeyRequestKind, key: char) -> &mut Story {
         let begun = self.begin(kind);
-        self.settled(|call| call.tell == Tell::Off);
+        self.settle_off();
         let limit = self.view.next_limit(self.now).unwrap();
         let minted = MintedKey { limit, guardrail: self.guardrail(), ..minted(key) };
         self.apply(self.view.record(&begun, &minted, self.now).unwrap());
         assert_eq!(self.view.grant.due_at, Some(self.now), "settings may have been edited meanwhile");
-        self.looked_at()
+        self.look()
     }
 
     /// The look of the next minute's work at a grant for which nothing is to be done.
-    fn looked_at(&mut self) -> &mut Story {
+    fn look(&mut self) -> &mut Story {
         if let Ok(change) = self.view.refresh_due(self.now) {
             self.apply(change);
         }
@@ -139,13 +207,13 @@ impl Story {
     }
 
     /// Notes that something is sent, whose answer may come later.
-    fn sent(&mut self, epoch: u32, is_it: impl Fn(&Tell) -> bool) -> (KeyCall, Moment) {
+    fn send(&mut self, epoch: u32, is_it: impl Fn(&Tell) -> bool) -> (KeyCall, Moment) {
         let call = self.call(epoch, is_it);
         self.apply(self.view.noting(&call, self.now).unwrap());
         (call, self.now)
     }
 
-    fn answered(&mut self, (call, noted): &(KeyCall, Moment)) -> &mut Story {
+    fn answer(&mut self, (call, noted): &(KeyCall, Moment)) -> &mut Story {
         if let Ok(change) = self.view.answered(call, read_answer(*noted), self.now) {
             self.apply(change);
         }
@@ -153,43 +221,47 @@ impl Story {
     }
 
     /// Sends something, and has the answer at once.
-    fn told(&mut self, epoch: u32, is_it: impl Fn(&Tell) -> bool) -> &mut Story {
-        let sent = self.sent(epoch, is_it);
-        self.answered(&sent)
+    fn tell(&mut self, epoch: u32, is_it: impl Fn(&Tell) -> bool) -> &mut Story {
+        let sent = self.send(epoch, is_it);
+        self.answer(&sent)
     }
 
-    fn disabled(&mut self, epoch: u32) -> &mut Story {
-        self.told(epoch, |tell| *tell == Tell::Off)
+    fn disable(&mut self, epoch: u32) -> &mut Story {
+        self.tell(epoch, is_off)
     }
 
-    fn enabled(&mut self, epoch: u32) -> &mut Story {
-        self.told(epoch, |tell| *tell == Tell::On)
+    fn enable(&mut self, epoch: u32) -> &mut Story {
+        self.tell(epoch, is_on)
     }
 
-    fn limited(&mut self) -> &mut Story {
+    fn limit(&mut self) -> &mut Story {
         let live = self.view.grant.live().unwrap().epoch.number();
-        self.told(live, |tell| matches!(tell, Tell::Limit(_)))
+        self.tell(live, is_limit)
     }
 
     /// Everything that is meant and due is sent and answered.
-    fn settled(&mut self, is_meant: impl Fn(&KeyCall) -> bool) -> &mut Story {
+    fn settle(&mut self, is_meant: impl Fn(&KeyCall) -> bool) -> &mut Story {
         for _ in 0..8 {
             let open = |call: &KeyCall| call.due <= self.now && is_meant(call) && call.tell != Tell::Read;
             let Some(call) = self.view.calls(self.now).into_iter().find(open) else { break };
             if self.view.noting(&call, self.now).is_err() {
                 break;
             }
-            self.told(call.epoch.number(), |tell| *tell == call.tell);
+            self.tell(call.epoch.number(), |tell| *tell == call.tell);
         }
         self
+    }
+
+    fn settle_off(&mut self) -> &mut Story {
+        self.settle(|call| call.tell == Tell::Off)
     }
 
     /// The final reading of a key that is off.
     fn read_at_last(&mut self, epoch: u32, micros: i64) -> &mut Story {
         self.now += SETTLING;
-        self.reading(epoch, micros);
+        self.read(epoch, micros);
         let call = self.call(epoch, |tell| *tell == Tell::Read);
-        self.answered(&(call, self.now))
+        self.answer(&(call, self.now))
     }
 
     /// What a listing shows of the key with this letter.
@@ -202,7 +274,7 @@ impl Story {
         self.view.found_orphan(Epoch::new(epoch), &hash(key), made_at, self.now)
     }
 
-    fn reading(&mut self, epoch: u32, micros: i64) -> &mut Story {
+    fn read(&mut self, epoch: u32, micros: i64) -> &mut Story {
         let used = Usd::from_micros(micros);
         self.view.readings.retain(|reading| reading.epoch != Epoch::new(epoch));
         self.view.readings.push(Reading {
@@ -211,6 +283,11 @@ impl Story {
         });
         self
     }
+}
+
+fn join_notes(stories: &[Story]) -> String {
+    let notes: Vec<String> = stories.iter().map(Story::notes).collect();
+    notes.join("\n\n")
 }
 
 /// All of a grant that no mark may change: what its person and the keys that were shown are entitled to.
@@ -234,6 +311,26 @@ fn entitled(grant: &Grant) -> impl PartialEq + std::fmt::Debug + use<> {
 /// An answer to a call that was sent as it was noted, which says what the key used.
 fn read_answer(noted: Moment) -> Answered {
     Answered { noted, sent: noted, is_read: true }
+}
+
+fn is_off(tell: &Tell) -> bool {
+    *tell == Tell::Off
+}
+
+fn is_on(tell: &Tell) -> bool {
+    *tell == Tell::On
+}
+
+fn is_guardrail(tell: &Tell) -> bool {
+    matches!(tell, Tell::Guardrail(_))
+}
+
+fn is_limit(tell: &Tell) -> bool {
+    matches!(tell, Tell::Limit(_))
+}
+
+fn letter(key: &KeyHash) -> &str {
+    &key.as_str()[..1]
 }
 
 fn hash(digit: char) -> KeyHash {

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::domain::held::LATE;
-use crate::domain::values::window::Reset;
 
 fn live() -> Story {
     let mut story = Story::live();
@@ -35,13 +34,13 @@ fn failed_calls_wait_longer() {
         story.apply(story.view.put_off(story.now).unwrap());
         story.view.grant.due_at.unwrap().duration_since(story.now).as_mins()
     };
-    story.held(HoldKind::Paused);
+    story.hold(HoldKind::Paused);
     let waits: Vec<i128> = (0..9).map(|_| i128::from(put_off(&mut story))).collect();
     assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
-    story.after(1.minute()).released(HoldKind::Paused).revoked();
+    story.after(1.minute()).release(HoldKind::Paused).revoke();
     assert_eq!(story.view.grant.due_at, Some(story.now));
     assert_eq!([put_off(&mut story), put_off(&mut story)], [1, 1], "what was revoked waits for nobody");
-    story.disabled(1);
+    story.disable(1);
     assert_eq!((story.view.grant.backoff, story.view.grant.due_at), (None, Some(story.now + SETTLING)));
 }
 
@@ -62,8 +61,8 @@ fn what_is_due_keeps_its_place_and_what_is_settled_has_none() {
 #[test]
 fn a_reading_that_is_due_is_put_off() {
     let mut story = live();
-    story.revoked();
-    let (off, noted) = story.sent(1, |tell| *tell == Tell::Off);
+    story.revoke();
+    let (off, noted) = story.send(1, is_off);
     let silent = Answered { is_read: false, ..read_answer(noted) };
     story.apply(story.view.answered(&off, silent, story.now).unwrap());
     assert_eq!(story.due(1), [Tell::Read]);
@@ -76,13 +75,12 @@ fn a_reading_that_is_due_is_put_off() {
 fn the_turn_of_a_window_is_due() {
     let mut story = live();
     story.view.settings_mut().basis.reset = Reset::Monthly;
-    story.looked_at().reading(1, 5_000_000);
+    story.look().read(1, 5_000_000);
     assert_eq!(story.view.next_due(story.now), None, "its own use makes no limit smaller");
-    story.shown(KeyRequestKind::Replace, 'b').read_at_last(1, 5_000_000);
-    let turn = Reset::Monthly.resets_at(story.now);
-    assert_eq!(story.view.next_due(story.now), turn);
+    story.show(KeyRequestKind::Replace, 'b').read_at_last(1, 5_000_000);
+    assert_eq!(story.view.next_due(story.now), Reset::Monthly.resets_at(story.now));
     let mut off = story.clone();
-    off.held(HoldKind::Paused).disabled(2).read_at_last(2, 0);
+    off.hold(HoldKind::Paused).disable(2).read_at_last(2, 0);
     assert_eq!(off.view.next_due(off.now), None, "no key is to hold a limit");
     std::sync::Arc::make_mut(&mut story.view.programme).closed_at = Some(story.now);
     assert_eq!(story.view.next_due(story.now), None);
@@ -92,12 +90,15 @@ fn the_turn_of_a_window_is_due() {
 #[test]
 fn a_final_reading_begins_once_the_key_is_seen_off() {
     let mut story = live();
-    story.revoked();
-    story.sent(1, |tell| *tell == Tell::Off);
+    story.revoke();
+    story.send(1, is_off);
     for (enabled, is_read) in [(true, true), (false, false)] {
         let shows = SeenKey { is_read, ..listed(enabled, 20, story.now) };
-        let grant = story.seen('a', &shows).map_or_else(|Unchanged| story.view.grant.clone(), |change| change.grant);
-        assert_eq!(grant.keys[0].final_reading, Some(FinalReading::OnceOff));
+        let mut seen = story.clone();
+        if let Ok(change) = story.seen('a', &shows) {
+            seen.apply(change);
+        }
+        assert_eq!(key(&seen, 1).final_reading, Some(FinalReading::OnceOff));
     }
 }
 
@@ -105,108 +106,95 @@ fn a_final_reading_begins_once_the_key_is_seen_off() {
 #[test]
 fn a_limit_of_an_old_key_is_no_finding() {
     let mut story = live();
-    story.shown(KeyRequestKind::Replace, 'b').after(2.hours());
+    story.show(KeyRequestKind::Replace, 'b').after(2.hours());
     let found = |key: char| story.seen(key, &listed(true, 7, story.now)).is_ok_and(|change| change.audit().is_some());
     assert_eq!([found('a'), found('b')], [false, true]);
 }
 
-/// A single answer that a key was not found is never taken as proof that it is gone.
+/// A single answer that a key was not found is never taken as proof: a replica may not know a young key yet. Any answer with the key ends
+/// the doubt.
 #[test]
 fn one_404_proves_nothing() {
-    let mut story = live();
-    story.revoked();
-    let not_found = |story: &Story| story.view.not_found(&hash('a'), story.now);
-    let first = story.now;
-    story.apply(not_found(&story).unwrap());
-    assert_eq!(story.due(1), [Tell::Off], "it is told again");
-    assert_eq!(key(&story, 1).missing_until(story.now), Some(first + 1.hour()));
-    assert_eq!(not_found(story.after(1.hour())), Err(Unchanged));
-    story.disabled(1);
-    assert_eq!(key(&story, 1).missing_since, None, "it was there after all");
-
+    let mut revoked = live();
+    revoked.revoke().miss('a').note("not found").after(1.hour());
+    revoked.note_refusal("again", revoked.view.not_found(&hash('a'), revoked.now)).disable(1);
     let mut young = Story::live();
-    young.apply(not_found(&young).unwrap());
-    assert_eq!(
-        key(&young, 1).missing_until(young.now),
-        Some(young.now + 10.seconds()),
-        "a replica may not know it yet"
-    );
-    assert!(young.press(KeyRequestKind::Replace).is_ok());
-
-    let shows = listed(true, 20, young.now);
-    let known = young.view.shown(&hash('a'), &shows, young.now).unwrap();
-    assert_eq!(young.clone().apply(known).view.grant.keys[0].missing_since, None, "any answer that knows it says so");
-
+    young.miss('a').clone().begin(KeyRequestKind::Replace);
+    let until = key(&young, 1).missing_until(young.now);
+    assert_eq!(until, Some(young.now + 10.seconds()));
+    young.apply(young.view.shown(&hash('a'), &listed(true, 20, young.now), young.now).unwrap());
+    assert_eq!([&revoked, &young].map(|story| key(story, 1).missing_since), [None, None], "it was there after all");
     let mut replaced = live();
-    replaced.apply(not_found(&replaced).unwrap());
-    let until = replaced.now + 1.hour();
-    assert_eq!(replaced.refused(KeyRequestKind::Replace), BeginRefused::KeyMissing { until });
-    replaced.now = until;
-    assert!(replaced.press(KeyRequestKind::Replace).is_ok(), "it is asked again");
+    replaced.miss('a').press_in_vain(KeyRequestKind::Replace).after(1.hour()).begin(KeyRequestKind::Replace);
+    insta::assert_snapshot!(join_notes(&[revoked, replaced]), @"
+    not found: revoked, a on; tell a Off; $20 of $20
+    again: Unchanged
+
+    Replace: KeyMissing { until: 2026-01-01T04:00:00Z }
+    ");
 }
 
 /// A replacement waits until an enable that got no answer can no longer arrive.
 #[test]
 fn replacing_awaits_an_enable() {
     let mut story = live();
-    story.held(HoldKind::Paused).disabled(1).released(HoldKind::Paused);
-    assert!(story.press(KeyRequestKind::Replace).is_ok(), "nothing was sent");
-    let on = story.sent(1, |tell| *tell == Tell::On);
-    let until = story.now + LATE;
-    assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::EnableUnderWay { until });
-    assert!(story.clone().answered(&on).press(KeyRequestKind::Replace).is_ok(), "it came");
+    story.hold(HoldKind::Paused).disable(1).release(HoldKind::Paused).clone().begin(KeyRequestKind::Replace);
+    let on = story.send(1, is_on);
+    story.press_in_vain(KeyRequestKind::Replace).clone().answer(&on).begin(KeyRequestKind::Replace);
     story.after(LATE).begin(KeyRequestKind::Replace);
-    story.disabled(1);
-    assert!(key(&story, 1).enabled.is(&false));
+    insta::assert_snapshot!(story.note("begun").disable(1).note("off").notes(), @"
+    Replace: EnableUnderWay { until: 2026-01-01T03:01:20Z }
+    begun: stopped (Replacing), a on or off; tell a Off; $20 of $20
+    off: stopped (Replacing), a off; tell a Read in 15m; $20 of $20
+    ");
 }
 
-/// An answer that comes after the opposite was sent confirms nothing.
+/// An answer that comes after the opposite was sent confirms nothing: the disable may have reached the provider before the enable or after.
 #[test]
 fn late_answers_confirm_nothing() {
     let mut story = live();
-    let off = story.held(HoldKind::Paused).sent(1, |tell| *tell == Tell::Off);
-    let on = story.after(1.second()).released(HoldKind::Paused).sent(1, |tell| *tell == Tell::On);
-    // The enable is answered first, so the disable may have reached the provider before it or after.
-    story.answered(&on).answered(&off);
-    let on = &key(&story, 1).enabled;
-    assert!(on.may_be(&true) && on.may_be(&false));
-    assert_eq!((story.due(1), story.view.next_due(story.now)), (vec![], Some(off.1 + LATE)));
-    assert_eq!(story.after(LATE).enabled(1).due(1), []);
-    assert!(key(&story, 1).enabled.is(&true));
+    let off = story.hold(HoldKind::Paused).send(1, is_off);
+    let on = story.after(1.second()).release(HoldKind::Paused).send(1, is_on);
+    story.answer(&on).answer(&off).note("the enable is answered first").after(LATE).enable(1).note("told again");
+    insta::assert_snapshot!(story.notes(), @"
+    the enable is answered first: live, a on or off; tell a On in 1m 19s; $20 of $20
+    told again: live, a on; $20 of $20
+    ");
 }
 
 #[test]
 fn a_smaller_limit_is_confirmed_with_the_use() {
     let mut story = live();
-    story.apply(story.view.set_cap(Some(Usd::from_dollars(5)), &faculty(), None, story.now).unwrap());
-    story.sent(1, |tell| matches!(tell, Tell::Limit(_)));
+    story.set_cap(5).send(1, is_limit);
     story.after(1.minute());
-    let silent = SeenKey { is_read: false, ..listed(true, 5, story.now) };
-    assert_eq!(story.view.shown(&hash('a'), &silent, story.now), Err(Unchanged));
-    assert_eq!(story.cost(), Usd::from_dollars(20));
-    story.apply(story.view.shown(&hash('a'), &listed(true, 5, story.now), story.now).unwrap());
-    assert_eq!(story.cost(), Usd::from_dollars(5));
+    for is_read in [false, true] {
+        let seen = SeenKey { is_read, ..listed(true, 5, story.now) };
+        if let Ok(change) = story.view.shown(&hash('a'), &seen, story.now) {
+            story.apply(change);
+        }
+        story.note(if is_read { "with the use" } else { "without" });
+    }
+    insta::assert_snapshot!(story.notes(), @"
+    without: live, a on; tell a Limit($5.000000); $20 of $20
+    with the use: live, a on; $5 of $20
+    ");
 }
 
 /// Claims that fail repeatedly wait longer each time and leave nothing behind.
 #[test]
 fn failing_claims_wait_longer() {
     let mut story = Story::new();
-    let fail = |story: &mut Story| {
-        let begun = story.begin(KeyRequestKind::Reveal);
-        story.apply(story.view.give_up(&begun, None, "no answer", story.now).unwrap());
-    };
     let mut waits = Vec::new();
     for _ in 0..10 {
-        fail(&mut story);
+        story.fail();
     }
     for _ in 0..9 {
         let BeginRefused::FailedOften { until } = story.refused(KeyRequestKind::Reveal) else { panic!("it may press") };
         waits.push(until.duration_since(story.now).as_secs());
         story.now = until;
-        fail(&mut story);
+        story.fail();
     }
     assert_eq!(waits, [15, 30, 60, 120, 240, 480, 600, 600, 600]);
     assert!(story.view.grant.keys.is_empty());
-    story.after(10.minutes()).shown(KeyRequestKind::Reveal, 'a').begin(KeyRequestKind::Replace);
+    story.after(10.minutes()).show(KeyRequestKind::Reveal, 'a').begin(KeyRequestKind::Replace);
 }

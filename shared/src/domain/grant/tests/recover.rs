@@ -17,7 +17,7 @@ fn found(epoch: u32, enabled: bool) -> RecoveredKey {
 }
 
 fn key_of(epoch: u32) -> KeyHash {
-    format!("{epoch:064x}").parse().unwrap()
+    hash(char::from_digit(epoch, 16).unwrap())
 }
 
 impl Story {
@@ -37,96 +37,60 @@ impl Story {
     }
 }
 
-/// The newest working key becomes live and takes a reservation, even when the budget has no room.
+/// Each listing leads to a state, calls and a cost.
 #[test]
-fn the_newest_key_becomes_live() {
-    let mut story = Story::new();
-    story.view.budget_mut().reserved = Usd::from_dollars(95);
-    let listed = [found(1, false), found(2, true), found(3, true)];
-    assert_eq!(story.view.ended_by_recovery(&listed).len(), 1);
-    story.recover(&listed);
-    assert_eq!(story.view.grant.state, GrantState::Live { key: key_of(3) });
-    assert_eq!((story.view.grant.epoch, story.view.grant.stage.has_claimed()), (Epoch::new(3), true));
-    assert_eq!(story.view.budget.reserved, Usd::from_dollars(115), "what can be spent is counted");
-    assert_eq!([1, 2, 3].map(|epoch| story.due(epoch)), [vec![], vec![Tell::Off], vec![]]);
+fn a_listing_is_taken_in() {
+    let mut full = Story::new();
+    full.view.budget_mut().reserved = Usd::from_dollars(95);
+    let mut claiming = Story::new();
+    claiming.begin(KeyRequestKind::Reveal);
+    let known = |enabled| RecoveredKey { hash: hash('a'), ..found(1, enabled) };
+    let cases = [
+        ("the newest key", full, vec![found(1, false), found(2, true), found(3, true)]),
+        ("a key of an open claim", claiming, vec![found(1, true)]),
+        ("a key of an older claim", Story::new().fail().fail().clone(), vec![found(1, true)]),
+        ("ended since the backup", Story::new(), vec![found(1, false)]),
+        ("replaced and ended", Story::live(), vec![known(false), found(2, false)]),
+        ("replaced, and works", Story::live(), vec![known(true), found(2, false)]),
+        ("a newer key is off", Story::live(), vec![found(2, false)]),
+        ("revoked", Story::new().revoke().clone(), vec![found(1, true)]),
+        ("held", Story::new().hold(HoldKind::Paused).clone(), vec![found(1, true)]),
+    ];
+    let notes = cases.map(|(words, mut story, listed)| {
+        let ends = story.view.ended_by_recovery(&listed).len();
+        let reserves = story.recover(&listed).view.grant.has_reservation;
+        let note = story.note(words).notes();
+        let Grant { epoch, stage, .. } = &story.view.grant;
+        format!("{note}; epoch {}, {stage:?}, reserves: {reserves}, ends {ends}", epoch.number())
+    });
+    insta::assert_snapshot!(notes.join("\n"), @"
+    the newest key: live, 1 off, 2 on, 3 on; tell 2 Off; $20 of $115; epoch 3, Claimed, reserves: true, ends 1
+    a key of an open claim: live, 1 on; $20 of $20; epoch 1, Claimed, reserves: true, ends 0
+    a key of an older claim: stopped (GoneAtProvider), 1 on; tell 1 Off; $20 of $20; epoch 2, Claimed, reserves: true, ends 1
+    ended since the backup: stopped, paused (GoneAtProvider), 1 off; $0 of $0; epoch 1, Claimed, reserves: false, ends 0
+    replaced and ended: stopped, paused (GoneAtProvider), a on, 2 off; tell a Off; $20 of $20; epoch 2, Claimed, reserves: true, ends 0
+    replaced, and works: live, a on, 2 off; $20 of $20; epoch 2, Claimed, reserves: true, ends 0
+    a newer key is off: live, a on, 2 off; $20 of $20; epoch 2, Claimed, reserves: true, ends 0
+    revoked: revoked, 1 on; tell 1 Off; $20 of $20; epoch 1, Claimed, reserves: false, ends 0
+    held: live, paused, 1 on; tell 1 Off; $20 of $20; epoch 1, Claimed, reserves: true, ends 0
+    ");
 }
 
+/// A recovered grant goes on like any other: no number is used twice, and no claim from before is recorded.
 #[test]
-fn keys_that_do_not_work_are_recorded_and_the_live_one_stays() {
-    let mut story = Story::live();
-    story.recover(&[found(2, false)]);
-    assert_eq!(story.view.grant.state, GrantState::Live { key: hash('a') });
-    assert_eq!(story.due(1), []);
-    assert!(
-        story.view.report_leaked(story.view.grant.epoch, &Actor::Student).is_ok(),
-        "the page's epoch is the newer one"
-    );
-    let begun = story.begin(KeyRequestKind::Replace);
-    assert_eq!(begun.epoch, Epoch::new(3), "no number is used twice");
-
-    let old = RecoveredKey { hash: hash('a'), ..found(1, true) };
-    let mut replaced = Story::live();
-    replaced.recover(&[old, found(2, false)]);
-    assert_eq!(replaced.view.grant.to_string(), "live", "whatever ended the newer key, this one works");
-}
-
-/// A grant whose last key was ended since the backup is paused until somebody has reviewed it.
-#[test]
-fn an_end_since_backup_pauses() {
-    let mut invited = Story::new();
-    invited.recover(&[found(1, false)]);
-    assert_eq!(invited.view.grant.to_string(), "stopped, paused");
-    assert!(!invited.view.grant.has_reservation);
-    invited.released(HoldKind::Paused).shown(KeyRequestKind::Replace, 'b');
-
-    let mut live = Story::live();
-    let ended = RecoveredKey { hash: hash('a'), ..found(1, false) };
-    live.recover(&[ended, found(2, false)]);
-    assert_eq!(live.view.grant.to_string(), "stopped, paused");
-}
-
-/// A key of a claim that is still open in a restored copy counts as shown.
-#[test]
-fn open_claim_keys_are_shown() {
-    let mut story = Story::new();
-    let begun = story.begin(KeyRequestKind::Reveal);
-    let listed = [found(1, true)];
-    story.recover(&listed);
-    assert_eq!(story.view.grant.state, GrantState::Live { key: key_of(1) });
-    assert_eq!(story.view.budget.reserved, Usd::from_dollars(20));
-    assert_eq!(story.view.record(&begun, &minted('b'), story.now), Err(RecordRefused::Lost));
-}
-
-/// A key of a claim before the last one is recorded and does not become live.
-#[test]
-fn old_claim_keys_are_not_live() {
-    let mut story = Story::new();
-    for _ in 0..2 {
-        let begun = story.begin(KeyRequestKind::Reveal);
-        story.apply(story.view.give_up(&begun, None, "no answer", story.now).unwrap());
-    }
-    story.recover(&[found(1, true)]);
-    assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::GoneAtProvider });
-    assert_eq!(story.due(1), [Tell::Off]);
-}
-
-/// No key becomes live when the grant is over, and the key of a held grant is to be disabled.
-#[test]
-fn an_ended_grant_stays_ended() {
-    let mut revoked = Story::new();
-    revoked.revoked();
-    assert_eq!(revoked.view.ended_by_recovery(&[found(1, true)]).len(), 0, "a person ended it");
-    revoked.recover(&[found(1, true)]);
-    assert_eq!(revoked.view.grant.state, GrantState::Revoked);
-    assert!(!revoked.view.grant.has_reservation, "its cap is promised to nobody");
-    assert_eq!(revoked.view.budget.reserved, Usd::from_dollars(20), "and what it can spend until it is off is counted");
-    assert_eq!(revoked.due(1), [Tell::Off]);
-
+fn recovered_grants_go_on() {
+    let mut newer = Story::live();
+    newer.recover(&[found(2, false)]).clone().leak();
+    assert_eq!(newer.begin(KeyRequestKind::Replace).epoch, Epoch::new(3));
+    let mut ended = Story::new();
+    ended.recover(&[found(1, false)]).release(HoldKind::Paused).show(KeyRequestKind::Replace, 'b');
     let mut held = Story::new();
-    held.held(HoldKind::Paused).recover(&[found(1, true)]);
-    assert_eq!(held.view.grant.to_string(), "live, paused");
-    assert_eq!(held.due(1), [Tell::Off]);
-    assert_eq!(held.disabled(1).released(HoldKind::Paused).due(1), [Tell::On]);
+    held.hold(HoldKind::Paused).recover(&[found(1, true)]).disable(1);
+    assert_eq!(held.release(HoldKind::Paused).due(1), [Tell::On]);
+    let mut open = Story::new();
+    let begun = open.begin(KeyRequestKind::Reveal);
+    open.recover(&[found(1, true)]);
+    assert_eq!(open.view.record(&begun, &minted('b'), open.now), Err(RecordRefused::Lost));
 }
 
 /// What a student ends in a copy of the table that does not know their newest key ends that key too, whichever it is. A key that was made
@@ -142,7 +106,7 @@ fn a_key_that_its_student_ended_stays_ended() {
         let before = RecoveredKey { made_at: since - SignedDuration::from_secs(1), ..found(2, true) };
         let after = RecoveredKey { made_at: since + SignedDuration::from_secs(1), ..found(2, true) };
         assert_eq!(story.view.ended_by_recovery(std::slice::from_ref(&before)).len(), 0, "the student ended it");
-        let mut replaced = Story { view: story.view.clone(), now: story.now };
+        let mut replaced = story.clone();
         story.recover(&[before]);
         assert_eq!(story.view.grant.to_string(), "stopped", "nobody has to look at it first: {why:?}");
         assert_eq!(story.due(2), [Tell::Off]);
@@ -154,7 +118,7 @@ fn a_key_that_its_student_ended_stays_ended() {
 #[test]
 fn what_the_table_knows_is_not_recovered() {
     let mut story = Story::live();
-    story.after(1.hour()).shown(KeyRequestKind::Replace, 'b');
+    story.after(1.hour()).show(KeyRequestKind::Replace, 'b');
     let recovered = |listed: &[RecoveredKey]| story.view.recover(listed, story.now);
     let known = RecoveredKey { hash: hash('b'), ..found(2, true) };
     assert_eq!([recovered(&[known]), recovered(&[])], [Err(Unchanged), Err(Unchanged)]);
@@ -171,13 +135,13 @@ proptest! {
     ) {
         let mut story = Story::new();
         if claimed {
-            story.shown(KeyRequestKind::Reveal, 'a');
+            story.show(KeyRequestKind::Reveal, 'a');
         }
         if held {
-            story.held(HoldKind::Paused);
+            story.hold(HoldKind::Paused);
         }
         if over {
-            story.revoked();
+            story.revoke();
         }
         let was_live = story.view.grant.live().map(|live| live.epoch).filter(|_| !held);
         let listed: Vec<RecoveredKey> = listed.into_iter().map(|(epoch, enabled)| found(epoch, enabled)).collect();

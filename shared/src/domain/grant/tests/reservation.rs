@@ -3,27 +3,21 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::held::LATE;
 use crate::domain::programme::counts::Counts;
-use crate::domain::values::window::Reset;
 use crate::tests::values::dollars;
 
 impl Story {
     fn claimed() -> Story {
         let mut story = Story::live();
-        story.reading(1, 0).after(12.hours());
+        story.read(1, 0).after(12.hours());
         story
     }
 
     /// The sync's recount of the budget, after it read what the live key used.
-    fn counted(&mut self) -> &mut Story {
+    fn count(&mut self) -> &mut Story {
         self.view.budget_mut().counted_at = Some(self.now);
         self.view.budget_mut().reserved = self.cost();
         self
-    }
-
-    fn cap(&mut self, cap: i32) -> &mut Story {
-        self.apply(self.view.set_cap(Some(dollars(cap)), &faculty(), None, self.now).unwrap())
     }
 }
 
@@ -56,58 +50,56 @@ fn effects_of_an_edit_add_up() {
 #[test]
 fn revoking_frees_the_rest() {
     let mut story = Story::claimed();
-    story.revoked();
-    assert_eq!(story.view.budget.reserved, dollars(20));
-    assert_eq!(story.due(1), [Tell::Off], "it is read when it is known to be off");
-    story.disabled(1);
-    let read = story.call(1, |tell| *tell == Tell::Read);
-    assert!(read.due >= story.now + SETTLING, "what it used may settle late");
-    story.read_at_last(1, 18_000_000);
-    assert_eq!((story.view.budget.reserved, story.cost()), (dollars(20), dollars(18)));
-    assert_eq!(story.view.calls(story.now), []);
-    assert_eq!(story.counted().view.budget.reserved, dollars(18));
+    story.revoke().note("revoked").disable(1).note("disabled").read_at_last(1, 18_000_000).note("read");
+    insta::assert_snapshot!(story.count().note("counted").notes(), @"
+    revoked: revoked, a on; tell a Off; $20 of $20
+    disabled: revoked, a off; tell a Read in 15m; $20 of $20
+    read: revoked, a off; $18 of $20
+    counted: revoked, a off; $18 of $18
+    ");
 }
 
+/// A lower cap frees the difference when its limit is confirmed; what was used by then comes with the answer.
 #[test]
-fn a_lower_cap_frees_the_difference_when_the_limit_is_confirmed() {
+fn a_lower_cap_frees_the_difference() {
     let mut story = Story::new();
     story.view.grant.own_cap = Some(dollars(50));
-    story.shown(KeyRequestKind::Reveal, 'a').reading(1, 0).now += 12.hours();
-    assert_eq!(story.view.budget.reserved, dollars(50));
-    story.cap(10);
-    assert_eq!(story.cost(), dollars(50), "it can spend fifty until the provider holds ten");
-    // What it used by then comes with the answer.
-    story.reading(1, 45_000_000).limited();
-    assert_eq!((story.cost(), story.view.budget.reserved), (dollars(45), dollars(50)));
-    assert_eq!(story.counted().view.budget.reserved, dollars(45));
+    story.show(KeyRequestKind::Reveal, 'a').read(1, 0).after(12.hours()).note("shown").set_cap(10).note("lowered");
+    story.read(1, 45_000_000).limit().note("confirmed").count().note("counted");
+    insta::assert_snapshot!(story.notes(), @"
+    shown: live, a on; $50 of $50
+    lowered: live, a on; tell a Limit($10.000000); $50 of $50
+    confirmed: live, a on; $45 of $50
+    counted: live, a on; $45 of $45
+    ");
 }
 
-/// A higher cap takes its reservation before it is sent and costs nothing if it was never sent.
+/// A higher cap takes its reservation before it is sent and costs nothing if it was never sent. Once sent, it may be held yet.
 #[test]
 fn a_higher_cap_reserves_first() {
     let mut story = Story::claimed();
-    story.cap(50);
-    assert_eq!(story.view.budget.reserved, dollars(50));
-    story.cap(30);
-    assert_eq!(story.view.budget.reserved, dollars(50), "nothing is given back but by a count");
-    assert_eq!(story.counted().view.budget.reserved, dollars(30), "nobody was ever told of fifty");
-    let change = story.view.noting(&story.call(1, |tell| matches!(tell, Tell::Limit(_))), story.now).unwrap();
+    story.set_cap(50).note("fifty").set_cap(30).note("thirty").count().note("counted");
+    let change = story.view.noting(&story.call(1, is_limit), story.now).unwrap();
     assert_eq!(change.depends_on, DependsOn::Settings, "the budget counts thirty under these settings");
-    story.apply(change).cap(20);
-    assert_eq!(story.cost(), dollars(30), "thirty were sent, and may be held yet");
+    story.apply(change).set_cap(20).note("thirty sent, then twenty");
+    insta::assert_snapshot!(story.notes(), @"
+    fifty: live, a on; tell a Limit($50.000000); $50 of $50
+    thirty: live, a on; tell a Limit($30.000000); $30 of $50
+    counted: live, a on; tell a Limit($30.000000); $30 of $30
+    thirty sent, then twenty: live, a on; tell a Limit($20.000000); $30 of $30
+    ");
 }
 
 #[test]
 fn a_limit_without_an_answer_counts_until_it_can_come_no_more() {
     let mut story = Story::claimed();
-    story.cap(30);
-    story.sent(1, |tell| matches!(tell, Tell::Limit(_)));
-    let noted = story.now;
-    story.after(1.minute()).cap(20).limited();
-    assert_eq!(story.cost(), dollars(30), "the first may be done yet");
-    assert_eq!(story.view.next_due(story.now), Some(noted + LATE), "it is told again by then");
-    story.now = noted + LATE + 1.second();
-    assert_eq!(story.limited().counted().view.budget.reserved, dollars(20));
+    story.set_cap(30).send(1, is_limit);
+    story.after(1.minute()).set_cap(20).limit().note("twenty confirmed, thirty may come yet");
+    story.after(21.seconds()).limit().count().note("it comes no more");
+    insta::assert_snapshot!(story.notes(), @"
+    twenty confirmed, thirty may come yet: live, a on; tell a Limit($20.000000) in 20s; $30 of $30
+    it comes no more: live, a on; $20 of $20
+    ");
 }
 
 #[test]
@@ -115,118 +107,126 @@ fn a_cap_that_is_changed_while_the_key_is_made_is_told_next() {
     let mut story = Story::new();
     story.view.grant.own_cap = Some(dollars(50));
     let begun = story.begin(KeyRequestKind::Reveal);
-    story.cap(10);
+    story.set_cap(10);
     let large = MintedKey { limit: dollars(50), ..minted('a') };
-    let change = story.view.record(&begun, &large, story.now).unwrap();
-    story.apply(change);
-    assert_eq!((story.due(1), story.cost()), (vec![Tell::Limit(dollars(10))], dollars(50)));
-    assert_eq!(story.counted().view.budget.reserved, dollars(50));
+    story.apply(story.view.record(&begun, &large, story.now).unwrap()).note("made").count().note("counted");
+    insta::assert_snapshot!(story.notes(), @"
+    made: live, a on; tell a Limit($10.000000); $50 of $90
+    counted: live, a on; tell a Limit($10.000000); $50 of $50
+    ");
 }
 
 /// A leak or a pause frees no reservation, and a drop frees it only after its week.
 #[test]
 fn a_leak_frees_nothing() {
+    let week = SignedDuration::from_hours(168);
     let mut leaked = Story::claimed();
-    leaked.apply(leaked.view.stop(Stopped::Leaked, &Actor::Student).unwrap()).disabled(1);
-    assert_eq!(leaked.read_at_last(1, 3_000_000).counted().view.budget.reserved, dollars(20));
-
+    leaked.leak().disable(1).read_at_last(1, 3_000_000).count().note("leaked");
     let mut paused = Story::claimed();
-    paused.held(HoldKind::Paused).disabled(1).read_at_last(1, 3_000_000).now += SignedDuration::from_hours(168);
-    assert_eq!(paused.view.give_back_reservation(paused.now), Err(Unchanged));
-    assert_eq!(paused.counted().view.budget.reserved, dollars(20));
-
+    paused.hold(HoldKind::Paused).disable(1).read_at_last(1, 3_000_000).after(week);
+    paused.note_refusal("given back", paused.view.give_back_reservation(paused.now)).count().note("paused");
     let mut dropped = Story::claimed();
-    let since = dropped.now;
-    dropped.held(HoldKind::Dropped).disabled(1).read_at_last(1, 3_000_000).now =
-        since + SignedDuration::from_hours(168) - 1.second();
-    assert_eq!(dropped.view.give_back_reservation(dropped.now), Err(Unchanged));
-    dropped.now += 1.second();
+    dropped.hold(HoldKind::Dropped).disable(1).read_at_last(1, 3_000_000).after(week - SETTLING);
+    dropped.now = dropped.now - 1.second();
+    dropped.note_refusal("given back", dropped.view.give_back_reservation(dropped.now)).after(1.second());
     dropped.apply(dropped.view.give_back_reservation(dropped.now).unwrap());
-    assert_eq!(dropped.view.give_back_reservation(dropped.now), Err(Unchanged));
-    assert_eq!(dropped.view.grant.state, GrantState::Stopped { why: Stopped::OffRoster });
-    assert_eq!(dropped.counted().view.budget.reserved, dollars(3));
+    dropped.note_refusal("again", dropped.view.give_back_reservation(dropped.now)).count().note("dropped");
     dropped.view.budget_mut().limit = dollars(19);
-    let change = dropped.view.release(HoldKind::Dropped, &faculty(), dropped.now).unwrap();
-    assert_eq!((change.budget, change.grant.state.as_str()), (BudgetChange::None, "stopped"));
-    dropped.apply(change);
-    assert_eq!(dropped.refused(KeyRequestKind::Replace), BeginRefused::BudgetExhausted, "the next key takes it again");
+    // The next key takes it again.
+    dropped.release(HoldKind::Dropped).note("named again").press_in_vain(KeyRequestKind::Replace);
+    insta::assert_snapshot!(join_notes(&[leaked, paused, dropped]), @"
+    leaked: stopped (Leaked), a off; $20 of $20
+
+    given back: Unchanged
+    paused: live, paused, a off; $20 of $20
+
+    given back: Unchanged
+    again: Unchanged
+    dropped: stopped, dropped (OffRoster), a off; $3 of $3
+    named again: stopped (OffRoster), a off; $3 of $3
+    Replace: BudgetExhausted
+    ");
 }
 
-/// A key is enabled again under the limit that applies by then.
+/// A key is enabled again under the limit of that moment. A hold leaves it as it was if it is released before the disable was confirmed.
 #[test]
 fn an_enable_uses_the_new_limit() {
-    let mut story = Story::claimed();
-    story.held(HoldKind::Paused).disabled(1).read_at_last(1, 0).released(HoldKind::Paused).cap(5);
-    assert_eq!((story.due(1), story.cost()), (vec![Tell::Limit(dollars(5))], dollars(5)), "nothing else was sent");
-    story.limited().enabled(1);
-    assert_eq!((story.cost(), story.view.budget.reserved), (dollars(5), dollars(20)));
+    let mut off = Story::claimed();
+    off.hold(HoldKind::Paused).disable(1).read_at_last(1, 0).release(HoldKind::Paused).set_cap(5).note("lowered");
+    off.limit().enable(1).note("enabled");
+    let mut on = Story::claimed();
+    on.hold(HoldKind::Dropped).set_cap(5).note("its key works on").release(HoldKind::Dropped).note("released");
+    insta::assert_snapshot!(join_notes(&[off, on]), @"
+    lowered: live, a off; tell a Limit($5.000000); $5 of $20
+    enabled: live, a on; $5 of $20
 
-    // A hold that is taken off before its disable was confirmed leaves it as it was.
-    let mut story = Story::claimed();
-    story.held(HoldKind::Dropped).cap(5);
-    assert_eq!(story.cost(), dollars(20), "its key works on");
-    story.released(HoldKind::Dropped);
-    assert_eq!((story.due(1), story.cost()), (vec![Tell::Limit(dollars(5))], dollars(20)));
+    its key works on: live, dropped, a on; tell a Off; $20 of $20
+    released: live, a on; tell a Limit($5.000000); $20 of $20
+    ");
 }
 
 /// A person who replaces twice within minutes costs one reservation at every step.
 #[test]
 fn two_replacements_cost_one() {
     let mut story = Story::claimed();
-    story.shown(KeyRequestKind::Replace, 'b');
-    let begun = story.begin(KeyRequestKind::Replace);
-    assert_eq!((story.cost(), story.view.budget.reserved), (dollars(20), dollars(20)));
-    story.disabled(2).reading(2, 12_000_000);
-    assert_eq!(story.cost(), dollars(20), "the first key was read before the second was shown");
+    let begun = story.show(KeyRequestKind::Replace, 'b').begin(KeyRequestKind::Replace);
+    story.note("begun").disable(2).read(2, 12_000_000).note("the first was read before the second was shown");
     let minted = MintedKey { limit: dollars(8), ..minted('c') };
-    let change = story.view.record(&begun, &minted, story.now).unwrap();
-    assert_eq!((story.apply(change).cost(), story.view.budget.reserved), (dollars(20), dollars(20)));
+    story.apply(story.view.record(&begun, &minted, story.now).unwrap()).note("made");
+    insta::assert_snapshot!(story.notes(), @"
+    begun: stopped (Replacing), a off, b on; tell b Off; tell a Read in 15m; $20 of $20
+    the first was read before the second was shown: stopped (Replacing), a off, b off; tell a Read in 15m; tell b Read in 15m; $20 of $20
+    made: live, a off, b off, c on; tell a Read in 15m; tell b Read in 15m; $20 of $20
+    ");
 }
 
 /// A key that somebody enabled again is counted at once, even if the budget has no room.
 #[test]
 fn an_enabled_key_is_counted() {
     let mut story = Story::claimed();
-    story.held(HoldKind::Unused).disabled(1);
-    assert_eq!(story.view.release(HoldKind::Unused, &Actor::Student, story.now).unwrap().budget, BudgetChange::None);
-    story.read_at_last(1, 3_000_000).counted();
-    assert_eq!(story.view.budget.reserved, dollars(3));
-    story.view.budget_mut().limit = dollars(10);
-    let resumed = story.view.release(HoldKind::Unused, &Actor::Student, story.now).map(|change| change.budget);
-    assert_eq!(resumed, Err(ChangeRefused::BudgetExhausted));
-    let change = story.seen('a', &listed(true, 20, story.now)).unwrap();
-    assert_eq!(story.apply(change).view.budget.reserved, dollars(20), "it can be spent");
-    story.cap(5);
-    assert_eq!(story.cost(), dollars(20), "twenty is its limit still");
-    story.disabled(1).read_at_last(1, 3_000_000);
-    assert_eq!(story.counted().view.budget.reserved, dollars(3));
+    story.hold(HoldKind::Unused).disable(1);
+    let resumed = story.view.release(HoldKind::Unused, &Actor::Student, story.now);
+    assert_eq!(resumed.unwrap().budget, BudgetChange::None);
+    story.read_at_last(1, 3_000_000).count().note("unused").view.budget_mut().limit = dollars(10);
+    story.note_refusal("resumed", story.view.release(HoldKind::Unused, &Actor::Student, story.now));
+    story.apply(story.seen('a', &listed(true, 20, story.now)).unwrap()).note("seen on").set_cap(5).note("lowered");
+    story.disable(1).read_at_last(1, 3_000_000).count().note("off again");
+    insta::assert_snapshot!(story.notes(), @"
+    unused: live, unused, a off; $3 of $3
+    resumed: BudgetExhausted
+    seen on: live, unused, a on; tell a Off; $20 of $20
+    lowered: live, unused, a on; tell a Off; $20 of $20
+    off again: live, unused, a off; $3 of $3
+    ");
 }
 
 /// A key that was handed back frees its reservation, and the next key takes a new one.
 #[test]
 fn a_returned_key_frees_budget() {
     let mut story = Story::claimed();
-    story.apply(story.view.hand_back(Epoch::new(1)).unwrap()).disabled(1);
-    story.read_at_last(1, 2_000_000).counted();
-    assert_eq!(story.view.budget.reserved, dollars(2));
-    assert_eq!(story.view.hand_back(Epoch::new(1)), Err(Unchanged));
-    story.view.budget_mut().limit = dollars(19);
-    assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::BudgetExhausted);
-    story.view.budget_mut().limit = dollars(20);
-    story.shown(KeyRequestKind::Replace, 'b');
-    assert_eq!((story.view.budget.reserved, story.view.grant.replacements), (dollars(20), 1));
-    assert_eq!(key(&story, 2).limit.known(), Some(&dollars(18)));
+    story.give_back().disable(1).read_at_last(1, 2_000_000).count().note("handed back");
+    story.note_refusal("again", story.view.hand_back(Epoch::new(1))).view.budget_mut().limit = dollars(19);
+    story.press_in_vain(KeyRequestKind::Replace).view.budget_mut().limit = dollars(20);
+    story.show(KeyRequestKind::Replace, 'b').note("replaced");
+    insta::assert_snapshot!(story.notes(), @"
+    handed back: stopped (Returned), a off; $2 of $2
+    again: Unchanged
+    Replace: BudgetExhausted
+    replaced: live, a off, b on; $20 of $20
+    ");
+    assert_eq!((story.view.grant.replacements, key(&story, 2).limit.known()), (1, Some(&dollars(18))));
 }
 
 /// A missing key costs its recorded use and nothing else.
 #[test]
 fn a_lost_key_costs_its_use() {
     let mut story = Story::claimed();
-    story.revoked().reading(1, 3_000_000).after(1.hour());
-    story.apply(story.view.not_found(&hash('a'), story.now).unwrap()).after(1.hour());
-    assert_eq!(story.counted().view.budget.reserved, dollars(20));
-    story.apply(story.view.found_gone(&hash('a'), story.now).unwrap());
-    assert_eq!(story.counted().view.budget.reserved, dollars(3));
+    story.revoke().read(1, 3_000_000).after(1.hour()).miss('a').after(1.hour()).count().note("missing");
+    story.apply(story.view.found_gone(&hash('a'), story.now).unwrap()).count().note("gone");
+    insta::assert_snapshot!(story.notes(), @"
+    missing: revoked, a on; tell a Off; $20 of $20
+    gone: revoked, a on; $3 of $3
+    ");
 }
 
 /// A grant with a reservation and a live key, somewhere in a term of a hundred days.
@@ -235,7 +235,7 @@ fn live(reset: Reset, cap: i64) -> Story {
     story.view.settings_mut().basis.reset = reset;
     story.view.settings_mut().allowance.cap = Usd::from_micros(cap).whole_cents();
     story.view.budget_mut().limit = Usd::MAX;
-    story.shown(KeyRequestKind::Reveal, 'a');
+    story.show(KeyRequestKind::Reveal, 'a');
     story
 }
 
@@ -250,8 +250,8 @@ fn every_window_is_counted() {
     daily.now = daily.view.programme.settings.term.starts_at();
     assert_eq!(daily.cost(), dollars(100));
     let mut over = live(Reset::None, 20_000_000);
-    assert_eq!(over.reading(1, 3_000_000).cost(), dollars(20));
-    assert_eq!(over.reading(1, 20_050_000).cost(), Usd::from_micros(20_050_000));
+    assert_eq!(over.read(1, 3_000_000).cost(), dollars(20));
+    assert_eq!(over.read(1, 20_050_000).cost(), Usd::from_micros(20_050_000));
 }
 
 proptest! {
@@ -262,13 +262,13 @@ proptest! {
     ) {
         let mut story = live(reset, cap);
         story.now = story.view.programme.settings.term.starts_at() + hour.hours();
-        story.reading(1, used);
+        story.read(1, used);
         let before = story.view.reservation().unspent(story.now);
         let then = story.now + later.hours();
         // In this window more may be used; in a later one the use begins at zero.
         let used_then = if reset.window_at(story.now) == reset.window_at(then) { used + more } else { more };
         story.now = then;
-        prop_assert!(story.reading(1, used_then).view.reservation().unspent(then) <= before);
+        prop_assert!(story.read(1, used_then).view.reservation().unspent(then) <= before);
     }
 
     /// Use that stays within each limit never costs more than was promised at first.
@@ -296,11 +296,13 @@ proptest! {
 #[test]
 fn an_old_limit_is_not_sent() {
     let mut story = Story::claimed();
-    story.cap(50);
-    let fifty = story.call(1, |tell| matches!(tell, Tell::Limit(_)));
-    story.cap(30);
-    assert_eq!(story.view.noting(&fifty, story.now), Err(Unchanged), "the budget counts thirty");
-    let thirty = story.sent(1, |tell| matches!(tell, Tell::Limit(_)));
-    let cost = story.cap(10).answered(&thirty).cost();
-    assert_eq!((story.due(1), cost), (vec![Tell::Limit(dollars(10))], dollars(30)));
+    let fifty = story.set_cap(50).call(1, is_limit);
+    story.set_cap(30);
+    story.note_refusal("fifty", story.view.noting(&fifty, story.now));
+    let thirty = story.send(1, is_limit);
+    story.set_cap(10).answer(&thirty).note("thirty answered");
+    insta::assert_snapshot!(story.notes(), @"
+    fifty: Unchanged
+    thirty answered: live, a on; tell a Limit($10.000000); $30 of $50
+    ");
 }

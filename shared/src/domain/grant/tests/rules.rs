@@ -24,7 +24,7 @@ fn wanted(story: &Story) -> Option<Option<String>> {
 
 impl Story {
     /// The wanted guardrail is made, under this id.
-    fn made_as(&mut self, id: &str) -> &mut Story {
+    fn make_as(&mut self, id: &str) -> &mut Story {
         let of = self.view.guardrail_wanted().unwrap();
         Arc::make_mut(&mut self.view.guardrails).retain(|known| known.owner != of);
         let mut guardrail = made(&of);
@@ -33,8 +33,8 @@ impl Story {
         self
     }
 
-    fn restricted(&mut self) -> &mut Story {
-        self.told(1, |tell| matches!(tell, Tell::Guardrail(_)))
+    fn restrict(&mut self) -> &mut Story {
+        self.tell(1, is_guardrail)
     }
 }
 
@@ -42,20 +42,26 @@ fn told(group: Option<&str>, id: &str) -> Vec<Tell> {
     vec![Tell::Guardrail(Some(KeyGuardrail { group: group.map(str::to_owned), id: id.to_owned() }))]
 }
 
-/// The first rules put a key under its guardrail, and later ones move no key.
+/// The first rules put a key under its guardrail, and later ones move no key. A new one has another id.
 #[test]
 fn only_first_rules_move_a_key() {
     let mut story = Story::live();
-    assert_eq!(story.due(1), [], "it may call everything, and was never under a guardrail");
+    story.note("no rules");
     models(&mut story, &["a/one"]);
-    assert_eq!(story.due(1), [Tell::Guardrail(None)], "it waits for the guardrail");
-    assert_eq!(story.made_as("one").due(1), told(None, "one"));
-    assert_eq!(story.restricted().due(1), []);
+    story.note("first rules").make_as("one").note("made").restrict().note("told");
     for rules in [&["b/two"][..], &[]] {
         models(&mut story, rules);
-        assert_eq!((story.due(1), wanted(&story)), (vec![], Some(None)), "{rules:?}");
+        assert_eq!(wanted(story.note("other rules")), Some(None), "{rules:?}");
     }
-    assert_eq!(story.made_as("another").due(1), told(None, "another"), "one that was made again has another id");
+    insta::assert_snapshot!(story.make_as("another").note("made again").notes(), @r#"
+    no rules: live, a on; $20 of $20
+    first rules: live, a on; tell a Guardrail(None); $20 of $20
+    made: live, a on; tell a Guardrail(Some(KeyGuardrail { group: None, id: "one" })); $20 of $20
+    told: live, a on; $20 of $20
+    other rules: live, a on; $20 of $20
+    other rules: live, a on; $20 of $20
+    made again: live, a on; tell a Guardrail(Some(KeyGuardrail { group: None, id: "another" })); $20 of $20
+    "#);
 }
 
 /// No key is made before its rules are confirmed, and a grant may need a guardrail from its first rules on.
@@ -66,7 +72,7 @@ fn rules_come_before_the_key() {
     assert_eq!((story.view.next_guardrail(), needs(&story)), (NextGuardrail::None, false));
     models(&mut story, &["a/one"]);
     assert_eq!((story.view.next_guardrail(), needs(&story)), (NextGuardrail::NotConfirmed, true));
-    story.made_as("one").restricted();
+    story.make_as("one").restrict();
     models(&mut story, &[]);
     assert!(needs(&story), "no key leaves its guardrail");
 }
@@ -76,14 +82,14 @@ fn rules_come_before_the_key() {
 fn a_new_group_moves_the_key() {
     let mut story = Story::new();
     group(&mut story, "own", &["a/one"]);
-    story.shown(KeyRequestKind::Reveal, 'a');
+    story.show(KeyRequestKind::Reveal, 'a');
     let moves = |story: &mut Story, group: Option<&str>| {
         story.apply(story.view.move_to(group, &faculty(), story.now).unwrap());
         !story.due(1).is_empty()
     };
     assert!(!moves(&mut story, Some("without")), "a group without models of its own has the programme's");
     assert!(moves(&mut story, Some("own")));
-    assert_eq!(story.made_as("of the group").restricted().due(1), []);
+    assert_eq!(story.make_as("of the group").restrict().due(1), []);
     for own in [&[][..], &["b/two"]] {
         group(&mut story, "own", own);
         assert_eq!((wanted(&story), story.due(1)), (Some(Some("own".to_owned())), vec![]), "{own:?}");
@@ -99,29 +105,30 @@ fn the_new_guardrail_is_resent() {
     let mut story = Story::live();
     story.view.grant.group = Some("own".to_owned());
     models(&mut story, &["a/one"]);
-    let first = story.made_as("first").sent(1, |tell| matches!(tell, Tell::Guardrail(_)));
+    story.make_as("first").send(1, is_guardrail);
     group(&mut story, "own", &["b/two"]);
-    assert_eq!(story.made_as("second").due(1), told(Some("own"), "second"));
-    story.after(1.second()).restricted();
-    assert_eq!(story.due(1), [], "the first may come yet");
-    assert_eq!(story.view.next_due(story.now), Some(first.1 + LATE));
-    story.after(LATE).restricted();
+    story.make_as("second").note("another").after(1.second()).restrict().note("the first may come yet");
+    insta::assert_snapshot!(story.after(LATE).restrict().note("sent again").notes(), @r#"
+    another: live, a on; tell a Guardrail(Some(KeyGuardrail { group: Some("own"), id: "second" })); $20 of $20
+    the first may come yet: live, a on; tell a Guardrail(Some(KeyGuardrail { group: Some("own"), id: "second" })) in 1m 19s; $20 of $20
+    sent again: live, a on; $20 of $20
+    "#);
     assert!(key(&story, 1).guardrail.known().is_some_and(|under| under.id == "second"));
-    assert_eq!(story.due(1), []);
 }
 
 /// An enable waits for the guardrail, and a key that ends needs none.
 #[test]
 fn an_enable_awaits_a_guardrail() {
     let mut story = Story::live();
-    story.held(HoldKind::Paused).disabled(1);
+    story.hold(HoldKind::Paused).disable(1);
     models(&mut story, &["a/one"]);
-    story.made_as("one");
-    assert_eq!(story.due(1), []);
-    assert_eq!(story.released(HoldKind::Paused).due(1), told(None, "one"));
-    assert_eq!(story.clone().restricted().due(1), [Tell::On]);
-    story.apply(story.view.stop(Stopped::Leaked, &Actor::Student).unwrap());
-    assert_eq!(story.due(1), []);
+    story.make_as("one").note("held").release(HoldKind::Paused).note("released");
+    insta::assert_snapshot!(story.restrict().note("told").leak().note("leaked").notes(), @r#"
+    held: live, paused, a off; tell a Read in 15m; $20 of $20
+    released: live, a off; tell a Guardrail(Some(KeyGuardrail { group: None, id: "one" })); $20 of $20
+    told: live, a off; tell a On; $20 of $20
+    leaked: stopped (Leaked), a off; tell a Read in 15m; $20 of $20
+    "#);
 }
 
 /// A key that somebody removed from its guardrail is put back under it.
@@ -129,7 +136,7 @@ fn an_enable_awaits_a_guardrail() {
 fn a_lost_guardrail_is_restored() {
     let mut story = Story::live();
     models(&mut story, &["a/one"]);
-    story.made_as("one").restricted();
+    story.make_as("one").restrict();
     let lost = |story: &Story, key| story.view.not_under(&hash(key), story.now);
     assert_eq!(lost(&story, 'a'), Err(Unchanged), "it was only just told");
     story.after(LATE);
@@ -138,5 +145,5 @@ fn a_lost_guardrail_is_restored() {
     assert_eq!(change.audit().unwrap().act, Act::GuardrailLost);
     story.apply(change);
     assert_eq!((story.due(1), lost(&story, 'a')), (told(None, "one"), Err(Unchanged)));
-    assert_eq!(story.restricted().due(1), []);
+    assert_eq!(story.restrict().due(1), []);
 }

@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::*;
-use crate::domain::values::window::Reset;
 
 const DEPTH: usize = 4;
 /// The most steps that a way out may take.
@@ -61,7 +60,7 @@ impl Story {
                 let (change, begun) = self.press(kind(self)).ok()?;
                 self.apply(change);
                 if what != Happens::NotRetired {
-                    self.settled(|call| call.tell == Tell::Off);
+                    self.settle_off();
                 }
                 self.done(self.view.give_up(&begun, None, "failed", now))
             }
@@ -77,7 +76,7 @@ impl Story {
                 let basis = view.programme.settings.basis;
                 let used = view.reading(epoch).map_or(Usd::ZERO, |reading| reading.used.in_window(basis, now));
                 let used = used + left.or_zero();
-                self.reading(epoch.number(), used.micros());
+                self.read(epoch.number(), used.micros());
                 Some(())
             }
             Happens::CapLowered => self.done(view.set_cap(Some(Usd::CENT), &faculty(), None, now)),
@@ -137,7 +136,7 @@ impl Story {
             Step::Sync => self.sync(),
             Step::WindowTurns => self.now = view.programme.settings.basis.reset.resets_at(now).unwrap_or(now),
         }
-        self.settled(|_| true);
+        self.settle(|_| true);
         false
     }
 
@@ -155,7 +154,7 @@ impl Story {
                 return false;
             }
         }
-        self.settled(|call| call.tell == Tell::Off);
+        self.settle_off();
         let Some(limit) = self.view.next_limit(self.now) else { return false };
         let minted = MintedKey { limit, guardrail: self.guardrail(), ..minted(next_key(&before)) };
         match self.view.record(&begun, &minted, self.now) {
@@ -169,7 +168,7 @@ impl Story {
 
     fn sync(&mut self) {
         self.now += 24.hours();
-        self.settled(|_| true);
+        self.settle(|_| true);
         self.done(self.view.give_back_reservation(self.now));
         self.view.budget_mut().counted_at = Some(self.now);
         self.view.budget_mut().reserved = self.view.reservation().cost(self.now);
