@@ -312,15 +312,20 @@ mod tests {
     }
 
     /// What the admins are told that night: what to buy by when, and when the balance is gone.
-    fn said(facts: &CreditFacts) -> (Option<String>, Option<String>) {
+    fn said(facts: &CreditFacts) -> String {
         let purchase = facts.purchase();
-        let when = purchase.when(facts.today());
-        let buy = when.map(|when| format!("{} {when}", purchase.amount.to_dollars()));
-        (buy, purchase.gone.map(|gone| long_date(gone.day)))
+        let gone = match purchase.gone {
+            Some(gone) => long_date(gone.day),
+            None => "never".to_owned(),
+        };
+        match purchase.when(facts.today()) {
+            Some(when) => format!("{} {when}, gone {gone}", purchase.amount.to_dollars()),
+            None => format!("nothing, gone {gone}"),
+        }
     }
 
-    fn some(buy: &str, gone: &str) -> (Option<String>, Option<String>) {
-        (Some(buy.to_owned()), Some(gone.to_owned()))
+    fn say_each<const N: usize>(cases: [(&str, CreditFacts); N]) -> String {
+        cases.map(|(words, facts)| format!("{words}: {}", said(&facts))).join("\n")
     }
 
     /// Nights of an account, as the admins hear of them.
@@ -348,7 +353,7 @@ mod tests {
         for nights in [7_u16, 8, 10, 14, 21] {
             let spent = i32::from(nights) * 30;
             let now = facts(1000 - spent, 1600 - spent, &vec![30; nights.into()], &[]);
-            assert_eq!(said(&now), some("$600 now", "1 Jan 2027"), "{nights} nights");
+            assert_eq!(said(&now), "$600 now, gone 1 Jan 2027", "{nights} nights");
         }
         assert_eq!(
             facts(790, 1390, &[30; 7], &[]).purchase().in_words(date(2026, 12, 6)),
@@ -358,19 +363,10 @@ mod tests {
         assert_eq!(facts(0, 0, &[], &[10; 7]).purchase().foreign_to_come, usd(910));
     }
 
-    /// $3,000, $100 a day, and three weeks without use.
+    /// $2,300 are left, and no key was used for four weeks.
     #[test]
-    fn a_break_leaves_the_pace_as_it_is() {
-        let mut days = [vec![100; 7], vec![0; 21]].concat();
-        for (since, gone) in [(0, 23), (1, 23), (7, 23)] {
-            let spent = 700 + 100 * since;
-            days.resize(28 + usize::try_from(since).unwrap(), 100);
-            let now = facts(3000 - spent, 9000, &days, &[]);
-            let gone = now.today().saturating_add(i64::from(gone - since).days()).yesterday().unwrap();
-            assert_eq!(said(&now).1, Some(long_date(gone)), "{since} days after it");
-        }
+    fn without_use_nothing_is_to_buy() {
         let idle = facts(2300, 9000, &[vec![100; 7], vec![0; 28]].concat(), &[]);
-        assert_eq!(said(&idle), (None, None));
         let words = |facts: &CreditFacts| facts.purchase().in_words(facts.today());
         assert_eq!(words(&idle), "Nothing to buy now: $2,300 are left, and no key was used in the last four weeks.");
         let since =
@@ -402,22 +398,34 @@ mod tests {
     #[test]
     fn what_the_rosters_may_claim_is_bought_before_they_can() {
         let now = CreditFacts { claims: vec![(day(-20), usd(4676))], ..facts(1274, 322, &[2; 14], &[]) };
-        assert_eq!(said(&now), some("$3,800 now", "13 Dec 2026"));
         assert_eq!(
             now.purchase().in_words(now.today()),
             "Buy $3,800 of credit now: if everybody on the rosters claims, programmes can still cost $4,998.00, and $1,274 are left."
         );
         // On the evening of that day it is promised, and nobody knows yet at what pace it goes.
         let evening = CreditFacts { unpaced: usd(4676), ..facts(1274, 4998, &[2; 14], &[]) };
-        assert_eq!(said(&evening), said(&now));
-        assert_eq!(said(&CreditFacts { unpaced: Usd::ZERO, ..evening }), (None, None));
+        let known = CreditFacts { unpaced: Usd::ZERO, ..evening.clone() };
         // The next term's keys can be claimed from February on.
         let later = |dollars| CreditFacts { claims: vec![(date(2027, 2, 20), usd(dollars))], ..now.clone() };
-        assert_eq!(said(&later(4676)), some("$3,800 by 21 Jan 2027", "20 Feb 2027"));
-        assert_eq!(said(&later(900)), (None, None), "the balance covers them");
-        // What is promised may be spent at once as long as nobody knows at what pace.
-        assert_eq!(said(&facts(1000, 1600, &[5, 5], &[])), some("$600 now", "1 Dec 2026"));
-        assert_eq!(said(&facts(1600, 1600, &[5, 5], &[])), (None, None));
+        let cases = [
+            ("claims to come", now.clone()),
+            ("promised that evening", evening),
+            ("at a known pace", known),
+            ("later claims", later(4676)),
+            ("later claims within the balance", later(900)),
+            // What is promised may be spent at once as long as nobody knows at what pace.
+            ("too new for a pace", facts(1000, 1600, &[5, 5], &[])),
+            ("too new, and covered", facts(1600, 1600, &[5, 5], &[])),
+        ];
+        insta::assert_snapshot!(say_each(cases), @"
+        claims to come: $3,800 now, gone 13 Dec 2026
+        promised that evening: $3,800 now, gone 13 Dec 2026
+        at a known pace: nothing, gone never
+        later claims: $3,800 by 21 Jan 2027, gone 20 Feb 2027
+        later claims within the balance: nothing, gone never
+        too new for a pace: $600 now, gone 1 Dec 2026
+        too new, and covered: nothing, gone never
+        ");
     }
 
     /// No key is expected to use more than is promised, and nothing is projected beyond the last day.
@@ -425,13 +433,21 @@ mod tests {
     fn no_key_outspends_its_promise() {
         // Ours stop after two weeks; then a dollar a day leaves until the end, or not.
         let of = |balance| facts(balance, 140, &[10; 28], &[1; 28]);
-        assert_eq!(said(&of(300)), (None, None), "enough for all");
-        assert_eq!(said(&of(170)), some("$100 now", "25 Jan 2027"));
         let far = CreditFacts { ends_at: Some(utc_midnight(date(2036, 1, 1))), ..of(500) };
-        assert_eq!(said(&far), some("$100 by 21 Nov 2027", "21 Dec 2027"));
-        assert_eq!(CreditFacts { ends_at: None, ..of(100) }.purchase().gone, None);
-        let unread = CreditFacts { listed_at: None, ..of(100) };
-        assert_eq!(said(&unread).0.as_deref(), Some("$100 now"));
+        let cases = [
+            ("enough for all", of(300)),
+            ("ours stop, and a dollar a day is left", of(170)),
+            ("until 2036", far),
+            ("no last day", CreditFacts { ends_at: None, ..of(100) }),
+            ("never listed", CreditFacts { listed_at: None, ..of(100) }),
+        ];
+        insta::assert_snapshot!(say_each(cases), @"
+        enough for all: nothing, gone never
+        ours stop, and a dollar a day is left: $100 now, gone 25 Jan 2027
+        until 2036: $100 by 21 Nov 2027, gone 21 Dec 2027
+        no last day: nothing, gone never
+        never listed: $100 now, gone 27 Dec 2026
+        ");
     }
 
     /// A steady thirty dollars a day, of which nobody buys more. In the first week nobody knows at what pace it goes.

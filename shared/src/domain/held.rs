@@ -195,37 +195,6 @@ mod tests {
         held
     }
 
-    #[test]
-    fn an_answer_confirms_once_nothing_else_may_come() {
-        let mut held = holding(1);
-        held.note(&2, at(100));
-        assert!(!held.is(&1) && !held.is(&2), "its answer was lost");
-        assert_eq!(held.due(&2), AT_ONCE);
-        let own = held.note(&3, at(120));
-        assert_eq!(held.due(&2), AT_ONCE, "another was sent since");
-        held.take_in(&3, at(120), Some(own), at(121));
-        assert!(!held.is(&3), "the lost one may come after this answer");
-        assert_eq!(held.due(&3), Some(at(180)));
-        let again = held.note(&3, at(181));
-        held.take_in(&3, at(181), Some(again), at(182));
-        assert!(held.is(&3));
-        assert_eq!((held.due(&3), held.known()), (None, Some(&3)));
-    }
-
-    #[test]
-    fn of_two_calls_with_one_value_an_answer_ends_neither() {
-        let mut held = holding(1);
-        let first = held.note(&2, at(100));
-        held.note(&2, at(130));
-        held.take_in(&2, at(100), Some(first), at(131));
-        assert!(held.is(&2));
-        let own = held.note(&1, at(132));
-        held.take_in(&1, at(132), Some(own), at(133));
-        assert!(!held.is(&1), "the second may come after this one");
-        held.take_in(&1, at(211), None, at(212));
-        assert!(held.is(&1));
-    }
-
     /// An answer that was requested too early, or whose pending call is gone, changes nothing.
     #[test]
     fn stale_answers_change_nothing() {

@@ -282,9 +282,14 @@ mod tests {
         })
     }
 
-    fn uses<'a>(of: &'a Attribution, on: i8, programme: &str) -> Vec<(Option<&'a str>, &'a str, i64, u64)> {
-        let uses = &of.days[&(day(on), programme.parse().ok())];
-        uses.iter().map(|of| (of.whose.as_deref(), &*of.model, of.used.spent.micros(), of.used.requests)).collect()
+    /// The lines of a day: group or key, model, micro-dollars and requests.
+    fn uses(attribution: &Attribution, on: i8, programme: &str) -> String {
+        let mut lines = Vec::new();
+        for used in &attribution.days[&(day(on), programme.parse().ok())] {
+            let whose = used.whose.as_deref().unwrap_or("-");
+            lines.push(format!("{whose} {} {} {}", used.model, used.used.spent.micros(), used.used.requests));
+        }
+        lines.join("\n")
     }
 
     #[test]
@@ -301,10 +306,16 @@ mod tests {
             row(&key(OURS, "law", GRANT), "m", 1, 2),
         ];
         let attribution = attributed(&rows);
-        let expected = [(None, "m", 3, 1), (Some("A"), "m", 15, 2), (Some("A"), "n", 1, 1)];
-        assert_eq!(uses(&attribution, 1, "cs"), expected);
-        assert_eq!(uses(&attribution, 2, "cs"), [(Some("A"), "m", 7, 1)]);
-        assert_eq!(uses(&attribution, 1, "law"), [(Some("A"), "m", 2, 1)]);
+        let lines = [(1, "cs"), (2, "cs"), (1, "law")].map(|(on, programme)| uses(&attribution, on, programme));
+        insta::assert_snapshot!(lines.join("\n\n"), @"
+        - m 3 1
+        A m 15 2
+        A n 1 1
+
+        A m 7 1
+
+        A m 2 1
+        ");
         assert_eq!(attribution.days.len(), 3, "none of it is no programme's");
         let of_model = &attribution.grants[&day(1)][&"cs".parse().unwrap()]["m"];
         let of_grants: Vec<_> =
@@ -326,18 +337,14 @@ mod tests {
             row(&format!("{}é", "x".repeat(99)), &"m".repeat(300), 1, 6),
         ];
         let attribution = attributed(&rows);
-        let long = "x".repeat(99);
-        let model = "m".repeat(100);
-        let mut expected = [
-            (None, "m", 5, 1),
-            (Some("My key"), "m", 1, 1),
-            (Some(others.as_str()), "m", 2, 1),
-            (Some(forged.as_str()), "m", 3, 1),
-            (Some(unknown.as_str()), "m", 4, 1),
-            (Some(long.as_str()), model.as_str(), 6, 1),
-        ];
-        expected.sort_unstable();
-        assert_eq!(uses(&attribution, 1, ""), expected);
+        insta::assert_snapshot!(uses(&attribution, 1, ""), @"
+        - m 5 1
+        My key m 1 1
+        bursar/0123456789/cs/0123456789abcdef/01-0123456789abcdef m 3 1
+        bursar/0123456789/cs/ffffffffffffffff/1-0123456789abcdef m 4 1
+        bursar/9999999999/cs/0123456789abcdef/1-0123456789abcdef m 2 1
+        xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmm 6 1
+        ");
         assert!(attribution.grants.is_empty() && attribution.days.len() == 1);
     }
 
@@ -351,8 +358,10 @@ mod tests {
         let attribution = attributed(&rows);
         let smallest: i64 = (1..=50).sum();
         for (programme, whose) in [("", None), ("cs", Some("A"))] {
-            let entries = uses(&attribution, 1, programme);
-            assert_eq!((entries.len(), entries[0]), (MOST_ENTRIES + 1, (whose, "", smallest, 50)));
+            let entries = &attribution.days[&(day(1), programme.parse().ok())];
+            let Sums { spent, requests, .. } = entries[0].used;
+            assert_eq!((entries.len(), entries[0].model.as_str(), requests), (MOST_ENTRIES + 1, "", 50));
+            assert_eq!((entries[0].whose.as_deref(), spent.micros()), (whose, smallest));
         }
         rows.reverse();
         assert_eq!(attributed(&rows), attribution);

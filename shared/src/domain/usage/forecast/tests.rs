@@ -79,23 +79,48 @@ fn what_was_used_today_is_off_what_today_will_use() {
 }
 
 #[test]
-fn the_honest_answers() {
-    let of = |each: &[i64], left| with_left(each, left);
-    assert_eq!(of(&[], 10), RunsOut::TooLittleData);
-    assert_eq!(of(&[10; 6], 1000), RunsOut::TooLittleData);
-    assert_eq!(of(&[0, 0, 0, 0, 0, 10, 10], 1000), RunsOut::TooLittleData, "days before the first use tell nothing");
-    assert_eq!(of(&[10; 6], 0), RunsOut::Gone);
-    assert_eq!(of(&[10; 7], 1_000_000), RunsOut::NotBeforeTheTermEnds);
+fn what_runs_out_when() {
     let idle = [vec![10; 7], vec![0; 28]].concat();
-    assert_eq!(of(&idle, 1), RunsOut::Idle);
-    assert_eq!(of(&idle[..34], 70), RunsOut::OutOn(day(40)), "the pace is as before the break, from its end on");
+    let lab = vec![0, 100, 2, 2, 0, 0, 0];
+    let labs = [&[5][..], &lab[1..]].concat();
+    let lines = [
+        ("nothing used", vec![], 10),
+        ("six days", vec![10; 6], 1000),
+        ("two days after five without use", vec![0, 0, 0, 0, 0, 10, 10], 1000),
+        ("nothing left", vec![10; 6], 0),
+        ("a week", vec![10; 7], 1_000_000),
+        ("in a break, from its end on", idle[..34].to_vec(), 70),
+        ("four idle weeks", idle, 1),
+        ("one week with a lab", labs.clone(), 100),
+        ("two of them, and two Tuesdays to come", [labs, lab].concat(), 200),
+        ("a pace that grew", [[10; 14], [30; 14]].concat(), 300),
+        ("a pace that fell", [[30; 14], [10; 14]].concat(), 300),
+    ]
+    .map(|(words, each, left)| format!("{words}: {:?}", with_left(&each, left)));
+    insta::assert_snapshot!(lines.join("\n"), @"
+    nothing used: TooLittleData
+    six days: TooLittleData
+    two days after five without use: TooLittleData
+    nothing left: Gone
+    a week: NotBeforeTheTermEnds
+    in a break, from its end on: OutOn(2026-04-11)
+    four idle weeks: Idle
+    one week with a lab: TooLittleData
+    two of them, and two Tuesdays to come: OutOn(2026-03-24)
+    a pace that grew: OutOn(2026-04-08)
+    a pace that fell: OutOn(2026-04-13)
+    ");
+}
+
+#[test]
+fn beyond_the_term_nothing_runs_out() {
     let unseen = Forecast::new(&spent([10; 14]), all_promised(usd(1000)), &term(), None, Moment::UNIX_EPOCH);
     assert_eq!((unseen.runs_out, unseen.pace), (RunsOut::TooLittleData, None));
     let short = Term::new(FIRST, day(20), "UTC").unwrap();
-    let until = |left: i64| forecast(&spent([10; 14]), all_promised(usd(140 + left)), &short, day(14)).runs_out;
-    assert_eq!([until(70), until(71)], [RunsOut::OutOn(day(20)), RunsOut::NotBeforeTheTermEnds]);
-    let over = forecast(&spent([10; 14]), all_promised(usd(1000)), &short, day(21)).runs_out;
-    assert_eq!(over, RunsOut::NotBeforeTheTermEnds);
+    let told = [(70, 14), (71, 14), (860, 21)]
+        .map(|(left, looked)| forecast(&spent([10; 14]), all_promised(usd(140 + left)), &short, day(looked)).runs_out);
+    let beyond = RunsOut::NotBeforeTheTermEnds;
+    assert_eq!(told, [RunsOut::OutOn(day(20)), beyond, beyond]);
 }
 
 /// Use before the term begins says nothing of the pace within it.
@@ -109,16 +134,6 @@ fn earlier_use_is_ignored() {
     assert_eq!(of(37, 37), RunsOut::NotBeforeTheTermEnds);
 }
 
-/// One week with most of its use on a single day gives no forecast, and two such weeks do.
-#[test]
-fn one_uneven_week_is_no_pace() {
-    let lab = [0, 100, 2, 2, 0, 0, 0];
-    assert_eq!(with_left(&[&[5][..], &lab[1..]].concat(), 100), RunsOut::TooLittleData);
-    // The next two Tuesdays use it up.
-    let twice = [[5, 100, 2, 2, 0, 0, 0], lab].concat();
-    assert_eq!(with_left(&twice, 200), RunsOut::OutOn(day(22)));
-}
-
 #[test]
 fn a_course_on_weekdays_is_not_extrapolated_from_its_friday() {
     for length in 19..40 {
@@ -129,15 +144,6 @@ fn a_course_on_weekdays_is_not_extrapolated_from_its_friday() {
         let truth = (i64::try_from(length).unwrap()..).filter(|number| on_weekdays(60)[*number as usize] > 0).nth(9);
         assert_eq!(Some(out), truth.map(day), "looked at after {length} days");
     }
-}
-
-#[test]
-fn a_pace_that_grew_counts_sooner_than_one_that_fell() {
-    let grew = [[10; 14], [30; 14]].concat();
-    let fell = [[30; 14], [10; 14]].concat();
-    assert_eq!(days_until(with_left(&grew, 300)), 28 + 9);
-    // A mean of 20 less what the largest day is above the second, which is nothing.
-    assert_eq!(days_until(with_left(&fell, 300)), 28 + 14);
 }
 
 #[test]
@@ -160,15 +166,18 @@ fn keys_stop_at_what_is_reserved() {
         let limits = limits(4000, reserved.unwrap_or(900), Reset::None, reserved.is_none(), &spent);
         forecast(&spent, limits, &term(), day(21))
     };
-    let keys = of(Some(1000));
-    // A hundred dollars are left to them, which is two days of work.
-    assert_eq!((keys.runs_out, keys.is_short()), (RunsOut::KeysStopOn(day(22)), true));
-    assert_eq!(of(Some(4000)).runs_out, of(None).runs_out, "of keys made elsewhere nobody knows");
-    assert_eq!(of(Some(4000)).runs_out, of(Some(899)).runs_out, "a counter that is behind says nothing");
-    let RunsOut::OutOn(out) = of(Some(4000)).runs_out else { panic!("{:?}", of(Some(4000))) };
-    assert!(out > day(90), "{out}");
-    // The shown keys can spend nothing more; before any spending there is nothing to say.
-    assert_eq!(of(Some(900)).runs_out, RunsOut::KeysStopped);
+    // Of keys made elsewhere nobody knows, and a counter that is behind says nothing: a hundred dollars are two days of work.
+    let lines = [None, Some(899), Some(900), Some(1000), Some(4000)].map(|reserved| {
+        let forecast = of(reserved);
+        format!("{reserved:?}: {:?}, {}", forecast.runs_out, forecast.in_words(&term()))
+    });
+    insta::assert_snapshot!(lines.join("\n"), @"
+    None: OutOn(2026-06-02), At $300 a week, the budget will be used up around 2 Jun, 107 months before the term ends.
+    Some(899): OutOn(2026-06-02), At $300 a week, the budget will be used up around 2 Jun, 107 months before the term ends.
+    Some(900): KeysStopped, The students who have keys have used up their caps. The budget of $4,000 is not used up.
+    Some(1000): KeysStopOn(2026-03-24), At $300 a week, most students will have used up their caps around 24 Mar, 109 months before the term ends.
+    Some(4000): OutOn(2026-06-02), At $300 a week, the budget will be used up around 2 Jun, 107 months before the term ends.
+    ");
     let fresh = forecast(
         &Days::default(),
         SpendingLimits { budget: usd(10), keys_stop_at: Some(usd(0)), lasts: false, is_needed: false },
@@ -177,7 +186,7 @@ fn keys_stop_at_what_is_reserved() {
     );
     assert_eq!(fresh.runs_out, RunsOut::TooLittleData);
     // Where all that is free is for students without a key, a larger cap of one would take another's.
-    let mut needed = keys;
+    let mut needed = of(Some(1000));
     needed.limits.is_needed = true;
     let to_do = [Role::Admin, Role::Faculty, Role::Assistant].map(|reader| needed.to_do(reader, true).unwrap());
     insta::assert_snapshot!(to_do.join("\n"), @"
@@ -185,7 +194,6 @@ fn keys_stop_at_what_is_reserved() {
     What is free is needed for students without a key. Ask the admins for a larger budget in the settings. The caps of those who need more can be raised after that.
     What is free is needed for students without a key. Faculty can ask the admins for more. The caps of those who need more can be raised after that.
     ");
-    insta::assert_snapshot!(of(Some(900)).in_words(&term()), @"The students who have keys have used up their caps. The budget of $4,000 is not used up.");
 }
 
 #[test]
@@ -236,12 +244,26 @@ fn with_a_reset_nothing_ends_before_the_term() {
     let of = |reset, owns_keys, reserved| {
         forecast(&spent, limits(80, reserved, reset, owns_keys, &spent), &term(), day(20)).runs_out
     };
-    for reserved in [60, 80] {
-        assert_eq!(of(Reset::Monthly, false, reserved), RunsOut::NotBeforeTheTermEnds);
-        assert_eq!(of(Reset::Monthly, true, reserved), RunsOut::OutOn(day(39)), "a key made elsewhere has no cap");
-    }
-    assert_eq!(of(Reset::None, false, 60), RunsOut::KeysStopOn(day(29)));
-    assert_eq!(of(Reset::Monthly, false, 100), RunsOut::OutOn(day(39)), "more is promised than there is");
+    // A key made elsewhere has no cap, and of a hundred dollars more is promised than there is.
+    let lines = [
+        (Reset::Monthly, false, 60),
+        (Reset::Monthly, false, 80),
+        (Reset::Monthly, true, 60),
+        (Reset::Monthly, true, 80),
+        (Reset::Monthly, false, 100),
+        (Reset::None, false, 60),
+    ]
+    .map(|(reset, owns_keys, reserved)| {
+        format!("{reset:?} {owns_keys} {reserved}: {:?}", of(reset, owns_keys, reserved))
+    });
+    insta::assert_snapshot!(lines.join("\n"), @"
+    Monthly false 60: NotBeforeTheTermEnds
+    Monthly false 80: NotBeforeTheTermEnds
+    Monthly true 60: OutOn(2026-04-10)
+    Monthly true 80: OutOn(2026-04-10)
+    Monthly false 100: OutOn(2026-04-10)
+    None false 60: KeysStopOn(2026-03-31)
+    ");
 }
 
 #[test]
@@ -254,14 +276,18 @@ fn a_day_that_is_past_is_never_named() {
         Forecast::new(&spent, limits, &term(), at(14), at(now).unwrap())
     };
     // Sixty dollars are left, which is six days; and in the other case two.
-    assert_eq!([of(None, 19), of(None, 14)].map(|now| now.runs_out), [RunsOut::OutOn(day(19)); 2]);
-    let past = of(None, 20);
-    assert_eq!((past.runs_out, past.is_short()), (RunsOut::PerhapsByNow, true));
-    assert_eq!(
-        [of(Some(160_000_000), 15), of(Some(160_000_000), 16)].map(|now| now.runs_out),
-        [RunsOut::KeysStopOn(day(15)), RunsOut::PerhapsByNow,]
-    );
-    insta::assert_snapshot!(past.in_words(&term()), @"At $70 a week, there may be nothing left to spend by now. What was spent since 16 Mar 2026 is not known.");
+    let keys = Some(160_000_000);
+    let lines = [(None, 14), (None, 19), (None, 20), (keys, 15), (keys, 16)].map(|(keys, now)| {
+        let forecast = of(keys, now);
+        format!("{:?}, short: {}, {}", forecast.runs_out, forecast.is_short(), forecast.in_words(&term()))
+    });
+    insta::assert_snapshot!(lines.join("\n"), @"
+    OutOn(2026-03-21), short: true, At $70 a week, the budget will be used up around 21 Mar, 109 months before the term ends.
+    OutOn(2026-03-21), short: true, At $70 a week, the budget will be used up around 21 Mar, 109 months before the term ends.
+    PerhapsByNow, short: true, At $70 a week, there may be nothing left to spend by now. What was spent since 16 Mar 2026 is not known.
+    KeysStopOn(2026-03-17), short: true, At $70 a week, most students will have used up their caps around 17 Mar, 109 months before the term ends.
+    PerhapsByNow, short: true, At $70 a week, there may be nothing left to spend by now. What was spent since 16 Mar 2026 is not known.
+    ");
 }
 
 /// A person stands out who uses far more than is usual for them and for the class.

@@ -27,16 +27,6 @@ fn read(reset: Reset, answers: &[(&str, UsageReport)]) -> Result<(Reading, Optio
     Ok(last)
 }
 
-/// The counts of the window and of the lifetime, in dollars, after answers at these times.
-fn after(reset: Reset, byok: Byok, answers: &[(&str, UsageReport)]) -> Result<(Usd, Usd), UnusableReport> {
-    let (reading, _) = read(reset, answers)?;
-    Ok((reading.used.in_window(Basis { reset, byok }, reading.as_of), reading.used.counted(byok)))
-}
-
-fn dollars(in_window: i32, ever: i32) -> Result<(Usd, Usd), UnusableReport> {
-    Ok((Usd::from_dollars(in_window), Usd::from_dollars(ever)))
-}
-
 const MONDAY: &str = "2026-11-16T12:00:00Z";
 const TUESDAY: &str = "2026-11-17T12:00:00Z";
 
@@ -46,85 +36,93 @@ fn days(reading: &Reading) -> Vec<(String, i64, bool)> {
     days.map(|(day, spent, exact)| (day.to_string(), spent.micros() / 1_000_000, exact)).collect()
 }
 
-/// A counter that has not reset yet adds no more than what was used since the last reading.
-#[test]
-fn stale_counters_add_new_use() {
-    let stale = [(MONDAY, told(9, 9, 9)), (TUESDAY, told(10, 10, 10))];
-    assert_eq!(after(Reset::Daily, Byok::Outside, &stale), dollars(1, 10));
-    let later = [stale[0], stale[1], ("2026-11-17T18:00:00Z", told(12, 12, 12))];
-    assert_eq!(after(Reset::Daily, Byok::Outside, &later), dollars(3, 12));
-    // Of a key that was not used since midnight they say nothing.
-    let idle = UsageReport { last_used_at: Some(at("2026-11-16T23:59:59Z")), ..told(10, 10, 10) };
-    let (reading, _) = read(Reset::Daily, &[stale[0], (TUESDAY, idle)]).unwrap();
-    assert_eq!(days(&reading), [("2026-11-16".to_owned(), 10, true)]);
-    let busy = UsageReport { last_used_at: Some(at("2026-11-17T00:00:00Z")), ..idle };
-    assert_eq!(after(Reset::Daily, Byok::Outside, &[stale[0], (TUESDAY, busy)]), dollars(1, 10));
-}
-
-/// The window's counter bounds how much of the use may belong to the window after a missed reset.
-#[test]
-fn a_missed_reset_bounds_the_window() {
-    let tuesday = "2026-02-03T12:00:00Z";
-    // The use in the window and on each day, after an answer on a Thursday and one on the Tuesday after.
-    let late = |reset, answer| {
-        let (reading, _) = read(reset, &[("2026-01-29T12:00:00Z", told(2, 2, 2)), (tuesday, answer)]).unwrap();
-        let in_window = reading.used.in_window(Basis { reset, byok: Byok::Outside }, at(tuesday));
-        (in_window.micros() / 1_000_000, days(&reading))
+/// The use after answers at these times: of each day (`~` where it is estimated), of the window and of all time, without and with own
+/// provider keys; and the shortfall.
+fn draw(reset: Reset, answers: &[(&str, UsageReport)]) -> String {
+    let (reading, shortfall) = match read(reset, answers) {
+        Ok(known) => known,
+        Err(refused) => return format!("{refused:?}"),
     };
-    let day = |day: &str, dollars, exact| (day.to_owned(), dollars, exact);
-    // The month turned on Sunday and the week on Monday, and since then eight dollars were used, three of them today.
-    for (reset, last, is_monday) in [(Reset::Monthly, "2026-01-31", false), (Reset::Weekly, "2026-02-01", true)] {
-        let monday = day("2026-02-02", 5, is_monday);
-        let all = vec![day("2026-01-29", 2, false), day(last, 10, false), monday, day("2026-02-03", 3, true)];
-        assert_eq!(late(reset, told(20, 3, 8)), (8, all));
+    let days =
+        days(&reading).into_iter().map(|(day, spent, exact)| format!("{day} ${spent}{}", if exact { "" } else { "~" }));
+    let sums = [Byok::Outside, Byok::Inside].map(|byok| {
+        let in_window = reading.used.in_window(Basis { reset, byok }, reading.as_of);
+        format!("{} of {}", in_window.to_dollars(), reading.used.counted(byok).to_dollars())
+    });
+    let known = [Vec::from_iter(days).join(", "), sums.join(", inside ")].join("; ");
+    match shortfall {
+        Some(Shortfall { credits, byok }) => format!("{known}; {credits:?} and {byok:?} too little"),
+        None => known,
     }
-    // A counter that tells of the month before says nothing of a key that was not used since.
+}
+
+#[test]
+fn answers_come_to_days_and_sums() {
+    let monday = (MONDAY, told(9, 9, 9));
+    let stale = (TUESDAY, told(10, 10, 10));
+    let used_at = |time| (TUESDAY, UsageReport { last_used_at: Some(at(time)), ..stale.1 });
+    let thursday = ("2026-01-29T12:00:00Z", told(2, 2, 2));
+    let on_tuesday = |told| [thursday, ("2026-02-03T12:00:00Z", told)];
     let idle = UsageReport { last_used_at: Some(at("2026-01-31T22:00:00Z")), ..told(20, 18, 20) };
-    let january = vec![day("2026-01-29", 2, false), day("2026-01-31", 18, false)];
-    assert_eq!(late(Reset::Monthly, idle), (0, january.clone()));
-    // What is not told is not taken to be of the window.
     let unsaid = UsageReport { in_window: None, ..told(20, 0, 0) };
-    assert_eq!(late(Reset::Monthly, unsaid), (0, january));
-    assert_eq!(late(Reset::Daily, UsageReport { today: None, ..unsaid }).0, 0);
-    assert_eq!(late(Reset::Daily, UsageReport { today: None, ..told(20, 0, 4) }).0, 4);
-    assert_eq!(late(Reset::None, told(20, 3, 8)).0, 20);
-}
-
-#[test]
-fn what_settles_after_a_turn_is_of_the_window_before() {
-    let monthly = |answers: &[_]| after(Reset::Monthly, Byok::Outside, answers);
-    let january = ("2026-01-31T12:00:00Z", told(2, 2, 2));
+    let without_today = |told| UsageReport { today: None, ..told };
     let midnight = ("2026-02-01T00:05:00Z", told(2, 0, 0));
-    let later = ("2026-02-03T12:00:00Z", told(10, 0, 5));
-    assert_eq!(monthly(&[january, midnight, later]), dollars(5, 10));
-    // Without a turn in between all of it is of the window, whatever its counter says.
-    let again = ("2026-02-05T12:00:00Z", told(20, 0, 8));
-    assert_eq!(monthly(&[january, midnight, later, again]), dollars(15, 20));
-}
-
-/// Use of own provider keys counts where the programme says so, and is kept apart everywhere.
-#[test]
-fn own_keys_are_counted_apart() {
-    let byok = Some(Usd::from_dollars(4));
-    let told = UsageReport { byok, byok_today: byok, byok_in_window: byok, ..told(5, 5, 5) };
-    assert_eq!(after(Reset::Weekly, Byok::Inside, &[(MONDAY, told)]), dollars(9, 9));
-    assert_eq!(after(Reset::Weekly, Byok::Outside, &[(MONDAY, told)]), dollars(5, 5));
-    assert_eq!(after(Reset::None, Byok::Inside, &[(MONDAY, told)]), dollars(9, 9));
-    // Each is bounded by its own counter.
-    let byok = Some(Usd::from_dollars(9));
-    let byok_in_window = Some(Usd::from_dollars(1));
-    let later = UsageReport { byok, byok_in_window, ..self::told(15, 0, 3) };
-    let answers = [(MONDAY, told), ("2026-11-25T12:00:00Z", later)];
-    assert_eq!(after(Reset::Weekly, Byok::Inside, &answers), dollars(4, 24));
-    assert_eq!(after(Reset::Weekly, Byok::Outside, &answers), dollars(3, 15));
-}
-
-/// A report with a negative counter is refused, and no other number is taken instead.
-#[test]
-fn a_negative_counter_is_refused() {
-    let daily = |answers: &[_]| after(Reset::Daily, Byok::Outside, answers);
-    assert_eq!(daily(&[(MONDAY, told(9, -1, 1))]), Err(UnusableReport::Negative));
-    assert_eq!(daily(&[(MONDAY, told(-9, 0, 0))]), Err(UnusableReport::Negative));
+    let turned = ("2026-02-03T12:00:00Z", told(10, 0, 5));
+    let own = |(lifetime, today, in_window), credits| {
+        let [byok, byok_today, byok_in_window] =
+            [lifetime, today, in_window].map(|dollars| Some(Usd::from_dollars(dollars)));
+        UsageReport { byok, byok_today, byok_in_window, ..credits }
+    };
+    let both = (MONDAY, own((4, 4, 4), told(5, 5, 5)));
+    let noon = (TUESDAY, told(9, 5, 5));
+    let before = "2026-11-16T23:59:00Z";
+    let lines = [
+        ("a counter that has not reset yet", Reset::Daily, &[monday, stale][..]),
+        ("and later", Reset::Daily, &[monday, stale, ("2026-11-17T18:00:00Z", told(12, 12, 12))]),
+        ("not used since midnight", Reset::Daily, &[monday, used_at("2026-11-16T23:59:59Z")]),
+        ("used at midnight", Reset::Daily, &[monday, used_at("2026-11-17T00:00:00Z")]),
+        ("the month turned on Sunday", Reset::Monthly, &on_tuesday(told(20, 3, 8))),
+        ("the week turned on Monday", Reset::Weekly, &on_tuesday(told(20, 3, 8))),
+        ("nothing turns", Reset::None, &on_tuesday(told(20, 3, 8))),
+        ("last month's counter of an idle key", Reset::Monthly, &on_tuesday(idle)),
+        ("the window is not told", Reset::Monthly, &on_tuesday(unsaid)),
+        ("nor the day", Reset::Daily, &on_tuesday(without_today(unsaid))),
+        ("the day is not told", Reset::Daily, &on_tuesday(without_today(told(20, 0, 4)))),
+        ("it settles after a turn", Reset::Monthly, &[("2026-01-31T12:00:00Z", told(2, 2, 2)), midnight, turned]),
+        ("no turn in between", Reset::Monthly, &[thursday, midnight, turned, ("2026-02-05T12:00:00Z", told(20, 0, 8))]),
+        ("own keys", Reset::Weekly, &[both]),
+        ("own keys, whole term", Reset::None, &[both]),
+        ("each by its own counter", Reset::Weekly, &[both, ("2026-11-25T12:00:00Z", own((9, 0, 1), told(15, 0, 3)))]),
+        ("one goes back, the other moves on", Reset::None, &[both, (TUESDAY, own((3, 0, 3), told(9, 4, 9)))]),
+        ("a negative day", Reset::Daily, &[(MONDAY, told(9, -1, 1))]),
+        ("a negative lifetime", Reset::Daily, &[(MONDAY, told(-9, 0, 0))]),
+        ("a late answer", Reset::Daily, &[(MONDAY, told(4, 4, 4)), noon, (before, told(7, 7, 7))]),
+        ("a late answer with more", Reset::Daily, &[(MONDAY, told(4, 4, 4)), noon, (before, told(11, 11, 11))]),
+    ]
+    .map(|(words, reset, answers)| format!("{words}: {}", draw(reset, answers)));
+    insta::assert_snapshot!(lines.join("\n"), @"
+    a counter that has not reset yet: 2026-11-16 $9, 2026-11-17 $1; $1 of $10, inside $1 of $10
+    and later: 2026-11-16 $9, 2026-11-17 $3; $3 of $12, inside $3 of $12
+    not used since midnight: 2026-11-16 $10; $0 of $10, inside $0 of $10
+    used at midnight: 2026-11-16 $9, 2026-11-17 $1; $1 of $10, inside $1 of $10
+    the month turned on Sunday: 2026-01-29 $2~, 2026-01-31 $10~, 2026-02-02 $5~, 2026-02-03 $3; $8 of $20, inside $8 of $20
+    the week turned on Monday: 2026-01-29 $2~, 2026-02-01 $10~, 2026-02-02 $5, 2026-02-03 $3; $8 of $20, inside $8 of $20
+    nothing turns: 2026-01-29 $2~, 2026-02-02 $15~, 2026-02-03 $3; $20 of $20, inside $20 of $20
+    last month's counter of an idle key: 2026-01-29 $2~, 2026-01-31 $18~; $0 of $20, inside $0 of $20
+    the window is not told: 2026-01-29 $2~, 2026-01-31 $18~; $0 of $20, inside $0 of $20
+    nor the day: 2026-01-29 $2~, 2026-02-02 $18~; $0 of $20, inside $0 of $20
+    the day is not told: 2026-01-29 $2~, 2026-02-02 $14~, 2026-02-03 $4; $4 of $20, inside $4 of $20
+    it settles after a turn: 2026-01-31 $5, 2026-02-02 $5~; $5 of $10, inside $5 of $10
+    no turn in between: 2026-01-29 $2, 2026-01-31 $3, 2026-02-02 $5~, 2026-02-04 $10~; $15 of $20, inside $15 of $20
+    own keys: 2026-11-16 $5; $5 of $5, inside $9 of $9
+    own keys, whole term: 2026-11-16 $5; $5 of $5, inside $9 of $9
+    each by its own counter: 2026-11-16 $5~, 2026-11-22 $7~, 2026-11-24 $3~; $3 of $15, inside $4 of $24
+    one goes back, the other moves on: 2026-11-16 $5, 2026-11-17 $4; $9 of $9, inside $13 of $13; $0.000000 and $1.000000 too little
+    a negative day: Negative
+    a negative lifetime: Negative
+    a late answer: 2026-11-16 $4, 2026-11-17 $5; $5 of $9, inside $5 of $9
+    a late answer with more: 2026-11-16 $6~, 2026-11-17 $5~; $5 of $11, inside $5 of $11
+    ");
 }
 
 #[test]
@@ -139,19 +137,6 @@ fn a_reading_whose_sums_are_not_its_days_is_not_believed() {
 fn micros(lifetime: i64) -> UsageReport {
     let used = Usd::from_micros(lifetime);
     UsageReport { lifetime: used, today: Some(used), in_window: Some(used), ..told(0, 0, 0) }
-}
-
-/// A counter that goes back keeps its recorded value, and the other counter moves on.
-#[test]
-fn a_falling_counter_is_kept() {
-    let byok = |lifetime: i32| Some(Usd::from_dollars(lifetime));
-    let first = UsageReport { byok: byok(4), byok_today: byok(4), byok_in_window: byok(4), ..told(5, 5, 5) };
-    let corrected = UsageReport { byok: byok(3), byok_today: byok(0), byok_in_window: byok(3), ..told(9, 4, 9) };
-    let (reading, doubt) = read(Reset::None, &[(MONDAY, first), (TUESDAY, corrected)]).unwrap();
-    assert_eq!((reading.lifetime(), reading.used.byok.total()), (Usd::from_dollars(9), Usd::from_dollars(4)));
-    let whole_term = Basis { reset: Reset::None, byok: Byok::Inside };
-    assert_eq!(reading.used.in_window(whole_term, reading.as_of), Usd::from_dollars(13), "it never shrinks");
-    assert_eq!(doubt, Some(Shortfall { credits: Usd::ZERO, byok: Usd::from_dollars(1) }));
 }
 
 #[test]
@@ -178,20 +163,6 @@ fn a_day_may_go_down_while_it_lasts_and_is_news() {
     let turned = read(Reset::Monthly, &[january, (noon, told(19, 17, 19)), (later, told(19, 0, 0))]).unwrap().0;
     assert_eq!(days(&turned), [("2026-01-31".to_owned(), 19, true)]);
     assert!(turned.differs_from(&late), "else the old month's money would stay for the whole new one");
-}
-
-/// An answer that was requested earlier adds nothing to a later day, and only its excess to the lifetime total.
-#[test]
-fn late_answers_add_the_excess() {
-    let noon = "2026-11-17T12:00:00Z";
-    let yesterday = "2026-11-16T23:59:00Z";
-    let first = [("2026-11-16T12:00:00Z", told(4, 4, 4)), (noon, told(9, 5, 5))];
-    for (told_then, ever) in [(told(7, 7, 7), 9), (told(11, 11, 11), 11)] {
-        let answers = [first[0], first[1], (yesterday, told_then)];
-        let (reading, doubt) = read(Reset::Daily, &answers).unwrap();
-        assert_eq!(after(Reset::Daily, Byok::Outside, &answers), dollars(5, ever));
-        assert_eq!((reading.as_of, doubt), (at(noon), None), "of what is older it is no wonder");
-    }
 }
 
 #[test]
