@@ -1,10 +1,9 @@
-//! The behaviour of DynamoDB that the product relies on, checked against two independent engines: the embedded
-//! one by default, or the one at `BURSAR_TEST_DYNAMODB`, which `cargo xtask long second-engine` sets.
+//! The behaviour of DynamoDB on which the product relies, asked of an engine by other authors. The suite runs on the embedded one;
+//! `cargo xtask long second-engine` names the other.
 
 mod reading;
 mod transactions;
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use aws_sdk_dynamodb::types::{
@@ -12,8 +11,6 @@ use aws_sdk_dynamodb::types::{
     ProjectionType, ScalarAttributeType,
 };
 use bursar_core::store::items::Item;
-use bursar_local::engine::{Engine, Place};
-use bursar_local::serve::serve;
 use bursar_tests::invariants::RawTable;
 
 /// A fresh table with the template's schema, on the engine under test.
@@ -21,7 +18,7 @@ async fn fresh() -> RawTable {
     static MADE: AtomicUsize = AtomicUsize::new(0);
     // A second engine may outlive a test process, so each name is used once.
     let name = format!("bursar-{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
-    let table = RawTable::at(endpoint(), &name);
+    let table = RawTable::at(&endpoint(), &name);
     create(&table).await;
     table
 }
@@ -33,25 +30,8 @@ async fn get(table: &RawTable, pk: &str, sk: &str) -> Option<Item> {
 }
 
 /// The address of the engine under test.
-fn endpoint() -> &'static str {
-    static ENDPOINT: OnceLock<String> = OnceLock::new();
-    ENDPOINT.get_or_init(|| std::env::var("BURSAR_TEST_DYNAMODB").unwrap_or_else(|_| embedded()))
-}
-
-/// Starts the embedded engine in memory, with a runtime of its own that outlives each test's.
-fn embedded() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    listener.set_nonblocking(true).unwrap();
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-            let engine = Engine::start(&Place::Memory, "unused").unwrap();
-            serve(listener, engine.router(), std::future::pending()).await;
-        });
-    });
-    endpoint
+fn endpoint() -> String {
+    std::env::var("BURSAR_TEST_DYNAMODB").expect("use cargo xtask long")
 }
 
 async fn create(table: &RawTable) {

@@ -70,18 +70,20 @@ async fn a_model_is_found_by_either_of_its_slugs_and_no_list_is_empty() {
     ]}"#;
     let (_server, provider) = answering(200, body).await;
     let listed = provider.models(soon()).await.unwrap();
-    let named = |slug: &str| {
-        let model = listed.iter().find(|model| model.is_named(slug))?;
-        Some((model.slug.as_str(), model.answer_price.map(Usd::micros), model.gone_on.map(|day| day.to_string())))
-    };
-    let day = || Some("2026-12-03".to_owned());
-    assert_eq!(
-        ["a/one", "a/one-2026"].map(named),
-        [Some(("a/one", Some(150_000), day())), Some(("a/one", Some(150_000), day()))]
-    );
-    assert_eq!(named("a/one:free"), Some(("a/one:free", Some(0), None)));
-    assert_eq!(["b/auto", "b/two"].map(named), [Some(("b/auto", None, None)), Some(("b/two", None, day()))]);
-    assert_eq!((listed.len(), named("c/three")), (4, None));
+    let mut lines = Vec::new();
+    for slug in ["a/one", "a/one-2026", "a/one:free", "b/auto", "b/two", "c/three"] {
+        let model = listed.iter().find(|model| model.is_named(slug));
+        lines.push(format!("{slug}: {:?}", model.map(|model| (&model.slug, model.answer_price, model.gone_on))));
+    }
+    assert_eq!(listed.len(), 4);
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    a/one: Some(("a/one", Some($0.150000), Some(2026-12-03)))
+    a/one-2026: Some(("a/one", Some($0.150000), Some(2026-12-03)))
+    a/one:free: Some(("a/one:free", Some($0.000000), None))
+    b/auto: Some(("b/auto", None, None))
+    b/two: Some(("b/two", None, Some(2026-12-03)))
+    c/three: None
+    "#);
     let (_server, provider) = answering(200, r#"{"data": []}"#).await;
     assert_eq!(ending(&provider.models(soon()).await), "unknown");
     assert_eq!(ending(&provider.providers(soon()).await), "unknown");

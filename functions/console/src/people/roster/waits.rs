@@ -240,26 +240,4 @@ mod tests {
             assert_eq!(reasons(&file(0..20, "")), "", "nothing changes");
         }
     }
-
-    /// A file each night, in forty courses of eight people and more, of whom one to four come and one to four go.
-    #[test]
-    fn two_weeks_of_small_changes_need_no_person() {
-        for programme in 0..40 {
-            let mut grants = roster(0..8 + programme * 10);
-            let mut imports = Vec::new();
-            let mut first = 0;
-            let mut last = grants.len() as u64;
-            for night in 0..14 {
-                let now = now() + jiff::SignedDuration::from_hours(24 * night as i64);
-                let [come, go] = [1 + (programme + night) % 4, 1 + (programme + 3 * night) % 4];
-                let rows = file(first + go..last + come, "");
-                assert_eq!(why(&grants, &rows, 10_000, &imports, now), [""; 0], "{programme}, night {night}");
-                let dropped = grants.iter_mut().filter(|grant| grant.holds.dropped.is_none()).take(go as usize);
-                dropped.for_each(|grant| grant.holds.dropped = Some(now));
-                grants.extend(roster(last..last + come));
-                imports.push(applied(now, true));
-                (first, last) = (first + go, last + come);
-            }
-        }
-    }
 }
