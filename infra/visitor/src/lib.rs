@@ -54,12 +54,6 @@ impl Visitor {
         Visitor { noted_by: Some(Arc::new(note)), ..self }
     }
 
-    /// Moves to another origin, keeping the cookies.
-    pub fn moved_to(&mut self, origin: &str) {
-        origin.clone_into(&mut self.origin);
-        origin.clone_into(&mut self.served_at);
-    }
-
     pub fn cookie(&self, name: &str) -> Option<String> {
         self.jar().get(name).cloned()
     }

@@ -10,6 +10,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::aws::AwsAccess;
 use bursar_core::clock::Moment;
 use bursar_core::tls;
+use bursar_local::visitor::Visitor;
 use jiff::SignedDuration;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -127,15 +128,22 @@ async fn writes_survive_a_kill() {
             }
         }
     }
-    // The clock goes on where it was moved to.
+    // The clock goes on where it was moved to, and the inbox has its mails.
     let at = |told: &Value| told["now"].as_str().unwrap().parse::<Moment>().unwrap();
     let bursar = Bursar::start(data.path()).await;
+    let visitor = Visitor::new(&bursar.ready.web, &bursar.ready.web).unwrap();
+    let page = visitor.get("/").await.unwrap();
+    visitor.submit(&page, "/link", &[("address", "admin@example.edu")]).await.unwrap().expect(202).unwrap();
+    inbox(&bursar.ready, "/settle", Some(json!({}))).await;
     let moved = at(&inbox(&bursar.ready, "/clock", Some(json!({"advance_s": 864_000}))).await);
     assert!(moved > Moment::now() + SignedDuration::from_hours(239));
     bursar.end("KILL").await;
     let bursar = Bursar::start(data.path()).await;
     deployments.push(bursar.ready.deployment.clone());
     assert!(at(&inbox(&bursar.ready, "/clock", None).await) >= moved);
+    let page = http().get(format!("{}/?to=ADMIN", bursar.ready.inbox)).send().await.unwrap().text().await.unwrap();
+    let (_, mails) = page.split_once("Mails to admin").unwrap();
+    assert!(mails.contains("admin@example.edu"), "{mails}");
     assert!(deployments.windows(2).all(|pair| pair[0] == pair[1]), "{deployments:?}");
 }
 

@@ -7,8 +7,6 @@ mod copies;
 #[cfg(test)]
 mod demonstration;
 #[cfg(test)]
-mod journey;
-#[cfg(test)]
 mod process;
 #[cfg(test)]
 mod serve;
