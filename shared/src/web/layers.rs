@@ -60,24 +60,26 @@ const NO_PERMISSIONS: &str = "accelerometer=(), ambient-light-sensor=(), autopla
     publickey-credentials-get=(), screen-wake-lock=(), serial=(), speaker-selection=(), storage-access=(), usb=(), \
     web-share=(), window-management=(), xr-spatial-tracking=()";
 
+const HEADERS: [(HeaderName, &str); 6] = [
+    (CONTENT_SECURITY_POLICY, POLICY),
+    (CACHE_CONTROL, "no-store"),
+    (REFERRER_POLICY, "same-origin"),
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (HeaderName::from_static("permissions-policy"), NO_PERMISSIONS),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+];
+
 /// A header that a route sets itself stays.
 async fn with_headers(State(secure): State<bool>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
-    set(headers, CONTENT_SECURITY_POLICY, POLICY);
-    set(headers, CACHE_CONTROL, "no-store");
-    set(headers, REFERRER_POLICY, "same-origin");
-    set(headers, X_CONTENT_TYPE_OPTIONS, "nosniff");
-    set(headers, HeaderName::from_static("permissions-policy"), NO_PERMISSIONS);
-    set(headers, HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
+    for (name, value) in HEADERS {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
     if secure {
-        set(headers, STRICT_TRANSPORT_SECURITY, "max-age=63072000");
+        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=63072000"));
     }
     response
-}
-
-fn set(headers: &mut HeaderMap, name: HeaderName, value: &'static str) {
-    headers.entry(name).or_insert(HeaderValue::from_static(value));
 }
 
 #[derive(Template)]
