@@ -237,7 +237,7 @@ pub struct BalanceNotice {
 }
 
 stored! {
-    BalanceNotice |_| () => key(ACCOUNT, "BALANCE-NOTICE")
+    BalanceNotice () => key(ACCOUNT, "BALANCE-NOTICE")
 }
 
 impl BalanceNotice {

@@ -73,8 +73,8 @@ pub struct SignIn {
 
 stored! {
     // Beside the links, whose partitions are for those alone who sign people in: whoever writes this one signs in as anybody.
-    SignIn |sign_in| (address: &MatchedAddress = &sign_in.address) => key(format!("L#{}", address.as_str()), "SIGN-IN");
-    expires sign_in.ends_at()
+    SignIn (address: &MatchedAddress) => key(format!("L#{}", address.as_str()), "SIGN-IN");
+    expires |sign_in| sign_in.ends_at()
 }
 
 /// A link and its code. Both come in one mail, and the first that is used ends every other of this address.
@@ -335,8 +335,8 @@ pub struct Session {
 }
 
 stored! {
-    Session |session| (session: &SessionTokenHash = &session.session) => key(format!("S#{}", session.as_str()), "S");
-    expires session.ends_at
+    Session (session: &SessionTokenHash) => key(format!("S#{}", session.as_str()), "S");
+    expires |session| session.ends_at
 }
 
 impl Session {

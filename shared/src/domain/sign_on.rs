@@ -31,8 +31,8 @@ pub struct BegunSignOn {
 
 stored! {
     // Beside the sessions: whoever writes one, or a binding, signs in as anybody.
-    BegunSignOn |sign_on| (browser: &BrowserTokenHash = &sign_on.browser) => key(format!("S#{}", browser.as_str()), "SIGN-ON");
-    expires sign_on.ends_at
+    BegunSignOn (browser: &BrowserTokenHash) => key(format!("S#{}", browser.as_str()), "SIGN-ON");
+    expires |sign_on| sign_on.ends_at
 }
 
 /// The address that somebody at the provider signs on as.
@@ -45,7 +45,7 @@ pub struct SignOnBinding {
 }
 
 stored! {
-    SignOnBinding |binding| (identity: &Identity = &binding.identity) => key(format!("S#{}", identity.0), "BINDING")
+    SignOnBinding (identity: &Identity) => key(format!("S#{}", identity.0), "BINDING")
 }
 
 crate::named! {

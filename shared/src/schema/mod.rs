@@ -31,11 +31,18 @@ pub trait Stored: Serialize + DeserializeOwned {
     }
 }
 
-/// Says how a type lies in the table, beside its fields: its key, by the ids that name it; the lists of several of them; and
-/// where it has them, its expiry and its queue.
+/// Says how a type lies in the table, beside its fields: its key, by the ids that name it, which are the fields of those names unless it
+/// says otherwise; the lists of several of them; and where it has them, its expiry and its queue.
 macro_rules! stored {
-    ($item:ident |$it:pat_param| ($($id:ident: $of:ty = $from:expr),*) => $key:expr
-     $(; list $list:ident ($($listed:ident: $by:ty),*) => $range:expr)* $(; expires $expires:expr)? $(; waits $waits:expr)?) => {
+    (@id $field:expr) => {
+        &$field
+    };
+    (@id $field:expr, $from:expr) => {
+        $from
+    };
+    ($item:ident $(|$it:ident|)? ($($id:ident: $of:ty $(= $from:expr)?),*) => $key:expr
+     $(; list $list:ident ($($listed:ident: $by:ty),*) => $range:expr)*
+     $(; expires |$expiring:ident| $expires:expr)? $(; waits |$waiting:ident| $waits:expr)?) => {
         impl $item {
             pub fn key_of($($id: $of),*) -> $crate::schema::TableKey<$item> {
                 $key.into()
@@ -50,17 +57,17 @@ macro_rules! stored {
             const KIND: &'static str = $crate::schema::Kind::$item.as_str();
 
             fn key(&self) -> $crate::schema::TableKey<$item> {
-                let $it = self;
-                $item::key_of($($from),*)
+                $(let $it = self;)?
+                $item::key_of($($crate::schema::stored!(@id self.$id $(, $from)?)),*)
             }
 
             $(fn expires(&self) -> Option<crate::clock::Moment> {
-                let $it = self;
+                let $expiring = self;
                 $expires.into()
             })?
 
             $(fn due(&self) -> Option<($crate::schema::Queue, crate::clock::Moment)> {
-                let $it = self;
+                let $waiting = self;
                 $waits
             })?
         }

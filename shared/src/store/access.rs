@@ -26,7 +26,7 @@ pub struct AccessEntry {
 stored! {
     AccessEntry |access| (entry: Ulid = access.audit_entry.entry) => key("ACCESS", entry.to_string());
     list all() => begin("ACCESS", "");
-    expires access.audit_entry.recorded_at + ACCESS_KEPT
+    expires |access| access.audit_entry.recorded_at + ACCESS_KEPT
 }
 
 impl AccessEntry {

@@ -26,7 +26,7 @@ pub struct AddedAdmins {
 }
 
 stored! {
-    AddedAdmins |_| () => key("ADMINS", "ADMINS")
+    AddedAdmins () => key("ADMINS", "ADMINS")
 }
 
 impl Table {

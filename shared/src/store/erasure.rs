@@ -76,7 +76,7 @@ pub struct Erasure {
 stored! {
     Erasure |erasure| (id: Ulid = erasure.id) => key("ERASURES", id.to_string());
     list all() => begin("ERASURES", "");
-    waits erasure.again_at.map(|due_at| (Queue::JOB, due_at))
+    waits |erasure| erasure.again_at.map(|due_at| (Queue::JOB, due_at))
 }
 
 impl Erasure {

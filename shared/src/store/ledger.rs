@@ -75,7 +75,7 @@ pub struct AssignedUse {
 }
 
 stored! {
-    AssignedUse |assigned_use| (programme: &ProgrammeId = &assigned_use.programme) => overview_key(programme, "ASSIGNED")
+    AssignedUse (programme: &ProgrammeId) => overview_key(programme, "ASSIGNED")
 }
 
 /// A foreign key in a span in which it had an owner.

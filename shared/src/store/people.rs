@@ -37,7 +37,7 @@ pub struct StaffPerson {
 }
 
 stored! {
-    StaffPerson |staff_person| (person: &PersonId = &staff_person.person) => key(format!("N#{person}"), "N")
+    StaffPerson (person: &PersonId) => key(format!("N#{person}"), "N")
 }
 
 /// What is kept of an address: the id of its person, once they needed one, and their choice of the optional mails.
@@ -54,7 +54,7 @@ pub struct KnownAddress {
 }
 
 stored! {
-    KnownAddress |known_address| (address: &MatchedAddress = &known_address.address) => key(address_partition(address), "ADDRESS")
+    KnownAddress (address: &MatchedAddress) => key(address_partition(address), "ADDRESS")
 }
 
 /// The person of an address that is on a roster or in settings.
@@ -75,8 +75,8 @@ pub struct Link {
 }
 
 stored! {
-    Link |link| (link: &LinkTokenHash = &link.link) => key(format!("L#{}", link.as_str()), "L");
-    expires link.ends_at
+    Link (link: &LinkTokenHash) => key(format!("L#{}", link.as_str()), "L");
+    expires |link| link.ends_at
 }
 
 /// A login request, whether or not the address is known, which the help desk finds under it.
@@ -90,9 +90,9 @@ pub struct LoginRequest {
 }
 
 stored! {
-    LoginRequest |request| (address: &MatchedAddress = &request.address, id: Ulid = request.id) => key(address_partition(address), format!("LOGIN#{id}"));
+    LoginRequest |request| (address: &MatchedAddress, id: Ulid = request.id) => key(address_partition(address), format!("LOGIN#{id}"));
     list of_address(address: &MatchedAddress) => begin(address_partition(address), "LOGIN#");
-    expires request.asked_at + LOGIN_REQUEST_LASTS
+    expires |request| request.asked_at + LOGIN_REQUEST_LASTS
 }
 
 /// The uses in the last hour of what may be done only so often in any hour.
@@ -105,8 +105,8 @@ pub struct HourlyUses {
 }
 
 stored! {
-    HourlyUses |hourly_uses| (what: &str = &hourly_uses.what) => key(format!("RATE#{what}"), "HOUR");
-    expires hourly_uses.uses.iter().max().map(|last| *last + AN_HOUR)
+    HourlyUses (what: &str) => key(format!("RATE#{what}"), "HOUR");
+    expires |hourly_uses| hourly_uses.uses.iter().max().map(|last| *last + AN_HOUR)
 }
 
 impl HourlyUses {
@@ -131,8 +131,8 @@ pub struct RateCount {
 }
 
 stored! {
-    RateCount |tally| (what: &str = &tally.what, begins_at: Moment = tally.begins_at) => key(format!("RATE#{what}"), format!("{:012}", begins_at.as_second()));
-    expires tally.ends_at
+    RateCount |tally| (what: &str, begins_at: Moment = tally.begins_at) => key(format!("RATE#{what}"), format!("{:012}", begins_at.as_second()));
+    expires |tally| tally.ends_at
 }
 
 impl RateCount {

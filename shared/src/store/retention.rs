@@ -20,7 +20,7 @@ pub struct RetentionHold {
 }
 
 stored! {
-    RetentionHold |hold| (address: &MatchedAddress = &hold.address) => key("HOLDS", address.as_str());
+    RetentionHold (address: &MatchedAddress) => key("HOLDS", address.as_str());
     // There are few.
     list all() => begin("HOLDS", "")
 }

@@ -113,9 +113,9 @@ pub struct Grant {
 }
 
 stored! {
-    Grant |it| (programme: &ProgrammeId = &it.programme, grant: &GrantId = &it.id) => key(grant_partition_of(programme, grant), format!("G#{grant}"));
+    Grant |it| (programme: &ProgrammeId, grant: &GrantId = &it.id) => key(grant_partition_of(programme, grant), format!("G#{grant}"));
     list of_shard(programme: &ProgrammeId, shard: char) => begin(grant_partition(programme, shard), "G#");
-    waits it.due_at.map(|due| (it.urgency().queue(), due))
+    waits |it| it.due_at.map(|due| (it.urgency().queue(), due))
 }
 
 /// The person a grant is for. Together with the person's own items this is the only home of names and addresses.

@@ -40,9 +40,9 @@ pub struct MoreListing {
 }
 
 stored! {
-    MoreListing |listing| (programme: &ProgrammeId = &listing.programme, grant: &GrantId = &listing.grant) => overview_key(programme, &format!("MORE#{grant}"));
-    expires listing.asked_at + MORE_REQUEST_LASTS;
-    waits Some((Queue::DECISION, listing.asked_at))
+    MoreListing (programme: &ProgrammeId, grant: &GrantId) => overview_key(programme, &format!("MORE#{grant}"));
+    expires |listing| listing.asked_at + MORE_REQUEST_LASTS;
+    waits |listing| Some((Queue::DECISION, listing.asked_at))
 }
 
 impl Grant {

@@ -62,7 +62,7 @@ pub struct RosterCounts {
 }
 
 stored! {
-    RosterCounts |counts| (programme: &ProgrammeId = &counts.programme) => overview_key(programme, "COUNTS")
+    RosterCounts (programme: &ProgrammeId) => overview_key(programme, "COUNTS")
 }
 
 impl Counts {

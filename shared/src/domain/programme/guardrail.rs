@@ -58,10 +58,10 @@ pub struct Guardrail {
 }
 
 stored! {
-    Guardrail |guardrail| (owner: &GuardrailOwner = &guardrail.owner) =>
+    Guardrail (owner: &GuardrailOwner) =>
         overview_key(&owner.programme, &format!("RULES#{}", owner.group.as_deref().unwrap_or_default()));
     list of_programme(programme: &ProgrammeId) => overview_range(programme, "RULES#");
-    waits guardrail.due_at.map(|due_at| (Queue::GUARDRAIL, due_at))
+    waits |guardrail| guardrail.due_at.map(|due_at| (Queue::GUARDRAIL, due_at))
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -48,10 +48,10 @@ pub struct Programme {
 }
 
 stored! {
-    Programme |programme| (id: &ProgrammeId = &programme.id) => key("PROGRAMMES", id.as_str());
+    Programme (id: &ProgrammeId) => key("PROGRAMMES", id.as_str());
     // There are few, and an admin sees them all.
     list all() => begin("PROGRAMMES", "");
-    waits programme.erased_at.is_none_or(|erased_at| erased_at < programme.over_since()).then(|| (Queue::RETENTION, programme.over_since()))
+    waits |programme| programme.erased_at.is_none_or(|erased_at| erased_at < programme.over_since()).then(|| (Queue::RETENTION, programme.over_since()))
 }
 
 /// The settings that people make on a programme. The group in which a setting stands says what an edit of it moves.
@@ -177,7 +177,7 @@ pub struct Budget {
 }
 
 stored! {
-    Budget |budget| (programme: &ProgrammeId = &budget.programme) => overview_key(programme, "BUDGET")
+    Budget (programme: &ProgrammeId) => overview_key(programme, "BUDGET")
 }
 
 /// Students without a reservation whose key the budget has no room for.

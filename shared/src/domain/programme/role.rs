@@ -71,7 +71,7 @@ pub struct Roles {
 }
 
 stored! {
-    Roles |roles| (address: &MatchedAddress = roles.address.matched(), programme: &ProgrammeId = &roles.programme) => key(address_partition(address), format!("R#{programme}"));
+    Roles |roles| (address: &MatchedAddress = roles.address.matched(), programme: &ProgrammeId) => key(address_partition(address), format!("R#{programme}"));
     list of_address(address: &MatchedAddress) => begin(address_partition(address), "R#")
 }
 

@@ -125,9 +125,9 @@ pub struct Tier {
 }
 
 stored! {
-    Tier |tier| (name: &str = &tier.name) => key("TIERS", name);
+    Tier (name: &str) => key("TIERS", name);
     list all() => begin("TIERS", "");
-    waits tier.due_at.map(|due_at| (Queue::GUARDRAIL, due_at))
+    waits |tier| tier.due_at.map(|due_at| (Queue::GUARDRAIL, due_at))
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -29,7 +29,7 @@ pub struct Crossing {
 
 stored! {
     // A crossing. A student's crossings lie beside the grant: in a programme's own partition they would crowd out all else.
-    Crossing |crossing| (programme: &ProgrammeId = &crossing.programme, scope: &Scope = &crossing.scope, window: Window = crossing.window, limit: Usd = crossing.limit, threshold: u8 = crossing.threshold) =>
+    Crossing |crossing| (programme: &ProgrammeId, scope: &Scope, window: Window = crossing.window, limit: Usd = crossing.limit, threshold: u8 = crossing.threshold) =>
         key(home(programme, scope), format!("X#{}#{window}#{}#{threshold:03}", scope.label(), limit.micros()));
     list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), "X#");
     list of_shard(programme: &ProgrammeId, shard: char) => begin(grant_partition(programme, shard), "X#");

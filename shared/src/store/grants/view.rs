@@ -145,11 +145,11 @@ pub enum ByHand {
 }
 
 stored! {
-    DoneByHand |done_by_hand| (programme: &ProgrammeId = &done_by_hand.programme, grant: &GrantId = &done_by_hand.grant, what: ByHand = done_by_hand.what) => {
+    DoneByHand |done_by_hand| (programme: &ProgrammeId, grant: &GrantId, what: ByHand = done_by_hand.what) => {
         let what = match what { ByHand::Refresh => "refresh", ByHand::RosterMail => "roster-mail" };
         key(grant_partition_of(programme, grant), format!("W#{grant}#{what}"))
     };
-    expires done_by_hand.done_at + BETWEEN_REMINDERS
+    expires |done_by_hand| done_by_hand.done_at + BETWEEN_REMINDERS
 }
 
 impl Table {
@@ -283,7 +283,7 @@ pub struct Enrolment {
 }
 
 stored! {
-    Enrolment |enrolment| (address: &MatchedAddress = &enrolment.address, programme: &ProgrammeId = &enrolment.programme) => key(address_partition(address), format!("G#{programme}"));
+    Enrolment (address: &MatchedAddress, programme: &ProgrammeId) => key(address_partition(address), format!("G#{programme}"));
     list of_address(address: &MatchedAddress) => begin(address_partition(address), "G#")
 }
 

@@ -325,9 +325,9 @@ pub struct Undeliverable {
 }
 
 stored! {
-    Undeliverable |mark| (address: &MatchedAddress = &mark.address) => key(address_partition(address), "UNDELIVERABLE");
-    expires mark.until();
-    waits mark.waits()
+    Undeliverable (address: &MatchedAddress) => key(address_partition(address), "UNDELIVERABLE");
+    expires |mark| mark.until();
+    waits |mark| mark.waits()
 }
 
 /// How long a mark of a suppressed address holds: as long as the mail server suppresses it.

@@ -27,7 +27,7 @@ pub struct RosterMails {
 }
 
 stored! {
-    RosterMails |roster_mails| (programme: &ProgrammeId = &roster_mails.programme) => key(ACCOUNT, format!("ROSTER-MAILS#{programme}"))
+    RosterMails (programme: &ProgrammeId) => key(ACCOUNT, format!("ROSTER-MAILS#{programme}"))
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,7 +49,7 @@ pub struct MailServer {
 }
 
 stored! {
-    MailServer |_| () => key(ACCOUNT, "MAIL-SERVER")
+    MailServer () => key(ACCOUNT, "MAIL-SERVER")
 }
 
 /// The least time between two questions for figures.
@@ -191,7 +191,7 @@ pub struct MailRefusal {
 }
 
 stored! {
-    MailRefusal |refusal| (code: &str = &refusal.code) => key(ACCOUNT, format!("MAIL-REFUSED#{code}"));
+    MailRefusal (code: &str) => key(ACCOUNT, format!("MAIL-REFUSED#{code}"));
     list all() => begin(ACCOUNT, "MAIL-REFUSED#")
 }
 

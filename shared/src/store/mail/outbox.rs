@@ -48,8 +48,8 @@ pub struct OutboxRow {
 
 stored! {
     OutboxRow |outbox_row| (row: Ulid = outbox_row.row) => key(format!("O#{row}"), "O");
-    expires outbox_row.written_at + outbox_row.mail.facts().kept_for;
-    waits outbox_row.waits()
+    expires |outbox_row| outbox_row.written_at + outbox_row.mail.facts().kept_for;
+    waits |outbox_row| outbox_row.waits()
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -261,14 +261,14 @@ pub struct FiledMail {
 }
 
 stored! {
-    FiledMail |filed_mail| (programme: &ProgrammeId = &filed_mail.programme, grant: Option<&GrantId> = filed_mail.grant.as_ref(), first: Ulid = filed_mail.first) => {
+    FiledMail |filed_mail| (programme: &ProgrammeId, grant: Option<&GrantId> = filed_mail.grant.as_ref(), first: Ulid = filed_mail.first) => {
         key(mail_partition(programme, grant), format!("{}{first}", mail_prefix(grant)))
     };
     list filed_under(programme: &ProgrammeId, grant: Option<&GrantId>) => {
         begin(mail_partition(programme, grant), &mail_prefix(grant))
     };
     list written_at(programme: &ProgrammeId, grant: &GrantId, moment: Moment) => begin(grant_partition_of(programme, grant), &written_at(grant, moment));
-    expires filed_mail.written_at + OUTBOX_KEPT
+    expires |filed_mail| filed_mail.written_at + OUTBOX_KEPT
 }
 
 /// The partition of the mails about a grant, or of those to a programme's staff.
@@ -303,10 +303,10 @@ pub struct SentAs {
 }
 
 stored! {
-    SentAs |sent_as| (message: &str = &sent_as.message) => key(format!("{SENT}{message}"), "SENT");
-    expires sent_as.sent_at + OUTBOX_KEPT;
+    SentAs (message: &str) => key(format!("{SENT}{message}"), "SENT");
+    expires |sent_as| sent_as.sent_at + OUTBOX_KEPT;
     // The row of a link is soon gone, and links are counted by the minute.
-    waits (sent_as.mail != MailKind::Link).then_some((Queue::SENT_MAIL, sent_as.sent_at))
+    waits |sent_as| (sent_as.mail != MailKind::Link).then_some((Queue::SENT_MAIL, sent_as.sent_at))
 }
 const SENT: &str = "SENT#";
 

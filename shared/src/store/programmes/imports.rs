@@ -46,9 +46,9 @@ pub struct Import {
 }
 
 stored! {
-    Import |import| (programme: &ProgrammeId = &import.programme, import: Ulid = import.import) => overview_key(programme, &format!("IMPORT#{import}"));
+    Import |import| (programme: &ProgrammeId, import: Ulid = import.import) => overview_key(programme, &format!("IMPORT#{import}"));
     list of_programme(programme: &ProgrammeId) => overview_range(programme, "IMPORT#");
-    expires import.until()
+    expires |import| import.until()
 }
 
 #[derive(Debug, Clone, PartialEq)]

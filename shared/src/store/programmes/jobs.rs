@@ -67,9 +67,9 @@ pub struct Job {
 
 stored! {
     // A programme's running or last job of a kind. There is one key, so there is one such job at a time.
-    Job |job| (programme: &ProgrammeId = &job.programme, kind: &str = job.work.kind()) => overview_key(programme, &format!("JOB#{kind}"));
+    Job |job| (programme: &ProgrammeId, kind: &str = job.work.kind()) => overview_key(programme, &format!("JOB#{kind}"));
     list of_programme(programme: &ProgrammeId) => overview_range(programme, "JOB#");
-    waits job.waits()
+    waits |job| job.waits()
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

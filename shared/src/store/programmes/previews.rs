@@ -50,10 +50,10 @@ pub struct RosterPreview {
 }
 
 stored! {
-    RosterPreview |preview| (programme: &ProgrammeId = &preview.programme, import: Ulid = preview.import) => overview_key(programme, &format!("PREVIEW#{import}"));
+    RosterPreview |preview| (programme: &ProgrammeId, import: Ulid = preview.import) => overview_key(programme, &format!("PREVIEW#{import}"));
     list of_programme(programme: &ProgrammeId) => overview_range(programme, "PREVIEW#");
-    expires preview.until;
-    waits if preview.waits() { Some((Queue::DECISION, preview.until - WAITS_FOR)) } else { None }
+    expires |preview| preview.until;
+    waits |preview| if preview.waits() { Some((Queue::DECISION, preview.until - WAITS_FOR)) } else { None }
 }
 
 /// What lies in parts, each of which an item can hold.
@@ -86,7 +86,7 @@ stored! {
     ImportPart |import_part| (import: Ulid = import_part.import, kept: Kept = import_part.kept, part: u32 = import_part.part) => key(parts_of(shard(import)), format!("{import}#{kept:?}#{part:05}"));
     list of_import(import: Ulid, kept: Kept) => begin(parts_of(shard(import)), &format!("{import}#{kept:?}#"));
     list in_shard(shard: char) => begin(parts_of(shard), "");
-    expires import_part.until
+    expires |import_part| import_part.until
 }
 
 fn parts_of(shard: char) -> String {
@@ -121,7 +121,7 @@ pub struct RosterToken {
 }
 
 stored! {
-    RosterToken |token| (programme: &ProgrammeId = &token.programme) => overview_key(programme, "ROSTER-TOKEN")
+    RosterToken (programme: &ProgrammeId) => overview_key(programme, "ROSTER-TOKEN")
 }
 
 /// How many rows of a roster file change what.

@@ -29,7 +29,7 @@ impl BalanceReading {
 }
 
 stored! {
-    BalanceReading |_| () => key(ACCOUNT, "BALANCE")
+    BalanceReading () => key(ACCOUNT, "BALANCE")
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,7 +40,7 @@ pub struct Account {
 }
 
 stored! {
-    Account |_| () => key(ACCOUNT, "NOW")
+    Account () => key(ACCOUNT, "NOW")
 }
 
 impl Table {

@@ -56,7 +56,7 @@ const FORM: u8 = 1;
 stored! {
     ModelRows |model_rows| (day: Date = model_rows.day, part: u32 = model_rows.part) => key(format!("MODELS#{day}"), format!("R#{part:05}"));
     list of_day(day: Date) => begin(format!("MODELS#{day}"), "R#");
-    expires model_rows.until
+    expires |model_rows| model_rows.until
 }
 
 /// The models of the provider's list.
@@ -67,7 +67,7 @@ pub struct ListedModels {
 }
 
 stored! {
-    ListedModels |_| () => key(ACCOUNT, "MODELS")
+    ListedModels () => key(ACCOUNT, "MODELS")
 }
 
 impl ListedModels {

@@ -28,7 +28,7 @@ pub struct Run {
 stored! {
     Run |run| (run: Ulid = run.run) => key("RUNS", run.to_string());
     list all() => begin("RUNS", "");
-    expires run.began_at + RUN_KEPT
+    expires |run| run.began_at + RUN_KEPT
 }
 
 pub(crate) const RUN_KEPT: SignedDuration = SignedDuration::from_hours(366 * 24);

@@ -49,7 +49,7 @@ pub struct SyncState {
 }
 
 stored! {
-    SyncState |_| () => key(ACCOUNT, "SYNC")
+    SyncState () => key(ACCOUNT, "SYNC")
 }
 
 /// A disable that failed, on so many nights.
@@ -164,7 +164,7 @@ pub struct OwnJudgement {
 
 stored! {
     OwnJudgement |judgement| (day: Date = judgement.day) => key(ACCOUNT, format!("OWN#{day}"));
-    expires end_of_utc_day(judgement.day) + RUN_KEPT
+    expires |judgement| end_of_utc_day(judgement.day) + RUN_KEPT
 }
 
 impl Table {

@@ -56,7 +56,7 @@ impl Unmailed {
 }
 
 stored! {
-    Totals |totals| (programme: &ProgrammeId = &totals.programme) => overview_key(programme, "TOTALS")
+    Totals (programme: &ProgrammeId) => overview_key(programme, "TOTALS")
 }
 
 /// How many groups lie in their programme's item: an item has at most 400 KB, and a group takes some five a
@@ -88,7 +88,7 @@ pub struct GroupTotals {
 }
 
 stored! {
-    GroupTotals |group_totals| (programme: &ProgrammeId = &group_totals.programme, group: &str = &group_totals.group) => overview_key(programme, &format!("GT#{group}"));
+    GroupTotals (programme: &ProgrammeId, group: &str) => overview_key(programme, &format!("GT#{group}"));
     list of_programme(programme: &ProgrammeId) => overview_range(programme, "GT#")
 }
 

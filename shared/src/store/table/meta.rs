@@ -35,7 +35,7 @@ pub struct Meta {
 }
 
 stored! {
-    Meta |_| () => key("META", "META")
+    Meta () => key("META", "META")
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

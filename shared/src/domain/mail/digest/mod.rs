@@ -50,9 +50,9 @@ pub struct Digest {
 
 stored! {
     // The digest of a programme for one calendar week, by its Monday. There is one key, so there is one digest.
-    Digest |digest| (programme: &ProgrammeId = &digest.programme, week: Date = digest.week) => key(programme_partition(programme), format!("DIGEST#{week}"));
+    Digest |digest| (programme: &ProgrammeId, week: Date = digest.week) => key(programme_partition(programme), format!("DIGEST#{week}"));
     list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), "DIGEST#");
-    expires digest.found_at + OUTBOX_KEPT
+    expires |digest| digest.found_at + OUTBOX_KEPT
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,9 +94,9 @@ pub struct KeptPeople {
 
 stored! {
     // By the last day that they were looked at for.
-    KeptPeople |kept| (programme: &ProgrammeId = &kept.programme, last: Date = kept.people.days.1) => key(programme_partition(programme), format!("PEOPLE#{last}"));
+    KeptPeople |kept| (programme: &ProgrammeId, last: Date = kept.people.days.1) => key(programme_partition(programme), format!("PEOPLE#{last}"));
     list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), "PEOPLE#");
-    expires kept.as_of + OUTBOX_KEPT
+    expires |kept| kept.as_of + OUTBOX_KEPT
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -60,7 +60,7 @@ pub struct Reading {
 }
 
 stored! {
-    Reading |reading| (programme: &ProgrammeId = &reading.programme, grant: &GrantId = &reading.grant, epoch: Epoch = reading.epoch) => key(grant_partition_of(programme, grant), format!("R#{grant}#{:05}", epoch.number()));
+    Reading |reading| (programme: &ProgrammeId, grant: &GrantId, epoch: Epoch = reading.epoch) => key(grant_partition_of(programme, grant), format!("R#{grant}#{:05}", epoch.number()));
     list of_grant(programme: &ProgrammeId, grant: &GrantId) => begin(grant_partition_of(programme, grant), &format!("R#{grant}#"))
 }
 
