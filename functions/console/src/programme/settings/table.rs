@@ -41,7 +41,10 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         hint: "As students read it.",
         owner: Owner::Faculty,
         write: |draft| draft.settings.name.clone(),
-        read: |form, draft| form.name().map(|name| draft.settings.name = name),
+        read: |form, draft| {
+            draft.settings.name = form.name()?;
+            Ok(())
+        },
         is_required: true,
         ..BASICS
     },
@@ -87,7 +90,10 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         kind: FieldKind::Choice(&[("file", "with a roster"), ("none", "none: a cost centre that only owns keys")]),
         owner: Owner::Creator,
         write: |draft| if draft.settings.roster { "file" } else { "none" }.to_owned(),
-        read: |form, draft| form.roster().map(|roster| draft.settings.roster = roster),
+        read: |form, draft| {
+            draft.settings.roster = form.roster()?;
+            Ok(())
+        },
         ..BASICS
     },
     Field {
@@ -97,7 +103,10 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         kind: FieldKind::Money,
         owner: Owner::Faculty,
         write: |draft| plain(draft.settings.allowance.cap),
-        read: |form, draft| cap(form.text()).map(|cap| draft.settings.allowance.cap = cap),
+        read: |form, draft| {
+            draft.settings.allowance.cap = cap(form.text())?;
+            Ok(())
+        },
         is_required: true,
         ..MONEY
     },
@@ -112,7 +121,10 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
             ("monthly", "each month"),
         ]),
         write: |draft| word(&draft.settings.basis.reset),
-        read: |form, draft| form.choice(Reset::default()).map(|reset| draft.settings.basis.reset = reset),
+        read: |form, draft| {
+            draft.settings.basis.reset = form.choice(Reset::default())?;
+            Ok(())
+        },
         ..MONEY
     },
     Field {
@@ -121,7 +133,10 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         hint: "In dollars: all the money the programme may ever cost.",
         kind: FieldKind::Money,
         write: |draft| plain(draft.budget),
-        read: |form, draft| money(form.text()).map(|budget| draft.budget = budget),
+        read: |form, draft| {
+            draft.budget = money(form.text())?;
+            Ok(())
+        },
         is_required: true,
         ..MONEY
     },
@@ -130,7 +145,10 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         label: "Spending with own provider keys",
         kind: FieldKind::Choice(&[("inside", "counts against the cap"), ("outside", "does not count")]),
         write: |draft| word(&draft.settings.basis.byok),
-        read: |form, draft| form.choice(Byok::default()).map(|byok| draft.settings.basis.byok = byok),
+        read: |form, draft| {
+            draft.settings.basis.byok = form.choice(Byok::default())?;
+            Ok(())
+        },
         ..MONEY
     },
     Field {
@@ -138,7 +156,10 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         label: "Cost code",
         hint: "Used by finance to book the spending.",
         write: |draft| draft.settings.texts.cost_code.clone().unwrap_or_default(),
-        read: |form, draft| form.line(100).map(|code| draft.settings.texts.cost_code = code),
+        read: |form, draft| {
+            draft.settings.texts.cost_code = form.line(100)?;
+            Ok(())
+        },
         ..MONEY
     },
     Field {
@@ -147,7 +168,8 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         hint: "Addresses, or Grace Hopper <grace@university.edu>. They get a mail when the budget runs low. Mails to students are sent in the name of the first.",
         write: |draft| lines(&draft.settings.people, &draft.settings.people.faculty),
         read: |form, draft| {
-            people(form.text()).map(|persons| draft.settings.people.put(|people| &mut people.faculty, persons))
+            draft.settings.people.put(|people| &mut people.faculty, people(form.text())?);
+            Ok(())
         },
         ..PEOPLE
     },
@@ -157,7 +179,8 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         hint: "Addresses, with or without a name. They see the programme, and may pause a student's key.",
         write: |draft| lines(&draft.settings.people, &draft.settings.people.assistants),
         read: |form, draft| {
-            people(form.text()).map(|persons| draft.settings.people.put(|people| &mut people.assistants, persons))
+            draft.settings.people.put(|people| &mut people.assistants, people(form.text())?);
+            Ok(())
         },
         ..PEOPLE
     },
@@ -167,7 +190,8 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         hint: "Addresses that get the statement of each month by mail on the third of the month after, from the next statement on. Admins find earlier ones under Statement. No account is needed.",
         write: |draft| lines(&draft.settings.people, &draft.settings.people.finance),
         read: |form, draft| {
-            people(form.text()).map(|persons| draft.settings.people.put(|people| &mut people.finance, persons))
+            draft.settings.people.put(|people| &mut people.finance, people(form.text())?);
+            Ok(())
         },
         ..PEOPLE
     },
@@ -178,7 +202,10 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         kind: FieldKind::Lines,
         owner: Owner::Faculty,
         write: |draft| draft.settings.rules.all.models.join("\n"),
-        read: |form, draft| models_of(form.text()).map(|models| draft.settings.rules.all.models = models),
+        read: |form, draft| {
+            draft.settings.rules.all.models = models_of(form.text())?;
+            Ok(())
+        },
         ..MODELS
     },
     Field {
@@ -191,7 +218,8 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         ]),
         write: |draft| word(&draft.settings.rules.all.data_policy),
         read: |form, draft| {
-            form.choice(DataPolicy::default()).map(|policy| draft.settings.rules.all.data_policy = policy)
+            draft.settings.rules.all.data_policy = form.choice(DataPolicy::default())?;
+            Ok(())
         },
         ..MODELS
     },
@@ -201,7 +229,10 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         hint: "As OpenRouter spells them, such as openai or google-vertex. Empty: all.",
         kind: FieldKind::Lines,
         write: |draft| draft.settings.rules.all.providers.join("\n"),
-        read: |form, draft| form.providers().map(|providers| draft.settings.rules.all.providers = providers),
+        read: |form, draft| {
+            draft.settings.rules.all.providers = form.providers()?;
+            Ok(())
+        },
         ..MODELS
     },
     Field {
@@ -209,7 +240,10 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         label: "Regions in which models may run",
         hint: "europe, us, or both. Empty: all. Bursar cannot check which of the models run there: try each with a key of your own.",
         write: |draft| draft.settings.rules.all.regions.iter().map(word).joined(", "),
-        read: |form, draft| form.regions().map(|regions| draft.settings.rules.all.regions = regions),
+        read: |form, draft| {
+            draft.settings.rules.all.regions = form.regions()?;
+            Ok(())
+        },
         ..MODELS
     },
     Field {
@@ -218,7 +252,8 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         hint: "Faculty get a mail when this much of the budget is spent. At most 20 numbers from 1 to 100. There is always a mail when all of it is spent.",
         write: |draft| draft.settings.mails.thresholds.iter().map(u8::to_string).joined(","),
         read: |form, draft| {
-            form.thresholds(Mails::default().thresholds).map(|thresholds| draft.settings.mails.thresholds = thresholds)
+            draft.settings.mails.thresholds = form.thresholds(Mails::default().thresholds)?;
+            Ok(())
         },
         ..MAILS
     },
@@ -228,7 +263,10 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         hint: "Faculty always get them.",
         kind: FieldKind::Choice(&[("off", "no"), ("on", "yes, they get them too")]),
         write: |draft| if draft.settings.mails.alert_assistants { "on" } else { "off" }.to_owned(),
-        read: |form, draft| form.alert_assistants().map(|is_on| draft.settings.mails.alert_assistants = is_on),
+        read: |form, draft| {
+            draft.settings.mails.alert_assistants = form.alert_assistants()?;
+            Ok(())
+        },
         ..MAILS
     },
     Field {
@@ -246,7 +284,10 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
             ("never", "never"),
         ]),
         write: |draft| draft.settings.mails.digest.as_ref().map_or("never".to_owned(), word),
-        read: |form, draft| form.digest(Mails::default().digest).map(|day| draft.settings.mails.digest = day),
+        read: |form, draft| {
+            draft.settings.mails.digest = form.digest(Mails::default().digest)?;
+            Ok(())
+        },
         ..MAILS
     },
     Field {
@@ -255,7 +296,10 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         hint: "At 80% and 100% of a cap, and a week before the end. What a rule below does to a key is always mailed.",
         kind: FieldKind::Choice(&[("on", "on"), ("off", "off")]),
         write: |draft| if draft.settings.mails.student_mails { "on" } else { "off" }.to_owned(),
-        read: |form, draft| form.one_of("on", "off").map(|is_on| draft.settings.mails.student_mails = is_on),
+        read: |form, draft| {
+            draft.settings.mails.student_mails = form.one_of("on", "off")?;
+            Ok(())
+        },
         ..MAILS
     },
     Field {
@@ -264,7 +308,10 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         hint: "On their pages and in their mails. Empty: mails name the faculty.",
         is_private: true,
         write: |draft| draft.settings.texts.contact.clone().unwrap_or_default(),
-        read: |form, draft| form.line(500).map(|contact| draft.settings.texts.contact = contact),
+        read: |form, draft| {
+            draft.settings.texts.contact = form.line(500)?;
+            Ok(())
+        },
         ..MAILS
     },
     Field {
@@ -275,8 +322,8 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         kind: FieldKind::Time,
         write: |draft| time(draft.settings.claims.claim_opens_at, &draft.settings),
         read: |form, draft| {
-            form.time(|stored| stored.claims.claim_opens_at)
-                .map(|opens_at| draft.settings.claims.claim_opens_at = opens_at)
+            draft.settings.claims.claim_opens_at = form.time(|stored| stored.claims.claim_opens_at)?;
+            Ok(())
         },
         ..KEYS
     },
@@ -288,8 +335,8 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         kind: FieldKind::Time,
         write: |draft| time(draft.settings.claims.claim_closes_at, &draft.settings),
         read: |form, draft| {
-            form.time(|stored| stored.claims.claim_closes_at)
-                .map(|closes_at| draft.settings.claims.claim_closes_at = closes_at)
+            draft.settings.claims.claim_closes_at = form.time(|stored| stored.claims.claim_closes_at)?;
+            Ok(())
         },
         ..KEYS
     },
@@ -313,7 +360,10 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         hint: "Empty: never. The student gets a mail a week before, and can switch the key on again while the budget has room.",
         kind: FieldKind::Number,
         write: |draft| number(draft.settings.claims.unused_after_days),
-        read: |form, draft| form.number(1, 3_650).map(|days| draft.settings.claims.unused_after_days = days),
+        read: |form, draft| {
+            draft.settings.claims.unused_after_days = form.number(1, 3_650)?;
+            Ok(())
+        },
         ..KEYS
     },
     Field {
@@ -323,7 +373,10 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         hint: "Empty: never. The student gets a mail a week before. A key that is not replaced ends on that day, or a week after the mail if the mail was sent late.",
         kind: FieldKind::Number,
         write: |draft| number(draft.settings.claims.rotate_after_days),
-        read: |form, draft| form.number(1, 3_650).map(|days| draft.settings.claims.rotate_after_days = days),
+        read: |form, draft| {
+            draft.settings.claims.rotate_after_days = form.number(1, 3_650)?;
+            Ok(())
+        },
         ..KEYS
     },
     Field {
@@ -333,7 +386,10 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         kind: FieldKind::Area,
         is_private: true,
         write: |draft| draft.settings.texts.terms.clone().unwrap_or_default(),
-        read: |form, draft| form.lines(20_000).map(|terms| draft.settings.texts.terms = terms),
+        read: |form, draft| {
+            draft.settings.texts.terms = form.lines(20_000)?;
+            Ok(())
+        },
         ..KEYS
     },
 ];
