@@ -8,7 +8,7 @@ use ulid::Ulid;
 
 use crate::App;
 use crate::compose::NoMail;
-use crate::letter::words::Words;
+use crate::letter::words::{Words, said};
 use crate::letter::{Letter, LetterPart, plain};
 
 impl App {
@@ -95,9 +95,9 @@ impl Words<'_> {
             subject: format!("{name}: {}", words.subject),
             heading: words.heading.to_owned(),
             parts: vec![
-                LetterPart::Sentences(words.news),
+                said(words.news),
                 facts(changes),
-                LetterPart::Sentences(words.to_do),
+                said(words.to_do),
                 self.page(words.link, &format!("/console/programmes/{}/roster{page}", programme.id)),
             ],
             why: format!("You get this mail because you decide about the roster of {name}."),

@@ -10,7 +10,7 @@ use jiff::civil::Date;
 use crate::App;
 use crate::compose::NoMail;
 use crate::letter::words::{Words, said};
-use crate::letter::{Letter, LetterPart, plain};
+use crate::letter::{Letter, plain};
 
 impl App {
     pub(crate) async fn model_end(
@@ -40,7 +40,7 @@ impl Words<'_> {
             subject: format!("{name}: {what}"),
             heading: what,
             parts: vec![
-                LetterPart::Sentences(format!(
+                said(format!(
                     "OpenRouter does not offer {model} from {day} (UTC) on, and requests for it are refused then. Students of {name} used it \
                      in the last four weeks."
                 )),

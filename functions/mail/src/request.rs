@@ -79,10 +79,10 @@ impl Words<'_> {
             subject: format!("{who} asks for {wanted_cap} (used {used} of {cap})"),
             heading: format!("{who} asks for {wanted_cap}"),
             parts: vec![
-                LetterPart::Sentences(format!("{who} asks for a larger cap in {name}.")),
+                said(format!("{who} asks for a larger cap in {name}.")),
                 LetterPart::facts(facts),
                 LetterPart::Notes(vec![("Reason", plain(&open.reason))]),
-                LetterPart::Sentences(format!(
+                said(format!(
                     "Raise the cap, or decline and say why: the student gets your answer by mail. The request stays open for a \
                      week. Everybody who decides about {name} got this mail; one answer is enough."
                 )),

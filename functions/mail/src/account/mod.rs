@@ -14,7 +14,7 @@ use unsent::UnsentMail;
 
 use crate::App;
 use crate::compose::{GONE, NoMail};
-use crate::letter::words::Words;
+use crate::letter::words::{Words, said};
 use crate::letter::{Letter, LetterPart, plain};
 
 struct AlarmText {
@@ -91,7 +91,7 @@ impl Words<'_> {
         Letter {
             heading: subject.clone(),
             subject,
-            parts: vec![LetterPart::facts(facts), LetterPart::Sentences(next), self.page_to_act_on(&alarm.cause)],
+            parts: vec![LetterPart::facts(facts), said(next), self.page_to_act_on(&alarm.cause)],
             why: format!(
                 "You get this mail because you are{until_now} an admin of Bursar at {}.",
                 self.config.institution

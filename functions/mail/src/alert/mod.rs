@@ -257,7 +257,7 @@ impl Words<'_> {
         let mut letter = self.about_money(programme, subject, None, facts, spending, &next);
         if let Some(refused) = refused {
             letter.heading = format!("{} cannot get a key", counted(refused.students.into(), "student", "students"));
-            letter.parts.insert(0, LetterPart::Sentences(format!("{} {}.", refused.who(), letter.subject)));
+            letter.parts.insert(0, said(format!("{} {}.", refused.who(), letter.subject)));
         }
         letter
     }
@@ -322,7 +322,7 @@ impl Words<'_> {
 
 /// The sentences as one part, if there are any.
 fn joined(sentences: &[String]) -> Option<LetterPart> {
-    (!sentences.is_empty()).then(|| LetterPart::Sentences(sentences.join(" ")))
+    (!sentences.is_empty()).then(|| said(sentences.join(" ")))
 }
 
 /// The subject of a mail about a programme's money that ends too soon: when, and how much of it is used.

@@ -31,8 +31,8 @@ impl Words<'_> {
     }
 }
 
-pub(crate) fn said(sentences: &str) -> LetterPart {
-    LetterPart::Sentences(sentences.to_owned())
+pub(crate) fn said(sentences: impl Into<String>) -> LetterPart {
+    LetterPart::Sentences(sentences.into())
 }
 
 /// The people who run a programme, as a sentence or fact names them: the first three.

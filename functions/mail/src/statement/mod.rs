@@ -46,12 +46,12 @@ impl Words<'_> {
         let month = named_month(statement.days.first);
         let file = file(statement);
         let mut parts = vec![
-            LetterPart::Sentences(format!(
+            said(format!(
                 "What the programmes below spent at OpenRouter in {month}, by cost code. Amounts are US dollars; days are those of UTC."
             )),
             LetterPart::facts(figures(statement)),
         ];
-        parts.extend(statement.in_words().into_iter().map(|note| LetterPart::Sentences(plain(&note))));
+        parts.extend(statement.in_words().into_iter().map(|note| said(plain(&note))));
         let cents = statement.in_cents();
         parts.push(LetterPart::Table(table(&statement.rows, &cents)));
         if statement.rows.iter().any(|row| !row.kind.counts()) {
@@ -60,7 +60,7 @@ impl Words<'_> {
             ));
         }
         parts.extend(sums(statement, &cents));
-        parts.push(LetterPart::Sentences(format!("The same rows are attached as {}.", file.name)));
+        parts.push(said(format!("The same rows are attached as {}.", file.name)));
         parts.push(LetterPart::File(file));
         Letter {
             heading: format!("Statement of {month}"),

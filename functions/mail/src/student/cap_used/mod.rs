@@ -14,7 +14,7 @@ use jiff::civil::Date;
 
 use crate::App;
 use crate::compose::{GONE, NO_SUCH_CROSSING, NoMail};
-use crate::letter::words::{Words, people};
+use crate::letter::words::{Words, people, said};
 use crate::letter::{Letter, LetterPart};
 
 const REFUSED: &str = "Your program sees the error 403, “Key limit exceeded”.";
@@ -121,7 +121,7 @@ impl Words<'_> {
         Letter {
             subject: format!("{name}: you have used {share}% of your {}", used.limit.to_dollars()),
             heading: format!("You have used {share}% of your {}", used.limit.to_dollars()),
-            parts: vec![LetterPart::facts(facts), LetterPart::Sentences(sentences), self.own_page()],
+            parts: vec![LetterPart::facts(facts), said(sentences), self.own_page()],
             why: format!("You get this mail because you have a key for {name}."),
             ..self.letter()
         }

@@ -71,7 +71,7 @@ impl Words<'_> {
             subject: format!("{name}: your request for a larger cap was declined"),
             heading: "Your cap stays as it is".to_owned(),
             parts: vec![
-                LetterPart::Sentences(format!(
+                said(format!(
                     "The people who run {name} declined your request for a larger cap. Your key and your cap stay as they are."
                 )),
                 LetterPart::Notes(vec![("Why", plain(declined))]),
@@ -92,7 +92,7 @@ impl Words<'_> {
             subject: format!("{name}: you got a new key"),
             heading: "You got a new key".to_owned(),
             parts: vec![
-                LetterPart::Sentences(format!("You, or someone signed in as you, got a new key for {name} on {time}.")),
+                said(format!("You, or someone signed in as you, got a new key for {name} on {time}.")),
                 said(
                     "If it was you, there is nothing to do. If it was not, report the key as leaked on your page: it is switched off, \
                      usually within a minute, and you can get another.",
@@ -133,7 +133,7 @@ impl Words<'_> {
             subject: format!("{name}: your cap is now {cap}"),
             heading: format!("Your cap is now {cap}"),
             parts: vec![
-                LetterPart::Sentences(format!("The people who run {name} {changed}. {what_next}")),
+                said(format!("The people who run {name} {changed}. {what_next}")),
                 LetterPart::facts(facts.into_iter().chain([("Questions", people(settings))])),
                 self.own_page(),
             ],
@@ -168,10 +168,10 @@ impl Words<'_> {
             subject: format!("{name}: your key was reported leaked"),
             heading: "Your key was reported leaked".to_owned(),
             parts: vec![
-                LetterPart::Sentences(format!(
+                said(format!(
                     "{what} It is being switched off at OpenRouter, usually within a minute; until then it can still spend.{used}"
                 )),
-                LetterPart::Sentences(format!(
+                said(format!(
                     "Your page says whether the key is off, what it had spent by then, and how to go on. What is left of your credit is still yours.{what_next}"
                 )),
                 self.own_page(),
@@ -283,7 +283,7 @@ impl Words<'_> {
             | StudentNotice::CapChanged
             | StudentNotice::MoreDeclined => return None,
         };
-        let mut parts = vec![LetterPart::Sentences(words.body)];
+        let mut parts = vec![said(words.body)];
         let as_of = rest.as_of.filter(|_| notice == StudentNotice::TermEndSoon);
         let facts =
             as_of.map(|as_of| ("As of", time_in(as_of, zone))).into_iter().chain([("Questions", people(settings))]);

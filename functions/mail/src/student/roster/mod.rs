@@ -11,7 +11,7 @@ use bursar_core::store::OutboxRow;
 
 use crate::App;
 use crate::compose::{GONE, NoMail};
-use crate::letter::words::{Words, faculty, people};
+use crate::letter::words::{Words, faculty, people, said};
 use crate::letter::{Letter, LetterPart, plain};
 
 impl App {
@@ -67,7 +67,7 @@ impl Words<'_> {
         Letter {
             subject: format!("{name}: another address is on the roster"),
             heading: "Your address was corrected".to_owned(),
-            parts: vec![LetterPart::Sentences(format!(
+            parts: vec![said(format!(
                 "The people who run {name} replaced this address on its roster with another one. Nobody can sign in to {name} with \
                  this address any more. If that is a mistake, ask {}.",
                 people(settings)
@@ -129,16 +129,16 @@ impl Words<'_> {
                 format!("Your API key for {name}")
             },
             parts: vec![
-                LetterPart::Sentences(greeting),
-                LetterPart::Sentences(format!(
+                said(greeting),
+                said(format!(
                     "You are on the roster of {name}, and {institution} has an API key for you. With it, your programs and your \
                      editor can use large language models (LLMs), such as those behind ChatGPT, Claude and Gemini. What that costs \
                      is paid from your credit, and not by you."
                 )),
                 LetterPart::facts(facts),
-                LetterPart::Sentences(what_to_do),
+                said(what_to_do),
                 if may_get_one { self.page("Get my key", "/") } else { self.own_page() },
-                LetterPart::Sentences(format!(
+                said(format!(
                     "Is this mail real? It comes on behalf of {sender}, and its button leads to {host}, which you can also type into your \
                      browser. Neither asks for a password. If in doubt, ask {}.",
                     people(settings)
