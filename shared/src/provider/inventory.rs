@@ -112,7 +112,9 @@ impl Inventory {
         let Some(workspace) = workspaces.pop_front() else {
             return Ok(false);
         };
-        let pages = pages_of(&self.provider, &workspace);
+        let mut query = EVERY_KEY.to_vec();
+        query.push(("workspace_id", &workspace));
+        let pages = PageReader::new(&self.provider, &LIST_KEYS, "", &query);
         self.pages = Some((workspace, pages));
         Ok(true)
     }
@@ -133,12 +135,6 @@ impl Inventory {
         }
         unseen
     }
-}
-
-fn pages_of(provider: &Provider, workspace: &str) -> PageReader<ListedKey> {
-    let mut query = EVERY_KEY.to_vec();
-    query.push(("workspace_id", workspace));
-    PageReader::new(provider, &LIST_KEYS, "", &query)
 }
 
 fn half(hash: &[u8; 32]) -> Half {

@@ -23,7 +23,7 @@ const STALE: &str = "Nothing was saved: the programme was edited meanwhile. The 
 const FORBIDDEN: &str = "Nothing was saved: the budget has no room for it.";
 const TOO_MANY: &str = "Nothing was saved: the groups of a programme have at most about 2,000 models in all.";
 
-/// How many bytes of models the groups may have.
+/// How many bytes of models the groups may have, which all lie in the programme's item.
 const MOST_BYTES: usize = 80_000;
 
 /// In what a group differs from its programme.
@@ -103,7 +103,8 @@ pub(crate) async fn save(post: Post<Faculty>) -> Answer {
         return Ok(site.done(&paths::groups(&programme.id), &Flash::Already));
     }
     let settings = with(&programme.settings, groups);
-    if what.has("models") && has_too_many_models(&settings) {
+    let bytes: usize = settings.rules.group_models.values().flatten().map(String::len).sum();
+    if what.has("models") && bytes > MOST_BYTES {
         return Err(refused(StatusCode::UNPROCESSABLE_ENTITY, forms, TOO_MANY));
     }
     is_open(programme)?;
@@ -195,11 +196,6 @@ fn with(settings: &Settings, groups: BTreeMap<String, Group>) -> Settings {
     }
     models.retain(|_, models| !models.is_empty());
     settings
-}
-
-/// Whether the groups name too many models, which all lie in the programme's item.
-fn has_too_many_models(settings: &Settings) -> bool {
-    settings.rules.group_models.values().flatten().map(String::len).sum::<usize>() > MOST_BYTES
 }
 
 fn show(site: &Site, access: &ProgrammeAccess, groups: Vec<GroupForm>, refusal: Option<&'static str>) -> Reply {

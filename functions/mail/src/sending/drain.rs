@@ -128,7 +128,12 @@ impl App {
         loop {
             while is_there_more && goes_on.load(Relaxed) && under_way.len() < pace.side_by_side {
                 if next.is_empty() {
-                    match self.look_for_more(&mut seen, deadline, report).await {
+                    // If the mail server refuses even urgent mail, nothing is next.
+                    let rows = match self.drain_urgent(deadline, report).await {
+                        Ok(true) => self.next_bulk(&mut seen, report.stopped).await,
+                        refused => refused.map(|_| Vec::new()),
+                    };
+                    match rows {
                         Ok(rows) => next.extend(rows),
                         Err(error) => failed = failed.or(Some(error)),
                     }
@@ -155,21 +160,6 @@ impl App {
             }
         }
         failed.map_or(Ok(()), Err)
-    }
-
-    /// Sends urgent mail, then returns the next bulk rows; none if the mail server refuses even urgent
-    /// mail.
-    async fn look_for_more(
-        &self,
-        seen: &mut HashSet<Ulid>,
-        deadline: Deadline,
-        report: &mut DrainReport,
-    ) -> Result<Vec<Ulid>> {
-        if self.drain_urgent(deadline, report).await? {
-            self.next_bulk(seen, report.stopped).await
-        } else {
-            Ok(Vec::new())
-        }
     }
 
     /// The next unseen rows of mail that is not urgent, in the order of the classes, and last the planned ones that are to be looked at.

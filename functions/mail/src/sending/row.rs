@@ -153,7 +153,9 @@ impl App {
         match concern {
             FailureScope::Mail => self.failed(row, &failure.code, now, deadline).await,
             FailureScope::Account | FailureScope::Rate => {
-                let since = now + with_jitter(account_pause(row, now), row);
+                // It uses up no try, and is longer the longer the mail has waited.
+                let pause = (now.duration_since(row.written_at) / 4).clamp(SHORTEST_WAIT, LONGEST_WAIT);
+                let since = now + with_jitter(pause, row);
                 self.table.set_mail(&untried(row), MailState::Waiting { since }, deadline).await?;
                 if *concern == FailureScope::Account {
                     // The notice to the admins may itself be refused.
@@ -297,12 +299,6 @@ pub(crate) fn after_return(row: &OutboxRow, now: Moment) -> Option<OutboxRow> {
         state,
         ..OutboxRow::queued(row.mail.clone(), now)
     })
-}
-
-/// The pause after a failure that is not the mail's own, which uses up no try. It grows with the time that
-/// the mail has waited.
-fn account_pause(row: &OutboxRow, now: Moment) -> SignedDuration {
-    (now.duration_since(row.written_at) / 4).clamp(SHORTEST_WAIT, LONGEST_WAIT)
 }
 
 /// The pause, longer by up to a quarter depending on the row, so that rows that failed together do not

@@ -85,7 +85,8 @@ impl Provider {
             wait = wait.max(self.pace.wait(deadline));
             if !wait.is_zero() && !request.call.passes_waits {
                 if wait + SHORTEST_TRY > deadline.left() {
-                    return Err(not_its_turn(request.call, wait));
+                    let refused = not_begun(request.call, "it was asked too much, and is asked later");
+                    return Err(ProviderError { after: Some(wait), ..refused });
                 }
                 self.http.sleep(wait, deadline).await;
             }
@@ -314,10 +315,6 @@ pub(crate) fn refused_here(call: &Call, why: impl Into<String>) -> ProviderError
 
 pub(crate) fn not_begun(call: &Call, why: impl Into<String>) -> ProviderError {
     ProviderError::unsent(FailureKind::Later, call, why)
-}
-
-fn not_its_turn(call: &Call, wait: Duration) -> ProviderError {
-    ProviderError { after: Some(wait), ..not_begun(call, "it was asked too much, and is asked later") }
 }
 
 pub(crate) fn unknown(call: &Call, why: impl Into<String>) -> ProviderError {

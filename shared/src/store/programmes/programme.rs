@@ -219,7 +219,8 @@ impl Table {
                 let programme = self.get_existing(Programme::key_of(id)).await?;
                 let guardrail = self.get(Guardrail::of_all(id.clone()).key()).await?;
                 let before = Before { programme, budget, guardrail };
-                if before.is_newer_than(edit) {
+                let has_other_budget = edit.budget.is_some_and(|(was, _)| was != before.budget.limit);
+                if before.programme.version != edit.version || has_other_budget {
                     return Ok(Round::Over(EditOutcome::Stale(Box::new((before.programme, before.budget.limit)))));
                 }
                 if before.counts_otherwise(&edit.settings) {
@@ -339,10 +340,6 @@ impl ProgrammeEdit {
 }
 
 impl Before {
-    fn is_newer_than(&self, edit: &ProgrammeEdit) -> bool {
-        self.programme.version != edit.version || edit.budget.is_some_and(|(was, _)| was != self.budget.limit)
-    }
-
     /// Whether keys that exist or are being made count in another way than the new settings say.
     fn counts_otherwise(&self, after: &Settings) -> bool {
         let was = &self.programme.settings;

@@ -12,7 +12,7 @@ use bursar_core::web::{Answer, AppError, Flash, Reply, Result, Site, Visitor};
 use ulid::Ulid;
 
 use super::doubts::with_doubts;
-use super::next_term::{fill, gone_tier, keep_roster};
+use super::next_term::{fill, keep_roster};
 use super::{FieldGroup, SettingsDraft, groups, read, refuse_impossible};
 use crate::kit::access::{AdminAccess, Admins, PageFrame, Post};
 use crate::kit::form::{Field, Form, ShownField};
@@ -62,7 +62,8 @@ pub(crate) async fn create(post: Post<Admins>) -> Answer {
     if let Some(status) = refuse_impossible(site, &mut blank.form, &draft.settings, *deadline).await? {
         return Err(AppError::page(status, Ok(blank.page(site, visitor))));
     }
-    if let Some(tier) = gone_tier(&draft.settings, &site.table.tiers().await?) {
+    let tiers = site.table.tiers().await?;
+    if let Some(tier) = draft.settings.rules.tiers().find(|tier| tiers.models(tier).is_none()) {
         let why = format!(
             "A group has the model list {tier}, which was removed. Make it again on the page of model lists, or give the group other models."
         );

@@ -3,7 +3,6 @@
 use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::{Grant, Person};
-use bursar_core::domain::programme::rules::Tiers;
 use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::values::format::field_time;
 use bursar_core::domain::values::id::new_ulid;
@@ -78,9 +77,4 @@ pub(super) async fn keep_roster(
     site.table.keep_part(&import, Kept::Applied, &file, deadline).await?;
     site.table.keep_part(&import, Kept::People, &ImportPart::bytes_of(&confirmed), deadline).await?;
     Ok(Some(import))
-}
-
-/// A tier that the settings name, for everybody or a group, and that there is not.
-pub(super) fn gone_tier(settings: &Settings, tiers: &Tiers) -> Option<String> {
-    settings.rules.tiers().find(|tier| tiers.models(tier).is_none()).map(str::to_owned)
 }
