@@ -21,7 +21,7 @@ macro_rules! named {
         }
     };
     ($(#[$meta:meta])* $vis:vis enum $enum:ident: $name:ident, $words:ident {
-        $($(#[$doc:meta])* $value:ident = $is:literal, $reads:literal;)*
+        $($(#[$doc:meta])* $value:ident = $is:literal, $reads:expr;)*
     }) => {
         $crate::named! { $(#[$meta])* $vis enum $enum: $name { $($(#[$doc])* $value = $is,)* } }
 

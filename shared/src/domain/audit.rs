@@ -89,83 +89,84 @@ const SIGNS: [(&str, &str); 3] = [("%", "%25"), ("=", "%3D"), (";", "%3B")];
 const ERASED_REASON: &str = "a reason was given, and was erased";
 
 crate::named! {
+    /// An act in words, as the file has it, and as the page's sentence, with the names of what is put into it.
     #[derive(Serialize, Deserialize)]
     #[serde(rename_all = "kebab-case")]
-    pub enum Act: in_words {
-        Created = "created",
-        Edited = "edited",
-        BudgetChanged = "budget changed",
-        Closed = "closed",
-        Invited = "put on the roster",
-        Begun = "asked for a key",
-        Shown = "was shown a key",
-        NotShown = "no key was shown",
+    pub enum Act: in_words, sentence {
+        Created = "created", "{who} made the programme";
+        Edited = "edited", "{who} changed the settings";
+        BudgetChanged = "budget changed", "{who} changed the budget from {old amount} to {new amount}";
+        Closed = "closed", "{who} closed the programme";
+        Invited = "put on the roster", "{who} put {whom} on the roster";
+        Begun = "asked for a key", "{whom} asked for a key";
+        Shown = "was shown a key", "{whom} was shown a key";
+        NotShown = "no key was shown", "{whom} was shown no key";
         /// An enabled key of ours that nobody was shown, which is switched off.
-        OrphanFound = "a key that nobody was shown was found",
-        Held = "held",
-        Released = "a hold was taken off",
-        Stopped = "the key was stopped",
-        Revoked = "revoked",
-        Ended = "ended",
+        OrphanFound = "a key that nobody was shown was found", "{who} found a key for {whom} that nobody was shown, and has it switched off";
+        Held = "held", "{who} paused {whom}";
+        Released = "a hold was taken off", "{who} let {whom} go on";
+        Stopped = "the key was stopped", "The key of {whom} was ended";
+        Revoked = "revoked", "{who} removed {whom} for good";
+        Ended = "ended", "The credit of {whom} ended";
         /// The term of its programme was extended after it had ended.
-        WentOn = "goes on",
-        CapChanged = "cap changed",
-        ReplacementAllowed = "one more replacement allowed",
-        ReservationGivenBack = "the reservation in the budget was given back",
+        WentOn = "goes on", "The programme goes on for {whom}, who needs a new key";
+        CapChanged = "cap changed", "{who} set the cap of {whom} to {new amount} (it was {old amount})";
+        ReplacementAllowed = "one more replacement allowed", "{who} allowed {whom} one more replacement";
+        ReservationGivenBack = "the reservation in the budget was given back", "What was promised to {whom} went back to the budget";
         /// Another name, address or id on the roster.
-        Described = "the roster's line changed",
-        Moved = "moved to another group",
+        Described = "the roster's line changed", "{who} corrected the {corrected} of {whom}";
+        Moved = "moved to another group", "{who} moved {whom} from {old group} to {new group}";
         /// The provider confirmed the rules of a guardrail, or lost it.
-        GuardrailSet = "guardrail set",
+        GuardrailSet = "guardrail set", "The rules for keys of {whom} were set at OpenRouter";
         /// An admin changed the models of a tier.
-        TierEdited = "tier edited",
+        TierEdited = "tier edited", "{who} changed the model list {list}";
         /// Another limit than ours was found on the live key, which is set again.
-        LimitFound = "another limit was found at the provider",
+        LimitFound = "another limit was found at the provider", "The limit of the key of {whom} was changed at OpenRouter; Bursar set it again";
         /// The live key was found not to be under its guardrail, and is put there again.
-        GuardrailLost = "the key was found without its rules at the provider",
+        GuardrailLost = "the key was found without its rules at the provider", "The key of {whom} lost its rules at OpenRouter; Bursar set them again";
         /// Keys that the provider had and the table did not were recorded.
-        Recovered = "keys that the provider had were recorded again",
-        Purged = "a key was deleted at the provider",
+        Recovered = "keys that the provider had were recorded again", "A key of {whom} that only OpenRouter knew was recorded again";
+        Purged = "a key was deleted at the provider", "An ended key of {whom} was deleted at OpenRouter";
         /// A student asked faculty for a larger cap, which by itself changes nothing.
-        MoreAsked = "asked for more",
-        MoreDeclined = "declined more",
+        MoreAsked = "asked for more", "{whom} asked for a larger cap";
+        MoreDeclined = "declined more", "{who} declined a larger cap for {whom}";
         /// An admin let the next sync do what its safety limit had held back.
-        SafetyLimitReleased = "what the safety limit held back was released",
+        SafetyLimitReleased = "what the safety limit held back was released", "{who} released what the safety limit had held back";
         /// An admin gave a programme keys that Bursar did not make, or took them back.
-        KeysAssigned = "keys made elsewhere were given to the programme",
-        KeysTakenBack = "keys made elsewhere were taken back from the programme",
+        KeysAssigned = "keys made elsewhere were given to the programme", "{who} gave keys made elsewhere to the programme";
+        KeysTakenBack = "keys made elsewhere were taken back from the programme", "{who} took keys made elsewhere back from the programme";
         /// An admin pressed to disable or limit a key that nobody here made; the provider is asked after this.
-        ForeignActBegun = "an admin pressed to change a key that nobody here made",
+        ForeignActBegun = "an admin pressed to change a key that nobody here made", "{who} asked to change a key made elsewhere";
         /// The provider answered what came of that.
-        ForeignActConcluded = "the provider answered that",
+        ForeignActConcluded = "the provider answered that", "OpenRouter reported the outcome";
         /// An admin confirmed that another management key is of this deployment's account, although it finds none
         /// of the keys that were listed before.
-        AccountConfirmed = "another management key is of the account",
-        MailSentAgain = "mail that was given up was sent again",
-        Reinvited = "the invitation was sent again",
+        AccountConfirmed = "another management key is of the account", "{who} confirmed that another management key belongs to this account";
+        MailSentAgain = "mail that was given up was sent again", "{who} sent mail again that was given up";
+        Reinvited = "the invitation was sent again", "{who} sent {whom} the invitation again";
         /// Of a key that was never used.
-        Reminded = "a reminder of the key was sent",
+        Reminded = "a reminder of the key was sent", "{who} reminded {whom} of a key that was never used";
         /// Mail to an address with bounces was allowed again.
-        MailAllowed = "mail to the address is tried again",
-        AlertResent = "an alert was sent again",
-        RosterTokenMade = "the registrar's token was made",
-        RosterTokenEnded = "the registrar's token was ended",
-        SignOnBound = "a sign-on was connected to the address",
-        SignOnUnbound = "the sign-on of the address was disconnected",
-        AdminAdded = "an admin was added",
-        AdminRemoved = "an admin was removed",
+        MailAllowed = "mail to the address is tried again", "{who} let mail go to {whom} again";
+        AlertResent = "an alert was sent again", "{who} sent an alert again";
+        RosterTokenMade = "the registrar's token was made", "{who} made the registrar's token";
+        RosterTokenEnded = "the registrar's token was ended", "{who} ended the registrar's token";
+        SignOnBound = "a sign-on was connected to the address", "A sign-on was connected to the address of {whom}";
+        SignOnUnbound = "the sign-on of the address was disconnected", "{who} disconnected the sign-on from the address of {whom}";
+        AdminAdded = "an admin was added", "{who} made {whom} an admin";
+        AdminRemoved = "an admin was removed", "{who} took the rights of an admin from {whom}";
         /// Whose data is kept, whatever retention says.
-        RetentionHeld = "kept from being erased",
-        RetentionReleased = "may be erased again",
+        RetentionHeld = "kept from being erased", "{who} keeps {whom} from being erased";
+        RetentionReleased = "may be erased again", "{who} let {whom} be erased again";
         /// These four are of people with a role, and are kept apart from all others.
-        SignedIn = "signed in",
-        SignedOut = "signed out",
-        SignOnRefused = "a sign-on was refused",
-        FileGiven = "a file that names people was downloaded",
+        SignedIn = "signed in", "{who} signed in {list}";
+        SignedOut = "signed out", "{who} signed out {list}";
+        SignOnRefused = "a sign-on was refused", "A sign-in of {who} was refused: {list}";
+        FileGiven = "a file that names people was downloaded", "{who} downloaded {list}";
         /// Somebody, or everybody of a programme that is long over, is to be forgotten.
-        ErasureBegun = "people began to be erased",
+        ErasureBegun = "people began to be erased", "{who} began to erase personal data";
         /// Who a grant was for was forgotten.
-        Erased = "whose it was is erased",
+        Erased = "whose it was is erased", "This was about a person who is erased";
     }
 }
 

@@ -115,24 +115,14 @@ pub struct BegunSession {
     pub ends_at: Moment,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum LinkRefused {
-    TooSoon,
-    TooMany,
-    /// Enough mails were sent, or enough of them went unused, and one of their links is still valid.
-    OneIsGood,
-    /// The deployment's share of this minute is used up; this one waits for the next.
-    NextMinute,
-}
-
-impl LinkRefused {
-    pub fn why(self) -> &'static str {
-        match self {
-            LinkRefused::TooSoon => "another was sent within the last minute",
-            LinkRefused::OneIsGood => "one that was sent before is still good",
-            LinkRefused::TooMany => "as many as are sent in an hour have been sent",
-            LinkRefused::NextMinute => "as many as are sent in a minute have been sent",
-        }
+crate::named! {
+    pub enum LinkRefused: why {
+        TooSoon = "another was sent within the last minute",
+        TooMany = "as many as are sent in an hour have been sent",
+        /// Enough mails were sent, or enough of them went unused, and one of their links is still valid.
+        OneIsGood = "one that was sent before is still good",
+        /// The deployment's share of this minute is used up; this one waits for the next.
+        NextMinute = "as many as are sent in a minute have been sent",
     }
 }
 

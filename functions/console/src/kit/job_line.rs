@@ -1,6 +1,6 @@
 //! How pages tell of jobs: how far each is, in a sentence, and whose steps could not be done.
 
-use bursar_core::domain::grant::{ChangeRefused, Grant};
+use bursar_core::domain::grant::Grant;
 use bursar_core::domain::programme::Programme;
 use bursar_core::store::{Job, JobState, Subject, UndoneStep, WhyUndone, Work};
 use bursar_core::web::Site;
@@ -154,17 +154,7 @@ fn why_undone(why: WhyUndone) -> &'static str {
         WhyUndone::NotConfirmed => "OpenRouter has not confirmed it for two hours; Bursar goes on trying",
         WhyUndone::Unreadable => "the record cannot be read",
         WhyUndone::Failed => "it could not be saved in three tries",
-        WhyUndone::Refused(why) => match why {
-            ChangeRefused::Unchanged => "nothing had to be changed",
-            ChangeRefused::Over => "removed or ended",
-            ChangeRefused::BudgetExhausted => "the budget has no room for it",
-            ChangeRefused::NoKey => "there is no key",
-            ChangeRefused::PausedByAnother => "a person with another role paused it",
-            ChangeRefused::AddressTaken => "another student has this address",
-            ChangeRefused::AddressChanged => "the address was changed meanwhile",
-            ChangeRefused::ChangedSince => "left as it is: it was changed, or added, after the file was compared",
-            ChangeRefused::NotMailed => "no mail: none may be sent to this address, or one was just now",
-        },
+        WhyUndone::Refused(why) => why.in_words(),
     }
 }
 

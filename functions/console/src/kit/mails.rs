@@ -1,12 +1,10 @@
 //! Mails and their states, as the console's pages show them.
 
-use std::borrow::Borrow;
-
 use bursar_core::clock::Moment;
 use bursar_core::domain::mail::failure::FailureText;
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::values::address::EmailAddress;
-use bursar_core::store::{Bounce, MailRefusal, MailState, OutboxRow, QueuedMail, Undeliverable, UnreachableReason};
+use bursar_core::store::{MailRefusal, MailState, OutboxRow, QueuedMail, Undeliverable};
 use bursar_core::web::{AppError, Result, Site};
 use futures_util::future::try_join_all;
 use jiff::tz::TimeZone;
@@ -109,7 +107,7 @@ impl MailStatus {
             MailState::Sent { sent_at, .. } => MailStatus::new("sent", "", *sent_at, None),
             MailState::Delivered { event_at, .. } => MailStatus::new("delivered", "good", *event_at, None),
             MailState::Bounced { event_at, bounce, .. } => {
-                MailStatus::new("bounced", "wrong", *event_at, Some(came_back(*bounce).to_owned()))
+                MailStatus::new("bounced", "wrong", *event_at, Some(bounce.in_words().to_owned()))
             }
             MailState::Complained { event_at, .. } => MailStatus::new(
                 "complained",
@@ -140,15 +138,6 @@ pub(crate) fn refused(refusal: &MailRefusal) -> String {
     format!("Mail waits since {}: {}. {}", utc(refusal.since), why.what, why.to_do)
 }
 
-fn came_back(bounce: Bounce) -> &'static str {
-    match bounce {
-        Bounce::Hard => "it came back for good",
-        Bounce::Suppressed => "the mail server did not try, since mail to it came back for another sender",
-        Bounce::Soft => "it came back for now, as from a full mailbox",
-        Bounce::Reply => "it came back, or an automatic answer said that they are away",
-    }
-}
-
 /// Those of these people whom not all mail reaches, with the mark.
 pub(crate) async fn unreached<'a>(
     site: &Site,
@@ -160,14 +149,4 @@ pub(crate) async fn unreached<'a>(
         Ok::<_, AppError>(mark.map(|mark| (address.clone(), mark)))
     });
     Ok(try_join_all(marked).await?.into_iter().flatten().collect())
-}
-
-pub(crate) fn why(why: impl Borrow<UnreachableReason>) -> &'static str {
-    match why.borrow() {
-        UnreachableReason::Bounced => "mail to it came back for good.",
-        UnreachableReason::Suppressed => {
-            "SES did not try, because mail to the address came back for another of its customers. SES forgets that after some days."
-        }
-        UnreachableReason::Complained => "the recipient, or their mail program, marked a mail as unwanted.",
-    }
 }

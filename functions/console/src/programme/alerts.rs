@@ -126,7 +126,7 @@ impl Recipients<'_> {
             return Ok(MailRow { recipient: Some(show::REMOVED.to_owned()), ..mail });
         };
         let mark = no_alert_goes_to(self.site, &person).await?;
-        let why = mark.as_ref().map(|mark| format!("nothing is mailed there now: {}", mails::why(mark.why)));
+        let why = mark.as_ref().map(|mark| format!("nothing is mailed there now: {}", mark.why.in_words()));
         mail.outcome.why.extend(why);
         let address = person.address.as_written().to_owned();
         // An alert about a former budget is not worth sending again.

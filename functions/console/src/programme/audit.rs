@@ -315,97 +315,40 @@ impl AuditRow {
         sentence
     }
 
-    /// The sentence of each act, with the names of what is put into it.
+    /// The sentence of this act, unless its values tell more.
     fn wording(&self, old_value: &str, new_value: &str, note: &str) -> &'static str {
         let is_new = |hold: &str| new_value.contains(hold) != old_value.contains(hold);
         let had_a_key = !old_value.starts_with(ShownState::Invited.as_str());
-        match self.audit_entry.what.act {
-            Act::Created => "{who} made the programme",
-            Act::Edited => "{who} changed the settings",
-            Act::BudgetChanged => "{who} changed the budget from {old amount} to {new amount}",
-            Act::Closed => "{who} closed the programme",
-            // That of a file names the ids of all of them.
-            Act::Invited if note.contains(' ') => "{who} put {people} on the roster",
-            Act::Invited => "{who} put {whom} on the roster",
-            Act::Begun if had_a_key => "{whom} asked for a new key in place of the one before",
-            Act::Begun => "{whom} asked for a key",
-            Act::Shown if had_a_key => "{whom} was shown the new key",
-            Act::Shown => "{whom} was shown a key",
-            Act::NotShown => "{whom} was shown no key",
-            Act::OrphanFound => "{who} found a key for {whom} that nobody was shown, and has it switched off",
-            Act::Held if is_new("dropped") => "{who} took {whom} off the roster",
-            Act::Held if is_new("unused") => "The key of {whom} was switched off because it was not used",
-            Act::Held => "{who} paused {whom}",
-            Act::Released if is_new("dropped") => "{who} put {whom} on the roster again",
-            Act::Released => "{who} let {whom} go on",
-            Act::Stopped => self.why_stopped(note),
-            Act::Revoked => "{who} removed {whom} for good",
-            Act::Ended => "The credit of {whom} ended",
-            Act::WentOn => "The programme goes on for {whom}, who needs a new key",
-            Act::CapChanged => "{who} set the cap of {whom} to {new amount} (it was {old amount})",
-            Act::ReplacementAllowed => "{who} allowed {whom} one more replacement",
-            Act::ReservationGivenBack => "What was promised to {whom} went back to the budget",
-            Act::Described if note == ADDRESS_PASSED => {
-                "{who} took the address of {whom} off the roster: it belongs to another person now"
+        let act = self.audit_entry.what.act;
+        if act == Act::Stopped
+            && let Some(stopped) = Stopped::ALL.into_iter().find(|stopped| stopped.as_str() == note)
+        {
+            if stopped == Stopped::Leaked && self.audit_entry.actor == Actor::Student {
+                return "{whom} reported the key as leaked, and it was ended";
             }
-            Act::Described => "{who} corrected the {corrected} of {whom}",
-            Act::Moved => "{who} moved {whom} from {old group} to {new group}",
-            Act::GuardrailSet if note.contains('/') => "The rules for keys of {group} in {whom} were set at OpenRouter",
-            Act::GuardrailSet => "The rules for keys of {whom} were set at OpenRouter",
-            Act::TierEdited => "{who} changed the model list {list}",
-            Act::LimitFound => "The limit of the key of {whom} was changed at OpenRouter; Bursar set it again",
-            Act::GuardrailLost => "The key of {whom} lost its rules at OpenRouter; Bursar set them again",
-            Act::Recovered => "A key of {whom} that only OpenRouter knew was recorded again",
-            Act::Purged => "An ended key of {whom} was deleted at OpenRouter",
-            Act::MoreAsked => "{whom} asked for a larger cap",
-            Act::MoreDeclined => "{who} declined a larger cap for {whom}",
-            Act::SafetyLimitReleased => "{who} released what the safety limit had held back",
-            Act::KeysAssigned => "{who} gave keys made elsewhere to the programme",
-            Act::KeysTakenBack => "{who} took keys made elsewhere back from the programme",
-            Act::ForeignActBegun => "{who} asked to change a key made elsewhere",
-            Act::ForeignActConcluded => "OpenRouter reported the outcome",
-            Act::AccountConfirmed => "{who} confirmed that another management key belongs to this account",
-            Act::MailSentAgain => "{who} sent mail again that was given up",
-            Act::Reinvited => "{who} sent {whom} the invitation again",
-            Act::Reminded => "{who} reminded {whom} of a key that was never used",
-            Act::MailAllowed => "{who} let mail go to {whom} again",
-            Act::AlertResent => "{who} sent an alert again",
-            Act::RosterTokenMade => "{who} made the registrar's token",
-            Act::RosterTokenEnded => "{who} ended the registrar's token",
-            Act::SignOnBound => "A sign-on was connected to the address of {whom}",
-            Act::SignOnUnbound => "{who} disconnected the sign-on from the address of {whom}",
-            Act::AdminAdded => "{who} made {whom} an admin",
-            Act::AdminRemoved => "{who} took the rights of an admin from {whom}",
-            Act::RetentionHeld => "{who} keeps {whom} from being erased",
-            Act::RetentionReleased => "{who} let {whom} be erased again",
-            Act::SignedIn => "{who} signed in {list}",
-            Act::SignedOut if note.is_empty() => "{who} signed out",
-            Act::SignedOut => "{who} signed out {list}",
-            Act::SignOnRefused if note.is_empty() => "A sign-in of {who} was refused",
-            Act::SignOnRefused => "A sign-in of {who} was refused: {list}",
-            Act::FileGiven if self.audit_entry.programme.is_some() => "{who} downloaded {list} of {whom}",
-            Act::FileGiven => "{who} downloaded {list}",
-            Act::ErasureBegun => "{who} began to erase personal data",
-            Act::Erased => "This was about a person who is erased",
+            return stopped.sentence();
         }
-    }
-
-    /// Why a key was ended, and by whom.
-    fn why_stopped(&self, why: &str) -> &'static str {
-        match Stopped::ALL.into_iter().find(|stopped| stopped.as_str() == why) {
-            Some(Stopped::Leaked) if self.audit_entry.actor == Actor::Student => {
-                "{whom} reported the key as leaked, and it was ended"
-            }
-            Some(Stopped::Leaked) => "{who} reported the key of {whom} as leaked, and it was ended",
-            Some(Stopped::Returned) => "{whom} handed the key back",
-            Some(Stopped::TooOld) => "The key of {whom} was ended because it was too old",
-            Some(Stopped::TermEnded) => "The key of {whom} ended when the term did, before it was extended",
-            Some(Stopped::OffRoster) => {
-                "{whom} came back to the roster without a key: what was promised had gone back to the budget"
-            }
-            Some(Stopped::Replacing) => "The key of {whom} was ended for a new one",
-            Some(Stopped::GoneAtProvider) => "OpenRouter has the key of {whom} no more",
-            None => "The key of {whom} was ended",
+        let of_values = [
+            // That of a file names the ids of all of them.
+            (Act::Invited, note.contains(' '), "{who} put {people} on the roster"),
+            (Act::Begun, had_a_key, "{whom} asked for a new key in place of the one before"),
+            (Act::Shown, had_a_key, "{whom} was shown the new key"),
+            (Act::Held, is_new("dropped"), "{who} took {whom} off the roster"),
+            (Act::Held, is_new("unused"), "The key of {whom} was switched off because it was not used"),
+            (Act::Released, is_new("dropped"), "{who} put {whom} on the roster again"),
+            (
+                Act::Described,
+                note == ADDRESS_PASSED,
+                "{who} took the address of {whom} off the roster: it belongs to another person now",
+            ),
+            (Act::GuardrailSet, note.contains('/'), "The rules for keys of {group} in {whom} were set at OpenRouter"),
+            (Act::SignedOut, !note.is_empty(), "{who} signed out {list}"),
+            (Act::SignOnRefused, !note.is_empty(), "A sign-in of {who} was refused: {list}"),
+            (Act::FileGiven, self.audit_entry.programme.is_some(), "{who} downloaded {list} of {whom}"),
+        ];
+        match of_values.into_iter().find(|(of_act, holds, _)| *of_act == act && *holds) {
+            Some((.., sentence)) => sentence,
+            None => act.sentence(),
         }
     }
 

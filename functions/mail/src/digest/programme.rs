@@ -53,7 +53,7 @@ impl Words<'_> {
         let to_do = burn.forecast.filter(|_| refused.is_none()).filter(Forecast::is_short);
         let to_do = to_do.and_then(|forecast| forecast.to_do(role, settings.roster && !money.owns_keys));
         let mut parts = outlook(programme, digest, &burn, to_do, notes.len());
-        parts.extend(refused.map(|refused| LetterPart::Sentences(refused.in_words(&money.budget, role))));
+        parts.extend(refused.map(|refused| said(refused.in_words(&money.budget, role))));
         if !notes.is_empty() {
             parts.extend([LetterPart::Heading("What needs your attention"), LetterPart::Notes(notes)]);
         }
@@ -61,7 +61,7 @@ impl Words<'_> {
         parts.extend([LetterPart::Heading("In numbers"), LetterPart::facts(figures(digest, zone))]);
         let weeks = [money.this_week, money.week_before];
         let unknown = say::unknown(digest.listed_at, weeks, digest.days.1, zone);
-        parts.extend(unknown.into_iter().map(LetterPart::Sentences));
+        parts.extend(unknown.into_iter().map(said));
         if let DigestReader::Faculty(names) = reader {
             parts.extend(groups(digest));
             parts.extend(models(digest, settings.basis.byok));
@@ -74,7 +74,7 @@ impl Words<'_> {
             parts,
             why: format!(
                 "You get this mail {} because of your role in {name}: {}. Its faculty can choose another day, or none.",
-                settings.mails.digest.map_or("this week", weekday),
+                settings.mails.digest.map_or("this week", Weekday::in_words),
                 role.as_str()
             ),
             ..self.letter()
@@ -128,7 +128,7 @@ fn outlook(
     let money = &digest.money;
     let Some(forecast) = burn.forecast else {
         let closed = programme.closed_at.filter(|closed| *closed < term.ends_at());
-        return vec![LetterPart::Sentences(match closed {
+        return vec![said(match closed {
             Some(closed) => format!("The programme was closed on {}.", time_in(closed, term.zone())),
             None => format!("The term ended on {}.", long_date(term.ends_on())),
         })];
@@ -149,7 +149,7 @@ fn outlook(
         count => format!(" {count} things need your attention."),
     };
     let bars = digest.listed_at.map(|_| LetterPart::Burn(BurnBars::new(burn)));
-    let first = [ahead, format!("{week}{to_look_at}")].map(LetterPart::Sentences);
+    let first = [ahead, format!("{week}{to_look_at}")].map(said);
     first.into_iter().chain(bars).collect()
 }
 
@@ -210,10 +210,10 @@ fn models(digest: &Digest, byok: Byok) -> Vec<LetterPart> {
             "What students pay with keys of their own at a model's provider is not part of the budget. The cost of a request is shown no matter who paid for it.",
         ));
     }
-    parts.extend(dearest(&digest.models).map(LetterPart::Sentences));
+    parts.extend(dearest(&digest.models).map(said));
     if !digest.models_unknown.is_empty() {
         let days = say::stretches(&digest.models_unknown);
-        parts.push(LetterPart::Sentences(format!(
+        parts.push(said(format!(
             "For {days} it is not known which models were used. Bursar asks OpenRouter again in the coming nights."
         )));
     }
@@ -284,12 +284,12 @@ fn who_needs_a_look(
     let Some(people) = &digest.people else { return notes };
     let unclaimed = about_unclaimed(programme, &digest.money.budget, now);
     for (need, sample) in &people.needs {
-        let (label, to_do) = say::need(*need, reset, &unclaimed);
+        let advice = if *need == Need::Unclaimed { &unclaimed } else { need.advice() };
         let mut who = tell(sample);
         if *need == Need::UsedUp && reset != Reset::None {
-            who.push_str(&format!(", {}", say::in_window(reset, people.days.1)));
+            who.push_str(&format!(", {}. It resets by itself", say::in_window(reset, people.days.1)));
         }
-        notes.push((label, format!("{who}. {to_do}")));
+        notes.push((need.label(), format!("{who}. {advice}")));
     }
     notes
 }
@@ -310,7 +310,7 @@ fn about_unclaimed(programme: &Programme, budget: &Budget, now: Moment) -> Strin
         return "The budget has no room for all of their keys: remind them once the budget is raised.".to_owned();
     }
     if now < closes {
-        return say::REMIND.to_owned();
+        return Need::Unclaimed.advice().to_owned();
     }
     format!(
         "Keys could be claimed until {}, so no reminder helps. If they should still have one, faculty can set a later time for “Keys can be claimed until” in the programme's settings.",
@@ -320,16 +320,4 @@ fn about_unclaimed(programme: &Programme, budget: &Budget, now: Moment) -> Strin
 
 fn name(names: &DigestNames, grant: &GrantId) -> String {
     names.get(grant).cloned().unwrap_or_else(|| "a person who is gone".to_owned())
-}
-
-fn weekday(day: Weekday) -> &'static str {
-    match day {
-        Weekday::Monday => "on Mondays",
-        Weekday::Tuesday => "on Tuesdays",
-        Weekday::Wednesday => "on Wednesdays",
-        Weekday::Thursday => "on Thursdays",
-        Weekday::Friday => "on Fridays",
-        Weekday::Saturday => "on Saturdays",
-        Weekday::Sunday => "on Sundays",
-    }
 }

@@ -2,7 +2,7 @@
 //! zero.
 
 use bursar_core::clock::Moment;
-use bursar_core::domain::mail::digest::{Need, PeopleSample};
+use bursar_core::domain::mail::digest::PeopleSample;
 use bursar_core::domain::usage::days::{Accuracy, Sum};
 use bursar_core::domain::values::format::{Joined, date_range, month, short_date, time_in};
 use bursar_core::domain::values::money::Usd;
@@ -98,44 +98,6 @@ pub(super) fn people(sample: &PeopleSample, names: &DigestNames) -> String {
         (false, unnamed) => format!("{} ({}, and {unnamed} more)", sample.count, named.join(", ")),
     }
 }
-
-/// The reason why a person needs a look, and what to do about it.
-pub(super) fn need(need: Need, reset: Reset, unclaimed: &str) -> (&'static str, &str) {
-    match need {
-        Need::UsedUp if reset == Reset::None => {
-            ("Used up their cap", "Faculty can raise the cap of those who need more, on the student's page.")
-        }
-        Need::UsedUp => (
-            "Used up their cap",
-            "It resets by itself. Faculty can raise the cap of those who need more, on the student's page.",
-        ),
-        Need::Paused => ("Paused", "Resume the key on the student's page when the reason is gone."),
-        Need::Unused => (
-            "Switched off because the key was not used",
-            "They can switch it on again with one button on their own page, while the budget has room.",
-        ),
-        Need::Leaked => ("Switched off because the key was reported leaked", TAKE_A_NEW_ONE),
-        Need::TooOld => ("Switched off because the key was too old", TAKE_A_NEW_ONE),
-        Need::TermEnded => ("Ended with the term as it was before it was extended", TAKE_A_NEW_ONE),
-        Need::Replacing => ("Without a key because a new one could not be made", TAKE_A_NEW_ONE),
-        Need::GoneAtProvider => {
-            ("Switched off or deleted at OpenRouter", "Ask an admin why. They can get a new key on their own page.")
-        }
-        Need::NeverUsed => ("Never used their key", REMIND),
-        Need::Unclaimed => ("Not claimed yet", unclaimed),
-        Need::Unreached => (
-            "Mail does not reach them",
-            "Their mail comes back, so nothing is sent to them, not even a link to sign in. Ask for an address that works, or have this one tried again on the student's page.",
-        ),
-        Need::Complained => (
-            "Marked a mail as unwanted",
-            "They still get links to sign in, but no invitation, no reminders, and no warning before a rule switches off their key. If they want mail after all, have it tried again on the student's page.",
-        ),
-    }
-}
-
-pub(super) const REMIND: &str = "Faculty can remind them on the programme's page, to which the link below leads.";
-const TAKE_A_NEW_ONE: &str = "Remind them: they can get a new key on their own page.";
 
 /// The sentences that say what is unknown of these weeks, the later of which ends on `last`.
 pub(super) fn unknown(listed_at: Option<Moment>, weeks: [Sum; 2], last: Date, zone: &TimeZone) -> Vec<String> {

@@ -72,28 +72,30 @@ pub enum BudgetChange {
     TakeAnyway(Usd),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum StudentNotice {
-    KeyShown,
-    KeyLeaked,
-    /// Somebody gave the student another cap.
-    CapChanged,
-    /// The key is held in a week, unless it is used.
-    UnusedSoon,
-    Unused,
-    /// The key is too old in a week.
-    TooOldSoon,
-    /// The key was too old, or ended with a term that was extended since.
-    KeyEnded,
-    /// The term ends within a week, and every key with it.
-    TermEndSoon,
-    /// The student does not get more.
-    MoreDeclined,
-    /// Somebody reminds the student of a key.
-    NeverUsed,
-    /// The student was removed, and the key with them.
-    Removed,
+crate::named! {
+    #[derive(PartialOrd, Ord, Serialize, Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    pub enum StudentNotice: in_words {
+        KeyShown = "notice of a new key",
+        KeyLeaked = "notice of a leaked key",
+        /// Somebody gave the student another cap.
+        CapChanged = "notice of another cap",
+        /// The key is held in a week, unless it is used.
+        UnusedSoon = "notice of a key that a rule will end",
+        Unused = "notice of a key that a rule ended",
+        /// The key is too old in a week.
+        TooOldSoon = "notice of a key that a rule will end",
+        /// The key was too old, or ended with a term that was extended since.
+        KeyEnded = "notice of an ended key",
+        /// The term ends within a week, and every key with it.
+        TermEndSoon = "notice of the term's end",
+        /// The student does not get more.
+        MoreDeclined = "answer to a request for more",
+        /// Somebody reminds the student of a key.
+        NeverUsed = "reminder of an unused key",
+        /// The student was removed, and the key with them.
+        Removed = "notice of a removal",
+    }
 }
 
 impl View {

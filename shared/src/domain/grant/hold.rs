@@ -73,26 +73,24 @@ impl Holds {
     }
 }
 
-/// Why a grant is not held, released, given another cap or another line of the roster, or mailed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ChangeRefused {
-    /// It is so already. What its key is to be told may still be pending, so pressing again does no harm.
-    Unchanged,
-    /// The grant is revoked or ended.
-    Over,
-    /// The budget has no room for the higher cap, or for a reservation that was given back.
-    BudgetExhausted,
-    /// No live key that could be unused. A key that is being made needs its reservation in the budget.
-    NoKey,
-    PausedByAnother,
-    AddressTaken,
-    /// Somebody gave it another address meanwhile.
-    AddressChanged,
-    /// Something else was done to it, or it was made, since a file was compared that says otherwise.
-    ChangedSince,
-    /// Nobody is to be mailed, mail does not reach them, or it was sent just now.
-    NotMailed,
+crate::named! {
+    /// Why a grant is not held, released, given another cap or another line of the roster, or mailed.
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    pub enum ChangeRefused: in_words {
+        /// What its key is to be told may still be pending, so pressing again does no harm.
+        Unchanged = "nothing had to be changed",
+        Over = "removed or ended",
+        /// For the higher cap, or for a reservation that was given back.
+        BudgetExhausted = "the budget has no room for it",
+        /// No live key that could be unused. A key that is being made needs its reservation in the budget.
+        NoKey = "there is no key",
+        PausedByAnother = "a person with another role paused it",
+        AddressTaken = "another student has this address",
+        AddressChanged = "the address was changed meanwhile",
+        ChangedSince = "left as it is: it was changed, or added, after the file was compared",
+        NotMailed = "no mail: none may be sent to this address, or one was just now",
+    }
 }
 
 impl From<Unchanged> for ChangeRefused {

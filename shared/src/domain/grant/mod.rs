@@ -191,18 +191,18 @@ crate::named! {
 crate::named! {
     #[derive(Serialize, Deserialize)]
     #[serde(rename_all = "kebab-case")]
-    pub enum Stopped: as_str {
-        Leaked = "leaked",
-        TooOld = "too-old",
+    pub enum Stopped: as_str, sentence {
+        Leaked = "leaked", "{who} reported the key of {whom} as leaked, and it was ended";
+        TooOld = "too-old", "The key of {whom} was ended because it was too old";
         /// The key ended with the term as it was when the key was made, and the programme goes on.
-        TermEnded = "term-ended",
+        TermEnded = "term-ended", "The key of {whom} ended when the term did, before it was extended";
         /// The student handed the key back, together with the reservation.
-        Returned = "returned",
+        Returned = "returned", "{whom} handed the key back";
         /// The person came back to the roster after the reservation had been given back.
-        OffRoster = "off-roster",
+        OffRoster = "off-roster", "{whom} came back to the roster without a key: what was promised had gone back to the budget";
         /// A replacement was begun, and no key of it is shown yet.
-        Replacing = "replacing",
-        GoneAtProvider = "gone-at-provider",
+        Replacing = "replacing", "The key of {whom} was ended for a new one";
+        GoneAtProvider = "gone-at-provider", "OpenRouter has the key of {whom} no more";
     }
 }
 

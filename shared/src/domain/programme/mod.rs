@@ -13,7 +13,6 @@ use std::fmt;
 use std::str::FromStr;
 
 use data_encoding::HEXLOWER;
-use jiff::civil;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -125,29 +124,23 @@ pub struct Texts {
     pub contact: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Weekday {
-    Monday,
-    Tuesday,
-    Wednesday,
-    Thursday,
-    Friday,
-    Saturday,
-    Sunday,
+crate::named! {
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum Weekday: in_words {
+        Monday = "on Mondays",
+        Tuesday = "on Tuesdays",
+        Wednesday = "on Wednesdays",
+        Thursday = "on Thursdays",
+        Friday = "on Fridays",
+        Saturday = "on Saturdays",
+        Sunday = "on Sundays",
+    }
 }
 
 impl Weekday {
     pub fn from_date(date: Date) -> Weekday {
-        match date.weekday() {
-            civil::Weekday::Monday => Weekday::Monday,
-            civil::Weekday::Tuesday => Weekday::Tuesday,
-            civil::Weekday::Wednesday => Weekday::Wednesday,
-            civil::Weekday::Thursday => Weekday::Thursday,
-            civil::Weekday::Friday => Weekday::Friday,
-            civil::Weekday::Saturday => Weekday::Saturday,
-            civil::Weekday::Sunday => Weekday::Sunday,
-        }
+        Weekday::ALL[date.weekday().to_monday_zero_offset() as usize]
     }
 }
 

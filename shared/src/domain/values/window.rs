@@ -10,15 +10,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Moment;
 
-/// The reset of a cap: how often it starts again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Reset {
-    #[default]
-    None,
-    Daily,
-    Weekly,
-    Monthly,
+crate::named! {
+    /// The reset of a cap: how often it starts again. In words its window after a cap's amount, and the window of now.
+    #[derive(Default, Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum Reset: per_window, this_window {
+        #[default]
+        None = "for the whole term", "by now";
+        Daily = "a day", "today";
+        Weekly = "a week", "this week";
+        Monthly = "a month", "this month";
+    }
 }
 
 /// The window that begins on this UTC date, or the whole term without a date. Windows are ordered by time.
@@ -49,26 +51,6 @@ impl fmt::Display for Window {
 }
 
 impl Reset {
-    /// The words after a cap's amount that name its window.
-    pub fn per_window(self) -> &'static str {
-        match self {
-            Reset::None => "for the whole term",
-            Reset::Daily => "a day",
-            Reset::Weekly => "a week",
-            Reset::Monthly => "a month",
-        }
-    }
-
-    /// The window of now in words.
-    pub fn this_window(self) -> &'static str {
-        match self {
-            Reset::None => "by now",
-            Reset::Daily => "today",
-            Reset::Weekly => "this week",
-            Reset::Monthly => "this month",
-        }
-    }
-
     pub fn window_at(self, now: Moment) -> Window {
         Window(self.begins(utc_date(now)))
     }

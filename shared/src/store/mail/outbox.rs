@@ -96,18 +96,19 @@ pub enum MailState {
     },
 }
 
-/// How a mail bounced, the worse the later.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Bounce {
-    /// Perhaps only an automatic reply: a delivery outweighs it.
-    Reply,
-    /// Such as a full mailbox.
-    Soft,
-    /// The mail server did not try, because the address is on its suppression list.
-    Suppressed,
-    #[default]
-    Hard,
+crate::named! {
+    /// How a mail bounced, the worse the later.
+    #[derive(Default, PartialOrd, Ord, Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum Bounce: in_words {
+        /// A delivery outweighs it.
+        Reply = "it came back, or an automatic answer said that they are away",
+        Soft = "it came back for now, as from a full mailbox",
+        /// The address is on the mail server's suppression list.
+        Suppressed = "the mail server did not try, since mail to it came back for another sender",
+        #[default]
+        Hard = "it came back for good",
+    }
 }
 
 /// What a mail is and whom it concerns.
@@ -475,30 +476,20 @@ impl QueuedMail {
                 ..Facts::new(MailKind::Student, "notice to the former address", Student(programme, grant))
             },
             QueuedMail::Notice { programme, grant, notice, .. } => {
-                let student = Student(programme, grant);
+                let student = Facts::new(MailKind::Student, notice.in_words(), Student(programme, grant));
                 match notice {
-                    StudentNotice::KeyShown => Facts::new(MailKind::KeyShown, "notice of a new key", student),
-                    StudentNotice::KeyLeaked => Facts::new(MailKind::KeyLeaked, "notice of a leaked key", student),
-                    StudentNotice::CapChanged => Facts::new(MailKind::Student, "notice of another cap", student),
-                    StudentNotice::Unused => {
-                        Facts::new(MailKind::Student, "notice of a key that a rule ended", student)
+                    StudentNotice::KeyShown => Facts { kind: MailKind::KeyShown, ..student },
+                    StudentNotice::KeyLeaked => Facts { kind: MailKind::KeyLeaked, ..student },
+                    StudentNotice::TermEndSoon | StudentNotice::NeverUsed => {
+                        Facts { choice: Some(OptionalMail::Reminder), ..student }
                     }
-                    StudentNotice::KeyEnded => Facts::new(MailKind::Student, "notice of an ended key", student),
-                    StudentNotice::MoreDeclined => {
-                        Facts::new(MailKind::Student, "answer to a request for more", student)
-                    }
-                    StudentNotice::Removed => Facts::new(MailKind::Student, "notice of a removal", student),
-                    StudentNotice::TermEndSoon => Facts {
-                        choice: Some(OptionalMail::Reminder),
-                        ..Facts::new(MailKind::Student, "notice of the term's end", student)
-                    },
-                    StudentNotice::NeverUsed => Facts {
-                        choice: Some(OptionalMail::Reminder),
-                        ..Facts::new(MailKind::Student, "reminder of an unused key", student)
-                    },
-                    StudentNotice::UnusedSoon | StudentNotice::TooOldSoon => {
-                        Facts::new(MailKind::Student, "notice of a key that a rule will end", student)
-                    }
+                    StudentNotice::CapChanged
+                    | StudentNotice::Unused
+                    | StudentNotice::KeyEnded
+                    | StudentNotice::MoreDeclined
+                    | StudentNotice::Removed
+                    | StudentNotice::UnusedSoon
+                    | StudentNotice::TooOldSoon => student,
                 }
             }
             QueuedMail::CapUsed { programme, grant, .. } => Facts {

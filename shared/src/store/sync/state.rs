@@ -142,15 +142,17 @@ pub struct HeldKey {
     pub key: KeyHash,
 }
 
-/// An act of a run on its own. Those sort first whose keys may be in use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum HeldAct {
-    Recovery,
-    /// Its grant is stopped, because the key is gone or disabled at the provider.
-    Stop,
-    /// The key is disabled, because nobody was shown it.
-    Sweep,
+crate::named! {
+    /// An act of a run on its own, by what it would have done to which key. Those sort first whose keys may be in use.
+    #[derive(PartialOrd, Ord, Serialize, Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    pub enum HeldAct: in_words {
+        Recovery = "which works and which a recovery would end",
+        /// Its grant is stopped.
+        Stop = "which a student was shown, and which is missing or disabled at OpenRouter",
+        /// The key is disabled.
+        Sweep = "which nobody was shown",
+    }
 }
 
 /// The keys that the runs of a UTC day end on their own judgement, each once. They are counted here before the first is touched, so a day

@@ -14,5 +14,5 @@ mod warnings;
 pub(crate) use admins::change_admins;
 pub(crate) use foreign_act::act_on_foreign_key;
 pub(crate) use mail::send_again;
-pub(crate) use page::{RefusedForms, page, refuse, why_held};
+pub(crate) use page::{RefusedForms, page, refuse};
 pub(crate) use release::release;

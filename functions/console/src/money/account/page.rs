@@ -1,8 +1,6 @@
 //! The page of the account: its money against what is reserved, the residual, the last syncs, and what the
 //! safety limit held back. Keys, mail, and the forms of each part are left to the files beside this one.
 
-use std::borrow::Borrow;
-
 use askama::Template;
 use axum::extract::Query;
 use axum::http::StatusCode;
@@ -18,7 +16,7 @@ use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::KeyHash;
 use bursar_core::domain::values::money::{Usd, each_in_cents};
 use bursar_core::domain::values::window::{Reset, utc_date};
-use bursar_core::store::{Account, BudgetSums, Erasure, HeldAct, Job, Run, SyncState, Table};
+use bursar_core::store::{Account, BudgetSums, Erasure, Job, Run, SyncState, Table};
 use bursar_core::web::{Answer, AppError, Result, Site, Visitor};
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -221,13 +219,4 @@ fn spent_of(account: Option<&Account>, sum: impl Fn(&Days) -> Sum) -> [Figure; 3
     let total = Sum { spent: ours.spent + foreign.spent, accuracy: ours.accuracy.max(foreign.accuracy) };
     let cents = each_in_cents([ours.spent, foreign.spent]);
     [Figure::from_sum(total), Figure::in_cents(ours, cents[0]), Figure::in_cents(foreign, cents[1])]
-}
-
-/// What a held back act would have done to a key.
-pub(crate) fn why_held(act: impl Borrow<HeldAct>) -> &'static str {
-    match act.borrow() {
-        HeldAct::Recovery => "which works and which a recovery would end",
-        HeldAct::Stop => "which a student was shown, and which is missing or disabled at OpenRouter",
-        HeldAct::Sweep => "which nobody was shown",
-    }
 }

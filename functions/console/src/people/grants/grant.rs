@@ -255,7 +255,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
                 && (mark.is_none() || access.is_faculty()),
             leaked: access.is_faculty() && view.report_leaked(grant.epoch, &Actor::Sync).is_ok(),
         },
-        unreachable: mark.map(|mark| (mark.why, mails::why(mark.why), column_time(mark.marked_at, zone))),
+        unreachable: mark.map(|mark| (mark.why, mark.why.in_words(), column_time(mark.marked_at, zone))),
         mails: mails::listing("mail", mails.iter().rev().map(MailRow::new).collect(), zone),
         as_of: read_at.map(|read_at| column_time(read_at, zone)),
         open_request,

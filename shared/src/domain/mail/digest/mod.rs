@@ -139,24 +139,35 @@ pub struct PeopleSample {
     pub first: Vec<GrantId>,
 }
 
-/// Why somebody needs a look, in the order in which a digest has them: they cannot use a key now, or used their cap up in a window of the
-/// week; or something else keeps them from using one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Need {
-    UsedUp,
-    Paused,
-    Unused,
-    Leaked,
-    TooOld,
-    TermEnded,
-    Replacing,
-    GoneAtProvider,
-    NeverUsed,
-    Unclaimed,
-    Unreached,
-    /// They marked a mail as unwanted, and now get links alone.
-    Complained,
+/// What who has no key can do about it.
+const TAKE_A_NEW_ONE: &str = "Remind them: they can get a new key on their own page.";
+const REMIND: &str = "Faculty can remind them on the programme's page, to which the link below leads.";
+
+crate::named! {
+    /// Why somebody needs a look, in the order in which a digest has them, and what to do about it: they cannot use a key now, or used their
+    /// cap up in a window of the week; or something else keeps them from using one.
+    #[derive(PartialOrd, Ord, Serialize, Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    pub enum Need: label, advice {
+        UsedUp = "Used up their cap", "Faculty can raise the cap of those who need more, on the student's page.";
+        Paused = "Paused", "Resume the key on the student's page when the reason is gone.";
+        Unused = "Switched off because the key was not used",
+            "They can switch it on again with one button on their own page, while the budget has room.";
+        Leaked = "Switched off because the key was reported leaked", TAKE_A_NEW_ONE;
+        TooOld = "Switched off because the key was too old", TAKE_A_NEW_ONE;
+        TermEnded = "Ended with the term as it was before it was extended", TAKE_A_NEW_ONE;
+        Replacing = "Without a key because a new one could not be made", TAKE_A_NEW_ONE;
+        GoneAtProvider = "Switched off or deleted at OpenRouter",
+            "Ask an admin why. They can get a new key on their own page.";
+        NeverUsed = "Never used their key", REMIND;
+        /// While keys can be claimed and the budget has room.
+        Unclaimed = "Not claimed yet", REMIND;
+        Unreached = "Mail does not reach them",
+            "Their mail comes back, so nothing is sent to them, not even a link to sign in. Ask for an address that works, or have this one tried again on the student's page.";
+        /// They get links alone.
+        Complained = "Marked a mail as unwanted",
+            "They still get links to sign in, but no invitation, no reminders, and no warning before a rule switches off their key. If they want mail after all, have it tried again on the student's page.";
+    }
 }
 
 impl DigestMoney {
