@@ -34,7 +34,7 @@ pub(crate) struct KeyRow {
 }
 
 /// A key whose name is not a grant's.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(crate) struct ForeignRow {
     pub(crate) key: KeyHash,
     pub(crate) name: String,

@@ -57,7 +57,7 @@ pub(crate) struct RunContext {
 }
 
 /// How the sync stood when the run began.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Baseline {
     pub(crate) began_at: Moment,
     /// When the last full listing before this one began.

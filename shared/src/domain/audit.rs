@@ -11,7 +11,7 @@ use crate::domain::values::id::{GrantId, PersonId, ProgrammeId, new_ulid};
 use crate::domain::values::partition::{grant_partition_of, programme_partition};
 use crate::schema::{ACCOUNT, AUDIT, begin, key, stored};
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Actor {
     Student,

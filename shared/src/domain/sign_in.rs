@@ -89,7 +89,7 @@ pub struct LiveLink {
 
 /// Who asked for a link: a browser, and whoever has signed on in it and waits for a code. Such have limits of their own, and their codes
 /// work there alone, so that whoever else types the address keeps nobody from connecting it; it would take seven who sign on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Asker {
     #[serde(rename = "asked_by")]
     pub browser: BrowserTokenHash,

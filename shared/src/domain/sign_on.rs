@@ -14,7 +14,7 @@ use crate::schema::{key, stored};
 pub const SIGN_ON_LASTS: SignedDuration = SignedDuration::from_mins(10);
 
 /// Who somebody is at a provider: a hash of the issuer and of the subject there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Identity(String);
 

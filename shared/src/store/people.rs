@@ -67,7 +67,7 @@ pub struct KnownPerson {
 }
 
 /// The address of a link. Whether the link is still valid is in the address's own item.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Link {
     pub link: LinkTokenHash,
     pub address: MatchedAddress,

@@ -17,7 +17,7 @@ pub const LONGEST_REASON: usize = 500;
 
 /// Names and values in the order in which they were sent. As an extractor it reads the form of somebody who
 /// is not signed in, and refuses what none of our forms sends.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct Fields(Vec<(String, String)>);
 
 #[derive(Debug, Clone, Copy, PartialEq)]

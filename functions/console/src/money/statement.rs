@@ -23,7 +23,7 @@ use crate::kit::listing::{Cell, Column, Listing, column};
 use crate::kit::{csv_file, paths};
 
 /// The days as a query asks for them; without any, the last month.
-#[derive(Default, Deserialize)]
+#[derive(Deserialize)]
 pub(crate) struct DaysQuery {
     #[serde(default)]
     from: String,

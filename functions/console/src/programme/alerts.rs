@@ -36,7 +36,7 @@ struct AlertsPage<'a> {
 const ALL: &str = "all";
 
 /// The kind of the mails that are listed, or [`ALL`] of them; without one the alerts.
-#[derive(Default, Deserialize)]
+#[derive(Deserialize)]
 pub(crate) struct KindQuery {
     #[serde(default)]
     kind: String,

@@ -34,7 +34,7 @@ use self::jobs::JobDeadlines;
 use self::steps::Plan;
 use crate::people::erase;
 
-#[derive(Debug, Default, PartialEq, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(crate) struct WorkReport {
     /// Why it did nothing more.
     #[serde(skip_serializing_if = "Option::is_none")]

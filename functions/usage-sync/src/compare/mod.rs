@@ -38,7 +38,7 @@ pub(crate) struct RestrictedKey {
 }
 
 /// Something to be done about a grant, if it still holds by then.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub(crate) struct Finding {
     pub(crate) programme: ProgrammeId,
     pub(crate) grant: GrantId,

@@ -59,7 +59,7 @@ pub enum Logged {
 }
 
 /// The error of an act without anything to change: it is done already, or no longer possible.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Unchanged;
 
 /// What a change reserves more in the budget. Nothing is given back but by the next count of the whole budget.

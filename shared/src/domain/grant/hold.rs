@@ -6,7 +6,7 @@ use crate::domain::audit::{Act, Actor};
 use crate::domain::programme::role::Role;
 
 /// The holds of a grant: why it may not have a live key now, beside its state.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Holds {
     pub paused: Option<Pause>,
     /// The time since which the roster does not name the person.
@@ -17,7 +17,7 @@ pub struct Holds {
     pub unused: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pause {
     pub by: Actor,
     /// The role in which the person paused it; a lower role cannot release the pause.
@@ -37,7 +37,7 @@ pub enum HoldKind {
 }
 
 /// A hold to be put on or released; a pause carries the role of the person.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Hold {
     Paused {
         role: Role,

@@ -23,7 +23,7 @@ use crate::domain::values::window::end_of_utc_day;
 const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// An announced end of a key, and the time until which the key was promised to work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct AnnouncedEnd {
     pub at: Moment,
     pub until: Moment,
@@ -38,7 +38,7 @@ pub enum NoticeDelivery {
     Void,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Rule {
     Announce(StudentNotice),
     /// The key was unused for as long as the programme allows, and this was announced.

@@ -62,7 +62,7 @@ pub const GRACE: SignedDuration = SignedDuration::from_hours(1);
 /// lost its network.
 pub const FREE_REPLACEMENT: SignedDuration = SignedDuration::from_mins(15);
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Grant {
     pub programme: ProgrammeId,
     #[serde(rename = "grant")]
@@ -119,7 +119,7 @@ stored! {
 }
 
 /// The person a grant is for. Together with the person's own items this is the only home of names and addresses.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Person {
     pub address: EmailAddress,
     pub name: Option<String>,
@@ -136,7 +136,7 @@ impl Person {
 
 masked!(Person, PersonChange, MoreRequest);
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub enum GrantState {
     Invited,
@@ -152,14 +152,14 @@ pub enum GrantState {
 }
 
 /// The job that changed a grant last, and how long the timeline was then.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct JobMark {
     pub job: Ulid,
     pub entries: u64,
 }
 
 /// The job for which a grant is changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct OfJob {
     pub job: Ulid,
     /// How long the timeline was when the file was compared that it applies: whoever something else was done to since is left as they are.
@@ -167,7 +167,7 @@ pub struct OfJob {
 }
 
 /// The right to record the key of the newest claim, and until when nobody else may begin one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClaimLease {
     pub nonce: Nonce,
     pub until: Moment,
@@ -207,7 +207,7 @@ crate::named! {
 }
 
 /// A key that this grant's claims made, or that is taken for one of them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GrantKey {
     /// The number of the claim that made it.
     pub epoch: Epoch,
@@ -241,7 +241,7 @@ pub struct KeyGuardrail {
     pub id: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KeyAbsence {
     Missing,

@@ -10,7 +10,7 @@ use crate::schema::Queue;
 /// How long a request stands where nobody changes the cap. It may be made again only then, whatever became of it.
 pub const MORE_REQUEST_LASTS: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct MoreRequest {
     pub asked_at: Moment,
     /// The student's own words, which nothing but this item repeats.

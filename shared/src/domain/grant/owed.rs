@@ -24,7 +24,7 @@ pub struct KeyCall {
 }
 
 /// The answer to a call: when that was noted and sent, and whether it said what the key used, which is recorded by now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Answered {
     pub noted: Moment,
     pub sent: Moment,
@@ -62,7 +62,7 @@ impl Urgency {
 
 /// The last reading of a key that is off; until it is made, the key may have used all that it could. It is made a quarter of an hour after
 /// an answer that said that it is off and what it used until then.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FinalReading {
     /// Once the provider answers that the key is off; what it used by then is asked for at once.
@@ -73,7 +73,7 @@ pub enum FinalReading {
 pub const LONGEST_BACKOFF: SignedDuration = SignedDuration::from_hours(1);
 
 /// That the last calls failed, and until when no other is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Backoff {
     pub tries: u32,
     pub until: Moment,

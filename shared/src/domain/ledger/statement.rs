@@ -18,13 +18,13 @@ use crate::domain::values::money::{Usd, each_in_cents};
 use crate::domain::values::window::{end_of_utc_day, utc_date, utc_midnight};
 
 /// The whole UTC days that a statement is asked for, both included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct StatementDays {
     pub first: Date,
     pub last: Date,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Statement {
     pub days: StatementDays,
     pub from: Moment,
@@ -41,7 +41,7 @@ pub struct Statement {
 }
 
 /// A cost code that was changed after the beginning of a statement, whose rows all stand under the one of today.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CodeChange {
     pub programme: ProgrammeId,
     pub before: String,
@@ -49,7 +49,7 @@ pub struct CodeChange {
     changed_on: Date,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StatementRow {
     /// The programme, its name and its cost code; `None` for what is no programme's.
     pub programme: Option<ProgrammeId>,

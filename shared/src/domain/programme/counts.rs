@@ -40,7 +40,7 @@ impl Stage {
 }
 
 /// Each person of the roster is counted once, at the furthest that they have come.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Counts {
     pub bounced: i64,
     pub invited: i64,

@@ -31,7 +31,7 @@ use crate::schema::{Queue, begin, key, stored};
 
 pub use basis::{Basis, Byok};
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Programme {
     #[serde(rename = "programme")]
     pub id: ProgrammeId,
@@ -54,7 +54,7 @@ stored! {
 }
 
 /// The settings that people make on a programme. The group in which a setting stands says what an edit of it moves.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     pub name: String,
     /// Whether there is a roster; a cost centre has none and only owns foreign keys.
@@ -71,14 +71,14 @@ pub struct Settings {
 }
 
 /// How much a student may spend: moves what is reserved, and the limits of keys.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Allowance {
     pub cap: Usd,
     pub group_caps: BTreeMap<String, Usd>,
 }
 
 /// What keys may call: moves guardrails.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct KeyRules {
     pub all: Rules,
     /// The models of groups that have their own, in place of those of all.
@@ -86,7 +86,7 @@ pub struct KeyRules {
 }
 
 /// The people who have a role: moves their roles.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct People {
     pub faculty: Vec<EmailAddress>,
     pub assistants: Vec<EmailAddress>,
@@ -96,7 +96,7 @@ pub struct People {
 }
 
 /// When students may have keys, and for how long one. Moves nothing by itself: claims and the nightly sync read it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Claims {
     pub claim_opens_at: Option<Moment>,
     pub claim_closes_at: Option<Moment>,
@@ -107,7 +107,7 @@ pub struct Claims {
 }
 
 /// Which mails are sent: moves nothing by itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Mails {
     pub thresholds: Vec<u8>,
     /// Whether assistants are alerted too.
@@ -117,7 +117,7 @@ pub struct Mails {
 }
 
 /// What is said to students and to finance: moves nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Texts {
     pub cost_code: Option<String>,
     pub terms: Option<String>,
@@ -145,7 +145,7 @@ impl Weekday {
 }
 
 /// The money of a programme, in one item, since every claim takes its reservation in it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Budget {
     pub programme: ProgrammeId,
     /// All the money that the programme may ever cost.

@@ -13,7 +13,7 @@ use crate::domain::programme::Settings;
 use crate::domain::values::money::Usd;
 
 /// The number of people under each cap, in the budget's item: whatever changes them moves them in its own transaction.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Unreserved(BTreeMap<String, i64>);
 

@@ -13,7 +13,7 @@ use crate::domain::values::window::days_between;
 use crate::schema::{NotPacked, packed, unpacked};
 
 /// The use of each day. The days and the opening always add up to the lifetime's use.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Packed", into = "Packed")]
 pub struct Days {
     /// The use before a day, on days that are not known.
@@ -49,7 +49,7 @@ pub enum Accuracy {
     Partly,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Sum {
     pub spent: Usd,
     pub accuracy: Accuracy,

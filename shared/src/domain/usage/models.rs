@@ -29,7 +29,7 @@ pub struct ModelRow {
     pub used: Sums,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelUse {
     /// The group within a programme, or of what is no programme's the name of the key; `None` without either.
     pub whose: Option<String>,

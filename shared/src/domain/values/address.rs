@@ -21,7 +21,7 @@ pub struct EmailAddress {
 }
 
 /// The name of a person, as somebody wrote it before their address.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PersonName(String);
 

@@ -46,7 +46,7 @@ impl Fingerprint {
 }
 
 /// The two ends of a key, masked as the provider shows it: `sk-or-v1-0e6...1c96`. Whatever it is made from, there is no more of a key in it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct KeyLabel(Box<str>);
 

@@ -15,7 +15,7 @@ pub const LAST_DAY: Date = date(2199, 12, 31);
 const MOST_YEARS: i64 = 10;
 
 /// A term, from 00:00 of the first day to 24:00 of the last.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "TermForm", into = "TermForm")]
 pub struct Term {
     starts_on: Date,

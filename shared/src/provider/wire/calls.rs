@@ -26,7 +26,7 @@ pub(crate) struct Call {
 }
 
 /// Whether a request with an unknown outcome may be sent again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Again {
     /// It only reads.
     Reads,

@@ -31,7 +31,7 @@ pub const JOB_LEASE: SignedDuration = SignedDuration::from_secs(60);
 const READ_AT_ONCE: usize = 16;
 
 /// A programme's job of one kind: the running one, or the last.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Job {
     pub programme: ProgrammeId,
     pub job: Ulid,
@@ -72,7 +72,7 @@ stored! {
     waits |job| job.waits()
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "work", rename_all = "lowercase")]
 pub enum Work {
     /// Applies the roster of the import with its id.
@@ -114,13 +114,13 @@ impl fmt::Display for JobPlace {
 }
 
 /// What was not done: to whom, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct UndoneStep {
     pub of: Subject,
     pub why: WhyUndone,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WhyUndone {
     Refused(ChangeRefused),
@@ -135,7 +135,7 @@ pub enum WhyUndone {
 /// How many a job names to whom something was not done.
 const MOST_NAMED: usize = 20;
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub enum JobState {
     /// Owned until the lease ends; afterwards any invocation may take it over. Where all is written, what the provider is to confirm is

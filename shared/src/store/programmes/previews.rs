@@ -125,7 +125,7 @@ stored! {
 }
 
 /// How many rows of a roster file change what.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct RosterChanges {
     pub added: usize,
     pub changed: usize,

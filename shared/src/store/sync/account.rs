@@ -32,7 +32,7 @@ stored! {
     BalanceReading () => key(ACCOUNT, "BALANCE")
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Account {
     pub as_of: Moment,
     pub ours: DailyUse,

@@ -56,7 +56,6 @@ pub(crate) struct TermsOfUse<'a> {
     pub(crate) hash: TermsHash,
 }
 
-#[derive(Default)]
 pub(crate) struct Offers {
     pub(crate) reveal: bool,
     pub(crate) replace: bool,

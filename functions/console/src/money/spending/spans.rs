@@ -17,7 +17,7 @@ use crate::kit::show;
 use crate::money::spending::by_model::words;
 
 /// The requested span, as the query string has it.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub(crate) struct SpanQuery {
     #[serde(default)]
     window: String,
@@ -34,7 +34,7 @@ pub(crate) struct SpanContext<'a> {
 }
 
 /// An amount on a page.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Figure {
     /// The amount; `None` when nothing of it is known, which is not zero.
     pub(crate) usd: Option<Usd>,

@@ -48,7 +48,7 @@ const SEPARATORS: [char; 3] = [',', ';', '\n'];
 const MOST_SOUGHT: usize = 5_000;
 
 /// A search among grants. An unknown state finds nothing.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct GrantSearch {
     q: String,

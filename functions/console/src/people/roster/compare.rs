@@ -22,7 +22,7 @@ pub(crate) enum AbsentRows {
 }
 
 /// One thing that a file says of somebody.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub(crate) enum RosterStep {
     /// From this line on.
     Add {
@@ -102,7 +102,7 @@ pub(crate) struct ConfirmedImport {
     pub(crate) places: BTreeSet<JobPlace>,
 }
 
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Default)]
 pub(crate) struct ImportPlan {
     pub(crate) steps: Vec<RosterStep>,
     /// The rows of the file in their order, then who is dropped.

@@ -68,7 +68,7 @@ pub(crate) struct RosterRow {
     pub(super) id: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[derive(Debug, PartialEq, thiserror::Error)]
 pub(crate) enum FileError {
     #[error(
         "This is a spreadsheet or another file that is not text. In the spreadsheet, save it as CSV (\"CSV UTF-8\"), and upload that."

@@ -24,7 +24,7 @@ pub enum DigestTrigger {
 }
 
 /// A digest that is due, with the days that it covers whenever it is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Due {
     pub week: Date,
     /// The completed UTC days of its week and of the week before.

@@ -24,7 +24,7 @@ mod due;
 pub use class::Class;
 pub use due::{DigestTrigger, Due, of_programme};
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Digest {
     pub programme: ProgrammeId,
     /// The Monday of the digest's calendar week, by which it is identified.
@@ -55,7 +55,7 @@ stored! {
     expires |digest| digest.found_at + OUTBOX_KEPT
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DigestMoney {
     pub budget: Budget,
     /// Whether keys made elsewhere count that are in use.
@@ -65,14 +65,14 @@ pub struct DigestMoney {
     pub spent: Days,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DigestLine {
     pub subject: LineSubject,
     pub this_week: Usd,
     pub week_before: Usd,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LineSubject {
     Group(String),
@@ -99,7 +99,7 @@ stored! {
     expires |kept| kept.as_of + OUTBOX_KEPT
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct DigestPeople {
     /// The completed UTC days of the week that they were looked at for.
     pub days: (Date, Date),
@@ -122,7 +122,7 @@ impl DigestPeople {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Spender {
     pub grant: GrantId,
     pub this_week: Usd,
@@ -133,7 +133,7 @@ pub struct Spender {
 }
 
 /// A group of people: how many they are, and the first of them.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct PeopleSample {
     pub count: u32,
     pub first: Vec<GrantId>,

@@ -373,7 +373,7 @@ pub struct Weeks {
 }
 
 /// Who used far more last week than they and their class usually do.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct StandingOut {
     pub usual_week: Usd,
     /// Those who used most, with what they used; the rest is counted.

@@ -38,7 +38,7 @@ pub struct UsageReport {
 }
 
 /// The use by day, the account's money and the user's own provider keys apart.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct DailyUse {
     pub credits: Days,
     pub byok: Days,
