@@ -228,18 +228,24 @@ mod tests {
     #[test]
     fn lines_are_the_largest_first() {
         let uses = [used("c", 5, 0), used("b", 3, 2), used("a", 5, 0), used("b", 3, 2), used("d", 1, 7)];
-        let shown = |byok, most| {
-            let lines = lines(uses.clone(), byok, most);
-            let line = |line: &ModelUse| (line.label().to_owned(), line.used.counted(byok), line.requests().unwrap());
-            lines.iter().map(line).collect::<Vec<_>>()
-        };
-        let line = |model: &str, dollars, requests| (model.to_owned(), usd(dollars * DOLLAR), requests);
-        let all = [line("b", 6, 2), line("a", 5, 1), line("c", 5, 1), line("d", 1, 1)];
-        assert_eq!(shown(Byok::Outside, 4), all);
-        assert_eq!(
-            shown(Byok::Inside, 2),
-            [line("b", 10, 2), line("d", 8, 1), line("2 further lines together", 10, 2)]
-        );
+        let lines = [(Byok::Outside, 4), (Byok::Inside, 2)].map(|(byok, most)| {
+            let mut shown = Vec::new();
+            for line in lines(uses.clone(), byok, most) {
+                let used = line.used.counted(byok).to_dollars();
+                shown.push(format!("{}: {used} in {:?}", line.label(), line.requests()));
+            }
+            shown.join("\n")
+        });
+        insta::assert_snapshot!(lines.join("\n\n"), @"
+        b: $6 in Some(2)
+        a: $5 in Some(1)
+        c: $5 in Some(1)
+        d: $1 in Some(1)
+
+        b: $10 in Some(2)
+        d: $8 in Some(1)
+        2 further lines together: $10 in Some(2)
+        ");
     }
 
     /// What keys used beyond the use known by model is a line of its own, where it is known.
