@@ -1,9 +1,9 @@
-//! The suite's explorations at their full size: many seeds, every pair of races, every call of every sweep, and what is tried
+//! The suite's explorations at their full size: many seeds, every call of every sweep, and what is tried
 //! before a release alone. It is built by `cargo xtask long` only; `cargo test` plays a fixed sample of it.
 
 // As in the suite's own binary, where these are at the root.
 #[cfg(test)]
-use suite::{changes, claim, console, mail, store, sync, watch};
+use suite::{changes, claim, console, mail, sync, watch};
 
 #[cfg(test)]
 mod coding_agents;
@@ -21,7 +21,6 @@ mod suite {
     pub(crate) mod mail;
     mod promises;
     mod statements;
-    pub(crate) mod store;
     mod sweeps;
     pub(crate) mod sync;
     pub(crate) mod watch;

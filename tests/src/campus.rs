@@ -17,7 +17,7 @@
 //! stands still and no schedule runs, but the stream is delivered: what runs is what the test calls.
 
 use std::collections::BTreeMap;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::sync::{Arc, Mutex};
 
 use bursar_core::clock::Moment;
@@ -565,6 +565,11 @@ pub fn reports(report: &Value, expected: &Value) {
     for (name, value) in expected.as_object().unwrap() {
         assert_eq!(&report[name], value, "{name} of {report}");
     }
+}
+
+/// Names of people with these numbers, such as `s007`.
+pub fn name_people(numbers: Range<usize>) -> Vec<&'static str> {
+    numbers.map(|number| &*format!("s{number:03}").leak()).collect()
 }
 
 /// The address of a name.

@@ -24,6 +24,11 @@ impl Visitor {
         Visitor(visitor::Visitor::new(origin, origin).unwrap().noted_by(note))
     }
 
+    /// Opens a page, and sends its form with this action.
+    pub async fn fill(&self, path: &str, action: &str, filled: &[(&str, &str)]) -> Page {
+        self.submit(&self.get(path).await, action, filled).await
+    }
+
     /// The same on another machine.
     #[must_use]
     pub fn calling_from(self, source: &str) -> Visitor {
@@ -63,6 +68,12 @@ impl Page {
     #[track_caller]
     pub fn form(&self, action: &str) -> Form {
         self.0.form(action).unwrap()
+    }
+
+    /// The token of the session, which each of its forms has.
+    #[track_caller]
+    pub fn csrf(&self) -> String {
+        self.form("/sign-out").value("csrf").unwrap().to_owned()
     }
 
     #[track_caller]

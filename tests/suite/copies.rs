@@ -10,7 +10,7 @@ use bursar_local::copies::{backup, restore};
 use bursar_local::folder::{Folder, Kind};
 use bursar_local::invoke::FunctionName::Claim;
 use bursar_local::stack::{Options, listen};
-use bursar_tests::campus::{ADMIN, Campus};
+use bursar_tests::campus::{ADMIN, Campus, name_people};
 use bursar_tests::faults::Matcher;
 use bursar_tests::stack::{self, Stack};
 use futures_util::future::join_all;
@@ -36,8 +36,7 @@ async fn a_backup_amid_claims_recovers() {
     let folder = Folder::open(&at("data"), Kind::Serve).unwrap();
     let mut campus = Campus::over(in_folder(&folder, stack::begins()).await);
     campus.programme("CS pilot", |_| {}).await;
-    let names: Vec<String> = (0..30).map(|number| format!("s{number:02}")).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let names = name_people(0..30);
     campus.students(&names[..10]).await;
     campus.keys().await;
     campus.students(&names).await;
@@ -58,7 +57,7 @@ async fn a_backup_amid_claims_recovers() {
     };
     let (_, copy) = tokio::join!(claim(&names[10..20]), copied);
     campus.minutes(2);
-    campus.replace("s03").await;
+    campus.replace(names[3]).await;
     claim(&names[20..]).await;
     // What the simulated provider has beyond the table is in the folder's state.
     let later = backup(&at("data"), &at("later"), now).unwrap();

@@ -77,12 +77,12 @@ async fn a_deleted_guardrail_is_made_again() {
     // A claim sees it first.
     assert_eq!(deleted().await, second);
     let student = campus.student("bob").await;
-    let refused = student.submit(&student.get("/my").await, "/my/cs-pilot/reveal", &[]).await;
+    let refused = student.fill("/my", "/my/cs-pilot/reveal", &[]).await;
     assert_eq!(refused.status, 502, "{:?}", refused.alerts());
     campus.judged().await;
     campus.minutes(2);
     campus.work().await;
-    let shown = student.submit(&student.get("/my").await, "/my/cs-pilot/reveal", &[]).await;
+    let shown = student.fill("/my", "/my/cs-pilot/reveal", &[]).await;
     assert_eq!(shown.status, 200, "{:?}", shown.alerts());
     campus.judged().await;
     let third = campus.guardrail().await.map(|guardrail| guardrail.id);

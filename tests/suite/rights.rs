@@ -204,7 +204,7 @@ async fn browsers(campus: &Campus) -> Vec<(Who, Visitor, String)> {
     let mut browsers = vec![(Who::Nobody, campus.browser(), String::new())];
     for (who, name) in WHO {
         let browser = campus.student(name).await;
-        let csrf = browser.get("/my").await.form("/sign-out").value("csrf").unwrap().to_owned();
+        let csrf = browser.get("/my").await.csrf();
         browsers.push((who, browser, csrf));
     }
     browsers

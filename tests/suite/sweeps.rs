@@ -376,7 +376,7 @@ async fn revoke_ends_a_grant_once() {
         let admin = campus.admin().await;
         let at = format!("{ID}/grants/{}", campus.id("ada"));
         let revoke = format!("{at}/revoke");
-        let look = admin.submit(&admin.get(&at).await, &revoke, &[]).await.expect(200);
+        let look = admin.fill(&at, &revoke, &[]).await.expect(200);
         let form = look.form(&revoke);
         (campus, (admin, form))
     };

@@ -72,10 +72,7 @@ async fn a_term_is_told_alike_everywhere() {
         if day == CLOSED {
             let (admin, path) = (story.campus.admin().await, format!("/console/programmes/{}", story.programmes[1].0));
             let sure = [("confirm", &*story.programmes[1].1.name)];
-            admin
-                .submit(&admin.get(&format!("{path}/settings")).await, &format!("{path}/close"), &sure)
-                .await
-                .expect(303);
+            admin.fill(&format!("{path}/settings"), &format!("{path}/close"), &sure).await.expect(303);
         }
         story.campus.pass(12).await;
         story.mails(None);

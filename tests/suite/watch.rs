@@ -17,7 +17,7 @@ use bursar_core::store::{Account, Author, Erasure, Job, JobState, SyncState, Tot
 use bursar_local::invoke::{FunctionName, InvokeError};
 use bursar_local::provider::Nano;
 use bursar_local::ses::Fault as MailFault;
-use bursar_tests::campus::{ADMIN, Campus, address};
+use bursar_tests::campus::{ADMIN, Campus, address, name_people};
 use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::office::{conclude, soon};
 use bursar_tests::permissions::TEMPLATE;
@@ -107,8 +107,7 @@ async fn what_a_roster_may_claim_is_told_on_its_day() {
     campus.budget(5_000).await;
     campus.sync().await;
     assert_eq!(told(&campus).await, NOTHING);
-    let names: Vec<String> = (0..200).map(|number| format!("s{number}")).collect();
-    campus.students(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    campus.students(&name_people(0..200)).await;
     campus.minutes(60);
     assert_eq!(told(&campus).await, ["Buy $3,800 of credit now"], "within the budget of $5,000");
     assert!(campus.has_logged("\"to_buy_usd\":\"3800.000000\""), "for the runbook's checks before claim day");
@@ -249,8 +248,7 @@ async fn mail_that_no_mail_can_tell_of_rings() {
 /// SES takes all links, and the university's own mail server holds most of them, or delays them.
 #[tokio::test]
 async fn links_that_do_not_arrive_ring() {
-    let names: Vec<String> = (0..12).map(|number| format!("s{number}")).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let names = name_people(0..12);
     for (mail_events, asked, arrived, returned, rung) in [
         (Some("bursar"), 12, 4, 1, 1),
         (Some("bursar"), 12, 5, 1, 0),

@@ -180,7 +180,7 @@ async fn a_groups_cap_follows_its_members() {
     campus.work().await;
     assert_eq!(campus.limits(), [dollars(30), dollars(20)], "the other group's, and the programme's");
     campus.judged().await;
-    assert_eq!(admin.submit(&admin.get(GROUPS).await, GROUPS, &[(b, "")]).await.status, 303);
+    assert_eq!(admin.fill(GROUPS, GROUPS, &[(b, "")]).await.status, 303);
     campus.work().await;
     assert_eq!(campus.limits(), [dollars(20), dollars(20)], "blank means the programme's");
     campus.judged().await;

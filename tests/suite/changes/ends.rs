@@ -59,7 +59,7 @@ async fn a_look_before_the_end_changes_nothing() {
     campus.sync().await;
     let overview = admin.get(ID).await.readable();
     assert!(overview.contains("People 1 of 1 have claimed"), "{overview}");
-    let look = admin.submit(&admin.get(SETTINGS).await, CLOSE, &[("reason", "over")]).await.expect(200);
+    let look = admin.fill(SETTINGS, CLOSE, &[("reason", "over")]).await.expect(200);
     for look in [&look, &admin.get(CLOSE).await.expect(200)] {
         let numbers = ["close-keys", "close-without"].map(|hook| look.one(hook).text);
         assert_eq!((numbers, look.one("close-unspent").get("data-usd")), (["1", "0"].map(str::to_owned), "20.000000"));
@@ -87,7 +87,7 @@ async fn the_next_term_has_all_but_money_and_is_made_once() {
     assert_eq!(campus.edit(&admin, &set).await.status, 303);
     applied(&admin, "add", "email,group\nada@example.edu,A\nbob@example.edu,B\n").await;
     let groups = format!("{ID}/groups");
-    assert_eq!(admin.submit(&admin.get(&groups).await, &groups, &[("cap_usd.A", "5")]).await.status, 303);
+    assert_eq!(admin.fill(&groups, &groups, &[("cap_usd.A", "5")]).await.status, 303);
     campus.revoke("cid").await;
     campus.judged().await;
 
@@ -122,7 +122,7 @@ async fn the_next_term_has_all_but_money_and_is_made_once() {
     assert_eq!(people, [("ada@example.edu", Some("A")), ("bob@example.edu", Some("B"))]);
     assert_eq!(jobs(&admin.get("/console/programmes/cs-pilot-2").await), [job("import", "done", 2, 2)]);
 
-    let alone = admin.submit(&admin.get(NEW).await, CREATE, &[("name", "Alone")]).await;
+    let alone = admin.fill(NEW, CREATE, &[("name", "Alone")]).await;
     assert_eq!(alone.location(), Some("/console/programmes/alone"));
     let seen = campus.judged().await;
     assert!(!seen.grants.values().any(|grant| grant.programme.as_str() == "alone"), "the roster was not wished");
@@ -147,7 +147,7 @@ async fn a_large_roster_is_taken_along_by_a_job() {
     let fields = [("name", "Next"), ("with_roster", "on")];
     // The request dies while its first people are being added.
     campus.gate.at(Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Console).nth(4), Fault::KillAfter);
-    assert!(admin.submit(&admin.get(NEW).await, CREATE, &fields).await.status >= 500);
+    assert!(admin.fill(NEW, CREATE, &fields).await.status >= 500);
     while admin.get("/console/programmes/next").await.attributes("job", "data-state") == ["running"] {
         campus.minutes(2);
         campus.work().await;

@@ -6,7 +6,7 @@ use bursar_core::domain::grant::{Grant, HoldKind};
 use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::window::Reset;
 use bursar_core::store::{ActContext, Enrolment, Job, Work, items};
-use bursar_tests::campus::{address, reports};
+use bursar_tests::campus::{address, name_people, reports};
 use bursar_tests::faults::Service;
 use jiff::SignedDuration;
 
@@ -123,8 +123,7 @@ async fn a_close_ends_all_other_work() {
 
 #[tokio::test]
 async fn a_silent_provider_is_asked_a_few_times_a_round() {
-    let names: Vec<String> = (0..18).map(|number| format!("s{number}")).collect();
-    let campus = class_of(600, &names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let campus = class_of(600, &name_people(0..18)).await;
     let admin = campus.admin().await;
     campus.judged().await;
     let down = goes_down(&campus, "provider:*");
@@ -442,7 +441,7 @@ async fn a_batch_done_twice_undoes_nothing() {
     let ticks = ["ada", "bob"].map(|name| format!("tick.{}", campus.id(name)));
     let resume = async || {
         let fields = [("act", "resume"), (&*ticks[0], "on"), (&*ticks[1], "on")];
-        let shown = admin.submit(&admin.get(&grants).await, &bulk, &fields).await.expect(200);
+        let shown = admin.fill(&grants, &bulk, &fields).await.expect(200);
         admin.submit(&shown, &bulk, &[]).await
     };
     let is_paused = async |name: &str| campus.grant(name).await.holds.has(HoldKind::Paused);
@@ -467,7 +466,7 @@ async fn a_batch_done_twice_undoes_nothing() {
 
     // A mail that was sent is not told as one that may not be.
     campus.finish_work().await;
-    let shown = admin.submit(&admin.get(&grants).await, &bulk, &[("act", "resend")]).await.expect(200);
+    let shown = admin.fill(&grants, &bulk, &[("act", "resend")]).await.expect(200);
     campus.gate.at(write_of_console(5), Fault::KillBefore);
     admin.submit(&shown, &bulk, &[]).await;
     campus.finish_work().await;

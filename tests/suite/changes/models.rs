@@ -73,7 +73,7 @@ async fn unknown_models_are_refused() {
     // What was named before is asked for by nobody, so that another field can be saved whatever the provider lists.
     let down = goes_down(&campus, LIST);
     assert_eq!(campus.edit(&admin, &[("contact", "room 2")]).await.status, 303);
-    assert_eq!(admin.submit(&admin.get(GROUPS).await, GROUPS, &[("cap_usd.A", "7")]).await.status, 303);
+    assert_eq!(admin.fill(GROUPS, GROUPS, &[("cap_usd.A", "7")]).await.status, 303);
     comes_up(&campus, down);
     campus.judged().await;
     campus.finish_faulted().await;

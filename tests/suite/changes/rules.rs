@@ -42,7 +42,7 @@ async fn a_group_is_held_to_its_own_models() {
     // Whoever comes to the group, and whoever makes a key in it, is under its rules; whoever leaves it is not any more.
     applied(&admin, "add", "email,group\nada@example.edu,B\nbob@example.edu,A\neve@example.edu,A\n").await;
     let eve = campus.student("eve").await;
-    let eve = eve.submit(&eve.get("/my").await, "/my/cs-pilot/reveal", &[]).await.expect(200).one("key").text;
+    let eve = eve.fill("/my", "/my/cs-pilot/reveal", &[]).await.expect(200).one("key").text;
     campus.finish_work().await;
     for (key, status) in [(&ada, 200), (&bob, 403), (&eve, 403)] {
         assert_eq!(asks(&campus, key, SONNET).await, status);
@@ -52,7 +52,7 @@ async fn a_group_is_held_to_its_own_models() {
     // Every key follows its guardrail, and none is moved: not when the group loses its rules, nor when it has others again.
     let assigned = campus.gate.calls().iter().filter(|made| made.name.to_string() == ASSIGN).count();
     for (models, sonnet) in [("", 200), (GEMINI, 403)] {
-        assert_eq!(admin.submit(&admin.get(GROUPS).await, GROUPS, &[("models.A", models)]).await.status, 303);
+        assert_eq!(admin.fill(GROUPS, GROUPS, &[("models.A", models)]).await.status, 303);
         campus.finish_work().await;
         for key in [&bob, &eve] {
             assert_eq!(asks(&campus, key, SONNET).await, sonnet, "blank means the programme's");
@@ -103,7 +103,7 @@ async fn a_refused_list_keeps_nobody_else_from_theirs() {
     campus.finish_work().await;
     let make = Matcher::call("provider:POST /guardrails");
     let refused = campus.gate.at(make.every(), Fault::Status(400));
-    assert_eq!(admin.submit(&admin.get(GROUPS).await, GROUPS, &[("models.A", SONNET)]).await.status, 303);
+    assert_eq!(admin.fill(GROUPS, GROUPS, &[("models.A", SONNET)]).await.status, 303);
     assert_eq!(campus.edit(&admin, &[("models", GEMINI)]).await.status, 303);
     campus.finish_work().await;
     assert_eq!(may(&campus, &["ada", "bob"]), [[GEMINI], [GEMINI]], "ada waits under the programme's");
@@ -111,7 +111,7 @@ async fn a_refused_list_keeps_nobody_else_from_theirs() {
     campus.gate.lift(refused);
     // Blank, and the same list again: nobody waits for the pause after the refusal.
     for models in ["", SONNET] {
-        assert_eq!(admin.submit(&admin.get(GROUPS).await, GROUPS, &[("models.A", models)]).await.status, 303);
+        assert_eq!(admin.fill(GROUPS, GROUPS, &[("models.A", models)]).await.status, 303);
     }
     campus.finish_work().await;
     assert_eq!(may(&campus, &["ada", "bob"]), [[SONNET], [GEMINI]]);
@@ -164,7 +164,7 @@ async fn rules_of_many_groups_go_on() {
     let slow = [2, 3, 4].map(|nth| campus.gate.hold_answers(Matcher::call(make).nth(nth)));
     let names = groups.map(|of| format!("models.{of}"));
     let fields: Vec<(&str, &str)> = names.iter().map(|name| (&**name, MINI)).collect();
-    admin.submit(&admin.get(GROUPS).await, GROUPS, &fields).await.expect(303);
+    admin.fill(GROUPS, GROUPS, &fields).await.expect(303);
     let count = |call: &str| campus.gate.calls().iter().filter(|made| made.name.to_string() == call).count();
     assert!(count(make) < 9 && count("provider:GET /guardrails") == 1, "{} were begun", count(make));
     campus.run(FunctionName::Console, json!({"task": "work"})).await.unwrap();

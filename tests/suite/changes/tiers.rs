@@ -60,9 +60,9 @@ async fn every_key_follows_its_tier() {
     let (ada, bob) = (claims(&mut campus, "ada").await, claims(&mut campus, "bob").await);
     applied(&admin, "add", "email,group\nada@example.edu,A\n").await;
     let groups = "/console/programmes/cs-pilot/groups";
-    let unknown = admin.submit(&admin.get(groups).await, groups, &[("models.A", "gold")]).await;
+    let unknown = admin.fill(groups, groups, &[("models.A", "gold")]).await;
     assert!(unknown.status == 422 && unknown.alerts()[1].contains("basic, free, pro"), "{:?}", unknown.alerts());
-    assert_eq!(admin.submit(&admin.get(groups).await, groups, &[("models.A", "basic")]).await.status, 303);
+    assert_eq!(admin.fill(groups, groups, &[("models.A", "basic")]).await.status, 303);
     campus.finish_work().await;
     let asked = async |model| (asks(&campus, &ada, model).await, asks(&campus, &bob, model).await);
     assert_eq!((asked(MINI).await, asked(SONNET).await), ((200, 200), (403, 200)));

@@ -46,7 +46,7 @@ async fn no_secret_of_a_journey_is_left_where_it_does_not_belong() {
     show_key(&campus, student, "reveal", &mut watch).await;
     // Every kind of refusal that a person who is signed in can get.
     let (path, my) = (campus.my("reveal"), student.get("/my").await);
-    let csrf = my.form("/sign-out").value("csrf").unwrap().to_owned();
+    let csrf = my.csrf();
     let epoch = [("csrf", csrf.as_str()), ("epoch", "0")];
     student.post(&path, &epoch).await.expect(409);
     student.post(&path, &epoch[..1]).await.expect(422);
@@ -145,7 +145,7 @@ async fn arrives(campus: &mut Campus, watch: &mut Watch) -> Visitor {
     campus.browser().post(&path, &[]).await.expect(403);
 
     let (session, asking) = (visitor.cookie("bursar").unwrap(), visitor.cookie("bursar-ask").unwrap());
-    let csrf = visitor.get("/my").await.form("/sign-out").value("csrf").unwrap().to_owned();
+    let csrf = visitor.get("/my").await.csrf();
     let link = path.strip_prefix("/c/").unwrap();
     for (what, text, answers, mails) in [
         ("a link or code", link, 0, 1),

@@ -4,7 +4,7 @@
 use bursar_core::domain::values::money::Usd;
 use bursar_local::provider::Nano;
 use bursar_tests::aws;
-use bursar_tests::campus::Campus;
+use bursar_tests::campus::{Campus, name_people};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
@@ -41,10 +41,10 @@ async fn ask(campus: &Campus, key: &str, model: &str, max_tokens: Option<u32>, c
 /// 16,384 tokens.
 #[tokio::test]
 async fn a_hall_is_told_to_wait() {
-    let names: Vec<String> = (0..30).map(|number| format!("student-{number}")).collect();
+    let names = name_people(0..30);
     let mut campus = Campus::open().await;
     campus.programme("CS pilot", |_| {}).await;
-    campus.students(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    campus.students(&names).await;
     let mut keys = Vec::new();
     for name in &names {
         keys.push(campus.reveal(&campus.student(name).await).await);
@@ -168,12 +168,12 @@ async fn what_the_class_used_lately_may_be_too_dear() {
 /// Signs beside the models say what is dear, and from ten students on what a day of work cost here: one day in ten less, and one more.
 #[tokio::test]
 async fn pages_say_what_is_dear() {
-    let names: Vec<String> = (0..10).map(|number| format!("student-{number}")).collect();
+    let names = name_people(0..10);
     let mut campus = Campus::at("2026-11-09T12:00:00Z").await;
     let models = [MEDIUM, "google/gemini-2.5-flash", SMALL].map(str::to_owned);
     campus.programme("CS pilot", |settings| settings.rules.all.models = models.to_vec()).await;
     campus.work().await;
-    campus.students(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    campus.students(&names).await;
     campus.keys().await;
     for (cents, told) in [(&[10; 9][..], false), (&[1, 4, 10, 10, 10, 10, 10, 31, 31, 50], true)] {
         for (name, cents) in names.iter().zip(cents) {
@@ -181,7 +181,7 @@ async fn pages_say_what_is_dear() {
         }
         campus.hours(24);
         campus.sync().await;
-        let my = campus.student(&names[0]).await.get("/my").await.expect(200).readable();
+        let my = campus.student(names[0]).await.get("/my").await.expect(200).readable();
         let overview = campus.admin().await.get("/console/programmes/cs-pilot").await.expect(200).readable();
         let priced = "claude-sonnet-4.5 $$$, google/gemini-2.5-flash $$, openai/gpt-4o-mini $. Less than $2 for a";
         assert!(my.contains(priced) && overview.contains(priced), "{my}\n{overview}");

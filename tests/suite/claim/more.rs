@@ -15,7 +15,7 @@ async fn faculty_read_a_request_for_more_and_answer_it() {
     let ada = enrol(&mut campus, "ada").await;
     let more = campus.my("more");
     assert!(!ada.get("/my").await.offers(&more), "there is no key to have more on");
-    let csrf = ada.get("/my").await.form("/sign-out").value("csrf").unwrap().to_owned();
+    let csrf = ada.get("/my").await.csrf();
     ada.post(&more, &[("csrf", &csrf), ("reason", "all")]).await.expect(409);
     campus.reveal(&ada).await;
     campus.spend("ada", "16.40");
@@ -23,7 +23,7 @@ async fn faculty_read_a_request_for_more_and_answer_it() {
     campus.settle().await;
 
     let faye = campus.student("faye").await;
-    faye.submit(&faye.get("/my").await, "/my/mails", &[("digest", "off"), ("reminders", "off")]).await.expect(303);
+    faye.fill("/my", "/my/mails", &[("digest", "off"), ("reminders", "off")]).await.expect(303);
     let form = ada.get("/my").await;
     for wrong in ["", " \u{200B}\r\n", "ten \u{202E}gnp.exe", &"é".repeat(501)] {
         let page = ada.submit(&form, &more, &[("reason", wrong)]).await.expect(422);

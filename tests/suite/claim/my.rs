@@ -109,7 +109,7 @@ async fn each_programme_has_examples_without_the_key() {
     assert_eq!((examples.len(), examples.iter().filter(of_seminar).count()), (18, 9));
 
     for programme in ["cs-pilot", "seminar"] {
-        ada.submit(&ada.get("/my").await, &format!("/my/{programme}/leaked"), &[]).await.expect(303);
+        ada.fill("/my", &format!("/my/{programme}/leaked"), &[]).await.expect(303);
     }
     let my = ada.get("/my").await.expect(200);
     assert!(explains_refusals(&my) && my.examples().is_empty(), "of the former keys: {}", my.readable());

@@ -169,7 +169,7 @@ async fn sign_ins_are_logged_without_names() {
     ada.post("/my/mails", &[("csrf", "0"), ("digest", "off")]).await.expect(403);
     ada.get("/console/account").await.expect(404);
     ada.get("/console").await.expect(404);
-    let csrf = ada.get("/my").await.form("/sign-out").value("csrf").unwrap().to_owned();
+    let csrf = ada.get("/my").await.csrf();
     ada.post("/my/another/reveal", &[("csrf", &csrf)]).await.expect(404);
     let logs = campus.logs.all().into_iter().map(|line| line.text);
     let said: Vec<String> =
@@ -221,7 +221,7 @@ async fn signing_in_leads_to_the_page() {
     let people = campus.console("/people");
     assert_eq!(admin.get(&people).await.expect(303).location(), Some(&*campus.console("")));
     let close = campus.console("/close");
-    let preview = admin.submit(&admin.get(&campus.console("/settings")).await, &close, &[]).await.expect(200);
+    let preview = admin.fill(&campus.console("/settings"), &close, &[]).await.expect(200);
     campus.hours(9);
     admin.submit(&preview, &close, &[("confirm", "CS pilot")]).await.expect(401);
     assert_eq!(signs_in(&campus, &admin, "admin").await, close);

@@ -198,12 +198,12 @@ async fn no_lie_signs_in() {
     let closed = campus.browser();
     let asked = provider.times_described();
     for _ in 0..3 {
-        pages.push(closed.submit(&closed.get("/").await, "/sign-on", &[]).await.expect(403));
+        pages.push(closed.fill("/", "/sign-on", &[]).await.expect(403));
     }
     assert_eq!(provider.times_described(), asked + 1, "a failure is kept for ten seconds");
     campus.minutes(1);
     provider.lies(Lie::Metadata);
-    pages.push(closed.submit(&closed.get("/").await, "/sign-on", &[]).await.expect(403));
+    pages.push(closed.fill("/", "/sign-on", &[]).await.expect(403));
     campus.minutes(1);
     provider.lies(None);
     provider.take_posts();

@@ -12,7 +12,7 @@ use super::*;
 const ADMINS: &str = "/console/admins";
 
 async fn change(admin: &Visitor, act: &str, email: &str) -> Page {
-    let csrf = admin.get("/my").await.form("/sign-out").value("csrf").unwrap().to_owned();
+    let csrf = admin.get("/my").await.csrf();
     admin.post(ADMINS, &[("csrf", &csrf), ("act", act), ("email", email)]).await
 }
 

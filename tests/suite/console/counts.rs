@@ -5,6 +5,7 @@ use bursar_core::domain::programme::counts::{Counts, Stage};
 use bursar_core::domain::values::money::Usd;
 use bursar_local::inbox::Contents;
 use bursar_local::invoke::FunctionName;
+use bursar_tests::campus::name_people;
 use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::office::soon;
 use bursar_tests::visitor::{Form, Visitor};
@@ -88,10 +89,9 @@ async fn a_key_handed_back_counts_once_whatever_job_runs() {
     };
     campus.programme("CS pilot", shape).await;
     campus.budget(5000).await;
-    let names: Vec<String> = (1..=102).map(|number| format!("s{number}")).collect();
-    campus.students(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
-    for number in 103..=200 {
-        campus.student_in(&format!("s{number}"), Some("Lab B")).await;
+    campus.students(&name_people(1..103)).await;
+    for name in name_people(103..201) {
+        campus.student_in(name, Some("Lab B")).await;
     }
     let by = &bursar_core::domain::audit::Actor::Rule;
     let lower = Some(Usd::from_micros(7_010_000));
@@ -104,8 +104,8 @@ async fn a_key_handed_back_counts_once_whatever_job_runs() {
 
     // A cap of another student is set by an act on many.
     let (admin, bulk) = (campus.admin().await, format!("{GRANTS}/bulk"));
-    let cap = [("act", "cap"), ("cap_usd", "21"), ("q", "s7@example.edu")];
-    let shown = admin.submit(&admin.get(GRANTS).await, &bulk, &cap).await.expect(200);
+    let cap = [("act", "cap"), ("cap_usd", "21"), ("q", "s007@example.edu")];
+    let shown = admin.fill(GRANTS, &bulk, &cap).await.expect(200);
     assert!(shown.readable().contains("$4,967.01 now, $4,968.01 afterwards"), "{}", shown.readable());
     admin.submit(&shown, &bulk, &[]).await.expect(303);
     campus.finish_work().await;
@@ -113,11 +113,11 @@ async fn a_key_handed_back_counts_once_whatever_job_runs() {
     assert_eq!(implied(&campus).await, "4968.010000");
 
     // Pauses of who never had a key, and of who handed one back; the last reading of it; and the night.
-    for name in ["s8", "s115"] {
+    for name in ["s008", "s115"] {
         campus.hold(name, HoldKind::Paused).await;
     }
     assert_eq!(implied(&campus).await, "4948.010000");
-    for name in ["s8", "s115"] {
+    for name in ["s008", "s115"] {
         campus.table.act(campus.on(name), |view, now| view.release(HoldKind::Paused, by, now)).await.unwrap();
     }
     campus.pass_minutes(20).await;
@@ -135,8 +135,7 @@ async fn eighteen_of_twenty() -> Campus {
     let mut campus = Campus::at("2026-11-28T08:00:00Z").await;
     campus.programme("CS pilot", staff).await;
     campus.budget(400).await;
-    let names: Vec<String> = (1..=16).map(|number| format!("s{number}")).collect();
-    campus.students(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    campus.students(&name_people(1..17)).await;
     campus.students_with_keys(&["emeka", "jamal"]).await;
     campus.students(&["wanda", "yuri"]).await;
     campus
@@ -146,7 +145,7 @@ async fn eighteen_of_twenty() -> Campus {
 async fn a_raise_says_what_it_costs_others() {
     let campus = eighteen_of_twenty().await;
     let emeka = campus.student("emeka").await;
-    emeka.submit(&emeka.get("/my").await, &campus.my("more"), &[("reason", "Two models.")]).await.expect(303);
+    emeka.fill("/my", &campus.my("more"), &[("reason", "Two models.")]).await.expect(303);
     let path = format!("{GRANTS}/{}", campus.id("emeka"));
     let faye = campus.student("faye").await;
     let card = faye.get(&path).await;
@@ -176,10 +175,10 @@ async fn what_comes_free_tonight_is_said() {
         let path = format!("{GRANTS}/{}", campus.id(name));
         for cap in caps {
             campus.minutes(2);
-            faye.submit(&faye.get(&path).await, &format!("{path}/cap"), &[("cap_usd", cap)]).await.expect(303);
+            faye.fill(&path, &format!("{path}/cap"), &[("cap_usd", cap)]).await.expect(303);
         }
     };
-    caps("s1", &["30"]).await;
+    caps("s001", &["30"]).await;
     caps("jamal", &["25", "20", "26", "22"]).await;
     let page = faye.get(ID).await;
     let of = |page: &bursar_tests::visitor::Page, hook: &str| page.one(hook).get("data-usd").to_owned();
@@ -191,11 +190,10 @@ async fn what_comes_free_tonight_is_said() {
         "Free $19.00 2 can still claim a key, but there is room for none of them; $9 comes free with tonight's check";
     assert!(page.readable().contains(bites), "{}", page.readable());
     let path = format!("{GRANTS}/{}", campus.id("emeka"));
-    let refused = faye.submit(&faye.get(&path).await, &format!("{path}/cap"), &[("cap_usd", "40")]).await.expect(409);
+    let refused = faye.fill(&path, &format!("{path}/cap"), &[("cap_usd", "40")]).await.expect(409);
     let why = "only $19.00 is neither spent nor promised; $9 comes free with tonight's check. Ask the admins";
     assert!(refused.alerts().join(" ").contains(why), "{:?}", refused.alerts());
-    let many =
-        faye.submit(&faye.get(GRANTS).await, &format!("{GRANTS}/bulk"), &[("act", "cap"), ("cap_usd", "25")]).await;
+    let many = faye.fill(GRANTS, &format!("{GRANTS}/bulk"), &[("act", "cap"), ("cap_usd", "25")]).await;
     let why = "only $19.00 is neither spent nor promised; $9 comes free with tonight's check. Choose less";
     assert!(many.alerts().join(" ").contains(why), "{:?}", many.alerts());
     campus.sync().await;
@@ -248,8 +246,7 @@ async fn sign_in(campus: &Campus, to: &str) -> u16 {
 async fn a_claim_day_adds_up() {
     let mut campus = Campus::at("2026-11-28T08:00:00Z").await;
     campus.programme("CS pilot", staff).await;
-    let names: Vec<String> = (100..300).map(|number| format!("s{number}")).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let names = name_people(100..300);
     campus.students(&names).await;
     campus.settle().await;
     assert_eq!(row(&campus).await, [0, 200, 0, 0, 0, 0]);
@@ -306,9 +303,7 @@ async fn a_claim_day_adds_up() {
 
     // Who is corrected is invited again; who leaves the roster is nowhere, and back where they were.
     let bounced = format!("{GRANTS}/{}", campus.id("s100"));
-    faye.submit(&faye.get(&bounced).await, &format!("{bounced}/address"), &[("email", "t100@example.edu")])
-        .await
-        .expect(303);
+    faye.fill(&bounced, &format!("{bounced}/address"), &[("email", "t100@example.edu")]).await.expect(303);
     campus.hold("s299", HoldKind::Dropped).await;
     campus.revoke("s174").await;
     assert_eq!(row(&campus).await, [4, 110, 15, 30, 10, 29]);

@@ -47,7 +47,7 @@ async fn an_erased_person_is_gone() {
     let grant = format!("{GRANTS}/{}", campus.id("canary.old"));
     campus.unreachable("canary.old").await;
     let correct = [("email", "canary.mid@example.edu")];
-    admin.submit(&admin.get(&grant).await, &format!("{grant}/address"), &correct).await.expect(303);
+    admin.fill(&grant, &format!("{grant}/address"), &correct).await.expect(303);
     campus.unreachable("canary.mid").await;
     let file = "email,name,id\ncanary.new@example.edu,Canary Bird,canary-7\n";
     for file in [&file.replace("new", "mid"), file] {
@@ -184,7 +184,7 @@ async fn of_a_grant_without_an_address_its_person_is_forgotten() {
     assert_eq!(campus.judged().await.places_of(&[CANARY, "\"s1\""]), [""; 0]);
     let emails = admin.get(GRANTS).await.attributes("grant", "data-email");
     assert!(emails.contains(&"ada@example.edu".to_owned()), "who has the address now is still there: {emails:?}");
-    admin.submit(&admin.get(ROSTER).await, &undo, &[]).await.expect(303);
+    admin.fill(ROSTER, &undo, &[]).await.expect(303);
     campus.work().await;
     assert_eq!(campus.enabled(), ["bob"]);
     campus.finish().await;
@@ -201,7 +201,7 @@ async fn what_may_be_theirs_is_named_and_ticked() {
     let add = async |programme: &str, email: &str, id: &str, name: &str| {
         let path = format!("/console/programmes/{programme}");
         let fields = [("email", email), ("id", id), ("name", name)];
-        admin.submit(&admin.get(&format!("{path}/roster")).await, &format!("{path}/people"), &fields).await.expect(303);
+        admin.fill(&format!("{path}/roster"), &format!("{path}/people"), &fields).await.expect(303);
     };
     add("cs-pilot", "canary@example.edu", "s1", "Canary Bird").await;
     add("cs-pilot", "canary@example.edu", "s2", "Canary Bird").await;
@@ -248,19 +248,19 @@ async fn what_names_a_person_in_words_goes() {
         (&faye, "assistants", "asta@example.edu\nCanary instead of Bob <canary@example.edu>"),
         (&finn, "assistants", "carl@example.edu"),
     ] {
-        who.submit(&who.get(SETTINGS).await, &campus.console("/ask"), &[(field, value)]).await.expect(303);
+        who.fill(SETTINGS, &campus.console("/ask"), &[(field, value)]).await.expect(303);
     }
     let grant = format!("{GRANTS}/{}", campus.id("canary"));
     let reason = [("reason", "Canary asked for it")];
-    faye.submit(&faye.get(&grant).await, &format!("{grant}/pause"), &reason).await.expect(303);
+    faye.fill(&grant, &format!("{grant}/pause"), &reason).await.expect(303);
     let cap = [("cap_usd", "7"), ("reason", "as Canary said")];
-    faye.submit(&faye.get(&grant).await, &format!("{grant}/cap"), &cap).await.expect(303);
+    faye.fill(&grant, &format!("{grant}/cap"), &cap).await.expect(303);
     campus.settle().await;
     assert!(admin.get(&grant).await.body.contains("as Canary said"));
     // An act on many, whose press died, is pressed again at the moment when its reason goes: what it would do is another then.
     let bulk = campus.console("/grants/bulk");
     let many = [("act", "cap"), ("cap_usd", "8"), ("reason", "Canary again"), ("group", "A")];
-    let shown = faye.submit(&faye.get(GRANTS).await, &bulk, &many).await.expect(200);
+    let shown = faye.fill(GRANTS, &bulk, &many).await.expect(200);
     let start = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Console);
     campus.gate.at(start, Fault::KillBefore);
     assert!(faye.submit(&shown, &bulk, &[]).await.status >= 500);

@@ -66,7 +66,7 @@ async fn several_are_found_exactly() {
     campus.students(&["ada", "bob", "cid"]).await;
     let (faye, asta) = (campus.student("faye").await, campus.student("asta").await);
     let eve = [("email", "eve@example.edu"), ("name", "Eve Ek"), ("id", "S7")];
-    faye.submit(&faye.get(ROSTER).await, &format!("{ID}/people"), &eve).await.expect(303);
+    faye.fill(ROSTER, &format!("{ID}/people"), &eve).await.expect(303);
     let bob = campus.id("bob").to_string();
     for (q, state, found, not_found) in [
         ("ADA@example.edu,bob", "", "ada", "bob"),
@@ -110,7 +110,7 @@ async fn a_list_from_a_mail_is_paused() {
     let bulk = format!("{GRANTS}/bulk");
     let list: Vec<String> = names[..students].iter().map(|name| address(name).as_written().to_owned()).collect();
     let list = format!("{}\nnobody@example.edu\nNo Body", list.join("\n"));
-    let shown = faye.submit(&faye.get(GRANTS).await, &bulk, &[("act", "pause"), ("q", &list)]).await.expect(200);
+    let shown = faye.fill(GRANTS, &bulk, &[("act", "pause"), ("q", &list)]).await.expect(200);
     assert_eq!((shown.texts("bulk-count"), shown.all("grant").len()), (vec![students.to_string()], 100));
     assert_eq!(shown.texts("not-found"), ["No Body", "nobody@example.edu"]);
     faye.submit(&shown, &bulk, &[]).await.expect(303);
@@ -146,12 +146,12 @@ async fn one_leaves_the_roster_or_for_good() {
     assert_eq!(campus.enabled().len(), 1, "the key of who was dropped is off");
     let off = faye.get(&format!("{GRANTS}?state=off-roster")).await.attributes("grant", "data-state");
     assert_eq!(off, ["paused", "paused"]);
-    faye.submit(&faye.get(&path("ada")).await, &format!("{ID}/people"), &[]).await.expect(303);
+    faye.fill(&path("ada"), &format!("{ID}/people"), &[]).await.expect(303);
     assert!(faye.get(ROSTER).await.readable().contains("1 person is back on the roster"));
     assert_eq!(campus.enabled().len(), 2, "and on again with them");
     for (name, told) in [("ada", "Mails one to the student that the key is off"), ("bob", "Mails none")] {
         let revoke = format!("{}/revoke", path(name));
-        let page = faye.submit(&faye.get(&path(name)).await, &revoke, &[]).await.expect(200);
+        let page = faye.fill(&path(name), &revoke, &[]).await.expect(200);
         assert!(page.readable().contains(told), "{}", page.readable());
         faye.submit(&page, &revoke, &[]).await.expect(303);
     }
@@ -166,8 +166,7 @@ async fn many_are_acted_on_at_once() {
     campus.students(&["dan"]).await;
     let bulk = format!("{GRANTS}/bulk");
     let admin = campus.admin().await;
-    let preview =
-        async |at: &str, fields: &[(&str, &str)]| admin.submit(&admin.get(at).await, &bulk, fields).await.expect(200);
+    let preview = async |at: &str, fields: &[(&str, &str)]| admin.fill(at, &bulk, fields).await.expect(200);
     let states = async || {
         let page = admin.get(&format!("{GRANTS}?sort=name")).await;
         page.attributes("grant", "data-state").join(" ")
@@ -281,7 +280,7 @@ async fn many_are_acted_on_at_once() {
     let shown = admin.submit(&shown, &bulk, &[]).await.expect(409).readable();
     assert!(shown.contains("Keys that stop 1 until"), "{shown}");
     for fields in [&[("act", "dance")][..], &[("act", "cap"), ("cap_usd", "1e3")]] {
-        admin.submit(&admin.get(GRANTS).await, &bulk, fields).await.expect(422);
+        admin.fill(GRANTS, &bulk, fields).await.expect(422);
     }
     campus.finish().await;
 }
@@ -294,7 +293,7 @@ async fn resume_by_filter_leaves_out_single_pauses() {
     let bulk = format!("{GRANTS}/bulk");
     let (faye, asta) = (campus.student("faye").await, campus.student("asta").await);
     let at = format!("{GRANTS}/{}", campus.id("bob"));
-    asta.submit(&asta.get(&at).await, &format!("{at}/pause"), &[]).await.expect(303);
+    asta.fill(&at, &format!("{at}/pause"), &[]).await.expect(303);
     let preview = async |filter: &str, fields: &[(&str, &str)]| {
         let page = faye.get(&format!("{GRANTS}{filter}")).await;
         faye.submit(&page, &bulk, fields).await.expect(200)
@@ -331,7 +330,7 @@ async fn grants_are_a_file() {
     campus.sync().await;
     let admin = campus.admin().await;
     let at = format!("{GRANTS}/{}", campus.id("bob"));
-    admin.submit(&admin.get(&at).await, &format!("{at}/pause"), &[]).await.expect(303);
+    admin.fill(&at, &format!("{at}/pause"), &[]).await.expect(303);
     let file = admin.get(&format!("{GRANTS}.csv")).await.expect(200);
     assert_eq!(
         file.header("content-disposition"),
@@ -371,10 +370,10 @@ async fn the_audit_says_who_did_what() {
     let at = format!("{GRANTS}/{}", campus.id("ada"));
     let (admin, faye, asta) = (campus.admin().await, campus.student("faye").await, campus.student("asta").await);
     campus.minutes(1);
-    faye.submit(&faye.get(&at).await, &format!("{at}/pause"), &[("reason", "=exam()")]).await.expect(303);
+    faye.fill(&at, &format!("{at}/pause"), &[("reason", "=exam()")]).await.expect(303);
     campus.edit(&admin, &[("budget_usd", "200")]).await.expect(303);
     campus.minutes(1);
-    let csrf = faye.get(&at).await.form("/sign-out").value("csrf").unwrap().to_owned();
+    let csrf = faye.get(&at).await.csrf();
     for allowed in 0..100 {
         let sent = [("csrf", csrf.as_str()), ("allowed", &allowed.to_string())];
         faye.post(&format!("{at}/allow"), &sent).await.expect(303);
@@ -406,10 +405,7 @@ async fn the_audit_says_who_did_what() {
 
     let hash = campus.provider().add_foreign_key("laptop", None, campus.clock.now()).unwrap().hash;
     campus.sync().await;
-    admin
-        .submit(&admin.get(ACCOUNT).await, &format!("{ACCOUNT}/keys/{hash}"), &[("name", "laptop"), ("act", "disable")])
-        .await
-        .expect(303);
+    admin.fill(ACCOUNT, &format!("{ACCOUNT}/keys/{hash}"), &[("name", "laptop"), ("act", "disable")]).await.expect(303);
     let account = admin.get(&format!("{ACCOUNT}/audit")).await.expect(200);
     assert!(
         account.attributes("audit", "data-act").len() >= 2
@@ -538,7 +534,7 @@ async fn a_grant_follows_its_address() {
     let correct = format!("{at}/address");
     assert!(!asta.get(&at).await.offers(&correct));
     for (typed, status) in [("ada", 422), ("", 422), ("BOB@example.edu", 409)] {
-        let refused = faye.submit(&faye.get(&at).await, &correct, &[("email", typed)]).await.expect(status);
+        let refused = faye.fill(&at, &correct, &[("email", typed)]).await.expect(status);
         assert!(refused.alert().is_some() && refused.form(&correct).value("email") == Some(typed), "{typed}");
     }
     stranger.get("/my").await.expect(200);

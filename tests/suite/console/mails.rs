@@ -80,7 +80,7 @@ async fn who_is_not_reached_is_named_and_tried_by_hand() {
     admin.submit(&page, &again, &[]).await.expect(409);
     campus.minutes(61);
     let admin = campus.admin().await;
-    admin.submit(&admin.get(&ada).await, &again, &[]).await.expect(303);
+    admin.fill(&ada, &again, &[]).await.expect(303);
     // Two complaints about so few mails stop bulk mail, which is an error.
     campus.finish_faulted().await;
 }
@@ -99,7 +99,7 @@ async fn who_has_not_claimed_is_reminded_once_a_day() {
     let mut campus = staffed().await;
     campus.students(&["ada", "bob", "cyd", "dan"]).await;
     let (admin, asta) = (campus.admin().await, campus.student("asta").await);
-    admin.submit(&admin.get(ROSTER).await, &format!("{ID}/people"), &[("email", "eve@example.edu")]).await.expect(303);
+    admin.fill(ROSTER, &format!("{ID}/people"), &[("email", "eve@example.edu")]).await.expect(303);
     assert_eq!(figures(&asta.get(ROSTER).await), [5, 0, 0, 0, 5, 0]);
     reported(&campus, "ada", "delivery").await;
     reported(&campus, "bob", "bounce").await;
@@ -112,12 +112,12 @@ async fn who_has_not_claimed_is_reminded_once_a_day() {
     // Whoever was sent the roster mail again by hand gets no reminder within a day.
     assert!(!asta.get(ROSTER).await.offers(BULK), "faculty's to decide");
     let at = format!("{GRANTS}/{}", campus.id("dan"));
-    admin.submit(&admin.get(&at).await, &format!("{at}/resend"), &[]).await.expect(303);
+    admin.fill(&at, &format!("{at}/resend"), &[]).await.expect(303);
     let reminds = async |hours: i64| {
         campus.hours(hours);
         let faye = campus.student("faye").await;
         let unclaimed = [("act", "remind"), ("state", "invited")];
-        let shown = faye.submit(&faye.get(GRANTS).await, BULK, &unclaimed).await.expect(200);
+        let shown = faye.fill(GRANTS, BULK, &unclaimed).await.expect(200);
         assert_eq!(shown.attributes("grant", "data-email"), ["dan@example.edu", "eve@example.edu"]);
         faye.submit(&shown, BULK, &[]).await.expect(303);
         campus.settle().await;
@@ -150,7 +150,7 @@ async fn who_never_used_a_key_is_reminded_weekly() {
     let remind = async |stage: &str| {
         let faye = campus.student("faye").await;
         let fields = [("act", "remind"), ("stage", stage)];
-        let shown = faye.submit(&faye.get(GRANTS).await, BULK, &fields).await.expect(200);
+        let shown = faye.fill(GRANTS, BULK, &fields).await.expect(200);
         let whom = shown.attributes("grant", "data-email");
         if !whom.is_empty() {
             faye.submit(&shown, BULK, &[]).await.expect(303);

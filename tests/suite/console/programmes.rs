@@ -40,7 +40,7 @@ async fn a_form_makes_one_programme() {
         "cap_usd" => (name, "5000"),
         _ => (name, value),
     });
-    admin.submit(&admin.get(NEW).await, PROGRAMMES, &dear).await.expect(303);
+    admin.fill(NEW, PROGRAMMES, &dear).await.expect(303);
     let says = "The cap of $5,000 is above the budget of $4,000, so nobody can get a key. Raise the budget to $5,000 in the settings. Open the settings";
     let made = admin.get("/console/programmes/dear").await;
     assert_eq!(made.texts("warning"), [says]);
@@ -232,7 +232,7 @@ async fn removed_fields_are_ignored() {
         (GROUPS, GROUPS, "pause_until.A", "2026-11-20T07:00"),
     ] {
         let before = campus.settings().await;
-        admin.submit(&admin.get(page).await, action, &[(field, typed)]).await.expect(303);
+        admin.fill(page, action, &[(field, typed)]).await.expect(303);
         assert!(campus.settings().await == before, "{field}");
         assert!(admin.get(page).await.texts("notice").concat().contains("nothing was changed"), "{field}");
     }
@@ -324,7 +324,7 @@ async fn more_staff_than_one_transaction_takes_two_edits() {
     let why = refused.alerts().join(" ");
     assert!(why.contains("too many people") && why.contains("second edit"), "{why}");
     admin.submit(&new, PROGRAMMES, &[&PLAIN[..], &faculty].concat()).await.expect(303);
-    let edit = async |fields| admin.submit(&admin.get(SETTINGS).await, ID, fields).await.status;
+    let edit = async |fields| admin.fill(SETTINGS, ID, fields).await.status;
     let sees = async |who| campus.student(who).await.get("/console").await.status;
     assert_eq!(edit(&assistants).await, 303);
     assert_eq!((sees("f7").await, sees("a49").await), (200, 200));

@@ -19,7 +19,7 @@ fn file(people: Range<u8>) -> String {
 }
 
 async fn make(browser: &Visitor) -> String {
-    let page = browser.submit(&browser.get(ROSTER).await, TOKEN, &[("act", "make")]).await.expect(200);
+    let page = browser.fill(ROSTER, TOKEN, &[("act", "make")]).await.expect(200);
     page.text("token").unwrap()
 }
 
@@ -49,7 +49,7 @@ async fn a_roster_keeps_itself() {
     let campus = staffed().await;
     let (faye, asta) = (campus.student("faye").await, campus.student("asta").await);
     assert!(!asta.get(ROSTER).await.offers(TOKEN));
-    let page = faye.submit(&faye.get(ROSTER).await, TOKEN, &[("act", "make")]).await.expect(200);
+    let page = faye.fill(ROSTER, TOKEN, &[("act", "make")]).await.expect(200);
     let token = page.text("token").unwrap();
     let line = format!(
         "curl --fail-with-body -T roster.csv -H @roster-token.txt -H \"Content-Type: {BYTES}\" \"{}{ROSTER}\"",
@@ -83,7 +83,7 @@ async fn a_roster_keeps_itself() {
 
     // The roster changes meanwhile, and the file waits on.
     let people = "/console/programmes/cs-pilot/people";
-    faye.submit(&faye.get(ROSTER).await, people, &[("email", "p0@example.edu"), ("id", "0")]).await.expect(303);
+    faye.fill(ROSTER, people, &[("email", "p0@example.edu"), ("id", "0")]).await.expect(303);
     faye.submit(&shown, APPLY, &[]).await.expect(409);
     assert!(warns(&faye.get(ID).await));
     campus.minutes(9 * 24 * 60);
@@ -222,11 +222,11 @@ async fn two_weeks_of_nights_need_no_press() {
         let faye = campus.student("faye").await;
         let roster = format!("/console/programmes/{programme}/roster");
         let token = format!("{roster}/token");
-        let page = faye.submit(&faye.get(&roster).await, &token, &[("act", "make")]).await.expect(200);
+        let page = faye.fill(&roster, &token, &[("act", "make")]).await.expect(200);
         let token = page.text("token").unwrap();
         let first = campus.browser().put(&roster, &token, BYTES, file(0..20)).await.expect(202);
         let kept = format!("{roster}/{}", said(&first)["import"].as_str().unwrap());
-        faye.submit(&faye.get(&kept).await, &format!("{roster}/apply"), &[]).await.expect(303);
+        faye.fill(&kept, &format!("{roster}/apply"), &[]).await.expect(303);
         programmes.push((programme, roster, token));
     }
     campus.settle().await;
@@ -281,7 +281,7 @@ async fn a_file_that_no_longer_comes_is_told() {
     assert_eq!(told(1).await, ["faye@example.edu: CS pilot: a registrar's file waits for you"]);
     let kept = format!("{ROSTER}/{}", said(&first)["import"].as_str().unwrap());
     let faye = campus.student("faye").await;
-    faye.submit(&faye.get(&kept).await, APPLY, &[]).await.expect(303);
+    faye.fill(&kept, APPLY, &[]).await.expect(303);
     let silent = ["faye@example.edu: CS pilot: the registrar's file no longer comes"];
     for _ in 0..2 {
         put(&campus, &token, 0..20).await;
@@ -306,7 +306,7 @@ async fn a_killed_put_is_made_again() {
             let token = make(&faye).await;
             let first = campus.browser().put(ROSTER, &token, BYTES, file(0..20)).await.expect(202);
             let kept = format!("{ROSTER}/{}", said(&first)["import"].as_str().unwrap());
-            faye.submit(&faye.get(&kept).await, APPLY, &[]).await.expect(303);
+            faye.fill(&kept, APPLY, &[]).await.expect(303);
             campus.settle().await;
             campus.subjects("import");
             (campus, token)

@@ -18,7 +18,7 @@ fn link(mail: &Got) -> String {
 
 /// Asks by the form for settings, and returns the one mail of it.
 async fn asked_mail(campus: &Campus, faculty: &Visitor, fields: &[(&str, &str)]) -> Got {
-    faculty.submit(&faculty.get(SETTINGS).await, ASK, fields).await.expect(303);
+    faculty.fill(SETTINGS, ASK, fields).await.expect(303);
     campus.settle().await;
     let mut mails = campus.mails("request");
     assert_eq!(mails.len(), 1);
@@ -128,7 +128,7 @@ async fn faculty_ask_once_an_hour() {
         let early = faye.submit(&page, ASK, &[field]).await.expect(429);
         assert!(early.header("retry-after").is_some(), "{field:?}");
     }
-    finn.submit(&finn.get(SETTINGS).await, ASK, &budget).await.expect(303);
+    finn.fill(SETTINGS, ASK, &budget).await.expect(303);
     campus.hours(1);
     campus.settle().await;
     assert_eq!(campus.mails("request").len(), 2);

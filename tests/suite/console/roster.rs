@@ -125,7 +125,7 @@ async fn a_roster_is_shown_and_then_applied_once() {
         (&[("email", "dan"), ("name", "Dan")], 422),
         (&[("email", "ada@example.edu"), ("id", "3")], 303),
     ] {
-        let page = admin.submit(&admin.get(ROSTER).await, PEOPLE, fields).await.expect(status);
+        let page = admin.fill(ROSTER, PEOPLE, fields).await.expect(status);
         assert!(status == 303 || page.alerts().len() == 1, "{:?}", page.alerts());
         assert!(status == 303 || fields.iter().all(|(name, typed)| page.form(PEOPLE).value(name) == Some(typed)));
     }
@@ -165,7 +165,7 @@ async fn an_address_under_two_ids_is_the_newest_ones() {
     let page = admin.get(&at).await;
     assert_eq!((page.one("grant").get("data-state"), page.offers(&format!("{at}/resend"))), ("live", false));
     assert!(page.body.contains("This student has no address here"), "{}", page.readable());
-    let csrf = page.form("/sign-out").value("csrf").unwrap().to_owned();
+    let csrf = page.csrf();
     admin.post(&format!("{at}/resend"), &[("csrf", &csrf)]).await.expect(409);
     campus.spend("ada", "17");
     campus.minutes(20);
@@ -193,7 +193,7 @@ async fn an_address_under_two_ids_is_the_newest_ones() {
 
     let at = campus.console(&format!("/grants/{}", campus.id("bob")));
     let correct = format!("{at}/address");
-    admin.submit(&admin.get(&at).await, &correct, &[("email", "robert@example.edu")]).await.expect(303);
+    admin.fill(&at, &correct, &[("email", "robert@example.edu")]).await.expect(303);
     assert_eq!(has().await[1], address("robert"));
     campus.settle().await;
     assert_eq!(campus.all_mails().pop().unwrap().to, "robert@example.edu");
@@ -206,14 +206,14 @@ async fn what_a_press_does_is_said_before_it() {
     let campus = Campus::with_keys(&["ada", "bob"]).await;
     let admin = campus.admin().await;
     let typed = [("email", "new.person@exmaple.edu"), ("group", "A")];
-    let asked = admin.submit(&admin.get(ROSTER).await, PEOPLE, &typed).await.expect(422);
+    let asked = admin.fill(ROSTER, PEOPLE, &typed).await.expect(422);
     assert!(asked.readable().contains("Is this address right? Nobody on the roster has one at exmaple.edu."));
     assert_eq!(people(&campus).await.len(), 2);
     admin.submit(&asked, PEOPLE, &[("email", "new.person@exmaple.eud")]).await.expect(422);
     admin.submit(&asked, PEOPLE, &[]).await.expect(303);
     assert_eq!(people(&campus).await.len(), 3);
     let at = campus.console(&format!("/grants/{}", campus.id("ada")));
-    let asked = admin.submit(&admin.get(&at).await, &format!("{at}/address"), &[("email", "ada@exmaple.com")]).await;
+    let asked = admin.fill(&at, &format!("{at}/address"), &[("email", "ada@exmaple.com")]).await;
     assert!(asked.expect(422).readable().contains("Nobody on the roster has one at exmaple.com."));
 
     let shown = preview(&admin, "replace", "email,group\nada@example.edu,Lab Z\n").await.expect(200);
@@ -274,7 +274,7 @@ async fn a_move_without_room_carries_no_address() {
     campus.set(|settings| settings.allowance.group_caps.extend([("B".to_owned(), Usd::from_dollars(500))])).await;
     campus.budget(100).await;
     let fields = [("email", "ada@example.edu"), ("id", "s2"), ("group", "B")];
-    let refused = admin.submit(&admin.get(ROSTER).await, PEOPLE, &fields).await.expect(409);
+    let refused = admin.fill(ROSTER, PEOPLE, &fields).await.expect(409);
     assert!(refused.alert().unwrap().contains("no room"), "{:?}", refused.alerts());
     assert_eq!(people(&campus).await, ["ada - A", "bob - A"]);
     apply("ada@example.edu,s2,B").await;
@@ -438,7 +438,7 @@ async fn each_file_changes_what_it_says() {
     }
     for _ in 0..2 {
         let fields = [("email", "bob@example.edu"), ("name", "N"), ("group", "U\u{308}bung")];
-        admin.submit(&admin.get(ROSTER).await, PEOPLE, &fields).await.expect(303);
+        admin.fill(ROSTER, PEOPLE, &fields).await.expect(303);
     }
     campus.work().await;
     assert_eq!((people(&campus).await[1].as_str(), campus.enabled().len()), ("bob N \u{dc}bung", 2));
@@ -473,7 +473,7 @@ async fn who_returns_late_takes_another_reservation() {
     let replace = campus.my("replace");
     assert!(!ada.get("/my").await.offers(&replace), "there is no room for the rest of her cap");
     campus.budget(100).await;
-    ada.submit(&ada.get("/my").await, &replace, &[]).await.expect(200);
+    ada.fill("/my", &replace, &[]).await.expect(200);
     let key = campus.provider().keys().into_iter().find(|key| !key.disabled).unwrap();
     assert_eq!(key.limit, Some(Nano::usd(15)), "what is left of the cap");
     campus.finish().await;
@@ -515,7 +515,7 @@ async fn the_drops_of_an_import_are_undone_within_a_week() {
     let page = admin.get(ROSTER).await;
     campus.minutes(7 * 24 * 60);
     let admin = campus.admin().await;
-    let csrf = admin.get(ID).await.form("/sign-out").value("csrf").unwrap().to_owned();
+    let csrf = admin.get(ID).await.csrf();
     for import in [page.form(UNDO).value("import").unwrap(), "x"] {
         admin.post(UNDO, &[("csrf", &csrf), ("import", import)]).await.expect(422);
     }

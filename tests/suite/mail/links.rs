@@ -9,7 +9,7 @@ use bursar_core::store::items::Item;
 use bursar_core::store::{Enrolment, OutboxRow, QueuedMail, RateCount};
 use bursar_local::invoke::FunctionName;
 use bursar_local::ses::Quota;
-use bursar_tests::campus::{ADMIN, Campus, address};
+use bursar_tests::campus::{ADMIN, Campus, address, name_people};
 use bursar_tests::stack::Setup;
 use futures_util::future::join_all;
 use jiff::SignedDuration;
@@ -51,8 +51,7 @@ async fn links_go_to_the_spelling_on_record() {
 #[tokio::test]
 async fn links_have_half_of_the_quota() {
     let admins = [ADMIN, "deputy@example.edu", "third@example.edu"];
-    let students: Vec<String> = (0..13).map(|number| format!("s{number}")).collect();
-    let students: Vec<&str> = students.iter().map(String::as_str).collect();
+    let students = name_people(0..13);
     let campus = class(&admins, &students).await;
     campus.ses.set_quota(Quota { per_day: 30, per_second: 14 });
     // The drain reads the quota of the mail server once an hour.
@@ -72,7 +71,7 @@ async fn links_have_half_of_the_quota() {
     campus.ses.set_quota(Quota { per_day: 10, per_second: 14 });
     campus.minutes(61);
     campus.drain().await;
-    assert_eq!(links(&campus, &["s0", FRIDA]).await, [FRIDA]);
+    assert_eq!(links(&campus, &[students[0], FRIDA]).await, [FRIDA]);
     campus.finish().await;
 }
 

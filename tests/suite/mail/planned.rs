@@ -6,7 +6,7 @@ use bursar_core::domain::grant::{HoldKind, View};
 use bursar_core::domain::values::term::Term;
 use bursar_core::schema::Stored;
 use bursar_core::store::{MailState, OutboxRow};
-use bursar_tests::campus::Campus;
+use bursar_tests::campus::{Campus, name_people};
 use bursar_tests::visitor::Page;
 use jiff::SignedDuration;
 use jiff::civil::date;
@@ -24,8 +24,7 @@ async fn summer() -> Campus {
     campus.programme("CS 200 summer", |settings| settings.term = term).await;
     campus.settle().await;
     campus.all_mails();
-    let names: Vec<String> = (0..20).map(|number| format!("s{number}")).collect();
-    campus.students(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    campus.students(&name_people(0..20)).await;
     campus.settle().await;
     campus
 }
@@ -70,7 +69,7 @@ async fn invitations_go_out_when_keys_can_be_claimed() {
     }
 
     // What is sent by hand goes at once, in place of what was planned.
-    campus.resend("s0").await;
+    campus.resend("s000").await;
     campus.settle().await;
     assert_eq!(kinds(&campus), ["roster"]);
 
@@ -126,8 +125,7 @@ async fn what_is_planned_is_not_read_before_its_time() {
     };
     drains(&campus).await;
     let with_twenty = drains(&campus).await;
-    let names: Vec<String> = (100..300).map(|number| format!("s{number}")).collect();
-    campus.students(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    campus.students(&name_people(100..300)).await;
     campus.settle().await;
     assert_eq!(planned(&campus).await.len(), 220);
     assert_eq!(drains(&campus).await, with_twenty);
@@ -148,20 +146,20 @@ async fn who_comes_back_after_the_opening_is_invited() {
         campus.settle().await;
         campus.mails("roster").len()
     };
-    campus.hold("s0", HoldKind::Dropped).await;
-    campus.hold("s1", HoldKind::Dropped).await;
-    assert_eq!(comes_back("s1").await, 0, "it is planned still");
+    campus.hold("s000", HoldKind::Dropped).await;
+    campus.hold("s001", HoldKind::Dropped).await;
+    assert_eq!(comes_back("s001").await, 0, "it is planned still");
     campus.clock.stop_at(at("2027-02-28T23:01:00Z")).unwrap();
     campus.settle().await;
     assert_eq!(campus.mails("roster").len(), 19);
-    assert_eq!(comes_back("s0").await, 1);
-    campus.hold("s0", HoldKind::Dropped).await;
-    assert_eq!(comes_back("s0").await, 0, "it was sent");
+    assert_eq!(comes_back("s000").await, 1);
+    campus.hold("s000", HoldKind::Dropped).await;
+    assert_eq!(comes_back("s000").await, 0, "it was sent");
     // A sender has taken the invitation, and read the grant while it was off the roster.
-    campus.hold("s2", HoldKind::Dropped).await;
-    let rows = campus.table.mails_of(&campus.programme, campus.id("s2")).await.unwrap();
+    campus.hold("s002", HoldKind::Dropped).await;
+    let rows = campus.table.mails_of(&campus.programme, campus.id("s002")).await.unwrap();
     let state = MailState::Sending { lease_until: campus.clock.now() + SignedDuration::from_mins(1) };
     campus.raw().keep(&OutboxRow { state, ..rows[0].clone() }).await;
-    assert_eq!(comes_back("s2").await, 1, "rather two than none");
+    assert_eq!(comes_back("s002").await, 1, "rather two than none");
     campus.finish_unjudged().await;
 }

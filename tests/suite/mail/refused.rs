@@ -12,7 +12,7 @@ use bursar_core::store::items;
 use bursar_core::store::{OutboxRow, QueuedMail, SentAgain};
 use bursar_local::invoke::FunctionName;
 use bursar_local::ses::{Fault as MailFault, PAUSED, Quota};
-use bursar_tests::campus::{ADMIN, Campus};
+use bursar_tests::campus::{ADMIN, Campus, name_people};
 use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::office::soon;
 use bursar_tests::stack::Setup;
@@ -166,11 +166,11 @@ async fn quota_and_sender_are_told_apart() {
 /// Roster mail leaves a fifth of the quota free, and the admins are told when it waits.
 #[tokio::test]
 async fn roster_mail_leaves_quota() {
-    let campus = class(&["s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9"]).await;
+    let campus = class(&name_people(0..10)).await;
     campus.ses.set_quota(Quota { per_day: 10, per_second: 1_000 });
     later(&campus, 5).await;
     assert_eq!(kinds(&campus), ["roster"; 8]);
-    campus.ask("s0").await;
+    campus.ask("s000").await;
     campus.settle().await;
     assert_eq!(kinds(&campus), ["link"]);
     // A refusal hours ago, in the sandbox, does not explain the mails that wait now.
@@ -241,8 +241,7 @@ async fn unreadable_rows_stop_no_other() {
 
 #[tokio::test]
 async fn a_silent_ses_is_told_once_a_week() {
-    let names: Vec<String> = (0..20).map(|number| format!("s{number}")).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let names = name_people(0..20);
     for (mail_events, reports, silent) in [
         (Some("bursar"), 0, &["SES has reported nothing about 20 mails"][..]),
         (Some("bursar"), 1, &[]),

@@ -113,7 +113,7 @@ async fn a_returned_alert_is_tried_again_until_it_is_given_up() {
     // Sent again by hand it comes back once more, and the page tells of the try that arrived.
     campus.hours(2);
     let (admin, alerts) = (campus.admin().await, campus.console("/alerts"));
-    admin.submit(&admin.get(&alerts).await, &alerts, &[]).await.expect(303);
+    admin.fill(&alerts, &alerts, &[]).await.expect(303);
     for event in ["full", "delivered"] {
         campus.settle().await;
         say(&campus, event, &campus.mails("alert")[0]).await.unwrap();

@@ -6,14 +6,14 @@ use std::collections::BTreeSet;
 use bursar_core::store::items::Item;
 use bursar_core::store::{BegunBy, Run};
 use bursar_local::invoke::FunctionName::UsageSync;
-use bursar_tests::campus::{Campus, reports};
+use bursar_tests::campus::{Campus, name_people, reports};
 use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::seeds::{sample, sized};
 use serde_json::json;
 
 use super::crooked::{Crooked, Told};
 use super::safety_limit::quarter;
-use super::{ACCOUNT, busy, calls_of_a_run, changed, complete, numbered, problems, quiet, without_runs};
+use super::{ACCOUNT, busy, calls_of_a_run, changed, complete, problems, quiet, without_runs};
 
 /// A night without a provider is begun eight times, and afterwards there is only the alarm.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -94,7 +94,7 @@ async fn of_two_that_begin_at_once_one_runs() {
 /// After three nights a disable that fails hinders no run, unless there are more than five.
 #[tokio::test]
 async fn a_few_stubborn_disables_hinder_no_run() {
-    let names = numbered(6);
+    let names = name_people(0..6);
     let campus = quiet(&names).await;
     campus.gate.at(Matcher::call("provider:PATCH /keys/{hash}").every(), Fault::Status(400));
     for (ended, nights) in [(&names[..5], [false, false, true]), (&names[5..], [false; 3])] {

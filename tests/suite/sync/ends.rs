@@ -6,11 +6,11 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
 use bursar_local::invoke::FunctionName::UsageSync;
 use bursar_local::provider::Nano;
-use bursar_tests::campus::Campus;
+use bursar_tests::campus::{Campus, name_people};
 use bursar_tests::faults::{Fault, Matcher};
 use serde_json::json;
 
-use super::{complete, numbered, problems, quiet};
+use super::{complete, problems, quiet};
 
 const GONE: GrantState = GrantState::Stopped { why: Stopped::GoneAtProvider };
 
@@ -21,7 +21,7 @@ async fn was_stopped(campus: &Campus, name: &str) -> bool {
 
 #[tokio::test]
 async fn the_end_of_a_term_ends_every_key_in_one_run() {
-    let names = numbered(5);
+    let names = name_people(0..5);
     let campus = quiet(&names).await;
     names[..3].iter().for_each(|name| campus.spend(name, "1.50"));
     campus.hours(24 * 95);

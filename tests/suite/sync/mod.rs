@@ -58,11 +58,6 @@ async fn quiet_with(setup: Setup<'_>, names: &[&str]) -> Campus {
     campus
 }
 
-/// The names of so many people.
-fn numbered(count: usize) -> Vec<&'static str> {
-    (0..count).map(|number| &*format!("s{number:03}").leak()).collect()
-}
-
 /// An evening after the first sync, with something of every kind for the next one: a used-up, a leaked, a paused, a dropped, a revoked, a
 /// replaced, a renamed and a deleted key, one that was enabled by hand, claims that died, and keys of somebody else.
 pub(crate) async fn busy() -> Campus {

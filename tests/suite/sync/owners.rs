@@ -189,7 +189,7 @@ async fn what_cannot_be_given_is_said_first(campus: &mut Campus) {
     );
     let only = fill(&admin, &[("match", "lab"), ("owner", "cs-pilot")]).await.expect(200);
     assert!(only.readable().contains("None of these keys can be given") && !only.body.contains("name=\"apply\""));
-    let csrf = only.form("/sign-out").value("csrf").unwrap().to_owned();
+    let csrf = only.csrf();
     admin.post(ASSIGN, &[("match", "lab"), ("owner", "cs-pilot"), ("csrf", &csrf), ("apply", "on")]).await.expect(422);
 }
 

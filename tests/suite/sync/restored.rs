@@ -5,7 +5,7 @@ use bursar_core::domain::grant::{GrantState, HoldKind, View};
 use bursar_core::store::Meta;
 use bursar_core::store::items::Item;
 use bursar_local::invoke::FunctionName::{Claim, UsageSync};
-use bursar_tests::campus::Campus;
+use bursar_tests::campus::{Campus, name_people};
 use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::invariants::{Answers, Snapshot};
 use bursar_tests::stack;
@@ -13,7 +13,7 @@ use serde_json::json;
 use std::sync::Arc;
 
 use super::rotation::close_a_workspace;
-use super::{ACCOUNT, changed, complete, numbered, problems, quiet, release, without_runs};
+use super::{ACCOUNT, changed, complete, problems, quiet, release, without_runs};
 use crate::console::erase::erased;
 
 /// The table as it is. A key whose grant went with the restored table is accepted just after a sync, and nobody says what was shown
@@ -191,7 +191,7 @@ async fn a_table_put_back_is_reported() {
 
 #[tokio::test]
 async fn a_recovery_that_would_stop_many_keys_waits() {
-    let names = numbered(7);
+    let names = name_people(0..7);
     let campus = quiet(&names).await;
     let mut keys: Vec<String> = names.iter().map(|name| campus.key(name).hash).collect();
     complete(&campus).await;

@@ -7,17 +7,17 @@ use std::ops::Range;
 use bursar_core::domain::grant::{GrantState, Stopped};
 use bursar_core::domain::values::money::Usd;
 use bursar_local::invoke::FunctionName::UsageSync;
-use bursar_tests::campus::{Campus, reports};
+use bursar_tests::campus::{Campus, name_people, reports};
 use bursar_tests::faults::{Fault, Matcher};
 use serde_json::{Value, json};
 
 use super::crooked::{Crooked, without};
-use super::{ACCOUNT, RELEASE, complete, instant, numbered, problems, quiet, release};
+use super::{ACCOUNT, RELEASE, complete, instant, problems, quiet, release};
 
 /// Keys whose claims died two hours ago, before anybody was shown them.
 async fn orphans(campus: &mut Campus, people: Range<usize>) -> Vec<String> {
     let mut keys = Vec::new();
-    for name in &numbered(people.end)[people] {
+    for name in name_people(people) {
         campus.students(&[name]).await;
         campus.press_with(name, "reveal", Fault::KillAfter).await;
         keys.push(campus.key(name).hash);
@@ -47,7 +47,7 @@ pub(super) async fn quarter(campus: &Campus) -> Value {
 #[tokio::test]
 async fn older_orphans_need_no_judgement() {
     let mut campus = Campus::with_keys(&[]).await;
-    let names = numbered(8);
+    let names = name_people(0..8);
     for name in &names {
         campus.students(&[name]).await;
         campus.press_with(name, "reveal", Fault::LoseAnswer).await;
@@ -206,7 +206,7 @@ async fn stopped(campus: &Campus) -> usize {
 
 #[tokio::test]
 async fn many_missing_keys_wait_for_an_admin() {
-    let names = numbered(11);
+    let names = name_people(0..11);
     let campus = class(&names).await;
     switch(&campus, &names[..3], true);
     names[3..6].iter().for_each(|name| campus.provider().delete(&campus.key(name).hash).unwrap());
@@ -246,7 +246,7 @@ async fn many_missing_keys_wait_for_an_admin() {
 
 #[tokio::test]
 async fn keys_that_are_off_and_not_listed_wait_as_well() {
-    let names = numbered(6);
+    let names = name_people(0..6);
     let campus = class(&names).await;
     campus.foreign("by hand");
     switch(&campus, &names, true);

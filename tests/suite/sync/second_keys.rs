@@ -4,12 +4,12 @@
 use bursar_core::domain::ledger::cut::AccountCut;
 use bursar_core::domain::values::money::Usd;
 use bursar_local::provider::Provider;
-use bursar_tests::campus::Campus;
+use bursar_tests::campus::{Campus, name_people};
 use bursar_tests::faults::Fault;
 use serde_json::json;
 
 use super::crooked::{Crooked, with_row};
-use super::{complete, numbered, problems, quiet};
+use super::{complete, problems, quiet};
 
 /// The number of foreign keys on record, and what they used.
 async fn foreign_use(campus: &Campus) -> (usize, Usd) {
@@ -45,7 +45,7 @@ async fn second_keys_of_a_claim_do_not_work_after_a_sync() {
     // The key counts towards the disables that a run does on its own judgement.
     campus.hours(24);
     campus.provider().change_by_hand(&seconds[1], &json!({"disabled": false})).unwrap();
-    for name in numbered(5) {
+    for name in name_people(0..5) {
         campus.students(&[name]).await;
         campus.press_with(name, "reveal", Fault::KillAfter).await;
     }

@@ -6,14 +6,14 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
 use bursar_core::store::ActContext;
 use bursar_local::invoke::FunctionName::UsageSync;
-use bursar_tests::campus::Campus;
+use bursar_tests::campus::{Campus, name_people};
 use bursar_tests::faults::{Call, Fault, Matcher};
 use bursar_tests::invariants::Snapshot;
 use bursar_tests::seeds::sample;
 use serde_json::{Value, json};
 
 use super::crooked::{Crooked, with_row};
-use super::{calls_of_a_run, changed, complete, numbered, quiet, without_runs};
+use super::{calls_of_a_run, changed, complete, quiet, without_runs};
 
 /// The counter of the budget, and a plain sum over the reservations of its grants.
 async fn counted(campus: &Campus) -> [Usd; 2] {
@@ -152,7 +152,7 @@ async fn a_window_that_is_over_is_given_back_once() {
 #[tokio::test]
 async fn the_sums_of_many_groups_have_items_of_their_own() {
     let mut campus = quiet(&[]).await;
-    let names = numbered(21);
+    let names = name_people(0..21);
     for name in &names {
         campus.student_in(name, Some(&format!("group {name}"))).await;
     }
