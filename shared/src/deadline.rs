@@ -8,6 +8,7 @@ use tokio::time::{Sleep, Timeout};
 
 /// The instant at which Lambda ends this invocation.
 #[derive(Debug, Clone, Copy)]
+#[must_use]
 pub struct Deadline {
     instant: Instant,
     waits: Waits,
@@ -15,7 +16,7 @@ pub struct Deadline {
 
 /// The share of each wait and each time-out that is really waited: all of it, except in tests that simulate
 /// minutes in seconds.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Waits(f64);
 
 impl Deadline {
@@ -34,17 +35,14 @@ impl Deadline {
     }
 
     /// A deadline at this instant, until which only a share of each wait is waited.
-    #[must_use]
     pub fn with_waits(self, waits: Waits) -> Deadline {
         Deadline { waits, ..self }
     }
 
-    #[must_use]
     pub fn at_most(self, time_left: Duration) -> Deadline {
         Deadline { instant: self.instant.min(Instant::now() + self.really(time_left)), ..self }
     }
 
-    #[must_use]
     pub fn earlier_by(self, kept_back: Duration) -> Deadline {
         let now = Instant::now();
         Deadline { instant: self.instant.checked_sub(self.really(kept_back)).unwrap_or(now).max(now), ..self }

@@ -29,11 +29,11 @@ const PENDING: &str = "AWSPENDING";
 pub struct ManagementKey(Arc<SecretString>);
 
 /// A text is not a management key; it is not quoted.
-#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("it does not hold a key: a key is one word of visible ASCII characters, alone")]
 pub struct NotAKey;
 
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     #[error("the secret of the management key cannot be used: {0}")]
     Unanswered(#[from] SdkFailure),
@@ -52,7 +52,7 @@ impl SecretError {
 pub struct ManagementKeys(Source);
 
 /// A key that waits to become the current one.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct PendingKey {
     pub key: ManagementKey,
     version: String,
@@ -65,7 +65,6 @@ enum Source {
 }
 
 /// The secret by which the sign-on provider knows this deployment. It is read anew for each sign-on.
-#[derive(Clone)]
 pub struct ClientSecret(Arc<SecretStore>);
 
 struct SecretStore {

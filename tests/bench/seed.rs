@@ -94,7 +94,13 @@ fn one(
         roster_id: Some(format!("{:08}", 10_000_000 + number)),
     };
     let address = person.address.matched().clone();
-    items.push(to_item(&Enrolment { address, programme: programme.clone(), grant: id.clone(), enrolled_at: made_at })?);
+    items.push(to_item(&Enrolment {
+        address,
+        programme: programme.clone(),
+        grant: id.clone(),
+        enrolled_at: made_at,
+        is_anothers: false,
+    })?);
     let hash: bursar_core::domain::values::id::KeyHash = made.hash.parse()?;
     let limit = Held::confirmed(Usd::from_dollars(CAP), made_at);
     let key = GrantKey { limit, shown_at: Some(made_at), ..GrantKey::made(epoch, hash.clone(), made_at) };
@@ -129,6 +135,7 @@ pub(crate) fn invited(items: &mut Vec<Item>, programme: &str, number: usize, now
         programme: programme.clone(),
         grant: id.clone(),
         enrolled_at: now,
+        is_anothers: false,
     })?);
     items.push(to_item(&Grant::invited(programme, id, person, None))?);
     Ok(matched)

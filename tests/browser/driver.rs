@@ -117,6 +117,10 @@ impl Browser {
         self.post("/url", &json!({ "url": url })).await;
     }
 
+    pub(crate) async fn forbid_scripts(&self) {
+        self.devtools("Emulation.setScriptExecutionDisabled", &json!({"value": true})).await;
+    }
+
     pub(crate) async fn back(&self) {
         self.post("/back", &json!({})).await;
     }

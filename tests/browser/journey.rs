@@ -55,6 +55,29 @@ pub(crate) async fn student_gets_a_key(driver: &Driver, campus: &Campus) {
     student.one("form[action='/link']").await;
 }
 
+/// A link opened from a page of another site, as webmail is, shows the button alone in the browser that asked, with scripts and without.
+pub(crate) async fn links_open_from_webmail(driver: &Driver, campus: &Campus) {
+    for has_scripts in [true, false] {
+        let browser = driver.open(PHONE).await;
+        if !has_scripts {
+            browser.forbid_scripts().await;
+        }
+        browser.go(&campus.ready.web).await;
+        browser.types("/link", "address", "stu@example.edu").await;
+        browser.sends("/link").await;
+        browser.one("form[action='/code']").await;
+        let link = line_of_link_mail(&campus.stack, "stu@example.edu", "http").await;
+        browser.go(&format!("data:text/html,<a href='{link}'>Sign in</a>")).await;
+        browser.one("a").await.click().await;
+        browser.one("main form button").await;
+        let page = browser.one("main").await.text().await;
+        assert_eq!(page, "Sign in\nPress the button to sign in.\nSign in", "{has_scripts}");
+        browser.one("main form button").await.click().await;
+        browser.one("nav form[action='/sign-out']").await;
+        campus.minutes(2);
+    }
+}
+
 /// Double-clicks the button of this form, which must be one request.
 async fn press_twice(browser: &Browser, form: &str) {
     let button = format!("{form} button[type='submit']");

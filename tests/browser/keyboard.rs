@@ -3,7 +3,7 @@
 use bursar_tests::campus::{ADMIN, Campus, address};
 
 use crate::driver::{Browser, DESK, Driver, ENTER, PHONE, SHIFT, TAB};
-use crate::journey::{line_of_link_mail, student_gets_a_key};
+use crate::journey::{line_of_link_mail, links_open_from_webmail, student_gets_a_key};
 
 const SPACE: char = ' ';
 /// More than any page here has between its top and what is sought.
@@ -20,6 +20,7 @@ pub(crate) async fn journeys(driver: &Driver) {
         .await;
     campus.students(&["stu", "kim"]).await;
     campus.settle().await;
+    links_open_from_webmail(driver, &campus).await;
     student_gets_a_key(driver, &campus).await;
     student(&driver.open(PHONE).await, &campus).await;
     lecturer(&driver.open(DESK).await, &campus).await;

@@ -94,7 +94,7 @@ const TABLE: [(&str, &str, Whose); 91] = [
     ("POST", "/console/programmes/{id}/grants/{grant}/more", Facultys),
     ("POST", "/console/programmes/{id}/grants/{grant}/leaked", Facultys),
     ("POST", "/console/programmes/{id}/grants/{grant}/drop", Facultys),
-    ("POST", "/console/programmes/{id}/jobs/{job}", Facultys),
+    ("POST", "/console/programmes/{id}/grants/{grant}/person", Admins),
     ("GET", "/console/programmes/{id}/alerts", Assistants),
     ("POST", "/console/programmes/{id}/alerts", Assistants),
     ("POST", "/console/programmes/{id}/alerts/test", Assistants),

@@ -10,18 +10,23 @@ use bursar_core::web::AppError;
 
 /// What the student may do about a refusal that passes.
 pub(crate) const AGAIN: &str = "Press again in a moment.";
-const ALL_PROMISED: &str = "The programme's budget has no room for your key now. Ask the people who run the programme.";
+const ALL_PROMISED: &str = "The programme's budget has no room for your key now. Its faculty get a mail about that. \
+                            Look here again tomorrow, or ask {people}.";
+
+/// A sentence with the names of those whom its reader may ask.
+fn name_people(sentence: &str, settings: &Settings) -> String {
+    sentence.replace("{people}", &settings.people_to_ask())
+}
 
 /// The refusal of a claim: to be retried where the cause passes within moments, and a conflict with the
 /// present state elsewhere.
 pub(crate) fn begin(refused: &BeginRefused, settings: &Settings, now: Moment) -> AppError {
-    let sentence = why_not(refused, &settings.term);
+    let sentence = why_not(refused, settings);
     let until = match refused {
         BeginRefused::EnableUnderWay { until } | BeginRefused::KeyMissing { until } => *until,
         BeginRefused::FailedOften { until } => *until,
         BeginRefused::ManyKeys { until } => {
-            let whom = settings.texts.contact.as_deref().unwrap_or("the people who run this programme");
-            let sentence = format!("{sentence} If you keep losing keys, ask {whom}.");
+            let sentence = format!("{sentence} If you keep losing keys, ask {}.", settings.people_to_ask());
             return AppError::too_fast(sentence, until.duration_since(now)).because(reason(refused));
         }
         BeginRefused::Revoked
@@ -47,7 +52,7 @@ pub(crate) fn reason(refused: &BeginRefused) -> String {
     named.split([' ', '(']).next().unwrap_or_default().to_owned()
 }
 
-pub(crate) fn record(refused: RecordRefused) -> AppError {
+pub(crate) fn record(refused: RecordRefused, settings: &Settings) -> AppError {
     let meanwhile = match refused {
         RecordRefused::Held(HoldKind::Paused) => "The people who run this programme paused your access",
         RecordRefused::Held(HoldKind::Dropped) => "You were taken off the roster of this programme",
@@ -64,13 +69,13 @@ pub(crate) fn record(refused: RecordRefused) -> AppError {
     let ask = match refused {
         RecordRefused::Lost => "Open your credit again.",
         RecordRefused::Held(_) | RecordRefused::Revoked | RecordRefused::Over | RecordRefused::BudgetExhausted => {
-            "Ask the people who run the programme."
+            "Ask {people}."
         }
     };
-    AppError::conflict(format!(
+    let sentence = format!(
         "{meanwhile} while the key was being made, so it is not shown and cannot be used. Nothing was spent. {ask}"
-    ))
-    .because(refused.to_string())
+    );
+    AppError::conflict(name_people(&sentence, settings)).because(refused.to_string())
 }
 
 /// The refusal of a request for a larger cap.
@@ -103,8 +108,8 @@ pub(crate) fn provider(error: &ProviderError, what: &str) -> AppError {
 }
 
 /// The reason why a key that was off for disuse is not enabled again.
-pub(crate) fn why_not_resumed(refused: &ChangeRefused) -> &'static str {
-    match refused {
+pub(crate) fn why_not_resumed(refused: &ChangeRefused, settings: &Settings) -> String {
+    let sentence = match refused {
         ChangeRefused::Unchanged
         | ChangeRefused::NoKey
         | ChangeRefused::AddressTaken
@@ -114,20 +119,25 @@ pub(crate) fn why_not_resumed(refused: &ChangeRefused) -> &'static str {
         ChangeRefused::Over => "This programme has ended for you.",
         ChangeRefused::PausedByAnother => "The people who run this programme paused your access.",
         ChangeRefused::BudgetExhausted => ALL_PROMISED,
-    }
+    };
+    name_people(sentence, settings)
 }
 
 /// The reason why no key can be made now, in the student's words.
-pub(crate) fn why_not(refused: &BeginRefused, term: &Term) -> String {
+pub(crate) fn why_not(refused: &BeginRefused, settings: &Settings) -> String {
+    name_people(&why_no_key(refused, &settings.term), settings)
+}
+
+fn why_no_key(refused: &BeginRefused, term: &Term) -> String {
     let format_time = |time| time_in(time, term.zone());
     match refused {
-        BeginRefused::Revoked => "You were removed from this programme. If that is a mistake, ask the people who run the programme.".to_owned(),
+        BeginRefused::Revoked => "You were removed from this programme. If that is a mistake, ask {people}.".to_owned(),
         BeginRefused::Over => "This programme has ended, and so have its keys.".to_owned(),
         BeginRefused::Held(HoldKind::Paused) => {
-            "The people who run this programme have paused your access: no key is made, and requests with a key are refused. Ask them about it; nothing is lost.".to_owned()
+            "The people who run this programme have paused your access: no key is made, and requests with a key are refused. Ask {people} about it; nothing is lost.".to_owned()
         }
         BeginRefused::Held(HoldKind::Dropped) => {
-            "You are no longer on the roster of this programme. If that is a mistake, ask the people who run the programme."
+            "You are no longer on the roster of this programme. If that is a mistake, ask {people}."
                 .to_owned()
         }
         BeginRefused::Held(HoldKind::Unused) => {
@@ -157,10 +167,10 @@ pub(crate) fn why_not(refused: &BeginRefused, term: &Term) -> String {
         }
         BeginRefused::NotOpenYet { opens } => format!("Keys can be claimed from {}.", format_time(*opens)),
         BeginRefused::WindowClosed => {
-            "The time to claim a key in this programme is over. Ask the people who run the programme.".to_owned()
+            "The time to claim a key in this programme is over. Ask {people}.".to_owned()
         }
         BeginRefused::ReplacementsUsedUp => {
-            "You have replaced your key as often as this programme allows. Ask the people who run the programme to allow one more."
+            "You have replaced your key as often as this programme allows. Ask {people} to allow one more."
                 .to_owned()
         }
         BeginRefused::ManyKeys { until } => {

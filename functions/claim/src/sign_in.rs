@@ -213,7 +213,7 @@ pub(crate) async fn begin_session(
             return Err(barred());
         }
     }
-    site.table.note_stage(&after.address, Stage::SignedIn, deadline).await;
+    site.table.note_stage(&after.address, Stage::SignedIn, now, deadline).await;
     let person = session.person.as_ref().map(tracing::field::display);
     let source = access.and_then(|access| access.source).map(tracing::field::display);
     tracing::info!(

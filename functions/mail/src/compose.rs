@@ -56,7 +56,7 @@ impl App {
         if facts.kind == MailKind::Link {
             return Ok(letter);
         }
-        if letter.recipient.is_none() || self.is_of_another(facts.recipient, letter.recipient.matched()).await? {
+        if letter.recipient.is_none() || self.is_of_another(facts.recipient, letter.recipient.matched(), now).await? {
             return Err(NoMail::NotDue(NO_ADDRESS));
         }
         // A mail of a kind that the person opted out of is dropped, whether it would reach them or not.
@@ -77,11 +77,15 @@ impl App {
         Err(if facts.recipient.staff().is_some() { NoMail::Unsendable(UNDELIVERABLE) } else { UNWANTED })
     }
 
-    /// Whether a grant has an address that by its newest enrolment, in whatever programme, is somebody else's.
-    async fn is_of_another(&self, recipient: MailTo<'_>, address: &MatchedAddress) -> Result<bool, StoreError> {
+    /// Whether the address of a grant is somebody else's by now.
+    async fn is_of_another(
+        &self,
+        recipient: MailTo<'_>,
+        address: &MatchedAddress,
+        now: Moment,
+    ) -> Result<bool, StoreError> {
         let MailTo::Student(programme, grant) = recipient else { return Ok(false) };
-        let (_, former_enrolments) = self.table.enrolments_by_person(address).await?;
-        Ok(former_enrolments.iter().any(|enrolment| enrolment.programme == *programme && enrolment.grant == *grant))
+        Ok(!self.table.whose(programme, grant, address, now).await?.is_own())
     }
 
     async fn compose(&self, row: &OutboxRow, now: Moment, deadline: Deadline) -> Result<Letter, NoMail> {

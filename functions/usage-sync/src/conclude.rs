@@ -175,7 +175,10 @@ pub(crate) async fn is_complete(
     let hinders = stubborn > MOST_STUBBORN || stubborn < failing.len();
     let reasons = [
         (refusal == Some(Cause::ManagementKey), "the management key does not work"),
-        (matches!(refusal, Some(Cause::AnotherAccount { .. })), "the management key is of another account"),
+        (
+            matches!(refusal, Some(Cause::AnotherAccount { .. })),
+            "the management key is of another account, or its keys are gone",
+        ),
         (!listing.is_whole, "not every key was listed"),
         (gaps.has_failed, "some of the table could not be read or written"),
         (hinders, "a key that was to be disabled was not"),

@@ -64,6 +64,7 @@ impl AuditEntry {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[must_use]
 pub struct AuditDetail {
     pub act: Act,
     pub old_value: Option<String>,
@@ -75,7 +76,7 @@ pub struct AuditDetail {
 }
 
 /// A setting that an edit changed, with its values as a form has them.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub struct SettingChange {
     pub name: String,
     pub old_value: String,
@@ -148,6 +149,9 @@ crate::named! {
         Reminded = "a reminder of the key was sent", "{who} reminded {whom} of a key that was never used";
         /// Mail to an address with bounces was allowed again.
         MailAllowed = "mail to the address is tried again", "{who} let mail go to {whom} again";
+        /// An admin said whose a grant is that bears an older id than the newest under its address.
+        AnothersFound = "found to be another person's", "{who} said that {whom} is another person than the one who has the address now";
+        SamePersonFound = "found to be the same person's after all", "{who} said that {whom} is the person who has the address now";
         AlertResent = "an alert was sent again", "{who} sent an alert again";
         RosterTokenMade = "the registrar's token was made", "{who} made the registrar's token";
         RosterTokenEnded = "the registrar's token was ended", "{who} ended the registrar's token";
@@ -160,8 +164,8 @@ crate::named! {
         RetentionReleased = "may be erased again", "{who} let {whom} be erased again";
         /// These four are of people with a role, and are kept apart from all others.
         SignedIn = "signed in", "{who} signed in {list}";
-        SignedOut = "signed out", "{who} signed out {list}";
-        SignOnRefused = "a sign-on was refused", "A sign-in of {who} was refused: {list}";
+        SignedOut = "signed out", "{who} signed out";
+        SignOnRefused = "a sign-on was refused", "A sign-in of {who} was refused";
         FileGiven = "a file that names people was downloaded", "{who} downloaded {list}";
         /// Somebody, or everybody of a programme that is long over, is to be forgotten.
         ErasureBegun = "people began to be erased", "{who} began to erase personal data";
@@ -175,21 +179,18 @@ impl AuditDetail {
         AuditDetail { act, old_value: None, new_value: None, note: None, reason: None }
     }
 
-    #[must_use]
     pub fn changing(mut self, before: impl fmt::Display, after: impl fmt::Display) -> AuditDetail {
         self.old_value = Some(before.to_string());
         self.new_value = Some(after.to_string());
         self
     }
 
-    #[must_use]
     pub fn noting(mut self, note: impl fmt::Display) -> AuditDetail {
         self.note = Some(note.to_string());
         self
     }
 
     /// The change of settings, each with its name, and its values before and after.
-    #[must_use]
     pub fn changing_settings<'a>(self, settings: impl Iterator<Item = (&'a str, &'a str, &'a str)>) -> AuditDetail {
         let mut before = Vec::new();
         let mut after = Vec::new();

@@ -226,7 +226,7 @@ fn parts_of(amount: Usd, parts: i64, whole: i64) -> Usd {
 }
 
 /// What the admins were last told of the balance, until it is over; silently better where it turned out to last longer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct BalanceNotice {
     pub alerted_at: Moment,
     pub purchase: Purchase,

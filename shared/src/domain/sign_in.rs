@@ -127,7 +127,7 @@ crate::named! {
 }
 
 /// The proof that a link was opened by its owner and not by a scanner that reads mail.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub enum Proof {
     /// The cookie of the browser that asked for the link.
     Browser(BrowserTokenHash),
@@ -310,7 +310,7 @@ const DISUSE_ENDS_AFTER: SignedDuration = SignedDuration::from_hours(1);
 const USE_NOTED_EACH: SignedDuration = SignedDuration::from_mins(10);
 
 /// A signed-in session. It lasts from the sign-in and is never extended; with a role it also ends by disuse.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Session {
     pub session: SessionTokenHash,
     pub address: MatchedAddress,

@@ -19,7 +19,7 @@ pub const SIGN_ON_LASTS: SignedDuration = SignedDuration::from_mins(10);
 pub struct Identity(String);
 
 /// A sign-on under way in one browser.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct BegunSignOn {
     pub browser: BrowserTokenHash,
     /// For whom the provider has vouched, where nobody knows the address yet.

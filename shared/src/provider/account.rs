@@ -15,14 +15,14 @@ use crate::provider::wire::json;
 use crate::provider::wire::json::Unreadable;
 use crate::provider::wire::pages::{ListRow, PageReader};
 
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Credits {
     pub bought: Usd,
     pub used: Usd,
 }
 
 /// A workspace that the management key can see. Every key lies in one.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub struct Workspace {
     pub id: String,
 }

@@ -24,7 +24,7 @@ const MOST_WARNINGS: usize = 10;
 
 /// The use of every model by every key on some days. Keys of one name are one row, since the provider reports
 /// only the name.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub struct ModelUsage {
     pub rows: Vec<ModelRow>,
     /// How many further rows could not be read, and why the first of them could not, fit for a log.

@@ -14,7 +14,7 @@ use crate::provider::keys::or_gone;
 use crate::provider::wire::calls::{
     ASSIGN_KEYS, CREATE_GUARDRAIL, CallRequest, LIST_ASSIGNED, LIST_GUARDRAILS, PATCH_GUARDRAIL,
 };
-use crate::provider::wire::error::Result;
+use crate::provider::wire::error::{FailureKind, ProviderError, Result};
 use crate::provider::wire::json;
 use crate::provider::wire::pages::{ListRow, PageReader};
 use crate::provider::wire::send::unknown;
@@ -27,7 +27,7 @@ const NO_RETENTION: [&str; 5] =
     ["enforce_zdr_anthropic", "enforce_zdr_openai", "enforce_zdr_google", "enforce_zdr_xai", "enforce_zdr_other"];
 
 /// The rules of a guardrail that Bursar sets, as a whole: sending them replaces what was there.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct GuardrailRules {
     /// It identifies the guardrail later.
     pub name: String,
@@ -146,7 +146,7 @@ impl Provider {
         if guardrail.follows(rules) {
             return Ok(guardrail);
         }
-        Err(unknown(call, "the guardrail answered does not follow its rules"))
+        Err(ProviderError::unsent(FailureKind::Refused, call, "its answer does not follow these rules"))
     }
 }
 

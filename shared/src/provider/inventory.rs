@@ -18,7 +18,7 @@ use crate::provider::wire::send::unknown;
 /// Parameters that are always sent, since by default the provider hides such keys.
 pub const EVERY_KEY: [(&str, &str); 2] = [("include_disabled", "true"), ("include_expired", "true")];
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct InventoryPage {
     pub keys: Vec<ProviderKey>,
     /// Keys that are listed, so not missing, but of which nothing else is known.

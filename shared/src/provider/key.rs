@@ -64,14 +64,14 @@ pub struct ProviderKey {
 
 /// A row of a list of keys. An unreadable row does not take the others of its page with it, and its key is
 /// not missing.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub enum ListedKey {
     // Most rows are keys, so a list of them wastes nothing by the difference in size.
     Key(Box<ProviderKey>),
     Unreadable(UnreadableKey),
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct UnreadableKey {
     pub hash: Option<KeyHash>,
     pub why: String,

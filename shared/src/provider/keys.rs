@@ -120,7 +120,7 @@ pub struct NewKey<'a> {
 }
 
 /// The changes to a key, at least one. Fields that are not set stay as they are.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct KeyPatch {
     #[serde(skip_serializing_if = "Option::is_none")]
     disabled: Option<bool>,

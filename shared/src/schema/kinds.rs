@@ -2,7 +2,7 @@
 //! with them.
 
 /// What an erasure of a person does with the items of a kind.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 pub enum AtErasure {
     /// Nothing: they hold ids, sums and what was decided, and never an address.
     Stays,

@@ -16,7 +16,7 @@ use crate::store::{Result, Table};
 
 pub(crate) const ACCESS_KEPT: SignedDuration = SignedDuration::from_hours(24 * 90);
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct AccessEntry {
     #[serde(flatten)]
     pub audit_entry: AuditEntry,

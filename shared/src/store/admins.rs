@@ -19,7 +19,7 @@ use crate::store::{Author, Broadcast, Result, RosterToken, Table};
 pub const MOST_ADMINS: usize = 40;
 
 /// The admins besides those of the environment.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct AddedAdmins {
     pub added: Vec<EmailAddress>,
     pub version: u64,

@@ -46,7 +46,6 @@ pub const BETWEEN_ASKS: SignedDuration = SignedDuration::from_hours(1);
 /// on where one died.
 pub trait Broadcast: Stored + Clone {
     /// The item with these recipients, of whom the first `queued` have a mail queued.
-    #[must_use]
     fn to(self, recipients: Vec<PersonId>, queued: u32) -> Self;
     fn recipients(&self) -> &[PersonId];
     fn queued(&self) -> u32;

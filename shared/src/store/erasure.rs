@@ -44,7 +44,7 @@ const LOOKED_AT_AGAIN: SignedDuration = SignedDuration::from_mins(1);
 /// For so many days the backups of the table keep what was erased.
 pub const BACKUP_DAYS: u16 = 35;
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Erasure {
     pub id: Ulid,
     /// Whose address it is about, until nothing is left under it. `None` then, and where it is about no address.

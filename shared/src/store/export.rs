@@ -13,7 +13,7 @@ use crate::domain::usage::crossing::{Crossing, Scope};
 use crate::domain::values::address::MatchedAddress;
 use crate::store::{
     AccessEntry, ByHand, DoneByHand, KnownAddress, LoginRequest, MailState, OutboxRow, Result, RetentionHold,
-    StaffPerson, Table,
+    StaffPerson, Table, Whose,
 };
 
 /// Takes what is stored apart, into what is shown of it and what is not: a field that is new asks the compiler.
@@ -42,13 +42,17 @@ impl Table {
     pub async fn stored_about(
         &self,
         address: &MatchedAddress,
-        views: &[View],
+        views: &[(View, Whose)],
         session: Option<&Session>,
         now: Moment,
     ) -> Result<Value> {
         let mut grants = Vec::new();
-        for view in views {
-            grants.push(grant(self, view).await?);
+        for (view, whose) in views {
+            let mut value = grant(self, view).await?;
+            if *whose != Whose::Persons {
+                value["may_be_another_persons"] = json!(true);
+            }
+            grants.push(value);
         }
         let sign_in = self.sign_in_of(address).await?;
         take_apart!(SignIn: address links mailed wrong_codes, without generation issued_links unfollowed last_mailed_at written_at sessions version = sign_in);

@@ -62,7 +62,7 @@ const KEYS_AT_ONCE: usize = 80;
 const FOR_ONE_PART: Duration = Duration::from_secs(12);
 
 /// The use of foreign keys while a programme owned them.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct AssignedUse {
     pub programme: ProgrammeId,
     pub used: DailyUse,
@@ -79,7 +79,7 @@ stored! {
 }
 
 /// A foreign key in a span in which it had an owner.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct OwnedKey {
     pub owner: KeyOwner,
     pub key: ForeignKey,

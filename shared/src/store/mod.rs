@@ -24,7 +24,7 @@ pub use alerts::{BETWEEN_ASKS, BETWEEN_TESTS, Broadcast};
 pub use erasure::{BACKUP_DAYS, Erasure};
 pub use grants::act::{ActOutcome, Ruling};
 pub use grants::list::GrantLine;
-pub use grants::view::{ByHand, DoneByHand, Enrolment, INVITED_AT_ONCE, ProgrammeShard};
+pub use grants::view::{ByHand, DoneByHand, Enrolment, INVITED_AT_ONCE, ProgrammeShard, Whose};
 pub use ledger::{AssignOutcome, AssignedUse, ForeignRequest, OwnedKey, UsedNow};
 pub use mail::delivery::{
     DeadMails, GIVEN_UP_SHOWN, SentAgain, Undeliverable, Unreachable, UnreachableReason, Waiting,

@@ -30,7 +30,7 @@ const A_MINUTE: SignedDuration = SignedDuration::from_mins(1);
 const AN_HOUR: SignedDuration = SignedDuration::from_hours(1);
 
 /// Somebody with a role. Audit entries and queued mails hold only the id; this item alone says whose it is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StaffPerson {
     pub person: PersonId,
     pub address: EmailAddress,
@@ -41,7 +41,7 @@ stored! {
 }
 
 /// What is kept of an address: the id of its person, once they needed one, and their choice of the optional mails.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct KnownAddress {
     pub address: MatchedAddress,
     pub person: Option<PersonId>,
@@ -67,7 +67,7 @@ pub struct KnownPerson {
 }
 
 /// The address of a link. Whether the link is still valid is in the address's own item.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Link {
     pub link: LinkTokenHash,
     pub address: MatchedAddress,
@@ -80,7 +80,7 @@ stored! {
 }
 
 /// A login request, whether or not the address is known, which the help desk finds under it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LoginRequest {
     pub id: Ulid,
     pub address: MatchedAddress,
@@ -96,7 +96,7 @@ stored! {
 }
 
 /// The uses in the last hour of what may be done only so often in any hour.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct HourlyUses {
     pub what: String,
     pub uses: Vec<Moment>,
@@ -119,7 +119,7 @@ impl HourlyUses {
 pub(crate) const LINKS_COUNTED: SignedDuration = SignedDuration::from_hours(25);
 
 /// The uses of something with a rate limit in one interval.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct RateCount {
     pub what: String,
     pub begins_at: Moment,

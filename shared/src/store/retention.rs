@@ -12,7 +12,7 @@ use crate::schema::{begin, key, stored};
 use crate::store::table::write::{Round, Writes};
 use crate::store::{Author, Result, Table};
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RetentionHold {
     pub address: MatchedAddress,
     pub reason: String,

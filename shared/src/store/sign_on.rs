@@ -78,8 +78,8 @@ impl Table {
         if is_of_another || former.as_ref().is_some_and(|former| former.address != *address) {
             return Ok(None);
         }
-        // What a roster said is less than a mailbox.
-        if former.as_ref().is_some_and(|former| former.proof == *proof || former.proof == BindingProof::Code) {
+        // What a roster says is less than a mailbox. A newer code replaces an older one: the address may have passed on between them.
+        if former.as_ref().is_some_and(|former| *proof == BindingProof::RosterId || *bound_at <= former.bound_at) {
             let unchanged = [(":version", number(known_address.version))];
             let transaction = transaction.check(&known_address.key(), "version = :version", &unchanged)?;
             return Ok(Some(transaction.unaudited(Unaudited::SignIn)));

@@ -21,6 +21,7 @@ const A_PERSON_MUST: Duration = Duration::from_secs(60);
 
 /// What a request is answered instead of what it asked for. `?` makes a fault of any other error.
 #[derive(Debug)]
+#[must_use]
 pub struct AppError(Box<Refusal>);
 
 #[derive(Debug, Default)]
@@ -116,33 +117,28 @@ impl AppError {
     }
 
     /// Sets `Retry-After`, rounded up so that a retry at that time is not too early.
-    #[must_use]
     pub fn after(mut self, after: Duration) -> AppError {
         self.0.retry_after = Some(after);
         self
     }
 
     /// Has the log say that it is the provider's doing.
-    #[must_use]
     pub fn by_the_provider(mut self) -> AppError {
         self.0.told.is_providers = true;
         self
     }
 
     /// The same of one of its errors, with the admins told if the management key is at fault.
-    #[must_use]
     pub fn caused_by(mut self, error: &ProviderError) -> AppError {
         self.0.told.alarm = error.refusal();
         self.by_the_provider().because(error.trouble.to_string())
     }
 
-    #[must_use]
     pub fn setting(mut self, cookie: HeaderValue) -> AppError {
         self.0.cookie = Some(cookie);
         self
     }
 
-    #[must_use]
     pub fn because(mut self, reason: impl Into<Cow<'static, str>>) -> AppError {
         self.0.reason = Some(reason.into());
         self

@@ -12,7 +12,7 @@ use crate::domain::values::money::Usd;
 macro_rules! notices {
     ($($notice:ident $({ $($value:ident: $of:ty),* })? => $sentence:expr;)*) => {
         /// What a form did. A handler of a form ends in one of these ([`Site::done`](super::Site::done)).
-        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[derive(Debug, PartialEq, Serialize, Deserialize)]
         pub enum Flash {
             $($notice $({ $($value: $of),* })?,)*
         }
@@ -82,7 +82,7 @@ notices! {
 
     PersonAdded => "This person is on the roster, and gets an invitation within minutes.";
     PersonChanged => "This person's details are changed.";
-    RosterApplied { added: u64, dropped: u64, changed: u64, refused: u64, short: Usd } => {
+    RosterApplied { added: u64, dropped: u64, changed: u64, refused: u64, undone: u32, short: Usd } => {
         let mut said = format!("The roster is applied: {} added", counted(*added, "person", "people"));
         if *dropped > 0 {
             said += &format!(", {dropped} dropped");
@@ -94,6 +94,9 @@ notices! {
             said += &format!(", {refused} refused");
         }
         said += if *added > 0 { ". Invitations go out within minutes." } else { "." };
+        if *undone > 0 {
+            said += &format!(" {undone} of these changes could not be made, as this page says.");
+        }
         if *short > Usd::ZERO {
             said += &format!(" If everybody claims, the budget is {} short.", short.up_to_the_cent().to_dollars());
         }
@@ -128,11 +131,15 @@ notices! {
     );
     MoreDeclined => "Declined. The cap stays as it is, and the student gets your reason by mail.";
     AddressCorrected => "The address is corrected. The invitation goes to the new address, and a notice to the old one.";
+    PersonTold { is_anothers: bool } => if *is_anothers {
+        "Noted: this key is another person's. Whoever reads this mailbox is not shown it any more, and gets no mail about it."
+    } else {
+        "Noted: this key belongs to the person who reads this mailbox, who is shown it again."
+    };
     ManyBegun { students: u64 } => format!(
         "Begun for {}. The overview shows how far it is.",
         counted(*students, "student", "students")
     );
-    JobPutAway => "Put away: pages no longer show it.";
 
     AlertSentAgain => "The alert is sent again, within minutes.";
     TestAlertSent => "A test alert is on its way to you. Nobody else gets it.";

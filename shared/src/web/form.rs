@@ -17,10 +17,10 @@ pub const LONGEST_REASON: usize = 500;
 
 /// Names and values in the order in which they were sent. As an extractor it reads the form of somebody who
 /// is not signed in, and refuses what none of our forms sends.
-#[derive(Clone, Default, PartialEq)]
+#[derive(Default, PartialEq)]
 pub struct Fields(Vec<(String, String)>);
 
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 pub struct FormBounds {
     pub fields: usize,
     pub bytes: usize,

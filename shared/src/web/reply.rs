@@ -16,6 +16,7 @@ pub type Result<T, E = AppError> = std::result::Result<T, E>;
 pub type Answer = Result<Reply>;
 
 #[derive(Debug)]
+#[must_use]
 pub struct Reply(Response);
 
 impl Reply {
@@ -39,13 +40,11 @@ impl Reply {
         Reply(Redirect::to(path).into_response()).setting(cookies.set_notice(notice))
     }
 
-    #[must_use]
     pub fn with_status(mut self, status: StatusCode) -> Reply {
         *self.0.status_mut() = status;
         self
     }
 
-    #[must_use]
     pub fn setting(mut self, cookie: HeaderValue) -> Reply {
         self.0.headers_mut().append(SET_COOKIE, cookie);
         self

@@ -34,7 +34,7 @@ pub struct Visitor {
     pub is_admin: bool,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Posted {
     pub visitor: Visitor,
     pub fields: Fields,
@@ -168,7 +168,7 @@ const SIGN_ON: &str = "bursar-sign-on";
 const DESTINATION: &str = "bursar-to";
 
 /// The cookies of this deployment. On `https` no other site can plant them.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Cookies {
     secure: bool,
 }

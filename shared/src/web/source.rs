@@ -16,7 +16,7 @@ const FRONT: HeaderName = HeaderName::from_static("x-bursar-front");
 const SOURCE: HeaderName = HeaderName::from_static("x-bursar-source");
 
 /// The network address of the browser; `None` where nobody says it.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Source(pub Option<IpAddr>);
 
 impl Site {

@@ -74,7 +74,7 @@ pub(super) fn changes_have_their_entries(step: &Step<'_>, wrong: &mut Vec<String
         // What has mail sent, keeps somebody, or is about a sign-on, has an entry on whom it is for, and changes no grant.
         let is_of_person = |act| {
             [Act::MailAllowed, Act::Reinvited, Act::Reminded, Act::RetentionHeld, Act::RetentionReleased].contains(&act)
-                || [Act::SignOnBound, Act::SignOnUnbound].contains(&act)
+                || [Act::SignOnBound, Act::SignOnUnbound, Act::AnothersFound, Act::SamePersonFound].contains(&act)
         };
         new.iter().filter(|entry| grant.is_none() || !is_of_person(entry.what.act)).filter(is_on).copied().collect()
     };

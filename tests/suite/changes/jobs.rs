@@ -282,6 +282,7 @@ async fn a_file_undoes_nothing_that_was_done_meanwhile() {
     let told = admin.get(ID).await.texts("job").join(" ");
     assert!(told.contains("2 could not be done"), "{told}");
     assert!(["ada", "fay"].iter().all(|name| told.contains(&format!("{name}@example.edu: left as it is"))), "{told}");
+    assert!(admin.get(&format!("{ID}/roster")).await.readable().contains("of all its changes 2 could not be made"));
     campus.finish_faulted().await;
 }
 
@@ -371,7 +372,7 @@ async fn an_unreadable_enrolment_keeps_nobody_else() {
     let shown = preview(&admin, "add", "email\nada@example.edu\nbob@example.edu\nfay@example.edu\n").await;
     let (address, programme) = (address("bob").matched().clone(), campus.programme.clone());
     let enrolled_at = campus.clock.now();
-    let enrolment = Enrolment { address, programme, grant: GrantId::random(), enrolled_at };
+    let enrolment = Enrolment { address, programme, grant: GrantId::random(), enrolled_at, is_anothers: false };
     let mut item = items::to_item(&enrolment).unwrap();
     item.insert("enrolled_at".to_owned(), AttributeValue::S("of-a-newer-version".to_owned()));
     campus.raw().put(item).await;

@@ -29,7 +29,9 @@ async fn a_forbidden_press_says_why() {
     campus.set(|settings| settings.claims.claim_closes_at = None).await;
 
     campus.budget(19).await;
-    assert!(ada.send_form(&reveal).await.expect(409).alert().unwrap().contains("no room for your key"));
+    campus.set(|settings| settings.people.faculty = vec![address("faye")]).await;
+    let refused = ada.send_form(&reveal).await.expect(409).alert().unwrap();
+    assert!(refused.contains("no room for your key") && refused.ends_with("or ask faye@example.edu."), "{refused}");
     campus.budget(100).await;
 
     campus.hold("ada", HoldKind::Paused).await;

@@ -15,6 +15,7 @@ mod registrar;
 mod requests;
 pub(crate) mod roster;
 mod spending;
+mod whose;
 
 use bursar_core::domain::programme::Settings;
 use bursar_tests::campus::{Campus, address};

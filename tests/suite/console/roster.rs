@@ -222,46 +222,6 @@ async fn what_a_press_does_is_said_before_it() {
     campus.finish().await;
 }
 
-/// An id is one person across programmes: whose address has another id in a newer enrolment is not shown what the former owner has, nor
-/// is the former owner, who signed in before, shown what is the newer one's; and each is erased apart.
-#[tokio::test]
-async fn an_address_is_the_newest_enrolments_everywhere() {
-    let mut campus = Campus::open().await;
-    let admin = campus.admin().await;
-    let programmes = async |visitor: &Visitor| {
-        let my = visitor.get("/my").await.expect(200);
-        my.attributes("grant", "data-programme").join(" ")
-    };
-    let mut seen = Vec::new();
-    let mut former = campus.browser();
-    for (name, id) in [("CS pilot", "s1"), ("Maths", ""), ("Law", "s9")] {
-        campus.minutes(2);
-        campus.programme(name, |_| {}).await;
-        let page = admin.get(&campus.console("/roster")).await;
-        let fields = [("email", "ada@example.edu"), ("id", id)];
-        admin.submit(&page, &campus.console("/people"), &fields).await.expect(303);
-        campus.minutes(2);
-        if name == "Law" {
-            seen.push(programmes(&former).await);
-        }
-        former = campus.student("ada").await;
-        seen.push(programmes(&former).await);
-    }
-    assert_eq!(seen, ["cs-pilot", "cs-pilot maths", "maths", "law maths"]);
-
-    let found = admin.get("/console/people/erase?email=ada%40example.edu").await;
-    assert!(found.readable().contains("this address under another id"), "{}", found.readable());
-    let of = campus.table.grants(&"cs-pilot".parse().unwrap()).await.unwrap().remove(0).id;
-    let page = admin.get(&format!("/console/people/erase?of=cs-pilot/{of}")).await;
-    super::erase::erased(&admin, &page, "ada@example.edu").await.expect(303);
-    campus.minutes(2);
-    campus.work().await;
-    let mut left = campus.judged().await.places_of(&["ada@"]);
-    left.retain(|place| place.contains("grant"));
-    assert!(left.len() == 1 && left[0].contains("#law#"), "{left:?}");
-    campus.finish().await;
-}
-
 /// A move for which the budget has no room is refused alone: nobody has lost or gained an address by it.
 #[tokio::test]
 async fn a_move_without_room_carries_no_address() {

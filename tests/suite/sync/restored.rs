@@ -8,8 +8,11 @@ use bursar_local::invoke::FunctionName::{Claim, UsageSync};
 use bursar_tests::campus::{Campus, name_people};
 use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::invariants::{Answers, Snapshot};
+use bursar_tests::seeds::seeds;
 use bursar_tests::stack;
+use fastrand::Rng;
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::rotation::close_a_workspace;
@@ -232,4 +235,65 @@ async fn a_recovery_that_would_stop_many_keys_waits() {
     assert!(!keys[..7].iter().any(|key| campus.is_on(key)) && is_on(&keys[7..]));
     seen(&campus, true).await;
     campus.finish_unjudged().await;
+}
+
+/// Drawn histories in which the table goes back: acts, a copy, acts, the copy in its place, acts, and three runs. Whatever key a student
+/// reported or handed back in the copy is off then, though it was made after the copy.
+#[tokio::test]
+async fn what_is_ended_in_a_restored_copy_stays_off() {
+    const NAMES: [&str; 3] = ["ada", "bob", "cid"];
+    for seed in seeds(0, 3, 300) {
+        let mut dice = Rng::with_seed(seed);
+        let campus = quiet(&NAMES).await;
+        complete(&campus).await;
+        campus.tell(format!("seed {seed}"));
+        act_for_a_while(&campus, &mut dice).await;
+        let then = items(&campus).await;
+        campus.hours(1);
+        act_for_a_while(&campus, &mut dice).await;
+        put_back(&campus, &then).await;
+        as_a_copy(&campus).await;
+        campus.minutes(1);
+        let ended = act_for_a_while(&campus, &mut dice).await;
+        for _ in 0..3 {
+            complete(&campus).await;
+            campus.minutes(20);
+        }
+        for name in ended {
+            let on: Vec<_> = campus.keys_of(name).into_iter().filter(|key| campus.is_on(&key.hash)).collect();
+            assert!(on.is_empty(), "seed {seed}, {name}: {on:?}");
+        }
+        seen(&campus, true).await;
+        campus.finish_unjudged().await;
+    }
+}
+
+/// Lets students and staff press what is drawn. Returns who reported or handed back a key.
+async fn act_for_a_while(campus: &Campus, dice: &mut Rng) -> BTreeSet<&'static str> {
+    let mut ended = BTreeSet::new();
+    for _ in 0..dice.usize(2..6) {
+        campus.minutes(dice.i64(1..20));
+        let name = ["ada", "bob", "cid"][dice.usize(..3)];
+        let press = ["replace", "replace", "leaked", "return", "pause"][dice.usize(..5)];
+        if press == "pause" {
+            let paused = campus.grant(name).await.holds.paused.is_some();
+            let act = |view: &View, now| match paused {
+                true => view.release(HoldKind::Paused, &Actor::Rule, now),
+                false => view.hold(HoldKind::Paused, &Actor::Rule, None, now),
+            };
+            campus.table.act(campus.on(name), act).await.unwrap();
+            continue;
+        }
+        let student = campus.student(name).await;
+        let page = student.get("/my").await;
+        if page.offers(&campus.my(press)) {
+            let status = student.submit(&page, &campus.my(press), &[]).await.status;
+            campus.tell(format!("{name} presses {press}: {status}"));
+            if status == 303 {
+                ended.insert(name);
+            }
+        }
+    }
+    campus.work().await;
+    ended
 }

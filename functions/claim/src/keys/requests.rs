@@ -110,7 +110,9 @@ pub(crate) async fn resume(form: KeyForm) -> Answer {
         ActOutcome::Done(_) => {}
         // A second request repeats an enable that failed.
         ActOutcome::Refused(ChangeRefused::Unchanged) if was_resumed => {}
-        ActOutcome::Refused(refused) => return Err(AppError::conflict(why_not_resumed(&refused))),
+        ActOutcome::Refused(refused) => {
+            return Err(AppError::conflict(why_not_resumed(&refused, &view.programme.settings)));
+        }
         ActOutcome::NoSuchGrant => return Err(AppError::not_found()),
     }
     // A limit that has changed meanwhile is sent before the enable.

@@ -209,7 +209,7 @@ impl Claim<'_> {
 
     /// The page with the button for another key, since a key is not shown again.
     async fn offer_to_replace(&self, refused: &BeginRefused) -> AppError {
-        let sentence = why_not(refused, &self.form.view.programme.settings.term);
+        let sentence = why_not(refused, &self.form.view.programme.settings);
         let page = my::show(self.site, &self.form.visitor, self.context.now, Some(&sentence), None).await;
         AppError::page(StatusCode::CONFLICT, page).because(refusal::reason(refused))
     }
@@ -349,8 +349,8 @@ impl Claim<'_> {
         let context = ActContext { now: self.site.clock.now(), ..self.context };
         let error = match self.site.table.act(context, |view, now| view.record(&begun.claim, &minted, now)).await {
             Ok(ActOutcome::Done(_)) => return Ok(()),
-            Ok(ActOutcome::Refused(refused)) => refusal::record(refused),
-            Ok(ActOutcome::NoSuchGrant) => refusal::record(RecordRefused::Lost),
+            Ok(ActOutcome::Refused(refused)) => refusal::record(refused, &begun.view.programme.settings),
+            Ok(ActOutcome::NoSuchGrant) => refusal::record(RecordRefused::Lost, &begun.view.programme.settings),
             // The record may have been written although the answer was lost. Then giving up changes
             // nothing, and the student replaces a key they never saw.
             Err(error) => error.into(),

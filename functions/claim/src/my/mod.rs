@@ -11,9 +11,9 @@ use axum::http::StatusCode;
 use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::{BeginRefused, GrantState, KeyRequest, KeyRequestKind, NextGuardrail, View};
+use bursar_core::domain::programme::Settings;
 use bursar_core::domain::values::id::{Nonce, ProgrammeId};
-use bursar_core::domain::values::term::Term;
-use bursar_core::store::{Enrolment, KnownAddress, ListedModels};
+use bursar_core::store::{Enrolment, KnownAddress, ListedModels, Whose};
 use bursar_core::web::{Answer, AppError, Fields, FileNames, Flash, Frame, Posted, Reply, Result, Site, Visitor};
 
 use crate::my::card::{Card, MoreForm};
@@ -62,8 +62,8 @@ pub(crate) async fn refused(site: &Site, visitor: &Visitor, now: Moment, why: &s
 
 /// The enrolments of the visitor. Who signed in before the address passed to another person is shown nothing of that one's.
 pub(crate) async fn enrolments_of(site: &Site, visitor: &Visitor) -> Result<Vec<Enrolment>> {
-    let (mut enrolments, other_enrolments) = site.table.enrolments_by_person(&visitor.session.address).await?;
-    if !other_enrolments.is_empty() {
+    let (mut enrolments, are_kept_back) = site.table.own_enrolments(&visitor.session.address, site.clock.now()).await?;
+    if are_kept_back {
         enrolments.retain(|enrolment| enrolment.enrolled_at <= visitor.session.begun_at);
     }
     Ok(enrolments)
@@ -73,6 +73,7 @@ pub(crate) async fn enrolments_of(site: &Site, visitor: &Visitor) -> Result<Vec<
 pub(crate) async fn data(site: Site, visitor: Visitor) -> Answer {
     let session = &visitor.session;
     let views = grants_of(&site, &visitor).await?;
+    let views: Vec<_> = views.into_iter().map(|view| (view, Whose::Persons)).collect();
     let export = site.table.stored_about(&session.address, &views, Some(session), site.clock.now()).await?;
     Reply::json_file("bursar-my-data", FileNames::Nobody, &export)
 }
@@ -190,9 +191,9 @@ impl Obstacle {
         )
     }
 
-    pub(crate) fn in_words(&self, term: &Term) -> String {
+    pub(crate) fn in_words(&self, settings: &Settings) -> String {
         match self {
-            Obstacle::Begin(refused) => why_not(refused, term),
+            Obstacle::Begin(refused) => why_not(refused, settings),
             Obstacle::BeingPrepared => {
                 "This programme is still being set up at OpenRouter. Reload this page in a few minutes.".to_owned()
             }

@@ -7,6 +7,7 @@ use bursar_core::domain::grant::{
     AnnouncedEnd, BeginRefused, ChangeRefused, GrantState, HoldKind, MORE_REQUEST_LASTS, ShownState, Stopped,
     StudentNotice, View,
 };
+use bursar_core::domain::programme::Settings;
 use bursar_core::domain::values::format::{column_time, end_time, long_date, time_in};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
@@ -41,17 +42,17 @@ pub(crate) fn label(view: &View, now: Moment) -> &'static str {
 /// The state in a sentence or two, with what to do about it.
 pub(crate) fn state(view: &View, obstacle: Option<&Obstacle>, now: Moment) -> String {
     let grant = &view.grant;
-    let term = &view.programme.settings.term;
+    let settings = &view.programme.settings;
     let why = obstacle.map(|obstacle| match (obstacle, view.programme.closed_at) {
         (Obstacle::Begin(BeginRefused::Over), Some(closed_at)) => {
             format!("{}, and so its keys have ended.", closed(view, closed_at))
         }
-        _ => obstacle.in_words(term),
+        _ => obstacle.in_words(settings),
     });
     if let Some(Obstacle::Begin(BeginRefused::Held(HoldKind::Unused))) = obstacle {
         let next = match view.release(HoldKind::Unused, &Actor::Student, now) {
-            Err(refused @ ChangeRefused::BudgetExhausted) => why_not_resumed(&refused),
-            _ => "Press “Resume my key”, and it works again.",
+            Err(refused @ ChangeRefused::BudgetExhausted) => why_not_resumed(&refused, settings),
+            _ => "Press “Resume my key”, and it works again.".to_owned(),
         };
         return format!("Your key was switched off{} because it was not used. {next}", off_since(view));
     }
@@ -64,7 +65,7 @@ pub(crate) fn state(view: &View, obstacle: Option<&Obstacle>, now: Moment) -> St
         GrantState::Invited => why.unwrap_or_else(|| not_made_yet(view)),
         GrantState::Live { .. } => live(view, now),
         GrantState::Stopped { why: stopped } => {
-            let next = obstacle.map(|obstacle| no_new_key(obstacle, term));
+            let next = obstacle.map(|obstacle| no_new_key(obstacle, settings));
             let next = next.unwrap_or("Get a new one: it has what is left of your cap.".to_owned());
             format!("{} {next}", stopped_because(view, *stopped))
         }
@@ -100,7 +101,7 @@ fn live(view: &View, now: Moment) -> String {
     }
     if let Some(used_up) = used_up(view, now) {
         let ask = if view.may_ask_for_more(now).is_ok() { " If you need more, ask below." } else { "" };
-        return format!("{} Requests with your key are refused.{ask}", why_not(&used_up, term));
+        return format!("{} Requests with your key are refused.{ask}", why_not(&used_up, &view.programme.settings));
     }
     if view.grant.live().is_some_and(|live| !live.enabled.is(&true)) {
         return "Your key is being switched on again at OpenRouter, which may take a few minutes.".to_owned();
@@ -174,8 +175,8 @@ fn used_up(view: &View, now: Moment) -> Option<BeginRefused> {
 }
 
 /// The reason why there can be no new key now, and when there can be.
-pub(crate) fn no_new_key(obstacle: &Obstacle, term: &Term) -> String {
-    let why = obstacle.in_words(term);
+pub(crate) fn no_new_key(obstacle: &Obstacle, settings: &Settings) -> String {
+    let why = obstacle.in_words(settings);
     match obstacle {
         Obstacle::Begin(BeginRefused::NothingLeft { .. }) => {
             format!("{why} Once there is something left of it, you can get a new key here.")

@@ -30,7 +30,7 @@ use bursar_core::domain::sign_in::SignInMethod;
 use bursar_core::domain::sign_on::{BegunSignOn, BindingProof, SignOnBinding};
 use bursar_core::domain::values::address::{EmailAddress, MatchedAddress};
 use bursar_core::domain::values::token::{BrowserToken, CodeHash};
-use bursar_core::store::StoreError;
+use bursar_core::store::{StoreError, Whose};
 use bursar_core::web::form::FormBounds;
 use bursar_core::web::{Answer, AppError, Fields, Frame, Reply, Result, Site};
 
@@ -80,7 +80,7 @@ impl Refused {
     }
 }
 
-/// Another sign-on has this address, which perhaps was somebody else's before; or this one has another.
+/// Another sign-on has this address, or this one has another.
 const BOUND_OTHERWISE: Refused = Refused("sign-on: the address is another's");
 const NOBODY: Refused = Refused("sign-on: nobody here");
 
@@ -147,12 +147,8 @@ async fn address_of(site: &Site, browser: &Browser, person: &VouchedFor, now: Mo
     let binding = site.table.get(SignOnBinding::key_of(&person.identity)).await?;
     let address = match (binding, &person.roster_id) {
         (Some(binding), _) if binding.proof == BindingProof::Code => {
-            let (enrolments, of_others) = site.table.enrolments_by_person(&binding.address).await?;
-            let is_anothers = enrolments.iter().any(|enrolment| binding.bound_at < enrolment.enrolled_at);
-            if is_anothers && !of_others.is_empty() {
-                return Err(BOUND_OTHERWISE.page(site));
-            }
-            return Ok(Some(binding));
+            let is_doubtful = may_have_passed_on(site, &binding, now).await?;
+            return Ok(if is_doubtful { None } else { Some(binding) });
         }
         (_, None) => return Ok(None),
         (Some(binding), Some(_)) => Some(binding.address),
@@ -165,6 +161,15 @@ async fn address_of(site: &Site, browser: &Browser, person: &VouchedFor, now: Mo
     let is_proved = site.table.is_proved_by_id(&address, id).await?;
     let identity = person.identity.clone();
     Ok(is_proved.then_some(SignOnBinding { identity, address, proof: BindingProof::RosterId, bound_at: now }))
+}
+
+/// Whether an address may have passed to somebody else since a code proved it: a newer row names it under another id. Then the mailbox is
+/// asked once more. Whoever has a role is not shut out by what others write into their rosters.
+async fn may_have_passed_on(site: &Site, binding: &SignOnBinding, now: Moment) -> Result<bool> {
+    let by_person = site.table.enrolments_by_person(&binding.address, now).await?;
+    let has_other_ids = by_person.iter().any(|(_, whose)| *whose != Whose::Persons);
+    let has_newer = by_person.iter().any(|(enrolment, _)| binding.bound_at < enrolment.enrolled_at);
+    Ok(has_other_ids && has_newer && !site.table.has_role(&binding.address).await?)
 }
 
 /// A session for an address that somebody here has.

@@ -19,7 +19,6 @@ pub(crate) struct JobLine {
     pub(crate) job: Job,
     pub(crate) sentence: String,
     pub(crate) undone: Vec<Undone>,
-    pub(crate) may_be_put_away: bool,
 }
 
 /// A student for whom something could not be done, or who could not be added.
@@ -30,19 +29,13 @@ pub(crate) struct Undone {
 }
 
 impl JobLine {
-    /// The lines of a programme: what runs and waits, what was done lately, and what failed. Faculty put away what has ended.
-    pub(crate) async fn of_programme(
-        site: &Site,
-        programme: &Programme,
-        jobs: &[Job],
-        is_faculty: bool,
-    ) -> Vec<JobLine> {
+    /// The lines of a programme: what runs and waits, what was done lately, and what failed.
+    pub(crate) async fn of_programme(site: &Site, programme: &Programme, jobs: &[Job]) -> Vec<JobLine> {
         let now = site.clock.now();
         let shown = jobs.iter().filter(|job| match &job.state {
-            _ if job.put_away => false,
-            JobState::Done { ended_at } if is_undone(job) => now < *ended_at + UNDONE_TOLD_FOR,
-            JobState::Done { ended_at } => now < *ended_at + TOLD_FOR,
-            JobState::Failed { ended_at, .. } => programme.closed_at.is_none() || now < *ended_at + UNDONE_TOLD_FOR,
+            JobState::Done { ended_at } | JobState::Failed { ended_at, .. } => {
+                now < *ended_at + if is_undone(job) { UNDONE_TOLD_FOR } else { TOLD_FOR }
+            }
             JobState::Running { .. } => true,
         });
         let mut lines = Vec::new();
@@ -54,7 +47,6 @@ impl JobLine {
                 job: job.clone(),
                 sentence: in_words(job, is_first),
                 undone: join_all(job.undone.iter().map(|step| Undone::new(site, job, step))).await,
-                may_be_put_away: is_faculty && !job.is_running() && is_undone(job),
             });
             is_first &= !job.is_being_written();
         }

@@ -204,9 +204,9 @@ async fn one_persons(site: &Site, address: &MatchedAddress, page_grant: Option<&
     if let Some(Some(id)) = roster_id {
         grants.retain(|grant| grant.person.roster_id.as_ref().is_none_or(|roster_id| *roster_id == id));
     } else {
-        let (_, enrolments) = site.table.enrolments_by_person(address).await?;
+        let (enrolments, _) = site.table.own_enrolments(address, site.clock.now()).await?;
         grants.retain(|grant| {
-            enrolments.iter().all(|enrolment| enrolment.grant != grant.id || enrolment.programme != grant.programme)
+            enrolments.iter().any(|enrolment| enrolment.grant == grant.id && enrolment.programme == grant.programme)
         });
     }
     Ok(grants)

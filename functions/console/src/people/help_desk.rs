@@ -16,8 +16,8 @@ use bursar_core::domain::values::address::{EmailAddress, MatchedAddress};
 use bursar_core::domain::values::id::new_ulid;
 use bursar_core::domain::values::key::KeyLabel;
 use bursar_core::store::{
-    FiledMail, GrantLine, KnownAddress, KnownPerson, LoginRequest, MailRefusal, MailServer, OutboxRow, RetentionHold,
-    StoreError, Undeliverable, Unreachable, UnreachableReason,
+    Enrolment, FiledMail, GrantLine, KnownAddress, KnownPerson, LoginRequest, MailRefusal, MailServer, OutboxRow,
+    RetentionHold, StoreError, Undeliverable, Unreachable, UnreachableReason,
 };
 use bursar_core::web::{Answer, AppError, Flash, Posted, Result, Site, Visitor};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
@@ -202,7 +202,8 @@ impl<'a> HelpDesk<'a> {
                 }
             }
         }
-        let (person, sign_in, requests, mark, server, refusals, binding) = tokio::try_join!(
+        let Some(since) = self.learns_since(address).await? else { return Ok(()) };
+        let (person, sign_in, mut requests, mark, server, refusals, binding) = tokio::try_join!(
             table.known(address),
             table.sign_in_of(address),
             table.newest(LoginRequest::of_address(address), REQUESTS_SHOWN),
@@ -211,6 +212,9 @@ impl<'a> HelpDesk<'a> {
             table.mail_refusals(now),
             table.binding_of(address),
         )?;
+        requests.retain(|request| since <= request.asked_at);
+        let mark = mark.filter(|mark| since <= mark.marked_at);
+        let binding = binding.filter(|binding| since <= binding.bound_at);
         for request in &requests {
             self.mails.rows.push(match table.get(OutboxRow::key_of(request.id)).await? {
                 Some(row) => MailRow::new(&row),
@@ -224,6 +228,28 @@ impl<'a> HelpDesk<'a> {
         let is_stopped = server.is_some_and(|server| server.stopped(now).is_some());
         self.address = Some(AddressFacts { person, requests, mark, refused, is_stopped, refusals, binding });
         Ok(())
+    }
+
+    /// Since when the visitor learns how somebody signs in and whether mail reaches them. Everybody writes whom they like into their own
+    /// roster: so of an address with a role elsewhere admins alone learn it, and of a student others learn what came after the enrolment.
+    async fn learns_since(&self, address: &MatchedAddress) -> Result<Option<Moment>> {
+        let table = &self.site.table;
+        if self.frame.is_admin {
+            return Ok(Some(Moment::MIN));
+        }
+        let roles = table.programmes_of(address, false).await?;
+        let are_here = roles.iter().all(|(programme, _)| self.programmes.iter().any(|own| own.id == programme.id));
+        if !are_here || table.is_admin(address).await? {
+            return Ok(None);
+        }
+        let mut since = None;
+        for GrantRow { programme, .. } in &self.grants.rows {
+            let enrolment: Option<Enrolment> = table.get(Enrolment::key_of(address, &programme.id)).await?;
+            let enrolled_at = enrolment.map(|enrolment| enrolment.enrolled_at);
+            since = since.into_iter().chain(enrolled_at).min();
+        }
+        // Who has a role here alone is nobody else's concern.
+        Ok(Some(since.unwrap_or(Moment::MIN)))
     }
 
     /// The students whose id or full name this is, and the keys whose hash, name or label.

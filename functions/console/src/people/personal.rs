@@ -27,13 +27,14 @@ async fn known(post: &Post<Admins>) -> Result<EmailAddress> {
 pub(crate) async fn download(request: FileRequest, post: Post<Admins>) -> Answer {
     let address = known(&post).await?;
     let Post { site, access, now, .. } = &post;
-    let (enrolments, _) = site.table.enrolments_by_person(address.matched()).await?;
+    let enrolments = site.table.enrolments_by_person(address.matched(), *now).await?;
     let mut views = Vec::new();
-    for enrolment in &enrolments {
-        views.extend(site.table.view(&enrolment.programme, &enrolment.grant).await?);
+    for (enrolment, whose) in &enrolments {
+        let view = site.table.view(&enrolment.programme, &enrolment.grant).await?;
+        views.extend(view.map(|view| (view, *whose)));
     }
     let export = site.table.stored_about(address.matched(), &views, None, *now).await?;
-    let about = enrolments.first().map(|enrolment| (&enrolment.programme, &enrolment.grant)).unzip();
+    let about = enrolments.first().map(|(enrolment, _)| (&enrolment.programme, &enrolment.grant)).unzip();
     // Who has no grant is named by the id of the person.
     let person = site.table.known_address(address.matched()).await?.person.filter(|_| enrolments.is_empty());
     let file = person.map_or("all that is stored".to_owned(), |person| format!("all that is stored of {person}"));

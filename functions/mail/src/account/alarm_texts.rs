@@ -36,12 +36,12 @@ impl AlarmText {
                        secret: Bursar uses it within minutes.",
             ),
             Cause::AnotherAccount { management_key } => alarm_text(
-                "The management key is of another account",
+                "The management key is of another account, or its keys are gone",
                 vec![("Day", long_date(day)), ("Fingerprint of the management key", management_key.short().to_owned())],
-                "None of the keys that Bursar knows are in that account. Nothing is made, changed or recorded with it, and students are \
-                       asked to come back later; the keys that they have keep working. Put the management key of the right account into \
-                       the secret: Bursar uses it within minutes. If the account was changed on purpose, confirm it with the button on the \
-                       account page.",
+                "It is of another account, or all keys of the account were deleted. Nothing is made, changed or recorded with it, and \
+                       students are asked to come back later; keys that are still there keep working. If the account is wrong, put the \
+                       management key of the right one into the secret: Bursar uses it within minutes. If it was changed on purpose, or \
+                       its keys were, confirm it with the button on the account page.",
             ),
             Cause::Incomplete { problems, first } => {
                 let problems = counted(u64::from(problems), "problem", "problems");

@@ -100,11 +100,11 @@ async fn alarms() {
     OpenRouter refuses it. Until it works again nobody gets a new key, no key can be switched off, and nobody knows what is spent; the keys that students have keep working. Make another management key at OpenRouter, and put it into the secret: Bursar uses it within minutes.
     Open the account: https://bursar.example.edu/console/account
 
-    The management key is of another account
+    The management key is of another account, or its keys are gone
     Day: 20 Nov 2026
     Fingerprint of the management key: dc7225b48acf
     Found: 20 Nov 2026, 10:00 UTC
-    None of the keys that Bursar knows are in that account. Nothing is made, changed or recorded with it, and students are asked to come back later; the keys that they have keep working. Put the management key of the right account into the secret: Bursar uses it within minutes. If the account was changed on purpose, confirm it with the button on the account page.
+    It is of another account, or all keys of the account were deleted. Nothing is made, changed or recorded with it, and students are asked to come back later; keys that are still there keep working. If the account is wrong, put the management key of the right one into the secret: Bursar uses it within minutes. If it was changed on purpose, or its keys were, confirm it with the button on the account page.
     Open the account: https://bursar.example.edu/console/account
 
     The check of 20 Nov 2026 is not complete: 2 problems

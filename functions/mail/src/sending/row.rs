@@ -115,7 +115,7 @@ impl App {
             Ok(message) => {
                 self.record(&row, message, now, deadline).await?;
                 if let QueuedMail::Link { address, .. } = &row.mail {
-                    self.table.note_stage(address, Stage::Asked, deadline).await;
+                    self.table.note_stage(address, Stage::Asked, now, deadline).await;
                 }
                 Ok(RowOutcome::Sent)
             }

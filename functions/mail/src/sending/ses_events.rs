@@ -109,7 +109,7 @@ impl App {
             self.table.end_mail_to(&ends, now, deadline).await?;
         }
         for mark in ends.iter().filter(|mark| mark.why != UnreachableReason::Complained) {
-            self.table.note_stage(&mark.address, Stage::Bounced, deadline).await;
+            self.table.note_stage(&mark.address, Stage::Bounced, now, deadline).await;
         }
         let Some(row) = moved else { return Ok(()) };
         let Some(mut code) = facts.admins_code else { return Ok(()) };

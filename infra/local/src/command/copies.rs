@@ -17,7 +17,7 @@ use crate::aws::engine::{Engine, Lasts, Place};
 use crate::aws::{dead_letters, pump, schedules};
 use crate::base::private_file;
 use crate::base::state_file::StateFile;
-use crate::command::folder::{Files, Folder, RESTORING, SHAPE_FILE, read_shape};
+use crate::command::folder::{Files, Folder, Kind, RESTORING, SHAPE_FILE, read_shape};
 use crate::command::stack::TABLE;
 
 /// The name of a copy. By name the newest is the last.
@@ -52,13 +52,24 @@ pub async fn restore(copies: &Path, folder: &Path) -> Result<PathBuf> {
         "{} is not empty: name a new or an empty folder with --data; nothing in it was touched",
         folder.display()
     );
+    let restored = fill(folder, kind, &copy).await;
+    if restored.is_err() {
+        // It was empty before, and the next try is to find it so. Where its parent is somebody else's, it stays, and is empty.
+        let _ = fs::remove_dir_all(folder);
+    }
+    restored?;
+    Ok(copy)
+}
+
+/// Fills an empty data folder from a copy.
+async fn fill(folder: &Path, kind: Kind, copy: &Path) -> Result<()> {
     let locked = Folder::open(folder, kind)?;
     let files = locked.files();
     // No bundle starts in the folder while this is there.
     let aside = folder.join(RESTORING);
     DirBuilder::new().mode(0o700).create(&aside)?;
     let state = Some(copy.join(STATE_FILE)).filter(|state| state.exists());
-    copy_database(&state.unwrap_or(Files::within(&copy).state()), &files.state())?;
+    copy_database(&state.unwrap_or(Files::within(copy).state()), &files.state())?;
     let kept = StateFile::open(&files.state())?;
     for collection in [schedules::COLLECTION, pump::COLLECTION, dead_letters::COLLECTION] {
         kept.clear(collection)?;
@@ -70,8 +81,7 @@ pub async fn restore(copies: &Path, folder: &Path) -> Result<PathBuf> {
     engine.become_copy(&format!("{TABLE}, as it is in {name}")).await?;
     engine.stop().await?;
     fs::rename(&table, &files.table)?;
-    fs::remove_dir_all(&aside)?;
-    Ok(copy)
+    Ok(fs::remove_dir_all(&aside)?)
 }
 
 /// Copies a database as it is at one moment, without what was deleted from it.

@@ -251,8 +251,8 @@ mod tests {
             ("", Kind::Serve, "was written by an older Bursar"),
             ("1000 cluster 7.8.9", Kind::Serve, "was written by Bursar 7.8.9, which is newer"),
             ("1000 serve 7.8.9", Kind::Serve, "was written by Bursar 7.8.9, which is newer"),
-            ("10 serve 0.1.0", Kind::Demonstration, "of another kind (serve)"),
-            ("10 demonstration 0.1.0", Kind::Serve, "of another kind (demonstration)"),
+            (&format!("{SHAPE} serve 0.1.0"), Kind::Demonstration, "of another kind (serve)"),
+            (&format!("{SHAPE} demonstration 0.1.0"), Kind::Serve, "of another kind (demonstration)"),
         ] {
             fs::write(place.path().join("shape"), shape).unwrap();
             for refused in [Folder::open(place.path(), kind).map(drop), Folder::check(place.path(), kind)] {

@@ -36,12 +36,17 @@ async fn a_running_folder_is_copied_and_put_back() {
     fs::create_dir(&newer).unwrap();
     fs::write(newer.join("shape"), "4000 serve 7.1.0 1a2b3c\n").unwrap();
     let never = place.path().join("never");
+    let broken = place.path().join("broken");
+    fs::create_dir(&broken).unwrap();
+    fs::copy(Path::new(copy).join("shape"), broken.join("shape")).unwrap();
+    fs::write(broken.join("table.db"), "no database").unwrap();
     for (what, folder, data, why) in [
         ("restore", &copies, &data, "is not empty"),
         ("restore", &copies, &foreign, "is not empty"),
         ("restore", &foreign, &never, "holds no copy"),
         ("restore", &never, &never, "never"),
         ("restore", &newer, &never, "Bursar 7.1.0, which is newer"),
+        ("restore", &broken, &never, "cannot be copied"),
         ("backup", &never, &newer, "Bursar 7.1.0, which is newer"),
         ("backup", &never, &foreign, "no folder that Bursar made"),
     ] {

@@ -22,7 +22,7 @@ crate::named! {
 }
 
 /// An action with what was typed for it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct GrantAct {
     pub action: GrantAction,
     /// Without one the group's or the programme's holds again.

@@ -12,7 +12,7 @@ use crate::domain::usage::reading::{Shortfall, UnusableReport, UsageReport};
 use crate::domain::values::id::{PersonId, new_ulid};
 
 /// A grant with everything that its acts decide on, as read at one moment. What is the programme's is shared by the views of its grants.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct View {
     pub programme: Arc<Programme>,
     pub budget: Arc<Budget>,

@@ -17,7 +17,7 @@ const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(10);
 const KEYS_A_DAY: usize = 5;
 
 /// A student's request, with what the page showed: the epoch, and the terms if their box was ticked.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 pub struct KeyRequest {
     pub kind: KeyRequestKind,
     pub epoch: Epoch,
@@ -37,7 +37,7 @@ pub struct OpenClaim {
     pub nonce: Nonce,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub enum BeginRefused {
     Revoked,
     /// The programme is closed or its term has run out.
@@ -206,7 +206,7 @@ impl Grant {
 }
 
 /// A key as it was made for a claim.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct MintedKey {
     pub hash: KeyHash,
     pub label: Option<KeyLabel>,
@@ -306,7 +306,7 @@ pub(super) fn key_number(epoch: Epoch) -> String {
 }
 
 /// The guardrail that the next key is put under before it is shown.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Default, PartialEq)]
 pub enum NextGuardrail {
     #[default]
     None,

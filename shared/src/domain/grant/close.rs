@@ -204,7 +204,7 @@ pub enum LeakRefused {
 }
 
 /// What a roster says otherwise of a person. What it does not say stays.
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Default, PartialEq, Serialize, Deserialize)]
 pub struct PersonChange {
     pub address: Option<AddressChange>,
     pub name: Option<String>,

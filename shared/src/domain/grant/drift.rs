@@ -133,7 +133,7 @@ impl View {
 }
 
 /// A key that the provider lists under the name of this grant.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub struct RecoveredKey {
     pub epoch: Epoch,
     pub hash: KeyHash,

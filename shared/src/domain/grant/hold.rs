@@ -88,7 +88,7 @@ crate::named! {
         PausedByAnother = "a person with another role paused it",
         AddressTaken = "another student has this address",
         AddressChanged = "the address was changed meanwhile",
-        ChangedSince = "left as it is: it was changed, or added, after the file was compared",
+        ChangedSince = "left as it is: a key was claimed, or something else was changed, after the file was compared",
         NotMailed = "no mail: none may be sent to this address, or one was just now",
     }
 }

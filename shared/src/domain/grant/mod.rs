@@ -159,7 +159,7 @@ pub struct JobMark {
 }
 
 /// The job for which a grant is changed.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 pub struct OfJob {
     pub job: Ulid,
     /// How long the timeline was when the file was compared that it applies: whoever something else was done to since is left as they are.

@@ -32,7 +32,7 @@ pub enum MoreRefused {
 }
 
 /// That a student asks for more: what the programme's overview and the queue of decisions show of it, which hold no words.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct MoreListing {
     pub programme: ProgrammeId,
     pub grant: GrantId,

@@ -24,7 +24,7 @@ pub struct KeyCall {
 }
 
 /// The answer to a call: when that was noted and sent, and whether it said what the key used, which is recorded by now.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Answered {
     pub noted: Moment,
     pub sent: Moment,
@@ -43,7 +43,6 @@ pub enum Tell {
 }
 
 crate::named! {
-    #[derive(PartialOrd, Ord)]
     pub enum Urgency: as_str {
         /// Somebody else has the key, or its grant was revoked.
         Leak = "settle-leak",

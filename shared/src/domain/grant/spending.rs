@@ -5,7 +5,7 @@ use super::*;
 use crate::domain::programme::Programme;
 use crate::domain::values::window::{Reset, Window};
 
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Spending {
     pub lifetime: Usd,
     pub in_window: Usd,

@@ -18,7 +18,7 @@ use crate::schema::{ACCOUNT, begin, due, key, stored};
 
 /// The books as one complete run found them. The use of programmes' and foreign keys, the opening, the residual
 /// and the unsettled amount add up to the account's spending after the run.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct AccountCut {
     pub as_of: Moment,
     /// What the account had bought and spent, as the provider reports it.
@@ -71,7 +71,7 @@ impl AccountCut {
 }
 
 /// What the keys of a programme used, and foreign keys while it owned them.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ProgrammeCut {
     pub programme: ProgrammeId,
     pub used: LifetimeUse,
@@ -94,6 +94,7 @@ impl ProgrammeCut {
 
 /// The lifetime use of keys: of the account's money, and of the users' own provider keys.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[must_use]
 pub struct LifetimeUse {
     pub credits: Usd,
     pub byok: Usd,
@@ -104,17 +105,14 @@ impl LifetimeUse {
         LifetimeUse { credits: used.credits.total(), byok: used.byok.total() }
     }
 
-    #[must_use]
     pub fn min(self, rhs: LifetimeUse) -> LifetimeUse {
         LifetimeUse { credits: self.credits.min(rhs.credits), byok: self.byok.min(rhs.byok) }
     }
 
-    #[must_use]
     pub fn max(self, rhs: LifetimeUse) -> LifetimeUse {
         LifetimeUse { credits: self.credits.max(rhs.credits), byok: self.byok.max(rhs.byok) }
     }
 
-    #[must_use]
     pub fn or_zero(self) -> LifetimeUse {
         LifetimeUse { credits: self.credits.or_zero(), byok: self.byok.or_zero() }
     }
@@ -135,7 +133,7 @@ impl Sub for LifetimeUse {
 }
 
 /// The account's total spending, before its keys were listed and after the last of them was read.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub struct AccountSpending {
     pub before: Usd,
     pub after: Usd,

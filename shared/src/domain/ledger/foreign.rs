@@ -106,7 +106,7 @@ pub enum ForeignChange {
     Limit(Usd),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct AnsweredKey {
     pub answered_at: Moment,
     pub enabled: bool,
@@ -124,7 +124,7 @@ pub enum ForeignActState {
 }
 
 /// The last act on a key that nobody here made.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ForeignAct {
     pub key: KeyHash,
     /// The name that the admin typed, which was the key's.

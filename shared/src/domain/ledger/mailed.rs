@@ -37,7 +37,7 @@ stored! {
     list all() => begin(ACCOUNT, "STATEMENT#")
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub struct RowDifference {
     /// As it was mailed, if it was.
     pub row: StatementRow,
@@ -45,7 +45,7 @@ pub struct RowDifference {
 }
 
 /// The cell that differs: as it was mailed, and as it is now.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub enum ChangedCell {
     Name(Option<String>, Option<String>),
     CostCode(Option<String>, Option<String>),

@@ -15,7 +15,7 @@ use crate::domain::values::money::Usd;
 use crate::domain::values::window::utc_date;
 use crate::schema::{ACCOUNT, Range, begin, key, stored};
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Alarm {
     /// The UTC day of the alarm: when its cause began, or the day whose sum it is about.
     pub day: Date,

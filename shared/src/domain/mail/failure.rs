@@ -107,7 +107,7 @@ impl FailureScope {
     }
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub struct FailureText {
     /// The end of a sentence: "the address is not verified".
     pub what: String,

@@ -7,7 +7,7 @@ use crate::clock::Moment;
 use crate::schema::Queue;
 
 crate::named! {
-    #[derive(PartialOrd, Ord, Hash, Serialize, Deserialize)]
+    #[derive(PartialOrd, Ord, Serialize, Deserialize)]
     #[serde(rename_all = "kebab-case")]
     pub enum MailKind: as_str, in_words {
         Link = "link", "links to sign in";
@@ -76,7 +76,7 @@ impl MailKind {
 }
 
 crate::named! {
-    #[derive(PartialOrd, Ord, Serialize, Deserialize)]
+    #[derive(Serialize, Deserialize)]
     #[serde(rename_all = "kebab-case")]
     pub enum MailClass: as_str {
         /// Mail that the stream wakes, sent at once.
@@ -108,7 +108,7 @@ impl MailClass {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 pub enum OptionalMail {
     /// The weekly digest of a programme.
     Digest,
@@ -127,7 +127,7 @@ pub struct MailCounts {
     pub complained: u64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 pub enum Delivery {
     Sent,
     Delivered,

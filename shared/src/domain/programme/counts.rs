@@ -54,7 +54,7 @@ pub struct Counts {
 
 /// The counts of a programme. Whoever changes them adds the difference by one plain write after the transaction, so that claims do not
 /// wait for each other here; a write that is lost is missing until the sync counts anew.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RosterCounts {
     pub programme: ProgrammeId,
     #[serde(flatten)]

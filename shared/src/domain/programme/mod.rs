@@ -174,7 +174,7 @@ stored! {
 }
 
 /// Students without a reservation whose key the budget has no room for.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 pub struct RefusedForRoom {
     /// What the dearest of their keys would take.
     pub dearest: Usd,
@@ -256,6 +256,20 @@ impl People {
         }
     }
 
+    /// The faculty, as a sentence or fact names them: the first three.
+    pub fn faculty_in_words(&self) -> Option<String> {
+        const NAMED: usize = 3;
+        if self.faculty.is_empty() {
+            return None;
+        }
+        let named: Vec<String> = self.faculty.iter().take(NAMED).map(|person| self.in_words(person)).collect();
+        let named = named.join(", ");
+        match self.faculty.len().saturating_sub(NAMED) {
+            0 => Some(named),
+            unnamed => Some(format!("{named}, and {unnamed} more")),
+        }
+    }
+
     /// The first of the faculty whose name is known.
     pub fn teacher(&self) -> Option<&str> {
         self.faculty.iter().find_map(|person| self.name_of(person.matched()))
@@ -280,6 +294,12 @@ impl People {
 }
 
 impl Settings {
+    /// The people whom a student may ask.
+    pub fn people_to_ask(&self) -> String {
+        let contact = self.texts.contact.clone().or_else(|| self.people.faculty_in_words());
+        contact.unwrap_or_else(|| "the people who run the programme".to_owned())
+    }
+
     /// Settings with defaults for everything that has one.
     pub fn new(name: &str, term: Term, cap: Usd) -> Settings {
         Settings {

@@ -76,7 +76,7 @@ stored! {
 }
 
 /// The changes that an edit makes to people's roles.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug)]
 pub struct RoleChanges {
     /// People with another role than before, or another spelling of their address.
     pub set: Vec<Roles>,

@@ -22,7 +22,7 @@ pub enum DataPolicy {
 }
 
 /// A part of the world in which models may run, as the provider names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Region {
     Europe,
@@ -112,7 +112,7 @@ const FIRST: [(&str, &[&str]); 3] = [
     ),
 ];
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Tier {
     #[serde(rename = "tier")]
     pub name: String,
@@ -130,7 +130,7 @@ stored! {
     waits |tier| tier.due_at.map(|due_at| (Queue::GUARDRAIL, due_at))
 }
 
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug)]
 pub struct Tiers(BTreeMap<String, Tier>);
 
 impl Tiers {

@@ -12,7 +12,7 @@ use crate::domain::values::partition::{grant_partition, grant_partition_of, prog
 use crate::domain::values::window::Window;
 use crate::schema::{begin, key, stored};
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Crossing {
     pub programme: ProgrammeId,
     #[serde(flatten)]
@@ -54,7 +54,7 @@ fn home(programme: &ProgrammeId, scope: &Scope) -> String {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "scope", content = "grant", rename_all = "lowercase")]
 pub enum Scope {
     /// The programme's budget, by what was spent of it.

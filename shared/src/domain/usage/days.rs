@@ -15,6 +15,7 @@ use crate::schema::{NotPacked, packed, unpacked};
 /// The use of each day. The days and the opening always add up to the lifetime's use.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Packed", into = "Packed")]
+#[must_use]
 pub struct Days {
     /// The use before a day, on days that are not known.
     opening: Usd,
@@ -27,7 +28,7 @@ pub struct Days {
     estimated: Vec<(Date, Date)>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 pub struct KeyCounters {
     pub lifetime: Usd,
     /// The use on the day of the answer, if the answer has it.
@@ -88,7 +89,6 @@ impl Days {
     }
 
     /// The use between two counts of the lifetime's; up to now without the second.
-    #[must_use]
     pub fn part(&self, lower: Usd, upper: Option<Usd>) -> Days {
         let mut part = Days::default();
         let mut lifetime = self.opening;
@@ -128,7 +128,6 @@ impl Days {
     /// Without it the key has a past that nobody has seen, which becomes the opening.
     ///
     /// A record stands where the answer says less, and what is on record of a day that is over.
-    #[must_use]
     pub fn with(&self, counted: KeyCounters, known_until: Option<Date>) -> Days {
         let KeyCounters { lifetime, today, day, window } = counted;
         let increase = lifetime - self.total();
@@ -350,85 +349,60 @@ mod tests {
         KeyCounters { lifetime: usd(lifetime), today: Some(usd(today)), day: day(on), window: None }
     }
 
-    /// The use of each day in micro-dollars, `~` where it is estimated, and the use before them.
-    fn draw(days: &Days) -> String {
-        let mut each = Vec::new();
-        for (_, spent, is_exact) in days.each() {
-            each.push(format!("{}{}", spent.micros(), if is_exact { "" } else { "~" }));
-        }
-        format!("{} after {}", each.join(" "), days.opening().micros())
+    fn exact(days: &Days) -> Vec<(i64, bool)> {
+        days.each().map(|(_, spent, exact)| (spent.micros(), exact)).collect()
+    }
+
+    /// The sum after missed nights is known, and how it is spread over them is not.
+    #[test]
+    fn missed_nights_keep_the_sum() {
+        let before = Days::default().with(counted(5, 5, 0), Some(day(0)));
+        let after = before.with(counted(25, 4, 4), Some(day(0)));
+        assert_eq!(exact(&after), [(5, false), (0, false), (0, false), (16, false), (4, true)]);
+        let sum = |from, to| after.between(day(from), day(to), Some(day(4)));
+        assert_eq!(sum(0, 3), Sum { spent: usd(21), accuracy: Accuracy::Exactly });
+        assert_eq!(sum(3, 4), Sum { spent: usd(20), accuracy: Accuracy::Estimated });
+        assert_eq!(sum(4, 4), Sum { spent: usd(4), accuracy: Accuracy::Exactly });
+        assert_eq!(sum(4, 5).accuracy, Accuracy::Partly, "the day is not over");
+        // Nothing was used in the nights that were missed, so nothing has to be estimated.
+        let still = before.with(counted(9, 4, 4), Some(day(0)));
+        assert_eq!(exact(&still), [(5, true), (0, true), (0, true), (0, true), (4, true)]);
     }
 
     #[test]
-    fn counters_come_to_days() {
-        let first = Days::default().with(counted(5, 5, 0), Some(day(0)));
-        let second = Days::default().with(counted(5, 5, 2), Some(day(2)));
-        let corrected = second.with(counted(4, 0, 3), Some(day(2)));
-        let without = KeyCounters { today: None, ..counted(9, 0, 3) };
+    fn what_was_used_before_anybody_looked_is_on_no_day() {
         let foreign = Days::default().with(counted(1000, 2, 4), None);
-        let lines = [
-            ("missed nights", first.with(counted(25, 4, 4), Some(day(0)))),
-            ("nothing used in them", first.with(counted(9, 4, 4), Some(day(0)))),
-            ("an answer in time", second.clone()),
-            ("a lower counter", second.with(counted(4, 4, 3), Some(day(2)))),
-            ("an earlier day", second.with(counted(5, 1, 1), Some(day(2)))),
-            ("a late increase", second.with(counted(6, 1, 1), Some(day(2)))),
-            ("corrected downwards, then used", corrected.with(counted(7, 3, 3), Some(day(3)))),
-            ("the day is not told", second.with(without, Some(day(2)))),
-            ("the same day is not told", second.with(KeyCounters { day: day(2), ..without }, Some(day(2)))),
-            ("looked at late", foreign.clone()),
-            ("and on the next day", foreign.with(counted(1010, 4, 5), Some(day(4)))),
-        ]
-        .map(|(words, days)| format!("{words}: {}", draw(&days)));
-        insta::assert_snapshot!(lines.join("\n"), @"
-        missed nights: 5~ 0~ 0~ 16~ 4 after 0
-        nothing used in them: 5 0 0 0 4 after 0
-        an answer in time: 5 after 0
-        a lower counter: 5 after 0
-        an earlier day: 5 after 0
-        a late increase: 1~ 5~ after 0
-        corrected downwards, then used: 5 2 after 0
-        the day is not told: 5~ 4~ after 0
-        the same day is not told: 9 after 0
-        looked at late: 2 after 998
-        and on the next day: 8 4 after 998
-        ");
-    }
-
-    /// A missed night or a past before the first look leaves some sums unclear; of several keys the last with a past decides.
-    #[test]
-    fn sums_tell_their_accuracy() {
-        let first = Days::default().with(counted(5, 5, 0), Some(day(0)));
-        let missed = first.with(counted(25, 4, 4), Some(day(0)));
-        let foreign = Days::default().with(counted(1000, 2, 4), None);
+        assert_eq!((foreign.opening(), foreign.total(), foreign.on(day(4))), (usd(998), usd(1000), usd(2)));
+        assert_eq!(foreign.between(day(0), day(4), Some(day(4))).accuracy, Accuracy::Partly);
+        assert_eq!(foreign.between(day(4), day(4), Some(day(4))).accuracy, Accuracy::Exactly);
+        let next = foreign.with(counted(1010, 4, 5), Some(day(4)));
+        assert_eq!((next.opening(), next.on(day(4)), next.on(day(5))), (usd(998), usd(8), usd(4)));
+        // In a sum it is the last key with a past that says from when on all days are known.
         let mut both = Days::on_one(day(1), usd(5));
         both.add(&foreign);
-        let lines = [
-            ("missed", &missed, 0, 3),
-            ("missed", &missed, 3, 4),
-            ("missed", &missed, 4, 4),
-            ("missed, today", &missed, 4, 5),
-            ("foreign", &foreign, 0, 4),
-            ("foreign", &foreign, 4, 4),
-            ("both", &both, 3, 4),
-            ("both", &both, 4, 4),
-        ]
-        .map(|(words, days, from, to)| {
-            let Sum { spent, accuracy } = days.between(day(from), day(to), Some(day(4)));
-            format!("{words}, {from} to {to}: {} {accuracy:?}", spent.micros())
-        });
-        insta::assert_snapshot!(lines.join("\n"), @"
-        missed, 0 to 3: 21 Exactly
-        missed, 3 to 4: 20 Estimated
-        missed, 4 to 4: 4 Exactly
-        missed, today, 4 to 5: 4 Partly
-        foreign, 0 to 4: 2 Partly
-        foreign, 4 to 4: 2 Exactly
-        both, 3 to 4: 2 Partly
-        both, 4 to 4: 2 Exactly
-        ");
+        assert_eq!(
+            [3, 4].map(|from| both.between(day(from), day(4), Some(day(4))).accuracy),
+            [Accuracy::Partly, Accuracy::Exactly]
+        );
         let Packed(bytes) = both.clone().into();
         assert_eq!(Days::try_from(Packed(bytes)), Ok(both));
+    }
+
+    /// A lower counter changes nothing, a late increase is estimated, and a missing day is not taken for zero.
+    #[test]
+    fn a_lower_counter_changes_nothing() {
+        let before = Days::default().with(counted(5, 5, 2), Some(day(2)));
+        assert_eq!(before.with(counted(4, 4, 3), Some(day(2))), before);
+        assert_eq!(before.with(counted(5, 1, 1), Some(day(2))), before);
+        let late = before.with(counted(6, 1, 1), Some(day(2)));
+        assert_eq!((exact(&late), late.total()), (vec![(1, false), (5, false)], usd(6)));
+        // A counter that was corrected downwards grows again: only what exceeds the record is new.
+        let corrected = before.with(counted(4, 0, 3), Some(day(2))).with(counted(7, 3, 3), Some(day(3)));
+        assert_eq!(exact(&corrected), [(5, true), (2, true)]);
+        let without = KeyCounters { today: None, ..counted(9, 0, 3) };
+        let after = before.with(without, Some(day(2)));
+        assert_eq!(exact(&after), [(5, false), (4, false)]);
+        assert_eq!(exact(&before.with(KeyCounters { day: day(2), ..without }, Some(day(2)))), [(9, true)]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::domain::usage::days::Days;
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::monday_of;
 
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Default)]
 pub struct PilotFigures {
     pub people: u64,
     pub claimed: u64,

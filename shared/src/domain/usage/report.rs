@@ -58,7 +58,7 @@ pub struct LineKey {
     pub grant: Option<GrantBytes>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 pub struct ReportLine<'a> {
     pub key: &'a LineKey,
     /// The account's money. Below zero only without a model, where models are known of more than the keys' day.
@@ -263,22 +263,11 @@ mod tests {
             let lines = report.lines();
             lines.iter().map(|line| (line.spent.micros(), line.requests)).collect::<Vec<_>>()
         };
-        // Before the first use nothing has to be known.
-        let lines = [
-            (Grouping::Programme, 9),
-            (Grouping::Programme, 2),
-            (Grouping::Programme, 0),
-            (Grouping::Day, 2),
-            (Grouping::Model, 2),
-        ]
-        .map(|(by, unknown)| format!("{by:?} {unknown}: {:?}", lines(by, unknown)));
-        insta::assert_snapshot!(lines.join("\n"), @"
-        Programme 9: [(30, Some(7))]
-        Programme 2: [(30, None)]
-        Programme 0: [(30, Some(7))]
-        Day 2: [(10, Some(7)), (20, None)]
-        Model 2: [(20, None), (10, Some(7))]
-        ");
+        assert_eq!(lines(Grouping::Programme, 9), [(30, Some(7))]);
+        assert_eq!(lines(Grouping::Programme, 2), [(30, None)]);
+        assert_eq!(lines(Grouping::Programme, 0), [(30, Some(7))], "before the first use nothing has to be known");
+        assert_eq!(lines(Grouping::Day, 2), [(10, Some(7)), (20, None)]);
+        assert_eq!(lines(Grouping::Model, 2), [(20, None), (10, Some(7))]);
     }
 
     /// Days known only as a sum are named, and use on no known day or on another bill is kept apart.

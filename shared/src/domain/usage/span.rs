@@ -119,29 +119,15 @@ mod tests {
             days.add(&Days::on_one(day.parse().unwrap(), usd(spent)));
         }
         let now = at("2026-11-20T12:00:00Z");
-        let lines = [
-            (Span::Day, "2026-11-20"),
-            (Span::Week, "2026-11-20"),
-            (Span::Month, "2026-11-20"),
-            (Span::Day, "2026-11-19"),
-            (Span::Week, "2026-11-19"),
-            (Span::Window, "2026-11-20"),
-            (Span::All, "2026-11-19"),
-        ]
-        .map(|(span, looked)| {
-            let listed_at = Some(at(&format!("{looked}T00:20:00Z")));
-            let Sum { spent, accuracy } = span.sum(&days, Reset::Weekly, None, listed_at, now);
-            format!("{span:?}, {looked}: {} {accuracy:?}", spent.micros())
-        });
-        insta::assert_snapshot!(lines.join("\n"), @"
-        Day, 2026-11-20: 1 Exactly
-        Week, 2026-11-20: 4 Exactly
-        Month, 2026-11-20: 91 Exactly
-        Day, 2026-11-19: 3 Exactly
-        Week, 2026-11-19: 10 Exactly
-        Window, 2026-11-20: 4 Exactly
-        All, 2026-11-19: 221 Exactly
-        ");
+        let of = |span: Span, looked: &str| span.sum(&days, Reset::Weekly, None, Some(at(looked)), now);
+        let exactly = |spent| Sum { spent: usd(spent), accuracy: Accuracy::Exactly };
+        assert_eq!(of(Span::Day, "2026-11-20T00:20:00Z"), exactly(1));
+        assert_eq!(of(Span::Week, "2026-11-20T00:20:00Z"), exactly(4));
+        assert_eq!(of(Span::Month, "2026-11-20T00:20:00Z"), exactly(91));
+        assert_eq!(of(Span::Day, "2026-11-19T00:20:00Z"), exactly(3));
+        assert_eq!(of(Span::Week, "2026-11-19T00:20:00Z"), exactly(10));
+        assert_eq!(of(Span::Window, "2026-11-20T00:20:00Z"), exactly(4));
+        assert_eq!(of(Span::All, "2026-11-19T00:20:00Z"), exactly(221));
         assert_eq!(Span::All.sum(&days, Reset::None, None, None, now).accuracy, Accuracy::Partly);
     }
 

@@ -21,7 +21,7 @@ pub struct ProgrammeId(String);
 pub type GrantBytes = [u8; 8];
 
 /// The number of a grant's claim and of its key, from 1; 0 before the first.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Epoch(u32);
 

@@ -11,7 +11,7 @@ use crate::domain::values::token::sha256_hex;
 
 /// A fingerprint that tells one management key of a deployment from another. It does not reveal the key, and
 /// differs between deployments for one key.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Fingerprint(String);
 

@@ -15,12 +15,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 /// An amount in millionths of a US dollar. It may be negative: an account's balance can be.
-#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
+#[must_use]
 pub struct Usd(i64);
 
 /// The reason that a text is not an amount.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[derive(Debug, PartialEq, thiserror::Error)]
 pub enum MoneyError {
     #[error("write an amount in figures, like 20 or 20.50")]
     NotAnAmount,
@@ -108,7 +109,6 @@ impl Usd {
         self.max(Usd::ZERO)
     }
 
-    #[must_use]
     pub fn abs(self) -> Usd {
         Usd(self.0.saturating_abs())
     }
@@ -125,31 +125,26 @@ impl Usd {
     }
 
     /// Rounded down to the cent: what is free or left.
-    #[must_use]
     pub fn whole_cents(self) -> Usd {
         Usd(self.0 - self.0.rem_euclid(Usd::CENT.0))
     }
 
     /// Rounded up to the cent: what has to be typed or bought.
-    #[must_use]
     pub fn up_to_the_cent(self) -> Usd {
         self.up_to_the(Usd::CENT)
     }
 
     /// The same to another unit.
-    #[must_use]
     pub fn up_to_the(self, Usd(unit): Usd) -> Usd {
         Usd(self.0 + (-self.0).rem_euclid(unit))
     }
 
     /// What is left of this limit beside what was spent of it: both are rounded once, so that they add up. Less than a cent is nothing.
-    #[must_use]
     pub fn left_beside(self, spent: Usd) -> Usd {
         if self - spent < Usd::CENT { Usd::ZERO } else { self - spent.to_the(Usd::CENT) }
     }
 
     /// The nearest of these: a cent, or a dollar for estimates whose cents say nothing.
-    #[must_use]
     pub fn to_the(self, Usd(unit): Usd) -> Usd {
         Usd((self.0 + unit / 2).div_euclid(unit) * unit)
     }

@@ -14,11 +14,10 @@ const CROCKFORD: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const CODE_LENGTH: usize = 12;
 
 /// A code that can be typed: sixty random bits, `ABCD-EFGH-JKMN`.
-#[derive(Clone)]
 pub struct Code(String);
 
 /// The hash of a code together with the address it was mailed to.
-#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct CodeHash(String);
 

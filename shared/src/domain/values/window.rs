@@ -24,7 +24,7 @@ crate::named! {
 }
 
 /// The window that begins on this UTC date, or the whole term without a date. Windows are ordered by time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Window(Option<Date>);
 

@@ -15,7 +15,7 @@ use crate::provider::wire::calls::Call;
 /// What a call of the provider answers, unless it says otherwise.
 pub type Result<T, E = ProviderError> = std::result::Result<T, E>;
 
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 #[error("{kind}: {trouble}")]
 pub struct ProviderError {
     pub kind: FailureKind,
@@ -24,7 +24,7 @@ pub struct ProviderError {
     pub after: Option<Duration>,
 }
 
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[derive(Debug, PartialEq, thiserror::Error)]
 pub enum FailureKind {
     /// An equal request would be refused again.
     #[error("the provider refused")]
@@ -46,7 +46,7 @@ pub enum FailureKind {
 }
 
 /// The known facts of a failed call, fit for a log.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub struct Trouble {
     pub operation: &'static str,
     pub status: Option<u16>,

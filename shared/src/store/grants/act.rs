@@ -335,8 +335,13 @@ fn with_enrolment_moved(
     if address != was && !address.is_none() {
         let address = address.matched().clone();
         let programme = programme.clone();
-        transaction =
-            transaction.create(&Enrolment { address, programme, grant: grant.id.clone(), enrolled_at: now })?;
+        transaction = transaction.create(&Enrolment {
+            address,
+            programme,
+            grant: grant.id.clone(),
+            enrolled_at: now,
+            is_anothers: false,
+        })?;
     }
     Ok(transaction)
 }

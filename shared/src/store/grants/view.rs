@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::try_join_all;
-use futures_util::stream::{Stream, StreamExt, iter};
+use futures_util::stream::{Stream, StreamExt, TryStreamExt, iter};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
@@ -28,11 +28,13 @@ use crate::schema::{Range, SHARDS, Stored, begin, key, stored};
 use crate::store::mail::outbox::BETWEEN_REMINDERS;
 use crate::store::programmes::budget::CapMoves;
 use crate::store::table::found_by;
-use crate::store::table::write::{Pauses, Round, Transaction, Unaudited, Writes, instant, number};
+use crate::store::table::write::{Pauses, Round, Transaction, Unaudited, Writes, instant, number, text};
 use crate::store::{ActContext, Author, OutboxRow, Result, StoreError, Table, items};
 
 /// How many shards are read at once where they are read one after another.
 const SHARDS_AT_ONCE: usize = 8;
+/// How many people of a file are looked up at once.
+const PEOPLE_AT_ONCE: usize = 16;
 
 /// The number of a programme, and the grants in one of its shards with their readings.
 pub type ProgrammeShard = (u16, Vec<(Grant, Vec<Reading>)>);
@@ -129,7 +131,7 @@ impl Table {
 }
 
 /// When something of a grant was last done by hand, so that it is not done again too soon.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DoneByHand {
     pub programme: ProgrammeId,
     pub grant: GrantId,
@@ -137,7 +139,7 @@ pub struct DoneByHand {
     pub done_at: Moment,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ByHand {
     Refresh,
@@ -273,13 +275,38 @@ pub(crate) fn as_read(reading: &Reading) -> [(&'static str, AttributeValue); 3] 
 pub const INVITED_AT_ONCE: usize = 24;
 
 /// A person's grant in a programme. The item's key holds the address.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Enrolment {
     pub address: MatchedAddress,
     pub programme: ProgrammeId,
     pub grant: GrantId,
     /// Since when the grant has the address.
     pub enrolled_at: Moment,
+    /// Whether an admin said that the grant is another person's, who had the address before.
+    pub is_anothers: bool,
+}
+
+/// Whose a grant under an address is.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Whose {
+    /// It bears the newest id under the address, or none.
+    Persons,
+    /// It bears an older id. It is the same person's until an admin says otherwise: no row in one roster hides what another roster gave.
+    PersonsByOlderId,
+    /// It bears an older id and gives nobody anything any more.
+    Over,
+    /// An admin said that it is another person's.
+    Anothers,
+}
+
+impl Whose {
+    /// Whether the person of the address is shown it.
+    pub fn is_own(self) -> bool {
+        match self {
+            Whose::Persons | Whose::PersonsByOlderId => true,
+            Whose::Over | Whose::Anothers => false,
+        }
+    }
 }
 
 stored! {
@@ -288,31 +315,109 @@ stored! {
 }
 
 impl Table {
-    /// The enrolments of the person who has an address, and those of others. Under several ids there are several people, and the address
-    /// is the newest's.
-    pub async fn enrolments_by_person(&self, address: &MatchedAddress) -> Result<(Vec<Enrolment>, Vec<Enrolment>)> {
+    /// The enrolments of an address, each with whose it is. The person of an address is whoever reads its mailbox. A grant under an older id
+    /// is kept from them only where it is over, or an admin said that it is another person's.
+    pub async fn enrolments_by_person(&self, address: &MatchedAddress, now: Moment) -> Result<Vec<(Enrolment, Whose)>> {
         let enrolments = self.list(Enrolment::of_address(address)).await?;
-        if enrolments.len() < 2 {
-            return Ok((enrolments, Vec::new()));
+        let mut grants = vec![None; enrolments.len()];
+        if enrolments.len() > 1 {
+            let reads =
+                enrolments.iter().map(|enrolment| self.get(Grant::key_of(&enrolment.programme, &enrolment.grant)));
+            grants = try_join_all(reads).await?;
         }
-        let grants = try_join_all(
-            enrolments.iter().map(|enrolment| self.get(Grant::key_of(&enrolment.programme, &enrolment.grant))),
-        )
-        .await?;
-        let ids = grants.into_iter().map(|grant| grant.and_then(|grant| grant.person.roster_id));
-        let with_ids: Vec<(Enrolment, Option<String>)> = enrolments.into_iter().zip(ids).collect();
-        let newest = with_ids.iter().filter(|(_, id)| id.is_some()).max_by_key(|(enrolment, _)| enrolment.enrolled_at);
-        let newest = newest.and_then(|(_, id)| id.clone());
-        let mut current = Vec::new();
-        let mut former = Vec::new();
-        for (enrolment, id) in with_ids {
-            if id.is_none() || id == newest {
-                current.push(enrolment);
-            } else {
-                former.push(enrolment);
+        let mut newest: Option<(Moment, String)> = None;
+        for (enrolment, grant) in enrolments.iter().zip(&grants) {
+            let id = grant.as_ref().and_then(|grant| grant.person.roster_id.clone());
+            if let Some(id) = id.filter(|_| !enrolment.is_anothers) {
+                newest = newest.max(Some((enrolment.enrolled_at, id)));
             }
         }
-        Ok((current, former))
+        let newest_id = newest.map(|(_, id)| id);
+        let mut by_person = Vec::with_capacity(enrolments.len());
+        for (enrolment, grant) in enrolments.into_iter().zip(grants) {
+            let older = grant.filter(|grant| grant.person.roster_id.is_some() && grant.person.roster_id != newest_id);
+            let whose = if enrolment.is_anothers {
+                Whose::Anothers
+            } else if let Some(grant) = older {
+                if self.is_done_with(&grant, now).await? { Whose::Over } else { Whose::PersonsByOlderId }
+            } else {
+                Whose::Persons
+            };
+            by_person.push((enrolment, whose));
+        }
+        Ok(by_person)
+    }
+
+    /// Whose a grant is that has this address.
+    pub async fn whose(
+        &self,
+        programme: &ProgrammeId,
+        grant: &GrantId,
+        address: &MatchedAddress,
+        now: Moment,
+    ) -> Result<Whose> {
+        for (enrolment, whose) in self.enrolments_by_person(address, now).await? {
+            if enrolment.programme == *programme && enrolment.grant == *grant {
+                return Ok(whose);
+            }
+        }
+        Ok(Whose::Persons)
+    }
+
+    /// The enrolments that the person of an address is shown, and whether others are kept from them.
+    pub async fn own_enrolments(&self, address: &MatchedAddress, now: Moment) -> Result<(Vec<Enrolment>, bool)> {
+        let mut by_person = self.enrolments_by_person(address, now).await?;
+        let count = by_person.len();
+        by_person.retain(|(_, whose)| whose.is_own());
+        let are_kept_back = by_person.len() < count;
+        Ok((by_person.into_iter().map(|(enrolment, _)| enrolment).collect(), are_kept_back))
+    }
+
+    /// Whether a grant gives nobody anything any more.
+    async fn is_done_with(&self, grant: &Grant, now: Moment) -> Result<bool> {
+        if grant.is_over() || grant.holds.dropped.is_some() {
+            return Ok(true);
+        }
+        let programme = self.get(Programme::key_of(&grant.programme)).await?;
+        Ok(programme.is_none_or(|programme: Programme| programme.is_over(now)))
+    }
+
+    /// Notes what an admin says of a grant: that it is another person's than the mailbox' reader, or that it is not. `false` where that was so.
+    pub async fn set_anothers(&self, grant: &Grant, is_anothers: bool, author: Author<'_>) -> Result<bool> {
+        let Grant { programme, id, person, .. } = grant;
+        let enrolment = self.get(Enrolment::key_of(person.address.matched(), programme)).await?;
+        let Some(before) = enrolment.filter(|enrolment: &Enrolment| enrolment.grant == *id) else { return Ok(false) };
+        if before.is_anothers == is_anothers {
+            return Ok(false);
+        }
+        let after = Enrolment { is_anothers, ..before };
+        let as_read = [(":grant", text(id.as_str())), (":was", AttributeValue::Bool(!is_anothers))];
+        let transaction = self.transaction().put(&after, "#grant = :grant AND is_anothers = :was", &as_read)?;
+        let act = if is_anothers { Act::AnothersFound } else { Act::SamePersonFound };
+        let audit_entry = grant.entry(author.actor.clone(), AuditDetail::new(act), author.now);
+        self.commit_once(transaction.told_by(&[audit_entry])?, author.deadline).await
+    }
+
+    /// Which of these people are on a roster elsewhere under another id than here.
+    pub async fn under_other_ids(
+        &self,
+        programme: &ProgrammeId,
+        people: impl Iterator<Item = (&MatchedAddress, &str)>,
+    ) -> Result<Vec<MatchedAddress>> {
+        let looks = people.map(|(address, id)| async move {
+            for enrolment in self.list(Enrolment::of_address(address)).await? {
+                let key = Grant::key_of(&enrolment.programme, &enrolment.grant);
+                let elsewhere = if enrolment.programme == *programme { None } else { self.get(key).await? };
+                let roster_id = elsewhere.and_then(|grant: Grant| grant.person.roster_id);
+                if roster_id.is_some_and(|roster_id| roster_id != id) {
+                    return Ok(Some(address.clone()));
+                }
+            }
+            Ok::<_, StoreError>(None)
+        });
+        let found: Vec<Option<MatchedAddress>> =
+            iter(looks.collect::<Vec<_>>()).buffered(PEOPLE_AT_ONCE).try_collect().await?;
+        Ok(found.into_iter().flatten().collect())
     }
 }
 
@@ -346,8 +451,13 @@ impl Table {
                 if is_repeated || enrolled.is_some() {
                     continue;
                 }
-                let enrolment =
-                    Enrolment { address, programme: id.clone(), grant: grant.id.clone(), enrolled_at: author.now };
+                let enrolment = Enrolment {
+                    address,
+                    programme: id.clone(),
+                    grant: grant.id.clone(),
+                    enrolled_at: author.now,
+                    is_anothers: false,
+                };
                 let mail = OutboxRow::invitation(id, &grant.id, opens, author.now);
                 transaction = transaction.create(grant)?.create(&enrolment)?.owing(&mail)?;
                 waiting.add(grant, None);

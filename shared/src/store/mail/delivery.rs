@@ -31,7 +31,7 @@ use crate::store::{
 
 pub use crate::domain::mail::failure::UnreachableReason;
 
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Waiting {
     pub class: MailClass,
     pub mails: u64,
@@ -132,7 +132,7 @@ impl Table {
         let entry = grant.entry(actor.clone(), what, context.now);
         let is_allowed = self.commit_once(transaction.told_by(&[entry])?, context.deadline).await?;
         if is_allowed {
-            self.note_stage(&mark.address, Stage::Invited, context.deadline).await;
+            self.note_stage(&mark.address, Stage::Invited, context.now, context.deadline).await;
         }
         Ok(is_allowed)
     }
@@ -317,7 +317,7 @@ impl Table {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Undeliverable {
     pub address: MatchedAddress,
     pub why: UnreachableReason,

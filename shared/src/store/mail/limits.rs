@@ -16,7 +16,7 @@ use crate::store::table::write::{Transaction, Unaudited, Writes, number, text};
 use crate::store::{QueuedMail, Result, Table};
 
 /// The roster mails of a programme. The function that sends mail counts them, so they lie where it may write.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct RosterMails {
     pub programme: ProgrammeId,
     /// The people who were put on the roster.
@@ -180,7 +180,7 @@ const SANDBOX_OVER_AFTER: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// The interval at which a lasting refusal is recorded again.
 const RECORDED_EACH: SignedDuration = SignedDuration::from_mins(10);
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct MailRefusal {
     pub code: String,
     pub since: Moment,

@@ -98,7 +98,7 @@ pub enum MailState {
 
 crate::named! {
     /// How a mail bounced, the worse the later.
-    #[derive(Default, PartialOrd, Ord, Serialize, Deserialize)]
+    #[derive(Default, PartialOrd, Serialize, Deserialize)]
     #[serde(rename_all = "lowercase")]
     pub enum Bounce: in_words {
         /// A delivery outweighs it.
@@ -250,7 +250,7 @@ impl AskedOfAdmins {
 
 /// The link from a grant, or else from its programme, to the mails of one transaction about it, by which such mails are listed. It expires
 /// with their rows or later.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct FiledMail {
     pub programme: ProgrammeId,
     pub grant: Option<GrantId>,
@@ -295,7 +295,7 @@ fn written_at(grant: &GrantId, moment: Moment) -> String {
 }
 
 /// The row of a mail under the message id of the mail server, whose events name nothing else for certain.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct SentAs {
     pub message: String,
     pub row: Ulid,

@@ -101,10 +101,10 @@ impl Table {
 
     /// Notes what the person of an address came to, on each of their grants. It is tried for a short time: nobody waits for it, and the step
     /// is missing until the next where it fails.
-    pub async fn note_stage(&self, address: &MatchedAddress, reached: Stage, deadline: Deadline) {
+    pub async fn note_stage(&self, address: &MatchedAddress, reached: Stage, now: Moment, deadline: Deadline) {
         let deadline = deadline.at_most(FOR_A_STAGE);
         let noted = async {
-            for Enrolment { programme, grant, .. } in self.enrolments_by_person(address).await?.0 {
+            for Enrolment { programme, grant, .. } in self.own_enrolments(address, now).await?.0 {
                 self.raise_stage(&programme, &grant, reached, deadline).await?;
             }
             Ok::<_, StoreError>(())

@@ -23,7 +23,7 @@ pub(crate) const IMPORT_KEPT: SignedDuration = SignedDuration::from_hours(8 * 24
 pub const UNDONE_WITHIN: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// A roster that a job applies, or an action on the students of a list. File and list lie beside it in parts.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Import {
     /// The id of its job too.
     pub import: Ulid,
@@ -51,7 +51,7 @@ stored! {
     expires |import| import.until()
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub enum JobCreation {
     Yes,
     /// It was started before.

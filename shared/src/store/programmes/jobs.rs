@@ -56,9 +56,6 @@ pub struct Job {
     /// The first of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub undone: Vec<UndoneStep>,
-    /// Whether somebody has read what became of it, and pages tell of it no more.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub put_away: bool,
     pub started_at: Moment,
     pub advanced_at: Moment,
     /// Counts its writes, each of which replaces the one before.
@@ -190,7 +187,6 @@ impl Job {
             tries: BTreeMap::new(),
             refused: 0,
             undone: Vec::new(),
-            put_away: false,
             started_at: now,
             advanced_at: now,
             version: 1,
@@ -323,13 +319,6 @@ impl Table {
         let transaction = self.transaction().put(&after, AS_READ, &as_read(&job))?;
         let is_mine = self.commit_once(transaction.unaudited(Unaudited::Job), deadline).await?;
         Ok(is_mine.then_some(after))
-    }
-
-    /// Has pages tell of a job no more that has ended. Returns `false` if they do not.
-    pub async fn put_job_away(&self, programme: &ProgrammeId, job: Ulid, deadline: Deadline) -> Result<bool> {
-        let mut ended = self.jobs(programme).await?.into_iter().filter(|job| !job.is_running() && !job.put_away);
-        let Some(job) = ended.find(|candidate| candidate.job == job) else { return Ok(false) };
-        Ok(self.set_job(Job { put_away: true, ..job }, deadline).await?.is_some())
     }
 }
 

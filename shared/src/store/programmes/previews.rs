@@ -29,7 +29,7 @@ pub const PREVIEW_LASTS: SignedDuration = SignedDuration::from_hours(24);
 pub const WAITS_FOR: SignedDuration = SignedDuration::from_hours(10 * 24);
 const SIDE_BY_SIDE: usize = 8;
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct RosterPreview {
     /// The id of the import that would come of it.
     pub import: Ulid,
@@ -57,7 +57,7 @@ stored! {
 }
 
 /// What lies in parts, each of which an item can hold.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kept {
     /// A roster file that may be applied.
@@ -71,7 +71,7 @@ pub enum Kept {
 }
 
 /// A part of a roster file or of an import. They lie apart from what needs them, so that an erasure finds also those of a request that died.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ImportPart {
     pub import: Ulid,
     pub programme: ProgrammeId,

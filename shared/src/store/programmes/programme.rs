@@ -24,7 +24,7 @@ use crate::store::{Author, Import, Job, Result, RosterToken, StoreError, Table, 
 /// What is said of jobs that a programme's close has ended.
 const CLOSED: &str = "The programme was closed.";
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct NewProgramme {
     pub settings: Settings,
     pub budget: Usd,
@@ -34,14 +34,14 @@ pub struct NewProgramme {
 }
 
 /// The programme whose settings a new one was filled from, and the kept steps that put its people on the new roster.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct CopiedProgramme {
     pub from: ProgrammeId,
     pub roster: Option<Import>,
 }
 
 /// What waits for a person's decision.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub enum Undecided {
     More(GrantId),
     Import(Ulid),
@@ -60,7 +60,7 @@ impl Undecided {
     }
 }
 
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Default)]
 pub struct BudgetSums {
     pub reserved: Usd,
     /// The reserved money that is not spent yet, which the balance must cover, and the part of programmes whose pace nobody knows yet.
@@ -175,7 +175,7 @@ pub(super) fn with_roles(
     Ok(transaction)
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub struct ProgrammeEdit {
     pub settings: Settings,
     pub version: u64,
@@ -184,7 +184,7 @@ pub struct ProgrammeEdit {
     pub what: AuditDetail,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub enum EditOutcome {
     Done,
     /// A key was shown, or is being made, and the edit would change how limits count.

@@ -16,7 +16,7 @@ use crate::store::table::write::{Round, Transaction, Unaudited, Writes, number};
 use crate::store::{Author, Job, Result, Table, Work};
 
 /// Where rules come from.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub enum RulesSource {
     Programme(ProgrammeId),
     Tier(String),
@@ -114,7 +114,7 @@ impl Table {
     }
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub enum TierOutcome {
     Done,
     /// Somebody else's edit was faster; this is its result.

@@ -13,7 +13,7 @@ use crate::store::table::found_by;
 use crate::store::{Result, Table};
 
 /// The account's credit as it was read last, each quarter of an hour.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct BalanceReading {
     pub as_of: Moment,
     pub bought: Usd,
@@ -32,7 +32,7 @@ stored! {
     BalanceReading () => key(ACCOUNT, "BALANCE")
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Account {
     pub as_of: Moment,
     pub ours: DailyUse,

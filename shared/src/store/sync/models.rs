@@ -19,7 +19,7 @@ use crate::store::items::MOST_IN_A_PART;
 use crate::store::{Result, StoreError, Table};
 
 /// The use of a completed UTC day by model.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct ModelDay {
     /// `None` for what is no programme's. It has the names of keys, so that an owner is applied when it is read, and what is
     /// recorded stays as it is when a key is taken back.
@@ -60,7 +60,7 @@ stored! {
 }
 
 /// The models of the provider's list.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct ListedModels {
     pub models: Vec<ListedModel>,
     pub as_of: Moment,

@@ -9,7 +9,7 @@ use crate::domain::values::id::new_ulid;
 use crate::schema::{begin, key, stored};
 
 /// One run of the sync, on record from its beginning for a year.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Run {
     pub run: Ulid,
     pub began_at: Moment,

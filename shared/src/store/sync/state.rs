@@ -18,7 +18,8 @@ use crate::store::sync::runs::RUN_KEPT;
 use crate::store::table::write::{Round, Unaudited, Writes};
 use crate::store::{KnownAccount, Result, Table};
 
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[must_use]
 pub struct SyncState {
     /// When the last listing of every key began. A reading that was not written after it had not changed by
     /// then.
@@ -53,7 +54,7 @@ stored! {
 }
 
 /// A disable that failed, on so many nights.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct StubbornDisable {
     /// The key, or the grant whose keys were to be disabled.
     pub subject: String,
@@ -62,7 +63,7 @@ pub struct StubbornDisable {
     pub last: Date,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct UnknownKey {
     pub key: KeyHash,
     pub name: String,
@@ -72,12 +73,10 @@ pub struct UnknownKey {
 }
 
 impl SyncState {
-    #[must_use]
     pub fn next(self) -> SyncState {
         SyncState { version: self.version + 1, ..self }
     }
 
-    #[must_use]
     pub fn with_models_of(mut self, from: Date, until: Date) -> SyncState {
         self.models_since.get_or_insert(from);
         let last = self.models_until.unwrap_or(from);
@@ -157,7 +156,7 @@ crate::named! {
 
 /// The keys that the runs of a UTC day end on their own judgement, each once. They are counted here before the first is touched, so a day
 /// ends no more of them however often a run is begun again.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct OwnJudgement {
     pub day: Date,
     pub keys: BTreeSet<KeyHash>,

@@ -63,7 +63,7 @@ stored! {
 /// year.
 const GROUPS_TOGETHER: usize = 20;
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct KeptTotals {
     #[serde(flatten)]
     pub totals: Totals,
@@ -79,7 +79,7 @@ impl Stored for KeptTotals {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct GroupTotals {
     pub programme: ProgrammeId,
     pub group: String,
@@ -93,7 +93,7 @@ stored! {
 }
 
 /// All that counts for a programme: the totals of its own keys, and the use of foreign keys that it owns.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub struct ProgrammeUse {
     /// `None` before the first sync of the programme.
     pub own: Option<Totals>,

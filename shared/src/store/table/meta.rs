@@ -18,7 +18,7 @@ use crate::store::{Result, StoreError, Table};
 
 /// The number of the shape in which this build stores things, in a table and in the data folder of one machine. Whoever changes a stored
 /// form raises it.
-pub const SHAPE: u32 = 10;
+pub const SHAPE: u32 = 11;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Meta {
@@ -139,7 +139,7 @@ fn attribute_of(value: &impl Serialize) -> Result<AttributeValue> {
 }
 
 /// The right of one runner until a time.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RunLease {
     pub lease: String,
     pub holder: String,

@@ -106,7 +106,7 @@ impl Card<'_> {
             window: words::window(view, now),
             can_spend: can_spend(view, obstacle.as_ref(), now),
             offers,
-            no_replacement: not_replaced.map(|obstacle| words::no_new_key(obstacle, &settings.term)),
+            no_replacement: not_replaced.map(|obstacle| words::no_new_key(obstacle, settings)),
             new_after_leak: matches!(obstacle, None | Some(Obstacle::Begin(BeginRefused::ReplacementsUsedUp))),
             terms: terms.map(|(text, hash)| TermsOfUse { text, hash }),
             nothing_left,

@@ -202,7 +202,7 @@ async fn running_jobs(site: &Site, programmes: &[Programme]) -> Result<Vec<JobLi
     for id in site.table.programmes_with_jobs().await? {
         let jobs: Vec<Job> = site.table.jobs(&id).await?.into_iter().filter(Job::is_running).collect();
         if let Some(programme) = programmes.iter().find(|programme| programme.id == id) {
-            lines.extend(JobLine::of_programme(site, programme, &jobs, true).await);
+            lines.extend(JobLine::of_programme(site, programme, &jobs).await);
         }
     }
     Ok(lines)

@@ -12,7 +12,7 @@ use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::values::id::{Epoch, GrantId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::settle::NotSettled;
-use bursar_core::store::{ActContext, ActOutcome, Author, Enrolment, StoreError, Undeliverable};
+use bursar_core::store::{ActContext, ActOutcome, Author, Enrolment, StoreError, Undeliverable, Whose};
 use bursar_core::web::form::LONGEST_REASON;
 use bursar_core::web::{Answer, AppError, Fields, Flash, Result, Site};
 
@@ -92,6 +92,8 @@ acts_of_faculty! {
     decide_more: decide;
     /// Ends a key that others have, for a student who may have another.
     end_leaked: leaked;
+    /// Says whose a grant is.
+    tell_person: tell_person;
     /// Takes somebody off the roster, as a file would that does not name them.
     take_off_roster: drop;
 }
@@ -185,6 +187,26 @@ impl<'a> GrantRequest<'a> {
         }
         self.site.settler().settle_or_leave(self.context).await;
         Ok(Flash::LeakEnded)
+    }
+
+    /// Notes what an admin says of a grant under an older id: whether it is another person's.
+    async fn tell_person(&self) -> Result<Flash> {
+        if !self.access.is_admin() {
+            return Err(AppError::no_right());
+        }
+        let is_anothers = match self.fields.get("act") {
+            Some("other") => true,
+            Some("same") => false,
+            _ => return Err(AppError::unprocessable("Nothing was done: the form did not say whose this key is.")),
+        };
+        let Grant { programme, id, person, .. } = &self.view.grant;
+        let table = &self.site.table;
+        let whose = table.whose(programme, id, person.address.matched(), self.context.now).await?;
+        if is_anothers && whose == Whose::Persons {
+            return Err(AppError::conflict("No newer row has this address under another id."));
+        }
+        let is_changed = table.set_anothers(&self.view.grant, is_anothers, self.author).await?;
+        Ok(if is_changed { Flash::PersonTold { is_anothers } } else { Flash::Already })
     }
 
     async fn drop(&self) -> Result<Flash> {

@@ -17,7 +17,7 @@ use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::money::{Usd, each_in_cents};
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::log;
-use bursar_core::store::UnreachableReason;
+use bursar_core::store::{UnreachableReason, Whose};
 use bursar_core::web::{Answer, AppError, Result, Site};
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -61,6 +61,8 @@ struct GrantPage<'a> {
     may: GrantForms,
     open_request: Option<OpenMore<'a>>,
     forms: ActForms,
+    /// Whose it is, as an admin may say.
+    whose: Whose,
 }
 
 /// A student's request for more, with what helps to decide it.
@@ -162,12 +164,13 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
     let View { programme, grant, readings, .. } = view;
     let now = site.clock.now();
     let zone = programme.settings.term.zone();
-    let (entries, sync, mark, mails, cuts) = tokio::try_join!(
+    let (entries, sync, mark, mails, cuts, whose) = tokio::try_join!(
         site.table.list_known(AuditEntry::of_grant(&programme.id, &grant.id)),
         site.table.sync_state(),
         site.table.undeliverable(grant.person.address.matched(), now),
         site.table.mails_of(&programme.id, &grant.id),
         site.table.newest(AccountCut::all(), 1),
+        site.table.whose(&programme.id, &grant.id, grant.person.address.matched(), now),
     )?;
     let mut timeline = AuditRow::all(site, entries, access.is_faculty()).await?;
     timeline.reverse();
@@ -238,6 +241,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
         }
     };
     let page = GrantPage {
+        whose,
         frame: PageFrame::new(site, &access.visitor),
         programme,
         stopped_by: stopped_by(view, amount_left, &keys, cuts.first().map(AccountCut::balance)),

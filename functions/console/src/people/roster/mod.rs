@@ -11,6 +11,7 @@ pub(crate) mod registrar;
 mod waits;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use askama::Template;
 use axum::extract::Path;
@@ -19,7 +20,7 @@ use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::{Grant, Person};
 use bursar_core::domain::programme::{Programme, Settings};
-use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::address::{EmailAddress, MatchedAddress};
 use bursar_core::domain::values::format::Joined;
 use bursar_core::domain::values::id::{GrantId, new_ulid, ulid_for};
 use bursar_core::domain::values::token::sha256_hex;
@@ -47,6 +48,8 @@ pub(crate) use page::{opens_in_words, page, waiting};
 /// The most groups of a programme. Each has sums of its own, and more would be unreadable.
 const MOST_GROUPS: usize = 500;
 const MOST_ROWS: usize = 50_000;
+/// How long other programmes are looked through for the people of a file.
+const LOOK_FOR: Duration = Duration::from_secs(4);
 /// The most previews of a programme in an hour, since each is stored for a day.
 const PREVIEWS_AN_HOUR: usize = 100;
 const BUSY: &str = "Another roster of this programme is being applied. Wait until it is done, then try again.";
@@ -71,6 +74,8 @@ struct ImportPreview<'a> {
     compared: &'a ComparedFile,
     stored: &'a RosterPreview,
     need: BudgetNeed,
+    /// The people whom it adds and another programme has under another id. `None` where there was no time to look.
+    under_other_ids: Option<Vec<MatchedAddress>>,
     /// Why nothing was done, if this follows a press.
     refused: Option<&'a str>,
 }
@@ -226,7 +231,11 @@ impl ComparedFile {
         refused: Option<&str>,
     ) -> Answer {
         let need = self.need(site, &access.programme).await?;
-        let preview = ImportPreview { compared: self, stored, need, refused };
+        let added = self.plan.rows_with(RosterChange::Added);
+        let people = added.filter_map(|row| Some((row.address.as_ref()?.matched(), row.id.as_deref()?)));
+        let look = tokio::time::timeout(LOOK_FOR, site.table.under_other_ids(&access.programme.id, people));
+        let under_other_ids = look.await.ok().transpose()?;
+        let preview = ImportPreview { compared: self, stored, need, under_other_ids, refused };
         Ok(file_page(site, access, stored.import, &self.plan.rows, Some(preview)))
     }
 }
@@ -329,15 +338,17 @@ pub(crate) async fn apply(form: Post<Faculty>) -> Answer {
     }
     let need = compared.need(site, programme).await?;
     let RosterChanges { added, changed, moved, returned, dropped, refused } = compared.changes();
+    let stored = compared.import(&preview, import);
+    compared.start(site, stored, &file, before, &[], form.author()).await?;
+    let job = site.table.get(Job::key_of(&programme.id, "import")).await?;
     let notice = Flash::RosterApplied {
         added: added as u64,
         dropped: dropped as u64,
         changed: (changed + moved + returned) as u64,
         refused: refused as u64,
+        undone: job.map_or(0, |job: Job| job.refused),
         short: (need.implied - need.budget).or_zero(),
     };
-    let import = compared.import(&preview, import);
-    compared.start(site, import, &file, before, &[], form.author()).await?;
     applied(site, programme, previewed, &notice, *deadline).await
 }
 

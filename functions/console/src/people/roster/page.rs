@@ -5,7 +5,7 @@ use bursar_core::clock::Moment;
 use bursar_core::domain::programme::counts::Counts;
 use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::values::format::column_time;
-use bursar_core::store::{Import, Overview, RosterMails, RosterPreview};
+use bursar_core::store::{Import, Job, Overview, RosterMails, RosterPreview};
 use bursar_core::web::{Answer, AppError, Site};
 use jiff::tz::TimeZone;
 use ulid::Ulid;
@@ -51,6 +51,8 @@ struct AppliedRoster {
     import: Ulid,
     made_at: String,
     dropped: usize,
+    /// How many of its changes could not be made, as far as its job is the last.
+    undone: u32,
     /// Until when its drops may be undone, if it made any and they were not.
     undone_until: Option<String>,
 }
@@ -92,9 +94,9 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, refused: Refused
         programme,
         refusal: refused.undo,
         may_edit,
-        jobs: JobLine::of_programme(site, programme, &jobs, access.is_faculty()).await,
+        jobs: JobLine::of_programme(site, programme, &jobs).await,
         waiting: waiting(previews, now).map(|file| (column_time(file.until, zone), file)),
-        applied: applied(&imports, now, zone),
+        applied: applied(&imports, &jobs, now, zone),
         file: refused.file,
         person: person.all(),
         sure: refused.sure,
@@ -126,12 +128,13 @@ pub(crate) fn opens_in_words(settings: &Settings) -> String {
 }
 
 /// The rosters that files brought, the newest first.
-fn applied(imports: &[Import], now: Moment, zone: &TimeZone) -> Vec<AppliedRoster> {
+fn applied(imports: &[Import], jobs: &[Job], now: Moment, zone: &TimeZone) -> Vec<AppliedRoster> {
     let of_files = imports.iter().rev().filter(|import| import.is_applied_file() && now < import.until());
     let rosters = of_files.map(|import| AppliedRoster {
         import: import.import,
         made_at: column_time(import.made_at, zone),
         dropped: import.changes.dropped,
+        undone: jobs.iter().find(|job| job.job == import.import).map_or(0, |job| job.refused),
         undone_until: import.undone_until(now).map(|until| column_time(until, zone)),
     });
     rosters.collect()

@@ -4,4 +4,4 @@ mod outlook;
 mod page;
 mod warnings;
 
-pub(crate) use page::{page, put_away};
+pub(crate) use page::page;

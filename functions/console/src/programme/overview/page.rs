@@ -1,7 +1,6 @@
 //! The overview of a programme: its money, how many have claimed, and warnings.
 
 use askama::Template;
-use axum::extract::Path;
 use bursar_core::domain::grant::GrantAction;
 use bursar_core::domain::programme::counts::{Counts, Stage};
 use bursar_core::domain::programme::{Programme, Settings};
@@ -16,12 +15,12 @@ use bursar_core::domain::values::format::{Joined, column_time, end_time};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{ListedModels, Overview, ProgrammeUse, Unmailed};
-use bursar_core::web::{Answer, AppError, Flash, Site};
+use bursar_core::web::{Answer, AppError, Site};
 
 use super::outlook::Chart;
 use super::warnings;
 use super::warnings::Warning;
-use crate::kit::access::{Faculty, PageFrame, Post, ProgrammeAccess};
+use crate::kit::access::{PageFrame, ProgrammeAccess};
 use crate::kit::job_line::JobLine;
 use crate::kit::paths;
 use crate::kit::show::long_date;
@@ -162,7 +161,7 @@ pub(crate) async fn page(site: Site, access: ProgrammeAccess) -> Answer {
         forecast: burn.forecast.filter(|_| short.is_none()).map(|forecast| forecast.in_words(&settings.term)),
         is_short: short.is_some(),
         waiting: WaitingItems::of_programme(&site, &access, &mores, file.as_ref()).await?,
-        jobs: JobLine::of_programme(&site, programme, &jobs, access.is_faculty()).await,
+        jobs: JobLine::of_programme(&site, programme, &jobs).await,
         spent: if has_keys {
             Figure::in_cents(context.sum(&spent, Span::All), bar.in_cents()[0])
         } else {
@@ -173,15 +172,6 @@ pub(crate) async fn page(site: Site, access: ProgrammeAccess) -> Answer {
         bar,
     };
     Ok(site.page(&page))
-}
-
-/// Has pages tell no more of a job that has ended.
-pub(crate) async fn put_away(Path((_, job)): Path<(String, String)>, post: Post<Faculty>) -> Answer {
-    let job = job.parse().map_err(|_| AppError::not_found())?;
-    let id = &post.access.programme.id;
-    let is_shown = post.site.table.put_job_away(id, job, post.deadline).await?;
-    let notice = if is_shown { Flash::JobPutAway } else { Flash::Already };
-    Ok(post.site.done(&paths::programme(id), &notice))
 }
 
 /// What each group spent over each of the offered spans, in columns that add up.

@@ -88,7 +88,7 @@ pub(crate) async fn show(
     Ok(site.page(&SettingsPage {
         frame: PageFrame::new(site, &access.visitor),
         programme,
-        jobs: JobLine::of_programme(site, programme, &jobs, access.is_faculty()).await,
+        jobs: JobLine::of_programme(site, programme, &jobs).await,
         is_faculty: access.is_faculty(),
         may_edit: may_edit(access),
         version: version(programme, budget.limit),

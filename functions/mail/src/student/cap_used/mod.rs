@@ -14,7 +14,7 @@ use jiff::civil::Date;
 
 use crate::App;
 use crate::compose::{GONE, NO_SUCH_CROSSING, NoMail};
-use crate::letter::words::{Words, people, said};
+use crate::letter::words::{Words, said};
 use crate::letter::{Letter, LetterPart};
 
 const REFUSED: &str = "Your program sees the error 403, “Key limit exceeded”.";
@@ -114,7 +114,7 @@ impl Words<'_> {
         let to_do = match used.stopped {
             None if used.may_ask_for_more => MORE.to_owned(),
             None => ASKED.to_owned(),
-            Some(_) => format!("If you have a question, ask {}.", people(settings)),
+            Some(_) => format!("If you have a question, ask {}.", settings.people_to_ask()),
         };
         let sentences = [Some(what_next(is_used_up, used)), is_refused.then_some(REFUSED), no_reset(settings, used)];
         let sentences = sentences.into_iter().flatten().chain([to_do.as_str()]).joined(" ");

@@ -15,7 +15,7 @@ use jiff::tz::TimeZone;
 use super::cap_used::{of_this_window, stopped};
 use crate::App;
 use crate::compose::{GONE, NoMail};
-use crate::letter::words::{Words, people, said};
+use crate::letter::words::{Words, said};
 use crate::letter::{Letter, LetterPart, plain};
 
 impl App {
@@ -134,7 +134,7 @@ impl Words<'_> {
             heading: format!("Your cap is now {cap}"),
             parts: vec![
                 said(format!("The people who run {name} {changed}. {what_next}")),
-                LetterPart::facts(facts.into_iter().chain([("Questions", people(settings))])),
+                LetterPart::facts(facts.into_iter().chain([("Questions", settings.people_to_ask())])),
                 self.own_page(),
             ],
             why: format!("You get this mail because you have a key for {name}."),
@@ -285,8 +285,10 @@ impl Words<'_> {
         };
         let mut parts = vec![said(words.body)];
         let as_of = rest.as_of.filter(|_| notice == StudentNotice::TermEndSoon);
-        let facts =
-            as_of.map(|as_of| ("As of", time_in(as_of, zone))).into_iter().chain([("Questions", people(settings))]);
+        let facts = as_of
+            .map(|as_of| ("As of", time_in(as_of, zone)))
+            .into_iter()
+            .chain([("Questions", settings.people_to_ask())]);
         parts.push(LetterPart::facts(facts));
         parts.extend([self.own_page()]);
         let why = format!("You get this mail because {}.", words.why);

@@ -11,7 +11,7 @@ use bursar_core::store::OutboxRow;
 
 use crate::App;
 use crate::compose::{GONE, NoMail};
-use crate::letter::words::{Words, faculty, people, said};
+use crate::letter::words::{Words, said};
 use crate::letter::{Letter, LetterPart, plain};
 
 impl App {
@@ -70,7 +70,7 @@ impl Words<'_> {
             parts: vec![said(format!(
                 "The people who run {name} replaced this address on its roster with another one. Nobody can sign in to {name} with \
                  this address any more. If that is a mistake, ask {}.",
-                people(settings)
+                settings.people_to_ask()
             ))],
             why: format!("You get this mail because this address was on the roster of {name}."),
             ..self.letter()
@@ -101,7 +101,7 @@ impl Words<'_> {
         if may_get_one && closes < term.ends_at() {
             facts.push(("Keys can be claimed until", end_time_in(closes, term.zone())));
         }
-        facts.extend(faculty(settings).map(|faculty| ("Run by", faculty)));
+        facts.extend(settings.people.faculty_in_words().map(|faculty| ("Run by", faculty)));
         facts.extend(settings.texts.contact.clone().map(|contact| ("Questions", contact)));
         let what_to_do = if grant.stage.has_claimed() {
             "You have had a key already. Your page says what is left of your credit.".to_owned()
@@ -109,7 +109,7 @@ impl Words<'_> {
             format!(
                 "Keys could be claimed until {}. If you need one, ask {}.",
                 end_time_in(closes, term.zone()),
-                people(settings)
+                settings.people_to_ask()
             )
         } else {
             "To get your key, open the page below, enter your university address, and follow the link that comes by mail. It takes \
@@ -141,7 +141,7 @@ impl Words<'_> {
                 said(format!(
                     "Is this mail real? It comes on behalf of {sender}, and its button leads to {host}, which you can also type into your \
                      browser. Neither asks for a password. If in doubt, ask {}.",
-                    people(settings)
+                    settings.people_to_ask()
                 )),
             ],
             why: format!("You get this mail because {institution} put you on the roster of {name}."),

@@ -160,7 +160,6 @@ mod tests {
     use crate::domain::grant::{GrantKey, HoldKind, Pause};
     use crate::domain::programme::role::Role;
     use crate::domain::usage::days::KeyCounters;
-    use crate::domain::values::format::Joined;
     use crate::tests::values::{a_grant, a_programme, at};
 
     const MONDAY: Date = Date::constant(2026, 3, 2);
@@ -217,13 +216,9 @@ mod tests {
     }
 
     /// Who is named, by the reason.
-    fn needs(people: &DigestPeople) -> String {
-        let mut lines = Vec::new();
-        for (need, few) in &people.needs {
-            let numbers = few.first.iter().map(|grant| grant.as_str().trim_start_matches('0')).joined(" ");
-            lines.push(format!("{need:?} {numbers}"));
-        }
-        lines.join(", ")
+    fn needs(people: &DigestPeople) -> Vec<(Need, Vec<u64>)> {
+        let number = |grant: &GrantId| u64::from_str_radix(grant.as_str(), 16).unwrap();
+        people.needs.iter().map(|(need, few)| (*need, few.first.iter().map(number).collect())).collect()
     }
 
     /// The week's highest spenders are listed, with ties in a fixed order.
@@ -273,7 +268,7 @@ mod tests {
             (free, vec![free_use]),
         ];
         let found = people(&class);
-        assert_eq!(needs(&found), "NeverUsed 1 4");
+        assert_eq!(needs(&found), [(Need::NeverUsed, vec![1, 4])]);
     }
 
     #[test]
@@ -316,7 +311,15 @@ mod tests {
         .chain([(full, vec![all_of_it])])
         .collect();
         let found = people(&class);
-        assert_eq!(needs(&found), "UsedUp 9, Paused 2, Unused 5, Leaked 4, Replacing 3, Unclaimed 1");
+        let expected = [
+            (Need::UsedUp, vec![9]),
+            (Need::Paused, vec![2]),
+            (Need::Unused, vec![5]),
+            (Need::Leaked, vec![4]),
+            (Need::Replacing, vec![3]),
+            (Need::Unclaimed, vec![1]),
+        ];
+        assert_eq!(needs(&found), expected);
         assert_eq!((found.students, found.claimed), (10, 8), "revoked and dropped are not counted");
         assert_eq!(found.active, 2, "who ended with the term is counted");
         assert_eq!(found.spenders.len(), 4, "the money is the week's, whoever is gone");
@@ -367,8 +370,11 @@ mod tests {
         let complained = claimed(403);
         let gone = |grant: &Grant| Grant { state: GrantState::Revoked, ..grant.clone() };
         let told = |grant: Grant| needs(&people(&[(grant.clone(), vec![used(&grant, 20, 1)])]));
-        let lines = [gone(&unreached), gone(&complained), unreached, complained].map(told);
-        assert_eq!(lines, ["", "", "Unreached 194", "Complained 193"]);
+        assert_eq!([told(gone(&unreached)), told(gone(&complained))], [[], []]);
+        assert_eq!(
+            [told(unreached), told(complained)],
+            [[(Need::Unreached, vec![404])], [(Need::Complained, vec![403])]]
+        );
     }
 
     #[test]
@@ -380,8 +386,7 @@ mod tests {
             (grant, Vec::new())
         };
         let found = people(&(1..=200).map(named).collect::<Vec<_>>());
-        let first = (181..=200_u64).rev().map(|number| format!("{number:x}")).joined(" ");
-        assert_eq!(needs(&found), format!("Unclaimed {first}"));
+        assert_eq!(needs(&found), [(Need::Unclaimed, (181..=200).rev().collect())]);
         assert_eq!(found.needs[0].1.count, 200);
     }
 }

@@ -24,7 +24,7 @@ mod due;
 pub use class::Class;
 pub use due::{DigestTrigger, Due, of_programme};
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Digest {
     pub programme: ProgrammeId,
     /// The Monday of the digest's calendar week, by which it is identified.
@@ -55,7 +55,7 @@ stored! {
     expires |digest| digest.found_at + OUTBOX_KEPT
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DigestMoney {
     pub budget: Budget,
     /// Whether keys made elsewhere count that are in use.
@@ -85,7 +85,7 @@ pub enum LineSubject {
 
 /// The people of a programme who need a look, as the sync's last whole run of a day found them. A digest has those of its own days, also
 /// where its morning is after the next night.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct KeptPeople {
     pub programme: ProgrammeId,
     pub as_of: Moment,
@@ -185,7 +185,7 @@ impl DigestMoney {
 }
 
 /// The extent of what is known about a programme's keys.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 pub enum LastListing {
     /// No key was ever shown, so no listing is needed.
     NoNeed,

@@ -29,7 +29,7 @@ const LATEST_WEEKS: i32 = 2;
 /// The days without any use after which there is no pace any more.
 const IDLE_DAYS: i32 = 28;
 
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 pub struct SpendingLimits {
     pub budget: Usd,
     /// The most that the shown keys can come to in all, where that is known to be less than the budget.
@@ -40,7 +40,7 @@ pub struct SpendingLimits {
     pub is_needed: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Forecast {
     pub runs_out: RunsOut,
     pub limits: SpendingLimits,
@@ -365,7 +365,7 @@ const FAR: u32 = 4;
 const SMALL: Usd = Usd::from_dollars(1);
 
 /// The use in each of the last weeks of completed days, the newest first.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Weeks {
     used: [Usd; 4],
     /// Whether a key was shown before the last of them.

@@ -32,7 +32,7 @@ fn before_the_claim_window_in_it_and_after_it() {
     insta::assert_snapshot!(briefs(stories), @"
     no key yet: Keys can be claimed from 21 Nov 2026, 09:00 (Europe/Berlin).
     no key yet: Your key is made when you press the button, and shown to you once. You can do that until the end of 30 Nov 2026. [Reveal my key]
-    no key yet: The time to claim a key in this programme is over. Ask the people who run the programme.
+    no key yet: The time to claim a key in this programme is over. Ask Room 12.
     ");
     insta::assert_snapshot!(Story::new().reads(), @"
     CS pilot
@@ -226,10 +226,10 @@ fn each_hold() {
     let paused = Story::new().shown().held(HoldKind::Paused);
     let dropped = Story::new().held(HoldKind::Dropped);
     insta::assert_snapshot!(briefs([paused, dropped, unused(), without_room]), @"
-    paused: The people who run this programme have paused your access: no key is made, and requests with a key are refused. Ask them about it; nothing is lost. [Check what I have used] [Ask for more] [My key has leaked: end it]
+    paused: The people who run this programme have paused your access: no key is made, and requests with a key are refused. Ask the people who run the programme about it; nothing is lost. [Check what I have used] [Ask for more] [My key has leaked: end it]
     off the roster: You are no longer on the roster of this programme. If that is a mistake, ask the people who run the programme.
     switched off: Your key was switched off because it was not used. Press “Resume my key”, and it works again. [Resume my key] [Check what I have used] [My key has leaked: end it]
-    switched off: Your key was switched off on 20 Nov 2026, 14:05 because it was not used. The programme's budget has no room for your key now. Ask the people who run the programme. [Check what I have used] [My key has leaked: end it]
+    switched off: Your key was switched off on 20 Nov 2026, 14:05 because it was not used. The programme's budget has no room for your key now. Its faculty get a mail about that. Look here again tomorrow, or ask the people who run the programme. [Check what I have used] [My key has leaked: end it]
     ");
 }
 
@@ -265,7 +265,7 @@ fn what_is_unready_offers_nothing() {
     let mut story = Story::new();
     story.rules.next = NextGuardrail::NotConfirmed;
     insta::assert_snapshot!(briefs([promised, story]), @"
-    no key yet: The programme's budget has no room for your key now. Ask the people who run the programme.
+    no key yet: The programme's budget has no room for your key now. Its faculty get a mail about that. Look here again tomorrow, or ask the people who run the programme.
     no key yet: This programme is still being set up at OpenRouter. Reload this page in a few minutes.
     ");
 }
