@@ -1,5 +1,6 @@
-//! The product's clock: the only source of times that are stored or compared with stored ones. Time-outs and
-//! the time left in an invocation run on the monotonic clock instead ([`deadline`](crate::deadline)).
+//! The product's clock: the only source of times that are stored or compared with stored ones.
+//! Time-outs and the time left in an invocation run on the monotonic clock instead
+//! ([`deadline`](crate::deadline)).
 
 use std::fmt;
 use std::ops::{Add, AddAssign, Deref, Sub};
@@ -9,8 +10,8 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Span, Timestamp, TimestampArithmetic};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// An instant in whole milliseconds, stored as their number since 1970. One that was written is read back as it was, and
-/// conditions of the table compare it.
+/// An instant in whole milliseconds, stored as their number since 1970. One that was written is
+/// read back as it was, and conditions of the table compare it.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Moment(Timestamp);
 
@@ -36,7 +37,10 @@ impl Moment {
         Timestamp::from_millisecond(millisecond).map(Moment)
     }
 
-    pub fn checked_add(self, duration: impl Into<TimestampArithmetic>) -> Result<Moment, jiff::Error> {
+    pub fn checked_add(
+        self,
+        duration: impl Into<TimestampArithmetic>,
+    ) -> Result<Moment, jiff::Error> {
         self.0.checked_add(duration).map(Moment)
     }
 

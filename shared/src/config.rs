@@ -1,5 +1,5 @@
-//! The configuration of a function. All of it is read and checked once at the start, and all errors are
-//! reported together.
+//! The configuration of a function. All of it is read and checked once at the start, and all errors
+//! are reported together.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -35,16 +35,19 @@ pub struct Config {
     pub sign_on_required: SignOnRequired,
     /// The provider's API, without a trailing slash.
     pub provider: String,
-    /// The days for which a person's identity is kept after a programme's end, and after a day's use.
+    /// The days for which a person's identity is kept after a programme's end, and after a day's
+    /// use.
     pub retention_days: u16,
     /// The share of each wait and time-out that is really waited: all of it, except in tests.
     pub waits: Waits,
     /// The most calls that the work of each minute makes of the provider in a second.
     pub calls_a_second: Option<NonZeroU32>,
-    /// The provider's API as students address it, without a trailing slash. It differs from `provider` only
-    /// in the local bundle, whose functions reach everything through the fault layer.
+    /// The provider's API as students address it, without a trailing slash. It differs from
+    /// `provider` only in the local bundle, whose functions reach everything through the fault
+    /// layer.
     pub spend_at: String,
-    /// The server, as host and port, that takes all mail where one machine serves it all and there is no SES.
+    /// The server, as host and port, that takes all mail where one machine serves it all and there
+    /// is no SES.
     pub smtp_server: Option<String>,
     pub aws: AwsAccess,
 }
@@ -106,8 +109,14 @@ impl Config {
         Config::read(|name| std::env::var(name).ok(), aws)
     }
 
-    pub fn read(variable: impl Fn(&str) -> Option<String>, aws: AwsAccess) -> Result<Config, ConfigError> {
-        let mut variables = Variables { variable, wrong: Vec::new() };
+    pub fn read(
+        variable: impl Fn(&str) -> Option<String>,
+        aws: AwsAccess,
+    ) -> Result<Config, ConfigError> {
+        let mut variables = Variables {
+            variable,
+            wrong: Vec::new(),
+        };
         let table = variables.required("BURSAR_TABLE");
         variables.required("BURSAR_ORIGIN");
         variables.required("BURSAR_MAIL_FROM");
@@ -117,19 +126,35 @@ impl Config {
 
         let origin = variables.checked("BURSAR_ORIGIN", Origin::parse);
         let mail_from = variables.checked("BURSAR_MAIL_FROM", address);
-        let admins = admins.split(',').map(str::trim).filter(|admin| !admin.is_empty());
-        let admins: Vec<_> = admins.filter_map(|admin| variables.right("BURSAR_ADMINS", admin, address)).collect();
-        if admins.is_empty() && !variables.wrong.iter().any(|(name, _)| *name == "BURSAR_ADMINS") {
-            variables.wrong.push(("BURSAR_ADMINS", "names nobody".to_owned()));
+        let admins = admins
+            .split(',')
+            .map(str::trim)
+            .filter(|admin| !admin.is_empty());
+        let admins: Vec<_> = admins
+            .filter_map(|admin| variables.right("BURSAR_ADMINS", admin, address))
+            .collect();
+        if admins.is_empty()
+            && !variables
+                .wrong
+                .iter()
+                .any(|(name, _)| *name == "BURSAR_ADMINS")
+        {
+            variables
+                .wrong
+                .push(("BURSAR_ADMINS", "names nobody".to_owned()));
         }
         let privacy_url = variables.checked("BURSAR_PRIVACY_URL", web_address);
         let security_contact = variables.checked("BURSAR_SECURITY_CONTACT", contact);
         let front_secret = variables.checked("BURSAR_FRONT_SECRET", FrontSecret::parse);
         let sign_on = variables.sign_on();
         let sign_on_required = variables.sign_on_required();
-        let provider = variables.given("OPENROUTER_BASE_URL").unwrap_or_else(|| OPENROUTER.to_owned());
+        let provider = variables
+            .given("OPENROUTER_BASE_URL")
+            .unwrap_or_else(|| OPENROUTER.to_owned());
         let provider = variables.right("OPENROUTER_BASE_URL", &provider, web_address);
-        let retention_days = variables.checked("BURSAR_RETENTION_DAYS", retention).unwrap_or(RETENTION_DAYS);
+        let retention_days = variables
+            .checked("BURSAR_RETENTION_DAYS", retention)
+            .unwrap_or(RETENTION_DAYS);
         let mail_events = variables.checked("BURSAR_MAIL_EVENTS", configuration_set);
         let support = variables.given("BURSAR_SUPPORT");
         let wrong = variables.wrong;
@@ -169,7 +194,9 @@ struct Variables<V> {
 
 impl<V: Fn(&str) -> Option<String>> Variables<V> {
     fn given(&self, name: &str) -> Option<String> {
-        (self.variable)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+        (self.variable)(name)
+            .map(|value| value.trim().to_owned())
+            .filter(|value| !value.is_empty())
     }
 
     fn required(&mut self, name: &'static str) -> String {
@@ -180,11 +207,21 @@ impl<V: Fn(&str) -> Option<String>> Variables<V> {
     }
 
     /// What is given, if it is right.
-    fn checked<T>(&mut self, name: &'static str, check: fn(&str) -> Result<T, String>) -> Option<T> {
-        self.given(name).and_then(|text| self.right(name, &text, check))
+    fn checked<T>(
+        &mut self,
+        name: &'static str,
+        check: fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        self.given(name)
+            .and_then(|text| self.right(name, &text, check))
     }
 
-    fn right<T>(&mut self, name: &'static str, text: &str, check: fn(&str) -> Result<T, String>) -> Option<T> {
+    fn right<T>(
+        &mut self,
+        name: &'static str,
+        text: &str,
+        check: fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
         check(text).map_err(|why| self.wrong.push((name, why))).ok()
     }
 }
@@ -202,13 +239,18 @@ impl<V: Fn(&str) -> Option<String>> Variables<V> {
     }
 
     fn has_provider(&self) -> bool {
-        [ISSUER, CLIENT_ID, SIGN_ON_SECRET].iter().any(|name| self.given(name).is_some())
+        [ISSUER, CLIENT_ID, SIGN_ON_SECRET]
+            .iter()
+            .any(|name| self.given(name).is_some())
     }
 
     fn sign_on(&mut self) -> Option<SignOn> {
         let is_front = self.checked(FRONT_USER, switch) == Some(true);
         if is_front && self.given("BURSAR_FRONT_SECRET").is_none() {
-            self.refuse(FRONT_USER, "needs BURSAR_FRONT_SECRET: else anybody could say who they are");
+            self.refuse(
+                FRONT_USER,
+                "needs BURSAR_FRONT_SECRET: else anybody could say who they are",
+            );
         }
         if !self.has_provider() {
             if self.given(PERSON_CLAIM).is_some() {
@@ -217,18 +259,30 @@ impl<V: Fn(&str) -> Option<String>> Variables<V> {
             return is_front.then_some(SignOn::Front);
         }
         if is_front {
-            self.refuse(FRONT_USER, "cannot be on beside BURSAR_SIGN_ON_ISSUER: one of them says who somebody is");
+            self.refuse(
+                FRONT_USER,
+                "cannot be on beside BURSAR_SIGN_ON_ISSUER: one of them says who somebody is",
+            );
         }
         self.required(ISSUER);
         let issuer = self.checked(ISSUER, issuer).unwrap_or_default();
         let client_id = self.required(CLIENT_ID);
         let secret = self.required(SIGN_ON_SECRET);
-        Some(SignOn::Provider(OpenIdProvider { issuer, client_id, secret, person_claim: self.given(PERSON_CLAIM) }))
+        Some(SignOn::Provider(OpenIdProvider {
+            issuer,
+            client_id,
+            secret,
+            person_claim: self.given(PERSON_CLAIM),
+        }))
     }
 
     fn sign_on_required(&mut self) -> SignOnRequired {
-        let required = self.checked(REQUIRED, required).unwrap_or(SignOnRequired::Nobody);
-        if required != SignOnRequired::Nobody && !self.has_provider() && self.given(FRONT_USER).as_deref() != Some("on")
+        let required = self
+            .checked(REQUIRED, required)
+            .unwrap_or(SignOnRequired::Nobody);
+        if required != SignOnRequired::Nobody
+            && !self.has_provider()
+            && self.given(FRONT_USER).as_deref() != Some("on")
         {
             self.refuse(
                 REQUIRED,
@@ -242,13 +296,19 @@ impl<V: Fn(&str) -> Option<String>> Variables<V> {
 impl Config {
     /// Where people read what is kept of them.
     pub fn privacy_page(&self) -> String {
-        self.privacy_url.clone().unwrap_or_else(|| format!("{}/privacy", self.origin.as_str()))
+        self.privacy_url
+            .clone()
+            .unwrap_or_else(|| format!("{}/privacy", self.origin.as_str()))
     }
 }
 
 /// The name of a configuration set, as SES allows it.
 fn configuration_set(text: &str) -> Result<String, String> {
-    if text.len() <= 64 && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-') {
+    if text.len() <= 64
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+    {
         return Ok(text.to_owned());
     }
     Err("must be the name of a configuration set: up to 64 letters, digits, - and _".to_owned())
@@ -258,11 +318,19 @@ impl Origin {
     /// Parses `https://host` or `https://host:port`; `http` only on loopback.
     pub fn parse(text: &str) -> Result<Origin, String> {
         let uri = web_uri(text)?;
-        if uri.path_and_query().is_some_and(|rest| rest.as_str() != "/") {
-            return Err("must be an origin like https://bursar.university.edu, without a path".to_owned());
+        if uri
+            .path_and_query()
+            .is_some_and(|rest| rest.as_str() != "/")
+        {
+            return Err(
+                "must be an origin like https://bursar.university.edu, without a path".to_owned(),
+            );
         }
         let text = text.trim_end_matches('/').to_ascii_lowercase();
-        Ok(Origin { secure: text.starts_with("https:"), text })
+        Ok(Origin {
+            secure: text.starts_with("https:"),
+            text,
+        })
     }
 
     pub fn as_str(&self) -> &str {
@@ -303,8 +371,9 @@ fn address(text: &str) -> Result<EmailAddress, String> {
 fn contact(text: &str) -> Result<String, String> {
     match EmailAddress::parse(text) {
         Ok(address) => Ok(format!("mailto:{}", address.as_written())),
-        Err(_) => web_address(text)
-            .map_err(|_| "must be a mail address, or a web address that begins with https://".to_owned()),
+        Err(_) => web_address(text).map_err(|_| {
+            "must be a mail address, or a web address that begins with https://".to_owned()
+        }),
     }
 }
 
@@ -320,13 +389,17 @@ fn retention(text: &str) -> Result<u16, String> {
     days.ok_or_else(|| "must be a number of days from 30 to 3650".to_owned())
 }
 
-/// Parses an issuer, which is compared byte for byte. One that stands for many tenants vouches for everybody of any.
+/// Parses an issuer, which is compared byte for byte. One that stands for many tenants vouches for
+/// everybody of any.
 fn issuer(text: &str) -> Result<String, String> {
     const MANY_TENANTS: [&str; 3] = ["common", "organizations", "consumers"];
     let uri = web_uri(text)?;
     let mut parts = uri.path().split('/').map(str::to_ascii_lowercase);
     if parts.any(|part| MANY_TENANTS.contains(&part.as_str())) {
-        return Err("must name one tenant; common, organizations and consumers vouch for everybody of any".to_owned());
+        return Err(
+            "must name one tenant; common, organizations and consumers vouch for everybody of any"
+                .to_owned(),
+        );
     }
     if text.contains(['?', '#', '{']) {
         return Err("must be the issuer as the provider spells it, without ?, # and {".to_owned());
@@ -335,8 +408,15 @@ fn issuer(text: &str) -> Result<String, String> {
 }
 
 fn required(text: &str) -> Result<SignOnRequired, String> {
-    let required = SignOnRequired::ALL.into_iter().find(|required| required.as_str() == text);
-    required.ok_or_else(|| format!("must be one of {}", SignOnRequired::ALL.map(SignOnRequired::as_str).join(", ")))
+    let required = SignOnRequired::ALL
+        .into_iter()
+        .find(|required| required.as_str() == text);
+    required.ok_or_else(|| {
+        format!(
+            "must be one of {}",
+            SignOnRequired::ALL.map(SignOnRequired::as_str).join(", ")
+        )
+    })
 }
 
 fn switch(text: &str) -> Result<bool, String> {
@@ -348,11 +428,19 @@ fn switch(text: &str) -> Result<bool, String> {
 }
 
 fn web_uri(text: &str) -> Result<Uri, String> {
-    let uri: Uri = text.parse().map_err(|_| "is not a web address".to_owned())?;
-    let authority = uri.authority().filter(|authority| !authority.as_str().contains('@'));
-    let host = authority.map(http::uri::Authority::host).unwrap_or_default();
+    let uri: Uri = text
+        .parse()
+        .map_err(|_| "is not a web address".to_owned())?;
+    let authority = uri
+        .authority()
+        .filter(|authority| !authority.as_str().contains('@'));
+    let host = authority
+        .map(http::uri::Authority::host)
+        .unwrap_or_default();
     match uri.scheme_str() {
-        _ if host.is_empty() => Err("is not a web address like https://bursar.university.edu".to_owned()),
+        _ if host.is_empty() => {
+            Err("is not a web address like https://bursar.university.edu".to_owned())
+        }
         Some("https") => Ok(uri),
         Some("http") if matches!(host, "127.0.0.1" | "localhost" | "[::1]") => Ok(uri),
         Some("http") => Err("must begin with https://; http is for this machine only".to_owned()),
@@ -370,7 +458,9 @@ impl ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the environment is not complete:")?;
-        self.0.iter().try_for_each(|(name, why)| write!(f, "\n  {name} {why}"))
+        self.0
+            .iter()
+            .try_for_each(|(name, why)| write!(f, "\n  {name} {why}"))
     }
 }
 
@@ -389,7 +479,14 @@ pub(crate) fn of_variables(aws: &str, change: &[(&str, &str)]) -> Result<Config,
         let known = change.iter().chain(&base).find(|(known, _)| *known == name);
         known.map(|(_, value)| (*value).to_owned())
     };
-    Config::read(variable, AwsAccess::under(aws, "eu-central-1", aws_smithy_http_client::Builder::new().build_http()))
+    Config::read(
+        variable,
+        AwsAccess::under(
+            aws,
+            "eu-central-1",
+            aws_smithy_http_client::Builder::new().build_http(),
+        ),
+    )
 }
 
 #[cfg(test)]
@@ -397,7 +494,9 @@ mod tests {
     use super::*;
 
     fn complaints(change: &[(&str, &str)]) -> Vec<&'static str> {
-        let wrong = of_variables("http://127.0.0.1:1", change).err().map(|ConfigError(wrong)| wrong);
+        let wrong = of_variables("http://127.0.0.1:1", change)
+            .err()
+            .map(|ConfigError(wrong)| wrong);
         wrong.into_iter().flatten().map(|(name, _)| name).collect()
     }
 
@@ -405,7 +504,10 @@ mod tests {
     #[test]
     fn required_vars_are_enough() {
         let config = of_variables("http://127.0.0.1:1", &[]).unwrap();
-        assert_eq!((config.provider.as_str(), config.admins.len()), ("https://openrouter.ai/api/v1", 2));
+        assert_eq!(
+            (config.provider.as_str(), config.admins.len()),
+            ("https://openrouter.ai/api/v1", 2)
+        );
         assert!(config.origin.is_secure() && config.support.is_none());
     }
 
@@ -427,20 +529,37 @@ mod tests {
         let mut named = change.map(|(name, _)| name);
         named.sort_unstable();
         assert_eq!(complaints_of_all, named);
-        assert_eq!(complaints(&[("BURSAR_ADMINS", " , ")]), ["BURSAR_ADMINS"], "it names nobody");
+        assert_eq!(
+            complaints(&[("BURSAR_ADMINS", " , ")]),
+            ["BURSAR_ADMINS"],
+            "it names nobody"
+        );
     }
 
-    /// The start names what of a sign-on is missing, contradicts itself, or would let in everybody or nobody.
+    /// The start names what of a sign-on is missing, contradicts itself, or would let in everybody
+    /// or nobody.
     #[test]
     fn a_sign_on_is_whole() {
         const TENANT: &str = "https://login.example.com/0b5b/v2.0/";
-        let provider = [(ISSUER, TENANT), (CLIENT_ID, "bursar"), (SIGN_ON_SECRET, "bursar/sign-on")];
-        let front = [(FRONT_USER, "on"), ("BURSAR_FRONT_SECRET", "0123456789abcdefghij")];
+        let provider = [
+            (ISSUER, TENANT),
+            (CLIENT_ID, "bursar"),
+            (SIGN_ON_SECRET, "bursar/sign-on"),
+        ];
+        let front = [
+            (FRONT_USER, "on"),
+            ("BURSAR_FRONT_SECRET", "0123456789abcdefghij"),
+        ];
         let config = of_variables("http://127.0.0.1:1", &provider).unwrap();
-        assert!(matches!(config.sign_on, Some(SignOn::Provider(provider)) if provider.issuer == TENANT));
+        assert!(
+            matches!(config.sign_on, Some(SignOn::Provider(provider)) if provider.issuer == TENANT)
+        );
         let all = |extra: &[(&'static str, &'static str)]| [&provider[..], extra].concat();
         for (change, named) in [
-            (all(&[(REQUIRED, "everybody"), (PERSON_CLAIM, "sub")]), &[][..]),
+            (
+                all(&[(REQUIRED, "everybody"), (PERSON_CLAIM, "sub")]),
+                &[][..],
+            ),
             (vec![(FRONT_USER, "off")], &[]),
             ([&front[..], &[(REQUIRED, "roles")]].concat(), &[]),
             (vec![(ISSUER, TENANT)], &[CLIENT_ID, SIGN_ON_SECRET]),
@@ -464,18 +583,37 @@ mod tests {
             "https://login.example.com/{tenantid}/v2.0",
             "https://login.example.com/?tenant=0b5b",
         ] {
-            assert_eq!(complaints(&[(ISSUER, wrong), provider[1], provider[2]]), [ISSUER], "{wrong}");
+            assert_eq!(
+                complaints(&[(ISSUER, wrong), provider[1], provider[2]]),
+                [ISSUER],
+                "{wrong}"
+            );
         }
     }
 
     #[test]
     fn an_origin_is_https_or_on_loopback_and_has_no_path() {
-        for good in ["https://a.edu:8443", "http://127.0.0.1:8080", "http://localhost:8080", "http://[::1]:1"] {
+        for good in [
+            "https://a.edu:8443",
+            "http://127.0.0.1:8080",
+            "http://localhost:8080",
+            "http://[::1]:1",
+        ] {
             assert_eq!(complaints(&[("BURSAR_ORIGIN", good)]), [""; 0], "{good}");
         }
-        for bad in ["a.edu", "https://", "https://a.edu/x", "http://a.edu", "https://u@a.edu", "http://127.0.0.1.a.edu"]
-        {
-            assert_eq!(complaints(&[("BURSAR_ORIGIN", bad)]), ["BURSAR_ORIGIN"], "{bad}");
+        for bad in [
+            "a.edu",
+            "https://",
+            "https://a.edu/x",
+            "http://a.edu",
+            "https://u@a.edu",
+            "http://127.0.0.1.a.edu",
+        ] {
+            assert_eq!(
+                complaints(&[("BURSAR_ORIGIN", bad)]),
+                ["BURSAR_ORIGIN"],
+                "{bad}"
+            );
         }
     }
 }

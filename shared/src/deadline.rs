@@ -1,5 +1,5 @@
-//! The deadline of an invocation, and the waits within it. It counts on the monotonic clock, so a clock that
-//! tests move cannot stretch it.
+//! The deadline of an invocation, and the waits within it. It counts on the monotonic clock, so a
+//! clock that tests move cannot stretch it.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -14,8 +14,8 @@ pub struct Deadline {
     waits: Waits,
 }
 
-/// The share of each wait and each time-out that is really waited: all of it, except in tests that simulate
-/// minutes in seconds.
+/// The share of each wait and each time-out that is really waited: all of it, except in tests that
+/// simulate minutes in seconds.
 #[derive(Debug, Clone, Copy)]
 pub struct Waits(f64);
 
@@ -31,7 +31,10 @@ impl Deadline {
     }
 
     pub fn after(time_left: Duration) -> Deadline {
-        Deadline { instant: Instant::now() + time_left, waits: Waits::WHOLE }
+        Deadline {
+            instant: Instant::now() + time_left,
+            waits: Waits::WHOLE,
+        }
     }
 
     /// A deadline at this instant, until which only a share of each wait is waited.
@@ -40,12 +43,22 @@ impl Deadline {
     }
 
     pub fn at_most(self, time_left: Duration) -> Deadline {
-        Deadline { instant: self.instant.min(Instant::now() + self.really(time_left)), ..self }
+        Deadline {
+            instant: self.instant.min(Instant::now() + self.really(time_left)),
+            ..self
+        }
     }
 
     pub fn earlier_by(self, kept_back: Duration) -> Deadline {
         let now = Instant::now();
-        Deadline { instant: self.instant.checked_sub(self.really(kept_back)).unwrap_or(now).max(now), ..self }
+        Deadline {
+            instant: self
+                .instant
+                .checked_sub(self.really(kept_back))
+                .unwrap_or(now)
+                .max(now),
+            ..self
+        }
     }
 
     /// The time left; zero once it has passed.
@@ -78,7 +91,9 @@ impl Deadline {
 }
 
 fn since_epoch() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
 }
 
 impl Waits {
@@ -101,19 +116,34 @@ mod tests {
         left <= expected && expected < left + Duration::from_secs(10)
     }
 
-    /// Ninety seconds are fifteen minutes, and a minute takes six seconds, when waits are shortened to a tenth.
+    /// Ninety seconds are fifteen minutes, and a minute takes six seconds, when waits are shortened
+    /// to a tenth.
     #[tokio::test(start_paused = true)]
     async fn waits_scale_the_time() {
         let deadline = Deadline::after(Duration::from_secs(90)).with_waits(Waits::shortened(10));
-        assert!(is_about(deadline.left(), 15 * MINUTE), "{:?}", deadline.left());
+        assert!(
+            is_about(deadline.left(), 15 * MINUTE),
+            "{:?}",
+            deadline.left()
+        );
         assert!(is_about(deadline.earlier_by(MINUTE).left(), 14 * MINUTE));
         assert!(is_about(deadline.at_most(MINUTE).left(), MINUTE));
-        assert!(is_about(deadline.at_most(MINUTE).at_most(2 * MINUTE).left(), MINUTE), "it never becomes later");
+        assert!(
+            is_about(deadline.at_most(MINUTE).at_most(2 * MINUTE).left(), MINUTE),
+            "it never becomes later"
+        );
         assert_eq!(deadline.earlier_by(20 * MINUTE).left(), Duration::ZERO);
         let begun = tokio::time::Instant::now();
         deadline.sleep(MINUTE).await;
         assert_eq!(begun.elapsed(), Duration::from_secs(6));
-        let never = deadline.at_most(2 * MINUTE).wait_for(std::future::pending::<()>()).await;
-        assert!(never.is_err() && begun.elapsed() <= Duration::from_secs(18), "{:?}", begun.elapsed());
+        let never = deadline
+            .at_most(2 * MINUTE)
+            .wait_for(std::future::pending::<()>())
+            .await;
+        assert!(
+            never.is_err() && begun.elapsed() <= Duration::from_secs(18),
+            "{:?}",
+            begun.elapsed()
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! The events that wake a function, by the shape that AWS gives them. Whatever is none of them is refused; what to do about
-//! each is left to the functions.
+//! The events that wake a function, by the shape that AWS gives them. Whatever is none of them is
+//! refused; what to do about each is left to the functions.
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
@@ -87,20 +87,30 @@ impl Event {
             return Ok(Event::Http(payload));
         }
         if let Some(task) = payload.get("task") {
-            return Ok(Event::Task(Task::deserialize(task).context("there is no such task")?));
+            return Ok(Event::Task(
+                Task::deserialize(task).context("there is no such task")?,
+            ));
         }
-        let [source, kind] = ["source", "detail-type"].map(|name| payload.get(name).and_then(Value::as_str));
-        if matches!(source, Some("aws.events" | "aws.scheduler")) && kind == Some("Scheduled Event") {
+        let [source, kind] =
+            ["source", "detail-type"].map(|name| payload.get(name).and_then(Value::as_str));
+        if matches!(source, Some("aws.events" | "aws.scheduler")) && kind == Some("Scheduled Event")
+        {
             return Ok(Event::Scheduled);
         }
         if payload == Value::Object(serde_json::Map::new()) {
             return Ok(Event::Empty);
         }
-        match serde_json::from_value::<RecordBatch>(payload).context("an event of an unknown shape")?.records {
+        match serde_json::from_value::<RecordBatch>(payload)
+            .context("an event of an unknown shape")?
+            .records
+        {
             Records::Stream(records) if records.is_empty() => bail!("an event without a record"),
             Records::Stream(records) => Ok(Event::Stream(records)),
             Records::Notifications(notifications) => Ok(Event::Notifications(
-                notifications.into_iter().map(|notification| notification.sns.message).collect(),
+                notifications
+                    .into_iter()
+                    .map(|notification| notification.sns.message)
+                    .collect(),
             )),
         }
     }
@@ -134,16 +144,30 @@ mod tests {
     fn events_are_told_apart_by_the_shape_that_aws_gives_them() {
         let http = json!({"version": "2.0", "requestContext": {"http": {"method": "GET"}}});
         assert_eq!(Event::parse(http.clone()).unwrap(), Event::Http(http));
-        assert_eq!(Event::parse(json!({"task": "drain"})).unwrap(), Event::Task(Task::Drain));
+        assert_eq!(
+            Event::parse(json!({"task": "drain"})).unwrap(),
+            Event::Task(Task::Drain)
+        );
         let scheduled = json!({"version": "0", "source": "aws.events", "detail-type": "Scheduled Event", "detail": {}});
-        assert_eq!([json!({}), scheduled].map(|event| Event::parse(event).unwrap()), [Event::Empty, Event::Scheduled]);
+        assert_eq!(
+            [json!({}), scheduled].map(|event| Event::parse(event).unwrap()),
+            [Event::Empty, Event::Scheduled]
+        );
         let image = json!({"kind": {"S": "budget"}});
         let record = json!({"eventSource": "aws:dynamodb", "eventName": "INSERT",
             "dynamodb": {"SequenceNumber": "7", "NewImage": image}});
-        let Event::Stream(records) = Event::parse(json!({"Records": [record]})).unwrap() else { panic!("no batch") };
-        assert_eq!((records[0].sequence_number(), records[0].kind()), ("7", Some("budget")));
+        let Event::Stream(records) = Event::parse(json!({"Records": [record]})).unwrap() else {
+            panic!("no batch")
+        };
+        assert_eq!(
+            (records[0].sequence_number(), records[0].kind()),
+            ("7", Some("budget"))
+        );
         let sns = json!({"Records": [{"EventSource": "aws:sns", "Sns": {"Message": "{}"}}]});
-        assert_eq!(Event::parse(sns).unwrap(), Event::Notifications(vec!["{}".to_owned()]));
+        assert_eq!(
+            Event::parse(sns).unwrap(),
+            Event::Notifications(vec!["{}".to_owned()])
+        );
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! The core that the functions of Bursar share. Nothing here listens, schedules or prints: a function's own
-//! crate holds its use case, and `infra/local` the stand-ins.
+//! The core that the functions of Bursar share. Nothing here listens, schedules or prints: a
+//! function's own crate holds its use case, and `infra/local` the stand-ins.
 
 pub mod aws;
 pub mod clock;

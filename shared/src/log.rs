@@ -1,5 +1,6 @@
-//! Logs: one JSON object a line, ours from `info` up and the libraries' from `warn` up, with the invocation that it is of. The caller chooses
-//! the output: a function writes to standard output, the local bundle catches lines by invocation.
+//! Logs: one JSON object a line, ours from `info` up and the libraries' from `warn` up, with the
+//! invocation that it is of. The caller chooses the output: a function writes to standard output,
+//! the local bundle catches lines by invocation.
 
 use tracing::level_filters::LevelFilter;
 use tracing::{Dispatch, Span};
@@ -11,15 +12,28 @@ use tracing_subscriber::{Layer, fmt};
 use crate::domain::values::id::GrantId;
 
 /// The crates whose `info` lines are logged.
-const OURS: [&str; 6] = ["bursar_core", "claim", "console", "mail", "threshold_alerts", "usage_sync"];
+const OURS: [&str; 6] = [
+    "bursar_core",
+    "claim",
+    "console",
+    "mail",
+    "threshold_alerts",
+    "usage_sync",
+];
 
 pub fn dispatch_to<W>(writer: W) -> Dispatch
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let ours = OURS.map(|name| (name, LevelFilter::INFO));
-    let targets = Targets::new().with_default(LevelFilter::WARN).with_targets(ours);
-    let lines = fmt::layer().json().flatten_event(true).with_span_list(false).with_writer(writer);
+    let targets = Targets::new()
+        .with_default(LevelFilter::WARN)
+        .with_targets(ours);
+    let lines = fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_span_list(false)
+        .with_writer(writer);
     Dispatch::new(tracing_subscriber::registry().with(lines.with_filter(targets)))
 }
 
@@ -46,7 +60,10 @@ impl Written {
         share();
         let written = Written::default();
         let writer = written.clone();
-        (written, tracing::dispatcher::set_default(&dispatch_to(move || writer.clone())))
+        (
+            written,
+            tracing::dispatcher::set_default(&dispatch_to(move || writer.clone())),
+        )
     }
 
     pub(crate) fn text(&self) -> String {
@@ -54,7 +71,11 @@ impl Written {
     }
 
     pub(crate) fn lines(&self) -> impl Iterator<Item = serde_json::Value> {
-        let lines: Vec<_> = self.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let lines: Vec<_> = self
+            .text()
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
         lines.into_iter()
     }
 }
@@ -71,8 +92,8 @@ impl std::io::Write for Written {
     }
 }
 
-/// Lets subscribers of single invocations coexist. Without a default subscriber, a thread that has none can
-/// make `tracing` drop a line for all of them. A default that is set already stays.
+/// Lets subscribers of single invocations coexist. Without a default subscriber, a thread that has
+/// none can make `tracing` drop a line for all of them. A default that is set already stays.
 pub fn share() {
     let silent = tracing_subscriber::registry().with(LevelFilter::OFF);
     let _ = tracing::dispatcher::set_global_default(Dispatch::new(silent));

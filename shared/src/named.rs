@@ -1,5 +1,5 @@
-//! Enums of which each value has a name, or a name and words for people. They stand beside the value, so that none is without. Each is
-//! as small as a number, and copied and compared like one.
+//! Enums of which each value has a name, or a name and words for people. They stand beside the
+//! value, so that none is without. Each is as small as a number, and copied and compared like one.
 
 #[macro_export]
 macro_rules! named {

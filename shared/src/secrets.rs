@@ -1,6 +1,7 @@
-//! The management key: read from Secrets Manager, cached for minutes, and read again when the provider
-//! refuses it. At a rotation the pending key replaces it. [`management_key`](crate::provider::management_key) decides whether a key is
-//! valid; nothing here writes a key.
+//! The management key: read from Secrets Manager, cached for minutes, and read again when the
+//! provider refuses it. At a rotation the pending key replaces it.
+//! [`management_key`](crate::provider::management_key) decides whether a key is valid; nothing here
+//! writes a key.
 
 use std::fmt;
 use std::sync::Arc;
@@ -64,7 +65,8 @@ enum Source {
     Stored(Arc<SecretStore>),
 }
 
-/// The secret by which the sign-on provider knows this deployment. It is read anew for each sign-on.
+/// The secret by which the sign-on provider knows this deployment. It is read anew for each
+/// sign-on.
 pub struct ClientSecret(Arc<SecretStore>);
 
 struct SecretStore {
@@ -80,7 +82,10 @@ struct CachedKey {
 
 impl ManagementKeys {
     pub fn from_config(config: &Config) -> ManagementKeys {
-        ManagementKeys(Source::Stored(Arc::new(SecretStore::new(&config.management_key_secret, &config.aws))))
+        ManagementKeys(Source::Stored(Arc::new(SecretStore::new(
+            &config.management_key_secret,
+            &config.aws,
+        ))))
     }
 
     pub fn fixed(key: ManagementKey) -> ManagementKeys {
@@ -91,13 +96,16 @@ impl ManagementKeys {
         self.kept_if(|kept| kept.read_at.elapsed() < KEPT_FOR).await
     }
 
-    /// The key to use after the provider refused `refused`: one fresh read of the secret, unless another call has
-    /// had it read since. If it returns an equal key, there is no other.
+    /// The key to use after the provider refused `refused`: one fresh read of the secret, unless
+    /// another call has had it read since. If it returns an equal key, there is no other.
     pub async fn refresh(&self, refused: &ManagementKey) -> Result<ManagementKey, SecretError> {
         self.kept_if(|kept| kept.key != *refused).await
     }
 
-    async fn kept_if(&self, is_good: impl Fn(&CachedKey) -> bool) -> Result<ManagementKey, SecretError> {
+    async fn kept_if(
+        &self,
+        is_good: impl Fn(&CachedKey) -> bool,
+    ) -> Result<ManagementKey, SecretError> {
         let stored = match &self.0 {
             Source::Fixed(key) => return Ok(key.clone()),
             Source::Stored(stored) => stored,
@@ -131,7 +139,9 @@ impl ManagementKeys {
 
     /// Makes a pending key the current one. Promoting it again changes nothing.
     pub async fn promote(&self, pending: &PendingKey) -> Result<(), SecretError> {
-        let Source::Stored(stored) = &self.0 else { return Ok(()) };
+        let Source::Stored(stored) = &self.0 else {
+            return Ok(());
+        };
         let current = stored.version_id(CURRENT).await?;
         if current.as_ref() != Some(&pending.version) {
             let promoted = stored
@@ -143,9 +153,11 @@ impl ManagementKeys {
                 .move_to_version_id(&pending.version)
                 .send()
                 .await;
-            // If the answer of a first try was lost, the second is refused, so the version that has the stage decides.
+            // If the answer of a first try was lost, the second is refused, so the version that has
+            // the stage decides.
             if let Err(error) = promoted
-                && stored.version_id(CURRENT).await.ok().flatten().as_ref() != Some(&pending.version)
+                && stored.version_id(CURRENT).await.ok().flatten().as_ref()
+                    != Some(&pending.version)
             {
                 return Err(reduce(&error).into());
             }
@@ -161,7 +173,12 @@ impl ClientSecret {
     }
 
     pub async fn read(&self) -> Result<SecretString, SecretError> {
-        let text = self.0.text(CURRENT).await?.map(|(text, _)| text).unwrap_or_default();
+        let text = self
+            .0
+            .text(CURRENT)
+            .await?
+            .map(|(text, _)| text)
+            .unwrap_or_default();
         // As of a file, without the end of the line.
         Ok(text.expose_secret().trim().into())
     }
@@ -169,11 +186,19 @@ impl ClientSecret {
 
 impl SecretStore {
     fn new(secret: &str, access: &AwsAccess) -> SecretStore {
-        SecretStore { client: access.secretsmanager(), secret: secret.to_owned(), kept: Mutex::new(None) }
+        SecretStore {
+            client: access.secretsmanager(),
+            secret: secret.to_owned(),
+            kept: Mutex::new(None),
+        }
     }
 
     async fn read_into(&self, kept: &mut Option<CachedKey>) -> Result<ManagementKey, SecretError> {
-        let text = self.text(CURRENT).await?.map(|(text, _)| text).unwrap_or_default();
+        let text = self
+            .text(CURRENT)
+            .await?
+            .map(|(text, _)| text)
+            .unwrap_or_default();
         let key = ManagementKey::parse(text.expose_secret())?;
         *kept = Some(CachedKey::now(key.clone()));
         Ok(key)
@@ -181,7 +206,9 @@ impl SecretStore {
 
     async fn version(&self, stage: &str) -> Result<Option<(ManagementKey, String)>, SecretError> {
         match self.text(stage).await {
-            Ok(Some((text, version))) => Ok(Some((ManagementKey::parse(text.expose_secret())?, version))),
+            Ok(Some((text, version))) => {
+                Ok(Some((ManagementKey::parse(text.expose_secret())?, version)))
+            }
             Ok(None) => Ok(None),
             // Secrets Manager answers a stage without a version like a missing secret.
             Err(failure) if failure.code == "ResourceNotFoundException" => Ok(None),
@@ -194,8 +221,14 @@ impl SecretStore {
     }
 
     async fn text(&self, stage: &str) -> Result<Option<(SecretString, String)>, SdkFailure> {
-        let request = self.client.get_secret_value().secret_id(&self.secret).version_stage(stage);
-        let answer = Box::pin(request.send()).await.map_err(|error| reduce::<GetSecretValueError>(&error))?;
+        let request = self
+            .client
+            .get_secret_value()
+            .secret_id(&self.secret)
+            .version_stage(stage);
+        let answer = Box::pin(request.send())
+            .await
+            .map_err(|error| reduce::<GetSecretValueError>(&error))?;
         let version = answer.version_id.unwrap_or_default();
         Ok(answer.secret_string.map(|text| (text.into(), version)))
     }
@@ -203,7 +236,10 @@ impl SecretStore {
 
 impl CachedKey {
     fn now(key: ManagementKey) -> CachedKey {
-        CachedKey { key, read_at: Instant::now() }
+        CachedKey {
+            key,
+            read_at: Instant::now(),
+        }
     }
 }
 
@@ -212,7 +248,9 @@ impl ManagementKey {
     pub fn parse(text: &str) -> Result<ManagementKey, NotAKey> {
         let text = text.trim();
         let is_key = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
-        is_key.then(|| ManagementKey(Arc::new(text.into()))).ok_or(NotAKey)
+        is_key
+            .then(|| ManagementKey(Arc::new(text.into())))
+            .ok_or(NotAKey)
     }
 
     /// The fingerprint by which the table knows the key: a hash of this deployment's own.
@@ -264,7 +302,8 @@ mod tests {
             }
         })
         .await;
-        let keys = ManagementKeys::from_config(&config::of_variables(&server.origin(), &[]).unwrap());
+        let keys =
+            ManagementKeys::from_config(&config::of_variables(&server.origin(), &[]).unwrap());
         (server, keys, text)
     }
 
@@ -299,7 +338,11 @@ mod tests {
         let first = keys.current().await.unwrap();
         *text.lock().unwrap() = Some("sk-or-v1-second");
         let fresh = futures_util::future::join_all((0..8).map(|_| keys.refresh(&first))).await;
-        assert!(fresh.into_iter().all(|fresh| fresh.unwrap() == key("sk-or-v1-second")));
+        assert!(
+            fresh
+                .into_iter()
+                .all(|fresh| fresh.unwrap() == key("sk-or-v1-second"))
+        );
         assert_eq!(server.seen().len(), 2);
     }
 
@@ -308,8 +351,13 @@ mod tests {
     async fn a_wrong_secret_is_not_quoted() {
         let (_server, keys, text) = start(None).await;
         let missing = keys.current().await.unwrap_err();
-        assert!(matches!(&missing, SecretError::Unanswered(failure) if failure.code == "ResourceNotFoundException"));
-        assert!(!format!("{missing} {missing:?}").contains("sk-or"), "{missing:?}");
+        assert!(
+            matches!(&missing, SecretError::Unanswered(failure) if failure.code == "ResourceNotFoundException")
+        );
+        assert!(
+            !format!("{missing} {missing:?}").contains("sk-or"),
+            "{missing:?}"
+        );
         for wrong in ["sk-or-v1-secret and a note", " \n"] {
             *text.lock().unwrap() = Some(wrong);
             let error = keys.current().await.unwrap_err();
@@ -321,7 +369,10 @@ mod tests {
     #[test]
     fn a_management_key_is_masked_wherever_it_is_printed() {
         let keys = ManagementKeys::fixed(key("sk-or-v1-secret"));
-        let pending = PendingKey { key: key("sk-or-v1-secret"), version: "v1".to_owned() };
+        let pending = PendingKey {
+            key: key("sk-or-v1-secret"),
+            version: "v1".to_owned(),
+        };
         let printed = format!("{keys:?} {pending:?} {:?}", key("sk-or-v1-secret"));
         assert!(!printed.contains("sk-or"), "{printed}");
     }

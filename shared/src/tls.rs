@@ -1,5 +1,5 @@
-//! The one TLS of the process, rustls with ring; the root certificates, which AWS's clients take from here too; and the HTTP clients of
-//! everything else.
+//! The one TLS of the process, rustls with ring; the root certificates, which AWS's clients take
+//! from here too; and the HTTP clients of everything else.
 
 use std::env::var_os;
 use std::path::Path;
@@ -9,7 +9,8 @@ use data_encoding::BASE64;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_native_certs::{load_certs_from_paths, load_native_certs};
 
-/// All roots in one file, where Amazon Linux has them and so Lambda. Looked for as elsewhere, it and what lies beside it would be read.
+/// All roots in one file, where Amazon Linux has them and so Lambda. Looked for as elsewhere, it
+/// and what lies beside it would be read.
 const BUNDLE: &str = "/etc/pki/tls/certs/ca-bundle.crt";
 
 /// What reading and parsing the roots once gives.
@@ -20,8 +21,9 @@ struct Roots {
 }
 
 static ROOTS: LazyLock<Roots> = LazyLock::new(|| {
-    let is_named =
-        ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().any(|name| var_os(name).is_some_and(|path| !path.is_empty()));
+    let is_named = ["SSL_CERT_FILE", "SSL_CERT_DIR"]
+        .into_iter()
+        .any(|name| var_os(name).is_some_and(|path| !path.is_empty()));
     Roots::read(if is_named { "" } else { BUNDLE })
 });
 
@@ -36,11 +38,19 @@ impl Roots {
         // AWS's clients panic at one that cannot be used.
         certificates.retain(|certificate| store.add(certificate.clone()).is_ok());
         let pem = certificates.iter().map(|certificate| {
-            format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", BASE64.encode(certificate))
+            format!(
+                "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+                BASE64.encode(certificate)
+            )
         });
         use_ring();
-        let config = ClientConfig::builder().with_root_certificates(store).with_no_client_auth();
-        Roots { config, pem: pem.collect() }
+        let config = ClientConfig::builder()
+            .with_root_certificates(store)
+            .with_no_client_auth();
+        Roots {
+            config,
+            pem: pem.collect(),
+        }
     }
 }
 
@@ -54,7 +64,8 @@ pub(crate) fn roots() -> &'static str {
     &ROOTS.pem
 }
 
-/// A client, to be finished, for what begins with this address. For what is on this machine it needs no certificates.
+/// A client, to be finished, for what begins with this address. For what is on this machine it
+/// needs no certificates.
 pub fn client_of(address: &str) -> reqwest::ClientBuilder {
     if address.starts_with("http://") {
         return loopback();
@@ -72,7 +83,8 @@ pub fn loopback() -> reqwest::ClientBuilder {
 mod tests {
     use super::*;
 
-    /// The roots are those of the bundle alone, but one that no client could use. A client takes this TLS: both are of one version.
+    /// The roots are those of the bundle alone, but one that no client could use. A client takes
+    /// this TLS: both are of one version.
     #[test]
     fn a_bundle_is_enough() {
         let roots = Roots::read(concat!(env!("CARGO_MANIFEST_DIR"), "/src/tests/roots.pem"));

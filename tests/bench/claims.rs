@@ -1,4 +1,5 @@
-//! What a burst of claims in one programme takes, where the table refuses transactions that meet in flight and the provider answers late.
+//! What a burst of claims in one programme takes, where the table refuses transactions that meet in
+//! flight and the provider answers late.
 
 use anyhow::{Result, ensure};
 use bursar_core::clock::Clock;
@@ -22,10 +23,19 @@ pub(crate) async fn claims(count: usize) -> Result<()> {
         world.answer_after(LATENCY_MS);
         world.hold_transactions(IN_FLIGHT_MS);
         let students = world.invite("burst", count, Clock::system().now()).await?;
-        let words = ["burst", &seconds.to_string(), students.to_str().unwrap_or_default()];
+        let words = [
+            "burst",
+            &seconds.to_string(),
+            students.to_str().unwrap_or_default(),
+        ];
         let burst: Burst = world.as_product(FunctionName::Claim, &words, false).await?;
         let (first, again) = (burst.first.len(), burst.again.len());
-        ensure!(first + again == count, "{} have no key: {:?}", count - first - again, burst.refused);
+        ensure!(
+            first + again == count,
+            "{} have no key: {:?}",
+            count - first - again,
+            burst.refused
+        );
         let all: Vec<f64> = burst.first.iter().chain(&burst.again).copied().collect();
         let slowest = all.iter().copied().fold(0.0, f64::max);
         println!(

@@ -1,6 +1,7 @@
-//! `cargo xtask bench`: what a sync of so many keys, the console's answers over so many grants, a roster of so many rows, a burst of
-//! claims, another cap of so many keys, and a pause of them take: wall clock, processor, memory and calls. The stand-ins run in this
-//! process, and what is measured in one of its own, so that processor time and memory are its alone.
+//! `cargo xtask bench`: what a sync of so many keys, the console's answers over so many grants, a
+//! roster of so many rows, a burst of claims, another cap of so many keys, and a pause of them
+//! take: wall clock, processor, memory and calls. The stand-ins run in this process, and what is
+//! measured in one of its own, so that processor time and memory are its alone.
 
 #![expect(clippy::print_stdout, reason = "its figures are its output")]
 
@@ -38,7 +39,10 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| argument != "--bench")
+        .collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let count_or = |otherwise: usize| words.get(1).map_or(Ok(otherwise), |count| count.parse());
     match words[..] {
@@ -46,18 +50,41 @@ fn run() -> Result<()> {
         ["as-product", "console", cookie, path, takes, times] => {
             as_in_lambda(client::ask_the_console(cookie, path, takes, times.parse()?))
         }
-        ["as-product", "console", "roster", cookie, csrf, programme, rows] => {
-            as_in_lambda(client::apply_a_roster(cookie, csrf, programme, rows.parse()?))
-        }
+        [
+            "as-product",
+            "console",
+            "roster",
+            cookie,
+            csrf,
+            programme,
+            rows,
+        ] => as_in_lambda(client::apply_a_roster(
+            cookie,
+            csrf,
+            programme,
+            rows.parse()?,
+        )),
         ["as-product", "claim", programme, seconds, students] => {
             as_in_lambda(client::claim_at_once(programme, seconds.parse()?, students))
         }
-        ["as-product", "console", "edits", cookie, csrf, programme, leaked] => {
-            as_in_lambda(client::edit_caps(cookie, csrf, programme, leaked))
-        }
-        ["as-product", "console", "pause", "all", cookie, csrf, programme] => {
-            as_in_lambda(client::pause_all(cookie, csrf, programme))
-        }
+        [
+            "as-product",
+            "console",
+            "edits",
+            cookie,
+            csrf,
+            programme,
+            leaked,
+        ] => as_in_lambda(client::edit_caps(cookie, csrf, programme, leaked)),
+        [
+            "as-product",
+            "console",
+            "pause",
+            "all",
+            cookie,
+            csrf,
+            programme,
+        ] => as_in_lambda(client::pause_all(cookie, csrf, programme)),
         ["pause", ..] => on_threads(edits::pause(count_or(2_000)?)),
         ["edits", ..] => on_threads(edits::edits(count_or(5_000)?)),
         ["claims", ..] => on_threads(claims::claims(count_or(500)?)),
@@ -73,7 +100,10 @@ fn run() -> Result<()> {
 
 /// One thread, as in Lambda.
 fn as_in_lambda(measured: impl Future<Output = Result<()>>) -> Result<()> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(measured)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(measured)
 }
 
 fn on_threads(stand_ins: impl Future<Output = Result<()>>) -> Result<()> {
@@ -84,7 +114,10 @@ fn sizes(given: &[&str], otherwise: [usize; 3]) -> Result<Vec<usize>> {
     if given.is_empty() {
         return Ok(otherwise.to_vec());
     }
-    given.iter().map(|size| size.parse().with_context(|| format!("{size} is no number"))).collect()
+    given
+        .iter()
+        .map(|size| size.parse().with_context(|| format!("{size} is no number")))
+        .collect()
 }
 
 async fn sync(sizes: &[usize]) -> Result<()> {
@@ -127,7 +160,12 @@ async fn synced(keys: usize) -> Result<World> {
 async fn paced(keys: usize, a_second: u32) -> Result<()> {
     let mut world = synced(keys).await?;
     world.answer_apart(Duration::from_secs(1) / a_second);
-    let Sample { wall_ms, cpu_ms, peak_kib, .. } = one(&mut world, 5, false).await?;
+    let Sample {
+        wall_ms,
+        cpu_ms,
+        peak_kib,
+        ..
+    } = one(&mut world, 5, false).await?;
     let (wall, cpu, peak) = (wall_ms / 1e3, cpu_ms / 1e3, peak_kib / 1024);
     println!(
         "{keys} keys, 5 % changed, {a_second} answers a second: {wall:.0} s, processor {cpu:.1} s, peak {peak} MiB"
@@ -140,12 +178,20 @@ async fn one(world: &mut World, per_cent: usize, is_counted: bool) -> Result<Sam
     let changed = world.spend(per_cent)?;
     let sample = world.product(is_counted).await?;
     complete(&sample)?;
-    ensure!(sample.answer["readings_recorded"] == changed, "not all of {changed} readings: {}", sample.answer);
+    ensure!(
+        sample.answer["readings_recorded"] == changed,
+        "not all of {changed} readings: {}",
+        sample.answer
+    );
     Ok(sample)
 }
 
 fn complete(sample: &Sample) -> Result<()> {
-    ensure!(sample.answer["complete"] == true, "a run was not complete: {}", sample.answer);
+    ensure!(
+        sample.answer["complete"] == true,
+        "a run was not complete: {}",
+        sample.answer
+    );
     Ok(())
 }
 
@@ -153,7 +199,9 @@ fn complete(sample: &Sample) -> Result<()> {
 fn told(mut numbers: Vec<f64>) -> String {
     numbers.sort_by(f64::total_cmp);
     let [first, .., last] = numbers[..] else {
-        return numbers.first().map_or_else(String::new, |one| format!("{one:.2}"));
+        return numbers
+            .first()
+            .map_or_else(String::new, |one| format!("{one:.2}"));
     };
     format!("{:.2} ({first:.2}–{last:.2})", numbers[numbers.len() / 2])
 }

@@ -39,7 +39,8 @@ use crate::seed::{self, SeededKey};
 
 const TABLE: &str = "bursar";
 const SECRET: &str = "bursar/management-key";
-const MANAGEMENT_KEY: &str = "sk-or-v1-00000000000000000000000000000000000000000000000000000000000bench";
+const MANAGEMENT_KEY: &str =
+    "sk-or-v1-00000000000000000000000000000000000000000000000000000000000bench";
 const MORE: i64 = 1_500;
 /// What measured processes are started by, a word a line: it holds them to a share of a processor.
 const UNDER: &str = "BURSAR_BENCH_UNDER";
@@ -72,7 +73,8 @@ struct Pace {
 
 impl Pace {
     async fn wait(&self) {
-        let pause = |of: &AtomicU64| tokio::time::sleep(Duration::from_millis(of.load(Ordering::Relaxed)));
+        let pause =
+            |of: &AtomicU64| tokio::time::sleep(Duration::from_millis(of.load(Ordering::Relaxed)));
         if self.apart_ms.load(Ordering::Relaxed) > 0 {
             let _turn = self.turn.lock().await;
             pause(&self.apart_ms).await;
@@ -104,8 +106,11 @@ impl World {
         // A database in memory would be scanned in full with every write.
         let kept = StateFile::open(&folder.path().join("state.db"))?;
         // In memory there is room for a gigabyte.
-        let place =
-            if keys > 100_000 { Place::File(folder.path().join("table.db"), Lasts::Killed) } else { Place::Memory };
+        let place = if keys > 100_000 {
+            Place::File(folder.path().join("table.db"), Lasts::Killed)
+        } else {
+            Place::Memory
+        };
         let engine = Engine::start(&place, TABLE)?;
         let provider = Provider::new(kept.clone(), clock.clone(), MANAGEMENT_KEY)?;
         let secrets = SecretsManager::new(kept)?;
@@ -128,26 +133,51 @@ impl World {
             }
         });
         let asked = provider.router().layer(late);
-        let (gate, units, in_flight) = (Gate::default(), Units::default(), Arc::<InFlight>::default());
+        let (gate, units, in_flight) = (
+            Gate::default(),
+            Units::default(),
+            Arc::<InFlight>::default(),
+        );
         let services = Services {
             table: engine
                 .router()
                 .layer(middleware::from_fn_with_state(units.clone(), weighed))
-                .layer(middleware::from_fn_with_state(in_flight.clone(), refused_where_they_meet)),
+                .layer(middleware::from_fn_with_state(
+                    in_flight.clone(),
+                    refused_where_they_meet,
+                )),
             mail: Router::new(),
             secrets: secrets.router(),
             secrets_of_others: secrets.router(),
             own_path: String::new(),
         };
-        let origins =
-            [clients::serve(gate.before(aws::router(services))).await, clients::serve(gate.before(asked)).await];
+        let origins = [
+            clients::serve(gate.before(aws::router(services))).await,
+            clients::serve(gate.before(asked)).await,
+        ];
         let (token, admin) = (SessionToken::generate(), EmailAddress::parse(ADMIN)?);
         let sign_in = SignIn::none(admin.matched().clone()).vouched_for(clock.now());
         let person = Some(PersonId::random());
-        let session = Session::new(token.hash(), &sign_in, SignInMethod::Link, person, clock.now());
-        engine.fill(vec![to_item(&meta)?, to_item(&sign_in)?, to_item(&session)?]).await?;
-        let keys_made = seed::fill(&engine, &provider, &deployment, (keys, each), clock.now()).await?;
-        eprintln!("bench: a world of {keys} keys was made in {:.1} s", begun.elapsed().as_secs_f64());
+        let session = Session::new(
+            token.hash(),
+            &sign_in,
+            SignInMethod::Link,
+            person,
+            clock.now(),
+        );
+        engine
+            .fill(vec![
+                to_item(&meta)?,
+                to_item(&sign_in)?,
+                to_item(&session)?,
+            ])
+            .await?;
+        let keys_made =
+            seed::fill(&engine, &provider, &deployment, (keys, each), clock.now()).await?;
+        eprintln!(
+            "bench: a world of {keys} keys was made in {:.1} s",
+            begun.elapsed().as_secs_f64()
+        );
         Ok(World {
             engine,
             provider,
@@ -172,21 +202,39 @@ impl World {
 
     /// Has the provider give each answer so long after the one before.
     pub(crate) fn answer_apart(&self, apart: Duration) {
-        self.pace.apart_ms.store(u64::try_from(apart.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.pace.apart_ms.store(
+            u64::try_from(apart.as_millis()).unwrap_or(u64::MAX),
+            Ordering::Relaxed,
+        );
     }
 
     /// Has each transaction be in flight for this, in which another at one of its items is refused.
     pub(crate) fn hold_transactions(&self, milliseconds: u64) {
-        self.in_flight.lasts_ms.store(milliseconds, Ordering::Relaxed);
+        self.in_flight
+            .lasts_ms
+            .store(milliseconds, Ordering::Relaxed);
     }
 
-    /// Puts so many signed-in students on the roster of a new programme; returns the file of their cookies and tokens.
-    pub(crate) async fn invite(&self, programme: &str, count: usize, now: Moment) -> Result<PathBuf> {
+    /// Puts so many signed-in students on the roster of a new programme; returns the file of their
+    /// cookies and tokens.
+    pub(crate) async fn invite(
+        &self,
+        programme: &str,
+        count: usize,
+        now: Moment,
+    ) -> Result<PathBuf> {
         let (mut items, mut lines) = (seed::programme(programme, count, now)?, String::new());
         for number in 0..count {
             let token = SessionToken::generate();
-            let sign_in = SignIn::none(seed::invited(&mut items, programme, number, now)?).vouched_for(now);
-            items.push(to_item(&Session::new(token.hash(), &sign_in, SignInMethod::Link, None, now))?);
+            let sign_in =
+                SignIn::none(seed::invited(&mut items, programme, number, now)?).vouched_for(now);
+            items.push(to_item(&Session::new(
+                token.hash(),
+                &sign_in,
+                SignInMethod::Link,
+                None,
+                now,
+            ))?);
             items.push(to_item(&sign_in)?);
             lines += &format!("bursar={} {}\n", token.reveal(), token.csrf().reveal());
         }
@@ -203,9 +251,19 @@ impl World {
             return Ok(0);
         }
         let one_in = (100 / per_cent.min(100)).max(1);
-        let changed: Vec<&SeededKey> = self.keys.iter().skip(self.turn % one_in).step_by(one_in).collect();
+        let changed: Vec<&SeededKey> = self
+            .keys
+            .iter()
+            .skip(self.turn % one_in)
+            .step_by(one_in)
+            .collect();
         for key in &changed {
-            self.provider.spend(&key.hash, Nano::micros(MORE), Clock::system().now(), "a/model")?;
+            self.provider.spend(
+                &key.hash,
+                Nano::micros(MORE),
+                Clock::system().now(),
+                "a/model",
+            )?;
         }
         Ok(changed.len())
     }
@@ -215,10 +273,17 @@ impl World {
         let calls = self.gate.calls();
         let last = calls.iter().map(|recorded| recorded.instance).max();
         let mut counted = BTreeMap::<String, usize>::new();
-        for recorded in calls.iter().filter(|recorded| Some(recorded.instance) == last) {
+        for recorded in calls
+            .iter()
+            .filter(|recorded| Some(recorded.instance) == last)
+        {
             *counted.entry(recorded.name.to_string()).or_default() += 1;
         }
-        counted.iter().map(|(name, times)| format!("{name} {times}")).collect::<Vec<_>>().join(", ")
+        counted
+            .iter()
+            .map(|(name, times)| format!("{name} {times}"))
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 
     /// What the last run consumed, where that was counted.
@@ -228,7 +293,8 @@ impl World {
 
     /// One run of the sync in a process of its own. Where its calls are counted, it takes longer.
     pub(crate) async fn product(&self, is_counted: bool) -> Result<Sample> {
-        self.as_product(FunctionName::UsageSync, &[], is_counted).await
+        self.as_product(FunctionName::UsageSync, &[], is_counted)
+            .await
     }
 
     /// What a function in a process of its own says of its runs, which these words are for.
@@ -275,10 +341,15 @@ impl World {
             .output()
             .await?;
         let said = String::from_utf8_lossy(&run.stderr);
-        ensure!(run.status.success(), "a run failed: {said}{}", String::from_utf8_lossy(&run.stdout));
+        ensure!(
+            run.status.success(),
+            "a run failed: {said}{}",
+            String::from_utf8_lossy(&run.stdout)
+        );
         // The records of the stream are discarded, since no function reads them here.
         self.engine.trim(self.engine.stream_end().await?).await?;
-        serde_json::from_str(said.lines().last().unwrap_or_default()).with_context(|| format!("it said: {said}"))
+        serde_json::from_str(said.lines().last().unwrap_or_default())
+            .with_context(|| format!("it said: {said}"))
     }
 }
 
@@ -288,37 +359,67 @@ async fn weighed(State(units): State<Units>, request: Request, next: Next) -> Re
         return next.run(request).await;
     }
     let (parts, body) = request.into_parts();
-    let call = parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
-    let writes = ["Write", "Put", "Update", "Delete"].iter().any(|word| call.contains(word));
+    let call = parts
+        .headers
+        .get("x-amz-target")
+        .and_then(|target| target.to_str().ok())
+        .unwrap_or_default();
+    let writes = ["Write", "Put", "Update", "Delete"]
+        .iter()
+        .any(|word| call.contains(word));
     let mut asked: Value =
-        serde_json::from_slice(&to_bytes(body, usize::MAX).await.unwrap_or_default()).unwrap_or_default();
+        serde_json::from_slice(&to_bytes(body, usize::MAX).await.unwrap_or_default())
+            .unwrap_or_default();
     asked["ReturnConsumedCapacity"] = json!("TOTAL");
-    let answer = next.run(Request::from_parts(parts, Body::from(asked.to_string()))).await;
+    let answer = next
+        .run(Request::from_parts(parts, Body::from(asked.to_string())))
+        .await;
     let (parts, body) = answer.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
     let said: Value = serde_json::from_slice(&body).unwrap_or_default();
     let consumed = &said["ConsumedCapacity"];
-    let each = consumed.as_array().map_or(std::slice::from_ref(consumed), Vec::as_slice);
-    let consumed: f64 = each.iter().filter_map(|table| table["CapacityUnits"].as_f64()).sum();
+    let each = consumed
+        .as_array()
+        .map_or(std::slice::from_ref(consumed), Vec::as_slice);
+    let consumed: f64 = each
+        .iter()
+        .filter_map(|table| table["CapacityUnits"].as_f64())
+        .sum();
     if let Some(units) = &mut *lock(&units) {
-        *(if writes { &mut units.write_units } else { &mut units.read_units }) += consumed;
+        *(if writes {
+            &mut units.write_units
+        } else {
+            &mut units.read_units
+        }) += consumed;
     }
     Response::from_parts(parts, Body::from(body))
 }
 
 /// Refuses transactions that meet in flight at an item, as DynamoDB does.
-async fn refused_where_they_meet(State(in_flight): State<Arc<InFlight>>, request: Request, next: Next) -> Response {
+async fn refused_where_they_meet(
+    State(in_flight): State<Arc<InFlight>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let lasts = Duration::from_millis(in_flight.lasts_ms.load(Ordering::Relaxed));
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
     let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
     let again = Request::from_parts(parts, Body::from(body));
-    let Some(writes) = asked["TransactItems"].as_array().filter(|_| !lasts.is_zero()) else {
+    let Some(writes) = asked["TransactItems"]
+        .as_array()
+        .filter(|_| !lasts.is_zero())
+    else {
         return next.run(again).await;
     };
     let item = |write: &Value| {
-        let of = write.as_object().and_then(|write| write.values().next()).map(|of| [&of["Key"], &of["Item"]]);
-        let key = of.and_then(|of| of.into_iter().find(|key| key.is_object())).unwrap_or(&Value::Null);
+        let of = write
+            .as_object()
+            .and_then(|write| write.values().next())
+            .map(|of| [&of["Key"], &of["Item"]]);
+        let key = of
+            .and_then(|of| of.into_iter().find(|key| key.is_object()))
+            .unwrap_or(&Value::Null);
         format!("{} {}", key["pk"], key["sk"])
     };
     let items: Vec<String> = writes.iter().map(item).collect();
@@ -331,8 +432,12 @@ async fn refused_where_they_meet(State(in_flight): State<Arc<InFlight>>, request
                 .collect();
             let kind = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException";
             let said = json!({"__type": kind, "Message": "Transaction cancelled", "CancellationReasons": reasons});
-            let refused = Response::builder().status(400).header("content-type", "application/x-amz-json-1.0");
-            return refused.body(Body::from(said.to_string())).unwrap_or_default();
+            let refused = Response::builder()
+                .status(400)
+                .header("content-type", "application/x-amz-json-1.0");
+            return refused
+                .body(Body::from(said.to_string()))
+                .unwrap_or_default();
         }
         held.extend(items.iter().cloned());
     }

@@ -1,5 +1,5 @@
-//! Real browsers, driven through Debian's `chromedriver` over the WebDriver protocol. Only a dozen of its JSON calls are needed, so
-//! they are written here.
+//! Real browsers, driven through Debian's `chromedriver` over the WebDriver protocol. Only a dozen
+//! of its JSON calls are needed, so they are written here.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -49,7 +49,11 @@ pub(crate) struct Element {
 impl Driver {
     pub(crate) async fn start() -> Driver {
         let mut command = Command::new("chromedriver");
-        command.arg("--port=0").stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+        command
+            .arg("--port=0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true);
         let mut process = command.spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let port = loop {
@@ -60,8 +64,16 @@ impl Driver {
         };
         // Read to the end, so that the driver never blocks on a full pipe.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        let http = tls::loopback().timeout(Duration::from_secs(60)).build().unwrap();
-        Driver { process, origin: format!("http://127.0.0.1:{port}"), http, opened: Mutex::default() }
+        let http = tls::loopback()
+            .timeout(Duration::from_secs(60))
+            .build()
+            .unwrap();
+        Driver {
+            process,
+            origin: format!("http://127.0.0.1:{port}"),
+            http,
+            opened: Mutex::default(),
+        }
     }
 
     /// A new browser without cookies or history, of this width.
@@ -75,10 +87,16 @@ impl Driver {
             "goog:loggingPrefs": {"browser": "ALL"},
             "timeouts": {"implicit": PATIENCE_MS, "pageLoad": 3 * PATIENCE_MS, "script": 3 * PATIENCE_MS},
         }}});
-        let sessions = Browser { http: self.http.clone(), session: format!("{}/session", self.origin) };
+        let sessions = Browser {
+            http: self.http.clone(),
+            session: format!("{}/session", self.origin),
+        };
         let made = sessions.post("", &wanted).await;
         let id = made["sessionId"].as_str().unwrap();
-        let browser = Browser { session: format!("{}/{id}", sessions.session), ..sessions };
+        let browser = Browser {
+            session: format!("{}/{id}", sessions.session),
+            ..sessions
+        };
         self.opened.lock().unwrap().push(browser.clone());
         browser.shows(width, "light").await;
         browser
@@ -93,7 +111,11 @@ impl Driver {
                 std::fs::create_dir_all(folder).unwrap();
                 let file = folder.join(format!("{number}.png"));
                 std::fs::write(&file, browser.picture(None).await).unwrap();
-                eprintln!("browser {number} is at {}: {}", browser.address().await, file.display());
+                eprintln!(
+                    "browser {number} is at {}: {}",
+                    browser.address().await,
+                    file.display()
+                );
             }
             browser.call(Method::DELETE, "", None).await;
         }
@@ -106,7 +128,8 @@ impl Browser {
     pub(crate) async fn shows(&self, width: u32, scheme: &str) {
         // Not `mobile`: a page that is too wide would be zoomed out there, and seem to fit.
         let size = json!({"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": false});
-        self.devtools("Emulation.setDeviceMetricsOverride", &size).await;
+        self.devtools("Emulation.setDeviceMetricsOverride", &size)
+            .await;
         // Otherwise the driver clicks where an element was before smooth scrolling began.
         let still = json!({"name": "prefers-reduced-motion", "value": "reduce"});
         let media = json!({"features": [still, {"name": "prefers-color-scheme", "value": scheme}]});
@@ -118,7 +141,11 @@ impl Browser {
     }
 
     pub(crate) async fn forbid_scripts(&self) {
-        self.devtools("Emulation.setScriptExecutionDisabled", &json!({"value": true})).await;
+        self.devtools(
+            "Emulation.setScriptExecutionDisabled",
+            &json!({"value": true}),
+        )
+        .await;
     }
 
     pub(crate) async fn back(&self) {
@@ -129,16 +156,30 @@ impl Browser {
         text(&self.call(Method::GET, "/url", None).await)
     }
 
-    /// Waits for a page by its heading. It must fit the width, and the console must be silent but for `forgiven`.
+    /// Waits for a page by its heading. It must fit the width, and the console must be silent but
+    /// for `forgiven`.
     pub(crate) async fn reads(&self, heading: &str, forgiven: &str) {
-        self.find("xpath", &format!("//h1[normalize-space()='{heading}']")).await;
-        let fits = self.run("return document.scrollingElement.scrollWidth <= window.innerWidth").await;
+        self.find("xpath", &format!("//h1[normalize-space()='{heading}']"))
+            .await;
+        let fits = self
+            .run("return document.scrollingElement.scrollWidth <= window.innerWidth")
+            .await;
         assert_eq!(fits, true, "{} is too wide", self.address().await);
         let said = self.post("/se/log", &json!({"type": "browser"})).await;
-        let said = said.as_array().unwrap().iter().map(|line| line["message"].as_str().unwrap());
+        let said = said
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|line| line["message"].as_str().unwrap());
         let said: Vec<&str> = said.filter(|line| !line.contains(NAMES_MORE)).collect();
-        let is_forgiven = said.iter().all(|line| !forgiven.is_empty() && line.contains(forgiven));
-        assert!(is_forgiven, "{}: the console says {said:?}", self.address().await);
+        let is_forgiven = said
+            .iter()
+            .all(|line| !forgiven.is_empty() && line.contains(forgiven));
+        assert!(
+            is_forgiven,
+            "{}: the console says {said:?}",
+            self.address().await
+        );
     }
 
     /// The first element that matches, waited for.
@@ -147,47 +188,72 @@ impl Browser {
     }
 
     async fn find(&self, using: &str, what: &str) -> Element {
-        let found = self.post("/element", &json!({"using": using, "value": what})).await;
-        Element { browser: self.clone(), id: text(&found[ELEMENT]) }
+        let found = self
+            .post("/element", &json!({"using": using, "value": what}))
+            .await;
+        Element {
+            browser: self.clone(),
+            id: text(&found[ELEMENT]),
+        }
     }
 
     /// Types into a field of the form with this action.
     pub(crate) async fn types(&self, action: &str, field: &str, text: &str) {
-        self.one(&format!("form[action='{action}'] [name='{field}']")).await.write(text).await;
+        self.one(&format!("form[action='{action}'] [name='{field}']"))
+            .await
+            .write(text)
+            .await;
     }
 
     /// Presses the button of the form with this action.
     pub(crate) async fn sends(&self, action: &str) {
-        self.one(&format!("form[action='{action}'] button[type='submit']")).await.click().await;
+        self.one(&format!("form[action='{action}'] button[type='submit']"))
+            .await
+            .click()
+            .await;
     }
 
-    /// Presses keys in turn at the element with the focus. Shift is held until the next key is released.
+    /// Presses keys in turn at the element with the focus. Shift is held until the next key is
+    /// released.
     pub(crate) async fn press(&self, keys: &str) {
         let stroke = |key| match key {
             SHIFT => vec![("keyDown", SHIFT)],
             _ => vec![("keyDown", key), ("keyUp", key), ("keyUp", SHIFT)],
         };
-        let strokes = keys.chars().flat_map(stroke).map(|(kind, key)| json!({"type": kind, "value": key}));
-        let keyboard = json!({"type": "key", "id": "keyboard", "actions": strokes.collect::<Vec<_>>()});
+        let strokes = keys
+            .chars()
+            .flat_map(stroke)
+            .map(|(kind, key)| json!({"type": kind, "value": key}));
+        let keyboard =
+            json!({"type": "key", "id": "keyboard", "actions": strokes.collect::<Vec<_>>()});
         self.post("/actions", &json!({"actions": [keyboard]})).await;
     }
 
     pub(crate) async fn run(&self, script: &str) -> Value {
-        self.post("/execute/sync", &json!({"script": script, "args": []})).await
+        self.post("/execute/sync", &json!({"script": script, "args": []}))
+            .await
     }
 
     /// The page as PNG, from its top to its bottom or to this height.
     pub(crate) async fn picture(&self, height: Option<f64>) -> Vec<u8> {
         let layout = self.devtools("Page.getLayoutMetrics", &json!({})).await;
-        let (width, whole) = (&layout["cssContentSize"]["width"], layout["cssContentSize"]["height"].as_f64().unwrap());
-        let clip = json!({"x": 0, "y": 0, "width": width, "height": height.unwrap_or(whole), "scale": 1});
+        let (width, whole) = (
+            &layout["cssContentSize"]["width"],
+            layout["cssContentSize"]["height"].as_f64().unwrap(),
+        );
+        let clip =
+            json!({"x": 0, "y": 0, "width": width, "height": height.unwrap_or(whole), "scale": 1});
         let wanted = json!({"format": "png", "captureBeyondViewport": true, "clip": clip});
         let picture = self.devtools("Page.captureScreenshot", &wanted).await;
         BASE64.decode(text(&picture["data"]).as_bytes()).unwrap()
     }
 
     async fn devtools(&self, command: &str, parameters: &Value) -> Value {
-        self.post("/goog/cdp/execute", &json!({"cmd": command, "params": parameters})).await
+        self.post(
+            "/goog/cdp/execute",
+            &json!({"cmd": command, "params": parameters}),
+        )
+        .await
     }
 
     async fn post(&self, path: &str, body: &Value) -> Value {
@@ -196,11 +262,19 @@ impl Browser {
 
     async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Value {
         let request = self.http.request(method, format!("{}{path}", self.session));
-        let request = if let Some(body) = body { request.json(body) } else { request };
+        let request = if let Some(body) = body {
+            request.json(body)
+        } else {
+            request
+        };
         let answer = request.send().await.unwrap();
         let is_done = answer.status().is_success();
         let value = answer.json::<Value>().await.unwrap()["value"].take();
-        assert!(is_done, "{path} {body:?}: {} {}", value["error"], value["message"]);
+        assert!(
+            is_done,
+            "{path} {body:?}: {} {}",
+            value["error"], value["message"]
+        );
         value
     }
 }
@@ -208,15 +282,27 @@ impl Browser {
 impl Element {
     /// The visible text of the element.
     pub(crate) async fn text(&self) -> String {
-        text(&self.browser.call(Method::GET, &format!("/element/{}/text", self.id), None).await)
+        text(
+            &self
+                .browser
+                .call(Method::GET, &format!("/element/{}/text", self.id), None)
+                .await,
+        )
     }
 
     pub(crate) async fn click(&self) {
-        self.browser.post(&format!("/element/{}/click", self.id), &json!({})).await;
+        self.browser
+            .post(&format!("/element/{}/click", self.id), &json!({}))
+            .await;
     }
 
     pub(crate) async fn write(&self, text: &str) {
-        self.browser.post(&format!("/element/{}/value", self.id), &json!({ "text": text })).await;
+        self.browser
+            .post(
+                &format!("/element/{}/value", self.id),
+                &json!({ "text": text }),
+            )
+            .await;
     }
 }
 

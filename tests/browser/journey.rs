@@ -1,4 +1,5 @@
-//! What only a browser shows of a student's way to a key: scripts, the clipboard, what stays of the key.
+//! What only a browser shows of a student's way to a key: scripts, the clipboard, what stays of the
+//! key.
 
 use bursar_local::inbox::Contents;
 use bursar_local::settle::LIMIT;
@@ -16,7 +17,9 @@ pub(crate) async fn student_gets_a_key(driver: &Driver, campus: &Campus) {
         scanner.go(&link).await;
         scanner.reads("Sign in", "status of 403").await;
         scanner.one("main form button").await.click().await;
-        scanner.reads("This link did not sign you in", "status of 403").await;
+        scanner
+            .reads("This link did not sign you in", "status of 403")
+            .await;
     }
     student.go(&link).await;
     student.reads("Sign in", "").await;
@@ -24,30 +27,42 @@ pub(crate) async fn student_gets_a_key(driver: &Driver, campus: &Campus) {
     student.reads("Your LLM credit", "").await;
     // The answer is held until the second press has come too.
     let held = campus.gate.hold("provider:POST /keys");
-    tokio::join!(press_twice(&student, "form[action='/my/cs-pilot/reveal']"), async {
-        held.arrived().await;
-        drop(held);
-    });
+    tokio::join!(
+        press_twice(&student, "form[action='/my/cs-pilot/reveal']"),
+        async {
+            held.arrived().await;
+            drop(held);
+        }
+    );
     student.reads("Your key for CS pilot", "").await;
     let key = student.one("[data-testid='key']").await.text().await;
     assert!(key.len() > 20, "the key is {} characters long", key.len());
     assert_eq!(campus.keys_of("stu").len(), 1);
     student.one(".key + button").await.click().await;
     student.one("#copied:not(:empty)").await;
-    // A listener registered after the page's own sees what is left of the key when the page is closed.
+    // A listener registered after the page's own sees what is left of the key when the page is
+    // closed.
     let notes = "const key = document.querySelector('[data-testid=key]'); \
         addEventListener('pagehide', () => sessionStorage.setItem('left', JSON.stringify(key.textContent)))";
     student.run(notes).await;
     student.one("main a[href='/my']").await.click().await;
-    student.one("[data-testid='grant'][data-state='live']").await;
+    student
+        .one("[data-testid='grant'][data-state='live']")
+        .await;
     assert_eq!(
         student.run("return sessionStorage.getItem('left')").await,
         "\"\"",
         "the page was left with the key in it"
     );
     for _ in 0..2 {
-        let source = student.run("return document.documentElement.outerHTML").await;
-        assert!(!source.as_str().unwrap().contains(&key), "{} shows the key again", student.address().await);
+        let source = student
+            .run("return document.documentElement.outerHTML")
+            .await;
+        assert!(
+            !source.as_str().unwrap().contains(&key),
+            "{} shows the key again",
+            student.address().await
+        );
         student.back().await;
     }
     student.go(&format!("{}/my", campus.ready.web)).await;
@@ -55,7 +70,8 @@ pub(crate) async fn student_gets_a_key(driver: &Driver, campus: &Campus) {
     student.one("form[action='/link']").await;
 }
 
-/// A link opened from a page of another site, as webmail is, shows the button alone in the browser that asked, with scripts and without.
+/// A link opened from a page of another site, as webmail is, shows the button alone in the browser
+/// that asked, with scripts and without.
 pub(crate) async fn links_open_from_webmail(driver: &Driver, campus: &Campus) {
     for has_scripts in [true, false] {
         let browser = driver.open(PHONE).await;
@@ -67,11 +83,16 @@ pub(crate) async fn links_open_from_webmail(driver: &Driver, campus: &Campus) {
         browser.sends("/link").await;
         browser.one("form[action='/code']").await;
         let link = line_of_link_mail(&campus.stack, "stu@example.edu", "http").await;
-        browser.go(&format!("data:text/html,<a href='{link}'>Sign in</a>")).await;
+        browser
+            .go(&format!("data:text/html,<a href='{link}'>Sign in</a>"))
+            .await;
         browser.one("a").await.click().await;
         browser.one("main form button").await;
         let page = browser.one("main").await.text().await;
-        assert_eq!(page, "Sign in\nPress the button to sign in.\nSign in", "{has_scripts}");
+        assert_eq!(
+            page, "Sign in\nPress the button to sign in.\nSign in",
+            "{has_scripts}"
+        );
         browser.one("main form button").await.click().await;
         browser.one("nav form[action='/sign-out']").await;
         campus.minutes(2);
@@ -98,7 +119,9 @@ async fn ask(stack: &Stack, browser: &Browser, address: &str) {
 
 pub(crate) async fn sign_in(stack: &Stack, browser: &Browser, address: &str) {
     ask(stack, browser, address).await;
-    browser.go(&line_of_link_mail(stack, address, "http").await).await;
+    browser
+        .go(&line_of_link_mail(stack, address, "http").await)
+        .await;
     browser.one("main form button").await.click().await;
     browser.one("nav form[action='/sign-out']").await;
 }
@@ -107,12 +130,24 @@ pub(crate) async fn sign_in(stack: &Stack, browser: &Browser, address: &str) {
 pub(crate) async fn line_of_link_mail(stack: &Stack, address: &str, begins: &str) -> String {
     let (_, mail) = newest_mail(stack, address, "link").await;
     let text = mail.text.unwrap();
-    text.lines().map(str::trim).find(|line| line.starts_with(begins)).unwrap().to_owned()
+    text.lines()
+        .map(str::trim)
+        .find(|line| line.starts_with(begins))
+        .unwrap()
+        .to_owned()
 }
 
 /// The newest mail of this kind, with its id.
 pub(crate) async fn newest_mail(stack: &Stack, address: &str, kind: &str) -> (String, Contents) {
     stack.settle.settle(LIMIT).await.unwrap();
-    let mails = stack.ses.mails_to(address).into_iter().rev().map(|mail| (mail.id, Contents::parse(&mail.raw)));
-    mails.into_iter().find(|(_, contents)| contents.kind.as_deref() == Some(kind)).unwrap()
+    let mails = stack
+        .ses
+        .mails_to(address)
+        .into_iter()
+        .rev()
+        .map(|mail| (mail.id, Contents::parse(&mail.raw)));
+    mails
+        .into_iter()
+        .find(|(_, contents)| contents.kind.as_deref() == Some(kind))
+        .unwrap()
 }

@@ -1,7 +1,12 @@
-//! Bursar in a real browser: `journeys` plays what needs one, `sign-on` signs people on at a provider, `pages` judges every page, and
-//! `screenshots` makes the pictures of the README. `cargo xtask` has recipes for them.
+//! Bursar in a real browser: `journeys` plays what needs one, `sign-on` signs people on at a
+//! provider, `pages` judges every page, and `screenshots` makes the pictures of the README. `cargo
+//! xtask` has recipes for them.
 
-#![expect(clippy::panic, clippy::unwrap_used, reason = "a check that cannot go on should say where")]
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a check that cannot go on should say where"
+)]
 
 mod driver;
 mod journey;
@@ -34,5 +39,9 @@ async fn main() -> ExitCode {
     let done = AssertUnwindSafe(act).catch_unwind().await;
     // Browsers do not end with the driver's process.
     driver.stop(done.is_err()).await;
-    if done.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if done.is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }

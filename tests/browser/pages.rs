@@ -1,5 +1,6 @@
-//! Every page in a real browser, on a phone and at a desk, light and dark: axe finds nothing, nothing is wider than the window, a hundred
-//! rows, each with a box to tick, are at most 80 kB, and neither pages nor mails speak in words of the code. The pictures stay in
+//! Every page in a real browser, on a phone and at a desk, light and dark: axe finds nothing,
+//! nothing is wider than the window, a hundred rows, each with a box to tick, are at most 80 kB,
+//! and neither pages nor mails speak in words of the code. The pictures stay in
 //! `target/browser/pages`, to be looked at.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -105,7 +106,8 @@ const READ: &str = "
     const bytes = performance.getEntriesByType('navigation')[0].decodedBodySize;
     return [bytes, refused, location.pathname, links, document.body.innerText]";
 
-/// What the page says itself: code, and what it quotes of OpenRouter's answers, is in the words of others.
+/// What the page says itself: code, and what it quotes of OpenRouter's answers, is in the words of
+/// others.
 const SAID: &str = "
     document.querySelectorAll('code, pre, q').forEach((quoted) => quoted.hidden = true);
     return document.body.innerText";
@@ -122,15 +124,27 @@ pub(crate) async fn are_good(driver: &Driver, axe: &Path) {
     let nobody = driver.open(DESK).await;
     let new = known_as(&campus, &nobody, "students who have not claimed").await;
     let student = known_as(&campus, &nobody, "students with a key").await;
-    let grant_of =
-        async |of: &str| campus.table.list(Enrolment::of_address(address(of).matched())).await.unwrap().remove(0).grant;
+    let grant_of = async |of: &str| {
+        campus
+            .table
+            .list(Enrolment::of_address(address(of).matched()))
+            .await
+            .unwrap()
+            .remove(0)
+            .grant
+    };
     let (new_grant, grant) = (grant_of(&new).await, grant_of(&student).await);
     let paused = course_with_a_pause(&mut campus).await;
     large_course(&mut campus).await;
-    let hash = (0..105).map(|number| campus.foreign(&format!("course-{number}"))).last().unwrap();
+    let hash = (0..105)
+        .map(|number| campus.foreign(&format!("course-{number}")))
+        .last()
+        .unwrap();
     campus.sync().await;
     let with_sign_on = with_sign_on().await;
-    let visits = VISITS.replace("{grant}", grant.as_str()).replace("{new_grant}", new_grant.as_str());
+    let visits = VISITS
+        .replace("{grant}", grant.as_str())
+        .replace("{new_grant}", new_grant.as_str());
     let visits = visits
         .replace("{address}", &student)
         .replace("{new}", &new)
@@ -141,14 +155,30 @@ pub(crate) async fn are_good(driver: &Driver, axe: &Path) {
     std::fs::create_dir_all(PICTURES).unwrap();
 
     let students = [("new", &*new), ("student", &*student), ("paused", PAUSED)];
-    let staff = [("assistant", ASSISTANT), ("faculty", FACULTY), ("admin", ADMIN), ("sign-on admin", ADMIN)];
+    let staff = [
+        ("assistant", ASSISTANT),
+        ("faculty", FACULTY),
+        ("admin", ADMIN),
+        ("sign-on admin", ADMIN),
+    ];
     let people: BTreeMap<&str, &str> = students.into_iter().chain(staff).collect();
     let mut browsers = BTreeMap::from([("nobody", nobody)]);
     let (mut seen, mut linked, mut wrong) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
-    for line in visits.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        let mut columns = line.split("  ").filter(|column| !column.is_empty()).map(str::trim_start).peekable();
+    for line in visits
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+    {
+        let mut columns = line
+            .split("  ")
+            .filter(|column| !column.is_empty())
+            .map(str::trim_start)
+            .peekable();
         let [who, name, path] = [(); 3].map(|()| columns.next().unwrap());
-        let site = if who.starts_with("sign-on") { &with_sign_on } else { &campus };
+        let site = if who.starts_with("sign-on") {
+            &with_sign_on
+        } else {
+            &campus
+        };
         if !browsers.contains_key(who) {
             let browser = driver.open(DESK).await;
             if let Some(address) = people.get(who) {
@@ -166,7 +196,9 @@ pub(crate) async fn are_good(driver: &Driver, axe: &Path) {
         }
         let sees = columns.next_if(|column| column.starts_with(SEES));
         if let Some(action) = columns.next() {
-            let typed: Vec<(&str, &str)> = columns.map(|typed| typed.split_once('=').unwrap()).collect();
+            let typed: Vec<(&str, &str)> = columns
+                .map(|typed| typed.split_once('=').unwrap())
+                .collect();
             fill_and_send(browser, action, &typed).await;
             if who != KEPT {
                 browser.one("html:not(:has([http-equiv='refresh']))").await;
@@ -180,24 +212,45 @@ pub(crate) async fn are_good(driver: &Driver, axe: &Path) {
             wrong.push(format!("{name} has {bytes} bytes"));
         }
         if read[1] != name.ends_with("refused") {
-            wrong.push(format!("{name} is at {}, where something is refused: {}", read[2], read[1]));
+            wrong.push(format!(
+                "{name} is at {}, where something is refused: {}",
+                read[2], read[1]
+            ));
         }
         if let Some(words) = sees.and_then(|sees| sees.strip_prefix(SEES))
             && !read[4].as_str().unwrap().contains(words)
         {
-            wrong.push(format!("{name} is at {}, where nobody reads {words:?}", read[2]));
+            wrong.push(format!(
+                "{name} is at {}, where nobody reads {words:?}",
+                read[2]
+            ));
         }
         seen.insert(shape(&read[2]));
         linked.extend(read[3].as_array().unwrap().iter().map(shape));
         wrong.extend(judged(browser, name, &axe).await);
-        wrong[before..].iter().for_each(|found| eprintln!("  {found}"));
+        wrong[before..]
+            .iter()
+            .for_each(|found| eprintln!("  {found}"));
     }
     linked.retain(|path| !seen.contains(path) && !NO_PAGES.iter().any(|end| path.ends_with(end)));
-    wrong.extend(linked.iter().map(|path| format!("{path} is linked and not in the list")));
+    wrong.extend(
+        linked
+            .iter()
+            .map(|path| format!("{path} is linked and not in the list")),
+    );
     campus.settle().await;
     let mails = [campus.ses.mails(), with_sign_on.ses.mails()].concat();
-    for Contents { subject, kind, text, .. } in mails.iter().map(|mail| Contents::parse(&mail.raw)) {
-        wrong.extend(unwanted(&format!("the mail {}", kind.unwrap()), &format!("{subject}\n{}", text.unwrap())));
+    for Contents {
+        subject,
+        kind,
+        text,
+        ..
+    } in mails.iter().map(|mail| Contents::parse(&mail.raw))
+    {
+        wrong.extend(unwanted(
+            &format!("the mail {}", kind.unwrap()),
+            &format!("{subject}\n{}", text.unwrap()),
+        ));
     }
     wrong.dedup();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -208,7 +261,11 @@ pub(crate) async fn are_good(driver: &Driver, axe: &Path) {
 /// A campus with a sign-on, which whoever has a role must use.
 async fn with_sign_on() -> Campus {
     let sign_on = Some((SignOnBy::Provider, SignOnRequired::Roles));
-    let mut campus = Campus::of(Setup { sign_on, ..Setup::default() }).await;
+    let mut campus = Campus::of(Setup {
+        sign_on,
+        ..Setup::default()
+    })
+    .await;
     campus.programme("CS pilot", |_| {}).await;
     enrol(&campus, "ada", "ada").await;
     campus.settle().await;
@@ -220,38 +277,65 @@ fn unwanted(name: &str, text: &str) -> Vec<String> {
     let mut found = Vec::new();
     // Addresses of pages have the words of code.
     for line in text.lines().filter(|line| !line.contains("://")) {
-        let words: Vec<String> = line.split(|at: char| !at.is_alphanumeric()).map(str::to_lowercase).collect();
+        let words: Vec<String> = line
+            .split(|at: char| !at.is_alphanumeric())
+            .map(str::to_lowercase)
+            .collect();
         let said = format!(" {} ", words.join(" "));
-        let is_said = |word: &&&str| said.contains(&format!(" {word} ")) || said.contains(&format!(" {word}s "));
-        found.extend(UNWANTED.iter().filter(is_said).map(|word| format!("{name} says {word:?}: {line}")));
+        let is_said = |word: &&&str| {
+            said.contains(&format!(" {word} ")) || said.contains(&format!(" {word}s "))
+        };
+        found.extend(
+            UNWANTED
+                .iter()
+                .filter(is_said)
+                .map(|word| format!("{name} says {word:?}: {line}")),
+        );
     }
     found
 }
 
-/// Fills the form with this action, sends it, by the button that is named if one is, and waits for the answer.
+/// Fills the form with this action, sends it, by the button that is named if one is, and waits for
+/// the answer.
 pub(crate) async fn fill_and_send(browser: &Browser, action: &str, typed: &[(&str, &str)]) {
-    browser.run(&format!("const action = {}, typed = {};{SEND}", json!(action), json!(typed))).await;
+    browser
+        .run(&format!(
+            "const action = {}, typed = {};{SEND}",
+            json!(action),
+            json!(typed)
+        ))
+        .await;
     browser.one("html:not([data-sent])").await;
 }
 
 /// A programme one of whose two students is paused; that one.
 async fn course_with_a_pause(campus: &mut Campus) -> GrantId {
     campus.programme("Exam course", |_| {}).await;
-    campus.students_with_keys(&[PAUSED, "another.student"]).await;
+    campus
+        .students_with_keys(&[PAUSED, "another.student"])
+        .await;
     campus.hold(PAUSED, HoldKind::Paused).await;
     campus.settle().await;
     campus.grant(PAUSED).await.id
 }
 
-/// A programme with more people than one page shows, all with a key. Their addresses are as long as others' with their names.
+/// A programme with more people than one page shows, all with a key. Their addresses are as long as
+/// others' with their names.
 async fn large_course(campus: &mut Campus) {
     campus.programme("Large course", |_| {}).await;
     for number in 0..105 {
         let name = format!("a.participant.with.a.name.{number}");
-        campus.student_in(&name, Some(&format!("Section {}", number % 4))).await;
+        campus
+            .student_in(&name, Some(&format!("Section {}", number % 4)))
+            .await;
     }
     campus.keys().await;
-    for key in campus.provider().keys().iter().filter(|key| key.name.contains("/large-course/")) {
+    for key in campus
+        .provider()
+        .keys()
+        .iter()
+        .filter(|key| key.name.contains("/large-course/"))
+    {
         campus.spend_on(&key.hash, "1.25");
     }
 }
@@ -261,7 +345,13 @@ async fn judged(browser: &Browser, name: &str, axe: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     for width in [PHONE, DESK] {
         browser.shows(width, "light").await;
-        keep(Path::new(PICTURES), &format!("{name} {width}"), browser, None).await;
+        keep(
+            Path::new(PICTURES),
+            &format!("{name} {width}"),
+            browser,
+            None,
+        )
+        .await;
     }
     browser.run(axe).await;
     for (width, scheme) in [(NARROWEST, "light"), (PHONE, "dark"), (DESK, "light")] {
@@ -271,7 +361,9 @@ async fn judged(browser: &Browser, name: &str, axe: &str) -> Vec<String> {
         wrong.extend(found.map(|found| format!("{name} at {width}, {scheme}: {found}")));
         let wide = browser.run(TOO_WIDE).await;
         if wide != json!([]) {
-            wrong.push(format!("{name} at {width} is wider than the window: {wide}"));
+            wrong.push(format!(
+                "{name} at {width} is wider than the window: {wide}"
+            ));
         }
     }
     wrong.extend(unwanted(name, browser.run(SAID).await.as_str().unwrap()));
@@ -288,6 +380,12 @@ fn shape(path: &Value) -> String {
             || before == "erased"
             || is_file
     };
-    let shown = (0..parts.len()).map(|at| if at > 0 && names_one(parts[at - 1], parts[at]) { "*" } else { parts[at] });
+    let shown = (0..parts.len()).map(|at| {
+        if at > 0 && names_one(parts[at - 1], parts[at]) {
+            "*"
+        } else {
+            parts[at]
+        }
+    });
     shown.collect::<Vec<_>>().join("/")
 }

@@ -1,4 +1,5 @@
-//! Signing on at an OpenID provider by other authors, npm's `oidc-provider`, which is at another site than Bursar's.
+//! Signing on at an OpenID provider by other authors, npm's `oidc-provider`, which is at another
+//! site than Bursar's.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -27,12 +28,22 @@ struct Provider {
 
 pub(crate) async fn journeys(driver: &Driver, library: &Path) {
     let mut provider = Provider::start(library).await;
-    let by = SignOnBy::Elsewhere { issuer: provider.issuer.clone() };
-    let setup = Setup { sign_on: Some((by, SignOnRequired::Roles)), at: Moment::now(), ..Setup::default() };
+    let by = SignOnBy::Elsewhere {
+        issuer: provider.issuer.clone(),
+    };
+    let setup = Setup {
+        sign_on: Some((by, SignOnRequired::Roles)),
+        at: Moment::now(),
+        ..Setup::default()
+    };
     let mut campus = Campus::of(setup).await;
     // Between a request and its answer time passes.
     campus.clock.run_from(Moment::now()).unwrap();
-    campus.programme("CS pilot", |settings| settings.people.faculty = vec![address("faye")]).await;
+    campus
+        .programme("CS pilot", |settings| {
+            settings.people.faculty = vec![address("faye")];
+        })
+        .await;
     enrol(&campus, "ada", "s-1").await;
     campus.settle().await;
     provider.lead_back_to(&campus.ready.web).await;
@@ -47,7 +58,9 @@ pub(crate) async fn journeys(driver: &Driver, library: &Path) {
     // Whoever has a role by a code, to the page that they asked for, and from then on without one.
     for (person, to) in [("faye", "faye@example.edu"), ("admin", ADMIN)] {
         let browser = driver.open(DESK).await;
-        browser.go(&format!("{}{PROGRAMME}/grants", campus.ready.web)).await;
+        browser
+            .go(&format!("{}{PROGRAMME}/grants", campus.ready.web))
+            .await;
         sign_on(&browser, person).await;
         prove(&browser, &campus, to).await;
         browser.reads("CS pilot", "").await;
@@ -55,29 +68,46 @@ pub(crate) async fn journeys(driver: &Driver, library: &Path) {
         sign_on_again(driver, &browser, person, "Programmes").await;
     }
 
-    // Somebody new who was given Ada's address does not get what is hers, and the provider may let somebody not in.
+    // Somebody new who was given Ada's address does not get what is hers, and the provider may let
+    // somebody not in.
     let other = driver.open(PHONE).await;
     other.go(&campus.ready.web).await;
     sign_on(&other, "s-2").await;
     prove(&other, &campus, "ada@example.edu").await;
-    other.reads("That did not sign you in", "status of 403").await;
+    other
+        .reads("That did not sign you in", "status of 403")
+        .await;
     let closed = driver.open(PHONE).await;
     closed.go(&campus.ready.web).await;
     closed.sends("/sign-on").await;
     closed.reads("Sign-in", &provider.issuer).await;
     closed.one("a[href$='/abort']").await.click().await;
     // 403, and 404 for an icon of the provider's page, which may come as late as this.
-    closed.reads("That did not sign you in", "status of 40").await;
+    closed
+        .reads("That did not sign you in", "status of 40")
+        .await;
     campus.settle().await;
-    assert_eq!(campus.mails("sign-on").len(), 3, "one for each who was connected");
+    assert_eq!(
+        campus.mails("sign-on").len(),
+        3,
+        "one for each who was connected"
+    );
     campus.finish().await;
 }
 
 /// Puts somebody with this id on the roster.
 pub(crate) async fn enrol(campus: &Campus, name: &str, id: &str) {
-    let person = Person { address: address(name), name: None, roster_id: Some(id.to_owned()) };
+    let person = Person {
+        address: address(name),
+        name: None,
+        roster_id: Some(id.to_owned()),
+    };
     let grant = Grant::invited(campus.programme.clone(), GrantId::random(), person, None);
-    campus.table.invite(&campus.programme, &[grant], campus.by()).await.unwrap();
+    campus
+        .table
+        .invite(&campus.programme, &[grant], campus.by())
+        .await
+        .unwrap();
 }
 
 /// Goes from Bursar's first page to the provider, is this person there, and comes back.
@@ -99,11 +129,14 @@ async fn prove(browser: &Browser, campus: &Campus, to: &str) {
     browser.sends("/link").await;
     browser.reads("Check your email", "").await;
     let code = line_of_link_mail(&campus.stack, to, "Code: ").await;
-    browser.types("/code", "code", code.trim_start_matches("Code: ")).await;
+    browser
+        .types("/code", "code", code.trim_start_matches("Code: "))
+        .await;
     browser.sends("/code").await;
 }
 
-/// Signs out and on again: in the same browser, which the provider knows, and in a new one. Nothing is asked here.
+/// Signs out and on again: in the same browser, which the provider knows, and in a new one. Nothing
+/// is asked here.
 async fn sign_on_again(driver: &Driver, browser: &Browser, person: &str, home: &str) {
     let new = driver.open(DESK).await;
     let start = browser.run("return location.origin").await;
@@ -120,8 +153,15 @@ async fn sign_on_again(driver: &Driver, browser: &Browser, person: &str, home: &
 impl Provider {
     async fn start(library: &Path) -> Provider {
         let mut command = Command::new("node");
-        command.args([SCRIPT.as_ref(), library]).args([CLIENT_ID, CLIENT_SECRET, PERSON_CLAIM]);
-        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+        command
+            .args([SCRIPT.as_ref(), library])
+            .args([CLIENT_ID, CLIENT_SECRET, PERSON_CLAIM]);
+        let mut process = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let issuer = lines.next_line().await.unwrap().unwrap();
         // Read to the end, so that the provider never blocks on a full pipe.
@@ -131,6 +171,12 @@ impl Provider {
 
     async fn lead_back_to(&mut self, origin: &str) {
         let line = format!("{origin}/sign-on/callback\n");
-        self.process.stdin.as_mut().unwrap().write_all(line.as_bytes()).await.unwrap();
+        self.process
+            .stdin
+            .as_mut()
+            .unwrap()
+            .write_all(line.as_bytes())
+            .await
+            .unwrap();
     }
 }

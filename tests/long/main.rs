@@ -1,5 +1,6 @@
-//! The suite's explorations at their full size: many seeds, every call of every sweep, and what is tried
-//! before a release alone. It is built by `cargo xtask long` only; `cargo test` plays a fixed sample of it.
+//! The suite's explorations at their full size: many seeds, every call of every sweep, and what is
+//! tried before a release alone. It is built by `cargo xtask long` only; `cargo test` plays a fixed
+//! sample of it.
 
 // As in the suite's own binary, where these are at the root.
 #[cfg(test)]

@@ -7,7 +7,11 @@ use bursar_local::stack::Ready;
 pub async fn serve(router: axum::Router) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(bursar_local::base::serve::serve(listener, router, std::future::pending()));
+    tokio::spawn(bursar_local::base::serve::serve(
+        listener,
+        router,
+        std::future::pending(),
+    ));
     origin
 }
 

@@ -1,4 +1,5 @@
-//! A function's binary as Lambda starts it: with its variables or without, and with a Runtime API that has one event.
+//! A function's binary as Lambda starts it: with its variables or without, and with a Runtime API
+//! that has one event.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -19,8 +20,18 @@ use crate::stack::{self, Setup};
 pub async fn refuses_to_start_without_variables(program: &str) {
     let ended = Command::new(program).env_clear().output().await.unwrap();
     let said = String::from_utf8(ended.stderr).unwrap();
-    for name in ["TABLE", "ORIGIN", "MAIL_FROM", "ADMINS", "MANAGEMENT_KEY_SECRET", "INSTITUTION"] {
-        assert!(!ended.status.success() && said.contains(&format!("BURSAR_{name}")), "{said}");
+    for name in [
+        "TABLE",
+        "ORIGIN",
+        "MAIL_FROM",
+        "ADMINS",
+        "MANAGEMENT_KEY_SECRET",
+        "INSTITUTION",
+    ] {
+        assert!(
+            !ended.status.success() && said.contains(&format!("BURSAR_{name}")),
+            "{said}"
+        );
     }
 }
 
@@ -45,8 +56,14 @@ pub fn page(path: &str) -> Value {
 pub async fn answer(program: &str, event: Value) -> Value {
     let stack = stack::of(Setup::default()).await;
     let ready = &stack.ready;
-    let table = aws::http().post(&ready.dynamodb).header("x-amz-target", "DynamoDB_20120810.CreateTable");
-    let made = table.body(create_table("empty").to_string()).send().await.unwrap();
+    let table = aws::http()
+        .post(&ready.dynamodb)
+        .header("x-amz-target", "DynamoDB_20120810.CreateTable");
+    let made = table
+        .body(create_table("empty").to_string())
+        .send()
+        .await
+        .unwrap();
     assert_eq!(made.status(), 200);
 
     let (ended, mut ends) = mpsc::unbounded_channel();
@@ -60,7 +77,9 @@ pub async fn answer(program: &str, event: Value) -> Value {
             }
         }
     };
-    let end = async move |Path((_, how)): Path<(String, String)>, body: String| drop(ended.send((how, body)));
+    let end = async move |Path((_, how)): Path<(String, String)>, body: String| {
+        drop(ended.send((how, body)));
+    };
     let routes = Router::new()
         .route("/2018-06-01/runtime/invocation/next", get(next))
         .route("/2018-06-01/runtime/invocation/{id}/{how}", post(end));
@@ -104,9 +123,18 @@ fn invocation(event: String) -> Response {
     let deadline = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + Duration::from_secs(60);
     let headers = [
         ("lambda-runtime-aws-request-id", "1".to_owned()),
-        ("lambda-runtime-deadline-ms", deadline.as_millis().to_string()),
-        ("lambda-runtime-invoked-function-arn", "arn:aws:lambda:eu-central-1:000000000000:function:f".to_owned()),
-        ("lambda-runtime-trace-id", "Root=1-00000000-000000000000000000000000".to_owned()),
+        (
+            "lambda-runtime-deadline-ms",
+            deadline.as_millis().to_string(),
+        ),
+        (
+            "lambda-runtime-invoked-function-arn",
+            "arn:aws:lambda:eu-central-1:000000000000:function:f".to_owned(),
+        ),
+        (
+            "lambda-runtime-trace-id",
+            "Root=1-00000000-000000000000000000000000".to_owned(),
+        ),
     ];
     (headers, event).into_response()
 }

@@ -1,5 +1,5 @@
-//! A university on one stack: a programme, people with keys and browsers, time, spending and mails. A test says what happens, and
-//! `finish` judges what became of it:
+//! A university on one stack: a programme, people with keys and browsers, time, spending and mails.
+//! A test says what happens, and `finish` judges what became of it:
 //!
 //! ```ignore
 //! let mut campus = Campus::at("2026-11-16T06:00:00Z").await;
@@ -13,8 +13,9 @@
 //! campus.finish().await;
 //! ```
 //!
-//! Its programme has a hundred thousand dollars, a cap of 20 and no faculty. A name without an `@` is one at `example.edu`. The clock
-//! stands still and no schedule runs, but the stream is delivered: what runs is what the test calls.
+//! Its programme has a hundred thousand dollars, a cap of 20 and no faculty. A name without an `@`
+//! is one at `example.edu`. The clock stands still and no schedule runs, but the stream is
+//! delivered: what runs is what the test calls.
 
 use std::collections::BTreeMap;
 use std::ops::{Deref, Range};
@@ -80,7 +81,11 @@ impl Campus {
     }
 
     pub async fn at(instant: &str) -> Campus {
-        Campus::of(Setup { at: instant.parse().unwrap(), ..Setup::default() }).await
+        Campus::of(Setup {
+            at: instant.parse().unwrap(),
+            ..Setup::default()
+        })
+        .await
     }
 
     pub async fn of(setup: Setup<'_>) -> Campus {
@@ -111,8 +116,25 @@ impl Campus {
     /// Goes on with a programme that the table has, and the people on its roster.
     pub async fn resume(&mut self, programme: &str) {
         self.programme = programme.parse().unwrap();
-        let grants = self.table.grants(&self.programme).await.unwrap().into_iter();
-        let named = |grant: Grant| (grant.person.address.as_written().split('@').next().unwrap().to_owned(), grant.id);
+        let grants = self
+            .table
+            .grants(&self.programme)
+            .await
+            .unwrap()
+            .into_iter();
+        let named = |grant: Grant| {
+            (
+                grant
+                    .person
+                    .address
+                    .as_written()
+                    .split('@')
+                    .next()
+                    .unwrap()
+                    .to_owned(),
+                grant.id,
+            )
+        };
         self.people = grants.map(named).collect();
     }
 
@@ -125,12 +147,20 @@ impl Campus {
     }
 
     /// Makes a programme that begins today and lasts ninety days.
-    pub async fn programme(&mut self, name: &str, change: impl FnOnce(&mut Settings)) -> ProgrammeId {
+    pub async fn programme(
+        &mut self,
+        name: &str,
+        change: impl FnOnce(&mut Settings),
+    ) -> ProgrammeId {
         let today = utc_date(self.clock.now());
         let term = Term::new(today, today.saturating_add(90.days()), "UTC").unwrap();
         let mut settings = Settings::new(name, term, Usd::from_dollars(20));
         change(&mut settings);
-        let made = self.table.create(new_programme(settings, 100_000), self.by()).await.unwrap();
+        let made = self
+            .table
+            .create(new_programme(settings, 100_000), self.by())
+            .await
+            .unwrap();
         self.people.clear();
         self.programme = made.clone();
         made
@@ -141,19 +171,45 @@ impl Campus {
         assert_eq!(self.try_edit(change, None).await, EditOutcome::Done);
     }
 
-    async fn try_edit(&self, change: impl FnOnce(&mut Settings), budget: Option<Usd>) -> EditOutcome {
-        let Programme { mut settings, version, .. } =
-            self.table.get(Programme::key_of(&self.programme)).await.unwrap().unwrap();
-        let limit = self.table.get(Budget::key_of(&self.programme)).await.unwrap().unwrap().limit;
+    async fn try_edit(
+        &self,
+        change: impl FnOnce(&mut Settings),
+        budget: Option<Usd>,
+    ) -> EditOutcome {
+        let Programme {
+            mut settings,
+            version,
+            ..
+        } = self
+            .table
+            .get(Programme::key_of(&self.programme))
+            .await
+            .unwrap()
+            .unwrap();
+        let limit = self
+            .table
+            .get(Budget::key_of(&self.programme))
+            .await
+            .unwrap()
+            .unwrap()
+            .limit;
         change(&mut settings);
         let edit = ProgrammeEdit::of_settings(settings, version, AuditDetail::new(Act::Edited));
-        let edit = ProgrammeEdit { budget: budget.map(|budget| (limit, budget)), ..edit };
-        self.table.edit(&self.programme, &edit, self.by()).await.unwrap()
+        let edit = ProgrammeEdit {
+            budget: budget.map(|budget| (limit, budget)),
+            ..edit
+        };
+        self.table
+            .edit(&self.programme, &edit, self.by())
+            .await
+            .unwrap()
     }
 
-    /// Restricts the programme's keys to one model, as the provider then does, and returns its guardrail.
+    /// Restricts the programme's keys to one model, as the provider then does, and returns its
+    /// guardrail.
     pub async fn restrict(&self) -> String {
-        self.set(|settings| settings.rules.all.models = vec!["openai/gpt-4o-mini".to_owned()]).await;
+        self.set(|settings| settings.rules.all.models = vec!["openai/gpt-4o-mini".to_owned()])
+            .await;
         self.work().await;
         self.guardrail().await.unwrap().id
     }
@@ -169,8 +225,15 @@ impl Campus {
 
     /// What the provider has confirmed of the programme's guardrail.
     pub async fn guardrail(&self) -> Option<ConfirmedRules> {
-        let of = GuardrailOwner { programme: self.programme.clone(), group: None };
-        self.table.get(Guardrail::key_of(&of)).await.unwrap()?.confirmed()
+        let of = GuardrailOwner {
+            programme: self.programme.clone(),
+            group: None,
+        };
+        self.table
+            .get(Guardrail::key_of(&of))
+            .await
+            .unwrap()?
+            .confirmed()
     }
 
     /// Sets the budget, to no less than is reserved.
@@ -179,20 +242,35 @@ impl Campus {
     }
 
     pub async fn try_budget(&self, dollars: i32) -> EditOutcome {
-        self.try_edit(|_| {}, Some(Usd::from_dollars(dollars))).await
+        self.try_edit(|_| {}, Some(Usd::from_dollars(dollars)))
+            .await
     }
 
     pub async fn settings(&self) -> Settings {
-        self.table.get(Programme::key_of(&self.programme)).await.unwrap().unwrap().settings
+        self.table
+            .get(Programme::key_of(&self.programme))
+            .await
+            .unwrap()
+            .unwrap()
+            .settings
     }
 
     pub async fn reserved(&self) -> Usd {
-        self.table.get(Budget::key_of(&self.programme)).await.unwrap().unwrap().reserved
+        self.table
+            .get(Budget::key_of(&self.programme))
+            .await
+            .unwrap()
+            .unwrap()
+            .reserved
     }
 
     /// Puts these people on the roster, unless they are on it.
     pub async fn students(&mut self, names: &[&str]) {
-        let new: Vec<&str> = names.iter().copied().filter(|name| !self.people.contains_key(*name)).collect();
+        let new: Vec<&str> = names
+            .iter()
+            .copied()
+            .filter(|name| !self.people.contains_key(*name))
+            .collect();
         for names in new.chunks(20) {
             self.invite(names, None).await;
         }
@@ -204,13 +282,30 @@ impl Campus {
 
     async fn invite(&mut self, names: &[&str], group: Option<&str>) {
         let new = |name: &&str| {
-            let person = Person { address: address(name), name: None, roster_id: None };
-            Grant::invited(self.programme.clone(), GrantId::random(), person, group.map(str::to_owned))
+            let person = Person {
+                address: address(name),
+                name: None,
+                roster_id: None,
+            };
+            Grant::invited(
+                self.programme.clone(),
+                GrantId::random(),
+                person,
+                group.map(str::to_owned),
+            )
         };
         let new: Vec<Grant> = names.iter().map(new).collect();
-        let made = self.table.invite(&self.programme, &new, self.by()).await.unwrap();
-        self.table.count_roster_mails_owed(&self.programme, self.by().deadline).await.unwrap();
-        self.people.extend(names.iter().map(ToString::to_string).zip(made));
+        let made = self
+            .table
+            .invite(&self.programme, &new, self.by())
+            .await
+            .unwrap();
+        self.table
+            .count_roster_mails_owed(&self.programme, self.by().deadline)
+            .await
+            .unwrap();
+        self.people
+            .extend(names.iter().map(ToString::to_string).zip(made));
     }
 
     pub async fn students_with_keys(&mut self, names: &[&str]) {
@@ -221,7 +316,15 @@ impl Campus {
     /// Everybody who has no key yet gets one on the page.
     pub async fn keys(&self) {
         for (name, id) in &self.people {
-            if !self.table.get(Grant::key_of(&self.programme, id)).await.unwrap().unwrap().stage.has_claimed() {
+            if !self
+                .table
+                .get(Grant::key_of(&self.programme, id))
+                .await
+                .unwrap()
+                .unwrap()
+                .stage
+                .has_claimed()
+            {
                 self.reveal(&self.student(name).await).await;
             }
         }
@@ -240,20 +343,37 @@ impl Campus {
     }
 
     pub async fn view(&self, name: &str) -> View {
-        self.table.view(&self.programme, self.id(name)).await.unwrap().unwrap()
+        self.table
+            .view(&self.programme, self.id(name))
+            .await
+            .unwrap()
+            .unwrap()
     }
 
     pub async fn grant(&self, name: &str) -> Grant {
-        self.table.get(Grant::key_of(&self.programme, self.id(name))).await.unwrap().unwrap()
+        self.table
+            .get(Grant::key_of(&self.programme, self.id(name)))
+            .await
+            .unwrap()
+            .unwrap()
     }
 
     /// The place of an act on somebody's grant, as `table.act` wants it.
     pub fn on(&self, name: &str) -> ActContext<'_> {
-        ActContext { programme: &self.programme, grant: self.id(name), now: self.clock.now(), deadline: soon() }
+        ActContext {
+            programme: &self.programme,
+            grant: self.id(name),
+            now: self.clock.now(),
+            deadline: soon(),
+        }
     }
 
     pub fn by(&self) -> Author<'static> {
-        Author { actor: &Actor::Rule, now: self.clock.now(), deadline: soon() }
+        Author {
+            actor: &Actor::Rule,
+            now: self.clock.now(),
+            deadline: soon(),
+        }
     }
 
     /// A browser that nobody is signed in with.
@@ -264,14 +384,22 @@ impl Campus {
     /// A browser in which this person is signed in.
     pub async fn student(&self, name: &str) -> Visitor {
         let (visitor, address, now) = (self.browser(), address(name), self.clock.now());
-        let known = self.sessions.lock().unwrap().get(address.as_written()).cloned();
+        let known = self
+            .sessions
+            .lock()
+            .unwrap()
+            .get(address.as_written())
+            .cloned();
         let (since, cookie) = match known {
             Some(young) if now < young.0 + SignedDuration::from_mins(1) => young,
             _ => (now, session_cookie(&self.stack, address.as_written()).await),
         };
         let (name, value) = cookie.split_once('=').unwrap();
         visitor.set_cookie(name, value);
-        self.sessions.lock().unwrap().insert(address.as_written().to_owned(), (since, cookie));
+        self.sessions
+            .lock()
+            .unwrap()
+            .insert(address.as_written().to_owned(), (since, cookie));
         visitor
     }
 
@@ -297,43 +425,78 @@ impl Campus {
 
     /// The key that a request shows.
     pub async fn reveal(&self, student: &Visitor) -> String {
-        self.press(student, "reveal").await.expect(200).one("key").text
+        self.press(student, "reveal")
+            .await
+            .expect(200)
+            .one("key")
+            .text
     }
 
     /// A request whose claim comes to this fault where it makes the key.
     pub async fn press_with(&self, name: &str, what: &str, fault: Fault) -> Page {
-        self.gate.at(Matcher::call("provider:POST /keys").of(FunctionName::Claim), fault);
+        self.gate.at(
+            Matcher::call("provider:POST /keys").of(FunctionName::Claim),
+            fault,
+        );
         self.press(&self.student(name).await, what).await
     }
 
     /// Another key for somebody who has one.
     pub async fn replace(&self, name: &str) {
-        self.press(&self.student(name).await, "replace").await.expect(200).one("key");
+        self.press(&self.student(name).await, "replace")
+            .await
+            .expect(200)
+            .one("key");
     }
 
     pub async fn revoke(&self, name: &str) {
-        self.table.act(self.on(name), |view, _| view.revoke(&Actor::Rule, None)).await.unwrap();
+        self.table
+            .act(self.on(name), |view, _| view.revoke(&Actor::Rule, None))
+            .await
+            .unwrap();
     }
 
     /// Sends the roster mail of a student by hand once more.
     pub async fn resend(&self, name: &str) {
         let grant = self.grant(name).await;
-        assert!(self.table.invite_again(self.on(name), &grant, &Actor::Rule, false).await.unwrap());
+        assert!(
+            self.table
+                .invite_again(self.on(name), &grant, &Actor::Rule, false)
+                .await
+                .unwrap()
+        );
     }
 
     pub async fn hold(&self, name: &str, kind: HoldKind) {
-        self.table.act(self.on(name), |view, now| view.hold(kind, &Actor::Rule, None, now)).await.unwrap();
+        self.table
+            .act(self.on(name), |view, now| {
+                view.hold(kind, &Actor::Rule, None, now)
+            })
+            .await
+            .unwrap();
     }
 
     /// Edits the programme's settings on its page.
     pub async fn edit(&self, editor: &Visitor, fields: &[(&str, &str)]) -> Page {
-        editor.submit(&editor.get(&self.console("/settings")).await, &self.console(""), fields).await
+        editor
+            .submit(
+                &editor.get(&self.console("/settings")).await,
+                &self.console(""),
+                fields,
+            )
+            .await
     }
 
     /// Closes the programme on its page.
     pub async fn close(&self, admin: &Visitor) -> Page {
         let name = self.settings().await.name;
-        admin.submit(&admin.get(&self.console("/settings")).await, &self.console("/close"), &[("confirm", &name)]).await
+        admin
+            .submit(
+                &admin.get(&self.console("/settings")).await,
+                &self.console("/close"),
+                &[("confirm", &name)],
+            )
+            .await
     }
 
     pub fn provider(&self) -> &Provider {
@@ -343,7 +506,11 @@ impl Campus {
     /// Every key at the provider that was made for this person, oldest first.
     pub fn keys_of(&self, name: &str) -> Vec<KeySnapshot> {
         let of = format!("/{}/", self.id(name));
-        self.provider().keys().into_iter().filter(|key| key.name.contains(&of)).collect()
+        self.provider()
+            .keys()
+            .into_iter()
+            .filter(|key| key.name.contains(&of))
+            .collect()
     }
 
     /// The newest key of this person.
@@ -353,13 +520,24 @@ impl Campus {
 
     /// The people who have an enabled key, each as often as they have one.
     pub fn enabled(&self) -> Vec<&str> {
-        let keys = |name: &String| self.keys_of(name).iter().filter(|key| !key.disabled && !key.deleted).count();
-        self.people.keys().flat_map(|name| std::iter::repeat_n(name.as_str(), keys(name))).collect()
+        let keys = |name: &String| {
+            self.keys_of(name)
+                .iter()
+                .filter(|key| !key.disabled && !key.deleted)
+                .count()
+        };
+        self.people
+            .keys()
+            .flat_map(|name| std::iter::repeat_n(name.as_str(), keys(name)))
+            .collect()
     }
 
     /// The limit of each person's newest key.
     pub fn limits(&self) -> Vec<Option<Nano>> {
-        self.people.keys().map(|name| self.key(name).limit).collect()
+        self.people
+            .keys()
+            .map(|name| self.key(name).limit)
+            .collect()
     }
 
     pub fn spend(&self, name: &str, dollars: &str) {
@@ -368,31 +546,59 @@ impl Campus {
 
     /// Spending of a key that is known by its hash: a foreign one, or one before the newest.
     pub fn spend_on(&self, key: &str, dollars: &str) {
-        self.provider().spend(key, Nano::parse(dollars).unwrap(), self.clock.now(), "a/model").unwrap();
+        self.provider()
+            .spend(
+                key,
+                Nano::parse(dollars).unwrap(),
+                self.clock.now(),
+                "a/model",
+            )
+            .unwrap();
     }
 
     /// A key that was made by hand at the provider.
     pub fn foreign(&self, name: &str) -> String {
-        self.provider().add_foreign_key(name, None, self.clock.now()).unwrap().hash
+        self.provider()
+            .add_foreign_key(name, None, self.clock.now())
+            .unwrap()
+            .hash
     }
 
-    /// Checks that each recorded key is at the provider what it is to be, and that this is on record.
+    /// Checks that each recorded key is at the provider what it is to be, and that this is on
+    /// record.
     pub async fn holds_what_is_wanted(&self) {
         let (there, now) = (self.provider().keys(), self.clock.now());
         for grant in self.table.grants(&self.programme).await.unwrap() {
-            let view = self.table.view(&self.programme, &grant.id).await.unwrap().unwrap();
-            let to_be_told: Vec<_> = view.calls(now).into_iter().filter(|call| call.tell != Tell::Read).collect();
+            let view = self
+                .table
+                .view(&self.programme, &grant.id)
+                .await
+                .unwrap()
+                .unwrap();
+            let to_be_told: Vec<_> = view
+                .calls(now)
+                .into_iter()
+                .filter(|call| call.tell != Tell::Read)
+                .collect();
             assert_eq!(to_be_told, [], "{grant:?}");
             let usable = view.grant.usable().map(|live| &live.hash);
             for key in there.iter().filter(|key| !key.deleted) {
-                let Some(recorded) = grant.keys.iter().find(|of| of.hash.as_str() == key.hash) else { continue };
+                let Some(recorded) = grant.keys.iter().find(|of| of.hash.as_str() == key.hash)
+                else {
+                    continue;
+                };
                 let is_usable = usable == Some(&recorded.hash);
                 assert_eq!(key.disabled, !is_usable, "{key:?} {grant:?}");
                 if is_usable {
-                    let under =
-                        view.guardrail_wanted().and_then(|of| Some(view.guardrail(&of)?.remote.as_ref()?.id.clone()));
+                    let under = view
+                        .guardrail_wanted()
+                        .and_then(|of| Some(view.guardrail(&of)?.remote.as_ref()?.id.clone()));
                     let is_so = (key.limit, &key.guardrail_id);
-                    assert_eq!(is_so, (Some(Nano::micros(view.limit_wanted(now).micros())), &under), "{grant:?}");
+                    assert_eq!(
+                        is_so,
+                        (Some(Nano::micros(view.limit_wanted(now).micros())), &under),
+                        "{grant:?}"
+                    );
                 }
             }
         }
@@ -400,7 +606,10 @@ impl Campus {
 
     /// Whether the key of this hash works.
     pub fn is_on(&self, key: &str) -> bool {
-        self.provider().keys().iter().any(|known| known.hash == key && !known.disabled && !known.deleted)
+        self.provider()
+            .keys()
+            .iter()
+            .any(|known| known.hash == key && !known.disabled && !known.deleted)
     }
 
     pub async fn run(&self, function: FunctionName, input: Value) -> Result<Value, InvokeError> {
@@ -414,12 +623,16 @@ impl Campus {
     /// A minute later, the console's work of that minute.
     pub async fn work(&self) -> Value {
         self.clock.advance(SignedDuration::from_secs(61)).unwrap();
-        self.run(FunctionName::Console, json!({"task": "work"})).await.unwrap()
+        self.run(FunctionName::Console, json!({"task": "work"}))
+            .await
+            .unwrap()
     }
 
     /// The hourly check.
     pub async fn look(&self) -> Value {
-        self.run(FunctionName::ThresholdAlerts, json!({"task": "watch"})).await.unwrap()
+        self.run(FunctionName::ThresholdAlerts, json!({"task": "watch"}))
+            .await
+            .unwrap()
     }
 
     /// Runs the stream, the work and the sending of mail until nothing is due.
@@ -433,36 +646,66 @@ impl Campus {
     }
 
     pub async fn pass_minutes(&self, minutes: i64) {
-        self.schedules.advance(SignedDuration::from_mins(minutes)).await.unwrap();
+        self.schedules
+            .advance(SignedDuration::from_mins(minutes))
+            .await
+            .unwrap();
         self.settle().await;
     }
 
     /// Asks for a link as the page does.
     pub async fn ask(&self, name: &str) {
-        let asker = Asker { browser: BrowserToken::generate().hash(), sign_on: None };
-        self.table.request_link(address(name).matched(), asker, self.clock.now(), soon()).await.unwrap();
+        let asker = Asker {
+            browser: BrowserToken::generate().hash(),
+            sign_on: None,
+        };
+        self.table
+            .request_link(address(name).matched(), asker, self.clock.now(), soon())
+            .await
+            .unwrap();
     }
 
     /// Sends the mail that is due.
     pub async fn drain(&self) -> Value {
-        self.run(FunctionName::Mail, json!({"task": "drain"})).await.unwrap()
+        self.run(FunctionName::Mail, json!({"task": "drain"}))
+            .await
+            .unwrap()
     }
 
     /// Lets SES report what became of a mail: a `delivery`, a `bounce`, a `complaint`.
     pub async fn report(&self, mail: &Got, event: &str, permanent: bool) {
         let body = json!({"mail": mail.id, "type": event, "permanent": permanent});
-        let post = aws::http().post(format!("{}/events", self.ready.inbox)).json(&body);
+        let post = aws::http()
+            .post(format!("{}/events", self.ready.inbox))
+            .json(&body);
         assert_eq!(post.send().await.unwrap().status(), 200);
     }
 
     /// Notes that mail to somebody comes back.
     pub async fn unreachable(&self, name: &str) {
-        let (address, why, at) = (address(name).matched().clone(), UnreachableReason::Bounced, self.clock.now());
-        self.table.end_mail_to(&[Undeliverable { address, why, marked_at: at }], at, soon()).await.unwrap();
+        let (address, why, at) = (
+            address(name).matched().clone(),
+            UnreachableReason::Bounced,
+            self.clock.now(),
+        );
+        self.table
+            .end_mail_to(
+                &[Undeliverable {
+                    address,
+                    why,
+                    marked_at: at,
+                }],
+                at,
+                soon(),
+            )
+            .await
+            .unwrap();
     }
 
     pub fn minutes(&self, minutes: i64) {
-        self.clock.advance(SignedDuration::from_mins(minutes)).unwrap();
+        self.clock
+            .advance(SignedDuration::from_mins(minutes))
+            .unwrap();
     }
 
     pub fn hours(&self, hours: i64) {
@@ -487,7 +730,9 @@ impl Campus {
             contents: Contents::parse(&mail.raw),
             id: mail.id,
         }));
-        let (mut meant, rest): (Vec<_>, Vec<_>) = received.drain(..).partition(|mail| are_meant(&mail.contents));
+        let (mut meant, rest): (Vec<_>, Vec<_>) = received
+            .drain(..)
+            .partition(|mail| are_meant(&mail.contents));
         *received = rest;
         meant.sort_by(|one, other| one.to.cmp(&other.to));
         meant
@@ -495,11 +740,19 @@ impl Campus {
 
     /// The subjects of the mails of this kind since the last call, by recipient.
     pub fn subjects(&self, kind: &str) -> Vec<String> {
-        self.mails(kind).into_iter().map(|mail| mail.contents.subject).collect()
+        self.mails(kind)
+            .into_iter()
+            .map(|mail| mail.contents.subject)
+            .collect()
     }
 
     pub async fn job(&self, kind: &str) -> Option<Job> {
-        self.table.jobs(&self.programme).await.unwrap().into_iter().find(|job| job.work.kind() == kind)
+        self.table
+            .jobs(&self.programme)
+            .await
+            .unwrap()
+            .into_iter()
+            .find(|job| job.work.kind() == kind)
     }
 
     pub fn raw(&self) -> RawTable {
@@ -569,11 +822,17 @@ pub fn reports(report: &Value, expected: &Value) {
 
 /// Names of people with these numbers, such as `s007`.
 pub fn name_people(numbers: Range<usize>) -> Vec<&'static str> {
-    numbers.map(|number| &*format!("s{number:03}").leak()).collect()
+    numbers
+        .map(|number| &*format!("s{number:03}").leak())
+        .collect()
 }
 
 /// The address of a name.
 pub fn address(name: &str) -> EmailAddress {
-    let text = if name.contains('@') { name.to_owned() } else { format!("{name}@example.edu") };
+    let text = if name.contains('@') {
+        name.to_owned()
+    } else {
+        format!("{name}@example.edu")
+    };
     EmailAddress::parse(&text).unwrap()
 }

@@ -1,7 +1,10 @@
-//! The harness of the black-box tests: stacks, visitors, acts on the table, and the invariants. Which calls
-//! fail, and how, is left to the fault layer (`crate::faults`).
+//! The harness of the black-box tests: stacks, visitors, acts on the table, and the invariants.
+//! Which calls fail, and how, is left to the fault layer (`crate::faults`).
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should say where"
+)]
 
 pub mod aws;
 pub mod binary;

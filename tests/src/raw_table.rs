@@ -1,5 +1,5 @@
-//! A table as raw items, read and written past the fault layer and the store. What the items mean is left to
-//! `invariants`.
+//! A table as raw items, read and written past the fault layer and the store. What the items mean
+//! is left to `invariants`.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
@@ -28,12 +28,21 @@ impl RawTable {
             .http_client(aws_smithy_http_client::Builder::new().build_http())
             .endpoint_url(origin)
             .build();
-        RawTable { client: Client::from_conf(config), name: name.to_owned() }
+        RawTable {
+            client: Client::from_conf(config),
+            name: name.to_owned(),
+        }
     }
 
     /// Puts an item without a condition.
     pub async fn put(&self, item: Item) {
-        self.client.put_item().table_name(&self.name).set_item(Some(item)).send().await.unwrap();
+        self.client
+            .put_item()
+            .table_name(&self.name)
+            .set_item(Some(item))
+            .send()
+            .await
+            .unwrap();
     }
 
     /// Puts a value as the item that the store would write.
@@ -43,13 +52,23 @@ impl RawTable {
 
     pub async fn delete(&self, pk: &str, sk: &str) {
         let text = |text: &str| AttributeValue::S(text.to_owned());
-        let delete = self.client.delete_item().table_name(&self.name).key("pk", text(pk)).key("sk", text(sk));
+        let delete = self
+            .client
+            .delete_item()
+            .table_name(&self.name)
+            .key("pk", text(pk))
+            .key("sk", text(sk));
         delete.send().await.unwrap();
     }
 
     /// Every item of the table, in which nothing may be written meanwhile.
     pub async fn items(&self) -> Vec<Item> {
-        let scan = self.client.scan().table_name(&self.name).consistent_read(true).into_paginator();
+        let scan = self
+            .client
+            .scan()
+            .table_name(&self.name)
+            .consistent_read(true)
+            .into_paginator();
         scan.items().send().collect::<Result<_, _>>().await.unwrap()
     }
 }

@@ -1,4 +1,5 @@
-//! A whole stack in this process, in memory, for one test. It is judged once, by the end that the test gives it.
+//! A whole stack in this process, in memory, for one test. It is judged once, by the end that the
+//! test gives it.
 
 use std::ops::Deref;
 use std::panic::Location;
@@ -18,7 +19,8 @@ use crate::invariants::{Answers, Places, RawTable, Watch};
 use crate::permissions;
 
 pub const ADMIN: &str = "admin@example.edu";
-/// Where a stack's clock stands at first, so that no test depends on the hour, the day or the month in which it starts.
+/// Where a stack's clock stands at first, so that no test depends on the hour, the day or the month
+/// in which it starts.
 const BEGINS: &str = "2026-11-10T09:30:00Z";
 const ON_ITS_WAY: Duration = Duration::from_secs(10);
 
@@ -32,16 +34,26 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// A stack as these options describe it, whose schedules run when the test says so and never by themselves.
+    /// A stack as these options describe it, whose schedules run when the test says so and never by
+    /// themselves.
     pub async fn start(options: Options) -> Stack {
         let gate = Gate::default();
-        let stack = local::Stack::start(Options { between: Some(Arc::new(gate.clone())), ..options }).await.unwrap();
+        let stack = local::Stack::start(Options {
+            between: Some(Arc::new(gate.clone())),
+            ..options
+        })
+        .await
+        .unwrap();
         stack.schedules.stop().await;
-        Stack { running: Some(stack), answers: Answers::default(), gate }
+        Stack {
+            running: Some(stack),
+            answers: Answers::default(),
+            gate,
+        }
     }
 
-    /// Ends a stack in which nothing went wrong: the invariants hold, no function logged an error, every event found its function,
-    /// and every planned fault happened.
+    /// Ends a stack in which nothing went wrong: the invariants hold, no function logged an error,
+    /// every event found its function, and every planned fault happened.
     #[track_caller]
     pub fn finish(self) -> impl Future<Output = ()> {
         self.end(true, true)
@@ -63,7 +75,8 @@ impl Stack {
     fn end(mut self, is_clean: bool, is_judged: bool) -> impl Future<Output = ()> {
         let caller = Location::caller();
         async move {
-            // The stream is delivered first, so that its effects are judged too. An event that is retried without end is not waited for.
+            // The stream is delivered first, so that its effects are judged too. An event that is
+            // retried without end is not waited for.
             if !self.pump.is_stopped() {
                 let _ = tokio::time::timeout(ON_ITS_WAY, self.pump.drained()).await;
             }
@@ -75,19 +88,35 @@ impl Stack {
                 wrong.extend(watch(&self).violations(false).await);
             }
             let ended = self.running.take().unwrap().stop().await;
-            assert!(wrong.is_empty(), "the stack that ends at {caller} leaves\n{}", wrong.join("\n"));
+            assert!(
+                wrong.is_empty(),
+                "the stack that ends at {caller} leaves\n{}",
+                wrong.join("\n")
+            );
             ended.unwrap();
         }
     }
 
-    /// What the functions logged as an error, the events that none of them accepted, and the faults that no call met.
+    /// What the functions logged as an error, the events that none of them accepted, and the faults
+    /// that no call met.
     fn went_wrong(&self) -> Vec<String> {
         let is_error = |text: &str| text.contains("\"ERROR\"") || text.contains("panicked");
-        let lines = self.logs.all().into_iter().filter(|line| is_error(&line.text));
-        let errors = lines.map(|line| format!("an error of {}: {}", line.function.as_str(), line.text));
+        let lines = self
+            .logs
+            .all()
+            .into_iter()
+            .filter(|line| is_error(&line.text));
+        let errors =
+            lines.map(|line| format!("an error of {}: {}", line.function.as_str(), line.text));
         let letters = self.pump.dead_letters().all().unwrap();
-        let letters = letters.into_iter().map(|letter| format!("a dead letter: {letter:?}"));
-        let faults = self.gate.unfired().into_iter().map(|fault| format!("a planned fault that no call met: {fault}"));
+        let letters = letters
+            .into_iter()
+            .map(|letter| format!("a dead letter: {letter:?}"));
+        let faults = self
+            .gate
+            .unfired()
+            .into_iter()
+            .map(|fault| format!("a planned fault that no call met: {fault}"));
         errors.chain(letters).chain(faults).collect()
     }
 }
@@ -147,11 +176,31 @@ pub fn begins() -> Moment {
 
 /// A stack in memory with the functions in this process.
 pub async fn of(setup: Setup<'_>) -> Stack {
-    let admins = setup.admins.iter().map(|admin| EmailAddress::parse(admin).unwrap()).collect();
+    let admins = setup
+        .admins
+        .iter()
+        .map(|admin| EmailAddress::parse(admin).unwrap())
+        .collect();
     let options = Options::new(listen(0).await.unwrap(), admins);
     let mail_events = setup.mail_events.map(str::to_owned);
-    let Setup { waits, at, spend_at, files, sign_on, .. } = setup;
-    Stack::start(Options { waits, begins_at: Some(at), mail_events, spend_at, files, sign_on, ..options }).await
+    let Setup {
+        waits,
+        at,
+        spend_at,
+        files,
+        sign_on,
+        ..
+    } = setup;
+    Stack::start(Options {
+        waits,
+        begins_at: Some(at),
+        mail_events,
+        spend_at,
+        files,
+        sign_on,
+        ..options
+    })
+    .await
 }
 
 /// A watch on everything of a stack that can be observed.

@@ -12,10 +12,16 @@ use crate::seeds::sample;
 /// The invocation dies before or after the call's effect.
 pub const KILLS: &[Fault] = &[Fault::KillAfter, Fault::KillBefore];
 /// It dies, or is not answered, or is refused.
-pub const FAULTS: &[Fault] = &[Fault::KillAfter, Fault::LoseAnswer, Fault::KillBefore, Fault::Status(503)];
+pub const FAULTS: &[Fault] = &[
+    Fault::KillAfter,
+    Fault::LoseAnswer,
+    Fault::KillBefore,
+    Fault::Status(503),
+];
 
-/// An act that is played without a fault first, and then with each fault on a stack of its own. Afterwards it is mended and judged,
-/// and what is left must be what the act leaves without a fault, or, unless the act says that it was done, what is left without it.
+/// An act that is played without a fault first, and then with each fault on a stack of its own.
+/// Afterwards it is mended and judged, and what is left must be what the act leaves without a
+/// fault, or, unless the act says that it was done, what is left without it.
 pub struct Sweep<Scene, Act, Mend, Left> {
     pub name: &'static str,
     /// A campus, and what the act needs of it: a browser, an open page.
@@ -40,7 +46,9 @@ where
     Left: AsyncFn(&Campus, &T) -> L,
     L: PartialEq + Debug,
 {
-    let Sweep { name, of, verdicts, .. } = sweep;
+    let Sweep {
+        name, of, verdicts, ..
+    } = sweep;
     let undone = OnceCell::new();
     let left_undone = async || {
         let (campus, thing) = (sweep.scene)().await;
@@ -52,7 +60,10 @@ where
     let (calls, done) = {
         let (campus, thing) = (sweep.scene)().await;
         let before = campus.gate.calls().len();
-        assert!((sweep.act)(&campus, &thing).await, "{name}: it is not done where nothing fails");
+        assert!(
+            (sweep.act)(&campus, &thing).await,
+            "{name}: it is not done where nothing fails"
+        );
         let mut calls = campus.gate.calls().split_off(before);
         calls.retain(|made| made.function == of);
         (sweep.mend)(&campus, &thing).await;
@@ -64,27 +75,45 @@ where
     let (mut played, mut unmet) = (0, 0);
     for (number, verdict) in cases(&calls, verdicts) {
         let (campus, thing) = (sweep.scene)().await;
-        let rule = campus.gate.at(Matcher::call("*").of(of).nth(number as u64 + 1), verdict);
+        let rule = campus
+            .gate
+            .at(Matcher::call("*").of(of).nth(number as u64 + 1), verdict);
         let says_done = (sweep.act)(&campus, &thing).await;
         campus.gate.lift(rule);
-        let tell = format!("{name}: {verdict:?} at call {}, {}", number + 1, calls[number].name);
+        let tell = format!(
+            "{name}: {verdict:?} at call {}, {}",
+            number + 1,
+            calls[number].name
+        );
         played += 1;
         unmet += usize::from(!campus.gate.unfired().is_empty());
         campus.judged().await;
         (sweep.mend)(&campus, &thing).await;
         let left = (sweep.left)(&campus, &thing).await;
-        let is_right = left == done || (!says_done && left == *undone.get_or_init(&left_undone).await);
-        assert!(is_right, "{tell}, done: {says_done}; what is left differs: {}", difference(&done, &left));
+        let is_right =
+            left == done || (!says_done && left == *undone.get_or_init(&left_undone).await);
+        assert!(
+            is_right,
+            "{tell}, done: {says_done}; what is left differs: {}",
+            difference(&done, &left)
+        );
         campus.finish_faulted().await;
     }
     // The number of calls that run side by side varies by a few, so the last ones may not come.
-    assert!(unmet * 4 <= played, "{name}: {unmet} of {played} faults met no call");
+    assert!(
+        unmet * 4 <= played,
+        "{name}: {unmet} of {played} faults met no call"
+    );
 }
 
 /// The lines that only one of two has, or has more often.
 fn difference(one: &impl Debug, other: &impl Debug) -> String {
     let (one, other) = (format!("{one:#?}"), format!("{other:#?}"));
-    format!("\n{}\nthere is\n{}", only_in(&one, &other), only_in(&other, &one))
+    format!(
+        "\n{}\nthere is\n{}",
+        only_in(&one, &other),
+        only_in(&other, &one)
+    )
 }
 
 /// The lines of a text that another has not, or not as often.
@@ -100,8 +129,9 @@ fn only_in(text: &str, other: &str) -> String {
     only.join("\n")
 }
 
-/// The calls that fail, by their place, and how: in `long` each, in `cargo test` a read in the middle and a few writes with alternating
-/// verdicts. What does not answer a read has one form: no answer.
+/// The calls that fail, by their place, and how: in `long` each, in `cargo test` a read in the
+/// middle and a few writes with alternating verdicts. What does not answer a read has one form: no
+/// answer.
 fn cases(calls: &[Call], verdicts: &[Fault]) -> Vec<(usize, Fault)> {
     const FEW: usize = 4;
     let has_effect = |number: &usize| calls[*number].name.has_effect();
@@ -109,6 +139,8 @@ fn cases(calls: &[Call], verdicts: &[Fault]) -> Vec<(usize, Fault)> {
     let middle = reads.len() / 2;
     reads.rotate_left(middle);
     let reads = reads.into_iter().map(|number| (number, verdicts[0]));
-    let writes = writes.iter().flat_map(|number| verdicts.iter().map(|verdict| (*number, *verdict)));
+    let writes = writes
+        .iter()
+        .flat_map(|number| verdicts.iter().map(|verdict| (*number, *verdict)));
     [sample(reads, 1), sample(writes, FEW)].concat()
 }

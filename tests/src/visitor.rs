@@ -1,5 +1,5 @@
-//! A visitor for tests: an action that fails ends the test and shows the page. What a page must say is left to
-//! the test.
+//! A visitor for tests: an action that fails ends the test and shows the page. What a page must say
+//! is left to the test.
 
 use std::ops::Deref;
 
@@ -16,12 +16,17 @@ pub struct Visitor(visitor::Visitor);
 pub struct Page(visitor::Page);
 
 impl Visitor {
-    /// A new browser, without any cookie, whose answers are noted for the check of what functions may say.
+    /// A new browser, without any cookie, whose answers are noted for the check of what functions
+    /// may say.
     pub fn new(origin: &str, answers: Answers) -> Visitor {
         let note = move |page: &visitor::Page| {
             answers.note(format!("{} {:?}\n{}", page.status, page.headers, page.body));
         };
-        Visitor(visitor::Visitor::new(origin, origin).unwrap().noted_by(note))
+        Visitor(
+            visitor::Visitor::new(origin, origin)
+                .unwrap()
+                .noted_by(note),
+        )
     }
 
     /// Opens a page, and sends its form with this action.

@@ -19,11 +19,35 @@ async fn every_page_has_its_headers() {
         ("cross-origin-opener-policy", "same-origin"),
         ("permissions-policy", "camera=()"),
     ] {
-        assert!(start.header(name).unwrap().contains(part), "{name}: {:?}", start.header(name));
+        assert!(
+            start.header(name).unwrap().contains(part),
+            "{name}: {:?}",
+            start.header(name)
+        );
     }
-    assert_eq!(start.header("strict-transport-security"), None, "this origin is not https");
-    assert!(campus.browser().get("/nothing/here").await.expect(404).alert().is_some());
-    assert!(campus.browser().post("/console/programmes", &[]).await.expect(401).alert().is_some());
+    assert_eq!(
+        start.header("strict-transport-security"),
+        None,
+        "this origin is not https"
+    );
+    assert!(
+        campus
+            .browser()
+            .get("/nothing/here")
+            .await
+            .expect(404)
+            .alert()
+            .is_some()
+    );
+    assert!(
+        campus
+            .browser()
+            .post("/console/programmes", &[])
+            .await
+            .expect(401)
+            .alert()
+            .is_some()
+    );
     campus.finish().await;
 }
 
@@ -31,31 +55,69 @@ async fn every_page_has_its_headers() {
 async fn every_task_is_answered_and_no_other() {
     let campus = Campus::open().await;
     let report = campus.sync().await;
-    let seen = (&report["keys_listed"], &report["complete"], &report["account_balance_usd"]);
-    assert_eq!(seen, (&json!(0), &json!(true), &json!("1000.000000")), "{report}");
+    let seen = (
+        &report["keys_listed"],
+        &report["complete"],
+        &report["account_balance_usd"],
+    );
+    assert_eq!(
+        seen,
+        (&json!(0), &json!(true), &json!("1000.000000")),
+        "{report}"
+    );
     for (function, task, answer) in [
-        (FunctionName::UsageSync, "resume", json!({"skipped": "nothing to begin"})),
-        (FunctionName::UsageSync, "rotate", json!({"skipped": "nothing pending"})),
-        (FunctionName::Console, "work", json!({"settled": 0, "put_off": 0})),
-        (FunctionName::Mail, "drain", json!({"sent": 0, "dropped": 0, "put_off": 0, "failed": 0, "waiting": 0})),
+        (
+            FunctionName::UsageSync,
+            "resume",
+            json!({"skipped": "nothing to begin"}),
+        ),
+        (
+            FunctionName::UsageSync,
+            "rotate",
+            json!({"skipped": "nothing pending"}),
+        ),
+        (
+            FunctionName::Console,
+            "work",
+            json!({"settled": 0, "put_off": 0}),
+        ),
+        (
+            FunctionName::Mail,
+            "drain",
+            json!({"sent": 0, "dropped": 0, "put_off": 0, "failed": 0, "waiting": 0}),
+        ),
         (
             FunctionName::ThresholdAlerts,
             "watch",
             json!({"programmes": 0, "crossings": 0, "alarms": 0, "digests": 0, "statements": 0}),
         ),
-        (FunctionName::ThresholdAlerts, "digest", json!({"digests": 0, "left": 0, "failed": []})),
+        (
+            FunctionName::ThresholdAlerts,
+            "digest",
+            json!({"digests": 0, "left": 0, "failed": []}),
+        ),
     ] {
-        assert_eq!(campus.run(function, json!({ "task": task })).await, Ok(answer), "{function} {task}");
+        assert_eq!(
+            campus.run(function, json!({ "task": task })).await,
+            Ok(answer),
+            "{function} {task}"
+        );
     }
     for (function, event) in [
         (FunctionName::Mail, json!({"task": "dance"})),
         (FunctionName::Mail, json!({"task": "work"})),
         (FunctionName::UsageSync, json!(null)),
         (FunctionName::UsageSync, json!({"Records": []})),
-        (FunctionName::UsageSync, json!({"source": "aws.ec2", "detail-type": "EC2 Instance", "detail": {}})),
+        (
+            FunctionName::UsageSync,
+            json!({"source": "aws.ec2", "detail-type": "EC2 Instance", "detail": {}}),
+        ),
     ] {
         let failed = campus.run(function, event.clone()).await;
-        assert!(matches!(failed, Err(InvokeError::Failed(_))), "{function} {event}: {failed:?}");
+        assert!(
+            matches!(failed, Err(InvokeError::Failed(_))),
+            "{function} {event}: {failed:?}"
+        );
     }
     assert!(campus.has_logged("this is no event for the function mail"));
     campus.finish_faulted().await;

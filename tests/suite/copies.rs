@@ -1,4 +1,5 @@
-//! Backup of a folder in which a bundle runs, and the new folder that is made from it: a copy, which recovers what was claimed since.
+//! Backup of a folder in which a bundle runs, and the new folder that is made from it: a copy,
+//! which recovers what was claimed since.
 
 use std::fs;
 use std::path::Path;
@@ -17,18 +18,29 @@ use futures_util::future::join_all;
 use jiff::SignedDuration;
 
 async fn in_folder(folder: &Folder, begins_at: Moment) -> Stack {
-    let options = Options::new(listen(0).await.unwrap(), vec![EmailAddress::parse(ADMIN).unwrap()]);
-    Stack::start(Options { files: Some(folder.files()), begins_at: Some(begins_at), ..options }).await
+    let options = Options::new(
+        listen(0).await.unwrap(),
+        vec![EmailAddress::parse(ADMIN).unwrap()],
+    );
+    Stack::start(Options {
+        files: Some(folder.files()),
+        begins_at: Some(begins_at),
+        ..options
+    })
+    .await
 }
 
 fn names_in(folder: &Path) -> Vec<String> {
-    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let names = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut names: Vec<String> = names.collect();
     names.sort();
     names
 }
 
-/// Of thirty students ten have keys, ten claim while the folder is copied, and ten claim afterwards. The provider knows them all.
+/// Of thirty students ten have keys, ten claim while the folder is copied, and ten claim
+/// afterwards. The provider knows them all.
 #[tokio::test]
 async fn a_backup_amid_claims_recovers() {
     let place = tempfile::tempdir().unwrap();
@@ -40,18 +52,29 @@ async fn a_backup_amid_claims_recovers() {
     campus.students(&names[..10]).await;
     campus.keys().await;
     campus.students(&names).await;
-    // No mail is sent from here on: the built-in provider's state, which is copied later, has the inbox too.
+    // No mail is sent from here on: the built-in provider's state, which is copied later, has the
+    // inbox too.
     campus.pump.stop().await;
     let claim = async |names: &[&str]| {
-        join_all(names.iter().map(async |name| campus.reveal(&campus.student(name).await).await)).await
+        join_all(
+            names
+                .iter()
+                .map(async |name| campus.reveal(&campus.student(name).await).await),
+        )
+        .await
     };
     // The copy is made while one claim has its key at the provider and nowhere else.
-    let held = campus.gate.hold_answers(Matcher::call("provider:POST /keys").of(Claim).nth(5));
+    let held = campus
+        .gate
+        .hold_answers(Matcher::call("provider:POST /keys").of(Claim).nth(5));
     let now = campus.clock.now();
     let copied = async {
         held.arrived().await;
         let (data, copies) = (at("data"), at("copies"));
-        let copy = tokio::task::spawn_blocking(move || backup(&data, &copies, now)).await.unwrap().unwrap();
+        let copy = tokio::task::spawn_blocking(move || backup(&data, &copies, now))
+            .await
+            .unwrap()
+            .unwrap();
         drop(held);
         copy
     };
@@ -73,7 +96,11 @@ async fn a_backup_amid_claims_recovers() {
     let late = campus.student("late").await;
     campus.press(&late, "reveal").await.expect(503);
     let report = campus.sync().await;
-    assert_eq!((&report["complete"], &report["orphans_disabled"]), (&true.into(), &0.into()), "{report}");
+    assert_eq!(
+        (&report["complete"], &report["orphans_disabled"]),
+        (&true.into(), &0.into()),
+        "{report}"
+    );
     campus.reveal(&late).await;
     campus.work().await;
     let names: Vec<&str> = ["late"].into_iter().chain(names).collect();
@@ -88,8 +115,17 @@ async fn copies_go_after_35_days() {
     let (data, copies) = (place.path().join("data"), place.path().join("copies"));
     let folder = Folder::open(&data, Kind::Serve).unwrap();
     in_folder(&folder, stack::begins()).await.finish().await;
-    let kept = ["bursar-20261026T235959Z", "bursar-20261026T120000Z.aB3x", "bursar-2026", "notes", "bursar-2026-10-01"];
-    for name in kept.iter().chain(&["bursar-20261025T235959Z", "bursar-20250101T000000Z.Xyz"]) {
+    let kept = [
+        "bursar-20261026T235959Z",
+        "bursar-20261026T120000Z.aB3x",
+        "bursar-2026",
+        "notes",
+        "bursar-2026-10-01",
+    ];
+    for name in kept
+        .iter()
+        .chain(&["bursar-20261025T235959Z", "bursar-20250101T000000Z.Xyz"])
+    {
         fs::create_dir_all(copies.join(name)).unwrap();
         fs::write(copies.join(name).join("table.db"), "").unwrap();
     }

@@ -1,4 +1,5 @@
-//! The test to begin a new one from: a student spends most of a cap, is told so, and gets a new key for the rest.
+//! The test to begin a new one from: a student spends most of a cap, is told so, and gets a new key
+//! for the rest.
 
 use bursar_core::domain::values::money::Usd;
 use bursar_tests::campus::Campus;
@@ -6,7 +7,11 @@ use bursar_tests::campus::Campus;
 #[tokio::test]
 async fn a_student_is_told_of_a_cap_and_replaces_the_key() {
     let mut campus = Campus::open().await;
-    campus.programme("CS pilot", |settings| settings.allowance.cap = Usd::from_dollars(5)).await;
+    campus
+        .programme("CS pilot", |settings| {
+            settings.allowance.cap = Usd::from_dollars(5);
+        })
+        .await;
     campus.students_with_keys(&["ada", "bob"]).await;
     campus.spend("ada", "4.50");
     campus.sync().await;

@@ -1,4 +1,5 @@
-//! Changes of guardrails by hand at the provider. The sync reports them, and restores what is the product's.
+//! Changes of guardrails by hand at the provider. The sync reports them, and restores what is the
+//! product's.
 
 use bursar_tests::aws;
 use bursar_tests::campus::reports;
@@ -14,7 +15,12 @@ async fn a_changed_guardrail_is_told_its_rules_again() {
     let url = format!("{}/guardrails/{made}", campus.ready.provider);
     let management = aws::management_key(&campus.ready).await;
     let rules = async || {
-        let answer = aws::http().get(&url).bearer_auth(&management).send().await.unwrap();
+        let answer = aws::http()
+            .get(&url)
+            .bearer_auth(&management)
+            .send()
+            .await
+            .unwrap();
         let mut rules = answer.json::<Value>().await.unwrap()["data"].take();
         rules.as_object_mut().unwrap().remove("updated_at");
         rules
@@ -29,20 +35,36 @@ async fn a_changed_guardrail_is_told_its_rules_again() {
         json!({"enable_paid_model_training": true}),
         json!({"name": "mine"}),
     ] {
-        let patch = aws::http().patch(&url).bearer_auth(&management).json(&drift);
+        let patch = aws::http()
+            .patch(&url)
+            .bearer_auth(&management)
+            .json(&drift);
         assert_eq!(patch.send().await.unwrap().status(), 200, "{drift}");
         assert_ne!(rules().await, rules_before, "{drift}");
         // What is listed at the instant of an answer may be from before it.
         assert_eq!(campus.sync().await["problems"], json!([]), "{drift}");
         campus.minutes(1);
-        let rule = campus.gate.at(Matcher::call("provider:PATCH /guardrails/{id}").every(), Fault::Status(400));
+        let rule = campus.gate.at(
+            Matcher::call("provider:PATCH /guardrails/{id}").every(),
+            Fault::Status(400),
+        );
         let report = campus.sync().await;
-        assert!(problems(&report).contains("was not told its rules"), "{report}");
+        assert!(
+            problems(&report).contains("was not told its rules"),
+            "{report}"
+        );
         campus.gate.lift(rule);
         campus.minutes(2);
         let report = campus.sync().await;
-        assert_eq!((&report["complete"], rules().await), (&json!(true), rules_before.clone()), "{drift}: {report}");
-        assert!(problems(&report).contains("had other rules at the provider"), "{drift}: {report}");
+        assert_eq!(
+            (&report["complete"], rules().await),
+            (&json!(true), rules_before.clone()),
+            "{drift}: {report}"
+        );
+        assert!(
+            problems(&report).contains("had other rules at the provider"),
+            "{drift}: {report}"
+        );
         let report = campus.sync().await;
         reports(&report, &json!({"complete": true, "problems": []}));
     }
@@ -66,12 +88,19 @@ async fn a_deleted_guardrail_is_made_again() {
     // The sync sees it by itself.
     let first = deleted().await;
     let report = campus.sync().await;
-    assert!(report["complete"] == true && problems(&report).contains("was made again"), "{report}");
+    assert!(
+        report["complete"] == true && problems(&report).contains("was made again"),
+        "{report}"
+    );
     campus.judged_after_sync().await;
     campus.work().await;
     let second = campus.guardrail().await.unwrap().id;
     assert_ne!(first, second);
-    assert_eq!(campus.key("ada").guardrail_id, Some(second.clone()), "put under it by a job");
+    assert_eq!(
+        campus.key("ada").guardrail_id,
+        Some(second.clone()),
+        "put under it by a job"
+    );
     let report = campus.sync().await;
     reports(&report, &json!({"complete": true, "problems": []}));
     // A claim sees it first.

@@ -26,8 +26,12 @@ async fn whichever_function_is_first_makes_the_deployment() {
             UsageSync => drop(campus.sync().await),
             _ => drop(campus.reveal(&ada).await),
         }
-        assert!(campus.table.get(Meta::key_of()).await.unwrap().is_some(), "{first}");
-        // What the end of each stack is held by is seen: the calls of each function, by their parts.
+        assert!(
+            campus.table.get(Meta::key_of()).await.unwrap().is_some(),
+            "{first}"
+        );
+        // What the end of each stack is held by is seen: the calls of each function, by their
+        // parts.
         let put = Used {
             function: first,
             action: "dynamodb:PutItem".to_owned(),
@@ -39,8 +43,8 @@ async fn whichever_function_is_first_makes_the_deployment() {
     campus.finish().await;
 }
 
-/// Whoever may write a session, or the link or code that makes one, can be anybody; and what a programme allows, and who is an admin, is
-/// the console's to write.
+/// Whoever may write a session, or the link or code that makes one, can be anybody; and what a
+/// programme allows, and who is an admin, is the console's to write.
 #[test]
 fn who_never_signs_in_forges_none() {
     let address = EmailAddress::parse("ada@example.edu").unwrap();
@@ -49,7 +53,12 @@ fn who_never_signs_in_forges_none() {
         Link::key_of(&LinkToken::generate().hash()).pk.clone(),
         Session::key_of(&SessionToken::generate().hash()).pk.clone(),
     ];
-    for (function, may) in [(Claim, true), (Console, true), (UsageSync, false), (ThresholdAlerts, false)] {
+    for (function, may) in [
+        (Claim, true),
+        (Console, true),
+        (UsageSync, false),
+        (ThresholdAlerts, false),
+    ] {
         for key in &keys {
             let put = Used {
                 function,
@@ -60,7 +69,13 @@ fn who_never_signs_in_forges_none() {
             assert_eq!(is_allowed(&put), may, "{put:?}");
         }
     }
-    let alone = [(Console, true), (UsageSync, false), (ThresholdAlerts, false), (Mail, false), (Claim, false)];
+    let alone = [
+        (Console, true),
+        (UsageSync, false),
+        (ThresholdAlerts, false),
+        (Mail, false),
+        (Claim, false),
+    ];
     for (function, may) in alone {
         for key in ["PROGRAMMES", "ADMINS"] {
             let put = Used {
@@ -88,9 +103,17 @@ fn mail_writes_stages_alone() {
     ] {
         let attributes = ["pk", "sk", attribute].map(str::to_owned).into();
         let on = Some(("", partition.to_owned()));
-        let update = Used { function: Mail, action: "dynamodb:UpdateItem".to_owned(), on, attributes };
+        let update = Used {
+            function: Mail,
+            action: "dynamodb:UpdateItem".to_owned(),
+            on,
+            attributes,
+        };
         assert_eq!(is_allowed(&update), may, "{update:?}");
-        let put = Used { action: "dynamodb:PutItem".to_owned(), ..update };
+        let put = Used {
+            action: "dynamodb:PutItem".to_owned(),
+            ..update
+        };
         assert!(!is_allowed(&put), "{put:?}");
     }
 }

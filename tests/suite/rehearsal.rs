@@ -36,7 +36,13 @@ async fn a_rehearsal_goes_the_whole_way() {
     world.hands.lose("health");
     let options = world.options(NOTHING);
     let (_, second) = tokio::join!(world.rehearse(NOTHING), rehearse(&options));
-    assert!(second.err().unwrap().to_string().starts_with("another rehearsal runs"));
+    assert!(
+        second
+            .err()
+            .unwrap()
+            .to_string()
+            .starts_with("another rehearsal runs")
+    );
     // Of three tries for a code the last is right, and the provider has hiccups.
     world.hands.lose("two codes");
     for (call, fault) in [
@@ -44,7 +50,10 @@ async fn a_rehearsal_goes_the_whole_way() {
         ("provider:POST /chat/completions", Fault::Status(503)),
         ("provider:GET /key", Fault::Status(429)),
     ] {
-        world.hands.gate.at(Matcher::call(call).of_instance(FunctionName::Claim, 99), fault);
+        world.hands.gate.at(
+            Matcher::call(call).of_instance(FunctionName::Claim, 99),
+            fault,
+        );
     }
     let report = world.rehearse(NOTHING).await;
     assert_eq!(report.failed(), None, "{report}");
@@ -58,13 +67,26 @@ async fn a_rehearsal_goes_the_whole_way() {
         assert!(page.contains(words), "{words}: {page}");
     }
     assert!(!page.contains(ADMIN) && !page.contains("sk-or-"), "{page}");
-    let next_day = || Options { is_next_day: true, ..world.options(NOTHING) };
+    let next_day = || Options {
+        is_next_day: true,
+        ..world.options(NOTHING)
+    };
     // Where links are shut, by a session that was made elsewhere.
     world.hands.pass(SignedDuration::from_mins(2)).await;
-    let with_session = |prompt| Options { takes_session: true, prompt, ..next_day() };
+    let with_session = |prompt| Options {
+        takes_session: true,
+        prompt,
+        ..next_day()
+    };
     let cookie = session_cookie(&world.stack, ADMIN).await;
-    let early = rehearse(&with_session(types(format!("Cookie: front=1; {cookie}")))).await.unwrap();
-    assert_eq!(early.failed().map(|(step, _)| step), Some(Step::FinalReading), "{early}");
+    let early = rehearse(&with_session(types(format!("Cookie: front=1; {cookie}"))))
+        .await
+        .unwrap();
+    assert_eq!(
+        early.failed().map(|(step, _)| step),
+        Some(Step::FinalReading),
+        "{early}"
+    );
     let refused: Prompt = Arc::new(|_| {
         let why = "User: arn:aws:sts::123456789012:assumed-role/Admin/jo@uni.edu is not authorized";
         Box::pin(async move { anyhow::bail!("{why}") })
@@ -72,9 +94,24 @@ async fn a_rehearsal_goes_the_whole_way() {
     let others = session_cookie(&world.stack, "student@example.edu").await;
     let own = types(cookie);
     for (prompt, model, step, words) in [
-        (types(others), MODEL, Step::SignIn, "the session is not of the address in --to"),
-        (types("front=1".to_owned()), MODEL, Step::SignIn, "the front wants its own cookie"),
-        (types("1".to_owned()), MODEL, Step::SignIn, "no Cookie header"),
+        (
+            types(others),
+            MODEL,
+            Step::SignIn,
+            "the session is not of the address in --to",
+        ),
+        (
+            types("front=1".to_owned()),
+            MODEL,
+            Step::SignIn,
+            "the front wants its own cookie",
+        ),
+        (
+            types("1".to_owned()),
+            MODEL,
+            Step::SignIn,
+            "no Cookie header",
+        ),
         (
             refused,
             MODEL,
@@ -87,13 +124,26 @@ async fn a_rehearsal_goes_the_whole_way() {
             Step::Money,
             "take a cheaper --model. See infra/runbook/night.md#the-balance-is-gone",
         ),
-        (own, "meta-llama/llama-3.3-70b-instruct:free", Step::Money, "costs too little"),
+        (
+            own,
+            "meta-llama/llama-3.3-70b-instruct:free",
+            Step::Money,
+            "costs too little",
+        ),
     ] {
-        let options = Options { takes_session: true, prompt, model: model.to_owned(), ..world.options(NOTHING) };
+        let options = Options {
+            takes_session: true,
+            prompt,
+            model: model.to_owned(),
+            ..world.options(NOTHING)
+        };
         let report = rehearse(&options).await.unwrap();
         let page = report.to_string();
         let (failed, _) = report.failed().unwrap();
-        assert!(failed == step && page.contains(words) && !page.contains("jo@uni"), "{page}");
+        assert!(
+            failed == step && page.contains(words) && !page.contains("jo@uni"),
+            "{page}"
+        );
     }
     world.hands.pass(SignedDuration::from_hours(24)).await;
     sync(State(world.hands.clone())).await;
@@ -113,32 +163,92 @@ type Act = (Step, fn(&Hands));
 type Failure = (Step, fn(&Hands), &'static str);
 
 const FAILURES: [Failure; 16] = [
-    (Step::Deployment, |hands| hands.lose("health"), "is not Bursar's"),
-    (Step::SignIn, |hands| hands.break_at("ses:*", FunctionName::Mail), "no code came"),
-    (Step::SignIn, |hands| hands.lose("code"), "/code answered 403"),
-    (Step::FirstSync, |hands| hands.lose("sync"), "/sync answered 500"),
-    (Step::FirstSync, |hands| hands.break_at(LISTING, FunctionName::UsageSync), "no sync was complete"),
+    (
+        Step::Deployment,
+        |hands| hands.lose("health"),
+        "is not Bursar's",
+    ),
+    (
+        Step::SignIn,
+        |hands| hands.break_at("ses:*", FunctionName::Mail),
+        "no code came",
+    ),
+    (
+        Step::SignIn,
+        |hands| hands.lose("code"),
+        "/code answered 403",
+    ),
+    (
+        Step::FirstSync,
+        |hands| hands.lose("sync"),
+        "/sync answered 500",
+    ),
+    (
+        Step::FirstSync,
+        |hands| hands.break_at(LISTING, FunctionName::UsageSync),
+        "no sync was complete",
+    ),
     (Step::Money, Hands::spend_all, "buy credit"),
-    (Step::Programme, |hands| hands.break_at("dynamodb:TransactWriteItems", FunctionName::Console), "answered 503"),
-    (Step::Invitation, |hands| hands.lose("roster"), "the invitation came back"),
-    (Step::Claim, |hands| hands.break_at(MAKE, FunctionName::Claim), "answered 502"),
-    (Step::Spend, Hands::spend_all, "the provider refuses the key: 402"),
-    (Step::SecondSync, |hands| hands.break_at(LISTING, FunctionName::UsageSync), "no sync was complete"),
-    (Step::Alert, |hands| hands.lose("alert"), "the alert is bounced"),
-    (Step::Leak, Hands::half_keep_keys, "it is not so within ten minutes"),
-    (Step::Replacement, |hands| hands.break_at(MAKE, FunctionName::Claim), "answered 502"),
+    (
+        Step::Programme,
+        |hands| hands.break_at("dynamodb:TransactWriteItems", FunctionName::Console),
+        "answered 503",
+    ),
+    (
+        Step::Invitation,
+        |hands| hands.lose("roster"),
+        "the invitation came back",
+    ),
+    (
+        Step::Claim,
+        |hands| hands.break_at(MAKE, FunctionName::Claim),
+        "answered 502",
+    ),
+    (
+        Step::Spend,
+        Hands::spend_all,
+        "the provider refuses the key: 402",
+    ),
+    (
+        Step::SecondSync,
+        |hands| hands.break_at(LISTING, FunctionName::UsageSync),
+        "no sync was complete",
+    ),
+    (
+        Step::Alert,
+        |hands| hands.lose("alert"),
+        "the alert is bounced",
+    ),
+    (
+        Step::Leak,
+        Hands::half_keep_keys,
+        "it is not so within ten minutes",
+    ),
+    (
+        Step::Replacement,
+        |hands| hands.break_at(MAKE, FunctionName::Claim),
+        "answered 502",
+    ),
     (Step::Close, Hands::keep_keys, "the keys are confirmed off"),
-    (Step::Statement, |hands| hands.break_at("dynamodb:*", FunctionName::Console), "answered 503"),
+    (
+        Step::Statement,
+        |hands| hands.break_at("dynamodb:*", FunctionName::Console),
+        "answered 503",
+    ),
 ];
 
-/// Whatever fails, the page says where and why, and the programme is closed, if need be by the next run. With `--nocapture` the pages
-/// can be read.
+/// Whatever fails, the page says where and why, and the programme is closed, if need be by the next
+/// run. With `--nocapture` the pages can be read.
 #[tokio::test]
 async fn each_step_fails_once() {
     for (step, fault, words) in FAILURES {
         let world = World::open().await;
         // The balance is the one of the last sync.
-        let begun = if step == Step::Money { Step::FirstSync } else { step };
+        let begun = if step == Step::Money {
+            Step::FirstSync
+        } else {
+            step
+        };
         let report = world.rehearse((begun, fault)).await;
         let page = report.to_string();
         eprintln!("{page}");
@@ -155,10 +265,17 @@ async fn each_step_fails_once() {
             let again = world.rehearse(NOTHING).await;
             // Whether the programme was made after all is for a person to see.
             let is_unknown = step == Step::Programme;
-            let words = if is_unknown { "look whether it was made" } else { "of an earlier run is closed" };
+            let words = if is_unknown {
+                "look whether it was made"
+            } else {
+                "of an earlier run is closed"
+            };
             let [old, new] = [before, world.state()].map(|file| fs::read(file).unwrap());
             assert_eq!(old == new, is_unknown);
-            assert!(again.is_well() != is_unknown && again.to_string().contains(words), "{again}");
+            assert!(
+                again.is_well() != is_unknown && again.to_string().contains(words),
+                "{again}"
+            );
         }
         let keys = world.hands.provider.keys();
         assert!(keys.iter().all(|key| key.disabled || key.deleted));
@@ -199,7 +316,11 @@ impl World {
         let door = listen(0).await.unwrap();
         // As a function's, so that the fault layer knows what a student's program asks.
         let spend_at = Some(format!("{}/claim/99/api/v1", origin_of(&door).unwrap()));
-        let stack = stack::of(Setup { spend_at, ..Setup::default() }).await;
+        let stack = stack::of(Setup {
+            spend_at,
+            ..Setup::default()
+        })
+        .await;
         let hands = Hands {
             schedules: stack.schedules.clone(),
             settle: stack.settle.clone(),
@@ -212,16 +333,29 @@ impl World {
             completed_at: Arc::default(),
             broken: Arc::default(),
         };
-        tokio::spawn(serve::serve(door, hands.gate.before(hands.provider.router()), pending()));
-        let health = Router::new().route("/health", get(health)).route("/sync", post(sync)).with_state(hands.clone());
-        World { stack, hands, folder: tempfile::tempdir().unwrap(), health: aws::serve(health).await }
+        tokio::spawn(serve::serve(
+            door,
+            hands.gate.before(hands.provider.router()),
+            pending(),
+        ));
+        let health = Router::new()
+            .route("/health", get(health))
+            .route("/sync", post(sync))
+            .with_state(hands.clone());
+        World {
+            stack,
+            hands,
+            folder: tempfile::tempdir().unwrap(),
+            health: aws::serve(health).await,
+        }
     }
 
     fn state(&self) -> PathBuf {
         self.folder.path().join("state.json")
     }
 
-    /// A rehearsal whose waits move the stack's clock, and in which a fault is done as its step begins.
+    /// A rehearsal whose waits move the stack's clock, and in which a fault is done as its step
+    /// begins.
     fn options(&self, (step, fault): Act) -> Options {
         let [waits, types, breaks] = std::array::from_fn(|_| self.hands.clone());
         let origin = self.stack.ready.web.clone();
@@ -241,7 +375,13 @@ impl World {
                 let hands = types.clone();
                 let lost = *hands.lost.lock().unwrap();
                 let is_wrong = lost == "code" || lost == "two codes" && !words.contains("last");
-                Box::pin(async move { Ok(if is_wrong { "AAAA-AAAA-AAAA".to_owned() } else { hands.code().await }) })
+                Box::pin(async move {
+                    Ok(if is_wrong {
+                        "AAAA-AAAA-AAAA".to_owned()
+                    } else {
+                        hands.code().await
+                    })
+                })
             }),
             progress: Arc::new(move |begun| {
                 if begun == step {
@@ -261,10 +401,16 @@ impl Hands {
         self.schedules.advance(duration).await.unwrap();
         self.settle.settle(LIMIT).await.unwrap();
         for mail in self.ses.unread() {
-            let is_lost = Contents::parse(&mail.raw).kind.as_deref() == Some(*self.lost.lock().unwrap());
+            let is_lost =
+                Contents::parse(&mail.raw).kind.as_deref() == Some(*self.lost.lock().unwrap());
             let outcome = if is_lost { "bounce" } else { "delivery" };
             let event = json!({"mail": mail.id, "type": outcome, "permanent": true});
-            let told = aws::http().post(format!("{}/events", self.inbox)).json(&event).send().await.unwrap();
+            let told = aws::http()
+                .post(format!("{}/events", self.inbox))
+                .json(&event)
+                .send()
+                .await
+                .unwrap();
             assert_eq!(told.status(), 200);
         }
     }
@@ -274,7 +420,9 @@ impl Hands {
         self.settle.settle(LIMIT).await.unwrap();
         let mut mails = self.ses.mails_to(ADMIN).into_iter().rev();
         let code = |text: String| Some(text.split_once("Code: ")?.1.lines().next()?.to_owned());
-        mails.find_map(|mail| code(Contents::parse(&mail.raw).text?)).unwrap_or_default()
+        mails
+            .find_map(|mail| code(Contents::parse(&mail.raw).text?))
+            .unwrap_or_default()
     }
 
     /// Leaves the account no money.
@@ -284,7 +432,11 @@ impl Hands {
 
     /// No key can be switched off.
     fn keep_keys(&self) {
-        for function in [FunctionName::Claim, FunctionName::Console, FunctionName::UsageSync] {
+        for function in [
+            FunctionName::Claim,
+            FunctionName::Console,
+            FunctionName::UsageSync,
+        ] {
             self.break_at("provider:PATCH /keys/{hash}", function);
         }
     }
@@ -297,7 +449,11 @@ impl Hands {
     }
 
     fn mend(&self) {
-        self.broken.lock().unwrap().drain(..).for_each(|rule| self.gate.lift(rule));
+        self.broken
+            .lock()
+            .unwrap()
+            .drain(..)
+            .for_each(|rule| self.gate.lift(rule));
     }
 
     fn lose(&self, kind: &'static str) {
@@ -309,7 +465,10 @@ impl Hands {
     }
 
     fn refuse_at(&self, call: &str, function: FunctionName, status: u16) {
-        let rule = self.gate.at(Matcher::call(call).of(function).every(), Fault::Status(status));
+        let rule = self.gate.at(
+            Matcher::call(call).of(function).every(),
+            Fault::Status(status),
+        );
         self.broken.lock().unwrap().push(rule);
     }
 }
@@ -318,7 +477,11 @@ async fn sync(State(hands): State<Hands>) -> StatusCode {
     if *hands.lost.lock().unwrap() == "sync" {
         return StatusCode::INTERNAL_SERVER_ERROR;
     }
-    let report = hands.schedules.run_now(FunctionName::UsageSync, json!({})).await.unwrap();
+    let report = hands
+        .schedules
+        .run_now(FunctionName::UsageSync, json!({}))
+        .await
+        .unwrap();
     if report["complete"] == true {
         *hands.completed_at.lock().unwrap() = Some(hands.clock.now());
     }

@@ -1,5 +1,6 @@
-//! Access rights: each route of both functions, requested as each kind of person, on their own programme and on
-//! another. Routes are read from the routers, so a new one fails here until its rights are listed.
+//! Access rights: each route of both functions, requested as each kind of person, on their own
+//! programme and on another. Routes are read from the routers, so a new one fails here until its
+//! rights are listed.
 
 use std::collections::BTreeSet;
 
@@ -33,7 +34,9 @@ enum Whose {
     Facultys,
     Admins,
 }
-use Whose::{Admins, Anybodys, Assistants, Facultys, Nothing, Programs, Staffs, Students, Visitors};
+use Whose::{
+    Admins, Anybodys, Assistants, Facultys, Nothing, Programs, Staffs, Students, Visitors,
+};
 
 const ERASURE: &str = "01KDVDNA00000000000000001A";
 const PROGRAMME: &str = "/console/programmes/{id}";
@@ -84,17 +87,61 @@ const TABLE: [(&str, &str, Whose); 91] = [
     ("GET", "/console/programmes/{id}/grants.csv", Assistants),
     ("POST", "/console/programmes/{id}/grants/bulk", Facultys),
     ("GET", "/console/programmes/{id}/grants/{grant}", Assistants),
-    ("POST", "/console/programmes/{id}/grants/{grant}/resume", Assistants),
-    ("POST", "/console/programmes/{id}/grants/{grant}/pause", Assistants),
-    ("POST", "/console/programmes/{id}/grants/{grant}/resend", Assistants),
-    ("POST", "/console/programmes/{id}/grants/{grant}/allow", Facultys),
-    ("POST", "/console/programmes/{id}/grants/{grant}/cap", Facultys),
-    ("POST", "/console/programmes/{id}/grants/{grant}/address", Facultys),
-    ("POST", "/console/programmes/{id}/grants/{grant}/revoke", Facultys),
-    ("POST", "/console/programmes/{id}/grants/{grant}/more", Facultys),
-    ("POST", "/console/programmes/{id}/grants/{grant}/leaked", Facultys),
-    ("POST", "/console/programmes/{id}/grants/{grant}/drop", Facultys),
-    ("POST", "/console/programmes/{id}/grants/{grant}/person", Admins),
+    (
+        "POST",
+        "/console/programmes/{id}/grants/{grant}/resume",
+        Assistants,
+    ),
+    (
+        "POST",
+        "/console/programmes/{id}/grants/{grant}/pause",
+        Assistants,
+    ),
+    (
+        "POST",
+        "/console/programmes/{id}/grants/{grant}/resend",
+        Assistants,
+    ),
+    (
+        "POST",
+        "/console/programmes/{id}/grants/{grant}/allow",
+        Facultys,
+    ),
+    (
+        "POST",
+        "/console/programmes/{id}/grants/{grant}/cap",
+        Facultys,
+    ),
+    (
+        "POST",
+        "/console/programmes/{id}/grants/{grant}/address",
+        Facultys,
+    ),
+    (
+        "POST",
+        "/console/programmes/{id}/grants/{grant}/revoke",
+        Facultys,
+    ),
+    (
+        "POST",
+        "/console/programmes/{id}/grants/{grant}/more",
+        Facultys,
+    ),
+    (
+        "POST",
+        "/console/programmes/{id}/grants/{grant}/leaked",
+        Facultys,
+    ),
+    (
+        "POST",
+        "/console/programmes/{id}/grants/{grant}/drop",
+        Facultys,
+    ),
+    (
+        "POST",
+        "/console/programmes/{id}/grants/{grant}/person",
+        Admins,
+    ),
     ("GET", "/console/programmes/{id}/alerts", Assistants),
     ("POST", "/console/programmes/{id}/alerts", Assistants),
     ("POST", "/console/programmes/{id}/alerts/test", Assistants),
@@ -144,9 +191,14 @@ enum Who {
     Admin,
 }
 
-/// The people: each has the role of this name on the first programme and none on the second; the admin has all.
-const WHO: [(Who, &str); 4] =
-    [(Who::Student, "stu"), (Who::Assistant, "anna"), (Who::Faculty, "faye"), (Who::Admin, "admin")];
+/// The people: each has the role of this name on the first programme and none on the second; the
+/// admin has all.
+const WHO: [(Who, &str); 4] = [
+    (Who::Student, "stu"),
+    (Who::Assistant, "anna"),
+    (Who::Faculty, "faye"),
+    (Who::Admin, "admin"),
+];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Answered {
@@ -181,13 +233,28 @@ impl Answered {
             Facultys => has_role(Who::Faculty),
             Admins => who == Who::Admin,
         };
-        if is_in { Answered::In } else { Answered::Hidden }
+        if is_in {
+            Answered::In
+        } else {
+            Answered::Hidden
+        }
     }
 }
 
 /// A programme with one student; the first also has faculty and an assistant.
-async fn programme(campus: &mut Campus, name: &str, student: &str, is_first: bool) -> (String, GrantId) {
-    let staff = |name: &str| if is_first { vec![address(name)] } else { Vec::new() };
+async fn programme(
+    campus: &mut Campus,
+    name: &str,
+    student: &str,
+    is_first: bool,
+) -> (String, GrantId) {
+    let staff = |name: &str| {
+        if is_first {
+            vec![address(name)]
+        } else {
+            Vec::new()
+        }
+    };
     let made = campus
         .programme(name, |settings| {
             settings.people.faculty = staff("faye");
@@ -212,21 +279,31 @@ async fn browsers(campus: &Campus) -> Vec<(Who, Visitor, String)> {
 
 /// The path of a route in a programme.
 fn path(route: &str, (programme, grant): &(String, GrantId), key: &str) -> String {
-    let path = route.replace("{id}", programme).replace("{programme}", programme).replace("{hash}", key);
+    let path = route
+        .replace("{id}", programme)
+        .replace("{programme}", programme)
+        .replace("{hash}", key);
     let path = path.replace("{erasure}", ERASURE).replace("{job}", ERASURE);
-    path.replace("{grant}", grant.as_str()).replace("{*anything}", "anything")
+    path.replace("{grant}", grant.as_str())
+        .replace("{*anything}", "anything")
 }
 
 async fn press(browser: &Visitor, method: &str, path: &str, csrf: &str) -> Page {
     match method {
         "GET" => browser.get(path).await,
-        "PUT" => browser.put(path, csrf, "text/csv", "email\nzoe@example.edu\n").await,
+        "PUT" => {
+            browser
+                .put(path, csrf, "text/csv", "email\nzoe@example.edu\n")
+                .await
+        }
         _ if path.ends_with("/roster") => {
             let body = format!(
                 "--b\r\nContent-Disposition: form-data; name=\"csrf\"\r\n\r\n{csrf}\r\n--b\r\nContent-Disposition: form-data; \
                  name=\"file\"; filename=\"r.csv\"\r\n\r\nemail\r\nzoe@example.edu\r\n--b--\r\n"
             );
-            browser.post_as("multipart/form-data; boundary=b", path, body).await
+            browser
+                .post_as("multipart/form-data; boundary=b", path, body)
+                .await
         }
         _ => browser.post(path, &[("csrf", csrf)]).await,
     }
@@ -235,16 +312,33 @@ async fn press(browser: &Visitor, method: &str, path: &str, csrf: &str) -> Page 
 #[tokio::test]
 async fn each_route_lets_in_those_it_is_for() {
     let sign_on = Some((SignOnBy::Provider, SignOnRequired::Nobody));
-    let mut campus = Campus::of(Setup { sign_on, ..Setup::default() }).await;
+    let mut campus = Campus::of(Setup {
+        sign_on,
+        ..Setup::default()
+    })
+    .await;
     let own = programme(&mut campus, "CS pilot", "stu", true).await;
     let other = programme(&mut campus, "Maths", "oth", false).await;
     // A key of another deployment is refused to admins, who alone get so far.
     let name = "bursar/fedcba9876/maths/0123456789abcdef/1-0123456789abcdef";
-    let key = campus.provider().add_foreign_key(name, None, campus.clock.now()).unwrap().hash;
+    let key = campus
+        .provider()
+        .add_foreign_key(name, None, campus.clock.now())
+        .unwrap()
+        .hash;
     campus.students(&["gone"]).await;
     let (gone, grants) = (address("gone"), [campus.grant("gone").await]);
-    let erasure = Erasure::of_person(ERASURE.parse().unwrap(), Some(gone.matched()), &grants, campus.by());
-    campus.table.begin_erasure(erasure, campus.by()).await.unwrap();
+    let erasure = Erasure::of_person(
+        ERASURE.parse().unwrap(),
+        Some(gone.matched()),
+        &grants,
+        campus.by(),
+    );
+    campus
+        .table
+        .begin_erasure(erasure, campus.by())
+        .await
+        .unwrap();
     let mut wrong = Vec::new();
     for at in [&other, &own] {
         let browsers = browsers(&campus).await;
@@ -254,13 +348,21 @@ async fn each_route_lets_in_those_it_is_for() {
                 let page = press(browser, method, &path, csrf).await;
                 let expected = match Answered::expected(whose, *who, at == &own) {
                     // There is no such preview.
-                    Answered::In if ["/nothing", "/{file}"].iter().any(|end| route.ends_with(end)) => Answered::Hidden,
+                    Answered::In
+                        if ["/nothing", "/{file}"]
+                            .iter()
+                            .any(|end| route.ends_with(end)) =>
+                    {
+                        Answered::Hidden
+                    }
                     expected => expected,
                 };
                 let answered = Answered::of(method, &page);
                 if answered != expected || page.status >= 500 {
-                    wrong
-                        .push(format!("{method} {path} as {who:?}: {} is {answered:?}, not {expected:?}", page.status));
+                    wrong.push(format!(
+                        "{method} {path} as {who:?}: {} is {answered:?}, not {expected:?}",
+                        page.status
+                    ));
                 }
             }
         }
@@ -277,9 +379,14 @@ async fn no_form_is_taken_without_its_token_or_from_elsewhere() {
     for (who, browser, csrf) in &browsers(&campus).await {
         for (method, route, whose) in TABLE.into_iter().filter(|(method, ..)| *method == "POST") {
             let path = path(route, &own, "{hash}");
-            let elsewhere = browser.post_from("https://evil.example", &path, &[("csrf", csrf)]).await;
+            let elsewhere = browser
+                .post_from("https://evil.example", &path, &[("csrf", csrf)])
+                .await;
             if elsewhere.status != 403 {
-                taken.push(format!("{path} as {who:?} from another site: {}", elsewhere.status));
+                taken.push(format!(
+                    "{path} as {who:?} from another site: {}",
+                    elsewhere.status
+                ));
             }
             if whose == Anybodys || *who == Who::Nobody {
                 continue;
@@ -287,7 +394,10 @@ async fn no_form_is_taken_without_its_token_or_from_elsewhere() {
             for forged in ["", "0", csrf.get(1..).unwrap()] {
                 let page = press(browser, method, &path, forged).await;
                 if page.status != 403 {
-                    taken.push(format!("{path} as {who:?} with {forged:?}: {}", page.status));
+                    taken.push(format!(
+                        "{path} as {who:?} with {forged:?}: {}",
+                        page.status
+                    ));
                 }
             }
         }
@@ -300,31 +410,68 @@ async fn no_form_is_taken_without_its_token_or_from_elsewhere() {
 fn the_table_names_each_route_of_the_routers() {
     let mut routed = BTreeSet::new();
     for (file, text) in sources("functions") {
+        // A long route is laid over several lines.
+        let text = text
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+            .replace("( ", "(");
         let routes = text.matches(".route(").count();
-        assert_eq!(routes, text.matches(".route(\"").count(), "{}: a path that is not written out", file.display());
-        assert!(!text.contains(".nest(") && !text.contains(".nest_service("), "{}: routes in routes", file.display());
+        assert_eq!(
+            routes,
+            text.matches(".route(\"").count(),
+            "{}: a path that is not written out",
+            file.display()
+        );
+        assert!(
+            !text.contains(".nest(") && !text.contains(".nest_service("),
+            "{}: routes in routes",
+            file.display()
+        );
         for route in text.split(".route(\"").skip(1) {
             let (path, rest) = route.split_once('"').unwrap();
-            let words =
-                rest.split(".fallback(").next().unwrap().split(|c: char| !c.is_alphanumeric() && c != '(' && c != '_');
+            let words = rest
+                .split(".fallback(")
+                .next()
+                .unwrap()
+                .split(|c: char| !c.is_alphanumeric() && c != '(' && c != '_');
             let words: Vec<&str> = words.collect();
             let before = routed.len();
             for method in ["get", "post", "put", "delete", "patch", "any"] {
-                if words.iter().any(|word| word.starts_with(&format!("{method}("))) {
+                if words
+                    .iter()
+                    .any(|word| word.starts_with(&format!("{method}(")))
+                {
                     routed.insert((method.to_uppercase(), path.to_owned()));
                 }
             }
-            assert!(routed.len() > before, "{}: the methods of {path} do not stand beside it", file.display());
+            assert!(
+                routed.len() > before,
+                "{}: the methods of {path} do not stand beside it",
+                file.display()
+            );
         }
     }
     // What is done to one grant is one route, and says itself who may.
-    let actions = GrantAction::ALL.into_iter().filter(|action| action.role_for_one().is_some());
-    let actions =
-        actions.map(|action| ("POST".to_owned(), format!("{PROGRAMME}/grants/{{grant}}/{}", action.as_str())));
-    assert!(routed.remove(&("POST".to_owned(), format!("{PROGRAMME}/grants/{{grant}}/{{action}}"))));
+    let actions = GrantAction::ALL
+        .into_iter()
+        .filter(|action| action.role_for_one().is_some());
+    let actions = actions.map(|action| {
+        (
+            "POST".to_owned(),
+            format!("{PROGRAMME}/grants/{{grant}}/{}", action.as_str()),
+        )
+    });
+    assert!(routed.remove(&(
+        "POST".to_owned(),
+        format!("{PROGRAMME}/grants/{{grant}}/{{action}}")
+    )));
     routed.extend(actions);
-    let in_table = TABLE.iter().filter(|(_, route, _)| !route.ends_with("/nothing"));
-    let in_table: BTreeSet<_> =
-        in_table.map(|(method, route, _)| ((*method).to_owned(), (*route).to_owned())).collect();
+    let in_table = TABLE
+        .iter()
+        .filter(|(_, route, _)| !route.ends_with("/nothing"));
+    let in_table: BTreeSet<_> = in_table
+        .map(|(method, route, _)| ((*method).to_owned(), (*route).to_owned()))
+        .collect();
     assert_eq!(in_table, routed);
 }

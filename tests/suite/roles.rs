@@ -9,9 +9,17 @@ use serde_json::{Value, json};
 #[tokio::test]
 async fn an_unreadable_programme_keeps_nobody_else_out() {
     let mut campus = Campus::open().await;
-    let broken = campus.programme("Maths", |settings| settings.people.faculty = vec![address("max")]).await;
+    let broken = campus
+        .programme("Maths", |settings| {
+            settings.people.faculty = vec![address("max")];
+        })
+        .await;
     let faye = address("Faye@example.edu");
-    campus.programme("CS pilot", |settings| settings.people.faculty = vec![faye.clone()]).await;
+    campus
+        .programme("CS pilot", |settings| {
+            settings.people.faculty = vec![faye.clone()];
+        })
+        .await;
     // What its making caused is over before the item is corrupted by hand; then its budget changes.
     campus.settle().await;
     let (programme, budget) = (Programme::key_of(&broken), Budget::key_of(&broken));
@@ -29,15 +37,35 @@ async fn an_unreadable_programme_keeps_nobody_else_out() {
     }
 
     let known = campus.table.known(faye.matched()).await.unwrap().unwrap();
-    assert_eq!((known.address.as_written(), known.has_role), ("Faye@example.edu", true));
-    assert_eq!(campus.table.known(address("stranger").matched()).await.unwrap(), None);
-    let of_faye = campus.table.programmes_of(faye.matched(), false).await.unwrap();
-    let of_faye: Vec<_> = of_faye.iter().map(|(programme, role)| (programme.id.as_str(), *role)).collect();
+    assert_eq!(
+        (known.address.as_written(), known.has_role),
+        ("Faye@example.edu", true)
+    );
+    assert_eq!(
+        campus
+            .table
+            .known(address("stranger").matched())
+            .await
+            .unwrap(),
+        None
+    );
+    let of_faye = campus
+        .table
+        .programmes_of(faye.matched(), false)
+        .await
+        .unwrap();
+    let of_faye: Vec<_> = of_faye
+        .iter()
+        .map(|(programme, role)| (programme.id.as_str(), *role))
+        .collect();
     assert_eq!(of_faye, [("cs-pilot", Role::Faculty)]);
 
     let browser = campus.student("faye").await;
     browser.get("/console").await.expect(200);
     let data: Value = serde_json::from_str(&browser.get("/my/data").await.body).unwrap();
-    assert_eq!(data["roles"], json!([{"programme": "cs-pilot", "role": "faculty"}]));
+    assert_eq!(
+        data["roles"],
+        json!([{"programme": "cs-pilot", "role": "faculty"}])
+    );
     campus.finish_unjudged().await;
 }

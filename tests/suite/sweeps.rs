@@ -46,14 +46,23 @@ async fn press(name: &'static str) {
         },
         act: async |_: &Campus, (ada, form): &(Visitor, Form)| {
             let page = ada.send_form(form).await;
-            assert!(page.status == 200 || page.all("key").is_empty(), "a key on a page of {}", page.status);
+            assert!(
+                page.status == 200 || page.all("key").is_empty(),
+                "a key on a page of {}",
+                page.status
+            );
             page.status == 200
         },
-        // A request that was killed holds the grant until its lease runs out. The student returns, and takes what the page offers.
+        // A request that was killed holds the grant until its lease runs out. The student returns,
+        // and takes what the page offers.
         mend: async |campus: &Campus, (ada, _): &(Visitor, Form)| {
             campus.minutes(2);
             let my = ada.get("/my").await.expect(200);
-            let what = if my.offers(&campus.my("reveal")) { "reveal" } else { "replace" };
+            let what = if my.offers(&campus.my("reveal")) {
+                "reveal"
+            } else {
+                "replace"
+            };
             ada.submit(&my, &campus.my(what), &[]).await.expect(200);
             campus.minutes(61);
             assert_eq!(campus.sync().await["complete"], true);
@@ -61,7 +70,12 @@ async fn press(name: &'static str) {
         left: async |campus: &Campus, _: &_| {
             campus.judged_after_sync().await;
             let key = campus.key("ada");
-            (campus.enabled().join(" "), key.limit, key.disabled, key.guardrail_id.is_some())
+            (
+                campus.enabled().join(" "),
+                key.limit,
+                key.disabled,
+                key.guardrail_id.is_some(),
+            )
         },
         of: Claim,
         verdicts: FAULTS,
@@ -85,7 +99,10 @@ async fn sync_survives_any_fault() {
         name: "sync",
         scene: async || (busy().await, ()),
         act: async |campus: &Campus, (): &()| {
-            campus.run(UsageSync, json!({})).await.is_ok_and(|report| report["complete"] == true)
+            campus
+                .run(UsageSync, json!({}))
+                .await
+                .is_ok_and(|report| report["complete"] == true)
         },
         // What a run ends is free a night later, and its money is known when it was read once more.
         mend: async |campus: &Campus, (): &()| {
@@ -98,15 +115,21 @@ async fn sync_survives_any_fault() {
             for _ in 0..3 {
                 campus.drain().await;
             }
-            let mut mails: Vec<_> =
-                campus.all_mails().into_iter().map(|mail| (mail.to, mail.contents.subject)).collect();
+            let mut mails: Vec<_> = campus
+                .all_mails()
+                .into_iter()
+                .map(|mail| (mail.to, mail.contents.subject))
+                .collect();
             mails.sort();
             let mut next = picture(&campus.stack, &*campus.judged_after_sync().await);
             next.retain(|line| !line.contains("kind: budget"));
             let next = (next, campus.enabled().join(" "), mails);
             campus.minutes(20);
             assert_eq!(campus.sync().await["complete"], true);
-            let later = (picture(&campus.stack, &*campus.judged_after_sync().await), campus.enabled().join(" "));
+            let later = (
+                picture(&campus.stack, &*campus.judged_after_sync().await),
+                campus.enabled().join(" "),
+            );
             (next, later)
         },
         of: UsageSync,
@@ -133,7 +156,10 @@ async fn rotation_survives_any_fault() {
         },
         mend: async |campus: &Campus, (): &()| {
             campus.minutes(20);
-            campus.run(UsageSync, json!({"task": "rotate"})).await.unwrap();
+            campus
+                .run(UsageSync, json!({"task": "rotate"}))
+                .await
+                .unwrap();
             campus.minutes(20);
             assert_eq!(campus.sync().await["complete"], true);
         },
@@ -144,7 +170,8 @@ async fn rotation_survives_any_fault() {
     .await;
 }
 
-/// A form of the console, which is sent, and once more if `is_repeated`. What is left is done by the work of the next minutes.
+/// A form of the console, which is sent, and once more if `is_repeated`. What is left is done by
+/// the work of the next minutes.
 async fn form<L: PartialEq + std::fmt::Debug>(
     name: &'static str,
     is_repeated: bool,
@@ -154,7 +181,9 @@ async fn form<L: PartialEq + std::fmt::Debug>(
     sweep(Sweep {
         name,
         scene,
-        act: async |_: &Campus, (admin, form): &(Visitor, Form)| admin.send_form(form).await.status == 303,
+        act: async |_: &Campus, (admin, form): &(Visitor, Form)| {
+            admin.send_form(form).await.status == 303
+        },
         mend: async |campus: &Campus, (admin, form): &(Visitor, Form)| {
             if is_repeated {
                 admin.send_form(form).await.expect(303);
@@ -173,7 +202,9 @@ async fn form<L: PartialEq + std::fmt::Debug>(
 /// An admin's form about a programme with two keys and a tier, filled in.
 async fn filled(page: &str, path: &str, fields: &[(&str, &str)]) -> (Campus, (Visitor, Form)) {
     let campus = Campus::with_keys(&["ada", "bob"]).await;
-    campus.set(|settings| settings.rules.all.models = vec!["basic".to_owned()]).await;
+    campus
+        .set(|settings| settings.rules.all.models = vec!["basic".to_owned()])
+        .await;
     campus.finish_work().await;
     let admin = campus.admin().await;
     let form = admin.get(page).await.form(path).filled(fields);
@@ -185,34 +216,65 @@ async fn edited(campus: &Campus) -> impl PartialEq + std::fmt::Debug + use<> {
     let seen = campus.judged().await;
     assert!(seen.all().all(|job: Job| !job.is_running()));
     let mut picture = picture(&campus.stack, &seen);
-    // Whoever finds that a guardrail is not right tells it once more, and then it has other versions and entries.
-    picture.retain(|line| !line.contains("kind: guardrail") && !line.contains("act: guardrail-set"));
-    let may = ["ada", "bob"].map(|name| campus.provider().allowed_models(&campus.key(name).guardrail_id.unwrap()));
+    // Whoever finds that a guardrail is not right tells it once more, and then it has other
+    // versions and entries.
+    picture
+        .retain(|line| !line.contains("kind: guardrail") && !line.contains("act: guardrail-set"));
+    let may = ["ada", "bob"].map(|name| {
+        campus
+            .provider()
+            .allowed_models(&campus.key(name).guardrail_id.unwrap())
+    });
     (picture, campus.enabled().join(" "), campus.limits(), may)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cap_edit_reaches_every_key_or_none() {
-    form("cap edit", false, async || filled(SETTINGS, ID, &[("cap_usd", "8")]).await, edited).await;
+    form(
+        "cap edit",
+        false,
+        async || filled(SETTINGS, ID, &[("cap_usd", "8")]).await,
+        edited,
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rules_edit_reaches_every_key_or_none() {
-    form("rules edit", false, async || filled(SETTINGS, ID, &[("models", MINI)]).await, edited).await;
+    form(
+        "rules edit",
+        false,
+        async || filled(SETTINGS, ID, &[("models", MINI)]).await,
+        edited,
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn close_ends_every_key_or_none() {
-    form("close", false, async || filled(SETTINGS, CLOSE, &[("confirm", "CS pilot")]).await, edited).await;
+    form(
+        "close",
+        false,
+        async || filled(SETTINGS, CLOSE, &[("confirm", "CS pilot")]).await,
+        edited,
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tier_reaches_every_key_or_none() {
     const FIELDS: [(&str, &str); 3] = [("tier", "basic"), ("models", SONNET), ("version", "0")];
-    form("tier", false, async || filled(TIERS, TIERS, &FIELDS).await, edited).await;
+    form(
+        "tier",
+        false,
+        async || filled(TIERS, TIERS, &FIELDS).await,
+        edited,
+    )
+    .await;
 }
 
-/// New people, one who moves to another group, and two who lose their addresses: one to somebody new, one to the other.
+/// New people, one who moves to another group, and two who lose their addresses: one to somebody
+/// new, one to the other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn roster_is_applied_once() {
     const IDS: &str = "email,id\nada@example.edu,s1\nbob@example.edu,s2\n";
@@ -224,7 +286,10 @@ async fn roster_is_applied_once() {
         let form = preview(&admin, "add", FILE).await.form(&apply);
         (campus, (admin, form))
     };
-    form("roster apply", true, scene, async |campus| picture(&campus.stack, &*campus.judged().await)).await;
+    form("roster apply", true, scene, async |campus| {
+        picture(&campus.stack, &*campus.judged().await)
+    })
+    .await;
 }
 
 /// A preview of many is acted on: each is allowed one more replacement, whatever is killed.
@@ -233,38 +298,70 @@ async fn many_are_allowed_one_more() {
     let scene = async || {
         let campus = Campus::with_keys(&["ada", "bob"]).await;
         let admin = campus.admin().await;
-        let (page, bulk) = (admin.get(&campus.console("/grants")).await, campus.console("/grants/bulk"));
-        let preview = admin.submit(&page, &bulk, &[("act", "allow")]).await.expect(200);
+        let (page, bulk) = (
+            admin.get(&campus.console("/grants")).await,
+            campus.console("/grants/bulk"),
+        );
+        let preview = admin
+            .submit(&page, &bulk, &[("act", "allow")])
+            .await
+            .expect(200);
         let form = preview.form(&bulk);
         (campus, (admin, form))
     };
     form("many allowed", true, scene, async |campus| {
         campus.judged().await;
-        (campus.grant("ada").await.allowed, campus.grant("bob").await.allowed)
+        (
+            campus.grant("ada").await.allowed,
+            campus.grant("bob").await.allowed,
+        )
     })
     .await;
 }
 
-/// A person is erased by a press, then by the work of two minutes, whatever of it is killed, and although a roster was taken along and a
-/// file named them just before.
+/// A person is erased by a press, then by the work of two minutes, whatever of it is killed, and
+/// although a roster was taken along and a file named them just before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn erasure_ends_erased() {
     sweep(Sweep {
         name: "erase",
         scene: async || {
-            let (campus, (admin, form)) =
-                filled("/console/people/erase?email=ada%40example.edu", ERASE, &[("email", "ada@example.edu")]).await;
-            campus.table.create(new_programme(campus.settings().await, 100), campus.by()).await.unwrap();
+            let (campus, (admin, form)) = filled(
+                "/console/people/erase?email=ada%40example.edu",
+                ERASE,
+                &[("email", "ada@example.edu")],
+            )
+            .await;
+            campus
+                .table
+                .create(new_programme(campus.settings().await, 100), campus.by())
+                .await
+                .unwrap();
             let roster = "/console/programmes/cs-pilot-2/roster";
             let page = admin.get(roster).await;
-            let shown = admin.upload(&page, roster, &[("mode", "add")], "r.csv", b"email\nada@example.edu\n").await;
+            let shown = admin
+                .upload(
+                    &page,
+                    roster,
+                    &[("mode", "add")],
+                    "r.csv",
+                    b"email\nada@example.edu\n",
+                )
+                .await;
             let file = shown.form(&format!("{roster}/apply"));
-            let copy = admin.get(NEW).await.form(CREATE).filled(&[("with_roster", "on"), ("name", "Next")]);
+            let copy = admin
+                .get(NEW)
+                .await
+                .form(CREATE)
+                .filled(&[("with_roster", "on"), ("name", "Next")]);
             (campus, (admin, [form, file, copy]))
         },
         act: async |campus: &Campus, (admin, [press, file, copy]): &(Visitor, [Form; 3])| {
-            let (press, file, copy) =
-                tokio::join!(admin.send_form(press), admin.send_form(file), admin.send_form(copy));
+            let (press, file, copy) = tokio::join!(
+                admin.send_form(press),
+                admin.send_form(file),
+                admin.send_form(copy)
+            );
             campus.minutes(16);
             let mut is_done = [press, file, copy].iter().all(|page| page.status == 303);
             for _ in 0..4 {
@@ -284,7 +381,11 @@ async fn erasure_ends_erased() {
         left: async |campus: &Campus, _: &_| {
             let seen = campus.judged().await;
             let receipts: Vec<_> = seen.all().map(|of: Erasure| of.again_at).collect();
-            (receipts, seen.places_of(&["ada@"]), campus.enabled().join(" "))
+            (
+                receipts,
+                seen.places_of(&["ada@"]),
+                campus.enabled().join(" "),
+            )
         },
         of: Console,
         verdicts: FAULTS,
@@ -301,9 +402,19 @@ async fn next_term_is_made_once() {
         async || filled(NEW, CREATE, &FIELDS).await,
         async |campus| {
             let seen = campus.judged().await;
-            let mut people: Vec<String> = seen.grants.values().map(|grant| grant.programme.to_string()).collect();
+            let mut people: Vec<String> = seen
+                .grants
+                .values()
+                .map(|grant| grant.programme.to_string())
+                .collect();
             people.sort();
-            (seen.programmes.keys().map(ToString::to_string).collect::<Vec<_>>(), people)
+            (
+                seen.programmes
+                    .keys()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>(),
+                people,
+            )
         },
     )
     .await;
@@ -321,7 +432,10 @@ async fn release_is_recorded_once() {
     };
     form("release", true, scene, async |campus| {
         let held = campus.table.sync_state().await.unwrap().held_back.unwrap();
-        (held.release.is_some(), campus.judged().await.account_entries.len())
+        (
+            held.release.is_some(),
+            campus.judged().await.account_entries.len(),
+        )
     })
     .await;
 }
@@ -350,13 +464,18 @@ async fn request_is_made_once() {
         name: "request",
         scene: async || {
             let campus = Campus::with_keys(&["ada"]).await;
-            campus.set(|settings| settings.people.faculty = vec![address("faye")]).await;
+            campus
+                .set(|settings| settings.people.faculty = vec![address("faye")])
+                .await;
             let faye = campus.student("faye").await;
             let page = faye.get(&campus.console("/settings")).await;
             (campus, (faye, page))
         },
         act: async |campus: &Campus, (faye, page): &(Visitor, Page)| {
-            faye.submit(page, &campus.console("/ask"), &FIELDS).await.status == 303
+            faye.submit(page, &campus.console("/ask"), &FIELDS)
+                .await
+                .status
+                == 303
         },
         mend: async |campus: &Campus, (faye, page): &(Visitor, Page)| {
             let again = faye.submit(page, &campus.console("/ask"), &FIELDS).await;
@@ -395,7 +514,9 @@ async fn more_is_asked_for_once() {
         name: "more",
         scene: async || {
             let campus = Campus::with_keys(&["ada"]).await;
-            campus.set(|settings| settings.people.faculty = ["ann", "ben"].map(address).to_vec()).await;
+            campus
+                .set(|settings| settings.people.faculty = ["ann", "ben"].map(address).to_vec())
+                .await;
             campus.settle().await;
             campus.pump.stop().await;
             let ada = campus.student("ada").await;
@@ -407,12 +528,18 @@ async fn more_is_asked_for_once() {
         },
         mend: async |campus: &Campus, (ada, page): &(Visitor, Page)| {
             if ada.get("/my").await.offers(&campus.my("more")) {
-                ada.submit(page, &campus.my("more"), &REASON).await.expect(303);
+                ada.submit(page, &campus.my("more"), &REASON)
+                    .await
+                    .expect(303);
             }
         },
         left: async |campus: &Campus, _: &_| {
             let seen = campus.judged().await;
-            let asked = seen.entries.iter().filter(|entry| entry.what.act == Act::MoreAsked).count();
+            let asked = seen
+                .entries
+                .iter()
+                .filter(|entry| entry.what.act == Act::MoreAsked)
+                .count();
             (owed(campus).await, asked)
         },
         of: Claim,
@@ -421,8 +548,9 @@ async fn more_is_asked_for_once() {
     .await;
 }
 
-/// A campus with two faculty and a finance address, a month before Christmas, whose student has used four fifths of the budget and of her
-/// cap. Of the budget no mail is written yet, since the stream is not delivered.
+/// A campus with two faculty and a finance address, a month before Christmas, whose student has
+/// used four fifths of the budget and of her cap. Of the budget no mail is written yet, since the
+/// stream is not delivered.
 async fn spent() -> Campus {
     let mut campus = Campus::at("2026-11-20T06:00:00Z").await;
     campus
@@ -445,14 +573,23 @@ async fn spent() -> Campus {
 /// The mails that are owed, by kind.
 async fn owed(campus: &Campus) -> Vec<String> {
     let seen = campus.judged().await;
-    let kind = |mail: String| mail.split(|sign: char| !sign.is_alphanumeric()).next().unwrap_or_default().to_owned();
-    let mut owed: Vec<String> = seen.outbox.iter().map(|row| kind(format!("{:?}", row.mail))).collect();
+    let kind = |mail: String| {
+        mail.split(|sign: char| !sign.is_alphanumeric())
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let mut owed: Vec<String> = seen
+        .outbox
+        .iter()
+        .map(|row| kind(format!("{:?}", row.mail)))
+        .collect();
     owed.sort();
     owed
 }
 
-/// What `threshold-alerts` does for this task, some days after the student has spent, at whose end a sync ran, and some hours; the next
-/// hour's check makes up for what failed.
+/// What `threshold-alerts` does for this task, some days after the student has spent, at whose end
+/// a sync ran, and some hours; the next hour's check makes up for what failed.
 async fn looks(name: &'static str, (days, hours): (i64, i64), task: serde_json::Value) {
     sweep(Sweep {
         name,
@@ -465,7 +602,9 @@ async fn looks(name: &'static str, (days, hours): (i64, i64), task: serde_json::
             campus.hours(hours);
             (campus, ())
         },
-        act: async |campus: &Campus, (): &()| campus.run(ThresholdAlerts, task.clone()).await.is_ok(),
+        act: async |campus: &Campus, (): &()| {
+            campus.run(ThresholdAlerts, task.clone()).await.is_ok()
+        },
         mend: async |campus: &Campus, (): &()| {
             campus.look().await;
         },
@@ -503,8 +642,8 @@ async fn statements_are_owed_once() {
     looks("statement", (13, 0), json!({"task": "watch"})).await;
 }
 
-/// Alerts leave once each, and twice only where an answer or its record was lost, which the invariants judge. One is refused for good,
-/// of which an admin hears.
+/// Alerts leave once each, and twice only where an answer or its record was lost, which the
+/// invariants judge. One is refused for good, of which an admin hears.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn drain_sends_each_mail() {
     sweep(Sweep {
@@ -512,10 +651,14 @@ async fn drain_sends_each_mail() {
         scene: async || {
             let campus = spent().await;
             campus.look().await;
-            campus.ses.fail_next(MailFault::Reject, 100, Some("ben@example.edu"));
+            campus
+                .ses
+                .fail_next(MailFault::Reject, 100, Some("ben@example.edu"));
             (campus, ())
         },
-        act: async |campus: &Campus, (): &()| campus.run(Mail, json!({"task": "drain"})).await.is_ok(),
+        act: async |campus: &Campus, (): &()| {
+            campus.run(Mail, json!({"task": "drain"})).await.is_ok()
+        },
         mend: async |campus: &Campus, (): &()| {
             for _ in 0..3 {
                 campus.minutes(3);
@@ -525,8 +668,17 @@ async fn drain_sends_each_mail() {
         left: async |campus: &Campus, (): &()| {
             campus.judged().await;
             // Which of two mails was refused first, and stands in the subject, varies.
-            let mut sent = campus.mails("account").into_iter().map(|mail| (mail.to, String::new())).collect::<Vec<_>>();
-            sent.extend(campus.mails("alert").into_iter().map(|mail| (mail.to, mail.contents.subject)));
+            let mut sent = campus
+                .mails("account")
+                .into_iter()
+                .map(|mail| (mail.to, String::new()))
+                .collect::<Vec<_>>();
+            sent.extend(
+                campus
+                    .mails("alert")
+                    .into_iter()
+                    .map(|mail| (mail.to, mail.contents.subject)),
+            );
             sent.sort();
             sent.dedup();
             sent
@@ -556,8 +708,15 @@ async fn a_bounce_counts_once() {
         },
         left: async |campus: &Campus, _: &_| {
             let seen = campus.judged().await;
-            let bounced = seen.all::<RosterMails>().map(|of| of.counts.bounced).sum::<u64>();
-            let mark = campus.table.undeliverable(address("ada").matched(), campus.clock.now()).await.unwrap();
+            let bounced = seen
+                .all::<RosterMails>()
+                .map(|of| of.counts.bounced)
+                .sum::<u64>();
+            let mark = campus
+                .table
+                .undeliverable(address("ada").matched(), campus.clock.now())
+                .await
+                .unwrap();
             (bounced, mark.map(|mark| mark.why))
         },
         of: Mail,

@@ -1,6 +1,8 @@
-//! One drawn term of three programmes, as everybody reads it: overview, grants, report, close-out, statement, digest, alert and their files
-//! tell one figure for one thing. There are weekly and monthly caps and groups, a key made elsewhere that is given on, a cost centre, a break
-//! of four weeks, a programme that is closed, an alert after the end, two time zones, and three statements that finance is mailed.
+//! One drawn term of three programmes, as everybody reads it: overview, grants, report, close-out,
+//! statement, digest, alert and their files tell one figure for one thing. There are weekly and
+//! monthly caps and groups, a key made elsewhere that is given on, a cost centre, a break of four
+//! weeks, a programme that is closed, an alert after the end, two time zones, and three statements
+//! that finance is mailed.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +29,8 @@ use crate::sync::owners::{ASSIGN, fill};
 const FIRST: Date = date(2026, 11, 29);
 /// The place of the key made elsewhere that the second programme owns at first.
 const OWNED: usize = 4;
-/// The days on which keys are used; before one of them are four weeks without use, and before another the second programme is closed.
+/// The days on which keys are used; before one of them are four weeks without use, and before
+/// another the second programme is closed.
 const WORKING_DAYS: i64 = 14;
 const BREAK: i64 = 9;
 const CLOSED: i64 = 12;
@@ -51,7 +54,8 @@ struct Story {
     in_all: i64,
     /// What the key that the second programme owns spent on this day.
     assigned_tonight: i64,
-    /// How many alerts each programme's faculty got, and how many mails students got about their caps.
+    /// How many alerts each programme's faculty got, and how many mails students got about their
+    /// caps.
     alerts: BTreeMap<usize, usize>,
     cap_mails: usize,
     /// How many alerts came after the end of their term.
@@ -70,9 +74,15 @@ async fn a_term_is_told_alike_everywhere() {
             story.agree().await;
         }
         if day == CLOSED {
-            let (admin, path) = (story.campus.admin().await, format!("/console/programmes/{}", story.programmes[1].0));
+            let (admin, path) = (
+                story.campus.admin().await,
+                format!("/console/programmes/{}", story.programmes[1].0),
+            );
             let sure = [("confirm", &*story.programmes[1].1.name)];
-            admin.fill(&format!("{path}/settings"), &format!("{path}/close"), &sure).await.expect(303);
+            admin
+                .fill(&format!("{path}/settings"), &format!("{path}/close"), &sure)
+                .await
+                .expect(303);
         }
         story.campus.pass(12).await;
         story.mails(None);
@@ -88,14 +98,24 @@ async fn a_term_is_told_alike_everywhere() {
         story.night().await;
         if day == REGROUPED {
             let (campus, now) = (&story.campus, story.campus.clock.now());
-            let at = ActContext { programme: &story.programmes[0].0, grant: &story.bob, now, deadline: soon() };
-            campus.table.act(at, |view, now| view.move_to(Some("lab"), &Actor::Rule, now)).await.unwrap();
+            let at = ActContext {
+                programme: &story.programmes[0].0,
+                grant: &story.bob,
+                now,
+                deadline: soon(),
+            };
+            campus
+                .table
+                .act(at, |view, now| view.move_to(Some("lab"), &Actor::Rule, now))
+                .await
+                .unwrap();
         }
         if day % 4 == 1 {
             story.agree().await;
         }
     }
-    // Of the week's cap most is used; what is spent in the last hours of the term is found after them.
+    // Of the week's cap most is used; what is spent in the last hours of the term is found after
+    // them.
     story.spend(0, 2_500_000);
     story.campus.pass(6 * 24).await;
     story.night().await;
@@ -130,7 +150,10 @@ impl Story {
                     (settings.basis.reset, settings.roster) = (reset, name != "Office");
                     settings.claims.claim_opens_at = Some("2026-11-29T11:00:00Z".parse().unwrap());
                     settings.allowance.cap = Usd::from_dollars(if name == "Maths" { 5 } else { 4 });
-                    settings.allowance.group_caps.insert("lab".to_owned(), Usd::from_dollars(3));
+                    settings
+                        .allowance
+                        .group_caps
+                        .insert("lab".to_owned(), Usd::from_dollars(3));
                     settings.people.faculty = vec![address("fay")];
                     settings.people.finance = vec![address("fin")];
                     settings.mails.thresholds = vec![5, 10, 15, 50, 100];
@@ -141,7 +164,9 @@ impl Story {
             if name != "Office" {
                 campus.student_in("ada", Some("lab")).await;
                 campus.students_with_keys(&["bob"]).await;
-                keys.extend(["ada", "bob"].map(|name| (campus.key(name).hash, Some(programmes.len()))));
+                keys.extend(
+                    ["ada", "bob"].map(|name| (campus.key(name).hash, Some(programmes.len()))),
+                );
                 campus.students(&["cyd", "dan"]).await;
                 campus.revoke("dan").await;
                 bob.get_or_insert(campus.id("bob").clone());
@@ -173,7 +198,9 @@ impl Story {
             if let Some(owner) = owner {
                 let table = &story.campus.table;
                 let (id, by) = (&story.programmes[owner].0, story.campus.by());
-                let given = table.assign_keys(id, &[hash.parse().unwrap()], &UsedNow::new(), by).await;
+                let given = table
+                    .assign_keys(id, &[hash.parse().unwrap()], &UsedNow::new(), by)
+                    .await;
                 assert_eq!(given.unwrap(), AssignOutcome::Done);
             }
             story.keys.push((hash, owner));
@@ -182,7 +209,11 @@ impl Story {
         story.mails(None);
         // In Auckland the term has begun.
         story.spends();
-        story.campus.clock.stop_at("2026-11-30T00:20:00Z".parse().unwrap()).unwrap();
+        story
+            .campus
+            .clock
+            .stop_at("2026-11-30T00:20:00Z".parse().unwrap())
+            .unwrap();
         story.campus.sync().await;
         story.spent_before.clone_from(&story.spent);
         story
@@ -192,7 +223,9 @@ impl Story {
     async fn give_on(&mut self) {
         let admin = self.campus.admin().await;
         for owner in ["", self.programmes[2].0.as_str()] {
-            let look = fill(&admin, &[("hash", &self.keys[OWNED].0), ("owner", owner)]).await.expect(200);
+            let look = fill(&admin, &[("hash", &self.keys[OWNED].0), ("owner", owner)])
+                .await
+                .expect(200);
             admin.submit(&look, ASSIGN, &[]).await.expect(303);
         }
         self.keys[OWNED].1 = Some(2);
@@ -201,7 +234,15 @@ impl Story {
 
     fn spend(&mut self, key: usize, micros: i64) {
         let (hash, owner) = &self.keys[key];
-        self.campus.provider().spend(hash, Nano::micros(micros), self.campus.clock.now(), "a/model").unwrap();
+        self.campus
+            .provider()
+            .spend(
+                hash,
+                Nano::micros(micros),
+                self.campus.clock.now(),
+                "a/model",
+            )
+            .unwrap();
         self.in_all += micros;
         owner.iter().for_each(|owner| self.spent[*owner] += micros);
     }
@@ -232,7 +273,9 @@ impl Story {
     /// What alerts and digests of this night say of what is spent.
     fn mails(&mut self, listed_at: Option<Moment>) {
         let name = |mail: &Got| {
-            let named = |(_, settings): &(ProgrammeId, Settings)| mail.contents.subject.starts_with(&settings.name);
+            let named = |(_, settings): &(ProgrammeId, Settings)| {
+                mail.contents.subject.starts_with(&settings.name)
+            };
             self.programmes.iter().position(named)
         };
         for mail in self.campus.mails("alert") {
@@ -248,17 +291,36 @@ impl Story {
             }
             // The keys made elsewhere are read after the programme's own, which wake the alert.
             let whole = self.spent[programme];
-            let own = if programme == 1 { whole - self.assigned_tonight } else { whole };
-            says_one_of(&mail, &[own, whole].map(|spent| format!("Spent: {}\n", Usd::from_micros(spent).to_dollars())));
+            let own = if programme == 1 {
+                whole - self.assigned_tonight
+            } else {
+                whole
+            };
+            says_one_of(
+                &mail,
+                &[own, whole]
+                    .map(|spent| format!("Spent: {}\n", Usd::from_micros(spent).to_dollars())),
+            );
         }
-        let of_caps = self.campus.mails("student").into_iter().filter(|mail| mail.contents.subject.contains("% of"));
+        let of_caps = self
+            .campus
+            .mails("student")
+            .into_iter()
+            .filter(|mail| mail.contents.subject.contains("% of"));
         self.cap_mails += of_caps.count();
         for mail in self.campus.mails("digest") {
             if let Some(programme) = name(&mail) {
                 // In Auckland it is Monday morning before the night's sync.
-                let listed = if programme == 1 { &self.spent } else { &self.spent_before };
+                let listed = if programme == 1 {
+                    &self.spent
+                } else {
+                    &self.spent_before
+                };
                 let spent = Usd::from_micros(listed[programme]);
-                says(&mail, &format!("Spent so far: {} of the budget", spent.to_cents()));
+                says(
+                    &mail,
+                    &format!("Spent so far: {} of the budget", spent.to_cents()),
+                );
             }
         }
     }
@@ -267,26 +329,52 @@ impl Story {
     async fn agree(&mut self) {
         let admin = self.campus.admin().await;
         let yesterday = utc_date(self.campus.clock.now()).yesterday().unwrap();
-        let statement = admin.get(&format!("/console/account/statement?from={FIRST}&to={yesterday}")).await.expect(200);
+        let statement = admin
+            .get(&format!(
+                "/console/account/statement?from={FIRST}&to={yesterday}"
+            ))
+            .await
+            .expect(200);
         for (programme, (id, settings)) in self.programmes.iter().enumerate() {
             let path = format!("/console/programmes/{id}");
             let truth = usd(self.spent[programme]);
             let overview = admin.get(&path).await.expect(200);
             assert_eq!(overview.one("spent").get("data-usd"), truth, "{id}");
-            let grants = admin.get(&format!("{path}/grants?window=all")).await.expect(200);
+            let grants = admin
+                .get(&format!("{path}/grants?window=all"))
+                .await
+                .expect(200);
             let of_grants = sum(&grants.attributes("grant", "data-spent-usd"));
-            assert_eq!(of_grants + self.owned(programme).await, self.spent[programme], "{id}");
+            assert_eq!(
+                of_grants + self.owned(programme).await,
+                self.spent[programme],
+                "{id}"
+            );
             let report = admin.get(&format!("{path}/report")).await.expect(200);
             assert_eq!(report.one("report-total").get("data-usd"), truth, "{id}");
             for by in ["day", "group", "model"] {
-                let file = admin.get(&format!("{path}/report.csv?by={by}")).await.expect(200);
+                let file = admin
+                    .get(&format!("{path}/report.csv?by={by}"))
+                    .await
+                    .expect(200);
                 assert_eq!(usd(in_file(&file)), truth, "{id} by {by}");
             }
             let closeout = admin.get(&format!("{path}/closeout")).await.expect(200);
-            assert_eq!(closeout.one("closeout-spent").get("data-usd"), truth, "{id}");
-            let (_, link) = closeout.body.split_once("button secondary\" href=\"").unwrap();
+            assert_eq!(
+                closeout.one("closeout-spent").get("data-usd"),
+                truth,
+                "{id}"
+            );
+            let (_, link) = closeout
+                .body
+                .split_once("button secondary\" href=\"")
+                .unwrap();
             let file = link.split('"').next().unwrap().replace("&#38;", "&");
-            assert_eq!(usd(in_file(&admin.get(&file).await.expect(200))), truth, "{id}: {file}");
+            assert_eq!(
+                usd(in_file(&admin.get(&file).await.expect(200))),
+                truth,
+                "{id}: {file}"
+            );
             let rows = statement.all("statement-row");
             let of_it: Vec<String> = rows
                 .iter()
@@ -301,31 +389,64 @@ impl Story {
     /// The part of a programme's spending that keys made elsewhere had.
     async fn owned(&self, programme: usize) -> i64 {
         let owned = self.campus.table.owned_keys().await.unwrap();
-        let of_it = owned.iter().filter(|owned| owned.owner.owner == self.programmes[programme].0);
-        of_it.map(|owned| owned.owner.counted(&owned.key.used).credits.total().micros()).sum()
+        let of_it = owned
+            .iter()
+            .filter(|owned| owned.owner.owner == self.programmes[programme].0);
+        of_it
+            .map(|owned| {
+                owned
+                    .owner
+                    .counted(&owned.key.used)
+                    .credits
+                    .total()
+                    .micros()
+            })
+            .sum()
     }
 
     async fn test_alert(&self, admin: &Visitor, path: &str, settings: &Settings, programme: usize) {
         let page = admin.get(&format!("{path}/alerts")).await.expect(200);
-        admin.submit(&page, &format!("{path}/alerts/test"), &[]).await.expect(303);
+        admin
+            .submit(&page, &format!("{path}/alerts/test"), &[])
+            .await
+            .expect(303);
         self.campus.settle().await;
         let mails = self.campus.mails("test");
-        let [mail] = &mails[..] else { panic!("{} mails", mails.len()) };
+        let [mail] = &mails[..] else {
+            panic!("{} mails", mails.len())
+        };
         let spent = Usd::from_micros(self.spent[programme]);
         says(mail, &format!("Spent: {}\n", spent.to_dollars()));
         if settings.roster {
             says(mail, "Students: 2 of 3 have claimed\n");
         }
-        let listed_at = self.campus.table.sync_state().await.unwrap().listed_at.unwrap();
-        says(mail, &format!("As of: {}\n", time_in(listed_at, settings.term.zone())));
+        let listed_at = self
+            .campus
+            .table
+            .sync_state()
+            .await
+            .unwrap()
+            .listed_at
+            .unwrap();
+        says(
+            mail,
+            &format!("As of: {}\n", time_in(listed_at, settings.term.zone())),
+        );
         self.campus.minutes(2);
     }
 
-    /// All statements that were mailed are together the account's change since before the first key.
+    /// All statements that were mailed are together the account's change since before the first
+    /// key.
     async fn statements(&self) {
         assert_eq!(self.campus.mails("statement").len(), 3);
         let mut total = Usd::ZERO;
-        for MailedStatement { statement, .. } in self.campus.table.list(MailedStatement::all()).await.unwrap() {
+        for MailedStatement { statement, .. } in self
+            .campus
+            .table
+            .list(MailedStatement::all())
+            .await
+            .unwrap()
+        {
             total += statement.total();
         }
         assert_eq!(total, Usd::from_micros(self.in_all));
@@ -335,27 +456,50 @@ impl Story {
     async fn crossings(&self) {
         let seen = self.campus.judged().await;
         let is_of_cap = |crossing: &&Crossing| matches!(crossing.scope, Scope::Cap(_));
-        let (of_caps, of_programmes): (Vec<_>, Vec<_>) =
-            seen.crossings.iter().filter(|crossing| crossing.is_mailed).partition(is_of_cap);
-        assert_eq!((of_caps.len(), of_programmes.len()), (self.cap_mails, self.alerts.values().sum()));
+        let (of_caps, of_programmes): (Vec<_>, Vec<_>) = seen
+            .crossings
+            .iter()
+            .filter(|crossing| crossing.is_mailed)
+            .partition(is_of_cap);
+        assert_eq!(
+            (of_caps.len(), of_programmes.len()),
+            (self.cap_mails, self.alerts.values().sum())
+        );
         // A month's cap counts in months, and a week's in weeks.
-        let (months, weeks): (Vec<_>, Vec<_>) =
-            of_caps.iter().partition(|crossing| crossing.programme == self.programmes[1].0);
+        let (months, weeks): (Vec<_>, Vec<_>) = of_caps
+            .iter()
+            .partition(|crossing| crossing.programme == self.programmes[1].0);
         let begins = |crossing: &&Crossing| crossing.window.begins().unwrap();
-        assert!(!months.is_empty() && months.iter().map(&begins).all(|day| day.day() == 1), "{months:?}");
-        assert!(!weeks.is_empty() && weeks.iter().map(&begins).all(|day| day.weekday() == Weekday::Monday));
+        assert!(
+            !months.is_empty() && months.iter().map(&begins).all(|day| day.day() == 1),
+            "{months:?}"
+        );
+        assert!(
+            !weeks.is_empty()
+                && weeks
+                    .iter()
+                    .map(&begins)
+                    .all(|day| day.weekday() == Weekday::Monday)
+        );
         assert_eq!(self.alerts.len(), 3, "{:?}", self.alerts);
     }
 }
 
 fn says_one_of(mail: &Got, words: &[String; 2]) {
     let text = mail.contents.text.as_ref().unwrap();
-    assert!(words.iter().any(|words| text.contains(words)), "{words:?}: {text}");
+    assert!(
+        words.iter().any(|words| text.contains(words)),
+        "{words:?}: {text}"
+    );
 }
 
 fn says(mail: &Got, words: &str) {
     let text = mail.contents.text.as_ref().unwrap();
-    assert!(text.contains(words), "{words}: {}\n{text}", mail.contents.subject);
+    assert!(
+        text.contains(words),
+        "{words}: {}\n{text}",
+        mail.contents.subject
+    );
 }
 
 fn usd(micros: i64) -> String {
@@ -363,11 +507,16 @@ fn usd(micros: i64) -> String {
 }
 
 fn sum(amounts: &[String]) -> i64 {
-    amounts.iter().map(|amount| Usd::parse_floor(amount).unwrap().micros()).sum()
+    amounts
+        .iter()
+        .map(|amount| Usd::parse_floor(amount).unwrap().micros())
+        .sum()
 }
 
 fn in_file(file: &Page) -> i64 {
     let mut rows = csv::Reader::from_reader(file.body.as_bytes());
-    let rows = rows.deserialize().map(|row: Result<BTreeMap<String, String>, _>| row.unwrap()["spent_usd"].clone());
+    let rows = rows
+        .deserialize()
+        .map(|row: Result<BTreeMap<String, String>, _>| row.unwrap()["spent_usd"].clone());
     sum(&rows.collect::<Vec<_>>())
 }

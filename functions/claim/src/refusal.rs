@@ -1,7 +1,10 @@
-//! The reasons of the domain for which a student is refused: each with its status and one plain sentence.
+//! The reasons of the domain for which a student is refused: each with its status and one plain
+//! sentence.
 
 use bursar_core::clock::Moment;
-use bursar_core::domain::grant::{BeginRefused, ChangeRefused, HoldKind, MoreRefused, RecordRefused};
+use bursar_core::domain::grant::{
+    BeginRefused, ChangeRefused, HoldKind, MoreRefused, RecordRefused,
+};
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::values::format::time_in;
 use bursar_core::domain::values::term::Term;
@@ -18,16 +21,20 @@ fn name_people(sentence: &str, settings: &Settings) -> String {
     sentence.replace("{people}", &settings.people_to_ask())
 }
 
-/// The refusal of a claim: to be retried where the cause passes within moments, and a conflict with the
-/// present state elsewhere.
+/// The refusal of a claim: to be retried where the cause passes within moments, and a conflict with
+/// the present state elsewhere.
 pub(crate) fn begin(refused: &BeginRefused, settings: &Settings, now: Moment) -> AppError {
     let sentence = why_not(refused, settings);
     let until = match refused {
         BeginRefused::EnableUnderWay { until } | BeginRefused::KeyMissing { until } => *until,
         BeginRefused::FailedOften { until } => *until,
         BeginRefused::ManyKeys { until } => {
-            let sentence = format!("{sentence} If you keep losing keys, ask {}.", settings.people_to_ask());
-            return AppError::too_fast(sentence, until.duration_since(now)).because(reason(refused));
+            let sentence = format!(
+                "{sentence} If you keep losing keys, ask {}.",
+                settings.people_to_ask()
+            );
+            return AppError::too_fast(sentence, until.duration_since(now))
+                .because(reason(refused));
         }
         BeginRefused::Revoked
         | BeginRefused::Over
@@ -41,22 +48,34 @@ pub(crate) fn begin(refused: &BeginRefused, settings: &Settings, now: Moment) ->
         | BeginRefused::ReplacementsUsedUp
         | BeginRefused::NothingLeft { .. }
         | BeginRefused::BudgetExhausted
-        | BeginRefused::TermsNotAccepted => return AppError::conflict(sentence).because(reason(refused)),
+        | BeginRefused::TermsNotAccepted => {
+            return AppError::conflict(sentence).because(reason(refused));
+        }
     };
-    AppError::later(sentence).after(until.duration_since(now).try_into().unwrap_or_default()).because(reason(refused))
+    AppError::later(sentence)
+        .after(until.duration_since(now).try_into().unwrap_or_default())
+        .because(reason(refused))
 }
 
 /// What the log calls a reason: its name, without the times in it.
 pub(crate) fn reason(refused: &BeginRefused) -> String {
     let named = format!("{refused:?}");
-    named.split([' ', '(']).next().unwrap_or_default().to_owned()
+    named
+        .split([' ', '('])
+        .next()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 pub(crate) fn record(refused: RecordRefused, settings: &Settings) -> AppError {
     let meanwhile = match refused {
-        RecordRefused::Held(HoldKind::Paused) => "The people who run this programme paused your access",
+        RecordRefused::Held(HoldKind::Paused) => {
+            "The people who run this programme paused your access"
+        }
         RecordRefused::Held(HoldKind::Dropped) => "You were taken off the roster of this programme",
-        RecordRefused::Held(HoldKind::Unused) => "Your key was switched off because it was not used",
+        RecordRefused::Held(HoldKind::Unused) => {
+            "Your key was switched off because it was not used"
+        }
         RecordRefused::Revoked => "You were removed from this programme",
         RecordRefused::Over => "This programme ended",
         RecordRefused::Lost => "Your key was changed by another request",
@@ -68,9 +87,10 @@ pub(crate) fn record(refused: RecordRefused, settings: &Settings) -> AppError {
     };
     let ask = match refused {
         RecordRefused::Lost => "Open your credit again.",
-        RecordRefused::Held(_) | RecordRefused::Revoked | RecordRefused::Over | RecordRefused::BudgetExhausted => {
-            "Ask {people}."
-        }
+        RecordRefused::Held(_)
+        | RecordRefused::Revoked
+        | RecordRefused::Over
+        | RecordRefused::BudgetExhausted => "Ask {people}.",
     };
     let sentence = format!(
         "{meanwhile} while the key was being made, so it is not shown and cannot be used. Nothing was spent. {ask}"
@@ -81,7 +101,9 @@ pub(crate) fn record(refused: RecordRefused, settings: &Settings) -> AppError {
 /// The refusal of a request for a larger cap.
 pub(crate) fn more(refused: MoreRefused, now: Moment) -> AppError {
     match refused {
-        MoreRefused::NoKey => AppError::conflict("You have no key in this programme, so you cannot ask for more."),
+        MoreRefused::NoKey => {
+            AppError::conflict("You have no key in this programme, so you cannot ask for more.")
+        }
         MoreRefused::Asked { until } => {
             let sentence = "You have asked for more already. You can ask again a week after that.";
             AppError::too_fast(sentence, until.duration_since(now))
@@ -96,7 +118,9 @@ pub(crate) fn provider(error: &ProviderError, what: &str) -> AppError {
     let advice = match error.kind {
         FailureKind::Later | FailureKind::Unknown(_) if minutes > 1 => &in_minutes,
         FailureKind::Later | FailureKind::Unknown(_) => AGAIN,
-        FailureKind::Refused => "Try again later; if that does not help, tell the people who run this programme.",
+        FailureKind::Refused => {
+            "Try again later; if that does not help, tell the people who run this programme."
+        }
         FailureKind::AnotherAccount(_) => {
             "Bursar's access to OpenRouter is being changed. Try again later; if that does not help, tell the people who run this programme."
         }
@@ -115,7 +139,9 @@ pub(crate) fn why_not_resumed(refused: &ChangeRefused, settings: &Settings) -> S
         | ChangeRefused::AddressTaken
         | ChangeRefused::AddressChanged
         | ChangeRefused::ChangedSince
-        | ChangeRefused::NotMailed => "Your key was not switched off for being unused, so there is nothing to resume.",
+        | ChangeRefused::NotMailed => {
+            "Your key was not switched off for being unused, so there is nothing to resume."
+        }
         ChangeRefused::Over => "This programme has ended for you.",
         ChangeRefused::PausedByAnother => "The people who run this programme paused your access.",
         ChangeRefused::BudgetExhausted => ALL_PROMISED,

@@ -19,13 +19,33 @@ pub(crate) fn at(text: &str) -> Moment {
 
 /// The view of a person on the roster of a programme in Berlin who has done nothing yet.
 pub(crate) fn a_view() -> View {
-    let term = Term::new("2026-10-12".parse().unwrap(), "2027-02-06".parse().unwrap(), "Europe/Berlin").unwrap();
+    let term = Term::new(
+        "2026-10-12".parse().unwrap(),
+        "2027-02-06".parse().unwrap(),
+        "Europe/Berlin",
+    )
+    .unwrap();
     let settings = Settings::new("CS pilot", term, Usd::from_dollars(20));
     let programme = Programme::new(ProgrammeId::of_name("CS pilot"), settings);
-    let person = Person { address: EmailAddress::parse("ada@uni.edu").unwrap(), name: None, roster_id: None };
-    let grant = Grant::invited(programme.id.clone(), "0123456789abcdef".parse().unwrap(), person, None);
+    let person = Person {
+        address: EmailAddress::parse("ada@uni.edu").unwrap(),
+        name: None,
+        roster_id: None,
+    };
+    let grant = Grant::invited(
+        programme.id.clone(),
+        "0123456789abcdef".parse().unwrap(),
+        person,
+        None,
+    );
     let budget = Budget::new(programme.id.clone(), Usd::from_dollars(4000));
-    View { programme: programme.into(), budget: budget.into(), grant, readings: Vec::new(), guardrails: Arc::default() }
+    View {
+        programme: programme.into(),
+        budget: budget.into(),
+        grant,
+        readings: Vec::new(),
+        guardrails: Arc::default(),
+    }
 }
 
 /// The provider's list of these models, each with the dollars of a million tokens of its answers.
@@ -36,15 +56,23 @@ pub(crate) fn listed<'a>(prices: impl IntoIterator<Item = (&'a str, i32)>) -> Li
         answer_price: Some(Usd::from_dollars(dollars)),
         gone_on: None,
     });
-    ListedModels { models: models.collect(), as_of: at("2026-11-20T03:00:00Z") }
+    ListedModels {
+        models: models.collect(),
+        as_of: at("2026-11-20T03:00:00Z"),
+    }
 }
 
 /// The text of a page: one line for each block, buttons in brackets.
 pub(crate) fn readable(html: &str) -> String {
     let mut text = String::new();
-    for (tag, after) in html.split('<').skip(1).map(|piece| piece.split_once('>').unwrap()) {
+    for (tag, after) in html
+        .split('<')
+        .skip(1)
+        .map(|piece| piece.split_once('>').unwrap())
+    {
         match tag.split([' ', '\n']).next().unwrap() {
-            "h2" | "p" | "dl" | "dt" | "summary" | "small" | "label" | "form" | "details" | "div" => text.push('\n'),
+            "h2" | "p" | "dl" | "dt" | "summary" | "small" | "label" | "form" | "details"
+            | "div" => text.push('\n'),
             "span" if tag.contains("badge") => text.push('\n'),
             "dd" => text.push_str(": "),
             "button" => text.push_str("\n["),
@@ -55,7 +83,9 @@ pub(crate) fn readable(html: &str) -> String {
         text.push_str(&after.replace('\n', " "));
     }
     let text = text.replace("&#39;", "'").replace("&#38;", "&");
-    let lines = text.lines().map(|line| line.split_whitespace().joined(" ").replace(" :", ":"));
+    let lines = text
+        .lines()
+        .map(|line| line.split_whitespace().joined(" ").replace(" :", ":"));
     lines.filter(|line| !line.is_empty()).joined("\n")
 }
 

@@ -13,5 +13,11 @@ async fn a_start_without_variables_names_them_all() {
 async fn an_event_is_answered_where_the_table_is_empty() {
     let answer = binary::answer(PROGRAM, binary::page("/")).await;
     assert_eq!(answer["statusCode"], 200);
-    assert!(answer["body"].as_str().unwrap().contains("action=\"/link\""), "{answer}");
+    assert!(
+        answer["body"]
+            .as_str()
+            .unwrap()
+            .contains("action=\"/link\""),
+        "{answer}"
+    );
 }

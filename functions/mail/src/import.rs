@@ -1,4 +1,5 @@
-//! The mail about a registrar's file, to those in charge of the programme: what it changed, that it waits and why, or that none comes.
+//! The mail about a registrar's file, to those in charge of the programme: what it changed, that it
+//! waits and why, or that none comes.
 
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::format::time_in;
@@ -12,7 +13,8 @@ use crate::letter::words::{Words, said};
 use crate::letter::{Letter, LetterPart, plain};
 
 impl App {
-    /// The mail about a file as things stand: one that waited may have been applied since, or another may have come.
+    /// The mail about a file as things stand: one that waited may have been applied since, or
+    /// another may have come.
     pub(crate) async fn import(
         &self,
         programme: &ProgrammeId,
@@ -21,15 +23,22 @@ impl App {
         recipient: &PersonId,
     ) -> Result<Letter, NoMail> {
         let file = import.unwrap_or_default();
-        let waiting = self.table.get(RosterPreview::key_of(programme, file)).await?;
+        let waiting = self
+            .table
+            .get(RosterPreview::key_of(programme, file))
+            .await?;
         let applied = self.table.get(Import::key_of(programme, file)).await?;
         let programme = self.programme(programme).await?;
         let person = self.decider(recipient, &programme).await?;
         if import.is_none() || applied.is_some_and(|import| import.applied) {
-            return Ok(self.to(&person.address, |words| words.about_a_file(&programme, import, changes, None)));
+            return Ok(self.to(&person.address, |words| {
+                words.about_a_file(&programme, import, changes, None)
+            }));
         }
         let waiting = waiting.ok_or(NoMail::NotDue("the file does not wait any more"))?;
-        Ok(self.to(&person.address, |words| words.about_a_file(&programme, import, changes, Some(&waiting))))
+        Ok(self.to(&person.address, |words| {
+            words.about_a_file(&programme, import, changes, Some(&waiting))
+        }))
     }
 }
 
@@ -98,7 +107,10 @@ impl Words<'_> {
                 said(words.news),
                 facts(changes),
                 said(words.to_do),
-                self.page(words.link, &format!("/console/programmes/{}/roster{page}", programme.id)),
+                self.page(
+                    words.link,
+                    &format!("/console/programmes/{}/roster{page}", programme.id),
+                ),
             ],
             why: format!("You get this mail because you decide about the roster of {name}."),
             ..self.letter()
@@ -108,7 +120,14 @@ impl Words<'_> {
 
 /// What the file changes, without what it does not.
 fn facts(changes: &RosterChanges) -> LetterPart {
-    let RosterChanges { added, changed, moved, returned, dropped, refused } = *changes;
+    let RosterChanges {
+        added,
+        changed,
+        moved,
+        returned,
+        dropped,
+        refused,
+    } = *changes;
     let counts = [
         ("Added", added),
         ("Name, address or id changed", changed),
@@ -117,7 +136,12 @@ fn facts(changes: &RosterChanges) -> LetterPart {
         ("Dropped", dropped),
         ("Rows that were refused", refused),
     ];
-    LetterPart::facts(counts.into_iter().filter(|(_, count)| *count > 0).map(|(name, count)| (name, count.to_string())))
+    LetterPart::facts(
+        counts
+            .into_iter()
+            .filter(|(_, count)| *count > 0)
+            .map(|(name, count)| (name, count.to_string())),
+    )
 }
 
 #[cfg(test)]
@@ -127,7 +151,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_file_was_applied() {
-        let changes = RosterChanges { added: 3, moved: 1, dropped: 2, ..RosterChanges::default() };
+        let changes = RosterChanges {
+            added: 3,
+            moved: 1,
+            dropped: 2,
+            ..RosterChanges::default()
+        };
         insta::assert_snapshot!(told(|words| words.about_a_file(&programme(), Some(Ulid::nil()), &changes, None)).await, @"
         CS pilot: the registrar's file changed the roster
         The roster has changed
@@ -156,7 +185,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_file_waits() {
-        let changes = RosterChanges { added: 12, refused: 3, ..RosterChanges::default() };
+        let changes = RosterChanges {
+            added: 12,
+            refused: 3,
+            ..RosterChanges::default()
+        };
         let waiting = RosterPreview {
             import: Ulid::nil(),
             programme: programme().id,
@@ -165,9 +198,12 @@ mod tests {
             email_column: None,
             roster: "0123456789ab".to_owned(),
             rows: "0".repeat(64),
-            why: ["It adds 12 to the 40 people on the roster, more than a fifth.", "Of its 50 rows 3 are refused."]
-                .map(str::to_owned)
-                .into(),
+            why: [
+                "It adds 12 to the 40 people on the roster, more than a fifth.",
+                "Of its 50 rows 3 are refused.",
+            ]
+            .map(str::to_owned)
+            .into(),
         };
         insta::assert_snapshot!(told(|words| words.about_a_file(&programme(), Some(Ulid::nil()), &changes, Some(&waiting))).await, @"
         CS pilot: a registrar's file waits for you

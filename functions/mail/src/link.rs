@@ -1,5 +1,5 @@
-//! A link to sign in: whether one is due, and its mail. Links and codes are made only here, so that neither
-//! is ever at rest.
+//! A link to sign in: whether one is due, and its mail. Links and codes are made only here, so that
+//! neither is ever at rest.
 
 use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
@@ -16,8 +16,8 @@ use crate::letter::words::{Words, said};
 use crate::letter::{Letter, LetterPart};
 
 impl App {
-    /// The mail with a link, if the address is known and has not had its share of links. It goes to the
-    /// roster's spelling of the address.
+    /// The mail with a link, if the address is known and has not had its share of links. It goes to
+    /// the roster's spelling of the address.
     pub(crate) async fn link(
         &self,
         row: &OutboxRow,
@@ -31,7 +31,11 @@ impl App {
             tracing::warn!(mail_waits = true, "a link was not sent within an hour");
             return Err(NoMail::NotDue("it was asked for too long ago"));
         }
-        let person = self.table.known(address).await?.ok_or(NoMail::NotDue("nobody here has this address"))?;
+        let person = self
+            .table
+            .known(address)
+            .await?
+            .ok_or(NoMail::NotDue("nobody here has this address"))?;
         // These checks come before a link is made, since every link made is counted.
         let before = self.table.sign_in_of(address).await?;
         let is_first_of_hour = before.mailed.iter().all(|mailed| {
@@ -39,16 +43,28 @@ impl App {
                 || mailed.sign_on.is_some()
                 || mailed.at + LOGIN_REQUEST_LASTS <= row.written_at
         });
-        // The hour's first link to an admin is sent in spite of returned mail and a used-up quota, since its reader can
-        // mend both.
+        // The hour's first link to an admin is sent in spite of returned mail and a used-up quota,
+        // since its reader can mend both.
         let is_always = self.table.is_admin(address).await? && is_first_of_hour;
-        let is_marked = self.table.undeliverable(address, now).await?.is_some_and(|mark| mark.keeps_back(row.class));
+        let is_marked = self
+            .table
+            .undeliverable(address, now)
+            .await?
+            .is_some_and(|mark| mark.keeps_back(row.class));
         if is_marked && !is_always {
             return Err(UNWANTED);
         }
-        if !is_always && !before.is_again(row.row) && !self.links_are_left(person.has_role, now).await? {
-            tracing::warn!(links_used_up = true, "as many links were sent as the day's quota allows");
-            return Err(NoMail::NotDue("as many links as a day's quota allows have been sent"));
+        if !is_always
+            && !before.is_again(row.row)
+            && !self.links_are_left(person.has_role, now).await?
+        {
+            tracing::warn!(
+                links_used_up = true,
+                "as many links were sent as the day's quota allows"
+            );
+            return Err(NoMail::NotDue(
+                "as many links as a day's quota allows have been sent",
+            ));
         }
         let token = LinkToken::generate();
         let code = Code::generate();
@@ -58,7 +74,11 @@ impl App {
             asker: asker.clone(),
             ends_at: now + LINK_LASTS,
         };
-        match self.table.make_link(row.row, address, &link, now, deadline).await? {
+        match self
+            .table
+            .make_link(row.row, address, &link, now, deadline)
+            .await?
+        {
             Ok(()) => Ok(self.to(&person.address, |words| match asker.sign_on {
                 Some(_) => words.code_of_sign_on(&token, &code, row.written_at),
                 None => words.link(&token, &code, row.written_at),
@@ -68,23 +88,43 @@ impl App {
         }
     }
 
-    /// Whether links may still use some of the day's quota. They get half of it, the last fifth of that
-    /// only for people with a role. Others get nothing of the day's last tenth, which is for alerts.
+    /// Whether links may still use some of the day's quota. They get half of it, the last fifth of
+    /// that only for people with a role. Others get nothing of the day's last tenth, which is for
+    /// alerts.
     async fn links_are_left(&self, has_role: bool, now: Moment) -> Result<bool, StoreError> {
-        let Some(server) = self.table.get(MailServer::key_of()).await? else { return Ok(true) };
-        let Some(per_day) = server.per_day else { return Ok(true) };
+        let Some(server) = self.table.get(MailServer::key_of()).await? else {
+            return Ok(true);
+        };
+        let Some(per_day) = server.per_day else {
+            return Ok(true);
+        };
         if !has_role && server.sent >= (per_day * 9).div_ceil(10) {
             return Ok(false);
         }
-        let most = if has_role { per_day.div_ceil(2) } else { (per_day * 2).div_ceil(5) };
-        let minutes = self.table.links_between(now - SignedDuration::from_hours(24), now).await?;
-        Ok(minutes.iter().map(|minute| u64::from(minute.count)).sum::<u64>() < most)
+        let most = if has_role {
+            per_day.div_ceil(2)
+        } else {
+            (per_day * 2).div_ceil(5)
+        };
+        let minutes = self
+            .table
+            .links_between(now - SignedDuration::from_hours(24), now)
+            .await?;
+        Ok(minutes
+            .iter()
+            .map(|minute| u64::from(minute.count))
+            .sum::<u64>()
+            < most)
     }
 }
 
 impl App {
     pub(crate) fn sign_on(&self, address: &EmailAddress) -> Letter {
-        Words { recipient: address, config: &self.config }.sign_on()
+        Words {
+            recipient: address,
+            config: &self.config,
+        }
+        .sign_on()
     }
 }
 
@@ -128,7 +168,9 @@ impl Words<'_> {
                     self.recipient.as_written()
                 )),
                 LetterPart::Code(code.reveal()),
-                said("Where a mail may sign you in, this link does, within 30 minutes, and connects nothing:"),
+                said(
+                    "Where a mail may sign you in, this link does, within 30 minutes, and connects nothing:",
+                ),
                 self.page("Sign in", &format!("/c/{}", token.reveal())),
                 said(
                     "Anybody who has the code can become you, so give it to nobody. If you did not sign on, ignore this mail.",
@@ -143,7 +185,11 @@ impl Words<'_> {
     fn sign_on(self) -> Letter {
         let origin = self.config.origin.as_str();
         let institution = &self.config.institution;
-        let support = self.config.support.as_deref().unwrap_or("the people who run Bursar there");
+        let support = self
+            .config
+            .support
+            .as_deref()
+            .unwrap_or("the people who run Bursar there");
         Letter {
             subject: "Your sign-on now opens Bursar".to_owned(),
             heading: "A sign-on was connected".to_owned(),
@@ -173,7 +219,9 @@ mod tests {
         let token = LinkToken::generate();
         let code = Code::generate();
         let text = told(|words| words.link(&token, &code, now())).await;
-        let text = text.replace(token.reveal(), "[token]").replace(&code.reveal(), "[code]");
+        let text = text
+            .replace(token.reveal(), "[token]")
+            .replace(&code.reveal(), "[code]");
         insta::assert_snapshot!(text, @"
         Your link to sign in to Bursar
         Sign in to Bursar
@@ -191,7 +239,9 @@ mod tests {
         let token = LinkToken::generate();
         let code = Code::generate();
         let text = told(|words| words.code_of_sign_on(&token, &code, now())).await;
-        let text = text.replace(token.reveal(), "[token]").replace(&code.reveal(), "[code]");
+        let text = text
+            .replace(token.reveal(), "[token]")
+            .replace(&code.reveal(), "[code]");
         insta::assert_snapshot!(text, @"
         Your code to connect your sign-on to Bursar
         Connect your sign-on
@@ -204,7 +254,10 @@ mod tests {
         ");
     }
 
-    #[expect(clippy::redundant_closure_for_method_calls, reason = "the method alone is of one lifetime")]
+    #[expect(
+        clippy::redundant_closure_for_method_calls,
+        reason = "the method alone is of one lifetime"
+    )]
     #[tokio::test]
     async fn sign_on() {
         insta::assert_snapshot!(told(|words| words.sign_on()).await, @"

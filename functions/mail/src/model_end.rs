@@ -1,4 +1,5 @@
-//! The mail that a model ends or is gone, which students of a programme may call and did lately, to those who decide which are allowed.
+//! The mail that a model ends or is gone, which students of a programme may call and did lately, to
+//! those who decide which are allowed.
 
 use bursar_core::clock::Moment;
 use bursar_core::domain::programme::Programme;
@@ -23,7 +24,9 @@ impl App {
     ) -> Result<Letter, NoMail> {
         let programme = self.programme(programme).await?;
         let person = self.decider(recipient, &programme).await?;
-        Ok(self.to(&person.address, |words| words.model_end(&programme, model, gone_on, now)))
+        Ok(self.to(&person.address, |words| {
+            words.model_end(&programme, model, gone_on, now)
+        }))
     }
 }
 
@@ -48,7 +51,10 @@ impl Words<'_> {
                     "If the programme names the models that may be called, put another one in its place in the settings: the keys follow \
                      within minutes. If it allows all, tell the class to choose another one.",
                 ),
-                self.page("Open the settings", &format!("/console/programmes/{}/settings#models", programme.id)),
+                self.page(
+                    "Open the settings",
+                    &format!("/console/programmes/{}/settings#models", programme.id),
+                ),
             ],
             why: format!("You get this mail because you decide which models {name} allows."),
             ..self.letter()
@@ -65,7 +71,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_model_ends() {
-        let write = |words: Words<'_>| words.model_end(&programme(), "openai/gpt-4o", date(2026, 12, 3), now());
+        let write = |words: Words<'_>| {
+            words.model_end(&programme(), "openai/gpt-4o", date(2026, 12, 3), now())
+        };
         insta::assert_snapshot!(told(write).await, @"
         CS pilot: openai/gpt-4o ends on 3 Dec 2026
         openai/gpt-4o ends on 3 Dec 2026
@@ -78,7 +86,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_model_is_gone() {
-        let write = |words: Words<'_>| words.model_end(&programme(), "openai/gpt-4o", date(2026, 11, 20), now());
+        let write = |words: Words<'_>| {
+            words.model_end(&programme(), "openai/gpt-4o", date(2026, 11, 20), now())
+        };
         insta::assert_snapshot!(told(write).await, @"
         CS pilot: openai/gpt-4o is gone from OpenRouter
         openai/gpt-4o is gone from OpenRouter

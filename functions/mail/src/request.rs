@@ -1,5 +1,5 @@
-//! The mails about what is asked for: of an admin, by faculty, with a link to the form filled so; of faculty, by a student who wants a
-//! larger cap. Each says who asks and where to decide.
+//! The mails about what is asked for: of an admin, by faculty, with a link to the form filled so;
+//! of faculty, by a student who wants a larger cap. Each says who asks and where to decide.
 
 use bursar_core::clock::Moment;
 use bursar_core::domain::grant::{MoreRequest, View};
@@ -16,7 +16,8 @@ use crate::letter::words::{Words, said};
 use crate::letter::{Letter, LetterPart, plain};
 
 impl App {
-    /// The mail in which faculty ask for what only admins may do, if its recipient is still an admin.
+    /// The mail in which faculty ask for what only admins may do, if its recipient is still an
+    /// admin.
     pub(crate) async fn request(
         &self,
         programme: &ProgrammeId,
@@ -29,11 +30,18 @@ impl App {
         if !self.table.is_admin(person.address.matched()).await? {
             return Err(NoMail::NotDue("this person is no longer an admin"));
         }
-        let asker = self.table.get(StaffPerson::key_of(asked_by)).await?.ok_or(GONE)?;
-        Ok(self.to(&person.address, |words| words.request(&programme, &asker, request, asked_at)))
+        let asker = self
+            .table
+            .get(StaffPerson::key_of(asked_by))
+            .await?
+            .ok_or(GONE)?;
+        Ok(self.to(&person.address, |words| {
+            words.request(&programme, &asker, request, asked_at)
+        }))
     }
 
-    /// The mail of a student's request, if it is still open and its recipient one of those who decide.
+    /// The mail of a student's request, if it is still open and its recipient one of those who
+    /// decide.
     pub(crate) async fn asks_for_more(
         &self,
         programme: &ProgrammeId,
@@ -47,9 +55,15 @@ impl App {
             return Err(NoMail::NotDue(NO_ADDRESS));
         }
         let person = self.decider(recipient, &view.programme).await?;
-        let open = view.open_request(now).filter(|open| open.asked_at == asked_at && !view.grant.is_over());
-        let open = open.ok_or(NoMail::NotDue("the cap was changed since, or the student was removed"))?;
-        Ok(self.to(&person.address, |words| words.asks_for_more(&view, open, now)))
+        let open = view
+            .open_request(now)
+            .filter(|open| open.asked_at == asked_at && !view.grant.is_over());
+        let open = open.ok_or(NoMail::NotDue(
+            "the cap was changed since, or the student was removed",
+        ))?;
+        Ok(self.to(&person.address, |words| {
+            words.asks_for_more(&view, open, now)
+        }))
     }
 }
 
@@ -63,8 +77,9 @@ impl Words<'_> {
         let used = view.spending(now).in_window.to_dollars();
         let cap = open.cap.to_dollars();
         let read = view.readings.iter().map(|reading| reading.as_of).max();
-        let read =
-            read.map_or("not checked at OpenRouter yet".to_owned(), |read| format!("as of {}", time_in(read, zone)));
+        let read = read.map_or("not checked at OpenRouter yet".to_owned(), |read| {
+            format!("as of {}", time_in(read, zone))
+        });
         let per_window = settings.basis.reset.per_window();
         let mut facts = vec![
             ("Address", grant.person.address.as_written().to_owned()),
@@ -73,7 +88,11 @@ impl Words<'_> {
             ("Asked", time_in(open.asked_at, zone)),
         ];
         let wanted_cap = open.wanted_cap.map(Usd::to_dollars);
-        facts.extend(wanted_cap.iter().map(|wanted_cap| ("Asks for", format!("{wanted_cap} {per_window}"))));
+        facts.extend(
+            wanted_cap
+                .iter()
+                .map(|wanted_cap| ("Asks for", format!("{wanted_cap} {per_window}"))),
+        );
         let wanted_cap = wanted_cap.as_deref().unwrap_or("more");
         Letter {
             subject: format!("{who} asks for {wanted_cap} (used {used} of {cap})"),
@@ -86,7 +105,13 @@ impl Words<'_> {
                     "Raise the cap, or decline and say why: the student gets your answer by mail. The request stays open for a \
                      week. Everybody who decides about {name} got this mail; one answer is enough."
                 )),
-                self.page("Decide", &format!("/console/programmes/{}/grants/{}#more", view.programme.id, grant.id)),
+                self.page(
+                    "Decide",
+                    &format!(
+                        "/console/programmes/{}/grants/{}#more",
+                        view.programme.id, grant.id
+                    ),
+                ),
                 LetterPart::ReplyTo(grant.person.address.clone()),
             ],
             why: format!("You get this mail because you decide about the caps of {name}."),
@@ -94,31 +119,63 @@ impl Words<'_> {
         }
     }
 
-    fn request(self, programme: &Programme, asker: &StaffPerson, request: &AskedOfAdmins, asked_at: Moment) -> Letter {
+    fn request(
+        self,
+        programme: &Programme,
+        asker: &StaffPerson,
+        request: &AskedOfAdmins,
+        asked_at: Moment,
+    ) -> Letter {
         let id = &programme.id;
         let name = plain(&programme.settings.name);
         let address = asker.address.as_written();
-        let who = programme.settings.people.name_of(asker.address.matched()).unwrap_or(address);
-        let mut facts = vec![("Programme".to_owned(), name.clone()), ("Asked by".to_owned(), address.to_owned())];
+        let who = programme
+            .settings
+            .people
+            .name_of(asker.address.matched())
+            .unwrap_or(address);
+        let mut facts = vec![
+            ("Programme".to_owned(), name.clone()),
+            ("Asked by".to_owned(), address.to_owned()),
+        ];
         let (subject, link) = match request {
             AskedOfAdmins::Settings(wishes) => {
-                facts.extend(wishes.iter().map(|wish| (wish.label.clone(), wish.words.clone())));
+                facts.extend(
+                    wishes
+                        .iter()
+                        .map(|wish| (wish.label.clone(), wish.words.clone())),
+                );
                 let subject = match &wishes[..] {
                     [wish] => format!("{who} asks for a change to {name}: {}", wish.label),
                     wishes => format!("{who} asks for {} changes to {name}", wishes.len()),
                 };
-                (subject, self.page("Open the filled form", &filled_settings(id, wishes, asker, asked_at)))
+                (
+                    subject,
+                    self.page(
+                        "Open the filled form",
+                        &filled_settings(id, wishes, asker, asked_at),
+                    ),
+                )
             }
             AskedOfAdmins::Close => {
                 let look = format!("/console/programmes/{id}/close");
-                (format!("{who} asks to close {name}"), self.page("See what closing does", &look))
+                (
+                    format!("{who} asks to close {name}"),
+                    self.page("See what closing does", &look),
+                )
             }
             AskedOfAdmins::NextTerm => {
                 let form = format!("/console/programmes/new?from={id}");
-                (format!("{who} asks for {name} in the next term"), self.page("Open the filled form", &form))
+                (
+                    format!("{who} asks for {name} in the next term"),
+                    self.page("Open the filled form", &form),
+                )
             }
         };
-        facts.push(("Asked".to_owned(), time_in(asked_at, programme.settings.term.zone())));
+        facts.push((
+            "Asked".to_owned(),
+            time_in(asked_at, programme.settings.term.zone()),
+        ));
         Letter {
             heading: subject.clone(),
             subject,
@@ -132,19 +189,30 @@ impl Words<'_> {
                 link,
                 LetterPart::ReplyTo(asker.address.clone()),
             ],
-            why: format!("You get this mail because you are an admin of Bursar at {}.", self.config.institution),
+            why: format!(
+                "You get this mail because you are an admin of Bursar at {}.",
+                self.config.institution
+            ),
             ..self.letter()
         }
     }
 }
 
 /// The settings' page with the form filled so, which also says who asked and when.
-fn filled_settings(programme: &ProgrammeId, wishes: &[Wish], asker: &StaffPerson, asked_at: Moment) -> String {
+fn filled_settings(
+    programme: &ProgrammeId,
+    wishes: &[Wish],
+    asker: &StaffPerson,
+    asked_at: Moment,
+) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.extend_pairs(wishes.iter().map(|wish| (&wish.setting, &wish.value)));
     query.append_pair("asked_by", asker.person.as_str());
     query.append_pair("asked_at", &asked_at.to_string());
-    format!("/console/programmes/{programme}/settings?{}", query.finish())
+    format!(
+        "/console/programmes/{programme}/settings?{}",
+        query.finish()
+    )
 }
 
 #[cfg(test)]
@@ -154,12 +222,25 @@ mod tests {
 
     #[tokio::test]
     async fn request() {
-        let frida = StaffPerson { person: "fedcba9876543210".parse().unwrap(), address: address("frida") };
+        let frida = StaffPerson {
+            person: "fedcba9876543210".parse().unwrap(),
+            address: address("frida"),
+        };
         let wish = |setting: &str, label: &str, value: &str, words: &str| {
             let [setting, label, value, words] = [setting, label, value, words].map(str::to_owned);
-            Wish { setting, label, words, value }
+            Wish {
+                setting,
+                label,
+                words,
+                value,
+            }
         };
-        let cost_code = wish("cost_code", "Cost code", "47&11", "47&11 instead of nothing");
+        let cost_code = wish(
+            "cost_code",
+            "Cost code",
+            "47&11",
+            "47&11 instead of nothing",
+        );
         let budget = wish("budget_usd", "Budget", "8000", "$8,000 instead of $4,000");
         let asked = AskedOfAdmins::Settings(vec![cost_code.clone(), budget]);
         insta::assert_snapshot!(told(|words| words.request(&programme(), &frida, &asked, now())).await, @"
@@ -177,10 +258,17 @@ mod tests {
         You get this mail because you are an admin of Bursar at Example University.
         ");
         let mut others = Vec::new();
-        for asked in [AskedOfAdmins::Settings(vec![cost_code]), AskedOfAdmins::Close, AskedOfAdmins::NextTerm] {
+        for asked in [
+            AskedOfAdmins::Settings(vec![cost_code]),
+            AskedOfAdmins::Close,
+            AskedOfAdmins::NextTerm,
+        ] {
             let text = told(|words| words.request(&programme(), &frida, &asked, now())).await;
             others.extend(
-                text.lines().skip(1).filter(|line| line.contains(" asks ") || line.contains("://")).map(str::to_owned),
+                text.lines()
+                    .skip(1)
+                    .filter(|line| line.contains(" asks ") || line.contains("://"))
+                    .map(str::to_owned),
             );
         }
         insta::assert_snapshot!(others.join("\n"), @"
@@ -199,7 +287,12 @@ mod tests {
         read(&mut view, now(), 16_400_000);
         view.grant.person.name = Some("Ada Lovelace".to_owned());
         let asked = view
-            .ask_for_more("The last exercise\nneeds a larger model.", Some(Usd::from_dollars(30)), &[], now())
+            .ask_for_more(
+                "The last exercise\nneeds a larger model.",
+                Some(Usd::from_dollars(30)),
+                &[],
+                now(),
+            )
             .unwrap();
         view.grant = asked.grant.clone();
         let open = view.open_request(now()).unwrap();

@@ -1,4 +1,5 @@
-//! What the tests of the words share: a programme, a student with a key, and a letter as its reader gets it.
+//! What the tests of the words share: a programme, a student with a key, and a letter as its reader
+//! gets it.
 
 use std::sync::Arc;
 
@@ -44,21 +45,43 @@ pub(crate) fn programme() -> Programme {
 /// Ada's grant, with a key that she was shown.
 pub(crate) fn with_key() -> View {
     let programme = programme();
-    let person = Person { address: address("ada"), name: None, roster_id: None };
-    let mut grant = Grant::invited(programme.id.clone(), "0123456789abcdef".parse().unwrap(), person, None);
+    let person = Person {
+        address: address("ada"),
+        name: None,
+        roster_id: None,
+    };
+    let mut grant = Grant::invited(
+        programme.id.clone(),
+        "0123456789abcdef".parse().unwrap(),
+        person,
+        None,
+    );
     let epoch = Epoch::new(1);
     let key: KeyHash = "ab".repeat(32).parse().unwrap();
     let limit = Held::confirmed(Usd::from_dollars(20), now());
-    grant.keys = vec![GrantKey { limit, shown_at: Some(now()), ..GrantKey::made(epoch, key.clone(), now()) }];
+    grant.keys = vec![GrantKey {
+        limit,
+        shown_at: Some(now()),
+        ..GrantKey::made(epoch, key.clone(), now())
+    }];
     (grant.state, grant.epoch, grant.stage) = (GrantState::Live { key }, epoch, Stage::Claimed);
     let budget = Budget::new(programme.id.clone(), Usd::from_dollars(4000));
-    View { programme: programme.into(), budget: budget.into(), grant, readings: Vec::new(), guardrails: Arc::default() }
+    View {
+        programme: programme.into(),
+        budget: budget.into(),
+        grant,
+        readings: Vec::new(),
+        guardrails: Arc::default(),
+    }
 }
 
 /// All that the key has used, read at this moment.
 pub(crate) fn read(view: &mut View, as_of: Moment, micros: i64) {
     let used = DailyUse::on_one(utc_date(as_of), Usd::from_micros(micros));
-    view.readings = vec![Reading { used, ..Reading::new(&view.programme.id, &view.grant.id, Epoch::new(1), as_of) }];
+    view.readings = vec![Reading {
+        used,
+        ..Reading::new(&view.programme.id, &view.grant.id, Epoch::new(1), as_of)
+    }];
 }
 
 pub(crate) async fn config() -> Config {
@@ -81,7 +104,10 @@ fn variable(name: &str) -> Option<String> {
 /// A letter with its subject and text.
 pub(crate) async fn written(write: impl FnOnce(Words<'_>) -> Letter) -> (String, Letter, Config) {
     let config = config().await;
-    let letter = write(Words { recipient: &address("grace"), config: &config });
+    let letter = write(Words {
+        recipient: &address("grace"),
+        config: &config,
+    });
     let text = letter.text(&config).unwrap();
     (format!("{}\n\n{text}", letter.subject), letter, config)
 }
@@ -89,6 +115,8 @@ pub(crate) async fn written(write: impl FnOnce(Words<'_>) -> Letter) -> (String,
 /// The subject and text of a letter without its empty lines and the institution at its end.
 pub(crate) async fn told(write: impl FnOnce(Words<'_>) -> Letter) -> String {
     let text = written(write).await.0;
-    let lines = text.lines().filter(|line| !["", "-- ", "Example University"].contains(line));
+    let lines = text
+        .lines()
+        .filter(|line| !["", "-- ", "Example University"].contains(line));
     lines.joined("\n").replace(":\nhttps://", ": https://")
 }

@@ -1,5 +1,5 @@
-//! The credit of the account: what must be bought and by when, and a balance that nobody can read. The rules for
-//! what is told when are [`bursar_core::domain::credit`]'s.
+//! The credit of the account: what must be bought and by when, and a balance that nobody can read.
+//! The rules for what is told when are [`bursar_core::domain::credit`]'s.
 
 use anyhow::Result;
 use bursar_core::clock::Moment;
@@ -16,15 +16,20 @@ use crate::failures::Programmes;
 /// For so long it may fail to be read.
 const READ_WITHIN: SignedDuration = SignedDuration::from_hours(2);
 
-/// The alarm that the balance could not be read for too long, once for each day on which that began.
+/// The alarm that the balance could not be read for too long, once for each day on which that
+/// began.
 pub(crate) async fn unread(table: &Table, now: Moment) -> Result<Option<Alarm>> {
-    let since = table.get(BalanceReading::key_of()).await?.and_then(|reading| reading.failing_since);
+    let since = table
+        .get(BalanceReading::key_of())
+        .await?
+        .and_then(|reading| reading.failing_since);
     let since = since.filter(|since| *since + READ_WITHIN <= now);
     Ok(since.map(|since| Alarm::on(utc_date(since), Cause::BalanceUnread { since }, now)))
 }
 
-/// The alarm about the last known balance. It is raised when its notice is recorded, and again while that
-/// lasts. So it is not lost when an invocation dies between the two; nobody gets a second mail.
+/// The alarm about the last known balance. It is raised when its notice is recorded, and again
+/// while that lasts. So it is not lost when an invocation dies between the two; nobody gets a
+/// second mail.
 pub(crate) async fn balance(
     table: &Table,
     programmes: &Programmes,
@@ -33,9 +38,15 @@ pub(crate) async fn balance(
 ) -> Result<Option<Alarm>> {
     let programmes = programmes.all()?;
     let sums = table.budget_sums(programmes, now).await?;
-    let Some(facts) = table.credit_facts(programmes, &sums, now).await? else { return Ok(None) };
+    let Some(facts) = table.credit_facts(programmes, &sums, now).await? else {
+        return Ok(None);
+    };
     let purchase = facts.purchase();
-    let to_buy = if purchase.gone.is_some() { purchase.amount } else { Usd::ZERO };
+    let to_buy = if purchase.gone.is_some() {
+        purchase.amount
+    } else {
+        Usd::ZERO
+    };
     tracing::info!(to_buy_usd = %to_buy, "what is to be bought");
     let stored = table.get(BalanceNotice::key_of()).await?;
     let last = match BalanceNotice::after(stored.as_ref(), purchase, now) {
@@ -45,7 +56,20 @@ pub(crate) async fn balance(
         None => stored,
     };
     let notice = last.filter(|last| !last.is_over);
-    Ok(notice.map(|BalanceNotice { purchase, alerted_at, .. }| {
-        Alarm::on(utc_date(alerted_at), Cause::Balance { purchase, alerted_at }, alerted_at)
-    }))
+    Ok(notice.map(
+        |BalanceNotice {
+             purchase,
+             alerted_at,
+             ..
+         }| {
+            Alarm::on(
+                utc_date(alerted_at),
+                Cause::Balance {
+                    purchase,
+                    alerted_at,
+                },
+                alerted_at,
+            )
+        },
+    ))
 }

@@ -1,5 +1,5 @@
-//! The weekly digests of each programme whose day it is. Each is computed once, from what the sync summed up
-//! and whom it found, and recorded without names. Each recipient gets a mail.
+//! The weekly digests of each programme whose day it is. Each is computed once, from what the sync
+//! summed up and whom it found, and recorded without names. Each recipient gets a mail.
 
 use std::time::Duration;
 
@@ -8,7 +8,9 @@ use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::audit::AuditEntry;
 use bursar_core::domain::mail::digest;
-use bursar_core::domain::mail::digest::{Digest, DigestMoney, DigestTrigger, Due, KeptPeople, LastListing};
+use bursar_core::domain::mail::digest::{
+    Digest, DigestMoney, DigestTrigger, Due, KeptPeople, LastListing,
+};
 use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::domain::usage::models;
 use bursar_core::domain::usage::models::ModelUse;
@@ -68,14 +70,29 @@ impl Look<'_> {
             .oldest(AuditEntry::of_programme(&programme.id))
             .await?
             .map_or(Moment::MIN, |audit_entry| audit_entry.recorded_at);
-        let Some(due) = self.due_digest(programme, made_at) else { return Ok(()) };
+        let Some(due) = self.due_digest(programme, made_at) else {
+            return Ok(());
+        };
         // The newest may be of this week.
-        let newest = self.table.newest(Digest::of_programme(&programme.id), 2).await?;
-        let told_until = newest.iter().find(|digest| digest.week < due.week).map(|digest| digest.days.1);
-        let Some(due) = due.after(told_until, programme) else { return Ok(()) };
+        let newest = self
+            .table
+            .newest(Digest::of_programme(&programme.id), 2)
+            .await?;
+        let told_until = newest
+            .iter()
+            .find(|digest| digest.week < due.week)
+            .map(|digest| digest.days.1);
+        let Some(due) = due.after(told_until, programme) else {
+            return Ok(());
+        };
         let settings = &programme.settings;
-        let staff: Vec<EmailAddress> =
-            settings.people.faculty.iter().chain(&settings.people.assistants).cloned().collect();
+        let staff: Vec<EmailAddress> = settings
+            .people
+            .faculty
+            .iter()
+            .chain(&settings.people.assistants)
+            .cloned()
+            .collect();
         if staff.is_empty() {
             return Ok(());
         }
@@ -92,7 +109,10 @@ impl Look<'_> {
             }
         };
         let recipients = self.table.people_of(&staff, self.deadline).await?;
-        let is_new = self.table.tell(&digest, &recipients, self.now, self.deadline).await?;
+        let is_new = self
+            .table
+            .tell(&digest, &recipients, self.now, self.deadline)
+            .await?;
         report.digests += usize::from(is_new);
         Ok(())
     }
@@ -109,7 +129,9 @@ impl Look<'_> {
         let budget = table.get(Budget::key_of(id)).await?;
         let of_programme = table.programme_use(id).await?;
         let sync = table.sync_state().await?;
-        let nights = table.newest(KeptPeople::of_programme(id), NIGHTS_SINCE).await?;
+        let nights = table
+            .newest(KeptPeople::of_programme(id), NIGHTS_SINCE)
+            .await?;
         let people = nights
             .into_iter()
             .map(|kept| kept.people)
@@ -127,12 +149,23 @@ impl Look<'_> {
             looked,
         );
         let by_group = of_programme.own.iter().flat_map(|totals| &totals.by_group);
-        let uses = table.models_of(id, of_programme.has_owned_keys(), weeks[0]).await?;
-        let uses = uses.into_iter().map(|used| ModelUse { whose: None, ..used });
+        let uses = table
+            .models_of(id, of_programme.has_owned_keys(), weeks[0])
+            .await?;
+        let uses = uses.into_iter().map(|used| ModelUse {
+            whose: None,
+            ..used
+        });
         let mut models = models::lines(uses, settings.basis.byok, digest::MOST_LINES);
-        let known_days = sync.models_until.map(|until| (weeks[0].0, weeks[0].1.min(until)));
+        let known_days = sync
+            .models_until
+            .map(|until| (weeks[0].0, weeks[0].1.min(until)));
         models.extend(known_days.and_then(|days| models::beyond_models(&models, &used, days)));
-        let models_unknown = if had_a_key { stretches(weeks[0], |day| !sync.knows_models_of(day)) } else { Vec::new() };
+        let models_unknown = if had_a_key {
+            stretches(weeks[0], |day| !sync.knows_models_of(day))
+        } else {
+            Vec::new()
+        };
         Ok(Digest {
             programme: id.clone(),
             week: due.week,
@@ -148,7 +181,11 @@ impl Look<'_> {
             models,
             models_unknown,
             money,
-            standing_out: of_programme.own.as_ref().map(|totals| totals.standing_out.clone()).unwrap_or_default(),
+            standing_out: of_programme
+                .own
+                .as_ref()
+                .map(|totals| totals.standing_out.clone())
+                .unwrap_or_default(),
             people,
             listed_at: sync.listed_at,
             recipients: Vec::new(),

@@ -20,7 +20,11 @@ pub(crate) struct Programmes {
 
 impl ScanFailures {
     /// The result of a check; the default if it failed.
-    pub(crate) fn take<T: Default>(&mut self, what: impl Display, outcome: Result<T, impl Into<anyhow::Error>>) -> T {
+    pub(crate) fn take<T: Default>(
+        &mut self,
+        what: impl Display,
+        outcome: Result<T, impl Into<anyhow::Error>>,
+    ) -> T {
         outcome.unwrap_or_else(|error| {
             tracing::warn!(%what, error = format!("{:#}", error.into()), "a look failed");
             self.failed.push(what.to_string());

@@ -1,66 +1,79 @@
-//! Finds crossings of budgets, watches for parts that fell silent, and records the weekly digests. The stream wakes it for changed totals
-//! and budgets, and a schedule each hour.
+//! Finds crossings of budgets, watches for parts that fell silent, and records the weekly digests.
+//! The stream wakes it for changed totals and budgets, and a schedule each hour.
 //!
 //! # Crossings
 //!
-//! A programme is checked when its totals or its budget changed. The hourly check of every programme finds what a lost stream record left
-//! out. A budget has two kinds of crossing: spending past a threshold, and a budget reserved so far that some student's key does not fit.
-//! Alert, digest and overview share the test for the latter,
+//! A programme is checked when its totals or its budget changed. The hourly check of every
+//! programme finds what a lost stream record left out. A budget has two kinds of crossing: spending
+//! past a threshold, and a budget reserved so far that some student's key does not fit. Alert,
+//! digest and overview share the test for the latter,
 //! [`refused_for_room`](bursar_core::domain::programme::Programme::refused_for_room).
 //!
-//! The crossings of a limit and their mails are written in one transaction; the loser of a race reads and decides again. The
-//! recipients are checked once more when the mail is sent. A batch checks each programme once. For a programme whose check
-//! failed, the batch returns its first record as failed.
+//! The crossings of a limit and their mails are written in one transaction; the loser of a race
+//! reads and decides again. The recipients are checked once more when the mail is sent. A batch
+//! checks each programme once. For a programme whose check failed, the batch returns its first
+//! record as failed.
 //!
 //! The caps of students are judged by the sync.
 //!
 //! # Alarms
 //!
-//! An alarm is a message to the admins. Its name holds cause and day, so that the runs of one night raise it once, and the next
-//! night raises it again. It is written together with its mails and records its recipients. If they exceed one transaction, the
-//! next one to raise the alarm queues the rest. Digests are recorded in the same way.
+//! An alarm is a message to the admins. Its name holds cause and day, so that the runs of one night
+//! raise it once, and the next night raises it again. It is written together with its mails and
+//! records its recipients. If they exceed one transaction, the next one to raise the alarm queues
+//! the rest. Digests are recorded in the same way.
 //!
-//! The balance has one notice ([`credit`]). It is reported when credit must be bought: when the balance ends, at the pace of the last weeks
-//! or because of what the rosters may claim, before all programmes do, or before a year is over. It is reported again when the time left
-//! is half of what was told, which is four weeks at most, and when rosters double what programmes can cost. After its end it can be
-//! reported afresh.
+//! The balance has one notice ([`credit`]). It is reported when credit must be bought: when the
+//! balance ends, at the pace of the last weeks or because of what the rosters may claim, before all
+//! programmes do, or before a year is over. It is reported again when the time left is half of what
+//! was told, which is four weeks at most, and when rosters double what programmes can cost. After
+//! its end it can be reported afresh.
 //!
-//! Nothing is reported when an alarm's cause is over: the account page shows what is wrong now. A cause that returns on the same
-//! day is the same alarm.
+//! Nothing is reported when an alarm's cause is over: the account page shows what is wrong now. A
+//! cause that returns on the same day is the same alarm.
 //!
-//! An unreachable admin is reported once, and again on later days only while the report itself reached nobody ([`undelivered`]). An
-//! alarm about mails that were given up names the first one.
+//! An unreachable admin is reported once, and again on later days only while the report itself
+//! reached nobody ([`undelivered`]). An alarm about mails that were given up names the first one.
 //!
 //! # The hourly watch
 //!
-//! It reports mail that waits too long: half an hour if urgent, else six hours. Mail that SES refused within the last two hours is
-//! reported by its own alarm. Where urgent mail waits, or most of the links that SES took one to two hours ago did not arrive, mail about it
-//! would not arrive either: a line of the log says so, for which an alarm of the stack rings, as for pages that cannot be reached. A key that is to be off, and of which OpenRouter has not confirmed that for an hour, is reported; so are a
-//! balance that nobody could read for two hours, and pages that do not answer at their public origin. A day for which SES reported nothing is an alarm as well, where mails name a configuration set.
-//! Faculty get a mail where the registrar's file no longer comes: one after each last use of the token.
+//! It reports mail that waits too long: half an hour if urgent, else six hours. Mail that SES
+//! refused within the last two hours is reported by its own alarm. Where urgent mail waits, or most
+//! of the links that SES took one to two hours ago did not arrive, mail about it would not arrive
+//! either: a line of the log says so, for which an alarm of the stack rings, as for pages that
+//! cannot be reached. A key that is to be off, and of which OpenRouter has not confirmed that for
+//! an hour, is reported; so are a balance that nobody could read for two hours, and pages that do
+//! not answer at their public origin. A day for which SES reported nothing is an alarm as well,
+//! where mails name a configuration set. Faculty get a mail where the registrar's file no longer
+//! comes: one after each last use of the token.
 //!
-//! The checks are independent ([`failures`]): one that fails is named at the end of the invocation and stops no other. A programme
-//! that cannot be read is left out, except from sums, which are then not made. Each watch logs a line that an alarm of the stack
-//! expects, since the stream wakes the function too.
+//! The checks are independent ([`failures`]): one that fails is named at the end of the invocation
+//! and stops no other. A programme that cannot be read is left out, except from sums, which are
+//! then not made. Each watch logs a line that an alarm of the stack expects, since the stream wakes
+//! the function too.
 //!
 //! # Digests
 //!
-//! A programme's digest is computed once a calendar week and recorded with its mails in one item. It is due at seven in the
-//! morning of its day in the programme's zone. The watch makes it. A missed one is made within two days, about the days that it should have covered.
+//! A programme's digest is computed once a calendar week and recorded with its mails in one item.
+//! It is due at seven in the morning of its day in the programme's zone. The watch makes it. A
+//! missed one is made within two days, about the days that it should have covered.
 //!
-//! Sums are those of the sync's last whole run, and people who need attention those whom the night after the digest's days found, so no
-//! grant is read. Where that night found nobody, since it was missed, they are those of the one before, and the mail names their days.
+//! Sums are those of the sync's last whole run, and people who need attention those whom the night
+//! after the digest's days found, so no grant is read. Where that night found nobody, since it was
+//! missed, they are those of the one before, and the mail names their days.
 //!
-//! The item holds grants and keys and no names. Names are looked up when the mail is sent, and only for a reader who is faculty
-//! at that time. So assistants get counts, and an erased person appears in no digest. A digest covers the seven complete days
-//! before its morning, or all since the digest before where its weekday was moved; for a cap it shows the use in the window that
+//! The item holds grants and keys and no names. Names are looked up when the mail is sent, and only
+//! for a reader who is faculty at that time. So assistants get counts, and an erased person appears
+//! in no digest. A digest covers the seven complete days before its morning, or all since the
+//! digest before where its weekday was moved; for a cap it shows the use in the window that
 //! contains the last of them.
 //!
 //! # Statements
 //!
-//! The first watch from the third of a month on (UTC) records the statement of the month before, with a mail to each finance
-//! address of a programme in it. The item is kept for ever, as it was mailed. A month whose end no complete sync has passed yet
-//! waits for one; the next watch looks again. Months before the first complete sync have no statement.
+//! The first watch from the third of a month on (UTC) records the statement of the month before,
+//! with a mail to each finance address of a programme in it. The item is kept for ever, as it was
+//! mailed. A month whose end no complete sync has passed yet waits for one; the next watch looks
+//! again. Months before the first complete sync have no statement.
 
 mod credit;
 mod crossings;
@@ -101,7 +114,12 @@ impl Function for App {
     fn new(config: Config, clock: Clock) -> App {
         let table = Table::new(&config);
         let own_site = OwnSite::new(&config);
-        App { table, clock, mail_is_reported: config.mail_events.is_some(), own_site }
+        App {
+            table,
+            clock,
+            mail_is_reported: config.mail_events.is_some(),
+            own_site,
+        }
     }
 
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value> {
@@ -154,7 +172,8 @@ impl Batch {
 }
 
 impl App {
-    /// Checks each programme whose totals changed, once. The stream retries what could not be checked from its first record on.
+    /// Checks each programme whose totals changed, once. The stream retries what could not be
+    /// checked from its first record on.
     async fn changed(&self, records: &[StreamRecord], deadline: Deadline) -> Value {
         let batch = batch_of(records);
         let mut failed = batch.unreadable;
@@ -164,18 +183,23 @@ impl App {
                 failed.push(first);
             }
         }
-        let failures = failed.into_iter().map(|record| json!({"itemIdentifier": record}));
+        let failures = failed
+            .into_iter()
+            .map(|record| json!({"itemIdentifier": record}));
         json!({"batchItemFailures": failures.collect::<Vec<_>>()})
     }
 
-    /// The hourly watch. It checks every programme, for a change that the stream lost and for a budget that was
-    /// lowered. It raises alarms for what fell silent, and creates the digests that are due.
-    /// A failure in one check does not block others.
+    /// The hourly watch. It checks every programme, for a change that the stream lost and for a
+    /// budget that was lowered. It raises alarms for what fell silent, and creates the digests that
+    /// are due. A failure in one check does not block others.
     async fn watch(&self, deadline: Deadline) -> Result<Value> {
         let programmes = Programmes::load(&self.table).await?;
         let mut failures = ScanFailures::default();
         for id in &programmes.unreadable {
-            failures.take(format_args!("the programme {id}"), Err::<(), _>(anyhow!("it cannot be read")));
+            failures.take(
+                format_args!("the programme {id}"),
+                Err::<(), _>(anyhow!("it cannot be read")),
+            );
         }
         let mut crossings = 0;
         for Programme { id, .. } in &programmes.read {
@@ -185,16 +209,43 @@ impl App {
         let table = &self.table;
         let now = self.clock.now();
         let alarms = silence::tell(self, &programmes, now, deadline, &mut failures).await;
-        let digests = Look { table, programmes: &programmes, trigger: DigestTrigger::Hourly, now, deadline };
+        let digests = Look {
+            table,
+            programmes: &programmes,
+            trigger: DigestTrigger::Hourly,
+            now,
+            deadline,
+        };
         let digests = digests.at_all().await;
-        failures.failed.extend(digests.failed.iter().map(|programme| format!("the digest of {programme}")));
-        let statements = failures.take("the statements", statements::mail_due(table, now, deadline).await);
+        failures.failed.extend(
+            digests
+                .failed
+                .iter()
+                .map(|programme| format!("the digest of {programme}")),
+        );
+        let statements = failures.take(
+            "the statements",
+            statements::mail_due(table, now, deadline).await,
+        );
         let unsynced = silence::since_complete_sync(table, &programmes, now).await;
-        let unsynced = failures.take("how long ago a sync was complete", unsynced.map(|since| Some(since.as_hours())));
-        // The template counts this line: its absence is the alarm for the watch itself, and for syncs.
+        let unsynced = failures.take(
+            "how long ago a sync was complete",
+            unsynced.map(|since| Some(since.as_hours())),
+        );
+        // The template counts this line: its absence is the alarm for the watch itself, and for
+        // syncs.
         let failed = failures.failed.len();
-        tracing::info!(watched = true, hours_without_sync = unsynced, failed, "the watch came to its end");
-        ensure!(failures.failed.is_empty(), "not looked at: {}", failures.failed.join(", "));
+        tracing::info!(
+            watched = true,
+            hours_without_sync = unsynced,
+            failed,
+            "the watch came to its end"
+        );
+        ensure!(
+            failures.failed.is_empty(),
+            "not looked at: {}",
+            failures.failed.join(", ")
+        );
         Ok(json!({
             "programmes": programmes.read.len(),
             "crossings": crossings,
@@ -204,14 +255,26 @@ impl App {
         }))
     }
 
-    /// Creates the digests that are due. The watch does so in the morning; an event of its own does so
-    /// sooner.
+    /// Creates the digests that are due. The watch does so in the morning; an event of its own does
+    /// so sooner.
     async fn digest(&self, deadline: Deadline) -> Result<Value> {
         let programmes = &Programmes::load(&self.table).await?;
         let table = &self.table;
         let now = self.clock.now();
-        let report = Look { table, programmes, trigger: DigestTrigger::ByHand, now, deadline }.at_all().await;
-        ensure!(report.failed.is_empty(), "there is no digest of {}", report.failed.join(", "));
+        let report = Look {
+            table,
+            programmes,
+            trigger: DigestTrigger::ByHand,
+            now,
+            deadline,
+        }
+        .at_all()
+        .await;
+        ensure!(
+            report.failed.is_empty(),
+            "there is no digest of {}",
+            report.failed.join(", ")
+        );
         Ok(json!(report))
     }
 
@@ -228,24 +291,34 @@ mod tests {
 
     fn record(number: &str, image: &Value) -> StreamRecord {
         let change = json!({"SequenceNumber": number, "NewImage": image});
-        let record = json!({"eventSource": "aws:dynamodb", "eventName": "MODIFY", "dynamodb": change});
+        let record =
+            json!({"eventSource": "aws:dynamodb", "eventName": "MODIFY", "dynamodb": change});
         serde_json::from_value(record).unwrap()
     }
 
     #[test]
     fn each_programme_is_named_once_by_its_first_record() {
-        let totals = |programme: &str| json!({"kind": {"S": "totals"}, "programme": {"S": programme}});
+        let totals =
+            |programme: &str| json!({"kind": {"S": "totals"}, "programme": {"S": programme}});
         let records = [
-            record("1", &json!({"kind": {"S": "grant"}, "programme": {"S": "maths"}})),
+            record(
+                "1",
+                &json!({"kind": {"S": "grant"}, "programme": {"S": "maths"}}),
+            ),
             record("2", &totals("cs-pilot")),
             record("3", &json!({"kind": {"S": "totals"}})),
-            record("4", &json!({"kind": {"S": "budget"}, "programme": {"S": "maths"}})),
+            record(
+                "4",
+                &json!({"kind": {"S": "budget"}, "programme": {"S": "maths"}}),
+            ),
             record("5", &totals("cs-pilot")),
             record("6", &json!(null)),
         ];
         let named = |programme: &str, number: &str| (programme.parse().unwrap(), number.to_owned());
-        let expected =
-            Batch { programmes: vec![named("cs-pilot", "2"), named("maths", "4")], unreadable: vec!["3".to_owned()] };
+        let expected = Batch {
+            programmes: vec![named("cs-pilot", "2"), named("maths", "4")],
+            unreadable: vec!["3".to_owned()],
+        };
         assert_eq!(batch_of(&records), expected);
     }
 }

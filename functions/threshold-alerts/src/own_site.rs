@@ -1,5 +1,5 @@
-//! Whether the pages can be reached: a name that ran out, a certificate or what stands in front of them stops everybody, and no metric of
-//! ours moves.
+//! Whether the pages can be reached: a name that ran out, a certificate or what stands in front of
+//! them stops everybody, and no metric of ours moves.
 
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ use bursar_core::tls;
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// The public origin, asked from outside as a browser would. It is not asked on one machine, where whoever looks sees it.
+/// The public origin, asked from outside as a browser would. It is not asked on one machine, where
+/// whoever looks sees it.
 pub(crate) struct OwnSite {
     origin: Option<String>,
 }
@@ -21,17 +22,24 @@ pub(crate) struct OwnSite {
 impl OwnSite {
     pub(crate) fn new(config: &Config) -> OwnSite {
         let origin = Some(&config.origin).filter(|origin| origin.is_secure());
-        OwnSite { origin: origin.map(|origin| origin.as_str().to_owned()) }
+        OwnSite {
+            origin: origin.map(|origin| origin.as_str().to_owned()),
+        }
     }
 
-    /// The alarm that it answers to nobody. Any answer below 500 counts, since a sign-on in front may turn us away.
+    /// The alarm that it answers to nobody. Any answer below 500 counts, since a sign-on in front
+    /// may turn us away.
     pub(crate) async fn is_down(&self, deadline: Deadline) -> Result<Option<Cause>> {
-        let Some(origin) = &self.origin else { return Ok(None) };
+        let Some(origin) = &self.origin else {
+            return Ok(None);
+        };
         if self.try_once(origin, deadline).await?.is_none() {
             return Ok(None);
         }
         deadline.sleep(PAUSE).await;
-        let Some(why) = self.try_once(origin, deadline).await? else { return Ok(None) };
+        let Some(why) = self.try_once(origin, deadline).await? else {
+            return Ok(None);
+        };
         // Where the domain is gone, mail to it may be too: an alarm of the stack counts this line.
         tracing::warn!(site_down = true, why, "the pages cannot be reached");
         Ok(Some(Cause::SiteDown { why }))
@@ -40,9 +48,14 @@ impl OwnSite {
     /// Why it did not answer.
     async fn try_once(&self, origin: &str, deadline: Deadline) -> Result<Option<String>> {
         ensure!(deadline.leaves(PATIENCE), "there is too little time left");
-        let client = tls::client_of(origin).redirect(reqwest::redirect::Policy::none()).timeout(PATIENCE).build()?;
+        let client = tls::client_of(origin)
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(PATIENCE)
+            .build()?;
         Ok(match client.get(origin).send().await {
-            Ok(answer) if answer.status().is_server_error() => Some(format!("it answers {}", answer.status())),
+            Ok(answer) if answer.status().is_server_error() => {
+                Some(format!("it answers {}", answer.status()))
+            }
             Ok(_) => None,
             Err(error) if error.is_timeout() => Some("no answer within ten seconds".to_owned()),
             Err(error) => Some(format!("no connection: {}", root_of(&error))),
@@ -77,14 +90,14 @@ mod tests {
                 socket.write_all(answer.as_bytes()).await.unwrap();
             }
         });
-        let deadline =
-            Deadline::after(Duration::from_secs(60)).with_waits(bursar_core::deadline::Waits::shortened(1_000));
+        let deadline = Deadline::after(Duration::from_secs(60))
+            .with_waits(bursar_core::deadline::Waits::shortened(1_000));
         OwnSite { origin }.is_down(deadline).await.unwrap()
     }
 
-    const FINE: &str =
-        "HTTP/1.1 302 Found\r\nlocation: https://sso.example.edu\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
-    const BROKEN: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    const FINE: &str = "HTTP/1.1 302 Found\r\nlocation: https://sso.example.edu\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    const BROKEN: &str =
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
     #[tokio::test]
     async fn a_site_is_down_when_two_tries_come_to_nothing() {
@@ -92,7 +105,12 @@ mod tests {
         assert_eq!(down(&[BROKEN, FINE]).await, None);
         let why = "it answers 503 Service Unavailable".to_owned();
         assert_eq!(down(&[BROKEN, BROKEN]).await, Some(Cause::SiteDown { why }));
-        let Some(Cause::SiteDown { why }) = down(&[]).await else { panic!("nobody listens") };
-        assert!(why.starts_with("no connection: ") && !why.contains("127.0.0.1"), "{why}");
+        let Some(Cause::SiteDown { why }) = down(&[]).await else {
+            panic!("nobody listens")
+        };
+        assert!(
+            why.starts_with("no connection: ") && !why.contains("127.0.0.1"),
+            "{why}"
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! The keys that Bursar did not make. They and their use are recorded, and counted for the programmes that own some; nothing is ever done
-//! to them.
+//! The keys that Bursar did not make. They and their use are recorded, and counted for the
+//! programmes that own some; nothing is ever done to them.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -20,7 +20,8 @@ use crate::compare::FOR_ONE_WRITE;
 use crate::list::{ForeignRow, KeyListing};
 use crate::runner::{Gaps, RunContext, WRITES_AT_ONCE};
 
-/// The tries at the sums of owners while keys are given or taken back. After that the next run counts them.
+/// The tries at the sums of owners while keys are given or taken back. After that the next run
+/// counts them.
 const TRIES: usize = 4;
 
 const MOST_NAMED: usize = 100;
@@ -51,7 +52,8 @@ enum ForeignWrite {
     Forget(KeyHash),
 }
 
-/// Records all foreign keys, and counts those with an owner. `renamed` are keys of grants that may be listed under other names.
+/// Records all foreign keys, and counts those with an owner. `renamed` are keys of grants that may
+/// be listed under other names.
 pub(crate) async fn record(
     runner: &RunContext,
     listing: &mut KeyListing,
@@ -59,18 +61,31 @@ pub(crate) async fn record(
 ) -> Result<ForeignUse> {
     let mut foreign_use = ForeignUse::default();
     let mut foreign = std::mem::take(&mut listing.foreign);
-    foreign.extend(foreign_use.really_unknown(runner, std::mem::take(&mut listing.unknown)).await?);
+    foreign.extend(
+        foreign_use
+            .really_unknown(runner, std::mem::take(&mut listing.unknown))
+            .await?,
+    );
     for digit in SHARDS {
         let stored_keys = runner.table.list(ForeignKey::of_shard(digit)).await?;
-        let rows = foreign.extract_if(.., |row| row.key.as_str().starts_with(digit)).collect();
+        let rows = foreign
+            .extract_if(.., |row| row.key.as_str().starts_with(digit))
+            .collect();
         let shard = foreign_use.compare(runner, listing, stored_keys, renamed, rows);
         foreign_use.gaps.has_unread |= shard.has_unread;
-        iter(shard.writes).map(Ok).try_for_each_concurrent(WRITES_AT_ONCE, |write| written(runner, write)).await?;
+        iter(shard.writes)
+            .map(Ok)
+            .try_for_each_concurrent(WRITES_AT_ONCE, |write| written(runner, write))
+            .await?;
     }
     foreign_use.count_for_owners(runner).await?;
     let named = foreign_use.unknown.iter();
-    let named =
-        named.map(|unknown| format!("the key {} bears a name of ours that this table does not know", unknown.key));
+    let named = named.map(|unknown| {
+        format!(
+            "the key {} bears a name of ours that this table does not know",
+            unknown.key
+        )
+    });
     runner.journal.problems_of(named);
     Ok(foreign_use)
 }
@@ -80,9 +95,14 @@ impl ForeignUse {
     async fn count_for_owners(&mut self, runner: &RunContext) -> Result<()> {
         let mut programmes: Vec<&Programme> = runner.programmes.iter().collect();
         for _ in 0..TRIES {
-            // They are read before the keys, so that a key that changes its owner meanwhile is noticed.
-            let queries: Vec<_> = programmes.iter().map(|programme| runner.table.assigned_use(&programme.id)).collect();
-            let before: Vec<AssignedUse> = iter(queries).buffered(WRITES_AT_ONCE).try_collect().await?;
+            // They are read before the keys, so that a key that changes its owner meanwhile is
+            // noticed.
+            let queries: Vec<_> = programmes
+                .iter()
+                .map(|programme| runner.table.assigned_use(&programme.id))
+                .collect();
+            let before: Vec<AssignedUse> =
+                iter(queries).buffered(WRITES_AT_ONCE).try_collect().await?;
             let owned = runner.table.owned_keys().await?;
             self.assigned.clear();
             for OwnedKey { owner, key } in &owned {
@@ -92,13 +112,20 @@ impl ForeignUse {
             let mut stale = Vec::new();
             for (programme, before) in programmes.into_iter().zip(&before) {
                 let byok = programme.settings.basis.byok;
-                match runner.table.recount_assigned(before, &owned, byok, runner.end()).await {
+                match runner
+                    .table
+                    .recount_assigned(before, &owned, byok, runner.end())
+                    .await
+                {
                     Ok(true) => {}
                     Ok(false) => stale.push(programme),
                     Err(error) if error.may_pass() => return Err(error.into()),
                     Err(error) => {
                         self.gaps.has_failed = true;
-                        let what = format!("what foreign keys used for {} is not counted: {error}", programme.id);
+                        let what = format!(
+                            "what foreign keys used for {} is not counted: {error}",
+                            programme.id
+                        );
                         runner.journal.problem(what);
                     }
                 }
@@ -109,23 +136,40 @@ impl ForeignUse {
             }
         }
         for programme in programmes {
-            runner.journal.problem(format!("what foreign keys used for {} is counted in the next run", programme.id));
+            runner.journal.problem(format!(
+                "what foreign keys used for {} is counted in the next run",
+                programme.id
+            ));
         }
         Ok(())
     }
 
-    /// Keys with names of ours whose grant, or the claim that made them, is not in the table. What was begun since the run read it belongs
-    /// to the next run.
-    async fn really_unknown(&mut self, runner: &RunContext, rows: Vec<ForeignRow>) -> Result<Vec<ForeignRow>> {
+    /// Keys with names of ours whose grant, or the claim that made them, is not in the table. What
+    /// was begun since the run read it belongs to the next run.
+    async fn really_unknown(
+        &mut self,
+        runner: &RunContext,
+        rows: Vec<ForeignRow>,
+    ) -> Result<Vec<ForeignRow>> {
         let mut unknown = Vec::new();
         for row in rows {
-            let Ok(name) = row.name.parse::<KeyName>() else { continue };
-            let grant: Option<Grant> = runner.table.get(Grant::key_of(&name.programme, &name.grant)).await?;
+            let Ok(name) = row.name.parse::<KeyName>() else {
+                continue;
+            };
+            let grant: Option<Grant> = runner
+                .table
+                .get(Grant::key_of(&name.programme, &name.grant))
+                .await?;
             if grant.is_some_and(|grant| name.epoch <= grant.epoch) {
                 continue;
             }
             if self.unknown.len() < MOST_NAMED {
-                self.unknown.push(UnknownKey::new(&row.key, &name, row.state.enabled, runner.baseline.began_at));
+                self.unknown.push(UnknownKey::new(
+                    &row.key,
+                    &name,
+                    row.state.enabled,
+                    runner.baseline.began_at,
+                ));
             }
             unknown.push(row);
         }
@@ -142,18 +186,32 @@ impl ForeignUse {
         foreign: Vec<ForeignRow>,
     ) -> Shard {
         let mut shard = Shard::default();
-        let mut stored_keys: HashMap<KeyHash, ForeignKey> =
-            stored_keys.into_iter().map(|key| (key.key.clone(), key)).collect();
-        self.keys += stored_keys.len() + foreign.iter().filter(|row| !stored_keys.contains_key(&row.key)).count();
+        let mut stored_keys: HashMap<KeyHash, ForeignKey> = stored_keys
+            .into_iter()
+            .map(|key| (key.key.clone(), key))
+            .collect();
+        self.keys += stored_keys.len()
+            + foreign
+                .iter()
+                .filter(|row| !stored_keys.contains_key(&row.key))
+                .count();
         for row in foreign {
             let before = stored_keys.remove(&row.key);
             // The hash is that of a grant's recorded key, whatever its name is now.
             if renamed.contains(&row.key) {
-                shard.writes.extend(before.map(|before| ForeignWrite::Forget(before.key)));
-                runner.journal.problem(format!("the key {} of ours has another name at the provider", row.key));
+                shard
+                    .writes
+                    .extend(before.map(|before| ForeignWrite::Forget(before.key)));
+                runner.journal.problem(format!(
+                    "the key {} of ours has another name at the provider",
+                    row.key
+                ));
                 continue;
             }
-            if let Some(newer) = before.as_ref().filter(|before| before.as_of > row.state.asked_at) {
+            if let Some(newer) = before
+                .as_ref()
+                .filter(|before| before.as_of > row.state.asked_at)
+            {
                 self.used.add(&newer.used);
                 continue;
             }
@@ -170,7 +228,11 @@ impl ForeignUse {
             }
             if is_missing && before.gone_at.is_none() {
                 let began_at = runner.baseline.began_at;
-                let after = ForeignKey { gone_at: Some(began_at), as_of: began_at, ..before.clone() };
+                let after = ForeignKey {
+                    gone_at: Some(began_at),
+                    as_of: began_at,
+                    ..before.clone()
+                };
                 shard.note(Some(before), after);
             }
         }
@@ -181,41 +243,68 @@ impl ForeignUse {
 impl Shard {
     /// Queues a foreign key to be written, if it changed.
     fn note(&mut self, before: Option<ForeignKey>, after: ForeignKey) {
-        if before.is_none_or(|before| ForeignKey { as_of: after.as_of, ..before } != after) {
+        if before.is_none_or(|before| {
+            ForeignKey {
+                as_of: after.as_of,
+                ..before
+            } != after
+        }) {
             self.writes.push(ForeignWrite::Note(Box::new(after)));
         }
     }
 
-    fn take_in(&mut self, before: Option<&ForeignKey>, row: &ForeignRow, runner: &RunContext) -> ForeignKey {
+    fn take_in(
+        &mut self,
+        before: Option<&ForeignKey>,
+        row: &ForeignRow,
+        runner: &RunContext,
+    ) -> ForeignKey {
         let asked_at = row.state.asked_at;
         let baseline = &runner.baseline;
-        // A key that was made since the last listing had no use by then. An older one that is seen for the first time has earlier
-        // use that cannot be told apart by days.
-        let made_since =
-            row.state.created_at.filter(|created_at| baseline.listed_at.is_some_and(|listed| listed <= *created_at));
+        // A key that was made since the last listing had no use by then. An older one that is seen
+        // for the first time has earlier use that cannot be told apart by days.
+        let made_since = row.state.created_at.filter(|created_at| {
+            baseline
+                .listed_at
+                .is_some_and(|listed| listed <= *created_at)
+        });
         let known_since = match before {
             Some(before) => baseline.listed_at.max(Some(before.as_of)),
             None => made_since.map(|created_at| created_at.min(asked_at)),
         };
         let was = before.map(|before| before.used.clone()).unwrap_or_default();
         let report = row.state.report.as_ref().ok_or(UnusableReport::Silent);
-        let used = match report.and_then(|report| was.with(report, utc_date(asked_at), known_since.map(utc_date), None))
-        {
+        let used = match report.and_then(|report| {
+            was.with(report, utc_date(asked_at), known_since.map(utc_date), None)
+        }) {
             Ok((used, doubt)) => {
-                runner.journal.problems_of(doubt.map(|doubt| format!("of the key {} {doubt}", row.key)));
+                runner
+                    .journal
+                    .problems_of(doubt.map(|doubt| format!("of the key {} {doubt}", row.key)));
                 used
             }
             Err(doubtful) => {
                 self.has_unread = true;
-                runner.journal.problem(format!("of the key {} nothing is recorded: {doubtful}", row.key));
+                runner.journal.problem(format!(
+                    "of the key {} nothing is recorded: {doubtful}",
+                    row.key
+                ));
                 was
             }
         };
-        let last_used_at = row.state.report.as_ref().and_then(|report| report.last_used_at);
+        let last_used_at = row
+            .state
+            .report
+            .as_ref()
+            .and_then(|report| report.last_used_at);
         ForeignKey {
             key: row.key.clone(),
             name: row.name.clone(),
-            label: row.state.label.clone().or_else(|| before.and_then(|before| before.label.clone())),
+            label: row
+                .state
+                .label
+                .clone()
+                .or_else(|| before.and_then(|before| before.label.clone())),
             enabled: row.state.enabled,
             limit: row.state.limit,
             used,

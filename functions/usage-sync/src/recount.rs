@@ -1,7 +1,9 @@
-//! The sums over a programme's grants: what its keys used day by day, its people, and what its budget reserves, counted anew.
+//! The sums over a programme's grants: what its keys used day by day, its people, and what its
+//! budget reserves, counted anew.
 //!
-//! What is reserved is counted as of the comparison, and for an instant before the listing: no reading holds later use. All else of a
-//! grant in which something was found is counted once that is repaired.
+//! What is reserved is counted as of the comparison, and for an instant before the listing: no
+//! reading holds later use. All else of a grant in which something was found is counted once that
+//! is repaired.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -34,7 +36,8 @@ pub(crate) struct ProgrammeSums {
     pub(crate) budget: Arc<Budget>,
     reserved: Usd,
     unreserved: Unreserved,
-    /// The counts of the roster as they were before the grants were read, and by how much they are to move.
+    /// The counts of the roster as they were before the grants were read, and by how much they are
+    /// to move.
     counts: Counts,
     moves: Counts,
     used: DailyUse,
@@ -72,8 +75,13 @@ pub(crate) struct OwnUse {
     pub(crate) gaps: Gaps,
 }
 
-/// Counts what was repaired, and writes the totals of all programmes and what their budgets reserve, each only if it changed.
-pub(crate) async fn all(runner: &RunContext, compared: Vec<ProgrammeSums>, is_whole: bool) -> Result<OwnUse> {
+/// Counts what was repaired, and writes the totals of all programmes and what their budgets
+/// reserve, each only if it changed.
+pub(crate) async fn all(
+    runner: &RunContext,
+    compared: Vec<ProgrammeSums>,
+    is_whole: bool,
+) -> Result<OwnUse> {
     let mut own_use = OwnUse::default();
     for mut sums in compared {
         let id = sums.programme.id.clone();
@@ -83,13 +91,17 @@ pub(crate) async fn all(runner: &RunContext, compared: Vec<ProgrammeSums>, is_wh
             Ok(()) => {}
             Err(error) if is_of_one_programme(&error) => {
                 own_use.gaps.has_failed = true;
-                runner.journal.problem(format!("{id} could not be summed up: {error:#}"));
+                runner
+                    .journal
+                    .problem(format!("{id} could not be summed up: {error:#}"));
                 continue;
             }
             Err(error) => return Err(error),
         }
         own_use.used.add(&sums.used);
-        own_use.by_programme.insert(id.clone(), LifetimeUse::sum(&sums.used));
+        own_use
+            .by_programme
+            .insert(id.clone(), LifetimeUse::sum(&sums.used));
         own_use.gone += sums.gone;
         own_use.keys += sums.keys;
         own_use.groups.insert(id, sums.groups);
@@ -99,7 +111,12 @@ pub(crate) async fn all(runner: &RunContext, compared: Vec<ProgrammeSums>, is_wh
 
 impl ProgrammeSums {
     /// Empty sums of a programme whose budget and counts were just read.
-    pub(crate) fn new(programme: Programme, budget: Budget, counts: Counts, began_at: Moment) -> ProgrammeSums {
+    pub(crate) fn new(
+        programme: Programme,
+        budget: Budget,
+        counts: Counts,
+        began_at: Moment,
+    ) -> ProgrammeSums {
         ProgrammeSums {
             programme: programme.into(),
             budget: budget.into(),
@@ -127,13 +144,20 @@ impl ProgrammeSums {
     pub(crate) fn view(&self, grant: Grant, readings: Vec<Reading>) -> View {
         let programme = self.programme.clone();
         let budget = self.budget.clone();
-        View { programme, budget, grant, readings, guardrails: Arc::default() }
+        View {
+            programme,
+            budget,
+            grant,
+            readings,
+            guardrails: Arc::default(),
+        }
     }
 
     /// Adds a grant as it was compared.
     pub(crate) fn add(&mut self, view: &View, runner: &RunContext, is_in_order: bool) {
         let grant = &view.grant;
-        self.groups.insert(grant.id.to_bytes(), grant.group.as_deref().map(Box::from));
+        self.groups
+            .insert(grant.id.to_bytes(), grant.group.as_deref().map(Box::from));
         self.moves.add(grant, 1);
         let cost = self.cost(view, &runner.baseline);
         if is_in_order {
@@ -149,7 +173,12 @@ impl ProgrammeSums {
             // Nothing that it may have used since its keys were read last is free.
             let readings = view.readings.iter();
             let last_read = readings
-                .filter_map(|reading| reading.unchanged_until.or(baseline.listed_at).max(Some(reading.as_of)))
+                .filter_map(|reading| {
+                    reading
+                        .unchanged_until
+                        .or(baseline.listed_at)
+                        .max(Some(reading.as_of))
+                })
                 .min();
             let first = view.grant.keys.first().map(|key| key.made_at);
             last_read.or(first).unwrap_or(baseline.began_at)
@@ -159,12 +188,19 @@ impl ProgrammeSums {
         view.reservation().cost(as_of)
     }
 
-    /// What the programme reserves, read once more since another run counted it or the settings were edited.
+    /// What the programme reserves, read once more since another run counted it or the settings
+    /// were edited.
     async fn reserved_anew(&self, runner: &RunContext) -> Result<ProgrammeSums> {
         let table = &runner.table;
         let id = &self.programme.id;
-        let budget = table.get(Budget::key_of(id)).await?.context("a budget is gone")?;
-        let programme = table.get(Programme::key_of(id)).await?.context("a programme is gone")?;
+        let budget = table
+            .get(Budget::key_of(id))
+            .await?
+            .context("a budget is gone")?;
+        let programme = table
+            .get(Programme::key_of(id))
+            .await?
+            .context("a programme is gone")?;
         let counts = table.roster_counts(id).await?;
         let mut anew = ProgrammeSums::new(programme, budget, counts, runner.baseline.began_at);
         anew.unread.clone_from(&self.unread);
@@ -173,7 +209,8 @@ impl ProgrammeSums {
         while let Some((_, grants)) = shards.try_next().await? {
             for (grant, readings) in grants {
                 let view = anew.view(grant, readings);
-                anew.unreserved.add(&view.grant, Some(runner.baseline.began_at));
+                anew.unreserved
+                    .add(&view.grant, Some(runner.baseline.began_at));
                 anew.moves.add(&view.grant, 1);
                 anew.reserved += anew.cost(&view, &runner.baseline);
             }
@@ -196,7 +233,8 @@ impl ProgrammeSums {
         let mut reads = iter(reads).buffered(WRITES_AT_ONCE);
         while let Some((grant, readings, cost)) = reads.try_next().await? {
             let view = self.view(grant.context("a grant is gone")?, readings);
-            // What was taken for it since is in the budget, and what its final reading frees is free.
+            // What was taken for it since is in the budget, and what its final reading frees is
+            // free.
             let counts = cost.min(self.cost(&view, &runner.baseline));
             self.reserved += counts;
             // Its repair has noted that as free by the next count.
@@ -209,11 +247,19 @@ impl ProgrammeSums {
     fn count(&mut self, grant: &Grant, readings: &[Reading], runner: &RunContext) {
         self.unreserved.add(grant, Some(runner.baseline.began_at));
         self.unmailed.add(grant, &runner.unreachable);
-        self.crossed.extend(CrossedCap::find(&self.programme, grant, readings, runner.clock.now()));
+        self.crossed.extend(CrossedCap::find(
+            &self.programme,
+            grant,
+            readings,
+            runner.clock.now(),
+        ));
         let mut used = DailyUse::default();
         for reading in readings {
             used.add(&reading.used);
-            if !grant.shown(reading.epoch).is_some_and(|key| key.gone.is_none() && !key.is_missing()) {
+            if !grant
+                .shown(reading.epoch)
+                .is_some_and(|key| key.gone.is_none() && !key.is_missing())
+            {
                 self.gone += reading.lifetime();
             }
         }
@@ -224,7 +270,10 @@ impl ProgrammeSums {
         }
         let settings = &self.programme.settings;
         let days = used.days(settings.basis.byok);
-        let not_mailed = runner.unreachable.get(grant.person.address.matched()).copied();
+        let not_mailed = runner
+            .unreachable
+            .get(grant.person.address.matched())
+            .copied();
         self.class.add(settings, grant, readings, &days, not_mailed);
         let reached = match not_mailed {
             _ if is_used(readings) => Stage::Used,
@@ -252,24 +301,41 @@ impl ProgrammeSums {
             let programme = self.programme.id.clone();
             let as_of = runner.baseline.began_at;
             let class = std::mem::replace(&mut self.class, Class::new(as_of));
-            let kept = KeptPeople { programme, as_of, people: class.into_people() };
+            let kept = KeptPeople {
+                programme,
+                as_of,
+                people: class.into_people(),
+            };
             runner.table.put_later(&kept, as_of, runner.end()).await?;
         }
         let is_left = is_whole
             && !self.write_budget(runner).await?
-            && !self.reserved_anew(runner).await?.write_budget(runner).await?;
+            && !self
+                .reserved_anew(runner)
+                .await?
+                .write_budget(runner)
+                .await?;
         if is_left {
-            runner.journal.problem(format!("what {} reserves is counted in the next run", self.programme.id));
+            runner.journal.problem(format!(
+                "what {} reserves is counted in the next run",
+                self.programme.id
+            ));
         }
         // After the count, which else would find the counts moved since it began.
         let behind = std::mem::take(&mut self.behind);
-        let raises = behind
-            .iter()
-            .map(|(grant, reached)| runner.table.raise_stage(&self.programme.id, grant, *reached, runner.end()));
-        Ok(iter(raises).map(Ok).try_for_each_concurrent(WRITES_AT_ONCE, |raise| raise).await?)
+        let raises = behind.iter().map(|(grant, reached)| {
+            runner
+                .table
+                .raise_stage(&self.programme.id, grant, *reached, runner.end())
+        });
+        Ok(iter(raises)
+            .map(Ok)
+            .try_for_each_concurrent(WRITES_AT_ONCE, |raise| raise)
+            .await?)
     }
 
-    /// The stream brings these to `threshold-alerts`, which adds what the programme's foreign keys used.
+    /// The stream brings these to `threshold-alerts`, which adds what the programme's foreign keys
+    /// used.
     async fn write_totals(&self, runner: &RunContext) -> Result<()> {
         let began_at = runner.baseline.began_at;
         let totals = Totals {
@@ -284,23 +350,40 @@ impl ProgrammeSums {
         Ok(runner.table.note_totals(&totals, runner.end()).await?)
     }
 
-    /// Returns `false` when the budget was counted, the settings were edited, or somebody claimed or left, since they were read.
+    /// Returns `false` when the budget was counted, the settings were edited, or somebody claimed
+    /// or left, since they were read.
     async fn write_budget(&self, runner: &RunContext) -> Result<bool> {
         let budget = &self.budget;
         let began_at = runner.baseline.began_at;
-        if budget.counted_at.is_some_and(|counted_at| counted_at > began_at) {
+        if budget
+            .counted_at
+            .is_some_and(|counted_at| counted_at > began_at)
+        {
             return Ok(true);
         }
         let reserved = self.reserved + budget.assigned;
-        let is_as_read = reserved == budget.reserved && self.unreserved.beyond(&budget.unreserved).is_empty();
+        let is_as_read =
+            reserved == budget.reserved && self.unreserved.beyond(&budget.unreserved).is_empty();
         let counted = (reserved, &self.unreserved);
-        if !is_as_read && !runner.table.recount_budget(&self.programme, budget, counted, began_at, runner.end()).await?
+        if !is_as_read
+            && !runner
+                .table
+                .recount_budget(&self.programme, budget, counted, began_at, runner.end())
+                .await?
         {
             return Ok(false);
         }
         if self.moves == Counts::default() {
             return Ok(true);
         }
-        Ok(runner.table.add_to_counts(&self.programme.id, self.moves, Some(self.counts), runner.end()).await?)
+        Ok(runner
+            .table
+            .add_to_counts(
+                &self.programme.id,
+                self.moves,
+                Some(self.counts),
+                runner.end(),
+            )
+            .await?)
     }
 }

@@ -1,5 +1,5 @@
-//! The repairs: each finding that the safety limit lets through is decided again on the grant as it is by then, so one that no longer holds
-//! leads to nothing. Each may be done twice.
+//! The repairs: each finding that the safety limit lets through is decided again on the grant as it
+//! is by then, so one that no longer holds leads to nothing. Each may be done twice.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,8 @@ use crate::compare::{Finding, FindingKind, GrantFinding, KeyDoubt, KeyFinding};
 use crate::list::KeyRow;
 use crate::runner::{Gaps, REPAIRS_AT_ONCE, RunContext, is_told};
 
-/// How many repairs in a row may fail without an answer, after which the rest is left to another run.
+/// How many repairs in a row may fail without an answer, after which the rest is left to another
+/// run.
 const FAILED_IN_A_ROW: usize = 2 * REPAIRS_AT_ONCE;
 
 /// What repairs left undone, and the keys that they deleted at the provider.
@@ -38,8 +39,13 @@ struct Failure {
     is_left_on: bool,
 }
 
-/// Handles every finding. What cannot be done is a problem of the report, and found again by the next run.
-pub(crate) async fn all(runner: &RunContext, mut findings: Vec<Finding>, listed: usize) -> Repaired {
+/// Handles every finding. What cannot be done is a problem of the report, and found again by the
+/// next run.
+pub(crate) async fn all(
+    runner: &RunContext,
+    mut findings: Vec<Finding>,
+    listed: usize,
+) -> Repaired {
     let journal = &runner.journal;
     let mut repaired = Repaired::default();
     bound_purges(&mut findings, listed);
@@ -58,7 +64,9 @@ pub(crate) async fn all(runner: &RunContext, mut findings: Vec<Finding>, listed:
         done += 1;
         let remaining = count - done;
         if end.left().is_zero() && remaining > 0 {
-            journal.problem(format!("the time was up, and {remaining} findings are left to the next run"));
+            journal.problem(format!(
+                "the time was up, and {remaining} findings are left to the next run"
+            ));
             repaired.is_broken_off = true;
             repaired.gaps.has_unread = true;
             return repaired;
@@ -73,14 +81,23 @@ pub(crate) async fn all(runner: &RunContext, mut findings: Vec<Finding>, listed:
         let refusal = provider_error(&error).and_then(ProviderError::refusal);
         let is_refused = refusal.is_some();
         journal.refuse(refusal);
-        // A copy is no copy any more once all its keys are on record; and what was not written may have been the disable of a key.
-        let is_unwritten = table_error(&error).is_some_and(|error| !matches!(error, StoreError::Corrupt { .. }));
-        repaired.gaps.has_failed |=
-            is_unwritten || matches!(finding.kind, FindingKind::Grant(GrantFinding::Recover { .. }));
+        // A copy is no copy any more once all its keys are on record; and what was not written may
+        // have been the disable of a key.
+        let is_unwritten =
+            table_error(&error).is_some_and(|error| !matches!(error, StoreError::Corrupt { .. }));
+        repaired.gaps.has_failed |= is_unwritten
+            || matches!(
+                finding.kind,
+                FindingKind::Grant(GrantFinding::Recover { .. })
+            );
         repaired.gaps.has_unread |= finding.reads().is_some();
-        repaired.not_disabled.extend(is_left_on.then_some(finding.grant));
+        repaired
+            .not_disabled
+            .extend(is_left_on.then_some(finding.grant));
         if failed == FAILED_IN_A_ROW || is_refused {
-            journal.problem(format!("nothing more was done, and {remaining} findings are left to the next run"));
+            journal.problem(format!(
+                "nothing more was done, and {remaining} findings are left to the next run"
+            ));
             repaired.is_broken_off = true;
             repaired.gaps.has_unread = true;
             return repaired;
@@ -91,44 +108,73 @@ pub(crate) async fn all(runner: &RunContext, mut findings: Vec<Finding>, listed:
 
 fn provider_error(error: &anyhow::Error) -> Option<&ProviderError> {
     error.chain().find_map(|cause| {
-        if let Some(NotSettled::Provider(error)) = cause.downcast_ref() { Some(error) } else { cause.downcast_ref() }
+        if let Some(NotSettled::Provider(error)) = cause.downcast_ref() {
+            Some(error)
+        } else {
+            cause.downcast_ref()
+        }
     })
 }
 
 fn table_error(error: &anyhow::Error) -> Option<&StoreError> {
     error.chain().find_map(|cause| {
-        if let Some(NotSettled::Table(error)) = cause.downcast_ref() { Some(error) } else { cause.downcast_ref() }
+        if let Some(NotSettled::Table(error)) = cause.downcast_ref() {
+            Some(error)
+        } else {
+            cause.downcast_ref()
+        }
     })
 }
 
 fn may_pass(error: &anyhow::Error) -> bool {
-    table_error(error).is_some_and(StoreError::may_pass) || provider_error(error).is_some_and(ProviderError::may_pass)
+    table_error(error).is_some_and(StoreError::may_pass)
+        || provider_error(error).is_some_and(ProviderError::may_pass)
 }
 
 async fn repair(runner: &RunContext, finding: &Finding) -> Result<(), Failure> {
-    // A repair that queries the provider takes a fresh view afterwards, so this instant is never out of date.
+    // A repair that queries the provider takes a fresh view afterwards, so this instant is never
+    // out of date.
     let context = ActContext {
         programme: &finding.programme,
         grant: &finding.grant,
         now: runner.clock.now(),
         deadline: runner.until(),
     };
-    let Err(error) = try_to(runner, context, finding).await else { return Ok(()) };
+    let Err(error) = try_to(runner, context, finding).await else {
+        return Ok(());
+    };
     match after_failure(runner, context, finding).await {
         Ok(is_left_on) => Err(Failure { error, is_left_on }),
-        Err(worse) => Err(Failure { error: worse.into(), is_left_on: false }),
+        Err(worse) => Err(Failure {
+            error: worse.into(),
+            is_left_on: false,
+        }),
     }
 }
 
 /// Whether a key of a grant that could not be repaired may be on that is to be off.
-async fn after_failure(runner: &RunContext, context: ActContext<'_>, finding: &Finding) -> Result<bool, StoreError> {
+async fn after_failure(
+    runner: &RunContext,
+    context: ActContext<'_>,
+    finding: &Finding,
+) -> Result<bool, StoreError> {
     if let Some(epoch) = finding.reads()
         && let Some(listed_at) = runner.baseline.listed_at
     {
         // It could not be read, so its use is known for no longer than before.
-        runner.table.note_failed_look((context.programme, context.grant, epoch), listed_at, context.deadline).await?;
+        runner
+            .table
+            .note_failed_look(
+                (context.programme, context.grant, epoch),
+                listed_at,
+                context.deadline,
+            )
+            .await?;
     }
-    let grant: Option<Grant> = runner.table.get(Grant::key_of(context.programme, context.grant)).await?;
+    let grant: Option<Grant> = runner
+        .table
+        .get(Grant::key_of(context.programme, context.grant))
+        .await?;
     Ok(grant.is_some_and(|grant| grant.has_key_to_end()))
 }
 
@@ -138,7 +184,9 @@ async fn try_to(runner: &RunContext, context: ActContext<'_>, finding: &Finding)
         FindingKind::Key(KeyFinding { key, doubt, .. }) => match doubt {
             KeyDoubt::MayGo => purge(runner, context, key).await,
             KeyDoubt::NotListed { is_held, .. } => look_again(runner, context, key, *is_held).await,
-            KeyDoubt::IsDisabled | KeyDoubt::LimitIsOther => look_again(runner, context, key, false).await,
+            KeyDoubt::IsDisabled | KeyDoubt::LimitIsOther => {
+                look_again(runner, context, key, false).await
+            }
         },
         FindingKind::Rule { last_used_at } => {
             runner.table.follow_rules(context, *last_used_at).await?;
@@ -148,7 +196,11 @@ async fn try_to(runner: &RunContext, context: ActContext<'_>, finding: &Finding)
 }
 
 /// Changes a grant, and tells the provider what follows from that.
-async fn decide(runner: &RunContext, context: ActContext<'_>, finding: &GrantFinding) -> Result<()> {
+async fn decide(
+    runner: &RunContext,
+    context: ActContext<'_>,
+    finding: &GrantFinding,
+) -> Result<()> {
     let journal = &runner.journal;
     let grant = context.grant;
     let changed = runner.table.act(context, |view, now| {
@@ -161,27 +213,43 @@ async fn decide(runner: &RunContext, context: ActContext<'_>, finding: &GrantFin
     settle(runner, context).await?;
     match finding {
         GrantFinding::Recover { rows, unread, .. } => {
-            let unread: Vec<&KeyRow> = rows.iter().filter(|row| unread.contains(&row.epoch)).collect();
+            let unread: Vec<&KeyRow> = rows
+                .iter()
+                .filter(|row| unread.contains(&row.epoch))
+                .collect();
             read_late(runner, context, &unread).await?;
-            journal.problem(format!("keys of the grant {grant} were not on record, and are now: the table went back"));
+            journal.problem(format!(
+                "keys of the grant {grant} were not on record, and are now: the table went back"
+            ));
         }
-        GrantFinding::Orphan { .. } => journal.report(|report| report.orphans_disabled += usize::from(is_done)),
+        GrantFinding::Orphan { .. } => {
+            journal.report(|report| report.orphans_disabled += usize::from(is_done));
+        }
         GrantFinding::NotUnder { key, .. } if is_done => {
-            journal.problem(format!("the key {key} was not under its programme's guardrail, and is again"));
+            journal.problem(format!(
+                "the key {key} was not under its programme's guardrail, and is again"
+            ));
         }
         GrantFinding::Seen { key, .. } => {
             if let ActOutcome::Done(Some(limit)) = outcome {
-                journal.problem(format!("the limit of the key {key} was {limit} at the provider, and is set again"));
+                journal.problem(format!(
+                    "the limit of the key {key} was {limit} at the provider, and is set again"
+                ));
             }
         }
-        GrantFinding::NotUnder { .. } | GrantFinding::End | GrantFinding::UnusedReservation | GrantFinding::Due => {}
+        GrantFinding::NotUnder { .. }
+        | GrantFinding::End
+        | GrantFinding::UnusedReservation
+        | GrantFinding::Due => {}
     }
     Ok(())
 }
 
 fn decided(finding: &GrantFinding, view: &View, now: Moment) -> Result<Change, Unchanged> {
     match finding {
-        GrantFinding::Orphan { row, .. } => view.found_orphan(row.epoch, &row.key, row.made_at(&view.grant), now),
+        GrantFinding::Orphan { row, .. } => {
+            view.found_orphan(row.epoch, &row.key, row.made_at(&view.grant), now)
+        }
         GrantFinding::Recover { rows, .. } => {
             let keys: Vec<RecoveredKey> = rows.iter().map(KeyRow::to_recovered).collect();
             view.recover(&keys, now)
@@ -194,27 +262,47 @@ fn decided(finding: &GrantFinding, view: &View, now: Moment) -> Result<Change, U
     }
 }
 
-/// Queries one key that was listed as disabled, with another limit, or not at all. A grant that was written meanwhile overrides
-/// what was found. A stop that is held back only records that the key is missing.
-async fn look_again(runner: &RunContext, context: ActContext<'_>, key: &KeyHash, is_held: bool) -> Result<()> {
+/// Queries one key that was listed as disabled, with another limit, or not at all. A grant that was
+/// written meanwhile overrides what was found. A stop that is held back only records that the key
+/// is missing.
+async fn look_again(
+    runner: &RunContext,
+    context: ActContext<'_>,
+    key: &KeyHash,
+    is_held: bool,
+) -> Result<()> {
     let table = &runner.table;
     let journal = &runner.journal;
-    let Some(view) = table.view(context.programme, context.grant).await? else { return Ok(()) };
+    let Some(view) = table.view(context.programme, context.grant).await? else {
+        return Ok(());
+    };
     let read = view.grant.version;
-    let (asked_at, answered) = runner.provider.get_key_in_a_day(key, context.deadline).await?;
+    let (asked_at, answered) = runner
+        .provider
+        .get_key_in_a_day(key, context.deadline)
+        .await?;
     let Some(provider_key) = answered else {
         let is_over = view.grant.is_over();
         journal.report(|report| report.keys_missing += usize::from(!is_over));
-        if runner.settler().not_found(context, key, !is_held, context.deadline).await? {
+        if runner
+            .settler()
+            .not_found(context, key, !is_held, context.deadline)
+            .await?
+        {
             journal.problem(format!("the provider does not have the key {key} any more"));
         } else if !is_over {
-            journal.problem(format!("the provider does not find the key {key}; the next sync asks again"));
+            journal.problem(format!(
+                "the provider does not find the key {key}; the next sync asks again"
+            ));
         }
         return settle(runner, context).await;
     };
     if provider_key.disabled && !is_held {
-        let stopped =
-            table.act(context, |view, now| view.found_disabled(read, key, asked_at, runner.is_copy, now)).await?;
+        let stopped = table
+            .act(context, |view, now| {
+                view.found_disabled(read, key, asked_at, runner.is_copy, now)
+            })
+            .await?;
         if matches!(stopped, ActOutcome::Done(_)) {
             journal.problem(format!(
                 "the key {key} was switched off at the provider by another hand, so its grant is stopped"
@@ -225,8 +313,20 @@ async fn look_again(runner: &RunContext, context: ActContext<'_>, key: &KeyHash,
         let report = provider_key.usage_report(view.programme.settings.basis.reset);
         note_use(runner, context, &view, key, (asked_at, report.as_ref())).await?;
     }
-    let seen = provider_key.seen(view.programme.settings.basis, asked_at, !provider_key.disabled);
-    decide(runner, context, &GrantFinding::Seen { key: key.clone(), seen }).await
+    let seen = provider_key.seen(
+        view.programme.settings.basis,
+        asked_at,
+        !provider_key.disabled,
+    );
+    decide(
+        runner,
+        context,
+        &GrantFinding::Seen {
+            key: key.clone(),
+            seen,
+        },
+    )
+    .await
 }
 
 async fn note_use(
@@ -236,30 +336,53 @@ async fn note_use(
     key: &KeyHash,
     (asked_at, report): (Moment, Option<&UsageReport>),
 ) -> Result<()> {
-    let doubt = runner.table.take_in_use(view, key, report, asked_at, false, context.deadline).await??;
-    runner.journal.problems_of(doubt.map(|doubt| format!("of the key {key} {doubt}")));
+    let doubt = runner
+        .table
+        .take_in_use(view, key, report, asked_at, false, context.deadline)
+        .await??;
+    runner
+        .journal
+        .problems_of(doubt.map(|doubt| format!("of the key {key} {doubt}")));
     Ok(())
 }
 
 /// Records the listed use of keys that are only now on record.
 async fn read_late(runner: &RunContext, context: ActContext<'_>, rows: &[&KeyRow]) -> Result<()> {
-    let Some(view) = runner.table.view(context.programme, context.grant).await? else { return Ok(()) };
+    let Some(view) = runner.table.view(context.programme, context.grant).await? else {
+        return Ok(());
+    };
     for row in rows {
-        note_use(runner, context, &view, &row.key, (row.state.asked_at, row.state.report.as_ref())).await?;
-        runner.journal.report(|report| report.readings_recorded += 1);
+        note_use(
+            runner,
+            context,
+            &view,
+            &row.key,
+            (row.state.asked_at, row.state.report.as_ref()),
+        )
+        .await?;
+        runner
+            .journal
+            .report(|report| report.readings_recorded += 1);
     }
     Ok(())
 }
 
-/// Tells the provider what the grant's keys are to hold. A key that is not found is handled by the listing.
+/// Tells the provider what the grant's keys are to hold. A key that is not found is handled by the
+/// listing.
 async fn settle(runner: &RunContext, context: ActContext<'_>) -> Result<()> {
     let mut settled = runner.settler().settle(context, is_told).await;
-    // A run in which a disable failed is not complete, and tells the admins: one failure that may pass is not worth that.
+    // A run in which a disable failed is not complete, and tells the admins: one failure that may
+    // pass is not worth that.
     let may_pass = match &settled {
         Err(NotSettled::Provider(error)) => error.may_pass(),
         Err(NotSettled::NoTime) => true,
         Ok(_)
-        | Err(NotSettled::NotFound | NotSettled::InDoubt { .. } | NotSettled::NotRead | NotSettled::NotConfirmed)
+        | Err(
+            NotSettled::NotFound
+            | NotSettled::InDoubt { .. }
+            | NotSettled::NotRead
+            | NotSettled::NotConfirmed,
+        )
         | Err(NotSettled::NoGuardrail | NotSettled::Table(_)) => false,
     };
     if may_pass {
@@ -267,31 +390,49 @@ async fn settle(runner: &RunContext, context: ActContext<'_>) -> Result<()> {
     }
     match settled {
         Ok(_)
-        | Err(NotSettled::NotFound | NotSettled::NotRead | NotSettled::InDoubt { .. } | NotSettled::NoGuardrail) => {
-            Ok(())
-        }
+        | Err(
+            NotSettled::NotFound
+            | NotSettled::NotRead
+            | NotSettled::InDoubt { .. }
+            | NotSettled::NoGuardrail,
+        ) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }
 
 /// One run may delete one in so many listed keys.
 const PURGED_ONE_IN: usize = 50;
-/// The keys that a run may always delete; otherwise a small account would keep its disabled keys for ever.
+/// The keys that a run may always delete; otherwise a small account would keep its disabled keys
+/// for ever.
 const PURGED_AT_LEAST: usize = 1;
 
 async fn purge(runner: &RunContext, context: ActContext<'_>, key: &KeyHash) -> Result<()> {
-    let Some(view) = runner.table.view(context.programme, context.grant).await? else { return Ok(()) };
-    if view.grant.key_with(key).is_some_and(|key| view.may_purge(key, runner.baseline.restored_at, context.now)) {
+    let Some(view) = runner.table.view(context.programme, context.grant).await? else {
+        return Ok(());
+    };
+    if view
+        .grant
+        .key_with(key)
+        .is_some_and(|key| view.may_purge(key, runner.baseline.restored_at, context.now))
+    {
         runner.provider.delete_key(key, context.deadline).await?;
-        runner.table.act(context, |view, _| view.purged(key)).await?;
+        runner
+            .table
+            .act(context, |view, _| view.purged(key))
+            .await?;
     }
     Ok(())
 }
 
-/// Has each day begin further on, by as many as may fail in a row: those that always fail never keep the same others from their repair.
+/// Has each day begin further on, by as many as may fail in a row: those that always fail never
+/// keep the same others from their repair.
 fn rotate<T>(findings: &mut [T], now: Moment) {
     let days = (now.as_second() / 86_400) as usize;
-    findings.rotate_left((days * FAILED_IN_A_ROW).checked_rem(findings.len()).unwrap_or_default());
+    findings.rotate_left(
+        (days * FAILED_IN_A_ROW)
+            .checked_rem(findings.len())
+            .unwrap_or_default(),
+    );
 }
 
 /// Leaves purges beyond the bound of a run to later runs.
@@ -315,7 +456,10 @@ mod tests {
     fn each_day_begins_elsewhere() {
         let first = |day| {
             let mut findings: Vec<usize> = (0..100).collect();
-            rotate(&mut findings, Moment::UNIX_EPOCH + SignedDuration::from_hours(24 * day));
+            rotate(
+                &mut findings,
+                Moment::UNIX_EPOCH + SignedDuration::from_hours(24 * day),
+            );
             findings[0]
         };
         assert_eq!([20_000_i64, 20_001, 20_002].map(first), [0, 16, 32]);

@@ -1,5 +1,6 @@
-//! One run: when it begins, its steps in their order, and what becomes of it: a record from its beginning, a report at its end, and alarms.
-//! It lives in one invocation. One that dies or meets trouble is over, and the schedule of each quarter of an hour begins another
+//! One run: when it begins, its steps in their order, and what becomes of it: a record from its
+//! beginning, a report at its end, and alarms. It lives in one invocation. One that dies or meets
+//! trouble is over, and the schedule of each quarter of an hour begins another
 //! ([`Run::is_due_again`]).
 
 use std::collections::BTreeSet;
@@ -20,14 +21,22 @@ use serde_json::{Value, json};
 
 use crate::conclude::Conclusion;
 use crate::runner::{Gaps, Report, RunContext};
-use crate::{App, caps, compare, conclude, foreign, guardrails, list, models, recount, repair, safety_limit};
+use crate::{
+    App, caps, compare, conclude, foreign, guardrails, list, models, recount, repair, safety_limit,
+};
 
 const LONGEST: Duration = Duration::from_secs(900);
 /// The held back keys that the mail names; the account page names more.
 const MOST_IN_A_MAIL: usize = 5;
 
-/// Runs the sync, unless another runner has the lease, or a quarter of an hour brings nothing to do.
-pub(crate) async fn invoked(app: &App, begun_by: BegunBy, holder: &str, deadline: Deadline) -> Result<Value> {
+/// Runs the sync, unless another runner has the lease, or a quarter of an hour brings nothing to
+/// do.
+pub(crate) async fn invoked(
+    app: &App,
+    begun_by: BegunBy,
+    holder: &str,
+    deadline: Deadline,
+) -> Result<Value> {
     let table = &app.table;
     let now = app.clock.now();
     let nothing = json!({"skipped": "nothing to begin"});
@@ -55,10 +64,12 @@ async fn begins(table: &Table, begun_by: BegunBy, now: Moment) -> Result<Option<
     Ok(match begun_by {
         BegunBy::Night => Some(Run::begun(now, now, BegunBy::Night)),
         // It belongs to the night that it repeats, unless that was complete.
-        BegunBy::Person => Some(match newest.filter(|newest| newest.again_at(now).is_some()) {
-            Some(newest) => Run::begun(now, newest.night, BegunBy::Person),
-            None => Run::begun(now, now, BegunBy::Night),
-        }),
+        BegunBy::Person => Some(
+            match newest.filter(|newest| newest.again_at(now).is_some()) {
+                Some(newest) => Run::begun(now, newest.night, BegunBy::Person),
+                None => Run::begun(now, now, BegunBy::Night),
+            },
+        ),
         // Before the very first run none is missing.
         BegunBy::Quarter => match newest {
             None => None,
@@ -76,7 +87,9 @@ async fn begins(table: &Table, begun_by: BegunBy, now: Moment) -> Result<Option<
 /// Whether an admin let something be done since then.
 async fn is_released_since(table: &Table, began_at: Moment) -> Result<bool> {
     let held_back = table.sync_state().await?.held_back;
-    Ok(held_back.and_then(|held| held.release).is_some_and(|release| began_at < release.released_at))
+    Ok(held_back
+        .and_then(|held| held.release)
+        .is_some_and(|release| began_at < release.released_at))
 }
 
 async fn begin(app: &App, begun: Run, deadline: Deadline) -> Result<Value> {
@@ -105,10 +118,13 @@ async fn begin(app: &App, begun: Run, deadline: Deadline) -> Result<Value> {
     Ok(serde_json::to_value(&report)?)
 }
 
-/// Runs all steps. What a step cannot read or do is a problem of the report; an error ends the run, and another begins from nothing.
+/// Runs all steps. What a step cannot read or do is a problem of the report; an error ends the run,
+/// and another begins from nothing.
 async fn run(runner: &RunContext) -> Result<()> {
     let journal = &runner.journal;
-    let Some(key) = check(runner).await? else { return Ok(()) };
+    let Some(key) = check(runner).await? else {
+        return Ok(());
+    };
     let before = conclude::credits(runner).await;
     journal.report(|report| report.balance = before.map(Credits::balance));
     let mut listing = list::everything(runner).await?;
@@ -131,16 +147,33 @@ async fn run(runner: &RunContext) -> Result<()> {
         return Ok(());
     }
     journal.report(|report| report.balance = after.or(before).map(Credits::balance));
-    let gaps = Gaps::sum_of([listing.gaps(), compared.gaps, repaired.gaps, foreign.gaps, own_use.gaps]);
-    let credits = before.zip(after).filter(|_| listing.is_whole && !gaps.has_failed);
-    let is_complete = conclude::is_complete(runner, &listing, credits.as_ref(), gaps, &repaired).await?;
+    let gaps = Gaps::sum_of([
+        listing.gaps(),
+        compared.gaps,
+        repaired.gaps,
+        foreign.gaps,
+        own_use.gaps,
+    ]);
+    let credits = before
+        .zip(after)
+        .filter(|_| listing.is_whole && !gaps.has_failed);
+    let is_complete =
+        conclude::is_complete(runner, &listing, credits.as_ref(), gaps, &repaired).await?;
     let books = conclude::account(runner, credits, &own_use, &foreign, is_complete, gaps).await?;
     let cut = books.as_ref().filter(|_| is_complete);
     let cut = cut.map(|books| books.cut(runner.baseline.began_at, &own_use, &foreign));
 
     let unknown = foreign.unknown;
     let held_back = bounded.held_back;
-    let run = Conclusion { is_complete, books, cut, unknown, held_back, gaps, repaired };
+    let run = Conclusion {
+        is_complete,
+        books,
+        cut,
+        unknown,
+        held_back,
+        gaps,
+        repaired,
+    };
     conclude::write(runner, &listing, &run).await?;
 
     // As far as time goes: the next run does what is left, and for caps it is begun at once.
@@ -162,39 +195,54 @@ async fn run(runner: &RunContext) -> Result<()> {
     Ok(())
 }
 
-/// Checks the management key and its account. `None` where nothing can be listed, which the report says.
+/// Checks the management key and its account. `None` where nothing can be listed, which the report
+/// says.
 async fn check(runner: &RunContext) -> Result<Option<Fingerprint>> {
     let provider = &runner.provider;
     let until = runner.until();
     let checked = async {
         provider.check_management_key(until).await?;
-        provider.check_account(&runner.deployment, runner.account.as_ref(), until).await
+        provider
+            .check_account(&runner.deployment, runner.account.as_ref(), until)
+            .await
     };
     if let Err(error) = checked.await {
-        runner.journal.answered(format!("nothing was listed: {error}"), &error);
+        runner
+            .journal
+            .answered(format!("nothing was listed: {error}"), &error);
         return Ok(None);
     }
     Ok(Some(runner.management_key().await?))
 }
 
-/// Whether the keys and the money are of one account. A management key that came in another's place is of the known account, or else the
-/// run ends; in the first run of all nothing tells.
+/// Whether the keys and the money are of one account. A management key that came in another's place
+/// is of the known account, or else the run ends; in the first run of all nothing tells.
 async fn is_of_one_account(runner: &RunContext, key: &Fingerprint) -> Result<bool> {
     if runner.management_key().await? == *key {
         return Ok(true);
     }
-    let account = runner.account.as_ref().filter(|account| !account.listed.is_empty());
-    let why = match runner.provider.check_account(&runner.deployment, account, runner.until()).await {
+    let account = runner
+        .account
+        .as_ref()
+        .filter(|account| !account.listed.is_empty());
+    let why = match runner
+        .provider
+        .check_account(&runner.deployment, account, runner.until())
+        .await
+    {
         Ok(()) if account.is_some() => return Ok(true),
         Ok(()) => "nothing tells whether both are of one account".to_owned(),
         Err(error) => error.to_string(),
     };
     let ends = "this run ends, and the next begins with the new one";
-    runner.journal.problem(format!("the management key was exchanged, and {why}: {ends}"));
+    runner.journal.problem(format!(
+        "the management key was exchanged, and {why}: {ends}"
+    ));
     Ok(false)
 }
 
-/// Writes the report as one log line. The template's metric filters read its fields, which must be numbers.
+/// Writes the report as one log line. The template's metric filters read its fields, which must be
+/// numbers.
 fn log(report: &Report) -> Result<()> {
     tracing::info!(
         keys_listed = report.keys_listed,
@@ -212,19 +260,51 @@ fn log(report: &Report) -> Result<()> {
     Ok(())
 }
 
-/// Raises an alarm for each problem that exists when a run ends: one for each cause and day, however many runs meet it.
+/// Raises an alarm for each problem that exists when a run ends: one for each cause and day,
+/// however many runs meet it.
 async fn raise_alarms(runner: &RunContext, state: &SyncState, report: &Report) -> Result<()> {
     let now = runner.clock.now();
-    let mut alarms: Vec<Alarm> = causes(report).into_iter().map(|cause| Alarm::now(cause, now)).collect();
-    if let Some(held) = state.held_back.as_ref().filter(|held| held.release.is_none()) {
-        let keys = held.keys.iter().take(MOST_IN_A_MAIL).map(|held| held.name.clone()).collect();
-        let HeldBack { sweeps, recoveries, stops, bound, .. } = *held;
+    let mut alarms: Vec<Alarm> = causes(report)
+        .into_iter()
+        .map(|cause| Alarm::now(cause, now))
+        .collect();
+    if let Some(held) = state
+        .held_back
+        .as_ref()
+        .filter(|held| held.release.is_none())
+    {
+        let keys = held
+            .keys
+            .iter()
+            .take(MOST_IN_A_MAIL)
+            .map(|held| held.name.clone())
+            .collect();
+        let HeldBack {
+            sweeps,
+            recoveries,
+            stops,
+            bound,
+            ..
+        } = *held;
         // It belongs to the day on which it began.
-        alarms.push(Alarm::on(utc_date(held.held_at), Cause::HeldBack { sweeps, recoveries, stops, bound, keys }, now));
+        alarms.push(Alarm::on(
+            utc_date(held.held_at),
+            Cause::HeldBack {
+                sweeps,
+                recoveries,
+                stops,
+                bound,
+                keys,
+            },
+            now,
+        ));
     }
     alarms.extend(unknown_keys(runner, state, now));
     for alarm in alarms {
-        runner.table.tell_admins(&alarm, now, runner.deadline).await?;
+        runner
+            .table
+            .tell_admins(&alarm, now, runner.deadline)
+            .await?;
     }
     Ok(())
 }
@@ -235,18 +315,34 @@ fn causes(report: &Report) -> Vec<Cause> {
     // A refused key implies that the run is not complete.
     if !report.complete && causes.is_empty() {
         let first = report.problems.first().cloned().unwrap_or_default();
-        causes.push(Cause::Incomplete { problems: report.problems.len() as u32, first });
+        causes.push(Cause::Incomplete {
+            problems: report.problems.len() as u32,
+            first,
+        });
     }
     causes
 }
 
-/// The alarm about working keys with our names that the table does not know, once for each set of them. A copy does not know them yet.
+/// The alarm about working keys with our names that the table does not know, once for each set of
+/// them. A copy does not know them yet.
 fn unknown_keys(runner: &RunContext, state: &SyncState, now: Moment) -> Option<Alarm> {
-    let unknown: Vec<&UnknownKey> = state.unknown_keys.iter().filter(|key| key.enabled && !runner.is_copy).collect();
+    let unknown: Vec<&UnknownKey> = state
+        .unknown_keys
+        .iter()
+        .filter(|key| key.enabled && !runner.is_copy)
+        .collect();
     let first = unknown.first()?;
     let newest = unknown.iter().map(|key| key.seen_at).max()?;
     let hashes: BTreeSet<&str> = unknown.iter().map(|key| key.key.as_str()).collect();
     let keys = unknown.len() as u32;
     let set = sha256_hex(hashes);
-    Some(Alarm::on(utc_date(newest), Cause::UnknownKeys { keys, first: first.name.clone(), set }, now))
+    Some(Alarm::on(
+        utc_date(newest),
+        Cause::UnknownKeys {
+            keys,
+            first: first.name.clone(),
+            set,
+        },
+        now,
+    ))
 }

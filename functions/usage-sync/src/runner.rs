@@ -1,4 +1,5 @@
-//! What each step of a run gets: the clients, the facts that were fixed when it began, its journal and its time.
+//! What each step of a run gets: the clients, the facts that were fixed when it began, its journal
+//! and its time.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -21,8 +22,8 @@ use tokio::sync::OnceCell;
 
 use crate::App;
 
-/// How much is done at once, everywhere: programmes compared, shards of each that are read ahead, and writes; and findings repaired,
-/// each of which may ask the provider.
+/// How much is done at once, everywhere: programmes compared, shards of each that are read ahead,
+/// and writes; and findings repaired, each of which may ask the provider.
 pub(crate) const PROGRAMMES_AT_ONCE: usize = 3;
 pub(crate) const SHARDS_AHEAD: usize = 6;
 pub(crate) const WRITES_AT_ONCE: usize = 16;
@@ -66,7 +67,11 @@ pub(crate) struct Baseline {
 }
 
 impl RunContext {
-    pub(crate) async fn prepare(app: &App, began_at: Moment, deadline: Deadline) -> Result<RunContext> {
+    pub(crate) async fn prepare(
+        app: &App,
+        began_at: Moment,
+        deadline: Deadline,
+    ) -> Result<RunContext> {
         let table = &app.table;
         let (meta, programmes, state, unreachable) = tokio::try_join!(
             table.meta(began_at),
@@ -75,9 +80,16 @@ impl RunContext {
             table.unreachable(began_at),
         )?;
         let is_copy = table.is_copy(&meta);
-        let SyncState { listed_at, restored_at, .. } = state;
-        let baseline =
-            Baseline { began_at, listed_at, restored_at: if is_copy { Some(began_at) } else { restored_at } };
+        let SyncState {
+            listed_at,
+            restored_at,
+            ..
+        } = state;
+        let baseline = Baseline {
+            began_at,
+            listed_at,
+            restored_at: if is_copy { Some(began_at) } else { restored_at },
+        };
         Ok(RunContext {
             table: table.clone(),
             provider: app.provider.clone(),
@@ -96,11 +108,21 @@ impl RunContext {
     }
 
     pub(crate) async fn management_key(&self) -> Result<Fingerprint> {
-        Ok(self.provider.management_keys().current().await?.fingerprint(&self.deployment))
+        Ok(self
+            .provider
+            .management_keys()
+            .current()
+            .await?
+            .fingerprint(&self.deployment))
     }
 
     pub(crate) fn settler(&self) -> Settler<'_> {
-        Settler { table: &self.table, provider: &self.provider, clock: &self.clock, listed: OnceCell::new() }
+        Settler {
+            table: &self.table,
+            provider: &self.provider,
+            clock: &self.clock,
+            listed: OnceCell::new(),
+        }
     }
 
     /// The end of the run's own time, after which it can only report.
@@ -116,10 +138,13 @@ impl RunContext {
 
 /// Whether an error keeps exactly one programme from being read, at any try.
 pub(crate) fn is_of_one_programme(error: &anyhow::Error) -> bool {
-    error.downcast_ref().is_some_and(|error: &StoreError| !error.may_pass())
+    error
+        .downcast_ref()
+        .is_some_and(|error: &StoreError| !error.may_pass())
 }
 
-/// Whether the run tells a call: what a listed key used it knows, and a guardrail that is not made has a sender of its own.
+/// Whether the run tells a call: what a listed key used it knows, and a guardrail that is not made
+/// has a sender of its own.
 pub(crate) fn is_told(call: &KeyCall) -> bool {
     !matches!(call.tell, Tell::Read | Tell::Guardrail(None))
 }
@@ -127,8 +152,8 @@ pub(crate) fn is_told(call: &KeyCall) -> bool {
 /// The most problems in a report, which must fit into one item.
 const MOST_PROBLEMS: usize = 200;
 
-/// The report, as the function answers and the table keeps it. Amounts are strings with six decimals. Nothing is decided by it but whether
-/// another run is begun.
+/// The report, as the function answers and the table keeps it. Amounts are strings with six
+/// decimals. Nothing is decided by it but whether another run is begun.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Report {
     pub(crate) keys_listed: usize,
@@ -140,7 +165,8 @@ pub(crate) struct Report {
     #[serde(rename = "account_balance_usd", serialize_with = "in_dollars")]
     pub(crate) balance: Option<Usd>,
     pub(crate) complete: bool,
-    /// Whether each cap that a student crossed was judged; what cannot be read at any try counts as judged.
+    /// Whether each cap that a student crossed was judged; what cannot be read at any try counts as
+    /// judged.
     pub(crate) caps_judged: bool,
     pub(crate) duration_ms: u64,
     pub(crate) problems: Vec<String>,
@@ -149,7 +175,8 @@ pub(crate) struct Report {
     pub(crate) refusal: Option<Cause>,
 }
 
-/// What a step could not read or do. Each step returns its own; whether a run is whole, and complete, follows from all of them.
+/// What a step could not read or do. Each step returns its own; whether a run is whole, and
+/// complete, follows from all of them.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Gaps {
     /// Whether some of the table could not be read or written.
@@ -191,7 +218,9 @@ impl Journal {
     }
 
     pub(crate) fn problems_of(&self, problems: impl IntoIterator<Item = String>) {
-        problems.into_iter().for_each(|problem| self.problem(problem));
+        problems
+            .into_iter()
+            .for_each(|problem| self.problem(problem));
     }
 
     /// Puts a problem before all others.
@@ -215,5 +244,7 @@ impl Journal {
 }
 
 fn in_dollars<S: Serializer>(amount: &Option<Usd>, serializer: S) -> Result<S::Ok, S::Error> {
-    amount.map(|amount| amount.to_string()).serialize(serializer)
+    amount
+        .map(|amount| amount.to_string())
+        .serialize(serializer)
 }

@@ -1,5 +1,6 @@
-//! The bound on what the runs of a day do on their own judgement. All of it is counted before any is touched. Above the bound nothing of it
-//! is done, until a person lets exactly the named keys be done.
+//! The bound on what the runs of a day do on their own judgement. All of it is counted before any
+//! is touched. Above the bound nothing of it is done, until a person lets exactly the named keys be
+//! done.
 //!
 //! An unseen orphan harms nobody; a live key that is mistaken for one, or for gone, does.
 
@@ -26,8 +27,8 @@ pub(crate) struct Bounded {
     pub(crate) held_back: Option<HeldBack>,
 }
 
-/// Counts the keys that would be ended, and leaves out those findings that would end too many. Keys that a person released are not
-/// counted.
+/// Counts the keys that would be ended, and leaves out those findings that would end too many. Keys
+/// that a person released are not counted.
 pub(crate) async fn bound(
     runner: &RunContext,
     findings: Vec<Finding>,
@@ -40,23 +41,37 @@ pub(crate) async fn bound(
     }
     let bound = (listing.count / ONE_IN).clamp(ALWAYS, MOST_A_DAY);
     let last = runner.table.sync_state().await?.held_back;
-    let released =
-        last.as_ref().filter(|held| held.release.is_some()).map(|held| held.keys.clone()).unwrap_or_default();
+    let released = last
+        .as_ref()
+        .filter(|held| held.release.is_some())
+        .map(|held| held.keys.clone())
+        .unwrap_or_default();
     let is_let_through = |finding: &Finding| {
-        finding.is_certain() || ended_keys(runner, finding).iter().all(|key| released.contains(key))
+        finding.is_certain()
+            || ended_keys(runner, finding)
+                .iter()
+                .all(|key| released.contains(key))
     };
     let mut held_keys = BTreeSet::new();
     for finding in findings.iter().filter(|finding| !is_let_through(finding)) {
         held_keys.extend(ended_keys(runner, finding));
     }
     // Beside released keys a few more are ended, but none that may be in use.
-    let may_be_in_use = !released.is_empty() && held_keys.iter().any(|held| held.act == HeldAct::Recovery);
+    let may_be_in_use =
+        !released.is_empty() && held_keys.iter().any(|held| held.act == HeldAct::Recovery);
     let hashes = held_keys.iter().map(|held| held.key.clone()).collect();
     let today = utc_date(runner.clock.now());
     if held_keys.is_empty()
-        || !may_be_in_use && runner.table.count_own_judgement(today, &hashes, bound, runner.end()).await?
+        || !may_be_in_use
+            && runner
+                .table
+                .count_own_judgement(today, &hashes, bound, runner.end())
+                .await?
     {
-        return Ok(Bounded { findings, held_back: None });
+        return Ok(Bounded {
+            findings,
+            held_back: None,
+        });
     }
     let count = |act| held_keys.iter().filter(|held| held.act == act).count() as u32;
     let mut held = HeldBack {
@@ -68,25 +83,41 @@ pub(crate) async fn bound(
         keys: held_keys.iter().take(MOST_NAMED).cloned().collect(),
         release: None,
     };
-    let which = if held_keys.len() == 1 { "1 key".to_owned() } else { format!("{} keys", held_keys.len()) };
+    let which = if held_keys.len() == 1 {
+        "1 key".to_owned()
+    } else {
+        format!("{} keys", held_keys.len())
+    };
     runner.journal.problem(format!(
         "{which} would have been disabled, or their grants stopped: {}. In one day {bound} such things at most are done on Bursar's own \
          judgement, so none was. An admin can let the next run do it.",
         held.words()
     ));
-    // What is unchanged keeps its instant, so that a person on an earlier page can still release it.
-    if let Some(last) = last.filter(|last| HeldBack { held_at: held.held_at, ..last.clone() } == held) {
+    // What is unchanged keeps its instant, so that a person on an earlier page can still release
+    // it.
+    if let Some(last) = last.filter(|last| {
+        HeldBack {
+            held_at: held.held_at,
+            ..last.clone()
+        } == held
+    }) {
         held.held_at = last.held_at;
     }
-    Ok(Bounded { findings: without_ends(findings, is_let_through), held_back: Some(held) })
+    Ok(Bounded {
+        findings: without_ends(findings, is_let_through),
+        held_back: Some(held),
+    })
 }
 
-/// The findings whose repair may end something, and of others only a query for a key that is not listed: once it is released, it has been
-/// missing since then.
+/// The findings whose repair may end something, and of others only a query for a key that is not
+/// listed: once it is released, it has been missing since then.
 fn without_ends(findings: Vec<Finding>, may_end: impl Fn(&Finding) -> bool) -> Vec<Finding> {
     let findings = findings.into_iter().filter_map(|mut finding| {
         if !may_end(&finding) {
-            let FindingKind::Key(KeyFinding { doubt: KeyDoubt::NotListed { is_held, .. }, .. }) = &mut finding.kind
+            let FindingKind::Key(KeyFinding {
+                doubt: KeyDoubt::NotListed { is_held, .. },
+                ..
+            }) = &mut finding.kind
             else {
                 return None;
             };
@@ -97,8 +128,8 @@ fn without_ends(findings: Vec<Finding>, may_end: impl Fn(&Finding) -> bool) -> V
     findings.collect()
 }
 
-/// Leaves out findings about a key that another grant misses: a name is not proof, since somebody may have renamed the recorded key of
-/// that grant.
+/// Leaves out findings about a key that another grant misses: a name is not proof, since somebody
+/// may have renamed the recorded key of that grant.
 fn without_keys_of_other_grants(mut findings: Vec<Finding>) -> Vec<Finding> {
     let renamed = renamed(&findings);
     findings.retain(|finding| {
@@ -109,17 +140,29 @@ fn without_keys_of_other_grants(mut findings: Vec<Finding>) -> Vec<Finding> {
 
 /// The recorded keys that may be listed under other names.
 pub(crate) fn renamed<'f>(findings: impl IntoIterator<Item = &'f Finding>) -> HashSet<KeyHash> {
-    let not_listed = findings.into_iter().filter_map(|finding| match &finding.kind {
-        FindingKind::Key(KeyFinding { key, doubt: KeyDoubt::NotListed { .. }, .. }) => Some(key.clone()),
-        FindingKind::Key(_) | FindingKind::Grant(_) | FindingKind::Rule { .. } => None,
-    });
+    let not_listed = findings
+        .into_iter()
+        .filter_map(|finding| match &finding.kind {
+            FindingKind::Key(KeyFinding {
+                key,
+                doubt: KeyDoubt::NotListed { .. },
+                ..
+            }) => Some(key.clone()),
+            FindingKind::Key(_) | FindingKind::Grant(_) | FindingKind::Rule { .. } => None,
+        });
     not_listed.collect()
 }
 
 impl Finding {
     /// Whether what it ends needs no judgement: a key that nobody can have been shown.
     fn is_certain(&self) -> bool {
-        matches!(self.kind, FindingKind::Grant(GrantFinding::Orphan { is_outdated: true, .. }))
+        matches!(
+            self.kind,
+            FindingKind::Grant(GrantFinding::Orphan {
+                is_outdated: true,
+                ..
+            })
+        )
     }
 }
 
@@ -131,21 +174,35 @@ fn ended_keys(runner: &RunContext, finding: &Finding) -> Vec<HeldKey> {
         key: row.key.clone(),
     };
     match &finding.kind {
-        FindingKind::Grant(GrantFinding::Orphan { row, .. }) => vec![to_held_key(HeldAct::Sweep, row)],
+        FindingKind::Grant(GrantFinding::Orphan { row, .. }) => {
+            vec![to_held_key(HeldAct::Sweep, row)]
+        }
         FindingKind::Grant(GrantFinding::Recover { rows, ends, .. }) => {
             let ended = rows.iter().filter(|row| ends.contains(&row.key));
-            ended.map(|row| to_held_key(HeldAct::Recovery, row)).collect()
+            ended
+                .map(|row| to_held_key(HeldAct::Recovery, row))
+                .collect()
         }
         FindingKind::Key(KeyFinding {
             key,
             epoch,
             doubt: KeyDoubt::IsDisabled | KeyDoubt::NotListed { stops: true, .. },
         }) => {
-            let name = KeyName::without_nonce(&runner.deployment, &finding.programme, &finding.grant, *epoch);
-            vec![HeldKey { act: HeldAct::Stop, name, key: key.clone() }]
+            let name = KeyName::without_nonce(
+                &runner.deployment,
+                &finding.programme,
+                &finding.grant,
+                *epoch,
+            );
+            vec![HeldKey {
+                act: HeldAct::Stop,
+                name,
+                key: key.clone(),
+            }]
         }
         FindingKind::Key(KeyFinding {
-            doubt: KeyDoubt::NotListed { stops: false, .. } | KeyDoubt::LimitIsOther | KeyDoubt::MayGo,
+            doubt:
+                KeyDoubt::NotListed { stops: false, .. } | KeyDoubt::LimitIsOther | KeyDoubt::MayGo,
             ..
         })
         | FindingKind::Grant(

@@ -1,4 +1,5 @@
-//! The whole bundle on one machine: stand-ins for AWS and the provider, and the command that runs it. `bursar` and the tests build their stack from it.
+//! The whole bundle on one machine: stand-ins for AWS and the provider, and the command that runs
+//! it. `bursar` and the tests build their stack from it.
 
 pub mod aws;
 pub mod base;

@@ -1,6 +1,7 @@
-//! What `doctor` and `status` share: their words, questions to the AWS CLI, the stack that these are about, how an answer is judged
-//! and told. All of it reads only, and never the value of the secret. A query makes a few words of each answer, which are compared
-//! with the words that are wanted.
+//! What `doctor` and `status` share: their words, questions to the AWS CLI, the stack that these
+//! are about, how an answer is judged and told. All of it reads only, and never the value of the
+//! secret. A query makes a few words of each answer, which are compared with the words that are
+//! wanted.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
@@ -61,7 +62,10 @@ impl Aws {
     pub(crate) fn ask(&self, words: &[&str], query: &str) -> anyhow::Result<Answer> {
         let mut aws = Command::new("aws");
         aws.args(words).args(["--output", "text", "--query", query]);
-        for (option, value) in [("--region", &self.login.region), ("--profile", &self.login.profile)] {
+        for (option, value) in [
+            ("--region", &self.login.region),
+            ("--profile", &self.login.profile),
+        ] {
             aws.args(value.iter().flat_map(|value| [option, value]));
         }
         // A pager would wait for a key.
@@ -73,13 +77,19 @@ impl Aws {
             output => output.context("aws does not start")?,
         };
         if output.status.success() {
-            return Ok(Ok(Some(String::from_utf8_lossy(&output.stdout).into_owned())));
+            return Ok(Ok(Some(
+                String::from_utf8_lossy(&output.stdout).into_owned(),
+            )));
         }
         let stderr = String::from_utf8_lossy(&output.stderr);
         // `An error occurred (ResourceNotFoundException) when calling …`
-        let code =
-            stderr.split_once("An error occurred (").and_then(|(_, rest)| rest.split(')').next()).unwrap_or_default();
-        if ["NotFound", "NonExistent", "DoesNotExist"].iter().any(|phrase| code.contains(phrase))
+        let code = stderr
+            .split_once("An error occurred (")
+            .and_then(|(_, rest)| rest.split(')').next())
+            .unwrap_or_default();
+        if ["NotFound", "NonExistent", "DoesNotExist"]
+            .iter()
+            .any(|phrase| code.contains(phrase))
             || stderr.contains("does not exist")
         {
             return Ok(Ok(None));
@@ -103,8 +113,10 @@ impl Deployment {
         let pairs = |command: &str, query: &str| -> anyhow::Result<BTreeMap<String, String>> {
             match aws.ask(&["cloudformation", command, "--stack-name", stack], query)? {
                 Ok(Some(text)) => {
-                    let pair =
-                        |line: &str| line.split_once('\t').map(|(name, value)| (name.to_owned(), value.to_owned()));
+                    let pair = |line: &str| {
+                        line.split_once('\t')
+                            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                    };
                     Ok(text.lines().filter_map(pair).collect())
                 }
                 Err(why) => bail!(NotLooked(format!(
@@ -118,8 +130,14 @@ impl Deployment {
         };
         Ok(Deployment {
             stack: stack.clone(),
-            parameters: pairs("describe-stacks", "Stacks[0].Parameters[].[ParameterKey, ParameterValue]")?,
-            outputs: pairs("describe-stacks", "Stacks[0].Outputs[].[OutputKey, OutputValue]")?,
+            parameters: pairs(
+                "describe-stacks",
+                "Stacks[0].Parameters[].[ParameterKey, ParameterValue]",
+            )?,
+            outputs: pairs(
+                "describe-stacks",
+                "Stacks[0].Outputs[].[OutputKey, OutputValue]",
+            )?,
             resources: pairs(
                 "list-stack-resources",
                 "StackResourceSummaries[].[LogicalResourceId, PhysicalResourceId]",
@@ -129,7 +147,10 @@ impl Deployment {
 
     /// An output, or else a parameter.
     pub(crate) fn value(&self, name: &str) -> &str {
-        self.outputs.get(name).or_else(|| self.parameters.get(name)).map_or("", String::as_str)
+        self.outputs
+            .get(name)
+            .or_else(|| self.parameters.get(name))
+            .map_or("", String::as_str)
     }
 
     /// What AWS calls a resource of the stack; empty where it has none of this name.
@@ -142,7 +163,9 @@ impl Deployment {
         let mut parts = text.split('$');
         let mut filled = parts.next()?.to_owned();
         for part in parts {
-            let end = part.find(|letter: char| !letter.is_ascii_alphanumeric()).unwrap_or(part.len());
+            let end = part
+                .find(|letter: char| !letter.is_ascii_alphanumeric())
+                .unwrap_or(part.len());
             let (name, rest) = part.split_at(end);
             let id = |name: &str| match self.resource(name) {
                 "" => self.value(name).to_owned(),
@@ -173,40 +196,63 @@ impl Deployment {
 
 /// A time in the past, in the seconds that the AWS CLI takes.
 pub(crate) fn seconds_ago(seconds: u64) -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs()).saturating_sub(seconds)
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |now| now.as_secs())
+        .saturating_sub(seconds)
 }
 
 /// What a command says of numbers of which enough for something is wanted: `None` if they are.
 pub(crate) type Enough<'a> = &'a (dyn Fn(&str, &[f64]) -> Option<String> + Sync);
 
-/// Makes checks, each four lines of a text: its name, the question, the answer that is wanted, what to do about any other. `$stack`
-/// and `$table` are the deployment's, `$now`, `$lately` and `$earlier` times; another name with `$` is a resource's id or a
-/// parameter. Of a name that goes on with a list there is a check for each resource of the list, which is `$each`.
-pub(crate) fn check(aws: &Aws, stack: &Deployment, text: &str, enough: Enough) -> anyhow::Result<Vec<(String, Found)>> {
+/// Makes checks, each four lines of a text: its name, the question, the answer that is wanted, what
+/// to do about any other. `$stack` and `$table` are the deployment's, `$now`, `$lately` and
+/// `$earlier` times; another name with `$` is a resource's id or a parameter. Of a name that goes
+/// on with a list there is a check for each resource of the list, which is `$each`.
+pub(crate) fn check(
+    aws: &Aws,
+    stack: &Deployment,
+    text: &str,
+    enough: Enough,
+) -> anyhow::Result<Vec<(String, Found)>> {
     let mut checks = Vec::new();
     for check in text.trim_end().split("\n\n") {
         let lines: Vec<&str> = check.lines().collect();
-        let [name, question, expected, remedy] = lines[..] else { bail!("a check has four lines: {check}") };
+        let [name, question, expected, remedy] = lines[..] else {
+            bail!("a check has four lines: {check}")
+        };
         let (label, members) = match name.split_once(' ') {
-            Some((label, list)) if question.contains("$each") => (label, list.split(", ").collect()),
+            Some((label, list)) if question.contains("$each") => {
+                (label, list.split(", ").collect())
+            }
             _ => (name, vec![""]),
         };
         let with = |member: &&str| {
             let name = format!("{label} {member}").trim().to_owned();
-            (name, stack.fill(question, member).zip(stack.fill(expected, member)), question, remedy)
+            (
+                name,
+                stack
+                    .fill(question, member)
+                    .zip(stack.fill(expected, member)),
+                question,
+                remedy,
+            )
         };
         checks.extend(members.iter().map(with));
     }
     // With no domain of its own there is none to look at.
     checks.retain(|(_, filled, question, _)| {
-        filled.is_some() || !(question.contains("$DomainName") || question.contains("$CertificateArn"))
+        filled.is_some()
+            || !(question.contains("$DomainName") || question.contains("$CertificateArn"))
     });
     at_once(&checks, |(name, filled, _, remedy)| {
         let Some((question, expected)) = filled else {
             let lacks = "The stack lacks it. Deploy again, of the version that you run.";
             return Ok((name.clone(), (MEND, lacks.to_owned())));
         };
-        let (words, query) = question.split_once(" --query ").context("a question has a query")?;
+        let (words, query) = question
+            .split_once(" --query ")
+            .context("a question has a query")?;
         let answer = aws.ask(&words.split(' ').skip(1).collect::<Vec<_>>(), query)?;
         Ok((name.clone(), judged(answer, expected, remedy, enough)))
     })
@@ -221,7 +267,10 @@ pub(crate) fn at_once<T: Sync, U: Send>(
     for some in what.chunks(AT_ONCE) {
         let ended: Vec<_> = thread::scope(|scope| {
             let begun: Vec<_> = some.iter().map(|task| scope.spawn(|| done(task))).collect();
-            begun.into_iter().map(thread::ScopedJoinHandle::join).collect()
+            begun
+                .into_iter()
+                .map(thread::ScopedJoinHandle::join)
+                .collect()
         });
         for outcome in ended {
             results.push(outcome.map_err(|_| anyhow!("a question ended in a panic"))??);
@@ -239,17 +288,28 @@ pub(crate) fn judged(answer: Answer, expected: &str, remedy: &str, enough: Enoug
     // Each page of a long answer has a line.
     let mut lines: Vec<&str> = text.lines().collect();
     lines.dedup();
-    let mut value = lines.iter().flat_map(|line| line.split_whitespace()).collect::<Vec<_>>().join(" ");
+    let mut value = lines
+        .iter()
+        .flat_map(|line| line.split_whitespace())
+        .collect::<Vec<_>>()
+        .join(" ");
     // Of a log's line that has an amount only that is of interest.
     for amount in ["\"balance_usd\":\"", "\"to_buy_usd\":\""] {
         if let Some((_, rest)) = value.rsplit_once(amount) {
             value = rest.split('"').next().unwrap_or_default().to_owned();
         }
     }
-    let numbers: Vec<f64> = value.split(' ').filter_map(|word| word.parse().ok()).collect();
+    let numbers: Vec<f64> = value
+        .split(' ')
+        .filter_map(|word| word.parse().ok())
+        .collect();
     let is_wanted = |choice: &str| match (choice.rsplit_once(' '), numbers.as_slice()) {
-        (Some(("at most", bound)), [number]) => bound.parse().is_ok_and(|bound: f64| *number <= bound),
-        (Some(("at least", bound)), [number]) => bound.parse().is_ok_and(|bound: f64| *number >= bound),
+        (Some(("at most", bound)), [number]) => {
+            bound.parse().is_ok_and(|bound: f64| *number <= bound)
+        }
+        (Some(("at least", bound)), [number]) => {
+            bound.parse().is_ok_and(|bound: f64| *number >= bound)
+        }
         _ => choice == value,
     };
     let why = if !expected.starts_with("enough") {
@@ -280,7 +340,9 @@ impl Report {
         let count = |word| self.0.get(word).copied().unwrap_or_default();
         let mend = count(MEND);
         let unknown = count(NOT_CHECKED);
-        let not_looked = format!("{unknown} could not be looked at, and each says why: nothing is known of these");
+        let not_looked = format!(
+            "{unknown} could not be looked at, and each says why: nothing is known of these"
+        );
         match (mend, unknown) {
             (0, 0) => Ok(()),
             (0, _) => bail!(NotLooked(not_looked)),

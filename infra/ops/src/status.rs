@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use crate::aws::{self, Answer, Aws, Deployment, LATELY, Login, NOT_CHECKED, OK, Report, seconds_ago};
+use crate::aws::{
+    self, Answer, Aws, Deployment, LATELY, Login, NOT_CHECKED, OK, Report, seconds_ago,
+};
 
 /// In the order of what keeps students from their keys most often.
 const CHECKS: &str = include_str!("status.txt");
@@ -27,7 +29,13 @@ const SEARCHES: [(&str, &str); 3] = [
          max(slowest_ms) as slowest",
     ),
 ];
-const LOGS: [&str; 5] = ["ClaimLog", "ConsoleLog", "MailLog", "ThresholdAlertsLog", "UsageSyncLog"];
+const LOGS: [&str; 5] = [
+    "ClaimLog",
+    "ConsoleLog",
+    "MailLog",
+    "ThresholdAlertsLog",
+    "UsageSyncLog",
+];
 /// A search has so long to end.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -41,10 +49,18 @@ pub struct Arguments {
 }
 
 pub(crate) fn status(arguments: Arguments) -> anyhow::Result<()> {
-    let aws = Aws { stack: arguments.stack, login: arguments.login };
+    let aws = Aws {
+        stack: arguments.stack,
+        login: arguments.login,
+    };
     let stack = Deployment::read(&aws)?;
     let mut report = Report::default();
-    writeln!(std::io::stdout(), "{} in the last {} minutes:\n", aws.stack, LATELY / 60)?;
+    writeln!(
+        std::io::stdout(),
+        "{} in the last {} minutes:\n",
+        aws.stack,
+        LATELY / 60
+    )?;
     for (name, verdict) in aws::check(&aws, &stack, CHECKS, &short)? {
         report.tell(&name, verdict)?;
     }
@@ -60,12 +76,18 @@ pub(crate) fn status(arguments: Arguments) -> anyhow::Result<()> {
     report.end("of these keep students from their keys, or soon will. Do what the first says, and look again")
 }
 
-/// Whether the API turned away far more than the functions did, or the day's mails are nearly used up.
+/// Whether the API turned away far more than the functions did, or the day's mails are nearly used
+/// up.
 fn short(expected: &str, numbers: &[f64]) -> Option<String> {
-    let &[first, second] = numbers else { return None };
+    let &[first, second] = numbers else {
+        return None;
+    };
     // A quota below zero is none.
-    let is_short =
-        if expected == "enough mails" { second >= 0.0 && first >= second * 0.9 } else { first >= second + 10.0 };
+    let is_short = if expected == "enough mails" {
+        second >= 0.0 && first >= second * 0.9
+    } else {
+        first >= second + 10.0
+    };
     is_short.then(|| "That is too many.".to_owned())
 }
 
@@ -73,10 +95,21 @@ fn short(expected: &str, numbers: &[f64]) -> Option<String> {
 fn search(aws: &Aws, stack: &Deployment, query: &str) -> anyhow::Result<Result<String, String>> {
     let start = seconds_ago(LATELY).to_string();
     let end = seconds_ago(0).to_string();
-    let mut words = vec!["logs", "start-query", "--start-time", &start, "--end-time", &end, "--query-string", query];
+    let mut words = vec![
+        "logs",
+        "start-query",
+        "--start-time",
+        &start,
+        "--end-time",
+        &end,
+        "--query-string",
+        query,
+    ];
     words.push("--log-group-names");
     words.extend(LOGS.iter().map(|log| stack.resource(log)));
-    let require = |answer: Answer| answer.and_then(|text| text.ok_or_else(|| "AWS knows no such log".to_owned()));
+    let require = |answer: Answer| {
+        answer.and_then(|text| text.ok_or_else(|| "AWS knows no such log".to_owned()))
+    };
     let id = match require(aws.ask(&words, "queryId")?) {
         Ok(id) => id,
         Err(why) => return Ok(Err(why)),
@@ -84,15 +117,26 @@ fn search(aws: &Aws, stack: &Deployment, query: &str) -> anyhow::Result<Result<S
     let rows = "[[[status]], results[*].[join(' ', [*].join('=', [field, value]))]][]";
     let begun = Instant::now();
     while begun.elapsed() < PATIENCE {
-        let text = match require(aws.ask(&["logs", "get-query-results", "--query-id", id.trim()], rows)?) {
+        let text = match require(aws.ask(
+            &["logs", "get-query-results", "--query-id", id.trim()],
+            rows,
+        )?) {
             Ok(text) => text,
             Err(why) => return Ok(Err(why)),
         };
         match text.split_once('\n') {
             Some(("Complete", rows)) => return Ok(Ok(rows.trim_end().to_owned())),
             Some(("Scheduled" | "Running", _)) => sleep(Duration::from_millis(500)),
-            _ => return Ok(Err(format!("a search of the logs ended as {}", text.trim()))),
+            _ => {
+                return Ok(Err(format!(
+                    "a search of the logs ended as {}",
+                    text.trim()
+                )));
+            }
         }
     }
-    Ok(Err(format!("a search of the logs had not ended after {} seconds: ask again", PATIENCE.as_secs())))
+    Ok(Err(format!(
+        "a search of the logs had not ended after {} seconds: ask again",
+        PATIENCE.as_secs()
+    )))
 }

@@ -1,6 +1,7 @@
-//! An answer, read as a page: its forms with their fields, elements with a test hook, and alerts. Tests identify
-//! pages by what they offer and not by their markup. The scanner reads what our templates write: elements that are
-//! closed, values in double quotes, and each other `<` and `>` escaped by askama.
+//! An answer, read as a page: its forms with their fields, elements with a test hook, and alerts.
+//! Tests identify pages by what they offer and not by their markup. The scanner reads what our
+//! templates write: elements that are closed, values in double quotes, and each other `<` and `>`
+//! escaped by askama.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +35,13 @@ pub struct Found {
 
 impl Page {
     pub fn expect(self, status: u16) -> Result<Page> {
-        ensure!(self.status == status, "{} answered {}, not {status}: {}", self.path, self.status, self.readable());
+        ensure!(
+            self.status == status,
+            "{} answered {}, not {status}: {}",
+            self.path,
+            self.status,
+            self.readable()
+        );
         Ok(self)
     }
 
@@ -49,17 +56,31 @@ impl Page {
     /// The forms; one without an action is submitted to the page's own path.
     pub fn forms(&self) -> Vec<Form> {
         let elements = self.elements();
-        let forms = elements.iter().enumerate().filter(|(_, element)| element.name == "form");
+        let forms = elements
+            .iter()
+            .enumerate()
+            .filter(|(_, element)| element.name == "form");
         let form = |(number, form): (usize, &Found)| Form {
-            action: Some(form.get("action")).filter(|action| !action.is_empty()).unwrap_or(&self.path).to_owned(),
-            fields: (number + 1..form.end).filter_map(|inner| field(&elements[inner..])).collect(),
+            action: Some(form.get("action"))
+                .filter(|action| !action.is_empty())
+                .unwrap_or(&self.path)
+                .to_owned(),
+            fields: (number + 1..form.end)
+                .filter_map(|inner| field(&elements[inner..]))
+                .collect(),
         };
         forms.map(form).collect()
     }
 
     pub fn form(&self, action: &str) -> Result<Form> {
         let form = self.forms().into_iter().find(|form| form.action == action);
-        form.with_context(|| format!("{} has no form for {action}: {}", self.path, self.readable()))
+        form.with_context(|| {
+            format!(
+                "{} has no form for {action}: {}",
+                self.path,
+                self.readable()
+            )
+        })
     }
 
     pub fn offers(&self, action: &str) -> bool {
@@ -68,18 +89,30 @@ impl Page {
 
     /// The elements with this `data-testid`, in the order of the page.
     pub fn all(&self, hook: &str) -> Vec<Found> {
-        self.elements().into_iter().filter(|element| element.get("data-testid") == hook).collect()
+        self.elements()
+            .into_iter()
+            .filter(|element| element.get("data-testid") == hook)
+            .collect()
     }
 
     /// The only element with this hook.
     pub fn one(&self, hook: &str) -> Result<Found> {
         let mut elements = self.all(hook);
-        ensure!(elements.len() == 1, "{} {hook} on {}: {}", elements.len(), self.path, self.readable());
+        ensure!(
+            elements.len() == 1,
+            "{} {hook} on {}: {}",
+            elements.len(),
+            self.path,
+            self.readable()
+        );
         Ok(elements.remove(0))
     }
 
     pub fn texts(&self, hook: &str) -> Vec<String> {
-        self.all(hook).iter().map(|element| element.text.trim().to_owned()).collect()
+        self.all(hook)
+            .iter()
+            .map(|element| element.text.trim().to_owned())
+            .collect()
     }
 
     pub fn text(&self, hook: &str) -> Option<String> {
@@ -87,7 +120,10 @@ impl Page {
     }
 
     pub fn attributes(&self, hook: &str, name: &str) -> Vec<String> {
-        self.all(hook).iter().map(|element| element.get(name).to_owned()).collect()
+        self.all(hook)
+            .iter()
+            .map(|element| element.get(name).to_owned())
+            .collect()
     }
 
     pub fn attribute(&self, hook: &str, name: &str) -> Option<String> {
@@ -96,11 +132,18 @@ impl Page {
 
     /// The examples to copy, unchanged.
     pub fn examples(&self) -> Vec<String> {
-        self.elements().into_iter().filter(|element| element.name == "pre").map(|element| element.text).collect()
+        self.elements()
+            .into_iter()
+            .filter(|element| element.name == "pre")
+            .map(|element| element.text)
+            .collect()
     }
 
     pub fn alerts(&self) -> Vec<String> {
-        let alerts = self.elements().into_iter().filter(|element| element.get("role") == "alert");
+        let alerts = self
+            .elements()
+            .into_iter()
+            .filter(|element| element.get("role") == "alert");
         alerts.map(|alert| alert.text.trim().to_owned()).collect()
     }
 
@@ -110,12 +153,20 @@ impl Page {
 
     /// The text of the page as a person reads it.
     pub fn readable(&self) -> String {
-        let texts = self.body.split('<').map(|piece| piece.split_once('>').map_or(piece, |(_, text)| text));
-        decoded(&texts.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" "))
+        let texts = self
+            .body
+            .split('<')
+            .map(|piece| piece.split_once('>').map_or(piece, |(_, text)| text));
+        decoded(
+            &texts
+                .flat_map(str::split_whitespace)
+                .collect::<Vec<_>>()
+                .join(" "),
+        )
     }
 
-    /// The elements, each before those inside it. One without an end tag ends with the one around it, which only
-    /// gives it text that nobody reads.
+    /// The elements, each before those inside it. One without an end tag ends with the one around
+    /// it, which only gives it text that nobody reads.
     fn elements(&self) -> Vec<Found> {
         let mut elements = Vec::<Found>::new();
         let mut open = Vec::<usize>::new();
@@ -136,10 +187,16 @@ impl Page {
                 open.push(elements.len());
                 let name = name.to_owned();
                 let attributes = attributes_in(attributes);
-                elements.push(Found { text: String::new(), attributes, name, end: usize::MAX });
+                elements.push(Found {
+                    text: String::new(),
+                    attributes,
+                    name,
+                    end: usize::MAX,
+                });
             }
             let text = decoded(text);
-            open.iter().for_each(|around| elements[*around].text.push_str(&text));
+            open.iter()
+                .for_each(|around| elements[*around].text.push_str(&text));
         }
         elements
     }
@@ -147,7 +204,10 @@ impl Page {
 
 impl Form {
     pub fn value(&self, name: &str) -> Option<&str> {
-        self.fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.fields
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// The form with these fields set, whether or not it had them.
@@ -180,7 +240,9 @@ fn field(elements: &[Found]) -> Option<(String, String)> {
         ("textarea", _) => &input.text,
         ("select", _) => {
             let options = || inside.iter().take_while(|element| element.name == "option");
-            let option = options().find(|option| option.has("selected")).or_else(|| options().next())?;
+            let option = options()
+                .find(|option| option.has("selected"))
+                .or_else(|| options().next())?;
             option.attributes.get("value").unwrap_or(&option.text)
         }
         ("input", "checkbox" | "radio") if !input.has("checked") => return None,
@@ -196,8 +258,15 @@ fn attributes_in(tag: &str) -> BTreeMap<String, String> {
     let mut parts = tag.split('"');
     while let Some(names) = parts.next() {
         for name in names.split_whitespace() {
-            let value = if name.ends_with('=') { parts.next().map(decoded) } else { None };
-            attributes.insert(name.trim_end_matches('=').to_owned(), value.unwrap_or_default());
+            let value = if name.ends_with('=') {
+                parts.next().map(decoded)
+            } else {
+                None
+            };
+            attributes.insert(
+                name.trim_end_matches('=').to_owned(),
+                value.unwrap_or_default(),
+            );
         }
     }
     attributes
@@ -205,6 +274,17 @@ fn attributes_in(tag: &str) -> BTreeMap<String, String> {
 
 fn decoded(text: &str) -> String {
     // The ampersand is the last, else it could begin another.
-    let entities = [("&#34;", "\""), ("&#39;", "'"), ("&#60;", "<"), ("&#62;", ">"), ("&amp;", "&"), ("&#38;", "&")];
-    entities.iter().fold(text.to_owned(), |text, (entity, letter)| text.replace(entity, letter))
+    let entities = [
+        ("&#34;", "\""),
+        ("&#39;", "'"),
+        ("&#60;", "<"),
+        ("&#62;", ">"),
+        ("&amp;", "&"),
+        ("&#38;", "&"),
+    ];
+    entities
+        .iter()
+        .fold(text.to_owned(), |text, (entity, letter)| {
+            text.replace(entity, letter)
+        })
 }

@@ -1,4 +1,5 @@
-//! `long`: what proves more than a run of CI has time for. A part that fails keeps none from running.
+//! `long`: what proves more than a run of CI has time for. A part that fails keeps none from
+//! running.
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
@@ -13,11 +14,31 @@ use crate::tools::{self, Bursar, Emulator};
 use crate::{Step, figures, package};
 
 const PARTS: &[(&str, Step, &str)] = &[
-    ("tests", tests, "every seed, pair, fault and night that the suite samples: the tests of the target `long`"),
-    ("demonstration", demonstration, "the demonstration at each hour, at a month's end, on a Sunday and a Monday"),
-    ("second-engine", second_engine, "what we rely on in the table, on an engine of other authors"),
-    ("coding-agents", coding_agents, "each coding agent, set up as a student's page says, and what it asks for"),
-    ("provider-sdk", provider_sdk, "the provider simulator, through the provider's own SDK"),
+    (
+        "tests",
+        tests,
+        "every seed, pair, fault and night that the suite samples: the tests of the target `long`",
+    ),
+    (
+        "demonstration",
+        demonstration,
+        "the demonstration at each hour, at a month's end, on a Sunday and a Monday",
+    ),
+    (
+        "second-engine",
+        second_engine,
+        "what we rely on in the table, on an engine of other authors",
+    ),
+    (
+        "coding-agents",
+        coding_agents,
+        "each coding agent, set up as a student's page says, and what it asks for",
+    ),
+    (
+        "provider-sdk",
+        provider_sdk,
+        "the provider simulator, through the provider's own SDK",
+    ),
     (
         "machine-test",
         machine_test,
@@ -33,15 +54,27 @@ const PARTS: &[(&str, Step, &str)] = &[
         browser,
         "what only a real browser shows: journeys, and every page before axe; its pictures are in target/browser",
     ),
-    ("sign-on", sign_on, "students and staff sign on in a real browser, at an OpenID provider by other authors"),
+    (
+        "sign-on",
+        sign_on,
+        "students and staff sign on in a real browser, at an OpenID provider by other authors",
+    ),
     (
         "deny",
         |shell| tools::deny(shell, &["all"]),
         "licences, bans, sources and advisories of the dependencies; it needs RustSec's database",
     ),
-    ("docs", docs, "does the documentation build, and do its links lead somewhere?"),
+    (
+        "docs",
+        docs,
+        "does the documentation build, and do its links lead somewhere?",
+    ),
     ("unused", unused, "are there dependencies that nobody uses?"),
-    ("package", package_arm64, "the five functions for arm64, each small enough"),
+    (
+        "package",
+        package_arm64,
+        "the five functions for arm64, each small enough",
+    ),
     (
         "cold-start",
         |shell| crate::bench(shell, &["cold-start".to_owned()]),
@@ -55,12 +88,21 @@ const OPTIMISED: &str = "--profile=bench";
 pub(crate) fn long(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
     let recorded = figures::Run::begin(shell, words)?;
     let names = &recorded.words;
-    if let Some(unknown) = names.iter().find(|name| PARTS.iter().all(|(part, ..)| part != name)) {
-        let parts: Vec<String> = PARTS.iter().map(|(name, _, what)| format!("  {name:14} {what}")).collect();
+    if let Some(unknown) = names
+        .iter()
+        .find(|name| PARTS.iter().all(|(part, ..)| part != name))
+    {
+        let parts: Vec<String> = PARTS
+            .iter()
+            .map(|(name, _, what)| format!("  {name:14} {what}"))
+            .collect();
         bail!("long has no part {unknown}, only\n{}", parts.join("\n"));
     }
     let mut rows = Vec::new();
-    for (name, run, _) in PARTS.iter().filter(|(part, ..)| names.is_empty() || names.iter().any(|name| name == part)) {
+    for (name, run, _) in PARTS
+        .iter()
+        .filter(|(part, ..)| names.is_empty() || names.iter().any(|name| name == part))
+    {
         eprintln!("\nlong: {name}");
         let started = Instant::now();
         let outcome = run(shell);
@@ -72,10 +114,19 @@ pub(crate) fn long(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
     let mut table = "| part | took | |\n| --- | --- | --- |\n".to_owned();
     for (name, seconds, has_passed) in &rows {
         let verdict = if *has_passed { "passed" } else { "FAILED" };
-        writeln!(table, "| {name} | {} min {:02} s | {verdict} |", seconds / 60, seconds % 60)?;
+        writeln!(
+            table,
+            "| {name} | {} min {:02} s | {verdict} |",
+            seconds / 60,
+            seconds % 60
+        )?;
     }
     write!(std::io::stdout().lock(), "\n{table}")?;
-    let name = ["long"].into_iter().chain(names.iter().map(String::as_str)).collect::<Vec<_>>().join(" ");
+    let name = ["long"]
+        .into_iter()
+        .chain(names.iter().map(String::as_str))
+        .collect::<Vec<_>>()
+        .join(" ");
     recorded.record(shell, &name, &table)?;
     let failed = rows.iter().filter(|(.., has_passed)| !has_passed).count();
     ensure!(failed == 0, "{failed} of {} parts failed", rows.len());
@@ -83,26 +134,51 @@ pub(crate) fn long(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
 }
 
 /// The words that cargo is given to play the target `long`.
-const LONG: [&str; 9] =
-    ["test", "--locked", OPTIMISED, "--package", "bursar-tests", "--features", "long", "--test", "long"];
+const LONG: [&str; 9] = [
+    "test",
+    "--locked",
+    OPTIMISED,
+    "--package",
+    "bursar-tests",
+    "--features",
+    "long",
+    "--test",
+    "long",
+];
 
 fn tests(shell: &Shell) -> anyhow::Result<()> {
-    Ok(cmd!(shell, "cargo {LONG...} -- --skip second_engine --skip coding_agents").run()?)
+    Ok(cmd!(
+        shell,
+        "cargo {LONG...} -- --skip second_engine --skip coding_agents"
+    )
+    .run()?)
 }
 
 fn demonstration(shell: &Shell) -> anyhow::Result<()> {
-    let test = ["test", "--locked", OPTIMISED, "--package", "bursar-local", "--test", "bursar"];
+    let test = [
+        "test",
+        "--locked",
+        OPTIMISED,
+        "--package",
+        "bursar-local",
+        "--test",
+        "bursar",
+    ];
     Ok(cmd!(shell, "cargo {test...} -- --ignored").run()?)
 }
 
 fn second_engine(shell: &Shell) -> anyhow::Result<()> {
     let emulator = Emulator::start(shell)?;
-    Ok(cmd!(shell, "cargo {LONG...} -- second_engine").env("BURSAR_TEST_DYNAMODB", emulator.url()).run()?)
+    Ok(cmd!(shell, "cargo {LONG...} -- second_engine")
+        .env("BURSAR_TEST_DYNAMODB", emulator.url())
+        .run()?)
 }
 
 fn coding_agents(shell: &Shell) -> anyhow::Result<()> {
     let agents = tools::coding_agents(shell)?;
-    Ok(cmd!(shell, "cargo {LONG...} -- coding_agents").env("BURSAR_TEST_AGENTS", agents).run()?)
+    Ok(cmd!(shell, "cargo {LONG...} -- coding_agents")
+        .env("BURSAR_TEST_AGENTS", agents)
+        .run()?)
 }
 
 fn provider_sdk(shell: &Shell) -> anyhow::Result<()> {
@@ -122,8 +198,8 @@ fn beside_bursar(shell: &Shell, script: &str) -> anyhow::Result<()> {
     Ok(cmd!(shell, "{python} infra/xtask/{script} {ready}").run()?)
 }
 
-/// What a release would be, deployed from its archive to an emulator of AWS that runs it, and used as people and operators would, with no
-/// Rust on the path.
+/// What a release would be, deployed from its archive to an emulator of AWS that runs it, and used
+/// as people and operators would, with no Rust on the path.
 fn deploy_test(shell: &Shell) -> anyhow::Result<()> {
     cmd!(shell, "aws --version")
         .quiet()
@@ -139,7 +215,11 @@ fn deploy_test(shell: &Shell) -> anyhow::Result<()> {
     let architecture = package::here()?;
     let ready = &bursar.ready;
     let url = emulator.url();
-    let has_no_rust = |folder: &PathBuf| ["cargo", "rustc"].iter().all(|program| !folder.join(program).exists());
+    let has_no_rust = |folder: &PathBuf| {
+        ["cargo", "rustc"]
+            .iter()
+            .all(|program| !folder.join(program).exists())
+    };
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path = std::env::join_paths(std::env::split_paths(&path).filter(has_no_rust))?;
     let _in_folder = shell.push_dir(folder);
@@ -164,16 +244,30 @@ fn sign_on(shell: &Shell) -> anyhow::Result<()> {
 /// What is done there is left to `tests/browser`.
 pub(crate) fn in_browser(shell: &Shell, what: &[&OsStr]) -> anyhow::Result<()> {
     tools::chromium(shell)?;
-    let test = ["test", "--locked", "--package", "bursar-tests", "--features", "browser", "--test", "browser"];
+    let test = [
+        "test",
+        "--locked",
+        "--package",
+        "bursar-tests",
+        "--features",
+        "browser",
+        "--test",
+        "browser",
+    ];
     Ok(cmd!(shell, "cargo {test...} -- {what...}").run()?)
 }
 
-/// With private items, since the head of a file may name any. Of a link to another site nobody asks whether it is right.
+/// With private items, since the head of a file may name any. Of a link to another site nobody asks
+/// whether it is right.
 fn docs(shell: &Shell) -> anyhow::Result<()> {
     let lychee = tools::python(shell)?.with_file_name("lychee");
     let pages = cmd!(shell, "git ls-files *.md").read()?;
     let pages = pages.lines();
-    cmd!(shell, "{lychee} --offline --no-progress --include-fragments {pages...}").run()?;
+    cmd!(
+        shell,
+        "{lychee} --offline --no-progress --include-fragments {pages...}"
+    )
+    .run()?;
     crate::steps(shell, &[crate::DOCS])
 }
 

@@ -1,5 +1,5 @@
-//! The recipes of this repository: `cargo xtask` lists them. Each is a few commands; the tools beyond the toolchain are installed
-//! under `target/tools`.
+//! The recipes of this repository: `cargo xtask` lists them. Each is a few commands; the tools
+//! beyond the toolchain are installed under `target/tools`.
 
 mod figures;
 mod long;
@@ -28,23 +28,47 @@ enum Run {
 
 /// Each recipe with what it is for, and what runs it.
 const RECIPES: &[(&str, &str, Run)] = &[
-    ("check", "the quick loop: format, size, lints, unit tests", Alone(check)),
+    (
+        "check",
+        "the quick loop: format, size, lints, unit tests",
+        Alone(check),
+    ),
     (
         "ci",
         "what CI runs: format, size, lints, documentation, template.yaml expanded and linted, all tests, advisories",
         Alone(ci),
     ),
-    ("long", "[PART…]: what takes too long for CI, all of it or these parts; a table at the end", With(long::long)),
-    ("size", "how much Rust there is, and how it reads; more than a bound fails", Alone(size::size)),
-    ("template", "expand template.yaml and lint the result", Alone(template)),
-    ("screenshots", "the pictures of the README, in docs/screenshots", Alone(screenshots)),
+    (
+        "long",
+        "[PART…]: what takes too long for CI, all of it or these parts; a table at the end",
+        With(long::long),
+    ),
+    (
+        "size",
+        "how much Rust there is, and how it reads; more than a bound fails",
+        Alone(size::size),
+    ),
+    (
+        "template",
+        "expand template.yaml and lint the result",
+        Alone(template),
+    ),
+    (
+        "screenshots",
+        "the pictures of the README, in docs/screenshots",
+        Alone(screenshots),
+    ),
     (
         "bench",
         "sync, paced, desk, roster, claims, edits or pause [NUMBER…], or cold-start [--memory MB] [--record WHAT ELSE RAN]: wall, processor, peak, calls; \
          with --memory behind TLS, under the share of a processor that it gives (512, 1024, 1769)",
         With(bench),
     ),
-    ("figures", "BENCHMARKS.md, made of the runs in docs/figures", Alone(figures::write)),
+    (
+        "figures",
+        "BENCHMARKS.md, made of the runs in docs/figures",
+        Alone(figures::write),
+    ),
     (
         "package",
         "[arm64|x86_64|--machine] [--release]: what sam deploys, or the programs for one machine; a release is of a clean commit",
@@ -55,17 +79,23 @@ const RECIPES: &[(&str, &str, Run)] = &[
         "N: the version, the changelog's section and the record of stored items, committed, then `publish`; the tag is left to you",
         With(release::release),
     ),
-    ("publish", "the archive to publish beside the tag of the version that is here", Alone(release::publish)),
+    (
+        "publish",
+        "the archive to publish beside the tag of the version that is here",
+        Alone(release::publish),
+    ),
 ];
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    // What cargo says of this program, the build of ring takes as its own: it and all above it would be built again after each change
-    // between `cargo xtask` and `cargo`.
+    // What cargo says of this program, the build of ring takes as its own: it and all above it
+    // would be built again after each change between `cargo xtask` and `cargo`.
     if let (Some(_), Ok(program)) = (std::env::var_os("CARGO_PKG_NAME"), std::env::current_exe()) {
         let mut command = Command::new(program);
         let names = std::env::vars().map(|(name, _)| name);
-        for name in names.filter(|name| name.starts_with("CARGO_PKG") || name.starts_with("CARGO_MANIFEST")) {
+        for name in
+            names.filter(|name| name.starts_with("CARGO_PKG") || name.starts_with("CARGO_MANIFEST"))
+        {
             command.env_remove(name);
         }
         eprintln!("xtask: {}", command.args(words).exec());
@@ -81,7 +111,9 @@ fn main() -> ExitCode {
 }
 
 fn run(words: &[String]) -> anyhow::Result<()> {
-    let [name, rest @ ..] = words else { return list() };
+    let [name, rest @ ..] = words else {
+        return list();
+    };
     let Some((_, _, recipe)) = RECIPES.iter().find(|(candidate, ..)| candidate == name) else {
         bail!("there is no recipe {name}; cargo xtask lists them");
     };
@@ -110,16 +142,33 @@ fn check(shell: &Shell) -> anyhow::Result<()> {
 
 fn ci(shell: &Shell) -> anyhow::Result<()> {
     let tests = ("tests", "test --workspace");
-    steps(shell, &[FMT, SIZE, CLIPPY, DOCS, ("template", "xtask template"), tests])?;
+    steps(
+        shell,
+        &[
+            FMT,
+            SIZE,
+            CLIPPY,
+            DOCS,
+            ("template", "xtask template"),
+            tests,
+        ],
+    )?;
     tools::advisories(shell)
 }
 
 const FMT: (&str, &str) = ("fmt", "fmt --all --check");
 const SIZE: (&str, &str) = ("size", "xtask size");
-const CLIPPY: (&str, &str) = ("clippy", "clippy --workspace --all-targets --all-features --locked -- -D warnings");
-const DOCS: (&str, &str) = ("docs", "doc --workspace --no-deps --document-private-items --locked");
+const CLIPPY: (&str, &str) = (
+    "clippy",
+    "clippy --workspace --all-targets --all-features --locked -- -D warnings",
+);
+const DOCS: (&str, &str) = (
+    "docs",
+    "doc --workspace --no-deps --document-private-items --locked",
+);
 
-/// Runs steps, each what cargo is asked for, up to the first that fails, and tells how long each took.
+/// Runs steps, each what cargo is asked for, up to the first that fails, and tells how long each
+/// took.
 fn steps(shell: &Shell, steps: &[(&str, &str)]) -> anyhow::Result<()> {
     for (name, step) in steps {
         let started = Instant::now();
@@ -152,12 +201,19 @@ fn bench(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
     let under = match parts.next() {
         None => String::new(),
         Some([memory]) => {
-            format!("{}\n{}\n{memory}", tools::python(shell)?.display(), root().join("infra/xtask/share.py").display())
+            format!(
+                "{}\n{}\n{memory}",
+                tools::python(shell)?.display(),
+                root().join("infra/xtask/share.py").display()
+            )
         }
         Some(_) => bail!("{MEMORY} takes one number of MB"),
     };
-    let bench = cmd!(shell, "cargo bench --locked --package bursar-tests --bench figures -- {bench_words...}")
-        .env("BURSAR_BENCH_UNDER", under);
+    let bench = cmd!(
+        shell,
+        "cargo bench --locked --package bursar-tests --bench figures -- {bench_words...}"
+    )
+    .env("BURSAR_BENCH_UNDER", under);
     let printed = match bench_words {
         [word] if word == "cold-start" => long::cold_start(shell)?,
         _ if run.is_recorded() => bench.read()?,

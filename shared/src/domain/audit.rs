@@ -1,5 +1,6 @@
-//! The audit trail: one entry for each change of state, right, limit, settings or roster, written in the
-//! transaction that makes the change. People appear by id only, so an erasure takes nothing out of an entry but a typed reason.
+//! The audit trail: one entry for each change of state, right, limit, settings or roster, written
+//! in the transaction that makes the change. People appear by id only, so an erasure takes nothing
+//! out of an entry but a typed reason.
 
 use std::fmt;
 
@@ -54,12 +55,27 @@ stored! {
 }
 
 impl AuditEntry {
-    pub fn on_programme(programme: &ProgrammeId, actor: &Actor, now: Moment, what: AuditDetail) -> AuditEntry {
-        AuditEntry { programme: Some(programme.clone()), ..AuditEntry::on_account(actor, now, what) }
+    pub fn on_programme(
+        programme: &ProgrammeId,
+        actor: &Actor,
+        now: Moment,
+        what: AuditDetail,
+    ) -> AuditEntry {
+        AuditEntry {
+            programme: Some(programme.clone()),
+            ..AuditEntry::on_account(actor, now, what)
+        }
     }
 
     pub fn on_account(actor: &Actor, now: Moment, what: AuditDetail) -> AuditEntry {
-        AuditEntry { programme: None, grant: None, entry: new_ulid(now), recorded_at: now, actor: actor.clone(), what }
+        AuditEntry {
+            programme: None,
+            grant: None,
+            entry: new_ulid(now),
+            recorded_at: now,
+            actor: actor.clone(),
+            what,
+        }
     }
 }
 
@@ -71,7 +87,8 @@ pub struct AuditDetail {
     pub new_value: Option<String>,
     /// A remark of the act: a key's number, why none was shown.
     pub note: Option<String>,
-    /// What a person typed as their reason, which may name somebody. An erasure of the grant's person takes it away.
+    /// What a person typed as their reason, which may name somebody. An erasure of the grant's
+    /// person takes it away.
     pub reason: Option<String>,
 }
 
@@ -83,14 +100,16 @@ pub struct SettingChange {
     pub new_value: String,
 }
 
-/// The signs between settings and their values, which a name or a value may have too, and what stands for them then.
+/// The signs between settings and their values, which a name or a value may have too, and what
+/// stands for them then.
 const SIGNS: [(&str, &str); 3] = [("%", "%25"), ("=", "%3D"), (";", "%3B")];
 
 /// What is in the place of a reason that went with the person of its grant.
 const ERASED_REASON: &str = "a reason was given, and was erased";
 
 crate::named! {
-    /// An act in words, as the file has it, and as the page's sentence, with the names of what is put into it.
+    /// An act in words, as the file has it, and as the page's sentence, with the names of what is
+    /// put into it.
     #[derive(Serialize, Deserialize)]
     #[serde(rename_all = "kebab-case")]
     pub enum Act: in_words, sentence {
@@ -136,12 +155,13 @@ crate::named! {
         /// An admin gave a programme keys that Bursar did not make, or took them back.
         KeysAssigned = "keys made elsewhere were given to the programme", "{who} gave keys made elsewhere to the programme";
         KeysTakenBack = "keys made elsewhere were taken back from the programme", "{who} took keys made elsewhere back from the programme";
-        /// An admin pressed to disable or limit a key that nobody here made; the provider is asked after this.
+        /// An admin pressed to disable or limit a key that nobody here made; the provider is asked
+        /// after this.
         ForeignActBegun = "an admin pressed to change a key that nobody here made", "{who} asked to change a key made elsewhere";
         /// The provider answered what came of that.
         ForeignActConcluded = "the provider answered that", "OpenRouter reported the outcome";
-        /// An admin confirmed that another management key is of this deployment's account, although it finds none
-        /// of the keys that were listed before.
+        /// An admin confirmed that another management key is of this deployment's account, although
+        /// it finds none of the keys that were listed before.
         AccountConfirmed = "another management key is of the account", "{who} confirmed that another management key belongs to this account";
         MailSentAgain = "mail that was given up was sent again", "{who} sent mail again that was given up";
         Reinvited = "the invitation was sent again", "{who} sent {whom} the invitation again";
@@ -176,7 +196,13 @@ crate::named! {
 
 impl AuditDetail {
     pub fn new(act: Act) -> AuditDetail {
-        AuditDetail { act, old_value: None, new_value: None, note: None, reason: None }
+        AuditDetail {
+            act,
+            old_value: None,
+            new_value: None,
+            note: None,
+            reason: None,
+        }
     }
 
     pub fn changing(mut self, before: impl fmt::Display, after: impl fmt::Display) -> AuditDetail {
@@ -191,7 +217,10 @@ impl AuditDetail {
     }
 
     /// The change of settings, each with its name, and its values before and after.
-    pub fn changing_settings<'a>(self, settings: impl Iterator<Item = (&'a str, &'a str, &'a str)>) -> AuditDetail {
+    pub fn changing_settings<'a>(
+        self,
+        settings: impl Iterator<Item = (&'a str, &'a str, &'a str)>,
+    ) -> AuditDetail {
         let mut before = Vec::new();
         let mut after = Vec::new();
         for (name, old_value, new_value) in settings {
@@ -204,12 +233,16 @@ impl AuditDetail {
 
     /// The settings that an edit changed, but those without a value on record.
     pub fn settings(&self) -> Vec<SettingChange> {
-        let [before, after] =
-            [&self.old_value, &self.new_value].map(|pairs| pairs.as_deref().unwrap_or_default().split("; "));
+        let [before, after] = [&self.old_value, &self.new_value]
+            .map(|pairs| pairs.as_deref().unwrap_or_default().split("; "));
         let changes = before.zip(after).filter_map(|(before, after)| {
             let (name, before) = before.split_once('=')?;
             let (_, after) = after.split_once('=')?;
-            Some(SettingChange { name: unescape(name), old_value: unescape(before), new_value: unescape(after) })
+            Some(SettingChange {
+                name: unescape(name),
+                old_value: unescape(before),
+                new_value: unescape(after),
+            })
         });
         changes.collect()
     }
@@ -221,17 +254,29 @@ impl AuditDetail {
 
     /// The same without the reason, if it has one.
     pub fn without_reason(&self) -> Option<AuditDetail> {
-        self.reason.as_ref().filter(|reason| *reason != ERASED_REASON)?;
-        Some(AuditDetail { reason: Some(ERASED_REASON.to_owned()), ..self.clone() })
+        self.reason
+            .as_ref()
+            .filter(|reason| *reason != ERASED_REASON)?;
+        Some(AuditDetail {
+            reason: Some(ERASED_REASON.to_owned()),
+            ..self.clone()
+        })
     }
 }
 
 fn escape(text: &str) -> String {
-    SIGNS.iter().fold(text.to_owned(), |text, (sign, instead)| text.replace(sign, instead))
+    SIGNS.iter().fold(text.to_owned(), |text, (sign, instead)| {
+        text.replace(sign, instead)
+    })
 }
 
 fn unescape(text: &str) -> String {
-    SIGNS.iter().rev().fold(text.to_owned(), |text, (sign, instead)| text.replace(instead, sign))
+    SIGNS
+        .iter()
+        .rev()
+        .fold(text.to_owned(), |text, (sign, instead)| {
+            text.replace(instead, sign)
+        })
 }
 
 #[cfg(test)]
@@ -240,11 +285,21 @@ mod tests {
 
     #[test]
     fn settings_are_read_as_they_were_written() {
-        let settings = [("cap_usd.=1+1", "", "25"), ("models.A; B=c", "50%;x=y", "a/b, c/d"), ("name", "", "")];
+        let settings = [
+            ("cap_usd.=1+1", "", "25"),
+            ("models.A; B=c", "50%;x=y", "a/b, c/d"),
+            ("name", "", ""),
+        ];
         let what = AuditDetail::new(Act::Edited).changing_settings(settings.into_iter());
         let read = what.settings();
-        let read: Vec<_> = read.iter().map(|change| (&*change.name, &*change.old_value, &*change.new_value)).collect();
+        let read: Vec<_> = read
+            .iter()
+            .map(|change| (&*change.name, &*change.old_value, &*change.new_value))
+            .collect();
         assert_eq!(read, settings);
-        assert_eq!(AuditDetail::new(Act::Edited).changing("", "").settings(), []);
+        assert_eq!(
+            AuditDetail::new(Act::Edited).changing("", "").settings(),
+            []
+        );
     }
 }

@@ -1,6 +1,7 @@
-//! The account's credit: how long the balance lasts, what to buy and by when, and when the admins hear of it: when credit must be bought,
-//! and again only when it lasts half as long as they were told, or programmes can cost twice as much. The functions provide the numbers
-//! and the recipients.
+//! The account's credit: how long the balance lasts, what to buy and by when, and when the admins
+//! hear of it: when credit must be bought, and again only when it lasts half as long as they were
+//! told, or programmes can cost twice as much. The functions provide the numbers and the
+//! recipients.
 
 use jiff::civil::Date;
 use jiff::{SignedDuration, ToSpan};
@@ -32,7 +33,8 @@ pub struct CreditFacts {
     /// What is left of the balance, and when that was read.
     pub balance: Usd,
     pub read_at: Moment,
-    /// What is promised to students and not spent yet, and the part of it that programmes without a pace of their own promised.
+    /// What is promised to students and not spent yet, and the part of it that programmes without a
+    /// pace of their own promised.
     pub promised: Usd,
     pub unpaced: Usd,
     /// What else the rosters may claim within the budgets, and from when on.
@@ -41,7 +43,8 @@ pub struct CreditFacts {
     pub ours: Days,
     pub foreign: Days,
     pub listed_at: Option<Moment>,
-    /// What was spent since the last sync, and what a day uses at that pace, as far as keys can go on like that.
+    /// What was spent since the last sync, and what a day uses at that pace, as far as keys can go
+    /// on like that.
     pub spent_since: Usd,
     pub a_day: Usd,
     /// The end of the last programme that is not over.
@@ -78,32 +81,46 @@ pub struct BalanceGone {
 pub enum WhyGone {
     /// At the pace of the last weeks.
     Pace,
-    /// If everybody on the rosters claims; as long as no pace is known, what is promised may be spent at once.
+    /// If everybody on the rosters claims; as long as no pace is known, what is promised may be
+    /// spent at once.
     Claims,
     /// At the pace since the last check, which is faster.
     Today,
 }
 
 impl CreditFacts {
-    /// Takes in what the account spent since the last sync, so long ago. It is taken for a part of what is promised, as far as that goes:
-    /// the next sync knows whose it was. What goes beyond it certainly was used by keys that nothing here bounds.
+    /// Takes in what the account spent since the last sync, so long ago. It is taken for a part of
+    /// what is promised, as far as that goes: the next sync knows whose it was. What goes beyond it
+    /// certainly was used by keys that nothing here bounds.
     #[must_use]
     pub fn with_spent_since(mut self, spent: Usd, ago: SignedDuration) -> CreditFacts {
         let a_day = parts_of(spent, SECONDS_OF_A_DAY, ago.as_secs().max(SHORTEST_PACE));
         let is_ours = spent <= self.promised;
         self.promised = (self.promised - spent).or_zero();
-        self.a_day = if is_ours { a_day.min(self.promised) } else { a_day };
+        self.a_day = if is_ours {
+            a_day.min(self.promised)
+        } else {
+            a_day
+        };
         self.spent_since = spent;
         self
     }
 
     pub fn purchase(&self) -> Purchase {
         let to_come = self.promised + self.claims.iter().map(|(_, amount)| *amount).sum();
-        let days_left = self.ends_at.map_or(0, |end| days_between(self.today(), utc_date(end)).clamp(0, MOST_AHEAD));
+        let days_left = self.ends_at.map_or(0, |end| {
+            days_between(self.today(), utc_date(end)).clamp(0, MOST_AHEAD)
+        });
         let ends_on = self.today().saturating_add(i64::from(days_left).days());
-        let foreign_to_come = self.pace(&self.foreign).map_or(Usd::ZERO, |pace| pace.in_days(days_left.unsigned_abs()));
-        let amount = ((to_come + foreign_to_come).max(self.a_day) - self.balance).or_zero().up_to_the(UNIT);
-        let gone = self.gone().filter(|gone| gone.why != WhyGone::Pace || gone.day <= ends_on);
+        let foreign_to_come = self
+            .pace(&self.foreign)
+            .map_or(Usd::ZERO, |pace| pace.in_days(days_left.unsigned_abs()));
+        let amount = ((to_come + foreign_to_come).max(self.a_day) - self.balance)
+            .or_zero()
+            .up_to_the(UNIT);
+        let gone = self
+            .gone()
+            .filter(|gone| gone.why != WhyGone::Pace || gone.day <= ends_on);
         Purchase {
             balance: self.balance,
             to_come,
@@ -116,17 +133,26 @@ impl CreditFacts {
         }
     }
 
-    /// The day on which the balance is gone. What the rosters may claim is taken as spent on the first day on which it can be, and so is
-    /// what is promised while nobody knows at what pace, as on the evening of claim day. The rest goes at the pace of the last weeks.
+    /// The day on which the balance is gone. What the rosters may claim is taken as spent on the
+    /// first day on which it can be, and so is what is promised while nobody knows at what pace, as
+    /// on the evening of claim day. The rest goes at the pace of the last weeks.
     fn gone(&self) -> Option<BalanceGone> {
         let today = self.today();
         let [pace, foreign] = [self.whole_pace(), self.pace(&self.foreign)];
         // Keys made here use no more than is promised to them, whatever their pace.
-        let at_once = if self.pace(&self.ours).is_some() { self.unpaced.min(self.promised) } else { self.promised };
+        let at_once = if self.pace(&self.ours).is_some() {
+            self.unpaced.min(self.promised)
+        } else {
+            self.promised
+        };
         let in_time = self.promised - at_once;
         let ends = |remainder: Usd, from: Date| {
             if remainder <= Usd::ZERO {
-                let why = if self.balance > Usd::ZERO { WhyGone::Claims } else { WhyGone::Pace };
+                let why = if self.balance > Usd::ZERO {
+                    WhyGone::Claims
+                } else {
+                    WhyGone::Pace
+                };
                 return Some(BalanceGone { day: from, why });
             }
             let whole = pace?.empties(remainder, Usd::ZERO, today)?;
@@ -135,7 +161,10 @@ impl CreditFacts {
             } else {
                 whole
             };
-            Some(BalanceGone { day: day.max(from), why: WhyGone::Pace })
+            Some(BalanceGone {
+                day: day.max(from),
+                why: WhyGone::Pace,
+            })
         };
         let mut remainder = self.balance - at_once;
         let mut days = vec![ends(remainder, today)];
@@ -146,7 +175,10 @@ impl CreditFacts {
             days.push(ends(remainder, opens.max(today)));
         }
         if self.a_day > self.balance {
-            days.push(today.tomorrow().ok().map(|day| BalanceGone { day, why: WhyGone::Today }));
+            days.push(today.tomorrow().ok().map(|day| BalanceGone {
+                day,
+                why: WhyGone::Today,
+            }));
         }
         days.into_iter().flatten().min()
     }
@@ -170,26 +202,41 @@ impl CreditFacts {
 impl Purchase {
     /// The day by which to begin to buy, if there is one.
     pub fn buy_by(&self) -> Option<Date> {
-        self.gone?.day.checked_sub(i64::from(DAYS_TO_BUY).days()).ok()
+        self.gone?
+            .day
+            .checked_sub(i64::from(DAYS_TO_BUY).days())
+            .ok()
     }
 
     /// The same, where a day that has come is now.
     pub fn when(&self, today: Date) -> Option<String> {
         let day = self.buy_by()?;
-        Some(if day <= today { "now".to_owned() } else { format!("by {}", long_date(day)) })
+        Some(if day <= today {
+            "now".to_owned()
+        } else {
+            format!("by {}", long_date(day))
+        })
     }
 
     /// What to do, and why, in one sentence.
     pub fn in_words(&self, today: Date) -> String {
-        let [balance, amount] = [self.balance.whole_cents().to_dollars(), self.amount.to_dollars()];
+        let [balance, amount] = [
+            self.balance.whole_cents().to_dollars(),
+            self.amount.to_dollars(),
+        ];
         let to_come = self.to_come.to_cents();
         if let Some((gone, when)) = self.gone.zip(self.when(today)) {
             let why = match gone.why {
-                WhyGone::Pace => format!("at this pace the {balance} left will be gone on {}", long_date(gone.day)),
+                WhyGone::Pace => format!(
+                    "at this pace the {balance} left will be gone on {}",
+                    long_date(gone.day)
+                ),
                 WhyGone::Claims => format!(
                     "if everybody on the rosters claims, programmes can still cost {to_come}, and {balance} are left"
                 ),
-                WhyGone::Today => format!("at the pace since the last check the {balance} left do not last a day"),
+                WhyGone::Today => {
+                    format!("at the pace since the last check the {balance} left do not last a day")
+                }
             };
             return format!("Buy {amount} of credit {when}: {why}.");
         }
@@ -203,10 +250,15 @@ impl Purchase {
                 self.spent_since.to_cents()
             ),
             _ if self.a_week == Usd::ZERO => {
-                format!("Nothing to buy now: {balance} are left, and no key was used in the last four weeks.")
+                format!(
+                    "Nothing to buy now: {balance} are left, and no key was used in the last four weeks."
+                )
             }
             Some(until) => {
-                format!("Nothing to buy before {}: at this pace the {balance} left last until then.", long_date(until))
+                format!(
+                    "Nothing to buy before {}: at this pace the {balance} left last until then.",
+                    long_date(until)
+                )
             }
             None => format!("Nothing to buy now: {balance} are left, and no programme goes on."),
         }
@@ -214,18 +266,20 @@ impl Purchase {
 
     /// The days that the balance lasts, as far as these are told.
     fn lasts(&self, today: Date) -> Option<i32> {
-        self.gone.map(|gone| days_between(today, gone.day).clamp(1, FOUR_WEEKS))
+        self.gone
+            .map(|gone| days_between(today, gone.day).clamp(1, FOUR_WEEKS))
     }
 }
 
 /// So many parts of an amount, of `whole`, rounded up to the micro-dollar.
 fn parts_of(amount: Usd, parts: i64, whole: i64) -> Usd {
-    let micros =
-        (i128::from(amount.micros()) * i128::from(parts) + i128::from(whole) - 1).div_euclid(i128::from(whole));
+    let micros = (i128::from(amount.micros()) * i128::from(parts) + i128::from(whole) - 1)
+        .div_euclid(i128::from(whole));
     Usd::from_micros(i64::try_from(micros).unwrap_or(i64::MAX)).min(Usd::MAX)
 }
 
-/// What the admins were last told of the balance, until it is over; silently better where it turned out to last longer.
+/// What the admins were last told of the balance, until it is over; silently better where it turned
+/// out to last longer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct BalanceNotice {
     pub alerted_at: Moment,
@@ -241,30 +295,53 @@ stored! {
 }
 
 impl BalanceNotice {
-    /// The new record of what the admins are told, or `None` if the known one stands. A record with a time of
-    /// its own is reported when it is written.
-    pub fn after(stored: Option<&BalanceNotice>, purchase: Purchase, now: Moment) -> Option<BalanceNotice> {
+    /// The new record of what the admins are told, or `None` if the known one stands. A record with
+    /// a time of its own is reported when it is written.
+    pub fn after(
+        stored: Option<&BalanceNotice>,
+        purchase: Purchase,
+        now: Moment,
+    ) -> Option<BalanceNotice> {
         let version = stored.map_or(0, |notice| notice.version) + 1;
         let lasts = purchase.lasts(utc_date(now));
-        let fresh = |lasts| BalanceNotice { alerted_at: now, purchase, lasts, is_over: false, version };
-        let Some(notice) = stored.filter(|notice| !notice.is_over) else { return lasts.map(fresh) };
+        let fresh = |lasts| BalanceNotice {
+            alerted_at: now,
+            purchase,
+            lasts,
+            is_over: false,
+            version,
+        };
+        let Some(notice) = stored.filter(|notice| !notice.is_over) else {
+            return lasts.map(fresh);
+        };
         let needed = purchase.to_come + purchase.foreign_to_come;
         let is_bought = purchase.amount == Usd::ZERO && purchase.balance > notice.purchase.balance;
         // With less than a tenth to spare it may be short again tomorrow.
         if lasts.is_none() && (is_bought || needed.times(11) <= purchase.balance.times(10)) {
-            return Some(BalanceNotice { is_over: true, version, ..notice.clone() });
+            return Some(BalanceNotice {
+                is_over: true,
+                version,
+                ..notice.clone()
+            });
         }
         let lasts = lasts?;
         // Rosters were put up since.
-        let costs_more = purchase.to_come >= notice.purchase.to_come.times(2) && purchase.to_come > Usd::ZERO;
+        let costs_more =
+            purchase.to_come >= notice.purchase.to_come.times(2) && purchase.to_come > Usd::ZERO;
         if lasts * 2 <= notice.lasts || costs_more {
             return Some(fresh(lasts));
         }
         // By now it is known at what pace it goes, or some was bought.
-        let is_better = notice.purchase.gone.is_none_or(|gone| gone.why != WhyGone::Pace)
+        let is_better = notice
+            .purchase
+            .gone
+            .is_none_or(|gone| gone.why != WhyGone::Pace)
             || purchase.balance > notice.purchase.balance;
         let lasts_longer = is_better && lasts >= notice.lasts * 2;
-        lasts_longer.then(|| BalanceNotice { alerted_at: notice.alerted_at, ..fresh(lasts) })
+        lasts_longer.then(|| BalanceNotice {
+            alerted_at: notice.alerted_at,
+            ..fresh(lasts)
+        })
     }
 }
 
@@ -293,9 +370,11 @@ mod tests {
         days
     }
 
-    /// What is known in the night after these days, with so much left and so much promised, until the sixth of March.
+    /// What is known in the night after these days, with so much left and so much promised, until
+    /// the sixth of March.
     fn facts(balance: i32, promised: i32, ours: &[i32], foreign: &[i32]) -> CreditFacts {
-        let tonight = utc_midnight(day(ours.len().max(foreign.len()).try_into().unwrap())) + 20.minutes();
+        let tonight =
+            utc_midnight(day(ours.len().max(foreign.len()).try_into().unwrap())) + 20.minutes();
         CreditFacts {
             balance: usd(balance),
             read_at: tonight,
@@ -325,7 +404,9 @@ mod tests {
     }
 
     fn say_each<const N: usize>(cases: [(&str, CreditFacts); N]) -> String {
-        cases.map(|(words, facts)| format!("{words}: {}", said(&facts))).join("\n")
+        cases
+            .map(|(words, facts)| format!("{words}: {}", said(&facts)))
+            .join("\n")
     }
 
     /// Nights of an account, as the admins hear of them.
@@ -338,7 +419,10 @@ mod tests {
     impl MailedAdmins {
         fn look(&mut self, purchase: Purchase, now: Moment) {
             if let Some(next) = BalanceNotice::after(self.known.as_ref(), purchase, now) {
-                assert_eq!(next.version, self.known.as_ref().map_or(0, |known| known.version) + 1);
+                assert_eq!(
+                    next.version,
+                    self.known.as_ref().map_or(0, |known| known.version) + 1
+                );
                 if next.alerted_at == now && !next.is_over {
                     self.mails.push(utc_date(now));
                 }
@@ -356,11 +440,16 @@ mod tests {
             assert_eq!(said(&now), "$600 now, gone 1 Jan 2027", "{nights} nights");
         }
         assert_eq!(
-            facts(790, 1390, &[30; 7], &[]).purchase().in_words(date(2026, 12, 6)),
+            facts(790, 1390, &[30; 7], &[])
+                .purchase()
+                .in_words(date(2026, 12, 6)),
             "Buy $600 of credit now: at this pace the $790 left will be gone on 1 Jan 2027."
         );
         // Ten a day of a key made elsewhere, known for a week, in a term of ninety days more.
-        assert_eq!(facts(0, 0, &[], &[10; 7]).purchase().foreign_to_come, usd(910));
+        assert_eq!(
+            facts(0, 0, &[], &[10; 7]).purchase().foreign_to_come,
+            usd(910)
+        );
     }
 
     /// $2,300 are left, and no key was used for four weeks.
@@ -368,45 +457,77 @@ mod tests {
     fn without_use_nothing_is_to_buy() {
         let idle = facts(2300, 9000, &[vec![100; 7], vec![0; 28]].concat(), &[]);
         let words = |facts: &CreditFacts| facts.purchase().in_words(facts.today());
-        assert_eq!(words(&idle), "Nothing to buy now: $2,300 are left, and no key was used in the last four weeks.");
-        let since =
-            CreditFacts { balance: usd(2000), ..idle }.with_spent_since(usd(300), 5.hours().try_into().unwrap());
+        assert_eq!(
+            words(&idle),
+            "Nothing to buy now: $2,300 are left, and no key was used in the last four weeks."
+        );
+        let since = CreditFacts {
+            balance: usd(2000),
+            ..idle
+        }
+        .with_spent_since(usd(300), 5.hours().try_into().unwrap());
         assert_eq!(
             words(&since),
             "Nothing to buy now: $2,000 are left, $300.00 less than at the last check, and in the four weeks before it no key was used."
         );
     }
 
-    /// A lab of $60 in the evening, an hour after the check; and a key that runs away with $200 an hour.
+    /// A lab of $60 in the evening, an hour after the check; and a key that runs away with $200 an
+    /// hour.
     #[test]
     fn a_lab_is_no_pace_and_a_key_that_runs_away_is_one() {
         let labs = [[0, 0, 0, 0, 0, 0, 60]; 4].concat();
         let after = |left: i32, spent: i32, hours: i64| {
             let facts = facts(left, 800, &labs, &[]);
-            facts.with_spent_since(usd(spent), SignedDuration::from_hours(hours)).purchase().gone.map(|gone| gone.why)
+            facts
+                .with_spent_since(usd(spent), SignedDuration::from_hours(hours))
+                .purchase()
+                .gone
+                .map(|gone| gone.why)
         };
-        assert_eq!([after(820, 60, 1), after(140, 60, 1)], [None, Some(WhyGone::Pace)]);
+        assert_eq!(
+            [after(820, 60, 1), after(140, 60, 1)],
+            [None, Some(WhyGone::Pace)]
+        );
         let runaway = |hours: i32| {
             let facts = facts(1000 - 200 * hours, 50, &[], &[]);
-            facts.with_spent_since(usd(200 * hours), SignedDuration::from_hours(hours.into())).purchase().gone
+            facts
+                .with_spent_since(usd(200 * hours), SignedDuration::from_hours(hours.into()))
+                .purchase()
+                .gone
         };
-        let today = Some(BalanceGone { day: day(1), why: WhyGone::Today });
+        let today = Some(BalanceGone {
+            day: day(1),
+            why: WhyGone::Today,
+        });
         assert_eq!([runaway(1), runaway(2)], [None, today]);
     }
 
     /// A balance of $1,274.28, and two hundred people of whom five have claimed.
     #[test]
     fn what_the_rosters_may_claim_is_bought_before_they_can() {
-        let now = CreditFacts { claims: vec![(day(-20), usd(4676))], ..facts(1274, 322, &[2; 14], &[]) };
+        let now = CreditFacts {
+            claims: vec![(day(-20), usd(4676))],
+            ..facts(1274, 322, &[2; 14], &[])
+        };
         assert_eq!(
             now.purchase().in_words(now.today()),
             "Buy $3,800 of credit now: if everybody on the rosters claims, programmes can still cost $4,998.00, and $1,274 are left."
         );
         // On the evening of that day it is promised, and nobody knows yet at what pace it goes.
-        let evening = CreditFacts { unpaced: usd(4676), ..facts(1274, 4998, &[2; 14], &[]) };
-        let known = CreditFacts { unpaced: Usd::ZERO, ..evening.clone() };
+        let evening = CreditFacts {
+            unpaced: usd(4676),
+            ..facts(1274, 4998, &[2; 14], &[])
+        };
+        let known = CreditFacts {
+            unpaced: Usd::ZERO,
+            ..evening.clone()
+        };
         // The next term's keys can be claimed from February on.
-        let later = |dollars| CreditFacts { claims: vec![(date(2027, 2, 20), usd(dollars))], ..now.clone() };
+        let later = |dollars| CreditFacts {
+            claims: vec![(date(2027, 2, 20), usd(dollars))],
+            ..now.clone()
+        };
         let cases = [
             ("claims to come", now.clone()),
             ("promised that evening", evening),
@@ -428,18 +549,34 @@ mod tests {
         ");
     }
 
-    /// No key is expected to use more than is promised, and nothing is projected beyond the last day.
+    /// No key is expected to use more than is promised, and nothing is projected beyond the last
+    /// day.
     #[test]
     fn no_key_outspends_its_promise() {
         // Ours stop after two weeks; then a dollar a day leaves until the end, or not.
         let of = |balance| facts(balance, 140, &[10; 28], &[1; 28]);
-        let far = CreditFacts { ends_at: Some(utc_midnight(date(2036, 1, 1))), ..of(500) };
+        let far = CreditFacts {
+            ends_at: Some(utc_midnight(date(2036, 1, 1))),
+            ..of(500)
+        };
         let cases = [
             ("enough for all", of(300)),
             ("ours stop, and a dollar a day is left", of(170)),
             ("until 2036", far),
-            ("no last day", CreditFacts { ends_at: None, ..of(100) }),
-            ("never listed", CreditFacts { listed_at: None, ..of(100) }),
+            (
+                "no last day",
+                CreditFacts {
+                    ends_at: None,
+                    ..of(100)
+                },
+            ),
+            (
+                "never listed",
+                CreditFacts {
+                    listed_at: None,
+                    ..of(100)
+                },
+            ),
         ];
         insta::assert_snapshot!(say_each(cases), @"
         enough for all: nothing, gone never
@@ -450,7 +587,8 @@ mod tests {
         ");
     }
 
-    /// A steady thirty dollars a day, of which nobody buys more. In the first week nobody knows at what pace it goes.
+    /// A steady thirty dollars a day, of which nobody buys more. In the first week nobody knows at
+    /// what pace it goes.
     #[test]
     fn the_balance_is_told_five_times_at_most() {
         let mut admins = MailedAdmins::default();
@@ -459,15 +597,27 @@ mod tests {
             let now = facts(1000 - spent, 1600 - spent, &vec![30; nights], &[]);
             admins.look(now.purchase(), now.read_at);
         }
-        let told = [date(2026, 12, 1), date(2026, 12, 19), date(2026, 12, 26), date(2026, 12, 29), date(2026, 12, 31)];
-        assert_eq!(admins.mails, told, "perhaps at once, and then 13, 6, 3 and 1 days");
+        let told = [
+            date(2026, 12, 1),
+            date(2026, 12, 19),
+            date(2026, 12, 26),
+            date(2026, 12, 29),
+            date(2026, 12, 31),
+        ];
+        assert_eq!(
+            admins.mails, told,
+            "perhaps at once, and then 13, 6, 3 and 1 days"
+        );
         // It is bought, and once more falls short; and then a roster is put up.
         let later = facts(650, 610, &[30; 33], &[]);
         admins.look(later.purchase(), later.read_at);
         assert!(admins.known.as_ref().unwrap().is_over);
         let short = facts(620, 2000, &[30; 34], &[]);
         admins.look(short.purchase(), short.read_at);
-        let roster = CreditFacts { claims: vec![(date(2027, 2, 20), usd(2100))], ..facts(590, 1970, &[30; 35], &[]) };
+        let roster = CreditFacts {
+            claims: vec![(date(2027, 2, 20), usd(2100))],
+            ..facts(590, 1970, &[30; 35], &[])
+        };
         admins.look(roster.purchase(), roster.read_at);
         assert_eq!(admins.mails[5..], [day(34), day(35)]);
     }
@@ -481,8 +631,8 @@ mod tests {
         Ramp,
     }
 
-    /// An account of which the future is known: what it uses each day, in cents, its balance, the day on which that is gone, and the
-    /// days of the break.
+    /// An account of which the future is known: what it uses each day, in cents, its balance, the
+    /// day on which that is gone, and the days of the break.
     struct Drawn {
         ours: Vec<i32>,
         foreign: Vec<i32>,
@@ -492,8 +642,8 @@ mod tests {
     }
 
     impl Drawn {
-        /// Up to two hundred dollars a day or a lab of five times as much, a twentieth more or less, and in half of them a sixth of it by keys
-        /// made elsewhere.
+        /// Up to two hundred dollars a day or a lab of five times as much, a twentieth more or
+        /// less, and in half of them a sixth of it by keys made elsewhere.
         fn new(kind: Kind, dice: &mut Rng) -> Drawn {
             let mean = dice.i32(20..200);
             let lab = dice.usize(0..7);
@@ -501,7 +651,13 @@ mod tests {
             let begins = dice.usize(21..gone - 10);
             let in_labs = kind == Kind::Labs || kind == Kind::Break && dice.bool();
             let weekend = if in_labs { 0 } else { dice.usize(0..3) };
-            let pause = begins..begins + if kind == Kind::Break { 7 * dice.usize(1..5) + weekend } else { 0 };
+            let pause = begins
+                ..begins
+                    + if kind == Kind::Break {
+                        7 * dice.usize(1..5) + weekend
+                    } else {
+                        0
+                    };
             let share = if dice.bool() { 5 } else { i32::MAX };
             let mut on = |number: usize| {
                 let cents = dice.i32(mean * 95..=mean * 105);
@@ -513,17 +669,28 @@ mod tests {
             };
             let ours: Vec<i32> = (0..300).map(&mut on).collect();
             let foreign: Vec<i32> = ours.iter().map(|cents| cents / share).collect();
-            let each = || ours.iter().zip(&foreign).map(|(ours, foreign)| ours + foreign);
+            let each = || {
+                ours.iter()
+                    .zip(&foreign)
+                    .map(|(ours, foreign)| ours + foreign)
+            };
             let balance = each().take(gone).sum::<i32>() + 1;
             let mut left = balance;
             let gone = each().position(|used| {
                 left -= used;
                 left <= 0
             });
-            Drawn { gone: gone.unwrap(), ours, foreign, balance, pause }
+            Drawn {
+                gone: gone.unwrap(),
+                ours,
+                foreign,
+                balance,
+                pause,
+            }
         }
 
-        /// The facts in the night after so many days. The term ends after two hundred, and twice the balance was promised.
+        /// The facts in the night after so many days. The term ends after two hundred, and twice
+        /// the balance was promised.
         fn after(&self, nights: usize) -> CreditFacts {
             let used = |each: &[i32]| {
                 let mut days = Days::default();
@@ -546,7 +713,11 @@ mod tests {
 
         /// How far the told day may be off in a night with so many days left.
         fn may_be_off(&self, nights: usize, left: i32) -> i32 {
-            let to_pause = if nights < self.pause.end { self.pause.len() } else { 0 };
+            let to_pause = if nights < self.pause.end {
+                self.pause.len()
+            } else {
+                0
+            };
             7.max(left / 10) + i32::try_from(to_pause).unwrap()
         }
     }
@@ -555,8 +726,9 @@ mod tests {
         Usd::from_micros(i64::from(cents) * 10_000)
     }
 
-    /// Of two hundred drawn accounts the day is told within a week or a tenth of the time that is left, from the third full week of use
-    /// on; with a break that is to come or not over, within its length besides. A ramp is told. Nobody gets more than five mails.
+    /// Of two hundred drawn accounts the day is told within a week or a tenth of the time that is
+    /// left, from the third full week of use on; with a break that is to come or not over, within
+    /// its length besides. A ramp is told. Nobody gets more than five mails.
     #[test]
     fn drawn_paces_are_told() {
         let mut dice = Rng::with_seed(75);
@@ -569,18 +741,31 @@ mod tests {
                     let facts = drawn.after(nights);
                     let purchase = facts.purchase();
                     admins.look(purchase, facts.read_at);
-                    let told = purchase.gone.map(|gone| days_between(facts.today(), gone.day));
+                    let told = purchase
+                        .gone
+                        .map(|gone| days_between(facts.today(), gone.day));
                     let left = i32::try_from(drawn.gone - nights).unwrap();
-                    let is_idle = !drawn.ours[nights.saturating_sub(28)..nights].iter().any(|used| *used > 0);
+                    let is_idle = !drawn.ours[nights.saturating_sub(28)..nights]
+                        .iter()
+                        .any(|used| *used > 0);
                     if nights < begins + 14 || kind == Kind::Ramp {
                     } else if is_idle {
                         assert_eq!(told, None);
                     } else {
-                        let is_near = told.is_some_and(|told| (told - left).abs() <= drawn.may_be_off(nights, left));
-                        assert!(is_near, "{kind:?}, night {nights}: {left} days, told {told:?}");
+                        let is_near = told.is_some_and(|told| {
+                            (told - left).abs() <= drawn.may_be_off(nights, left)
+                        });
+                        assert!(
+                            is_near,
+                            "{kind:?}, night {nights}: {left} days, told {told:?}"
+                        );
                     }
                 }
-                assert!(!admins.mails.is_empty() && admins.mails.len() <= 5, "{kind:?}: {:?}", admins.mails);
+                assert!(
+                    !admins.mails.is_empty() && admins.mails.len() <= 5,
+                    "{kind:?}: {:?}",
+                    admins.mails
+                );
             }
         }
     }

@@ -1,19 +1,23 @@
-//! What the provider may hold of one value: what it confirmed last, and what was sent since and may still take effect.
+//! What the provider may hold of one value: what it confirmed last, and what was sent since and may
+//! still take effect.
 //!
-//! A value is noted before it is sent, and the note stays until an answer or a listing shows what came of it. A call without an answer, or
-//! with an error for an answer, may take effect late, but not after [`LATE`]. So an answer ends the notes of other values that are older
-//! than that, and confirms its own value only when none of another is left. Two calls with the same value have one note, from the first to
-//! the last: an answer to one of them does not end it, since the other may still be under way.
+//! A value is noted before it is sent, and the note stays until an answer or a listing shows what
+//! came of it. A call without an answer, or with an error for an answer, may take effect late, but
+//! not after [`LATE`]. So an answer ends the notes of other values that are older than that, and
+//! confirms its own value only when none of another is left. Two calls with the same value have one
+//! note, from the first to the last: an answer to one of them does not end it, since the other may
+//! still be under way.
 //!
-//! Nothing here is a key's or a guardrail's: it is the same rule for each value that the provider is told.
+//! Nothing here is a key's or a guardrail's: it is the same rule for each value that the provider
+//! is told.
 
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Moment;
 
-/// For so long a call without an answer may take effect after it was noted: a minute until the provider does it, ten seconds for the call
-/// itself, and ten to spare.
+/// For so long a call without an answer may take effect after it was noted: a minute until the
+/// provider does it, ten seconds for the call itself, and ten to spare.
 pub const LATE: SignedDuration = SignedDuration::from_secs(80);
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,42 +47,76 @@ struct Note<T> {
 
 impl<T> Default for Held<T> {
     fn default() -> Held<T> {
-        Held { confirmed: None, in_doubt: Vec::new() }
+        Held {
+            confirmed: None,
+            in_doubt: Vec::new(),
+        }
     }
 }
 
 impl<T: Clone + PartialEq> Held<T> {
     /// What was confirmed at once, by the call that made it.
     pub fn confirmed(value: T, answered_at: Moment) -> Held<T> {
-        Held { confirmed: Some(Confirmed { value, answered_at, is_doubted: false }), in_doubt: Vec::new() }
+        Held {
+            confirmed: Some(Confirmed {
+                value,
+                answered_at,
+                is_doubted: false,
+            }),
+            in_doubt: Vec::new(),
+        }
     }
 
     /// Notes that a value is sent now. Returns the instant by which the call knows its own note.
     pub fn note(&mut self, value: &T, now: Moment) -> Moment {
         match self.in_doubt.iter_mut().find(|note| note.value == *value) {
             // Two notes of one instant are two notes.
-            Some(note) => note.last = now.max(note.first + SignedDuration::from_millis(1)).max(note.last),
-            None => self.in_doubt.push(Note { value: value.clone(), first: now, last: now }),
+            Some(note) => {
+                note.last = now
+                    .max(note.first + SignedDuration::from_millis(1))
+                    .max(note.last);
+            }
+            None => self.in_doubt.push(Note {
+                value: value.clone(),
+                first: now,
+                last: now,
+            }),
         }
         now
     }
 
-    /// Takes in that the provider says a value: in the answer to the call that was noted then, or in a listing. It was asked at `asked_at`,
-    /// and the answer came at `now`. A call whose note is gone says nothing.
+    /// Takes in that the provider says a value: in the answer to the call that was noted then, or
+    /// in a listing. It was asked at `asked_at`, and the answer came at `now`. A call whose note is
+    /// gone says nothing.
     pub fn take_in(&mut self, value: &T, asked_at: Moment, noted_at: Option<Moment>, now: Moment) {
-        self.in_doubt.retain(|note| note.value == *value || note.may_come_after(asked_at));
-        let is_noted = noted_at
-            .is_none_or(|noted_at| self.in_doubt.iter().any(|note| note.value == *value && note.holds(noted_at)));
-        let is_older = self.confirmed.as_ref().is_some_and(|confirmed| asked_at < confirmed.answered_at);
+        self.in_doubt
+            .retain(|note| note.value == *value || note.may_come_after(asked_at));
+        let is_noted = noted_at.is_none_or(|noted_at| {
+            self.in_doubt
+                .iter()
+                .any(|note| note.value == *value && note.holds(noted_at))
+        });
+        let is_older = self
+            .confirmed
+            .as_ref()
+            .is_some_and(|confirmed| asked_at < confirmed.answered_at);
         if self.differs(value) || is_older || !is_noted {
             return;
         }
         // That nothing changed is no news.
-        let confirmed = self.confirmed.take().filter(|confirmed| confirmed.value == *value && noted_at.is_none());
+        let confirmed = self
+            .confirmed
+            .take()
+            .filter(|confirmed| confirmed.value == *value && noted_at.is_none());
         let answered_at = confirmed.map_or(now, |confirmed| confirmed.answered_at);
-        self.confirmed = Some(Confirmed { value: value.clone(), answered_at, is_doubted: false });
-        self.in_doubt
-            .retain(|note| note.may_come_after(asked_at) && noted_at.is_none_or(|noted_at| !note.is_only(noted_at)));
+        self.confirmed = Some(Confirmed {
+            value: value.clone(),
+            answered_at,
+            is_doubted: false,
+        });
+        self.in_doubt.retain(|note| {
+            note.may_come_after(asked_at) && noted_at.is_none_or(|noted_at| !note.is_only(noted_at))
+        });
     }
 
     /// Doubts what was confirmed, since somebody else may have changed it.
@@ -90,7 +128,9 @@ impl<T: Clone + PartialEq> Held<T> {
 
     /// Whether the provider holds this value for certain.
     pub fn is(&self, value: &T) -> bool {
-        self.confirmed.as_ref().is_some_and(|confirmed| confirmed.value == *value && !confirmed.is_doubted)
+        self.confirmed
+            .as_ref()
+            .is_some_and(|confirmed| confirmed.value == *value && !confirmed.is_doubted)
             && !self.differs(value)
     }
 
@@ -106,37 +146,58 @@ impl<T: Clone + PartialEq> Held<T> {
 
     /// Since when the provider holds this value for certain.
     pub fn since(&self, value: &T) -> Option<Moment> {
-        self.confirmed.as_ref().filter(|_| self.is(value)).map(|confirmed| confirmed.answered_at)
+        self.confirmed
+            .as_ref()
+            .filter(|_| self.is(value))
+            .map(|confirmed| confirmed.answered_at)
     }
 
     /// When this value was sent last, if that may still take effect.
     pub fn sent(&self, value: &T) -> Option<Moment> {
-        self.in_doubt.iter().find(|note| note.value == *value).map(|note| note.last)
+        self.in_doubt
+            .iter()
+            .find(|note| note.value == *value)
+            .map(|note| note.last)
     }
 
     /// The values that the provider may hold.
     pub fn possible(&self) -> impl Iterator<Item = &T> {
-        self.known().into_iter().chain(self.in_doubt.iter().map(|note| &note.value))
+        self.known()
+            .into_iter()
+            .chain(self.in_doubt.iter().map(|note| &note.value))
     }
 
     pub fn may_be(&self, value: &T) -> bool {
         self.possible().any(|possible| possible == value)
     }
 
-    /// Whether what was asked for then shows another hand where it is no value that was sent: no call may come any more, and the last
-    /// answer is long past.
+    /// Whether what was asked for then shows another hand where it is no value that was sent: no
+    /// call may come any more, and the last answer is long past.
     pub fn is_quiet(&self, asked_at: Moment) -> bool {
-        let may_come = self.in_doubt.iter().any(|note| note.may_come_after(asked_at));
-        !may_come && self.confirmed.as_ref().is_some_and(|confirmed| asked_at >= confirmed.answered_at + LATE)
+        let may_come = self
+            .in_doubt
+            .iter()
+            .any(|note| note.may_come_after(asked_at));
+        !may_come
+            && self
+                .confirmed
+                .as_ref()
+                .is_some_and(|confirmed| asked_at >= confirmed.answered_at + LATE)
     }
 
     pub fn is_doubted(&self) -> bool {
-        self.confirmed.as_ref().is_some_and(|confirmed| confirmed.is_doubted)
+        self.confirmed
+            .as_ref()
+            .is_some_and(|confirmed| confirmed.is_doubted)
     }
 
     /// Whether the provider may hold another value than it confirmed.
     pub fn is_in_doubt(&self) -> bool {
-        self.is_doubted() || self.in_doubt.iter().any(|note| Some(&note.value) != self.known())
+        self.is_doubted()
+            || self
+                .in_doubt
+                .iter()
+                .any(|note| Some(&note.value) != self.known())
     }
 
     /// Whether nothing was sent that would change what was confirmed.
@@ -144,13 +205,18 @@ impl<T: Clone + PartialEq> Held<T> {
         self.known().is_some_and(|value| !self.differs(value))
     }
 
-    /// When a value is to be sent; `None` if the provider holds it for certain. Where another that was sent before may come after it, it is
-    /// sent again once that is past.
+    /// When a value is to be sent; `None` if the provider holds it for certain. Where another that
+    /// was sent before may come after it, it is sent again once that is past.
     pub fn due(&self, value: &T) -> Option<Moment> {
         if self.is(value) {
             return None;
         }
-        let other_sent = self.in_doubt.iter().filter(|note| note.value != *value).map(|note| note.last).max();
+        let other_sent = self
+            .in_doubt
+            .iter()
+            .filter(|note| note.value != *value)
+            .map(|note| note.last)
+            .max();
         Some(match (self.sent(value), other_sent) {
             (Some(sent), Some(other_sent)) if other_sent <= sent => other_sent + LATE,
             _ => Moment::UNIX_EPOCH,
@@ -205,7 +271,10 @@ mod tests {
         assert!(held.is(&1), "its note is gone");
         held.doubt();
         assert!(held.is_in_doubt() && held.is_settled());
-        assert_eq!((held.is(&1), held.known(), held.due(&1)), (false, Some(&1), AT_ONCE));
+        assert_eq!(
+            (held.is(&1), held.known(), held.due(&1)),
+            (false, Some(&1), AT_ONCE)
+        );
     }
 
     #[test]
@@ -214,7 +283,11 @@ mod tests {
         held.take_in(&2, at(50), None, at(51));
         assert_eq!((held.since(&2), held.since(&1)), (Some(at(51)), None));
         held.take_in(&2, at(60), None, at(61));
-        assert_eq!(held.since(&2), Some(at(51)), "that nothing changed is no news");
+        assert_eq!(
+            held.since(&2),
+            Some(at(51)),
+            "that nothing changed is no news"
+        );
         let own = held.note(&2, at(70));
         held.take_in(&2, at(70), Some(own), at(71));
         assert_eq!(held.since(&2), Some(at(71)));
@@ -240,9 +313,15 @@ mod tests {
     fn another_hand_is_seen_once_no_call_may_come() {
         let mut held = holding(1);
         held.note(&2, at(100));
-        assert_eq!([179, 180].map(|second| held.is_quiet(at(second))), [false, true]);
+        assert_eq!(
+            [179, 180].map(|second| held.is_quiet(at(second))),
+            [false, true]
+        );
         held.take_in(&2, at(181), None, at(182));
-        assert_eq!([261, 262].map(|second| held.is_quiet(at(second))), [false, true]);
+        assert_eq!(
+            [261, 262].map(|second| held.is_quiet(at(second))),
+            [false, true]
+        );
     }
 
     /// What happens at the provider or comes from it, at an instant.
@@ -274,10 +353,12 @@ mod tests {
     }
 
     impl World {
-        /// Lets time pass, and checks after each event that what counts as certain is so, and stays so.
+        /// Lets time pass, and checks after each event that what counts as certain is so, and stays
+        /// so.
         fn pass(&mut self, seconds: i64) {
             let until = self.now + seconds;
-            while let Some(next) = (0..self.events.len()).min_by_key(|place| self.events[*place].0) {
+            while let Some(next) = (0..self.events.len()).min_by_key(|place| self.events[*place].0)
+            {
                 if self.events[next].0 > until {
                     break;
                 }
@@ -289,9 +370,17 @@ mod tests {
                         self.held.take_in(&value, at(asked), Some(own), at(now));
                     }
                     ProviderEvent::Read { asked, answered } => {
-                        self.events.push((answered, ProviderEvent::Listed { value: self.truth, asked }));
+                        self.events.push((
+                            answered,
+                            ProviderEvent::Listed {
+                                value: self.truth,
+                                asked,
+                            },
+                        ));
                     }
-                    ProviderEvent::Listed { value, asked } => self.held.take_in(&value, at(asked), None, at(now)),
+                    ProviderEvent::Listed { value, asked } => {
+                        self.held.take_in(&value, at(asked), None, at(now));
+                    }
                 }
                 self.check();
             }
@@ -303,19 +392,27 @@ mod tests {
                 let may_come = |event: &ProviderEvent| matches!(event, ProviderEvent::Effect(other) if *other != value);
                 if self.held.is(&value) {
                     assert_eq!(self.truth, value, "at {}: {self:?}", self.now);
-                    assert!(!self.events.iter().any(|(_, event)| may_come(event)), "at {}: {self:?}", self.now);
+                    assert!(
+                        !self.events.iter().any(|(_, event)| may_come(event)),
+                        "at {}: {self:?}",
+                        self.now
+                    );
                 }
             }
         }
 
-        /// Sends a value, some seconds after its note. Its effect comes up to a minute later or never; its answer soon, or never.
+        /// Sends a value, some seconds after its note. Its effect comes up to a minute later or
+        /// never; its answer soon, or never.
         fn send(&mut self, value: u8, begins: i64, effect: Option<i64>, answers: bool) {
             let own = self.held.note(&value, at(self.now));
             let asked = self.now + begins;
-            let Some(effect) = effect.map(|after| asked + after) else { return };
+            let Some(effect) = effect.map(|after| asked + after) else {
+                return;
+            };
             self.events.push((effect, ProviderEvent::Effect(value)));
             if answers && effect < asked + 10 {
-                self.events.push((effect + 1, ProviderEvent::Answer { value, asked, own }));
+                self.events
+                    .push((effect + 1, ProviderEvent::Answer { value, asked, own }));
             }
         }
     }

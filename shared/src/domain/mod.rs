@@ -1,5 +1,5 @@
-//! The rules, as types that cannot be wrong and pure functions over them. There is no input or output here, no type of
-//! AWS or the provider, and no clock: `now` is an argument.
+//! The rules, as types that cannot be wrong and pure functions over them. There is no input or
+//! output here, no type of AWS or the provider, and no clock: `now` is an argument.
 
 pub mod values;
 

@@ -1,5 +1,6 @@
-//! Signing on at the campus' own provider: what a browser has begun there, and to which address of ours somebody there is bound. The only
-//! secret is the browser's cookie. Of it the table has the hash, and the provider gets what is derived from it.
+//! Signing on at the campus' own provider: what a browser has begun there, and to which address of
+//! ours somebody there is bound. The only secret is the browser's cookie. Of it the table has the
+//! hash, and the provider gets what is derived from it.
 
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
@@ -66,7 +67,12 @@ impl Identity {
 
 impl BegunSignOn {
     pub fn new(browser: BrowserTokenHash, identity: Option<Identity>, now: Moment) -> BegunSignOn {
-        BegunSignOn { browser, identity, wrong_codes: 0, ends_at: now + SIGN_ON_LASTS }
+        BegunSignOn {
+            browser,
+            identity,
+            wrong_codes: 0,
+            ends_at: now + SIGN_ON_LASTS,
+        }
     }
 
     /// Whether it waits for the address of whom was vouched for.
@@ -75,12 +81,16 @@ impl BegunSignOn {
     }
 
     pub fn asker(&self) -> Asker {
-        Asker { browser: self.browser.clone(), sign_on: self.identity.clone() }
+        Asker {
+            browser: self.browser.clone(),
+            sign_on: self.identity.clone(),
+        }
     }
 }
 
-/// Whether the id by which the provider knows somebody proves that an address with these grants is theirs. Faculty write what they like
-/// into a roster, so it proves nothing of an address with a role, or with a grant of anybody else.
+/// Whether the id by which the provider knows somebody proves that an address with these grants is
+/// theirs. Faculty write what they like into a roster, so it proves nothing of an address with a
+/// role, or with a grant of anybody else.
 pub fn is_proved_by_id(id: &str, grants: &[Grant], has_role: bool) -> bool {
     let bears_it = |grant: &Grant| grant.person.roster_id.as_deref() == Some(id);
     !has_role && !grants.is_empty() && grants.iter().all(bears_it)

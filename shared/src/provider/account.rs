@@ -57,23 +57,27 @@ impl Credits {
 }
 
 impl Provider {
-    /// Reads the account's credits. An ordinary key may be answered with zeros, so the key is checked before
-    /// the answer is trusted (`check_management_key`).
+    /// Reads the account's credits. An ordinary key may be answered with zeros, so the key is
+    /// checked before the answer is trusted (`check_management_key`).
     pub async fn credits(&self, deadline: Deadline) -> Result<Credits> {
         self.ask(CREDITS.request(), deadline, read_credits).await
     }
 
     pub async fn workspaces(&self, deadline: Deadline) -> Result<Vec<Workspace>> {
-        PageReader::new(self, &LIST_WORKSPACES, "", &[]).all(|| deadline).await
+        PageReader::new(self, &LIST_WORKSPACES, "", &[])
+            .all(|| deadline)
+            .await
     }
 
     /// Lists the models that the provider offers.
     pub async fn models(&self, deadline: Deadline) -> Result<Vec<ListedModel>> {
-        self.list(&LIST_MODELS, deadline, |model: Model| [listed(model)]).await
+        self.list(&LIST_MODELS, deadline, |model: Model| [listed(model)])
+            .await
     }
 
     pub async fn providers(&self, deadline: Deadline) -> Result<BTreeSet<String>> {
-        self.list(&LIST_PROVIDERS, deadline, |seller: Seller| [seller.slug]).await
+        self.list(&LIST_PROVIDERS, deadline, |seller: Seller| [seller.slug])
+            .await
     }
 
     async fn list<T: serde::de::DeserializeOwned, P: IntoIterator, L: FromIterator<P::Item>>(
@@ -95,12 +99,19 @@ impl Provider {
 
 fn listed(model: Model) -> ListedModel {
     // Told of one token.
-    let price = model.pricing["completion"].as_str().and_then(|price| Usd::parse_ceil(&format!("{price}e6")).ok());
+    let price = model.pricing["completion"]
+        .as_str()
+        .and_then(|price| Usd::parse_ceil(&format!("{price}e6")).ok());
     // A day, which nobody promises to stay without a time.
-    let gone_on = model.expiration_date.as_str().and_then(|text| text.get(..10)?.parse().ok());
+    let gone_on = model
+        .expiration_date
+        .as_str()
+        .and_then(|text| text.get(..10)?.parse().ok());
     ListedModel {
         // Variants such as `:free` share the canonical slug of their model.
-        canonical: model.canonical_slug.filter(|canonical| !model.id.contains(':') && *canonical != model.id),
+        canonical: model
+            .canonical_slug
+            .filter(|canonical| !model.id.contains(':') && *canonical != model.id),
         slug: model.id,
         answer_price: price.filter(|price| *price >= Usd::ZERO),
         gone_on,
@@ -111,7 +122,9 @@ fn read_credits(body: &str) -> Result<Credits, Unreadable> {
     let credits: CreditsAnswer = json::data(body)?;
     match (credits.total_credits, credits.total_usage) {
         (Some(bought), Some(used)) => Ok(Credits { bought, used }),
-        _ => Err(Unreadable("the answer lacks what was bought or used".to_owned())),
+        _ => Err(Unreadable(
+            "the answer lacks what was bought or used".to_owned(),
+        )),
     }
 }
 

@@ -1,5 +1,5 @@
-//! Use by key, model and day as the provider reports it. An unreadable row is counted apart and never as zero.
-//! [`models`](crate::domain::usage::models) attributes the use.
+//! Use by key, model and day as the provider reports it. An unreadable row is counted apart and
+//! never as zero. [`models`](crate::domain::usage::models) attributes the use.
 
 use std::ops::RangeInclusive;
 
@@ -22,8 +22,8 @@ pub const MOST_ROWS: usize = 10_000;
 /// The most warnings of an answer that are logged.
 const MOST_WARNINGS: usize = 10;
 
-/// The use of every model by every key on some days. Keys of one name are one row, since the provider reports
-/// only the name.
+/// The use of every model by every key on some days. Keys of one name are one row, since the
+/// provider reports only the name.
 #[derive(Debug)]
 pub struct ModelUsage {
     pub rows: Vec<ModelRow>,
@@ -36,9 +36,14 @@ pub struct ModelUsage {
 }
 
 impl Provider {
-    pub async fn model_usage(&self, days: RangeInclusive<Date>, deadline: Deadline) -> Result<ModelUsage> {
+    pub async fn model_usage(
+        &self,
+        days: RangeInclusive<Date>,
+        deadline: Deadline,
+    ) -> Result<ModelUsage> {
         let request = QUERY_ANALYTICS.request().json(&query(&days))?;
-        self.ask(request, deadline, |body| model_usage(body, &days)).await
+        self.ask(request, deadline, |body| model_usage(body, &days))
+            .await
     }
 }
 
@@ -88,9 +93,14 @@ struct AnalyticsRow {
 }
 
 fn model_usage(body: &str, days: &RangeInclusive<Date>) -> Result<ModelUsage, Unreadable> {
-    let Envelope { data: report } =
-        serde_json::from_str::<Envelope<AnalyticsReport<'_>>>(body).map_err(|error| json::unreadable(&error))?;
-    let warnings = report.warnings.as_array().into_iter().flatten().filter_map(Value::as_str);
+    let Envelope { data: report } = serde_json::from_str::<Envelope<AnalyticsReport<'_>>>(body)
+        .map_err(|error| json::unreadable(&error))?;
+    let warnings = report
+        .warnings
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str);
     let mut usage = ModelUsage {
         rows: Vec::with_capacity(report.data.len()),
         unreadable: 0,
@@ -104,23 +114,31 @@ fn model_usage(body: &str, days: &RangeInclusive<Date>) -> Result<ModelUsage, Un
                 key_name: row.api_key_id,
                 model: row.model,
                 day: row.day,
-                used: Sums { spent: row.credits_usage, byok: row.byok_usage, requests: row.request_count },
+                used: Sums {
+                    spent: row.credits_usage,
+                    byok: row.byok_usage,
+                    requests: row.request_count,
+                },
             }),
             // A bucket more than the days was asked for.
             Ok(_) => {}
             Err(error) => {
                 usage.unreadable += 1;
-                usage.why_unreadable.get_or_insert_with(|| harmless(&error.to_string()));
+                usage
+                    .why_unreadable
+                    .get_or_insert_with(|| harmless(&error.to_string()));
             }
         }
     }
     Ok(usage)
 }
 
-/// Whether rows are missing. Where the provider does not say so, an answer with the most rows possible is
-/// taken to be cut off.
+/// Whether rows are missing. Where the provider does not say so, an answer with the most rows
+/// possible is taken to be cut off.
 fn is_truncated(metadata: &Value, came: usize) -> bool {
-    let said = metadata["row_count"].as_u64().and_then(|rows| usize::try_from(rows).ok());
+    let said = metadata["row_count"]
+        .as_u64()
+        .and_then(|rows| usize::try_from(rows).ok());
     let lost_on_the_way = said.is_some_and(|rows| rows > came);
     lost_on_the_way || metadata["truncated"].as_bool().unwrap_or(came >= MOST_ROWS)
 }

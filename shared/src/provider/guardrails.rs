@@ -19,12 +19,21 @@ use crate::provider::wire::json;
 use crate::provider::wire::pages::{ListRow, PageReader};
 use crate::provider::wire::send::unknown;
 
-/// The provider's fields for what the providers of models may do with prompts: whether they may train on them or publish them, and
-/// whether they must not keep them. Without a value, the account's setting holds.
-const TRAINING: [&str; 3] =
-    ["enable_free_model_training", "enable_paid_model_training", "enable_free_model_publication"];
-const NO_RETENTION: [&str; 5] =
-    ["enforce_zdr_anthropic", "enforce_zdr_openai", "enforce_zdr_google", "enforce_zdr_xai", "enforce_zdr_other"];
+/// The provider's fields for what the providers of models may do with prompts: whether they may
+/// train on them or publish them, and whether they must not keep them. Without a value, the
+/// account's setting holds.
+const TRAINING: [&str; 3] = [
+    "enable_free_model_training",
+    "enable_paid_model_training",
+    "enable_free_model_publication",
+];
+const NO_RETENTION: [&str; 5] = [
+    "enforce_zdr_anthropic",
+    "enforce_zdr_openai",
+    "enforce_zdr_google",
+    "enforce_zdr_xai",
+    "enforce_zdr_other",
+];
 
 /// The rules of a guardrail that Bursar sets, as a whole: sending them replaces what was there.
 #[derive(Debug, Clone)]
@@ -34,8 +43,8 @@ pub struct GuardrailRules {
     pub rules: Rules,
 }
 
-/// A guardrail as the provider keeps it. The provider respells models, so its models are not compared with
-/// ours as texts.
+/// A guardrail as the provider keeps it. The provider respells models, so its models are not
+/// compared with ours as texts.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct ProviderGuardrail {
     pub id: String,
@@ -50,10 +59,15 @@ pub struct ProviderGuardrail {
 }
 
 impl ProviderGuardrail {
-    /// What Bursar sets of it, as the provider spells it. The provider respells models, so its state is compared with its earlier
-    /// answer, not with what was sent.
+    /// What Bursar sets of it, as the provider spells it. The provider respells models, so its
+    /// state is compared with its earlier answer, not with what was sent.
     pub fn spelled(&self) -> String {
-        let lists = [&self.allowed_models, &self.allowed_providers, &self.allowed_data_regions].map(|list| {
+        let lists = [
+            &self.allowed_models,
+            &self.allowed_providers,
+            &self.allowed_data_regions,
+        ]
+        .map(|list| {
             let mut list: Vec<&String> = list.iter().flatten().collect();
             list.sort_unstable();
             list
@@ -83,9 +97,15 @@ fn allows_all(list: &Option<Vec<String>>) -> bool {
 }
 
 impl Provider {
-    /// Makes a guardrail in the default workspace. It is sent once; after an unknown outcome, look for its name.
-    pub async fn create_guardrail(&self, rules: &GuardrailRules, deadline: Deadline) -> Result<ProviderGuardrail> {
-        self.send_rules(CREATE_GUARDRAIL.request(), rules, deadline).await
+    /// Makes a guardrail in the default workspace. It is sent once; after an unknown outcome, look
+    /// for its name.
+    pub async fn create_guardrail(
+        &self,
+        rules: &GuardrailRules,
+        deadline: Deadline,
+    ) -> Result<ProviderGuardrail> {
+        self.send_rules(CREATE_GUARDRAIL.request(), rules, deadline)
+            .await
     }
 
     /// Replaces the rules of a guardrail; `None` if the provider has none of this id.
@@ -95,15 +115,20 @@ impl Provider {
         rules: &GuardrailRules,
         deadline: Deadline,
     ) -> Result<Option<ProviderGuardrail>> {
-        or_gone(self.send_rules(PATCH_GUARDRAIL.about(id), rules, deadline).await)
+        or_gone(
+            self.send_rules(PATCH_GUARDRAIL.about(id), rules, deadline)
+                .await,
+        )
     }
 
     pub async fn guardrails(&self, deadline: Deadline) -> Result<Vec<ProviderGuardrail>> {
-        PageReader::new(self, &LIST_GUARDRAILS, "", &[]).all(|| deadline).await
+        PageReader::new(self, &LIST_GUARDRAILS, "", &[])
+            .all(|| deadline)
+            .await
     }
 
-    /// Puts a key under a guardrail, in place of the one it had. It succeeds only when the provider confirms that, by its count or in
-    /// its list. Repeating it is harmless.
+    /// Puts a key under a guardrail, in place of the one it had. It succeeds only when the provider
+    /// confirms that, by its count or in its list. Repeating it is harmless.
     pub async fn assign_key(&self, id: &str, key: &KeyHash, deadline: Deadline) -> Result<()> {
         #[derive(Deserialize)]
         struct AssignAnswer {
@@ -111,7 +136,9 @@ impl Provider {
             assigned_count: Option<u64>,
         }
         let request = ASSIGN_KEYS.about(id).json(&json!({"key_hashes": [key]}))?;
-        let answer = self.ask(request, deadline, json::read::<AssignAnswer>).await?;
+        let answer = self
+            .ask(request, deadline, json::read::<AssignAnswer>)
+            .await?;
         // The count may leave out a key that had this guardrail already.
         if answer.assigned_count == Some(1) {
             return Ok(());
@@ -122,12 +149,25 @@ impl Provider {
                 return Ok(());
             }
         }
-        Err(unknown(&ASSIGN_KEYS, format!("the key {key} is not under the guardrail")))
+        Err(unknown(
+            &ASSIGN_KEYS,
+            format!("the key {key} is not under the guardrail"),
+        ))
     }
 
     /// The keys under a guardrail. Each answer has a deadline of its own.
-    pub async fn keys_under(&self, id: &str, deadline: impl Fn() -> Deadline) -> Result<HashSet<KeyHash>> {
-        Ok(self.assigned(id).all(deadline).await?.into_iter().map(|row| row.key_hash).collect())
+    pub async fn keys_under(
+        &self,
+        id: &str,
+        deadline: impl Fn() -> Deadline,
+    ) -> Result<HashSet<KeyHash>> {
+        Ok(self
+            .assigned(id)
+            .all(deadline)
+            .await?
+            .into_iter()
+            .map(|row| row.key_hash)
+            .collect())
     }
 
     fn assigned(&self, id: &str) -> PageReader<Assignment> {
@@ -142,15 +182,22 @@ impl Provider {
     ) -> Result<ProviderGuardrail> {
         let call = request.call;
         let request = request.json(&body_of(rules))?;
-        let guardrail = self.ask(request, deadline, json::data::<ProviderGuardrail>).await?;
+        let guardrail = self
+            .ask(request, deadline, json::data::<ProviderGuardrail>)
+            .await?;
         if guardrail.follows(rules) {
             return Ok(guardrail);
         }
-        Err(ProviderError::unsent(FailureKind::Refused, call, "its answer does not follow these rules"))
+        Err(ProviderError::unsent(
+            FailureKind::Refused,
+            call,
+            "its answer does not follow these rules",
+        ))
     }
 }
 
-/// The body that sends the rules. `null` clears what an earlier rule set, and an empty list would be refused.
+/// The body that sends the rules. `null` clears what an earlier rule set, and an empty list would
+/// be refused.
 fn body_of(GuardrailRules { name, rules }: &GuardrailRules) -> Value {
     fn given<T: Serialize>(list: &[T]) -> Option<&[T]> {
         Some(list).filter(|list| !list.is_empty())
@@ -171,7 +218,10 @@ fn data_rules(policy: DataPolicy) -> BTreeMap<&'static str, Option<bool>> {
     let training = (policy != DataPolicy::Account).then_some(false);
     let no_retention = (policy == DataPolicy::ZeroRetention).then_some(true);
     let training = TRAINING.map(|field| (field, training));
-    training.into_iter().chain(NO_RETENTION.map(|field| (field, no_retention))).collect()
+    training
+        .into_iter()
+        .chain(NO_RETENTION.map(|field| (field, no_retention)))
+        .collect()
 }
 
 /// That a key is under a guardrail.

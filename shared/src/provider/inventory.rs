@@ -1,6 +1,6 @@
-//! The inventory: every key of the account, page by page, in all workspaces, disabled and expired ones too,
-//! each key once. Only half of each hash is kept during a listing, so that very many keys fit. The sync
-//! decides what the keys mean.
+//! The inventory: every key of the account, page by page, in all workspaces, disabled and expired
+//! ones too, each key once. Only half of each hash is kept during a listing, so that very many keys
+//! fit. The sync decides what the keys mean.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -16,7 +16,8 @@ use crate::provider::wire::pages::{ListRow, PageReader};
 use crate::provider::wire::send::unknown;
 
 /// Parameters that are always sent, since by default the provider hides such keys.
-pub const EVERY_KEY: [(&str, &str); 2] = [("include_disabled", "true"), ("include_expired", "true")];
+pub const EVERY_KEY: [(&str, &str); 2] =
+    [("include_disabled", "true"), ("include_expired", "true")];
 
 #[derive(Debug, Clone)]
 pub struct InventoryPage {
@@ -45,22 +46,36 @@ type Half = [u8; 16];
 impl Provider {
     /// A listing of every key of the account, read page by page with [`Inventory::next`].
     pub fn inventory(&self) -> Inventory {
-        Inventory { provider: self.clone(), workspaces: None, pages: None, seen: HashSet::new(), closed: Vec::new() }
+        Inventory {
+            provider: self.clone(),
+            workspaces: None,
+            pages: None,
+            seen: HashSet::new(),
+            closed: Vec::new(),
+        }
     }
 
     async fn workspaces_to_list(&self, deadline: Deadline) -> Result<VecDeque<String>> {
-        let workspaces: VecDeque<String> =
-            self.workspaces(deadline).await?.into_iter().map(|workspace| workspace.id).collect();
+        let workspaces: VecDeque<String> = self
+            .workspaces(deadline)
+            .await?
+            .into_iter()
+            .map(|workspace| workspace.id)
+            .collect();
         if workspaces.is_empty() {
-            return Err(unknown(&LIST_WORKSPACES, "it names no workspace, and every account has one"));
+            return Err(unknown(
+                &LIST_WORKSPACES,
+                "it names no workspace, and every account has one",
+            ));
         }
         Ok(workspaces)
     }
 }
 
 impl Inventory {
-    /// The next keys, without repetition; `None` only when every workspace that may be opened was listed to its end. After an
-    /// error it may be called again and goes on from there. `deadline` applies to each answer.
+    /// The next keys, without repetition; `None` only when every workspace that may be opened was
+    /// listed to its end. After an error it may be called again and goes on from there. `deadline`
+    /// applies to each answer.
     pub async fn next(&mut self, deadline: Deadline) -> Result<Option<InventoryPage>> {
         loop {
             let Some((workspace, pages)) = &mut self.pages else {
@@ -76,7 +91,8 @@ impl Inventory {
                     continue;
                 }
                 Err(error) if error.is_forbidden() => {
-                    self.closed.extend(self.pages.take().map(|(workspace, _)| workspace));
+                    self.closed
+                        .extend(self.pages.take().map(|(workspace, _)| workspace));
                     continue;
                 }
                 Err(error) => return Err(error),
@@ -96,7 +112,9 @@ impl Inventory {
 
     /// The workspace that is being listed, with the number of the page whose turn it is.
     pub fn place(&self) -> Option<(&str, usize)> {
-        self.pages.as_ref().map(|(workspace, pages)| (&**workspace, pages.page() + 1))
+        self.pages
+            .as_ref()
+            .map(|(workspace, pages)| (&**workspace, pages.page() + 1))
     }
 
     /// The workspaces that the management key may not open.
@@ -107,7 +125,9 @@ impl Inventory {
     async fn begin_workspace(&mut self, deadline: Deadline) -> Result<bool> {
         let workspaces = match &mut self.workspaces {
             Some(workspaces) => workspaces,
-            None => self.workspaces.insert(self.provider.workspaces_to_list(deadline).await?),
+            None => self
+                .workspaces
+                .insert(self.provider.workspaces_to_list(deadline).await?),
         };
         let Some(workspace) = workspaces.pop_front() else {
             return Ok(false);
@@ -119,13 +139,27 @@ impl Inventory {
         Ok(true)
     }
 
-    fn unseen(&mut self, page: pages::ListedPage<ListedKey>, workspace: String, number: usize) -> InventoryPage {
+    fn unseen(
+        &mut self,
+        page: pages::ListedPage<ListedKey>,
+        workspace: String,
+        number: usize,
+    ) -> InventoryPage {
         let keys = Vec::new();
         let unreadable = Vec::new();
         let asked_at = page.asked_at;
-        let mut unseen = InventoryPage { keys, unreadable, asked_at, workspace, number };
+        let mut unseen = InventoryPage {
+            keys,
+            unreadable,
+            asked_at,
+            workspace,
+            number,
+        };
         for row in page.rows {
-            if row.hash().is_some_and(|hash| !self.seen.insert(half(&hash.to_bytes()))) {
+            if row
+                .hash()
+                .is_some_and(|hash| !self.seen.insert(half(&hash.to_bytes())))
+            {
                 continue;
             }
             match row {

@@ -1,5 +1,5 @@
-//! A key as the provider lists it. Only fields that Bursar uses are read, and optional ones are `Option`s: a
-//! missing number never becomes zero or another number.
+//! A key as the provider lists it. Only fields that Bursar uses are read, and optional ones are
+//! `Option`s: a missing number never becomes zero or another number.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -28,7 +28,8 @@ pub struct ProviderKey {
     /// The limit of a window's spending; `None` is unlimited.
     #[serde(default, deserialize_with = "json::limit")]
     pub limit: Option<Usd>,
-    /// What remains of the limit. It may be negative, since limits are checked against settled spending.
+    /// What remains of the limit. It may be negative, since limits are checked against settled
+    /// spending.
     #[serde(default, deserialize_with = "promised")]
     pub limit_remaining: Option<Usd>,
     #[serde(default)]
@@ -62,8 +63,8 @@ pub struct ProviderKey {
     pub workspace_id: Option<String>,
 }
 
-/// A row of a list of keys. An unreadable row does not take the others of its page with it, and its key is
-/// not missing.
+/// A row of a list of keys. An unreadable row does not take the others of its page with it, and its
+/// key is not missing.
 #[derive(Debug)]
 pub enum ListedKey {
     // Most rows are keys, so a list of them wastes nothing by the difference in size.
@@ -78,11 +79,14 @@ pub struct UnreadableKey {
 }
 
 impl ProviderKey {
-    /// Whether its limit counts in this kind of window, and includes BYOK use as wanted. Where the provider does
-    /// not say the latter, it is taken to be as wanted.
+    /// Whether its limit counts in this kind of window, and includes BYOK use as wanted. Where the
+    /// provider does not say the latter, it is taken to be as wanted.
     pub fn counts_as(&self, counting: Counting) -> bool {
-        let is_counted = self.include_byok_in_limit.is_none_or(|included| included == counting.include_byok_in_limit);
-        self.limit_reset == ListedReset::Known(counting.limit_reset.unwrap_or_default()) && is_counted
+        let is_counted = self
+            .include_byok_in_limit
+            .is_none_or(|included| included == counting.include_byok_in_limit);
+        self.limit_reset == ListedReset::Known(counting.limit_reset.unwrap_or_default())
+            && is_counted
     }
 
     /// Its limit, if that counts on this basis.
@@ -94,15 +98,20 @@ impl ProviderKey {
     }
 
     pub fn seen(&self, basis: Basis, asked_at: Moment, is_read: bool) -> SeenKey {
-        SeenKey { enabled: !self.disabled, limit: self.limit_on(basis), asked_at, is_read }
+        SeenKey {
+            enabled: !self.disabled,
+            limit: self.limit_on(basis),
+            asked_at,
+            is_read,
+        }
     }
 
     pub fn has_expired(&self, now: Moment) -> bool {
         self.expires_at.is_some_and(|expires| expires <= now)
     }
 
-    /// The usage report with the counters of this kind of window. `None` if even the lifetime's use is
-    /// missing.
+    /// The usage report with the counters of this kind of window. `None` if even the lifetime's use
+    /// is missing.
     pub fn usage_report(&self, reset: Reset) -> Option<UsageReport> {
         let (in_window, byok_in_window) = match reset {
             Reset::None => (self.usage, self.byok_usage),
@@ -134,7 +143,10 @@ impl<'de> Deserialize<'de> for ListedKey {
             Err(error) => error,
         };
         let hash = serde_json::from_str(row).ok().map(|HashOnly { hash }| hash);
-        Ok(ListedKey::Unreadable(UnreadableKey { hash, why: harmless(&error.to_string()) }))
+        Ok(ListedKey::Unreadable(UnreadableKey {
+            hash,
+            why: harmless(&error.to_string()),
+        }))
     }
 }
 

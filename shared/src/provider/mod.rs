@@ -1,22 +1,30 @@
-//! The provider's management API, and the only place that knows it: typed requests and answers, time-outs, and which calls may be
-//! repeated ([`calls`](wire::calls)). What an answer means for a grant belongs to the functions; spending on a key is none of our business.
+//! The provider's management API, and the only place that knows it: typed requests and answers,
+//! time-outs, and which calls may be repeated ([`calls`](wire::calls)). What an answer means for a
+//! grant belongs to the functions; spending on a key is none of our business.
 //!
 //! # What an answer proves
 //!
 //! - No answer: a request that makes something may have been carried out, so it is never repeated.
-//! - A 404 for one key: perhaps another account, or a stale cache. It is believed to be gone when the provider said so again
+//! - A 404 for one key: perhaps another account, or a stale cache. It is believed to be gone when
+//!   the provider said so again
 //!   later, and no listing in between had it.
 //! - A smaller number than before: a cache. What is on record stands.
-//! - A page of a list: only that it shares a row with the page before it ([`pages`](wire::pages)). Absence means something after a whole
+//! - A page of a list: only that it shares a row with the page before it ([`pages`](wire::pages)).
+//!   Absence means something after a whole
 //!   listing.
-//! - An error: nothing but that it was an error. What was refused, by whatever status, may have been done all the same, now or later.
-//! - A 401: it is sent once more if the secret holds another key by then. Else it is believed, as a 403 is, only when the provider
+//! - An error: nothing but that it was an error. What was refused, by whatever status, may have
+//!   been done all the same, now or later.
+//! - A 401: it is sent once more if the secret holds another key by then. Else it is believed, as a
+//!   403 is, only when the provider
 //!   refuses the key itself too: what lies in another workspace is out of the scope of a good key.
-//! - A 429 or 503: too much at once. A wait that is asked for is everybody's, for some minutes and but for disables
+//! - A 429 or 503: too much at once. A wait that is asked for is everybody's, for some minutes and
+//!   but for disables
 //!   ([`send`](wire::send)).
-//! - A 200 to a patch: done, if the answer shows the state that was asked for. An earlier request without an answer may still
+//! - A 200 to a patch: done, if the answer shows the state that was asked for. An earlier request
+//!   without an answer may still
 //!   take effect after it.
-//! - Rules of a guardrail: spelled in the provider's own way, so they are held against what it answers and never against what was
+//! - Rules of a guardrail: spelled in the provider's own way, so they are held against what it
+//!   answers and never against what was
 //!   sent.
 
 use std::fmt;
@@ -64,30 +72,52 @@ pub const CONNECT_TIME_OUT: Duration = Duration::from_secs(3);
 impl Provider {
     /// The provider of a deployment. Nothing is connected or read before the first call.
     pub fn new(config: &Config, clock: &Clock) -> Provider {
-        Provider::from_parts(Http::new(&config.provider), ManagementKeys::from_config(config), clock)
+        Provider::from_parts(
+            Http::new(&config.provider),
+            ManagementKeys::from_config(config),
+            clock,
+        )
     }
 
     /// A provider by its base address, with a management key given by hand.
     pub fn with_key(base: &str, key: ManagementKey) -> Provider {
-        Provider::from_parts(Http::new(base), ManagementKeys::fixed(key), &Clock::system())
+        Provider::from_parts(
+            Http::new(base),
+            ManagementKeys::fixed(key),
+            &Clock::system(),
+        )
     }
 
     /// A provider with another management key, which checks a pending one before it is promoted.
     pub fn asked_with(&self, key: ManagementKey) -> Provider {
-        Provider { keys: ManagementKeys::fixed(key), ..self.clone() }
+        Provider {
+            keys: ManagementKeys::fixed(key),
+            ..self.clone()
+        }
     }
 
     /// The same provider, which is called at most so often in a second.
     #[must_use]
     pub fn at_most(&self, calls_a_second: Option<NonZeroU32>) -> Provider {
-        Provider { rate: calls_a_second.map(|calls| Arc::new(Rate::new(calls))), ..self.clone() }
+        Provider {
+            rate: calls_a_second.map(|calls| Arc::new(Rate::new(calls))),
+            ..self.clone()
+        }
     }
 
     fn from_parts(http: Http, keys: ManagementKeys, clock: &Clock) -> Provider {
         let pace = Arc::new(Pace::new(clock));
         let clock = clock.clone();
         let account = KnownTo::default();
-        Provider { http: Arc::new(http), keys, pace, latency: Arc::default(), rate: None, account, clock }
+        Provider {
+            http: Arc::new(http),
+            keys,
+            pace,
+            latency: Arc::default(),
+            rate: None,
+            account,
+            clock,
+        }
     }
 
     /// For how long the provider is to be left alone, since it asked for that.
@@ -125,8 +155,9 @@ impl Http {
         }
     }
 
-    /// The client for a call. A call that is never repeated gets one of its own, and so a new connection. On a used one that the
-    /// server has just closed, the HTTP client itself may send a request twice.
+    /// The client for a call. A call that is never repeated gets one of its own, and so a new
+    /// connection. On a used one that the server has just closed, the HTTP client itself may send a
+    /// request twice.
     fn client(&self, call: &Call) -> reqwest::Result<reqwest::Client> {
         let kept = Some(&self.kept).filter(|_| call.retry != Again::Never);
         if let Some(client) = kept.and_then(OnceLock::get) {
@@ -138,7 +169,11 @@ impl Http {
             .redirect(redirect::Policy::none())
             .retry(reqwest::retry::never())
             .build()?;
-        Ok(if let Some(kept) = kept { kept.get_or_init(|| client).clone() } else { client })
+        Ok(if let Some(kept) = kept {
+            kept.get_or_init(|| client).clone()
+        } else {
+            client
+        })
     }
 
     async fn sleep(&self, wait: Duration, deadline: Deadline) {

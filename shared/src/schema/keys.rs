@@ -1,4 +1,5 @@
-//! Keys and ranges of the table, and the names in them that several kinds of item share; each kind says its own key beside its fields.
+//! Keys and ranges of the table, and the names in them that several kinds of item share; each kind
+//! says its own key beside its fields.
 
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -18,7 +19,10 @@ pub struct TableKey<T> {
 
 impl<T> From<ItemKey> for TableKey<T> {
     fn from(item_key: ItemKey) -> TableKey<T> {
-        TableKey { item_key, marker: PhantomData }
+        TableKey {
+            item_key,
+            marker: PhantomData,
+        }
     }
 }
 
@@ -39,27 +43,42 @@ pub struct Range<T> {
 
 impl<T> Range<T> {
     pub fn between(first: TableKey<T>, last: TableKey<T>) -> Range<T> {
-        Range { pk: first.item_key.pk, first: first.item_key.sk, last: last.item_key.sk, marker: PhantomData }
+        Range {
+            pk: first.item_key.pk,
+            first: first.item_key.sk,
+            last: last.item_key.sk,
+            marker: PhantomData,
+        }
     }
 }
 
 pub(crate) fn begin<T>(pk: impl Into<String>, sk: &str) -> Range<T> {
     // A sort key is not empty, and none begins with less than a blank.
     let first = if sk.is_empty() { " " } else { sk };
-    Range { pk: pk.into(), first: first.to_owned(), last: format!("{sk}\u{10ffff}"), marker: PhantomData }
+    Range {
+        pk: pk.into(),
+        first: first.to_owned(),
+        last: format!("{sk}\u{10ffff}"),
+        marker: PhantomData,
+    }
 }
 
-/// The sixteen shards of a programme's grants, by the first digit of their ids, and of the foreign keys, so that a night's readings do not
-/// meet in one partition.
-pub const SHARDS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+/// The sixteen shards of a programme's grants, by the first digit of their ids, and of the foreign
+/// keys, so that a night's readings do not meet in one partition.
+pub const SHARDS: [char; 16] = [
+    '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f',
+];
 
 pub(crate) const ACCOUNT: &str = "ACCOUNT";
-/// The prefix of audit entries' sort keys. In a shard of grants they come last, after the grants and their
-/// readings.
+/// The prefix of audit entries' sort keys. In a shard of grants they come last, after the grants
+/// and their readings.
 pub(crate) const AUDIT: &str = "Z#";
 
 pub(crate) fn key(pk: impl Into<String>, sk: impl Into<String>) -> ItemKey {
-    ItemKey { pk: pk.into(), sk: sk.into() }
+    ItemKey {
+        pk: pk.into(),
+        sk: sk.into(),
+    }
 }
 
 /// The sort key of what the overview of a programme shows.

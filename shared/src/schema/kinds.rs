@@ -1,5 +1,5 @@
-//! The kinds of items in the table, each named by its type, with the value of its attribute `kind` and what an erasure of a person does
-//! with them.
+//! The kinds of items in the table, each named by its type, with the value of its attribute `kind`
+//! and what an erasure of a person does with them.
 
 /// What an erasure of a person does with the items of a kind.
 #[derive(Debug, Clone, Copy)]

@@ -1,5 +1,6 @@
-//! How a type lies in the table: its key, its expiry and its queue, which it says beside its fields. Nothing above is known here: a queue
-//! is a name, and the partitions that ids name are with the ids, in `domain/values/partition.rs`.
+//! How a type lies in the table: its key, its expiry and its queue, which it says beside its
+//! fields. Nothing above is known here: a queue is a name, and the partitions that ids name are
+//! with the ids, in `domain/values/partition.rs`.
 
 mod keys;
 mod kinds;
@@ -16,7 +17,8 @@ pub use packed::NotPacked;
 pub(crate) use packed::{packed, unpacked};
 
 pub trait Stored: Serialize + DeserializeOwned {
-    /// The value of the attribute `kind`, by which the stream's readers and people tell items apart.
+    /// The value of the attribute `kind`, by which the stream's readers and people tell items
+    /// apart.
     const KIND: &'static str;
 
     fn key(&self) -> TableKey<Self>;
@@ -31,8 +33,9 @@ pub trait Stored: Serialize + DeserializeOwned {
     }
 }
 
-/// Says how a type lies in the table, beside its fields: its key, by the ids that name it, which are the fields of those names unless it
-/// says otherwise; the lists of several of them; and where it has them, its expiry and its queue.
+/// Says how a type lies in the table, beside its fields: its key, by the ids that name it, which
+/// are the fields of those names unless it says otherwise; the lists of several of them; and where
+/// it has them, its expiry and its queue.
 macro_rules! stored {
     (@id $field:expr) => {
         &$field
@@ -75,8 +78,8 @@ macro_rules! stored {
 }
 pub(crate) use stored;
 
-/// The name of a queue, of which the index holds the items by the time at which they are due. Those of grants and mails are named by
-/// their urgency and their class.
+/// The name of a queue, of which the index holds the items by the time at which they are due. Those
+/// of grants and mails are named by their urgency and their class.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Queue(pub &'static str);
 

@@ -1,5 +1,5 @@
-//! Attributes that are one run of bytes: a version, and then the value by position. Numbers take few bytes there, and no expression of
-//! the table can look into it.
+//! Attributes that are one run of bytes: a version, and then the value by position. Numbers take
+//! few bytes there, and no expression of the table can look into it.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -1,5 +1,6 @@
-//! Who with a role signed in and out, and which files that name people they were given: entries of an audit of their own, with the source
-//! address, and with an end. A network address is stored nowhere else.
+//! Who with a role signed in and out, and which files that name people they were given: entries of
+//! an audit of their own, with the source address, and with an end. A network address is stored
+//! nowhere else.
 
 use std::net::IpAddr;
 
@@ -30,8 +31,16 @@ stored! {
 }
 
 impl AccessEntry {
-    pub fn new(person: &PersonId, source: Option<IpAddr>, now: Moment, what: AuditDetail) -> AccessEntry {
-        AccessEntry { audit_entry: AuditEntry::on_account(&Actor::Person(person.clone()), now, what), source }
+    pub fn new(
+        person: &PersonId,
+        source: Option<IpAddr>,
+        now: Moment,
+        what: AuditDetail,
+    ) -> AccessEntry {
+        AccessEntry {
+            audit_entry: AuditEntry::on_account(&Actor::Person(person.clone()), now, what),
+            source,
+        }
     }
 }
 

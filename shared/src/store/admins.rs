@@ -1,5 +1,5 @@
-//! The admins: those of the environment, and those whom an admin added. Who is one is read anew wherever it matters, so that a change
-//! is in force at once.
+//! The admins: those of the environment, and those whom an admin added. Who is one is read anew
+//! wherever it matters, so that a change is in force at once.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,8 @@ use crate::schema::{key, stored};
 use crate::store::table::write::Round;
 use crate::store::{Author, Broadcast, Result, RosterToken, Table};
 
-/// The number of admins at which no more are added: a change mails all of them in the transaction that ends the sessions of one.
+/// The number of admins at which no more are added: a change mails all of them in the transaction
+/// that ends the sessions of one.
 pub const MOST_ADMINS: usize = 40;
 
 /// The admins besides those of the environment.
@@ -39,8 +40,15 @@ impl Table {
     }
 
     fn with_added(&self, admins: AddedAdmins) -> Vec<EmailAddress> {
-        let added = admins.added.into_iter().filter(|admin| !self.is_admin_of_environment(admin.matched()));
-        self.environment_admins.iter().cloned().chain(added).collect()
+        let added = admins
+            .added
+            .into_iter()
+            .filter(|admin| !self.is_admin_of_environment(admin.matched()));
+        self.environment_admins
+            .iter()
+            .cloned()
+            .chain(added)
+            .collect()
     }
 
     pub async fn is_admin(&self, address: &MatchedAddress) -> Result<bool> {
@@ -52,20 +60,35 @@ impl Table {
     }
 
     /// Has all admins told, unless they are already.
-    pub async fn tell_admins<T: Broadcast>(&self, what: &T, now: Moment, deadline: Deadline) -> Result<bool> {
-        if self.get::<T>(what.key()).await?.is_some_and(|stored| stored.is_queued()) {
+    pub async fn tell_admins<T: Broadcast>(
+        &self,
+        what: &T,
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<bool> {
+        if self
+            .get::<T>(what.key())
+            .await?
+            .is_some_and(|stored| stored.is_queued())
+        {
             return Ok(false);
         }
-        self.tell(what, &self.admin_ids(deadline).await?, now, deadline).await
+        self.tell(what, &self.admin_ids(deadline).await?, now, deadline)
+            .await
     }
 
     /// Those who decide about a programme: faculty, or the admins if there is no faculty.
     pub async fn in_charge(&self, settings: &Settings) -> Result<Vec<EmailAddress>> {
         let faculty = &settings.people.faculty;
-        if faculty.is_empty() { self.admins().await } else { Ok(faculty.clone()) }
+        if faculty.is_empty() {
+            self.admins().await
+        } else {
+            Ok(faculty.clone())
+        }
     }
 
-    /// The recipients of a budget's alerts: those in charge, and the assistants where they are to hear of them.
+    /// The recipients of a budget's alerts: those in charge, and the assistants where they are to
+    /// hear of them.
     pub async fn hear_of_alerts(&self, settings: &Settings) -> Result<Vec<EmailAddress>> {
         let mut hear = self.in_charge(settings).await?;
         if settings.mails.alert_assistants {
@@ -74,7 +97,8 @@ impl Table {
         Ok(hear)
     }
 
-    /// Adds or removes an admin and mails all who were one before or are one after. Who is removed is signed out everywhere.
+    /// Adds or removes an admin and mails all who were one before or are one after. Who is removed
+    /// is signed out everywhere.
     pub async fn set_admin(
         &self,
         address: &EmailAddress,
@@ -99,11 +123,24 @@ impl Table {
                 added.retain(|admin| admin.matched() != matched);
             }
             let person = self.person_of(address, deadline).await?;
-            let act = if is_admin { Act::AdminAdded } else { Act::AdminRemoved };
+            let act = if is_admin {
+                Act::AdminAdded
+            } else {
+                Act::AdminRemoved
+            };
             let what = AuditDetail::new(act).noting(&person);
             let audit_entry = AuditEntry::on_account(&Actor::Person(actor.clone()), now, what);
-            let alarm = Alarm::now(Cause::AdminChanged { person, is_admin, actor: actor.clone(), version }, now);
-            let transaction = self.begin_telling(&alarm, self.people_of(&recipients, deadline).await?, now)?;
+            let alarm = Alarm::now(
+                Cause::AdminChanged {
+                    person,
+                    is_admin,
+                    actor: actor.clone(),
+                    version,
+                },
+                now,
+            );
+            let transaction =
+                self.begin_telling(&alarm, self.people_of(&recipients, deadline).await?, now)?;
             let mut transaction = transaction.replace(&AddedAdmins { added, version })?;
             if !is_admin {
                 transaction = self.sign_out_all(transaction, matched, now).await?;
@@ -114,7 +151,15 @@ impl Table {
         let actor = Actor::Person(actor.clone());
         if !is_admin {
             // Who is taken out may be whoever has taken their mailbox.
-            self.unbind(address.matched(), Author { actor: &actor, now, deadline }).await?;
+            self.unbind(
+                address.matched(),
+                Author {
+                    actor: &actor,
+                    now,
+                    deadline,
+                },
+            )
+            .await?;
         }
         // There may be more than fit into the transaction, and from it on none of them is good.
         let admins = self.admins().await?;
@@ -122,7 +167,15 @@ impl Table {
             if let Some(token) = self.get(RosterToken::key_of(&programme.id)).await?
                 && !self.is_makers(&token, &programme.settings, &admins).await?
             {
-                self.end_roster_token(&token, Author { actor: &actor, now, deadline }).await?;
+                self.end_roster_token(
+                    &token,
+                    Author {
+                        actor: &actor,
+                        now,
+                        deadline,
+                    },
+                )
+                .await?;
             }
         }
         Ok(())

@@ -1,5 +1,6 @@
-//! Notifications that nobody asked for, each sent once: alarms, digests and statements, crossings of budgets and of students' own caps,
-//! and what the admins were told of the balance. Their texts belong to the mail function.
+//! Notifications that nobody asked for, each sent once: alarms, digests and statements, crossings
+//! of budgets and of students' own caps, and what the admins were told of the balance. Their texts
+//! belong to the mail function.
 
 use jiff::SignedDuration;
 use jiff::civil::Date;
@@ -23,8 +24,8 @@ use crate::schema::{ItemKey, Stored};
 use crate::store::mail::outbox::BETWEEN_RESENT;
 use crate::store::table::write::{Pauses, Round, Transaction, Unaudited, Writes, instant, number};
 use crate::store::{
-    Account, ActContext, AskedOfAdmins, Author, BalanceReading, BudgetSums, OutboxRow, QueuedMail, RateCount, Result,
-    RosterChanges, RosterToken, StoreError, Table, Undeliverable,
+    Account, ActContext, AskedOfAdmins, Author, BalanceReading, BudgetSums, OutboxRow, QueuedMail,
+    RateCount, Result, RosterChanges, RosterToken, StoreError, Table, Undeliverable,
 };
 
 /// How many mails fit into one transaction beside the item itself and the one that files them.
@@ -39,11 +40,12 @@ pub(crate) const BETWEEN_REMINDERS_OF_KEYS: SignedDuration = SignedDuration::fro
 /// The least time between two test alerts to one person.
 pub const BETWEEN_TESTS: SignedDuration = SignedDuration::from_mins(1);
 
-/// The least time between two mails in which one person asks the admins for something of one programme.
+/// The least time between two mails in which one person asks the admins for something of one
+/// programme.
 pub const BETWEEN_ASKS: SignedDuration = SignedDuration::from_hours(1);
 
-/// An item recorded once that notifies several people by a mail each. Many recipients take several transactions; the next caller goes
-/// on where one died.
+/// An item recorded once that notifies several people by a mail each. Many recipients take several
+/// transactions; the next caller goes on where one died.
 pub trait Broadcast: Stored + Clone {
     /// The item with these recipients, of whom the first `queued` have a mail queued.
     fn to(self, recipients: Vec<PersonId>, queued: u32) -> Self;
@@ -61,7 +63,11 @@ macro_rules! broadcast {
     ($stored:ident |$value:ident, $recipient:ident| $mail:expr) => {
         impl Broadcast for $stored {
             fn to(self, recipients: Vec<PersonId>, queued: u32) -> $stored {
-                $stored { recipients, queued, ..self }
+                $stored {
+                    recipients,
+                    queued,
+                    ..self
+                }
             }
             fn recipients(&self) -> &[PersonId] {
                 &self.recipients
@@ -82,8 +88,9 @@ broadcast! { Digest |digest, recipient| QueuedMail::Digest { programme: digest.p
 broadcast! { MailedStatement |mailed, recipient| QueuedMail::Statement { month: mailed.statement.days.first, recipient } }
 
 impl Table {
-    /// Records an item and queues a mail of it to each recipient. Returns `false` when it is recorded
-    /// already. Then only recipients without a mail get one, because the invocation that recorded it died.
+    /// Records an item and queues a mail of it to each recipient. Returns `false` when it is
+    /// recorded already. Then only recipients without a mail get one, because the invocation that
+    /// recorded it died.
     pub async fn tell<T: Broadcast>(
         &self,
         what: &T,
@@ -92,15 +99,26 @@ impl Table {
         deadline: Deadline,
     ) -> Result<bool> {
         let mut pauses = Pauses::until(deadline);
-        let transaction = self.begin_telling(what, recipients.to_vec(), now)?.unaudited(Unaudited::Notification);
+        let transaction = self
+            .begin_telling(what, recipients.to_vec(), now)?
+            .unaudited(Unaudited::Notification);
         let is_new = self.commit(transaction, &mut pauses).await?;
         // The recorded item names the recipients, whoever recorded it.
-        while let Some(put) = self.get::<T>(what.key()).await?.filter(|put| !put.is_queued()) {
+        while let Some(put) = self
+            .get::<T>(what.key())
+            .await?
+            .filter(|put| !put.is_queued())
+        {
             let from = put.queued() as usize;
             let next = (from + MAILS_AT_ONCE).min(put.recipients().len());
             let values = [(":queued", number(put.queued())), (":next", number(next))];
             let transaction = self.mails_to(&put, from..next, now)?;
-            let transaction = transaction.update(&put.key(), "SET queued = :next", "queued = :queued", &values)?;
+            let transaction = transaction.update(
+                &put.key(),
+                "SET queued = :next",
+                "queued = :queued",
+                &values,
+            )?;
             let transaction = transaction.unaudited(Unaudited::Notification);
             if !self.commit(transaction, &mut pauses).await? && !pauses.pause().await {
                 return Err(StoreError::Contended);
@@ -123,17 +141,27 @@ impl Table {
         self.mails_to(&put, 0..first, now)?.create(&put)
     }
 
-    fn mails_to<T: Broadcast>(&self, what: &T, whom: std::ops::Range<usize>, now: Moment) -> Result<Transaction> {
+    fn mails_to<T: Broadcast>(
+        &self,
+        what: &T,
+        whom: std::ops::Range<usize>,
+        now: Moment,
+    ) -> Result<Transaction> {
         let recipients = what.recipients().get(whom).unwrap_or_default();
-        let rows = recipients.iter().map(|recipient| OutboxRow::queued(what.owes(recipient), now));
+        let rows = recipients
+            .iter()
+            .map(|recipient| OutboxRow::queued(what.owes(recipient), now));
         self.transaction().owing_to_all(rows)
     }
 
-    /// The grants with a key that is to be off, of which the provider has not confirmed that: of each queue so many, longest due first.
+    /// The grants with a key that is to be off, of which the provider has not confirmed that: of
+    /// each queue so many, longest due first.
     pub async fn unconfirmed_ends(&self, now: Moment, most: i32) -> Result<Vec<Grant>> {
         let mut grants = Vec::new();
         for urgency in [Urgency::Leak, Urgency::Disable] {
-            let due = self.due(urgency.queue(), now + LONGEST_BACKOFF, most).await?;
+            let due = self
+                .due(urgency.queue(), now + LONGEST_BACKOFF, most)
+                .await?;
             for (programme, grant) in due.iter().filter_map(Grant::named) {
                 grants.extend(self.get(Grant::key_of(&programme, &grant)).await?);
             }
@@ -141,37 +169,56 @@ impl Table {
         Ok(grants)
     }
 
-    /// The account's credit as it was read last, each quarter of an hour or by a sync, and as the last complete sync found it.
+    /// The account's credit as it was read last, each quarter of an hour or by a sync, and as the
+    /// last complete sync found it.
     pub async fn balance_readings(&self) -> Result<Option<(BalanceReading, Option<AccountCut>)>> {
         let cut = self.newest(AccountCut::all(), 1).await?.pop();
         let reading = self.get(BalanceReading::key_of()).await?;
-        let of_cut = cut.as_ref().map(|AccountCut { as_of, bought, spent, .. }| BalanceReading {
-            as_of: *as_of,
-            bought: *bought,
-            spent: spent.after,
-            failing_since: None,
-        });
-        let newest = reading.into_iter().chain(of_cut).max_by_key(|reading| reading.as_of);
+        let of_cut = cut.as_ref().map(
+            |AccountCut {
+                 as_of,
+                 bought,
+                 spent,
+                 ..
+             }| BalanceReading {
+                as_of: *as_of,
+                bought: *bought,
+                spent: spent.after,
+                failing_since: None,
+            },
+        );
+        let newest = reading
+            .into_iter()
+            .chain(of_cut)
+            .max_by_key(|reading| reading.as_of);
         Ok(newest.map(|newest| (newest, cut)))
     }
 
-    /// What is known of the account's credit, given the sums of all budgets; `None` before the balance was ever read.
+    /// What is known of the account's credit, given the sums of all budgets; `None` before the
+    /// balance was ever read.
     pub async fn credit_facts(
         &self,
         programmes: &[Programme],
         sums: &BudgetSums,
         now: Moment,
     ) -> Result<Option<CreditFacts>> {
-        let (account, sync, readings) =
-            tokio::try_join!(self.get(Account::key_of()), self.sync_state(), self.balance_readings())?;
-        let Some((newest, cut)) = readings else { return Ok(None) };
+        let (account, sync, readings) = tokio::try_join!(
+            self.get(Account::key_of()),
+            self.sync_state(),
+            self.balance_readings()
+        )?;
+        let Some((newest, cut)) = readings else {
+            return Ok(None);
+        };
         let mut ours = Days::default();
         let mut foreign = Days::default();
         if let Some(account) = account {
             ours = account.ours.credits;
             foreign = account.foreign.credits;
         }
-        let going_on = programmes.iter().filter(|programme| !programme.is_over(now));
+        let going_on = programmes
+            .iter()
+            .filter(|programme| !programme.is_over(now));
         let facts = CreditFacts {
             balance: newest.balance(),
             read_at: newest.as_of,
@@ -183,7 +230,9 @@ impl Table {
             listed_at: sync.listed_at,
             spent_since: Usd::ZERO,
             a_day: Usd::ZERO,
-            ends_at: going_on.map(|programme| programme.settings.term.ends_at()).max(),
+            ends_at: going_on
+                .map(|programme| programme.settings.term.ends_at())
+                .max(),
         };
         Ok(Some(match cut {
             Some(cut) if cut.as_of < newest.as_of => {
@@ -194,15 +243,17 @@ impl Table {
         }))
     }
 
-    /// Records what the admins are told, on condition of its version. Returns `false` when another writer was
-    /// faster; that one reports it.
+    /// Records what the admins are told, on condition of its version. Returns `false` when another
+    /// writer was faster; that one reports it.
     pub async fn note_balance(&self, notice: &BalanceNotice, deadline: Deadline) -> Result<bool> {
-        self.replace(notice, Unaudited::Notification, deadline).await
+        self.replace(notice, Unaudited::Notification, deadline)
+            .await
     }
 
-    /// Records crossings, and the mail of the one that is reported: to each recipient, or for a cap to its
-    /// student. Returns `false`, with nothing written, when one of them is recorded already. An alert's row is urgent: the stream wakes `mail`
-    /// by it (`sending/stream.rs`, `row.rs`, `compose.rs`, `alert/mod.rs`).
+    /// Records crossings, and the mail of the one that is reported: to each recipient, or for a cap
+    /// to its student. Returns `false`, with nothing written, when one of them is recorded already.
+    /// An alert's row is urgent: the stream wakes `mail` by it (`sending/stream.rs`, `row.rs`,
+    /// `compose.rs`, `alert/mod.rs`).
     pub async fn record_crossings(
         &self,
         crossings: &[Crossing],
@@ -225,16 +276,20 @@ impl Table {
                     transaction = transaction.owing(&OutboxRow::queued(mail, now))?;
                 }
                 Scope::Budget | Scope::Reserved => {
-                    let alerts = recipients.iter().map(|recipient| crossing.alert_to(recipient, now));
+                    let alerts = recipients
+                        .iter()
+                        .map(|recipient| crossing.alert_to(recipient, now));
                     transaction = transaction.owing_to_all(alerts)?;
                 }
             }
             transaction = transaction.create(crossing)?;
         }
-        self.commit_once(transaction.unaudited(Unaudited::Notification), deadline).await
+        self.commit_once(transaction.unaudited(Unaudited::Notification), deadline)
+            .await
     }
 
-    /// Has these people told of a crossing: each who has no alert of it gets one, and who was passed over gets theirs again.
+    /// Has these people told of a crossing: each who has no alert of it gets one, and who was
+    /// passed over gets theirs again.
     pub async fn tell_also(
         &self,
         crossing: &Crossing,
@@ -250,7 +305,10 @@ impl Table {
                 match self.get(row.key()).await? {
                     None => new.push(row),
                     Some(stored) if stored.is_passed_over() => {
-                        let replacement = OutboxRow { version: stored.version + 1, ..row };
+                        let replacement = OutboxRow {
+                            version: stored.version + 1,
+                            ..row
+                        };
                         transaction = transaction.replace(&replacement)?;
                     }
                     Some(_) => {}
@@ -265,8 +323,8 @@ impl Table {
         .await
     }
 
-    /// Queues an alert once more, at most once an hour; otherwise returns `false`. `name` tells it from others. An address to which mail
-    /// had ended is tried again.
+    /// Queues an alert once more, at most once an hour; otherwise returns `false`. `name` tells it
+    /// from others. An address to which mail had ended is tried again.
     pub async fn resend_alert(
         &self,
         programme: &ProgrammeId,
@@ -275,14 +333,24 @@ impl Table {
         author: Author<'_>,
     ) -> Result<bool> {
         let now = author.now;
-        let audit_entry = author.entry_on(programme, AuditDetail::new(Act::AlertResent).noting(name));
-        let row = OutboxRow { again_at: Some(now), ..OutboxRow::queued(alert.clone(), now) };
-        let transaction = self.once(format!("alert#{programme}#{name}"), BETWEEN_RESENT, now)?.owing(&row)?;
-        let transaction = ended.into_iter().try_fold(transaction, Transaction::forgetting)?;
-        self.commit_once(transaction.told_by(&[audit_entry])?, author.deadline).await
+        let audit_entry =
+            author.entry_on(programme, AuditDetail::new(Act::AlertResent).noting(name));
+        let row = OutboxRow {
+            again_at: Some(now),
+            ..OutboxRow::queued(alert.clone(), now)
+        };
+        let transaction = self
+            .once(format!("alert#{programme}#{name}"), BETWEEN_RESENT, now)?
+            .owing(&row)?;
+        let transaction = ended
+            .into_iter()
+            .try_fold(transaction, Transaction::forgetting)?;
+        self.commit_once(transaction.told_by(&[audit_entry])?, author.deadline)
+            .await
     }
 
-    /// Queues a test alert to the person who asks for it. Returns `false` within a minute of their last one.
+    /// Queues a test alert to the person who asks for it. Returns `false` within a minute of their
+    /// last one.
     pub async fn test_alert(
         &self,
         programme: &ProgrammeId,
@@ -290,14 +358,18 @@ impl Table {
         now: Moment,
         deadline: Deadline,
     ) -> Result<bool> {
-        let mail = QueuedMail::TestAlert { programme: programme.clone(), recipient: recipient.clone() };
+        let mail = QueuedMail::TestAlert {
+            programme: programme.clone(),
+            recipient: recipient.clone(),
+        };
         let once = self.once(format!("test-alert#{recipient}"), BETWEEN_TESTS, now)?;
         let queued = once.owing(&OutboxRow::queued(mail, now))?;
-        self.commit_once(queued.unaudited(Unaudited::Delivery), deadline).await
+        self.commit_once(queued.unaudited(Unaudited::Delivery), deadline)
+            .await
     }
 
-    /// Queues a mail to each admin in which faculty ask for what only admins may do. Returns `false` within an hour of this person's last
-    /// one about this programme.
+    /// Queues a mail to each admin in which faculty ask for what only admins may do. Returns
+    /// `false` within an hour of this person's last one about this programme.
     pub async fn ask_admins(
         &self,
         programme: &ProgrammeId,
@@ -307,7 +379,11 @@ impl Table {
         deadline: Deadline,
     ) -> Result<bool> {
         // A deployment's configuration has no room for more admins.
-        let admins = self.admin_ids(deadline).await?.into_iter().take(MAILS_AT_ONCE);
+        let admins = self
+            .admin_ids(deadline)
+            .await?
+            .into_iter()
+            .take(MAILS_AT_ONCE);
         let mails = admins.map(|recipient| QueuedMail::Request {
             programme: programme.clone(),
             asked_by: asked_by.clone(),
@@ -316,32 +392,66 @@ impl Table {
         });
         let once = self.once(format!("ask#{programme}#{asked_by}"), BETWEEN_ASKS, now)?;
         let queued = once.owing_to_all(mails.map(|mail| OutboxRow::queued(mail, now)))?;
-        self.commit_once(queued.unaudited(Unaudited::Delivery), deadline).await
+        self.commit_once(queued.unaudited(Unaudited::Delivery), deadline)
+            .await
     }
 
-    /// Reminds a student of a key that was never used, once a week. That it was done within one is no failure.
-    pub async fn remind_of_key(&self, context: ActContext<'_>, grant: &Grant, actor: &Actor) -> Result<bool> {
+    /// Reminds a student of a key that was never used, once a week. That it was done within one is
+    /// no failure.
+    pub async fn remind_of_key(
+        &self,
+        context: ActContext<'_>,
+        grant: &Grant,
+        actor: &Actor,
+    ) -> Result<bool> {
         let now = context.now;
         let row = OutboxRow::queued(QueuedMail::notice(StudentNotice::NeverUsed, grant), now);
-        let once = self.once(format!("never-used#{}", grant.id), BETWEEN_REMINDERS_OF_KEYS, now)?.owing(&row)?;
+        let once = self
+            .once(
+                format!("never-used#{}", grant.id),
+                BETWEEN_REMINDERS_OF_KEYS,
+                now,
+            )?
+            .owing(&row)?;
         let audit_entry = grant.entry(actor.clone(), AuditDetail::new(Act::Reminded), now);
-        self.commit_once(once.told_by(&[audit_entry])?, context.deadline).await.map(|_| true)
+        self.commit_once(once.told_by(&[audit_entry])?, context.deadline)
+            .await
+            .map(|_| true)
     }
 
-    /// Queues a mail to those in charge where no registrar's file comes any more while the term runs: once after each last use.
-    pub async fn tell_of_no_file(&self, programme: &Programme, now: Moment, deadline: Deadline) -> Result<bool> {
+    /// Queues a mail to those in charge where no registrar's file comes any more while the term
+    /// runs: once after each last use.
+    pub async fn tell_of_no_file(
+        &self,
+        programme: &Programme,
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<bool> {
         let token = self.get(RosterToken::key_of(&programme.id)).await?;
-        let last = token.and_then(|token| token.last_used_at).filter(|last| *last + SILENT_AT_MOST <= now);
+        let last = token
+            .and_then(|token| token.last_used_at)
+            .filter(|last| *last + SILENT_AT_MOST <= now);
         let runs = programme.settings.term.starts_at() <= now && !programme.is_over(now);
-        let Some(last) = last.filter(|_| runs) else { return Ok(false) };
-        let mails = self.mails_about_import(programme, None, RosterChanges::default(), now, deadline).await?;
+        let Some(last) = last.filter(|_| runs) else {
+            return Ok(false);
+        };
+        let mails = self
+            .mails_about_import(programme, None, RosterChanges::default(), now, deadline)
+            .await?;
         let until_its_end = programme.settings.term.ends_at().duration_since(now);
-        let transaction =
-            self.once(format!("no-file#{}#{last}", programme.id), until_its_end, now)?.owing_to_all(mails)?;
-        self.commit_once(transaction.unaudited(Unaudited::Notification), deadline).await
+        let transaction = self
+            .once(
+                format!("no-file#{}#{last}", programme.id),
+                until_its_end,
+                now,
+            )?
+            .owing_to_all(mails)?;
+        self.commit_once(transaction.unaudited(Unaudited::Notification), deadline)
+            .await
     }
 
-    /// Queues a mail to those in charge that a model ends or is gone: once for the day that is named, and once more in its last week.
+    /// Queues a mail to those in charge that a model ends or is gone: once for the day that is
+    /// named, and once more in its last week.
     pub async fn tell_of_model_end(
         &self,
         programme: &Programme,
@@ -350,14 +460,21 @@ impl Table {
         now: Moment,
         deadline: Deadline,
     ) -> Result<bool> {
-        let mails = self.mails_to_those_in_charge(programme, now, deadline, |programme, recipient| {
-            QueuedMail::ModelEnd { programme, model: model.to_owned(), gone_on, recipient }
-        });
+        let mails =
+            self.mails_to_those_in_charge(programme, now, deadline, |programme, recipient| {
+                QueuedMail::ModelEnd {
+                    programme,
+                    model: model.to_owned(),
+                    gone_on,
+                    recipient,
+                }
+            });
         let mails = mails.await?;
         let what = format!("model-end#{}#{model}#{gone_on}#{is_first}", programme.id);
         let until_its_end = programme.settings.term.ends_at().duration_since(now);
         let transaction = self.once(what, until_its_end, now)?.owing_to_all(mails)?;
-        self.commit_once(transaction.unaudited(Unaudited::Notification), deadline).await
+        self.commit_once(transaction.unaudited(Unaudited::Notification), deadline)
+            .await
     }
 
     /// A mail to each of those in charge of a programme, as far as one transaction holds them.
@@ -368,16 +485,28 @@ impl Table {
         deadline: Deadline,
         mail: impl Fn(ProgrammeId, PersonId) -> QueuedMail,
     ) -> Result<Vec<OutboxRow>> {
-        let in_charge = self.people_of(&self.in_charge(&programme.settings).await?, deadline).await?;
-        let mails = in_charge.into_iter().take(MAILS_AT_ONCE).map(|recipient| mail(programme.id.clone(), recipient));
+        let in_charge = self
+            .people_of(&self.in_charge(&programme.settings).await?, deadline)
+            .await?;
+        let mails = in_charge
+            .into_iter()
+            .take(MAILS_AT_ONCE)
+            .map(|recipient| mail(programme.id.clone(), recipient));
         Ok(mails.map(|mail| OutboxRow::queued(mail, now)).collect())
     }
 
     /// A transaction on condition that no other of this name was within this time.
     fn once(&self, what: String, within: SignedDuration, now: Moment) -> Result<Transaction> {
         // One item for each name, whose interval begins with the use itself.
-        let once = RateCount { what, begins_at: Moment::UNIX_EPOCH, ends_at: now + within, count: 1, heard_of: None };
-        self.transaction().create_or_replace(&once, "ends_at <= :now", &[(":now", instant(now))])
+        let once = RateCount {
+            what,
+            begins_at: Moment::UNIX_EPOCH,
+            ends_at: now + within,
+            count: 1,
+            heard_of: None,
+        };
+        self.transaction()
+            .create_or_replace(&once, "ends_at <= :now", &[(":now", instant(now))])
     }
 }
 
@@ -394,6 +523,9 @@ impl Crossing {
         let found_at = Ulid::from_parts(self.found_at.as_millisecond() as u64, 0);
         let ItemKey { pk, sk } = &*self.key();
         let row = ulid_for(found_at, &format!("{pk} {sk} {recipient}"));
-        OutboxRow { row, ..OutboxRow::queued(mail, now) }
+        OutboxRow {
+            row,
+            ..OutboxRow::queued(mail, now)
+        }
     }
 }

@@ -1,22 +1,26 @@
-//! The export of everything stored about a person, for that person: amounts as decimals, times in full,
-//! history in words. It leaves out which member of staff acted, and holds secrets only as hashes.
+//! The export of everything stored about a person, for that person: amounts as decimals, times in
+//! full, history in words. It leaves out which member of staff acted, and holds secrets only as
+//! hashes.
 
 use serde_json::{Value, json};
 
 use crate::clock::Moment;
 use crate::domain::audit::{Actor, AuditDetail, AuditEntry};
-use crate::domain::grant::{Grant, GrantKey, GrantState, Holds, MoreRequest, Person, Reading, View};
+use crate::domain::grant::{
+    Grant, GrantKey, GrantState, Holds, MoreRequest, Person, Reading, View,
+};
 use crate::domain::programme::role::Roles;
 use crate::domain::sign_in::{Session, SignIn};
 use crate::domain::sign_on::SignOnBinding;
 use crate::domain::usage::crossing::{Crossing, Scope};
 use crate::domain::values::address::MatchedAddress;
 use crate::store::{
-    AccessEntry, ByHand, DoneByHand, KnownAddress, LoginRequest, MailState, OutboxRow, Result, RetentionHold,
-    StaffPerson, Table, Whose,
+    AccessEntry, ByHand, DoneByHand, KnownAddress, LoginRequest, MailState, OutboxRow, Result,
+    RetentionHold, StaffPerson, Table, Whose,
 };
 
-/// Takes what is stored apart, into what is shown of it and what is not: a field that is new asks the compiler.
+/// Takes what is stored apart, into what is shown of it and what is not: a field that is new asks
+/// the compiler.
 macro_rules! take_apart {
     ($stored:ident: $($shown:ident)*, without $($hidden:ident)* = $value:expr) => {
         let $stored { $($shown,)* $($hidden: _),* } = $value;
@@ -38,7 +42,8 @@ const NOTES: [&str; 10] = [
 ];
 
 impl Table {
-    /// Everything that is stored about the person of an address, with these grants; `session` is the one in which they read it themselves.
+    /// Everything that is stored about the person of an address, with these grants; `session` is
+    /// the one in which they read it themselves.
     pub async fn stored_about(
         &self,
         address: &MatchedAddress,
@@ -58,7 +63,11 @@ impl Table {
         take_apart!(SignIn: address links mailed wrong_codes, without generation issued_links unfollowed last_mailed_at written_at sessions version = sign_in);
         let mut link_mails = Vec::new();
         for mailed in mailed {
-            link_mails.extend(self.get(OutboxRow::key_of(mailed.login_request)).await?.map(mail));
+            link_mails.extend(
+                self.get(OutboxRow::key_of(mailed.login_request))
+                    .await?
+                    .map(mail),
+            );
         }
         let sessions = self.sessions_of(&address, now).await?;
         let login_requests = self.list(LoginRequest::of_address(&address)).await?;
@@ -77,7 +86,8 @@ impl Table {
         let hold = self.retention_hold(&address).await?;
         Ok(json!({
             "address": address,
-            // The address of a person with a role in the spelling of the settings, and the pseudonym by which the history names them.
+            // The address of a person with a role in the spelling of the settings, and the
+            // pseudonym by which the history names them.
             "address_of_staff": staff_person.map(|staff_person| staff_person.address),
             "person": person,
             "sessions": to_list(sessions, |stored_session| {
@@ -123,21 +133,30 @@ fn to_list<T>(list: impl IntoIterator<Item = T>, to_value: impl Fn(T) -> Value) 
 
 async fn grant(table: &Table, view: &View) -> Result<Value> {
     let programme = &view.programme;
-    // What is hidden is how a claim is made once, what a job did last, and what the provider is still to be told.
+    // What is hidden is how a claim is made once, what a job did last, and what the provider is
+    // still to be told.
     take_apart!(Grant: id person group own_cap state holds has_reservation replacements allowed stage keys lost more_request, without programme
         state_since lease epoch begun_at counted_at job entries due_at provider_agrees ends_since backoff version = &view.grant);
     take_apart!(Person: address name roster_id, without = person);
-    let history = table.list_known(AuditEntry::of_grant(&programme.id, id)).await?;
+    let history = table
+        .list_known(AuditEntry::of_grant(&programme.id, id))
+        .await?;
     let mails = table.mails_of(&programme.id, id).await?;
     let mut by_hand = Vec::new();
     for what in [ByHand::Refresh, ByHand::RosterMail] {
-        let done = table.get(DoneByHand::key_of(&programme.id, id, what)).await?;
+        let done = table
+            .get(DoneByHand::key_of(&programme.id, id, what))
+            .await?;
         by_hand.extend(done.map(|done| *done.done_at));
     }
-    let crossings = table.list(Crossing::of_scope(&programme.id, &Scope::Cap(id.clone()))).await?;
+    let crossings = table
+        .list(Crossing::of_scope(&programme.id, &Scope::Cap(id.clone())))
+        .await?;
     let stopped_because = match state {
         GrantState::Stopped { why } => Some(why),
-        GrantState::Invited | GrantState::Live { .. } | GrantState::Revoked | GrantState::Ended => None,
+        GrantState::Invited | GrantState::Live { .. } | GrantState::Revoked | GrantState::Ended => {
+            None
+        }
     };
     Ok(json!({
         "programme": programme.id,
@@ -177,17 +196,32 @@ async fn grant(table: &Table, view: &View) -> Result<Value> {
 
 fn roles_on(roles: &Roles) -> Vec<Value> {
     take_apart!(Roles: programme faculty assistant finance, without address = roles);
-    let has =
-        [("faculty", faculty), ("assistant", assistant), ("finance", finance)].into_iter().filter(|(_, has)| **has);
-    to_list(has, |(role, _)| json!({"programme": programme, "role": role}))
+    let has = [
+        ("faculty", faculty),
+        ("assistant", assistant),
+        ("finance", finance),
+    ]
+    .into_iter()
+    .filter(|(_, has)| **has);
+    to_list(
+        has,
+        |(role, _)| json!({"programme": programme, "role": role}),
+    )
 }
 
 fn held(holds: &Holds) -> Vec<Value> {
     take_apart!(Holds: paused dropped unused, without dropped_by = holds);
-    let paused = paused.as_ref().map(|pause| json!({"hold": "paused", "reason": pause.why}));
-    let other_holds = [("dropped from the roster", dropped.is_some()), ("unused", *unused)].into_iter();
-    let other_holds =
-        other_holds.filter(|(_, is_held)| *is_held).map(|(hold, _)| json!({"hold": hold, "reason": null}));
+    let paused = paused
+        .as_ref()
+        .map(|pause| json!({"hold": "paused", "reason": pause.why}));
+    let other_holds = [
+        ("dropped from the roster", dropped.is_some()),
+        ("unused", *unused),
+    ]
+    .into_iter();
+    let other_holds = other_holds
+        .filter(|(_, is_held)| *is_held)
+        .map(|(hold, _)| json!({"hold": hold, "reason": null}));
     paused.into_iter().chain(other_holds).collect()
 }
 
@@ -259,25 +293,43 @@ struct Outcome {
 
 impl Outcome {
     fn new(words: &'static str, known_at: Moment) -> Outcome {
-        Outcome { words, known_at: Some(known_at), why: None }
+        Outcome {
+            words,
+            known_at: Some(known_at),
+            why: None,
+        }
     }
 }
 
 fn mail(row: OutboxRow) -> Value {
     take_apart!(OutboxRow: state written_at mail, without row class tries again_at version sent_on = row);
-    let handed_on = state.handed_to().map(|server| format!("handed to {server}"));
-    let Outcome { words, known_at, why } = match state {
+    let handed_on = state
+        .handed_to()
+        .map(|server| format!("handed to {server}"));
+    let Outcome {
+        words,
+        known_at,
+        why,
+    } = match state {
         MailState::Waiting { .. } | MailState::Planned { .. } | MailState::Sending { .. } => {
-            Outcome { words: "waiting", known_at: None, why: None }
+            Outcome {
+                words: "waiting",
+                known_at: None,
+                why: None,
+            }
         }
         MailState::Sent { sent_at, .. } => Outcome::new("sent", sent_at),
         MailState::Delivered { event_at, .. } => Outcome::new("delivered", event_at),
         MailState::Bounced { event_at, .. } => Outcome::new("bounced", event_at),
         MailState::Complained { event_at, .. } => Outcome::new("complained", event_at),
-        MailState::Dropped { why, ended_at } => {
-            Outcome { why: Some(why), ..Outcome::new("not owed after all", ended_at) }
-        }
-        MailState::Failed { why, ended_at } => Outcome { why: Some(why), ..Outcome::new("failed", ended_at) },
+        MailState::Dropped { why, ended_at } => Outcome {
+            why: Some(why),
+            ..Outcome::new("not owed after all", ended_at)
+        },
+        MailState::Failed { why, ended_at } => Outcome {
+            why: Some(why),
+            ..Outcome::new("failed", ended_at)
+        },
     };
     let mail = mail.facts().words;
     json!({"mail": mail, "written_at": *written_at, "outcome": handed_on.as_deref().unwrap_or(words), "outcome_at": known_at.as_deref(), "why": why})

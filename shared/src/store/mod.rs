@@ -1,5 +1,5 @@
-//! The table, which nothing outside this module knows. Its methods are named for acts of the product, and
-//! their outcomes are enums; no type of AWS leaves it.
+//! The table, which nothing outside this module knows. Its methods are named for acts of the
+//! product, and their outcomes are enums; no type of AWS leaves it.
 
 mod access;
 mod admins;
@@ -33,19 +33,29 @@ pub use mail::limits::{MailRefusal, MailServer, RosterMails};
 pub use mail::outbox::{
     AskedOfAdmins, Bounce, Facts, FiledMail, MailState, MailTo, OutboxRow, QueuedMail, SentAs, Wish,
 };
-pub use people::{HourlyUses, KnownAddress, KnownPerson, Link, LoginRequest, RateCount, SessionOutcome, StaffPerson};
+pub use people::{
+    HourlyUses, KnownAddress, KnownPerson, Link, LoginRequest, RateCount, SessionOutcome,
+    StaffPerson,
+};
 pub use programmes::imports::{Import, JobCreation, UNDONE_WITHIN};
-pub use programmes::jobs::{DueWork, JOB_LEASE, Job, JobPlace, JobState, Subject, UndoneStep, WhyUndone, Work};
+pub use programmes::jobs::{
+    DueWork, JOB_LEASE, Job, JobPlace, JobState, Subject, UndoneStep, WhyUndone, Work,
+};
 pub use programmes::overview::Overview;
-pub use programmes::previews::{ImportPart, Kept, PREVIEW_LASTS, RosterChanges, RosterPreview, RosterToken, WAITS_FOR};
-pub use programmes::programme::{BudgetSums, CopiedProgramme, EditOutcome, NewProgramme, ProgrammeEdit, Undecided};
+pub use programmes::previews::{
+    ImportPart, Kept, PREVIEW_LASTS, RosterChanges, RosterPreview, RosterToken, WAITS_FOR,
+};
+pub use programmes::programme::{
+    BudgetSums, CopiedProgramme, EditOutcome, NewProgramme, ProgrammeEdit, Undecided,
+};
 pub use programmes::rules::{RulesSource, TierOutcome};
 pub use retention::RetentionHold;
 pub use sync::account::{Account, BalanceReading};
 pub use sync::models::{ForeignModels, ListedModels, ModelDay, ModelRows};
 pub use sync::runs::{BegunBy, Run};
 pub use sync::state::{
-    HeldAct, HeldBack, HeldKey, MOST_NAMED, OwnJudgement, Release, StubbornDisable, SyncState, UnknownKey,
+    HeldAct, HeldBack, HeldKey, MOST_NAMED, OwnJudgement, Release, StubbornDisable, SyncState,
+    UnknownKey,
 };
 pub use sync::totals::{GroupTotals, KeptTotals, ProgrammeUse, Totals, Unmailed};
 pub use table::meta::{ActContext, Author, KnownAccount, Meta, RunLease, SHAPE};

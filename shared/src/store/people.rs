@@ -1,6 +1,7 @@
-//! People: the identity of an address, which is its rosters, its roles and the id by which the audit names the person; their sign-in, and
-//! rate limits. [`sign_in`](crate::domain::sign_in) decides what is valid for an address. Each decision is one conditional write, so of
-//! many requests with one link one signs in.
+//! People: the identity of an address, which is its rosters, its roles and the id by which the
+//! audit names the person; their sign-in, and rate limits. [`sign_in`](crate::domain::sign_in)
+//! decides what is valid for an address. Each decision is one conditional write, so of many
+//! requests with one link one signs in.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::SignedDuration;
@@ -29,7 +30,8 @@ const LINKS_A_MINUTE: u32 = 2_000;
 const A_MINUTE: SignedDuration = SignedDuration::from_mins(1);
 const AN_HOUR: SignedDuration = SignedDuration::from_hours(1);
 
-/// Somebody with a role. Audit entries and queued mails hold only the id; this item alone says whose it is.
+/// Somebody with a role. Audit entries and queued mails hold only the id; this item alone says
+/// whose it is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StaffPerson {
     pub person: PersonId,
@@ -40,7 +42,8 @@ stored! {
     StaffPerson (person: &PersonId) => key(format!("N#{person}"), "N")
 }
 
-/// What is kept of an address: the id of its person, once they needed one, and their choice of the optional mails.
+/// What is kept of an address: the id of its person, once they needed one, and their choice of the
+/// optional mails.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct KnownAddress {
     pub address: MatchedAddress,
@@ -111,11 +114,16 @@ stored! {
 
 impl HourlyUses {
     pub fn none(what: &str, programme: &ProgrammeId) -> HourlyUses {
-        HourlyUses { what: format!("{what}#{programme}"), uses: Vec::new(), version: 0 }
+        HourlyUses {
+            what: format!("{what}#{programme}"),
+            uses: Vec::new(),
+            version: 0,
+        }
     }
 }
 
-/// How long the links of a minute are known: those of 24 hours use up their share of the mail server's quota.
+/// How long the links of a minute are known: those of 24 hours use up their share of the mail
+/// server's quota.
 pub(crate) const LINKS_COUNTED: SignedDuration = SignedDuration::from_hours(25);
 
 /// The uses of something with a rate limit in one interval.
@@ -178,26 +186,47 @@ impl Table {
             self.list(Enrolment::of_address(address))
         )?;
         if let Some(address) = admins.into_iter().find(|admin| admin.matched() == address) {
-            return Ok(Some(KnownPerson { address, has_role: true }));
+            return Ok(Some(KnownPerson {
+                address,
+                has_role: true,
+            }));
         }
         if let Some(Roles { address, .. }) = roles.into_iter().find(Roles::is_staff) {
-            return Ok(Some(KnownPerson { address, has_role: true }));
+            return Ok(Some(KnownPerson {
+                address,
+                has_role: true,
+            }));
         }
-        for Enrolment { programme, grant, .. } in enrolments {
+        for Enrolment {
+            programme, grant, ..
+        } in enrolments
+        {
             if let Some(grant) = self.get(Grant::key_of(&programme, &grant)).await? {
-                return Ok(Some(KnownPerson { address: grant.person.address, has_role: false }));
+                return Ok(Some(KnownPerson {
+                    address: grant.person.address,
+                    has_role: false,
+                }));
             }
         }
         Ok(None)
     }
 
     /// The programmes that this person has a role on, with the role, in the order of their ids.
-    pub async fn programmes_of(&self, address: &MatchedAddress, is_admin: bool) -> Result<Vec<(Programme, Role)>> {
+    pub async fn programmes_of(
+        &self,
+        address: &MatchedAddress,
+        is_admin: bool,
+    ) -> Result<Vec<(Programme, Role)>> {
         let programmes = if is_admin {
             self.list(Programme::all()).await?
         } else {
-            let staff = self.list(Roles::of_address(address)).await?.into_iter().filter(Roles::is_staff);
-            self.programmes_by_id(&staff.map(|roles| roles.programme).collect::<Vec<_>>()).await?
+            let staff = self
+                .list(Roles::of_address(address))
+                .await?
+                .into_iter()
+                .filter(Roles::is_staff);
+            self.programmes_by_id(&staff.map(|roles| roles.programme).collect::<Vec<_>>())
+                .await?
         };
         let with_roles = programmes.into_iter().filter_map(|programme| {
             let role = Role::find(address, &programme.settings, is_admin)?;
@@ -225,10 +254,20 @@ impl Table {
                 return Ok(Round::Over(person));
             }
             let person = PersonId::random();
-            let named = StaffPerson { person: person.clone(), address: address.clone() };
-            let after = KnownAddress { person: Some(person.clone()), version: before.version + 1, ..before };
+            let named = StaffPerson {
+                person: person.clone(),
+                address: address.clone(),
+            };
+            let after = KnownAddress {
+                person: Some(person.clone()),
+                version: before.version + 1,
+                ..before
+            };
             let transaction = self.transaction().replace(&after)?.create(&named)?;
-            Ok(Round::Write(transaction.unaudited(Unaudited::PersonId), person))
+            Ok(Round::Write(
+                transaction.unaudited(Unaudited::PersonId),
+                person,
+            ))
         })
         .await
     }
@@ -247,14 +286,28 @@ impl Table {
             if (digest, reminders) == (was.digest, was.reminders) {
                 return Ok(Round::Over(()));
             }
-            let chosen = KnownAddress { digest, reminders, version: was.version + 1, ..was };
-            Ok(Round::Write(self.transaction().replace(&chosen)?.unaudited(Unaudited::MailChoice), ()))
+            let chosen = KnownAddress {
+                digest,
+                reminders,
+                version: was.version + 1,
+                ..was
+            };
+            Ok(Round::Write(
+                self.transaction()
+                    .replace(&chosen)?
+                    .unaudited(Unaudited::MailChoice),
+                (),
+            ))
         })
         .await
     }
 
     /// The ids of several people, each once: two spellings may be one person.
-    pub async fn people_of(&self, addresses: &[EmailAddress], deadline: Deadline) -> Result<Vec<PersonId>> {
+    pub async fn people_of(
+        &self,
+        addresses: &[EmailAddress],
+        deadline: Deadline,
+    ) -> Result<Vec<PersonId>> {
         let mut people = Vec::new();
         for address in addresses {
             let person = self.person_of(address, deadline).await?;
@@ -266,13 +319,17 @@ impl Table {
     }
 
     /// The mark of an address that mail bounces from or whose owner complained, while it holds.
-    pub async fn undeliverable(&self, address: &MatchedAddress, now: Moment) -> Result<Option<Undeliverable>> {
+    pub async fn undeliverable(
+        &self,
+        address: &MatchedAddress,
+        now: Moment,
+    ) -> Result<Option<Undeliverable>> {
         let mark: Option<Undeliverable> = self.get(Undeliverable::key_of(address)).await?;
         Ok(mark.filter(|mark| mark.holds(now)))
     }
 
-    /// Records a login request, in the same way for every address. Whether it leads to a mail is for the mail
-    /// function; those for unknown addresses never fill its queue.
+    /// Records a login request, in the same way for every address. Whether it leads to a mail is
+    /// for the mail function; those for unknown addresses never fill its queue.
     pub async fn request_link(
         &self,
         address: &MatchedAddress,
@@ -280,14 +337,31 @@ impl Table {
         now: Moment,
         deadline: Deadline,
     ) -> Result<()> {
-        let request = LoginRequest { id: new_ulid(now), address: address.clone(), asker, asked_at: now };
+        let request = LoginRequest {
+            id: new_ulid(now),
+            address: address.clone(),
+            asker,
+            asked_at: now,
+        };
         self.put_new(&request, deadline).await.map(drop)
     }
 
     /// Queues the mail of a login request, once: the row has its id.
-    pub async fn owe_link(&self, request: &LoginRequest, now: Moment, deadline: Deadline) -> Result<()> {
-        let mail = QueuedMail::Link { address: request.address.clone(), asker: request.asker.clone() };
-        let row = OutboxRow { row: request.id, written_at: request.asked_at, ..OutboxRow::queued(mail, now) };
+    pub async fn owe_link(
+        &self,
+        request: &LoginRequest,
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<()> {
+        let mail = QueuedMail::Link {
+            address: request.address.clone(),
+            asker: request.asker.clone(),
+        };
+        let row = OutboxRow {
+            row: request.id,
+            written_at: request.asked_at,
+            ..OutboxRow::queued(mail, now)
+        };
         self.put_new(&row, deadline).await.map(drop)
     }
 
@@ -296,7 +370,8 @@ impl Table {
         Ok(kept.unwrap_or_else(|| SignIn::none(address.clone())))
     }
 
-    /// Makes a link valid because of a login request, unless its address or the deployment has reached its limit.
+    /// Makes a link valid because of a login request, unless its address or the deployment has
+    /// reached its limit.
     pub async fn make_link(
         &self,
         login_request: Ulid,
@@ -311,8 +386,15 @@ impl Table {
                 Ok(after) => after,
                 Err(not) => return Ok(Round::Over(Err(not))),
             };
-            let stored_link = Link { link: link.link.clone(), address: address.clone(), ends_at: link.ends_at };
-            let mut transaction = self.transaction().with_sign_in(&before, &after)?.without_ended(&before, &after)?;
+            let stored_link = Link {
+                link: link.link.clone(),
+                address: address.clone(),
+                ends_at: link.ends_at,
+            };
+            let mut transaction = self
+                .transaction()
+                .with_sign_in(&before, &after)?
+                .without_ended(&before, &after)?;
             if !before.is_again(login_request) {
                 let none = RateCount::of_links(now);
                 let tally = self.get(none.key()).await?.unwrap_or(none);
@@ -321,32 +403,52 @@ impl Table {
                 }
                 transaction = transaction.counting_one(&tally, "#count", LINKS_A_MINUTE)?;
             }
-            Ok(Round::Write(transaction.create(&stored_link)?.unaudited(Unaudited::SignIn), Ok(())))
+            Ok(Round::Write(
+                transaction
+                    .create(&stored_link)?
+                    .unaudited(Unaudited::SignIn),
+                Ok(()),
+            ))
         })
         .await
     }
 
     /// The links of each minute with any, from the one moment's to the other's.
     pub async fn links_between(&self, from: Moment, until: Moment) -> Result<Vec<RateCount>> {
-        self.list(Range::between(RateCount::of_links(from).key(), RateCount::of_links(until).key())).await
+        self.list(Range::between(
+            RateCount::of_links(from).key(),
+            RateCount::of_links(until).key(),
+        ))
+        .await
     }
 
-    /// Counts a wrong code without another version, so that whoever types such keeps nobody from following a link; by the same write for
-    /// an address that is known and for one that is not. Returns `false` when somebody else was faster.
-    pub async fn count_wrong_code(&self, before: &SignIn, now: Moment, deadline: Deadline) -> Result<bool> {
+    /// Counts a wrong code without another version, so that whoever types such keeps nobody from
+    /// following a link; by the same write for an address that is known and for one that is not.
+    /// Returns `false` when somebody else was faster.
+    pub async fn count_wrong_code(
+        &self,
+        before: &SignIn,
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<bool> {
         let after = before.with_wrong_code(now);
         let counted = if before.version == 0 {
             self.transaction().create(&after)?
         } else {
             let unchanged = format!("{SIGN_IN_AS_READ} AND wrong_codes = :was");
             let [generation, version] = values_as_read(before);
-            self.transaction().put(&after, &unchanged, &[generation, version, (":was", number(before.wrong_codes))])?
+            self.transaction().put(
+                &after,
+                &unchanged,
+                &[generation, version, (":was", number(before.wrong_codes))],
+            )?
         };
-        self.commit_once(counted.unaudited(Unaudited::SignIn), deadline).await
+        self.commit_once(counted.unaudited(Unaudited::SignIn), deadline)
+            .await
     }
 
-    /// Creates the session of a sign-in, in the same write that uses its links and codes up, and tells of it if it has a role. With a binding it
-    /// binds a sign-on.
+    /// Creates the session of a sign-in, in the same write that uses its links and codes up, and
+    /// tells of it if it has a role. With a binding it binds a sign-on.
     pub async fn sign_in(
         &self,
         before: &SignIn,
@@ -357,7 +459,10 @@ impl Table {
     ) -> Result<SessionOutcome> {
         let mut after = after.clone();
         after.add_session(session);
-        let transaction = self.transaction().with_sign_in(before, &after)?.without_ended(before, &after)?;
+        let transaction = self
+            .transaction()
+            .with_sign_in(before, &after)?
+            .without_ended(before, &after)?;
         let mut transaction = transaction.create(session)?;
         if let Some(access) = access {
             transaction = transaction.create(access)?;
@@ -366,15 +471,28 @@ impl Table {
             Some(binding) => self.with_binding(transaction, binding, session).await?,
             None => Some(transaction.unaudited(Unaudited::SignIn)),
         };
-        let Some(transaction) = transaction else { return Ok(SessionOutcome::BoundOtherwise) };
+        let Some(transaction) = transaction else {
+            return Ok(SessionOutcome::BoundOtherwise);
+        };
         let is_written = self.commit_once(transaction, deadline).await?;
-        Ok(if is_written { SessionOutcome::Begun } else { SessionOutcome::Changed })
+        Ok(if is_written {
+            SessionOutcome::Begun
+        } else {
+            SessionOutcome::Changed
+        })
     }
 
-    /// The session, if it is good. Its address may be signing out, so what differs is read once more.
-    pub async fn session(&self, session: &SessionTokenHash, now: Moment) -> Result<Option<Session>> {
+    /// The session, if it is good. Its address may be signing out, so what differs is read once
+    /// more.
+    pub async fn session(
+        &self,
+        session: &SessionTokenHash,
+        now: Moment,
+    ) -> Result<Option<Session>> {
         for _ in 0..2 {
-            let Some(kept) = self.get(Session::key_of(session)).await? else { return Ok(None) };
+            let Some(kept) = self.get(Session::key_of(session)).await? else {
+                return Ok(None);
+            };
             if !kept.is_good(now) {
                 return Ok(None);
             }
@@ -390,7 +508,12 @@ impl Table {
     pub async fn note_use(&self, session: &Session, now: Moment, deadline: Deadline) -> Result<()> {
         let key = Session::key_of(&session.session);
         self.single()
-            .update(&key, "SET used_at = :now", "attribute_exists(pk)", &[(":now", instant(now))])?
+            .update(
+                &key,
+                "SET used_at = :now",
+                "attribute_exists(pk)",
+                &[(":now", instant(now))],
+            )?
             .write(deadline)
             .await
             .map(drop)
@@ -398,14 +521,30 @@ impl Table {
 
     pub async fn sessions_of(&self, address: &MatchedAddress, now: Moment) -> Result<Vec<Session>> {
         let listed = self.sign_in_of(address).await?.sessions;
-        found_by(listed.iter().map(|listed| self.session(&listed.session, now))).await
+        found_by(
+            listed
+                .iter()
+                .map(|listed| self.session(&listed.session, now)),
+        )
+        .await
     }
 
     /// Ends a session, and tells of it if it has a role.
-    pub async fn sign_out(&self, session: &Session, access: Option<&AccessEntry>, deadline: Deadline) -> Result<()> {
-        let transaction = self.transaction().remove(&Session::key_of(&session.session), "", &[])?;
-        let transaction = access.into_iter().try_fold(transaction, Transaction::create)?;
-        self.commit_once(transaction.unaudited(Unaudited::SignIn), deadline).await.map(drop)
+    pub async fn sign_out(
+        &self,
+        session: &Session,
+        access: Option<&AccessEntry>,
+        deadline: Deadline,
+    ) -> Result<()> {
+        let transaction = self
+            .transaction()
+            .remove(&Session::key_of(&session.session), "", &[])?;
+        let transaction = access
+            .into_iter()
+            .try_fold(transaction, Transaction::create)?;
+        self.commit_once(transaction.unaudited(Unaudited::SignIn), deadline)
+            .await
+            .map(drop)
     }
 
     /// Ends every session of an address, and tells of it if it has a role.
@@ -426,8 +565,8 @@ impl Table {
         .await
     }
 
-    /// Ends every session, link and code of an address, in the transaction that is the reason: one write, however many there are. A
-    /// sign-in that is under way fails too.
+    /// Ends every session, link and code of an address, in the transaction that is the reason: one
+    /// write, however many there are. A sign-in that is under way fails too.
     pub(crate) async fn sign_out_all(
         &self,
         transaction: Transaction,
@@ -438,7 +577,8 @@ impl Table {
         transaction.with_sign_in(&sign_in, &sign_in.sign_out_all(now))
     }
 
-    /// Notes one more use of what is allowed so often in any hour. Where it is too early, returns the time from which it is not.
+    /// Notes one more use of what is allowed so often in any hour. Where it is too early, returns
+    /// the time from which it is not.
     pub async fn use_hourly(
         &self,
         what: &str,
@@ -449,7 +589,10 @@ impl Table {
     ) -> Result<Result<(), Moment>> {
         let initial = HourlyUses::none(what, programme);
         self.carry_through(deadline, || async {
-            let mut hourly_uses = self.get(initial.key()).await?.unwrap_or_else(|| initial.clone());
+            let mut hourly_uses = self
+                .get(initial.key())
+                .await?
+                .unwrap_or_else(|| initial.clone());
             hourly_uses.uses.retain(|used_at| now < *used_at + AN_HOUR);
             if hourly_uses.uses.len() >= most {
                 let first = hourly_uses.uses.iter().min().copied().unwrap_or(now);
@@ -457,7 +600,12 @@ impl Table {
             }
             hourly_uses.uses.push(now);
             hourly_uses.version += 1;
-            Ok(Round::Write(self.transaction().replace(&hourly_uses)?.unaudited(Unaudited::Rate), Ok(())))
+            Ok(Round::Write(
+                self.transaction()
+                    .replace(&hourly_uses)?
+                    .unaudited(Unaudited::Rate),
+                Ok(()),
+            ))
         })
         .await
     }
@@ -467,12 +615,20 @@ impl Table {
 const SIGN_IN_AS_READ: &str = "generation = :generation AND version = :version";
 
 fn values_as_read(before: &SignIn) -> [(&'static str, AttributeValue); 2] {
-    [(":generation", text(before.generation.as_str())), (":version", number(before.version))]
+    [
+        (":generation", text(before.generation.as_str())),
+        (":version", number(before.version)),
+    ]
 }
 
 impl Transaction {
     /// Counts one more in this attribute of a tally, unless that has reached `most` meanwhile.
-    pub(crate) fn counting_one(self, tally: &RateCount, attribute: &str, most: u32) -> Result<Transaction> {
+    pub(crate) fn counting_one(
+        self,
+        tally: &RateCount,
+        attribute: &str,
+        most: u32,
+    ) -> Result<Transaction> {
         let values = [
             (":kind", text(RateCount::KIND)),
             (":what", text(&tally.what)),
@@ -496,12 +652,21 @@ impl Transaction {
         self.put(after, SIGN_IN_AS_READ, &values_as_read(before))
     }
 
-    /// Removes the links and sessions that the state of an address' sign-in does not name any more: some fifty at most.
+    /// Removes the links and sessions that the state of an address' sign-in does not name any more:
+    /// some fifty at most.
     fn without_ended(mut self, before: &SignIn, after: &SignIn) -> Result<Transaction> {
-        for link in before.issued_links.iter().filter(|link| !after.issued_links.contains(link)) {
+        for link in before
+            .issued_links
+            .iter()
+            .filter(|link| !after.issued_links.contains(link))
+        {
             self = self.remove(&Link::key_of(&link.link), "", &[])?;
         }
-        for begun in before.sessions.iter().filter(|begun| !after.sessions.contains(begun)) {
+        for begun in before
+            .sessions
+            .iter()
+            .filter(|begun| !after.sessions.contains(begun))
+        {
             self = self.remove(&Session::key_of(&begun.session), "", &[])?;
         }
         Ok(self)
@@ -512,6 +677,10 @@ impl Transaction {
         if before.version == 0 {
             return Ok(self);
         }
-        self.remove(&SignIn::key_of(&before.address), SIGN_IN_AS_READ, &values_as_read(before))
+        self.remove(
+            &SignIn::key_of(&before.address),
+            SIGN_IN_AS_READ,
+            &values_as_read(before),
+        )
     }
 }

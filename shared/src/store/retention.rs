@@ -1,5 +1,6 @@
-//! Holds on retention: whose data an admin keeps, since a law or a court wants it. Neither time nor a press erases such a person before an
-//! admin lets go. What expires by itself, such as mails, still does.
+//! Holds on retention: whose data an admin keeps, since a law or a court wants it. Neither time nor
+//! a press erases such a person before an admin lets go. What expires by itself, such as mails,
+//! still does.
 
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +29,8 @@ stored! {
 impl RetentionHold {
     /// Whether a grant is this person's, or was before the address passed on.
     pub fn is_of(&self, grant: &Grant) -> bool {
-        *grant.person.address.matched() == self.address || grant.lost.contains(&self.address.digest())
+        *grant.person.address.matched() == self.address
+            || grant.lost.contains(&self.address.digest())
     }
 }
 
@@ -44,15 +46,20 @@ impl Table {
         Ok(grants)
     }
 
-    /// Keeps the person of an address for this reason, or without one lets go of them. `false` where that is so already. Programmes whose
-    /// people were erased meanwhile are gone through once more.
+    /// Keeps the person of an address for this reason, or without one lets go of them. `false`
+    /// where that is so already. Programmes whose people were erased meanwhile are gone through
+    /// once more.
     pub async fn set_retention_hold(
         &self,
         address: &MatchedAddress,
         reason: Option<&str>,
         author: Author<'_>,
     ) -> Result<bool> {
-        let act = if reason.is_some() { Act::RetentionHeld } else { Act::RetentionReleased };
+        let act = if reason.is_some() {
+            Act::RetentionHeld
+        } else {
+            Act::RetentionReleased
+        };
         // Without the reason, which faculty would read: it is the hold's alone.
         let what = AuditDetail::new(act);
         self.carry_through(author.deadline, || async {
@@ -63,19 +70,36 @@ impl Table {
             transaction = match reason {
                 Some(reason) => {
                     let reason = reason.to_owned();
-                    transaction.create(&RetentionHold { address: address.clone(), reason, held_at: author.now })?
+                    transaction.create(&RetentionHold {
+                        address: address.clone(),
+                        reason,
+                        held_at: author.now,
+                    })?
                 }
-                None => transaction.remove(&RetentionHold::key_of(address), "attribute_exists(pk)", &[])?,
+                None => transaction.remove(
+                    &RetentionHold::key_of(address),
+                    "attribute_exists(pk)",
+                    &[],
+                )?,
             };
             let mut entries = Vec::new();
             for Grant { programme, id, .. } in self.grants_of_address(address).await? {
-                entries.push(AuditEntry { grant: Some(id), ..author.entry_on(&programme, what.clone()) });
-                let erased =
-                    self.get(Programme::key_of(&programme)).await?.filter(|programme| programme.erased_at.is_some());
+                entries.push(AuditEntry {
+                    grant: Some(id),
+                    ..author.entry_on(&programme, what.clone())
+                });
+                let erased = self
+                    .get(Programme::key_of(&programme))
+                    .await?
+                    .filter(|programme| programme.erased_at.is_some());
                 if let Some(erased) = erased.filter(|_| reason.is_none()) {
                     entries.push(author.entry_on(&programme, what.clone()));
                     let version = erased.version + 1;
-                    transaction = transaction.replace(&Programme { erased_at: None, version, ..erased })?;
+                    transaction = transaction.replace(&Programme {
+                        erased_at: None,
+                        version,
+                        ..erased
+                    })?;
                 }
             }
             if entries.is_empty() {

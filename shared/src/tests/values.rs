@@ -30,12 +30,24 @@ pub(crate) fn micros(micros: i64) -> Usd {
 
 pub(crate) fn a_programme() -> Programme {
     let term = Term::new(date("2026-01-01"), date("2026-04-10"), "UTC").unwrap();
-    Programme::new(ProgrammeId::of_name("CS pilot"), Settings::new("CS pilot", term, dollars(20)))
+    Programme::new(
+        ProgrammeId::of_name("CS pilot"),
+        Settings::new("CS pilot", term, dollars(20)),
+    )
 }
 
 pub(crate) fn a_grant() -> Grant {
-    let person = Person { address: EmailAddress::parse("ada@uni.edu").unwrap(), name: None, roster_id: None };
-    Grant::invited(a_programme().id, "0123456789abcdef".parse().unwrap(), person, None)
+    let person = Person {
+        address: EmailAddress::parse("ada@uni.edu").unwrap(),
+        name: None,
+        roster_id: None,
+    };
+    Grant::invited(
+        a_programme().id,
+        "0123456789abcdef".parse().unwrap(),
+        person,
+        None,
+    )
 }
 
 pub(crate) fn a_view() -> View {

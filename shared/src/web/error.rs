@@ -1,4 +1,5 @@
-//! The error of a handler, which is an answer: a refusal with its status, its sentence and the reason for the log, or a fault.
+//! The error of a handler, which is an answer: a refusal with its status, its sentence and the
+//! reason for the log, or a fault.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -52,7 +53,10 @@ pub(super) struct ErrorFacts {
 
 impl AppError {
     pub fn status(status: StatusCode) -> AppError {
-        AppError(Box::new(Refusal { status, ..Refusal::default() }))
+        AppError(Box::new(Refusal {
+            status,
+            ..Refusal::default()
+        }))
     }
 
     pub fn refused(status: StatusCode, sentence: impl Into<Cow<'static, str>>) -> AppError {
@@ -98,7 +102,8 @@ impl AppError {
 
     /// It may be repeated after a while.
     pub fn too_fast(sentence: impl Into<Cow<'static, str>>, after: SignedDuration) -> AppError {
-        AppError::refused(StatusCode::TOO_MANY_REQUESTS, sentence).after(after.try_into().unwrap_or_default())
+        AppError::refused(StatusCode::TOO_MANY_REQUESTS, sentence)
+            .after(after.try_into().unwrap_or_default())
     }
 
     /// It may succeed later.
@@ -146,7 +151,10 @@ impl AppError {
 
     /// The reason, for an audit entry.
     pub fn reason(&self) -> &str {
-        self.0.reason.as_deref().unwrap_or("something did not work on our side")
+        self.0
+            .reason
+            .as_deref()
+            .unwrap_or("something did not work on our side")
     }
 }
 
@@ -160,23 +168,39 @@ impl<E: Into<anyhow::Error>> From<E> for AppError {
 }
 
 impl IntoResponse for AppError {
-    /// The handler's own page, or a bare status to which `site` adds the page. It is logged here, once.
+    /// The handler's own page, or a bare status to which `site` adds the page. It is logged here,
+    /// once.
     fn into_response(self) -> Response {
-        let Refusal { status, mut told, retry_after, reason, page, cookie, fault } = *self.0;
+        let Refusal {
+            status,
+            mut told,
+            retry_after,
+            reason,
+            page,
+            cookie,
+            fault,
+        } = *self.0;
         told.is_fault = fault.is_some();
         if let Some(error) = fault {
             tracing::error!(error = format!("{error:#}"), "a page could not be made");
         } else if let Some(reason) = reason {
-            // The provider's number of a call is in the line of that call, and these are to be counted.
+            // The provider's number of a call is in the line of that call, and these are to be
+            // counted.
             let reason = reason.split(" (request ").next().unwrap_or_default();
             tracing::info!(refused = %reason, "somebody was refused");
         }
         let mut response = page.unwrap_or_else(|| status.into_response());
-        if let Some(after) = retry_after.or((status == StatusCode::SERVICE_UNAVAILABLE).then_some(SOON)) {
+        if let Some(after) =
+            retry_after.or((status == StatusCode::SERVICE_UNAVAILABLE).then_some(SOON))
+        {
             let seconds = after.as_millis().div_ceil(1000) as u64;
-            response.headers_mut().insert(RETRY_AFTER, seconds.max(1).into());
+            response
+                .headers_mut()
+                .insert(RETRY_AFTER, seconds.max(1).into());
         }
-        response.headers_mut().extend(cookie.map(|cookie| (SET_COOKIE, cookie)));
+        response
+            .headers_mut()
+            .extend(cookie.map(|cookie| (SET_COOKIE, cookie)));
         response.extensions_mut().insert(told);
         response
     }

@@ -1,4 +1,5 @@
-//! Files that leave. Before the first byte of one that names other people the audit has an entry of it, or it does not leave.
+//! Files that leave. Before the first byte of one that names other people the audit has an entry of
+//! it, or it does not leave.
 
 use std::convert::Infallible;
 
@@ -34,13 +35,17 @@ impl FromRequestParts<Site> for FileRequest {
     async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<FileRequest, Infallible> {
         let source = Source::from_request_parts(parts, site).await?;
         let deadline = Deadline::from_request_parts(parts, site).await?;
-        Ok(FileRequest { source, is_head: parts.method == Method::HEAD, deadline })
+        Ok(FileRequest {
+            source,
+            is_head: parts.method == Method::HEAD,
+            deadline,
+        })
     }
 }
 
 impl FileRequest {
-    /// Has the audit say that this visitor is given a file of this name, of a programme or of one of its grants. A HEAD is given nothing, so
-    /// nothing is written for it.
+    /// Has the audit say that this visitor is given a file of this name, of a programme or of one
+    /// of its grants. A HEAD is given nothing, so nothing is written for it.
     pub async fn record(
         &self,
         site: &Site,

@@ -1,5 +1,6 @@
-//! The sentence that the page after a form says once: what happened, and what comes next. It travels in a cookie as a kind with its
-//! values and never as text, so that nobody's link puts words into a page.
+//! The sentence that the page after a form says once: what happened, and what comes next. It
+//! travels in a cookie as a kind with its values and never as text, so that nobody's link puts
+//! words into a page.
 
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,8 @@ use crate::domain::values::money::Usd;
 /// Each notice beside its sentence, with the values that this names.
 macro_rules! notices {
     ($($notice:ident $({ $($value:ident: $of:ty),* })? => $sentence:expr;)*) => {
-        /// What a form did. A handler of a form ends in one of these ([`Site::done`](super::Site::done)).
+        /// What a form did. A handler of a form ends in one of these
+        /// ([`Site::done`](super::Site::done)).
         #[derive(Debug, PartialEq, Serialize, Deserialize)]
         pub enum Flash {
             $($notice $({ $($value: $of),* })?,)*
@@ -179,14 +181,22 @@ mod tests {
 
     #[test]
     fn a_cookie_brings_a_kind_and_values_and_no_text_of_its_own() {
-        for notice in [Flash::Saved, Flash::DropsUndone { people: 1 }, Flash::ManyBegun { students: 2 }] {
+        for notice in [
+            Flash::Saved,
+            Flash::DropsUndone { people: 1 },
+            Flash::ManyBegun { students: 2 },
+        ] {
             assert_eq!(Flash::from_cookie(&notice.to_cookie()), Some(notice));
         }
         for other in ["", "Saved", "e30"] {
             assert_eq!(Flash::from_cookie(other), None, "{other}");
         }
         for text in [r#""You won""#, r#"{"UnknownDomain":{"address":"You won"}}"#] {
-            assert_eq!(Flash::from_cookie(&BASE64URL_NOPAD.encode(text.as_bytes())), None, "{text}");
+            assert_eq!(
+                Flash::from_cookie(&BASE64URL_NOPAD.encode(text.as_bytes())),
+                None,
+                "{text}"
+            );
         }
     }
 }

@@ -1,6 +1,6 @@
-//! What every route of ours has around it: the headers, with no third party, no frame, no cache and no referrer to other sites; a page
-//! for every refusal; and the guard against other sites' forms, since a request that changes something must come from our own pages, as
-//! far as the browser says.
+//! What every route of ours has around it: the headers, with no third party, no frame, no cache and
+//! no referrer to other sites; a page for every refusal; and the guard against other sites' forms,
+//! since a request that changes something must come from our own pages, as far as the browser says.
 
 use std::time::Instant;
 
@@ -9,8 +9,9 @@ use axum::Router;
 use axum::body::to_bytes;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, ORIGIN,
-    REFERRER_POLICY, SET_COOKIE, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName,
+    HeaderValue, ORIGIN, REFERRER_POLICY, SET_COOKIE, STRICT_TRANSPORT_SECURITY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{Method, StatusCode};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
@@ -34,15 +35,23 @@ pub(super) fn dressed(routes: Router, site: &Site) -> Router {
         .layer(from_fn(with_line))
 }
 
-/// Leaves a line of each answer in the log. The template counts the refusals among them, and what is only to be asked later: what the
-/// API counts beyond these never came here, or failed. It counts claims too that came to nothing by a fault or by the provider.
+/// Leaves a line of each answer in the log. The template counts the refusals among them, and what
+/// is only to be asked later: what the API counts beyond these never came here, or failed. It
+/// counts claims too that came to nothing by a fault or by the provider.
 async fn with_line(request: Request, next: Next) -> Response {
     let begun = Instant::now();
-    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("none", MatchedPath::as_str);
     Span::current().record("route", format!("{} {route}", request.method()));
     let response = next.run(request).await;
     let status = response.status().as_u16();
-    let told = response.extensions().get::<ErrorFacts>().cloned().unwrap_or_default();
+    let told = response
+        .extensions()
+        .get::<ErrorFacts>()
+        .cloned()
+        .unwrap_or_default();
     let cause = told.is_providers.then_some("provider");
     let ms = begun.elapsed().as_millis() as u64;
     tracing::info!(status, ms, fault = told.is_fault, cause, "answered");
@@ -65,8 +74,14 @@ const HEADERS: [(HeaderName, &str); 6] = [
     (CACHE_CONTROL, "no-store"),
     (REFERRER_POLICY, "same-origin"),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (HeaderName::from_static("permissions-policy"), NO_PERMISSIONS),
-    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (
+        HeaderName::from_static("permissions-policy"),
+        NO_PERMISSIONS,
+    ),
+    (
+        HeaderName::from_static("cross-origin-opener-policy"),
+        "same-origin",
+    ),
 ];
 
 /// A header that a route sets itself stays.
@@ -74,16 +89,24 @@ async fn with_headers(State(secure): State<bool>, request: Request, next: Next) 
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
-        headers.entry(name).or_insert(HeaderValue::from_static(value));
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
     }
     if secure {
-        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=63072000"));
+        headers.insert(
+            STRICT_TRANSPORT_SECURITY,
+            HeaderValue::from_static("max-age=63072000"),
+        );
     }
     response
 }
 
 #[derive(Template)]
-#[template(source = r#"<p class="notice good" role="status" data-testid="notice">{{ sentence }}</p>"#, ext = "html")]
+#[template(
+    source = r#"<p class="notice good" role="status" data-testid="notice">{{ sentence }}</p>"#,
+    ext = "html"
+)]
 struct NoticeLine {
     sentence: String,
 }
@@ -103,15 +126,28 @@ struct ReferenceLine {
     reference: String,
 }
 
-/// Puts the sentence that a form left behind above the next page, once. A page that says that something was not done says so in its title,
-/// and how the log calls this request; a link or code that is not good has one page for everybody, without that.
+/// Puts the sentence that a form left behind above the next page, once. A page that says that
+/// something was not done says so in its title, and how the log calls this request; a link or code
+/// that is not good has one page for everybody, without that.
 async fn with_notice(State(cookies): State<Cookies>, request: Request, next: Next) -> Response {
-    let notice = if request.method() == Method::GET { cookies.notice(request.headers()) } else { None };
+    let notice = if request.method() == Method::GET {
+        cookies.notice(request.headers())
+    } else {
+        None
+    };
     let is_link = request.uri().path() == "/code" || request.uri().path().starts_with("/c/");
-    let reference = request.lambda_context_ref().map(|context| context.request_id.clone());
+    let reference = request
+        .lambda_context_ref()
+        .map(|context| context.request_id.clone());
     let response = next.run(request).await;
-    let is_page = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
-    let is_refused = matches!(response.status(), StatusCode::UNPROCESSABLE_ENTITY | StatusCode::CONFLICT);
+    let is_page = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    let is_refused = matches!(
+        response.status(),
+        StatusCode::UNPROCESSABLE_ENTITY | StatusCode::CONFLICT
+    );
     let notice = notice.filter(|_| response.status().is_success());
     let is_error = response.status().is_client_error() || response.status().is_server_error();
     let is_alike = is_link && response.status() == StatusCode::FORBIDDEN;
@@ -122,10 +158,16 @@ async fn with_notice(State(cookies): State<Cookies>, request: Request, next: Nex
         return response;
     }
     let (mut parts, body) = response.into_parts();
-    let Ok(page) = to_bytes(body, usize::MAX).await else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
+    let Ok(page) = to_bytes(body, usize::MAX).await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
     let mut page = String::from_utf8_lossy(&page).into_owned();
     if let Some(notice) = notice {
-        let line = NoticeLine { sentence: notice.in_words() }.render().unwrap_or_default();
+        let line = NoticeLine {
+            sentence: notice.in_words(),
+        }
+        .render()
+        .unwrap_or_default();
         page = page.replacen(CONTENT, &format!("{CONTENT}{line}\n"), 1);
         parts.headers.append(SET_COOKIE, cookies.end_notice());
     } else if is_refused {
@@ -139,14 +181,21 @@ async fn with_notice(State(cookies): State<Cookies>, request: Request, next: Nex
     Response::from_parts(parts, page.into())
 }
 
-/// Refuses requests that went past what is in front of the pages, and forms from other sites, before a route sees them.
+/// Refuses requests that went past what is in front of the pages, and forms from other sites,
+/// before a route sees them.
 async fn guard(site: Site, request: Request, next: Next) -> Result<Response> {
     if site.front.is_some() && !site.is_from_front(request.headers()) {
-        let sentence = format!("Pages are not shown at this address. Open {}.", site.origin.as_str());
+        let sentence = format!(
+            "Pages are not shown at this address. Open {}.",
+            site.origin.as_str()
+        );
         return Err(AppError::refused(StatusCode::FORBIDDEN, sentence).because("front"));
     }
     // What is put has a token of its own, which no page of another site knows.
-    let is_safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT);
+    let is_safe = matches!(
+        *request.method(),
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT
+    );
     if is_safe || is_ours(request.headers(), &site.origin) {
         return Ok(next.run(request).await);
     }
@@ -154,11 +203,17 @@ async fn guard(site: Site, request: Request, next: Next) -> Result<Response> {
     Err(AppError::refused(StatusCode::FORBIDDEN, sentence).because("origin"))
 }
 
-/// Whether a request is from our own pages. A missing header is no objection, since old browsers send
-/// neither.
+/// Whether a request is from our own pages. A missing header is no objection, since old browsers
+/// send neither.
 fn is_ours(headers: &HeaderMap, origin: &Origin) -> bool {
-    let same = headers.get_all(ORIGIN).iter().all(|given| given.as_bytes() == origin.as_str().as_bytes());
-    let site = headers.get_all("sec-fetch-site").iter().all(|site| matches!(site.as_bytes(), b"same-origin" | b"none"));
+    let same = headers
+        .get_all(ORIGIN)
+        .iter()
+        .all(|given| given.as_bytes() == origin.as_str().as_bytes());
+    let site = headers
+        .get_all("sec-fetch-site")
+        .iter()
+        .all(|site| matches!(site.as_bytes(), b"same-origin" | b"none"));
     same && site
 }
 
@@ -171,20 +226,38 @@ mod tests {
     fn foreign_forms_are_refused() {
         let origin = Origin::parse("https://bursar.uni.edu").unwrap();
         let judged = |headers: &[(&'static str, &'static str)]| {
-            let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+            let headers = headers
+                .iter()
+                .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
             is_ours(&headers.collect(), &origin)
         };
         assert!(judged(&[]));
-        assert!(judged(&[("origin", "https://bursar.uni.edu"), ("sec-fetch-site", "same-origin")]));
+        assert!(judged(&[
+            ("origin", "https://bursar.uni.edu"),
+            ("sec-fetch-site", "same-origin")
+        ]));
         assert!(judged(&[("sec-fetch-site", "none")]));
-        for foreign in
-            ["null", "https://bursar.uni.edu.evil.org", "http://bursar.uni.edu", "https://bursar.uni.edu:8443", ""]
-        {
+        for foreign in [
+            "null",
+            "https://bursar.uni.edu.evil.org",
+            "http://bursar.uni.edu",
+            "https://bursar.uni.edu:8443",
+            "",
+        ] {
             assert!(!judged(&[("origin", foreign)]), "{foreign}");
         }
         for site in ["cross-site", "same-site", ""] {
-            assert!(!judged(&[("origin", "https://bursar.uni.edu"), ("sec-fetch-site", site)]), "{site}");
+            assert!(
+                !judged(&[
+                    ("origin", "https://bursar.uni.edu"),
+                    ("sec-fetch-site", site)
+                ]),
+                "{site}"
+            );
         }
-        assert!(!judged(&[("origin", "https://bursar.uni.edu"), ("origin", "null")]));
+        assert!(!judged(&[
+            ("origin", "https://bursar.uni.edu"),
+            ("origin", "null")
+        ]));
     }
 }

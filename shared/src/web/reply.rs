@@ -1,5 +1,6 @@
-//! What a handler answers where nothing is wrong: a page, a file, or, after a form, the way to a page with the sentence that it says.
-//! There is no other way to make one, so a form's handler without its sentence does not compile.
+//! What a handler answers where nothing is wrong: a page, a file, or, after a form, the way to a
+//! page with the sentence that it says. There is no other way to make one, so a form's handler
+//! without its sentence does not compile.
 
 use axum::body::Body;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, SET_COOKIE};
@@ -28,8 +29,15 @@ impl Reply {
     /// A file of this name in JSON.
     pub fn json_file(name: &str, names: FileNames, value: &Value) -> Answer {
         let attachment = format!("attachment; filename=\"{name}.json\"");
-        let headers = [(CONTENT_TYPE, "application/json"), (CONTENT_DISPOSITION, &*attachment)];
-        Ok(Reply::file(names, headers, serde_json::to_string_pretty(value)?))
+        let headers = [
+            (CONTENT_TYPE, "application/json"),
+            (CONTENT_DISPOSITION, &*attachment),
+        ];
+        Ok(Reply::file(
+            names,
+            headers,
+            serde_json::to_string_pretty(value)?,
+        ))
     }
 
     pub(super) fn page(page: Response) -> Reply {

@@ -1,5 +1,5 @@
-//! The sender of a request: the session behind its cookie, and the form that a session sent. Sign-in makes
-//! the sessions.
+//! The sender of a request: the session behind its cookie, and the form that a session sent.
+//! Sign-in makes the sessions.
 
 use std::time::Duration;
 
@@ -24,8 +24,8 @@ use crate::domain::values::token::{BrowserToken, CsrfToken, SessionToken};
 /// The time within which a session's use is noted.
 const ENOUGH_TO_NOTE: Duration = Duration::from_secs(5);
 
-/// A person who is signed in. As an extractor it redirects everybody else to the start, or refuses what they
-/// post.
+/// A person who is signed in. As an extractor it redirects everybody else to the start, or refuses
+/// what they post.
 #[derive(Debug, Clone)]
 pub struct Visitor {
     pub session: Session,
@@ -42,19 +42,33 @@ pub struct Posted {
 
 impl Visitor {
     pub async fn read(site: &Site, headers: &HeaderMap) -> Result<Option<Visitor>> {
-        let Some(token) = site.cookies.session(headers) else { return Ok(None) };
+        let Some(token) = site.cookies.session(headers) else {
+            return Ok(None);
+        };
         let now = site.clock.now();
         let hash = token.hash();
-        let (session, admins) = tokio::try_join!(site.table.session(&hash, now), site.table.admins())?;
-        let Some(session) = session else { return Ok(None) };
+        let (session, admins) =
+            tokio::try_join!(site.table.session(&hash, now), site.table.admins())?;
+        let Some(session) = session else {
+            return Ok(None);
+        };
         if session.is_to_be_noted(now) {
-            // The page does not depend on it: if nothing can be written now, the next request notes the use.
-            if let Err(error) = site.table.note_use(&session, now, Deadline::after(ENOUGH_TO_NOTE)).await {
+            // The page does not depend on it: if nothing can be written now, the next request notes
+            // the use.
+            if let Err(error) = site
+                .table
+                .note_use(&session, now, Deadline::after(ENOUGH_TO_NOTE))
+                .await
+            {
                 tracing::warn!(%error, "that a session is used was not noted");
             }
         }
         let is_admin = is_among(&session.address, &admins);
-        Ok(Some(Visitor { session, csrf: token.csrf(), is_admin }))
+        Ok(Some(Visitor {
+            session,
+            csrf: token.csrf(),
+            is_admin,
+        }))
     }
 
     /// The visitor with a role, as an audit entry names them.
@@ -67,12 +81,18 @@ impl FromRequestParts<Site> for Visitor {
     type Rejection = AppError;
 
     async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Visitor> {
-        let Some(visitor) = Visitor::read(site, &parts.headers).await? else { return Err(signed_out(parts, site)) };
+        let Some(visitor) = Visitor::read(site, &parts.headers).await? else {
+            return Err(signed_out(parts, site));
+        };
         if is_for_staff(parts.uri.path()) && visitor.session.person.is_none() {
             // Whoever was given a role since signs in once more, in the way that a role asks for.
             let known_person = site.table.known(&visitor.session.address).await?;
             let has_role = known_person.is_some_and(|known_person| known_person.has_role);
-            return Err(if has_role { signed_out(parts, site) } else { AppError::no_right() });
+            return Err(if has_role {
+                signed_out(parts, site)
+            } else {
+                AppError::no_right()
+            });
         }
         Ok(visitor)
     }
@@ -82,11 +102,19 @@ fn is_for_staff(path: &str) -> bool {
     path.starts_with("/console")
 }
 
-/// The start for whoever opens a page, and a refusal of what is posted. This browser keeps where it was, and comes back after signing in.
+/// The start for whoever opens a page, and a refusal of what is posted. This browser keeps where it
+/// was, and comes back after signing in.
 fn signed_out(parts: &Parts, site: &Site) -> AppError {
     let is_page = matches!(parts.method, Method::GET | Method::HEAD);
-    let form = parts.headers.get(REFERER).and_then(|form| form.to_str().ok()?.strip_prefix(site.origin.as_str()));
-    let path = if is_page { parts.uri.path_and_query().map(PathAndQuery::as_str) } else { form };
+    let form = parts
+        .headers
+        .get(REFERER)
+        .and_then(|form| form.to_str().ok()?.strip_prefix(site.origin.as_str()));
+    let path = if is_page {
+        parts.uri.path_and_query().map(PathAndQuery::as_str)
+    } else {
+        form
+    };
     let mut refusal = if is_page {
         AppError::answer(Redirect::to("/").into_response())
     } else {
@@ -98,14 +126,19 @@ fn signed_out(parts: &Parts, site: &Site) -> AppError {
     refusal
 }
 
-/// The answer to a method that a path has not. The address of a form leads to its programme, or to the first page: a browser has it
-/// where a page answered the form, and comes back to it where that page's own form came too late.
+/// The answer to a method that a path has not. The address of a form leads to its programme, or to
+/// the first page: a browser has it where a page answered the form, and comes back to it where that
+/// page's own form came too late.
 pub async fn other_method(method: Method, uri: Uri) -> Result<Redirect> {
     if method != Method::GET {
         return Err(AppError::not_found());
     }
     let path = uri.path();
-    let depth = if path.starts_with("/console/programmes/") { 3 } else { 1 };
+    let depth = if path.starts_with("/console/programmes/") {
+        3
+    } else {
+        1
+    };
     let end = path.match_indices('/').nth(depth).map_or(1, |(end, _)| end);
     Ok(Redirect::to(&path[..end]))
 }
@@ -126,7 +159,8 @@ impl Destination {
             below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
         });
         let is_plain = !path.contains("//") && !path.contains("/.") && !text.contains(['\\', '#']);
-        let is_address = text.len() <= Destination::MOST_BYTES && text.bytes().all(|byte| byte.is_ascii_graphic());
+        let is_address = text.len() <= Destination::MOST_BYTES
+            && text.bytes().all(|byte| byte.is_ascii_graphic());
         (is_ours && is_plain && is_address).then(|| Destination(text.to_owned()))
     }
 
@@ -141,10 +175,14 @@ impl Destination {
 
 impl Posted {
     pub fn verify(visitor: Visitor, fields: Fields) -> Result<Posted> {
-        if fields.get("csrf").is_some_and(|given| visitor.csrf.is(given)) {
+        if fields
+            .get("csrf")
+            .is_some_and(|given| visitor.csrf.is(given))
+        {
             return Ok(Posted { visitor, fields });
         }
-        let sentence = "This form is not from this session. Open the page again and press once more.";
+        let sentence =
+            "This form is not from this session. Open the page again and press once more.";
         Err(AppError::refused(StatusCode::FORBIDDEN, sentence).because("form"))
     }
 }
@@ -155,7 +193,11 @@ impl FromRequest<Site> for Posted {
     async fn from_request(request: Request, site: &Site) -> Result<Posted> {
         let (mut parts, body) = request.into_parts();
         // The session is looked at when the whole body is here, however long that takes.
-        let fields = Fields::within(FormBounds::SIGNED_IN, Request::from_parts(parts.clone(), body)).await;
+        let fields = Fields::within(
+            FormBounds::SIGNED_IN,
+            Request::from_parts(parts.clone(), body),
+        )
+        .await;
         let visitor = Visitor::from_request_parts(&mut parts, site).await?;
         Posted::verify(visitor, fields?)
     }
@@ -175,15 +217,19 @@ pub struct Cookies {
 
 impl Cookies {
     pub fn new(origin: &Origin) -> Cookies {
-        Cookies { secure: origin.is_secure() }
+        Cookies {
+            secure: origin.is_secure(),
+        }
     }
 
     pub fn session(self, headers: &HeaderMap) -> Option<SessionToken> {
-        self.read(headers, SESSION).and_then(|value| SessionToken::parse(&value))
+        self.read(headers, SESSION)
+            .and_then(|value| SessionToken::parse(&value))
     }
 
     pub fn asking(self, headers: &HeaderMap) -> Option<BrowserToken> {
-        self.read(headers, ASKING).and_then(|value| BrowserToken::parse(&value))
+        self.read(headers, ASKING)
+            .and_then(|value| BrowserToken::parse(&value))
     }
 
     pub fn set_session(self, token: &SessionToken) -> HeaderValue {
@@ -199,11 +245,17 @@ impl Cookies {
     }
 
     pub fn sign_on(self, headers: &HeaderMap) -> Option<BrowserToken> {
-        self.read(headers, SIGN_ON).and_then(|value| BrowserToken::parse(&value))
+        self.read(headers, SIGN_ON)
+            .and_then(|value| BrowserToken::parse(&value))
     }
 
     pub fn set_sign_on(self, token: &BrowserToken) -> HeaderValue {
-        self.set(SIGN_ON, token.reveal(), SameSite::Lax, Some(cookie::time::Duration::minutes(10)))
+        self.set(
+            SIGN_ON,
+            token.reveal(),
+            SameSite::Lax,
+            Some(cookie::time::Duration::minutes(10)),
+        )
     }
 
     pub fn end_sign_on(self) -> HeaderValue {
@@ -211,11 +263,17 @@ impl Cookies {
     }
 
     pub(super) fn notice(self, headers: &HeaderMap) -> Option<Flash> {
-        self.read(headers, NOTICE).and_then(|value| Flash::from_cookie(&value))
+        self.read(headers, NOTICE)
+            .and_then(|value| Flash::from_cookie(&value))
     }
 
     pub(super) fn set_notice(self, notice: &Flash) -> HeaderValue {
-        self.set(NOTICE, &notice.to_cookie(), SameSite::Lax, Some(cookie::time::Duration::minutes(2)))
+        self.set(
+            NOTICE,
+            &notice.to_cookie(),
+            SameSite::Lax,
+            Some(cookie::time::Duration::minutes(2)),
+        )
     }
 
     pub(super) fn end_notice(self) -> HeaderValue {
@@ -223,13 +281,20 @@ impl Cookies {
     }
 
     pub fn destination(self, headers: &HeaderMap) -> Option<Destination> {
-        let value = BASE64URL_NOPAD.decode(self.read(headers, DESTINATION)?.as_bytes()).ok()?;
+        let value = BASE64URL_NOPAD
+            .decode(self.read(headers, DESTINATION)?.as_bytes())
+            .ok()?;
         Destination::parse(std::str::from_utf8(&value).ok()?)
     }
 
     pub(super) fn set_destination(self, path: &Destination) -> HeaderValue {
         let value = BASE64URL_NOPAD.encode(path.as_str().as_bytes());
-        self.set(DESTINATION, &value, SameSite::Lax, Some(cookie::time::Duration::minutes(30)))
+        self.set(
+            DESTINATION,
+            &value,
+            SameSite::Lax,
+            Some(cookie::time::Duration::minutes(30)),
+        )
     }
 
     pub fn end_destination(self) -> HeaderValue {
@@ -238,20 +303,36 @@ impl Cookies {
 
     /// The name under which a cookie travels.
     fn name(self, bare_name: &str) -> String {
-        if self.secure { format!("__Host-{bare_name}") } else { bare_name.to_owned() }
+        if self.secure {
+            format!("__Host-{bare_name}")
+        } else {
+            bare_name.to_owned()
+        }
     }
 
-    /// Reads the cookie of this name alone, as bytes: another site of the domain may set any others, with any
-    /// bytes in them.
+    /// Reads the cookie of this name alone, as bytes: another site of the domain may set any
+    /// others, with any bytes in them.
     fn read(self, headers: &HeaderMap, bare_name: &str) -> Option<String> {
         let name = self.name(bare_name);
-        let mut pairs = headers.get_all(COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
-        let value = pairs.find_map(|pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
+        let mut pairs = headers
+            .get_all(COOKIE)
+            .iter()
+            .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+        let value = pairs.find_map(|pair| {
+            pair.trim_ascii()
+                .strip_prefix(name.as_bytes())?
+                .strip_prefix(b"=")
+        })?;
         Some(String::from_utf8_lossy(value).into_owned())
     }
 
     fn end(self, bare_name: &str) -> HeaderValue {
-        self.set(bare_name, "", SameSite::Lax, Some(cookie::time::Duration::ZERO))
+        self.set(
+            bare_name,
+            "",
+            SameSite::Lax,
+            Some(cookie::time::Duration::ZERO),
+        )
     }
 
     fn set(
@@ -270,7 +351,8 @@ impl Cookies {
             cookie = cookie.max_age(max_age);
         }
         // Names and values are ours, and all of them are visible ASCII.
-        HeaderValue::from_str(&cookie.build().to_string()).unwrap_or_else(|_| HeaderValue::from_static(""))
+        HeaderValue::from_str(&cookie.build().to_string())
+            .unwrap_or_else(|_| HeaderValue::from_static(""))
     }
 }
 
@@ -294,14 +376,24 @@ mod tests {
         let asking = BrowserToken::generate();
         let tls = cookies("https://bursar.uni.edu");
         let set = tls.set_session(&session);
-        assert_eq!(tls.session(&sent_back(&set)).unwrap().hash(), session.hash());
+        assert_eq!(
+            tls.session(&sent_back(&set)).unwrap().hash(),
+            session.hash()
+        );
         let text = set.to_str().unwrap();
-        for part in ["__Host-bursar=", "HttpOnly", "SameSite=Lax", "Secure", "Path=/"] {
+        for part in [
+            "__Host-bursar=",
+            "HttpOnly",
+            "SameSite=Lax",
+            "Secure",
+            "Path=/",
+        ] {
             assert!(text.contains(part), "{text}");
         }
         let set = tls.set_asking(&asking);
         assert!(
-            set.to_str().unwrap().starts_with("__Host-bursar-ask=") && set.to_str().unwrap().contains("SameSite=Lax")
+            set.to_str().unwrap().starts_with("__Host-bursar-ask=")
+                && set.to_str().unwrap().contains("SameSite=Lax")
         );
         assert_eq!(tls.asking(&sent_back(&set)).unwrap().hash(), asking.hash());
         assert!(!set.to_str().unwrap().contains("Max-Age"));
@@ -314,14 +406,30 @@ mod tests {
         let read = |path: &str| {
             let value = BASE64URL_NOPAD.encode(path.as_bytes());
             let line = format!("__Host-bursar-to={value}");
-            tls.destination(&HeaderMap::from_iter([(COOKIE, HeaderValue::from_str(&line).unwrap())]))
+            tls.destination(&HeaderMap::from_iter([(
+                COOKIE,
+                HeaderValue::from_str(&line).unwrap(),
+            )]))
         };
-        for ours in ["/my", "/my/help", "/console", "/console/programmes/cs/alerts?kind=all&to=//x", "/console?q=a"] {
+        for ours in [
+            "/my",
+            "/my/help",
+            "/console",
+            "/console/programmes/cs/alerts?kind=all&to=//x",
+            "/console?q=a",
+        ] {
             let path = read(ours).unwrap();
             assert_eq!(path.as_str(), ours);
             let set = tls.set_destination(&path);
             assert_eq!(tls.destination(&sent_back(&set)), Some(path));
-            for part in ["__Host-bursar-to=", "HttpOnly", "SameSite=Lax", "Secure", "Path=/", "Max-Age=1800"] {
+            for part in [
+                "__Host-bursar-to=",
+                "HttpOnly",
+                "SameSite=Lax",
+                "Secure",
+                "Path=/",
+                "Max-Age=1800",
+            ] {
                 assert!(set.to_str().unwrap().contains(part), "{set:?}");
             }
         }
@@ -352,14 +460,22 @@ mod tests {
     #[test]
     fn on_plain_http_they_have_no_prefix_and_are_not_secure() {
         let set = cookies("http://127.0.0.1:8080").set_session(&SessionToken::generate());
-        assert!(set.to_str().unwrap().starts_with("bursar=") && !set.to_str().unwrap().contains("Secure"));
+        assert!(
+            set.to_str().unwrap().starts_with("bursar=")
+                && !set.to_str().unwrap().contains("Secure")
+        );
     }
 
     #[test]
     fn a_cookie_of_another_shape_is_none_and_hides_ours_from_nobody() {
         let tls = cookies("https://bursar.uni.edu");
         let session = SessionToken::generate();
-        let of = |line: &[u8]| tls.session(&HeaderMap::from_iter([(COOKIE, HeaderValue::from_bytes(line).unwrap())]));
+        let of = |line: &[u8]| {
+            tls.session(&HeaderMap::from_iter([(
+                COOKIE,
+                HeaderValue::from_bytes(line).unwrap(),
+            )]))
+        };
         let set = tls.set_session(&session);
         let ours = set.to_str().unwrap().split(';').next().unwrap().as_bytes();
         let others: [&[u8]; 7] = [
@@ -378,7 +494,11 @@ mod tests {
                 [ours, b";", other].concat(),
                 [other, b";", ours, b" ; ", other].concat(),
             ] {
-                assert_eq!(of(&line).map(|known| known.hash()), Some(session.hash()), "{line:?}");
+                assert_eq!(
+                    of(&line).map(|known| known.hash()),
+                    Some(session.hash()),
+                    "{line:?}"
+                );
             }
         }
         assert!(of(b"__Host-bursar=abc").is_none());

@@ -1,5 +1,5 @@
-//! The state of every page's handler: the table, the provider, the clock, and the frame of pages. Each of the
-//! two functions has one, made without input or output.
+//! The state of every page's handler: the table, the provider, the clock, and the frame of pages.
+//! Each of the two functions has one, made without input or output.
 
 use std::convert::Infallible;
 use std::num::NonZeroU32;
@@ -25,7 +25,8 @@ use crate::settle::Settler;
 use crate::store::{StoreError, Table};
 use crate::version;
 
-/// The time left of an event below which no alarm is raised in it, since the answer still has to leave.
+/// The time left of an event below which no alarm is raised in it, since the answer still has to
+/// leave.
 const ENOUGH_TO_TELL: Duration = Duration::from_secs(10);
 
 /// A deployment, as its pages see it. Clones share everything.
@@ -72,14 +73,23 @@ impl Site {
     /// The same, whose pages say which version this is.
     #[must_use]
     pub fn showing_the_version(self) -> Site {
-        let frame = Frame { version: Some(version::in_words()), ..Frame::clone(&self.frame) };
-        Site { frame: Arc::new(frame), ..self }
+        let frame = Frame {
+            version: Some(version::in_words()),
+            ..Frame::clone(&self.frame)
+        };
+        Site {
+            frame: Arc::new(frame),
+            ..self
+        }
     }
 
     /// The same, which calls the provider at most so often in a second.
     #[must_use]
     pub fn calling_at_most(&self, calls_a_second: Option<NonZeroU32>) -> Site {
-        Site { provider: self.provider.at_most(calls_a_second), ..self.clone() }
+        Site {
+            provider: self.provider.at_most(calls_a_second),
+            ..self.clone()
+        }
     }
 
     pub fn deadline(&self, context: &Context) -> Deadline {
@@ -87,7 +97,12 @@ impl Site {
     }
 
     pub fn settler(&self) -> Settler<'_> {
-        Settler { table: &self.table, provider: &self.provider, clock: &self.clock, listed: OnceCell::new() }
+        Settler {
+            table: &self.table,
+            provider: &self.provider,
+            clock: &self.clock,
+            listed: OnceCell::new(),
+        }
     }
 
     pub fn page(&self, page: &impl Template) -> Reply {
@@ -99,8 +114,8 @@ impl Site {
         Reply::done(self.cookies, path, notice)
     }
 
-    /// Raises the alarm of a request or a round of work that met a fault of the management key. If that fails, the
-    /// next one that meets it raises it.
+    /// Raises the alarm of a request or a round of work that met a fault of the management key. If
+    /// that fails, the next one that meets it raises it.
     pub async fn raise_in_time(&self, cause: Cause, deadline: Deadline) {
         if deadline.leaves(ENOUGH_TO_TELL)
             && let Err(error) = self.raise(cause, deadline).await
@@ -118,7 +133,10 @@ impl Site {
 
     pub async fn raise(&self, cause: Cause, deadline: Deadline) -> Result<(), StoreError> {
         let now = self.clock.now();
-        self.table.tell_admins(&Alarm::now(cause, now), now, deadline).await.map(drop)
+        self.table
+            .tell_admins(&Alarm::now(cause, now), now, deadline)
+            .await
+            .map(drop)
     }
 }
 
@@ -136,6 +154,8 @@ impl FromRequestParts<Site> for Deadline {
 
     async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Deadline, Infallible> {
         let context = parts.lambda_context_ref();
-        Ok(context.map_or(Deadline::after(Duration::ZERO), |context| site.deadline(context)))
+        Ok(context.map_or(Deadline::after(Duration::ZERO), |context| {
+            site.deadline(context)
+        }))
     }
 }

@@ -23,7 +23,10 @@ impl Site {
     /// Whether a request brings the secret of what stands in front. Without a front none does.
     pub fn is_from_front(&self, headers: &HeaderMap) -> bool {
         let given = headers.get(FRONT).map(HeaderValue::as_bytes);
-        self.front.as_ref().zip(given).is_some_and(|(front, given)| front.is(given))
+        self.front
+            .as_ref()
+            .zip(given)
+            .is_some_and(|(front, given)| front.is(given))
     }
 }
 
@@ -31,7 +34,10 @@ impl FromRequestParts<Site> for Source {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Source, Infallible> {
-        let named = parts.headers.get(SOURCE).filter(|_| site.is_from_front(&parts.headers));
+        let named = parts
+            .headers
+            .get(SOURCE)
+            .filter(|_| site.is_from_front(&parts.headers));
         let named = named.and_then(|named| named.to_str().ok()?.trim().parse().ok());
         let peer = match parts.request_context_ref() {
             Some(RequestContext::ApiGatewayV2(context)) => context.http.source_ip.as_ref(),

@@ -1,5 +1,5 @@
-//! The behaviour of DynamoDB on which the product relies, asked of an engine by other authors. The suite runs on the embedded one;
-//! `cargo xtask long second-engine` names the other.
+//! The behaviour of DynamoDB on which the product relies, asked of an engine by other authors. The
+//! suite runs on the embedded one; `cargo xtask long second-engine` names the other.
 
 mod reading;
 mod transactions;
@@ -7,8 +7,8 @@ mod transactions;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
-    ProjectionType, ScalarAttributeType,
+    AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement,
+    KeyType, Projection, ProjectionType, ScalarAttributeType,
 };
 use bursar_core::store::items::Item;
 use bursar_tests::invariants::RawTable;
@@ -17,7 +17,11 @@ use bursar_tests::invariants::RawTable;
 async fn fresh() -> RawTable {
     static MADE: AtomicUsize = AtomicUsize::new(0);
     // A second engine may outlive a test process, so each name is used once.
-    let name = format!("bursar-{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+    let name = format!(
+        "bursar-{}-{}",
+        std::process::id(),
+        MADE.fetch_add(1, Ordering::Relaxed)
+    );
     let table = RawTable::at(&endpoint(), &name);
     create(&table).await;
     table
@@ -25,7 +29,11 @@ async fn fresh() -> RawTable {
 
 /// The item by a strongly consistent read.
 async fn get(table: &RawTable, pk: &str, sk: &str) -> Option<Item> {
-    let request = table.client.get_item().table_name(&table.name).set_key(Some(key(pk, sk)));
+    let request = table
+        .client
+        .get_item()
+        .table_name(&table.name)
+        .set_key(Some(key(pk, sk)));
     request.consistent_read(true).send().await.unwrap().item
 }
 
@@ -37,14 +45,27 @@ fn endpoint() -> String {
 async fn create(table: &RawTable) {
     let string = |name: &str| {
         let attribute = AttributeDefinition::builder().attribute_name(name);
-        attribute.attribute_type(ScalarAttributeType::S).build().unwrap()
+        attribute
+            .attribute_type(ScalarAttributeType::S)
+            .build()
+            .unwrap()
     };
-    let key = |name: &str, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build().unwrap();
+    let key = |name: &str, kind| {
+        KeySchemaElement::builder()
+            .attribute_name(name)
+            .key_type(kind)
+            .build()
+            .unwrap()
+    };
     let due = GlobalSecondaryIndex::builder()
         .index_name("due")
         .key_schema(key("queue", KeyType::Hash))
         .key_schema(key("due", KeyType::Range))
-        .projection(Projection::builder().projection_type(ProjectionType::KeysOnly).build())
+        .projection(
+            Projection::builder()
+                .projection_type(ProjectionType::KeysOnly)
+                .build(),
+        )
         .build()
         .unwrap();
     table
@@ -75,5 +96,8 @@ fn key(pk: &str, sk: &str) -> Item {
 
 fn item<const N: usize>(pk: &str, sk: &str, attributes: [(&str, AttributeValue); N]) -> Item {
     let keys = [("pk", s(pk)), ("sk", s(sk))];
-    keys.into_iter().chain(attributes).map(|(name, value)| (name.to_owned(), value)).collect()
+    keys.into_iter()
+        .chain(attributes)
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
 }

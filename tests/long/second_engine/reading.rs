@@ -45,7 +45,11 @@ async fn all_pages(table: &RawTable, forward: bool, limit: i32) -> (usize, Vec<S
             .await
             .unwrap();
         pages += 1;
-        found.extend(page.items().iter().map(|item| item["sk"].as_s().unwrap().clone()));
+        found.extend(
+            page.items()
+                .iter()
+                .map(|item| item["sk"].as_s().unwrap().clone()),
+        );
         from = page.last_evaluated_key;
         if from.is_none() {
             return (pages, found);
@@ -58,7 +62,9 @@ async fn a_page_ends_at_a_megabyte() {
     let table = fresh().await;
     let body = "x".repeat(300 * 1024);
     for chunk in 0..6 {
-        table.put(item("I#1", &format!("{chunk}"), [("body", s(&body))])).await;
+        table
+            .put(item("I#1", &format!("{chunk}"), [("body", s(&body))]))
+            .await;
     }
     let query = || {
         table
@@ -70,8 +76,16 @@ async fn a_page_ends_at_a_megabyte() {
     };
 
     let first = query().send().await.unwrap();
-    assert!((3..=4).contains(&first.count), "{} of 300 KB on a page", first.count);
-    let second = query().set_exclusive_start_key(first.last_evaluated_key).send().await.unwrap();
+    assert!(
+        (3..=4).contains(&first.count),
+        "{} of 300 KB on a page",
+        first.count
+    );
+    let second = query()
+        .set_exclusive_start_key(first.last_evaluated_key)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(first.count + second.count, 6);
     assert_eq!(second.last_evaluated_key, None);
 }
@@ -80,20 +94,35 @@ async fn a_page_ends_at_a_megabyte() {
 #[tokio::test]
 async fn the_index_holds_what_is_due() {
     let table = fresh().await;
-    let row =
-        |id: &str, due: &str| item(&format!("O#{id}"), "O", [("queue", s("bulk")), ("due", s(due)), ("body", s("…"))]);
+    let row = |id: &str, due: &str| {
+        item(
+            &format!("O#{id}"),
+            "O",
+            [("queue", s("bulk")), ("due", s(due)), ("body", s("…"))],
+        )
+    };
     table.put(row("c", "2026-11-20T08:03:00Z")).await;
     table.put(row("a", "2026-11-20T08:01:00Z")).await;
     table.put(row("b", "2026-11-20T08:02:00Z")).await;
     table.put(row("d", "2026-11-20T09:00:00Z")).await;
     table.put(item("O#e", "O", [("body", s("sent"))])).await;
-    table.put(item("O#f", "O", [("queue", s("urgent")), ("due", s("2026-11-20T08:00:00Z"))])).await;
+    table
+        .put(item(
+            "O#f",
+            "O",
+            [("queue", s("urgent")), ("due", s("2026-11-20T08:00:00Z"))],
+        ))
+        .await;
 
     let (first, from) = due(&table, "2026-11-20T08:03:00Z", 2, None).await;
     assert_eq!(names(&first), ["O#a", "O#b"]);
     assert_eq!(
         first[0],
-        item("O#a", "O", [("queue", s("bulk")), ("due", s("2026-11-20T08:01:00Z"))]),
+        item(
+            "O#a",
+            "O",
+            [("queue", s("bulk")), ("due", s("2026-11-20T08:01:00Z"))]
+        ),
         "keys, and no more"
     );
     let (second, _) = due(&table, "2026-11-20T08:03:00Z", 2, from).await;
@@ -115,7 +144,12 @@ async fn the_index_holds_what_is_due() {
     assert_eq!(names(&left), ["O#b", "O#c"]);
 }
 
-async fn due(table: &RawTable, until: &str, limit: i32, from: Option<Item>) -> (Vec<Item>, Option<Item>) {
+async fn due(
+    table: &RawTable,
+    until: &str,
+    limit: i32,
+    from: Option<Item>,
+) -> (Vec<Item>, Option<Item>) {
     let page = table
         .client
         .query()
@@ -135,7 +169,10 @@ async fn due(table: &RawTable, until: &str, limit: i32, from: Option<Item>) -> (
 }
 
 fn names(items: &[Item]) -> Vec<&str> {
-    items.iter().map(|item| item["pk"].as_s().unwrap().as_str()).collect()
+    items
+        .iter()
+        .map(|item| item["pk"].as_s().unwrap().as_str())
+        .collect()
 }
 
 /// A batch reads a hundred items and leaves out those that do not exist.
@@ -145,10 +182,22 @@ async fn a_batch_skips_missing_items() {
     for grant in (0..100).step_by(2) {
         table.put(item("G#p#0", &format!("g{grant:02}"), [])).await;
     }
-    let keys: Vec<_> = (0..100).map(|grant| key("G#p#0", &format!("g{grant:02}"))).collect();
-    let wanted = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build().unwrap();
+    let keys: Vec<_> = (0..100)
+        .map(|grant| key("G#p#0", &format!("g{grant:02}")))
+        .collect();
+    let wanted = KeysAndAttributes::builder()
+        .set_keys(Some(keys))
+        .consistent_read(true)
+        .build()
+        .unwrap();
 
-    let answer = table.client.batch_get_item().request_items(&table.name, wanted).send().await.unwrap();
+    let answer = table
+        .client
+        .batch_get_item()
+        .request_items(&table.name, wanted)
+        .send()
+        .await
+        .unwrap();
 
     assert_eq!(answer.responses.unwrap()[&table.name].len(), 50);
     assert!(answer.unprocessed_keys.unwrap_or_default().is_empty());

@@ -14,10 +14,16 @@ async fn a_token_makes_a_repeated_transaction_take_effect_once() {
             .set_key(Some(key("T", "T")))
             .update_expression("ADD tries :by")
             .expression_attribute_values(":by", n(by));
-        let part = TransactWriteItem::builder().update(update.build().unwrap()).build();
+        let part = TransactWriteItem::builder()
+            .update(update.build().unwrap())
+            .build();
         // Tokens are shared by the whole account, so the table's name is added.
         let token = format!("{}-{token}", table.name);
-        let request = table.client.transact_write_items().transact_items(part).client_request_token(token);
+        let request = table
+            .client
+            .transact_write_items()
+            .transact_items(part)
+            .client_request_token(token);
         request.send().await.map_err(SdkError::into_service_error)
     };
 
@@ -30,6 +36,9 @@ async fn a_token_makes_a_repeated_transaction_take_effect_once() {
     assert_eq!(get(&table, "T", "T").await.unwrap()["tries"], n(2));
 
     let other = adds("one", 5).await.unwrap_err();
-    assert!(other.is_idempotent_parameter_mismatch_exception(), "{other:?}");
+    assert!(
+        other.is_idempotent_parameter_mismatch_exception(),
+        "{other:?}"
+    );
     assert_eq!(get(&table, "T", "T").await.unwrap()["tries"], n(2));
 }

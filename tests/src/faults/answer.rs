@@ -12,10 +12,16 @@ use super::call::{Call, Service};
 const TABLE: &str = "com.amazonaws.dynamodb.v20120810#";
 const REFUSED: &str = "refused by the fault layer";
 
-/// The answer to a call that the fault keeps from its effect. A success is a page that no client can read.
+/// The answer to a call that the fault keeps from its effect. A success is a page that no client
+/// can read.
 pub(super) fn refusal(call: &Call, fault: Fault) -> Response {
     match (fault, call.name.service) {
-        (Fault::Status(200), _) => (StatusCode::OK, [(CONTENT_TYPE, "text/html")], "<html></html>").into_response(),
+        (Fault::Status(200), _) => (
+            StatusCode::OK,
+            [(CONTENT_TYPE, "text/html")],
+            "<html></html>",
+        )
+            .into_response(),
         (Fault::Status(code), _) => status(call, code),
         (Fault::RetryAfter(code, seconds), _) => {
             let mut response = status(call, code);
@@ -23,9 +29,11 @@ pub(super) fn refusal(call: &Call, fault: Fault) -> Response {
             response
         }
         (Fault::Throttle, Service::Ses) => error(call, 400, "Throttling"),
-        (Fault::Throttle, Service::DynamoDb) => {
-            error(call, 400, &format!("{TABLE}ProvisionedThroughputExceededException"))
-        }
+        (Fault::Throttle, Service::DynamoDb) => error(
+            call,
+            400,
+            &format!("{TABLE}ProvisionedThroughputExceededException"),
+        ),
         (Fault::Throttle, _) => error(call, 400, "ThrottlingException"),
         _ if call.name.operation.starts_with("Transact") => cancelled(call),
         _ => error(call, 400, &format!("{TABLE}TransactionConflictException")),
@@ -36,10 +44,19 @@ pub(super) fn refusal(call: &Call, fault: Fault) -> Response {
 pub(super) fn about_another_key(answer: &http::Response<Bytes>) -> Response {
     let mut body: Value = serde_json::from_slice(answer.body()).unwrap();
     for field in ["hash", "name"] {
-        let other = body["data"][field].as_str().unwrap().chars().rev().collect();
+        let other = body["data"][field]
+            .as_str()
+            .unwrap()
+            .chars()
+            .rev()
+            .collect();
         body["data"][field] = Value::String(other);
     }
-    made(answer.status().as_u16(), "application/json", body.to_string())
+    made(
+        answer.status().as_u16(),
+        "application/json",
+        body.to_string(),
+    )
 }
 
 fn status(call: &Call, code: u16) -> Response {
@@ -64,9 +81,14 @@ fn cancelled(call: &Call) -> Response {
     if let Some(last) = reasons.last_mut() {
         *last = json!({ "Code": "TransactionConflict", "Message": "Transaction is ongoing for the item" });
     }
-    let codes: Vec<&str> = reasons.iter().filter_map(|reason| reason["Code"].as_str()).collect();
+    let codes: Vec<&str> = reasons
+        .iter()
+        .filter_map(|reason| reason["Code"].as_str())
+        .collect();
     let codes = codes.join(", ");
-    let message = format!("Transaction cancelled, please refer cancellation reasons for specific reasons [{codes}]");
+    let message = format!(
+        "Transaction cancelled, please refer cancellation reasons for specific reasons [{codes}]"
+    );
     let kind = format!("{TABLE}TransactionCanceledException");
     let body = json!({ "__type": kind, "Message": message, "CancellationReasons": reasons });
     made(400, "application/x-amz-json-1.0", body.to_string())
@@ -94,5 +116,10 @@ fn error(call: &Call, code: u16, kind: &str) -> Response {
 }
 
 fn made(code: u16, content_type: &'static str, body: String) -> Response {
-    (StatusCode::from_u16(code).unwrap(), [(CONTENT_TYPE, content_type)], body).into_response()
+    (
+        StatusCode::from_u16(code).unwrap(),
+        [(CONTENT_TYPE, content_type)],
+        body,
+    )
+        .into_response()
 }

@@ -6,8 +6,9 @@ use bursar_local::invoke::FunctionName;
 
 use super::call::Call;
 
-/// A set of calls: by name, optionally by function and instance, and by their turn since the matcher was set. Without a turn it is
-/// only the next such call. A text is a matcher too: `"dynamodb:*"` is the next call of the table.
+/// A set of calls: by name, optionally by function and instance, and by their turn since the
+/// matcher was set. Without a turn it is only the next such call. A text is a matcher too:
+/// `"dynamodb:*"` is the next call of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Matcher {
     pattern: String,
@@ -21,7 +22,13 @@ pub struct Matcher {
 impl Matcher {
     /// The next call of this name, or of a name that begins so: `provider:*`.
     pub fn call(pattern: &str) -> Matcher {
-        Matcher { pattern: pattern.to_owned(), function: None, instance: None, partition: None, turns: 1..=1 }
+        Matcher {
+            pattern: pattern.to_owned(),
+            function: None,
+            instance: None,
+            partition: None,
+            turns: 1..=1,
+        }
     }
 
     /// Restricts it to calls of this function.
@@ -38,7 +45,8 @@ impl Matcher {
         self.of(function)
     }
 
-    /// Restricts it to calls of the table with an item in such a partition: `O#` is a mail that is queued.
+    /// Restricts it to calls of the table with an item in such a partition: `O#` is a mail that is
+    /// queued.
     #[must_use]
     pub fn on(mut self, partition: &'static str) -> Matcher {
         self.partition = Some(partition);
@@ -52,7 +60,8 @@ impl Matcher {
         self
     }
 
-    /// Selects the next n such calls. AWS clients retry a failed call, so it takes four to exhaust the table's.
+    /// Selects the next n such calls. AWS clients retry a failed call, so it takes four to exhaust
+    /// the table's.
     #[must_use]
     pub fn next(mut self, n: u64) -> Matcher {
         self.turns = 1..=n;
@@ -74,9 +83,15 @@ impl Matcher {
 
     /// Counts the call if it is such a call, and returns whether it is its turn.
     pub(super) fn takes(&self, call: &Call, seen: &mut u64) -> bool {
-        let is_such = self.function.is_none_or(|function| function == call.function)
-            && self.instance.is_none_or(|instance| instance == call.instance)
-            && self.partition.is_none_or(|partition| call.parts.iter().any(|part| part.partition == partition))
+        let is_such = self
+            .function
+            .is_none_or(|function| function == call.function)
+            && self
+                .instance
+                .is_none_or(|instance| instance == call.instance)
+            && self
+                .partition
+                .is_none_or(|partition| call.parts.iter().any(|part| part.partition == partition))
             && self.names(call);
         *seen += u64::from(is_such);
         is_such && self.turns.contains(seen)
@@ -85,7 +100,11 @@ impl Matcher {
     /// A star at the end of the pattern stands for any rest.
     fn names(&self, call: &Call) -> bool {
         let name = call.name.to_string();
-        self.pattern.strip_suffix('*').map_or(name == self.pattern, |beginning| name.starts_with(beginning))
+        self.pattern
+            .strip_suffix('*')
+            .map_or(name == self.pattern, |beginning| {
+                name.starts_with(beginning)
+            })
     }
 
     /// Whether no call after the `seen`-th can be selected.

@@ -1,6 +1,7 @@
-//! The fault layer: it stands before the stand-ins and makes calls of the functions fail. Each call is known by
-//! function, instance, name and number. Five powers: it fails before its effect, its answer is lost after it, its
-//! invocation is killed before or after it, it is held until the test releases it, or it is executed late.
+//! The fault layer: it stands before the stand-ins and makes calls of the functions fail. Each call
+//! is known by function, instance, name and number. Five powers: it fails before its effect, its
+//! answer is lost after it, its invocation is killed before or after it, it is held until the test
+//! releases it, or it is executed late.
 //!
 //! `stack.gate.at(Matcher::call("provider:POST /keys").of(FunctionName::Claim), Fault::LoseAnswer)`
 
@@ -126,7 +127,8 @@ struct Asked {
     request: http::Request<Bytes>,
 }
 
-/// The calls of a matcher, held until they are released or this is dropped; a held call whose client has gone is gone.
+/// The calls of a matcher, held until they are released or this is dropped; a held call whose
+/// client has gone is gone.
 pub struct HeldCalls {
     gate: Gate,
     rule: u64,
@@ -138,7 +140,8 @@ impl Fault {
         match self {
             Fault::Throttle => name.service != Service::Provider,
             Fault::Conflict => {
-                name.service == Service::DynamoDb && (name.has_effect() || name.operation.starts_with("Transact"))
+                name.service == Service::DynamoDb
+                    && (name.has_effect() || name.operation.starts_with("Transact"))
             }
             Fault::Late | Fault::RefusedLate(_) | Fault::Twice | Fault::AnotherKeys => {
                 name.service == Service::Provider && name.has_effect()
@@ -150,7 +153,11 @@ impl Fault {
     /// Whether the call takes effect at once.
     pub fn is_after(self) -> bool {
         match self {
-            Fault::LoseAnswer | Fault::KillAfter | Fault::StatusAfter(_) | Fault::Twice | Fault::AnotherKeys => true,
+            Fault::LoseAnswer
+            | Fault::KillAfter
+            | Fault::StatusAfter(_)
+            | Fault::Twice
+            | Fault::AnotherKeys => true,
             Fault::Before | Fault::KillBefore | Fault::Status(_) | Fault::RetryAfter(..) => false,
             Fault::Throttle | Fault::Conflict | Fault::Late | Fault::RefusedLate(_) => false,
         }
@@ -160,31 +167,51 @@ impl Fault {
 impl Gate {
     /// Lets the calls of this matcher come to a fault from now on.
     pub fn at(&self, matcher: impl Into<Matcher>, fault: impl Borrow<Fault>) -> RuleId {
-        RuleId(self.state().rule(matcher.into(), Then::Come(*fault.borrow())))
+        RuleId(
+            self.state()
+                .rule(matcher.into(), Then::Come(*fault.borrow())),
+        )
     }
 
     /// Ends a rule.
     pub fn lift(&self, rule: RuleId) {
         let state = &mut *self.state();
         let lifted = state.rules.extract_if(.., |known| known.id == rule.0);
-        state.unmet.extend(lifted.filter(|rule| !rule.fired).map(|rule| rule.told()));
+        state
+            .unmet
+            .extend(lifted.filter(|rule| !rule.fired).map(|rule| rule.told()));
     }
 
     /// Holds the calls of this matcher from now on.
     pub fn hold(&self, matcher: impl Into<Matcher>) -> HeldCalls {
-        HeldCalls { gate: self.clone(), rule: self.state().rule(matcher.into(), Then::Hold) }
+        HeldCalls {
+            gate: self.clone(),
+            rule: self.state().rule(matcher.into(), Then::Hold),
+        }
     }
 
     /// Executes the calls of this matcher from now on, and holds their answers.
     pub fn hold_answers(&self, matcher: impl Into<Matcher>) -> HeldCalls {
-        HeldCalls { gate: self.clone(), rule: self.state().rule(matcher.into(), Then::HoldAnswer) }
+        HeldCalls {
+            gate: self.clone(),
+            rule: self.state().rule(matcher.into(), Then::HoldAnswer),
+        }
     }
 
-    /// The faults that no call met, or met before they were lifted. A test whose fault never happened proves nothing.
+    /// The faults that no call met, or met before they were lifted. A test whose fault never
+    /// happened proves nothing.
     pub fn unfired(&self) -> Vec<String> {
         let state = self.state();
-        let unfired = state.rules.iter().filter(|rule| !rule.fired && matches!(rule.then, Then::Come(_)));
-        state.unmet.iter().cloned().chain(unfired.map(Rule::told)).collect()
+        let unfired = state
+            .rules
+            .iter()
+            .filter(|rule| !rule.fired && matches!(rule.then, Then::Come(_)));
+        state
+            .unmet
+            .iter()
+            .cloned()
+            .chain(unfired.map(Rule::told))
+            .collect()
     }
 
     /// All calls of functions so far.
@@ -203,12 +230,20 @@ impl Gate {
 
     /// The late calls, in their order.
     pub fn late(&self) -> Vec<Call> {
-        self.state().late.iter().map(|(call, _)| call.clone()).collect()
+        self.state()
+            .late
+            .iter()
+            .map(|(call, _)| call.clone())
+            .collect()
     }
 
     /// Executes one of the late calls.
     pub async fn run_this_late(&self, call: &Call) {
-        let late = self.state().late.extract_if(.., |(late, _)| late.number == call.number).next();
+        let late = self
+            .state()
+            .late
+            .extract_if(.., |(late, _)| late.number == call.number)
+            .next();
         if let Some((call, asked)) = late {
             self.execute(&call, asked).await;
         }
@@ -226,14 +261,23 @@ impl Gate {
     /// Waits until a held call is released, with what it comes to then.
     async fn park(&self, call: &Call, rule: u64) -> Option<Fault> {
         let (release, released) = oneshot::channel();
-        self.state().parked.insert(call.number, Parked { rule, call: call.clone(), release, is_told: false });
+        self.state().parked.insert(
+            call.number,
+            Parked {
+                rule,
+                call: call.clone(),
+                release,
+                is_told: false,
+            },
+        );
         self.0.changed.notify_waiters();
         let fault = released.await.unwrap_or_default();
         self.state().calls[usize::try_from(call.number - 1).unwrap()].fault = fault;
         fault
     }
 
-    /// Executes a call to its end, even where its client goes meanwhile. `None` if the service gave no answer.
+    /// Executes a call to its end, even where its client goes meanwhile. `None` if the service gave
+    /// no answer.
     async fn execute(&self, call: &Call, asked: Asked) -> Option<http::Response<Bytes>> {
         let (gate, number) = (self.clone(), call.number);
         let executed = tokio::spawn(async move {
@@ -261,7 +305,9 @@ impl Gate {
 
 impl Between for Gate {
     fn before(&self, service: Router) -> Router {
-        Router::new().fallback(pass).with_state((self.clone(), service))
+        Router::new()
+            .fallback(pass)
+            .with_state((self.clone(), service))
     }
 
     fn invocation(&self, function: FunctionName, instance: u32) -> BoxFuture<'static, ()> {
@@ -277,22 +323,44 @@ impl Between for Gate {
 
 /// A call of a function, or of anybody else, whose calls pass.
 async fn pass(Shared((gate, service)): Shared<(Gate, Router)>, request: Request) -> Response {
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
+    let path = request
+        .uri()
+        .path_and_query()
+        .map_or("/", |path| path.as_str())
+        .to_owned();
     let Some((function, instance, named, rest)) = call::addressed(&path) else {
-        return service.oneshot(request).await.unwrap_or_else(|never| match never {});
+        return service
+            .oneshot(request)
+            .await
+            .unwrap_or_else(|never| match never {});
     };
     let (mut parts, body) = request.into_parts();
-    let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else { return no_answer() };
+    let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
+        return no_answer();
+    };
     let name = CallName::of(named, &parts.method, rest, &parts.headers, &body);
     // The other stand-ins read from the path whether a function of this process calls.
     if named == Service::Provider {
-        let Ok(uri) = format!("/api/v1{rest}").parse() else { return no_answer() };
+        let Ok(uri) = format!("/api/v1{rest}").parse() else {
+            return no_answer();
+        };
         parts.uri = uri;
     }
     parts.extensions.clear();
-    let asked = Asked { service, request: http::Request::from_parts(parts, body) };
-    let Some((call, then)) = gate.state().arrive(function, instance, name, &asked.request) else { return no_answer() };
-    let _left = Left { gate: gate.clone(), number: call.number };
+    let asked = Asked {
+        service,
+        request: http::Request::from_parts(parts, body),
+    };
+    let Some((call, then)) = gate
+        .state()
+        .arrive(function, instance, name, &asked.request)
+    else {
+        return no_answer();
+    };
+    let _left = Left {
+        gate: gate.clone(),
+        number: call.number,
+    };
     let mut fault = match then {
         Some((rule, Then::Hold)) => gate.park(&call, rule).await,
         Some((_, Then::Come(fault))) => Some(fault),
@@ -322,7 +390,9 @@ async fn pass(Shared((gate, service)): Shared<(Gate, Router)>, request: Request)
     }
     match fault {
         None | Some(Fault::Twice) => answer.map_or_else(no_answer, |answer| answer.map(Body::from)),
-        Some(Fault::AnotherKeys) => answer.as_ref().map_or_else(no_answer, answer::about_another_key),
+        Some(Fault::AnotherKeys) => answer
+            .as_ref()
+            .map_or_else(no_answer, answer::about_another_key),
         Some(Fault::KillAfter) => gate.kill(&call).await,
         Some(Fault::StatusAfter(code)) => answer::refusal(&call, Fault::Status(code)),
         Some(_) => no_answer(),
@@ -347,12 +417,18 @@ impl Drop for Left {
 impl State {
     fn rule(&mut self, matcher: Matcher, then: Then) -> u64 {
         self.last_id += 1;
-        self.rules.push(Rule { id: self.last_id, matcher, then, seen: 0, fired: false });
+        self.rules.push(Rule {
+            id: self.last_id,
+            matcher,
+            then,
+            seen: 0,
+            fired: false,
+        });
         self.last_id
     }
 
-    /// Numbers a call and decides on it: every rule counts it, and the first fault whose turn it is decides; else the first such hold.
-    /// `None` if the instance was killed.
+    /// Numbers a call and decides on it: every rule counts it, and the first fault whose turn it is
+    /// decides; else the first such hold. `None` if the instance was killed.
     fn arrive(
         &mut self,
         function: FunctionName,
@@ -363,12 +439,24 @@ impl State {
         if self.killed.contains(&(function, instance)) {
             return None;
         }
-        let nth_of_function = self.of_function.entry((function, name.clone())).or_default();
+        let nth_of_function = self
+            .of_function
+            .entry((function, name.clone()))
+            .or_default();
         *nth_of_function += 1;
         let (number, nth_of_function) = (self.calls.len() as u64 + 1, *nth_of_function);
         let body: serde_json::Value = serde_json::from_slice(request.body()).unwrap_or_default();
         let (parts, by_index) = (call::parts(&name, &body), body["IndexName"].is_string());
-        let mut call = Call { number, function, instance, name, nth_of_function, parts, by_index, fault: None };
+        let mut call = Call {
+            number,
+            function,
+            instance,
+            name,
+            nth_of_function,
+            parts,
+            by_index,
+            fault: None,
+        };
         let mut then: Option<(u64, Then)> = None;
         for rule in &mut self.rules {
             let is_fault = matches!(rule.then, Then::Come(_));
@@ -379,14 +467,26 @@ impl State {
                 rule.fired = true;
             }
         }
-        self.rules.retain(|rule| !(rule.fired && rule.matcher.is_over(rule.seen)));
+        self.rules
+            .retain(|rule| !(rule.fired && rule.matcher.is_over(rule.seen)));
         if let Some((_, Then::Come(fault))) = then {
             call.fault = Some(fault);
         }
         self.calls.push(call.clone());
         if call.name.service == Service::Provider && call.name.has_effect() {
-            let path = request.uri().path().trim_start_matches("/api/v1").to_owned();
-            self.pending.insert(number, Pending { call: call.clone(), path, body });
+            let path = request
+                .uri()
+                .path()
+                .trim_start_matches("/api/v1")
+                .to_owned();
+            self.pending.insert(
+                number,
+                Pending {
+                    call: call.clone(),
+                    path,
+                    body,
+                },
+            );
         }
         Some((call, then))
     }
@@ -395,14 +495,22 @@ impl State {
 impl Asked {
     /// The service's answer, unless it is lost.
     async fn execute(self) -> Option<http::Response<Bytes>> {
-        let answer = self.service.oneshot(self.request.map(Body::from)).await.unwrap_or_else(|never| match never {});
+        let answer = self
+            .service
+            .oneshot(self.request.map(Body::from))
+            .await
+            .unwrap_or_else(|never| match never {});
         let (parts, body) = answer.into_parts();
-        Some(http::Response::from_parts(parts, axum::body::to_bytes(body, usize::MAX).await.ok()?))
+        Some(http::Response::from_parts(
+            parts,
+            axum::body::to_bytes(body, usize::MAX).await.ok()?,
+        ))
     }
 }
 
 impl HeldCalls {
-    /// Waits for the next held call that this has not returned yet. A test that waits for what does not come would not end.
+    /// Waits for the next held call that this has not returned yet. A test that waits for what does
+    /// not come would not end.
     pub async fn arrived(&self) -> Call {
         loop {
             let mut changed = pin!(self.gate.0.changed.notified());
@@ -412,7 +520,9 @@ impl HeldCalls {
                 parked.is_told = true;
                 return parked.call.clone();
             }
-            let is_there = tokio::time::timeout(Duration::from_secs(300), changed).await.is_ok();
+            let is_there = tokio::time::timeout(Duration::from_secs(300), changed)
+                .await
+                .is_ok();
             assert!(is_there, "the call that is to be held does not come");
         }
     }
@@ -420,7 +530,12 @@ impl HeldCalls {
     /// The held calls, in the order of arrival.
     pub fn parked(&self) -> Vec<Call> {
         let state = self.gate.state();
-        state.parked.values().filter(|parked| parked.rule == self.rule).map(|parked| parked.call.clone()).collect()
+        state
+            .parked
+            .values()
+            .filter(|parked| parked.rule == self.rule)
+            .map(|parked| parked.call.clone())
+            .collect()
     }
 
     /// Releases the call that arrived first, to this fault or to none. `None` if none is held.

@@ -1,19 +1,27 @@
-//! What must hold whatever happened, judged from outside. Read are the raw table, the provider's keys, the mails, the functions'
-//! answers and their logs; no code of a function is asked. Of a grant's keys it is only known which hash is whose, and which one is in use. A [`Watch`] checks when nothing is in progress, and remembers the moment
-//! before, with which many checks compare.
+//! What must hold whatever happened, judged from outside. Read are the raw table, the provider's
+//! keys, the mails, the functions' answers and their logs; no code of a function is asked. Of a
+//! grant's keys it is only known which hash is whose, and which one is in use. A [`Watch`] checks
+//! when nothing is in progress, and remembers the moment before, with which many checks compare.
 //!
-//! Judged: I1 to I7, I10, I11, I15, I16 and the mail counts of I13; besides, the shape of the table (`table`) and where addresses are
-//! (`people`). The states of a single grant are the core's own tests' (`domain::grant::tests`). I16 is a type as well: no grant that is
-//! there is written without an entry or a named mark (`Logged`).
+//! Judged: I1 to I7, I10, I11, I15, I16 and the mail counts of I13; besides, the shape of the table
+//! (`table`) and where addresses are (`people`). The states of a single grant are the core's own
+//! tests' (`domain::grant::tests`). I16 is a type as well: no grant that is there is written
+//! without an entry or a named mark (`Logged`).
 //!
 //! Not invariants, although they look like some:
-//! - A live grant's key may be disabled for a moment: releasing a hold clears it first and enables last.
-//! - A claim may be under way in a revoked or ended grant: the request that makes the key has yet to give up, or died.
-//! - A key that was shown to nobody may be enabled until a complete sync has found its claim older than the grace.
+//! - A live grant's key may be disabled for a moment: releasing a hold clears it first and enables
+//!   last.
+//! - A claim may be under way in a revoked or ended grant: the request that makes the key has yet
+//!   to give up, or died.
+//! - A key that was shown to nobody may be enabled until a complete sync has found its claim older
+//!   than the grace.
 //! - A key that was disabled may be enabled again by a late call, until the next complete sync.
-//! - What is reserved may exceed the sum over the grants: windows pass, and only the sync counts again.
-//! - What was spent may exceed the budget: caps are overshot, and usage settles late. The simulator knows by how much.
-//! - The numbers of keys may have gaps: a claim that made nothing is forgotten when the next begins.
+//! - What is reserved may exceed the sum over the grants: windows pass, and only the sync counts
+//!   again.
+//! - What was spent may exceed the budget: caps are overshot, and usage settles late. The simulator
+//!   knows by how much.
+//! - The numbers of keys may have gaps: a claim that made nothing is forgotten when the next
+//!   begins.
 
 mod books;
 mod keys;
@@ -72,7 +80,10 @@ const CHECKS: [(&str, Check); 23] = [
     ("I10", books::totals_are_sums_of_readings),
     ("I11", keys::revoked_is_terminal),
     ("I13", mails::each_mail_is_counted_once),
-    ("I15", books::cuts_add_up_and_foreign_keys_count_for_their_owners),
+    (
+        "I15",
+        books::cuts_add_up_and_foreign_keys_count_for_their_owners,
+    ),
     ("I16", trail::changes_have_their_entries),
     ("I16", trail::account_changes_have_their_entries),
     ("I16", trail::foreign_keys_are_changed_by_admins_only),
@@ -100,28 +111,47 @@ pub struct Watch {
 
 impl Watch {
     pub fn over(places: Places) -> Watch {
-        Watch { places, guarded: Vec::new(), before: None, shown: Shown::default() }
+        Watch {
+            places,
+            guarded: Vec::new(),
+            before: None,
+            shown: Shown::default(),
+        }
     }
 
-    /// Declares a secret that from now on may be only where it says. Keys in answers and links in mails need no declaration.
+    /// Declares a secret that from now on may be only where it says. Keys in answers and links in
+    /// mails need no declaration.
     pub fn guard(&mut self, secret: Secret) {
         self.guarded.push(secret);
     }
 
-    /// Checks, and returns what is violated, each with the name of its invariant, or with `table` or `people`. The moment is remembered.
+    /// Checks, and returns what is violated, each with the name of its invariant, or with `table`
+    /// or `people`. The moment is remembered.
     pub async fn violations(&mut self, synced: bool) -> Vec<String> {
         let now = Snapshot::of(&self.places).await;
         let mut guarded = self.guarded.clone();
         guarded.extend(now.revealed.values().map(|key| Secret::key(key)));
         guarded.extend(now.mails.iter().flat_map(mails::secrets_in));
-        guarded.extend(now.answers.iter().flat_map(|answer| secrets::roster_tokens_in(answer)));
+        guarded.extend(
+            now.answers
+                .iter()
+                .flat_map(|answer| secrets::roster_tokens_in(answer)),
+        );
         books::note_shown(&mut self.shown, &now);
         let before = self.before.as_deref();
-        let step = Step { before, now: &now, synced, guarded: &guarded, shown: &self.shown };
+        let step = Step {
+            before,
+            now: &now,
+            synced,
+            guarded: &guarded,
+            shown: &self.shown,
+        };
         let violations = CHECKS.iter().flat_map(|(invariant, check)| {
             let mut wrong = Vec::new();
             check(&step, &mut wrong);
-            wrong.into_iter().map(move |what| format!("{invariant}: {what}"))
+            wrong
+                .into_iter()
+                .map(move |what| format!("{invariant}: {what}"))
         });
         let violations = violations.collect();
         self.before = Some(Arc::new(now));

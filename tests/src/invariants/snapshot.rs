@@ -1,5 +1,5 @@
-//! Everything of a stack that can be observed at one moment, read past the fault layer and decoded. What is wrong
-//! with it is left to the checks.
+//! Everything of a stack that can be observed at one moment, read past the fault layer and decoded.
+//! What is wrong with it is left to the checks.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -25,7 +25,8 @@ use super::mails::ReadMail;
 use super::{Places, secrets};
 use crate::faults::{Call, Pending, Service};
 
-/// One moment of a stack. An item of a kind without a field here is in `items` only, see [`Snapshot::all`].
+/// One moment of a stack. An item of a kind without a field here is in `items` only, see
+/// [`Snapshot::all`].
 #[derive(Default)]
 pub struct Snapshot {
     pub at: Moment,
@@ -50,7 +51,8 @@ pub struct Snapshot {
     pub keys: Vec<ProviderKey>,
     /// The calls that may still take effect at the provider.
     pub pending: Vec<Pending>,
-    /// How often the mail server's answer, or the record of it, was lost, so that a mail may have been accepted twice.
+    /// How often the mail server's answer, or the record of it, was lost, so that a mail may have
+    /// been accepted twice.
     pub(super) lost_mails: usize,
     pub(super) mails: Vec<ReadMail>,
     pub(super) answers: Vec<String>,
@@ -82,20 +84,43 @@ impl Answers {
 impl Snapshot {
     pub(super) async fn of(places: &Places) -> Snapshot {
         let key = |item: &Item| (text(item, "pk").to_owned(), text(item, "sk").to_owned());
-        let items = places.table.items().await.into_iter().map(|item| (key(&item), item)).collect();
-        let (raw, provider) = (Snapshot { items, ..Snapshot::default() }, &places.provider);
-        let known = |key: KeySnapshot| ProviderKey { name: key.name.parse().ok(), told: provider.told(&key.hash), key };
+        let items = places
+            .table
+            .items()
+            .await
+            .into_iter()
+            .map(|item| (key(&item), item))
+            .collect();
+        let (raw, provider) = (
+            Snapshot {
+                items,
+                ..Snapshot::default()
+            },
+            &places.provider,
+        );
+        let known = |key: KeySnapshot| ProviderKey {
+            name: key.name.parse().ok(),
+            told: provider.told(&key.hash),
+            key,
+        };
         let mut stream: Vec<Value> = Vec::new();
         let mut read = Some(Position::START);
         while let Some(position) = read {
             let page = places.engine.records_after(position, 500).await.unwrap();
-            read = page.last().and_then(|last| Position::parse(last["dynamodb"]["SequenceNumber"].as_str()?));
+            read = page
+                .last()
+                .and_then(|last| Position::parse(last["dynamodb"]["SequenceNumber"].as_str()?));
             stream.extend(page);
         }
         let answers = places.answers.0.lock().unwrap().clone();
         let meta = raw.all().next();
-        let (entries, account_entries) = raw.all().partition(|entry: &AuditEntry| entry.programme.is_some());
-        let guardrails: BTreeMap<_, _> = raw.all().map(|of: Guardrail| (of.owner.clone(), of)).collect();
+        let (entries, account_entries) = raw
+            .all()
+            .partition(|entry: &AuditEntry| entry.programme.is_some());
+        let guardrails: BTreeMap<_, _> = raw
+            .all()
+            .map(|of: Guardrail| (of.owner.clone(), of))
+            .collect();
         let allowed = |of: &Guardrail| {
             let id = &of.remote.as_ref()?.id;
             Some((id.clone(), provider.allowed_models(id).unwrap_or_default()))
@@ -104,21 +129,41 @@ impl Snapshot {
             at: places.clock.now(),
             meta,
             programmes: raw.all().map(|of: Programme| (of.id.clone(), of)).collect(),
-            budgets: raw.all().map(|of: Budget| (of.programme.clone(), of)).collect(),
+            budgets: raw
+                .all()
+                .map(|of: Budget| (of.programme.clone(), of))
+                .collect(),
             allowed: guardrails.values().filter_map(allowed).collect(),
             guardrails,
-            grants: raw.all().map(|of: Grant| ((of.programme.clone(), of.id.clone()), of)).collect(),
-            readings: raw.all().map(|of: Reading| ((of.programme.clone(), of.grant.clone(), of.epoch), of)).collect(),
+            grants: raw
+                .all()
+                .map(|of: Grant| ((of.programme.clone(), of.id.clone()), of))
+                .collect(),
+            readings: raw
+                .all()
+                .map(|of: Reading| ((of.programme.clone(), of.grant.clone(), of.epoch), of))
+                .collect(),
             entries,
             account_entries,
             outbox: raw.all().collect(),
             crossings: raw.all().collect(),
-            foreign_keys: raw.all().map(|of: ForeignKey| (of.key.clone(), of)).collect(),
+            foreign_keys: raw
+                .all()
+                .map(|of: ForeignKey| (of.key.clone(), of))
+                .collect(),
             key_owners: raw.all().collect(),
-            assigned_uses: raw.all().map(|of: AssignedUse| (of.programme.clone(), of)).collect(),
+            assigned_uses: raw
+                .all()
+                .map(|of: AssignedUse| (of.programme.clone(), of))
+                .collect(),
             keys: provider.keys().into_iter().map(known).collect(),
             pending: places.gate.pending(),
-            lost_mails: places.gate.calls().iter().filter(|made| is_lost_mail(made)).count(),
+            lost_mails: places
+                .gate
+                .calls()
+                .iter()
+                .filter(|made| is_lost_mail(made))
+                .count(),
             mails: places.ses.mails().iter().map(ReadMail::of).collect(),
             revealed: secrets::keys_in(&answers),
             answers,
@@ -130,14 +175,20 @@ impl Snapshot {
 
     /// The values of all items of a kind that can be read.
     pub fn all<T: Stored>(&self) -> impl Iterator<Item = T> {
-        let of_kind = self.items.values().filter(|item| text(item, "kind") == T::KIND);
+        let of_kind = self
+            .items
+            .values()
+            .filter(|item| text(item, "kind") == T::KIND);
         of_kind.filter_map(|item| items::from_item(item.clone()).ok())
     }
 
     /// The readings of one grant, in the order of their epochs.
     pub fn readings_of(&self, grant: &Grant) -> Vec<Reading> {
         let readings = self.readings.values();
-        readings.filter(|of| of.programme == grant.programme && of.grant == grant.id).cloned().collect()
+        readings
+            .filter(|of| of.programme == grant.programme && of.grant == grant.id)
+            .cloned()
+            .collect()
     }
 
     /// The audit entries on a grant that tell of its key of this number.
@@ -146,7 +197,8 @@ impl Snapshot {
         id: &'s (ProgrammeId, GrantId),
         number: Epoch,
     ) -> impl Iterator<Item = &'s AuditEntry> {
-        self.entries_on(id).filter(move |entry| numbers(entry).any(|told| told == number))
+        self.entries_on(id)
+            .filter(move |entry| numbers(entry).any(|told| told == number))
     }
 
     /// Whether a key of this grant is to be disabled, now or once no other call may come.
@@ -157,20 +209,29 @@ impl Snapshot {
     /// Whether a call about this grant is due, now or later, that is as urgent as one of these.
     pub(super) fn waits_in(&self, grant: &Grant, queues: &[Urgency]) -> bool {
         let key = grant.key().item_key;
-        let queue = self.items.get(&(key.pk, key.sk)).map_or("", |item| text(item, "queue"));
+        let queue = self
+            .items
+            .get(&(key.pk, key.sk))
+            .map_or("", |item| text(item, "queue"));
         queues.iter().any(|urgency| urgency.queue().0 == queue)
     }
 
     /// The audit entries on a grant.
-    pub(super) fn entries_on(&self, (programme, grant): &(ProgrammeId, GrantId)) -> impl Iterator<Item = &AuditEntry> {
-        self.entries
-            .iter()
-            .filter(move |entry| entry.programme.as_ref() == Some(programme) && entry.grant.as_ref() == Some(grant))
+    pub(super) fn entries_on(
+        &self,
+        (programme, grant): &(ProgrammeId, GrantId),
+    ) -> impl Iterator<Item = &AuditEntry> {
+        self.entries.iter().filter(move |entry| {
+            entry.programme.as_ref() == Some(programme) && entry.grant.as_ref() == Some(grant)
+        })
     }
 
     /// The key of this hash as the provider has it.
     pub(super) fn key(&self, hash: &KeyHash) -> Option<&KeySnapshot> {
-        self.keys.iter().map(|known| &known.key).find(|key| key.hash == hash.as_str())
+        self.keys
+            .iter()
+            .map(|known| &known.key)
+            .find(|key| key.hash == hash.as_str())
     }
 
     /// Whether the key itself allows a request: it is not disabled, deleted or expired.
@@ -178,16 +239,22 @@ impl Snapshot {
         !key.disabled && !key.deleted && key.expires_at.is_none_or(|expires| expires > self.at)
     }
 
-    /// The grant that each key belongs to: that in its name, or, when somebody renamed it, that which records its hash.
+    /// The grant that each key belongs to: that in its name, or, when somebody renamed it, that
+    /// which records its hash.
     pub(super) fn owners(&self) -> BTreeMap<&str, (ProgrammeId, GrantId)> {
-        let recorded = self
-            .grants
-            .iter()
-            .flat_map(|(id, grant)| recorded(grant).map(move |(_, hash)| (hash.as_str(), id.clone())));
+        let recorded = self.grants.iter().flat_map(|(id, grant)| {
+            recorded(grant).map(move |(_, hash)| (hash.as_str(), id.clone()))
+        });
         let deployment = self.meta.as_ref().map(|meta| &meta.deployment);
         let named = self.keys.iter().filter_map(|known| {
-            let name = known.name.as_ref().filter(|name| deployment.is_none_or(|ours| *ours == name.deployment))?;
-            Some((known.key.hash.as_str(), (name.programme.clone(), name.grant.clone())))
+            let name = known
+                .name
+                .as_ref()
+                .filter(|name| deployment.is_none_or(|ours| *ours == name.deployment))?;
+            Some((
+                known.key.hash.as_str(),
+                (name.programme.clone(), name.grant.clone()),
+            ))
         });
         recorded.chain(named).collect()
     }
@@ -217,18 +284,27 @@ impl Snapshot {
 /// The numbers of the keys that an entry tells of.
 fn numbers(entry: &AuditEntry) -> impl Iterator<Item = Epoch> {
     let told = entry.what.note.as_deref().unwrap_or_default();
-    let told = told.strip_prefix("keys ").or(told.strip_prefix("key ")).unwrap_or_default();
-    told.split([',', ';', ':']).map_while(|number| number.trim().parse().ok()).map(Epoch::new)
+    let told = told
+        .strip_prefix("keys ")
+        .or(told.strip_prefix("key "))
+        .unwrap_or_default();
+    told.split([',', ';', ':'])
+        .map_while(|number| number.trim().parse().ok())
+        .map(Epoch::new)
 }
 
 /// Whether what a call came to loses the mail server's answer, or the record of it.
 fn is_lost_mail(made: &Call) -> bool {
     let name = &made.name;
-    let is_lost = made.fault.is_some_and(|fault| (name.service == Service::Ses) == fault.is_after());
+    let is_lost = made
+        .fault
+        .is_some_and(|fault| (name.service == Service::Ses) == fault.is_after());
     made.function == FunctionName::Mail && name.has_effect() && is_lost
 }
 
 /// A text of an item, or an empty one.
 pub(crate) fn text<'i>(item: &'i Item, name: &str) -> &'i str {
-    item.get(name).and_then(|value| value.as_s().ok()).map_or("", String::as_str)
+    item.get(name)
+        .and_then(|value| value.as_s().ok())
+        .map_or("", String::as_str)
 }

@@ -57,7 +57,15 @@ async fn claims(campus: &mut Campus, name: &str) -> String {
 pub(crate) async fn asks(campus: &Campus, key: &str, model: &str) -> u16 {
     let url = format!("{}/chat/completions", campus.ready.provider);
     let body = json!({"model": model, "max_tokens": 1, "messages": [{"role": "user", "content": "Hello"}]});
-    aws::http().post(url).bearer_auth(key).json(&body).send().await.unwrap().status().as_u16()
+    aws::http()
+        .post(url)
+        .bearer_auth(key)
+        .json(&body)
+        .send()
+        .await
+        .unwrap()
+        .status()
+        .as_u16()
 }
 
 /// A job's line: kind, state, and how many are done of all.
@@ -65,11 +73,21 @@ fn jobs(page: &Page) -> Vec<(String, String, String, String)> {
     let of = |name: &str| page.attributes("job", name);
     let (kinds, states) = (of("data-kind"), of("data-state"));
     let counts = of("data-done").into_iter().zip(of("data-all"));
-    kinds.into_iter().zip(states).zip(counts).map(|((kind, state), (done, all))| (kind, state, done, all)).collect()
+    kinds
+        .into_iter()
+        .zip(states)
+        .zip(counts)
+        .map(|((kind, state), (done, all))| (kind, state, done, all))
+        .collect()
 }
 
 fn job(kind: &str, state: &str, done: u32, all: u32) -> (String, String, String, String) {
-    (kind.to_owned(), state.to_owned(), done.to_string(), all.to_string())
+    (
+        kind.to_owned(),
+        state.to_owned(),
+        done.to_string(),
+        all.to_string(),
+    )
 }
 
 fn dollars(amount: i64) -> Option<Nano> {

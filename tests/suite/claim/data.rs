@@ -28,9 +28,22 @@ async fn stored_data_is_there_to_read() {
     campus.settle().await;
     let page = ada.get("/my/data").await.expect(200);
     assert_eq!(page.header("content-type"), Some("application/json"));
-    assert_eq!(page.header("content-disposition"), Some("attachment; filename=\"bursar-my-data.json\""));
-    let key = campus.table.get(Grant::key_of(&campus.programme, &grant)).await.unwrap().unwrap().keys[0].clone();
-    let text = page.body.replace(grant.as_str(), "<grant>").replace(key.hash.as_str(), "<hash>");
+    assert_eq!(
+        page.header("content-disposition"),
+        Some("attachment; filename=\"bursar-my-data.json\"")
+    );
+    let key = campus
+        .table
+        .get(Grant::key_of(&campus.programme, &grant))
+        .await
+        .unwrap()
+        .unwrap()
+        .keys[0]
+        .clone();
+    let text = page
+        .body
+        .replace(grant.as_str(), "<grant>")
+        .replace(key.hash.as_str(), "<hash>");
     let text = text.replace(key.label.unwrap().as_str(), "<label>");
     let data: Value = serde_json::from_str(&text).unwrap();
     let mut facts = data.clone();
@@ -137,19 +150,44 @@ async fn stored_data_is_there_to_read() {
     let told = &data["grants"][0];
     let each = |list: &str, what: &str| {
         let of = |one: &Value| one[what].as_str().unwrap().to_owned();
-        told[list].as_array().unwrap().iter().map(of).collect::<Vec<_>>()
+        told[list]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(of)
+            .collect::<Vec<_>>()
     };
     let (at, by, what) = ("2026-11-10T09:33:00Z", "you", "the key was stopped");
-    assert_eq!(each("history", "what"), ["asked for a key", "was shown a key", what, "the invitation was sent again"]);
+    assert_eq!(
+        each("history", "what"),
+        [
+            "asked for a key",
+            "was shown a key",
+            what,
+            "the invitation was sent again"
+        ]
+    );
     let ended = json!({"at": at, "by": by, "what": what, "from": "live", "to": "stopped", "note": "leaked"});
     assert_eq!(told["history"][2], ended);
-    let [roster, shown, used, leaked] =
-        ["invitation", "notice of a new key", "notice of a used cap", "notice of a leaked key"];
+    let [roster, shown, used, leaked] = [
+        "invitation",
+        "notice of a new key",
+        "notice of a used cap",
+        "notice of a leaked key",
+    ];
     assert_eq!(each("mails", "mail"), [roster, shown, used, leaked, roster]);
     let at = "2026-11-10T09:30:00Z";
-    let mail = json!({"mail": roster, "written_at": at, "outcome": "sent", "outcome_at": at, "why": null});
+    let mail =
+        json!({"mail": roster, "written_at": at, "outcome": "sent", "outcome_at": at, "why": null});
     assert_eq!(told["mails"][0], mail);
-    assert_eq!(told["done_by_hand_at"], json!(["2026-11-10T09:33:00Z", "2026-11-10T09:34:00Z"]));
-    assert!(data["notes"].as_array().is_some_and(|notes| notes.len() > 5));
+    assert_eq!(
+        told["done_by_hand_at"],
+        json!(["2026-11-10T09:33:00Z", "2026-11-10T09:34:00Z"])
+    );
+    assert!(
+        data["notes"]
+            .as_array()
+            .is_some_and(|notes| notes.len() > 5)
+    );
     campus.finish().await;
 }

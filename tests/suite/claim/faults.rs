@@ -13,7 +13,12 @@ pub(crate) const MAKE: &str = "provider:POST /keys";
 pub(crate) const ASSIGN: &str = "provider:POST /guardrails/{id}/assignments/keys";
 pub(crate) const DISABLE: &str = "provider:PATCH /keys/{hash}";
 /// The calls that change something, by the request that makes them.
-const CALLS: [(&str, &str); 4] = [("reveal", MAKE), ("reveal", ASSIGN), ("replace", DISABLE), ("replace", MAKE)];
+const CALLS: [(&str, &str); 4] = [
+    ("reveal", MAKE),
+    ("reveal", ASSIGN),
+    ("replace", DISABLE),
+    ("replace", MAKE),
+];
 
 /// A programme whose keys are restricted.
 async fn restricted() -> Campus {
@@ -35,7 +40,11 @@ async fn ready(campus: &mut Campus, number: usize, what: &str) -> (Visitor, Form
 
 async fn press_again(campus: &Campus, student: &Visitor) -> Page {
     let my = student.get("/my").await.expect(200);
-    let what = if my.offers(&campus.my("replace")) { "replace" } else { "reveal" };
+    let what = if my.offers(&campus.my("replace")) {
+        "replace"
+    } else {
+        "reveal"
+    };
     student.submit(&my, &campus.my(what), &[]).await
 }
 
@@ -44,12 +53,14 @@ async fn have_one_key_each(campus: &Campus, students: usize, tell: &str) {
     campus.minutes(61);
     assert_eq!(campus.sync().await["complete"], true);
     campus.judged_after_sync().await;
-    let names: Vec<String> = (0..students).map(|number| format!("student-{number}")).collect();
+    let names: Vec<String> = (0..students)
+        .map(|number| format!("student-{number}"))
+        .collect();
     assert_eq!(campus.enabled(), names, "{tell}");
 }
 
-/// A claim reads the grant twice, and meets others at the budget's item alone, when it begins; that one more has claimed is counted when
-/// all is done.
+/// A claim reads the grant twice, and meets others at the budget's item alone, when it begins; that
+/// one more has claimed is counted when all is done.
 #[tokio::test]
 async fn a_first_claim_makes_few_calls() {
     let mut campus = restricted().await;
@@ -57,10 +68,17 @@ async fn a_first_claim_makes_few_calls() {
     let before = campus.gate.calls().len();
     visitor.send_form(&form).await.expect(200);
     let mut made: BTreeMap<String, u32> = BTreeMap::new();
-    for call in campus.gate.calls().split_off(before).into_iter().filter(|call| call.function == Claim) {
+    for call in campus
+        .gate
+        .calls()
+        .split_off(before)
+        .into_iter()
+        .filter(|call| call.function == Claim)
+    {
         *made.entry(call.name.to_string()).or_default() += 1;
     }
-    // The session with its address' sign-in, the person's enrolments and the account are read besides.
+    // The session with its address' sign-in, the person's enrolments and the account are read
+    // besides.
     insta::assert_debug_snapshot!(made, @r#"
     {
         "dynamodb:GetItem": 11,
@@ -75,7 +93,8 @@ async fn a_first_claim_makes_few_calls() {
     campus.finish().await;
 }
 
-/// A call waits. Another tab that knows of it is refused, until the lease has run out and it takes over; one of the two shows a key.
+/// A call waits. Another tab that knows of it is refused, until the lease has run out and it takes
+/// over; one of the two shows a key.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_press_that_outlives_its_lease_shows_nothing() {
     let mut campus = restricted().await;
@@ -83,12 +102,24 @@ async fn a_press_that_outlives_its_lease_shows_nothing() {
         let (student, form) = ready(&mut campus, number, what).await;
         let held = campus.gate.hold(Matcher::call(call).of(Claim));
         let mut meanwhile = form.clone();
-        let epoch = meanwhile.fields.iter_mut().find(|(name, _)| name == "epoch").unwrap();
+        let epoch = meanwhile
+            .fields
+            .iter_mut()
+            .find(|(name, _)| name == "epoch")
+            .unwrap();
         epoch.1 = (epoch.1.parse::<u32>().unwrap() + 1).to_string();
         let takes_over = async {
             held.arrived().await;
-            let refused = student.send_form(&meanwhile).await.expect(409).alert().unwrap();
-            assert!(refused.contains("is being made"), "{what} at {call}: {refused}");
+            let refused = student
+                .send_form(&meanwhile)
+                .await
+                .expect(409)
+                .alert()
+                .unwrap();
+            assert!(
+                refused.contains("is being made"),
+                "{what} at {call}: {refused}"
+            );
             campus.minutes(2);
             let second = press_again(&campus, &student).await;
             held.release(None).unwrap();

@@ -1,4 +1,5 @@
-//! Which mails a person wants: everybody who is signed in has the form, and it changes only what it has fields for.
+//! Which mails a person wants: everybody who is signed in has the form, and it changes only what it
+//! has fields for.
 
 use bursar_core::store::{Undeliverable, UnreachableReason};
 use serde_json::Value;
@@ -10,7 +11,10 @@ const MAILS: &str = "/my/mails";
 /// Whether a person wants digests and reminders, as their own page says.
 async fn wanted(who: &Visitor) -> (bool, bool) {
     let data: Value = serde_json::from_str(&who.get("/my/data").await.expect(200).body).unwrap();
-    (data["wants_digests"].as_bool().unwrap(), data["wants_reminders"].as_bool().unwrap())
+    (
+        data["wants_digests"].as_bool().unwrap(),
+        data["wants_reminders"].as_bool().unwrap(),
+    )
 }
 
 #[tokio::test]
@@ -28,14 +32,20 @@ async fn each_chooses_their_own_mails() {
             who.post(MAILS, &fields).await.expect(status)
         };
         for _ in 0..2 {
-            assert_eq!(post(&[("digest", "off")], 303).await.location(), Some("/my"));
+            assert_eq!(
+                post(&[("digest", "off")], 303).await.location(),
+                Some("/my")
+            );
             assert_eq!(wanted(who).await, (false, true));
         }
         post(&[("reminders", "off")], 303).await;
         assert_eq!(wanted(who).await, (false, false));
         post(&[], 303).await;
         // A refused form changes nothing, even if half of it is valid.
-        for wrong in [[("digest", "on"), ("reminders", "yes")], [("digest", ""), ("reminders", "on")]] {
+        for wrong in [
+            [("digest", "on"), ("reminders", "yes")],
+            [("digest", ""), ("reminders", "on")],
+        ] {
             assert!(post(&wrong, 422).await.alert().is_some());
         }
         assert_eq!(wanted(who).await, (false, false));
@@ -44,7 +54,11 @@ async fn each_chooses_their_own_mails() {
         who.post(MAILS, &[("digest", "off")]).await.expect(403);
         assert_eq!(who.get(MAILS).await.expect(303).location(), Some("/my"));
     }
-    campus.browser().post(MAILS, &[("digest", "off")]).await.expect(401);
+    campus
+        .browser()
+        .post(MAILS, &[("digest", "off")])
+        .await
+        .expect(401);
     campus.browser().get(MAILS).await.expect(303);
     campus.judged().await;
     campus.finish().await;
@@ -60,10 +74,21 @@ async fn whom_mail_does_not_reach_reads_why() {
         (UnreachableReason::Complained, "was reported as unwanted"),
     ] {
         let now = campus.clock.now();
-        let mark = Undeliverable { address: address.matched().clone(), why, marked_at: now };
-        campus.table.end_mail_to(&[mark], now, soon()).await.unwrap();
+        let mark = Undeliverable {
+            address: address.matched().clone(),
+            why,
+            marked_at: now,
+        };
+        campus
+            .table
+            .end_mail_to(&[mark], now, soon())
+            .await
+            .unwrap();
         let my = ada.get("/my").await.expect(200).readable();
-        assert!(my.contains(says) && my.contains(&now.strftime("%-d %b %Y").to_string()), "{my}");
+        assert!(
+            my.contains(says) && my.contains(&now.strftime("%-d %b %Y").to_string()),
+            "{my}"
+        );
     }
     campus.finish().await;
 }

@@ -1,4 +1,5 @@
-//! Signing out: one write ends every session of an address, and an older link, code or request opens nothing afterwards.
+//! Signing out: one write ends every session of an address, and an older link, code or request
+//! opens nothing afterwards.
 
 use bursar_core::config::SignOnRequired;
 use bursar_core::domain::grant::Grant;
@@ -23,7 +24,12 @@ const GOOD: usize = 20;
 async fn sign_on_often(campus: &Campus, name: &str, count: usize) -> Vec<Visitor> {
     let now = campus.clock.now();
     let address = address(name);
-    let known_person = campus.table.known(address.matched()).await.unwrap().unwrap();
+    let known_person = campus
+        .table
+        .known(address.matched())
+        .await
+        .unwrap()
+        .unwrap();
     let mut person = None;
     if known_person.has_role {
         person = Some(campus.table.person_of(&address, soon()).await.unwrap());
@@ -33,8 +39,18 @@ async fn sign_on_often(campus: &Campus, name: &str, count: usize) -> Vec<Visitor
         let before = campus.table.sign_in_of(address.matched()).await.unwrap();
         let after = before.vouched_for(now);
         let token = SessionToken::generate();
-        let session = Session::new(token.hash(), &after, SignInMethod::SignOn, person.clone(), now);
-        let outcome = campus.table.sign_in(&before, &after, &session, (None, None), soon()).await.unwrap();
+        let session = Session::new(
+            token.hash(),
+            &after,
+            SignInMethod::SignOn,
+            person.clone(),
+            now,
+        );
+        let outcome = campus
+            .table
+            .sign_in(&before, &after, &session, (None, None), soon())
+            .await
+            .unwrap();
         assert_eq!(outcome, SessionOutcome::Begun);
         let browser = campus.browser();
         browser.set_cookie("bursar", token.reveal());
@@ -57,43 +73,85 @@ async fn count_open(browsers: &[Visitor]) -> usize {
 /// Two hundred sessions end by each act of this kind, and the next sign-in opens a page again.
 #[tokio::test]
 async fn one_write_ends_all_sessions() {
-    let setup = Setup { sign_on: Some((SignOnBy::Provider, SignOnRequired::Nobody)), ..Setup::default() };
+    let setup = Setup {
+        sign_on: Some((SignOnBy::Provider, SignOnRequired::Nobody)),
+        ..Setup::default()
+    };
     let mut campus = Campus::of(setup).await;
-    campus.programme("CS pilot", |settings| settings.people.faculty = vec![address("faye")]).await;
+    campus
+        .programme("CS pilot", |settings| {
+            settings.people.faculty = vec![address("faye")];
+        })
+        .await;
     campus.students(&["ada", "bob", "cleo"]).await;
-    let by = campus.table.person_of(&address(ADMIN), soon()).await.unwrap();
-    campus.table.set_admin(&address("second"), true, &by, campus.clock.now(), soon()).await.unwrap();
+    let by = campus
+        .table
+        .person_of(&address(ADMIN), soon())
+        .await
+        .unwrap();
+    campus
+        .table
+        .set_admin(&address("second"), true, &by, campus.clock.now(), soon())
+        .await
+        .unwrap();
     let admin = campus.admin().await;
     for name in ["ada", "faye", "second", "bob", "cleo"] {
         let browsers = sign_on_often(&campus, name, MANY).await;
-        assert_eq!(count_open(&browsers).await, GOOD, "{name}: the oldest give way");
+        assert_eq!(
+            count_open(&browsers).await,
+            GOOD,
+            "{name}: the oldest give way"
+        );
         match name {
             "ada" => {
                 let last = browsers.last().unwrap();
                 let my = last.get("/my").await.expect(200);
-                last.submit(&my, "/sign-out", &[("everywhere", "on")]).await.expect(303);
+                last.submit(&my, "/sign-out", &[("everywhere", "on")])
+                    .await
+                    .expect(303);
             }
-            "faye" => campus.set(|settings| settings.people.faculty = Vec::new()).await,
+            "faye" => {
+                campus
+                    .set(|settings| settings.people.faculty = Vec::new())
+                    .await;
+            }
             "second" => {
-                campus.table.set_admin(&address(name), false, &by, campus.clock.now(), soon()).await.unwrap();
+                campus
+                    .table
+                    .set_admin(&address(name), false, &by, campus.clock.now(), soon())
+                    .await
+                    .unwrap();
             }
             "bob" => {
                 let page = campus.console(&format!("/grants/{}", campus.id(name)));
                 let form = admin.get(&page).await.expect(200);
                 let fields = [("email", "robert@example.edu")];
-                admin.submit(&form, &format!("{page}/address"), &fields).await.expect(303);
+                admin
+                    .submit(&form, &format!("{page}/address"), &fields)
+                    .await
+                    .expect(303);
             }
             _ => {
                 let grants = [campus.grant(name).await];
                 let id = new_ulid(campus.clock.now());
-                let begun = Erasure::of_person(id, Some(address(name).matched()), &grants, campus.by());
-                campus.table.begin_erasure(begun, campus.by()).await.unwrap();
+                let begun =
+                    Erasure::of_person(id, Some(address(name).matched()), &grants, campus.by());
+                campus
+                    .table
+                    .begin_erasure(begun, campus.by())
+                    .await
+                    .unwrap();
                 campus.work().await;
             }
         }
         assert_eq!(count_open(&browsers).await, 0, "{name}");
         let reveal = campus.my("reveal");
-        browsers.last().unwrap().post(&reveal, &[]).await.expect(401);
+        browsers
+            .last()
+            .unwrap()
+            .post(&reveal, &[])
+            .await
+            .expect(401);
     }
     let again = sign_on_often(&campus, "ada", 1).await;
     assert_eq!(count_open(&again).await, 1, "within the same second");
@@ -105,13 +163,22 @@ async fn one_write_ends_all_sessions() {
 /// A sign-on is disconnected, whose sessions all end.
 #[tokio::test]
 async fn disconnecting_ends_all_sessions() {
-    let setup = Setup { sign_on: Some((SignOnBy::Provider, SignOnRequired::Nobody)), ..Setup::default() };
+    let setup = Setup {
+        sign_on: Some((SignOnBy::Provider, SignOnRequired::Nobody)),
+        ..Setup::default()
+    };
     let mut campus = Campus::of(setup).await;
     campus.programme("CS pilot", |_| {}).await;
     campus.students(&["ada"]).await;
     sign_on::is_connected(&campus, "ada").await;
     let browsers = sign_on_often(&campus, "ada", MANY).await;
-    assert!(campus.table.unbind(address("ada").matched(), campus.by()).await.unwrap());
+    assert!(
+        campus
+            .table
+            .unbind(address("ada").matched(), campus.by())
+            .await
+            .unwrap()
+    );
     assert_eq!(count_open(&browsers).await, 0);
     campus.finish().await;
 }
@@ -130,9 +197,20 @@ async fn nothing_begun_before_a_sign_out_counts_after_it() {
             old_link = Some(mailed(&campus, name, &BrowserToken::generate()).await);
         }
         let before = campus.table.sign_in_of(&matched).await.unwrap();
-        campus.table.sign_out_everywhere(&matched, None, now, soon()).await.unwrap();
+        campus
+            .table
+            .sign_out_everywhere(&matched, None, now, soon())
+            .await
+            .unwrap();
 
-        assert!(!campus.table.count_wrong_code(&before, now, soon()).await.unwrap(), "{name}: a wrong code");
+        assert!(
+            !campus
+                .table
+                .count_wrong_code(&before, now, soon())
+                .await
+                .unwrap(),
+            "{name}: a wrong code"
+        );
         let mut ways = vec![before.vouched_for(now)];
         if let Some((link, code)) = &old_link {
             ways.extend(before.follow(&link.hash(), &Proof::Address(matched.clone()), now));
@@ -140,8 +218,18 @@ async fn nothing_begun_before_a_sign_out_counts_after_it() {
             assert_eq!(ways.len(), 3);
         }
         for after in ways {
-            let session = Session::new(SessionToken::generate().hash(), &after, SignInMethod::Link, None, now);
-            let outcome = campus.table.sign_in(&before, &after, &session, (None, None), soon()).await.unwrap();
+            let session = Session::new(
+                SessionToken::generate().hash(),
+                &after,
+                SignInMethod::Link,
+                None,
+                now,
+            );
+            let outcome = campus
+                .table
+                .sign_in(&before, &after, &session, (None, None), soon())
+                .await
+                .unwrap();
             assert_eq!(outcome, SessionOutcome::Changed, "{name}");
         }
         // The link, the code and the session from before open nothing.
@@ -149,8 +237,14 @@ async fn nothing_begun_before_a_sign_out_counts_after_it() {
             let typed = address(name);
             let typed = typed.as_written();
             let browser = campus.browser();
-            browser.post(&format!("/c/{}", link.reveal()), &[("address", typed)]).await.expect(403);
-            browser.post("/code", &[("address", typed), ("code", &code.reveal())]).await.expect(403);
+            browser
+                .post(&format!("/c/{}", link.reveal()), &[("address", typed)])
+                .await
+                .expect(403);
+            browser
+                .post("/code", &[("address", typed), ("code", &code.reveal())])
+                .await
+                .expect(403);
         }
         if let Some(browsers) = old_session {
             assert_eq!(count_open(&browsers).await, 0);
@@ -167,16 +261,26 @@ async fn a_link_made_beside_a_sign_out_brings_no_older_one_back() {
     let old_session = sign_on_often(&campus, "ada", 1).await;
     let (old_link, _) = mailed(&campus, "ada", &BrowserToken::generate()).await;
     campus.minutes(2);
-    let held = campus.gate.hold(Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Mail));
+    let held = campus
+        .gate
+        .hold(Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Mail));
     campus.ask("ada").await;
     held.arrived().await;
     let (matched, now) = (address("ada").matched().clone(), campus.clock.now());
-    campus.table.sign_out_everywhere(&matched, None, now, soon()).await.unwrap();
+    campus
+        .table
+        .sign_out_everywhere(&matched, None, now, soon())
+        .await
+        .unwrap();
     held.release(None);
     campus.delivered().await;
     assert_eq!(count_open(&old_session).await, 0);
     let old_link = format!("/c/{}", old_link.reveal());
-    campus.browser().post(&old_link, &[("address", "ada@example.edu")]).await.expect(403);
+    campus
+        .browser()
+        .post(&old_link, &[("address", "ada@example.edu")])
+        .await
+        .expect(403);
     campus.settle().await;
     assert_eq!(campus.mails("link").len(), 1, "the new one is mailed");
     campus.finish().await;
@@ -203,7 +307,11 @@ async fn a_slow_body_outlives_no_sign_out() {
     );
     stream.write_all(head.as_bytes()).await.unwrap();
     let matched = address("ada").matched().clone();
-    campus.table.sign_out_everywhere(&matched, None, campus.clock.now(), soon()).await.unwrap();
+    campus
+        .table
+        .sign_out_everywhere(&matched, None, campus.clock.now(), soon())
+        .await
+        .unwrap();
     stream.write_all(&body.as_bytes()[8..]).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
@@ -220,10 +328,18 @@ async fn a_session_from_before_the_role_opens_no_console() {
     campus.students(&["ada"]).await;
     let browsers = sign_on_often(&campus, "ada", 1).await;
     browsers[0].get("/console").await.expect(404);
-    campus.set(|settings| settings.people.faculty = vec![address("ada")]).await;
+    campus
+        .set(|settings| settings.people.faculty = vec![address("ada")])
+        .await;
     let page = campus.console("/grants");
-    assert_eq!(browsers[0].get(&page).await.expect(303).location(), Some("/"));
-    browsers[0].post(&campus.console("/people"), &[]).await.expect(401);
+    assert_eq!(
+        browsers[0].get(&page).await.expect(303).location(),
+        Some("/")
+    );
+    browsers[0]
+        .post(&campus.console("/people"), &[])
+        .await
+        .expect(401);
     browsers[0].get("/my").await.expect(200);
     let again = sign_on_often(&campus, "ada", 1).await;
     again[0].get(&page).await.expect(200);

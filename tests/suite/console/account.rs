@@ -1,4 +1,5 @@
-//! The account's page: its money against what is promised, keys without an owner, the last syncs, and what waits for an admin.
+//! The account's page: its money against what is promised, keys without an owner, the last syncs,
+//! and what waits for an admin.
 
 use std::collections::BTreeSet;
 
@@ -31,12 +32,25 @@ async fn the_account_shows_what_syncs_found() {
         "{}",
         before.readable()
     );
-    assert_eq!((before.text("spent").as_deref(), before.attribute("spent", "data-usd")), (Some("not known"), None));
+    assert_eq!(
+        (
+            before.text("spent").as_deref(),
+            before.attribute("spent", "data-usd")
+        ),
+        (Some("not known"), None)
+    );
     assert_eq!(before.one("reserved").get("data-usd"), "20.000000");
 
-    let spend = |hash: &str, dollars| provider.spend(hash, Nano::usd(dollars), campus.clock.now(), "a/model").unwrap();
+    let spend = |hash: &str, dollars| {
+        provider
+            .spend(hash, Nano::usd(dollars), campus.clock.now(), "a/model")
+            .unwrap();
+    };
     let foreign = |name: &str, limit, dollars| {
-        let hash = provider.add_foreign_key(name, limit, campus.clock.now()).unwrap().hash;
+        let hash = provider
+            .add_foreign_key(name, limit, campus.clock.now())
+            .unwrap()
+            .hash;
         spend(&hash, dollars);
         hash
     };
@@ -45,8 +59,15 @@ async fn the_account_shows_what_syncs_found() {
     let capped = foreign("capped <i>", Some(Nano::usd(10)), 9);
     let (open, old) = (foreign("open", None, 50), foreign("old", None, 90));
     let off = foreign("off", None, 0);
-    let elsewhere = foreign("bursar/fedcba9876/maths/0123456789abcdef/1-0123456789abcdef", Some(Nano::usd(1)), 0);
-    let lost = format!("bursar/{}/cs-pilot/0123456789abcdef/1-0123456789abcdef", campus.ready.deployment);
+    let elsewhere = foreign(
+        "bursar/fedcba9876/maths/0123456789abcdef/1-0123456789abcdef",
+        Some(Nano::usd(1)),
+        0,
+    );
+    let lost = format!(
+        "bursar/{}/cs-pilot/0123456789abcdef/1-0123456789abcdef",
+        campus.ready.deployment
+    );
     let nobodys = foreign(&lost, None, 0);
     provider.disable(&off).unwrap();
     campus.sync().await;
@@ -62,13 +83,19 @@ async fn the_account_shows_what_syncs_found() {
 
     let admin = campus.admin().await;
     let page = admin.get(ACCOUNT).await;
-    for (hook, usd) in
-        [("balance", "840.000000"), ("residual", "4.000000"), ("spent", "153.000000"), ("reserved", "20.000000")]
-    {
+    for (hook, usd) in [
+        ("balance", "840.000000"),
+        ("residual", "4.000000"),
+        ("spent", "153.000000"),
+        ("reserved", "20.000000"),
+    ] {
         assert_eq!(page.one(hook).get("data-usd"), usd, "{hook}");
     }
     let rows: Vec<String> = page.attributes("unowned-key", "data-hash");
-    assert_eq!(rows, [open.as_str(), &nobodys, &off, &capped, &elsewhere, &old]);
+    assert_eq!(
+        rows,
+        [open.as_str(), &nobodys, &off, &capped, &elsewhere, &old]
+    );
     let text = page.readable();
     for words in [
         "Before Bursar $3.00",
@@ -83,12 +110,18 @@ async fn the_account_shows_what_syncs_found() {
         assert!(text.contains(words), "{words}: {text}");
     }
     assert!(page.body.contains("capped &#60;i&#62;"), "names are text");
-    assert!(text.contains(&format!("{lost} enabled {nobodys}")), "{text}");
+    assert!(
+        text.contains(&format!("{lost} enabled {nobodys}")),
+        "{text}"
+    );
     foreign("new", Some(Nano::usd(1)), 0);
     campus.minutes(5 * A_DAY);
     campus.sync().await;
     let page = campus.admin().await.get(ACCOUNT).await.readable();
-    assert!(page.contains("One of them was first seen in the last seven days"), "{page}");
+    assert!(
+        page.contains("One of them was first seen in the last seven days"),
+        "{page}"
+    );
     provider.delete(&nobodys).unwrap();
     campus.finish().await;
 }
@@ -107,10 +140,22 @@ async fn each_thing_that_is_wrong_is_one_warning() {
     campus.sync().await;
     assert_eq!(warnings().await, Vec::<String>::new());
     campus.minutes(26 * 60);
-    assert_eq!(warnings().await, Vec::<String>::new(), "26 hours to the second");
+    assert_eq!(
+        warnings().await,
+        Vec::<String>::new(),
+        "26 hours to the second"
+    );
     campus.minutes(1);
-    assert!(warnings().await[0].starts_with("No check at OpenRouter has been complete for more than 26 hours"));
-    campus.gate.at(Matcher::call("provider:GET /credits").of(FunctionName::UsageSync).every(), Fault::Status(400));
+    assert!(
+        warnings().await[0]
+            .starts_with("No check at OpenRouter has been complete for more than 26 hours")
+    );
+    campus.gate.at(
+        Matcher::call("provider:GET /credits")
+            .of(FunctionName::UsageSync)
+            .every(),
+        Fault::Status(400),
+    );
     assert_eq!(campus.sync().await["complete"], false);
     insta::assert_snapshot!(warnings().await.join("\n"), @"
     No check at OpenRouter has been complete for more than 26 hours. The last complete check began at 10 Nov 2026, 09:30 UTC. The table of the last checks below says why.
@@ -124,9 +169,15 @@ async fn the_page_says_what_to_buy_by_when() {
     let campus = Campus::with_keys(&["ada"]).await;
     let admin = campus.admin().await;
     let page = admin.get(ACCOUNT).await;
-    assert!(page.all("credit-to-buy").is_empty() && page.readable().contains("nothing shows how much credit to buy"));
+    assert!(
+        page.all("credit-to-buy").is_empty()
+            && page
+                .readable()
+                .contains("nothing shows how much credit to buy")
+    );
     let dollars = Usd::from_dollars;
-    // The programme ends in 91 days: $182 of other keys, $20 of its own, which are used in twenty days. Two dollars a day leave the rest.
+    // The programme ends in 91 days: $182 of other keys, $20 of its own, which are used in twenty
+    // days. Two dollars a day leave the rest.
     for (balance, buys, by, says) in [
         (
             120,
@@ -134,14 +185,28 @@ async fn the_page_says_what_to_buy_by_when() {
             "2026-11-29",
             "Buy $100 of credit by 29 Nov 2026: at this pace the $120 left will be gone on",
         ),
-        (80, "200.000000", "now", "Buy $200 of credit now: at this pace the $80 left will be gone on 9 Dec 2026."),
-        (10, "200.000000", "now", "Buy $200 of credit now: at this pace the $10 left will be gone on 13 Nov 2026."),
+        (
+            80,
+            "200.000000",
+            "now",
+            "Buy $200 of credit now: at this pace the $80 left will be gone on 9 Dec 2026.",
+        ),
+        (
+            10,
+            "200.000000",
+            "now",
+            "Buy $200 of credit now: at this pace the $10 left will be gone on 13 Nov 2026.",
+        ),
     ] {
         found(&campus, dollars(balance), [dollars(1), dollars(2)]).await;
         let page = admin.get(ACCOUNT).await;
         assert_eq!(page.one("credit-to-buy").get("data-usd"), buys);
         assert_eq!(page.one("buy-by").get("data-date"), by);
-        assert!(page.texts("warning")[0].starts_with(says), "{:?}", page.texts("warning"));
+        assert!(
+            page.texts("warning")[0].starts_with(says),
+            "{:?}",
+            page.texts("warning")
+        );
     }
     let page = admin.get(ACCOUNT).await.readable();
     for sentence in [
@@ -160,7 +225,10 @@ async fn the_balance_is_drawn_and_the_newest_is_what_counts() {
     let campus = Campus::with_keys(&["ada"]).await;
     found(&campus, Usd::from_dollars(60), [Usd::from_dollars(1); 2]).await;
     let admin = campus.admin().await;
-    assert!(!admin.get(ACCOUNT).await.body.contains("Balance over time"), "a day is no line");
+    assert!(
+        !admin.get(ACCOUNT).await.body.contains("Balance over time"),
+        "a day is no line"
+    );
     campus.hours(14 * 24);
     found(&campus, Usd::from_dollars(25), [Usd::from_dollars(1); 2]).await;
     let admin = campus.admin().await;
@@ -172,7 +240,9 @@ async fn the_balance_is_drawn_and_the_newest_is_what_counts() {
     ] {
         assert!(page.body.contains(words), "{words}: {}", page.body);
     }
-    campus.set(|settings| settings.people.faculty = vec![address("faye")]).await;
+    campus
+        .set(|settings| settings.people.faculty = vec![address("faye")])
+        .await;
     let faye = campus.student("faye").await;
     let warnings = async |reader: &Visitor| reader.get(ID).await.texts("warning").join(" ");
     assert!(!warnings(&admin).await.contains("could still cost"));
@@ -183,8 +253,15 @@ async fn the_balance_is_drawn_and_the_newest_is_what_counts() {
         failing_since: None,
     };
     campus.table.set(&reading, soon()).await.unwrap();
-    assert!(warnings(&admin).await.contains("could still cost $20.00, and the account's balance is $13.00"));
-    assert!(!warnings(&faye).await.contains("could still cost"), "only admins see the account");
+    assert!(
+        warnings(&admin)
+            .await
+            .contains("could still cost $20.00, and the account's balance is $13.00")
+    );
+    assert!(
+        !warnings(&faye).await.contains("could still cost"),
+        "only admins see the account"
+    );
     campus.finish_unjudged().await;
 }
 
@@ -199,7 +276,10 @@ pub(crate) async fn held_back(campus: &Campus, at: Option<Moment>) {
         keys: BTreeSet::new(),
         release: None,
     };
-    let state = SyncState { held_back: at.map(held), ..campus.table.sync_state().await.unwrap() };
+    let state = SyncState {
+        held_back: at.map(held),
+        ..campus.table.sync_state().await.unwrap()
+    };
     conclude(&campus.table, state).await;
 }
 
@@ -211,23 +291,58 @@ async fn an_admin_releases_what_the_page_showed() {
     held_back(&campus, Some(now - SignedDuration::from_hours(6))).await;
     let stale = admin.get(ACCOUNT).await;
     let warnings = stale.texts("warning").join(" ");
-    assert!(warnings.contains("the safety limit held back 30 keys that nobody was shown"), "{warnings}");
+    assert!(
+        warnings.contains("the safety limit held back 30 keys that nobody was shown"),
+        "{warnings}"
+    );
     // By now the safety limit has held back something else.
     held_back(&campus, Some(now)).await;
     let page = admin.get(ACCOUNT).await;
     let form = page.form(RELEASE);
     let with = |held| form.clone().filled(&[("held", held)]);
-    let forms =
-        [(stale.form(RELEASE), 409), (with(""), 422), (with("soon"), 422), (form.clone(), 303), (form.clone(), 303)];
+    let forms = [
+        (stale.form(RELEASE), 409),
+        (with(""), 422),
+        (with("soon"), 422),
+        (form.clone(), 303),
+        (form.clone(), 303),
+    ];
     for (form, status) in &forms {
         admin.send_form(form).await.expect(*status);
     }
     let seen = campus.judged().await;
-    let person = campus.table.person_of(&address(ADMIN), soon()).await.unwrap();
-    let [entry] = &seen.account_entries[..] else { panic!("{:?}", seen.account_entries) };
-    assert_eq!((entry.what.act, &entry.actor), (Act::SafetyLimitReleased, &Actor::Person(person.clone())));
-    assert_eq!(campus.table.sync_state().await.unwrap().held_back.unwrap().release.unwrap().actor, person);
-    assert!(admin.get(ACCOUNT).await.body.contains("admin@example.edu released what the safety limit held back"));
+    let person = campus
+        .table
+        .person_of(&address(ADMIN), soon())
+        .await
+        .unwrap();
+    let [entry] = &seen.account_entries[..] else {
+        panic!("{:?}", seen.account_entries)
+    };
+    assert_eq!(
+        (entry.what.act, &entry.actor),
+        (Act::SafetyLimitReleased, &Actor::Person(person.clone()))
+    );
+    assert_eq!(
+        campus
+            .table
+            .sync_state()
+            .await
+            .unwrap()
+            .held_back
+            .unwrap()
+            .release
+            .unwrap()
+            .actor,
+        person
+    );
+    assert!(
+        admin
+            .get(ACCOUNT)
+            .await
+            .body
+            .contains("admin@example.edu released what the safety limit held back")
+    );
     // The next sync has done it, and the form is sent again.
     held_back(&campus, None).await;
     for (form, status) in [&forms[4], &forms[0]] {

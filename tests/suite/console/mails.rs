@@ -1,4 +1,5 @@
-//! Mail on the pages: who cannot be reached, what became of alerts and of what was given up, and how each is sent again.
+//! Mail on the pages: who cannot be reached, what became of alerts and of what was given up, and
+//! how each is sent again.
 
 use bursar_core::domain::audit::{Act, AuditEntry};
 use bursar_core::domain::grant::HoldKind;
@@ -18,9 +19,15 @@ const AGAIN: &str = "/console/account/mail";
 /// What SES reports of the newest mail to somebody.
 async fn reported(campus: &Campus, name: &str, event: &str) {
     campus.settle().await;
-    let mail = campus.ses.mails_to(address(name).as_written()).pop().unwrap();
+    let mail = campus
+        .ses
+        .mails_to(address(name).as_written())
+        .pop()
+        .unwrap();
     let body = json!({"mail": mail.id, "type": event, "permanent": true});
-    let post = aws::http().post(format!("{}/events", campus.ready.inbox)).json(&body);
+    let post = aws::http()
+        .post(format!("{}/events", campus.ready.inbox))
+        .json(&body);
     assert_eq!(post.send().await.unwrap().status(), 200);
 }
 
@@ -29,14 +36,20 @@ fn received(campus: &Campus, name: &str) -> usize {
 }
 
 pub(crate) fn warns(page: &Page, of: &str) -> bool {
-    page.texts("warning").iter().any(|warning| warning.contains(of))
+    page.texts("warning")
+        .iter()
+        .any(|warning| warning.contains(of))
 }
 
 #[tokio::test]
 async fn who_is_not_reached_is_named_and_tried_by_hand() {
     let mut campus = staffed().await;
     campus.students(&["ada", "bob", "cyd", "dan"]).await;
-    for (name, event) in [("ada", "bounce"), ("bob", "complaint"), ("cyd", "complaint")] {
+    for (name, event) in [
+        ("ada", "bounce"),
+        ("bob", "complaint"),
+        ("cyd", "complaint"),
+    ] {
         reported(&campus, name, event).await;
     }
     campus.sync().await;
@@ -48,32 +61,68 @@ async fn who_is_not_reached_is_named_and_tried_by_hand() {
     ");
     for (asked, who, badge) in [
         ("unreachable", &["ada@example.edu"][..], "mail comes back"),
-        ("unwanted", &["bob@example.edu", "cyd@example.edu"], "wants links only"),
+        (
+            "unwanted",
+            &["bob@example.edu", "cyd@example.edu"],
+            "wants links only",
+        ),
     ] {
         let found = asta.get(&format!("{GRANTS}?mail={asked}")).await;
         assert_eq!(found.attributes("grant", "data-email"), who);
-        assert_eq!(admin.get(GRANTS).await.body.matches(badge).count(), who.len(), "{asked}");
+        assert_eq!(
+            admin.get(GRANTS).await.body.matches(badge).count(),
+            who.len(),
+            "{asked}"
+        );
     }
     let [ada, bob] = ["ada", "bob"].map(|name| format!("{GRANTS}/{}", campus.id(name)));
-    assert!(warns(&admin.get(&ada).await, "mail to it came back for good"));
-    assert!(warns(&admin.get(&bob).await, "this address gets links to sign in and notices of its own key"));
+    assert!(warns(
+        &admin.get(&ada).await,
+        "mail to it came back for good"
+    ));
+    assert!(warns(
+        &admin.get(&bob).await,
+        "this address gets links to sign in and notices of its own key"
+    ));
 
     let again = format!("{ada}/resend");
     let page = asta.get(&ada).await;
     assert!(!page.offers(&again), "faculty's to decide");
     let token = page.form("/sign-out");
-    asta.post(&again, &[("csrf", token.value("csrf").unwrap())]).await.expect(409);
+    asta.post(&again, &[("csrf", token.value("csrf").unwrap())])
+        .await
+        .expect(409);
     let page = admin.get(&ada).await;
     for status in [303, 429] {
         admin.submit(&page, &again, &[]).await.expect(status);
     }
     campus.settle().await;
-    assert_eq!(received(&campus, "ada"), 2, "once more, although it was sent twice");
+    assert_eq!(
+        received(&campus, "ada"),
+        2,
+        "once more, although it was sent twice"
+    );
     campus.sync().await;
     assert!(!warns(&admin.get(ID).await, "comes back"));
-    let entries = campus.table.list(AuditEntry::of_grant(&campus.programme, campus.id("ada"))).await.unwrap();
-    assert_eq!(entries.iter().filter(|entry| entry.what.act == Act::MailAllowed).count(), 1);
-    assert!(admin.get(&ada).await.readable().contains("admin@example.edu let mail go to ada@example.edu again"));
+    let entries = campus
+        .table
+        .list(AuditEntry::of_grant(&campus.programme, campus.id("ada")))
+        .await
+        .unwrap();
+    assert_eq!(
+        entries
+            .iter()
+            .filter(|entry| entry.what.act == Act::MailAllowed)
+            .count(),
+        1
+    );
+    assert!(
+        admin
+            .get(&ada)
+            .await
+            .readable()
+            .contains("admin@example.edu let mail go to ada@example.edu again")
+    );
 
     // The second mail bounces as well: it can be sent again only after an hour.
     reported(&campus, "ada", "bounce").await;
@@ -85,12 +134,20 @@ async fn who_is_not_reached_is_named_and_tried_by_hand() {
     campus.finish_faulted().await;
 }
 
-/// The figures of the roster mails: owed, sent, delivered, bounced; and of how many people how many have claimed.
+/// The figures of the roster mails: owed, sent, delivered, bounced; and of how many people how many
+/// have claimed.
 fn figures(roster: &Page) -> [u32; 6] {
-    let mails = ["roster-owed", "roster-sent", "roster-delivered", "roster-bounced"];
-    let [owed, sent, delivered, bounced] = mails.map(|hook| roster.text(hook).unwrap().parse().unwrap());
+    let mails = [
+        "roster-owed",
+        "roster-sent",
+        "roster-delivered",
+        "roster-bounced",
+    ];
+    let [owed, sent, delivered, bounced] =
+        mails.map(|hook| roster.text(hook).unwrap().parse().unwrap());
     let people = roster.one("claimed");
-    let [all, claimed] = ["data-people", "data-claimed"].map(|name| people.get(name).parse().unwrap());
+    let [all, claimed] =
+        ["data-people", "data-claimed"].map(|name| people.get(name).parse().unwrap());
     [owed, sent, delivered, bounced, all, claimed]
 }
 
@@ -99,7 +156,14 @@ async fn who_has_not_claimed_is_reminded_once_a_day() {
     let mut campus = staffed().await;
     campus.students(&["ada", "bob", "cyd", "dan"]).await;
     let (admin, asta) = (campus.admin().await, campus.student("asta").await);
-    admin.fill(ROSTER, &format!("{ID}/people"), &[("email", "eve@example.edu")]).await.expect(303);
+    admin
+        .fill(
+            ROSTER,
+            &format!("{ID}/people"),
+            &[("email", "eve@example.edu")],
+        )
+        .await
+        .expect(303);
     assert_eq!(figures(&asta.get(ROSTER).await), [5, 0, 0, 0, 5, 0]);
     reported(&campus, "ada", "delivery").await;
     reported(&campus, "bob", "bounce").await;
@@ -112,13 +176,19 @@ async fn who_has_not_claimed_is_reminded_once_a_day() {
     // Whoever was sent the roster mail again by hand gets no reminder within a day.
     assert!(!asta.get(ROSTER).await.offers(BULK), "faculty's to decide");
     let at = format!("{GRANTS}/{}", campus.id("dan"));
-    admin.fill(&at, &format!("{at}/resend"), &[]).await.expect(303);
+    admin
+        .fill(&at, &format!("{at}/resend"), &[])
+        .await
+        .expect(303);
     let reminds = async |hours: i64| {
         campus.hours(hours);
         let faye = campus.student("faye").await;
         let unclaimed = [("act", "remind"), ("state", "invited")];
         let shown = faye.fill(GRANTS, BULK, &unclaimed).await.expect(200);
-        assert_eq!(shown.attributes("grant", "data-email"), ["dan@example.edu", "eve@example.edu"]);
+        assert_eq!(
+            shown.attributes("grant", "data-email"),
+            ["dan@example.edu", "eve@example.edu"]
+        );
         faye.submit(&shown, BULK, &[]).await.expect(303);
         campus.settle().await;
         ["ada", "bob", "cyd", "dan", "eve"].map(|name| received(&campus, name))
@@ -126,21 +196,33 @@ async fn who_has_not_claimed_is_reminded_once_a_day() {
     let before = ["ada", "bob", "cyd"].map(|name| received(&campus, name));
     for (hours, dan, eve) in [(0, 2, 2), (1, 2, 2), (22, 2, 2), (1, 3, 3), (23, 3, 3)] {
         let [ada, bob, cyd, dans, eves] = reminds(hours).await;
-        assert_eq!(([ada, bob, cyd], dans, eves), (before, dan, eve), "after {hours} hours more");
+        assert_eq!(
+            ([ada, bob, cyd], dans, eves),
+            (before, dan, eve),
+            "after {hours} hours more"
+        );
     }
-    assert!(campus.subjects("roster").contains(&"Reminder: your key for CS pilot is not claimed yet".to_owned()));
+    assert!(
+        campus
+            .subjects("roster")
+            .contains(&"Reminder: your key for CS pilot is not claimed yet".to_owned())
+    );
     let asta = campus.student("asta").await;
     assert_eq!(figures(&asta.get(ROSTER).await)[..2], [5, 9]);
     campus.finish().await;
 }
 
-/// Ada uses her key, Bob does not, Cyd handed hers back, and Dan has claimed none; Eve gets hers after keys were looked at.
+/// Ada uses her key, Bob does not, Cyd handed hers back, and Dan has claimed none; Eve gets hers
+/// after keys were looked at.
 #[tokio::test]
 async fn who_never_used_a_key_is_reminded_weekly() {
     let mut campus = staffed().await;
     campus.students_with_keys(&["ada", "bob", "cyd"]).await;
     campus.students(&["dan", "eve"]).await;
-    campus.press(&campus.student("cyd").await, "return").await.expect(303);
+    campus
+        .press(&campus.student("cyd").await, "return")
+        .await
+        .expect(303);
     campus.spend("ada", "1");
     campus.minutes(20);
     campus.sync().await;
@@ -164,55 +246,127 @@ async fn who_never_used_a_key_is_reminded_weekly() {
     let unclaimed = "Reminder: your key for CS pilot is not claimed yet";
     assert_eq!(
         remind("").await,
-        ("bob@example.edu dan@example.edu".to_owned(), [unused, unclaimed].map(str::to_owned).into())
+        (
+            "bob@example.edu dan@example.edu".to_owned(),
+            [unused, unclaimed].map(str::to_owned).into()
+        )
     );
     assert_eq!(remind("used").await, (String::new(), Vec::new()));
     campus.hours(25);
     let (whom, subjects) = remind("").await;
-    assert_eq!((&*whom, subjects), ("bob@example.edu dan@example.edu", vec![unclaimed.to_owned()]));
+    assert_eq!(
+        (&*whom, subjects),
+        (
+            "bob@example.edu dan@example.edu",
+            vec![unclaimed.to_owned()]
+        )
+    );
     campus.hours(6 * 24);
-    assert_eq!(remind("claimed").await, ("bob@example.edu".to_owned(), vec![unused.to_owned()]));
+    assert_eq!(
+        remind("claimed").await,
+        ("bob@example.edu".to_owned(), vec![unused.to_owned()])
+    );
     campus.sync().await;
     assert_eq!(remind("claimed").await.0, "bob@example.edu eve@example.edu");
-    let page = campus.student("faye").await.get(&format!("{GRANTS}/{}", campus.id("bob"))).await.readable();
-    assert!(page.contains("faye@example.edu reminded bob@example.edu of a key that was never used"), "{page}");
+    let page = campus
+        .student("faye")
+        .await
+        .get(&format!("{GRANTS}/{}", campus.id("bob")))
+        .await
+        .readable();
+    assert!(
+        page.contains("faye@example.edu reminded bob@example.edu of a key that was never used"),
+        "{page}"
+    );
     campus.finish().await;
 }
 
 #[tokio::test]
 async fn an_alert_says_what_became_of_it_and_is_sent_again() {
     let mut campus = staffed().await;
-    campus.set(|settings| settings.mails.thresholds = vec![10]).await;
+    campus
+        .set(|settings| settings.mails.thresholds = vec![10])
+        .await;
     campus.budget(100).await;
     campus.students_with_keys(&["ada"]).await;
-    let (admin, faye, asta) = (campus.admin().await, campus.student("faye").await, campus.student("asta").await);
-    campus.edit(&faye, &[("alert_assistants", "eve@example.edu")]).await.expect(422);
-    campus.edit(&faye, &[("alert_assistants", "on")]).await.expect(303);
-    assert!(faye.get(ALERTS).await.body.contains("faye@example.edu, asta@example.edu get a mail when 10%"));
+    let (admin, faye, asta) = (
+        campus.admin().await,
+        campus.student("faye").await,
+        campus.student("asta").await,
+    );
+    campus
+        .edit(&faye, &[("alert_assistants", "eve@example.edu")])
+        .await
+        .expect(422);
+    campus
+        .edit(&faye, &[("alert_assistants", "on")])
+        .await
+        .expect(303);
+    assert!(
+        faye.get(ALERTS)
+            .await
+            .body
+            .contains("faye@example.edu, asta@example.edu get a mail when 10%")
+    );
     campus.spend("ada", "15");
     campus.sync().await;
     reported(&campus, "faye", "bounce").await;
-    assert!(warns(&admin.get(ID).await, "Mail to faye@example.edu comes back"));
+    assert!(warns(
+        &admin.get(ID).await,
+        "Mail to faye@example.edu comes back"
+    ));
     let outcomes = async || {
         let page = admin.get(ALERTS).await;
-        let [who, outcome] = ["data-recipient", "data-outcome"].map(|name| page.attributes("alert", name));
-        let mut all: Vec<_> = who.into_iter().zip(outcome).map(|(who, outcome)| format!("{who} {outcome}")).collect();
+        let [who, outcome] =
+            ["data-recipient", "data-outcome"].map(|name| page.attributes("alert", name));
+        let mut all: Vec<_> = who
+            .into_iter()
+            .zip(outcome)
+            .map(|(who, outcome)| format!("{who} {outcome}"))
+            .collect();
         all.sort();
         all.join(", ")
     };
-    assert_eq!(outcomes().await, "asta@example.edu sent, faye@example.edu bounced");
-    let of_kind = async |kind: &str| admin.get(&format!("{ALERTS}?kind={kind}")).await.texts("mail").len();
+    assert_eq!(
+        outcomes().await,
+        "asta@example.edu sent, faye@example.edu bounced"
+    );
+    let of_kind = async |kind: &str| {
+        admin
+            .get(&format!("{ALERTS}?kind={kind}"))
+            .await
+            .texts("mail")
+            .len()
+    };
     assert_eq!([of_kind("all").await, of_kind("test").await], [2, 0]);
-    let found = admin.get("/console?q=faye@example.edu").await.texts("mail").join(", ");
-    assert!(found.contains("alert of CS pilot") && found.contains("bounced"), "{found}");
+    let found = admin
+        .get("/console?q=faye@example.edu")
+        .await
+        .texts("mail")
+        .join(", ");
+    assert!(
+        found.contains("alert of CS pilot") && found.contains("bounced"),
+        "{found}"
+    );
     let page = asta.get(ALERTS).await;
     assert!(page.body.contains("$15.00, 15%"), "{}", page.readable());
 
     // An assistant may send an alert again that was sent, but not one that bounced.
-    let forms = |page: &Page| page.forms().into_iter().filter(|form| form.action == ALERTS).collect::<Vec<_>>();
-    let [own] = &forms(&page)[..] else { panic!("{}", page.readable()) };
+    let forms = |page: &Page| {
+        page.forms()
+            .into_iter()
+            .filter(|form| form.action == ALERTS)
+            .collect::<Vec<_>>()
+    };
+    let [own] = &forms(&page)[..] else {
+        panic!("{}", page.readable())
+    };
     let of_admin = forms(&admin.get(ALERTS).await);
-    let lost = of_admin.iter().find(|form| form.value("alert") != own.value("alert")).unwrap().clone();
+    let lost = of_admin
+        .iter()
+        .find(|form| form.value("alert") != own.value("alert"))
+        .unwrap()
+        .clone();
     for _ in 0..2 {
         asta.send_form(own).await.expect(303);
     }
@@ -220,23 +374,38 @@ async fn an_alert_says_what_became_of_it_and_is_sent_again() {
     asta.send_form(&by_assistant).await.expect(409);
     admin.send_form(&lost).await.expect(303);
     campus.settle().await;
-    assert_eq!([received(&campus, "asta"), received(&campus, "faye")], [2, 2], "the same form twice is one mail");
-    assert_eq!(outcomes().await, "asta@example.edu sent, faye@example.edu sent");
+    assert_eq!(
+        [received(&campus, "asta"), received(&campus, "faye")],
+        [2, 2],
+        "the same form twice is one mail"
+    );
+    assert_eq!(
+        outcomes().await,
+        "asta@example.edu sent, faye@example.edu sent"
+    );
     assert!(admin.get(ALERTS).await.body.contains("sent again by hand"));
     campus.minutes(61);
     let admin = campus.admin().await;
-    let with_token =
-        |form: &Form, page: &Page| form.clone().filled(&[("csrf", page.form("/sign-out").value("csrf").unwrap())]);
+    let with_token = |form: &Form, page: &Page| {
+        form.clone()
+            .filled(&[("csrf", page.form("/sign-out").value("csrf").unwrap())])
+    };
     let lost = with_token(&lost, &admin.get(ALERTS).await);
     admin.send_form(&lost).await.expect(303);
     campus.settle().await;
     assert_eq!(received(&campus, "faye"), 3, "an hour later again");
     for (row, status) in [("01KDVDNA00000000000000001A", 404), ("x", 422)] {
-        admin.send_form(&lost.clone().filled(&[("alert", row)])).await.expect(status);
+        admin
+            .send_form(&lost.clone().filled(&[("alert", row)]))
+            .await
+            .expect(status);
     }
     campus.minutes(61);
     let admin = campus.admin().await;
-    campus.edit(&admin, &[("budget_usd", "8000"), ("assistants", "")]).await.expect(303);
+    campus
+        .edit(&admin, &[("budget_usd", "8000"), ("assistants", "")])
+        .await
+        .expect(303);
     let page = admin.get(ALERTS).await;
     assert!(
         page.body.contains("faye@example.edu gets a mail when 10%") && forms(&page).is_empty(),
@@ -248,7 +417,11 @@ async fn an_alert_says_what_became_of_it_and_is_sent_again() {
     reported(&campus, "faye", "bounce").await;
     let form = admin.get(ACCOUNT).await.form(RELEASE);
     assert_eq!(form.value("address"), Some("faye@example.edu"));
-    for (form, status) in [(&form, 303), (&form, 303), (&form.clone().filled(&[("address", "eve@example.edu")]), 404)] {
+    for (form, status) in [
+        (&form, 303),
+        (&form, 303),
+        (&form.clone().filled(&[("address", "eve@example.edu")]), 404),
+    ] {
         admin.send_form(form).await.expect(status);
     }
     assert!(admin.get(ACCOUNT).await.texts("unreachable").is_empty());
@@ -270,22 +443,48 @@ async fn what_was_given_up_is_sent_again_by_its_cause(campus: &mut Campus) {
     campus.sync().await;
     campus.settle().await;
     let page = campus.admin().await.get(ACCOUNT).await;
-    assert!(warns(&page, "given up in the last three days"), "{:?}", page.texts("warning"));
-    let [cause] = &page.texts("dead-letter")[..] else { panic!("{:?}", page.texts("dead-letter")) };
-    assert!(cause.contains("invitations: 1") && cause.contains("alerts: 1"), "{cause}");
+    assert!(
+        warns(&page, "given up in the last three days"),
+        "{:?}",
+        page.texts("warning")
+    );
+    let [cause] = &page.texts("dead-letter")[..] else {
+        panic!("{:?}", page.texts("dead-letter"))
+    };
+    assert!(
+        cause.contains("invitations: 1") && cause.contains("alerts: 1"),
+        "{cause}"
+    );
 
     campus.minutes(3 * 60);
     let admin = campus.admin().await;
     let page = admin.get(ACCOUNT).await;
-    for (cause, status) in [("", 422), ("NotAMail", 303), ("MessageRejected", 303), ("MessageRejected", 303)] {
-        admin.submit(&page, AGAIN, &[("cause", cause)]).await.expect(status);
+    for (cause, status) in [
+        ("", 422),
+        ("NotAMail", 303),
+        ("MessageRejected", 303),
+        ("MessageRejected", 303),
+    ] {
+        admin
+            .submit(&page, AGAIN, &[("cause", cause)])
+            .await
+            .expect(status);
     }
     campus.settle().await;
-    assert_eq!([received(campus, "cyd"), received(campus, "faye")], [1, before + 1]);
+    assert_eq!(
+        [received(campus, "cyd"), received(campus, "faye")],
+        [1, before + 1]
+    );
     let entries = &campus.judged().await.account_entries;
-    let again = entries.iter().filter(|entry| entry.what.act == Act::MailSentAgain);
+    let again = entries
+        .iter()
+        .filter(|entry| entry.what.act == Act::MailSentAgain);
     let notes: Vec<_> = again.map(|entry| entry.what.note.as_deref()).collect();
-    assert_eq!(notes, [Some("given up: MessageRejected")], "the second request found nothing");
+    assert_eq!(
+        notes,
+        [Some("given up: MessageRejected")],
+        "the second request found nothing"
+    );
     assert!(admin.get(ACCOUNT).await.texts("dead-letter").is_empty());
 }
 
@@ -297,14 +496,23 @@ async fn mail_that_waits_is_told_on_the_account() {
     campus.students(&["ada"]).await;
     campus.settle().await;
     let page = admin.get(ACCOUNT).await;
-    assert!(warns(&page, "the recipient's address is not verified") && page.texts("dead-letter").is_empty());
+    assert!(
+        warns(&page, "the recipient's address is not verified")
+            && page.texts("dead-letter").is_empty()
+    );
     assert!(page.body.contains("of 200 in 24 hours, 1 a second"));
-    assert_eq!(campus.subjects("account"), ["Mail waits: the recipient's address is not verified"]);
+    assert_eq!(
+        campus.subjects("account"),
+        ["Mail waits: the recipient's address is not verified"]
+    );
     campus.ses.leave_sandbox();
     campus.ses.set_enabled(false);
     campus.students(&["bob"]).await;
     campus.drain().await;
     let page = admin.get(ACCOUNT).await;
-    assert!(warns(&page, "sending is paused for the whole SES account") && page.body.contains("the oldest for"));
+    assert!(
+        warns(&page, "sending is paused for the whole SES account")
+            && page.body.contains("the oldest for")
+    );
     campus.finish_faulted().await;
 }

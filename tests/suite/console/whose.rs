@@ -11,20 +11,37 @@ use super::*;
 async fn enrol(admin: &Visitor, programme: &str, name: &str, id: &str) {
     let path = format!("/console/programmes/{programme}");
     let fields = [("email", &*format!("{name}@example.edu")), ("id", id)];
-    admin.submit(&admin.get(&format!("{path}/roster")).await, &format!("{path}/people"), &fields).await.expect(303);
+    admin
+        .submit(
+            &admin.get(&format!("{path}/roster")).await,
+            &format!("{path}/people"),
+            &fields,
+        )
+        .await
+        .expect(303);
 }
 
 /// The programmes whose grants somebody is shown.
 async fn programmes(visitor: &Visitor) -> String {
-    visitor.get("/my").await.expect(200).attributes("grant", "data-programme").join(" ")
+    visitor
+        .get("/my")
+        .await
+        .expect(200)
+        .attributes("grant", "data-programme")
+        .join(" ")
 }
 
-/// The grants in a file of what is stored: each programme, with a mark where it may be another person's.
+/// The grants in a file of what is stored: each programme, with a mark where it may be another
+/// person's.
 fn exported(file: &Page) -> String {
     let file: Value = serde_json::from_str(&file.body).unwrap();
     let grants = file["grants"].as_array().unwrap().iter();
     let words = grants.map(|grant| {
-        let mark = if grant["may_be_another_persons"] == true { "?" } else { "" };
+        let mark = if grant["may_be_another_persons"] == true {
+            "?"
+        } else {
+            ""
+        };
         format!("{}{mark}", grant["programme"].as_str().unwrap())
     });
     words.collect::<Vec<_>>().join(" ")
@@ -38,53 +55,102 @@ async fn a_row_under_another_id_takes_no_key_away() {
     enrol(&admin, "cs-pilot", "ada", "s1").await;
     let ada = campus.student("ada").await;
     campus.reveal(&ada).await;
-    let cs = campus.table.grants(&campus.programme).await.unwrap().remove(0);
+    let cs = campus
+        .table
+        .grants(&campus.programme)
+        .await
+        .unwrap()
+        .remove(0);
     campus.minutes(2);
     campus.programme("Law", staff).await;
     let faye = campus.student("faye").await;
     let file = "email,id\nada@example.edu,s9\nbob@example.edu,s2\n";
-    for (reader, names) in [(&faye, "programme. Is"), (&admin, "programme: ada@example.edu. Is")] {
+    for (reader, names) in [
+        (&faye, "programme. Is"),
+        (&admin, "programme: ada@example.edu. Is"),
+    ] {
         let roster = campus.console("/roster");
         let page = reader.get(&roster).await;
-        let shown = reader.upload(&page, &roster, &[("mode", "add")], "a.csv", file.as_bytes()).await;
+        let shown = reader
+            .upload(&page, &roster, &[("mode", "add")], "a.csv", file.as_bytes())
+            .await;
         let warning = shown.expect(200).text("under-other-ids").unwrap();
-        assert!(warning.starts_with("1 person is known under another id in another") && warning.contains(names));
+        assert!(
+            warning.starts_with("1 person is known under another id in another")
+                && warning.contains(names)
+        );
     }
     enrol(&faye, "law", "ada", "s9").await;
 
-    // Both are hers, each by itself: the newer is claimed, asked about, handed back; the older is reported.
+    // Both are hers, each by itself: the newer is claimed, asked about, handed back; the older is
+    // reported.
     assert_eq!(programmes(&ada).await, "cs-pilot law");
     for what in ["reveal", "refresh", "return"] {
-        let page = ada.submit(&ada.get("/my").await, &format!("/my/law/{what}"), &[]).await;
+        let page = ada
+            .submit(&ada.get("/my").await, &format!("/my/law/{what}"), &[])
+            .await;
         assert!([200, 303].contains(&page.status), "{what}: {}", page.status);
     }
     let find = "/console?q=ada%40example.edu";
-    let download = async || admin.submit(&admin.get(find).await, "/console/people/data", &[]).await.expect(200);
+    let download = async || {
+        admin
+            .submit(&admin.get(find).await, "/console/people/data", &[])
+            .await
+            .expect(200)
+    };
     assert_eq!(exported(&ada.get("/my/data").await), "cs-pilot law");
     assert_eq!(exported(&download().await), "cs-pilot? law");
 
-    // An admin says that the older is another person's, twice, and takes it back. Faculty may not, and the newer record asks nothing.
+    // An admin says that the older is another person's, twice, and takes it back. Faculty may not,
+    // and the newer record asks nothing.
     let at = format!("{GRANTS}/{}", cs.id);
     let person = format!("{at}/person");
     let page = admin.get(&at).await;
     assert!(!faye.get(&at).await.offers(&person), "admins decide it");
     let before = ada.get("/my").await;
-    admin.submit(&page, &person, &[("act", "both")]).await.expect(422);
+    admin
+        .submit(&page, &person, &[("act", "both")])
+        .await
+        .expect(422);
     for _ in 0..2 {
-        admin.submit(&page, &person, &[("act", "other")]).await.expect(303);
+        admin
+            .submit(&page, &person, &[("act", "other")])
+            .await
+            .expect(303);
     }
     assert_eq!(programmes(&campus.student("ada").await).await, "law");
     assert_eq!(exported(&download().await), "cs-pilot? law");
-    ada.submit(&before, "/my/cs-pilot/leaked", &[]).await.expect(404);
-    admin.submit(&admin.get(&at).await, &person, &[("act", "same")]).await.expect(303);
-    let law = campus.table.grants(&campus.programme).await.unwrap().remove(0);
+    ada.submit(&before, "/my/cs-pilot/leaked", &[])
+        .await
+        .expect(404);
+    admin
+        .submit(&admin.get(&at).await, &person, &[("act", "same")])
+        .await
+        .expect(303);
+    let law = campus
+        .table
+        .grants(&campus.programme)
+        .await
+        .unwrap()
+        .remove(0);
     let newer = campus.console(&format!("/grants/{}/person", law.id));
     let csrf = page.form(&person).value("csrf").unwrap().to_owned();
-    admin.post(&newer, &[("csrf", &csrf), ("act", "other")]).await.expect(409);
+    admin
+        .post(&newer, &[("csrf", &csrf), ("act", "other")])
+        .await
+        .expect(409);
     let audit = admin.get(&format!("{ID}/audit")).await.readable();
-    assert_eq!(audit.matches("is another person than the one who has the address now").count(), 1, "{audit}");
+    assert_eq!(
+        audit
+            .matches("is another person than the one who has the address now")
+            .count(),
+        1,
+        "{audit}"
+    );
 
-    ada.submit(&ada.get("/my").await, "/my/cs-pilot/leaked", &[]).await.expect(303);
+    ada.submit(&ada.get("/my").await, "/my/cs-pilot/leaked", &[])
+        .await
+        .expect(303);
     assert_eq!(
         campus.table.grants(&cs.programme).await.unwrap()[0].shown_state(campus.clock.now()),
         ShownState::Stopped
@@ -94,7 +160,8 @@ async fn a_row_under_another_id_takes_no_key_away() {
     campus.finish().await;
 }
 
-/// Ada left CS pilot, is on Maths without an id, and her address went to somebody else, whom Law has on its roster.
+/// Ada left CS pilot, is on Maths without an id, and her address went to somebody else, whom Law
+/// has on its roster.
 #[tokio::test]
 async fn nothing_of_a_former_owner_is_shown() {
     let mut campus = staffed().await;
@@ -105,38 +172,76 @@ async fn nothing_of_a_former_owner_is_shown() {
     let former = campus.student("ada").await;
     campus.minutes(2);
     assert_eq!(programmes(&former).await, "cs-pilot maths");
-    let shown = preview(&admin, "replace", "email\nbob@example.edu\n").await.expect(200);
-    admin.submit(&shown, super::roster::APPLY, &[("confirm_dropped", "1")]).await.expect(303);
+    let shown = preview(&admin, "replace", "email\nbob@example.edu\n")
+        .await
+        .expect(200);
+    admin
+        .submit(&shown, super::roster::APPLY, &[("confirm_dropped", "1")])
+        .await
+        .expect(303);
     campus.programme("Law", |_| {}).await;
     enrol(&admin, "law", "ada", "s9").await;
     campus.minutes(2);
-    assert_eq!(programmes(&former).await, "maths", "who signed in before sees nothing of the newer person's");
+    assert_eq!(
+        programmes(&former).await,
+        "maths",
+        "who signed in before sees nothing of the newer person's"
+    );
     let ada = campus.student("ada").await;
     assert_eq!(programmes(&ada).await, "law maths");
     assert_eq!(exported(&ada.get("/my/data").await), "law maths");
     let page = admin.get("/console?q=ada%40example.edu").await;
-    let file = admin.submit(&page, "/console/people/data", &[]).await.expect(200);
+    let file = admin
+        .submit(&page, "/console/people/data", &[])
+        .await
+        .expect(200);
     assert_eq!(exported(&file), "cs-pilot? law maths");
 
-    let found = admin.get("/console/people/erase?email=ada%40example.edu").await;
-    assert!(found.readable().contains("this address under another id"), "{}", found.readable());
-    let cs = campus.table.grants(&"cs-pilot".parse().unwrap()).await.unwrap();
-    let cs = &cs.iter().find(|grant| grant.person.address == address("ada")).unwrap().id;
-    let page = admin.get(&format!("/console/people/erase?of=cs-pilot/{cs}")).await;
-    super::erase::erased(&admin, &page, "ada@example.edu").await.expect(303);
+    let found = admin
+        .get("/console/people/erase?email=ada%40example.edu")
+        .await;
+    assert!(
+        found.readable().contains("this address under another id"),
+        "{}",
+        found.readable()
+    );
+    let cs = campus
+        .table
+        .grants(&"cs-pilot".parse().unwrap())
+        .await
+        .unwrap();
+    let cs = &cs
+        .iter()
+        .find(|grant| grant.person.address == address("ada"))
+        .unwrap()
+        .id;
+    let page = admin
+        .get(&format!("/console/people/erase?of=cs-pilot/{cs}"))
+        .await;
+    super::erase::erased(&admin, &page, "ada@example.edu")
+        .await
+        .expect(303);
     campus.minutes(2);
     campus.work().await;
     let mut left = campus.judged().await.places_of(&["ada@"]);
     left.retain(|place| place.contains("grant"));
-    assert!(left.len() == 1 && left[0].contains("#law#"), "each is erased apart: {left:?}");
+    assert!(
+        left.len() == 1 && left[0].contains("#law#"),
+        "each is erased apart: {left:?}"
+    );
     campus.finish().await;
 }
 
-/// Faye has everybody whom she likes on her roster, and learns nothing of an admin or of Law's people, and of Ada what came afterwards.
+/// Faye has everybody whom she likes on her roster, and learns nothing of an admin or of Law's
+/// people, and of Ada what came afterwards.
 #[tokio::test]
 async fn a_roster_tells_nothing_of_others() {
     let mut campus = Campus::open().await;
-    campus.programme("Law", |settings| settings.people.faculty = vec![address("lara")]).await;
+    campus
+        .programme("Law", |settings| {
+            settings.people.faculty = vec![address("lara")];
+        })
+        .await;
     campus.students(&["ada"]).await;
     campus.programme("CS pilot", staff).await;
     campus.settle().await;
@@ -151,12 +256,22 @@ async fn a_roster_tells_nothing_of_others() {
         enrol(&faye, "cs-pilot", name, "").await;
     }
     let requests = async |reader: &Visitor, name: &str| {
-        let page = reader.get(&format!("/console?q={name}%40example.edu")).await.expect(200);
+        let page = reader
+            .get(&format!("/console?q={name}%40example.edu"))
+            .await
+            .expect(200);
         assert!(!page.all("grant").is_empty(), "{name}");
-        page.texts("mail").iter().filter(|mail| mail.contains("link to sign in")).count()
+        page.texts("mail")
+            .iter()
+            .filter(|mail| mail.contains("link to sign in"))
+            .count()
     };
     for (name, of_admin, of_faye) in [("admin", 1, 0), ("lara", 1, 0), ("ada", 1, 0)] {
-        assert_eq!((requests(&admin, name).await, requests(&faye, name).await), (of_admin, of_faye), "{name}");
+        assert_eq!(
+            (requests(&admin, name).await, requests(&faye, name).await),
+            (of_admin, of_faye),
+            "{name}"
+        );
     }
     campus.minutes(2);
     for name in ["admin", "lara", "ada"] {

@@ -13,13 +13,27 @@ use jiff::ToSpan;
 use super::{account, later, states};
 
 fn held(sweeps: u32) -> Cause {
-    Cause::HeldBack { sweeps, recoveries: 0, stops: 0, bound: 5, keys: Vec::new() }
+    Cause::HeldBack {
+        sweeps,
+        recoveries: 0,
+        stops: 0,
+        bound: 5,
+        keys: Vec::new(),
+    }
 }
 
 async fn raise(campus: &Campus, cause: Cause, name: &str) -> bool {
     let now = campus.clock.now();
-    let person = campus.table.person_of(&address(name), soon()).await.unwrap();
-    campus.table.tell(&Alarm::now(cause, now), &[person], now, soon()).await.unwrap()
+    let person = campus
+        .table
+        .person_of(&address(name), soon())
+        .await
+        .unwrap();
+    campus
+        .table
+        .tell(&Alarm::now(cause, now), &[person], now, soon())
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
@@ -27,11 +41,20 @@ async fn a_cause_is_told_once_a_day() {
     let campus = Campus::open().await;
     assert!(raise(&campus, held(30), ADMIN).await);
     for _ in 0..2 {
-        assert!(!raise(&campus, held(30), ADMIN).await, "the next run finds the same");
+        assert!(
+            !raise(&campus, held(30), ADMIN).await,
+            "the next run finds the same"
+        );
         campus.settle().await;
     }
-    assert_eq!(account(&campus), ["30 keys would have been switched off, but Bursar waits for you"]);
-    assert!(raise(&campus, held(31), ADMIN).await, "it is something else");
+    assert_eq!(
+        account(&campus),
+        ["30 keys would have been switched off, but Bursar waits for you"]
+    );
+    assert!(
+        raise(&campus, held(31), ADMIN).await,
+        "it is something else"
+    );
     later(&campus, 24 * 60).await;
     assert!(raise(&campus, held(30), ADMIN).await, "it came back");
     campus.settle().await;
@@ -39,15 +62,25 @@ async fn a_cause_is_told_once_a_day() {
     raise(&campus, held(32), "former").await;
     campus.settle().await;
     let states = states(&campus, MailKind::Account).await;
-    assert!(states.contains(&"Dropped".to_owned()), "who is no admin any more: {states:?}");
+    assert!(
+        states.contains(&"Dropped".to_owned()),
+        "who is no admin any more: {states:?}"
+    );
     campus.finish().await;
 }
 
 /// The people who are told of an alarm, and how many of them its item counts.
 fn told(seen: &Snapshot, alarm: &Alarm) -> (Vec<PersonId>, u32) {
-    let mut told: Vec<PersonId> = seen.outbox.iter().filter_map(|row| of(&row.mail, alarm)).collect();
+    let mut told: Vec<PersonId> = seen
+        .outbox
+        .iter()
+        .filter_map(|row| of(&row.mail, alarm))
+        .collect();
     told.sort_by(|one, other| one.as_str().cmp(other.as_str()));
-    let known = seen.all().find(|known: &Alarm| known.day == alarm.day).unwrap();
+    let known = seen
+        .all()
+        .find(|known: &Alarm| known.day == alarm.day)
+        .unwrap();
     (told, known.queued)
 }
 
@@ -66,18 +99,40 @@ async fn more_admins_than_fit_one_transaction_are_each_told_once() {
     let (now, twice) = (campus.clock.now(), [&admins[..], &admins[..1]].concat());
     let alarm = Alarm::now(held(30), now);
     let at_once = (0..2).map(|_| campus.table.tell(&alarm, &twice, now, soon()));
-    assert_eq!(join_all(at_once).await.into_iter().filter(|raised| *raised.as_ref().unwrap()).count(), 1);
+    assert_eq!(
+        join_all(at_once)
+            .await
+            .into_iter()
+            .filter(|raised| *raised.as_ref().unwrap())
+            .count(),
+        1
+    );
     assert_eq!(told(&*campus.judged().await, &alarm), (admins.clone(), 100));
 
-    // Yesterday somebody died after ninety of a hundred were told. The admins have changed since; the recipients stay.
+    // Yesterday somebody died after ninety of a hundred were told. The admins have changed since;
+    // the recipients stay.
     let alarm = Alarm::on(alarm.day.checked_sub(1.day()).unwrap(), held(30), now);
-    let half = Alarm { recipients: admins.clone(), queued: 90, ..alarm.clone() };
+    let half = Alarm {
+        recipients: admins.clone(),
+        queued: 90,
+        ..alarm.clone()
+    };
     campus.raw().keep(&half).await;
     for recipient in admins[..90].iter().cloned() {
-        let mail = QueuedMail::Account { day: half.day, alarm: half.name(), recipient };
+        let mail = QueuedMail::Account {
+            day: half.day,
+            alarm: half.name(),
+            recipient,
+        };
         campus.raw().keep(&OutboxRow::queued(mail, now)).await;
     }
-    assert!(!campus.table.tell(&alarm, &[PersonId::random()], now, soon()).await.unwrap());
+    assert!(
+        !campus
+            .table
+            .tell(&alarm, &[PersonId::random()], now, soon())
+            .await
+            .unwrap()
+    );
     assert_eq!(told(&*campus.judged().await, &alarm), (admins, 100));
     campus.finish_faulted().await;
 }

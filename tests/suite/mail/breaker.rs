@@ -1,5 +1,5 @@
-//! The breaker for bulk mail: when SES says that too much of a day's mail came back, bulk mail waits for the next day, admins are
-//! told, and all other mail goes on.
+//! The breaker for bulk mail: when SES says that too much of a day's mail came back, bulk mail
+//! waits for the next day, admins are told, and all other mail goes on.
 
 use bursar_core::domain::mail::kind::SendFigures;
 use bursar_core::store::MailServer;
@@ -18,7 +18,10 @@ const ASKS: &str = "ses:GetSendStatistics";
 /// Twelve people who have had their invitations.
 async fn class() -> (Campus, Vec<Got>) {
     let mut campus = Campus::open().await;
-    campus.ses.set_quota(Quota { per_second: 1_000, ..Quota::PRODUCTION });
+    campus.ses.set_quota(Quota {
+        per_second: 1_000,
+        ..Quota::PRODUCTION
+    });
     campus.programme("CS pilot", |_| {}).await;
     campus.students(&name_people(0..12)).await;
     campus.settle().await;
@@ -26,7 +29,8 @@ async fn class() -> (Campus, Vec<Got>) {
     (campus, mails)
 }
 
-/// Lets minutes pass, after which somebody is invited. Returns the number of invitations that leave.
+/// Lets minutes pass, after which somebody is invited. Returns the number of invitations that
+/// leave.
 async fn invited(campus: &mut Campus, minutes: i64, name: &str) -> usize {
     campus.students(&[name]).await;
     later(campus, minutes).await;
@@ -43,7 +47,11 @@ async fn bulk_mail_waits_for_tomorrow_once_too_much_came_back() {
     for mail in &mails[9..10] {
         campus.report(mail, "bounce", true).await;
     }
-    assert_eq!(invited(&mut campus, 13, "bob").await, 1, "SES was asked thirteen minutes ago");
+    assert_eq!(
+        invited(&mut campus, 13, "bob").await,
+        1,
+        "SES was asked thirteen minutes ago"
+    );
     assert_eq!(invited(&mut campus, 2, "cid").await, 0);
     assert_eq!(account(&campus), [STOPPED]);
     assert_eq!(campus.drain().await["stopped"], true);
@@ -80,13 +88,18 @@ async fn figures_that_are_old_or_missing_stop_nothing() {
     campus.ses.set_statistics_lag(SignedDuration::from_hours(2));
     assert_eq!(invited(&mut campus, 16, "ada").await, 1);
 
-    let fault = campus.gate.at(Matcher::call(ASKS).every(), Fault::Status(500));
+    let fault = campus
+        .gate
+        .at(Matcher::call(ASKS).every(), Fault::Status(500));
     for name in ["bob", "cid"] {
         assert_eq!(invited(&mut campus, 16, name).await, 1);
     }
     campus.gate.lift(fault);
     let lines = campus.logs.all();
-    let said = lines.iter().filter(|line| line.text.contains("SES does not say how much mail came back"));
+    let said = lines.iter().filter(|line| {
+        line.text
+            .contains("SES does not say how much mail came back")
+    });
     assert_eq!(said.count(), 1);
 
     campus.students(&["dan"]).await;
@@ -123,10 +136,31 @@ async fn a_stop_is_not_lost_to_a_faster_turn() {
         stop: None,
         version: 0,
     };
-    let stop = Some(SendFigures { as_of, sent: 500, bounced: 20, complained: 0 });
-    for noted in [read.clone(), MailServer { stop, ..read.clone() }, read] {
+    let stop = Some(SendFigures {
+        as_of,
+        sent: 500,
+        bounced: 20,
+        complained: 0,
+    });
+    for noted in [
+        read.clone(),
+        MailServer {
+            stop,
+            ..read.clone()
+        },
+        read,
+    ] {
         campus.table.note_mail_server(&noted, soon()).await.unwrap();
     }
-    assert_eq!(campus.table.get(MailServer::key_of()).await.unwrap().unwrap().stop, stop);
+    assert_eq!(
+        campus
+            .table
+            .get(MailServer::key_of())
+            .await
+            .unwrap()
+            .unwrap()
+            .stop,
+        stop
+    );
     campus.finish().await;
 }

@@ -36,12 +36,40 @@ async fn each_kind_of_mail_reaches_its_reader() {
     campus.minutes(20);
     campus.sync().await;
     campus.ask(ADMIN).await;
-    let (admin, now) = (campus.table.person_of(&address(ADMIN), soon()).await.unwrap(), campus.clock.now());
-    campus.table.tell_admins(&Alarm::now(Cause::ManagementKey, now), now, soon()).await.unwrap();
+    let (admin, now) = (
+        campus
+            .table
+            .person_of(&address(ADMIN), soon())
+            .await
+            .unwrap(),
+        campus.clock.now(),
+    );
+    campus
+        .table
+        .tell_admins(&Alarm::now(Cause::ManagementKey, now), now, soon())
+        .await
+        .unwrap();
     let asked = AskedOfAdmins::Close;
-    assert!(campus.table.ask_admins(&campus.programme, &admin, &asked, now, soon()).await.unwrap());
-    assert!(campus.table.test_alert(&campus.programme, &admin, now, soon()).await.unwrap());
-    let programme = campus.table.get(Programme::key_of(&campus.programme)).await.unwrap().unwrap();
+    assert!(
+        campus
+            .table
+            .ask_admins(&campus.programme, &admin, &asked, now, soon())
+            .await
+            .unwrap()
+    );
+    assert!(
+        campus
+            .table
+            .test_alert(&campus.programme, &admin, now, soon())
+            .await
+            .unwrap()
+    );
+    let programme = campus
+        .table
+        .get(Programme::key_of(&campus.programme))
+        .await
+        .unwrap()
+        .unwrap();
     let waiting = RosterPreview {
         import: Ulid::nil(),
         programme: campus.programme.clone(),
@@ -53,8 +81,16 @@ async fn each_kind_of_mail_reaches_its_reader() {
         why: vec!["It changes the address of 1 person.".to_owned()],
     };
     let changes = RosterChanges::default();
-    let mails = campus.table.mails_about_import(&programme, Some(waiting.import), changes, now, soon()).await.unwrap();
-    campus.table.keep_preview(&waiting, b"email", &mails, soon()).await.unwrap();
+    let mails = campus
+        .table
+        .mails_about_import(&programme, Some(waiting.import), changes, now, soon())
+        .await
+        .unwrap();
+    campus
+        .table
+        .keep_preview(&waiting, b"email", &mails, soon())
+        .await
+        .unwrap();
     let bound = address("ada").matched().clone();
     let binding = SignOnBinding {
         identity: Identity::new("https://login.example.edu", "ada"),
@@ -64,14 +100,39 @@ async fn each_kind_of_mail_reaches_its_reader() {
     };
     let before = campus.table.sign_in_of(&bound).await.unwrap();
     let after = before.vouched_for(now);
-    let session = Session::new(SessionToken::generate().hash(), &after, SignInMethod::SignOn, None, now);
-    campus.table.sign_in(&before, &after, &session, (None, Some(&binding)), soon()).await.unwrap();
+    let session = Session::new(
+        SessionToken::generate().hash(),
+        &after,
+        SignInMethod::SignOn,
+        None,
+        now,
+    );
+    campus
+        .table
+        .sign_in(&before, &after, &session, (None, Some(&binding)), soon())
+        .await
+        .unwrap();
     let end = (utc_date(now), false);
-    assert!(campus.table.tell_of_model_end(&programme, "a/model", end, now, soon()).await.unwrap());
+    assert!(
+        campus
+            .table
+            .tell_of_model_end(&programme, "a/model", end, now, soon())
+            .await
+            .unwrap()
+    );
     campus.settle().await;
-    campus.table.act(campus.on("ada"), |view, _| view.stop(Stopped::Leaked, &Actor::Student)).await.unwrap();
+    campus
+        .table
+        .act(campus.on("ada"), |view, _| {
+            view.stop(Stopped::Leaked, &Actor::Student)
+        })
+        .await
+        .unwrap();
     campus.minutes(3 * 24 * 60);
-    campus.run(FunctionName::ThresholdAlerts, json!({"task": "digest"})).await.unwrap();
+    campus
+        .run(FunctionName::ThresholdAlerts, json!({"task": "digest"}))
+        .await
+        .unwrap();
     campus.sync().await;
     campus.minutes(10 * 24 * 60);
     campus.sync().await;
@@ -79,7 +140,10 @@ async fn each_kind_of_mail_reaches_its_reader() {
     campus.settle().await;
 
     let mails = campus.all_mails();
-    let sent: BTreeSet<_> = mails.iter().map(|mail| (mail.contents.kind.as_deref().unwrap(), &*mail.to)).collect();
+    let sent: BTreeSet<_> = mails
+        .iter()
+        .map(|mail| (mail.contents.kind.as_deref().unwrap(), &*mail.to))
+        .collect();
     let kinds: BTreeSet<_> = sent.iter().map(|(kind, _)| *kind).collect();
     assert_eq!(kinds, MailKind::ALL.map(MailKind::as_str).into());
     insta::assert_snapshot!(sent.iter().map(|(kind, to)| format!("{kind}: {to}")).collect::<Vec<_>>().join("\n"), @"
@@ -98,6 +162,12 @@ async fn each_kind_of_mail_reaches_its_reader() {
     student: ada@example.edu
     test: admin@example.edu
     ");
-    assert!(campus.ses.mails().iter().all(|mail| mail.configuration_set.as_deref() == Some("bursar")));
+    assert!(
+        campus
+            .ses
+            .mails()
+            .iter()
+            .all(|mail| mail.configuration_set.as_deref() == Some("bursar"))
+    );
     campus.finish().await;
 }

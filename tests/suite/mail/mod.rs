@@ -1,5 +1,5 @@
-//! Mail through the stack: that it is sent, to whom, once and when, and what stops it. Its words are tested in `functions/mail`, and
-//! faults at each call of its sending in `sweeps`.
+//! Mail through the stack: that it is sent, to whom, once and when, and what stops it. Its words
+//! are tested in `functions/mail`, and faults at each call of its sending in `sweeps`.
 
 mod alarms;
 mod breaker;
@@ -19,11 +19,13 @@ use bursar_core::store::{OutboxRow, QueuedMail};
 use bursar_tests::campus::{Campus, Got};
 use serde_json::{Value, json};
 
-/// The mails since the last call, by recipient, but those about a sync, which does not run here, and digests.
+/// The mails since the last call, by recipient, but those about a sync, which does not run here,
+/// and digests.
 fn unread(campus: &Campus) -> Vec<Got> {
     let mut mails = campus.all_mails();
     mails.retain(|Got { contents, .. }| {
-        contents.kind.as_deref() != Some("digest") && !contents.subject.starts_with("No complete check")
+        contents.kind.as_deref() != Some("digest")
+            && !contents.subject.starts_with("No complete check")
     });
     mails
 }
@@ -43,7 +45,10 @@ async fn watched(campus: &Campus, hours: i64) {
 
 /// The kinds of the mails since the last call, in alphabetical order.
 fn kinds(campus: &Campus) -> Vec<String> {
-    let mut kinds: Vec<_> = unread(campus).into_iter().filter_map(|mail| mail.contents.kind).collect();
+    let mut kinds: Vec<_> = unread(campus)
+        .into_iter()
+        .filter_map(|mail| mail.contents.kind)
+        .collect();
     kinds.sort();
     kinds
 }
@@ -59,13 +64,25 @@ fn account(campus: &Campus) -> Vec<String> {
 /// The states of the queued mails of this kind, oldest first.
 async fn states(campus: &Campus, kind: MailKind) -> Vec<String> {
     let seen = campus.judged().await;
-    seen.outbox.iter().filter(|row| row.mail.facts().kind == kind).map(state).collect()
+    seen.outbox
+        .iter()
+        .filter(|row| row.mail.facts().kind == kind)
+        .map(state)
+        .collect()
 }
 
 /// The state of somebody's last mail of this kind.
 async fn became(campus: &Campus, name: &str, kind: MailKind) -> String {
-    let rows = campus.table.mails_of(&campus.programme, campus.id(name)).await.unwrap();
-    state(rows.iter().rfind(|row| row.mail.facts().kind == kind).unwrap())
+    let rows = campus
+        .table
+        .mails_of(&campus.programme, campus.id(name))
+        .await
+        .unwrap();
+    state(
+        rows.iter()
+            .rfind(|row| row.mail.facts().kind == kind)
+            .unwrap(),
+    )
 }
 
 /// The state of a row: `Sent`, `Dropped`.
@@ -76,8 +93,19 @@ fn state(row: &OutboxRow) -> String {
 
 /// A queued roster mail, which nobody's invitation is the cause of.
 fn roster_mail(campus: &Campus, name: &str) -> OutboxRow {
-    let (programme, grant, now) = (campus.programme.clone(), campus.id(name).clone(), campus.clock.now());
-    OutboxRow::queued(QueuedMail::Roster { programme, grant, is_reminder: false }, now)
+    let (programme, grant, now) = (
+        campus.programme.clone(),
+        campus.id(name).clone(),
+        campus.clock.now(),
+    );
+    OutboxRow::queued(
+        QueuedMail::Roster {
+            programme,
+            grant,
+            is_reminder: false,
+        },
+        now,
+    )
 }
 
 /// The stream record of a row that was just written.

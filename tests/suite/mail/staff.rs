@@ -1,5 +1,5 @@
-//! Mail to staff and admins. A member of staff who is not reached is an alarm to the admins. Where none of those is reached, the log
-//! says so in a field that an alarm of the stack filters for.
+//! Mail to staff and admins. A member of staff who is not reached is an alarm to the admins. Where
+//! none of those is reached, the log says so in a field that an alarm of the stack filters for.
 
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::kind::MailKind;
@@ -16,7 +16,9 @@ use super::{account, later, states, watched};
 async fn admins_hear_of_each_way_in_which_an_alert_is_lost() {
     let mut campus = Campus::open().await;
     campus
-        .programme("CS pilot", |settings| settings.people.faculty = ["ann", "ben", "cat", "dan"].map(address).to_vec())
+        .programme("CS pilot", |settings| {
+            settings.people.faculty = ["ann", "ben", "cat", "dan"].map(address).to_vec();
+        })
         .await;
     campus.budget(20).await;
     campus.students_with_keys(&["ada"]).await;
@@ -36,12 +38,24 @@ async fn admins_hear_of_each_way_in_which_an_alert_is_lost() {
     }
     campus.settle().await;
     let told = campus.mails("account");
-    let lost: Vec<_> =
-        told.iter().filter(|mail| mail.contents.subject.ends_with("the alert of CS pilot: 80% of $20")).collect();
+    let lost: Vec<_> = told
+        .iter()
+        .filter(|mail| {
+            mail.contents
+                .subject
+                .ends_with("the alert of CS pilot: 80% of $20")
+        })
+        .collect();
     let lines = |text: &str| {
-        text.lines().filter(|line| line.starts_with("To:") || line.starts_with("Why:")).collect::<Vec<_>>().join(", ")
+        text.lines()
+            .filter(|line| line.starts_with("To:") || line.starts_with("Why:"))
+            .collect::<Vec<_>>()
+            .join(", ")
     };
-    let mut lost: Vec<_> = lost.iter().map(|mail| lines(mail.contents.text.as_ref().unwrap())).collect();
+    let mut lost: Vec<_> = lost
+        .iter()
+        .map(|mail| lines(mail.contents.text.as_ref().unwrap()))
+        .collect();
     lost.sort();
     insta::assert_snapshot!(lost.join("\n"), @"
     To: ann@example.edu, Why: mail to the recipient comes back or is not wanted (Undeliverable)
@@ -74,11 +88,15 @@ async fn a_returned_alert_is_tried_again_until_it_is_given_up() {
     say(&campus, "full", &both[0]).await.unwrap();
     campus.settle().await;
     // What records it is killed, and hears of it again.
-    campus.gate.at(Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Mail), Fault::KillAfter);
+    campus.gate.at(
+        Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Mail),
+        Fault::KillAfter,
+    );
     assert!(say(&campus, "full", &both[1]).await.is_err());
     say(&campus, "full", &both[1]).await.unwrap();
     campus.settle().await;
-    let not_arrived = ["Pone", "Qtwo"].map(|name| format!("A mail did not arrive: the alert of {name}: 25% of $60"));
+    let not_arrived = ["Pone", "Qtwo"]
+        .map(|name| format!("A mail did not arrive: the alert of {name}: 25% of $60"));
     assert_eq!(account(&campus), not_arrived, "each programme's is told");
     let admin = campus.admin().await;
     let page = admin.get(&campus.console("/alerts")).await;
@@ -87,7 +105,9 @@ async fn a_returned_alert_is_tried_again_until_it_is_given_up() {
     // An hour later both are sent again, and one arrives.
     later(&campus, 60).await;
     let mut returned = campus.mails("alert");
-    say(&campus, "delivered", &returned.remove(0)).await.unwrap();
+    say(&campus, "delivered", &returned.remove(0))
+        .await
+        .unwrap();
     let mut tries = 2;
     while let Some(alert) = returned.pop() {
         for event in ["full", "full", "delivered"] {
@@ -100,13 +120,23 @@ async fn a_returned_alert_is_tried_again_until_it_is_given_up() {
         tries += returned.len();
     }
     assert_eq!(tries, 16);
-    assert_eq!(account(&campus), [&*not_arrived[1]; 2], "once on the next day, and when it is given up");
+    assert_eq!(
+        account(&campus),
+        [&*not_arrived[1]; 2],
+        "once on the next day, and when it is given up"
+    );
 
     let admin = campus.admin().await;
     let page = admin.get("/console/account").await;
     let given_up = page.texts("dead-letter").join(", ");
-    assert!(given_up.contains("it came back each time") && given_up.contains("qtwo"), "{given_up}");
-    admin.send_form(&page.form("/console/account/mail")).await.expect(303);
+    assert!(
+        given_up.contains("it came back each time") && given_up.contains("qtwo"),
+        "{given_up}"
+    );
+    admin
+        .send_form(&page.form("/console/account/mail"))
+        .await
+        .expect(303);
     campus.settle().await;
     assert_eq!(campus.mails("alert")[0].to, "quin@example.edu");
 
@@ -116,32 +146,69 @@ async fn a_returned_alert_is_tried_again_until_it_is_given_up() {
     admin.fill(&alerts, &alerts, &[]).await.expect(303);
     for event in ["full", "delivered"] {
         campus.settle().await;
-        say(&campus, event, &campus.mails("alert")[0]).await.unwrap();
+        say(&campus, event, &campus.mails("alert")[0])
+            .await
+            .unwrap();
         later(&campus, 80).await;
     }
-    assert_eq!(campus.admin().await.get(&alerts).await.attributes("alert", "data-outcome"), ["delivered"]);
+    assert_eq!(
+        campus
+            .admin()
+            .await
+            .get(&alerts)
+            .await
+            .attributes("alert", "data-outcome"),
+        ["delivered"]
+    );
     campus.finish_faulted().await;
 }
 
 #[tokio::test]
 async fn the_log_tells_when_no_admin_is_reached() {
     let admins = [ADMIN, "ann@example.edu"];
-    let campus = Campus::of(Setup { admins: &admins, ..Setup::default() }).await;
+    let campus = Campus::of(Setup {
+        admins: &admins,
+        ..Setup::default()
+    })
+    .await;
     campus.ask(ADMIN).await;
     campus.settle().await;
-    campus.report(&campus.mails("link")[0], "bounce", true).await;
+    campus
+        .report(&campus.mails("link")[0], "bounce", true)
+        .await;
     campus.settle().await;
-    assert_eq!(account(&campus).len(), 1, "the other hears of a link that came back, since it was to an admin");
+    assert_eq!(
+        account(&campus).len(),
+        1,
+        "the other hears of a link that came back, since it was to an admin"
+    );
     let alarm = Alarm::now(Cause::ManagementKey, campus.clock.now());
-    let people = campus.table.people_of(&admins.map(address), soon()).await.unwrap();
-    assert!(campus.table.tell(&alarm, &people, campus.clock.now(), soon()).await.unwrap());
+    let people = campus
+        .table
+        .people_of(&admins.map(address), soon())
+        .await
+        .unwrap();
+    assert!(
+        campus
+            .table
+            .tell(&alarm, &people, campus.clock.now(), soon())
+            .await
+            .unwrap()
+    );
     campus.settle().await;
     assert_eq!(campus.mails("account")[0].to, admins[1]);
-    assert!(campus.has_logged("\"reaches_nobody\":false") && !campus.has_logged("\"reaches_nobody\":true"));
+    assert!(
+        campus.has_logged("\"reaches_nobody\":false")
+            && !campus.has_logged("\"reaches_nobody\":true")
+    );
 
     campus.unreachable(admins[1]).await;
     watched(&campus, 24).await;
     assert!(campus.has_logged("\"reaches_nobody\":true"));
-    assert!(states(&campus, MailKind::Account).await.contains(&"Failed".to_owned()));
+    assert!(
+        states(&campus, MailKind::Account)
+            .await
+            .contains(&"Failed".to_owned())
+    );
     campus.finish_faulted().await;
 }

@@ -1,10 +1,12 @@
-//! Histories drawn from seeds, over the whole stack. The next move of people, staff, the provider or time is
-//! drawn, and so are the provider's quirks. Every invariant is judged after each step, and in the end nothing
-//! is left to be done.
+//! Histories drawn from seeds, over the whole stack. The next move of people, staff, the provider
+//! or time is drawn, and so are the provider's quirks. Every invariant is judged after each step,
+//! and in the end nothing is left to be done.
 //!
-//! Calls fail, are lost, are refused and done all the same, or are late by up to a minute; invocations are killed or held at any call; some begin at the same moment.
+//! Calls fail, are lost, are refused and done all the same, or are late by up to a minute;
+//! invocations are killed or held at any call; some begin at the same moment.
 //!
-//! `BURSAR_TEST_SEED=70 cargo test -p bursar-tests promises::drawn` replays one history, `cargo xtask long` plays 300.
+//! `BURSAR_TEST_SEED=70 cargo test -p bursar-tests promises::drawn` replays one history, `cargo
+//! xtask long` plays 300.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +36,11 @@ const MODELS: [&str; 3] = ["", "openai/gpt-4o-mini", "anthropic/claude-sonnet-4.
 const PRESSES: [&str; 6] = ["reveal", "replace", "return", "leaked", "refresh", "resume"];
 const ACTS: [&str; 4] = ["pause", "resume", "revoke", "allow"];
 const RESETS: [Reset; 4] = [Reset::None, Reset::Daily, Reset::Weekly, Reset::Monthly];
-const FUNCTIONS: [FunctionName; 3] = [FunctionName::Claim, FunctionName::Console, FunctionName::UsageSync];
+const FUNCTIONS: [FunctionName; 3] = [
+    FunctionName::Claim,
+    FunctionName::Console,
+    FunctionName::UsageSync,
+];
 /// Faults that happen once, at the next call of their kind.
 const FAULTS: [(&str, &[Fault]); 5] = [
     (
@@ -65,18 +71,44 @@ const FAULTS: [(&str, &[Fault]); 5] = [
     ),
     (
         "provider:POST /guardrails/{id}/assignments/keys",
-        &[Fault::Late, Fault::LoseAnswer, Fault::StatusAfter(409), Fault::RefusedLate(503), Fault::Status(503)],
+        &[
+            Fault::Late,
+            Fault::LoseAnswer,
+            Fault::StatusAfter(409),
+            Fault::RefusedLate(503),
+            Fault::Status(503),
+        ],
     ),
     (
         "provider:PATCH /guardrails/{id}",
-        &[Fault::Late, Fault::LoseAnswer, Fault::StatusAfter(422), Fault::RefusedLate(429), Fault::Status(503)],
+        &[
+            Fault::Late,
+            Fault::LoseAnswer,
+            Fault::StatusAfter(422),
+            Fault::RefusedLate(429),
+            Fault::Status(503),
+        ],
     ),
-    ("dynamodb:TransactWriteItems", &[Fault::LoseAnswer, Fault::Conflict]),
+    (
+        "dynamodb:TransactWriteItems",
+        &[Fault::LoseAnswer, Fault::Conflict],
+    ),
 ];
 /// Faults of any call.
-const ANY: [Fault; 4] = [Fault::KillBefore, Fault::KillAfter, Fault::LoseAnswer, Fault::Status(503)];
+const ANY: [Fault; 4] = [
+    Fault::KillBefore,
+    Fault::KillAfter,
+    Fault::LoseAnswer,
+    Fault::Status(503),
+];
 /// What becomes of a call that was held.
-const HELD: [Option<Fault>; 5] = [None, None, Some(Fault::KillBefore), Some(Fault::KillAfter), Some(Fault::LoseAnswer)];
+const HELD: [Option<Fault>; 5] = [
+    None,
+    None,
+    Some(Fault::KillBefore),
+    Some(Fault::KillAfter),
+    Some(Fault::LoseAnswer),
+];
 
 /// What a person presses, or a schedule begins.
 #[derive(Debug, Clone, Copy)]
@@ -155,16 +187,33 @@ const DRAWN: [(Move, usize); 13] = [
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_happens_every_promise_is_kept() {
-    let played =
-        seeds(0, 1, 300).map(|seed| async move { tokio::spawn(play(seed)).await.err().map(|error| (seed, error)) });
-    let played: Vec<_> = stream::iter(played).buffer_unordered(SIDE_BY_SIDE).collect().await;
+    let played = seeds(0, 1, 300).map(|seed| async move {
+        tokio::spawn(play(seed))
+            .await
+            .err()
+            .map(|error| (seed, error))
+    });
+    let played: Vec<_> = stream::iter(played)
+        .buffer_unordered(SIDE_BY_SIDE)
+        .collect()
+        .await;
     let wrong: Vec<_> = played.iter().flatten().collect();
-    assert!(wrong.is_empty(), "{} of {} histories went wrong: {:?}", wrong.len(), played.len(), wrong.first());
+    assert!(
+        wrong.is_empty(),
+        "{} of {} histories went wrong: {:?}",
+        wrong.len(),
+        played.len(),
+        wrong.first()
+    );
 }
 
 async fn play(seed: u64) {
     let mut dice = Rng::with_seed(seed);
-    let quirks = if dice.usize(..3) == 0 { Quirks::default() } else { Quirks::draw(&mut dice) };
+    let quirks = if dice.usize(..3) == 0 {
+        Quirks::default()
+    } else {
+        Quirks::draw(&mut dice)
+    };
     let reset = RESETS[dice.usize(..RESETS.len())];
     let mut story = Story::begins(BUDGET * windows(reset), &quirks).await;
     story.tell(format!("seed {seed}, {reset:?}"));
@@ -228,16 +277,27 @@ impl History {
     }
 
     fn often<T: Copy>(&mut self, all: &[(T, usize)]) -> T {
-        let drawn: Vec<T> = all.iter().flat_map(|(what, often)| std::iter::repeat_n(*what, *often)).collect();
+        let drawn: Vec<T> = all
+            .iter()
+            .flat_map(|(what, often)| std::iter::repeat_n(*what, *often))
+            .collect();
         self.one_of(&drawn)
     }
 
     fn press(&mut self, what: Press, name: &str) -> Request {
-        let (cap, models, group) = (self.one_of(&CAPS), self.one_of(&MODELS), self.one_of(&GROUPS[..2]));
+        let (cap, models, group) = (
+            self.one_of(&CAPS),
+            self.one_of(&MODELS),
+            self.one_of(&GROUPS[..2]),
+        );
         match what {
             Press::Student => {
                 // Most students who press want a key.
-                let press = if self.dice.usize(..3) == 0 { self.one_of(&PRESSES) } else { self.one_of(&PRESSES[..2]) };
+                let press = if self.dice.usize(..3) == 0 {
+                    self.one_of(&PRESSES)
+                } else {
+                    self.one_of(&PRESSES[..2])
+                };
                 self.story.press(name, press)
             }
             Press::Act => {
@@ -246,9 +306,16 @@ impl History {
             }
             Press::CapOfOne => self.story.act(name, "cap", &[("cap_usd", cap)]),
             Press::Cap => self.story.form("/settings", "", &[("cap_usd", cap)]),
-            Press::CapOfGroup => self.story.form("/groups", "/groups", &[(&format!("cap_usd.{group}"), cap)]),
+            Press::CapOfGroup => {
+                self.story
+                    .form("/groups", "/groups", &[(&format!("cap_usd.{group}"), cap)])
+            }
             Press::Models => self.story.form("/settings", "", &[("models", models)]),
-            Press::ModelsOfGroup => self.story.form("/groups", "/groups", &[(&format!("models.{group}"), models)]),
+            Press::ModelsOfGroup => self.story.form(
+                "/groups",
+                "/groups",
+                &[(&format!("models.{group}"), models)],
+            ),
             Press::DataPolicy => {
                 let policy = self.one_of(&["zero-retention", "no-training"]);
                 self.story.form("/settings", "", &[("data_policy", policy)])
@@ -256,17 +323,21 @@ impl History {
             Press::End => {
                 let days = self.one_of(&[-1, 14, 100]);
                 let end = utc_date(self.story.clock.now()).saturating_add(days.days());
-                self.story.form("/settings", "", &[("ends_on", &end.to_string())])
+                self.story
+                    .form("/settings", "", &[("ends_on", &end.to_string())])
             }
             Press::Roster => {
                 let left_out = self.one_of(&[None, None, Some(name)]);
                 let named = PEOPLE.iter().filter(|name| left_out != Some(**name));
-                let lines: Vec<String> =
-                    named.map(|name| format!("{name}@example.edu,{}\n", self.one_of(&GROUPS))).collect();
+                let lines: Vec<String> = named
+                    .map(|name| format!("{name}@example.edu,{}\n", self.one_of(&GROUPS)))
+                    .collect();
                 self.story.roster(&lines.concat())
             }
             Press::Sync => self.story.run(FunctionName::UsageSync, json!({})),
-            Press::Work => self.story.run(FunctionName::Console, json!({"task": "work"})),
+            Press::Work => self
+                .story
+                .run(FunctionName::Console, json!({"task": "work"})),
         }
     }
 
@@ -294,11 +365,15 @@ impl History {
             Move::Spend => {
                 let micros = 1 + self.dice.usize(..15_000_000);
                 let which = self.dice.usize(..3);
-                self.story.spends_what_it_can(name, which, Nano::micros(micros.try_into().unwrap())).await;
+                self.story
+                    .spends_what_it_can(name, which, Nano::micros(micros.try_into().unwrap()))
+                    .await;
             }
             Move::Budget => {
                 let budget = self.one_of(&[30, 40, BUDGET, 70]);
-                self.story.budget_becomes(budget * windows(self.reset)).await;
+                self.story
+                    .budget_becomes(budget * windows(self.reset))
+                    .await;
             }
             Move::Sync => drop(self.story.syncs().await),
             Move::Seconds => {
@@ -323,7 +398,9 @@ impl History {
             Move::OtherAccount => match self.other.take() {
                 Some(other) => self.story.is_asked_again(&other).await,
                 // Before a complete sync, nothing shows that the account is another.
-                None if self.story.knows_the_account().await => self.other = Some(self.story.asks_another_account()),
+                None if self.story.knows_the_account().await => {
+                    self.other = Some(self.story.asks_another_account());
+                }
                 None => {}
             },
             Move::Fault => {
@@ -334,13 +411,20 @@ impl History {
                     let (call, verdicts) = self.one_of(&FAULTS);
                     (call, self.one_of(verdicts), 1)
                 };
-                self.story.tell(format!("the next {call} #{nth} of {function} comes to {verdict:?}"));
-                self.faults.push(self.story.gate.at(Matcher::call(call).of(function).nth(nth), verdict));
+                self.story.tell(format!(
+                    "the next {call} #{nth} of {function} comes to {verdict:?}"
+                ));
+                self.faults.push(
+                    self.story
+                        .gate
+                        .at(Matcher::call(call).of(function).nth(nth), verdict),
+                );
             }
         }
     }
 
-    /// Begins something that waits at one of its calls, or behind it. A call of the provider takes effect within a minute.
+    /// Begins something that waits at one of its calls, or behind it. A call of the provider takes
+    /// effect within a minute.
     async fn holds(&mut self, name: &str) {
         let press = self.often(&PRESSED);
         let function = match press {
@@ -349,10 +433,18 @@ impl History {
             _ => FunctionName::Console,
         };
         let call = self.one_of(&["*", "provider:*", "dynamodb:TransactWriteItems"]);
-        let nth = if call == "*" { self.dice.u64(1..30) } else { self.dice.u64(1..4) };
+        let nth = if call == "*" {
+            self.dice.u64(1..30)
+        } else {
+            self.dice.u64(1..4)
+        };
         let (matcher, is_answer) = (Matcher::call(call).of(function).nth(nth), self.dice.bool());
         let gate = &self.story.gate;
-        let calls = if is_answer { gate.hold_answers(matcher) } else { gate.hold(matcher) };
+        let calls = if is_answer {
+            gate.hold_answers(matcher)
+        } else {
+            gate.hold(matcher)
+        };
         let mut task = tokio::spawn(self.press(press, name));
         tokio::select! {
             call = calls.arrived() => {
@@ -372,7 +464,9 @@ impl History {
         let now = self.story.clock.now();
         for call in self.story.gate.late() {
             let seconds = self.dice.i64(0..60);
-            self.late.entry(call.number).or_insert(now + SignedDuration::from_secs(seconds));
+            self.late
+                .entry(call.number)
+                .or_insert(now + SignedDuration::from_secs(seconds));
         }
     }
 
@@ -387,9 +481,15 @@ impl History {
     async fn passes(&mut self, seconds: i64) {
         let until = self.story.clock.now() + SignedDuration::from_secs(seconds);
         loop {
-            let instants = self.late.values().copied().chain(self.held.iter().map(|held| held.until));
+            let instants = self
+                .late
+                .values()
+                .copied()
+                .chain(self.held.iter().map(|held| held.until));
             let next = instants.min().filter(|next| *next < until).unwrap_or(until);
-            let left = next.duration_since(self.story.clock.now()).max(SignedDuration::ZERO);
+            let left = next
+                .duration_since(self.story.clock.now())
+                .max(SignedDuration::ZERO);
             self.story.clock.advance(left).unwrap();
             for call in self.story.gate.late() {
                 if self.late.get(&call.number).is_some_and(|at| *at <= next) {
@@ -399,8 +499,15 @@ impl History {
                 }
             }
             let is_due = |held: &mut Held| held.until <= next;
-            for Held { calls, verdict, task, .. } in self.held.extract_if(.., is_due).collect::<Vec<_>>() {
-                self.story.tell(format!("what was held goes on to {verdict:?}"));
+            for Held {
+                calls,
+                verdict,
+                task,
+                ..
+            } in self.held.extract_if(.., is_due).collect::<Vec<_>>()
+            {
+                self.story
+                    .tell(format!("what was held goes on to {verdict:?}"));
                 calls.release(verdict);
                 drop(calls);
                 self.story.ends(task.await.unwrap()).await;
@@ -413,7 +520,8 @@ impl History {
         self.story.judged(format!("{seconds} seconds pass")).await;
     }
 
-    /// Ends all obstacles. Some hours pass, each with its work and a sync, and then nothing is left to be done.
+    /// Ends all obstacles. Some hours pass, each with its work and a sync, and then nothing is left
+    /// to be done.
     async fn comes_to_rest(mut self) {
         if let Some(rule) = self.outage.take() {
             self.story.comes_up(rule);
@@ -421,7 +529,9 @@ impl History {
         if let Some(other) = self.other.take() {
             self.story.is_asked_again(&other).await;
         }
-        self.faults.drain(..).for_each(|rule| self.story.gate.lift(rule));
+        self.faults
+            .drain(..)
+            .for_each(|rule| self.story.gate.lift(rule));
         let mut report = json!({});
         for _ in 0..5 {
             self.works_after(70 * 60).await;
@@ -429,7 +539,13 @@ impl History {
             report = self.story.syncs().await;
         }
         assert_eq!(report["complete"], true, "{report}");
-        let residual: Usd = Usd::from_form(report["residual_usd"].as_str().unwrap().trim_start_matches('-')).unwrap();
+        let residual: Usd = Usd::from_form(
+            report["residual_usd"]
+                .as_str()
+                .unwrap()
+                .trim_start_matches('-'),
+        )
+        .unwrap();
         assert!(residual < Usd::CENT, "{report}");
         self.story.holds_what_is_wanted().await;
         // Nothing is left to be sent or read, and no more is reserved than that.

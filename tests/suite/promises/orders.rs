@@ -1,6 +1,7 @@
-//! Calls to the provider that were sent one after the other and take effect up to a minute later, without an answer, in any order; a call
-//! that makes a key which is done twice or far too late; changes by hand between them. Every invariant is judged after each effect, and
-//! after three minutes and one sync the provider holds what is wanted.
+//! Calls to the provider that were sent one after the other and take effect up to a minute later,
+//! without an answer, in any order; a call that makes a key which is done twice or far too late;
+//! changes by hand between them. Every invariant is judged after each effect, and after three
+//! minutes and one sync the provider holds what is wanted.
 
 use bursar_core::domain::values::window::Reset;
 use bursar_local::invoke::FunctionName;
@@ -16,8 +17,8 @@ use super::story::Story;
 use crate::claim::faults::{ASSIGN, DISABLE, MAKE};
 
 const TELL: &str = "provider:PATCH /guardrails/{id}";
-/// What was done before and is certain; what is done within seconds, whose calls take effect late, unless they are answered; and what
-/// is pressed in the end, for a key.
+/// What was done before and is certain; what is done within seconds, whose calls take effect late,
+/// unless they are answered; and what is pressed in the end, for a key.
 const STORIES: [(&str, &str, &str); 20] = [
     ("reveal", "cap 30, cap 10", ""),
     ("reveal", "cap 10, cap 30", ""),
@@ -32,13 +33,25 @@ const STORIES: [(&str, &str, &str); 20] = [
     ("", "reveal meanwhile revoke", ""),
     ("", "reveal meanwhile pause, resume", "reveal"),
     ("", "reveal", "reveal"),
-    ("reveal, pause", r#"resume, by hand {"disabled":true}"#, "replace"),
+    (
+        "reveal, pause",
+        r#"resume, by hand {"disabled":true}"#,
+        "replace",
+    ),
     ("reveal", r#"pause, by hand {"disabled":false}"#, ""),
     ("reveal, revoke", r#"by hand {"disabled":false}"#, ""),
     ("reveal", r#"cap 30, by hand {"limit":null}"#, ""),
     ("reveal", r#"cap 10, by hand {"limit":500}"#, ""),
-    ("reveal", r#"cap 30, by hand {"include_byok_in_limit":false}"#, ""),
-    ("reveal", "models anthropic/claude-sonnet-4.5, models openai/gpt-4o-mini", ""),
+    (
+        "reveal",
+        r#"cap 30, by hand {"include_byok_in_limit":false}"#,
+        "",
+    ),
+    (
+        "reveal",
+        "models anthropic/claude-sonnet-4.5, models openai/gpt-4o-mini",
+        "",
+    ),
 ];
 
 /// What takes effect: a call, or a change by hand.
@@ -47,7 +60,8 @@ enum Effect {
     ByHand(Value),
 }
 
-/// What was done before and is certain, what is refused and done all the same, and what is done next.
+/// What was done before and is certain, what is refused and done all the same, and what is done
+/// next.
 const REFUSED: [(&str, &str, &str); 8] = [
     ("reveal, pause", "resume", "replace"),
     ("reveal, pause", "resume", "leaked"),
@@ -56,15 +70,25 @@ const REFUSED: [(&str, &str, &str); 8] = [
     ("reveal", "pause", "resume"),
     ("reveal", "cap 30", "cap 20"),
     ("reveal", "cap 10", "replace"),
-    ("reveal", "models anthropic/claude-sonnet-4.5", "models openai/gpt-4o-mini"),
+    (
+        "reveal",
+        "models anthropic/claude-sonnet-4.5",
+        "models openai/gpt-4o-mini",
+    ),
 ];
 
-/// Whatever the status is, and whether it is done at once or half a minute later, three minutes later the provider holds what is wanted, and
-/// the sync takes nothing of it for another hand's.
+/// Whatever the status is, and whether it is done at once or half a minute later, three minutes
+/// later the provider holds what is wanted, and the sync takes nothing of it for another hand's.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_refused_may_have_been_done() {
-    let faults = [404, 409, 422, 429, 503].map(|status| [Fault::StatusAfter(status), Fault::RefusedLate(status)]);
-    let cases = REFUSED.into_iter().flat_map(|story| faults.into_iter().flatten().map(move |fault| (story, fault)));
+    let faults = [404, 409, 422, 429, 503]
+        .map(|status| [Fault::StatusAfter(status), Fault::RefusedLate(status)]);
+    let cases = REFUSED.into_iter().flat_map(|story| {
+        faults
+            .into_iter()
+            .flatten()
+            .map(move |fault| (story, fault))
+    });
     for ((before, refused, then), fault) in sample(cases, 12) {
         let mut story = restricted().await;
         story.tell(format!("{before}; {fault:?}: {refused}; {then}"));
@@ -76,7 +100,11 @@ async fn what_was_refused_may_have_been_done() {
         does(&mut story, "ada", refused).await;
         rules.into_iter().for_each(|rule| story.gate.lift(rule));
         does(&mut story, "ada", then).await;
-        story.campus.clock.advance(SignedDuration::from_secs(30)).unwrap();
+        story
+            .campus
+            .clock
+            .advance(SignedDuration::from_secs(30))
+            .unwrap();
         story.gate.run_late().await;
         story.judged("what was refused is done").await;
         story.works_for(3).await;
@@ -98,9 +126,18 @@ async fn older_rules_do_not_come_back() {
     story.invites(&["ada"]).await;
     story.presses("ada", "reveal").await;
     story.gate.at(Matcher::call(TELL), Fault::Late);
-    does(&mut story, "ada", "models openai/gpt-4o-mini, anthropic/claude-sonnet-4.5").await;
+    does(
+        &mut story,
+        "ada",
+        "models openai/gpt-4o-mini, anthropic/claude-sonnet-4.5",
+    )
+    .await;
     does(&mut story, "ada", "models openai/gpt-4o-mini").await;
-    story.campus.clock.advance(SignedDuration::from_secs(20)).unwrap();
+    story
+        .campus
+        .clock
+        .advance(SignedDuration::from_secs(20))
+        .unwrap();
     story.gate.run_late().await;
     story.works_for(3).await;
     let report = story.syncs().await;
@@ -119,7 +156,8 @@ async fn every_order_ends_as_wanted() {
         .await;
 }
 
-/// Plays one of the stories in each order; `cargo test` in the opposite of that in which calls were sent.
+/// Plays one of the stories in each order; `cargo test` in the opposite of that in which calls were
+/// sent.
 async fn play((before, late, after): (&'static str, &'static str, &'static str)) {
     let mut story = restricted().await;
     let (mut nth, mut orders) = (0, 1);
@@ -146,7 +184,9 @@ async fn play((before, late, after): (&'static str, &'static str, &'static str))
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replaced_key_has_the_whole_cap_at_the_turn() {
     let mut story = restricted().await;
-    story.set(|settings| settings.basis.reset = Reset::Daily).await;
+    story
+        .set(|settings| settings.basis.reset = Reset::Daily)
+        .await;
     for nth in 0..2 {
         let name = format!("s{nth}");
         story.invites(&[&name]).await;
@@ -166,13 +206,15 @@ async fn a_replaced_key_has_the_whole_cap_at_the_turn() {
     story.campus.finish_faulted().await;
 }
 
-/// The call that makes a key is done late, or twice, or is answered as if it were about another key. Once a sync found the keys that
-/// nobody was shown, each person has the one that was shown.
+/// The call that makes a key is done late, or twice, or is answered as if it were about another
+/// key. Once a sync found the keys that nobody was shown, each person has the one that was shown.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_that_nobody_was_shown_ends_whenever_it_appears() {
     let faults = [Fault::Late, Fault::Twice, Fault::AnotherKeys];
     let presses = [["", "reveal"], ["reveal", "replace"]];
-    let cases = faults.into_iter().flat_map(|fault| [50, 24 * 3600].map(|seconds| (fault, seconds)));
+    let cases = faults
+        .into_iter()
+        .flat_map(|fault| [50, 24 * 3600].map(|seconds| (fault, seconds)));
     let cases = cases.flat_map(|(fault, seconds)| presses.map(|presses| (fault, seconds, presses)));
     let mut story = restricted().await;
     for (number, (fault, seconds, [before, what])) in sample(cases, 3).into_iter().enumerate() {
@@ -182,7 +224,9 @@ async fn a_key_that_nobody_was_shown_ends_whenever_it_appears() {
         for what in words(before) {
             does(&mut story, &name, what).await;
         }
-        story.gate.at(Matcher::call(MAKE).of(FunctionName::Claim), fault);
+        story
+            .gate
+            .at(Matcher::call(MAKE).of(FunctionName::Claim), fault);
         let is_shown = story.presses(&name, what).await;
         assert_eq!(is_shown, fault == Fault::Twice);
         // Some ask again before it appears, some after it.
@@ -190,7 +234,11 @@ async fn a_key_that_nobody_was_shown_ends_whenever_it_appears() {
         if asks_at_once {
             does(&mut story, &name, what).await;
         }
-        story.campus.clock.advance(SignedDuration::from_secs(seconds)).unwrap();
+        story
+            .campus
+            .clock
+            .advance(SignedDuration::from_secs(seconds))
+            .unwrap();
         story.gate.run_late().await;
         story.sign_in().await;
         story.judged("it appears").await;
@@ -199,7 +247,15 @@ async fn a_key_that_nobody_was_shown_ends_whenever_it_appears() {
         }
         story.campus.minutes(62);
         comes_to_hold(&mut story, &name, "").await;
-        assert_eq!(story.enabled().iter().filter(|enabled| **enabled == name).count(), 1, "{name}");
+        assert_eq!(
+            story
+                .enabled()
+                .iter()
+                .filter(|enabled| **enabled == name)
+                .count(),
+            1,
+            "{name}"
+        );
     }
     story.campus.finish_faulted().await;
 }
@@ -241,7 +297,8 @@ async fn does(story: &mut Story, name: &str, what: &str) {
 
 /// Does these, and returns what is yet to take effect.
 async fn sent(story: &mut Story, name: &str, acts: &str) -> Vec<Effect> {
-    let rules = [DISABLE, ASSIGN, TELL].map(|call| story.gate.at(Matcher::call(call).every(), Fault::Late));
+    let rules =
+        [DISABLE, ASSIGN, TELL].map(|call| story.gate.at(Matcher::call(call).every(), Fault::Late));
     let (mut by_hand, mut answered) = (Vec::new(), Vec::new());
     for what in words(acts) {
         if let Some(change) = what.strip_prefix("by hand ") {
@@ -257,14 +314,24 @@ async fn sent(story: &mut Story, name: &str, acts: &str) -> Vec<Effect> {
         does(story, name, what).await;
     }
     let late = story.gate.pending();
-    late.into_iter().map(|pending| Effect::Call(pending.call)).chain(by_hand).collect()
+    late.into_iter()
+        .map(|pending| Effect::Call(pending.call))
+        .chain(by_hand)
+        .collect()
 }
 
 async fn takes(story: &mut Story, name: &str, effect: Effect) {
-    story.campus.clock.advance(SignedDuration::from_secs(9)).unwrap();
+    story
+        .campus
+        .clock
+        .advance(SignedDuration::from_secs(9))
+        .unwrap();
     match effect {
         Effect::Call(call) => story.gate.run_this_late(&call).await,
-        Effect::ByHand(change) => story.provider().change_by_hand(&story.key(name).hash, &change).unwrap(),
+        Effect::ByHand(change) => story
+            .provider()
+            .change_by_hand(&story.key(name).hash, &change)
+            .unwrap(),
     }
     story.judged("it takes effect").await;
     does(story, name, "work").await;

@@ -1,5 +1,5 @@
-//! The steps of a story of promises, each logged: people, staff, the provider and time on one campus. Nothing runs but what the
-//! story calls, and after each step every invariant is judged.
+//! The steps of a story of promises, each logged: people, staff, the provider and time on one
+//! campus. Nothing runs but what the story calls, and after each step every invariant is judged.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -52,8 +52,16 @@ impl Story {
         campus.programme("CS pilot", |_| {}).await;
         campus.budget(budget).await;
         campus.tell(format!("{quirks:?}"));
-        let (admin, management_key) = (Arc::new(campus.admin().await), aws::management_key(&campus.ready).await);
-        Story { campus, admin, students: BTreeMap::new(), management_key }
+        let (admin, management_key) = (
+            Arc::new(campus.admin().await),
+            aws::management_key(&campus.ready).await,
+        );
+        Story {
+            campus,
+            admin,
+            students: BTreeMap::new(),
+            management_key,
+        }
     }
 
     /// Puts people on the roster.
@@ -61,7 +69,13 @@ impl Story {
         self.campus.students(names).await;
         for name in names {
             let browser = Arc::new(self.campus.student(name).await);
-            self.students.insert((*name).to_owned(), Student { browser, keys: Vec::new() });
+            self.students.insert(
+                (*name).to_owned(),
+                Student {
+                    browser,
+                    keys: Vec::new(),
+                },
+            );
         }
     }
 
@@ -79,7 +93,8 @@ impl Story {
         }
     }
 
-    /// Sends the form of this button of the student's page, where it is offered. Whether a key was shown.
+    /// Sends the form of this button of the student's page, where it is offered. Whether a key was
+    /// shown.
     pub(super) async fn presses(&mut self, name: &str, what: &str) -> bool {
         let ended = self.press(name, what).await;
         let is_shown = ended.shown.is_some();
@@ -88,24 +103,45 @@ impl Story {
     }
 
     pub(super) fn press(&self, name: &str, what: &str) -> Request {
-        let (browser, path) = (Arc::clone(&self.students[name].browser), self.campus.my(what));
+        let (browser, path) = (
+            Arc::clone(&self.students[name].browser),
+            self.campus.my(what),
+        );
         let (name, wants) = (name.to_owned(), format!("{name} wants to {what}"));
         Box::pin(async move {
             let page = pressed(&browser, "/my", &path, &[]).await;
             let status = page.as_ref().map(|page| page.status);
             let shown = page.as_ref().and_then(shown).map(|key| (name, key));
-            Ended { told: format!("{wants}: {status:?}"), shown }
+            Ended {
+                told: format!("{wants}: {status:?}"),
+                shown,
+            }
         })
     }
 
     /// A form on a page of the console, where it is offered.
     pub(super) fn form(&self, page: &str, path: &str, fields: &[(&str, &str)]) -> Request {
-        let (admin, page, path) = (Arc::clone(&self.admin), self.campus.console(page), self.campus.console(path));
-        let fields: Vec<_> = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let (admin, page, path) = (
+            Arc::clone(&self.admin),
+            self.campus.console(page),
+            self.campus.console(path),
+        );
+        let fields: Vec<_> = fields
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
         Box::pin(async move {
-            let filled: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-            let status = pressed(&admin, &page, &path, &filled).await.map(|page| page.status);
-            Ended { told: format!("staff {path} {filled:?}: {status:?}"), shown: None }
+            let filled: Vec<_> = fields
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str()))
+                .collect();
+            let status = pressed(&admin, &page, &path, &filled)
+                .await
+                .map(|page| page.status);
+            Ended {
+                told: format!("staff {path} {filled:?}: {status:?}"),
+                shown: None,
+            }
         })
     }
 
@@ -116,14 +152,27 @@ impl Story {
         Box::pin(async move {
             let mut page = admin.get(&roster).await;
             if page.offers(&roster) {
-                page = admin.upload(&page, &roster, &[("mode", "replace")], "roster.csv", file.as_bytes()).await;
+                page = admin
+                    .upload(
+                        &page,
+                        &roster,
+                        &[("mode", "replace")],
+                        "roster.csv",
+                        file.as_bytes(),
+                    )
+                    .await;
             }
             if page.offers(&apply) {
                 let dropped = page.text("dropped").unwrap_or_default();
-                page = admin.submit(&page, &apply, &[("confirm_dropped", &dropped)]).await;
+                page = admin
+                    .submit(&page, &apply, &[("confirm_dropped", &dropped)])
+                    .await;
             }
             let status = Some(page.status);
-            Ended { told: format!("a roster of {file:?}: {status:?}"), shown: None }
+            Ended {
+                told: format!("a roster of {file:?}: {status:?}"),
+                shown: None,
+            }
         })
     }
 
@@ -131,7 +180,10 @@ impl Story {
         let invoke = self.campus.invoke.clone();
         Box::pin(async move {
             let answer = invoke.invoke(function, event).await;
-            Ended { told: format!("{function}: {answer:?}"), shown: None }
+            Ended {
+                told: format!("{function}: {answer:?}"),
+                shown: None,
+            }
         })
     }
 
@@ -144,21 +196,34 @@ impl Story {
 
     pub(super) async fn spends(&self, name: &str, dollars: i64) {
         let key = self.students[name].keys.last().unwrap();
-        self.campus.provider().spend(key, Nano::usd(dollars), self.clock.now(), "a/model").unwrap();
+        self.campus
+            .provider()
+            .spend(key, Nano::usd(dollars), self.clock.now(), "a/model")
+            .unwrap();
         self.judged(format!("{name} spends {dollars}")).await;
     }
 
     /// Uses one of the keys that were shown, the latest first, as far as the provider allows.
     pub(super) async fn spends_what_it_can(&self, name: &str, which: usize, wanted: Nano) {
-        let Some(hash) = self.students[name].keys.iter().rev().cycle().nth(which) else { return };
+        let Some(hash) = self.students[name].keys.iter().rev().cycle().nth(which) else {
+            return;
+        };
         let (provider, now) = (self.campus.provider(), self.clock.now());
-        let key = provider.keys().into_iter().find(|key| key.hash == *hash).unwrap();
-        let works = !key.disabled && !key.deleted && key.expires_at.is_none_or(|expires| now < expires);
+        let key = provider
+            .keys()
+            .into_iter()
+            .find(|key| key.hash == *hash)
+            .unwrap();
+        let works =
+            !key.disabled && !key.deleted && key.expires_at.is_none_or(|expires| now < expires);
         let amount = wanted.min(key.limit.unwrap_or(wanted) - key.spent_in_window);
         if works && amount > Nano::ZERO {
             provider.spend(hash, amount, now, "a/model").unwrap();
         }
-        self.judged(format!("{name} spends {amount} if its key {hash} works: {works}")).await;
+        self.judged(format!(
+            "{name} spends {amount} if its key {hash} works: {works}"
+        ))
+        .await;
     }
 
     /// Faculty's form on the page of one grant; `None` where it is not offered.
@@ -173,19 +238,30 @@ impl Story {
 
     pub(super) async fn budget_becomes(&self, dollars: i32) {
         let set = self.campus.try_budget(dollars).await;
-        self.judged(format!("the budget becomes {dollars}: {set:?}")).await;
+        self.judged(format!("the budget becomes {dollars}: {set:?}"))
+            .await;
     }
 
     pub(super) async fn knows_the_account(&self) -> bool {
-        let account = self.campus.table.get(Meta::key_of()).await.unwrap().and_then(|meta| meta.account);
+        let account = self
+            .campus
+            .table
+            .get(Meta::key_of())
+            .await
+            .unwrap()
+            .and_then(|meta| meta.account);
         account.is_some_and(|account| !account.listed.is_empty())
     }
 
     /// Puts another account's management key into the secret.
     pub(super) fn asks_another_account(&self) -> Provider {
-        self.campus.tell("another account's management key is put in");
+        self.campus
+            .tell("another account's management key is put in");
         let other = self.campus.provider().another_account(OF_ANOTHER).unwrap();
-        self.campus.provider().revoke_management_key(&self.management_key).unwrap();
+        self.campus
+            .provider()
+            .revoke_management_key(&self.management_key)
+            .unwrap();
         self.secrets.put(&self.ready.secret, OF_ANOTHER).unwrap();
         other
     }
@@ -193,8 +269,13 @@ impl Story {
     /// Puts the right management key back, and checks that the other account has no key.
     pub(super) async fn is_asked_again(&self, other: &Provider) {
         other.revoke_management_key(OF_ANOTHER).unwrap();
-        self.campus.provider().add_management_key(&self.management_key).unwrap();
-        self.secrets.put(&self.ready.secret, &self.management_key).unwrap();
+        self.campus
+            .provider()
+            .add_management_key(&self.management_key)
+            .unwrap();
+        self.secrets
+            .put(&self.ready.secret, &self.management_key)
+            .unwrap();
         self.invoke.end_idle().await;
         self.judged("the right management key is back").await;
         assert_eq!(other.keys().len(), 0);
@@ -204,7 +285,10 @@ impl Story {
     pub(super) async fn works_for(&self, minutes: i64) {
         for _ in 0..minutes {
             self.campus.minutes(1);
-            let worked = self.campus.run(FunctionName::Console, json!({"task": "work"})).await;
+            let worked = self
+                .campus
+                .run(FunctionName::Console, json!({"task": "work"}))
+                .await;
             self.judged(format!("a minute passes: {worked:?}")).await;
         }
     }
@@ -222,11 +306,14 @@ impl Story {
         report
     }
 
-    /// Answers every call to the provider with 503 from now on, and a `Retry-After` of ten minutes, which is longer than any
-    /// caller waits.
+    /// Answers every call to the provider with 503 from now on, and a `Retry-After` of ten minutes,
+    /// which is longer than any caller waits.
     pub(super) fn goes_down(&self) -> RuleId {
         self.campus.tell("the provider goes down");
-        self.gate.at(Matcher::call("provider:*").every(), Fault::RetryAfter(503, 600))
+        self.gate.at(
+            Matcher::call("provider:*").every(),
+            Fault::RetryAfter(503, 600),
+        )
     }
 
     pub(super) fn comes_up(&self, rule: RuleId) {
@@ -250,9 +337,18 @@ impl Deref for Story {
 }
 
 /// The page after this form of a page, if it is offered.
-async fn pressed(browser: &Visitor, page: &str, path: &str, fields: &[(&str, &str)]) -> Option<Page> {
+async fn pressed(
+    browser: &Visitor,
+    page: &str,
+    path: &str,
+    fields: &[(&str, &str)],
+) -> Option<Page> {
     let page = browser.get(page).await;
-    if page.offers(path) { Some(browser.submit(&page, path, fields).await) } else { None }
+    if page.offers(path) {
+        Some(browser.submit(&page, path, fields).await)
+    } else {
+        None
+    }
 }
 
 /// The hash of the key that a page shows.

@@ -1,5 +1,6 @@
-//! The table under acts that meet. Two acts run at once, one of them held at its write; or one act's write meets a fault.
-//! Each table is compared with a fresh one after a serial run, so no second opinion on what is right is needed.
+//! The table under acts that meet. Two acts run at once, one of them held at its write; or one
+//! act's write meets a fault. Each table is compared with a fresh one after a serial run, so no
+//! second opinion on what is right is needed.
 
 mod acts;
 mod crowds;
@@ -30,7 +31,8 @@ const WRITE: &str = "dynamodb:TransactWriteItems";
 struct Picture {
     /// Every item, a line each, without what is drawn at random.
     lines: Vec<String>,
-    /// What the budget's item says is reserved. It may say too much until the nightly recount, and never too little.
+    /// What the budget's item says is reserved. It may say too much until the nightly recount, and
+    /// never too little.
     reserved: i64,
 }
 
@@ -46,7 +48,11 @@ impl Bench {
         let engine = Engine::start(&Place::Memory, "bursar").unwrap();
         let gate = Gate::default();
         let origin = aws::serve(gate.before(engine.router())).await;
-        Bench { raw: RawTable::at(&origin, "bursar"), gate, origin }
+        Bench {
+            raw: RawTable::at(&origin, "bursar"),
+            gate,
+            origin,
+        }
     }
 
     /// A table at the start of a case, and what everybody has seen of it.
@@ -82,7 +88,8 @@ impl Bench {
                 picture.reserved = reserved.parse().unwrap();
                 row.remove("version");
             }
-            // It rests on what was read when the act was decided, and the next count is by what is read then.
+            // It rests on what was read when the act was decided, and the next count is by what is
+            // read then.
             row.remove("freed");
             picture.lines.push(line(row, seen));
         }
@@ -99,14 +106,19 @@ fn line(mut row: Item, seen: &Seen) -> String {
         text = text.replace(random, name);
     }
     let words = text.split_inclusive(|c: char| !c.is_ascii_alphanumeric());
-    words.map(|word| if is_ulid(word) { "*" } else { word }).collect()
+    words
+        .map(|word| if is_ulid(word) { "*" } else { word })
+        .collect()
 }
 
 /// A value with its fields in order.
 fn shown(value: &AttributeValue) -> String {
     match value {
         AttributeValue::M(fields) => {
-            let fields: BTreeMap<_, _> = fields.iter().map(|(name, value)| (name, shown(value))).collect();
+            let fields: BTreeMap<_, _> = fields
+                .iter()
+                .map(|(name, value)| (name, shown(value)))
+                .collect();
             format!("{fields:?}").replace('\\', "")
         }
         AttributeValue::L(values) => format!("{:?}", values.iter().map(shown).collect::<Vec<_>>()),
@@ -132,14 +144,20 @@ async fn serially(start: Start, acts: &[Act]) -> Picture {
 
 impl Picture {
     fn assert_is(&self, expected: &Picture, tell: &str) {
-        assert!(self.reserved >= expected.reserved, "{tell}: {} of {}", self.reserved, expected.reserved);
+        assert!(
+            self.reserved >= expected.reserved,
+            "{tell}: {} of {}",
+            self.reserved,
+            expected.reserved
+        );
         assert_eq!(self.lines, expected.lines, "{tell}");
     }
 }
 
-/// Meetings of which the first act is held at its write while the second is done. Most were once got wrong: a cap that is edited while a
-/// key is begun or recorded, or while a cap of one's own is set; and a reading that comes while a reservation is given back, where
-/// nothing was read before, where something was, and while another is written. Two are acts on one grant.
+/// Meetings of which the first act is held at its write while the second is done. Most were once
+/// got wrong: a cap that is edited while a key is begun or recorded, or while a cap of one's own is
+/// set; and a reading that comes while a reservation is given back, where nothing was read before,
+/// where something was, and while another is written. Two are acts on one grant.
 const MEETINGS: [(Start, Act, Act); 9] = [
     (Start::Invited, Act::Cap, Act::Begin),
     (Start::Invited, Act::Begin, Act::Cap),
@@ -157,7 +175,9 @@ async fn acts_that_meet_leave_what_they_leave_one_after_the_other() {
     for (start, slow, fast) in MEETINGS {
         let tell = format!("{start:?}: {fast:?} while {slow:?} is held at its write");
         let (bench, seen) = Bench::at(start).await;
-        let held = bench.gate.hold(Matcher::call(WRITE).of_instance(FunctionName::Claim, 1));
+        let held = bench
+            .gate
+            .hold(Matcher::call(WRITE).of_instance(FunctionName::Claim, 1));
         let (first, second) = (bench.actor(1), bench.actor(2));
         let meanwhile = async {
             held.arrived().await;
@@ -165,7 +185,10 @@ async fn acts_that_meet_leave_what_they_leave_one_after_the_other() {
             drop(held);
         };
         tokio::join!(slow.run(&seen, &first), meanwhile);
-        bench.picture(&seen).await.assert_is(&serially(start, &[fast, slow]).await, &tell);
+        bench
+            .picture(&seen)
+            .await
+            .assert_is(&serially(start, &[fast, slow]).await, &tell);
     }
 }
 
@@ -183,19 +206,30 @@ async fn an_act_knows_if_it_happened() {
         Fault::Conflict,
     ] {
         let (bench, seen) = Bench::at(Start::Invited).await;
-        bench.gate.at(Matcher::call(WRITE).of_instance(FunctionName::Claim, 1), fault);
+        bench.gate.at(
+            Matcher::call(WRITE).of_instance(FunctionName::Claim, 1),
+            fault,
+        );
         Act::Begin.run(&seen, &bench.actor(1)).await;
-        bench.picture(&seen).await.assert_is(&expected, &format!("{fault:?}"));
+        bench
+            .picture(&seen)
+            .await
+            .assert_is(&expected, &format!("{fault:?}"));
     }
 }
 
-/// Whichever of its reads is held meanwhile: where a view has the grant as an act left it, it has the readings that the act rests on.
+/// Whichever of its reads is held meanwhile: where a view has the grant as an act left it, it has
+/// the readings that the act rests on.
 #[tokio::test]
 async fn a_view_has_all_that_its_grant_rests_on() {
     for nth in 1..=4 {
         let (bench, seen) = Bench::at(Start::Live).await;
         let (first, second) = (bench.actor(1), bench.actor(2));
-        let held = bench.gate.hold(Matcher::call("*").of_instance(FunctionName::Claim, 1).nth(nth));
+        let held = bench.gate.hold(
+            Matcher::call("*")
+                .of_instance(FunctionName::Claim, 1)
+                .nth(nth),
+        );
         let id = programme();
         let meanwhile = async {
             held.arrived().await;
@@ -204,21 +238,37 @@ async fn a_view_has_all_that_its_grant_rests_on() {
             drop(held);
         };
         let (view, ()) = tokio::join!(first.view(&id, &seen.grant.id), meanwhile);
-        let (view, after) = (view.unwrap().unwrap(), second.view(&id, &seen.grant.id).await.unwrap().unwrap());
+        let (view, after) = (
+            view.unwrap().unwrap(),
+            second.view(&id, &seen.grant.id).await.unwrap().unwrap(),
+        );
         let is_older = view.grant.version < after.grant.version;
         assert!(is_older || view.readings == after.readings, "read {nth}");
     }
 }
 
-/// Large grants fill a page before all are read. A walk over the programme comes to each of them all the same.
+/// Large grants fill a page before all are read. A walk over the programme comes to each of them
+/// all the same.
 #[tokio::test]
 async fn a_walk_leaves_no_grant_out() {
     let bench = Bench::empty().await;
     let ids = [1, 2, 3, 4, 5, 1 << 60].map(|number: u64| format!("{number:016x}"));
     for id in &ids {
         let address = EmailAddress::parse(&format!("{id}@uni.edu")).unwrap();
-        let person = Person { address, name: Some("x".repeat(300_000)), roster_id: None };
-        bench.raw.keep(&Grant::invited(programme(), id.parse().unwrap(), person, None)).await;
+        let person = Person {
+            address,
+            name: Some("x".repeat(300_000)),
+            roster_id: None,
+        };
+        bench
+            .raw
+            .keep(&Grant::invited(
+                programme(),
+                id.parse().unwrap(),
+                person,
+                None,
+            ))
+            .await;
     }
     let seen = bench.actor(0).grant_ids(&programme()).await.unwrap();
     assert_eq!(seen.iter().map(GrantId::as_str).collect::<Vec<_>>(), ids);

@@ -1,4 +1,5 @@
-//! The end of a term, keys that are found disabled or gone at the provider, and limits that drifted.
+//! The end of a term, keys that are found disabled or gone at the provider, and limits that
+//! drifted.
 
 use bursar_core::domain::audit::{Act, Actor, AuditEntry};
 use bursar_core::domain::grant::{GrantState, Stopped};
@@ -12,24 +13,38 @@ use serde_json::json;
 
 use super::{complete, problems, quiet};
 
-const GONE: GrantState = GrantState::Stopped { why: Stopped::GoneAtProvider };
+const GONE: GrantState = GrantState::Stopped {
+    why: Stopped::GoneAtProvider,
+};
 
 async fn was_stopped(campus: &Campus, name: &str) -> bool {
-    let entries = campus.table.list(AuditEntry::of_grant(&campus.programme, campus.id(name))).await.unwrap();
-    entries.into_iter().any(|entry| entry.what.act == Act::Stopped)
+    let entries = campus
+        .table
+        .list(AuditEntry::of_grant(&campus.programme, campus.id(name)))
+        .await
+        .unwrap();
+    entries
+        .into_iter()
+        .any(|entry| entry.what.act == Act::Stopped)
 }
 
 #[tokio::test]
 async fn the_end_of_a_term_ends_every_key_in_one_run() {
     let names = name_people(0..5);
     let campus = quiet(&names).await;
-    names[..3].iter().for_each(|name| campus.spend(name, "1.50"));
+    names[..3]
+        .iter()
+        .for_each(|name| campus.spend(name, "1.50"));
     campus.hours(24 * 95);
     complete(&campus).await;
     let grants = campus.table.grants(&campus.programme).await.unwrap();
     assert!(grants.len() == 5 && grants.iter().all(|grant| grant.state == GrantState::Ended));
     assert!(campus.enabled().is_empty());
-    assert_eq!(campus.reserved().await, Usd::from_dollars(100), "nobody has read since what they spent");
+    assert_eq!(
+        campus.reserved().await,
+        Usd::from_dollars(100),
+        "nobody has read since what they spent"
+    );
     campus.hours(24);
     complete(&campus).await;
     assert_eq!(campus.reserved().await, Usd::from_micros(4_500_000));
@@ -48,12 +63,19 @@ async fn a_key_that_is_gone_stops_its_grant_once_that_is_sure() {
     campus.provider().delete(&campus.key("ben").hash).unwrap();
     assert_eq!(complete(&campus).await["keys_missing"], 1);
     assert!(campus.grant("ada").await.state == GONE && was_stopped(&campus, "ada").await);
-    assert!(campus.grant("ben").await.live().is_some(), "one answer may be wrong");
+    assert!(
+        campus.grant("ben").await.live().is_some(),
+        "one answer may be wrong"
+    );
     campus.judged_after_sync().await;
     for (minutes, is_gone) in [(59, false), (2, true), (1, true)] {
         campus.minutes(minutes);
         complete(&campus).await;
-        assert_eq!(campus.grant("ben").await.state == GONE, is_gone, "{minutes}");
+        assert_eq!(
+            campus.grant("ben").await.state == GONE,
+            is_gone,
+            "{minutes}"
+        );
         campus.judged_after_sync().await;
     }
     // Both may have another key at once.
@@ -75,13 +97,22 @@ async fn a_key_that_is_replaced_meanwhile_is_left_alone() {
         if is_gone {
             campus.provider().delete(&old).unwrap();
             campus.sync().await;
-            let refused = campus.press(&campus.student(name).await, "replace").await.expect(503);
-            assert!(refused.readable().contains("You can try again from"), "{}", refused.readable());
+            let refused = campus
+                .press(&campus.student(name).await, "replace")
+                .await
+                .expect(503);
+            assert!(
+                refused.readable().contains("You can try again from"),
+                "{}",
+                refused.readable()
+            );
             campus.hours(2);
         } else {
             campus.provider().disable(&old).unwrap();
         }
-        let held = campus.gate.hold_answers(Matcher::call("provider:GET /keys/{hash}").of(UsageSync));
+        let held = campus
+            .gate
+            .hold_answers(Matcher::call("provider:GET /keys/{hash}").of(UsageSync));
         let meanwhile = async {
             held.arrived().await;
             campus.replace(name).await;
@@ -98,7 +129,9 @@ async fn a_key_that_is_replaced_meanwhile_is_left_alone() {
 #[tokio::test]
 async fn a_limit_that_is_not_as_it_should_be_is_sent() {
     let mut campus = quiet(&[]).await;
-    campus.set(|settings| settings.basis.reset = Reset::Daily).await;
+    campus
+        .set(|settings| settings.basis.reset = Reset::Daily)
+        .await;
     campus.students_with_keys(&["ada", "ben"]).await;
     let drifts = [
         json!({"limit": 1}),
@@ -110,13 +143,25 @@ async fn a_limit_that_is_not_as_it_should_be_is_sent() {
     let right = campus.key("ada");
     for drift in drifts {
         campus.minutes(2);
-        campus.provider().change_by_hand(&right.hash, &drift).unwrap();
+        campus
+            .provider()
+            .change_by_hand(&right.hash, &drift)
+            .unwrap();
         // A listing alone does not tell it.
-        let unanswered = campus.gate.at(Matcher::call("provider:GET /keys/{hash}").every(), Fault::Status(400));
-        assert!(!problems(&campus.sync().await).contains("is set again"), "{drift}");
+        let unanswered = campus.gate.at(
+            Matcher::call("provider:GET /keys/{hash}").every(),
+            Fault::Status(400),
+        );
+        assert!(
+            !problems(&campus.sync().await).contains("is set again"),
+            "{drift}"
+        );
         campus.gate.lift(unanswered);
         // What was found is said, also where it cannot be mended.
-        let rule = campus.gate.at(Matcher::call("provider:PATCH /keys/{hash}").every(), Fault::Status(400));
+        let rule = campus.gate.at(
+            Matcher::call("provider:PATCH /keys/{hash}").every(),
+            Fault::Status(400),
+        );
         let report = campus.sync().await;
         assert!(problems(&report).contains(&right.hash), "{drift}: {report}");
         campus.gate.lift(rule);
@@ -138,7 +183,13 @@ async fn a_limit_that_is_not_as_it_should_be_is_sent() {
     assert_eq!(campus.key("ada").limit, Some(Nano::usd(15)));
     assert_eq!(campus.key("ben").limit, Some(Nano::micros(10_000)));
     let raised = Some(Usd::from_dollars(30));
-    campus.table.act(campus.on("ada"), |view, now| view.set_cap(raised, &Actor::Rule, None, now)).await.unwrap();
+    campus
+        .table
+        .act(campus.on("ada"), |view, now| {
+            view.set_cap(raised, &Actor::Rule, None, now)
+        })
+        .await
+        .unwrap();
     for (hours, dollars) in [(1, 25), (23, 30)] {
         campus.hours(hours);
         complete(&campus).await;

@@ -1,5 +1,5 @@
-//! Keys made elsewhere that change their owner while months are mailed: what was counted stays with whom it was, and all that finance
-//! was mailed together is what the account spent.
+//! Keys made elsewhere that change their owner while months are mailed: what was counted stays with
+//! whom it was, and all that finance was mailed together is what the account spent.
 
 use bursar_core::domain::ledger::mailed::MailedStatement;
 use bursar_core::domain::ledger::statement::RowKind;
@@ -11,7 +11,8 @@ use bursar_tests::visitor::Page;
 use super::owners::{ASSIGN, fill};
 use super::{ACCOUNT, complete};
 
-/// Cost centres of these names, each with a cost code and finance, on 10 November, and a first check in the night after.
+/// Cost centres of these names, each with a cost code and finance, on 10 November, and a first
+/// check in the night after.
 async fn open(names: &[&str], keys: &[&str]) -> (Campus, Vec<String>) {
     let mut campus = Campus::at("2026-11-10T12:00:00Z").await;
     campus.pump.stop().await;
@@ -35,7 +36,10 @@ async fn night(campus: &Campus, day: &str) {
 }
 
 fn at(campus: &Campus, day: &str, time: &str) {
-    campus.clock.stop_at(format!("{day}T{time}:00Z").parse().unwrap()).unwrap();
+    campus
+        .clock
+        .stop_at(format!("{day}T{time}:00Z").parse().unwrap())
+        .unwrap();
 }
 
 /// The night on the first of a month, and what is mailed on its third.
@@ -45,30 +49,55 @@ async fn month_is_over(campus: &Campus, next: &str) {
     assert_eq!(campus.look().await["statements"], 1);
 }
 
-/// Gives a key to an owner, or takes it back where there is none. Returns the look before the press.
+/// Gives a key to an owner, or takes it back where there is none. Returns the look before the
+/// press.
 async fn give(campus: &Campus, key: &str, owner: &str) -> Page {
     let admin = campus.admin().await;
-    let look = fill(&admin, &[("hash", key), ("owner", owner)]).await.expect(200);
+    let look = fill(&admin, &[("hash", key), ("owner", owner)])
+        .await
+        .expect(200);
     admin.submit(&look, ASSIGN, &[]).await.expect(303);
     look
 }
 
 async fn spent(campus: &Campus, owner: &str) -> [String; 2] {
     let admin = campus.admin().await;
-    let overview = admin.get(&format!("/console/programmes/{owner}")).await.expect(200);
-    let closeout = admin.get(&format!("/console/programmes/{owner}/closeout")).await.expect(200);
-    [overview.one("spent"), closeout.one("closeout-spent")].map(|shown| shown.get("data-usd").to_owned())
+    let overview = admin
+        .get(&format!("/console/programmes/{owner}"))
+        .await
+        .expect(200);
+    let closeout = admin
+        .get(&format!("/console/programmes/{owner}/closeout"))
+        .await
+        .expect(200);
+    [overview.one("spent"), closeout.one("closeout-spent")]
+        .map(|shown| shown.get("data-usd").to_owned())
 }
 
-/// The page of a month that was mailed says that nothing differs since. Returns what it has of owners, and what is nobody's.
+/// The page of a month that was mailed says that nothing differs since. Returns what it has of
+/// owners, and what is nobody's.
 async fn as_mailed(campus: &Campus, from: &str, to: &str) -> (Vec<(String, String)>, String) {
-    let page = campus.admin().await.get(&format!("{ACCOUNT}/statement?from={from}&to={to}")).await.expect(200);
-    assert!(page.one("statement-mailed").text.contains("Nothing on it has changed since"), "{}", page.readable());
+    let page = campus
+        .admin()
+        .await
+        .get(&format!("{ACCOUNT}/statement?from={from}&to={to}"))
+        .await
+        .expect(200);
+    assert!(
+        page.one("statement-mailed")
+            .text
+            .contains("Nothing on it has changed since"),
+        "{}",
+        page.readable()
+    );
     let mut owned = Vec::new();
     let mut unowned = String::new();
     for row in page.all("statement-row") {
         match row.get("data-kind") {
-            "assigned" => owned.push((row.get("data-programme").to_owned(), row.get("data-usd").to_owned())),
+            "assigned" => owned.push((
+                row.get("data-programme").to_owned(),
+                row.get("data-usd").to_owned(),
+            )),
             "unowned" => unowned = row.get("data-usd").to_owned(),
             _ => {}
         }
@@ -77,7 +106,9 @@ async fn as_mailed(campus: &Campus, from: &str, to: &str) -> (Vec<(String, Strin
 }
 
 fn owned(rows: &[(&str, &str)]) -> Vec<(String, String)> {
-    rows.iter().map(|(owner, spent)| ((*owner).to_owned(), (*spent).to_owned())).collect()
+    rows.iter()
+        .map(|(owner, spent)| ((*owner).to_owned(), (*spent).to_owned()))
+        .collect()
 }
 
 /// All that was mailed together is what the account spent, and of each owner what its pages say.
@@ -87,11 +118,21 @@ async fn mailed_is_what_was_spent(campus: Campus, owners: &[&str], account: &str
         let rows = mailed
             .iter()
             .flat_map(|month| &month.statement.rows)
-            .filter(|row| counts(row.programme.as_ref().map_or("", |programme| programme.as_str()), row.kind));
+            .filter(|row| {
+                counts(
+                    row.programme
+                        .as_ref()
+                        .map_or("", |programme| programme.as_str()),
+                    row.kind,
+                )
+            });
         rows.map(|row| row.spent).sum::<Usd>().to_string()
     };
     let change: Usd = mailed.iter().map(|month| month.statement.change).sum();
-    assert_eq!((sum(&|_, kind| kind.counts()), change.to_string()), (account.to_owned(), account.to_owned()));
+    assert_eq!(
+        (sum(&|_, kind| kind.counts()), change.to_string()),
+        (account.to_owned(), account.to_owned())
+    );
     for owner in owners {
         let all = sum(&|programme, _| programme == *owner);
         assert_eq!(spent(&campus, owner).await, [all.clone(), all], "{owner}");
@@ -128,9 +169,13 @@ async fn given_on_each_keeps_its_part() {
         night(&campus, day).await;
         assert_eq!(spent(&campus, "autumn").await, ["31.250000"; 2]);
         assert_eq!(spent(&campus, "spring").await, ["4.999990"; 2]);
-        assert_eq!(as_mailed(&campus, "2027-01-01", "2027-01-31").await, january);
+        assert_eq!(
+            as_mailed(&campus, "2027-01-01", "2027-01-31").await,
+            january
+        );
     }
-    // A check that was missed changes nothing of that: the key goes back within one night without a check.
+    // A check that was missed changes nothing of that: the key goes back within one night without a
+    // check.
     at(&campus, "2027-02-22", "09:00");
     campus.spend_on(server, "2");
     campus.minutes(10);
@@ -141,11 +186,18 @@ async fn given_on_each_keeps_its_part() {
     campus.spend_on(server, "3");
     month_is_over(&campus, "2027-03").await;
     let february = as_mailed(&campus, "2027-02-01", "2027-02-28").await;
-    assert_eq!(february, (owned(&[("autumn", "4.250000"), ("spring", "6.999990")]), "0.100000".to_owned()));
+    assert_eq!(
+        february,
+        (
+            owned(&[("autumn", "4.250000"), ("spring", "6.999990")]),
+            "0.100000".to_owned()
+        )
+    );
     mailed_is_what_was_spent(campus, &["autumn", "spring"], "41.349990").await;
 }
 
-/// Taken back by what OpenRouter says, and given on while it does not answer: what the first owner was counted is not the second's too.
+/// Taken back by what OpenRouter says, and given on while it does not answer: what the first owner
+/// was counted is not the second's too.
 #[tokio::test]
 async fn a_missing_reading_counts_nothing_twice() {
     let (campus, keys) = open(&["Autumn", "Spring"], &["server"]).await;
@@ -153,7 +205,10 @@ async fn a_missing_reading_counts_nothing_twice() {
     campus.spend_on(&keys[0], "30");
     at(&campus, "2026-11-12", "10:00");
     give(&campus, &keys[0], "").await;
-    let silent = campus.gate.at(Matcher::call("provider:GET /keys/{hash}").every(), Fault::Status(500));
+    let silent = campus.gate.at(
+        Matcher::call("provider:GET /keys/{hash}").every(),
+        Fault::Status(500),
+    );
     give(&campus, &keys[0], "spring").await;
     campus.gate.lift(silent);
     campus.spend_on(&keys[0], "20");

@@ -25,15 +25,29 @@ async fn dead_keys_are_deleted_in_their_time() {
     night(&campus, 1).await;
     campus.revoke("ada").await;
     campus.revoke("ben").await;
-    // A few a night. The third key ends with its term, at the first sync after it, and is kept for ninety more days. A key that the
-    // sync deleted itself does not count as missing, although no key is left.
+    // A few a night. The third key ends with its term, at the first sync after it, and is kept for
+    // ninety more days. A key that the sync deleted itself does not count as missing, although no
+    // key is left.
     for (day, left) in [(2, 3), (4, 3), (5, 2), (6, 1), (150, 1), (239, 1), (241, 0)] {
         night(&campus, day).await;
-        assert_eq!(campus.provider().keys().iter().filter(|key| !key.deleted).count(), left, "day {day}");
+        assert_eq!(
+            campus
+                .provider()
+                .keys()
+                .iter()
+                .filter(|key| !key.deleted)
+                .count(),
+            left,
+            "day {day}"
+        );
     }
     for name in names {
         let view = campus.view(name).await;
-        assert_eq!(view.readings[0].lifetime(), Usd::from_dollars(1), "its reading stays");
+        assert_eq!(
+            view.readings[0].lifetime(),
+            Usd::from_dollars(1),
+            "its reading stays"
+        );
         assert_eq!(view.grant.keys[0].gone, Some(KeyAbsence::Purged));
     }
     campus.finish().await;
@@ -49,7 +63,11 @@ async fn nothing_is_deleted_soon_after_a_restore() {
     for (day, is_there) in [(8, true), (97, true), (99, false)] {
         campus.clock.stop_at(instant(day, 20)).unwrap();
         assert_eq!(campus.sync().await["complete"], true, "day {day}");
-        let there = campus.provider().keys().iter().any(|key| key.hash == ada.hash && !key.deleted);
+        let there = campus
+            .provider()
+            .keys()
+            .iter()
+            .any(|key| key.hash == ada.hash && !key.deleted);
         assert_eq!(there, is_there, "day {day}");
     }
     campus.finish().await;

@@ -9,7 +9,10 @@ use serde_json::json;
 use super::{ACCOUNT, complete, quiet};
 
 fn elsewhere(campus: &Campus, dollars: &str) {
-    campus.provider().spend_elsewhere(Nano::parse(dollars).unwrap()).unwrap();
+    campus
+        .provider()
+        .spend_elsewhere(Nano::parse(dollars).unwrap())
+        .unwrap();
 }
 
 #[tokio::test]
@@ -32,12 +35,34 @@ async fn every_dollar_is_the_openings_a_keys_or_the_residual() {
     campus.minutes(1);
     elsewhere(&campus, "0.25");
     let report = campus.sync().await;
-    reports(&report, &json!({"complete": true, "residual_usd": "0.250000"}));
-    let cut = campus.table.newest(AccountCut::all(), 1).await.unwrap().pop().unwrap();
-    let dollars =
-        [cut.opening, cut.residual, cut.spent.after, cut.ours(), cut.ours_gone, cut.foreign, cut.foreign_gone];
-    let expected = [7_000_000, 250_000, 13_750_000, 1_500_000, 500_000, 5_000_000, 3_000_000];
-    assert_eq!(dollars.map(Usd::micros), expected, "keys that are gone are not forgotten");
+    reports(
+        &report,
+        &json!({"complete": true, "residual_usd": "0.250000"}),
+    );
+    let cut = campus
+        .table
+        .newest(AccountCut::all(), 1)
+        .await
+        .unwrap()
+        .pop()
+        .unwrap();
+    let dollars = [
+        cut.opening,
+        cut.residual,
+        cut.spent.after,
+        cut.ours(),
+        cut.ours_gone,
+        cut.foreign,
+        cut.foreign_gone,
+    ];
+    let expected = [
+        7_000_000, 250_000, 13_750_000, 1_500_000, 500_000, 5_000_000, 3_000_000,
+    ];
+    assert_eq!(
+        dollars.map(Usd::micros),
+        expected,
+        "keys that are gone are not forgotten"
+    );
     campus.judged_after_sync().await;
     campus.finish().await;
 }
@@ -52,18 +77,39 @@ async fn admins_hear_of_what_is_new_of_a_residual() {
         all.retain(|subject| subject.contains("explain") || subject.starts_with("Keys spent"));
         all
     };
-    let explains = |dollars: i32| vec![format!("No key explains ${dollars} that the account spent")];
+    let explains =
+        |dollars: i32| vec![format!("No key explains ${dollars} that the account spent")];
     let none = Vec::<String>::new();
     // What is spent elsewhere, the residual that it makes, and what is mailed of it.
     for (dollars, residual, told) in [
         ("5", "5.000000", explains(5)),
         ("0", "5.000000", none.clone()),
         ("2", "7.000000", explains(2)),
-        ("-3", "4.000000", vec!["No key explains $4 that the account spent, less than before".to_owned()]),
-        ("-4", "0.000000", vec!["All spending is explained again".to_owned()]),
-        ("-2", "-2.000000", vec!["Keys spent $2 more than the account did".to_owned()]),
-        ("1", "-1.000000", vec!["Keys spent $1 more than the account did, less than before".to_owned()]),
-        ("1", "0.000000", vec!["All spending is explained again".to_owned()]),
+        (
+            "-3",
+            "4.000000",
+            vec!["No key explains $4 that the account spent, less than before".to_owned()],
+        ),
+        (
+            "-4",
+            "0.000000",
+            vec!["All spending is explained again".to_owned()],
+        ),
+        (
+            "-2",
+            "-2.000000",
+            vec!["Keys spent $2 more than the account did".to_owned()],
+        ),
+        (
+            "1",
+            "-1.000000",
+            vec!["Keys spent $1 more than the account did, less than before".to_owned()],
+        ),
+        (
+            "1",
+            "0.000000",
+            vec!["All spending is explained again".to_owned()],
+        ),
     ] {
         campus.hours(24);
         campus.spend("ada", "0.00001");

@@ -1,4 +1,5 @@
-//! A table that was restored to an earlier moment: the keys that students use are recovered and keep working.
+//! A table that was restored to an earlier moment: the keys that students use are recovered and
+//! keep working.
 
 use bursar_core::domain::audit::{Act, Actor, AuditEntry};
 use bursar_core::domain::grant::{GrantState, HoldKind, View};
@@ -19,8 +20,8 @@ use super::rotation::close_a_workspace;
 use super::{ACCOUNT, changed, complete, problems, quiet, release, without_runs};
 use crate::console::erase::erased;
 
-/// The table as it is. A key whose grant went with the restored table is accepted just after a sync, and nobody says what was shown
-/// before.
+/// The table as it is. A key whose grant went with the restored table is accepted just after a
+/// sync, and nobody says what was shown before.
 async fn seen(campus: &Campus, synced: bool) -> Arc<Snapshot> {
     let mut watch = stack::watch(campus);
     watch.places.answers = Answers::default();
@@ -38,7 +39,8 @@ async fn items(campus: &Campus) -> Vec<Item> {
 async fn put_back(campus: &Campus, then: &[Item]) {
     let raw = campus.raw();
     for item in items(campus).await {
-        raw.delete(item["pk"].as_s().unwrap(), item["sk"].as_s().unwrap()).await;
+        raw.delete(item["pk"].as_s().unwrap(), item["sk"].as_s().unwrap())
+            .await;
     }
     for item in then {
         raw.put(item.clone()).await;
@@ -49,7 +51,13 @@ async fn put_back(campus: &Campus, then: &[Item]) {
 pub(super) async fn as_a_copy(campus: &Campus) {
     let before = "what-it-was-called-before".to_owned();
     let meta: Meta = seen(campus, false).await.meta.clone().unwrap();
-    campus.raw().keep(&Meta { table: before, ..meta }).await;
+    campus
+        .raw()
+        .keep(&Meta {
+            table: before,
+            ..meta
+        })
+        .await;
 }
 
 #[tokio::test]
@@ -62,7 +70,9 @@ async fn restored_tables_recover_every_key_in_use() {
     complete(&campus).await;
     campus.hours(3);
     // The restored moment is in the middle of a claim.
-    let held = campus.gate.hold(Matcher::call("provider:POST /keys").of(Claim));
+    let held = campus
+        .gate
+        .hold(Matcher::call("provider:POST /keys").of(Claim));
     let (eve, moment) = (campus.student("eve").await, async {
         held.arrived().await;
         let then = items(&campus).await;
@@ -85,55 +95,117 @@ async fn restored_tables_recover_every_key_in_use() {
     campus.students(&["gus", "hal"]).await;
     let gus = campus.student("gus").await;
     let refused = campus.press(&gus, "reveal").await.expect(503);
-    assert!(refused.readable().contains("in a few minutes"), "{}", refused.readable());
+    assert!(
+        refused.readable().contains("in a few minutes"),
+        "{}",
+        refused.readable()
+    );
     assert_eq!(campus.grant("gus").await.state, GrantState::Invited);
     // Disables alone are sent, and no job runs.
     let admin = campus.admin().await;
     let limit = campus.key("dan").limit;
-    assert_eq!(campus.edit(&admin, &[("cap_usd", "10"), ("models", "openai/gpt-4o-mini")]).await.status, 303);
-    let hal = admin.get(&format!("/console/people/erase?of=cs-pilot/{}", campus.id("hal"))).await;
+    assert_eq!(
+        campus
+            .edit(
+                &admin,
+                &[("cap_usd", "10"), ("models", "openai/gpt-4o-mini")]
+            )
+            .await
+            .status,
+        303
+    );
+    let hal = admin
+        .get(&format!(
+            "/console/people/erase?of=cs-pilot/{}",
+            campus.id("hal")
+        ))
+        .await;
     erased(&admin, &hal, "hal@example.edu").await.expect(303);
     campus.hold("dan", HoldKind::Paused).await;
     campus.work().await;
-    assert_eq!((campus.is_on(&in_use[2]), campus.key("dan").limit), (false, limit));
+    assert_eq!(
+        (campus.is_on(&in_use[2]), campus.key("dan").limit),
+        (false, limit)
+    );
     let release = |view: &View, now| view.release(HoldKind::Paused, &Actor::Rule, now);
     campus.table.act(campus.on("dan"), release).await.unwrap();
     campus.work().await;
-    assert_eq!((campus.is_on(&in_use[2]), campus.key("dan").limit), (false, limit));
+    assert_eq!(
+        (campus.is_on(&in_use[2]), campus.key("dan").limit),
+        (false, limit)
+    );
     assert_eq!(campus.job("limits").await.unwrap().next, 0);
-    assert!(campus.guardrail().await.is_none() && !campus.grant("hal").await.person.address.is_erased());
-    // Keys that could not be recorded keep it a copy: behind the run's own two transactions come three recoveries.
-    campus.gate.at(Matcher::call("dynamodb:TransactWriteItems").of(UsageSync).nth(4), Fault::Status(400));
+    assert!(
+        campus.guardrail().await.is_none() && !campus.grant("hal").await.person.address.is_erased()
+    );
+    // Keys that could not be recorded keep it a copy: behind the run's own two transactions come
+    // three recoveries.
+    campus.gate.at(
+        Matcher::call("dynamodb:TransactWriteItems")
+            .of(UsageSync)
+            .nth(4),
+        Fault::Status(400),
+    );
     let report = campus.sync().await;
-    assert!(problems(&report).contains("some of the table could not be read"), "{report}");
+    assert!(
+        problems(&report).contains("some of the table could not be read"),
+        "{report}"
+    );
     let meta: Meta = seen(&campus, false).await.meta.clone().unwrap();
     assert_ne!(meta.table, campus.ready.table, "it is a copy still");
 
     let report = complete(&campus).await;
     assert_eq!(report["orphans_disabled"], 0, "{report}");
     let page = admin.get(ACCOUNT).await.expect(200);
-    assert!(page.body.contains(&in_use[4]), "a key whose grant is not there is named");
+    assert!(
+        page.body.contains(&in_use[4]),
+        "a key whose grant is not there is named"
+    );
     for name in ["ada", "ben", "cat", "dan", "eve"] {
         let grant = campus.grant(name).await;
         let expected = (name != "ben").then(|| campus.key(name).hash.parse().unwrap());
-        assert_eq!(grant.live().map(|live| live.hash.clone()), expected, "{name}");
-        assert_eq!(grant.holds.paused.is_some(), name == "ben", "who ended that key is not known: {name}");
-        let entries = campus.table.list(AuditEntry::of_grant(&campus.programme, campus.id(name))).await.unwrap();
+        assert_eq!(
+            grant.live().map(|live| live.hash.clone()),
+            expected,
+            "{name}"
+        );
+        assert_eq!(
+            grant.holds.paused.is_some(),
+            name == "ben",
+            "who ended that key is not known: {name}"
+        );
+        let entries = campus
+            .table
+            .list(AuditEntry::of_grant(&campus.programme, campus.id(name)))
+            .await
+            .unwrap();
         let has = |act| entries.iter().filter(|entry| entry.what.act == act).count();
         // The key of an open claim counts as shown.
-        assert_eq!(has(Act::Recovered), usize::from(["ada", "cat", "eve"].contains(&name)), "{name}");
+        assert_eq!(
+            has(Act::Recovered),
+            usize::from(["ada", "cat", "eve"].contains(&name)),
+            "{name}"
+        );
         assert_eq!(has(Act::Stopped), usize::from(name == "ben"), "{name}");
     }
     for _ in 0..2 {
         campus.work().await;
         campus.minutes(1);
     }
-    assert!(campus.guardrail().await.is_some() && campus.grant("hal").await.person.address.is_erased());
+    assert!(
+        campus.guardrail().await.is_some() && campus.grant("hal").await.person.address.is_erased()
+    );
     assert_eq!(complete(&campus).await["readings_recorded"], 0);
     let before = without_runs(&*seen(&campus, true).await);
     complete(&campus).await;
-    assert_eq!(changed(&before, &*seen(&campus, true).await), Vec::<String>::new());
-    assert!(in_use.iter().all(|key| campus.is_on(key)), "whatever a student uses works");
+    assert_eq!(
+        changed(&before, &*seen(&campus, true).await),
+        Vec::<String>::new()
+    );
+    assert!(
+        in_use.iter().all(|key| campus.is_on(key)),
+        "whatever a student uses works"
+    );
     assert_ne!(campus.key("dan").limit, limit);
     campus.reveal(&campus.student("gus").await).await;
     campus.finish_unjudged().await;
@@ -154,11 +226,23 @@ async fn keys_are_recovered_although_a_workspace_is_closed() {
     as_a_copy(&campus).await;
     campus.minutes(1);
     let report = complete(&campus).await;
-    assert!(problems(&report).contains("may not open these workspaces"), "{report}");
+    assert!(
+        problems(&report).contains("may not open these workspaces"),
+        "{report}"
+    );
     let meta: Meta = seen(&campus, false).await.meta.clone().unwrap();
     assert_eq!(meta.table, campus.ready.table, "it is the deployment's own");
     for (name, key) in ["ada", "cat"].into_iter().zip(&in_use) {
-        assert_eq!(campus.grant(name).await.live().map(|live| live.hash.to_string()).as_ref(), Some(key), "{name}");
+        assert_eq!(
+            campus
+                .grant(name)
+                .await
+                .live()
+                .map(|live| live.hash.to_string())
+                .as_ref(),
+            Some(key),
+            "{name}"
+        );
         assert!(campus.is_on(key), "{name}");
     }
     campus.finish_unjudged().await;
@@ -178,12 +262,34 @@ async fn a_table_put_back_is_reported() {
     let told = |subject: &String| subject.contains("1 working key with Bursar's names");
     for (night, enabled, alarms) in [(0, true, 1), (1, true, 0), (2, false, 0)] {
         let report = complete(&campus).await;
-        assert!(problems(&report).contains(&newer) && campus.is_on(&newer) == enabled, "{report}");
-        assert!(campus.admin().await.get(ACCOUNT).await.body.contains(&newer));
-        let entries = campus.table.list(AuditEntry::of_grant(&campus.programme, campus.id("ada"))).await.unwrap();
+        assert!(
+            problems(&report).contains(&newer) && campus.is_on(&newer) == enabled,
+            "{report}"
+        );
+        assert!(
+            campus
+                .admin()
+                .await
+                .get(ACCOUNT)
+                .await
+                .body
+                .contains(&newer)
+        );
+        let entries = campus
+            .table
+            .list(AuditEntry::of_grant(&campus.programme, campus.id("ada")))
+            .await
+            .unwrap();
         assert!(!entries.iter().any(|entry| entry.what.act == Act::Recovered));
         campus.drain().await;
-        assert_eq!(campus.subjects("account").iter().filter(|subject| told(subject)).count(), alarms);
+        assert_eq!(
+            campus
+                .subjects("account")
+                .iter()
+                .filter(|subject| told(subject))
+                .count(),
+            alarms
+        );
         if night == 1 {
             campus.provider().disable(&newer).unwrap();
         }
@@ -207,7 +313,10 @@ async fn a_recovery_that_would_stop_many_keys_waits() {
     // A key whose call began before the restore, and which is made late.
     campus.press_with(names[6], "replace", Fault::Late).await;
     for key in &keys[..7] {
-        campus.provider().change_by_hand(key, &json!({"disabled": false})).unwrap();
+        campus
+            .provider()
+            .change_by_hand(key, &json!({"disabled": false}))
+            .unwrap();
     }
     let is_on = |keys: &[String]| keys.iter().all(|key| campus.is_on(key));
     put_back(&campus, &then).await;
@@ -216,7 +325,10 @@ async fn a_recovery_that_would_stop_many_keys_waits() {
     for _ in 0..2 {
         let report = campus.sync().await;
         assert!(is_on(&keys), "none is stopped: {report}");
-        assert!(problems(&report).contains("6 keys would have been disabled"), "{report}");
+        assert!(
+            problems(&report).contains("6 keys would have been disabled"),
+            "{report}"
+        );
     }
     let meta: Meta = seen(&campus, false).await.meta.clone().unwrap();
     assert_ne!(meta.table, campus.ready.table, "it is not recovered");
@@ -227,8 +339,14 @@ async fn a_recovery_that_would_stop_many_keys_waits() {
     campus.gate.run_late().await;
     keys.push(campus.key(names[6]).hash);
     let report = campus.sync().await;
-    assert!(problems(&report).contains("1 key would have been disabled"), "nobody let the last one through: {report}");
-    assert!(!keys[1..6].iter().any(|key| campus.is_on(key)) && is_on(&keys[6..]), "only those that somebody saw");
+    assert!(
+        problems(&report).contains("1 key would have been disabled"),
+        "nobody let the last one through: {report}"
+    );
+    assert!(
+        !keys[1..6].iter().any(|key| campus.is_on(key)) && is_on(&keys[6..]),
+        "only those that somebody saw"
+    );
     campus.minutes(1);
     release(&campus).await;
     complete(&campus).await;
@@ -237,8 +355,9 @@ async fn a_recovery_that_would_stop_many_keys_waits() {
     campus.finish_unjudged().await;
 }
 
-/// Drawn histories in which the table goes back: acts, a copy, acts, the copy in its place, acts, and three runs. Whatever key a student
-/// reported or handed back in the copy is off then, though it was made after the copy.
+/// Drawn histories in which the table goes back: acts, a copy, acts, the copy in its place, acts,
+/// and three runs. Whatever key a student reported or handed back in the copy is off then, though
+/// it was made after the copy.
 #[tokio::test]
 async fn what_is_ended_in_a_restored_copy_stays_off() {
     const NAMES: [&str; 3] = ["ada", "bob", "cid"];
@@ -260,7 +379,11 @@ async fn what_is_ended_in_a_restored_copy_stays_off() {
             campus.minutes(20);
         }
         for name in ended {
-            let on: Vec<_> = campus.keys_of(name).into_iter().filter(|key| campus.is_on(&key.hash)).collect();
+            let on: Vec<_> = campus
+                .keys_of(name)
+                .into_iter()
+                .filter(|key| campus.is_on(&key.hash))
+                .collect();
             assert!(on.is_empty(), "seed {seed}, {name}: {on:?}");
         }
         seen(&campus, true).await;

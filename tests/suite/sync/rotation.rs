@@ -25,7 +25,10 @@ pub(crate) async fn put_pending(stack: &Stack, key: &str) {
 }
 
 pub(super) async fn rotate(campus: &Campus) -> Value {
-    campus.run(UsageSync, json!({"task": "rotate"})).await.unwrap()
+    campus
+        .run(UsageSync, json!({"task": "rotate"}))
+        .await
+        .unwrap()
 }
 
 /// Exchanges the management key, and revokes the old one at once.
@@ -45,7 +48,12 @@ async fn rotation_fails_no_run_and_no_claim() {
     turn(&campus, 0).await;
     assert_eq!(rotate(&campus).await, json!({"skipped": "nothing pending"}));
     complete(&campus).await;
-    let calls = ["provider:GET /key", "provider:GET /credits", "provider:GET /workspaces", "provider:GET /keys"];
+    let calls = [
+        "provider:GET /key",
+        "provider:GET /credits",
+        "provider:GET /workspaces",
+        "provider:GET /keys",
+    ];
     for (number, call) in (1..).zip(calls) {
         let held = campus.gate.hold(Matcher::call(call).of(UsageSync));
         let meanwhile = async {
@@ -59,7 +67,8 @@ async fn rotation_fails_no_run_and_no_claim() {
     let ben = campus.student("ben").await;
     let my = ben.get("/my").await.expect(200);
     turn(&campus, 9).await;
-    // A claim whose call is at the provider when the old key ends is certainly refused, and the student presses again.
+    // A claim whose call is at the provider when the old key ends is certainly refused, and the
+    // student presses again.
     if ben.submit(&my, &campus.my("reveal"), &[]).await.status != 200 {
         campus.reveal(&ben).await;
     }
@@ -76,24 +85,40 @@ async fn told(campus: &Campus) -> (usize, bool) {
     let is_it = |text: &String| text.contains("The management key does not work");
     let page = campus.admin().await.get(ACCOUNT).await.expect(200);
     (
-        campus.subjects("account").iter().filter(|subject| is_it(subject)).count(),
+        campus
+            .subjects("account")
+            .iter()
+            .filter(|subject| is_it(subject))
+            .count(),
         page.texts("warning").iter().any(is_it),
     )
 }
 
-/// For some seconds OpenRouter refuses the key. The account page says so until the balance is read by it again, and not until the next night.
+/// For some seconds OpenRouter refuses the key. The account page says so until the balance is read
+/// by it again, and not until the next night.
 #[tokio::test]
 async fn a_key_that_works_again_is_not_warned_of() {
     let mut campus = quiet(&["cat"]).await;
     campus.students(&["ada"]).await;
     complete(&campus).await;
     campus.minutes(1);
-    let broken = campus.gate.at(Matcher::call("provider:*").every(), Fault::Status(401));
-    assert_ne!(campus.press(&campus.student("ada").await, "reveal").await.status, 200);
+    let broken = campus
+        .gate
+        .at(Matcher::call("provider:*").every(), Fault::Status(401));
+    assert_ne!(
+        campus
+            .press(&campus.student("ada").await, "reveal")
+            .await
+            .status,
+        200
+    );
     campus.gate.lift(broken);
     assert_eq!(told(&campus).await, (1, true));
     campus.minutes(14);
-    campus.run(UsageSync, json!({"task": "resume"})).await.unwrap();
+    campus
+        .run(UsageSync, json!({"task": "resume"}))
+        .await
+        .unwrap();
     assert_eq!(told(&campus).await, (0, false));
     campus.finish_faulted().await;
 }
@@ -105,23 +130,35 @@ async fn a_broken_management_key_is_told_once_a_day() {
     complete(&campus).await;
     campus.minutes(1);
     let ada = campus.student("ada").await;
-    let broken = campus.gate.at(Matcher::call("provider:*").every(), Fault::Status(401));
+    let broken = campus
+        .gate
+        .at(Matcher::call("provider:*").every(), Fault::Status(401));
     assert_eq!(told(&campus).await, (0, false), "nobody has met it yet");
     assert_ne!(campus.press(&ada, "reveal").await.status, 200);
     assert_eq!(told(&campus).await, (1, true));
-    // Later failures of that day find the alarm raised: another request, a sync, and an ordered disable in the work.
+    // Later failures of that day find the alarm raised: another request, a sync, and an ordered
+    // disable in the work.
     assert_ne!(campus.press(&ada, "reveal").await.status, 200);
     let report = campus.sync().await;
     reports(&report, &json!({"complete": false, "keys_missing": 0}));
-    assert!(problems(&report).contains("the management key does not work"), "{report}");
+    assert!(
+        problems(&report).contains("the management key does not work"),
+        "{report}"
+    );
     campus.revoke("cat").await;
     campus.work().await;
     assert_eq!(told(&campus).await, (0, true));
     campus.hours(24);
     campus.gate.lift(broken);
-    let broken = campus.gate.at(Matcher::call("provider:*").every(), Fault::Status(403));
+    let broken = campus
+        .gate
+        .at(Matcher::call("provider:*").every(), Fault::Status(403));
     campus.run(Console, json!({"task": "work"})).await.unwrap();
-    assert_eq!(told(&campus).await, (1, true), "the work meets it on the next day");
+    assert_eq!(
+        told(&campus).await,
+        (1, true),
+        "the work meets it on the next day"
+    );
     campus.gate.lift(broken);
     campus.minutes(1);
     complete(&campus).await;
@@ -132,16 +169,32 @@ async fn a_broken_management_key_is_told_once_a_day() {
 #[tokio::test]
 async fn an_ordinary_key_is_no_management_key() {
     let campus = quiet(&[]).await;
-    let made = campus.provider().add_foreign_key("by hand", None, campus.clock.now()).unwrap();
+    let made = campus
+        .provider()
+        .add_foreign_key("by hand", None, campus.clock.now())
+        .unwrap();
     let before = aws::management_key(&campus.ready).await;
     put_pending(&campus, &made.plaintext).await;
-    campus.run(UsageSync, json!({"task": "rotate"})).await.unwrap_err();
+    campus
+        .run(UsageSync, json!({"task": "rotate"}))
+        .await
+        .unwrap_err();
     assert!(campus.has_logged("is an ordinary key") && !campus.has_logged(&made.plaintext));
-    assert_eq!(aws::management_key(&campus.ready).await, before, "the current one stays");
-    campus.secrets.put(&campus.ready.secret, &made.plaintext).unwrap();
+    assert_eq!(
+        aws::management_key(&campus.ready).await,
+        before,
+        "the current one stays"
+    );
+    campus
+        .secrets
+        .put(&campus.ready.secret, &made.plaintext)
+        .unwrap();
     let report = campus.sync().await;
     reports(&report, &json!({"complete": false, "keys_listed": 0}));
-    assert!(problems(&report).contains("is an ordinary key"), "never taken for an account without keys: {report}");
+    assert!(
+        problems(&report).contains("is an ordinary key"),
+        "never taken for an account without keys: {report}"
+    );
     campus.finish_faulted().await;
 }
 
@@ -155,7 +208,8 @@ async fn another_workspace(campus: &Campus) -> (String, String) {
         .bearer_auth(aws::management_key(&campus.ready).await)
         .header("content-type", "application/json")
         .body(json!({"name": "elsewhere", "workspace_id": other}).to_string());
-    let made: Value = serde_json::from_str(&made.send().await.unwrap().text().await.unwrap()).unwrap();
+    let made: Value =
+        serde_json::from_str(&made.send().await.unwrap().text().await.unwrap()).unwrap();
     (other, made["data"]["hash"].as_str().unwrap().to_owned())
 }
 
@@ -179,7 +233,10 @@ async fn a_narrow_key_is_not_promoted() {
     complete(&campus).await;
     campus.provider().scope_management_key(SCOPED).unwrap();
     put_pending(&campus, SCOPED).await;
-    campus.run(UsageSync, json!({"task": "rotate"})).await.unwrap_err();
+    campus
+        .run(UsageSync, json!({"task": "rotate"}))
+        .await
+        .unwrap_err();
     assert!(campus.has_logged("it may not open the workspace of the key"));
     // Put into the secret by hand, it works for what it may see.
     let old = aws::management_key(&campus.ready).await;
@@ -191,11 +248,20 @@ async fn a_narrow_key_is_not_promoted() {
         let report = campus.sync().await;
         reports(&report, &json!({"complete": true, "keys_missing": 0}));
     }
-    let [known] = &campus.table.foreign_keys().await.unwrap()[..] else { panic!("one is known") };
-    assert_eq!((known.key.as_str(), known.gone_at), (&*elsewhere, None), "it keeps its reading");
+    let [known] = &campus.table.foreign_keys().await.unwrap()[..] else {
+        panic!("one is known")
+    };
+    assert_eq!(
+        (known.key.as_str(), known.gone_at),
+        (&*elsewhere, None),
+        "it keeps its reading"
+    );
     let page = campus.admin().await.get(ACCOUNT).await.expect(200);
     let warnings = page.texts("warning").join(" ");
-    assert!(warnings.contains("may not open these workspaces") && warnings.contains(&other), "{warnings}");
+    assert!(
+        warnings.contains("may not open these workspaces") && warnings.contains(&other),
+        "{warnings}"
+    );
     campus.judged_after_sync().await;
     campus.finish_faulted().await;
 }

@@ -1,5 +1,6 @@
-//! The bound on what the runs of a day do on their own judgement, and the release that lets the next one do it: keys that nobody was shown, and
-//! live keys that are disabled or gone at the provider.
+//! The bound on what the runs of a day do on their own judgement, and the release that lets the
+//! next one do it: keys that nobody was shown, and live keys that are disabled or gone at the
+//! provider.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -29,7 +30,10 @@ async fn orphans(campus: &mut Campus, people: Range<usize>) -> Vec<String> {
 /// How many orphans the next sync disables, and whether it is complete.
 async fn swept(campus: &Campus) -> (u64, bool) {
     let report = campus.sync().await;
-    (report["orphans_disabled"].as_u64().unwrap(), report["complete"] == true)
+    (
+        report["orphans_disabled"].as_u64().unwrap(),
+        report["complete"] == true,
+    )
 }
 
 fn sorted(mut keys: Vec<String>) -> Vec<String> {
@@ -40,10 +44,14 @@ fn sorted(mut keys: Vec<String>) -> Vec<String> {
 /// What the run does that the next quarter of an hour begins.
 pub(super) async fn quarter(campus: &Campus) -> Value {
     campus.minutes(15);
-    campus.run(UsageSync, json!({"task": "resume"})).await.unwrap()
+    campus
+        .run(UsageSync, json!({"task": "resume"}))
+        .await
+        .unwrap()
 }
 
-/// The answers to many claims were lost on claim day, and each student pressed again: nobody can have been shown the older keys.
+/// The answers to many claims were lost on claim day, and each student pressed again: nobody can
+/// have been shown the older keys.
 #[tokio::test]
 async fn older_orphans_need_no_judgement() {
     let mut campus = Campus::with_keys(&[]).await;
@@ -77,10 +85,16 @@ async fn many_orphans_wait_for_an_admin() {
     for _ in 0..2 {
         let report = campus.sync().await;
         reports(&report, &json!({"complete": true, "orphans_disabled": 0}));
-        assert!(problems(&report).contains("6 keys would have been disabled"), "{report}");
+        assert!(
+            problems(&report).contains("6 keys would have been disabled"),
+            "{report}"
+        );
         pages.push(admin.get(ACCOUNT).await.expect(200));
         let grants = campus.table.grants(&campus.programme).await.unwrap();
-        assert!(grants.iter().all(|grant| grant.keys.is_empty()), "none is marked");
+        assert!(
+            grants.iter().all(|grant| grant.keys.is_empty()),
+            "none is marked"
+        );
         assert_eq!(campus.enabled().len(), 6, "none is touched");
     }
     campus.settle().await;
@@ -88,29 +102,68 @@ async fn many_orphans_wait_for_an_admin() {
     assert_eq!(quarter(&campus).await["skipped"], "nothing to begin");
 
     let waits = async || admin.get("/console").await.texts("waiting").join(" ");
-    assert!(waits().await.starts_with("The last check would have ended 6 keys"), "{}", waits().await);
+    assert!(
+        waits()
+            .await
+            .starts_with("The last check would have ended 6 keys"),
+        "{}",
+        waits().await
+    );
     let item = admin.get("/console").await.one("waiting");
-    assert_eq!((item.get("data-kind"), item.attributes.contains_key("data-programme")), ("safety-limit", false));
+    assert_eq!(
+        (
+            item.get("data-kind"),
+            item.attributes.contains_key("data-programme")
+        ),
+        ("safety-limit", false)
+    );
 
     // What was held back has not changed, so the page of the first run releases it as well.
     let page = &pages[0];
-    assert!(page.texts("warning").iter().any(|warning| warning.contains("6 keys")), "{:?}", page.texts("warning"));
-    assert_eq!(sorted(page.attributes("held-key", "data-hash")), sorted(keys), "each can be read before the request");
-    assert!(page.texts("held-key").iter().all(|key| key.contains("which nobody was shown")));
+    assert!(
+        page.texts("warning")
+            .iter()
+            .any(|warning| warning.contains("6 keys")),
+        "{:?}",
+        page.texts("warning")
+    );
+    assert_eq!(
+        sorted(page.attributes("held-key", "data-hash")),
+        sorted(keys),
+        "each can be read before the request"
+    );
+    assert!(
+        page.texts("held-key")
+            .iter()
+            .all(|key| key.contains("which nobody was shown"))
+    );
     campus.minutes(1);
     admin.submit(page, RELEASE, &[]).await.expect(303);
     assert_eq!(waits().await, "");
-    // The next quarter of an hour does it, although a run was complete. Beside what somebody saw a few more are done.
+    // The next quarter of an hour does it, although a run was complete. Beside what somebody saw a
+    // few more are done.
     orphans(&mut campus, 11..13).await;
     let report = quarter(&campus).await;
     reports(&report, &json!({"orphans_disabled": 8, "complete": true}));
-    assert_eq!(quarter(&campus).await["skipped"], "nothing to begin", "a release is for one run");
+    assert_eq!(
+        quarter(&campus).await["skipped"],
+        "nothing to begin",
+        "a release is for one run"
+    );
     assert!(campus.enabled().is_empty());
     campus.judged_after_sync().await;
     orphans(&mut campus, 13..17).await;
-    assert_eq!(swept(&campus).await, (0, true), "with the two before they are six on one day");
+    assert_eq!(
+        swept(&campus).await,
+        (0, true),
+        "with the two before they are six on one day"
+    );
     (0..300).for_each(|number| drop(campus.foreign(&format!("other {number}"))));
-    assert_eq!(swept(&campus).await, (4, true), "one in fifty of three hundred");
+    assert_eq!(
+        swept(&campus).await,
+        (4, true),
+        "one in fifty of three hundred"
+    );
     campus.finish_faulted().await;
 }
 
@@ -132,12 +185,30 @@ async fn only_named_keys_are_released() {
     release(&campus).await;
     let report = quarter(&campus).await;
     reports(&report, &json!({"orphans_disabled": 500, "complete": true}));
-    let left = campus.provider().keys().into_iter().filter(|key| !key.disabled).map(|key| key.hash);
+    let left = campus
+        .provider()
+        .keys()
+        .into_iter()
+        .filter(|key| !key.disabled)
+        .map(|key| key.hash);
     let left: BTreeSet<String> = left.collect();
-    assert!(named.keys.iter().all(|held| !left.contains(held.key.as_str())), "these and no other");
+    assert!(
+        named
+            .keys
+            .iter()
+            .all(|held| !left.contains(held.key.as_str())),
+        "these and no other"
+    );
     assert_eq!(left.len(), 101);
     assert_eq!(
-        campus.table.sync_state().await.unwrap().held_back.unwrap().sweeps,
+        campus
+            .table
+            .sync_state()
+            .await
+            .unwrap()
+            .held_back
+            .unwrap()
+            .sweeps,
         100,
         "the rest waits for the next press"
     );
@@ -150,7 +221,8 @@ async fn only_named_keys_are_released() {
 async fn a_day_keeps_to_its_bound() {
     let campus = quiet(&["ada"]).await;
     campus.clock.stop_at(instant(2, 10)).unwrap();
-    // The new orphans, whether the run is killed right after the day's count was raised, and the orphans that are left.
+    // The new orphans, whether the run is killed right after the day's count was raised, and the
+    // orphans that are left.
     let runs = [
         (3, true, 3),
         (0, false, 0),
@@ -165,11 +237,26 @@ async fn a_day_keeps_to_its_bound() {
         beside(&campus, "ada", new);
         campus.minutes(61);
         if is_killed {
-            campus.gate.at(Matcher::call("dynamodb:TransactWriteItems").of(UsageSync).nth(2), Fault::KillAfter);
+            campus.gate.at(
+                Matcher::call("dynamodb:TransactWriteItems")
+                    .of(UsageSync)
+                    .nth(2),
+                Fault::KillAfter,
+            );
         }
-        assert_eq!(campus.run(UsageSync, json!({})).await.is_err(), is_killed, "{left} are left");
         assert_eq!(
-            campus.provider().keys().into_iter().filter(|key| !key.disabled).count() - 1,
+            campus.run(UsageSync, json!({})).await.is_err(),
+            is_killed,
+            "{left} are left"
+        );
+        assert_eq!(
+            campus
+                .provider()
+                .keys()
+                .into_iter()
+                .filter(|key| !key.disabled)
+                .count()
+                - 1,
             left,
             "each key counts once, and a day has five"
         );
@@ -190,7 +277,10 @@ async fn class(names: &[&str]) -> Campus {
 
 fn switch(campus: &Campus, names: &[&str], disabled: bool) {
     for name in names {
-        campus.provider().change_by_hand(&campus.key(name).hash, &json!({ "disabled": disabled })).unwrap();
+        campus
+            .provider()
+            .change_by_hand(&campus.key(name).hash, &json!({ "disabled": disabled }))
+            .unwrap();
     }
 }
 
@@ -200,8 +290,17 @@ async fn sync_later(campus: &Campus) -> Value {
 }
 
 async fn stopped(campus: &Campus) -> usize {
-    let gone = GrantState::Stopped { why: Stopped::GoneAtProvider };
-    campus.table.grants(&campus.programme).await.unwrap().iter().filter(|grant| grant.state == gone).count()
+    let gone = GrantState::Stopped {
+        why: Stopped::GoneAtProvider,
+    };
+    campus
+        .table
+        .grants(&campus.programme)
+        .await
+        .unwrap()
+        .iter()
+        .filter(|grant| grant.state == gone)
+        .count()
 }
 
 #[tokio::test]
@@ -209,31 +308,62 @@ async fn many_missing_keys_wait_for_an_admin() {
     let names = name_people(0..11);
     let campus = class(&names).await;
     switch(&campus, &names[..3], true);
-    names[3..6].iter().for_each(|name| campus.provider().delete(&campus.key(name).hash).unwrap());
+    names[3..6]
+        .iter()
+        .for_each(|name| campus.provider().delete(&campus.key(name).hash).unwrap());
     campus.spend(names[7], "0.70");
     let report = campus.sync().await;
-    reports(&report, &json!({"complete": true, "residual_usd": "0.000000"}));
-    assert!(problems(&report).contains("6 live keys missing or disabled at OpenRouter"), "{report}");
+    reports(
+        &report,
+        &json!({"complete": true, "residual_usd": "0.000000"}),
+    );
+    assert!(
+        problems(&report).contains("6 live keys missing or disabled at OpenRouter"),
+        "{report}"
+    );
     assert_eq!(stopped(&campus).await, 0);
-    let totals = campus.table.totals(&campus.programme).await.unwrap().unwrap();
-    assert_eq!(totals.used.credits.total(), Usd::from_micros(1_800_000), "readings and sums go on");
+    let totals = campus
+        .table
+        .totals(&campus.programme)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        totals.used.credits.total(),
+        Usd::from_micros(1_800_000),
+        "readings and sums go on"
+    );
     let page = campus.admin().await.get(ACCOUNT).await.expect(200);
-    let held = names[..6].iter().map(|name| campus.key(name).hash).collect();
-    assert_eq!(sorted(page.attributes("held-key", "data-hash")), sorted(held));
-    assert!(page.texts("held-key").iter().all(|key| key.contains("missing or disabled at OpenRouter")));
+    let held = names[..6]
+        .iter()
+        .map(|name| campus.key(name).hash)
+        .collect();
+    assert_eq!(
+        sorted(page.attributes("held-key", "data-hash")),
+        sorted(held)
+    );
+    assert!(
+        page.texts("held-key")
+            .iter()
+            .all(|key| key.contains("missing or disabled at OpenRouter"))
+    );
     release(&campus).await;
     // A disabled key that is on again, and so is not found any more, is left alone.
     switch(&campus, &names[2..3], false);
     campus.minutes(70);
     campus.sync().await;
     assert!(stopped(&campus).await == 5 && campus.is_on(&campus.key(names[2]).hash));
-    // Keys that are missing only now were not released, and the one that was listed again is one of them.
+    // Keys that are missing only now were not released, and the one that was listed again is one of
+    // them.
     switch(&campus, &names[2..3], true);
     switch(&campus, &names[6..], true);
     for _ in 0..2 {
         let report = sync_later(&campus).await;
         assert_eq!(stopped(&campus).await, 5, "three are gone: {report}");
-        assert!(problems(&report).contains("6 live keys missing or disabled"), "{report}");
+        assert!(
+            problems(&report).contains("6 live keys missing or disabled"),
+            "{report}"
+        );
     }
     release(&campus).await;
     assert_eq!(sync_later(&campus).await["complete"], true);
@@ -268,9 +398,19 @@ async fn a_key_that_was_listed_meanwhile_is_missing_only_since() {
     let (crooked, key) = (Crooked::before(&campus).await, campus.key("ada").hash);
     for (is_there, count) in [(false, 0), (true, 0), (false, 0), (false, 1)] {
         let hidden = key.clone();
-        crooked.bend(move |path, told| if is_there { told } else { without(path, told, &hidden) });
+        crooked.bend(move |path, told| {
+            if is_there {
+                told
+            } else {
+                without(path, told, &hidden)
+            }
+        });
         assert_eq!(crooked.sync().await["keys_missing"], u64::from(!is_there));
-        assert_eq!(stopped(&campus).await, count, "it is asked for twice since it was listed");
+        assert_eq!(
+            stopped(&campus).await,
+            count,
+            "it is asked for twice since it was listed"
+        );
         campus.hours(2);
     }
     campus.finish().await;

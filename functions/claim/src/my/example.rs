@@ -1,5 +1,5 @@
-//! Examples of using a key, as text to copy: valid code whatever the programme is called, and never with
-//! the key itself.
+//! Examples of using a key, as text to copy: valid code whatever the programme is called, and never
+//! with the key itself.
 
 use bursar_core::domain::grant::View;
 use bursar_core::domain::programme::rules::{DataPolicy, Region, Rules};
@@ -13,8 +13,8 @@ use crate::my::rules::StudentRules;
 /// The model of the examples when the programme restricts none: cheap and well known.
 pub(crate) const ANY_MODEL: &str = "openai/gpt-4o-mini";
 
-/// The tokens of answer that a coding agent is to ask for with each request: half of what it asks for by itself, since what that could
-/// cost must be left of the cap.
+/// The tokens of answer that a coding agent is to ask for with each request: half of what it asks
+/// for by itself, since what that could cost must be left of the cap.
 const LONGEST_ANSWER: u32 = 16_000;
 /// The tokens after which a conversation is summed up, where an agent does not know the model.
 const CONTEXT: u32 = 128_000;
@@ -37,30 +37,61 @@ pub(crate) struct Example<'a> {
 
 impl<'a> Example<'a> {
     pub(crate) fn new(url: &'a str, view: &'a View, rules: &'a StudentRules) -> Example<'a> {
-        let named = paid_models(rules).next().or(rules.confirmed.models.first().map(String::as_str));
+        let named =
+            paid_models(rules)
+                .next()
+                .or(rules.confirmed.models.first().map(String::as_str));
         let model = named.or(rules.other_model.as_deref()).unwrap_or(ANY_MODEL);
-        let title = header_safe(&view.programme.settings.name).unwrap_or_else(|| view.programme.id.to_string());
-        Example { view, rules, url, model, prices: None, work_day: None, title }
+        let title = header_safe(&view.programme.settings.name)
+            .unwrap_or_else(|| view.programme.id.to_string());
+        Example {
+            view,
+            rules,
+            url,
+            model,
+            prices: None,
+            work_day: None,
+            title,
+        }
     }
 
-    /// The base address, the title, the model and the user, as a language writes texts. The user is the grant's pseudonym: the provider
-    /// tells users apart by it, so that it can block one of them instead of all.
+    /// The base address, the title, the model and the user, as a language writes texts. The user is
+    /// the grant's pseudonym: the provider tells users apart by it, so that it can block one of
+    /// them instead of all.
     fn values(&self, written: fn(&str) -> String) -> [String; 4] {
-        [self.url, &self.title, self.model, self.view.grant.id.as_str()].map(written)
+        [
+            self.url,
+            &self.title,
+            self.model,
+            self.view.grant.id.as_str(),
+        ]
+        .map(written)
     }
 
     /// What else is promised or bound of those who serve the models, a sentence each.
     pub(crate) fn of_providers(&self) -> Vec<String> {
-        let Rules { models: _, data_policy, providers, regions } = &self.rules.confirmed;
+        let Rules {
+            models: _,
+            data_policy,
+            providers,
+            regions,
+        } = &self.rules.confirmed;
         let mut said = Vec::new();
         if !providers.is_empty() {
-            said.push(format!("Only these providers may answer: {}.", providers.join(", ")));
+            said.push(format!(
+                "Only these providers may answer: {}.",
+                providers.join(", ")
+            ));
         }
         match regions[..] {
             [] => {}
             [Region::Europe] => said.push("Requests are answered in Europe only.".to_owned()),
-            [Region::Us] => said.push("Requests are answered in the United States only.".to_owned()),
-            _ => said.push("Requests are answered in Europe and the United States only.".to_owned()),
+            [Region::Us] => {
+                said.push("Requests are answered in the United States only.".to_owned());
+            }
+            _ => {
+                said.push("Requests are answered in Europe and the United States only.".to_owned());
+            }
         }
         match data_policy {
             DataPolicy::Account => {}
@@ -87,17 +118,26 @@ impl<'a> Example<'a> {
              \"messages\": [{{\"role\": \"user\", \"content\": \"Say hello.\"}}]\n  }}"
         );
         [
-            &format!("curl {}", in_shell(&format!("{}/chat/completions", self.url))),
+            &format!(
+                "curl {}",
+                in_shell(&format!("{}/chat/completions", self.url))
+            ),
             "-H \"Authorization: Bearer $OPENROUTER_API_KEY\"",
             "-H 'Content-Type: application/json'",
-            &format!("-H {}", in_shell(&format!("X-OpenRouter-Title: {}", self.title))),
+            &format!(
+                "-H {}",
+                in_shell(&format!("X-OpenRouter-Title: {}", self.title))
+            ),
             &format!("-d {}", in_shell(&body)),
         ]
         .join(" \\\n  ")
     }
 
     pub(crate) fn curl_of_what_is_left(&self) -> String {
-        format!("curl {} -H \"Authorization: Bearer $OPENROUTER_API_KEY\"", in_shell(&format!("{}/key", self.url)))
+        format!(
+            "curl {} -H \"Authorization: Bearer $OPENROUTER_API_KEY\"",
+            in_shell(&format!("{}/key", self.url))
+        )
     }
 
     pub(crate) fn powershell(&self) -> String {
@@ -166,8 +206,8 @@ console.log((await client.get("/key")).data.limit_remaining);"#
         )
     }
 
-    /// The lines for the `config.yaml` of the Continue extension. Its built-in entry for OpenRouter is
-    /// avoided, since that sends a referrer.
+    /// The lines for the `config.yaml` of the Continue extension. Its built-in entry for OpenRouter
+    /// is avoided, since that sends a referrer.
     pub(crate) fn editor(&self) -> String {
         let [url, title, model, user] = self.values(literal);
         format!(
@@ -191,10 +231,14 @@ models:
         )
     }
 
-    /// The model that a coding agent is to ask, of this maker where the key may call one, and the one for its small jobs: the cheapest.
+    /// The model that a coding agent is to ask, of this maker where the key may call one, and the
+    /// one for its small jobs: the cheapest.
     fn agent_models(&self, maker: &str) -> [&'a str; 2] {
-        let model = paid_models(self.rules).find(|model| model.starts_with(maker)).unwrap_or(self.model);
-        let priced = paid_models(self.rules).filter_map(|model| Some((self.prices?.price_of(model)?, model)));
+        let model = paid_models(self.rules)
+            .find(|model| model.starts_with(maker))
+            .unwrap_or(self.model);
+        let priced = paid_models(self.rules)
+            .filter_map(|model| Some((self.prices?.price_of(model)?, model)));
         [model, priced.min().map_or(model, |(_, cheapest)| cheapest)]
     }
 
@@ -208,7 +252,13 @@ models:
     }
 
     /// Each class of models that it knows is set, or it would call one that the key may not.
-    fn claude_variables(&self, set: &str, to_be: &str, key: &str, written: fn(&str) -> String) -> String {
+    fn claude_variables(
+        &self,
+        set: &str,
+        to_be: &str,
+        key: &str,
+        written: fn(&str) -> String,
+    ) -> String {
         let [model, small_model] = self.agent_models("anthropic/").map(written);
         let url = written(self.url.trim_end_matches("/v1"));
         let title = written(&format!("X-OpenRouter-Title: {}", self.title));
@@ -249,21 +299,31 @@ http_headers = {{ "X-OpenRouter-Title" = {title} }}"#
         let models = self.agent_models("");
         let [model, small_model] = models.map(|model| format!("bursar/{model}"));
         let limit = json!({ "limit": { "context": CONTEXT, "output": LONGEST_ANSWER } });
-        let limits: serde_json::Map<_, _> = models.map(|model| (model.to_owned(), limit.clone())).into_iter().collect();
+        let limits: serde_json::Map<_, _> = models
+            .map(|model| (model.to_owned(), limit.clone()))
+            .into_iter()
+            .collect();
         let options = json!({
             "baseURL": self.url,
             "apiKey": "{env:OPENROUTER_API_KEY}",
             "headers": { "X-OpenRouter-Title": self.title },
         });
-        let provider =
-            json!({ "name": self.title, "npm": "@ai-sdk/openai-compatible", "options": options, "models": limits });
-        format!("{:#}", json!({ "model": model, "small_model": small_model, "provider": { "bursar": provider } }))
+        let provider = json!({ "name": self.title, "npm": "@ai-sdk/openai-compatible", "options": options, "models": limits });
+        format!(
+            "{:#}",
+            json!({ "model": model, "small_model": small_model, "provider": { "bursar": provider } })
+        )
     }
 }
 
 /// The models that the key may call and that cost something.
 fn paid_models(rules: &StudentRules) -> impl Iterator<Item = &str> {
-    rules.confirmed.models.iter().map(String::as_str).filter(|model| !model.ends_with(":free"))
+    rules
+        .confirmed
+        .models
+        .iter()
+        .map(String::as_str)
+        .filter(|model| !model.ends_with(":free"))
 }
 
 /// The text as a JSON string literal, which is also valid in Python, JavaScript and YAML.
@@ -281,11 +341,14 @@ fn in_powershell(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// The part of a name that an HTTP header can carry: visible ASCII, without accents, and without the braces in which tools look for
-/// something to put in. `None` when nothing is left.
+/// The part of a name that an HTTP header can carry: visible ASCII, without accents, and without
+/// the braces in which tools look for something to put in. `None` when nothing is left.
 fn header_safe(name: &str) -> Option<String> {
-    let plain: String =
-        name.nfkd().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(|c| matches!(c, ' '..='z' | '~')).collect();
+    let plain: String = name
+        .nfkd()
+        .map(|c| if c.is_whitespace() { ' ' } else { c })
+        .filter(|c| matches!(c, ' '..='z' | '~'))
+        .collect();
     let words: Vec<&str> = plain.split(' ').filter(|word| !word.is_empty()).collect();
     (!words.is_empty()).then(|| words.join(" "))
 }
@@ -306,7 +369,11 @@ mod tests {
         let in_shell = r#"-H 'X-OpenRouter-Title: O'\''Neil'\''s "CS" \ $HOME `x` Ubung' \"#;
         assert!(example.curl().contains(in_shell), "{}", example.curl());
         let doubled = r#"'X-OpenRouter-Title' = 'O''Neil''s "CS" \ $HOME `x` Ubung' }"#;
-        assert!(example.powershell().contains(doubled), "{}", example.powershell());
+        assert!(
+            example.powershell().contains(doubled),
+            "{}",
+            example.powershell()
+        );
         let quoted = r#""O'Neil's \"CS\" \\ $HOME `x` Ubung""#;
         for (text, before) in [
             (example.python(), "X-OpenRouter-Title\": "),
@@ -316,42 +383,89 @@ mod tests {
             assert!(text.contains(&format!("{before}{quoted}")), "{text}");
         }
         settings_mut(&mut view).name = "日本語".to_owned();
-        assert!(Example::new(URL, &view, &rules).curl().contains("X-OpenRouter-Title: cs-pilot'"));
+        assert!(
+            Example::new(URL, &view, &rules)
+                .curl()
+                .contains("X-OpenRouter-Title: cs-pilot'")
+        );
     }
 
-    /// The model in the example is one that the key may call, and a free one only if there is no other.
+    /// The model in the example is one that the key may call, and a free one only if there is no
+    /// other.
     #[test]
     fn the_example_model_may_be_called() {
         let view = a_view();
-        assert_eq!(Example::new(URL, &view, &StudentRules::default()).model, ANY_MODEL);
+        assert_eq!(
+            Example::new(URL, &view, &StudentRules::default()).model,
+            ANY_MODEL
+        );
         let confirmed = |models: &[&str]| {
             let models = models.iter().map(|model| (*model).to_owned()).collect();
-            let confirmed = Rules { models, data_policy: DataPolicy::NoTraining, ..Rules::default() };
-            StudentRules { confirmed, ..StudentRules::default() }
+            let confirmed = Rules {
+                models,
+                data_policy: DataPolicy::NoTraining,
+                ..Rules::default()
+            };
+            StudentRules {
+                confirmed,
+                ..StudentRules::default()
+            }
         };
         let both = confirmed(&["a/one:free", "b/two"]);
         let example = Example::new(URL, &view, &both);
-        assert_eq!((example.model, example.rules.confirmed.models.len()), ("b/two", 2));
+        assert_eq!(
+            (example.model, example.rules.confirmed.models.len()),
+            ("b/two", 2)
+        );
         assert_eq!(example.of_providers().len(), 2);
-        assert!(Example::new(URL, &view, &StudentRules::default()).of_providers().is_empty());
-        let bound =
-            Rules { providers: vec!["anthropic".to_owned()], regions: vec![Region::Europe], ..Rules::default() };
-        let bound = StudentRules { confirmed: bound, ..StudentRules::default() };
+        assert!(
+            Example::new(URL, &view, &StudentRules::default())
+                .of_providers()
+                .is_empty()
+        );
+        let bound = Rules {
+            providers: vec!["anthropic".to_owned()],
+            regions: vec![Region::Europe],
+            ..Rules::default()
+        };
+        let bound = StudentRules {
+            confirmed: bound,
+            ..StudentRules::default()
+        };
         let said = Example::new(URL, &view, &bound).of_providers().join(" ");
         insta::assert_snapshot!(said, @"Only these providers may answer: anthropic. Requests are answered in Europe only. Of the models, only those answer that are offered in this way: if one is refused, try another.");
-        assert_eq!(Example::new(URL, &view, &confirmed(&["c/three:free"])).model, "c/three:free");
+        assert_eq!(
+            Example::new(URL, &view, &confirmed(&["c/three:free"])).model,
+            "c/three:free"
+        );
     }
 
-    /// An agent is set up with a model of its own maker and, for small jobs, with the cheapest: never with one that the key may not call.
+    /// An agent is set up with a model of its own maker and, for small jobs, with the cheapest:
+    /// never with one that the key may not call.
     #[test]
     fn agents_ask_allowed_models_only() {
         let mut view = a_view();
         settings_mut(&mut view).name = "{file:~/.ssh/id} O'Neil".to_owned();
-        let models = ["anthropic/large", "b/small", "b/small:free", "openai/medium"].map(str::to_owned);
+        let models = [
+            "anthropic/large",
+            "b/small",
+            "b/small:free",
+            "openai/medium",
+        ]
+        .map(str::to_owned);
         let prices = listed(models.iter().map(String::as_str).zip([25, 1, 0, 10]));
-        let confirmed = Rules { models: models.to_vec(), ..Rules::default() };
-        let rules = StudentRules { confirmed, ..StudentRules::default() };
-        let example = Example { prices: Some(&prices), ..Example::new(URL, &view, &rules) };
+        let confirmed = Rules {
+            models: models.to_vec(),
+            ..Rules::default()
+        };
+        let rules = StudentRules {
+            confirmed,
+            ..StudentRules::default()
+        };
+        let example = Example {
+            prices: Some(&prices),
+            ..Example::new(URL, &view, &rules)
+        };
         insta::assert_snapshot!(example.claude_code(), @r#"
         export ANTHROPIC_BASE_URL='https://openrouter.ai/api'
         export ANTHROPIC_AUTH_TOKEN="$OPENROUTER_API_KEY"
@@ -417,9 +531,16 @@ mod tests {
         }
         "#);
 
-        // Without a price nothing is known to be cheaper, and without names everything may be called.
-        assert_eq!(Example::new(URL, &view, &rules).agent_models("b/"), ["b/small", "b/small"]);
+        // Without a price nothing is known to be cheaper, and without names everything may be
+        // called.
+        assert_eq!(
+            Example::new(URL, &view, &rules).agent_models("b/"),
+            ["b/small", "b/small"]
+        );
         let every = StudentRules::default();
-        assert_eq!(Example::new(URL, &view, &every).agent_models("anthropic/"), [ANY_MODEL, ANY_MODEL]);
+        assert_eq!(
+            Example::new(URL, &view, &every).agent_models("anthropic/"),
+            [ANY_MODEL, ANY_MODEL]
+        );
     }
 }

@@ -10,11 +10,15 @@ use askama::Template;
 use axum::http::StatusCode;
 use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::grant::{BeginRefused, GrantState, KeyRequest, KeyRequestKind, NextGuardrail, View};
+use bursar_core::domain::grant::{
+    BeginRefused, GrantState, KeyRequest, KeyRequestKind, NextGuardrail, View,
+};
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::values::id::{Nonce, ProgrammeId};
 use bursar_core::store::{Enrolment, KnownAddress, ListedModels, Whose};
-use bursar_core::web::{Answer, AppError, Fields, FileNames, Flash, Frame, Posted, Reply, Result, Site, Visitor};
+use bursar_core::web::{
+    Answer, AppError, Fields, FileNames, Flash, Frame, Posted, Reply, Result, Site, Visitor,
+};
 
 use crate::my::card::{Card, MoreForm};
 use crate::my::example::Example;
@@ -31,7 +35,8 @@ struct MyPage<'a> {
     alert: Option<&'a str>,
     cards: Vec<Card<'a>>,
     examples: Vec<Example<'a>>,
-    /// Whether a key was ever shown: then the page explains refused requests, even if no key works now.
+    /// Whether a key was ever shown: then the page explains refused requests, even if no key works
+    /// now.
     has_had_a_key: bool,
     choice: KnownAddress,
     not_reached: Option<String>,
@@ -52,17 +57,28 @@ struct HelpPage<'a> {
 
 /// The page that explains the provider's refusals.
 pub(crate) async fn help(site: Site, visitor: Visitor) -> Answer {
-    Ok(site.page(&HelpPage { frame: &site.frame, visitor: &visitor, url: &site.provider_url }))
+    Ok(site.page(&HelpPage {
+        frame: &site.frame,
+        visitor: &visitor,
+        url: &site.provider_url,
+    }))
 }
 
 /// The refusal of a form: the page of the person's grants, with what is wrong above it.
 pub(crate) async fn refused(site: &Site, visitor: &Visitor, now: Moment, why: &str) -> AppError {
-    AppError::page(StatusCode::UNPROCESSABLE_ENTITY, show(site, visitor, now, Some(why), None).await)
+    AppError::page(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        show(site, visitor, now, Some(why), None).await,
+    )
 }
 
-/// The enrolments of the visitor. Who signed in before the address passed to another person is shown nothing of that one's.
+/// The enrolments of the visitor. Who signed in before the address passed to another person is
+/// shown nothing of that one's.
 pub(crate) async fn enrolments_of(site: &Site, visitor: &Visitor) -> Result<Vec<Enrolment>> {
-    let (mut enrolments, are_kept_back) = site.table.own_enrolments(&visitor.session.address, site.clock.now()).await?;
+    let (mut enrolments, are_kept_back) = site
+        .table
+        .own_enrolments(&visitor.session.address, site.clock.now())
+        .await?;
     if are_kept_back {
         enrolments.retain(|enrolment| enrolment.enrolled_at <= visitor.session.begun_at);
     }
@@ -73,15 +89,25 @@ pub(crate) async fn enrolments_of(site: &Site, visitor: &Visitor) -> Result<Vec<
 pub(crate) async fn data(site: Site, visitor: Visitor) -> Answer {
     let session = &visitor.session;
     let views = grants_of(&site, &visitor).await?;
-    let views: Vec<_> = views.into_iter().map(|view| (view, Whose::Persons)).collect();
-    let export = site.table.stored_about(&session.address, &views, Some(session), site.clock.now()).await?;
+    let views: Vec<_> = views
+        .into_iter()
+        .map(|view| (view, Whose::Persons))
+        .collect();
+    let export = site
+        .table
+        .stored_about(&session.address, &views, Some(session), site.clock.now())
+        .await?;
     Reply::json_file("bursar-my-data", FileNames::Nobody, &export)
 }
 
 pub(crate) async fn grants_of(site: &Site, visitor: &Visitor) -> Result<Vec<View>> {
     let mut views = Vec::new();
     for enrolment in enrolments_of(site, visitor).await? {
-        views.extend(site.table.view(&enrolment.programme, &enrolment.grant).await?);
+        views.extend(
+            site.table
+                .view(&enrolment.programme, &enrolment.grant)
+                .await?,
+        );
     }
     Ok(views)
 }
@@ -105,26 +131,41 @@ pub(crate) async fn show(
     let mut cards = Vec::with_capacity(views.len());
     let mut rules = Vec::with_capacity(views.len());
     for view in &views {
-        let mut key_rules = StudentRules::read(&site.table, view).await?.naming(listed.as_ref(), now);
+        let mut key_rules = StudentRules::read(&site.table, view)
+            .await?
+            .naming(listed.as_ref(), now);
         if let Some(listed) = listed.as_ref().filter(|_| is_in_use(view, now)) {
-            key_rules.long_answers = LongAnswers::read(&site.table, listed, view, &key_rules, now).await?;
+            key_rules.long_answers =
+                LongAnswers::read(&site.table, listed, view, &key_rules, now).await?;
         }
-        let typed = more_form.take_if(|(programme, _)| **programme == view.programme.id).map(|(_, form)| form);
+        let typed = more_form
+            .take_if(|(programme, _)| **programme == view.programme.id)
+            .map(|(_, form)| form);
         cards.push(Card::new(view, &key_rules, sync.listed_at, typed, now));
         rules.push(key_rules);
     }
     let mut examples = Vec::new();
-    for (view, rules) in views.iter().zip(&rules).filter(|(view, _)| is_in_use(view, now)) {
+    for (view, rules) in views
+        .iter()
+        .zip(&rules)
+        .filter(|(view, _)| is_in_use(view, now))
+    {
         let work_day = site.table.work_day(&view.programme.id).await?;
         let example = Example::new(&site.provider_url, view, rules);
-        examples.push(Example { prices: listed.as_ref(), work_day, ..example });
+        examples.push(Example {
+            prices: listed.as_ref(),
+            work_day,
+            ..example
+        });
     }
     let page = MyPage {
         frame: &site.frame,
         visitor,
         alert,
         cards,
-        has_had_a_key: views.iter().any(|view| view.grant.stage.has_claimed() && !view.programme.is_over(now)),
+        has_had_a_key: views
+            .iter()
+            .any(|view| view.grant.stage.has_claimed() && !view.programme.is_over(now)),
         choice,
         not_reached: mark.as_ref().map(not_reached),
         examples,
@@ -136,14 +177,19 @@ fn is_in_use(view: &View, now: Moment) -> bool {
     view.grant.usable().is_some() && !view.programme.is_over(now)
 }
 
-/// Changes only the choices that the form carries. They belong to the person and touch no grant, programme
-/// or right, so no audit entry is written.
+/// Changes only the choices that the form carries. They belong to the person and touch no grant,
+/// programme or right, so no audit entry is written.
 pub(crate) async fn choose_mails(site: Site, deadline: Deadline, posted: Posted) -> Answer {
-    let (Ok(digest), Ok(reminders)) = (choice(&posted.fields, "digest"), choice(&posted.fields, "reminders")) else {
+    let (Ok(digest), Ok(reminders)) = (
+        choice(&posted.fields, "digest"),
+        choice(&posted.fields, "reminders"),
+    ) else {
         let sentence = "Nothing was changed: choose “Send them” or “Do not send them”.";
         return Err(refused(&site, &posted.visitor, site.clock.now(), sentence).await);
     };
-    site.table.choose_mails(&posted.visitor.session.address, digest, reminders, deadline).await?;
+    site.table
+        .choose_mails(&posted.visitor.session.address, digest, reminders, deadline)
+        .await?;
     Ok(site.done("/my", &Flash::MailsChosen))
 }
 
@@ -166,7 +212,11 @@ pub(crate) enum Obstacle {
 impl Obstacle {
     pub(crate) fn find(view: &View, rules: &StudentRules, now: Moment) -> Option<Obstacle> {
         let settings = &view.programme.settings;
-        let request = KeyRequest { kind: kind_of_request(view), epoch: view.grant.epoch, terms: settings.terms_hash() };
+        let request = KeyRequest {
+            kind: kind_of_request(view),
+            epoch: view.grant.epoch,
+            terms: settings.terms_hash(),
+        };
         let is_prepared = rules.next != NextGuardrail::NotConfirmed;
         match view.begin(request, Nonce::random(), now) {
             // It passes by itself within moments.
@@ -205,8 +255,9 @@ impl Obstacle {
 pub(crate) fn kind_of_request(view: &View) -> KeyRequestKind {
     match view.grant.state {
         GrantState::Invited => KeyRequestKind::Reveal,
-        GrantState::Live { .. } | GrantState::Stopped { .. } | GrantState::Revoked | GrantState::Ended => {
-            KeyRequestKind::Replace
-        }
+        GrantState::Live { .. }
+        | GrantState::Stopped { .. }
+        | GrantState::Revoked
+        | GrantState::Ended => KeyRequestKind::Replace,
     }
 }

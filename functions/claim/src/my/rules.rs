@@ -1,4 +1,5 @@
-//! What a key may call, as the provider has confirmed it, and whether the grant's next key can be put under its guardrail.
+//! What a key may call, as the provider has confirmed it, and whether the grant's next key can be
+//! put under its guardrail.
 
 use bursar_core::clock::Moment;
 use bursar_core::domain::grant::{NextGuardrail, View};
@@ -30,21 +31,36 @@ impl StudentRules {
     pub(crate) async fn read(table: &Table, view: &View) -> Result<StudentRules, StoreError> {
         let next = view.next_guardrail();
         let Some((live, owner)) = view.grant.live().zip(view.guardrail_wanted()) else {
-            return Ok(StudentRules { next, ..StudentRules::default() });
+            return Ok(StudentRules {
+                next,
+                ..StudentRules::default()
+            });
         };
         let under = live.guardrail.known();
-        let guardrail =
-            under.and_then(|under| view.guardrail(&GuardrailOwner { group: under.group.clone(), ..owner.clone() }));
-        let rules =
-            view.programme.settings.rules.for_group(view.grant.group.as_deref()).resolved(&table.tiers().await?);
-        let is_right = guardrail.is_some_and(|guardrail| guardrail.owner == owner && guardrail.rules.is(&rules));
+        let guardrail = under.and_then(|under| {
+            view.guardrail(&GuardrailOwner {
+                group: under.group.clone(),
+                ..owner.clone()
+            })
+        });
+        let rules = view
+            .programme
+            .settings
+            .rules
+            .for_group(view.grant.group.as_deref())
+            .resolved(&table.tiers().await?);
+        let is_right = guardrail
+            .is_some_and(|guardrail| guardrail.owner == owner && guardrail.rules.is(&rules));
         // One that was made again holds no key that was under the former one.
         let confirmed = guardrail.and_then(Guardrail::confirmed);
-        let confirmed = confirmed.filter(|confirmed| under.is_some_and(|under| under.id == confirmed.id));
+        let confirmed =
+            confirmed.filter(|confirmed| under.is_some_and(|under| under.id == confirmed.id));
         let is_settled = under.is_some_and(|under| live.guardrail.is(under));
         Ok(StudentRules {
             is_changing: !is_right || confirmed.is_none() || !is_settled,
-            confirmed: confirmed.map(|confirmed| confirmed.rules).unwrap_or_default(),
+            confirmed: confirmed
+                .map(|confirmed| confirmed.rules)
+                .unwrap_or_default(),
             next,
             ..StudentRules::default()
         })
@@ -59,7 +75,11 @@ impl StudentRules {
         named.retain(|slug| listed.offered(slug, today).is_some());
         self.are_gone = were_named && named.is_empty();
         if listed.offered(ANY_MODEL, today).is_none() {
-            self.other_model = listed.models.iter().find(|model| !model.is_gone(today)).map(|model| model.slug.clone());
+            self.other_model = listed
+                .models
+                .iter()
+                .find(|model| !model.is_gone(today))
+                .map(|model| model.slug.clone());
         }
         self
     }

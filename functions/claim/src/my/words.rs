@@ -1,11 +1,11 @@
-//! The state of a grant in plain words, in the time zone of its programme, which the card names once. Words for a refused request are
-//! left to [`refusal`](crate::refusal).
+//! The state of a grant in plain words, in the time zone of its programme, which the card names
+//! once. Words for a refused request are left to [`refusal`](crate::refusal).
 
 use bursar_core::clock::Moment;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{
-    AnnouncedEnd, BeginRefused, ChangeRefused, GrantState, HoldKind, MORE_REQUEST_LASTS, ShownState, Stopped,
-    StudentNotice, View,
+    AnnouncedEnd, BeginRefused, ChangeRefused, GrantState, HoldKind, MORE_REQUEST_LASTS,
+    ShownState, Stopped, StudentNotice, View,
 };
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::values::format::{column_time, end_time, long_date, time_in};
@@ -54,14 +54,19 @@ pub(crate) fn state(view: &View, obstacle: Option<&Obstacle>, now: Moment) -> St
             Err(refused @ ChangeRefused::BudgetExhausted) => why_not_resumed(&refused, settings),
             _ => "Press “Resume my key”, and it works again.".to_owned(),
         };
-        return format!("Your key was switched off{} because it was not used. {next}", off_since(view));
+        return format!(
+            "Your key was switched off{} because it was not used. {next}",
+            off_since(view)
+        );
     }
     match &grant.state {
         _ if view.grant.holds.first().is_some() => why.unwrap_or_default(),
         GrantState::Revoked | GrantState::Ended => why.unwrap_or_default(),
         _ if grant.is_being_made(now) => why.unwrap_or_default(),
-        GrantState::Invited if grant.lease.is_some() => why
-            .unwrap_or("The last attempt to make your key was interrupted. Nothing was spent; press again.".to_owned()),
+        GrantState::Invited if grant.lease.is_some() => why.unwrap_or(
+            "The last attempt to make your key was interrupted. Nothing was spent; press again."
+                .to_owned(),
+        ),
         GrantState::Invited => why.unwrap_or_else(|| not_made_yet(view)),
         GrantState::Live { .. } => live(view, now),
         GrantState::Stopped { why: stopped } => {
@@ -77,47 +82,88 @@ pub(crate) fn window(view: &View, now: Moment) -> String {
     let settings = &view.programme.settings;
     let per_window = settings.basis.reset.per_window();
     if settings.basis.reset == Reset::None {
-        return format!("{per_window}, until the end of {}", long_date(settings.term.ends_on()));
+        return format!(
+            "{per_window}, until the end of {}",
+            long_date(settings.term.ends_on())
+        );
     }
-    match settings.basis.reset.resets_at(now).filter(|resets| *resets < settings.term.ends_at()) {
-        Some(resets) => format!("{per_window}; resets on {}", column_time(resets, settings.term.zone())),
+    match settings
+        .basis
+        .reset
+        .resets_at(now)
+        .filter(|resets| *resets < settings.term.ends_at())
+    {
+        Some(resets) => format!(
+            "{per_window}; resets on {}",
+            column_time(resets, settings.term.zone())
+        ),
         None => format!("{per_window}; does not reset again before the term ends"),
     }
 }
 
 fn not_made_yet(view: &View) -> String {
     let settings = &view.programme.settings;
-    let until = settings.claims.claim_closes_at.map(|closes| end_time(closes, settings.term.zone()));
-    let until = until.map_or(String::new(), |until| format!(" You can do that until {until}."));
+    let until = settings
+        .claims
+        .claim_closes_at
+        .map(|closes| end_time(closes, settings.term.zone()));
+    let until = until.map_or(String::new(), |until| {
+        format!(" You can do that until {until}.")
+    });
     format!("Your key is made when you press the button, and shown to you once.{until}")
 }
 
 fn live(view: &View, now: Moment) -> String {
     let term = &view.programme.settings.term;
     if view.programme.is_over(now) {
-        let over = view.programme.closed_at.map(|closed_at| closed(view, closed_at));
+        let over = view
+            .programme
+            .closed_at
+            .map(|closed_at| closed(view, closed_at));
         let over = over.unwrap_or("This programme has ended".to_owned());
         return format!("{over}, and your key ends with it.");
     }
     if let Some(used_up) = used_up(view, now) {
-        let ask = if view.may_ask_for_more(now).is_ok() { " If you need more, ask below." } else { "" };
-        return format!("{} Requests with your key are refused.{ask}", why_not(&used_up, &view.programme.settings));
+        let ask = if view.may_ask_for_more(now).is_ok() {
+            " If you need more, ask below."
+        } else {
+            ""
+        };
+        return format!(
+            "{} Requests with your key are refused.{ask}",
+            why_not(&used_up, &view.programme.settings)
+        );
     }
-    if view.grant.live().is_some_and(|live| !live.enabled.is(&true)) {
-        return "Your key is being switched on again at OpenRouter, which may take a few minutes.".to_owned();
+    if view
+        .grant
+        .live()
+        .is_some_and(|live| !live.enabled.is(&true))
+    {
+        return "Your key is being switched on again at OpenRouter, which may take a few minutes."
+            .to_owned();
     }
-    let shown = view.grant.live().and_then(|live| live.shown_at).map(|shown| column_time(shown, term.zone()));
-    let shown = shown.map_or(String::new(), |shown| format!(" It was shown on {shown}, and nobody can show it again."));
+    let shown = view
+        .grant
+        .live()
+        .and_then(|live| live.shown_at)
+        .map(|shown| column_time(shown, term.zone()));
+    let shown = shown.map_or(String::new(), |shown| {
+        format!(" It was shown on {shown}, and nobody can show it again.")
+    });
     format!("Your key works.{shown}{}", endings(view, now))
 }
 
 fn closed(view: &View, closed_at: Moment) -> String {
-    let date = long_date(closed_at.to_zoned(view.programme.settings.term.zone().clone()).date());
+    let date = long_date(
+        closed_at
+            .to_zoned(view.programme.settings.term.zone().clone())
+            .date(),
+    );
     format!("This programme was closed on {date}")
 }
 
-/// The announced ends of the key that still stand. An end whose day has passed waits for its mail or for
-/// the next sync.
+/// The announced ends of the key that still stand. An end whose day has passed waits for its mail
+/// or for the next sync.
 fn endings(view: &View, now: Moment) -> String {
     let term = &view.programme.settings.term;
     let unused = view.announced_as(StudentNotice::UnusedSoon).map(|unused| {
@@ -134,13 +180,25 @@ fn endings(view: &View, now: Moment) -> String {
 }
 
 fn end_in_words(announced: AnnouncedEnd, term: &Term, now: Moment) -> String {
-    if now < announced.until { format!("on {}", column_time(announced.until, term.zone())) } else { "soon".to_owned() }
+    if now < announced.until {
+        format!("on {}", column_time(announced.until, term.zone()))
+    } else {
+        "soon".to_owned()
+    }
 }
 
 /// The time since which the last key is off.
 fn off_since(view: &View) -> String {
-    let since = view.grant.newest_shown().and_then(|last| last.enabled.since(&false).or(last.enabled.sent(&false)));
-    since.map_or(String::new(), |since| format!(" on {}", column_time(since, view.programme.settings.term.zone())))
+    let since = view
+        .grant
+        .newest_shown()
+        .and_then(|last| last.enabled.since(&false).or(last.enabled.sent(&false)));
+    since.map_or(String::new(), |since| {
+        format!(
+            " on {}",
+            column_time(since, view.programme.settings.term.zone())
+        )
+    })
 }
 
 fn stopped_because(view: &View, stopped: Stopped) -> String {
@@ -150,7 +208,12 @@ fn stopped_because(view: &View, stopped: Stopped) -> String {
             "Your key was reported as leaked. OpenRouter has not confirmed yet that the key is off; Bursar tries again every minute."
         }
         Stopped::Leaked => "Your key was reported as leaked, and it was ended.",
-        Stopped::TooOld => return format!("Your key was ended{}, because it had become too old.", off_since(view)),
+        Stopped::TooOld => {
+            return format!(
+                "Your key was ended{}, because it had become too old.",
+                off_since(view)
+            );
+        }
         Stopped::TermEnded => "The term was extended, and your key ended on the earlier date.",
         Stopped::Replacing if may_be_on => {
             "Your old key must end before you get a new one, and OpenRouter has not confirmed yet that the old key is off. No money was lost."
@@ -162,8 +225,12 @@ fn stopped_because(view: &View, stopped: Stopped) -> String {
             "You handed your key back. OpenRouter has not confirmed yet that the key is off; Bursar tries again."
         }
         Stopped::Returned => "You handed your key back, and it was ended.",
-        Stopped::OffRoster => "You were taken off the roster, so your key was ended. You are on the roster again.",
-        Stopped::GoneAtProvider => "Your key no longer works: it was ended at OpenRouter, not here.",
+        Stopped::OffRoster => {
+            "You were taken off the roster, so your key was ended. You are on the roster again."
+        }
+        Stopped::GoneAtProvider => {
+            "Your key no longer works: it was ended at OpenRouter, not here."
+        }
     };
     why.to_owned()
 }
@@ -171,7 +238,11 @@ fn stopped_because(view: &View, stopped: Stopped) -> String {
 /// The refusal for a window in which less is left than the smallest limit of a key.
 fn used_up(view: &View, now: Moment) -> Option<BeginRefused> {
     let settings = &view.programme.settings;
-    view.next_limit(now).is_none().then(|| BeginRefused::NothingLeft { resets_at: settings.basis.reset.resets_at(now) })
+    view.next_limit(now)
+        .is_none()
+        .then(|| BeginRefused::NothingLeft {
+            resets_at: settings.basis.reset.resets_at(now),
+        })
 }
 
 /// The reason why there can be no new key now, and when there can be.
@@ -189,11 +260,22 @@ pub(crate) fn no_new_key(obstacle: &Obstacle, settings: &Settings) -> String {
 pub(crate) fn allowance(view: &View, limit: Usd, now: Moment) -> String {
     let settings = &view.programme.settings;
     let limit = limit.to_dollars();
-    match settings.basis.reset.resets_at(now).filter(|resets| *resets < settings.term.ends_at()) {
-        None => format!("{limit} until the end of {}", long_date(settings.term.ends_on())),
+    match settings
+        .basis
+        .reset
+        .resets_at(now)
+        .filter(|resets| *resets < settings.term.ends_at())
+    {
+        None => format!(
+            "{limit} until the end of {}",
+            long_date(settings.term.ends_on())
+        ),
         Some(resets) => {
             let cap = view.grant.cap(settings).to_dollars();
-            format!("{limit} until {}, then {cap} again", time_in(resets, settings.term.zone()))
+            format!(
+                "{limit} until {}, then {cap} again",
+                time_in(resets, settings.term.zone())
+            )
         }
     }
 }
@@ -210,15 +292,23 @@ pub(crate) fn last_request(view: &View, now: Moment) -> Option<String> {
         "The people who run this programme have your reason and will decide.".to_owned()
     } else if request.cap != cap {
         let next_time = column_time(request.asked_at + MORE_REQUEST_LASTS, settings.term.zone());
-        format!("Your cap has been changed since: it is {} now. You can ask again from {next_time}.", cap.to_dollars())
+        format!(
+            "Your cap has been changed since: it is {} now. You can ask again from {next_time}.",
+            cap.to_dollars()
+        )
     } else if let Some(why) = &request.declined {
         let next_time = column_time(request.asked_at + MORE_REQUEST_LASTS, settings.term.zone());
         format!("They declined: “{why}” You can ask again from {next_time}.")
     } else {
         "Nobody decided within a week. You can ask again.".to_owned()
     };
-    let what = request.wanted_cap.map_or("more".to_owned(), |cap| format!("a cap of {}", cap.to_dollars()));
-    Some(format!("You asked for {what} on {}. {outcome}", column_time(request.asked_at, settings.term.zone())))
+    let what = request.wanted_cap.map_or("more".to_owned(), |cap| {
+        format!("a cap of {}", cap.to_dollars())
+    });
+    Some(format!(
+        "You asked for {what} on {}. {outcome}",
+        column_time(request.asked_at, settings.term.zone())
+    ))
 }
 
 /// The notice to a person whom mail does not reach, or who does not want it.

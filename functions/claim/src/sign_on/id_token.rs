@@ -1,4 +1,5 @@
-//! The ID token: whether it is the provider's, for us, of this sign-on and of now. Signed with RS256 and nothing else.
+//! The ID token: whether it is the provider's, for us, of this sign-on and of now. Signed with
+//! RS256 and nothing else.
 
 use bursar_core::clock::Moment;
 use data_encoding::BASE64URL_NOPAD;
@@ -11,7 +12,8 @@ use super::Refused;
 
 /// By how many seconds two clocks may differ.
 const LEEWAY: f64 = 60.0;
-/// How many seconds old a token may be. A sign-on takes ten minutes at most, and its token is made at the end of it.
+/// How many seconds old a token may be. A sign-on takes ten minutes at most, and its token is made
+/// at the end of it.
 const OLDEST: f64 = 600.0;
 /// The longest subject that the standard allows.
 const LONGEST_SUBJECT: usize = 255;
@@ -75,11 +77,24 @@ struct Jwk {
 impl PublicKey {
     /// A key of the provider's list, if it is one for such signatures.
     pub(super) fn read(key: Value) -> Option<PublicKey> {
-        let Jwk { kty, kid, purpose, alg, n, e } = serde_json::from_value(key).ok()?;
-        if kty != "RSA" || purpose.is_some_and(|purpose| purpose != "sig") || alg.is_some_and(|alg| alg != "RS256") {
+        let Jwk {
+            kty,
+            kid,
+            purpose,
+            alg,
+            n,
+            e,
+        } = serde_json::from_value(key).ok()?;
+        if kty != "RSA"
+            || purpose.is_some_and(|purpose| purpose != "sig")
+            || alg.is_some_and(|alg| alg != "RS256")
+        {
             return None;
         }
-        let components = RsaPublicKeyComponents { n: decode(&n).ok()?, e: decode(&e).ok()? };
+        let components = RsaPublicKeyComponents {
+            n: decode(&n).ok()?,
+            e: decode(&e).ok()?,
+        };
         Some(PublicKey { kid, components })
     }
 }
@@ -87,27 +102,50 @@ impl PublicKey {
 impl<'a> IdToken<'a> {
     pub(super) fn read(text: &'a str) -> Result<IdToken<'a>, Refused> {
         let parts: Vec<&str> = text.split('.').collect();
-        let [header, claims, signature] = parts[..] else { return Err(UNREADABLE) };
+        let [header, claims, signature] = parts[..] else {
+            return Err(UNREADABLE);
+        };
         let Header { alg, kid, crit } = parse(header)?;
         if alg != "RS256" || crit.is_some() {
             return Err(Refused("sign-on: alg"));
         }
         let kid = kid.ok_or(Refused("sign-on: kid"))?;
         let signed = &text[..header.len() + 1 + claims.len()];
-        Ok(IdToken { signed, signature: decode(signature)?, kid, claims: parse(claims)? })
+        Ok(IdToken {
+            signed,
+            signature: decode(signature)?,
+            kid,
+            claims: parse(claims)?,
+        })
     }
 
     /// The claims, if all of it is right.
-    pub(super) fn verify(self, key: &PublicKey, expected: &Expected<'_>) -> Result<Claims, Refused> {
-        let verified = key.components.verify(&RSA_PKCS1_2048_8192_SHA256, self.signed.as_bytes(), &self.signature);
+    pub(super) fn verify(
+        self,
+        key: &PublicKey,
+        expected: &Expected<'_>,
+    ) -> Result<Claims, Refused> {
+        let verified = key.components.verify(
+            &RSA_PKCS1_2048_8192_SHA256,
+            self.signed.as_bytes(),
+            &self.signature,
+        );
         verified.map_err(|_| Refused("sign-on: signature"))?;
         let claims = self.claims;
         if claims.iss != expected.issuer {
             return Err(Refused("sign-on: iss"));
         }
         // Whoever else it is for could bring it here.
-        let only_us = [Value::from(expected.client_id), Value::from(vec![expected.client_id])];
-        if !only_us.contains(&claims.aud) || claims.azp.as_ref().is_some_and(|party| party != expected.client_id) {
+        let only_us = [
+            Value::from(expected.client_id),
+            Value::from(vec![expected.client_id]),
+        ];
+        if !only_us.contains(&claims.aud)
+            || claims
+                .azp
+                .as_ref()
+                .is_some_and(|party| party != expected.client_id)
+        {
             return Err(Refused("sign-on: aud"));
         }
         let now = expected.now.as_second() as f64;
@@ -131,7 +169,9 @@ impl<'a> IdToken<'a> {
 }
 
 fn decode(part: &str) -> Result<Vec<u8>, Refused> {
-    BASE64URL_NOPAD.decode(part.as_bytes()).map_err(|_| UNREADABLE)
+    BASE64URL_NOPAD
+        .decode(part.as_bytes())
+        .map_err(|_| UNREADABLE)
 }
 
 fn parse<T: DeserializeOwned>(part: &str) -> Result<T, Refused> {

@@ -1,20 +1,26 @@
-//! Signing on at the campus' OpenID provider, by the code flow, or by a front that vouches for an address; and the binding of whoever
-//! signs on there to an address here.
+//! Signing on at the campus' OpenID provider, by the code flow, or by a front that vouches for an
+//! address; and the binding of whoever signs on there to an address here.
 //!
 //! # The way there and back
 //!
-//! 1. `POST /sign-on` writes a row under the hash of this browser's cookie, for ten minutes, and answers a page that leads to the provider.
+//! 1. `POST /sign-on` writes a row under the hash of this browser's cookie, for ten minutes, and
+//!    answers a page that leads to the provider.
 //!    State, nonce and verifier are derived from the cookie.
-//! 2. The provider leads back to `GET /sign-on/callback`. The row is used up first: what comes twice, or in another browser, ends there.
-//! 3. [`provider`] exchanges the code, and [`id_token`] says whether what comes is meant for us. Each check has its own reason in the log,
+//! 2. The provider leads back to `GET /sign-on/callback`. The row is used up first: what comes
+//!    twice, or in another browser, ends there.
+//! 3. [`provider`] exchanges the code, and [`id_token`] says whether what comes is meant for us.
+//!    Each check has its own reason in the log,
 //!    and all failures have one page.
-//! 4. Who it is at the provider, issuer and subject, leads to an address once it is bound to one. No claim about mail is looked at.
+//! 4. Who it is at the provider, issuer and subject, leads to an address once it is bound to one.
+//!    No claim about mail is looked at.
 //!
 //! # Binding
 //!
-//! By the id on the roster, as long as that proves something ([`is_proved_by_id`](bursar_core::domain::sign_on::is_proved_by_id)): what
-//! faculty write later can take such a binding's force away. Else by a code: the form of the page that asks for the address is that of a
-//! mailed link, so whoever types any address learns what they would there. A code counts only if this sign-on asked for it.
+//! By the id on the roster, as long as that proves something
+//! ([`is_proved_by_id`](bursar_core::domain::sign_on::is_proved_by_id)): what faculty write later
+//! can take such a binding's force away. Else by a code: the form of the page that asks for the
+//! address is that of a mailed link, so whoever types any address learns what they would there. A
+//! code counts only if this sign-on asked for it.
 
 mod id_token;
 mod provider;
@@ -76,7 +82,9 @@ type Provider = Extension<Option<Arc<OpenId>>>;
 impl Refused {
     pub(crate) fn page(self, site: &Site) -> AppError {
         let page = site.page(&SignOnRefusedPage { frame: &site.frame });
-        AppError::page(StatusCode::FORBIDDEN, Ok(page)).because(self.0).setting(site.cookies.end_sign_on())
+        AppError::page(StatusCode::FORBIDDEN, Ok(page))
+            .because(self.0)
+            .setting(site.cookies.end_sign_on())
     }
 }
 
@@ -93,23 +101,45 @@ pub(crate) async fn begin(
 ) -> Answer {
     let Some(provider) = provider else {
         let is_by_front = site.sign_on.is_some();
-        return if is_by_front { take_front(&site, &browser).await } else { Err(AppError::not_found()) };
+        return if is_by_front {
+            take_front(&site, &browser).await
+        } else {
+            Err(AppError::not_found())
+        };
     };
     let token = BrowserToken::generate();
     let now = site.clock.now();
-    let url = provider.leads_to(&token, now, browser.deadline).await.map_err(|why| why.page(&site))?;
-    site.table.put_new(&BegunSignOn::new(token.hash(), None, now), browser.deadline).await?;
-    let page = site.page(&LeadingPage { frame: &site.frame, url: url.as_str() });
+    let url = provider
+        .leads_to(&token, now, browser.deadline)
+        .await
+        .map_err(|why| why.page(&site))?;
+    site.table
+        .put_new(&BegunSignOn::new(token.hash(), None, now), browser.deadline)
+        .await?;
+    let page = site.page(&LeadingPage {
+        frame: &site.frame,
+        url: url.as_str(),
+    });
     Ok(page.setting(site.cookies.set_sign_on(&token)))
 }
 
-/// Signs in the address that the front vouches for. That it is the front, its secret shows, without which no request comes so far.
+/// Signs in the address that the front vouches for. That it is the front, its secret shows, without
+/// which no request comes so far.
 async fn take_front(site: &Site, browser: &Browser) -> Answer {
     // Two come as one, with a comma, which is no address.
     let user = browser.headers.get(FRONT_USER);
-    let address = user.and_then(|user| user.to_str().ok()).and_then(|user| EmailAddress::parse(user).ok());
+    let address = user
+        .and_then(|user| user.to_str().ok())
+        .and_then(|user| EmailAddress::parse(user).ok());
     let address = address.ok_or_else(|| NOBODY.page(site))?;
-    sign_in(site, browser, SignInMethod::Front, (address.matched(), None), site.clock.now()).await
+    sign_in(
+        site,
+        browser,
+        SignInMethod::Front,
+        (address.matched(), None),
+        site.clock.now(),
+    )
+    .await
 }
 
 /// Where the provider leads back to.
@@ -125,26 +155,56 @@ pub(crate) async fn callback(
         return Ok(site.page(&SignOnRefusedPage { frame: &site.frame }));
     }
     let query = uri.query().unwrap_or_default().as_bytes();
-    let answer = Fields::read(query, FormBounds::ANYBODY).ok_or_else(|| Refused("sign-on: answer").page(&site))?;
-    let token = site.cookies.sign_on(&browser.headers).ok_or_else(|| Refused("sign-on: cookie").page(&site))?;
-    if !answer.get("state").is_some_and(|state| token.has_derived(provider::STATE, state)) {
+    let answer = Fields::read(query, FormBounds::ANYBODY)
+        .ok_or_else(|| Refused("sign-on: answer").page(&site))?;
+    let token = site
+        .cookies
+        .sign_on(&browser.headers)
+        .ok_or_else(|| Refused("sign-on: cookie").page(&site))?;
+    if !answer
+        .get("state")
+        .is_some_and(|state| token.has_derived(provider::STATE, state))
+    {
         // Whoever leads a browser here uses up no sign-on of its own.
         return Err(Refused("sign-on: state").page(&site));
     }
     let now = site.clock.now();
-    if !site.table.use_sign_on(&token.hash(), now, browser.deadline).await? {
+    if !site
+        .table
+        .use_sign_on(&token.hash(), now, browser.deadline)
+        .await?
+    {
         return Err(Refused("sign-on: used").page(&site));
     }
-    let person = provider.verify(&token, &answer, now, browser.deadline).await.map_err(|why| why.page(&site))?;
+    let person = provider
+        .verify(&token, &answer, now, browser.deadline)
+        .await
+        .map_err(|why| why.page(&site))?;
     let Some(binding) = address_of(&site, &browser, &person, now).await? else {
         return ask_for_address(&site, &browser, &person, now).await;
     };
-    sign_in(&site, &browser, SignInMethod::SignOn, (&binding.address, Some(&binding)), now).await
+    sign_in(
+        &site,
+        &browser,
+        SignInMethod::SignOn,
+        (&binding.address, Some(&binding)),
+        now,
+    )
+    .await
 }
 
-/// The address of somebody, and how it is known to be theirs: by what is stored, or by the id from now on.
-async fn address_of(site: &Site, browser: &Browser, person: &VouchedFor, now: Moment) -> Result<Option<SignOnBinding>> {
-    let binding = site.table.get(SignOnBinding::key_of(&person.identity)).await?;
+/// The address of somebody, and how it is known to be theirs: by what is stored, or by the id from
+/// now on.
+async fn address_of(
+    site: &Site,
+    browser: &Browser,
+    person: &VouchedFor,
+    now: Moment,
+) -> Result<Option<SignOnBinding>> {
+    let binding = site
+        .table
+        .get(SignOnBinding::key_of(&person.identity))
+        .await?;
     let address = match (binding, &person.roster_id) {
         (Some(binding), _) if binding.proof == BindingProof::Code => {
             let is_doubtful = may_have_passed_on(site, &binding, now).await?;
@@ -153,22 +213,39 @@ async fn address_of(site: &Site, browser: &Browser, person: &VouchedFor, now: Mo
         (_, None) => return Ok(None),
         (Some(binding), Some(_)) => Some(binding.address),
         (None, Some(id)) => {
-            let search = browser.deadline.at_most(SEARCH_FOR).wait_for(site.table.address_of_id(id)).await;
+            let search = browser
+                .deadline
+                .at_most(SEARCH_FOR)
+                .wait_for(site.table.address_of_id(id))
+                .await;
             search.unwrap_or(Ok(None))?
         }
     };
-    let Some((address, id)) = address.zip(person.roster_id.as_deref()) else { return Ok(None) };
+    let Some((address, id)) = address.zip(person.roster_id.as_deref()) else {
+        return Ok(None);
+    };
     let is_proved = site.table.is_proved_by_id(&address, id).await?;
     let identity = person.identity.clone();
-    Ok(is_proved.then_some(SignOnBinding { identity, address, proof: BindingProof::RosterId, bound_at: now }))
+    Ok(is_proved.then_some(SignOnBinding {
+        identity,
+        address,
+        proof: BindingProof::RosterId,
+        bound_at: now,
+    }))
 }
 
-/// Whether an address may have passed to somebody else since a code proved it: a newer row names it under another id. Then the mailbox is
-/// asked once more. Whoever has a role is not shut out by what others write into their rosters.
+/// Whether an address may have passed to somebody else since a code proved it: a newer row names it
+/// under another id. Then the mailbox is asked once more. Whoever has a role is not shut out by
+/// what others write into their rosters.
 async fn may_have_passed_on(site: &Site, binding: &SignOnBinding, now: Moment) -> Result<bool> {
-    let by_person = site.table.enrolments_by_person(&binding.address, now).await?;
+    let by_person = site
+        .table
+        .enrolments_by_person(&binding.address, now)
+        .await?;
     let has_other_ids = by_person.iter().any(|(_, whose)| *whose != Whose::Persons);
-    let has_newer = by_person.iter().any(|(enrolment, _)| binding.bound_at < enrolment.enrolled_at);
+    let has_newer = by_person
+        .iter()
+        .any(|(enrolment, _)| binding.bound_at < enrolment.enrolled_at);
     Ok(has_other_ids && has_newer && !site.table.has_role(&binding.address).await?)
 }
 
@@ -187,7 +264,16 @@ async fn sign_in(
         let before = site.table.sign_in_of(address).await?;
         let after = before.vouched_for(now);
         let barred = &|| BOUND_OTHERWISE.page(site);
-        let begun = begin_session(site, browser, (&before, &after), method, binding, now, barred).await?;
+        let begun = begin_session(
+            site,
+            browser,
+            (&before, &after),
+            method,
+            binding,
+            now,
+            barred,
+        )
+        .await?;
         if let Some(reply) = begun {
             return Ok(reply.setting(site.cookies.end_sign_on()));
         }
@@ -196,15 +282,24 @@ async fn sign_in(
 }
 
 /// Keeps for whom the provider vouched, and asks which address is theirs.
-async fn ask_for_address(site: &Site, browser: &Browser, person: &VouchedFor, now: Moment) -> Answer {
+async fn ask_for_address(
+    site: &Site,
+    browser: &Browser,
+    person: &VouchedFor,
+    now: Moment,
+) -> Answer {
     let token = BrowserToken::generate();
     let begun = BegunSignOn::new(token.hash(), Some(person.identity.clone()), now);
     site.table.put_new(&begun, browser.deadline).await?;
-    let page = site.page(&AddressPage { frame: &site.frame, name: person.name.as_deref() });
+    let page = site.page(&AddressPage {
+        frame: &site.frame,
+        name: person.name.as_deref(),
+    });
     Ok(page.setting(site.cookies.set_sign_on(&token)))
 }
 
-/// Connects the sign-on that waits in this browser to the address of whoever typed its code. `None` for a wrong one.
+/// Connects the sign-on that waits in this browser to the address of whoever typed its code. `None`
+/// for a wrong one.
 pub(crate) async fn connect(
     site: &Site,
     browser: &Browser,
@@ -213,19 +308,42 @@ pub(crate) async fn connect(
 ) -> Result<Option<Reply>> {
     let now = site.clock.now();
     for _ in 0..TRIES {
-        let Some(begun) = waiting_in(site, &browser.headers, fields).await? else { return Ok(None) };
+        let Some(begun) = waiting_in(site, &browser.headers, fields).await? else {
+            return Ok(None);
+        };
         let asker = begun.asker();
         let before = site.table.sign_in_of(address).await?;
-        let (Some(after), Some(identity)) = (before.type_code_of_sign_on(&asker, code, now), asker.sign_on) else {
-            if site.table.count_wrong_code_of(&begun, browser.deadline).await? {
+        let (Some(after), Some(identity)) = (
+            before.type_code_of_sign_on(&asker, code, now),
+            asker.sign_on,
+        ) else {
+            if site
+                .table
+                .count_wrong_code_of(&begun, browser.deadline)
+                .await?
+            {
                 return Ok(None);
             }
             continue;
         };
-        let binding = SignOnBinding { identity, address: address.clone(), proof: BindingProof::Code, bound_at: now };
+        let binding = SignOnBinding {
+            identity,
+            address: address.clone(),
+            proof: BindingProof::Code,
+            bound_at: now,
+        };
         let method = SignInMethod::SignOn;
         let barred = &|| BOUND_OTHERWISE.page(site);
-        let begun = begin_session(site, browser, (&before, &after), method, Some(&binding), now, barred).await?;
+        let begun = begin_session(
+            site,
+            browser,
+            (&before, &after),
+            method,
+            Some(&binding),
+            now,
+            barred,
+        )
+        .await?;
         if let Some(reply) = begun {
             return Ok(Some(reply.setting(site.cookies.end_sign_on())));
         }
@@ -234,9 +352,20 @@ pub(crate) async fn connect(
 }
 
 /// This browser's sign-on that waits for an address, where a form says that it is about that.
-pub(crate) async fn waiting_in(site: &Site, headers: &HeaderMap, fields: &Fields) -> Result<Option<BegunSignOn>> {
-    match site.cookies.sign_on(headers).filter(|_| fields.get("sign_on") == Some("on")) {
-        Some(token) => Ok(site.table.waiting_sign_on(&token.hash(), site.clock.now()).await?),
+pub(crate) async fn waiting_in(
+    site: &Site,
+    headers: &HeaderMap,
+    fields: &Fields,
+) -> Result<Option<BegunSignOn>> {
+    match site
+        .cookies
+        .sign_on(headers)
+        .filter(|_| fields.get("sign_on") == Some("on"))
+    {
+        Some(token) => Ok(site
+            .table
+            .waiting_sign_on(&token.hash(), site.clock.now())
+            .await?),
         None => Ok(None),
     }
 }

@@ -1,5 +1,6 @@
-//! The OpenID provider: where it is asked what, and what of its answers is believed. Its metadata and keys are kept for an hour. Whoever
-//! needs them meanwhile waits for who fetches them, and that it cannot be read is kept for some seconds, so that a press is no call.
+//! The OpenID provider: where it is asked what, and what of its answers is believed. Its metadata
+//! and keys are kept for an hour. Whoever needs them meanwhile waits for who fetches them, and that
+//! it cannot be read is kept for some seconds, so that a press is no call.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,23 +103,35 @@ pub(super) struct VouchedFor {
 
 impl Metadata {
     fn check(&self, issuer: &str) -> Result<(), Refused> {
-        let endpoints = [&self.authorization_endpoint, &self.token_endpoint, &self.userinfo_endpoint, &self.jwks_uri];
+        let endpoints = [
+            &self.authorization_endpoint,
+            &self.token_endpoint,
+            &self.userinfo_endpoint,
+            &self.jwks_uri,
+        ];
         // Nothing is asked, nor told the secret, in the clear.
         let is_open = issuer.starts_with("http://");
-        let is_right = |url: &String| web_address(url).is_ok() && (is_open || !url.starts_with("http://"));
+        let is_right =
+            |url: &String| web_address(url).is_ok() && (is_open || !url.starts_with("http://"));
         let is_ours = self.issuer == issuer && endpoints.into_iter().all(is_right);
-        is_ours.then_some(()).ok_or(Refused("sign-on: the metadata are another issuer's"))
+        is_ours
+            .then_some(())
+            .ok_or(Refused("sign-on: the metadata are another issuer's"))
     }
 
     fn takes(&self, method: &str) -> bool {
         let methods = self.token_endpoint_auth_methods_supported.as_ref();
-        methods.map_or(method == "client_secret_basic", |methods| methods.iter().any(|taken| taken == method))
+        methods.map_or(method == "client_secret_basic", |methods| {
+            methods.iter().any(|taken| taken == method)
+        })
     }
 }
 
 impl OpenId {
     pub(crate) fn new(settings: &OpenIdProvider, origin: &Origin, aws: &AwsAccess) -> OpenId {
-        let http = tls::client_of(&settings.issuer).redirect(redirect::Policy::none()).timeout(TIME_OUT);
+        let http = tls::client_of(&settings.issuer)
+            .redirect(redirect::Policy::none())
+            .timeout(TIME_OUT);
         OpenId {
             settings: settings.clone(),
             secret: ClientSecret::new(&settings.secret, aws),
@@ -170,12 +183,27 @@ impl OpenId {
             return Err(Refused("sign-on: error"));
         }
         let code = answer.get("code").ok_or(Refused("sign-on: no code"))?;
-        let tokens = self.exchange(&metadata, code, &browser.derive(VERIFIER), deadline).await?;
+        let tokens = self
+            .exchange(&metadata, code, &browser.derive(VERIFIER), deadline)
+            .await?;
         let id_token = IdToken::read(&tokens.id_token)?;
         let key = self.key(&metadata, &id_token.kid, now, deadline).await?;
         let nonce = browser.derive(NONCE);
-        let OpenIdProvider { issuer, client_id, person_claim, .. } = &self.settings;
-        let claims = id_token.verify(&key, &Expected { issuer, client_id, nonce: &nonce, now })?;
+        let OpenIdProvider {
+            issuer,
+            client_id,
+            person_claim,
+            ..
+        } = &self.settings;
+        let claims = id_token.verify(
+            &key,
+            &Expected {
+                issuer,
+                client_id,
+                nonce: &nonce,
+                now,
+            },
+        )?;
         let request = self.http()?.get(&metadata.userinfo_endpoint);
         let request = request.header(AUTHORIZATION, format!("Bearer {}", tokens.access_token));
         let info: UserInfo = read(request, deadline, Refused("sign-on: UserInfo")).await?;
@@ -185,8 +213,13 @@ impl OpenId {
         let said = [&info.others, &claims.others];
         Ok(VouchedFor {
             identity: Identity::new(issuer, &claims.sub),
-            roster_id: person_claim.as_ref().and_then(|name| text_in(said, name)).filter(|id| !id.is_empty()),
-            name: text_in(said, "preferred_username").or_else(|| text_in(said, "name")).map(|name| to_shown(&name)),
+            roster_id: person_claim
+                .as_ref()
+                .and_then(|name| text_in(said, name))
+                .filter(|id| !id.is_empty()),
+            name: text_in(said, "preferred_username")
+                .or_else(|| text_in(said, "name"))
+                .map(|name| to_shown(&name)),
         })
     }
 
@@ -197,7 +230,11 @@ impl OpenId {
         verifier: &str,
         deadline: Deadline,
     ) -> Result<Tokens, Refused> {
-        let secret = deadline.wait_for(self.secret.read()).await.ok().and_then(Result::ok);
+        let secret = deadline
+            .wait_for(self.secret.read())
+            .await
+            .ok()
+            .and_then(Result::ok);
         let secret = secret.ok_or(Refused("sign-on: the secret cannot be read"))?;
         let client_id = self.settings.client_id.as_str();
         let mut form = vec![
@@ -212,20 +249,38 @@ impl OpenId {
             let basic = BASE64.encode(format!("{id}:{secret}").as_bytes());
             request = request.header(AUTHORIZATION, format!("Basic {basic}"));
         } else if metadata.takes("client_secret_post") {
-            form.extend([("client_id", client_id), ("client_secret", secret.expose_secret())]);
+            form.extend([
+                ("client_id", client_id),
+                ("client_secret", secret.expose_secret()),
+            ]);
         } else {
-            return Err(Refused("sign-on: the provider takes the secret in neither way"));
+            return Err(Refused(
+                "sign-on: the provider takes the secret in neither way",
+            ));
         }
-        let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
-        let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form);
+        let form = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(form)
+            .finish();
+        let request = request
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(form);
         let tokens: Tokens = read(request, deadline, Refused("sign-on: exchange")).await?;
-        if tokens.token_type.eq_ignore_ascii_case("bearer") { Ok(tokens) } else { Err(UNREADABLE) }
+        if tokens.token_type.eq_ignore_ascii_case("bearer") {
+            Ok(tokens)
+        } else {
+            Err(UNREADABLE)
+        }
     }
 
     async fn metadata(&self, now: Moment, deadline: Deadline) -> Result<Arc<Metadata>, Refused> {
-        let mut fetched = deadline.wait_for(self.metadata.lock()).await.map_err(|_| CLOSED)?;
+        let mut fetched = deadline
+            .wait_for(self.metadata.lock())
+            .await
+            .map_err(|_| CLOSED)?;
         match &*fetched {
-            Some((asked_at, Ok(metadata))) if now < *asked_at + KEPT_FOR => return Ok(metadata.clone()),
+            Some((asked_at, Ok(metadata))) if now < *asked_at + KEPT_FOR => {
+                return Ok(metadata.clone());
+            }
             Some((asked_at, Err(why))) if now < *asked_at + FAILURE_KEPT_FOR => return Err(*why),
             Some(_) | None => {}
         }
@@ -235,16 +290,27 @@ impl OpenId {
 
     async fn fetch_metadata(&self, deadline: Deadline) -> Result<Metadata, Refused> {
         let issuer = self.settings.issuer.trim_end_matches('/');
-        let request = self.http()?.get(format!("{issuer}/.well-known/openid-configuration"));
+        let request = self
+            .http()?
+            .get(format!("{issuer}/.well-known/openid-configuration"));
         let metadata: Metadata = read(request, deadline, CLOSED).await?;
         metadata.check(&self.settings.issuer)?;
         Ok(metadata)
     }
 
     /// The key of this name, fetched if it is not known or too old.
-    async fn key(&self, metadata: &Metadata, kid: &str, now: Moment, deadline: Deadline) -> Result<PublicKey, Refused> {
+    async fn key(
+        &self,
+        metadata: &Metadata,
+        kid: &str,
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<PublicKey, Refused> {
         const UNKNOWN: Refused = Refused("sign-on: kid");
-        let mut fetched = deadline.wait_for(self.keys.lock()).await.map_err(|_| CLOSED)?;
+        let mut fetched = deadline
+            .wait_for(self.keys.lock())
+            .await
+            .map_err(|_| CLOSED)?;
         if let Some((asked_at, keys)) = &*fetched {
             match key_named(kid, keys) {
                 Some(key) if now < *asked_at + KEPT_FOR => return Ok(key),
@@ -274,12 +340,16 @@ fn key_named(kid: &str, keys: &[PublicKey]) -> Option<PublicKey> {
 
 /// A text that UserInfo says, or else the ID token.
 fn text_in(said: [&Map<String, Value>; 2], name: &str) -> Option<String> {
-    said.into_iter().find_map(|claims| claims.get(name)?.as_str().map(str::to_owned))
+    said.into_iter()
+        .find_map(|claims| claims.get(name)?.as_str().map(str::to_owned))
 }
 
 /// A name as pages show it: not longer than names are, and without what nobody sees.
 fn to_shown(name: &str) -> String {
-    name.chars().filter(|letter| !is_invisible(*letter)).take(LONGEST_NAME).collect()
+    name.chars()
+        .filter(|letter| !is_invisible(*letter))
+        .take(LONGEST_NAME)
+        .collect()
 }
 
 /// The JSON that answers a request. `otherwise` says what an error or no answer is.
@@ -288,10 +358,22 @@ async fn read<T: DeserializeOwned>(
     deadline: Deadline,
     otherwise: Refused,
 ) -> Result<T, Refused> {
-    let answer = deadline.wait_for(request.send()).await.ok().and_then(Result::ok);
-    let mut answer = answer.filter(|answer| answer.status() == 200).ok_or(otherwise)?;
+    let answer = deadline
+        .wait_for(request.send())
+        .await
+        .ok()
+        .and_then(Result::ok);
+    let mut answer = answer
+        .filter(|answer| answer.status() == 200)
+        .ok_or(otherwise)?;
     let mut body = Vec::new();
-    while let Some(chunk) = deadline.wait_for(answer.chunk()).await.ok().and_then(Result::ok).ok_or(otherwise)? {
+    while let Some(chunk) = deadline
+        .wait_for(answer.chunk())
+        .await
+        .ok()
+        .and_then(Result::ok)
+        .ok_or(otherwise)?
+    {
         if body.len() + chunk.len() > MOST_BYTES {
             return Err(UNREADABLE);
         }
@@ -313,11 +395,23 @@ mod tests {
             let at = |path: &str| format!("https://sso.uni.edu/{path}");
             let metadata = json!({"issuer": "https://sso.uni.edu", "authorization_endpoint": at("authorize"), "token_endpoint": token,
                 "userinfo_endpoint": at("me"), "jwks_uri": at("keys")});
-            serde_json::from_value::<Metadata>(metadata).unwrap().check("https://sso.uni.edu").map_err(|why| why.0)
+            serde_json::from_value::<Metadata>(metadata)
+                .unwrap()
+                .check("https://sso.uni.edu")
+                .map_err(|why| why.0)
         };
         assert_eq!(metadata("https://sso.uni.edu/token"), Ok(()));
-        for token in ["http://sso.uni.edu/token", "http://127.0.0.1/token", "/token", "ftp://sso.uni.edu/token"] {
-            assert_eq!(metadata(token), Err("sign-on: the metadata are another issuer's"), "{token}");
+        for token in [
+            "http://sso.uni.edu/token",
+            "http://127.0.0.1/token",
+            "/token",
+            "ftp://sso.uni.edu/token",
+        ] {
+            assert_eq!(
+                metadata(token),
+                Err("sign-on: the metadata are another issuer's"),
+                "{token}"
+            );
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Authorisation of the console's pages and forms: who the visitor is, for which programme, and in which role. What a visitor may
-//! not see gets the answer of a page that does not exist.
+//! Authorisation of the console's pages and forms: who the visitor is, for which programme, and in
+//! which role. What a visitor may not see gets the answer of a page that does not exist.
 
 use std::future::Future;
 use std::ops::Deref;
@@ -19,11 +19,12 @@ use bursar_core::domain::values::id::PersonId;
 use bursar_core::store::Author;
 use bursar_core::web::{AppError, Fields, Frame, Posted, Result, Site, Visitor};
 
-/// Whoever reads an admin's mailbox while nobody can sign on makes nobody an admin, and connects no sign-on of their own.
-pub(crate) const SIGN_ON_FOR_THIS: &str =
-    "Nothing was done: this needs a sign-on. A person who was let in by a mailed link for an hour cannot do it.";
+/// Whoever reads an admin's mailbox while nobody can sign on makes nobody an admin, and connects no
+/// sign-on of their own.
+pub(crate) const SIGN_ON_FOR_THIS: &str = "Nothing was done: this needs a sign-on. A person who was let in by a mailed link for an hour cannot do it.";
 
-/// A programme with the visitor's role in it. As an extractor it admits assistants and higher roles.
+/// A programme with the visitor's role in it. As an extractor it admits assistants and higher
+/// roles.
 #[derive(Clone)]
 pub(crate) struct ProgrammeAccess {
     pub(crate) visitor: Visitor,
@@ -40,7 +41,11 @@ pub(crate) struct PageFrame<'a> {
 
 impl<'a> PageFrame<'a> {
     pub(crate) fn new(site: &'a Site, visitor: &'a Visitor) -> PageFrame<'a> {
-        PageFrame { frame: &site.frame, csrf: visitor.csrf.reveal(), is_admin: visitor.is_admin }
+        PageFrame {
+            frame: &site.frame,
+            csrf: visitor.csrf.reveal(),
+            is_admin: visitor.is_admin,
+        }
     }
 }
 
@@ -86,14 +91,22 @@ pub(crate) enum Admins {}
 
 impl Admission for Assistants {
     type Access = ProgrammeAccess;
-    async fn admit(site: &Site, visitor: Visitor, programme: Option<&str>) -> Result<ProgrammeAccess> {
+    async fn admit(
+        site: &Site,
+        visitor: Visitor,
+        programme: Option<&str>,
+    ) -> Result<ProgrammeAccess> {
         ProgrammeAccess::find(site, visitor, programme, Role::Assistant).await
     }
 }
 
 impl Admission for Faculty {
     type Access = ProgrammeAccess;
-    async fn admit(site: &Site, visitor: Visitor, programme: Option<&str>) -> Result<ProgrammeAccess> {
+    async fn admit(
+        site: &Site,
+        visitor: Visitor,
+        programme: Option<&str>,
+    ) -> Result<ProgrammeAccess> {
         ProgrammeAccess::find(site, visitor, programme, Role::Faculty).await
     }
 }
@@ -101,17 +114,42 @@ impl Admission for Faculty {
 impl Admission for Admins {
     type Access = AdminAccess;
     async fn admit(_: &Site, visitor: Visitor, _: Option<&str>) -> Result<AdminAccess> {
-        if visitor.is_admin { Ok(AdminAccess { visitor }) } else { Err(AppError::no_right()) }
+        if visitor.is_admin {
+            Ok(AdminAccess { visitor })
+        } else {
+            Err(AppError::no_right())
+        }
     }
 }
 
 impl ProgrammeAccess {
-    pub(crate) async fn find(site: &Site, visitor: Visitor, id: Option<&str>, least: Role) -> Result<ProgrammeAccess> {
-        let id = id.and_then(|id| id.parse().ok()).ok_or_else(AppError::not_found)?;
-        let programme = site.table.get(Programme::key_of(&id)).await?.ok_or_else(AppError::not_found)?;
-        let role = Role::find(&visitor.session.address, &programme.settings, visitor.is_admin);
-        let role = role.filter(|role| *role >= least).ok_or_else(AppError::no_right)?;
-        Ok(ProgrammeAccess { visitor, programme, role })
+    pub(crate) async fn find(
+        site: &Site,
+        visitor: Visitor,
+        id: Option<&str>,
+        least: Role,
+    ) -> Result<ProgrammeAccess> {
+        let id = id
+            .and_then(|id| id.parse().ok())
+            .ok_or_else(AppError::not_found)?;
+        let programme = site
+            .table
+            .get(Programme::key_of(&id))
+            .await?
+            .ok_or_else(AppError::not_found)?;
+        let role = Role::find(
+            &visitor.session.address,
+            &programme.settings,
+            visitor.is_admin,
+        );
+        let role = role
+            .filter(|role| *role >= least)
+            .ok_or_else(AppError::no_right)?;
+        Ok(ProgrammeAccess {
+            visitor,
+            programme,
+            role,
+        })
     }
 
     pub(crate) fn is_admin(&self) -> bool {
@@ -156,7 +194,8 @@ impl<A: Admission> FromRequest<Site> for Post<A> {
         let (mut parts, body) = request.into_parts();
         let programme = programme_in(&mut parts).await;
         let Ok(deadline) = Deadline::from_request_parts(&mut parts, site).await;
-        let Posted { visitor, fields } = Posted::from_request(Request::from_parts(parts, body), site).await?;
+        let Posted { visitor, fields } =
+            Posted::from_request(Request::from_parts(parts, body), site).await?;
         Post::admit(site, visitor, programme.as_deref(), fields, deadline).await
     }
 }
@@ -174,18 +213,33 @@ impl<A: Admission> Post<A> {
         let access = A::admit(site, visitor, programme).await?;
         let person = sender.person()?;
         let actor = Actor::Person(person.clone());
-        Ok(Post { site: site.clone(), access, fields, person, actor, now: site.clock.now(), deadline })
+        Ok(Post {
+            site: site.clone(),
+            access,
+            fields,
+            person,
+            actor,
+            now: site.clock.now(),
+            deadline,
+        })
     }
 
     pub(crate) fn author(&self) -> Author<'_> {
-        Author { actor: &self.actor, now: self.now, deadline: self.deadline }
+        Author {
+            actor: &self.actor,
+            now: self.now,
+            deadline: self.deadline,
+        }
     }
 }
 
 /// The value of `{id}` in the path of the request.
 pub(crate) async fn programme_in(parts: &mut Parts) -> Option<String> {
     let params = RawPathParams::from_request_parts(parts, &()).await.ok()?;
-    params.iter().find(|(name, _)| *name == "id").map(|(_, id)| id.to_owned())
+    params
+        .iter()
+        .find(|(name, _)| *name == "id")
+        .map(|(_, id)| id.to_owned())
 }
 
 /// The largest roster file.
@@ -214,21 +268,33 @@ impl FromRequest<Site> for Upload {
         let programme = programme_in(&mut parts).await;
         let Ok(deadline) = Deadline::from_request_parts(&mut parts, site).await;
         let Posted { visitor, fields } = Posted::verify(visitor, fields)?;
-        if file.as_ref().is_some_and(|file| file.len() > MOST_OF_A_FILE) {
+        if file
+            .as_ref()
+            .is_some_and(|file| file.len() > MOST_OF_A_FILE)
+        {
             return Err(AppError::status(StatusCode::PAYLOAD_TOO_LARGE));
         }
         let form = Post::admit(site, visitor, programme.as_deref(), fields, deadline).await?;
-        Ok(Upload { form, file: file.filter(|file| !file.is_empty()) })
+        Ok(Upload {
+            form,
+            file: file.filter(|file| !file.is_empty()),
+        })
     }
 }
 
 /// The fields of a multipart form, and its part `file`.
 async fn read_multipart(request: Request, site: &Site) -> Result<(Fields, Option<Bytes>)> {
-    let kind = request.headers().get(CONTENT_TYPE).map(|kind| kind.as_bytes().to_ascii_lowercase()).unwrap_or_default();
+    let kind = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .map(|kind| kind.as_bytes().to_ascii_lowercase())
+        .unwrap_or_default();
     if !kind.starts_with(b"multipart/form-data") {
         return Err(AppError::status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
     }
-    let mut form = Multipart::from_request(request, site).await.map_err(unreadable)?;
+    let mut form = Multipart::from_request(request, site)
+        .await
+        .map_err(unreadable)?;
     let mut fields = Vec::new();
     let mut file = None;
     while let Some(part) = form.next_field().await.map_err(unreadable)? {

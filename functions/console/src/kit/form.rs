@@ -1,5 +1,6 @@
-//! Forms. A table of fields says how a value is written into a form and read from it; one template shows each field with what was
-//! typed, what is wrong with it, and what somebody else saved meanwhile.
+//! Forms. A table of fields says how a value is written into a form and read from it; one template
+//! shows each field with what was typed, what is wrong with it, and what somebody else saved
+//! meanwhile.
 
 use std::collections::BTreeMap;
 
@@ -51,7 +52,8 @@ pub(crate) enum FieldKind {
     Area,
     /// Several values, one on each line.
     Lines,
-    /// One of these values, or of those that the page gives: as a form sends it, and as a person reads it.
+    /// One of these values, or of those that the page gives: as a form sends it, and as a person
+    /// reads it.
     Choice(&'static [(&'static str, &'static str)]),
 }
 
@@ -69,7 +71,8 @@ pub(crate) trait FormValue: Default + 'static {
     /// Its fields, in the order of the form.
     const FIELDS: &'static [Field<Self>];
 
-    /// The value into which the fields are read, which keeps what no field says of it; `filled_from` is what the form was filled from.
+    /// The value into which the fields are read, which keeps what no field says of it;
+    /// `filled_from` is what the form was filled from.
     fn start(_filled_from: Option<&Self>) -> Self {
         Self::default()
     }
@@ -90,7 +93,10 @@ impl<T: FormValue> Field<T> {
         write: |_| String::new(),
         read: |_, _| Ok(()),
     };
-    pub(crate) const REQUIRED: Field<T> = Field { is_required: true, ..Field::OPTIONAL };
+    pub(crate) const REQUIRED: Field<T> = Field {
+        is_required: true,
+        ..Field::OPTIONAL
+    };
 }
 
 /// A form as it is shown or was posted.
@@ -101,7 +107,8 @@ pub(crate) struct Form<T: FormValue> {
     /// Whether it edits that, and does not make something new.
     is_edit: bool,
     entries: BTreeMap<&'static str, FieldEntry>,
-    /// Tells the fields of several forms on one page apart: what is before their ids, and behind their names.
+    /// Tells the fields of several forms on one page apart: what is before their ids, and behind
+    /// their names.
     apart: (String, String),
     /// Whether what is saved by now is shown beside what was typed.
     is_beside: bool,
@@ -123,23 +130,42 @@ impl<T: FormValue> Form<T> {
     /// A form that makes something new, with the defaults that there are.
     pub(crate) fn blank() -> Form<T> {
         let defaults = T::start(None);
-        Form::filled(|field| if field.is_required { String::new() } else { (field.write)(&defaults) })
+        Form::filled(|field| {
+            if field.is_required {
+                String::new()
+            } else {
+                (field.write)(&defaults)
+            }
+        })
     }
 
     pub(crate) fn edit(saved: T) -> Form<T> {
-        Form { is_edit: true, ..Form::filled_with(saved) }
+        Form {
+            is_edit: true,
+            ..Form::filled_with(saved)
+        }
     }
 
     /// A form that makes something new, filled with these values.
     pub(crate) fn filled_with(value: T) -> Form<T> {
         let form = Form::filled(|field| (field.write)(&value));
-        Form { filled_from: Some(value), ..form }
+        Form {
+            filled_from: Some(value),
+            ..form
+        }
     }
 
     fn filled(text: impl Fn(&Field<T>) -> String) -> Form<T> {
         let entries = T::FIELDS.iter().map(|field| {
             let text = text(field);
-            (field.id, FieldEntry { saved: text.clone(), text, ..FieldEntry::default() })
+            (
+                field.id,
+                FieldEntry {
+                    saved: text.clone(),
+                    text,
+                    ..FieldEntry::default()
+                },
+            )
         });
         Form {
             filled_from: None,
@@ -151,9 +177,13 @@ impl<T: FormValue> Form<T> {
         }
     }
 
-    /// One of several forms on a page. `suffix` is behind the names of its fields, where one request posts several.
+    /// One of several forms on a page. `suffix` is behind the names of its fields, where one
+    /// request posts several.
     pub(crate) fn apart(self, prefix: &str, suffix: &str) -> Form<T> {
-        Form { apart: (prefix.to_owned(), suffix.to_owned()), ..self }
+        Form {
+            apart: (prefix.to_owned(), suffix.to_owned()),
+            ..self
+        }
     }
 
     pub(crate) fn choosing(mut self, id: &'static str, choices: Vec<(String, String)>) -> Form<T> {
@@ -161,13 +191,26 @@ impl<T: FormValue> Form<T> {
         self
     }
 
-    /// Takes in what was typed: what a posted form carries, but what its person left as it was when the form was made.
-    pub(crate) fn typed_only(mut self, is_taken: impl Fn(&str) -> bool, posted: &Fields) -> Form<T> {
+    /// Takes in what was typed: what a posted form carries, but what its person left as it was when
+    /// the form was made.
+    pub(crate) fn typed_only(
+        mut self,
+        is_taken: impl Fn(&str) -> bool,
+        posted: &Fields,
+    ) -> Form<T> {
         let made_from = posted.filled("made_from").unwrap_or_default();
         for (id, input) in self.entries.iter_mut().filter(|(id, _)| is_taken(id)) {
             let name = format!("{id}{}", self.apart.1);
-            let Some(typed) = posted.get(&name).map(|text| text.trim().replace("\r\n", "\n")) else { continue };
-            if made_from.split(' ').all(|mark| mark != fingerprint(&name, &typed)) {
+            let Some(typed) = posted
+                .get(&name)
+                .map(|text| text.trim().replace("\r\n", "\n"))
+            else {
+                continue;
+            };
+            if made_from
+                .split(' ')
+                .all(|mark| mark != fingerprint(&name, &typed))
+            {
                 input.text = typed;
                 input.is_typed = true;
             }
@@ -179,10 +222,12 @@ impl<T: FormValue> Form<T> {
         self.typed_only(|_| true, posted)
     }
 
-    /// Short marks of the texts as they are saved, by which a form tells later what was changed in it.
+    /// Short marks of the texts as they are saved, by which a form tells later what was changed in
+    /// it.
     pub(crate) fn made_from(&self) -> String {
         let entries = self.entries.iter();
-        let marks = entries.map(|(id, input)| fingerprint(&format!("{id}{}", self.apart.1), &input.saved));
+        let marks =
+            entries.map(|(id, input)| fingerprint(&format!("{id}{}", self.apart.1), &input.saved));
         marks.joined(" ")
     }
 
@@ -190,7 +235,13 @@ impl<T: FormValue> Form<T> {
     pub(crate) fn read(&mut self) -> Option<T> {
         let mut value = T::start(self.filled_from.as_ref());
         for field in T::FIELDS {
-            if let Err(why) = (field.read)(&FieldText { id: field.id, form: self }, &mut value) {
+            if let Err(why) = (field.read)(
+                &FieldText {
+                    id: field.id,
+                    form: self,
+                },
+                &mut value,
+            ) {
                 self.refuse(field.id, why);
             }
         }
@@ -231,22 +282,36 @@ impl<T: FormValue> Form<T> {
 
     /// The form once more, because of this.
     pub(crate) fn refused(self, why: &'static str) -> Form<T> {
-        Form { refusal: Some(why), ..self }
+        Form {
+            refusal: Some(why),
+            ..self
+        }
     }
 
     /// The form with what is saved by now beside what was typed.
     pub(crate) fn beside(self) -> Form<T> {
-        Form { is_beside: true, ..self }
+        Form {
+            is_beside: true,
+            ..self
+        }
     }
 
     pub(crate) fn shown(&self, is_shown: impl Fn(&Field<T>) -> bool) -> Vec<ShownField<'_>> {
-        T::FIELDS.iter().filter(|field| is_shown(field)).filter_map(|field| self.show(field)).collect()
+        T::FIELDS
+            .iter()
+            .filter(|field| is_shown(field))
+            .filter_map(|field| self.show(field))
+            .collect()
     }
 
     fn show(&self, field: &'static Field<T>) -> Option<ShownField<'_>> {
         let input = self.entries.get(field.id)?;
         let is_other = self.is_beside && input.is_typed && input.text != input.saved;
-        let saved = if input.saved.is_empty() { field.when_empty } else { &input.saved };
+        let saved = if input.saved.is_empty() {
+            field.when_empty
+        } else {
+            &input.saved
+        };
         Some(ShownField {
             id: format!("{}{}", self.apart.0, field.id),
             name: format!("{}{}", field.id, self.apart.1),
@@ -267,7 +332,11 @@ impl<T: FormValue> Form<T> {
     }
 
     pub(crate) fn errors(&self) -> Vec<ShownField<'_>> {
-        self.shown(|field| self.entries.get(field.id).is_some_and(|input| input.error.is_some()))
+        self.shown(|field| {
+            self.entries
+                .get(field.id)
+                .is_some_and(|input| input.error.is_some())
+        })
     }
 
     pub(crate) fn only(&self, ids: &[&str]) -> Vec<ShownField<'_>> {
@@ -285,9 +354,27 @@ impl<T: FormValue> Form<T> {
         let changes = T::FIELDS.iter().filter_map(|field| {
             let old_value = self.entries.get(field.id)?.saved.clone();
             let new_value = (field.write)(after);
-            let Field { id, label, kind, when_empty, owner, is_private, .. } = *field;
+            let Field {
+                id,
+                label,
+                kind,
+                when_empty,
+                owner,
+                is_private,
+                ..
+            } = *field;
             let name = format!("{id}{}", self.apart.1);
-            let change = FieldChange { id, name, label, kind, when_empty, owner, is_private, old_value, new_value };
+            let change = FieldChange {
+                id,
+                name,
+                label,
+                kind,
+                when_empty,
+                owner,
+                is_private,
+                old_value,
+                new_value,
+            };
             Some(change).filter(|change| change.old_value != change.new_value)
         });
         Difference(changes.collect())
@@ -324,9 +411,11 @@ impl ShownField<'_> {
             FieldKind::Address => ("email", None),
             FieldKind::Money => ("text", Some("decimal")),
             FieldKind::Number => ("text", Some("numeric")),
-            FieldKind::Text | FieldKind::Zone | FieldKind::Area | FieldKind::Lines | FieldKind::Choice(_) => {
-                ("text", None)
-            }
+            FieldKind::Text
+            | FieldKind::Zone
+            | FieldKind::Area
+            | FieldKind::Lines
+            | FieldKind::Choice(_) => ("text", None),
         }
     }
 
@@ -339,29 +428,55 @@ impl ShownField<'_> {
     }
 
     pub(crate) fn choices(&self) -> Option<Vec<(&str, &str)>> {
-        let FieldKind::Choice(choices) = self.kind else { return None };
-        let of_page = self.choices.iter().map(|(value, words)| (value.as_str(), words.as_str()));
+        let FieldKind::Choice(choices) = self.kind else {
+            return None;
+        };
+        let of_page = self
+            .choices
+            .iter()
+            .map(|(value, words)| (value.as_str(), words.as_str()));
         Some(choices.iter().copied().chain(of_page).collect())
     }
 
     /// Every place whose time zone there is, where the field takes one.
     pub(crate) fn zones(&self) -> Option<Vec<TimeZoneName<'static>>> {
-        (self.kind == FieldKind::Zone)
-            .then(|| jiff::tz::db().available().filter(|name| name.as_str().contains('/')).collect())
+        (self.kind == FieldKind::Zone).then(|| {
+            jiff::tz::db()
+                .available()
+                .filter(|name| name.as_str().contains('/'))
+                .collect()
+        })
     }
 
     /// The value on a page without a form.
     pub(crate) fn in_words(&self) -> String {
-        let chosen = self.choices().into_iter().flatten().find(|(value, _)| *value == self.value);
-        chosen.map_or_else(|| self.kind.in_words(self.value, self.when_empty), |(_, words)| words.to_owned())
+        let chosen = self
+            .choices()
+            .into_iter()
+            .flatten()
+            .find(|(value, _)| *value == self.value);
+        chosen.map_or_else(
+            || self.kind.in_words(self.value, self.when_empty),
+            |(_, words)| words.to_owned(),
+        )
     }
 
     /// The ids of what describes the field.
     pub(crate) fn described_by(&self) -> Option<String> {
-        let parts = [("hint", !self.hint.is_empty()), ("error", self.error.is_some()), ("now", self.now.is_some())];
+        let parts = [
+            ("hint", !self.hint.is_empty()),
+            ("error", self.error.is_some()),
+            ("now", self.now.is_some()),
+        ];
         let there = parts.iter().filter(|(_, is_there)| *is_there);
-        let ids: Vec<String> = there.map(|(part, _)| format!("{}-{part}", self.id)).collect();
-        if ids.is_empty() { None } else { Some(ids.join(" ")) }
+        let ids: Vec<String> = there
+            .map(|(part, _)| format!("{}-{part}", self.id))
+            .collect();
+        if ids.is_empty() {
+            None
+        } else {
+            Some(ids.join(" "))
+        }
     }
 }
 
@@ -418,7 +533,11 @@ impl<T: FormValue> FieldText<'_, T> {
         if text.is_empty() {
             return Ok(None);
         }
-        let number = if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None };
+        let number = if text.bytes().all(|byte| byte.is_ascii_digit()) {
+            text.parse().ok()
+        } else {
+            None
+        };
         match number.filter(|number| (least..=most).contains(number)) {
             Some(number) => Ok(Some(number)),
             None => Err(format!("Write a whole number from {least} to {most}.")),
@@ -453,14 +572,28 @@ impl Difference {
     }
 
     /// The first of these fields that are changed, or the first change of all.
-    pub(crate) fn first_of<'a>(&'a self, ids: &'a [&str]) -> impl Iterator<Item = &'static str> + 'a {
-        let any = if ids.iter().any(|id| self.has(id)) { None } else { self.0.first() };
-        self.0.iter().filter(|change| ids.contains(&change.id)).chain(any).map(|change| change.id)
+    pub(crate) fn first_of<'a>(
+        &'a self,
+        ids: &'a [&str],
+    ) -> impl Iterator<Item = &'static str> + 'a {
+        let any = if ids.iter().any(|id| self.has(id)) {
+            None
+        } else {
+            self.0.first()
+        };
+        self.0
+            .iter()
+            .filter(|change| ids.contains(&change.id))
+            .chain(any)
+            .map(|change| change.id)
     }
 
     /// The changed fields that only an admin may change.
     pub(crate) fn of_admins(&self) -> impl Iterator<Item = &'static str> {
-        self.0.iter().filter(|change| change.owner == Owner::Admins).map(|change| change.id)
+        self.0
+            .iter()
+            .filter(|change| change.owner == Owner::Admins)
+            .map(|change| change.id)
     }
 
     /// The difference without one field.
@@ -477,7 +610,11 @@ impl Difference {
 
     /// The changes that only an admin may make.
     pub(crate) fn wishes(&self) -> Vec<Wish> {
-        self.0.iter().filter(|change| change.owner == Owner::Admins).map(FieldChange::wish).collect()
+        self.0
+            .iter()
+            .filter(|change| change.owner == Owner::Admins)
+            .map(FieldChange::wish)
+            .collect()
     }
 
     /// The content of the audit entry. Fields that may name people are listed without values.
@@ -487,7 +624,11 @@ impl Difference {
         let what = AuditDetail::new(act).changing_settings(open);
         let private = self.0.iter().filter(|change| change.is_private);
         let private: Vec<&str> = private.map(|change| change.name.as_str()).collect();
-        if private.is_empty() { what } else { what.noting(private.join(", ")) }
+        if private.is_empty() {
+            what
+        } else {
+            what.noting(private.join(", "))
+        }
     }
 }
 
@@ -512,16 +653,27 @@ impl FieldKind {
         match self {
             _ if text.is_empty() => when_empty.to_owned(),
             FieldKind::Choice(choices) => {
-                let words = choices.iter().find(|(choice, _)| *choice == text).map_or(text, |(_, words)| words);
+                let words = choices
+                    .iter()
+                    .find(|(choice, _)| *choice == text)
+                    .map_or(text, |(_, words)| words);
                 format!("\"{words}\"")
             }
-            FieldKind::Money => Usd::from_form(text).map_or_else(|_| text.to_owned(), Usd::to_dollars),
-            FieldKind::Date => text.parse::<Date>().map_or_else(|_| text.to_owned(), long_date),
-            FieldKind::Time => text.parse::<DateTime>().map_or_else(|_| text.to_owned(), long_time),
-            FieldKind::Lines => text.lines().joined(", "),
-            FieldKind::Text | FieldKind::Zone | FieldKind::Address | FieldKind::Number | FieldKind::Area => {
-                text.split_whitespace().joined(" ")
+            FieldKind::Money => {
+                Usd::from_form(text).map_or_else(|_| text.to_owned(), Usd::to_dollars)
             }
+            FieldKind::Date => text
+                .parse::<Date>()
+                .map_or_else(|_| text.to_owned(), long_date),
+            FieldKind::Time => text
+                .parse::<DateTime>()
+                .map_or_else(|_| text.to_owned(), long_time),
+            FieldKind::Lines => text.lines().joined(", "),
+            FieldKind::Text
+            | FieldKind::Zone
+            | FieldKind::Address
+            | FieldKind::Number
+            | FieldKind::Area => text.split_whitespace().joined(" "),
         }
     }
 }
@@ -537,7 +689,11 @@ mod tests {
             (FieldKind::Money, "4500.50", "$4,500.50"),
             (FieldKind::Date, "2026-11-02", "2 Nov 2026"),
             (FieldKind::Time, "2026-11-02T08:30", "2 Nov 2026, 08:30"),
-            (FieldKind::Lines, "ann@x.edu\nben@x.edu", "ann@x.edu, ben@x.edu"),
+            (
+                FieldKind::Lines,
+                "ann@x.edu\nben@x.edu",
+                "ann@x.edu, ben@x.edu",
+            ),
             (choice, "weekly", "\"each week\""),
             (choice, "none", "\"never\""),
             (FieldKind::Text, "4711 B", "4711 B"),

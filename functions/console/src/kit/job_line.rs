@@ -30,11 +30,20 @@ pub(crate) struct Undone {
 
 impl JobLine {
     /// The lines of a programme: what runs and waits, what was done lately, and what failed.
-    pub(crate) async fn of_programme(site: &Site, programme: &Programme, jobs: &[Job]) -> Vec<JobLine> {
+    pub(crate) async fn of_programme(
+        site: &Site,
+        programme: &Programme,
+        jobs: &[Job],
+    ) -> Vec<JobLine> {
         let now = site.clock.now();
         let shown = jobs.iter().filter(|job| match &job.state {
             JobState::Done { ended_at } | JobState::Failed { ended_at, .. } => {
-                now < *ended_at + if is_undone(job) { UNDONE_TOLD_FOR } else { TOLD_FOR }
+                now < *ended_at
+                    + if is_undone(job) {
+                        UNDONE_TOLD_FOR
+                    } else {
+                        TOLD_FOR
+                    }
             }
             JobState::Running { .. } => true,
         });
@@ -72,14 +81,28 @@ impl Undone {
     async fn new(site: &Site, Job { programme, job, .. }: &Job, step: &UndoneStep) -> Undone {
         let why = why_undone(step.why);
         match &step.of {
-            Subject::Line(line) => {
-                Undone { path: paths::roster_file(programme, *job), name: format!("line {line}"), why }
-            }
+            Subject::Line(line) => Undone {
+                path: paths::roster_file(programme, *job),
+                name: format!("line {line}"),
+                why,
+            },
             Subject::Grant(grant) => {
                 // One that cannot be read is named by its id.
-                let stored = site.table.get(Grant::key_of(programme, grant)).await.ok().flatten();
-                let name = stored.map_or_else(|| grant.to_string(), |stored| stored.person.known_as().to_owned());
-                Undone { path: paths::grant(programme, grant), name, why }
+                let stored = site
+                    .table
+                    .get(Grant::key_of(programme, grant))
+                    .await
+                    .ok()
+                    .flatten();
+                let name = stored.map_or_else(
+                    || grant.to_string(),
+                    |stored| stored.person.known_as().to_owned(),
+                );
+                Undone {
+                    path: paths::grant(programme, grant),
+                    name,
+                    why,
+                }
             }
         }
     }
@@ -95,9 +118,13 @@ fn in_words(job: &Job, is_first: bool) -> String {
     match (&job.state, job.total.saturating_sub(job.done)) {
         (JobState::Running { .. }, count) if job.is_written => {
             let wait = if count == 1 { "waits" } else { "wait" };
-            sentence += &format!(" {count} {wait} for OpenRouter to confirm, mostly for a quarter of an hour at most.");
+            sentence += &format!(
+                " {count} {wait} for OpenRouter to confirm, mostly for a quarter of an hour at most."
+            );
         }
-        (JobState::Running { .. }, _) if !is_first => sentence += " It begins when the one above is done.",
+        (JobState::Running { .. }, _) if !is_first => {
+            sentence += " It begins when the one above is done.";
+        }
         (JobState::Running { .. }, _) => sentence += " Reload this page to see how far it is.",
         (JobState::Failed { why, .. }, _) => sentence = format!("{sentence} {why}"),
         (JobState::Done { .. }, _) => {}
@@ -121,11 +148,17 @@ fn told(job: &Job) -> String {
         Work::Bulk => [
             format!("Many students are being changed: {done} of {total} are done."),
             format!("The last change of many students is done: {done} of {total}."),
-            format!("The last change of many students was stopped early: {done} of {total} are done."),
+            format!(
+                "The last change of many students was stopped early: {done} of {total} are done."
+            ),
         ],
         Work::Close => [
-            format!("The programme is being closed: {done} of {total} students are done, and their keys switched off."),
-            format!("The programme is closed, and the keys of {done} of {total} students are switched off."),
+            format!(
+                "The programme is being closed: {done} of {total} students are done, and their keys switched off."
+            ),
+            format!(
+                "The programme is closed, and the keys of {done} of {total} students are switched off."
+            ),
             format!("Closing was stopped early: {done} of {total} students are done."),
         ],
         Work::Limits => [
@@ -143,7 +176,9 @@ fn told(job: &Job) -> String {
 
 fn why_undone(why: WhyUndone) -> &'static str {
     match why {
-        WhyUndone::NotConfirmed => "OpenRouter has not confirmed it for two hours; Bursar goes on trying",
+        WhyUndone::NotConfirmed => {
+            "OpenRouter has not confirmed it for two hours; Bursar goes on trying"
+        }
         WhyUndone::Unreadable => "the record cannot be read",
         WhyUndone::Failed => "it could not be saved in three tries",
         WhyUndone::Refused(why) => why.in_words(),
@@ -162,13 +197,22 @@ mod tests {
     #[test]
     fn waiting_and_refused_add_up() {
         let now: Moment = "2026-11-10T09:30:00Z".parse().unwrap();
-        let mut job = Job::new(&ProgrammeId::of_name("CS pilot"), Work::Bulk, 20, &Actor::Rule, now);
+        let mut job = Job::new(
+            &ProgrammeId::of_name("CS pilot"),
+            Work::Bulk,
+            20,
+            &Actor::Rule,
+            now,
+        );
         (job.done, job.refused, job.is_written) = (17, 2, true);
         assert_eq!(
             in_words(&job, true),
             "Many students are being changed: 15 of 20 are done. 3 wait for OpenRouter to confirm, mostly for a quarter of an hour at most. 2 could not be done:"
         );
         (job.done, job.state) = (20, JobState::Done { ended_at: now });
-        assert_eq!(in_words(&job, true), "The last change of many students is done: 18 of 20. 2 could not be done:");
+        assert_eq!(
+            in_words(&job, true),
+            "The last change of many students is done: 18 of 20. 2 could not be done:"
+        );
     }
 }

@@ -1,5 +1,6 @@
-//! Lists: one description of the columns gives a page's table with the hooks of its rows, and the file. What a new column says is one
-//! line of its list's table; how it looks is the macro `list` of `parts.html`.
+//! Lists: one description of the columns gives a page's table with the hooks of its rows, and the
+//! file. What a new column says is one line of its list's table; how it looks is the macro `list`
+//! of `parts.html`.
 
 use bursar_core::clock::Moment;
 use bursar_core::domain::values::format::column_time;
@@ -8,7 +9,8 @@ use jiff::tz::TimeZone;
 
 pub(crate) const ON_A_PAGE: usize = 100;
 
-/// Where something is said of each row: under a heading on the page, under a name in the file, as a hook; some or all of these.
+/// Where something is said of each row: under a heading on the page, under a name in the file, as a
+/// hook; some or all of these.
 pub(crate) struct ColumnPlace {
     pub(crate) heading: &'static str,
     pub(crate) class: &'static str,
@@ -80,7 +82,12 @@ pub(crate) struct Listing<R> {
 
 /// A column under this heading; without one it is not on the page.
 pub(crate) const fn column(heading: &'static str) -> ColumnPlace {
-    ColumnPlace { heading, class: "", file: "", hook: "" }
+    ColumnPlace {
+        heading,
+        class: "",
+        file: "",
+        hook: "",
+    }
 }
 
 impl ColumnPlace {
@@ -98,7 +105,15 @@ impl ColumnPlace {
 
     /// The same, on the page only if this is so.
     pub(crate) fn shown_if(self, is_shown: bool) -> ColumnPlace {
-        if is_shown { self } else { ColumnPlace { heading: "", hook: "", ..self } }
+        if is_shown {
+            self
+        } else {
+            ColumnPlace {
+                heading: "",
+                hook: "",
+                ..self
+            }
+        }
     }
 
     pub(crate) const fn cell<R>(self, cell: fn(&R) -> Cell) -> Column<R> {
@@ -116,7 +131,10 @@ impl Cell {
     }
 
     pub(crate) fn shown(exact: Option<impl ToString>, text: impl Into<String>) -> Cell {
-        Cell::Shown(exact.map(|exact| exact.to_string()), vec![Part::Text(text.into())])
+        Cell::Shown(
+            exact.map(|exact| exact.to_string()),
+            vec![Part::Text(text.into())],
+        )
     }
 
     pub(crate) fn money(usd: Usd) -> Cell {
@@ -124,11 +142,17 @@ impl Cell {
     }
 
     pub(crate) fn link(path: String, text: &str) -> Cell {
-        Cell::Shown(Some(text.to_owned()), vec![Part::Link(path, text.to_owned())])
+        Cell::Shown(
+            Some(text.to_owned()),
+            vec![Part::Link(path, text.to_owned())],
+        )
     }
 
     pub(crate) fn badge(class: &'static str, word: &str) -> Cell {
-        Cell::Shown(Some(word.to_owned()), vec![Part::Badge(class, word.to_owned())])
+        Cell::Shown(
+            Some(word.to_owned()),
+            vec![Part::Badge(class, word.to_owned())],
+        )
     }
 
     /// The value in full, as files and hooks have it.
@@ -170,8 +194,8 @@ impl<R> Listing<R> {
         }
     }
 
-    /// The table as a part of a list of so many rows, which begins after the first `from`. `address` is that of the page from another
-    /// row on; `order` says how they are sorted.
+    /// The table as a part of a list of so many rows, which begins after the first `from`.
+    /// `address` is that of the page from another row on; `order` says how they are sorted.
     pub(crate) fn part_of(
         self,
         total: usize,
@@ -193,10 +217,13 @@ impl<R> Listing<R> {
     }
 
     pub(crate) fn columns(&self) -> impl Iterator<Item = &Column<R>> {
-        self.columns.iter().filter(|column| !column.place.heading.is_empty())
+        self.columns
+            .iter()
+            .filter(|column| !column.place.heading.is_empty())
     }
 
-    /// Whether a phone shows each row's cells one below the other; a row with a bar folds by itself.
+    /// Whether a phone shows each row's cells one below the other; a row with a bar folds by
+    /// itself.
     pub(crate) fn folds(&self) -> bool {
         self.columns().all(|column| column.place.class != "used")
     }
@@ -206,12 +233,16 @@ impl<R> Listing<R> {
     }
 
     pub(crate) fn hooks(&self, row: &R) -> impl Iterator<Item = (&'static str, String)> {
-        let hooks = self.columns.iter().filter(|column| !column.place.hook.is_empty());
+        let hooks = self
+            .columns
+            .iter()
+            .filter(|column| !column.place.hook.is_empty());
         hooks.filter_map(|column| Some((column.place.hook, (column.cell)(row).in_full()?)))
     }
 }
 
-/// The rows of the page that begins after the first `from`, and that number, at most that of all rows.
+/// The rows of the page that begins after the first `from`, and that number, at most that of all
+/// rows.
 pub(crate) fn page_of<R>(mut rows: Vec<R>, from: usize) -> (Vec<R>, usize) {
     let from = from.min(rows.len());
     rows.truncate(from + ON_A_PAGE);

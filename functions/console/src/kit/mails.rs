@@ -39,28 +39,49 @@ pub(crate) struct MailStatus {
 }
 
 /// The list of these mails, each of which tests find by this hook.
-pub(crate) fn listing(testid: &'static str, rows: Vec<MailRow>, zone: &TimeZone) -> Listing<MailRow> {
+pub(crate) fn listing(
+    testid: &'static str,
+    rows: Vec<MailRow>,
+    zone: &TimeZone,
+) -> Listing<MailRow> {
     let are_to_several = rows.iter().any(|row| row.recipient.is_some());
     let may_be_sent_again = rows.iter().any(|row| row.resend.is_some());
     let columns: [Column<MailRow>; 7] = [
         column("Mail").hook("kind").cell(|mail| {
             let what = mail.threshold.clone().map(|(_, words)| Part::Small(words));
-            let about = mail
-                .about
-                .iter()
-                .flat_map(|(page, name)| [Part::Text(" of ".to_owned()), Part::Link(page.clone(), name.clone())]);
-            let parts = [Part::Text(mail.kind.to_owned())].into_iter().chain(about).chain(what);
+            let about = mail.about.iter().flat_map(|(page, name)| {
+                [
+                    Part::Text(" of ".to_owned()),
+                    Part::Link(page.clone(), name.clone()),
+                ]
+            });
+            let parts = [Part::Text(mail.kind.to_owned())]
+                .into_iter()
+                .chain(about)
+                .chain(what);
             Cell::Shown(Some(mail.kind.to_owned()), parts.collect())
         }),
-        column("").hook("threshold").cell(|mail| Cell::exact(mail.threshold.as_ref().map(|(name, _)| name))),
-        column("To").hook("recipient").shown_if(are_to_several).cell(|mail| Cell::text(mail.recipient.as_deref())),
-        column("Written").class("date").cell(|mail| Cell::At(Some(mail.written_at))),
+        column("")
+            .hook("threshold")
+            .cell(|mail| Cell::exact(mail.threshold.as_ref().map(|(name, _)| name))),
+        column("To")
+            .hook("recipient")
+            .shown_if(are_to_several)
+            .cell(|mail| Cell::text(mail.recipient.as_deref())),
+        column("Written")
+            .class("date")
+            .cell(|mail| Cell::At(Some(mail.written_at))),
         column("Status").hook("outcome").cell(|mail| {
             let badge = Part::Badge(mail.outcome.badge, mail.outcome.text.clone());
             let why = mail.outcome.why.iter().cloned().map(Part::Small);
-            Cell::Shown(Some(mail.outcome.word.to_owned()), [badge].into_iter().chain(why).collect())
+            Cell::Shown(
+                Some(mail.outcome.word.to_owned()),
+                [badge].into_iter().chain(why).collect(),
+            )
         }),
-        column("Since").class("date").cell(|mail| Cell::At(Some(mail.outcome.since))),
+        column("Since")
+            .class("date")
+            .cell(|mail| Cell::At(Some(mail.outcome.since))),
         column("Again")
             .shown_if(may_be_sent_again)
             .cell(|mail| Cell::Shown(None, mail.resend.iter().cloned().map(Part::Press).collect())),
@@ -70,8 +91,17 @@ pub(crate) fn listing(testid: &'static str, rows: Vec<MailRow>, zone: &TimeZone)
 
 impl MailRow {
     pub(crate) fn new(row: &OutboxRow) -> MailRow {
-        let threshold = if let QueuedMail::Alert { scope, threshold, of_limit, .. } = &row.mail {
-            Some((scope.threshold_name(*threshold), scope.in_words(*threshold, *of_limit)))
+        let threshold = if let QueuedMail::Alert {
+            scope,
+            threshold,
+            of_limit,
+            ..
+        } = &row.mail
+        {
+            Some((
+                scope.threshold_name(*threshold),
+                scope.in_words(*threshold, *of_limit),
+            ))
         } else {
             None
         };
@@ -90,8 +120,19 @@ impl MailRow {
 }
 
 impl MailStatus {
-    pub(crate) fn new(word: &'static str, badge: &'static str, since: Moment, why: Option<String>) -> MailStatus {
-        MailStatus { word, text: word.to_owned(), badge, since, why: why.into_iter().collect() }
+    pub(crate) fn new(
+        word: &'static str,
+        badge: &'static str,
+        since: Moment,
+        why: Option<String>,
+    ) -> MailStatus {
+        MailStatus {
+            word,
+            text: word.to_owned(),
+            badge,
+            since,
+            why: why.into_iter().collect(),
+        }
     }
 
     fn from_row(row: &OutboxRow) -> MailStatus {
@@ -105,10 +146,17 @@ impl MailStatus {
                 MailStatus::new("waiting", "info", row.written_at, tried)
             }
             MailState::Sent { sent_at, .. } => MailStatus::new("sent", "", *sent_at, None),
-            MailState::Delivered { event_at, .. } => MailStatus::new("delivered", "good", *event_at, None),
-            MailState::Bounced { event_at, bounce, .. } => {
-                MailStatus::new("bounced", "wrong", *event_at, Some(bounce.in_words().to_owned()))
+            MailState::Delivered { event_at, .. } => {
+                MailStatus::new("delivered", "good", *event_at, None)
             }
+            MailState::Bounced {
+                event_at, bounce, ..
+            } => MailStatus::new(
+                "bounced",
+                "wrong",
+                *event_at,
+                Some(bounce.in_words().to_owned()),
+            ),
             MailState::Complained { event_at, .. } => MailStatus::new(
                 "complained",
                 "wrong",
@@ -117,17 +165,26 @@ impl MailStatus {
             ),
             MailState::Dropped { ended_at, why } => {
                 // An alert that reached nobody must be visible as failed.
-                let word = if row.mail.facts().kind == MailKind::Alert { "failed" } else { "not sent" };
+                let word = if row.mail.facts().kind == MailKind::Alert {
+                    "failed"
+                } else {
+                    "not sent"
+                };
                 MailStatus::new(word, "", *ended_at, Some(why.clone()))
             }
-            MailState::Failed { ended_at, why } => {
-                MailStatus::new("failed", "wrong", *ended_at, Some(FailureText::from_code(why).what))
-            }
+            MailState::Failed { ended_at, why } => MailStatus::new(
+                "failed",
+                "wrong",
+                *ended_at,
+                Some(FailureText::from_code(why).what),
+            ),
         };
         if let Some(server) = row.state.handed_to() {
             status.text = format!("handed to {server}");
         }
-        status.why.extend(row.again_at.map(|_| "sent again by hand".to_owned()));
+        status
+            .why
+            .extend(row.again_at.map(|_| "sent again by hand".to_owned()));
         status
     }
 }
@@ -135,7 +192,12 @@ impl MailStatus {
 /// Why the mail server takes no mail, or not some.
 pub(crate) fn refused(refusal: &MailRefusal) -> String {
     let why = FailureText::from_code(&refusal.code);
-    format!("Mail waits since {}: {}. {}", utc(refusal.since), why.what, why.to_do)
+    format!(
+        "Mail waits since {}: {}. {}",
+        utc(refusal.since),
+        why.what,
+        why.to_do
+    )
 }
 
 /// Those of these people whom not all mail reaches, with the mark.

@@ -19,7 +19,9 @@ pub(crate) fn count(number: impl Borrow<u64>) -> String {
 
 /// A number that may not be known, for templates.
 pub(crate) fn known_count(number: impl Borrow<Option<u64>>) -> String {
-    number.borrow().map_or_else(|| "not known".to_owned(), grouped)
+    number
+        .borrow()
+        .map_or_else(|| "not known".to_owned(), grouped)
 }
 
 /// The UTC day of an instant, for templates.
@@ -30,8 +32,14 @@ pub(crate) fn day(moment: impl Borrow<Moment>) -> String {
 /// A URL with these parameters; empty ones are left out.
 pub(crate) fn address(path: &str, query: &[(&str, &str)]) -> String {
     let given = query.iter().filter(|(_, value)| !value.is_empty());
-    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(given).finish();
-    if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+    let query = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(given)
+        .finish();
+    if query.is_empty() {
+        path.to_owned()
+    } else {
+        format!("{path}?{query}")
+    }
 }
 
 /// The badge of a state: its class, and its words.
@@ -44,7 +52,14 @@ impl Badge {
     /// With what is left of the cap.
     pub(crate) fn new(state: ShownState, amount_left: Usd, holds: &Holds) -> Badge {
         let words = state.in_words(Some(amount_left), holds);
-        Badge { class: if words == ShownState::USED_UP { "warning" } else { state.as_str() }, words }
+        Badge {
+            class: if words == ShownState::USED_UP {
+                "warning"
+            } else {
+                state.as_str()
+            },
+            words,
+        }
     }
 }
 
@@ -53,17 +68,26 @@ pub(crate) const REMOVED: &str = "a removed person";
 
 /// A text that begins a sentence; an address stays as it is.
 pub(crate) fn capital(text: &str) -> String {
-    if text.split(' ').next().is_some_and(|word| word.contains('@')) {
+    if text
+        .split(' ')
+        .next()
+        .is_some_and(|word| word.contains('@'))
+    {
         return text.to_owned();
     }
     let mut letters = text.chars();
-    let first: String = letters.next().map(|first| first.to_uppercase().collect()).unwrap_or_default();
+    let first: String = letters
+        .next()
+        .map(|first| first.to_uppercase().collect())
+        .unwrap_or_default();
     format!("{first}{}", letters.as_str())
 }
 
 pub(crate) async fn person(table: &Table, person: &PersonId) -> Result<String> {
     let stored = table.get(StaffPerson::key_of(person)).await?;
-    Ok(stored.map_or(REMOVED.to_owned(), |stored| stored.address.as_written().to_owned()))
+    Ok(stored.map_or(REMOVED.to_owned(), |stored| {
+        stored.address.as_written().to_owned()
+    }))
 }
 
 #[cfg(test)]
@@ -77,7 +101,10 @@ mod tests {
             (badge.class, badge.words)
         };
         assert_eq!(shown(ShownState::Live, Usd::CENT), ("live", "working"));
-        assert_eq!(shown(ShownState::Live, Usd::CENT - Usd::from_micros(1)), ("warning", "used up"));
+        assert_eq!(
+            shown(ShownState::Live, Usd::CENT - Usd::from_micros(1)),
+            ("warning", "used up")
+        );
         assert_eq!(shown(ShownState::Paused, Usd::ZERO), ("paused", "paused"));
     }
 }

@@ -1,5 +1,6 @@
-//! The close-out of a programme, for finance and for those who decide about the next term, as a page to print: what each
-//! group spent, what nobody claimed, what of the account no key explains, and what a student cost. Its sums add up to the cent.
+//! The close-out of a programme, for finance and for those who decide about the next term, as a
+//! page to print: what each group spent, what nobody claimed, what of the account no key explains,
+//! and what a student cost. Its sums add up to the cent.
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
@@ -90,7 +91,11 @@ pub(crate) async fn closeout(site: Site, access: ProgrammeAccess) -> Answer {
         figures.add(person.has_claimed, &person.used.credits);
         credits.add(&person.used.credits);
     }
-    let used: Vec<&DailyUse> = persons.iter().map(|person| &person.used).chain([&assigned.used]).collect();
+    let used: Vec<&DailyUse> = persons
+        .iter()
+        .map(|person| &person.used)
+        .chain([&assigned.used])
+        .collect();
     let byok: Usd = used.iter().map(|used| used.byok.total()).sum();
     Ok(site.page(&CloseoutPage {
         frame: PageFrame::new(&site, &access.visitor),
@@ -102,11 +107,16 @@ pub(crate) async fn closeout(site: Site, access: ProgrammeAccess) -> Answer {
         spent,
         spent_in_cents,
         byok,
-        byok_in_budget: if programme.settings.basis.byok == Byok::Inside { byok } else { Usd::ZERO },
+        byok_in_budget: if programme.settings.basis.byok == Byok::Inside {
+            byok
+        } else {
+            Usd::ZERO
+        },
         unclaimed_caps: unclaimed.map(|person| person.cap).sum(),
         newest: cuts.into_iter().next(),
         groups,
-        assigned: (assigned.keys > 0 || !cents_elsewhere.is_zero()).then_some((assigned.keys, cents_elsewhere)),
+        assigned: (assigned.keys > 0 || !cents_elsewhere.is_zero())
+            .then_some((assigned.keys, cents_elsewhere)),
         file: file(&programme.id, &used, utc_date(now)),
         estimated: words(&credits.estimated().collect::<Vec<_>>()),
         figures,
@@ -123,16 +133,33 @@ impl CloseoutPage<'_> {
     }
 }
 
-/// The address of the report by person from the first UTC day on which anything is on record until today.
+/// The address of the report by person from the first UTC day on which anything is on record until
+/// today.
 fn file(programme: &ProgrammeId, used: &[&DailyUse], today: Date) -> Option<String> {
-    let from = used.iter().filter_map(|used| used.credits.each().next()).map(|(day, ..)| day).min()?;
-    let days = [("from", &*from.to_string()), ("to", &*today.to_string()), ("by", "person")];
-    Some(show::address(&format!("{}.csv", paths::report(programme)), &days))
+    let from = used
+        .iter()
+        .filter_map(|used| used.credits.each().next())
+        .map(|(day, ..)| day)
+        .min()?;
+    let days = [
+        ("from", &*from.to_string()),
+        ("to", &*today.to_string()),
+        ("by", "person"),
+    ];
+    Some(show::address(
+        &format!("{}.csv", paths::report(programme)),
+        &days,
+    ))
 }
 
-/// The reason why the figures may still change: the programme goes on, a key may still spend, or no sync has
-/// read the keys since the end.
-fn preliminary(programme: &Programme, listed_at: Option<Moment>, is_open: bool, now: Moment) -> Option<&'static str> {
+/// The reason why the figures may still change: the programme goes on, a key may still spend, or no
+/// sync has read the keys since the end.
+fn preliminary(
+    programme: &Programme,
+    listed_at: Option<Moment>,
+    is_open: bool,
+    now: Moment,
+) -> Option<&'static str> {
     if !programme.is_over(now) {
         Some("The programme is not over yet.")
     } else if is_open {
@@ -148,12 +175,17 @@ fn preliminary(programme: &Programme, listed_at: Option<Moment>, is_open: bool, 
 fn by_group(persons: &[ClosingPerson]) -> Vec<GroupRow> {
     let mut groups: BTreeMap<Option<&str>, GroupRow> = BTreeMap::new();
     for person in persons {
-        let row = groups.entry(person.group.as_deref()).or_insert_with(|| GroupRow {
-            group: person.group.clone().unwrap_or_else(|| "without a group".to_owned()),
-            people: 0,
-            claimed: 0,
-            cents: Usd::ZERO,
-        });
+        let row = groups
+            .entry(person.group.as_deref())
+            .or_insert_with(|| GroupRow {
+                group: person
+                    .group
+                    .clone()
+                    .unwrap_or_else(|| "without a group".to_owned()),
+                people: 0,
+                claimed: 0,
+                cents: Usd::ZERO,
+            });
         row.people += 1;
         row.claimed += usize::from(person.has_claimed);
         row.cents += person.spent();
@@ -180,7 +212,11 @@ impl ClosingPerson {
         while let Some((_, grants)) = shards.try_next().await? {
             for (grant, readings) in grants {
                 if grant.stage.has_claimed() || grant.is_student() {
-                    persons.push(ClosingPerson::new(grant, grants::used(&readings), &programme.settings));
+                    persons.push(ClosingPerson::new(
+                        grant,
+                        grants::used(&readings),
+                        &programme.settings,
+                    ));
                 }
             }
         }

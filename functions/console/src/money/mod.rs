@@ -1,4 +1,5 @@
-//! Where money goes: spending, reports, the close-out, statements, the account, and keys made elsewhere.
+//! Where money goes: spending, reports, the close-out, statements, the account, and keys made
+//! elsewhere.
 
 pub(crate) mod account;
 pub(crate) mod closeout;

@@ -1,5 +1,6 @@
-//! The statement of the account, as a page made to be printed and as CSV: its rows and sums, and what is wrong with its edges;
-//! and what was mailed of a month, with what is otherwise on the statement since.
+//! The statement of the account, as a page made to be printed and as CSV: its rows and sums, and
+//! what is wrong with its edges; and what was mailed of a month, with what is otherwise on the
+//! statement since.
 
 use std::iter::successors;
 
@@ -32,7 +33,8 @@ pub(crate) struct DaysQuery {
 }
 
 /// What is wrong with days that were asked for, in a sentence.
-const NOT_DAYS: &str = "Type two dates such as 2026-10-01 and 2026-10-31, the first no later than the last.";
+const NOT_DAYS: &str =
+    "Type two dates such as 2026-10-01 and 2026-10-31, the first no later than the last.";
 
 impl DaysQuery {
     fn days(&self, now: Moment) -> Result<StatementDays, &'static str> {
@@ -40,7 +42,9 @@ impl DaysQuery {
             return Ok(StatementDays::month_before(utc_date(now)));
         }
         match (self.from.trim().parse(), self.to.trim().parse()) {
-            (Ok(first_day), Ok(last_day)) => StatementDays::new(first_day, last_day).ok_or(NOT_DAYS),
+            (Ok(first_day), Ok(last_day)) => {
+                StatementDays::new(first_day, last_day).ok_or(NOT_DAYS)
+            }
             _ => Err(NOT_DAYS),
         }
     }
@@ -64,16 +68,21 @@ struct StatementPage<'a> {
     mailed: Option<(MailedStatement, Vec<RowDifference>)>,
 }
 
-pub(crate) async fn page(site: Site, AdminAccess { visitor }: AdminAccess, Query(query): Query<DaysQuery>) -> Answer {
+pub(crate) async fn page(
+    site: Site,
+    AdminAccess { visitor }: AdminAccess,
+    Query(query): Query<DaysQuery>,
+) -> Answer {
     let blank = StatementPage {
         frame: PageFrame::new(&site, &visitor),
         first_day: query.from.clone(),
         last_day: query.to.clone(),
         refused: None,
         days: None,
-        months: successors(Some(StatementDays::month_before(utc_date(site.clock.now()))), |later| {
-            Some(StatementDays::month_before(later.first))
-        })
+        months: successors(
+            Some(StatementDays::month_before(utc_date(site.clock.now()))),
+            |later| Some(StatementDays::month_before(later.first)),
+        )
         .take(MONTHS)
         .collect(),
         statement: None,
@@ -83,19 +92,29 @@ pub(crate) async fn page(site: Site, AdminAccess { visitor }: AdminAccess, Query
     let mut days = match query.days(site.clock.now()) {
         Ok(days) => days,
         Err(why) => {
-            let page = site.page(&StatementPage { refused: Some(why), ..blank });
+            let page = site.page(&StatementPage {
+                refused: Some(why),
+                ..blank
+            });
             return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, Ok(page)));
         }
     };
-    // Of a month in which nothing was spent yet nobody wants a statement: then it is that of this month so far.
+    // Of a month in which nothing was spent yet nobody wants a statement: then it is that of this
+    // month so far.
     if query.from.is_empty() && query.to.is_empty() {
         let last = site.table.statement(days).await?.0;
         let so_far = StatementDays::new(today.first_of_month(), today);
-        days = so_far.filter(|_| last.is_none_or(|last| last.change.is_zero())).unwrap_or(days);
+        days = so_far
+            .filter(|_| last.is_none_or(|last| last.change.is_zero()))
+            .unwrap_or(days);
     }
-    let ((statement, _), mailed) =
-        tokio::try_join!(site.table.statement(days), site.table.get(MailedStatement::key_of(days.first)))?;
-    let mailed = statement.as_ref().zip(mailed.filter(|mailed| mailed.statement.days == days));
+    let ((statement, _), mailed) = tokio::try_join!(
+        site.table.statement(days),
+        site.table.get(MailedStatement::key_of(days.first))
+    )?;
+    let mailed = statement
+        .as_ref()
+        .zip(mailed.filter(|mailed| mailed.statement.days == days));
     let page = StatementPage {
         first_day: days.first.to_string(),
         last_day: days.last.to_string(),
@@ -104,8 +123,13 @@ pub(crate) async fn page(site: Site, AdminAccess { visitor }: AdminAccess, Query
             (mailed, differences)
         }),
         days: statement.as_ref().map(|_| {
-            let is_month = days.first.first_of_month() == days.first && days.last == days.first.last_of_month();
-            if is_month { named_month(days.first) } else { date_range((days.first, days.last)) }
+            let is_month = days.first.first_of_month() == days.first
+                && days.last == days.first.last_of_month();
+            if is_month {
+                named_month(days.first)
+            } else {
+                date_range((days.first, days.last))
+            }
         }),
         statement,
         ..blank
@@ -116,9 +140,22 @@ pub(crate) async fn page(site: Site, AdminAccess { visitor }: AdminAccess, Query
 impl StatementPage<'_> {
     fn rows(&self, statement: &Statement) -> Listing<StatementLine> {
         let rows = statement.rows.iter().zip(statement.in_cents());
-        let rows = rows.map(|(row, cents)| StatementLine { row: row.clone(), cents });
-        let path = format!("{}.csv?from={}&to={}", paths::STATEMENT, statement.days.first, statement.days.last);
-        let mut listing = Listing::new(("Statement", "statement-row"), COLUMNS, rows, &TimeZone::UTC);
+        let rows = rows.map(|(row, cents)| StatementLine {
+            row: row.clone(),
+            cents,
+        });
+        let path = format!(
+            "{}.csv?from={}&to={}",
+            paths::STATEMENT,
+            statement.days.first,
+            statement.days.last
+        );
+        let mut listing = Listing::new(
+            ("Statement", "statement-row"),
+            COLUMNS,
+            rows,
+            &TimeZone::UTC,
+        );
         listing.caption = "By cost code and programme".to_owned();
         listing.files = csv_file::offered(&path, &statement.rows, key);
         listing
@@ -158,10 +195,15 @@ const COLUMNS: [Column<StatementLine>; 5] = [
         .file("cost_code")
         .hook("cost-code")
         .cell(|line| Cell::text(line.row.cost_code.as_deref().or(Some("")))),
-    column("")
-        .file("programme")
-        .hook("programme")
-        .cell(|line| Cell::exact(line.row.programme.as_ref().map(ProgrammeId::as_str).or(Some("")))),
+    column("").file("programme").hook("programme").cell(|line| {
+        Cell::exact(
+            line.row
+                .programme
+                .as_ref()
+                .map(ProgrammeId::as_str)
+                .or(Some("")),
+        )
+    }),
     column("What")
         .file("kind")
         .hook("kind")
@@ -179,10 +221,22 @@ pub(crate) async fn csv(
     Query(query): Query<DaysQuery>,
     request: CsvRequest,
 ) -> Answer {
-    let days = query.days(site.clock.now()).map_err(AppError::unprocessable)?;
+    let days = query
+        .days(site.clock.now())
+        .map_err(AppError::unprocessable)?;
     let sentence = "OpenRouter has not been checked completely yet, so there is no statement.";
-    let statement = site.table.statement(days).await?.0.ok_or_else(|| AppError::conflict(sentence))?;
+    let statement = site
+        .table
+        .statement(days)
+        .await?
+        .0
+        .ok_or_else(|| AppError::conflict(sentence))?;
     let name = format!("statement-{}-{}", days.first, days.last);
-    let lines = statement.rows.into_iter().map(|row| StatementLine { cents: row.spent, row });
-    Ok(request.file(&name, COLUMNS, lines, |line| key(&line.row))?.naming_nobody())
+    let lines = statement.rows.into_iter().map(|row| StatementLine {
+        cents: row.spent,
+        row,
+    });
+    Ok(request
+        .file(&name, COLUMNS, lines, |line| key(&line.row))?
+        .naming_nobody())
 }

@@ -1,4 +1,5 @@
-//! The people of a programme: its roster and its students, one by one or many; who asks for help; erasing a person.
+//! The people of a programme: its roster and its students, one by one or many; who asks for help;
+//! erasing a person.
 
 pub(crate) mod erase;
 pub(crate) mod grants;

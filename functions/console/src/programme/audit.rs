@@ -1,5 +1,6 @@
-//! The audit: who did what, of a programme with its grants, of one grant, and of the account. The page says it in sentences, the newest
-//! first; the file has what is on record, in the order of time.
+//! The audit: who did what, of a programme with its grants, of one grant, and of the account. The
+//! page says it in sentences, the newest first; the file has what is on record, in the order of
+//! time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -75,14 +76,22 @@ impl Named {
             (Some(programme), None) if audit_entry.what.act == Act::FileGiven => {
                 Some(Named::Programme(programme.clone()))
             }
-            (Some(programme), Some(grant)) => Some(Named::Student(programme.clone(), grant.clone())),
-            (Some(programme), None) => Some(Named::Student(programme.clone(), noted?.parse().ok()?)),
+            (Some(programme), Some(grant)) => {
+                Some(Named::Student(programme.clone(), grant.clone()))
+            }
+            (Some(programme), None) => {
+                Some(Named::Student(programme.clone(), noted?.parse().ok()?))
+            }
             (None, _) => Some(Named::Staff(noted?.parse().ok()?)),
         }
     }
 
     fn actor(audit_entry: &AuditEntry) -> Option<Named> {
-        if let Actor::Person(person) = &audit_entry.actor { Some(Named::Staff(person.clone())) } else { None }
+        if let Actor::Person(person) = &audit_entry.actor {
+            Some(Named::Staff(person.clone()))
+        } else {
+            None
+        }
     }
 
     async fn name(self, site: &Site) -> Result<(Named, String)> {
@@ -103,14 +112,31 @@ impl Named {
 
 /// The page says it in a sentence; the file has the entry as it is on record.
 const COLUMNS: [Column<AuditRow>; 8] = [
-    column("When").class("date").file("at").cell(|row| Cell::At(Some(row.audit_entry.recorded_at))),
+    column("When")
+        .class("date")
+        .file("at")
+        .cell(|row| Cell::At(Some(row.audit_entry.recorded_at))),
     column("What happened").cell(|row| Cell::Shown(None, row.parts())),
-    column("").file("by").cell(|row| Cell::text(Some(&*row.actor))),
-    column("").file("act").hook("act").cell(|row| Cell::exact(Some(row.audit_entry.what.act.in_words()))),
-    column("").file("grant").hook("grant").cell(|row| Cell::exact(row.audit_entry.grant.as_ref())),
-    column("").file("from").cell(|row| Cell::text(row.audit_entry.what.old_value.as_deref())),
-    column("").file("to").cell(|row| Cell::text(row.audit_entry.what.new_value.as_deref())),
-    column("").file("note").cell(|row| Cell::text(row.audit_entry.what.words())),
+    column("")
+        .file("by")
+        .cell(|row| Cell::text(Some(&*row.actor))),
+    column("")
+        .file("act")
+        .hook("act")
+        .cell(|row| Cell::exact(Some(row.audit_entry.what.act.in_words()))),
+    column("")
+        .file("grant")
+        .hook("grant")
+        .cell(|row| Cell::exact(row.audit_entry.grant.as_ref())),
+    column("")
+        .file("from")
+        .cell(|row| Cell::text(row.audit_entry.what.old_value.as_deref())),
+    column("")
+        .file("to")
+        .cell(|row| Cell::text(row.audit_entry.what.new_value.as_deref())),
+    column("")
+        .file("note")
+        .cell(|row| Cell::text(row.audit_entry.what.words())),
 ];
 
 #[derive(Template)]
@@ -129,26 +155,51 @@ struct AccountAuditPage<'a> {
     entries: Listing<AuditRow>,
 }
 
-pub(crate) async fn page(site: Site, access: ProgrammeAccess, Query(query): Query<AuditQuery>) -> Answer {
+pub(crate) async fn page(
+    site: Site,
+    access: ProgrammeAccess,
+    Query(query): Query<AuditQuery>,
+) -> Answer {
     let programme = &access.programme;
     let frame = PageFrame::new(&site, &access.visitor);
     let entries = query.entries(&site, programme).await?;
     let zone = programme.settings.term.zone();
-    let entries = query.listing(&site, entries, &paths::audit(&programme.id), zone, access.is_faculty()).await?;
-    Ok(site.page(&AuditPage { frame, programme, grant: &query.grant, entries }))
+    let entries = query
+        .listing(
+            &site,
+            entries,
+            &paths::audit(&programme.id),
+            zone,
+            access.is_faculty(),
+        )
+        .await?;
+    Ok(site.page(&AuditPage {
+        frame,
+        programme,
+        grant: &query.grant,
+        entries,
+    }))
 }
 
 pub(crate) async fn file(
     site: Site,
-    ProgrammeAccess { programme, visitor, .. }: ProgrammeAccess,
+    ProgrammeAccess {
+        programme, visitor, ..
+    }: ProgrammeAccess,
     Query(query): Query<AuditQuery>,
     request: CsvRequest,
     given: FileRequest,
 ) -> Answer {
     let entries = query.entries(&site, &programme).await?;
     let rows = AuditRow::all(&site, entries, false).await?;
-    let file = request.file(&format!("audit-{}", programme.id), COLUMNS, rows, AuditRow::key)?;
-    file.naming_people(&site, &given, &visitor, Some(&programme.id)).await
+    let file = request.file(
+        &format!("audit-{}", programme.id),
+        COLUMNS,
+        rows,
+        AuditRow::key,
+    )?;
+    file.naming_people(&site, &given, &visitor, Some(&programme.id))
+        .await
 }
 
 pub(crate) async fn page_of_account(
@@ -157,9 +208,20 @@ pub(crate) async fn page_of_account(
     Query(query): Query<AuditQuery>,
 ) -> Answer {
     let account = AccountEntries::read(&site).await?;
-    let mut entries = query.listing(&site, account.entries, paths::ACCOUNT_AUDIT, &TimeZone::UTC, true).await?;
+    let mut entries = query
+        .listing(
+            &site,
+            account.entries,
+            paths::ACCOUNT_AUDIT,
+            &TimeZone::UTC,
+            true,
+        )
+        .await?;
     name_sources(&mut entries.rows, &account.sources);
-    Ok(site.page(&AccountAuditPage { frame: PageFrame::new(&site, &visitor), entries }))
+    Ok(site.page(&AccountAuditPage {
+        frame: PageFrame::new(&site, &visitor),
+        entries,
+    }))
 }
 
 pub(crate) async fn file_of_account(
@@ -171,12 +233,20 @@ pub(crate) async fn file_of_account(
     let account = AccountEntries::read(&site).await?;
     let mut rows = AuditRow::all(&site, account.entries, false).await?;
     name_sources(&mut rows, &account.sources);
-    let source = column("").file("source").cell(|row: &AuditRow| Cell::exact(row.source));
-    let file = request.file("audit-account", COLUMNS.into_iter().chain([source]), rows, AuditRow::key)?;
+    let source = column("")
+        .file("source")
+        .cell(|row: &AuditRow| Cell::exact(row.source));
+    let file = request.file(
+        "audit-account",
+        COLUMNS.into_iter().chain([source]),
+        rows,
+        AuditRow::key,
+    )?;
     file.naming_people(&site, &given, &visitor, None).await
 }
 
-/// What was done that belongs to no programme, and who of the people with a role signed in and was given which file, from where.
+/// What was done that belongs to no programme, and who of the people with a role signed in and was
+/// given which file, from where.
 struct AccountEntries {
     entries: Vec<AuditEntry>,
     sources: BTreeMap<Ulid, IpAddr>,
@@ -186,7 +256,11 @@ impl AccountEntries {
     async fn read(site: &Site) -> Result<AccountEntries> {
         let mut entries = site.table.list_known(AuditEntry::of_account()).await?;
         let mut sources = BTreeMap::new();
-        for AccessEntry { audit_entry, source } in site.table.accesses(site.clock.now()).await? {
+        for AccessEntry {
+            audit_entry,
+            source,
+        } in site.table.accesses(site.clock.now()).await?
+        {
             sources.extend(source.map(|source| (audit_entry.entry, source)));
             entries.push(audit_entry);
         }
@@ -207,7 +281,10 @@ impl AuditQuery {
             return Ok(site.table.audit_of(&programme.id).await?);
         }
         let grant: GrantId = self.grant.parse().map_err(|_| AppError::not_found())?;
-        Ok(site.table.list_known(AuditEntry::of_grant(&programme.id, &grant)).await?)
+        Ok(site
+            .table
+            .list_known(AuditEntry::of_grant(&programme.id, &grant))
+            .await?)
     }
 
     async fn listing(
@@ -235,13 +312,27 @@ impl AuditQuery {
 }
 
 impl AuditRow {
-    /// Entries with who acted, and on whom, each looked up once. The person of a grant is named to those who may know them.
-    pub(crate) async fn all(site: &Site, entries: Vec<AuditEntry>, may_name: bool) -> Result<Vec<AuditRow>> {
-        let about = entries.iter().filter(|_| may_name).filter_map(Named::in_entry);
-        let named: BTreeSet<Named> = about.chain(entries.iter().filter_map(Named::actor)).collect();
+    /// Entries with who acted, and on whom, each looked up once. The person of a grant is named to
+    /// those who may know them.
+    pub(crate) async fn all(
+        site: &Site,
+        entries: Vec<AuditEntry>,
+        may_name: bool,
+    ) -> Result<Vec<AuditRow>> {
+        let about = entries
+            .iter()
+            .filter(|_| may_name)
+            .filter_map(Named::in_entry);
+        let named: BTreeSet<Named> = about
+            .chain(entries.iter().filter_map(Named::actor))
+            .collect();
         let named: Vec<_> = named.into_iter().map(|named| named.name(site)).collect();
-        let names: BTreeMap<Named, String> = iter(named).buffered(NAMES_AT_ONCE).try_collect().await?;
-        Ok(entries.into_iter().map(|audit_entry| AuditRow::new(audit_entry, &names)).collect())
+        let names: BTreeMap<Named, String> =
+            iter(named).buffered(NAMES_AT_ONCE).try_collect().await?;
+        Ok(entries
+            .into_iter()
+            .map(|audit_entry| AuditRow::new(audit_entry, &names))
+            .collect())
     }
 
     fn new(audit_entry: AuditEntry, names: &BTreeMap<Named, String>) -> AuditRow {
@@ -252,7 +343,9 @@ impl AuditRow {
                 Actor::Sync => "the nightly check".to_owned(),
                 Actor::Rule => "a rule of the programme".to_owned(),
                 Actor::Registrar => "the registrar's file".to_owned(),
-                Actor::Person(_) => name_or(names, Named::actor(&audit_entry).as_ref(), show::REMOVED),
+                Actor::Person(_) => {
+                    name_or(names, Named::actor(&audit_entry).as_ref(), show::REMOVED)
+                }
             },
             whom: name_or(names, about.as_ref(), "a student"),
             source: None,
@@ -270,25 +363,42 @@ impl AuditRow {
 
     /// The sentence, with the person as a link to their grant, and below it what changed and why.
     fn parts(&self) -> Vec<Part> {
-        let Sentence { before, whom, after } = self.sentence();
+        let Sentence {
+            before,
+            whom,
+            after,
+        } = self.sentence();
         let whom = match &self.link {
             Some(link) if !whom.is_empty() => Part::Link(link.clone(), whom),
             Some(_) | None => Part::Text(whom),
         };
         let details = self.details().into_iter().map(Part::Small);
-        [Part::Text(before), whom, Part::Text(after)].into_iter().chain(details).collect()
+        [Part::Text(before), whom, Part::Text(after)]
+            .into_iter()
+            .chain(details)
+            .collect()
     }
 
     /// What happened, in a sentence.
     pub(crate) fn in_words(&self) -> String {
-        let Sentence { before, whom, after } = self.sentence();
+        let Sentence {
+            before,
+            whom,
+            after,
+        } = self.sentence();
         format!("{before}{whom}{after}")
     }
 
     /// What happened, in a sentence around the name of whom it is about.
     fn sentence(&self) -> Sentence {
-        let AuditDetail { old_value, new_value, note, .. } = &self.audit_entry.what;
-        let [old_value, new_value, note] = [old_value, new_value, note].map(|text| text.as_deref().unwrap_or_default());
+        let AuditDetail {
+            old_value,
+            new_value,
+            note,
+            ..
+        } = &self.audit_entry.what;
+        let [old_value, new_value, note] =
+            [old_value, new_value, note].map(|text| text.as_deref().unwrap_or_default());
         let mut sentence = Sentence::default();
         for part in self.wording(old_value, new_value, note).split(['{', '}']) {
             let text: &str = match part {
@@ -308,9 +418,18 @@ impl AuditRow {
                 "group" => note.split_once('/').map_or(note, |(_, group)| group),
                 text => text,
             };
-            if sentence.whom.is_empty() { &mut sentence.before } else { &mut sentence.after }.push_str(text);
+            if sentence.whom.is_empty() {
+                &mut sentence.before
+            } else {
+                &mut sentence.after
+            }
+            .push_str(text);
         }
-        let first = if sentence.before.is_empty() { &mut sentence.whom } else { &mut sentence.before };
+        let first = if sentence.before.is_empty() {
+            &mut sentence.whom
+        } else {
+            &mut sentence.before
+        };
         *first = show::capital(first);
         sentence
     }
@@ -321,7 +440,9 @@ impl AuditRow {
         let had_a_key = !old_value.starts_with(ShownState::Invited.as_str());
         let act = self.audit_entry.what.act;
         if act == Act::Stopped
-            && let Some(stopped) = Stopped::ALL.into_iter().find(|stopped| stopped.as_str() == note)
+            && let Some(stopped) = Stopped::ALL
+                .into_iter()
+                .find(|stopped| stopped.as_str() == note)
         {
             if stopped == Stopped::Leaked && self.audit_entry.actor == Actor::Student {
                 return "{whom} reported the key as leaked, and it was ended";
@@ -330,38 +451,90 @@ impl AuditRow {
         }
         let of_values = [
             // That of a file names the ids of all of them.
-            (Act::Invited, note.contains(' '), "{who} put {people} on the roster"),
-            (Act::Begun, had_a_key, "{whom} asked for a new key in place of the one before"),
+            (
+                Act::Invited,
+                note.contains(' '),
+                "{who} put {people} on the roster",
+            ),
+            (
+                Act::Begun,
+                had_a_key,
+                "{whom} asked for a new key in place of the one before",
+            ),
             (Act::Shown, had_a_key, "{whom} was shown the new key"),
-            (Act::Held, is_new("dropped"), "{who} took {whom} off the roster"),
-            (Act::Held, is_new("unused"), "The key of {whom} was switched off because it was not used"),
-            (Act::Released, is_new("dropped"), "{who} put {whom} on the roster again"),
+            (
+                Act::Held,
+                is_new("dropped"),
+                "{who} took {whom} off the roster",
+            ),
+            (
+                Act::Held,
+                is_new("unused"),
+                "The key of {whom} was switched off because it was not used",
+            ),
+            (
+                Act::Released,
+                is_new("dropped"),
+                "{who} put {whom} on the roster again",
+            ),
             (
                 Act::Described,
                 note == ADDRESS_PASSED,
                 "{who} took the address of {whom} off the roster: it belongs to another person now",
             ),
-            (Act::GuardrailSet, note.contains('/'), "The rules for keys of {group} in {whom} were set at OpenRouter"),
+            (
+                Act::GuardrailSet,
+                note.contains('/'),
+                "The rules for keys of {group} in {whom} were set at OpenRouter",
+            ),
             (Act::SignedOut, !note.is_empty(), "{who} signed out {list}"),
-            (Act::SignOnRefused, !note.is_empty(), "A sign-in of {who} was refused: {list}"),
-            (Act::FileGiven, self.audit_entry.programme.is_some(), "{who} downloaded {list} of {whom}"),
+            (
+                Act::SignOnRefused,
+                !note.is_empty(),
+                "A sign-in of {who} was refused: {list}",
+            ),
+            (
+                Act::FileGiven,
+                self.audit_entry.programme.is_some(),
+                "{who} downloaded {list} of {whom}",
+            ),
         ];
-        match of_values.into_iter().find(|(of_act, holds, _)| *of_act == act && *holds) {
+        match of_values
+            .into_iter()
+            .find(|(of_act, holds, _)| *of_act == act && *holds)
+        {
             Some((.., sentence)) => sentence,
             None => act.sentence(),
         }
     }
 
-    /// What was changed, with the remark that people understand, and the reason that a person typed.
+    /// What was changed, with the remark that people understand, and the reason that a person
+    /// typed.
     pub(crate) fn details(&self) -> Vec<String> {
-        let AuditDetail { act, old_value, new_value, note, reason } = &self.audit_entry.what;
+        let AuditDetail {
+            act,
+            old_value,
+            new_value,
+            note,
+            reason,
+        } = &self.audit_entry.what;
         let mut details = Vec::new();
         if let Act::Edited = act {
-            details.extend(self.audit_entry.what.settings().iter().map(settings::change));
+            details.extend(
+                self.audit_entry
+                    .what
+                    .settings()
+                    .iter()
+                    .map(settings::change),
+            );
         }
         if let Act::TierEdited | Act::ForeignActBegun | Act::ForeignActConcluded = act {
-            let change = [old_value, new_value]
-                .map(|value| value.as_deref().filter(|text| !text.is_empty()).unwrap_or("nothing"));
+            let change = [old_value, new_value].map(|value| {
+                value
+                    .as_deref()
+                    .filter(|text| !text.is_empty())
+                    .unwrap_or("nothing")
+            });
             details.push(change.join(" → "));
         }
         if let Act::Edited
@@ -383,11 +556,17 @@ impl AuditRow {
 
 /// The name of whom an entry names, or what stands in its place.
 fn name_or(names: &BTreeMap<Named, String>, named: Option<&Named>, unnamed: &str) -> String {
-    named.and_then(|named| names.get(named)).map_or_else(|| unnamed.to_owned(), Clone::clone)
+    named
+        .and_then(|named| names.get(named))
+        .map_or_else(|| unnamed.to_owned(), Clone::clone)
 }
 
 fn name_of(person: &Person) -> String {
-    if person.address.is_erased() { show::REMOVED.to_owned() } else { person.known_as().to_owned() }
+    if person.address.is_erased() {
+        show::REMOVED.to_owned()
+    } else {
+        person.known_as().to_owned()
+    }
 }
 
 /// An amount of an entry as a person reads it.
@@ -429,10 +608,20 @@ mod tests {
             ("cap_usd.=1+1", "", "25"),
         ];
         let edited = new(Act::Edited).changing_settings(settings.into_iter());
-        let stopped = |why: Stopped| new(Act::Stopped).changing("live", "stopped").noting(why.as_str());
-        let foreign = new(Act::ForeignActBegun).changing("enabled, no limit", "limit 5.000000").noting("f0 office-bot");
+        let stopped = |why: Stopped| {
+            new(Act::Stopped)
+                .changing("live", "stopped")
+                .noting(why.as_str())
+        };
+        let foreign = new(Act::ForeignActBegun)
+            .changing("enabled, no limit", "limit 5.000000")
+            .noting("f0 office-bot");
         for (by, what, sentence) in [
-            (&staff, cap, "grace@x.edu set the cap of Amina Diallo to $30.50 (it was $20) / “an exam”"),
+            (
+                &staff,
+                cap,
+                "grace@x.edu set the cap of Amina Diallo to $30.50 (it was $20) / “an exam”",
+            ),
             (
                 &staff,
                 edited,
@@ -440,7 +629,9 @@ mod tests {
             ),
             (
                 &Actor::Student,
-                new(Act::Begun).changing("invited", "invited").noting("key 1"),
+                new(Act::Begun)
+                    .changing("invited", "invited")
+                    .noting("key 1"),
                 "Amina Diallo asked for a key",
             ),
             (
@@ -458,28 +649,56 @@ mod tests {
                 new(Act::Shown).changing("stopped", "live").noting("key 2"),
                 "Amina Diallo was shown the new key",
             ),
-            (&Actor::Student, stopped(Stopped::Leaked), "Amina Diallo reported the key as leaked, and it was ended"),
+            (
+                &Actor::Student,
+                stopped(Stopped::Leaked),
+                "Amina Diallo reported the key as leaked, and it was ended",
+            ),
             (
                 &staff,
                 stopped(Stopped::Leaked),
                 "grace@x.edu reported the key of Amina Diallo as leaked, and it was ended",
             ),
-            (&Actor::Student, stopped(Stopped::Returned), "Amina Diallo handed the key back"),
-            (&staff, new(Act::Held).changing("live", "live, dropped"), "grace@x.edu took Amina Diallo off the roster"),
-            (&staff, new(Act::Described).noting("address"), "grace@x.edu corrected the address of Amina Diallo"),
+            (
+                &Actor::Student,
+                stopped(Stopped::Returned),
+                "Amina Diallo handed the key back",
+            ),
+            (
+                &staff,
+                new(Act::Held).changing("live", "live, dropped"),
+                "grace@x.edu took Amina Diallo off the roster",
+            ),
+            (
+                &staff,
+                new(Act::Described).noting("address"),
+                "grace@x.edu corrected the address of Amina Diallo",
+            ),
             (
                 &staff,
                 new(Act::Described).noting("address, name"),
                 "grace@x.edu corrected the address and the name of Amina Diallo",
             ),
-            (&staff, new(Act::Invited).noting("0123456789abcdef"), "grace@x.edu put Amina Diallo on the roster"),
-            (&staff, new(Act::Invited).noting("a b"), "grace@x.edu put 2 students on the roster"),
+            (
+                &staff,
+                new(Act::Invited).noting("0123456789abcdef"),
+                "grace@x.edu put Amina Diallo on the roster",
+            ),
+            (
+                &staff,
+                new(Act::Invited).noting("a b"),
+                "grace@x.edu put 2 students on the roster",
+            ),
             (
                 &Actor::Rule,
                 new(Act::GuardrailSet).noting("cs-pilot/Lab C"),
                 "The rules for keys of Lab C in Amina Diallo were set at OpenRouter",
             ),
-            (&staff, new(Act::AdminAdded).noting("0123456789abcdef"), "grace@x.edu made Amina Diallo an admin"),
+            (
+                &staff,
+                new(Act::AdminAdded).noting("0123456789abcdef"),
+                "grace@x.edu made Amina Diallo an admin",
+            ),
             (
                 &staff,
                 foreign,
@@ -502,7 +721,12 @@ mod tests {
             source: None,
             link: Some("/of-hopper".to_owned()),
         };
-        let [Part::Text(before), Part::Link(to, whom), ..] = &row.parts()[..] else { panic!("there is no link") };
-        assert_eq!([before, to, whom], ["grace.hopper@x.edu paused ", "/of-hopper", "hopper@x.edu"]);
+        let [Part::Text(before), Part::Link(to, whom), ..] = &row.parts()[..] else {
+            panic!("there is no link")
+        };
+        assert_eq!(
+            [before, to, whom],
+            ["grace.hopper@x.edu paused ", "/of-hopper", "hopper@x.edu"]
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The end of a programme, for admins: first a page that says in numbers what it does, then the act, once the programme's name is typed.
+//! The end of a programme, for admins: first a page that says in numbers what it does, then the
+//! act, once the programme's name is typed.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -49,7 +50,10 @@ impl Effect {
                 ShownState::Revoked | ShownState::Ended => {}
             }
         }
-        let spent: Usd = lines.iter().map(|line| line.used.counted(settings.basis.byok)).sum();
+        let spent: Usd = lines
+            .iter()
+            .map(|line| line.used.counted(settings.basis.byok))
+            .sum();
         Effect {
             keys,
             without,
@@ -67,16 +71,33 @@ pub(crate) async fn page(site: Site, access: ProgrammeAccess) -> Answer {
 }
 
 pub(crate) async fn close(post: Post<Faculty>) -> Answer {
-    let Post { site, access, fields, deadline, .. } = &post;
+    let Post {
+        site,
+        access,
+        fields,
+        deadline,
+        ..
+    } = &post;
     require_admin(access)?;
-    let Programme { id, settings, closed_at, .. } = &access.programme;
+    let Programme {
+        id,
+        settings,
+        closed_at,
+        ..
+    } = &access.programme;
     let overview = paths::programme(id);
     if closed_at.is_some() {
         return Ok(site.done(&overview, &Flash::Already));
     }
     let reason = fields.filled("reason");
-    let Some(typed) = fields.filled("confirm") else { return look(site, access, reason, None).await };
-    if !typed.to_lowercase().split_whitespace().eq(settings.name.to_lowercase().split_whitespace()) {
+    let Some(typed) = fields.filled("confirm") else {
+        return look(site, access, reason, None).await;
+    };
+    if !typed
+        .to_lowercase()
+        .split_whitespace()
+        .eq(settings.name.to_lowercase().split_whitespace())
+    {
         let page = look(site, access, reason, Some(typed)).await;
         return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
     }
@@ -86,15 +107,29 @@ pub(crate) async fn close(post: Post<Faculty>) -> Answer {
 }
 
 fn require_admin(access: &ProgrammeAccess) -> Result<()> {
-    if access.is_admin() { Ok(()) } else { Err(AppError::no_right()) }
+    if access.is_admin() {
+        Ok(())
+    } else {
+        Err(AppError::no_right())
+    }
 }
 
-async fn look(site: &Site, access: &ProgrammeAccess, reason: Option<&str>, wrong: Option<&str>) -> Answer {
+async fn look(
+    site: &Site,
+    access: &ProgrammeAccess,
+    reason: Option<&str>,
+    wrong: Option<&str>,
+) -> Answer {
     let programme = &access.programme;
     let budget = site.table.budget(&programme.id).await?;
     let sync = site.table.sync_state().await?;
     let effect = match site.table.grant_lines(&programme.id, None).await {
-        Ok(lines) => Some(Effect::new(&lines, &budget, &programme.settings, site.clock.now())),
+        Ok(lines) => Some(Effect::new(
+            &lines,
+            &budget,
+            &programme.settings,
+            site.clock.now(),
+        )),
         // It can be closed all the same.
         Err(StoreError::Corrupt { .. }) => None,
         Err(error) => return Err(error.into()),
@@ -103,7 +138,9 @@ async fn look(site: &Site, access: &ProgrammeAccess, reason: Option<&str>, wrong
         frame: PageFrame::new(site, &access.visitor),
         programme,
         budget: budget.limit,
-        as_of: sync.listed_at.map(|listed_at| column_time(listed_at, programme.settings.term.zone())),
+        as_of: sync
+            .listed_at
+            .map(|listed_at| column_time(listed_at, programme.settings.term.zone())),
         effect,
         reason,
         wrong,

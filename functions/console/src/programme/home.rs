@@ -38,9 +38,17 @@ struct ProgrammeRow {
     now: Option<(MoneyBar, Option<Counts>)>,
 }
 
-pub(crate) async fn list(site: Site, visitor: Visitor, Query(query): Query<HashMap<String, String>>) -> Answer {
+pub(crate) async fn list(
+    site: Site,
+    visitor: Visitor,
+    Query(query): Query<HashMap<String, String>>,
+) -> Answer {
     let now = site.clock.now();
-    if let Some(text) = query.get("q").map(|text| text.trim()).filter(|text| !text.is_empty()) {
+    if let Some(text) = query
+        .get("q")
+        .map(|text| text.trim())
+        .filter(|text| !text.is_empty())
+    {
         // A key has its own field; of one that is typed here no more than its label is shown.
         let label = KeyLabel::parse(text);
         let text = label.as_ref().map_or(text, KeyLabel::as_str);
@@ -50,15 +58,24 @@ pub(crate) async fn list(site: Site, visitor: Visitor, Query(query): Query<HashM
     let sync = site.table.sync_state().await?;
     let waiting = WaitingItems::of_reader(&site, &visitor, &programmes, &sync).await?;
     let mut names: HashMap<String, usize> = HashMap::new();
-    programmes.iter().for_each(|(programme, _)| *names.entry(programme.settings.name.clone()).or_default() += 1);
+    programmes
+        .iter()
+        .for_each(|(programme, _)| *names.entry(programme.settings.name.clone()).or_default() += 1);
     let rows = programmes.into_iter().map(|(programme, role)| {
-        let has_namesake = names.get(&programme.settings.name).is_some_and(|count| *count > 1);
+        let has_namesake = names
+            .get(&programme.settings.name)
+            .is_some_and(|count| *count > 1);
         ProgrammeRow::read(&site, programme, role, has_namesake, sync.listed_at, now)
     });
     let rows = try_join_all(rows).await?;
     let (running, over) = rows.into_iter().partition(|row| row.now.is_some());
     let frame = PageFrame::new(&site, &visitor);
-    Ok(site.page(&Home { frame, waiting, running, over }))
+    Ok(site.page(&Home {
+        frame,
+        waiting,
+        running,
+        over,
+    }))
 }
 
 impl ProgrammeRow {
@@ -72,23 +89,46 @@ impl ProgrammeRow {
         read_at: Moment,
     ) -> Result<ProgrammeRow> {
         let settings = &programme.settings;
-        let mut term = format!("{} to {}", long_date(settings.term.starts_on()), long_date(settings.term.ends_on()));
+        let mut term = format!(
+            "{} to {}",
+            long_date(settings.term.starts_on()),
+            long_date(settings.term.ends_on())
+        );
         if has_namesake {
             term += &format!(" · {}", programme.id);
         }
-        let overview = if programme.is_over(read_at) { None } else { site.table.overview(&programme.id).await? };
-        let now = overview.map(|Overview { budget, counts, used, .. }| {
-            let spent = used.used().days(settings.basis.byok);
-            let burn = Burn::new(
-                &programme,
-                &budget,
-                &spent,
-                used.spends_elsewhere(programme.settings.basis.byok, read_at),
-                listed_at,
-                read_at,
-            );
-            (MoneyBar::new(settings, &budget, &burn, read_at), settings.roster.then_some(counts))
-        });
-        Ok(ProgrammeRow { role: role.as_str(), term, now, programme })
+        let overview = if programme.is_over(read_at) {
+            None
+        } else {
+            site.table.overview(&programme.id).await?
+        };
+        let now = overview.map(
+            |Overview {
+                 budget,
+                 counts,
+                 used,
+                 ..
+             }| {
+                let spent = used.used().days(settings.basis.byok);
+                let burn = Burn::new(
+                    &programme,
+                    &budget,
+                    &spent,
+                    used.spends_elsewhere(programme.settings.basis.byok, read_at),
+                    listed_at,
+                    read_at,
+                );
+                (
+                    MoneyBar::new(settings, &budget, &burn, read_at),
+                    settings.roster.then_some(counts),
+                )
+            },
+        );
+        Ok(ProgrammeRow {
+            role: role.as_str(),
+            term,
+            now,
+            programme,
+        })
     }
 }

@@ -1,4 +1,5 @@
-//! The pages of a programme: overview, settings, groups, alerts, audit, what faculty ask of the admins, and its end.
+//! The pages of a programme: overview, settings, groups, alerts, audit, what faculty ask of the
+//! admins, and its end.
 
 pub(crate) mod alerts;
 pub(crate) mod ask;

@@ -1,5 +1,5 @@
-//! What waits for the reader's decision, on the page of all programmes and on the overview of one, each with the way to where it is
-//! decided.
+//! What waits for the reader's decision, on the page of all programmes and on the overview of one,
+//! each with the way to where it is decided.
 
 use bursar_core::domain::grant::{Grant, MoreListing};
 use bursar_core::domain::programme::Programme;
@@ -29,7 +29,8 @@ pub(crate) struct WaitingItem {
 pub(crate) struct WaitingItems {
     pub(crate) items: Vec<WaitingItem>,
     pub(crate) unnamed: usize,
-    /// Whether the page is of several programmes. That of one counts a file that waits among what needs a person.
+    /// Whether the page is of several programmes. That of one counts a file that waits among what
+    /// needs a person.
     pub(crate) are_of_several: bool,
 }
 
@@ -41,32 +42,64 @@ impl WaitingItem {
         page: String,
         words: &'static str,
     ) -> WaitingItem {
-        let programme = programme.map(|programme| (programme.id.clone(), programme.settings.name.clone()));
-        WaitingItem { kind, programme, grant: None, sentence, link: (page, words) }
+        let programme =
+            programme.map(|programme| (programme.id.clone(), programme.settings.name.clone()));
+        WaitingItem {
+            kind,
+            programme,
+            grant: None,
+            sentence,
+            link: (page, words),
+        }
     }
 
     /// The last of a student's requests, unless it is decided by now.
-    async fn of_more(site: &Site, programme: &Programme, grant: &GrantId) -> Result<Option<WaitingItem>> {
+    async fn of_more(
+        site: &Site,
+        programme: &Programme,
+        grant: &GrantId,
+    ) -> Result<Option<WaitingItem>> {
         let grant = site.table.get(Grant::key_of(&programme.id, grant)).await?;
-        let open = grant
-            .filter(|grant| grant.open_request(&programme.settings, site.clock.now()).is_some() && !grant.is_over());
+        let open = grant.filter(|grant| {
+            grant
+                .open_request(&programme.settings, site.clock.now())
+                .is_some()
+                && !grant.is_over()
+        });
         let Some(grant) = open else { return Ok(None) };
         let cap = grant.cap(&programme.settings).to_dollars();
         let who = grant.person.known_as();
-        let sentence = match grant.more_request.as_ref().and_then(|request| request.wanted_cap) {
-            Some(wanted_cap) => format!("{who} asks for {}; the cap is {cap} now.", wanted_cap.to_dollars()),
+        let sentence = match grant
+            .more_request
+            .as_ref()
+            .and_then(|request| request.wanted_cap)
+        {
+            Some(wanted_cap) => format!(
+                "{who} asks for {}; the cap is {cap} now.",
+                wanted_cap.to_dollars()
+            ),
             None => format!("{who} asks for more than {cap}."),
         };
         let page = format!("{}#more", paths::grant(&programme.id, &grant.id));
         let waiting_item = WaitingItem::new("more", Some(programme), sentence, page, "Decide");
-        Ok(Some(WaitingItem { grant: Some(grant.id), ..waiting_item }))
+        Ok(Some(WaitingItem {
+            grant: Some(grant.id),
+            ..waiting_item
+        }))
     }
 
     /// A registrar's file, with why it waits and until when where that is at hand.
     fn of_import(programme: &Programme, import: Ulid, why: &str) -> WaitingItem {
-        let sentence = format!("A registrar's file waits, and changes nothing until it is applied.{why}");
+        let sentence =
+            format!("A registrar's file waits, and changes nothing until it is applied.{why}");
         let page = paths::roster_file(&programme.id, import);
-        WaitingItem::new("import", Some(programme), sentence, page, "See what it would change")
+        WaitingItem::new(
+            "import",
+            Some(programme),
+            sentence,
+            page,
+            "See what it would change",
+        )
     }
 
     fn of_safety_limit(held: &HeldBack) -> WaitingItem {
@@ -74,7 +107,13 @@ impl WaitingItem {
         let sentence = format!(
             "The last check would have ended {held}. That is unusually many, so the safety limit held them back."
         );
-        WaitingItem::new("safety-limit", None, sentence, paths::ACCOUNT.to_owned(), "See which")
+        WaitingItem::new(
+            "safety-limit",
+            None,
+            sentence,
+            paths::ACCOUNT.to_owned(),
+            "See which",
+        )
     }
 }
 
@@ -88,12 +127,17 @@ impl WaitingItems {
     ) -> Result<WaitingItems> {
         let mut items = Vec::new();
         if visitor.is_admin {
-            let held = sync.held_back.as_ref().filter(|held| held.release.is_none());
+            let held = sync
+                .held_back
+                .as_ref()
+                .filter(|held| held.release.is_none());
             items.extend(held.map(WaitingItem::of_safety_limit));
         }
         let mut undecided = Vec::new();
         for (id, what) in site.table.undecided().await? {
-            let membership = programmes.iter().find(|(programme, role)| programme.id == id && *role >= Role::Faculty);
+            let membership = programmes
+                .iter()
+                .find(|(programme, role)| programme.id == id && *role >= Role::Faculty);
             undecided.extend(membership.map(|(programme, _)| (programme, what)));
         }
         let unnamed = undecided.len().saturating_sub(NAMED);
@@ -103,7 +147,11 @@ impl WaitingItems {
                 Undecided::Import(import) => Some(WaitingItem::of_import(programme, import, "")),
             });
         }
-        Ok(WaitingItems { items, unnamed, are_of_several: true })
+        Ok(WaitingItems {
+            items,
+            unnamed,
+            are_of_several: true,
+        })
     }
 
     /// What waits for this reader in one programme, of what its overview has.
@@ -119,7 +167,9 @@ impl WaitingItems {
             items.extend(file.map(|file| {
                 let why = file.why.join(" ");
                 let until = column_time(file.until, programme.settings.term.zone());
-                let why = format!(" {why} It can be applied until {until}, or until the next file comes.");
+                let why = format!(
+                    " {why} It can be applied until {until}, or until the next file comes."
+                );
                 WaitingItem::of_import(programme, file.import, &why)
             }));
             for listing in mores.iter().take(NAMED) {
@@ -127,6 +177,10 @@ impl WaitingItems {
             }
         }
         let unnamed = mores.len().saturating_sub(NAMED);
-        Ok(WaitingItems { items, unnamed, are_of_several: false })
+        Ok(WaitingItems {
+            items,
+            unnamed,
+            are_of_several: false,
+        })
     }
 }

@@ -1,5 +1,5 @@
-//! The rules of programmes, told to guardrails that are not right. A claim puts its own key under one; other keys are put under theirs by
-//! the sender of what is due.
+//! The rules of programmes, told to guardrails that are not right. A claim puts its own key under
+//! one; other keys are put under theirs by the sender of what is due.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -23,18 +23,30 @@ use super::jobs::AGAIN_AFTER;
 /// The least time in which a guardrail is told its rules: what making it takes.
 const LEAST_FOR_ONE: Duration = Duration::from_secs(5);
 
-/// Tells the rules that are due. Returns the number of guardrails that the provider confirmed, and what could not be looked at: a programme
-/// that cannot be read keeps no other from its rules. What there is no time for stays due.
-pub(super) async fn tell_due(site: &Site, due: &[ItemKey], deadline: Deadline) -> (u32, Vec<ItemKey>) {
+/// Tells the rules that are due. Returns the number of guardrails that the provider confirmed, and
+/// what could not be looked at: a programme that cannot be read keeps no other from its rules. What
+/// there is no time for stays due.
+pub(super) async fn tell_due(
+    site: &Site,
+    due: &[ItemKey],
+    deadline: Deadline,
+) -> (u32, Vec<ItemKey>) {
     let mut confirmed = 0;
     let mut failed = Vec::new();
     let settler = site.settler();
     for key in due {
-        let Some(source) = RulesSource::named(key).filter(|_| deadline.leaves(LEAST_FOR_ONE)) else { continue };
+        let Some(source) = RulesSource::named(key).filter(|_| deadline.leaves(LEAST_FOR_ONE))
+        else {
+            continue;
+        };
         match tell(site, &settler, &source, false, deadline).await {
             Ok(outcome) => confirmed += outcome.confirmed,
             Err(error) => {
-                tracing::error!(?source, error = format!("{error:#}"), "rules could not be told");
+                tracing::error!(
+                    ?source,
+                    error = format!("{error:#}"),
+                    "rules could not be told"
+                );
                 failed.push(key.clone());
             }
         }
@@ -44,8 +56,20 @@ pub(super) async fn tell_due(site: &Site, due: &[ItemKey], deadline: Deadline) -
 
 /// Tells rules in the request that saved them. What fails is left to the work of the next minutes.
 pub(crate) async fn in_a_request(site: &Site, source: RulesSource, deadline: Deadline) {
-    if let Err(error) = tell(site, &site.settler(), &source, true, deadline.at_most(ENOUGH_FOR_ONE)).await {
-        tracing::warn!(?source, error = format!("{error:#}"), "rules are left for the next minute");
+    if let Err(error) = tell(
+        site,
+        &site.settler(),
+        &source,
+        true,
+        deadline.at_most(ENOUGH_FOR_ONE),
+    )
+    .await
+    {
+        tracing::warn!(
+            ?source,
+            error = format!("{error:#}"),
+            "rules are left for the next minute"
+        );
     }
 }
 
@@ -67,7 +91,9 @@ async fn tell(
     deadline: Deadline,
 ) -> Result<RulesReport> {
     let name = match source {
-        RulesSource::Programme(id) => return tell_programme(site, settler, id, is_saved, deadline).await,
+        RulesSource::Programme(id) => {
+            return tell_programme(site, settler, id, is_saved, deadline).await;
+        }
         RulesSource::Tier(name) => name,
     };
     // It comes first, so that its version says whether what follows is of these models.
@@ -82,17 +108,24 @@ async fn tell(
         total.is_cut_off |= outcome.is_cut_off;
     }
     if let Some(tier) = tier.filter(|tier| tier.due_at.is_some()) {
-        site.table.tier_due_at(tier, again_at(site, &total), deadline).await?;
+        site.table
+            .tier_due_at(tier, again_at(site, &total), deadline)
+            .await?;
     }
     Ok(total)
 }
 
 fn again_at(site: &Site, outcome: &RulesReport) -> Option<Moment> {
-    let pause = if outcome.is_cut_off { SignedDuration::ZERO } else { AGAIN_AFTER };
+    let pause = if outcome.is_cut_off {
+        SignedDuration::ZERO
+    } else {
+        AGAIN_AFTER
+    };
     outcome.is_wrong.then(|| site.clock.now() + pause)
 }
 
-/// Tells the guardrails of a programme what is due, one after the other, as its settings are at that moment.
+/// Tells the guardrails of a programme what is due, one after the other, as its settings are at
+/// that moment.
 async fn tell_programme(
     site: &Site,
     settler: &Settler<'_>,
@@ -103,20 +136,30 @@ async fn tell_programme(
     let mut outcome = RulesReport::default();
     let mut tried: BTreeSet<GuardrailOwner> = BTreeSet::new();
     loop {
-        // They come first: an edit makes one of them due, so that its version says whether these are the settings.
+        // They come first: an edit makes one of them due, so that its version says whether these
+        // are the settings.
         let stored = site.table.list(Guardrail::of_programme(id)).await?;
-        let Some(programme) = site.table.get(Programme::key_of(id)).await? else { return Ok(outcome) };
+        let Some(programme) = site.table.get(Programme::key_of(id)).await? else {
+            return Ok(outcome);
+        };
         let now = site.clock.now();
         let tiers = site.table.tiers().await?;
         let guardrails = programme.guardrails(stored.clone(), &tiers, now);
-        let next = guardrails
-            .iter()
-            .find(|(guardrail, rules)| guardrail.is_due(rules, is_saved, now) && !tried.contains(&guardrail.owner));
+        let next = guardrails.iter().find(|(guardrail, rules)| {
+            guardrail.is_due(rules, is_saved, now) && !tried.contains(&guardrail.owner)
+        });
         let Some((guardrail, rules)) = next.filter(|_| deadline.leaves(LEAST_FOR_ONE)) else {
             outcome.is_cut_off = next.is_some() && (outcome.confirmed > 0 || tried.is_empty());
-            outcome.is_wrong = guardrails.iter().any(|(guardrail, rules)| !guardrail.rules.is(rules));
-            for guardrail in stored.into_iter().filter(|guardrail| guardrail.due_at.is_some()) {
-                site.table.guardrail_due_at(guardrail, again_at(site, &outcome), deadline).await?;
+            outcome.is_wrong = guardrails
+                .iter()
+                .any(|(guardrail, rules)| !guardrail.rules.is(rules));
+            for guardrail in stored
+                .into_iter()
+                .filter(|guardrail| guardrail.due_at.is_some())
+            {
+                site.table
+                    .guardrail_due_at(guardrail, again_at(site, &outcome), deadline)
+                    .await?;
             }
             return Ok(outcome);
         };
@@ -124,7 +167,9 @@ async fn tell_programme(
         match settler.tell_rules(guardrail, rules, deadline).await? {
             RulesTold::Confirmed => outcome.confirmed += 1,
             RulesTold::Overtaken => {}
-            RulesTold::Refused(refusal) => refused(site, &programme, &guardrail.owner, refusal, deadline).await?,
+            RulesTold::Refused(refusal) => {
+                refused(site, &programme, &guardrail.owner, refusal, deadline).await?;
+            }
             RulesTold::Not(error) => {
                 tracing::warn!(guardrail = %guardrail.owner, %error, "rules wait for the next minute");
                 site.tell_of(&error, deadline).await;
@@ -147,7 +192,12 @@ async fn refused(
     let cause = Cause::RulesRefused {
         programme: owner.programme.clone(),
         group: owner.group.clone(),
-        tier: programme.settings.rules.for_group(owner.group.as_deref()).tier().map(str::to_owned),
+        tier: programme
+            .settings
+            .rules
+            .for_group(owner.group.as_deref())
+            .tier()
+            .map(str::to_owned),
         since: refusal.since,
         why: refusal.why,
     };

@@ -1,10 +1,13 @@
-//! The work of each minute: grants that are due, jobs without a runner, erasures, and rules that the provider has not confirmed.
+//! The work of each minute: grants that are due, jobs without a runner, erasures, and rules that
+//! the provider has not confirmed.
 //!
-//! One worker goes on, by its lease, until nothing is due or its invocation is nearly over; the next minute goes on after it. It works in
-//! short turns, so that whatever is urgent is found within seconds, and nothing waits for the end of something long. In each it calls the
-//! provider for grants and guardrails, and beside that carries on jobs, which only write.
+//! One worker goes on, by its lease, until nothing is due or its invocation is nearly over; the
+//! next minute goes on after it. It works in short turns, so that whatever is urgent is found
+//! within seconds, and nothing waits for the end of something long. In each it calls the provider
+//! for grants and guardrails, and beside that carries on jobs, which only write.
 //!
-//! What is due and cannot be done is left alone for a while: it is no obstacle to anything else, and a worker whose clock stands still ends.
+//! What is due and cannot be done is left alone for a while: it is no obstacle to anything else,
+//! and a worker whose clock stands still ends.
 
 pub(crate) mod grant_action;
 pub(crate) mod guardrails;
@@ -51,10 +54,12 @@ pub(crate) struct WorkReport {
 /// The most of each kind that a turn takes.
 const A_TURN: usize = 30;
 const SIDE_BY_SIDE: usize = 8;
-/// After so much of a turn, waits left out, it begins nothing more, and what it has begun has so much time.
+/// After so much of a turn, waits left out, it begins nothing more, and what it has begun has so
+/// much time.
 const BEGINS_WITHIN: Duration = Duration::from_secs(10);
 const FOR_ONE: Duration = Duration::from_secs(25);
-/// The longest wait that the provider may ask for and this worker waits; a longer one is left to the next minutes.
+/// The longest wait that the provider may ask for and this worker waits; a longer one is left to
+/// the next minutes.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// A turn is over within this time, and at its beginning the worker asks for the lease again.
 const LEASE: SignedDuration = SignedDuration::from_secs(60);
@@ -70,7 +75,8 @@ struct Worker<'a> {
     deadline: Deadline,
     lease: Option<RunLease>,
     left_alone: HashMap<ItemKey, Moment>,
-    /// Whether the provider answered nothing in a whole turn: it is left alone until the next minute, since each call costs seconds.
+    /// Whether the provider answered nothing in a whole turn: it is left alone until the next
+    /// minute, since each call costs seconds.
     is_silent: bool,
     /// What the admins are to be told of the management key.
     alarm: Option<Cause>,
@@ -118,22 +124,35 @@ impl Worker<'_> {
             let mut due = self.due().await?;
             let mut wait = site.provider.asked_wait(self.deadline);
             if self.is_silent {
-                due = DueWork { jobs: due.jobs, ..DueWork::default() };
+                due = DueWork {
+                    jobs: due.jobs,
+                    ..DueWork::default()
+                };
             } else if wait > PATIENCE {
-                due = DueWork { ends: due.ends, jobs: due.jobs, ..DueWork::default() };
+                due = DueWork {
+                    ends: due.ends,
+                    jobs: due.jobs,
+                    ..DueWork::default()
+                };
                 wait = Duration::ZERO;
             }
             if due.is_empty() {
                 break;
             }
             let now = site.clock.now();
-            self.lease = site.table.acquire("work", &holder, now, now + LEASE, self.deadline).await?;
+            self.lease = site
+                .table
+                .acquire("work", &holder, now, now + LEASE, self.deadline)
+                .await?;
             if self.lease.is_none() {
                 self.report.skipped = Some("running");
                 break;
             }
             let mut plan = self.plan.take();
-            let (called, continued) = tokio::join!(self.call(&due, wait), self.carry_on_jobs(&due.jobs, &mut plan));
+            let (called, continued) = tokio::join!(
+                self.call(&due, wait),
+                self.carry_on_jobs(&due.jobs, &mut plan)
+            );
             self.plan = plan;
             self.note(called, continued);
         }
@@ -145,16 +164,21 @@ impl Worker<'_> {
         let now = self.site.clock.now();
         self.left_alone.retain(|_, until| now <= *until);
         // So what nobody can do, such as a grant that cannot be read, keeps nothing waiting.
-        let mut due = self.site.table.due_work(now, A_TURN + self.left_alone.len()).await?;
+        let mut due = self
+            .site
+            .table
+            .due_work(now, A_TURN + self.left_alone.len())
+            .await?;
         due.retain(|key| !self.left_alone.contains_key(key));
         Ok(due)
     }
 
-    /// Makes the provider agree: what ends a key at once, all else after the wait that the provider asked for. Keys are put under
-    /// guardrails that are made.
+    /// Makes the provider agree: what ends a key at once, all else after the wait that the provider
+    /// asked for. Keys are put under guardrails that are made.
     async fn call(&self, due: &DueWork, wait: Duration) -> Called {
         let turn = self.deadline.at_most(wait + BEGINS_WITHIN);
-        let (mut grants, ()) = tokio::join!(self.settle(&due.ends, turn), self.deadline.sleep(wait));
+        let (mut grants, ()) =
+            tokio::join!(self.settle(&due.ends, turn), self.deadline.sleep(wait));
         let mut confirmed = 0;
         let mut failed = Vec::new();
         if !turn.left().is_zero() {
@@ -162,11 +186,19 @@ impl Worker<'_> {
             (confirmed, failed) = guardrails::tell_due(self.site, &due.guardrails, patience).await;
         }
         grants.extend(self.settle(&due.updates, turn).await);
-        Called { grants, confirmed, failed }
+        Called {
+            grants,
+            confirmed,
+            failed,
+        }
     }
 
     /// Settles grants that are due while the turn goes on.
-    async fn settle(&self, due: &[ItemKey], turn: Deadline) -> Vec<(ItemKey, Result<u32, NotSettled>)> {
+    async fn settle(
+        &self,
+        due: &[ItemKey],
+        turn: Deadline,
+    ) -> Vec<(ItemKey, Result<u32, NotSettled>)> {
         let named = due.iter().filter_map(|key| Some((key, Grant::named(key)?)));
         let settlements = named.map(|(key, (programme, grant))| async move {
             if turn.left().is_zero() {
@@ -174,7 +206,12 @@ impl Worker<'_> {
             }
             let now = self.site.clock.now();
             let deadline = self.deadline.at_most(FOR_ONE);
-            let context = ActContext { programme: &programme, grant: &grant, now, deadline };
+            let context = ActContext {
+                programme: &programme,
+                grant: &grant,
+                now,
+                deadline,
+            };
             let settled = self.site.settler().settle(context, |_| true).await;
             if let Err(error) = &settled {
                 tracing::warn!(%grant, %error, "a grant is not settled");
@@ -201,7 +238,9 @@ impl Worker<'_> {
                     let state = erase::carry_on(self.site, erasure, until).await;
                     state.map(|state| state.into_iter().map(|state| (erasure, state)).collect())
                 }
-                (None, Some(programme)) => jobs::of_programme(self.site, &programme, plan, until).await,
+                (None, Some(programme)) => {
+                    jobs::of_programme(self.site, &programme, plan, until).await
+                }
                 (None, None) => Ok(Vec::new()),
             };
             match reached {
@@ -209,7 +248,10 @@ impl Worker<'_> {
                 // Somebody else goes on with it.
                 Ok(_) => continued.failed.push(key.clone()),
                 Err(error) => {
-                    tracing::warn!(error = format!("{error:#}"), "a job is left for the next minute");
+                    tracing::warn!(
+                        error = format!("{error:#}"),
+                        "a job is left for the next minute"
+                    );
                     continued.failed.push(key.clone());
                 }
             }
@@ -227,13 +269,16 @@ impl Worker<'_> {
                     answers += 1;
                     self.report.settled += calls;
                 }
-                // The index may be a moment behind; and what a restored copy is told waits for the sync.
+                // The index may be a moment behind; and what a restored copy is told waits for the
+                // sync.
                 Ok(0) => _ = self.left_alone.insert(key, now + LEFT_ALONE),
                 Err(error) => {
                     self.report.put_off += 1;
                     self.left_alone.insert(key, now + LEFT_ALONE);
                     match error {
-                        NotSettled::Provider(error) if error.may_pass() || error.is_of_the_key() => {
+                        NotSettled::Provider(error)
+                            if error.may_pass() || error.is_of_the_key() =>
+                        {
                             silences += usize::from(!error.asks_for_patience());
                             self.alarm = self.alarm.take().or(error.refusal());
                         }
@@ -253,7 +298,8 @@ impl Worker<'_> {
         self.report.guardrails += called.confirmed;
         self.jobs.extend(continued.states);
         let failed = called.failed.into_iter().chain(continued.failed);
-        self.left_alone.extend(failed.map(|key| (key, now + LEFT_ALONE)));
+        self.left_alone
+            .extend(failed.map(|key| (key, now + LEFT_ALONE)));
     }
 }
 
@@ -273,7 +319,10 @@ struct Continued {
     failed: Vec<ItemKey>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
 fn is_zero(number: &u32) -> bool {
     *number == 0
 }

@@ -1,4 +1,5 @@
-//! The words of each alarm: the number in the subject, the known facts, their meaning, and what to do.
+//! The words of each alarm: the number in the subject, the known facts, their meaning, and what to
+//! do.
 
 use bursar_core::clock::Moment;
 use bursar_core::domain::credit::{DAYS_TO_BUY, Purchase, WhyGone};
@@ -14,12 +15,25 @@ use crate::account::{AlarmText, NamedAccount};
 impl AlarmText {
     /// What each cause comes to, in words.
     pub(super) fn new(alarm: &Alarm, named: &NamedAccount) -> AlarmText {
-        let Alarm { day, found_at, cause, .. } = alarm.clone();
+        let Alarm {
+            day,
+            found_at,
+            cause,
+            ..
+        } = alarm.clone();
         match cause {
-            Cause::HeldBack { sweeps, recoveries, stops, bound, keys } => {
-                switched_off([sweeps, recoveries, stops], bound, &keys)
-            }
-            Cause::Residual { residual: amount, news, tolerance } => residual(amount, news, tolerance, day),
+            Cause::HeldBack {
+                sweeps,
+                recoveries,
+                stops,
+                bound,
+                keys,
+            } => switched_off([sweeps, recoveries, stops], bound, &keys),
+            Cause::Residual {
+                residual: amount,
+                news,
+                tolerance,
+            } => residual(amount, news, tolerance, day),
             Cause::AdminChanged { is_admin, .. } => admin_changed(is_admin, &named.admins),
             Cause::AdminByLink { .. } => alarm_text(
                 "An admin signed in by a mailed link",
@@ -37,7 +51,13 @@ impl AlarmText {
             ),
             Cause::AnotherAccount { management_key } => alarm_text(
                 "The management key is of another account, or its keys are gone",
-                vec![("Day", long_date(day)), ("Fingerprint of the management key", management_key.short().to_owned())],
+                vec![
+                    ("Day", long_date(day)),
+                    (
+                        "Fingerprint of the management key",
+                        management_key.short().to_owned(),
+                    ),
+                ],
                 "It is of another account, or all keys of the account were deleted. Nothing is made, changed or recorded with it, and \
                        students are asked to come back later; keys that are still there keep working. If the account is wrong, put the \
                        management key of the right one into the secret: Bursar uses it within minutes. If it was changed on purpose, or \
@@ -46,7 +66,10 @@ impl AlarmText {
             Cause::Incomplete { problems, first } => {
                 let problems = counted(u64::from(problems), "problem", "problems");
                 alarm_text(
-                    format!("The check of {} is not complete: {problems}", long_date(day)),
+                    format!(
+                        "The check of {} is not complete: {problems}",
+                        long_date(day)
+                    ),
                     vec![("First problem", first)],
                     "Bursar could not read all that it checks at OpenRouter each night. What it could read is recorded; for the rest the last \
                        figures stand. Bursar tries again by itself. If the next check is not complete either, the account page lists the \
@@ -80,24 +103,40 @@ impl AlarmText {
             Cause::Balance { purchase, .. } => balance(&purchase, utc_date(found_at)),
             Cause::MailRefused { code, since } => {
                 let why = FailureText::from_code(&code);
-                let facts = vec![("Since", utc(since)), ("Why", format!("{} ({code})", why.what))];
+                let facts = vec![
+                    ("Since", utc(since)),
+                    ("Why", format!("{} ({code})", why.what)),
+                ];
                 alarm_text(format!("Mail waits: {}", why.what), facts, why.to_do)
             }
-            Cause::MailWaits { urgent, mails, since } => waits(urgent, mails, since),
+            Cause::MailWaits {
+                urgent,
+                mails,
+                since,
+            } => waits(urgent, mails, since),
             Cause::NothingHeard { sent_on, sent } => {
-                let facts =
-                    vec![("Mails looked at", format!("the first {sent} that were sent on {}", long_date(sent_on)))];
+                let facts = vec![(
+                    "Mails looked at",
+                    format!("the first {sent} that were sent on {}", long_date(sent_on)),
+                )];
                 let next = "SES should report for each mail whether it was delivered, came back or was complained about. It has reported \
                         nothing about these mails. Until it does, nobody hears of addresses that do not exist. Check that the stack's \
                         configuration set still sends its events to the stack's topic, and that the function mail is still subscribed to \
                         the topic; deploying the stack again restores both.";
-                alarm_text(format!("SES has reported nothing about {sent} mails"), facts, next)
+                alarm_text(
+                    format!("SES has reported nothing about {sent} mails"),
+                    facts,
+                    next,
+                )
             }
             Cause::BulkStopped { figures } => {
                 let facts = vec![
                     (
                         "Day",
-                        format!("{}, in UTC, as the mail server counts its mails", long_date(utc_date(figures.as_of))),
+                        format!(
+                            "{}, in UTC, as the mail server counts its mails",
+                            long_date(utc_date(figures.as_of))
+                        ),
                     ),
                     ("Sent", figures.sent.to_string()),
                     ("Came back for good", figures.bounced.to_string()),
@@ -107,16 +146,31 @@ impl AlarmText {
                         Links, alerts and what is sent by hand go on. Mail servers stop taking any from where too much comes back; SES does at \
                         more than a tenth, or one in two hundred that is complained about. The programmes' pages say whose mail came back: an old roster is the usual \
                         reason.";
-                let subject = "So much mail came back that invitations and digests wait until tomorrow".to_owned();
+                let subject =
+                    "So much mail came back that invitations and digests wait until tomorrow"
+                        .to_owned();
                 alarm_text(subject, facts, next)
             }
             Cause::Unsent { code, .. } => named.unsent.text(&code),
-            Cause::RulesRefused { group, tier, since, why, .. } => {
-                rules_refused(group.as_deref(), tier.as_deref(), since, why, &named.programme)
-            }
+            Cause::RulesRefused {
+                group,
+                tier,
+                since,
+                why,
+                ..
+            } => rules_refused(
+                group.as_deref(),
+                tier.as_deref(),
+                since,
+                why,
+                &named.programme,
+            ),
             Cause::Stuck { since, .. } => alarm_text(
                 format!("Changes to {} are stuck", named.programme),
-                vec![("Programme", named.programme.clone()), ("Nothing was done since", utc(since))],
+                vec![
+                    ("Programme", named.programme.clone()),
+                    ("Nothing was done since", utc(since)),
+                ],
                 "A roster, new caps, new models or the close of the programme is only partly done; the programme's page shows how far. If \
                        OpenRouter cannot be reached, the change goes on by itself later. Otherwise check the log of the function console, \
                        which tries each minute and says what fails.",
@@ -161,8 +215,16 @@ impl AlarmText {
     }
 }
 
-fn alarm_text(subject: impl Into<String>, facts: Vec<(&'static str, String)>, next: impl Into<String>) -> AlarmText {
-    AlarmText { subject: subject.into(), facts, next: next.into() }
+fn alarm_text(
+    subject: impl Into<String>,
+    facts: Vec<(&'static str, String)>,
+    next: impl Into<String>,
+) -> AlarmText {
+    AlarmText {
+        subject: subject.into(),
+        facts,
+        next: next.into(),
+    }
 }
 
 /// The alarm of a sync that found more keys to disable than it may on its own judgement.
@@ -171,14 +233,23 @@ fn switched_off([sweeps, recoveries, stops]: [u32; 3], bound: u32, keys: &[Strin
     let counts = [
         ("Keys that nobody was shown", sweeps),
         ("Second keys of students who have another", recoveries),
-        ("Keys of students, missing or switched off at OpenRouter", stops),
+        (
+            "Keys of students, missing or switched off at OpenRouter",
+            stops,
+        ),
     ];
     let counts = counts.into_iter().filter(|(_, count)| *count > 0);
     let counts = counts.chain([("Most that Bursar switches off by itself in a day", bound)]);
-    let mut facts: Vec<_> = counts.map(|(name, count)| (name, count.to_string())).collect();
+    let mut facts: Vec<_> = counts
+        .map(|(name, count)| (name, count.to_string()))
+        .collect();
     if !keys.is_empty() {
         let unnamed = (count as usize).saturating_sub(keys.len());
-        let rest = if unnamed > 0 { format!(" and {unnamed} more") } else { String::new() };
+        let rest = if unnamed > 0 {
+            format!(" and {unnamed} more")
+        } else {
+            String::new()
+        };
         facts.push(("Which", format!("{}{rest}", keys.join(", "))));
     }
     let why = match stops {
@@ -188,7 +259,10 @@ fn switched_off([sweeps, recoveries, stops]: [u32; 3], bound: u32, keys: &[Strin
         }
     };
     alarm_text(
-        format!("{} would have been switched off, but Bursar waits for you", counted(u64::from(count), "key", "keys")),
+        format!(
+            "{} would have been switched off, but Bursar waits for you",
+            counted(u64::from(count), "key", "keys")
+        ),
         facts,
         format!(
             "None of them was switched off, since so many at once can mean {why}. The account page names the keys. Find out the \
@@ -201,10 +275,14 @@ fn switched_off([sweeps, recoveries, stops]: [u32; 3], bound: u32, keys: &[Strin
 fn residual(residual: Usd, news: Usd, tolerance: Usd, day: Date) -> AlarmText {
     // What is new of it, or all that is left of it if it shrank.
     let has_grown = (news < Usd::ZERO) == (residual < Usd::ZERO);
-    let amount = if has_grown { news.abs().min(residual.abs()) } else { residual.abs() }.to_dollars();
+    let amount = if has_grown {
+        news.abs().min(residual.abs())
+    } else {
+        residual.abs()
+    }
+    .to_dollars();
     let less = if has_grown { "" } else { ", less than before" };
-    let mut where_to_look =
-        " The account page shows the amount day by day, and OpenRouter's activity page shows which models were called.";
+    let mut where_to_look = " The account page shows the amount day by day, and OpenRouter's activity page shows which models were called.";
     let subject;
     let what;
     if residual.abs() <= tolerance {
@@ -234,16 +312,25 @@ fn admin_changed(is_admin: bool, (who, actor): &(String, String)) -> AlarmText {
     let next;
     if is_admin {
         what = "is an admin of Bursar";
-        next =
-            "An admin can do everything with every programme and with the account. If this is not right, remove them";
+        next = "An admin can do everything with every programme and with the account. If this is not right, remove them";
     } else {
         what = "is no longer an admin of Bursar";
         next = "They were signed out everywhere. If this is not right, add them again";
     }
-    alarm_text(format!("{who} {what}"), vec![("By", actor.clone())], format!("{next} on the account page."))
+    alarm_text(
+        format!("{who} {what}"),
+        vec![("By", actor.clone())],
+        format!("{next} on the account page."),
+    )
 }
 
-fn rules_refused(group: Option<&str>, tier: Option<&str>, since: Moment, why: String, programme: &str) -> AlarmText {
+fn rules_refused(
+    group: Option<&str>,
+    tier: Option<&str>,
+    since: Moment,
+    why: String,
+    programme: &str,
+) -> AlarmText {
     let whose;
     let fix;
     match (tier, group) {
@@ -277,7 +364,11 @@ fn rules_refused(group: Option<&str>, tier: Option<&str>, since: Moment, why: St
 
 /// The amount to the micro-dollar, since a tolerance is less than a cent.
 fn exact(amount: Usd) -> String {
-    if amount < Usd::ZERO { format!("-${}", Usd::ZERO - amount) } else { format!("${amount}") }
+    if amount < Usd::ZERO {
+        format!("-${}", Usd::ZERO - amount)
+    } else {
+        format!("${amount}")
+    }
 }
 
 fn waits(urgent: bool, mails: u64, since: Moment) -> AlarmText {
@@ -293,8 +384,15 @@ fn waits(urgent: bool, mails: u64, since: Moment) -> AlarmText {
                 on by itself as it frees up; ask for a higher one if it is too small. If it is not, the log of the function mail says what \
                 is in the way.";
     }
-    let facts = vec![("Waiting", format!("{mails}: {what}")), ("The oldest since", utc(since))];
-    let wait = if mails == 1 { "waits and is" } else { "wait and are" };
+    let facts = vec![
+        ("Waiting", format!("{mails}: {what}")),
+        ("The oldest since", utc(since)),
+    ];
+    let wait = if mails == 1 {
+        "waits and is"
+    } else {
+        "wait and are"
+    };
     let subject = format!("{} {wait} not sent", counted(mails, "mail", "mails"));
     alarm_text(subject, facts, next)
 }
@@ -303,30 +401,61 @@ fn waits(urgent: bool, mails: u64, since: Moment) -> AlarmText {
 fn balance(purchase: &Purchase, found_on: Date) -> AlarmText {
     let amount = purchase.amount.to_dollars();
     let when = purchase.when(found_on).unwrap_or_default();
-    let lasts = purchase.gone.map(|gone| (gone.why, days_between(found_on, gone.day)));
+    let lasts = purchase
+        .gone
+        .map(|gone| (gone.why, days_between(found_on, gone.day)));
     let subject = match lasts {
-        Some((WhyGone::Today, _)) => format!("The balance does not last a day: buy {amount} of credit {when}"),
+        Some((WhyGone::Today, _)) => {
+            format!("The balance does not last a day: buy {amount} of credit {when}")
+        }
         Some((WhyGone::Pace, days @ ..=14)) => {
             let days = counted(u64::try_from(days).unwrap_or(0), "day", "days");
             format!("The balance lasts {days}: buy {amount} of credit {when}")
         }
-        Some((WhyGone::Pace | WhyGone::Claims, _)) | None => format!("Buy {amount} of credit {when}"),
+        Some((WhyGone::Pace | WhyGone::Claims, _)) | None => {
+            format!("Buy {amount} of credit {when}")
+        }
     };
     let mut facts = vec![
-        ("Balance at OpenRouter", purchase.balance.whole_cents().to_dollars()),
-        ("Programmes can still cost", format!("{} if everybody on the rosters claims", purchase.to_come.to_dollars())),
+        (
+            "Balance at OpenRouter",
+            purchase.balance.whole_cents().to_dollars(),
+        ),
+        (
+            "Programmes can still cost",
+            format!(
+                "{} if everybody on the rosters claims",
+                purchase.to_come.to_dollars()
+            ),
+        ),
     ];
-    if let Some(until) = purchase.until.filter(|_| purchase.foreign_to_come > Usd::ZERO) {
-        let foreign = format!("{} until {}", purchase.foreign_to_come.to_dollars(), long_date(until));
+    if let Some(until) = purchase
+        .until
+        .filter(|_| purchase.foreign_to_come > Usd::ZERO)
+    {
+        let foreign = format!(
+            "{} until {}",
+            purchase.foreign_to_come.to_dollars(),
+            long_date(until)
+        );
         facts.push(("Keys made elsewhere may use", foreign));
     }
     if purchase.a_week > Usd::ZERO {
-        facts.push(("All keys use in a week", format!("about {}", purchase.a_week.to_dollars())));
+        facts.push((
+            "All keys use in a week",
+            format!("about {}", purchase.a_week.to_dollars()),
+        ));
     }
     if purchase.spent_since > Usd::ZERO {
-        facts.push(("Spent since the last check", purchase.spent_since.to_dollars()));
+        facts.push((
+            "Spent since the last check",
+            purchase.spent_since.to_dollars(),
+        ));
     }
-    facts.push(("To be bought, in whole hundreds", purchase.amount.to_dollars()));
+    facts.push((
+        "To be bought, in whole hundreds",
+        purchase.amount.to_dollars(),
+    ));
     let next = format!(
         "{} A purchase may take {DAYS_TO_BUY} days. When the balance is gone, every key of the account is refused, for free models \
          too. Buy credit at OpenRouter; if it is bought automatically, check that this still works and buys enough. If nobody can \

@@ -1,5 +1,5 @@
-//! The mail of each alarm to an admin, and whether it is still due. What the ids of an alarm stand for is
-//! looked up when the mail is sent.
+//! The mail of each alarm to an admin, and whether it is still due. What the ids of an alarm stand
+//! for is looked up when the mail is sent.
 
 mod alarm_texts;
 mod unsent;
@@ -38,8 +38,17 @@ struct NamedAccount {
 
 impl App {
     /// The mail of an alarm, if its recipient is still an admin. Who was removed is told of that.
-    pub(crate) async fn account(&self, day: Date, alarm: &str, recipient: &PersonId) -> Result<Letter, NoMail> {
-        let alarm = self.table.get(Alarm::key_of(day, alarm)).await?.ok_or(GONE)?;
+    pub(crate) async fn account(
+        &self,
+        day: Date,
+        alarm: &str,
+        recipient: &PersonId,
+    ) -> Result<Letter, NoMail> {
+        let alarm = self
+            .table
+            .get(Alarm::key_of(day, alarm))
+            .await?
+            .ok_or(GONE)?;
         let person = self.person(recipient).await?;
         let is_told = matches!(alarm.cause, Cause::AdminChanged { .. });
         if !is_told && !self.table.is_admin(person.address.matched()).await? {
@@ -51,11 +60,15 @@ impl App {
 
     async fn named_in(&self, alarm: &Alarm) -> Result<NamedAccount, StoreError> {
         let mut named = NamedAccount::default();
-        if let Cause::RulesRefused { programme, .. } | Cause::Stuck { programme, .. } = &alarm.cause {
+        if let Cause::RulesRefused { programme, .. } | Cause::Stuck { programme, .. } = &alarm.cause
+        {
             named.programme = self.name_of(programme).await?;
         }
         if let Cause::AdminChanged { person, actor, .. } = &alarm.cause {
-            named.admins = (self.address_of(person).await?, self.address_of(actor).await?);
+            named.admins = (
+                self.address_of(person).await?,
+                self.address_of(actor).await?,
+            );
         }
         if let Cause::AdminByLink { person, .. } = &alarm.cause {
             named.admins.0 = self.address_of(person).await?;
@@ -77,21 +90,46 @@ impl App {
 
     async fn address_of(&self, person: &PersonId) -> Result<String, StoreError> {
         let person = self.table.get(StaffPerson::key_of(person)).await?;
-        Ok(person.map_or("a person who was erased".to_owned(), |person| person.address.as_written().to_owned()))
+        Ok(
+            person.map_or("a person who was erased".to_owned(), |person| {
+                person.address.as_written().to_owned()
+            }),
+        )
     }
 }
 
 impl Words<'_> {
     fn account(self, alarm: &Alarm, named: &NamedAccount) -> Letter {
-        let AlarmText { subject, mut facts, next } = AlarmText::new(alarm, named);
+        let AlarmText {
+            subject,
+            mut facts,
+            next,
+        } = AlarmText::new(alarm, named);
         let is_of_admins = matches!(alarm.cause, Cause::AdminChanged { .. });
-        facts.push((if is_of_admins { "When" } else { "Found" }, utc(alarm.found_at)));
-        let is_removal = matches!(alarm.cause, Cause::AdminChanged { is_admin: false, .. });
-        let until_now = if is_removal { ", or were until now," } else { "" };
+        facts.push((
+            if is_of_admins { "When" } else { "Found" },
+            utc(alarm.found_at),
+        ));
+        let is_removal = matches!(
+            alarm.cause,
+            Cause::AdminChanged {
+                is_admin: false,
+                ..
+            }
+        );
+        let until_now = if is_removal {
+            ", or were until now,"
+        } else {
+            ""
+        };
         Letter {
             heading: subject.clone(),
             subject,
-            parts: vec![LetterPart::facts(facts), said(next), self.page_to_act_on(&alarm.cause)],
+            parts: vec![
+                LetterPart::facts(facts),
+                said(next),
+                self.page_to_act_on(&alarm.cause),
+            ],
             why: format!(
                 "You get this mail because you are{until_now} an admin of Bursar at {}.",
                 self.config.institution
@@ -103,26 +141,42 @@ impl Words<'_> {
     /// The page on which something can be done about an alarm.
     fn page_to_act_on(&self, cause: &Cause) -> LetterPart {
         match cause {
-            Cause::RulesRefused { tier: Some(_), .. } => self.page("Open the model lists", "/console/tiers"),
-            Cause::RulesRefused { programme, group: Some(_), .. } => {
-                self.page("Open the groups", &format!("/console/programmes/{programme}/groups"))
+            Cause::RulesRefused { tier: Some(_), .. } => {
+                self.page("Open the model lists", "/console/tiers")
             }
-            Cause::RulesRefused { programme, .. } => {
-                self.page("Open the settings", &format!("/console/programmes/{programme}/settings#edit"))
-            }
-            Cause::Stuck { programme, .. } => {
-                self.page("Open the programme", &format!("/console/programmes/{programme}"))
-            }
-            Cause::OffUnconfirmed { programme, grant, .. } => {
-                self.page("Open the student's page", &format!("/console/programmes/{programme}/grants/{grant}"))
-            }
+            Cause::RulesRefused {
+                programme,
+                group: Some(_),
+                ..
+            } => self.page(
+                "Open the groups",
+                &format!("/console/programmes/{programme}/groups"),
+            ),
+            Cause::RulesRefused { programme, .. } => self.page(
+                "Open the settings",
+                &format!("/console/programmes/{programme}/settings#edit"),
+            ),
+            Cause::Stuck { programme, .. } => self.page(
+                "Open the programme",
+                &format!("/console/programmes/{programme}"),
+            ),
+            Cause::OffUnconfirmed {
+                programme, grant, ..
+            } => self.page(
+                "Open the student's page",
+                &format!("/console/programmes/{programme}/grants/{grant}"),
+            ),
             Cause::MailRefused { .. }
             | Cause::MailWaits { .. }
             | Cause::NothingHeard { .. }
             | Cause::BulkStopped { .. }
             | Cause::Unsent { .. } => self.page("Open the account's mail", "/console/account#mail"),
-            Cause::AdminChanged { .. } => self.page("Open the list of admins", "/console/account#admins"),
-            Cause::AdminByLink { .. } => self.page("Open the audit of the account", "/console/account/audit"),
+            Cause::AdminChanged { .. } => {
+                self.page("Open the list of admins", "/console/account#admins")
+            }
+            Cause::AdminByLink { .. } => {
+                self.page("Open the audit of the account", "/console/account/audit")
+            }
             Cause::HeldBack { .. }
             | Cause::Residual { .. }
             | Cause::ManagementKey

@@ -13,15 +13,31 @@ use crate::tests::{now, programme, told};
 /// An alarm's subject, which is its heading too, and its text without the reason of the mail.
 async fn mailed(cause: Cause) -> String {
     let admins = ("grace@example.edu".to_owned(), String::new());
-    let named = NamedAccount { programme: "CS pilot".to_owned(), admins, ..NamedAccount::default() };
+    let named = NamedAccount {
+        programme: "CS pilot".to_owned(),
+        admins,
+        ..NamedAccount::default()
+    };
     let text = told(|words| words.account(&Alarm::now(cause, now()), &named)).await;
     let (subject, rest) = text.split_once('\n').unwrap();
     let why = "\nYou get this mail because you are an admin of Bursar at Example University.";
-    format!("{subject}{}", rest.strip_prefix(subject).unwrap().strip_suffix(why).unwrap())
+    format!(
+        "{subject}{}",
+        rest.strip_prefix(subject)
+            .unwrap()
+            .strip_suffix(why)
+            .unwrap()
+    )
 }
 
 fn held(sweeps: u32, recoveries: u32, stops: u32) -> Cause {
-    Cause::HeldBack { sweeps, recoveries, stops, bound: 5, keys: Vec::new() }
+    Cause::HeldBack {
+        sweeps,
+        recoveries,
+        stops,
+        bound: 5,
+        keys: Vec::new(),
+    }
 }
 
 fn refused(tier: Option<&str>, group: Option<&str>) -> Cause {
@@ -39,35 +55,66 @@ async fn alarms() {
     let residual = Usd::from_micros(6_120_003);
     let news = Usd::from_micros(4_120_003);
     let tolerance = Usd::from_micros(214);
-    let management_key = ManagementKey::parse("sk-or-v1-other").unwrap().fingerprint(&"0123456789".parse().unwrap());
+    let management_key = ManagementKey::parse("sk-or-v1-other")
+        .unwrap()
+        .fingerprint(&"0123456789".parse().unwrap());
     let first = "the keys could not all be listed: status 503".to_owned();
-    let figures = SendFigures { as_of: now(), sent: 400, bounced: 12, complained: 0 };
+    let figures = SendFigures {
+        as_of: now(),
+        sent: 400,
+        bounced: 12,
+        complained: 0,
+    };
     let mut mails = Vec::new();
     for cause in [
         held(30, 0, 0),
-        Cause::Residual { residual, news, tolerance },
-        Cause::AdminByLink { person: "fedcba9876543210".parse().unwrap(), signed_in_at: now() },
+        Cause::Residual {
+            residual,
+            news,
+            tolerance,
+        },
+        Cause::AdminByLink {
+            person: "fedcba9876543210".parse().unwrap(),
+            signed_in_at: now(),
+        },
         Cause::ManagementKey,
         Cause::AnotherAccount { management_key },
         Cause::Incomplete { problems: 2, first },
-        Cause::UnknownKeys { keys: 2, first: "bursar/0123456789/p/g/2".to_owned(), set: String::new() },
+        Cause::UnknownKeys {
+            keys: 2,
+            first: "bursar/0123456789/p/g/2".to_owned(),
+            set: String::new(),
+        },
         refused(None, None),
-        Cause::Stuck { programme: programme().id, since: now() - 1.hour() },
-        Cause::ErasureStuck { since: now() - 6.hours() },
+        Cause::Stuck {
+            programme: programme().id,
+            since: now() - 1.hour(),
+        },
+        Cause::ErasureStuck {
+            since: now() - 6.hours(),
+        },
         Cause::OffUnconfirmed {
             grants: 2,
             since: now() - 2.hours(),
             programme: programme().id,
             grant: "0123456789abcdef".parse().unwrap(),
         },
-        Cause::BalanceUnread { since: now() - 3.hours() },
-        Cause::SiteDown { why: "no answer within ten seconds".to_owned() },
+        Cause::BalanceUnread {
+            since: now() - 3.hours(),
+        },
+        Cause::SiteDown {
+            why: "no answer within ten seconds".to_owned(),
+        },
         Cause::Machine {
             what: "claims-fail".to_owned(),
-            sentence: "Within a quarter of an hour three students pressed for a key and got none.".to_owned(),
+            sentence: "Within a quarter of an hour three students pressed for a key and got none."
+                .to_owned(),
         },
         Cause::BulkStopped { figures },
-        Cause::NothingHeard { sent_on: date(2026, 11, 19), sent: 20 },
+        Cause::NothingHeard {
+            sent_on: date(2026, 11, 19),
+            sent: 20,
+        },
     ] {
         mails.push(mailed(cause).await);
     }
@@ -185,12 +232,22 @@ async fn alarms() {
 #[tokio::test]
 async fn alarms_tell_what_and_whose() {
     let stops = mailed(held(0, 2, 30)).await;
-    let counts =
-        "Second keys of students who have another: 2\nKeys of students, missing or switched off at OpenRouter: 30\n";
-    assert!(stops.contains(counts) && stops.contains("keys were deleted or switched off at OpenRouter"), "{stops}");
+    let counts = "Second keys of students who have another: 2\nKeys of students, missing or switched off at OpenRouter: 30\n";
+    assert!(
+        stops.contains(counts) && stops.contains("keys were deleted or switched off at OpenRouter"),
+        "{stops}"
+    );
     for (cause, whose, place) in [
-        (refused(Some("basic"), Some("A")), "For: The model list basic\n", "/console/tiers"),
-        (refused(None, Some("A")), "For: The group A\n", "/console/programmes/cs-pilot/groups"),
+        (
+            refused(Some("basic"), Some("A")),
+            "For: The model list basic\n",
+            "/console/tiers",
+        ),
+        (
+            refused(None, Some("A")),
+            "For: The group A\n",
+            "/console/programmes/cs-pilot/groups",
+        ),
     ] {
         let text = mailed(cause).await;
         assert!(text.contains(whose) && text.ends_with(place), "{text}");
@@ -207,12 +264,19 @@ fn purchase() -> Purchase {
         a_week: dollars(140),
         spent_since: Usd::ZERO,
         amount: dollars(300),
-        gone: Some(BalanceGone { day: date(2027, 1, 19), why: WhyGone::Pace }),
+        gone: Some(BalanceGone {
+            day: date(2027, 1, 19),
+            why: WhyGone::Pace,
+        }),
     }
 }
 
 async fn balance(purchase: Purchase) -> String {
-    mailed(Cause::Balance { purchase, alerted_at: now() }).await
+    mailed(Cause::Balance {
+        purchase,
+        alerted_at: now(),
+    })
+    .await
 }
 
 #[tokio::test]
@@ -228,13 +292,36 @@ async fn credit_is_to_be_bought() {
     Buy $300 of credit by 20 Dec 2026: at this pace the $1,200 left will be gone on 19 Jan 2027. A purchase may take 30 days. When the balance is gone, every key of the account is refused, for free models too. Buy credit at OpenRouter; if it is bought automatically, check that this still works and buys enough. If nobody can buy more, lower budgets and caps. You get another mail when the balance lasts half as long (14, 7, 3 days, one day), or when rosters are added that double what programmes can cost.
     Open the account: https://bursar.example.edu/console/account
     ");
-    let gone = |why, day| Purchase { gone: Some(BalanceGone { day, why }), ..purchase() };
+    let gone = |why, day| Purchase {
+        gone: Some(BalanceGone { day, why }),
+        ..purchase()
+    };
     for (why, day, subject) in [
-        (WhyGone::Pace, date(2026, 12, 20), "Buy $300 of credit now\n"),
-        (WhyGone::Pace, date(2026, 12, 4), "The balance lasts 14 days: buy $300 of credit now\n"),
-        (WhyGone::Pace, date(2026, 11, 21), "The balance lasts 1 day: buy $300 of credit now\n"),
-        (WhyGone::Claims, date(2026, 11, 20), "Buy $300 of credit now\n"),
-        (WhyGone::Today, date(2026, 11, 21), "The balance does not last a day: buy $300 of credit now\n"),
+        (
+            WhyGone::Pace,
+            date(2026, 12, 20),
+            "Buy $300 of credit now\n",
+        ),
+        (
+            WhyGone::Pace,
+            date(2026, 12, 4),
+            "The balance lasts 14 days: buy $300 of credit now\n",
+        ),
+        (
+            WhyGone::Pace,
+            date(2026, 11, 21),
+            "The balance lasts 1 day: buy $300 of credit now\n",
+        ),
+        (
+            WhyGone::Claims,
+            date(2026, 11, 20),
+            "Buy $300 of credit now\n",
+        ),
+        (
+            WhyGone::Today,
+            date(2026, 11, 21),
+            "The balance does not last a day: buy $300 of credit now\n",
+        ),
     ] {
         let text = balance(gone(why, day)).await;
         assert!(text.starts_with(subject), "{text}");

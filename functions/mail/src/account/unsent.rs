@@ -1,4 +1,5 @@
-//! The mail that an alarm is about, given up or returned, and its recipient. Students are not named.
+//! The mail that an alarm is about, given up or returned, and its recipient. Students are not
+//! named.
 
 use bursar_core::domain::mail::failure::{COMPLAINED, FailureText};
 use bursar_core::domain::mail::kind::MailKind;
@@ -19,22 +20,37 @@ pub(super) struct UnsentMail {
 
 impl App {
     /// The first mail that an alarm is of, as far as it can still be read.
-    pub(super) async fn unsent(&self, kind: Option<MailKind>, first: Ulid) -> Result<UnsentMail, StoreError> {
+    pub(super) async fn unsent(
+        &self,
+        kind: Option<MailKind>,
+        first: Ulid,
+    ) -> Result<UnsentMail, StoreError> {
         let kind = kind.map_or("a mail that cannot be read", MailKind::in_words);
         match self.table.get(OutboxRow::key_of(first)).await {
             Ok(Some(row)) => self.described(&row.mail).await,
-            Ok(None) | Err(StoreError::Corrupt { .. }) => Ok(UnsentMail { what: kind.to_owned(), recipient: None }),
+            Ok(None) | Err(StoreError::Corrupt { .. }) => Ok(UnsentMail {
+                what: kind.to_owned(),
+                recipient: None,
+            }),
             Err(error) => Err(error),
         }
     }
 
     async fn described(&self, mail: &QueuedMail) -> Result<UnsentMail, StoreError> {
-        let Facts { words, recipient, .. } = mail.facts();
+        let Facts {
+            words, recipient, ..
+        } = mail.facts();
         let mut what = format!("the {words}");
         if let Some(programme) = recipient.programme() {
             what += &format!(" of {}", self.name_of(programme).await?);
         }
-        if let QueuedMail::Alert { scope, threshold, of_limit, .. } = mail {
+        if let QueuedMail::Alert {
+            scope,
+            threshold,
+            of_limit,
+            ..
+        } = mail
+        {
             what += &format!(": {}", scope.in_words(*threshold, *of_limit));
         }
         if let QueuedMail::Statement { month, .. } = mail {
@@ -45,7 +61,10 @@ impl App {
             MailTo::Student(..) => "a student".to_owned(),
             MailTo::Asker => "the person who asked for it".to_owned(),
         };
-        Ok(UnsentMail { what, recipient: Some(name) })
+        Ok(UnsentMail {
+            what,
+            recipient: Some(name),
+        })
     }
 }
 
@@ -60,7 +79,11 @@ impl UnsentMail {
         let mut facts = vec![("Mail", what.clone())];
         facts.extend(self.recipient.clone().map(|recipient| ("To", recipient)));
         facts.push(("Why", format!("{} ({code})", why.what)));
-        AlarmText { subject, facts, next: why.to_do.to_owned() }
+        AlarmText {
+            subject,
+            facts,
+            next: why.to_do.to_owned(),
+        }
     }
 }
 
@@ -74,8 +97,15 @@ mod tests {
             what: "the alert of CS pilot: 80% of $4,000".to_owned(),
             recipient: Some("fay@x.edu".to_owned()),
         };
-        let AlarmText { subject, facts, next } = alert.text("MessageRejected");
-        let facts: String = facts.into_iter().map(|(name, fact)| format!("{name}: {fact}\n")).collect();
+        let AlarmText {
+            subject,
+            facts,
+            next,
+        } = alert.text("MessageRejected");
+        let facts: String = facts
+            .into_iter()
+            .map(|(name, fact)| format!("{name}: {fact}\n"))
+            .collect();
         insta::assert_snapshot!(format!("{subject}\n{facts}{next}"), @r#"
         A mail did not arrive: the alert of CS pilot: 80% of $4,000
         Mail: the alert of CS pilot: 80% of $4,000

@@ -1,6 +1,6 @@
-//! The alert to those who look after a programme's money: it passed a threshold of its budget, or all of
-//! that is reserved. It gives the number, the forecast and what happens next, with a picture of the
-//! spending.
+//! The alert to those who look after a programme's money: it passed a threshold of its budget, or
+//! all of that is reserved. It gives the number, the forecast and what happens next, with a picture
+//! of the spending.
 
 use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
@@ -46,7 +46,8 @@ struct AlertSpending {
 }
 
 impl App {
-    /// The mail of a crossing, if its recipient still gets the programme's alerts. If not, those are told who do.
+    /// The mail of a crossing, if its recipient still gets the programme's alerts. If not, those
+    /// are told who do.
     pub(crate) async fn alert(
         &self,
         programme: &ProgrammeId,
@@ -62,13 +63,17 @@ impl App {
         let person = self.table.get(StaffPerson::key_of(recipient)).await?;
         let Some(person) = person.filter(|person| is_among(person.address.matched(), &hear)) else {
             let hear = self.table.people_of(&hear, deadline).await?;
-            self.table.tell_also(&crossing, &hear, now, deadline).await?;
+            self.table
+                .tell_also(&crossing, &hear, now, deadline)
+                .await?;
             return Err(NoMail::NotDue(PASSED_OVER));
         };
-        self.about_money(&programme, &person, Some(&crossing), now).await
+        self.about_money(&programme, &person, Some(&crossing), now)
+            .await
     }
 
-    /// An alert of what is spent now, though no threshold was crossed, to the person who wants to see one.
+    /// An alert of what is spent now, though no threshold was crossed, to the person who wants to
+    /// see one.
     pub(crate) async fn test_alert(
         &self,
         programme: &ProgrammeId,
@@ -76,7 +81,11 @@ impl App {
         now: Moment,
     ) -> Result<Letter, NoMail> {
         let programme = self.programme(programme).await?;
-        let person = self.table.get(StaffPerson::key_of(recipient)).await?.ok_or(GONE)?;
+        let person = self
+            .table
+            .get(StaffPerson::key_of(recipient))
+            .await?
+            .ok_or(GONE)?;
         self.about_money(&programme, &person, None, now).await
     }
 
@@ -96,30 +105,46 @@ impl App {
             self.table.is_admin(person.address.matched()),
         )?;
         let budget = budget.ok_or(GONE)?;
-        let Some(reader) = Role::find(person.address.matched(), &programme.settings, is_admin) else {
-            return Err(NoMail::NotDue("this person has no role in the programme any more"));
+        let Some(reader) = Role::find(person.address.matched(), &programme.settings, is_admin)
+        else {
+            return Err(NoMail::NotDue(
+                "this person has no role in the programme any more",
+            ));
         };
         let finding = match crossing {
-            Some(crossing) => {
-                FoundSpending { limit: crossing.limit, spent: crossing.spent, found_at: crossing.found_at }
-            }
+            Some(crossing) => FoundSpending {
+                limit: crossing.limit,
+                spent: crossing.spent,
+                found_at: crossing.found_at,
+            },
             None => FoundSpending {
                 limit: budget.limit,
                 spent: used.counted(programme.settings.basis.byok),
                 found_at: sync.listed_at.unwrap_or(now),
             },
         };
-        let mut spending =
-            AlertSpending::new(finding, (programme, reader), (&budget, counts), &used, sync.listed_at, now);
+        let mut spending = AlertSpending::new(
+            finding,
+            (programme, reader),
+            (&budget, counts),
+            &used,
+            sync.listed_at,
+            now,
+        );
         if let Some(crossing) = crossing.filter(|crossing| crossing.spent > crossing.limit) {
-            let entries = self.table.list_known(AuditEntry::of_programme(&programme.id)).await?;
+            let entries = self
+                .table
+                .list_known(AuditEntry::of_programme(&programme.id))
+                .await?;
             spending.was_lowered = was_lowered(&entries, crossing);
         }
         Ok(self.to(&person.address, |words| match crossing {
             None => words.test(programme, &budget, spending),
-            Some(Crossing { scope: Scope::Reserved, threshold, .. }) => {
-                words.promised(programme, &budget, spending, *threshold)
-            }
+            Some(Crossing {
+                scope: Scope::Reserved,
+                threshold,
+                ..
+            }) => words.promised(programme, &budget, spending, *threshold),
             Some(_) => words.spent(programme, &budget, spending),
         }))
     }
@@ -134,9 +159,9 @@ struct FoundSpending {
 }
 
 impl AlertSpending {
-    /// The figures for what was found. If the budget has changed since, only these are used,
-    /// since later spending was never of that budget. `listed_at` is when the last listing of all keys began;
-    /// totals are written only when they change.
+    /// The figures for what was found. If the budget has changed since, only these are used, since
+    /// later spending was never of that budget. `listed_at` is when the last listing of all keys
+    /// began; totals are written only when they change.
     fn new(
         finding: FoundSpending,
         (programme, reader): (&Programme, Role),
@@ -148,15 +173,32 @@ impl AlertSpending {
         let settings = &programme.settings;
         let is_of_now = budget.limit == finding.limit;
         let mut spent = used.used().days(settings.basis.byok);
-        let newest = used.own.as_ref().filter(|_| is_of_now && finding.spent <= spent.total());
-        let read_at = newest.map(|totals| totals.as_of.max(listed_at.max(used.assigned_as_of).unwrap_or(totals.as_of)));
+        let newest = used
+            .own
+            .as_ref()
+            .filter(|_| is_of_now && finding.spent <= spent.total());
+        let read_at = newest.map(|totals| {
+            totals
+                .as_of
+                .max(listed_at.max(used.assigned_as_of).unwrap_or(totals.as_of))
+        });
         if read_at.is_none() {
             spent = Days::on_one(utc_date(finding.found_at), finding.spent);
         }
         // Of what was found nothing is known but the sum, so nothing bounds it.
         let spends_elsewhere = used.spends_elsewhere(settings.basis.byok, now);
-        let budget_then = Budget { limit: finding.limit, ..budget.clone() };
-        let burn = Burn::new(programme, &budget_then, &spent, spends_elsewhere || read_at.is_none(), read_at, now);
+        let budget_then = Budget {
+            limit: finding.limit,
+            ..budget.clone()
+        };
+        let burn = Burn::new(
+            programme,
+            &budget_then,
+            &spent,
+            spends_elsewhere || read_at.is_none(),
+            read_at,
+            now,
+        );
         AlertSpending {
             limit: finding.limit,
             spent: spent.total(),
@@ -178,7 +220,9 @@ impl AlertSpending {
         let limit = self.limit.to_dollars();
         match self.was_lowered {
             _ if self.spent <= self.limit => None,
-            true => Some(format!("The budget was lowered to {limit} after {spent} had been spent.")),
+            true => Some(format!(
+                "The budget was lowered to {limit} after {spent} had been spent."
+            )),
             false => Some(format!("More was spent than the budget of {limit}.")),
         }
     }
@@ -192,19 +236,36 @@ impl Words<'_> {
         let mut facts = vec![
             ("Spent", spending.spent.to_dollars()),
             ("Budget", spending.limit.to_dollars()),
-            ("Left", spending.limit.left_beside(spending.spent).to_dollars()),
+            (
+                "Left",
+                spending.limit.left_beside(spending.spent).to_dollars(),
+            ),
         ];
         facts.extend(promised(budget, spending.spent).filter(|_| budget.limit == spending.limit));
         facts.extend(common_facts(settings, &spending));
         let only_students_spend = settings.roster && !spending.spends_elsewhere;
         // Of another budget by now, nothing is to be done about the former.
-        let forecast = spending.forecast.filter(|_| spending.spent > Usd::ZERO && budget.limit == spending.limit);
+        let forecast = spending
+            .forecast
+            .filter(|_| spending.spent > Usd::ZERO && budget.limit == spending.limit);
         let to_do = match spending.refused {
-            Some(refused) => Some(format!("{} {}", refused.who(), spending.reader.how_to_raise(Some(refused.needed)))),
-            None => forecast.and_then(|forecast| forecast.to_do(spending.reader, only_students_spend)),
+            Some(refused) => Some(format!(
+                "{} {}",
+                refused.who(),
+                spending.reader.how_to_raise(Some(refused.needed))
+            )),
+            None => {
+                forecast.and_then(|forecast| forecast.to_do(spending.reader, only_students_spend))
+            }
         };
         let subject = short_subject(settings, spending.forecast, spending.spent, spending.limit)
-            .unwrap_or_else(|| format!("{} has used {used}% of {}", settings.name, spending.limit.to_dollars()));
+            .unwrap_or_else(|| {
+                format!(
+                    "{} has used {used}% of {}",
+                    settings.name,
+                    spending.limit.to_dollars()
+                )
+            });
         let next = what_next(settings, budget, &spending, used);
         self.about_money(programme, subject, to_do, facts, spending, &next)
     }
@@ -216,12 +277,19 @@ impl Words<'_> {
         letter
             .parts
             .insert(0, said("This is a test with today's figures. It is sent whether or not a threshold was crossed."));
-        letter.why = "You get this mail because you asked for a test alert. Nobody else got it.".to_owned();
+        letter.why =
+            "You get this mail because you asked for a test alert. Nobody else got it.".to_owned();
         letter
     }
 
     /// The alert that all of the budget is reserved, before a student is refused a key.
-    fn promised(self, programme: &Programme, budget: &Budget, spending: AlertSpending, threshold: u8) -> Letter {
+    fn promised(
+        self,
+        programme: &Programme,
+        budget: &Budget,
+        spending: AlertSpending,
+        threshold: u8,
+    ) -> Letter {
         let settings = &programme.settings;
         let used = per_cent(spending.spent, spending.limit);
         let limit = spending.limit.to_dollars();
@@ -238,26 +306,42 @@ impl Words<'_> {
         let mut facts = vec![
             ("Budget", limit),
             ("Spent", spending.spent.to_dollars()),
-            ("Left for further keys", (budget.limit - budget.reserved).or_zero().whole_cents().to_dollars()),
+            (
+                "Left for further keys",
+                (budget.limit - budget.reserved)
+                    .or_zero()
+                    .whole_cents()
+                    .to_dollars(),
+            ),
         ];
         facts.extend(promised(budget, spending.spent));
-        facts.extend(
-            spending.refused.map(|refused| ("One more key needs", refused.dearest.up_to_the_cent().to_dollars())),
-        );
+        facts.extend(spending.refused.map(|refused| {
+            (
+                "One more key needs",
+                refused.dearest.up_to_the_cent().to_dollars(),
+            )
+        }));
         facts.extend(common_facts(settings, &spending));
         let mut next: Vec<String> = changed(budget, &spending).into_iter().collect();
         match spending.refused {
             None => next.push("Nobody is refused a key any more.".to_owned()),
             Some(refused) => {
-                next.push(format!("Keys that students have keep working, each up to its own cap. {follow_up}"));
+                next.push(format!(
+                    "Keys that students have keep working, each up to its own cap. {follow_up}"
+                ));
                 next.push(spending.reader.how_to_raise(Some(refused.needed)));
             }
         }
         let refused = spending.refused;
         let mut letter = self.about_money(programme, subject, None, facts, spending, &next);
         if let Some(refused) = refused {
-            letter.heading = format!("{} cannot get a key", counted(refused.students.into(), "student", "students"));
-            letter.parts.insert(0, said(format!("{} {}.", refused.who(), letter.subject)));
+            letter.heading = format!(
+                "{} cannot get a key",
+                counted(refused.students.into(), "student", "students")
+            );
+            letter
+                .parts
+                .insert(0, said(format!("{} {}.", refused.who(), letter.subject)));
         }
         letter
     }
@@ -277,16 +361,23 @@ impl Words<'_> {
         let role = spending.reader.as_str();
         let passed = spending.passed();
         let heading = match passed {
-            Some(_) => format!("{name} has used more than its budget of {}", spending.limit.to_dollars()),
+            Some(_) => format!(
+                "{name} has used more than its budget of {}",
+                spending.limit.to_dollars()
+            ),
             None => subject.clone(),
         };
         let outlook = match forecast {
-            None if spending.owns_keys => {
-                Some(format!("The term is over, and no student's key works any more. {NOT_STOPPED}"))
-            }
+            None if spending.owns_keys => Some(format!(
+                "The term is over, and no student's key works any more. {NOT_STOPPED}"
+            )),
             None => Some("The term is over, and no key works any more.".to_owned()),
             Some(_) if passed.is_some() => None,
-            Some(forecast) if forecast.runs_out == RunsOut::TooLittleData && spending.spent <= Usd::ZERO => None,
+            Some(forecast)
+                if forecast.runs_out == RunsOut::TooLittleData && spending.spent <= Usd::ZERO =>
+            {
+                None
+            }
             Some(forecast) => Some(forecast.in_words(&settings.term)),
         };
         // What is to do about a forecast leads to who spent most, and all else to the programme.
@@ -307,16 +398,23 @@ impl Words<'_> {
         }
     }
 
-    /// The page on which to go on: where students' caps stop their keys, that on which the most spent stands first.
+    /// The page on which to go on: where students' caps stop their keys, that on which the most
+    /// spent stands first.
     fn way_on(&self, programme: &ProgrammeId, forecast: Option<Forecast>) -> LetterPart {
         if forecast.is_some_and(|forecast| forecast.stops_at_caps()) {
-            return self.page("See who spent most", &format!("/console/programmes/{programme}/grants"));
+            return self.page(
+                "See who spent most",
+                &format!("/console/programmes/{programme}/grants"),
+            );
         }
         self.overview(programme)
     }
 
     pub(crate) fn overview(&self, programme: &ProgrammeId) -> LetterPart {
-        self.page("Open the programme", &format!("/console/programmes/{programme}"))
+        self.page(
+            "Open the programme",
+            &format!("/console/programmes/{programme}"),
+        )
     }
 }
 
@@ -325,23 +423,39 @@ fn joined(sentences: &[String]) -> Option<LetterPart> {
     (!sentences.is_empty()).then(|| said(sentences.join(" ")))
 }
 
-/// The subject of a mail about a programme's money that ends too soon: when, and how much of it is used.
-pub(crate) fn short_subject(settings: &Settings, forecast: Option<Forecast>, spent: Usd, limit: Usd) -> Option<String> {
+/// The subject of a mail about a programme's money that ends too soon: when, and how much of it is
+/// used.
+pub(crate) fn short_subject(
+    settings: &Settings,
+    forecast: Option<Forecast>,
+    spent: Usd,
+    limit: Usd,
+) -> Option<String> {
     let news = forecast?.in_short(&settings.term)?;
     let used = per_cent(spent, limit);
     let limit = limit.to_dollars();
-    Some(format!("{}: {news} ({used}% of {limit} used)", settings.name))
+    Some(format!(
+        "{}: {news} ({used}% of {limit} used)",
+        settings.name
+    ))
 }
 
-/// The longest time until a lowered budget is found crossed: the stream finds it at once, the hourly check
-/// later.
+/// The longest time until a lowered budget is found crossed: the stream finds it at once, the
+/// hourly check later.
 const FOUND_WITHIN: SignedDuration = SignedDuration::from_hours(1);
 
-/// Whether the budget was lowered just before the crossing was found, so that the money was spent of a
-/// larger one.
+/// Whether the budget was lowered just before the crossing was found, so that the money was spent
+/// of a larger one.
 fn was_lowered(entries: &[AuditEntry], crossing: &Crossing) -> bool {
-    let changes = entries.iter().filter(|audit_entry| audit_entry.what.act == Act::BudgetChanged);
-    let Some(last) = changes.rev().find(|change| change.recorded_at <= crossing.found_at) else { return false };
+    let changes = entries
+        .iter()
+        .filter(|audit_entry| audit_entry.what.act == Act::BudgetChanged);
+    let Some(last) = changes
+        .rev()
+        .find(|change| change.recorded_at <= crossing.found_at)
+    else {
+        return false;
+    };
     let is_less = amount(last.what.old_value.as_deref()).is_some_and(|from| from > crossing.limit);
     is_less
         && amount(last.what.new_value.as_deref()) == Some(crossing.limit)
@@ -353,21 +467,28 @@ fn amount(text: Option<&str>) -> Option<Usd> {
 }
 
 fn common_facts(settings: &Settings, spending: &AlertSpending) -> Vec<(&'static str, String)> {
-    let students = spending.counts.map(|counts| ("Students", counts.in_words()));
-    let rest =
-        [("Term ends", long_date(settings.term.ends_on())), ("As of", time_in(spending.as_of, settings.term.zone()))];
+    let students = spending
+        .counts
+        .map(|counts| ("Students", counts.in_words()));
+    let rest = [
+        ("Term ends", long_date(settings.term.ends_on())),
+        ("As of", time_in(spending.as_of, settings.term.zone())),
+    ];
     students.into_iter().chain(rest).collect()
 }
 
 /// The sentence that the budget has changed since the crossing.
 fn changed(budget: &Budget, spending: &AlertSpending) -> Option<String> {
-    (budget.limit != spending.limit)
-        .then(|| format!("The budget has changed since then: it is {} now.", budget.limit.to_dollars()))
+    (budget.limit != spending.limit).then(|| {
+        format!(
+            "The budget has changed since then: it is {} now.",
+            budget.limit.to_dollars()
+        )
+    })
 }
 
 /// What nothing of a budget stops: keys that were made elsewhere and count for the programme.
-const NOT_STOPPED: &str =
-    "Bursar does not stop keys made elsewhere; an admin can limit or disable them on the account page.";
+const NOT_STOPPED: &str = "Bursar does not stop keys made elsewhere; an admin can limit or disable them on the account page.";
 
 /// The fact of what is promised and not spent yet, if anything is.
 pub(crate) fn promised(budget: &Budget, spent: Usd) -> Option<(&'static str, String)> {
@@ -375,7 +496,12 @@ pub(crate) fn promised(budget: &Budget, spent: Usd) -> Option<(&'static str, Str
     (to_come > Usd::ZERO).then(|| ("Promised, not spent yet", to_come.to_dollars()))
 }
 
-fn what_next(settings: &Settings, budget: &Budget, spending: &AlertSpending, used: i64) -> Vec<String> {
+fn what_next(
+    settings: &Settings,
+    budget: &Budget,
+    spending: &AlertSpending,
+    used: i64,
+) -> Vec<String> {
     let mut sentences: Vec<String> = changed(budget, spending).into_iter().collect();
     if spending.forecast.is_none() {
         return sentences;
@@ -400,8 +526,17 @@ fn what_next(settings: &Settings, budget: &Budget, spending: &AlertSpending, use
     if spending.owns_keys {
         sentences.push(NOT_STOPPED.to_owned());
     }
-    let next = settings.mails.thresholds.iter().copied().filter(|threshold| i64::from(*threshold) > used).min();
-    sentences.extend(next.filter(|_| !is_changed).map(|next| format!("You get the next alert at {next}%.")));
+    let next = settings
+        .mails
+        .thresholds
+        .iter()
+        .copied()
+        .filter(|threshold| i64::from(*threshold) > used)
+        .min();
+    sentences.extend(
+        next.filter(|_| !is_changed)
+            .map(|next| format!("You get the next alert at {next}%.")),
+    );
     sentences
 }
 

@@ -22,7 +22,10 @@ const LIMIT: Usd = Usd::from_dollars(4000);
 fn steadily(days: i64, cents: i64) -> Days {
     let mut spent = Days::default();
     for ago in 0..days {
-        spent.add(&Days::on_one(utc_date(now()).checked_sub(ago.days()).unwrap(), Usd::from_micros(cents * 10_000)));
+        spent.add(&Days::on_one(
+            utc_date(now()).checked_sub(ago.days()).unwrap(),
+            Usd::from_micros(cents * 10_000),
+        ));
     }
     spent
 }
@@ -40,13 +43,28 @@ struct Found {
 fn found(threshold: u8, days: Days) -> Found {
     let programme = programme();
     let spent = days.total();
-    let used = DailyUse { credits: days, ..DailyUse::default() };
+    let used = DailyUse {
+        credits: days,
+        ..DailyUse::default()
+    };
     let by_group = BTreeMap::new();
     let id = programme.id.clone();
     let unmailed = Unmailed::default();
     let standing_out = StandingOut::default();
-    let totals = Totals { programme: id, as_of: now(), used, by_group, unmailed, standing_out, work_day: None };
-    let counts = Counts { invited: 39, claimed: 161, ..Counts::default() };
+    let totals = Totals {
+        programme: id,
+        as_of: now(),
+        used,
+        by_group,
+        unmailed,
+        standing_out,
+        work_day: None,
+    };
+    let counts = Counts {
+        invited: 39,
+        claimed: 161,
+        ..Counts::default()
+    };
     let budget = Budget::new(programme.id.clone(), LIMIT);
     let crossing = Crossing {
         programme: programme.id.clone(),
@@ -58,21 +76,55 @@ fn found(threshold: u8, days: Days) -> Found {
         found_at: now(),
         is_mailed: true,
     };
-    let used =
-        ProgrammeUse { own: Some(totals), assigned: DailyUse::default(), assigned_keys: 0, assigned_as_of: None };
-    Found { programme, budget, counts, crossing, used, now: now() }
+    let used = ProgrammeUse {
+        own: Some(totals),
+        assigned: DailyUse::default(),
+        assigned_keys: 0,
+        assigned_as_of: None,
+    };
+    Found {
+        programme,
+        budget,
+        counts,
+        crossing,
+        used,
+        now: now(),
+    }
 }
 
 impl Found {
     fn spending(&self) -> AlertSpending {
-        let Crossing { limit, spent, found_at: at, .. } = self.crossing;
-        let found = FoundSpending { limit, spent, found_at: at };
+        let Crossing {
+            limit,
+            spent,
+            found_at: at,
+            ..
+        } = self.crossing;
+        let found = FoundSpending {
+            limit,
+            spent,
+            found_at: at,
+        };
         let budget = (&self.budget, self.counts);
-        AlertSpending::new(found, (&self.programme, Role::Assistant), budget, &self.used, None, self.now)
+        AlertSpending::new(
+            found,
+            (&self.programme, Role::Assistant),
+            budget,
+            &self.used,
+            None,
+            self.now,
+        )
     }
 
     fn letter(&self, words: Words<'_>, was_lowered: bool) -> Letter {
-        words.spent(&self.programme, &self.budget, AlertSpending { was_lowered, ..self.spending() })
+        words.spent(
+            &self.programme,
+            &self.budget,
+            AlertSpending {
+                was_lowered,
+                ..self.spending()
+            },
+        )
     }
 
     async fn told(&self) -> String {
@@ -80,7 +132,15 @@ impl Found {
     }
 
     async fn promised(&self) -> String {
-        told(|words| words.promised(&self.programme, &self.budget, self.spending(), self.crossing.threshold)).await
+        told(|words| {
+            words.promised(
+                &self.programme,
+                &self.budget,
+                self.spending(),
+                self.crossing.threshold,
+            )
+        })
+        .await
     }
 
     async fn html(&self, was_lowered: bool) -> String {
@@ -134,8 +194,13 @@ async fn alert_forecasts_when_the_budget_is_gone() {
     let mut lines = Vec::new();
     for (threshold, cents) in [(50, 7_000), (10, 1_000), (100, 10_010)] {
         let text = found(threshold, steadily(40, cents)).told().await;
-        let line = |line: &&str| line.contains("the budget") && !line.contains("To have the budget");
-        lines.extend(text.lines().filter(|it| line(it) || it.starts_with("Nobody gets")).map(str::to_owned));
+        let line =
+            |line: &&str| line.contains("the budget") && !line.contains("To have the budget");
+        lines.extend(
+            text.lines()
+                .filter(|it| line(it) || it.starts_with("Nobody gets"))
+                .map(str::to_owned),
+        );
     }
     insta::assert_snapshot!(lines.join("\n"), @"
     At $490 a week, the budget will be used up around 8 Dec, two months before the term ends. Faculty can ask the admins for more. The caps of students who need more must be raised as well: each key stops at its own cap.
@@ -154,32 +219,53 @@ async fn alert_of_a_budget_that_is_passed_says_whether_it_was_lowered() {
 
     (passed.crossing.limit, passed.budget.limit) = (Usd::from_dollars(30), Usd::from_dollars(30));
     let html = passed.html(true).await;
-    assert!(html.contains("The budget was lowered to $30 after $4,060 had been spent."), "{html}");
-    assert!(html.contains("$4,060 by 20 Nov, of a budget of $30.") && !html.contains("13533%"), "{html}");
+    assert!(
+        html.contains("The budget was lowered to $30 after $4,060 had been spent."),
+        "{html}"
+    );
+    assert!(
+        html.contains("$4,060 by 20 Nov, of a budget of $30.") && !html.contains("13533%"),
+        "{html}"
+    );
 
     let lowered = AuditDetail::new(Act::BudgetChanged).changing("4000", "30");
-    let entry = |at| AuditEntry::on_programme(&passed.programme.id, &Actor::Rule, at, lowered.clone());
+    let entry =
+        |at| AuditEntry::on_programme(&passed.programme.id, &Actor::Rule, at, lowered.clone());
     assert!(was_lowered(&[entry(now() - 1.minute())], &passed.crossing));
-    assert!(!was_lowered(&[entry(now() - 2.hours())], &passed.crossing), "it was found at once then");
+    assert!(
+        !was_lowered(&[entry(now() - 2.hours())], &passed.crossing),
+        "it was found at once then"
+    );
     assert!(!was_lowered(&[], &passed.crossing));
 }
 
 #[tokio::test]
 async fn alert_of_a_budget_that_was_changed_tells_what_was_found() {
     let mut changed = found(80, steadily(1, 336_000));
-    (changed.budget.limit, changed.budget.reserved) = (Usd::from_dollars(30), Usd::from_dollars(20));
+    (changed.budget.limit, changed.budget.reserved) =
+        (Usd::from_dollars(30), Usd::from_dollars(20));
     changed.budget.unreserved = serde_json::from_value(json!({"programme": 39})).unwrap();
     let text = changed.told().await;
     assert!(text.contains("Spent: $3,360\nBudget: $4,000\n"), "{text}");
     let says = "39 students on the roster have no key and cannot get one now. Faculty can ask the admins for a budget of $800.";
-    assert!(text.contains(says) && text.contains("has changed since then: it is $30 now."), "{text}");
+    assert!(
+        text.contains(says) && text.contains("has changed since then: it is $30 now."),
+        "{text}"
+    );
 }
 
 #[tokio::test]
 async fn alert_of_a_budget_that_is_promised() {
     let mut found = found(ALL, steadily(1, 500));
-    (found.crossing.limit, found.budget.limit, found.budget.reserved) =
-        (Usd::from_dollars(25), Usd::from_dollars(25), Usd::from_dollars(20));
+    (
+        found.crossing.limit,
+        found.budget.limit,
+        found.budget.reserved,
+    ) = (
+        Usd::from_dollars(25),
+        Usd::from_dollars(25),
+        Usd::from_dollars(20),
+    );
     (found.counts.invited, found.counts.claimed) = (2, 1);
     found.budget.unreserved = serde_json::from_value(json!({"programme": 2})).unwrap();
     insta::assert_snapshot!(found.promised().await, @"
@@ -202,30 +288,53 @@ async fn alert_of_a_budget_that_is_promised() {
     ");
     found.crossing.threshold = SOME;
     let text = found.promised().await;
-    assert!(text.starts_with("CS pilot has no room for some keys in its $25 (20% used)\n"), "{text}");
-    assert!(text.contains(" You get another mail when there is no room for any key."), "{text}");
+    assert!(
+        text.starts_with("CS pilot has no room for some keys in its $25 (20% used)\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains(" You get another mail when there is no room for any key."),
+        "{text}"
+    );
 }
 
 #[tokio::test]
 async fn keys_made_elsewhere_are_not_said_to_stop() {
     let mut found = found(100, steadily(1, 406_000));
     (found.budget.reserved, found.used.assigned_keys) = (Usd::from_dollars(4_100), 1);
-    let next = |text: String| text.lines().find(|line| line.contains("made elsewhere")).unwrap().to_owned();
+    let next = |text: String| {
+        text.lines()
+            .find(|line| line.contains("made elsewhere"))
+            .unwrap()
+            .to_owned()
+    };
     insta::assert_snapshot!(next(found.told().await), @"Nobody can get a new key. The keys that students have keep working, each up to its own cap: together they can still spend $40 at most. Bursar does not stop keys made elsewhere; an admin can limit or disable them on the account page.");
     found.programme.settings.roster = false;
     let text = found.told().await;
     assert!(!text.contains("Students:"), "{text}");
     found.budget.reserved = found.crossing.spent;
-    assert!(!found.told().await.contains("Promised"), "nothing is promised to a student");
+    assert!(
+        !found.told().await.contains("Promised"),
+        "nothing is promised to a student"
+    );
     insta::assert_snapshot!(next(text), @"Bursar does not stop keys made elsewhere; an admin can limit or disable them on the account page.");
 }
 
-/// A budget of $400 of which $51 go each week, and 26% are gone; the 17 keys that are out may spend $340.
+/// A budget of $400 of which $51 go each week, and 26% are gone; the 17 keys that are out may spend
+/// $340.
 fn short() -> Found {
     let mut found = found(25, steadily(14, 728));
-    found.programme.settings.term = Term::new(date(2026, 10, 12), date(2027, 2, 23), "Europe/Berlin").unwrap();
-    (found.crossing.limit, found.budget.limit, found.budget.reserved) =
-        (Usd::from_dollars(400), Usd::from_dollars(400), Usd::from_dollars(340));
+    found.programme.settings.term =
+        Term::new(date(2026, 10, 12), date(2027, 2, 23), "Europe/Berlin").unwrap();
+    (
+        found.crossing.limit,
+        found.budget.limit,
+        found.budget.reserved,
+    ) = (
+        Usd::from_dollars(400),
+        Usd::from_dollars(400),
+        Usd::from_dollars(340),
+    );
     found
 }
 
@@ -256,7 +365,10 @@ async fn to_do_is_said_to_each_reader() {
         for reserved in [340, 400] {
             let mut found = short();
             found.budget.reserved = Usd::from_dollars(reserved);
-            let spending = AlertSpending { reader, ..found.spending() };
+            let spending = AlertSpending {
+                reader,
+                ..found.spending()
+            };
             let text = told(|words| words.spent(&found.programme, &found.budget, spending)).await;
             lines.push(text.lines().nth(2).unwrap().to_owned());
         }
@@ -273,12 +385,21 @@ async fn to_do_is_said_to_each_reader() {
 
 #[tokio::test]
 async fn after_the_end_nothing_is_forecast_or_advised() {
-    // Auckland's last day is 20 Dec; what was spent in its last hours is found in the night after it.
+    // Auckland's last day is 20 Dec; what was spent in its last hours is found in the night after
+    // it.
     let mut found = short();
     found.programme.settings.name = "Auckland".to_owned();
-    found.programme.settings.term = Term::new(date(2026, 9, 1), date(2026, 12, 20), "Pacific/Auckland").unwrap();
-    (found.crossing.limit, found.budget.limit, found.budget.reserved) =
-        (Usd::from_dollars(50), Usd::from_dollars(50), Usd::from_dollars(30));
+    found.programme.settings.term =
+        Term::new(date(2026, 9, 1), date(2026, 12, 20), "Pacific/Auckland").unwrap();
+    (
+        found.crossing.limit,
+        found.budget.limit,
+        found.budget.reserved,
+    ) = (
+        Usd::from_dollars(50),
+        Usd::from_dollars(50),
+        Usd::from_dollars(30),
+    );
     found.programme.settings.mails.thresholds = vec![30, 60, 100];
     found.now = "2026-12-21T00:20:00Z".parse().unwrap();
     let days = Days::on_one(date(2026, 12, 20), Usd::from_micros(15_700_000));
@@ -301,7 +422,10 @@ async fn after_the_end_nothing_is_forecast_or_advised() {
     ");
     found.used.assigned_keys = 1;
     let text = found.told().await;
-    assert!(text.contains("no student's key works any more. Bursar does not stop keys made elsewhere"), "{text}");
+    assert!(
+        text.contains("no student's key works any more. Bursar does not stop keys made elsewhere"),
+        "{text}"
+    );
 }
 
 #[tokio::test]

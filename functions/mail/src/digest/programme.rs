@@ -22,43 +22,79 @@ use crate::letter::words::{Words, said};
 use crate::letter::{Letter, LetterPart, LetterRow, LetterTable, NOT_TOLD};
 
 impl Words<'_> {
-    pub(crate) fn digest(self, programme: &Programme, digest: &Digest, reader: &DigestReader, now: Moment) -> Letter {
+    pub(crate) fn digest(
+        self,
+        programme: &Programme,
+        digest: &Digest,
+        reader: &DigestReader,
+        now: Moment,
+    ) -> Letter {
         let settings = &programme.settings;
         let money = &digest.money;
         let name = &settings.name;
-        let burn = Burn::new(programme, &money.budget, &money.spent, money.owns_keys, digest.listed_at, now);
+        let burn = Burn::new(
+            programme,
+            &money.budget,
+            &money.spent,
+            money.owns_keys,
+            digest.listed_at,
+            now,
+        );
         let spent = money.spent.total();
         let limit = money.budget.limit;
         let week = say::in_week(money.this_week, digest.days);
         let subject = match short_subject(settings, burn.forecast, spent, limit) {
             Some(short) => short,
             None if is_unseen(digest) => format!("{name}: {week}"),
-            None => format!("{name}: {week}, {}% of the budget used", per_cent(spent, limit)),
+            None => format!(
+                "{name}: {week}, {}% of the budget used",
+                per_cent(spent, limit)
+            ),
         };
         let notes = match reader {
             // Nobody can use a key any more.
             _ if burn.forecast.is_none() => Vec::new(),
-            DigestReader::Faculty(names) => {
-                who_needs_a_look(digest, programme, |sample| say::people(sample, names), Some(names), now)
-            }
-            DigestReader::Assistant => {
-                who_needs_a_look(digest, programme, |sample| sample.count.to_string(), None, now)
-            }
+            DigestReader::Faculty(names) => who_needs_a_look(
+                digest,
+                programme,
+                |sample| say::people(sample, names),
+                Some(names),
+                now,
+            ),
+            DigestReader::Assistant => who_needs_a_look(
+                digest,
+                programme,
+                |sample| sample.count.to_string(),
+                None,
+                now,
+            ),
         };
-        let refused = programme.refused_for_room(&money.budget, now).filter(|_| spent < limit);
+        let refused = programme
+            .refused_for_room(&money.budget, now)
+            .filter(|_| spent < limit);
         let role = match reader {
             DigestReader::Faculty(_) => Role::Faculty,
             DigestReader::Assistant => Role::Assistant,
         };
-        let to_do = burn.forecast.filter(|_| refused.is_none()).filter(Forecast::is_short);
-        let to_do = to_do.and_then(|forecast| forecast.to_do(role, settings.roster && !money.owns_keys));
+        let to_do = burn
+            .forecast
+            .filter(|_| refused.is_none())
+            .filter(Forecast::is_short);
+        let to_do =
+            to_do.and_then(|forecast| forecast.to_do(role, settings.roster && !money.owns_keys));
         let mut parts = outlook(programme, digest, &burn, to_do, notes.len());
         parts.extend(refused.map(|refused| said(refused.in_words(&money.budget, role))));
         if !notes.is_empty() {
-            parts.extend([LetterPart::Heading("What needs your attention"), LetterPart::Notes(notes)]);
+            parts.extend([
+                LetterPart::Heading("What needs your attention"),
+                LetterPart::Notes(notes),
+            ]);
         }
         let zone = settings.term.zone();
-        parts.extend([LetterPart::Heading("In numbers"), LetterPart::facts(figures(digest, zone))]);
+        parts.extend([
+            LetterPart::Heading("In numbers"),
+            LetterPart::facts(figures(digest, zone)),
+        ]);
         let weeks = [money.this_week, money.week_before];
         let unknown = say::unknown(digest.listed_at, weeks, digest.days.1, zone);
         parts.extend(unknown.into_iter().map(said));
@@ -99,24 +135,41 @@ fn figures(digest: &Digest, zone: &TimeZone) -> Vec<(&'static str, String)> {
         format!("{} {of_it}, {}%", spent.to_cents(), per_cent(spent, budget))
     };
     let mut facts = vec![
-        (week.spent, format!("{} ({}, days in UTC)", say::figure(money.this_week), date_range(digest.days))),
+        (
+            week.spent,
+            format!(
+                "{} ({}, days in UTC)",
+                say::figure(money.this_week),
+                date_range(digest.days)
+            ),
+        ),
         ("Spent the week before", say::figure(money.week_before)),
         ("Spent so far", so_far),
     ];
     facts.extend(promised(&money.budget, spent));
     facts.extend(digest.people.as_ref().map(|people| {
         let mut students = format!("{} of {} have claimed", people.claimed, people.students);
-        if matches!(money.this_week.accuracy, Accuracy::Exactly | Accuracy::Estimated) && people.days == digest.days {
-            students.push_str(&format!("; {} of them spent something {}", people.active, week.during));
+        if matches!(
+            money.this_week.accuracy,
+            Accuracy::Exactly | Accuracy::Estimated
+        ) && people.days == digest.days
+        {
+            students.push_str(&format!(
+                "; {} of them spent something {}",
+                people.active, week.during
+            ));
         }
         ("Students", students)
     }));
-    let listed_at = digest.listed_at.map_or("not yet".to_owned(), |listed_at| time_in(listed_at, zone));
+    let listed_at = digest
+        .listed_at
+        .map_or("not yet".to_owned(), |listed_at| time_in(listed_at, zone));
     facts.push(("Last checked at OpenRouter", listed_at));
     facts
 }
 
-/// The forecast with what can be done about it, the week, what there is to look at, and the picture. Of what is over, only when it ended.
+/// The forecast with what can be done about it, the week, what there is to look at, and the
+/// picture. Of what is over, only when it ended.
 fn outlook(
     programme: &Programme,
     digest: &Digest,
@@ -127,17 +180,25 @@ fn outlook(
     let term = &programme.settings.term;
     let money = &digest.money;
     let Some(forecast) = burn.forecast else {
-        let closed = programme.closed_at.filter(|closed| *closed < term.ends_at());
+        let closed = programme
+            .closed_at
+            .filter(|closed| *closed < term.ends_at());
         return vec![said(match closed {
-            Some(closed) => format!("The programme was closed on {}.", time_in(closed, term.zone())),
+            Some(closed) => format!(
+                "The programme was closed on {}.",
+                time_in(closed, term.zone())
+            ),
             None => format!("The term ended on {}.", long_date(term.ends_on())),
         })];
     };
-    let ahead = std::iter::once(forecast.in_words(term)).chain(to_do).joined(" ");
+    let ahead = std::iter::once(forecast.in_words(term))
+        .chain(to_do)
+        .joined(" ");
     let name = &programme.settings.name;
     let during = say::week(digest.days).during;
-    let before =
-        say::known(money.week_before).map_or_else(String::new, |spent| format!(", and {spent} the week before"));
+    let before = say::known(money.week_before).map_or_else(String::new, |spent| {
+        format!(", and {spent} the week before")
+    });
     let week = match say::known(money.this_week) {
         None => format!("It is not known yet what {name} spent {during}."),
         Some(spent) => format!("{name} spent {spent} {during}{before}."),
@@ -148,7 +209,9 @@ fn outlook(
         1 => " One thing needs your attention.".to_owned(),
         count => format!(" {count} things need your attention."),
     };
-    let bars = digest.listed_at.map(|_| LetterPart::Burn(BurnBars::new(burn)));
+    let bars = digest
+        .listed_at
+        .map(|_| LetterPart::Burn(BurnBars::new(burn)));
     let first = [ahead, format!("{week}{to_look_at}")].map(said);
     first.into_iter().chain(bars).collect()
 }
@@ -162,19 +225,35 @@ fn groups(digest: &Digest) -> Vec<LetterPart> {
         return Vec::new();
     }
     // A group's figure is known no better than the total.
-    let rows = lines.iter().zip(this_week).zip(week_before).map(|((line, this_week), week_before)| LetterRow {
-        name: match &line.subject {
-            LineSubject::Group(group) => group.clone(),
-            LineSubject::NoGroup => "without a group".to_owned(),
-            LineSubject::Assigned => "keys made elsewhere".to_owned(),
-            LineSubject::Further(count) => counted((*count).into(), "further group", "further groups"),
-        },
-        cells: vec![
-            say::figure(Sum { spent: this_week, accuracy: money.this_week.accuracy }),
-            say::figure(Sum { spent: week_before, accuracy: money.week_before.accuracy }),
-        ],
-    });
-    let table = LetterTable::new(["Group", say::week(digest.days).name, "the week before"], rows.collect());
+    let rows =
+        lines
+            .iter()
+            .zip(this_week)
+            .zip(week_before)
+            .map(|((line, this_week), week_before)| LetterRow {
+                name: match &line.subject {
+                    LineSubject::Group(group) => group.clone(),
+                    LineSubject::NoGroup => "without a group".to_owned(),
+                    LineSubject::Assigned => "keys made elsewhere".to_owned(),
+                    LineSubject::Further(count) => {
+                        counted((*count).into(), "further group", "further groups")
+                    }
+                },
+                cells: vec![
+                    say::figure(Sum {
+                        spent: this_week,
+                        accuracy: money.this_week.accuracy,
+                    }),
+                    say::figure(Sum {
+                        spent: week_before,
+                        accuracy: money.week_before.accuracy,
+                    }),
+                ],
+            });
+    let table = LetterTable::new(
+        ["Group", say::week(digest.days).name, "the week before"],
+        rows.collect(),
+    );
     vec![LetterPart::Heading("By group"), LetterPart::Table(table)]
 }
 
@@ -189,16 +268,26 @@ fn models(digest: &Digest, byok: Byok) -> Vec<LetterPart> {
         let mut cells = vec![
             cents.to_cents(),
             line.requests().map_or_else(|| NOT_TOLD.to_owned(), grouped),
-            line.used.per_request().map_or_else(|| NOT_TOLD.to_owned(), cost_in_words),
+            line.used
+                .per_request()
+                .map_or_else(|| NOT_TOLD.to_owned(), cost_in_words),
         ];
         if has_own_keys {
             cells.insert(1, line.used.byok.to_cents());
         }
-        LetterRow { name: line.label().to_owned(), cells }
+        LetterRow {
+            name: line.label().to_owned(),
+            cells,
+        }
     });
     let mut parts = Vec::new();
     if !digest.models.is_empty() {
-        let head = ["Model", say::week(digest.days).name, "requests", "per request"];
+        let head = [
+            "Model",
+            say::week(digest.days).name,
+            "requests",
+            "per request",
+        ];
         let mut table = LetterTable::new(head, rows.collect());
         if has_own_keys {
             table.head.insert(2, own_keys.to_owned());
@@ -223,15 +312,23 @@ fn models(digest: &Digest, byok: Byok) -> Vec<LetterPart> {
     parts
 }
 
-/// The model with the highest cost of a request, beside those with the lowest; `None` if all cost alike.
+/// The model with the highest cost of a request, beside those with the lowest; `None` if all cost
+/// alike.
 fn dearest(models: &[ModelUse]) -> Option<String> {
     // Beyond these lines is what was put together.
-    let named = models.iter().take(MOST_LINES).filter(|line| !line.model.is_empty());
-    let mut costs: Vec<_> = named.filter_map(|line| Some((line.used.per_request()?, line))).collect();
+    let named = models
+        .iter()
+        .take(MOST_LINES)
+        .filter(|line| !line.model.is_empty());
+    let mut costs: Vec<_> = named
+        .filter_map(|line| Some((line.used.per_request()?, line)))
+        .collect();
     costs.sort_by_key(|(cost, _)| *cost);
     let (most, dear) = costs.pop()?;
     let cheaper = costs.into_iter().filter(|(cost, _)| *cost < most).take(2);
-    let cheaper = cheaper.map(|(cost, line)| format!("{} cost {}", line.model, cost_in_words(cost))).joined(", ");
+    let cheaper = cheaper
+        .map(|(cost, line)| format!("{} cost {}", line.model, cost_in_words(cost)))
+        .joined(", ");
     let model = &dear.model;
     let most = cost_in_words(most);
     (!cheaper.is_empty()).then(|| {
@@ -242,22 +339,39 @@ fn dearest(models: &[ModelUse]) -> Option<String> {
 }
 
 fn spenders(digest: &Digest, reset: Reset, names: &DigestNames) -> Vec<LetterPart> {
-    let Some(people) = digest.people.as_ref().filter(|people| !people.spenders.is_empty()) else { return Vec::new() };
+    let Some(people) = digest
+        .people
+        .as_ref()
+        .filter(|people| !people.spenders.is_empty())
+    else {
+        return Vec::new();
+    };
     let rows = people.spenders.iter().map(|spender| LetterRow {
         name: name(names, &spender.grant),
         cells: vec![
             spender.this_week.to_cents(),
-            format!("{} of {}", spender.of_cap.to_cents(), spender.cap.to_dollars()),
+            format!(
+                "{} of {}",
+                spender.of_cap.to_cents(),
+                spender.cap.to_dollars()
+            ),
         ],
     });
     let of_cap = format!("cap used {}", say::in_window(reset, people.days.1));
-    let days =
-        if people.days.1 == digest.days.1 { say::week(people.days).name.to_owned() } else { date_range(people.days) };
+    let days = if people.days.1 == digest.days.1 {
+        say::week(people.days).name.to_owned()
+    } else {
+        date_range(people.days)
+    };
     let table = LetterTable::new(["Student", &days, of_cap.trim_end()], rows.collect());
     let to_do = said(
         "Spending much is not a fault. A student's page shows what was spent day by day, and faculty can change the cap there.",
     );
-    vec![LetterPart::Heading("Who spent most"), LetterPart::Table(table), to_do]
+    vec![
+        LetterPart::Heading("Who spent most"),
+        LetterPart::Table(table),
+        to_do,
+    ]
 }
 
 fn who_needs_a_look(
@@ -269,33 +383,57 @@ fn who_needs_a_look(
 ) -> Vec<(&'static str, String)> {
     let reset = programme.settings.basis.reset;
     let mut notes = Vec::new();
-    let StandingOut { usual_week, most, unnamed } = &digest.standing_out;
+    let StandingOut {
+        usual_week,
+        most,
+        unnamed,
+    } = &digest.standing_out;
     if !most.is_empty() {
         let count = digest.standing_out.count();
         let named = names.map(|names| {
-            let outliers = most.iter().map(|(grant, spent)| format!("{} {}", name(names, grant), spent.to_cents()));
+            let outliers = most
+                .iter()
+                .map(|(grant, spent)| format!("{} {}", name(names, grant), spent.to_cents()));
             let outliers = outliers.joined(", ");
-            let rest = if *unnamed > 0 { format!(", and {unnamed} more") } else { String::new() };
-            format!("{count} ({outliers}{rest}); a student's usual week is {}", usual_week.to_cents())
+            let rest = if *unnamed > 0 {
+                format!(", and {unnamed} more")
+            } else {
+                String::new()
+            };
+            format!(
+                "{count} ({outliers}{rest}); a student's usual week is {}",
+                usual_week.to_cents()
+            )
         });
         let who = named.unwrap_or_else(|| count.to_string());
-        notes.push(("Spent far more than is usual for them", format!("{who}. {MEANT}")));
+        notes.push((
+            "Spent far more than is usual for them",
+            format!("{who}. {MEANT}"),
+        ));
     }
-    let Some(people) = &digest.people else { return notes };
+    let Some(people) = &digest.people else {
+        return notes;
+    };
     let unclaimed = about_unclaimed(programme, &digest.money.budget, now);
     for (need, sample) in &people.needs {
-        let advice = if *need == Need::Unclaimed { &unclaimed } else { need.advice() };
+        let advice = if *need == Need::Unclaimed {
+            &unclaimed
+        } else {
+            need.advice()
+        };
         let mut who = tell(sample);
         if *need == Need::UsedUp && reset != Reset::None {
-            who.push_str(&format!(", {}. It resets by itself", say::in_window(reset, people.days.1)));
+            who.push_str(&format!(
+                ", {}. It resets by itself",
+                say::in_window(reset, people.days.1)
+            ));
         }
         notes.push((need.label(), format!("{who}. {advice}")));
     }
     notes
 }
 
-const MEANT: &str =
-    "Ask whether they meant to: a program may be running by mistake, or another person may have the key.";
+const MEANT: &str = "Ask whether they meant to: a program may be running by mistake, or another person may have the key.";
 
 /// The advice about students without a key; it is a reminder only while keys can be claimed.
 fn about_unclaimed(programme: &Programme, budget: &Budget, now: Moment) -> String {
@@ -319,5 +457,8 @@ fn about_unclaimed(programme: &Programme, budget: &Budget, now: Moment) -> Strin
 }
 
 fn name(names: &DigestNames, grant: &GrantId) -> String {
-    names.get(grant).cloned().unwrap_or_else(|| "a person who is gone".to_owned())
+    names
+        .get(grant)
+        .cloned()
+        .unwrap_or_else(|| "a person who is gone".to_owned())
 }

@@ -1,5 +1,5 @@
-//! Amounts, days and people in the words of digests. What is unknown is said in words, and never shown as
-//! zero.
+//! Amounts, days and people in the words of digests. What is unknown is said in words, and never
+//! shown as zero.
 
 use bursar_core::clock::Moment;
 use bursar_core::domain::mail::digest::PeopleSample;
@@ -28,8 +28,12 @@ pub(super) fn figure(sum: Sum) -> String {
 pub(super) fn known(sum: Sum) -> Option<String> {
     match sum.accuracy {
         Accuracy::Partly if sum.spent == Usd::ZERO => None,
-        Accuracy::Exactly | Accuracy::Estimated if sum.spent == Usd::ZERO => Some("nothing".to_owned()),
-        Accuracy::Exactly | Accuracy::Estimated | Accuracy::Until(_) | Accuracy::Partly => Some(figure(sum)),
+        Accuracy::Exactly | Accuracy::Estimated if sum.spent == Usd::ZERO => {
+            Some("nothing".to_owned())
+        }
+        Accuracy::Exactly | Accuracy::Estimated | Accuracy::Until(_) | Accuracy::Partly => {
+            Some(figure(sum))
+        }
     }
 }
 
@@ -45,15 +49,30 @@ pub(super) struct Week {
     pub(super) spent: &'static str,
 }
 
-/// The words for these days: a week from Monday is "last week", any other seven days are the "last 7 days". More days are those since the
-/// digest before, whose day was moved.
+/// The words for these days: a week from Monday is "last week", any other seven days are the "last
+/// 7 days". More days are those since the digest before, whose day was moved.
 pub(super) fn week((first_day, last_day): (Date, Date)) -> Week {
-    if first_day.checked_add(6.days()).is_ok_and(|last| last < last_day) {
-        Week { name: "since the last digest", during: "since the last digest", spent: "Spent since the last digest" }
+    if first_day
+        .checked_add(6.days())
+        .is_ok_and(|last| last < last_day)
+    {
+        Week {
+            name: "since the last digest",
+            during: "since the last digest",
+            spent: "Spent since the last digest",
+        }
     } else if first_day.weekday() == Weekday::Monday {
-        Week { name: "last week", during: "last week", spent: "Spent last week" }
+        Week {
+            name: "last week",
+            during: "last week",
+            spent: "Spent last week",
+        }
     } else {
-        Week { name: "last 7 days", during: "in the last 7 days", spent: "Spent in the last 7 days" }
+        Week {
+            name: "last 7 days",
+            during: "in the last 7 days",
+            spent: "Spent in the last 7 days",
+        }
     }
 }
 
@@ -64,13 +83,16 @@ pub(super) fn in_week(sum: Sum, days: (Date, Date)) -> String {
         None => format!("what was spent {during} is not known"),
         Some(_) if sum.spent == Usd::ZERO => match sum.accuracy {
             Accuracy::Until(day) => format!("nothing spent until {}", weekday(day)),
-            Accuracy::Exactly | Accuracy::Estimated | Accuracy::Partly => format!("nothing spent {during}"),
+            Accuracy::Exactly | Accuracy::Estimated | Accuracy::Partly => {
+                format!("nothing spent {during}")
+            }
         },
         Some(spent) => format!("{spent} {during}"),
     }
 }
 
-/// The words for the window of a cap: the one of the week's last day, or, with a daily cap, the fullest day.
+/// The words for the window of a cap: the one of the week's last day, or, with a daily cap, the
+/// fullest day.
 pub(super) fn in_window(reset: Reset, last: Date) -> String {
     match reset {
         Reset::None => String::new(),
@@ -85,24 +107,44 @@ pub(super) fn in_window(reset: Reset, last: Date) -> String {
 
 /// Spans of days, as a sentence lists them.
 pub(super) fn stretches(stretches: &[(Date, Date)]) -> String {
-    stretches.iter().map(|stretch| date_range(*stretch)).joined(", ")
+    stretches
+        .iter()
+        .map(|stretch| date_range(*stretch))
+        .joined(", ")
 }
 
 /// The names of a sample of people, and the number of the others.
 pub(super) fn people(sample: &PeopleSample, names: &DigestNames) -> String {
-    let named: Vec<&str> = sample.first.iter().filter_map(|grant| names.get(grant)).map(String::as_str).collect();
+    let named: Vec<&str> = sample
+        .first
+        .iter()
+        .filter_map(|grant| names.get(grant))
+        .map(String::as_str)
+        .collect();
     let unnamed = (sample.count as usize).saturating_sub(named.len());
     match (named.is_empty(), unnamed) {
         (true, _) => sample.count.to_string(),
         (false, 0) => format!("{} ({})", sample.count, named.join(", ")),
-        (false, unnamed) => format!("{} ({}, and {unnamed} more)", sample.count, named.join(", ")),
+        (false, unnamed) => format!(
+            "{} ({}, and {unnamed} more)",
+            sample.count,
+            named.join(", ")
+        ),
     }
 }
 
 /// The sentences that say what is unknown of these weeks, the later of which ends on `last`.
-pub(super) fn unknown(listed_at: Option<Moment>, weeks: [Sum; 2], last: Date, zone: &TimeZone) -> Vec<String> {
+pub(super) fn unknown(
+    listed_at: Option<Moment>,
+    weeks: [Sum; 2],
+    last: Date,
+    zone: &TimeZone,
+) -> Vec<String> {
     let mut sentences = Vec::new();
-    if weeks.iter().any(|week| matches!(week.accuracy, Accuracy::Until(_) | Accuracy::Partly)) {
+    if weeks
+        .iter()
+        .any(|week| matches!(week.accuracy, Accuracy::Until(_) | Accuracy::Partly))
+    {
         sentences.push(match listed_at {
             Some(listed_at) if utc_date(listed_at) <= last => format!(
                 "Not all of these days are known yet: the keys were last checked at OpenRouter on {}, and what was spent since then is in no figure here. If no check follows, the admins get a mail.",
@@ -112,7 +154,10 @@ pub(super) fn unknown(listed_at: Option<Moment>, weeks: [Sum; 2], last: Date, zo
             None => "The keys have not been checked at OpenRouter yet, so it is not known what was spent. They are checked each night.".to_owned(),
         });
     }
-    if weeks.iter().any(|week| week.accuracy == Accuracy::Estimated) {
+    if weeks
+        .iter()
+        .any(|week| week.accuracy == Accuracy::Estimated)
+    {
         sentences.push(
             "Where a figure says “about”, one night's check was missed: some of the money may belong to a day just before or after the week. There is nothing to do."
                 .to_owned(),
@@ -130,23 +175,41 @@ mod tests {
 
     use super::*;
 
-    /// A class that uses nothing in the week from Monday 9 to Sunday 15 Nov, and used a dollar on some day before.
+    /// A class that uses nothing in the week from Monday 9 to Sunday 15 Nov, and used a dollar on
+    /// some day before.
     #[test]
     fn what_is_not_known_is_said_of_the_days_of_which_it_is_true() {
         let week = (date(2026, 11, 9), date(2026, 11, 15));
         let said = |used_on: Date, listing: LastListing| {
             let sum = listing.sum(&Days::on_one(used_on, Usd::from_dollars(1)), week);
-            [in_week(sum, week), figure(sum), known(sum).unwrap_or_default()]
+            [
+                in_week(sum, week),
+                figure(sum),
+                known(sum).unwrap_or_default(),
+            ]
         };
         // Where the sync runs in the morning, Sunday's is the last before the digest.
         let [before, thursday] = [date(2026, 11, 5), date(2026, 11, 12)];
         let on = |day| LastListing::On(date(2026, 11, day));
         let until = "nothing until Sunday";
-        assert_eq!(said(before, on(15)), ["nothing spent until Sunday", until, until]);
-        assert_eq!(said(before, on(16)), ["nothing spent last week", "$0.00", "nothing"]);
+        assert_eq!(
+            said(before, on(15)),
+            ["nothing spent until Sunday", until, until]
+        );
+        assert_eq!(
+            said(before, on(16)),
+            ["nothing spent last week", "$0.00", "nothing"]
+        );
         let unknown = ["what was spent last week is not known", "not known", ""];
         assert_eq!(said(before, on(14)), unknown);
         assert_eq!(said(before, LastListing::Never), unknown);
-        assert_eq!(said(thursday, on(15)), ["at least $1.00 last week", "at least $1.00", "at least $1.00"]);
+        assert_eq!(
+            said(thursday, on(15)),
+            [
+                "at least $1.00 last week",
+                "at least $1.00",
+                "at least $1.00"
+            ]
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! The picture of a budget's burn in a mail: a row of bars made of table cells, one a day, with the budget as a line. The same in
-//! figures stands beside it.
+//! The picture of a budget's burn in a mail: a row of bars made of table cells, one a day, with the
+//! budget as a line. The same in figures stands beside it.
 
 use bursar_core::domain::usage::burn::Burn;
 use bursar_core::domain::values::format::{Joined, short_date};
@@ -29,7 +29,10 @@ pub(crate) struct BarRow {
 impl BurnBars {
     pub(crate) fn new(burn: &Burn<'_>) -> BurnBars {
         let last = burn.looked;
-        let first = burn.first_day().min(last).max(last.saturating_sub((DAYS - 1).days()));
+        let first = burn
+            .first_day()
+            .min(last)
+            .max(last.saturating_sub((DAYS - 1).days()));
         let total = burn.spent.total();
         let by_day = burn.spent.evenly();
         let spent_by = |day: Date| {
@@ -43,18 +46,33 @@ impl BurnBars {
         let mut above = Vec::new();
         let mut below = Vec::new();
         for day in first.series(1.day()).take(DAYS as usize) {
-            let spent = if day <= last { spent_by(day) } else { Usd::ZERO };
+            let spent = if day <= last {
+                spent_by(day)
+            } else {
+                Usd::ZERO
+            };
             let height = spent.scaled(top, HEIGHT).max(i64::from(spent > Usd::ZERO));
             above.push((height - budget).max(0));
             below.push(height.min(budget));
         }
         let weeks = (0..WEEKS).rev().map(|ago| last.saturating_sub(ago.weeks()));
         let figures = weeks.filter(|day| first <= *day);
-        let figures = figures.map(|day| format!("{} by {}", spent_by(day).to_dollars(), short_date(day)));
+        let figures =
+            figures.map(|day| format!("{} by {}", spent_by(day).to_dollars(), short_date(day)));
         BurnBars {
-            above_budget: BarRow { height: HEIGHT - budget, bars: above },
-            below_budget: BarRow { height: budget, bars: below },
-            figures: format!("Spent in all: {}, of a budget of {}.", figures.joined(", "), burn.limit.to_dollars()),
+            above_budget: BarRow {
+                height: HEIGHT - budget,
+                bars: above,
+            },
+            below_budget: BarRow {
+                height: budget,
+                bars: below,
+            },
+            figures: format!(
+                "Spent in all: {}, of a budget of {}.",
+                figures.joined(", "),
+                burn.limit.to_dollars()
+            ),
         }
     }
 }
@@ -85,12 +103,23 @@ mod tests {
         let programme = programme();
         let budget = Budget::new(programme.id.clone(), Usd::from_dollars(limit));
         let now: Moment = looked.to_zoned(TimeZone::UTC).unwrap().timestamp().into();
-        BurnBars::new(&Burn::new(&programme, &budget, spent, false, Some(now), now))
+        BurnBars::new(&Burn::new(
+            &programme,
+            &budget,
+            spent,
+            false,
+            Some(now),
+            now,
+        ))
     }
 
     #[test]
     fn budget_is_the_top_and_days_to_come_are_empty() {
-        let BurnBars { above_budget, below_budget, figures } = bars(1_200, 20);
+        let BurnBars {
+            above_budget,
+            below_budget,
+            figures,
+        } = bars(1_200, 20);
         assert_eq!((above_budget.height, below_budget.height), (0, HEIGHT));
         // Nothing was spent on the day of the check.
         let grown: Vec<i64> = (1..=20).chain([20]).map(|days| days * 3).collect();
@@ -101,27 +130,54 @@ mod tests {
 
     #[test]
     fn long_term_shows_its_last_days() {
-        let BurnBars { below_budget, figures, .. } = bars(12_000, 100);
-        assert_eq!((below_budget.bars.len(), below_budget.bars[0], below_budget.bars[55]), (56, 13, 30));
+        let BurnBars {
+            below_budget,
+            figures,
+            ..
+        } = bars(12_000, 100);
+        assert_eq!(
+            (
+                below_budget.bars.len(),
+                below_budget.bars[0],
+                below_budget.bars[55]
+            ),
+            (56, 13, 30)
+        );
         insta::assert_snapshot!(figures, @"Spent in all: $2,400 by 30 Dec, $2,610 by 6 Jan, $2,820 by 13 Jan, $3,000 by 20 Jan, of a budget of $12,000.");
     }
 
     #[test]
     fn spending_beyond_the_budget_stands_above_its_line() {
-        let BurnBars { above_budget, below_budget, .. } = bars(450, 20);
+        let BurnBars {
+            above_budget,
+            below_budget,
+            ..
+        } = bars(450, 20);
         assert_eq!((above_budget.height, below_budget.height), (30, 90));
         assert_eq!((above_budget.bars[14], below_budget.bars[14]), (0, 90));
         assert_eq!((above_budget.bars[15], below_budget.bars[15]), (6, 90));
         let lowered = bars(1, 20);
-        assert_eq!((lowered.above_budget.bars[19], lowered.below_budget.height), (HEIGHT, 0));
+        assert_eq!(
+            (lowered.above_budget.bars[19], lowered.below_budget.height),
+            (HEIGHT, 0)
+        );
     }
 
     #[test]
     fn nothing_spent_no_budget_and_strange_dates_are_drawn_too() {
         let nothing = Days::default();
-        for (limit, looked) in [(0, FIRST), (4_000, FIRST), (4_000, date(2026, 1, 1)), (0, date(2030, 1, 1))] {
+        for (limit, looked) in [
+            (0, FIRST),
+            (4_000, FIRST),
+            (4_000, date(2026, 1, 1)),
+            (0, date(2030, 1, 1)),
+        ] {
             let bars = bars_of(limit, &nothing, looked);
-            assert_eq!([bars.above_budget, bars.below_budget].map(|row| row.bars), [[0; 56]; 2], "{limit} {looked}");
+            assert_eq!(
+                [bars.above_budget, bars.below_budget].map(|row| row.bars),
+                [[0; 56]; 2],
+                "{limit} {looked}"
+            );
         }
         let little = bars_of(4_000, &Days::on_one(FIRST, Usd::CENT), FIRST);
         assert_eq!(little.below_budget.bars[0], 1);

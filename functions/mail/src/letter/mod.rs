@@ -1,5 +1,5 @@
-//! A mail as a person gets it, and its bytes: headers, text and HTML. A library builds and encodes the
-//! headers, so that no name on a roster can inject one.
+//! A mail as a person gets it, and its bytes: headers, text and HTML. A library builds and encodes
+//! the headers, so that no name on a roster can inject one.
 
 pub(crate) mod burn;
 pub(crate) mod words;
@@ -24,7 +24,8 @@ pub(crate) const ROW_HEADER: &str = "X-Bursar-Row";
 
 pub(crate) struct Letter {
     pub(crate) recipient: EmailAddress,
-    /// In whose name it comes, if not in the institution's. The address is always the deployment's own.
+    /// In whose name it comes, if not in the institution's. The address is always the deployment's
+    /// own.
     pub(crate) from: Option<String>,
     pub(crate) subject: String,
     pub(crate) heading: String,
@@ -99,14 +100,26 @@ struct Html<'a> {
 }
 
 impl LetterPart {
-    pub(crate) fn facts<Name: Into<Cow<'static, str>>>(facts: impl IntoIterator<Item = (Name, String)>) -> LetterPart {
-        LetterPart::Facts(facts.into_iter().map(|(name, fact)| (name.into(), fact)).collect())
+    pub(crate) fn facts<Name: Into<Cow<'static, str>>>(
+        facts: impl IntoIterator<Item = (Name, String)>,
+    ) -> LetterPart {
+        LetterPart::Facts(
+            facts
+                .into_iter()
+                .map(|(name, fact)| (name.into(), fact))
+                .collect(),
+        )
     }
 }
 
 impl Letter {
     /// Builds the bytes of the mail. `None` if an address cannot stand in a mail header.
-    pub(crate) fn sealed(&self, row: &OutboxRow, now: Moment, config: &Config) -> Option<SealedLetter> {
+    pub(crate) fn sealed(
+        &self,
+        row: &OutboxRow,
+        now: Moment,
+        config: &Config,
+    ) -> Option<SealedLetter> {
         let Facts { kind, choice, .. } = row.mail.facts();
         let row = row.row;
         let from = config.mail_from.for_mail();
@@ -114,7 +127,10 @@ impl Letter {
         let sender: Address = from.parse().ok()?;
         let domain = sender.domain().to_owned();
         let mut message = Message::builder()
-            .from(Mailbox::new(Some(plain(self.from.as_deref().unwrap_or(&config.institution))), sender))
+            .from(Mailbox::new(
+                Some(plain(self.from.as_deref().unwrap_or(&config.institution))),
+                sender,
+            ))
             .to(Mailbox::new(None, recipient.parse().ok()?))
             .subject(plain(&self.subject))
             .date(SystemTime::from(*now))
@@ -122,10 +138,13 @@ impl Letter {
             .raw_header(header("X-Bursar-Mail", kind.as_str()))
             .raw_header(header(ROW_HEADER, &row.to_string()))
             .raw_header(header("Auto-Submitted", "auto-generated"));
-        // The link leads through the sign-in to a form. Unsubscribing in one click would need a credential
-        // in the mail, which holds none: hence no `List-Unsubscribe-Post`.
+        // The link leads through the sign-in to a form. Unsubscribing in one click would need a
+        // credential in the mail, which holds none: hence no `List-Unsubscribe-Post`.
         if choice.is_some() {
-            message = message.raw_header(header("List-Unsubscribe", &format!("<{}>", choice_at(config))));
+            message = message.raw_header(header(
+                "List-Unsubscribe",
+                &format!("<{}>", choice_at(config)),
+            ));
         }
         if let Some(answers_to) = self.answers_to().or_else(|| support_address(config)) {
             message = message.reply_to(Mailbox::new(None, answers_to));
@@ -136,32 +155,57 @@ impl Letter {
         let body = match self.file() {
             Some(file) => {
                 let media_type = ContentType::parse(file.media_type).ok()?;
-                let attached = Attachment::new(file.name.clone()).body(file.bytes.clone(), media_type);
+                let attached =
+                    Attachment::new(file.name.clone()).body(file.bytes.clone(), media_type);
                 MultiPart::mixed().multipart(body).singlepart(attached)
             }
             None => body,
         };
         let message = message.multipart(body).ok()?;
-        Some(SealedLetter { from, recipient, bytes: message.formatted() })
+        Some(SealedLetter {
+            from,
+            recipient,
+            bytes: message.formatted(),
+        })
     }
 
     pub(crate) fn text(&self, config: &Config) -> Option<String> {
-        LetterText { letter: self, config }.render().ok()
+        LetterText {
+            letter: self,
+            config,
+        }
+        .render()
+        .ok()
     }
 
     pub(crate) fn html(&self, config: &Config) -> Option<String> {
-        Html { letter: self, config }.render().ok()
+        Html {
+            letter: self,
+            config,
+        }
+        .render()
+        .ok()
     }
 
     fn answers_to(&self) -> Option<Address> {
         self.parts.iter().find_map(|part| {
-            if let LetterPart::ReplyTo(address) = part { address.for_mail().parse().ok() } else { None }
+            if let LetterPart::ReplyTo(address) = part {
+                address.for_mail().parse().ok()
+            } else {
+                None
+            }
         })
     }
 
     /// The attached file; a mail has one at most.
     pub(crate) fn file(&self) -> Option<&LetterFile> {
-        self.parts.iter().find_map(|part| if let LetterPart::File(file) = part { Some(file) } else { None })
+        self.parts.iter().find_map(|part| {
+            if let LetterPart::File(file) = part {
+                Some(file)
+            } else {
+                None
+            }
+        })
     }
 }
 
@@ -173,19 +217,37 @@ impl LetterPart {
 }
 
 impl LetterTable {
-    pub(crate) fn new<const COLUMNS: usize>(head: [&str; COLUMNS], rows: Vec<LetterRow>) -> LetterTable {
-        LetterTable { head: head.map(str::to_owned).to_vec(), rows }
+    pub(crate) fn new<const COLUMNS: usize>(
+        head: [&str; COLUMNS],
+        rows: Vec<LetterRow>,
+    ) -> LetterTable {
+        LetterTable {
+            head: head.map(str::to_owned).to_vec(),
+            rows,
+        }
     }
 
     /// A row on one line, for the text without columns.
     fn line(&self, row: &LetterRow) -> String {
-        let cells = self.head.iter().skip(1).zip(&row.cells).filter(|(_, cell)| *cell != NOT_TOLD);
-        format!("{}: {}", row.name, cells.map(|(title, cell)| format!("{title} {cell}")).joined(", "))
+        let cells = self
+            .head
+            .iter()
+            .skip(1)
+            .zip(&row.cells)
+            .filter(|(_, cell)| *cell != NOT_TOLD);
+        format!(
+            "{}: {}",
+            row.name,
+            cells
+                .map(|(title, cell)| format!("{title} {cell}"))
+                .joined(", ")
+        )
     }
 }
 
 impl LetterRow {
-    /// The name in pieces between which a line may break, since model names are long and have no spaces.
+    /// The name in pieces between which a line may break, since model names are long and have no
+    /// spaces.
     fn pieces(&self) -> impl Iterator<Item = &str> {
         self.name.split_inclusive('/')
     }
@@ -208,7 +270,9 @@ pub(crate) fn choice_at(config: &Config) -> String {
 
 /// The text as one line, without invisible characters.
 pub(crate) fn plain(text: &str) -> String {
-    text.chars().map(|c| if is_invisible(c) { ' ' } else { c }).collect()
+    text.chars()
+        .map(|c| if is_invisible(c) { ' ' } else { c })
+        .collect()
 }
 
 #[cfg(test)]

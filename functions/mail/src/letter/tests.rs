@@ -23,18 +23,30 @@ fn letter(subject: &str, parts: Vec<LetterPart>) -> Letter {
 
 /// The mail as it is sent, with help at an address of its own.
 async fn sent(letter: &Letter, mail: QueuedMail) -> String {
-    let config = Config { support: Some("help@example.edu".to_owned()), ..config().await };
-    let row = OutboxRow { row: Ulid::from_parts(1, 1), ..OutboxRow::queued(mail, now()) };
+    let config = Config {
+        support: Some("help@example.edu".to_owned()),
+        ..config().await
+    };
+    let row = OutboxRow {
+        row: Ulid::from_parts(1, 1),
+        ..OutboxRow::queued(mail, now())
+    };
     String::from_utf8(letter.sealed(&row, now(), &config).unwrap().bytes).unwrap()
 }
 
 fn roster() -> QueuedMail {
     let grant = with_key().grant;
-    QueuedMail::Roster { programme: grant.programme, grant: grant.id, is_reminder: false }
+    QueuedMail::Roster {
+        programme: grant.programme,
+        grant: grant.id,
+        is_reminder: false,
+    }
 }
 
 fn headers(mail: &str) -> String {
-    let lines = mail.lines().take_while(|line| !line.starts_with("Content-Type"));
+    let lines = mail
+        .lines()
+        .take_while(|line| !line.starts_with("Content-Type"));
     lines.joined("\n")
 }
 
@@ -54,14 +66,34 @@ async fn mail_has_headers() {
     MIME-Version: 1.0
     "#);
     let week = jiff::civil::date(2026, 11, 16);
-    let digest = QueuedMail::Digest { programme: programme().id, week, recipient: PersonId::random() };
+    let digest = QueuedMail::Digest {
+        programme: programme().id,
+        week,
+        recipient: PersonId::random(),
+    };
     let mail = sent(&letter("Hello", Vec::new()), digest).await;
-    assert!(mail.contains("\r\nList-Unsubscribe: <https://bursar.example.edu/my#mails>\r\n"), "{mail}");
+    assert!(
+        mail.contains("\r\nList-Unsubscribe: <https://bursar.example.edu/my#mails>\r\n"),
+        "{mail}"
+    );
     let answers = LetterPart::ReplyTo(address("frida"));
     let from = Some("Grace Hopper via CS pilot".to_owned());
-    let mail = sent(&Letter { from, ..letter("Hello", vec![answers]) }, roster()).await;
-    assert!(mail.starts_with("From: \"Grace Hopper via CS pilot\" <bursar@example.edu>\r\n"), "{mail}");
-    assert!(mail.contains("\r\nReply-To: frida@example.edu\r\n"), "{mail}");
+    let mail = sent(
+        &Letter {
+            from,
+            ..letter("Hello", vec![answers])
+        },
+        roster(),
+    )
+    .await;
+    assert!(
+        mail.starts_with("From: \"Grace Hopper via CS pilot\" <bursar@example.edu>\r\n"),
+        "{mail}"
+    );
+    assert!(
+        mail.contains("\r\nReply-To: frida@example.edu\r\n"),
+        "{mail}"
+    );
 }
 
 #[tokio::test]
@@ -69,9 +101,17 @@ async fn no_name_adds_a_header_or_markup() {
     let hostile = letter("CS\r\nBcc: eve@example.edu\r\n\r\n<b>pilot</b>", Vec::new());
     let mail = sent(&hostile, roster()).await;
     let headers = headers(&mail);
-    assert!(headers.contains("\nSubject: CS  Bcc: eve@example.edu") && !headers.contains("\nBcc:"), "{mail}");
+    assert!(
+        headers.contains("\nSubject: CS  Bcc: eve@example.edu") && !headers.contains("\nBcc:"),
+        "{mail}"
+    );
     let config = config().await;
-    assert!(hostile.html(&config).unwrap().contains("&#60;b&#62;pilot&#60;/b&#62;"));
+    assert!(
+        hostile
+            .html(&config)
+            .unwrap()
+            .contains("&#60;b&#62;pilot&#60;/b&#62;")
+    );
     assert!(hostile.text(&config).unwrap().contains("<b>pilot</b>"));
 }
 

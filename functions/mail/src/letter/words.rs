@@ -15,14 +15,24 @@ pub(crate) struct Words<'a> {
 impl Words<'_> {
     /// The link to a page of ours.
     pub(crate) fn page(&self, label: &'static str, path: &str) -> LetterPart {
-        LetterPart::Link { label, url: format!("{}{path}", self.config.origin.as_str()) }
+        LetterPart::Link {
+            label,
+            url: format!("{}{path}", self.config.origin.as_str()),
+        }
     }
 
     /// A letter to this recipient in the institution's name, still without words.
     pub(crate) fn letter(&self) -> Letter {
         let text = String::new;
         let recipient = self.recipient.clone();
-        Letter { recipient, from: None, subject: text(), heading: text(), parts: Vec::new(), why: text() }
+        Letter {
+            recipient,
+            from: None,
+            subject: text(),
+            heading: text(),
+            parts: Vec::new(),
+            why: text(),
+        }
     }
 
     pub(crate) fn own_page(&self) -> LetterPart {

@@ -1,5 +1,5 @@
-//! The sending of mail: what wakes the function, one row's way to SES, and the events that SES sends
-//! afterwards.
+//! The sending of mail: what wakes the function, one row's way to SES, and the events that SES
+//! sends afterwards.
 
 mod drain;
 mod row;

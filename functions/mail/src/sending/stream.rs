@@ -1,6 +1,6 @@
-//! Records of the table's stream: urgent rows are sent at once, login requests become such rows if the
-//! address is known. A failed mail is left to the drain, so only a failure of the table, or a login request without
-//! time left, fails a record.
+//! Records of the table's stream: urgent rows are sent at once, login requests become such rows if
+//! the address is known. A failed mail is left to the drain, so only a failure of the table, or a
+//! login request without time left, fails a record.
 
 use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
@@ -20,7 +20,8 @@ use ulid::Ulid;
 use super::row::TIME_FOR_ONE;
 use crate::App;
 
-/// An upper bound on the difference between two clocks. A row that is due later than this is meant to wait.
+/// An upper bound on the difference between two clocks. A row that is due later than this is meant
+/// to wait.
 const SKEW: SignedDuration = SignedDuration::from_secs(5);
 /// The number of login requests that are looked up concurrently.
 const SIDE_BY_SIDE: usize = 16;
@@ -32,8 +33,8 @@ struct NewLoginRequest {
     id: Ulid,
 }
 
-/// The fields of a new row that are read from its record. A row whose mail is unreadable is left to the
-/// sender, which gives it up.
+/// The fields of a new row that are read from its record. A row whose mail is unreadable is left to
+/// the sender, which gives it up.
 #[derive(Deserialize)]
 struct NewRow {
     row: Ulid,
@@ -43,10 +44,13 @@ struct NewRow {
 }
 
 impl App {
-    /// Handles a batch: first the urgent rows in their order, so that no alert waits behind a flood of
-    /// login requests.
+    /// Handles a batch: first the urgent rows in their order, so that no alert waits behind a flood
+    /// of login requests.
     pub(crate) async fn batch(&self, records: &[StreamRecord], deadline: Deadline) -> Value {
-        let rows = records.iter().enumerate().filter_map(|(index, record)| Some((index, urgent_of(record)?)));
+        let rows = records
+            .iter()
+            .enumerate()
+            .filter_map(|(index, record)| Some((index, urgent_of(record)?)));
         let mut failed = Vec::new();
         for (index, urgent) in rows {
             if !deadline.leaves(TIME_FOR_ONE) {
@@ -63,8 +67,9 @@ impl App {
             .enumerate()
             .filter_map(|(index, record)| Some((index, inserted(record, LoginRequest::KIND)?)));
         let requests: Vec<(usize, NewLoginRequest)> = requests.collect();
-        let answered =
-            iter(requests).map(|(index, new)| async move { (index, self.answer_login_request(&new, deadline).await) });
+        let answered = iter(requests).map(|(index, new)| async move {
+            (index, self.answer_login_request(&new, deadline).await)
+        });
         let mut answered = answered.buffer_unordered(SIDE_BY_SIDE);
         while let Some((index, answer)) = answered.next().await {
             match answer {
@@ -80,29 +85,44 @@ impl App {
                 }
             }
         }
-        // Every record from the first failed one on comes again; records that are done are skipped then.
+        // Every record from the first failed one on comes again; records that are done are skipped
+        // then.
         match failed.into_iter().min() {
-            Some(index) => json!({"batchItemFailures": [{"itemIdentifier": records[index].sequence_number()}]}),
+            Some(index) => {
+                json!({"batchItemFailures": [{"itemIdentifier": records[index].sequence_number()}]})
+            }
             None => json!({"batchItemFailures": []}),
         }
     }
 
-    async fn send_now(&self, (row, since): (Ulid, Moment), deadline: Deadline) -> Result<(), StoreError> {
+    async fn send_now(
+        &self,
+        (row, since): (Ulid, Moment),
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
         let now = self.clock.now();
         let is_skewed = since.duration_since(now) <= SKEW;
         let due = if is_skewed { now.max(since) } else { now };
         self.send_row(row, due, deadline).await.map(drop)
     }
 
-    /// Queues the mail for a login request and sends it, if the address is known; for any other nothing is written.
-    /// `false` when there was no time.
-    async fn answer_login_request(&self, new: &NewLoginRequest, deadline: Deadline) -> Result<bool, StoreError> {
+    /// Queues the mail for a login request and sends it, if the address is known; for any other
+    /// nothing is written. `false` when there was no time.
+    async fn answer_login_request(
+        &self,
+        new: &NewLoginRequest,
+        deadline: Deadline,
+    ) -> Result<bool, StoreError> {
         if !deadline.leaves(TIME_FOR_ONE) {
             return Ok(false);
         }
         let now = self.clock.now();
-        let request = self.table.get(LoginRequest::key_of(&new.address, new.id)).await?;
-        let Some(request) = request.filter(|request| now < request.asked_at + LOGIN_REQUEST_LASTS) else {
+        let request = self
+            .table
+            .get(LoginRequest::key_of(&new.address, new.id))
+            .await?;
+        let Some(request) = request.filter(|request| now < request.asked_at + LOGIN_REQUEST_LASTS)
+        else {
             return Ok(true);
         };
         if self.table.known(&request.address).await?.is_none() {
@@ -123,11 +143,13 @@ impl App {
     }
 }
 
-/// The urgent row in a record, and since when it is due. The event source's filter only saves invocations, so the record is checked
-/// here.
+/// The urgent row in a record, and since when it is due. The event source's filter only saves
+/// invocations, so the record is checked here.
 fn urgent_of(record: &StreamRecord) -> Option<(Ulid, Moment)> {
     let NewRow { row, class, state } = inserted(record, OutboxRow::KIND)?;
-    let MailState::Waiting { since } = state else { return None };
+    let MailState::Waiting { since } = state else {
+        return None;
+    };
     (class == MailClass::Urgent).then_some((row, since))
 }
 

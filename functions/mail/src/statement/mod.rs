@@ -1,5 +1,5 @@
-//! The statement of a month, to one finance address: the rows of the programmes that name it, as they were when the statement
-//! was recorded. It names no student.
+//! The statement of a month, to one finance address: the rows of the programmes that name it, as
+//! they were when the statement was recorded. It names no student.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,18 +22,33 @@ use crate::letter::{Letter, LetterFile, LetterPart, LetterRow, LetterTable, plai
 const NAMED: usize = 3;
 
 impl App {
-    /// The statement's mail, if a programme that has rows in it still names the recipient for finance.
-    pub(crate) async fn statement(&self, month: Date, recipient: &PersonId) -> Result<Letter, NoMail> {
-        let mailed = self.table.get(MailedStatement::key_of(month)).await?.ok_or(GONE)?;
-        let person = self.table.get(StaffPerson::key_of(recipient)).await?.ok_or(GONE)?;
+    /// The statement's mail, if a programme that has rows in it still names the recipient for
+    /// finance.
+    pub(crate) async fn statement(
+        &self,
+        month: Date,
+        recipient: &PersonId,
+    ) -> Result<Letter, NoMail> {
+        let mailed = self
+            .table
+            .get(MailedStatement::key_of(month))
+            .await?
+            .ok_or(GONE)?;
+        let person = self
+            .table
+            .get(StaffPerson::key_of(recipient))
+            .await?
+            .ok_or(GONE)?;
         let programmes = self.table.list(Programme::all()).await?;
         let rows = mailed.rows_of(person.address.matched(), &programmes);
         if rows.is_empty() {
-            return Err(NoMail::NotDue("no programme names this person for finance any more"));
+            return Err(NoMail::NotDue(
+                "no programme names this person for finance any more",
+            ));
         }
-        let named = programmes
-            .iter()
-            .filter(|programme| is_among(person.address.matched(), &programme.settings.people.finance));
+        let named = programmes.iter().filter(|programme| {
+            is_among(person.address.matched(), &programme.settings.people.finance)
+        });
         let named: Vec<&Programme> = named.collect();
         let statement = mailed.statement.with_rows(&rows);
         Ok(self.to(&person.address, |words| words.statement(&statement, &named)))
@@ -51,7 +66,12 @@ impl Words<'_> {
             )),
             LetterPart::facts(figures(statement)),
         ];
-        parts.extend(statement.in_words().into_iter().map(|note| said(plain(&note))));
+        parts.extend(
+            statement
+                .in_words()
+                .into_iter()
+                .map(|note| said(plain(&note))),
+        );
         let cents = statement.in_cents();
         parts.push(LetterPart::Table(table(&statement.rows, &cents)));
         if statement.rows.iter().any(|row| !row.kind.counts()) {
@@ -60,7 +80,10 @@ impl Words<'_> {
             ));
         }
         parts.extend(sums(statement, &cents));
-        parts.push(said(format!("The same rows are attached as {}.", file.name)));
+        parts.push(said(format!(
+            "The same rows are attached as {}.",
+            file.name
+        )));
         parts.push(LetterPart::File(file));
         Letter {
             heading: format!("Statement of {month}"),
@@ -77,21 +100,36 @@ impl Words<'_> {
 }
 
 fn figures(statement: &Statement) -> Vec<(&'static str, String)> {
-    vec![("Sum", statement.total().to_cents()), ("From", utc(statement.from)), ("To", utc(statement.to))]
+    vec![
+        ("Sum", statement.total().to_cents()),
+        ("From", utc(statement.from)),
+        ("To", utc(statement.to)),
+    ]
 }
 
 fn table(rows: &[StatementRow], cents: &[Usd]) -> LetterTable {
     let lines = rows.iter().zip(cents).map(|(row, cents)| LetterRow {
         name: plain(row.named()),
-        cells: vec![cost_code(row.cost_code.as_deref()), what(row.kind).to_owned(), cents.to_cents()],
+        cells: vec![
+            cost_code(row.cost_code.as_deref()),
+            what(row.kind).to_owned(),
+            cents.to_cents(),
+        ],
     });
-    LetterTable::new(["Programme", "cost code", "used by", "spent"], lines.collect())
+    LetterTable::new(
+        ["Programme", "cost code", "used by", "spent"],
+        lines.collect(),
+    )
 }
 
 /// The sums by cost code, where several rows are of one.
 fn sums(statement: &Statement, cents: &[Usd]) -> Vec<LetterPart> {
     let mut sums: BTreeMap<(bool, Option<&str>), Usd> = BTreeMap::new();
-    let counted = statement.rows.iter().zip(cents).filter(|(row, _)| row.kind.counts());
+    let counted = statement
+        .rows
+        .iter()
+        .zip(cents)
+        .filter(|(row, _)| row.kind.counts());
     for (row, cents) in counted.clone() {
         let code = row.cost_code.as_deref();
         *sums.entry((code.is_none(), code)).or_default() += *cents;
@@ -99,10 +137,15 @@ fn sums(statement: &Statement, cents: &[Usd]) -> Vec<LetterPart> {
     if sums.len() == counted.count() {
         return Vec::new();
     }
-    let lines =
-        sums.into_iter().map(|((_, code), sum)| LetterRow { name: cost_code(code), cells: vec![sum.to_cents()] });
+    let lines = sums.into_iter().map(|((_, code), sum)| LetterRow {
+        name: cost_code(code),
+        cells: vec![sum.to_cents()],
+    });
     let lines = lines.collect();
-    vec![LetterPart::Heading("By cost code"), LetterPart::Table(LetterTable::new(["Cost code", "spent"], lines))]
+    vec![
+        LetterPart::Heading("By cost code"),
+        LetterPart::Table(LetterTable::new(["Cost code", "spent"], lines)),
+    ]
 }
 
 /// The rows as the console's file has them.
@@ -111,7 +154,11 @@ fn file(statement: &Statement) -> LetterFile {
     for row in &statement.rows {
         let code = sheet_text(row.cost_code.as_deref().unwrap_or_default());
         let programme = row.programme.as_ref().map_or("", ProgrammeId::as_str);
-        lines.push_str(&format!("{code},{programme},{},{}\r\n", row.kind.as_str(), row.spent));
+        lines.push_str(&format!(
+            "{code},{programme},{},{}\r\n",
+            row.kind.as_str(),
+            row.spent
+        ));
     }
     let StatementDays { first, last } = statement.days;
     LetterFile {
@@ -131,13 +178,18 @@ fn what(kind: RowKind) -> &'static str {
         RowKind::Byok => "keys of their own",
         RowKind::Assigned => "keys made elsewhere",
         // No other kind of row is a programme's, so no mail has one.
-        RowKind::Unowned | RowKind::Unsettled | RowKind::Residual | RowKind::Opening => kind.as_str(),
+        RowKind::Unowned | RowKind::Unsettled | RowKind::Residual | RowKind::Opening => {
+            kind.as_str()
+        }
     }
 }
 
 /// The programmes that name the recipient, as a sentence says it: the first three.
 fn naming(programmes: &[&Programme]) -> String {
-    let names: BTreeSet<String> = programmes.iter().map(|programme| plain(&programme.settings.name)).collect();
+    let names: BTreeSet<String> = programmes
+        .iter()
+        .map(|programme| plain(&programme.settings.name))
+        .collect();
     let mut first: Vec<String> = names.iter().take(NAMED).cloned().collect();
     if let unnamed @ 1.. = names.len().saturating_sub(NAMED) {
         first.push(format!("{unnamed} more"));

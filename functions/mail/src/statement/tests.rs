@@ -10,13 +10,22 @@ use crate::tests::written;
 
 fn programme(name: &str) -> Programme {
     let term = Term::new(date(2026, 10, 12), date(2027, 2, 6), "Europe/Berlin").unwrap();
-    Programme::new(ProgrammeId::of_name(name), Settings::new(name, term, Usd::from_dollars(20)))
+    Programme::new(
+        ProgrammeId::of_name(name),
+        Settings::new(name, term, Usd::from_dollars(20)),
+    )
 }
 
 fn row(name: &str, cost_code: Option<&str>, kind: RowKind, micros: i64) -> StatementRow {
     let programme = Some(ProgrammeId::of_name(name));
     let cost_code = cost_code.map(str::to_owned);
-    StatementRow { programme, name: Some(name.to_owned()), cost_code, kind, spent: Usd::from_micros(micros) }
+    StatementRow {
+        programme,
+        name: Some(name.to_owned()),
+        cost_code,
+        kind,
+        spent: Usd::from_micros(micros),
+    }
 }
 
 fn november(rows: Vec<StatementRow>) -> Statement {
@@ -32,7 +41,10 @@ fn november(rows: Vec<StatementRow>) -> Statement {
     }
 }
 
-async fn mailed(statement: &Statement, named_by: &[Programme]) -> (String, Letter, bursar_core::config::Config) {
+async fn mailed(
+    statement: &Statement,
+    named_by: &[Programme],
+) -> (String, Letter, bursar_core::config::Config) {
     let named_by: Vec<_> = named_by.iter().collect();
     written(|words| words.statement(statement, &named_by)).await
 }
@@ -43,7 +55,12 @@ async fn finance_reads_rows_and_sums() {
     let statement = november(vec![
         row("CS pilot", Some("=4711"), RowKind::Keys, 312_400_001),
         row("CS pilot", Some("=4711"), RowKind::Byok, 9_990_000),
-        row("Compilers <b>seminar</b>", Some("=4711"), RowKind::Keys, 100_000_000),
+        row(
+            "Compilers <b>seminar</b>",
+            Some("=4711"),
+            RowKind::Keys,
+            100_000_000,
+        ),
         row("Maths, \"advanced\"", Some("12, 34"), RowKind::Keys, 0),
         row("Physics", None, RowKind::Keys, 5_000_000),
     ]);
@@ -90,7 +107,11 @@ async fn finance_reads_rows_and_sums() {
     ,physics,keys,5.000000|
     "#);
     let html = letter.html(&config).unwrap();
-    for part in ["Compilers &#60;b&#62;seminar&#60;/<wbr>b&#62;", "Maths, &#34;advanced&#34;", ">$312.40</td>"] {
+    for part in [
+        "Compilers &#60;b&#62;seminar&#60;/<wbr>b&#62;",
+        "Maths, &#34;advanced&#34;",
+        ">$312.40</td>",
+    ] {
         assert!(html.contains(part), "{part} is not in {html}");
     }
 }
@@ -108,5 +129,8 @@ async fn late_edges_are_explained() {
     No complete check began on 1 Nov 2026, so this statement begins with the next one, of 4 Nov 2026, 00:20 UTC. What was spent in between is in the statement before.
     No complete check began on the day after 30 Nov 2026, so this statement ends with the next one, of 2 Dec 2026, 06:20 UTC.
     ");
-    assert!(text.contains("You get this mail once a month because CS pilot names you for finance."), "{text}");
+    assert!(
+        text.contains("You get this mail once a month because CS pilot names you for finance."),
+        "{text}"
+    );
 }

@@ -1,5 +1,5 @@
-//! The scan of one grant: the use of its listed keys, and findings about them. It reads and writes nothing;
-//! each act decides again on the grant as it is by then.
+//! The scan of one grant: the use of its listed keys, and findings about them. It reads and writes
+//! nothing; each act decides again on the grant as it is by then.
 
 use std::collections::HashSet;
 
@@ -47,14 +47,16 @@ enum Match<'a> {
     Its(&'a GrantKey),
     /// It may have been shown, and the table does not know it, since it is a restored copy.
     Unrecorded,
-    /// It is of a claim that the table does not know, and that is no copy: only a person can tell why.
+    /// It is of a claim that the table does not know, and that is no copy: only a person can tell
+    /// why.
     Newer,
     /// Nobody was shown it, or it is just being made.
     Orphan,
 }
 
 impl ScanResult {
-    /// Scans a grant. Its readings in `view` are then as they will be once the new ones are written.
+    /// Scans a grant. Its readings in `view` are then as they will be once the new ones are
+    /// written.
     pub(crate) fn scan(view: &mut View, context: ScanContext<'_>) -> ScanResult {
         let mut result = ScanResult::default();
         let mut unread = Vec::new();
@@ -64,21 +66,29 @@ impl ScanResult {
                     let epoch = key.epoch;
                     let hash = key.hash.clone();
                     if epoch != row.epoch {
-                        result.problems.push(format!("the key {hash} of ours has another name at the provider"));
+                        result.problems.push(format!(
+                            "the key {hash} of ours has another name at the provider"
+                        ));
                     }
                     match read(view, context.runner.baseline.listed_at, key, row) {
                         Ok((news, doubt)) => {
-                            result.problems.extend(doubt.map(|doubt| format!("of the key {hash} {doubt}")));
+                            result
+                                .problems
+                                .extend(doubt.map(|doubt| format!("of the key {hash} {doubt}")));
                             news.into_iter().for_each(|news| result.take_in(view, news));
                         }
                         Err(doubtful) => {
                             result.unread.push(epoch);
-                            result.problems.push(format!("of the key {hash} nothing is recorded: {doubtful}"));
+                            result
+                                .problems
+                                .push(format!("of the key {hash} nothing is recorded: {doubtful}"));
                         }
                     }
                 }
                 Match::Its(_) | Match::Orphan => {
-                    result.foreign.extend(Some(row).filter(|row| row.state.is_used()).cloned());
+                    result
+                        .foreign
+                        .extend(Some(row).filter(|row| row.state.is_used()).cloned());
                 }
                 Match::Unrecorded => unread.push(row.epoch),
                 Match::Newer => result.newer.push(row.clone()),
@@ -88,7 +98,9 @@ impl ScanResult {
             match match_of(view, context, row) {
                 Match::Its(key) => {
                     let is_read = row.state.report.is_some() && !result.unread.contains(&key.epoch);
-                    result.kinds.extend(about_its(view, context, key, row, is_read));
+                    result
+                        .kinds
+                        .extend(about_its(view, context, key, row, is_read));
                 }
                 Match::Orphan => result.kinds.extend(orphan(view, context, row)),
                 Match::Unrecorded | Match::Newer => {}
@@ -96,28 +108,50 @@ impl ScanResult {
         }
         if !unread.is_empty() && context.listing.is_whole {
             // The key that seems to be the live one is an older one.
-            result
-                .kinds
-                .retain(|kind| !matches!(kind, FindingKind::Key(KeyFinding { doubt: KeyDoubt::IsDisabled, .. })));
+            result.kinds.retain(|kind| {
+                !matches!(
+                    kind,
+                    FindingKind::Key(KeyFinding {
+                        doubt: KeyDoubt::IsDisabled,
+                        ..
+                    })
+                )
+            });
             let keys: Vec<RecoveredKey> = context.rows.iter().map(KeyRow::to_recovered).collect();
-            let ends = view.ended_by_recovery(&keys).into_iter().map(|key| key.hash.clone()).collect();
+            let ends = view
+                .ended_by_recovery(&keys)
+                .into_iter()
+                .map(|key| key.hash.clone())
+                .collect();
             let rows = context.rows.to_vec();
-            result.kinds.push(FindingKind::Grant(GrantFinding::Recover { rows, ends, unread }));
+            result.kinds.push(FindingKind::Grant(GrantFinding::Recover {
+                rows,
+                ends,
+                unread,
+            }));
         }
         result.find_not_listed(view, context);
         result.kinds.extend(of_the_grant(view, context));
-        let live = view.grant.usable().filter(|_| !view.programme.is_over(context.now));
-        if let Some(row) = live.and_then(|live| context.rows.iter().find(|row| row.key == live.hash)) {
+        let live = view
+            .grant
+            .usable()
+            .filter(|_| !view.programme.is_over(context.now));
+        if let Some(row) =
+            live.and_then(|live| context.rows.iter().find(|row| row.key == live.hash))
+        {
             result.restricted = restricted(view, row);
         }
         // Each repair settles the grant.
         if result.kinds.len() > 1 {
-            result.kinds.retain(|kind| *kind != FindingKind::Grant(GrantFinding::Due));
+            result
+                .kinds
+                .retain(|kind| *kind != FindingKind::Grant(GrantFinding::Due));
         }
         result
     }
 
-    /// Finds recorded keys that are not in the listing, or under other grants' names. A key made since the listing began cannot be in it.
+    /// Finds recorded keys that are not in the listing, or under other grants' names. A key made
+    /// since the listing began cannot be in it.
     fn find_not_listed(&mut self, view: &View, context: ScanContext<'_>) {
         for key in &view.grant.keys {
             if context.rows.iter().any(|row| row.key == key.hash) {
@@ -131,15 +165,24 @@ impl ScanResult {
             if is_elsewhere || is_missing && context.listing.shows_absence() {
                 let is_live = view.grant.live().is_some_and(|live| live.hash == key.hash);
                 let is_held = context.listing.unreadable.contains(&key.hash);
-                let stops = is_live && view.grant.holds.first().is_none() && !is_elsewhere && !is_held;
+                let stops =
+                    is_live && view.grant.holds.first().is_none() && !is_elsewhere && !is_held;
                 let doubt = KeyDoubt::NotListed { stops, is_held };
-                self.kinds.push(FindingKind::Key(KeyFinding { key: key.hash.clone(), epoch: key.epoch, doubt }));
+                self.kinds.push(FindingKind::Key(KeyFinding {
+                    key: key.hash.clone(),
+                    epoch: key.epoch,
+                    doubt,
+                }));
             }
         }
     }
 
     fn take_in(&mut self, view: &mut View, news: Reading) {
-        match view.readings.iter_mut().find(|reading| reading.epoch == news.epoch) {
+        match view
+            .readings
+            .iter_mut()
+            .find(|reading| reading.epoch == news.epoch)
+        {
             Some(reading) => reading.clone_from(&news),
             None => view.readings.push(news.clone()),
         }
@@ -151,7 +194,9 @@ impl ScanResult {
 fn match_of<'v>(view: &'v View, context: ScanContext<'_>, row: &KeyRow) -> Match<'v> {
     match view.grant.keys.iter().find(|key| row.key == key.hash) {
         Some(key) => Match::Its(key),
-        None if context.runner.is_copy && view.can_recover(&row.to_recovered()) => Match::Unrecorded,
+        None if context.runner.is_copy && view.can_recover(&row.to_recovered()) => {
+            Match::Unrecorded
+        }
         None if row.epoch > view.grant.epoch => Match::Newer,
         None => Match::Orphan,
     }
@@ -167,7 +212,10 @@ fn read(
     let before = view.reading(key.epoch);
     let report = row.state.report.as_ref().ok_or(UnusableReport::Silent)?;
     let (after, doubt) = view.reading_after(key, report, row.state.asked_at, listed_at)?;
-    Ok((Some(after).filter(|after| before.is_none_or(|before| after.differs_from(before))), doubt))
+    Ok((
+        Some(after).filter(|after| before.is_none_or(|before| after.differs_from(before))),
+        doubt,
+    ))
 }
 
 fn about_its(
@@ -180,15 +228,28 @@ fn about_its(
     let epoch = key.epoch;
     let key = key.hash.clone();
     let seen = row.state.seen(is_read);
-    let is_ended =
-        view.found_disabled(view.grant.version, &key, seen.asked_at, context.runner.is_copy, context.now).is_ok();
+    let is_ended = view
+        .found_disabled(
+            view.grant.version,
+            &key,
+            seen.asked_at,
+            context.runner.is_copy,
+            context.now,
+        )
+        .is_ok();
     if !seen.enabled && is_ended {
-        return Some(FindingKind::Key(KeyFinding { key, epoch, doubt: KeyDoubt::IsDisabled }));
+        return Some(FindingKind::Key(KeyFinding {
+            key,
+            epoch,
+            doubt: KeyDoubt::IsDisabled,
+        }));
     }
     match view.seen(&key, &seen, context.now) {
-        Ok(change) if change.audit().is_some() => {
-            Some(FindingKind::Key(KeyFinding { key, epoch, doubt: KeyDoubt::LimitIsOther }))
-        }
+        Ok(change) if change.audit().is_some() => Some(FindingKind::Key(KeyFinding {
+            key,
+            epoch,
+            doubt: KeyDoubt::LimitIsOther,
+        })),
         Ok(_) => Some(FindingKind::Grant(GrantFinding::Seen { key, seen })),
         Err(Unchanged) => None,
     }
@@ -197,16 +258,29 @@ fn about_its(
 /// The live key, if it is on record as under a guardrail, with the id of that.
 fn restricted(view: &View, row: &KeyRow) -> Option<(String, RestrictedKey)> {
     let live = view.grant.live()?;
-    let under = live.guardrail.known().filter(|under| live.guardrail.is(under))?;
-    Some((under.id.clone(), RestrictedKey { grant: row.grant.clone(), key: row.key.clone() }))
+    let under = live
+        .guardrail
+        .known()
+        .filter(|under| live.guardrail.is(under))?;
+    Some((
+        under.id.clone(),
+        RestrictedKey {
+            grant: row.grant.clone(),
+            key: row.key.clone(),
+        },
+    ))
 }
 
 /// An enabled key that nobody was shown, so old that it is on record if it ever is.
 fn orphan(view: &View, context: ScanContext<'_>, row: &KeyRow) -> Option<FindingKind> {
     let is_old = context.now >= row.made_at(&view.grant) + GRACE;
     let is_outdated = row.epoch < view.grant.last_shown();
-    (row.state.enabled && is_old)
-        .then(|| FindingKind::Grant(GrantFinding::Orphan { row: Box::new(row.clone()), is_outdated }))
+    (row.state.enabled && is_old).then(|| {
+        FindingKind::Grant(GrantFinding::Orphan {
+            row: Box::new(row.clone()),
+            is_outdated,
+        })
+    })
 }
 
 fn of_the_grant(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {
@@ -217,21 +291,34 @@ fn of_the_grant(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {
         return vec![FindingKind::Grant(GrantFinding::End)];
     }
     let mut kinds = Vec::new();
-    if view.calls(now).iter().any(|call| call.due <= now && is_told(call)) {
+    if view
+        .calls(now)
+        .iter()
+        .any(|call| call.due <= now && is_told(call))
+    {
         kinds.push(FindingKind::Grant(GrantFinding::Due));
     }
     if view.give_back_reservation(now).is_ok() {
         kinds.push(FindingKind::Grant(GrantFinding::UnusedReservation));
     }
-    let live = grant.live().and_then(|live| context.rows.iter().find(|row| row.key == live.hash));
+    let live = grant
+        .live()
+        .and_then(|live| context.rows.iter().find(|row| row.key == live.hash));
     let last_used_at = live.and_then(|row| row.state.report.as_ref()?.last_used_at);
     if live.is_some_and(|live| live.state.enabled) && view.lifecycle(last_used_at, now).is_some() {
         kinds.push(FindingKind::Rule { last_used_at });
     }
     for key in grant.keys.iter().filter(|_| is_over) {
-        let is_read = context.rows.iter().any(|row| row.key == key.hash && row.state.report.is_some());
+        let is_read = context
+            .rows
+            .iter()
+            .any(|row| row.key == key.hash && row.state.report.is_some());
         if is_read && view.may_purge(key, context.runner.baseline.restored_at, now) {
-            let finding = KeyFinding { key: key.hash.clone(), epoch: key.epoch, doubt: KeyDoubt::MayGo };
+            let finding = KeyFinding {
+                key: key.hash.clone(),
+                epoch: key.epoch,
+                doubt: KeyDoubt::MayGo,
+            };
             kinds.push(FindingKind::Key(finding));
         }
     }

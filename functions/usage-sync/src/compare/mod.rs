@@ -1,5 +1,5 @@
-//! The comparison: every grant once beside its listed keys. Use is recorded, programmes are summed up, and each deviation becomes a
-//! finding. Nothing is done about findings yet.
+//! The comparison: every grant once beside its listed keys. Use is recorded, programmes are summed
+//! up, and each deviation becomes a finding. Nothing is done about findings yet.
 
 mod grant;
 
@@ -21,7 +21,9 @@ use futures_util::stream::{StreamExt, TryStreamExt, iter};
 use self::grant::{ScanContext, ScanResult};
 use crate::list::{ForeignRow, KeyListing, KeyRow};
 use crate::recount::ProgrammeSums;
-use crate::runner::{Gaps, PROGRAMMES_AT_ONCE, RunContext, SHARDS_AHEAD, WRITES_AT_ONCE, is_of_one_programme};
+use crate::runner::{
+    Gaps, PROGRAMMES_AT_ONCE, RunContext, SHARDS_AHEAD, WRITES_AT_ONCE, is_of_one_programme,
+};
 
 /// How many shards, each a partition of the table, have their readings written in turn.
 const SHARDS_MIXED: usize = 4;
@@ -64,9 +66,13 @@ pub(crate) enum GrantFinding {
         /// Whether its grant was shown a later key, so that nobody can have been shown this one.
         is_outdated: bool,
     },
-    /// Keys of ours that a restored table does not know, with the others of the grant. A recovery would
-    /// disable `ends`; the use of `unread` is in no reading yet.
-    Recover { rows: Vec<KeyRow>, ends: Vec<KeyHash>, unread: Vec<Epoch> },
+    /// Keys of ours that a restored table does not know, with the others of the grant. A recovery
+    /// would disable `ends`; the use of `unread` is in no reading yet.
+    Recover {
+        rows: Vec<KeyRow>,
+        ends: Vec<KeyHash>,
+        unread: Vec<Epoch>,
+    },
     /// A recorded key that is listed otherwise than it is on record.
     Seen { key: KeyHash, seen: SeenKey },
     /// A live key that is not listed under its guardrail.
@@ -93,8 +99,8 @@ pub(crate) enum KeyDoubt {
     IsDisabled,
     /// A live key that was listed with a limit that nobody here sent.
     LimitIsOther,
-    /// It was not listed under its name. If it does not exist, its grant is stopped; one that is held back, or whose row could not be
-    /// read, is only queried.
+    /// It was not listed under its name. If it does not exist, its grant is stopped; one that is
+    /// held back, or whose row could not be read, is only queried.
     NotListed { stops: bool, is_held: bool },
     /// It may be deleted at the provider.
     MayGo,
@@ -106,12 +112,17 @@ impl Finding {
         match &self.kind {
             FindingKind::Grant(GrantFinding::Orphan { row, .. }) => format!("the key {}", row.key),
             FindingKind::Key(KeyFinding { key, .. })
-            | FindingKind::Grant(GrantFinding::Seen { key, .. } | GrantFinding::NotUnder { key, .. }) => {
+            | FindingKind::Grant(
+                GrantFinding::Seen { key, .. } | GrantFinding::NotUnder { key, .. },
+            ) => {
                 format!("the key {key}")
             }
             FindingKind::Rule { .. }
             | FindingKind::Grant(
-                GrantFinding::Recover { .. } | GrantFinding::End | GrantFinding::UnusedReservation | GrantFinding::Due,
+                GrantFinding::Recover { .. }
+                | GrantFinding::End
+                | GrantFinding::UnusedReservation
+                | GrantFinding::Due,
             ) => format!("the grant {}", self.grant),
         }
     }
@@ -119,7 +130,9 @@ impl Finding {
     /// The key that its repair deletes at the provider.
     pub(crate) fn purged(&self) -> Option<&KeyHash> {
         match &self.kind {
-            FindingKind::Key(finding) => Some(&finding.key).filter(|_| finding.doubt == KeyDoubt::MayGo),
+            FindingKind::Key(finding) => {
+                Some(&finding.key).filter(|_| finding.doubt == KeyDoubt::MayGo)
+            }
             FindingKind::Grant(_) | FindingKind::Rule { .. } => None,
         }
     }
@@ -127,7 +140,9 @@ impl Finding {
     /// The key that its repair reads, since the listing did not.
     pub(crate) fn reads(&self) -> Option<Epoch> {
         match &self.kind {
-            FindingKind::Key(finding) => (finding.doubt != KeyDoubt::MayGo).then_some(finding.epoch),
+            FindingKind::Key(finding) => {
+                (finding.doubt != KeyDoubt::MayGo).then_some(finding.epoch)
+            }
             FindingKind::Grant(_) | FindingKind::Rule { .. } => None,
         }
     }
@@ -135,12 +150,14 @@ impl Finding {
 
 #[derive(Debug, Default)]
 pub(crate) struct ComparedKeys {
-    /// The sums of each programme, in the order of the run's; a programme that could not be read has none.
+    /// The sums of each programme, in the order of the run's; a programme that could not be read
+    /// has none.
     pub(crate) sums: Vec<ProgrammeSums>,
     pub(crate) findings: Vec<Finding>,
     /// Keys that only bear the name of a grant, and keys beside the recorded one of a claim.
     pub(crate) foreign: Vec<ForeignRow>,
-    /// Keys with names of ours that the table does not know: their grant does not exist, or the claim that made them.
+    /// Keys with names of ours that the table does not know: their grant does not exist, or the
+    /// claim that made them.
     pub(crate) unknown: Vec<ForeignRow>,
     pub(crate) restricted: Restricted,
     pub(crate) gaps: Gaps,
@@ -177,7 +194,9 @@ pub(crate) async fn all(runner: &RunContext, listing: &KeyListing) -> Result<Com
             Ok(part) => total.append(part),
             Err(error) if is_of_one_programme(&error) => {
                 total.gaps.has_failed = true;
-                runner.journal.problem(format!("{programme} could not be looked at: {error:#}"));
+                runner
+                    .journal
+                    .problem(format!("{programme} could not be looked at: {error:#}"));
             }
             Err(error) => return Err(error),
         }
@@ -193,23 +212,42 @@ async fn compared(
 ) -> Result<ComparedKeys> {
     let table = &runner.table;
     let id = &id;
-    let budget = table.get(Budget::key_of(id)).await?.with_context(|| format!("{id} has no budget"))?;
+    let budget = table
+        .get(Budget::key_of(id))
+        .await?
+        .with_context(|| format!("{id} has no budget"))?;
     let counts = table.roster_counts(id).await?;
     // After the budget, since an edit of costs moves it.
-    let programme = table.get(Programme::key_of(id)).await?.context("a programme is gone")?;
+    let programme = table
+        .get(Programme::key_of(id))
+        .await?
+        .context("a programme is gone")?;
     let guardrails = table.list(Guardrail::of_programme(id)).await?;
     let sums = ProgrammeSums::new(programme, budget, counts, runner.baseline.began_at);
     let guardrails = guardrails.into();
     let outcome = ComparedKeys::default();
-    let mut comparison = Comparison { runner, listing, elsewhere, guardrails, outcome, sums };
-    let shards = SHARDS.map(|shard| async move { Ok::<_, StoreError>((shard, table.shard_of(id, shard).await?)) });
-    let news = iter(shards).buffered(SHARDS_AHEAD).map_ok(|(shard, grants)| {
-        let news = comparison.compare(shard, grants);
-        iter(news).map(Ok::<News, StoreError>)
-    });
+    let mut comparison = Comparison {
+        runner,
+        listing,
+        elsewhere,
+        guardrails,
+        outcome,
+        sums,
+    };
+    let shards = SHARDS
+        .map(|shard| async move { Ok::<_, StoreError>((shard, table.shard_of(id, shard).await?)) });
+    let news = iter(shards)
+        .buffered(SHARDS_AHEAD)
+        .map_ok(|(shard, grants)| {
+            let news = comparison.compare(shard, grants);
+            iter(news).map(Ok::<News, StoreError>)
+        });
     let news = news.try_flatten_unordered(SHARDS_MIXED);
-    news.try_for_each_concurrent(WRITES_AT_ONCE, |news| write(runner, id, news)).await?;
-    let Comparison { mut outcome, sums, .. } = comparison;
+    news.try_for_each_concurrent(WRITES_AT_ONCE, |news| write(runner, id, news))
+        .await?;
+    let Comparison {
+        mut outcome, sums, ..
+    } = comparison;
     outcome.sums.push(sums);
     Ok(outcome)
 }
@@ -219,10 +257,15 @@ async fn write(runner: &RunContext, programme: &ProgrammeId, news: News) -> Resu
     match (news, runner.baseline.listed_at) {
         (News::Reading(reading), _) => {
             let written = runner.table.note_reading(&reading, deadline).await?;
-            runner.journal.report(|report| report.readings_recorded += usize::from(written));
+            runner
+                .journal
+                .report(|report| report.readings_recorded += usize::from(written));
         }
         (News::Unread(grant, epoch), Some(listed_at)) => {
-            runner.table.note_failed_look((programme, &grant, epoch), listed_at, deadline).await?;
+            runner
+                .table
+                .note_failed_look((programme, &grant, epoch), listed_at, deadline)
+                .await?;
         }
         (News::Unread(..), None) => {}
     }
@@ -232,14 +275,19 @@ async fn write(runner: &RunContext, programme: &ProgrammeId, news: News) -> Resu
 impl Comparison<'_> {
     /// What is to be written of some grants; what else is found is kept.
     fn compare(&mut self, shard: char, grants: Vec<(Grant, Vec<Reading>)>) -> Vec<News> {
-        let Comparison { runner, listing, .. } = *self;
+        let Comparison {
+            runner, listing, ..
+        } = *self;
         let id = self.sums.programme.id.clone();
         let deployment = &runner.deployment;
         let mut grant_ids: HashSet<GrantId> = HashSet::new();
         let mut news = Vec::new();
         for (grant, readings) in grants {
             grant_ids.insert(grant.id.clone());
-            let mut view = View { guardrails: self.guardrails.clone(), ..self.sums.view(grant, readings) };
+            let mut view = View {
+                guardrails: self.guardrails.clone(),
+                ..self.sums.view(grant, readings)
+            };
             let context = ScanContext {
                 rows: listing.of_grant(&id, &view.grant.id),
                 elsewhere: self.elsewhere,
@@ -254,25 +302,58 @@ impl Comparison<'_> {
             self.sums.add(&view, runner, result.kinds.is_empty());
             runner.journal.problems_of(result.problems);
             self.outcome.gaps.has_unread |= !result.unread.is_empty();
-            self.outcome.findings.extend(result.kinds.into_iter().map(|kind| Finding {
-                programme: id.clone(),
-                grant: view.grant.id.clone(),
-                kind,
-            }));
-            self.outcome.foreign.extend(result.foreign.iter().map(|row| row.to_foreign(deployment, &id)));
-            self.outcome.unknown.extend(result.newer.iter().map(|row| row.to_foreign(deployment, &id)));
+            self.outcome
+                .findings
+                .extend(result.kinds.into_iter().map(|kind| Finding {
+                    programme: id.clone(),
+                    grant: view.grant.id.clone(),
+                    kind,
+                }));
+            self.outcome.foreign.extend(
+                result
+                    .foreign
+                    .iter()
+                    .map(|row| row.to_foreign(deployment, &id)),
+            );
+            self.outcome.unknown.extend(
+                result
+                    .newer
+                    .iter()
+                    .map(|row| row.to_foreign(deployment, &id)),
+            );
             if let Some((guardrail, key)) = result.restricted {
-                self.outcome.restricted.entry((id.clone(), guardrail)).or_default().push(key);
+                self.outcome
+                    .restricted
+                    .entry((id.clone(), guardrail))
+                    .or_default()
+                    .push(key);
             }
-            news.extend(result.news.into_iter().map(|reading| News::Reading(Box::new(reading))));
-            // Those that are not listed are asked for by their hashes, unless they may lie where nobody can look.
-            let unseen = result.unlisted.into_iter().filter(|_| !listing.shows_absence());
             news.extend(
-                result.unread.into_iter().chain(unseen).map(|epoch| News::Unread(view.grant.id.clone(), epoch)),
+                result
+                    .news
+                    .into_iter()
+                    .map(|reading| News::Reading(Box::new(reading))),
+            );
+            // Those that are not listed are asked for by their hashes, unless they may lie where
+            // nobody can look.
+            let unseen = result
+                .unlisted
+                .into_iter()
+                .filter(|_| !listing.shows_absence());
+            news.extend(
+                result
+                    .unread
+                    .into_iter()
+                    .chain(unseen)
+                    .map(|epoch| News::Unread(view.grant.id.clone(), epoch)),
             );
         }
-        let unknown = listing.of_shard(&id, shard).filter(|rows| !grant_ids.contains(&rows[0].grant));
-        self.outcome.unknown.extend(unknown.flatten().map(|row| row.to_foreign(deployment, &id)));
+        let unknown = listing
+            .of_shard(&id, shard)
+            .filter(|rows| !grant_ids.contains(&rows[0].grant));
+        self.outcome
+            .unknown
+            .extend(unknown.flatten().map(|row| row.to_foreign(deployment, &id)));
         news
     }
 }

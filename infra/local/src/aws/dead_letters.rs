@@ -1,5 +1,5 @@
-//! The events that functions gave up on. As in the queue in AWS, a letter holds nothing of a record, which may name
-//! people.
+//! The events that functions gave up on. As in the queue in AWS, a letter holds nothing of a
+//! record, which may name people.
 
 use anyhow::Result;
 use bursar_core::clock::Moment;
@@ -35,18 +35,40 @@ impl DeadLetters {
 
     /// All letters, oldest first.
     pub fn all(&self) -> Result<Vec<DeadLetter>> {
-        Ok(self.0.list(COLLECTION)?.into_iter().map(|(_, letter)| letter).collect())
+        Ok(self
+            .0
+            .list(COLLECTION)?
+            .into_iter()
+            .map(|(_, letter)| letter)
+            .collect())
     }
 
     /// Those of the last days, as long as the queue in AWS keeps one.
     pub fn recent(&self, now: Moment) -> Result<Vec<DeadLetter>> {
-        Ok(self.all()?.into_iter().filter(|letter| now < letter.at + KEPT).collect())
+        Ok(self
+            .all()?
+            .into_iter()
+            .filter(|letter| now < letter.at + KEPT)
+            .collect())
     }
 
-    pub fn add(&self, now: Moment, function: FunctionName, about: Value, tries: u32, error: String) -> Result<()> {
+    pub fn add(
+        &self,
+        now: Moment,
+        function: FunctionName,
+        about: Value,
+        tries: u32,
+        error: String,
+    ) -> Result<()> {
         tracing::error!(%function, tries, error, "gave up: a dead letter");
         let number = self.all()?.len();
-        let letter = DeadLetter { at: now, function: function.to_string(), about, tries, error };
+        let letter = DeadLetter {
+            at: now,
+            function: function.to_string(),
+            about,
+            tries,
+            error,
+        };
         self.0.put(COLLECTION, &format!("{number:010}"), &letter)
     }
 }

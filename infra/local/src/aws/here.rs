@@ -1,4 +1,5 @@
-//! The SDK's HTTP client where AWS is this process: a request goes to a router, and neither side has a port.
+//! The SDK's HTTP client where AWS is this process: a request goes to a router, and neither side
+//! has a port.
 
 use std::fmt;
 
@@ -33,7 +34,9 @@ impl HttpConnector for Here {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let router = self.0.clone();
         HttpConnectorFuture::new(async move {
-            answer(router, request).await.map_err(|error| ConnectorError::io(error.into()))
+            answer(router, request)
+                .await
+                .map_err(|error| ConnectorError::io(error.into()))
         })
     }
 }
@@ -41,12 +44,16 @@ impl HttpConnector for Here {
 async fn answer(router: Router, request: HttpRequest) -> Result<HttpResponse> {
     let (parts, body) = request.try_into_http1x()?.into_parts();
     // The SDK takes a body that nobody reads to its end for a stalled connection.
-    let answer = router.oneshot(http::Request::from_parts(parts, Body::new(body))).await;
+    let answer = router
+        .oneshot(http::Request::from_parts(parts, Body::new(body)))
+        .await;
     let (parts, body) = answer.unwrap_or_else(|never| match never {}).into_parts();
     let body = to_bytes(body, usize::MAX).await?;
     let mut response = HttpResponse::new(parts.status.as_u16().try_into()?, body.into());
     for (name, value) in &parts.headers {
-        response.headers_mut().append(name.to_string(), value.to_str()?.to_owned());
+        response
+            .headers_mut()
+            .append(name.to_string(), value.to_str()?.to_owned());
     }
     Ok(response)
 }

@@ -1,5 +1,5 @@
-//! The stand-ins for AWS: table and stream, mail with its inbox, secrets, API Gateway, schedules and
-//! Lambda. `wiring` says how they are connected.
+//! The stand-ins for AWS: table and stream, mail with its inbox, secrets, API Gateway, schedules
+//! and Lambda. `wiring` says how they are connected.
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -38,13 +38,27 @@ pub fn router(services: Services) -> Router {
 }
 
 async fn call(State(services): State<Services>, mut request: Request) -> Response {
-    let target = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok());
+    let target = request
+        .headers()
+        .get("x-amz-target")
+        .and_then(|target| target.to_str().ok());
     let service = match target {
         None => services.mail,
         Some(target) if !target.starts_with("secretsmanager.") => services.table,
-        Some(_) if request.uri().path().trim_start_matches('/').starts_with(&services.own_path) => services.secrets,
+        Some(_)
+            if request
+                .uri()
+                .path()
+                .trim_start_matches('/')
+                .starts_with(&services.own_path) =>
+        {
+            services.secrets
+        }
         Some(_) => services.secrets_of_others,
     };
     *request.uri_mut() = Uri::from_static("/");
-    service.oneshot(request).await.unwrap_or_else(|never| match never {})
+    service
+        .oneshot(request)
+        .await
+        .unwrap_or_else(|never| match never {})
 }

@@ -1,6 +1,6 @@
-//! Delivers the table's changes to the functions that read its stream, as Lambda's event source mappings do: in order,
-//! in filtered batches, with limited retries. Each reader has a stored position of its own. Unlike in AWS, a batch that
-//! failed is not halved.
+//! Delivers the table's changes to the functions that read its stream, as Lambda's event source
+//! mappings do: in order, in filtered batches, with limited retries. Each reader has a stored
+//! position of its own. Unlike in AWS, a batch that failed is not halved.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -50,13 +50,21 @@ struct Inner {
 
 impl Pump {
     /// Starts a task for each reader on the current runtime.
-    pub async fn start(engine: Engine, invoke: Arc<dyn Invoke>, kept: StateFile, clock: StackClock) -> Result<Pump> {
+    pub async fn start(
+        engine: Engine,
+        invoke: Arc<dyn Invoke>,
+        kept: StateFile,
+        clock: StackClock,
+    ) -> Result<Pump> {
         let end = engine.stream_end().await?;
         let mut readers = Vec::new();
         for reader in &READERS {
             let passed: Option<Position> = kept.get(COLLECTION, reader.function.as_str())?;
             // A restored table continues the numbering from its earlier state.
-            readers.push((reader, watch::channel(passed.unwrap_or(Position::START).min(end)).0));
+            readers.push((
+                reader,
+                watch::channel(passed.unwrap_or(Position::START).min(end)).0,
+            ));
         }
         let inner = Arc::new(Inner {
             readers,
@@ -70,7 +78,9 @@ impl Pump {
             kept,
             clock,
         });
-        let tasks = (0..READERS.len()).map(|index| tokio::spawn(Arc::clone(&inner).read(index))).collect();
+        let tasks = (0..READERS.len())
+            .map(|index| tokio::spawn(Arc::clone(&inner).read(index)))
+            .collect();
         *lock(&inner.tasks) = tasks;
         Ok(Pump(inner))
     }
@@ -80,7 +90,10 @@ impl Pump {
         loop {
             let end = self.0.engine.stream_end().await?;
             for (_, position) in &self.0.readers {
-                position.subscribe().wait_for(|position| *position >= end).await?;
+                position
+                    .subscribe()
+                    .wait_for(|position| *position >= end)
+                    .await?;
             }
             if self.0.engine.stream_end().await? == end {
                 return Ok(());
@@ -111,7 +124,8 @@ impl Pump {
         *self.0.stopping.borrow()
     }
 
-    /// Ends the readers. A batch whose answer did not come in time is delivered again after the next start.
+    /// Ends the readers. A batch whose answer did not come in time is delivered again after the
+    /// next start.
     pub async fn stop(&self) {
         self.0.stopping.send_replace(true);
         let tasks = std::mem::take(&mut *lock(&self.0.tasks));
@@ -133,7 +147,10 @@ impl Inner {
             match self.deliver_page(index, &mut untrimmed).await {
                 Ok(true) => continue,
                 Ok(false) => {}
-                Err(error) => tracing::error!(error = format!("{error:#}"), "the stream cannot be delivered"),
+                Err(error) => tracing::error!(
+                    error = format!("{error:#}"),
+                    "the stream cannot be delivered"
+                ),
             }
             tokio::select! {
                 _ = written.changed() => {}
@@ -152,10 +169,13 @@ impl Inner {
             return Ok(false);
         };
         // DynamoDB writes no record for a write that leaves an item as it was; the engine does.
-        let is_change = |record: &&Value| record["dynamodb"].get("OldImage") != record["dynamodb"].get("NewImage");
+        let is_change = |record: &&Value| {
+            record["dynamodb"].get("OldImage") != record["dynamodb"].get("NewImage")
+        };
         let changes: Vec<&Value> = page.iter().filter(is_change).collect();
         if index == 0 {
-            self.changes.fetch_add(changes.len() as u64, Ordering::SeqCst);
+            self.changes
+                .fetch_add(changes.len() as u64, Ordering::SeqCst);
         }
         let is_wanted = |record: &&Value| reader.filters.iter().any(|filter| filter.fits(record));
         let records: Vec<&Value> = changes.into_iter().filter(is_wanted).collect();
@@ -182,9 +202,13 @@ impl Inner {
                 return Ok(false);
             }
             let at_work = self.clock.at_work();
-            let answer = self.invoke.invoke(reader.function, json!({ "Records": batch })).await;
+            let answer = self
+                .invoke
+                .invoke(reader.function, json!({ "Records": batch }))
+                .await;
             drop(at_work);
-            let (passed, rest) = batch.split_at(answer.as_ref().map_or(0, |answer| done(answer, batch)));
+            let (passed, rest) =
+                batch.split_at(answer.as_ref().map_or(0, |answer| done(answer, batch)));
             match passed.last() {
                 Some(last) => {
                     self.pass(index, last)?;
@@ -196,15 +220,27 @@ impl Inner {
             let (Some(first), Some(last)) = (batch.first(), batch.last()) else {
                 return Ok(true);
             };
-            let error = answer.map_or_else(|error| error.to_string(), |_| "a record was reported as failed".to_owned());
+            let error = answer.map_or_else(
+                |error| error.to_string(),
+                |_| "a record was reported as failed".to_owned(),
+            );
             if failures > reader.retries {
                 let numbers = [first, last].map(|record| &record["dynamodb"]["SequenceNumber"]);
-                self.dead_letters.add(self.clock.now(), reader.function, json!(numbers), failures, error)?;
+                self.dead_letters.add(
+                    self.clock.now(),
+                    reader.function,
+                    json!(numbers),
+                    failures,
+                    error,
+                )?;
                 self.pass(index, last)?;
                 return Ok(true);
             }
             tracing::warn!(function = %reader.function, error, "a stream batch failed and is tried again");
-            self.pause(SignedDuration::from_secs(1 << failures.saturating_sub(1).min(6))).await;
+            self.pause(SignedDuration::from_secs(
+                1 << failures.saturating_sub(1).min(6),
+            ))
+            .await;
         }
     }
 
@@ -220,26 +256,38 @@ impl Inner {
     }
 
     fn passed(&self) -> Position {
-        let passed = self.readers.iter().map(|(_, position)| *position.borrow()).min();
+        let passed = self
+            .readers
+            .iter()
+            .map(|(_, position)| *position.borrow())
+            .min();
         passed.unwrap_or(Position::START)
     }
 
     fn pass(&self, index: usize, last: &Value) -> Result<()> {
         let (reader, position) = &self.readers[index];
         let number = last["dynamodb"]["SequenceNumber"].as_str();
-        let new_position = number.and_then(Position::parse).context("a stream record has no sequence number")?;
-        self.kept.put(COLLECTION, reader.function.as_str(), &new_position)?;
+        let new_position = number
+            .and_then(Position::parse)
+            .context("a stream record has no sequence number")?;
+        self.kept
+            .put(COLLECTION, reader.function.as_str(), &new_position)?;
         position.send_replace(new_position);
         Ok(())
     }
 }
 
-/// The number of records before the first that the answer reports as failed. A report of a record that is not in the
-/// batch fails all of it.
+/// The number of records before the first that the answer reports as failed. A report of a record
+/// that is not in the batch fails all of it.
 fn done(answer: &Value, batch: &[&Value]) -> usize {
     let failures = answer["batchItemFailures"].as_array().into_iter().flatten();
     let failed = |failure: &Value| {
-        batch.iter().position(|record| record["dynamodb"]["SequenceNumber"] == failure["itemIdentifier"])
+        batch
+            .iter()
+            .position(|record| record["dynamodb"]["SequenceNumber"] == failure["itemIdentifier"])
     };
-    failures.map(|failure| failed(failure).unwrap_or(0)).min().unwrap_or(batch.len())
+    failures
+        .map(|failure| failed(failure).unwrap_or(0))
+        .min()
+        .unwrap_or(batch.len())
 }

@@ -1,5 +1,5 @@
-//! Runs the schedules by the product's clock: each when it is due, and once each when the clock is moved past them. A
-//! schedule never overlaps itself.
+//! Runs the schedules by the product's clock: each when it is due, and once each when the clock is
+//! moved past them. A schedule never overlaps itself.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -89,8 +89,17 @@ impl Schedules {
                 }
             }
             let now = clock.now();
-            let new = Runs { since: now, last: now, done: None };
-            let line = Line { schedule, runs: Mutex::new(new), begins, turn: Arc::default() };
+            let new = Runs {
+                since: now,
+                last: now,
+                done: None,
+            };
+            let line = Line {
+                schedule,
+                runs: Mutex::new(new),
+                begins,
+                turn: Arc::default(),
+            };
             match kept.get(COLLECTION, &line.id())? {
                 Some(runs) => *lock(&line.runs) = runs,
                 None => kept.put(COLLECTION, &line.id(), &new)?,
@@ -113,26 +122,39 @@ impl Schedules {
         *lock(&self.0.task) = Some(tokio::spawn(Arc::clone(&self.0).tick()));
     }
 
-    /// Moves the clock forward. Each schedule due on the way runs once, at its last due instant and in the order of
-    /// these, with the clock stopped there. It runs to its end even if the caller is dropped.
+    /// Moves the clock forward. Each schedule due on the way runs once, at its last due instant and
+    /// in the order of these, with the clock stopped there. It runs to its end even if the caller
+    /// is dropped.
     pub async fn advance(&self, duration: SignedDuration) -> Result<Moment> {
         let inner = Arc::clone(&self.0);
         let moved = tokio::spawn(async move {
             let _driving = inner.driving.lock().await;
             let stood = inner.clock.stands();
-            let end = inner.clock.now().checked_add(duration).context("that is too far ahead")?;
+            let end = inner
+                .clock
+                .now()
+                .checked_add(duration)
+                .context("that is too far ahead")?;
             let ran = inner.run_until(end).await;
             inner.clock.rests().await;
-            let ended = if stood { inner.clock.stop_at(end) } else { inner.clock.run_from(end) };
+            let ended = if stood {
+                inner.clock.stop_at(end)
+            } else {
+                inner.clock.run_from(end)
+            };
             ran.and(ended)?;
             Ok(inner.clock.now())
         });
         moved.await?
     }
 
-    /// Runs a function with a schedule's input now, but never while the schedule itself runs. It runs to its end even
-    /// if the caller is dropped.
-    pub async fn run_now(&self, function: FunctionName, input: Value) -> Result<Value, InvokeError> {
+    /// Runs a function with a schedule's input now, but never while the schedule itself runs. It
+    /// runs to its end even if the caller is dropped.
+    pub async fn run_now(
+        &self,
+        function: FunctionName,
+        input: Value,
+    ) -> Result<Value, InvokeError> {
         let inner = Arc::clone(&self.0);
         let run = tokio::spawn(async move {
             let line = inner.line(function, &input).cloned();
@@ -142,26 +164,32 @@ impl Schedules {
             };
             inner.invoke.invoke(function, input).await
         });
-        run.await.unwrap_or_else(|ended| Err(InvokeError::Failed(ended.to_string())))
+        run.await
+            .unwrap_or_else(|ended| Err(InvokeError::Failed(ended.to_string())))
     }
 
     /// Records a run that somebody else caused as the schedule's last.
     pub fn ran(&self, function: FunctionName, input: &Value, ran_at: Moment) -> Result<()> {
-        self.0.line(function, input).map_or(Ok(()), |line| self.0.set_last(line, ran_at))
+        self.0
+            .line(function, input)
+            .map_or(Ok(()), |line| self.0.set_last(line, ran_at))
     }
 
     /// Begins a sync in a task of its own, if syncs run by themselves here and none is running.
     pub fn begin_sync(&self) -> Result<bool> {
         let event = Value::Object(serde_json::Map::new());
         let line = self.0.line(FunctionName::UsageSync, &event);
-        let Some((line, turn)) = line.and_then(|line| Some((line, line.turn.clone().try_lock_owned().ok()?))) else {
+        let Some((line, turn)) =
+            line.and_then(|line| Some((line, line.turn.clone().try_lock_owned().ok()?)))
+        else {
             return Ok(false);
         };
         self.0.set_last(line, self.0.clock.now())?;
         let inner = Arc::clone(&self.0);
         tokio::spawn(async move {
             // One that is being continued comes to its end first.
-            if let Some(continued) = inner.line(FunctionName::UsageSync, &json!({"task": "resume"})) {
+            if let Some(continued) = inner.line(FunctionName::UsageSync, &json!({"task": "resume"}))
+            {
                 drop(continued.turn.lock().await);
             }
             if let Err(error) = inner.invoke.invoke(FunctionName::UsageSync, event).await {
@@ -201,7 +229,11 @@ impl Inner {
                 tracing::error!(error = format!("{error:#}"), "the schedules cannot be kept");
             }
             drop(driving);
-            let next = self.lines.iter().filter_map(|line| line.last().checked_add(line.schedule.every).ok()).min();
+            let next = self
+                .lines
+                .iter()
+                .filter_map(|line| line.last().checked_add(line.schedule.every).ok())
+                .min();
             self.clock.reaches(next.unwrap_or(Moment::MAX)).await;
         }
     }
@@ -225,7 +257,11 @@ impl Inner {
     }
 
     async fn run_until(&self, end: Moment) -> Result<()> {
-        let mut due: Vec<_> = self.lines.iter().filter_map(|line| Some((line.due(end)?, line))).collect();
+        let mut due: Vec<_> = self
+            .lines
+            .iter()
+            .filter_map(|line| Some((line.due(end)?, line)))
+            .collect();
         due.sort_by_key(|(instant, _)| *instant);
         for (instant, line) in due {
             self.clock.rests().await;
@@ -243,7 +279,9 @@ impl Inner {
 
     /// One run, with Lambda's retries but without their pauses.
     async fn run(&self, line: &Line) {
-        let Schedule { function, retries, .. } = line.schedule;
+        let Schedule {
+            function, retries, ..
+        } = line.schedule;
         for tries in 1.. {
             let outcome = self.invoke.invoke(function, line.schedule.input()).await;
             if function == FunctionName::Mail {
@@ -251,16 +289,24 @@ impl Inner {
             }
             let Err(error) = outcome else {
                 let done = Some(self.clock.now());
-                return self.note(line, |runs| runs.done = done).unwrap_or_else(|error| {
-                    tracing::error!(error = format!("{error:#}"), "the schedules cannot be kept");
-                });
+                return self
+                    .note(line, |runs| runs.done = done)
+                    .unwrap_or_else(|error| {
+                        tracing::error!(
+                            error = format!("{error:#}"),
+                            "the schedules cannot be kept"
+                        );
+                    });
             };
             if tries <= retries {
                 tracing::warn!(%function, %error, "a scheduled run failed and is tried again");
                 continue;
             }
             let input = line.schedule.input();
-            if let Err(error) = self.dead_letters.add(self.clock.now(), function, input, tries, error.to_string()) {
+            if let Err(error) =
+                self.dead_letters
+                    .add(self.clock.now(), function, input, tries, error.to_string())
+            {
                 tracing::error!(error = format!("{error:#}"), "a dead letter cannot be kept");
             }
             return;
@@ -272,7 +318,10 @@ impl Inner {
         let is_its = |line: &&Arc<Line>| {
             line.schedule.input() == *input || (line.schedule.task.is_none() && *input == json!({}))
         };
-        self.lines.iter().filter(|line| line.schedule.function == function).find(is_its)
+        self.lines
+            .iter()
+            .filter(|line| line.schedule.function == function)
+            .find(is_its)
     }
 
     fn set_last(&self, line: &Line, last: Moment) -> Result<()> {
@@ -294,7 +343,9 @@ impl Line {
     /// Its last run, or the last time of its own before that.
     fn last(&self) -> Moment {
         let last = lock(&self.runs).last;
-        let Some(begins) = self.begins else { return last };
+        let Some(begins) = self.begins else {
+            return last;
+        };
         let since = (last.as_second() - begins.as_secs()).rem_euclid(self.schedule.every.as_secs());
         Moment::from_second(last.as_second() - since).unwrap_or(last)
     }
@@ -319,13 +370,22 @@ mod tests {
     struct Noted(StackClock, Mutex<Vec<String>>);
 
     impl Invoke for Noted {
-        fn invoke(&self, function: FunctionName, input: Value) -> BoxFuture<'_, Result<Value, InvokeError>> {
-            lock(&self.1).push(format!("{function} {} {}", input["task"].as_str().unwrap_or("-"), self.0.now()));
+        fn invoke(
+            &self,
+            function: FunctionName,
+            input: Value,
+        ) -> BoxFuture<'_, Result<Value, InvokeError>> {
+            lock(&self.1).push(format!(
+                "{function} {} {}",
+                input["task"].as_str().unwrap_or("-"),
+                self.0.now()
+            ));
             Box::pin(std::future::ready(Ok(json!({}))))
         }
     }
 
-    /// A jump of the clock runs each schedule once, at its last instant, in order and counted from its last run.
+    /// A jump of the clock runs each schedule once, at its last instant, in order and counted from
+    /// its last run.
     #[tokio::test]
     async fn a_jump_runs_each_schedule_once() {
         let real = Clock::reading(|| "2026-11-20T10:00:30Z".parse().unwrap());
@@ -339,7 +399,10 @@ mod tests {
         let ran = || std::mem::take(&mut *lock(&noted.1));
 
         let schedules = start(20);
-        let now = schedules.advance(SignedDuration::from_mins(47 * 60 + 50)).await.unwrap();
+        let now = schedules
+            .advance(SignedDuration::from_mins(47 * 60 + 50))
+            .await
+            .unwrap();
         assert_eq!(now.to_string(), "2026-11-22T09:50:30Z");
         assert_eq!(
             ran(),
@@ -351,18 +414,36 @@ mod tests {
                 "mail drain 2026-11-22T09:50:30Z",
             ]
         );
-        schedules.advance(SignedDuration::from_secs(59)).await.unwrap();
+        schedules
+            .advance(SignedDuration::from_secs(59))
+            .await
+            .unwrap();
         assert_eq!(ran(), Vec::<String>::new());
 
-        let syncs = || ran().into_iter().filter(|run| run.starts_with("usage-sync -")).collect::<Vec<_>>();
-        schedules.ran(FunctionName::UsageSync, &json!({}), clock.now()).unwrap();
-        schedules.advance(SignedDuration::from_hours(19)).await.unwrap();
+        let syncs = || {
+            ran()
+                .into_iter()
+                .filter(|run| run.starts_with("usage-sync -"))
+                .collect::<Vec<_>>()
+        };
+        schedules
+            .ran(FunctionName::UsageSync, &json!({}), clock.now())
+            .unwrap();
+        schedules
+            .advance(SignedDuration::from_hours(19))
+            .await
+            .unwrap();
         assert_eq!(syncs(), Vec::<String>::new(), "somebody ran it in between");
         start(3).advance(SignedDuration::ZERO).await.unwrap();
-        assert_eq!(syncs(), ["usage-sync - 2026-11-23T04:51:29Z"], "a restart may change how often");
+        assert_eq!(
+            syncs(),
+            ["usage-sync - 2026-11-23T04:51:29Z"],
+            "a restart may change how often"
+        );
     }
 
-    /// A sync of a fixed hour begins at it, whatever ran by hand and however often the process was started.
+    /// A sync of a fixed hour begins at it, whatever ran by hand and however often the process was
+    /// started.
     #[tokio::test]
     async fn a_fixed_hour_stays() {
         let real = Clock::reading(|| "2026-11-20T10:00:30Z".parse().unwrap());
@@ -372,17 +453,25 @@ mod tests {
         let begins = SyncEvery::DayAt(SignedDuration::from_mins(3 * 60 + 20));
         let syncs = || {
             let ran = std::mem::take(&mut *lock(&noted.1)).into_iter();
-            ran.filter(|run| run.starts_with("usage-sync -")).collect::<Vec<_>>()
+            ran.filter(|run| run.starts_with("usage-sync -"))
+                .collect::<Vec<_>>()
         };
         for day in 21..23 {
-            let schedules = Schedules::new(begins, noted.clone(), kept.clone(), clock.clone()).unwrap();
-            schedules.ran(FunctionName::UsageSync, &json!({}), clock.now()).unwrap();
-            schedules.advance(SignedDuration::from_hours(24)).await.unwrap();
+            let schedules =
+                Schedules::new(begins, noted.clone(), kept.clone(), clock.clone()).unwrap();
+            schedules
+                .ran(FunctionName::UsageSync, &json!({}), clock.now())
+                .unwrap();
+            schedules
+                .advance(SignedDuration::from_hours(24))
+                .await
+                .unwrap();
             assert_eq!(syncs(), [format!("usage-sync - 2026-11-{day}T03:20:00Z")]);
         }
     }
 
-    /// A sync by hand begins once one that is being continued has ended, and no second one beside it.
+    /// A sync by hand begins once one that is being continued has ended, and no second one beside
+    /// it.
     #[tokio::test]
     async fn a_sync_by_hand_waits_its_turn() {
         let kept = StateFile::in_memory().unwrap();
@@ -390,7 +479,10 @@ mod tests {
         let noted = Arc::new(Noted(clock.clone(), Mutex::default()));
         let daily = SyncEvery::Every(SignedDuration::from_hours(24));
         let schedules = Schedules::new(daily, noted.clone(), kept, clock).unwrap();
-        let continued = schedules.0.line(FunctionName::UsageSync, &json!({"task": "resume"})).unwrap();
+        let continued = schedules
+            .0
+            .line(FunctionName::UsageSync, &json!({"task": "resume"}))
+            .unwrap();
         let turn = continued.turn.lock().await;
         assert!(schedules.begin_sync().unwrap());
         assert!(!schedules.begin_sync().unwrap());

@@ -1,5 +1,5 @@
-//! How the parts of the bundle are connected, in constants. `template.yaml` says the same to AWS, and a test of the
-//! suite compares the two.
+//! How the parts of the bundle are connected, in constants. `template.yaml` says the same to AWS,
+//! and a test of the suite compares the two.
 
 use std::time::Duration;
 
@@ -32,7 +32,8 @@ pub fn create_table(name: &str) -> Value {
     })
 }
 
-/// The time after which Lambda ends an invocation. That of a page ends by itself before API Gateway gives up.
+/// The time after which Lambda ends an invocation. That of a page ends by itself before API Gateway
+/// gives up.
 pub fn time_out(function: FunctionName) -> Duration {
     Duration::from_secs(match function {
         Claim => 29,
@@ -78,8 +79,11 @@ pub struct Filter {
 impl Filter {
     pub fn fits(&self, record: &Value) -> bool {
         let image = &record["dynamodb"]["NewImage"];
-        let has =
-            |(name, texts): &(&str, &[&str])| image[*name]["S"].as_str().is_some_and(|text| texts.contains(&text));
+        let has = |(name, texts): &(&str, &[&str])| {
+            image[*name]["S"]
+                .as_str()
+                .is_some_and(|text| texts.contains(&text))
+        };
         (!self.inserts || record["eventName"] == "INSERT") && self.image.iter().all(has)
     }
 }
@@ -87,15 +91,28 @@ impl Filter {
 pub static READERS: [StreamReader; 2] = [
     StreamReader {
         function: ThresholdAlerts,
-        filters: &[Filter { inserts: false, image: &[("kind", &["budget", "totals"])] }],
+        filters: &[Filter {
+            inserts: false,
+            image: &[("kind", &["budget", "totals"])],
+        }],
         batch_size: 100,
         retries: 20,
     },
     StreamReader {
         function: Mail,
         filters: &[
-            Filter { inserts: true, image: &[("kind", &["outbox"]), ("class", &["urgent"]), ("state", &["waiting"])] },
-            Filter { inserts: true, image: &[("kind", &["login-request"])] },
+            Filter {
+                inserts: true,
+                image: &[
+                    ("kind", &["outbox"]),
+                    ("class", &["urgent"]),
+                    ("state", &["waiting"]),
+                ],
+            },
+            Filter {
+                inserts: true,
+                image: &[("kind", &["login-request"])],
+            },
         ],
         batch_size: 100,
         retries: 60,
@@ -113,18 +130,45 @@ pub struct Schedule {
     pub retries: u32,
 }
 
-/// The schedules. The sync's time of day in AWS is here a day since its last run, or what `--sync-every` says.
+/// The schedules. The sync's time of day in AWS is here a day since its last run, or what
+/// `--sync-every` says.
 pub const SCHEDULES: [Schedule; 5] = [
-    Schedule { function: Console, task: Some("work"), every: SignedDuration::from_mins(1), retries: 2 },
-    Schedule { function: Mail, task: Some("drain"), every: SignedDuration::from_mins(1), retries: 2 },
-    Schedule { function: ThresholdAlerts, task: Some("watch"), every: SignedDuration::from_hours(1), retries: 2 },
-    Schedule { function: UsageSync, task: None, every: SignedDuration::from_hours(24), retries: 0 },
-    Schedule { function: UsageSync, task: Some("resume"), every: SignedDuration::from_mins(15), retries: 0 },
+    Schedule {
+        function: Console,
+        task: Some("work"),
+        every: SignedDuration::from_mins(1),
+        retries: 2,
+    },
+    Schedule {
+        function: Mail,
+        task: Some("drain"),
+        every: SignedDuration::from_mins(1),
+        retries: 2,
+    },
+    Schedule {
+        function: ThresholdAlerts,
+        task: Some("watch"),
+        every: SignedDuration::from_hours(1),
+        retries: 2,
+    },
+    Schedule {
+        function: UsageSync,
+        task: None,
+        every: SignedDuration::from_hours(24),
+        retries: 0,
+    },
+    Schedule {
+        function: UsageSync,
+        task: Some("resume"),
+        every: SignedDuration::from_mins(15),
+        retries: 0,
+    },
 ];
 
 impl Schedule {
     pub fn input(&self) -> Value {
         let make_event = || json!({"source": "aws.events", "detail-type": "Scheduled Event"});
-        self.task.map_or_else(make_event, |task| json!({ "task": task }))
+        self.task
+            .map_or_else(make_event, |task| json!({ "task": task }))
     }
 }

@@ -1,5 +1,5 @@
-//! The product's clock of one stack: real time with a stored offset. It only moves forward, and can be
-//! stopped at an instant while something runs there. SDK, TLS and time-outs do not use it.
+//! The product's clock of one stack: real time with a stored offset. It only moves forward, and can
+//! be stopped at an instant while something runs there. SDK, TLS and time-outs do not use it.
 
 use std::time::Duration;
 
@@ -42,8 +42,16 @@ impl StackClock {
 
     /// The clock over another source of real time than the machine's.
     pub fn over(real: Clock, kept: StateFile) -> Result<StackClock> {
-        let course = watch::channel(Course::Running(kept.get(OFFSET.0, OFFSET.1)?.unwrap_or_default())).0;
-        Ok(StackClock { real, course, kept, at_work: watch::channel(0).0 })
+        let course = watch::channel(Course::Running(
+            kept.get(OFFSET.0, OFFSET.1)?.unwrap_or_default(),
+        ))
+        .0;
+        Ok(StackClock {
+            real,
+            course,
+            kept,
+            at_work: watch::channel(0).0,
+        })
     }
 
     /// The clock that functions, schedules and the built-in provider read.
@@ -71,7 +79,9 @@ impl StackClock {
 
     /// Runs with real time from `instant`, or from the present time if that is later.
     pub fn run_from(&self, instant: Moment) -> Result<()> {
-        self.set(Course::Running(instant.max(self.now()).duration_since(self.real.now())))
+        self.set(Course::Running(
+            instant.max(self.now()).duration_since(self.real.now()),
+        ))
     }
 
     pub fn stands(&self) -> bool {
@@ -79,8 +89,15 @@ impl StackClock {
     }
 
     pub fn advance(&self, duration: SignedDuration) -> Result<Moment> {
-        let instant = self.now().checked_add(duration).context("that is too far ahead")?;
-        let moved = if self.stands() { self.stop_at(instant) } else { self.run_from(instant) };
+        let instant = self
+            .now()
+            .checked_add(duration)
+            .context("that is too far ahead")?;
+        let moved = if self.stands() {
+            self.stop_at(instant)
+        } else {
+            self.run_from(instant)
+        };
         moved.map(|()| self.now())
     }
 
@@ -89,11 +106,13 @@ impl StackClock {
         Counted::in_number(&self.at_work)
     }
 
-    /// Waits until no work is under way, to be called before the clock is moved: otherwise hours would pass
-    /// within one step. The wait is limited.
+    /// Waits until no work is under way, to be called before the clock is moved: otherwise hours
+    /// would pass within one step. The wait is limited.
     pub async fn rests(&self) {
         let mut at_work = self.at_work.subscribe();
-        tokio::time::timeout(PATIENCE, at_work.wait_for(|count| *count == 0)).await.ok();
+        tokio::time::timeout(PATIENCE, at_work.wait_for(|count| *count == 0))
+            .await
+            .ok();
     }
 
     /// Waits until the clock shows `instant` or later, by running or by being moved.
@@ -104,7 +123,11 @@ impl StackClock {
             if !remaining.is_positive() {
                 return;
             }
-            let sleep = if self.stands() { Duration::MAX } else { remaining.unsigned_abs().min(LONGEST_SLEEP) };
+            let sleep = if self.stands() {
+                Duration::MAX
+            } else {
+                remaining.unsigned_abs().min(LONGEST_SLEEP)
+            };
             tokio::time::timeout(sleep, moved.changed()).await.ok();
         }
     }

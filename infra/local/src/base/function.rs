@@ -43,6 +43,9 @@ impl FromStr for FunctionName {
     type Err = ();
 
     fn from_str(text: &str) -> Result<FunctionName, ()> {
-        FunctionName::ALL.into_iter().find(|function| function.as_str() == text).ok_or(())
+        FunctionName::ALL
+            .into_iter()
+            .find(|function| function.as_str() == text)
+            .ok_or(())
     }
 }

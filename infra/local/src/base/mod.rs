@@ -1,5 +1,5 @@
-//! The base of all other modules: the product's clock, stored documents, HTTP servers with their guard, the
-//! names of the functions.
+//! The base of all other modules: the product's clock, stored documents, HTTP servers with their
+//! guard, the names of the functions.
 
 pub mod clock;
 pub mod function;
@@ -21,9 +21,14 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Opens a file at its end, creating it for its owner alone if it is missing. A database gives its mode to the files beside it.
+/// Opens a file at its end, creating it for its owner alone if it is missing. A database gives its
+/// mode to the files beside it.
 pub fn private_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).mode(0o600).open(path)
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
 }
 
 /// One of those that a number counts, for as long as it lives.

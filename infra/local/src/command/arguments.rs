@@ -39,7 +39,8 @@ use crate::command::keys::{self, Show};
 use crate::command::serve::{Serve, management_key_in};
 use crate::command::stack::{Options, ProviderAt, Ready, Stack, listen, origin_of};
 
-/// The whole of Bursar on this machine, with simulated AWS and, unless another is named, a simulated provider.
+/// The whole of Bursar on this machine, with simulated AWS and, unless another is named, a
+/// simulated provider.
 #[derive(Parser)]
 #[command(name = "bursar", version = env!("BURSAR_VERSION"), args_conflicts_with_subcommands = true)]
 pub struct Command {
@@ -63,7 +64,8 @@ enum Other {
 
 #[derive(Args)]
 struct Copies {
-    /// Where the copies are, each in a folder of its own; `restore` takes the newest, or the one that is named
+    /// Where the copies are, each in a folder of its own; `restore` takes the newest, or the one
+    /// that is named
     #[arg(value_name = "FOLDER")]
     copies: PathBuf,
     /// The data folder; for `restore` a new or an empty one
@@ -117,7 +119,8 @@ struct Keys {
     data: PathBuf,
     #[command(flatten)]
     account: Account,
-    /// The table of a deployment, whose owners of keys are shown as well; the AWS SDK's environment says where
+    /// The table of a deployment, whose owners of keys are shown as well; the AWS SDK's environment
+    /// says where
     #[arg(long, value_name = "NAME", requires = "provider")]
     table: Option<String>,
     #[command(flatten)]
@@ -141,8 +144,12 @@ impl Command {
     pub async fn run(self) -> Result<()> {
         match self.other {
             Some(Other::Keys(keys)) => keys.run().await,
-            Some(Other::Backup(Copies { copies, folder })) => say(copies::backup(&folder, &copies, Moment::now())),
-            Some(Other::Restore(Copies { copies, folder })) => say(copies::restore(&copies, &folder).await),
+            Some(Other::Backup(Copies { copies, folder })) => {
+                say(copies::backup(&folder, &copies, Moment::now()))
+            }
+            Some(Other::Restore(Copies { copies, folder })) => {
+                say(copies::restore(&copies, &folder).await)
+            }
             Some(Other::Serve(serve)) => serve.run().await,
             None => self.demonstration.run().await,
         }
@@ -152,22 +159,35 @@ impl Command {
 impl Demonstration {
     async fn run(self) -> Result<()> {
         let provider = self.account.read()?;
-        if let ProviderAt::Elsewhere { url, management_key } = &provider {
+        if let ProviderAt::Elsewhere {
+            url,
+            management_key,
+        } = &provider
+        {
             // Before anything is created.
             let provider = Provider::with_key(url, ManagementKey::parse(management_key)?);
             provider.check_management_key(Deadline::after(CHECK)).await.map_err(|error| {
                 anyhow!("the provider at {url} cannot be used: {error}; check --provider and --management-key-file")
             })?;
         }
-        // The ports are taken before anything is created, so that a used port leaves nothing behind.
+        // The ports are taken before anything is created, so that a used port leaves nothing
+        // behind.
         let web = take_port("--port", self.port).await?;
         let inbox = take_port("--inbox-port", self.inbox_port).await?;
         let folder = Folder::open(&self.data, Kind::Demonstration)?;
-        let log = if self.verbose { File::from(stderr().as_fd().try_clone_to_owned()?) } else { folder.open_log()? };
+        let log = if self.verbose {
+            File::from(stderr().as_fd().try_clone_to_owned()?)
+        } else {
+            folder.open_log()?
+        };
         let log = Arc::new(log);
         log_problems(log.clone())?;
         keep_panics_quiet();
-        let admins = if self.admin.is_empty() { vec![EmailAddress::parse("admin@example.edu")?] } else { self.admin };
+        let admins = if self.admin.is_empty() {
+            vec![EmailAddress::parse("admin@example.edu")?]
+        } else {
+            self.admin
+        };
         let mut stopped = pin!(stopped()?);
         // A real account gets no demonstration.
         if !self.empty && folder.is_new() && matches!(provider, ProviderAt::BuiltIn) {
@@ -198,16 +218,24 @@ impl Demonstration {
             started = start => started?,
             () = &mut stopped => return Ok(()),
         };
-        if let Some((provider, ProviderQuirk::InFlight)) = stack.provider.as_ref().zip(self.provider_quirk) {
+        if let Some((provider, ProviderQuirk::InFlight)) =
+            stack.provider.as_ref().zip(self.provider_quirk)
+        {
             provider.set_quirks(|quirks| quirks.in_flight_budget = true);
         }
         let mut out = std::io::stdout();
         writeln!(out, "ready {}", serde_json::to_string(&stack.ready)?)?;
         out.flush()?;
-        let log = if self.verbose { String::new() } else { format!(" The log is {}.", folder.log.display()) };
+        let log = if self.verbose {
+            String::new()
+        } else {
+            format!(" The log is {}.", folder.log.display())
+        };
         // The addresses come last, where a person looks for them.
         let Ready { web, inbox, .. } = &stack.ready;
-        eprintln!("\nCtrl-C stops.{log}\nPages: {web}\nInbox: {inbox} (every mail, and who may sign in)");
+        eprintln!(
+            "\nCtrl-C stops.{log}\nPages: {web}\nInbox: {inbox} (every mail, and who may sign in)"
+        );
         stopped.await;
         eprintln!("bursar: stopping");
         stack.stop().await
@@ -218,12 +246,20 @@ impl Keys {
     async fn run(self) -> Result<()> {
         let account = match self.account.read()? {
             ProviderAt::BuiltIn => keys::of_running_demonstration(&self.data).await?,
-            ProviderAt::Elsewhere { url: base, management_key } => {
+            ProviderAt::Elsewhere {
+                url: base,
+                management_key,
+            } => {
                 let table = match &self.table {
                     Some(name) => Some(Table::named(name, &AwsAccess::from_environment().await)),
                     None => None,
                 };
-                keys::Account { base, management_key, clock: Clock::system(), table }
+                keys::Account {
+                    base,
+                    management_key,
+                    clock: Clock::system(),
+                    table,
+                }
             }
         };
         keys::run(account, &self.show, &mut std::io::stdout().lock()).await
@@ -235,8 +271,12 @@ impl Account {
         let (Some(url), Some(file)) = (&self.provider, &self.management_key_file) else {
             return Ok(ProviderAt::BuiltIn);
         };
-        let management_key = management_key_in(file).map_err(|why| anyhow!("--management-key-file {why}"))?;
-        Ok(ProviderAt::Elsewhere { url: url.clone(), management_key })
+        let management_key =
+            management_key_in(file).map_err(|why| anyhow!("--management-key-file {why}"))?;
+        Ok(ProviderAt::Elsewhere {
+            url: url.clone(),
+            management_key,
+        })
     }
 }
 
@@ -263,11 +303,16 @@ async fn take_port(option: &str, port: u16) -> Result<TcpListener> {
     })
 }
 
-/// Writes warnings and errors of the bundle itself to the log. The engine's warnings about failed conditions are left
-/// out, since those are normal here.
+/// Writes warnings and errors of the bundle itself to the log. The engine's warnings about failed
+/// conditions are left out, since those are normal here.
 pub(super) fn log_problems(log: impl for<'w> MakeWriter<'w> + Send + Sync + 'static) -> Result<()> {
-    let targets = Targets::new().with_default(LevelFilter::WARN).with_target("dynoxide", LevelFilter::ERROR);
-    let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(log).with_filter(targets);
+    let targets = Targets::new()
+        .with_default(LevelFilter::WARN)
+        .with_target("dynoxide", LevelFilter::ERROR);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_ansi(false)
+        .with_writer(log)
+        .with_filter(targets);
     tracing::subscriber::set_global_default(tracing_subscriber::registry().with(lines))?;
     Ok(())
 }

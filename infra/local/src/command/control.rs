@@ -1,5 +1,5 @@
-//! The control routes of the inbox origin: start a sync, move the clock, settle. The router that they are
-//! merged into checks who may call them.
+//! The control routes of the inbox origin: start a sync, move the clock, settle. The router that
+//! they are merged into checks who may call them.
 
 use std::sync::Arc;
 
@@ -30,33 +30,50 @@ pub struct Control {
 pub fn router(control: Control) -> Router {
     Router::new()
         .route("/sync", post(sync))
-        .route("/clock", get(async |State(control): State<Control>| Json(json!({"now": *control.clock.now()}))))
+        .route(
+            "/clock",
+            get(async |State(control): State<Control>| Json(json!({"now": *control.clock.now()}))),
+        )
         .route("/clock", post(advance))
         .route("/settle", post(settle))
         .with_state(control)
 }
 
-/// Runs a sync concurrently with any other, so that it meets the other's lease as it would in AWS. It is a task of
-/// its own, which runs to its end even if the client disconnects.
+/// Runs a sync concurrently with any other, so that it meets the other's lease as it would in AWS.
+/// It is a task of its own, which runs to its end even if the client disconnects.
 async fn sync(State(control): State<Control>) -> Response {
     let run = tokio::spawn(async move {
         let begun = control.clock.now();
-        let report = control.invoke.invoke(FunctionName::UsageSync, json!({})).await?;
+        let report = control
+            .invoke
+            .invoke(FunctionName::UsageSync, json!({}))
+            .await?;
         if report["skipped"] == "running" {
             return Ok((StatusCode::CONFLICT, Json(report)));
         }
-        control.schedules.ran(FunctionName::UsageSync, &json!({}), begun)?;
+        control
+            .schedules
+            .ran(FunctionName::UsageSync, &json!({}), begun)?;
         anyhow::Ok((StatusCode::OK, Json(report)))
     });
-    run.await.map_err(anyhow::Error::from).flatten().map_or_else(|error| failed(&error), IntoResponse::into_response)
+    run.await
+        .map_err(anyhow::Error::from)
+        .flatten()
+        .map_or_else(|error| failed(&error), IntoResponse::into_response)
 }
 
 async fn advance(State(control): State<Control>, body: Bytes) -> Response {
     let request: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let duration = request["advance_s"].as_i64().filter(|seconds| *seconds >= 0).map(SignedDuration::from_secs);
+    let duration = request["advance_s"]
+        .as_i64()
+        .filter(|seconds| *seconds >= 0)
+        .map(SignedDuration::from_secs);
     let duration = duration.filter(|duration| control.clock.now().checked_add(*duration).is_ok());
     let Some(duration) = duration else {
-        return refused(StatusCode::BAD_REQUEST, r#"send {"advance_s":N} with the seconds to go forward"#);
+        return refused(
+            StatusCode::BAD_REQUEST,
+            r#"send {"advance_s":N} with the seconds to go forward"#,
+        );
     };
     match control.schedules.advance(duration).await {
         Ok(now) => Json(json!({"now": *now})).into_response(),
@@ -67,7 +84,9 @@ async fn advance(State(control): State<Control>, body: Bytes) -> Response {
 async fn settle(State(control): State<Control>) -> Response {
     match control.settle.settle(LIMIT).await {
         Ok(()) => Json(json!({})).into_response(),
-        Err(late) if late.is::<Elapsed>() => refused(StatusCode::GATEWAY_TIMEOUT, &late.to_string()),
+        Err(late) if late.is::<Elapsed>() => {
+            refused(StatusCode::GATEWAY_TIMEOUT, &late.to_string())
+        }
         Err(error) => failed(&error),
     }
 }

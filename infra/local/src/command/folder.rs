@@ -1,5 +1,5 @@
-//! The data folder: accessible to its owner only, and locked while a bundle runs in it. The files' content is left
-//! to the engine and the stand-ins.
+//! The data folder: accessible to its owner only, and locked while a bundle runs in it. The files'
+//! content is left to the engine and the stand-ins.
 
 use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
 use std::io::{self, Write};
@@ -18,7 +18,8 @@ pub(super) const SHAPE_FILE: &str = "shape";
 pub(super) const RESTORING: &str = "restoring";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// What a folder is for. Neither opens the other's: one shows every mail to whoever asks, the other has real people's.
+/// What a folder is for. Neither opens the other's: one shows every mail to whoever asks, the other
+/// has real people's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Demonstration,
@@ -44,7 +45,8 @@ impl Kind {
     }
 }
 
-/// A data folder that only this process has open. The lock ends with the value, or with the process.
+/// A data folder that only this process has open. The lock ends with the value, or with the
+/// process.
 #[derive(Debug)]
 pub struct Folder {
     files: Files,
@@ -64,7 +66,10 @@ pub struct Files {
 
 impl Files {
     pub(super) fn within(dir: &Path) -> Files {
-        Files { table: dir.join("table.db"), stand_ins: dir.join("stand-ins") }
+        Files {
+            table: dir.join("table.db"),
+            stand_ins: dir.join("stand-ins"),
+        }
     }
 
     pub(super) fn state(&self) -> PathBuf {
@@ -76,10 +81,17 @@ impl Folder {
     /// Opens `dir`, creating it if it is missing. Content that was never completed is removed.
     pub fn open(dir: &Path, kind: Kind) -> Result<Folder> {
         let unusable = |error: io::Error| unusable(dir, kind, &error);
-        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(unusable)?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .map_err(unusable)?;
         let Some(lock) = locked(dir).map_err(unusable)? else {
             let shown = dir.display();
-            bail!("{shown} is in use by another bursar: stop that one, or name another folder {}", kind.setting())
+            bail!(
+                "{shown} is in use by another bursar: stop that one, or name another folder {}",
+                kind.setting()
+            )
         };
         let folder = Folder::at(dir, lock);
         folder.is_usable(dir, kind)?;
@@ -88,7 +100,8 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Says what stands against opening `dir`, and touches nothing. Of a folder in use, nothing does.
+    /// Says what stands against opening `dir`, and touches nothing. Of a folder in use, nothing
+    /// does.
     pub fn check(dir: &Path, kind: Kind) -> Result<()> {
         if !dir.exists() {
             return Ok(());
@@ -146,7 +159,8 @@ impl Folder {
         private_file(&self.log)
     }
 
-    /// Begins content that counts as a whole or not at all: without `finish`, the next start removes it.
+    /// Begins content that counts as a whole or not at all: without `finish`, the next start
+    /// removes it.
     pub fn begin(&self) -> io::Result<()> {
         private_file(&self.unfinished).map(drop)
     }
@@ -162,20 +176,28 @@ impl Folder {
                 let path = dir_entry?.path();
                 if path == self.files.stand_ins {
                     fs::remove_dir_all(path)?;
-                } else if path.to_string_lossy().starts_with(&*self.files.table.to_string_lossy()) {
+                } else if path
+                    .to_string_lossy()
+                    .starts_with(&*self.files.table.to_string_lossy())
+                {
                     fs::remove_file(path)?;
                 }
             }
             self.finish()?;
         }
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.files.stand_ins)
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.files.stand_ins)
     }
 }
 
 fn unusable(dir: &Path, kind: Kind, error: &io::Error) -> anyhow::Error {
     let shown = dir.display();
     let setting = kind.setting();
-    anyhow!("{shown} cannot be used as the data folder ({error}): make it writable, or name another folder {setting}")
+    anyhow!(
+        "{shown} cannot be used as the data folder ({error}): make it writable, or name another folder {setting}"
+    )
 }
 
 /// The lock on the folder, unless another process has it.
@@ -191,10 +213,16 @@ fn locked(dir: &Path) -> io::Result<Option<File>> {
 /// The kind of a folder or of a copy. One of a newer or an older shape is refused.
 pub(super) fn read_shape(dir: &Path) -> Result<Kind> {
     let shown = dir.display();
-    let shape = fs::read_to_string(dir.join(SHAPE_FILE))
-        .map_err(|_| anyhow!("{shown} is no folder that Bursar made: name another one; nothing in it was touched"))?;
+    let shape = fs::read_to_string(dir.join(SHAPE_FILE)).map_err(|_| {
+        anyhow!(
+            "{shown} is no folder that Bursar made: name another one; nothing in it was touched"
+        )
+    })?;
     let mut words = shape.split_whitespace();
-    let number = words.next().and_then(|number| number.parse::<u32>().ok()).unwrap_or_default();
+    let number = words
+        .next()
+        .and_then(|number| number.parse::<u32>().ok())
+        .unwrap_or_default();
     let made_for = words.next().unwrap_or_default();
     let version = words.next().unwrap_or("unknown");
     ensure!(
@@ -209,7 +237,8 @@ pub(super) fn read_shape(dir: &Path) -> Result<Kind> {
     }
 }
 
-/// Notes that this version is the last that wrote in the folder. A start that is killed leaves the note before or this one.
+/// Notes that this version is the last that wrote in the folder. A start that is killed leaves the
+/// note before or this one.
 fn note_shape(dir: &Path, kind: Kind) -> io::Result<()> {
     let shape = format!("{SHAPE} {} {VERSION}\n", kind.as_str());
     if fs::read_to_string(dir.join(SHAPE_FILE)).is_ok_and(|noted| noted == shape) {
@@ -233,7 +262,10 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         fs::set_permissions(place.path(), Permissions::from_mode(0o755)).unwrap();
         let folder = Folder::open(place.path(), Kind::Demonstration).unwrap();
-        assert_eq!((mode(place.path()), mode(&folder.files().stand_ins)), (0o700, 0o700));
+        assert_eq!(
+            (mode(place.path()), mode(&folder.files().stand_ins)),
+            (0o700, 0o700)
+        );
 
         folder.begin().unwrap();
         fs::write(folder.files().table, "half").unwrap();
@@ -244,27 +276,60 @@ mod tests {
         fs::write(folder.files().table, "whole").unwrap();
         folder.finish().unwrap();
         drop(folder);
-        assert!(!Folder::open(place.path(), Kind::Demonstration).unwrap().is_new());
+        assert!(
+            !Folder::open(place.path(), Kind::Demonstration)
+                .unwrap()
+                .is_new()
+        );
 
         for (shape, kind, why) in [
-            ("9 demonstration 0.1.0", Kind::Demonstration, "was written by an older Bursar"),
+            (
+                "9 demonstration 0.1.0",
+                Kind::Demonstration,
+                "was written by an older Bursar",
+            ),
             ("", Kind::Serve, "was written by an older Bursar"),
-            ("1000 cluster 7.8.9", Kind::Serve, "was written by Bursar 7.8.9, which is newer"),
-            ("1000 serve 7.8.9", Kind::Serve, "was written by Bursar 7.8.9, which is newer"),
-            (&format!("{SHAPE} serve 0.1.0"), Kind::Demonstration, "of another kind (serve)"),
-            (&format!("{SHAPE} demonstration 0.1.0"), Kind::Serve, "of another kind (demonstration)"),
+            (
+                "1000 cluster 7.8.9",
+                Kind::Serve,
+                "was written by Bursar 7.8.9, which is newer",
+            ),
+            (
+                "1000 serve 7.8.9",
+                Kind::Serve,
+                "was written by Bursar 7.8.9, which is newer",
+            ),
+            (
+                &format!("{SHAPE} serve 0.1.0"),
+                Kind::Demonstration,
+                "of another kind (serve)",
+            ),
+            (
+                &format!("{SHAPE} demonstration 0.1.0"),
+                Kind::Serve,
+                "of another kind (demonstration)",
+            ),
         ] {
             fs::write(place.path().join("shape"), shape).unwrap();
-            for refused in [Folder::open(place.path(), kind).map(drop), Folder::check(place.path(), kind)] {
+            for refused in [
+                Folder::open(place.path(), kind).map(drop),
+                Folder::check(place.path(), kind),
+            ] {
                 let refused = refused.unwrap_err().to_string();
                 assert!(refused.contains(why), "{refused}");
             }
-            assert_eq!(fs::read_to_string(place.path().join("shape")).unwrap(), shape);
+            assert_eq!(
+                fs::read_to_string(place.path().join("shape")).unwrap(),
+                shape
+            );
         }
         // What a restore left halfway is no folder to begin in, whose table is not there yet.
         fs::create_dir(place.path().join(RESTORING)).unwrap();
         fs::remove_file(place.path().join("table.db")).unwrap();
-        let refused = Folder::open(place.path(), Kind::Serve).map(drop).unwrap_err().to_string();
+        let refused = Folder::open(place.path(), Kind::Serve)
+            .map(drop)
+            .unwrap_err()
+            .to_string();
         assert!(refused.contains("was cut off"), "{refused}");
         fs::remove_dir(place.path().join(RESTORING)).unwrap();
         // What another version wrote in the same shape is this version's from then on.

@@ -1,4 +1,5 @@
-//! The command `bursar`: arguments, stack, data folder, demonstration, control routes and the list of keys.
+//! The command `bursar`: arguments, stack, data folder, demonstration, control routes and the list
+//! of keys.
 
 mod arguments;
 pub mod control;

@@ -39,7 +39,10 @@ impl Servers {
 
     pub(super) async fn stop(mut self) {
         self.stop.send_replace(true);
-        let _ = tokio::time::timeout(GRACE, async { while self.tasks.join_next().await.is_some() {} }).await;
+        let _ = tokio::time::timeout(GRACE, async {
+            while self.tasks.join_next().await.is_some() {}
+        })
+        .await;
     }
 }
 

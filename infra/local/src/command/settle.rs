@@ -1,5 +1,5 @@
-//! Runs the stream, the work and the drain until nothing is due: every record is delivered, and a round of
-//! work and drain changed nothing. Whatever is due later stays.
+//! Runs the stream, the work and the drain until nothing is due: every record is delivered, and a
+//! round of work and drain changed nothing. Whatever is due later stays.
 
 use std::time::Duration;
 
@@ -36,8 +36,14 @@ impl Settle {
         loop {
             self.pump.drained().await?;
             let before = self.pump.changes();
-            let work = self.schedules.run_now(FunctionName::Console, json!({"task": "work"})).await;
-            let drain = self.schedules.run_now(FunctionName::Mail, json!({"task": "drain"})).await;
+            let work = self
+                .schedules
+                .run_now(FunctionName::Console, json!({"task": "work"}))
+                .await;
+            let drain = self
+                .schedules
+                .run_now(FunctionName::Mail, json!({"task": "drain"}))
+                .await;
             self.pump.drained().await?;
             if let Some(error) = work.err().or(drain.err()) {
                 tracing::warn!(%error, "a round of settling failed and is repeated");

@@ -1,5 +1,5 @@
-//! The assembled bundle: engine, stand-ins, functions, pump, schedules and the web origin. `bursar` runs one for a
-//! person, a test as many as it likes.
+//! The assembled bundle: engine, stand-ins, functions, pump, schedules and the web origin. `bursar`
+//! runs one for a person, a test as many as it likes.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -74,7 +74,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// A stack in memory with the built-in provider, at the present time, in which no sync runs by itself.
+    /// A stack in memory with the built-in provider, at the present time, in which no sync runs by
+    /// itself.
     pub fn new(web: TcpListener, admins: Vec<EmailAddress>) -> Options {
         Options {
             files: None,
@@ -159,8 +160,9 @@ impl Stack {
         if let Some(instant) = options.begins_at {
             clock.begin_at(instant)?;
         }
-        let place =
-            options.files.as_ref().map_or(Place::Memory, |files| Place::File(files.table.clone(), Lasts::Killed));
+        let place = options.files.as_ref().map_or(Place::Memory, |files| {
+            Place::File(files.table.clone(), Lasts::Killed)
+        });
         let engine = tokio::task::spawn_blocking(move || Engine::start(&place, TABLE)).await??;
         let mut servers = Servers::default();
 
@@ -170,7 +172,11 @@ impl Stack {
         }
         // The key of a real account is not stored.
         let own_account = matches!(options.provider, ProviderAt::BuiltIn);
-        let secrets = SecretsManager::new(if own_account { kept.clone() } else { StateFile::in_memory()? })?;
+        let secrets = SecretsManager::new(if own_account {
+            kept.clone()
+        } else {
+            StateFile::in_memory()?
+        })?;
         let before = |service: Router| match &options.between {
             Some(between) => between.before(service),
             None => service,
@@ -184,7 +190,10 @@ impl Stack {
                 let url = format!("{origin}/api/v1");
                 (Some(provider), Some(origin), url)
             }
-            ProviderAt::Elsewhere { url, management_key } => {
+            ProviderAt::Elsewhere {
+                url,
+                management_key,
+            } => {
                 secrets.put(SECRET, &management_key)?;
                 (None, None, url)
             }
@@ -197,7 +206,11 @@ impl Stack {
                 mail: ses.router(),
                 secrets: secrets.router(),
                 // The key of a real account is handed to the functions only.
-                secrets_of_others: if own_account { secrets.router() } else { secrets.router_without_values() },
+                secrets_of_others: if own_account {
+                    secrets.router()
+                } else {
+                    secrets.router_without_values()
+                },
                 own_path: own_path.clone(),
             })),
         )?;
@@ -251,7 +264,12 @@ impl Stack {
         };
         let invoke: Arc<dyn Invoke> = Arc::new(InProcess::new(settings, clock.as_clock()));
 
-        let schedules = Schedules::new(options.sync_every, invoke.clone(), kept.clone(), clock.clone())?;
+        let schedules = Schedules::new(
+            options.sync_every,
+            invoke.clone(),
+            kept.clone(),
+            clock.clone(),
+        )?;
         let pump = Pump::start(engine.clone(), invoke.clone(), kept.clone(), clock.clone()).await?;
         let settle = Settle::new(pump.clone(), schedules.clone());
         let control = Control {
@@ -261,7 +279,12 @@ impl Stack {
             settle: settle.clone(),
         };
         let table = Table::new(&config);
-        let inbox = inbox::router(ses.clone(), invoke.clone(), table.clone(), web_origin.clone());
+        let inbox = inbox::router(
+            ses.clone(),
+            invoke.clone(),
+            table.clone(),
+            web_origin.clone(),
+        );
         let inbox_at = match options.inbox {
             Some(listener) => listener,
             None => listen(0).await?,
@@ -282,7 +305,10 @@ impl Stack {
             deployment: meta.deployment.to_string(),
         };
         kept.put(READY.0, READY.1, &ready)?;
-        servers.run_pages(options.web, gateway::router(&config, Hosts::OfThisMachine, invoke.clone())?);
+        servers.run_pages(
+            options.web,
+            gateway::router(&config, Hosts::OfThisMachine, invoke.clone())?,
+        );
         schedules.start();
         if table.is_copy(&meta) {
             schedules.begin_sync()?;
@@ -316,8 +342,8 @@ impl Stack {
     }
 }
 
-/// The stand-ins' state. It is created before the table and marked after the first start. If only one of
-/// the two exists, data was lost, and the start is refused.
+/// The stand-ins' state. It is created before the table and marked after the first start. If only
+/// one of the two exists, data was lost, and the start is refused.
 pub(super) fn open_state(files: &Files) -> Result<StateFile> {
     let state = files.state();
     let table = files.table.exists();
@@ -325,16 +351,27 @@ pub(super) fn open_state(files: &Files) -> Result<StateFile> {
     let lost = |there: &Path, missing: &Path| {
         let there = there.display();
         let missing = missing.display();
-        format!("{there} is there but {missing} is missing or empty: put it back, or name another data folder")
+        format!(
+            "{there} is there but {missing} is missing or empty: put it back, or name another data folder"
+        )
     };
     ensure!(kept || !table, lost(&files.table, &state));
     let kept = StateFile::open(&state)?;
-    ensure!(table || kept.get::<Ready>(READY.0, READY.1)?.is_none(), lost(&state, &files.table));
+    ensure!(
+        table || kept.get::<Ready>(READY.0, READY.1)?.is_none(),
+        lost(&state, &files.table)
+    );
     Ok(kept)
 }
 
-/// The configuration of the deployment. Its own calls to AWS come as those of an instance of the sync.
-fn configuration(origin: &str, admins: Vec<EmailAddress>, provider: &str, own: &str) -> Result<Config> {
+/// The configuration of the deployment. Its own calls to AWS come as those of an instance of the
+/// sync.
+fn configuration(
+    origin: &str,
+    admins: Vec<EmailAddress>,
+    provider: &str,
+    own: &str,
+) -> Result<Config> {
     let variable = |name: &str| {
         let value = match name {
             "BURSAR_TABLE" => TABLE,
@@ -350,5 +387,8 @@ fn configuration(origin: &str, admins: Vec<EmailAddress>, provider: &str, own: &
     };
     let path = format!("{own}/{}/0", FunctionName::UsageSync);
     let aws = AwsAccess::under(&path, REGION, HttpClients::new().build_http());
-    Ok(Config { admins, ..Config::read(variable, aws)? })
+    Ok(Config {
+        admins,
+        ..Config::read(variable, aws)?
+    })
 }

@@ -1,4 +1,5 @@
-//! The state of one account, in memory and written through: one document for each key, and one for all the rest.
+//! The state of one account, in memory and written through: one document for each key, and one for
+//! all the rest.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -61,7 +62,11 @@ impl Account {
         });
         let mut keys: Vec<Key> = kept.list(KEYS)?.into_iter().map(|(_, key)| key).collect();
         keys.sort_by_key(|key| key.created_at);
-        let places = keys.iter().enumerate().map(|(place, key)| (key.hash.clone(), place)).collect();
+        let places = keys
+            .iter()
+            .enumerate()
+            .map(|(place, key)| (key.hash.clone(), place))
+            .collect();
         Ok(Account {
             kept,
             books,
@@ -92,7 +97,11 @@ impl Account {
 
     /// The place of a key, unless it was deleted.
     pub(super) fn find(&self, hash: &str) -> Result<usize, Refusal> {
-        let place = self.places.get(hash).copied().filter(|place| !self.keys[*place].deleted);
+        let place = self
+            .places
+            .get(hash)
+            .copied()
+            .filter(|place| !self.keys[*place].deleted);
         place.ok_or_else(|| refuse(404, "Resource not found"))
     }
 
@@ -103,15 +112,23 @@ impl Account {
         Ok(place)
     }
 
-    /// The place of a key that may be used. Unknown, deleted, expired and disabled ones get one and the same refusal.
+    /// The place of a key that may be used. Unknown, deleted, expired and disabled ones get one and
+    /// the same refusal.
     pub(super) fn usable(&self, hash: &str, now: Timestamp) -> Result<usize, Refusal> {
-        let is_usable = |place: &usize| !self.keys[*place].settings.disabled && !self.keys[*place].has_expired(now);
-        self.find(hash).ok().filter(is_usable).ok_or_else(|| refuse(401, "User not found."))
+        let is_usable = |place: &usize| {
+            !self.keys[*place].settings.disabled && !self.keys[*place].has_expired(now)
+        };
+        self.find(hash)
+            .ok()
+            .filter(is_usable)
+            .ok_or_else(|| refuse(401, "User not found."))
     }
 
     pub(super) fn add(&mut self, key: Key) -> Result<usize> {
         self.kept.put(KEYS, &key.hash, &key)?;
-        let place = self.keys.partition_point(|older| older.created_at <= key.created_at);
+        let place = self
+            .keys
+            .partition_point(|older| older.created_at <= key.created_at);
         self.keys.insert(place, key);
         for (place, key) in self.keys.iter().enumerate().skip(place) {
             self.places.insert(key.hash.clone(), place);
@@ -135,12 +152,20 @@ impl Account {
 
     /// What the account used, as it was known then.
     pub(super) fn used(&self, as_of: Timestamp) -> Nano {
-        let by_keys = self.keys.iter().map(|key| key.used_as_of(as_of).days.within(None, as_of).credit);
+        let by_keys = self
+            .keys
+            .iter()
+            .map(|key| key.used_as_of(as_of).days.within(None, as_of).credit);
         self.books.elsewhere + by_keys.sum()
     }
 
-    /// The workspace that a request names: without an id the one that the management key is for, or the default.
-    pub(super) fn workspace(&self, id: Option<&str>, scope: &Option<String>) -> Result<String, Refusal> {
+    /// The workspace that a request names: without an id the one that the management key is for, or
+    /// the default.
+    pub(super) fn workspace(
+        &self,
+        id: Option<&str>,
+        scope: &Option<String>,
+    ) -> Result<String, Refusal> {
         let id = id.or(scope.as_deref());
         let mut workspaces = self.books.workspaces.iter();
         let workspace = workspaces.find(|workspace| id.is_none_or(|id| workspace.id == id));
@@ -150,13 +175,20 @@ impl Account {
     }
 
     pub(super) fn guardrail(&self, id: &str) -> Option<&Guardrail> {
-        self.books.guardrails.iter().find(|guardrail| guardrail.id == id)
+        self.books
+            .guardrails
+            .iter()
+            .find(|guardrail| guardrail.id == id)
     }
 
     pub(super) fn delete_guardrail(&mut self, id: &str) -> Result<()> {
         self.change_books(|books| books.guardrails.retain(|guardrail| guardrail.id != id))?;
         for place in 0..self.keys.len() {
-            if self.keys[place].assignment.as_ref().is_some_and(|assignment| assignment.guardrail == id) {
+            if self.keys[place]
+                .assignment
+                .as_ref()
+                .is_some_and(|assignment| assignment.guardrail == id)
+            {
                 self.change(place, |key| key.assignment = None)?;
             }
         }
@@ -174,12 +206,19 @@ pub(super) fn within(scope: &Option<String>, workspace: &str) -> Result<(), Refu
 
 /// A new key in the provider's format: 73 characters.
 pub(crate) fn fresh_key() -> String {
-    format!("sk-or-v1-{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
+    format!(
+        "sk-or-v1-{}{}",
+        Uuid::new_v4().simple(),
+        Uuid::new_v4().simple()
+    )
 }
 
 /// The masked form of a key: `sk-or-v1-0e6...1c96`.
 pub(super) fn label(key: &str) -> String {
-    match (key.get(..12), key.len().checked_sub(4).and_then(|end| key.get(end..))) {
+    match (
+        key.get(..12),
+        key.len().checked_sub(4).and_then(|end| key.get(end..)),
+    ) {
         (Some(start), Some(end)) => format!("{start}...{end}"),
         _ => "...".to_owned(),
     }

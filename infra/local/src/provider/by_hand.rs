@@ -1,4 +1,5 @@
-//! What happens at the provider without a call of ours, as by a person on its site, and the view that tests have of it.
+//! What happens at the provider without a call of ours, as by a person on its site, and the view
+//! that tests have of it.
 
 use anyhow::{Context, Result};
 use bursar_core::clock::Moment;
@@ -35,7 +36,8 @@ pub struct KeySnapshot {
     pub asked_limit: Option<Nano>,
     /// Whether the last request over HTTP disabled it, whatever was changed by hand since.
     pub asked_disabled: bool,
-    /// The different changes that were requested over HTTP: bodies of patches, `deletion`, `guardrail` with its id.
+    /// The different changes that were requested over HTTP: bodies of patches, `deletion`,
+    /// `guardrail` with its id.
     pub asked_changes: Vec<String>,
     /// The usage beyond the limit that had been requested by then.
     pub overshot: Nano,
@@ -50,18 +52,30 @@ impl Provider {
     /// Every key ever made, oldest first.
     pub fn keys(&self) -> Vec<KeySnapshot> {
         let now = self.now();
-        self.account().keys().iter().map(|key| snapshot(key, now)).collect()
+        self.account()
+            .keys()
+            .iter()
+            .map(|key| snapshot(key, now))
+            .collect()
     }
 
-    /// The lifetime usage that answers by hash told of a key, of the kinds that its limit counts, each time that it had
-    /// grown.
+    /// The lifetime usage that answers by hash told of a key, of the kinds that its limit counts,
+    /// each time that it had grown.
     pub fn told(&self, hash: &str) -> Vec<(Moment, Nano)> {
         let account = self.account();
-        let Ok(place) = account.find(hash) else { return Vec::new() };
-        account.key(place).reports.iter().map(|(answered_at, used)| (Moment::from(*answered_at), *used)).collect()
+        let Ok(place) = account.find(hash) else {
+            return Vec::new();
+        };
+        account
+            .key(place)
+            .reports
+            .iter()
+            .map(|(answered_at, used)| (Moment::from(*answered_at), *used))
+            .collect()
     }
 
-    /// The models that a guardrail allows, as they were sent; `None` if it allows all, or is not there.
+    /// The models that a guardrail allows, as they were sent; `None` if it allows all, or is not
+    /// there.
     pub fn allowed_models(&self, id: &str) -> Option<Vec<String>> {
         self.account().guardrail(id)?.rules.allowed_models.clone()
     }
@@ -69,11 +83,21 @@ impl Provider {
 
 fn snapshot(key: &Key, now: Timestamp) -> KeySnapshot {
     let used = key.used.days.within(None, now);
-    let KeySettings { name, disabled, limit, limit_reset, include_byok_in_limit, .. } = key.settings.clone();
+    let KeySettings {
+        name,
+        disabled,
+        limit,
+        limit_reset,
+        include_byok_in_limit,
+        ..
+    } = key.settings.clone();
     KeySnapshot {
         hash: key.hash.clone(),
         name,
-        guardrail_id: key.assignment.as_ref().map(|assignment| assignment.guardrail.clone()),
+        guardrail_id: key
+            .assignment
+            .as_ref()
+            .map(|assignment| assignment.guardrail.clone()),
         disabled,
         deleted: key.deleted,
         limit,
@@ -113,7 +137,12 @@ impl Provider {
     ) -> Result<MadeKey> {
         let mut account = self.account();
         let workspace_id = account.workspace(None, &None)?;
-        let settings = KeySettings { name: name.to_owned(), limit, workspace_id, ..KeySettings::default() };
+        let settings = KeySettings {
+            name: name.to_owned(),
+            limit,
+            workspace_id,
+            ..KeySettings::default()
+        };
         let key = Key::new(&plaintext, settings, created_at.into());
         let hash = key.hash.clone();
         account.add(key)?;
@@ -154,13 +183,29 @@ impl Provider {
     }
 
     /// Records usage without checking a limit.
-    pub fn spend(&self, hash: &str, amount: Nano, when: impl Into<Timestamp>, model: &str) -> Result<()> {
-        self.change(hash, |key, now| key.charge(model, Use::request(amount, Nano::ZERO), when.into(), now))
+    pub fn spend(
+        &self,
+        hash: &str,
+        amount: Nano,
+        when: impl Into<Timestamp>,
+        model: &str,
+    ) -> Result<()> {
+        self.change(hash, |key, now| {
+            key.charge(model, Use::request(amount, Nano::ZERO), when.into(), now);
+        })
     }
 
     /// Records BYOK usage, which the account's own key at the model's maker paid.
-    pub fn spend_byok(&self, hash: &str, amount: Nano, when: impl Into<Timestamp>, model: &str) -> Result<()> {
-        self.change(hash, |key, now| key.charge(model, Use::request(Nano::ZERO, amount), when.into(), now))
+    pub fn spend_byok(
+        &self,
+        hash: &str,
+        amount: Nano,
+        when: impl Into<Timestamp>,
+        model: &str,
+    ) -> Result<()> {
+        self.change(hash, |key, now| {
+            key.charge(model, Use::request(Nano::ZERO, amount), when.into(), now);
+        })
     }
 
     /// Records the usage of so many requests, of which no counter for judges is kept.
@@ -172,12 +217,23 @@ impl Provider {
         when: impl Into<Timestamp>,
         model: &str,
     ) -> Result<()> {
-        self.change(hash, |key, _| key.note(model, Use { credit, byok: Nano::ZERO, requests }, when.into()))
+        self.change(hash, |key, _| {
+            key.note(
+                model,
+                Use {
+                    credit,
+                    byok: Nano::ZERO,
+                    requests,
+                },
+                when.into(),
+            );
+        })
     }
 
     /// Spends money of the account without a key or model, such as fees. Reports do not include it.
     pub fn spend_elsewhere(&self, amount: Nano) -> Result<()> {
-        self.account().change_books(|books| books.elsewhere += amount)
+        self.account()
+            .change_books(|books| books.elsewhere += amount)
     }
 
     pub fn set_credits(&self, credits: Nano) -> Result<()> {
@@ -187,7 +243,8 @@ impl Provider {
     pub fn add_workspace(&self, name: &str) -> Result<String> {
         let workspace = Workspace::new(name, self.now());
         let id = workspace.id.clone();
-        self.account().change_books(|books| books.workspaces.push(workspace))?;
+        self.account()
+            .change_books(|books| books.workspaces.push(workspace))?;
         Ok(id)
     }
 
@@ -202,11 +259,16 @@ impl Provider {
     }
 
     fn manage_by(&self, plaintext: &str, scope: Option<String>) -> Result<()> {
-        let key = ManagementKey { label: label(plaintext), scope };
-        self.account().change_books(|books| _ = books.management_keys.insert(hash_of(plaintext), key))
+        let key = ManagementKey {
+            label: label(plaintext),
+            scope,
+        };
+        self.account()
+            .change_books(|books| _ = books.management_keys.insert(hash_of(plaintext), key))
     }
 
     pub fn revoke_management_key(&self, plaintext: &str) -> Result<()> {
-        self.account().change_books(|books| _ = books.management_keys.remove(&hash_of(plaintext)))
+        self.account()
+            .change_books(|books| _ = books.management_keys.remove(&hash_of(plaintext)))
     }
 }

@@ -1,4 +1,5 @@
-//! One key as the provider knows it, by its hash and never its plaintext; `/keys`, and `/key` about itself.
+//! One key as the provider knows it, by its hash and never its plaintext; `/keys`, and `/key` about
+//! itself.
 
 use std::collections::BTreeSet;
 
@@ -91,7 +92,10 @@ impl Key {
         Key {
             hash: hash_of(plaintext),
             label: label(plaintext),
-            asked: Asked { limit: settings.limit, ..Asked::default() },
+            asked: Asked {
+                limit: settings.limit,
+                ..Asked::default()
+            },
             settings,
             created_at: now,
             ..Key::default()
@@ -119,21 +123,31 @@ impl Key {
     }
 
     fn counted(&self, used: &Used, reset: Option<Interval>, as_of: Timestamp) -> Nano {
-        used.days.within(reset, as_of).counted(self.settings.include_byok_in_limit)
+        used.days
+            .within(reset, as_of)
+            .counted(self.settings.include_byok_in_limit)
     }
 
-    /// Charges usage of the instant `used_at` now. What breaks no promise of the product's, since it could not know of it, is
-    /// counted for those who judge.
+    /// Charges usage of the instant `used_at` now. What breaks no promise of the product's, since
+    /// it could not know of it, is counted for those who judge.
     pub(super) fn charge(&mut self, model: &str, used: Use, used_at: Timestamp, now: Timestamp) {
         let counted = used.counted(self.settings.include_byok_in_limit);
-        let allowance = self.asked.limit.map(|limit| (limit - self.spent_in_window(now)).max(Nano::ZERO));
+        let allowance = self
+            .asked
+            .limit
+            .map(|limit| (limit - self.spent_in_window(now)).max(Nano::ZERO));
         let within = allowance.map_or(counted, |allowance| allowance.min(counted));
         self.overshot += counted - within;
-        let end = self.ended_at.into_iter().chain(self.expires_at.filter(|end| *end <= now)).min();
+        let end = self
+            .ended_at
+            .into_iter()
+            .chain(self.expires_at.filter(|end| *end <= now))
+            .min();
         if end.is_some_and(|end| now.duration_since(end.min(used_at)) > SETTLES_WITHIN) {
             self.settled_late += within;
         }
-        self.before.retain(|(charged_at, _)| *charged_at > now - REMEMBERED);
+        self.before
+            .retain(|(charged_at, _)| *charged_at > now - REMEMBERED);
         self.before.push((now, self.used.clone()));
         self.note(model, used, used_at);
     }
@@ -145,7 +159,10 @@ impl Key {
 
     /// What it used, as it was known then.
     pub(super) fn used_as_of(&self, as_of: Timestamp) -> &Used {
-        self.before.iter().find(|(charged_at, _)| *charged_at > as_of).map_or(&self.used, |(_, used)| used)
+        self.before
+            .iter()
+            .find(|(charged_at, _)| *charged_at > as_of)
+            .map_or(&self.used, |(_, used)| used)
     }
 
     /// The object of `POST`, `GET` and `PATCH /keys`.
@@ -211,7 +228,10 @@ async fn list(manager: Manager, Query(listing): Query<Listing>) -> Answer {
             && (listing.include_expired || !key.has_expired(now))
     });
     let as_of = now - 2 * account.quirks.lag;
-    let page = shown.skip(listing.offset).take(PAGE).map(|key| key.object(as_of, &account.quirks));
+    let page = shown
+        .skip(listing.offset)
+        .take(PAGE)
+        .map(|key| key.object(as_of, &account.quirks));
     Ok(Json(json!({ "data": page.collect::<Vec<_>>() })))
 }
 
@@ -220,12 +240,25 @@ async fn create(manager: Manager, body: Bytes) -> Result<(StatusCode, Json<Value
     let mut body: Map<String, Value> = serde_json::from_slice(&body)?;
     body.remove("disabled");
     let (now, mut account) = manager.account();
-    let blank = KeySettings { workspace_id: account.workspace(None, &manager.scope)?, ..KeySettings::default() };
+    let blank = KeySettings {
+        workspace_id: account.workspace(None, &manager.scope)?,
+        ..KeySettings::default()
+    };
     let settings = checked(changed(&blank, &body)?, &account, &manager.scope)?;
     let plaintext = fresh_key();
-    let expires_at = body.get("expires_at").filter(|value| !value.is_null()).map(instant).transpose()?;
-    let place = account.add(Key { expires_at, ..Key::new(&plaintext, settings, now) })?;
-    Ok((StatusCode::CREATED, Json(json!({ "key": plaintext, "data": told(&mut account, place, now) }))))
+    let expires_at = body
+        .get("expires_at")
+        .filter(|value| !value.is_null())
+        .map(instant)
+        .transpose()?;
+    let place = account.add(Key {
+        expires_at,
+        ..Key::new(&plaintext, settings, now)
+    })?;
+    Ok((
+        StatusCode::CREATED,
+        Json(json!({ "key": plaintext, "data": told(&mut account, place, now) })),
+    ))
 }
 
 async fn read(manager: Manager, Path(hash): Path<String>) -> Answer {
@@ -268,13 +301,25 @@ async fn read_own(caller: Caller) -> Answer {
     let account = caller.provider.account();
     let (key, is_management) = match &caller.who {
         Who::Ordinary(place) => (account.key(*place).clone(), false),
-        Who::Management(manager) => {
-            (Key { label: manager.label.clone(), ..Key::new("", KeySettings::default(), now) }, true)
-        }
+        Who::Management(manager) => (
+            Key {
+                label: manager.label.clone(),
+                ..Key::new("", KeySettings::default(), now)
+            },
+            true,
+        ),
     };
     let mut object = key.object(now - account.quirks.lag, &account.quirks);
     if let Value::Object(fields) = &mut object {
-        for of_managers in ["hash", "name", "disabled", "created_at", "updated_at", "last_used_at", "external_user"] {
+        for of_managers in [
+            "hash",
+            "name",
+            "disabled",
+            "created_at",
+            "updated_at",
+            "last_used_at",
+            "external_user",
+        ] {
             fields.remove(of_managers);
         }
     }
@@ -285,7 +330,8 @@ async fn read_own(caller: Caller) -> Answer {
     object["is_provisioning_key"] = is_management.into();
     object["is_free_tier"] = (account.books.credits <= Nano::ZERO).into();
     // The SDK's models require these.
-    object["rate_limit"] = json!({ "requests": -1, "interval": "10s", "note": "This field is deprecated." });
+    object["rate_limit"] =
+        json!({ "requests": -1, "interval": "10s", "note": "This field is deprecated." });
     object["organization_id"] = Value::Null;
     object["allowed_data_regions"] = json!(["global"]);
     object["free_model_daily_requests"] = json!({ "used": 0, "limit": 1_000, "remaining": 1_000 });
@@ -304,12 +350,22 @@ pub(super) fn patched(
     checked(changed(&account.key(place).settings, body)?, account, scope)
 }
 
-fn checked(settings: KeySettings, account: &Account, scope: &Option<String>) -> Result<KeySettings, Refusal> {
+fn checked(
+    settings: KeySettings,
+    account: &Account,
+    scope: &Option<String>,
+) -> Result<KeySettings, Refusal> {
     if settings.name.is_empty() || settings.limit.is_some_and(|limit| limit < Nano::ZERO) {
-        return Err(refuse(400, "Invalid request parameters: a name is not empty, and a limit not negative"));
+        return Err(refuse(
+            400,
+            "Invalid request parameters: a name is not empty, and a limit not negative",
+        ));
     }
     account.workspace(Some(&settings.workspace_id), scope)?;
-    Ok(KeySettings { limit: account.quirks.kept_limit(settings.limit), ..settings })
+    Ok(KeySettings {
+        limit: account.quirks.kept_limit(settings.limit),
+        ..settings
+    })
 }
 
 /// The answer about one key, of which the judges know what it told.
@@ -324,7 +380,14 @@ fn told(account: &mut Account, place: usize, now: Timestamp) -> Value {
 
 /// A time in UTC with seconds; no other is taken.
 pub(super) fn instant(value: &Value) -> Result<Timestamp, Refusal> {
-    let text = value.as_str().filter(|text| text.ends_with('Z') && text.get(16..17) == Some(":"));
+    let text = value
+        .as_str()
+        .filter(|text| text.ends_with('Z') && text.get(16..17) == Some(":"));
     let timestamp = text.and_then(|text| text.parse().ok());
-    timestamp.ok_or_else(|| refuse(400, "Invalid request parameters: a time is like YYYY-MM-DDTHH:MM:SSZ"))
+    timestamp.ok_or_else(|| {
+        refuse(
+            400,
+            "Invalid request parameters: a time is like YYYY-MM-DDTHH:MM:SSZ",
+        )
+    })
 }

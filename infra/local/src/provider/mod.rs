@@ -1,6 +1,6 @@
-//! The provider on one machine: a stateful simulator of the calls that the product makes, with the traps of
-//! the real one. It has enough of chat completions to spend money on a key. It knows nothing of Bursar and
-//! injects no fault.
+//! The provider on one machine: a stateful simulator of the calls that the product makes, with the
+//! traps of the real one. It has enough of chat completions to spend money on a key. It knows
+//! nothing of Bursar and injects no fault.
 
 mod account;
 mod by_hand;
@@ -52,11 +52,16 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// The account with its stored state. A new one has a default workspace and credits of 1,000 dollars.
-    /// The management key is valid from now on; of all keys only hashes are stored.
+    /// The account with its stored state. A new one has a default workspace and credits of 1,000
+    /// dollars. The management key is valid from now on; of all keys only hashes are stored.
     pub fn new(kept: StateFile, clock: Clock, management_key: &str) -> Result<Provider> {
-        let account = Account::open(kept, *clock.now()).context("what the simulated provider kept cannot be read")?;
-        let provider = Provider { account: Arc::new(Mutex::new(account)), clock, other_accounts: Arc::default() };
+        let account = Account::open(kept, *clock.now())
+            .context("what the simulated provider kept cannot be read")?;
+        let provider = Provider {
+            account: Arc::new(Mutex::new(account)),
+            clock,
+            other_accounts: Arc::default(),
+        };
         provider.add_management_key(management_key)?;
         Ok(provider)
     }
@@ -75,7 +80,12 @@ impl Provider {
 
     pub fn router(&self) -> Router {
         Router::new()
-            .nest("/api/v1", keys::routes().merge(guardrails::routes()).merge(money::routes()))
+            .nest(
+                "/api/v1",
+                keys::routes()
+                    .merge(guardrails::routes())
+                    .merge(money::routes()),
+            )
             .fallback(|| async { refuse(404, "Resource not found") })
             .method_not_allowed_fallback(|| async { refuse(405, "Method not allowed") })
             .with_state(self.clone())
@@ -91,10 +101,14 @@ impl Provider {
 
     /// The account of the key in a request, by the key's hash; this one for an unknown key.
     fn addressed(&self, headers: &HeaderMap) -> Result<(Provider, String), Refusal> {
-        let sent = headers.get(AUTHORIZATION).and_then(|sent| sent.to_str().ok()?.strip_prefix("Bearer "));
+        let sent = headers
+            .get(AUTHORIZATION)
+            .and_then(|sent| sent.to_str().ok()?.strip_prefix("Bearer "));
         let hash = hash_of(sent.ok_or_else(|| refuse(401, "Missing Authentication header"))?);
         let accounts = lock(&self.other_accounts).clone();
-        let owner = accounts.into_iter().find(|provider| provider.account().knows(&hash));
+        let owner = accounts
+            .into_iter()
+            .find(|provider| provider.account().knows(&hash));
         Ok((owner.unwrap_or_else(|| self.clone()), hash))
     }
 }
@@ -151,10 +165,22 @@ impl Manager {
 impl FromRequestParts<Provider> for Manager {
     type Rejection = Refusal;
 
-    async fn from_request_parts(parts: &mut Parts, provider: &Provider) -> Result<Manager, Refusal> {
+    async fn from_request_parts(
+        parts: &mut Parts,
+        provider: &Provider,
+    ) -> Result<Manager, Refusal> {
         match Caller::from_request_parts(parts, provider).await? {
-            Caller { provider, who: Who::Management(key) } => Ok(Manager { provider, scope: key.scope }),
-            _ => Err(refuse(403, "Only management keys can perform this operation")),
+            Caller {
+                provider,
+                who: Who::Management(key),
+            } => Ok(Manager {
+                provider,
+                scope: key.scope,
+            }),
+            _ => Err(refuse(
+                403,
+                "Only management keys can perform this operation",
+            )),
         }
     }
 }
@@ -173,7 +199,11 @@ struct Refusal {
 fn refuse(status: u16, message: impl Into<String>) -> Refusal {
     let error = json!({ "code": status, "message": message.into() });
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    Refusal { status, error, retry_after_s: None }
+    Refusal {
+        status,
+        error,
+        retry_after_s: None,
+    }
 }
 
 impl Refusal {
@@ -183,7 +213,10 @@ impl Refusal {
     }
 
     fn retry_after(self, seconds: u64) -> Refusal {
-        Refusal { retry_after_s: Some(seconds), ..self }
+        Refusal {
+            retry_after_s: Some(seconds),
+            ..self
+        }
     }
 }
 
@@ -211,9 +244,12 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// The settings with the fields of a body in place of theirs. A field that is null is cleared, one that is absent stays, and
-/// one that the settings do not have is ignored silently.
-fn changed<T: Serialize + DeserializeOwned>(settings: &T, body: &Map<String, Value>) -> Result<T, Refusal> {
+/// The settings with the fields of a body in place of theirs. A field that is null is cleared, one
+/// that is absent stays, and one that the settings do not have is ignored silently.
+fn changed<T: Serialize + DeserializeOwned>(
+    settings: &T,
+    body: &Map<String, Value>,
+) -> Result<T, Refusal> {
     let mut fields: Map<String, Value> = serde_json::from_value(serde_json::to_value(settings)?)?;
     let mut is_changed = false;
     for (name, value) in body {

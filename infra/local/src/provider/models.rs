@@ -1,4 +1,5 @@
-//! The few models that the simulated provider sells, at realistic prices and with realistic longest answers.
+//! The few models that the simulated provider sells, at realistic prices and with realistic longest
+//! answers.
 
 use std::sync::LazyLock;
 
@@ -26,5 +27,7 @@ pub(super) static MODELS: LazyLock<Vec<Model>> =
 
 /// A model by either of its slugs.
 pub(super) fn model(slug: &str) -> Option<&'static Model> {
-    MODELS.iter().find(|model| model.slug == slug || model.canonical == slug)
+    MODELS
+        .iter()
+        .find(|model| model.slug == slug || model.canonical == slug)
 }

@@ -1,4 +1,5 @@
-//! Where money goes: completions that spend it, the account's credits, and the reports of what was used.
+//! Where money goes: completions that spend it, the account's credits, and the reports of what was
+//! used.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -81,20 +82,33 @@ impl Order {
     }
 }
 
-/// An answer without content that costs what a real one would. It has exactly `max_tokens`, so that a test knows its price.
+/// An answer without content that costs what a real one would. It has exactly `max_tokens`, so that
+/// a test knows its price.
 async fn complete(State(provider): State<Provider>, headers: HeaderMap, body: Bytes) -> Answer {
     let (provider, hash) = provider.addressed(&headers)?;
     let (place, order) = {
         let now = provider.now();
         let mut account = provider.account();
         let place = account.usable(&hash, now)?;
-        let Question { model: slug, messages, max_tokens } = serde_json::from_slice(&body)?;
+        let Question {
+            model: slug,
+            messages,
+            max_tokens,
+        } = serde_json::from_slice(&body)?;
         let model = model(&slug)
             .filter(|model| account.quirks.offers(model.slug, now))
             .ok_or_else(|| refuse(400, format!("{slug} is not a valid model ID")))?;
-        let chars: usize = messages.iter().filter_map(|message| message["content"].as_str()).map(str::len).sum();
+        let chars: usize = messages
+            .iter()
+            .filter_map(|message| message["content"].as_str())
+            .map(str::len)
+            .sum();
         let prompt_tokens = (chars.div_ceil(4) + 3 * messages.len()) as u64;
-        let order = Order { model, prompt_tokens, max_tokens };
+        let order = Order {
+            model,
+            prompt_tokens,
+            max_tokens,
+        };
         admit(&mut account, place, &order, now)?;
         (place, order)
     };
@@ -102,9 +116,15 @@ async fn complete(State(provider): State<Provider>, headers: HeaderMap, body: By
     tokio::task::yield_now().await;
     let tokens = order.max_tokens.unwrap_or(100);
     let cost = order.cost(tokens);
-    let Order { model, prompt_tokens, max_tokens } = order;
+    let Order {
+        model,
+        prompt_tokens,
+        max_tokens,
+    } = order;
     let now = provider.now();
-    provider.account().change(place, |key| key.charge(model.slug, Use::request(cost, Nano::ZERO), now, now))?;
+    provider.account().change(place, |key| {
+        key.charge(model.slug, Use::request(cost, Nano::ZERO), now, now);
+    })?;
     Ok(Json(json!({
         "id": format!("gen-{}", Uuid::new_v4()),
         "object": "chat.completion",
@@ -126,24 +146,42 @@ async fn complete(State(provider): State<Provider>, headers: HeaderMap, body: By
 }
 
 /// Checks whether a request may go to its model. A spent limit refuses free models too.
-fn admit(account: &mut Account, place: usize, order: &Order, now: Timestamp) -> Result<(), Refusal> {
+fn admit(
+    account: &mut Account,
+    place: usize,
+    order: &Order,
+    now: Timestamp,
+) -> Result<(), Refusal> {
     let key = account.key(place);
     let balance = account.books.credits - account.used(now);
     let is_free = order.model.completion == Nano::ZERO;
     if balance < Nano::ZERO || (balance == Nano::ZERO && !is_free) {
-        return Err(refuse(402, "Insufficient credits. Add more using https://openrouter.ai/settings/credits")
-            .with(json!({ "limit_source": "openrouter_credits" })));
+        return Err(refuse(
+            402,
+            "Insufficient credits. Add more using https://openrouter.ai/settings/credits",
+        )
+        .with(json!({ "limit_source": "openrouter_credits" })));
     }
-    let guardrail = key.assignment.as_ref().and_then(|assignment| account.guardrail(&assignment.guardrail));
+    let guardrail = key
+        .assignment
+        .as_ref()
+        .and_then(|assignment| account.guardrail(&assignment.guardrail));
     if guardrail.is_some_and(|guardrail| !guardrail.rules.allow(order.model)) {
-        return Err(refuse(403, "No endpoints available matching your guardrail restrictions and data policy."));
+        return Err(refuse(
+            403,
+            "No endpoints available matching your guardrail restrictions and data policy.",
+        ));
     }
     if let Some(limit) = key.settings.limit {
         let spent = key.spent_in_window(now);
         let reset = key.settings.limit_reset;
-        let window = reset.map_or("total".to_owned(), |reset| format!("{reset:?}").to_lowercase());
+        let window = reset.map_or("total".to_owned(), |reset| {
+            format!("{reset:?}").to_lowercase()
+        });
         if spent >= limit {
-            let resets = reset.map_or_else(String::new, |reset| format!("; resets {}", time(reset.end(now))));
+            let resets = reset.map_or_else(String::new, |reset| {
+                format!("; resets {}", time(reset.end(now)))
+            });
             let why = format!(
                 "Key limit exceeded ({window} limit). Manage it using https://openrouter.ai/settings/keys. \
                  ${:.2} of ${:.2} used{resets}",
@@ -152,20 +190,28 @@ fn admit(account: &mut Account, place: usize, order: &Order, now: Timestamp) -> 
             );
             return Err(refuse(403, why).with(json!({ "limit_source": "openrouter_key_limit" })));
         }
-        let remedy = format!("visit https://openrouter.ai/settings/keys and create a key with a higher {window} limit");
+        let remedy = format!(
+            "visit https://openrouter.ai/settings/keys and create a key with a higher {window} limit"
+        );
         affordable(order, limit - spent, &remedy, "openrouter_key_limit")?;
     }
     let remedy = "visit https://openrouter.ai/settings/credits and add more credits";
     affordable(order, balance, remedy, "openrouter_credits")?;
     if account.quirks.in_flight_budget && !is_free {
-        account.in_flight.hold(order.cost(order.longest()), balance, now)?;
+        account
+            .in_flight
+            .hold(order.cost(order.longest()), balance, now)?;
     }
     Ok(())
 }
 
 /// Checks what question and answer may cost at most.
 fn affordable(order: &Order, amount_left: Nano, remedy: &str, source: &str) -> Result<(), Refusal> {
-    let Order { model, prompt_tokens, .. } = order;
+    let Order {
+        model,
+        prompt_tokens,
+        ..
+    } = order;
     let most_prompt_tokens = amount_left.affords(model.prompt);
     let tokens = order.longest();
     let afforded = (amount_left - order.cost(0)).affords(model.completion);
@@ -179,7 +225,8 @@ fn affordable(order: &Order, amount_left: Nano, remedy: &str, source: &str) -> R
     } else {
         return Ok(());
     };
-    Err(refuse(402, format!("{what} To increase, {remedy}")).with(json!({ "limit_source": source })))
+    Err(refuse(402, format!("{what} To increase, {remedy}"))
+        .with(json!({ "limit_source": source })))
 }
 
 // Reports
@@ -189,10 +236,15 @@ async fn credits(caller: Caller) -> Answer {
     let now = caller.provider.now();
     let account = caller.provider.account();
     let (bought, used) = match caller.who {
-        Who::Management(_) => (account.books.credits, account.used(now - 2 * account.quirks.lag)),
+        Who::Management(_) => (
+            account.books.credits,
+            account.used(now - 2 * account.quirks.lag),
+        ),
         Who::Ordinary(_) => (Nano::ZERO, Nano::ZERO),
     };
-    Ok(Json(json!({ "data": { "total_credits": bought, "total_usage": used } })))
+    Ok(Json(
+        json!({ "data": { "total_credits": bought, "total_usage": used } }),
+    ))
 }
 
 #[derive(Deserialize)]
@@ -204,10 +256,15 @@ struct Report {
     query: Value,
 }
 
-/// Usage by key, model and day, largest first. Only what the product asks for is answered. A row names a key by its name,
-/// so keys of one name share it: a trap of the real provider.
+/// Usage by key, model and day, largest first. Only what the product asks for is answered. A row
+/// names a key by its name, so keys of one name share it: a trap of the real provider.
 async fn by_key_and_model(manager: Manager, body: Bytes) -> Answer {
-    let Report { time_range, limit, group_limit, query } = serde_json::from_slice(&body)?;
+    let Report {
+        time_range,
+        limit,
+        group_limit,
+        query,
+    } = serde_json::from_slice(&body)?;
     let supported = json!({
         "metrics": ["total_usage", "credits_usage", "byok_usage", "request_count"],
         "dimensions": ["api_key_id", "model"],
@@ -250,5 +307,7 @@ async fn by_key_and_model(manager: Manager, body: Bytes) -> Answer {
     });
     let rows: Vec<Value> = rows.collect();
     let metadata = json!({ "query_time_ms": 12, "row_count": rows.len(), "truncated": truncated });
-    Ok(Json(json!({ "data": { "data": rows, "metadata": metadata } })))
+    Ok(Json(
+        json!({ "data": { "data": rows, "metadata": metadata } }),
+    ))
 }

@@ -1,4 +1,5 @@
-//! Amounts, the provider's calendar, and what a key used on each day, from which every counter is summed.
+//! Amounts, the provider's calendar, and what a key used on each day, from which every counter is
+//! summed.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,8 +13,9 @@ use serde::{Deserialize, Serialize, Serializer};
 
 const PER_USD: i64 = 1_000_000_000;
 
-/// An exact amount in billionths of a dollar, since a token of a cheap model costs less than a millionth. As JSON it is a
-/// number of dollars; below nine million dollars a double tells each amount apart.
+/// An exact amount in billionths of a dollar, since a token of a cheap model costs less than a
+/// millionth. As JSON it is a number of dollars; below nine million dollars a double tells each
+/// amount apart.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(from = "f64")]
 pub struct Nano(i64);
@@ -36,7 +38,10 @@ impl Nano {
     }
 
     pub(super) fn times(self, count: u64) -> Nano {
-        Nano(self.0.saturating_mul(i64::try_from(count).unwrap_or(i64::MAX)))
+        Nano(
+            self.0
+                .saturating_mul(i64::try_from(count).unwrap_or(i64::MAX)),
+        )
     }
 
     /// How many times `price` fits into the amount.
@@ -119,7 +124,9 @@ impl Interval {
         let day = utc_day(timestamp);
         match self {
             Interval::Daily => day,
-            Interval::Weekly => day.saturating_sub(i64::from(day.weekday().to_monday_zero_offset()).days()),
+            Interval::Weekly => {
+                day.saturating_sub(i64::from(day.weekday().to_monday_zero_offset()).days())
+            }
             Interval::Monthly => day.first_of_month(),
         }
     }
@@ -132,7 +139,8 @@ impl Interval {
             Interval::Monthly => 1.month(),
         };
         let end = self.start(timestamp).saturating_add(length);
-        end.to_zoned(TimeZone::UTC).map_or(Timestamp::MAX, |end| end.timestamp())
+        end.to_zoned(TimeZone::UTC)
+            .map_or(Timestamp::MAX, |end| end.timestamp())
     }
 }
 
@@ -150,7 +158,11 @@ pub(super) struct Use {
 
 impl Use {
     pub(super) fn request(credit: Nano, byok: Nano) -> Use {
-        Use { credit, byok, requests: 1 }
+        Use {
+            credit,
+            byok,
+            requests: 1,
+        }
     }
 
     pub(super) fn total(self) -> Nano {
@@ -177,12 +189,24 @@ pub(super) struct Days(BTreeMap<Date, BTreeMap<String, Use>>);
 
 impl Days {
     pub(super) fn add(&mut self, used_at: Timestamp, model: &str, used: Use) {
-        *self.0.entry(utc_day(used_at)).or_default().entry(model.to_owned()).or_default() += used;
+        *self
+            .0
+            .entry(utc_day(used_at))
+            .or_default()
+            .entry(model.to_owned())
+            .or_default() += used;
     }
 
     /// The use from one day on, and before another.
-    pub(super) fn between(&self, from: Date, until: Date) -> impl Iterator<Item = (Date, &String, Use)> {
-        let days = self.0.range(from..).take_while(move |(day, _)| **day < until);
+    pub(super) fn between(
+        &self,
+        from: Date,
+        until: Date,
+    ) -> impl Iterator<Item = (Date, &String, Use)> {
+        let days = self
+            .0
+            .range(from..)
+            .take_while(move |(day, _)| **day < until);
         days.flat_map(|(day, models)| models.iter().map(|(model, used)| (*day, model, *used)))
     }
 
@@ -190,7 +214,10 @@ impl Days {
     pub(super) fn within(&self, interval: Option<Interval>, now: Timestamp) -> Use {
         let from = interval.map_or(Date::MIN, |interval| interval.start(now));
         let mut sum = Use::default();
-        self.0.range(from..).flat_map(|(_, models)| models.values()).for_each(|used| sum += *used);
+        self.0
+            .range(from..)
+            .flat_map(|(_, models)| models.values())
+            .for_each(|used| sum += *used);
         sum
     }
 }

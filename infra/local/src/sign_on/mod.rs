@@ -1,5 +1,6 @@
-//! The campus' sign-on on one machine: an OpenID provider of one client, which signs on without a question whomever it was told last, and
-//! lies as it is told. Its keys are in the repository, so it vouches for nobody elsewhere.
+//! The campus' sign-on on one machine: an OpenID provider of one client, which signs on without a
+//! question whomever it was told last, and lies as it is told. Its keys are in the repository, so
+//! it vouches for nobody elsewhere.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -148,8 +149,16 @@ async fn metadata(State(provider): State<SignOnProvider>) -> Response {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
     let issuer = &inner.issuer;
-    let named = if lie == Some(Lie::Metadata) { "https://elsewhere.example" } else { issuer };
-    let method = if inner.takes_posts { "client_secret_post" } else { "client_secret_basic" };
+    let named = if lie == Some(Lie::Metadata) {
+        "https://elsewhere.example"
+    } else {
+        issuer
+    };
+    let method = if inner.takes_posts {
+        "client_secret_post"
+    } else {
+        "client_secret_basic"
+    };
     Json(json!({
         "issuer": named,
         "authorization_endpoint": format!("{issuer}/authorize?campus=1"),
@@ -165,17 +174,20 @@ async fn metadata(State(provider): State<SignOnProvider>) -> Response {
 async fn keys(State(provider): State<SignOnProvider>) -> Result<Response, Refused> {
     let mut inner = lock(&provider.0);
     inner.fetched += 1;
-    let PublicKeyComponents { n, e } = PublicKeyComponents::<Vec<u8>>::from(pair(inner.key)?.public());
+    let PublicKeyComponents { n, e } =
+        PublicKeyComponents::<Vec<u8>>::from(pair(inner.key)?.public());
     let [n, e] = [n, e].map(|number| BASE64URL_NOPAD.encode(&number));
     let kid = kid(inner.key);
     // Whoever takes the first one that is there takes a wrong one.
-    let keys =
-        json!([{"kty": "EC", "kid": kid, "crv": "P-256"}, {"kty": "RSA", "use": "sig", "kid": kid, "n": n, "e": e}]);
+    let keys = json!([{"kty": "EC", "kid": kid, "crv": "P-256"}, {"kty": "RSA", "use": "sig", "kid": kid, "n": n, "e": e}]);
     Ok(Json(json!({ "keys": keys })).into_response())
 }
 
 /// Leads the browser back at once, with a code.
-async fn authorize(State(provider): State<SignOnProvider>, Query(query): Query<Fields>) -> Result<Response, Refused> {
+async fn authorize(
+    State(provider): State<SignOnProvider>,
+    Query(query): Query<Fields>,
+) -> Result<Response, Refused> {
     let lie = provider.lie();
     if lie == Some(Lie::NoAnswer) {
         return Ok(StatusCode::NO_CONTENT.into_response());
@@ -183,11 +195,19 @@ async fn authorize(State(provider): State<SignOnProvider>, Query(query): Query<F
     let mut inner = lock(&provider.0);
     let given = |name: &str| query.get(name).map_or("", String::as_str);
     require(
-        given("campus") == "1" && given("response_type") == "code" && given("client_id") == CLIENT_ID,
+        given("campus") == "1"
+            && given("response_type") == "code"
+            && given("client_id") == CLIENT_ID,
         "another client",
     )?;
-    require(given("code_challenge_method") == "S256" && !given("nonce").is_empty(), "no challenge, or no nonce")?;
-    require(given("scope").split(' ').any(|scope| scope == "openid"), "no scope")?;
+    require(
+        given("code_challenge_method") == "S256" && !given("nonce").is_empty(),
+        "no challenge, or no nonce",
+    )?;
+    require(
+        given("scope").split(' ').any(|scope| scope == "openid"),
+        "no scope",
+    )?;
     let code = uuid::Uuid::new_v4().to_string();
     let person = inner.person.clone();
     inner.codes.insert(code.clone(), (query.clone(), person));
@@ -197,7 +217,11 @@ async fn authorize(State(provider): State<SignOnProvider>, Query(query): Query<F
     };
     let mut answer = vec![("code", code.as_str()), ("state", given("state"))];
     answer.extend(issuer.map(|issuer| ("iss", issuer)));
-    let back = format!("{}?{}", given("redirect_uri"), serde_urlencoded::to_string(answer)?);
+    let back = format!(
+        "{}?{}",
+        given("redirect_uri"),
+        serde_urlencoded::to_string(answer)?
+    );
     Ok((StatusCode::FOUND, [(LOCATION, back)]).into_response())
 }
 
@@ -209,16 +233,29 @@ async fn token(
     let lie = provider.lie();
     let mut inner = lock(&provider.0);
     let given = |name: &str| form.get(name).map_or("", String::as_str);
-    let encode =
-        |text: &str| serde_urlencoded::to_string([("", text)]).map(|pair| pair.trim_start_matches('=').to_owned());
+    let encode = |text: &str| {
+        serde_urlencoded::to_string([("", text)])
+            .map(|pair| pair.trim_start_matches('=').to_owned())
+    };
     let basic = format!("{}:{}", encode(CLIENT_ID)?, encode(CLIENT_SECRET)?);
     let basic = format!("Basic {}", BASE64.encode(basic.as_bytes()));
-    let is_basic = headers.get(AUTHORIZATION).is_some_and(|sent| sent.as_bytes() == basic.as_bytes());
+    let is_basic = headers
+        .get(AUTHORIZATION)
+        .is_some_and(|sent| sent.as_bytes() == basic.as_bytes());
     let is_post = given("client_id") == CLIENT_ID && given("client_secret") == CLIENT_SECRET;
-    require(if inner.takes_posts { is_post } else { is_basic }, "another client")?;
-    let (query, person) = inner.codes.remove(given("code")).ok_or_else(|| anyhow::anyhow!("no code"))?;
+    require(
+        if inner.takes_posts { is_post } else { is_basic },
+        "another client",
+    )?;
+    let (query, person) = inner
+        .codes
+        .remove(given("code"))
+        .ok_or_else(|| anyhow::anyhow!("no code"))?;
     let challenge = BASE64URL_NOPAD.encode(&Sha256::digest(given("code_verifier")));
-    require(query["code_challenge"] == challenge && query["redirect_uri"] == given("redirect_uri"), "another request")?;
+    require(
+        query["code_challenge"] == challenge && query["redirect_uri"] == given("redirect_uri"),
+        "another request",
+    )?;
     let access = uuid::Uuid::new_v4().to_string();
     inner.tokens.insert(access.clone(), person.clone());
     let now = inner.clock.now().as_second();
@@ -233,11 +270,19 @@ async fn token(
         _ => {}
     }
     let id_token = signed(inner.key, lie, &claims)?;
-    Ok(Json(json!({"id_token": id_token, "access_token": access, "token_type": "Bearer"})).into_response())
+    Ok(
+        Json(json!({"id_token": id_token, "access_token": access, "token_type": "Bearer"}))
+            .into_response(),
+    )
 }
 
-async fn user_info(State(provider): State<SignOnProvider>, headers: HeaderMap) -> Result<Response, Refused> {
-    let sent = headers.get(AUTHORIZATION).and_then(|sent| sent.to_str().ok()?.strip_prefix("Bearer "));
+async fn user_info(
+    State(provider): State<SignOnProvider>,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    let sent = headers
+        .get(AUTHORIZATION)
+        .and_then(|sent| sent.to_str().ok()?.strip_prefix("Bearer "));
     let inner = lock(&provider.0);
     let Some(person) = sent.and_then(|token| inner.tokens.get(token)) else {
         return Ok(StatusCode::UNAUTHORIZED.into_response());
@@ -264,17 +309,32 @@ fn signed(key: usize, lie: Option<Lie>, claims: &Value) -> Result<String> {
         _ => "RS256",
     };
     let header = json!({"alg": alg, "typ": "JWT", "kid": kid(key)});
-    let [header, claims] = [&header, claims].map(|part| BASE64URL_NOPAD.encode(part.to_string().as_bytes()));
+    let [header, claims] =
+        [&header, claims].map(|part| BASE64URL_NOPAD.encode(part.to_string().as_bytes()));
     let text = format!("{header}.{claims}");
     let public = PublicKeyComponents::<Vec<u8>>::from(pair(key)?.public());
     let signature = match alg {
         "none" => Vec::new(),
-        "HS256" => hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &public.n), text.as_bytes()).as_ref().to_vec(),
+        "HS256" => hmac::sign(
+            &hmac::Key::new(hmac::HMAC_SHA256, &public.n),
+            text.as_bytes(),
+        )
+        .as_ref()
+        .to_vec(),
         _ => {
-            let pair = pair(if lie == Some(Lie::SignedWithAnotherKey) { 1 - key } else { key })?;
+            let pair = pair(if lie == Some(Lie::SignedWithAnotherKey) {
+                1 - key
+            } else {
+                key
+            })?;
             let mut signature = vec![0; pair.public().modulus_len()];
-            pair.sign(&signature::RSA_PKCS1_SHA256, &SystemRandom::new(), text.as_bytes(), &mut signature)
-                .map_err(|error| anyhow::anyhow!("{error}"))?;
+            pair.sign(
+                &signature::RSA_PKCS1_SHA256,
+                &SystemRandom::new(),
+                text.as_bytes(),
+                &mut signature,
+            )
+            .map_err(|error| anyhow::anyhow!("{error}"))?;
             signature
         }
     };
@@ -285,7 +345,11 @@ fn signed(key: usize, lie: Option<Lie>, claims: &Value) -> Result<String> {
 struct Refused(anyhow::Error);
 
 fn require(holds: bool, why: &'static str) -> Result<(), Refused> {
-    if holds { Ok(()) } else { Err(Refused(anyhow::anyhow!(why))) }
+    if holds {
+        Ok(())
+    } else {
+        Err(Refused(anyhow::anyhow!(why)))
+    }
 }
 
 impl<E: Into<anyhow::Error>> From<E> for Refused {

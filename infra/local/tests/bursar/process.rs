@@ -1,4 +1,5 @@
-//! `bursar` as its users have it: a process with arguments, one line on standard output, and an end.
+//! `bursar` as its users have it: a process with arguments, one line on standard output, and an
+//! end.
 
 use std::fs;
 use std::path::Path;
@@ -40,7 +41,15 @@ impl Bursar {
 
     /// Starts a `bursar` with more arguments, or tells how it ended before it was ready.
     pub(crate) async fn begin(data: &Path, arguments: &[&str]) -> Result<Bursar, Ended> {
-        let options = ["--empty", "--admin", "admin@example.edu", "--port", "0", "--data", data.to_str().unwrap()];
+        let options = [
+            "--empty",
+            "--admin",
+            "admin@example.edu",
+            "--port",
+            "0",
+            "--data",
+            data.to_str().unwrap(),
+        ];
         Bursar::begin_as(&[&options, arguments].concat()).await
     }
 }
@@ -52,18 +61,34 @@ impl<R: DeserializeOwned> Bursar<R> {
     }
 
     /// The same, with these variables in its environment.
-    pub(crate) async fn begin_under(arguments: &[&str], variables: &[(&str, &Path)]) -> Result<Bursar<R>, Ended> {
+    pub(crate) async fn begin_under(
+        arguments: &[&str],
+        variables: &[(&str, &Path)],
+    ) -> Result<Bursar<R>, Ended> {
         let mut command = Command::new(PROGRAM);
         let err = NamedTempFile::new().unwrap();
         command.args(arguments).envs(variables.iter().copied());
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(err.reopen().unwrap()).kill_on_drop(true);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(err.reopen().unwrap())
+            .kill_on_drop(true);
         let mut child = command.spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap()).lines();
         let Some(line) = out.next_line().await.unwrap() else {
-            return Err(Ended { status: child.wait().await.unwrap(), out: String::new(), err: text_of(&err) });
+            return Err(Ended {
+                status: child.wait().await.unwrap(),
+                out: String::new(),
+                err: text_of(&err),
+            });
         };
         let ready = serde_json::from_str(line.strip_prefix("ready ").unwrap()).unwrap();
-        Ok(Bursar { ready, child, out, err })
+        Ok(Bursar {
+            ready,
+            child,
+            out,
+            err,
+        })
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -73,12 +98,23 @@ impl<R: DeserializeOwned> Bursar<R> {
     /// Ends the process by a signal: `INT` as Ctrl-C does, `KILL` as a power cut would.
     pub(crate) async fn end(mut self, signal: &str) -> Ended {
         let id = self.child.id().unwrap();
-        assert!(Command::new("kill").args(["-s", signal, &id.to_string()]).status().await.unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args(["-s", signal, &id.to_string()])
+                .status()
+                .await
+                .unwrap()
+                .success()
+        );
         let mut out = String::new();
         while let Some(line) = self.out.next_line().await.unwrap() {
             out.push_str(&line);
         }
-        Ended { status: self.child.wait().await.unwrap(), out, err: text_of(&self.err) }
+        Ended {
+            status: self.child.wait().await.unwrap(),
+            out,
+            err: text_of(&self.err),
+        }
     }
 }
 
@@ -88,16 +124,28 @@ fn text_of(file: &NamedTempFile) -> String {
 
 /// Runs a `bursar` to its end with exactly these arguments.
 pub(crate) async fn run(arguments: &[&str]) -> Ended {
-    let output = Command::new(PROGRAM).args(arguments).stdin(Stdio::null()).output().await.unwrap();
+    let output = Command::new(PROGRAM)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    Ended { status: output.status, out: text(output.stdout), err: text(output.stderr) }
+    Ended {
+        status: output.status,
+        out: text(output.stdout),
+        err: text(output.stderr),
+    }
 }
 
 /// Sends a request, and returns the answer's status with its JSON, `null` if it has none.
 pub(crate) async fn answer(request: RequestBuilder) -> (u16, Value) {
     let answer = request.send().await.unwrap();
     let status = answer.status().as_u16();
-    (status, serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or_default())
+    (
+        status,
+        serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or_default(),
+    )
 }
 
 /// A client of what runs on this machine.
@@ -119,6 +167,8 @@ pub(crate) async fn inbox(ready: &Ready, path: &str, body: Option<Value>) -> Val
 
 /// Reads the secret with the management key as the functions read it.
 pub(crate) async fn secret(ready: &Ready) -> (u16, Value) {
-    let asked = http().post(&ready.secretsmanager).header("x-amz-target", "secretsmanager.GetSecretValue");
+    let asked = http()
+        .post(&ready.secretsmanager)
+        .header("x-amz-target", "secretsmanager.GetSecretValue");
     answer(asked.json(&json!({"SecretId": ready.secret}))).await
 }

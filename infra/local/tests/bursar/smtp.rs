@@ -34,7 +34,14 @@ impl MailServer {
                 tokio::spawn(converse(stream, sender.clone()));
             }
         });
-        MailServer { address, mails: Mutex::new(Mails { arriving: receiver, arrived: Vec::new() }), task }
+        MailServer {
+            address,
+            mails: Mutex::new(Mails {
+                arriving: receiver,
+                arrived: Vec::new(),
+            }),
+            task,
+        }
     }
 
     /// Waits for the first mail of a kind to an address, and returns its text.
@@ -49,7 +56,10 @@ impl MailServer {
                 return mail.text.clone().unwrap();
             }
             let mail = tokio::time::timeout(PATIENCE, mails.arriving.recv()).await;
-            mails.arrived.push(mail.unwrap_or_else(|_| panic!("no {kind} mail comes to {to}")).unwrap());
+            mails.arrived.push(
+                mail.unwrap_or_else(|_| panic!("no {kind} mail comes to {to}"))
+                    .unwrap(),
+            );
         }
     }
 }
@@ -79,8 +89,12 @@ async fn converse(stream: TcpStream, mails: UnboundedSender<(String, Contents)>)
             "DATA" => {
                 stream.write_all(b"354 go on\r\n").await.unwrap();
                 let mut raw = String::new();
-                while !raw.ends_with("\r\n.\r\n") && stream.read_line(&mut raw).await.unwrap_or(0) > 0 {}
-                mails.send((recipient.clone(), Contents::parse(raw.as_bytes()))).ok();
+                while !raw.ends_with("\r\n.\r\n")
+                    && stream.read_line(&mut raw).await.unwrap_or(0) > 0
+                {}
+                mails
+                    .send((recipient.clone(), Contents::parse(raw.as_bytes())))
+                    .ok();
                 "250 taken\r\n".to_owned()
             }
             _ => "250 ok\r\n".to_owned(),

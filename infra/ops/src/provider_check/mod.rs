@@ -1,5 +1,6 @@
-//! Tries on a real account what Bursar assumes of the provider: it makes a key, changes it, spends a little on it and
-//! deletes it. Everything it makes has a name of its own, so that a later run can take it away.
+//! Tries on a real account what Bursar assumes of the provider: it makes a key, changes it, spends
+//! a little on it and deletes it. Everything it makes has a name of its own, so that a later run
+//! can take it away.
 
 pub(crate) mod command;
 mod leftovers;

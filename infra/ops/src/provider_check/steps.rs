@@ -41,8 +41,8 @@ const MOST_SPENT: Usd = Usd::from_micros(5_000);
 const MOST_REQUESTS: u32 = 50;
 /// The most keys that a count makes.
 pub const MOST_KEYS: usize = 50;
-/// The most requests side by side, what they may spend before they are the last, and the limit of their key, which must pay for a
-/// longest answer.
+/// The most requests side by side, what they may spend before they are the last, and the limit of
+/// their key, which must pay for a longest answer.
 const MOST_AT_ONCE: u32 = 512;
 const MOST_SPENT_AT_ONCE: Usd = Usd::from_micros(50_000);
 const LIMIT_AT_ONCE: Usd = Usd::from_dollars(2);
@@ -52,7 +52,8 @@ const SETTLES: Duration = Duration::from_secs(5);
 const SHORT: Duration = Duration::from_secs(90);
 /// The time within which a change must bind for Bursar to keep its promises.
 const SOON: Duration = Duration::from_secs(60);
-/// The time for which a request without an answer may still make something, and the longest wait between two looks.
+/// The time for which a request without an answer may still make something, and the longest wait
+/// between two looks.
 const LATE: Duration = Duration::from_secs(30);
 
 struct Run<'a> {
@@ -76,20 +77,31 @@ struct Key {
     workspace: String,
 }
 
-/// Checks an account until it is interrupted, and takes away what the check made, whatever happens. An error says
-/// that nothing was begun.
+/// Checks an account until it is interrupted, and takes away what the check made, whatever happens.
+/// An error says that nothing was begun.
 pub async fn check(options: &Options, interrupt: impl Future<Output = ()>) -> Result<Findings> {
     carried_out(options, interrupt, Run::check_all).await
 }
 
-/// Counts how many keys the account takes, up to [`MOST_KEYS`] and until it is interrupted, and takes them away.
-pub async fn count_keys(options: &Options, interrupt: impl Future<Output = ()>) -> Result<Findings> {
+/// Counts how many keys the account takes, up to [`MOST_KEYS`] and until it is interrupted, and
+/// takes them away.
+pub async fn count_keys(
+    options: &Options,
+    interrupt: impl Future<Output = ()>,
+) -> Result<Findings> {
     carried_out(options, interrupt, Run::count).await
 }
 
 /// Makes so many keys side by side, says how fast that went, and takes them away.
-pub async fn rate(options: &Options, interrupt: impl Future<Output = ()>, keys: u16) -> Result<Findings> {
-    carried_out(options, interrupt, async |run: &mut Run<'_>| run.side_by_side(keys).await).await
+pub async fn rate(
+    options: &Options,
+    interrupt: impl Future<Output = ()>,
+    keys: u16,
+) -> Result<Findings> {
+    carried_out(options, interrupt, async |run: &mut Run<'_>| {
+        run.side_by_side(keys).await
+    })
+    .await
 }
 
 /// Finds how many requests the account takes at once.
@@ -102,17 +114,30 @@ async fn carried_out<'a>(
     interrupt: impl Future<Output = ()>,
     steps: impl AsyncFnOnce(&mut Run<'a>) -> Result<()>,
 ) -> Result<Findings> {
-    let provider = Provider::with_key(&options.provider, ManagementKey::parse(options.management_key.reveal())?);
+    let provider = Provider::with_key(
+        &options.provider,
+        ManagementKey::parse(options.management_key.reveal())?,
+    );
     provider.check_management_key(soon()).await.map_err(|error| match error.is_of_the_key() {
         true => anyhow!("{error}: make a management key on the provider's page for them and put it into the file"),
         false => anyhow!("{error}: try again later, or look at --provider"),
     })?;
     let wire = options.wire(&options.management_key)?;
     let name = leftovers::new_name();
-    let expires_at = Moment::from_second((options.clock.now() + SignedDuration::from_hours(1)).as_second())?;
+    let expires_at =
+        Moment::from_second((options.clock.now() + SignedDuration::from_hours(1)).as_second())?;
     let findings = Findings::default();
     let made_paths = Vec::new();
-    let mut run = Run { options, wire, provider, findings, name, expires_at, made_paths, can_spend: false };
+    let mut run = Run {
+        options,
+        wire,
+        provider,
+        findings,
+        name,
+        expires_at,
+        made_paths,
+        can_spend: false,
+    };
     (options.progress)("taking away what an earlier run left");
     let work = async {
         run.findings.taken_away = leftovers::take_away(&run.wire).await?;
@@ -132,7 +157,10 @@ async fn carried_out<'a>(
         (options.wait)(wait).await;
         // Its own name may not be kept, so what is known to be made goes first.
         let outcome = run.take_away_made().await;
-        run.findings.leftover = outcome.and(leftovers::take_away(&run.wire).await.map(drop)).err().map(clean);
+        run.findings.leftover = outcome
+            .and(leftovers::take_away(&run.wire).await.map(drop))
+            .err()
+            .map(clean);
         if ended.is_ok() && run.findings.leftover.is_none() {
             break;
         }
@@ -145,7 +173,8 @@ fn soon() -> Deadline {
     Deadline::after(SOON)
 }
 
-/// Looks until something is seen or the time is up, with growing waits in between, and says when that was.
+/// Looks until something is seen or the time is up, with growing waits in between, and says when
+/// that was.
 pub(crate) async fn within(
     wait: &Wait,
     most: Duration,
@@ -162,12 +191,21 @@ pub(crate) async fn within(
         passed += now;
         pause = (pause * 2).min(LATE);
     }
-    Ok((true, if passed.is_zero() { "at once".to_owned() } else { format!("within {} s", passed.as_secs()) }))
+    Ok((
+        true,
+        if passed.is_zero() {
+            "at once".to_owned()
+        } else {
+            format!("within {} s", passed.as_secs())
+        },
+    ))
 }
 
 /// The path of a key that was made.
 fn path_of(answer: &Answer) -> Result<String> {
-    let hash = answer.json["data"]["hash"].as_str().context("the answer to a new key names no hash")?;
+    let hash = answer.json["data"]["hash"]
+        .as_str()
+        .context("the answer to a new key names no hash")?;
     Ok(format!("keys/{hash}"))
 }
 
@@ -188,8 +226,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Money is spent before anything restricts the key, since a refusal proves a restriction only if
-    /// the same request passed before.
+    /// Money is spent before anything restricts the key, since a refusal proves a restriction only
+    /// if the same request passed before.
     async fn check_all(&mut self) -> Result<()> {
         self.callers_key().await?;
         let workspaces = self.account().await?;
@@ -218,8 +256,8 @@ impl Run<'_> {
         Ok(answer)
     }
 
-    /// Whether `POST /keys` takes a key of the caller's: then a lost answer would lose no key. The key is deleted at once,
-    /// since Bursar makes none of this kind.
+    /// Whether `POST /keys` takes a key of the caller's: then a lost answer would lose no key. The
+    /// key is deleted at once, since Bursar makes none of this kind.
     async fn callers_key(&mut self) -> Result<()> {
         self.say("trying whether it takes a key of the caller's");
         let text = format!("sk-or-v1-{}{}", Ulid::generate(), Ulid::generate()).to_lowercase();
@@ -227,7 +265,10 @@ impl Run<'_> {
         body["external"] = json!({ "user": "bursar-provider-check", "api_key": text });
         let answer = self.make_by_hand(body).await?;
         let seen = if !answer.is_done() {
-            format!("not taken (external.api_key of POST /keys): {}. Bursar does not need it", answer.words)
+            format!(
+                "not taken (external.api_key of POST /keys): {}. Bursar does not need it",
+                answer.words
+            )
         } else if answer.json["key"].as_str().is_some_and(|key| key != text) {
             "ignored: the provider answered another (external.api_key of POST /keys)".to_owned()
         } else {
@@ -242,25 +283,38 @@ impl Run<'_> {
         self.take_away_made().await
     }
 
-    /// What the account has, and whether the management key is scoped to a workspace: it says so of itself, or is refused
-    /// the others. Gives the listed workspaces.
+    /// What the account has, and whether the management key is scoped to a workspace: it says so of
+    /// itself, or is refused the others. Gives the listed workspaces.
     async fn account(&mut self) -> Result<Vec<String>> {
         self.say("reading the account");
         let credits = self.provider.credits(soon()).await;
-        let seen = credits.as_ref().map_or_else(ToString::to_string, |_| "told".to_owned());
+        let seen = credits
+            .as_ref()
+            .map_or_else(ToString::to_string, |_| "told".to_owned());
         self.findings.check("credits-told", credits.is_ok(), seen);
         let credit_left = credits.map_or(Usd::ZERO, Credits::balance);
         self.can_spend = credit_left >= LIMIT;
         if !self.can_spend {
-            self.findings.unjudged("the account has less than a cent of credit: buy some and run this again");
+            self.findings.unjudged(
+                "the account has less than a cent of credit: buy some and run this again",
+            );
         }
-        self.findings.note("credits left", credit_left.whole_cents().to_cents());
-        let workspaces: Vec<String> =
-            self.provider.workspaces(soon()).await?.into_iter().map(|workspace| workspace.id).collect();
+        self.findings
+            .note("credits left", credit_left.whole_cents().to_cents());
+        let workspaces: Vec<String> = self
+            .provider
+            .workspaces(soon())
+            .await?
+            .into_iter()
+            .map(|workspace| workspace.id)
+            .collect();
         let own_key = self.wire.ask(Method::GET, "key", None).await?.json;
         let mut refused = Vec::new();
         for id in &workspaces {
-            let answer = self.wire.ask(Method::GET, &format!("keys?workspace_id={id}"), None).await?;
+            let answer = self
+                .wire
+                .ask(Method::GET, &format!("keys?workspace_id={id}"), None)
+                .await?;
             match answer.status {
                 403 | 404 => refused.push(format!("{id} ({})", answer.words)),
                 _ => drop(answer.rows()?),
@@ -270,13 +324,19 @@ impl Run<'_> {
         let total = workspaces.len();
         let seen = match own_key["data"]["workspace_id"].as_str() {
             Some(id) => format!("scoped to the workspace {id}"),
-            None if refused.is_empty() => format!("not known to be scoped: it reads all {total} workspaces"),
+            None if refused.is_empty() => {
+                format!("not known to be scoped: it reads all {total} workspaces")
+            }
             None => format!("scoped: it reads {count} of {total} workspaces"),
         };
         self.findings.note("the management key", seen);
-        let seen =
-            if refused.is_empty() { format!("{count} of {total}") } else { format!("not {}", refused.join(", ")) };
-        self.findings.check("workspaces-read", count > 0 && refused.is_empty(), seen);
+        let seen = if refused.is_empty() {
+            format!("{count} of {total}")
+        } else {
+            format!("not {}", refused.join(", "))
+        };
+        self.findings
+            .check("workspaces-read", count > 0 && refused.is_empty(), seen);
         Ok(workspaces)
     }
 
@@ -286,22 +346,48 @@ impl Run<'_> {
         let name = self.name.clone();
         let expires_at = Some(self.expires_at);
         let counting = Basis::default().into();
-        let new = NewKey { name: &name, limit: LIMIT, counting, expires_at };
+        let new = NewKey {
+            name: &name,
+            limit: LIMIT,
+            counting,
+            expires_at,
+        };
         let created = self.provider.create_key(&new, soon()).await?;
-        self.made_paths.push(format!("keys/{}", created.hash.as_str()));
+        self.made_paths
+            .push(format!("keys/{}", created.hash.as_str()));
         let wire = self.options.wire(&Arc::new(created.plaintext))?;
-        let key = Key { hash: created.hash, wire, workspace: String::new() };
+        let key = Key {
+            hash: created.hash,
+            wire,
+            workspace: String::new(),
+        };
         // A new key may be found a while later.
-        within(&self.options.wait, SOON, async || Ok(self.read(&key).await.is_ok())).await?;
+        within(&self.options.wait, SOON, async || {
+            Ok(self.read(&key).await.is_ok())
+        })
+        .await?;
         let before = self.read(&key).await?;
-        self.findings.check("name-kept", before.name == name, format!("“{}” for “{name}”", before.name));
+        self.findings.check(
+            "name-kept",
+            before.name == name,
+            format!("“{}” for “{name}”", before.name),
+        );
         let seen = format!("{:?} for {expires_at:?}", before.expires_at);
-        self.findings.check("expiry-kept", before.expires_at == expires_at, seen);
+        self.findings
+            .check("expiry-kept", before.expires_at == expires_at, seen);
         let workspace = before.workspace_id.clone().unwrap_or_default();
-        self.findings.check("key-in-workspace", workspaces.contains(&workspace), format!("“{workspace}”"));
+        self.findings.check(
+            "key-in-workspace",
+            workspaces.contains(&workspace),
+            format!("“{workspace}”"),
+        );
         let mut after = self.limited(&key, Usd::from_micros(10_001)).await?;
         (after.limit, after.limit_remaining) = (before.limit, before.limit_remaining);
-        let seen = if after == before { "only it changed".to_owned() } else { format!("{before:?} became {after:?}") };
+        let seen = if after == before {
+            "only it changed".to_owned()
+        } else {
+            format!("{before:?} became {after:?}")
+        };
         self.findings.check("patch-leaves", after == before, seen);
         self.limited(&key, LIMIT).await?;
         Ok(Key { workspace, ..key })
@@ -315,38 +401,58 @@ impl Run<'_> {
     }
 
     async fn limited(&self, key: &Key, limit: Usd) -> Result<Box<ProviderKey>> {
-        self.provider.patch_key(&key.hash, KeyPatch::limit(Some(limit)), soon()).await?;
+        self.provider
+            .patch_key(&key.hash, KeyPatch::limit(Some(limit)), soon())
+            .await?;
         self.read(key).await
     }
 
-    /// The key's row in the first page of its workspace, as the sync asks for it; null if it is not there.
+    /// The key's row in the first page of its workspace, as the sync asks for it; null if it is not
+    /// there.
     async fn listed(&self, key: &Key) -> Result<Value> {
         let page = format!("{EVERY_KEY}&workspace_id={}", key.workspace);
         let rows = self.wire.ask(Method::GET, &page, None).await?.rows()?;
-        Ok(rows.into_iter().find(|row| row["hash"] == key.hash.as_str()).unwrap_or_default())
+        Ok(rows
+            .into_iter()
+            .find(|row| row["hash"] == key.hash.as_str())
+            .unwrap_or_default())
     }
 
-    /// Whether guardrail policies apply to a new key. Guardrails flow into them, and what is changed in them does not flow
-    /// back: Bursar would not see it.
+    /// Whether guardrail policies apply to a new key. Guardrails flow into them, and what is
+    /// changed in them does not flow back: Bursar would not see it.
     async fn policies(&mut self, key: &Key) -> Result<()> {
         let mut applied = Vec::new();
         for kind in ["budget", "model_availability", "moderation", "rate_limit"] {
-            let of_key = format!("guardrails/policies/assignments/api-keys/{}", key.hash.as_str());
+            let of_key = format!(
+                "guardrails/policies/assignments/api-keys/{}",
+                key.hash.as_str()
+            );
             let path = format!("{of_key}?workspace_id={}&policy_type={kind}", key.workspace);
             let answer = self.wire.ask(Method::GET, &path, None).await?;
             if !answer.is_done() {
-                self.findings.note("guardrail policies", format!("not known here ({})", answer.words));
+                self.findings.note(
+                    "guardrail policies",
+                    format!("not known here ({})", answer.words),
+                );
                 return Ok(());
             }
-            let lists = ["policy_ids", "workspace_default_policy_ids"].map(|list| answer.json["data"][list].as_array());
+            let lists = ["policy_ids", "workspace_default_policy_ids"]
+                .map(|list| answer.json["data"][list].as_array());
             match lists.into_iter().flatten().map(Vec::len).sum::<usize>() {
                 0 => {}
                 count => applied.push(format!("{count} of {kind}")),
             }
         }
-        let seen = if applied.is_empty() { "none".to_owned() } else { format!("in use: {}", applied.join(", ")) };
+        let seen = if applied.is_empty() {
+            "none".to_owned()
+        } else {
+            format!("in use: {}", applied.join(", "))
+        };
         let rule = "Change no guardrail of Bursar's on their page: it would not learn of it";
-        self.findings.note("guardrail policies", format!("{seen} for a new key. {rule}"));
+        self.findings.note(
+            "guardrail policies",
+            format!("{seen} for a new key. {rule}"),
+        );
         Ok(())
     }
 
@@ -358,14 +464,19 @@ impl Run<'_> {
 
     /// Spends on the key: a question with the shortest answer.
     async fn complete(&mut self, key: &Key) -> Result<Answer> {
-        let Findings { spent, requests, .. } = &self.findings;
+        let Findings {
+            spent, requests, ..
+        } = &self.findings;
         if *requests >= MOST_REQUESTS || *spent >= MOST_SPENT {
             bail!("${spent} were spent in {requests} requests, and more may not be");
         }
         let mut body = self.question();
         // Some models answer no request for fewer tokens.
         body["max_tokens"] = 16.into();
-        let answer = key.wire.ask(Method::POST, "chat/completions", Some(body)).await?;
+        let answer = key
+            .wire
+            .ask(Method::POST, "chat/completions", Some(body))
+            .await?;
         self.note_spent(&answer);
         Ok(answer)
     }
@@ -384,23 +495,35 @@ impl Run<'_> {
         if !self.can_spend {
             return Ok(());
         }
-        // A provider that does not tell the cost must at least show some. Two roundings may differ by two micro-dollars.
+        // A provider that does not tell the cost must at least show some. Two roundings may differ
+        // by two micro-dollars.
         let cost = (self.findings.spent - spent_before).max(LEAST);
-        let shows = |usage: Option<Usd>| usage.is_some_and(|usage| usage > Usd::ZERO && usage + LEAST.times(2) > cost);
+        let shows = |usage: Option<Usd>| {
+            usage.is_some_and(|usage| usage > Usd::ZERO && usage + LEAST.times(2) > cost)
+        };
         let mut key_shows = false;
         let mut listing_shows = false;
-        let (_, when) = within(&self.options.wait, Duration::try_from(SETTLING)?, async || {
-            key_shows = key_shows || shows(self.read(key).await?.usage);
-            listing_shows = listing_shows || shows(amount(&self.listed(key).await?["usage"]));
-            Ok(key_shows && listing_shows)
-        })
+        let (_, when) = within(
+            &self.options.wait,
+            Duration::try_from(SETTLING)?,
+            async || {
+                key_shows = key_shows || shows(self.read(key).await?.usage);
+                listing_shows = listing_shows || shows(amount(&self.listed(key).await?["usage"]));
+                Ok(key_shows && listing_shows)
+            },
+        )
         .await?;
         let seen = format!("${cost} spent, and both show it {when}");
         self.findings.check("key-settles", key_shows, &seen);
         self.findings.check("listing-settles", listing_shows, &seen);
         let now = self.read(key).await?;
-        let counters =
-            [now.usage, now.usage_daily, now.usage_weekly, now.usage_monthly].map(|counter| counter.is_some());
+        let counters = [
+            now.usage,
+            now.usage_daily,
+            now.usage_weekly,
+            now.usage_monthly,
+        ]
+        .map(|counter| counter.is_some());
         self.findings.check(
             "counters-told",
             !counters.contains(&false),
@@ -409,20 +532,32 @@ impl Run<'_> {
         let today = utc_date(self.options.clock.now());
         let models = self.provider.model_usage(today..=today, soon()).await;
         let is_told = models.as_ref().is_ok_and(|models| models.unreadable == 0);
-        let seen =
-            models.map_or_else(|error| error.to_string(), |models| format!("{} rows of today", models.rows.len()));
+        let seen = models.map_or_else(
+            |error| error.to_string(),
+            |models| format!("{} rows of today", models.rows.len()),
+        );
         self.findings.check("models-told", is_told, seen);
         self.say("lowering its limit below what it used");
         let free_before = self.ask_free_model(key).await?;
         let used = now.usage.unwrap_or_default();
         let body = json!({ "limit": LEAST.to_json() });
-        let answer = self.wire.ask(Method::PATCH, &format!("keys/{}", key.hash.as_str()), Some(body)).await?;
+        let answer = self
+            .wire
+            .ask(
+                Method::PATCH,
+                &format!("keys/{}", key.hash.as_str()),
+                Some(body),
+            )
+            .await?;
         match self.read(key).await?.limit {
             Some(limit) if limit > Usd::ZERO && limit < used => {
-                self.refused(key, "limit-binds", Answer::is_of_key_limit).await?;
+                self.refused(key, "limit-binds", Answer::is_of_key_limit)
+                    .await?;
                 let free = self.ask_free_model(key).await?;
-                self.findings
-                    .note("a free model before and after a key's limit is spent", format!("{free_before}; {free}"));
+                self.findings.note(
+                    "a free model before and after a key's limit is spent",
+                    format!("{free_before}; {free}"),
+                );
             }
             _ => self.findings.check(
                 "limit-binds",
@@ -430,9 +565,17 @@ impl Run<'_> {
                 format!("${LEAST} is not kept, below ${used}: {}", answer.words),
             ),
         }
-        let now = self.limited(key, LIMIT).await?.usage.filter(|_| used > Usd::ZERO);
-        let seen = format!("${used} before, ${} after two changes", now.unwrap_or_default());
-        self.findings.check("usage-kept", now.map(|now| now >= used), seen);
+        let now = self
+            .limited(key, LIMIT)
+            .await?
+            .usage
+            .filter(|_| used > Usd::ZERO);
+        let seen = format!(
+            "${used} before, ${} after two changes",
+            now.unwrap_or_default()
+        );
+        self.findings
+            .check("usage-kept", now.map(|now| now >= used), seen);
         self.can_spend = self.passes_again(key).await?;
         Ok(())
     }
@@ -440,20 +583,36 @@ impl Run<'_> {
     /// What a question to a free model is answered; the first in the list is taken.
     async fn ask_free_model(&self, key: &Key) -> Result<String> {
         let models = self.provider.models(soon()).await?;
-        let Some(free) = models.into_iter().find(|model| model.slug.ends_with(":free")) else {
+        let Some(free) = models
+            .into_iter()
+            .find(|model| model.slug.ends_with(":free"))
+        else {
             return Ok("none".to_owned());
         };
         let mut body = self.question();
         body["model"] = free.slug.into();
-        Ok(key.wire.ask(Method::POST, "chat/completions", Some(body)).await?.words)
+        Ok(key
+            .wire
+            .ask(Method::POST, "chat/completions", Some(body))
+            .await?
+            .words)
     }
 
-    /// Spends until a request is refused in this way, and judges how soon that was. A refusal of another kind says nothing
-    /// of the assumption.
-    async fn refused(&mut self, key: &Key, id: &'static str, is_it: impl Fn(&Answer) -> bool) -> Result<()> {
+    /// Spends until a request is refused in this way, and judges how soon that was. A refusal of
+    /// another kind says nothing of the assumption.
+    async fn refused(
+        &mut self,
+        key: &Key,
+        id: &'static str,
+        is_it: impl Fn(&Answer) -> bool,
+    ) -> Result<()> {
         let (is_refused, when, last) = self.spend_until(key, is_it).await?;
         let judged = (is_refused || last.is_done()).then_some(is_refused);
-        self.findings.check(id, judged, format!("refused for this {when}, last answered {}", last.words));
+        self.findings.check(
+            id,
+            judged,
+            format!("refused for this {when}, last answered {}", last.words),
+        );
         Ok(())
     }
 
@@ -469,31 +628,57 @@ impl Run<'_> {
         Ok(passes)
     }
 
-    async fn spend_until(&mut self, key: &Key, is_it: impl Fn(&Answer) -> bool) -> Result<(bool, String, Answer)> {
+    async fn spend_until(
+        &mut self,
+        key: &Key,
+        is_it: impl Fn(&Answer) -> bool,
+    ) -> Result<(bool, String, Answer)> {
         let options = self.options;
         let mut last = None;
-        let (is_seen, when) =
-            within(&options.wait, SOON, async || Ok(is_it(last.insert(self.complete(key).await?)))).await?;
+        let (is_seen, when) = within(&options.wait, SOON, async || {
+            Ok(is_it(last.insert(self.complete(key).await?)))
+        })
+        .await?;
         Ok((is_seen, when, last.context("nothing was asked")?))
     }
 
     async fn restrict(&mut self, key: &Key) -> Result<()> {
         self.say("putting the key under a guardrail");
         let models = vec!["anthropic/claude-sonnet-4.5".to_owned()];
-        let mut sent = GuardrailRules { name: self.name.clone(), rules: Rules { models, ..Rules::default() } };
+        let mut sent = GuardrailRules {
+            name: self.name.clone(),
+            rules: Rules {
+                models,
+                ..Rules::default()
+            },
+        };
         let id = match self.provider.create_guardrail(&sent, soon()).await {
             Ok(guardrail) => guardrail.id,
             Err(error) if !matches!(error.kind, FailureKind::Unknown(_)) => {
-                self.findings.unjudged(format!("no guardrail was made, so restrict no programme: {}", error.trouble));
+                self.findings.unjudged(format!(
+                    "no guardrail was made, so restrict no programme: {}",
+                    error.trouble
+                ));
                 return Ok(());
             }
             Err(error) => return Err(error.into()),
         };
         self.made_paths.push(format!("guardrails/{id}"));
         let assigned = self.provider.assign_key(&id, &key.hash, soon()).await;
-        let is_listed = self.provider.keys_under(&id, soon).await?.contains(&key.hash);
-        let seen = assigned.as_ref().map_or_else(|error| error.trouble.to_string(), |()| "assigned".to_owned());
-        self.findings.check("assignment-listed", assigned.is_ok() && is_listed, format!("{seen}, listed: {is_listed}"));
+        let is_listed = self
+            .provider
+            .keys_under(&id, soon)
+            .await?
+            .contains(&key.hash);
+        let seen = assigned.as_ref().map_or_else(
+            |error| error.trouble.to_string(),
+            |()| "assigned".to_owned(),
+        );
+        self.findings.check(
+            "assignment-listed",
+            assigned.is_ok() && is_listed,
+            format!("{seen}, listed: {is_listed}"),
+        );
         if assigned.is_err() || !self.can_spend {
             return Ok(());
         }
@@ -506,10 +691,13 @@ impl Run<'_> {
             sent.rules.regions = vec![Region::Europe];
             match self.provider.patch_guardrail(&id, &sent, soon()).await {
                 Ok(_) => self.refused(key, "regions-bind", is_forbidden).await?,
-                Err(error) => self.findings.check("regions-bind", None, error.trouble.to_string()),
+                Err(error) => self
+                    .findings
+                    .check("regions-bind", None, error.trouble.to_string()),
             }
         }
-        // The guardrail would refuse what the disabled key must refuse. One that stays goes after the key.
+        // The guardrail would refuse what the disabled key must refuse. One that stays goes after
+        // the key.
         if self.wire.delete(&format!("guardrails/{id}")).await.is_ok() {
             self.made_paths.pop();
         }
@@ -519,12 +707,18 @@ impl Run<'_> {
 
     /// Makes a key that soon expires, and spends on it, so that its refusal proves something.
     async fn make_short(&mut self) -> Result<(Option<Key>, Moment)> {
-        let ends = Moment::from_second((self.options.clock.now() + SignedDuration::try_from(SHORT)?).as_second())?;
+        let ends = Moment::from_second(
+            (self.options.clock.now() + SignedDuration::try_from(SHORT)?).as_second(),
+        )?;
         let mut body = self.by_hand("/2");
         body["expires_at"] = ends.to_string().into();
         let answer = self.make_by_hand(body).await?;
         let Some(key) = self.key_of(&answer)? else {
-            self.findings.check("expiry-binds", None, format!("no key is made for so short: {}", answer.words));
+            self.findings.check(
+                "expiry-binds",
+                None,
+                format!("no key is made for so short: {}", answer.words),
+            );
             return Ok((None, ends));
         };
         let spends = self.can_spend && self.complete(&key).await?.is_done();
@@ -533,9 +727,17 @@ impl Run<'_> {
 
     /// The key that an answer brings, if it does.
     fn key_of(&self, answer: &Answer) -> Result<Option<Key>> {
-        let plaintext = answer.json["key"].as_str().and_then(|key| PlaintextKey::new(key.to_owned()));
-        let Some((plaintext, hash)) = plaintext.zip(answer.json["data"]["hash"].as_str()) else { return Ok(None) };
-        Ok(Some(Key { hash: hash.parse()?, wire: self.options.wire(&Arc::new(plaintext))?, workspace: String::new() }))
+        let plaintext = answer.json["key"]
+            .as_str()
+            .and_then(|key| PlaintextKey::new(key.to_owned()));
+        let Some((plaintext, hash)) = plaintext.zip(answer.json["data"]["hash"].as_str()) else {
+            return Ok(None);
+        };
+        Ok(Some(Key {
+            hash: hash.parse()?,
+            wire: self.options.wire(&Arc::new(plaintext))?,
+            workspace: String::new(),
+        }))
     }
 
     async fn expire(&mut self, short: Option<Key>, ends: Moment) -> Result<()> {
@@ -543,25 +745,48 @@ impl Run<'_> {
         self.say("waiting until a key has expired");
         let remaining = ends.duration_since(self.options.clock.now());
         (self.options.wait)(Duration::try_from(remaining).unwrap_or_default()).await;
-        self.refused(&key, "expiry-binds", |answer| answer.is_refusal(&[401, 403])).await
+        self.refused(&key, "expiry-binds", |answer| {
+            answer.is_refusal(&[401, 403])
+        })
+        .await
     }
 
     async fn disable_and_delete(&mut self, key: &Key) -> Result<()> {
         self.say("disabling and deleting the key");
-        self.provider.patch_key(&key.hash, KeyPatch::disabled(true), soon()).await?;
+        self.provider
+            .patch_key(&key.hash, KeyPatch::disabled(true), soon())
+            .await?;
         if self.can_spend {
-            self.refused(key, "disable-binds", |answer| answer.is_refusal(&[401, 403])).await?;
+            self.refused(key, "disable-binds", |answer| {
+                answer.is_refusal(&[401, 403])
+            })
+            .await?;
         }
-        let (shown, when) =
-            within(&self.options.wait, SOON, async || Ok(self.listed(key).await?["disabled"] == true)).await?;
-        self.findings.check("disabled-listed", shown, format!("shown {when}"));
-        self.provider.patch_key(&key.hash, KeyPatch::disabled(false), soon()).await?;
+        let (shown, when) = within(&self.options.wait, SOON, async || {
+            Ok(self.listed(key).await?["disabled"] == true)
+        })
+        .await?;
+        self.findings
+            .check("disabled-listed", shown, format!("shown {when}"));
+        self.provider
+            .patch_key(&key.hash, KeyPatch::disabled(false), soon())
+            .await?;
         self.take_away_made().await?;
-        let is_gone = async || Ok(matches!(self.provider.get_key(&key.hash, soon()).await, Ok(None)));
+        let is_gone = async || {
+            Ok(matches!(
+                self.provider.get_key(&key.hash, soon()).await,
+                Ok(None)
+            ))
+        };
         let (gone, when) = within(&self.options.wait, SOON, is_gone).await?;
-        self.findings.check("gone-is-json", gone, format!("so answered {when}"));
-        let (gone, when) = within(&self.options.wait, SOON, async || Ok(self.listed(key).await?.is_null())).await?;
-        self.findings.check("unlisted", gone, format!("gone from the listing {when}"));
+        self.findings
+            .check("gone-is-json", gone, format!("so answered {when}"));
+        let (gone, when) = within(&self.options.wait, SOON, async || {
+            Ok(self.listed(key).await?.is_null())
+        })
+        .await?;
+        self.findings
+            .check("unlisted", gone, format!("gone from the listing {when}"));
         Ok(())
     }
 
@@ -570,7 +795,9 @@ impl Run<'_> {
         self.say("making keys");
         self.findings.counted = Some((0, None));
         for number in 1..=MOST_KEYS {
-            let answer = self.make_by_hand(self.by_hand(&format!("/{number}"))).await?;
+            let answer = self
+                .make_by_hand(self.by_hand(&format!("/{number}")))
+                .await?;
             if !answer.is_done() {
                 ensure!(
                     matches!(answer.status, 400 | 402..=404 | 409 | 422),
@@ -589,9 +816,13 @@ impl Run<'_> {
     async fn side_by_side(&mut self, keys: u16) -> Result<()> {
         self.say("making keys side by side");
         self.findings.measured = Some("The rate was not measured.".to_owned());
-        let bodies: Vec<Value> = (1..=keys).map(|number| self.by_hand(&format!("/{number}"))).collect();
-        let mut requests: FuturesUnordered<_> =
-            bodies.iter().map(|body| self.wire.ask_once(&Method::POST, "keys", Some(body))).collect();
+        let bodies: Vec<Value> = (1..=keys)
+            .map(|number| self.by_hand(&format!("/{number}")))
+            .collect();
+        let mut requests: FuturesUnordered<_> = bodies
+            .iter()
+            .map(|body| self.wire.ask_once(&Method::POST, "keys", Some(body)))
+            .collect();
         let mut answers = 0;
         let mut created = 0;
         let mut too_many = None;
@@ -606,11 +837,18 @@ impl Run<'_> {
                     (created, took) = (created + 1, begun.elapsed());
                 }
                 Ok(answer) if answer.status == 429 => {
-                    let wait =
-                        answer.retry_after.map_or("no Retry-After".to_owned(), |wait| format!("Retry-After {wait}"));
-                    too_many = too_many.or(Some(format!("answer {answers} was the first 429, with {wait}")));
+                    let wait = answer
+                        .retry_after
+                        .map_or("no Retry-After".to_owned(), |wait| {
+                            format!("Retry-After {wait}")
+                        });
+                    too_many = too_many.or(Some(format!(
+                        "answer {answers} was the first 429, with {wait}"
+                    )));
                 }
-                Ok(answer) => failure = failure.or(Some(anyhow!("a new key was answered {}", answer.words))),
+                Ok(answer) => {
+                    failure = failure.or(Some(anyhow!("a new key was answered {}", answer.words)));
+                }
                 Err(error) => failure = failure.or(Some(error)),
             }
         }
@@ -623,19 +861,25 @@ impl Run<'_> {
         failure.map_or(Ok(()), Err)
     }
 
-    /// Asks side by side, each time twice as many, until one is refused because of the others. They set no length, so that the most is
-    /// held for each, and their answers are short.
+    /// Asks side by side, each time twice as many, until one is refused because of the others. They
+    /// set no length, so that the most is held for each, and their answers are short.
     async fn requests_at_once(&mut self) -> Result<()> {
         self.say("asking side by side, twice as many each time");
-        self.findings.measured = Some("How many requests it takes at once was not measured.".to_owned());
+        self.findings.measured =
+            Some("How many requests it takes at once was not measured.".to_owned());
         let mut body = self.by_hand("");
         body["limit"] = json!(LIMIT_AT_ONCE.to_json());
         let answer = self.make_by_hand(body).await?;
-        let key = self.key_of(&answer)?.with_context(|| format!("a new key was answered {}", answer.words))?;
+        let key = self
+            .key_of(&answer)?
+            .with_context(|| format!("a new key was answered {}", answer.words))?;
         let question = self.question();
         for power in 0..=MOST_AT_ONCE.ilog2() {
             let count = 2_u32.pow(power);
-            let requests = (0..count).map(|_| key.wire.ask_once(&Method::POST, "chat/completions", Some(&question)));
+            let requests = (0..count).map(|_| {
+                key.wire
+                    .ask_once(&Method::POST, "chat/completions", Some(&question))
+            });
             let mut taken = 0;
             let mut refusal = None;
             for answer in join_all(requests).await {
@@ -649,11 +893,19 @@ impl Run<'_> {
                     bail!("a request was answered {}", answer.words);
                 }
             }
-            let Findings { spent, requests, .. } = self.findings;
-            let outcome = refusal.as_ref().map_or("it was asked for no more".to_owned(), |answer| {
-                let wait = answer.retry_after.as_deref().unwrap_or("none");
-                format!("others were refused ({}; Retry-After: {wait})", clean(&answer.words))
-            });
+            let Findings {
+                spent, requests, ..
+            } = self.findings;
+            let outcome =
+                refusal
+                    .as_ref()
+                    .map_or("it was asked for no more".to_owned(), |answer| {
+                        let wait = answer.retry_after.as_deref().unwrap_or("none");
+                        format!(
+                            "others were refused ({}; Retry-After: {wait})",
+                            clean(&answer.words)
+                        )
+                    });
             self.findings.measured = Some(format!(
                 "The account took {taken} requests at once that set no length; {outcome}.\nSpent: ${spent} in {requests} requests.\n\
              Tell doctor: --requests-at-once {taken}"

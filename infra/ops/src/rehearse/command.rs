@@ -16,8 +16,8 @@ use super::{Options, Place, rehearse};
 use crate::aws::{Aws, Deployment, Login, NotLooked};
 use crate::provider_check::MODEL;
 
-/// Walks a student's way on your deployment, from the invitation to the statement, with an admin's mailbox and at most five cents, in some
-/// ten minutes
+/// Walks a student's way on your deployment, from the invitation to the statement, with an admin's
+/// mailbox and at most five cents, in some ten minutes
 #[derive(Args)]
 #[command(group(ArgGroup::new("where").required(true).args(["stack", "machine"])))]
 pub struct Arguments {
@@ -38,7 +38,8 @@ pub struct Arguments {
     /// A cheap model, on which a cent is spent
     #[arg(long, value_name = "SLUG", default_value = MODEL)]
     model: String,
-    /// Type the value of the header `Cookie` of a browser, signed in as --to, where links are shut or a front stands before the pages
+    /// Type the value of the header `Cookie` of a browser, signed in as --to, where links are shut
+    /// or a front stands before the pages
     #[arg(long)]
     session: bool,
     /// The day after: only tell the final reading
@@ -56,7 +57,10 @@ pub struct Arguments {
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
     let place = match (arguments.stack, arguments.machine) {
         (Some(stack), _) => {
-            let aws = Aws { stack, login: arguments.login };
+            let aws = Aws {
+                stack,
+                login: arguments.login,
+            };
             let deployment = Deployment::read(&aws)?;
             Place(Kind::Stack { aws, deployment })
         }
@@ -77,13 +81,19 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode> {
         }),
         progress: Arc::new(|step| eprintln!("rehearse: {} …", step.facts()[0])),
     };
-    let report = rehearse(&options).await.map_err(|error| NotLooked(format!("nothing was begun: {error:#}")))?;
+    let report = rehearse(&options)
+        .await
+        .map_err(|error| NotLooked(format!("nothing was begun: {error:#}")))?;
     let page = report.to_string();
     write!(std::io::stdout().lock(), "{page}")?;
     if let Some(file) = arguments.markdown {
         std::fs::write(file, page)?;
     }
-    Ok(if report.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.is_well() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn typed(words: &str) -> Result<String> {

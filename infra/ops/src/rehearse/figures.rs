@@ -1,4 +1,5 @@
-//! What a stack itself has measured meanwhile: its functions' starts, the table's transactions, its alarms.
+//! What a stack itself has measured meanwhile: its functions' starts, the table's transactions, its
+//! alarms.
 
 use super::Run;
 use super::place::Kind;
@@ -10,12 +11,16 @@ impl Run<'_> {
     /// What cannot be had is said in the place of its value, since nothing else depends on it.
     pub(super) fn figures(&mut self) {
         let options = self.options;
-        let Kind::Stack { aws, deployment } = &options.place.0 else { return };
+        let Kind::Stack { aws, deployment } = &options.place.0 else {
+            return;
+        };
         let begun = self.report.begun_at.as_millisecond().to_string();
         for figure in FIGURES.trim_end().split("\n\n") {
             let (name, question) = figure.split_once('\n').unwrap_or_default();
             // What is not Bursar's has no such figure.
-            let Some(filled) = deployment.fill(&question.replace("$begun", &begun), "") else { continue };
+            let Some(filled) = deployment.fill(&question.replace("$begun", &begun), "") else {
+                continue;
+            };
             let (words, query) = filled.split_once(" --query ").unwrap_or_default();
             let value = match aws.ask(&words.split(' ').collect::<Vec<_>>(), query) {
                 Ok(Ok(Some(lines))) if question.contains("REPORT") => starts(&lines),
@@ -31,12 +36,15 @@ impl Run<'_> {
     }
 }
 
-/// The first answer of a copy that started, its start included, and the middle one of those that had.
+/// The first answer of a copy that started, its start included, and the middle one of those that
+/// had.
 fn starts(lines: &str) -> String {
     let mut cold = Vec::new();
     let mut warm = Vec::new();
     for report in lines.split("REPORT RequestId").skip(1) {
-        let Some(duration) = milliseconds(report, "Duration: ") else { continue };
+        let Some(duration) = milliseconds(report, "Duration: ") else {
+            continue;
+        };
         match milliseconds(report, "Init Duration: ") {
             Some(start) => cold.push(start + duration),
             None => warm.push(duration),
@@ -47,14 +55,21 @@ fn starts(lines: &str) -> String {
             times.sort_by(f64::total_cmp);
             times
                 .get(times.len() / 2)
-                .map_or("none seen".to_owned(), |middle| format!("{middle:.0} ms ({} seen)", times.len()))
+                .map_or("none seen".to_owned(), |middle| {
+                    format!("{middle:.0} ms ({} seen)", times.len())
+                })
         })
         .join(", ")
 }
 
 /// The names of alarms, after how many there are of two kinds.
 fn ringing(counts: &str) -> String {
-    counts.split('\t').skip(2).flat_map(str::split_whitespace).collect::<Vec<_>>().join(", ")
+    counts
+        .split('\t')
+        .skip(2)
+        .flat_map(str::split_whitespace)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn milliseconds(report: &str, name: &str) -> Option<f64> {

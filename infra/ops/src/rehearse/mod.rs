@@ -1,5 +1,6 @@
-//! `rehearse`: a student's way from the invitation to the statement, walked on a deployment before the first student is there. It goes
-//! over the pages as a browser does, spends a cent of the university's at the provider, and leaves one closed programme.
+//! `rehearse`: a student's way from the invitation to the statement, walked on a deployment before
+//! the first student is there. It goes over the pages as a browser does, spends a cent of the
+//! university's at the provider, and leaves one closed programme.
 
 mod command;
 mod figures;
@@ -86,7 +87,8 @@ struct Run<'a> {
     report: Report,
 }
 
-/// Walks all steps up to the first that fails, and closes what is open then. It fails where nothing can be begun.
+/// Walks all steps up to the first that fails, and closes what is open then. It fails where nothing
+/// can be begun.
 pub async fn rehearse(options: &Options) -> Result<Report> {
     let origin = options.place.origin();
     let _lock = lock(&options.state)?;
@@ -104,11 +106,22 @@ pub async fn rehearse(options: &Options) -> Result<Report> {
         synced: Usd::ZERO,
         report: Report::new(&options.place, options.clock.now()),
     };
-    ensure!(run.record.is_some() || !options.is_next_day, "{} knows of no rehearsal", options.state.display());
-    for step in if options.is_next_day { &NEXT_DAY[..] } else { &WALK } {
+    ensure!(
+        run.record.is_some() || !options.is_next_day,
+        "{} knows of no rehearsal",
+        options.state.display()
+    );
+    for step in if options.is_next_day {
+        &NEXT_DAY[..]
+    } else {
+        &WALK
+    } {
         (options.progress)(*step);
         let begun = options.clock.now();
-        let outcome = run.carry_out(*step).await.map_err(|error| format!("{error:#}"));
+        let outcome = run
+            .carry_out(*step)
+            .await
+            .map_err(|error| format!("{error:#}"));
         let is_done = outcome.is_ok();
         run.report.note(*step, run.since(begun), outcome);
         if !is_done {
@@ -138,8 +151,16 @@ impl Run<'_> {
                 ));
             }
         }
-        if let Some(record) = self.record.as_ref().filter(|record| record.is_of_this_run && !record.path.is_empty()) {
-            let state = if record.is_closed { "closed programme" } else { "programme" };
+        if let Some(record) = self
+            .record
+            .as_ref()
+            .filter(|record| record.is_of_this_run && !record.path.is_empty())
+        {
+            let state = if record.is_closed {
+                "closed programme"
+            } else {
+                "programme"
+            };
             self.report.stays.push(format!(
                 "the {state} “{}” with its audit, ${} that were spent, and its keys, which the sync deletes at the provider later. \
                  `--finish` tells its final reading tomorrow",
@@ -156,9 +177,13 @@ impl Record {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             text => text.with_context(|| format!("{shown} cannot be read"))?,
         };
-        let record: Record =
-            serde_json::from_str(&text).with_context(|| format!("{shown} is no file of a rehearsal"))?;
-        ensure!(record.origin == options.place.origin(), "{shown} is of {}: name another by --state", record.origin);
+        let record: Record = serde_json::from_str(&text)
+            .with_context(|| format!("{shown} is no file of a rehearsal"))?;
+        ensure!(
+            record.origin == options.place.origin(),
+            "{shown} is of {}: name another by --state",
+            record.origin
+        );
         Ok(Some(record))
     }
 
@@ -185,15 +210,23 @@ impl Record {
     }
 }
 
-/// Keeps other runs from a file, as long as what is returned is open. It lies beside the file, which is replaced again and again.
+/// Keeps other runs from a file, as long as what is returned is open. It lies beside the file,
+/// which is replaced again and again.
 fn lock(state: &Path) -> Result<File> {
     let shown = state.display();
-    let lock = File::options().append(true).create(true).open(state.with_extension("lock"));
+    let lock = File::options()
+        .append(true)
+        .create(true)
+        .open(state.with_extension("lock"));
     let lock = lock.with_context(|| format!("nothing can be written beside {shown}"))?;
     match lock.try_lock() {
         Err(TryLockError::WouldBlock) => {
-            bail!("another rehearsal runs with {shown}: wait for its end, or name another file by --state")
+            bail!(
+                "another rehearsal runs with {shown}: wait for its end, or name another file by --state"
+            )
         }
-        locked => locked.map(|()| lock).with_context(|| format!("{shown} cannot be locked")),
+        locked => locked
+            .map(|()| lock)
+            .with_context(|| format!("{shown} cannot be locked")),
     }
 }

@@ -1,4 +1,5 @@
-//! The page of a rehearsal, for an operator's ticket: Markdown that reads as text. It holds no address and nothing secret.
+//! The page of a rehearsal, for an operator's ticket: Markdown that reads as text. It holds no
+//! address and nothing secret.
 
 use std::cell::RefCell;
 use std::fmt::{self, Display, Formatter, Write};
@@ -45,7 +46,11 @@ impl Report {
     }
 
     pub(super) fn note(&mut self, step: Step, took: Duration, outcome: Result<String, String>) {
-        self.rows.push(Row { step, took, outcome });
+        self.rows.push(Row {
+            step,
+            took,
+            outcome,
+        });
     }
 
     pub(super) fn figure(&self, name: &str, value: &str) {
@@ -58,11 +63,14 @@ impl Report {
 
     /// The step that failed, and why.
     pub fn failed(&self) -> Option<(Step, &str)> {
-        self.rows.iter().find_map(|row| Some((row.step, row.outcome.as_ref().err()?.as_str())))
+        self.rows
+            .iter()
+            .find_map(|row| Some((row.step, row.outcome.as_ref().err()?.as_str())))
     }
 }
 
-/// The pages that help on one machine as they stand, and the one that says of others what to do there.
+/// The pages that help on one machine as they stand, and the one that says of others what to do
+/// there.
 const AS_ON_A_STACK: [&str; 4] = [
     "night.md#the-provider-is-down",
     "night.md#the-balance-is-gone",
@@ -97,19 +105,44 @@ impl Report {
             None => writeln!(f, "**All went well.**\n")?,
             Some((step, why)) => {
                 let [name, help] = step.facts();
-                let help = if self.is_of_machine && !AS_ON_A_STACK.contains(&help) { ON_A_MACHINE } else { help };
-                writeln!(f, "**Failed at: {name}.** {}. See infra/runbook/{help}.\n", why.trim_end_matches('.'))?;
+                let help = if self.is_of_machine && !AS_ON_A_STACK.contains(&help) {
+                    ON_A_MACHINE
+                } else {
+                    help
+                };
+                writeln!(
+                    f,
+                    "**Failed at: {name}.** {}. See infra/runbook/{help}.\n",
+                    why.trim_end_matches('.')
+                )?;
             }
         }
         if !self.ringing.is_empty() {
-            writeln!(f, "**Alarms ring**: {}. See infra/runbook/trouble.md#an-alarm-rings.\n", self.ringing)?;
+            writeln!(
+                f,
+                "**Alarms ring**: {}. See infra/runbook/trouble.md#an-alarm-rings.\n",
+                self.ringing
+            )?;
         }
-        writeln!(f, "| step | seconds | what was seen |\n| --- | ---: | --- |")?;
-        for Row { step, took, outcome } in &self.rows {
+        writeln!(
+            f,
+            "| step | seconds | what was seen |\n| --- | ---: | --- |"
+        )?;
+        for Row {
+            step,
+            took,
+            outcome,
+        } in &self.rows
+        {
             let [name, _] = step.facts();
             let (Ok(words) | Err(words)) = outcome;
             let failed = if outcome.is_err() { "**failed**: " } else { "" };
-            writeln!(f, "| {name} | {:.1} | {failed}{} |", took.as_secs_f64(), cell(words))?;
+            writeln!(
+                f,
+                "| {name} | {:.1} | {failed}{} |",
+                took.as_secs_f64(),
+                cell(words)
+            )?;
         }
         if !self.stays.is_empty() {
             writeln!(f, "\n## What stays\n\n- {}.", self.stays.join(".\n- "))?;
@@ -118,12 +151,18 @@ impl Report {
         if figures.is_empty() {
             Ok(())
         } else {
-            write!(f, "\n## Figures\n\n| figure | value |\n| --- | --- |\n{figures}")
+            write!(
+                f,
+                "\n## Figures\n\n| figure | value |\n| --- | --- |\n{figures}"
+            )
         }
     }
 }
 
 /// Text of a table's cell, which is one line.
 fn cell(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
+    text.split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .replace('|', "\\|")
 }

@@ -33,10 +33,13 @@ pub struct GrantAct {
 
 impl GrantAction {
     pub fn named(text: &str) -> Option<GrantAction> {
-        GrantAction::ALL.into_iter().find(|action| action.as_str() == text)
+        GrantAction::ALL
+            .into_iter()
+            .find(|action| action.as_str() == text)
     }
 
-    /// The least role that does it to one student; `None` for what is done to many alone, by faculty as all of that.
+    /// The least role that does it to one student; `None` for what is done to many alone, by
+    /// faculty as all of that.
     pub fn role_for_one(self) -> Option<Role> {
         match self {
             GrantAction::Pause | GrantAction::Resume | GrantAction::Resend => Some(Role::Assistant),

@@ -11,7 +11,8 @@ use crate::domain::programme::{Budget, Programme};
 use crate::domain::usage::reading::{Shortfall, UnusableReport, UsageReport};
 use crate::domain::values::id::{PersonId, new_ulid};
 
-/// A grant with everything that its acts decide on, as read at one moment. What is the programme's is shared by the views of its grants.
+/// A grant with everything that its acts decide on, as read at one moment. What is the programme's
+/// is shared by the views of its grants.
 #[derive(Debug, Clone)]
 pub struct View {
     pub programme: Arc<Programme>,
@@ -22,9 +23,9 @@ pub struct View {
     pub guardrails: Arc<Vec<Guardrail>>,
 }
 
-/// Everything that one act writes, on condition that the grant was not written since it was read. Only a rule
-/// of this module makes one. It begins as a draft, which nobody can write and which has the grant as it was: an act must say by which
-/// entry it is told, or that it leaves a mark.
+/// Everything that one act writes, on condition that the grant was not written since it was read.
+/// Only a rule of this module makes one. It begins as a draft, which nobody can write and which has
+/// the grant as it was: an act must say by which entry it is told, or that it leaves a mark.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change<L = Logged> {
     pub grant: Grant,
@@ -41,11 +42,13 @@ pub struct Change<L = Logged> {
 
 pub(super) type DraftChange<'a> = Change<&'a Grant>;
 
-/// What a change rests on and must be as it was read when it is written; the budget is a matter of its own.
+/// What a change rests on and must be as it was read when it is written; the budget is a matter of
+/// its own.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum DependsOn {
     GrantAlone,
-    /// An edit of what costs rest on makes it be decided again: of caps, groups, the term or the reset.
+    /// An edit of what costs rest on makes it be decided again: of caps, groups, the term or the
+    /// reset.
     Settings,
 }
 
@@ -62,7 +65,8 @@ pub enum Logged {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Unchanged;
 
-/// What a change reserves more in the budget. Nothing is given back but by the next count of the whole budget.
+/// What a change reserves more in the budget. Nothing is given back but by the next count of the
+/// whole budget.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum BudgetChange {
     None,
@@ -115,16 +119,23 @@ impl View {
         asked_at: Moment,
         listed_at: Option<Moment>,
     ) -> Result<(Reading, Option<Shortfall>), UnusableReport> {
-        let before = self
-            .reading(key.epoch)
-            .cloned()
-            .unwrap_or_else(|| Reading::new(&self.programme.id, &self.grant.id, key.epoch, key.made_at));
-        before.after(report, asked_at, listed_at, self.programme.settings.basis.reset)
+        let before = self.reading(key.epoch).cloned().unwrap_or_else(|| {
+            Reading::new(&self.programme.id, &self.grant.id, key.epoch, key.made_at)
+        });
+        before.after(
+            report,
+            asked_at,
+            listed_at,
+            self.programme.settings.basis.reset,
+        )
     }
 
     /// A change that writes the grant back as it is, for an act to build on.
     pub(super) fn change(&self, actor: &Actor, depends_on: DependsOn) -> DraftChange<'_> {
-        let grant = Grant { version: self.grant.version + 1, ..self.grant.clone() };
+        let grant = Grant {
+            version: self.grant.version + 1,
+            ..self.grant.clone()
+        };
         Change {
             grant,
             budget: BudgetChange::None,
@@ -143,7 +154,10 @@ impl Change {
     #[must_use]
     pub fn of_job(mut self, job: Ulid) -> Change {
         if self.audit().is_some() {
-            self.grant.job = Some(JobMark { job, entries: self.grant.entries });
+            self.grant.job = Some(JobMark {
+                job,
+                entries: self.grant.entries,
+            });
         }
         self
     }
@@ -161,17 +175,28 @@ impl DraftChange<'_> {
     /// The change, told by an entry of what the grant was and what it becomes.
     pub(super) fn audited(self, act: Act, note: Option<&str>) -> Change {
         let what = AuditDetail::new(act).changing(self.logged, &self.grant);
-        self.told_by(AuditDetail { note: note.map(str::to_owned), ..what })
+        self.told_by(AuditDetail {
+            note: note.map(str::to_owned),
+            ..what
+        })
     }
 
     /// The same, with the reason that a person typed.
     pub(super) fn audited_because(self, act: Act, reason: Option<&str>) -> Change {
         let what = AuditDetail::new(act).changing(self.logged, &self.grant);
-        self.told_by(AuditDetail { reason: reason.map(str::to_owned), ..what })
+        self.told_by(AuditDetail {
+            reason: reason.map(str::to_owned),
+            ..what
+        })
     }
 
     /// The change, told by an entry of a value that it changes.
-    pub(super) fn audited_from(self, act: Act, before: impl Display, after: impl Display) -> Change {
+    pub(super) fn audited_from(
+        self,
+        act: Act,
+        before: impl Display,
+        after: impl Display,
+    ) -> Change {
         self.told_by(AuditDetail::new(act).changing(before, after))
     }
 
@@ -190,14 +215,35 @@ impl DraftChange<'_> {
     }
 
     fn logged(self, logged: Logged) -> Change {
-        let Change { mut grant, budget, actor, depends_on, logged: _, notice, asks, is_typed } = self;
+        let Change {
+            mut grant,
+            budget,
+            actor,
+            depends_on,
+            logged: _,
+            notice,
+            asks,
+            is_typed,
+        } = self;
         if matches!(logged, Logged::Entry(_)) {
             grant.backoff = None;
             grant.entries += 1;
         }
-        // Nobody can spend with such a key any more, and one that is enabled by itself is found as an orphan.
-        grant.keys.retain(|key| key.shown_at.is_some() || key.gone.is_none() && !key.enabled.is(&false));
-        Change { grant, budget, actor, depends_on, logged, notice, asks, is_typed }
+        // Nobody can spend with such a key any more, and one that is enabled by itself is found as
+        // an orphan.
+        grant
+            .keys
+            .retain(|key| key.shown_at.is_some() || key.gone.is_none() && !key.enabled.is(&false));
+        Change {
+            grant,
+            budget,
+            actor,
+            depends_on,
+            logged,
+            notice,
+            asks,
+            is_typed,
+        }
     }
 }
 
@@ -212,8 +258,8 @@ impl<L> Change<L> {
 }
 
 impl Grant {
-    /// The audit entry of an act that led to this state of the grant. Several acts may share a millisecond,
-    /// so their entries sort by the version that they led to.
+    /// The audit entry of an act that led to this state of the grant. Several acts may share a
+    /// millisecond, so their entries sort by the version that they led to.
     pub fn entry(&self, actor: Actor, what: AuditDetail, now: Moment) -> AuditEntry {
         let id = in_order(new_ulid(now), self.version);
         AuditEntry {
@@ -246,8 +292,9 @@ impl<L> Change<L> {
     /// Takes the grant's added cost, for acts that do not ask for room. What can be spent
     /// already is counted whether there is room or not; use beyond a limit is counted by the sync.
     ///
-    /// An act that decides under which cap the grant has its reservation writes the budget in any case. So it cannot
-    /// pass an edit of caps that was reckoned on the grant as it was. When the grant is due follows as well.
+    /// An act that decides under which cap the grant has its reservation writes the budget in any
+    /// case. So it cannot pass an edit of caps that was reckoned on the grant as it was. When the
+    /// grant is due follows as well.
     #[must_use]
     pub fn counted(mut self, view: &View, now: Moment) -> Change<L> {
         let increase = self.cost_change(view, now).or_zero();
@@ -255,8 +302,10 @@ impl<L> Change<L> {
             self.budget = BudgetChange::TakeAnyway(increase);
         }
         let before = &view.grant;
-        let is_under_other_cap = self.grant.own_cap != before.own_cap || self.grant.group != before.group;
-        let decides_the_cap = self.grant.has_reservation && (is_under_other_cap || !before.has_reservation);
+        let is_under_other_cap =
+            self.grant.own_cap != before.own_cap || self.grant.group != before.group;
+        let decides_the_cap =
+            self.grant.has_reservation && (is_under_other_cap || !before.has_reservation);
         if self.budget == BudgetChange::None && decides_the_cap {
             self.budget = BudgetChange::TakeAnyway(Usd::ZERO);
         }
@@ -273,18 +322,24 @@ impl<L> Change<L> {
     /// What the change moves in the counts of the roster.
     pub fn moves(&self, view: &View, now: Moment) -> Counts {
         let freed = (Usd::ZERO - self.cost_change(view, now)).or_zero();
-        let mut moves = Counts { freed, ..Counts::default() };
+        let mut moves = Counts {
+            freed,
+            ..Counts::default()
+        };
         moves.add(&view.grant, -1);
         moves.add(&self.grant, 1);
         moves
     }
 
-    /// How much more the grant costs. A reservation is worth less each time a window turns, so what was counted for a later instant is not
-    /// reckoned as of an earlier one.
+    /// How much more the grant costs. A reservation is worth less each time a window turns, so what
+    /// was counted for a later instant is not reckoned as of an earlier one.
     fn cost_change(&self, view: &View, now: Moment) -> Usd {
         let counted_at = view.budget.counted_at;
         let as_of = counted_at.map_or(now, |counted| counted.max(now));
-        let after = Reservation { grant: &self.grant, ..view.reservation() };
+        let after = Reservation {
+            grant: &self.grant,
+            ..view.reservation()
+        };
         after.cost(as_of) - view.reservation().cost(as_of)
     }
 }
@@ -296,7 +351,9 @@ mod tests {
     #[test]
     fn entries_of_one_millisecond_sort_as_the_acts_that_wrote_them() {
         let now = "2026-01-02T08:00:00Z".parse().unwrap();
-        let entries: Vec<Ulid> = (1..300).map(|version| in_order(new_ulid(now), version)).collect();
+        let entries: Vec<Ulid> = (1..300)
+            .map(|version| in_order(new_ulid(now), version))
+            .collect();
         assert!(entries.is_sorted());
         assert_ne!(in_order(new_ulid(now), 7), in_order(new_ulid(now), 7));
         assert!(entries[298] < new_ulid(now + jiff::SignedDuration::from_millis(1)));

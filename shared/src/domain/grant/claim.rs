@@ -1,5 +1,6 @@
-//! A claim of a first key or of another: it is begun before a key is asked of the provider, and its key is recorded before
-//! it is shown. A claim that ends otherwise leaves nothing to be put back: its lease goes or runs out, and the next is another.
+//! A claim of a first key or of another: it is begun before a key is asked of the provider, and its
+//! key is recorded before it is shown. A claim that ends otherwise leaves nothing to be put back:
+//! its lease goes or runs out, and the next is another.
 
 use super::*;
 use crate::domain::audit::{Act, Actor};
@@ -8,15 +9,16 @@ use crate::domain::programme::TermsHash;
 use crate::domain::programme::counts::Stage;
 use crate::domain::programme::guardrail::{ConfirmedRules, Guardrail, GuardrailOwner};
 
-/// The number of claims in a row that may come to nothing before the next has to wait. The wait doubles with each
-/// further one, from the shortest to the longest.
+/// The number of claims in a row that may come to nothing before the next has to wait. The wait
+/// doubles with each further one, from the shortest to the longest.
 const FAILURES_AT_ONCE: u32 = 10;
 const FIRST_WAIT: SignedDuration = SignedDuration::from_secs(15);
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(10);
 /// The number of keys that a grant is shown within a day.
 const KEYS_A_DAY: usize = 5;
 
-/// A student's request, with what the page showed: the epoch, and the terms if their box was ticked.
+/// A student's request, with what the page showed: the epoch, and the terms if their box was
+/// ticked.
 #[derive(Debug, Clone, Copy)]
 pub struct KeyRequest {
     pub kind: KeyRequestKind,
@@ -43,7 +45,8 @@ pub enum BeginRefused {
     /// The programme is closed or its term has run out.
     Over,
     Held(HoldKind),
-    /// The key that this press asks for was shown already, as when its page is loaded again; the page offers to replace it.
+    /// The key that this press asks for was shown already, as when its page is loaded again; the
+    /// page offers to replace it.
     AlreadyShown,
     /// Replace was pressed, but no key was ever shown; the page offers to reveal one.
     NothingToReplace,
@@ -55,7 +58,8 @@ pub enum BeginRefused {
     EnableUnderWay {
         until: Moment,
     },
-    /// The provider answered that it does not know an older key. That may be wrong until this time, when it is asked again.
+    /// The provider answered that it does not know an older key. That may be wrong until this time,
+    /// when it is asked again.
     KeyMissing {
         until: Moment,
     },
@@ -78,24 +82,38 @@ pub enum BeginRefused {
         resets_at: Option<Moment>,
     },
     BudgetExhausted,
-    /// The programme's terms, as they read now, are not accepted yet. Nothing else stands in the way.
+    /// The programme's terms, as they read now, are not accepted yet. Nothing else stands in the
+    /// way.
     TermsNotAccepted,
 }
 
 impl View {
-    /// Begins a claim and takes a reservation in the budget where the grant has none; no older key is to be on any more.
-    pub fn begin(&self, request: KeyRequest, nonce: Nonce, now: Moment) -> Result<(Change, OpenClaim), BeginRefused> {
+    /// Begins a claim and takes a reservation in the budget where the grant has none; no older key
+    /// is to be on any more.
+    pub fn begin(
+        &self,
+        request: KeyRequest,
+        nonce: Nonce,
+        now: Moment,
+    ) -> Result<(Change, OpenClaim), BeginRefused> {
         self.may_begin(request, now)?;
         let mut change = self.change(&Actor::Student, DependsOn::GrantAlone);
         let epoch = self.grant.epoch.next();
         change.grant.epoch = epoch;
         change.grant.begun_at = Some(now);
-        change.grant.lease = Some(ClaimLease { nonce: nonce.clone(), until: now + LEASE });
+        change.grant.lease = Some(ClaimLease {
+            nonce: nonce.clone(),
+            until: now + LEASE,
+        });
         change.grant.has_reservation = true;
         if let GrantState::Live { .. } = self.grant.state {
-            change.grant.state = GrantState::Stopped { why: Stopped::Replacing };
+            change.grant.state = GrantState::Stopped {
+                why: Stopped::Replacing,
+            };
         }
-        let change = change.with_room(self, now).ok_or(BeginRefused::BudgetExhausted)?;
+        let change = change
+            .with_room(self, now)
+            .ok_or(BeginRefused::BudgetExhausted)?;
         let accepted = self.terms_to_accept();
         if accepted.is_some() && request.terms != accepted {
             return Err(BeginRefused::TermsNotAccepted);
@@ -110,12 +128,19 @@ impl View {
 
     /// The terms that a request has to accept. Until a key was shown, every request has to.
     pub fn terms_to_accept(&self) -> Option<TermsHash> {
-        self.programme.settings.terms_hash().filter(|_| !self.grant.stage.has_claimed())
+        self.programme
+            .settings
+            .terms_hash()
+            .filter(|_| !self.grant.stage.has_claimed())
     }
 
-    /// Whether the next key counts as a replacement: not soon after another, and not where a leak, a rule or the provider made it necessary.
+    /// Whether the next key counts as a replacement: not soon after another, and not where a leak,
+    /// a rule or the provider made it necessary.
     pub(super) fn next_key_counts(&self, now: Moment) -> bool {
-        let soon_after = self.grant.counted_at.is_some_and(|counted| now < counted + FREE_REPLACEMENT);
+        let soon_after = self
+            .grant
+            .counted_at
+            .is_some_and(|counted| now < counted + FREE_REPLACEMENT);
         let is_lost = self.grant.state.stopped().is_some_and(Stopped::is_loss);
         self.grant.stage.has_claimed() && !soon_after && !is_lost && !self.is_rotation(now)
     }
@@ -142,7 +167,9 @@ impl View {
             (KeyRequestKind::Replace, GrantState::Live { .. }) if request.epoch < grant.epoch => {
                 return Err(BeginRefused::AlreadyShown);
             }
-            (KeyRequestKind::Replace, GrantState::Invited) => return Err(BeginRefused::NothingToReplace),
+            (KeyRequestKind::Replace, GrantState::Invited) => {
+                return Err(BeginRefused::NothingToReplace);
+            }
             _ => {}
         }
         if request.epoch != grant.epoch {
@@ -150,40 +177,63 @@ impl View {
         }
         if !grant.stage.has_claimed() {
             if now < settings.claim_opens_at() {
-                return Err(BeginRefused::NotOpenYet { opens: settings.claim_opens_at() });
+                return Err(BeginRefused::NotOpenYet {
+                    opens: settings.claim_opens_at(),
+                });
             }
             if now >= settings.claim_closes_at() {
                 return Err(BeginRefused::WindowClosed);
             }
         }
-        let shown = grant.keys.iter().rev().filter_map(|key| key.shown_at).nth(KEYS_A_DAY - 1);
-        if let Some(until) = shown.map(|first| first + 24.hours()).filter(|until| now < *until) {
+        let shown = grant
+            .keys
+            .iter()
+            .rev()
+            .filter_map(|key| key.shown_at)
+            .nth(KEYS_A_DAY - 1);
+        if let Some(until) = shown
+            .map(|first| first + 24.hours())
+            .filter(|until| now < *until)
+        {
             return Err(BeginRefused::ManyKeys { until });
         }
         if let Some(until) = grant.failed_often_until().filter(|until| now < *until) {
             return Err(BeginRefused::FailedOften { until });
         }
-        let old = grant.keys.iter().filter(|key| key.shown_at.is_some() && now >= key.made_at + GRACE);
-        if let Some(until) = old.filter_map(|key| key.missing_until(now)).max().filter(|until| now < *until) {
+        let old = grant
+            .keys
+            .iter()
+            .filter(|key| key.shown_at.is_some() && now >= key.made_at + GRACE);
+        if let Some(until) = old
+            .filter_map(|key| key.missing_until(now))
+            .max()
+            .filter(|until| now < *until)
+        {
             return Err(BeginRefused::KeyMissing { until });
         }
         // The key that is live now is retired as well once the claim has begun.
         if self.next_limit(now).is_none() {
-            return Err(BeginRefused::NothingLeft { resets_at: settings.basis.reset.resets_at(now) });
+            return Err(BeginRefused::NothingLeft {
+                resets_at: settings.basis.reset.resets_at(now),
+            });
         }
         // After all that lasts, since the report of a leak ends this alone.
         if self.next_key_counts(now) && grant.replacements_left(settings) == 0 {
             return Err(BeginRefused::ReplacementsUsedUp);
         }
         let enables = grant.keys.iter().filter_map(|key| key.enabled.sent(&true));
-        match enables.max().map(|sent| sent + LATE).filter(|until| now < *until) {
+        match enables
+            .max()
+            .map(|sent| sent + LATE)
+            .filter(|until| now < *until)
+        {
             Some(until) => Err(BeginRefused::EnableUnderWay { until }),
             None => Ok(()),
         }
     }
 
-    /// Whether a rule of the programme asks for the replacement of the last key shown: the key is too old, or
-    /// was announced to be soon.
+    /// Whether a rule of the programme asks for the replacement of the last key shown: the key is
+    /// too old, or was announced to be soon.
     fn is_rotation(&self, now: Moment) -> bool {
         self.grant.newest_shown().is_some_and(|last| {
             let is_announced = last.announced.contains_key(&StudentNotice::TooOldSoon);
@@ -195,13 +245,20 @@ impl View {
 impl Grant {
     /// The time until which the next claim waits because the last ones came to nothing.
     fn failed_often_until(&self) -> Option<Moment> {
-        let excess = self.epoch.number().checked_sub(self.last_shown().number() + FAILURES_AT_ONCE)?;
+        let excess = self
+            .epoch
+            .number()
+            .checked_sub(self.last_shown().number() + FAILURES_AT_ONCE)?;
         let wait = FIRST_WAIT * 2_i32.pow(excess.min(10));
         Some(self.begun_at? + wait.min(LONGEST_WAIT))
     }
 
     fn is_claimed_by(&self, claim: &OpenClaim) -> bool {
-        self.epoch == claim.epoch && self.lease.as_ref().is_some_and(|lease| lease.nonce == claim.nonce)
+        self.epoch == claim.epoch
+            && self
+                .lease
+                .as_ref()
+                .is_some_and(|lease| lease.nonce == claim.nonce)
     }
 }
 
@@ -233,9 +290,14 @@ pub enum RecordRefused {
 }
 
 impl View {
-    /// Makes the key of a claim the grant's live one. It may be shown only after this is written. Settings may have been edited since the
-    /// claim was begun, so the grant is due at once.
-    pub fn record(&self, claim: &OpenClaim, minted: &MintedKey, now: Moment) -> Result<Change, RecordRefused> {
+    /// Makes the key of a claim the grant's live one. It may be shown only after this is written.
+    /// Settings may have been edited since the claim was begun, so the grant is due at once.
+    pub fn record(
+        &self,
+        claim: &OpenClaim,
+        minted: &MintedKey,
+        now: Moment,
+    ) -> Result<Change, RecordRefused> {
         match self.grant.state {
             GrantState::Revoked => return Err(RecordRefused::Revoked),
             GrantState::Ended => return Err(RecordRefused::Over),
@@ -250,8 +312,13 @@ impl View {
         let mut change = self.change(&Actor::Student, DependsOn::GrantAlone);
         let grant = &mut change.grant;
         let counts = self.next_key_counts(now);
-        grant.put_key(GrantKey { shown_at: Some(now), ..minted.key(claim.epoch, now) });
-        grant.state = GrantState::Live { key: minted.hash.clone() };
+        grant.put_key(GrantKey {
+            shown_at: Some(now),
+            ..minted.key(claim.epoch, now)
+        });
+        grant.state = GrantState::Live {
+            key: minted.hash.clone(),
+        };
         grant.lease = None;
         if counts {
             grant.replacements += 1;
@@ -260,12 +327,14 @@ impl View {
         grant.counted_at = (counts || !grant.stage.has_claimed()).then_some(now);
         grant.stage = grant.stage.after(Stage::Claimed);
         change.notice = Some(StudentNotice::KeyShown);
-        let change = change.with_room(self, now).ok_or(RecordRefused::BudgetExhausted)?;
+        let change = change
+            .with_room(self, now)
+            .ok_or(RecordRefused::BudgetExhausted)?;
         Ok(change.audited(Act::Shown, Some(&key_number(claim.epoch))))
     }
 
-    /// Ends a claim without a key to show. A key that was made is not to be on, whatever became of the grant. Returns `Unchanged` if all
-    /// of this is done already.
+    /// Ends a claim without a key to show. A key that was made is not to be on, whatever became of
+    /// the grant. Returns `Unchanged` if all of this is done already.
     pub fn give_up(
         &self,
         claim: &OpenClaim,
@@ -294,7 +363,11 @@ impl MintedKey {
             label: self.label.clone(),
             expires_at: self.expires_at,
             limit: Held::confirmed(self.limit, now),
-            guardrail: self.guardrail.clone().map(|under| Held::confirmed(under, now)).unwrap_or_default(),
+            guardrail: self
+                .guardrail
+                .clone()
+                .map(|under| Held::confirmed(under, now))
+                .unwrap_or_default(),
             ..GrantKey::made(epoch, self.hash.clone(), now)
         }
     }
@@ -327,7 +400,9 @@ impl View {
     }
 
     pub fn next_guardrail(&self) -> NextGuardrail {
-        let Some(owner) = self.guardrail_of_next_key() else { return NextGuardrail::None };
+        let Some(owner) = self.guardrail_of_next_key() else {
+            return NextGuardrail::None;
+        };
         match self.guardrail(&owner).and_then(Guardrail::confirmed) {
             Some(confirmed) => NextGuardrail::Confirmed { owner, confirmed },
             None => NextGuardrail::NotConfirmed,
@@ -336,7 +411,11 @@ impl View {
 
     /// `None` if the next key may call everything.
     pub(super) fn guardrail_of_next_key(&self) -> Option<GuardrailOwner> {
-        let rules = self.programme.settings.rules.for_group(self.grant.group.as_deref());
+        let rules = self
+            .programme
+            .settings
+            .rules
+            .for_group(self.grant.group.as_deref());
         (!rules.allow_all()).then(|| self.guardrail_of_group())
     }
 }

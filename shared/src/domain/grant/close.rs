@@ -1,4 +1,5 @@
-//! What ends a key or a grant, and what a person may change on one: stop, revoke, end, cap, allowance, name, address and group.
+//! What ends a key or a grant, and what a person may change on one: stop, revoke, end, cap,
+//! allowance, name, address and group.
 
 use super::claim::key_number;
 use super::*;
@@ -23,17 +24,26 @@ impl View {
         change.notice = match why {
             Stopped::Leaked => Some(StudentNotice::KeyLeaked),
             Stopped::TooOld | Stopped::TermEnded => Some(StudentNotice::KeyEnded),
-            Stopped::Returned | Stopped::OffRoster | Stopped::Replacing | Stopped::GoneAtProvider => None,
+            Stopped::Returned
+            | Stopped::OffRoster
+            | Stopped::Replacing
+            | Stopped::GoneAtProvider => None,
         };
         change.stopping(why)
     }
 
-    /// Ends the key because somebody else has it: the live one, or one that is to be off and may still be on, which is then told before all
-    /// others. A page that is older than the live key shows one that has ended already.
+    /// Ends the key because somebody else has it: the live one, or one that is to be off and may
+    /// still be on, which is then told before all others. A page that is older than the live key
+    /// shows one that has ended already.
     pub fn report_leaked(&self, epoch: Epoch, actor: &Actor) -> Result<Change, LeakRefused> {
         match (self.grant.live(), &self.grant.state) {
             (Some(live), _) if live.epoch <= epoch => {}
-            (None, GrantState::Stopped { why: Stopped::Leaked }) => return Err(LeakRefused::Reported),
+            (
+                None,
+                GrantState::Stopped {
+                    why: Stopped::Leaked,
+                },
+            ) => return Err(LeakRefused::Reported),
             (None, GrantState::Stopped { .. }) if self.grant.has_key_to_end() => {}
             _ if epoch < self.grant.epoch => return Err(LeakRefused::Replaced),
             _ => return Err(LeakRefused::NoKey),
@@ -41,7 +51,8 @@ impl View {
         Ok(self.stopped(Stopped::Leaked, actor))
     }
 
-    /// Ends the grant for good, which the student hears who had a key. Returns `Unchanged` if it is revoked already.
+    /// Ends the grant for good, which the student hears who had a key. Returns `Unchanged` if it is
+    /// revoked already.
     pub fn revoke(&self, actor: &Actor, why: Option<&str>) -> Result<Change, Unchanged> {
         if self.grant.state == GrantState::Revoked || self.grant.person.address.is_erased() {
             return Err(Unchanged);
@@ -52,7 +63,8 @@ impl View {
         Ok(change.audited_because(Act::Revoked, why))
     }
 
-    /// Ends the grant with its programme. Returns `Unchanged` if it is over already, or while the programme goes on.
+    /// Ends the grant with its programme. Returns `Unchanged` if it is over already, or while the
+    /// programme goes on.
     pub fn end(&self, actor: &Actor, now: Moment) -> Result<Change, Unchanged> {
         if self.grant.is_over() || !self.programme.is_over(now) {
             return Err(Unchanged);
@@ -66,8 +78,9 @@ impl View {
         change.audited(Act::Ended, None)
     }
 
-    /// Lets the grant go on with a programme whose term was extended: a key that ended with the term as it was is over, and its student may
-    /// press again. Returns `Unchanged` if neither the grant nor its key has ended, or its person is forgotten.
+    /// Lets the grant go on with a programme whose term was extended: a key that ended with the
+    /// term as it was is over, and its student may press again. Returns `Unchanged` if neither the
+    /// grant nor its key has ended, or its person is forgotten.
     pub fn go_on(&self, actor: &Actor, now: Moment) -> Result<Change, Unchanged> {
         if self.programme.is_over(now) {
             return Err(Unchanged);
@@ -80,14 +93,21 @@ impl View {
         }
         let mut change = self.change(actor, DependsOn::Settings);
         change.grant.state = match self.grant.stage.has_claimed() {
-            true => GrantState::Stopped { why: Stopped::TermEnded },
+            true => GrantState::Stopped {
+                why: Stopped::TermEnded,
+            },
             false => GrantState::Invited,
         };
-        change.notice = self.grant.stage.has_claimed().then_some(StudentNotice::KeyEnded);
+        change.notice = self
+            .grant
+            .stage
+            .has_claimed()
+            .then_some(StudentNotice::KeyEnded);
         Ok(change.audited(Act::WentOn, None))
     }
 
-    /// Ends the grant of somebody who is to be forgotten. Returns `Unchanged` if it is over already.
+    /// Ends the grant of somebody who is to be forgotten. Returns `Unchanged` if it is over
+    /// already.
     pub fn end_for_erasure(&self, actor: &Actor) -> Result<Change, Unchanged> {
         if self.grant.is_over() {
             return Err(Unchanged);
@@ -95,8 +115,8 @@ impl View {
         Ok(self.ended(actor, DependsOn::GrantAlone))
     }
 
-    /// Forgets who the grant was for, and what they wrote. Returns `Unchanged` if that is done, or while it goes on or a key may have use
-    /// that is not read.
+    /// Forgets who the grant was for, and what they wrote. Returns `Unchanged` if that is done, or
+    /// while it goes on or a key may have use that is not read.
     pub fn erase(&self, actor: &Actor, now: Moment) -> Result<Change, Unchanged> {
         let Grant { id, person, .. } = &self.grant;
         let is_ready = self.grant.is_over() && self.calls(now).is_empty();
@@ -104,9 +124,16 @@ impl View {
             return Err(Unchanged);
         }
         let address = EmailAddress::erased(id);
-        let name = person.name.as_ref().map(|_| address.as_written().to_owned());
+        let name = person
+            .name
+            .as_ref()
+            .map(|_| address.as_written().to_owned());
         let mut change = self.change(actor, DependsOn::GrantAlone);
-        change.grant.person = Person { address, name, roster_id: None };
+        change.grant.person = Person {
+            address,
+            name,
+            roster_id: None,
+        };
         change.grant.more_request = None;
         change.grant.lost = BTreeSet::new();
         if let Some(pause) = &mut change.grant.holds.paused {
@@ -115,47 +142,67 @@ impl View {
         Ok(change.audited(Act::Erased, None))
     }
 
-    /// Hands the live key back together with its reservation; its student may press again while the budget has room.
-    /// Returns `Unchanged` if no key is in use, or another than the page showed.
+    /// Hands the live key back together with its reservation; its student may press again while the
+    /// budget has room. Returns `Unchanged` if no key is in use, or another than the page showed.
     pub fn hand_back(&self, epoch: Epoch) -> Result<Change, Unchanged> {
-        self.grant.usable().filter(|live| live.epoch <= epoch).ok_or(Unchanged)?;
+        self.grant
+            .usable()
+            .filter(|live| live.epoch <= epoch)
+            .ok_or(Unchanged)?;
         let mut change = self.change(&Actor::Student, DependsOn::GrantAlone);
         change.grant.has_reservation = false;
         Ok(change.stopping(Stopped::Returned))
     }
 
-    /// Gives up the reservation of a student who was never shown a key before the claim window closed, or is off the roster for a week;
-    /// the key of the latter ends. Returns `Unchanged` if there is no reservation.
+    /// Gives up the reservation of a student who was never shown a key before the claim window
+    /// closed, or is off the roster for a week; the key of the latter ends. Returns `Unchanged` if
+    /// there is no reservation.
     pub fn give_back_reservation(&self, now: Moment) -> Result<Change, Unchanged> {
-        let is_unclaimed = self.grant.state == GrantState::Invited && !self.grant.is_being_made(now);
+        let is_unclaimed =
+            self.grant.state == GrantState::Invited && !self.grant.is_being_made(now);
         let never_claimed = is_unclaimed && now >= self.programme.settings.claim_closes_at();
-        let is_dropped = self.grant.holds.dropped.is_some_and(|dropped| now >= dropped + DROPPED_KEPT);
+        let is_dropped = self
+            .grant
+            .holds
+            .dropped
+            .is_some_and(|dropped| now >= dropped + DROPPED_KEPT);
         if self.grant.is_over() || !self.grant.has_reservation || !(never_claimed || is_dropped) {
             return Err(Unchanged);
         }
         let mut change = self.change(&Actor::Rule, DependsOn::GrantAlone);
         change.grant.has_reservation = false;
         if let GrantState::Live { .. } = self.grant.state {
-            change.grant.state = GrantState::Stopped { why: Stopped::OffRoster };
+            change.grant.state = GrantState::Stopped {
+                why: Stopped::OffRoster,
+            };
         }
         Ok(change.audited(Act::ReservationGivenBack, None))
     }
 
-    /// Records an enabled key of ours that no claim recorded; nobody was shown it, so it is not to be on. Returns `Unchanged` if it is on
-    /// record, its claim may still be running, or is not known here.
-    pub fn found_orphan(&self, epoch: Epoch, key: &KeyHash, made_at: Moment, now: Moment) -> Result<Change, Unchanged> {
+    /// Records an enabled key of ours that no claim recorded; nobody was shown it, so it is not to
+    /// be on. Returns `Unchanged` if it is on record, its claim may still be running, or is not
+    /// known here.
+    pub fn found_orphan(
+        &self,
+        epoch: Epoch,
+        key: &KeyHash,
+        made_at: Moment,
+        now: Moment,
+    ) -> Result<Change, Unchanged> {
         if self.grant.key_with(key).is_some() || epoch > self.grant.epoch || now < made_at + GRACE {
             return Err(Unchanged);
         }
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
-        change
-            .grant
-            .put_key(GrantKey { enabled: Held::confirmed(true, now), ..GrantKey::made(epoch, key.clone(), made_at) });
+        change.grant.put_key(GrantKey {
+            enabled: Held::confirmed(true, now),
+            ..GrantKey::made(epoch, key.clone(), made_at)
+        });
         Ok(change.audited(Act::OrphanFound, Some(&key_number(epoch))))
     }
 
-    /// Gives the grant a cap of its own, or takes it away again. The reservation in the budget grows at once. What a
-    /// lower cap frees is free at the next count, once the provider confirmed the lower limit and the key was read.
+    /// Gives the grant a cap of its own, or takes it away again. The reservation in the budget
+    /// grows at once. What a lower cap frees is free at the next count, once the provider confirmed
+    /// the lower limit and the key was read.
     pub fn set_cap(
         &self,
         cap: Option<Usd>,
@@ -171,17 +218,24 @@ impl View {
         }
         let mut change = self.change(actor, DependsOn::Settings);
         change.grant.own_cap = cap;
-        let change = change.with_room(self, now).ok_or(ChangeRefused::BudgetExhausted)?;
+        let change = change
+            .with_room(self, now)
+            .ok_or(ChangeRefused::BudgetExhausted)?;
         let settings = &self.programme.settings;
         let before = self.grant.cap(settings);
         let after = change.grant.cap(settings);
-        let notice = (self.grant.stage.has_claimed() && before != after).then_some(StudentNotice::CapChanged);
+        let notice = (self.grant.stage.has_claimed() && before != after)
+            .then_some(StudentNotice::CapChanged);
         let change = Change { notice, ..change };
         let what = AuditDetail::new(Act::CapChanged).changing(before, after);
-        Ok(change.told_by(AuditDetail { reason: why.map(str::to_owned), ..what }))
+        Ok(change.told_by(AuditDetail {
+            reason: why.map(str::to_owned),
+            ..what
+        }))
     }
 
-    /// Allows one replacement beyond the programme's number. Returns `Unchanged` if the grant is over.
+    /// Allows one replacement beyond the programme's number. Returns `Unchanged` if the grant is
+    /// over.
     pub fn allow(&self, actor: &Actor) -> Result<Change, Unchanged> {
         if self.grant.is_over() {
             return Err(Unchanged);
@@ -213,14 +267,20 @@ pub struct PersonChange {
 
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct AddressChange {
-    /// The address when that was decided: another one since was put there by somebody who knew better.
+    /// The address when that was decided: another one since was put there by somebody who knew
+    /// better.
     pub before: MatchedAddress,
     pub after: EmailAddress,
 }
 
 impl View {
-    /// Changes who a grant is for. An audit entry holds no personal data, so it only says what changed.
-    pub fn describe(&self, correction: &PersonChange, actor: &Actor) -> Result<Change, ChangeRefused> {
+    /// Changes who a grant is for. An audit entry holds no personal data, so it only says what
+    /// changed.
+    pub fn describe(
+        &self,
+        correction: &PersonChange,
+        actor: &Actor,
+    ) -> Result<Change, ChangeRefused> {
         if self.grant.is_over() {
             return Err(ChangeRefused::Over);
         }
@@ -236,11 +296,18 @@ impl View {
         person.name = correction.name.clone().or(person.name);
         person.roster_id = correction.id.clone().or(person.roster_id);
         let changed = [
-            ("address", was.address.as_written() != person.address.as_written()),
+            (
+                "address",
+                was.address.as_written() != person.address.as_written(),
+            ),
             ("name", was.name != person.name),
             ("id", was.roster_id != person.roster_id),
         ];
-        let changed: Vec<&str> = changed.into_iter().filter(|(_, differs)| *differs).map(|(what, _)| what).collect();
+        let changed: Vec<&str> = changed
+            .into_iter()
+            .filter(|(_, differs)| *differs)
+            .map(|(what, _)| what)
+            .collect();
         if changed.is_empty() {
             return Err(ChangeRefused::Unchanged);
         }
@@ -251,8 +318,14 @@ impl View {
         Ok(change.audited(Act::Described, Some(&changed.join(", "))))
     }
 
-    /// Moves a grant into another group. The reservation in the budget follows that group's cap, unless the grant has one of its own.
-    pub fn move_to(&self, group: Option<&str>, actor: &Actor, now: Moment) -> Result<Change, ChangeRefused> {
+    /// Moves a grant into another group. The reservation in the budget follows that group's cap,
+    /// unless the grant has one of its own.
+    pub fn move_to(
+        &self,
+        group: Option<&str>,
+        actor: &Actor,
+        now: Moment,
+    ) -> Result<Change, ChangeRefused> {
         if self.grant.is_over() {
             return Err(ChangeRefused::Over);
         }
@@ -261,14 +334,21 @@ impl View {
         }
         let mut change = self.change(actor, DependsOn::Settings);
         change.grant.group = group.map(str::to_owned);
-        let change = change.with_room(self, now).ok_or(ChangeRefused::BudgetExhausted)?;
+        let change = change
+            .with_room(self, now)
+            .ok_or(ChangeRefused::BudgetExhausted)?;
         let from = self.grant.group.as_deref().unwrap_or_default();
         Ok(change.audited_from(Act::Moved, from, group.unwrap_or_default()))
     }
 
-    /// Takes this address from the grant, since it is somebody else's now; what else is known of its person stays, and a hash of the
-    /// address, by which an erasure of its former owner finds the grant. Returns `Unchanged` if the grant has another address or none.
-    pub fn leave_address(&self, address: &MatchedAddress, actor: &Actor) -> Result<Change, Unchanged> {
+    /// Takes this address from the grant, since it is somebody else's now; what else is known of
+    /// its person stays, and a hash of the address, by which an erasure of its former owner finds
+    /// the grant. Returns `Unchanged` if the grant has another address or none.
+    pub fn leave_address(
+        &self,
+        address: &MatchedAddress,
+        actor: &Actor,
+    ) -> Result<Change, Unchanged> {
         if self.grant.person.address.matched() != address {
             return Err(Unchanged);
         }
@@ -279,10 +359,26 @@ impl View {
     }
 
     /// Gives the grant its person's right address, as somebody typed it.
-    pub fn correct_address(&self, new_address: &EmailAddress, actor: &Actor) -> Result<Change, ChangeRefused> {
-        let address = AddressChange { before: self.grant.person.address.matched().clone(), after: new_address.clone() };
-        let change = self.describe(&PersonChange { address: Some(address), ..PersonChange::default() }, actor)?;
-        Ok(Change { is_typed: true, ..change })
+    pub fn correct_address(
+        &self,
+        new_address: &EmailAddress,
+        actor: &Actor,
+    ) -> Result<Change, ChangeRefused> {
+        let address = AddressChange {
+            before: self.grant.person.address.matched().clone(),
+            after: new_address.clone(),
+        };
+        let change = self.describe(
+            &PersonChange {
+                address: Some(address),
+                ..PersonChange::default()
+            },
+            actor,
+        )?;
+        Ok(Change {
+            is_typed: true,
+            ..change
+        })
     }
 }
 
@@ -293,20 +389,38 @@ mod tests {
 
     fn moved(from: &str, to: &str) -> Option<AddressChange> {
         let address = |text: &str| EmailAddress::parse(text).unwrap();
-        Some(AddressChange { before: address(from).matched().clone(), after: address(to) })
+        Some(AddressChange {
+            before: address(from).matched().clone(),
+            after: address(to),
+        })
     }
 
     #[test]
     fn a_line_that_says_the_same_changes_nothing() {
         let mut view = a_view();
-        let same = PersonChange { name: view.grant.person.name.clone(), ..PersonChange::default() };
+        let same = PersonChange {
+            name: view.grant.person.name.clone(),
+            ..PersonChange::default()
+        };
         let now = at("2026-02-01T00:00:00Z");
-        assert_eq!(view.describe(&same, &Actor::Rule), Err(ChangeRefused::Unchanged));
-        assert_eq!(view.move_to(view.grant.group.as_deref(), &Actor::Rule, now), Err(ChangeRefused::Unchanged));
+        assert_eq!(
+            view.describe(&same, &Actor::Rule),
+            Err(ChangeRefused::Unchanged)
+        );
+        assert_eq!(
+            view.move_to(view.grant.group.as_deref(), &Actor::Rule, now),
+            Err(ChangeRefused::Unchanged)
+        );
         view.grant.state = GrantState::Revoked;
-        let name = PersonChange { name: Some("Ada".to_owned()), ..PersonChange::default() };
+        let name = PersonChange {
+            name: Some("Ada".to_owned()),
+            ..PersonChange::default()
+        };
         assert_eq!(view.describe(&name, &Actor::Rule), Err(ChangeRefused::Over));
-        assert_eq!(view.move_to(Some("B"), &Actor::Rule, now), Err(ChangeRefused::Over));
+        assert_eq!(
+            view.move_to(Some("B"), &Actor::Rule, now),
+            Err(ChangeRefused::Over)
+        );
     }
 
     #[test]
@@ -314,19 +428,40 @@ mod tests {
         let view = a_view();
         let written = view.grant.person.address.as_written().to_owned();
         let name = Some("Ada Lovelace".to_owned());
-        let to = PersonChange { name, address: moved(&written, "countess@uni.edu"), ..PersonChange::default() };
+        let to = PersonChange {
+            name,
+            address: moved(&written, "countess@uni.edu"),
+            ..PersonChange::default()
+        };
         let change = view.describe(&to, &Actor::Rule).unwrap();
         let entry = serde_json::to_string(change.audit().unwrap()).unwrap();
-        assert!(entry.contains("address, name") && !entry.contains("countess") && !entry.contains("Ada"), "{entry}");
+        assert!(
+            entry.contains("address, name")
+                && !entry.contains("countess")
+                && !entry.contains("Ada"),
+            "{entry}"
+        );
     }
 
     #[test]
     fn a_correction_made_since_stays() {
         let view = a_view();
-        let stale = PersonChange { address: moved("old@uni.edu", "new@uni.edu"), ..PersonChange::default() };
-        assert_eq!(view.describe(&stale, &Actor::Rule), Err(ChangeRefused::AddressChanged));
+        let stale = PersonChange {
+            address: moved("old@uni.edu", "new@uni.edu"),
+            ..PersonChange::default()
+        };
+        assert_eq!(
+            view.describe(&stale, &Actor::Rule),
+            Err(ChangeRefused::AddressChanged)
+        );
         let written = view.grant.person.address.as_written();
-        let done = PersonChange { address: moved("old@uni.edu", written), ..PersonChange::default() };
-        assert_eq!(view.describe(&done, &Actor::Rule), Err(ChangeRefused::Unchanged));
+        let done = PersonChange {
+            address: moved("old@uni.edu", written),
+            ..PersonChange::default()
+        };
+        assert_eq!(
+            view.describe(&done, &Actor::Rule),
+            Err(ChangeRefused::Unchanged)
+        );
     }
 }

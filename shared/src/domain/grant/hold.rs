@@ -1,5 +1,5 @@
-//! Holds: what keeps a grant from having a live key for now. While there is one, no key is to be on; without the last, the live one is
-//! again, once its limit is the wanted one.
+//! Holds: what keeps a grant from having a live key for now. While there is one, no key is to be
+//! on; without the last, the live one is again, once its limit is the wanted one.
 
 use super::*;
 use crate::domain::audit::{Act, Actor};
@@ -56,7 +56,9 @@ impl Holds {
 
     /// The hold that is shown, if there are several.
     pub fn first(&self) -> Option<HoldKind> {
-        [HoldKind::Paused, HoldKind::Dropped, HoldKind::Unused].into_iter().find(|kind| self.has(*kind))
+        [HoldKind::Paused, HoldKind::Dropped, HoldKind::Unused]
+            .into_iter()
+            .find(|kind| self.has(*kind))
     }
 
     /// Whether somebody paused this student alone, not by an act on many.
@@ -74,7 +76,8 @@ impl Holds {
 }
 
 crate::named! {
-    /// Why a grant is not held, released, given another cap or another line of the roster, or mailed.
+    /// Why a grant is not held, released, given another cap or another line of the roster, or
+    /// mailed.
     #[derive(Serialize, Deserialize)]
     #[serde(rename_all = "kebab-case")]
     pub enum ChangeRefused: in_words {
@@ -83,7 +86,8 @@ crate::named! {
         Over = "removed or ended",
         /// For the higher cap, or for a reservation that was given back.
         BudgetExhausted = "the budget has no room for it",
-        /// No live key that could be unused. A key that is being made needs its reservation in the budget.
+        /// No live key that could be unused. A key that is being made needs its reservation in the
+        /// budget.
         NoKey = "there is no key",
         PausedByAnother = "a person with another role paused it",
         AddressTaken = "another student has this address",
@@ -113,7 +117,10 @@ impl Hold {
 impl From<HoldKind> for Hold {
     fn from(kind: HoldKind) -> Hold {
         match kind {
-            HoldKind::Paused => Hold::Paused { role: Role::Faculty, with_many: false },
+            HoldKind::Paused => Hold::Paused {
+                role: Role::Faculty,
+                with_many: false,
+            },
             HoldKind::Dropped => Hold::Dropped(None),
             HoldKind::Unused => Hold::Unused,
         }
@@ -121,8 +128,9 @@ impl From<HoldKind> for Hold {
 }
 
 impl View {
-    /// Holds the grant; a pause in a higher role replaces one in a lower role. A live key stays recorded. The reservation in the budget
-    /// stays with a pause, and for a week with a drop; disuse gives it up.
+    /// Holds the grant; a pause in a higher role replaces one in a lower role. A live key stays
+    /// recorded. The reservation in the budget stays with a pause, and for a week with a drop;
+    /// disuse gives it up.
     pub fn hold(
         &self,
         hold: impl Into<Hold>,
@@ -149,12 +157,19 @@ impl View {
             Hold::Paused { role, with_many } => {
                 let with_many = with_many && !self.grant.holds.is_paused_singly();
                 let why = why.map(str::to_owned);
-                change.grant.holds.paused = Some(Pause { by: actor.clone(), role, why, with_many });
+                change.grant.holds.paused = Some(Pause {
+                    by: actor.clone(),
+                    role,
+                    why,
+                    with_many,
+                });
             }
             Hold::Dropped(import) => {
                 (change.grant.holds.dropped, change.grant.holds.dropped_by) = (Some(now), import);
             }
-            Hold::Unused => (change.grant.holds.unused, change.grant.has_reservation) = (true, false),
+            Hold::Unused => {
+                (change.grant.holds.unused, change.grant.has_reservation) = (true, false);
+            }
         }
         change.notice = (hold == Hold::Unused).then_some(StudentNotice::Unused);
         Ok(match hold {
@@ -163,9 +178,15 @@ impl View {
         })
     }
 
-    /// Releases a hold; a pause can be released only in the role that put it on or a higher one. Disuse takes the reservation again. Who
-    /// comes back to the roster after it was given up takes another with the next key.
-    pub fn release(&self, hold: impl Into<Hold>, actor: &Actor, now: Moment) -> Result<Change, ChangeRefused> {
+    /// Releases a hold; a pause can be released only in the role that put it on or a higher one.
+    /// Disuse takes the reservation again. Who comes back to the roster after it was given up takes
+    /// another with the next key.
+    pub fn release(
+        &self,
+        hold: impl Into<Hold>,
+        actor: &Actor,
+        now: Moment,
+    ) -> Result<Change, ChangeRefused> {
         let hold = hold.into();
         if self.grant.is_over() {
             return Err(ChangeRefused::Over);
@@ -175,12 +196,23 @@ impl View {
         }
         let mut change = self.change(actor, DependsOn::GrantAlone);
         match hold {
-            Hold::Paused { role, .. } if self.grant.holds.paused.as_ref().is_some_and(|pause| role < pause.role) => {
+            Hold::Paused { role, .. }
+                if self
+                    .grant
+                    .holds
+                    .paused
+                    .as_ref()
+                    .is_some_and(|pause| role < pause.role) =>
+            {
                 return Err(ChangeRefused::PausedByAnother);
             }
             Hold::Paused { .. } => change.grant.holds.paused = None,
-            Hold::Dropped(_) => (change.grant.holds.dropped, change.grant.holds.dropped_by) = (None, None),
-            Hold::Unused => (change.grant.holds.unused, change.grant.has_reservation) = (false, true),
+            Hold::Dropped(_) => {
+                (change.grant.holds.dropped, change.grant.holds.dropped_by) = (None, None);
+            }
+            Hold::Unused => {
+                (change.grant.holds.unused, change.grant.has_reservation) = (false, true);
+            }
         }
         if change.grant.holds.is_empty()
             && let GrantState::Live { key } = change.grant.state.clone()
@@ -188,7 +220,9 @@ impl View {
         {
             live.resumed_at = Some(now);
         }
-        let change = change.with_room(self, now).ok_or(ChangeRefused::BudgetExhausted)?;
+        let change = change
+            .with_room(self, now)
+            .ok_or(ChangeRefused::BudgetExhausted)?;
         Ok(change.audited(Act::Released, None))
     }
 }

@@ -1,8 +1,10 @@
-//! One person's right to one live key in one programme: what a grant and its keys can be. What can be done to them stands
-//! beside it: each act a pure function from what was read to what is to be written.
+//! One person's right to one live key in one programme: what a grant and its keys can be. What can
+//! be done to them stands beside it: each act a pure function from what was read to what is to be
+//! written.
 //!
-//! The states of a grant are drawn in `ARCHITECTURE.md`. `store/grants/act.rs` writes what an act decides. What a grant can
-//! still cost is [`reservation`]; what its key is to hold, and what the provider is still to be told of it, [`owed`].
+//! The states of a grant are drawn in `ARCHITECTURE.md`. `store/grants/act.rs` writes what an act
+//! decides. What a grant can still cost is [`reservation`]; what its key is to hold, and what the
+//! provider is still to be told of it, [`owed`].
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
@@ -42,13 +44,17 @@ use crate::schema::{ItemKey, begin, key, stored};
 
 pub use action::{GrantAct, GrantAction};
 pub use change::{BudgetChange, Change, DependsOn, Logged, StudentNotice, Unchanged, View};
-pub use claim::{BeginRefused, KeyRequest, KeyRequestKind, MintedKey, NextGuardrail, OpenClaim, RecordRefused};
+pub use claim::{
+    BeginRefused, KeyRequest, KeyRequestKind, MintedKey, NextGuardrail, OpenClaim, RecordRefused,
+};
 pub use close::{ADDRESS_PASSED, AddressChange, LeakRefused, PersonChange};
 pub use drift::RecoveredKey;
 pub use hold::{ChangeRefused, Hold, HoldKind, Holds, Pause};
 pub use lifecycle::{AnnouncedEnd, NoticeDelivery, Rule};
 pub use more::{MORE_REQUEST_LASTS, MoreListing, MoreRefused, MoreRequest};
-pub use owed::{Answered, Backoff, FinalReading, KeyCall, LONGEST_BACKOFF, ListedLimit, SeenKey, Tell, Urgency};
+pub use owed::{
+    Answered, Backoff, FinalReading, KeyCall, LONGEST_BACKOFF, ListedLimit, SeenKey, Tell, Urgency,
+};
 pub use reservation::{DROPPED_KEPT, EditEffect, Reservation};
 pub use spending::{CapUse, Spending, wanted_limit};
 
@@ -58,8 +64,8 @@ pub use crate::domain::usage::reading::{Reading, SETTLING};
 pub const LEASE: SignedDuration = SignedDuration::from_secs(60);
 /// The age by which a key that is made is on record, if it ever is.
 pub const GRACE: SignedDuration = SignedDuration::from_hours(1);
-/// The time after a reveal or a counted replacement in which the first replacement is free, for a phone that
-/// lost its network.
+/// The time after a reveal or a counted replacement in which the first replacement is free, for a
+/// phone that lost its network.
 pub const FREE_REPLACEMENT: SignedDuration = SignedDuration::from_mins(15);
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -84,13 +90,14 @@ pub struct Grant {
     pub begun_at: Option<Moment>,
     /// Whether the grant's cap is part of what the budget has reserved.
     pub has_reservation: bool,
-    /// The furthest that its person has come. Of one that is noted late a step may be missing, until the next.
+    /// The furthest that its person has come. Of one that is noted late a step may be missing,
+    /// until the next.
     pub stage: Stage,
     pub replacements: u32,
     /// The number of replacements that faculty allowed beyond the programme's.
     pub allowed: u32,
-    /// Every key that was shown, and others until they are off, in the order of their epochs. They are part of the grant's item, so that
-    /// whatever an act decides on was read at one moment.
+    /// Every key that was shown, and others until they are off, in the order of their epochs. They
+    /// are part of the grant's item, so that whatever an act decides on was read at one moment.
     pub keys: Vec<GrantKey>,
     /// The time of the last reveal or counted replacement, until it has given one free replacement.
     pub counted_at: Option<Moment>,
@@ -104,7 +111,8 @@ pub struct Grant {
     pub more_request: Option<MoreRequest>,
     /// The earliest instant at which there is something to tell the provider, or to ask it.
     pub due_at: Option<Moment>,
-    /// Whether the provider holds by now what the keys are to hold: what is due then is a reading, or the turn of a window.
+    /// Whether the provider holds by now what the keys are to hold: what is due then is a reading,
+    /// or the turn of a window.
     pub provider_agrees: bool,
     /// Since when a key is to be off of which the provider has not confirmed that.
     pub ends_since: Option<Moment>,
@@ -118,7 +126,8 @@ stored! {
     waits |it| it.due_at.map(|due| (it.urgency().queue(), due))
 }
 
-/// The person a grant is for. Together with the person's own items this is the only home of names and addresses.
+/// The person a grant is for. Together with the person's own items this is the only home of names
+/// and addresses.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Person {
     pub address: EmailAddress,
@@ -162,7 +171,8 @@ pub struct JobMark {
 #[derive(Debug, Clone, Copy)]
 pub struct OfJob {
     pub job: Ulid,
-    /// How long the timeline was when the file was compared that it applies: whoever something else was done to since is left as they are.
+    /// How long the timeline was when the file was compared that it applies: whoever something else
+    /// was done to since is left as they are.
     pub compared: Option<u64>,
 }
 
@@ -174,7 +184,8 @@ pub struct ClaimLease {
 }
 
 crate::named! {
-    /// A state with the holds beside it, as attributes, files and URLs spell it. Any hold counts as paused.
+    /// A state with the holds beside it, as attributes, files and URLs spell it. Any hold counts as
+    /// paused.
     #[derive(PartialOrd, Ord, Serialize, Deserialize)]
     #[serde(rename_all = "lowercase")]
     pub enum ShownState: as_str {
@@ -212,7 +223,8 @@ pub struct GrantKey {
     /// The number of the claim that made it.
     pub epoch: Epoch,
     pub hash: KeyHash,
-    /// By what somebody who comes across it finds whose it is, where its plaintext or its label was known.
+    /// By what somebody who comes across it finds whose it is, where its plaintext or its label was
+    /// known.
     pub label: Option<KeyLabel>,
     pub made_at: Moment,
     /// The time at which it expires, which cannot be changed at the provider.
@@ -230,7 +242,8 @@ pub struct GrantKey {
     pub final_reading: Option<FinalReading>,
     /// When the provider first answered that it does not know the key, unless it knew it since.
     pub missing_since: Option<Moment>,
-    /// The reason that the provider does not have the key any more; it is not asked for this key again.
+    /// The reason that the provider does not have the key any more; it is not asked for this key
+    /// again.
     pub gone: Option<KeyAbsence>,
 }
 
@@ -253,7 +266,10 @@ impl Grant {
     /// The ids of the grant of this key, if it is one's.
     pub fn named(key: &ItemKey) -> Option<(ProgrammeId, GrantId)> {
         let (programme, _) = key.pk.strip_prefix("G#")?.rsplit_once('#')?;
-        Some((programme.parse().ok()?, key.sk.strip_prefix("G#")?.parse().ok()?))
+        Some((
+            programme.parse().ok()?,
+            key.sk.strip_prefix("G#")?.parse().ok()?,
+        ))
     }
 
     pub fn is_over(&self) -> bool {
@@ -266,7 +282,9 @@ impl Grant {
     }
 
     pub fn shown_state(&self, now: Moment) -> ShownState {
-        self.state.without_holds().with(!self.holds.is_empty(), self.lease.as_ref(), now)
+        self.state
+            .without_holds()
+            .with(!self.holds.is_empty(), self.lease.as_ref(), now)
     }
 
     /// Whether a claim may be under way.
@@ -276,15 +294,25 @@ impl Grant {
 
     /// How many replacements its student may still make, those that count alone.
     pub fn replacements_left(&self, settings: &Settings) -> u32 {
-        settings.claims.replacements.saturating_add(self.allowed).saturating_sub(self.replacements)
+        settings
+            .claims
+            .replacements
+            .saturating_add(self.allowed)
+            .saturating_sub(self.replacements)
     }
 
     /// The cap that applies: the grant's own, else the group's, else the programme's.
     pub fn cap(&self, settings: &Settings) -> Usd {
-        self.own_cap.unwrap_or_else(|| settings.allowance.cap_of(self.group.as_deref()))
+        self.own_cap
+            .unwrap_or_else(|| settings.allowance.cap_of(self.group.as_deref()))
     }
 
-    pub fn invited(programme: ProgrammeId, id: GrantId, person: Person, group: Option<String>) -> Grant {
+    pub fn invited(
+        programme: ProgrammeId,
+        id: GrantId,
+        person: Person,
+        group: Option<String>,
+    ) -> Grant {
         Grant {
             programme,
             id,
@@ -315,10 +343,13 @@ impl Grant {
         }
     }
 
-    /// Refuses a job that has done its act here already. One that applies a file plans anew what it says, and is refused where something
-    /// else was done since that was compared.
+    /// Refuses a job that has done its act here already. One that applies a file plans anew what it
+    /// says, and is refused where something else was done since that was compared.
     pub fn lets_act(&self, of: OfJob) -> Result<(), ChangeRefused> {
-        let done = self.job.filter(|mark| mark.job == of.job).map(|mark| mark.entries);
+        let done = self
+            .job
+            .filter(|mark| mark.job == of.job)
+            .map(|mark| mark.entries);
         match of.compared {
             Some(compared) if self.entries != compared && done != Some(self.entries) => {
                 Err(ChangeRefused::ChangedSince)
@@ -328,9 +359,11 @@ impl Grant {
         }
     }
 
-    /// The same of the step that gives an address: from whom the job took theirs gets the other in any case.
+    /// The same of the step that gives an address: from whom the job took theirs gets the other in
+    /// any case.
     pub fn lets_readdress(&self, of: OfJob) -> Result<(), ChangeRefused> {
-        let has_lost = self.person.address.is_none() && self.job.is_some_and(|mark| mark.job == of.job);
+        let has_lost =
+            self.person.address.is_none() && self.job.is_some_and(|mark| mark.job == of.job);
         if has_lost { Ok(()) } else { self.lets_act(of) }
     }
 
@@ -345,11 +378,15 @@ impl Grant {
 
     /// The key of this number that was shown: of one claim at most one is.
     pub fn shown(&self, epoch: Epoch) -> Option<&GrantKey> {
-        self.keys.iter().find(|key| key.epoch == epoch && key.shown_at.is_some())
+        self.keys
+            .iter()
+            .find(|key| key.epoch == epoch && key.shown_at.is_some())
     }
 
     pub fn live(&self) -> Option<&GrantKey> {
-        let GrantState::Live { key } = &self.state else { return None };
+        let GrantState::Live { key } = &self.state else {
+            return None;
+        };
         self.key_with(key)
     }
 
@@ -365,11 +402,15 @@ impl Grant {
 
     /// Whether a key works that was shown before somebody looked at what keys used.
     pub fn had_a_key_by(&self, looked_at: Moment) -> bool {
-        self.usable().is_some() && self.first_shown_at().is_some_and(|shown_at| shown_at < looked_at)
+        self.usable().is_some()
+            && self
+                .first_shown_at()
+                .is_some_and(|shown_at| shown_at < looked_at)
     }
 
     pub fn last_shown(&self) -> Epoch {
-        self.newest_shown().map_or(Epoch::BEFORE_THE_FIRST, |newest| newest.epoch)
+        self.newest_shown()
+            .map_or(Epoch::BEFORE_THE_FIRST, |newest| newest.epoch)
     }
 }
 
@@ -405,7 +446,8 @@ impl GrantKey {
 }
 
 impl Stopped {
-    /// Whether a leak, the provider or the term took the key, so that another does not count as a replacement.
+    /// Whether a leak, the provider or the term took the key, so that another does not count as a
+    /// replacement.
     fn is_loss(self) -> bool {
         match self {
             Stopped::Leaked | Stopped::GoneAtProvider | Stopped::TermEnded => true,
@@ -416,7 +458,11 @@ impl Stopped {
 
 impl GrantState {
     fn stopped(&self) -> Option<Stopped> {
-        if let GrantState::Stopped { why } = self { Some(*why) } else { None }
+        if let GrantState::Stopped { why } = self {
+            Some(*why)
+        } else {
+            None
+        }
     }
 
     pub fn is_over(&self) -> bool {
@@ -480,8 +526,11 @@ impl ShownState {
 impl fmt::Display for Grant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.state.as_str())?;
-        for (kind, word) in [(HoldKind::Paused, "paused"), (HoldKind::Dropped, "dropped"), (HoldKind::Unused, "unused")]
-        {
+        for (kind, word) in [
+            (HoldKind::Paused, "paused"),
+            (HoldKind::Dropped, "dropped"),
+            (HoldKind::Unused, "unused"),
+        ] {
             if self.holds.has(kind) {
                 write!(f, ", {word}")?;
             }

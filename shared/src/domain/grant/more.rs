@@ -1,5 +1,6 @@
-//! The request of a student for a larger cap. It changes nothing: faculty read it, and set the cap or leave it. So a request is
-//! answered as soon as another cap holds, whoever changed it and where: for the grant, its group or the programme.
+//! The request of a student for a larger cap. It changes nothing: faculty read it, and set the cap
+//! or leave it. So a request is answered as soon as another cap holds, whoever changed it and
+//! where: for the grant, its group or the programme.
 
 use super::*;
 use crate::domain::audit::{Act, Actor, AuditDetail};
@@ -7,7 +8,8 @@ use crate::domain::values::id::PersonId;
 use crate::domain::values::partition::overview_key;
 use crate::schema::Queue;
 
-/// How long a request stands where nobody changes the cap. It may be made again only then, whatever became of it.
+/// How long a request stands where nobody changes the cap. It may be made again only then, whatever
+/// became of it.
 pub const MORE_REQUEST_LASTS: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -25,13 +27,15 @@ pub struct MoreRequest {
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum MoreRefused {
-    /// There is no key that a larger cap would be for: none was made yet, the person is off the roster, it is off for disuse, or all is over.
+    /// There is no key that a larger cap would be for: none was made yet, the person is off the
+    /// roster, it is off for disuse, or all is over.
     NoKey,
     /// There was a request within a week, and there may be another from then on.
     Asked { until: Moment },
 }
 
-/// That a student asks for more: what the programme's overview and the queue of decisions show of it, which hold no words.
+/// That a student asks for more: what the programme's overview and the queue of decisions show of
+/// it, which hold no words.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct MoreListing {
     pub programme: ProgrammeId,
@@ -60,19 +64,28 @@ impl View {
     }
 
     pub fn may_ask_for_more(&self, now: Moment) -> Result<(), MoreRefused> {
-        let has_key = matches!(self.grant.state, GrantState::Live { .. } | GrantState::Stopped { .. });
+        let has_key = matches!(
+            self.grant.state,
+            GrantState::Live { .. } | GrantState::Stopped { .. }
+        );
         // Who is paused may say why more is needed; the other holds have ends of their own.
         let is_off = self.grant.holds.dropped.is_some() || self.grant.holds.unused;
         if !has_key || is_off || self.programme.is_over(now) {
             return Err(MoreRefused::NoKey);
         }
-        match self.grant.more_request.as_ref().map(|request| request.asked_at + MORE_REQUEST_LASTS) {
+        match self
+            .grant
+            .more_request
+            .as_ref()
+            .map(|request| request.asked_at + MORE_REQUEST_LASTS)
+        {
             Some(until) if now < until => Err(MoreRefused::Asked { until }),
             _ => Ok(()),
         }
     }
 
-    /// Asks these people for a larger cap. The audit entry only says that it was asked for: the reason may name people.
+    /// Asks these people for a larger cap. The audit entry only says that it was asked for: the
+    /// reason may name people.
     pub fn ask_for_more(
         &self,
         reason: &str,
@@ -84,13 +97,25 @@ impl View {
         let mut change = self.change(&Actor::Student, DependsOn::Settings);
         let cap = self.grant.cap(&self.programme.settings);
         let reason = reason.to_owned();
-        change.grant.more_request = Some(MoreRequest { asked_at: now, reason, cap, wanted_cap, declined: None });
+        change.grant.more_request = Some(MoreRequest {
+            asked_at: now,
+            reason,
+            cap,
+            wanted_cap,
+            declined: None,
+        });
         change.asks = people.to_vec();
         Ok(change.told_by(AuditDetail::new(Act::MoreAsked)))
     }
 
-    /// Declines a request, which is mailed to the student with this reason. The audit entry does not repeat it.
-    pub fn decline_more(&self, reason: &str, actor: &Actor, now: Moment) -> Result<Change, Unchanged> {
+    /// Declines a request, which is mailed to the student with this reason. The audit entry does
+    /// not repeat it.
+    pub fn decline_more(
+        &self,
+        reason: &str,
+        actor: &Actor,
+        now: Moment,
+    ) -> Result<Change, Unchanged> {
         self.open_request(now).ok_or(Unchanged)?;
         let mut change = self.change(actor, DependsOn::Settings);
         if let Some(request) = &mut change.grant.more_request {
@@ -111,9 +136,17 @@ mod tests {
     fn one_request_a_week_is_made() {
         let mut view = a_view();
         let now = at("2026-02-02T08:00:00Z");
-        let ask = |view: &View, now| view.ask_for_more("for the project", None, &[PersonId::random()], now);
-        assert_eq!(ask(&view, now), Err(MoreRefused::NoKey), "no key was made yet");
-        view.grant.state = GrantState::Stopped { why: Stopped::Leaked };
+        let ask = |view: &View, now| {
+            view.ask_for_more("for the project", None, &[PersonId::random()], now)
+        };
+        assert_eq!(
+            ask(&view, now),
+            Err(MoreRefused::NoKey),
+            "no key was made yet"
+        );
+        view.grant.state = GrantState::Stopped {
+            why: Stopped::Leaked,
+        };
         let change = ask(&view, now).unwrap();
         assert_eq!((change.asks.len(), change.budget), (1, BudgetChange::None));
         assert!(!format!("{change:?}").contains("project"));
@@ -122,17 +155,38 @@ mod tests {
         let week = now + MORE_REQUEST_LASTS;
         let last = week - SignedDuration::from_millis(1);
         assert_eq!(ask(&view, last), Err(MoreRefused::Asked { until: week }));
-        assert_eq!((view.open_request(last).is_some(), view.open_request(week)), (true, None));
+        assert_eq!(
+            (view.open_request(last).is_some(), view.open_request(week)),
+            (true, None)
+        );
         ask(&view, week).unwrap();
         let mut of_programme = view.clone();
         of_programme.settings_mut().allowance.cap = Usd::CENT;
-        let own = view.set_cap(Some(Usd::CENT), &Actor::Rule, None, now).unwrap();
-        for answered in [of_programme, View { grant: own.grant.clone(), ..view.clone() }] {
+        let own = view
+            .set_cap(Some(Usd::CENT), &Actor::Rule, None, now)
+            .unwrap();
+        for answered in [
+            of_programme,
+            View {
+                grant: own.grant.clone(),
+                ..view.clone()
+            },
+        ] {
             assert_eq!(answered.open_request(last), None);
-            assert_eq!(ask(&answered, last), Err(MoreRefused::Asked { until: week }));
+            assert_eq!(
+                ask(&answered, last),
+                Err(MoreRefused::Asked { until: week })
+            );
             ask(&answered, week).unwrap();
         }
-        view = View { grant: view.hold(HoldKind::Paused, &Actor::Rule, None, now).unwrap().grant.clone(), ..view };
+        view = View {
+            grant: view
+                .hold(HoldKind::Paused, &Actor::Rule, None, now)
+                .unwrap()
+                .grant
+                .clone(),
+            ..view
+        };
         ask(&view, week).unwrap();
         view.grant.holds.dropped = Some(now);
         assert_eq!(ask(&view, week), Err(MoreRefused::NoKey));

@@ -1,13 +1,17 @@
-//! What the live key of a grant is to hold by now: its limit, in whole cents and rounded down, and its guardrail; and what the provider is
-//! still to be told of a grant's keys, or asked. None of it is stored: it follows from the grant, the settings and what the keys used, and
-//! from what the provider may hold of each key ([`Held`]). Who tells it is
-//! [`crate::settle`], on behalf of the request that changed something, the work of each minute, and the sync.
+//! What the live key of a grant is to hold by now: its limit, in whole cents and rounded down, and
+//! its guardrail; and what the provider is still to be told of a grant's keys, or asked. None of it
+//! is stored: it follows from the grant, the settings and what the keys used, and from what the
+//! provider may hold of each key ([`Held`]). Who tells it is [`crate::settle`], on behalf of the
+//! request that changed something, the work of each minute, and the sync.
 //!
-//! Disables go first, then limits and guardrails, and a key is enabled only once these are confirmed. What failed is due later.
+//! Disables go first, then limits and guardrails, and a key is enabled only once these are
+//! confirmed. What failed is due later.
 //!
-//! A value is noted before it is sent, so whatever becomes of the call, what the key may hold is on record.
+//! A value is noted before it is sent, so whatever becomes of the call, what the key may hold is on
+//! record.
 //!
-//! That the provider does not know a key may be wrong, so it is asked again an hour later ([`drift`]).
+//! That the provider does not know a key may be wrong, so it is asked again an hour later
+//! ([`drift`]).
 
 use super::*;
 use crate::domain::audit::{Act, Actor};
@@ -23,7 +27,8 @@ pub struct KeyCall {
     pub due: Moment,
 }
 
-/// The answer to a call: when that was noted and sent, and whether it said what the key used, which is recorded by now.
+/// The answer to a call: when that was noted and sent, and whether it said what the key used, which
+/// is recorded by now.
 #[derive(Debug, Clone, Copy)]
 pub struct Answered {
     pub noted: Moment,
@@ -31,7 +36,8 @@ pub struct Answered {
     pub is_read: bool,
 }
 
-/// What a key is to be told, in the order in which it is; the last only asks what it used, once that is final.
+/// What a key is to be told, in the order in which it is; the last only asks what it used, once
+/// that is final.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tell {
     Off,
@@ -59,8 +65,9 @@ impl Urgency {
     }
 }
 
-/// The last reading of a key that is off; until it is made, the key may have used all that it could. It is made a quarter of an hour after
-/// an answer that said that it is off and what it used until then.
+/// The last reading of a key that is off; until it is made, the key may have used all that it
+/// could. It is made a quarter of an hour after an answer that said that it is off and what it used
+/// until then.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FinalReading {
@@ -92,14 +99,21 @@ pub struct SeenKey {
 pub enum ListedLimit {
     Unlimited,
     Limit(Usd),
-    /// A limit that is counted in another window than the programme's, or that treats BYOK use differently.
+    /// A limit that is counted in another window than the programme's, or that treats BYOK use
+    /// differently.
     CountedOtherwise,
 }
 
 impl Grant {
     /// How urgent what is due is.
     pub fn urgency(&self) -> Urgency {
-        let is_leak = matches!(self.state, GrantState::Revoked | GrantState::Stopped { why: Stopped::Leaked });
+        let is_leak = matches!(
+            self.state,
+            GrantState::Revoked
+                | GrantState::Stopped {
+                    why: Stopped::Leaked
+                }
+        );
         match self.has_key_to_end() {
             true if is_leak => Urgency::Leak,
             true => Urgency::Disable,
@@ -111,7 +125,10 @@ impl Grant {
     /// Whether a key is to be off of which the provider has not confirmed that.
     pub fn has_key_to_end(&self) -> bool {
         let in_use = self.usable();
-        let mut to_end = self.keys.iter().filter(|key| key.gone.is_none() && Some(*key) != in_use);
+        let mut to_end = self
+            .keys
+            .iter()
+            .filter(|key| key.gone.is_none() && Some(*key) != in_use);
         to_end.any(|key| !key.enabled.is(&false))
     }
 
@@ -123,7 +140,12 @@ impl Grant {
 
 impl GrantKey {
     fn call(&self, tell: Tell, due: Option<Moment>) -> Option<KeyCall> {
-        Some(KeyCall { epoch: self.epoch, key: self.hash.clone(), tell, due: due? })
+        Some(KeyCall {
+            epoch: self.epoch,
+            key: self.hash.clone(),
+            tell,
+            due: due?,
+        })
     }
 
     /// Notes that the provider answered that the key is off, and what it used.
@@ -142,7 +164,12 @@ impl GrantKey {
 impl View {
     /// What the provider is to be told, now or later, in the order in which it is.
     pub fn calls(&self, now: Moment) -> Vec<KeyCall> {
-        let mut calls: Vec<KeyCall> = self.grant.keys.iter().flat_map(|key| self.calls_of(key, now)).collect();
+        let mut calls: Vec<KeyCall> = self
+            .grant
+            .keys
+            .iter()
+            .flat_map(|key| self.calls_of(key, now))
+            .collect();
         calls.sort_by(|a, b| (&a.tell, a.epoch).cmp(&(&b.tell, b.epoch)));
         calls
     }
@@ -162,10 +189,15 @@ impl View {
         }
         let limit = self.limit_wanted(now);
         let limit = key.call(Tell::Limit(limit), key.limit.due(&limit));
-        let guardrail = self.guardrail_wanted().and_then(|owner| match self.key_guardrail(&owner) {
-            Some(guardrail) => key.call(Tell::Guardrail(Some(guardrail.clone())), key.guardrail.due(&guardrail)),
-            None => key.call(Tell::Guardrail(None), Some(now)),
-        });
+        let guardrail =
+            self.guardrail_wanted()
+                .and_then(|owner| match self.key_guardrail(&owner) {
+                    Some(guardrail) => key.call(
+                        Tell::Guardrail(Some(guardrail.clone())),
+                        key.guardrail.due(&guardrail),
+                    ),
+                    None => key.call(Tell::Guardrail(None), Some(now)),
+                });
         let mut calls: Vec<KeyCall> = limit.into_iter().chain(guardrail).collect();
         if calls.is_empty() {
             calls.extend(key.call(Tell::On, key.enabled.due(&true)));
@@ -173,26 +205,50 @@ impl View {
         calls
     }
 
-    /// When something of the grant is due next: a call, or the turn of the window, if what other keys used makes the limit smaller.
+    /// When something of the grant is due next: a call, or the turn of the window, if what other
+    /// keys used makes the limit smaller.
     pub fn next_due(&self, now: Moment) -> Option<Moment> {
         let calls = self.calls(now).into_iter().map(|call| call.due);
-        let is_smaller =
-            self.grant.usable().is_some() && self.limit_wanted(now) < self.grant.cap(&self.programme.settings);
-        let turn =
-            self.programme.settings.basis.reset.resets_at(now).filter(|_| is_smaller && !self.programme.is_over(now));
+        let is_smaller = self.grant.usable().is_some()
+            && self.limit_wanted(now) < self.grant.cap(&self.programme.settings);
+        let turn = self
+            .programme
+            .settings
+            .basis
+            .reset
+            .resets_at(now)
+            .filter(|_| is_smaller && !self.programme.is_over(now));
         let due = calls.chain(turn).min()?;
-        Some(self.grant.backoff.map_or(due, |backoff| due.max(backoff.until)))
+        Some(
+            self.grant
+                .backoff
+                .map_or(due, |backoff| due.max(backoff.until)),
+        )
     }
 
-    /// Notes what is about to be sent. Returns `Unchanged` if that is not due any more, or another sends it.
+    /// Notes what is about to be sent. Returns `Unchanged` if that is not due any more, or another
+    /// sends it.
     pub fn noting(&self, call: &KeyCall, now: Moment) -> Result<Change, Unchanged> {
-        if !self.calls(now).iter().any(|due| due.key == call.key && due.tell == call.tell && due.due <= now) {
+        if !self
+            .calls(now)
+            .iter()
+            .any(|due| due.key == call.key && due.tell == call.tell && due.due <= now)
+        {
             return Err(Unchanged);
         }
         // The budget counts the limit that is wanted under these settings.
         let key = self.grant.key_with(&call.key);
-        let raises = key.is_some_and(|key| matches!(call.tell, Tell::Limit(limit) if limit > key.largest_limit()));
-        let mut change = self.change(&Actor::Sync, if raises { DependsOn::Settings } else { DependsOn::GrantAlone });
+        let raises = key.is_some_and(
+            |key| matches!(call.tell, Tell::Limit(limit) if limit > key.largest_limit()),
+        );
+        let mut change = self.change(
+            &Actor::Sync,
+            if raises {
+                DependsOn::Settings
+            } else {
+                DependsOn::GrantAlone
+            },
+        );
         let key = change.key_not_gone(&call.key).ok_or(Unchanged)?;
         match &call.tell {
             Tell::Off => {
@@ -208,8 +264,17 @@ impl View {
     }
 
     /// Takes in the answer to a call. Returns `Unchanged` if it says nothing new.
-    pub fn answered(&self, call: &KeyCall, answer: Answered, now: Moment) -> Result<Change, Unchanged> {
-        let Answered { noted, sent, is_read } = answer;
+    pub fn answered(
+        &self,
+        call: &KeyCall,
+        answer: Answered,
+        now: Moment,
+    ) -> Result<Change, Unchanged> {
+        let Answered {
+            noted,
+            sent,
+            is_read,
+        } = answer;
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         change.grant.backoff = None;
         let key = change.key_not_gone(&call.key).ok_or(Unchanged)?;
@@ -230,30 +295,48 @@ impl View {
         change.unless_same()
     }
 
-    /// Puts off what the provider is to be told, longer each time; leaks never for longer than a minute.
+    /// Puts off what the provider is to be told, longer each time; leaks never for longer than a
+    /// minute.
     pub fn put_off(&self, now: Moment) -> Result<Change, Unchanged> {
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
-        let tries = self.grant.backoff.map_or(0, |backoff| backoff.tries).saturating_add(1);
-        let minutes = if self.grant.urgency() == Urgency::Leak { 1 } else { 1 << (tries - 1).min(6) };
+        let tries = self
+            .grant
+            .backoff
+            .map_or(0, |backoff| backoff.tries)
+            .saturating_add(1);
+        let minutes = if self.grant.urgency() == Urgency::Leak {
+            1
+        } else {
+            1 << (tries - 1).min(6)
+        };
         let wait = SignedDuration::from_mins(minutes).min(LONGEST_BACKOFF);
-        change.grant.backoff = Some(Backoff { tries, until: now + wait });
+        change.grant.backoff = Some(Backoff {
+            tries,
+            until: now + wait,
+        });
         Ok(change.marked())
     }
 
-    /// Sets anew when the grant is due, since what it is to be may be other by now. Returns `Unchanged` if nothing follows from that.
+    /// Sets anew when the grant is due, since what it is to be may be other by now. Returns
+    /// `Unchanged` if nothing follows from that.
     pub fn refresh_due(&self, now: Moment) -> Result<Change, Unchanged> {
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         change.set_due(self, now);
         change.unless_same()
     }
 
-    /// Takes in what an answer about one key shows of it. Another hand is not for this to find: the sync judges it, within its safety limit.
+    /// Takes in what an answer about one key shows of it. Another hand is not for this to find: the
+    /// sync judges it, within its safety limit.
     pub fn shown(&self, key: &KeyHash, shows: &SeenKey, now: Moment) -> Result<Change, Unchanged> {
-        self.seen(key, shows, now).ok().filter(|change| change.audit().is_none()).ok_or(Unchanged)
+        self.seen(key, shows, now)
+            .ok()
+            .filter(|change| change.audit().is_none())
+            .ok_or(Unchanged)
     }
 
-    /// Takes in what the provider shows of a recorded key. What nobody here sent is another hand's: a limit is set again, and a live key
-    /// that is off is looked at by itself ([`View::found_disabled`]). Returns `Unchanged` if it shows nothing new.
+    /// Takes in what the provider shows of a recorded key. What nobody here sent is another hand's:
+    /// a limit is set again, and a live key that is off is looked at by itself
+    /// ([`View::found_disabled`]). Returns `Unchanged` if it shows nothing new.
     pub fn seen(&self, key: &KeyHash, shows: &SeenKey, now: Moment) -> Result<Change, Unchanged> {
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         let asked_at = shows.asked_at;
@@ -263,7 +346,9 @@ impl View {
             recorded.gone = None;
         }
         if shows.enabled || recorded.enabled.may_be(&false) {
-            recorded.enabled.take_in(&shows.enabled, asked_at, None, now);
+            recorded
+                .enabled
+                .take_in(&shows.enabled, asked_at, None, now);
         }
         if !shows.enabled && shows.is_read {
             recorded.is_found_off(now);
@@ -271,9 +356,15 @@ impl View {
         }
         let was = recorded.limit.known().copied();
         // A smaller limit counts once it is known what the key used under the larger one.
-        let found_limit = if shows.is_read { recorded.take_in_limit(shows.limit, asked_at, now) } else { None };
+        let found_limit = if shows.is_read {
+            recorded.take_in_limit(shows.limit, asked_at, now)
+        } else {
+            None
+        };
         match (found_limit, was) {
-            (Some(limit), Some(was)) if self.grant.usable().is_some_and(|live| live.hash == *key) => {
+            (Some(limit), Some(was))
+                if self.grant.usable().is_some_and(|live| live.hash == *key) =>
+            {
                 Ok(change.audited_from(Act::LimitFound, was, limit))
             }
             _ => change.unless_same(),
@@ -291,10 +382,20 @@ impl GrantKey {
         }
     }
 
-    /// Takes in a listed limit; less than a cent away is the same limit. Returns in words what only another hand can have set.
-    fn take_in_limit(&mut self, listed: ListedLimit, asked_at: Moment, now: Moment) -> Option<String> {
+    /// Takes in a listed limit; less than a cent away is the same limit. Returns in words what only
+    /// another hand can have set.
+    fn take_in_limit(
+        &mut self,
+        listed: ListedLimit,
+        asked_at: Moment,
+        now: Moment,
+    ) -> Option<String> {
         let held = match listed {
-            ListedLimit::Limit(limit) => self.limit.possible().copied().find(|held| held.is_about(limit)),
+            ListedLimit::Limit(limit) => self
+                .limit
+                .possible()
+                .copied()
+                .find(|held| held.is_about(limit)),
             ListedLimit::Unlimited | ListedLimit::CountedOtherwise => None,
         };
         if let Some(held) = held {
@@ -316,19 +417,37 @@ impl GrantKey {
 impl DraftChange<'_> {
     /// The change as a mark, unless it leaves the grant as it was.
     pub(super) fn unless_same(self) -> Result<Change, Unchanged> {
-        let as_it_was = Grant { version: self.grant.version, ..self.logged.clone() };
-        if self.grant == as_it_was { Err(Unchanged) } else { Ok(self.marked()) }
+        let as_it_was = Grant {
+            version: self.grant.version,
+            ..self.logged.clone()
+        };
+        if self.grant == as_it_was {
+            Err(Unchanged)
+        } else {
+            Ok(self.marked())
+        }
     }
 }
 
 impl<L> Change<L> {
-    /// Sets when the grant is due next. What is due already keeps its place, and where nothing is, nothing is put off. A key that is live
-    /// from now on is looked at in any case: settings may have been edited while it was made.
+    /// Sets when the grant is due next. What is due already keeps its place, and where nothing is,
+    /// nothing is put off. A key that is live from now on is looked at in any case: settings may
+    /// have been edited while it was made.
     pub(super) fn set_due(&mut self, view: &View, now: Moment) {
         let was = self.grant.due_at;
-        let is_new = self.grant.live().is_some_and(|live| view.grant.key_with(&live.hash).is_none());
-        self.grant.ends_since = if self.grant.has_key_to_end() { self.grant.ends_since.or(Some(now)) } else { None };
-        let mut after = View { grant: self.grant.clone(), ..view.clone() };
+        let is_new = self
+            .grant
+            .live()
+            .is_some_and(|live| view.grant.key_with(&live.hash).is_none());
+        self.grant.ends_since = if self.grant.has_key_to_end() {
+            self.grant.ends_since.or(Some(now))
+        } else {
+            None
+        };
+        let mut after = View {
+            grant: self.grant.clone(),
+            ..view.clone()
+        };
         let calls = after.calls(now);
         self.grant.provider_agrees = !is_new && calls.iter().all(|call| call.tell == Tell::Read);
         if calls.iter().all(|call| call.due > now) {
@@ -346,19 +465,25 @@ impl Grant {
     /// Whether one of its keys is, or is to be, under a guardrail.
     pub fn may_need_guardrail(&self, settings: &Settings) -> bool {
         let mut keys = self.keys.iter();
-        !settings.rules.restrict_nobody() || keys.any(|key| key.guardrail.possible().next().is_some())
+        !settings.rules.restrict_nobody()
+            || keys.any(|key| key.guardrail.possible().next().is_some())
     }
 }
 
 impl View {
-    /// The limit that the newest key is to have, held or not. It is never below a cent, since it is not documented what a limit of nothing
-    /// does.
+    /// The limit that the newest key is to have, held or not. It is never below a cent, since it is
+    /// not documented what a limit of nothing does.
     pub fn limit_wanted(&self, now: Moment) -> Usd {
-        wanted_limit(self.grant.cap(&self.programme.settings), &self.spending(now)).unwrap_or(Usd::CENT)
+        wanted_limit(
+            self.grant.cap(&self.programme.settings),
+            &self.spending(now),
+        )
+        .unwrap_or(Usd::CENT)
     }
 
-    /// The guardrail that the live key is to be under; `None` if no key is live, or it may call everything and was never under one. No
-    /// key is taken from under a guardrail: it is put under another, which may allow everything.
+    /// The guardrail that the live key is to be under; `None` if no key is live, or it may call
+    /// everything and was never under one. No key is taken from under a guardrail: it is put under
+    /// another, which may allow everything.
     pub fn guardrail_wanted(&self) -> Option<GuardrailOwner> {
         let live = self.grant.live()?;
         let mut under = live.guardrail.possible();
@@ -371,33 +496,54 @@ impl View {
     }
 
     pub fn guardrail(&self, owner: &GuardrailOwner) -> Option<&Guardrail> {
-        self.guardrails.iter().find(|guardrail| guardrail.owner == *owner)
+        self.guardrails
+            .iter()
+            .find(|guardrail| guardrail.owner == *owner)
     }
 
     /// A guardrail as the provider has it, once it is made.
     fn key_guardrail(&self, owner: &GuardrailOwner) -> Option<KeyGuardrail> {
         let remote = self.guardrail(owner)?.remote.as_ref()?;
-        Some(KeyGuardrail { group: owner.group.clone(), id: remote.id.clone() })
+        Some(KeyGuardrail {
+            group: owner.group.clone(),
+            id: remote.id.clone(),
+        })
     }
 
     /// The group's, if it has rules of its own, else the programme's.
     pub(super) fn guardrail_of_group(&self) -> GuardrailOwner {
         let with_rules = &self.programme.settings.rules.group_models;
-        self.owner(self.grant.group.clone().filter(|group| with_rules.contains_key(group)))
+        self.owner(
+            self.grant
+                .group
+                .clone()
+                .filter(|group| with_rules.contains_key(group)),
+        )
     }
 
     fn owner(&self, group: Option<String>) -> GuardrailOwner {
-        GuardrailOwner { programme: self.programme.id.clone(), group }
+        GuardrailOwner {
+            programme: self.programme.id.clone(),
+            group,
+        }
     }
 
-    /// Doubts that the live key is under its guardrail, since the provider does not list it there. Returns `Unchanged` if a call about it
-    /// may still come, or it is doubted already.
+    /// Doubts that the live key is under its guardrail, since the provider does not list it there.
+    /// Returns `Unchanged` if a call about it may still come, or it is doubted already.
     pub fn not_under(&self, key: &KeyHash, asked_at: Moment) -> Result<Change, Unchanged> {
-        let live = self.grant.usable().filter(|live| live.hash == *key).ok_or(Unchanged)?;
+        let live = self
+            .grant
+            .usable()
+            .filter(|live| live.hash == *key)
+            .ok_or(Unchanged)?;
         if !live.guardrail.is_quiet(asked_at) || live.guardrail.is_doubted() {
             return Err(Unchanged);
         }
-        let was = live.guardrail.known().map(|under| under.id.clone()).unwrap_or_default();
+        let was = live
+            .guardrail
+            .known()
+            .map(|under| under.id.clone())
+            .unwrap_or_default();
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         change.key_mut(key).ok_or(Unchanged)?.guardrail.doubt();
         Ok(change.audited_from(Act::GuardrailLost, was, "none"))

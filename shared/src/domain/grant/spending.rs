@@ -1,5 +1,6 @@
-//! The sums behind caps: what the keys of a grant have used, what a live key's limit should be, and what a student has used of
-//! their cap, as mails report it. What a grant can still cost is [`reservation`].
+//! The sums behind caps: what the keys of a grant have used, what a live key's limit should be, and
+//! what a student has used of their cap, as mails report it. What a grant can still cost is
+//! [`reservation`].
 
 use super::*;
 use crate::domain::programme::Programme;
@@ -31,19 +32,29 @@ impl Spending {
 }
 
 impl View {
-    /// The moment up to which it is known what the keys have used: that of the newest reading, or the last listing of all keys that
-    /// found the newest key as it had been read.
+    /// The moment up to which it is known what the keys have used: that of the newest reading, or
+    /// the last listing of all keys that found the newest key as it had been read.
     pub fn as_of(&self, listed_at: Option<Moment>) -> Option<Moment> {
         let newest = self.grant.newest_shown()?;
-        let reading = self.readings.iter().find(|reading| reading.epoch == newest.epoch);
-        let listed_at = reading.and_then(|reading| reading.unchanged_until).or(listed_at);
+        let reading = self
+            .readings
+            .iter()
+            .find(|reading| reading.epoch == newest.epoch);
+        let listed_at = reading
+            .and_then(|reading| reading.unchanged_until)
+            .or(listed_at);
         let listed_at = listed_at.filter(|listed_at| newest.shown_at <= Some(*listed_at));
-        self.readings.iter().map(|reading| reading.as_of).chain(listed_at).max()
+        self.readings
+            .iter()
+            .map(|reading| reading.as_of)
+            .chain(listed_at)
+            .max()
     }
 }
 
-/// The wanted limit of a grant's live or next key: the cap less what its other keys used in this window. It is in whole
-/// cents, since a provider may keep no more. `None` with less than a cent left: no key gets a smaller limit.
+/// The wanted limit of a grant's live or next key: the cap less what its other keys used in this
+/// window. It is in whole cents, since a provider may keep no more. `None` with less than a cent
+/// left: no key gets a smaller limit.
 pub fn wanted_limit(cap: Usd, spending: &Spending) -> Option<Usd> {
     let limit = cap - spending.retired_in_window;
     (limit >= Usd::CENT).then(|| limit.whole_cents())
@@ -59,12 +70,19 @@ pub struct CapUse {
 }
 
 impl CapUse {
-    /// The use of a grant's cap. `None` where the student gets no mail of it: the programme mails its
-    /// students nothing, or is over. Nor is there any if the cap resets daily, or the grant has ended or is
-    /// off the roster.
-    pub fn compute(programme: &Programme, grant: &Grant, readings: &[Reading], now: Moment) -> Option<CapUse> {
+    /// The use of a grant's cap. `None` where the student gets no mail of it: the programme mails
+    /// its students nothing, or is over. Nor is there any if the cap resets daily, or the grant has
+    /// ended or is off the roster.
+    pub fn compute(
+        programme: &Programme,
+        grant: &Grant,
+        readings: &[Reading],
+        now: Moment,
+    ) -> Option<CapUse> {
         let settings = &programme.settings;
-        let is_told = settings.mails.student_mails && settings.basis.reset != Reset::Daily && !programme.is_over(now);
+        let is_told = settings.mails.student_mails
+            && settings.basis.reset != Reset::Daily
+            && !programme.is_over(now);
         let has_ended = grant.is_over() || grant.holds.dropped.is_some();
         if !is_told || has_ended {
             return None;
@@ -86,10 +104,16 @@ mod tests {
     /// The wanted limit is what retired keys left of the cap, in whole cents and never below one.
     #[test]
     fn the_limit_is_what_is_left() {
-        let retired = |micros| Spending { retired_in_window: Usd::from_micros(micros), ..Spending::default() };
+        let retired = |micros| Spending {
+            retired_in_window: Usd::from_micros(micros),
+            ..Spending::default()
+        };
         let cap = Usd::from_dollars(20);
         assert_eq!(wanted_limit(cap, &retired(0)), Some(cap));
-        assert_eq!(wanted_limit(cap, &retired(5_000_001)), Some(Usd::from_micros(14_990_000)));
+        assert_eq!(
+            wanted_limit(cap, &retired(5_000_001)),
+            Some(Usd::from_micros(14_990_000))
+        );
         assert_eq!(wanted_limit(cap, &retired(19_990_000)), Some(Usd::CENT));
         assert_eq!(wanted_limit(cap, &retired(19_990_001)), None);
         assert_eq!(wanted_limit(cap, &retired(25_000_000)), None);
@@ -102,14 +126,33 @@ mod tests {
         let grant = a_grant();
         let now = at("2026-02-01T03:00:00Z");
         let cap = programme.settings.allowance.cap;
-        let whole = CapUse { window: Window::WHOLE_TERM, cap, spent: Usd::ZERO, as_of: None };
+        let whole = CapUse {
+            window: Window::WHOLE_TERM,
+            cap,
+            spent: Usd::ZERO,
+            as_of: None,
+        };
         assert_eq!(CapUse::compute(&programme, &grant, &[], now), Some(whole));
         for over in [GrantState::Revoked, GrantState::Ended] {
-            assert_eq!(CapUse::compute(&programme, &Grant { state: over, ..grant.clone() }, &[], now), None);
+            assert_eq!(
+                CapUse::compute(
+                    &programme,
+                    &Grant {
+                        state: over,
+                        ..grant.clone()
+                    },
+                    &[],
+                    now
+                ),
+                None
+            );
         }
         let mut dropped = grant.clone();
         dropped.holds.dropped = Some(now);
         assert_eq!(CapUse::compute(&programme, &dropped, &[], now), None);
-        assert_eq!(CapUse::compute(&programme, &grant, &[], programme.settings.term.ends_at()), None);
+        assert_eq!(
+            CapUse::compute(&programme, &grant, &[], programme.settings.term.ends_at()),
+            None
+        );
     }
 }

@@ -1,8 +1,10 @@
-//! Cuts through the books: lifetime use of each programme, of foreign keys and of the account when a complete run listed the
-//! keys, and the reconciliation of what the account spent with what its keys used. A statement is the difference of two cuts.
+//! Cuts through the books: lifetime use of each programme, of foreign keys and of the account when
+//! a complete run listed the keys, and the reconciliation of what the account spent with what its
+//! keys used. A statement is the difference of two cuts.
 //!
-//! Keys are used while they are listed, so their sum is compared with what the account had spent before and after. The
-//! opening, spent before the first run, is known only as exactly as that allows.
+//! Keys are used while they are listed, so their sum is compared with what the account had spent
+//! before and after. The opening, spent before the first run, is known only as exactly as that
+//! allows.
 
 use std::ops::{AddAssign, Sub};
 
@@ -16,8 +18,8 @@ use crate::domain::values::money::Usd;
 use crate::domain::values::window::utc_date;
 use crate::schema::{ACCOUNT, begin, due, key, stored};
 
-/// The books as one complete run found them. The use of programmes' and foreign keys, the opening, the residual
-/// and the unsettled amount add up to the account's spending after the run.
+/// The books as one complete run found them. The use of programmes' and foreign keys, the opening,
+/// the residual and the unsettled amount add up to the account's spending after the run.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct AccountCut {
     pub as_of: Moment,
@@ -30,7 +32,8 @@ pub struct AccountCut {
     /// The use of all foreign keys, whoever owns them, and of those that are gone.
     pub foreign: Usd,
     pub foreign_gone: Usd,
-    /// Spending that no key explains: at least so much before the first complete run, and since then.
+    /// Spending that no key explains: at least so much before the first complete run, and since
+    /// then.
     pub opening: Usd,
     pub residual: Usd,
     /// Spending while the keys were read, which is in no reading yet.
@@ -45,7 +48,8 @@ stored! {
 }
 
 impl AccountCut {
-    /// The cut as it would have been before the first key of ours: our keys have used nothing, and the account as much less.
+    /// The cut as it would have been before the first key of ours: our keys have used nothing, and
+    /// the account as much less.
     pub(super) fn before_our_keys(&self) -> AccountCut {
         let mut cut = self.clone();
         cut.spent.before = cut.spent.before - self.ours();
@@ -58,7 +62,10 @@ impl AccountCut {
 
     /// The use of all keys of grants.
     pub fn ours(&self) -> Usd {
-        self.programmes.iter().map(|programme| programme.used.credits).sum()
+        self.programmes
+            .iter()
+            .map(|programme| programme.used.credits)
+            .sum()
     }
 
     pub fn day(&self) -> Date {
@@ -81,7 +88,11 @@ pub struct ProgrammeCut {
 impl ProgrammeCut {
     /// What was used after an earlier cut, which may not have the programme.
     pub(super) fn since(&self, earlier: &AccountCut) -> ProgrammeCut {
-        match earlier.programmes.iter().find(|before| before.programme == self.programme) {
+        match earlier
+            .programmes
+            .iter()
+            .find(|before| before.programme == self.programme)
+        {
             None => self.clone(),
             Some(before) => ProgrammeCut {
                 programme: self.programme.clone(),
@@ -102,19 +113,31 @@ pub struct LifetimeUse {
 
 impl LifetimeUse {
     pub fn sum(used: &DailyUse) -> LifetimeUse {
-        LifetimeUse { credits: used.credits.total(), byok: used.byok.total() }
+        LifetimeUse {
+            credits: used.credits.total(),
+            byok: used.byok.total(),
+        }
     }
 
     pub fn min(self, rhs: LifetimeUse) -> LifetimeUse {
-        LifetimeUse { credits: self.credits.min(rhs.credits), byok: self.byok.min(rhs.byok) }
+        LifetimeUse {
+            credits: self.credits.min(rhs.credits),
+            byok: self.byok.min(rhs.byok),
+        }
     }
 
     pub fn max(self, rhs: LifetimeUse) -> LifetimeUse {
-        LifetimeUse { credits: self.credits.max(rhs.credits), byok: self.byok.max(rhs.byok) }
+        LifetimeUse {
+            credits: self.credits.max(rhs.credits),
+            byok: self.byok.max(rhs.byok),
+        }
     }
 
     pub fn or_zero(self) -> LifetimeUse {
-        LifetimeUse { credits: self.credits.or_zero(), byok: self.byok.or_zero() }
+        LifetimeUse {
+            credits: self.credits.or_zero(),
+            byok: self.byok.or_zero(),
+        }
     }
 }
 
@@ -128,7 +151,10 @@ impl AddAssign for LifetimeUse {
 impl Sub for LifetimeUse {
     type Output = LifetimeUse;
     fn sub(self, rhs: LifetimeUse) -> LifetimeUse {
-        LifetimeUse { credits: self.credits - rhs.credits, byok: self.byok - rhs.byok }
+        LifetimeUse {
+            credits: self.credits - rhs.credits,
+            byok: self.byok - rhs.byok,
+        }
     }
 }
 
@@ -139,7 +165,8 @@ pub struct AccountSpending {
     pub after: Usd,
 }
 
-/// The bounds of what the account had spent, when it was first reconciled, on keys that are no longer known.
+/// The bounds of what the account had spent, when it was first reconciled, on keys that are no
+/// longer known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Opening {
     pub least: Usd,
@@ -156,19 +183,36 @@ pub struct Reconciled {
 }
 
 impl Reconciled {
-    /// Compares the use of all keys with the account. At the first reconciliation, what no key explains is the opening.
+    /// Compares the use of all keys with the account. At the first reconciliation, what no key
+    /// explains is the opening.
     pub fn compare(spent: AccountSpending, used: Usd, opening: Option<Opening>) -> Reconciled {
         // The opening is between these two if nothing else is unexplained.
         let least = spent.before - used;
         let most = spent.after - used;
         let (opening, residual) = match opening {
-            None => (Opening { least: least.max(Usd::ZERO).min(most), most }, Usd::ZERO),
+            None => (
+                Opening {
+                    least: least.max(Usd::ZERO).min(most),
+                    most,
+                },
+                Usd::ZERO,
+            ),
             Some(opening) if least > opening.most => (opening, least - opening.most),
             Some(opening) if most < opening.least => (opening, most - opening.least),
-            Some(opening) => (Opening { least: least.max(opening.least), most: most.min(opening.most) }, Usd::ZERO),
+            Some(opening) => (
+                Opening {
+                    least: least.max(opening.least),
+                    most: most.min(opening.most),
+                },
+                Usd::ZERO,
+            ),
         };
         let unsettled = spent.after - used - opening.least - residual;
-        Reconciled { opening, residual, unsettled }
+        Reconciled {
+            opening,
+            residual,
+            unsettled,
+        }
     }
 }
 
@@ -192,11 +236,17 @@ mod tests {
     use crate::tests::values::micros as usd;
 
     fn spent(before: i64, after: i64) -> AccountSpending {
-        AccountSpending { before: usd(before), after: usd(after) }
+        AccountSpending {
+            before: usd(before),
+            after: usd(after),
+        }
     }
 
     fn opening(least: i64, most: i64) -> Opening {
-        Opening { least: usd(least), most: usd(most) }
+        Opening {
+            least: usd(least),
+            most: usd(most),
+        }
     }
 
     /// A residual is new once, and again when it changes by more than rounding.
@@ -204,7 +254,9 @@ mod tests {
     fn a_residual_is_new_once() {
         let is_new_after = |told, residual| is_new(usd(residual), usd(told), usd(3));
         assert!(!is_new_after(0, 3) && is_new_after(0, 4) && is_new_after(0, -4));
-        assert!(!is_new_after(4, 4) && !is_new_after(4, 7) && is_new_after(4, 8) && is_new_after(4, 0));
+        assert!(
+            !is_new_after(4, 4) && !is_new_after(4, 7) && is_new_after(4, 8) && is_new_after(4, 0)
+        );
     }
 
     proptest! {

@@ -1,5 +1,6 @@
-//! Keys that Bursar did not make: the programmes that admins gave one, one after another, what of its use counts for each, and an
-//! admin's own act on one. An owner counts from the press on, so a cut that was made stays true whoever owns a key later.
+//! Keys that Bursar did not make: the programmes that admins gave one, one after another, what of
+//! its use counts for each, and an admin's own act on one. An owner counts from the press on, so a
+//! cut that was made stays true whoever owns a key later.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -41,12 +42,14 @@ stored! {
     list of_shard(shard: char) => begin(foreign_partition(shard), "F#")
 }
 
-/// A span in which a foreign key has an owner. What the key used between the two readings counts for the programme, now and in every sum
-/// of the past: an end is written once, and no span is deleted.
+/// A span in which a foreign key has an owner. What the key used between the two readings counts
+/// for the programme, now and in every sum of the past: an end is written once, and no span is
+/// deleted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KeyOwner {
     pub key: KeyHash,
-    /// How many owners it had before. Of two presses at once on a key that is nobody's, one finds the number taken.
+    /// How many owners it had before. Of two presses at once on a key that is nobody's, one finds
+    /// the number taken.
     pub number: u32,
     pub owner: ProgrammeId,
     pub began: CountersRead,
@@ -54,7 +57,8 @@ pub struct KeyOwner {
     pub ended: Option<CountersRead>,
 }
 
-/// A press by which a key is given or taken back, and what the newest reading says that it had used in all.
+/// A press by which a key is given or taken back, and what the newest reading says that it had used
+/// in all.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct CountersRead {
     pub at: Moment,
@@ -147,14 +151,20 @@ impl AnsweredKey {
     pub fn has(&self, change: ForeignChange) -> bool {
         match change {
             ForeignChange::Disable => !self.enabled,
-            ForeignChange::Limit(limit) => self.limit.is_some_and(|answered| answered.is_about(limit)),
+            ForeignChange::Limit(limit) => {
+                self.limit.is_some_and(|answered| answered.is_about(limit))
+            }
         }
     }
 }
 
 impl fmt::Display for AnsweredKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.enabled { "enabled, " } else { "disabled, " })?;
+        f.write_str(if self.enabled {
+            "enabled, "
+        } else {
+            "disabled, "
+        })?;
         match self.limit {
             Some(limit) => write!(f, "limit {limit}"),
             None => f.write_str("no limit"),
@@ -165,7 +175,9 @@ impl fmt::Display for AnsweredKey {
 impl ForeignAct {
     /// Whether another change has to wait, since this one may still take effect.
     pub fn holds_up(&self, change: ForeignChange, now: Moment) -> bool {
-        self.state == ForeignActState::Open && self.change != change && now < self.requested_at + REQUEST_LASTS
+        self.state == ForeignActState::Open
+            && self.change != change
+            && now < self.requested_at + REQUEST_LASTS
     }
 
     /// Whether nobody knows yet what came of this act, and it is such a change.
@@ -173,25 +185,42 @@ impl ForeignAct {
         self.state == ForeignActState::Open && self.change == change
     }
 
-    /// Whether a request of this change goes on with this act, and is no act of its own: the same person has just pressed it.
+    /// Whether a request of this change goes on with this act, and is no act of its own: the same
+    /// person has just pressed it.
     pub fn is_joined_by(&self, change: ForeignChange, actor: &PersonId, now: Moment) -> bool {
-        self.awaits(change) && self.requested_by == *actor && now < self.requested_at + REQUEST_LASTS
+        self.awaits(change)
+            && self.requested_by == *actor
+            && now < self.requested_at + REQUEST_LASTS
     }
 
     /// The act once the provider answered, unless another request has told more of it by now.
     #[must_use]
-    pub fn concluded(&self, pressed: &ForeignAct, answered: Option<AnsweredKey>) -> Option<ForeignAct> {
+    pub fn concluded(
+        &self,
+        pressed: &ForeignAct,
+        answered: Option<AnsweredKey>,
+    ) -> Option<ForeignAct> {
         // The table keeps milliseconds.
-        let is_at_once = self.requested_at.as_millisecond() == pressed.requested_at.as_millisecond();
+        let is_at_once =
+            self.requested_at.as_millisecond() == pressed.requested_at.as_millisecond();
         let is_it = self.change == pressed.change && is_at_once;
-        let state = if answered.is_some() { ForeignActState::Confirmed } else { ForeignActState::Refused };
+        let state = if answered.is_some() {
+            ForeignActState::Confirmed
+        } else {
+            ForeignActState::Refused
+        };
         let tells_more = match self.state {
             ForeignActState::Open => true,
             ForeignActState::Refused => state == ForeignActState::Confirmed,
             ForeignActState::Confirmed => false,
         };
         let answered = answered.or(self.answered);
-        (is_it && tells_more).then(|| ForeignAct { state, answered, version: self.version + 1, ..self.clone() })
+        (is_it && tells_more).then(|| ForeignAct {
+            state,
+            answered,
+            version: self.version + 1,
+            ..self.clone()
+        })
     }
 }
 
@@ -221,12 +250,17 @@ mod tests {
                 day: on,
                 window: None,
             };
-            used.credits =
-                used.credits.with(counted, (day > 1).then(|| on.yesterday().unwrap().min(date("2026-10-03"))));
+            used.credits = used.credits.with(
+                counted,
+                (day > 1).then(|| on.yesterday().unwrap().min(date("2026-10-03"))),
+            );
         }
         let read = |day: &str, micros| CountersRead {
             at: format!("{day}T10:00:00Z").parse().unwrap(),
-            used: LifetimeUse { credits: Usd::from_micros(micros), byok: Usd::ZERO },
+            used: LifetimeUse {
+                credits: Usd::from_micros(micros),
+                byok: Usd::ZERO,
+            },
         };
         let owner = |began, ended| KeyOwner {
             key: "f0".repeat(32).parse().unwrap(),
@@ -237,14 +271,27 @@ mod tests {
         };
         let days = |owner: &KeyOwner| {
             let counted = owner.counted(&used).credits;
-            assert_eq!(counted.total(), owner.share(LifetimeUse::sum(&used)).credits, "the days and the sum are one");
-            counted.each().map(|(day, spent, exact)| (day.day(), spent.micros(), exact)).collect::<Vec<_>>()
+            assert_eq!(
+                counted.total(),
+                owner.share(LifetimeUse::sum(&used)).credits,
+                "the days and the sum are one"
+            );
+            counted
+                .each()
+                .map(|(day, spent, exact)| (day.day(), spent.micros(), exact))
+                .collect::<Vec<_>>()
         };
         let handed_on = read("2026-10-02", 105);
-        assert_eq!(days(&owner(read("2026-10-01", 100), Some(handed_on))), [(2, 5, true)]);
+        assert_eq!(
+            days(&owner(read("2026-10-01", 100), Some(handed_on))),
+            [(2, 5, true)]
+        );
         // From the third on nights were missed.
         let later = read("2026-10-04", 125);
-        assert_eq!(days(&owner(handed_on, Some(later))), [(2, 7, true), (3, 8, false), (4, 0, false), (5, 5, false)]);
+        assert_eq!(
+            days(&owner(handed_on, Some(later))),
+            [(2, 7, true), (3, 8, false), (4, 0, false), (5, 5, false)]
+        );
         assert_eq!(days(&owner(later, None)), [(5, 25, false)]);
         assert_eq!(days(&owner(read("2026-10-07", 150), None)), []);
         assert!(owner(handed_on, Some(later)).has_all_of(date("2026-10-03")));
@@ -269,7 +316,8 @@ mod tests {
         }
     }
 
-    /// Another change waits while one may still take effect, and the same change by the same person joins it.
+    /// Another change waits while one may still take effect, and the same change by the same person
+    /// joins it.
     #[test]
     fn another_change_waits_its_turn() {
         let open = act(ForeignActState::Open);
@@ -280,10 +328,16 @@ mod tests {
         let other = "0000000000000000".parse().unwrap();
         let joins = |by, seconds| open.is_joined_by(ForeignChange::Disable, by, later(seconds));
         assert!(!open.holds_up(ForeignChange::Disable, later(0)) && joins(same, 29));
-        assert!(!joins(same, 30) && !joins(&other, 0), "later requests and those of others are acts of their own");
+        assert!(
+            !joins(same, 30) && !joins(&other, 0),
+            "later requests and those of others are acts of their own"
+        );
         for over in [ForeignActState::Refused, ForeignActState::Confirmed] {
             assert!(!act(over).holds_up(limit, later(0)), "{over:?}");
-            assert!(!act(over).is_joined_by(ForeignChange::Disable, same, later(0)), "{over:?}");
+            assert!(
+                !act(over).is_joined_by(ForeignChange::Disable, same, later(0)),
+                "{over:?}"
+            );
         }
     }
 }

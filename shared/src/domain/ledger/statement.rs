@@ -1,8 +1,9 @@
-//! The statement of an account: what it spent between two cuts, by cost code and programme, and what no key explains.
+//! The statement of an account: what it spent between two cuts, by cost code and programme, and
+//! what no key explains.
 //!
-//! Each cut's parts add up to what the account had spent, so their differences add up to what it spent in between. The days in which
-//! the first cut lies have, besides, what our own keys had used by then, so that all of it is on one statement. Cost codes are those of
-//! today.
+//! Each cut's parts add up to what the account had spent, so their differences add up to what it
+//! spent in between. The days in which the first cut lies have, besides, what our own keys had used
+//! by then, so that all of it is on one statement. Cost codes are those of today.
 
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -30,8 +31,8 @@ pub struct Statement {
     pub from: Moment,
     pub to: Moment,
     pub rows: Vec<StatementRow>,
-    /// What the account spent from the first cut to the second, as the provider reports it, with what our keys had used before the
-    /// first of all.
+    /// What the account spent from the first cut to the second, as the provider reports it, with
+    /// what our keys had used before the first of all.
     pub change: Usd,
     pub bought: Usd,
     /// Whether it begins with the first cut of all.
@@ -40,7 +41,8 @@ pub struct Statement {
     pub code_changes: Vec<CodeChange>,
 }
 
-/// A cost code that was changed after the beginning of a statement, whose rows all stand under the one of today.
+/// A cost code that was changed after the beginning of a statement, whose rows all stand under the
+/// one of today.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CodeChange {
     pub programme: ProgrammeId,
@@ -81,11 +83,14 @@ impl StatementDays {
 
     pub fn month_before(today: Date) -> StatementDays {
         let last = today.first_of_month().yesterday().unwrap_or(today);
-        StatementDays { first: last.first_of_month(), last }
+        StatementDays {
+            first: last.first_of_month(),
+            last,
+        }
     }
 
-    /// The cuts between the edges of these days, both included, of all since their beginning, oldest first. Where there is none
-    /// at an edge yet, the newest is taken.
+    /// The cuts between the edges of these days, both included, of all since their beginning,
+    /// oldest first. Where there is none at an edge yet, the newest is taken.
     pub fn cuts(self, since_begin: &[AccountCut]) -> &[AccountCut] {
         let last = since_begin.iter().position(|cut| cut.as_of >= self.end());
         &since_begin[..last.map_or(since_begin.len(), |last| last + 1)]
@@ -119,8 +124,8 @@ impl StatementRow {
 }
 
 impl Statement {
-    /// The statement of these days, from the cuts between their edges, both included. `first_cut` is the first of all. `None` without
-    /// any cut.
+    /// The statement of these days, from the cuts between their edges, both included. `first_cut`
+    /// is the first of all. `None` without any cut.
     pub fn from_cuts(
         days: StatementDays,
         cuts: &[AccountCut],
@@ -130,16 +135,25 @@ impl Statement {
         let first = cuts.first()?;
         let end = cuts.last()?;
         let has_the_first = days.have(first_cut);
-        let start = &if has_the_first { first.before_our_keys() } else { first.clone() };
+        let start = &if has_the_first {
+            first.before_our_keys()
+        } else {
+            first.clone()
+        };
         let mut unowned = end.foreign - start.foreign;
         let mut rows = Vec::new();
         for of_end in &end.programmes {
-            let ProgrammeCut { programme: id, used, assigned } = of_end.since(start);
+            let ProgrammeCut {
+                programme: id,
+                used,
+                assigned,
+            } = of_end.since(start);
             unowned = unowned - assigned.credits;
             let programme = programmes.iter().find(|programme| programme.id == id);
             // Terms that were over by then, and cost centres, have no row of nothing.
-            let is_expected =
-                programme.is_some_and(|programme| programme.settings.roster && programme.over_since() >= start.as_of);
+            let is_expected = programme.is_some_and(|programme| {
+                programme.settings.roster && programme.over_since() >= start.as_of
+            });
             let amounts = [
                 (RowKind::Keys, used.credits),
                 (RowKind::Byok, used.byok + assigned.byok),
@@ -152,14 +166,20 @@ impl Statement {
                 rows.push(StatementRow {
                     programme: Some(id.clone()),
                     name: programme.map(|programme| programme.settings.name.clone()),
-                    cost_code: programme.and_then(|programme| programme.settings.texts.cost_code.clone()),
+                    cost_code: programme
+                        .and_then(|programme| programme.settings.texts.cost_code.clone()),
                     kind,
                     spent,
                 });
             }
         }
         rows.sort_by_cached_key(|row| {
-            (row.cost_code.is_none(), row.cost_code.clone(), row.programme.clone(), row.kind)
+            (
+                row.cost_code.is_none(),
+                row.cost_code.clone(),
+                row.programme.clone(),
+                row.kind,
+            )
         });
         let of_nobody = [
             (RowKind::Unowned, unowned),
@@ -168,7 +188,13 @@ impl Statement {
             (RowKind::Opening, end.opening - start.opening),
         ];
         for (kind, spent) in of_nobody {
-            rows.push(StatementRow { programme: None, name: None, cost_code: None, kind, spent });
+            rows.push(StatementRow {
+                programme: None,
+                name: None,
+                cost_code: None,
+                kind,
+                spent,
+            });
         }
         let change = end.spent.after - start.spent.after;
         let bought = end.bought - start.bought;
@@ -188,25 +214,51 @@ impl Statement {
     #[must_use]
     pub fn with_rows(&self, rows: &[&StatementRow]) -> Statement {
         let mut code_changes = self.code_changes.clone();
-        code_changes.retain(|change| rows.iter().any(|row| row.programme.as_ref() == Some(&change.programme)));
-        Statement { rows: rows.iter().copied().cloned().collect(), code_changes, ..self.clone() }
+        code_changes.retain(|change| {
+            rows.iter()
+                .any(|row| row.programme.as_ref() == Some(&change.programme))
+        });
+        Statement {
+            rows: rows.iter().copied().cloned().collect(),
+            code_changes,
+            ..self.clone()
+        }
     }
 
     /// The sum of all rows but the estimates of other bills.
     pub fn total(&self) -> Usd {
-        self.rows.iter().filter(|row| row.kind.counts()).map(|row| row.spent).sum()
+        self.rows
+            .iter()
+            .filter(|row| row.kind.counts())
+            .map(|row| row.spent)
+            .sum()
     }
 
     pub fn of_kind(&self, kind: RowKind) -> Usd {
-        self.rows.iter().filter(|row| row.kind == kind).map(|row| row.spent).sum()
+        self.rows
+            .iter()
+            .filter(|row| row.kind == kind)
+            .map(|row| row.spent)
+            .sum()
     }
 
     /// What was spent by each row in cents, so that those that count add up to the sum.
     pub fn in_cents(&self) -> Vec<Usd> {
-        let counted = self.rows.iter().filter(|row| row.kind.counts()).map(|row| row.spent);
+        let counted = self
+            .rows
+            .iter()
+            .filter(|row| row.kind.counts())
+            .map(|row| row.spent);
         let mut cents = each_in_cents(counted).into_iter();
         let rows = self.rows.iter();
-        rows.map(|row| if row.kind.counts() { cents.next().unwrap_or_default() } else { row.spent }).collect()
+        rows.map(|row| {
+            if row.kind.counts() {
+                cents.next().unwrap_or_default()
+            } else {
+                row.spent
+            }
+        })
+        .collect()
     }
 
     /// What has to be known of its edges and cost codes.
@@ -230,35 +282,65 @@ impl Statement {
                 "No complete check began on the day after {last_day}, so this statement ends with the next one, of {ended}."
             ));
         }
-        let of_rows = self.code_changes.iter().filter(|change| self.has_spent(&change.programme));
+        let of_rows = self
+            .code_changes
+            .iter()
+            .filter(|change| self.has_spent(&change.programme));
         notes.extend(of_rows.map(|change| change.in_words(self.name_of(&change.programme))));
         notes
     }
 
     fn has_spent(&self, programme: &ProgrammeId) -> bool {
-        self.rows.iter().any(|row| row.programme.as_ref() == Some(programme) && row.spent != Usd::ZERO)
+        self.rows
+            .iter()
+            .any(|row| row.programme.as_ref() == Some(programme) && row.spent != Usd::ZERO)
     }
 
     fn name_of<'a>(&'a self, programme: &'a ProgrammeId) -> &'a str {
-        let row = self.rows.iter().find(|row| row.programme.as_ref() == Some(programme));
+        let row = self
+            .rows
+            .iter()
+            .find(|row| row.programme.as_ref() == Some(programme));
         row.map_or(programme.as_str(), StatementRow::named)
     }
 }
 
 impl CodeChange {
-    /// The change from what held at the beginning to what holds now, by the edits in the audit of the programme: what was only asked for
-    /// changed nothing.
-    pub fn since(begin: Moment, programme: &ProgrammeId, audit: &[AuditEntry]) -> Option<CodeChange> {
+    /// The change from what held at the beginning to what holds now, by the edits in the audit of
+    /// the programme: what was only asked for changed nothing.
+    pub fn since(
+        begin: Moment,
+        programme: &ProgrammeId,
+        audit: &[AuditEntry],
+    ) -> Option<CodeChange> {
         let mut since_begin: Option<CodeChange> = None;
-        for edit in audit.iter().filter(|edit| edit.recorded_at >= begin && edit.what.act == Act::Edited) {
-            for change in edit.what.settings().into_iter().filter(|change| change.name == "cost_code") {
-                let [before, after] = [change.old_value, change.new_value]
-                    .map(|code| if code.is_empty() { "none".to_owned() } else { code });
+        for edit in audit
+            .iter()
+            .filter(|edit| edit.recorded_at >= begin && edit.what.act == Act::Edited)
+        {
+            for change in edit
+                .what
+                .settings()
+                .into_iter()
+                .filter(|change| change.name == "cost_code")
+            {
+                let [before, after] = [change.old_value, change.new_value].map(|code| {
+                    if code.is_empty() {
+                        "none".to_owned()
+                    } else {
+                        code
+                    }
+                });
                 let programme = programme.clone();
                 let changed_on = utc_date(edit.recorded_at);
                 since_begin = Some(match since_begin {
                     Some(earlier) => CodeChange { after, ..earlier },
-                    None => CodeChange { programme, before, after, changed_on },
+                    None => CodeChange {
+                        programme,
+                        before,
+                        after,
+                        changed_on,
+                    },
                 });
             }
         }
@@ -266,7 +348,12 @@ impl CodeChange {
     }
 
     fn in_words(&self, name: &str) -> String {
-        let CodeChange { before, after, changed_on, .. } = self;
+        let CodeChange {
+            before,
+            after,
+            changed_on,
+            ..
+        } = self;
         let day = long_date(changed_on);
         format!(
             "The cost code of {name} changed on {day}, from {before} to {after}. Its rows here stand under the new one."
@@ -287,19 +374,33 @@ mod tests {
         StatementDays::new(from.parse().unwrap(), to.parse().unwrap()).unwrap()
     }
 
-    /// A cut whose parts add up: keys of these programmes, foreign keys, opening, residual and unsettled.
-    fn cut(as_of: Moment, keys: &[(&str, i64, i64)], [foreign, opening, residual, unsettled]: [i64; 4]) -> AccountCut {
-        let spent =
-            usd(keys.iter().map(|(_, credits, _)| credits).sum::<i64>() + foreign + opening + residual + unsettled);
+    /// A cut whose parts add up: keys of these programmes, foreign keys, opening, residual and
+    /// unsettled.
+    fn cut(
+        as_of: Moment,
+        keys: &[(&str, i64, i64)],
+        [foreign, opening, residual, unsettled]: [i64; 4],
+    ) -> AccountCut {
+        let spent = usd(keys.iter().map(|(_, credits, _)| credits).sum::<i64>()
+            + foreign
+            + opening
+            + residual
+            + unsettled);
         let programme = |(id, credits, byok): &(&str, i64, i64)| ProgrammeCut {
             programme: id.parse().unwrap(),
-            used: LifetimeUse { credits: usd(*credits), byok: usd(*byok) },
+            used: LifetimeUse {
+                credits: usd(*credits),
+                byok: usd(*byok),
+            },
             assigned: LifetimeUse::default(),
         };
         AccountCut {
             as_of,
             bought: usd(1_000),
-            spent: AccountSpending { before: spent, after: spent },
+            spent: AccountSpending {
+                before: spent,
+                after: spent,
+            },
             programmes: keys.iter().map(programme).collect(),
             foreign: usd(foreign),
             opening: usd(opening),
@@ -314,17 +415,34 @@ mod tests {
         of_later_cuts(days, cuts, cuts.first()?.as_of)
     }
 
-    fn of_later_cuts(days: StatementDays, cuts: &[AccountCut], first_cut: Moment) -> Option<Statement> {
+    fn of_later_cuts(
+        days: StatementDays,
+        cuts: &[AccountCut],
+        first_cut: Moment,
+    ) -> Option<Statement> {
         Statement::from_cuts(days, days.cuts(cuts), first_cut, &programmes())
     }
 
-    /// A programme that runs for years, with a cost code but for the seminar; the office is a cost centre, and the old one is over.
+    /// A programme that runs for years, with a cost code but for the seminar; the office is a cost
+    /// centre, and the old one is over.
     fn programmes() -> Vec<Programme> {
         let of = |id: &str| {
-            let ends_on = if id == "old" { "2026-09-01" } else { "2030-01-01" };
-            let term = Term::new("2026-01-01".parse().unwrap(), ends_on.parse().unwrap(), "UTC").unwrap();
+            let ends_on = if id == "old" {
+                "2026-09-01"
+            } else {
+                "2030-01-01"
+            };
+            let term = Term::new(
+                "2026-01-01".parse().unwrap(),
+                ends_on.parse().unwrap(),
+                "UTC",
+            )
+            .unwrap();
             let cost_code = (id != "seminar").then(|| format!("4711-{id}"));
-            let mut settings = Settings { roster: id != "office", ..Settings::new(id, term, usd(1)) };
+            let mut settings = Settings {
+                roster: id != "office",
+                ..Settings::new(id, term, usd(1))
+            };
             settings.texts.cost_code = cost_code;
             Programme::new(id.parse().unwrap(), settings)
         };
@@ -334,24 +452,44 @@ mod tests {
     /// A statement is the difference of two cuts, by cost code and with the rest last.
     #[test]
     fn a_statement_compares_two_cuts() {
-        let last = [("old", 0, 0), ("office", 0, 0), ("seminar", 7, 0), ("cs", 30, 4)];
+        let last = [
+            ("old", 0, 0),
+            ("office", 0, 0),
+            ("seminar", 7, 0),
+            ("cs", 30, 4),
+        ];
         let mut cuts = [
             cut(at("2026-10-01T02:00:00Z"), &[("cs", 10, 1)], [5, 3, 0, 1]),
             cut(at("2026-10-20T02:00:00Z"), &[("cs", 11, 1)], [5, 3, 0, 1]),
             cut(at("2026-11-01T02:00:00Z"), &last, [19, 4, 2, 0]),
         ];
-        // A key made elsewhere was the programme's before the first of these, and the office has another since.
+        // A key made elsewhere was the programme's before the first of these, and the office has
+        // another since.
         cuts[0].programmes[0].assigned.credits = usd(2);
-        cuts[2].programmes[1].assigned = LifetimeUse { credits: usd(8), byok: usd(1) };
+        cuts[2].programmes[1].assigned = LifetimeUse {
+            credits: usd(8),
+            byok: usd(1),
+        };
         cuts[2].programmes[3].assigned.credits = usd(4);
         let october = days("2026-10-01", "2026-10-31");
         let made = of_later_cuts(october, &cuts, at("2026-09-30T02:00:00Z")).unwrap();
-        assert_eq!((made.from, made.to, made.in_words()), (cuts[0].as_of, cuts[2].as_of, Vec::new()));
+        assert_eq!(
+            (made.from, made.to, made.in_words()),
+            (cuts[0].as_of, cuts[2].as_of, Vec::new())
+        );
         let mut rows = Vec::new();
         for row in &made.rows {
-            let programme = row.programme.as_ref().map(ProgrammeId::as_str).unwrap_or_default();
+            let programme = row
+                .programme
+                .as_ref()
+                .map(ProgrammeId::as_str)
+                .unwrap_or_default();
             let cost_code = row.cost_code.as_deref().unwrap_or_default();
-            rows.push(format!("{cost_code}, {programme}, {}, {}", row.kind.as_str(), row.spent.micros()));
+            rows.push(format!(
+                "{cost_code}, {programme}, {}, {}",
+                row.kind.as_str(),
+                row.spent.micros()
+            ));
         }
         insta::assert_snapshot!(rows.join("\n"), @"
         4711-cs, cs, keys, 20
@@ -368,10 +506,15 @@ mod tests {
         assert_eq!((made.total(), made.change), (usd(43), usd(43)));
         // In the first statement of all, what our keys used before counts too.
         let first = of_cuts(october, &cuts).unwrap();
-        assert_eq!((first.of_kind(RowKind::Keys), first.of_kind(RowKind::Byok)), (usd(37), usd(5)));
+        assert_eq!(
+            (first.of_kind(RowKind::Keys), first.of_kind(RowKind::Byok)),
+            (usd(37), usd(5))
+        );
         assert_eq!((first.total(), first.change), (usd(53), usd(53)));
         assert_eq!(
-            of_cuts(days("2026-09-01", "2026-09-30"), &cuts).unwrap().total(),
+            of_cuts(days("2026-09-01", "2026-09-30"), &cuts)
+                .unwrap()
+                .total(),
             usd(0),
             "not in the month before"
         );
@@ -392,7 +535,10 @@ mod tests {
             between([first, late]),
             of(&[quiet(end)]),
             // What was before is in the statement before.
-            Statement { is_the_first: false, ..between([late, next]) },
+            Statement {
+                is_the_first: false,
+                ..between([late, next])
+            },
         ]
         .map(|statement| statement.in_words().join("\n"));
         insta::assert_snapshot!(notes.join("\n\n"), @"
@@ -409,14 +555,23 @@ mod tests {
         No complete check began on 1 Oct 2026, so this statement begins with the next one, of 3 Oct 2026, 00:00 UTC. What was spent in between is in the statement before.
         ");
         let one = of(&[quiet(late)]);
-        assert_eq!((one.from, one.to, one.total()), (at(late), at(late), usd(0)));
+        assert_eq!(
+            (one.from, one.to, one.total()),
+            (at(late), at(late), usd(0))
+        );
         assert_eq!(of_cuts(days("2026-10-01", "2026-10-31"), &[]), None);
     }
 
     /// The month before is a month of the calendar, and days in the wrong order are refused.
     #[test]
     fn months_follow_the_calendar() {
-        assert_eq!(StatementDays::month_before("2026-03-31".parse().unwrap()), days("2026-02-01", "2026-02-28"));
-        assert_eq!(StatementDays::new("2026-02-02".parse().unwrap(), "2026-02-01".parse().unwrap()), None);
+        assert_eq!(
+            StatementDays::month_before("2026-03-31".parse().unwrap()),
+            days("2026-02-01", "2026-02-28")
+        );
+        assert_eq!(
+            StatementDays::new("2026-02-02".parse().unwrap(), "2026-02-01".parse().unwrap()),
+            None
+        );
     }
 }

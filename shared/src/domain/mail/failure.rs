@@ -1,5 +1,5 @@
-//! The codes for which a mail is not sent or comes back, in words for admins: what each means, and what to
-//! do. They are the mail server's own, or ours where the server's say too little.
+//! The codes for which a mail is not sent or comes back, in words for admins: what each means, and
+//! what to do. They are the mail server's own, or ours where the server's say too little.
 
 use serde::{Deserialize, Serialize};
 
@@ -28,21 +28,31 @@ pub const NOT_A_MAIL: &str = "NotAMail";
 /// The reason recorded for an alert whose recipient lost the role while it waited.
 pub const PASSED_OVER: &str =
     "this person does not hear of this programme's alerts any more; those who do get it instead";
-/// The reason recorded for a mail that is dropped, since mail to the address bounced before or was complained about.
+/// The reason recorded for a mail that is dropped, since mail to the address bounced before or was
+/// complained about.
 pub const NOT_WANTED: &str = "mail to this address comes back or is not wanted";
-/// The reason recorded for a mail about a grant that has lost its address to another person, or whose person was erased.
+/// The reason recorded for a mail about a grant that has lost its address to another person, or
+/// whose person was erased.
 pub const NO_ADDRESS: &str = "the student has no address any more";
-/// The codes with which the mail server, or the code that builds a message, rejects an address; and why none was asked to send.
-const OF_THE_ADDRESS: [&str; 5] = ["InvalidParameterValue", "ValidationError", NOT_A_MAIL, NOT_WANTED, NO_ADDRESS];
-/// The SMTP server refuses whatever this deployment sends, as where its user or its sender is not allowed.
+/// The codes with which the mail server, or the code that builds a message, rejects an address; and
+/// why none was asked to send.
+const OF_THE_ADDRESS: [&str; 5] = [
+    "InvalidParameterValue",
+    "ValidationError",
+    NOT_A_MAIL,
+    NOT_WANTED,
+    NO_ADDRESS,
+];
+/// The SMTP server refuses whatever this deployment sends, as where its user or its sender is not
+/// allowed.
 pub const SMTP_REFUSES: &str = "SmtpRefuses";
 /// The SMTP server does not take this one mail for now.
 pub const SMTP_LATER: &str = "SmtpLater";
 /// The row was taken up again and again, and the outcome of its sending is not known.
 pub const GIVEN_UP: &str = "GivenUp";
 
-/// The codes that concern the account, or its sending to a group of recipients, and not a single mail. Mail
-/// waits until an admin has solved the cause.
+/// The codes that concern the account, or its sending to a group of recipients, and not a single
+/// mail. Mail waits until an admin has solved the cause.
 const OF_THE_ACCOUNT: [&str; 17] = [
     PAUSED,
     QUOTA,
@@ -62,7 +72,11 @@ const OF_THE_ACCOUNT: [&str; 17] = [
     "SubscriptionRequiredException",
     SMTP_REFUSES,
 ];
-const TOO_FAST: [&str; 3] = ["Throttling", "ThrottlingException", "TooManyRequestsException"];
+const TOO_FAST: [&str; 3] = [
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+];
 
 crate::named! {
     /// The reason that no mail is sent to an address; the later variants weigh more.
@@ -117,7 +131,11 @@ pub struct FailureText {
 impl FailureText {
     pub fn from_code(code: &str) -> FailureText {
         let (what, to_do) = known(code);
-        let what = if what.is_empty() { format!("the mail server answered {code}") } else { what.to_owned() };
+        let what = if what.is_empty() {
+            format!("the mail server answered {code}")
+        } else {
+            what.to_owned()
+        };
         FailureText { what, to_do }
     }
 }
@@ -128,7 +146,9 @@ fn known(code: &str) -> (&'static str, &'static str) {
             "the recipient's address is not verified",
             "The SES account is in the sandbox: until AWS lets it out, it sends only to addresses and domains that were verified in SES, 200 mails a day and one a second. Ask for production access in the SES console, under \"Account dashboard\"; it takes a day or so. Mail to everybody else waits, and goes out by itself then.",
         ),
-        SENDER_NOT_VERIFIED | "MailFromDomainNotVerifiedException" | "FromEmailAddressNotVerifiedException" => (
+        SENDER_NOT_VERIFIED
+        | "MailFromDomainNotVerifiedException"
+        | "FromEmailAddressNotVerifiedException" => (
             "the sender is not verified",
             "SES does not know the sender as yours, in this region. Verify the domain or the address of BURSAR_MAIL_FROM in the SES console, and check that its DNS records are still there. Mail waits, and goes out by itself then.",
         ),
@@ -176,10 +196,12 @@ fn known(code: &str) -> (&'static str, &'static str) {
             "the SMTP server put it off each time",
             "For hours it answered that it cannot take mail to this address for now. Ask the people who run it. Once the reason is fixed, press \"Send again\" in the section \"Mail\" of the account page.",
         ),
-        "TimedOut" | "NoAnswer" | "UnreadableAnswer" | "InternalFailure" | "ServiceUnavailable" => (
-            "the mail server did not answer for hours",
-            "Check whether the mail server has an outage, such as SES in this region. When it is over, press \"Send again\" in the section \"Mail\" of the account page. Some of these mails may have arrived, and those then arrive twice.",
-        ),
+        "TimedOut" | "NoAnswer" | "UnreadableAnswer" | "InternalFailure" | "ServiceUnavailable" => {
+            (
+                "the mail server did not answer for hours",
+                "Check whether the mail server has an outage, such as SES in this region. When it is over, press \"Send again\" in the section \"Mail\" of the account page. Some of these mails may have arrived, and those then arrive twice.",
+            )
+        }
         UNDELIVERABLE => (
             "mail to the recipient comes back or is not wanted",
             "Ask the person for another address, and put it where the old one stands. If the old one is right, press \"Try again\" beside it, and then \"Send again\", both in the section \"Mail\" of the account page.",

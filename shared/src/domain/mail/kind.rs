@@ -1,4 +1,5 @@
-//! The kinds of mail, the lines in which mail waits, what became of mails, and how much of a day's may come back.
+//! The kinds of mail, the lines in which mail waits, what became of mails, and how much of a day's
+//! may come back.
 
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
@@ -99,11 +100,14 @@ impl MailClass {
         Queue(self.as_str())
     }
 
-    /// Whether it waits while too much mail comes back. Mail that a person waits for, or that tells of money in time, never does.
+    /// Whether it waits while too much mail comes back. Mail that a person waits for, or that tells
+    /// of money in time, never does.
     pub fn is_bulk(self) -> bool {
         match self {
             MailClass::Urgent | MailClass::ByHand => false,
-            MailClass::Digest | MailClass::Statement | MailClass::Student | MailClass::Roster => true,
+            MailClass::Digest | MailClass::Statement | MailClass::Student | MailClass::Roster => {
+                true
+            }
         }
     }
 }
@@ -116,12 +120,14 @@ pub enum OptionalMail {
     Reminder,
 }
 
-/// Counts of mails. Each mail counts once, by the worst report on it, so that the order of reports does not matter.
+/// Counts of mails. Each mail counts once, by the worst report on it, so that the order of reports
+/// does not matter.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct MailCounts {
     pub sent: u64,
     pub delivered: u64,
-    /// Temporary bounces: a full mailbox, an automatic answer, the mail server's own suppression list.
+    /// Temporary bounces: a full mailbox, an automatic answer, the mail server's own suppression
+    /// list.
     pub returned: u64,
     pub bounced: u64,
     pub complained: u64,
@@ -149,7 +155,8 @@ impl MailCounts {
     }
 }
 
-/// What the mail server said at a moment of the mail of its UTC day: of the whole account, so of other senders' as well.
+/// What the mail server said at a moment of the mail of its UTC day: of the whole account, so of
+/// other senders' as well.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SendFigures {
     pub as_of: Moment,
@@ -163,11 +170,12 @@ pub struct SendFigures {
 const MOST_BOUNCED: (u64, u64) = (2, 100);
 /// The largest share of complaints: one in a thousand, at which AWS looks at an account.
 const MOST_COMPLAINED: (u64, u64) = (1, 1_000);
-/// The least number of bounces that stops anything, whatever their share. Some mistyped addresses of one
-/// class are no reason to stop all other mail, and the mail server does not judge so few either.
+/// The least number of bounces that stops anything, whatever their share. Some mistyped addresses
+/// of one class are no reason to stop all other mail, and the mail server does not judge so few
+/// either.
 const LEAST_BOUNCED: u64 = 10;
-/// The least number of complaints that stops anything. On a small day a single one, perhaps a slip, is above
-/// the allowed share.
+/// The least number of complaints that stops anything. On a small day a single one, perhaps a slip,
+/// is above the allowed share.
 const LEAST_COMPLAINED: u64 = 2;
 
 impl SendFigures {
@@ -179,7 +187,8 @@ impl SendFigures {
 
     /// Whether a count is above this share of all that were sent, and not a few.
     fn is_more_than(&self, (share, whole): (u64, u64), count: u64, least: u64) -> bool {
-        count >= least && u128::from(count) * u128::from(whole) > u128::from(self.sent) * u128::from(share)
+        count >= least
+            && u128::from(count) * u128::from(whole) > u128::from(self.sent) * u128::from(share)
     }
 }
 
@@ -211,7 +220,12 @@ mod tests {
             ((1_999, 0, 2), true),
         ] {
             let (sent, bounced, complained) = counts;
-            let figures = SendFigures { as_of: Moment::UNIX_EPOCH, sent, bounced, complained };
+            let figures = SendFigures {
+                as_of: Moment::UNIX_EPOCH,
+                sent,
+                bounced,
+                complained,
+            };
             assert_eq!(figures.is_above(), is_too_much, "{counts:?}");
         }
     }

@@ -1,4 +1,5 @@
-//! Mail and its causes: the kinds of mail, their delivery, alarms for admins and the weekly digests.
+//! Mail and its causes: the kinds of mail, their delivery, alarms for admins and the weekly
+//! digests.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 

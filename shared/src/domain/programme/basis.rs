@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::values::window::Reset;
 
-/// How a key's limit counts, which is fixed from the first key on: the provider cannot change it in a key.
+/// How a key's limit counts, which is fixed from the first key on: the provider cannot change it in
+/// a key.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Basis {
     pub reset: Reset,

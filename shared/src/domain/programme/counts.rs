@@ -1,5 +1,5 @@
-//! How far the people of a programme's roster have come, and what its budget holds that is not needed any more, known at any time and
-//! without a look at each grant.
+//! How far the people of a programme's roster have come, and what its budget holds that is not
+//! needed any more, known at any time and without a look at each grant.
 
 use std::ops::Neg;
 
@@ -32,10 +32,15 @@ impl Stage {
         self >= Stage::Claimed
     }
 
-    /// The stage of who was at this one, after something that happened. None is lost but by mail that comes back from who was only invited.
+    /// The stage of who was at this one, after something that happened. None is lost but by mail
+    /// that comes back from who was only invited.
     #[must_use]
     pub fn after(self, reached: Stage) -> Stage {
-        if self == Stage::Invited && reached == Stage::Bounced { reached } else { self.max(reached) }
+        if self == Stage::Invited && reached == Stage::Bounced {
+            reached
+        } else {
+            self.max(reached)
+        }
     }
 }
 
@@ -52,8 +57,9 @@ pub struct Counts {
     pub freed: Usd,
 }
 
-/// The counts of a programme. Whoever changes them adds the difference by one plain write after the transaction, so that claims do not
-/// wait for each other here; a write that is lost is missing until the sync counts anew.
+/// The counts of a programme. Whoever changes them adds the difference by one plain write after the
+/// transaction, so that claims do not wait for each other here; a write that is lost is missing
+/// until the sync counts anew.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RosterCounts {
     pub programme: ProgrammeId,
@@ -102,7 +108,10 @@ impl Counts {
 
     /// What the next count frees, as pages say it where money is missing.
     pub fn free_tonight(&self) -> String {
-        format!("{} comes free with tonight's check", self.freed.whole_cents().to_dollars())
+        format!(
+            "{} comes free with tonight's check",
+            self.freed.whole_cents().to_dollars()
+        )
     }
 
     /// How many have claimed, as each page says it.
@@ -110,8 +119,8 @@ impl Counts {
         if self.people() <= 0 {
             return "nobody on the roster yet".to_owned();
         }
-        let [claimed, people] =
-            [self.have_claimed(), self.people()].map(|count| grouped(u64::try_from(count).unwrap_or(0)));
+        let [claimed, people] = [self.have_claimed(), self.people()]
+            .map(|count| grouped(u64::try_from(count).unwrap_or(0)));
         format!("{claimed} of {people} have claimed")
     }
 }
@@ -123,6 +132,9 @@ impl Neg for Counts {
         for stage in Stage::ALL {
             *self.place_of(stage) *= -1;
         }
-        Counts { freed: Usd::ZERO - self.freed, ..self }
+        Counts {
+            freed: Usd::ZERO - self.freed,
+            ..self
+        }
     }
 }

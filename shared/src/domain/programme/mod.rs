@@ -1,5 +1,5 @@
-//! A programme: what is offered to whom, when, and for how much money. Pages read it from forms, and the
-//! store writes it.
+//! A programme: what is offered to whom, when, and for how much money. Pages read it from forms,
+//! and the store writes it.
 
 pub mod basis;
 pub mod counts;
@@ -53,7 +53,8 @@ stored! {
     waits |programme| programme.erased_at.is_none_or(|erased_at| erased_at < programme.over_since()).then(|| (Queue::RETENTION, programme.over_since()))
 }
 
-/// The settings that people make on a programme. The group in which a setting stands says what an edit of it moves.
+/// The settings that people make on a programme. The group in which a setting stands says what an
+/// edit of it moves.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     pub name: String,
@@ -95,7 +96,8 @@ pub struct People {
     pub names: BTreeMap<MatchedAddress, PersonName>,
 }
 
-/// When students may have keys, and for how long one. Moves nothing by itself: claims and the nightly sync read it.
+/// When students may have keys, and for how long one. Moves nothing by itself: claims and the
+/// nightly sync read it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Claims {
     pub claim_opens_at: Option<Moment>,
@@ -151,21 +153,24 @@ pub struct Budget {
     /// All the money that the programme may ever cost.
     #[serde(rename = "budget_limit")]
     pub limit: Usd,
-    /// The most that grants with a reservation can still cost, plus what they spent, plus what foreign keys spent.
+    /// The most that grants with a reservation can still cost, plus what they spent, plus what
+    /// foreign keys spent.
     pub reserved: Usd,
-    /// The part of it that foreign keys of this programme spent. Nothing bounds what they still can spend.
+    /// The part of it that foreign keys of this programme spent. Nothing bounds what they still can
+    /// spend.
     pub assigned: Usd,
-    /// The instant for which the sync last counted `reserved` anew. A reservation is worth less as time passes, so nothing is
-    /// reckoned as of an earlier instant.
+    /// The instant for which the sync last counted `reserved` anew. A reservation is worth less as
+    /// time passes, so nothing is reckoned as of an earlier instant.
     pub counted_at: Option<Moment>,
     /// Who has no reservation yet.
     pub unreserved: Unreserved,
-    /// Whether a key of it was ever claimed; from then on the reset, the time zone and what a limit counts are fixed.
+    /// Whether a key of it was ever claimed; from then on the reset, the time zone and what a limit
+    /// counts are fixed.
     pub claimed: bool,
     /// The version of the settings that costs rest on, which each edit of those increases.
     pub settings_version: u64,
-    /// The version, which every act that moves `reserved` increases, so that an edit of caps which missed such an
-    /// act is not written.
+    /// The version, which every act that moves `reserved` increases, so that an edit of caps which
+    /// missed such an act is not written.
     pub version: u64,
 }
 
@@ -198,10 +203,14 @@ impl RefusedForRoom {
                 format!("{without_key} students on the roster have no key and cannot get one now.")
             }
             (without_key, 1) => {
-                format!("{without_key} students on the roster have no key, and one of them cannot get one now.")
+                format!(
+                    "{without_key} students on the roster have no key, and one of them cannot get one now."
+                )
             }
             (without_key, refused) => {
-                format!("{without_key} students on the roster have no key, and {refused} of them cannot get one now.")
+                format!(
+                    "{without_key} students on the roster have no key, and {refused} of them cannot get one now."
+                )
             }
         }
     }
@@ -262,7 +271,12 @@ impl People {
         if self.faculty.is_empty() {
             return None;
         }
-        let named: Vec<String> = self.faculty.iter().take(NAMED).map(|person| self.in_words(person)).collect();
+        let named: Vec<String> = self
+            .faculty
+            .iter()
+            .take(NAMED)
+            .map(|person| self.in_words(person))
+            .collect();
         let named = named.join(", ");
         match self.faculty.len().saturating_sub(NAMED) {
             0 => Some(named),
@@ -272,7 +286,9 @@ impl People {
 
     /// The first of the faculty whose name is known.
     pub fn teacher(&self) -> Option<&str> {
-        self.faculty.iter().find_map(|person| self.name_of(person.matched()))
+        self.faculty
+            .iter()
+            .find_map(|person| self.name_of(person.matched()))
     }
 
     /// Puts these people into one of the lists, with the names that came with them.
@@ -288,15 +304,28 @@ impl People {
             };
         }
         *list(self) = people.into_iter().map(|(_, person)| person).collect();
-        let People { faculty, assistants, finance, names } = self;
-        names.retain(|person, _| [&*faculty, assistants, finance].iter().any(|list| is_among(person, list)));
+        let People {
+            faculty,
+            assistants,
+            finance,
+            names,
+        } = self;
+        names.retain(|person, _| {
+            [&*faculty, assistants, finance]
+                .iter()
+                .any(|list| is_among(person, list))
+        });
     }
 }
 
 impl Settings {
     /// The people whom a student may ask.
     pub fn people_to_ask(&self) -> String {
-        let contact = self.texts.contact.clone().or_else(|| self.people.faculty_in_words());
+        let contact = self
+            .texts
+            .contact
+            .clone()
+            .or_else(|| self.people.faculty_in_words());
         contact.unwrap_or_else(|| "the people who run the programme".to_owned())
     }
 
@@ -306,7 +335,10 @@ impl Settings {
             name: name.to_owned(),
             roster: true,
             term,
-            allowance: Allowance { cap, ..Allowance::default() },
+            allowance: Allowance {
+                cap,
+                ..Allowance::default()
+            },
             basis: Basis::default(),
             rules: KeyRules::default(),
             people: People::default(),
@@ -336,7 +368,11 @@ impl Settings {
     /// What a key of this cap can cost that is made now: in this window and each later one.
     pub fn cost_of_a_key(&self, cap: Usd, now: Moment) -> Usd {
         let expires = self.keys_expire_at();
-        let windows = if now < expires { 1 + self.basis.reset.windows_between(now, expires) } else { 0 };
+        let windows = if now < expires {
+            1 + self.basis.reset.windows_between(now, expires)
+        } else {
+            0
+        };
         cap.times(windows)
     }
 }
@@ -344,18 +380,32 @@ impl Settings {
 impl Allowance {
     /// The cap of this group's members, unless their grant has its own.
     pub fn cap_of(&self, group: Option<&str>) -> Usd {
-        group.and_then(|group| self.group_caps.get(group)).copied().unwrap_or(self.cap)
+        group
+            .and_then(|group| self.group_caps.get(group))
+            .copied()
+            .unwrap_or(self.cap)
     }
 }
 
 impl Programme {
     pub fn new(id: ProgrammeId, settings: Settings) -> Programme {
-        Programme { id, settings, closed_at: None, erased_at: None, form: None, version: 1 }
+        Programme {
+            id,
+            settings,
+            closed_at: None,
+            erased_at: None,
+            form: None,
+            version: 1,
+        }
     }
 
     #[must_use]
     pub fn edited(self, settings: Settings) -> Programme {
-        Programme { settings, version: self.version + 1, ..self }
+        Programme {
+            settings,
+            version: self.version + 1,
+            ..self
+        }
     }
 
     /// Whether the programme was closed or its term has run out.
@@ -363,9 +413,11 @@ impl Programme {
         self.closed_at.is_some() || now >= self.settings.term.ends_at()
     }
 
-    /// The students who may claim their first key now and would be refused, because the budget has no room for it.
+    /// The students who may claim their first key now and would be refused, because the budget has
+    /// no room for it.
     pub fn refused_for_room(&self, budget: &Budget, now: Moment) -> Option<RefusedForRoom> {
-        let may_claim = self.settings.claim_opens_at() <= now && now < self.settings.claim_closes_at();
+        let may_claim =
+            self.settings.claim_opens_at() <= now && now < self.settings.claim_closes_at();
         if !may_claim || self.is_over(now) {
             return None;
         }
@@ -375,7 +427,12 @@ impl Programme {
         costs.retain(|key_cost| !budget.has_room_for(key_cost.cost));
         let dearest = costs.first()?.cost;
         let students = costs.iter().map(|key_cost| key_cost.people).sum();
-        Some(RefusedForRoom { dearest, students, without_key, needed: budget.implied(&self.settings, now) })
+        Some(RefusedForRoom {
+            dearest,
+            students,
+            without_key,
+            needed: budget.implied(&self.settings, now),
+        })
     }
 
     /// Whether keys can be claimed now or later.
@@ -409,13 +466,15 @@ impl Budget {
         self.reserved + self.unreserved.cost(settings, now)
     }
 
-    /// Whether this much more can be reserved. Nothing can while more is reserved than the budget holds.
+    /// Whether this much more can be reserved. Nothing can while more is reserved than the budget
+    /// holds.
     pub fn has_room_for(&self, amount: Usd) -> bool {
         self.reserved + amount <= self.limit
     }
 }
 
-/// The terms that students accept, by the SHA-256 of their text alone, so that anybody who has the text can compare.
+/// The terms that students accept, by the SHA-256 of their text alone, so that anybody who has the
+/// text can compare.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TermsHash([u8; 32]);
 
@@ -447,14 +506,24 @@ impl FromStr for TermsHash {
 mod tests {
     use super::*;
 
-    /// A hash of terms is what any SHA-256 tool prints for the text, and it reads back as it was sent.
+    /// A hash of terms is what any SHA-256 tool prints for the text, and it reads back as it was
+    /// sent.
     #[test]
     fn a_terms_hash_reads_back() {
         let hash = TermsHash::digest("Be kind.");
-        assert_eq!(hash.to_string(), "5499befb38dbf3fcc08107141cb2a9e7f42a6aae403361dc3601b8296d7967ea");
+        assert_eq!(
+            hash.to_string(),
+            "5499befb38dbf3fcc08107141cb2a9e7f42a6aae403361dc3601b8296d7967ea"
+        );
         assert_eq!(hash.to_string().parse(), Ok(hash));
         assert_ne!(TermsHash::digest("Be kind. "), hash);
-        for text in ["", "00", &format!("{hash}0"), &hash.to_string().to_uppercase(), &"zz".repeat(32)] {
+        for text in [
+            "",
+            "00",
+            &format!("{hash}0"),
+            &hash.to_string().to_uppercase(),
+            &"zz".repeat(32),
+        ] {
             assert_eq!(text.parse::<TermsHash>(), Err(NotAHash), "{text}");
         }
     }
@@ -463,10 +532,19 @@ mod tests {
     fn a_name_goes_with_the_last_list_that_has_its_person() {
         let mut people = People::default();
         let named = |text| EmailAddress::parse_named(text).unwrap();
-        people.put(|people| &mut people.faculty, vec![named("ada@uni.edu"), named("Grace Hopper <grace@uni.edu>")]);
-        people.put(|people| &mut people.assistants, vec![named("Al <al@uni.edu>")]);
+        people.put(
+            |people| &mut people.faculty,
+            vec![named("ada@uni.edu"), named("Grace Hopper <grace@uni.edu>")],
+        );
+        people.put(
+            |people| &mut people.assistants,
+            vec![named("Al <al@uni.edu>")],
+        );
         assert_eq!(people.teacher(), Some("Grace Hopper"));
-        assert_eq!(people.in_words(&people.faculty[1]), "Grace Hopper <grace@uni.edu>");
+        assert_eq!(
+            people.in_words(&people.faculty[1]),
+            "Grace Hopper <grace@uni.edu>"
+        );
         people.put(|people| &mut people.faculty, vec![named("al@uni.edu")]);
         assert_eq!((people.teacher(), people.names.len()), (None, 0));
     }

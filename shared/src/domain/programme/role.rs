@@ -11,7 +11,8 @@ use crate::domain::values::money::Usd;
 use crate::domain::values::partition::address_partition;
 use crate::schema::{begin, key, stored};
 
-/// The most items that one edit may write for people whose roles it changes, so that all of it fits into one transaction.
+/// The most items that one edit may write for people whose roles it changes, so that all of it fits
+/// into one transaction.
 pub const MOST_ROLE_WRITES: usize = 88;
 
 crate::named! {
@@ -19,7 +20,8 @@ crate::named! {
     #[derive(PartialOrd, Ord, Serialize, Deserialize)]
     #[serde(rename_all = "lowercase")]
     pub enum Role: as_str {
-        /// An assistant sees the programme, and may pause, resume what an assistant paused, and send a mail again.
+        /// An assistant sees the programme, and may pause, resume what an assistant paused, and
+        /// send a mail again.
         Assistant = "assistant",
         Faculty = "faculty",
         Admin = "admin",
@@ -48,7 +50,9 @@ impl Role {
             (Role::Admin, None) => "Raise the budget in the settings.".to_owned(),
             (Role::Faculty, amount) => format!(
                 "Ask the admins for {} in the settings.",
-                amount.map_or("a larger budget".to_owned(), |budget| format!("a budget of {budget}"))
+                amount.map_or("a larger budget".to_owned(), |budget| format!(
+                    "a budget of {budget}"
+                ))
             ),
             (Role::Assistant, amount) => format!(
                 "Faculty can ask the admins for {}.",
@@ -58,8 +62,8 @@ impl Role {
     }
 }
 
-/// The roles in which a programme's settings name one person. They are a copy, so that a person's roles are
-/// found under their address; what the person may do is decided on the settings.
+/// The roles in which a programme's settings name one person. They are a copy, so that a person's
+/// roles are found under their address; what the person may do is decided on the settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Roles {
     /// The address in the settings' spelling, to which mail goes.
@@ -97,13 +101,15 @@ impl Roles {
         let mut named = BTreeMap::new();
         for (list, flag) in lists {
             for address in list {
-                let roles = named.entry(address.matched().clone()).or_insert_with(|| Roles {
-                    address: address.clone(),
-                    programme: programme.clone(),
-                    faculty: false,
-                    assistant: false,
-                    finance: false,
-                });
+                let roles = named
+                    .entry(address.matched().clone())
+                    .or_insert_with(|| Roles {
+                        address: address.clone(),
+                        programme: programme.clone(),
+                        faculty: false,
+                        assistant: false,
+                        finance: false,
+                    });
                 *flag(roles) = true;
             }
         }
@@ -118,18 +124,36 @@ impl Roles {
 
 impl RoleChanges {
     /// The changes of roles when settings are replaced, or set for the first time.
-    pub fn between(programme: &ProgrammeId, before: Option<&People>, after: &People) -> RoleChanges {
-        let before = before.map(|before| Roles::collect(programme, before)).unwrap_or_default();
+    pub fn between(
+        programme: &ProgrammeId,
+        before: Option<&People>,
+        after: &People,
+    ) -> RoleChanges {
+        let before = before
+            .map(|before| Roles::collect(programme, before))
+            .unwrap_or_default();
         let after = Roles::collect(programme, after);
-        let unset = before.keys().filter(|address| !after.contains_key(*address)).cloned().collect();
+        let unset = before
+            .keys()
+            .filter(|address| !after.contains_key(*address))
+            .cloned()
+            .collect();
         let is_staff = |roles: Option<&Roles>| roles.is_some_and(Roles::is_staff);
-        let lost = before.iter().filter(|(address, roles)| roles.is_staff() && !is_staff(after.get(*address)));
+        let lost = before
+            .iter()
+            .filter(|(address, roles)| roles.is_staff() && !is_staff(after.get(*address)));
         let lost = lost.map(|(address, _)| address.clone()).collect();
         let set = after.into_values().filter(|roles| {
             let was = before.get(roles.address.matched());
-            was.is_none_or(|was| was != roles || was.address.as_written() != roles.address.as_written())
+            was.is_none_or(|was| {
+                was != roles || was.address.as_written() != roles.address.as_written()
+            })
         });
-        RoleChanges { set: set.collect(), unset, lost }
+        RoleChanges {
+            set: set.collect(),
+            unset,
+            lost,
+        }
     }
 
     /// How many items a transaction writes for them.
@@ -148,7 +172,10 @@ mod tests {
     use crate::tests::values::a_programme;
 
     fn people(names: &[&str]) -> Vec<EmailAddress> {
-        names.iter().map(|name| EmailAddress::parse(&format!("{name}@uni.edu")).unwrap()).collect()
+        names
+            .iter()
+            .map(|name| EmailAddress::parse(&format!("{name}@uni.edu")).unwrap())
+            .collect()
     }
 
     #[test]

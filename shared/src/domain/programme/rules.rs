@@ -1,5 +1,6 @@
-//! The rules of what keys may call, and tiers: named lists of models, kept by admins. [`guardrail`](super::guardrail) says what the
-//! provider has confirmed of rules, and [`guardrails`](crate::provider::guardrails) translates them for the provider.
+//! The rules of what keys may call, and tiers: named lists of models, kept by admins.
+//! [`guardrail`](super::guardrail) says what the provider has confirmed of rules, and
+//! [`guardrails`](crate::provider::guardrails) translates them for the provider.
 
 use std::collections::BTreeMap;
 
@@ -54,7 +55,10 @@ impl Rules {
     #[must_use]
     pub fn resolved(self, tiers: &Tiers) -> Rules {
         match self.tier().and_then(|tier| tiers.models(tier)) {
-            Some(models) => Rules { models: models.to_vec(), ..self },
+            Some(models) => Rules {
+                models: models.to_vec(),
+                ..self
+            },
             None => self,
         }
     }
@@ -85,7 +89,8 @@ impl ListedModel {
         self.gone_on.is_some_and(|gone_on| gone_on <= today)
     }
 
-    /// The day on which it is gone, and whether there is time for another notice, once faculty are to hear of it.
+    /// The day on which it is gone, and whether there is time for another notice, once faculty are
+    /// to hear of it.
     pub fn end_to_tell(&self, today: Date) -> Option<(Date, bool)> {
         let gone_on = self.gone_on?;
         let days = days_between(today, gone_on);
@@ -98,7 +103,14 @@ const LONGEST_NAME: usize = 40;
 
 const FIRST: [(&str, &[&str]); 3] = [
     ("free", &["meta-llama/llama-3.3-70b-instruct:free"]),
-    ("basic", &["google/gemini-2.5-flash", "meta-llama/llama-3.3-70b-instruct", "openai/gpt-4o-mini"]),
+    (
+        "basic",
+        &[
+            "google/gemini-2.5-flash",
+            "meta-llama/llama-3.3-70b-instruct",
+            "openai/gpt-4o-mini",
+        ],
+    ),
     (
         "pro",
         &[
@@ -142,7 +154,12 @@ impl Tiers {
             due_at: None,
             version: 0,
         });
-        Tiers(first.chain(edited).map(|tier| (tier.name.clone(), tier)).collect())
+        Tiers(
+            first
+                .chain(edited)
+                .map(|tier| (tier.name.clone(), tier))
+                .collect(),
+        )
     }
 
     /// A tier as it is stored or begins, also one that was removed.
@@ -151,7 +168,9 @@ impl Tiers {
     }
 
     pub fn models(&self, name: &str) -> Option<&[String]> {
-        self.get(name).map(|tier| &tier.models[..]).filter(|models| !models.is_empty())
+        self.get(name)
+            .map(|tier| &tier.models[..])
+            .filter(|models| !models.is_empty())
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Tier> {
@@ -163,7 +182,9 @@ impl Tiers {
 pub fn is_tier_name(text: &str) -> bool {
     text.len() <= LONGEST_NAME
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
 pub fn tier_named_in(models: &[String]) -> Option<&str> {
@@ -177,18 +198,27 @@ pub fn tier_named_in(models: &[String]) -> Option<&str> {
 mod tests {
     use super::*;
 
-    /// Faculty hear of a model thirty days before its end and seven, and on the day itself at the latest.
+    /// Faculty hear of a model thirty days before its end and seven, and on the day itself at the
+    /// latest.
     #[test]
     fn an_end_is_told_twice() {
         let today = Date::constant(2026, 11, 3);
         let told = |gone_on: &str| {
             let gone_on = gone_on.parse().ok();
-            let model = ListedModel { slug: "a/one".to_owned(), canonical: None, answer_price: None, gone_on };
+            let model = ListedModel {
+                slug: "a/one".to_owned(),
+                canonical: None,
+                answer_price: None,
+                gone_on,
+            };
             model.end_to_tell(today).map(|(_, is_first)| is_first)
         };
         assert_eq!(["", "2026-12-04"].map(told), [None, None]);
         assert_eq!(["2026-12-03", "2026-11-11"].map(told), [Some(true); 2]);
-        assert_eq!(["2026-11-10", "2026-11-03", "2026-10-01"].map(told), [Some(false); 3]);
+        assert_eq!(
+            ["2026-11-10", "2026-11-03", "2026-10-01"].map(told),
+            [Some(false); 3]
+        );
     }
 
     /// A list names a tier if it is a single name without a slash.
@@ -199,7 +229,14 @@ mod tests {
             tier_named_in(&models).map(str::to_owned)
         };
         assert_eq!(named(&["basic"]).as_deref(), Some("basic"));
-        for models in [&[][..], &["a/one"], &["basic", "a/one"], &["basic", "pro"], &["Basic"], &["-x"]] {
+        for models in [
+            &[][..],
+            &["a/one"],
+            &["basic", "a/one"],
+            &["basic", "pro"],
+            &["Basic"],
+            &["-x"],
+        ] {
             assert_eq!(named(models), None, "{models:?}");
         }
     }

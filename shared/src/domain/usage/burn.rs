@@ -1,4 +1,5 @@
-//! The burn of a budget, and what a page draws of it: spending, forecast, budget, thresholds and the end of the term.
+//! The burn of a budget, and what a page draws of it: spending, forecast, budget, thresholds and
+//! the end of the term.
 
 use jiff::civil::Date;
 
@@ -38,7 +39,8 @@ pub struct BurnScene {
     /// Whether that is too soon.
     pub is_short: bool,
     pub limit: Usd,
-    /// The thresholds that are drawn, the highest first: those with room for a label between the budget's and each other's.
+    /// The thresholds that are drawn, the highest first: those with room for a label between the
+    /// budget's and each other's.
     pub levels: Vec<(u8, Usd)>,
     pub top: Usd,
     pub budget: String,
@@ -66,7 +68,8 @@ impl<'a> Burn<'a> {
             thresholds: &settings.mails.thresholds,
             term,
             looked: utc_date(listed_at.unwrap_or(now)),
-            forecast: (!programme.is_over(now)).then(|| Forecast::new(spent, limits, term, listed_at, now)),
+            forecast: (!programme.is_over(now))
+                .then(|| Forecast::new(spent, limits, term, listed_at, now)),
         }
     }
 }
@@ -75,7 +78,9 @@ impl Burn<'_> {
     /// The first day of the term, or of spending if that is earlier.
     pub fn first_day(&self) -> Date {
         let spent = self.spent.evenly();
-        spent.keys().next().map_or(self.term.starts_on(), |first| self.term.starts_on().min(*first))
+        spent.keys().next().map_or(self.term.starts_on(), |first| {
+            self.term.starts_on().min(*first)
+        })
     }
 
     pub fn scene(&self) -> BurnScene {
@@ -86,7 +91,10 @@ impl Burn<'_> {
         let mut in_all = self.spent.opening();
         let mut line = vec![(0, in_all)];
         for (day, spent) in self.spent.evenly() {
-            if line.last().is_some_and(|(before, _)| *before < number(day) - 1) {
+            if line
+                .last()
+                .is_some_and(|(before, _)| *before < number(day) - 1)
+            {
                 line.push((number(day) - 1, in_all));
             }
             in_all += spent;
@@ -96,15 +104,24 @@ impl Burn<'_> {
         let ahead = self.forecast.and_then(|forecast| {
             let most = forecast.limits.keys_stop_at.unwrap_or(self.limit);
             match (forecast.runs_out, forecast.pace) {
-                (RunsOut::OutOn(day), _) => Some((number(day), self.limit, format!("used up {}", short_date(day)))),
-                (RunsOut::KeysStopOn(day), _) => Some((number(day), most, format!("keys stop {}", short_date(day)))),
+                (RunsOut::OutOn(day), _) => Some((
+                    number(day),
+                    self.limit,
+                    format!("used up {}", short_date(day)),
+                )),
+                (RunsOut::KeysStopOn(day), _) => {
+                    Some((number(day), most, format!("keys stop {}", short_date(day))))
+                }
                 (RunsOut::NotBeforeTheTermEnds, Some(pace)) if self.looked < last => {
                     let days = (number(last) - number(self.looked)) as u32;
                     let amount = (total + pace.in_days(days)).min(most);
                     Some((
                         number(last),
                         amount,
-                        format!("about {} at the end", amount.to_the(Usd::DOLLAR).to_dollars()),
+                        format!(
+                            "about {} at the end",
+                            amount.to_the(Usd::DOLLAR).to_dollars()
+                        ),
                     ))
                 }
                 _ => None,
@@ -135,7 +152,10 @@ impl Burn<'_> {
         let mut levels: Vec<(u8, Usd)> = Vec::new();
         for threshold in self.thresholds.iter().rev() {
             let amount = Usd::from_micros(self.limit.micros() / 100 * i64::from(*threshold));
-            let mut labels = levels.iter().map(|(_, labelled)| *labelled).chain([self.limit]);
+            let mut labels = levels
+                .iter()
+                .map(|(_, labelled)| *labelled)
+                .chain([self.limit]);
             if labels.all(|labelled| (labelled - amount).times(APART) >= top) {
                 levels.push((*threshold, amount));
             }
@@ -143,11 +163,16 @@ impl Burn<'_> {
         levels
     }
 
-    /// The picture for those who do not see it. The forecast and the end of the term are told beside it.
+    /// The picture for those who do not see it. The forecast and the end of the term are told
+    /// beside it.
     pub fn words(&self) -> String {
         let spent = self.spent.total();
         let limit = self.limit;
-        let share = if spent > limit { "which is more".to_owned() } else { format!("{}%", per_cent(spent, limit)) };
+        let share = if spent > limit {
+            "which is more".to_owned()
+        } else {
+            format!("{}%", per_cent(spent, limit))
+        };
         format!(
             "A line from {} to {}: {} spent of the budget of {}, {share}.",
             long_date(self.first_day()),
@@ -173,9 +198,21 @@ mod tests {
             Burn::new(&programme, &budget, &spent, false, None, Moment::UNIX_EPOCH)
                 .levels(limit.max(spent.total()).max(Usd::CENT))
         };
-        let some = |amounts: [i64; 2]| [80, 50].into_iter().zip(amounts.map(Usd::from_micros)).collect::<Vec<_>>();
-        assert_eq!(levels(Usd::MAX, Usd::ZERO), some([800_000_000_000_000_000, 500_000_000_000_000_000]));
-        assert_eq!(levels(Usd::CENT, Usd::ZERO), some([8_000, 5_000]), "95% would lie on the budget's label");
+        let some = |amounts: [i64; 2]| {
+            [80, 50]
+                .into_iter()
+                .zip(amounts.map(Usd::from_micros))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            levels(Usd::MAX, Usd::ZERO),
+            some([800_000_000_000_000_000, 500_000_000_000_000_000])
+        );
+        assert_eq!(
+            levels(Usd::CENT, Usd::ZERO),
+            some([8_000, 5_000]),
+            "95% would lie on the budget's label"
+        );
         assert_eq!(levels(Usd::CENT, Usd::DOLLAR), []);
         assert_eq!(levels(Usd::ZERO, Usd::ZERO), []);
     }

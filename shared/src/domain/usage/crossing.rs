@@ -1,5 +1,6 @@
-//! Crossings: a threshold of a limit passed in a window. The limit's amount is part of a crossing's identity.
-//! So a budget that is raised and lowered again is back at the thresholds that were already reported.
+//! Crossings: a threshold of a limit passed in a window. The limit's amount is part of a crossing's
+//! identity. So a budget that is raised and lowered again is back at the thresholds that were
+//! already reported.
 
 use std::collections::BTreeSet;
 
@@ -28,7 +29,8 @@ pub struct Crossing {
 }
 
 stored! {
-    // A crossing. A student's crossings lie beside the grant: in a programme's own partition they would crowd out all else.
+    // A crossing. A student's crossings lie beside the grant: in a programme's own partition they
+    // would crowd out all else.
     Crossing |crossing| (programme: &ProgrammeId, scope: &Scope, window: Window = crossing.window, limit: Usd = crossing.limit, threshold: u8 = crossing.threshold) =>
         key(home(programme, scope), format!("X#{}#{window}#{}#{threshold:03}", scope.label(), limit.micros()));
     list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), "X#");
@@ -42,7 +44,13 @@ impl Crossing {
     /// The same at each of these thresholds, with whether it is reported.
     pub fn at_each(self, thresholds: Vec<(u8, bool)>) -> Vec<Crossing> {
         let thresholds = thresholds.into_iter();
-        thresholds.map(|(threshold, is_mailed)| Crossing { threshold, is_mailed, ..self.clone() }).collect()
+        thresholds
+            .map(|(threshold, is_mailed)| Crossing {
+                threshold,
+                is_mailed,
+                ..self.clone()
+            })
+            .collect()
     }
 }
 
@@ -59,14 +67,16 @@ fn home(programme: &ProgrammeId, scope: &Scope) -> String {
 pub enum Scope {
     /// The programme's budget, by what was spent of it.
     Budget,
-    /// The programme's budget, by what is reserved of it; crossed when there is no room for the keys of some who wait, and of all.
+    /// The programme's budget, by what is reserved of it; crossed when there is no room for the
+    /// keys of some who wait, and of all.
     Reserved,
     Cap(GrantId),
 }
 
 /// The threshold name of a budget that is reserved in full, which keeps it apart from spending.
 const RESERVED: &str = "reserved";
-/// The threshold under which a budget is recorded that has no room for the key of anybody who waits.
+/// The threshold under which a budget is recorded that has no room for the key of anybody who
+/// waits.
 pub const ALL: u8 = 100;
 /// The one under which it is recorded before that, when it has none for the dearest of their keys.
 pub const SOME: u8 = 1;
@@ -101,11 +111,15 @@ impl Scope {
 /// The percentages of their own cap at which students are alerted.
 const OF_A_CAP: [u8; 2] = [80, 100];
 
-/// The thresholds of a limit that `spent` has passed and that are not on record, lowest first, each with
-/// whether it is reported. Of several only the highest is reported, and none below one that is on record.
+/// The thresholds of a limit that `spent` has passed and that are not on record, lowest first, each
+/// with whether it is reported. Of several only the highest is reported, and none below one that is
+/// on record.
 pub fn newly_passed(thresholds: &[u8], limit: Usd, spent: Usd, recorded: &[u8]) -> Vec<(u8, bool)> {
-    let crossed: BTreeSet<u8> =
-        thresholds.iter().copied().filter(|threshold| is_crossed(*threshold, limit, spent)).collect();
+    let crossed: BTreeSet<u8> = thresholds
+        .iter()
+        .copied()
+        .filter(|threshold| is_crossed(*threshold, limit, spent))
+        .collect();
     let highest = crossed.iter().chain(recorded).copied().max();
     crossed
         .into_iter()
@@ -124,9 +138,19 @@ pub fn per_cent(spent: Usd, limit: Usd) -> i64 {
     i64::try_from(spent * 100 / limit).unwrap_or(i64::MAX)
 }
 
-/// The thresholds of a student's cap that were newly passed. Who has less than a cent left has used it up.
+/// The thresholds of a student's cap that were newly passed. Who has less than a cent left has used
+/// it up.
 pub fn newly_passed_of_cap(cap: Usd, spent: Usd, recorded: &[u8]) -> Vec<(u8, bool)> {
-    newly_passed(&OF_A_CAP, cap, if is_used_up(cap, spent) { spent.max(cap) } else { spent }, recorded)
+    newly_passed(
+        &OF_A_CAP,
+        cap,
+        if is_used_up(cap, spent) {
+            spent.max(cap)
+        } else {
+            spent
+        },
+        recorded,
+    )
 }
 
 /// Whether nothing can be spent of a cap any more: limits are whole cents.
@@ -135,7 +159,8 @@ pub fn is_used_up(cap: Usd, spent: Usd) -> bool {
 }
 
 fn is_crossed(threshold: u8, limit: Usd, spent: Usd) -> bool {
-    spent > Usd::ZERO && i128::from(spent.micros()) * 100 >= i128::from(limit.micros()) * i128::from(threshold)
+    spent > Usd::ZERO
+        && i128::from(spent.micros()) * 100 >= i128::from(limit.micros()) * i128::from(threshold)
 }
 
 #[cfg(test)]
@@ -145,7 +170,12 @@ mod tests {
     const THRESHOLDS: [u8; 4] = [50, 80, 95, 100];
 
     fn found(spent: i32, known: &[u8]) -> Vec<(u8, bool)> {
-        newly_passed(&THRESHOLDS, Usd::from_dollars(100), Usd::from_dollars(spent), known)
+        newly_passed(
+            &THRESHOLDS,
+            Usd::from_dollars(100),
+            Usd::from_dollars(spent),
+            known,
+        )
     }
 
     #[test]
@@ -161,15 +191,31 @@ mod tests {
     fn a_cap_but_for_less_than_a_cent_is_used_up() {
         let cap = Usd::from_dollars(1);
         let passed = |micros| newly_passed_of_cap(cap, Usd::from_micros(micros), &[80]);
-        assert_eq!([passed(990_000), passed(990_001)], [vec![], vec![(100, true)]]);
+        assert_eq!(
+            [passed(990_000), passed(990_001)],
+            [vec![], vec![(100, true)]]
+        );
         assert!(!is_used_up(Usd::ZERO, Usd::ZERO));
     }
 
     #[test]
     fn a_budget_of_nothing_is_crossed_by_the_first_cent() {
         assert_eq!(newly_passed(&[100], Usd::ZERO, Usd::ZERO, &[]), []);
-        assert_eq!(newly_passed(&[100], Usd::ZERO, Usd::CENT, &[]), [(100, true)]);
-        assert_eq!((per_cent(Usd::ZERO, Usd::ZERO), per_cent(Usd::CENT, Usd::ZERO)), (0, 100));
-        assert_eq!(per_cent(Usd::from_micros(839_999), Usd::from_dollars(1)), 83, "rounded down");
+        assert_eq!(
+            newly_passed(&[100], Usd::ZERO, Usd::CENT, &[]),
+            [(100, true)]
+        );
+        assert_eq!(
+            (
+                per_cent(Usd::ZERO, Usd::ZERO),
+                per_cent(Usd::CENT, Usd::ZERO)
+            ),
+            (0, 100)
+        );
+        assert_eq!(
+            per_cent(Usd::from_micros(839_999), Usd::from_dollars(1)),
+            83,
+            "rounded down"
+        );
     }
 }

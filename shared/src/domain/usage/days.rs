@@ -1,5 +1,5 @@
-//! Use by UTC day, as far as the provider's answers tell, and sums over ranges of days. It is kept small,
-//! since each key has one and every night writes those that changed.
+//! Use by UTC day, as far as the provider's answers tell, and sums over ranges of days. It is kept
+//! small, since each key has one and every night writes those that changed.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,8 @@ pub struct Days {
     /// The first day of `spent`.
     first: Date,
     spent: Vec<Usd>,
-    /// Ranges of days, both ends included, of which only the sum is known, not how it is spread over them.
+    /// Ranges of days, both ends included, of which only the sum is known, not how it is spread
+    /// over them.
     estimated: Vec<(Date, Date)>,
 }
 
@@ -34,7 +35,8 @@ pub struct KeyCounters {
     /// The use on the day of the answer, if the answer has it.
     pub today: Option<Usd>,
     pub day: Date,
-    /// The first day of the cap's window, and the use in it if the answer has it; `None` for the whole term.
+    /// The first day of the cap's window, and the use in it if the answer has it; `None` for the
+    /// whole term.
     pub window: Option<(Date, Option<Usd>)>,
 }
 
@@ -58,7 +60,11 @@ pub struct Sum {
 
 impl Days {
     pub fn on_one(day: Date, spent: Usd) -> Days {
-        Days { first: day, spent: vec![spent], ..Days::default() }
+        Days {
+            first: day,
+            spent: vec![spent],
+            ..Days::default()
+        }
     }
 
     pub fn total(&self) -> Usd {
@@ -72,14 +78,24 @@ impl Days {
 
     /// The use on a day; zero for a day that is not there.
     pub fn on(&self, day: Date) -> Usd {
-        self.place(day).and_then(|place| self.spent.get(place)).copied().unwrap_or_default()
+        self.place(day)
+            .and_then(|place| self.spent.get(place))
+            .copied()
+            .unwrap_or_default()
     }
 
     /// Every day from the first to the last, with its use and whether that is exact.
     pub fn each(&self) -> impl Iterator<Item = (Date, Usd, bool)> {
         let days = self.spent.iter().zip(self.first.series(1.day()));
         days.map(|(spent, day)| {
-            (day, *spent, !self.estimated.iter().any(|(first, last)| *first <= day && day <= *last))
+            (
+                day,
+                *spent,
+                !self
+                    .estimated
+                    .iter()
+                    .any(|(first, last)| *first <= day && day <= *last),
+            )
         })
     }
 
@@ -109,7 +125,8 @@ impl Days {
 
     /// The use of each day that has any; days of which only the sum is known share it evenly.
     pub fn evenly(&self) -> BTreeMap<Date, Usd> {
-        let mut days: BTreeMap<Date, Usd> = self.each().map(|(day, spent, _)| (day, spent)).collect();
+        let mut days: BTreeMap<Date, Usd> =
+            self.each().map(|(day, spent, _)| (day, spent)).collect();
         for (first, last) in &self.estimated {
             let count = i64::from(days_between(*first, *last)) + 1;
             let sum: Usd = days.range(*first..=*last).map(|(_, spent)| *spent).sum();
@@ -123,13 +140,19 @@ impl Days {
         days
     }
 
-    /// The days after an answer of the provider. `known_until` is the last day on which the present days held all
-    /// use so far; use since then is on the last day that it may be of, and estimated unless that is the only one.
-    /// Without it the key has a past that nobody has seen, which becomes the opening.
+    /// The days after an answer of the provider. `known_until` is the last day on which the present
+    /// days held all use so far; use since then is on the last day that it may be of, and estimated
+    /// unless that is the only one. Without it the key has a past that nobody has seen, which
+    /// becomes the opening.
     ///
     /// A record stands where the answer says less, and what is on record of a day that is over.
     pub fn with(&self, counted: KeyCounters, known_until: Option<Date>) -> Days {
-        let KeyCounters { lifetime, today, day, window } = counted;
+        let KeyCounters {
+            lifetime,
+            today,
+            day,
+            window,
+        } = counted;
         let increase = lifetime - self.total();
         if increase < Usd::ZERO {
             return self.clone();
@@ -137,12 +160,22 @@ impl Days {
         let Some(known_until) = known_until else {
             let today = today.unwrap_or_default().min(lifetime);
             let opening = lifetime - today;
-            let known_from = if opening > Usd::ZERO { day } else { Date::default() };
-            return Days { opening, known_from, ..Days::on_one(day, today) }.tidied();
+            let known_from = if opening > Usd::ZERO {
+                day
+            } else {
+                Date::default()
+            };
+            return Days {
+                opening,
+                known_from,
+                ..Days::on_one(day, today)
+            }
+            .tidied();
         };
         let mut after = self.clone();
         if let Some(last) = self.last().filter(|last| *last > day) {
-            // A late answer of an earlier day that says more: it was used by then, and may be on record as of a day since.
+            // A late answer of an earlier day that says more: it was used by then, and may be on
+            // record as of a day since.
             if increase > Usd::ZERO {
                 after.estimate(day, last);
                 after.add_on(day, increase);
@@ -151,19 +184,24 @@ impl Days {
         }
         after.truncate_before(day);
         let rest = lifetime - after.total();
-        // The provider rounds its two numbers apart, so the day may seem to have more than is left for it.
+        // The provider rounds its two numbers apart, so the day may seem to have more than is left
+        // for it.
         let (today, last) = match today.zip(day.yesterday().ok()) {
             Some((today, yesterday)) => (today.min(rest), yesterday),
             None => (Usd::ZERO, day),
         };
         let late = rest - today;
         match window {
-            // The window turned since, or on that day, on which older use still settles. No more than its counter says may be
-            // of it, and nothing without one: what is taken for an older window's is still reserved in this one, so an error
-            // reserves too much.
+            // The window turned since, or on that day, on which older use still settles. No more
+            // than its counter says may be of it, and nothing without one: what is taken for an
+            // older window's is still reserved in this one, so an error reserves too much.
             Some((first, Some(in_window))) if known_until <= first && first <= last => {
                 let inside = (in_window - today - after.on(first)).or_zero().min(late);
-                after.add_late(known_until, first.yesterday().unwrap_or(first), late - inside);
+                after.add_late(
+                    known_until,
+                    first.yesterday().unwrap_or(first),
+                    late - inside,
+                );
                 after.add_late(first, last, inside);
             }
             Some((first, None)) if known_until < first && first <= last => {
@@ -187,14 +225,22 @@ impl Days {
                 *mine += *added;
             }
         }
-        days.estimated.iter().for_each(|(first, last)| self.estimate(*first, *last));
+        days.estimated
+            .iter()
+            .for_each(|(first, last)| self.estimate(*first, *last));
     }
 
-    /// The sum of the days from one to another, both included. `complete` is the last day that a sync has
-    /// covered in full.
+    /// The sum of the days from one to another, both included. `complete` is the last day that a
+    /// sync has covered in full.
     pub fn between(&self, first_day: Date, last_day: Date, complete: Option<Date>) -> Sum {
         let end = self.place(last_day).map_or(0, |place| place + 1);
-        let spent = self.spent.iter().take(end).skip(self.place(first_day).unwrap_or(0)).copied().sum();
+        let spent = self
+            .spent
+            .iter()
+            .take(end)
+            .skip(self.place(first_day).unwrap_or(0))
+            .copied()
+            .sum();
         let begins_unknown = self.opening > Usd::ZERO && first_day < self.known_from;
         let cuts_a_range = self.estimated.iter().any(|(first, last)| {
             let inside = first_day <= *first && *last <= last_day;
@@ -220,8 +266,8 @@ impl Days {
         usize::try_from(days_between(self.first, day)).ok()
     }
 
-    /// The days in the one form in which they are stored: without any use there is no first day, unless there
-    /// is an opening.
+    /// The days in the one form in which they are stored: without any use there is no first day,
+    /// unless there is an opening.
     fn tidied(mut self) -> Days {
         let is_nothing = self.spent.iter().all(|spent| *spent == Usd::ZERO);
         match (is_nothing, self.opening > Usd::ZERO) {
@@ -234,7 +280,11 @@ impl Days {
 
     /// Removes this day and all after it.
     fn truncate_before(&mut self, day: Date) {
-        self.spent.truncate(if self.first < day { self.place(day).unwrap_or(usize::MAX) } else { 0 });
+        self.spent.truncate(if self.first < day {
+            self.place(day).unwrap_or(usize::MAX)
+        } else {
+            0
+        });
     }
 
     fn add_on(&mut self, day: Date, spent: Usd) {
@@ -258,11 +308,13 @@ impl Days {
         }
         let earlier = days_between(first, self.first).max(0) as usize;
         if earlier > 0 {
-            self.spent.splice(0..0, std::iter::repeat_n(Usd::ZERO, earlier));
+            self.spent
+                .splice(0..0, std::iter::repeat_n(Usd::ZERO, earlier));
             self.first = first;
         }
         let place = self.place(first).unwrap_or(0);
-        self.spent.resize(self.spent.len().max(place + count), Usd::ZERO);
+        self.spent
+            .resize(self.spent.len().max(place + count), Usd::ZERO);
         place
     }
 
@@ -275,17 +327,20 @@ impl Days {
             }
             apart
         });
-        let place = self.estimated.partition_point(|(first, _)| *first < first_day);
+        let place = self
+            .estimated
+            .partition_point(|(first, _)| *first < first_day);
         self.estimated.insert(place, (first_day, last_day));
     }
 }
 
-/// The stored form of days: one run of bytes, where an amount takes three or four and a day without use takes one.
+/// The stored form of days: one run of bytes, where an amount takes three or four and a day without
+/// use takes one.
 #[derive(Serialize, Deserialize)]
 struct Packed(ByteBuf);
 
-/// The opening, the day after it and the first day counted from [`EPOCH`], the amounts, and the estimated ranges as first day
-/// and length.
+/// The opening, the day after it and the first day counted from [`EPOCH`], the amounts, and the
+/// estimated ranges as first day and length.
 type DaysForm = (i64, i32, i32, Vec<i64>, Vec<(i32, u16)>);
 
 const FORM: u8 = 1;
@@ -294,8 +349,13 @@ const EPOCH: Date = Date::constant(2020, 1, 1);
 impl From<Days> for Packed {
     fn from(days: Days) -> Packed {
         let spent = days.spent.iter().map(|spent| spent.micros()).collect();
-        let [known_from, first] =
-            [days.known_from, days.first].map(|day| if day == Date::default() { 0 } else { day_number(day) });
+        let [known_from, first] = [days.known_from, days.first].map(|day| {
+            if day == Date::default() {
+                0
+            } else {
+                day_number(day)
+            }
+        });
         let spans = days.estimated.iter().map(|(first, last)| {
             let length = day_number(*last) - day_number(*first);
             (day_number(*first), u16::try_from(length).unwrap_or(0))
@@ -310,13 +370,21 @@ impl TryFrom<Packed> for Days {
     type Error = NotPacked;
     fn try_from(Packed(bytes): Packed) -> Result<Days, NotPacked> {
         let (opening, known_from, first, spent, estimated): DaysForm = unpacked(FORM, &bytes)?;
-        let spans = estimated
-            .into_iter()
-            .map(|(from, length)| Ok((numbered_day(from)?, numbered_day(from + i32::from(length))?)));
+        let spans = estimated.into_iter().map(|(from, length)| {
+            Ok((numbered_day(from)?, numbered_day(from + i32::from(length))?))
+        });
         Ok(Days {
             opening: Usd::from_micros(opening),
-            known_from: if opening == 0 { Date::default() } else { numbered_day(known_from)? },
-            first: if spent.is_empty() { Date::default() } else { numbered_day(first)? },
+            known_from: if opening == 0 {
+                Date::default()
+            } else {
+                numbered_day(known_from)?
+            },
+            first: if spent.is_empty() {
+                Date::default()
+            } else {
+                numbered_day(first)?
+            },
             spent: spent.into_iter().map(Usd::from_micros).collect(),
             estimated: spans.collect::<Result<_, NotPacked>>()?,
         })
@@ -346,11 +414,18 @@ mod tests {
     }
 
     fn counted(lifetime: i64, today: i64, on: i64) -> KeyCounters {
-        KeyCounters { lifetime: usd(lifetime), today: Some(usd(today)), day: day(on), window: None }
+        KeyCounters {
+            lifetime: usd(lifetime),
+            today: Some(usd(today)),
+            day: day(on),
+            window: None,
+        }
     }
 
     fn exact(days: &Days) -> Vec<(i64, bool)> {
-        days.each().map(|(_, spent, exact)| (spent.micros(), exact)).collect()
+        days.each()
+            .map(|(_, spent, exact)| (spent.micros(), exact))
+            .collect()
     }
 
     /// The sum after missed nights is known, and how it is spread over them is not.
@@ -358,25 +433,61 @@ mod tests {
     fn missed_nights_keep_the_sum() {
         let before = Days::default().with(counted(5, 5, 0), Some(day(0)));
         let after = before.with(counted(25, 4, 4), Some(day(0)));
-        assert_eq!(exact(&after), [(5, false), (0, false), (0, false), (16, false), (4, true)]);
+        assert_eq!(
+            exact(&after),
+            [(5, false), (0, false), (0, false), (16, false), (4, true)]
+        );
         let sum = |from, to| after.between(day(from), day(to), Some(day(4)));
-        assert_eq!(sum(0, 3), Sum { spent: usd(21), accuracy: Accuracy::Exactly });
-        assert_eq!(sum(3, 4), Sum { spent: usd(20), accuracy: Accuracy::Estimated });
-        assert_eq!(sum(4, 4), Sum { spent: usd(4), accuracy: Accuracy::Exactly });
+        assert_eq!(
+            sum(0, 3),
+            Sum {
+                spent: usd(21),
+                accuracy: Accuracy::Exactly
+            }
+        );
+        assert_eq!(
+            sum(3, 4),
+            Sum {
+                spent: usd(20),
+                accuracy: Accuracy::Estimated
+            }
+        );
+        assert_eq!(
+            sum(4, 4),
+            Sum {
+                spent: usd(4),
+                accuracy: Accuracy::Exactly
+            }
+        );
         assert_eq!(sum(4, 5).accuracy, Accuracy::Partly, "the day is not over");
         // Nothing was used in the nights that were missed, so nothing has to be estimated.
         let still = before.with(counted(9, 4, 4), Some(day(0)));
-        assert_eq!(exact(&still), [(5, true), (0, true), (0, true), (0, true), (4, true)]);
+        assert_eq!(
+            exact(&still),
+            [(5, true), (0, true), (0, true), (0, true), (4, true)]
+        );
     }
 
     #[test]
     fn what_was_used_before_anybody_looked_is_on_no_day() {
         let foreign = Days::default().with(counted(1000, 2, 4), None);
-        assert_eq!((foreign.opening(), foreign.total(), foreign.on(day(4))), (usd(998), usd(1000), usd(2)));
-        assert_eq!(foreign.between(day(0), day(4), Some(day(4))).accuracy, Accuracy::Partly);
-        assert_eq!(foreign.between(day(4), day(4), Some(day(4))).accuracy, Accuracy::Exactly);
+        assert_eq!(
+            (foreign.opening(), foreign.total(), foreign.on(day(4))),
+            (usd(998), usd(1000), usd(2))
+        );
+        assert_eq!(
+            foreign.between(day(0), day(4), Some(day(4))).accuracy,
+            Accuracy::Partly
+        );
+        assert_eq!(
+            foreign.between(day(4), day(4), Some(day(4))).accuracy,
+            Accuracy::Exactly
+        );
         let next = foreign.with(counted(1010, 4, 5), Some(day(4)));
-        assert_eq!((next.opening(), next.on(day(4)), next.on(day(5))), (usd(998), usd(8), usd(4)));
+        assert_eq!(
+            (next.opening(), next.on(day(4)), next.on(day(5))),
+            (usd(998), usd(8), usd(4))
+        );
         // In a sum it is the last key with a past that says from when on all days are known.
         let mut both = Days::on_one(day(1), usd(5));
         both.add(&foreign);
@@ -388,21 +499,39 @@ mod tests {
         assert_eq!(Days::try_from(Packed(bytes)), Ok(both));
     }
 
-    /// A lower counter changes nothing, a late increase is estimated, and a missing day is not taken for zero.
+    /// A lower counter changes nothing, a late increase is estimated, and a missing day is not
+    /// taken for zero.
     #[test]
     fn a_lower_counter_changes_nothing() {
         let before = Days::default().with(counted(5, 5, 2), Some(day(2)));
         assert_eq!(before.with(counted(4, 4, 3), Some(day(2))), before);
         assert_eq!(before.with(counted(5, 1, 1), Some(day(2))), before);
         let late = before.with(counted(6, 1, 1), Some(day(2)));
-        assert_eq!((exact(&late), late.total()), (vec![(1, false), (5, false)], usd(6)));
+        assert_eq!(
+            (exact(&late), late.total()),
+            (vec![(1, false), (5, false)], usd(6))
+        );
         // A counter that was corrected downwards grows again: only what exceeds the record is new.
-        let corrected = before.with(counted(4, 0, 3), Some(day(2))).with(counted(7, 3, 3), Some(day(3)));
+        let corrected = before
+            .with(counted(4, 0, 3), Some(day(2)))
+            .with(counted(7, 3, 3), Some(day(3)));
         assert_eq!(exact(&corrected), [(5, true), (2, true)]);
-        let without = KeyCounters { today: None, ..counted(9, 0, 3) };
+        let without = KeyCounters {
+            today: None,
+            ..counted(9, 0, 3)
+        };
         let after = before.with(without, Some(day(2)));
         assert_eq!(exact(&after), [(5, false), (4, false)]);
-        assert_eq!(exact(&before.with(KeyCounters { day: day(2), ..without }, Some(day(2)))), [(9, true)]);
+        assert_eq!(
+            exact(&before.with(
+                KeyCounters {
+                    day: day(2),
+                    ..without
+                },
+                Some(day(2))
+            )),
+            [(9, true)]
+        );
     }
 
     #[test]
@@ -417,7 +546,8 @@ mod tests {
         assert!(Days::try_from(Packed(ByteBuf::from([1, 2, 3, 255]))).is_err());
     }
 
-    /// The use of a key in parts of each day, and the parts of which days after which a sync read it.
+    /// The use of a key in parts of each day, and the parts of which days after which a sync read
+    /// it.
     fn histories() -> impl Strategy<Value = (Vec<[i64; 3]>, Vec<Vec<usize>>)> {
         (5_usize..40).prop_flat_map(|days| {
             let used = prop::collection::vec([0_i64..4, 0_i64..4, 0_i64..4], days);

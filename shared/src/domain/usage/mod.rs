@@ -1,5 +1,5 @@
-//! Use of keys by day, window and model, and what follows from it: crossings, forecasts, and whether the
-//! account adds up.
+//! Use of keys by day, window and model, and what follows from it: crossings, forecasts, and
+//! whether the account adds up.
 
 pub mod burn;
 pub mod crossing;

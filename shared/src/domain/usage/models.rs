@@ -1,5 +1,6 @@
-//! Use by model: rows by key and model, whose use they are, and the sums and lines of a table that pages and mails share. The
-//! provider module reads the rows, and the store keeps what programmes, foreign keys and grants used.
+//! Use by model: rows by key and model, whose use they are, and the sums and lines of a table that
+//! pages and mails share. The provider module reads the rows, and the store keeps what programmes,
+//! foreign keys and grants used.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -15,12 +16,14 @@ use crate::domain::usage::reading::DailyUse;
 use crate::domain::values::id::{DeploymentId, GrantBytes, GrantId, KeyName, ProgrammeId};
 use crate::domain::values::money::Usd;
 
-/// The most entries of one day before the smallest are put together. An item of the table has room for twice as many.
+/// The most entries of one day before the smallest are put together. An item of the table has room
+/// for twice as many.
 const MOST_ENTRIES: usize = 500;
 /// The bytes after which names of models and of keys are cut.
 const LONGEST_NAME: usize = 100;
 
-/// The use of one model on one UTC day by all keys of one name. Both names are empty where the provider has none.
+/// The use of one model on one UTC day by all keys of one name. Both names are empty where the
+/// provider has none.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ModelRow {
     pub key_name: String,
@@ -31,7 +34,8 @@ pub struct ModelRow {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelUse {
-    /// The group within a programme, or of what is no programme's the name of the key; `None` without either.
+    /// The group within a programme, or of what is no programme's the name of the key; `None`
+    /// without either.
     pub whose: Option<String>,
     /// The model's name; empty for models that are not told apart.
     pub model: String,
@@ -54,8 +58,8 @@ pub struct Attribution {
     pub grants: BTreeMap<Date, GrantRows>,
 }
 
-/// Attributes use to programmes, by the names of keys. `group_of` knows the group of a grant, if there is such a grant; the inner
-/// `None` is a grant without a group.
+/// Attributes use to programmes, by the names of keys. `group_of` knows the group of a grant, if
+/// there is such a grant; the inner `None` is a grant without a group.
 pub fn attribute(
     rows: &[ModelRow],
     deployment: &DeploymentId,
@@ -65,24 +69,42 @@ pub fn attribute(
     let mut grants: BTreeMap<Date, GrantRows> = BTreeMap::new();
     for row in rows {
         let model = cut(&row.model);
-        let ours = row.key_name.parse::<KeyName>().ok().filter(|name| name.deployment == *deployment);
+        let ours = row
+            .key_name
+            .parse::<KeyName>()
+            .ok()
+            .filter(|name| name.deployment == *deployment);
         let holder = ours.and_then(|name| Some((group_of(&name.programme, &name.grant)?, name)));
         let (programme, whose) = match holder {
             Some((group, name)) => {
-                let of_day = grants.entry(row.day).or_default().entry(name.programme.clone()).or_default();
+                let of_day = grants
+                    .entry(row.day)
+                    .or_default()
+                    .entry(name.programme.clone())
+                    .or_default();
                 let of_model = of_day.entry(model.clone()).or_default();
                 *of_model.entry(name.grant.to_bytes()).or_default() += row.used;
                 (Some(name.programme), group)
             }
-            None => (None, Some(cut(&row.key_name)).filter(|name| !name.is_empty())),
+            None => (
+                None,
+                Some(cut(&row.key_name)).filter(|name| !name.is_empty()),
+            ),
         };
-        *days.entry((row.day, programme)).or_default().entry((whose, model)).or_default() += row.used;
+        *days
+            .entry((row.day, programme))
+            .or_default()
+            .entry((whose, model))
+            .or_default() += row.used;
     }
     let days = days.into_iter().map(|((day, programme), sums)| {
         let entries = entries(sums, programme.is_some());
         ((day, programme), entries)
     });
-    Attribution { days: days.collect(), grants }
+    Attribution {
+        days: days.collect(),
+        grants,
+    }
 }
 
 /// A name as it is recorded.
@@ -90,8 +112,8 @@ pub fn cut(name: &str) -> String {
     name[..name.floor_char_boundary(LONGEST_NAME)].to_owned()
 }
 
-/// The entries of a day in the order of their names, with the smallest put together, those of each group apart, so that they fit
-/// into an item. The choice does not depend on the order of the rows.
+/// The entries of a day in the order of their names, with the smallest put together, those of each
+/// group apart, so that they fit into an item. The choice does not depend on the order of the rows.
 fn entries(sums: SumsByName, are_groups: bool) -> Vec<ModelUse> {
     let mut largest: Vec<_> = sums.into_iter().collect();
     // The sort is stable, so equal ones stay in the order of their names.
@@ -99,13 +121,17 @@ fn entries(sums: SumsByName, are_groups: bool) -> Vec<ModelUse> {
     let smallest = largest.split_off(largest.len().min(MOST_ENTRIES));
     let mut sums: SumsByName = largest.into_iter().collect();
     for ((whose, _), used) in smallest {
-        *sums.entry((whose.filter(|_| are_groups), String::new())).or_default() += used;
+        *sums
+            .entry((whose.filter(|_| are_groups), String::new()))
+            .or_default() += used;
     }
     model_uses(sums)
 }
 
 fn model_uses(sums: SumsByName) -> Vec<ModelUse> {
-    sums.into_iter().map(|((whose, model), used)| ModelUse { whose, model, used }).collect()
+    sums.into_iter()
+        .map(|((whose, model), used)| ModelUse { whose, model, used })
+        .collect()
 }
 
 /// The label for models that the sync put together, or that the provider does not name.
@@ -113,7 +139,8 @@ const NOT_TOLD_APART: &str = "models that are not told apart";
 /// The label for use beyond what the provider reports by model.
 pub const NOT_BY_MODEL: &str = "not attributed to a model";
 
-/// An amount of use: the account's money, spending with the user's own provider keys, and the number of requests.
+/// An amount of use: the account's money, spending with the user's own provider keys, and the
+/// number of requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sums {
     pub spent: Usd,
@@ -136,12 +163,16 @@ impl Sums {
 
     /// Whether no part is less than the other's, apart from what rounding row by row may come to.
     pub fn is_no_less_than(self, bound: Sums) -> bool {
-        bound.spent - self.spent <= Usd::CENT && bound.byok - self.byok <= Usd::CENT && bound.requests <= self.requests
+        bound.spent - self.spent <= Usd::CENT
+            && bound.byok - self.byok <= Usd::CENT
+            && bound.requests <= self.requests
     }
 
     /// The mean cost of a request, rounded up to a hundredth of a cent.
     pub fn per_request(self) -> Option<Usd> {
-        self.in_all().over(self.requests).map(|cost| cost.up_to_the(Usd::from_micros(100)))
+        self.in_all()
+            .over(self.requests)
+            .map(|cost| cost.up_to_the(Usd::from_micros(100)))
     }
 }
 
@@ -163,7 +194,11 @@ impl Sum for Sums {
 
 impl ModelUse {
     pub fn label(&self) -> &str {
-        if self.model.is_empty() { NOT_TOLD_APART } else { &self.model }
+        if self.model.is_empty() {
+            NOT_TOLD_APART
+        } else {
+            &self.model
+        }
     }
 
     /// The number of requests; `None` where only the money is known.
@@ -178,8 +213,8 @@ pub fn cost_in_words(per_request: Usd) -> String {
     format!("${}.{:04}", hundredths / 10_000, hundredths % 10_000)
 }
 
-/// The lines of a table: all use by group or name and by model, with the largest first in the money that counts, and no more than
-/// so many, under which the rest is put together.
+/// The lines of a table: all use by group or name and by model, with the largest first in the money
+/// that counts, and no more than so many, under which the rest is put together.
 pub fn lines(uses: impl IntoIterator<Item = ModelUse>, byok: Byok, most: usize) -> Vec<ModelUse> {
     let mut sums = SumsByName::new();
     for ModelUse { whose, model, used } in uses {
@@ -191,23 +226,46 @@ pub fn lines(uses: impl IntoIterator<Item = ModelUse>, byok: Byok, most: usize) 
     let further = lines.split_off(lines.len().min(most));
     if !further.is_empty() {
         let model = format!("{} further lines together", further.len());
-        lines.push(ModelUse { whose: None, model, used: further.iter().map(|line| line.used).sum() });
+        lines.push(ModelUse {
+            whose: None,
+            model,
+            used: further.iter().map(|line| line.used).sum(),
+        });
     }
     lines
 }
 
-/// The keys' use on these days beyond what lines tell by model. Less than a cent is `None`, since rows are
-/// rounded up one by one, and so is an inexact sum.
-pub fn beyond_models(lines: &[ModelUse], used: &DailyUse, (first, last): (Date, Date)) -> Option<ModelUse> {
+/// The keys' use on these days beyond what lines tell by model. Less than a cent is `None`, since
+/// rows are rounded up one by one, and so is an inexact sum.
+pub fn beyond_models(
+    lines: &[ModelUse],
+    used: &DailyUse,
+    (first, last): (Date, Date),
+) -> Option<ModelUse> {
     let reported: Sums = lines.iter().map(|line| line.used).sum();
-    let [credits, byok] = [&used.credits, &used.byok].map(|days| days.between(first, last, Some(last)));
+    let [credits, byok] =
+        [&used.credits, &used.byok].map(|days| days.between(first, last, Some(last)));
     if first > last || credits.accuracy != Accuracy::Exactly || byok.accuracy != Accuracy::Exactly {
         return None;
     }
-    let [spent, byok] = [credits.spent - reported.spent, byok.spent - reported.byok]
-        .map(|amount| if amount >= Usd::CENT { amount } else { Usd::ZERO });
-    let used = Sums { spent, byok, requests: 0 };
-    (used != Sums::default()).then(|| ModelUse { whose: None, model: NOT_BY_MODEL.to_owned(), used })
+    let [spent, byok] =
+        [credits.spent - reported.spent, byok.spent - reported.byok].map(|amount| {
+            if amount >= Usd::CENT {
+                amount
+            } else {
+                Usd::ZERO
+            }
+        });
+    let used = Sums {
+        spent,
+        byok,
+        requests: 0,
+    };
+    (used != Sums::default()).then(|| ModelUse {
+        whose: None,
+        model: NOT_BY_MODEL.to_owned(),
+        used,
+    })
 }
 
 #[cfg(test)]
@@ -220,25 +278,55 @@ mod tests {
     const DOLLAR: i64 = 1_000_000;
 
     fn used(model: &str, spent: i64, byok: i64) -> ModelUse {
-        let used = Sums { spent: usd(spent * DOLLAR), byok: usd(byok * DOLLAR), requests: 1 };
-        ModelUse { whose: None, model: model.to_owned(), used }
+        let used = Sums {
+            spent: usd(spent * DOLLAR),
+            byok: usd(byok * DOLLAR),
+            requests: 1,
+        };
+        ModelUse {
+            whose: None,
+            model: model.to_owned(),
+            used,
+        }
     }
 
     /// Lines are summed by model and listed largest first, and the smallest are merged into one.
     #[test]
     fn lines_are_the_largest_first() {
-        let uses = [used("c", 5, 0), used("b", 3, 2), used("a", 5, 0), used("b", 3, 2), used("d", 1, 7)];
+        let uses = [
+            used("c", 5, 0),
+            used("b", 3, 2),
+            used("a", 5, 0),
+            used("b", 3, 2),
+            used("d", 1, 7),
+        ];
         let shown = |byok, most| {
             let lines = lines(uses.clone(), byok, most);
-            let line = |line: &ModelUse| (line.label().to_owned(), line.used.counted(byok), line.requests().unwrap());
+            let line = |line: &ModelUse| {
+                (
+                    line.label().to_owned(),
+                    line.used.counted(byok),
+                    line.requests().unwrap(),
+                )
+            };
             lines.iter().map(line).collect::<Vec<_>>()
         };
-        let line = |model: &str, dollars, requests| (model.to_owned(), usd(dollars * DOLLAR), requests);
-        let all = [line("b", 6, 2), line("a", 5, 1), line("c", 5, 1), line("d", 1, 1)];
+        let line =
+            |model: &str, dollars, requests| (model.to_owned(), usd(dollars * DOLLAR), requests);
+        let all = [
+            line("b", 6, 2),
+            line("a", 5, 1),
+            line("c", 5, 1),
+            line("d", 1, 1),
+        ];
         assert_eq!(shown(Byok::Outside, 4), all);
         assert_eq!(
             shown(Byok::Inside, 2),
-            [line("b", 10, 2), line("d", 8, 1), line("2 further lines together", 10, 2)]
+            [
+                line("b", 10, 2),
+                line("d", 8, 1),
+                line("2 further lines together", 10, 2)
+            ]
         );
     }
 
@@ -252,8 +340,16 @@ mod tests {
                 .map(|line| (line.used.spent.micros(), line.requests()))
         };
         assert_eq!(beyond(1_250_000, DAY), Some((250_000, None)));
-        assert_eq!(beyond(1_009_999, DAY), None, "rows are rounded up one by one");
-        assert_eq!(beyond(1_250_000, DAY.tomorrow().unwrap()), None, "of another day");
+        assert_eq!(
+            beyond(1_009_999, DAY),
+            None,
+            "rows are rounded up one by one"
+        );
+        assert_eq!(
+            beyond(1_250_000, DAY.tomorrow().unwrap()),
+            None,
+            "of another day"
+        );
     }
 
     const OURS: &str = "0123456789";
@@ -270,15 +366,26 @@ mod tests {
     }
 
     fn row(key_name: &str, model: &str, on: i8, micros: i64) -> ModelRow {
-        let used = Sums { spent: usd(micros), byok: usd(micros / 2), requests: 1 };
-        ModelRow { key_name: key_name.to_owned(), model: model.to_owned(), day: day(on), used }
+        let used = Sums {
+            spent: usd(micros),
+            byok: usd(micros / 2),
+            requests: 1,
+        };
+        ModelRow {
+            key_name: key_name.to_owned(),
+            model: model.to_owned(),
+            day: day(on),
+            used,
+        }
     }
 
     fn attributed(rows: &[ModelRow]) -> Attribution {
-        attribute(rows, &OURS.parse().unwrap(), |_, grant| match grant.as_str() {
-            GRANT => Some(Some("A".to_owned())),
-            UNGROUPED => Some(None),
-            _ => None,
+        attribute(rows, &OURS.parse().unwrap(), |_, grant| {
+            match grant.as_str() {
+                GRANT => Some(Some("A".to_owned())),
+                UNGROUPED => Some(None),
+                _ => None,
+            }
         })
     }
 
@@ -287,7 +394,12 @@ mod tests {
         let mut lines = Vec::new();
         for used in &attribution.days[&(day(on), programme.parse().ok())] {
             let whose = used.whose.as_deref().unwrap_or("-");
-            lines.push(format!("{whose} {} {} {}", used.model, used.used.spent.micros(), used.used.requests));
+            lines.push(format!(
+                "{whose} {} {} {}",
+                used.model,
+                used.used.spent.micros(),
+                used.used.requests
+            ));
         }
         lines.join("\n")
     }
@@ -306,7 +418,8 @@ mod tests {
             row(&key(OURS, "law", GRANT), "m", 1, 2),
         ];
         let attribution = attributed(&rows);
-        let lines = [(1, "cs"), (2, "cs"), (1, "law")].map(|(on, programme)| uses(&attribution, on, programme));
+        let lines = [(1, "cs"), (2, "cs"), (1, "law")]
+            .map(|(on, programme)| uses(&attribution, on, programme));
         insta::assert_snapshot!(lines.join("\n\n"), @"
         - m 3 1
         A m 15 2
@@ -318,9 +431,14 @@ mod tests {
         ");
         assert_eq!(attribution.days.len(), 3, "none of it is no programme's");
         let of_model = &attribution.grants[&day(1)][&"cs".parse().unwrap()]["m"];
-        let of_grants: Vec<_> =
-            of_model.iter().map(|(grant, used)| (GrantId::of_bytes(grant), used.requests)).collect();
-        assert_eq!(of_grants, [(GRANT.parse().unwrap(), 2), (UNGROUPED.parse().unwrap(), 1)]);
+        let of_grants: Vec<_> = of_model
+            .iter()
+            .map(|(grant, used)| (GrantId::of_bytes(grant), used.requests))
+            .collect();
+        assert_eq!(
+            of_grants,
+            [(GRANT.parse().unwrap(), 2), (UNGROUPED.parse().unwrap(), 1)]
+        );
     }
 
     #[test]
@@ -352,16 +470,32 @@ mod tests {
     #[test]
     fn too_many_entries_are_merged() {
         let count = i64::try_from(MOST_ENTRIES).unwrap() + 50;
-        let mut rows: Vec<ModelRow> =
-            (0..count).map(|number| row(&format!("key {number}"), "m", 1, number + 1)).collect();
-        rows.extend((0..count).map(|number| row(&key(OURS, "cs", GRANT), &format!("m{number}"), 1, number + 1)));
+        let mut rows: Vec<ModelRow> = (0..count)
+            .map(|number| row(&format!("key {number}"), "m", 1, number + 1))
+            .collect();
+        rows.extend((0..count).map(|number| {
+            row(
+                &key(OURS, "cs", GRANT),
+                &format!("m{number}"),
+                1,
+                number + 1,
+            )
+        }));
         let attribution = attributed(&rows);
         let smallest: i64 = (1..=50).sum();
         for (programme, whose) in [("", None), ("cs", Some("A"))] {
             let entries = &attribution.days[&(day(1), programme.parse().ok())];
-            let Sums { spent, requests, .. } = entries[0].used;
-            assert_eq!((entries.len(), entries[0].model.as_str(), requests), (MOST_ENTRIES + 1, "", 50));
-            assert_eq!((entries[0].whose.as_deref(), spent.micros()), (whose, smallest));
+            let Sums {
+                spent, requests, ..
+            } = entries[0].used;
+            assert_eq!(
+                (entries.len(), entries[0].model.as_str(), requests),
+                (MOST_ENTRIES + 1, "", 50)
+            );
+            assert_eq!(
+                (entries[0].whose.as_deref(), spent.micros()),
+                (whose, smallest)
+            );
         }
         rows.reverse();
         assert_eq!(attributed(&rows), attribution);

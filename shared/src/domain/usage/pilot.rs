@@ -1,5 +1,5 @@
-//! What a programme showed, for those who decide about the next one: how many used it, and what a student and a week of use cost.
-//! And what a day of work costs now, for those who have a key.
+//! What a programme showed, for those who decide about the next one: how many used it, and what a
+//! student and a week of use cost. And what a day of work costs now, for those who have a key.
 
 use std::collections::BTreeMap;
 
@@ -18,8 +18,8 @@ pub struct PilotFigures {
     /// How many spent something.
     pub used: u64,
     pub spent: Usd,
-    /// The weeks of all people in which they spent something, and what they spent in them. A week with missed nights is left out:
-    /// what was spent in them may be of another week.
+    /// The weeks of all people in which they spent something, and what they spent in them. A week
+    /// with missed nights is left out: what was spent in them may be of another week.
     pub active_weeks: u64,
     spent_in_weeks: Usd,
 }
@@ -52,7 +52,11 @@ impl PilotFigures {
 
     /// What was spent per student of the roster, rounded up; `None` before anybody spent anything.
     pub fn cost_per_student(&self) -> Option<Usd> {
-        if self.used == 0 { None } else { self.spent.over(self.people) }
+        if self.used == 0 {
+            None
+        } else {
+            self.spent.over(self.people)
+        }
     }
 
     /// What was spent per student who spent something, rounded up.
@@ -61,7 +65,8 @@ impl PilotFigures {
     }
 }
 
-/// The days that a run counts, and the students who must have used something in them: of fewer it would tell what one of them did.
+/// The days that a run counts, and the students who must have used something in them: of fewer it
+/// would tell what one of them did.
 const LATELY: i64 = 28;
 const ENOUGH_STUDENTS: u32 = 10;
 
@@ -73,7 +78,8 @@ pub struct WorkDays {
     by_cost: BTreeMap<Usd, u64>,
 }
 
-/// What a day of work cost: one day in ten cost no more than the lower, and nine in ten no more than the higher.
+/// What a day of work cost: one day in ten cost no more than the lower, and nine in ten no more
+/// than the higher.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct WorkDay {
     low: Usd,
@@ -81,7 +87,8 @@ pub struct WorkDay {
 }
 
 impl WorkDays {
-    /// Adds the completed days of a student before `looked`. Those of which only a sum is known are left out.
+    /// Adds the completed days of a student before `looked`. Those of which only a sum is known are
+    /// left out.
     pub fn add(&mut self, used: &Days, looked: Date) {
         let before = self.days;
         let since = looked.saturating_sub(LATELY.days());
@@ -98,7 +105,10 @@ impl WorkDays {
         if self.students < ENOUGH_STUDENTS {
             return None;
         }
-        Some(WorkDay { low: self.tenths(1)?, high: self.tenths(9)? })
+        Some(WorkDay {
+            low: self.tenths(1)?,
+            high: self.tenths(9)?,
+        })
     }
 
     /// What so many tenths of the days cost at most.
@@ -151,13 +161,34 @@ mod tests {
         figures.add(true, &on(8, 150_000));
         figures.add(true, &Days::default());
         figures.add(false, &Days::default());
-        assert_eq!((figures.people, figures.claimed, figures.used, figures.active_weeks), (4, 3, 2, 3));
-        assert_eq!(figures.cost_per_active_week(), Some(Usd::from_micros(333_334)));
+        assert_eq!(
+            (
+                figures.people,
+                figures.claimed,
+                figures.used,
+                figures.active_weeks
+            ),
+            (4, 3, 2, 3)
+        );
+        assert_eq!(
+            figures.cost_per_active_week(),
+            Some(Usd::from_micros(333_334))
+        );
         // The two who used it spent a dollar and a millionth.
         assert_eq!(figures.cost_per_student(), Some(Usd::from_micros(250_001)));
         assert_eq!(figures.cost_per_user(), Some(Usd::from_micros(500_001)));
-        let unused = PilotFigures { people: 5, ..PilotFigures::default() };
-        assert_eq!([unused.cost_per_active_week(), unused.cost_per_student(), unused.cost_per_user()], [None; 3]);
+        let unused = PilotFigures {
+            people: 5,
+            ..PilotFigures::default()
+        };
+        assert_eq!(
+            [
+                unused.cost_per_active_week(),
+                unused.cost_per_student(),
+                unused.cost_per_user()
+            ],
+            [None; 3]
+        );
     }
 
     /// Of 28 completed days, from ten students with use on.
@@ -175,8 +206,14 @@ mod tests {
             days.typical().map(|day| day.in_words()).unwrap_or_default()
         };
         assert_eq!(typical(&[1, 4, 5, 6, 7, 8, 9, 10, 31, 90]), "1 to 31 cents");
-        assert_eq!(typical(&[4, 4, 5, 6, 7, 8, 9, 10, 11, 12, 250]), "4 to 12 cents");
-        assert_eq!(typical(&[4, 4, 4, 6, 7, 8, 9, 10, 250, 300]), "$0.04 to $2.50");
+        assert_eq!(
+            typical(&[4, 4, 5, 6, 7, 8, 9, 10, 11, 12, 250]),
+            "4 to 12 cents"
+        );
+        assert_eq!(
+            typical(&[4, 4, 4, 6, 7, 8, 9, 10, 250, 300]),
+            "$0.04 to $2.50"
+        );
         assert_eq!([typical(&[3; 12]), typical(&[4; 9])], ["about $0.03", ""]);
     }
 }

@@ -1,5 +1,6 @@
-//! A report: what the keys of programmes used over a range of days, with a line for each day, group, model or person. Amounts come
-//! from readings, and use by model only divides them. So every grouping adds up to the same total.
+//! A report: what the keys of programmes used over a range of days, with a line for each day,
+//! group, model or person. Amounts come from readings, and use by model only divides them. So every
+//! grouping adds up to the same total.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,7 +24,8 @@ pub enum Grouping {
     Person,
 }
 
-/// The programme that used something, with the group and the grant whose key it was, where there is one.
+/// The programme that used something, with the group and the grant whose key it was, where there is
+/// one.
 #[derive(Debug, Clone, Copy)]
 pub struct UseSource<'a> {
     /// The number of the programme in the report.
@@ -48,7 +50,8 @@ pub struct SpendingReport {
     first_used: Option<Date>,
 }
 
-/// What a line is of. What it is not grouped by is `None`, and so is what is not known or not there.
+/// What a line is of. What it is not grouped by is `None`, and so is what is not known or not
+/// there.
 #[derive(Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LineKey {
     pub day: Option<Date>,
@@ -61,7 +64,8 @@ pub struct LineKey {
 #[derive(Debug, Clone, Copy)]
 pub struct ReportLine<'a> {
     pub key: &'a LineKey,
-    /// The account's money. Below zero only without a model, where models are known of more than the keys' day.
+    /// The account's money. Below zero only without a model, where models are known of more than
+    /// the keys' day.
     pub spent: Usd,
     /// The number of requests; `None` where it is not known for every day.
     pub requests: Option<u64>,
@@ -74,7 +78,13 @@ impl SpendingReport {
         range: (Date, Date),
         known_days: BTreeSet<Date>,
     ) -> SpendingReport {
-        SpendingReport { grouping, student, range, known_days, ..SpendingReport::default() }
+        SpendingReport {
+            grouping,
+            student,
+            range,
+            known_days,
+            ..SpendingReport::default()
+        }
     }
 
     /// Whether lines say whose use they are.
@@ -89,10 +99,21 @@ impl SpendingReport {
         }
         let range = self.range;
         let days = used.credits.each().chain(used.byok.each());
-        let used_on = days.filter(|(day, spent, _)| is_within(range, *day) && *spent != Usd::ZERO).map(|(day, ..)| day);
+        let used_on = days
+            .filter(|(day, spent, _)| is_within(range, *day) && *spent != Usd::ZERO)
+            .map(|(day, ..)| day);
         self.first_used = self.first_used.into_iter().chain(used_on).min();
-        self.byok += used.byok.each().filter(|(day, ..)| is_within(range, *day)).map(|(_, spent, _)| spent).sum();
-        self.estimated.extend(used.credits.estimated().filter(|(first, last)| *first <= range.1 && range.0 <= *last));
+        self.byok += used
+            .byok
+            .each()
+            .filter(|(day, ..)| is_within(range, *day))
+            .map(|(_, spent, _)| spent)
+            .sum();
+        self.estimated.extend(
+            used.credits
+                .estimated()
+                .filter(|(first, last)| *first <= range.1 && range.0 <= *last),
+        );
         for (day, spent, _) in used.credits.each() {
             if is_within(range, day) && spent != Usd::ZERO {
                 self.line(source, day, "").spent += spent;
@@ -100,8 +121,8 @@ impl SpendingReport {
         }
     }
 
-    /// Moves what is known of a model from the line without a model to the model's own. An empty name stands
-    /// for models that are not told apart.
+    /// Moves what is known of a model from the line without a model to the model's own. An empty
+    /// name stands for models that are not told apart.
     pub fn divide(&mut self, source: UseSource<'_>, day: Date, model: &str, used: Sums) {
         if !self.includes(source) || !is_within(self.range, day) {
             return;
@@ -119,7 +140,8 @@ impl SpendingReport {
         self.lines.values().map(|line| line.spent).sum()
     }
 
-    /// The ranges of days of which only the sum is known. They may reach beyond the range of the report.
+    /// The ranges of days of which only the sum is known. They may reach beyond the range of the
+    /// report.
     pub fn estimated(&self) -> Vec<(Date, Date)> {
         let mut joined: Vec<(Date, Date)> = Vec::new();
         for (first_day, last_day) in &self.estimated {
@@ -133,8 +155,12 @@ impl SpendingReport {
 
     /// The days from the first with any use whose use by model is not known.
     pub fn unknown(&self) -> Vec<(Date, Date)> {
-        let Some(first) = self.first_used else { return Vec::new() };
-        stretches((self.range.0.max(first), self.range.1), |day| !self.known_days.contains(&day))
+        let Some(first) = self.first_used else {
+            return Vec::new();
+        };
+        stretches((self.range.0.max(first), self.range.1), |day| {
+            !self.known_days.contains(&day)
+        })
     }
 
     /// The lines: day after day, programme after programme, the largest first.
@@ -149,8 +175,16 @@ impl SpendingReport {
                 Some(day) => self.known_days.contains(&day),
                 None => knows_all,
             };
-            let requests = if knows_days || key.model.is_some() { Some(used.requests) } else { None };
-            lines.push(ReportLine { key, spent: used.spent, requests });
+            let requests = if knows_days || key.model.is_some() {
+                Some(used.requests)
+            } else {
+                None
+            };
+            lines.push(ReportLine {
+                key,
+                spent: used.spent,
+                requests,
+            });
         }
         // The sort is stable, so lines of one amount stay in the order of their keys.
         lines.sort_by_key(|line| (line.key.day, line.key.programme, Reverse(line.spent)));
@@ -162,7 +196,11 @@ impl SpendingReport {
     }
 
     fn line(&mut self, source: UseSource<'_>, day: Date, model: &str) -> &mut Sums {
-        let mut key = LineKey { programme: source.programme, grant: self.student, ..LineKey::default() };
+        let mut key = LineKey {
+            programme: source.programme,
+            grant: self.student,
+            ..LineKey::default()
+        };
         match self.grouping {
             Grouping::Programme => {}
             Grouping::Day => key.day = Some(day),
@@ -181,11 +219,19 @@ fn is_within((first, last): (Date, Date), day: Date) -> bool {
 
 impl UseSource<'_> {
     pub fn of_foreign_keys(programme: u16) -> UseSource<'static> {
-        UseSource { programme, group: None, grant: None }
+        UseSource {
+            programme,
+            group: None,
+            grant: None,
+        }
     }
 
     pub fn of_grant<'a>(programme: u16, group: Option<&'a str>, grant: &GrantId) -> UseSource<'a> {
-        UseSource { programme, group, grant: Some(grant.to_bytes()) }
+        UseSource {
+            programme,
+            group,
+            grant: Some(grant.to_bytes()),
+        }
     }
 }
 
@@ -208,17 +254,31 @@ mod tests {
     }
 
     fn used(micros: i64, requests: u64) -> Sums {
-        Sums { spent: usd(micros), byok: Usd::ZERO, requests }
+        Sums {
+            spent: usd(micros),
+            byok: Usd::ZERO,
+            requests,
+        }
     }
 
     fn report_of(grouping: Grouping, (from, to): (i64, i64)) -> SpendingReport {
-        SpendingReport::new(grouping, None, (day(from), day(to)), (from..=to).map(day).collect())
+        SpendingReport::new(
+            grouping,
+            None,
+            (day(from), day(to)),
+            (from..=to).map(day).collect(),
+        )
     }
 
     /// The use of one grant's key.
-    const ADA: UseSource<'static> = UseSource { programme: 0, group: Some("A"), grant: Some([1; 8]) };
+    const ADA: UseSource<'static> = UseSource {
+        programme: 0,
+        group: Some("A"),
+        grant: Some([1; 8]),
+    };
 
-    /// Use with no known model is a line without a model, even where the models add up to more than the total.
+    /// Use with no known model is a line without a model, even where the models add up to more than
+    /// the total.
     #[test]
     fn use_without_a_model_is_kept() {
         let mut report = report_of(Grouping::Model, (0, 3));
@@ -230,26 +290,54 @@ mod tests {
         }
         let lines = |report: &SpendingReport| -> Vec<_> {
             let lines = report.lines();
-            lines.iter().map(|line| (line.key.model.clone(), line.spent.micros(), line.requests)).collect()
+            lines
+                .iter()
+                .map(|line| (line.key.model.clone(), line.spent.micros(), line.requests))
+                .collect()
         };
         let small = Some("a/small".to_owned());
-        assert_eq!(lines(&report), [(small.clone(), 600_000, Some(3)), (None, 400_000, Some(1))]);
+        assert_eq!(
+            lines(&report),
+            [(small.clone(), 600_000, Some(3)), (None, 400_000, Some(1))]
+        );
         report.divide(ADA, day(2), "a/small", used(400_002, 1));
-        assert_eq!(lines(&report), [(small, 1_000_002, Some(4)), (None, -2, Some(1))]);
+        assert_eq!(
+            lines(&report),
+            [(small, 1_000_002, Some(4)), (None, -2, Some(1))]
+        );
         assert_eq!(report.total(), usd(1_000_000));
     }
 
     /// Of one student nobody else's use is counted, and each line says whose it is.
     #[test]
     fn one_students_use_by_model() {
-        let mut report = SpendingReport { student: ADA.grant, ..report_of(Grouping::Model, (0, 3)) };
-        for source in [ADA, UseSource { grant: Some([2; 8]), ..ADA }, UseSource::of_foreign_keys(0)] {
+        let mut report = SpendingReport {
+            student: ADA.grant,
+            ..report_of(Grouping::Model, (0, 3))
+        };
+        for source in [
+            ADA,
+            UseSource {
+                grant: Some([2; 8]),
+                ..ADA
+            },
+            UseSource::of_foreign_keys(0),
+        ] {
             report.add(source, &DailyUse::on_one(day(1), usd(10)));
             report.divide(source, day(1), "a/small", used(7, 2));
         }
         let lines = report.lines();
-        let lines: Vec<_> = lines.iter().map(|line| (line.key.model.as_deref(), line.spent, line.key.grant)).collect();
-        assert_eq!(lines, [(Some("a/small"), usd(7), ADA.grant), (None, usd(3), ADA.grant)]);
+        let lines: Vec<_> = lines
+            .iter()
+            .map(|line| (line.key.model.as_deref(), line.spent, line.key.grant))
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                (Some("a/small"), usd(7), ADA.grant),
+                (None, usd(3), ADA.grant)
+            ]
+        );
     }
 
     #[test]
@@ -261,24 +349,42 @@ mod tests {
             report.divide(ADA, day(1), "a/small", used(10, 7));
             report.known_days.remove(&day(unknown));
             let lines = report.lines();
-            lines.iter().map(|line| (line.spent.micros(), line.requests)).collect::<Vec<_>>()
+            lines
+                .iter()
+                .map(|line| (line.spent.micros(), line.requests))
+                .collect::<Vec<_>>()
         };
         assert_eq!(lines(Grouping::Programme, 9), [(30, Some(7))]);
         assert_eq!(lines(Grouping::Programme, 2), [(30, None)]);
-        assert_eq!(lines(Grouping::Programme, 0), [(30, Some(7))], "before the first use nothing has to be known");
+        assert_eq!(
+            lines(Grouping::Programme, 0),
+            [(30, Some(7))],
+            "before the first use nothing has to be known"
+        );
         assert_eq!(lines(Grouping::Day, 2), [(10, Some(7)), (20, None)]);
         assert_eq!(lines(Grouping::Model, 2), [(20, None), (10, Some(7))]);
     }
 
-    /// Days known only as a sum are named, and use on no known day or on another bill is kept apart.
+    /// Days known only as a sum are named, and use on no known day or on another bill is kept
+    /// apart.
     #[test]
     fn unclear_days_are_named() {
         let mut report = report_of(Grouping::Programme, (2, 9));
-        let counted =
-            |lifetime, on| KeyCounters { lifetime: usd(lifetime), today: Some(Usd::ZERO), day: day(on), window: None };
+        let counted = |lifetime, on| KeyCounters {
+            lifetime: usd(lifetime),
+            today: Some(Usd::ZERO),
+            day: day(on),
+            window: None,
+        };
         for (known, on) in [(1, 4), (3, 6), (8, 12)] {
             let missed = Days::on_one(day(0), usd(5)).with(counted(25, on), Some(day(known)));
-            report.add(ADA, &DailyUse { credits: missed, byok: Days::on_one(day(3), usd(7)) });
+            report.add(
+                ADA,
+                &DailyUse {
+                    credits: missed,
+                    byok: Days::on_one(day(3), usd(7)),
+                },
+            );
         }
         assert_eq!(report.estimated(), [(day(1), day(5)), (day(8), day(11))]);
         // Of the last key's twenty, all lie on the eleventh day.

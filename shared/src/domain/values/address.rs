@@ -1,5 +1,5 @@
-//! Mail addresses: parsed once at the edge, compared in one form, mailed in the spelling of the roster.
-//! Whether an address is known is for the table to say.
+//! Mail addresses: parsed once at the edge, compared in one form, mailed in the spelling of the
+//! roster. Whether an address is known is for the table to say.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -25,7 +25,8 @@ pub struct EmailAddress {
 #[serde(transparent)]
 pub struct PersonName(String);
 
-/// What is in the place of the address and the name of somebody who was erased, before the grant's id.
+/// What is in the place of the address and the name of somebody who was erased, before the grant's
+/// id.
 const ERASED: &str = "erased-";
 /// What is in the place of an address that is somebody else's now.
 const NONE: &str = "no-address-";
@@ -73,35 +74,52 @@ impl EmailAddress {
             return Err(AddressError::TooLong);
         }
         let matched = MatchedAddress(format!("{}@{domain}", local.to_lowercase()));
-        Ok(EmailAddress { written: written.into_owned(), matched })
+        Ok(EmailAddress {
+            written: written.into_owned(),
+            matched,
+        })
     }
 
     /// Parses an address with the name before it, if there is one: `Grace Hopper <grace@uni.edu>`.
     pub fn parse_named(text: &str) -> Result<(Option<PersonName>, EmailAddress), AddressError> {
-        let Some((name, address)) = text.trim().strip_suffix('>').and_then(|text| text.rsplit_once('<')) else {
+        let Some((name, address)) = text
+            .trim()
+            .strip_suffix('>')
+            .and_then(|text| text.rsplit_once('<'))
+        else {
             return Ok((None, EmailAddress::parse(text)?));
         };
         let name = nfc(name.trim().trim_matches('"'));
-        if name.chars().count() > 100 || name.contains(['@', '<', '>', '"']) || name.chars().any(is_invisible) {
+        if name.chars().count() > 100
+            || name.contains(['@', '<', '>', '"'])
+            || name.chars().any(is_invisible)
+        {
             return Err(AddressError::Name);
         }
-        let name = Some(name.into_owned()).filter(|name| !name.is_empty()).map(PersonName);
+        let name = Some(name.into_owned())
+            .filter(|name| !name.is_empty())
+            .map(PersonName);
         Ok((name, EmailAddress::parse(address)?))
     }
 
-    /// What is in the place of the address of whom the grant was for. It is no address, so nothing is mailed there, and nobody types it.
+    /// What is in the place of the address of whom the grant was for. It is no address, so nothing
+    /// is mailed there, and nobody types it.
     pub fn erased(grant: &GrantId) -> EmailAddress {
         EmailAddress::in_place(ERASED, grant)
     }
 
-    /// What is in the place of an address that the grant has lost to somebody else; of this grant everything else is still known.
+    /// What is in the place of an address that the grant has lost to somebody else; of this grant
+    /// everything else is still known.
     pub fn none_of(grant: &GrantId) -> EmailAddress {
         EmailAddress::in_place(NONE, grant)
     }
 
     fn in_place(of: &str, grant: &GrantId) -> EmailAddress {
         let written = format!("{of}{grant}");
-        EmailAddress { matched: MatchedAddress(written.clone()), written }
+        EmailAddress {
+            matched: MatchedAddress(written.clone()),
+            written,
+        }
     }
 
     /// Whether there is no address, for either reason.
@@ -126,7 +144,11 @@ impl EmailAddress {
     /// The address for a mail server: the roster's local part, the domain in punycode.
     pub fn for_mail(&self) -> String {
         let local = self.written.rsplit_once('@').map_or("", |(local, _)| local);
-        let domain = self.matched.0.rsplit_once('@').map_or("", |(_, domain)| domain);
+        let domain = self
+            .matched
+            .0
+            .rsplit_once('@')
+            .map_or("", |(_, domain)| domain);
         format!("{local}@{domain}")
     }
 }
@@ -145,11 +167,18 @@ fn check_local(local: &str) -> Result<(), AddressError> {
     if local.len() > 64 {
         return Err(AddressError::TooLong);
     }
-    if local.split('.').all(is_atom) { Ok(()) } else { Err(AddressError::NotAnAddress) }
+    if local.split('.').all(is_atom) {
+        Ok(())
+    } else {
+        Err(AddressError::NotAnAddress)
+    }
 }
 
 fn is_atom(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&byte))
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&byte))
 }
 
 fn domain_in_ascii(domain: &str) -> Result<String, AddressError> {
@@ -166,10 +195,15 @@ fn domain_in_ascii(domain: &str) -> Result<String, AddressError> {
     }
 }
 
-/// The text in the one form of its letters in which texts are compared: some systems write an ü as a u and two dots.
+/// The text in the one form of its letters in which texts are compared: some systems write an ü as
+/// a u and two dots.
 pub fn nfc(text: &str) -> Cow<'_, str> {
     // Every read of a grant parses its address again, so ASCII skips the normalisation.
-    if text.is_ascii() { Cow::Borrowed(text) } else { Cow::Owned(text.nfc().collect()) }
+    if text.is_ascii() {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(text.nfc().collect())
+    }
 }
 
 /// Whether this is a control, format or other character that a reader does not see.
@@ -185,9 +219,12 @@ pub fn is_invisible(c: char) -> bool {
 impl TryFrom<String> for EmailAddress {
     type Error = AddressError;
     fn try_from(text: String) -> Result<EmailAddress, AddressError> {
-        let in_place = [ERASED, NONE]
-            .into_iter()
-            .find_map(|prefix| Some(EmailAddress::in_place(prefix, &text.strip_prefix(prefix)?.parse().ok()?)));
+        let in_place = [ERASED, NONE].into_iter().find_map(|prefix| {
+            Some(EmailAddress::in_place(
+                prefix,
+                &text.strip_prefix(prefix)?.parse().ok()?,
+            ))
+        });
         in_place.map_or_else(|| EmailAddress::parse(&text), Ok)
     }
 }
@@ -222,7 +259,11 @@ mod tests {
     use super::*;
 
     fn matched(text: &str) -> String {
-        EmailAddress::parse(text).unwrap().matched().as_str().to_owned()
+        EmailAddress::parse(text)
+            .unwrap()
+            .matched()
+            .as_str()
+            .to_owned()
     }
 
     /// Spellings of one mailbox are equal, and the roster spelling is kept.
@@ -231,7 +272,11 @@ mod tests {
         let roster = EmailAddress::parse(" Ada.Lovelace@Köln.DE ").unwrap();
         assert_eq!(roster.as_written(), "Ada.Lovelace@Köln.DE");
         assert_eq!(roster.for_mail(), "Ada.Lovelace@xn--kln-sna.de");
-        for typed in ["ada.lovelace@köln.de", "ADA.LOVELACE@xn--kln-sna.de", "ada.lovelace@ko\u{308}ln.de\n"] {
+        for typed in [
+            "ada.lovelace@köln.de",
+            "ADA.LOVELACE@xn--kln-sna.de",
+            "ada.lovelace@ko\u{308}ln.de\n",
+        ] {
             assert_eq!(EmailAddress::parse(typed).unwrap(), roster, "{typed}");
         }
     }
@@ -240,12 +285,36 @@ mod tests {
     #[test]
     fn a_wrong_address_is_refused() {
         for (error, texts) in [
-            (AddressError::NotAnAddress, &["", "ada", "@uni.edu", "a b@uni.edu", "ada..l@uni.edu"][..]),
-            (AddressError::NotAnAddress, &["Ada <ada@uni.edu>", "\"ada\"@uni.edu"]),
-            (AddressError::List, &["ada@uni.edu,bob@uni.edu", "ada@uni.edu; bob@uni.edu"]),
-            (AddressError::Invisible, &["ada\u{200B}@uni.edu", "ada@u\u{AD}ni.edu", "ada\r\nBcc: x@uni.edu"]),
+            (
+                AddressError::NotAnAddress,
+                &["", "ada", "@uni.edu", "a b@uni.edu", "ada..l@uni.edu"][..],
+            ),
+            (
+                AddressError::NotAnAddress,
+                &["Ada <ada@uni.edu>", "\"ada\"@uni.edu"],
+            ),
+            (
+                AddressError::List,
+                &["ada@uni.edu,bob@uni.edu", "ada@uni.edu; bob@uni.edu"],
+            ),
+            (
+                AddressError::Invisible,
+                &[
+                    "ada\u{200B}@uni.edu",
+                    "ada@u\u{AD}ni.edu",
+                    "ada\r\nBcc: x@uni.edu",
+                ],
+            ),
             (AddressError::LocalPart, &["adä@uni.edu"]),
-            (AddressError::Domain, &["ada@localhost", "ada@uni..edu", "ada@uni.edu.", "ada@-uni.edu"]),
+            (
+                AddressError::Domain,
+                &[
+                    "ada@localhost",
+                    "ada@uni..edu",
+                    "ada@uni.edu.",
+                    "ada@-uni.edu",
+                ],
+            ),
             (AddressError::Domain, &["ada@uni_x.edu", "ada@[127.0.0.1]"]),
             (AddressError::MixedScripts, &["ada@\u{0443}ni.edu"]),
         ] {
@@ -254,16 +323,30 @@ mod tests {
             }
         }
         let long = format!("{}@uni.edu", "a".repeat(65));
-        assert_eq!(EmailAddress::parse(&long).unwrap_err(), AddressError::TooLong);
+        assert_eq!(
+            EmailAddress::parse(&long).unwrap_err(),
+            AddressError::TooLong
+        );
     }
 
     #[test]
     fn a_name_stands_before_its_address() {
-        let named = |text| EmailAddress::parse_named(text).map(|(name, of)| (name.map(|name| name.0), of.written));
+        let named = |text| {
+            EmailAddress::parse_named(text).map(|(name, of)| (name.map(|name| name.0), of.written))
+        };
         let grace = |name: Option<&str>| Ok((name.map(str::to_owned), "grace@uni.edu".to_owned()));
-        assert_eq!(named(" \"Grace Hopper\" <grace@uni.edu> "), grace(Some("Grace Hopper")));
-        assert_eq!([named("grace@uni.edu"), named("<grace@uni.edu>")], [grace(None), grace(None)]);
-        assert_eq!(named("grace@uni.edu <grace@uni.edu>"), Err(AddressError::Name));
+        assert_eq!(
+            named(" \"Grace Hopper\" <grace@uni.edu> "),
+            grace(Some("Grace Hopper"))
+        );
+        assert_eq!(
+            [named("grace@uni.edu"), named("<grace@uni.edu>")],
+            [grace(None), grace(None)]
+        );
+        assert_eq!(
+            named("grace@uni.edu <grace@uni.edu>"),
+            Err(AddressError::Name)
+        );
         assert_eq!(named("Grace Hopper"), Err(AddressError::NotAnAddress));
     }
 
@@ -271,13 +354,28 @@ mod tests {
     fn what_is_in_the_place_of_an_address_is_read_again_and_is_none() {
         let grant: GrantId = "0123456789abcdef".parse().unwrap();
         for (of, written, is_erased) in [
-            (EmailAddress::erased(&grant), "erased-0123456789abcdef", true),
-            (EmailAddress::none_of(&grant), "no-address-0123456789abcdef", false),
+            (
+                EmailAddress::erased(&grant),
+                "erased-0123456789abcdef",
+                true,
+            ),
+            (
+                EmailAddress::none_of(&grant),
+                "no-address-0123456789abcdef",
+                false,
+            ),
         ] {
             let again = EmailAddress::try_from(String::from(of)).unwrap();
-            assert_eq!((again.as_written(), again.is_none(), again.is_erased()), (written, true, is_erased));
+            assert_eq!(
+                (again.as_written(), again.is_none(), again.is_erased()),
+                (written, true, is_erased)
+            );
             assert!(EmailAddress::parse(written).is_err());
-            assert!(!EmailAddress::parse(&format!("{written}@uni.edu")).unwrap().is_none());
+            assert!(
+                !EmailAddress::parse(&format!("{written}@uni.edu"))
+                    .unwrap()
+                    .is_none()
+            );
         }
     }
 

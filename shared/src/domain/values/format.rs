@@ -1,5 +1,6 @@
-//! Dates and times as people read them, on pages and in mails: `20 Nov 2026`, and `20 Nov 2026, 14:05` with the time zone once on a
-//! page. [`Usd`](super::money::Usd) writes amounts itself; files, hooks and forms' fields carry both in full instead.
+//! Dates and times as people read them, on pages and in mails: `20 Nov 2026`, and `20 Nov 2026,
+//! 14:05` with the time zone once on a page. [`Usd`](super::money::Usd) writes amounts itself;
+//! files, hooks and forms' fields carry both in full instead.
 
 use std::borrow::Borrow;
 
@@ -42,7 +43,11 @@ pub fn named_month(date: Date) -> String {
 
 /// A number with what it counts: `1 student`, `1,200 students`.
 pub fn counted(number: u64, singular: &str, plural: &str) -> String {
-    format!("{} {}", grouped(number), if number == 1 { singular } else { plural })
+    format!(
+        "{} {}",
+        grouped(number),
+        if number == 1 { singular } else { plural }
+    )
 }
 
 pub trait Joined: Iterator<Item: Borrow<str>> + Sized {
@@ -54,19 +59,26 @@ pub trait Joined: Iterator<Item: Borrow<str>> + Sized {
 
 impl<I: Iterator<Item: Borrow<str>>> Joined for I {}
 
-/// A text that somebody chose, as a cell of a CSV file that spreadsheets open: in quotes, and with an apostrophe before what they would
-/// run. One whose separator is the semicolon or the tab takes quotes in the middle of its own cell for text, and begins another cell
-/// behind each separator in ours. So there is an apostrophe there too, whatever quotes and spaces come first.
+/// A text that somebody chose, as a cell of a CSV file that spreadsheets open: in quotes, and with
+/// an apostrophe before what they would run. One whose separator is the semicolon or the tab takes
+/// quotes in the middle of its own cell for text, and begins another cell behind each separator in
+/// ours. So there is an apostrophe there too, whatever quotes and spaces come first.
 pub fn sheet_text(text: &str) -> String {
     let mut cell = String::new();
     for part in text.split_inclusive([';', '\t', '\r', '\n']) {
-        if part.trim_start_matches([' ', '"']).starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠', '\t', '\r'])
+        if part
+            .trim_start_matches([' ', '"'])
+            .starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠', '\t', '\r'])
         {
             cell.push('\'');
         }
         cell += &part.replace('"', "\"\"");
     }
-    if cell.is_empty() { cell } else { format!("\"{cell}\"") }
+    if cell.is_empty() {
+        cell
+    } else {
+        format!("\"{cell}\"")
+    }
 }
 
 /// A time with its zone: `20 Nov 2026, 14:05 (Europe/Berlin)`.
@@ -108,7 +120,10 @@ pub fn end_time(moment: Moment, zone: &TimeZone) -> String {
 
 /// A time in a form's field: `2026-11-20T14:05`.
 pub fn field_time(moment: Moment, zone: &TimeZone) -> String {
-    moment.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M").to_string()
+    moment
+        .to_zoned(zone.clone())
+        .strftime("%Y-%m-%dT%H:%M")
+        .to_string()
 }
 
 #[cfg(test)]
@@ -120,9 +135,18 @@ mod tests {
     #[test]
     fn a_range_of_days_names_what_its_ends_have_in_common_once() {
         let range = |first, last| date_range((first, last));
-        assert_eq!(range(date(2026, 11, 9), date(2026, 11, 15)), "9–15 Nov 2026");
-        assert_eq!(range(date(2026, 10, 26), date(2026, 11, 1)), "26 Oct – 1 Nov 2026");
-        assert_eq!(range(date(2026, 12, 28), date(2027, 1, 3)), "28 Dec 2026 – 3 Jan 2027");
+        assert_eq!(
+            range(date(2026, 11, 9), date(2026, 11, 15)),
+            "9–15 Nov 2026"
+        );
+        assert_eq!(
+            range(date(2026, 10, 26), date(2026, 11, 1)),
+            "26 Oct – 1 Nov 2026"
+        );
+        assert_eq!(
+            range(date(2026, 12, 28), date(2027, 1, 3)),
+            "28 Dec 2026 – 3 Jan 2027"
+        );
         assert_eq!(range(date(2026, 11, 9), date(2026, 11, 9)), "9 Nov 2026");
     }
 

@@ -43,12 +43,25 @@ pub struct KeyName {
 const SLUG_MAX: usize = 60;
 
 impl ProgrammeId {
-    /// The slug of a programme's name. A name without a letter or digit of the Latin alphabet gets `programme`.
+    /// The slug of a programme's name. A name without a letter or digit of the Latin alphabet gets
+    /// `programme`.
     pub fn of_name(name: &str) -> ProgrammeId {
-        let plain = name.nfkd().filter(|c| c.is_ascii() || !unicode_normalization::char::is_combining_mark(*c));
-        let dashed: String =
-            plain.map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
-        let words = dashed.split('-').filter(|word| !word.is_empty()).joined("-");
+        let plain = name
+            .nfkd()
+            .filter(|c| c.is_ascii() || !unicode_normalization::char::is_combining_mark(*c));
+        let dashed: String = plain
+            .map(|c| {
+                if c.is_ascii_alphanumeric() {
+                    c.to_ascii_lowercase()
+                } else {
+                    '-'
+                }
+            })
+            .collect();
+        let words = dashed
+            .split('-')
+            .filter(|word| !word.is_empty())
+            .joined("-");
         let slug: String = words.chars().take(SLUG_MAX).collect();
         match slug.trim_end_matches('-') {
             "" => ProgrammeId("programme".to_owned()),
@@ -64,14 +77,21 @@ impl ProgrammeId {
 }
 
 fn is_word(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
 }
 
 impl FromStr for ProgrammeId {
     type Err = NotAnId;
     fn from_str(text: &str) -> Result<ProgrammeId, NotAnId> {
         let fits = text.len() <= SLUG_MAX + 11 && text != "new" && text.split('-').all(is_word);
-        if fits { Ok(ProgrammeId(text.to_owned())) } else { Err(NotAnId("programme")) }
+        if fits {
+            Ok(ProgrammeId(text.to_owned()))
+        } else {
+            Err(NotAnId("programme"))
+        }
     }
 }
 
@@ -92,21 +112,37 @@ impl Epoch {
 }
 
 impl KeyName {
-    /// Whether the key of this name is taken for one that Bursar made, in whatever deployment, version and form.
+    /// Whether the key of this name is taken for one that Bursar made, in whatever deployment,
+    /// version and form.
     pub fn is_bursars(name: &str) -> bool {
         name.starts_with("bursar/")
     }
 
     /// The name without what is drawn for each key, by which people know a key on record.
-    pub fn without_nonce(deployment: &DeploymentId, programme: &ProgrammeId, grant: &GrantId, epoch: Epoch) -> String {
+    pub fn without_nonce(
+        deployment: &DeploymentId,
+        programme: &ProgrammeId,
+        grant: &GrantId,
+        epoch: Epoch,
+    ) -> String {
         format!("bursar/{deployment}/{programme}/{grant}/{}", epoch.0)
     }
 }
 
 impl fmt::Display for KeyName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let KeyName { deployment, programme, grant, epoch, nonce } = self;
-        write!(f, "bursar/{deployment}/{programme}/{grant}/{}-{nonce}", epoch.0)
+        let KeyName {
+            deployment,
+            programme,
+            grant,
+            epoch,
+            nonce,
+        } = self;
+        write!(
+            f,
+            "bursar/{deployment}/{programme}/{grant}/{}-{nonce}",
+            epoch.0
+        )
     }
 }
 
@@ -127,7 +163,11 @@ impl FromStr for KeyName {
             nonce: nonce.parse()?,
         };
         // Only the canonical spelling is ours; `+1`, `01` and the like are foreign.
-        if name.to_string() == text { Ok(name) } else { Err(foreign) }
+        if name.to_string() == text {
+            Ok(name)
+        } else {
+            Err(foreign)
+        }
     }
 }
 
@@ -159,7 +199,8 @@ macro_rules! as_text {
 
 as_text!(ProgrammeId);
 
-/// Defines identifiers of a fixed number of hex digits. The sync keeps several for each key, hence no capacity.
+/// Defines identifiers of a fixed number of hex digits. The sync keeps several for each key, hence
+/// no capacity.
 macro_rules! hex_digits {
     ($($(#[$doc:meta])* $name:ident, $bytes:literal, $what:literal;)*) => {$(
         $(#[$doc])*
@@ -200,7 +241,8 @@ macro_rules! hex_digits {
 hex_digits! {
     /// A grant's id: sixteen random hex digits.
     GrantId, 8, "grant";
-    /// A person with a role, for audit entries and other places without addresses: sixteen random hex digits.
+    /// A person with a role, for audit entries and other places without addresses: sixteen random
+    /// hex digits.
     PersonId, 8, "person";
     /// The id of this deployment, used in the names of its keys: made once and kept in the table.
     DeploymentId, 5, "deployment";
@@ -221,7 +263,9 @@ impl GrantId {
 /// The identifier of what comes of something for this text, as old as that.
 pub fn ulid_for(source: Ulid, text: &str) -> Ulid {
     let hash = sha256_hex([&*source.to_string(), text]);
-    let random = hash.get(..20).and_then(|digits| u128::from_str_radix(digits, 16).ok());
+    let random = hash
+        .get(..20)
+        .and_then(|digits| u128::from_str_radix(digits, 16).ok());
     Ulid::from_parts(source.timestamp_ms(), random.unwrap_or_default())
 }
 
@@ -248,7 +292,10 @@ mod tests {
         ] {
             assert_eq!(ProgrammeId::of_name(name).as_str(), slug, "{name}");
         }
-        assert_eq!(ProgrammeId::of_name("CS pilot").numbered(2).as_str(), "cs-pilot-2");
+        assert_eq!(
+            ProgrammeId::of_name("CS pilot").numbered(2).as_str(),
+            "cs-pilot-2"
+        );
         assert!("new".parse::<ProgrammeId>().is_err() && "CS".parse::<ProgrammeId>().is_err());
     }
 
@@ -256,9 +303,17 @@ mod tests {
     fn a_name_of_somebody_elses_key_is_not_ours() {
         let ours = "bursar/0123456789/cs/0123456789abcdef/1-0123456789abcdef";
         assert!(ours.parse::<KeyName>().is_ok());
-        let forged = [("1-0123456789abcdef", "1"), ("/1-", "/01-"), ("/1-", "/+1-"), ("cs", "CS")];
+        let forged = [
+            ("1-0123456789abcdef", "1"),
+            ("/1-", "/01-"),
+            ("/1-", "/+1-"),
+            ("cs", "CS"),
+        ];
         let forged = forged.map(|(of, by)| ours.replace(of, by));
-        for text in forged.into_iter().chain(["", "My key", "bursar/", &format!("{ours}/x")].map(str::to_owned)) {
+        for text in forged
+            .into_iter()
+            .chain(["", "My key", "bursar/", &format!("{ours}/x")].map(str::to_owned))
+        {
             assert!(text.parse::<KeyName>().is_err(), "{text}");
         }
     }

@@ -1,5 +1,6 @@
-//! A provider key as we know it: its hash, its plaintext for the length of one request, and patterns of the names that people
-//! choose by the hundred. The other attributes of a key belong to [`provider`](crate::provider).
+//! A provider key as we know it: its hash, its plaintext for the length of one request, and
+//! patterns of the names that people choose by the hundred. The other attributes of a key belong to
+//! [`provider`](crate::provider).
 
 use std::fmt;
 
@@ -9,13 +10,14 @@ use serde::{Deserialize, Serialize};
 use crate::domain::values::id::DeploymentId;
 use crate::domain::values::token::sha256_hex;
 
-/// A fingerprint that tells one management key of a deployment from another. It does not reveal the key, and
-/// differs between deployments for one key.
+/// A fingerprint that tells one management key of a deployment from another. It does not reveal the
+/// key, and differs between deployments for one key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Fingerprint(String);
 
-/// The key itself, as it is shown once. It cannot be stored, printed or logged, only revealed on purpose.
+/// The key itself, as it is shown once. It cannot be stored, printed or logged, only revealed on
+/// purpose.
 pub struct PlaintextKey(SecretString);
 
 impl PlaintextKey {
@@ -36,7 +38,11 @@ as_str!(Fingerprint, KeyLabel);
 
 impl Fingerprint {
     pub(crate) fn digest(deployment: &DeploymentId, management_key: &str) -> Fingerprint {
-        Fingerprint(sha256_hex(["management key", deployment.as_str(), management_key]))
+        Fingerprint(sha256_hex([
+            "management key",
+            deployment.as_str(),
+            management_key,
+        ]))
     }
 
     /// A prefix that is long enough to tell a deployment's few management keys apart.
@@ -45,7 +51,8 @@ impl Fingerprint {
     }
 }
 
-/// The two ends of a key, masked as the provider shows it: `sk-or-v1-0e6...1c96`. Whatever it is made from, there is no more of a key in it.
+/// The two ends of a key, masked as the provider shows it: `sk-or-v1-0e6...1c96`. Whatever it is
+/// made from, there is no more of a key in it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct KeyLabel(Box<str>);
@@ -63,16 +70,22 @@ impl KeyLabel {
             None => return None,
         };
         let mut letters = head.bytes().chain(tail.bytes());
-        let are_all =
-            ends.next().is_none() && letters.all(|letter| letter.is_ascii_alphanumeric() || b"-_".contains(&letter));
-        let head = head.get(..12).filter(|head| are_all && head.starts_with("sk-"))?;
-        let tail = tail.get(tail.len().saturating_sub(4)..).filter(|tail| tail.len() >= 3)?;
+        let are_all = ends.next().is_none()
+            && letters.all(|letter| letter.is_ascii_alphanumeric() || b"-_".contains(&letter));
+        let head = head
+            .get(..12)
+            .filter(|head| are_all && head.starts_with("sk-"))?;
+        let tail = tail
+            .get(tail.len().saturating_sub(4)..)
+            .filter(|tail| tail.len() >= 3)?;
         Some(KeyLabel(format!("{head}...{tail}").into()))
     }
 
-    /// Whether both may be of one key. Some labels end with three of its characters, some with four.
+    /// Whether both may be of one key. Some labels end with three of its characters, some with
+    /// four.
     pub fn may_be(&self, label: &KeyLabel) -> bool {
-        let [ends, label_ends] = [&self.0, &label.0].map(|text| (text.get(..12), text.get(text.len() - 3..)));
+        let [ends, label_ends] =
+            [&self.0, &label.0].map(|text| (text.get(..12), text.get(text.len() - 3..)));
         ends == label_ends
     }
 }
@@ -80,22 +93,35 @@ impl KeyLabel {
 /// What people put between the parts of a key's name.
 const SEPARATORS: [char; 6] = ['/', '-', '_', ':', '.', ' '];
 
-/// Whether a name matches a pattern in which `*` stands for any text. The text between two stars is matched
-/// at its first place, so that no pattern takes long.
+/// Whether a name matches a pattern in which `*` stands for any text. The text between two stars is
+/// matched at its first place, so that no pattern takes long.
 pub fn name_matches(pattern: &str, name: &str) -> bool {
-    let Some((head, rest)) = pattern.split_once('*') else { return pattern == name };
+    let Some((head, rest)) = pattern.split_once('*') else {
+        return pattern == name;
+    };
     let (middle, tail) = rest.rsplit_once('*').unwrap_or(("", rest));
-    let Some(mut name) = name.strip_prefix(head).and_then(|name| name.strip_suffix(tail)) else { return false };
+    let Some(mut name) = name
+        .strip_prefix(head)
+        .and_then(|name| name.strip_suffix(tail))
+    else {
+        return false;
+    };
     for part in middle.split('*') {
-        let Some((_, after)) = name.split_once(part) else { return false };
+        let Some((_, after)) = name.split_once(part) else {
+            return false;
+        };
         name = after;
     }
     true
 }
 
-/// The first part of a name with the separator behind it, so that the prefix and a star match these keys.
+/// The first part of a name with the separator behind it, so that the prefix and a star match these
+/// keys.
 pub fn name_prefix(name: &str) -> &str {
-    match name.char_indices().find(|(index, letter)| *index > 0 && SEPARATORS.contains(letter)) {
+    match name
+        .char_indices()
+        .find(|(index, letter)| *index > 0 && SEPARATORS.contains(letter))
+    {
         Some((index, separator)) => &name[..index + separator.len_utf8()],
         None => "",
     }
@@ -117,7 +143,13 @@ mod tests {
         assert_eq!(json, format!("\"{HASH}\""));
         assert_eq!(serde_json::from_str::<KeyHash>(&json).unwrap(), hash);
         assert_eq!(hash.to_string(), HASH);
-        for wrong in [&HASH[1..], &HASH.to_uppercase(), "", "/../keys", &format!("{HASH}0")] {
+        for wrong in [
+            &HASH[1..],
+            &HASH.to_uppercase(),
+            "",
+            "/../keys",
+            &format!("{HASH}0"),
+        ] {
             assert!(wrong.parse::<KeyHash>().is_err(), "{wrong}");
         }
     }
@@ -133,13 +165,18 @@ mod tests {
         }
     }
 
-    /// A key, the label that the provider makes of it, and one with other ends lead to one another; no other text is a label.
+    /// A key, the label that the provider makes of it, and one with other ends lead to one another;
+    /// no other text is a label.
     #[test]
     fn a_label_has_the_ends_alone() {
         let key = format!("sk-or-v1-0e6{}1c96", "7".repeat(57));
         let label = KeyLabel::parse(&format!(" {key}\n")).unwrap();
         assert_eq!(label.as_str(), "sk-or-v1-0e6...1c96");
-        for text in ["sk-or-v1-0e6...1c96", "sk-or-v1-0e6…c96", "sk-or-v1-0e677****71c96"] {
+        for text in [
+            "sk-or-v1-0e6...1c96",
+            "sk-or-v1-0e6…c96",
+            "sk-or-v1-0e677****71c96",
+        ] {
             let other = KeyLabel::parse(text).unwrap();
             assert!(other.may_be(&label) && label.may_be(&other), "{text}");
         }
@@ -158,24 +195,45 @@ mod tests {
         ] {
             assert!(KeyLabel::parse(text).is_none(), "{text}");
         }
-        for text in ["sk-or-v1-0e6 or 1c96", "sk-or-v1-0e6.x.1c96", &format!("{key} {key}"), &format!("é{key}")] {
+        for text in [
+            "sk-or-v1-0e6 or 1c96",
+            "sk-or-v1-0e6.x.1c96",
+            &format!("{key} {key}"),
+            &format!("é{key}"),
+        ] {
             assert!(KeyLabel::parse(text).is_none(), "{text}");
         }
     }
 
     #[test]
     fn a_star_stands_for_any_text() {
-        for (pattern, name) in
-            [("*", "x"), ("*2026", "cs 2026"), ("a*b*c", "a-b-b-c"), ("*ab*ab*", "abab"), ("**é", "né"), ("", "")]
-        {
+        for (pattern, name) in [
+            ("*", "x"),
+            ("*2026", "cs 2026"),
+            ("a*b*c", "a-b-b-c"),
+            ("*ab*ab*", "abab"),
+            ("**é", "né"),
+            ("", ""),
+        ] {
             assert!(name_matches(pattern, name), "{pattern} {name}");
         }
-        for (pattern, name) in [("*2026", "2026 cs"), ("a*b*c", "a-c-b"), ("a*a", "a"), ("*ab*ab*", "aba"), ("x", "xx")]
-        {
+        for (pattern, name) in [
+            ("*2026", "2026 cs"),
+            ("a*b*c", "a-c-b"),
+            ("a*a", "a"),
+            ("*ab*ab*", "aba"),
+            ("x", "xx"),
+        ] {
             assert!(!name_matches(pattern, name), "{pattern} {name}");
         }
-        assert!(!name_matches(&"*a".repeat(40), &"a".repeat(39)), "one star asks for one letter each");
-        assert!(!name_matches(&format!("{}b", "*a".repeat(40)), &"a".repeat(5_000)), "it ends soon");
+        assert!(
+            !name_matches(&"*a".repeat(40), &"a".repeat(39)),
+            "one star asks for one letter each"
+        );
+        assert!(
+            !name_matches(&format!("{}b", "*a".repeat(40)), &"a".repeat(5_000)),
+            "it ends soon"
+        );
     }
 
     #[test]

@@ -1,6 +1,8 @@
-//! Values that are parsed once at the edge and cannot be wrong afterwards: addresses, ids, keys, tokens, money, dates and windows.
+//! Values that are parsed once at the edge and cannot be wrong afterwards: addresses, ids, keys,
+//! tokens, money, dates and windows.
 
-/// A `Debug` form that shows nothing, since it ends up in logs, which hold no secret and no address in the clear.
+/// A `Debug` form that shows nothing, since it ends up in logs, which hold no secret and no address
+/// in the clear.
 macro_rules! masked {
     ($($name:ident),*) => {$(
         impl fmt::Debug for $name {

@@ -1,8 +1,9 @@
 //! Money: exact micro-dollars, read from decimal text, and no binary float is involved.
 //!
-//! For people a sum is rounded once, to the nearest cent, wherever it is told: `$20` or `$3.27` in a sentence, `$20.00` in a column, and
-//! less than a cent is called so. A column that stands beside its sum is rounded by [`each_in_cents`]. What has to be typed or bought is
-//! rounded up before, and what is free or left is rounded down. Whatever is compared is compared exactly.
+//! For people a sum is rounded once, to the nearest cent, wherever it is told: `$20` or `$3.27` in
+//! a sentence, `$20.00` in a column, and less than a cent is called so. A column that stands beside
+//! its sum is rounded by [`each_in_cents`]. What has to be typed or bought is rounded up before,
+//! and what is free or left is rounded down. Whatever is compared is compared exactly.
 
 use std::cmp::Reverse;
 use std::fmt;
@@ -48,7 +49,8 @@ impl Usd {
     pub const ZERO: Usd = Usd(0);
     pub const CENT: Usd = Usd(10_000);
     pub const DOLLAR: Usd = Usd(1_000_000);
-    /// One trillion dollars: far above any budget, and low enough that sums of a whole university cannot overflow.
+    /// One trillion dollars: far above any budget, and low enough that sums of a whole university
+    /// cannot overflow.
     pub const MAX: Usd = Usd(1_000_000_000_000_000_000);
 
     pub const fn from_micros(micros: i64) -> Usd {
@@ -68,21 +70,33 @@ impl Usd {
         self - amount < Usd::CENT && amount - self < Usd::CENT
     }
 
-    /// Parses an amount that a person typed: `20`, `20.00` or `$20`, at most six decimals, no sign and no exponent.
+    /// Parses an amount that a person typed: `20`, `20.00` or `$20`, at most six decimals, no sign
+    /// and no exponent.
     pub fn from_form(text: &str) -> Result<Usd, MoneyError> {
         let text = text.trim();
         let digits = text.strip_prefix('$').unwrap_or(text);
         if let Some((_, behind)) = digits.rsplit_once(',') {
             let pointed = digits.replacen(',', ".", 1);
             let joined = digits.replace(',', "");
-            let is_thousands = behind.split('.').next().is_some_and(|group| group.len() == 3);
-            return Err(match (read(&pointed, Rounding::Refuse), read(&joined, Rounding::Refuse)) {
-                (_, Ok(_)) if is_thousands => MoneyError::ThousandsComma(joined),
-                (Ok(_), _) => MoneyError::DecimalComma(pointed),
-                _ => MoneyError::NotAnAmount,
-            });
+            let is_thousands = behind
+                .split('.')
+                .next()
+                .is_some_and(|group| group.len() == 3);
+            return Err(
+                match (
+                    read(&pointed, Rounding::Refuse),
+                    read(&joined, Rounding::Refuse),
+                ) {
+                    (_, Ok(_)) if is_thousands => MoneyError::ThousandsComma(joined),
+                    (Ok(_), _) => MoneyError::DecimalComma(pointed),
+                    _ => MoneyError::NotAnAmount,
+                },
+            );
         }
-        if digits.strip_prefix('-').is_some_and(|amount| read(amount, Rounding::Refuse).is_ok()) {
+        if digits
+            .strip_prefix('-')
+            .is_some_and(|amount| read(amount, Rounding::Refuse).is_ok())
+        {
             return Err(MoneyError::BelowZero);
         }
         if digits.starts_with(['-', '+']) || digits.contains(['e', 'E']) {
@@ -96,7 +110,8 @@ impl Usd {
         read(text, Rounding::Up)
     }
 
-    /// Parses an amount that the provider reports as left or allowed: rounded down to the micro-dollar.
+    /// Parses an amount that the provider reports as left or allowed: rounded down to the
+    /// micro-dollar.
     pub fn parse_floor(text: &str) -> Result<Usd, MoneyError> {
         read(text, Rounding::Down)
     }
@@ -139,9 +154,14 @@ impl Usd {
         Usd(self.0 + (-self.0).rem_euclid(unit))
     }
 
-    /// What is left of this limit beside what was spent of it: both are rounded once, so that they add up. Less than a cent is nothing.
+    /// What is left of this limit beside what was spent of it: both are rounded once, so that they
+    /// add up. Less than a cent is nothing.
     pub fn left_beside(self, spent: Usd) -> Usd {
-        if self - spent < Usd::CENT { Usd::ZERO } else { self - spent.to_the(Usd::CENT) }
+        if self - spent < Usd::CENT {
+            Usd::ZERO
+        } else {
+            self - spent.to_the(Usd::CENT)
+        }
     }
 
     /// The nearest of these: a cent, or a dollar for estimates whose cents say nothing.
@@ -199,7 +219,9 @@ fn amount<'de, D: Deserializer<'de>>(
     let raw = <&RawValue>::deserialize(from)?;
     match raw.get() {
         "null" => Ok(None),
-        text => read(text).map(Some).map_err(|error| D::Error::custom(format!("{text}: {error}"))),
+        text => read(text)
+            .map(Some)
+            .map_err(|error| D::Error::custom(format!("{text}: {error}"))),
     }
 }
 
@@ -221,12 +243,20 @@ fn read(text: &str, rounding: Rounding) -> Result<Usd, MoneyError> {
     let negative = text.starts_with('-');
     let unsigned = text.strip_prefix('-').unwrap_or(text);
     let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().map_err(|_| MoneyError::NotAnAmount)?),
+        Some((mantissa, exponent)) => (
+            mantissa,
+            exponent
+                .parse::<i32>()
+                .map_err(|_| MoneyError::NotAnAmount)?,
+        ),
         None => (unsigned, 0),
     };
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let digits = [whole, fraction].concat();
-    if whole.is_empty() || mantissa.ends_with('.') || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+    if whole.is_empty()
+        || mantissa.ends_with('.')
+        || !digits.bytes().all(|byte| byte.is_ascii_digit())
+    {
         return Err(MoneyError::NotAnAmount);
     }
 
@@ -245,7 +275,11 @@ fn read(text: &str, rounding: Rounding) -> Result<Usd, MoneyError> {
     if kept.len() as i64 + shift.max(0) > 18 {
         return Err(MoneyError::TooLarge);
     }
-    let kept = if kept.is_empty() { 0 } else { i64::from_str(kept).map_err(|_| MoneyError::TooLarge)? };
+    let kept = if kept.is_empty() {
+        0
+    } else {
+        i64::from_str(kept).map_err(|_| MoneyError::TooLarge)?
+    };
     let magnitude = kept * 10_i64.pow(shift.max(0) as u32);
     let away_from_zero = lost && (rounding == Rounding::Up) != negative;
     let magnitude = magnitude + i64::from(away_from_zero);
@@ -293,8 +327,8 @@ impl Sum for Usd {
     }
 }
 
-/// These amounts in whole cents, in their order, for a column that adds up: their sum is the exact sum to the nearest cent, and each is
-/// less than a cent from its exact amount.
+/// These amounts in whole cents, in their order, for a column that adds up: their sum is the exact
+/// sum to the nearest cent, and each is less than a cent from its exact amount.
 pub fn each_in_cents(amounts: impl IntoIterator<Item = Usd>) -> Vec<Usd> {
     let amounts: Vec<Usd> = amounts.into_iter().collect();
     let mut cents: Vec<Usd> = amounts.iter().map(|amount| amount.whole_cents()).collect();
@@ -319,29 +353,45 @@ mod tests {
 
     use super::*;
 
-    /// A typed amount is a plain decimal, with no sign, exponent, word, inner blank or non-zero seventh decimal.
+    /// A typed amount is a plain decimal, with no sign, exponent, word, inner blank or non-zero
+    /// seventh decimal.
     #[test]
     fn a_typed_amount_is_plain() {
-        for (text, micros) in
-            [("20", 20_000_000), ("$20", 20_000_000), (" 20.00 ", 20_000_000), ("1.0000000", 1_000_000)]
-        {
+        for (text, micros) in [
+            ("20", 20_000_000),
+            ("$20", 20_000_000),
+            (" 20.00 ", 20_000_000),
+            ("1.0000000", 1_000_000),
+        ] {
             assert_eq!(Usd::from_form(text), Ok(Usd(micros)), "{text}");
         }
-        for text in ["", "$", "+1", "1e3", "NaN", "inf", ",", "1.", ".5", "1 2", "0x10", "١"] {
+        for text in [
+            "", "$", "+1", "1e3", "NaN", "inf", ",", "1.", ".5", "1 2", "0x10", "١",
+        ] {
             assert_eq!(Usd::from_form(text), Err(MoneyError::NotAnAmount), "{text}");
         }
         for (text, sentence) in [
             ("20,50", "use a point, not a comma: 20.50"),
             ("$0,5", "use a point, not a comma: 0.5"),
             ("1,000", "write thousands without a comma: 1000"),
-            ("1,000,000.50", "write thousands without a comma: 1000000.50"),
+            (
+                "1,000,000.50",
+                "write thousands without a comma: 1000000.50",
+            ),
             ("$-3", "an amount cannot be below zero"),
             ("abc", "write an amount in figures, like 20 or 20.50"),
         ] {
-            assert_eq!(Usd::from_form(text).unwrap_err().to_string(), sentence, "{text}");
+            assert_eq!(
+                Usd::from_form(text).unwrap_err().to_string(),
+                sentence,
+                "{text}"
+            );
         }
         assert_eq!(Usd::from_form("1.0000001"), Err(MoneyError::TooPrecise));
-        assert_eq!(Usd::from_form("99999999999999999999"), Err(MoneyError::TooLarge));
+        assert_eq!(
+            Usd::from_form("99999999999999999999"),
+            Err(MoneyError::TooLarge)
+        );
     }
 
     #[test]
@@ -364,9 +414,13 @@ mod tests {
 
     #[test]
     fn the_provider_is_sent_a_plain_json_number() {
-        for (micros, json) in
-            [(20_000_000, "20"), (19_999_999, "19.999999"), (10_000, "0.01"), (0, "0"), (100_000_000, "100")]
-        {
+        for (micros, json) in [
+            (20_000_000, "20"),
+            (19_999_999, "19.999999"),
+            (10_000, "0.01"),
+            (0, "0"),
+            (100_000_000, "100"),
+        ] {
             assert_eq!(Usd(micros).to_json().get(), json);
         }
     }
@@ -386,10 +440,20 @@ mod tests {
             (-3_271_000, "-$3.27", "-$3.27"),
             (-1, "$0.00", "$0"),
         ] {
-            assert_eq!((&*Usd(micros).to_cents(), &*Usd(micros).to_dollars()), (column, sentence));
+            assert_eq!(
+                (&*Usd(micros).to_cents(), &*Usd(micros).to_dollars()),
+                (column, sentence)
+            );
         }
-        for (micros, down, up) in [(3_261_000, 3_260_000, 3_270_000), (10_000, 10_000, 10_000), (-1, -10_000, 0)] {
-            assert_eq!((Usd(micros).whole_cents(), Usd(micros).up_to_the_cent()), (Usd(down), Usd(up)));
+        for (micros, down, up) in [
+            (3_261_000, 3_260_000, 3_270_000),
+            (10_000, 10_000, 10_000),
+            (-1, -10_000, 0),
+        ] {
+            assert_eq!(
+                (Usd(micros).whole_cents(), Usd(micros).up_to_the_cent()),
+                (Usd(down), Usd(up))
+            );
         }
         assert_eq!(Usd(2_500_000).to_the(Usd::DOLLAR), Usd(3_000_000));
         for (spent, left) in [
@@ -450,9 +514,21 @@ mod tests {
 
     #[test]
     fn the_largest_rests_get_the_cents_that_are_missing() {
-        let usd = |micros: &[i64]| micros.iter().copied().map(Usd::from_micros).collect::<Vec<_>>();
-        assert_eq!(each_in_cents(usd(&[14_000, 17_000, 0, 13_000])), usd(&[10_000, 20_000, 0, 10_000]));
-        assert_eq!(each_in_cents(usd(&[4_000, 4_000, 2_000])), usd(&[10_000, 0, 0]));
+        let usd = |micros: &[i64]| {
+            micros
+                .iter()
+                .copied()
+                .map(Usd::from_micros)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            each_in_cents(usd(&[14_000, 17_000, 0, 13_000])),
+            usd(&[10_000, 20_000, 0, 10_000])
+        );
+        assert_eq!(
+            each_in_cents(usd(&[4_000, 4_000, 2_000])),
+            usd(&[10_000, 0, 0])
+        );
         assert_eq!(each_in_cents([]), []);
     }
 }

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Moment;
 use crate::domain::values::window::{Reset, utc_date};
 
-/// The bounds of every term. A time within them plus any length that the rules know is still a valid time.
+/// The bounds of every term. A time within them plus any length that the rules know is still a
+/// valid time.
 pub const FIRST_DAY: Date = date(2000, 1, 1);
 pub const LAST_DAY: Date = date(2199, 12, 31);
 /// The most years of a term; a longer one is taken for a mistake.
@@ -53,13 +54,23 @@ impl Term {
         if starts_on < FIRST_DAY || LAST_DAY < ends_on {
             return Err(TermError::Range);
         }
-        if starts_on.checked_add(MOST_YEARS.years()).is_ok_and(|longest| longest <= ends_on) {
+        if starts_on
+            .checked_add(MOST_YEARS.years())
+            .is_ok_and(|longest| longest <= ends_on)
+        {
             return Err(TermError::TooLong);
         }
         let zone = TimeZone::get(timezone).map_err(|_| TermError::TimeZone)?;
         let starts_at = midnight(starts_on, &zone)?;
         let ends_at = midnight(ends_on.tomorrow().map_err(|_| TermError::Range)?, &zone)?;
-        Ok(Term { starts_on, ends_on, timezone: timezone.to_owned(), zone, starts_at, ends_at })
+        Ok(Term {
+            starts_on,
+            ends_on,
+            timezone: timezone.to_owned(),
+            zone,
+            starts_at,
+            ends_at,
+        })
     }
 
     /// A term of the first possible day, in UTC: the placeholder before a person has set one.
@@ -112,11 +123,15 @@ impl Term {
         utc_date(self.ends_at - 1.nanosecond())
     }
 
-    /// The time at which a key made now expires, which cannot be changed later. A cap for the whole term leaves two
-    /// weeks in which the end may still be moved. With a reset those weeks would be windows beyond what was promised.
+    /// The time at which a key made now expires, which cannot be changed later. A cap for the whole
+    /// term leaves two weeks in which the end may still be moved. With a reset those weeks would be
+    /// windows beyond what was promised.
     pub fn keys_expire_at(&self, reset: Reset) -> Moment {
         match reset {
-            Reset::None => self.ends_at.checked_add((14 * 24).hours()).unwrap_or(self.ends_at),
+            Reset::None => self
+                .ends_at
+                .checked_add((14 * 24).hours())
+                .unwrap_or(self.ends_at),
             Reset::Daily | Reset::Weekly | Reset::Monthly => self.ends_at,
         }
     }
@@ -136,7 +151,11 @@ impl TryFrom<TermForm> for Term {
 
 impl From<Term> for TermForm {
     fn from(term: Term) -> TermForm {
-        TermForm { starts_on: term.starts_on, ends_on: term.ends_on, timezone: term.timezone }
+        TermForm {
+            starts_on: term.starts_on,
+            ends_on: term.ends_on,
+            timezone: term.timezone,
+        }
     }
 }
 
@@ -151,27 +170,65 @@ mod tests {
         Term::new(from.parse().unwrap(), to.parse().unwrap(), zone)
     }
 
-    /// A term runs from midnight to midnight in the university's time zone, or from the end of a gap in the clock.
+    /// A term runs from midnight to midnight in the university's time zone, or from the end of a
+    /// gap in the clock.
     #[test]
     fn a_term_has_local_midnights() {
         for (from, to, zone, starts_at, ends_at) in [
-            ("2026-10-12", "2027-02-06", "Europe/Berlin", "2026-10-11T22:00:00Z", "2027-02-06T23:00:00Z"),
-            ("2026-07-13", "2026-07-13", "Pacific/Auckland", "2026-07-12T12:00:00Z", "2026-07-13T12:00:00Z"),
+            (
+                "2026-10-12",
+                "2027-02-06",
+                "Europe/Berlin",
+                "2026-10-11T22:00:00Z",
+                "2027-02-06T23:00:00Z",
+            ),
+            (
+                "2026-07-13",
+                "2026-07-13",
+                "Pacific/Auckland",
+                "2026-07-12T12:00:00Z",
+                "2026-07-13T12:00:00Z",
+            ),
             // Lebanon's clocks go forward at midnight.
-            ("2026-03-29", "2026-03-29", "Asia/Beirut", "2026-03-28T22:00:00Z", "2026-03-29T21:00:00Z"),
+            (
+                "2026-03-29",
+                "2026-03-29",
+                "Asia/Beirut",
+                "2026-03-28T22:00:00Z",
+                "2026-03-29T21:00:00Z",
+            ),
         ] {
             let term = term(from, to, zone).unwrap();
-            assert_eq!((term.starts_at(), term.ends_at()), (at(starts_at), at(ends_at)), "{zone}");
+            assert_eq!(
+                (term.starts_at(), term.ends_at()),
+                (at(starts_at), at(ends_at)),
+                "{zone}"
+            );
         }
     }
 
     #[test]
     fn what_is_no_term_is_refused_with_its_reason() {
-        assert_eq!(term("2026-02-02", "2026-02-01", "UTC").unwrap_err(), TermError::Backwards);
-        assert_eq!(term("2026-02-01", "2026-02-02", "Europe/Bonn").unwrap_err(), TermError::TimeZone);
-        assert_eq!(term("9990-02-01", "9999-12-29", "UTC").unwrap_err(), TermError::Range);
-        assert_eq!(term("1999-12-31", "2000-12-29", "UTC").unwrap_err(), TermError::Range);
-        assert_eq!(term("2026-02-01", "2036-02-01", "UTC").unwrap_err(), TermError::TooLong);
+        assert_eq!(
+            term("2026-02-02", "2026-02-01", "UTC").unwrap_err(),
+            TermError::Backwards
+        );
+        assert_eq!(
+            term("2026-02-01", "2026-02-02", "Europe/Bonn").unwrap_err(),
+            TermError::TimeZone
+        );
+        assert_eq!(
+            term("9990-02-01", "9999-12-29", "UTC").unwrap_err(),
+            TermError::Range
+        );
+        assert_eq!(
+            term("1999-12-31", "2000-12-29", "UTC").unwrap_err(),
+            TermError::Range
+        );
+        assert_eq!(
+            term("2026-02-01", "2036-02-01", "UTC").unwrap_err(),
+            TermError::TooLong
+        );
         assert!(term("2026-02-01", "2036-01-31", "UTC").is_ok());
     }
 
@@ -196,7 +253,8 @@ mod tests {
             let now = term.starts_at() + hour.hours();
             let expires = term.keys_expire_at(Reset::Daily);
             let later = Reset::Daily.windows_between(now, expires);
-            // The windows fill the term: as many as its days, and one more where a UTC day is cut by its ends.
+            // The windows fill the term: as many as its days, and one more where a UTC day is cut
+            // by its ends.
             let days = u32::try_from(length).unwrap() + 1;
             prop_assert!(later <= days, "{later} windows later in {days} days");
         }

@@ -1,5 +1,6 @@
-//! Secrets that are handed out: links, codes, sessions, asking cookies. Each has a plain type that is shown only on
-//! purpose, and a hashed type, which is all that the table sees. So storing a secret does not compile.
+//! Secrets that are handed out: links, codes, sessions, asking cookies. Each has a plain type that
+//! is shown only on purpose, and a hashed type, which is all that the table sees. So storing a
+//! secret does not compile.
 
 use std::fmt;
 
@@ -24,13 +25,20 @@ pub struct CodeHash(String);
 impl Code {
     pub fn generate() -> Code {
         let bytes: [u8; CODE_LENGTH] = random();
-        Code(bytes.iter().map(|byte| char::from(CROCKFORD[usize::from(byte & 31)])).collect())
+        Code(
+            bytes
+                .iter()
+                .map(|byte| char::from(CROCKFORD[usize::from(byte & 31)]))
+                .collect(),
+        )
     }
 
-    /// Parses what a person typed: case, hyphens and spaces do not matter, and look-alikes count as the
-    /// letter or digit they resemble.
+    /// Parses what a person typed: case, hyphens and spaces do not matter, and look-alikes count as
+    /// the letter or digit they resemble.
     pub fn from_form(text: &str) -> Option<Code> {
-        let typed = text.chars().filter(|c| !matches!(c, '-' | ' ' | '\t' | '\r' | '\n'));
+        let typed = text
+            .chars()
+            .filter(|c| !matches!(c, '-' | ' ' | '\t' | '\r' | '\n'));
         let code: String = typed
             .map(|c| match c.to_ascii_uppercase() {
                 'O' => '0',
@@ -92,8 +100,18 @@ macro_rules! secret_and_hash {
     };
 }
 
-secret_and_hash!(LinkToken, LinkTokenHash, "link", "The secret part of a link that signs in.");
-secret_and_hash!(SessionToken, SessionTokenHash, "session", "The value of a session cookie.");
+secret_and_hash!(
+    LinkToken,
+    LinkTokenHash,
+    "link",
+    "The secret part of a link that signs in."
+);
+secret_and_hash!(
+    SessionToken,
+    SessionTokenHash,
+    "session",
+    "The value of a session cookie."
+);
 secret_and_hash!(
     BrowserToken,
     BrowserTokenHash,
@@ -102,12 +120,14 @@ secret_and_hash!(
 );
 
 impl BrowserToken {
-    /// What a sign-on provider gets: the state, the nonce, the verifier of the code. No one of them tells another, or the cookie.
+    /// What a sign-on provider gets: the state, the nonce, the verifier of the code. No one of them
+    /// tells another, or the cookie.
     pub fn derive(&self, purpose: &str) -> String {
         sha256_hex(["sign-on", purpose, &self.0])
     }
 
-    /// Whether what came back was derived from this. Hashes are compared, so the time it takes does not show where the two differ.
+    /// Whether what came back was derived from this. Hashes are compared, so the time it takes does
+    /// not show where the two differ.
     pub fn has_derived(&self, purpose: &str, given: &str) -> bool {
         sha256_hex([given]) == sha256_hex([self.derive(purpose)])
     }
@@ -125,8 +145,8 @@ secret_and_hash!(
 pub struct CsrfToken(String);
 
 impl SessionToken {
-    /// The session's form token. It is derived from the session, so it is not stored; and the session cannot
-    /// be derived from it.
+    /// The session's form token. It is derived from the session, so it is not stored; and the
+    /// session cannot be derived from it.
     pub fn csrf(&self) -> CsrfToken {
         CsrfToken(sha256_hex(["csrf", &self.0]))
     }
@@ -137,7 +157,8 @@ impl CsrfToken {
         &self.0
     }
 
-    /// Whether this token came back. Hashes are compared, so the time it takes does not show where the two differ.
+    /// Whether this token came back. Hashes are compared, so the time it takes does not show where
+    /// the two differ.
     pub fn is(&self, given: &str) -> bool {
         sha256_hex([given]) == sha256_hex([&self.0])
     }
@@ -161,7 +182,8 @@ fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// The hash of several parts, each preceded by its length so that parts cannot be shifted into one another.
+/// The hash of several parts, each preceded by its length so that parts cannot be shifted into one
+/// another.
 pub fn sha256_hex(parts: impl IntoIterator<Item: AsRef<str>>) -> String {
     let mut hash = Sha256::new();
     for part in parts {
@@ -177,21 +199,34 @@ mod tests {
 
     use super::*;
 
-    /// A code may be typed in any case, with or without hyphens, and is valid only with its address.
+    /// A code may be typed in any case, with or without hyphens, and is valid only with its
+    /// address.
     #[test]
     fn a_code_needs_its_address() {
-        let [address, other] =
-            ["ada@uni.edu", "bob@uni.edu"].map(|text| EmailAddress::parse(text).unwrap().matched().clone());
+        let [address, other] = ["ada@uni.edu", "bob@uni.edu"]
+            .map(|text| EmailAddress::parse(text).unwrap().matched().clone());
         let code = Code::generate();
         assert_ne!(code.hash(&address), code.hash(&other));
         let shown = code.reveal();
         assert_eq!(shown.len(), 14);
-        for typed in
-            [shown.clone(), shown.to_lowercase(), shown.replace('-', ""), format!(" {} ", shown.replace('-', " "))]
-        {
-            assert_eq!(Code::from_form(&typed).unwrap().hash(&address), code.hash(&address));
+        for typed in [
+            shown.clone(),
+            shown.to_lowercase(),
+            shown.replace('-', ""),
+            format!(" {} ", shown.replace('-', " ")),
+        ] {
+            assert_eq!(
+                Code::from_form(&typed).unwrap().hash(&address),
+                code.hash(&address)
+            );
         }
-        for typed in ["", "ABCD-EFGH", "ABCD-EFGH-JKMN-P", "ABCD-EFGH-JKM!", "ABCD-EFGH-JKMÜ"] {
+        for typed in [
+            "",
+            "ABCD-EFGH",
+            "ABCD-EFGH-JKMN-P",
+            "ABCD-EFGH-JKM!",
+            "ABCD-EFGH-JKMÜ",
+        ] {
             assert!(Code::from_form(typed).is_none(), "{typed}");
         }
     }
@@ -208,11 +243,22 @@ mod tests {
     #[test]
     fn a_token_reads_back_and_nothing_else_does() {
         let token = LinkToken::generate();
-        assert_eq!(LinkToken::parse(token.reveal()).unwrap().hash(), token.hash());
+        assert_eq!(
+            LinkToken::parse(token.reveal()).unwrap().hash(),
+            token.hash()
+        );
         assert_ne!(LinkToken::generate().hash(), token.hash());
-        assert_ne!(SessionToken::parse(token.reveal()).unwrap().hash().as_str(), token.hash().as_str());
-        for text in ["", "abc", &token.reveal()[1..], &format!("{}A", token.reveal()), &format!("{} ", token.reveal())]
-        {
+        assert_ne!(
+            SessionToken::parse(token.reveal()).unwrap().hash().as_str(),
+            token.hash().as_str()
+        );
+        for text in [
+            "",
+            "abc",
+            &token.reveal()[1..],
+            &format!("{}A", token.reveal()),
+            &format!("{} ", token.reveal()),
+        ] {
             assert!(LinkToken::parse(text).is_none(), "{text}");
         }
     }

@@ -1,5 +1,5 @@
-//! The windows in which a cap counts. They are the provider's: UTC days, UTC weeks from Monday, UTC calendar
-//! months, or the whole term. The dates of a term belong to [`term`](super::term).
+//! The windows in which a cap counts. They are the provider's: UTC days, UTC weeks from Monday, UTC
+//! calendar months, or the whole term. The dates of a term belong to [`term`](super::term).
 
 use std::fmt;
 
@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Moment;
 
 crate::named! {
-    /// The reset of a cap: how often it starts again. In words its window after a cap's amount, and the window of now.
+    /// The reset of a cap: how often it starts again. In words its window after a cap's amount, and
+    /// the window of now.
     #[derive(Default, Serialize, Deserialize)]
     #[serde(rename_all = "lowercase")]
     pub enum Reset: per_window, this_window {
@@ -23,7 +24,8 @@ crate::named! {
     }
 }
 
-/// The window that begins on this UTC date, or the whole term without a date. Windows are ordered by time.
+/// The window that begins on this UTC date, or the whole term without a date. Windows are ordered
+/// by time.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Window(Option<Date>);
@@ -79,7 +81,8 @@ impl Reset {
             Reset::Daily => days_between(first, last),
             Reset::Weekly => days_between(first, last) / 7,
             Reset::Monthly => {
-                let [first, last] = [first, last].map(|day| i32::from(day.year()) * 12 + i32::from(day.month()));
+                let [first, last] =
+                    [first, last].map(|day| i32::from(day.year()) * 12 + i32::from(day.month()));
                 last - first
             }
         };
@@ -116,11 +119,15 @@ pub fn end_of_utc_day(date: Date) -> Moment {
 
 pub(crate) fn utc_midnight(date: Date) -> Moment {
     // UTC has no gaps, and a date next to one that was an instant's is itself in range.
-    TimeZone::UTC.to_timestamp(date.to_datetime(jiff::civil::Time::midnight())).map_or(Moment::MAX, Moment::from)
+    TimeZone::UTC
+        .to_timestamp(date.to_datetime(jiff::civil::Time::midnight()))
+        .map_or(Moment::MAX, Moment::from)
 }
 
 pub(crate) fn monday_of(date: Date) -> Date {
-    date.tomorrow().and_then(|tomorrow| tomorrow.nth_weekday(-1, Weekday::Monday)).unwrap_or(date)
+    date.tomorrow()
+        .and_then(|tomorrow| tomorrow.nth_weekday(-1, Weekday::Monday))
+        .unwrap_or(date)
 }
 
 pub fn days_between(start: Date, end: Date) -> i32 {
@@ -148,19 +155,36 @@ mod tests {
         }
         assert_eq!(Reset::None.resets_at(sunday_night), None);
         let monday = at("2026-11-30T00:00:00Z");
-        assert_eq!(Reset::Weekly.window_at(monday), Window(Some("2026-11-30".parse().unwrap())));
-        assert_eq!(Reset::Weekly.resets_at(monday), Some(at("2026-12-07T00:00:00Z")));
+        assert_eq!(
+            Reset::Weekly.window_at(monday),
+            Window(Some("2026-11-30".parse().unwrap()))
+        );
+        assert_eq!(
+            Reset::Weekly.resets_at(monday),
+            Some(at("2026-12-07T00:00:00Z"))
+        );
     }
 
     #[test]
     fn the_days_of_a_window_are_known_from_any_day_in_it() {
         let around = |reset: Reset, day: &str| {
-            reset.days_around(day.parse().unwrap()).map(|(first, last)| [first, last].map(|day| day.to_string()))
+            reset
+                .days_around(day.parse().unwrap())
+                .map(|(first, last)| [first, last].map(|day| day.to_string()))
         };
         let days = |first: &str, last: &str| Some([first.to_owned(), last.to_owned()]);
-        assert_eq!(around(Reset::Weekly, "2026-11-29"), days("2026-11-23", "2026-11-29"));
-        assert_eq!(around(Reset::Monthly, "2028-02-05"), days("2028-02-01", "2028-02-29"));
-        assert_eq!(around(Reset::Daily, "2026-11-29"), days("2026-11-29", "2026-11-29"));
+        assert_eq!(
+            around(Reset::Weekly, "2026-11-29"),
+            days("2026-11-23", "2026-11-29")
+        );
+        assert_eq!(
+            around(Reset::Monthly, "2028-02-05"),
+            days("2028-02-01", "2028-02-29")
+        );
+        assert_eq!(
+            around(Reset::Daily, "2026-11-29"),
+            days("2026-11-29", "2026-11-29")
+        );
         assert_eq!(around(Reset::None, "2026-11-29"), None);
     }
 

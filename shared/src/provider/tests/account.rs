@@ -12,16 +12,30 @@ use crate::store::KnownAccount;
 #[tokio::test]
 async fn a_balance_is_never_too_high() {
     for (body, balance) in [
-        (r#"{"data":{"total_credits":100.00000099,"total_usage":1.3e1}}"#, Usd::from_dollars(87)),
-        (r#"{"data":{"total_credits":5,"total_usage":5.0000001,"novel":[]}}"#, Usd::from_micros(-1)),
+        (
+            r#"{"data":{"total_credits":100.00000099,"total_usage":1.3e1}}"#,
+            Usd::from_dollars(87),
+        ),
+        (
+            r#"{"data":{"total_credits":5,"total_usage":5.0000001,"novel":[]}}"#,
+            Usd::from_micros(-1),
+        ),
     ] {
         let (server, provider) = answering(200, body).await;
         assert_eq!(provider.credits(soon()).await.unwrap().balance(), balance);
         assert_eq!(server.lines(), ["GET /api/v1/credits"]);
     }
-    for body in [r#"{"data":{}}"#, r#"{"data":{"total_credits":1,"total_usage":null}}"#, r#"{"data":null}"#] {
+    for body in [
+        r#"{"data":{}}"#,
+        r#"{"data":{"total_credits":1,"total_usage":null}}"#,
+        r#"{"data":null}"#,
+    ] {
         let (_server, provider) = answering(200, body).await;
-        assert_eq!(ending(&provider.credits(soon()).await), "unknown", "it is no empty account: {body}");
+        assert_eq!(
+            ending(&provider.credits(soon()).await),
+            "unknown",
+            "it is no empty account: {body}"
+        );
     }
 }
 
@@ -31,14 +45,32 @@ async fn an_ordinary_key_is_refused() {
     for (said, expected) in [
         (json!({"is_management_key": true}), None),
         (json!({"is_provisioning_key": true}), None),
-        (json!({"is_provisioning_key": false}), Some("is an ordinary key")),
-        (json!({"is_management_key": false, "label": "sk-or-v1-0e6...1c96"}), Some("“sk-or-v1-0e6...1c96”")),
-        (json!({"is_management_key": false, "label": "sk-or-v1-0123456789"}), Some("“sk-or-…”")),
+        (
+            json!({"is_provisioning_key": false}),
+            Some("is an ordinary key"),
+        ),
+        (
+            json!({"is_management_key": false, "label": "sk-or-v1-0e6...1c96"}),
+            Some("“sk-or-v1-0e6...1c96”"),
+        ),
+        (
+            json!({"is_management_key": false, "label": "sk-or-v1-0123456789"}),
+            Some("“sk-or-…”"),
+        ),
     ] {
         let (server, provider) = answering(200, json!({"data": said})).await;
-        let error = provider.check_management_key(soon()).await.err().map(|error| error.to_string());
+        let error = provider
+            .check_management_key(soon())
+            .await
+            .err()
+            .map(|error| error.to_string());
         assert_eq!(error.is_some(), expected.is_some(), "{said}");
-        assert!(error.unwrap_or_default().contains(expected.unwrap_or_default()), "{said}");
+        assert!(
+            error
+                .unwrap_or_default()
+                .contains(expected.unwrap_or_default()),
+            "{said}"
+        );
         assert_eq!(server.lines(), ["GET /api/v1/key"]);
     }
 }
@@ -55,7 +87,10 @@ async fn an_undeclared_key_is_tried() {
             }
         })
         .await;
-        assert_eq!(ending(&provider.check_management_key(soon()).await), expected);
+        assert_eq!(
+            ending(&provider.check_management_key(soon()).await),
+            expected
+        );
         assert_eq!(server.lines()[1], "GET /api/v1/workspaces?limit=1");
     }
 }
@@ -71,9 +106,19 @@ async fn a_model_is_found_by_either_of_its_slugs_and_no_list_is_empty() {
     let (_server, provider) = answering(200, body).await;
     let listed = provider.models(soon()).await.unwrap();
     let mut lines = Vec::new();
-    for slug in ["a/one", "a/one-2026", "a/one:free", "b/auto", "b/two", "c/three"] {
+    for slug in [
+        "a/one",
+        "a/one-2026",
+        "a/one:free",
+        "b/auto",
+        "b/two",
+        "c/three",
+    ] {
         let model = listed.iter().find(|model| model.is_named(slug));
-        lines.push(format!("{slug}: {:?}", model.map(|model| (&model.slug, model.answer_price, model.gone_on))));
+        lines.push(format!(
+            "{slug}: {:?}",
+            model.map(|model| (&model.slug, model.answer_price, model.gone_on))
+        ));
     }
     assert_eq!(listed.len(), 4);
     insta::assert_snapshot!(lines.join("\n"), @r#"
@@ -96,16 +141,26 @@ fn deployment() -> DeploymentId {
 }
 
 fn fingerprint(key: &str) -> Fingerprint {
-    ManagementKey::parse(key).unwrap().fingerprint(&deployment())
+    ManagementKey::parse(key)
+        .unwrap()
+        .fingerprint(&deployment())
 }
 
 fn known_by(key: &str, listed: &[usize]) -> KnownAccount {
     let listed = listed.iter().map(|number| hash(*number)).collect();
-    KnownAccount { management_key: fingerprint(key), listed, of_each_workspace: BTreeMap::new() }
+    KnownAccount {
+        management_key: fingerprint(key),
+        listed,
+        of_each_workspace: BTreeMap::new(),
+    }
 }
 
 async fn check(provider: &Provider, account: &KnownAccount) -> &'static str {
-    ending(&provider.check_account(&deployment(), Some(account), soon()).await)
+    ending(
+        &provider
+            .check_account(&deployment(), Some(account), soon())
+            .await,
+    )
 }
 
 /// A management key with a different fingerprint must find one of the listed keys.
@@ -116,12 +171,20 @@ async fn a_new_key_proves_its_account() {
         _ => answer(200, &json!({"data": key_json(2)}).to_string()),
     })
     .await;
-    assert_eq!(check(&provider, &known_by(MANAGEMENT_KEY, &[1, 2, 3])).await, "done");
+    assert_eq!(
+        check(&provider, &known_by(MANAGEMENT_KEY, &[1, 2, 3])).await,
+        "done"
+    );
     assert_eq!(check(&provider, &known_by(OLD, &[])).await, "done");
-    provider.check_account(&deployment(), None, soon()).await.unwrap();
+    provider
+        .check_account(&deployment(), None, soon())
+        .await
+        .unwrap();
     assert!(server.seen().is_empty(), "known, or nothing to go by");
     assert_eq!(check(&provider, &known_by(OLD, &[1, 2, 3])).await, "done");
-    let asked: Vec<_> = [1, 2].map(|number| format!("GET /api/v1/keys/{}", hash(number))).into();
+    let asked: Vec<_> = [1, 2]
+        .map(|number| format!("GET /api/v1/keys/{}", hash(number)))
+        .into();
     assert_eq!(server.lines(), asked);
 }
 
@@ -129,13 +192,26 @@ async fn a_new_key_proves_its_account() {
 #[tokio::test]
 async fn another_account_needs_a_404() {
     let (server, provider) = answering(404, error_json(404, "not found")).await;
-    let error = provider.check_account(&deployment(), Some(&known_by(OLD, &[1, 2])), soon()).await.unwrap_err();
+    let error = provider
+        .check_account(&deployment(), Some(&known_by(OLD, &[1, 2])), soon())
+        .await
+        .unwrap_err();
     assert_eq!(server.seen().len(), 2);
-    assert_eq!(error.refusal(), Some(Cause::AnotherAccount { management_key: fingerprint(MANAGEMENT_KEY) }));
-    for (known, listed, may) in [(OLD, &[1][..], false), (MANAGEMENT_KEY, &[1], true), (MANAGEMENT_KEY, &[1, 2], false)]
-    {
+    assert_eq!(
+        error.refusal(),
+        Some(Cause::AnotherAccount {
+            management_key: fingerprint(MANAGEMENT_KEY)
+        })
+    );
+    for (known, listed, may) in [
+        (OLD, &[1][..], false),
+        (MANAGEMENT_KEY, &[1], true),
+        (MANAGEMENT_KEY, &[1, 2], false),
+    ] {
         let account = known_by(known, listed);
-        let believed = provider.may_believe_a_404(&hash(1), &deployment(), &account, soon()).await;
+        let believed = provider
+            .may_believe_a_404(&hash(1), &deployment(), &account, soon())
+            .await;
         assert_eq!(believed.unwrap(), may, "{listed:?}");
     }
 
@@ -143,10 +219,18 @@ async fn another_account_needs_a_404() {
         (404, "<html>no such page</html>", "later"),
         (500, r#"{"error":{"message":"oops"}}"#, "later"),
         (200, "<html>busy</html>", "later"),
-        (401, r#"{"error":{"message":"User not found."}}"#, "management key"),
+        (
+            401,
+            r#"{"error":{"message":"User not found."}}"#,
+            "management key",
+        ),
     ] {
         let (_server, provider) = answering(status, body).await;
-        assert_eq!(check(&provider, &known_by(OLD, &[1])).await, expected, "{status}");
+        assert_eq!(
+            check(&provider, &known_by(OLD, &[1])).await,
+            expected,
+            "{status}"
+        );
     }
 }
 
@@ -155,7 +239,9 @@ async fn another_account_needs_a_404() {
 fn a_fingerprint_hides_its_key() {
     assert_eq!(fingerprint("sk-or-v1-a"), fingerprint(" sk-or-v1-a\n"));
     assert_ne!(fingerprint("sk-or-v1-a"), fingerprint("sk-or-v1-b"));
-    let elsewhere = ManagementKey::parse("sk-or-v1-a").unwrap().fingerprint(&"9876543210".parse().unwrap());
+    let elsewhere = ManagementKey::parse("sk-or-v1-a")
+        .unwrap()
+        .fingerprint(&"9876543210".parse().unwrap());
     assert_ne!(fingerprint("sk-or-v1-a"), elsewhere);
     assert!(!elsewhere.as_str().contains("sk-or"));
 }

@@ -15,7 +15,9 @@ fn row_with(change: &Value) -> Value {
         "date__day": "2026-11-18", "api_key_id": "bursar/d/p/g/1-n", "model": "m", "total_usage": 4.75,
         "credits_usage": 4.25, "byok_usage": 0.5, "request_count": "1523", "novel": [],
     });
-    row.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+    row.as_object_mut()
+        .unwrap()
+        .extend(change.as_object().unwrap().clone());
     row
 }
 
@@ -34,7 +36,10 @@ async fn one_query_gets_all_usage() {
     for status in [408, 500, 429] {
         let (server, provider, waits) = scripted(move |_, before| match before {
             0 => answer(status, &error_json(status, "Query timed out")),
-            _ => answer(200, &report(&json!([]), &json!({"row_count": 0, "truncated": false}))),
+            _ => answer(
+                200,
+                &report(&json!([]), &json!({"row_count": 0, "truncated": false})),
+            ),
         })
         .await;
         let usage = provider.model_usage(FIRST..=LAST, soon()).await.unwrap();
@@ -44,7 +49,10 @@ async fn one_query_gets_all_usage() {
         insta::allow_duplicates! { insta::assert_snapshot!(server.seen()[1].body, @r#"{"dimensions":["api_key_id","model"],"granularity":"day","group_limit":4,"limit":10000,"metrics":["total_usage","credits_usage","byok_usage","request_count"],"order_by":{"direction":"desc","field":"total_usage"},"time_range":{"end":"2026-11-20T00:00:00Z","start":"2026-11-17T00:00:00Z"}}"#); }
     }
     let (server, provider) = answering(400, error_json(400, "no")).await;
-    assert_eq!(ending(&provider.model_usage(FIRST..=LAST, soon()).await), "refused");
+    assert_eq!(
+        ending(&provider.model_usage(FIRST..=LAST, soon()).await),
+        "refused"
+    );
     assert_eq!(server.lines().len(), 1);
 }
 
@@ -57,9 +65,20 @@ async fn money_is_read_as_decimals() {
         {"date__day":"2026-11-19T00:00:00.000Z","api_key_id":77,"model":null,"credits_usage":"2.5","byok_usage":0,"request_count":3.0}],
         "metadata":{"row_count":"2","truncated":false},"warnings":["hash sk-or-v1-abc?"]}}"#;
     let usage = usage(body).await.unwrap();
-    let rows: Vec<_> = usage.rows.iter().map(|row| (&*row.key_name, &*row.model, row.day, row.used)).collect();
-    let used = |spent, byok, requests| Sums { spent: Usd::from_micros(spent), byok: Usd::from_micros(byok), requests };
-    let expected = [("k", "m", date(2026, 11, 18), used(300_001, 1, 12)), ("77", "", LAST, used(2_500_000, 0, 3))];
+    let rows: Vec<_> = usage
+        .rows
+        .iter()
+        .map(|row| (&*row.key_name, &*row.model, row.day, row.used))
+        .collect();
+    let used = |spent, byok, requests| Sums {
+        spent: Usd::from_micros(spent),
+        byok: Usd::from_micros(byok),
+        requests,
+    };
+    let expected = [
+        ("k", "m", date(2026, 11, 18), used(300_001, 1, 12)),
+        ("77", "", LAST, used(2_500_000, 0, 3)),
+    ];
     assert_eq!(rows, expected);
     assert_eq!((usage.truncated, usage.unreadable), (false, 0));
     assert_eq!(usage.warnings, ["hash sk-or-…?"]);
@@ -80,8 +99,18 @@ async fn bad_rows_are_counted() {
         ("request_count", json!(1.5)),
         ("request_count", json!(1e30)),
     ];
-    let mut rows: Vec<Value> = bad.iter().map(|(field, value)| row_with(&json!({*field: value}))).collect();
-    for field in ["date__day", "api_key_id", "model", "credits_usage", "byok_usage", "request_count"] {
+    let mut rows: Vec<Value> = bad
+        .iter()
+        .map(|(field, value)| row_with(&json!({*field: value})))
+        .collect();
+    for field in [
+        "date__day",
+        "api_key_id",
+        "model",
+        "credits_usage",
+        "byok_usage",
+        "request_count",
+    ] {
         let mut absent = row_with(&json!({}));
         absent.as_object_mut().unwrap().remove(field);
         rows.push(absent);
@@ -91,8 +120,13 @@ async fn bad_rows_are_counted() {
     for day in ["2026-11-16", "2026-11-17", "2026-11-19", "2026-11-20"] {
         rows.push(row_with(&json!({"date__day": day})));
     }
-    let usage = usage(&report(&Value::from(rows), &json!({}))).await.unwrap();
-    assert_eq!(usage.rows.iter().map(|row| row.day).collect::<Vec<_>>(), [FIRST, LAST]);
+    let usage = usage(&report(&Value::from(rows), &json!({})))
+        .await
+        .unwrap();
+    assert_eq!(
+        usage.rows.iter().map(|row| row.day).collect::<Vec<_>>(),
+        [FIRST, LAST]
+    );
     assert_eq!(usage.unreadable as usize, unreadable);
     assert!(usage.why_unreadable.is_some_and(|why| !why.is_empty()));
 }
@@ -107,20 +141,35 @@ async fn a_doubted_report_is_cut_off() {
         (&one, json!({"row_count": 2, "truncated": false}), true),
         (&one, json!({"row_count": 1, "truncated": false}), false),
         (&one, json!(null), false),
-        (&full, json!({"row_count": MOST_ROWS, "truncated": false}), false),
+        (
+            &full,
+            json!({"row_count": MOST_ROWS, "truncated": false}),
+            false,
+        ),
         (&full, json!({"row_count": MOST_ROWS}), true),
         (&full, json!(null), true),
     ] {
         let usage = usage(&report(rows, &metadata)).await.unwrap();
-        assert_eq!(usage.truncated, truncated, "{} rows with {metadata}", rows.as_array().unwrap().len());
+        assert_eq!(
+            usage.truncated,
+            truncated,
+            "{} rows with {metadata}",
+            rows.as_array().unwrap().len()
+        );
     }
 }
 
 #[tokio::test]
 async fn an_answer_that_is_no_report_is_no_empty_one() {
     let cut = report(&json!([row_with(&json!({}))]), &json!({}));
-    for body in ["<html>busy</html>", "", "null", r#"{"data":[]}"#, r#"{"data":{"data":null}}"#, &cut[..cut.len() / 2]]
-    {
+    for body in [
+        "<html>busy</html>",
+        "",
+        "null",
+        r#"{"data":[]}"#,
+        r#"{"data":{"data":null}}"#,
+        &cut[..cut.len() / 2],
+    ] {
         assert_eq!(ending(&usage(body).await), "unknown", "{body}");
     }
 }

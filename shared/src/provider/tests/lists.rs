@@ -21,7 +21,9 @@ impl Account {
     }
 
     fn of_each(workspaces: impl IntoIterator<Item = std::ops::Range<usize>>) -> Account {
-        let workspaces = (1..).zip(workspaces).map(|(number, keys)| (format!("w-{number}"), keys.rev().collect()));
+        let workspaces = (1..)
+            .zip(workspaces)
+            .map(|(number, keys)| (format!("w-{number}"), keys.rev().collect()));
         Account(Arc::new(Mutex::new(workspaces.collect())))
     }
 
@@ -33,19 +35,38 @@ impl Account {
         self.page_of(request, size, key_json)
     }
 
-    fn page_of(&self, request: &SeenRequest, size: usize, row: impl Fn(usize) -> Value) -> ScriptedAct {
+    fn page_of(
+        &self,
+        request: &SeenRequest,
+        size: usize,
+        row: impl Fn(usize) -> Value,
+    ) -> ScriptedAct {
         let workspaces = self.0.lock().unwrap();
         let offset: usize = request.query("offset").unwrap().parse().unwrap();
         if request.target.starts_with("/api/v1/workspaces?") {
             let limit: usize = request.query("limit").unwrap().parse().unwrap();
             let all = workspaces.iter().skip(offset).take(limit);
             let rows: Vec<Value> = all.map(|(id, _)| json!({"id": id, "name": "W"})).collect();
-            return answer(200, &json!({"data": rows, "total_count": workspaces.len()}).to_string());
+            return answer(
+                200,
+                &json!({"data": rows, "total_count": workspaces.len()}).to_string(),
+            );
         }
-        assert_eq!((request.query("include_disabled"), request.query("include_expired")), (Some("true"), Some("true")));
+        assert_eq!(
+            (
+                request.query("include_disabled"),
+                request.query("include_expired")
+            ),
+            (Some("true"), Some("true"))
+        );
         let wanted = request.query("workspace_id").unwrap();
         let (_, keys) = workspaces.iter().find(|(id, _)| id == wanted).unwrap();
-        let rows: Vec<Value> = keys.iter().skip(offset).take(size).map(|number| row(*number)).collect();
+        let rows: Vec<Value> = keys
+            .iter()
+            .skip(offset)
+            .take(size)
+            .map(|number| row(*number))
+            .collect();
         answer(200, &json!({"data": rows}).to_string())
     }
 }
@@ -54,7 +75,11 @@ impl Account {
 async fn all(mut inventory: Inventory) -> Result<Vec<usize>, ProviderError> {
     let mut numbers = Vec::new();
     while let Some(page) = inventory.next(soon()).await? {
-        numbers.extend(page.keys.iter().map(|key| usize::from_str_radix(key.hash.as_str(), 16).unwrap()));
+        numbers.extend(
+            page.keys
+                .iter()
+                .map(|key| usize::from_str_radix(key.hash.as_str(), 16).unwrap()),
+        );
     }
     Ok(numbers)
 }
@@ -67,16 +92,33 @@ async fn listed(account: &Account, size: usize) -> (Vec<SeenRequest>, Vec<usize>
     (server.seen(), numbers)
 }
 
-/// Every workspace is listed to its end, and each key is returned once, whatever the page boundaries.
+/// Every workspace is listed to its end, and each key is returned once, whatever the page
+/// boundaries.
 #[tokio::test]
 async fn all_workspaces_are_listed() {
-    for (count, size) in [(0, 100), (1, 100), (10, 100), (90, 100), (100, 100), (101, 100), (200, 100), (1_000, 100)]
-        .into_iter()
-        .chain([30, 50, 99, 250].map(|size| (430, size)))
+    for (count, size) in [
+        (0, 100),
+        (1, 100),
+        (10, 100),
+        (90, 100),
+        (100, 100),
+        (101, 100),
+        (200, 100),
+        (1_000, 100),
+    ]
+    .into_iter()
+    .chain([30, 50, 99, 250].map(|size| (430, size)))
     {
         let account = Account::of_each([0..count, 5_000..5_000 + count]);
-        let expected: Vec<usize> = (0..count).rev().chain((5_000..5_000 + count).rev()).collect();
-        assert_eq!(listed(&account, size).await.1, expected, "{count} on pages of {size}");
+        let expected: Vec<usize> = (0..count)
+            .rev()
+            .chain((5_000..5_000 + count).rev())
+            .collect();
+        assert_eq!(
+            listed(&account, size).await.1,
+            expected,
+            "{count} on pages of {size}"
+        );
     }
     let many = Account::of_each((0..230).map(|number| number..number + 1));
     assert_eq!(listed(&many, 100).await.1, (0..230).collect::<Vec<usize>>());
@@ -96,7 +138,8 @@ async fn pages_are_read_in_parallel() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// A key that exists throughout is listed exactly once, whatever other keys are created or deleted meanwhile.
+    /// A key that exists throughout is listed exactly once, whatever other keys are created or
+    /// deleted meanwhile.
     #[test]
     fn lasting_keys_are_listed_once(
         count in 0_usize..700,
@@ -157,9 +200,13 @@ async fn bad_rows_end_no_list() {
         8 => json!({"hash": 8}),
         number => key_json(number),
     };
-    for (keys, expected) in [(0..250, (248, vec![None, Some(hash(7))])), (8..9, (0, vec![None]))] {
+    for (keys, expected) in [
+        (0..250, (248, vec![None, Some(hash(7))])),
+        (8..9, (0, vec![None])),
+    ] {
         let account = Account::with_keys(keys);
-        let (_server, provider, _) = scripted(move |request, _| account.page_of(request, 100, row)).await;
+        let (_server, provider, _) =
+            scripted(move |request, _| account.page_of(request, 100, row)).await;
         let mut inventory = provider.inventory();
         let mut keys = 0;
         let mut unreadable = Vec::new();
@@ -174,7 +221,9 @@ async fn bad_rows_end_no_list() {
 /// A page requested before midnight and answered after it is requested again.
 #[tokio::test]
 async fn midnight_repeats_a_page() {
-    let now = Arc::new(Mutex::new("2026-11-20T23:59:59.9Z".parse::<Moment>().unwrap()));
+    let now = Arc::new(Mutex::new(
+        "2026-11-20T23:59:59.9Z".parse::<Moment>().unwrap(),
+    ));
     let account = Account::with_keys(0..3);
     let turning = Arc::clone(&now);
     let (server, provider, _) = scripted(move |request, _| {
@@ -184,10 +233,18 @@ async fn midnight_repeats_a_page() {
         account.page(request, 100)
     })
     .await;
-    let provider = Provider { clock: Clock::reading(move || *now.lock().unwrap()), ..provider };
+    let provider = Provider {
+        clock: Clock::reading(move || *now.lock().unwrap()),
+        ..provider
+    };
     let mut inventory = provider.inventory();
     let page = inventory.next(soon()).await.unwrap().unwrap();
     assert_eq!(page.asked_at, "2026-11-21T00:00:00Z".parse().unwrap());
     let is_first_page = |line: &&String| line.contains("/keys") && line.contains("offset=0");
-    assert_eq!(server.lines().iter().filter(is_first_page).count(), 2, "{:?}", server.lines());
+    assert_eq!(
+        server.lines().iter().filter(is_first_page).count(),
+        2,
+        "{:?}",
+        server.lines()
+    );
 }

@@ -90,7 +90,12 @@ fn error_json(status: u16, message: &str) -> String {
 }
 
 pub(super) fn new_key() -> NewKey<'static> {
-    NewKey { name: "key 1", limit: Usd::from_dollars(20), counting: Basis::default().into(), expires_at: None }
+    NewKey {
+        name: "key 1",
+        limit: Usd::from_dollars(20),
+        counting: Basis::default().into(),
+        expires_at: None,
+    }
 }
 
 /// The kind of an outcome in one word.

@@ -1,8 +1,9 @@
-//! The provider's calls: the time-out of each, and whether it may be sent again when its answer did not come.
-//! [`send`](super::send) acts on it; nothing else decides about repeating.
+//! The provider's calls: the time-out of each, and whether it may be sent again when its answer did
+//! not come. [`send`](super::send) acts on it; nothing else decides about repeating.
 //!
-//! Only what reads is. An answer to the second of two equal requests would hide that the first may still take effect, after what
-//! somebody else sends by then; so what changes something is sent once, and repeated by whoever noted it.
+//! Only what reads is. An answer to the second of two equal requests would hide that the first may
+//! still take effect, after what somebody else sends by then; so what changes something is sent
+//! once, and repeated by whoever noted it.
 
 use std::time::Duration;
 
@@ -56,20 +57,55 @@ pub(crate) static DELETE_KEY: Call = call("delete key", Method::DELETE, "/keys/{
 pub(crate) static OWN_KEY: Call = call("own key", Method::GET, "/key", 5, Reads);
 pub(crate) static CREDITS: Call = call("credits", Method::GET, "/credits", 5, Reads);
 pub(crate) static LIST_MODELS: Call = call("list models", Method::GET, "/models", 10, Reads);
-pub(crate) static LIST_PROVIDERS: Call = call("list providers", Method::GET, "/providers", 10, Reads);
-pub(crate) static LIST_WORKSPACES: Call = call("list workspaces", Method::GET, "/workspaces", 10, Reads);
+pub(crate) static LIST_PROVIDERS: Call =
+    call("list providers", Method::GET, "/providers", 10, Reads);
+pub(crate) static LIST_WORKSPACES: Call =
+    call("list workspaces", Method::GET, "/workspaces", 10, Reads);
 // Whose answer did not come is looked for by its name.
-pub(crate) static CREATE_GUARDRAIL: Call = call("create guardrail", Method::POST, "/guardrails", 3, Never);
-pub(crate) static LIST_GUARDRAILS: Call = call("list guardrails", Method::GET, "/guardrails", 10, Reads);
-pub(crate) static PATCH_GUARDRAIL: Call = call("patch guardrail", Method::PATCH, "/guardrails/{}", 5, Once);
-pub(crate) static ASSIGN_KEYS: Call = call("assign keys", Method::POST, "/guardrails/{}/assignments/keys", 5, Once);
-pub(crate) static LIST_ASSIGNED: Call =
-    call("list assignments", Method::GET, "/guardrails/{}/assignments/keys", 20, Reads);
+pub(crate) static CREATE_GUARDRAIL: Call =
+    call("create guardrail", Method::POST, "/guardrails", 3, Never);
+pub(crate) static LIST_GUARDRAILS: Call =
+    call("list guardrails", Method::GET, "/guardrails", 10, Reads);
+pub(crate) static PATCH_GUARDRAIL: Call =
+    call("patch guardrail", Method::PATCH, "/guardrails/{}", 5, Once);
+pub(crate) static ASSIGN_KEYS: Call = call(
+    "assign keys",
+    Method::POST,
+    "/guardrails/{}/assignments/keys",
+    5,
+    Once,
+);
+pub(crate) static LIST_ASSIGNED: Call = call(
+    "list assignments",
+    Method::GET,
+    "/guardrails/{}/assignments/keys",
+    20,
+    Reads,
+);
 // The question does not fit into a URL.
-pub(crate) static QUERY_ANALYTICS: Call = call("query analytics", Method::POST, "/analytics/query", 20, Reads);
+pub(crate) static QUERY_ANALYTICS: Call = call(
+    "query analytics",
+    Method::POST,
+    "/analytics/query",
+    20,
+    Reads,
+);
 
-const fn call(name: &'static str, method: Method, path: &'static str, seconds: u64, retry: Again) -> Call {
-    Call { name, method, path, time_out: Duration::from_secs(seconds), retry, passes_waits: false }
+const fn call(
+    name: &'static str,
+    method: Method,
+    path: &'static str,
+    seconds: u64,
+    retry: Again,
+) -> Call {
+    Call {
+        name,
+        method,
+        path,
+        time_out: Duration::from_secs(seconds),
+        retry,
+        passes_waits: false,
+    }
 }
 
 pub(crate) struct CallRequest<'a> {
@@ -86,7 +122,12 @@ impl Call {
     }
 
     pub(crate) fn about<'a>(&'static self, id: &'a str) -> CallRequest<'a> {
-        CallRequest { call: self, id, query: &[], body: None }
+        CallRequest {
+            call: self,
+            id,
+            query: &[],
+            body: None,
+        }
     }
 }
 
@@ -94,6 +135,9 @@ impl<'a> CallRequest<'a> {
     pub(crate) fn json(self, body: &impl Serialize) -> Result<CallRequest<'a>> {
         let body = serde_json::to_string(body);
         let body = body.map_err(|_| refused_here(self.call, "the request cannot be written"))?;
-        Ok(CallRequest { body: Some(body), ..self })
+        Ok(CallRequest {
+            body: Some(body),
+            ..self
+        })
     }
 }

@@ -1,6 +1,6 @@
-//! The failures of a call to the provider, by what callers do about them. An error never holds a key, the
-//! body of a request, or the body of a 2xx answer; the provider's texts are short in it, on one line, and without anything that looks
-//! like a key.
+//! The failures of a call to the provider, by what callers do about them. An error never holds a
+//! key, the body of a request, or the body of a 2xx answer; the provider's texts are short in it,
+//! on one line, and without anything that looks like a key.
 
 use std::fmt;
 use std::time::Duration;
@@ -32,15 +32,16 @@ pub enum FailureKind {
     /// An equal request may succeed later.
     #[error("the provider cannot do it now")]
     Later,
-    /// The management key is missing, refused or an ordinary one. It never means that there are no keys.
+    /// The management key is missing, refused or an ordinary one. It never means that there are no
+    /// keys.
     #[error("the management key does not work")]
     ManagementKey,
-    /// This management key is of an account without any key that this deployment's account had. That account
-    /// was asked for nothing but those keys.
+    /// This management key is of an account without any key that this deployment's account had.
+    /// That account was asked for nothing but those keys.
     #[error("the management key is of another account")]
     AnotherAccount(Fingerprint),
-    /// The call may have taken effect, may do so later, or never. A read was simply not answered. It has the key that was made although
-    /// its plaintext cannot be shown; it has to be disabled.
+    /// The call may have taken effect, may do so later, or never. A read was simply not answered.
+    /// It has the key that was made although its plaintext cannot be shown; it has to be disabled.
     #[error("the outcome is not known")]
     Unknown(Option<KeyHash>),
 }
@@ -58,18 +59,30 @@ pub struct Trouble {
 impl ProviderError {
     /// The failure of a call of which the provider has not answered anything.
     pub(crate) fn unsent(kind: FailureKind, call: &Call, why: impl Into<String>) -> ProviderError {
-        let trouble = Trouble { operation: call.name, status: None, message: why.into(), request_id: None };
-        ProviderError { kind, trouble, after: None }
+        let trouble = Trouble {
+            operation: call.name,
+            status: None,
+            message: why.into(),
+            request_id: None,
+        };
+        ProviderError {
+            kind,
+            trouble,
+            after: None,
+        }
     }
 
-    /// Whether the request is certain to have changed nothing: it was never sent, or refused for what it says. After any other
-    /// refusal it may have been done all the same.
+    /// Whether the request is certain to have changed nothing: it was never sent, or refused for
+    /// what it says. After any other refusal it may have been done all the same.
     pub fn changed_nothing(&self) -> bool {
         match self.kind {
-            FailureKind::ManagementKey | FailureKind::AnotherAccount(_) | FailureKind::Unknown(_) => false,
-            FailureKind::Refused | FailureKind::Later => {
-                self.trouble.status.is_none_or(|status| status == 400 || status == 422)
-            }
+            FailureKind::ManagementKey
+            | FailureKind::AnotherAccount(_)
+            | FailureKind::Unknown(_) => false,
+            FailureKind::Refused | FailureKind::Later => self
+                .trouble
+                .status
+                .is_none_or(|status| status == 400 || status == 422),
         }
     }
 
@@ -77,9 +90,9 @@ impl ProviderError {
     pub fn refusal(&self) -> Option<Cause> {
         match &self.kind {
             FailureKind::ManagementKey => Some(Cause::ManagementKey),
-            FailureKind::AnotherAccount(management_key) => {
-                Some(Cause::AnotherAccount { management_key: management_key.clone() })
-            }
+            FailureKind::AnotherAccount(management_key) => Some(Cause::AnotherAccount {
+                management_key: management_key.clone(),
+            }),
             FailureKind::Refused | FailureKind::Later | FailureKind::Unknown(_) => None,
         }
     }
@@ -94,7 +107,8 @@ impl ProviderError {
         self.kind == FailureKind::Refused && self.trouble.status == Some(404)
     }
 
-    /// Whether a management key that works may not do just this, such as list a workspace of others.
+    /// Whether a management key that works may not do just this, such as list a workspace of
+    /// others.
     pub fn is_forbidden(&self) -> bool {
         self.kind == FailureKind::Later && self.trouble.status == Some(403)
     }
@@ -139,14 +153,19 @@ pub fn harmless(text: &str) -> String {
     shown.push_str(rest);
     let one_line = shown.chars().map(|c| if c.is_control() { ' ' } else { c });
     let cut: String = one_line.clone().take(LONGEST).collect();
-    if one_line.count() > LONGEST { cut + "…" } else { cut }
+    if one_line.count() > LONGEST {
+        cut + "…"
+    } else {
+        cut
+    }
 }
 
 /// The message of an error answer: the provider's own, else the beginning of whatever came instead.
 pub fn of_error(body: &str) -> String {
     let message = provider_error(body).and_then(|error| {
         let text = error.get("message").unwrap_or(&error).as_str();
-        text.filter(|text| !text.trim().is_empty()).map(str::to_owned)
+        text.filter(|text| !text.trim().is_empty())
+            .map(str::to_owned)
     });
     match message {
         Some(message) => harmless(&message),
@@ -174,21 +193,36 @@ mod tests {
 
     #[test]
     fn keys_line_ends_and_length_do_not_reach_a_log() {
-        let said = format!("bad key sk-or-v1-0123abc, or (sk-or-v1-9)\n\u{1b}[31m {}", "x".repeat(400));
+        let said = format!(
+            "bad key sk-or-v1-0123abc, or (sk-or-v1-9)\n\u{1b}[31m {}",
+            "x".repeat(400)
+        );
         let shown = harmless(&said);
-        assert!(shown.starts_with("bad key sk-or-…, or (sk-or-…)  [31m x"), "{shown}");
+        assert!(
+            shown.starts_with("bad key sk-or-…, or (sk-or-…)  [31m x"),
+            "{shown}"
+        );
         assert_eq!(shown.chars().count(), LONGEST + 1);
     }
 
     #[test]
     fn an_error_is_told_in_the_providers_words_or_by_its_beginning() {
         for (body, told) in [
-            (r#"{"error":{"code":401,"message":"User not found."}}"#, "User not found."),
+            (
+                r#"{"error":{"code":401,"message":"User not found."}}"#,
+                "User not found.",
+            ),
             (r#"{"error":"no"}"#, "no"),
             (r#"{"error":{"message":"key sk-or-v1-aa"}}"#, "key sk-or-…"),
             ("", "without a word"),
-            ("<html>\n<p>busy</p>", "not the provider's own words: <html> <p>busy</p>"),
-            (r#"{"error":{}}"#, r#"not the provider's own words: {"error":{}}"#),
+            (
+                "<html>\n<p>busy</p>",
+                "not the provider's own words: <html> <p>busy</p>",
+            ),
+            (
+                r#"{"error":{}}"#,
+                r#"not the provider's own words: {"error":{}}"#,
+            ),
         ] {
             assert_eq!(of_error(body), told);
         }

@@ -1,5 +1,6 @@
-//! Lenient reading of the provider's JSON, where its documents leave room: absent and null alike, several
-//! spellings of a time, enumerations that grow. Unknown fields are ignored, since new ones keep being added.
+//! Lenient reading of the provider's JSON, where its documents leave room: absent and null alike,
+//! several spellings of a time, enumerations that grow. Unknown fields are ignored, since new ones
+//! keep being added.
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -24,7 +25,8 @@ pub enum ListedReset {
     Other(String),
 }
 
-/// The reason that a 2xx answer could not be read. It is safe to log, since it quotes no text of the answer.
+/// The reason that a 2xx answer could not be read. It is safe to log, since it quotes no text of
+/// the answer.
 #[derive(Debug)]
 pub(crate) struct Unreadable(pub String);
 
@@ -43,7 +45,11 @@ pub(crate) fn unreadable(error: &serde_json::Error) -> Unreadable {
         serde_json::error::Category::Data => "the answer has another shape than documented",
         _ => "the answer is no JSON, or broke off",
     };
-    Unreadable(format!("{what} (line {}, column {})", error.line(), error.column()))
+    Unreadable(format!(
+        "{what} (line {}, column {})",
+        error.line(),
+        error.column()
+    ))
 }
 
 impl Default for ListedReset {
@@ -66,32 +72,39 @@ impl<'de> Deserialize<'de> for ListedReset {
 }
 
 /// For `#[serde(deserialize_with)]`: null is the type's empty value.
-pub(crate) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(from: D) -> Result<T, D::Error> {
+pub(crate) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    from: D,
+) -> Result<T, D::Error> {
     Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
-/// For `#[serde(deserialize_with)]`: a time in any spelling of RFC 3339. One without an offset is UTC, and
-/// any other text counts as absent.
+/// For `#[serde(deserialize_with)]`: a time in any spelling of RFC 3339. One without an offset is
+/// UTC, and any other text counts as absent.
 pub(crate) fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Moment>, D::Error> {
     let value = serde_json::Value::deserialize(from)?;
     Ok(value.as_str().and_then(|text| {
         if let Ok(moment) = text.parse() {
             return Some(moment);
         }
-        let without_offset = text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok()?;
+        let without_offset = text
+            .parse::<DateTime>()
+            .ok()?
+            .to_zoned(TimeZone::UTC)
+            .ok()?;
         Some(without_offset.timestamp().into())
     }))
 }
 
-/// For `#[serde(deserialize_with)]`: a limit, clamped to the largest amount. So a foreign key with an absurd
-/// limit does not make the account unreadable.
+/// For `#[serde(deserialize_with)]`: a limit, clamped to the largest amount. So a foreign key with
+/// an absurd limit does not make the account unreadable.
 pub(crate) fn limit<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Usd>, D::Error> {
     let raw = <&RawValue>::deserialize(from)?;
     match Usd::parse_floor(raw.get()) {
         Err(MoneyError::TooLarge) if !raw.get().starts_with('-') => Ok(Some(Usd::MAX)),
         _ => {
             let mut deserializer = serde_json::Deserializer::from_str(raw.get());
-            crate::domain::values::money::promised(&mut deserializer).map_err(serde::de::Error::custom)
+            crate::domain::values::money::promised(&mut deserializer)
+                .map_err(serde::de::Error::custom)
         }
     }
 }
@@ -100,7 +113,9 @@ pub(crate) fn limit<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Usd>, D
 pub(crate) fn count<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
     let value = serde_json::Value::deserialize(from)?;
     Ok(match &value {
-        serde_json::Value::Number(number) => number.as_u64().or_else(|| number.as_f64().and_then(read_whole)),
+        serde_json::Value::Number(number) => number
+            .as_u64()
+            .or_else(|| number.as_f64().and_then(read_whole)),
         serde_json::Value::String(text) => text.parse().ok(),
         _ => None,
     })

@@ -1,6 +1,6 @@
-//! Reading of a long list by pages while others add to it and delete from it. Pages overlap, and one is
-//! trusted only if it begins the list or shares a row with the page before it. Rows keep their order, so
-//! nothing can then lie between the two.
+//! Reading of a long list by pages while others add to it and delete from it. Pages overlap, and
+//! one is trusted only if it begins the list or shares a row with the page before it. Rows keep
+//! their order, so nothing can then lie between the two.
 
 use std::collections::{HashMap, HashSet};
 use std::marker::PhantomData;
@@ -27,8 +27,8 @@ const PAGE: usize = 100;
 const AT_ONCE: usize = 4;
 /// The number of pages that may arrive ahead and wait to be read.
 const UNREAD: usize = 8;
-/// The number of rows that a page shares with the next; as many may come or go between the two without a
-/// second look.
+/// The number of rows that a page shares with the next; as many may come or go between the two
+/// without a second look.
 const OVERLAP: usize = 10;
 /// The number of repeated looks after which the list counts as too restless to be read.
 const PATIENCE: u32 = 40;
@@ -101,13 +101,26 @@ struct ListPosition {
 }
 
 impl<T: ListRow> PageReader<T> {
-    pub(crate) fn new(provider: &Provider, call: &'static Call, id: &str, query: &[(&str, &str)]) -> PageReader<T> {
-        let mut query: Vec<_> = query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    pub(crate) fn new(
+        provider: &Provider,
+        call: &'static Call,
+        id: &str,
+        query: &[(&str, &str)],
+    ) -> PageReader<T> {
+        let mut query: Vec<_> = query
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
         if T::PAGE_IS_ASKED {
             query.push(("limit".to_owned(), PAGE.to_string()));
         }
         PageReader {
-            list: Arc::new(List { provider: provider.clone(), call, id: id.to_owned(), query }),
+            list: Arc::new(List {
+                provider: provider.clone(),
+                call,
+                id: id.to_owned(),
+                query,
+            }),
             requests: FuturesUnordered::new(),
             arrived: HashMap::new(),
             behind: 0,
@@ -126,16 +139,24 @@ impl<T: ListRow> PageReader<T> {
         let mut seen = HashSet::new();
         let mut rows = Vec::new();
         while let Some(page) = self.next(deadline()).await? {
-            rows.extend(page.rows.into_iter().filter(|row| seen.insert(row.id().map(str::to_owned))));
+            rows.extend(
+                page.rows
+                    .into_iter()
+                    .filter(|row| seen.insert(row.id().map(str::to_owned))),
+            );
         }
         Ok(rows)
     }
 
-    /// The next page; `None` after the end. It may repeat rows of any page before, and holds all that are
-    /// new.
+    /// The next page; `None` after the end. It may repeat rows of any page before, and holds all
+    /// that are new.
     pub(crate) async fn next(&mut self, deadline: Deadline) -> Result<Option<ListedPage<T>>> {
         while !self.position.is_done {
-            let ArrivedPage { offset, is_first, text } = self.next_arrival(deadline).await;
+            let ArrivedPage {
+                offset,
+                is_first,
+                text,
+            } = self.next_arrival(deadline).await;
             let (body, asked_at) = match text {
                 Ok(text) => text,
                 Err(error) => {
@@ -150,8 +171,8 @@ impl<T: ListRow> PageReader<T> {
             let page = match json::data(&body) {
                 Ok(rows) => ListedPage { rows, asked_at },
                 Err(_) => {
-                    // Requests ahead are dropped: nothing would read their answers, and each may hold the
-                    // permit that this one waits for.
+                    // Requests ahead are dropped: nothing would read their answers, and each may
+                    // hold the permit that this one waits for.
                     self.forget_ahead();
                     let (rows, asked_at) = self.list.ask(offset, deadline, json::data).await?;
                     ListedPage { rows, asked_at }
@@ -169,8 +190,8 @@ impl<T: ListRow> PageReader<T> {
         self.position.pages
     }
 
-    /// The page whose turn it is. Before it is read, whatever else has arrived is stored and more is
-    /// requested. So the provider works on the next pages while this one is parsed.
+    /// The page whose turn it is. Before it is read, whatever else has arrived is stored and more
+    /// is requested. So the provider works on the next pages while this one is parsed.
     async fn next_arrival(&mut self, deadline: Deadline) -> ArrivedPage {
         loop {
             self.ask_ahead(deadline);
@@ -191,24 +212,32 @@ impl<T: ListRow> PageReader<T> {
     }
 
     fn keep(&mut self, page: ArrivedPage) {
-        let length = page.text.as_ref().map_or(self.longest, |(body, _)| body.len());
+        let length = page
+            .text
+            .as_ref()
+            .map_or(self.longest, |(body, _)| body.len());
         self.longest = self.longest.max(length);
         self.is_short |= length < self.longest / 2;
         self.arrived.insert(page.offset, page);
     }
 
-    /// Whether this page continues the list. Otherwise the list has ended, or the next look begins further
-    /// back.
+    /// Whether this page continues the list. Otherwise the list has ended, or the next look begins
+    /// further back.
     fn believe(&mut self, offset: usize, page: &ListedPage<T>) -> Result<bool> {
         let count = page.rows.len();
         let is_full = count >= PAGE;
         // A row whose id cannot be read is handed on, but does not prove an overlap.
-        let ids: HashSet<String> = page.rows.iter().filter_map(|row| row.id().map(str::to_owned)).collect();
+        let ids: HashSet<String> = page
+            .rows
+            .iter()
+            .filter_map(|row| row.id().map(str::to_owned))
+            .collect();
         if offset > 0 && ids.is_disjoint(&self.position.last.ids) {
             self.close_gap()?;
             return Ok(false);
         }
-        let brings_nothing = count == 0 || (self.position.pages > 0 && ids.is_subset(&self.position.last.ids));
+        let brings_nothing =
+            count == 0 || (self.position.pages > 0 && ids.is_subset(&self.position.last.ids));
         if brings_nothing && !is_full {
             self.position.is_done = true;
             return Ok(false);
@@ -221,34 +250,46 @@ impl<T: ListRow> PageReader<T> {
         }
         self.position.next = offset + count.saturating_sub(OVERLAP);
         self.at_once = if is_full { AT_ONCE } else { 1 };
-        self.position.last = BelievedPage { end: offset + count, ids };
-        // Requests ahead assume a full page; after a page of another length their offsets are wrong.
+        self.position.last = BelievedPage {
+            end: offset + count,
+            ids,
+        };
+        // Requests ahead assume a full page; after a page of another length their offsets are
+        // wrong.
         if count != PAGE {
             self.forget_ahead();
         }
         Ok(true)
     }
 
-    /// Steps back because rows came or went between two pages: each time twice as far, at last to the
-    /// beginning.
+    /// Steps back because rows came or went between two pages: each time twice as far, at last to
+    /// the beginning.
     fn close_gap(&mut self) -> Result<()> {
         self.be_patient()?;
         self.back += 1;
         self.forget_ahead();
         self.at_once = 1;
-        self.position.next = self.position.last.end.saturating_sub(OVERLAP << self.back.min(20));
+        self.position.next = self
+            .position
+            .last
+            .end
+            .saturating_sub(OVERLAP << self.back.min(20));
         Ok(())
     }
 
     fn be_patient(&mut self) -> Result<()> {
         let Some(patience) = self.patience.checked_sub(1) else {
-            return Err(not_begun(self.list.call, "the list changes faster than it can be read"));
+            return Err(not_begun(
+                self.list.call,
+                "the list changes faster than it can be read",
+            ));
         };
         self.patience = patience;
         Ok(())
     }
 
-    /// Requests as many pages as may be requested at once; behind a page that was not full there is nothing.
+    /// Requests as many pages as may be requested at once; behind a page that was not full there is
+    /// nothing.
     fn ask_ahead(&mut self, deadline: Deadline) {
         let is_first = self.requests.is_empty() && self.arrived.is_empty();
         if is_first {
@@ -266,7 +307,11 @@ impl<T: ListRow> PageReader<T> {
         let offset = self.behind;
         self.requests.push(Box::pin(async move {
             let text = list.ask(offset, deadline, |body| Ok(body.to_owned())).await;
-            ArrivedPage { offset, is_first, text }
+            ArrivedPage {
+                offset,
+                is_first,
+                text,
+            }
         }));
         self.behind += PAGE - OVERLAP;
     }
@@ -278,8 +323,8 @@ impl<T: ListRow> PageReader<T> {
 }
 
 impl List {
-    /// Requests one page until `read` can read it. It is requested again if midnight passed before the answer, since the provider's counters
-    /// of the day start again then.
+    /// Requests one page until `read` can read it. It is requested again if midnight passed before
+    /// the answer, since the provider's counters of the day start again then.
     async fn ask<A>(
         &self,
         offset: usize,
@@ -287,11 +332,18 @@ impl List {
         read: impl Fn(&str) -> Result<A, Unreadable>,
     ) -> Result<(A, Moment)> {
         let offset = offset.to_string();
-        let mut query: Vec<(&str, &str)> = self.query.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let mut query: Vec<(&str, &str)> = self
+            .query
+            .iter()
+            .map(|(name, value)| (&**name, &**value))
+            .collect();
         query.push(("offset", &offset));
         loop {
             let asked_at = self.provider.clock.now();
-            let request = CallRequest { query: &query, ..self.call.about(&self.id) };
+            let request = CallRequest {
+                query: &query,
+                ..self.call.about(&self.id)
+            };
             let answer = self.provider.ask(request, deadline, &read).await?;
             if utc_date(asked_at) == utc_date(self.provider.clock.now()) {
                 return Ok((answer, asked_at));

@@ -1,5 +1,6 @@
-//! Sending, in three layers: `ask` retries, `authorised` has a management key that works, `send` puts one request on the wire.
-//! The retries here are the only ones: neither redirects nor the HTTP client send anything a second time.
+//! Sending, in three layers: `ask` retries, `authorised` has a management key that works, `send`
+//! puts one request on the wire. The retries here are the only ones: neither redirects nor the HTTP
+//! client send anything a second time.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
@@ -58,35 +59,64 @@ impl Latency {
         tally.failed += u64::from(has_failed);
         tally.total_ms += took_ms;
         tally.slowest_ms = tally.slowest_ms.max(took_ms);
-        if tally.since.is_some_and(|since| since.elapsed() < EACH_MINUTE) {
+        if tally
+            .since
+            .is_some_and(|since| since.elapsed() < EACH_MINUTE)
+        {
             return;
         }
-        let Tally { calls, failed, total_ms, slowest_ms, .. } = *tally;
-        *tally = Tally { since: Some(Instant::now()), ..Tally::default() };
-        tracing::info!(calls, failed, mean_ms = total_ms / calls, slowest_ms, "the provider's answers");
+        let Tally {
+            calls,
+            failed,
+            total_ms,
+            slowest_ms,
+            ..
+        } = *tally;
+        *tally = Tally {
+            since: Some(Instant::now()),
+            ..Tally::default()
+        };
+        tracing::info!(
+            calls,
+            failed,
+            mean_ms = total_ms / calls,
+            slowest_ms,
+            "the provider's answers"
+        );
     }
 }
 
 impl Provider {
-    /// Asks until there is an answer, the request is refused, or the time is up. `read` parses the text of a
-    /// 2xx answer.
+    /// Asks until there is an answer, the request is refused, or the time is up. `read` parses the
+    /// text of a 2xx answer.
     pub(crate) async fn ask<T>(
         &self,
         request: CallRequest<'_>,
         deadline: Deadline,
         read: impl Fn(&str) -> Result<T, Unreadable>,
     ) -> Result<T> {
-        let waits = ExponentialBuilder::default().with_min_delay(FIRST_WAIT).with_max_delay(LONGEST_WAIT).with_jitter();
+        let waits = ExponentialBuilder::default()
+            .with_min_delay(FIRST_WAIT)
+            .with_max_delay(LONGEST_WAIT)
+            .with_jitter();
         let mut waits = waits.without_max_times().build();
-        let retries = if request.call.retry == Again::Reads { MORE_TRIES } else { 0 };
+        let retries = if request.call.retry == Again::Reads {
+            MORE_TRIES
+        } else {
+            0
+        };
         let mut failed = 0;
         let mut wait = Duration::ZERO;
         loop {
             wait = wait.max(self.pace.wait(deadline));
             if !wait.is_zero() && !request.call.passes_waits {
                 if wait + SHORTEST_TRY > deadline.left() {
-                    let refused = not_begun(request.call, "it was asked too much, and is asked later");
-                    return Err(ProviderError { after: Some(wait), ..refused });
+                    let refused =
+                        not_begun(request.call, "it was asked too much, and is asked later");
+                    return Err(ProviderError {
+                        after: Some(wait),
+                        ..refused
+                    });
                 }
                 self.http.sleep(wait, deadline).await;
             }
@@ -107,8 +137,9 @@ impl Provider {
         }
     }
 
-    /// Makes one try, and a second with a freshly read management key if the cached one was refused, by a 401 where it does not only
-    /// read. The refusal is believed when the provider refuses the key itself too.
+    /// Makes one try, and a second with a freshly read management key if the cached one was
+    /// refused, by a 401 where it does not only read. The refusal is believed when the provider
+    /// refuses the key itself too.
     async fn authorised<T>(
         &self,
         request: &CallRequest<'_>,
@@ -129,7 +160,9 @@ impl Provider {
                     return Err(self.doubting(refused, &fresh, deadline).await);
                 }
                 match self.send(request, &fresh, deadline, read).await {
-                    Err(error) if error.is_of_the_key() => Err(self.doubting(error, &fresh, deadline).await),
+                    Err(error) if error.is_of_the_key() => {
+                        Err(self.doubting(error, &fresh, deadline).await)
+                    }
                     outcome => outcome,
                 }
             }
@@ -146,7 +179,11 @@ impl Provider {
         match deadline.wait_for(future).await {
             Ok(Ok(key)) => Ok(key),
             Ok(Err(error)) => {
-                let kind = if error.may_pass() { FailureKind::Later } else { FailureKind::ManagementKey };
+                let kind = if error.may_pass() {
+                    FailureKind::Later
+                } else {
+                    FailureKind::ManagementKey
+                };
                 Err(ProviderError::unsent(kind, call, error.to_string()))
             }
             Err(_) => Err(not_begun(call, "the management key was not read in time")),
@@ -168,12 +205,19 @@ impl Provider {
         let turn = self.pace.turn(deadline).await;
         let time_left = deadline.left();
         // A call that cannot be repeated gets its whole time-out or is not begun.
-        if turn.is_none() || time_left.is_zero() || (call.retry == Again::Never && time_left < call.time_out) {
+        if turn.is_none()
+            || time_left.is_zero()
+            || (call.retry == Again::Never && time_left < call.time_out)
+        {
             return Err(not_begun(call, "there is too little time left"));
         }
         let begun = Instant::now();
         let time_out = call.time_out.min(time_left);
-        let ended = match deadline.at_most(time_out).wait_for(self.exchange(request, key)).await {
+        let ended = match deadline
+            .at_most(time_out)
+            .wait_for(self.exchange(request, key))
+            .await
+        {
             Ok(ended) => ended,
             Err(_) => Err(Broken::TimedOut),
         };
@@ -181,7 +225,9 @@ impl Provider {
         let status = answer.map(|answer| answer.status);
         let request_id = answer.and_then(|answer| answer.request_id.clone());
         let outcome = judge(call, ended, time_out, read);
-        if let (Some(429 | 503), Some(retry_after)) = (status, outcome.as_ref().err().and_then(|error| error.after)) {
+        if let (Some(429 | 503), Some(retry_after)) =
+            (status, outcome.as_ref().err().and_then(|error| error.after))
+        {
             self.pace.slow_down(retry_after, deadline);
         }
         let operation = call.name;
@@ -189,29 +235,60 @@ impl Provider {
         self.latency.note(took_ms, outcome.is_err());
         match &outcome {
             Ok(_) if call.retry == Again::Reads => {
-                tracing::debug!(operation, status, request_id, took_ms, "the provider answered");
+                tracing::debug!(
+                    operation,
+                    status,
+                    request_id,
+                    took_ms,
+                    "the provider answered"
+                );
             }
-            Ok(_) => tracing::info!(operation, status, request_id, took_ms, "the provider answered"),
-            Err(_) => tracing::warn!(operation, status, request_id, took_ms, "the provider did not do it"),
+            Ok(_) => tracing::info!(
+                operation,
+                status,
+                request_id,
+                took_ms,
+                "the provider answered"
+            ),
+            Err(_) => tracing::warn!(
+                operation,
+                status,
+                request_id,
+                took_ms,
+                "the provider did not do it"
+            ),
         }
         outcome
     }
 
-    async fn exchange(&self, request: &CallRequest<'_>, key: &ManagementKey) -> Result<ApiAnswer, Broken> {
-        let url =
-            url(&self.http.base, request).ok_or(Broken::Unsent("its base address is no web address".to_owned()))?;
+    async fn exchange(
+        &self,
+        request: &CallRequest<'_>,
+        key: &ManagementKey,
+    ) -> Result<ApiAnswer, Broken> {
+        let url = url(&self.http.base, request).ok_or(Broken::Unsent(
+            "its base address is no web address".to_owned(),
+        ))?;
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", key.reveal()))
             .map_err(|_| Broken::Unsent("bad key".to_owned()))?;
         authorization.set_sensitive(true);
-        let client = self.http.client(request.call).map_err(|error| Broken::from_error(&error))?;
+        let client = self
+            .http
+            .client(request.call)
+            .map_err(|error| Broken::from_error(&error))?;
         let mut sent = client
             .request(request.call.method.clone(), url)
             .header(AUTHORIZATION, authorization)
             .header(ACCEPT, "application/json");
         if let Some(body) = &request.body {
-            sent = sent.header(CONTENT_TYPE, "application/json").body(body.clone());
+            sent = sent
+                .header(CONTENT_TYPE, "application/json")
+                .body(body.clone());
         }
-        let response = sent.send().await.map_err(|error| Broken::from_error(&error))?;
+        let response = sent
+            .send()
+            .await
+            .map_err(|error| Broken::from_error(&error))?;
         Ok(ApiAnswer::read(response).await)
     }
 }
@@ -243,13 +320,23 @@ impl ApiAnswer {
         let mut bytes = Vec::new();
         let body = loop {
             match response.chunk().await {
-                Ok(Some(chunk)) if bytes.len() + chunk.len() <= LARGEST_ANSWER => bytes.extend_from_slice(&chunk),
+                Ok(Some(chunk)) if bytes.len() + chunk.len() <= LARGEST_ANSWER => {
+                    bytes.extend_from_slice(&chunk);
+                }
                 Ok(Some(_)) => break Err(Unreadable("the answer is absurdly long".to_owned())),
-                Ok(None) => break String::from_utf8(bytes).map_err(|_| Unreadable("the answer is no text".to_owned())),
+                Ok(None) => {
+                    break String::from_utf8(bytes)
+                        .map_err(|_| Unreadable("the answer is no text".to_owned()));
+                }
                 Err(_) => break Err(Unreadable("the answer broke off".to_owned())),
             }
         };
-        ApiAnswer { status, headers, request_id, body }
+        ApiAnswer {
+            status,
+            headers,
+            request_id,
+            body,
+        }
     }
 }
 
@@ -276,8 +363,12 @@ fn judge<T>(
     let answer = match ended {
         Ok(answer) => answer,
         Err(Broken::Unsent(why)) => return Err(not_begun(call, why)),
-        Err(Broken::TimedOut) => return Err(unknown(call, format!("no answer within {time_out:.1?}"))),
-        Err(Broken::Lost) => return Err(unknown(call, "the connection ended before the answer came")),
+        Err(Broken::TimedOut) => {
+            return Err(unknown(call, format!("no answer within {time_out:.1?}")));
+        }
+        Err(Broken::Lost) => {
+            return Err(unknown(call, "the connection ended before the answer came"));
+        }
     };
     let status = answer.status;
     let after = wait_asked(&answer.headers, Moment::now());
@@ -288,11 +379,14 @@ fn judge<T>(
         request_id: answer.request_id.clone(),
     };
     if (200..300).contains(&status) {
-        return answer.body.and_then(|body| read(&body)).map_err(|Unreadable(why)| ProviderError {
-            kind: FailureKind::Unknown(None),
-            trouble: trouble(why),
-            after: None,
-        });
+        return answer
+            .body
+            .and_then(|body| read(&body))
+            .map_err(|Unreadable(why)| ProviderError {
+                kind: FailureKind::Unknown(None),
+                trouble: trouble(why),
+                after: None,
+            });
     }
     let body = answer.body.unwrap_or_default();
     let kind = match status {
@@ -305,7 +399,11 @@ fn judge<T>(
         400..500 => FailureKind::Refused,
         _ => FailureKind::Unknown(None),
     };
-    Err(ProviderError { kind, trouble: trouble(error::of_error(&body)), after })
+    Err(ProviderError {
+        kind,
+        trouble: trouble(error::of_error(&body)),
+        after,
+    })
 }
 
 /// The refusal of a request that is never sent, since the provider would not take it as meant.
@@ -325,15 +423,18 @@ fn url(base: &str, request: &CallRequest<'_>) -> Option<Url> {
     let mut url = Url::parse(base).ok()?;
     let segments = request.call.path.split('/').skip(1);
     let segments = segments.map(|segment| if segment == "{}" { request.id } else { segment });
-    url.path_segments_mut().ok()?.pop_if_empty().extend(segments);
+    url.path_segments_mut()
+        .ok()?
+        .pop_if_empty()
+        .extend(segments);
     if !request.query.is_empty() {
         url.query_pairs_mut().extend_pairs(request.query);
     }
     Some(url)
 }
 
-/// The permits for requests, and until when none is sent since the provider asked for a wait. All calls of a process
-/// share it.
+/// The permits for requests, and until when none is sent since the provider asked for a wait. All
+/// calls of a process share it.
 pub(crate) struct Pace {
     turns: Semaphore,
     clock: Clock,
@@ -349,8 +450,15 @@ struct NotBefore {
 
 impl Pace {
     pub(crate) fn new(clock: &Clock) -> Pace {
-        let not_before = Mutex::new(NotBefore { moment: Moment::UNIX_EPOCH, instant: Instant::now() });
-        Pace { turns: Semaphore::new(AT_ONCE), clock: clock.clone(), not_before }
+        let not_before = Mutex::new(NotBefore {
+            moment: Moment::UNIX_EPOCH,
+            instant: Instant::now(),
+        });
+        Pace {
+            turns: Semaphore::new(AT_ONCE),
+            clock: clock.clone(),
+            not_before,
+        }
     }
 
     /// Waits for the permit to send one request; `None` if the time is up before.
@@ -361,7 +469,8 @@ impl Pace {
     /// The wait that is left of what the provider asked for.
     pub(crate) fn wait(&self, deadline: Deadline) -> Duration {
         let NotBefore { moment, instant } = *locked(&self.not_before);
-        let by_the_clock = Duration::try_from(moment.duration_since(self.clock.now())).unwrap_or_default();
+        let by_the_clock =
+            Duration::try_from(moment.duration_since(self.clock.now())).unwrap_or_default();
         by_the_clock.min(deadline.meant(instant.saturating_duration_since(Instant::now())))
     }
 
@@ -371,7 +480,10 @@ impl Pace {
         let mut not_before = locked(&self.not_before);
         if until > not_before.instant {
             let signed = SignedDuration::try_from(wait).unwrap_or_default();
-            *not_before = NotBefore { moment: self.clock.now() + signed, instant: until };
+            *not_before = NotBefore {
+                moment: self.clock.now() + signed,
+                instant: until,
+            };
         }
     }
 }
@@ -385,14 +497,23 @@ pub(crate) struct Rate {
 
 impl Rate {
     pub(crate) fn new(a_second: NonZeroU32) -> Rate {
-        Rate { a_second: a_second.get() as usize, sent: Mutex::default() }
+        Rate {
+            a_second: a_second.get() as usize,
+            sent: Mutex::default(),
+        }
     }
 
     async fn turn(&self) {
         let send_at = {
             let mut sent = locked(&self.sent);
-            let first = if sent.len() < self.a_second { None } else { sent.pop_front() };
-            let send_at = first.map_or_else(Instant::now, |first| Instant::now().max(first + Duration::from_secs(1)));
+            let first = if sent.len() < self.a_second {
+                None
+            } else {
+                sent.pop_front()
+            };
+            let send_at = first.map_or_else(Instant::now, |first| {
+                Instant::now().max(first + Duration::from_secs(1))
+            });
             sent.push_back(send_at);
             send_at
         };
@@ -409,7 +530,9 @@ fn wait_asked(headers: &HeaderMap, now: Moment) -> Option<Duration> {
     let wait = match retry_after.parse::<u64>() {
         Ok(seconds) => Duration::from_secs(seconds),
         Err(_) => {
-            let now = read_header(headers, DATE).and_then(read_date).unwrap_or(*now);
+            let now = read_header(headers, DATE)
+                .and_then(read_date)
+                .unwrap_or(*now);
             Duration::try_from(read_date(retry_after)?.duration_since(now)).unwrap_or_default()
         }
     };
@@ -440,7 +563,10 @@ mod tests {
             rate.turn().await;
             sent.push(begun.elapsed().as_millis());
         }
-        assert!(sent.windows(11).all(|of| of[10] - of[0] >= 1_000), "{sent:?}");
+        assert!(
+            sent.windows(11).all(|of| of[10] - of[0] >= 1_000),
+            "{sent:?}"
+        );
         assert_eq!(sent[34], 3_700, "and no slower");
     }
 
@@ -456,7 +582,10 @@ mod tests {
             ("soon", None),
         ] {
             let headers = HeaderMap::from_iter([
-                (DATE, HeaderValue::from_static("Fri, 20 Nov 2026 15:00:00 GMT")),
+                (
+                    DATE,
+                    HeaderValue::from_static("Fri, 20 Nov 2026 15:00:00 GMT"),
+                ),
                 (RETRY_AFTER, HeaderValue::from_static(asked)),
             ]);
             let wait = wait_asked(&headers, Moment::UNIX_EPOCH);

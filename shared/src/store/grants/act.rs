@@ -1,19 +1,23 @@
-//! The one way to change a grant: read it with all that decides, let a rule decide, write on condition that nothing has moved.
+//! The one way to change a grant: read it with all that decides, let a rule decide, write on
+//! condition that nothing has moved.
 //!
 //! 1. The programme, its budget, the grant with its keys (one item) and the readings are read.
-//! 2. A rule of [`grant`](crate::domain::grant) decides on that view: a [`Change`], or a refusal that says why.
-//! 3. One transaction writes the grant on condition of its version, moves the budget, and puts one audit entry and the mail that is
+//! 2. A rule of [`grant`](crate::domain::grant) decides on that view: a [`Change`], or a refusal
+//!    that says why.
+//! 3. One transaction writes the grant on condition of its version, moves the budget, and puts one
+//!    audit entry and the mail that is
 //!    owed.
-//! 4. A condition that fails means that somebody was faster: it is read and decided again. A conflict is retried with jitter.
+//! 4. A condition that fails means that somebody was faster: it is read and decided again. A
+//!    conflict is retried with jitter.
 //!
-//! A rule names what it depends on ([`DependsOn`]), and a lost answer is asked for again with the same token, so no act has a case of
-//! its own for a race or a lost answer.
+//! A rule names what it depends on ([`DependsOn`]), and a lost answer is asked for again with the
+//! same token, so no act has a case of its own for a race or a lost answer.
 //!
-//! The keys lie in the grant's item because what a decision rests on must be read at one moment. Readings lie beside it
-//! because the sync writes them without asking anybody.
+//! The keys lie in the grant's item because what a decision rests on must be read at one moment.
+//! Readings lie beside it because the sync writes them without asking anybody.
 //!
-//! A change says by which audit entry it is told, or which mark it leaves ([`Logged`]); nothing else writes a grant that is there,
-//! but for how far its person has come (`programmes/budget.rs`).
+//! A change says by which audit entry it is told, or which mark it leaves ([`Logged`]); nothing
+//! else writes a grant that is there, but for how far its person has come (`programmes/budget.rs`).
 
 use std::sync::Mutex;
 
@@ -23,8 +27,8 @@ use futures_util::future::try_join_all;
 use crate::clock::Moment;
 use crate::domain::audit::Actor;
 use crate::domain::grant::{
-    AnnouncedEnd, BudgetChange, Change, ChangeRefused, DependsOn, Grant, Logged, MoreListing, NoticeDelivery, OfJob,
-    PersonChange, Rule, StudentNotice, Unchanged, View,
+    AnnouncedEnd, BudgetChange, Change, ChangeRefused, DependsOn, Grant, Logged, MoreListing,
+    NoticeDelivery, OfJob, PersonChange, Rule, StudentNotice, Unchanged, View,
 };
 use crate::domain::mail::failure::FailureScope;
 use crate::domain::mail::kind::MailClass;
@@ -40,7 +44,8 @@ use crate::store::alerts::MAILS_AT_ONCE;
 use crate::store::programmes::budget::CapMoves;
 use crate::store::table::write::{Audited, Round, Transaction, Unaudited, Writes, number, text};
 use crate::store::{
-    ActContext, Enrolment, FiledMail, KnownAddress, MailState, OutboxRow, QueuedMail, Result, Table, Undeliverable,
+    ActContext, Enrolment, FiledMail, KnownAddress, MailState, OutboxRow, QueuedMail, Result,
+    Table, Undeliverable,
 };
 
 #[derive(Debug, Clone, PartialEq)]
@@ -84,8 +89,8 @@ impl<T> Ruling for (Change, T) {
 }
 
 impl Table {
-    /// Carries out what a rule of `domain::grant` decides. The rule may run several times, each time on a
-    /// fresh view.
+    /// Carries out what a rule of `domain::grant` decides. The rule may run several times, each
+    /// time on a fresh view.
     pub async fn act<D: Ruling, R>(
         &self,
         context: ActContext<'_>,
@@ -108,23 +113,36 @@ impl Table {
                 Some(view) => Some(view),
                 None => self.view(context.programme, context.grant).await?,
             };
-            let Some(view) = read else { return Ok(Round::Over((Counts::default(), ActOutcome::NoSuchGrant))) };
+            let Some(view) = read else {
+                return Ok(Round::Over((Counts::default(), ActOutcome::NoSuchGrant)));
+            };
             let (change, answer) = match rule(&view, context.now) {
                 Ok(decision) => decision.split(),
-                Err(refused) => return Ok(Round::Over((Counts::default(), ActOutcome::Refused(refused)))),
+                Err(refused) => {
+                    return Ok(Round::Over((
+                        Counts::default(),
+                        ActOutcome::Refused(refused),
+                    )));
+                }
             };
             let transaction = self.leaving_address(&view, &change, context.now).await?;
-            let transaction = Box::pin(self.coming_back(transaction, &view, &change, context.now)).await?;
+            let transaction =
+                Box::pin(self.coming_back(transaction, &view, &change, context.now)).await?;
             let change = change.counted(&view, context.now);
             let transaction = transaction_of(transaction, &view, &change, context.now)?;
-            Ok(Round::Write(transaction, (change.moves(&view, context.now), ActOutcome::Done(answer))))
+            Ok(Round::Write(
+                transaction,
+                (change.moves(&view, context.now), ActOutcome::Done(answer)),
+            ))
         });
         let (moves, outcome) = acted.await?;
-        self.move_counts(context.programme, moves, context.deadline).await;
+        self.move_counts(context.programme, moves, context.deadline)
+            .await;
         Ok(outcome)
     }
 
-    /// Carries out what a rule decides, for a job where there is one: then it is done once, however often it is begun.
+    /// Carries out what a rule decides, for a job where there is one: then it is done once, however
+    /// often it is begun.
     pub async fn act_of(
         &self,
         context: ActContext<'_>,
@@ -141,17 +159,21 @@ impl Table {
         .await
     }
 
-    /// Carries out the next act that a programme's rules ask for, provided that the announcements before it
-    /// were sent.
+    /// Carries out the next act that a programme's rules ask for, provided that the announcements
+    /// before it were sent.
     pub async fn follow_rules(
         &self,
         context: ActContext<'_>,
         last_used_at: Option<Moment>,
     ) -> Result<ActOutcome<(Grant, Rule), Unchanged>> {
-        let Some(view) = self.view(context.programme, context.grant).await? else { return Ok(ActOutcome::NoSuchGrant) };
-        // A mark that is written meanwhile belongs to a mail that is not among these, and leads to nothing
-        // this time.
-        let mails = self.announcements_sent(&view, last_used_at, context.now).await?;
+        let Some(view) = self.view(context.programme, context.grant).await? else {
+            return Ok(ActOutcome::NoSuchGrant);
+        };
+        // A mark that is written meanwhile belongs to a mail that is not among these, and leads to
+        // nothing this time.
+        let mails = self
+            .announcements_sent(&view, last_used_at, context.now)
+            .await?;
         self.act(context, |view, now| {
             let (change, rule) = view.follow_rules(last_used_at, &mails, now)?;
             let grant = change.grant.clone();
@@ -170,7 +192,12 @@ impl Table {
     ) -> Result<ActOutcome<Grant, ChangeRefused>> {
         // Two grants with one address would make each other's transaction stale for ever.
         if let Some(address) = &person_change.address {
-            let enrolled = self.get(Enrolment::key_of(address.after.matched(), context.programme)).await?;
+            let enrolled = self
+                .get(Enrolment::key_of(
+                    address.after.matched(),
+                    context.programme,
+                ))
+                .await?;
             if enrolled.is_some_and(|enrolled: Enrolment| enrolled.grant != *context.grant) {
                 return Ok(ActOutcome::Refused(ChangeRefused::AddressTaken));
             }
@@ -185,7 +212,8 @@ impl Table {
         .await
     }
 
-    /// Invites who comes back to the roster without a key, and was not on it when the last invitation was due.
+    /// Invites who comes back to the roster without a key, and was not on it when the last
+    /// invitation was due.
     async fn coming_back(
         &self,
         transaction: Transaction,
@@ -204,19 +232,28 @@ impl Table {
             return Ok(transaction);
         }
         let mails = self.mails_of(&was.programme, &was.id).await?;
-        // One that waits may be dropped by a sender that read the grant before, so it goes and another takes its place. One that is
-        // being sent may be dropped as well: rather two than none.
+        // One that waits may be dropped by a sender that read the grant before, so it goes and
+        // another takes its place. One that is being sent may be dropped as well: rather two than
+        // none.
         if mails.iter().any(is_sent_invitation) {
             return Ok(transaction);
         }
         let waiting = self.waiting_invitations(&was.programme, &was.id).await?;
         let opens = view.programme.settings.claim_opens_at();
-        transaction.owing(&OutboxRow::invitation(&was.programme, &was.id, opens, now))?.without(&waiting)
+        transaction
+            .owing(&OutboxRow::invitation(&was.programme, &was.id, opens, now))?
+            .without(&waiting)
     }
 
-    /// Of an address that a grant has no longer: whoever signed in with it is signed out, and nothing is left under it, unless it is
-    /// somebody else's too. If the grant has another address now, both are mailed.
-    async fn leaving_address(&self, view: &View, change: &Change, now: Moment) -> Result<Transaction> {
+    /// Of an address that a grant has no longer: whoever signed in with it is signed out, and
+    /// nothing is left under it, unless it is somebody else's too. If the grant has another address
+    /// now, both are mailed.
+    async fn leaving_address(
+        &self,
+        view: &View,
+        change: &Change,
+        now: Moment,
+    ) -> Result<Transaction> {
         let was = &view.grant;
         let former = &was.person.address;
         let address = &change.grant.person.address;
@@ -226,9 +263,17 @@ impl Table {
         }
         let programme = was.programme.clone();
         let grant = was.id.clone();
-        let queued = if change.is_typed { OutboxRow::queued_by_hand } else { OutboxRow::queued };
+        let queued = if change.is_typed {
+            OutboxRow::queued_by_hand
+        } else {
+            OutboxRow::queued
+        };
         if !address.is_none() {
-            let opens = if change.is_typed { now } else { view.programme.settings.claim_opens_at() };
+            let opens = if change.is_typed {
+                now
+            } else {
+                view.programme.settings.claim_opens_at()
+            };
             let mut roster = OutboxRow::invitation(&programme, &grant, opens, now);
             if change.is_typed {
                 roster.class = MailClass::ByHand;
@@ -241,7 +286,11 @@ impl Table {
             return Ok(transaction);
         }
         if !address.is_none() {
-            let former = QueuedMail::FormerAddress { programme, grant, address: former.clone() };
+            let former = QueuedMail::FormerAddress {
+                programme,
+                grant,
+                address: former.clone(),
+            };
             transaction = transaction.owing(&queued(former, now))?;
         }
         let former = former.matched();
@@ -256,7 +305,11 @@ impl Table {
                 transaction = transaction.remove(&known_address.key(), "", &[])?;
             } else if known_address.bound.is_some() {
                 let version = known_address.version + 1;
-                transaction = transaction.replace(&KnownAddress { bound: None, version, ..known_address })?;
+                transaction = transaction.replace(&KnownAddress {
+                    bound: None,
+                    version,
+                    ..known_address
+                })?;
             }
         }
         if is_anybodys {
@@ -281,35 +334,56 @@ fn is_sent_invitation(row: &OutboxRow) -> bool {
 }
 
 /// Adds to a transaction what a change writes.
-pub(crate) fn transaction_of(transaction: Transaction, view: &View, change: &Change, now: Moment) -> Result<Audited> {
+pub(crate) fn transaction_of(
+    transaction: Transaction,
+    view: &View,
+    change: &Change,
+    now: Moment,
+) -> Result<Audited> {
     let grant = &change.grant;
     let mut transaction = transaction.replace(grant)?;
     transaction = with_enrolment_moved(transaction, grant, &view.grant.person.address, now)?;
     if let Some(notice) = change.notice {
-        transaction = transaction.owing(&OutboxRow::queued(QueuedMail::notice(notice, grant), now))?;
+        transaction =
+            transaction.owing(&OutboxRow::queued(QueuedMail::notice(notice, grant), now))?;
     }
     let asks = change.asks.iter().take(MAILS_AT_ONCE).map(|recipient| {
         let programme = grant.programme.clone();
         let grant = grant.id.clone();
-        let mail = QueuedMail::More { programme, grant, recipient: recipient.clone() };
+        let mail = QueuedMail::More {
+            programme,
+            grant,
+            recipient: recipient.clone(),
+        };
         OutboxRow::queued(mail, now)
     });
     let transaction = with_more_listed(transaction.owing_to_all(asks)?, view, change, now)?;
     let transaction = move_budget(transaction, view, change)?;
     match &change.logged {
-        Logged::Entry(what) => transaction.told_by(&[grant.entry(change.actor.clone(), what.clone(), now)]),
+        Logged::Entry(what) => {
+            transaction.told_by(&[grant.entry(change.actor.clone(), what.clone(), now)])
+        }
         Logged::Mark => Ok(transaction.unaudited(Unaudited::GrantMark)),
     }
 }
 
 /// Lists a request for more where decisions are found, until it is decided or the grant is over.
-fn with_more_listed(transaction: Transaction, view: &View, change: &Change, now: Moment) -> Result<Transaction> {
+fn with_more_listed(
+    transaction: Transaction,
+    view: &View,
+    change: &Change,
+    now: Moment,
+) -> Result<Transaction> {
     let programme = &view.programme.id;
     let grant = &change.grant;
     let was_open = view.open_request(now).is_some();
     let is_open = grant.open_request(&view.programme.settings, now).is_some();
     if !change.asks.is_empty() {
-        let listing = MoreListing { programme: programme.clone(), grant: grant.id.clone(), asked_at: now };
+        let listing = MoreListing {
+            programme: programme.clone(),
+            grant: grant.id.clone(),
+            asked_at: now,
+        };
         transaction.set(&listing)
     } else if was_open && (!is_open || grant.is_over()) {
         transaction.remove(&MoreListing::key_of(programme, &grant.id), "", &[])
@@ -318,7 +392,8 @@ fn with_more_listed(transaction: Transaction, view: &View, change: &Change, now:
     }
 }
 
-/// Moves the enrolment, by which a grant is found, from the address that the grant had to that which it has, if there are such.
+/// Moves the enrolment, by which a grant is found, from the address that the grant had to that
+/// which it has, if there are such.
 fn with_enrolment_moved(
     mut transaction: Transaction,
     grant: &Grant,
@@ -329,8 +404,11 @@ fn with_enrolment_moved(
     let programme = &grant.programme;
     if address != was && !was.is_none() {
         let is_its_own = [(":grant", text(grant.id.as_str()))];
-        transaction =
-            transaction.remove(&Enrolment::key_of(was.matched(), programme), "#grant = :grant", &is_its_own)?;
+        transaction = transaction.remove(
+            &Enrolment::key_of(was.matched(), programme),
+            "#grant = :grant",
+            &is_its_own,
+        )?;
     }
     if address != was && !address.is_none() {
         let address = address.matched().clone();
@@ -346,15 +424,18 @@ fn with_enrolment_moved(
     Ok(transaction)
 }
 
-/// Updates the budget in place, so that claims of one programme do not each have to read what the other wrote. It is the one item that
-/// claims share, and that only when they take from it, or when it is another who waits for a key.
+/// Updates the budget in place, so that claims of one programme do not each have to read what the
+/// other wrote. It is the one item that claims share, and that only when they take from it, or when
+/// it is another who waits for a key.
 ///
-/// Taking requires the limit that was read, and room. The first claim of a programme sets `claimed`.
+/// Taking requires the limit that was read, and room. The first claim of a programme sets
+/// `claimed`.
 fn move_budget(transaction: Transaction, view: &View, change: &Change) -> Result<Transaction> {
     let budget = &view.budget;
     let grant = &change.grant;
     let is_first = grant.lease.is_some() && !budget.claimed;
-    let [waited, waits] = [&view.grant, grant].map(|grant| Unreserved::of_grant(grant, budget.counted_at));
+    let [waited, waits] =
+        [&view.grant, grant].map(|grant| Unreserved::of_grant(grant, budget.counted_at));
     let moves = waits.beyond(&waited);
     let mut conditions = vec!["attribute_exists(pk)"];
     let mut values = Vec::new();
@@ -386,7 +467,11 @@ fn move_budget(transaction: Transaction, view: &View, change: &Change) -> Result
         values.push((":claimed", AttributeValue::Bool(true)));
     }
     values.extend(update.values());
-    let mut expression = if update.set.is_empty() { String::new() } else { format!("SET {} ", update.set.join(", ")) };
+    let mut expression = if update.set.is_empty() {
+        String::new()
+    } else {
+        format!("SET {} ", update.set.join(", "))
+    };
     if let Some(amount) = amount {
         expression += "ADD reserved :amount, version :one";
         values.extend([(":amount", number(amount.micros())), (":one", number(1))]);
@@ -395,16 +480,18 @@ fn move_budget(transaction: Transaction, view: &View, change: &Change) -> Result
 }
 
 impl Table {
-    /// The delivery of the announcements that the rules for this grant rest on now: for most grants, on most
-    /// nights, none.
+    /// The delivery of the announcements that the rules for this grant rest on now: for most
+    /// grants, on most nights, none.
     async fn announcements_sent(
         &self,
         view: &View,
         last_used_at: Option<Moment>,
         now: Moment,
     ) -> Result<Vec<(AnnouncedEnd, NoticeDelivery)>> {
-        let outcomes =
-            view.rests_on(last_used_at, now).into_iter().map(|(notice, said)| self.outcome_of(view, notice, said));
+        let outcomes = view
+            .rests_on(last_used_at, now)
+            .into_iter()
+            .map(|(notice, said)| self.outcome_of(view, notice, said));
         try_join_all(outcomes).await
     }
 
@@ -417,8 +504,16 @@ impl Table {
     ) -> Result<(AnnouncedEnd, NoticeDelivery)> {
         let programme = &view.programme.id;
         let grant = &view.grant.id;
-        let rows = self.mails(self.list(FiledMail::written_at(programme, grant, said.at)).await?, usize::MAX).await?;
-        let row = rows.into_iter().find(|row| row.mail == QueuedMail::notice(announced, &view.grant));
+        let rows = self
+            .mails(
+                self.list(FiledMail::written_at(programme, grant, said.at))
+                    .await?,
+                usize::MAX,
+            )
+            .await?;
+        let row = rows
+            .into_iter()
+            .find(|row| row.mail == QueuedMail::notice(announced, &view.grant));
         Ok((said, row.map_or(NoticeDelivery::Void, |row| row.outcome())))
     }
 }
@@ -434,9 +529,10 @@ impl OutboxRow {
             // A later event does not make the mail younger than the day on which it was sent.
             MailState::Delivered { event_at, .. }
             | MailState::Bounced { event_at, .. }
-            | MailState::Complained { event_at, .. } => {
-                NoticeDelivery::SentBy(self.sent_on.map_or(*event_at, |day| end_of_utc_day(day).min(*event_at)))
-            }
+            | MailState::Complained { event_at, .. } => NoticeDelivery::SentBy(
+                self.sent_on
+                    .map_or(*event_at, |day| end_of_utc_day(day).min(*event_at)),
+            ),
             // However often it were sent, the address would not take it.
             MailState::Dropped { why, ended_at } | MailState::Failed { why, ended_at }
                 if FailureScope::from_code(why) == FailureScope::Mail =>

@@ -1,5 +1,6 @@
-//! What came of mails: delivery events, each with the count of its roster and the mark of an address in one transaction; dead letters,
-//! which a person queues again; mail that waits; and addresses that mail must not go to.
+//! What came of mails: delivery events, each with the count of its roster and the mark of an
+//! address in one transaction; dead letters, which a person queues again; mail that waits; and
+//! addresses that mail must not go to.
 
 use std::collections::BTreeMap;
 use std::future::ready;
@@ -26,7 +27,8 @@ use crate::schema::{ItemKey, Queue, Stored, key, stored};
 use crate::store::items::Item;
 use crate::store::table::write::{Round, Transaction, Unaudited, Writes, text};
 use crate::store::{
-    ActContext, Author, MailState, OutboxRow, QueuedMail, RateCount, Result, SentAs, StoreError, Table, items,
+    ActContext, Author, MailState, OutboxRow, QueuedMail, RateCount, Result, SentAs, StoreError,
+    Table, items,
 };
 
 pub use crate::domain::mail::failure::UnreachableReason;
@@ -44,7 +46,11 @@ const WAITS_AT_MOST: SignedDuration = SignedDuration::from_hours(6);
 
 impl Waiting {
     pub fn is_too_long(&self, now: Moment) -> bool {
-        let at_most = if self.class == MailClass::Urgent { URGENT_WAITS_AT_MOST } else { WAITS_AT_MOST };
+        let at_most = if self.class == MailClass::Urgent {
+            URGENT_WAITS_AT_MOST
+        } else {
+            WAITS_AT_MOST
+        };
         self.since.is_some_and(|since| since + at_most <= now)
     }
 }
@@ -52,7 +58,8 @@ impl Waiting {
 pub type Unreachable = BTreeMap<MatchedAddress, UnreachableReason>;
 
 impl Table {
-    /// Records a delivery event for a mail as it was read, counts it, marks these addresses, and adds the row by which it is sent again. Returns `None` when another writer was faster.
+    /// Records a delivery event for a mail as it was read, counts it, marks these addresses, and
+    /// adds the row by which it is sent again. Returns `None` when another writer was faster.
     pub async fn record_delivery(
         &self,
         row: &OutboxRow,
@@ -65,32 +72,67 @@ impl Table {
         let day = row.sent_on.unwrap_or(utc_date(now));
         let before = row.sent_on.and_then(|_| row.state.delivery());
         let counted = state.delivery();
-        let after = OutboxRow { state, sent_on: Some(day), version: row.version + 1, ..row.clone() };
+        let after = OutboxRow {
+            state,
+            sent_on: Some(day),
+            version: row.version + 1,
+            ..row.clone()
+        };
         let transaction = self.transaction().replace(&after)?;
         let transaction = transaction.counting(&row.mail, before, counted)?;
         let transaction = next.iter().try_fold(transaction, Transaction::owing)?;
         let mut transaction = self.marking(transaction, ends, now).await?;
-        if let (MailState::Sent { sent_at, .. }, QueuedMail::Link { .. }) = (&row.state, &row.mail) {
-            transaction = transaction.counting_one(&RateCount::of_links(*sent_at), "heard_of", u32::MAX)?;
+        if let (MailState::Sent { sent_at, .. }, QueuedMail::Link { .. }) = (&row.state, &row.mail)
+        {
+            transaction =
+                transaction.counting_one(&RateCount::of_links(*sent_at), "heard_of", u32::MAX)?;
         }
         let transaction = transaction.unaudited(Unaudited::Delivery);
         Ok((self.commit_once(transaction, deadline).await?).then_some(after))
     }
 
-    /// Records that the mail server accepted a mail as it was read, under which message id, and counts it.
-    pub async fn mail_sent(&self, row: &OutboxRow, message: &str, now: Moment, deadline: Deadline) -> Result<()> {
+    /// Records that the mail server accepted a mail as it was read, under which message id, and
+    /// counts it.
+    pub async fn mail_sent(
+        &self,
+        row: &OutboxRow,
+        message: &str,
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<()> {
         let message = message.to_owned();
-        let sent_as = SentAs { message: message.clone(), row: row.row, mail: row.mail.facts().kind, sent_at: now };
-        let state = MailState::Sent { message, sent_at: now };
+        let sent_as = SentAs {
+            message: message.clone(),
+            row: row.row,
+            mail: row.mail.facts().kind,
+            sent_at: now,
+        };
+        let state = MailState::Sent {
+            message,
+            sent_at: now,
+        };
         let fared = state.delivery();
-        let after = OutboxRow { state, sent_on: Some(utc_date(now)), version: row.version + 1, ..row.clone() };
+        let after = OutboxRow {
+            state,
+            sent_on: Some(utc_date(now)),
+            version: row.version + 1,
+            ..row.clone()
+        };
         let transaction = self.transaction().replace(&after)?;
-        let transaction = transaction.counting(&row.mail, None, fared)?.set(&sent_as)?.unaudited(Unaudited::Delivery);
+        let transaction = transaction
+            .counting(&row.mail, None, fared)?
+            .set(&sent_as)?
+            .unaudited(Unaudited::Delivery);
         self.commit_once(transaction, deadline).await.map(drop)
     }
 
     /// Marks these addresses because of a mail whose row is gone.
-    pub async fn end_mail_to(&self, ends: &[Undeliverable], now: Moment, deadline: Deadline) -> Result<()> {
+    pub async fn end_mail_to(
+        &self,
+        ends: &[Undeliverable],
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<()> {
         self.carry_through(deadline, || async {
             let transaction = self.marking(self.transaction(), ends, now).await?;
             if transaction.is_empty() {
@@ -101,8 +143,14 @@ impl Table {
         .await
     }
 
-    /// Sets the mark of an address. An earlier mark stays, unless it is over or the new one is weightier.
-    async fn marking(&self, mut transaction: Transaction, ends: &[Undeliverable], now: Moment) -> Result<Transaction> {
+    /// Sets the mark of an address. An earlier mark stays, unless it is over or the new one is
+    /// weightier.
+    async fn marking(
+        &self,
+        mut transaction: Transaction,
+        ends: &[Undeliverable],
+        now: Moment,
+    ) -> Result<Transaction> {
         for mark in ends {
             let stored = self.get(mark.key()).await?;
             transaction = match stored {
@@ -117,9 +165,9 @@ impl Table {
         Ok(transaction)
     }
 
-    /// Takes a person's mark off by hand and queues the roster mail, so that mail to them is tried again.
-    /// Another bounce marks the address anew. Returns `false` when that was done within the hour, or the mark
-    /// has changed.
+    /// Takes a person's mark off by hand and queues the roster mail, so that mail to them is tried
+    /// again. Another bounce marks the address anew. Returns `false` when that was done within the
+    /// hour, or the mark has changed.
     pub async fn allow_mail(
         &self,
         context: ActContext<'_>,
@@ -128,20 +176,39 @@ impl Table {
         actor: &Actor,
     ) -> Result<bool> {
         let what = AuditDetail::new(Act::MailAllowed).changing(mark.why.as_str(), "tried again");
-        let transaction = self.inviting_again(context, false).await?.forgetting(mark)?;
+        let transaction = self
+            .inviting_again(context, false)
+            .await?
+            .forgetting(mark)?;
         let entry = grant.entry(actor.clone(), what, context.now);
-        let is_allowed = self.commit_once(transaction.told_by(&[entry])?, context.deadline).await?;
+        let is_allowed = self
+            .commit_once(transaction.told_by(&[entry])?, context.deadline)
+            .await?;
         if is_allowed {
-            self.note_stage(&mark.address, Stage::Invited, context.now, context.deadline).await;
+            self.note_stage(&mark.address, Stage::Invited, context.now, context.deadline)
+                .await;
         }
         Ok(is_allowed)
     }
 
     /// Takes the mark of somebody with a role off. Returns `false` when the mark has changed.
-    pub async fn allow_mail_to(&self, mark: &Undeliverable, whom: &PersonId, author: Author<'_>) -> Result<bool> {
-        let what = AuditDetail::new(Act::MailAllowed).changing(mark.why.as_str(), "tried again").noting(whom);
+    pub async fn allow_mail_to(
+        &self,
+        mark: &Undeliverable,
+        whom: &PersonId,
+        author: Author<'_>,
+    ) -> Result<bool> {
+        let what = AuditDetail::new(Act::MailAllowed)
+            .changing(mark.why.as_str(), "tried again")
+            .noting(whom);
         let audit_entry = author.entry_on_account(what);
-        self.commit_once(self.transaction().forgetting(mark)?.told_by(&[audit_entry])?, author.deadline).await
+        self.commit_once(
+            self.transaction()
+                .forgetting(mark)?
+                .told_by(&[audit_entry])?,
+            author.deadline,
+        )
+        .await
     }
 
     /// Every address with a mark that holds. The index is a moment behind.
@@ -151,19 +218,30 @@ impl Table {
             (Queue::UNREACHABLE, None, UnreachableReason::Bounced),
             (Queue::UNWANTED, None, UnreachableReason::Complained),
             // A mark no longer holds at its end.
-            (Queue::UNREACHABLE_UNTIL, Some(now + 1.millisecond()), UnreachableReason::Suppressed),
+            (
+                Queue::UNREACHABLE_UNTIL,
+                Some(now + 1.millisecond()),
+                UnreachableReason::Suppressed,
+            ),
         ] {
             self.each_in(queue, from, |attributes| {
-                marks.extend(Undeliverable::named(&items::key_of(attributes)).map(|address| (address, why)));
+                marks.extend(
+                    Undeliverable::named(&items::key_of(attributes)).map(|address| (address, why)),
+                );
             })
             .await?;
         }
         Ok(marks)
     }
 
-    /// The unsent mail of each class, but for invitations that are planned for later. The index is a moment behind.
+    /// The unsent mail of each class, but for invitations that are planned for later. The index is
+    /// a moment behind.
     pub async fn waiting(&self, now: Moment) -> Result<[Waiting; 6]> {
-        let mut waiting = MailClass::ALL.map(|class| Waiting { class, mails: 0, since: None });
+        let mut waiting = MailClass::ALL.map(|class| Waiting {
+            class,
+            mails: 0,
+            since: None,
+        });
         for waiting in &mut waiting {
             let mut oldest: Option<Ulid> = None;
             let mut count = |attributes: &Item| {
@@ -171,7 +249,8 @@ impl Table {
                 waiting.mails += 1;
                 oldest = oldest.into_iter().chain(row).min();
             };
-            self.each_in(waiting.class.queue(), None, &mut count).await?;
+            self.each_in(waiting.class.queue(), None, &mut count)
+                .await?;
             if waiting.class == MailClass::Roster {
                 self.each_due(Queue::PLANNED_MAIL, now, &mut count).await?;
             }
@@ -191,7 +270,10 @@ impl Table {
     /// How many invitations are planned for later. The index is a moment behind.
     pub async fn planned_mails(&self, now: Moment) -> Result<u64> {
         let mut planned = 0;
-        self.each_in(Queue::PLANNED_MAIL, Some(now + 1.millisecond()), |_| planned += 1).await?;
+        self.each_in(Queue::PLANNED_MAIL, Some(now + 1.millisecond()), |_| {
+            planned += 1;
+        })
+        .await?;
         Ok(planned)
     }
 }
@@ -202,7 +284,11 @@ fn written_at(row: Ulid) -> Option<Moment> {
 
 impl Transaction {
     pub(crate) fn forgetting(self, mark: &Undeliverable) -> Result<Transaction> {
-        self.remove(&mark.key(), "why = :why", &[(":why", text(mark.why.as_str()))])
+        self.remove(
+            &mark.key(),
+            "why = :why",
+            &[(":why", text(mark.why.as_str()))],
+        )
     }
 }
 
@@ -228,8 +314,8 @@ pub enum SentAgain {
 }
 
 impl OutboxRow {
-    /// Why it was given up, and when. A row that could not be read then says nothing of it, even if it can be
-    /// read by now.
+    /// Why it was given up, and when. A row that could not be read then says nothing of it, even if
+    /// it can be read by now.
     pub fn given_up(&self) -> (&str, Moment) {
         if let MailState::Failed { why, ended_at } = &self.state {
             (why, *ended_at)
@@ -242,8 +328,16 @@ impl OutboxRow {
 impl Table {
     pub async fn dead_mails(&self, since: Moment, limit: usize) -> Result<DeadMails> {
         let rows = self.dead_rows(since).await?;
-        let mut dead = DeadMails { in_all: rows.len(), ..DeadMails::default() };
-        let newest: Vec<_> = rows.into_iter().rev().take(limit).map(|row| self.get(OutboxRow::key_of(row))).collect();
+        let mut dead = DeadMails {
+            in_all: rows.len(),
+            ..DeadMails::default()
+        };
+        let newest: Vec<_> = rows
+            .into_iter()
+            .rev()
+            .take(limit)
+            .map(|row| self.get(OutboxRow::key_of(row)))
+            .collect();
         let mut newest = iter(newest).buffered(SIDE_BY_SIDE);
         while let Some(read) = newest.next().await {
             match read {
@@ -255,8 +349,8 @@ impl Table {
         Ok(dead)
     }
 
-    /// Queues every dead letter of this cause that is still shown, as if it had not been tried. When time
-    /// runs out, the rest stay dead letters, and another request goes on.
+    /// Queues every dead letter of this cause that is still shown, as if it had not been tried.
+    /// When time runs out, the rest stay dead letters, and another request goes on.
     pub async fn send_again(&self, code: &str, author: Author<'_>) -> Result<SentAgain> {
         let Author { now, deadline, .. } = author;
         let rows = self.dead_rows(now - GIVEN_UP_SHOWN).await?;
@@ -267,17 +361,29 @@ impl Table {
             }
         });
         let rows = read.buffered(SIDE_BY_SIDE);
-        let mut rows = pin!(rows.try_filter_map(|row| ready(Ok(row.filter(|row| row.given_up().0 == code)))));
-        let Some(first) = rows.try_next().await? else { return Ok(SentAgain::Nothing) };
+        let mut rows =
+            pin!(rows.try_filter_map(|row| ready(Ok(row.filter(|row| row.given_up().0 == code)))));
+        let Some(first) = rows.try_next().await? else {
+            return Ok(SentAgain::Nothing);
+        };
         let what = AuditDetail::new(Act::MailSentAgain).noting(format_args!("given up: {code}"));
         let audit_entry = author.entry_on_account(what);
-        if !self.commit_once(self.transaction().told_by(&[audit_entry])?, deadline).await? {
+        if !self
+            .commit_once(self.transaction().told_by(&[audit_entry])?, deadline)
+            .await?
+        {
             return Err(StoreError::Contended);
         }
         let owed = once(ready(Ok(first))).chain(rows).map_ok(|row| async move {
-            let untried = OutboxRow { tries: 0, again_at: Some(now), ..row };
+            let untried = OutboxRow {
+                tries: 0,
+                again_at: Some(now),
+                ..row
+            };
             // A faster caller did the same.
-            self.set_mail(&untried, MailState::Waiting { since: now }, deadline).await.map(drop)
+            self.set_mail(&untried, MailState::Waiting { since: now }, deadline)
+                .await
+                .map(drop)
         });
         let mut owed = owed.try_buffer_unordered(SIDE_BY_SIDE);
         let mut count = 0;
@@ -290,21 +396,47 @@ impl Table {
         Ok(SentAgain::NotAll(count))
     }
 
-    /// Lets a mail wait whose row cannot be read, since a newer version may have written it; meanwhile it is in nobody's way.
-    pub async fn put_off_unreadable(&self, row: Ulid, until: Moment, deadline: Deadline) -> Result<()> {
-        self.move_unreadable(row, "SET due = :due", until, deadline).await
+    /// Lets a mail wait whose row cannot be read, since a newer version may have written it;
+    /// meanwhile it is in nobody's way.
+    pub async fn put_off_unreadable(
+        &self,
+        row: Ulid,
+        until: Moment,
+        deadline: Deadline,
+    ) -> Result<()> {
+        self.move_unreadable(row, "SET due = :due", until, deadline)
+            .await
     }
 
     /// Makes a dead letter of a mail whose row cannot be read, so that it waits for a person.
-    pub async fn give_up_unreadable(&self, row: Ulid, now: Moment, deadline: Deadline) -> Result<()> {
-        self.move_unreadable(row, "SET queue = :dead, due = :due", now, deadline).await
+    pub async fn give_up_unreadable(
+        &self,
+        row: Ulid,
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<()> {
+        self.move_unreadable(row, "SET queue = :dead, due = :due", now, deadline)
+            .await
     }
 
-    async fn move_unreadable(&self, row: Ulid, expression: &str, due: Moment, deadline: Deadline) -> Result<()> {
-        let values =
-            [(":dead", text(Queue::DEAD_MAIL.0)), (":due", text(crate::schema::due(due))), (":mail", text("mail-"))];
+    async fn move_unreadable(
+        &self,
+        row: Ulid,
+        expression: &str,
+        due: Moment,
+        deadline: Deadline,
+    ) -> Result<()> {
+        let values = [
+            (":dead", text(Queue::DEAD_MAIL.0)),
+            (":due", text(crate::schema::due(due))),
+            (":mail", text("mail-")),
+        ];
         let condition = "begins_with(queue, :mail) AND queue <> :dead";
-        self.single().update(&OutboxRow::key_of(row), expression, condition, &values)?.write(deadline).await.map(drop)
+        self.single()
+            .update(&OutboxRow::key_of(row), expression, condition, &values)?
+            .write(deadline)
+            .await
+            .map(drop)
     }
 
     async fn dead_rows(&self, since: Moment) -> Result<Vec<Ulid>> {
@@ -336,19 +468,26 @@ const SUPPRESSED_FOR: SignedDuration = SignedDuration::from_hours(14 * 24);
 impl Undeliverable {
     /// The address of the mark of this key, if it is one.
     fn named(key: &ItemKey) -> Option<MatchedAddress> {
-        let address = key.pk.strip_prefix("A#").filter(|_| key.sk == "UNDELIVERABLE")?;
-        EmailAddress::parse(address).ok().map(|address| address.matched().clone())
+        let address = key
+            .pk
+            .strip_prefix("A#")
+            .filter(|_| key.sk == "UNDELIVERABLE")?;
+        EmailAddress::parse(address)
+            .ok()
+            .map(|address| address.matched().clone())
     }
 
-    /// Whether no mail of this class goes to the address. Somebody who complained gets no bulk mail. Links
-    /// that they ask for, and mail about their key or money, still reach them.
+    /// Whether no mail of this class goes to the address. Somebody who complained gets no bulk
+    /// mail. Links that they ask for, and mail about their key or money, still reach them.
     pub fn keeps_back(&self, class: MailClass) -> bool {
         self.why != UnreachableReason::Complained || class != MailClass::Urgent
     }
 
     pub(crate) fn waits(&self) -> Option<(Queue, Moment)> {
         Some(match self.why {
-            UnreachableReason::Suppressed => (Queue::UNREACHABLE_UNTIL, self.marked_at + SUPPRESSED_FOR),
+            UnreachableReason::Suppressed => {
+                (Queue::UNREACHABLE_UNTIL, self.marked_at + SUPPRESSED_FOR)
+            }
             UnreachableReason::Bounced => (Queue::UNREACHABLE, self.marked_at),
             UnreachableReason::Complained => (Queue::UNWANTED, self.marked_at),
         })

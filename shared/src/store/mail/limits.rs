@@ -1,5 +1,6 @@
-//! What holds mail back: the sending limits of the mail server, the stop of a day of which too much came back, and its refusals of all
-//! mail from this account, or of some. The domain says how much is too much.
+//! What holds mail back: the sending limits of the mail server, the stop of a day of which too much
+//! came back, and its refusals of all mail from this account, or of some. The domain says how much
+//! is too much.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::SignedDuration;
@@ -15,7 +16,8 @@ use crate::schema::{ACCOUNT, Stored, begin, key, stored};
 use crate::store::table::write::{Transaction, Unaudited, Writes, number, text};
 use crate::store::{QueuedMail, Result, Table};
 
-/// The roster mails of a programme. The function that sends mail counts them, so they lie where it may write.
+/// The roster mails of a programme. The function that sends mail counts them, so they lie where it
+/// may write.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct RosterMails {
     pub programme: ProgrammeId,
@@ -58,17 +60,20 @@ const ASKED_EACH: SignedDuration = SignedDuration::from_mins(15);
 impl MailServer {
     /// Whether it may be asked for figures again.
     pub fn may_be_asked(&self, now: Moment) -> bool {
-        self.asked_at.is_none_or(|asked_at| asked_at + ASKED_EACH <= now)
+        self.asked_at
+            .is_none_or(|asked_at| asked_at + ASKED_EACH <= now)
     }
 
     /// What is known of the mail of this UTC day.
     pub fn today(&self, now: Moment) -> Option<SendFigures> {
-        self.figures.filter(|figures| utc_date(figures.as_of) == utc_date(now))
+        self.figures
+            .filter(|figures| utc_date(figures.as_of) == utc_date(now))
     }
 
     /// Why bulk mail waits to the end of this UTC day, if it does.
     pub fn stopped(&self, now: Moment) -> Option<SendFigures> {
-        self.stop.filter(|stop| utc_date(stop.as_of) == utc_date(now))
+        self.stop
+            .filter(|stop| utc_date(stop.as_of) == utc_date(now))
     }
 
     fn stopped_at(&self) -> Option<Moment> {
@@ -76,11 +81,12 @@ impl MailServer {
     }
 
     pub fn left(&self) -> Option<u64> {
-        self.per_day.map(|per_day| per_day.saturating_sub(self.sent))
+        self.per_day
+            .map(|per_day| per_day.saturating_sub(self.sent))
     }
 
-    /// Whether its limits are those of a sandbox, which mails only verified addresses. SES does not say so to
-    /// a role that may only send.
+    /// Whether its limits are those of a sandbox, which mails only verified addresses. SES does not
+    /// say so to a role that may only send.
     pub fn is_sandbox(&self) -> bool {
         self.per_day == Some(200) && self.per_second <= 1.0
     }
@@ -97,27 +103,40 @@ impl Table {
     }
 
     /// Counts to how many people a roster mail is owed.
-    pub async fn count_roster_mails_owed(&self, programme: &ProgrammeId, deadline: Deadline) -> Result<()> {
+    pub async fn count_roster_mails_owed(
+        &self,
+        programme: &ProgrammeId,
+        deadline: Deadline,
+    ) -> Result<()> {
         let owed = self.count_grants(programme).await?;
         let set = format!("SET #kind = :kind, programme = :programme, owed = :owed ADD {CHANGES}");
         let values = of_roster(programme, owed.into(), [0; 5]);
-        self.single().update(&RosterMails::key_of(programme), &set, "", &values)?.write(deadline).await.map(drop)
+        self.single()
+            .update(&RosterMails::key_of(programme), &set, "", &values)?
+            .write(deadline)
+            .await
+            .map(drop)
     }
 
-    /// Records what the mail server said, on condition that the item is still as it was read. What another writer was faster to record is as
-    /// new, and only a stop is added to it.
+    /// Records what the mail server said, on condition that the item is still as it was read. What
+    /// another writer was faster to record is as new, and only a stop is added to it.
     pub async fn note_mail_server(&self, server: &MailServer, deadline: Deadline) -> Result<()> {
         let mut noted = server.clone();
         loop {
             let as_read = [(":version", number(noted.version))];
             noted.version += 1;
-            let put = self.single().create_or_replace(&noted, "version = :version", &as_read)?;
+            let put = self
+                .single()
+                .create_or_replace(&noted, "version = :version", &as_read)?;
             if put.write(deadline).await? {
                 return Ok(());
             }
             match self.get(MailServer::key_of()).await? {
                 Some(faster) if faster.stopped_at() < server.stopped_at() => {
-                    noted = MailServer { stop: server.stop, ..faster };
+                    noted = MailServer {
+                        stop: server.stop,
+                        ..faster
+                    };
                 }
                 _ => return Ok(()),
             }
@@ -126,17 +145,21 @@ impl Table {
 }
 
 impl Transaction {
-    /// Counts what became of a mail, and what it was counted as before. Only those of rosters are counted.
+    /// Counts what became of a mail, and what it was counted as before. Only those of rosters are
+    /// counted.
     pub(crate) fn counting(
         self,
         mail: &QueuedMail,
         before: Option<Delivery>,
         after: Option<Delivery>,
     ) -> Result<Transaction> {
-        let QueuedMail::Roster { programme, .. } = mail else { return Ok(self) };
+        let QueuedMail::Roster { programme, .. } = mail else {
+            return Ok(self);
+        };
         let before = counts_of(before);
         let after = counts_of(after);
-        let changes = std::array::from_fn(|index| after[index].cast_signed() - before[index].cast_signed());
+        let changes =
+            std::array::from_fn(|index| after[index].cast_signed() - before[index].cast_signed());
         self.counting_roster_mails(programme, 0, changes)
     }
 
@@ -147,8 +170,14 @@ impl Transaction {
         owed: u64,
         changes: [i64; 5],
     ) -> Result<Transaction> {
-        let counted = format!("SET #kind = :kind, programme = :programme ADD owed :owed, {CHANGES}");
-        self.update(&RosterMails::key_of(programme), &counted, "", &of_roster(programme, owed, changes))
+        let counted =
+            format!("SET #kind = :kind, programme = :programme ADD owed :owed, {CHANGES}");
+        self.update(
+            &RosterMails::key_of(programme),
+            &counted,
+            "",
+            &of_roster(programme, owed, changes),
+        )
     }
 }
 
@@ -157,25 +186,49 @@ fn counts_of(delivery: Option<Delivery>) -> [u64; 5] {
     if let Some(delivery) = delivery {
         counts.count(delivery);
     }
-    [counts.sent, counts.delivered, counts.returned, counts.bounced, counts.complained]
+    [
+        counts.sent,
+        counts.delivered,
+        counts.returned,
+        counts.bounced,
+        counts.complained,
+    ]
 }
 
 const CHANGES: &str = "sent :sent, delivered :delivered, returned :returned, bounced :bounced, complained :complained";
 
 /// The values of [`CHANGES`], and of what else is set.
-fn of_roster(programme: &ProgrammeId, owed: u64, changes: [i64; 5]) -> Vec<(&'static str, AttributeValue)> {
-    let names = [":sent", ":delivered", ":returned", ":bounced", ":complained"];
-    let named = [(":kind", text(RosterMails::KIND)), (":programme", text(programme.as_str())), (":owed", number(owed))];
-    names.into_iter().zip(changes.map(number)).chain(named).collect()
+fn of_roster(
+    programme: &ProgrammeId,
+    owed: u64,
+    changes: [i64; 5],
+) -> Vec<(&'static str, AttributeValue)> {
+    let names = [
+        ":sent",
+        ":delivered",
+        ":returned",
+        ":bounced",
+        ":complained",
+    ];
+    let named = [
+        (":kind", text(RosterMails::KIND)),
+        (":programme", text(programme.as_str())),
+        (":owed", number(owed)),
+    ];
+    names
+        .into_iter()
+        .zip(changes.map(number))
+        .chain(named)
+        .collect()
 }
 
-/// How long after the last refusal mail counts as waiting for it. It is tried every twenty minutes, so after
-/// that it waits for another reason.
+/// How long after the last refusal mail counts as waiting for it. It is tried every twenty minutes,
+/// so after that it waits for another reason.
 const HOLDS_FOR: SignedDuration = SignedDuration::from_hours(2);
 /// How long after the last refusal it is over, whether other mail was accepted or not.
 const OVER_AFTER: SignedDuration = SignedDuration::from_hours(3);
-/// How long after the last refusal a sandbox is taken to be over: it shows only when there is mail to an
-/// unverified address.
+/// How long after the last refusal a sandbox is taken to be over: it shows only when there is mail
+/// to an unverified address.
 const SANDBOX_OVER_AFTER: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// The interval at which a lasting refusal is recorded again.
 const RECORDED_EACH: SignedDuration = SignedDuration::from_mins(10);
@@ -197,7 +250,11 @@ stored! {
 
 impl MailRefusal {
     pub fn is_over(&self, now: Moment) -> bool {
-        let after = if self.code == NOT_VERIFIED { SANDBOX_OVER_AFTER } else { OVER_AFTER };
+        let after = if self.code == NOT_VERIFIED {
+            SANDBOX_OVER_AFTER
+        } else {
+            OVER_AFTER
+        };
         self.ended_at.is_some() || self.last + after < now
     }
 
@@ -209,24 +266,44 @@ impl MailRefusal {
 
 impl Table {
     /// Records that mail was refused for this reason. Returns the record, which says since when.
-    pub async fn note_mail_refusal(&self, code: &str, now: Moment, deadline: Deadline) -> Result<MailRefusal> {
+    pub async fn note_mail_refusal(
+        &self,
+        code: &str,
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<MailRefusal> {
         loop {
             let stored: Option<MailRefusal> = self.get(MailRefusal::key_of(code)).await?;
             let version = stored.as_ref().map_or(0, |stored| stored.version) + 1;
             let refusal = match stored {
-                Some(stored) if !stored.is_over(now) && now < stored.last + RECORDED_EACH => return Ok(stored),
-                Some(stored) if !stored.is_over(now) => MailRefusal { last: now, version, ..stored },
-                _ => MailRefusal { code: code.to_owned(), since: now, last: now, ended_at: None, version },
+                Some(stored) if !stored.is_over(now) && now < stored.last + RECORDED_EACH => {
+                    return Ok(stored);
+                }
+                Some(stored) if !stored.is_over(now) => MailRefusal {
+                    last: now,
+                    version,
+                    ..stored
+                },
+                _ => MailRefusal {
+                    code: code.to_owned(),
+                    since: now,
+                    last: now,
+                    ended_at: None,
+                    version,
+                },
             };
             // Otherwise another writer was faster, and its record holds.
-            if self.replace(&refusal, Unaudited::Delivery, deadline).await? {
+            if self
+                .replace(&refusal, Unaudited::Delivery, deadline)
+                .await?
+            {
                 return Ok(refusal);
             }
         }
     }
 
-    /// Records that mails were accepted and none refused. Recent refusals stay, because the reason may recur
-    /// within minutes, and so does a used-up quota, which always has room for some.
+    /// Records that mails were accepted and none refused. Recent refusals stay, because the reason
+    /// may recur within minutes, and so does a used-up quota, which always has room for some.
     pub async fn end_mail_refusals(&self, now: Moment, deadline: Deadline) -> Result<()> {
         for refusal in self.mail_refusals(now).await? {
             let is_of_all = ![QUOTA, QUOTA_UNREAD, NOT_VERIFIED].contains(&refusal.code.as_str());
@@ -237,7 +314,12 @@ impl Table {
         Ok(())
     }
 
-    pub async fn end_mail_refusal(&self, code: &str, now: Moment, deadline: Deadline) -> Result<()> {
+    pub async fn end_mail_refusal(
+        &self,
+        code: &str,
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<()> {
         let refusal: Option<MailRefusal> = self.get(MailRefusal::key_of(code)).await?;
         match refusal.filter(|refusal| !refusal.is_over(now)) {
             Some(refusal) => self.end_refusal(refusal, now, deadline).await,
@@ -246,9 +328,20 @@ impl Table {
     }
 
     /// Ends a refusal as it was read; a newer refusal wins.
-    async fn end_refusal(&self, refusal: MailRefusal, now: Moment, deadline: Deadline) -> Result<()> {
-        let ended = MailRefusal { ended_at: Some(now), version: refusal.version + 1, ..refusal };
-        self.replace(&ended, Unaudited::Delivery, deadline).await.map(drop)
+    async fn end_refusal(
+        &self,
+        refusal: MailRefusal,
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<()> {
+        let ended = MailRefusal {
+            ended_at: Some(now),
+            version: refusal.version + 1,
+            ..refusal
+        };
+        self.replace(&ended, Unaudited::Delivery, deadline)
+            .await
+            .map(drop)
     }
 
     pub async fn mail_refusals(&self, now: Moment) -> Result<Vec<MailRefusal>> {

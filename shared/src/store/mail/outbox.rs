@@ -1,5 +1,6 @@
-//! The outbox: queued mails, each taken by one sender at a time, and their delivery. A row names no person but the one who asks for a
-//! link and a former address; every other recipient is looked up when it is sent.
+//! The outbox: queued mails, each taken by one sender at a time, and their delivery. A row names no
+//! person but the one who asks for a link and a former address; every other recipient is looked up
+//! when it is sent.
 
 use jiff::SignedDuration;
 use jiff::civil::Date;
@@ -173,7 +174,8 @@ pub enum QueuedMail {
         grant: GrantId,
         recipient: PersonId,
     },
-    /// A registrar's file was applied, or waits for a person; without one, that none has come for days.
+    /// A registrar's file was applied, or waits for a person; without one, that none has come for
+    /// days.
     Import {
         programme: ProgrammeId,
         import: Option<Ulid>,
@@ -204,14 +206,9 @@ pub enum QueuedMail {
         grant: GrantId,
     },
     /// The same of a person with a role.
-    StaffSignOn {
-        recipient: PersonId,
-    },
+    StaffSignOn { recipient: PersonId },
     /// For a finance address.
-    Statement {
-        month: Date,
-        recipient: PersonId,
-    },
+    Statement { month: Date, recipient: PersonId },
 }
 
 /// What faculty ask of the admins.
@@ -242,14 +239,20 @@ masked!(Wish);
 impl AskedOfAdmins {
     /// Whether a wish names one of these addresses.
     pub(crate) fn names_any(&self, addresses: &BTreeSet<MatchedAddress>) -> bool {
-        let AskedOfAdmins::Settings(wishes) = self else { return false };
-        let mut words = wishes.iter().flat_map(|wish| wish.words.split([' ', ',', '<', '>', '\u{22}']));
-        words.any(|word| EmailAddress::parse(word).is_ok_and(|address| addresses.contains(address.matched())))
+        let AskedOfAdmins::Settings(wishes) = self else {
+            return false;
+        };
+        let mut words = wishes
+            .iter()
+            .flat_map(|wish| wish.words.split([' ', ',', '<', '>', '\u{22}']));
+        words.any(|word| {
+            EmailAddress::parse(word).is_ok_and(|address| addresses.contains(address.matched()))
+        })
     }
 }
 
-/// The link from a grant, or else from its programme, to the mails of one transaction about it, by which such mails are listed. It expires
-/// with their rows or later.
+/// The link from a grant, or else from its programme, to the mails of one transaction about it, by
+/// which such mails are listed. It expires with their rows or later.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct FiledMail {
     pub programme: ProgrammeId,
@@ -294,7 +297,8 @@ fn written_at(grant: &GrantId, moment: Moment) -> String {
     format!("V#{grant}#{time}")
 }
 
-/// The row of a mail under the message id of the mail server, whose events name nothing else for certain.
+/// The row of a mail under the message id of the mail server, whose events name nothing else for
+/// certain.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct SentAs {
     pub message: String,
@@ -337,24 +341,57 @@ impl OutboxRow {
         let row = new_ulid(now);
         let class = mail.facts().kind.class();
         let state = MailState::Waiting { since: now };
-        OutboxRow { row, class, state, written_at: now, tries: 0, version: 1, again_at: None, sent_on: None, mail }
+        OutboxRow {
+            row,
+            class,
+            state,
+            written_at: now,
+            tries: 0,
+            version: 1,
+            again_at: None,
+            sent_on: None,
+            mail,
+        }
     }
 
     /// The invitation of a grant. One that is planned is as old as it is due.
-    pub(crate) fn invitation(programme: &ProgrammeId, grant: &GrantId, opens: Moment, now: Moment) -> OutboxRow {
+    pub(crate) fn invitation(
+        programme: &ProgrammeId,
+        grant: &GrantId,
+        opens: Moment,
+        now: Moment,
+    ) -> OutboxRow {
         let is_reminder = false;
-        let mail = QueuedMail::Roster { programme: programme.clone(), grant: grant.clone(), is_reminder };
-        if now < opens { OutboxRow::queued(mail, opens).planned(opens, now) } else { OutboxRow::queued(mail, now) }
+        let mail = QueuedMail::Roster {
+            programme: programme.clone(),
+            grant: grant.clone(),
+            is_reminder,
+        };
+        if now < opens {
+            OutboxRow::queued(mail, opens).planned(opens, now)
+        } else {
+            OutboxRow::queued(mail, now)
+        }
     }
 
-    /// The row of an invitation that comes before keys can be claimed. It is kept as long as one that is written then.
+    /// The row of an invitation that comes before keys can be claimed. It is kept as long as one
+    /// that is written then.
     pub fn planned(self, opens: Moment, now: Moment) -> OutboxRow {
-        OutboxRow { state: MailState::Planned { until: look_again(opens, now) }, written_at: opens, ..self }
+        OutboxRow {
+            state: MailState::Planned {
+                until: look_again(opens, now),
+            },
+            written_at: opens,
+            ..self
+        }
     }
 
     /// A mail that somebody sends by hand; it does not queue behind a whole roster.
     pub fn queued_by_hand(mail: QueuedMail, now: Moment) -> OutboxRow {
-        OutboxRow { class: MailClass::ByHand, ..OutboxRow::queued(mail, now) }
+        OutboxRow {
+            class: MailClass::ByHand,
+            ..OutboxRow::queued(mail, now)
+        }
     }
 
     /// Whether it went to nobody, since its recipient had lost the role.
@@ -364,7 +401,9 @@ impl OutboxRow {
 
     /// The item that files it under its grant, or under its programme.
     fn filed(&self) -> Option<FiledMail> {
-        let Facts { kind, recipient, .. } = self.mail.facts();
+        let Facts {
+            kind, recipient, ..
+        } = self.mail.facts();
         let grant = match recipient {
             MailTo::Student(_, grant) => Some(grant.clone()),
             MailTo::Asker | MailTo::Staff(..) => None,
@@ -383,9 +422,12 @@ impl OutboxRow {
 }
 
 impl MailState {
-    /// The SMTP server that took the mail, where there is one in the place of SES: whether it arrived, nobody here hears.
+    /// The SMTP server that took the mail, where there is one in the place of SES: whether it
+    /// arrived, nobody here hears.
     pub fn handed_to(&self) -> Option<&str> {
-        let MailState::Delivered { message, .. } = self else { return None };
+        let MailState::Delivered { message, .. } = self else {
+            return None;
+        };
         message.split_once('@').map(|(_, server)| server)
     }
 
@@ -394,7 +436,10 @@ impl MailState {
         Some(match self {
             MailState::Sent { .. } => Delivery::Sent,
             MailState::Delivered { .. } => Delivery::Delivered,
-            MailState::Bounced { bounce: Bounce::Hard, .. } => Delivery::Bounced,
+            MailState::Bounced {
+                bounce: Bounce::Hard,
+                ..
+            } => Delivery::Bounced,
             MailState::Bounced { .. } => Delivery::Returned,
             MailState::Complained { .. } => Delivery::Complained,
             MailState::Waiting { .. }
@@ -413,8 +458,8 @@ pub struct Facts<'a> {
     pub kind: MailKind,
     pub words: &'static str,
     pub recipient: MailTo<'a>,
-    /// The choice by which its recipient can opt out. Nobody can opt out of mail about their key or about a
-    /// rule that will switch it off.
+    /// The choice by which its recipient can opt out. Nobody can opt out of mail about their key or
+    /// about a rule that will switch it off.
     pub choice: Option<OptionalMail>,
     kept_for: SignedDuration,
 }
@@ -422,7 +467,13 @@ pub struct Facts<'a> {
 impl<'a> Facts<'a> {
     /// The facts of mail that nobody can opt out of, and that is kept as long as most.
     fn new(kind: MailKind, words: &'static str, recipient: MailTo<'a>) -> Facts<'a> {
-        Facts { kind, words, recipient, choice: None, kept_for: OUTBOX_KEPT }
+        Facts {
+            kind,
+            words,
+            recipient,
+            choice: None,
+            kept_for: OUTBOX_KEPT,
+        }
     }
 }
 
@@ -432,12 +483,14 @@ pub enum MailTo<'a> {
     Asker,
     /// The student of a grant, under which the mail is filed, or who had its address before.
     Student(&'a ProgrammeId, &'a GrantId),
-    /// A person with a role on the programme or on the account, or finance. The loss of such a mail is told to another.
+    /// A person with a role on the programme or on the account, or finance. The loss of such a mail
+    /// is told to another.
     Staff(Option<&'a ProgrammeId>, &'a PersonId),
 }
 
 impl QueuedMail {
-    /// The address that the mail holds, which an erasure takes out. A new kind of mail does not compile before it says whether it has one.
+    /// The address that the mail holds, which an erasure takes out. A new kind of mail does not
+    /// compile before it says whether it has one.
     pub(crate) fn address_mut(&mut self) -> Option<&mut EmailAddress> {
         match self {
             QueuedMail::FormerAddress { address, .. } => Some(address),
@@ -464,25 +517,56 @@ impl QueuedMail {
     pub fn facts(&self) -> Facts<'_> {
         use MailTo::{Asker, Staff, Student};
         match self {
-            QueuedMail::Link { .. } => {
-                Facts { kept_for: LOGIN_REQUEST_LASTS, ..Facts::new(MailKind::Link, "link to sign in", Asker) }
-            }
-            QueuedMail::Roster { programme, grant, is_reminder } => {
-                let words = if *is_reminder { "reminder to claim" } else { "invitation" };
+            QueuedMail::Link { .. } => Facts {
+                kept_for: LOGIN_REQUEST_LASTS,
+                ..Facts::new(MailKind::Link, "link to sign in", Asker)
+            },
+            QueuedMail::Roster {
+                programme,
+                grant,
+                is_reminder,
+            } => {
+                let words = if *is_reminder {
+                    "reminder to claim"
+                } else {
+                    "invitation"
+                };
                 Facts::new(MailKind::Roster, words, Student(programme, grant))
             }
-            QueuedMail::FormerAddress { programme, grant, .. } => Facts {
+            QueuedMail::FormerAddress {
+                programme, grant, ..
+            } => Facts {
                 kept_for: NAMING_MAIL_KEPT,
-                ..Facts::new(MailKind::Student, "notice to the former address", Student(programme, grant))
+                ..Facts::new(
+                    MailKind::Student,
+                    "notice to the former address",
+                    Student(programme, grant),
+                )
             },
-            QueuedMail::Notice { programme, grant, notice, .. } => {
-                let student = Facts::new(MailKind::Student, notice.in_words(), Student(programme, grant));
+            QueuedMail::Notice {
+                programme,
+                grant,
+                notice,
+                ..
+            } => {
+                let student = Facts::new(
+                    MailKind::Student,
+                    notice.in_words(),
+                    Student(programme, grant),
+                );
                 match notice {
-                    StudentNotice::KeyShown => Facts { kind: MailKind::KeyShown, ..student },
-                    StudentNotice::KeyLeaked => Facts { kind: MailKind::KeyLeaked, ..student },
-                    StudentNotice::TermEndSoon | StudentNotice::NeverUsed => {
-                        Facts { choice: Some(OptionalMail::Reminder), ..student }
-                    }
+                    StudentNotice::KeyShown => Facts {
+                        kind: MailKind::KeyShown,
+                        ..student
+                    },
+                    StudentNotice::KeyLeaked => Facts {
+                        kind: MailKind::KeyLeaked,
+                        ..student
+                    },
+                    StudentNotice::TermEndSoon | StudentNotice::NeverUsed => Facts {
+                        choice: Some(OptionalMail::Reminder),
+                        ..student
+                    },
                     StudentNotice::CapChanged
                     | StudentNotice::Unused
                     | StudentNotice::KeyEnded
@@ -492,42 +576,95 @@ impl QueuedMail {
                     | StudentNotice::TooOldSoon => student,
                 }
             }
-            QueuedMail::CapUsed { programme, grant, .. } => Facts {
+            QueuedMail::CapUsed {
+                programme, grant, ..
+            } => Facts {
                 choice: Some(OptionalMail::Reminder),
-                ..Facts::new(MailKind::Student, "notice of a used cap", Student(programme, grant))
+                ..Facts::new(
+                    MailKind::Student,
+                    "notice of a used cap",
+                    Student(programme, grant),
+                )
             },
-            QueuedMail::Alert { programme, recipient, .. } => {
-                Facts::new(MailKind::Alert, "alert", Staff(Some(programme), recipient))
-            }
-            QueuedMail::TestAlert { programme, recipient } => {
-                Facts::new(MailKind::Test, "test alert", Staff(Some(programme), recipient))
-            }
-            QueuedMail::Request { programme, recipient, .. } => Facts {
+            QueuedMail::Alert {
+                programme,
+                recipient,
+                ..
+            } => Facts::new(MailKind::Alert, "alert", Staff(Some(programme), recipient)),
+            QueuedMail::TestAlert {
+                programme,
+                recipient,
+            } => Facts::new(
+                MailKind::Test,
+                "test alert",
+                Staff(Some(programme), recipient),
+            ),
+            QueuedMail::Request {
+                programme,
+                recipient,
+                ..
+            } => Facts {
                 kept_for: NAMING_MAIL_KEPT,
-                ..Facts::new(MailKind::Request, "request to admins", Staff(Some(programme), recipient))
+                ..Facts::new(
+                    MailKind::Request,
+                    "request to admins",
+                    Staff(Some(programme), recipient),
+                )
             },
-            QueuedMail::More { programme, recipient, .. } => {
-                Facts::new(MailKind::Request, "request for more", Staff(Some(programme), recipient))
-            }
-            QueuedMail::Import { programme, recipient, .. } => {
-                Facts::new(MailKind::Import, "registrar's file", Staff(Some(programme), recipient))
-            }
-            QueuedMail::ModelEnd { programme, recipient, .. } => {
-                Facts::new(MailKind::Model, "mail about a model that ends", Staff(Some(programme), recipient))
-            }
-            QueuedMail::Account { recipient, .. } => {
-                Facts::new(MailKind::Account, "warning about the account", Staff(None, recipient))
-            }
-            QueuedMail::Digest { programme, recipient, .. } => Facts {
+            QueuedMail::More {
+                programme,
+                recipient,
+                ..
+            } => Facts::new(
+                MailKind::Request,
+                "request for more",
+                Staff(Some(programme), recipient),
+            ),
+            QueuedMail::Import {
+                programme,
+                recipient,
+                ..
+            } => Facts::new(
+                MailKind::Import,
+                "registrar's file",
+                Staff(Some(programme), recipient),
+            ),
+            QueuedMail::ModelEnd {
+                programme,
+                recipient,
+                ..
+            } => Facts::new(
+                MailKind::Model,
+                "mail about a model that ends",
+                Staff(Some(programme), recipient),
+            ),
+            QueuedMail::Account { recipient, .. } => Facts::new(
+                MailKind::Account,
+                "warning about the account",
+                Staff(None, recipient),
+            ),
+            QueuedMail::Digest {
+                programme,
+                recipient,
+                ..
+            } => Facts {
                 choice: Some(OptionalMail::Digest),
-                ..Facts::new(MailKind::Digest, "digest", Staff(Some(programme), recipient))
+                ..Facts::new(
+                    MailKind::Digest,
+                    "digest",
+                    Staff(Some(programme), recipient),
+                )
             },
-            QueuedMail::StudentSignOn { programme, grant } => {
-                Facts::new(MailKind::SignOn, "notice of a sign-on", Student(programme, grant))
-            }
-            QueuedMail::StaffSignOn { recipient } => {
-                Facts::new(MailKind::SignOn, "notice of a sign-on", Staff(None, recipient))
-            }
+            QueuedMail::StudentSignOn { programme, grant } => Facts::new(
+                MailKind::SignOn,
+                "notice of a sign-on",
+                Student(programme, grant),
+            ),
+            QueuedMail::StaffSignOn { recipient } => Facts::new(
+                MailKind::SignOn,
+                "notice of a sign-on",
+                Staff(None, recipient),
+            ),
             QueuedMail::Statement { recipient, .. } => {
                 Facts::new(MailKind::Statement, "statement", Staff(None, recipient))
             }
@@ -539,7 +676,12 @@ impl QueuedMail {
         let programme = grant.programme.clone();
         let epoch = grant.last_shown();
         let grant = grant.id.clone();
-        QueuedMail::Notice { programme, grant, epoch, notice }
+        QueuedMail::Notice {
+            programme,
+            grant,
+            epoch,
+            notice,
+        }
     }
 }
 
@@ -570,8 +712,8 @@ pub(crate) const BETWEEN_REMINDERS: SignedDuration = SignedDuration::from_hours(
 /// How long a sender owns a mail: longer than its function may run.
 const LEASE: SignedDuration = SignedDuration::from_secs(90);
 
-/// When an invitation that comes before keys can be claimed is looked at again: after a day at most, and on the last day after an hour.
-/// So an opening that was moved is noticed.
+/// When an invitation that comes before keys can be claimed is looked at again: after a day at
+/// most, and on the last day after an hour. So an opening that was moved is noticed.
 fn look_again(opens: Moment, now: Moment) -> Moment {
     let last_day = opens - SignedDuration::from_hours(24);
     if now < last_day {
@@ -582,42 +724,82 @@ fn look_again(opens: Moment, now: Moment) -> Moment {
 }
 
 impl Table {
-    /// Mails that are due, longest due first; at most `limit`. The index is a moment behind, so each is taken
-    /// before it is sent.
+    /// Mails that are due, longest due first; at most `limit`. The index is a moment behind, so
+    /// each is taken before it is sent.
     pub async fn due_mails(&self, queue: Queue, now: Moment, limit: i32) -> Result<Vec<Ulid>> {
         let due = self.due(queue, now, limit).await?;
         Ok(due.iter().filter_map(OutboxRow::named).collect())
     }
 
-    /// Makes this invocation the sender of a mail. Returns `None` when the mail is sent, being sent or not
-    /// due.
-    pub async fn take_mail(&self, row: Ulid, now: Moment, deadline: Deadline) -> Result<Option<OutboxRow>> {
-        let Some(row) = self.get(OutboxRow::key_of(row)).await? else { return Ok(None) };
+    /// Makes this invocation the sender of a mail. Returns `None` when the mail is sent, being sent
+    /// or not due.
+    pub async fn take_mail(
+        &self,
+        row: Ulid,
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<Option<OutboxRow>> {
+        let Some(row) = self.get(OutboxRow::key_of(row)).await? else {
+            return Ok(None);
+        };
         // A dead letter waits for a person, not for another try.
-        let is_due = row.due().is_some_and(|(queue, due)| queue != Queue::DEAD_MAIL && due <= now);
+        let is_due = row
+            .due()
+            .is_some_and(|(queue, due)| queue != Queue::DEAD_MAIL && due <= now);
         if !is_due {
             return Ok(None);
         }
-        let taken = MailState::Sending { lease_until: now + LEASE };
+        let taken = MailState::Sending {
+            lease_until: now + LEASE,
+        };
         // A planned one may be sent before its time, where keys can be claimed sooner by now.
         let written_at = row.written_at.min(now);
-        self.set_mail(&OutboxRow { tries: row.tries.saturating_add(1), written_at, ..row }, taken, deadline).await
+        self.set_mail(
+            &OutboxRow {
+                tries: row.tries.saturating_add(1),
+                written_at,
+                ..row
+            },
+            taken,
+            deadline,
+        )
+        .await
     }
 
-    /// Records the state of a mail on condition that its row is as it was read. Returns `None` when another
-    /// writer was faster.
-    pub async fn set_mail(&self, row: &OutboxRow, state: MailState, deadline: Deadline) -> Result<Option<OutboxRow>> {
-        let after = OutboxRow { state, version: row.version + 1, ..row.clone() };
-        Ok(self.replace(&after, Unaudited::Delivery, deadline).await?.then_some(after))
+    /// Records the state of a mail on condition that its row is as it was read. Returns `None` when
+    /// another writer was faster.
+    pub async fn set_mail(
+        &self,
+        row: &OutboxRow,
+        state: MailState,
+        deadline: Deadline,
+    ) -> Result<Option<OutboxRow>> {
+        let after = OutboxRow {
+            state,
+            version: row.version + 1,
+            ..row.clone()
+        };
+        Ok(self
+            .replace(&after, Unaudited::Delivery, deadline)
+            .await?
+            .then_some(after))
     }
 
-    /// When a grant's roster mail may be sent by hand once more, after one that was sent now or within the hour.
+    /// When a grant's roster mail may be sent by hand once more, after one that was sent now or
+    /// within the hour.
     pub async fn may_resend_at(&self, context: ActContext<'_>) -> Result<Moment> {
-        let last = self.get(DoneByHand::key_of(context.programme, context.grant, ByHand::RosterMail)).await?;
+        let last = self
+            .get(DoneByHand::key_of(
+                context.programme,
+                context.grant,
+                ByHand::RosterMail,
+            ))
+            .await?;
         Ok(last.map_or(context.now, |last| last.done_at) + BETWEEN_RESENT)
     }
 
-    /// Queues the roster mail once more, or a reminder to claim, unless one was sent by hand within an hour, or within a day.
+    /// Queues the roster mail once more, or a reminder to claim, unless one was sent by hand within
+    /// an hour, or within a day.
     pub async fn invite_again(
         &self,
         context: ActContext<'_>,
@@ -626,14 +808,27 @@ impl Table {
         is_reminder: bool,
     ) -> Result<bool> {
         let audit_entry = grant.entry(actor.clone(), AuditDetail::new(Act::Reinvited), context.now);
-        self.commit_once(self.inviting_again(context, is_reminder).await?.told_by(&[audit_entry])?, context.deadline)
-            .await
+        self.commit_once(
+            self.inviting_again(context, is_reminder)
+                .await?
+                .told_by(&[audit_entry])?,
+            context.deadline,
+        )
+        .await
     }
 
-    pub(crate) async fn inviting_again(&self, context: ActContext<'_>, is_reminder: bool) -> Result<Transaction> {
+    pub(crate) async fn inviting_again(
+        &self,
+        context: ActContext<'_>,
+        is_reminder: bool,
+    ) -> Result<Transaction> {
         let programme = context.programme.clone();
         let grant = context.grant.clone();
-        let mail = QueuedMail::Roster { programme, grant, is_reminder };
+        let mail = QueuedMail::Roster {
+            programme,
+            grant,
+            is_reminder,
+        };
         let row;
         let apart;
         if is_reminder {
@@ -643,8 +838,13 @@ impl Table {
             row = OutboxRow::queued_by_hand(mail, context.now);
             apart = BETWEEN_RESENT;
         }
-        let transaction = self.transaction().doing_by_hand(ByHand::RosterMail, context, apart)?.owing(&row)?;
-        let mut planned = self.waiting_invitations(context.programme, context.grant).await?;
+        let transaction = self
+            .transaction()
+            .doing_by_hand(ByHand::RosterMail, context, apart)?
+            .owing(&row)?;
+        let mut planned = self
+            .waiting_invitations(context.programme, context.grant)
+            .await?;
         planned.retain(|(_, row)| matches!(row.state, MailState::Planned { .. }));
         transaction.without(&planned)
     }
@@ -656,10 +856,24 @@ impl Table {
         grant: &GrantId,
     ) -> Result<Vec<(FiledMail, OutboxRow)>> {
         let mut waiting = Vec::new();
-        for filed in self.list(FiledMail::filed_under(programme, Some(grant))).await? {
-            let Some(row) = self.get(OutboxRow::key_of(filed.first)).await? else { continue };
-            let is_invitation = matches!(row.mail, QueuedMail::Roster { is_reminder: false, .. });
-            let waits = matches!(row.state, MailState::Waiting { .. } | MailState::Planned { .. });
+        for filed in self
+            .list(FiledMail::filed_under(programme, Some(grant)))
+            .await?
+        {
+            let Some(row) = self.get(OutboxRow::key_of(filed.first)).await? else {
+                continue;
+            };
+            let is_invitation = matches!(
+                row.mail,
+                QueuedMail::Roster {
+                    is_reminder: false,
+                    ..
+                }
+            );
+            let waits = matches!(
+                row.state,
+                MailState::Waiting { .. } | MailState::Planned { .. }
+            );
             if waits && is_invitation && row.class == MailClass::Roster {
                 waiting.push((filed, row));
             }
@@ -667,21 +881,39 @@ impl Table {
         Ok(waiting)
     }
 
-    /// The first mails but links that the mail server took on a UTC day, at most so many, as they are now.
+    /// The first mails but links that the mail server took on a UTC day, at most so many, as they
+    /// are now.
     pub async fn first_sent_on(&self, day: Date, most: i32) -> Result<Vec<OutboxRow>> {
-        let midnight = day.to_zoned(TimeZone::UTC).map_or(Moment::MIN, |midnight| midnight.timestamp().into());
-        let rows = self.due_from(Queue::SENT_MAIL, midnight, most).await?.into_iter().map(async |key| {
-            let Some(message) = key.pk.strip_prefix(SENT) else { return Ok(None) };
-            match self.get(SentAs::key_of(message)).await?.filter(|sent| utc_date(sent.sent_at) == day) {
-                Some(sent) => self.get(OutboxRow::key_of(sent.row)).await,
-                None => Ok(None),
-            }
-        });
+        let midnight = day
+            .to_zoned(TimeZone::UTC)
+            .map_or(Moment::MIN, |midnight| midnight.timestamp().into());
+        let rows = self
+            .due_from(Queue::SENT_MAIL, midnight, most)
+            .await?
+            .into_iter()
+            .map(async |key| {
+                let Some(message) = key.pk.strip_prefix(SENT) else {
+                    return Ok(None);
+                };
+                match self
+                    .get(SentAs::key_of(message))
+                    .await?
+                    .filter(|sent| utc_date(sent.sent_at) == day)
+                {
+                    Some(sent) => self.get(OutboxRow::key_of(sent.row)).await,
+                    None => Ok(None),
+                }
+            });
         found_by(rows).await
     }
 
-    /// The rows of these mails that are still kept, of many the first so many, but for those that only a newer version can read.
-    pub async fn mails(&self, filed: impl IntoIterator<Item = FiledMail>, most: usize) -> Result<Vec<OutboxRow>> {
+    /// The rows of these mails that are still kept, of many the first so many, but for those that
+    /// only a newer version can read.
+    pub async fn mails(
+        &self,
+        filed: impl IntoIterator<Item = FiledMail>,
+        most: usize,
+    ) -> Result<Vec<OutboxRow>> {
         let rows = filed.into_iter().flat_map(|filed| filed.rows).take(most);
         let rows = rows.map(async |row| match self.get(OutboxRow::key_of(row)).await {
             Err(StoreError::Corrupt { .. }) => Ok(None),
@@ -691,8 +923,17 @@ impl Table {
     }
 
     /// The mails to a grant's student, oldest first.
-    pub async fn mails_of(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Vec<OutboxRow>> {
-        self.mails(self.list(FiledMail::filed_under(programme, Some(grant))).await?, usize::MAX).await
+    pub async fn mails_of(
+        &self,
+        programme: &ProgrammeId,
+        grant: &GrantId,
+    ) -> Result<Vec<OutboxRow>> {
+        self.mails(
+            self.list(FiledMail::filed_under(programme, Some(grant)))
+                .await?,
+            usize::MAX,
+        )
+        .await
     }
 }
 
@@ -701,7 +942,9 @@ impl Transaction {
     pub(crate) fn without(mut self, waiting: &[(FiledMail, OutboxRow)]) -> Result<Transaction> {
         for (filed, row) in waiting {
             let as_read = [(":version", number(row.version))];
-            self = self.remove(&row.key(), "version = :version", &as_read)?.remove(&filed.key(), "", &[])?;
+            self = self
+                .remove(&row.key(), "version = :version", &as_read)?
+                .remove(&filed.key(), "", &[])?;
         }
         Ok(self)
     }
@@ -712,7 +955,10 @@ impl Transaction {
     }
 
     /// Queues a mail to each of several recipients, with one item for all.
-    pub(crate) fn owing_to_all(mut self, rows: impl IntoIterator<Item: Borrow<OutboxRow>>) -> Result<Transaction> {
+    pub(crate) fn owing_to_all(
+        mut self,
+        rows: impl IntoIterator<Item: Borrow<OutboxRow>>,
+    ) -> Result<Transaction> {
         let mut together: Option<FiledMail> = None;
         for row in rows {
             let row = row.borrow();
@@ -730,15 +976,23 @@ impl Transaction {
 mod tests {
     use super::*;
 
-    /// How often an invitation is looked at that is written so long before keys can be claimed, the sending included.
+    /// How often an invitation is looked at that is written so long before keys can be claimed, the
+    /// sending included.
     fn looks(before: SignedDuration) -> usize {
         let opens = "2027-03-01T08:00:00Z".parse::<Moment>().unwrap();
         let mut now = opens - before;
         let mut looks = 0;
         while now < opens {
             let next = look_again(opens, now);
-            let at_most = if now < opens - SignedDuration::from_hours(24) { 24 } else { 1 };
-            assert!(now < next && next <= now + SignedDuration::from_hours(at_most), "{now}: {next}");
+            let at_most = if now < opens - SignedDuration::from_hours(24) {
+                24
+            } else {
+                1
+            };
+            assert!(
+                now < next && next <= now + SignedDuration::from_hours(at_most),
+                "{now}: {next}"
+            );
             now = next;
             looks += 1;
         }
@@ -749,9 +1003,17 @@ mod tests {
     #[test]
     fn an_invitation_is_looked_at_daily_and_in_the_last_day_hourly() {
         let minutes = SignedDuration::from_mins;
-        assert_eq!([1, 60, 61, 24 * 60].map(|before| looks(minutes(before))), [1, 1, 2, 24]);
-        assert_eq!([24 * 60 + 1, 48 * 60, 21 * 24 * 60].map(|before| looks(minutes(before))), [25, 25, 44]);
-        let within_three_weeks = (1..=21 * 24 * 60).step_by(7).map(|before| looks(minutes(before)));
+        assert_eq!(
+            [1, 60, 61, 24 * 60].map(|before| looks(minutes(before))),
+            [1, 1, 2, 24]
+        );
+        assert_eq!(
+            [24 * 60 + 1, 48 * 60, 21 * 24 * 60].map(|before| looks(minutes(before))),
+            [25, 25, 44]
+        );
+        let within_three_weeks = (1..=21 * 24 * 60)
+            .step_by(7)
+            .map(|before| looks(minutes(before)));
         assert!(within_three_weeks.max() <= Some(45));
     }
 }

@@ -1,11 +1,14 @@
 //! Jobs: work too long for one request. What a job does is the console's.
 //!
-//! A programme has one item for each kind of job, so a kind is not under way twice. It keeps what it was asked and how far it has come, and
-//! whoever carries it on plans what is left. Each leaves the job's id on the grant that it changes, so that it is done once. A job only
-//! writes; what it makes due is sent by the work of each minute, and the job is done once the provider has confirmed that.
+//! A programme has one item for each kind of job, so a kind is not under way twice. It keeps what
+//! it was asked and how far it has come, and whoever carries it on plans what is left. Each leaves
+//! the job's id on the grant that it changes, so that it is done once. A job only writes; what it
+//! makes due is sent by the work of each minute, and the job is done once the provider has
+//! confirmed that.
 //!
-//! Whoever took a job writes its checkpoint on condition that nobody has written since. So another who takes it over after the
-//! lease, or a person who starts it anew, ends the former runner. Of a programme's jobs one is written at a time: the oldest.
+//! Whoever took a job writes its checkpoint on condition that nobody has written since. So another
+//! who takes it over after the lease, or a person who starts it anew, ends the former runner. Of a
+//! programme's jobs one is written at a time: the oldest.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -63,7 +66,8 @@ pub struct Job {
 }
 
 stored! {
-    // A programme's running or last job of a kind. There is one key, so there is one such job at a time.
+    // A programme's running or last job of a kind. There is one key, so there is one such job at a
+    // time.
     Job |job| (programme: &ProgrammeId, kind: &str = job.work.kind()) => overview_key(programme, &format!("JOB#{kind}"));
     list of_programme(programme: &ProgrammeId) => overview_range(programme, "JOB#");
     waits |job| job.waits()
@@ -135,8 +139,8 @@ const MOST_NAMED: usize = 20;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub enum JobState {
-    /// Owned until the lease ends; afterwards any invocation may take it over. Where all is written, what the provider is to confirm is
-    /// looked at again then.
+    /// Owned until the lease ends; afterwards any invocation may take it over. Where all is
+    /// written, what the provider is to confirm is looked at again then.
     Running {
         lease_until: Moment,
     },
@@ -167,11 +171,15 @@ impl Work {
 impl Job {
     /// The programme of the job of this key, if it is one's.
     pub fn named(key: &ItemKey) -> Option<ProgrammeId> {
-        let programme = key.pk.strip_prefix("P#").filter(|_| key.sk.starts_with(&overview("JOB#")))?;
+        let programme = key
+            .pk
+            .strip_prefix("P#")
+            .filter(|_| key.sk.starts_with(&overview("JOB#")))?;
         programme.parse().ok()
     }
 
-    /// A job that nobody has taken yet, to be set by the transaction that makes it necessary: one of its kind that runs starts anew.
+    /// A job that nobody has taken yet, to be set by the transaction that makes it necessary: one
+    /// of its kind that runs starts anew.
     pub fn new(programme: &ProgrammeId, work: Work, total: u32, actor: &Actor, now: Moment) -> Job {
         Job {
             programme: programme.clone(),
@@ -210,7 +218,14 @@ impl Job {
     /// The job, ended for a reason. Its runner finds that somebody else has written it.
     #[must_use]
     pub fn cancelled(self, why: &str, ended_at: Moment) -> Job {
-        Job { state: JobState::Failed { why: why.to_owned(), ended_at }, version: self.version + 1, ..self }
+        Job {
+            state: JobState::Failed {
+                why: why.to_owned(),
+                ended_at,
+            },
+            version: self.version + 1,
+            ..self
+        }
     }
 
     pub(crate) fn waits(&self) -> Option<(Queue, Moment)> {
@@ -250,11 +265,18 @@ pub struct DueWork {
 
 impl DueWork {
     pub fn is_empty(&self) -> bool {
-        [&self.ends, &self.guardrails, &self.updates, &self.jobs].into_iter().all(Vec::is_empty)
+        [&self.ends, &self.guardrails, &self.updates, &self.jobs]
+            .into_iter()
+            .all(Vec::is_empty)
     }
 
     pub fn retain(&mut self, is_meant: impl Fn(&ItemKey) -> bool) {
-        for due in [&mut self.ends, &mut self.guardrails, &mut self.updates, &mut self.jobs] {
+        for due in [
+            &mut self.ends,
+            &mut self.guardrails,
+            &mut self.updates,
+            &mut self.jobs,
+        ] {
             due.retain(&is_meant);
         }
     }
@@ -272,7 +294,12 @@ impl Table {
             due(Urgency::Read.queue()),
             due(Queue::JOB),
         )?;
-        Ok(DueWork { ends: [leaks, disables].concat(), guardrails, updates: [limits, reads].concat(), jobs })
+        Ok(DueWork {
+            ends: [leaks, disables].concat(),
+            guardrails,
+            updates: [limits, reads].concat(),
+            jobs,
+        })
     }
 
     /// The jobs of a programme that run or have run, the oldest first.
@@ -285,39 +312,76 @@ impl Table {
     /// Programmes with jobs that run or wait. The index is a moment behind.
     pub async fn programmes_with_jobs(&self) -> Result<Vec<ProgrammeId>> {
         let mut programmes = BTreeSet::new();
-        self.each_in(Queue::JOB, None, |attributes| programmes.extend(Job::named(&items::key_of(attributes)))).await?;
+        self.each_in(Queue::JOB, None, |attributes| {
+            programmes.extend(Job::named(&items::key_of(attributes)));
+        })
+        .await?;
         Ok(programmes.into_iter().collect())
     }
 
-    /// Takes the job of a programme whose turn it is, if nobody owns one of them. In a restored copy of the table none runs.
-    pub async fn take_job(&self, programme: &ProgrammeId, now: Moment, deadline: Deadline) -> Result<Option<Job>> {
-        let mut running: Vec<Job> = self.jobs(programme).await?.into_iter().filter(Job::is_running).collect();
-        // What is half written comes first, also before what was begun by a request that is older and committed later.
+    /// Takes the job of a programme whose turn it is, if nobody owns one of them. In a restored
+    /// copy of the table none runs.
+    pub async fn take_job(
+        &self,
+        programme: &ProgrammeId,
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<Option<Job>> {
+        let mut running: Vec<Job> = self
+            .jobs(programme)
+            .await?
+            .into_iter()
+            .filter(Job::is_running)
+            .collect();
+        // What is half written comes first, also before what was begun by a request that is older
+        // and committed later.
         running.sort_by_key(|job| (job.is_written || job.version == 1, job.started_at, job.job));
-        if running.iter().any(|job| !job.is_written && !job.is_due(now)) || self.is_copy(&self.meta(now).await?) {
+        if running
+            .iter()
+            .any(|job| !job.is_written && !job.is_due(now))
+            || self.is_copy(&self.meta(now).await?)
+        {
             return Ok(None);
         }
-        let Some(first) = running.iter().find(|job| job.is_due(now)) else { return Ok(None) };
+        let Some(first) = running.iter().find(|job| job.is_due(now)) else {
+            return Ok(None);
+        };
         let taken = Job {
-            state: JobState::Running { lease_until: now + JOB_LEASE },
+            state: JobState::Running {
+                lease_until: now + JOB_LEASE,
+            },
             version: first.version + 1,
             ..first.clone()
         };
         let mut transaction = self.transaction().put(&taken, AS_READ, &as_read(first))?;
         // The others must not have been taken meanwhile.
-        for other_job in running.iter().filter(|other_job| other_job.job != first.job) {
-            transaction =
-                transaction.check(&Job::key_of(programme, other_job.work.kind()), AS_READ, &as_read(other_job))?;
+        for other_job in running
+            .iter()
+            .filter(|other_job| other_job.job != first.job)
+        {
+            transaction = transaction.check(
+                &Job::key_of(programme, other_job.work.kind()),
+                AS_READ,
+                &as_read(other_job),
+            )?;
         }
-        let is_mine = self.commit_once(transaction.unaudited(Unaudited::Job), deadline).await?;
+        let is_mine = self
+            .commit_once(transaction.unaudited(Unaudited::Job), deadline)
+            .await?;
         Ok(is_mine.then_some(taken))
     }
 
-    /// Records the progress of a job that the caller owns. Returns `None` when somebody else has written it since.
+    /// Records the progress of a job that the caller owns. Returns `None` when somebody else has
+    /// written it since.
     pub async fn set_job(&self, job: Job, deadline: Deadline) -> Result<Option<Job>> {
-        let after = Job { version: job.version + 1, ..job.clone() };
+        let after = Job {
+            version: job.version + 1,
+            ..job.clone()
+        };
         let transaction = self.transaction().put(&after, AS_READ, &as_read(&job))?;
-        let is_mine = self.commit_once(transaction.unaudited(Unaudited::Job), deadline).await?;
+        let is_mine = self
+            .commit_once(transaction.unaudited(Unaudited::Job), deadline)
+            .await?;
         Ok(is_mine.then_some(after))
     }
 }
@@ -326,17 +390,21 @@ impl Table {
 pub(super) const AS_READ: &str = "job = :job AND version = :version";
 
 pub(super) fn as_read(job: &Job) -> [(&'static str, AttributeValue); 2] {
-    [(":job", AttributeValue::S(job.job.to_string())), (":version", number(job.version))]
+    [
+        (":job", AttributeValue::S(job.job.to_string())),
+        (":version", number(job.version)),
+    ]
 }
 
 impl Table {
-    /// The grants of a job of which the provider is still to confirm something. The index is a moment behind.
+    /// The grants of a job of which the provider is still to confirm something. The index is a
+    /// moment behind.
     pub async fn waiting_for_provider(&self, job: &Job) -> Result<Vec<GrantId>> {
         let mut waiting = BTreeSet::new();
         for urgency in [Urgency::Leak, Urgency::Disable, Urgency::Limit] {
             self.each_in(urgency.queue(), None, |attributes| {
-                let named_grant =
-                    Grant::named(&items::key_of(attributes)).filter(|(programme, _)| *programme == job.programme);
+                let named_grant = Grant::named(&items::key_of(attributes))
+                    .filter(|(programme, _)| *programme == job.programme);
                 waiting.extend(named_grant.map(|(_, grant)| grant));
             })
             .await?;
@@ -352,7 +420,10 @@ impl Table {
             }
         });
         let grants: Vec<Option<Grant>> = grants.buffered(READ_AT_ONCE).try_collect().await?;
-        let changed = grants.into_iter().flatten().filter(|grant| grant.job.is_some_and(|mark| mark.job == job.job));
+        let changed = grants
+            .into_iter()
+            .flatten()
+            .filter(|grant| grant.job.is_some_and(|mark| mark.job == job.job));
         Ok(changed.map(|grant| grant.id).collect())
     }
 }

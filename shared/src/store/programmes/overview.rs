@@ -10,8 +10,8 @@ use crate::domain::values::id::ProgrammeId;
 use crate::domain::values::partition::overview_range;
 use crate::schema::Stored;
 use crate::store::{
-    AssignedUse, GroupTotals, Import, Job, KeptTotals, ProgrammeUse, Result, RosterPreview, RosterToken, Table, Totals,
-    items,
+    AssignedUse, GroupTotals, Import, Job, KeptTotals, ProgrammeUse, Result, RosterPreview,
+    RosterToken, Table, Totals, items,
 };
 
 /// What the overview of a programme shows.
@@ -32,7 +32,8 @@ pub struct Overview {
 }
 
 impl Table {
-    /// What the overview of a programme shows, in one query; nothing where there is no such programme.
+    /// What the overview of a programme shows, in one query; nothing where there is no such
+    /// programme.
     pub async fn overview(&self, programme: &ProgrammeId) -> Result<Option<Overview>> {
         let mut budget = None;
         let mut counts = Counts::default();
@@ -68,12 +69,32 @@ impl Table {
         })
         .await?;
         let totals = totals.map(
-            |KeptTotals { totals, groups_apart }| {
-                if groups_apart { Totals { by_group: groups, ..totals } } else { totals }
+            |KeptTotals {
+                 totals,
+                 groups_apart,
+             }| {
+                if groups_apart {
+                    Totals {
+                        by_group: groups,
+                        ..totals
+                    }
+                } else {
+                    totals
+                }
             },
         );
         let used = ProgrammeUse::new(totals, assigned);
         jobs.sort_by_key(|job: &Job| (job.started_at, job.job));
-        Ok(budget.map(|budget| Overview { budget, counts, used, jobs, guardrails, token, previews, imports, mores }))
+        Ok(budget.map(|budget| Overview {
+            budget,
+            counts,
+            used,
+            jobs,
+            guardrails,
+            token,
+            previews,
+            imports,
+            mores,
+        }))
     }
 }

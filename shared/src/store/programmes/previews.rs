@@ -1,6 +1,7 @@
-//! Roster files, for as long as they may be applied: those that were uploaded, and those of the registrar that wait for a person; and the
-//! token with which the registrar's tools put them. What a file would change is not kept: it is computed from the file and the roster
-//! each time that somebody looks. What an import did change is kept as long as its drops may be undone.
+//! Roster files, for as long as they may be applied: those that were uploaded, and those of the
+//! registrar that wait for a person; and the token with which the registrar's tools put them. What
+//! a file would change is not kept: it is computed from the file and the roster each time that
+//! somebody looks. What an import did change is kept as long as its drops may be undone.
 
 use futures_util::stream;
 use futures_util::stream::{StreamExt, TryStreamExt};
@@ -70,7 +71,8 @@ pub enum Kept {
     People,
 }
 
-/// A part of a roster file or of an import. They lie apart from what needs them, so that an erasure finds also those of a request that died.
+/// A part of a roster file or of an import. They lie apart from what needs them, so that an erasure
+/// finds also those of a request that died.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ImportPart {
     pub import: Ulid,
@@ -110,7 +112,8 @@ impl ImportPart {
     }
 }
 
-/// The token of the registrar's tools for one programme. It is good as long as the programme goes on and its maker might make another.
+/// The token of the registrar's tools for one programme. It is good as long as the programme goes
+/// on and its maker might make another.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RosterToken {
     pub programme: ProgrammeId,
@@ -145,7 +148,11 @@ impl RosterToken {
 impl Transaction {
     /// Takes a token away, on condition that no other was made meanwhile.
     pub(crate) fn ending(self, token: &RosterToken) -> Result<Transaction> {
-        self.remove(&token.key(), "#hash = :hash", &[(":hash", text(token.hash.as_str()))])
+        self.remove(
+            &token.key(),
+            "#hash = :hash",
+            &[(":hash", text(token.hash.as_str()))],
+        )
     }
 }
 
@@ -157,7 +164,8 @@ impl RosterPreview {
 }
 
 impl Table {
-    /// Keeps a file with its preview, which comes last, together with the mails that tell of it: once that is there, all of the file is.
+    /// Keeps a file with its preview, which comes last, together with the mails that tell of it:
+    /// once that is there, all of the file is.
     pub async fn keep_preview(
         &self,
         preview: &RosterPreview,
@@ -168,17 +176,38 @@ impl Table {
         let import = preview.import;
         let programme = preview.programme.clone();
         let until = preview.until;
-        let part = ImportPart { import, programme, kept: Kept::File, part: 0, until, bytes: Vec::new() };
+        let part = ImportPart {
+            import,
+            programme,
+            kept: Kept::File,
+            part: 0,
+            until,
+            bytes: Vec::new(),
+        };
         self.keep_bytes(&part, file, deadline).await?;
         let kept = self.transaction().create(preview)?.owing_to_all(mails)?;
-        self.commit_once(kept.unaudited(Unaudited::Notification), deadline).await.map(drop)
+        self.commit_once(kept.unaudited(Unaudited::Notification), deadline)
+            .await
+            .map(drop)
     }
 
-    /// Keeps bytes in parts that are like this one, some side by side, in place of those of a request that died.
-    pub(crate) async fn keep_bytes(&self, template: &ImportPart, bytes: &[u8], deadline: Deadline) -> Result<()> {
+    /// Keeps bytes in parts that are like this one, some side by side, in place of those of a
+    /// request that died.
+    pub(crate) async fn keep_bytes(
+        &self,
+        template: &ImportPart,
+        bytes: &[u8],
+        deadline: Deadline,
+    ) -> Result<()> {
         let parts = bytes.chunks(MOST_IN_A_PART).zip(0..);
-        let parts = parts.map(|(bytes, part)| ImportPart { part, bytes: bytes.to_vec(), ..template.clone() });
-        let puts: Vec<_> = parts.map(|part| async move { self.set(&part, deadline).await }).collect();
+        let parts = parts.map(|(bytes, part)| ImportPart {
+            part,
+            bytes: bytes.to_vec(),
+            ..template.clone()
+        });
+        let puts: Vec<_> = parts
+            .map(|part| async move { self.set(&part, deadline).await })
+            .collect();
         let mut puts = stream::iter(puts).buffer_unordered(SIDE_BY_SIDE);
         while puts.try_next().await?.is_some() {}
         Ok(())
@@ -198,21 +227,35 @@ impl Table {
         now: Moment,
     ) -> Result<Option<(RosterPreview, Vec<u8>)>> {
         let kept = self.get(RosterPreview::key_of(programme, import)).await?;
-        let Some(kept) = kept.filter(|kept| now < kept.until) else { return Ok(None) };
+        let Some(kept) = kept.filter(|kept| now < kept.until) else {
+            return Ok(None);
+        };
         let file = self.kept_bytes(import, Kept::File).await?;
         // An erasure may have taken it away.
         Ok((!file.is_empty()).then_some((kept, file)))
     }
 
-    /// Takes away the registrar's files that wait and are no newer than this one, and itself unless it waits on.
-    pub async fn remove_waiting_files(&self, newest: &RosterPreview, waits_on: bool, deadline: Deadline) -> Result<()> {
-        for preview in self.list(RosterPreview::of_programme(&newest.programme)).await? {
+    /// Takes away the registrar's files that wait and are no newer than this one, and itself unless
+    /// it waits on.
+    pub async fn remove_waiting_files(
+        &self,
+        newest: &RosterPreview,
+        waits_on: bool,
+        deadline: Deadline,
+    ) -> Result<()> {
+        for preview in self
+            .list(RosterPreview::of_programme(&newest.programme))
+            .await?
+        {
             let is_former = preview.waits() && preview.until <= newest.until;
             if !is_former || waits_on && preview.import == newest.import {
                 continue;
             }
             self.delete(&preview.key(), deadline).await?;
-            for part in self.list(ImportPart::of_import(preview.import, Kept::File)).await? {
+            for part in self
+                .list(ImportPart::of_import(preview.import, Kept::File))
+                .await?
+            {
                 self.delete(&part.key(), deadline).await?;
             }
         }
@@ -228,11 +271,13 @@ impl Table {
         now: Moment,
         deadline: Deadline,
     ) -> Result<Vec<OutboxRow>> {
-        self.mails_to_those_in_charge(programme, now, deadline, |programme, recipient| QueuedMail::Import {
-            programme,
-            import,
-            changes,
-            recipient,
+        self.mails_to_those_in_charge(programme, now, deadline, |programme, recipient| {
+            QueuedMail::Import {
+                programme,
+                import,
+                changes,
+                recipient,
+            }
         })
         .await
     }
@@ -240,27 +285,51 @@ impl Table {
     /// Makes this the token of the programme in place of the one before.
     pub async fn set_roster_token(&self, token: &RosterToken, author: Author<'_>) -> Result<()> {
         let audit_entry = author.entry_on(&token.programme, AuditDetail::new(Act::RosterTokenMade));
-        self.commit_once(self.transaction().set(token)?.told_by(&[audit_entry])?, author.deadline).await.map(drop)
+        self.commit_once(
+            self.transaction().set(token)?.told_by(&[audit_entry])?,
+            author.deadline,
+        )
+        .await
+        .map(drop)
     }
 
     /// Ends a token, unless another was made meanwhile.
     pub async fn end_roster_token(&self, token: &RosterToken, author: Author<'_>) -> Result<()> {
         let ended = self.transaction().ending(token)?;
-        self.commit_once(ended.told_by(&[token.ended(author)])?, author.deadline).await.map(drop)
+        self.commit_once(ended.told_by(&[token.ended(author)])?, author.deadline)
+            .await
+            .map(drop)
     }
 
     /// Whether whoever made a token may make one, by these settings and admins.
-    pub async fn is_makers(&self, token: &RosterToken, settings: &Settings, admins: &[EmailAddress]) -> Result<bool> {
-        let Some(maker) = self.get(StaffPerson::key_of(&token.made_by)).await? else { return Ok(false) };
+    pub async fn is_makers(
+        &self,
+        token: &RosterToken,
+        settings: &Settings,
+        admins: &[EmailAddress],
+    ) -> Result<bool> {
+        let Some(maker) = self.get(StaffPerson::key_of(&token.made_by)).await? else {
+            return Ok(false);
+        };
         let maker = maker.address.matched();
         Ok(Role::find(maker, settings, is_among(maker, admins)) >= Some(Role::Faculty))
     }
 
     /// Notes that a token is in use, unless another was made meanwhile.
-    pub async fn note_token_use(&self, token: &RosterToken, now: Moment, deadline: Deadline) -> Result<()> {
+    pub async fn note_token_use(
+        &self,
+        token: &RosterToken,
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<()> {
         let values = [(":now", instant(now)), (":hash", text(token.hash.as_str()))];
         self.single()
-            .update(&token.key(), "SET last_used_at = :now", "#hash = :hash", &values)?
+            .update(
+                &token.key(),
+                "SET last_used_at = :now",
+                "#hash = :hash",
+                &values,
+            )?
             .write(deadline)
             .await
             .map(drop)

@@ -1,5 +1,6 @@
-//! Acts on a programme: create, edit and close. One transaction writes the settings, the budget and what it has reserved, the
-//! audit entries, and the job that marks keys for new limits, whatever else is under way.
+//! Acts on a programme: create, edit and close. One transaction writes the settings, the budget and
+//! what it has reserved, the audit entries, and the job that marks keys for new limits, whatever
+//! else is under way.
 
 use futures_util::future::try_join_all;
 use futures_util::stream::TryStreamExt;
@@ -33,7 +34,8 @@ pub struct NewProgramme {
     pub copied: Option<CopiedProgramme>,
 }
 
-/// The programme whose settings a new one was filled from, and the kept steps that put its people on the new roster.
+/// The programme whose settings a new one was filled from, and the kept steps that put its people
+/// on the new roster.
 #[derive(Debug)]
 pub struct CopiedProgramme {
     pub from: ProgrammeId,
@@ -63,7 +65,8 @@ impl Undecided {
 #[derive(Debug, Default)]
 pub struct BudgetSums {
     pub reserved: Usd,
-    /// The reserved money that is not spent yet, which the balance must cover, and the part of programmes whose pace nobody knows yet.
+    /// The reserved money that is not spent yet, which the balance must cover, and the part of
+    /// programmes whose pace nobody knows yet.
     pub to_come: Usd,
     pub unpaced: Usd,
     /// What else the rosters may claim within the budgets, and from when on.
@@ -76,7 +79,11 @@ impl Table {
         let budgets = programmes.iter().map(|programme| async move {
             let budget = self.budget(&programme.id).await?;
             let used = self.programme_use(&programme.id).await?;
-            Ok::<_, StoreError>((programme, budget, used.used().days(programme.settings.basis.byok)))
+            Ok::<_, StoreError>((
+                programme,
+                budget,
+                used.used().days(programme.settings.basis.byok),
+            ))
         });
         let mut sums = BudgetSums::default();
         for (programme, budget, spent) in try_join_all(budgets.collect::<Vec<_>>()).await? {
@@ -89,78 +96,118 @@ impl Table {
             let settings = &programme.settings;
             let claims = budget.implied(settings, now).min(budget.limit) - budget.reserved;
             if programme.can_be_claimed_after(now) && claims > Usd::ZERO {
-                sums.claims.push((utc_date(settings.claim_opens_at()), claims));
+                sums.claims
+                    .push((utc_date(settings.claim_opens_at()), claims));
             }
         }
         Ok(sums)
     }
 
-    /// Creates a programme under the slug of its name, with the next free number where the slug is taken. A form that was used
-    /// before creates nothing, and answers what it created. A copied roster is imported by a job.
+    /// Creates a programme under the slug of its name, with the next free number where the slug is
+    /// taken. A form that was used before creates nothing, and answers what it created. A copied
+    /// roster is imported by a job.
     pub async fn create(&self, new: NewProgramme, author: Author<'_>) -> Result<ProgrammeId> {
-        let NewProgramme { settings, budget, form, copied } = new;
+        let NewProgramme {
+            settings,
+            budget,
+            form,
+            copied,
+        } = new;
         let slug = ProgrammeId::of_name(&settings.name);
         let mut pauses = Pauses::until(author.deadline);
         let mut count = 1;
         loop {
             if form.is_some()
-                && let Some(existing) =
-                    self.list(Programme::all()).await?.into_iter().find(|programme| programme.form == form)
+                && let Some(existing) = self
+                    .list(Programme::all())
+                    .await?
+                    .into_iter()
+                    .find(|programme| programme.form == form)
             {
                 return Ok(existing.id);
             }
-            let id = if count == 1 { slug.clone() } else { slug.numbered(count) };
+            let id = if count == 1 {
+                slug.clone()
+            } else {
+                slug.numbered(count)
+            };
             let budget = Budget::new(id.clone(), budget);
             let mut note = format!("budget {}", budget.limit.to_cents());
             if let Some(copied) = &copied {
                 note += &format!("; copied from {}", copied.from);
             }
             let what = AuditDetail::new(Act::Created).noting(note);
-            let programme = Programme { form, ..Programme::new(id.clone(), settings.clone()) };
+            let programme = Programme {
+                form,
+                ..Programme::new(id.clone(), settings.clone())
+            };
             let audit_entry = author.entry_on(&id, what);
             let mut transaction = self.transaction().create(&programme)?.create(&budget)?;
             let roles = RoleChanges::between(&id, None, &programme.settings.people);
             transaction = with_roles(transaction, &id, &roles)?;
-            transaction = transaction.looking_at_guardrails(None, &id, &programme.settings.rules, author.now)?;
+            transaction = transaction.looking_at_guardrails(
+                None,
+                &id,
+                &programme.settings.rules,
+                author.now,
+            )?;
             if let Some(roster) = copied.as_ref().and_then(|copied| copied.roster.as_ref()) {
-                transaction = transaction.create(&Import { programme: id.clone(), applied: true, ..roster.clone() })?;
+                transaction = transaction.create(&Import {
+                    programme: id.clone(),
+                    applied: true,
+                    ..roster.clone()
+                })?;
                 let job = roster.job(author.actor, author.now);
-                transaction = transaction.set(&Job { programme: id.clone(), ..job })?;
+                transaction = transaction.set(&Job {
+                    programme: id.clone(),
+                    ..job
+                })?;
             }
-            if self.commit(transaction.told_by(&[audit_entry])?, &mut pauses).await? {
+            if self
+                .commit(transaction.told_by(&[audit_entry])?, &mut pauses)
+                .await?
+            {
                 return Ok(id);
             }
             count += 1;
         }
     }
 
-    /// Closes the programme: no new key can be claimed. Its other jobs end, and one begins that ends its grants. Returns
-    /// `false` if it was closed before.
+    /// Closes the programme: no new key can be claimed. Its other jobs end, and one begins that
+    /// ends its grants. Returns `false` if it was closed before.
     pub async fn close(&self, id: &ProgrammeId, author: Author<'_>) -> Result<bool> {
         self.carry_through(author.deadline, || async {
-            let Some(current) = self.get(Programme::key_of(id)).await? else { return Ok(Round::Over(false)) };
+            let Some(current) = self.get(Programme::key_of(id)).await? else {
+                return Ok(Round::Over(false));
+            };
             if current.closed_at.is_some() {
                 return Ok(Round::Over(false));
             }
-            let closed = Programme { closed_at: Some(author.now), version: current.version + 1, ..current.clone() };
+            let closed = Programme {
+                closed_at: Some(author.now),
+                version: current.version + 1,
+                ..current.clone()
+            };
             let audit_entry = author.entry_on(id, AuditDetail::new(Act::Closed));
             let mut transaction = self.transaction().replace(&closed)?;
             let jobs = self.jobs(id).await?.into_iter();
             // A job that ends the grants of a term that was cut short is replaced below.
             for job in jobs.filter(|job| job.is_running() && job.work != Work::Close) {
                 let as_read = as_read(&job);
-                transaction = transaction.put(&job.cancelled(CLOSED, author.now), AS_READ, &as_read)?;
+                transaction =
+                    transaction.put(&job.cancelled(CLOSED, author.now), AS_READ, &as_read)?;
             }
             let grants = self.count_grants(id).await?;
-            transaction = transaction.set(&Job::new(id, Work::Close, grants, author.actor, author.now))?;
+            transaction =
+                transaction.set(&Job::new(id, Work::Close, grants, author.actor, author.now))?;
             Ok(Round::Write(transaction.told_by(&[audit_entry])?, true))
         })
         .await
     }
 }
 
-/// Adds the rows under which people's roles are found. They follow the new settings, on whose version the
-/// transaction is conditional.
+/// Adds the rows under which people's roles are found. They follow the new settings, on whose
+/// version the transaction is conditional.
 pub(super) fn with_roles(
     mut transaction: Transaction,
     programme: &ProgrammeId,
@@ -209,19 +256,34 @@ struct Before {
 }
 
 impl Table {
-    /// Edits a programme that was read before. What its reservations cost more is reserved at once; what they cost less is free at
-    /// the next count, after the provider has confirmed the lower limits.
-    pub async fn edit(&self, id: &ProgrammeId, edit: &ProgrammeEdit, author: Author<'_>) -> Result<EditOutcome> {
+    /// Edits a programme that was read before. What its reservations cost more is reserved at once;
+    /// what they cost less is free at the next count, after the provider has confirmed the lower
+    /// limits.
+    pub async fn edit(
+        &self,
+        id: &ProgrammeId,
+        edit: &ProgrammeEdit,
+        author: Author<'_>,
+    ) -> Result<EditOutcome> {
         let edited = self
             .carry_through(author.deadline, || async {
                 // The budget comes first: its version shows that no reservation was taken since.
                 let budget = self.budget(id).await?;
                 let programme = self.get_existing(Programme::key_of(id)).await?;
                 let guardrail = self.get(Guardrail::of_all(id.clone()).key()).await?;
-                let before = Before { programme, budget, guardrail };
-                let has_other_budget = edit.budget.is_some_and(|(was, _)| was != before.budget.limit);
+                let before = Before {
+                    programme,
+                    budget,
+                    guardrail,
+                };
+                let has_other_budget = edit
+                    .budget
+                    .is_some_and(|(was, _)| was != before.budget.limit);
                 if before.programme.version != edit.version || has_other_budget {
-                    return Ok(Round::Over(EditOutcome::Stale(Box::new((before.programme, before.budget.limit)))));
+                    return Ok(Round::Over(EditOutcome::Stale(Box::new((
+                        before.programme,
+                        before.budget.limit,
+                    )))));
                 }
                 if before.counts_otherwise(&edit.settings) {
                     return Ok(Round::Over(EditOutcome::FixedByKeys));
@@ -234,7 +296,9 @@ impl Table {
                     return Ok(Round::Over(refused));
                 }
                 // Keys may be made at this moment, so the job begins even if nobody has one yet.
-                let mut keys = effect.map(|effect| effect.grants).filter(|grants| *grants > 0);
+                let mut keys = effect
+                    .map(|effect| effect.grants)
+                    .filter(|grants| *grants > 0);
                 if before.moves_keys(&edit.settings, author.now) {
                     keys = Some(self.count_grants(id).await?);
                 }
@@ -243,7 +307,9 @@ impl Table {
                     token = self.get(RosterToken::key_of(id)).await?;
                 }
                 if let Some(roster_token) = &token
-                    && self.is_makers(roster_token, &edit.settings, &self.admins().await?).await?
+                    && self
+                        .is_makers(roster_token, &edit.settings, &self.admins().await?)
+                        .await?
                 {
                     token = None;
                 }
@@ -253,10 +319,12 @@ impl Table {
                 for address in &roles.lost {
                     transaction = self.sign_out_all(transaction, address, author.now).await?;
                 }
-                Ok(match transaction.editing(before, edit, (effect, keys, token), author)? {
-                    Some(transaction) => Round::Write(transaction, EditOutcome::Done),
-                    None => Round::Over(EditOutcome::Done),
-                })
+                Ok(
+                    match transaction.editing(before, edit, (effect, keys, token), author)? {
+                        Some(transaction) => Round::Write(transaction, EditOutcome::Done),
+                        None => Round::Over(EditOutcome::Done),
+                    },
+                )
             })
             .await;
         match edited {
@@ -266,12 +334,25 @@ impl Table {
     }
 
     /// The effect on every grant of the programme. Of very many only some are held at once.
-    async fn effect_of(&self, before: &Before, after: &Settings, now: Moment) -> Result<EditEffect> {
-        let Before { programme, budget, .. } = before;
+    async fn effect_of(
+        &self,
+        before: &Before,
+        after: &Settings,
+        now: Moment,
+    ) -> Result<EditEffect> {
+        let Before {
+            programme, budget, ..
+        } = before;
         let ids = [programme.id.clone()];
         let shards = self.shards_of_programmes(&ids);
         let effect = shards.try_fold(EditEffect::default(), |sum, (_, grants)| async move {
-            Ok(sum.and(EditEffect::compute(&grants, budget, &programme.settings, after, now)))
+            Ok(sum.and(EditEffect::compute(
+                &grants,
+                budget,
+                &programme.settings,
+                after,
+                now,
+            )))
         });
         effect.await
     }
@@ -285,7 +366,11 @@ impl Transaction {
         (effect, keys, ended): (Option<EditEffect>, Option<u32>, Option<RosterToken>),
         author: Author<'_>,
     ) -> Result<Option<Audited>> {
-        let Before { programme, budget, guardrail } = before;
+        let Before {
+            programme,
+            budget,
+            guardrail,
+        } = before;
         let id = programme.id.clone();
         let limit = edit.limit(&budget);
         let mut transaction = self;
@@ -301,10 +386,12 @@ impl Transaction {
         if !has_new_settings && !transaction.is_empty() {
             // Nobody's edit may come in between, whatever it changes.
             let version = [(":version", number(edit.version))];
-            transaction = transaction.check(&Programme::key_of(&id), "version = :version", &version)?;
+            transaction =
+                transaction.check(&Programme::key_of(&id), "version = :version", &version)?;
         }
         if has_new_settings {
-            let roles = RoleChanges::between(&id, Some(&programme.settings.people), &edit.settings.people);
+            let roles =
+                RoleChanges::between(&id, Some(&programme.settings.people), &edit.settings.people);
             let was_over = programme.is_over(author.now);
             let edited = programme.edited(edit.settings.clone());
             let ends = edited.is_over(author.now) && !was_over;
@@ -316,10 +403,16 @@ impl Transaction {
                 entries.push(token.ended(author));
             }
             // Whatever was edited, the guardrails are looked at.
-            transaction = transaction.looking_at_guardrails(guardrail, &id, &edit.settings.rules, author.now)?;
+            transaction = transaction.looking_at_guardrails(
+                guardrail,
+                &id,
+                &edit.settings.rules,
+                author.now,
+            )?;
             let work = if ends { Work::Close } else { Work::Limits };
             if let Some(grants) = keys {
-                transaction = transaction.set(&Job::new(&id, work, grants, author.actor, author.now))?;
+                transaction =
+                    transaction.set(&Job::new(&id, work, grants, author.actor, author.now))?;
             }
         }
         if transaction.is_empty() {
@@ -331,7 +424,12 @@ impl Transaction {
 
 impl ProgrammeEdit {
     pub fn of_settings(settings: Settings, version: u64, what: AuditDetail) -> ProgrammeEdit {
-        ProgrammeEdit { settings, version, budget: None, what }
+        ProgrammeEdit {
+            settings,
+            version,
+            budget: None,
+            what,
+        }
     }
 
     fn limit(&self, budget: &Budget) -> Usd {
@@ -344,17 +442,20 @@ impl Before {
     fn counts_otherwise(&self, after: &Settings) -> bool {
         let was = &self.programme.settings;
         let has_reservations = self.budget.claimed || self.budget.reserved != self.budget.assigned;
-        has_reservations && (was.basis != after.basis || was.term.timezone() != after.term.timezone())
+        has_reservations
+            && (was.basis != after.basis || was.term.timezone() != after.term.timezone())
     }
 
     /// Whether reservations may cost another sum under the new settings.
     fn moves_costs(&self, after: &Settings) -> bool {
         let was = &self.programme.settings;
-        let is_other_term = was.term.ends_at() != after.term.ends_at() || was.term.timezone() != after.term.timezone();
+        let is_other_term = was.term.ends_at() != after.term.ends_at()
+            || was.term.timezone() != after.term.timezone();
         is_other_term || was.allowance != after.allowance || was.basis != after.basis
     }
 
-    /// Whether grants are other by it: keys are to be put under the first rules, or a term that was over goes on.
+    /// Whether grants are other by it: keys are to be put under the first rules, or a term that was
+    /// over goes on.
     fn moves_keys(&self, after: &Settings, now: Moment) -> bool {
         let Before { programme, .. } = self;
         let goes_on = programme.is_over(now);
@@ -365,7 +466,10 @@ impl Before {
     fn refuses(&self, edit: &ProgrammeEdit, effect: Option<EditEffect>) -> Option<EditOutcome> {
         let was = self.programme.settings.term.ends_at();
         let ends = edit.settings.term.ends_at();
-        if let Some(until) = effect.and_then(|effect| effect.keys_until).filter(|until| was < ends && *until < ends) {
+        if let Some(until) = effect
+            .and_then(|effect| effect.keys_until)
+            .filter(|until| was < ends && *until < ends)
+        {
             return Some(EditOutcome::KeysEndBefore(until));
         }
         let budget = edit.limit(&self.budget);
@@ -376,8 +480,8 @@ impl Before {
     }
 }
 
-/// Moves the budget. Where costs move, no reservation may have been taken and nothing counted since it was read; otherwise it only needs the room
-/// for what is reserved.
+/// Moves the budget. Where costs move, no reservation may have been taken and nothing counted since
+/// it was read; otherwise it only needs the room for what is reserved.
 fn with_budget(
     transaction: Transaction,
     budget: &Budget,
@@ -388,9 +492,17 @@ fn with_budget(
     let old = number(budget.limit.micros());
     let new = number(limit.micros());
     let Some(effect) = effect else {
-        let condition =
-            if limit < budget.limit { "budget_limit = :old AND reserved <= :new" } else { "budget_limit = :old" };
-        return transaction.update(&key, "SET budget_limit = :new", condition, &[(":new", new), (":old", old)]);
+        let condition = if limit < budget.limit {
+            "budget_limit = :old AND reserved <= :new"
+        } else {
+            "budget_limit = :old"
+        };
+        return transaction.update(
+            &key,
+            "SET budget_limit = :new",
+            condition,
+            &[(":new", new), (":old", old)],
+        );
     };
     let values = [
         (":new", new),
@@ -399,12 +511,19 @@ fn with_budget(
         (":version", number(budget.version)),
         (":one", number(1)),
     ];
-    let expression = "SET budget_limit = :new ADD reserved :more, version :one, settings_version :one";
-    transaction.update(&key, expression, "budget_limit = :old AND version = :version", &values)
+    let expression =
+        "SET budget_limit = :new ADD reserved :more, version :one, settings_version :one";
+    transaction.update(
+        &key,
+        expression,
+        "budget_limit = :old AND version = :version",
+        &values,
+    )
 }
 
 impl Table {
-    /// Every programme that can be read, in the order of their ids, and the ids of those that cannot.
+    /// Every programme that can be read, in the order of their ids, and the ids of those that
+    /// cannot.
     pub async fn readable_programmes(&self) -> Result<(Vec<Programme>, Vec<ProgrammeId>)> {
         let mut programmes = Vec::new();
         let mut unreadable = Vec::new();
@@ -420,9 +539,14 @@ impl Table {
         Ok((programmes, unreadable))
     }
 
-    /// The programmes of these ids, in their order. None of them can be missing: a programme is never removed.
+    /// The programmes of these ids, in their order. None of them can be missing: a programme is
+    /// never removed.
     pub async fn programmes_by_id(&self, ids: &[ProgrammeId]) -> Result<Vec<Programme>> {
-        try_join_all(ids.iter().map(|id| self.get_existing(Programme::key_of(id)))).await
+        try_join_all(
+            ids.iter()
+                .map(|id| self.get_existing(Programme::key_of(id))),
+        )
+        .await
     }
 
     /// What waits for somebody's decision, in every programme, the oldest first.

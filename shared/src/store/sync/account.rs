@@ -45,7 +45,12 @@ stored! {
 
 impl Table {
     pub async fn foreign_keys(&self) -> Result<Vec<ForeignKey>> {
-        found_by(SHARDS.into_iter().map(|shard| self.list(ForeignKey::of_shard(shard)))).await
+        found_by(
+            SHARDS
+                .into_iter()
+                .map(|shard| self.list(ForeignKey::of_shard(shard))),
+        )
+        .await
     }
 
     /// Removes a foreign key that turned out to be a grant's, and its owners.

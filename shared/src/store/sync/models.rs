@@ -1,4 +1,5 @@
-//! The use by model that runs of the sync read; [`models`](crate::domain::usage::models) decides whose it is.
+//! The use by model that runs of the sync read; [`models`](crate::domain::usage::models) decides
+//! whose it is.
 
 use std::collections::HashMap;
 
@@ -21,8 +22,8 @@ use crate::store::{Result, StoreError, Table};
 /// The use of a completed UTC day by model.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ModelDay {
-    /// `None` for what is no programme's. It has the names of keys, so that an owner is applied when it is read, and what is
-    /// recorded stays as it is when a key is taken back.
+    /// `None` for what is no programme's. It has the names of keys, so that an owner is applied
+    /// when it is read, and what is recorded stays as it is when a key is taken back.
     pub programme: Option<ProgrammeId>,
     pub day: Date,
     pub as_of: Moment,
@@ -36,7 +37,8 @@ stored! {
         Range::between(ModelDay::key_of(programme, days.0), ModelDay::key_of(programme, days.1))
 }
 
-/// A packed part of each grant's use on a completed UTC day. Packed, a night of very many grants is one part.
+/// A packed part of each grant's use on a completed UTC day. Packed, a night of very many grants is
+/// one part.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelRows {
     pub day: Date,
@@ -73,24 +75,37 @@ stored! {
 impl ListedModels {
     /// The model of this slug, as long as it is offered.
     pub fn offered(&self, slug: &str, today: Date) -> Option<&ListedModel> {
-        self.models.iter().find(|model| model.is_named(slug) && !model.is_gone(today))
+        self.models
+            .iter()
+            .find(|model| model.is_named(slug) && !model.is_gone(today))
     }
 
     /// The most that an answer of this model costs which is as long as coding agents ask for.
     pub fn long_answer(&self, slug: &str) -> Option<Usd> {
         let price = self.price_of(slug)?;
-        Some(Usd::from_micros(price.micros().saturating_mul(LONG_ANSWER) / PRICED))
+        Some(Usd::from_micros(
+            price.micros().saturating_mul(LONG_ANSWER) / PRICED,
+        ))
     }
 
     /// What a million tokens of its answers cost.
     pub fn price_of(&self, slug: &str) -> Option<Usd> {
-        self.models.iter().find(|model| model.is_named(slug))?.answer_price
+        self.models
+            .iter()
+            .find(|model| model.is_named(slug))?
+            .answer_price
     }
 
     /// These models, each with its signs where its price is known.
-    pub fn beside<'a>(prices: Option<&ListedModels>, models: &'a [String]) -> Vec<(&'a str, &'static str)> {
+    pub fn beside<'a>(
+        prices: Option<&ListedModels>,
+        models: &'a [String],
+    ) -> Vec<(&'a str, &'static str)> {
         let price = |model: &String| prices?.price_of(model);
-        models.iter().map(|model| (model.as_str(), price(model).map_or("", dollar_signs))).collect()
+        models
+            .iter()
+            .map(|model| (model.as_str(), price(model).map_or("", dollar_signs)))
+            .collect()
     }
 
     /// What the signs say; nothing where there are none.
@@ -112,11 +127,13 @@ fn dollar_signs(price: Usd) -> &'static str {
     }
 }
 
-/// The tokens of answer that coding agents ask for with each request, and those that a price is for.
+/// The tokens of answer that coding agents ask for with each request, and those that a price is
+/// for.
 const LONG_ANSWER: i64 = 32_000;
 const PRICED: i64 = 1_000_000;
 
-/// The use of what is no programme's on some days, after programmes took what keys of their own used.
+/// The use of what is no programme's on some days, after programmes took what keys of their own
+/// used.
 #[derive(Debug, Default)]
 pub struct ForeignModels {
     pub owned: Vec<(ProgrammeId, Date, ModelUse)>,
@@ -135,7 +152,12 @@ impl Table {
         let mut uses: Vec<ModelUse> = days.into_iter().flat_map(|day| day.uses).collect();
         if had_owned_keys {
             let owned = self.foreign_models(range).await?.owned;
-            uses.extend(owned.into_iter().filter(|(owner, ..)| owner == programme).map(|(_, _, used)| used));
+            uses.extend(
+                owned
+                    .into_iter()
+                    .filter(|(owner, ..)| owner == programme)
+                    .map(|(_, _, used)| used),
+            );
         }
         Ok(uses)
     }
@@ -144,17 +166,38 @@ impl Table {
     pub async fn foreign_models(&self, range: (Date, Date)) -> Result<ForeignModels> {
         let owners = self.key_owners().await?;
         let days = self.list(ModelDay::between(None, range)).await?;
-        let foreign = if owners.is_empty() { Vec::new() } else { self.foreign_keys().await? };
+        let foreign = if owners.is_empty() {
+            Vec::new()
+        } else {
+            self.foreign_keys().await?
+        };
         let mut by_name: HashMap<String, Vec<&[KeyOwner]>> = HashMap::new();
         for key in &foreign {
-            by_name.entry(cut(&key.name)).or_default().push(owners.get(&key.key).map_or(&[], Vec::as_slice));
+            by_name
+                .entry(cut(&key.name))
+                .or_default()
+                .push(owners.get(&key.key).map_or(&[], Vec::as_slice));
         }
         let mut models = ForeignModels::default();
-        for (day, used) in
-            days.into_iter().flat_map(|model_day| model_day.uses.into_iter().map(move |used| (model_day.day, used)))
-        {
-            match used.whose.as_ref().and_then(|name| owner_on(day, by_name.get(name)?)) {
-                Some(owner) => models.owned.push((owner.clone(), day, ModelUse { whose: None, ..used })),
+        for (day, used) in days.into_iter().flat_map(|model_day| {
+            model_day
+                .uses
+                .into_iter()
+                .map(move |used| (model_day.day, used))
+        }) {
+            match used
+                .whose
+                .as_ref()
+                .and_then(|name| owner_on(day, by_name.get(name)?))
+            {
+                Some(owner) => models.owned.push((
+                    owner.clone(),
+                    day,
+                    ModelUse {
+                        whose: None,
+                        ..used
+                    },
+                )),
                 None => models.unowned.push(used),
             }
         }
@@ -164,17 +207,26 @@ impl Table {
     /// The use of each grant on a day; none where nothing was used, or it is not kept any more.
     pub async fn model_rows(&self, day: Date, now: Moment) -> Result<GrantRows> {
         let parts = self.list(ModelRows::of_day(day)).await?;
-        let Some(first) = parts.first().filter(|first| now < first.until) else { return Ok(GrantRows::default()) };
+        let Some(first) = parts.first().filter(|first| now < first.until) else {
+            return Ok(GrantRows::default());
+        };
         // A new answer with fewer parts leaves the last parts of the one before it in the table.
         let of_it = parts.iter().filter(|part| part.part < first.parts);
         let bytes: Vec<u8> = of_it.flat_map(|part| part.bytes.iter().copied()).collect();
-        schema::unpacked(FORM, &bytes).map_err(|error| StoreError::corrupt(&first.key(), ModelRows::KIND, &error))
+        schema::unpacked(FORM, &bytes)
+            .map_err(|error| StoreError::corrupt(&first.key(), ModelRows::KIND, &error))
     }
-    /// Writes each grant's use by model on a day, if it changed. The first part comes last: it holds the number of parts.
+    /// Writes each grant's use by model on a day, if it changed. The first part comes last: it
+    /// holds the number of parts.
     pub async fn note_model_rows(&self, parts: &[ModelRows], deadline: Deadline) -> Result<()> {
         for part in parts.iter().rev() {
             let stored: Option<ModelRows> = self.get(part.key()).await?;
-            if stored.is_none_or(|stored| ModelRows { as_of: part.as_of, ..stored } != *part) {
+            if stored.is_none_or(|stored| {
+                ModelRows {
+                    as_of: part.as_of,
+                    ..stored
+                } != *part
+            }) {
                 self.put_later(part, part.as_of, deadline).await?;
             }
         }
@@ -185,19 +237,35 @@ impl Table {
 impl ModelRows {
     /// The use of grants on a day, in as many parts as it takes; in none where they used nothing.
     pub fn pack(day: Date, rows: &GrantRows, as_of: Moment, until: Moment) -> Vec<ModelRows> {
-        let bytes = if rows.is_empty() { Vec::new() } else { schema::packed(FORM, rows) };
+        let bytes = if rows.is_empty() {
+            Vec::new()
+        } else {
+            schema::packed(FORM, rows)
+        };
         let chunks: Vec<&[u8]> = bytes.chunks(MOST_IN_A_PART).collect();
         let parts = chunks.len() as u32;
         let rows = chunks.iter().zip(0..);
-        rows.map(|(bytes, part)| ModelRows { day, part, parts, as_of, until, bytes: bytes.to_vec() }).collect()
+        rows.map(|(bytes, part)| ModelRows {
+            day,
+            part,
+            parts,
+            as_of,
+            until,
+            bytes: bytes.to_vec(),
+        })
+        .collect()
     }
 }
 
-/// The programme that had all keys of one name on a whole day. Where one had no owner then, or another one, or changed it on that day,
-/// nobody can say whose the use of that name is.
+/// The programme that had all keys of one name on a whole day. Where one had no owner then, or
+/// another one, or changed it on that day, nobody can say whose the use of that name is.
 fn owner_on<'a>(day: Date, keys: &[&'a [KeyOwner]]) -> Option<&'a ProgrammeId> {
-    let mut owners =
-        keys.iter().map(|owners| owners.iter().find(|owner| owner.has_all_of(day)).map(|key_owner| &key_owner.owner));
+    let mut owners = keys.iter().map(|owners| {
+        owners
+            .iter()
+            .find(|owner| owner.has_all_of(day))
+            .map(|key_owner| &key_owner.owner)
+    });
     let first = owners.next()??;
     owners.all(|owner| owner == Some(first)).then_some(first)
 }

@@ -48,7 +48,10 @@ fn without_nulls(attributes: &mut Item) {
 }
 
 pub(crate) fn key_of(attributes: &Item) -> ItemKey {
-    ItemKey { pk: text_of(attributes, "pk").to_owned(), sk: text_of(attributes, "sk").to_owned() }
+    ItemKey {
+        pk: text_of(attributes, "pk").to_owned(),
+        sk: text_of(attributes, "sk").to_owned(),
+    }
 }
 
 pub(crate) fn kind_of(attributes: &Item) -> &str {
@@ -57,7 +60,10 @@ pub(crate) fn kind_of(attributes: &Item) -> &str {
 
 /// The text of an attribute, which is empty where there is none.
 fn text_of<'a>(attributes: &'a Item, name: &str) -> &'a str {
-    attributes.get(name).and_then(|value| value.as_s().ok()).map_or("", String::as_str)
+    attributes
+        .get(name)
+        .and_then(|value| value.as_s().ok())
+        .map_or("", String::as_str)
 }
 
 pub fn is_kind<T: Stored>(attributes: &Item) -> bool {
@@ -74,7 +80,11 @@ pub(crate) fn part_of<T: Stored, P: DeserializeOwned>(attributes: Item) -> Resul
     let key = key_of(&attributes);
     let kind = kind_of(&attributes).to_owned();
     if kind != T::KIND {
-        return Err(StoreError::corrupt(&key, T::KIND, &format!("it is of the kind {kind:?}")));
+        return Err(StoreError::corrupt(
+            &key,
+            T::KIND,
+            &format!("it is of the kind {kind:?}"),
+        ));
     }
     // The deserialiser's own error quotes values, which can be names and addresses.
     serde_dynamo::from_item(attributes)

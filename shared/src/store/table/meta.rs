@@ -1,5 +1,6 @@
-//! The deployment's own item: its id, its table and the table's shape, and what identifies its account at the provider; leases, the right to be the one runner
-//! until a time; and the context of an act.
+//! The deployment's own item: its id, its table and the table's shape, and what identifies its
+//! account at the provider; leases, the right to be the one runner until a time; and the context of
+//! an act.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,8 +17,8 @@ use crate::schema::{Stored, key, stored};
 use crate::store::table::write::{Round, Transaction, Unaudited, Writes, instant, text};
 use crate::store::{Result, StoreError, Table};
 
-/// The number of the shape in which this build stores things, in a table and in the data folder of one machine. Whoever changes a stored
-/// form raises it.
+/// The number of the shape in which this build stores things, in a table and in the data folder of
+/// one machine. Whoever changes a stored form raises it.
 pub const SHAPE: u32 = 11;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,8 +27,8 @@ pub struct Meta {
     #[serde(default)]
     pub shape: u32,
     pub deployment: DeploymentId,
-    /// The name of the table that it belongs to. When that differs from the actual name, the table is a
-    /// restored copy.
+    /// The name of the table that it belongs to. When that differs from the actual name, the table
+    /// is a restored copy.
     pub table: String,
     pub born: Moment,
     /// The account at the provider, once a complete sync has listed its keys.
@@ -42,19 +43,23 @@ stored! {
 pub struct KnownAccount {
     /// The fingerprint of the management key of the last complete sync.
     pub management_key: Fingerprint,
-    /// Three keys that it listed, grants' or foreign. A management key that finds one of them is of the same account.
+    /// Three keys that it listed, grants' or foreign. A management key that finds one of them is of
+    /// the same account.
     ///
     /// Empty after a person confirmed another account: until the next complete sync any will do.
     pub listed: Vec<KeyHash>,
-    /// An enabled key of each workspace that had one: a management key that may not read it is for other workspaces.
+    /// An enabled key of each workspace that had one: a management key that may not read it is for
+    /// other workspaces.
     pub of_each_workspace: BTreeMap<String, KeyHash>,
 }
 
-/// The time for creating the item, once in its life: two seconds for retries, and the rest for its first readers.
+/// The time for creating the item, once in its life: two seconds for retries, and the rest for its
+/// first readers.
 const FOR_CREATION: Duration = Duration::from_secs(10);
 
 impl Table {
-    /// The item, if there is one yet. A table of another shape is refused here, since every function reads the item when it starts.
+    /// The item, if there is one yet. A table of another shape is refused here, since every
+    /// function reads the item when it starts.
     pub async fn find_meta(&self) -> Result<Option<Meta>> {
         match self.get(Meta::key_of()).await? {
             Some(Meta { shape, .. }) if shape != SHAPE => Err(StoreError::OtherShape(shape)),
@@ -82,14 +87,24 @@ impl Table {
     pub async fn adopt(&self, deadline: Deadline) -> Result<()> {
         let names = "SET #table = :table";
         let named = [(":table", text(&self.name))];
-        self.single().update(&Meta::key_of(), names, "attribute_exists(pk)", &named)?.write(deadline).await.map(drop)
+        self.single()
+            .update(&Meta::key_of(), names, "attribute_exists(pk)", &named)?
+            .write(deadline)
+            .await
+            .map(drop)
     }
 
-    /// Records an admin's word that this management key is of the deployment's account, although it finds
-    /// none of the listed keys. They are dropped, and the next complete sync names others.
-    pub async fn confirm_account(&self, management_key: &Fingerprint, author: Author<'_>) -> Result<()> {
+    /// Records an admin's word that this management key is of the deployment's account, although it
+    /// finds none of the listed keys. They are dropped, and the next complete sync names others.
+    pub async fn confirm_account(
+        &self,
+        management_key: &Fingerprint,
+        author: Author<'_>,
+    ) -> Result<()> {
         self.carry_through(author.deadline, || async {
-            let Some(meta) = self.find_meta().await? else { return Ok(Round::Over(())) };
+            let Some(meta) = self.find_meta().await? else {
+                return Ok(Round::Over(()));
+            };
             let confirmed = KnownAccount {
                 management_key: management_key.clone(),
                 listed: Vec::new(),
@@ -98,10 +113,16 @@ impl Table {
             if meta.account.as_ref() == Some(&confirmed) {
                 return Ok(Round::Over(()));
             }
-            let was = meta.account.as_ref().map_or("none", |was| was.management_key.short());
-            let what = AuditDetail::new(Act::AccountConfirmed).changing(was, management_key.short());
+            let was = meta
+                .account
+                .as_ref()
+                .map_or("none", |was| was.management_key.short());
+            let what =
+                AuditDetail::new(Act::AccountConfirmed).changing(was, management_key.short());
             let audit_entry = author.entry_on_account(what);
-            let transaction = self.transaction().with_account(meta.account.as_ref(), Some(&confirmed))?;
+            let transaction = self
+                .transaction()
+                .with_account(meta.account.as_ref(), Some(&confirmed))?;
             Ok(Round::Write(transaction.told_by(&[audit_entry])?, ()))
         })
         .await
@@ -135,7 +156,8 @@ impl Transaction {
 }
 
 fn attribute_of(value: &impl Serialize) -> Result<AttributeValue> {
-    serde_dynamo::to_attribute_value(value).map_err(|error| StoreError::corrupt(&Meta::key_of(), Meta::KIND, &error))
+    serde_dynamo::to_attribute_value(value)
+        .map_err(|error| StoreError::corrupt(&Meta::key_of(), Meta::KIND, &error))
 }
 
 /// The right of one runner until a time.
@@ -151,7 +173,8 @@ stored! {
 }
 
 impl Table {
-    /// Takes the lease until then; `None` while another holder has it. The same holder may ask again.
+    /// Takes the lease until then; `None` while another holder has it. The same holder may ask
+    /// again.
     pub async fn acquire(
         &self,
         name: &str,
@@ -162,23 +185,43 @@ impl Table {
     ) -> Result<Option<RunLease>> {
         self.carry_through(deadline, || async {
             let stored = self.get(RunLease::key_of(name)).await?;
-            if stored.as_ref().is_some_and(|stored| stored.until > now && stored.holder != holder) {
+            if stored
+                .as_ref()
+                .is_some_and(|stored| stored.until > now && stored.holder != holder)
+            {
                 return Ok(Round::Over(None));
             }
-            let lease = RunLease { lease: name.to_owned(), holder: holder.to_owned(), until };
+            let lease = RunLease {
+                lease: name.to_owned(),
+                holder: holder.to_owned(),
+                until,
+            };
             // One that somebody else has taken since it was read is not taken over.
-            let as_read = [(":until", instant(stored.map_or(Moment::UNIX_EPOCH, |stored| stored.until)))];
-            let taken = self.transaction().create_or_replace(&lease, "#until = :until", &as_read)?;
+            let as_read = [(
+                ":until",
+                instant(stored.map_or(Moment::UNIX_EPOCH, |stored| stored.until)),
+            )];
+            let taken =
+                self.transaction()
+                    .create_or_replace(&lease, "#until = :until", &as_read)?;
             Ok(Round::Write(taken.unaudited(Unaudited::Sync), Some(lease)))
         })
         .await
     }
 
-    /// Releases the lease, so that the next runner can begin at once. Nothing happens when another holder has taken over.
+    /// Releases the lease, so that the next runner can begin at once. Nothing happens when another
+    /// holder has taken over.
     pub async fn release_lease(&self, lease: &RunLease, deadline: Deadline) -> Result<()> {
         let as_held = [(":holder", text(&lease.holder))];
-        let released = RunLease { until: Moment::UNIX_EPOCH, ..lease.clone() };
-        self.single().put(&released, "holder = :holder", &as_held)?.write(deadline).await.map(drop)
+        let released = RunLease {
+            until: Moment::UNIX_EPOCH,
+            ..lease.clone()
+        };
+        self.single()
+            .put(&released, "holder = :holder", &as_held)?
+            .write(deadline)
+            .await
+            .map(drop)
     }
 }
 

@@ -1,5 +1,5 @@
-//! The table's machinery: keys and items, reads, single writes, transactions, leases. It knows no acts of the
-//! product. Reads are strongly consistent wherever an act is decided on one.
+//! The table's machinery: keys and items, reads, single writes, transactions, leases. It knows no
+//! acts of the product. Reads are strongly consistent wherever an act is decided on one.
 
 pub mod items;
 pub(super) mod meta;
@@ -41,7 +41,11 @@ impl Table {
 
     /// A handle on a table by its name, without the rest of a function's configuration.
     pub fn named(name: &str, aws: &AwsAccess) -> Table {
-        Table { client: aws.dynamodb(), name: name.to_owned(), environment_admins: Arc::default() }
+        Table {
+            client: aws.dynamodb(),
+            name: name.to_owned(),
+            environment_admins: Arc::default(),
+        }
     }
 
     pub fn name(&self) -> &str {
@@ -54,7 +58,8 @@ impl Table {
     }
 }
 
-/// A fault between the code and the table. Outcomes that a caller chooses between are enums of the acts.
+/// A fault between the code and the table. Outcomes that a caller chooses between are enums of the
+/// acts.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The table did not do it, or did not say whether it did.
@@ -62,7 +67,11 @@ pub enum StoreError {
     Service(SdkFailure),
     /// An item does not fit its key or type. It is never taken for absent.
     #[error("an item of the kind {kind} is corrupt ({shape}): {why}")]
-    Corrupt { kind: &'static str, shape: String, why: String },
+    Corrupt {
+        kind: &'static str,
+        shape: String,
+        why: String,
+    },
     /// Nothing of such a table is read, and nothing is migrated.
     #[error(
         "the table was written in the shape {0}, and this version reads the shape {SHAPE} alone: begin with a new table, or go back to the version that wrote it"
@@ -86,9 +95,17 @@ impl StoreError {
     }
 
     /// A corrupt item's error, with only the prefixes of its key: keys can hold addresses.
-    pub(crate) fn corrupt(key: &ItemKey, kind: &'static str, why: &dyn std::fmt::Display) -> StoreError {
+    pub(crate) fn corrupt(
+        key: &ItemKey,
+        kind: &'static str,
+        why: &dyn std::fmt::Display,
+    ) -> StoreError {
         let shape = format!("{}/{}", prefix_of(&key.pk), prefix_of(&key.sk));
-        StoreError::Corrupt { kind, shape, why: why.to_string() }
+        StoreError::Corrupt {
+            kind,
+            shape,
+            why: why.to_string(),
+        }
     }
 }
 
@@ -97,22 +114,36 @@ fn prefix_of(key: &str) -> &str {
 }
 
 impl Table {
-    // A call of the SDK is a large future, which is boxed here and wherever one is awaited: else all that wait for it were as large.
+    // A call of the SDK is a large future, which is boxed here and wherever one is awaited: else
+    // all that wait for it were as large.
     pub async fn get<T: Stored>(&self, key: TableKey<T>) -> Result<Option<T>> {
-        let get = self.client.get_item().table_name(&self.name).set_key(Some(key_item(&key))).consistent_read(true);
-        let answer = Box::pin(get.send()).await.map_err(|error| StoreError::Service(reduce(&error)))?;
+        let get = self
+            .client
+            .get_item()
+            .table_name(&self.name)
+            .set_key(Some(key_item(&key)))
+            .consistent_read(true);
+        let answer = Box::pin(get.send())
+            .await
+            .map_err(|error| StoreError::Service(reduce(&error)))?;
         answer.item.map(items::from_item).transpose()
     }
 
     /// An item without which the table is not whole.
     pub async fn get_existing<T: Stored>(&self, key: TableKey<T>) -> Result<T> {
         let named = ItemKey::clone(&key);
-        self.get(key).await?.ok_or_else(|| StoreError::corrupt(&named, T::KIND, &"it is not there"))
+        self.get(key)
+            .await?
+            .ok_or_else(|| StoreError::corrupt(&named, T::KIND, &"it is not there"))
     }
 
     /// All items of a range, in the order of their sort keys.
     pub async fn list<T: Stored>(&self, range: Range<T>) -> Result<Vec<T>> {
-        if range.first <= range.last { Self::all_of(self.query(&range)).await } else { Ok(Vec::new()) }
+        if range.first <= range.last {
+            Self::all_of(self.query(&range)).await
+        } else {
+            Ok(Vec::new())
+        }
     }
 
     /// All items that a query finds.
@@ -128,15 +159,23 @@ impl Table {
 
     pub async fn newest<T: Stored>(&self, range: Range<T>, limit: i32) -> Result<Vec<T>> {
         let page = Self::page(self.query(&range).scan_index_forward(false).limit(limit)).await?;
-        page.items.unwrap_or_default().into_iter().map(items::from_item).collect()
+        page.items
+            .unwrap_or_default()
+            .into_iter()
+            .map(items::from_item)
+            .collect()
     }
 
-    /// All items of a range that this version can read, for who only tells of them: one of a newer version is left out, so that the
-    /// rest is told. What is reckoned with or erased is read whole.
+    /// All items of a range that this version can read, for who only tells of them: one of a newer
+    /// version is left out, so that the rest is told. What is reckoned with or erased is read
+    /// whole.
     pub async fn list_known<T: Stored>(&self, range: Range<T>) -> Result<Vec<T>> {
         let mut values = Vec::new();
         Self::each(self.query(&range), |attributes| {
-            values.extend(items::from_item(attributes).inspect_err(|error| tracing::warn!(%error, "it is left out")));
+            values.extend(
+                items::from_item(attributes)
+                    .inspect_err(|error| tracing::warn!(%error, "it is left out")),
+            );
             Ok(())
         })
         .await?;
@@ -145,11 +184,19 @@ impl Table {
 
     pub async fn oldest<T: Stored>(&self, range: Range<T>) -> Result<Option<T>> {
         let page = Self::page(self.query(&range).limit(1)).await?;
-        page.items.unwrap_or_default().pop().map(items::from_item).transpose()
+        page.items
+            .unwrap_or_default()
+            .pop()
+            .map(items::from_item)
+            .transpose()
     }
 
     pub(crate) fn query<T>(&self, range: &Range<T>) -> QueryFluentBuilder {
-        let query = self.client.query().table_name(&self.name).consistent_read(true);
+        let query = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .consistent_read(true);
         query
             .key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last")
             .expression_attribute_values(":pk", text(&range.pk))
@@ -159,16 +206,24 @@ impl Table {
 
     /// One page, which ends at the query's limit, or at a megabyte before.
     pub(crate) async fn page(query: QueryFluentBuilder) -> Result<QueryOutput> {
-        Box::pin(query.send()).await.map_err(|error| StoreError::Service(reduce(&error)))
+        Box::pin(query.send())
+            .await
+            .map_err(|error| StoreError::Service(reduce(&error)))
     }
 
-    /// Passes every item to a function, page after page: as attributes they take many times the room of their
-    /// values.
-    pub(crate) async fn each(query: QueryFluentBuilder, mut take: impl FnMut(Item) -> Result<()>) -> Result<()> {
+    /// Passes every item to a function, page after page: as attributes they take many times the
+    /// room of their values.
+    pub(crate) async fn each(
+        query: QueryFluentBuilder,
+        mut take: impl FnMut(Item) -> Result<()>,
+    ) -> Result<()> {
         let mut from = None;
         loop {
             let page = Self::page(query.clone().set_exclusive_start_key(from)).await?;
-            page.items.unwrap_or_default().into_iter().try_for_each(&mut take)?;
+            page.items
+                .unwrap_or_default()
+                .into_iter()
+                .try_for_each(&mut take)?;
             from = page.last_evaluated_key;
             if from.is_none() {
                 return Ok(());
@@ -176,20 +231,39 @@ impl Table {
         }
     }
 
-    /// The items of a queue that are due, longest due first; at most `limit`. The index is a moment behind.
+    /// The items of a queue that are due, longest due first; at most `limit`. The index is a moment
+    /// behind.
     pub(crate) async fn due(&self, queue: Queue, now: Moment, limit: i32) -> Result<Vec<ItemKey>> {
-        let page = Self::page(self.waiting_in(queue, "due <= :when", schema::due(now)).limit(limit)).await?;
+        let page = Self::page(
+            self.waiting_in(queue, "due <= :when", schema::due(now))
+                .limit(limit),
+        )
+        .await?;
         Ok(page.items().iter().map(items::key_of).collect())
     }
 
     /// The first entries of a queue that are due from then on.
-    pub(crate) async fn due_from(&self, queue: Queue, from: Moment, limit: i32) -> Result<Vec<ItemKey>> {
-        let page = Self::page(self.waiting_in(queue, "due >= :when", schema::due(from)).limit(limit)).await?;
+    pub(crate) async fn due_from(
+        &self,
+        queue: Queue,
+        from: Moment,
+        limit: i32,
+    ) -> Result<Vec<ItemKey>> {
+        let page = Self::page(
+            self.waiting_in(queue, "due >= :when", schema::due(from))
+                .limit(limit),
+        )
+        .await?;
         Ok(page.items().iter().map(items::key_of).collect())
     }
 
     /// Every entry of a queue that is due from then on, or at all, first due first.
-    pub(crate) async fn each_in(&self, queue: Queue, from: Option<Moment>, mut take: impl FnMut(&Item)) -> Result<()> {
+    pub(crate) async fn each_in(
+        &self,
+        queue: Queue,
+        from: Option<Moment>,
+        mut take: impl FnMut(&Item),
+    ) -> Result<()> {
         // Every due time begins with a digit, and no digit sorts before `0`.
         let from = from.map_or_else(|| "0".to_owned(), schema::due);
         Self::each(self.waiting_in(queue, "due >= :when", from), |attributes| {
@@ -200,11 +274,19 @@ impl Table {
     }
 
     /// Every entry of a queue that is due, longest due first.
-    pub(crate) async fn each_due(&self, queue: Queue, now: Moment, mut take: impl FnMut(&Item)) -> Result<()> {
-        Self::each(self.waiting_in(queue, "due <= :when", schema::due(now)), |attributes| {
-            take(&attributes);
-            Ok(())
-        })
+    pub(crate) async fn each_due(
+        &self,
+        queue: Queue,
+        now: Moment,
+        mut take: impl FnMut(&Item),
+    ) -> Result<()> {
+        Self::each(
+            self.waiting_in(queue, "due <= :when", schema::due(now)),
+            |attributes| {
+                take(&attributes);
+                Ok(())
+            },
+        )
         .await
     }
 

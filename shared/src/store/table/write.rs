@@ -1,5 +1,6 @@
-//! Conditional writes: those of one act, all or none, or one alone. Conflicts are retried with jitter. A transaction whose answer is
-//! lost or doubtful is sent again with its token, so that it takes effect once and says so.
+//! Conditional writes: those of one act, all or none, or one alone. Conflicts are retried with
+//! jitter. A transaction whose answer is lost or doubtful is sent again with its token, so that it
+//! takes effect once and says so.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -7,7 +8,9 @@ use std::time::Duration;
 use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::builders::TransactWriteItemBuilder;
-use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{
+    AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update,
+};
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
 use crate::aws::{SdkFailure, reduce};
@@ -24,8 +27,8 @@ use crate::domain::values::id::Nonce;
 use crate::schema::{ItemKey, Stored};
 use crate::store::items::Item;
 use crate::store::{
-    AddedAdmins, AssignedUse, Erasure, HourlyUses, KnownAddress, MailRefusal, OutboxRow, OwnJudgement, Result,
-    StoreError, SyncState, Table, items,
+    AddedAdmins, AssignedUse, Erasure, HourlyUses, KnownAddress, MailRefusal, OutboxRow,
+    OwnJudgement, Result, StoreError, SyncState, Table, items,
 };
 
 /// The rest of the invocation in which no conflict is retried: enough to answer, or to clean up.
@@ -53,12 +56,14 @@ type Built<W> = Result<<W as Writes>::Built>;
 /// A transaction with what tells of it later: only such a one can be committed.
 pub(crate) struct Audited(Transaction);
 
-/// The transactions without an audit entry. What they write is no state, right, limit, setting or roster.
+/// The transactions without an audit entry. What they write is no state, right, limit, setting or
+/// roster.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Unaudited {
     GrantMark,
     Refresh,
-    /// That a mail is to be sent again, is being sent, was sent or delivered, and that an address takes none.
+    /// That a mail is to be sent again, is being sent, was sent or delivered, and that an address
+    /// takes none.
     Delivery,
     /// What a threshold, a week, a month or an alarm came to, with its mails.
     Notification,
@@ -72,7 +77,8 @@ pub(crate) enum Unaudited {
     MailChoice,
     /// That something was done which may be done only so often.
     Rate,
-    /// How far an erasure has come, and what goes with it. Its beginning and each grant have their entries.
+    /// How far an erasure has come, and what goes with it. Its beginning and each grant have their
+    /// entries.
     Erasure,
 }
 
@@ -90,7 +96,8 @@ pub(crate) struct Pauses {
 
 /// What writes are built with.
 ///
-/// Conditions may be empty, which is none. A name with a `#` stands for itself without it, since it is a reserved word.
+/// Conditions may be empty, which is none. A name with a `#` stands for itself without it, since it
+/// is a reserved word.
 pub(crate) trait Writes: Sized {
     type Built;
 
@@ -100,9 +107,19 @@ pub(crate) trait Writes: Sized {
         self.put(value, "attribute_not_exists(pk)", &[])
     }
 
-    /// Writes an item on condition that there is none yet, or that the one that is there meets the condition.
-    fn create_or_replace<T: Stored>(self, value: &T, condition: &str, values: Values<'_>) -> Built<Self> {
-        self.put(value, &format!("attribute_not_exists(pk) OR {condition}"), values)
+    /// Writes an item on condition that there is none yet, or that the one that is there meets the
+    /// condition.
+    fn create_or_replace<T: Stored>(
+        self,
+        value: &T,
+        condition: &str,
+        values: Values<'_>,
+    ) -> Built<Self> {
+        self.put(
+            value,
+            &format!("attribute_not_exists(pk) OR {condition}"),
+            values,
+        )
     }
 
     fn set<T: Stored>(self, value: &T) -> Built<Self> {
@@ -115,7 +132,9 @@ pub(crate) trait Writes: Sized {
             .set_condition_expression(given(condition))
             .set_expression_attribute_names(reserved(condition))
             .set_expression_attribute_values(named(values));
-        self.with(&value.key(), |table| Ok(TransactWriteItem::builder().put(put.table_name(table).build()?)))
+        self.with(&value.key(), |table| {
+            Ok(TransactWriteItem::builder().put(put.table_name(table).build()?))
+        })
     }
 
     fn remove(self, key: &ItemKey, condition: &str, values: Values<'_>) -> Built<Self> {
@@ -124,17 +143,27 @@ pub(crate) trait Writes: Sized {
             .set_condition_expression(given(condition))
             .set_expression_attribute_names(reserved(condition))
             .set_expression_attribute_values(named(values));
-        self.with(key, |table| Ok(TransactWriteItem::builder().delete(delete.table_name(table).build()?)))
+        self.with(key, |table| {
+            Ok(TransactWriteItem::builder().delete(delete.table_name(table).build()?))
+        })
     }
 
-    fn update(self, key: &ItemKey, expression: &str, condition: &str, values: Values<'_>) -> Built<Self> {
+    fn update(
+        self,
+        key: &ItemKey,
+        expression: &str,
+        condition: &str,
+        values: Values<'_>,
+    ) -> Built<Self> {
         let update = Update::builder()
             .set_key(Some(key_item(key)))
             .update_expression(expression)
             .set_condition_expression(given(condition))
             .set_expression_attribute_names(reserved(&format!("{expression} {condition}")))
             .set_expression_attribute_values(named(values));
-        self.with(key, |table| Ok(TransactWriteItem::builder().update(update.table_name(table).build()?)))
+        self.with(key, |table| {
+            Ok(TransactWriteItem::builder().update(update.table_name(table).build()?))
+        })
     }
 }
 
@@ -162,7 +191,10 @@ impl<'a> Writes for Unbuilt<'a> {
     type Built = Single<'a>;
 
     fn with(self, key: &ItemKey, write: impl FnOnce(&str) -> Write) -> Built<Self> {
-        Ok(Single { table: self.0, write: built(&self.0.name, key, write)? })
+        Ok(Single {
+            table: self.0,
+            write: built(&self.0.name, key, write)?,
+        })
     }
 }
 
@@ -175,7 +207,11 @@ impl Writes for Transaction {
     }
 }
 
-fn built(table: &str, key: &ItemKey, write: impl FnOnce(&str) -> Write) -> Result<TransactWriteItem> {
+fn built(
+    table: &str,
+    key: &ItemKey,
+    write: impl FnOnce(&str) -> Write,
+) -> Result<TransactWriteItem> {
     let write = write(table).map_err(|error| StoreError::corrupt(key, "write", &error))?;
     Ok(write.build())
 }
@@ -189,7 +225,11 @@ impl Transaction {
     pub(crate) fn replace<T: Versioned>(self, value: &T) -> Result<Self> {
         match value.version() {
             1 => self.create(value),
-            version => self.put(value, "version = :before", &[(":before", number(version - 1))]),
+            version => self.put(
+                value,
+                "version = :before",
+                &[(":before", number(version - 1))],
+            ),
         }
     }
 
@@ -199,11 +239,16 @@ impl Transaction {
             .set_key(Some(key_item(key)))
             .condition_expression(condition)
             .set_expression_attribute_values(named(values));
-        self.with(key, |table| Ok(TransactWriteItem::builder().condition_check(check.table_name(table).build()?)))
+        self.with(key, |table| {
+            Ok(TransactWriteItem::builder().condition_check(check.table_name(table).build()?))
+        })
     }
 
     pub(crate) fn told_by(self, entries: &[AuditEntry]) -> Result<Audited> {
-        entries.iter().try_fold(self, Transaction::create).map(Audited)
+        entries
+            .iter()
+            .try_fold(self, Transaction::create)
+            .map(Audited)
     }
 
     pub(crate) fn unaudited(self, _: Unaudited) -> Audited {
@@ -213,16 +258,23 @@ impl Transaction {
 
 impl Table {
     pub(crate) fn transaction(&self) -> Transaction {
-        Transaction { table: self.name.clone(), writes: Vec::new() }
+        Transaction {
+            table: self.name.clone(),
+            writes: Vec::new(),
+        }
     }
 
     pub(crate) fn single(&self) -> Unbuilt<'_> {
         Unbuilt(self)
     }
 
-    /// Carries an act through: round after round, until a write commits, nothing is left to write, or the
-    /// time is up.
-    pub(crate) async fn carry_through<T, F>(&self, deadline: Deadline, round: impl Fn() -> F) -> Result<T>
+    /// Carries an act through: round after round, until a write commits, nothing is left to write,
+    /// or the time is up.
+    pub(crate) async fn carry_through<T, F>(
+        &self,
+        deadline: Deadline,
+        round: impl Fn() -> F,
+    ) -> Result<T>
     where
         F: Future<Output = Result<Round<T>>>,
     {
@@ -242,13 +294,21 @@ impl Table {
         }
     }
 
-    /// Writes all of a transaction. Returns `false` when a condition did not hold: what was read has changed, and the act must be
-    /// decided again.
-    pub(crate) async fn commit(&self, Audited(transaction): Audited, pauses: &mut Pauses) -> Result<bool> {
-        // One token for every try: where one took effect whose answer was lost, the next is answered alike and does nothing.
+    /// Writes all of a transaction. Returns `false` when a condition did not hold: what was read
+    /// has changed, and the act must be decided again.
+    pub(crate) async fn commit(
+        &self,
+        Audited(transaction): Audited,
+        pauses: &mut Pauses,
+    ) -> Result<bool> {
+        // One token for every try: where one took effect whose answer was lost, the next is
+        // answered alike and does nothing.
         let token = Nonce::random().to_string();
         loop {
-            let try_once = self.client.transact_write_items().client_request_token(&token);
+            let try_once = self
+                .client
+                .transact_write_items()
+                .client_request_token(&token);
             let try_once = try_once.set_transact_items(Some(transaction.writes.clone()));
             let Err(error) = Box::pin(try_once.send()).await else {
                 return Ok(true);
@@ -257,7 +317,11 @@ impl Table {
             let verdict = match error.as_service_error() {
                 Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
                     let reasons = cancelled.cancellation_reasons().iter();
-                    Verdict::from_reasons(&reasons.filter_map(|reason| reason.code()).collect::<Vec<_>>())
+                    Verdict::from_reasons(
+                        &reasons
+                            .filter_map(|reason| reason.code())
+                            .collect::<Vec<_>>(),
+                    )
                 }
                 _ => Verdict::from_failure(&failure),
             };
@@ -269,13 +333,18 @@ impl Table {
         }
     }
 
-    /// Commits a transaction that nobody decides again. Returns `false` when a condition did not hold.
-    pub(crate) async fn commit_once(&self, transaction: Audited, deadline: Deadline) -> Result<bool> {
+    /// Commits a transaction that nobody decides again. Returns `false` when a condition did not
+    /// hold.
+    pub(crate) async fn commit_once(
+        &self,
+        transaction: Audited,
+        deadline: Deadline,
+    ) -> Result<bool> {
         self.commit(transaction, &mut Pauses::until(deadline)).await
     }
 
-    /// Writes an item that must not be there yet. Returns `false` when there is one, perhaps from a try of
-    /// its own whose answer was lost.
+    /// Writes an item that must not be there yet. Returns `false` when there is one, perhaps from a
+    /// try of its own whose answer was lost.
     pub async fn put_new<T: Stored>(&self, value: &T, deadline: Deadline) -> Result<bool> {
         self.single().create(value)?.write(deadline).await
     }
@@ -286,7 +355,12 @@ impl Table {
     }
 
     /// Writes an item, unless there is one of a later instant.
-    pub async fn put_later<T: Stored>(&self, value: &T, as_of: Moment, deadline: Deadline) -> Result<()> {
+    pub async fn put_later<T: Stored>(
+        &self,
+        value: &T,
+        as_of: Moment,
+        deadline: Deadline,
+    ) -> Result<()> {
         self.single()
             .create_or_replace(value, "as_of <= :as_of", &[(":as_of", instant(as_of))])?
             .write(deadline)
@@ -294,17 +368,29 @@ impl Table {
             .map(drop)
     }
 
-    /// Writes an item over the version before its own. Returns `false` when another writer was faster.
-    pub(crate) async fn replace<T: Versioned>(&self, value: &T, why: Unaudited, deadline: Deadline) -> Result<bool> {
-        self.commit_once(self.transaction().replace(value)?.unaudited(why), deadline).await
+    /// Writes an item over the version before its own. Returns `false` when another writer was
+    /// faster.
+    pub(crate) async fn replace<T: Versioned>(
+        &self,
+        value: &T,
+        why: Unaudited,
+        deadline: Deadline,
+    ) -> Result<bool> {
+        self.commit_once(self.transaction().replace(value)?.unaudited(why), deadline)
+            .await
     }
 
     pub(crate) async fn delete(&self, key: &ItemKey, deadline: Deadline) -> Result<()> {
-        self.single().remove(key, "", &[])?.write(deadline).await.map(drop)
+        self.single()
+            .remove(key, "", &[])?
+            .write(deadline)
+            .await
+            .map(drop)
     }
 }
 
-/// Sends a request with the table and the condition of a write, which the SDK's types have alike and no trait in common.
+/// Sends a request with the table and the condition of a write, which the SDK's types have alike
+/// and no trait in common.
 macro_rules! send {
     ($request:expr, $write:ident) => {
         let request = $request
@@ -312,16 +398,18 @@ macro_rules! send {
             .set_condition_expression($write.condition_expression)
             .set_expression_attribute_names($write.expression_attribute_names)
             .set_expression_attribute_values($write.expression_attribute_values);
-        Box::pin(request.send()).await.map_err(|error| reduce(&error))?;
+        Box::pin(request.send())
+            .await
+            .map_err(|error| reduce(&error))?;
     };
 }
 
 impl Single<'_> {
-    /// Sends the write by itself, which costs half as much, and again while the table throttles it or another write
-    /// conflicts. Returns `false` when its condition did not hold.
+    /// Sends the write by itself, which costs half as much, and again while the table throttles it
+    /// or another write conflicts. Returns `false` when its condition did not hold.
     ///
-    /// An earlier try whose answer was lost may be the reason, so this is for writes of which "it is there already" and "done"
-    /// are one answer; all else is a transaction.
+    /// An earlier try whose answer was lost may be the reason, so this is for writes of which "it
+    /// is there already" and "done" are one answer; all else is a transaction.
     pub(crate) async fn write(self, deadline: Deadline) -> Result<bool> {
         let mut pauses = Pauses::until(deadline);
         while let Err(failure) = self.send().await {
@@ -335,12 +423,18 @@ impl Single<'_> {
     }
 
     async fn send(&self) -> Result<(), SdkFailure> {
-        let Single { table: Table { client, .. }, write } = self;
+        let Single {
+            table: Table { client, .. },
+            write,
+        } = self;
         if let Some(put) = write.put.clone() {
             send!(client.put_item().set_item(Some(put.item)), put);
         }
         if let Some(update) = write.update.clone() {
-            let request = client.update_item().set_key(Some(update.key)).update_expression(update.update_expression);
+            let request = client
+                .update_item()
+                .set_key(Some(update.key))
+                .update_expression(update.update_expression);
             send!(request, update);
         }
         if let Some(delete) = write.delete.clone() {
@@ -357,12 +451,19 @@ impl Pauses {
             .with_max_delay(Duration::from_millis(500))
             .with_jitter()
             .without_max_times();
-        Pauses { deadline, backoff: backoff.build() }
+        Pauses {
+            deadline,
+            backoff: backoff.build(),
+        }
     }
 
     /// Waits, longer each time. Returns `false` when the time is up.
     pub(crate) async fn pause(&mut self) -> bool {
-        let Some(pause) = self.backoff.next().filter(|pause| self.deadline.leaves(LEFT_FOR_AN_ANSWER + *pause)) else {
+        let Some(pause) = self
+            .backoff
+            .next()
+            .filter(|pause| self.deadline.leaves(LEFT_FOR_AN_ANSWER + *pause))
+        else {
             return false;
         };
         self.deadline.sleep(pause).await;
@@ -389,7 +490,12 @@ impl Verdict {
             "NotSent" => Verdict::Fault,
             "TimedOut" | "NoAnswer" | "UnreadableAnswer" => Verdict::Unknown,
             // A server error, or a success that cannot be read.
-            _ if failure.status.is_some_and(|status| !(300..500).contains(&status)) => Verdict::Unknown,
+            _ if failure
+                .status
+                .is_some_and(|status| !(300..500).contains(&status)) =>
+            {
+                Verdict::Unknown
+            }
             // A throttled write, or one in conflict, has not taken effect by this try.
             _ if failure.retryable => Verdict::Again,
             _ => Verdict::Fault,
@@ -397,7 +503,12 @@ impl Verdict {
     }
 
     fn from_reasons(codes: &[&str]) -> Verdict {
-        const PASSING: [&str; 4] = ["None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
+        const PASSING: [&str; 4] = [
+            "None",
+            "TransactionConflict",
+            "ThrottlingError",
+            "ProvisionedThroughputExceeded",
+        ];
         if codes.contains(&"ConditionalCheckFailed") {
             Verdict::Refused
         } else if codes.iter().all(|code| PASSING.contains(code)) {
@@ -421,7 +532,10 @@ pub(crate) fn text(value: impl Into<String>) -> AttributeValue {
 }
 
 pub(crate) fn key_item(key: &ItemKey) -> Item {
-    Item::from([("pk".to_owned(), text(&key.pk)), ("sk".to_owned(), text(&key.sk))])
+    Item::from([
+        ("pk".to_owned(), text(&key.pk)),
+        ("sk".to_owned(), text(&key.sk)),
+    ])
 }
 
 // The table refuses what is empty.
@@ -431,13 +545,18 @@ fn given(condition: &str) -> Option<String> {
 }
 
 fn named(values: Values<'_>) -> Option<Item> {
-    let values: Item = values.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    let values: Item = values
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), value.clone()))
+        .collect();
     Some(values).filter(|values| !values.is_empty())
 }
 
 fn reserved(expression: &str) -> Option<HashMap<String, String>> {
-    let words = expression.split(|letter: char| !letter.is_alphanumeric() && !['_', '#'].contains(&letter));
-    let names = words.filter_map(|word| Some((word.to_owned(), word.strip_prefix('#')?.to_owned())));
+    let words =
+        expression.split(|letter: char| !letter.is_alphanumeric() && !['_', '#'].contains(&letter));
+    let names =
+        words.filter_map(|word| Some((word.to_owned(), word.strip_prefix('#')?.to_owned())));
     Some(names.collect()).filter(|names: &HashMap<_, _>| !names.is_empty())
 }
 
@@ -447,7 +566,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn conflicts_leave_time_for_an_answer() {
-        let pauses = async |left| Pauses::until(Deadline::after(Duration::from_secs(left))).pause().await;
+        let pauses = async |left| {
+            Pauses::until(Deadline::after(Duration::from_secs(left)))
+                .pause()
+                .await
+        };
         assert_eq!((pauses(7).await, pauses(9).await), (false, true));
     }
 }

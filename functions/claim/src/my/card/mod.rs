@@ -1,10 +1,12 @@
-//! A grant as its student reads it: what is left, and which buttons there are. Buttons follow from the
-//! domain's rules, so the page never offers what the next request refuses. The state in words is left to
-//! [`words`].
+//! A grant as its student reads it: what is left, and which buttons there are. Buttons follow from
+//! the domain's rules, so the page never offers what the next request refuses. The state in words
+//! is left to [`words`].
 
 use bursar_core::clock::Moment;
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{BeginRefused, GrantState, HoldKind, KeyRequestKind, Spending, View};
+use bursar_core::domain::grant::{
+    BeginRefused, GrantState, HoldKind, KeyRequestKind, Spending, View,
+};
 use bursar_core::domain::programme::TermsHash;
 use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::money::Usd;
@@ -30,7 +32,8 @@ pub(crate) struct Card<'a> {
     pub(crate) offers: Offers,
     /// The reason why a working key cannot be replaced, where the state does not say so.
     pub(crate) no_replacement: Option<String>,
-    /// Whether there is a new key once a leak was reported: that it would be one replacement too many is no obstacle then.
+    /// Whether there is a new key once a leak was reported: that it would be one replacement too
+    /// many is no obstacle then.
     pub(crate) new_after_leak: bool,
     pub(crate) terms: Option<TermsOfUse<'a>>,
     pub(crate) nothing_left: bool,
@@ -85,7 +88,9 @@ impl Card<'_> {
         let amount_left = (cap - spending.in_window).or_zero();
         let nothing_left = view.next_limit(now).is_none();
         let offers = offers(view, kind, obstacle.is_none(), now);
-        let not_replaced = obstacle.as_ref().filter(|obstacle| offers.has_key && obstacle.stops_replacing_only());
+        let not_replaced = obstacle
+            .as_ref()
+            .filter(|obstacle| offers.has_key && obstacle.stops_replacing_only());
         let state = grant.shown_state(now).as_str();
         let label = words::label(view, now);
         let terms = settings.texts.terms.as_deref().zip(view.terms_to_accept());
@@ -102,17 +107,29 @@ impl Card<'_> {
             cap,
             spending,
             amount_left,
-            as_of: view.as_of(listed_at).map(|as_of| column_time(as_of, settings.term.zone())),
+            as_of: view
+                .as_of(listed_at)
+                .map(|as_of| column_time(as_of, settings.term.zone())),
             window: words::window(view, now),
             can_spend: can_spend(view, obstacle.as_ref(), now),
             offers,
             no_replacement: not_replaced.map(|obstacle| words::no_new_key(obstacle, settings)),
-            new_after_leak: matches!(obstacle, None | Some(Obstacle::Begin(BeginRefused::ReplacementsUsedUp))),
+            new_after_leak: matches!(
+                obstacle,
+                None | Some(Obstacle::Begin(BeginRefused::ReplacementsUsedUp))
+            ),
             terms: terms.map(|(text, hash)| TermsOfUse { text, hash }),
             nothing_left,
-            too_dear: if nothing_left { None } else { rules.long_answers.too_dear(amount_left) },
+            too_dear: if nothing_left {
+                None
+            } else {
+                rules.long_answers.too_dear(amount_left)
+            },
             last_request: words::last_request(view, now),
-            more_form: view.may_ask_for_more(now).is_ok().then(|| typed.unwrap_or_default()),
+            more_form: view
+                .may_ask_for_more(now)
+                .is_ok()
+                .then(|| typed.unwrap_or_default()),
         }
     }
 }
@@ -135,7 +152,9 @@ fn can_spend(view: &View, obstacle: Option<&Obstacle>, now: Moment) -> bool {
     let never = matches!(
         obstacle,
         Some(Obstacle::Begin(
-            BeginRefused::WindowClosed | BeginRefused::BudgetExhausted | BeginRefused::Held(HoldKind::Dropped)
+            BeginRefused::WindowClosed
+                | BeginRefused::BudgetExhausted
+                | BeginRefused::Held(HoldKind::Dropped)
         ))
     );
     !is_over && (view.grant.stage.has_claimed() || !never)
@@ -148,11 +167,15 @@ fn offers(view: &View, kind: KeyRequestKind, may_begin: bool, now: Moment) -> Of
         reveal: may_begin && kind == KeyRequestKind::Reveal,
         replace: may_begin && kind == KeyRequestKind::Replace,
         has_key: is_live,
-        leaked: view.report_leaked(view.grant.epoch, &Actor::Student).is_ok(),
+        leaked: view
+            .report_leaked(view.grant.epoch, &Actor::Student)
+            .is_ok(),
         refresh: view.grant.live().is_some(),
         hand_back: is_live && hold.is_none() && !view.programme.is_over(now),
-        // With another hold in force, ending the one for disuse would change nothing for the student.
-        resume: hold == Some(HoldKind::Unused) && view.release(HoldKind::Unused, &Actor::Student, now).is_ok(),
+        // With another hold in force, ending the one for disuse would change nothing for the
+        // student.
+        resume: hold == Some(HoldKind::Unused)
+            && view.release(HoldKind::Unused, &Actor::Student, now).is_ok(),
     }
 }
 

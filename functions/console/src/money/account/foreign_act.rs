@@ -1,5 +1,6 @@
-//! The form by which an admin disables or limits a key that nobody here made. It is the only way in which such a
-//! key is ever written; the key's name is typed, and what was pressed is on record before the provider is asked.
+//! The form by which an admin disables or limits a key that nobody here made. It is the only way in
+//! which such a key is ever written; the key's name is typed, and what was pressed is on record
+//! before the provider is asked.
 
 use std::time::Duration;
 
@@ -26,39 +27,68 @@ use crate::kit::paths;
 const LEFT_FOR_THE_TABLE: Duration = Duration::from_secs(9);
 
 pub(crate) async fn act_on_foreign_key(Path(hash): Path<String>, post: Post<Admins>) -> Answer {
-    let Post { site, fields, person, deadline, .. } = &post;
+    let Post {
+        site,
+        fields,
+        person,
+        deadline,
+        ..
+    } = &post;
     let key = hash.parse::<KeyHash>().map_err(|_| AppError::not_found())?;
     let patience = deadline.earlier_by(LEFT_FOR_THE_TABLE);
-    let answer = read(site, &key, patience).await.map_err(|error| not_confirmed(NOTHING).caused_by(&error))?;
-    let KeyAtProvider { name, state: before } = answer.ok_or_else(|| unknown("OpenRouter has no such key."))?;
+    let answer = read(site, &key, patience)
+        .await
+        .map_err(|error| not_confirmed(NOTHING).caused_by(&error))?;
+    let KeyAtProvider {
+        name,
+        state: before,
+    } = answer.ok_or_else(|| unknown("OpenRouter has no such key."))?;
     if KeyName::is_bursars(&name) {
-        let sentence =
-            "Bursar made this key, here or in another deployment, and changes it on its student's page alone.";
+        let sentence = "Bursar made this key, here or in another deployment, and changes it on its student's page alone.";
         return Err(AppError::conflict(sentence));
     }
-    // A renamed key of a grant is in no record of foreign keys, and neither is one that no sync has seen.
+    // A renamed key of a grant is in no record of foreign keys, and neither is one that no sync has
+    // seen.
     if site.table.get(ForeignKey::key_of(&key)).await?.is_none() {
         let sentence = "No check has found this key without an owner. A new key is listed here after the next check.";
         return Err(unknown(sentence));
     }
     let mut form = change_form(&key).typed(fields);
     let Some(change) = wanted(&mut form, &name, fields) else {
-        return Err(page::refuse(&post, RefusedForms { key: Some((key, form)), ..RefusedForms::default() }).await);
+        return Err(page::refuse(
+            &post,
+            RefusedForms {
+                key: Some((key, form)),
+                ..RefusedForms::default()
+            },
+        )
+        .await);
     };
     if before.has(change) {
         conclude_earlier(site, &key, change, before, *deadline).await?;
         return Ok(site.done(paths::ACCOUNT, &Flash::Already));
     }
 
-    let request = ForeignRequest { key: &key, name: &name, change, before, actor: person, now: site.clock.now() };
+    let request = ForeignRequest {
+        key: &key,
+        name: &name,
+        change,
+        before,
+        actor: person,
+        now: site.clock.now(),
+    };
     let sentence = "Another change of this key is under way. Try again in half a minute.";
     let act = site.table.begin_foreign_act(&request, *deadline).await?;
     let act = act.ok_or_else(|| AppError::conflict(sentence))?;
     let answered = ask(site, &key, change, patience).await;
-    let is_certain = answered.as_ref().map_or_else(ProviderError::changed_nothing, |_| true);
+    let is_certain = answered
+        .as_ref()
+        .map_or_else(ProviderError::changed_nothing, |_| true);
     if is_certain {
         let answered = answered.as_ref().ok().copied().flatten();
-        site.table.conclude_foreign_act(&act, answered, site.clock.now(), *deadline).await?;
+        site.table
+            .conclude_foreign_act(&act, answered, site.clock.now(), *deadline)
+            .await?;
     }
     match answered {
         Ok(Some(_)) => {
@@ -68,9 +98,13 @@ pub(crate) async fn act_on_foreign_key(Path(hash): Path<String>, post: Post<Admi
             };
             Ok(site.done(paths::ACCOUNT, &notice))
         }
-        Ok(None) => Err(not_confirmed(NOTHING).because("the provider does not find the key any more")),
+        Ok(None) => {
+            Err(not_confirmed(NOTHING).because("the provider does not find the key any more"))
+        }
         Err(error) if is_certain => Err(not_confirmed(NOTHING).caused_by(&error)),
-        Err(error) => Err(not_confirmed("It is not known whether the key was changed.").caused_by(&error)),
+        Err(error) => {
+            Err(not_confirmed("It is not known whether the key was changed.").caused_by(&error))
+        }
     }
 }
 
@@ -81,15 +115,21 @@ struct KeyAtProvider {
 }
 
 /// The key as the provider has it; `None` if it has none.
-async fn read(site: &Site, key: &KeyHash, patience: Deadline) -> Result<Option<KeyAtProvider>, ProviderError> {
+async fn read(
+    site: &Site,
+    key: &KeyHash,
+    patience: Deadline,
+) -> Result<Option<KeyAtProvider>, ProviderError> {
     let asked_at = site.clock.now();
     let provider_key = site.provider.get_key(key, patience).await?;
-    Ok(provider_key
-        .map(|provider_key| KeyAtProvider { state: answered(&provider_key, asked_at), name: provider_key.name }))
+    Ok(provider_key.map(|provider_key| KeyAtProvider {
+        state: answered(&provider_key, asked_at),
+        name: provider_key.name,
+    }))
 }
 
-/// Asks for a change, and looks at the key once more if no answer came. `None` if the provider does not find the key any
-/// more.
+/// Asks for a change, and looks at the key once more if no answer came. `None` if the provider does
+/// not find the key any more.
 async fn ask(
     site: &Site,
     key: &KeyHash,
@@ -120,15 +160,25 @@ async fn conclude_earlier(
     answered: AnsweredKey,
     deadline: Deadline,
 ) -> Result<()> {
-    let earlier = site.table.get(ForeignAct::key_of(key)).await?.filter(|act| act.awaits(change));
+    let earlier = site
+        .table
+        .get(ForeignAct::key_of(key))
+        .await?
+        .filter(|act| act.awaits(change));
     if let Some(act) = earlier {
-        site.table.conclude_foreign_act(&act, Some(answered), site.clock.now(), deadline).await?;
+        site.table
+            .conclude_foreign_act(&act, Some(answered), site.clock.now(), deadline)
+            .await?;
     }
     Ok(())
 }
 
 fn answered(provider_key: &ProviderKey, asked_at: Moment) -> AnsweredKey {
-    AnsweredKey { answered_at: asked_at, enabled: !provider_key.disabled, limit: provider_key.limit }
+    AnsweredKey {
+        answered_at: asked_at,
+        enabled: !provider_key.disabled,
+        limit: provider_key.limit,
+    }
 }
 
 fn unknown(sentence: &'static str) -> AppError {
@@ -139,8 +189,9 @@ const NOTHING: &str = "Nothing was changed.";
 
 /// The refusal of a change that the provider did not confirm. Its words are in the log.
 fn not_confirmed(outcome: &str) -> AppError {
-    let sentence =
-        format!("{outcome} OpenRouter did not confirm it. Press again in some minutes: nothing is done twice.");
+    let sentence = format!(
+        "{outcome} OpenRouter did not confirm it. Press again in some minutes: nothing is done twice."
+    );
     AppError::refused(StatusCode::BAD_GATEWAY, sentence)
 }
 
@@ -155,8 +206,16 @@ fn wanted(form: &mut Form<TypedChange>, name: &str, fields: &Fields) -> Option<F
         }
     };
     // A page shows every run of white space as one blank.
-    if fields.get("name").is_none() || !form.text("name").split_whitespace().eq(name.split_whitespace()) {
-        form.refuse("name", format!("This is not the key's name, which is “{name}” at OpenRouter now."));
+    if fields.get("name").is_none()
+        || !form
+            .text("name")
+            .split_whitespace()
+            .eq(name.split_whitespace())
+    {
+        form.refuse(
+            "name",
+            format!("This is not the key's name, which is “{name}” at OpenRouter now."),
+        );
     }
     change.filter(|_| !form.is_refused())
 }

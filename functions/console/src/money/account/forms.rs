@@ -34,7 +34,11 @@ pub(crate) struct TypedChange {
 
 impl FormValue for TypedChange {
     const FIELDS: &'static [Field<TypedChange>] = &[
-        Field { id: "name", label: "The key's name, as it stands above", ..Field::OPTIONAL },
+        Field {
+            id: "name",
+            label: "The key's name, as it stands above",
+            ..Field::OPTIONAL
+        },
         Field {
             id: "limit_usd",
             label: "Limit in dollars",

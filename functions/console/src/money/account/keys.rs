@@ -1,10 +1,12 @@
-//! Keys that nobody here made: foreign keys with what admins did to them and who owns them, and keys with a name of ours whose
-//! grant does not exist.
+//! Keys that nobody here made: foreign keys with what admins did to them and who owns them, and
+//! keys with a name of ours whose grant does not exist.
 
 use std::collections::HashMap;
 
 use bursar_core::clock::Moment;
-use bursar_core::domain::ledger::foreign::{ForeignAct, ForeignActState, ForeignChange, ForeignKey};
+use bursar_core::domain::ledger::foreign::{
+    ForeignAct, ForeignActState, ForeignChange, ForeignKey,
+};
 use bursar_core::domain::usage::span::Span;
 use bursar_core::domain::values::id::KeyHash;
 use bursar_core::store::Table;
@@ -45,8 +47,8 @@ pub(super) struct ForeignKeyRow {
 }
 
 impl ForeignKeys {
-    /// The keys as they are known, each with the last act of an admin and its words. A form that was refused
-    /// is at its key, which then is the first.
+    /// The keys as they are known, each with the last act of an admin and its words. A form that
+    /// was refused is at its key, which then is the first.
     pub(super) fn new(
         keys: Vec<ForeignKey>,
         acts: &HashMap<KeyHash, (ForeignAct, String)>,
@@ -56,10 +58,18 @@ impl ForeignKeys {
         context: SpanContext<'_>,
     ) -> ForeignKeys {
         let total = keys.len();
-        let keys = keys.into_iter().map(|key| after_act(acts.get(&key.key).map(|(act, _)| act), key, listed_at));
+        let keys = keys
+            .into_iter()
+            .map(|key| after_act(acts.get(&key.key).map(|(act, _)| act), key, listed_at));
         let mut keys: Vec<ForeignKey> = keys.collect();
-        let without_a_limit = keys.iter().filter(|key| key.limit.is_none() && state(key) == "enabled").count();
-        let new = keys.iter().filter(|key| context.now < key.first_seen_at + NEW_FOR).count();
+        let without_a_limit = keys
+            .iter()
+            .filter(|key| key.limit.is_none() && state(key) == "enabled")
+            .count();
+        let new = keys
+            .iter()
+            .filter(|key| context.now < key.first_seen_at + NEW_FOR)
+            .count();
         keys.sort_by_cached_key(|key| {
             let spent = context.sum(&key.used.credits, span).spent;
             let is_gone = key.gone_at.is_some();
@@ -79,17 +89,26 @@ impl ForeignKeys {
             spent: context.figure(&foreign_key.used.credits, span, true),
             owner: None,
             act: acts.get(&foreign_key.key).map(|(_, words)| words.clone()),
-            is_open: refused.as_ref().is_some_and(|(hash, _)| *hash == foreign_key.key),
+            is_open: refused
+                .as_ref()
+                .is_some_and(|(hash, _)| *hash == foreign_key.key),
             form: refused
                 .take_if(|(hash, _)| *hash == foreign_key.key)
                 .map_or_else(|| change_form(&foreign_key.key), |(_, form)| form),
             foreign_key,
         });
-        ForeignKeys { rows: rows.collect(), total, without_a_limit, new }
+        ForeignKeys {
+            rows: rows.collect(),
+            total,
+            without_a_limit,
+            new,
+        }
     }
 
     pub(super) fn with_owners(mut self, owners: &HashMap<String, OwnerWords>) -> ForeignKeys {
-        self.rows.iter_mut().for_each(|row| row.owner = owners.get(row.foreign_key.key.as_str()).cloned());
+        self.rows
+            .iter_mut()
+            .for_each(|row| row.owner = owners.get(row.foreign_key.key.as_str()).cloned());
         self
     }
 
@@ -112,8 +131,15 @@ impl ForeignKeyRow {
 fn after_act(act: Option<&ForeignAct>, key: ForeignKey, listed_at: Option<Moment>) -> ForeignKey {
     // A sync writes only records that change, so one may be true for longer than it says.
     let known_at = listed_at.map_or(key.as_of, |listed_at| listed_at.max(key.as_of));
-    match act.and_then(|act| act.answered).filter(|answered| answered.answered_at > known_at) {
-        Some(answered) => ForeignKey { enabled: answered.enabled, limit: answered.limit, ..key },
+    match act
+        .and_then(|act| act.answered)
+        .filter(|answered| answered.answered_at > known_at)
+    {
+        Some(answered) => ForeignKey {
+            enabled: answered.enabled,
+            limit: answered.limit,
+            ..key
+        },
         None => key,
     }
 }
@@ -132,7 +158,10 @@ pub(super) async fn acts_in_words(table: &Table) -> Result<HashMap<KeyHash, (For
     let mut people = HashMap::new();
     for act in table.list(ForeignAct::all()).await? {
         if !people.contains_key(&act.requested_by) {
-            people.insert(act.requested_by.clone(), show::person(table, &act.requested_by).await?);
+            people.insert(
+                act.requested_by.clone(),
+                show::person(table, &act.requested_by).await?,
+            );
         }
         let who = &people[&act.requested_by];
         let requested_at = utc(act.requested_at);
@@ -147,7 +176,13 @@ pub(super) async fn acts_in_words(table: &Table) -> Result<HashMap<KeyHash, (For
                 "and no answer came: the state here is what OpenRouter said last, so press again if that is not what you want"
             }
         };
-        acts.insert(act.key.clone(), (act, format!("At {requested_at} {who} asked OpenRouter to {what}, {outcome}.")));
+        acts.insert(
+            act.key.clone(),
+            (
+                act,
+                format!("At {requested_at} {who} asked OpenRouter to {what}, {outcome}."),
+            ),
+        );
     }
     Ok(acts)
 }

@@ -1,5 +1,6 @@
-//! The mail of the account: SES' figures of the day, waiting mail, the mail server's state, which people with a role are not reached, and
-//! the dead letters by cause, with the form that sends them again.
+//! The mail of the account: SES' figures of the day, waiting mail, the mail server's state, which
+//! people with a role are not reached, and the dead letters by cause, with the form that sends them
+//! again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +12,8 @@ use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::format::counted;
 use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::store::{
-    DeadMails, GIVEN_UP_SHOWN, MailRefusal, MailServer, OutboxRow, SentAgain, Undeliverable, Unreachable,
+    DeadMails, GIVEN_UP_SHOWN, MailRefusal, MailServer, OutboxRow, SentAgain, Undeliverable,
+    Unreachable,
 };
 use bursar_core::web::{Answer, AppError, Flash, Result, Site};
 use jiff::SignedDuration;
@@ -21,7 +23,8 @@ use crate::kit::mails::{refused, unreached};
 use crate::kit::paths;
 use crate::kit::show::utc;
 
-/// The age up to which an admin is asked to look at dead letters. Of more, only the newest are shown.
+/// The age up to which an admin is asked to look at dead letters. Of more, only the newest are
+/// shown.
 const RECENT: SignedDuration = SignedDuration::from_hours(3 * 24);
 const MOST_SHOWN: usize = 2_000;
 
@@ -48,7 +51,11 @@ impl MailSection {
         self.dead.newest.len() + self.dead.unreadable
     }
 
-    pub(super) async fn read(site: &Site, programmes: &[Programme], admins: &[EmailAddress]) -> Result<MailSection> {
+    pub(super) async fn read(
+        site: &Site,
+        programmes: &[Programme],
+        admins: &[EmailAddress],
+    ) -> Result<MailSection> {
         let table = &site.table;
         let now = site.clock.now();
         let (waiting, planned, dead, server, refusals, unreachable) = tokio::try_join!(
@@ -59,7 +66,11 @@ impl MailSection {
             table.mail_refusals(now),
             table.unreachable(now),
         )?;
-        let recent = dead.newest.iter().filter(|row| now - RECENT <= row.given_up().1).count();
+        let recent = dead
+            .newest
+            .iter()
+            .filter(|row| now - RECENT <= row.given_up().1)
+            .count();
         let oldest = waiting.iter().filter_map(|queue| queue.since).min();
         Ok(MailSection {
             today: server.as_ref().and_then(|server| server.today(now)),
@@ -67,7 +78,12 @@ impl MailSection {
             waiting: waiting.iter().map(|queue| queue.mails).sum(),
             planned,
             waiting_for: oldest.map(|since| lasting(now.duration_since(since))),
-            warnings: warnings(server.as_ref(), &refusals, waiting.iter().any(|queue| queue.is_too_long(now)), recent),
+            warnings: warnings(
+                server.as_ref(),
+                &refusals,
+                waiting.iter().any(|queue| queue.is_too_long(now)),
+                recent,
+            ),
             given_up: by_cause(&dead),
             dead,
             server,
@@ -76,7 +92,12 @@ impl MailSection {
     }
 }
 
-fn warnings(server: Option<&MailServer>, refusals: &[MailRefusal], waits_too_long: bool, recent: usize) -> Vec<String> {
+fn warnings(
+    server: Option<&MailServer>,
+    refusals: &[MailRefusal],
+    waits_too_long: bool,
+    recent: usize,
+) -> Vec<String> {
     let refused = refusals.iter().map(refused);
     let is_told = refusals.iter().any(|refusal| refusal.code == NOT_VERIFIED);
     let warnings = [
@@ -92,20 +113,34 @@ fn warnings(server: Option<&MailServer>, refusals: &[MailRefusal], waits_too_lon
     refused.chain(warnings.into_iter().flatten()).collect()
 }
 
-/// The unreachable people among the admins, and among faculty, assistants and finance of open programmes.
+/// The unreachable people among the admins, and among faculty, assistants and finance of open
+/// programmes.
 async fn lost(
     site: &Site,
     (programmes, admins): (&[Programme], &[EmailAddress]),
     unreachable: &Unreachable,
     now: Moment,
 ) -> Result<Vec<(EmailAddress, Undeliverable)>> {
-    let open = programmes.iter().filter(|programme| programme.closed_at.is_none());
+    let open = programmes
+        .iter()
+        .filter(|programme| programme.closed_at.is_none());
     let of_programmes = open
         .map(|programme| &programme.settings.people)
-        .flat_map(|people| people.faculty.iter().chain(&people.assistants).chain(&people.finance));
-    let staff: BTreeMap<_, &EmailAddress> =
-        admins.iter().chain(of_programmes).map(|address| (address.matched(), address)).collect();
-    let lost = staff.into_values().filter(|address| unreachable.contains_key(address.matched()));
+        .flat_map(|people| {
+            people
+                .faculty
+                .iter()
+                .chain(&people.assistants)
+                .chain(&people.finance)
+        });
+    let staff: BTreeMap<_, &EmailAddress> = admins
+        .iter()
+        .chain(of_programmes)
+        .map(|address| (address.matched(), address))
+        .collect();
+    let lost = staff
+        .into_values()
+        .filter(|address| unreachable.contains_key(address.matched()));
     unreached(site, lost, now).await
 }
 
@@ -139,18 +174,27 @@ fn by_cause(dead: &DeadMails) -> Vec<GivenUpMail> {
             None => causes.push((why, given_up_at, vec![row])),
         }
     }
-    causes.into_iter().map(|(code, newest, rows)| GivenUpMail::new(code, newest, &rows)).collect()
+    causes
+        .into_iter()
+        .map(|(code, newest, rows)| GivenUpMail::new(code, newest, &rows))
+        .collect()
 }
 
 impl GivenUpMail {
     fn new(code: &str, newest: Moment, rows: &[&OutboxRow]) -> GivenUpMail {
         let mut kinds: BTreeMap<MailKind, usize> = BTreeMap::new();
-        rows.iter().for_each(|row| *kinds.entry(row.mail.facts().kind).or_default() += 1);
-        let programmes = rows.iter().filter_map(|row| row.mail.facts().recipient.programme().cloned());
+        rows.iter()
+            .for_each(|row| *kinds.entry(row.mail.facts().kind).or_default() += 1);
+        let programmes = rows
+            .iter()
+            .filter_map(|row| row.mail.facts().recipient.programme().cloned());
         GivenUpMail {
             code: code.to_owned(),
             why: FailureText::from_code(code),
-            kinds: kinds.into_iter().map(|(kind, mails)| (kind.in_words(), mails)).collect(),
+            kinds: kinds
+                .into_iter()
+                .map(|(kind, mails)| (kind.in_words(), mails))
+                .collect(),
             programmes: programmes.collect(),
             newest: utc(newest),
         }
@@ -161,12 +205,21 @@ impl GivenUpMail {
 pub(crate) async fn send_again(form: Post<Admins>) -> Answer {
     let Post { site, fields, .. } = &form;
     let sentence = "The form did not say which mail to send again. Open the account page again.";
-    let cause = fields.filled("cause").ok_or_else(|| AppError::unprocessable(sentence))?;
+    let cause = fields
+        .filled("cause")
+        .ok_or_else(|| AppError::unprocessable(sentence))?;
     match site.table.send_again(cause, form.author()).await? {
-        SentAgain::Owed(mails) => Ok(site.done(paths::ACCOUNT, &Flash::MailSentAgain { mails: mails as u64 })),
+        SentAgain::Owed(mails) => Ok(site.done(
+            paths::ACCOUNT,
+            &Flash::MailSentAgain {
+                mails: mails as u64,
+            },
+        )),
         SentAgain::Nothing => Ok(site.done(paths::ACCOUNT, &Flash::Already)),
         SentAgain::NotAll(owed) => {
-            let sentence = format!("{owed} mails are sent again. There was no time for the rest: press again.");
+            let sentence = format!(
+                "{owed} mails are sent again. There was no time for the rest: press again."
+            );
             Err(AppError::later(sentence))
         }
     }

@@ -1,5 +1,6 @@
-//! The page of the account: its money against what is reserved, the residual, the last syncs, and what the
-//! safety limit held back. Keys, mail, and the forms of each part are left to the files beside this one.
+//! The page of the account: its money against what is reserved, the residual, the last syncs, and
+//! what the safety limit held back. Keys, mail, and the forms of each part are left to the files
+//! beside this one.
 
 use askama::Template;
 use axum::extract::Query;
@@ -109,17 +110,37 @@ pub(crate) async fn page(
     Query(found_key): Query<SoughtKey>,
 ) -> Answer {
     let key = found_key.key.map(|key| (key.clone(), change_form(&key)));
-    show(&site, &visitor, &span_query, RefusedForms { key, ..RefusedForms::default() }).await
+    show(
+        &site,
+        &visitor,
+        &span_query,
+        RefusedForms {
+            key,
+            ..RefusedForms::default()
+        },
+    )
+    .await
 }
 
 /// The refusal of a form of the page.
 pub(crate) async fn refuse(post: &Post<Admins>, refused: RefusedForms) -> AppError {
-    let page = show(&post.site, &post.access.visitor, &SpanQuery::default(), refused).await;
+    let page = show(
+        &post.site,
+        &post.access.visitor,
+        &SpanQuery::default(),
+        refused,
+    )
+    .await;
     AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page)
 }
 
 /// The page, with the texts of a form that was refused.
-async fn show(site: &Site, visitor: &Visitor, span_query: &SpanQuery, mut refused: RefusedForms) -> Answer {
+async fn show(
+    site: &Site,
+    visitor: &Visitor,
+    span_query: &SpanQuery,
+    mut refused: RefusedForms,
+) -> Answer {
     let now = site.clock.now();
     let table = &site.table;
     let first_day = utc_date(now).saturating_sub(ALARM_DAYS.days());
@@ -138,7 +159,11 @@ async fn show(site: &Site, visitor: &Visitor, span_query: &SpanQuery, mut refuse
     let alarms: Vec<Alarm> = alarms.into_iter().rev().take(ALARMS).collect();
     let promised = table.budget_sums(&programmes, now).await?;
     let mail = MailSection::read(site, &programmes, &admins).await?;
-    let released_by = match state.held_back.as_ref().and_then(|held| held.release.as_ref()) {
+    let released_by = match state
+        .held_back
+        .as_ref()
+        .and_then(|held| held.release.as_ref())
+    {
         Some(release) => Some(show::person(table, &release.actor).await?),
         None => None,
     };
@@ -148,32 +173,62 @@ async fn show(site: &Site, visitor: &Visitor, span_query: &SpanQuery, mut refuse
     let balance = credit.map(|credit| (credit.balance, credit.read_at));
     let balance_read_at = balance.map(|(_, read_at)| read_at);
 
-    let span = span_query.span().filter(|span| SPANS.contains(span)).unwrap_or(Span::All);
-    let context = SpanContext { reset: Reset::None, term: None, read_at: state.listed_at, now };
+    let span = span_query
+        .span()
+        .filter(|span| SPANS.contains(span))
+        .unwrap_or(Span::All);
+    let context = SpanContext {
+        reset: Reset::None,
+        term: None,
+        read_at: state.listed_at,
+        now,
+    };
     let spent = spent_of(account.as_ref(), |days| context.sum(days, span));
     let acts = acts_in_words(table).await?;
-    let KeysByOwner { section: owners, owned, nobodys } =
-        KeysByOwner::read(site, &programmes, foreign, refused.owner).await?;
+    let KeysByOwner {
+        section: owners,
+        owned,
+        nobodys,
+    } = KeysByOwner::read(site, &programmes, foreign, refused.owner).await?;
     let mut used_by_nobodys = DailyUse::default();
-    nobodys.iter().for_each(|key| used_by_nobodys.add(&key.used));
-    let mut keys_of = |keys| ForeignKeys::new(keys, &acts, &mut refused.key, state.listed_at, span, context);
+    nobodys
+        .iter()
+        .for_each(|key| used_by_nobodys.add(&key.used));
+    let mut keys_of = |keys| {
+        ForeignKeys::new(
+            keys,
+            &acts,
+            &mut refused.key,
+            state.listed_at,
+            span,
+            context,
+        )
+    };
     let keys = keys_of(nobodys);
     let owned = keys_of(owned).with_owners(&owners.words);
-    let coverage =
-        ModelCoverage::of_account(&state, span, span.range(Reset::None, None, state.listed_at, now), utc_date(now));
+    let coverage = ModelCoverage::of_account(
+        &state,
+        span,
+        span.range(Reset::None, None, state.listed_at, now),
+        utc_date(now),
+    );
     let unowned = table.foreign_models(coverage.days).await?.unowned;
     let page = AccountPage {
         frame: PageFrame::new(site, visitor),
         another: AnotherAccount::find(site, &alarms, &state).await?,
         warnings: warnings::compose(&state, &syncs, &alarms, balance_read_at, admins.len(), now),
         today: utc_date(now),
-        picture: balance.zip(purchase).and_then(|(balance, purchase)| picture::draw(&days, balance, &purchase)),
+        picture: balance
+            .zip(purchase)
+            .and_then(|(balance, purchase)| picture::draw(&days, balance, &purchase)),
         purchase,
         released_by,
         balance: balance.map(|(balance, read_at)| (balance, utc(read_at))),
         promised,
         phrase: spans::phrase(span, Reset::None),
-        spans: spans::choices(paths::ACCOUNT, &[], &SPANS, Reset::None, |choice| choice == span),
+        spans: spans::choices(paths::ACCOUNT, &[], &SPANS, Reset::None, |choice| {
+            choice == span
+        }),
         notes: spans::notes(spent.iter().chain(keys.figures()).chain(owned.figures())),
         spent,
         is_summed: account.is_some(),
@@ -200,7 +255,13 @@ async fn show(site: &Site, visitor: &Visitor, span_query: &SpanQuery, mut refuse
 async fn running_jobs(site: &Site, programmes: &[Programme]) -> Result<Vec<JobLine>> {
     let mut lines = Vec::new();
     for id in site.table.programmes_with_jobs().await? {
-        let jobs: Vec<Job> = site.table.jobs(&id).await?.into_iter().filter(Job::is_running).collect();
+        let jobs: Vec<Job> = site
+            .table
+            .jobs(&id)
+            .await?
+            .into_iter()
+            .filter(Job::is_running)
+            .collect();
         if let Some(programme) = programmes.iter().find(|programme| programme.id == id) {
             lines.extend(JobLine::of_programme(site, programme, &jobs).await);
         }
@@ -210,13 +271,23 @@ async fn running_jobs(site: &Site, programmes: &[Programme]) -> Result<Vec<JobLi
 
 /// What all keys spent, those of grants, and foreign ones.
 fn spent_of(account: Option<&Account>, sum: impl Fn(&Days) -> Sum) -> [Figure; 3] {
-    let nothing = Sum { spent: Usd::ZERO, accuracy: Accuracy::Partly };
+    let nothing = Sum {
+        spent: Usd::ZERO,
+        accuracy: Accuracy::Partly,
+    };
     let [ours, foreign] = match account {
         Some(account) => [sum(&account.ours.credits), sum(&account.foreign.credits)],
         // No sync has summed the keys up, even if one has listed them.
         None => [nothing; 2],
     };
-    let total = Sum { spent: ours.spent + foreign.spent, accuracy: ours.accuracy.max(foreign.accuracy) };
+    let total = Sum {
+        spent: ours.spent + foreign.spent,
+        accuracy: ours.accuracy.max(foreign.accuracy),
+    };
     let cents = each_in_cents([ours.spent, foreign.spent]);
-    [Figure::from_sum(total), Figure::in_cents(ours, cents[0]), Figure::in_cents(foreign, cents[1])]
+    [
+        Figure::from_sum(total),
+        Figure::in_cents(ours, cents[0]),
+        Figure::in_cents(foreign, cents[1]),
+    ]
 }

@@ -1,4 +1,5 @@
-//! The balance of the last days, and where the present pace leads, as a programme's spending is drawn.
+//! The balance of the last days, and where the present pace leads, as a programme's spending is
+//! drawn.
 
 use bursar_core::clock::Moment;
 use bursar_core::domain::credit::{Purchase, WhyGone};
@@ -16,29 +17,58 @@ use crate::money::spending::drawing::Drawing;
 /// The days whose balance is drawn, and as many to come.
 pub(super) const DRAWN: i32 = 90;
 
-/// The drawing of the account's cuts, one a day and the newest first, and of its balance as it was read last; `None` on the first day.
-pub(super) fn draw(days: &[AccountCut], (balance, read_at): (Usd, Moment), purchase: &Purchase) -> Option<Drawing> {
+/// The drawing of the account's cuts, one a day and the newest first, and of its balance as it was
+/// read last; `None` on the first day.
+pub(super) fn draw(
+    days: &[AccountCut],
+    (balance, read_at): (Usd, Moment),
+    purchase: &Purchase,
+) -> Option<Drawing> {
     let today = utc_date(read_at);
-    let shown = days.iter().rev().filter(|day| day.day() < today && days_between(day.day(), today) <= DRAWN);
+    let shown = days
+        .iter()
+        .rev()
+        .filter(|day| day.day() < today && days_between(day.day(), today) <= DRAWN);
     let mut balances: Vec<(Date, Usd)> = shown.map(|day| (day.day(), day.balance())).collect();
     let first = balances.first()?.0;
     balances.push((today, balance));
-    let line: Vec<(i32, Usd)> =
-        balances.into_iter().map(|(day, balance)| (days_between(first, day), balance)).collect();
+    let line: Vec<(i32, Usd)> = balances
+        .into_iter()
+        .map(|(day, balance)| (days_between(first, day), balance))
+        .collect();
 
     let horizon = today.saturating_add(DRAWN.days());
-    let last = purchase.until.map_or(horizon, |until| until.clamp(today, horizon));
+    let last = purchase
+        .until
+        .map_or(horizon, |until| until.clamp(today, horizon));
     let needed = purchase.to_come + purchase.foreign_to_come;
-    let used = purchase.a_week.times(days_between(today, last).unsigned_abs()).micros() / 7;
+    let used = purchase
+        .a_week
+        .times(days_between(today, last).unsigned_abs())
+        .micros()
+        / 7;
     let used = Usd::from_micros(used).min(needed);
-    let gone = purchase.gone.filter(|gone| gone.why == WhyGone::Pace && gone.day <= last);
+    let gone = purchase
+        .gone
+        .filter(|gone| gone.why == WhyGone::Pace && gone.day <= last);
     let end = gone.map_or(last, |gone| gone.day);
-    let amount_left = if gone.is_some() { Usd::ZERO } else { (balance - used).or_zero() };
-    let led_to = format!("about {} on {}", amount_left.to_the(Usd::DOLLAR).to_dollars(), short_date(end));
+    let amount_left = if gone.is_some() {
+        Usd::ZERO
+    } else {
+        (balance - used).or_zero()
+    };
+    let led_to = format!(
+        "about {} on {}",
+        amount_left.to_the(Usd::DOLLAR).to_dollars(),
+        short_date(end)
+    );
     let scene = BurnScene {
         days: days_between(first, last).max(1),
         term_ends: days_between(first, last),
-        top: line.iter().map(|(_, balance)| *balance).fold(needed.max(Usd::CENT), Usd::max),
+        top: line
+            .iter()
+            .map(|(_, balance)| *balance)
+            .fold(needed.max(Usd::CENT), Usd::max),
         line,
         ahead: (used > Usd::ZERO).then(|| (days_between(first, end), amount_left, led_to)),
         is_short: purchase.gone.is_some(),
@@ -84,15 +114,24 @@ mod tests {
             a_week: usd(70),
             spent_since: Usd::ZERO,
             amount: usd(4_000),
-            gone: gone.map(|day| BalanceGone { day, why: WhyGone::Pace }),
+            gone: gone.map(|day| BalanceGone {
+                day,
+                why: WhyGone::Pace,
+            }),
         };
         let days: Vec<AccountCut> = (0..200).map(cut).collect();
         let drawn = |purchase: &Purchase| draw(&days, (usd(1_000), now), purchase).unwrap();
         let lasting = drawn(&purchase(None));
         assert_eq!([lasting.first, lasting.last], ["22 Aug", "18 Feb"]);
-        assert_eq!((lasting.today.0, lasting.ahead.unwrap().2), (500, "about $100 on 18 Feb".to_owned()));
+        assert_eq!(
+            (lasting.today.0, lasting.ahead.unwrap().2),
+            (500, "about $100 on 18 Feb".to_owned())
+        );
         let short = drawn(&purchase(Some(Date::constant(2027, 1, 4))));
-        assert_eq!(short.ahead, Some((750, 1_000, "about $0 on 4 Jan".to_owned())));
+        assert_eq!(
+            short.ahead,
+            Some((750, 1_000, "about $0 on 4 Jan".to_owned()))
+        );
         assert!(draw(&days[..1], (usd(1_000), now), &purchase(None)).is_none());
     }
 }

@@ -1,5 +1,5 @@
-//! Warnings about the account that need a person, one sentence each. What the safety limit held back has a
-//! notice of its own.
+//! Warnings about the account that need a person, one sentence each. What the safety limit held
+//! back has a notice of its own.
 
 use bursar_core::clock::Moment;
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
@@ -24,7 +24,10 @@ pub(super) fn compose(
     admins: usize,
     now: Moment,
 ) -> Vec<String> {
-    let stale = state.completed_at.is_none_or(|completed_at| completed_at + COMPLETE_WITHIN < now) && !runs.is_empty();
+    let stale = state
+        .completed_at
+        .is_none_or(|completed_at| completed_at + COMPLETE_WITHIN < now)
+        && !runs.is_empty();
     let warnings = [
         stale.then(|| match state.completed_at {
             Some(completed_at) => format!("No check at OpenRouter has been complete for more than 26 hours. The last complete check began at {}. The table of the last checks below says why.", utc(completed_at)),
@@ -62,27 +65,43 @@ fn incomplete(sync: &SyncRun, now: Moment) -> Option<String> {
         None => "its report does not say why",
     };
     let next_run = match sync.run.again_at(now) {
-        Some(begins_at) => format!("The check begins again by itself at about {}.", utc(begins_at)),
+        Some(begins_at) => format!(
+            "The check begins again by itself at about {}.",
+            utc(begins_at)
+        ),
         None => "The next begins with the coming night.".to_owned(),
     };
-    Some(format!("The last check was not complete: {why}. {next_run}"))
+    Some(format!(
+        "The last check was not complete: {why}. {next_run}"
+    ))
 }
 
 /// The warning about keys whose disable fails night after night.
 fn stubborn(disables: &[StubbornDisable]) -> Option<String> {
-    let stubborn = disables.iter().filter(|disable| disable.nights > 2).map(|disable| &*disable.subject).joined(", ");
+    let stubborn = disables
+        .iter()
+        .filter(|disable| disable.nights > 2)
+        .map(|disable| &*disable.subject)
+        .joined(", ");
     (!stubborn.is_empty()).then(|| {
         format!("OpenRouter refuses night after night to disable these: {stubborn}. Disable them there by hand.")
     })
 }
 
-/// Whether the management key fails: the newest run listed no key and raised today's alarm, or something
-/// raised it after that run. Where the balance was read since, it works again.
-fn management_key_fails(runs: &[SyncRun], alarms: &[Alarm], balance_read_at: Option<Moment>) -> bool {
+/// Whether the management key fails: the newest run listed no key and raised today's alarm, or
+/// something raised it after that run. Where the balance was read since, it works again.
+fn management_key_fails(
+    runs: &[SyncRun],
+    alarms: &[Alarm],
+    balance_read_at: Option<Moment>,
+) -> bool {
     let mut refused = alarms.iter().filter(|alarm| {
-        alarm.cause == Cause::ManagementKey && balance_read_at.is_none_or(|read_at| read_at <= alarm.found_at)
+        alarm.cause == Cause::ManagementKey
+            && balance_read_at.is_none_or(|read_at| read_at <= alarm.found_at)
     });
-    let Some(newest) = runs.first() else { return refused.next().is_some() };
+    let Some(newest) = runs.first() else {
+        return refused.next().is_some();
+    };
     let ended_at = newest.run.ended_at.unwrap_or(newest.run.began_at);
     if refused.clone().any(|alarm| ended_at < alarm.found_at) {
         return true;

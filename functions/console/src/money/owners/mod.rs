@@ -1,5 +1,6 @@
-//! Owners of keys that Bursar did not make: an admin gives such keys to a programme, for which they count from then on, or takes them
-//! back, after a look at what stays with whom. Nothing is done to the keys themselves.
+//! Owners of keys that Bursar did not make: an admin gives such keys to a programme, for which they
+//! count from then on, or takes them back, after a look at what stays with whom. Nothing is done to
+//! the keys themselves.
 
 mod page;
 mod selection;
@@ -23,10 +24,8 @@ use crate::money::account;
 
 pub(crate) use page::{KeysByOwner, OwnerWords, OwnersInWords, TypedOwner};
 
-const CHANGED: &str =
-    "Something changed since the preview. These are the keys that are left; those that are not listed were given.";
-const OUT_OF_TIME: &str =
-    "There was no time for all of these keys. Some are done; press again for those that are listed here.";
+const CHANGED: &str = "Something changed since the preview. These are the keys that are left; those that are not listed were given.";
+const OUT_OF_TIME: &str = "There was no time for all of these keys. Some are done; press again for those that are listed here.";
 
 /// The most keys that are read at the press itself. Of more, what the last check read counts.
 const MOST_READ: usize = 25;
@@ -40,25 +39,41 @@ struct Asked {
 }
 
 pub(crate) async fn assign(post: Post<Admins>) -> Answer {
-    let Post { site, access: AdminAccess { visitor }, fields, .. } = &post;
+    let Post {
+        site,
+        access: AdminAccess { visitor },
+        fields,
+        ..
+    } = &post;
     let choice = asked(&post).await?;
     let selection = KeySelection::read(site, &choice.selector, &choice.purpose).await?;
     if let Some(why) = selection.why_nothing(&choice.selector) {
         return Err(refused(&post, Form::blank().typed(fields), "match", why).await);
     }
     let once_more = |status, selection: &KeySelection, why| {
-        AppError::page(status, Ok(page::preview(site, visitor, &choice, selection, why)))
+        AppError::page(
+            status,
+            Ok(page::preview(site, visitor, &choice, selection, why)),
+        )
     };
     if fields.filled("apply") != Some("on") {
         return Ok(page::preview(site, visitor, &choice, &selection, None));
     }
     let is_given = keys_are_given(&choice.purpose, &selection);
-    if fields.filled("shown").is_some_and(|shown| shown != selection.mark()) && !is_given {
+    if fields
+        .filled("shown")
+        .is_some_and(|shown| shown != selection.mark())
+        && !is_given
+    {
         let why = "Nothing was done: other keys match now than in the preview. These are the keys.";
         return Err(once_more(StatusCode::CONFLICT, &selection, Some(why)));
     }
     let author = post.author();
-    let keys: Vec<KeyHash> = selection.chosen.iter().map(|chosen| chosen.key.clone()).collect();
+    let keys: Vec<KeyHash> = selection
+        .chosen
+        .iter()
+        .map(|chosen| chosen.key.clone())
+        .collect();
     let used = used_now(site, &keys, author.deadline.earlier_by(LEFT_FOR_THE_TABLE)).await;
     let failed = match &choice.purpose {
         Purpose::TakeBack if site.table.take_keys_back(&keys, &used, author).await? => None,
@@ -66,9 +81,17 @@ pub(crate) async fn assign(post: Post<Admins>) -> Answer {
         // A second request finds that the keys are given.
         Purpose::Give { .. } if is_given => None,
         Purpose::Give { .. } if keys.is_empty() => {
-            return Err(once_more(StatusCode::UNPROCESSABLE_ENTITY, &selection, None));
+            return Err(once_more(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                &selection,
+                None,
+            ));
         }
-        Purpose::Give { owner, .. } => match site.table.assign_keys(&owner.id, &keys, &used, author).await? {
+        Purpose::Give { owner, .. } => match site
+            .table
+            .assign_keys(&owner.id, &keys, &used, author)
+            .await?
+        {
             AssignOutcome::Done => None,
             AssignOutcome::OutOfTime => Some((StatusCode::SERVICE_UNAVAILABLE, OUT_OF_TIME)),
             AssignOutcome::Changed => Some((StatusCode::CONFLICT, CHANGED)),
@@ -92,19 +115,30 @@ async fn used_now(site: &Site, keys: &[KeyHash], patience: Deadline) -> UsedNow 
     if keys.len() > MOST_READ {
         return UsedNow::new();
     }
-    let reads: Vec<_> = keys.iter().map(|key| used_by(site, key, patience)).collect();
+    let reads: Vec<_> = keys
+        .iter()
+        .map(|key| used_by(site, key, patience))
+        .collect();
     let read: Vec<_> = iter(reads).buffer_unordered(READ_AT_ONCE).collect().await;
     read.into_iter().flatten().collect()
 }
 
 async fn used_by(site: &Site, key: &KeyHash, patience: Deadline) -> Option<(KeyHash, LifetimeUse)> {
     let provider_key = site.provider.get_key(key, patience).await.ok()??;
-    Some((key.clone(), LifetimeUse { credits: provider_key.usage?, byok: provider_key.byok_usage.unwrap_or_default() }))
+    Some((
+        key.clone(),
+        LifetimeUse {
+            credits: provider_key.usage?,
+            byok: provider_key.byok_usage.unwrap_or_default(),
+        },
+    ))
 }
 
 /// Whether a request before this one gave all these keys.
 fn keys_are_given(purpose: &Purpose, selection: &KeySelection) -> bool {
-    matches!(purpose, Purpose::Give { .. }) && selection.chosen.is_empty() && selection.is_given_already()
+    matches!(purpose, Purpose::Give { .. })
+        && selection.chosen.is_empty()
+        && selection.is_given_already()
 }
 
 /// What a form asks for.
@@ -115,9 +149,14 @@ async fn asked(post: &Post<Admins>) -> Result<Asked> {
         Ok(selector) => selector,
         Err(why) => return Err(refused(post, form, "match", why).await),
     };
-    let Some(typed) = form.read() else { return Err(again(post, form).await) };
+    let Some(typed) = form.read() else {
+        return Err(again(post, form).await);
+    };
     if typed.owner.is_empty() {
-        return Ok(Asked { selector, purpose: Purpose::TakeBack });
+        return Ok(Asked {
+            selector,
+            purpose: Purpose::TakeBack,
+        });
     }
     let owner = match typed.owner.parse() {
         Ok(id) => site.table.get(Programme::key_of(&id)).await?,
@@ -129,15 +168,33 @@ async fn asked(post: &Post<Admins>) -> Result<Asked> {
     };
     let budget = site.table.budget(&owner.id).await?;
     let free = (budget.limit - budget.reserved).or_zero();
-    Ok(Asked { selector, purpose: Purpose::Give { owner: Box::new(owner), free } })
+    Ok(Asked {
+        selector,
+        purpose: Purpose::Give {
+            owner: Box::new(owner),
+            free,
+        },
+    })
 }
 
-async fn refused(post: &Post<Admins>, mut form: Form<TypedOwner>, field: &str, why: String) -> AppError {
+async fn refused(
+    post: &Post<Admins>,
+    mut form: Form<TypedOwner>,
+    field: &str,
+    why: String,
+) -> AppError {
     form.refuse(field, why);
     again(post, form).await
 }
 
 /// The form once more, with what was typed and what is wrong with it.
 async fn again(post: &Post<Admins>, form: Form<TypedOwner>) -> AppError {
-    account::refuse(post, account::RefusedForms { owner: Some(form), ..account::RefusedForms::default() }).await
+    account::refuse(
+        post,
+        account::RefusedForms {
+            owner: Some(form),
+            ..account::RefusedForms::default()
+        },
+    )
+    .await
 }

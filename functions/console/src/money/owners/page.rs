@@ -1,4 +1,5 @@
-//! The pages about owners of keys: the section of the account's page with the forms, and the preview of what a choice would do.
+//! The pages about owners of keys: the section of the account's page with the forms, and the
+//! preview of what a choice would do.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -66,7 +67,10 @@ impl FormValue for TypedOwner {
             kind: FieldKind::Choice(&[]),
             write: |typed| typed.owner.clone(),
             read: |form, typed| {
-                typed.owner = Some(form.text()).filter(|owner| *owner != NOBODY).unwrap_or_default().to_owned();
+                typed.owner = Some(form.text())
+                    .filter(|owner| *owner != NOBODY)
+                    .unwrap_or_default()
+                    .to_owned();
                 Ok(())
             },
             ..Field::REQUIRED
@@ -105,28 +109,54 @@ impl KeysByOwner {
         for key in foreign {
             match owners.get(&key.key) {
                 Some(owner) => {
-                    words.insert(key.key.to_string(), OwnerWords::new(owner, &key, programmes));
+                    words.insert(
+                        key.key.to_string(),
+                        OwnerWords::new(owner, &key, programmes),
+                    );
                     owned.push(key);
                 }
                 None => nobodys.push(key),
             }
         }
         let not_chosen = (String::new(), "Choose an owner".to_owned());
-        let named = programmes.iter().map(|programme| (programme.id.to_string(), programme.settings.name.clone()));
+        let named = programmes
+            .iter()
+            .map(|programme| (programme.id.to_string(), programme.settings.name.clone()));
         let nobody = (NOBODY.to_owned(), "no owner: take them back".to_owned());
-        let choices = std::iter::once(not_chosen).chain(named).chain([nobody]).collect();
-        let form = refused.unwrap_or_else(Form::blank).apart("owner-", "").choosing("owner", choices);
-        let section = OwnersInWords { prefixes: prefixes(&nobodys), words, form };
-        Ok(KeysByOwner { section, owned, nobodys })
+        let choices = std::iter::once(not_chosen)
+            .chain(named)
+            .chain([nobody])
+            .collect();
+        let form = refused
+            .unwrap_or_else(Form::blank)
+            .apart("owner-", "")
+            .choosing("owner", choices);
+        let section = OwnersInWords {
+            prefixes: prefixes(&nobodys),
+            words,
+            form,
+        };
+        Ok(KeysByOwner {
+            section,
+            owned,
+            nobodys,
+        })
     }
 }
 
 impl OwnerWords {
     fn new(owner: &KeyOwner, key: &ForeignKey, programmes: &[Programme]) -> OwnerWords {
-        let named = programmes.iter().find(|programme| programme.id == owner.owner);
-        let byok = named.map(|programme| programme.settings.basis.byok).unwrap_or_default();
+        let named = programmes
+            .iter()
+            .find(|programme| programme.id == owner.owner);
+        let byok = named
+            .map(|programme| programme.settings.basis.byok)
+            .unwrap_or_default();
         OwnerWords {
-            name: named.map_or_else(|| owner.owner.to_string(), |programme| programme.settings.name.clone()),
+            name: named.map_or_else(
+                || owner.owner.to_string(),
+                |programme| programme.settings.name.clone(),
+            ),
             link: paths::programme(&owner.owner),
             from: show::day(owner.began.at),
             counts: owner.counted(&key.used).counted(byok),
@@ -136,13 +166,20 @@ impl OwnerWords {
 
 fn prefixes(nobodys: &[ForeignKey]) -> Vec<NamePrefix> {
     let mut sums: BTreeMap<&str, (usize, Usd)> = BTreeMap::new();
-    for key in nobodys.iter().filter(|key| !name_prefix(&key.name).is_empty()) {
+    for key in nobodys
+        .iter()
+        .filter(|key| !name_prefix(&key.name).is_empty())
+    {
         let sum = sums.entry(name_prefix(&key.name)).or_default();
         *sum = (sum.0 + 1, sum.1 + key.used.credits.total());
     }
     let mut prefixes: Vec<NamePrefix> = sums
         .into_iter()
-        .map(|(prefix, (keys, spent))| NamePrefix { pattern: format!("{prefix}*"), keys, spent })
+        .map(|(prefix, (keys, spent))| NamePrefix {
+            pattern: format!("{prefix}*"),
+            keys,
+            spent,
+        })
         .collect();
     prefixes.sort_by_key(|prefix| std::cmp::Reverse((prefix.spent, prefix.keys)));
     prefixes.truncate(PREFIXES_SHOWN);

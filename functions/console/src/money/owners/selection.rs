@@ -1,5 +1,5 @@
-//! The keys that an admin chose by hash or by a pattern of their names: those that can be given or taken back, and the others with
-//! the reason. Nothing is changed here.
+//! The keys that an admin chose by hash or by a pattern of their names: those that can be given or
+//! taken back, and the others with the reason. Nothing is changed here.
 
 use std::collections::BTreeMap;
 
@@ -40,7 +40,8 @@ pub(super) struct KeySelection {
 pub(super) struct ChosenKey {
     pub(super) key: KeyHash,
     pub(super) name: String,
-    /// What stays where it is, by the last check: what the key used in all, or while it had this owner.
+    /// What stays where it is, by the last check: what the key used in all, or while it had this
+    /// owner.
     pub(super) stays: Usd,
     /// The name of who has it now, and since when.
     pub(super) owner: Option<(String, Moment)>,
@@ -58,12 +59,20 @@ impl Wanted {
     pub(super) fn from_fields(fields: &Fields) -> Result<Wanted, String> {
         if let Some(hash) = fields.filled("hash") {
             let sentence = "A key's hash has sixty-four hexadecimal digits.";
-            return hash.parse().map(Wanted::Key).map_err(|_| sentence.to_owned());
+            return hash
+                .parse()
+                .map(Wanted::Key)
+                .map_err(|_| sentence.to_owned());
         }
         match fields.filled("prefix").or_else(|| fields.filled("match")) {
-            Some(pattern) if pattern.chars().count() <= LONGEST_PATTERN => Ok(Wanted::Match(pattern.to_owned())),
+            Some(pattern) if pattern.chars().count() <= LONGEST_PATTERN => {
+                Ok(Wanted::Match(pattern.to_owned()))
+            }
             Some(_) => Err(format!("At most {LONGEST_PATTERN} characters, please.")),
-            None => Err("Type a name, or a pattern such as course-*, in which * stands for any text.".to_owned()),
+            None => Err(
+                "Type a name, or a pattern such as course-*, in which * stands for any text."
+                    .to_owned(),
+            ),
         }
     }
 
@@ -76,11 +85,21 @@ impl Wanted {
 }
 
 impl KeySelection {
-    pub(super) async fn read(site: &Site, selector: &Wanted, purpose: &Purpose) -> Result<KeySelection> {
-        let (mut foreign, mut owners, programmes) =
-            tokio::try_join!(site.table.foreign_keys(), site.table.owners_now(), site.table.list(Programme::all()))?;
+    pub(super) async fn read(
+        site: &Site,
+        selector: &Wanted,
+        purpose: &Purpose,
+    ) -> Result<KeySelection> {
+        let (mut foreign, mut owners, programmes) = tokio::try_join!(
+            site.table.foreign_keys(),
+            site.table.owners_now(),
+            site.table.list(Programme::all())
+        )?;
         foreign.sort_by_cached_key(|key| (key.name.clone(), key.key.clone()));
-        let mut selection = KeySelection { chosen: Vec::new(), refused: Vec::new() };
+        let mut selection = KeySelection {
+            chosen: Vec::new(),
+            refused: Vec::new(),
+        };
         for key in foreign.into_iter().filter(|key| selector.has(key)) {
             let owner = owners.remove(&key.key);
             selection.sort_in(key, owner, purpose, &programmes);
@@ -89,11 +108,19 @@ impl KeySelection {
         Ok(selection)
     }
 
-    fn sort_in(&mut self, key: ForeignKey, owner: Option<KeyOwner>, purpose: &Purpose, programmes: &[Programme]) {
+    fn sort_in(
+        &mut self,
+        key: ForeignKey,
+        owner: Option<KeyOwner>,
+        purpose: &Purpose,
+        programmes: &[Programme],
+    ) {
         let why = match (purpose, &owner) {
-            (Purpose::Give { .. }, Some(has)) => {
-                Some(format!("{} has owned it since {}: take it back first", has.owner, show::day(has.began.at)))
-            }
+            (Purpose::Give { .. }, Some(has)) => Some(format!(
+                "{} has owned it since {}: take it back first",
+                has.owner,
+                show::day(has.began.at)
+            )),
             (Purpose::Give { .. }, None) if KeyName::is_bursars(&key.name) => {
                 Some("a deployment of Bursar made it".to_owned())
             }
@@ -103,19 +130,33 @@ impl KeySelection {
         if let Some(why) = why {
             let is_given = matches!((purpose, &owner), (Purpose::Give { owner: programme, .. }, Some(has))
                 if has.owner == programme.id);
-            self.refused.push(RefusedKey { key: key.key, name: key.name, why, is_given });
+            self.refused.push(RefusedKey {
+                key: key.key,
+                name: key.name,
+                why,
+                is_given,
+            });
             return;
         }
-        let programme =
-            owner.as_ref().and_then(|owner| programmes.iter().find(|programme| programme.id == owner.owner));
-        let byok = programme.map(|programme| programme.settings.basis.byok).unwrap_or_default();
+        let programme = owner.as_ref().and_then(|owner| {
+            programmes
+                .iter()
+                .find(|programme| programme.id == owner.owner)
+        });
+        let byok = programme
+            .map(|programme| programme.settings.basis.byok)
+            .unwrap_or_default();
         self.chosen.push(ChosenKey {
-            stays: owner.as_ref().map_or(key.used.credits.total(), |owner| owner.counted(&key.used).counted(byok)),
+            stays: owner.as_ref().map_or(key.used.credits.total(), |owner| {
+                owner.counted(&key.used).counted(byok)
+            }),
             key: key.key,
             name: key.name,
             owner: owner.map(|owner| {
-                let name =
-                    programme.map_or_else(|| owner.owner.to_string(), |programme| programme.settings.name.clone());
+                let name = programme.map_or_else(
+                    || owner.owner.to_string(),
+                    |programme| programme.settings.name.clone(),
+                );
                 (name, owner.began.at)
             }),
         });
@@ -124,7 +165,10 @@ impl KeySelection {
     /// A text that tells this choice of keys, and since when somebody has them, from any other.
     pub(super) fn mark(&self) -> String {
         let parts = self.chosen.iter().map(|chosen| {
-            let since = chosen.owner.as_ref().map(|(_, since)| since.as_millisecond());
+            let since = chosen
+                .owner
+                .as_ref()
+                .map(|(_, since)| since.as_millisecond());
             format!("{} {since:?}", chosen.key)
         });
         sha256_hex(parts)
@@ -132,7 +176,9 @@ impl KeySelection {
 
     /// The chosen keys, each with what stays of it in cents.
     pub(super) fn in_cents(&self) -> impl Iterator<Item = (&ChosenKey, Usd)> {
-        self.chosen.iter().zip(each_in_cents(self.chosen.iter().map(|chosen| chosen.stays)))
+        self.chosen
+            .iter()
+            .zip(each_in_cents(self.chosen.iter().map(|chosen| chosen.stays)))
     }
 
     pub(super) fn stays(&self) -> Usd {
@@ -161,7 +207,9 @@ impl KeySelection {
             return None;
         }
         Some(match selector {
-            Wanted::Key(_) => "No check has found such a key, or Bursar made it for a student.".to_owned(),
+            Wanted::Key(_) => {
+                "No check has found such a key, or Bursar made it for a student.".to_owned()
+            }
             Wanted::Match(pattern) => format!(
                 "No key that was made elsewhere has a name that matches {pattern}. Keys that Bursar made are students'."
             ),

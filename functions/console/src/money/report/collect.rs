@@ -1,5 +1,5 @@
-//! What a report is made of, read from the table: the readings of every key of its programmes, and the use by
-//! model that divides them.
+//! What a report is made of, read from the table: the readings of every key of its programmes, and
+//! the use by model that divides them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -23,7 +23,10 @@ type Numbers<'a> = BTreeMap<&'a ProgrammeId, u16>;
 type Groups = HashMap<GrantBytes, String>;
 
 /// The report, or the sentence that refuses it.
-pub(super) async fn collected(site: &Site, scope: &ReportScope) -> Result<Result<SpendingReport, String>> {
+pub(super) async fn collected(
+    site: &Site,
+    scope: &ReportScope,
+) -> Result<Result<SpendingReport, String>> {
     let range = match scope.query.range(scope.usual) {
         Ok(range) => range,
         Err(why) => return Ok(Err(why)),
@@ -32,7 +35,11 @@ pub(super) async fn collected(site: &Site, scope: &ReportScope) -> Result<Result
         Ok(grouping) => grouping,
         Err(why) => return Ok(Err(why)),
     };
-    let ids: Vec<ProgrammeId> = scope.programmes.iter().map(|(programme, _)| programme.id.clone()).collect();
+    let ids: Vec<ProgrammeId> = scope
+        .programmes
+        .iter()
+        .map(|(programme, _)| programme.id.clone())
+        .collect();
     let numbers: Numbers<'_> = ids.iter().zip(0..).collect();
     let known_days = known_by_model(&site.table.sync_state().await?, range);
     let student = scope.query.student.as_ref().map(GrantId::to_bytes);
@@ -42,7 +49,9 @@ pub(super) async fn collected(site: &Site, scope: &ReportScope) -> Result<Result
     while let Some((programme, grants)) = shards.try_next().await? {
         for (grant, readings) in grants {
             let source = UseSource::of_grant(programme, grant.group.as_deref(), &grant.id);
-            readings.iter().for_each(|reading| report.add(source, &reading.used));
+            readings
+                .iter()
+                .for_each(|reading| report.add(source, &reading.used));
             if grouping == Grouping::Group {
                 groups.extend(grant.group.map(|group| (grant.id.to_bytes(), group)));
             }
@@ -51,20 +60,37 @@ pub(super) async fn collected(site: &Site, scope: &ReportScope) -> Result<Result
     let owned = site.table.owned_keys().await?;
     for owned in &owned {
         if let Some(programme) = numbers.get(&owned.owner.owner) {
-            report.add(UseSource::of_foreign_keys(*programme), &owned.owner.counted(&owned.key.used));
+            report.add(
+                UseSource::of_foreign_keys(*programme),
+                &owned.owner.counted(&owned.key.used),
+            );
         }
     }
-    if let Some(range) = report.known_days.first().copied().zip(report.known_days.last().copied()) {
+    if let Some(range) = report
+        .known_days
+        .first()
+        .copied()
+        .zip(report.known_days.last().copied())
+    {
         // Money is put with the group that a person is in today, and so are models then.
         let is_by_grant = grouping == Grouping::Group || report.names_people();
         let used_on = divide_by_programme(&mut report, site, &ids, range, is_by_grant).await?;
         if is_by_grant {
             divide_by_grant(&mut report, site, &numbers, &groups, &used_on).await?;
         }
-        let foreign = if owned.is_empty() { Vec::new() } else { site.table.foreign_models(range).await?.owned };
+        let foreign = if owned.is_empty() {
+            Vec::new()
+        } else {
+            site.table.foreign_models(range).await?.owned
+        };
         for (owner, day, used) in foreign {
             if let Some(programme) = numbers.get(&owner) {
-                report.divide(UseSource::of_foreign_keys(*programme), day, &used.model, used.used);
+                report.divide(
+                    UseSource::of_foreign_keys(*programme),
+                    day,
+                    &used.model,
+                    used.used,
+                );
             }
         }
     }
@@ -73,13 +99,18 @@ pub(super) async fn collected(site: &Site, scope: &ReportScope) -> Result<Result
 
 /// The days of a range whose use by model is known.
 fn known_by_model(sync: &SyncState, (first_day, last_day): (Date, Date)) -> BTreeSet<Date> {
-    let Some((since, until)) = sync.models_since.zip(sync.models_until) else { return BTreeSet::new() };
-    let days = first_day.max(since).series(1.day()).take_while(|day| *day <= last_day.min(until));
+    let Some((since, until)) = sync.models_since.zip(sync.models_until) else {
+        return BTreeSet::new();
+    };
+    let days = first_day
+        .max(since)
+        .series(1.day())
+        .take_while(|day| *day <= last_day.min(until));
     days.filter(|day| sync.knows_models_of(*day)).collect()
 }
 
-/// Divides by the sums of programmes, which are kept for ever, unless that is done by grants. Returns the days on which a programme
-/// used any model.
+/// Divides by the sums of programmes, which are kept for ever, unless that is done by grants.
+/// Returns the days on which a programme used any model.
 async fn divide_by_programme(
     report: &mut SpendingReport,
     site: &Site,
@@ -88,13 +119,20 @@ async fn divide_by_programme(
     is_by_grant: bool,
 ) -> Result<BTreeSet<Date>> {
     let mut used_on = BTreeSet::new();
-    let queries: Vec<_> = ids.iter().map(|id| site.table.list(ModelDay::between(Some(id), range))).collect();
+    let queries: Vec<_> = ids
+        .iter()
+        .map(|id| site.table.list(ModelDay::between(Some(id), range)))
+        .collect();
     let mut read = iter(queries).buffered(PROGRAMMES_AT_ONCE).zip(iter(0..));
     while let Some((days, programme)) = read.next().await {
         for ModelDay { day, uses, .. } in days? {
             used_on.insert(day);
             for used in uses.iter().filter(|_| !is_by_grant) {
-                let source = UseSource { programme, group: None, grant: None };
+                let source = UseSource {
+                    programme,
+                    group: None,
+                    grant: None,
+                };
                 report.divide(source, day, &used.model, used.used);
             }
         }
@@ -102,8 +140,8 @@ async fn divide_by_programme(
     Ok(used_on)
 }
 
-/// Divides by the rows of each grant, which expire with the retention: days that are not kept any more are not
-/// known.
+/// Divides by the rows of each grant, which expire with the retention: days that are not kept any
+/// more are not known.
 async fn divide_by_grant(
     report: &mut SpendingReport,
     site: &Site,
@@ -113,7 +151,9 @@ async fn divide_by_grant(
 ) -> Result<()> {
     let now = site.clock.now();
     let days = report.known_days.iter().copied();
-    let queries: Vec<_> = days.map(|day| async move { (day, site.table.model_rows(day, now).await) }).collect();
+    let queries: Vec<_> = days
+        .map(|day| async move { (day, site.table.model_rows(day, now).await) })
+        .collect();
     let mut read = iter(queries).buffered(DAYS_AT_ONCE);
     while let Some((day, rows)) = read.next().await {
         let rows = rows?;
@@ -121,11 +161,22 @@ async fn divide_by_grant(
             report.known_days.remove(&day);
         }
         for (id, models) in rows {
-            let Some(programme) = numbers.get(&id).copied() else { continue };
+            let Some(programme) = numbers.get(&id).copied() else {
+                continue;
+            };
             for (model, grants) in models {
                 for (grant, used) in grants {
                     let group = groups.get(&grant).map(String::as_str);
-                    report.divide(UseSource { programme, group, grant: Some(grant) }, day, &model, used);
+                    report.divide(
+                        UseSource {
+                            programme,
+                            group,
+                            grant: Some(grant),
+                        },
+                        day,
+                        &model,
+                        used,
+                    );
                 }
             }
         }

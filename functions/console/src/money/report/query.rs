@@ -1,5 +1,6 @@
-//! The request for a report: who asks, for what days, grouped by what, and of which programmes or student among those that they may
-//! see. A range that is none is refused with a sentence, and what was typed stays in the form.
+//! The request for a report: who asks, for what days, grouped by what, and of which programmes or
+//! student among those that they may see. A range that is none is refused with a sentence, and what
+//! was typed stays in the form.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -40,23 +41,30 @@ pub(crate) struct ReportQuery {
 
 impl ReportQuery {
     fn parse(query: &str) -> Result<ReportQuery> {
-        let student = values(query, "person").next().map(|id| id.parse()).transpose();
+        let student = values(query, "person")
+            .next()
+            .map(|id| id.parse())
+            .transpose();
         Ok(ReportQuery {
             first_day: values(query, "from").next().unwrap_or_default(),
             last_day: values(query, "to").next().unwrap_or_default(),
             by: values(query, "by").next().unwrap_or_default(),
             student: student.map_err(|_| AppError::not_found())?,
             programmes: values(query, "programme").collect(),
-            skip: values(query, "skip").next().and_then(|skip| skip.parse().ok()).unwrap_or(0),
+            skip: values(query, "skip")
+                .next()
+                .and_then(|skip| skip.parse().ok())
+                .unwrap_or(0),
         })
     }
 
-    /// The first and the last day that are asked for, both included, or the sentence that refuses the report. A day that is not
-    /// given is that of `usual`.
+    /// The first and the last day that are asked for, both included, or the sentence that refuses
+    /// the report. A day that is not given is that of `usual`.
     pub(super) fn range(&self, usual: (Date, Date)) -> Result<(Date, Date), String> {
         let first_day = day("first", &self.first_day)?;
         let last_day = day("last", &self.last_day)?;
-        let first_day = first_day.unwrap_or_else(|| last_day.map_or(usual.0, |last_day| usual.0.min(last_day)));
+        let first_day =
+            first_day.unwrap_or_else(|| last_day.map_or(usual.0, |last_day| usual.0.min(last_day)));
         let last_day = last_day.unwrap_or_else(|| usual.1.max(first_day));
         if last_day < first_day {
             return Err(format!(
@@ -72,7 +80,10 @@ impl ReportQuery {
     pub(super) fn grouping(&self) -> Result<Grouping, String> {
         match GROUPINGS.iter().find(|(grouping, ..)| *grouping == self.by) {
             Some((.., grouping)) => Ok(*grouping),
-            None => Err("A report is grouped by day, group, model or person. Choose one of these.".to_owned()),
+            None => Err(
+                "A report is grouped by day, group, model or person. Choose one of these."
+                    .to_owned(),
+            ),
         }
     }
 
@@ -82,13 +93,22 @@ impl ReportQuery {
     }
 
     /// The URL of this report over these days; `skip` lines are before the first.
-    pub(super) fn address(&self, path: &str, (first_day, last_day): (Date, Date), skip: usize) -> String {
+    pub(super) fn address(
+        &self,
+        path: &str,
+        (first_day, last_day): (Date, Date),
+        skip: usize,
+    ) -> String {
         let first_day = first_day.to_string();
         let last_day = last_day.to_string();
         let skip = skip.to_string();
         let mut query = vec![("from", first_day.as_str()), ("to", last_day.as_str())];
         query.extend((!self.by.is_empty()).then_some(("by", self.by.as_str())));
-        query.extend(self.student.as_ref().map(|student| ("person", student.as_str())));
+        query.extend(
+            self.student
+                .as_ref()
+                .map(|student| ("person", student.as_str())),
+        );
         query.extend(self.programmes.iter().map(|id| ("programme", id.as_str())));
         query.extend((skip != "0").then_some(("skip", skip.as_str())));
         show::address(path, &query)
@@ -98,17 +118,25 @@ impl ReportQuery {
 /// What a query says under this name, where that is not empty.
 fn values(query: &str, name: &str) -> impl Iterator<Item = String> {
     let named = form_urlencoded::parse(query.as_bytes()).filter(move |(key, _)| key == name);
-    named.map(|(_, value)| value.trim().to_owned()).filter(|value| !value.is_empty())
+    named
+        .map(|(_, value)| value.trim().to_owned())
+        .filter(|value| !value.is_empty())
 }
 
 fn day(ordinal: &str, text: &str) -> Result<Option<Date>, String> {
     if text.is_empty() {
         return Ok(None);
     }
-    let day: Option<Date> = if text.len() == 10 { text.parse().ok() } else { None };
+    let day: Option<Date> = if text.len() == 10 {
+        text.parse().ok()
+    } else {
+        None
+    };
     match day.filter(|day| FIRST_DAY <= *day && *day <= LAST_DAY) {
         Some(day) => Ok(Some(day)),
-        None => Err(format!("The {ordinal} day must be between 2000 and 2199. Write it like 2026-10-12.")),
+        None => Err(format!(
+            "The {ordinal} day must be between 2000 and 2199. Write it like 2026-10-12."
+        )),
     }
 }
 
@@ -121,7 +149,8 @@ pub(crate) struct ReportScope {
     pub(super) path: String,
     /// The programmes, each with its reader's role.
     pub(super) programmes: Vec<(Programme, Role)>,
-    /// All programmes that may be chosen with their names, and whether each is; `None` on a programme's own page.
+    /// All programmes that may be chosen with their names, and whether each is; `None` on a
+    /// programme's own page.
     pub(super) choices: Option<Vec<ProgrammeChoice>>,
     /// The range of days, unless another is asked for. It ends with the last completed UTC day.
     pub(super) usual: (Date, Date),
@@ -140,8 +169,8 @@ impl ReportScope {
     }
 }
 
-/// With an id in the path it is a report of that programme, else of the programmes that the query names, or of
-/// all that the reader may see.
+/// With an id in the path it is a report of that programme, else of the programmes that the query
+/// names, or of all that the reader may see.
 impl FromRequestParts<Site> for ReportScope {
     type Rejection = AppError;
 
@@ -150,17 +179,33 @@ impl FromRequestParts<Site> for ReportScope {
         let today = utc_date(site.clock.now());
         let last = today.yesterday().unwrap_or(today);
         if access::programme_in(parts).await.is_some() {
-            let ProgrammeAccess { visitor, programme, role } = ProgrammeAccess::from_request_parts(parts, site).await?;
+            let ProgrammeAccess {
+                visitor,
+                programme,
+                role,
+            } = ProgrammeAccess::from_request_parts(parts, site).await?;
             let term = &programme.settings.term;
             let last = last.min(term.last_utc_day());
             let usual = (term.first_utc_day().min(last), last);
             let path = paths::report(&programme.id);
-            return Ok(ReportScope { visitor, query, path, programmes: vec![(programme, role)], choices: None, usual });
+            return Ok(ReportScope {
+                visitor,
+                query,
+                path,
+                programmes: vec![(programme, role)],
+                choices: None,
+                usual,
+            });
         }
         let visitor = Visitor::from_request_parts(parts, site).await?;
-        let seen = site.table.programmes_of(&visitor.session.address, visitor.is_admin).await?;
-        let names_unseen =
-            query.programmes.iter().any(|id| seen.iter().all(|(programme, _)| programme.id.as_str() != id));
+        let seen = site
+            .table
+            .programmes_of(&visitor.session.address, visitor.is_admin)
+            .await?;
+        let names_unseen = query.programmes.iter().any(|id| {
+            seen.iter()
+                .all(|(programme, _)| programme.id.as_str() != id)
+        });
         if (seen.is_empty() && !visitor.is_admin) || names_unseen {
             return Err(AppError::no_right());
         }
@@ -173,7 +218,10 @@ impl FromRequestParts<Site> for ReportScope {
             path: paths::REPORT.to_owned(),
             choices: Some(choices.collect()),
             usual: (last.saturating_sub((USUAL_DAYS - 1).days()), last),
-            programmes: seen.into_iter().filter(|(programme, _)| query.chooses(programme)).collect(),
+            programmes: seen
+                .into_iter()
+                .filter(|(programme, _)| query.chooses(programme))
+                .collect(),
             query,
             visitor,
         })
@@ -187,7 +235,9 @@ mod tests {
     const USUAL: (Date, Date) = (Date::constant(2026, 11, 1), Date::constant(2026, 11, 20));
 
     fn parse(query: &str) -> ReportQuery {
-        let Ok(query) = ReportQuery::parse(query) else { panic!("{query} is refused") };
+        let Ok(query) = ReportQuery::parse(query) else {
+            panic!("{query} is refused")
+        };
         query
     }
 
@@ -200,9 +250,18 @@ mod tests {
     fn a_missing_day_is_the_usual() {
         let range = |query: &[(&str, &str)]| asked(query).unwrap();
         assert_eq!(range(&[]), USUAL);
-        assert_eq!(range(&[("from", ""), ("to", "2026-11-05")]), (USUAL.0, Date::constant(2026, 11, 5)));
-        assert_eq!(range(&[("from", "2026-12-01")]), (Date::constant(2026, 12, 1), Date::constant(2026, 12, 1)));
-        assert_eq!(range(&[("to", "2026-10-01")]), (Date::constant(2026, 10, 1), Date::constant(2026, 10, 1)));
+        assert_eq!(
+            range(&[("from", ""), ("to", "2026-11-05")]),
+            (USUAL.0, Date::constant(2026, 11, 5))
+        );
+        assert_eq!(
+            range(&[("from", "2026-12-01")]),
+            (Date::constant(2026, 12, 1), Date::constant(2026, 12, 1))
+        );
+        assert_eq!(
+            range(&[("to", "2026-10-01")]),
+            (Date::constant(2026, 10, 1), Date::constant(2026, 10, 1))
+        );
     }
 
     #[test]
@@ -216,7 +275,10 @@ mod tests {
             (&[("from", "20261101")], "The first day must be"),
             (&[("from", "2026-1-1")], "The first day must be"),
             (&[("to", "1999-12-31")], "The last day must be"),
-            (&[("from", "2026-11-02"), ("to", "2026-11-01")], "is before the first, 2 Nov 2026. Swap them."),
+            (
+                &[("from", "2026-11-02"), ("to", "2026-11-01")],
+                "is before the first, 2 Nov 2026. Swap them.",
+            ),
         ] {
             let refused = asked(query).unwrap_err();
             assert!(refused.contains(sentence), "{refused}");
@@ -231,8 +293,14 @@ mod tests {
         let range = first.range(USUAL).unwrap();
         let address = first.address("/console/report", range, 200);
         let again = parse(address.split_once('?').unwrap().1);
-        assert_eq!((again.range(USUAL), again.grouping(), again.skip), (Ok(range), Ok(Grouping::Model), 200));
-        assert_eq!((&again.student, &again.programmes), (&first.student, &first.programmes));
+        assert_eq!(
+            (again.range(USUAL), again.grouping(), again.skip),
+            (Ok(range), Ok(Grouping::Model), 200)
+        );
+        assert_eq!(
+            (&again.student, &again.programmes),
+            (&first.student, &first.programmes)
+        );
         assert!(again.student.is_some() && again.programmes == ["cs-pilot"]);
     }
 }

@@ -1,4 +1,5 @@
-//! An amount over time as an inline SVG, which `parts.html` draws: what a programme spent, or the account's balance.
+//! An amount over time as an inline SVG, which `parts.html` draws: what a programme spent, or the
+//! account's balance.
 
 use bursar_core::domain::usage::burn::BurnScene;
 use bursar_core::domain::values::format::Joined;
@@ -33,11 +34,22 @@ impl Drawing {
         let highest = scene.top + Usd::from_micros(scene.top.micros() / 8);
         let x_of = |day: i32| i64::from(day) * SIZE / i64::from(scene.days);
         let y_of = |amount: Usd| SIZE - amount.scaled(highest, SIZE);
-        let line = scene.line.iter().map(|(day, usd)| format!("{},{}", x_of(*day), y_of(*usd))).joined(" ");
-        let today = scene.line.last().map_or((0, SIZE), |(day, usd)| (x_of(*day), y_of(*usd)));
+        let line = scene
+            .line
+            .iter()
+            .map(|(day, usd)| format!("{},{}", x_of(*day), y_of(*usd)))
+            .joined(" ");
+        let today = scene
+            .line
+            .last()
+            .map_or((0, SIZE), |(day, usd)| (x_of(*day), y_of(*usd)));
         let thresholds = scene.levels.iter();
-        let thresholds =
-            thresholds.map(|(threshold, amount)| (y_of(*amount), format!("{threshold}% · {}", amount.to_dollars())));
+        let thresholds = thresholds.map(|(threshold, amount)| {
+            (
+                y_of(*amount),
+                format!("{threshold}% · {}", amount.to_dollars()),
+            )
+        });
         let thresholds: Vec<(i64, String)> = thresholds.collect();
         Drawing {
             words,
@@ -48,7 +60,9 @@ impl Drawing {
             term_ends: x_of(scene.term_ends),
             budget: (y_of(scene.limit), scene.budget),
             thresholds,
-            ahead: scene.ahead.map(|(day, amount, words)| (x_of(day), y_of(amount), words)),
+            ahead: scene
+                .ahead
+                .map(|(day, amount, words)| (x_of(day), y_of(amount), words)),
             first: scene.first,
             until: format!("{name} until {}", scene.today),
             last: scene.last,

@@ -1,5 +1,5 @@
-//! Spending over a span of time, as pages show it: the amount, how well it is known, and links to other
-//! spans. The sums are computed in the domain.
+//! Spending over a span of time, as pages show it: the amount, how well it is known, and links to
+//! other spans. The sums are computed in the domain.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +23,8 @@ pub(crate) struct SpanQuery {
     window: String,
 }
 
-/// The window, term and times by which spending is summed over spans. An account has neither term nor window.
+/// The window, term and times by which spending is summed over spans. An account has neither term
+/// nor window.
 #[derive(Clone, Copy)]
 pub(crate) struct SpanContext<'a> {
     pub(crate) reset: Reset,
@@ -61,8 +62,17 @@ impl SpanQuery {
 }
 
 impl<'a> SpanContext<'a> {
-    pub(crate) fn new(settings: &'a Settings, read_at: Option<Moment>, now: Moment) -> SpanContext<'a> {
-        SpanContext { reset: settings.basis.reset, term: Some(&settings.term), read_at, now }
+    pub(crate) fn new(
+        settings: &'a Settings,
+        read_at: Option<Moment>,
+        now: Moment,
+    ) -> SpanContext<'a> {
+        SpanContext {
+            reset: settings.basis.reset,
+            term: Some(&settings.term),
+            read_at,
+            now,
+        }
     }
 
     pub(crate) fn sum(self, days: &Days, span: Span) -> Sum {
@@ -71,13 +81,19 @@ impl<'a> SpanContext<'a> {
 
     /// The spending of keys over a span; exactly zero if there never was a key.
     pub(crate) fn figure(self, days: &Days, span: Span, had_a_key: bool) -> Figure {
-        if had_a_key { Figure::from_sum(self.sum(days, span)) } else { Figure::exactly(Usd::ZERO) }
+        if had_a_key {
+            Figure::from_sum(self.sum(days, span))
+        } else {
+            Figure::exactly(Usd::ZERO)
+        }
     }
 
     /// The spending over each span, with the span's name.
     pub(crate) fn each(self, days: &Days, had_a_key: bool) -> Vec<(&'static str, Figure)> {
         let spans = offered(self.reset).iter();
-        spans.map(|span| (name(*span, self.reset), self.figure(days, *span, had_a_key))).collect()
+        spans
+            .map(|span| (name(*span, self.reset), self.figure(days, *span, had_a_key)))
+            .collect()
     }
 }
 
@@ -85,38 +101,69 @@ impl Figure {
     pub(crate) fn from_sum(sum: Sum) -> Figure {
         let amount = sum.spent.to_cents();
         match sum.accuracy {
-            Accuracy::Exactly => Figure { usd: Some(sum.spent), text: amount, note: None },
-            Accuracy::Estimated => Figure { usd: Some(sum.spent), text: format!("about {amount}"), note: Some(MISSED) },
-            Accuracy::Until(_) | Accuracy::Partly if sum.spent == Usd::ZERO => {
-                Figure { usd: None, text: "not known".to_owned(), note: Some(PARTLY) }
-            }
-            Accuracy::Until(_) | Accuracy::Partly => {
-                Figure { usd: Some(sum.spent), text: format!("at least {amount}"), note: Some(PARTLY) }
-            }
+            Accuracy::Exactly => Figure {
+                usd: Some(sum.spent),
+                text: amount,
+                note: None,
+            },
+            Accuracy::Estimated => Figure {
+                usd: Some(sum.spent),
+                text: format!("about {amount}"),
+                note: Some(MISSED),
+            },
+            Accuracy::Until(_) | Accuracy::Partly if sum.spent == Usd::ZERO => Figure {
+                usd: None,
+                text: "not known".to_owned(),
+                note: Some(PARTLY),
+            },
+            Accuracy::Until(_) | Accuracy::Partly => Figure {
+                usd: Some(sum.spent),
+                text: format!("at least {amount}"),
+                note: Some(PARTLY),
+            },
         }
     }
 
     /// Figures of one column, which add up.
     pub(crate) fn column(sums: &[Sum]) -> Vec<Figure> {
         let cents = each_in_cents(sums.iter().map(|sum| sum.spent));
-        sums.iter().zip(cents).map(|(sum, cents)| Figure::in_cents(*sum, cents)).collect()
+        sums.iter()
+            .zip(cents)
+            .map(|(sum, cents)| Figure::in_cents(*sum, cents))
+            .collect()
     }
 
     /// A sum that is shown as so many cents, unless it is less than one.
     pub(crate) fn in_cents(sum: Sum, cents: Usd) -> Figure {
         let exact = Figure::from_sum(sum);
         let is_small = Usd::ZERO < sum.spent && sum.spent < Usd::CENT;
-        if is_small { exact } else { Figure { usd: exact.usd, ..Figure::from_sum(Sum { spent: cents, ..sum }) } }
+        if is_small {
+            exact
+        } else {
+            Figure {
+                usd: exact.usd,
+                ..Figure::from_sum(Sum {
+                    spent: cents,
+                    ..sum
+                })
+            }
+        }
     }
 
     pub(crate) fn exactly(spent: Usd) -> Figure {
-        Figure::from_sum(Sum { spent, accuracy: Accuracy::Exactly })
+        Figure::from_sum(Sum {
+            spent,
+            accuracy: Accuracy::Exactly,
+        })
     }
 }
 
 /// The reservations about these figures, each sentence once.
 pub(crate) fn notes<'a>(figures: impl IntoIterator<Item = &'a Figure>) -> Vec<String> {
-    let notes: BTreeSet<&str> = figures.into_iter().filter_map(|figure| figure.note).collect();
+    let notes: BTreeSet<&str> = figures
+        .into_iter()
+        .filter_map(|figure| figure.note)
+        .collect();
     let sentences = notes.into_iter().map(|note| match note {
         MISSED => format!("Where a figure says “about”, {MISSED}."),
         _ => "Where a figure says “at least” or “not known”, some days have not been checked to their end yet."
@@ -133,13 +180,15 @@ pub(crate) fn estimated(ranges: &[(Date, Date)]) -> Option<String> {
     ))
 }
 
-/// The spans that pages of a programme offer: where a cap is for the whole term, its window and the term are all there is, and the window of
-/// a daily one is today.
+/// The spans that pages of a programme offer: where a cap is for the whole term, its window and the
+/// term are all there is, and the window of a daily one is today.
 pub(crate) fn offered(reset: Reset) -> &'static [Span] {
     match reset {
         Reset::None => &[Span::Day, Span::Week, Span::Month, Span::All],
         Reset::Daily => &[Span::Window, Span::Week, Span::Month, Span::All],
-        Reset::Weekly | Reset::Monthly => &[Span::Day, Span::Week, Span::Month, Span::Window, Span::All],
+        Reset::Weekly | Reset::Monthly => {
+            &[Span::Day, Span::Week, Span::Month, Span::Window, Span::All]
+        }
     }
 }
 
@@ -161,7 +210,11 @@ pub(crate) fn choices(
 
 /// The name of a span; that of a cap is called by its length.
 pub(crate) fn name(span: Span, reset: Reset) -> &'static str {
-    if span == Span::Window { reset.this_window() } else { span.name() }
+    if span == Span::Window {
+        reset.this_window()
+    } else {
+        span.name()
+    }
 }
 
 /// The name of a span as it follows "spent".
@@ -182,17 +235,28 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_said_and_never_nothing() {
-        let figure = |micros, known| Figure::from_sum(Sum { spent: Usd::from_micros(micros), accuracy: known });
+        let figure = |micros, known| {
+            Figure::from_sum(Sum {
+                spent: Usd::from_micros(micros),
+                accuracy: known,
+            })
+        };
         assert_eq!(figure(1_500_000, Accuracy::Exactly).text, "$1.50");
         assert_eq!(figure(1_500_000, Accuracy::Estimated).text, "about $1.50");
         assert_eq!(figure(1_500_000, Accuracy::Partly).text, "at least $1.50");
         let unknown = figure(0, Accuracy::Partly);
         assert_eq!((unknown.usd, unknown.text.as_str()), (None, "not known"));
         assert_eq!(figure(0, Accuracy::Exactly).usd, Some(Usd::ZERO));
-        let some = [figure(1, Accuracy::Partly), figure(0, Accuracy::Partly), figure(1, Accuracy::Exactly)];
+        let some = [
+            figure(1, Accuracy::Partly),
+            figure(0, Accuracy::Partly),
+            figure(1, Accuracy::Exactly),
+        ];
         assert_eq!(
             notes(&some),
-            ["Where a figure says “at least” or “not known”, some days have not been checked to their end yet."]
+            [
+                "Where a figure says “at least” or “not known”, some days have not been checked to their end yet."
+            ]
         );
     }
 }

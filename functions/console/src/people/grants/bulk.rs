@@ -1,6 +1,7 @@
-//! One action on many grants, those of a filter or those that are ticked: first a preview that names and counts them, then a job that acts
-//! on what the preview named, and only writes. If other grants are meant by then, there is another preview. What the provider must be told
-//! is sent by the work of each minute.
+//! One action on many grants, those of a filter or those that are ticked: first a preview that
+//! names and counts them, then a job that acts on what the preview named, and only writes. If other
+//! grants are meant by then, there is another preview. What the provider must be told is sent by
+//! the work of each minute.
 
 use std::collections::BTreeSet;
 use std::mem;
@@ -60,7 +61,10 @@ impl FormValue for TypedBulk {
             kind: FieldKind::Choice(&ACTIONS),
             read: |form, typed| {
                 typed.action = GrantAction::named(form.text());
-                typed.action.map(drop).ok_or_else(|| "Choose one of the list.".to_owned())
+                typed
+                    .action
+                    .map(drop)
+                    .ok_or_else(|| "Choose one of the list.".to_owned())
             },
             ..Field::REQUIRED
         },
@@ -83,7 +87,10 @@ impl FormValue for TypedBulk {
             id: "reason",
             label: "Reason",
             hint: "Kept in the history of each student, who can read it.",
-            read: |form, typed| form.line(LONGEST_REASON).map(|reason| typed.reason = reason),
+            read: |form, typed| {
+                form.line(LONGEST_REASON)
+                    .map(|reason| typed.reason = reason)
+            },
             ..Field::OPTIONAL
         },
     ];
@@ -95,7 +102,8 @@ struct BulkPage<'a> {
     frame: PageFrame<'a>,
     programme: &'a Programme,
     sought: &'a GrantSearch,
-    /// Whether this is not the preview that was acted on: the act, these, or what it comes to are others.
+    /// Whether this is not the preview that was acted on: the act, these, or what it comes to are
+    /// others.
     is_other: bool,
     selection: Option<FoundBulk<'a>>,
     form: Form<TypedBulk>,
@@ -118,7 +126,8 @@ struct Chosen<'a> {
     rows: Vec<GrantRow<'a>>,
     /// Of several that are looked for, those that nobody here is known by.
     not_found: Vec<String>,
-    /// How many that a filter finds are not resumed with the others, since somebody paused each of them alone.
+    /// How many that a filter finds are not resumed with the others, since somebody paused each of
+    /// them alone.
     left_out: usize,
     preview: ActPreview,
     budget: Budget,
@@ -136,7 +145,10 @@ impl<'a> Previewed<'a> {
     fn read(text: &'a str, programme: &ProgrammeId) -> Option<Previewed<'a>> {
         let (bulk, hash) = text.split_once('-')?;
         // Whatever a form says, it is no other import.
-        Some(Previewed { bulk: ulid_for(bulk.parse().ok()?, programme.as_str()), hash })
+        Some(Previewed {
+            bulk: ulid_for(bulk.parse().ok()?, programme.as_str()),
+            hash,
+        })
     }
 }
 
@@ -148,12 +160,28 @@ impl<'a> Chosen<'a> {
         typed: TypedBulk,
         now: Moment,
     ) -> Result<Option<Chosen<'a>>> {
-        let TypedBulk { action, cap, group, reason } = typed;
-        let Some(action) = action else { return Ok(None) };
-        let act = GrantAct { action, cap, group, reason };
+        let TypedBulk {
+            action,
+            cap,
+            group,
+            reason,
+        } = typed;
+        let Some(action) = action else {
+            return Ok(None);
+        };
+        let act = GrantAct {
+            action,
+            cap,
+            group,
+            reason,
+        };
         let listed_at = site.table.sync_state().await?.listed_at;
         let in_full = action == GrantAction::Remind;
-        let FoundGrants { mut rows, not_found, .. } = sought.find(site, programme, listed_at, in_full).await?;
+        let FoundGrants {
+            mut rows,
+            not_found,
+            ..
+        } = sought.find(site, programme, listed_at, in_full).await?;
         if action == GrantAction::Remind {
             rows.retain(|row| row.may_be_reminded(listed_at));
         }
@@ -167,7 +195,15 @@ impl<'a> Chosen<'a> {
         let budget = site.table.budget(&programme.id).await?;
         let preview = ActPreview::new(&act, &rows, &budget, now);
         let hash = sha256_hex([serde_json::to_string(&(&act, ids, &preview))?]);
-        Ok(Some(Chosen { act, rows, not_found, left_out, preview, budget, hash }))
+        Ok(Some(Chosen {
+            act,
+            rows,
+            not_found,
+            left_out,
+            preview,
+            budget,
+            hash,
+        }))
     }
 }
 
@@ -178,13 +214,25 @@ impl Chosen<'_> {
 }
 
 pub(crate) async fn act_on_many(post: Post<Faculty>) -> Answer {
-    let Post { site, access, fields, now, .. } = &post;
+    let Post {
+        site,
+        access,
+        fields,
+        now,
+        ..
+    } = &post;
     let programme = &access.programme;
     is_open(programme)?;
     let mut previewed = None;
     if let Some(text) = fields.filled("bulk") {
-        let named = Previewed::read(text, &programme.id).ok_or_else(|| AppError::unprocessable(GONE))?;
-        if site.table.get(Import::key_of(&programme.id, named.bulk)).await?.is_some_and(|import| import.applied) {
+        let named =
+            Previewed::read(text, &programme.id).ok_or_else(|| AppError::unprocessable(GONE))?;
+        if site
+            .table
+            .get(Import::key_of(&programme.id, named.bulk))
+            .await?
+            .is_some_and(|import| import.applied)
+        {
             return Ok(site.done(&paths::programme(&programme.id), &Flash::Already));
         }
         previewed = Some(named);
@@ -201,41 +249,82 @@ pub(crate) async fn act_on_many(post: Post<Faculty>) -> Answer {
     match (chosen, previewed) {
         (None, _) => {
             let page = BulkPage::new(&post, &sought, form);
-            Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, Ok(site.page(&page))))
+            Err(AppError::page(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                Ok(site.page(&page)),
+            ))
         }
         (Some(chosen), Some(named)) if chosen.hash == named.hash && chosen.is_offered() => {
             start(&post, named.bulk, chosen).await
         }
         (Some(chosen), named) => {
             let is_other = named.is_some();
-            let page = BulkPage { is_other, ..BulkPage::new(&post, &sought, form) };
+            let page = BulkPage {
+                is_other,
+                ..BulkPage::new(&post, &sought, form)
+            };
             let page = preview(&post, page, chosen).await?;
-            if is_other { Err(AppError::page(StatusCode::CONFLICT, Ok(page))) } else { Ok(page) }
+            if is_other {
+                Err(AppError::page(StatusCode::CONFLICT, Ok(page)))
+            } else {
+                Ok(page)
+            }
         }
     }
 }
 
-async fn too_many_groups(site: &Site, programme: &Programme, typed: &TypedBulk) -> Result<Option<String>> {
-    let Some(group) = typed.group.as_deref().filter(|_| typed.action == Some(GrantAction::Group)) else {
+async fn too_many_groups(
+    site: &Site,
+    programme: &Programme,
+    typed: &TypedBulk,
+) -> Result<Option<String>> {
+    let Some(group) = typed
+        .group
+        .as_deref()
+        .filter(|_| typed.action == Some(GrantAction::Group))
+    else {
         return Ok(None);
     };
     let lines = site.table.grant_lines(&programme.id, None).await?;
-    let groups: BTreeSet<&str> = lines.iter().filter_map(|line| line.group.as_deref()).chain([group]).collect();
+    let groups: BTreeSet<&str> = lines
+        .iter()
+        .filter_map(|line| line.group.as_deref())
+        .chain([group])
+        .collect();
     Ok(roster::too_many_groups(groups.len()))
 }
 
 impl<'a> BulkPage<'a> {
-    fn new(post: &'a Post<Faculty>, sought: &'a GrantSearch, form: Form<TypedBulk>) -> BulkPage<'a> {
+    fn new(
+        post: &'a Post<Faculty>,
+        sought: &'a GrantSearch,
+        form: Form<TypedBulk>,
+    ) -> BulkPage<'a> {
         let frame = PageFrame::new(&post.site, &post.access.visitor);
-        BulkPage { frame, programme: &post.access.programme, sought, is_other: false, selection: None, form }
+        BulkPage {
+            frame,
+            programme: &post.access.programme,
+            sought,
+            is_other: false,
+            selection: None,
+            form,
+        }
     }
 }
 
 /// The page of what it would do.
-async fn preview<'a>(post: &'a Post<Faculty>, mut page: BulkPage<'a>, mut chosen: Chosen<'a>) -> Result<Reply> {
-    let Post { site, access, now, .. } = post;
+async fn preview<'a>(
+    post: &'a Post<Faculty>,
+    mut page: BulkPage<'a>,
+    mut chosen: Chosen<'a>,
+) -> Result<Reply> {
+    let Post {
+        site, access, now, ..
+    } = post;
     let programme = &access.programme;
-    let bulk = chosen.is_offered().then(|| format!("{}-{}", new_ulid(*now), chosen.hash));
+    let bulk = chosen
+        .is_offered()
+        .then(|| format!("{}-{}", new_ulid(*now), chosen.hash));
     let mut rows = mem::take(&mut chosen.rows);
     for row in rows.iter_mut().filter(|row| stops_key(&chosen.act, row)) {
         row.note = Some("the key stops".to_owned());
@@ -249,28 +338,63 @@ async fn preview<'a>(post: &'a Post<Faculty>, mut page: BulkPage<'a>, mut chosen
         rows,
         programme.settings.term.zone(),
     );
-    listing.caption =
-        if count > ON_A_PAGE { format!("The first {ON_A_PAGE} of {count}") } else { "All of them".to_owned() };
+    listing.caption = if count > ON_A_PAGE {
+        format!("The first {ON_A_PAGE} of {count}")
+    } else {
+        "All of them".to_owned()
+    };
     let implied = chosen.budget.implied(&programme.settings, *now);
-    page.selection = Some(FoundBulk { count, chosen, counts, implied, bulk, listing });
+    page.selection = Some(FoundBulk {
+        count,
+        chosen,
+        counts,
+        implied,
+        bulk,
+        listing,
+    });
     Ok(site.page(&page))
 }
 
 async fn start(post: &Post<Faculty>, bulk: Ulid, chosen: Chosen<'_>) -> Answer {
-    let Post { site, access, now, deadline, .. } = post;
+    let Post {
+        site,
+        access,
+        now,
+        deadline,
+        ..
+    } = post;
     let id = &access.programme.id;
     let people: Vec<&GrantId> = chosen.rows.iter().map(|row| &row.line.id).collect();
-    let import = Import { act: Some(chosen.act), ..Import::new(id, bulk, people.len(), *now) };
-    site.table.keep_part(&import, Kept::People, &ImportPart::bytes_of(&people), *deadline).await?;
+    let import = Import {
+        act: Some(chosen.act),
+        ..Import::new(id, bulk, people.len(), *now)
+    };
+    site.table
+        .keep_part(
+            &import,
+            Kept::People,
+            &ImportPart::bytes_of(&people),
+            *deadline,
+        )
+        .await?;
     site.table.keep_import(&import, *deadline).await?;
-    match site.table.start_import(import.job(&post.actor, *now), None, &[], *deadline).await? {
+    match site
+        .table
+        .start_import(import.job(&post.actor, *now), None, &[], *deadline)
+        .await?
+    {
         JobCreation::Busy => Err(AppError::conflict(
             "Another change of many students is under way. Wait until it is done, then press again.",
         )),
         JobCreation::Already => Ok(site.done(&paths::programme(id), &Flash::Already)),
         JobCreation::Yes => {
             jobs::in_a_request(site, id, *deadline).await;
-            Ok(site.done(&paths::programme(id), &Flash::ManyBegun { students: import.steps.into() }))
+            Ok(site.done(
+                &paths::programme(id),
+                &Flash::ManyBegun {
+                    students: import.steps.into(),
+                },
+            ))
         }
     }
 }

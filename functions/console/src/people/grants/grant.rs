@@ -72,11 +72,13 @@ struct OpenMore<'a> {
     /// What this student used in the last seven days, and what one of the class usually does.
     week: String,
     usual_week: Usd,
-    /// What the budget has left that is neither spent nor promised, and what everybody's keys would take who may still claim one.
+    /// What the budget has left that is neither spent nor promised, and what everybody's keys would
+    /// take who may still claim one.
     free: Usd,
     needed: Usd,
     counts: Counts,
-    /// The cap that was asked for, with a quarter more, with half more, and twice: those for which the budget has room, and the first for which it has none.
+    /// The cap that was asked for, with a quarter more, with half more, and twice: those for which
+    /// the budget has room, and the first for which it has none.
     steps: Vec<Raise>,
     too_high: Option<Usd>,
 }
@@ -93,14 +95,28 @@ struct Raise {
 impl Raise {
     /// `None` where the budget has no room for it.
     fn new(cap: Usd, view: &View, now: Moment) -> Option<Raise> {
-        let takes = match view.set_cap(Some(cap), &Actor::Rule, None, now).ok()?.budget {
+        let takes = match view
+            .set_cap(Some(cap), &Actor::Rule, None, now)
+            .ok()?
+            .budget
+        {
             BudgetChange::Take(amount) | BudgetChange::TakeAnyway(amount) => amount,
             BudgetChange::None => Usd::ZERO,
         };
-        let Budget { limit, reserved, unreserved, .. } = view.budget.as_ref();
+        let Budget {
+            limit,
+            reserved,
+            unreserved,
+            ..
+        } = view.budget.as_ref();
         let settings = &view.programme.settings;
         let fit = unreserved.enough_for(*limit - *reserved - takes, settings, now);
-        Some(Raise { cap, takes, fit, people: unreserved.people(settings, now) })
+        Some(Raise {
+            cap,
+            takes,
+            fit,
+            people: unreserved.people(settings, now),
+        })
     }
 }
 
@@ -117,7 +133,8 @@ struct GrantKeyLine {
     label: String,
     state: &'static str,
     spent: Usd,
-    /// Of the key in use: its limit at the provider, and what was left of that when it was read last.
+    /// Of the key in use: its limit at the provider, and what was left of that when it was read
+    /// last.
     limit: Option<(Usd, Usd)>,
     shown_at: String,
 }
@@ -133,18 +150,35 @@ impl DayLine {
     fn all(view: &View, now: Moment) -> Vec<DayLine> {
         let used = list::used(&view.readings).days(view.programme.settings.basis.byok);
         let first = utc_date(now).saturating_sub(27.days());
-        let mut used: Vec<_> = used.each().filter(|(day, spent, _)| first <= *day && !spent.is_zero()).collect();
+        let mut used: Vec<_> = used
+            .each()
+            .filter(|(day, spent, _)| first <= *day && !spent.is_zero())
+            .collect();
         used.reverse();
         let cents = each_in_cents(used.iter().map(|(_, spent, _)| *spent));
-        let lines = used.into_iter().zip(cents).map(|((day, spent, exact), cents)| {
-            let accuracy = if exact { Accuracy::Exactly } else { Accuracy::Estimated };
-            DayLine { day, spent: Figure::in_cents(Sum { spent, accuracy }, cents) }
-        });
+        let lines = used
+            .into_iter()
+            .zip(cents)
+            .map(|((day, spent, exact), cents)| {
+                let accuracy = if exact {
+                    Accuracy::Exactly
+                } else {
+                    Accuracy::Estimated
+                };
+                DayLine {
+                    day,
+                    spent: Figure::in_cents(Sum { spent, accuracy }, cents),
+                }
+            });
         lines.collect()
     }
 }
 
-pub(crate) async fn page(site: Site, access: ProgrammeAccess, Path((_, grant)): Path<(String, String)>) -> Answer {
+pub(crate) async fn page(
+    site: Site,
+    access: ProgrammeAccess,
+    Path((_, grant)): Path<(String, String)>,
+) -> Answer {
     let view = view(&site, &access, &id(&grant)?).await?;
     let forms = ActForms::new(&view.grant, &access.programme.settings);
     show(&site, &access, &view, forms).await
@@ -157,20 +191,40 @@ pub(super) fn id(text: &str) -> Result<GrantId> {
 /// The grant of this id, if the programme has it.
 pub(super) async fn view(site: &Site, access: &ProgrammeAccess, grant: &GrantId) -> Result<View> {
     log::name_grant(grant);
-    site.table.view(&access.programme.id, grant).await?.ok_or_else(AppError::not_found)
+    site.table
+        .view(&access.programme.id, grant)
+        .await?
+        .ok_or_else(AppError::not_found)
 }
 
-pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, forms: ActForms) -> Answer {
-    let View { programme, grant, readings, .. } = view;
+pub(super) async fn show(
+    site: &Site,
+    access: &ProgrammeAccess,
+    view: &View,
+    forms: ActForms,
+) -> Answer {
+    let View {
+        programme,
+        grant,
+        readings,
+        ..
+    } = view;
     let now = site.clock.now();
     let zone = programme.settings.term.zone();
     let (entries, sync, mark, mails, cuts, whose) = tokio::try_join!(
-        site.table.list_known(AuditEntry::of_grant(&programme.id, &grant.id)),
+        site.table
+            .list_known(AuditEntry::of_grant(&programme.id, &grant.id)),
         site.table.sync_state(),
-        site.table.undeliverable(grant.person.address.matched(), now),
+        site.table
+            .undeliverable(grant.person.address.matched(), now),
         site.table.mails_of(&programme.id, &grant.id),
         site.table.newest(AccountCut::all(), 1),
-        site.table.whose(&programme.id, &grant.id, grant.person.address.matched(), now),
+        site.table.whose(
+            &programme.id,
+            &grant.id,
+            grant.person.address.matched(),
+            now
+        ),
     )?;
     let mut timeline = AuditRow::all(site, entries, access.is_faculty()).await?;
     timeline.reverse();
@@ -204,39 +258,73 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
     });
     let mut keys: Vec<GrantKeyLine> = keys.collect();
     let cents = each_in_cents(keys.iter().map(|key| key.spent));
-    let column = keys.iter_mut().zip(cents).filter(|(key, _)| key.spent >= Usd::CENT);
+    let column = keys
+        .iter_mut()
+        .zip(cents)
+        .filter(|(key, _)| key.spent >= Usd::CENT);
     column.for_each(|(key, cents)| key.spent = cents);
     let spending = view.spending(now);
     let cap = grant.cap(&programme.settings);
     let amount_left = (cap - spending.in_window).or_zero();
     let holds = [
         (grant.holds.paused.is_some(), "it was paused"),
-        (grant.holds.dropped.is_some(), "the roster no longer names this person"),
+        (
+            grant.holds.dropped.is_some(),
+            "the roster no longer names this person",
+        ),
         (grant.holds.unused, "it was not used"),
     ];
-    let holds = holds.into_iter().filter(|(held, _)| *held).map(|(_, words)| words);
-    let read_at = readings.iter().map(|reading| reading.as_of).chain(sync.listed_at).max();
+    let holds = holds
+        .into_iter()
+        .filter(|(held, _)| *held)
+        .map(|(_, words)| words);
+    let read_at = readings
+        .iter()
+        .map(|reading| reading.as_of)
+        .chain(sync.listed_at)
+        .max();
     let context = SpanContext::new(&programme.settings, read_at, now);
-    let spans = context.each(&list::used(readings).days(programme.settings.basis.byok), grant.stage.has_claimed());
+    let spans = context.each(
+        &list::used(readings).days(programme.settings.basis.byok),
+        grant.stage.has_claimed(),
+    );
     let days = DayLine::all(view, now);
-    let open_request = match view.open_request(now).filter(|_| access.is_faculty() && !is_over) {
+    let open_request = match view
+        .open_request(now)
+        .filter(|_| access.is_faculty() && !is_over)
+    {
         None => None,
         Some(open) => {
             let used = site.table.programme_use(&programme.id).await?;
             let week = spans.iter().find(|(name, _)| *name == Span::Week.name());
-            let steps = [1, 2, 4].map(|quarters| open.cap + Usd::from_micros(open.cap.micros() / 4 * quarters));
+            let steps = [1, 2, 4]
+                .map(|quarters| open.cap + Usd::from_micros(open.cap.micros() / 4 * quarters));
             let caps: BTreeSet<Usd> = steps.into_iter().chain(open.wanted_cap).collect();
-            let Budget { limit, reserved, unreserved, .. } = view.budget.as_ref();
+            let Budget {
+                limit,
+                reserved,
+                unreserved,
+                ..
+            } = view.budget.as_ref();
             Some(OpenMore {
                 requested_at: column_time(open.asked_at, zone),
                 reason: &open.reason,
                 week: week.map_or_else(String::new, |(_, figure)| figure.text.clone()),
-                usual_week: used.own.map(|totals| totals.standing_out.usual_week).unwrap_or_default(),
+                usual_week: used
+                    .own
+                    .map(|totals| totals.standing_out.usual_week)
+                    .unwrap_or_default(),
                 free: (*limit - *reserved).or_zero(),
                 needed: unreserved.cost(&programme.settings, now),
                 counts: site.table.roster_counts(&programme.id).await?,
-                too_high: caps.iter().copied().find(|cap| Raise::new(*cap, view, now).is_none()),
-                steps: caps.into_iter().filter_map(|cap| Raise::new(cap, view, now)).collect(),
+                too_high: caps
+                    .iter()
+                    .copied()
+                    .find(|cap| Raise::new(*cap, view, now).is_none()),
+                steps: caps
+                    .into_iter()
+                    .filter_map(|cap| Raise::new(cap, view, now))
+                    .collect(),
             })
         }
     };
@@ -244,7 +332,12 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
         whose,
         frame: PageFrame::new(site, &access.visitor),
         programme,
-        stopped_by: stopped_by(view, amount_left, &keys, cuts.first().map(AccountCut::balance)),
+        stopped_by: stopped_by(
+            view,
+            amount_left,
+            &keys,
+            cuts.first().map(AccountCut::balance),
+        ),
         keys,
         holds: holds.collect(),
         timeline,
@@ -259,11 +352,22 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
                 && (mark.is_none() || access.is_faculty()),
             leaked: access.is_faculty() && view.report_leaked(grant.epoch, &Actor::Sync).is_ok(),
         },
-        unreachable: mark.map(|mark| (mark.why, mark.why.in_words(), column_time(mark.marked_at, zone))),
+        unreachable: mark.map(|mark| {
+            (
+                mark.why,
+                mark.why.in_words(),
+                column_time(mark.marked_at, zone),
+            )
+        }),
         mails: mails::listing("mail", mails.iter().rev().map(MailRow::new).collect(), zone),
         as_of: read_at.map(|read_at| column_time(read_at, zone)),
         open_request,
-        notes: spans::notes(spans.iter().map(|(_, figure)| figure).chain(days.iter().map(|line| &line.spent))),
+        notes: spans::notes(
+            spans
+                .iter()
+                .map(|(_, figure)| figure)
+                .chain(days.iter().map(|line| &line.spent)),
+        ),
         spans,
         days,
         grant,
@@ -278,16 +382,32 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
 }
 
 /// Which limit stops a grant that nobody holds: the first that is used up, as far as it is known.
-fn stopped_by(view: &View, amount_left: Usd, keys: &[GrantKeyLine], credit: Option<Usd>) -> Option<&'static str> {
+fn stopped_by(
+    view: &View,
+    amount_left: Usd,
+    keys: &[GrantKeyLine],
+    credit: Option<Usd>,
+) -> Option<&'static str> {
     let room = view.budget.limit - view.budget.reserved;
     let stops = [
         (amount_left < Usd::CENT, "the cap is used up"),
         (
-            keys.iter().filter_map(|key| key.limit).any(|(_, limit_left)| limit_left < Usd::CENT),
+            keys.iter()
+                .filter_map(|key| key.limit)
+                .any(|(_, limit_left)| limit_left < Usd::CENT),
             "the key's limit at OpenRouter is used up",
         ),
-        (!view.grant.has_reservation && room < amount_left, "the programme's budget has no room for the cap"),
-        (credit.is_some_and(|credit| credit < Usd::CENT), "the account at OpenRouter has no credit left"),
+        (
+            !view.grant.has_reservation && room < amount_left,
+            "the programme's budget has no room for the cap",
+        ),
+        (
+            credit.is_some_and(|credit| credit < Usd::CENT),
+            "the account at OpenRouter has no credit left",
+        ),
     ];
-    stops.into_iter().find(|(is_used_up, _)| *is_used_up && !view.grant.is_over()).map(|(_, why)| why)
+    stops
+        .into_iter()
+        .find(|(is_used_up, _)| *is_used_up && !view.grant.is_over())
+        .map(|(_, why)| why)
 }

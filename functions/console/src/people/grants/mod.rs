@@ -6,6 +6,10 @@ mod grant;
 mod list;
 mod preview;
 
-pub(crate) use acts::{act, correct_address, decide_more, end_leaked, take_off_roster, tell_person};
+pub(crate) use acts::{
+    act, correct_address, decide_more, end_leaked, take_off_roster, tell_person,
+};
 pub(crate) use grant::page as grant;
-pub(crate) use list::{GrantRow, Shows, columns, file, named, page as list, posted as list_posted, used};
+pub(crate) use list::{
+    GrantRow, Shows, columns, file, named, page as list, posted as list_posted, used,
+};

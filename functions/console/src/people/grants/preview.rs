@@ -38,10 +38,20 @@ pub(super) struct ActPreview {
 }
 
 impl ActPreview {
-    pub(super) fn new(act: &GrantAct, rows: &[GrantRow<'_>], budget: &Budget, now: Moment) -> ActPreview {
-        let standing: Vec<&GrantRow<'_>> = rows.iter().filter(|row| !row.line.state.is_over()).collect();
+    pub(super) fn new(
+        act: &GrantAct,
+        rows: &[GrantRow<'_>],
+        budget: &Budget,
+        now: Moment,
+    ) -> ActPreview {
+        let standing: Vec<&GrantRow<'_>> = rows
+            .iter()
+            .filter(|row| !row.line.state.is_over())
+            .collect();
         let mut caps = BTreeMap::<Usd, usize>::new();
-        standing.iter().for_each(|row| *caps.entry(row.cap).or_default() += 1);
+        standing
+            .iter()
+            .for_each(|row| *caps.entry(row.cap).or_default() += 1);
         let mut caps: Vec<(Usd, usize)> = caps.into_iter().collect();
         caps.sort_by_key(|(_, students)| Reverse(*students));
         let students = counted(rows.len() as u64, "student", "students");
@@ -49,8 +59,12 @@ impl ActPreview {
             (GrantAction::Pause, ..) => format!("Pause {students}"),
             (GrantAction::Resume, ..) => format!("Resume {students}"),
             (GrantAction::Revoke, ..) => format!("Remove {students} for good"),
-            (GrantAction::Cap, Some(cap), _) => format!("Set the cap of {students} to {}", cap.to_dollars()),
-            (GrantAction::Cap, None, _) => format!("Give {students} the cap of their group or programme again"),
+            (GrantAction::Cap, Some(cap), _) => {
+                format!("Set the cap of {students} to {}", cap.to_dollars())
+            }
+            (GrantAction::Cap, None, _) => {
+                format!("Give {students} the cap of their group or programme again")
+            }
             (GrantAction::Group, _, Some(group)) => format!("Move {students} to the group {group}"),
             (GrantAction::Group, _, None) => format!("Take {students} out of their group"),
             (GrantAction::Allow, ..) => format!("Allow {students} one more replacement"),
@@ -70,9 +84,15 @@ impl ActPreview {
         ActPreview {
             title,
             stopped: standing.iter().filter(|row| stops_key(act, row)).count(),
-            resumed: standing.iter().filter(|row| row.works_once_resumed()).count(),
+            resumed: standing
+                .iter()
+                .filter(|row| row.works_once_resumed())
+                .count(),
             mails: standing.iter().filter(|row| row.may_be_mailed()).count(),
-            own_caps: standing.iter().filter(|row| row.line.own_cap.is_some()).count(),
+            own_caps: standing
+                .iter()
+                .filter(|row| row.line.own_cap.is_some())
+                .count(),
             over: rows.len() - standing.len(),
             caps,
             needed,
@@ -87,7 +107,9 @@ impl ActPreview {
         match &self.caps[..] {
             [(cap, _)] => cap.to_dollars(),
             several => {
-                let parts = several.iter().map(|(cap, students)| format!("{} for {students}", cap.to_dollars()));
+                let parts = several
+                    .iter()
+                    .map(|(cap, students)| format!("{} for {students}", cap.to_dollars()));
                 parts.joined(", ")
             }
         }
@@ -103,7 +125,9 @@ pub(super) fn stops_key(act: &GrantAct, row: &GrantRow<'_>) -> bool {
     let is_stopped = match act.action {
         GrantAction::Pause | GrantAction::Revoke => true,
         GrantAction::Cap | GrantAction::Group => cap_after(act, row) - row.in_window < Usd::CENT,
-        GrantAction::Resume | GrantAction::Allow | GrantAction::Resend | GrantAction::Remind => false,
+        GrantAction::Resume | GrantAction::Allow | GrantAction::Resend | GrantAction::Remind => {
+            false
+        }
     };
     is_stopped && row.has_key()
 }
@@ -112,8 +136,13 @@ pub(super) fn stops_key(act: &GrantAct, row: &GrantRow<'_>) -> bool {
 fn cap_after(act: &GrantAct, row: &GrantRow<'_>) -> Usd {
     let allowance = &row.programme.settings.allowance;
     match act.action {
-        GrantAction::Cap => act.cap.unwrap_or_else(|| allowance.cap_of(row.line.group.as_deref())),
-        GrantAction::Group => row.line.own_cap.unwrap_or_else(|| allowance.cap_of(act.group.as_deref())),
+        GrantAction::Cap => act
+            .cap
+            .unwrap_or_else(|| allowance.cap_of(row.line.group.as_deref())),
+        GrantAction::Group => row
+            .line
+            .own_cap
+            .unwrap_or_else(|| allowance.cap_of(act.group.as_deref())),
         GrantAction::Revoke => Usd::ZERO,
         GrantAction::Pause | GrantAction::Resume | GrantAction::Allow => row.cap,
         GrantAction::Resend | GrantAction::Remind => row.cap,

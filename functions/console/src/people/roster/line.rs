@@ -2,7 +2,8 @@
 
 use bursar_core::domain::values::address::{EmailAddress, is_invisible, nfc};
 
-/// The longest text in characters: more than any name has, and little enough for many to fit in one item.
+/// The longest text in characters: more than any name has, and little enough for many to fit in one
+/// item.
 const LONGEST: usize = 200;
 
 /// The address, or a sentence that says what is wrong with it.

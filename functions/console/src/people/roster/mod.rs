@@ -1,6 +1,6 @@
-//! A roster file, first previewed and then applied as a job. What it would change is listed; if the roster is another when somebody
-//! presses, nothing is done and there is another preview. Parsing and comparing are left to the files below, the job to
-//! [`steps`](crate::work::steps).
+//! A roster file, first previewed and then applied as a job. What it would change is listed; if the
+//! roster is another when somebody presses, nothing is done and there is another preview. Parsing
+//! and comparing are left to the files below, the job to [`steps`](crate::work::steps).
 
 mod add_person;
 pub(crate) mod compare;
@@ -25,8 +25,8 @@ use bursar_core::domain::values::format::Joined;
 use bursar_core::domain::values::id::{GrantId, new_ulid, ulid_for};
 use bursar_core::domain::values::token::sha256_hex;
 use bursar_core::store::{
-    Author, Import, ImportPart, Job, JobCreation, Kept, OutboxRow, PREVIEW_LASTS, RosterChanges, RosterPreview,
-    StoreError, Work,
+    Author, Import, ImportPart, Job, JobCreation, Kept, OutboxRow, PREVIEW_LASTS, RosterChanges,
+    RosterPreview, StoreError, Work,
 };
 use bursar_core::web::{Answer, AppError, FileRequest, Flash, Reply, Result, Site};
 use compare::{AbsentRows, ImportPlan, PlannedRow, RosterChange, RosterStep};
@@ -52,10 +52,10 @@ const MOST_ROWS: usize = 50_000;
 const LOOK_FOR: Duration = Duration::from_secs(4);
 /// The most previews of a programme in an hour, since each is stored for a day.
 const PREVIEWS_AN_HOUR: usize = 100;
-const BUSY: &str = "Another roster of this programme is being applied. Wait until it is done, then try again.";
+const BUSY: &str =
+    "Another roster of this programme is being applied. Wait until it is done, then try again.";
 const NO_DROPS: &str = "Nothing can be undone here: the drops of the last seven days were undone already, or a later full list does not name these people either. Undo the drops of that list first.";
-const GONE: &str =
-    "A preview can be applied for a day, and a registrar's file until the next comes. Upload the file again.";
+const GONE: &str = "A preview can be applied for a day, and a registrar's file until the next comes. Upload the file again.";
 
 #[derive(Template)]
 #[template(path = "roster_file.html")]
@@ -74,7 +74,8 @@ struct ImportPreview<'a> {
     compared: &'a ComparedFile,
     stored: &'a RosterPreview,
     need: BudgetNeed,
-    /// The people whom it adds and another programme has under another id. `None` where there was no time to look.
+    /// The people whom it adds and another programme has under another id. `None` where there was
+    /// no time to look.
     under_other_ids: Option<Vec<MatchedAddress>>,
     /// Why nothing was done, if this follows a press.
     refused: Option<&'a str>,
@@ -93,18 +94,36 @@ struct ComparedFile {
 }
 
 const COLUMNS: [Column<PlannedRow>; 7] = [
-    column("Line").class("number").file("line").hook("line").cell(|row| Cell::exact(row.line)),
-    column("")
-        .file("change")
-        .hook("change")
-        .cell(|row| Cell::exact(Some(row.changes.iter().map(|change| change.as_str()).joined(" ")))),
-    column("Address").file("email").cell(|row| {
-        Cell::text(row.address.as_ref().map(EmailAddress::as_written).or((!row.cell.is_empty()).then_some(&*row.cell)))
+    column("Line")
+        .class("number")
+        .file("line")
+        .hook("line")
+        .cell(|row| Cell::exact(row.line)),
+    column("").file("change").hook("change").cell(|row| {
+        Cell::exact(Some(
+            row.changes.iter().map(|change| change.as_str()).joined(" "),
+        ))
     }),
-    column("Name").file("name").cell(|row| Cell::text(row.name.as_deref().or(row.typed_name.as_deref()))),
-    column("Group").file("group").cell(|row| Cell::text(row.group.as_deref())),
-    column("Id").file("id").cell(|row| Cell::text(row.id.as_deref())),
-    column("Why, or what was before").file("reason").cell(|row| Cell::text(Some(&*row.reason))),
+    column("Address").file("email").cell(|row| {
+        Cell::text(
+            row.address
+                .as_ref()
+                .map(EmailAddress::as_written)
+                .or((!row.cell.is_empty()).then_some(&*row.cell)),
+        )
+    }),
+    column("Name")
+        .file("name")
+        .cell(|row| Cell::text(row.name.as_deref().or(row.typed_name.as_deref()))),
+    column("Group")
+        .file("group")
+        .cell(|row| Cell::text(row.group.as_deref())),
+    column("Id")
+        .file("id")
+        .cell(|row| Cell::text(row.id.as_deref())),
+    column("Why, or what was before")
+        .file("reason")
+        .cell(|row| Cell::text(Some(&*row.reason))),
 ];
 
 impl ComparedFile {
@@ -117,12 +136,19 @@ impl ComparedFile {
         mode: AbsentRows,
     ) -> Result<Result<ComparedFile, FileError>, StoreError> {
         let file = match parse::file(file, email_column) {
-            Ok(file) if file.rows.len() + file.refused.len() > MOST_ROWS => return Ok(Err(FileError::TooMany)),
+            Ok(file) if file.rows.len() + file.refused.len() > MOST_ROWS => {
+                return Ok(Err(FileError::TooMany));
+            }
             Ok(file) => file,
             Err(why) => return Ok(Err(why)),
         };
         let compared_at = site.clock.now();
-        let compared = ComparedFile::with(file, site.table.grants(&programme.id).await?, mode, compared_at);
+        let compared = ComparedFile::with(
+            file,
+            site.table.grants(&programme.id).await?,
+            mode,
+            compared_at,
+        );
         Ok(match too_many_groups(compared.plan.groups) {
             Some(why) => Err(FileError::TooManyGroups(why)),
             None => Ok(compared),
@@ -130,22 +156,46 @@ impl ComparedFile {
     }
 
     /// A file that was kept, compared with the roster as it is now.
-    async fn kept(site: &Site, programme: &Programme, preview: &RosterPreview, file: &[u8]) -> Result<ComparedFile> {
+    async fn kept(
+        site: &Site,
+        programme: &Programme,
+        preview: &RosterPreview,
+        file: &[u8],
+    ) -> Result<ComparedFile> {
         let mode = AbsentRows::replacing(preview.replaces);
         ComparedFile::from_file(site, programme, file, preview.email_column.as_deref(), mode)
             .await?
             .map_err(FileError::answer)
     }
 
-    fn with(file: RosterFile, grants: Vec<Grant>, mode: AbsentRows, compared_at: Moment) -> ComparedFile {
+    fn with(
+        file: RosterFile,
+        grants: Vec<Grant>,
+        mode: AbsentRows,
+        compared_at: Moment,
+    ) -> ComparedFile {
         let plan = compare::plan(&file, &grants, mode);
-        ComparedFile { file, plan, roster: compare::version(&grants), compared_at, grants, mode }
+        ComparedFile {
+            file,
+            plan,
+            roster: compare::version(&grants),
+            compared_at,
+            grants,
+            mode,
+        }
     }
 
     fn changes(&self) -> RosterChanges {
         let [added, changed, moved, returned, dropped, refused] =
             RosterChange::ALL.map(|change| self.plan.count(change));
-        RosterChanges { added, changed, moved, returned, dropped, refused }
+        RosterChanges {
+            added,
+            changed,
+            moved,
+            returned,
+            dropped,
+            refused,
+        }
     }
 
     fn import(&self, preview: &RosterPreview, import: Ulid) -> Import {
@@ -153,7 +203,12 @@ impl ComparedFile {
             changes: self.changes(),
             replaces: preview.replaces,
             email_column: preview.email_column.clone(),
-            ..Import::new(&preview.programme, import, self.plan.confirmed(&self.grants).places.len(), self.compared_at)
+            ..Import::new(
+                &preview.programme,
+                import,
+                self.plan.confirmed(&self.grants).places.len(),
+                self.compared_at,
+            )
         }
     }
 
@@ -169,10 +224,14 @@ impl ComparedFile {
     ) -> Result<()> {
         let rows = ImportPart::bytes_of(&self.plan.changed());
         let confirmed = self.plan.confirmed(&self.grants);
-        for (kept, bytes) in
-            [(Kept::Rows, &rows[..]), (Kept::Applied, file), (Kept::People, &ImportPart::bytes_of(&confirmed))]
-        {
-            site.table.keep_part(&import, kept, bytes, author.deadline).await?;
+        for (kept, bytes) in [
+            (Kept::Rows, &rows[..]),
+            (Kept::Applied, file),
+            (Kept::People, &ImportPart::bytes_of(&confirmed)),
+        ] {
+            site.table
+                .keep_part(&import, kept, bytes, author.deadline)
+                .await?;
         }
         site.table.keep_import(&import, author.deadline).await?;
         let job = import.job(author.actor, author.now);
@@ -188,39 +247,69 @@ impl ComparedFile {
             replaces: self.mode == AbsentRows::Replace,
             email_column: None,
             roster: self.roster.clone(),
-            rows: sha256_hex([String::from_utf8_lossy(&ImportPart::bytes_of(&self.plan.rows))]),
+            rows: sha256_hex([String::from_utf8_lossy(&ImportPart::bytes_of(
+                &self.plan.rows,
+            ))]),
             why: Vec::new(),
         }
     }
 
-    /// The domains that nobody on the roster has, with how many people of the file have each; the file's most frequent is its usual one.
+    /// The domains that nobody on the roster has, with how many people of the file have each; the
+    /// file's most frequent is its usual one.
     fn unusual_domains(&self) -> Vec<(&str, usize)> {
         let domains = self.plan.domains();
         let unknown = waits::unknown_domains(self);
-        let most = domains.iter().max_by_key(|(domain, people)| (**people, !unknown.contains(*domain)));
+        let most = domains
+            .iter()
+            .max_by_key(|(domain, people)| (**people, !unknown.contains(*domain)));
         let usual = most.map(|(domain, _)| *domain);
         let unusual = unknown.into_iter().filter(|domain| Some(*domain) != usual);
-        unusual.filter_map(|domain| Some((domain, *domains.get(domain)?))).collect()
+        unusual
+            .filter_map(|domain| Some((domain, *domains.get(domain)?)))
+            .collect()
     }
 
     /// The groups that the file brings, in which nobody is so far.
     fn new_groups(&self, settings: &Settings) -> Vec<&str> {
-        let groups: BTreeSet<&str> = self.grants.iter().filter_map(|grant| grant.group.as_deref()).collect();
-        let rows = self.plan.rows_with(RosterChange::Added).chain(self.plan.rows_with(RosterChange::Moved));
+        let groups: BTreeSet<&str> = self
+            .grants
+            .iter()
+            .filter_map(|grant| grant.group.as_deref())
+            .collect();
+        let rows = self
+            .plan
+            .rows_with(RosterChange::Added)
+            .chain(self.plan.rows_with(RosterChange::Moved));
         let named: BTreeSet<&str> = rows.filter_map(|row| row.group.as_deref()).collect();
-        named.difference(&groups).copied().filter(|group| !settings.allowance.group_caps.contains_key(*group)).collect()
+        named
+            .difference(&groups)
+            .copied()
+            .filter(|group| !settings.allowance.group_caps.contains_key(*group))
+            .collect()
     }
 
     /// How many of those who would be dropped have a working key.
     fn working_of_dropped(&self) -> usize {
-        let dropped = self.plan.steps.iter().filter(|step| matches!(step, RosterStep::Drop { .. }));
+        let dropped = self
+            .plan
+            .steps
+            .iter()
+            .filter(|step| matches!(step, RosterStep::Drop { .. }));
         let dropped: BTreeSet<&GrantId> = dropped.filter_map(RosterStep::grant).collect();
-        self.grants.iter().filter(|grant| grant.usable().is_some() && dropped.contains(&grant.id)).count()
+        self.grants
+            .iter()
+            .filter(|grant| grant.usable().is_some() && dropped.contains(&grant.id))
+            .count()
     }
 
     async fn need(&self, site: &Site, programme: &Programme) -> Result<BudgetNeed> {
         let budget = site.table.budget(&programme.id).await?;
-        Ok(BudgetNeed::calculate(self, &programme.settings, &budget, site.clock.now()))
+        Ok(BudgetNeed::calculate(
+            self,
+            &programme.settings,
+            &budget,
+            site.clock.now(),
+        ))
     }
 
     async fn page(
@@ -232,11 +321,27 @@ impl ComparedFile {
     ) -> Answer {
         let need = self.need(site, &access.programme).await?;
         let added = self.plan.rows_with(RosterChange::Added);
-        let people = added.filter_map(|row| Some((row.address.as_ref()?.matched(), row.id.as_deref()?)));
-        let look = tokio::time::timeout(LOOK_FOR, site.table.under_other_ids(&access.programme.id, people));
+        let people =
+            added.filter_map(|row| Some((row.address.as_ref()?.matched(), row.id.as_deref()?)));
+        let look = tokio::time::timeout(
+            LOOK_FOR,
+            site.table.under_other_ids(&access.programme.id, people),
+        );
         let under_other_ids = look.await.ok().transpose()?;
-        let preview = ImportPreview { compared: self, stored, need, under_other_ids, refused };
-        Ok(file_page(site, access, stored.import, &self.plan.rows, Some(preview)))
+        let preview = ImportPreview {
+            compared: self,
+            stored,
+            need,
+            under_other_ids,
+            refused,
+        };
+        Ok(file_page(
+            site,
+            access,
+            stored.import,
+            &self.plan.rows,
+            Some(preview),
+        ))
     }
 }
 
@@ -250,7 +355,10 @@ fn file_page(
 ) -> Reply {
     let programme = &access.programme;
     let lists = RosterChange::ALL.into_iter().map(|change| {
-        let matching: Vec<&PlannedRow> = rows.iter().filter(|row| row.changes.contains(&change)).collect();
+        let matching: Vec<&PlannedRow> = rows
+            .iter()
+            .filter(|row| row.changes.contains(&change))
+            .collect();
         let shown = matching.iter().take(ON_A_PAGE).map(|row| (*row).clone());
         // Who is dropped is on no line.
         let [line, rest @ ..] = COLUMNS;
@@ -260,8 +368,17 @@ fn file_page(
             // The reason is what is read first, and is not to be beyond a narrow screen.
             columns[1..].rotate_right(1);
         }
-        let testid = if change == RosterChange::Refused { "refused-row" } else { "row" };
-        let list = Listing::new((change.as_str(), testid), columns, shown, programme.settings.term.zone());
+        let testid = if change == RosterChange::Refused {
+            "refused-row"
+        } else {
+            "row"
+        };
+        let list = Listing::new(
+            (change.as_str(), testid),
+            columns,
+            shown,
+            programme.settings.term.zone(),
+        );
         (change, matching.len(), list)
     });
     let file = format!("{}.csv", paths::roster_file(&programme.id, import));
@@ -270,12 +387,23 @@ fn file_page(
         programme,
         preview,
         lists: lists.collect(),
-        files: if rows.is_empty() { Vec::new() } else { csv_file::offered(&file, rows, PlannedRow::key) },
+        files: if rows.is_empty() {
+            Vec::new()
+        } else {
+            csv_file::offered(&file, rows, PlannedRow::key)
+        },
     })
 }
 
 pub(crate) async fn preview(Upload { form, file }: Upload) -> Answer {
-    let Post { site, access, fields, now, deadline, .. } = &form;
+    let Post {
+        site,
+        access,
+        fields,
+        now,
+        deadline,
+        ..
+    } = &form;
     let programme = &access.programme;
     has_open_roster(programme)?;
     let mode = AbsentRows::parse(fields.filled("mode"));
@@ -286,50 +414,87 @@ pub(crate) async fn preview(Upload { form, file }: Upload) -> Answer {
         Ok(compared) => compared,
         Err(why) => {
             let status = why.status();
-            let refused = page::RefusedRosterForms { file: Some((why, mode)), ..Default::default() };
-            return Err(AppError::page(status, page::show(site, access, refused).await));
+            let refused = page::RefusedRosterForms {
+                file: Some((why, mode)),
+                ..Default::default()
+            };
+            return Err(AppError::page(
+                status,
+                page::show(site, access, refused).await,
+            ));
         }
     };
-    if let Err(until) = site.table.use_hourly("previews", &programme.id, PREVIEWS_AN_HOUR, *now, *deadline).await? {
+    if let Err(until) = site
+        .table
+        .use_hourly("previews", &programme.id, PREVIEWS_AN_HOUR, *now, *deadline)
+        .await?
+    {
         let why = "A hundred files were uploaded for this programme within an hour. Nothing was changed; upload the file again later.";
         return Err(AppError::too_fast(why, until.duration_since(*now)));
     }
     let preview = compared.preview(programme, *now + PREVIEW_LASTS, *now);
-    let preview = RosterPreview { email_column: column.map(str::to_owned), ..preview };
+    let preview = RosterPreview {
+        email_column: column.map(str::to_owned),
+        ..preview
+    };
     if !compared.plan.rows.is_empty() {
-        site.table.keep_preview(&preview, &file, &[], *deadline).await?;
+        site.table
+            .keep_preview(&preview, &file, &[], *deadline)
+            .await?;
     }
     compared.page(site, access, &preview, None).await
 }
 
 pub(crate) async fn apply(form: Post<Faculty>) -> Answer {
-    let Post { site, access, fields, now, deadline, .. } = &form;
+    let Post {
+        site,
+        access,
+        fields,
+        now,
+        deadline,
+        ..
+    } = &form;
     let programme = &access.programme;
     has_open_roster(programme)?;
-    let previewed = fields.filled("import").and_then(|import| import.parse().ok());
+    let previewed = fields
+        .filled("import")
+        .and_then(|import| import.parse().ok());
     let previewed: Ulid = previewed.ok_or_else(|| AppError::unprocessable(GONE))?;
     // For another version of the roster it does something else, so it is another import.
-    let import = fields.filled("roster").map_or(previewed, |roster| ulid_for(previewed, roster));
-    if site.table.get(Import::key_of(&programme.id, import)).await?.is_some_and(|import| import.applied) {
+    let import = fields
+        .filled("roster")
+        .map_or(previewed, |roster| ulid_for(previewed, roster));
+    if site
+        .table
+        .get(Import::key_of(&programme.id, import))
+        .await?
+        .is_some_and(|import| import.applied)
+    {
         return applied(site, programme, previewed, &Flash::Already, *deadline).await;
     }
     let Some((preview, file)) = site.table.preview(&programme.id, previewed, *now).await? else {
         return Err(AppError::unprocessable(GONE));
     };
     if fields.get("act") == Some("put-away") {
-        site.table.remove_waiting_files(&preview, false, *deadline).await?;
+        site.table
+            .remove_waiting_files(&preview, false, *deadline)
+            .await?;
         return Ok(site.done(&paths::roster(&programme.id), &Flash::FilePutAway));
     }
     let before = last_import(site, programme).await?;
     let compared = ComparedFile::kept(site, programme, &preview, &file).await?;
     // The page that was pressed may be newer than the preview.
     if compared.roster != fields.filled("roster").unwrap_or(&preview.roster) {
-        let why =
-            "The roster has changed since that preview, so nothing was done. This is what the file would change now.";
-        return Err(AppError::page(StatusCode::CONFLICT, compared.page(site, access, &preview, Some(why)).await));
+        let why = "The roster has changed since that preview, so nothing was done. This is what the file would change now.";
+        return Err(AppError::page(
+            StatusCode::CONFLICT,
+            compared.page(site, access, &preview, Some(why)).await,
+        ));
     }
     let dropped = compared.plan.count(RosterChange::Dropped);
-    if compared.plan.drops_many() && fields.filled("confirm_dropped") != Some(dropped.to_string().as_str()) {
+    if compared.plan.drops_many()
+        && fields.filled("confirm_dropped") != Some(dropped.to_string().as_str())
+    {
         let why = format!(
             "Nothing was done. More than a fifth of the roster would be dropped: type the number, {dropped}, to confirm it."
         );
@@ -337,9 +502,18 @@ pub(crate) async fn apply(form: Post<Faculty>) -> Answer {
         return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
     }
     let need = compared.need(site, programme).await?;
-    let RosterChanges { added, changed, moved, returned, dropped, refused } = compared.changes();
+    let RosterChanges {
+        added,
+        changed,
+        moved,
+        returned,
+        dropped,
+        refused,
+    } = compared.changes();
     let stored = compared.import(&preview, import);
-    compared.start(site, stored, &file, before, &[], form.author()).await?;
+    compared
+        .start(site, stored, &file, before, &[], form.author())
+        .await?;
     let job = site.table.get(Job::key_of(&programme.id, "import")).await?;
     let notice = Flash::RosterApplied {
         added: added as u64,
@@ -353,27 +527,54 @@ pub(crate) async fn apply(form: Post<Faculty>) -> Answer {
 }
 
 /// After an import was started: a registrar's file waits no longer.
-async fn applied(site: &Site, programme: &Programme, previewed: Ulid, notice: &Flash, deadline: Deadline) -> Answer {
-    let preview = site.table.get(RosterPreview::key_of(&programme.id, previewed)).await?;
+async fn applied(
+    site: &Site,
+    programme: &Programme,
+    previewed: Ulid,
+    notice: &Flash,
+    deadline: Deadline,
+) -> Answer {
+    let preview = site
+        .table
+        .get(RosterPreview::key_of(&programme.id, previewed))
+        .await?;
     if let Some(preview) = preview.filter(RosterPreview::waits) {
-        site.table.remove_waiting_files(&preview, false, deadline).await?;
+        site.table
+            .remove_waiting_files(&preview, false, deadline)
+            .await?;
     }
     Ok(site.done(&paths::roster(&programme.id), notice))
 }
 
-/// The last job that applied a roster here, which has ended. What is compared after it is compared with what it left.
+/// The last job that applied a roster here, which has ended. What is compared after it is compared
+/// with what it left.
 async fn last_import(site: &Site, programme: &Programme) -> Result<Option<Job>> {
     let last = site.table.get(Job::key_of(&programme.id, "import")).await?;
-    if last.as_ref().is_some_and(Job::is_being_written) { Err(AppError::conflict(BUSY)) } else { Ok(last) }
+    if last.as_ref().is_some_and(Job::is_being_written) {
+        Err(AppError::conflict(BUSY))
+    } else {
+        Ok(last)
+    }
 }
 
 /// Takes back the drops of one import, unless a later whole list does not name those people either.
 pub(crate) async fn undo(form: Post<Faculty>) -> Answer {
-    let Post { site, access, fields, actor, now, deadline, .. } = &form;
+    let Post {
+        site,
+        access,
+        fields,
+        actor,
+        now,
+        deadline,
+        ..
+    } = &form;
     let id = &access.programme.id;
     has_open_roster(&access.programme)?;
-    let import = fields.filled("import").and_then(|import| import.parse().ok());
-    let import: Ulid = import.ok_or_else(|| AppError::unprocessable("The form did not say what to undo."))?;
+    let import = fields
+        .filled("import")
+        .and_then(|import| import.parse().ok());
+    let import: Ulid =
+        import.ok_or_else(|| AppError::unprocessable("The form did not say what to undo."))?;
     let imports = site.table.list(Import::of_programme(id)).await?;
     let target = imports.iter().find(|candidate| candidate.import == import);
     if target.is_some_and(|import| import.undone) {
@@ -381,20 +582,33 @@ pub(crate) async fn undo(form: Post<Faculty>) -> Answer {
     }
     let before = last_import(site, &access.programme).await?;
     let standing = target.filter(|target| {
-        let mut lists = imports.iter().filter(|list| list.is_applied_roster() && list.replaces && !list.undone);
+        let mut lists = imports
+            .iter()
+            .filter(|list| list.is_applied_roster() && list.replaces && !list.undone);
         target.undone_until(*now).is_some() && lists.all(|list| list.made_at <= target.made_at)
     });
     if standing.is_none() {
-        let refused = page::RefusedRosterForms { undo: Some(NO_DROPS), ..Default::default() };
+        let refused = page::RefusedRosterForms {
+            undo: Some(NO_DROPS),
+            ..Default::default()
+        };
         let page = page::show(site, access, refused).await;
         return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
     }
     // Some may be back already, by a later file.
     let grants = site.table.readable_grants(id).await?;
-    let people = grants.iter().filter(|grant| grant.holds.dropped_by == Some(import) && !grant.is_over()).count();
+    let people = grants
+        .iter()
+        .filter(|grant| grant.holds.dropped_by == Some(import) && !grant.is_over())
+        .count();
     let job = Job::new(id, Work::Undo { import }, people as u32, actor, *now);
     begin(site, job, before, &[], None, *deadline).await?;
-    Ok(site.done(&paths::roster(id), &Flash::DropsUndone { people: people as u64 }))
+    Ok(site.done(
+        &paths::roster(id),
+        &Flash::DropsUndone {
+            people: people as u64,
+        },
+    ))
 }
 
 /// Starts a job that changes the roster, and does what there is time for.
@@ -407,7 +621,11 @@ async fn begin(
     deadline: Deadline,
 ) -> Result<()> {
     let programme = job.programme.clone();
-    match site.table.start_import(job, before.map(|job| job.job), mails, deadline).await? {
+    match site
+        .table
+        .start_import(job, before.map(|job| job.job), mails, deadline)
+        .await?
+    {
         JobCreation::Already => {}
         JobCreation::Busy => return Err(AppError::conflict(BUSY)),
         JobCreation::Yes => jobs::as_planned(site, &programme, plan, deadline).await,
@@ -415,7 +633,8 @@ async fn begin(
     Ok(())
 }
 
-/// What a file would change, compared anew, or what it changed when it was applied; under its name with `.csv` the file of all rows.
+/// What a file would change, compared anew, or what it changed when it was applied; under its name
+/// with `.csv` the file of all rows.
 pub(crate) async fn kept(
     site: Site,
     access: ProgrammeAccess,
@@ -425,10 +644,16 @@ pub(crate) async fn kept(
 ) -> Answer {
     let as_file = name.strip_suffix(".csv");
     let import = as_file.unwrap_or(&name).parse().ok();
-    let import: Ulid = import.filter(|_| access.is_faculty()).ok_or_else(AppError::not_found)?;
+    let import: Ulid = import
+        .filter(|_| access.is_faculty())
+        .ok_or_else(AppError::not_found)?;
     let programme = &access.programme;
-    let stored = site.table.get(Import::key_of(&programme.id, import)).await?;
-    let is_applied = stored.is_some_and(|import| import.is_applied_roster() && site.clock.now() < import.until());
+    let stored = site
+        .table
+        .get(Import::key_of(&programme.id, import))
+        .await?;
+    let is_applied = stored
+        .is_some_and(|import| import.is_applied_roster() && site.clock.now() < import.until());
     let rows: Vec<PlannedRow> = if is_applied {
         let rows = site.table.kept_bytes(import, Kept::Rows).await?;
         let Ok(rows) = serde_json::from_slice::<Vec<PlannedRow>>(&rows) else {
@@ -440,7 +665,11 @@ pub(crate) async fn kept(
         }
         rows
     } else {
-        let Some((preview, bytes)) = site.table.preview(&programme.id, import, site.clock.now()).await? else {
+        let Some((preview, bytes)) = site
+            .table
+            .preview(&programme.id, import, site.clock.now())
+            .await?
+        else {
             return Err(AppError::not_found());
         };
         let compared = ComparedFile::kept(&site, programme, &preview, &bytes).await?;
@@ -449,19 +678,49 @@ pub(crate) async fn kept(
         }
         compared.plan.rows
     };
-    let file = request.file(&format!("roster-{}", programme.id), COLUMNS, rows, PlannedRow::key)?;
-    file.naming_people(&site, &given, &access.visitor, Some(&programme.id)).await
+    let file = request.file(
+        &format!("roster-{}", programme.id),
+        COLUMNS,
+        rows,
+        PlannedRow::key,
+    )?;
+    file.naming_people(&site, &given, &access.visitor, Some(&programme.id))
+        .await
 }
 
-/// The steps by which one person comes onto a roster, or why they do not. What is empty stays as it is.
-fn steps_of_one(person: Person, group: Option<String>, roster: &[Grant]) -> Result<Vec<RosterStep>, String> {
+/// The steps by which one person comes onto a roster, or why they do not. What is empty stays as it
+/// is.
+fn steps_of_one(
+    person: Person,
+    group: Option<String>,
+    roster: &[Grant],
+) -> Result<Vec<RosterStep>, String> {
     let has_group = group.is_some();
-    let Person { address, name, roster_id: id } = person;
-    let row = RosterRow { line: 1, address, name, group, id };
-    let file = RosterFile { rows: vec![row], has_group, ..RosterFile::default() };
+    let Person {
+        address,
+        name,
+        roster_id: id,
+    } = person;
+    let row = RosterRow {
+        line: 1,
+        address,
+        name,
+        group,
+        id,
+    };
+    let file = RosterFile {
+        rows: vec![row],
+        has_group,
+        ..RosterFile::default()
+    };
     let plan = compare::plan(&file, roster, AbsentRows::Add);
-    let refused = plan.rows_with(RosterChange::Refused).next().map(|row| row.reason.clone());
-    refused.or_else(|| too_many_groups(plan.groups)).map_or(Ok(plan.steps), Err)
+    let refused = plan
+        .rows_with(RosterChange::Refused)
+        .next()
+        .map(|row| row.reason.clone());
+    refused
+        .or_else(|| too_many_groups(plan.groups))
+        .map_or(Ok(plan.steps), Err)
 }
 
 /// Why a programme cannot have so many groups.

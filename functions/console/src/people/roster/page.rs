@@ -1,4 +1,5 @@
-//! The page of a programme's roster: the forms that change it, the invitations, and what files brought lately. Assistants read it.
+//! The page of a programme's roster: the forms that change it, the invitations, and what files
+//! brought lately. Assistants read it.
 
 use askama::Template;
 use bursar_core::clock::Moment;
@@ -71,22 +72,37 @@ pub(crate) async fn page(site: Site, access: ProgrammeAccess) -> Answer {
     show(&site, &access, RefusedRosterForms::default()).await
 }
 
-pub(super) async fn show(site: &Site, access: &ProgrammeAccess, refused: RefusedRosterForms) -> Answer {
+pub(super) async fn show(
+    site: &Site,
+    access: &ProgrammeAccess,
+    refused: RefusedRosterForms,
+) -> Answer {
     let now = site.clock.now();
     let programme = &access.programme;
     if !programme.settings.roster {
         return Err(AppError::not_found());
     }
-    let (overview, mails) =
-        tokio::try_join!(site.table.overview(&programme.id), site.table.roster_mails(&programme.id))?;
-    let Overview { counts, jobs, token, previews, imports, .. } = overview.ok_or_else(AppError::not_found)?;
+    let (overview, mails) = tokio::try_join!(
+        site.table.overview(&programme.id),
+        site.table.roster_mails(&programme.id)
+    )?;
+    let Overview {
+        counts,
+        jobs,
+        token,
+        previews,
+        imports,
+        ..
+    } = overview.ok_or_else(AppError::not_found)?;
     let zone = programme.settings.term.zone();
     let token = match token {
         Some(token) => Some(registrar::in_words(site, programme, &token, now).await?),
         None => None,
     };
     let opens = invitations_wait(programme, now);
-    let person = refused.person.unwrap_or_else(|| Form::blank().apart("person-", ""));
+    let person = refused
+        .person
+        .unwrap_or_else(|| Form::blank().apart("person-", ""));
     let name = &programme.settings.name;
     let may_edit = access.is_faculty() && programme.closed_at.is_none();
     Ok(site.page(&RosterPage {
@@ -129,18 +145,29 @@ pub(crate) fn opens_in_words(settings: &Settings) -> String {
 
 /// The rosters that files brought, the newest first.
 fn applied(imports: &[Import], jobs: &[Job], now: Moment, zone: &TimeZone) -> Vec<AppliedRoster> {
-    let of_files = imports.iter().rev().filter(|import| import.is_applied_file() && now < import.until());
+    let of_files = imports
+        .iter()
+        .rev()
+        .filter(|import| import.is_applied_file() && now < import.until());
     let rosters = of_files.map(|import| AppliedRoster {
         import: import.import,
         made_at: column_time(import.made_at, zone),
         dropped: import.changes.dropped,
-        undone: jobs.iter().find(|job| job.job == import.import).map_or(0, |job| job.refused),
-        undone_until: import.undone_until(now).map(|until| column_time(until, zone)),
+        undone: jobs
+            .iter()
+            .find(|job| job.job == import.import)
+            .map_or(0, |job| job.refused),
+        undone_until: import
+            .undone_until(now)
+            .map(|until| column_time(until, zone)),
     });
     rosters.collect()
 }
 
 /// The newest of the registrar's files that wait.
 pub(crate) fn waiting(previews: Vec<RosterPreview>, now: Moment) -> Option<RosterPreview> {
-    previews.into_iter().rev().find(|preview| preview.waits() && now < preview.until)
+    previews
+        .into_iter()
+        .rev()
+        .find(|preview| preview.waits() && now < preview.until)
 }

@@ -19,8 +19,9 @@ const OFFERED: (usize, usize) = (50, 200);
 /// The most names that show whether the encoding was guessed well.
 const SHOWN_NAMES: usize = 5;
 
-// The names of each column, in lower case: first our own, then those of Canvas' gradebook and `users.csv`, of Moodle's participants in
-// English and German, and what people write. A column with our own name is taken before any other.
+// The names of each column, in lower case: first our own, then those of Canvas' gradebook and
+// `users.csv`, of Moodle's participants in English and German, and what people write. A column with
+// our own name is taken before any other.
 const EMAIL: [&str; 10] = [
     "email",
     "email address",
@@ -38,18 +39,27 @@ const NAME: [&str; 4] = ["name", "student", "full_name", "full name"];
 const FIRST_NAME: [&str; 4] = ["first name", "first_name", "firstname", "vorname"];
 const LAST_NAME: [&str; 5] = ["last name", "last_name", "lastname", "surname", "nachname"];
 const GROUP: [&str; 4] = ["group", "section", "groups", "gruppen"];
-const ID: [&str; 6] = ["id", "sis user id", "user_id", "id number", "id-nummer", "student id"];
+const ID: [&str; 6] = [
+    "id",
+    "sis user id",
+    "user_id",
+    "id number",
+    "id-nummer",
+    "student id",
+];
 
 /// The column that only Canvas' gradebook has.
 const GRADEBOOK_LOGIN: &str = "sis login id";
-/// What Canvas' gradebook has in place of a name in the rows that are about no student: what is posted by hand, the points that can be
-/// reached, and the student as whom teachers look at their course.
+/// What Canvas' gradebook has in place of a name in the rows that are about no student: what is
+/// posted by hand, the points that can be reached, and the student as whom teachers look at their
+/// course.
 const NOBODY: [&str; 3] = ["", "Points Possible", "Test Student"];
 
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct RosterFile {
     pub(super) rows: Vec<RosterRow>,
-    /// Each with the person whom it names, by what of it is legible, so that nobody is dropped for a mistake in their row.
+    /// Each with the person whom it names, by what of it is legible, so that nobody is dropped for
+    /// a mistake in their row.
     pub(super) refused: Vec<PlannedRow>,
     /// The unknown columns, as the header spells them.
     pub(super) ignored: Vec<String>,
@@ -84,7 +94,9 @@ pub(crate) enum FileError {
     NoRows,
     #[error("No column is called email. The first row names the columns: {}.", .0.join(", "))]
     NoEmail(Vec<String>),
-    #[error("The first row is a person already. Put a row above it that names the columns, such as email,name,group.")]
+    #[error(
+        "The first row is a person already. Put a row above it that names the columns, such as email,name,group."
+    )]
     NoHeader,
     #[error(
         "The logins in this file are no addresses. In Canvas only the file users.csv has addresses: a Canvas admin gets it from the report \"Provisioning\" or \"SIS Export\". Or add a column email to this file."
@@ -106,7 +118,11 @@ pub(crate) enum FileError {
 
 impl FileError {
     pub(super) fn status(&self) -> StatusCode {
-        if *self == FileError::TooMany { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::UNPROCESSABLE_ENTITY }
+        if *self == FileError::TooMany {
+            StatusCode::PAYLOAD_TOO_LARGE
+        } else {
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
     }
 
     pub(crate) fn answer(self) -> AppError {
@@ -115,7 +131,11 @@ impl FileError {
 
     /// The headings of which one is that of the addresses.
     pub(super) fn headings(&self) -> &[String] {
-        if let FileError::NoEmail(headings) = self { headings } else { &[] }
+        if let FileError::NoEmail(headings) = self {
+            headings
+        } else {
+            &[]
+        }
     }
 }
 
@@ -133,14 +153,20 @@ struct Columns {
 }
 
 impl RosterFile {
-    /// The first names that would be misread in another encoding, for a person to see that they are as they should be.
+    /// The first names that would be misread in another encoding, for a person to see that they are
+    /// as they should be.
     pub(super) fn names_beyond_ascii(&self) -> Vec<String> {
         let names = self.rows.iter().filter_map(|row| row.name.as_ref());
-        names.filter(|name| !name.is_ascii()).take(SHOWN_NAMES).cloned().collect()
+        names
+            .filter(|name| !name.is_ascii())
+            .take(SHOWN_NAMES)
+            .cloned()
+            .collect()
     }
 }
 
-/// Reads a file; `email_column` says under which heading the addresses stand, if not under a known one.
+/// Reads a file; `email_column` says under which heading the addresses stand, if not under a known
+/// one.
 pub(crate) fn file(bytes: &[u8], email_column: Option<&str>) -> Result<RosterFile, FileError> {
     let encoding = encoding_of(bytes);
     let text = decode(bytes, encoding)?;
@@ -151,7 +177,11 @@ pub(crate) fn file(bytes: &[u8], email_column: Option<&str>) -> Result<RosterFil
         .has_headers(false)
         .flexible(true)
         .from_reader(marked.as_bytes());
-    let mut lines = LineCounter { text: text.as_bytes(), offset: 0, line: 1 };
+    let mut lines = LineCounter {
+        text: text.as_bytes(),
+        offset: 0,
+        line: 1,
+    };
     let mut record = ByteRecord::new();
     let mut line = 1;
     if !read(&mut reader, &mut record) || is_end(&record) {
@@ -166,7 +196,9 @@ pub(crate) fn file(bytes: &[u8], email_column: Option<&str>) -> Result<RosterFil
         ..RosterFile::default()
     };
     while read(&mut reader, &mut record) && !is_end(&record) {
-        if record.iter().all(|cell| cell.trim_ascii().is_empty()) || columns.is_about_nobody(&record) {
+        if record.iter().all(|cell| cell.trim_ascii().is_empty())
+            || columns.is_about_nobody(&record)
+        {
             continue;
         }
         // Blank lines before the header are not counted: the header is line 1.
@@ -182,14 +214,17 @@ pub(crate) fn file(bytes: &[u8], email_column: Option<&str>) -> Result<RosterFil
     if file.rows.is_empty() && file.refused.is_empty() {
         return Err(FileError::NoRows);
     }
-    if columns.are_logins && file.rows.is_empty() && file.refused.iter().all(|refused| refused.address.is_none()) {
+    if columns.are_logins
+        && file.rows.is_empty()
+        && file.refused.iter().all(|refused| refused.address.is_none())
+    {
         return Err(FileError::OnlyLogins);
     }
     Ok(file)
 }
 
-/// The encoding of a file: the one that its first bytes name, else UTF-8 where it is valid, else windows-1252, in which anything can be
-/// read.
+/// The encoding of a file: the one that its first bytes name, else UTF-8 where it is valid, else
+/// windows-1252, in which anything can be read.
 fn encoding_of(bytes: &[u8]) -> &'static Encoding {
     match Encoding::for_bom(bytes) {
         Some((encoding, _)) => encoding,
@@ -224,14 +259,19 @@ fn read(reader: &mut csv::Reader<&[u8]>, record: &mut ByteRecord) -> bool {
 
 /// The delimiter: of the three candidates the most frequent in the first line that is not blank.
 fn delimiter(text: &str) -> u8 {
-    let header = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    let header = text
+        .lines()
+        .find(|line| !line.trim().is_empty())
+        .unwrap_or_default();
     // `max_by_key` takes the last of equals, which reversed is the comma.
     let candidates = DELIMITERS.into_iter().rev();
-    candidates.max_by_key(|delimiter| header.bytes().filter(|byte| byte == delimiter).count()).unwrap_or(b',')
+    candidates
+        .max_by_key(|delimiter| header.bytes().filter(|byte| byte == delimiter).count())
+        .unwrap_or(b',')
 }
 
-/// A counter of lines up to the beginning of each record. The reader's own count is of where it began to
-/// look.
+/// A counter of lines up to the beginning of each record. The reader's own count is of where it
+/// began to look.
 struct LineCounter<'a> {
     text: &'a [u8],
     offset: usize,
@@ -240,14 +280,17 @@ struct LineCounter<'a> {
 
 impl LineCounter<'_> {
     fn advance_to(&mut self, record: &ByteRecord) -> u64 {
-        let begins = record.position().map_or(0, |position| position.byte() as usize);
+        let begins = record
+            .position()
+            .map_or(0, |position| position.byte() as usize);
         while let Some(byte) = self.text.get(self.offset) {
             let is_break = matches!(byte, b'\r' | b'\n');
             // A record begins after the line breaks that the reader skipped.
             if self.offset >= begins && !is_break {
                 break;
             }
-            let ends_line = *byte == b'\n' || (*byte == b'\r' && self.text.get(self.offset + 1) != Some(&b'\n'));
+            let ends_line = *byte == b'\n'
+                || (*byte == b'\r' && self.text.get(self.offset + 1) != Some(&b'\n'));
             self.line += u64::from(ends_line);
             self.offset += 1;
         }
@@ -256,9 +299,14 @@ impl LineCounter<'_> {
 }
 
 /// The column that has one of these titles, of which the first goes before all others.
-fn find(titles: &[String], spellings: &[&str], field: &'static str) -> Result<Option<usize>, FileError> {
+fn find(
+    titles: &[String],
+    spellings: &[&str],
+    field: &'static str,
+) -> Result<Option<usize>, FileError> {
     for names in [&spellings[..1], &spellings[1..]] {
-        let mut columns = (0..titles.len()).filter(|index| names.contains(&titles[*index].as_str()));
+        let mut columns =
+            (0..titles.len()).filter(|index| names.contains(&titles[*index].as_str()));
         let column = columns.next();
         if columns.next().is_some() {
             return Err(FileError::Twice(field));
@@ -283,38 +331,69 @@ impl Columns {
             None => find(&lower, &EMAIL, "email")?,
         };
         let Some(email) = email else {
-            let is_person = titles.iter().any(|title| EmailAddress::parse(title).is_ok());
+            let is_person = titles
+                .iter()
+                .any(|title| EmailAddress::parse(title).is_ok());
             let mut offered = titles;
             offered.retain(|title| !title.is_empty() && title.len() <= OFFERED.1);
             offered.truncate(OFFERED.0);
-            return Err(if is_person { FileError::NoHeader } else { FileError::NoEmail(offered) });
+            return Err(if is_person {
+                FileError::NoHeader
+            } else {
+                FileError::NoEmail(offered)
+            });
         };
         let name = match find(&lower, &NAME, "name")? {
             Some(whole) => vec![whole],
             None => {
-                let parts = [find(&lower, &FIRST_NAME, "first name")?, find(&lower, &LAST_NAME, "last name")?];
+                let parts = [
+                    find(&lower, &FIRST_NAME, "first name")?,
+                    find(&lower, &LAST_NAME, "last name")?,
+                ];
                 parts.into_iter().flatten().collect()
             }
         };
         let group = find(&lower, &GROUP, "group")?;
         // What a gradebook calls ID is Canvas' own number, not the registrar's.
         let id = find(&lower, if is_gradebook { &ID[1..] } else { &ID }, "id")?;
-        let used_columns: Vec<usize> =
-            [Some(email), group, id].into_iter().flatten().chain(name.iter().copied()).collect();
-        let unused_titles =
-            titles.iter().enumerate().filter(|(index, title)| !used_columns.contains(index) && !title.is_empty());
-        let ignored = unused_titles.map(|(_, title)| title.chars().take(60).collect()).collect();
+        let used_columns: Vec<usize> = [Some(email), group, id]
+            .into_iter()
+            .flatten()
+            .chain(name.iter().copied())
+            .collect();
+        let unused_titles = titles
+            .iter()
+            .enumerate()
+            .filter(|(index, title)| !used_columns.contains(index) && !title.is_empty());
+        let ignored = unused_titles
+            .map(|(_, title)| title.chars().take(60).collect())
+            .collect();
         let are_logins = [GRADEBOOK_LOGIN, "login_id"].contains(&lower[email].as_str());
-        Ok(Columns { email, name, group, id, ignored, count: titles.len(), is_gradebook, are_logins })
+        Ok(Columns {
+            email,
+            name,
+            group,
+            id,
+            ignored,
+            count: titles.len(),
+            is_gradebook,
+            are_logins,
+        })
     }
 
-    /// The name of a row. Canvas' gradebook has the last name first, which is turned round where one comma says so, as in its other
-    /// exports.
+    /// The name of a row. Canvas' gradebook has the last name first, which is turned round where
+    /// one comma says so, as in its other exports.
     fn name(&self, record: &ByteRecord) -> String {
-        let parts = self.name.iter().filter_map(|column| record.get(*column)).map(cell_text);
+        let parts = self
+            .name
+            .iter()
+            .filter_map(|column| record.get(*column))
+            .map(cell_text);
         let name = parts.filter(|part| !part.is_empty()).joined(" ");
         match name.split_once(',') {
-            Some((last, first)) if self.is_gradebook && !first.contains(',') => format!("{} {last}", first.trim()),
+            Some((last, first)) if self.is_gradebook && !first.contains(',') => {
+                format!("{} {last}", first.trim())
+            }
             _ => name,
         }
     }
@@ -324,11 +403,19 @@ impl Columns {
     }
 
     fn is_about_nobody(&self, record: &ByteRecord) -> bool {
-        self.is_gradebook && NOBODY.contains(&self.name(record).as_str()) && self.address(record).is_err()
+        self.is_gradebook
+            && NOBODY.contains(&self.name(record).as_str())
+            && self.address(record).is_err()
     }
 
     fn row(&self, record: &ByteRecord, line: u64) -> Result<RosterRow, Box<PlannedRow>> {
-        let cell = |column: Option<usize>| cell_text(column.and_then(|index| record.get(index)).unwrap_or_default());
+        let cell = |column: Option<usize>| {
+            cell_text(
+                column
+                    .and_then(|index| record.get(index))
+                    .unwrap_or_default(),
+            )
+        };
         let id = line::text(&cell(self.id));
         let names = self.address(record);
         let refused = |why| {
@@ -336,27 +423,58 @@ impl Columns {
             let id = id.clone().ok().flatten();
             let changes = vec![RosterChange::Refused];
             let cell = cell(Some(self.email)).chars().take(100).collect();
-            let row = PlannedRow { line: Some(line), changes, address, id, reason: why, cell, ..PlannedRow::default() };
-            Err(Box::new(PlannedRow { typed_name: line::text(&self.name(record)).ok().flatten(), ..row }))
+            let row = PlannedRow {
+                line: Some(line),
+                changes,
+                address,
+                id,
+                reason: why,
+                cell,
+                ..PlannedRow::default()
+            };
+            Err(Box::new(PlannedRow {
+                typed_name: line::text(&self.name(record)).ok().flatten(),
+                ..row
+            }))
         };
         let address = match &names {
             Ok(address) => address.clone(),
             Err(why) => return refused(why.clone()),
         };
-        if record.iter().skip(self.count).any(|cell| !cell.trim_ascii().is_empty()) {
-            return refused("The row has more cells than the header: put what holds a comma in quotes.".to_owned());
+        if record
+            .iter()
+            .skip(self.count)
+            .any(|cell| !cell.trim_ascii().is_empty())
+        {
+            return refused(
+                "The row has more cells than the header: put what holds a comma in quotes."
+                    .to_owned(),
+            );
         }
-        let texts =
-            [("name", line::text(&self.name(record))), ("group", line::text(&cell(self.group))), ("id", id.clone())];
-        if let Some((what, why)) = texts.iter().find_map(|(what, text)| Some((what, text.as_ref().err()?))) {
+        let texts = [
+            ("name", line::text(&self.name(record))),
+            ("group", line::text(&cell(self.group))),
+            ("id", id.clone()),
+        ];
+        if let Some((what, why)) = texts
+            .iter()
+            .find_map(|(what, text)| Some((what, text.as_ref().err()?)))
+        {
             return refused(format!("The {what} {why}."));
         }
         let [name, group, id] = texts.map(|(_, text)| text.ok().flatten());
-        Ok(RosterRow { line, address, name, group, id })
+        Ok(RosterRow {
+            line,
+            address,
+            name,
+            group,
+            id,
+        })
     }
 }
 
-/// The cell as text, a line break in it as a space. The text is valid UTF-8 and cells are cut at ASCII characters, so this cannot fail.
+/// The cell as text, a line break in it as a space. The text is valid UTF-8 and cells are cut at
+/// ASCII characters, so this cannot fail.
 fn cell_text(cell: &[u8]) -> String {
     let text = std::str::from_utf8(cell).unwrap_or_default().trim();
     text.replace("\r\n", " ").replace(['\r', '\n'], " ")
@@ -385,13 +503,24 @@ mod tests {
         }
         file.rows
             .iter()
-            .map(|row| (row.line, row.address.as_written(), or_dash(&row.name), or_dash(&row.group), or_dash(&row.id)))
+            .map(|row| {
+                (
+                    row.line,
+                    row.address.as_written(),
+                    or_dash(&row.name),
+                    or_dash(&row.group),
+                    or_dash(&row.id),
+                )
+            })
             .collect()
     }
 
     #[test]
     fn every_delimiter_and_any_spelling_of_the_header_is_read() {
-        let expected = vec![(2, "ada@uni.edu", "Lovelace, Ada", "A", "s1"), (3, "bob@uni.edu", "-", "-", "-")];
+        let expected = vec![
+            (2, "ada@uni.edu", "Lovelace, Ada", "A", "s1"),
+            (3, "bob@uni.edu", "-", "-", "-"),
+        ];
         for text in [
             "email,name,group,id\nada@uni.edu,\"Lovelace, Ada\",A,s1\nbob@uni.edu\n",
             "\u{FEFF} E-Mail ; EMAIL;Name ;GROUP; Id\n;ada@uni.edu;Lovelace, Ada;A;s1\n;bob@uni.edu;;;",
@@ -408,12 +537,23 @@ mod tests {
     #[test]
     fn a_row_is_known_by_the_line_on_which_it_begins() {
         for newline in ["\n", "\r\n", "\r"] {
-            let text = "email,name\n\n\na@uni.edu,\"one\ntwo\"\n,,\n\nb@uni.edu,\nbad,x\n".replace('\n', newline);
+            let text = "email,name\n\n\na@uni.edu,\"one\ntwo\"\n,,\n\nb@uni.edu,\nbad,x\n"
+                .replace('\n', newline);
             let file = read_text(&text);
-            assert_eq!(shown(&file), [(4, "a@uni.edu", "one two", "-", "-"), (8, "b@uni.edu", "-", "-", "-")]);
+            assert_eq!(
+                shown(&file),
+                [
+                    (4, "a@uni.edu", "one two", "-", "-"),
+                    (8, "b@uni.edu", "-", "-", "-")
+                ]
+            );
             assert_eq!(file.refused[0].line, Some(9), "{newline:?}");
         }
-        assert_eq!(read_text("\n\nemail\nada@uni.edu").rows[0].line, 2, "the header is line 1");
+        assert_eq!(
+            read_text("\n\nemail\nada@uni.edu").rows[0].line,
+            2,
+            "the header is line 1"
+        );
     }
 
     #[test]
@@ -421,7 +561,10 @@ mod tests {
         let file = read_text("email,name\na@uni.edu,\"Ada \"\"Countess\"\"\"\nb@uni.edu,6\" Bob");
         assert_eq!(
             shown(&file),
-            [(2, "a@uni.edu", "Ada \"Countess\"", "-", "-"), (3, "b@uni.edu", "6\" Bob", "-", "-")]
+            [
+                (2, "a@uni.edu", "Ada \"Countess\"", "-", "-"),
+                (3, "b@uni.edu", "6\" Bob", "-", "-")
+            ]
         );
     }
 
@@ -431,21 +574,48 @@ mod tests {
         let read = |header: &str| {
             let file = read_text(&format!("{header}\na@uni.edu,b@uni.edu,Ada,Lovelace,1,2\n"));
             let row = file.rows[0].clone();
-            [Some(row.address.as_written().to_owned()), row.name, row.group, row.id].map(Option::unwrap_or_default)
+            [
+                Some(row.address.as_written().to_owned()),
+                row.name,
+                row.group,
+                row.id,
+            ]
+            .map(Option::unwrap_or_default)
         };
         for (header, expected) in [
-            ("SIS Login ID,email,name,x,ID,SIS User ID", ["b@uni.edu", "Ada", "", "2"]),
-            ("email,login_id,last_name,full_name,id,user_id", ["a@uni.edu", "Lovelace", "", "1"]),
-            ("Email Address,Id Number,Surname,First Name,groups,x", ["a@uni.edu", "Lovelace Ada", "1", "b@uni.edu"]),
-            ("SIS Login ID,x,FirstName,LastName,ID,SIS User ID", ["a@uni.edu", "Ada Lovelace", "", "2"]),
-            ("E-MAIL-ADRESSE,x,Vorname,,Gruppen,ID-Nummer", ["a@uni.edu", "Ada", "1", "2"]),
-            ("x,Primary Email,Full Name,E-Mail Addresses,y,z", ["b@uni.edu", "Ada", "", ""]),
+            (
+                "SIS Login ID,email,name,x,ID,SIS User ID",
+                ["b@uni.edu", "Ada", "", "2"],
+            ),
+            (
+                "email,login_id,last_name,full_name,id,user_id",
+                ["a@uni.edu", "Lovelace", "", "1"],
+            ),
+            (
+                "Email Address,Id Number,Surname,First Name,groups,x",
+                ["a@uni.edu", "Lovelace Ada", "1", "b@uni.edu"],
+            ),
+            (
+                "SIS Login ID,x,FirstName,LastName,ID,SIS User ID",
+                ["a@uni.edu", "Ada Lovelace", "", "2"],
+            ),
+            (
+                "E-MAIL-ADRESSE,x,Vorname,,Gruppen,ID-Nummer",
+                ["a@uni.edu", "Ada", "1", "2"],
+            ),
+            (
+                "x,Primary Email,Full Name,E-Mail Addresses,y,z",
+                ["b@uni.edu", "Ada", "", ""],
+            ),
             ("E-Mail,y,y,Full Name,,", ["a@uni.edu", "Lovelace", "", ""]),
             ("Mail,y,Name,y,Student ID,", ["a@uni.edu", "Ada", "", "1"]),
         ] {
             assert_eq!(read(header), expected, "{header}");
         }
-        for (header, field) in [("Email address,login_id", "email"), ("email,section,groups", "group")] {
+        for (header, field) in [
+            ("Email address,login_id", "email"),
+            ("email,section,groups", "group"),
+        ] {
             assert_eq!(file(header.as_bytes(), None), Err(FileError::Twice(field)));
         }
     }
@@ -455,25 +625,48 @@ mod tests {
         for (bytes, why) in [
             (&b""[..], FileError::Empty),
             (b"\xEF\xBB\xBF", FileError::Empty),
-            (b"Login,,name\nada@uni.edu,,Ada\n", FileError::NoEmail(vec!["Login".to_owned(), "name".to_owned()])),
+            (
+                b"Login,,name\nada@uni.edu,,Ada\n",
+                FileError::NoEmail(vec!["Login".to_owned(), "name".to_owned()]),
+            ),
             (b"ada@uni.edu,Ada\n", FileError::NoHeader),
             (b"email,EMAIL\n", FileError::Twice("email")),
             (b"email,name\n,\n", FileError::NoRows),
-            (b"Student,SIS Login ID\nAda,ada\nBob,\n", FileError::OnlyLogins),
-            (b"\xEF\xBB\xBFemail\na@uni.edu\xE9\n", FileError::Damaged("UTF-8")),
-            (b"email,name\na@uni.edu,Ada\n\nb@uni.edu,\"Bob\nc@uni.edu,Cid\n", FileError::OpenQuote(4)),
+            (
+                b"Student,SIS Login ID\nAda,ada\nBob,\n",
+                FileError::OnlyLogins,
+            ),
+            (
+                b"\xEF\xBB\xBFemail\na@uni.edu\xE9\n",
+                FileError::Damaged("UTF-8"),
+            ),
+            (
+                b"email,name\na@uni.edu,Ada\n\nb@uni.edu,\"Bob\nc@uni.edu,Cid\n",
+                FileError::OpenQuote(4),
+            ),
             (b"e\0m\0a\0i\0l\0", FileError::Binary),
             (b"PK\x03\x04\x14\0\x06\0\xC3", FileError::Binary),
         ] {
             assert_eq!(file(bytes, None), Err(why));
         }
-        let chosen = |text: &str| file(b"Login,name\nada@uni.edu,Ada\n", Some(text)).map(|file| file.rows.len());
+        let chosen = |text: &str| {
+            file(b"Login,name\nada@uni.edu,Ada\n", Some(text)).map(|file| file.rows.len())
+        };
         assert_eq!(chosen("login"), Ok(1));
         assert_eq!(chosen("name"), Ok(0), "no address stands there");
         assert_eq!(chosen("email").unwrap_err().headings(), ["Login", "name"]);
         let wide = |commas| format!("email{}\na@uni.edu\n", ",".repeat(commas));
-        assert_eq!(file(wide(MOST_COLUMNS - 1).as_bytes(), None).unwrap().rows.len(), 1);
-        assert_eq!(file(wide(MOST_COLUMNS).as_bytes(), None), Err(FileError::TooWide));
+        assert_eq!(
+            file(wide(MOST_COLUMNS - 1).as_bytes(), None)
+                .unwrap()
+                .rows
+                .len(),
+            1
+        );
+        assert_eq!(
+            file(wide(MOST_COLUMNS).as_bytes(), None),
+            Err(FileError::TooWide)
+        );
     }
 
     proptest! {

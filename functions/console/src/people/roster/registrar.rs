@@ -1,4 +1,5 @@
-//! The registrar's file. A program puts it with the programme's token; it is applied at once, or waits for a person.
+//! The registrar's file. A program puts it with the programme's token; it is applied at once, or
+//! waits for a person.
 
 use askama::Template;
 use axum::body::to_bytes;
@@ -27,12 +28,22 @@ use crate::kit::{paths, show};
 const PREFIX: &str = "bursar-roster-";
 const FILES_AN_HOUR: usize = 12;
 
-pub(crate) async fn put(site: Site, Path(id): Path<String>, deadline: Deadline, request: Request) -> Answer {
+pub(crate) async fn put(
+    site: Site,
+    Path(id): Path<String>,
+    deadline: Deadline,
+    request: Request,
+) -> Answer {
     let now = site.clock.now();
-    let Sender { programme, token } = Sender::authorise(&site, &id, request.headers(), now, deadline).await?;
+    let Sender { programme, token } =
+        Sender::authorise(&site, &id, request.headers(), now, deadline).await?;
     site.table.note_token_use(&token, now, deadline).await?;
 
-    if let Err(until) = site.table.use_hourly("registrar", &programme.id, FILES_AN_HOUR, now, deadline).await? {
+    if let Err(until) = site
+        .table
+        .use_hourly("registrar", &programme.id, FILES_AN_HOUR, now, deadline)
+        .await?
+    {
         let why = "Twelve files were put within an hour. Nothing was changed; put it again when Retry-After says.";
         return Err(AppError::too_fast(why, until.duration_since(now)));
     }
@@ -40,12 +51,20 @@ pub(crate) async fn put(site: Site, Path(id): Path<String>, deadline: Deadline, 
     let mode = mode(request.uri().query().unwrap_or_default())?;
     let file = file(request).await?;
     let before = last_import(&site, &programme).await?;
-    let compared = ComparedFile::from_file(&site, &programme, &file, None, mode).await?.map_err(FileError::answer)?;
+    let compared = ComparedFile::from_file(&site, &programme, &file, None, mode)
+        .await?
+        .map_err(FileError::answer)?;
     let budget = site.table.budget(&programme.id).await?;
     let imports = site.table.list(Import::of_programme(&programme.id)).await?;
     let why = reasons_to_wait(&compared, &programme.settings, &budget, &imports, now);
-    let mut preview = RosterPreview { why, ..compared.preview(&programme, now + WAITS_FOR, now) };
-    let waiting = site.table.list(RosterPreview::of_programme(&programme.id)).await?;
+    let mut preview = RosterPreview {
+        why,
+        ..compared.preview(&programme, now + WAITS_FOR, now)
+    };
+    let waiting = site
+        .table
+        .list(RosterPreview::of_programme(&programme.id))
+        .await?;
     let duplicate = waiting.into_iter().find(|earlier| {
         earlier.waits()
             && now < earlier.until
@@ -63,19 +82,35 @@ pub(crate) async fn put(site: Site, Path(id): Path<String>, deadline: Deadline, 
         preview = duplicate;
         "waiting"
     } else {
-        let mails = site.table.mails_about_import(&programme, Some(preview.import), changes, now, deadline).await?;
+        let mails = site
+            .table
+            .mails_about_import(&programme, Some(preview.import), changes, now, deadline)
+            .await?;
         if preview.waits() {
-            site.table.keep_preview(&preview, &file, &mails, deadline).await?;
+            site.table
+                .keep_preview(&preview, &file, &mails, deadline)
+                .await?;
             "waiting"
         } else {
-            let import = Import { is_unseen: true, ..compared.import(&preview, preview.import) };
-            let author = Author { actor: &Actor::Registrar, now, deadline };
-            compared.start(&site, import, &file, before, &mails, author).await?;
+            let import = Import {
+                is_unseen: true,
+                ..compared.import(&preview, preview.import)
+            };
+            let author = Author {
+                actor: &Actor::Registrar,
+                now,
+                deadline,
+            };
+            compared
+                .start(&site, import, &file, before, &mails, author)
+                .await?;
             "applying"
         }
     };
     // Last, so that a file waits until the next one does or is applied.
-    site.table.remove_waiting_files(&preview, true, deadline).await?;
+    site.table
+        .remove_waiting_files(&preview, true, deadline)
+        .await?;
     tracing::info!(programme = %programme.id, import = %preview.import, state, %said, "the registrar's file");
     said["state"] = json!(state);
     if state == "unchanged" {
@@ -93,14 +128,25 @@ struct Sender {
 
 impl Sender {
     /// Whatever is wrong is answered alike, before the rest of the request is read.
-    async fn authorise(site: &Site, id: &str, headers: &HeaderMap, now: Moment, deadline: Deadline) -> Result<Sender> {
-        let given = headers.get(AUTHORIZATION).and_then(|given| given.to_str().ok()?.split_once(' '));
+    async fn authorise(
+        site: &Site,
+        id: &str,
+        headers: &HeaderMap,
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<Sender> {
+        let given = headers
+            .get(AUTHORIZATION)
+            .and_then(|given| given.to_str().ok()?.split_once(' '));
         let given = given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-        let given = given.and_then(|(_, token)| RegistrarToken::parse(token.trim().strip_prefix(PREFIX)?));
+        let given =
+            given.and_then(|(_, token)| RegistrarToken::parse(token.trim().strip_prefix(PREFIX)?));
         let given = given.ok_or_else(not_authorised)?;
         let id = id.parse().map_err(|_| not_authorised())?;
-        let (Some(programme), Some(token)) =
-            tokio::try_join!(site.table.get(Programme::key_of(&id)), site.table.get(RosterToken::key_of(&id)))?
+        let (Some(programme), Some(token)) = tokio::try_join!(
+            site.table.get(Programme::key_of(&id)),
+            site.table.get(RosterToken::key_of(&id))
+        )?
         else {
             return Err(not_authorised());
         };
@@ -109,7 +155,16 @@ impl Sender {
         }
         if !is_good(site, &programme, &token, now).await? {
             // For good, also if its maker has the role again one day.
-            site.table.end_roster_token(&token, Author { actor: &Actor::Rule, now, deadline }).await?;
+            site.table
+                .end_roster_token(
+                    &token,
+                    Author {
+                        actor: &Actor::Rule,
+                        now,
+                        deadline,
+                    },
+                )
+                .await?;
             return Err(not_authorised());
         }
         Ok(Sender { programme, token })
@@ -122,28 +177,49 @@ fn not_authorised() -> AppError {
 }
 
 /// Whether the programme goes on and the maker of its token may still make one.
-async fn is_good(site: &Site, programme: &Programme, token: &RosterToken, now: Moment) -> Result<bool> {
+async fn is_good(
+    site: &Site,
+    programme: &Programme,
+    token: &RosterToken,
+    now: Moment,
+) -> Result<bool> {
     let admins = site.table.admins().await?;
-    Ok(!programme.is_over(now) && site.table.is_makers(token, &programme.settings, &admins).await?)
+    Ok(!programme.is_over(now)
+        && site
+            .table
+            .is_makers(token, &programme.settings, &admins)
+            .await?)
 }
 
 fn mode(query: &str) -> Result<AbsentRows> {
     let parameter = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "mode");
-    let Some((_, value)) = parameter else { return Ok(AbsentRows::Replace) };
-    AbsentRows::parse(Some(&value)).ok_or_else(|| AppError::unprocessable("The mode is either replace or add."))
+    let Some((_, value)) = parameter else {
+        return Ok(AbsentRows::Replace);
+    };
+    AbsentRows::parse(Some(&value))
+        .ok_or_else(|| AppError::unprocessable("The mode is either replace or add."))
 }
 
 async fn file(request: Request) -> Result<Vec<u8>> {
     let (Parts { headers, .. }, body) = request.into_parts();
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
+    let kind = headers
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+        .unwrap_or_default()
+        .to_ascii_lowercase();
     let kind = kind.split(';').next().unwrap_or_default().trim();
-    if !["application/octet-stream", "text/csv"].contains(&kind) || headers.contains_key(CONTENT_ENCODING) {
+    if !["application/octet-stream", "text/csv"].contains(&kind)
+        || headers.contains_key(CONTENT_ENCODING)
+    {
         let why = "Put the file as application/octet-stream, or as text/csv in UTF-8, and without a Content-Encoding.";
         return Err(AppError::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
     }
     let is_text = kind == "text/csv";
     let Ok(file) = to_bytes(body, MOST_OF_A_FILE).await else {
-        return Err(AppError::refused(StatusCode::PAYLOAD_TOO_LARGE, "A roster file has at most 4 MB."));
+        return Err(AppError::refused(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "A roster file has at most 4 MB.",
+        ));
     };
     // A gateway that takes the body for text puts U+FFFD in the place of what is no UTF-8.
     if is_text && std::str::from_utf8(&file).map_or(true, |text| text.contains('\u{FFFD}')) {
@@ -154,18 +230,31 @@ async fn file(request: Request) -> Result<Vec<u8>> {
 }
 
 fn answer(status: StatusCode, said: &Value) -> Reply {
-    Reply::file(FileNames::Nobody, [(CONTENT_TYPE, "application/json")], said.to_string()).with_status(status)
+    Reply::file(
+        FileNames::Nobody,
+        [(CONTENT_TYPE, "application/json")],
+        said.to_string(),
+    )
+    .with_status(status)
 }
 
 /// What the roster's page says of a token.
-pub(super) async fn in_words(site: &Site, programme: &Programme, token: &RosterToken, now: Moment) -> Result<String> {
+pub(super) async fn in_words(
+    site: &Site,
+    programme: &Programme,
+    token: &RosterToken,
+    now: Moment,
+) -> Result<String> {
     let zone = programme.settings.term.zone();
     let maker = show::person(&site.table, &token.made_by).await?;
     let used = match token.last_used_at {
         Some(used_at) => format!("last used on {}", column_time(used_at, zone)),
         None => "never used".to_owned(),
     };
-    let mut words = format!("The token was made by {maker} on {}, and {used}.", column_time(token.made_at, zone));
+    let mut words = format!(
+        "The token was made by {maker} on {}, and {used}.",
+        column_time(token.made_at, zone)
+    );
     if !is_good(site, programme, token, now).await? {
         words += " The token is no longer valid: the person who made it may not make one now, or the term is over.";
     }
@@ -183,7 +272,14 @@ struct TokenPage<'a> {
 }
 
 pub(crate) async fn change_token(form: Post<Faculty>) -> Answer {
-    let Post { site, access, fields, person, now, .. } = &form;
+    let Post {
+        site,
+        access,
+        fields,
+        person,
+        now,
+        ..
+    } = &form;
     let programme = &access.programme;
     has_open_roster(programme)?;
     match fields.get("act") {
@@ -210,6 +306,8 @@ pub(crate) async fn change_token(form: Post<Faculty>) -> Answer {
                 address: format!("{}{}", site.origin.as_str(), paths::roster(&programme.id)),
             }))
         }
-        _ => Err(AppError::unprocessable("The form did not say whether to make a token or to end it.")),
+        _ => Err(AppError::unprocessable(
+            "The form did not say whether to make a token or to end it.",
+        )),
     }
 }

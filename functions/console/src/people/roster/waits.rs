@@ -33,24 +33,51 @@ pub(super) fn reasons_to_wait(
     }
     let people = plan.standing;
     let most = FEW.max(people / 5);
-    let [added, moved, dropped, refused] =
-        [RosterChange::Added, RosterChange::Moved, RosterChange::Dropped, RosterChange::Refused]
-            .map(|change| plan.count(change));
+    let [added, moved, dropped, refused] = [
+        RosterChange::Added,
+        RosterChange::Moved,
+        RosterChange::Dropped,
+        RosterChange::Refused,
+    ]
+    .map(|change| plan.count(change));
     let readdressed = plan.readdressed();
     let rows = plan.rows.len() - dropped;
-    let is_second_today =
-        imports.iter().any(|import| import.is_unseen && import.applied && utc_date(import.made_at) == utc_date(now));
-    let BudgetNeed { implied, budget, .. } = BudgetNeed::calculate(compared, settings, budget, now);
+    let is_second_today = imports.iter().any(|import| {
+        import.is_unseen && import.applied && utc_date(import.made_at) == utc_date(now)
+    });
+    let BudgetNeed {
+        implied, budget, ..
+    } = BudgetNeed::calculate(compared, settings, budget, now);
     let reasons = [
-        (readdressed > 0, format!("It changes the address of {}.", counted(readdressed as u64, "person", "people"))),
-        (refused > FEW_REFUSED.max(rows / 50), format!("Of its {rows} rows {refused} are refused.")),
-        (added > most, format!("It adds {added} to the {people} people on the roster, more than a fifth.")),
+        (
+            readdressed > 0,
+            format!(
+                "It changes the address of {}.",
+                counted(readdressed as u64, "person", "people")
+            ),
+        ),
+        (
+            refused > FEW_REFUSED.max(rows / 50),
+            format!("Of its {rows} rows {refused} are refused."),
+        ),
+        (
+            added > most,
+            format!("It adds {added} to the {people} people on the roster, more than a fifth."),
+        ),
         (
             moved > most,
-            format!("It moves {moved} of the {people} people on the roster to another group, more than a fifth."),
+            format!(
+                "It moves {moved} of the {people} people on the roster to another group, more than a fifth."
+            ),
         ),
-        (dropped > most, format!("It drops {dropped} of the {people} people on the roster, more than a fifth.")),
-        (is_second_today, "Another file of the registrar was applied today, by UTC.".to_owned()),
+        (
+            dropped > most,
+            format!("It drops {dropped} of the {people} people on the roster, more than a fifth."),
+        ),
+        (
+            is_second_today,
+            "Another file of the registrar was applied today, by UTC.".to_owned(),
+        ),
         (
             implied > budget,
             format!(
@@ -60,7 +87,11 @@ pub(super) fn reasons_to_wait(
             ),
         ),
     ];
-    reasons.into_iter().filter(|(holds, _)| *holds).map(|(_, why)| why).collect()
+    reasons
+        .into_iter()
+        .filter(|(holds, _)| *holds)
+        .map(|(_, why)| why)
+        .collect()
 }
 
 /// The money that a file needs of a budget.
@@ -75,16 +106,28 @@ pub(super) struct BudgetNeed {
 
 impl BudgetNeed {
     /// A reservation of somebody who is dropped stays for a week, and the mark of it longer.
-    pub(super) fn calculate(file: &ComparedFile, settings: &Settings, budget: &Budget, now: Moment) -> BudgetNeed {
+    pub(super) fn calculate(
+        file: &ComparedFile,
+        settings: &Settings,
+        budget: &Budget,
+        now: Moment,
+    ) -> BudgetNeed {
         let mut after = Unreserved::default();
-        let mut grants: HashMap<&GrantId, Grant> = file.grants.iter().map(|grant| (&grant.id, grant.clone())).collect();
+        let mut grants: HashMap<&GrantId, Grant> = file
+            .grants
+            .iter()
+            .map(|grant| (&grant.id, grant.clone()))
+            .collect();
         let cost = |grant: &Grant| settings.cost_of_a_key(grant.cap(settings), now);
         let mut reserved = budget.reserved;
         for step in &file.plan.steps {
             match (step, step.grant().and_then(|grant| grants.get_mut(grant))) {
                 (RosterStep::Add { person, group, .. }, _) => {
                     let id = budget.programme.clone();
-                    after.add(&Grant::invited(id, GrantId::random(), person.clone(), group.clone()), budget.counted_at);
+                    after.add(
+                        &Grant::invited(id, GrantId::random(), person.clone(), group.clone()),
+                        budget.counted_at,
+                    );
                 }
                 (RosterStep::Move { group, .. }, Some(grant)) => {
                     let was = cost(grant);
@@ -94,8 +137,10 @@ impl BudgetNeed {
                     }
                 }
                 (RosterStep::Return { .. }, Some(grant)) => {
-                    let is_within_a_week =
-                        grant.holds.dropped.is_some_and(|dropped_at| now < dropped_at + UNDONE_WITHIN);
+                    let is_within_a_week = grant
+                        .holds
+                        .dropped
+                        .is_some_and(|dropped_at| now < dropped_at + UNDONE_WITHIN);
                     grant.has_reservation &= is_within_a_week;
                     grant.holds.dropped = None;
                 }
@@ -103,7 +148,9 @@ impl BudgetNeed {
                 _ => {}
             }
         }
-        grants.values().for_each(|grant| after.add(grant, budget.counted_at));
+        grants
+            .values()
+            .for_each(|grant| after.add(grant, budget.counted_at));
         BudgetNeed {
             implied: reserved + after.cost(settings, now),
             budget: budget.limit,
@@ -116,9 +163,17 @@ impl BudgetNeed {
 /// The domains of those whom the file adds or changes that nobody on the roster has.
 pub(super) fn unknown_domains(file: &ComparedFile) -> Vec<&str> {
     let standing = file.grants.iter().filter(|grant| !grant.is_over());
-    let roster_domains: BTreeSet<&str> = standing.map(|grant| domain(&grant.person.address)).collect();
-    let rows = file.plan.rows_with(RosterChange::Added).chain(file.plan.rows_with(RosterChange::Changed));
-    let domains: BTreeSet<&str> = rows.filter_map(|row| row.address.as_ref()).map(domain).collect();
+    let roster_domains: BTreeSet<&str> = standing
+        .map(|grant| domain(&grant.person.address))
+        .collect();
+    let rows = file
+        .plan
+        .rows_with(RosterChange::Added)
+        .chain(file.plan.rows_with(RosterChange::Changed));
+    let domains: BTreeSet<&str> = rows
+        .filter_map(|row| row.address.as_ref())
+        .map(domain)
+        .collect();
     domains.difference(&roster_domains).copied().collect()
 }
 
@@ -141,8 +196,17 @@ mod tests {
 
     fn grant(number: u64) -> Grant {
         let address = EmailAddress::parse(&format!("p{number}@uni.edu")).unwrap();
-        let person = Person { address, name: None, roster_id: Some(number.to_string()) };
-        Grant::invited("cs".parse().unwrap(), format!("{number:016x}").parse().unwrap(), person, None)
+        let person = Person {
+            address,
+            name: None,
+            roster_id: Some(number.to_string()),
+        };
+        Grant::invited(
+            "cs".parse().unwrap(),
+            format!("{number:016x}").parse().unwrap(),
+            person,
+            None,
+        )
     }
 
     /// A roster of these people, each with an id and in no group.
@@ -152,18 +216,38 @@ mod tests {
 
     /// A file of these people by number, each with what follows the id in the row.
     fn file(people: Range<u64>, rest: &str) -> String {
-        people.map(|number| format!("p{number}@uni.edu,{number},{rest}\n")).collect()
+        people
+            .map(|number| format!("p{number}@uni.edu,{number},{rest}\n"))
+            .collect()
     }
 
     fn applied(made_at: Moment, is_unseen: bool) -> Import {
-        Import { applied: true, is_unseen, ..Import::new(&"cs".parse().unwrap(), Ulid(1), 1, made_at) }
+        Import {
+            applied: true,
+            is_unseen,
+            ..Import::new(&"cs".parse().unwrap(), Ulid(1), 1, made_at)
+        }
     }
 
     /// Why a file waits. Caps are ten dollars, in group B forty.
-    fn why(grants: &[Grant], rows: &str, budget: i32, imports: &[Import], now: Moment) -> Vec<String> {
-        let term = Term::new("2026-11-01".parse().unwrap(), "2027-02-01".parse().unwrap(), "UTC").unwrap();
+    fn why(
+        grants: &[Grant],
+        rows: &str,
+        budget: i32,
+        imports: &[Import],
+        now: Moment,
+    ) -> Vec<String> {
+        let term = Term::new(
+            "2026-11-01".parse().unwrap(),
+            "2027-02-01".parse().unwrap(),
+            "UTC",
+        )
+        .unwrap();
         let mut settings = Settings::new("CS", term, Usd::from_dollars(10));
-        settings.allowance.group_caps.insert("B".to_owned(), Usd::from_dollars(40));
+        settings
+            .allowance
+            .group_caps
+            .insert("B".to_owned(), Usd::from_dollars(40));
         let budget = Budget::new("cs".parse().unwrap(), Usd::from_dollars(budget));
         let file = parse::file(format!("email,id,group\n{rows}").as_bytes(), None).unwrap();
         let compared = ComparedFile::with(file, grants.to_vec(), AbsentRows::Replace, now);
@@ -172,10 +256,11 @@ mod tests {
 
     #[test]
     fn each_reason_holds_from_one_more_on() {
-        const MONEY: &str =
-            "If everybody on the roster claims a key, $360.00 will be promised to students, and the budget is $350.00.";
+        const MONEY: &str = "If everybody on the roster claims a key, $360.00 will be promised to students, and the budget is $350.00.";
         let readdressed = |count: u64| {
-            let others: String = (0..count).map(|number| format!("q{number}@uni.edu,{number},\n")).collect();
+            let others: String = (0..count)
+                .map(|number| format!("q{number}@uni.edu,{number},\n"))
+                .collect();
             others + &file(count..20, "")
         };
         let refused = |count: usize| "nobody,,\n".repeat(count);
@@ -185,14 +270,34 @@ mod tests {
             (20, file(0..20, ""), ""),
             // Five, or a fifth.
             (20, file(0..25, ""), ""),
-            (20, file(0..26, ""), "It adds 6 to the 20 people on the roster, more than a fifth."),
-            (0, file(0..6, ""), "It adds 6 to the 0 people on the roster, more than a fifth."),
+            (
+                20,
+                file(0..26, ""),
+                "It adds 6 to the 20 people on the roster, more than a fifth.",
+            ),
+            (
+                0,
+                file(0..6, ""),
+                "It adds 6 to the 0 people on the roster, more than a fifth.",
+            ),
             (29, file(0..34, ""), ""),
-            (29, file(0..35, ""), "It adds 6 to the 29 people on the roster, more than a fifth."),
+            (
+                29,
+                file(0..35, ""),
+                "It adds 6 to the 29 people on the roster, more than a fifth.",
+            ),
             (20, file(5..20, ""), ""),
-            (20, file(6..20, ""), "It drops 6 of the 20 people on the roster, more than a fifth."),
+            (
+                20,
+                file(6..20, ""),
+                "It drops 6 of the 20 people on the roster, more than a fifth.",
+            ),
             (30, file(6..30, ""), ""),
-            (30, file(7..30, ""), "It drops 7 of the 30 people on the roster, more than a fifth."),
+            (
+                30,
+                file(7..30, ""),
+                "It drops 7 of the 30 people on the roster, more than a fifth.",
+            ),
             (30, file(5..35, ""), ""),
             (20, file(0..5, "C") + &file(5..20, ""), ""),
             (
@@ -209,20 +314,35 @@ mod tests {
             (20, file(0..20, "") + "x@sub.uni.edu,x,\n", ""),
             // Two rows, or 2 %.
             (30, file(0..31, "") + &refused(2), ""),
-            (30, file(0..31, "") + &refused(3), "Of its 34 rows 3 are refused."),
+            (
+                30,
+                file(0..31, "") + &refused(3),
+                "Of its 34 rows 3 are refused.",
+            ),
             (30, file(0..30, "") + &refused(3), ""),
             // Thirty-five caps.
             (30, file(0..35, ""), ""),
             (35, file(0..36, ""), MONEY),
-            (35, file(0..35, "").replace("p0@uni.edu,0,", "p0@uni.edu,0,B"), &MONEY.replace("360", "380")),
+            (
+                35,
+                file(0..35, "").replace("p0@uni.edu,0,", "p0@uni.edu,0,B"),
+                &MONEY.replace("360", "380"),
+            ),
             (37, file(0..36, ""), MONEY),
             (36, file(0..35, ""), ""),
         ] {
-            assert_eq!(why(&roster(0..people), &rows, 350, &[], now()).join(" "), expected, "{people} people\n{rows}");
+            assert_eq!(
+                why(&roster(0..people), &rows, 350, &[], now()).join(" "),
+                expected,
+                "{people} people\n{rows}"
+            );
         }
         let many = file(0..200, "") + &refused(4);
         assert_eq!(why(&roster(0..199), &many, 9_000, &[], now()), [""; 0]);
-        assert_eq!(why(&roster(0..199), &(many + &refused(1)), 9_000, &[], now()), ["Of its 205 rows 5 are refused."]);
+        assert_eq!(
+            why(&roster(0..199), &(many + &refused(1)), 9_000, &[], now()),
+            ["Of its 205 rows 5 are refused."]
+        );
     }
 
     #[test]
@@ -231,11 +351,29 @@ mod tests {
         let second = "Another file of the registrar was applied today, by UTC.";
         for (import, expected) in [
             (applied(first, true), second),
-            (applied(first - jiff::SignedDuration::from_secs(1), true), ""),
+            (
+                applied(first - jiff::SignedDuration::from_secs(1), true),
+                "",
+            ),
             (applied(first, false), ""),
-            (Import { applied: false, ..applied(first, true) }, ""),
+            (
+                Import {
+                    applied: false,
+                    ..applied(first, true)
+                },
+                "",
+            ),
         ] {
-            let reasons = |rows: &str| why(&roster(0..20), rows, 350, std::slice::from_ref(&import), now()).join(" ");
+            let reasons = |rows: &str| {
+                why(
+                    &roster(0..20),
+                    rows,
+                    350,
+                    std::slice::from_ref(&import),
+                    now(),
+                )
+                .join(" ")
+            };
             assert_eq!(reasons(&file(0..21, "")), expected);
             assert_eq!(reasons(&file(0..20, "")), "", "nothing changes");
         }

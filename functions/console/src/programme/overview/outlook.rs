@@ -1,4 +1,5 @@
-//! A programme's spending over time as an inline SVG and a table. What is drawn is decided where mails have it from.
+//! A programme's spending over time as an inline SVG and a table. What is drawn is decided where
+//! mails have it from.
 
 use bursar_core::domain::usage::burn::Burn;
 use bursar_core::domain::values::money::Usd;
@@ -10,7 +11,8 @@ use crate::money::spending::spans::estimated;
 /// What was spent over time: drawn, and day by day.
 pub(crate) struct Chart {
     pub(crate) drawing: Drawing,
-    /// The days, newest first: what was spent on each and by its end, and whether the former is known and not only the sum of several.
+    /// The days, newest first: what was spent on each and by its end, and whether the former is
+    /// known and not only the sum of several.
     pub(crate) rows: Vec<(Date, Usd, Usd, bool)>,
     /// What has to be known of those of which only the sum is known.
     pub(crate) estimated: Option<String>,
@@ -51,22 +53,32 @@ mod tests {
         let mut spent = Days::default();
         (0..14).for_each(|number| spent.add(&Days::on_one(day(number), Usd::from_dollars(5))));
         let term = Term::new(day(0), day(69), "UTC").unwrap();
-        let programme = Programme::new("cs".parse().unwrap(), Settings::new("CS", term, Usd::from_dollars(20)));
+        let programme = Programme::new(
+            "cs".parse().unwrap(),
+            Settings::new("CS", term, Usd::from_dollars(20)),
+        );
         let now: Moment = day(14).to_zoned(TimeZone::UTC).unwrap().timestamp().into();
         let chart = |spent: &Days, dollars| {
             let budget = Budget::new(programme.id.clone(), Usd::from_dollars(dollars));
-            Chart::from_burn(&Burn::new(&programme, &budget, spent, true, Some(now), now)).map(|chart| chart.drawing)
+            Chart::from_burn(&Burn::new(&programme, &budget, spent, true, Some(now), now))
+                .map(|chart| chart.drawing)
         };
         assert!(chart(&Days::default(), 800).is_none());
         let far = chart(&spent, 800).unwrap();
-        assert_eq!((far.today, far.budget), ((202, 923), (112, "Budget $800".to_owned())));
+        assert_eq!(
+            (far.today, far.budget),
+            ((202, 923), (112, "Budget $800".to_owned()))
+        );
         let labels = [(289, "80% · $640"), (556, "50% · $400")];
         assert_eq!(
             far.thresholds,
             labels.map(|(y, label)| (y, label.to_owned())),
             "95% would lie on the budget's label"
         );
-        assert_eq!(far.ahead, Some((1000, 617, "about $345 at the end".to_owned())));
+        assert_eq!(
+            far.ahead,
+            Some((1000, 617, "about $345 at the end".to_owned()))
+        );
         let near = chart(&spent, 100).unwrap();
         assert_eq!((far.is_short, near.is_short), (false, true));
         assert_eq!(near.ahead, Some((275, 112, "used up 21 Nov".to_owned())));

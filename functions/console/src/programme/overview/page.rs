@@ -40,7 +40,8 @@ struct OverviewPage<'a> {
     spent: Figure,
     as_of: Option<String>,
     bar: MoneyBar,
-    /// The people who have no reservation and may take one, and for how many of them the budget is enough, whoever comes first.
+    /// The people who have no reservation and may take one, and for how many of them the budget is
+    /// enough, whoever comes first.
     unreserved: u64,
     enough_for: u64,
     spans: Vec<&'static str>,
@@ -72,7 +73,9 @@ struct OverviewPage<'a> {
 pub(crate) fn mail_for(stage: Stage) -> Option<(&'static str, &'static str)> {
     match stage {
         Stage::Invited => Some((GrantAction::Resend.as_str(), "Send again")),
-        Stage::Asked | Stage::SignedIn | Stage::Claimed => Some((GrantAction::Remind.as_str(), "Remind")),
+        Stage::Asked | Stage::SignedIn | Stage::Claimed => {
+            Some((GrantAction::Remind.as_str(), "Remind"))
+        }
         Stage::Bounced | Stage::Used => None,
     }
 }
@@ -87,8 +90,16 @@ pub(crate) async fn page(site: Site, access: ProgrammeAccess) -> Answer {
         site.table.unreachable(now),
         site.table.get(ListedModels::key_of())
     )?;
-    let Overview { budget, counts, used: of_programme, jobs, guardrails, previews, mores, .. } =
-        overview.ok_or_else(AppError::not_found)?;
+    let Overview {
+        budget,
+        counts,
+        used: of_programme,
+        jobs,
+        guardrails,
+        previews,
+        mores,
+        ..
+    } = overview.ok_or_else(AppError::not_found)?;
     let spent = of_programme.used().days(settings.basis.byok);
     let context = SpanContext::new(settings, sync.listed_at, now);
     let offered = spans::offered(settings.basis.reset);
@@ -96,18 +107,30 @@ pub(crate) async fn page(site: Site, access: ProgrammeAccess) -> Answer {
     let totals = of_programme.own.as_ref();
     let of_own_keys = totals.map(|totals| totals.used.clone()).unwrap_or_default();
     let coverage = ModelCoverage::of_programme(&sync, &of_own_keys, utc_date(now));
-    let uses = site.table.models_of(&programme.id, false, coverage.days).await?;
+    let uses = site
+        .table
+        .models_of(&programme.id, false, coverage.days)
+        .await?;
     let models = by_model::of_programme(uses, &of_own_keys, settings.basis.byok, &coverage);
     let file = roster::waiting(previews, now);
     let spends_elsewhere = of_programme.spends_elsewhere(settings.basis.byok, now);
-    let burn = Burn::new(programme, &budget, &spent, spends_elsewhere, sync.listed_at, now);
+    let burn = Burn::new(
+        programme,
+        &budget,
+        &spent,
+        spends_elsewhere,
+        sync.listed_at,
+        now,
+    );
     let bar = MoneyBar::new(settings, &budget, &burn, now);
     let room = warnings::room(&access, &budget, &burn, now);
     let mut warnings = Vec::new();
     let short = burn.forecast.filter(Forecast::is_short);
     if let Some(forecast) = short {
         // Of two things to do, room for those who have no key comes first.
-        let to_do = forecast.to_do(access.role, settings.roster && !spends_elsewhere).filter(|_| room.is_none());
+        let to_do = forecast
+            .to_do(access.role, settings.roster && !spends_elsewhere)
+            .filter(|_| room.is_none());
         let link = to_do.as_ref().map(|_| {
             if forecast.stops_at_caps() && !forecast.limits.is_needed {
                 (paths::grants(&programme.id), "See who spent most")
@@ -133,7 +156,10 @@ pub(crate) async fn page(site: Site, access: ProgrammeAccess) -> Answer {
         programme,
         is_over: programme.is_over(now),
         notes: spans::notes(groups.iter().flat_map(|(_, figures)| figures)),
-        spans: offered.iter().map(|span| spans::name(*span, settings.basis.reset)).collect(),
+        spans: offered
+            .iter()
+            .map(|span| spans::name(*span, settings.basis.reset))
+            .collect(),
         groups,
         models: models.by_model,
         groups_models: models.by_group,
@@ -148,17 +174,24 @@ pub(crate) async fn page(site: Site, access: ProgrammeAccess) -> Answer {
             ),
         ],
         counts,
-        may_mail: access.is_faculty() && !programme.is_over(now) && settings.claim_opens_at() <= now,
+        may_mail: access.is_faculty()
+            && !programme.is_over(now)
+            && settings.claim_opens_at() <= now,
         unmailed: totals.map(|totals| totals.unmailed).unwrap_or_default(),
         unreserved: budget.unreserved.people(settings, now),
-        enough_for: budget.unreserved.enough_for(budget.limit - budget.reserved, settings, now),
+        enough_for: budget
+            .unreserved
+            .enough_for(budget.limit - budget.reserved, settings, now),
         warnings,
         standing_out: totals
             .filter(|_| !programme.is_over(now))
             .map(|totals| totals.standing_out.clone())
             .unwrap_or_default(),
         chart: Chart::from_burn(&burn),
-        forecast: burn.forecast.filter(|_| short.is_none()).map(|forecast| forecast.in_words(&settings.term)),
+        forecast: burn
+            .forecast
+            .filter(|_| short.is_none())
+            .map(|forecast| forecast.in_words(&settings.term)),
         is_short: short.is_some(),
         waiting: WaitingItems::of_programme(&site, &access, &mores, file.as_ref()).await?,
         jobs: JobLine::of_programme(&site, programme, &jobs).await,
@@ -168,7 +201,10 @@ pub(crate) async fn page(site: Site, access: ProgrammeAccess) -> Answer {
             Figure::exactly(Usd::ZERO)
         },
         // A check before its first key says nothing of a programme.
-        as_of: sync.listed_at.filter(|_| has_keys).map(|listed_at| column_time(listed_at, settings.term.zone())),
+        as_of: sync
+            .listed_at
+            .filter(|_| has_keys)
+            .map(|listed_at| column_time(listed_at, settings.term.zone())),
         bar,
     };
     Ok(site.page(&page))
@@ -183,28 +219,48 @@ fn by_group(
 ) -> Vec<(String, Vec<Figure>)> {
     let sums = |used: &DailyUse| -> Vec<Sum> {
         let days = used.days(settings.basis.byok);
-        offered.iter().map(|span| context.sum(&days, *span)).collect()
+        offered
+            .iter()
+            .map(|span| context.sum(&days, *span))
+            .collect()
     };
-    let Some(totals) = of_programme.own.as_ref().filter(|totals| !totals.by_group.is_empty()) else {
+    let Some(totals) = of_programme
+        .own
+        .as_ref()
+        .filter(|totals| !totals.by_group.is_empty())
+    else {
         return Vec::new();
     };
-    let mut groups: Vec<(String, Vec<Sum>)> =
-        totals.by_group.iter().map(|(group, used)| (group.clone(), sums(used))).collect();
+    let mut groups: Vec<(String, Vec<Sum>)> = totals
+        .by_group
+        .iter()
+        .map(|(group, used)| (group.clone(), sums(used)))
+        .collect();
     // The rest is the spending of people without a group.
     let mut rest = sums(&totals.used);
     for (_, sums) in &groups {
-        rest.iter_mut().zip(sums).for_each(|(rest, sum)| rest.spent = rest.spent - sum.spent);
+        rest.iter_mut()
+            .zip(sums)
+            .for_each(|(rest, sum)| rest.spent = rest.spent - sum.spent);
     }
     if rest.iter().any(|rest| rest.spent > Usd::ZERO) {
         groups.push(("without a group".to_owned(), rest));
     }
     if of_programme.has_owned_keys() {
-        groups.push(("keys made elsewhere".to_owned(), sums(&of_programme.assigned)));
+        groups.push((
+            "keys made elsewhere".to_owned(),
+            sums(&of_programme.assigned),
+        ));
     }
-    let mut rows: Vec<(String, Vec<Figure>)> = groups.iter().map(|(group, _)| (group.clone(), Vec::new())).collect();
+    let mut rows: Vec<(String, Vec<Figure>)> = groups
+        .iter()
+        .map(|(group, _)| (group.clone(), Vec::new()))
+        .collect();
     for place in 0..offered.len() {
         let column: Vec<Sum> = groups.iter().map(|(_, sums)| sums[place]).collect();
-        rows.iter_mut().zip(Figure::column(&column)).for_each(|((_, row), figure)| row.push(figure));
+        rows.iter_mut()
+            .zip(Figure::column(&column))
+            .for_each(|((_, row), figure)| row.push(figure));
     }
     rows
 }

@@ -16,38 +16,63 @@ use crate::kit::paths;
 /// The longest time without new figures that needs no warning.
 const SYNCED_WITHIN: SignedDuration = SignedDuration::from_hours(26);
 
-/// A sentence, with the way to where the visitor can do what it says: its address, and the words of the link.
+/// A sentence, with the way to where the visitor can do what it says: its address, and the words of
+/// the link.
 pub(super) type Warning = (String, Option<(String, &'static str)>);
 
-/// The most pressing reason why money for a key is or will be missing, with what the visitor can do.
-pub(super) fn room(access: &ProgrammeAccess, budget: &Budget, burn: &Burn<'_>, now: Moment) -> Option<Warning> {
+/// The most pressing reason why money for a key is or will be missing, with what the visitor can
+/// do.
+pub(super) fn room(
+    access: &ProgrammeAccess,
+    budget: &Budget,
+    burn: &Burn<'_>,
+    now: Moment,
+) -> Option<Warning> {
     let settings = &access.programme.settings;
     if access.programme.is_over(now) || !settings.roster {
         return None;
     }
     let cap = settings.allowance.cap;
-    let ask = access.role.how_to_raise(Some(budget.implied(settings, now).max(cap)));
-    let link =
-        access.is_faculty().then(|| (format!("{}#edit", paths::settings(&access.programme.id)), "Open the settings"));
+    let ask = access
+        .role
+        .how_to_raise(Some(budget.implied(settings, now).max(cap)));
+    let link = access.is_faculty().then(|| {
+        (
+            format!("{}#edit", paths::settings(&access.programme.id)),
+            "Open the settings",
+        )
+    });
     if cap > budget.limit {
         let cap = cap.to_dollars();
         let budget = budget.limit.to_dollars();
-        let why = format!("The cap of {cap} is above the budget of {budget}, so nobody can get a key. {ask}");
+        let why = format!(
+            "The cap of {cap} is above the budget of {budget}, so nobody can get a key. {ask}"
+        );
         return Some((why, link));
     }
     if budget.reserved > budget.limit {
         let why = "More is spent or promised than the budget has. Nobody else gets a key until the budget is raised.";
         return Some((format!("{why} {ask}"), link));
     }
-    let refused = access.programme.refused_for_room(budget, now).filter(|_| burn.spent.total() < budget.limit)?;
+    let refused = access
+        .programme
+        .refused_for_room(budget, now)
+        .filter(|_| burn.spent.total() < budget.limit)?;
     Some((refused.in_words(budget, access.role), link))
 }
 
 /// The other warnings: of missing syncs, and of the last roster.
-pub(super) fn others(budget: &Budget, listed_at: Option<Moment>, jobs: &[Job], now: Moment) -> Vec<String> {
+pub(super) fn others(
+    budget: &Budget,
+    listed_at: Option<Moment>,
+    jobs: &[Job],
+    now: Moment,
+) -> Vec<String> {
     let mut warnings = Vec::new();
     if budget.claimed && listed_at.is_none() {
-        warnings.push("OpenRouter has not been checked yet, so nothing here shows what was spent.".to_owned());
+        warnings.push(
+            "OpenRouter has not been checked yet, so nothing here shows what was spent.".to_owned(),
+        );
     }
     if listed_at.is_some_and(|listed_at| listed_at + SYNCED_WITHIN < now) {
         warnings.push("Some keys have not been checked at OpenRouter for more than 26 hours, so the figures are out of date. Admins see the reason on the account page.".to_owned());
@@ -69,10 +94,18 @@ pub(super) fn others(budget: &Budget, listed_at: Option<Moment>, jobs: &[Job], n
 
 /// The warnings about people with a role whose mail comes back or was complained about.
 pub(super) fn unreachable_people(people: &People, unreachable: &Unreachable) -> Vec<String> {
-    let staff = people.faculty.iter().chain(&people.assistants).map(|person| (person, false));
+    let staff = people
+        .faculty
+        .iter()
+        .chain(&people.assistants)
+        .map(|person| (person, false));
     let finance = people.finance.iter().map(|person| (person, true));
     let sentences = staff.chain(finance).filter_map(|(person, is_finance)| {
-        Some(unreached_in_words(person.as_written(), is_finance, *unreachable.get(person.matched())?))
+        Some(unreached_in_words(
+            person.as_written(),
+            is_finance,
+            *unreachable.get(person.matched())?,
+        ))
     });
     sentences.collect()
 }
@@ -80,24 +113,42 @@ pub(super) fn unreachable_people(people: &People, unreachable: &Unreachable) -> 
 fn unreached_in_words(person: &str, is_finance: bool, why: UnreachableReason) -> String {
     match (is_finance, why) {
         (false, UnreachableReason::Complained) => {
-            format!("{person} marked a mail as unwanted, so no digest is sent there. Alerts and links still are.")
+            format!(
+                "{person} marked a mail as unwanted, so no digest is sent there. Alerts and links still are."
+            )
         }
-        (false, _) => format!("Mail to {person} comes back, so nothing is sent there: no alert and no link."),
+        (false, _) => {
+            format!("Mail to {person} comes back, so nothing is sent there: no alert and no link.")
+        }
         (true, UnreachableReason::Complained) => {
             format!(
                 "{person} marked a mail as unwanted, so no statement is sent there. Ask them, or name another address for finance."
             )
         }
         (true, _) => {
-            format!("Mail to {person} comes back, so no statement is sent there. Name another address for finance.")
+            format!(
+                "Mail to {person} comes back, so no statement is sent there. Name another address for finance."
+            )
         }
     }
 }
 
-/// The warning, for admins, that the account's balance does not cover what the programme could still cost.
-pub(super) async fn balance(site: &Site, programme: &Programme, to_come: Usd, now: Moment) -> Result<Option<String>> {
-    let newest = site.table.balance_readings().await?.filter(|_| !programme.is_over(now));
-    let Some(balance) = newest.map(|(newest, _)| newest.balance()) else { return Ok(None) };
+/// The warning, for admins, that the account's balance does not cover what the programme could
+/// still cost.
+pub(super) async fn balance(
+    site: &Site,
+    programme: &Programme,
+    to_come: Usd,
+    now: Moment,
+) -> Result<Option<String>> {
+    let newest = site
+        .table
+        .balance_readings()
+        .await?
+        .filter(|_| !programme.is_over(now));
+    let Some(balance) = newest.map(|(newest, _)| newest.balance()) else {
+        return Ok(None);
+    };
     Ok((balance < to_come).then(|| {
         format!(
             "If everybody on the roster claims, this programme could still cost {}, and the account's balance is {}. The account page says \
@@ -121,15 +172,25 @@ pub(super) async fn refused_rules(
     let tiers = site.table.tiers().await?;
     let guardrails = programme.guardrails(stored, &tiers, now);
     let sentences = guardrails.iter().filter_map(|(guardrail, rules)| {
-        Some(refused_in_words(programme, guardrail, guardrail.refusal_to_be_told(rules, now)?))
+        Some(refused_in_words(
+            programme,
+            guardrail,
+            guardrail.refusal_to_be_told(rules, now)?,
+        ))
     });
     Ok(sentences.collect())
 }
 
-fn refused_in_words(programme: &Programme, guardrail: &Guardrail, refusal: &RulesRefusal) -> String {
+fn refused_in_words(
+    programme: &Programme,
+    guardrail: &Guardrail,
+    refusal: &RulesRefusal,
+) -> String {
     let since = column_time(refusal.since, programme.settings.term.zone());
     let so = match guardrail.remote {
-        None => "no new key is made under them, and existing keys can call the same models as before",
+        None => {
+            "no new key is made under them, and existing keys can call the same models as before"
+        }
         Some(_) => "existing keys can call the same models as before",
     };
     let why = &refusal.why;
@@ -144,9 +205,10 @@ fn refused_in_words(programme: &Programme, guardrail: &Guardrail, refusal: &Rule
             "the models, data policy, providers or regions".to_owned(),
             "In the settings, save models, a data policy, providers or regions that OpenRouter accepts.",
         ),
-        (None, Some(group)) => {
-            (format!("the models of {group}"), "On the groups page, save models that OpenRouter accepts.")
-        }
+        (None, Some(group)) => (
+            format!("the models of {group}"),
+            "On the groups page, save models that OpenRouter accepts.",
+        ),
     };
     format!("OpenRouter has refused {whose} since {since}, so {so}. It says: {why}. {mend}")
 }

@@ -1,4 +1,5 @@
-//! A list of models as a form writes it, and whether the provider lists the models and providers that are new in it.
+//! A list of models as a form writes it, and whether the provider lists the models and providers
+//! that are new in it.
 
 use std::time::Duration;
 
@@ -18,10 +19,10 @@ const MOST: usize = 200;
 /// How long a form waits for the provider's list.
 const FOR_THE_LIST: Duration = Duration::from_secs(10);
 /// What is said beside what could not be checked.
-const LIST_UNREAD: &str =
-    "OpenRouter's list cannot be read now, so nothing was saved. What you typed is kept: save again in a minute.";
+const LIST_UNREAD: &str = "OpenRouter's list cannot be read now, so nothing was saved. What you typed is kept: save again in a minute.";
 
-/// The models of a text, each once, or the name of a tier alone; an error is a sentence for the person who typed it.
+/// The models of a text, each once, or the name of a tier alone; an error is a sentence for the
+/// person who typed it.
 pub(crate) fn models_of(text: &str) -> Result<Vec<String>, String> {
     list_of(text, MOST, "models", |word| {
         if !is_slug(word) {
@@ -37,7 +38,10 @@ pub(crate) fn models_of(text: &str) -> Result<Vec<String>, String> {
 }
 
 fn is_slug(word: &str) -> bool {
-    word.len() <= 200 && word.chars().all(|c| c.is_ascii_alphanumeric() || "/-_.:~@".contains(c))
+    word.len() <= 200
+        && word
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "/-_.:~@".contains(c))
 }
 
 /// What models there are: the tiers, and what the provider lists.
@@ -53,18 +57,29 @@ pub(crate) struct NotListed {
 }
 
 impl KnownModels {
-    /// Reads what there is. The provider is asked for its list only if there are `news`, models that were not named before.
-    pub(crate) async fn read(site: &Site, news: &[&str], deadline: Deadline) -> Result<KnownModels, StoreError> {
+    /// Reads what there is. The provider is asked for its list only if there are `news`, models
+    /// that were not named before.
+    pub(crate) async fn read(
+        site: &Site,
+        news: &[&str],
+        deadline: Deadline,
+    ) -> Result<KnownModels, StoreError> {
         let tiers = site.table.tiers().await?;
         if news.is_empty() {
-            return Ok(KnownModels { tiers, listed: None });
+            return Ok(KnownModels {
+                tiers,
+                listed: None,
+            });
         }
         let listed = site.provider.models(deadline.at_most(FOR_THE_LIST)).await;
         if let Err(error) = &listed {
             tracing::warn!(%error, "the provider's list of models was not read");
             site.tell_of(error, deadline).await;
         }
-        Ok(KnownModels { tiers, listed: listed.ok() })
+        Ok(KnownModels {
+            tiers,
+            listed: listed.ok(),
+        })
     }
 
     /// Checks a list that is to be saved in the place of another one.
@@ -78,8 +93,8 @@ impl KnownModels {
         Ok(catalogue.refusal(before, after))
     }
 
-    /// The reason that a list cannot be saved in the place of another one: a tier or model that there is not. A model that was named
-    /// before stays, listed or not.
+    /// The reason that a list cannot be saved in the place of another one: a tier or model that
+    /// there is not. A model that was named before stays, listed or not.
     pub(crate) fn refusal(&self, before: &[String], after: &[String]) -> Option<NotListed> {
         if before != after
             && let Some(named) = rules::tier_named_in(after)
@@ -87,7 +102,10 @@ impl KnownModels {
         {
             return Some(NotListed::unknown(format!(
                 "{named} is neither a model list nor a model. Write each model with its provider, such as openai/gpt-4o-mini, or one of the lists: {}.",
-                self.tiers.iter().map(|tier| tier.name.as_str()).joined(", ")
+                self.tiers
+                    .iter()
+                    .map(|tier| tier.name.as_str())
+                    .joined(", ")
             )));
         }
         let news = new_models(before, after);
@@ -97,7 +115,10 @@ impl KnownModels {
         let Some(listed) = &self.listed else {
             return Some(NotListed::unread());
         };
-        let unknown = news.into_iter().filter(|slug| !listed.iter().any(|model| model.is_named(slug))).joined(", ");
+        let unknown = news
+            .into_iter()
+            .filter(|slug| !listed.iter().any(|model| model.is_named(slug)))
+            .joined(", ");
         let why = format!("OpenRouter has no such model: {unknown}. Copy the name from its list.");
         (!unknown.is_empty()).then(|| NotListed::unknown(why))
     }
@@ -105,26 +126,45 @@ impl KnownModels {
 
 impl NotListed {
     fn unknown(why: String) -> NotListed {
-        NotListed { status: StatusCode::UNPROCESSABLE_ENTITY, why }
+        NotListed {
+            status: StatusCode::UNPROCESSABLE_ENTITY,
+            why,
+        }
     }
 
     fn unread() -> NotListed {
-        NotListed { status: StatusCode::SERVICE_UNAVAILABLE, why: LIST_UNREAD.to_owned() }
+        NotListed {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            why: LIST_UNREAD.to_owned(),
+        }
     }
 }
 
-/// Refuses models and providers of settings that there are not, in their form. Returns the status if there is one.
+/// Refuses models and providers of settings that there are not, in their form. Returns the status
+/// if there is one.
 pub(crate) async fn refuse_impossible(
     site: &Site,
     form: &mut Form<SettingsDraft>,
     after: &Settings,
     deadline: Deadline,
 ) -> Result<Option<StatusCode>, StoreError> {
-    let before = form.before().map(|before| before.settings.rules.all.clone()).unwrap_or_default();
-    let models = KnownModels::check(site, &before.models, &after.rules.all.models, deadline).await?;
-    let providers = check_providers(site, &before.providers, &after.rules.all.providers, deadline).await;
+    let before = form
+        .before()
+        .map(|before| before.settings.rules.all.clone())
+        .unwrap_or_default();
+    let models =
+        KnownModels::check(site, &before.models, &after.rules.all.models, deadline).await?;
+    let providers = check_providers(
+        site,
+        &before.providers,
+        &after.rules.all.providers,
+        deadline,
+    )
+    .await;
     let refused = [("models", models), ("providers", providers)];
-    let refused = refused.into_iter().filter_map(|(id, refused)| Some((id, refused?)));
+    let refused = refused
+        .into_iter()
+        .filter_map(|(id, refused)| Some((id, refused?)));
     let statuses: Vec<StatusCode> = refused
         .map(|(id, NotListed { status, why })| {
             form.refuse(id, why);
@@ -136,12 +176,25 @@ pub(crate) async fn refuse_impossible(
 }
 
 /// Checks providers. One that was named before stays, listed or not.
-async fn check_providers(site: &Site, before: &[String], after: &[String], deadline: Deadline) -> Option<NotListed> {
-    let news: Vec<&str> = after.iter().filter(|slug| !before.contains(slug)).map(String::as_str).collect();
+async fn check_providers(
+    site: &Site,
+    before: &[String],
+    after: &[String],
+    deadline: Deadline,
+) -> Option<NotListed> {
+    let news: Vec<&str> = after
+        .iter()
+        .filter(|slug| !before.contains(slug))
+        .map(String::as_str)
+        .collect();
     if news.is_empty() {
         return None;
     }
-    let listed = match site.provider.providers(deadline.at_most(FOR_THE_LIST)).await {
+    let listed = match site
+        .provider
+        .providers(deadline.at_most(FOR_THE_LIST))
+        .await
+    {
         Ok(listed) => listed,
         Err(error) => {
             tracing::warn!(%error, "the provider's list of providers was not read");
@@ -150,9 +203,15 @@ async fn check_providers(site: &Site, before: &[String], after: &[String], deadl
         }
     };
     // Behind a slash stands one of a provider's offers, which is not listed by itself.
-    let unknown = news.into_iter().filter(|slug| slug.split('/').next().is_none_or(|name| !listed.contains(name)));
+    let unknown = news.into_iter().filter(|slug| {
+        slug.split('/')
+            .next()
+            .is_none_or(|name| !listed.contains(name))
+    });
     let unknown = unknown.joined(", ");
-    let why = format!("There is no such provider: {unknown}. Write each as OpenRouter spells it, such as openai.");
+    let why = format!(
+        "There is no such provider: {unknown}. Write each as OpenRouter spells it, such as openai."
+    );
     (!unknown.is_empty()).then(|| NotListed::unknown(why))
 }
 
@@ -161,7 +220,11 @@ pub(crate) fn new_models<'a>(before: &[String], after: &'a [String]) -> Vec<&'a 
     if rules::tier_named_in(after).is_some() {
         return Vec::new();
     }
-    after.iter().filter(|model| !before.contains(model)).map(String::as_str).collect()
+    after
+        .iter()
+        .filter(|model| !before.contains(model))
+        .map(String::as_str)
+        .collect()
 }
 
 /// Whether a word is all of the text, and can be a tier's name.

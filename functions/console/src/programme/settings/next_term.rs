@@ -1,4 +1,5 @@
-//! The form of a new programme, filled from another one for the next term, and the roster that it takes along.
+//! The form of a new programme, filled from another one for the next term, and the roster that it
+//! takes along.
 
 use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
@@ -18,15 +19,20 @@ use crate::people::roster::compare::AbsentRows;
 use crate::people::roster::parse::FileError;
 use crate::people::roster::{compare, parse};
 
-/// The form of a programme whose term is as long as this one's, and begins when that is over. The claim window keeps its distance from
-/// the first and the last day.
+/// The form of a programme whose term is as long as this one's, and begins when that is over. The
+/// claim window keeps its distance from the first and the last day.
 pub(super) fn fill(programme: &Programme, budget: Usd) -> Form<SettingsDraft> {
     let settings = programme.settings.clone();
     let term = &programme.settings.term;
     let claims = &programme.settings.claims;
     let starts_on = term.ends_on().saturating_add(1.day());
     let ends_on = starts_on.saturating_add(term.ends_on() - term.starts_on());
-    let opens_at = move_time(claims.claim_opens_at, term.starts_on(), starts_on, &settings);
+    let opens_at = move_time(
+        claims.claim_opens_at,
+        term.starts_on(),
+        starts_on,
+        &settings,
+    );
     let closes_at = move_time(claims.claim_closes_at, term.ends_on(), ends_on, &settings);
     let mut form = Form::filled_with(SettingsDraft { settings, budget });
     form.set("starts_on", starts_on.to_string());
@@ -38,7 +44,9 @@ pub(super) fn fill(programme: &Programme, budget: Usd) -> Form<SettingsDraft> {
 
 /// A time that is as far from another day, as a form spells it; empty where there is none.
 fn move_time(time: Option<Moment>, was: Date, day: Date, settings: &Settings) -> String {
-    let Some(time) = time else { return String::new() };
+    let Some(time) = time else {
+        return String::new();
+    };
     let zone = settings.term.zone();
     match time.to_zoned(zone.clone()).checked_add(day - was) {
         Ok(moved) => field_time(moved.timestamp().into(), zone),
@@ -66,15 +74,34 @@ pub(super) async fn keep_roster(
     }
     let mut file = csv::Writer::from_writer(Vec::new());
     file.write_record(["email", "name", "group", "id"])?;
-    for Grant { person: Person { address, name, roster_id }, group, .. } in &grants {
-        let [name, group, id] = [name, group, roster_id].map(|text| text.as_deref().unwrap_or_default());
+    for Grant {
+        person: Person {
+            address,
+            name,
+            roster_id,
+        },
+        group,
+        ..
+    } in &grants
+    {
+        let [name, group, id] =
+            [name, group, roster_id].map(|text| text.as_deref().unwrap_or_default());
         file.write_record([address.as_written(), name, group, id])?;
     }
     let file = file.into_inner()?;
     let rows = parse::file(&file, None).map_err(FileError::answer)?;
     let confirmed = compare::plan(&rows, &[], AbsentRows::Add).confirmed(&[]);
     let import = Import::new(&programme.id, new_ulid(now), confirmed.places.len(), now);
-    site.table.keep_part(&import, Kept::Applied, &file, deadline).await?;
-    site.table.keep_part(&import, Kept::People, &ImportPart::bytes_of(&confirmed), deadline).await?;
+    site.table
+        .keep_part(&import, Kept::Applied, &file, deadline)
+        .await?;
+    site.table
+        .keep_part(
+            &import,
+            Kept::People,
+            &ImportPart::bytes_of(&confirmed),
+            deadline,
+        )
+        .await?;
     Ok(Some(import))
 }

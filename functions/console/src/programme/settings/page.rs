@@ -1,4 +1,5 @@
-//! The settings of a programme, with the forms that edit and close it, or with which faculty ask the admins. Assistants read them.
+//! The settings of a programme, with the forms that edit and close it, or with which faculty ask
+//! the admins. Assistants read them.
 
 use askama::Template;
 use axum::extract::RawQuery;
@@ -16,7 +17,8 @@ use crate::kit::form::{Form, Owner};
 use crate::kit::job_line::JobLine;
 use crate::kit::show;
 
-const NO_VALUES: &str = "Nothing was saved. The link has values that cannot be saved. Please correct:";
+const NO_VALUES: &str =
+    "Nothing was saved. The link has values that cannot be saved. Please correct:";
 
 #[derive(Template)]
 #[template(path = "settings.html")]
@@ -36,7 +38,9 @@ impl SettingsPage<'_> {
     /// The settings that the visitor may save. Assistants may save none, and read all.
     fn own(&self) -> Vec<FieldGroup<'_>> {
         let has_all = self.frame.is_admin || !self.may_edit;
-        groups(&self.edit, |field| field.owner == Owner::Faculty || (has_all && field.owner == Owner::Admins))
+        groups(&self.edit, |field| {
+            field.owner == Owner::Faculty || (has_all && field.owner == Owner::Admins)
+        })
     }
 
     fn of_admins(&self) -> Vec<FieldGroup<'_>> {
@@ -47,10 +51,17 @@ impl SettingsPage<'_> {
 /// The page. Whoever may edit the programme finds its form filled with what the query says.
 pub(crate) async fn page(site: Site, access: ProgrammeAccess, RawQuery(query): RawQuery) -> Answer {
     let programme = &access.programme;
-    let Some(query) = query.filter(|_| may_edit(&access)) else { return show(&site, &access, None, None).await };
-    let wished: Fields = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    let Some(query) = query.filter(|_| may_edit(&access)) else {
+        return show(&site, &access, None, None).await;
+    };
+    let wished: Fields = form_urlencoded::parse(query.as_bytes())
+        .into_owned()
+        .collect();
     let budget = site.table.budget(&programme.id).await?.limit;
-    let saved = SettingsDraft { settings: programme.settings.clone(), budget };
+    let saved = SettingsDraft {
+        settings: programme.settings.clone(),
+        budget,
+    };
     let mut form = Form::edit(saved).typed(&wished).beside();
     let is_refused = read(&mut form).is_none();
     let reason = reason(&site, programme, &wished).await?;
@@ -63,10 +74,23 @@ pub(crate) async fn page(site: Site, access: ProgrammeAccess, RawQuery(query): R
 
 /// Who asked for what a link says, and when, where the link names that.
 async fn reason(site: &Site, programme: &Programme, wished: &Fields) -> Result<Option<String>> {
-    let Some(asked_by) = wished.get("asked_by").and_then(|person| person.parse().ok()) else { return Ok(None) };
-    let Some(asked_at) = wished.get("asked_at").and_then(|text| text.parse::<Moment>().ok()) else { return Ok(None) };
+    let Some(asked_by) = wished
+        .get("asked_by")
+        .and_then(|person| person.parse().ok())
+    else {
+        return Ok(None);
+    };
+    let Some(asked_at) = wished
+        .get("asked_at")
+        .and_then(|text| text.parse::<Moment>().ok())
+    else {
+        return Ok(None);
+    };
     let who = show::person(&site.table, &asked_by).await?;
-    Ok(Some(format!("{who} asked for this on {}.", time_in(asked_at, programme.settings.term.zone()))))
+    Ok(Some(format!(
+        "{who} asked for this on {}.",
+        time_in(asked_at, programme.settings.term.zone())
+    )))
 }
 
 fn may_edit(access: &ProgrammeAccess) -> bool {
@@ -83,7 +107,10 @@ pub(crate) async fn show(
     let programme = &access.programme;
     let overview = site.table.overview(&programme.id).await?;
     let Overview { budget, jobs, .. } = overview.ok_or_else(AppError::not_found)?;
-    let saved = SettingsDraft { settings: programme.settings.clone(), budget: budget.limit };
+    let saved = SettingsDraft {
+        settings: programme.settings.clone(),
+        budget: budget.limit,
+    };
     let edit = edit.unwrap_or_else(|| Form::edit(saved));
     Ok(site.page(&SettingsPage {
         frame: PageFrame::new(site, &access.visitor),

@@ -1,4 +1,5 @@
-//! The table of all settings of a programme. A new setting is a row here and a field of [`Settings`].
+//! The table of all settings of a programme. A new setting is a row here and a field of
+//! [`Settings`].
 
 use bursar_core::clock::Moment;
 use bursar_core::domain::programme::rules::DataPolicy;
@@ -22,16 +23,43 @@ pub(crate) struct SettingsDraft {
 /// The budget's setting, which is an item of its own.
 pub(crate) const BUDGET: &str = "budget_usd";
 
-/// The row that all settings share: a setting belongs to admins, unless its own row or that of its heading says whose it is.
-const SETTING: Field<SettingsDraft> = Field { owner: Owner::Admins, ..Field::OPTIONAL };
+/// The row that all settings share: a setting belongs to admins, unless its own row or that of its
+/// heading says whose it is.
+const SETTING: Field<SettingsDraft> = Field {
+    owner: Owner::Admins,
+    ..Field::OPTIONAL
+};
 
 // The row that the settings under a heading share.
-const BASICS: Field<SettingsDraft> = Field { heading: "Basics", ..SETTING };
-const MONEY: Field<SettingsDraft> = Field { heading: "Money", ..SETTING };
-const PEOPLE: Field<SettingsDraft> = Field { heading: "People", kind: FieldKind::Lines, is_private: true, ..SETTING };
-const MODELS: Field<SettingsDraft> = Field { heading: "Models and data", when_empty: "all", ..SETTING };
-const MAILS: Field<SettingsDraft> = Field { heading: "Mails", owner: Owner::Faculty, ..SETTING };
-const KEYS: Field<SettingsDraft> = Field { heading: "Rules for keys", owner: Owner::Faculty, ..SETTING };
+const BASICS: Field<SettingsDraft> = Field {
+    heading: "Basics",
+    ..SETTING
+};
+const MONEY: Field<SettingsDraft> = Field {
+    heading: "Money",
+    ..SETTING
+};
+const PEOPLE: Field<SettingsDraft> = Field {
+    heading: "People",
+    kind: FieldKind::Lines,
+    is_private: true,
+    ..SETTING
+};
+const MODELS: Field<SettingsDraft> = Field {
+    heading: "Models and data",
+    when_empty: "all",
+    ..SETTING
+};
+const MAILS: Field<SettingsDraft> = Field {
+    heading: "Mails",
+    owner: Owner::Faculty,
+    ..SETTING
+};
+const KEYS: Field<SettingsDraft> = Field {
+    heading: "Rules for keys",
+    owner: Owner::Faculty,
+    ..SETTING
+};
 
 /// All settings, in the order of the form.
 pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
@@ -87,9 +115,19 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
     Field {
         id: "roster",
         label: "Roster",
-        kind: FieldKind::Choice(&[("file", "with a roster"), ("none", "none: a cost centre that only owns keys")]),
+        kind: FieldKind::Choice(&[
+            ("file", "with a roster"),
+            ("none", "none: a cost centre that only owns keys"),
+        ]),
         owner: Owner::Creator,
-        write: |draft| if draft.settings.roster { "file" } else { "none" }.to_owned(),
+        write: |draft| {
+            if draft.settings.roster {
+                "file"
+            } else {
+                "none"
+            }
+            .to_owned()
+        },
         read: |form, draft| {
             draft.settings.roster = form.roster()?;
             Ok(())
@@ -143,7 +181,10 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
     Field {
         id: "byok",
         label: "Spending with own provider keys",
-        kind: FieldKind::Choice(&[("inside", "counts against the cap"), ("outside", "does not count")]),
+        kind: FieldKind::Choice(&[
+            ("inside", "counts against the cap"),
+            ("outside", "does not count"),
+        ]),
         write: |draft| word(&draft.settings.basis.byok),
         read: |form, draft| {
             draft.settings.basis.byok = form.choice(Byok::default())?;
@@ -168,7 +209,10 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         hint: "Addresses, or Grace Hopper <grace@university.edu>. They get a mail when the budget runs low. Mails to students are sent in the name of the first.",
         write: |draft| lines(&draft.settings.people, &draft.settings.people.faculty),
         read: |form, draft| {
-            draft.settings.people.put(|people| &mut people.faculty, people(form.text())?);
+            draft
+                .settings
+                .people
+                .put(|people| &mut people.faculty, people(form.text())?);
             Ok(())
         },
         ..PEOPLE
@@ -179,7 +223,10 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         hint: "Addresses, with or without a name. They see the programme, and may pause a student's key.",
         write: |draft| lines(&draft.settings.people, &draft.settings.people.assistants),
         read: |form, draft| {
-            draft.settings.people.put(|people| &mut people.assistants, people(form.text())?);
+            draft
+                .settings
+                .people
+                .put(|people| &mut people.assistants, people(form.text())?);
             Ok(())
         },
         ..PEOPLE
@@ -190,7 +237,10 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         hint: "Addresses that get the statement of each month by mail on the third of the month after, from the next statement on. Admins find earlier ones under Statement. No account is needed.",
         write: |draft| lines(&draft.settings.people, &draft.settings.people.finance),
         read: |form, draft| {
-            draft.settings.people.put(|people| &mut people.finance, people(form.text())?);
+            draft
+                .settings
+                .people
+                .put(|people| &mut people.finance, people(form.text())?);
             Ok(())
         },
         ..PEOPLE
@@ -239,7 +289,16 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         id: "regions",
         label: "Regions in which models may run",
         hint: "europe, us, or both. Empty: all. Bursar cannot check which of the models run there: try each with a key of your own.",
-        write: |draft| draft.settings.rules.all.regions.iter().map(word).joined(", "),
+        write: |draft| {
+            draft
+                .settings
+                .rules
+                .all
+                .regions
+                .iter()
+                .map(word)
+                .joined(", ")
+        },
         read: |form, draft| {
             draft.settings.rules.all.regions = form.regions()?;
             Ok(())
@@ -250,7 +309,15 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         id: "thresholds",
         label: "Alerts at, in per cent of the budget",
         hint: "Faculty get a mail when this much of the budget is spent. At most 20 numbers from 1 to 100. There is always a mail when all of it is spent.",
-        write: |draft| draft.settings.mails.thresholds.iter().map(u8::to_string).joined(","),
+        write: |draft| {
+            draft
+                .settings
+                .mails
+                .thresholds
+                .iter()
+                .map(u8::to_string)
+                .joined(",")
+        },
         read: |form, draft| {
             draft.settings.mails.thresholds = form.thresholds(Mails::default().thresholds)?;
             Ok(())
@@ -262,7 +329,14 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         label: "Alerts to assistants",
         hint: "Faculty always get them.",
         kind: FieldKind::Choice(&[("off", "no"), ("on", "yes, they get them too")]),
-        write: |draft| if draft.settings.mails.alert_assistants { "on" } else { "off" }.to_owned(),
+        write: |draft| {
+            if draft.settings.mails.alert_assistants {
+                "on"
+            } else {
+                "off"
+            }
+            .to_owned()
+        },
         read: |form, draft| {
             draft.settings.mails.alert_assistants = form.alert_assistants()?;
             Ok(())
@@ -283,7 +357,14 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
             ("sunday", "Sunday"),
             ("never", "never"),
         ]),
-        write: |draft| draft.settings.mails.digest.as_ref().map_or("never".to_owned(), word),
+        write: |draft| {
+            draft
+                .settings
+                .mails
+                .digest
+                .as_ref()
+                .map_or("never".to_owned(), word)
+        },
         read: |form, draft| {
             draft.settings.mails.digest = form.digest(Mails::default().digest)?;
             Ok(())
@@ -295,7 +376,14 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         label: "Mails to students about their cap and the end of the term",
         hint: "At 80% and 100% of a cap, and a week before the end. What a rule below does to a key is always mailed.",
         kind: FieldKind::Choice(&[("on", "on"), ("off", "off")]),
-        write: |draft| if draft.settings.mails.student_mails { "on" } else { "off" }.to_owned(),
+        write: |draft| {
+            if draft.settings.mails.student_mails {
+                "on"
+            } else {
+                "off"
+            }
+            .to_owned()
+        },
         read: |form, draft| {
             draft.settings.mails.student_mails = form.one_of("on", "off")?;
             Ok(())
@@ -322,7 +410,8 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         kind: FieldKind::Time,
         write: |draft| time(draft.settings.claims.claim_opens_at, &draft.settings),
         read: |form, draft| {
-            draft.settings.claims.claim_opens_at = form.time(|stored| stored.claims.claim_opens_at)?;
+            draft.settings.claims.claim_opens_at =
+                form.time(|stored| stored.claims.claim_opens_at)?;
             Ok(())
         },
         ..KEYS
@@ -335,7 +424,8 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         kind: FieldKind::Time,
         write: |draft| time(draft.settings.claims.claim_closes_at, &draft.settings),
         read: |form, draft| {
-            draft.settings.claims.claim_closes_at = form.time(|stored| stored.claims.claim_closes_at)?;
+            draft.settings.claims.claim_closes_at =
+                form.time(|stored| stored.claims.claim_closes_at)?;
             Ok(())
         },
         ..KEYS
@@ -347,8 +437,9 @@ pub(super) const SETTINGS: &[Field<SettingsDraft>] = &[
         kind: FieldKind::Number,
         write: |draft| draft.settings.claims.replacements.to_string(),
         read: |form, draft| {
-            draft.settings.claims.replacements =
-                form.number(0, 1_000)?.map_or(Claims::default().replacements, u32::from);
+            draft.settings.claims.replacements = form
+                .number(0, 1_000)?
+                .map_or(Claims::default().replacements, u32::from);
             Ok(())
         },
         ..KEYS
@@ -407,7 +498,10 @@ pub(crate) fn plain(amount: Usd) -> String {
 
 /// A choice as the table and forms spell it.
 fn word(choice: &impl serde::Serialize) -> String {
-    serde_json::to_value(choice).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
+    serde_json::to_value(choice)
+        .ok()
+        .and_then(|word| word.as_str().map(str::to_owned))
+        .unwrap_or_default()
 }
 
 fn number(number: Option<u16>) -> String {
@@ -415,10 +509,14 @@ fn number(number: Option<u16>) -> String {
 }
 
 fn lines(people: &People, list: &[EmailAddress]) -> String {
-    list.iter().map(|person| people.in_words(person)).joined("\n")
+    list.iter()
+        .map(|person| people.in_words(person))
+        .joined("\n")
 }
 
 /// A time in the programme's zone, to the minute.
 fn time(moment: Option<Moment>, settings: &Settings) -> String {
-    moment.map(|moment| field_time(moment, settings.term.zone())).unwrap_or_default()
+    moment
+        .map(|moment| field_time(moment, settings.term.zone()))
+        .unwrap_or_default()
 }

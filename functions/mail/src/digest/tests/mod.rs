@@ -27,7 +27,10 @@ fn usd(cents: i64) -> Usd {
 }
 
 fn exactly(cents: i64) -> Sum {
-    Sum { spent: usd(cents), accuracy: Accuracy::Exactly }
+    Sum {
+        spent: usd(cents),
+        accuracy: Accuracy::Exactly,
+    }
 }
 
 fn grant(number: u64) -> GrantId {
@@ -35,21 +38,35 @@ fn grant(number: u64) -> GrantId {
 }
 
 fn few(count: u32, of: impl Iterator<Item = u64>) -> PeopleSample {
-    PeopleSample { count, first: of.map(grant).collect() }
+    PeopleSample {
+        count,
+        first: of.map(grant).collect(),
+    }
 }
 
 /// Spending of this amount on each day of the term until yesterday.
 fn steadily(cents: i64) -> Days {
     let mut days = Days::default();
-    for day in date(2026, 10, 12).series(1.day()).take_while(|day| *day <= WEEK.1) {
+    for day in date(2026, 10, 12)
+        .series(1.day())
+        .take_while(|day| *day <= WEEK.1)
+    {
         days.add(&Days::on_one(day, usd(cents)));
     }
     days
 }
 
 fn model(name: &str, cents: i64, requests: u64) -> ModelUse {
-    let used = Sums { spent: usd(cents), byok: Usd::ZERO, requests };
-    ModelUse { whose: None, model: name.to_owned(), used }
+    let used = Sums {
+        spent: usd(cents),
+        byok: Usd::ZERO,
+        requests,
+    };
+    ModelUse {
+        whose: None,
+        model: name.to_owned(),
+        used,
+    }
 }
 
 fn a_full_digest() -> Digest {
@@ -83,7 +100,11 @@ fn a_full_digest() -> Digest {
         groups: vec![
             line("Lab A", 20_000, 10_000),
             line("Lab B", 11_000, 18_000),
-            DigestLine { subject: LineSubject::NoGroup, this_week: usd(240), week_before: usd(10) },
+            DigestLine {
+                subject: LineSubject::NoGroup,
+                this_week: usd(240),
+                week_before: usd(10),
+            },
         ],
         models: vec![
             model("anthropic/claude-sonnet-4.5", 20_000, 3_125),
@@ -92,7 +113,11 @@ fn a_full_digest() -> Digest {
             model(NOT_BY_MODEL, 240, 0),
         ],
         models_unknown: vec![(date(2026, 11, 14), date(2026, 11, 15))],
-        standing_out: StandingOut { usual_week: usd(112), most: vec![(grant(1), usd(1_120))], unnamed: 0 },
+        standing_out: StandingOut {
+            usual_week: usd(112),
+            most: vec![(grant(1), usd(1_120))],
+            unnamed: 0,
+        },
         people: Some(DigestPeople {
             days: WEEK,
             students: 200,
@@ -115,16 +140,29 @@ fn a_full_digest() -> Digest {
 
 /// Nobody in particular.
 fn nobody() -> DigestPeople {
-    DigestPeople { days: WEEK, students: 200, claimed: 161, ..DigestPeople::default() }
+    DigestPeople {
+        days: WEEK,
+        students: 200,
+        claimed: 161,
+        ..DigestPeople::default()
+    }
 }
 
 fn names() -> DigestNames {
-    let first = ["Ada Lovelace", "Alan Turing", "barbara.liskov@example.edu", "Björn Borg", "Chloé <b>Dubois</b>"];
+    let first = [
+        "Ada Lovelace",
+        "Alan Turing",
+        "barbara.liskov@example.edu",
+        "Björn Borg",
+        "Chloé <b>Dubois</b>",
+    ];
     let name = |number: u64| {
         let of = first.get(usize::try_from(number).unwrap() - 1);
         of.map_or_else(|| format!("Student {number:02}"), |name| (*name).to_owned())
     };
-    (1..30).map(|number| (grant(number), name(number))).collect()
+    (1..30)
+        .map(|number| (grant(number), name(number)))
+        .collect()
 }
 
 async fn of_programme(digest: &Digest, reader: DigestReader) -> (String, Letter, Config) {

@@ -10,7 +10,8 @@ use crate::letter::LetterPart;
 
 #[tokio::test]
 async fn faculty_read_who_and_what() {
-    let (text, letter, config) = of_programme(&a_full_digest(), DigestReader::Faculty(names())).await;
+    let (text, letter, config) =
+        of_programme(&a_full_digest(), DigestReader::Faculty(names())).await;
     insta::assert_snapshot!(text, @"
     CS pilot: most keys used up by 19 Dec, seven weeks before the term ends (41% of $4,000 used)
 
@@ -73,17 +74,27 @@ async fn faculty_read_who_and_what() {
     Example University
     ");
     let html = letter.html(&config).unwrap();
-    for part in ["the line is the budget", "Chloé &#60;b&#62;Dubois&#60;/b&#62;", "<th "] {
+    for part in [
+        "the line is the budget",
+        "Chloé &#60;b&#62;Dubois&#60;/b&#62;",
+        "<th ",
+    ] {
         assert!(html.contains(part), "{part} is not in {html}");
     }
     assert_eq!(html.matches("<a ").count(), 1, "one link");
-    assert!(!html.contains("display:flex") && !html.contains("grid"), "Outlook knows tables only");
+    assert!(
+        !html.contains("display:flex") && !html.contains("grid"),
+        "Outlook knows tables only"
+    );
 }
 
 #[test]
 fn who_was_erased_has_no_name() {
     let mut grant = crate::tests::with_key().grant;
-    assert_eq!(super::super::name_of(&grant).as_deref(), Some("ada@example.edu"));
+    assert_eq!(
+        super::super::name_of(&grant).as_deref(),
+        Some("ada@example.edu")
+    );
     grant.person.address = EmailAddress::erased(&grant.id);
     assert_eq!(super::super::name_of(&grant), None);
 }
@@ -91,27 +102,53 @@ fn who_was_erased_has_no_name() {
 #[tokio::test]
 async fn assistants_read_counts_and_no_name() {
     let (text, letter, config) = of_programme(&a_full_digest(), DigestReader::Assistant).await;
-    let heads: Vec<&str> = text.lines().filter(|line| line.starts_with("== ")).collect();
-    assert_eq!(heads, ["== What needs your attention ==", "== In numbers =="]);
-    assert!(text.contains("because of your role in CS pilot: assistant. Its faculty can choose another day"), "{text}");
-    assert!(text.contains("\nUsed up their cap: 3. Faculty can raise the cap of those who need more"), "{text}");
+    let heads: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("== "))
+        .collect();
+    assert_eq!(
+        heads,
+        ["== What needs your attention ==", "== In numbers =="]
+    );
+    assert!(
+        text.contains(
+            "because of your role in CS pilot: assistant. Its faculty can choose another day"
+        ),
+        "{text}"
+    );
+    assert!(
+        text.contains("\nUsed up their cap: 3. Faculty can raise the cap of those who need more"),
+        "{text}"
+    );
     let html = letter.html(&config).unwrap();
     for name in names().values() {
-        assert!(!text.contains(name.as_str()) && !html.contains(name.as_str()), "{name}");
+        assert!(
+            !text.contains(name.as_str()) && !html.contains(name.as_str()),
+            "{name}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_quiet_week_is_told_as_one() {
-    let mut digest = Digest { people: Some(nobody()), standing_out: StandingOut::default(), ..a_full_digest() };
+    let mut digest = Digest {
+        people: Some(nobody()),
+        standing_out: StandingOut::default(),
+        ..a_full_digest()
+    };
     digest.money.this_week = exactly(0);
     digest.money.spent = Days::on_one(date(2026, 10, 20), usd(28_010));
     let (text, ..) = of_programme(&digest, DigestReader::Faculty(names())).await;
-    assert!(text.starts_with("CS pilot: nothing spent last week, 7% of the budget used\n"), "{text}");
+    assert!(
+        text.starts_with("CS pilot: nothing spent last week, 7% of the budget used\n"),
+        "{text}"
+    );
     let students = "\nStudents: 161 of 200 have claimed; 0 of them spent something last week\n";
     assert!(
         text.contains(students)
-            && text.contains("used up.\n\nCS pilot spent nothing last week, and $280.10 the week before. Nothing"),
+            && text.contains(
+                "used up.\n\nCS pilot spent nothing last week, and $280.10 the week before. Nothing"
+            ),
         "{text}"
     );
     assert!(
@@ -125,7 +162,11 @@ async fn a_quiet_week_is_told_as_one() {
 /// The digest does not say that nothing needs attention when a forecast falls short.
 #[tokio::test]
 async fn short_forecasts_need_a_look() {
-    let digest = Digest { people: Some(nobody()), standing_out: StandingOut::default(), ..a_full_digest() };
+    let digest = Digest {
+        people: Some(nobody()),
+        standing_out: StandingOut::default(),
+        ..a_full_digest()
+    };
     let (text, ..) = of_programme(&digest, DigestReader::Assistant).await;
     insta::assert_snapshot!(text.lines().take(8).joined("\n"), @"
     CS pilot: most keys used up by 19 Dec, seven weeks before the term ends (41% of $4,000 used)
@@ -140,9 +181,17 @@ async fn short_forecasts_need_a_look() {
 
 #[tokio::test]
 async fn the_first_week_before_anybody_has_looked() {
-    let partly = Sum { spent: Usd::ZERO, accuracy: Accuracy::Partly };
+    let partly = Sum {
+        spent: Usd::ZERO,
+        accuracy: Accuracy::Partly,
+    };
     let mut digest = Digest {
-        money: DigestMoney { this_week: partly, week_before: partly, spent: Days::default(), ..a_full_digest().money },
+        money: DigestMoney {
+            this_week: partly,
+            week_before: partly,
+            spent: Days::default(),
+            ..a_full_digest().money
+        },
         standing_out: StandingOut::default(),
         people: None,
         listed_at: None,
@@ -150,8 +199,16 @@ async fn the_first_week_before_anybody_has_looked() {
     };
     digest.money.budget.claimed = true;
     let (text, letter, _) = of_programme(&digest, DigestReader::Faculty(names())).await;
-    assert!(!letter.parts.iter().any(|part| matches!(part, LetterPart::Burn(_))));
-    assert!(text.starts_with("CS pilot: what was spent last week is not known\n"), "{text}");
+    assert!(
+        !letter
+            .parts
+            .iter()
+            .any(|part| matches!(part, LetterPart::Burn(_)))
+    );
+    assert!(
+        text.starts_with("CS pilot: what was spent last week is not known\n"),
+        "{text}"
+    );
     for said in [
         "Spent last week: not known (9–15 Nov 2026, days in UTC)\nSpent the week before: not known\n",
         "Spent so far: not known, of the budget of $4,000\n",
@@ -162,18 +219,27 @@ async fn the_first_week_before_anybody_has_looked() {
         assert!(text.contains(said), "{said:?} is not in {text}");
     }
     // Of people nothing is known, so nothing is said.
-    assert!(!text.contains("a look") && !text.contains("Students"), "{text}");
+    assert!(
+        !text.contains("a look") && !text.contains("Students"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
 async fn a_missed_night_and_a_sync_that_is_behind_are_said_in_words() {
-    let sum = |accuracy| Sum { spent: usd(31_240), accuracy };
+    let sum = |accuracy| Sum {
+        spent: usd(31_240),
+        accuracy,
+    };
     let mut digest = a_full_digest();
     digest.money.this_week = sum(Accuracy::Partly);
     digest.money.week_before = sum(Accuracy::Estimated);
     (digest.money.budget.limit, digest.money.budget.reserved) = (usd(4_000_000), usd(4_000_000));
     let (text, ..) = of_programme(&digest, DigestReader::Assistant).await;
-    assert!(text.contains("Some of these days were before Bursar"), "they were checked since: {text}");
+    assert!(
+        text.contains("Some of these days were before Bursar"),
+        "they were checked since: {text}"
+    );
     digest.listed_at = Some(at("2026-11-15T00:20:00Z"));
     let (text, ..) = of_programme(&digest, DigestReader::Assistant).await;
     for said in [
@@ -186,8 +252,14 @@ async fn a_missed_night_and_a_sync_that_is_behind_are_said_in_words() {
     }
     digest.groups[1].this_week = Usd::ZERO;
     let (text, ..) = of_programme(&digest, DigestReader::Faculty(names())).await;
-    assert!(text.contains("Lab A: last week at least $200.00, the week before about $100.00"), "{text}");
-    assert!(text.contains("Lab B: last week not known, the week before about $180.00"), "{text}");
+    assert!(
+        text.contains("Lab A: last week at least $200.00, the week before about $100.00"),
+        "{text}"
+    );
+    assert!(
+        text.contains("Lab B: last week not known, the week before about $180.00"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
@@ -196,13 +268,28 @@ async fn a_programme_that_is_over_leads_nowhere() {
     closed.closed_at = Some(at("2026-11-13T12:00:00Z"));
     let digest = a_full_digest();
     let (text, letter, _) =
-        written(|words| words.digest(&closed, &digest, &DigestReader::Assistant, digest.found_at)).await;
-    assert!(text.contains("\nThe programme was closed on 13 Nov 2026, 13:00 (Europe/Berlin).\n"), "{text}");
-    assert!(!letter.parts.iter().any(|part| matches!(part, LetterPart::Burn(_))));
+        written(|words| words.digest(&closed, &digest, &DigestReader::Assistant, digest.found_at))
+            .await;
+    assert!(
+        text.contains("\nThe programme was closed on 13 Nov 2026, 13:00 (Europe/Berlin).\n"),
+        "{text}"
+    );
+    assert!(
+        !letter
+            .parts
+            .iter()
+            .any(|part| matches!(part, LetterPart::Burn(_)))
+    );
     let later = at("2027-02-08T06:00:00Z");
-    let (text, ..) = written(|words| words.digest(&programme(), &digest, &DigestReader::Assistant, later)).await;
+    let (text, ..) =
+        written(|words| words.digest(&programme(), &digest, &DigestReader::Assistant, later)).await;
     assert!(text.contains("\nThe term ended on 6 Feb 2027.\n"), "{text}");
-    for advice in ["Remind them", "needs your attention", "What needs your attention", "At $"] {
+    for advice in [
+        "Remind them",
+        "needs your attention",
+        "What needs your attention",
+        "At $",
+    ] {
         assert!(!text.contains(advice), "{advice}: {text}");
     }
 }
@@ -210,8 +297,9 @@ async fn a_programme_that_is_over_leads_nowhere() {
 #[tokio::test]
 async fn the_largest_digest_there_can_be_is_a_small_mail() {
     let mut digest = a_full_digest();
-    digest.groups[0].subject =
-        LineSubject::Group("A group with a name that somebody made as long as they could".to_owned());
+    digest.groups[0].subject = LineSubject::Group(
+        "A group with a name that somebody made as long as they could".to_owned(),
+    );
     digest.groups = vec![digest.groups[0].clone(); 14];
     digest.models = vec![model(&"m/odel".repeat(16), 20_000, 3_125); 14];
     let people = digest.people.as_mut().unwrap();
@@ -228,7 +316,9 @@ async fn the_largest_digest_there_can_be_is_a_small_mail() {
         Need::NeverUsed,
     ];
     people.needs = needs.map(|need| (need, few(4_000, 1..21))).to_vec();
-    let long: DigestNames = (1..30).map(|number| (grant(number), "Maximiliana Hildegard ".repeat(4))).collect();
+    let long: DigestNames = (1..30)
+        .map(|number| (grant(number), "Maximiliana Hildegard ".repeat(4)))
+        .collect();
     let (_, letter, config) = of_programme(&digest, DigestReader::Faculty(long)).await;
     let html = letter.html(&config).unwrap();
     assert!(html.len() < 100_000, "{}", html.len());
@@ -249,7 +339,10 @@ async fn a_full_budget_is_explained() {
     );
     digest.money.budget.reserved = usd(398_000);
     let (text, ..) = of_programme(&digest, DigestReader::Assistant).await;
-    assert!(!text.contains("Too little of the budget"), "one more cap fits: {text}");
+    assert!(
+        !text.contains("Too little of the budget"),
+        "one more cap fits: {text}"
+    );
 }
 
 /// Caps that reset, use of own keys and days that are no calendar week are named as what they are.
@@ -262,9 +355,20 @@ async fn resets_and_own_keys_are_named() {
     digest.people.as_mut().unwrap().days = digest.days;
     digest.models[1].used.byok = usd(4_000);
     let reader = DigestReader::Faculty(names());
-    let (text, ..) = written(|words| words.digest(&weekly, &digest, &reader, digest.found_at)).await;
-    let told = ["CS pilot: $", "Spent in", "openai", "What students", "Ada", "Used up"];
-    let lines: Vec<&str> = text.lines().filter(|line| told.iter().any(|begin| line.starts_with(begin))).collect();
+    let (text, ..) =
+        written(|words| words.digest(&weekly, &digest, &reader, digest.found_at)).await;
+    let told = [
+        "CS pilot: $",
+        "Spent in",
+        "openai",
+        "What students",
+        "Ada",
+        "Used up",
+    ];
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| told.iter().any(|begin| line.starts_with(begin)))
+        .collect();
     insta::assert_snapshot!(lines.join("\n"), @"
     CS pilot: $312.40 in the last 7 days, 41% of the budget used
     Spent in all: $705 by 26 Oct, $1,034 by 2 Nov, $1,363 by 9 Nov, $1,645 by 16 Nov, of a budget of $4,000.
@@ -276,6 +380,10 @@ async fn resets_and_own_keys_are_named() {
     ");
     // The last whole run was a night before the one that knew all of these days.
     digest.people.as_mut().unwrap().days = (date(2026, 11, 10), date(2026, 11, 16));
-    let (text, ..) = written(|words| words.digest(&weekly, &digest, &reader, digest.found_at)).await;
-    assert!(text.contains("Ada Lovelace: 10–16 Nov 2026 $11.20,") && !text.contains("spent something"), "{text}");
+    let (text, ..) =
+        written(|words| words.digest(&weekly, &digest, &reader, digest.found_at)).await;
+    assert!(
+        text.contains("Ada Lovelace: 10–16 Nov 2026 $11.20,") && !text.contains("spent something"),
+        "{text}"
+    );
 }

@@ -1,5 +1,6 @@
-//! The mail to a student who has used much or all of their cap. It gives the number, when it resets, the
-//! error that their program sees, and where to ask for more. Whether it is still due is decided when it is sent.
+//! The mail to a student who has used much or all of their cap. It gives the number, when it
+//! resets, the error that their program sees, and where to ask for more. Whether it is still due is
+//! decided when it is sent.
 
 use bursar_core::clock::Moment;
 use bursar_core::domain::audit::{Act, AuditEntry};
@@ -18,8 +19,7 @@ use crate::letter::words::{Words, said};
 use crate::letter::{Letter, LetterPart};
 
 const REFUSED: &str = "Your program sees the error 403, “Key limit exceeded”.";
-const MORE: &str =
-    "If you need more, press “I need more than this” on your page: the people who run the programme get it by mail.";
+const MORE: &str = "If you need more, press “I need more than this” on your page: the people who run the programme get it by mail.";
 
 const ASKED: &str = "You asked for more within the last week: your page says how it stands.";
 
@@ -47,38 +47,65 @@ impl App {
     ) -> Result<Letter, NoMail> {
         let view = self.table.view(programme, grant).await?.ok_or(GONE)?;
         let used = CapUse::compute(&view.programme, &view.grant, &view.readings, now);
-        let used =
-            used.ok_or(NoMail::NotDue("the programme mails its students nothing, or this one has no access any more"))?;
+        let used = used.ok_or(NoMail::NotDue(
+            "the programme mails its students nothing, or this one has no access any more",
+        ))?;
         if used.window != window {
             return Err(NoMail::NotDue("the cap was reset since"));
         }
-        let crossing = Crossing::key_of(programme, &Scope::Cap(grant.clone()), window, limit, threshold);
+        let crossing = Crossing::key_of(
+            programme,
+            &Scope::Cap(grant.clone()),
+            window,
+            limit,
+            threshold,
+        );
         let crossing = self.table.get(crossing).await?.ok_or(NO_SUCH_CROSSING)?;
         if crossing.spent > crossing.limit {
-            let entries = self.table.list_known(AuditEntry::of_grant(programme, grant)).await?;
+            let entries = self
+                .table
+                .list_known(AuditEntry::of_grant(programme, grant))
+                .await?;
             if was_used_before(&entries, &view, &crossing) {
-                return Err(NoMail::NotDue("the mail about the lower cap said that it is used up"));
+                return Err(NoMail::NotDue(
+                    "the mail about the lower cap said that it is used up",
+                ));
             }
         }
         let settings = &view.programme.settings;
-        let resets_at = settings.basis.reset.resets_at(now).filter(|resets_at| *resets_at < settings.term.ends_at());
+        let resets_at = settings
+            .basis
+            .reset
+            .resets_at(now)
+            .filter(|resets_at| *resets_at < settings.term.ends_at());
         let facts = CapUseFacts {
             stopped: stopped(view.grant.holds.first(), &view.grant.state),
             may_ask_for_more: view.may_ask_for_more(now).is_ok(),
             ..CapUseFacts::new(&crossing, used, resets_at)
         };
-        Ok(self.to(&view.grant.person.address, |words| words.cap_used(&view.programme, &facts)))
+        Ok(self.to(&view.grant.person.address, |words| {
+            words.cap_used(&view.programme, &facts)
+        }))
     }
 }
 
-/// Whether more than the cap was used by the day on which somebody lowered it: the mail about that said so.
+/// Whether more than the cap was used by the day on which somebody lowered it: the mail about that
+/// said so.
 fn was_used_before(entries: &[AuditEntry], view: &View, crossing: &Crossing) -> bool {
-    let changed = entries.iter().rev().find(|audit_entry| audit_entry.what.act == Act::CapChanged);
-    let Some(next) = changed.and_then(|audit_entry| utc_date(audit_entry.recorded_at).tomorrow().ok()) else {
+    let changed = entries
+        .iter()
+        .rev()
+        .find(|audit_entry| audit_entry.what.act == Act::CapChanged);
+    let Some(next) =
+        changed.and_then(|audit_entry| utc_date(audit_entry.recorded_at).tomorrow().ok())
+    else {
         return false;
     };
     let byok = view.programme.settings.basis.byok;
-    let since = view.readings.iter().map(|reading| reading.used.days(byok).between(next, Date::MAX, None).spent);
+    let since = view
+        .readings
+        .iter()
+        .map(|reading| reading.used.days(byok).between(next, Date::MAX, None).spent);
     crossing.spent - since.sum() > crossing.limit
 }
 
@@ -89,7 +116,10 @@ impl CapUseFacts {
             limit: crossing.limit,
             cap_since: Some(now.cap).filter(|cap| *cap != crossing.limit),
             resets_at,
-            as_of: now.as_of.filter(|_| now.spent >= crossing.spent).unwrap_or(crossing.found_at),
+            as_of: now
+                .as_of
+                .filter(|_| now.spent >= crossing.spent)
+                .unwrap_or(crossing.found_at),
             may_ask_for_more: true,
             stopped: None,
         }
@@ -101,14 +131,31 @@ impl Words<'_> {
         let settings = &programme.settings;
         let name = &settings.name;
         let is_used_up = is_used_up(used.limit, used.spent);
-        let share = if is_used_up { 100 } else { per_cent(used.spent, used.limit) };
+        let share = if is_used_up {
+            100
+        } else {
+            per_cent(used.spent, used.limit)
+        };
         let mut facts = vec![
             ("Used", used.spent.to_dollars()),
-            ("Cap", format!("{} {}", used.limit.to_dollars(), of_this_window(settings.basis.reset))),
+            (
+                "Cap",
+                format!(
+                    "{} {}",
+                    used.limit.to_dollars(),
+                    of_this_window(settings.basis.reset)
+                ),
+            ),
             ("Left", used.limit.left_beside(used.spent).to_dollars()),
         ];
-        facts.extend(used.cap_since.map(|cap| ("Cap since then", cap.to_dollars())));
-        facts.extend(used.resets_at.map(|resets_at| ("Resets", time_in(resets_at, settings.term.zone()))));
+        facts.extend(
+            used.cap_since
+                .map(|cap| ("Cap since then", cap.to_dollars())),
+        );
+        facts.extend(
+            used.resets_at
+                .map(|resets_at| ("Resets", time_in(resets_at, settings.term.zone()))),
+        );
         facts.push(("As of", time_in(used.as_of, settings.term.zone())));
         let is_refused = is_used_up && used.cap_since.is_none() && used.stopped.is_none();
         let to_do = match used.stopped {
@@ -116,10 +163,21 @@ impl Words<'_> {
             None => ASKED.to_owned(),
             Some(_) => format!("If you have a question, ask {}.", settings.people_to_ask()),
         };
-        let sentences = [Some(what_next(is_used_up, used)), is_refused.then_some(REFUSED), no_reset(settings, used)];
-        let sentences = sentences.into_iter().flatten().chain([to_do.as_str()]).joined(" ");
+        let sentences = [
+            Some(what_next(is_used_up, used)),
+            is_refused.then_some(REFUSED),
+            no_reset(settings, used),
+        ];
+        let sentences = sentences
+            .into_iter()
+            .flatten()
+            .chain([to_do.as_str()])
+            .joined(" ");
         Letter {
-            subject: format!("{name}: you have used {share}% of your {}", used.limit.to_dollars()),
+            subject: format!(
+                "{name}: you have used {share}% of your {}",
+                used.limit.to_dollars()
+            ),
             heading: format!("You have used {share}% of your {}", used.limit.to_dollars()),
             parts: vec![LetterPart::facts(facts), said(sentences), self.own_page()],
             why: format!("You get this mail because you have a key for {name}."),
@@ -141,11 +199,17 @@ pub(crate) fn of_this_window(reset: Reset) -> &'static str {
 fn what_next(is_used_up: bool, used: &CapUseFacts) -> &'static str {
     match (used.stopped, is_used_up, used.resets_at) {
         (Some(stopped), ..) => stopped,
-        _ if used.cap_since.is_some() => "Your cap was changed since then: your page says what is left of it.",
+        _ if used.cap_since.is_some() => {
+            "Your cap was changed since then: your page says what is left of it."
+        }
         (None, true, Some(_)) => "Requests with your key are refused until the cap resets.",
         (None, true, None) => "Requests with your key are refused from now on.",
-        (None, false, Some(_)) => "Your key works until the cap is used up; then requests are refused until it resets.",
-        (None, false, None) => "Your key works until the cap is used up; then requests are refused.",
+        (None, false, Some(_)) => {
+            "Your key works until the cap is used up; then requests are refused until it resets."
+        }
+        (None, false, None) => {
+            "Your key works until the cap is used up; then requests are refused."
+        }
     }
 }
 
@@ -153,7 +217,9 @@ fn what_next(is_used_up: bool, used: &CapUseFacts) -> &'static str {
 fn no_reset(settings: &Settings, used: &CapUseFacts) -> Option<&'static str> {
     let never = match settings.basis.reset {
         Reset::None => "The cap is for the whole term and does not reset.",
-        Reset::Daily | Reset::Weekly | Reset::Monthly => "The cap does not reset before the term ends.",
+        Reset::Daily | Reset::Weekly | Reset::Monthly => {
+            "The cap does not reset before the term ends."
+        }
     };
     (used.resets_at.is_none() && used.stopped.is_none()).then_some(never)
 }
@@ -161,16 +227,21 @@ fn no_reset(settings: &Settings, used: &CapUseFacts) -> Option<&'static str> {
 /// The reason why a key does not work, other than its cap: the mail must not contradict it.
 pub(super) fn stopped(hold: Option<HoldKind>, state: &GrantState) -> Option<&'static str> {
     match (hold, state) {
-        (Some(HoldKind::Paused), _) => {
-            Some("The people who run the programme paused your key. Your page has a button to ask them about it.")
-        }
-        (Some(HoldKind::Unused), _) => {
-            Some("Your key is switched off because it was not used. You can switch it on again on your page.")
-        }
+        (Some(HoldKind::Paused), _) => Some(
+            "The people who run the programme paused your key. Your page has a button to ask them about it.",
+        ),
+        (Some(HoldKind::Unused), _) => Some(
+            "Your key is switched off because it was not used. You can switch it on again on your page.",
+        ),
         (None, GrantState::Live { .. }) => None,
-        (None, GrantState::Stopped { why: Stopped::Leaked }) => {
-            Some("Your key is switched off because it was reported leaked. Your page says how to go on.")
-        }
+        (
+            None,
+            GrantState::Stopped {
+                why: Stopped::Leaked,
+            },
+        ) => Some(
+            "Your key is switched off because it was reported leaked. Your page says how to go on.",
+        ),
         _ => Some("You have no key that works now. Your page says why, and how to go on."),
     }
 }

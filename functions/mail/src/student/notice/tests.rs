@@ -17,7 +17,10 @@ fn announced(notice: StudentNotice, until: Moment) -> View {
     let mut view = with_key();
     let claims = &mut Arc::make_mut(&mut view.programme).settings.claims;
     (claims.unused_after_days, claims.rotate_after_days) = (Some(1), Some(15));
-    let end = AnnouncedEnd { at: until - (7 * 24).hours(), until };
+    let end = AnnouncedEnd {
+        at: until - (7 * 24).hours(),
+        until,
+    };
     view.grant.keys[0].announced.insert(notice, end);
     view
 }
@@ -40,7 +43,10 @@ async fn leaked_key() {
     let mut view = with_key();
     let reported_at = now() + 1.hour();
     let text = told(|words| words.key_leaked(&view, true, reported_at)).await;
-    assert!(text.contains("it can still spend.\n"), "nothing was read yet: {text}");
+    assert!(
+        text.contains("it can still spend.\n"),
+        "nothing was read yet: {text}"
+    );
     read(&mut view, now(), 3_099_001);
     insta::assert_snapshot!(told(|words| words.key_leaked(&view, true, reported_at)).await, @"
     CS pilot: your key was reported leaked
@@ -87,7 +93,10 @@ async fn changed_cap() {
     ");
     view.grant.own_cap = Some(Usd::from_dollars(40));
     let higher = told(|words| words.cap_changed(&view, now())).await;
-    assert!(higher.contains("changed your cap. Your key works.\n") && higher.contains("Left: $34.90\n"), "{higher}");
+    assert!(
+        higher.contains("changed your cap. Your key works.\n") && higher.contains("Left: $34.90\n"),
+        "{higher}"
+    );
     view.grant.more_request = Some(MoreRequest {
         asked_at: now(),
         reason: "the project".to_owned(),
@@ -96,7 +105,10 @@ async fn changed_cap() {
         declined: None,
     });
     let answer = told(|words| words.cap_changed(&view, now())).await;
-    assert!(answer.contains("raised your cap, as you asked. Your key works.\n"), "{answer}");
+    assert!(
+        answer.contains("raised your cap, as you asked. Your key works.\n"),
+        "{answer}"
+    );
 }
 
 #[tokio::test]
@@ -106,9 +118,13 @@ async fn rules_of_a_programme() {
     let mut unused = announced(StudentNotice::UnusedSoon, now());
     let mut too_old = announced(StudentNotice::TooOldSoon, now());
     unused.grant.holds.unused = true;
-    too_old.grant.state = GrantState::Stopped { why: Stopped::TooOld };
+    too_old.grant.state = GrantState::Stopped {
+        why: Stopped::TooOld,
+    };
     let mut expired = with_key();
-    expired.grant.state = GrantState::Stopped { why: Stopped::TermEnded };
+    expired.grant.state = GrantState::Stopped {
+        why: Stopped::TermEnded,
+    };
     let mut mails = Vec::new();
     for (view, notice) in [
         (&unused_soon, StudentNotice::UnusedSoon),
@@ -155,13 +171,24 @@ async fn rules_of_a_programme() {
     Open my page: https://bursar.example.edu/my
     You get this mail because CS pilot was extended.
     ");
-    let late = of_rule(&unused_soon, StudentNotice::UnusedSoon, at("2026-11-30T10:00:00Z")).await;
-    assert!(late.contains("It stops on 7 Dec 2026, 11:00"), "a week after it leaves: {late}");
+    let late = of_rule(
+        &unused_soon,
+        StudentNotice::UnusedSoon,
+        at("2026-11-30T10:00:00Z"),
+    )
+    .await;
+    assert!(
+        late.contains("It stops on 7 Dec 2026, 11:00"),
+        "a week after it leaves: {late}"
+    );
 }
 
 /// What a key whose term ends has left at this moment, read on the last Sunday of January.
 async fn term_end(reset: Reset, now: &str) -> String {
-    let mut view = announced(StudentNotice::TermEndSoon, with_key().programme.settings.term.ends_at());
+    let mut view = announced(
+        StudentNotice::TermEndSoon,
+        with_key().programme.settings.term.ends_at(),
+    );
     Arc::make_mut(&mut view.programme).settings.basis.reset = reset;
     read(&mut view, at("2027-01-31T00:20:00Z"), 12_799_001);
     of_rule(&view, StudentNotice::TermEndSoon, at(now)).await
@@ -184,17 +211,30 @@ async fn term_end_is_announced() {
 async fn notice_that_holds_no_more_is_not_sent() {
     let none = async |view: &View, notice| {
         let config = config().await;
-        Words { recipient: &address("ada"), config: &config }.of_rule(view, notice, now()).is_none()
+        Words {
+            recipient: &address("ada"),
+            config: &config,
+        }
+        .of_rule(view, notice, now())
+        .is_none()
     };
     let mut view = announced(StudentNotice::TermEndSoon, at("2027-01-01T00:00:00Z"));
-    assert!(none(&view, StudentNotice::TermEndSoon).await, "the term goes on");
+    assert!(
+        none(&view, StudentNotice::TermEndSoon).await,
+        "the term goes on"
+    );
     assert!(none(&view, StudentNotice::Unused).await && none(&view, StudentNotice::KeyEnded).await);
     view = announced(StudentNotice::UnusedSoon, at("2026-11-27T10:00:00Z"));
     read(&mut view, at("2026-11-28T10:00:00Z"), 1);
     assert!(none(&view, StudentNotice::UnusedSoon).await, "it was used");
     view = announced(StudentNotice::TooOldSoon, at("2026-12-05T10:00:00Z"));
-    view.grant.state = GrantState::Stopped { why: Stopped::Leaked };
-    assert!(none(&view, StudentNotice::TooOldSoon).await, "it has stopped");
+    view.grant.state = GrantState::Stopped {
+        why: Stopped::Leaked,
+    };
+    assert!(
+        none(&view, StudentNotice::TooOldSoon).await,
+        "it has stopped"
+    );
 }
 
 #[tokio::test]
@@ -208,7 +248,9 @@ async fn term_end_tells_whether_the_cap_starts_anew() {
         (Reset::Weekly, "2027-02-01T00:10:00Z"),
     ] {
         let text = term_end(reset, now).await;
-        let lines = text.lines().filter(|line| line.starts_with("You have") || line.starts_with("As of"));
+        let lines = text
+            .lines()
+            .filter(|line| line.starts_with("You have") || line.starts_with("As of"));
         told.extend(lines.map(str::to_owned));
     }
     insta::assert_snapshot!(told.join("\n"), @"

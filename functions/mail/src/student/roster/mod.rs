@@ -1,4 +1,5 @@
-//! The invitation to a person on a roster, and its reminder: that there is a key for them, and how to get it.
+//! The invitation to a person on a roster, and its reminder: that there is a key for them, and how
+//! to get it.
 
 use bursar_core::clock::Moment;
 use bursar_core::domain::grant::Grant;
@@ -15,8 +16,8 @@ use crate::letter::words::{Words, said};
 use crate::letter::{Letter, LetterPart, plain};
 
 impl App {
-    /// The invitation, if the person is still on the roster and can still claim, or somebody sent it by
-    /// hand.
+    /// The invitation, if the person is still on the roster and can still claim, or somebody sent
+    /// it by hand.
     pub(crate) async fn roster(
         &self,
         row: &OutboxRow,
@@ -24,7 +25,11 @@ impl App {
         is_reminder: bool,
         now: Moment,
     ) -> Result<Letter, NoMail> {
-        let grant = self.table.get(Grant::key_of(programme, grant)).await?.ok_or(GONE)?;
+        let grant = self
+            .table
+            .get(Grant::key_of(programme, grant))
+            .await?
+            .ok_or(GONE)?;
         let programme = self.programme(programme).await?;
         let is_over = grant.is_over() || programme.is_over(now);
         if is_over || grant.holds.dropped.is_some() {
@@ -42,7 +47,9 @@ impl App {
         if now < opens && !is_by_hand {
             return Err(NoMail::NotOpenYet { opens });
         }
-        Ok(self.to(&grant.person.address, |words| words.roster(&programme, &grant, is_reminder, now)))
+        Ok(self.to(&grant.person.address, |words| {
+            words.roster(&programme, &grant, is_reminder, now)
+        }))
     }
 
     /// The notice that a grant has another address than this one, unless it was given back to it.
@@ -56,7 +63,9 @@ impl App {
         if view.grant.person.address == *address {
             return Err(NoMail::NotDue("it is the student's address again"));
         }
-        Ok(self.to(address, |words| words.former_address(&view.programme.settings)))
+        Ok(self.to(address, |words| {
+            words.former_address(&view.programme.settings)
+        }))
     }
 }
 
@@ -78,7 +87,13 @@ impl Words<'_> {
     }
 
     /// The mail's words: a person who has a key, or comes too late for one, is not asked to claim.
-    fn roster(self, programme: &Programme, grant: &Grant, is_reminder: bool, now: Moment) -> Letter {
+    fn roster(
+        self,
+        programme: &Programme,
+        grant: &Grant,
+        is_reminder: bool,
+        now: Moment,
+    ) -> Letter {
         let settings = &programme.settings;
         let name = &settings.name;
         let term = &settings.term;
@@ -87,22 +102,55 @@ impl Words<'_> {
         let opens = settings.claim_opens_at();
         let closes = settings.claim_closes_at();
         let teacher = settings.people.teacher();
-        let greeting =
-            grant.person.name.as_deref().map_or("Hello,".to_owned(), |name| format!("Hello {},", plain(name)));
+        let greeting = grant
+            .person
+            .name
+            .as_deref()
+            .map_or("Hello,".to_owned(), |name| {
+                format!("Hello {},", plain(name))
+            });
         let mut facts = vec![
             ("Programme", name.clone()),
-            ("Credit", format!("{} {}", grant.cap(settings).to_dollars(), settings.basis.reset.per_window())),
-            ("Term", format!("{} to {}", long_date(term.starts_on()), long_date(term.ends_on()))),
+            (
+                "Credit",
+                format!(
+                    "{} {}",
+                    grant.cap(settings).to_dollars(),
+                    settings.basis.reset.per_window()
+                ),
+            ),
+            (
+                "Term",
+                format!(
+                    "{} to {}",
+                    long_date(term.starts_on()),
+                    long_date(term.ends_on())
+                ),
+            ),
         ];
         let may_get_one = !grant.stage.has_claimed() && now < closes;
         if may_get_one && now < opens {
             facts.push(("Keys can be claimed from", time_in(opens, term.zone())));
         }
         if may_get_one && closes < term.ends_at() {
-            facts.push(("Keys can be claimed until", end_time_in(closes, term.zone())));
+            facts.push((
+                "Keys can be claimed until",
+                end_time_in(closes, term.zone()),
+            ));
         }
-        facts.extend(settings.people.faculty_in_words().map(|faculty| ("Run by", faculty)));
-        facts.extend(settings.texts.contact.clone().map(|contact| ("Questions", contact)));
+        facts.extend(
+            settings
+                .people
+                .faculty_in_words()
+                .map(|faculty| ("Run by", faculty)),
+        );
+        facts.extend(
+            settings
+                .texts
+                .contact
+                .clone()
+                .map(|contact| ("Questions", contact)),
+        );
         let what_to_do = if grant.stage.has_claimed() {
             "You have had a key already. Your page says what is left of your credit.".to_owned()
         } else if now >= closes {
@@ -137,16 +185,24 @@ impl Words<'_> {
                 )),
                 LetterPart::facts(facts),
                 said(what_to_do),
-                if may_get_one { self.page("Get my key", "/") } else { self.own_page() },
+                if may_get_one {
+                    self.page("Get my key", "/")
+                } else {
+                    self.own_page()
+                },
                 said(format!(
                     "Is this mail real? It comes on behalf of {sender}, and its button leads to {host}, which you can also type into your \
                      browser. Neither asks for a password. If in doubt, ask {}.",
                     settings.people_to_ask()
                 )),
             ],
-            why: format!("You get this mail because {institution} put you on the roster of {name}."),
+            why: format!(
+                "You get this mail because {institution} put you on the roster of {name}."
+            ),
             recipient: self.recipient.clone(),
-            from: Some(teacher.map_or_else(|| name.clone(), |teacher| format!("{teacher} via {name}"))),
+            from: Some(
+                teacher.map_or_else(|| name.clone(), |teacher| format!("{teacher} via {name}")),
+            ),
         }
     }
 }

@@ -9,11 +9,18 @@ use crate::tests::{address, at, now, programme, told, with_key};
 async fn mailed(change: impl FnOnce(&mut Settings, &mut Grant), now: Moment) -> String {
     let mut programme = programme();
     programme.settings.claims.claim_closes_at = Some(at("2026-11-25T10:00:00Z"));
-    let mut grant = Grant { stage: Stage::Invited, ..with_key().grant };
+    let mut grant = Grant {
+        stage: Stage::Invited,
+        ..with_key().grant
+    };
     change(&mut programme.settings, &mut grant);
     let write = |words: Words<'_>| {
         let letter = words.roster(&programme, &grant, false, now);
-        let from = programme.settings.people.teacher().map_or("CS pilot".to_owned(), |it| format!("{it} via CS pilot"));
+        let from = programme
+            .settings
+            .people
+            .teacher()
+            .map_or("CS pilot".to_owned(), |it| format!("{it} via CS pilot"));
         assert_eq!(letter.from, Some(from));
         letter
     };
@@ -51,7 +58,10 @@ async fn roster_mail() {
 
 #[tokio::test]
 async fn a_reminder_says_that_it_is_one() {
-    let grant = Grant { stage: Stage::Invited, ..with_key().grant };
+    let grant = Grant {
+        stage: Stage::Invited,
+        ..with_key().grant
+    };
     let text = told(|words| words.roster(&programme(), &grant, true, now())).await;
     let heading = "Reminder: your key for CS pilot is not claimed yet\nYour key for CS pilot is not claimed yet\nHello,\nYou are on";
     assert!(text.starts_with(heading), "{text}");
@@ -61,11 +71,21 @@ async fn a_reminder_says_that_it_is_one() {
 async fn roster_mail_names_three_and_counts_the_others() {
     for (count, says) in [
         (1, "Run by: f1@example.edu\n"),
-        (3, "Run by: f1@example.edu, f2@example.edu, f3@example.edu\n"),
-        (50, "Run by: f1@example.edu, f2@example.edu, f3@example.edu, and 47 more\n"),
+        (
+            3,
+            "Run by: f1@example.edu, f2@example.edu, f3@example.edu\n",
+        ),
+        (
+            50,
+            "Run by: f1@example.edu, f2@example.edu, f3@example.edu, and 47 more\n",
+        ),
     ] {
         let faculty = (1..=count).map(|number| address(&format!("f{number}")));
-        let text = mailed(|settings, _| settings.people.faculty = faculty.collect(), now()).await;
+        let text = mailed(
+            |settings, _| settings.people.faculty = faculty.collect(),
+            now(),
+        )
+        .await;
         assert!(text.contains(says), "{text}");
     }
     let text = mailed(|settings, _| settings.people.faculty.clear(), now()).await;
@@ -75,9 +95,11 @@ async fn roster_mail_names_three_and_counts_the_others() {
 #[tokio::test]
 async fn late_roster_mail_promises_no_key() {
     let text = mailed(|_, _| {}, too_late()).await;
-    assert!(!text.contains("Keys can") && !text.contains("Get my key"), "{text}");
-    let says =
-        "Keys could be claimed until 25 Nov 2026, 11:00 (Europe/Berlin). If you need one, ask frida@example.edu.";
+    assert!(
+        !text.contains("Keys can") && !text.contains("Get my key"),
+        "{text}"
+    );
+    let says = "Keys could be claimed until 25 Nov 2026, 11:00 (Europe/Berlin). If you need one, ask frida@example.edu.";
     assert!(text.contains(says), "{text}");
 }
 
@@ -85,7 +107,10 @@ async fn late_roster_mail_promises_no_key() {
 async fn who_had_a_key_is_not_asked_to_get_one() {
     for now in [now(), too_late()] {
         let text = mailed(|_, grant| grant.stage = Stage::Claimed, now).await;
-        assert!(!text.contains("Keys ") && !text.contains("Get my key"), "{text}");
+        assert!(
+            !text.contains("Keys ") && !text.contains("Get my key"),
+            "{text}"
+        );
         assert!(text.contains("You have had a key already."), "{text}");
     }
 }

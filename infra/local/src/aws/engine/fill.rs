@@ -20,7 +20,10 @@ impl Engine {
 }
 
 fn to_item(attributes: Item) -> Result<dynoxide::Item> {
-    attributes.into_iter().map(|(name, value)| Ok((name, attribute(value)?))).collect()
+    attributes
+        .into_iter()
+        .map(|(name, value)| Ok((name, attribute(value)?)))
+        .collect()
 }
 
 fn attribute(value: AttributeValue) -> Result<dynoxide::AttributeValue> {
@@ -31,7 +34,9 @@ fn attribute(value: AttributeValue) -> Result<dynoxide::AttributeValue> {
         AttributeValue::B(bytes) => Of::B(bytes.into_inner()),
         AttributeValue::Bool(flag) => Of::BOOL(flag),
         AttributeValue::Null(flag) => Of::NULL(flag),
-        AttributeValue::L(values) => Of::L(values.into_iter().map(attribute).collect::<Result<_>>()?),
+        AttributeValue::L(values) => {
+            Of::L(values.into_iter().map(attribute).collect::<Result<_>>()?)
+        }
         AttributeValue::M(values) => Of::M(to_item(values)?),
         unsupported => bail!("no item of ours has an attribute such as {unsupported:?}"),
     })

@@ -1,5 +1,5 @@
-//! The table on one machine: the embedded engine, on a file or in memory, called in this process. It creates
-//! the table and refuses a different one. Delivering the stream is left to the pump.
+//! The table on one machine: the embedded engine, on a file or in memory, called in this process.
+//! It creates the table and refuses a different one. Delivering the stream is left to the pump.
 
 mod fill;
 #[cfg(test)]
@@ -65,8 +65,9 @@ struct Inner {
 #[derive(Clone)]
 struct Open {
     database: Database,
-    /// A second connection to the same database, for what the engine cannot be asked of the stream. It never touches an item, and each
-    /// side waits for the other: every write transaction of the engine begins IMMEDIATE, and it caches no stream records.
+    /// A second connection to the same database, for what the engine cannot be asked of the stream.
+    /// It never touches an item, and each side waits for the other: every write transaction of the
+    /// engine begins IMMEDIATE, and it caches no stream records.
     beside: Arc<Mutex<Connection>>,
 }
 
@@ -81,12 +82,16 @@ pub struct Position(i64);
 impl Position {
     /// The position before the first record.
     pub const START: Position = Position(0);
-    /// The number that the engine adds to its sequence numbers, so that they are as long as DynamoDB's.
+    /// The number that the engine adds to its sequence numbers, so that they are as long as
+    /// DynamoDB's.
     const ADDED: i128 = 100_000_000_000_000_000_000;
 
     /// The position behind a record's sequence number.
     pub fn parse(sequence_number: &str) -> Option<Position> {
-        let stored = sequence_number.parse::<i128>().ok()?.checked_sub(Position::ADDED)?;
+        let stored = sequence_number
+            .parse::<i128>()
+            .ok()?
+            .checked_sub(Position::ADDED)?;
         i64::try_from(stored).ok().map(Position)
     }
 }
@@ -102,13 +107,19 @@ impl Engine {
     pub fn start(place: &Place, table: &str) -> Result<Engine> {
         let (name, database) = match place {
             Place::File(path, lasts) => {
-                let name = path.to_str().context("the path of the data folder is not in UTF-8: name another one")?;
+                let name = path
+                    .to_str()
+                    .context("the path of the data folder is not in UTF-8: name another one")?;
                 (name.to_owned(), open_file(path, table, *lasts)?)
             }
             Place::Memory => {
-                // Only this process can open a database of such a name, and it can do so several times.
+                // Only this process can open a database of such a name, and it can do so several
+                // times.
                 static NEXT: AtomicU64 = AtomicU64::new(0);
-                let name = format!("file:/bursar-{}?vfs=memdb", NEXT.fetch_add(1, Ordering::Relaxed));
+                let name = format!(
+                    "file:/bursar-{}?vfs=memdb",
+                    NEXT.fetch_add(1, Ordering::Relaxed)
+                );
                 let database = Database::new(&name)?;
                 create(&database, &create_table(table), TTL)?;
                 (name, database)
@@ -127,10 +138,18 @@ impl Engine {
             "CREATE INDEX IF NOT EXISTS bursar_stream_order
              ON _stream_records (table_name, CAST(sequence_number AS INTEGER))",
         )?;
-        let open = Open { database, beside: Arc::new(Mutex::new(beside)) };
+        let open = Open {
+            database,
+            beside: Arc::new(Mutex::new(beside)),
+        };
         let table = table.to_owned();
         let changes = watch::channel(()).0;
-        Ok(Engine(Arc::new(Inner { table, stream, open: Mutex::new(Some(open)), changes })))
+        Ok(Engine(Arc::new(Inner {
+            table,
+            stream,
+            open: Mutex::new(Some(open)),
+            changes,
+        })))
     }
 
     /// The table's calls over HTTP.
@@ -143,47 +162,66 @@ impl Engine {
         self.0.changes.subscribe()
     }
 
-    /// The records after `position`, oldest first, in the shape that Lambda delivers, without the event
-    /// source.
+    /// The records after `position`, oldest first, in the shape that Lambda delivers, without the
+    /// event source.
     pub async fn records_after(&self, position: Position, limit: usize) -> Result<Vec<Value>> {
         self.run(move |engine, Open { database, .. }| {
             let from_start = position == Position::START;
             let iterator = database.get_shard_iterator(GetShardIteratorRequest {
                 stream_arn: streams::stream_arn(&engine.table, &engine.stream),
                 shard_id: streams::shard_id(&engine.table),
-                shard_iterator_type: if from_start { "TRIM_HORIZON" } else { "AFTER_SEQUENCE_NUMBER" }.to_owned(),
+                shard_iterator_type: if from_start {
+                    "TRIM_HORIZON"
+                } else {
+                    "AFTER_SEQUENCE_NUMBER"
+                }
+                .to_owned(),
                 sequence_number: (!from_start).then(|| position.to_string()),
             })?;
             let records = database.get_records(GetRecordsRequest {
-                shard_iterator: iterator.shard_iterator.context("the engine gave no iterator")?,
+                shard_iterator: iterator
+                    .shard_iterator
+                    .context("the engine gave no iterator")?,
                 limit: Some(limit),
             })?;
-            records.records.iter().map(|record| Ok(serde_json::to_value(record)?)).collect()
+            records
+                .records
+                .iter()
+                .map(|record| Ok(serde_json::to_value(record)?))
+                .collect()
         })
         .await
     }
 
     /// The position of the newest record, the start if there never was one.
     pub async fn stream_end(&self) -> Result<Position> {
-        const END: &str =
-            "SELECT COALESCE(MAX(CAST(sequence_number AS INTEGER)), 0) FROM _stream_records WHERE table_name = ?";
+        const END: &str = "SELECT COALESCE(MAX(CAST(sequence_number AS INTEGER)), 0) FROM _stream_records WHERE table_name = ?";
         self.run(|engine, open| {
             let beside = lock(&open.beside);
-            Ok(Position(beside.prepare_cached(END)?.query_row([&engine.table], |row| row.get(0))?))
+            Ok(Position(
+                beside
+                    .prepare_cached(END)?
+                    .query_row([&engine.table], |row| row.get(0))?,
+            ))
         })
         .await
     }
 
-    /// Deletes the records before `position`, which every reader has passed. The one at it stays, since the engine numbers the
-    /// next record after the last one, but says nothing any more.
+    /// Deletes the records before `position`, which every reader has passed. The one at it stays,
+    /// since the engine numbers the next record after the last one, but says nothing any more.
     pub async fn trim(&self, position: Position) -> Result<usize> {
         const TRIM: &str = "DELETE FROM _stream_records WHERE table_name = ? AND CAST(sequence_number AS INTEGER) < ?";
-        const EMPTY: &str = "UPDATE _stream_records SET keys_json = '{}', new_image = NULL, old_image = NULL
+        const EMPTY: &str =
+            "UPDATE _stream_records SET keys_json = '{}', new_image = NULL, old_image = NULL
              WHERE table_name = ? AND CAST(sequence_number AS INTEGER) = ? AND keys_json <> '{}'";
         self.run(move |engine, open| {
             let beside = lock(&open.beside);
-            beside.prepare_cached(EMPTY)?.execute(params![engine.table, position.0])?;
-            Ok(beside.prepare_cached(TRIM)?.execute(params![engine.table, position.0])?)
+            beside
+                .prepare_cached(EMPTY)?
+                .execute(params![engine.table, position.0])?;
+            Ok(beside
+                .prepare_cached(TRIM)?
+                .execute(params![engine.table, position.0])?)
         })
         .await
     }
@@ -193,8 +231,8 @@ impl Engine {
         self.run(|_, open| Ok(open.database.sweep_ttl()?)).await
     }
 
-    /// Writes the database anew without what was deleted, of which SQLite's own overwriting leaves copies in half-filled pages, and
-    /// empties the write-ahead log. Calls wait meanwhile.
+    /// Writes the database anew without what was deleted, of which SQLite's own overwriting leaves
+    /// copies in half-filled pages, and empties the write-ahead log. Calls wait meanwhile.
     pub async fn rewrite(&self) -> Result<()> {
         self.run(|_, open| {
             open.database.vacuum()?;
@@ -235,7 +273,9 @@ impl Engine {
     ) -> Result<T> {
         let engine = self.clone();
         tokio::task::spawn_blocking(move || {
-            let open = lock(&engine.0.open).clone().context("the engine was stopped")?;
+            let open = lock(&engine.0.open)
+                .clone()
+                .context("the engine was stopped")?;
             task(&engine.0, &open)
         })
         .await?
@@ -296,12 +336,23 @@ fn create(database: &Database, request: &Value, ttl: &str) -> Result<()> {
 
 /// Compares the table with the one that is made today, and returns its stream's label.
 fn check_schema(database: &Database, table: &str) -> Result<String> {
-    let described = database.describe_table(DescribeTableRequest { table_name: table.to_owned() })?.table;
-    let time_to_live = database.describe_time_to_live(DescribeTimeToLiveRequest { table_name: table.to_owned() })?;
+    let described = database
+        .describe_table(DescribeTableRequest {
+            table_name: table.to_owned(),
+        })?
+        .table;
+    let time_to_live = database.describe_time_to_live(DescribeTimeToLiveRequest {
+        table_name: table.to_owned(),
+    })?;
     let shape = |description: &Value, ttl: Option<&str>| {
-        let index = |index: &Value| json!([index["IndexName"], index["KeySchema"], index["Projection"]]);
-        let indexes: Vec<Value> =
-            description["GlobalSecondaryIndexes"].as_array().into_iter().flatten().map(index).collect();
+        let index =
+            |index: &Value| json!([index["IndexName"], index["KeySchema"], index["Projection"]]);
+        let indexes: Vec<Value> = description["GlobalSecondaryIndexes"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(index)
+            .collect();
         json!([
             description["AttributeDefinitions"],
             description["KeySchema"],
@@ -313,6 +364,11 @@ fn check_schema(database: &Database, table: &str) -> Result<String> {
     let ttl = time_to_live.time_to_live_description.attribute_name;
     let actual = shape(&serde_json::to_value(&described)?, ttl.as_deref());
     let expected = shape(&create_table(table), Some(TTL));
-    ensure!(actual == expected, "its table is {actual}, and not {expected}");
-    described.latest_stream_label.context("its stream has no label")
+    ensure!(
+        actual == expected,
+        "its table is {actual}, and not {expected}"
+    );
+    described
+        .latest_stream_label
+        .context("its stream has no label")
 }

@@ -15,13 +15,23 @@ const MOST_BYTES: usize = 16 << 20;
 
 /// The calls of this engine, which tells of each that may have written.
 pub(super) fn router(engine: Engine) -> Router {
-    Router::new().fallback(call).layer(DefaultBodyLimit::max(MOST_BYTES)).with_state(engine)
+    Router::new()
+        .fallback(call)
+        .layer(DefaultBodyLimit::max(MOST_BYTES))
+        .with_state(engine)
 }
 
 async fn call(State(engine): State<Engine>, headers: HeaderMap, body: Bytes) -> Response {
-    let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok());
-    let operation = target.and_then(|target| target.rsplit('.').next()).unwrap_or_default().to_owned();
-    let reads = ["Get", "Query", "Scan", "Describe", "List"].iter().any(|read| operation.starts_with(read));
+    let target = headers
+        .get("x-amz-target")
+        .and_then(|target| target.to_str().ok());
+    let operation = target
+        .and_then(|target| target.rsplit('.').next())
+        .unwrap_or_default()
+        .to_owned();
+    let reads = ["Get", "Query", "Scan", "Describe", "List"]
+        .iter()
+        .any(|read| operation.starts_with(read));
     // It goes on, and is told of, where the caller is gone.
     let answered = engine.run(move |engine, open| {
         let answer = answer(&open.database, &operation, &body);
@@ -33,7 +43,10 @@ async fn call(State(engine): State<Engine>, headers: HeaderMap, body: Bytes) -> 
     let stopped = |error: anyhow::Error| Err(DynoxideError::InternalServerError(error.to_string()));
     let (status, body) = match answered.await.unwrap_or_else(stopped) {
         Ok(body) => (StatusCode::OK, body),
-        Err(error) => (StatusCode::from_u16(error.status_code()).unwrap_or(StatusCode::BAD_REQUEST), error.to_json()),
+        Err(error) => (
+            StatusCode::from_u16(error.status_code()).unwrap_or(StatusCode::BAD_REQUEST),
+            error.to_json(),
+        ),
     };
     (status, [(CONTENT_TYPE, "application/x-amz-json-1.0")], body).into_response()
 }
@@ -61,9 +74,11 @@ fn answer(database: &Database, operation: &str, body: &[u8]) -> Result<String, D
 }
 
 fn decode<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, DynoxideError> {
-    serde_json::from_slice(body).map_err(|error| DynoxideError::SerializationException(error.to_string()))
+    serde_json::from_slice(body)
+        .map_err(|error| DynoxideError::SerializationException(error.to_string()))
 }
 
 fn said<T: serde::Serialize>(answer: &T) -> Result<String, DynoxideError> {
-    serde_json::to_string(answer).map_err(|error| DynoxideError::InternalServerError(error.to_string()))
+    serde_json::to_string(answer)
+        .map_err(|error| DynoxideError::InternalServerError(error.to_string()))
 }

@@ -11,7 +11,8 @@ pub struct Contents {
     pub subject: String,
     /// The kind of mail, from the header `X-Bursar-Mail`.
     pub kind: Option<String>,
-    /// The headers by their spelling in the mail; values of a repeated header are joined by a comma.
+    /// The headers by their spelling in the mail; values of a repeated header are joined by a
+    /// comma.
     pub headers: BTreeMap<String, String>,
     /// The text part, with plain line feeds.
     pub text: Option<String>,
@@ -32,20 +33,30 @@ pub struct Attachment {
 impl Contents {
     /// The content of these bytes. It is empty if they are no mail.
     pub fn parse(raw: &[u8]) -> Contents {
-        // Headers that are not needed to find the parts are read as text, which decodes encoded words only.
-        let parser = MessageParser::new().with_mime_headers().default_header_text();
+        // Headers that are not needed to find the parts are read as text, which decodes encoded
+        // words only.
+        let parser = MessageParser::new()
+            .with_mime_headers()
+            .default_header_text();
         let Some(message) = parser.parse(raw) else {
             return Contents::default();
         };
         let mut headers = BTreeMap::<String, String>::new();
         for (header, (name, raw)) in message.headers().iter().zip(message.headers_raw()) {
-            let value = header.value().as_text().map_or_else(|| raw.replace("\r\n", ""), str::to_owned);
+            let value = header
+                .value()
+                .as_text()
+                .map_or_else(|| raw.replace("\r\n", ""), str::to_owned);
             let joined = headers.entry(name.to_owned()).or_default();
             joined.push_str(if joined.is_empty() { "" } else { ", " });
             joined.push_str(value.trim());
         }
-        let header =
-            |name: &str| headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value);
+        let header = |name: &str| {
+            headers
+                .iter()
+                .find(|(key, _)| key.eq_ignore_ascii_case(name))
+                .map(|(_, value)| value)
+        };
         Contents {
             subject: header("Subject").cloned().unwrap_or_default(),
             kind: header("X-Bursar-Mail").cloned(),
@@ -65,7 +76,9 @@ impl Contents {
 
 impl Attachment {
     fn from_part(part: &MessagePart<'_>) -> Attachment {
-        let media_type = part.content_type().and_then(|kind| Some(format!("{}/{}", kind.ctype(), kind.subtype()?)));
+        let media_type = part
+            .content_type()
+            .and_then(|kind| Some(format!("{}/{}", kind.ctype(), kind.subtype()?)));
         Attachment {
             name: part.attachment_name().map(str::to_owned),
             media_type: media_type.unwrap_or_else(|| "application/octet-stream".to_owned()),

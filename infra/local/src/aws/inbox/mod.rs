@@ -1,5 +1,6 @@
-//! The inbox origin: accepted mails as pages and as JSON, who may sign in, and routes that make SES report on a mail or
-//! fail. Mails are kept by `ses`; other routes of this origin are merged in by the stack.
+//! The inbox origin: accepted mails as pages and as JSON, who may sign in, and routes that make SES
+//! report on a mail or fail. Mails are kept by `ses`; other routes of this origin are merged in by
+//! the stack.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -123,8 +124,18 @@ struct FaultRequest {
 }
 
 pub fn router(ses: Ses, invoke: Arc<dyn Invoke>, table: Table, web: String) -> Router {
-    let css = || async { ([(CONTENT_TYPE, "text/css")], include_str!("../../../templates/inbox/inbox.css")) };
-    let js = || async { ([(CONTENT_TYPE, "text/javascript")], include_str!("../../../templates/inbox/inbox.js")) };
+    let css = || async {
+        (
+            [(CONTENT_TYPE, "text/css")],
+            include_str!("../../../templates/inbox/inbox.css"),
+        )
+    };
+    let js = || async {
+        (
+            [(CONTENT_TYPE, "text/javascript")],
+            include_str!("../../../templates/inbox/inbox.js"),
+        )
+    };
     Router::new()
         .route("/", get(list))
         .route("/inbox.css", get(css))
@@ -135,10 +146,18 @@ pub fn router(ses: Ses, invoke: Arc<dyn Invoke>, table: Table, web: String) -> R
         .route("/mails/{id}", get(source))
         .route("/mails/faults", post(faults))
         .route("/events", post(events))
-        .with_state(Inbox { ses, invoke, table, web })
+        .with_state(Inbox {
+            ses,
+            invoke,
+            table,
+            web,
+        })
 }
 
-async fn list(State(inbox): State<Inbox>, Query(Filter { to: recipient }): Query<Filter>) -> Response {
+async fn list(
+    State(inbox): State<Inbox>,
+    Query(Filter { to: recipient }): Query<Filter>,
+) -> Response {
     let recipient = recipient.trim().to_lowercase();
     let mut mails = inbox.ses.mails();
     mails.retain(|mail| mail.to.join(" ").to_lowercase().contains(&recipient));
@@ -152,7 +171,12 @@ async fn list(State(inbox): State<Inbox>, Query(Filter { to: recipient }): Query
         recipient,
         relay: inbox.ses.relay(),
         in_all: mails.len(),
-        mails: mails.into_iter().rev().take(LISTED).map(ReadMail::parse).collect(),
+        mails: mails
+            .into_iter()
+            .rev()
+            .take(LISTED)
+            .map(ReadMail::parse)
+            .collect(),
     })
 }
 
@@ -160,19 +184,42 @@ async fn list(State(inbox): State<Inbox>, Query(Filter { to: recipient }): Query
 async fn who_may_sign_in(table: &Table, now: Moment) -> Result<Vec<Programme>, StoreError> {
     let admins = "admins, who make programmes and see them all";
     let admins = KnownLogins::read(table, now, admins, table.admins().await?).await?;
-    let mut programmes = vec![Programme { name: "Everywhere".to_owned(), people: vec![admins] }];
+    let mut programmes = vec![Programme {
+        name: "Everywhere".to_owned(),
+        people: vec![admins],
+    }];
     for programme in table.readable_programmes().await?.0 {
         let mut students = BTreeMap::<_, Vec<_>>::new();
-        for grant in table.readable_grants(&programme.id).await?.into_iter().take(READ) {
+        for grant in table
+            .readable_grants(&programme.id)
+            .await?
+            .into_iter()
+            .take(READ)
+        {
             let come_so_far = match grant.state {
                 GrantState::Invited => "students who have not claimed a key yet",
                 GrantState::Live { .. } => "students with a key",
-                GrantState::Stopped { .. } | GrantState::Revoked | GrantState::Ended => "students without a key now",
+                GrantState::Stopped { .. } | GrantState::Revoked | GrantState::Ended => {
+                    "students without a key now"
+                }
             };
-            students.entry(come_so_far).or_default().push(grant.person.address);
+            students
+                .entry(come_so_far)
+                .or_default()
+                .push(grant.person.address);
         }
-        let Settings { name, people: staff, .. } = programme.settings;
-        let staff = [("faculty", staff.faculty), ("assistants, who see it and may pause keys", staff.assistants)];
+        let Settings {
+            name,
+            people: staff,
+            ..
+        } = programme.settings;
+        let staff = [
+            ("faculty", staff.faculty),
+            (
+                "assistants, who see it and may pause keys",
+                staff.assistants,
+            ),
+        ];
         let mut people = Vec::new();
         for (role, those) in staff.into_iter().chain(students) {
             people.push(KnownLogins::read(table, now, role, those).await?);
@@ -185,20 +232,31 @@ async fn who_may_sign_in(table: &Table, now: Moment) -> Result<Vec<Programme>, S
 
 /// The page of the mails to this address.
 fn mails_to(address: &str) -> String {
-    format!("/?to={}#mails", utf8_percent_encode(address, NON_ALPHANUMERIC))
+    format!(
+        "/?to={}#mails",
+        utf8_percent_encode(address, NON_ALPHANUMERIC)
+    )
 }
 
 async fn read(State(inbox): State<Inbox>, Path(id): Path<String>) -> Response {
     match inbox.ses.mail(&id) {
-        Some(mail) => page(&MailPage { mail: ReadMail::parse(mail) }),
+        Some(mail) => page(&MailPage {
+            mail: ReadMail::parse(mail),
+        }),
         None => no_such_mail(),
     }
 }
 
 async fn frame(State(inbox): State<Inbox>, Path(id): Path<String>) -> Response {
-    let html = inbox.ses.mail(&id).and_then(|mail| Contents::parse(&mail.raw).html);
-    let Some(html) = html else { return no_such_mail() };
-    // Without this target a link would open inside the frame, where no page allows itself to be shown.
+    let html = inbox
+        .ses
+        .mail(&id)
+        .and_then(|mail| Contents::parse(&mail.raw).html);
+    let Some(html) = html else {
+        return no_such_mail();
+    };
+    // Without this target a link would open inside the frame, where no page allows itself to be
+    // shown.
     let html = format!("<!doctype html><base target=\"_blank\">{html}");
     ([(CONTENT_SECURITY_POLICY, FRAME_POLICY)], Html(html)).into_response()
 }
@@ -216,7 +274,9 @@ async fn source(State(inbox): State<Inbox>, Path(id): Path<String>) -> Response 
 
 async fn events(State(inbox): State<Inbox>, body: Bytes) -> Result<Response, JsonRejection> {
     let Json(request) = Json::<EventRequest>::from_bytes(&body)?;
-    let Some(mail) = inbox.ses.mail(&request.mail) else { return Ok(no_such_mail()) };
+    let Some(mail) = inbox.ses.mail(&request.mail) else {
+        return Ok(no_such_mail());
+    };
     let is_permanent = request.permanent.unwrap_or(true);
     match request.event {
         Event::Bounce if is_permanent => inbox.ses.count_bounce(),
@@ -226,7 +286,11 @@ async fn events(State(inbox): State<Inbox>, body: Bytes) -> Result<Response, Jso
     let event = notification(&mail, request.event, is_permanent);
     Ok(match inbox.invoke.invoke(HEARS_MAIL_EVENTS, event).await {
         Ok(_) => Json(json!({})).into_response(),
-        Err(error) => (StatusCode::BAD_GATEWAY, format!("The event was not handled: {error:#}.\n")).into_response(),
+        Err(error) => (
+            StatusCode::BAD_GATEWAY,
+            format!("The event was not handled: {error:#}.\n"),
+        )
+            .into_response(),
     })
 }
 
@@ -234,26 +298,42 @@ async fn faults(State(inbox): State<Inbox>, body: Bytes) -> Result<Json<Value>, 
     let Json(request) = Json::<FaultRequest>::from_bytes(&body)?;
     match request.times {
         0 => inbox.ses.lift_faults(request.to.as_deref()),
-        times => inbox.ses.fail_next(request.kind, times, request.to.as_deref()),
+        times => inbox
+            .ses
+            .fail_next(request.kind, times, request.to.as_deref()),
     }
     Ok(Json(json!({})))
 }
 
-/// What Lambda receives: an event of a configuration set as text in an SNS notification, with what Bursar reads of it.
-/// `permanent` matters for bounces only.
+/// What Lambda receives: an event of a configuration set as text in an SNS notification, with what
+/// Bursar reads of it. `permanent` matters for bounces only.
 pub(crate) fn notification(mail: &Mail, event: Event, permanent: bool) -> Value {
-    let recipients: Vec<Value> = mail.to.iter().map(|address| json!({"emailAddress": address})).collect();
+    let recipients: Vec<Value> = mail
+        .to
+        .iter()
+        .map(|address| json!({"emailAddress": address}))
+        .collect();
     let (name, key, details) = match event {
         Event::Delivery => ("Delivery", "delivery", json!({"recipients": mail.to})),
         Event::Bounce => {
             let kind = if permanent { "Permanent" } else { "Transient" };
-            ("Bounce", "bounce", json!({"bounceType": kind, "bouncedRecipients": recipients}))
+            (
+                "Bounce",
+                "bounce",
+                json!({"bounceType": kind, "bouncedRecipients": recipients}),
+            )
         }
-        Event::Complaint => ("Complaint", "complaint", json!({"complainedRecipients": recipients})),
+        Event::Complaint => (
+            "Complaint",
+            "complaint",
+            json!({"complainedRecipients": recipients}),
+        ),
     };
     let parsed = MessageParser::default().parse_headers(&mail.raw);
     let headers = parsed.iter().flat_map(Message::headers_raw);
-    let headers: Vec<Value> = headers.map(|(name, value)| json!({"name": name, "value": value.trim()})).collect();
+    let headers: Vec<Value> = headers
+        .map(|(name, value)| json!({"name": name, "value": value.trim()}))
+        .collect();
     let message = json!({
         "eventType": name,
         "mail": {"messageId": mail.id, "destination": mail.to, "headers": headers},
@@ -271,7 +351,11 @@ fn page(page: &impl Template) -> Response {
 
 fn no_page(error: &dyn std::fmt::Display) -> Response {
     tracing::error!(%error, "a page of the inbox could not be written");
-    (StatusCode::INTERNAL_SERVER_ERROR, "The page could not be written; the log says why.\n").into_response()
+    (
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "The page could not be written; the log says why.\n",
+    )
+        .into_response()
 }
 
 fn no_such_mail() -> Response {
@@ -296,15 +380,31 @@ impl KnownLogins {
                 addresses.push(person);
             }
         }
-        Ok(KnownLogins { role, addresses, are_all: people.next().is_none() })
+        Ok(KnownLogins {
+            role,
+            addresses,
+            are_all: people.next().is_none(),
+        })
     }
 }
 
 impl ReadMail {
     fn parse(mail: Mail) -> ReadMail {
         let contents = Contents::parse(&mail.raw);
-        let Mail { id, at: accepted_at, from, to: recipients, .. } = mail;
-        ReadMail { id, at: *accepted_at, from, to: recipients, contents }
+        let Mail {
+            id,
+            at: accepted_at,
+            from,
+            to: recipients,
+            ..
+        } = mail;
+        ReadMail {
+            id,
+            at: *accepted_at,
+            from,
+            to: recipients,
+            contents,
+        }
     }
 
     /// The time of acceptance, as the pages show it.

@@ -1,5 +1,5 @@
-//! Functions in this process: their libraries, one instance for each concurrent invocation. It does what Lambda
-//! does: time-outs, kills, limits, logs.
+//! Functions in this process: their libraries, one instance for each concurrent invocation. It does
+//! what Lambda does: time-outs, kills, limits, logs.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -23,8 +23,8 @@ use crate::aws::wiring::time_out;
 use crate::base::lock;
 
 pub struct Settings {
-    /// The deployment's configuration. Each instance replaces the URLs of AWS by its own, and that of the provider if
-    /// something stands between.
+    /// The deployment's configuration. Each instance replaces the URLs of AWS by its own, and that
+    /// of the provider if something stands between.
     pub config: Config,
     /// The client of all their calls to AWS.
     pub http: SharedHttpClient,
@@ -36,8 +36,8 @@ pub struct Settings {
     pub logs: Logs,
 }
 
-/// The five functions as libraries. An instance serves one invocation at a time; one that was killed or
-/// timed out is discarded.
+/// The five functions as libraries. An instance serves one invocation at a time; one that was
+/// killed or timed out is discarded.
 #[derive(Clone)]
 pub struct InProcess(Arc<Pool>);
 
@@ -68,12 +68,21 @@ impl<F: Function> Answering for F {
 impl InProcess {
     pub fn new(settings: Settings, clock: Clock) -> InProcess {
         bursar_core::log::share();
-        InProcess(Arc::new(Pool { settings, clock, idle: Mutex::default(), made: Default::default() }))
+        InProcess(Arc::new(Pool {
+            settings,
+            clock,
+            idle: Mutex::default(),
+            made: Default::default(),
+        }))
     }
 }
 
 impl Invoke for InProcess {
-    fn invoke(&self, function: FunctionName, event: Value) -> BoxFuture<'_, Result<Value, InvokeError>> {
+    fn invoke(
+        &self,
+        function: FunctionName,
+        event: Value,
+    ) -> BoxFuture<'_, Result<Value, InvokeError>> {
         Box::pin(async move {
             fits(&event)?;
             // This comes before the first await, so that instances are numbered in the order of
@@ -84,9 +93,11 @@ impl Invoke for InProcess {
                 || Box::pin(std::future::pending()) as BoxFuture<'static, ()>,
                 |between| between.invocation(function, worker.instance),
             );
-            // The function runs in a task of its own, since it continues when its caller is dropped.
+            // The function runs in a task of its own, since it continues when its caller is
+            // dropped.
             let task = tokio::spawn(self.0.clone().run(worker, killed, event));
-            task.await.unwrap_or_else(|error| Err(InvokeError::Failed(error.to_string())))
+            task.await
+                .unwrap_or_else(|error| Err(InvokeError::Failed(error.to_string())))
         })
     }
 
@@ -106,7 +117,10 @@ impl Pool {
         let logs = bursar_core::log::dispatch_to(self.settings.logs.capture(function));
         let mut context = Context::default();
         context.request_id = Uuid::new_v4().to_string();
-        let deadline = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + time_out(function);
+        let deadline = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            + time_out(function);
         context.deadline = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
         let answer = worker.function.answer(LambdaEvent::new(event, context));
         let work = tokio::time::timeout(time_out(function), answer).with_subscriber(logs.clone());
@@ -124,7 +138,10 @@ impl Pool {
             Some(Err(_)) => InvokeError::TimedOut,
             None => InvokeError::Killed,
         };
-        tracing::dispatcher::with_default(&logs, || tracing::error!(%failure, "the instance is thrown away"));
+        tracing::dispatcher::with_default(
+            &logs,
+            || tracing::error!(%failure, "the instance is thrown away"),
+        );
         Err(failure)
     }
 
@@ -136,7 +153,15 @@ impl Pool {
 
     fn made(&self, name: FunctionName) -> Worker {
         let instance = 1 + self.made[name as usize].fetch_add(1, Ordering::SeqCst);
-        let Settings { config, http, region, aws, provider, between, .. } = &self.settings;
+        let Settings {
+            config,
+            http,
+            region,
+            aws,
+            provider,
+            between,
+            ..
+        } = &self.settings;
         let mut config = Config {
             aws: AwsAccess::under(&format!("{aws}/{name}/{instance}"), region, http.clone()),
             ..config.clone()
@@ -152,6 +177,10 @@ impl Pool {
             FunctionName::ThresholdAlerts => Box::new(threshold_alerts::App::new(config, clock)),
             FunctionName::Mail => Box::new(mail::App::new(config, clock)),
         };
-        Worker { name, instance, function }
+        Worker {
+            name,
+            instance,
+            function,
+        }
     }
 }

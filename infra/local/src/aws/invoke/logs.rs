@@ -29,7 +29,11 @@ pub(super) struct Capture(Logs, FunctionName);
 impl Logs {
     /// Logs of which the last `most` lines are kept, and each is passed to `echo`.
     pub fn new(most: usize, echo: impl Fn(&LogLine) + Send + Sync + 'static) -> Logs {
-        Logs { most, lines: Arc::default(), echo: Arc::new(echo) }
+        Logs {
+            most,
+            lines: Arc::default(),
+            echo: Arc::new(echo),
+        }
     }
 
     pub fn all(&self) -> Vec<LogLine> {
@@ -54,7 +58,10 @@ impl Logs {
 impl io::Write for &Capture {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         for line in String::from_utf8_lossy(bytes).lines() {
-            self.0.push(LogLine { function: self.1, text: line.to_owned() });
+            self.0.push(LogLine {
+                function: self.1,
+                text: line.to_owned(),
+            });
         }
         Ok(bytes.len())
     }

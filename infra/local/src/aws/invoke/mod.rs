@@ -1,5 +1,5 @@
-//! The one way to invoke a function: an event in, its answer out, as in Lambda. `in_process` runs the
-//! function's library.
+//! The one way to invoke a function: an event in, its answer out, as in Lambda. `in_process` runs
+//! the function's library.
 
 pub mod in_process;
 pub mod logs;
@@ -25,19 +25,25 @@ pub enum InvokeError {
 
 /// What stands between the functions and all that they call, as the fault layer of the tests does.
 pub trait Between: Send + Sync {
-    /// The service, with this before it. Calls of functions come under `/{function}/{instance}`, after the services'
-    /// own prefix; all others are to pass.
+    /// The service, with this before it. Calls of functions come under `/{function}/{instance}`,
+    /// after the services' own prefix; all others are to pass.
     fn before(&self, service: Router) -> Router;
 
-    /// Begins an invocation. The future is ready when the invocation is to be killed, and dropped when it has ended.
+    /// Begins an invocation. The future is ready when the invocation is to be killed, and dropped
+    /// when it has ended.
     fn invocation(&self, function: FunctionName, instance: u32) -> BoxFuture<'static, ()>;
 }
 
 /// The trait to invoke functions. Invocations may be concurrent, of one function too.
 pub trait Invoke: Send + Sync + 'static {
-    fn invoke(&self, function: FunctionName, event: Value) -> BoxFuture<'_, Result<Value, InvokeError>>;
+    fn invoke(
+        &self,
+        function: FunctionName,
+        event: Value,
+    ) -> BoxFuture<'_, Result<Value, InvokeError>>;
 
-    /// Ends the idle instances with all that they cache, as Lambda does at any time. The default has none.
+    /// Ends the idle instances with all that they cache, as Lambda does at any time. The default
+    /// has none.
     fn end_idle(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {})
     }
@@ -47,5 +53,9 @@ pub trait Invoke: Send + Sync + 'static {
 const MOST_BYTES: usize = 6 << 20;
 
 pub(crate) fn fits(value: &Value) -> Result<(), InvokeError> {
-    if value.to_string().len() > MOST_BYTES { Err(InvokeError::TooLarge) } else { Ok(()) }
+    if value.to_string().len() > MOST_BYTES {
+        Err(InvokeError::TooLarge)
+    } else {
+        Ok(())
+    }
 }

@@ -1,5 +1,5 @@
-//! The stand-in for SES: accepts mail over the Query protocol of `aws-sdk-ses`, keeps it, and may relay it
-//! to a real mail server. It can be set to fail. Pages and JSON are left to `inbox`.
+//! The stand-in for SES: accepts mail over the Query protocol of `aws-sdk-ses`, keeps it, and may
+//! relay it to a real mail server. It can be set to fail. Pages and JSON are left to `inbox`.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -106,9 +106,15 @@ impl Default for Quota {
 }
 
 impl Quota {
-    const SANDBOX: Quota = Quota { per_day: 200, per_second: 1 };
+    const SANDBOX: Quota = Quota {
+        per_day: 200,
+        per_second: 1,
+    };
     /// The quota of an account just out of the sandbox.
-    pub const PRODUCTION: Quota = Quota { per_day: 50_000, per_second: 14 };
+    pub const PRODUCTION: Quota = Quota {
+        per_day: 50_000,
+        per_second: 14,
+    };
 }
 
 #[derive(Default)]
@@ -135,22 +141,40 @@ impl Refusal {
     }
 
     fn of_unknown(action: &str) -> Refusal {
-        Refusal::new("InvalidAction", format!("Could not find operation {action} for version 2010-12-01"))
+        Refusal::new(
+            "InvalidAction",
+            format!("Could not find operation {action} for version 2010-12-01"),
+        )
     }
 }
 
 impl Ses {
-    /// The stand-in with the mails of earlier runs, the quota of production, no faults and no relay.
+    /// The stand-in with the mails of earlier runs, the quota of production, no faults and no
+    /// relay.
     pub fn new(kept: StateFile, clock: Clock) -> Result<Ses> {
         let mails = kept.list::<(Mail, String)>(MAILS)?.into_iter();
-        let mails =
-            mails.map(|(_, (mail, raw))| anyhow::Ok(Mail { raw: BASE64.decode(raw.as_bytes())?.into(), ..mail }));
-        let state = Sending { mails: mails.collect::<Result<_>>()?, ..Sending::default() };
-        Ok(Ses { kept, clock, state: Arc::new(Mutex::new(state)) })
+        let mails = mails.map(|(_, (mail, raw))| {
+            anyhow::Ok(Mail {
+                raw: BASE64.decode(raw.as_bytes())?.into(),
+                ..mail
+            })
+        });
+        let state = Sending {
+            mails: mails.collect::<Result<_>>()?,
+            ..Sending::default()
+        };
+        Ok(Ses {
+            kept,
+            clock,
+            state: Arc::new(Mutex::new(state)),
+        })
     }
 
     pub fn router(&self) -> Router {
-        Router::new().route("/", post(answer)).layer(DefaultBodyLimit::disable()).with_state(self.clone())
+        Router::new()
+            .route("/", post(answer))
+            .layer(DefaultBodyLimit::disable())
+            .with_state(self.clone())
     }
 
     pub fn mails(&self) -> Vec<Mail> {
@@ -159,7 +183,12 @@ impl Ses {
 
     /// The accepted mails to one address, oldest first.
     pub fn mails_to(&self, address: &str) -> Vec<Mail> {
-        self.state().mails.iter().filter(|mail| mail.is_to(address)).cloned().collect()
+        self.state()
+            .mails
+            .iter()
+            .filter(|mail| mail.is_to(address))
+            .cloned()
+            .collect()
     }
 
     /// The mails since the last call, oldest first.
@@ -171,19 +200,28 @@ impl Ses {
     }
 
     pub fn mail(&self, id: &str) -> Option<Mail> {
-        self.state().mails.iter().find(|mail| mail.id == id).cloned()
+        self.state()
+            .mails
+            .iter()
+            .find(|mail| mail.id == id)
+            .cloned()
     }
 
-    /// Makes the next `times` sends fail in this way, those to the address `recipient` if there is one. Earlier
-    /// faults of that scope are forgotten. A fault of an address goes before one for all.
+    /// Makes the next `times` sends fail in this way, those to the address `recipient` if there is
+    /// one. Earlier faults of that scope are forgotten. A fault of an address goes before one for
+    /// all.
     pub fn fail_next(&self, fault: Fault, times: u32, recipient: Option<&str>) {
-        self.state().faults.insert(recipient.map(str::to_lowercase), (fault, times));
+        self.state()
+            .faults
+            .insert(recipient.map(str::to_lowercase), (fault, times));
     }
 
     /// Ends the faults of an address, or all of them.
     pub fn lift_faults(&self, recipient: Option<&str>) {
         let recipient = recipient.map(str::to_lowercase);
-        self.state().faults.retain(|scope, _| recipient.is_some() && *scope != recipient);
+        self.state()
+            .faults
+            .retain(|scope, _| recipient.is_some() && *scope != recipient);
     }
 
     /// Counts a mail that came back for good.
@@ -216,7 +254,12 @@ impl Ses {
     pub fn set_sandbox(&self, verified: &[&str]) {
         let account = &mut self.state().account;
         account.quota = Quota::SANDBOX;
-        account.sandbox = Some(verified.iter().map(|identity| identity.to_lowercase()).collect());
+        account.sandbox = Some(
+            verified
+                .iter()
+                .map(|identity| identity.to_lowercase())
+                .collect(),
+        );
     }
 
     /// Lets the account out of the sandbox, with the quota of production.
@@ -265,9 +308,18 @@ impl Ses {
             let mut state = self.state();
             let fault = state.next_fault(&mail);
             match fault {
-                Some(Fault::Throttle) => return Err(Refusal::new("Throttling", "Maximum sending rate exceeded.")),
-                Some(Fault::Reject) => return Err(Refusal::new("MessageRejected", "The message was refused.")),
-                Some(Fault::Fail) => return Err(Refusal::new("InternalFailure", "An internal failure occurred.")),
+                Some(Fault::Throttle) => {
+                    return Err(Refusal::new("Throttling", "Maximum sending rate exceeded."));
+                }
+                Some(Fault::Reject) => {
+                    return Err(Refusal::new("MessageRejected", "The message was refused."));
+                }
+                Some(Fault::Fail) => {
+                    return Err(Refusal::new(
+                        "InternalFailure",
+                        "An internal failure occurred.",
+                    ));
+                }
                 Some(Fault::Lose) | None => state.check(&mail)?,
             }
             (fault, state.relay.clone())
@@ -290,7 +342,8 @@ impl Ses {
         let mut state = self.state();
         // Nothing is ever removed, so the number of mails is a valid order.
         let number = format!("{:012}", state.mails.len());
-        self.kept.put(MAILS, &number, &(&mail, BASE64.encode(&mail.raw)))?;
+        self.kept
+            .put(MAILS, &number, &(&mail, BASE64.encode(&mail.raw)))?;
         state.mails.push(mail);
         Ok(())
     }
@@ -304,7 +357,8 @@ impl Sending {
     /// The fault of this send, which the call uses up.
     fn next_fault(&mut self, mail: &Mail) -> Option<Fault> {
         self.faults.retain(|_, (_, times)| *times > 0);
-        let concerned = |scope: &&Option<String>| scope.as_ref().is_none_or(|address| mail.is_to(address));
+        let concerned =
+            |scope: &&Option<String>| scope.as_ref().is_none_or(|address| mail.is_to(address));
         // `None` is the least key, so the fault of an address is the last.
         let scope = self.faults.keys().rfind(concerned)?.clone();
         let (fault, times) = self.faults.get_mut(&scope)?;
@@ -330,10 +384,17 @@ impl Sending {
         }
         let sender = account.is_sender_unknown.then_some(&mail.from);
         let recipients = mail.to.iter().filter(|address| !account.may_mail(address));
-        let unknown: Vec<&str> = sender.into_iter().chain(recipients).map(String::as_str).collect();
+        let unknown: Vec<&str> = sender
+            .into_iter()
+            .chain(recipients)
+            .map(String::as_str)
+            .collect();
         if !unknown.is_empty() {
             let unknown = unknown.join(", ");
-            return Err(Refusal::new("MessageRejected", format!("{NOT_VERIFIED} {unknown}")));
+            return Err(Refusal::new(
+                "MessageRejected",
+                format!("{NOT_VERIFIED} {unknown}"),
+            ));
         }
         if self.sent_in_the_day_to(mail.at) + mail.to.len() > account.quota.per_day as usize {
             return Err(Refusal::new("Throttling", "Daily message quota exceeded."));
@@ -341,7 +402,8 @@ impl Sending {
         Ok(())
     }
 
-    /// The data points of the last two weeks, one for each quarter of an hour with any, in no order.
+    /// The data points of the last two weeks, one for each quarter of an hour with any, in no
+    /// order.
     fn statistics(&self, now: Moment) -> String {
         let mut points: BTreeMap<i64, [usize; 3]> = BTreeMap::new();
         let mut count = |moment: Moment, what: usize| {
@@ -349,7 +411,10 @@ impl Sending {
                 points.entry(quarter(moment)).or_default()[what] += 1;
             }
         };
-        self.mails.iter().flat_map(|mail| mail.to.iter().map(|_| mail.at)).for_each(|moment| count(moment, 0));
+        self.mails
+            .iter()
+            .flat_map(|mail| mail.to.iter().map(|_| mail.at))
+            .for_each(|moment| count(moment, 0));
         self.bounces.iter().for_each(|moment| count(*moment, 1));
         self.complaints.iter().for_each(|moment| count(*moment, 2));
         data_points(&points)
@@ -357,7 +422,11 @@ impl Sending {
 
     /// The number of recipients in the 24 hours up to `now`.
     fn sent_in_the_day_to(&self, now: Moment) -> usize {
-        self.mails.iter().filter(|mail| mail.at > now - DAY).map(|mail| mail.to.len()).sum()
+        self.mails
+            .iter()
+            .filter(|mail| mail.at > now - DAY)
+            .map(|mail| mail.to.len())
+            .sum()
     }
 }
 
@@ -366,13 +435,17 @@ impl Account {
         let address = address.to_lowercase();
         let domain = address.rsplit_once('@').map(|(_, domain)| domain);
         let covers = |identity: &String| *identity == address || Some(identity.as_str()) == domain;
-        self.sandbox.as_ref().is_none_or(|verified| verified.iter().any(covers))
+        self.sandbox
+            .as_ref()
+            .is_none_or(|verified| verified.iter().any(covers))
     }
 }
 
 impl Mail {
     fn is_to(&self, address: &str) -> bool {
-        self.to.iter().any(|recipient| recipient.eq_ignore_ascii_case(address))
+        self.to
+            .iter()
+            .any(|recipient| recipient.eq_ignore_ascii_case(address))
     }
 }
 
@@ -390,20 +463,45 @@ fn data_points(points: &BTreeMap<i64, [usize; 3]>) -> String {
              <Rejects>0</Rejects><Timestamp>{begins}</Timestamp></member>"
         ))
     });
-    format!("<SendDataPoints>{}</SendDataPoints>", points.collect::<String>())
+    format!(
+        "<SendDataPoints>{}</SendDataPoints>",
+        points.collect::<String>()
+    )
 }
 
 /// The mail of a form, and its envelope. Addresses are plain and in ASCII.
 fn mail_in(form: &BTreeMap<String, String>, accepted_at: Moment) -> Option<(Mail, Envelope)> {
     let from = form.get("Source")?.clone();
-    let recipients = (1..).map_while(|number| form.get(&format!("Destinations.member.{number}")).cloned());
+    let recipients =
+        (1..).map_while(|number| form.get(&format!("Destinations.member.{number}")).cloned());
     let recipients: Vec<String> = recipients.collect();
     let address = |text: &String| text.parse::<Address>().ok().filter(|_| text.is_ascii());
-    let envelope = Envelope::new(Some(address(&from)?), recipients.iter().map(address).collect::<Option<_>>()?).ok()?;
-    let raw = BASE64.decode(form.get("RawMessage.Data")?.as_bytes()).ok()?.into();
-    let id = format!("0100{:012x}-{}-000000", accepted_at.as_millisecond(), Uuid::new_v4());
+    let envelope = Envelope::new(
+        Some(address(&from)?),
+        recipients.iter().map(address).collect::<Option<_>>()?,
+    )
+    .ok()?;
+    let raw = BASE64
+        .decode(form.get("RawMessage.Data")?.as_bytes())
+        .ok()?
+        .into();
+    let id = format!(
+        "0100{:012x}-{}-000000",
+        accepted_at.as_millisecond(),
+        Uuid::new_v4()
+    );
     let configuration_set = form.get("ConfigurationSetName").cloned();
-    Some((Mail { id, at: accepted_at, from, to: recipients, raw, configuration_set }, envelope))
+    Some((
+        Mail {
+            id,
+            at: accepted_at,
+            from,
+            to: recipients,
+            raw,
+            configuration_set,
+        },
+        envelope,
+    ))
 }
 
 async fn answer(State(ses): State<Ses>, Form(form): Form<BTreeMap<String, String>>) -> Response {
@@ -417,21 +515,29 @@ async fn answer(State(ses): State<Ses>, Form(form): Form<BTreeMap<String, String
         "GetSendQuota" => {
             let now = ses.now();
             let state = ses.state();
-            let Quota { per_day, per_second } = state.account.quota;
+            let Quota {
+                per_day,
+                per_second,
+            } = state.account.quota;
             let sent = state.sent_in_the_day_to(now);
             format!(
                 "<Max24HourSend>{per_day}</Max24HourSend><MaxSendRate>{per_second}</MaxSendRate><SentLast24Hours>{sent}</SentLast24Hours>"
             )
         }
         "GetSendStatistics" => ses.state().statistics(ses.now()),
-        "GetAccountSendingEnabled" => format!("<Enabled>{}</Enabled>", !ses.state().account.is_paused),
+        "GetAccountSendingEnabled" => {
+            format!("<Enabled>{}</Enabled>", !ses.state().account.is_paused)
+        }
         unknown => return Refusal::of_unknown(unknown).into_response(),
     };
     success(action, &result)
 }
 
 fn success(action: &str, result: &str) -> Response {
-    xml(StatusCode::OK, format!("<{action}Response><{action}Result>{result}</{action}Result></{action}Response>"))
+    xml(
+        StatusCode::OK,
+        format!("<{action}Response><{action}Result>{result}</{action}Result></{action}Response>"),
+    )
 }
 
 impl IntoResponse for Refusal {

@@ -1,5 +1,6 @@
-//! What stands for SES where real people are mailed: each mail is handed to a mail server, and none is kept. What the server says of it is
-//! reported to `mail` as an event of SES before the sender gets its answer, so that no end of the process comes between the two.
+//! What stands for SES where real people are mailed: each mail is handed to a mail server, and none
+//! is kept. What the server says of it is reported to `mail` as an event of SES before the sender
+//! gets its answer, so that no end of the process comes between the two.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -26,7 +27,8 @@ struct Inner {
     relay: Relay,
     per_minute: u32,
     clock: Clock,
-    /// By quarter of an hour, since the start: handed on or refused for good, the latter, and a third that nobody here hears of.
+    /// By quarter of an hour, since the start: handed on or refused for good, the latter, and a
+    /// third that nobody here hears of.
     figures: Mutex<BTreeMap<i64, [usize; 3]>>,
     /// Hears what became of a mail.
     invoke: OnceLock<Arc<dyn Invoke>>,
@@ -34,7 +36,13 @@ struct Inner {
 
 impl Outgoing {
     pub fn new(relay: Relay, per_minute: u32, clock: Clock) -> Outgoing {
-        Outgoing(Arc::new(Inner { relay, per_minute, clock, figures: Mutex::default(), invoke: OnceLock::new() }))
+        Outgoing(Arc::new(Inner {
+            relay,
+            per_minute,
+            clock,
+            figures: Mutex::default(),
+            invoke: OnceLock::new(),
+        }))
     }
 
     /// Tells these functions from now on. Before, no mail can come from them.
@@ -43,26 +51,56 @@ impl Outgoing {
     }
 
     pub fn router(&self) -> Router {
-        Router::new().route("/", post(answer)).layer(DefaultBodyLimit::disable()).with_state(self.clone())
+        Router::new()
+            .route("/", post(answer))
+            .layer(DefaultBodyLimit::disable())
+            .with_state(self.clone())
     }
 
-    /// Hands a mail on, and returns its id: it names the server, since that it arrived nobody here will hear.
+    /// Hands a mail on, and returns its id: it names the server, since that it arrived nobody here
+    /// will hear.
     async fn send(&self, form: &BTreeMap<String, String>) -> Result<String, Refusal> {
-        let Inner { relay, clock, figures, invoke, .. } = &*self.0;
+        let Inner {
+            relay,
+            clock,
+            figures,
+            invoke,
+            ..
+        } = &*self.0;
         let now = clock.now();
         let server = relay.server();
         let Some((mail, envelope)) = mail_in(form, now) else {
-            return Err(Refusal::new("InvalidParameterValue", "A mail is missing or illegal."));
+            return Err(Refusal::new(
+                "InvalidParameterValue",
+                "A mail is missing or illegal.",
+            ));
         };
-        let mail = Mail { id: format!("{}@{server}", mail.id), ..mail };
+        let mail = Mail {
+            id: format!("{}@{server}", mail.id),
+            ..mail
+        };
         let taken = relay.hand_on(&envelope, &mail.raw).await;
         let mut event = Event::Delivery;
         let mut is_permanent = false;
         if let Err(untaken) = taken {
-            let Untaken { concern, is_final, why } = &untaken;
+            let Untaken {
+                concern,
+                is_final,
+                why,
+            } = &untaken;
             // What is said of all mail names nobody whom it is for.
-            let why = if *concern == Concern::Everything { why.as_str() } else { "" };
-            tracing::warn!(server, ?concern, is_final, why, "the mail server did not take a mail");
+            let why = if *concern == Concern::Everything {
+                why.as_str()
+            } else {
+                ""
+            };
+            tracing::warn!(
+                server,
+                ?concern,
+                is_final,
+                why,
+                "the mail server did not take a mail"
+            );
             if let Some(code) = untaken.code() {
                 return Err(Refusal::new(code, "The mail server did not take the mail."));
             }
@@ -78,7 +116,9 @@ impl Outgoing {
             figures.retain(|quarter, _| *quarter > forgotten);
         }
         if let Some(invoke) = invoke.get() {
-            let reported = invoke.invoke(HEARS_MAIL_EVENTS, notification(&mail, event, is_permanent)).await;
+            let reported = invoke
+                .invoke(HEARS_MAIL_EVENTS, notification(&mail, event, is_permanent))
+                .await;
             reported.map_err(|error| {
                 tracing::error!(%error, "what became of a mail is not recorded, and it is sent again");
                 Refusal::new("InternalFailure", "What became of the mail could not be recorded.")
@@ -87,10 +127,14 @@ impl Outgoing {
         Ok(mail.id)
     }
 
-    /// The answer of `GetSendQuota`: no bound of a day, and the rate that the mail server is asked to take.
+    /// The answer of `GetSendQuota`: no bound of a day, and the rate that the mail server is asked
+    /// to take.
     fn quota(&self) -> String {
         let since = quarter(self.0.clock.now() - DAY);
-        let sent: usize = lock(&self.0.figures).range(since..).map(|(_, [sent, ..])| sent).sum();
+        let sent: usize = lock(&self.0.figures)
+            .range(since..)
+            .map(|(_, [sent, ..])| sent)
+            .sum();
         let rate = f64::from(self.0.per_minute) / 60.0;
         format!(
             "<Max24HourSend>-1</Max24HourSend><MaxSendRate>{rate}</MaxSendRate><SentLast24Hours>{sent}</SentLast24Hours>"
@@ -109,44 +153,113 @@ impl Untaken {
         }
     }
 
-    /// Whether nobody has that address, so that no other mail to it would be taken. A rule of the server may be about anything else.
+    /// Whether nobody has that address, so that no other mail to it would be taken. A rule of the
+    /// server may be about anything else.
     fn is_of_the_address(&self) -> bool {
-        let is_by_rule = self.why.split([' ', '-']).any(|word| word.starts_with("5.7."));
+        let is_by_rule = self
+            .why
+            .split([' ', '-'])
+            .any(|word| word.starts_with("5.7."));
         self.is_final && self.concern == Concern::Recipient && !is_by_rule
     }
 }
 
-async fn answer(State(outgoing): State<Outgoing>, Form(form): Form<BTreeMap<String, String>>) -> Response {
+async fn answer(
+    State(outgoing): State<Outgoing>,
+    Form(form): Form<BTreeMap<String, String>>,
+) -> Response {
     let action = form.get("Action").map(String::as_str).unwrap_or_default();
     let result = match action {
-        "SendRawEmail" => outgoing.send(&form).await.map(|id| format!("<MessageId>{id}</MessageId>")),
+        "SendRawEmail" => outgoing
+            .send(&form)
+            .await
+            .map(|id| format!("<MessageId>{id}</MessageId>")),
         "GetSendQuota" => Ok(outgoing.quota()),
         "GetSendStatistics" => Ok(data_points(&lock(&outgoing.0.figures))),
         "GetAccountSendingEnabled" => Ok("<Enabled>true</Enabled>".to_owned()),
         unknown => Err(Refusal::of_unknown(unknown)),
     };
-    result.map_or_else(IntoResponse::into_response, |result| success(action, &result))
+    result.map_or_else(IntoResponse::into_response, |result| {
+        success(action, &result)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Only what nobody will take comes back; all else waits, the whole queue or this mail alone; and an address ends only where nobody has it.
+    /// Only what nobody will take comes back; all else waits, the whole queue or this mail alone;
+    /// and an address ends only where nobody has it.
     #[test]
     fn a_refusal_is_what_it_concerns() {
         for (concern, is_final, why, code, ends) in [
-            (Concern::Everything, true, "permanent error (535): 5.7.8 wrong password", Some(SMTP_REFUSES), false),
-            (Concern::Everything, false, "Connection error", Some("Throttling"), false),
-            (Concern::Recipient, false, "transient error (450): 4.2.1 greylisted", Some(SMTP_LATER), false),
-            (Concern::Recipient, true, "permanent error (550): 5.1.1 no such person", None, true),
-            (Concern::Recipient, true, "permanent error (550): unknown user", None, true),
-            (Concern::Recipient, true, "permanent error (554): 5.7.1 relay access denied", None, false),
-            (Concern::Content, false, "no answer in time", Some(SMTP_LATER), false),
-            (Concern::Content, true, "permanent error (552): 5.3.4 too large", None, false),
+            (
+                Concern::Everything,
+                true,
+                "permanent error (535): 5.7.8 wrong password",
+                Some(SMTP_REFUSES),
+                false,
+            ),
+            (
+                Concern::Everything,
+                false,
+                "Connection error",
+                Some("Throttling"),
+                false,
+            ),
+            (
+                Concern::Recipient,
+                false,
+                "transient error (450): 4.2.1 greylisted",
+                Some(SMTP_LATER),
+                false,
+            ),
+            (
+                Concern::Recipient,
+                true,
+                "permanent error (550): 5.1.1 no such person",
+                None,
+                true,
+            ),
+            (
+                Concern::Recipient,
+                true,
+                "permanent error (550): unknown user",
+                None,
+                true,
+            ),
+            (
+                Concern::Recipient,
+                true,
+                "permanent error (554): 5.7.1 relay access denied",
+                None,
+                false,
+            ),
+            (
+                Concern::Content,
+                false,
+                "no answer in time",
+                Some(SMTP_LATER),
+                false,
+            ),
+            (
+                Concern::Content,
+                true,
+                "permanent error (552): 5.3.4 too large",
+                None,
+                false,
+            ),
         ] {
-            let untaken = Untaken { concern, is_final, why: why.to_owned() };
-            assert_eq!((untaken.code(), untaken.is_of_the_address()), (code, ends), "{why}");
+            let untaken = Untaken {
+                concern,
+                is_final,
+                why: why.to_owned(),
+            };
+            assert_eq!(
+                (untaken.code(), untaken.is_of_the_address()),
+                (code, ends),
+                "{why}"
+            );
         }
     }
 }

@@ -1,5 +1,6 @@
-//! Hands mails to a real mail server: each in a conversation of its own, unchanged, with its envelope. Mails contain links that sign
-//! people in, so they leave this machine encrypted or not at all, and so does a password.
+//! Hands mails to a real mail server: each in a conversation of its own, unchanged, with its
+//! envelope. Mails contain links that sign people in, so they leave this machine encrypted or not
+//! at all, and so does a password.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -14,12 +15,14 @@ use lettre::transport::smtp::extension::ClientId;
 use percent_encoding::percent_decode_str;
 use tokio::time::timeout;
 
-/// The time for all before the content, and for the content: together less than a sender leaves for one mail.
+/// The time for all before the content, and for the content: together less than a sender leaves for
+/// one mail.
 const PATIENCE: Duration = Duration::from_secs(9);
 
 const GOODBYE: Duration = Duration::from_secs(1);
 
-const FORM: &str = "must be like smtp://smtp.university.edu:25 or smtps://USER@smtp.university.edu:465";
+const FORM: &str =
+    "must be like smtp://smtp.university.edu:25 or smtps://USER@smtp.university.edu:465";
 
 /// A mail server and how it is spoken to.
 #[derive(Clone)]
@@ -59,32 +62,53 @@ pub(super) enum Concern {
 }
 
 impl Relay {
-    /// Reads `smtp://HOST:PORT` or `smtps://USER@HOST:PORT`. `hello` is the name of this machine that the server is told.
+    /// Reads `smtp://HOST:PORT` or `smtps://USER@HOST:PORT`. `hello` is the name of this machine
+    /// that the server is told.
     pub fn new(url: &str, password: Option<String>, hello: Option<&str>) -> Result<Relay, String> {
         let uri: Uri = url.parse().map_err(|_| FORM)?;
         let authority = uri.authority().ok_or(FORM)?;
         let port = uri.port_u16().ok_or(FORM)?;
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+        let host = authority
+            .host()
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .to_owned();
         let encryption = match uri.scheme_str() {
             Some("smtps") => Encryption::FromTheStart(encrypted(&host)?),
             Some("smtp") if is_this_machine(&host) => Encryption::None,
             Some("smtp") => Encryption::StartTls(encrypted(&host)?),
             _ => return Err(FORM.to_owned()),
         };
-        let user = authority.as_str().rsplit_once('@').map(|(user, _)| percent_decode_str(user).decode_utf8_lossy());
+        let user = authority
+            .as_str()
+            .rsplit_once('@')
+            .map(|(user, _)| percent_decode_str(user).decode_utf8_lossy());
         let credentials = match (user, password) {
             (None, _) => None,
             (Some(user), _) if user.contains(':') => {
-                return Err("must not hold a password: put it into the file that smtp_password_file names".to_owned());
+                return Err(
+                    "must not hold a password: put it into the file that smtp_password_file names"
+                        .to_owned(),
+                );
             }
-            (Some(_), None) => return Err("names a user, so smtp_password_file is needed".to_owned()),
+            (Some(_), None) => {
+                return Err("names a user, so smtp_password_file is needed".to_owned());
+            }
             (Some(_), _) if matches!(encryption, Encryption::None) => {
-                return Err("names a user, whose password is sent encrypted only: use smtps://".to_owned());
+                return Err(
+                    "names a user, whose password is sent encrypted only: use smtps://".to_owned(),
+                );
             }
             (Some(user), Some(password)) => Some(Credentials::new(user.into_owned(), password)),
         };
         let hello = hello.map_or_else(ClientId::default, |name| ClientId::Domain(name.to_owned()));
-        Ok(Relay { host, port, encryption, credentials, hello })
+        Ok(Relay {
+            host,
+            port,
+            encryption,
+            credentials,
+            hello,
+        })
     }
 
     pub fn server(&self) -> String {
@@ -95,10 +119,12 @@ impl Relay {
     pub(super) async fn hand_on(&self, envelope: &Envelope, raw: &[u8]) -> Result<(), Untaken> {
         let begun = timeout(PATIENCE, self.begin(envelope)).await;
         let mut connection = begun.unwrap_or_else(|_| Err(Untaken::silent(Concern::Everything)))?;
-        // The content ends with a line break and a dot; lettre always writes that line break itself.
+        // The content ends with a line break and a dot; lettre always writes that line break
+        // itself.
         let content = raw.strip_suffix(b"\r\n").unwrap_or(raw);
         let sent = timeout(PATIENCE, connection.message(content)).await;
-        sent.map_err(|_| Untaken::silent(Concern::Content))?.map_err(|error| Untaken::new(Concern::Content, &error))?;
+        sent.map_err(|_| Untaken::silent(Concern::Content))?
+            .map_err(|error| Untaken::new(Concern::Content, &error))?;
         // It has the mail, whatever it answers to this.
         let _ = timeout(GOODBYE, connection.quit()).await;
         Ok(())
@@ -107,7 +133,10 @@ impl Relay {
     /// Says all that comes before a mail, and none.
     pub async fn try_out(&self) -> Result<(), Untaken> {
         let opened = timeout(PATIENCE, self.open()).await;
-        opened.unwrap_or_else(|_| Err(Untaken::silent(Concern::Everything)))?.abort().await;
+        opened
+            .unwrap_or_else(|_| Err(Untaken::silent(Concern::Everything)))?
+            .abort()
+            .await;
         Ok(())
     }
 
@@ -119,8 +148,14 @@ impl Relay {
                 Encryption::None | Encryption::StartTls(_) => None,
             };
             let server = (self.host.as_str(), self.port);
-            let mut connection =
-                AsyncSmtpConnection::connect_tokio1(server, None, &self.hello, from_the_start, None).await?;
+            let mut connection = AsyncSmtpConnection::connect_tokio1(
+                server,
+                None,
+                &self.hello,
+                from_the_start,
+                None,
+            )
+            .await?;
             if let Encryption::StartTls(tls) = &self.encryption {
                 connection.starttls(tls.clone(), &self.hello).await?;
             }
@@ -129,35 +164,54 @@ impl Relay {
             }
             Ok::<_, Error>(connection)
         };
-        opened.await.map_err(|error| Untaken::new(Concern::Everything, &error))
+        opened
+            .await
+            .map_err(|error| Untaken::new(Concern::Everything, &error))
     }
 
     /// A connection that waits for the content, which is in ASCII.
     async fn begin(&self, envelope: &Envelope) -> Result<AsyncSmtpConnection, Untaken> {
         let mut connection = self.open().await?;
-        let sender = connection.command(Mail::new(envelope.from().cloned(), Vec::new())).await;
+        let sender = connection
+            .command(Mail::new(envelope.from().cloned(), Vec::new()))
+            .await;
         sender.map_err(|error| Untaken::new(Concern::Everything, &error))?;
         for recipient in envelope.to() {
-            let recipient = connection.command(Rcpt::new(recipient.clone(), Vec::new())).await;
+            let recipient = connection
+                .command(Rcpt::new(recipient.clone(), Vec::new()))
+                .await;
             recipient.map_err(|error| Untaken::new(Concern::Recipient, &error))?;
         }
-        connection.command(Data).await.map_err(|error| Untaken::new(Concern::Content, &error))?;
+        connection
+            .command(Data)
+            .await
+            .map_err(|error| Untaken::new(Concern::Content, &error))?;
         Ok(connection)
     }
 }
 
 impl Untaken {
-    /// A connection that cannot be encrypted or signed in at all is as final as a refusal for good. What is wrong with a certificate
-    /// is told as a fault of the connection.
+    /// A connection that cannot be encrypted or signed in at all is as final as a refusal for good.
+    /// What is wrong with a certificate is told as a fault of the connection.
     fn new(concern: Concern, error: &Error) -> Untaken {
         let why = error.to_string();
-        let is_final =
-            error.is_permanent() || error.is_client() || error.is_tls() || why.to_lowercase().contains("certificate");
-        Untaken { concern, is_final, why }
+        let is_final = error.is_permanent()
+            || error.is_client()
+            || error.is_tls()
+            || why.to_lowercase().contains("certificate");
+        Untaken {
+            concern,
+            is_final,
+            why,
+        }
     }
 
     fn silent(concern: Concern) -> Untaken {
-        Untaken { concern, is_final: false, why: "no answer in time".to_owned() }
+        Untaken {
+            concern,
+            is_final: false,
+            why: "no answer in time".to_owned(),
+        }
     }
 }
 
@@ -167,7 +221,10 @@ fn encrypted(host: &str) -> Result<TlsParameters, String> {
 
 /// Whether the host is this machine, so that no encryption is needed.
 fn is_this_machine(host: &str) -> bool {
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    host == "localhost"
+        || host
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -177,10 +234,12 @@ mod tests {
 
     use super::*;
 
-    const RAW: &str = "To: a@b.example\r\n\r\n.a line that begins with a dot\r\n.\r\nthe last line\r\n";
+    const RAW: &str =
+        "To: a@b.example\r\n\r\n.a line that begins with a dot\r\n.\r\nthe last line\r\n";
 
-    /// Relays a mail to a server that takes mails, but answers one command (`.`: the end of the data) with
-    /// `reply`. Returns the code of the refusal, if it was refused, and what the server heard.
+    /// Relays a mail to a server that takes mails, but answers one command (`.`: the end of the
+    /// data) with `reply`. Returns the code of the refusal, if it was refused, and what the server
+    /// heard.
     async fn relayed(
         command: &'static str,
         reply: &'static str,
@@ -188,12 +247,29 @@ mod tests {
     ) -> (Option<(Concern, bool)>, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let server = tokio::spawn(async move { converse(listener.accept().await.unwrap().0, command, reply).await });
+        let server = tokio::spawn(async move {
+            converse(listener.accept().await.unwrap().0, command, reply).await
+        });
         let to = ["ada@example.edu", "bob@example.edu"].map(|to| to.parse().unwrap());
-        let envelope = Envelope::new(Some("bounces@example.edu".parse().unwrap()), to.into()).unwrap();
-        let relay = Relay::new(&format!("smtp://127.0.0.1:{port}"), None, Some("bursar.example.edu")).unwrap();
-        let untaken = Relay { encryption, ..relay }.hand_on(&envelope, RAW.as_bytes()).await.err();
-        (untaken.map(|untaken| (untaken.concern, untaken.is_final)), server.await.unwrap())
+        let envelope =
+            Envelope::new(Some("bounces@example.edu".parse().unwrap()), to.into()).unwrap();
+        let relay = Relay::new(
+            &format!("smtp://127.0.0.1:{port}"),
+            None,
+            Some("bursar.example.edu"),
+        )
+        .unwrap();
+        let untaken = Relay {
+            encryption,
+            ..relay
+        }
+        .hand_on(&envelope, RAW.as_bytes())
+        .await
+        .err();
+        (
+            untaken.map(|untaken| (untaken.concern, untaken.is_final)),
+            server.await.unwrap(),
+        )
     }
 
     async fn converse(stream: TcpStream, command: &str, reply: &str) -> String {
@@ -236,36 +312,65 @@ mod tests {
         }
         for (command, reply, concern, is_final) in [
             ("EHLO", "421 4.3.2 too busy", Concern::Everything, false),
-            ("MAIL", "550 5.7.1 not your sender", Concern::Everything, true),
+            (
+                "MAIL",
+                "550 5.7.1 not your sender",
+                Concern::Everything,
+                true,
+            ),
             ("RCPT", "450 4.2.1 mailbox busy", Concern::Recipient, false),
             ("RCPT", "550 5.1.1 no such person", Concern::Recipient, true),
             (".", "452 4.3.1 disk full", Concern::Content, false),
             (".", "554 5.6.0 too ugly", Concern::Content, true),
         ] {
-            assert_eq!(relayed(command, reply, Encryption::None).await.0, Some((concern, is_final)), "{reply}");
+            assert_eq!(
+                relayed(command, reply, Encryption::None).await.0,
+                Some((concern, is_final)),
+                "{reply}"
+            );
         }
     }
 
     #[tokio::test]
     async fn a_mail_leaves_this_machine_encrypted_or_not_at_all() {
-        for (host, stays) in [("localhost", true), ("::1", true), ("mail.example.edu", false), ("10.0.0.7", false)] {
+        for (host, stays) in [
+            ("localhost", true),
+            ("::1", true),
+            ("mail.example.edu", false),
+            ("10.0.0.7", false),
+        ] {
             assert_eq!(is_this_machine(host), stays, "{host}");
         }
         // The server has no STARTTLS.
         let encrypted = Encryption::StartTls(TlsParameters::new("localhost".to_owned()).unwrap());
         let (untaken, heard) = relayed("", "", encrypted).await;
         assert_eq!(untaken, Some((Concern::Everything, true)));
-        assert!(!heard.contains("MAIL") && !heard.contains("DATA"), "{heard}");
+        assert!(
+            !heard.contains("MAIL") && !heard.contains("DATA"),
+            "{heard}"
+        );
         // A certificate that nobody vouches for stays one. This is TLS' alert about it.
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("smtps://localhost:{}", listener.local_addr().unwrap().port());
+        let url = format!(
+            "smtps://localhost:{}",
+            listener.local_addr().unwrap().port()
+        );
         let server = tokio::spawn(async move {
             let mut stream = listener.accept().await.unwrap().0;
             stream.write_all(&[21, 3, 3, 0, 2, 2, 46]).await.unwrap();
             stream
         });
-        let untaken = Relay::new(&url, None, None).unwrap().try_out().await.unwrap_err();
-        assert_eq!((untaken.concern, untaken.is_final), (Concern::Everything, true), "{}", untaken.why);
+        let untaken = Relay::new(&url, None, None)
+            .unwrap()
+            .try_out()
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (untaken.concern, untaken.is_final),
+            (Concern::Everything, true),
+            "{}",
+            untaken.why
+        );
         drop(server.await.unwrap());
     }
 }

@@ -1,5 +1,5 @@
-//! The people of the demonstration: fictitious, on two rosters, equal each time, with how much each will
-//! spend. Their actions are left to `story`.
+//! The people of the demonstration: fictitious, on two rosters, equal each time, with how much each
+//! will spend. Their actions are left to `story`.
 
 use fastrand::Rng;
 
@@ -70,7 +70,14 @@ pub(super) fn students(count: usize, shift: usize, last_claim: u16) -> Vec<Stude
 
 pub(super) fn csv(students: &[Student]) -> String {
     let mut text = String::from("email,name,group,id\n");
-    for Student { address, name, group, id, .. } in students {
+    for Student {
+        address,
+        name,
+        group,
+        id,
+        ..
+    } in students
+    {
         text += &format!("{address},{name},{group},{id}\n");
     }
     text
@@ -81,25 +88,41 @@ impl Student {
     pub(super) fn spends(&self, day: u16, weekday: i8, deadline: u16) -> i64 {
         let mut rng = Rng::with_seed(self.seed().wrapping_add(u64::from(day)));
         let (chance, most) = match (deadline.checked_sub(day), self.habit) {
-            // Everybody works in the last days before the deadline, and hardly anybody the day after.
+            // Everybody works in the last days before the deadline, and hardly anybody the day
+            // after.
             (Some(0..3), (_, most)) => (95, most * 2),
             (None, (_, most)) if day == deadline + 1 => (15, most / 3),
             (_, (chance, most)) if weekday > 5 => (chance / 2, most / 2),
             (_, habit) => habit,
         };
-        if rng.u8(0..100) < chance { rng.i64(most / 12..most) } else { 0 }
+        if rng.u8(0..100) < chance {
+            rng.i64(most / 12..most)
+        } else {
+            0
+        }
     }
 
-    /// The spending of one day by model, each with its amount and number of requests: most of it by a usual model,
-    /// some by another one for important work.
+    /// The spending of one day by model, each with its amount and number of requests: most of it by
+    /// a usual model, some by another one for important work.
     pub(super) fn spread(&self, amount: i64) -> Vec<(&'static str, i64, u64)> {
-        let models = if self.group == RESTRICTED { &MODELS[..FEWER] } else { &MODELS[..] };
+        let models = if self.group == RESTRICTED {
+            &MODELS[..FEWER]
+        } else {
+            &MODELS[..]
+        };
         let mut rng = Rng::with_seed(self.seed());
         let usual = models[rng.usize(0..models.len())];
         let alternative = models[rng.usize(0..models.len())];
-        let second = if amount > 200_000 && usual != alternative { amount / 3 } else { 0 };
-        let requests = |amount: i64, cost: i64| u64::try_from(amount / cost).unwrap_or(0).clamp(1, 80);
-        let charge = |(model, cost): (&'static str, i64), amount: i64| (model, amount, requests(amount, cost));
+        let second = if amount > 200_000 && usual != alternative {
+            amount / 3
+        } else {
+            0
+        };
+        let requests =
+            |amount: i64, cost: i64| u64::try_from(amount / cost).unwrap_or(0).clamp(1, 80);
+        let charge = |(model, cost): (&'static str, i64), amount: i64| {
+            (model, amount, requests(amount, cost))
+        };
         [charge(usual, amount - second), charge(alternative, second)]
             .into_iter()
             .filter(|(_, amount, _)| *amount > 0)
@@ -107,6 +130,8 @@ impl Student {
     }
 
     fn seed(&self) -> u64 {
-        self.id.bytes().fold(0, |seed: u64, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte) << 8))
+        self.id.bytes().fold(0, |seed: u64, byte| {
+            seed.wrapping_mul(31).wrapping_add(u64::from(byte) << 8)
+        })
     }
 }

@@ -1,5 +1,5 @@
-//! The port for the machine's own monitor: how old what should be young is, what is wrong, and a sync by hand. What in AWS an alarm of the
-//! stack tells, the admins are told by mail from here.
+//! The port for the machine's own monitor: how old what should be young is, what is wrong, and a
+//! sync by hand. What in AWS an alarm of the stack tells, the admins are told by mail from here.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -55,7 +55,10 @@ struct Report {
 
 /// The routes. Where `front` is given, whoever asks has to bring it.
 pub(super) fn router(health: Health, front: Option<FrontSecret>) -> Router {
-    let routes = Router::new().route("/health", get(report)).route("/sync", post(sync)).with_state(health);
+    let routes = Router::new()
+        .route("/health", get(report))
+        .route("/sync", post(sync))
+        .with_state(health);
     match front {
         Some(front) => routes.layer(from_fn_with_state(front, guard)),
         None => routes,
@@ -63,10 +66,18 @@ pub(super) fn router(health: Health, front: Option<FrontSecret>) -> Router {
 }
 
 async fn guard(State(front): State<FrontSecret>, request: Request, next: Next) -> Response {
-    if request.headers().get(FRONT).is_some_and(|secret| front.is(secret.as_bytes())) {
+    if request
+        .headers()
+        .get(FRONT)
+        .is_some_and(|secret| front.is(secret.as_bytes()))
+    {
         return next.run(request).await;
     }
-    (StatusCode::FORBIDDEN, Json(json!({"error": "X-Bursar-Front is missing or wrong"}))).into_response()
+    (
+        StatusCode::FORBIDDEN,
+        Json(json!({"error": "X-Bursar-Front is missing or wrong"})),
+    )
+        .into_response()
 }
 
 async fn report(State(health): State<Health>) -> Response {
@@ -74,11 +85,21 @@ async fn report(State(health): State<Health>) -> Response {
     let report = match health.look(now).await {
         Ok(seen) => Report::new(&seen, now),
         Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "nobody can say how this machine is");
-            Report { problems: vec!["What is stored cannot be read."], ..Report::default() }
+            tracing::error!(
+                error = format!("{error:#}"),
+                "nobody can say how this machine is"
+            );
+            Report {
+                problems: vec!["What is stored cannot be read."],
+                ..Report::default()
+            }
         }
     };
-    let status = if report.problems.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if report.problems.is_empty() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     (status, Json(report)).into_response()
 }
 
@@ -100,7 +121,10 @@ impl Health {
         loop {
             self.clock.reaches(self.clock.now() + BETWEEN_LOOKS).await;
             if let Err(error) = self.tell_once().await {
-                tracing::warn!(error = format!("{error:#}"), "the admins could not be told how this machine is");
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "the admins could not be told how this machine is"
+                );
             }
         }
     }
@@ -109,10 +133,19 @@ impl Health {
         let now = self.clock.now();
         let deadline = Deadline::after(PATIENCE);
         let seen = self.look(now).await?;
-        for Problem { name, sentence, .. } in seen.problems(now).into_iter().filter(|problem| problem.is_mailed) {
-            let cause = Cause::Machine { what: name.to_owned(), sentence: sentence.to_owned() };
+        for Problem { name, sentence, .. } in seen
+            .problems(now)
+            .into_iter()
+            .filter(|problem| problem.is_mailed)
+        {
+            let cause = Cause::Machine {
+                what: name.to_owned(),
+                sentence: sentence.to_owned(),
+            };
             let admins = self.table.admin_ids(deadline).await?;
-            self.table.tell(&Alarm::now(cause, now), &admins, now, deadline).await?;
+            self.table
+                .tell(&Alarm::now(cause, now), &admins, now, deadline)
+                .await?;
         }
         Ok(())
     }
@@ -126,16 +159,25 @@ impl Health {
                 (FunctionName::UsageSync, json!({})),
             ]
             .map(|(function, input)| {
-                let Runs { since, done, .. } = self.schedules.runs(function, &input).unwrap_or_default();
+                let Runs { since, done, .. } =
+                    self.schedules.runs(function, &input).unwrap_or_default();
                 Silence { since, last: done }
             });
             anyhow::Ok(Seen {
                 drain,
                 work,
                 watch,
-                complete_sync: Silence { last: self.table.sync_state().await?.completed_at, ..sync },
+                complete_sync: Silence {
+                    last: self.table.sync_state().await?.completed_at,
+                    ..sync
+                },
                 waiting: self.table.waiting(now).await?,
-                dead_letters: self.dead_letters.recent(now)?.into_iter().map(|letter| letter.at).collect(),
+                dead_letters: self
+                    .dead_letters
+                    .recent(now)?
+                    .into_iter()
+                    .map(|letter| letter.at)
+                    .collect(),
                 lines: lock(&self.lines).clone(),
             })
         };
@@ -152,7 +194,11 @@ impl Report {
             complete_sync_s: seen.complete_sync.age(now),
             oldest_mail_s: oldest.map(|since| now.duration_since(since).as_secs()),
             dead_letters: seen.dead_letters.len(),
-            problems: seen.problems(now).into_iter().map(|problem| problem.sentence).collect(),
+            problems: seen
+                .problems(now)
+                .into_iter()
+                .map(|problem| problem.sentence)
+                .collect(),
         }
     }
 }
@@ -168,17 +214,24 @@ mod tests {
     async fn told(health: &Health) -> (StatusCode, serde_json::Value) {
         let answer = report(State(health.clone())).await;
         let status = answer.status();
-        let body = axum::body::to_bytes(answer.into_body(), 10_000).await.unwrap();
+        let body = axum::body::to_bytes(answer.into_body(), 10_000)
+            .await
+            .unwrap();
         (status, serde_json::from_slice(&body).unwrap())
     }
 
-    /// Ages are told from the first turn on, what is wrong is mailed once a day, and one sync runs at a time.
+    /// Ages are told from the first turn on, what is wrong is mailed once a day, and one sync runs
+    /// at a time.
     #[tokio::test]
     async fn a_monitor_and_the_admins_are_told() {
         let admins = vec![EmailAddress::parse("admin@example.edu").unwrap()];
         let begins_at = Some("2026-11-10T09:30:00Z".parse().unwrap());
         let sync_every = SyncEvery::Every(SignedDuration::from_hours(24));
-        let options = Options { begins_at, sync_every, ..Options::new(listen(0).await.unwrap(), admins) };
+        let options = Options {
+            begins_at,
+            sync_every,
+            ..Options::new(listen(0).await.unwrap(), admins)
+        };
         let stack = Stack::start(options).await.unwrap();
         stack.schedules.stop().await;
         let health = Health {
@@ -193,31 +246,68 @@ mod tests {
         assert_eq!(told(&health).await, (StatusCode::OK, nothing));
         stack.clock.advance(SignedDuration::from_mins(20)).unwrap();
         let (status, report) = told(&health).await;
-        assert_eq!((status, report["problems"].as_array().unwrap().len()), (StatusCode::SERVICE_UNAVAILABLE, 2));
-        stack.schedules.advance(SignedDuration::from_mins(60)).await.unwrap();
+        assert_eq!(
+            (status, report["problems"].as_array().unwrap().len()),
+            (StatusCode::SERVICE_UNAVAILABLE, 2)
+        );
+        stack
+            .schedules
+            .advance(SignedDuration::from_mins(60))
+            .await
+            .unwrap();
         stack.clock.advance(SignedDuration::from_secs(7)).unwrap();
         let (status, report) = told(&health).await;
-        assert_eq!((status, &report["drain_s"]), (StatusCode::OK, &json!(7)), "{report}");
+        assert_eq!(
+            (status, &report["drain_s"]),
+            (StatusCode::OK, &json!(7)),
+            "{report}"
+        );
 
         for _ in 0..3 {
-            let answered =
-                json!({"message": "answered", "status": 502, "cause": "provider", "span": {"route": "POST /reveal"}});
-            super::super::problems::note(&mut lock(&health.lines), &answered.to_string(), stack.clock.now());
+            let answered = json!({"message": "answered", "status": 502, "cause": "provider", "span": {"route": "POST /reveal"}});
+            super::super::problems::note(
+                &mut lock(&health.lines),
+                &answered.to_string(),
+                stack.clock.now(),
+            );
             health.tell_once().await.unwrap();
         }
-        stack.settle.settle(crate::command::settle::LIMIT).await.unwrap();
+        stack
+            .settle
+            .settle(crate::command::settle::LIMIT)
+            .await
+            .unwrap();
         let mails = stack.ses.mails_to("admin@example.edu");
-        let mails: Vec<_> = mails.iter().map(|mail| crate::aws::inbox::Contents::parse(&mail.raw).subject).collect();
-        assert_eq!(mails, ["Within a quarter of an hour three students pressed for a key and got none"]);
+        let mails: Vec<_> = mails
+            .iter()
+            .map(|mail| crate::aws::inbox::Contents::parse(&mail.raw).subject)
+            .collect();
+        assert_eq!(
+            mails,
+            ["Within a quarter of an hour three students pressed for a key and got none"]
+        );
 
-        // A process that was killed held the lease of a sync. Whoever finds the folder unlocked ends it.
+        // A process that was killed held the lease of a sync. Whoever finds the folder unlocked
+        // ends it.
         let until = stack.clock.now() + SignedDuration::from_mins(15);
         let deadline = Deadline::after(PATIENCE);
-        let held = health.table.acquire("sync", "another", stack.clock.now(), until, deadline).await.unwrap();
+        let held = health
+            .table
+            .acquire("sync", "another", stack.clock.now(), until, deadline)
+            .await
+            .unwrap();
         assert!(held.is_some());
         super::super::end_leases(&health.table).await.unwrap();
-        let taken = health.table.acquire("sync", "this one", stack.clock.now(), until, deadline).await.unwrap();
-        health.table.release_lease(&taken.unwrap(), deadline).await.unwrap();
+        let taken = health
+            .table
+            .acquire("sync", "this one", stack.clock.now(), until, deadline)
+            .await
+            .unwrap();
+        health
+            .table
+            .release_lease(&taken.unwrap(), deadline)
+            .await
+            .unwrap();
         assert!(health.schedules.begin_sync().unwrap());
         assert!(!health.schedules.begin_sync().unwrap(), "one runs");
         stack.stop().await.unwrap();

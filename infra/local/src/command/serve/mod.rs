@@ -1,5 +1,6 @@
-//! `bursar serve`: the functions for real people on one machine. Table, secrets and the way to the mail server are in this process, and
-//! none of them has a port; nothing here moves the clock or shows a mail.
+//! `bursar serve`: the functions for real people on one machine. Table, secrets and the way to the
+//! mail server are in this process, and none of them has a port; nothing here moves the clock or
+//! shows a mail.
 
 mod check;
 mod health;
@@ -51,7 +52,8 @@ pub(super) struct Serve {
     /// The file with the settings; bursar.toml of this folder, if it is there
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Say all that is wrong, try provider, SMTP server and folder, and end; nothing is made and no mail is sent
+    /// Say all that is wrong, try provider, SMTP server and folder, and end; nothing is made and no
+    /// mail is sent
     #[arg(long)]
     check: bool,
 }
@@ -71,14 +73,20 @@ impl Serve {
             check::all(&settings).await?;
             return Ok(writeln!(stdout(), "all is right")?);
         }
-        let folder = Folder::open(&settings.folder, Kind::Serve).map_err(|error| refused(&error))?;
+        let folder =
+            Folder::open(&settings.folder, Kind::Serve).map_err(|error| refused(&error))?;
         let web = listen("listen", settings.listen).await?;
         let health = listen("health", settings.health).await?;
-        let ready = Ready { web: origin_of(&web)?, health: origin_of(&health)? };
+        let ready = Ready {
+            web: origin_of(&web)?,
+            health: origin_of(&health)?,
+        };
         log_problems(stderr)?;
         keep_panics_quiet();
         let stopped = stopped()?;
-        let served = Served::start(settings, &folder, web, health).await.map_err(|error| refused(&error))?;
+        let served = Served::start(settings, &folder, web, health)
+            .await
+            .map_err(|error| refused(&error))?;
         let mut out = stdout();
         writeln!(out, "ready {}", serde_json::to_string(&ready)?)?;
         out.flush()?;
@@ -99,7 +107,12 @@ struct Served {
 }
 
 impl Served {
-    async fn start(settings: Settings, folder: &Folder, web: TcpListener, health_at: TcpListener) -> Result<Served> {
+    async fn start(
+        settings: Settings,
+        folder: &Folder,
+        web: TcpListener,
+        health_at: TcpListener,
+    ) -> Result<Served> {
         let files = folder.files();
         let kept = open_state(&files)?;
         let clock = StackClock::open(kept.clone())?;
@@ -119,7 +132,10 @@ impl Served {
             secrets_of_others: secrets.router(),
             own_path: String::new(),
         }));
-        let config = Config { aws: AwsAccess::under(here::BASE, REGION, http.clone()), ..settings.config };
+        let config = Config {
+            aws: AwsAccess::under(here::BASE, REGION, http.clone()),
+            ..settings.config
+        };
         let lines = Arc::<Mutex<Lines>>::default();
         let noted = lines.clone();
         let noting = clock.clone();
@@ -144,7 +160,10 @@ impl Served {
         let schedules = Schedules::new(sync_every, invoke.clone(), kept.clone(), clock.clone())?;
         let pump = Pump::start(engine.clone(), invoke.clone(), kept.clone(), clock.clone()).await?;
         let mut servers = Servers::default();
-        servers.run_pages(web, gateway::router(&config, Hosts::Origins, invoke.clone())?);
+        servers.run_pages(
+            web,
+            gateway::router(&config, Hosts::Origins, invoke.clone())?,
+        );
         let health = Health {
             table: table.clone(),
             clock: clock.clone(),
@@ -153,7 +172,8 @@ impl Served {
             lines,
         };
         let watch = tokio::spawn(health.clone().tell_admins());
-        // Elsewhere than on loopback it has as many names as the machine, and whoever asks needs the secret.
+        // Elsewhere than on loopback it has as many names as the machine, and whoever asks needs
+        // the secret.
         if health_at.local_addr()?.ip().is_loopback() {
             servers.run(health_at, health::router(health, None))?;
         } else {
@@ -164,8 +184,21 @@ impl Served {
         if table.is_copy(&table.meta(clock.now()).await?) {
             schedules.begin_sync()?;
         }
-        let tidy = tokio::spawn(tidy::as_time_passes(table, engine.clone(), pump.clone(), clock.clone(), kept.clone()));
-        Ok(Served { servers, schedules, pump, watch, tidy, engine })
+        let tidy = tokio::spawn(tidy::as_time_passes(
+            table,
+            engine.clone(),
+            pump.clone(),
+            clock.clone(),
+            kept.clone(),
+        ));
+        Ok(Served {
+            servers,
+            schedules,
+            pump,
+            watch,
+            tidy,
+            engine,
+        })
     }
 
     async fn stop(self) -> Result<()> {
@@ -182,7 +215,9 @@ impl Served {
 async fn end_leases(table: &Table) -> Result<()> {
     for name in ["sync", "work"] {
         if let Some(lease) = table.get(RunLease::key_of(name)).await? {
-            table.release_lease(&lease, Deadline::after(PATIENCE)).await?;
+            table
+                .release_lease(&lease, Deadline::after(PATIENCE))
+                .await?;
         }
     }
     Ok(())
@@ -190,7 +225,12 @@ async fn end_leases(table: &Table) -> Result<()> {
 
 async fn listen(setting: &str, place: SocketAddr) -> Result<TcpListener> {
     let listener = TcpListener::bind(place).await;
-    listener.map_err(|error| Refused(vec![format!("{setting} is {place}, which cannot be opened: {error}")]).into())
+    listener.map_err(|error| {
+        Refused(vec![format!(
+            "{setting} is {place}, which cannot be opened: {error}"
+        )])
+        .into()
+    })
 }
 
 /// What keeps it from starting, as what its settings do.

@@ -1,4 +1,5 @@
-//! What is wrong with a machine, by what was seen of it: the alarms of `template.yaml`, as far as they have a meaning on one machine.
+//! What is wrong with a machine, by what was seen of it: the alarms of `template.yaml`, as far as
+//! they have a meaning on one machine.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -11,7 +12,8 @@ use serde_json::Value;
 pub(super) struct Problem {
     pub(super) name: &'static str,
     pub(super) sentence: &'static str,
-    /// Whether admins get a mail of it from here. Of the rest the product's own watch tells, or no mail can.
+    /// Whether admins get a mail of it from here. Of the rest the product's own watch tells, or no
+    /// mail can.
     pub(super) is_mailed: bool,
 }
 
@@ -47,7 +49,10 @@ const AN_HOUR_AND_MORE: i64 = 90;
 impl Seen {
     pub(super) fn problems(&self, now: Moment) -> Vec<Problem> {
         let is_marked = |mark: &str, times: usize, minutes| {
-            let last = self.lines.get(mark).and_then(|moments| moments.iter().rev().nth(times - 1));
+            let last = self
+                .lines
+                .get(mark)
+                .and_then(|moments| moments.iter().rev().nth(times - 1));
             last.is_some_and(|marked_at| !is_over(*marked_at, minutes, now))
         };
         let mail_waits = self.waiting.iter().any(|queue| queue.is_too_long(now));
@@ -123,7 +128,11 @@ impl Seen {
         ]
         .into_iter()
         .filter(|(is_there, ..)| *is_there)
-        .map(|(_, is_mailed, name, sentence)| Problem { name, sentence, is_mailed })
+        .map(|(_, is_mailed, name, sentence)| Problem {
+            name,
+            sentence,
+            is_mailed,
+        })
         .collect()
     }
 }
@@ -134,7 +143,11 @@ impl Silence {
     }
 
     fn lasts(&self, minutes: i64, now: Moment) -> bool {
-        is_over(self.last.unwrap_or(self.since).max(self.since), minutes, now)
+        is_over(
+            self.last.unwrap_or(self.since).max(self.since),
+            minutes,
+            now,
+        )
     }
 }
 
@@ -144,7 +157,9 @@ fn is_over(begun_at: Moment, minutes: i64, now: Moment) -> bool {
 
 /// Notes what a line of the functions' log says, if it is one that counts.
 pub(super) fn note(lines: &mut Lines, text: &str, now: Moment) {
-    let mark = serde_json::from_str(text).ok().and_then(|line| mark_of(&line));
+    let mark = serde_json::from_str(text)
+        .ok()
+        .and_then(|line| mark_of(&line));
     if let Some(mark) = mark {
         let moments = lines.entry(mark).or_default();
         moments.push_back(now);
@@ -184,8 +199,15 @@ mod tests {
 
     /// A folder of a hundred days in which all was well just now.
     fn well(now: Moment) -> Seen {
-        let just_now = || Silence { since: minutes(0), last: Some(now) };
-        let waiting = MailClass::ALL.map(|class| Waiting { class, mails: 0, since: None });
+        let just_now = || Silence {
+            since: minutes(0),
+            last: Some(now),
+        };
+        let waiting = MailClass::ALL.map(|class| Waiting {
+            class,
+            mails: 0,
+            since: None,
+        });
         Seen {
             drain: just_now(),
             work: just_now(),
@@ -204,7 +226,10 @@ mod tests {
         let now = minutes(NOW);
         let mut seen = well(now);
         change(&mut seen);
-        seen.problems(now).into_iter().map(|problem| problem.name).collect()
+        seen.problems(now)
+            .into_iter()
+            .map(|problem| problem.name)
+            .collect()
     }
 
     fn ago(minutes_ago: i64) -> Option<Moment> {
@@ -219,29 +244,67 @@ mod tests {
         let cases: [(Change, i64, &str); 9] = [
             (|seen, past| seen.drain.last = ago(past), 15, "drain-silent"),
             (|seen, past| seen.work.last = ago(past), 15, "work-silent"),
-            (|seen, past| seen.watch.last = ago(past), 180, "watch-silent"),
-            (|seen, past| seen.complete_sync.last = ago(past), 26 * 60, "sync-behind"),
+            (
+                |seen, past| seen.watch.last = ago(past),
+                180,
+                "watch-silent",
+            ),
+            (
+                |seen, past| seen.complete_sync.last = ago(past),
+                26 * 60,
+                "sync-behind",
+            ),
             // A new folder that waits for its first, and one that was restored with an old one.
             (
-                |seen, past| seen.complete_sync = Silence { since: minutes(NOW - past), last: None },
+                |seen, past| {
+                    seen.complete_sync = Silence {
+                        since: minutes(NOW - past),
+                        last: None,
+                    }
+                },
                 26 * 60,
                 "sync-behind",
             ),
             (
-                |seen, past| seen.complete_sync = Silence { since: minutes(NOW - past), last: ago(90 * 24 * 60) },
+                |seen, past| {
+                    seen.complete_sync = Silence {
+                        since: minutes(NOW - past),
+                        last: ago(90 * 24 * 60),
+                    }
+                },
                 26 * 60,
                 "sync-behind",
             ),
-            (|seen, past| seen.drain = Silence { since: minutes(NOW - past), last: None }, 15, "drain-silent"),
-            (|seen, past| seen.waiting[0].since = ago(past), 30, "mail-waits"),
-            (|seen, past| seen.waiting[1].since = ago(past), 6 * 60, "mail-waits"),
+            (
+                |seen, past| {
+                    seen.drain = Silence {
+                        since: minutes(NOW - past),
+                        last: None,
+                    }
+                },
+                15,
+                "drain-silent",
+            ),
+            (
+                |seen, past| seen.waiting[0].since = ago(past),
+                30,
+                "mail-waits",
+            ),
+            (
+                |seen, past| seen.waiting[1].since = ago(past),
+                6 * 60,
+                "mail-waits",
+            ),
         ];
         for (change, limit, problem) in cases {
             assert_eq!(problems(|seen| change(seen, limit - 1)), [""; 0]);
             assert_eq!(problems(|seen| change(seen, limit)), [problem]);
             assert_eq!(problems(|seen| change(seen, limit + day)), [problem]);
         }
-        assert_eq!(problems(|seen| seen.dead_letters.extend(ago(day))), ["dead-letters"]);
+        assert_eq!(
+            problems(|seen| seen.dead_letters.extend(ago(day))),
+            ["dead-letters"]
+        );
     }
 
     /// What the log says counts for a while, some of it only where it is said several times.
@@ -254,14 +317,28 @@ mod tests {
             (json!({"links_used_up": true}), 1, 90, "links-used-up"),
             (json!({"mail_waits": true}), 1, 90, "mail-waits"),
             (json!({"site_down": true}), 1, 90, "pages-down"),
-            (answered(503, claim, false, Some("provider")), 3, 15, "claims-fail"),
-            (answered(500, "POST /my/{programme}/replace", true, None), 3, 15, "claims-fail"),
+            (
+                answered(503, claim, false, Some("provider")),
+                3,
+                15,
+                "claims-fail",
+            ),
+            (
+                answered(500, "POST /my/{programme}/replace", true, None),
+                3,
+                15,
+                "claims-fail",
+            ),
             (answered(500, "GET /my", true, None), 10, 5, "pages-fail"),
         ] {
             let told = |times: usize, minutes_ago: i64| {
                 problems(|seen| {
                     for _ in 0..times {
-                        note(&mut seen.lines, &line.to_string(), minutes(NOW - minutes_ago));
+                        note(
+                            &mut seen.lines,
+                            &line.to_string(),
+                            minutes(NOW - minutes_ago),
+                        );
                     }
                 })
             };
@@ -269,9 +346,14 @@ mod tests {
             assert_eq!(told(100, minutes_at_most), [""; 0], "{line}");
             assert_eq!(told(times - 1, 0), [""; 0], "{line}");
         }
-        for (status, fault, cause) in [(503, false, None), (409, false, Some("provider")), (200, false, None)] {
+        for (status, fault, cause) in [
+            (503, false, None),
+            (409, false, Some("provider")),
+            (200, false, None),
+        ] {
             let line = answered(status, claim, fault, cause).to_string();
-            let refused = problems(|seen| (0..100).for_each(|_| note(&mut seen.lines, &line, minutes(NOW))));
+            let refused =
+                problems(|seen| (0..100).for_each(|_| note(&mut seen.lines, &line, minutes(NOW))));
             assert_eq!(refused, [""; 0], "{line}");
         }
     }

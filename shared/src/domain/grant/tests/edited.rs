@@ -17,7 +17,13 @@ impl Story {
         let mut after = self.view.programme.settings.clone();
         edit(&mut after);
         let grants = [(self.view.grant.clone(), self.view.readings.clone())];
-        let effect = EditEffect::compute(&grants, &self.view.budget, &self.view.programme.settings, &after, self.now);
+        let effect = EditEffect::compute(
+            &grants,
+            &self.view.budget,
+            &self.view.programme.settings,
+            &after,
+            self.now,
+        );
         self.view.budget_mut().reserved += effect.increase;
         *self.view.settings_mut() = after;
         effect
@@ -27,9 +33,22 @@ impl Story {
 #[test]
 fn an_edit_reserves_what_is_more_at_once_and_gives_nothing_back() {
     let mut story = Story::live();
-    assert_eq!(story.edited(|settings| settings.allowance.cap = dollars(30)).increase, dollars(10));
-    assert_eq!((story.view.budget.reserved, story.cost()), (dollars(30), dollars(30)));
-    assert_eq!(story.edited(|settings| settings.allowance.cap = dollars(5)).increase, Usd::ZERO);
+    assert_eq!(
+        story
+            .edited(|settings| settings.allowance.cap = dollars(30))
+            .increase,
+        dollars(10)
+    );
+    assert_eq!(
+        (story.view.budget.reserved, story.cost()),
+        (dollars(30), dollars(30))
+    );
+    assert_eq!(
+        story
+            .edited(|settings| settings.allowance.cap = dollars(5))
+            .increase,
+        Usd::ZERO
+    );
     assert_eq!(
         (story.view.budget.reserved, story.cost()),
         (dollars(30), dollars(20)),
@@ -37,7 +56,10 @@ fn an_edit_reserves_what_is_more_at_once_and_gives_nothing_back() {
     );
     let mut invited = Story::new();
     let effect = invited.edited(|settings| settings.allowance.cap = dollars(30));
-    assert_eq!((effect.increase, effect.grants, effect.keys_until), (Usd::ZERO, 1, None));
+    assert_eq!(
+        (effect.increase, effect.grants, effect.keys_until),
+        (Usd::ZERO, 1, None)
+    );
     // Only a key that still works keeps the end of the term from being moved beyond its own.
     let expires = story.now + 1.hour();
     story.view.grant.keys[0].expires_at = Some(expires);
@@ -45,14 +67,21 @@ fn an_edit_reserves_what_is_more_at_once_and_gives_nothing_back() {
     assert_eq!(story.after(1.hour()).edited(|_| {}).keys_until, None);
 }
 
-/// An act that decides which cap counts writes the budget even at equal cost, so no edit can pass it.
+/// An act that decides which cap counts writes the budget even at equal cost, so no edit can pass
+/// it.
 #[test]
 fn choosing_a_cap_is_counted() {
     let story = Story::live();
     let counted = |story: &Story, change: Change| change.counted(&story.view, story.now).budget;
-    let own = story.view.set_cap(Some(dollars(20)), &faculty(), None, story.now).unwrap();
+    let own = story
+        .view
+        .set_cap(Some(dollars(20)), &faculty(), None, story.now)
+        .unwrap();
     assert_eq!(counted(&story, own), BudgetChange::TakeAnyway(Usd::ZERO));
-    let moved = story.view.move_to(Some("A"), &faculty(), story.now).unwrap();
+    let moved = story
+        .view
+        .move_to(Some("A"), &faculty(), story.now)
+        .unwrap();
     assert_eq!(counted(&story, moved), BudgetChange::TakeAnyway(Usd::ZERO));
     let allowed = story.view.allow(&faculty()).unwrap();
     assert_eq!(counted(&story, allowed), BudgetChange::None);
@@ -88,7 +117,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    /// Whatever is edited between whatever acts: what is reserved covers the reservation, and what the key may spend.
+    /// Whatever is edited between whatever acts: what is reserved covers the reservation, and what
+    /// the key may spend.
     #[test]
     fn the_budget_covers_the_cost(
         steps in steps(), reset in prop_oneof![Just(Reset::None), Just(Reset::Weekly), Just(Reset::Monthly)],

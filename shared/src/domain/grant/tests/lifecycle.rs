@@ -1,4 +1,5 @@
-//! The rules that a person set on a programme: what is announced, when it comes, and what prevents it.
+//! The rules that a person set on a programme: what is announced, when it comes, and what prevents
+//! it.
 
 use proptest::prelude::*;
 
@@ -50,7 +51,10 @@ impl Story {
         mail: impl Fn(AnnouncedEnd) -> NoticeDelivery,
     ) -> Option<(Change, Rule)> {
         let rests_on = self.view.rests_on(last_used_at, self.now);
-        let mails: Vec<_> = rests_on.into_iter().map(|(_, said)| (said, mail(said))).collect();
+        let mails: Vec<_> = rests_on
+            .into_iter()
+            .map(|(_, said)| (said, mail(said)))
+            .collect();
         self.view.follow_rules(last_used_at, &mails, self.now).ok()
     }
 }
@@ -61,14 +65,35 @@ fn an_unused_key_is_held() {
     let mut story = Story::with_rules(Some(30), None);
     let shown = story.now;
     let decide = |story: &Story| story.decided(None, sent_at_once).unwrap().0;
-    story.night_at(shown + days(23) - 1.second(), None).after(1.second());
+    story
+        .night_at(shown + days(23) - 1.second(), None)
+        .after(1.second());
     let soon = decide(&story);
-    assert_eq!((soon.notice, soon.audit(), soon.budget), (Some(StudentNotice::UnusedSoon), None, BudgetChange::None));
-    story.night(None).night(None).night_at(shown + days(30) - 1.second(), None).after(1.second());
-    assert_eq!(key(&story, 1).announced[&StudentNotice::UnusedSoon].until, story.now);
+    assert_eq!(
+        (soon.notice, soon.audit(), soon.budget),
+        (Some(StudentNotice::UnusedSoon), None, BudgetChange::None)
+    );
+    story
+        .night(None)
+        .night(None)
+        .night_at(shown + days(30) - 1.second(), None)
+        .after(1.second());
+    assert_eq!(
+        key(&story, 1).announced[&StudentNotice::UnusedSoon].until,
+        story.now
+    );
     let held = decide(&story);
-    assert_eq!((held.notice, held.actor), (Some(StudentNotice::Unused), Actor::Rule));
-    story.night(None).disable(1).night(None).release(HoldKind::Unused).enable(1).note("resumed, with all its days");
+    assert_eq!(
+        (held.notice, held.actor),
+        (Some(StudentNotice::Unused), Actor::Rule)
+    );
+    story
+        .night(None)
+        .disable(1)
+        .night(None)
+        .release(HoldKind::Unused)
+        .enable(1)
+        .note("resumed, with all its days");
     insta::assert_snapshot!(story.after(days(22)).night(None).after(days(1)).night(None).notes(), @"
     2026-01-24T00:59:59Z: None
     2026-01-24T01:00:00Z: Some(Announce(UnusedSoon))
@@ -87,7 +112,10 @@ fn any_use_keeps_a_key_even_one_that_costs_nothing() {
     let mut unused = Story::with_rules(Some(30), None);
     let shown = unused.now;
     let used = Some(shown + days(25));
-    unused.night_at(shown + days(23), None).night_at(shown + days(30), used).night_at(shown + days(25 + 23), used);
+    unused
+        .night_at(shown + days(23), None)
+        .night_at(shown + days(30), used)
+        .night_at(shown + days(25 + 23), used);
     let mut spent = Story::with_rules(Some(30), None);
     spent.after(days(20)).read(1, 5).after(days(10)).night(None);
     insta::assert_snapshot!(join_notes(&[unused, spent]), @"
@@ -105,9 +133,19 @@ fn an_old_key_is_stopped() {
     let mut story = Story::with_rules(None, Some(60));
     story.view.settings_mut().claims.replacements = 0;
     let shown = story.now;
-    story.night_at(shown + days(53) - 1.second(), None).press_in_vain(KeyRequestKind::Replace);
-    story.after(1.second()).night(None).clone().begin(KeyRequestKind::Replace);
-    story.night_at(shown + days(60) - 1.second(), None).after(1.second()).night(None).note("stopped");
+    story
+        .night_at(shown + days(53) - 1.second(), None)
+        .press_in_vain(KeyRequestKind::Replace);
+    story
+        .after(1.second())
+        .night(None)
+        .clone()
+        .begin(KeyRequestKind::Replace);
+    story
+        .night_at(shown + days(60) - 1.second(), None)
+        .after(1.second())
+        .night(None)
+        .note("stopped");
     story.show(KeyRequestKind::Replace, 'b').night(None);
     insta::assert_snapshot!(story.notes(), @"
     2026-02-23T00:59:59Z: None
@@ -127,7 +165,12 @@ fn a_late_rule_gives_a_week() {
     let mut story = Story::with_rules(None, None);
     story.now += days(40);
     story.view.settings_mut().claims.rotate_after_days = Some(3);
-    story.night(None).after(days(7) - SignedDuration::from_secs(1)).night(None).after(1.second()).night(None);
+    story
+        .night(None)
+        .after(days(7) - SignedDuration::from_secs(1))
+        .night(None)
+        .after(1.second())
+        .night(None);
     insta::assert_snapshot!(story.notes(), @"
     2026-02-10T01:00:00Z: Some(Announce(TooOldSoon))
     2026-02-17T00:59:59Z: None
@@ -140,10 +183,17 @@ fn a_late_rule_gives_a_week() {
 fn later_ends_are_not_announced() {
     let mut late = Story::with_rules(Some(99), Some(95));
     let end = late.view.programme.settings.term.ends_at();
-    late.night_at(end - 1.second(), None).night(None).after(1.second()).night(None);
+    late.night_at(end - 1.second(), None)
+        .night(None)
+        .after(1.second())
+        .night(None);
     let mut held = Story::with_rules(Some(30), None);
     // Nobody could use it meanwhile.
-    held.hold(HoldKind::Paused).after(days(40)).night(None).release(HoldKind::Paused).night(None);
+    held.hold(HoldKind::Paused)
+        .after(days(40))
+        .night(None)
+        .release(HoldKind::Paused)
+        .night(None);
     insta::assert_snapshot!(join_notes(&[late, held]), @"
     2026-04-10T23:59:59Z: Some(Announce(TermEndSoon))
     2026-04-10T23:59:59Z: None
@@ -159,12 +209,28 @@ fn later_ends_are_not_announced() {
 fn a_term_end_is_announced_once() {
     let mut story = Story::with_rules(None, None);
     let term = story.view.programme.settings.term.clone();
-    story.night_at(term.ends_at() - days(7) - 1.second(), None).view.settings_mut().mails.student_mails = false;
-    story.after(1.second()).night(None).view.settings_mut().mails.student_mails = true;
-    story.hold(HoldKind::Paused).night(None).release(HoldKind::Paused).night(None);
+    story
+        .night_at(term.ends_at() - days(7) - 1.second(), None)
+        .view
+        .settings_mut()
+        .mails
+        .student_mails = false;
+    story
+        .after(1.second())
+        .night(None)
+        .view
+        .settings_mut()
+        .mails
+        .student_mails = true;
+    story
+        .hold(HoldKind::Paused)
+        .night(None)
+        .release(HoldKind::Paused)
+        .night(None);
     // Once, and not for each key.
     story.show(KeyRequestKind::Replace, 'b').night(None);
-    // The term is extended: the announcement no longer holds, and the new end is announced in its time.
+    // The term is extended: the announcement no longer holds, and the new end is announced in its
+    // time.
     let longer = term.ends_on().checked_add(30.days()).unwrap();
     story.view.settings_mut().term = Term::new(term.starts_on(), longer, term.timezone()).unwrap();
     assert_eq!(story.view.announced_as(StudentNotice::TermEndSoon), None);
@@ -185,10 +251,20 @@ fn a_term_end_is_announced_once() {
 fn a_changed_rule_is_told_again() {
     let mut story = Story::with_rules(Some(30), None);
     let shown = story.now;
-    story.night_at(shown + days(25), None).view.settings_mut().claims.unused_after_days = Some(60);
-    story.night_at(shown + days(40), None).night_at(shown + days(60), None);
+    story
+        .night_at(shown + days(25), None)
+        .view
+        .settings_mut()
+        .claims
+        .unused_after_days = Some(60);
+    story
+        .night_at(shown + days(40), None)
+        .night_at(shown + days(60), None);
     story.view.settings_mut().claims.unused_after_days = Some(10);
-    story.night_at(shown + days(67) - 1.second(), None).after(1.second()).night(None);
+    story
+        .night_at(shown + days(67) - 1.second(), None)
+        .after(1.second())
+        .night(None);
     insta::assert_snapshot!(story.notes(), @"
     2026-01-26T01:00:00Z: Some(Announce(UnusedSoon))
     2026-02-10T01:00:00Z: None
@@ -201,14 +277,32 @@ fn a_changed_rule_is_told_again() {
 #[test]
 fn an_end_that_waits_for_its_mail_keeps_no_other_from_coming() {
     let mut story = Story::with_rules(Some(30), Some(60));
-    let unused = story.after(days(23)).night(None).view.announced_as(StudentNotice::UnusedSoon).unwrap();
+    let unused = story
+        .after(days(23))
+        .night(None)
+        .view
+        .announced_as(StudentNotice::UnusedSoon)
+        .unwrap();
     story.now += days(34);
-    let only_of_age =
-        |said: AnnouncedEnd| if said == unused { NoticeDelivery::Waiting } else { NoticeDelivery::SentBy(said.at) };
-    assert_eq!(story.follow_rules(None, only_of_age), Some(Rule::Announce(StudentNotice::TooOldSoon)));
+    let only_of_age = |said: AnnouncedEnd| {
+        if said == unused {
+            NoticeDelivery::Waiting
+        } else {
+            NoticeDelivery::SentBy(said.at)
+        }
+    };
+    assert_eq!(
+        story.follow_rules(None, only_of_age),
+        Some(Rule::Announce(StudentNotice::TooOldSoon))
+    );
     story.now += days(10);
-    let only_of_use =
-        |said: AnnouncedEnd| if said == unused { NoticeDelivery::SentBy(said.at) } else { NoticeDelivery::Waiting };
+    let only_of_use = |said: AnnouncedEnd| {
+        if said == unused {
+            NoticeDelivery::SentBy(said.at)
+        } else {
+            NoticeDelivery::Waiting
+        }
+    };
     assert_eq!(story.decided(None, only_of_age).unwrap().1, Rule::Stop);
     assert_eq!(story.decided(None, only_of_use).unwrap().1, Rule::Hold);
 }

@@ -25,7 +25,8 @@ use crate::domain::values::money::Usd;
 use crate::domain::values::window::{Reset, utc_date};
 use crate::tests::values::a_view;
 
-/// A view to which acts are applied one after the other, as the store does, with notes for a snapshot.
+/// A view to which acts are applied one after the other, as the store does, with notes for a
+/// snapshot.
 #[derive(Clone)]
 struct Story {
     view: View,
@@ -37,7 +38,11 @@ impl Story {
     fn new() -> Story {
         let view = a_view();
         let now = view.programme.settings.term.starts_at() + 1.hour();
-        Story { view, now, notes: Vec::new() }
+        Story {
+            view,
+            now,
+            notes: Vec::new(),
+        }
     }
 
     /// The story of a grant whose first key, named `a`, was just shown.
@@ -47,7 +52,8 @@ impl Story {
         story
     }
 
-    /// Notes the state, the keys by their letters, the calls to the provider, and the cost beside the reserved amount.
+    /// Notes the state, the keys by their letters, the calls to the provider, and the cost beside
+    /// the reserved amount.
     fn note(&mut self, words: &str) -> &mut Story {
         let mut line = format!("{words}: {}", self.view.grant);
         if let GrantState::Stopped { why } = self.view.grant.state {
@@ -65,14 +71,24 @@ impl Story {
                 line += &format!(" in {:#}", call.due.duration_since(self.now));
             }
         }
-        line += &format!("; {} of {}", self.cost().to_dollars(), self.view.budget.reserved.to_dollars());
+        line += &format!(
+            "; {} of {}",
+            self.cost().to_dollars(),
+            self.view.budget.reserved.to_dollars()
+        );
         self.notes.push(line);
         self
     }
 
     /// Notes why an act is refused.
-    fn note_refusal<T, R: std::fmt::Debug>(&mut self, words: &str, act: Result<T, R>) -> &mut Story {
-        let Err(why) = act else { panic!("{words}: it is not refused") };
+    fn note_refusal<T, R: std::fmt::Debug>(
+        &mut self,
+        words: &str,
+        act: Result<T, R>,
+    ) -> &mut Story {
+        let Err(why) = act else {
+            panic!("{words}: it is not refused")
+        };
         self.notes.push(format!("{words}: {why:?}"));
         self
     }
@@ -99,7 +115,11 @@ impl Story {
     }
 
     fn leak(&mut self) -> &mut Story {
-        self.apply(self.view.report_leaked(self.view.grant.epoch, &Actor::Student).unwrap())
+        self.apply(
+            self.view
+                .report_leaked(self.view.grant.epoch, &Actor::Student)
+                .unwrap(),
+        )
     }
 
     fn cost(&self) -> Usd {
@@ -107,22 +127,40 @@ impl Story {
     }
 
     fn apply(&mut self, change: Change) -> &mut Story {
-        assert_eq!(change.grant.version, self.view.grant.version + 1, "every act moves the version by one");
+        assert_eq!(
+            change.grant.version,
+            self.view.grant.version + 1,
+            "every act moves the version by one"
+        );
         if change.logged == Logged::Mark {
-            assert_eq!(entitled(&change.grant), entitled(&self.view.grant), "a mark changes no right");
+            assert_eq!(
+                entitled(&change.grant),
+                entitled(&self.view.grant),
+                "a mark changes no right"
+            );
         }
         let change = change.counted(&self.view, self.now);
         self.view.grant = change.grant;
         match change.budget {
             BudgetChange::None => {}
-            BudgetChange::Take(amount) | BudgetChange::TakeAnyway(amount) => self.view.budget_mut().reserved += amount,
+            BudgetChange::Take(amount) | BudgetChange::TakeAnyway(amount) => {
+                self.view.budget_mut().reserved += amount;
+            }
         }
         self
     }
 
     fn press(&self, kind: KeyRequestKind) -> Result<(Change, OpenClaim), BeginRefused> {
         let terms = self.view.programme.settings.terms_hash();
-        self.view.begin(KeyRequest { kind, epoch: self.view.grant.epoch, terms }, Nonce::random(), self.now)
+        self.view.begin(
+            KeyRequest {
+                kind,
+                epoch: self.view.grant.epoch,
+                terms,
+            },
+            Nonce::random(),
+            self.now,
+        )
     }
 
     fn refused(&self, kind: KeyRequestKind) -> BeginRefused {
@@ -136,7 +174,11 @@ impl Story {
     /// A claim that comes to nothing.
     fn fail(&mut self) -> &mut Story {
         let begun = self.begin(KeyRequestKind::Reveal);
-        self.apply(self.view.give_up(&begun, None, "no answer", self.now).unwrap())
+        self.apply(
+            self.view
+                .give_up(&begun, None, "no answer", self.now)
+                .unwrap(),
+        )
     }
 
     fn give_back(&mut self) -> &mut Story {
@@ -148,7 +190,11 @@ impl Story {
     }
 
     fn set_cap(&mut self, cap: i32) -> &mut Story {
-        self.apply(self.view.set_cap(Some(Usd::from_dollars(cap)), &faculty(), None, self.now).unwrap())
+        self.apply(
+            self.view
+                .set_cap(Some(Usd::from_dollars(cap)), &faculty(), None, self.now)
+                .unwrap(),
+        )
     }
 
     fn end(&mut self) -> &mut Story {
@@ -181,9 +227,17 @@ impl Story {
         let begun = self.begin(kind);
         self.settle_off();
         let limit = self.view.next_limit(self.now).unwrap();
-        let minted = MintedKey { limit, guardrail: self.guardrail(), ..minted(key) };
+        let minted = MintedKey {
+            limit,
+            guardrail: self.guardrail(),
+            ..minted(key)
+        };
         self.apply(self.view.record(&begun, &minted, self.now).unwrap());
-        assert_eq!(self.view.grant.due_at, Some(self.now), "settings may have been edited meanwhile");
+        assert_eq!(
+            self.view.grant.due_at,
+            Some(self.now),
+            "settings may have been edited meanwhile"
+        );
         self.look()
     }
 
@@ -198,12 +252,17 @@ impl Story {
     /// What is due of a key.
     fn due(&self, epoch: u32) -> Vec<Tell> {
         let calls = self.view.calls(self.now).into_iter();
-        calls.filter(|call| call.epoch == Epoch::new(epoch) && call.due <= self.now).map(|call| call.tell).collect()
+        calls
+            .filter(|call| call.epoch == Epoch::new(epoch) && call.due <= self.now)
+            .map(|call| call.tell)
+            .collect()
     }
 
     fn call(&self, epoch: u32, is_it: impl Fn(&Tell) -> bool) -> KeyCall {
         let mut calls = self.view.calls(self.now).into_iter();
-        calls.find(|call| call.epoch == Epoch::new(epoch) && is_it(&call.tell)).unwrap()
+        calls
+            .find(|call| call.epoch == Epoch::new(epoch) && is_it(&call.tell))
+            .unwrap()
     }
 
     /// Notes that something is sent, whose answer may come later.
@@ -242,8 +301,11 @@ impl Story {
     /// Everything that is meant and due is sent and answered.
     fn settle(&mut self, is_meant: impl Fn(&KeyCall) -> bool) -> &mut Story {
         for _ in 0..8 {
-            let open = |call: &KeyCall| call.due <= self.now && is_meant(call) && call.tell != Tell::Read;
-            let Some(call) = self.view.calls(self.now).into_iter().find(open) else { break };
+            let open =
+                |call: &KeyCall| call.due <= self.now && is_meant(call) && call.tell != Tell::Read;
+            let Some(call) = self.view.calls(self.now).into_iter().find(open) else {
+                break;
+            };
             if self.view.noting(&call, self.now).is_err() {
                 break;
             }
@@ -271,15 +333,23 @@ impl Story {
 
     /// A listing shows a key of ours that no claim recorded.
     fn orphan(&self, epoch: u32, key: char, made_at: Moment) -> Result<Change, Unchanged> {
-        self.view.found_orphan(Epoch::new(epoch), &hash(key), made_at, self.now)
+        self.view
+            .found_orphan(Epoch::new(epoch), &hash(key), made_at, self.now)
     }
 
     fn read(&mut self, epoch: u32, micros: i64) -> &mut Story {
         let used = Usd::from_micros(micros);
-        self.view.readings.retain(|reading| reading.epoch != Epoch::new(epoch));
+        self.view
+            .readings
+            .retain(|reading| reading.epoch != Epoch::new(epoch));
         self.view.readings.push(Reading {
             used: DailyUse::on_one(utc_date(self.now), used),
-            ..Reading::new(&self.view.grant.programme, &self.view.grant.id, Epoch::new(epoch), self.now)
+            ..Reading::new(
+                &self.view.grant.programme,
+                &self.view.grant.id,
+                Epoch::new(epoch),
+                self.now,
+            )
         });
         self
     }
@@ -290,7 +360,8 @@ fn join_notes(stories: &[Story]) -> String {
     notes.join("\n\n")
 }
 
-/// All of a grant that no mark may change: what its person and the keys that were shown are entitled to.
+/// All of a grant that no mark may change: what its person and the keys that were shown are
+/// entitled to.
 fn entitled(grant: &Grant) -> impl PartialEq + std::fmt::Debug + use<> {
     let keys = grant.keys.iter().filter(|of| of.shown_at.is_some());
     let keys: Vec<_> = keys.map(|of| of.hash.clone()).collect();
@@ -310,7 +381,11 @@ fn entitled(grant: &Grant) -> impl PartialEq + std::fmt::Debug + use<> {
 
 /// An answer to a call that was sent as it was noted, which says what the key used.
 fn read_answer(noted: Moment) -> Answered {
-    Answered { noted, sent: noted, is_read: true }
+    Answered {
+        noted,
+        sent: noted,
+        is_read: true,
+    }
 }
 
 fn is_off(tell: &Tell) -> bool {
@@ -338,25 +413,46 @@ fn hash(digit: char) -> KeyHash {
 }
 
 fn minted(digit: char) -> MintedKey {
-    MintedKey { hash: hash(digit), label: None, limit: Usd::from_dollars(20), guardrail: None, expires_at: None }
+    MintedKey {
+        hash: hash(digit),
+        label: None,
+        limit: Usd::from_dollars(20),
+        guardrail: None,
+        expires_at: None,
+    }
 }
 
 /// That a key is under a guardrail that was made.
 fn under(of: &GuardrailOwner) -> KeyGuardrail {
-    KeyGuardrail { group: of.group.clone(), id: of.to_string() }
+    KeyGuardrail {
+        group: of.group.clone(),
+        id: of.to_string(),
+    }
 }
 
 fn made(of: &GuardrailOwner) -> Guardrail {
     let at = "2026-01-01T00:00:00Z".parse().unwrap();
-    let made = Some(MadeGuardrail { id: of.to_string(), answered: String::new(), answered_at: at });
-    let mut guardrail = Guardrail { remote: made, ..Guardrail::new(of.clone()) };
+    let made = Some(MadeGuardrail {
+        id: of.to_string(),
+        answered: String::new(),
+        answered_at: at,
+    });
+    let mut guardrail = Guardrail {
+        remote: made,
+        ..Guardrail::new(of.clone())
+    };
     guardrail.rules.take_in(&Rules::default(), at, None, at);
     guardrail
 }
 
 /// A key as it is listed at an instant, with its use.
 fn listed(enabled: bool, limit: i32, asked: Moment) -> SeenKey {
-    SeenKey { enabled, limit: ListedLimit::Limit(Usd::from_dollars(limit)), asked_at: asked, is_read: true }
+    SeenKey {
+        enabled,
+        limit: ListedLimit::Limit(Usd::from_dollars(limit)),
+        asked_at: asked,
+        is_read: true,
+    }
 }
 
 fn faculty() -> Actor {
@@ -364,5 +460,11 @@ fn faculty() -> Actor {
 }
 
 fn key(story: &Story, epoch: u32) -> &GrantKey {
-    story.view.grant.keys.iter().find(|key| key.epoch == Epoch::new(epoch)).unwrap()
+    story
+        .view
+        .grant
+        .keys
+        .iter()
+        .find(|key| key.epoch == Epoch::new(epoch))
+        .unwrap()
 }

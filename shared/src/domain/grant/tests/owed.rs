@@ -1,4 +1,5 @@
-//! What is told first, what failed, what is not confirmed yet, and the ways out of repeated failures.
+//! What is told first, what failed, what is not confirmed yet, and the ways out of repeated
+//! failures.
 
 use super::*;
 use crate::domain::held::LATE;
@@ -19,10 +20,24 @@ fn leaks_are_most_urgent() {
         let grant = change.counted(view, now).grant;
         (grant.urgency(), grant.due_at)
     };
-    assert_eq!(due(view.revoke(&faculty(), None).unwrap()), (Urgency::Leak, Some(now)));
-    assert_eq!(due(view.stop(Stopped::Leaked, &Actor::Student).unwrap()), (Urgency::Leak, Some(now)));
-    assert_eq!(due(view.hold(HoldKind::Paused, &faculty(), None, now).unwrap()), (Urgency::Disable, Some(now)));
-    assert_eq!(due(view.set_cap(Some(Usd::CENT), &faculty(), None, now).unwrap()), (Urgency::Limit, Some(now)));
+    assert_eq!(
+        due(view.revoke(&faculty(), None).unwrap()),
+        (Urgency::Leak, Some(now))
+    );
+    assert_eq!(
+        due(view.stop(Stopped::Leaked, &Actor::Student).unwrap()),
+        (Urgency::Leak, Some(now))
+    );
+    assert_eq!(
+        due(view.hold(HoldKind::Paused, &faculty(), None, now).unwrap()),
+        (Urgency::Disable, Some(now))
+    );
+    assert_eq!(
+        due(view
+            .set_cap(Some(Usd::CENT), &faculty(), None, now)
+            .unwrap()),
+        (Urgency::Limit, Some(now))
+    );
     assert_eq!(due(view.allow(&faculty()).unwrap()), (Urgency::Read, None));
 }
 
@@ -32,16 +47,29 @@ fn failed_calls_wait_longer() {
     let mut story = live();
     let put_off = |story: &mut Story| {
         story.apply(story.view.put_off(story.now).unwrap());
-        story.view.grant.due_at.unwrap().duration_since(story.now).as_mins()
+        story
+            .view
+            .grant
+            .due_at
+            .unwrap()
+            .duration_since(story.now)
+            .as_mins()
     };
     story.hold(HoldKind::Paused);
     let waits: Vec<i128> = (0..9).map(|_| i128::from(put_off(&mut story))).collect();
     assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
     story.after(1.minute()).release(HoldKind::Paused).revoke();
     assert_eq!(story.view.grant.due_at, Some(story.now));
-    assert_eq!([put_off(&mut story), put_off(&mut story)], [1, 1], "what was revoked waits for nobody");
+    assert_eq!(
+        [put_off(&mut story), put_off(&mut story)],
+        [1, 1],
+        "what was revoked waits for nobody"
+    );
     story.disable(1);
-    assert_eq!((story.view.grant.backoff, story.view.grant.due_at), (None, Some(story.now + SETTLING)));
+    assert_eq!(
+        (story.view.grant.backoff, story.view.grant.due_at),
+        (None, Some(story.now + SETTLING))
+    );
 }
 
 #[test]
@@ -51,37 +79,58 @@ fn what_is_due_keeps_its_place_and_what_is_settled_has_none() {
     let since = story.now;
     story.apply(story.view.refresh_due(story.now).unwrap());
     story.after(1.hour());
-    assert_eq!((story.view.grant.due_at, story.view.refresh_due(story.now)), (Some(since), Err(Unchanged)));
+    assert_eq!(
+        (story.view.grant.due_at, story.view.refresh_due(story.now)),
+        (Some(since), Err(Unchanged))
+    );
     story.view.settings_mut().allowance.cap = Usd::from_dollars(20);
     story.apply(story.view.refresh_due(story.now).unwrap());
     assert_eq!(story.view.grant.due_at, None);
 }
 
-/// What is due now waits for its time even where the provider answered before, and did not say what was used.
+/// What is due now waits for its time even where the provider answered before, and did not say what
+/// was used.
 #[test]
 fn a_reading_that_is_due_is_put_off() {
     let mut story = live();
     story.revoke();
     let (off, noted) = story.send(1, is_off);
-    let silent = Answered { is_read: false, ..read_answer(noted) };
+    let silent = Answered {
+        is_read: false,
+        ..read_answer(noted)
+    };
     story.apply(story.view.answered(&off, silent, story.now).unwrap());
     assert_eq!(story.due(1), [Tell::Read]);
     story.apply(story.view.put_off(story.now).unwrap());
     assert_eq!(story.view.grant.due_at, Some(story.now + 1.minute()));
 }
 
-/// What other keys used in this window makes the limit smaller until the window turns, while the programme runs.
+/// What other keys used in this window makes the limit smaller until the window turns, while the
+/// programme runs.
 #[test]
 fn the_turn_of_a_window_is_due() {
     let mut story = live();
     story.view.settings_mut().basis.reset = Reset::Monthly;
     story.look().read(1, 5_000_000);
-    assert_eq!(story.view.next_due(story.now), None, "its own use makes no limit smaller");
-    story.show(KeyRequestKind::Replace, 'b').read_at_last(1, 5_000_000);
-    assert_eq!(story.view.next_due(story.now), Reset::Monthly.resets_at(story.now));
+    assert_eq!(
+        story.view.next_due(story.now),
+        None,
+        "its own use makes no limit smaller"
+    );
+    story
+        .show(KeyRequestKind::Replace, 'b')
+        .read_at_last(1, 5_000_000);
+    assert_eq!(
+        story.view.next_due(story.now),
+        Reset::Monthly.resets_at(story.now)
+    );
     let mut off = story.clone();
     off.hold(HoldKind::Paused).disable(2).read_at_last(2, 0);
-    assert_eq!(off.view.next_due(off.now), None, "no key is to hold a limit");
+    assert_eq!(
+        off.view.next_due(off.now),
+        None,
+        "no key is to hold a limit"
+    );
     std::sync::Arc::make_mut(&mut story.view.programme).closed_at = Some(story.now);
     assert_eq!(story.view.next_due(story.now), None);
 }
@@ -93,7 +142,10 @@ fn a_final_reading_begins_once_the_key_is_seen_off() {
     story.revoke();
     story.send(1, is_off);
     for (enabled, is_read) in [(true, true), (false, false)] {
-        let shows = SeenKey { is_read, ..listed(enabled, 20, story.now) };
+        let shows = SeenKey {
+            is_read,
+            ..listed(enabled, 20, story.now)
+        };
         let mut seen = story.clone();
         if let Ok(change) = story.seen('a', &shows) {
             seen.apply(change);
@@ -107,25 +159,44 @@ fn a_final_reading_begins_once_the_key_is_seen_off() {
 fn a_limit_of_an_old_key_is_no_finding() {
     let mut story = live();
     story.show(KeyRequestKind::Replace, 'b').after(2.hours());
-    let found = |key: char| story.seen(key, &listed(true, 7, story.now)).is_ok_and(|change| change.audit().is_some());
+    let found = |key: char| {
+        story
+            .seen(key, &listed(true, 7, story.now))
+            .is_ok_and(|change| change.audit().is_some())
+    };
     assert_eq!([found('a'), found('b')], [false, true]);
 }
 
-/// A single answer that a key was not found is never taken as proof: a replica may not know a young key yet. Any answer with the key ends
-/// the doubt.
+/// A single answer that a key was not found is never taken as proof: a replica may not know a young
+/// key yet. Any answer with the key ends the doubt.
 #[test]
 fn one_404_proves_nothing() {
     let mut revoked = live();
     revoked.revoke().miss('a').note("not found").after(1.hour());
-    revoked.note_refusal("again", revoked.view.not_found(&hash('a'), revoked.now)).disable(1);
+    revoked
+        .note_refusal("again", revoked.view.not_found(&hash('a'), revoked.now))
+        .disable(1);
     let mut young = Story::live();
     young.miss('a').clone().begin(KeyRequestKind::Replace);
     let until = key(&young, 1).missing_until(young.now);
     assert_eq!(until, Some(young.now + 10.seconds()));
-    young.apply(young.view.shown(&hash('a'), &listed(true, 20, young.now), young.now).unwrap());
-    assert_eq!([&revoked, &young].map(|story| key(story, 1).missing_since), [None, None], "it was there after all");
+    young.apply(
+        young
+            .view
+            .shown(&hash('a'), &listed(true, 20, young.now), young.now)
+            .unwrap(),
+    );
+    assert_eq!(
+        [&revoked, &young].map(|story| key(story, 1).missing_since),
+        [None, None],
+        "it was there after all"
+    );
     let mut replaced = live();
-    replaced.miss('a').press_in_vain(KeyRequestKind::Replace).after(1.hour()).begin(KeyRequestKind::Replace);
+    replaced
+        .miss('a')
+        .press_in_vain(KeyRequestKind::Replace)
+        .after(1.hour())
+        .begin(KeyRequestKind::Replace);
     insta::assert_snapshot!(join_notes(&[revoked, replaced]), @"
     not found: revoked, a on; tell a Off; $20 of $20
     again: Unchanged
@@ -138,9 +209,18 @@ fn one_404_proves_nothing() {
 #[test]
 fn replacing_awaits_an_enable() {
     let mut story = live();
-    story.hold(HoldKind::Paused).disable(1).release(HoldKind::Paused).clone().begin(KeyRequestKind::Replace);
+    story
+        .hold(HoldKind::Paused)
+        .disable(1)
+        .release(HoldKind::Paused)
+        .clone()
+        .begin(KeyRequestKind::Replace);
     let on = story.send(1, is_on);
-    story.press_in_vain(KeyRequestKind::Replace).clone().answer(&on).begin(KeyRequestKind::Replace);
+    story
+        .press_in_vain(KeyRequestKind::Replace)
+        .clone()
+        .answer(&on)
+        .begin(KeyRequestKind::Replace);
     story.after(LATE).begin(KeyRequestKind::Replace);
     insta::assert_snapshot!(story.note("begun").disable(1).note("off").notes(), @"
     Replace: EnableUnderWay { until: 2026-01-01T03:01:20Z }
@@ -149,13 +229,23 @@ fn replacing_awaits_an_enable() {
     ");
 }
 
-/// An answer that comes after the opposite was sent confirms nothing: the disable may have reached the provider before the enable or after.
+/// An answer that comes after the opposite was sent confirms nothing: the disable may have reached
+/// the provider before the enable or after.
 #[test]
 fn late_answers_confirm_nothing() {
     let mut story = live();
     let off = story.hold(HoldKind::Paused).send(1, is_off);
-    let on = story.after(1.second()).release(HoldKind::Paused).send(1, is_on);
-    story.answer(&on).answer(&off).note("the enable is answered first").after(LATE).enable(1).note("told again");
+    let on = story
+        .after(1.second())
+        .release(HoldKind::Paused)
+        .send(1, is_on);
+    story
+        .answer(&on)
+        .answer(&off)
+        .note("the enable is answered first")
+        .after(LATE)
+        .enable(1)
+        .note("told again");
     insta::assert_snapshot!(story.notes(), @"
     the enable is answered first: live, a on or off; tell a On in 1m 19s; $20 of $20
     told again: live, a on; $20 of $20
@@ -168,7 +258,10 @@ fn a_smaller_limit_is_confirmed_with_the_use() {
     story.set_cap(5).send(1, is_limit);
     story.after(1.minute());
     for is_read in [false, true] {
-        let seen = SeenKey { is_read, ..listed(true, 5, story.now) };
+        let seen = SeenKey {
+            is_read,
+            ..listed(true, 5, story.now)
+        };
         if let Ok(change) = story.view.shown(&hash('a'), &seen, story.now) {
             story.apply(change);
         }
@@ -189,12 +282,17 @@ fn failing_claims_wait_longer() {
         story.fail();
     }
     for _ in 0..9 {
-        let BeginRefused::FailedOften { until } = story.refused(KeyRequestKind::Reveal) else { panic!("it may press") };
+        let BeginRefused::FailedOften { until } = story.refused(KeyRequestKind::Reveal) else {
+            panic!("it may press")
+        };
         waits.push(until.duration_since(story.now).as_secs());
         story.now = until;
         story.fail();
     }
     assert_eq!(waits, [15, 30, 60, 120, 240, 480, 600, 600, 600]);
     assert!(story.view.grant.keys.is_empty());
-    story.after(10.minutes()).show(KeyRequestKind::Reveal, 'a').begin(KeyRequestKind::Replace);
+    story
+        .after(10.minutes())
+        .show(KeyRequestKind::Reveal, 'a')
+        .begin(KeyRequestKind::Replace);
 }

@@ -24,15 +24,21 @@ impl Story {
     fn recover(&mut self, found: &[RecoveredKey]) -> &mut Story {
         let change = self.view.recover(found, self.now).unwrap();
         assert_eq!(change.audit().unwrap().act, Act::Recovered);
-        let is_another =
-            change.grant.live().is_some_and(|live| Some(live.epoch) != self.view.grant.live().map(|live| live.epoch));
+        let is_another = change
+            .grant
+            .live()
+            .is_some_and(|live| Some(live.epoch) != self.view.grant.live().map(|live| live.epoch));
         assert_eq!(
             change.notice,
             is_another.then_some(StudentNotice::KeyShown),
             "who has another key by now hears of it"
         );
         self.apply(change);
-        assert_eq!(self.view.recover(found, self.now), Err(Unchanged), "once is enough");
+        assert_eq!(
+            self.view.recover(found, self.now),
+            Err(Unchanged),
+            "once is enough"
+        );
         self
     }
 }
@@ -44,24 +50,58 @@ fn a_listing_is_taken_in() {
     full.view.budget_mut().reserved = Usd::from_dollars(95);
     let mut claiming = Story::new();
     claiming.begin(KeyRequestKind::Reveal);
-    let known = |enabled| RecoveredKey { hash: hash('a'), ..found(1, enabled) };
+    let known = |enabled| RecoveredKey {
+        hash: hash('a'),
+        ..found(1, enabled)
+    };
     let cases = [
-        ("the newest key", full, vec![found(1, false), found(2, true), found(3, true)]),
+        (
+            "the newest key",
+            full,
+            vec![found(1, false), found(2, true), found(3, true)],
+        ),
         ("a key of an open claim", claiming, vec![found(1, true)]),
-        ("a key of an older claim", Story::new().fail().fail().clone(), vec![found(1, true)]),
-        ("ended since the backup", Story::new(), vec![found(1, false)]),
-        ("replaced and ended", Story::live(), vec![known(false), found(2, false)]),
-        ("replaced, and works", Story::live(), vec![known(true), found(2, false)]),
+        (
+            "a key of an older claim",
+            Story::new().fail().fail().clone(),
+            vec![found(1, true)],
+        ),
+        (
+            "ended since the backup",
+            Story::new(),
+            vec![found(1, false)],
+        ),
+        (
+            "replaced and ended",
+            Story::live(),
+            vec![known(false), found(2, false)],
+        ),
+        (
+            "replaced, and works",
+            Story::live(),
+            vec![known(true), found(2, false)],
+        ),
         ("a newer key is off", Story::live(), vec![found(2, false)]),
-        ("revoked", Story::new().revoke().clone(), vec![found(1, true)]),
-        ("held", Story::new().hold(HoldKind::Paused).clone(), vec![found(1, true)]),
+        (
+            "revoked",
+            Story::new().revoke().clone(),
+            vec![found(1, true)],
+        ),
+        (
+            "held",
+            Story::new().hold(HoldKind::Paused).clone(),
+            vec![found(1, true)],
+        ),
     ];
     let notes = cases.map(|(words, mut story, listed)| {
         let ends = story.view.ended_by_recovery(&listed).len();
         let reserves = story.recover(&listed).view.grant.has_reservation;
         let note = story.note(words).notes();
         let Grant { epoch, stage, .. } = &story.view.grant;
-        format!("{note}; epoch {}, {stage:?}, reserves: {reserves}, ends {ends}", epoch.number())
+        format!(
+            "{note}; epoch {}, {stage:?}, reserves: {reserves}, ends {ends}",
+            epoch.number()
+        )
     });
     insta::assert_snapshot!(notes.join("\n"), @"
     the newest key: live, 1 off, 2 on, 3 on; tell 2 Off; $20 of $115; epoch 3, Claimed, reserves: true, ends 1
@@ -76,25 +116,34 @@ fn a_listing_is_taken_in() {
     ");
 }
 
-/// A recovered grant goes on like any other: no number is used twice, and no claim from before is recorded.
+/// A recovered grant goes on like any other: no number is used twice, and no claim from before is
+/// recorded.
 #[test]
 fn recovered_grants_go_on() {
     let mut newer = Story::live();
     newer.recover(&[found(2, false)]).clone().leak();
     assert_eq!(newer.begin(KeyRequestKind::Replace).epoch, Epoch::new(3));
     let mut ended = Story::new();
-    ended.recover(&[found(1, false)]).release(HoldKind::Paused).show(KeyRequestKind::Replace, 'b');
+    ended
+        .recover(&[found(1, false)])
+        .release(HoldKind::Paused)
+        .show(KeyRequestKind::Replace, 'b');
     let mut held = Story::new();
-    held.hold(HoldKind::Paused).recover(&[found(1, true)]).disable(1);
+    held.hold(HoldKind::Paused)
+        .recover(&[found(1, true)])
+        .disable(1);
     assert_eq!(held.release(HoldKind::Paused).due(1), [Tell::On]);
     let mut open = Story::new();
     let begun = open.begin(KeyRequestKind::Reveal);
     open.recover(&[found(1, true)]);
-    assert_eq!(open.view.record(&begun, &minted('b'), open.now), Err(RecordRefused::Lost));
+    assert_eq!(
+        open.view.record(&begun, &minted('b'), open.now),
+        Err(RecordRefused::Lost)
+    );
 }
 
-/// What a student ends in a copy of the table that does not know their newest key ends that key too, whichever it is. A key that was made
-/// after the student ended another works on.
+/// What a student ends in a copy of the table that does not know their newest key ends that key
+/// too, whichever it is. A key that was made after the student ended another works on.
 #[test]
 fn a_key_that_its_student_ended_stays_ended() {
     for why in [Stopped::Leaked, Stopped::Returned] {
@@ -103,15 +152,35 @@ fn a_key_that_its_student_ended_stays_ended() {
         let change = story.view.stop(why, &Actor::Student).unwrap();
         story.apply(change);
         let since = story.view.grant.state_since.unwrap();
-        let before = RecoveredKey { made_at: since - SignedDuration::from_secs(1), ..found(2, true) };
-        let after = RecoveredKey { made_at: since + SignedDuration::from_secs(1), ..found(2, true) };
-        assert_eq!(story.view.ended_by_recovery(std::slice::from_ref(&before)).len(), 0, "the student ended it");
+        let before = RecoveredKey {
+            made_at: since - SignedDuration::from_secs(1),
+            ..found(2, true)
+        };
+        let after = RecoveredKey {
+            made_at: since + SignedDuration::from_secs(1),
+            ..found(2, true)
+        };
+        assert_eq!(
+            story
+                .view
+                .ended_by_recovery(std::slice::from_ref(&before))
+                .len(),
+            0,
+            "the student ended it"
+        );
         let mut replaced = story.clone();
         story.recover(&[before]);
-        assert_eq!(story.view.grant.to_string(), "stopped", "nobody has to look at it first: {why:?}");
+        assert_eq!(
+            story.view.grant.to_string(),
+            "stopped",
+            "nobody has to look at it first: {why:?}"
+        );
         assert_eq!(story.due(2), [Tell::Off]);
         replaced.recover(&[after]);
-        assert_eq!(replaced.view.grant.state, GrantState::Live { key: key_of(2) });
+        assert_eq!(
+            replaced.view.grant.state,
+            GrantState::Live { key: key_of(2) }
+        );
     }
 }
 
@@ -120,10 +189,20 @@ fn what_the_table_knows_is_not_recovered() {
     let mut story = Story::live();
     story.after(1.hour()).show(KeyRequestKind::Replace, 'b');
     let recovered = |listed: &[RecoveredKey]| story.view.recover(listed, story.now);
-    let known = RecoveredKey { hash: hash('b'), ..found(2, true) };
-    assert_eq!([recovered(&[known]), recovered(&[])], [Err(Unchanged), Err(Unchanged)]);
+    let known = RecoveredKey {
+        hash: hash('b'),
+        ..found(2, true)
+    };
+    assert_eq!(
+        [recovered(&[known]), recovered(&[])],
+        [Err(Unchanged), Err(Unchanged)]
+    );
     let second = [found(1, true), found(2, true)];
-    assert_eq!(recovered(&second), Err(Unchanged), "another key of its claim was shown");
+    assert_eq!(
+        recovered(&second),
+        Err(Unchanged),
+        "another key of its claim was shown"
+    );
 }
 
 proptest! {

@@ -1,5 +1,5 @@
-//! From every state that acts lead to, a few requests, syncs or turns of a window lead to a key that is shown.
-//! The states are found by walking from an invitation.
+//! From every state that acts lead to, a few requests, syncs or turns of a window lead to a key
+//! that is shown. The states are found by walking from an invitation.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -31,7 +31,11 @@ each! {
 }
 
 fn kind(story: &Story) -> KeyRequestKind {
-    if story.view.grant.stage.has_claimed() { KeyRequestKind::Replace } else { KeyRequestKind::Reveal }
+    if story.view.grant.stage.has_claimed() {
+        KeyRequestKind::Replace
+    } else {
+        KeyRequestKind::Reveal
+    }
 }
 
 /// The key of the next claim.
@@ -49,7 +53,10 @@ impl Story {
         self.now += 1.hour();
         let view = self.view.clone();
         let now = self.now;
-        let live = view.grant.live().map(|live| (live.epoch, live.hash.clone()));
+        let live = view
+            .grant
+            .live()
+            .map(|live| (live.epoch, live.hash.clone()));
         match what {
             Happens::Claimed => self.press_whole().then_some(()),
             Happens::HandlerDied => {
@@ -74,7 +81,9 @@ impl Story {
                 let (epoch, _) = live?;
                 let left = view.grant.cap(&view.programme.settings) - view.spending(now).in_window;
                 let basis = view.programme.settings.basis;
-                let used = view.reading(epoch).map_or(Usd::ZERO, |reading| reading.used.in_window(basis, now));
+                let used = view
+                    .reading(epoch)
+                    .map_or(Usd::ZERO, |reading| reading.used.in_window(basis, now));
                 let used = used + left.or_zero();
                 self.read(epoch.number(), used.micros());
                 Some(())
@@ -97,7 +106,10 @@ impl Story {
             Happens::HalfResumed => {
                 self.done(view.hold(HoldKind::Paused, &faculty(), None, now))?;
                 self.done(self.view.release(HoldKind::Paused, &faculty(), now))?;
-                self.done(self.view.noting(&self.view.calls(now).into_iter().next()?, now))
+                self.done(
+                    self.view
+                        .noting(&self.view.calls(now).into_iter().next()?, now),
+                )
             }
             Happens::RestrictedReplacements => {
                 let is_news = view.programme.settings.claims.replacements > 0;
@@ -126,7 +138,9 @@ impl Story {
         match step {
             Step::Press => return self.press_whole(),
             Step::Resume => drop(self.done(view.release(HoldKind::Unused, &Actor::Student, now))),
-            Step::FacultyResumes => drop(self.done(view.release(HoldKind::Paused, &faculty(), now))),
+            Step::FacultyResumes => {
+                self.done(view.release(HoldKind::Paused, &faculty(), now));
+            }
             Step::NamedAgain => drop(self.done(view.release(HoldKind::Dropped, &faculty(), now))),
             Step::Allow => drop(self.done(view.allow(&faculty()))),
             Step::RaiseCap => {
@@ -134,7 +148,15 @@ impl Story {
                 self.done(view.set_cap(Some(more), &faculty(), None, now));
             }
             Step::Sync => self.sync(),
-            Step::WindowTurns => self.now = view.programme.settings.basis.reset.resets_at(now).unwrap_or(now),
+            Step::WindowTurns => {
+                self.now = view
+                    .programme
+                    .settings
+                    .basis
+                    .reset
+                    .resets_at(now)
+                    .unwrap_or(now);
+            }
         }
         self.settle(|_| true);
         false
@@ -142,12 +164,20 @@ impl Story {
 
     /// A request without obstacles: begun, retired, made, recorded, shown.
     fn press_whole(&mut self) -> bool {
-        let Ok((change, begun)) = self.press(kind(self)) else { return false };
+        let Ok((change, begun)) = self.press(kind(self)) else {
+            return false;
+        };
         let before = self.clone();
         self.apply(change);
         // A second answer that a key is not known is believed.
-        let missing: Vec<KeyHash> =
-            self.view.grant.keys.iter().filter(|of| of.is_missing()).map(|of| of.hash.clone()).collect();
+        let missing: Vec<KeyHash> = self
+            .view
+            .grant
+            .keys
+            .iter()
+            .filter(|of| of.is_missing())
+            .map(|of| of.hash.clone())
+            .collect();
         for key in missing {
             if self.done(self.view.found_gone(&key, self.now)).is_none() {
                 *self = before;
@@ -155,8 +185,14 @@ impl Story {
             }
         }
         self.settle_off();
-        let Some(limit) = self.view.next_limit(self.now) else { return false };
-        let minted = MintedKey { limit, guardrail: self.guardrail(), ..minted(next_key(&before)) };
+        let Some(limit) = self.view.next_limit(self.now) else {
+            return false;
+        };
+        let minted = MintedKey {
+            limit,
+            guardrail: self.guardrail(),
+            ..minted(next_key(&before))
+        };
         match self.view.record(&begun, &minted, self.now) {
             Ok(change) => {
                 self.apply(change);
@@ -180,14 +216,26 @@ impl Story {
         let keys = grant.keys.iter().rev().take(2).map(|key| {
             let on = [true, false].map(|on| key.enabled.may_be(&on));
             let read = key.final_reading.is_some();
-            format!("{} {on:?} {read} {} {:?}", key.shown_at.is_some(), key.is_missing(), key.gone)
+            format!(
+                "{} {on:?} {read} {} {:?}",
+                key.shown_at.is_some(),
+                key.is_missing(),
+                key.gone
+            )
         });
         let keys: Vec<String> = keys.collect();
         let left = self.view.next_limit(self.now).is_some();
-        let all =
-            (grant.replacements.min(1), grant.has_reservation, self.view.programme.settings.claims.replacements, left);
+        let all = (
+            grant.replacements.min(1),
+            grant.has_reservation,
+            self.view.programme.settings.claims.replacements,
+            left,
+        );
         let lease = grant.is_being_made(self.now);
-        format!("{grant} {lease} {keys:?} {all:?} {}", grant.keys.len().min(3))
+        format!(
+            "{grant} {lease} {keys:?} {all:?} {}",
+            grant.keys.len().min(3)
+        )
     }
 
     fn has_way_out(&self) -> bool {
@@ -207,7 +255,8 @@ impl Story {
     }
 }
 
-/// Every state that acts lead to allows a key to be shown after a few presses, syncs or window turns.
+/// Every state that acts lead to allows a key to be shown after a few presses, syncs or window
+/// turns.
 #[test]
 fn every_state_leads_to_a_key() {
     let mut count = 0;
@@ -218,7 +267,11 @@ fn every_state_leads_to_a_key() {
         let mut seen = BTreeSet::from([first.shape()]);
         let mut states = VecDeque::from([(first, Vec::new())]);
         while let Some((story, came)) = states.pop_front() {
-            assert!(story.has_way_out(), "{reset:?}: no way out of {came:?}: {}", story.shape());
+            assert!(
+                story.has_way_out(),
+                "{reset:?}: no way out of {came:?}: {}",
+                story.shape()
+            );
             count += 1;
             for happens in HAPPENS.iter().copied().filter(|_| came.len() < DEPTH) {
                 let mut next = story.clone();

@@ -1,5 +1,6 @@
-//! The weekly digest: what a programme's people learn of the money and of who needs a look. It names
-//! grants, groups and models and never a person; people are looked up when it is sent. The mail function has its words.
+//! The weekly digest: what a programme's people learn of the money and of who needs a look. It
+//! names grants, groups and models and never a person; people are looked up when it is sent. The
+//! mail function has its words.
 
 use std::cmp::Reverse;
 
@@ -49,7 +50,8 @@ pub struct Digest {
 }
 
 stored! {
-    // The digest of a programme for one calendar week, by its Monday. There is one key, so there is one digest.
+    // The digest of a programme for one calendar week, by its Monday. There is one key, so there is
+    // one digest.
     Digest |digest| (programme: &ProgrammeId, week: Date = digest.week) => key(programme_partition(programme), format!("DIGEST#{week}"));
     list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), "DIGEST#");
     expires |digest| digest.found_at + OUTBOX_KEPT
@@ -83,8 +85,8 @@ pub enum LineSubject {
     Further(u32),
 }
 
-/// The people of a programme who need a look, as the sync's last whole run of a day found them. A digest has those of its own days, also
-/// where its morning is after the next night.
+/// The people of a programme who need a look, as the sync's last whole run of a day found them. A
+/// digest has those of its own days, also where its morning is after the next night.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct KeptPeople {
     pub programme: ProgrammeId,
@@ -103,8 +105,8 @@ stored! {
 pub struct DigestPeople {
     /// The completed UTC days of the week that they were looked at for.
     pub days: (Date, Date),
-    /// Students on the roster: all grants but the revoked and the dropped ones; those of them who have had a key; and those who spent
-    /// anything in the week as well.
+    /// Students on the roster: all grants but the revoked and the dropped ones; those of them who
+    /// have had a key; and those who spent anything in the week as well.
     pub students: u32,
     pub claimed: u32,
     pub active: u32,
@@ -118,7 +120,10 @@ impl DigestPeople {
     /// The grants that are named.
     pub fn grants(&self) -> impl Iterator<Item = &GrantId> {
         let in_need = self.needs.iter().flat_map(|(_, sample)| &sample.first);
-        self.spenders.iter().map(|spender| &spender.grant).chain(in_need)
+        self.spenders
+            .iter()
+            .map(|spender| &spender.grant)
+            .chain(in_need)
     }
 }
 
@@ -126,8 +131,8 @@ impl DigestPeople {
 pub struct Spender {
     pub grant: GrantId,
     pub this_week: Usd,
-    /// The count against the cap, in the window of the week's last day; with a daily cap, on the day with the
-    /// highest count.
+    /// The count against the cap, in the window of the week's last day; with a daily cap, on the
+    /// day with the highest count.
     pub of_cap: Usd,
     pub cap: Usd,
 }
@@ -141,11 +146,13 @@ pub struct PeopleSample {
 
 /// What who has no key can do about it.
 const TAKE_A_NEW_ONE: &str = "Remind them: they can get a new key on their own page.";
-const REMIND: &str = "Faculty can remind them on the programme's page, to which the link below leads.";
+const REMIND: &str =
+    "Faculty can remind them on the programme's page, to which the link below leads.";
 
 crate::named! {
-    /// Why somebody needs a look, in the order in which a digest has them, and what to do about it: they cannot use a key now, or used their
-    /// cap up in a window of the week; or something else keeps them from using one.
+    /// Why somebody needs a look, in the order in which a digest has them, and what to do about it:
+    /// they cannot use a key now, or used their cap up in a window of the week; or something else
+    /// keeps them from using one.
     #[derive(PartialOrd, Ord, Serialize, Deserialize)]
     #[serde(rename_all = "kebab-case")]
     pub enum Need: label, advice {
@@ -171,7 +178,8 @@ crate::named! {
 }
 
 impl DigestMoney {
-    /// The money of a programme that has totals on record or, where no key was ever shown, certainly spent nothing.
+    /// The money of a programme that has totals on record or, where no key was ever shown,
+    /// certainly spent nothing.
     pub fn new(
         spent: Days,
         budget: Budget,
@@ -180,7 +188,13 @@ impl DigestMoney {
         listing: LastListing,
     ) -> DigestMoney {
         let [this_week, week_before] = weeks.map(|week| listing.sum(&spent, week));
-        DigestMoney { budget, owns_keys, this_week, week_before, spent }
+        DigestMoney {
+            budget,
+            owns_keys,
+            this_week,
+            week_before,
+            spent,
+        }
     }
 }
 
@@ -196,17 +210,26 @@ pub enum LastListing {
 impl LastListing {
     pub fn sum(self, days: &Days, (first_day, last_day): (Date, Date)) -> Sum {
         match self {
-            LastListing::NoNeed => {
-                Sum { accuracy: Accuracy::Exactly, ..days.between(first_day, last_day, Some(last_day)) }
-            }
+            LastListing::NoNeed => Sum {
+                accuracy: Accuracy::Exactly,
+                ..days.between(first_day, last_day, Some(last_day))
+            },
             LastListing::Never => days.between(first_day, last_day, None),
             LastListing::On(day) => {
                 let complete = day.yesterday().ok();
                 let sum = days.between(first_day, last_day, complete);
-                let before =
-                    complete.filter(|_| day == last_day).map(|last| days.between(first_day, last, complete).accuracy);
+                let before = complete
+                    .filter(|_| day == last_day)
+                    .map(|last| days.between(first_day, last, complete).accuracy);
                 let is_known = before == Some(Accuracy::Exactly);
-                Sum { accuracy: if is_known { Accuracy::Until(day) } else { sum.accuracy }, ..sum }
+                Sum {
+                    accuracy: if is_known {
+                        Accuracy::Until(day)
+                    } else {
+                        sum.accuracy
+                    },
+                    ..sum
+                }
             }
         }
     }
@@ -215,8 +238,9 @@ impl LastListing {
 /// More lines than these are put together into one.
 pub const MOST_LINES: usize = 12;
 
-/// The spending by group, in this week and the one before. People without a group make up the difference to
-/// all of the programme but its foreign keys; a programme without groups has no lines.
+/// The spending by group, in this week and the one before. People without a group make up the
+/// difference to all of the programme but its foreign keys; a programme without groups has no
+/// lines.
 pub fn groups<'a>(
     by_group: impl IntoIterator<Item = (&'a String, &'a DailyUse)>,
     assigned: &DailyUse,
@@ -224,8 +248,9 @@ pub fn groups<'a>(
     weeks: [(Date, Date); 2],
     totals: [Sum; 2],
 ) -> Vec<DigestLine> {
-    let of_groups =
-        by_group.into_iter().map(|(group, used)| DigestLine::new(LineSubject::Group(group.clone()), used, byok, weeks));
+    let of_groups = by_group
+        .into_iter()
+        .map(|(group, used)| DigestLine::new(LineSubject::Group(group.clone()), used, byok, weeks));
     let mut lines: Vec<DigestLine> = of_groups.collect();
     if lines.is_empty() {
         return lines;
@@ -234,16 +259,26 @@ pub fn groups<'a>(
     lines.sort_by_key(|line| (Reverse(line.this_week), Reverse(line.week_before)));
     let [this_week, week_before] = sum_weeks(&lines);
     let assigned = DigestLine::new(LineSubject::Assigned, assigned, byok, weeks);
-    let [this_week, week_before] =
-        [totals[0].spent - assigned.this_week - this_week, totals[1].spent - assigned.week_before - week_before];
+    let [this_week, week_before] = [
+        totals[0].spent - assigned.this_week - this_week,
+        totals[1].spent - assigned.week_before - week_before,
+    ];
     let further = lines.split_off(lines.len().min(MOST_LINES));
     if !further.is_empty() {
         let [this_week, week_before] = sum_weeks(&further);
         let count = further.len() as u32;
-        lines.push(DigestLine { subject: LineSubject::Further(count), this_week, week_before });
+        lines.push(DigestLine {
+            subject: LineSubject::Further(count),
+            this_week,
+            week_before,
+        });
     }
     if this_week > Usd::ZERO || week_before > Usd::ZERO {
-        lines.push(DigestLine { subject: LineSubject::NoGroup, this_week, week_before });
+        lines.push(DigestLine {
+            subject: LineSubject::NoGroup,
+            this_week,
+            week_before,
+        });
     }
     if assigned.this_week > Usd::ZERO || assigned.week_before > Usd::ZERO {
         lines.push(assigned);
@@ -252,16 +287,29 @@ pub fn groups<'a>(
 }
 
 impl DigestLine {
-    fn new(subject: LineSubject, used: &DailyUse, byok: Byok, weeks: [(Date, Date); 2]) -> DigestLine {
+    fn new(
+        subject: LineSubject,
+        used: &DailyUse,
+        byok: Byok,
+        weeks: [(Date, Date); 2],
+    ) -> DigestLine {
         let days = used.days(byok);
-        let [this_week, week_before] = weeks.map(|(first, last)| days.between(first, last, None).spent);
-        DigestLine { subject, this_week, week_before }
+        let [this_week, week_before] =
+            weeks.map(|(first, last)| days.between(first, last, None).spent);
+        DigestLine {
+            subject,
+            this_week,
+            week_before,
+        }
     }
 }
 
 /// What these lines come to, in this week and the one before.
 fn sum_weeks(lines: &[DigestLine]) -> [Usd; 2] {
-    [lines.iter().map(|line| line.this_week).sum(), lines.iter().map(|line| line.week_before).sum()]
+    [
+        lines.iter().map(|line| line.this_week).sum(),
+        lines.iter().map(|line| line.week_before).sum(),
+    ]
 }
 
 #[cfg(test)]
@@ -276,7 +324,10 @@ mod tests {
     ];
 
     fn exactly(dollars: i32) -> Sum {
-        Sum { spent: usd(dollars), accuracy: Accuracy::Exactly }
+        Sum {
+            spent: usd(dollars),
+            accuracy: Accuracy::Exactly,
+        }
     }
 
     fn spent(this_week: i32, week_before: i32) -> DailyUse {
@@ -288,10 +339,23 @@ mod tests {
     /// Groups are listed largest first, then use outside any group, and foreign keys last.
     #[test]
     fn groups_are_the_largest_first() {
-        let by_group = [("A".to_owned(), spent(1, 9)), ("B".to_owned(), spent(5, 0)), ("C".to_owned(), spent(1, 9))];
+        let by_group = [
+            ("A".to_owned(), spent(1, 9)),
+            ("B".to_owned(), spent(5, 0)),
+            ("C".to_owned(), spent(1, 9)),
+        ];
         let by_group = by_group.iter().map(|(name, used)| (name, used));
-        let lines = groups(by_group, &spent(4, 2), Byok::Inside, WEEKS, [exactly(14), exactly(20)]);
-        let shown: Vec<_> = lines.iter().map(|line| (line.subject.clone(), line.this_week, line.week_before)).collect();
+        let lines = groups(
+            by_group,
+            &spent(4, 2),
+            Byok::Inside,
+            WEEKS,
+            [exactly(14), exactly(20)],
+        );
+        let shown: Vec<_> = lines
+            .iter()
+            .map(|line| (line.subject.clone(), line.this_week, line.week_before))
+            .collect();
         let group = |name: &str| LineSubject::Group(name.to_owned());
         let expected = [
             (group("B"), usd(5), usd(0)),
@@ -301,15 +365,35 @@ mod tests {
             (LineSubject::Assigned, usd(4), usd(2)),
         ];
         assert_eq!(shown, expected);
-        assert_eq!(groups([], &spent(4, 2), Byok::Inside, WEEKS, [exactly(10), exactly(18)]), []);
+        assert_eq!(
+            groups(
+                [],
+                &spent(4, 2),
+                Byok::Inside,
+                WEEKS,
+                [exactly(10), exactly(18)]
+            ),
+            []
+        );
     }
 
     #[test]
     fn of_very_many_groups_the_smallest_are_put_together() {
-        let by_group: Vec<_> = (1..=14).map(|number| (format!("{number:02}"), spent(number, 0))).collect();
+        let by_group: Vec<_> = (1..=14)
+            .map(|number| (format!("{number:02}"), spent(number, 0)))
+            .collect();
         let by_group = by_group.iter().map(|(name, used)| (name, used));
-        let lines = groups(by_group, &DailyUse::default(), Byok::Inside, WEEKS, [exactly(105), exactly(0)]);
+        let lines = groups(
+            by_group,
+            &DailyUse::default(),
+            Byok::Inside,
+            WEEKS,
+            [exactly(105), exactly(0)],
+        );
         assert_eq!(lines.len(), MOST_LINES + 1);
-        assert_eq!((&lines[MOST_LINES].subject, lines[MOST_LINES].this_week), (&LineSubject::Further(2), usd(3)));
+        assert_eq!(
+            (&lines[MOST_LINES].subject, lines[MOST_LINES].this_week),
+            (&LineSubject::Further(2), usd(3))
+        );
     }
 }

@@ -27,8 +27,16 @@ fn before_the_claim_window_in_it_and_after_it() {
         settings_mut(view).texts.contact = Some("Room 12".to_owned());
     };
     let late = Story::new().set(window).after(480.hours());
-    assert!(late.reads().ends_with("Questions: Room 12") && late.money().is_empty(), "{}", late.reads());
-    let stories = [Story::new().set(window), Story::new().set(window).after(48.hours()), late];
+    assert!(
+        late.reads().ends_with("Questions: Room 12") && late.money().is_empty(),
+        "{}",
+        late.reads()
+    );
+    let stories = [
+        Story::new().set(window),
+        Story::new().set(window).after(48.hours()),
+        late,
+    ];
     insta::assert_snapshot!(briefs(stories), @"
     no key yet: Keys can be claimed from 21 Nov 2026, 09:00 (Europe/Berlin).
     no key yet: Your key is made when you press the button, and shown to you once. You can do that until the end of 30 Nov 2026. [Reveal my key]
@@ -51,11 +59,19 @@ fn before_the_claim_window_in_it_and_after_it() {
 fn terms_in_a_sentence_in_a_link_and_at_length() {
     let terms = |text: &str| {
         let text = text.to_owned();
-        Story::new().set(|view| settings_mut(view).texts.terms = Some(text)).reads()
+        Story::new()
+            .set(|view| settings_mut(view).texts.terms = Some(text))
+            .reads()
     };
     assert!(terms("Be kind.").contains("\nI accept the terms: Be kind.\n[Reveal my key]\n"));
-    assert!(terms("https://uni.example/terms").contains("I accept the terms: https://uni.example/terms"));
-    assert!(terms("Be kind.\nBe brief.").contains("Be kind. Be brief.\nI accept the terms\n[Reveal my key]"));
+    assert!(
+        terms("https://uni.example/terms")
+            .contains("I accept the terms: https://uni.example/terms")
+    );
+    assert!(
+        terms("Be kind.\nBe brief.")
+            .contains("Be kind. Be brief.\nI accept the terms\n[Reveal my key]")
+    );
 }
 
 #[test]
@@ -97,9 +113,20 @@ fn a_working_key_shows_its_money() {
     [My key has leaked: end it]
     ");
     let spent = Story::new().shown().after(1.hour()).used(4_990_001);
-    let weekly = || Story::new().set(|view| settings_mut(view).basis.reset = Reset::Weekly).shown().used(12_000_000);
+    let weekly = || {
+        Story::new()
+            .set(|view| settings_mut(view).basis.reset = Reset::Weekly)
+            .shown()
+            .used(12_000_000)
+    };
     let allowance = |story: Story| words::allowance(&story.view, Usd::from_dollars(8), story.now);
-    let lines = [spent.brief(), spent.money(), weekly().money(), allowance(weekly()), allowance(Story::new())];
+    let lines = [
+        spent.brief(),
+        spent.money(),
+        weekly().money(),
+        allowance(weekly()),
+        allowance(Story::new()),
+    ];
     insta::assert_snapshot!(lines.join("\n"), @"
     working: Your key works. It was shown on 20 Nov 2026, 14:05, and nobody can show it again. [Check what I have used] [Ask for more] [Hand my key back] [Replace my key] [My key has leaked: end it]
     Left: $15.01 Used: $4.99, as of 20 Nov 2026, 15:05 Cap: $20 for the whole term, until the end of 6 Feb 2027
@@ -107,23 +134,54 @@ fn a_working_key_shows_its_money() {
     $8 until 23 Nov 2026, 01:00 (Europe/Berlin), then $20 again
     $8 until the end of 6 Feb 2027
     ");
-    let no_more = weekly().set(|view| settings_mut(view).claims.replacements = 0).after(20.minutes());
-    assert!(no_more.reads().contains("Your key cannot be replaced now. You have replaced your key as often as"));
+    let no_more = weekly()
+        .set(|view| settings_mut(view).claims.replacements = 0)
+        .after(20.minutes());
+    assert!(
+        no_more
+            .reads()
+            .contains("Your key cannot be replaced now. You have replaced your key as often as")
+    );
 }
 
 #[test]
 fn a_figure_is_as_of_the_last_listing_that_found_it_unchanged() {
     let as_of = |story: Story, listed: &str| {
-        let text = Story { listed_at: Some(at(listed)), ..story }.money();
-        text.split("as of ").nth(1).and_then(|rest| rest.split(" Cap:").next()).unwrap_or("not read").to_owned()
+        let text = Story {
+            listed_at: Some(at(listed)),
+            ..story
+        }
+        .money();
+        text.split("as of ")
+            .nth(1)
+            .and_then(|rest| rest.split(" Cap:").next())
+            .unwrap_or("not read")
+            .to_owned()
     };
     let used = || Story::new().shown().used(5_000_000);
     assert_eq!(as_of(used(), "2026-11-23T00:20:00Z"), "23 Nov 2026, 01:20");
-    assert_eq!(as_of(used(), "2026-11-20T00:20:00Z"), "20 Nov 2026, 14:05", "the reading is newer");
-    assert_eq!(as_of(Story::new().shown(), "2026-11-23T00:20:00Z"), "23 Nov 2026, 01:20", "nothing was used yet");
-    assert_eq!(as_of(Story::new().shown(), "2026-11-20T00:20:00Z"), "not read", "the key is younger");
-    let missing = used().set(|view| view.readings[0].unchanged_until = Some(at("2026-11-21T00:20:00Z")));
-    assert_eq!(as_of(missing, "2026-11-23T00:20:00Z"), "21 Nov 2026, 01:20", "a later listing did not find it");
+    assert_eq!(
+        as_of(used(), "2026-11-20T00:20:00Z"),
+        "20 Nov 2026, 14:05",
+        "the reading is newer"
+    );
+    assert_eq!(
+        as_of(Story::new().shown(), "2026-11-23T00:20:00Z"),
+        "23 Nov 2026, 01:20",
+        "nothing was used yet"
+    );
+    assert_eq!(
+        as_of(Story::new().shown(), "2026-11-20T00:20:00Z"),
+        "not read",
+        "the key is younger"
+    );
+    let missing =
+        used().set(|view| view.readings[0].unchanged_until = Some(at("2026-11-21T00:20:00Z")));
+    assert_eq!(
+        as_of(missing, "2026-11-23T00:20:00Z"),
+        "21 Nov 2026, 01:20",
+        "a later listing did not find it"
+    );
 }
 
 #[test]
@@ -149,18 +207,32 @@ fn a_key_that_has_used_up_its_cap() {
 fn what_became_of_a_request_for_more() {
     let asked = || {
         let story = Story::new().shown();
-        let change = story.view.ask_for_more("the last exercise", Some(Usd::from_dollars(35)), &[], story.now);
+        let change = story.view.ask_for_more(
+            "the last exercise",
+            Some(Usd::from_dollars(35)),
+            &[],
+            story.now,
+        );
         story.apply(&change.unwrap())
     };
     let told = |story: Story| {
         let text = story.reads();
         let offers = text.contains("[Ask for more]");
-        format!("{} {offers}", text.lines().find(|line| line.starts_with("You asked for a cap")).unwrap())
+        format!(
+            "{} {offers}",
+            text.lines()
+                .find(|line| line.starts_with("You asked for a cap"))
+                .unwrap()
+        )
     };
     let larger = asked().set(|view| view.grant.own_cap = Some(Usd::from_dollars(30)));
-    let raised_after_a_decline =
-        larger.set(|view| view.grant.more_request.as_mut().unwrap().declined = Some("No.".to_owned()));
-    let stories = [asked(), asked().after((7 * 24).hours()), raised_after_a_decline];
+    let raised_after_a_decline = larger
+        .set(|view| view.grant.more_request.as_mut().unwrap().declined = Some("No.".to_owned()));
+    let stories = [
+        asked(),
+        asked().after((7 * 24).hours()),
+        raised_after_a_decline,
+    ];
     insta::assert_snapshot!(stories.map(told).join("\n"), @"
     You asked for a cap of $35 on 20 Nov 2026, 14:05. The people who run this programme have your reason and will decide. false
     You asked for a cap of $35 on 20 Nov 2026, 14:05. Nobody decided within a week. You can ask again. true
@@ -176,10 +248,23 @@ fn each_reason_for_which_there_is_no_key_now() {
         let now = story.now;
         let change = story.view.noting(&call, now).unwrap();
         let story = story.apply(&change);
-        let change = story.view.answered(&call, Answered { noted: now, sent: now, is_read: true }, now).unwrap();
+        let change = story
+            .view
+            .answered(
+                &call,
+                Answered {
+                    noted: now,
+                    sent: now,
+                    is_read: true,
+                },
+                now,
+            )
+            .unwrap();
         story.apply(&change)
     };
-    let no_more = stopped(Stopped::Replacing).set(|view| settings_mut(view).claims.replacements = 0).after(1.hour());
+    let no_more = stopped(Stopped::Replacing)
+        .set(|view| settings_mut(view).claims.replacements = 0)
+        .after(1.hour());
     let stories = [
         stopped(Stopped::Leaked),
         paid(stopped(Stopped::Leaked)),
@@ -219,9 +304,25 @@ fn each_hold() {
         view.grant.keys[0].enabled = Held::confirmed(false, view.grant.keys[0].made_at);
         Arc::make_mut(&mut view.budget).reserved = view.budget.limit;
     });
-    assert!(!Card::new(&without_room.view, &without_room.rules, None, None, without_room.now).offers.resume);
-    let twice =
-        Card::new(&unused().held(HoldKind::Paused).view, &StudentRules::default(), None, None, unused().now).offers;
+    assert!(
+        !Card::new(
+            &without_room.view,
+            &without_room.rules,
+            None,
+            None,
+            without_room.now
+        )
+        .offers
+        .resume
+    );
+    let twice = Card::new(
+        &unused().held(HoldKind::Paused).view,
+        &StudentRules::default(),
+        None,
+        None,
+        unused().now,
+    )
+    .offers;
     assert!(!twice.resume, "it would stay paused");
     let paused = Story::new().shown().held(HoldKind::Paused);
     let dropped = Story::new().held(HoldKind::Dropped);
@@ -239,13 +340,18 @@ fn what_is_over() {
     let change = revoked.view.revoke(&Actor::Rule, None);
     let revoked = revoked.apply(&change.unwrap());
     assert_eq!(revoked.money(), "Used: $4 in all");
-    let ended = Story::new().shown().used(4_000_000).after((90 * 24).hours());
+    let ended = Story::new()
+        .shown()
+        .used(4_000_000)
+        .after((90 * 24).hours());
     let end = |story: Story| {
         let change = story.view.end(&Actor::Rule, story.now);
         story.apply(&change.unwrap())
     };
     let about_to_end = || Story::new().shown().after((90 * 24).hours());
-    let close = |view: &mut View| Arc::make_mut(&mut view.programme).closed_at = Some(at("2026-12-01T23:30:00Z"));
+    let close = |view: &mut View| {
+        Arc::make_mut(&mut view.programme).closed_at = Some(at("2026-12-01T23:30:00Z"));
+    };
     let closed = || about_to_end().set(close);
     let never_claimed = Story::new().after((90 * 24).hours());
     insta::assert_snapshot!(briefs([revoked, end(ended), about_to_end(), closed(), end(closed()), never_claimed]), @"
@@ -261,7 +367,8 @@ fn what_is_over() {
 /// A programme whose budget is fully promised, or that is still being set up, offers nothing.
 #[test]
 fn what_is_unready_offers_nothing() {
-    let promised = Story::new().set(|view| Arc::make_mut(&mut view.budget).reserved = view.budget.limit);
+    let promised =
+        Story::new().set(|view| Arc::make_mut(&mut view.budget).reserved = view.budget.limit);
     let mut story = Story::new();
     story.rules.next = NextGuardrail::NotConfirmed;
     insta::assert_snapshot!(briefs([promised, story]), @"

@@ -30,7 +30,12 @@ pub(super) struct Story {
 
 impl Story {
     pub(super) fn new() -> Story {
-        Story { view: a_view(), rules: StudentRules::default(), now: at("2026-11-20T13:05:00Z"), listed_at: None }
+        Story {
+            view: a_view(),
+            rules: StudentRules::default(),
+            now: at("2026-11-20T13:05:00Z"),
+            listed_at: None,
+        }
     }
 
     pub(super) fn set(mut self, change: impl FnOnce(&mut View)) -> Story {
@@ -48,17 +53,28 @@ impl Story {
         self
     }
 
-    pub(super) fn begun(self, kind: KeyRequestKind) -> (Story, bursar_core::domain::grant::OpenClaim) {
-        let request =
-            KeyRequest { kind, epoch: self.view.grant.epoch, terms: self.view.programme.settings.terms_hash() };
+    pub(super) fn begun(
+        self,
+        kind: KeyRequestKind,
+    ) -> (Story, bursar_core::domain::grant::OpenClaim) {
+        let request = KeyRequest {
+            kind,
+            epoch: self.view.grant.epoch,
+            terms: self.view.programme.settings.terms_hash(),
+        };
         let (change, begun) = self.view.begin(request, Nonce::random(), self.now).unwrap();
         (self.apply(&change), begun)
     }
 
     pub(super) fn shown(self) -> Story {
         let (story, begun) = self.begun(KeyRequestKind::Reveal);
-        let minted =
-            MintedKey { hash: key('a'), label: None, limit: Usd::from_dollars(20), guardrail: None, expires_at: None };
+        let minted = MintedKey {
+            hash: key('a'),
+            label: None,
+            limit: Usd::from_dollars(20),
+            guardrail: None,
+            expires_at: None,
+        };
         let change = story.view.record(&begun, &minted, story.now).unwrap();
         story.apply(&change)
     }
@@ -77,7 +93,12 @@ impl Story {
         let used = Usd::from_micros(micros);
         self.view.readings = vec![Reading {
             used: DailyUse::on_one(utc_date(self.now), used),
-            ..Reading::new(&self.view.grant.programme, &self.view.grant.id, Epoch::new(1), self.now)
+            ..Reading::new(
+                &self.view.grant.programme,
+                &self.view.grant.id,
+                Epoch::new(1),
+                self.now,
+            )
         }];
         self
     }
@@ -91,25 +112,45 @@ impl Story {
         let text = self.reads();
         let lines: Vec<&str> = text.lines().skip(1).collect();
         let buttons = lines.iter().skip(2).filter(|line| line.starts_with('['));
-        [lines[..2].join(": ")].into_iter().chain(buttons.map(|button| (*button).to_owned())).joined(" ")
+        [lines[..2].join(": ")]
+            .into_iter()
+            .chain(buttons.map(|button| (*button).to_owned()))
+            .joined(" ")
     }
 
     /// What is left and used, and the cap.
     pub(super) fn money(&self) -> String {
         let text = self.reads();
-        let of = text.lines().filter(|line| ["Left:", "Used:", "Cap:"].iter().any(|begin| line.starts_with(begin)));
+        let of = text.lines().filter(|line| {
+            ["Left:", "Used:", "Cap:"]
+                .iter()
+                .any(|begin| line.starts_with(begin))
+        });
         of.joined(" ")
     }
 
     pub(super) fn reads(&self) -> String {
         let token = SessionToken::generate();
         let address = self.view.grant.person.address.matched().clone();
-        let session = Session::new(token.hash(), &SignIn::none(address), SignInMethod::Link, None, self.now);
-        let visitor = Visitor { session, csrf: token.csrf(), is_admin: false };
+        let session = Session::new(
+            token.hash(),
+            &SignIn::none(address),
+            SignInMethod::Link,
+            None,
+            self.now,
+        );
+        let visitor = Visitor {
+            session,
+            csrf: token.csrf(),
+            is_admin: false,
+        };
         readable(
-            &Alone { visitor: &visitor, card: Card::new(&self.view, &self.rules, self.listed_at, None, self.now) }
-                .render()
-                .unwrap(),
+            &Alone {
+                visitor: &visitor,
+                card: Card::new(&self.view, &self.rules, self.listed_at, None, self.now),
+            }
+            .render()
+            .unwrap(),
         )
     }
 }
