@@ -79,7 +79,7 @@ impl AwsAccess {
         }
     }
 
-    pub fn of_service(origin: &str, region: &str, http: SharedHttpClient) -> AwsAccess {
+    pub fn new_for_service(origin: &str, region: &str, http: SharedHttpClient) -> AwsAccess {
         let AwsAccess {
             shared, retries, ..
         } = AwsAccess::under(origin, region, http);

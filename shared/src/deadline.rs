@@ -21,12 +21,13 @@ pub struct Waits(f64);
 
 impl Deadline {
     pub fn from_context(context: &Context) -> Deadline {
-        Deadline::after(Duration::from_millis(context.deadline).saturating_sub(since_epoch()))
+        Deadline::after(Duration::from_millis(context.deadline).saturating_sub(time_since_epoch()))
     }
 
     /// Has an invocation be over after this time, whatever Lambda gives it.
     pub fn shorten(context: &mut Context, time_left: Duration) {
-        let end_ms = u64::try_from((since_epoch() + time_left).as_millis()).unwrap_or(u64::MAX);
+        let end_ms =
+            u64::try_from((time_since_epoch() + time_left).as_millis()).unwrap_or(u64::MAX);
         context.deadline = context.deadline.min(end_ms);
     }
 
@@ -42,7 +43,7 @@ impl Deadline {
         Deadline { waits, ..self }
     }
 
-    pub fn at_most(self, time_left: Duration) -> Deadline {
+    pub fn limit_to(self, time_left: Duration) -> Deadline {
         Deadline {
             instant: self.instant.min(Instant::now() + self.really(time_left)),
             ..self
@@ -63,7 +64,7 @@ impl Deadline {
 
     /// The time left; zero once it has passed.
     pub fn left(self) -> Duration {
-        self.meant(self.instant.saturating_duration_since(Instant::now()))
+        self.to_nominal(self.instant.saturating_duration_since(Instant::now()))
     }
 
     pub fn leaves(self, need: Duration) -> bool {
@@ -76,7 +77,7 @@ impl Deadline {
     }
 
     /// The nominal length of a real wait.
-    pub fn meant(self, really: Duration) -> Duration {
+    pub fn to_nominal(self, really: Duration) -> Duration {
         really.div_f64(self.waits.0)
     }
 
@@ -90,7 +91,7 @@ impl Deadline {
     }
 }
 
-fn since_epoch() -> Duration {
+fn time_since_epoch() -> Duration {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default()
@@ -100,7 +101,7 @@ impl Waits {
     pub const WHOLE: Waits = Waits(1.0);
 
     /// The share `1 / divisor` of each wait.
-    pub fn shortened(divisor: u32) -> Waits {
+    pub fn shorten_by(divisor: u32) -> Waits {
         Waits(1.0 / f64::from(divisor.max(1)))
     }
 }
@@ -120,16 +121,19 @@ mod tests {
     /// to a tenth.
     #[tokio::test(start_paused = true)]
     async fn waits_scale_the_time() {
-        let deadline = Deadline::after(Duration::from_secs(90)).with_waits(Waits::shortened(10));
+        let deadline = Deadline::after(Duration::from_secs(90)).with_waits(Waits::shorten_by(10));
         assert!(
             is_about(deadline.left(), 15 * MINUTE),
             "{:?}",
             deadline.left()
         );
         assert!(is_about(deadline.earlier_by(MINUTE).left(), 14 * MINUTE));
-        assert!(is_about(deadline.at_most(MINUTE).left(), MINUTE));
+        assert!(is_about(deadline.limit_to(MINUTE).left(), MINUTE));
         assert!(
-            is_about(deadline.at_most(MINUTE).at_most(2 * MINUTE).left(), MINUTE),
+            is_about(
+                deadline.limit_to(MINUTE).limit_to(2 * MINUTE).left(),
+                MINUTE
+            ),
             "it never becomes later"
         );
         assert_eq!(deadline.earlier_by(20 * MINUTE).left(), Duration::ZERO);
@@ -137,7 +141,7 @@ mod tests {
         deadline.sleep(MINUTE).await;
         assert_eq!(begun.elapsed(), Duration::from_secs(6));
         let never = deadline
-            .at_most(2 * MINUTE)
+            .limit_to(2 * MINUTE)
             .wait_for(std::future::pending::<()>())
             .await;
         assert!(

@@ -88,21 +88,21 @@ impl ManagementKeys {
         ))))
     }
 
-    pub fn fixed(key: ManagementKey) -> ManagementKeys {
+    pub fn with_fixed_key(key: ManagementKey) -> ManagementKeys {
         ManagementKeys(Source::Fixed(key))
     }
 
     pub async fn current(&self) -> Result<ManagementKey, SecretError> {
-        self.kept_if(|kept| kept.read_at.elapsed() < KEPT_FOR).await
+        self.read_if(|kept| kept.read_at.elapsed() < KEPT_FOR).await
     }
 
     /// The key to use after the provider refused `refused`: one fresh read of the secret, unless
     /// another call has had it read since. If it returns an equal key, there is no other.
     pub async fn refresh(&self, refused: &ManagementKey) -> Result<ManagementKey, SecretError> {
-        self.kept_if(|kept| kept.key != *refused).await
+        self.read_if(|kept| kept.key != *refused).await
     }
 
-    async fn kept_if(
+    async fn read_if(
         &self,
         is_good: impl Fn(&CachedKey) -> bool,
     ) -> Result<ManagementKey, SecretError> {
@@ -118,7 +118,7 @@ impl ManagementKeys {
     }
 
     /// The key that the secret holds now, read afresh and not cached.
-    pub async fn in_secret(&self) -> Result<ManagementKey, SecretError> {
+    pub async fn read_secret(&self) -> Result<ManagementKey, SecretError> {
         match &self.0 {
             Source::Fixed(key) => Ok(key.clone()),
             Source::Stored(stored) => Ok(stored.version(CURRENT).await?.ok_or(NotAKey)?.0),
@@ -368,7 +368,7 @@ mod tests {
 
     #[test]
     fn a_management_key_is_masked_wherever_it_is_printed() {
-        let keys = ManagementKeys::fixed(key("sk-or-v1-secret"));
+        let keys = ManagementKeys::with_fixed_key(key("sk-or-v1-secret"));
         let pending = PendingKey {
             key: key("sk-or-v1-secret"),
             version: "v1".to_owned(),

@@ -144,7 +144,7 @@ impl Settler<'_> {
             }
             tried.push(call.clone());
             match self
-                .make(context, &view, call, until.at_most(ENOUGH_FOR_ONE))
+                .make(context, &view, call, until.limit_to(ENOUGH_FOR_ONE))
                 .await
             {
                 Ok(()) => done += 1,
@@ -186,7 +186,7 @@ impl Settler<'_> {
         let noted = noting.now;
         if !matches!(
             self.table
-                .act(noting, |view, now| view.noting(call, now))
+                .act(noting, |view, now| view.with_note(call, now))
                 .await?,
             ActOutcome::Done(_)
         ) {
@@ -311,7 +311,7 @@ impl Settler<'_> {
         let Some(view) = self.table.view(context.programme, context.grant).await? else {
             return Ok(false);
         };
-        if !may_end || view.found_gone(key, self.clock.now()).is_err() {
+        if !may_end || view.record_gone(key, self.clock.now()).is_err() {
             return Ok(false);
         }
         let meta = self.table.meta(self.clock.now()).await?;
@@ -325,7 +325,7 @@ impl Settler<'_> {
         }
         Ok(matches!(
             self.table
-                .act(self.now(context), |view, now| view.found_gone(key, now))
+                .act(self.now(context), |view, now| view.record_gone(key, now))
                 .await?,
             ActOutcome::Done(_)
         ))
@@ -425,7 +425,7 @@ impl Settler<'_> {
         rules: &Rules,
         deadline: Deadline,
     ) -> Result<RulesTold, StoreError> {
-        let deadline = deadline.at_most(ENOUGH_FOR_ONE);
+        let deadline = deadline.limit_to(ENOUGH_FOR_ONE);
         let now = self.clock.now();
         let meta = self.table.meta(now).await?;
         if self.table.is_copy(&meta) {

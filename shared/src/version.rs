@@ -12,7 +12,7 @@ pub fn is_dirty() -> bool {
 
 /// The version as people say it, such as `0.1.0 1a2b3c4d5e6f`; the output `Version` of the stack is
 /// the same text.
-pub fn in_words() -> String {
+pub fn to_words() -> String {
     let commit = COMMIT
         .map(|commit| format!(" {commit}"))
         .unwrap_or_default();

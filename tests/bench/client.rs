@@ -286,7 +286,7 @@ pub(crate) async fn edit_caps(
             (edited.leak, is_off) = (at.elapsed().as_secs_f64(), !grant.has_key_to_end());
         }
         let job = table.jobs(&programme).await?.pop().context("no job")?;
-        if job.next >= job.total && table.waiting_for_provider(&job).await?.is_empty() {
+        if job.next >= job.total && table.list_waiting_for_provider(&job).await?.is_empty() {
             break;
         }
     }

@@ -45,7 +45,7 @@ pub(crate) async fn fill(
     let mut keys = Vec::with_capacity(count);
     while keys.len() < count {
         let (id, today) = (
-            ProgrammeId::of_name(&format!("CS {}", keys.len() / each)),
+            ProgrammeId::from_name(&format!("CS {}", keys.len() / each)),
             utc_date(now),
         );
         let term = Term::new(
@@ -88,8 +88,12 @@ fn one(
         nonce: nonce.clone(),
     };
     for act in [Act::Invited, Act::Begun, Act::Shown] {
-        let entry =
-            AuditEntry::on_programme(&programme, &Actor::Student, made_at, AuditDetail::new(act));
+        let entry = AuditEntry::new_on_programme(
+            &programme,
+            &Actor::Student,
+            made_at,
+            AuditDetail::new(act),
+        );
         items.push(to_item(&AuditEntry {
             grant: Some(id.clone()),
             ..entry
@@ -161,7 +165,7 @@ fn one(
 
 /// A programme without people, with money for so many.
 pub(crate) fn programme(id: &str, students: usize, now: Moment) -> Result<Vec<Item>> {
-    let (id, today) = (ProgrammeId::of_name(id), utc_date(now));
+    let (id, today) = (ProgrammeId::from_name(id), utc_date(now));
     let term = Term::new(today - 5.days(), today + 60.days(), "Europe/Berlin")?;
     let budget = Budget::new(
         id.clone(),
@@ -181,7 +185,7 @@ pub(crate) fn invited(
     number: usize,
     now: Moment,
 ) -> Result<MatchedAddress> {
-    let (programme, id) = (ProgrammeId::of_name(programme), GrantId::random());
+    let (programme, id) = (ProgrammeId::from_name(programme), GrantId::random());
     let address = EmailAddress::parse(&format!("claims-{number}@students.example.edu"))?;
     let matched = address.matched().clone();
     let person = Person {

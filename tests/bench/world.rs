@@ -156,7 +156,7 @@ impl World {
             clients::serve(gate.before(asked)).await,
         ];
         let (token, admin) = (SessionToken::generate(), EmailAddress::parse(ADMIN)?);
-        let sign_in = SignIn::none(admin.matched().clone()).vouched_for(clock.now());
+        let sign_in = SignIn::none(admin.matched().clone()).record_vouching(clock.now());
         let person = Some(PersonId::random());
         let session = Session::new(
             token.hash(),
@@ -226,8 +226,8 @@ impl World {
         let (mut items, mut lines) = (seed::programme(programme, count, now)?, String::new());
         for number in 0..count {
             let token = SessionToken::generate();
-            let sign_in =
-                SignIn::none(seed::invited(&mut items, programme, number, now)?).vouched_for(now);
+            let sign_in = SignIn::none(seed::invited(&mut items, programme, number, now)?)
+                .record_vouching(now);
             items.push(to_item(&Session::new(
                 token.hash(),
                 &sign_in,

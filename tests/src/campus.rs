@@ -96,7 +96,7 @@ impl Campus {
     pub fn over(stack: Stack) -> Campus {
         Campus {
             table: Table::new(&stack.config),
-            programme: ProgrammeId::of_name("none"),
+            programme: ProgrammeId::from_name("none"),
             people: BTreeMap::new(),
             watch: AsyncMutex::new(stack::watch(&stack)),
             received: Mutex::default(),
@@ -194,7 +194,8 @@ impl Campus {
             .unwrap()
             .limit;
         change(&mut settings);
-        let edit = ProgrammeEdit::of_settings(settings, version, AuditDetail::new(Act::Edited));
+        let edit =
+            ProgrammeEdit::new_for_settings(settings, version, AuditDetail::new(Act::Edited));
         let edit = ProgrammeEdit {
             budget: budget.map(|budget| (limit, budget)),
             ..edit

@@ -158,7 +158,7 @@ pub struct Setup<'a> {
 impl Default for Setup<'_> {
     fn default() -> Self {
         Setup {
-            waits: Waits::shortened(4),
+            waits: Waits::shorten_by(4),
             admins: &[ADMIN],
             at: begins(),
             mail_events: Some("bursar"),

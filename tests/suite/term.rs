@@ -388,7 +388,7 @@ impl Story {
 
     /// The part of a programme's spending that keys made elsewhere had.
     async fn owned(&self, programme: usize) -> i64 {
-        let owned = self.campus.table.owned_keys().await.unwrap();
+        let owned = self.campus.table.list_owned_keys().await.unwrap();
         let of_it = owned
             .iter()
             .filter(|owned| owned.owner.owner == self.programmes[programme].0);

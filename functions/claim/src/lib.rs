@@ -110,7 +110,7 @@ impl Function for App {
             .route("/forms.js", get(web::forms_script))
             .route("/key.js", get(script))
             .fallback(nothing)
-            .method_not_allowed_fallback(web::other_method)
+            .method_not_allowed_fallback(web::redirect_other_method)
             .layer(Extension(provider))
             .with_state(site.clone());
         App {

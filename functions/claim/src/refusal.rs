@@ -24,7 +24,7 @@ fn name_people(sentence: &str, settings: &Settings) -> String {
 /// The refusal of a claim: to be retried where the cause passes within moments, and a conflict with
 /// the present state elsewhere.
 pub(crate) fn begin(refused: &BeginRefused, settings: &Settings, now: Moment) -> AppError {
-    let sentence = why_not(refused, settings);
+    let sentence = explain_refusal(refused, settings);
     let until = match refused {
         BeginRefused::EnableUnderWay { until } | BeginRefused::KeyMissing { until } => *until,
         BeginRefused::FailedOften { until } => *until,
@@ -132,7 +132,7 @@ pub(crate) fn provider(error: &ProviderError, what: &str) -> AppError {
 }
 
 /// The reason why a key that was off for disuse is not enabled again.
-pub(crate) fn why_not_resumed(refused: &ChangeRefused, settings: &Settings) -> String {
+pub(crate) fn explain_not_resumed(refused: &ChangeRefused, settings: &Settings) -> String {
     let sentence = match refused {
         ChangeRefused::Unchanged
         | ChangeRefused::NoKey
@@ -150,11 +150,11 @@ pub(crate) fn why_not_resumed(refused: &ChangeRefused, settings: &Settings) -> S
 }
 
 /// The reason why no key can be made now, in the student's words.
-pub(crate) fn why_not(refused: &BeginRefused, settings: &Settings) -> String {
-    name_people(&why_no_key(refused, &settings.term), settings)
+pub(crate) fn explain_refusal(refused: &BeginRefused, settings: &Settings) -> String {
+    name_people(&explain_no_key(refused, &settings.term), settings)
 }
 
-fn why_no_key(refused: &BeginRefused, term: &Term) -> String {
+fn explain_no_key(refused: &BeginRefused, term: &Term) -> String {
     let format_time = |time| time_in(time, term.zone());
     match refused {
         BeginRefused::Revoked => "You were removed from this programme. If that is a mistake, ask {people}.".to_owned(),

@@ -88,7 +88,7 @@ struct CodeRefusedPage<'a> {
 pub(crate) async fn link(site: Site, headers: HeaderMap) -> Reply {
     site.page(&LinkPage {
         frame: &site.frame,
-        has_asked: site.cookies.asking(&headers).is_some(),
+        has_asked: site.cookies.asker_cookie(&headers).is_some(),
     })
 }
 
@@ -206,7 +206,7 @@ pub(crate) async fn sign_out(
     let everywhere = posted.fields.get("everywhere") == Some("on");
     let mut what = AuditDetail::new(Act::SignedOut);
     if everywhere {
-        what = what.noting("in every browser");
+        what = what.with_note("in every browser");
     }
     let access = session
         .person
@@ -266,11 +266,11 @@ pub(crate) async fn begin_session(
             .clone()
             .filter(|_| site.table.is_admin_of_environment(&after.address));
         let Some(person) = admin else {
-            let what = AuditDetail::new(Act::SignOnRefused).noting("a mail does not sign in");
+            let what = AuditDetail::new(Act::SignOnRefused).with_note("a mail does not sign in");
             record_refusal(site, browser, &session, what, now).await?;
             return Err(barred());
         };
-        session = session.at_most(EMERGENCY_LASTS);
+        session = session.limit_to(EMERGENCY_LASTS);
         let alarm = Alarm::now(
             Cause::AdminByLink {
                 person,
@@ -281,7 +281,7 @@ pub(crate) async fn begin_session(
         site.table.tell_admins(&alarm, now, deadline).await?;
     }
     // Of students it is counted alone.
-    let what = AuditDetail::new(Act::SignedIn).noting(method.in_words());
+    let what = AuditDetail::new(Act::SignedIn).with_note(method.to_words());
     let access = session
         .person
         .as_ref()
@@ -393,7 +393,7 @@ fn proof(site: &Site, headers: &HeaderMap, fields: &Fields) -> Option<Proof> {
             .map(|address| Proof::Address(address.matched().clone())),
         None => site
             .cookies
-            .asking(headers)
+            .asker_cookie(headers)
             .map(|browser| Proof::Browser(browser.hash())),
     }
 }
@@ -439,7 +439,7 @@ pub(crate) async fn request_link(
         .ok_or_else(|| AppError::unprocessable(missing))?;
     let browser = site
         .cookies
-        .asking(&headers)
+        .asker_cookie(&headers)
         .unwrap_or_else(BrowserToken::generate);
     let waiting = sign_on::waiting_in(&site, &headers, &fields).await?;
     let is_sign_on = waiting.is_some();

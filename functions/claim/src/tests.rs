@@ -26,7 +26,7 @@ pub(crate) fn a_view() -> View {
     )
     .unwrap();
     let settings = Settings::new("CS pilot", term, Usd::from_dollars(20));
-    let programme = Programme::new(ProgrammeId::of_name("CS pilot"), settings);
+    let programme = Programme::new(ProgrammeId::from_name("CS pilot"), settings);
     let person = Person {
         address: EmailAddress::parse("ada@uni.edu").unwrap(),
         name: None,

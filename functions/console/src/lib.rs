@@ -17,7 +17,7 @@ use bursar_core::clock::Clock;
 use bursar_core::config::Config;
 use bursar_core::event::{Event, Task};
 use bursar_core::start::Function;
-use bursar_core::web::{AppError, Pages, Site, Visitor, other_method};
+use bursar_core::web::{AppError, Pages, Site, Visitor, redirect_other_method};
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 
@@ -37,7 +37,7 @@ impl Function for App {
         let site = Site::new(&config, clock).showing_the_version();
         App {
             pages: Pages::new(routes(site.clone()), &site),
-            worker: site.calling_at_most(config.calls_a_second),
+            worker: site.with_calls_at_most(config.calls_a_second),
         }
     }
 
@@ -168,7 +168,7 @@ fn routes(site: Site) -> Router {
             post(account::act_on_foreign_key),
         )
         .fallback(nothing)
-        .method_not_allowed_fallback(other_method)
+        .method_not_allowed_fallback(redirect_other_method)
         .with_state(site)
 }
 

@@ -70,7 +70,7 @@ impl App {
         if let Some(mail) = facts.choice {
             if !self
                 .table
-                .known_address(letter.recipient.matched())
+                .address_record(letter.recipient.matched())
                 .await?
                 .wants(mail)
             {
@@ -285,7 +285,7 @@ impl App {
         programme: &Programme,
     ) -> Result<StaffPerson, NoMail> {
         let person = self.person(id).await?;
-        let in_charge = self.table.in_charge(&programme.settings).await?;
+        let in_charge = self.table.list_in_charge(&programme.settings).await?;
         if is_among(person.address.matched(), &in_charge) {
             return Ok(person);
         }

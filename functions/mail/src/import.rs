@@ -9,7 +9,7 @@ use ulid::Ulid;
 
 use crate::App;
 use crate::compose::NoMail;
-use crate::letter::words::{Words, said};
+use crate::letter::words::{Words, say};
 use crate::letter::{Letter, LetterPart, plain};
 
 impl App {
@@ -104,9 +104,9 @@ impl Words<'_> {
             subject: format!("{name}: {}", words.subject),
             heading: words.heading.to_owned(),
             parts: vec![
-                said(words.news),
+                say(words.news),
                 facts(changes),
-                said(words.to_do),
+                say(words.to_do),
                 self.page(
                     words.link,
                     &format!("/console/programmes/{}/roster{page}", programme.id),

@@ -12,7 +12,7 @@ use jiff::SignedDuration;
 
 use crate::App;
 use crate::compose::{NoMail, UNWANTED};
-use crate::letter::words::{Words, said};
+use crate::letter::words::{Words, say};
 use crate::letter::{Letter, LetterPart};
 
 impl App {
@@ -135,16 +135,16 @@ impl Words<'_> {
             subject: "Your link to sign in to Bursar".to_owned(),
             heading: "Sign in to Bursar".to_owned(),
             parts: vec![
-                said(format!(
+                say(format!(
                     "This link signs you in as {}. It was requested on {} and works once, within 30 minutes of this mail. If you \
                      open it in another browser than the one in which you asked for it, type that address there.",
                     self.recipient.as_written(),
                     utc(asked_at)
                 )),
                 self.page("Sign in", &format!("/c/{}", token.reveal())),
-                said("Or type this code on the page where you asked for the link:"),
+                say("Or type this code on the page where you asked for the link:"),
                 LetterPart::Code(code.reveal()),
-                said(
+                say(
                     "Anybody who has the link or the code can sign in as you, so give them to nobody. If you did not ask for them, ignore this mail.",
                 ),
             ],
@@ -160,7 +160,7 @@ impl Words<'_> {
             subject: "Your code to connect your sign-on to Bursar".to_owned(),
             heading: "Connect your sign-on".to_owned(),
             parts: vec![
-                said(format!(
+                say(format!(
                     "On {}, a person signed on at {} and typed {} as their address. If that was you, type this code on that page, within \
                      ten minutes of signing on. From then on that sign-on opens Bursar as you:",
                     utc(asked_at),
@@ -168,11 +168,11 @@ impl Words<'_> {
                     self.recipient.as_written()
                 )),
                 LetterPart::Code(code.reveal()),
-                said(
+                say(
                     "Where a mail may sign you in, this link does, within 30 minutes, and connects nothing:",
                 ),
                 self.page("Sign in", &format!("/c/{}", token.reveal())),
-                said(
+                say(
                     "Anybody who has the code can become you, so give it to nobody. If you did not sign on, ignore this mail.",
                 ),
             ],
@@ -193,7 +193,7 @@ impl Words<'_> {
         Letter {
             subject: "Your sign-on now opens Bursar".to_owned(),
             heading: "A sign-on was connected".to_owned(),
-            parts: vec![said(format!(
+            parts: vec![say(format!(
                 "A person signed on at {institution}, and from now on that sign-on signs in to Bursar as {}. If that was you, nothing \
                  is to do. If it was not, ask {support} at once: an admin disconnects it, and that person is signed out.",
                 self.recipient.as_written()

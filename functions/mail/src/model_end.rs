@@ -10,7 +10,7 @@ use jiff::civil::Date;
 
 use crate::App;
 use crate::compose::NoMail;
-use crate::letter::words::{Words, said};
+use crate::letter::words::{Words, say};
 use crate::letter::{Letter, plain};
 
 impl App {
@@ -43,11 +43,11 @@ impl Words<'_> {
             subject: format!("{name}: {what}"),
             heading: what,
             parts: vec![
-                said(format!(
+                say(format!(
                     "OpenRouter does not offer {model} from {day} (UTC) on, and requests for it are refused then. Students of {name} used it \
                      in the last four weeks."
                 )),
-                said(
+                say(
                     "If the programme names the models that may be called, put another one in its place in the settings: the keys follow \
                      within minutes. If it allows all, tell the class to choose another one.",
                 ),

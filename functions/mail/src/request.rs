@@ -12,7 +12,7 @@ use bursar_core::store::{AskedOfAdmins, StaffPerson, Wish};
 
 use crate::App;
 use crate::compose::{GONE, NoMail};
-use crate::letter::words::{Words, said};
+use crate::letter::words::{Words, say};
 use crate::letter::{Letter, LetterPart, plain};
 
 impl App {
@@ -98,10 +98,10 @@ impl Words<'_> {
             subject: format!("{who} asks for {wanted_cap} (used {used} of {cap})"),
             heading: format!("{who} asks for {wanted_cap}"),
             parts: vec![
-                said(format!("{who} asks for a larger cap in {name}.")),
+                say(format!("{who} asks for a larger cap in {name}.")),
                 LetterPart::facts(facts),
                 LetterPart::Notes(vec![("Reason", plain(&open.reason))]),
-                said(format!(
+                say(format!(
                     "Raise the cap, or decline and say why: the student gets your answer by mail. The request stays open for a \
                      week. Everybody who decides about {name} got this mail; one answer is enough."
                 )),
@@ -153,7 +153,7 @@ impl Words<'_> {
                     subject,
                     self.page(
                         "Open the filled form",
-                        &filled_settings(id, wishes, asker, asked_at),
+                        &settings_link(id, wishes, asker, asked_at),
                     ),
                 )
             }
@@ -180,9 +180,9 @@ impl Words<'_> {
             heading: subject.clone(),
             subject,
             parts: vec![
-                said("Only an admin can do this. Nothing has changed yet."),
+                say("Only an admin can do this. Nothing has changed yet."),
                 LetterPart::facts(facts),
-                said(
+                say(
                     "The link changes nothing by itself: you see everything before you save it. If you do not want to do it, answer \
                      this mail. All admins of Bursar got it; one of you is enough.",
                 ),
@@ -199,7 +199,7 @@ impl Words<'_> {
 }
 
 /// The settings' page with the form filled so, which also says who asked and when.
-fn filled_settings(
+fn settings_link(
     programme: &ProgrammeId,
     wishes: &[Wish],
     asker: &StaffPerson,

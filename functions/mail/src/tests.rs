@@ -39,7 +39,7 @@ pub(crate) fn programme() -> Programme {
     let term = Term::new(date(2026, 10, 12), date(2027, 2, 6), "Europe/Berlin").unwrap();
     let mut settings = Settings::new("CS pilot", term, Usd::from_dollars(20));
     settings.people.faculty = vec![address("frida")];
-    Programme::new(ProgrammeId::of_name("CS pilot"), settings)
+    Programme::new(ProgrammeId::from_name("CS pilot"), settings)
 }
 
 /// Ada's grant, with a key that she was shown.

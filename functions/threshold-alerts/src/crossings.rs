@@ -70,7 +70,7 @@ async fn new_crossings(
         .await?
         .counted(settings.basis.byok);
     let refused = programme
-        .refused_for_room(budget, now)
+        .find_room_refusal(budget, now)
         .filter(|_| spent < budget.limit);
     let mut new = Vec::new();
     for scope in [Scope::Budget, Scope::Reserved] {
@@ -111,7 +111,7 @@ async fn new_crossings(
             found_at: now,
             is_mailed: false,
         };
-        new.push(crossing.at_each(passed));
+        new.push(crossing.cross_each(passed));
     }
     new.retain(|crossings| !crossings.is_empty());
     Ok(new)

@@ -47,10 +47,10 @@ pub(crate) struct Look<'a> {
 
 impl Look<'_> {
     /// Records each digest that is due, unless it is there. One that fails does not block others.
-    pub(crate) async fn at_all(&self) -> DigestReport {
+    pub(crate) async fn record_all(&self) -> DigestReport {
         let mut report = DigestReport::default();
         for programme in &self.programmes.read {
-            if let Err(error) = self.at_programme(programme, &mut report).await {
+            if let Err(error) = self.record_programme(programme, &mut report).await {
                 let programme = &programme.id;
                 let error = format!("{error:#}");
                 tracing::warn!(%programme, error, "there is no digest yet; the next look makes it");
@@ -60,7 +60,11 @@ impl Look<'_> {
         report
     }
 
-    async fn at_programme(&self, programme: &Programme, report: &mut DigestReport) -> Result<()> {
+    async fn record_programme(
+        &self,
+        programme: &Programme,
+        report: &mut DigestReport,
+    ) -> Result<()> {
         // The time of creation is read only where it can matter.
         if self.due_digest(programme, Moment::MIN).is_none() {
             return Ok(());
@@ -140,7 +144,7 @@ impl Look<'_> {
         let spent = used.days(settings.basis.byok);
         let budget = budget.unwrap_or_else(|| Budget::new(id.clone(), Usd::ZERO));
         let had_a_key = budget.claimed;
-        let looked = last_listing(&sync, of_programme.has_keys(&budget));
+        let looked = find_last_listing(&sync, of_programme.has_keys(&budget));
         let money = DigestMoney::new(
             spent,
             budget,
@@ -160,7 +164,9 @@ impl Look<'_> {
         let known_days = sync
             .models_until
             .map(|until| (weeks[0].0, weeks[0].1.min(until)));
-        models.extend(known_days.and_then(|days| models::beyond_models(&models, &used, days)));
+        models.extend(
+            known_days.and_then(|days| models::find_use_beyond_models(&models, &used, days)),
+        );
         let models_unknown = if had_a_key {
             stretches(weeks[0], |day| !sync.knows_models_of(day))
         } else {
@@ -194,7 +200,7 @@ impl Look<'_> {
     }
 }
 
-fn last_listing(sync: &SyncState, had_a_key: bool) -> LastListing {
+fn find_last_listing(sync: &SyncState, had_a_key: bool) -> LastListing {
     match sync.listed_at {
         _ if !had_a_key => LastListing::NoNeed,
         Some(listed_at) => LastListing::On(utc_date(listed_at)),

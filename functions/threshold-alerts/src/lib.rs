@@ -7,7 +7,7 @@
 //! programme finds what a lost stream record left out. A budget has two kinds of crossing: spending
 //! past a threshold, and a budget reserved so far that some student's key does not fit. Alert,
 //! digest and overview share the test for the latter,
-//! [`refused_for_room`](bursar_core::domain::programme::Programme::refused_for_room).
+//! [`find_room_refusal`](bursar_core::domain::programme::Programme::find_room_refusal).
 //!
 //! The crossings of a limit and their mails are written in one transaction; the loser of a race
 //! reads and decides again. The recipients are checked once more when the mail is sent. A batch
@@ -216,7 +216,7 @@ impl App {
             now,
             deadline,
         };
-        let digests = digests.at_all().await;
+        let digests = digests.record_all().await;
         failures.failed.extend(
             digests
                 .failed
@@ -227,7 +227,7 @@ impl App {
             "the statements",
             statements::mail_due(table, now, deadline).await,
         );
-        let unsynced = silence::since_complete_sync(table, &programmes, now).await;
+        let unsynced = silence::find_age_of_sync(table, &programmes, now).await;
         let unsynced = failures.take(
             "how long ago a sync was complete",
             unsynced.map(|since| Some(since.as_hours())),
@@ -268,7 +268,7 @@ impl App {
             now,
             deadline,
         }
-        .at_all()
+        .record_all()
         .await;
         ensure!(
             report.failed.is_empty(),

@@ -91,7 +91,7 @@ mod tests {
             }
         });
         let deadline = Deadline::after(Duration::from_secs(60))
-            .with_waits(bursar_core::deadline::Waits::shortened(1_000));
+            .with_waits(bursar_core::deadline::Waits::shorten_by(1_000));
         OwnSite { origin }.is_down(deadline).await.unwrap()
     }
 

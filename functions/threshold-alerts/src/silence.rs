@@ -16,7 +16,7 @@ use jiff::{SignedDuration, ToSpan};
 
 use crate::crossings::ENOUGH_FOR_ONE;
 use crate::failures::{Programmes, ScanFailures};
-use crate::undelivered::undelivered_alarms;
+use crate::undelivered::find_undelivered_alarms;
 use crate::{App, credit};
 
 /// The age of the last complete sync at which it counts as missing. Since the check is hourly, the
@@ -54,7 +54,7 @@ pub(crate) async fn tell(
     causes.extend(failures.take("the syncs", silent_sync(table, programmes, now).await));
     causes.extend(failures.take(
         "mail to the admins",
-        undelivered_alarms(table, &people, now).await,
+        find_undelivered_alarms(table, &people, now).await,
     ));
     causes.extend(failures.take("the pages", app.own_site.is_down(deadline).await));
     for programme @ Programme { id, .. } in &programmes.read {
@@ -85,7 +85,7 @@ pub(crate) async fn tell(
     ));
     alarms.extend(failures.take("mail that waits", mail_that_waits(table, now).await));
     if app.mail_is_reported {
-        alarms.extend(failures.take("what SES reports", missing_events(table, now).await));
+        alarms.extend(failures.take("what SES reports", find_missing_events(table, now).await));
     }
     let mut raised = 0;
     for alarm in alarms {
@@ -146,7 +146,7 @@ async fn mail_that_waits(table: &Table, now: Moment) -> Result<Vec<Alarm>> {
 /// The alarm that SES reported no event of yesterday's mails, so that bounces would go unnoticed.
 /// It is raised once a week. That links do not arrive, and do not come back either, no mail can
 /// say: an alarm of the stack counts its line.
-async fn missing_events(table: &Table, now: Moment) -> Result<Option<Alarm>> {
+async fn find_missing_events(table: &Table, now: Moment) -> Result<Option<Alarm>> {
     let minutes = table.links_between(now - 2.hours(), now - 1.hour()).await?;
     let links: u32 = minutes.iter().map(|minute| minute.count).sum();
     let heard_of: u32 = minutes.iter().filter_map(|minute| minute.heard_of).sum();
@@ -159,7 +159,7 @@ async fn missing_events(table: &Table, now: Moment) -> Result<Option<Alarm>> {
         );
     }
     let yesterday = utc_date(now).yesterday()?;
-    let first = table.first_sent_on(yesterday, ENOUGH_TO_HEAR).await?;
+    let first = table.list_first_sent(yesterday, ENOUGH_TO_HEAR).await?;
     let sent = first.len() as u64;
     let is_silent = sent >= ENOUGH_TO_HEAR.unsigned_abs().into()
         && first
@@ -182,7 +182,7 @@ async fn missing_events(table: &Table, now: Moment) -> Result<Option<Alarm>> {
 /// The absence of a complete sync for too long.
 async fn silent_sync(table: &Table, programmes: &Programmes, now: Moment) -> Result<Option<Cause>> {
     let last = table.sync_state().await?.completed_at;
-    let is_silent = since_complete_sync(table, programmes, now).await? >= COMPLETE_WITHIN;
+    let is_silent = find_age_of_sync(table, programmes, now).await? >= COMPLETE_WITHIN;
     Ok(is_silent.then_some(Cause::Silent { last }))
 }
 
@@ -203,7 +203,7 @@ async fn is_stuck(table: &Table, programme: &ProgrammeId, now: Moment) -> Result
 /// those that began on one day. What only waits for its turn is none of them, unless it goes before
 /// all others.
 async fn off_unconfirmed(table: &Table, now: Moment) -> Result<Vec<Alarm>> {
-    let mut late = table.unconfirmed_ends(now, MOST_ENDS).await?;
+    let mut late = table.list_unconfirmed_ends(now, MOST_ENDS).await?;
     late.retain(|grant| {
         let has_had_its_turn = grant.backoff.is_some() || grant.urgency() == Urgency::Leak;
         has_had_its_turn
@@ -252,7 +252,7 @@ async fn stuck_erasure(table: &Table, now: Moment) -> Result<Option<Moment>> {
 
 /// The time since the last complete sync, or since the deployment began. Without programmes there
 /// is nothing to sync, and no time passes.
-pub(crate) async fn since_complete_sync(
+pub(crate) async fn find_age_of_sync(
     table: &Table,
     programmes: &Programmes,
     now: Moment,

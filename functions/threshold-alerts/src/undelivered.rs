@@ -35,7 +35,7 @@ struct UndeliveredAlarm {
 
 /// The alarm for the admins, if one is due. Alarms from before the period are left out: without
 /// their dead letters they would seem to have arrived.
-pub(crate) async fn undelivered_alarms(
+pub(crate) async fn find_undelivered_alarms(
     table: &Table,
     admins: &[PersonId],
     now: Moment,

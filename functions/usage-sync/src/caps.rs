@@ -65,7 +65,7 @@ impl CrossedCap {
             found_at,
             is_mailed: false,
         }
-        .at_each(passed)
+        .cross_each(passed)
     }
 }
 

@@ -261,7 +261,7 @@ pub(crate) async fn is_complete(
         .map(|(_, reason)| reason)
         .collect();
     if !reasons.is_empty() {
-        journal.first_problem(format!("this run is not complete: {}", reasons.join(", ")));
+        journal.report_first_problem(format!("this run is not complete: {}", reasons.join(", ")));
     }
     Ok(reasons.is_empty())
 }
@@ -298,7 +298,7 @@ pub(crate) async fn write(
 ) -> Result<()> {
     for _ in 0..TRIES {
         let account = if run.is_complete {
-            known_account(runner, listing, &run.repaired.purged).await?
+            choose_account(runner, listing, &run.repaired.purged).await?
         } else {
             None
         };
@@ -358,7 +358,7 @@ fn state_after(
         after.unknown_keys = run
             .unknown
             .iter()
-            .map(|key| key.known_among(&after.unknown_keys))
+            .map(|key| key.merge_known(&after.unknown_keys))
             .collect();
         after.closed_workspaces.clone_from(&listing.closed);
         // Somebody may have released it since this run held it back.
@@ -378,7 +378,7 @@ fn state_after(
 
 /// The keys by which the account is known from now on: some that were listed, and are not deleted
 /// since; it may be none. `None` where they are the same.
-async fn known_account(
+async fn choose_account(
     runner: &RunContext,
     listing: &KeyListing,
     purged: &[KeyHash],

@@ -75,7 +75,7 @@ pub(crate) async fn record(
         foreign_use.gaps.has_unread |= shard.has_unread;
         iter(shard.writes)
             .map(Ok)
-            .try_for_each_concurrent(WRITES_AT_ONCE, |write| written(runner, write))
+            .try_for_each_concurrent(WRITES_AT_ONCE, |write| write_foreign(runner, write))
             .await?;
     }
     foreign_use.count_for_owners(runner).await?;
@@ -99,11 +99,11 @@ impl ForeignUse {
             // noticed.
             let queries: Vec<_> = programmes
                 .iter()
-                .map(|programme| runner.table.assigned_use(&programme.id))
+                .map(|programme| runner.table.read_assigned_use(&programme.id))
                 .collect();
             let before: Vec<AssignedUse> =
                 iter(queries).buffered(WRITES_AT_ONCE).try_collect().await?;
-            let owned = runner.table.owned_keys().await?;
+            let owned = runner.table.list_owned_keys().await?;
             self.assigned.clear();
             for OwnedKey { owner, key } in &owned {
                 let share = owner.share(LifetimeUse::sum(&key.used));
@@ -317,8 +317,8 @@ impl Shard {
     }
 }
 
-async fn written(runner: &RunContext, write: ForeignWrite) -> Result<()> {
-    let deadline = runner.end().at_most(FOR_ONE_WRITE);
+async fn write_foreign(runner: &RunContext, write: ForeignWrite) -> Result<()> {
+    let deadline = runner.end().limit_to(FOR_ONE_WRITE);
     match &write {
         ForeignWrite::Note(key) => runner.table.put_later(&**key, key.as_of, deadline).await?,
         ForeignWrite::Forget(key) => runner.table.forget_foreign_key(key, deadline).await?,

@@ -157,16 +157,17 @@ impl Function for App {
         let holder = &event.context.request_id;
         let deadline = Deadline::from_context(&event.context).with_waits(self.waits);
         match Event::parse(event.payload)? {
-            Event::Scheduled => run::invoked(self, BegunBy::Night, holder, deadline).await,
-            Event::Empty => run::invoked(self, BegunBy::Person, holder, deadline).await,
+            Event::Scheduled => run::run_invocation(self, BegunBy::Night, holder, deadline).await,
+            Event::Empty => run::run_invocation(self, BegunBy::Person, holder, deadline).await,
             Event::Task(Task::Resume) => {
-                if let Err(error) = balance::look(self, deadline.at_most(balance::PATIENCE)).await {
+                if let Err(error) = balance::look(self, deadline.limit_to(balance::PATIENCE)).await
+                {
                     tracing::warn!(
                         error = format!("{error:#}"),
                         "the balance could not be recorded"
                     );
                 }
-                run::invoked(self, BegunBy::Quarter, holder, deadline).await
+                run::run_invocation(self, BegunBy::Quarter, holder, deadline).await
             }
             Event::Task(Task::Rotate) => self.rotate(deadline).await,
             Event::Task(Task::Work | Task::Watch | Task::Digest | Task::Drain)
@@ -185,7 +186,7 @@ impl App {
         let Some(pending) = keys.pending().await? else {
             return Ok(json!({"skipped": "nothing pending"}));
         };
-        let with_it = self.provider.asked_with(pending.key.clone());
+        let with_it = self.provider.with_management_key(pending.key.clone());
         with_it.check_management_key(deadline).await?;
         let meta = self.table.meta(self.clock.now()).await?;
         if let Err(error) = with_it

@@ -193,7 +193,7 @@ pub(crate) struct KeyListing {
 
 /// Lists all keys. A page that does not come ends the listing, and not the run: what was read is
 /// recorded.
-pub(crate) async fn everything(runner: &RunContext) -> Result<KeyListing> {
+pub(crate) async fn list_everything(runner: &RunContext) -> Result<KeyListing> {
     let journal = &runner.journal;
     let bases: HashMap<&ProgrammeId, Basis> = runner
         .programmes
@@ -205,7 +205,7 @@ pub(crate) async fn everything(runner: &RunContext) -> Result<KeyListing> {
     // What was listed is recorded in the time that is left.
     let end = runner.end().earlier_by(runner.end().left() / 4);
     listing.is_whole = loop {
-        match inventory.next(end.at_most(runner.until().left())).await {
+        match inventory.next(end.limit_to(runner.until().left())).await {
             Ok(Some(page)) => listing.take_in(runner, page, &bases),
             Ok(None) => break true,
             Err(error) => {
@@ -330,7 +330,7 @@ impl KeyListing {
     async fn reject_if_empty(&mut self, runner: &RunContext) -> Result<()> {
         let expected = match &runner.account {
             Some(account) => account.listed.len(),
-            None => recorded_by(runner, runner.baseline.began_at - GRACE).await?,
+            None => count_recorded(runner, runner.baseline.began_at - GRACE).await?,
         };
         if expected == 0 {
             return Ok(());
@@ -396,7 +396,7 @@ impl KeyListing {
 }
 
 /// The number of recorded keys that were made by this time and should still exist.
-async fn recorded_by(runner: &RunContext, made_by: Moment) -> Result<usize> {
+async fn count_recorded(runner: &RunContext, made_by: Moment) -> Result<usize> {
     let mut recorded = 0;
     for programme in runner
         .programmes

@@ -217,7 +217,7 @@ async fn write(
             }
         }
         let grant_uses = grants.remove(&day).unwrap_or_default();
-        let parts = ModelRows::pack(day, &grant_uses, as_of, kept_until(runner, day)?);
+        let parts = ModelRows::pack(day, &grant_uses, as_of, retention_end(runner, day)?);
         table.note_model_rows(&parts, runner.end()).await?;
     }
     Ok(())
@@ -237,7 +237,7 @@ fn sums(days: &UseByDay, day: Date) -> [Sums; 2] {
 }
 
 /// When the use of grants on a day expires.
-fn kept_until(runner: &RunContext, day: Date) -> Result<Moment> {
+fn retention_end(runner: &RunContext, day: Date) -> Result<Moment> {
     let last = day.checked_add(i64::from(runner.retention_days).days())?;
     Ok(last.to_zoned(TimeZone::UTC)?.timestamp().into())
 }

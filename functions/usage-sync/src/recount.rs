@@ -190,7 +190,7 @@ impl ProgrammeSums {
 
     /// What the programme reserves, read once more since another run counted it or the settings
     /// were edited.
-    async fn reserved_anew(&self, runner: &RunContext) -> Result<ProgrammeSums> {
+    async fn recount_reserved(&self, runner: &RunContext) -> Result<ProgrammeSums> {
         let table = &runner.table;
         let id = &self.programme.id;
         let budget = table
@@ -311,7 +311,7 @@ impl ProgrammeSums {
         let is_left = is_whole
             && !self.write_budget(runner).await?
             && !self
-                .reserved_anew(runner)
+                .recount_reserved(runner)
                 .await?
                 .write_budget(runner)
                 .await?;
@@ -362,8 +362,11 @@ impl ProgrammeSums {
             return Ok(true);
         }
         let reserved = self.reserved + budget.assigned;
-        let is_as_read =
-            reserved == budget.reserved && self.unreserved.beyond(&budget.unreserved).is_empty();
+        let is_as_read = reserved == budget.reserved
+            && self
+                .unreserved
+                .difference_from(&budget.unreserved)
+                .is_empty();
         let counted = (reserved, &self.unreserved);
         if !is_as_read
             && !runner

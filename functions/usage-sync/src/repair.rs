@@ -73,7 +73,7 @@ pub(crate) async fn all(
         }
         let Err(Failure { error, is_left_on }) = outcome else {
             failed = 0;
-            repaired.purged.extend(finding.purged().cloned());
+            repaired.purged.extend(finding.record_purge().cloned());
             continue;
         };
         failed += usize::from(may_pass(&error));
@@ -143,7 +143,7 @@ async fn repair(runner: &RunContext, finding: &Finding) -> Result<(), Failure> {
     let Err(error) = try_to(runner, context, finding).await else {
         return Ok(());
     };
-    match after_failure(runner, context, finding).await {
+    match handle_failure(runner, context, finding).await {
         Ok(is_left_on) => Err(Failure { error, is_left_on }),
         Err(worse) => Err(Failure {
             error: worse.into(),
@@ -153,7 +153,7 @@ async fn repair(runner: &RunContext, finding: &Finding) -> Result<(), Failure> {
 }
 
 /// Whether a key of a grant that could not be repaired may be on that is to be off.
-async fn after_failure(
+async fn handle_failure(
     runner: &RunContext,
     context: ActContext<'_>,
     finding: &Finding,
@@ -204,7 +204,7 @@ async fn decide(
     let journal = &runner.journal;
     let grant = context.grant;
     let changed = runner.table.act(context, |view, now| {
-        let change = decided(finding, view, now)?;
+        let change = choose_change(finding, view, now)?;
         let limit = change.audit().and_then(|what| what.new_value.clone());
         Ok::<_, Unchanged>((change, limit))
     });
@@ -245,10 +245,10 @@ async fn decide(
     Ok(())
 }
 
-fn decided(finding: &GrantFinding, view: &View, now: Moment) -> Result<Change, Unchanged> {
+fn choose_change(finding: &GrantFinding, view: &View, now: Moment) -> Result<Change, Unchanged> {
     match finding {
         GrantFinding::Orphan { row, .. } => {
-            view.found_orphan(row.epoch, &row.key, row.made_at(&view.grant), now)
+            view.record_orphan(row.epoch, &row.key, row.made_at(&view.grant), now)
         }
         GrantFinding::Recover { rows, .. } => {
             let keys: Vec<RecoveredKey> = rows.iter().map(KeyRow::to_recovered).collect();
@@ -300,7 +300,7 @@ async fn look_again(
     if provider_key.disabled && !is_held {
         let stopped = table
             .act(context, |view, now| {
-                view.found_disabled(read, key, asked_at, runner.is_copy, now)
+                view.record_disabled(read, key, asked_at, runner.is_copy, now)
             })
             .await?;
         if matches!(stopped, ActOutcome::Done(_)) {
@@ -418,7 +418,7 @@ async fn purge(runner: &RunContext, context: ActContext<'_>, key: &KeyHash) -> R
         runner.provider.delete_key(key, context.deadline).await?;
         runner
             .table
-            .act(context, |view, _| view.purged(key))
+            .act(context, |view, _| view.record_purge(key))
             .await?;
     }
     Ok(())
@@ -439,7 +439,7 @@ fn rotate<T>(findings: &mut [T], now: Moment) {
 fn bound_purges(findings: &mut Vec<Finding>, keys_listed: usize) {
     let mut purges_left = (keys_listed / PURGED_ONE_IN).max(PURGED_AT_LEAST);
     findings.retain(|finding| {
-        let is_purge = finding.purged().is_some();
+        let is_purge = finding.record_purge().is_some();
         let stays = !is_purge || purges_left > 0;
         purges_left -= usize::from(is_purge && purges_left > 0);
         stays

@@ -31,7 +31,7 @@ const MOST_IN_A_MAIL: usize = 5;
 
 /// Runs the sync, unless another runner has the lease, or a quarter of an hour brings nothing to
 /// do.
-pub(crate) async fn invoked(
+pub(crate) async fn run_invocation(
     app: &App,
     begun_by: BegunBy,
     holder: &str,
@@ -99,8 +99,8 @@ async fn begin(app: &App, begun: Run, deadline: Deadline) -> Result<Value> {
     let journal = &runner.journal;
     match runner.end().wait_for(Box::pin(run(&runner))).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => journal.first_problem(format!("the run ended early: {error:#}")),
-        Err(_) => journal.first_problem("the run ended early: its time was up".to_owned()),
+        Ok(Err(error)) => journal.report_first_problem(format!("the run ended early: {error:#}")),
+        Err(_) => journal.report_first_problem("the run ended early: its time was up".to_owned()),
     }
     journal.report(|report| report.duration_ms = started.elapsed().as_millis() as u64);
     let report = journal.read();
@@ -127,13 +127,13 @@ async fn run(runner: &RunContext) -> Result<()> {
     };
     let before = conclude::credits(runner).await;
     journal.report(|report| report.balance = before.map(Credits::balance));
-    let mut listing = list::everything(runner).await?;
+    let mut listing = list::list_everything(runner).await?;
     if !is_of_one_account(runner, &key).await? {
         return Ok(());
     }
 
     let compared = compare::all(runner, &listing).await?;
-    let renamed = safety_limit::renamed(&compared.findings);
+    let renamed = safety_limit::list_renamed(&compared.findings);
     let bounded = safety_limit::bound(runner, compared.findings, &listing, compared.gaps).await?;
     let repaired = repair::all(runner, bounded.findings, listing.count).await;
 

@@ -132,7 +132,7 @@ impl RunContext {
 
     /// Until when a step may wait for one answer.
     pub(crate) fn until(&self) -> Deadline {
-        self.end().at_most(LONGEST_WAIT)
+        self.end().limit_to(LONGEST_WAIT)
     }
 }
 
@@ -160,9 +160,9 @@ pub(crate) struct Report {
     pub(crate) readings_recorded: usize,
     pub(crate) orphans_disabled: usize,
     pub(crate) keys_missing: usize,
-    #[serde(rename = "residual_usd", serialize_with = "in_dollars")]
+    #[serde(rename = "residual_usd", serialize_with = "serialize_dollars")]
     pub(crate) residual: Option<Usd>,
-    #[serde(rename = "account_balance_usd", serialize_with = "in_dollars")]
+    #[serde(rename = "account_balance_usd", serialize_with = "serialize_dollars")]
     pub(crate) balance: Option<Usd>,
     pub(crate) complete: bool,
     /// Whether each cap that a student crossed was judged; what cannot be read at any try counts as
@@ -224,7 +224,7 @@ impl Journal {
     }
 
     /// Puts a problem before all others.
-    pub(crate) fn first_problem(&self, what: String) {
+    pub(crate) fn report_first_problem(&self, what: String) {
         self.report(|report| {
             report.problems.insert(0, what);
             report.problems.truncate(MOST_PROBLEMS);
@@ -243,7 +243,10 @@ impl Journal {
     }
 }
 
-fn in_dollars<S: Serializer>(amount: &Option<Usd>, serializer: S) -> Result<S::Ok, S::Error> {
+fn serialize_dollars<S: Serializer>(
+    amount: &Option<Usd>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     amount
         .map(|amount| amount.to_string())
         .serialize(serializer)

@@ -35,9 +35,11 @@ pub(crate) async fn bound(
     listing: &KeyListing,
     gaps: Gaps,
 ) -> Result<Bounded> {
-    let mut findings = without_keys_of_other_grants(findings);
+    let mut findings = remove_keys_of_other_grants(findings);
     if !listing.is_whole || gaps.has_failed {
-        findings = without_ends(findings, |finding| ended_keys(runner, finding).is_empty());
+        findings = remove_ends(findings, |finding| {
+            list_ended_keys(runner, finding).is_empty()
+        });
     }
     let bound = (listing.count / ONE_IN).clamp(ALWAYS, MOST_A_DAY);
     let last = runner.table.sync_state().await?.held_back;
@@ -48,13 +50,13 @@ pub(crate) async fn bound(
         .unwrap_or_default();
     let is_let_through = |finding: &Finding| {
         finding.is_certain()
-            || ended_keys(runner, finding)
+            || list_ended_keys(runner, finding)
                 .iter()
                 .all(|key| released.contains(key))
     };
     let mut held_keys = BTreeSet::new();
     for finding in findings.iter().filter(|finding| !is_let_through(finding)) {
-        held_keys.extend(ended_keys(runner, finding));
+        held_keys.extend(list_ended_keys(runner, finding));
     }
     // Beside released keys a few more are ended, but none that may be in use.
     let may_be_in_use =
@@ -104,14 +106,14 @@ pub(crate) async fn bound(
         held.held_at = last.held_at;
     }
     Ok(Bounded {
-        findings: without_ends(findings, is_let_through),
+        findings: remove_ends(findings, is_let_through),
         held_back: Some(held),
     })
 }
 
 /// The findings whose repair may end something, and of others only a query for a key that is not
 /// listed: once it is released, it has been missing since then.
-fn without_ends(findings: Vec<Finding>, may_end: impl Fn(&Finding) -> bool) -> Vec<Finding> {
+fn remove_ends(findings: Vec<Finding>, may_end: impl Fn(&Finding) -> bool) -> Vec<Finding> {
     let findings = findings.into_iter().filter_map(|mut finding| {
         if !may_end(&finding) {
             let FindingKind::Key(KeyFinding {
@@ -130,8 +132,8 @@ fn without_ends(findings: Vec<Finding>, may_end: impl Fn(&Finding) -> bool) -> V
 
 /// Leaves out findings about a key that another grant misses: a name is not proof, since somebody
 /// may have renamed the recorded key of that grant.
-fn without_keys_of_other_grants(mut findings: Vec<Finding>) -> Vec<Finding> {
-    let renamed = renamed(&findings);
+fn remove_keys_of_other_grants(mut findings: Vec<Finding>) -> Vec<Finding> {
+    let renamed = list_renamed(&findings);
     findings.retain(|finding| {
         !matches!(&finding.kind, FindingKind::Grant(GrantFinding::Orphan { row, .. }) if renamed.contains(&row.key))
     });
@@ -139,7 +141,9 @@ fn without_keys_of_other_grants(mut findings: Vec<Finding>) -> Vec<Finding> {
 }
 
 /// The recorded keys that may be listed under other names.
-pub(crate) fn renamed<'f>(findings: impl IntoIterator<Item = &'f Finding>) -> HashSet<KeyHash> {
+pub(crate) fn list_renamed<'f>(
+    findings: impl IntoIterator<Item = &'f Finding>,
+) -> HashSet<KeyHash> {
     let not_listed = findings
         .into_iter()
         .filter_map(|finding| match &finding.kind {
@@ -167,7 +171,7 @@ impl Finding {
 }
 
 /// The keys that a finding would end, each with the name that Bursar gave it.
-fn ended_keys(runner: &RunContext, finding: &Finding) -> Vec<HeldKey> {
+fn list_ended_keys(runner: &RunContext, finding: &Finding) -> Vec<HeldKey> {
     let to_held_key = |act, row: &KeyRow| HeldKey {
         act,
         name: row.name(&runner.deployment, &finding.programme).to_string(),
@@ -188,7 +192,7 @@ fn ended_keys(runner: &RunContext, finding: &Finding) -> Vec<HeldKey> {
             epoch,
             doubt: KeyDoubt::IsDisabled | KeyDoubt::NotListed { stops: true, .. },
         }) => {
-            let name = KeyName::without_nonce(
+            let name = KeyName::name_without_nonce(
                 &runner.deployment,
                 &finding.programme,
                 &finding.grant,

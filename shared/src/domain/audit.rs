@@ -55,7 +55,7 @@ stored! {
 }
 
 impl AuditEntry {
-    pub fn on_programme(
+    pub fn new_on_programme(
         programme: &ProgrammeId,
         actor: &Actor,
         now: Moment,
@@ -63,11 +63,11 @@ impl AuditEntry {
     ) -> AuditEntry {
         AuditEntry {
             programme: Some(programme.clone()),
-            ..AuditEntry::on_account(actor, now, what)
+            ..AuditEntry::new_on_account(actor, now, what)
         }
     }
 
-    pub fn on_account(actor: &Actor, now: Moment, what: AuditDetail) -> AuditEntry {
+    pub fn new_on_account(actor: &Actor, now: Moment, what: AuditDetail) -> AuditEntry {
         AuditEntry {
             programme: None,
             grant: None,
@@ -112,7 +112,7 @@ crate::named! {
     /// put into it.
     #[derive(Serialize, Deserialize)]
     #[serde(rename_all = "kebab-case")]
-    pub enum Act: in_words, sentence {
+    pub enum Act: to_words, sentence {
         Created = "created", "{who} made the programme";
         Edited = "edited", "{who} changed the settings";
         BudgetChanged = "budget changed", "{who} changed the budget from {old amount} to {new amount}";
@@ -205,19 +205,23 @@ impl AuditDetail {
         }
     }
 
-    pub fn changing(mut self, before: impl fmt::Display, after: impl fmt::Display) -> AuditDetail {
+    pub fn with_change(
+        mut self,
+        before: impl fmt::Display,
+        after: impl fmt::Display,
+    ) -> AuditDetail {
         self.old_value = Some(before.to_string());
         self.new_value = Some(after.to_string());
         self
     }
 
-    pub fn noting(mut self, note: impl fmt::Display) -> AuditDetail {
+    pub fn with_note(mut self, note: impl fmt::Display) -> AuditDetail {
         self.note = Some(note.to_string());
         self
     }
 
     /// The change of settings, each with its name, and its values before and after.
-    pub fn changing_settings<'a>(
+    pub fn with_settings_change<'a>(
         self,
         settings: impl Iterator<Item = (&'a str, &'a str, &'a str)>,
     ) -> AuditDetail {
@@ -228,7 +232,7 @@ impl AuditDetail {
             before.push(format!("{name}={}", escape(old_value)));
             after.push(format!("{name}={}", escape(new_value)));
         }
-        self.changing(before.join("; "), after.join("; "))
+        self.with_change(before.join("; "), after.join("; "))
     }
 
     /// The settings that an edit changed, but those without a value on record.
@@ -290,7 +294,7 @@ mod tests {
             ("models.A; B=c", "50%;x=y", "a/b, c/d"),
             ("name", "", ""),
         ];
-        let what = AuditDetail::new(Act::Edited).changing_settings(settings.into_iter());
+        let what = AuditDetail::new(Act::Edited).with_settings_change(settings.into_iter());
         let read = what.settings();
         let read: Vec<_> = read
             .iter()
@@ -298,7 +302,7 @@ mod tests {
             .collect();
         assert_eq!(read, settings);
         assert_eq!(
-            AuditDetail::new(Act::Edited).changing("", "").settings(),
+            AuditDetail::new(Act::Edited).with_change("", "").settings(),
             []
         );
     }

@@ -112,9 +112,9 @@ impl CreditFacts {
             days_between(self.today(), utc_date(end)).clamp(0, MOST_AHEAD)
         });
         let ends_on = self.today().saturating_add(i64::from(days_left).days());
-        let foreign_to_come = self
-            .pace(&self.foreign)
-            .map_or(Usd::ZERO, |pace| pace.in_days(days_left.unsigned_abs()));
+        let foreign_to_come = self.pace(&self.foreign).map_or(Usd::ZERO, |pace| {
+            pace.days_to_duration(days_left.unsigned_abs())
+        });
         let amount = ((to_come + foreign_to_come).max(self.a_day) - self.balance)
             .or_zero()
             .up_to_the(UNIT);
@@ -219,7 +219,7 @@ impl Purchase {
     }
 
     /// What to do, and why, in one sentence.
-    pub fn in_words(&self, today: Date) -> String {
+    pub fn to_words(&self, today: Date) -> String {
         let [balance, amount] = [
             self.balance.whole_cents().to_dollars(),
             self.amount.to_dollars(),
@@ -442,7 +442,7 @@ mod tests {
         assert_eq!(
             facts(790, 1390, &[30; 7], &[])
                 .purchase()
-                .in_words(date(2026, 12, 6)),
+                .to_words(date(2026, 12, 6)),
             "Buy $600 of credit now: at this pace the $790 left will be gone on 1 Jan 2027."
         );
         // Ten a day of a key made elsewhere, known for a week, in a term of ninety days more.
@@ -456,7 +456,7 @@ mod tests {
     #[test]
     fn without_use_nothing_is_to_buy() {
         let idle = facts(2300, 9000, &[vec![100; 7], vec![0; 28]].concat(), &[]);
-        let words = |facts: &CreditFacts| facts.purchase().in_words(facts.today());
+        let words = |facts: &CreditFacts| facts.purchase().to_words(facts.today());
         assert_eq!(
             words(&idle),
             "Nothing to buy now: $2,300 are left, and no key was used in the last four weeks."
@@ -511,7 +511,7 @@ mod tests {
             ..facts(1274, 322, &[2; 14], &[])
         };
         assert_eq!(
-            now.purchase().in_words(now.today()),
+            now.purchase().to_words(now.today()),
             "Buy $3,800 of credit now: if everybody on the rosters claims, programmes can still cost $4,998.00, and $1,274 are left."
         );
         // On the evening of that day it is promised, and nobody knows yet at what pace it goes.

@@ -42,7 +42,7 @@ crate::named! {
     /// How a session begins.
     #[derive(Serialize, Deserialize)]
     #[serde(rename_all = "kebab-case")]
-    pub enum SignInMethod: as_str, in_words {
+    pub enum SignInMethod: as_str, to_words {
         Link = "link", "by a mailed link";
         Code = "code", "by a mailed code";
         SignOn = "sign-on", "by the campus' sign-on";
@@ -318,7 +318,7 @@ impl SignIn {
 
     /// Signs in whom something else than a mail vouches for. Links and codes of the address stay
     /// good.
-    pub fn vouched_for(&self, now: Moment) -> SignIn {
+    pub fn record_vouching(&self, now: Moment) -> SignIn {
         let mut after = self.changed(now);
         after.sessions.retain(|begun| now < begun.ends_at);
         after
@@ -374,7 +374,7 @@ impl SignIn {
             links: Vec::new(),
             unfollowed: 0,
             wrong_codes: 0,
-            ..self.vouched_for(now)
+            ..self.record_vouching(now)
         }
     }
 
@@ -458,7 +458,7 @@ impl Session {
 
     /// The same, which lasts no longer than this.
     #[must_use]
-    pub fn at_most(self, lasts: SignedDuration) -> Session {
+    pub fn limit_to(self, lasts: SignedDuration) -> Session {
         Session {
             ends_at: self.ends_at.min(self.begun_at + lasts),
             ..self

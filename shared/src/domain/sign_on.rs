@@ -53,7 +53,7 @@ crate::named! {
     /// How it was known that the address is theirs.
     #[derive(Serialize, Deserialize)]
     #[serde(rename_all = "kebab-case")]
-    pub enum BindingProof: as_str, in_words {
+    pub enum BindingProof: as_str, to_words {
         RosterId = "roster-id", "by the id on the roster";
         Code = "code", "by a mailed code";
     }

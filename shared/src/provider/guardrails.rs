@@ -143,7 +143,7 @@ impl Provider {
         if answer.assigned_count == Some(1) {
             return Ok(());
         }
-        let mut pages = self.assigned(id);
+        let mut pages = self.list_assigned(id);
         while let Some(page) = pages.next(deadline).await? {
             if page.rows.iter().any(|row| row.key_hash == *key) {
                 return Ok(());
@@ -162,7 +162,7 @@ impl Provider {
         deadline: impl Fn() -> Deadline,
     ) -> Result<HashSet<KeyHash>> {
         Ok(self
-            .assigned(id)
+            .list_assigned(id)
             .all(deadline)
             .await?
             .into_iter()
@@ -170,7 +170,7 @@ impl Provider {
             .collect())
     }
 
-    fn assigned(&self, id: &str) -> PageReader<Assignment> {
+    fn list_assigned(&self, id: &str) -> PageReader<Assignment> {
         PageReader::new(self, &LIST_ASSIGNED, id, &[])
     }
 

@@ -20,7 +20,7 @@ use crate::provider::wire::calls::{CREATE_KEY, Call, DELETE_KEY, DISABLE_KEY, GE
 use crate::provider::wire::error::{FailureKind, ProviderError, Result};
 use crate::provider::wire::json;
 use crate::provider::wire::json::Unreadable;
-use crate::provider::wire::send::{refused_here, unknown};
+use crate::provider::wire::send::{refuse_here, unknown};
 
 /// A key that was patched or read; `None` where the provider has none with this hash.
 pub type FoundKey = Option<Box<ProviderKey>>;
@@ -30,7 +30,7 @@ impl Provider {
     /// outcome a key of that name may exist or appear later. The kind of the error names a key
     /// whose plaintext cannot be shown.
     pub async fn create_key(&self, key: &NewKey<'_>, deadline: Deadline) -> Result<CreatedKey> {
-        at_least_a_cent(&CREATE_KEY, key.limit)?;
+        require_a_cent(&CREATE_KEY, key.limit)?;
         let request = CREATE_KEY.request().json(key)?;
         let answer = self
             .ask(request, deadline, json::read::<CreateAnswer>)
@@ -76,14 +76,14 @@ impl Provider {
             &PATCH_KEY
         };
         if let Some(Some(limit)) = patch.limit {
-            at_least_a_cent(call, limit)?;
+            require_a_cent(call, limit)?;
         }
         let request = call.about(hash.as_str()).json(&patch)?;
         let asked_at = self.clock.now();
         let answer = self
             .ask(request, deadline, |body| {
                 let key = read_key(body, hash)?;
-                match patch.lacking_in(&key) {
+                match patch.find_lacking(&key) {
                     Some(why) => Err(Unreadable(format!(
                         "the key answered is not the one asked for: {why}"
                     ))),
@@ -203,7 +203,7 @@ impl KeyPatch {
         }
     }
 
-    fn lacking_in(&self, key: &ProviderKey) -> Option<String> {
+    fn find_lacking(&self, key: &ProviderKey) -> Option<String> {
         if self
             .disabled
             .is_some_and(|disabled| key.disabled != disabled)
@@ -231,11 +231,11 @@ fn is_held(sent: Option<Usd>, limit: Option<Usd>) -> bool {
 
 /// Refuses limits below a cent. It is not documented whether a limit of zero blocks a key or leaves
 /// it unlimited, so none is sent.
-fn at_least_a_cent(call: &Call, limit: Usd) -> Result<()> {
+fn require_a_cent(call: &Call, limit: Usd) -> Result<()> {
     if limit >= Usd::CENT {
         return Ok(());
     }
-    Err(refused_here(
+    Err(refuse_here(
         call,
         format!("a limit of ${limit} is below one cent"),
     ))

@@ -65,7 +65,7 @@ impl Provider {
 
     /// The meaning of a refused call. A single 401 or 403, or the page of a proxy, does not
     /// discredit a key that is still a management key.
-    pub(super) async fn doubting(
+    pub(super) async fn doubt_key(
         &self,
         refused: ProviderError,
         key: &ManagementKey,
@@ -157,7 +157,7 @@ impl Provider {
             let management_key = key.fingerprint(&deployment);
             if management_key == account.management_key
                 || self
-                    .asked_with(key.clone())
+                    .with_management_key(key.clone())
                     .finds_one_of(&account, deadline)
                     .await?
             {

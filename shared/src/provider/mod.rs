@@ -83,22 +83,22 @@ impl Provider {
     pub fn with_key(base: &str, key: ManagementKey) -> Provider {
         Provider::from_parts(
             Http::new(base),
-            ManagementKeys::fixed(key),
+            ManagementKeys::with_fixed_key(key),
             &Clock::system(),
         )
     }
 
     /// A provider with another management key, which checks a pending one before it is promoted.
-    pub fn asked_with(&self, key: ManagementKey) -> Provider {
+    pub fn with_management_key(&self, key: ManagementKey) -> Provider {
         Provider {
-            keys: ManagementKeys::fixed(key),
+            keys: ManagementKeys::with_fixed_key(key),
             ..self.clone()
         }
     }
 
     /// The same provider, which is called at most so often in a second.
     #[must_use]
-    pub fn at_most(&self, calls_a_second: Option<NonZeroU32>) -> Provider {
+    pub fn limit_to(&self, calls_a_second: Option<NonZeroU32>) -> Provider {
         Provider {
             rate: calls_a_second.map(|calls| Arc::new(Rate::new(calls))),
             ..self.clone()
@@ -121,7 +121,7 @@ impl Provider {
     }
 
     /// For how long the provider is to be left alone, since it asked for that.
-    pub fn asked_wait(&self, deadline: Deadline) -> Duration {
+    pub fn wait_left(&self, deadline: Deadline) -> Duration {
         self.pace.wait(deadline)
     }
 

@@ -14,7 +14,7 @@ pub(crate) use keys::{ACCOUNT, AUDIT, begin, due, key, overview};
 pub use keys::{ItemKey, Range, SHARDS, TableKey, foreign_partition};
 pub use kinds::{AtErasure, Kind};
 pub use packed::NotPacked;
-pub(crate) use packed::{packed, unpacked};
+pub(crate) use packed::{packed, unpack};
 
 pub trait Stored: Serialize + DeserializeOwned {
     /// The value of the attribute `kind`, by which the stream's readers and people tell items

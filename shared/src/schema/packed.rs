@@ -10,7 +10,7 @@ pub(crate) fn packed(version: u8, value: &impl Serialize) -> Vec<u8> {
 }
 
 /// The value of bytes of this version. Another version would be read as a wrong value.
-pub(crate) fn unpacked<T: DeserializeOwned>(version: u8, bytes: &[u8]) -> Result<T, NotPacked> {
+pub(crate) fn unpack<T: DeserializeOwned>(version: u8, bytes: &[u8]) -> Result<T, NotPacked> {
     let value = bytes.strip_prefix(&[version]).ok_or(NotPacked)?;
     postcard::from_bytes(value).map_err(|_| NotPacked)
 }
@@ -26,8 +26,8 @@ mod tests {
     #[test]
     fn another_version_is_not_read() {
         let bytes = packed(1, &(7_u32, "a"));
-        assert_eq!(unpacked(1, &bytes), Ok((7_u32, "a".to_owned())));
-        assert_eq!(unpacked::<(u32, String)>(2, &bytes), Err(NotPacked));
-        assert_eq!(unpacked::<(u32, String)>(1, &[]), Err(NotPacked));
+        assert_eq!(unpack(1, &bytes), Ok((7_u32, "a".to_owned())));
+        assert_eq!(unpack::<(u32, String)>(2, &bytes), Err(NotPacked));
+        assert_eq!(unpack::<(u32, String)>(1, &[]), Err(NotPacked));
     }
 }

@@ -38,7 +38,7 @@ impl AccessEntry {
         what: AuditDetail,
     ) -> AccessEntry {
         AccessEntry {
-            audit_entry: AuditEntry::on_account(&Actor::Person(person.clone()), now, what),
+            audit_entry: AuditEntry::new_on_account(&Actor::Person(person.clone()), now, what),
             source,
         }
     }

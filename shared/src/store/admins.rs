@@ -78,7 +78,7 @@ impl Table {
     }
 
     /// Those who decide about a programme: faculty, or the admins if there is no faculty.
-    pub async fn in_charge(&self, settings: &Settings) -> Result<Vec<EmailAddress>> {
+    pub async fn list_in_charge(&self, settings: &Settings) -> Result<Vec<EmailAddress>> {
         let faculty = &settings.people.faculty;
         if faculty.is_empty() {
             self.admins().await
@@ -90,7 +90,7 @@ impl Table {
     /// The recipients of a budget's alerts: those in charge, and the assistants where they are to
     /// hear of them.
     pub async fn hear_of_alerts(&self, settings: &Settings) -> Result<Vec<EmailAddress>> {
-        let mut hear = self.in_charge(settings).await?;
+        let mut hear = self.list_in_charge(settings).await?;
         if settings.mails.alert_assistants {
             hear.extend_from_slice(&settings.people.assistants);
         }
@@ -128,8 +128,8 @@ impl Table {
             } else {
                 Act::AdminRemoved
             };
-            let what = AuditDetail::new(act).noting(&person);
-            let audit_entry = AuditEntry::on_account(&Actor::Person(actor.clone()), now, what);
+            let what = AuditDetail::new(act).with_note(&person);
+            let audit_entry = AuditEntry::new_on_account(&Actor::Person(actor.clone()), now, what);
             let alarm = Alarm::now(
                 Cause::AdminChanged {
                     person,
@@ -145,7 +145,7 @@ impl Table {
             if !is_admin {
                 transaction = self.sign_out_all(transaction, matched, now).await?;
             }
-            Ok(Round::Write(transaction.told_by(&[audit_entry])?, ()))
+            Ok(Round::Write(transaction.with_entries(&[audit_entry])?, ()))
         })
         .await?;
         let actor = Actor::Person(actor.clone());

@@ -101,7 +101,7 @@ impl Table {
         let mut pauses = Pauses::until(deadline);
         let transaction = self
             .begin_telling(what, recipients.to_vec(), now)?
-            .unaudited(Unaudited::Notification);
+            .skip_audit(Unaudited::Notification);
         let is_new = self.commit(transaction, &mut pauses).await?;
         // The recorded item names the recipients, whoever recorded it.
         while let Some(put) = self
@@ -119,7 +119,7 @@ impl Table {
                 "queued = :queued",
                 &values,
             )?;
-            let transaction = transaction.unaudited(Unaudited::Notification);
+            let transaction = transaction.skip_audit(Unaudited::Notification);
             if !self.commit(transaction, &mut pauses).await? && !pauses.pause().await {
                 return Err(StoreError::Contended);
             }
@@ -151,12 +151,12 @@ impl Table {
         let rows = recipients
             .iter()
             .map(|recipient| OutboxRow::queued(what.owes(recipient), now));
-        self.transaction().owing_to_all(rows)
+        self.transaction().owe_all(rows)
     }
 
     /// The grants with a key that is to be off, of which the provider has not confirmed that: of
     /// each queue so many, longest due first.
-    pub async fn unconfirmed_ends(&self, now: Moment, most: i32) -> Result<Vec<Grant>> {
+    pub async fn list_unconfirmed_ends(&self, now: Moment, most: i32) -> Result<Vec<Grant>> {
         let mut grants = Vec::new();
         for urgency in [Urgency::Leak, Urgency::Disable] {
             let due = self
@@ -273,18 +273,18 @@ impl Table {
                         threshold: crossing.threshold,
                         of_limit: crossing.limit,
                     };
-                    transaction = transaction.owing(&OutboxRow::queued(mail, now))?;
+                    transaction = transaction.owe(&OutboxRow::queued(mail, now))?;
                 }
                 Scope::Budget | Scope::Reserved => {
                     let alerts = recipients
                         .iter()
                         .map(|recipient| crossing.alert_to(recipient, now));
-                    transaction = transaction.owing_to_all(alerts)?;
+                    transaction = transaction.owe_all(alerts)?;
                 }
             }
             transaction = transaction.create(crossing)?;
         }
-        self.commit_once(transaction.unaudited(Unaudited::Notification), deadline)
+        self.commit_once(transaction.skip_audit(Unaudited::Notification), deadline)
             .await
     }
 
@@ -314,11 +314,14 @@ impl Table {
                     Some(_) => {}
                 }
             }
-            let transaction = transaction.owing_to_all(&new)?;
+            let transaction = transaction.owe_all(&new)?;
             if transaction.is_empty() {
                 return Ok(Round::Over(()));
             }
-            Ok(Round::Write(transaction.unaudited(Unaudited::Delivery), ()))
+            Ok(Round::Write(
+                transaction.skip_audit(Unaudited::Delivery),
+                (),
+            ))
         })
         .await
     }
@@ -333,19 +336,21 @@ impl Table {
         author: Author<'_>,
     ) -> Result<bool> {
         let now = author.now;
-        let audit_entry =
-            author.entry_on(programme, AuditDetail::new(Act::AlertResent).noting(name));
+        let audit_entry = author.entry_on(
+            programme,
+            AuditDetail::new(Act::AlertResent).with_note(name),
+        );
         let row = OutboxRow {
             again_at: Some(now),
             ..OutboxRow::queued(alert.clone(), now)
         };
         let transaction = self
             .once(format!("alert#{programme}#{name}"), BETWEEN_RESENT, now)?
-            .owing(&row)?;
+            .owe(&row)?;
         let transaction = ended
             .into_iter()
-            .try_fold(transaction, Transaction::forgetting)?;
-        self.commit_once(transaction.told_by(&[audit_entry])?, author.deadline)
+            .try_fold(transaction, Transaction::forget_mark)?;
+        self.commit_once(transaction.with_entries(&[audit_entry])?, author.deadline)
             .await
     }
 
@@ -363,8 +368,8 @@ impl Table {
             recipient: recipient.clone(),
         };
         let once = self.once(format!("test-alert#{recipient}"), BETWEEN_TESTS, now)?;
-        let queued = once.owing(&OutboxRow::queued(mail, now))?;
-        self.commit_once(queued.unaudited(Unaudited::Delivery), deadline)
+        let queued = once.owe(&OutboxRow::queued(mail, now))?;
+        self.commit_once(queued.skip_audit(Unaudited::Delivery), deadline)
             .await
     }
 
@@ -391,8 +396,8 @@ impl Table {
             recipient,
         });
         let once = self.once(format!("ask#{programme}#{asked_by}"), BETWEEN_ASKS, now)?;
-        let queued = once.owing_to_all(mails.map(|mail| OutboxRow::queued(mail, now)))?;
-        self.commit_once(queued.unaudited(Unaudited::Delivery), deadline)
+        let queued = once.owe_all(mails.map(|mail| OutboxRow::queued(mail, now)))?;
+        self.commit_once(queued.skip_audit(Unaudited::Delivery), deadline)
             .await
     }
 
@@ -412,9 +417,9 @@ impl Table {
                 BETWEEN_REMINDERS_OF_KEYS,
                 now,
             )?
-            .owing(&row)?;
+            .owe(&row)?;
         let audit_entry = grant.entry(actor.clone(), AuditDetail::new(Act::Reminded), now);
-        self.commit_once(once.told_by(&[audit_entry])?, context.deadline)
+        self.commit_once(once.with_entries(&[audit_entry])?, context.deadline)
             .await
             .map(|_| true)
     }
@@ -445,8 +450,8 @@ impl Table {
                 until_its_end,
                 now,
             )?
-            .owing_to_all(mails)?;
-        self.commit_once(transaction.unaudited(Unaudited::Notification), deadline)
+            .owe_all(mails)?;
+        self.commit_once(transaction.skip_audit(Unaudited::Notification), deadline)
             .await
     }
 
@@ -472,8 +477,8 @@ impl Table {
         let mails = mails.await?;
         let what = format!("model-end#{}#{model}#{gone_on}#{is_first}", programme.id);
         let until_its_end = programme.settings.term.ends_at().duration_since(now);
-        let transaction = self.once(what, until_its_end, now)?.owing_to_all(mails)?;
-        self.commit_once(transaction.unaudited(Unaudited::Notification), deadline)
+        let transaction = self.once(what, until_its_end, now)?.owe_all(mails)?;
+        self.commit_once(transaction.skip_audit(Unaudited::Notification), deadline)
             .await
     }
 
@@ -486,7 +491,7 @@ impl Table {
         mail: impl Fn(ProgrammeId, PersonId) -> QueuedMail,
     ) -> Result<Vec<OutboxRow>> {
         let in_charge = self
-            .people_of(&self.in_charge(&programme.settings).await?, deadline)
+            .people_of(&self.list_in_charge(&programme.settings).await?, deadline)
             .await?;
         let mails = in_charge
             .into_iter()

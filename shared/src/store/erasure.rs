@@ -32,7 +32,7 @@ use crate::domain::values::id::{GrantId, ProgrammeId, new_ulid};
 use crate::domain::values::window::utc_date;
 use crate::schema::{ItemKey, Queue, SHARDS, Stored, begin, key, stored};
 use crate::store::grants::act::transaction_of;
-use crate::store::table::found_by;
+use crate::store::table::collect_reads;
 use crate::store::table::write::{Transaction, Unaudited, Writes, text};
 use crate::store::{
     ActContext, Author, Enrolment, FiledMail, Import, ImportPart, Job, Kept, KnownAddress, Link,
@@ -200,7 +200,7 @@ impl Table {
             return Ok(None);
         }
         let audit_entry =
-            author.entry_on_account(AuditDetail::new(Act::ErasureBegun).noting(begun.id));
+            author.entry_on_account(AuditDetail::new(Act::ErasureBegun).with_note(begun.id));
         let mut transaction = self.transaction().create(&begun)?;
         if let Some(address) = &begun.address {
             transaction = transaction.check(
@@ -210,7 +210,7 @@ impl Table {
             )?;
         }
         // Where it is there, the same form began it.
-        self.commit_once(transaction.told_by(&[audit_entry])?, author.deadline)
+        self.commit_once(transaction.with_entries(&[audit_entry])?, author.deadline)
             .await?;
         Ok(Some(begun.id))
     }
@@ -236,7 +236,7 @@ impl Table {
             let audit_entry = author.entry_on(&id, AuditDetail::new(Act::ErasureBegun));
             let transaction = self.transaction().replace(&begun)?.create(&erasure)?;
             // Whoever edits it at this moment comes first.
-            self.commit_once(transaction.told_by(&[audit_entry])?, author.deadline)
+            self.commit_once(transaction.with_entries(&[audit_entry])?, author.deadline)
                 .await?;
         }
         Ok(())
@@ -245,13 +245,13 @@ impl Table {
     /// The grants that are still to be erased.
     pub async fn grants_to_erase(&self, erasure: &Erasure) -> Result<Vec<(ProgrammeId, GrantId)>> {
         let grants = match &erasure.programme {
-            Some(programme) => self.without_held(self.grants(programme).await?).await?,
+            Some(programme) => self.remove_held(self.grants(programme).await?).await?,
             None => {
                 let begun = erasure
                     .grants
                     .iter()
                     .map(|(programme, grant)| self.get(Grant::key_of(programme, grant)));
-                found_by(begun).await?
+                collect_reads(begun).await?
             }
         };
         let remaining = grants
@@ -266,7 +266,7 @@ impl Table {
         let grants = enrolments
             .iter()
             .map(|enrolment| self.get(Grant::key_of(&enrolment.programme, &enrolment.grant)));
-        found_by(grants).await
+        collect_reads(grants).await
     }
 
     /// Other grants that may be the same person's as these: they have the address under another id,
@@ -335,11 +335,11 @@ impl Table {
                     .query(&Grant::of_shard(&programme.id, shard))
                     .filter_expression(condition);
                 let values = values.iter().cloned();
-                Self::all_of(values.fold(query, |query, (name, value)| {
+                Self::read_all(values.fold(query, |query, (name, value)| {
                     query.expression_attribute_values(name, value)
                 }))
             });
-            grants.extend(found_by(shards).await?);
+            grants.extend(collect_reads(shards).await?);
         }
         Ok(grants)
     }
@@ -373,7 +373,7 @@ impl Table {
             .await?;
         // One that cannot be read may name the person, so that nothing is erased until it can be.
         let rows_of = filed.iter().flat_map(|filed| &filed.rows);
-        for row in found_by(rows_of.map(|row| self.get(OutboxRow::key_of(*row)))).await? {
+        for row in collect_reads(rows_of.map(|row| self.get(OutboxRow::key_of(*row)))).await? {
             let mut becomes = OutboxRow {
                 version: row.version + 1,
                 ..row.clone()
@@ -407,7 +407,7 @@ impl Table {
         }
         for address in &addresses {
             transaction = self
-                .without_address(
+                .erase_address(
                     transaction,
                     &mut after,
                     address,
@@ -420,7 +420,7 @@ impl Table {
         }
         if !are_all {
             // The rest of them, and the grant, come with the next minutes.
-            let transaction = transaction.replace(&after)?.unaudited(Unaudited::Erasure);
+            let transaction = transaction.replace(&after)?.skip_audit(Unaudited::Erasure);
             return Ok(self
                 .commit_once(transaction, context.deadline)
                 .await?
@@ -464,7 +464,7 @@ impl Table {
         let mut transaction = self.transaction();
         let mut is_clear = self.grants_to_erase(erasure).await?.is_empty()
             && self
-                .without_files(&mut after, author.now, author.deadline)
+                .remove_files(&mut after, author.now, author.deadline)
                 .await?;
         if is_clear {
             for address in erasure.former.iter().chain(&erasure.address) {
@@ -489,12 +489,12 @@ impl Table {
             for address in addresses {
                 if !self.is_anybodys(&address, None).await? {
                     transaction = self
-                        .without_address(transaction, &mut after, &address, (None, author.deadline))
+                        .erase_address(transaction, &mut after, &address, (None, author.deadline))
                         .await?;
                     nobodys.insert(address);
                 }
             }
-            self.without_requests(&mut after, &nobodys, author.deadline)
+            self.remove_requests(&mut after, &nobodys, author.deadline)
                 .await?;
         }
         if is_done {
@@ -504,7 +504,7 @@ impl Table {
             after.former.clear();
             after.ids.clear();
         }
-        let transaction = transaction.replace(&after)?.unaudited(Unaudited::Erasure);
+        let transaction = transaction.replace(&after)?.skip_audit(Unaudited::Erasure);
         // Another runner may be further.
         self.commit_once(transaction, author.deadline).await?;
         Ok(is_done)
@@ -513,7 +513,7 @@ impl Table {
     /// Takes away the roster files that are kept, everywhere or in the erasure's programme, and why
     /// somebody acted on many where one is erased. `false` where one of them is being applied,
     /// which needs that.
-    async fn without_files(
+    async fn remove_files(
         &self,
         after: &mut Erasure,
         now: Moment,
@@ -583,7 +583,7 @@ impl Table {
 
     /// Deletes the mails in which faculty ask the admins for settings that name one of these
     /// addresses.
-    async fn without_requests(
+    async fn remove_requests(
         &self,
         after: &mut Erasure,
         addresses: &BTreeSet<MatchedAddress>,
@@ -599,7 +599,7 @@ impl Table {
             let rows = requests
                 .flat_map(|filed| filed.rows)
                 .map(|row| self.get(OutboxRow::key_of(row)));
-            for row in found_by(rows).await? {
+            for row in collect_reads(rows).await? {
                 if let QueuedMail::Request { request, .. } = &row.mail
                     && request.names_any(addresses)
                 {
@@ -613,7 +613,7 @@ impl Table {
 
     /// Takes away what lies under an address but its enrolments, unless a role or another grant
     /// than this one needs it.
-    async fn without_address(
+    async fn erase_address(
         &self,
         mut transaction: Transaction,
         after: &mut Erasure,
@@ -628,7 +628,7 @@ impl Table {
         after.count::<Session>(sign_in.sessions.len());
         after.count::<Link>(sign_in.issued_links.len());
         // Whoever signs on meanwhile changes what was read here, and it is done once more.
-        transaction = transaction.without_sign_in(&sign_in)?;
+        transaction = transaction.remove_sign_in(&sign_in)?;
         // There may be more than fit into a transaction: anybody may ask.
         for begun in &sign_in.sessions {
             self.delete(&Session::key_of(&begun.session), deadline)

@@ -44,7 +44,7 @@ const NOTES: [&str; 10] = [
 impl Table {
     /// Everything that is stored about the person of an address, with these grants; `session` is
     /// the one in which they read it themselves.
-    pub async fn stored_about(
+    pub async fn export_person(
         &self,
         address: &MatchedAddress,
         views: &[(View, Whose)],
@@ -72,9 +72,9 @@ impl Table {
         let sessions = self.sessions_of(&address, now).await?;
         let login_requests = self.list(LoginRequest::of_address(&address)).await?;
         let mark = self.undeliverable(&address, now).await?;
-        let known_address = self.known_address(&address).await?;
+        let known_address = self.address_record(&address).await?;
         take_apart!(KnownAddress: person digest reminders, without address bound version = known_address);
-        let binding = self.binding_of(&address).await?;
+        let binding = self.find_binding(&address).await?;
         let mut staff_person = None;
         let mut accesses = Vec::new();
         if let Some(person) = &person {
@@ -174,7 +174,7 @@ async fn grant(table: &Table, view: &View) -> Result<Value> {
         "state": state.as_str(),
         "stage": stage,
         "stopped_because": stopped_because,
-        "holds": held(holds),
+        "holds": holds_to_value(holds),
         "has_a_reservation_in_the_budget": has_reservation,
         "replacements_counted": replacements,
         "replacements_allowed_besides": allowed,
@@ -186,7 +186,7 @@ async fn grant(table: &Table, view: &View) -> Result<Value> {
         "keys": to_list(keys, key),
         "readings": to_list(&view.readings, reading),
         // Thresholds of the cap, in programmes that tell students of them.
-        "thresholds_passed": to_list(&crossings, crossing),
+        "thresholds_passed": to_list(&crossings, crossing_to_value),
         "history": to_list(history, history_entry),
         "mails": to_list(mails, mail),
         // When the use was last read anew and the roster mail last sent again.
@@ -209,7 +209,7 @@ fn roles_on(roles: &Roles) -> Vec<Value> {
     )
 }
 
-fn held(holds: &Holds) -> Vec<Value> {
+fn holds_to_value(holds: &Holds) -> Vec<Value> {
     take_apart!(Holds: paused dropped unused, without dropped_by = holds);
     let paused = paused
         .as_ref()
@@ -257,7 +257,7 @@ fn reading(reading: &Reading) -> Value {
     })
 }
 
-fn crossing(crossing: &Crossing) -> Value {
+fn crossing_to_value(crossing: &Crossing) -> Value {
     take_apart!(Crossing: window limit threshold spent found_at is_mailed, without programme scope = crossing);
     json!({
         "per_cent": threshold,
@@ -281,7 +281,7 @@ fn history_entry(audit_entry: AuditEntry) -> Value {
         Actor::Rule => "Bursar, by a rule of the programme",
         Actor::Registrar => "the registrar's file",
     };
-    json!({"at": *recorded_at, "by": actor_name, "what": act.in_words(), "from": old_value, "to": new_value, "note": words})
+    json!({"at": *recorded_at, "by": actor_name, "what": act.to_words(), "from": old_value, "to": new_value, "note": words})
 }
 
 /// What became of a mail, and since when that is known.

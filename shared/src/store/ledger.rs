@@ -23,7 +23,7 @@ use crate::domain::values::id::{KeyHash, PersonId, ProgrammeId};
 use crate::domain::values::partition::overview_key;
 use crate::domain::values::window::utc_midnight;
 use crate::schema::{Range, SHARDS, stored};
-use crate::store::table::found_by;
+use crate::store::table::collect_reads;
 use crate::store::table::write::{Round, Transaction, Unaudited, Writes, number};
 use crate::store::{Author, Result, StoreError, Table};
 
@@ -59,7 +59,7 @@ impl Table {
             let audit = self.list(AuditEntry::of_programme(id)).await?;
             Ok::<_, StoreError>(CodeChange::since(statement.from, id, &audit))
         });
-        found_by(changes).await
+        collect_reads(changes).await
     }
 
     /// The cuts since the beginning of a UTC day, oldest first; where there is none, the newest.
@@ -147,7 +147,7 @@ impl Table {
     /// The owners that keys have and had.
     pub async fn key_owners(&self) -> Result<KeyOwners> {
         let mut owners = KeyOwners::new();
-        for owner in found_by(
+        for owner in collect_reads(
             SHARDS
                 .into_iter()
                 .map(|shard| self.list(KeyOwner::of_shard(shard))),
@@ -168,16 +168,16 @@ impl Table {
     }
 
     /// All spans in which foreign keys had an owner.
-    pub async fn owned_keys(&self) -> Result<Vec<OwnedKey>> {
-        found_by(
+    pub async fn list_owned_keys(&self) -> Result<Vec<OwnedKey>> {
+        collect_reads(
             SHARDS
                 .into_iter()
-                .map(|shard| self.owned_keys_of_shard(shard)),
+                .map(|shard| self.list_owned_keys_of_shard(shard)),
         )
         .await
     }
 
-    pub async fn assigned_use(&self, programme: &ProgrammeId) -> Result<AssignedUse> {
+    pub async fn read_assigned_use(&self, programme: &ProgrammeId) -> Result<AssignedUse> {
         let stored = self.get(AssignedUse::key_of(programme)).await?;
         Ok(stored.unwrap_or_else(|| AssignedUse::none(programme)))
     }
@@ -216,8 +216,8 @@ impl Table {
             let budget = self.budget(owner).await?;
             // It is read before the keys: a change of any of them since then also changed its
             // version.
-            let before = self.assigned_use(owner).await?;
-            let owned = self.owned_keys().await?;
+            let before = self.read_assigned_use(owner).await?;
+            let owned = self.list_owned_keys().await?;
             let foreign = self.foreign_keys_named(part).await?;
             let mut owners: HashMap<&KeyHash, Vec<&KeyOwner>> = HashMap::new();
             owned.iter().for_each(|owned_key| {
@@ -276,7 +276,7 @@ impl Table {
                 with_assigned(transaction, &after, &budget, programme.settings.basis.byok)?;
             let entries = entries(owner, Act::KeysAssigned, given, author);
             Ok(Round::Write(
-                transaction.told_by(&entries)?,
+                transaction.with_entries(&entries)?,
                 AssignOutcome::Done,
             ))
         })
@@ -322,8 +322,8 @@ impl Table {
         self.carry_through(author.deadline, || async {
             let programme = self.get_existing(Programme::key_of(owner)).await?;
             let budget = self.budget(owner).await?;
-            let before = self.assigned_use(owner).await?;
-            let mut owned = self.owned_keys().await?;
+            let before = self.read_assigned_use(owner).await?;
+            let mut owned = self.list_owned_keys().await?;
             owned.retain(|owned_key| owned_key.owner.owner == *owner);
             let mut transaction = self.transaction();
             let mut taken = Vec::new();
@@ -350,14 +350,14 @@ impl Table {
             let transaction =
                 with_assigned(transaction, &after, &budget, programme.settings.basis.byok)?;
             Ok(Round::Write(
-                transaction.told_by(&entries(owner, Act::KeysTakenBack, &taken, author))?,
+                transaction.with_entries(&entries(owner, Act::KeysTakenBack, &taken, author))?,
                 (),
             ))
         })
         .await
     }
 
-    async fn owned_keys_of_shard(&self, shard: char) -> Result<Vec<OwnedKey>> {
+    async fn list_owned_keys_of_shard(&self, shard: char) -> Result<Vec<OwnedKey>> {
         let owners = self.list(KeyOwner::of_shard(shard)).await?;
         if owners.is_empty() {
             return Ok(Vec::new());
@@ -377,7 +377,7 @@ impl Table {
     }
 
     async fn foreign_keys_named(&self, hashes: &[KeyHash]) -> Result<Vec<ForeignKey>> {
-        found_by(hashes.iter().map(|hash| self.get(ForeignKey::key_of(hash)))).await
+        collect_reads(hashes.iter().map(|hash| self.get(ForeignKey::key_of(hash)))).await
     }
 }
 
@@ -406,7 +406,7 @@ impl Table {
             return Ok(true);
         }
         let transaction = with_assigned(self.transaction(), &after, &budget, byok)?;
-        self.commit_once(transaction.unaudited(Unaudited::Sync), deadline)
+        self.commit_once(transaction.skip_audit(Unaudited::Sync), deadline)
             .await
     }
 }
@@ -478,8 +478,8 @@ fn entries<'a>(
     };
     let what = AuditDetail::new(act);
     [
-        author.entry_on(owner, what.clone().noting(&note)),
-        author.entry_on_account(what.noting(format!("{owner}: {note}"))),
+        author.entry_on(owner, what.clone().with_note(&note)),
+        author.entry_on_account(what.with_note(format!("{owner}: {note}"))),
     ]
 }
 
@@ -523,12 +523,12 @@ impl Table {
                 answered: stored.and_then(|stored| stored.answered),
             };
             let what = AuditDetail::new(Act::ForeignActBegun)
-                .changing(request.before, request.change)
-                .noting(hash_and_name(&act));
+                .with_change(request.before, request.change)
+                .with_note(hash_and_name(&act));
             let audit_entry = entry(request.actor, request.now, what);
             let transaction = self.transaction().replace(&act)?;
             Ok(Round::Write(
-                transaction.told_by(&[audit_entry])?,
+                transaction.with_entries(&[audit_entry])?,
                 Some(act),
             ))
         })
@@ -548,19 +548,19 @@ impl Table {
             let Some(stored) = self.get(ForeignAct::key_of(&pressed.key)).await? else {
                 return Ok(Round::Over(()));
             };
-            let Some(after) = stored.concluded(pressed, answered) else {
+            let Some(after) = stored.conclude_act(pressed, answered) else {
                 return Ok(Round::Over(()));
             };
-            let what = AuditDetail::new(Act::ForeignActConcluded).noting(hash_and_name(&after));
+            let what = AuditDetail::new(Act::ForeignActConcluded).with_note(hash_and_name(&after));
             let what = match answered {
-                Some(answered) => what.changing(after.change, answered),
-                None => what.changing(after.change, "refused by the provider"),
+                Some(answered) => what.with_change(after.change, answered),
+                None => what.with_change(after.change, "refused by the provider"),
             };
             let audit_entry = entry(&pressed.requested_by, now, what);
             Ok(Round::Write(
                 self.transaction()
                     .replace(&after)?
-                    .told_by(&[audit_entry])?,
+                    .with_entries(&[audit_entry])?,
                 (),
             ))
         })
@@ -569,7 +569,7 @@ impl Table {
 }
 
 fn entry(actor: &PersonId, now: Moment, what: AuditDetail) -> AuditEntry {
-    AuditEntry::on_account(&Actor::Person(actor.clone()), now, what)
+    AuditEntry::new_on_account(&Actor::Person(actor.clone()), now, what)
 }
 
 /// The key of an act in an audit entry: its hash, which has no blanks, and its name.

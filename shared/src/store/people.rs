@@ -21,7 +21,7 @@ use crate::domain::values::id::{PersonId, ProgrammeId, new_ulid};
 use crate::domain::values::partition::address_partition;
 use crate::domain::values::token::{LinkTokenHash, SessionTokenHash};
 use crate::schema::{Range, Stored, begin, key, stored};
-use crate::store::table::found_by;
+use crate::store::table::collect_reads;
 use crate::store::table::write::{Round, Transaction, Unaudited, Writes, instant, number, text};
 use crate::store::{AccessEntry, Enrolment, OutboxRow, QueuedMail, Result, Table, Undeliverable};
 
@@ -145,7 +145,7 @@ stored! {
 
 impl RateCount {
     /// The links of the minute in which this moment lies.
-    pub fn of_links(now: Moment) -> RateCount {
+    pub fn new_for_links(now: Moment) -> RateCount {
         let begins = now.as_second().div_euclid(A_MINUTE.as_secs()) * A_MINUTE.as_secs();
         let begins = Moment::from_second(begins).unwrap_or(now);
         RateCount {
@@ -235,7 +235,7 @@ impl Table {
         Ok(with_roles.collect())
     }
 
-    pub async fn known_address(&self, address: &MatchedAddress) -> Result<KnownAddress> {
+    pub async fn address_record(&self, address: &MatchedAddress) -> Result<KnownAddress> {
         let kept = self.get(KnownAddress::key_of(address)).await?;
         Ok(kept.unwrap_or_else(|| KnownAddress {
             address: address.clone(),
@@ -249,7 +249,7 @@ impl Table {
 
     pub async fn person_of(&self, address: &EmailAddress, deadline: Deadline) -> Result<PersonId> {
         self.carry_through(deadline, || async {
-            let before = self.known_address(address.matched()).await?;
+            let before = self.address_record(address.matched()).await?;
             if let Some(person) = before.person {
                 return Ok(Round::Over(person));
             }
@@ -265,7 +265,7 @@ impl Table {
             };
             let transaction = self.transaction().replace(&after)?.create(&named)?;
             Ok(Round::Write(
-                transaction.unaudited(Unaudited::PersonId),
+                transaction.skip_audit(Unaudited::PersonId),
                 person,
             ))
         })
@@ -280,7 +280,7 @@ impl Table {
         deadline: Deadline,
     ) -> Result<()> {
         self.carry_through(deadline, || async {
-            let was = self.known_address(address).await?;
+            let was = self.address_record(address).await?;
             let digest = digest.unwrap_or(was.digest);
             let reminders = reminders.unwrap_or(was.reminders);
             if (digest, reminders) == (was.digest, was.reminders) {
@@ -295,7 +295,7 @@ impl Table {
             Ok(Round::Write(
                 self.transaction()
                     .replace(&chosen)?
-                    .unaudited(Unaudited::MailChoice),
+                    .skip_audit(Unaudited::MailChoice),
                 (),
             ))
         })
@@ -394,19 +394,19 @@ impl Table {
             let mut transaction = self
                 .transaction()
                 .with_sign_in(&before, &after)?
-                .without_ended(&before, &after)?;
+                .remove_ended(&before, &after)?;
             if !before.is_again(login_request) {
-                let none = RateCount::of_links(now);
+                let none = RateCount::new_for_links(now);
                 let tally = self.get(none.key()).await?.unwrap_or(none);
                 if tally.count >= LINKS_A_MINUTE {
                     return Ok(Round::Over(Err(LinkRefused::NextMinute)));
                 }
-                transaction = transaction.counting_one(&tally, "#count", LINKS_A_MINUTE)?;
+                transaction = transaction.count_one(&tally, "#count", LINKS_A_MINUTE)?;
             }
             Ok(Round::Write(
                 transaction
                     .create(&stored_link)?
-                    .unaudited(Unaudited::SignIn),
+                    .skip_audit(Unaudited::SignIn),
                 Ok(()),
             ))
         })
@@ -416,8 +416,8 @@ impl Table {
     /// The links of each minute with any, from the one moment's to the other's.
     pub async fn links_between(&self, from: Moment, until: Moment) -> Result<Vec<RateCount>> {
         self.list(Range::between(
-            RateCount::of_links(from).key(),
-            RateCount::of_links(until).key(),
+            RateCount::new_for_links(from).key(),
+            RateCount::new_for_links(until).key(),
         ))
         .await
     }
@@ -443,7 +443,7 @@ impl Table {
                 &[generation, version, (":was", number(before.wrong_codes))],
             )?
         };
-        self.commit_once(counted.unaudited(Unaudited::SignIn), deadline)
+        self.commit_once(counted.skip_audit(Unaudited::SignIn), deadline)
             .await
     }
 
@@ -462,14 +462,14 @@ impl Table {
         let transaction = self
             .transaction()
             .with_sign_in(before, &after)?
-            .without_ended(before, &after)?;
+            .remove_ended(before, &after)?;
         let mut transaction = transaction.create(session)?;
         if let Some(access) = access {
             transaction = transaction.create(access)?;
         }
         let transaction = match binding {
             Some(binding) => self.with_binding(transaction, binding, session).await?,
-            None => Some(transaction.unaudited(Unaudited::SignIn)),
+            None => Some(transaction.skip_audit(Unaudited::SignIn)),
         };
         let Some(transaction) = transaction else {
             return Ok(SessionOutcome::BoundOtherwise);
@@ -521,7 +521,7 @@ impl Table {
 
     pub async fn sessions_of(&self, address: &MatchedAddress, now: Moment) -> Result<Vec<Session>> {
         let listed = self.sign_in_of(address).await?.sessions;
-        found_by(
+        collect_reads(
             listed
                 .iter()
                 .map(|listed| self.session(&listed.session, now)),
@@ -542,7 +542,7 @@ impl Table {
         let transaction = access
             .into_iter()
             .try_fold(transaction, Transaction::create)?;
-        self.commit_once(transaction.unaudited(Unaudited::SignIn), deadline)
+        self.commit_once(transaction.skip_audit(Unaudited::SignIn), deadline)
             .await
             .map(drop)
     }
@@ -560,7 +560,7 @@ impl Table {
             if let Some(access) = access {
                 transaction = transaction.create(access)?;
             }
-            Ok(Round::Write(transaction.unaudited(Unaudited::SignIn), ()))
+            Ok(Round::Write(transaction.skip_audit(Unaudited::SignIn), ()))
         })
         .await
     }
@@ -603,7 +603,7 @@ impl Table {
             Ok(Round::Write(
                 self.transaction()
                     .replace(&hourly_uses)?
-                    .unaudited(Unaudited::Rate),
+                    .skip_audit(Unaudited::Rate),
                 Ok(()),
             ))
         })
@@ -623,7 +623,7 @@ fn values_as_read(before: &SignIn) -> [(&'static str, AttributeValue); 2] {
 
 impl Transaction {
     /// Counts one more in this attribute of a tally, unless that has reached `most` meanwhile.
-    pub(crate) fn counting_one(
+    pub(crate) fn count_one(
         self,
         tally: &RateCount,
         attribute: &str,
@@ -654,7 +654,7 @@ impl Transaction {
 
     /// Removes the links and sessions that the state of an address' sign-in does not name any more:
     /// some fifty at most.
-    fn without_ended(mut self, before: &SignIn, after: &SignIn) -> Result<Transaction> {
+    fn remove_ended(mut self, before: &SignIn, after: &SignIn) -> Result<Transaction> {
         for link in before
             .issued_links
             .iter()
@@ -673,7 +673,7 @@ impl Transaction {
     }
 
     /// Takes the state of an address' sign-in away, as it was read.
-    pub(crate) fn without_sign_in(self, before: &SignIn) -> Result<Transaction> {
+    pub(crate) fn remove_sign_in(self, before: &SignIn) -> Result<Transaction> {
         if before.version == 0 {
             return Ok(self);
         }

@@ -40,7 +40,7 @@ impl Table {
     }
 
     /// Takes out the grants of people who are kept.
-    pub(crate) async fn without_held(&self, mut grants: Vec<Grant>) -> Result<Vec<Grant>> {
+    pub(crate) async fn remove_held(&self, mut grants: Vec<Grant>) -> Result<Vec<Grant>> {
         let holds = self.list(RetentionHold::all()).await?;
         grants.retain(|grant| !holds.iter().any(|hold| hold.is_of(grant)));
         Ok(grants)
@@ -105,7 +105,7 @@ impl Table {
             if entries.is_empty() {
                 entries.push(author.entry_on_account(what.clone()));
             }
-            Ok(Round::Write(transaction.told_by(&entries)?, true))
+            Ok(Round::Write(transaction.with_entries(&entries)?, true))
         })
         .await
     }

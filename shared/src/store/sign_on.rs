@@ -32,12 +32,12 @@ impl Table {
         let used = self
             .transaction()
             .remove(&begun.key(), "attribute_exists(pk)", &[])?;
-        self.commit_once(used.unaudited(Unaudited::SignIn), deadline)
+        self.commit_once(used.skip_audit(Unaudited::SignIn), deadline)
             .await
     }
 
     /// The sign-on of this browser that waits for an address.
-    pub async fn waiting_sign_on(
+    pub async fn find_waiting_sign_on(
         &self,
         browser: &BrowserTokenHash,
         now: Moment,
@@ -60,13 +60,13 @@ impl Table {
         let counted = self
             .transaction()
             .put(&counted, "wrong_codes = :was", &as_read)?;
-        self.commit_once(counted.unaudited(Unaudited::SignIn), deadline)
+        self.commit_once(counted.skip_audit(Unaudited::SignIn), deadline)
             .await
     }
 
     /// The binding of an address, if it has one.
-    pub async fn binding_of(&self, address: &MatchedAddress) -> Result<Option<SignOnBinding>> {
-        match self.known_address(address).await?.bound {
+    pub async fn find_binding(&self, address: &MatchedAddress) -> Result<Option<SignOnBinding>> {
+        match self.address_record(address).await?.bound {
             Some(identity) => self.get(SignOnBinding::key_of(&identity)).await,
             None => Ok(None),
         }
@@ -111,7 +111,7 @@ impl Table {
             bound_at,
         } = binding;
         let person = session.person.as_ref();
-        let known_address = self.known_address(address).await?;
+        let known_address = self.address_record(address).await?;
         let former = self.get(SignOnBinding::key_of(identity)).await?;
         let is_of_another = known_address
             .bound
@@ -133,7 +133,7 @@ impl Table {
             let unchanged = [(":version", number(known_address.version))];
             let transaction =
                 transaction.check(&known_address.key(), "version = :version", &unchanged)?;
-            return Ok(Some(transaction.unaudited(Unaudited::SignIn)));
+            return Ok(Some(transaction.skip_audit(Unaudited::SignIn)));
         }
         if former.is_none() && *bound_at < session.begun_at {
             // It was undone meanwhile.
@@ -164,15 +164,15 @@ impl Table {
         };
         let mail = mail.map(|mail| OutboxRow::queued(mail, *bound_at));
         mail.iter()
-            .try_fold(transaction.replace(&bound)?, Transaction::owing)?
-            .told_by(&[audit_entry])
+            .try_fold(transaction.replace(&bound)?, Transaction::owe)?
+            .with_entries(&[audit_entry])
             .map(Some)
     }
 
     /// Undoes the binding of an address and ends its sessions. `false` where it has none.
     pub async fn unbind(&self, address: &MatchedAddress, author: Author<'_>) -> Result<bool> {
         self.carry_through(author.deadline, || async {
-            let known_address = self.known_address(address).await?;
+            let known_address = self.address_record(address).await?;
             let Some(identity) = &known_address.bound else {
                 return Ok(Round::Over(false));
             };
@@ -198,7 +198,10 @@ impl Table {
                     author.now,
                 )
                 .await?;
-            Ok(Round::Write(transaction.told_by(&[audit_entry])?, true))
+            Ok(Round::Write(
+                transaction.with_entries(&[audit_entry])?,
+                true,
+            ))
         })
         .await
     }
@@ -214,7 +217,7 @@ impl Table {
         now: Moment,
     ) -> Result<AuditEntry> {
         let note = person.map(ToString::to_string);
-        let audit_entry = AuditEntry::on_account(
+        let audit_entry = AuditEntry::new_on_account(
             actor,
             now,
             AuditDetail {

@@ -31,7 +31,7 @@ pub(crate) fn micros(micros: i64) -> Usd {
 pub(crate) fn a_programme() -> Programme {
     let term = Term::new(date("2026-01-01"), date("2026-04-10"), "UTC").unwrap();
     Programme::new(
-        ProgrammeId::of_name("CS pilot"),
+        ProgrammeId::from_name("CS pilot"),
         Settings::new("CS pilot", term, dollars(20)),
     )
 }

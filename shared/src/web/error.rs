@@ -118,7 +118,7 @@ impl AppError {
             FailureKind::AnotherAccount(_) => AppError::later(sentence).after(A_PERSON_MUST),
             _ => AppError::refused(StatusCode::BAD_GATEWAY, sentence),
         };
-        refused.caused_by(error)
+        refused.with_cause(error)
     }
 
     /// Sets `Retry-After`, rounded up so that a retry at that time is not too early.
@@ -134,7 +134,7 @@ impl AppError {
     }
 
     /// The same of one of its errors, with the admins told if the management key is at fault.
-    pub fn caused_by(mut self, error: &ProviderError) -> AppError {
+    pub fn with_cause(mut self, error: &ProviderError) -> AppError {
         self.0.told.alarm = error.refusal();
         self.by_the_provider().because(error.trouble.to_string())
     }

@@ -55,7 +55,7 @@ impl FileRequest {
     ) -> Result<Recorded> {
         if !self.is_head {
             let person = visitor.person()?;
-            let what = AuditDetail::new(Act::FileGiven).noting(file);
+            let what = AuditDetail::new(Act::FileGiven).with_note(file);
             let mut access = AccessEntry::new(&person, self.source.0, site.clock.now(), what);
             access.audit_entry.programme = about.0.cloned();
             access.audit_entry.grant = about.1.cloned();

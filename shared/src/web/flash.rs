@@ -20,7 +20,7 @@ macro_rules! notices {
         }
 
         impl Flash {
-            pub fn in_words(&self) -> String {
+            pub fn to_words(&self) -> String {
                 match self {
                     $(Flash::$notice $({ $($value),* })? => $sentence.into(),)*
                 }
@@ -59,7 +59,7 @@ notices! {
     };
     RosterTakenAlong => "The programme is made. The people of the other roster are being added and get their invitations.";
     Saved => "Saved.";
-    Several { notices: Vec<Flash> } => notices.iter().map(Flash::in_words).joined(" ");
+    Several { notices: Vec<Flash> } => notices.iter().map(Flash::to_words).joined(" ");
     // What is saved and perhaps a mistake.
     BudgetAboveBalance { amount_left: Usd, balance: Usd } => format!(
         "Please check the budget: {} of it can still be spent, and the account's balance is {}.",
@@ -75,7 +75,7 @@ notices! {
     AdminsAsked => "The admins get a mail that you ask for this, and can answer you. Nothing changes until one of them does it.";
     Closed => "The programme is closed. Every key is being switched off; the line below shows how far that is.";
     KeysFollow => "Keys that exist get their new limits and models within minutes.";
-    GroupsSaved => format!("The groups are saved. {}", Flash::KeysFollow.in_words());
+    GroupsSaved => format!("The groups are saved. {}", Flash::KeysFollow.to_words());
     TierSaved { is_removed: bool } => if *is_removed {
         "The model list is removed."
     } else {

@@ -52,8 +52,8 @@ impl Fields {
             let (name, value) = equals.map_or((pair, &pair[pair.len()..]), |index| {
                 (&pair[..index], &pair[index + 1..])
             });
-            let name = nfc(&decoded(name)?).into_owned();
-            let value = nfc(&decoded(value)?).into_owned();
+            let name = nfc(&decode(name)?).into_owned();
+            let value = nfc(&decode(value)?).into_owned();
             if fields.len() == bounds.fields || !names.insert(name.clone()) {
                 return None;
             }
@@ -138,7 +138,7 @@ pub fn lines(text: &str, most: usize) -> Result<Option<String>, String> {
     }
 }
 
-fn decoded(text: &[u8]) -> Option<String> {
+fn decode(text: &[u8]) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.iter();
     while let Some(byte) = rest.next() {

@@ -13,7 +13,7 @@ use lambda_http::{Adapter, LambdaEvent, Service};
 use serde_json::{Value, json};
 
 use super::Site;
-use super::layers::dressed;
+use super::layers::dress;
 use crate::deadline::Deadline;
 
 /// API Gateway gives up after thirty seconds, whatever else the function has time for.
@@ -29,8 +29,8 @@ impl Pages {
     pub fn new(routes: Router, site: &Site) -> Pages {
         let unreadable = Router::new().fallback(|| ready(StatusCode::BAD_REQUEST));
         Pages {
-            routes: dressed(routes, site),
-            unreadable: dressed(unreadable, site),
+            routes: dress(routes, site),
+            unreadable: dress(unreadable, site),
         }
     }
 
@@ -39,7 +39,7 @@ impl Pages {
         let deadline = Deadline::from_context(&event.context);
         let is_fit = is_made_fit(&mut event.payload);
         if !is_fit {
-            event.payload = without_a_request(&event.payload);
+            event.payload = strip_request(&event.payload);
         }
         let answer = asked(
             if is_fit {
@@ -124,7 +124,7 @@ fn is_header(name: &str, value: &str) -> bool {
 }
 
 /// The event of a request without a path, in the context of another.
-fn without_a_request(event: &Value) -> Value {
+fn strip_request(event: &Value) -> Value {
     let mut context = event.get("requestContext").cloned().unwrap_or_default();
     if let Some(http) = context.pointer_mut("/http") {
         http["method"] = json!("GET");

@@ -26,7 +26,7 @@ use super::{AppError, Result, Site, page};
 use crate::config::Origin;
 
 /// Adds to these routes what every page of ours has.
-pub(super) fn dressed(routes: Router, site: &Site) -> Router {
+pub(super) fn dress(routes: Router, site: &Site) -> Router {
     routes
         .layer(from_fn_with_state(site.clone(), guard))
         .layer(from_fn_with_state(site.clone(), page::with_page))
@@ -164,7 +164,7 @@ async fn with_notice(State(cookies): State<Cookies>, request: Request, next: Nex
     let mut page = String::from_utf8_lossy(&page).into_owned();
     if let Some(notice) = notice {
         let line = NoticeLine {
-            sentence: notice.in_words(),
+            sentence: notice.to_words(),
         }
         .render()
         .unwrap_or_default();

@@ -42,6 +42,6 @@ pub use form::Fields;
 pub use gateway::Pages;
 pub use page::{Frame, forms_script, stylesheet};
 pub use reply::{Answer, Reply, Result};
-pub use session::{Destination, Posted, Visitor, other_method};
+pub use session::{Destination, Posted, Visitor, redirect_other_method};
 pub use site::Site;
 pub use source::Source;

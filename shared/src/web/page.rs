@@ -102,7 +102,7 @@ pub(super) async fn with_page(site: Site, request: Request, next: Next) -> Respo
     if !(status.is_client_error() || status.is_server_error()) || is_page {
         return response;
     }
-    let (heading, usual) = in_words(status);
+    let (heading, usual) = to_words(status);
     let sentence = told.sentence.as_deref().unwrap_or(usual);
     // Strangers come here too.
     let frame = Frame {
@@ -161,7 +161,7 @@ pub(super) async fn with_page(site: Site, request: Request, next: Next) -> Respo
 }
 
 /// The heading of a refusal by its status, and the sentence of one that says no more.
-fn in_words(status: StatusCode) -> (&'static str, &'static str) {
+fn to_words(status: StatusCode) -> (&'static str, &'static str) {
     match status {
         StatusCode::UNAUTHORIZED => (
             "You are signed out",
@@ -197,17 +197,17 @@ fn in_words(status: StatusCode) -> (&'static str, &'static str) {
 }
 
 pub async fn stylesheet() -> Response {
-    kept_for_minutes("text/css; charset=utf-8", STYLESHEET)
+    cache_for_minutes("text/css; charset=utf-8", STYLESHEET)
 }
 
 /// The route of the script that sends a form once.
 pub async fn forms_script() -> Response {
-    kept_for_minutes("text/javascript; charset=utf-8", FORMS)
+    cache_for_minutes("text/javascript; charset=utf-8", FORMS)
 }
 
 /// An asset without personal data, which a browser may cache for some minutes; no other answer may
 /// be cached.
-fn kept_for_minutes(kind: &'static str, text: &'static str) -> Response {
+fn cache_for_minutes(kind: &'static str, text: &'static str) -> Response {
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static(kind)),
         (

@@ -82,14 +82,14 @@ impl FromRequestParts<Site> for Visitor {
 
     async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Visitor> {
         let Some(visitor) = Visitor::read(site, &parts.headers).await? else {
-            return Err(signed_out(parts, site));
+            return Err(refuse_signed_out(parts, site));
         };
         if is_for_staff(parts.uri.path()) && visitor.session.person.is_none() {
             // Whoever was given a role since signs in once more, in the way that a role asks for.
             let known_person = site.table.known(&visitor.session.address).await?;
             let has_role = known_person.is_some_and(|known_person| known_person.has_role);
             return Err(if has_role {
-                signed_out(parts, site)
+                refuse_signed_out(parts, site)
             } else {
                 AppError::no_right()
             });
@@ -104,7 +104,7 @@ fn is_for_staff(path: &str) -> bool {
 
 /// The start for whoever opens a page, and a refusal of what is posted. This browser keeps where it
 /// was, and comes back after signing in.
-fn signed_out(parts: &Parts, site: &Site) -> AppError {
+fn refuse_signed_out(parts: &Parts, site: &Site) -> AppError {
     let is_page = matches!(parts.method, Method::GET | Method::HEAD);
     let form = parts
         .headers
@@ -129,7 +129,7 @@ fn signed_out(parts: &Parts, site: &Site) -> AppError {
 /// The answer to a method that a path has not. The address of a form leads to its programme, or to
 /// the first page: a browser has it where a page answered the form, and comes back to it where that
 /// page's own form came too late.
-pub async fn other_method(method: Method, uri: Uri) -> Result<Redirect> {
+pub async fn redirect_other_method(method: Method, uri: Uri) -> Result<Redirect> {
     if method != Method::GET {
         return Err(AppError::not_found());
     }
@@ -227,7 +227,7 @@ impl Cookies {
             .and_then(|value| SessionToken::parse(&value))
     }
 
-    pub fn asking(self, headers: &HeaderMap) -> Option<BrowserToken> {
+    pub fn asker_cookie(self, headers: &HeaderMap) -> Option<BrowserToken> {
         self.read(headers, ASKING)
             .and_then(|value| BrowserToken::parse(&value))
     }
@@ -395,7 +395,10 @@ mod tests {
             set.to_str().unwrap().starts_with("__Host-bursar-ask=")
                 && set.to_str().unwrap().contains("SameSite=Lax")
         );
-        assert_eq!(tls.asking(&sent_back(&set)).unwrap().hash(), asking.hash());
+        assert_eq!(
+            tls.asker_cookie(&sent_back(&set)).unwrap().hash(),
+            asking.hash()
+        );
         assert!(!set.to_str().unwrap().contains("Max-Age"));
     }
 

@@ -74,7 +74,7 @@ impl Site {
     #[must_use]
     pub fn showing_the_version(self) -> Site {
         let frame = Frame {
-            version: Some(version::in_words()),
+            version: Some(version::to_words()),
             ..Frame::clone(&self.frame)
         };
         Site {
@@ -85,9 +85,9 @@ impl Site {
 
     /// The same, which calls the provider at most so often in a second.
     #[must_use]
-    pub fn calling_at_most(&self, calls_a_second: Option<NonZeroU32>) -> Site {
+    pub fn with_calls_at_most(&self, calls_a_second: Option<NonZeroU32>) -> Site {
         Site {
-            provider: self.provider.at_most(calls_a_second),
+            provider: self.provider.limit_to(calls_a_second),
             ..self.clone()
         }
     }

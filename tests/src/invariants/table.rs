@@ -153,8 +153,8 @@ pub(super) fn keys_are_under_their_rules(step: &Step<'_>, wrong: &mut Vec<String
         let wanted = programme
             .settings
             .rules
-            .for_group(owner.group.as_deref())
-            .resolved(&tiers);
+            .rules_for(owner.group.as_deref())
+            .resolve(&tiers);
         if !is_due && !guardrail.rules.is(&wanted) {
             wrong.push(format!(
                 "the guardrail of {owner} is not right, and nobody is to tell it its rules"
@@ -183,7 +183,7 @@ pub(super) fn keys_are_under_their_rules(step: &Step<'_>, wrong: &mut Vec<String
         else {
             continue;
         };
-        let rules = programme.settings.rules.for_group(grant.group.as_deref());
+        let rules = programme.settings.rules.rules_for(grant.group.as_deref());
         let own = grant
             .group
             .as_ref()
@@ -223,7 +223,7 @@ pub(super) fn keys_are_under_their_rules(step: &Step<'_>, wrong: &mut Vec<String
             continue;
         };
         let models = now.allowed.get(*id).cloned().unwrap_or_default();
-        let is_allowed = models == rules.resolved(&tiers).models;
+        let is_allowed = models == rules.resolve(&tiers).models;
         if known.refusal.is_none() && !is_allowed {
             wrong.push(format!(
                 "the key of {} may call something else than its rules allow",

@@ -173,7 +173,7 @@ async fn people_sign_on() {
     ada.get("/my").await.expect(200).one("grant");
     let bound = campus
         .table
-        .binding_of(address("ada").matched())
+        .find_binding(address("ada").matched())
         .await
         .unwrap()
         .unwrap();
@@ -423,7 +423,7 @@ async fn a_roster_gives_no_address_away() {
         assert_eq!(
             campus
                 .table
-                .binding_of(address(victim).matched())
+                .find_binding(address(victim).matched())
                 .await
                 .unwrap(),
             None
@@ -468,7 +468,7 @@ async fn a_roster_gives_no_address_away() {
     assert_eq!(
         campus
             .table
-            .binding_of(address("lee").matched())
+            .find_binding(address("lee").matched())
             .await
             .unwrap()
             .unwrap()
@@ -520,7 +520,7 @@ async fn an_address_is_asked_for_alike() {
     assert_eq!(
         campus
             .table
-            .binding_of(address("bob").matched())
+            .find_binding(address("bob").matched())
             .await
             .unwrap(),
         None
@@ -559,7 +559,7 @@ async fn nobody_keeps_a_sign_on_from_its_code() {
     assert!(
         campus
             .table
-            .binding_of(address("ada").matched())
+            .find_binding(address("ada").matched())
             .await
             .unwrap()
             .is_some()
@@ -612,7 +612,7 @@ async fn an_undone_connection_is_not_made_again() {
     is_connected(&campus, "ada").await;
     let binding = campus
         .table
-        .binding_of(address("ada").matched())
+        .find_binding(address("ada").matched())
         .await
         .unwrap()
         .unwrap();
@@ -637,12 +637,12 @@ async fn an_undone_connection_is_not_made_again() {
     let by = (None, Some(&binding));
     let outcome = campus
         .table
-        .sign_in(&before, &before.vouched_for(now), &session, by, soon())
+        .sign_in(&before, &before.record_vouching(now), &session, by, soon())
         .await
         .unwrap();
     assert_eq!(outcome, SessionOutcome::BoundOtherwise);
     assert_eq!(
-        campus.table.binding_of(&binding.address).await.unwrap(),
+        campus.table.find_binding(&binding.address).await.unwrap(),
         None
     );
     campus.finish().await;
@@ -917,7 +917,7 @@ async fn a_connection_ends_with_its_address() {
     assert_eq!(
         campus
             .table
-            .binding_of(address("second").matched())
+            .find_binding(address("second").matched())
             .await
             .unwrap(),
         None

@@ -37,7 +37,7 @@ async fn sign_on_often(campus: &Campus, name: &str, count: usize) -> Vec<Visitor
     let mut browsers = Vec::new();
     for _ in 0..count {
         let before = campus.table.sign_in_of(address.matched()).await.unwrap();
-        let after = before.vouched_for(now);
+        let after = before.record_vouching(now);
         let token = SessionToken::generate();
         let session = Session::new(
             token.hash(),
@@ -211,7 +211,7 @@ async fn nothing_begun_before_a_sign_out_counts_after_it() {
                 .unwrap(),
             "{name}: a wrong code"
         );
-        let mut ways = vec![before.vouched_for(now)];
+        let mut ways = vec![before.record_vouching(now)];
         if let Some((link, code)) = &old_link {
             ways.extend(before.follow(&link.hash(), &Proof::Address(matched.clone()), now));
             ways.extend(before.type_code(&code.hash(&matched), now));

@@ -108,7 +108,7 @@ async fn a_taken_mailbox_is_told() {
     assert_eq!(thiefs, 6, "{rows:#?}");
     let person = campus
         .table
-        .known_address(address("admin").matched())
+        .address_record(address("admin").matched())
         .await
         .unwrap()
         .person

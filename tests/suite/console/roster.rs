@@ -682,8 +682,8 @@ async fn who_returns_late_takes_another_reservation() {
     let shown = applied(&admin, "add", "email\nada@example.edu\nbob@example.edu\n").await;
     assert_eq!(counts(&shown), [0, 0, 0, 0, 2, 0]);
     let now = campus.clock.now();
-    let states =
-        [campus.grant("ada").await, campus.grant("bob").await].map(|grant| grant.shown_state(now));
+    let states = [campus.grant("ada").await, campus.grant("bob").await]
+        .map(|grant| grant.display_state(now));
     assert_eq!(states, [ShownState::Stopped, ShownState::Invited]);
     assert!(campus.enabled().is_empty());
     let ada = campus.student("ada").await;

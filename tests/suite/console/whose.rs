@@ -152,7 +152,7 @@ async fn a_row_under_another_id_takes_no_key_away() {
         .await
         .expect(303);
     assert_eq!(
-        campus.table.grants(&cs.programme).await.unwrap()[0].shown_state(campus.clock.now()),
+        campus.table.grants(&cs.programme).await.unwrap()[0].display_state(campus.clock.now()),
         ShownState::Stopped
     );
     campus.settle().await;

@@ -22,7 +22,7 @@ const SIDE_BY_SIDE: usize = 4;
 
 /// A campus that owes this many roster mails, all to one student: the recipient does not matter to
 /// the sending.
-async fn owing(mails: usize, waits: Waits) -> Campus {
+async fn owe(mails: usize, waits: Waits) -> Campus {
     let mut campus = Campus::of(Setup {
         waits,
         ..Setup::default()
@@ -43,7 +43,7 @@ async fn owing(mails: usize, waits: Waits) -> Campus {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_link_leaves_before_the_next_ten_roster_mails() {
-    let campus = owing(60, Waits::shortened(4)).await;
+    let campus = owe(60, Waits::shorten_by(4)).await;
     // Forty-eight today: eight tenths of the quota.
     campus.ses.set_quota(Quota {
         per_day: 60,
@@ -114,7 +114,7 @@ async fn a_link_leaves_before_the_next_ten_roster_mails() {
 
 #[tokio::test]
 async fn a_server_that_takes_no_mail_uses_up_no_tries() {
-    let campus = owing(60, Waits::WHOLE).await;
+    let campus = owe(60, Waits::WHOLE).await;
     campus.ses.set_quota(Quota {
         per_day: 50_000,
         per_second: 1_000_000,

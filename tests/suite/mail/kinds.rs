@@ -99,7 +99,7 @@ async fn each_kind_of_mail_reaches_its_reader() {
         bound_at: now,
     };
     let before = campus.table.sign_in_of(&bound).await.unwrap();
-    let after = before.vouched_for(now);
+    let after = before.record_vouching(now);
     let session = Session::new(
         SessionToken::generate().hash(),
         &after,

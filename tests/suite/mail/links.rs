@@ -176,7 +176,7 @@ async fn late_repeated_and_countless_asks_end() {
         .raw()
         .keep(&RateCount {
             count: 2_000,
-            ..RateCount::of_links(campus.clock.now())
+            ..RateCount::new_for_links(campus.clock.now())
         })
         .await;
     assert!(

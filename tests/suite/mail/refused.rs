@@ -28,7 +28,7 @@ const ROSTER: &str = "Your API key for CS pilot";
 async fn class(names: &[&str]) -> Campus {
     class_of(
         Setup {
-            waits: Waits::shortened(100),
+            waits: Waits::shorten_by(100),
             ..Setup::default()
         },
         names,
@@ -358,7 +358,7 @@ async fn a_silent_ses_is_told_once_a_week() {
         // Where no configuration set is named, nothing is asked to report.
         (None, 0, &[]),
     ] {
-        let waits = Waits::shortened(100);
+        let waits = Waits::shorten_by(100);
         let campus = class_of(
             Setup {
                 waits,

@@ -277,14 +277,14 @@ impl Act {
             Act::Disabled => {
                 rule!(|view, now| view.answered(&call(Tell::Off), answer(now), now))
             }
-            Act::Noted => rule!(|view, now| view.noting(&call(Tell::Off), now)),
+            Act::Noted => rule!(|view, now| view.with_note(&call(Tell::Off), now)),
             Act::OwnCap => {
                 rule!(|view, now| view.set_cap(Some(Usd::from_dollars(50)), &actor, why, now))
             }
             Act::Cap => {
                 let mut settings = seen.settings.clone();
                 settings.allowance.cap = Usd::from_dollars(30);
-                let edit = ProgrammeEdit::of_settings(
+                let edit = ProgrammeEdit::new_for_settings(
                     settings,
                     seen.version,
                     AuditDetail::new(Entry::Edited),

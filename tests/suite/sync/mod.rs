@@ -51,7 +51,7 @@ pub(crate) async fn quiet(names: &[&str]) -> Campus {
 async fn hasty(names: &[&str]) -> Campus {
     quiet_with(
         Setup {
-            waits: Waits::shortened(20),
+            waits: Waits::shorten_by(20),
             ..Setup::default()
         },
         names,

@@ -17,7 +17,7 @@ use jiff::SignedDuration;
 
 use crate::keys::reveal::KeyForm;
 use crate::my::card::MoreForm;
-use crate::refusal::why_not_resumed;
+use crate::refusal::explain_not_resumed;
 use crate::{my, refusal};
 
 /// Where all of these requests lead.
@@ -179,7 +179,7 @@ pub(crate) async fn resume(form: KeyForm) -> Answer {
         // A second request repeats an enable that failed.
         ActOutcome::Refused(ChangeRefused::Unchanged) if was_resumed => {}
         ActOutcome::Refused(refused) => {
-            return Err(AppError::conflict(why_not_resumed(
+            return Err(AppError::conflict(explain_not_resumed(
                 &refused,
                 &view.programme.settings,
             )));
@@ -220,7 +220,7 @@ pub(crate) async fn ask_for_more(form: KeyForm) -> Answer {
     let line = form::line(&in_a_line, LONGEST_REASON);
     let reason = line.and_then(|reason| reason.ok_or_else(|| NO_REASON.to_owned()));
     let typed_cap = fields.get("cap_usd").unwrap_or_default().trim();
-    let wanted_cap = wanted_cap(
+    let wanted_cap = read_wanted_cap(
         typed_cap,
         view.grant.cap(&view.programme.settings),
         view.budget.limit,
@@ -243,7 +243,7 @@ pub(crate) async fn ask_for_more(form: KeyForm) -> Answer {
         .await;
         return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
     };
-    let in_charge = site.table.in_charge(&view.programme.settings).await?;
+    let in_charge = site.table.list_in_charge(&view.programme.settings).await?;
     let people = site.table.people_of(&in_charge, *deadline).await?;
     match site
         .table
@@ -259,7 +259,7 @@ pub(crate) async fn ask_for_more(form: KeyForm) -> Answer {
 }
 
 /// The cap that a student asks for; nothing where the field is empty.
-fn wanted_cap(text: &str, cap: Usd, budget: Usd) -> Result<Option<Usd>, String> {
+fn read_wanted_cap(text: &str, cap: Usd, budget: Usd) -> Result<Option<Usd>, String> {
     match Usd::from_form(text) {
         _ if text.is_empty() => Ok(None),
         Ok(wanted_cap) if wanted_cap > budget => Err(

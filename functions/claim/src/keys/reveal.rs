@@ -31,7 +31,7 @@ use bursar_core::web::{Answer, AppError, Fields, Frame, Posted, Reply, Result, S
 use crate::my::example::Example;
 use crate::my::rules::StudentRules;
 use crate::my::words;
-use crate::refusal::{AGAIN, why_not};
+use crate::refusal::{AGAIN, explain_refusal};
 use crate::{my, refusal};
 
 /// The least time left of a request in which a claim may begin.
@@ -153,7 +153,7 @@ struct Prepared {
 
 impl Prepared {
     /// The key that was made with this hash, which no guardrail bounds yet.
-    fn minted(&self, hash: KeyHash) -> MintedKey {
+    fn to_minted(&self, hash: KeyHash) -> MintedKey {
         let expires_at = Some(self.programme.settings.keys_expire_at());
         MintedKey {
             hash,
@@ -194,7 +194,7 @@ async fn press(form: &KeyForm, kind: KeyRequestKind) -> Answer {
         return Err(my::refused(site, visitor, *now, sentence).await);
     };
     if view.next_guardrail() == NextGuardrail::NotConfirmed {
-        return Err(being_prepared());
+        return Err(refuse_unprepared());
     }
     let (meta, listed) = tokio::try_join!(
         site.table.meta(*now),
@@ -224,7 +224,7 @@ async fn press(form: &KeyForm, kind: KeyRequestKind) -> Answer {
         .begin(KeyRequest {
             kind,
             epoch,
-            terms: accepted(&form.fields),
+            terms: read_accepted_terms(&form.fields),
         })
         .await?;
     match claim.make(&begun).await {
@@ -286,7 +286,7 @@ impl Claim<'_> {
 
     /// The page with the button for another key, since a key is not shown again.
     async fn offer_to_replace(&self, refused: &BeginRefused) -> AppError {
-        let sentence = why_not(refused, &self.form.view.programme.settings);
+        let sentence = explain_refusal(refused, &self.form.view.programme.settings);
         let page = my::show(
             self.site,
             &self.form.visitor,
@@ -311,14 +311,14 @@ impl Claim<'_> {
 
     /// The steps from the begun claim to the page that shows its key.
     async fn make(&self, begun: &Begun) -> Result<Reply, Failed> {
-        let prepared = self.before_mint(begun).await.map_err(|error| Failed {
+        let prepared = self.prepare_mint(begun).await.map_err(|error| Failed {
             minted: None,
             error,
         })?;
         let CreatedKey { hash, plaintext } = self.mint(begun, &prepared).await?;
         let minted = MintedKey {
             label: KeyLabel::parse(plaintext.reveal()),
-            ..prepared.minted(hash)
+            ..prepared.to_minted(hash)
         };
         let Prepared {
             limit, guardrail, ..
@@ -346,19 +346,19 @@ impl Claim<'_> {
     }
 
     /// The steps before the provider is asked for a key.
-    async fn before_mint(&self, begun: &Begun) -> Result<Prepared> {
+    async fn prepare_mint(&self, begun: &Begun) -> Result<Prepared> {
         let retired = self.retire(begun).await?;
         let view = retired.as_ref().unwrap_or(&begun.view);
         let guardrail = match view.next_guardrail() {
             NextGuardrail::None => None,
             NextGuardrail::Confirmed { owner, confirmed } => Some((owner, confirmed)),
-            NextGuardrail::NotConfirmed => return Err(being_prepared()),
+            NextGuardrail::NotConfirmed => return Err(refuse_unprepared()),
         };
         // The time is read anew: a window may have begun since the request, and an old window's
         // limit must not be sent in it.
         let limit = view
             .next_limit(self.site.clock.now())
-            .ok_or_else(nothing_left)?;
+            .ok_or_else(refuse_nothing_left)?;
         Ok(Prepared {
             programme: view.programme.clone(),
             limit,
@@ -400,7 +400,7 @@ impl Claim<'_> {
                     .grant
                     .keys
                     .iter()
-                    .filter_map(|key| key.missing_until(now))
+                    .filter_map(|key| key.search_ends_at(now))
                     .max()
                     .unwrap_or(now);
                 Err(self.begin_refused(&BeginRefused::KeyMissing { until }))
@@ -438,7 +438,7 @@ impl Claim<'_> {
             // A made key whose hash is known gets its disable; one of unknown hash is an orphan.
             let minted = match &error.kind {
                 FailureKind::Unknown(made_key) => {
-                    made_key.clone().map(|hash| prepared.minted(hash))
+                    made_key.clone().map(|hash| prepared.to_minted(hash))
                 }
                 FailureKind::Refused
                 | FailureKind::Later
@@ -559,7 +559,7 @@ impl Claim<'_> {
 }
 
 /// The terms of use that the page showed beside the ticked box.
-fn accepted(fields: &Fields) -> Option<TermsHash> {
+fn read_accepted_terms(fields: &Fields) -> Option<TermsHash> {
     fields.get("terms").filter(|ticked| *ticked == "on")?;
     fields.filled("terms_sha256")?.parse().ok()
 }
@@ -576,13 +576,13 @@ fn too_late() -> AppError {
         .because("too little time was left")
 }
 
-fn being_prepared() -> AppError {
+fn refuse_unprepared() -> AppError {
     AppError::later("This programme is still being set up at OpenRouter. Nothing was spent.")
         .by_the_provider()
         .because("its rules are not confirmed yet")
 }
 
-fn nothing_left() -> AppError {
+fn refuse_nothing_left() -> AppError {
     AppError::conflict(
         "Your cap is used up, so no new key can be made before it resets. Your old key was ended.",
     )

@@ -38,7 +38,7 @@ pub(crate) struct Example<'a> {
 impl<'a> Example<'a> {
     pub(crate) fn new(url: &'a str, view: &'a View, rules: &'a StudentRules) -> Example<'a> {
         let named =
-            paid_models(rules)
+            list_paid_models(rules)
                 .next()
                 .or(rules.confirmed.models.first().map(String::as_str));
         let model = named.or(rules.other_model.as_deref()).unwrap_or(ANY_MODEL);
@@ -120,15 +120,15 @@ impl<'a> Example<'a> {
         [
             &format!(
                 "curl {}",
-                in_shell(&format!("{}/chat/completions", self.url))
+                quote_for_shell(&format!("{}/chat/completions", self.url))
             ),
             "-H \"Authorization: Bearer $OPENROUTER_API_KEY\"",
             "-H 'Content-Type: application/json'",
             &format!(
                 "-H {}",
-                in_shell(&format!("X-OpenRouter-Title: {}", self.title))
+                quote_for_shell(&format!("X-OpenRouter-Title: {}", self.title))
             ),
-            &format!("-d {}", in_shell(&body)),
+            &format!("-d {}", quote_for_shell(&body)),
         ]
         .join(" \\\n  ")
     }
@@ -136,12 +136,12 @@ impl<'a> Example<'a> {
     pub(crate) fn curl_of_what_is_left(&self) -> String {
         format!(
             "curl {} -H \"Authorization: Bearer $OPENROUTER_API_KEY\"",
-            in_shell(&format!("{}/key", self.url))
+            quote_for_shell(&format!("{}/key", self.url))
         )
     }
 
     pub(crate) fn powershell(&self) -> String {
-        let [_, title, model, user] = self.values(in_powershell);
+        let [_, title, model, user] = self.values(quote_for_powershell);
         format!(
             r#"$headers = @{{ Authorization = "Bearer $env:OPENROUTER_API_KEY"; 'X-OpenRouter-Title' = {title} }}
 $body = @{{
@@ -234,21 +234,26 @@ models:
     /// The model that a coding agent is to ask, of this maker where the key may call one, and the
     /// one for its small jobs: the cheapest.
     fn agent_models(&self, maker: &str) -> [&'a str; 2] {
-        let model = paid_models(self.rules)
+        let model = list_paid_models(self.rules)
             .find(|model| model.starts_with(maker))
             .unwrap_or(self.model);
-        let priced = paid_models(self.rules)
+        let priced = list_paid_models(self.rules)
             .filter_map(|model| Some((self.prices?.price_of(model)?, model)));
         [model, priced.min().map_or(model, |(_, cheapest)| cheapest)]
     }
 
     /// The lines for a shell.
     pub(crate) fn claude_code(&self) -> String {
-        self.claude_variables("export ", "=", "\"$OPENROUTER_API_KEY\"", in_shell)
+        self.claude_variables("export ", "=", "\"$OPENROUTER_API_KEY\"", quote_for_shell)
     }
 
     pub(crate) fn claude_code_in_powershell(&self) -> String {
-        self.claude_variables("$env:", " = ", "$env:OPENROUTER_API_KEY", in_powershell)
+        self.claude_variables(
+            "$env:",
+            " = ",
+            "$env:OPENROUTER_API_KEY",
+            quote_for_powershell,
+        )
     }
 
     /// Each class of models that it knows is set, or it would call one that the key may not.
@@ -317,7 +322,7 @@ http_headers = {{ "X-OpenRouter-Title" = {title} }}"#
 }
 
 /// The models that the key may call and that cost something.
-fn paid_models(rules: &StudentRules) -> impl Iterator<Item = &str> {
+fn list_paid_models(rules: &StudentRules) -> impl Iterator<Item = &str> {
     rules
         .confirmed
         .models
@@ -332,12 +337,12 @@ fn literal(text: &str) -> String {
 }
 
 /// The text as one shell word, in single quotes.
-fn in_shell(text: &str) -> String {
+fn quote_for_shell(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// The text as a PowerShell string that nothing is put into.
-fn in_powershell(text: &str) -> String {
+fn quote_for_powershell(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 

@@ -25,7 +25,7 @@ use crate::my::example::Example;
 use crate::my::long_answers::LongAnswers;
 use crate::my::rules::StudentRules;
 use crate::my::words::not_reached;
-use crate::refusal::why_not;
+use crate::refusal::explain_refusal;
 
 #[derive(Template)]
 #[template(path = "my.html")]
@@ -95,7 +95,7 @@ pub(crate) async fn data(site: Site, visitor: Visitor) -> Answer {
         .collect();
     let export = site
         .table
-        .stored_about(&session.address, &views, Some(session), site.clock.now())
+        .export_person(&session.address, &views, Some(session), site.clock.now())
         .await?;
     Reply::json_file("bursar-my-data", FileNames::Nobody, &export)
 }
@@ -123,7 +123,7 @@ pub(crate) async fn show(
     let views = grants_of(site, visitor).await?;
     let address = &visitor.session.address;
     let (choice, mark, sync, listed) = tokio::try_join!(
-        site.table.known_address(address),
+        site.table.address_record(address),
         site.table.undeliverable(address, now),
         site.table.sync_state(),
         site.table.get(ListedModels::key_of())
@@ -241,9 +241,9 @@ impl Obstacle {
         )
     }
 
-    pub(crate) fn in_words(&self, settings: &Settings) -> String {
+    pub(crate) fn to_words(&self, settings: &Settings) -> String {
         match self {
-            Obstacle::Begin(refused) => why_not(refused, settings),
+            Obstacle::Begin(refused) => explain_refusal(refused, settings),
             Obstacle::BeingPrepared => {
                 "This programme is still being set up at OpenRouter. Reload this page in a few minutes.".to_owned()
             }

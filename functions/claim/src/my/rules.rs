@@ -47,8 +47,8 @@ impl StudentRules {
             .programme
             .settings
             .rules
-            .for_group(view.grant.group.as_deref())
-            .resolved(&table.tiers().await?);
+            .rules_for(view.grant.group.as_deref())
+            .resolve(&table.tiers().await?);
         let is_right = guardrail
             .is_some_and(|guardrail| guardrail.owner == owner && guardrail.rules.is(&rules));
         // One that was made again holds no key that was under the former one.

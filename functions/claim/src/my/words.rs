@@ -15,7 +15,7 @@ use bursar_core::domain::values::window::{Reset, utc_date};
 use bursar_core::store::{Undeliverable, UnreachableReason};
 
 use crate::my::Obstacle;
-use crate::refusal::{why_not, why_not_resumed};
+use crate::refusal::{explain_not_resumed, explain_refusal};
 
 /// The label of a used-up cap, which `card` gives a colour of its own.
 pub(crate) const USED_UP: &str = "used up";
@@ -33,7 +33,7 @@ pub(crate) fn label(view: &View, now: Moment) -> &'static str {
         _ if view.programme.is_over(now) => OVER,
         _ if view.grant.is_being_made(now) => "being made",
         GrantState::Invited => "no key yet",
-        GrantState::Live { .. } if used_up(view, now).is_some() => USED_UP,
+        GrantState::Live { .. } if find_used_up(view, now).is_some() => USED_UP,
         GrantState::Live { .. } => "working",
         GrantState::Stopped { .. } => "no key now",
     }
@@ -45,13 +45,18 @@ pub(crate) fn state(view: &View, obstacle: Option<&Obstacle>, now: Moment) -> St
     let settings = &view.programme.settings;
     let why = obstacle.map(|obstacle| match (obstacle, view.programme.closed_at) {
         (Obstacle::Begin(BeginRefused::Over), Some(closed_at)) => {
-            format!("{}, and so its keys have ended.", closed(view, closed_at))
+            format!(
+                "{}, and so its keys have ended.",
+                describe_closed(view, closed_at)
+            )
         }
-        _ => obstacle.in_words(settings),
+        _ => obstacle.to_words(settings),
     });
     if let Some(Obstacle::Begin(BeginRefused::Held(HoldKind::Unused))) = obstacle {
         let next = match view.release(HoldKind::Unused, &Actor::Student, now) {
-            Err(refused @ ChangeRefused::BudgetExhausted) => why_not_resumed(&refused, settings),
+            Err(refused @ ChangeRefused::BudgetExhausted) => {
+                explain_not_resumed(&refused, settings)
+            }
             _ => "Press “Resume my key”, and it works again.".to_owned(),
         };
         return format!(
@@ -72,7 +77,7 @@ pub(crate) fn state(view: &View, obstacle: Option<&Obstacle>, now: Moment) -> St
         GrantState::Stopped { why: stopped } => {
             let next = obstacle.map(|obstacle| no_new_key(obstacle, settings));
             let next = next.unwrap_or("Get a new one: it has what is left of your cap.".to_owned());
-            format!("{} {next}", stopped_because(view, *stopped))
+            format!("{} {next}", explain_stop(view, *stopped))
         }
     }
 }
@@ -119,11 +124,11 @@ fn live(view: &View, now: Moment) -> String {
         let over = view
             .programme
             .closed_at
-            .map(|closed_at| closed(view, closed_at));
+            .map(|closed_at| describe_closed(view, closed_at));
         let over = over.unwrap_or("This programme has ended".to_owned());
         return format!("{over}, and your key ends with it.");
     }
-    if let Some(used_up) = used_up(view, now) {
+    if let Some(used_up) = find_used_up(view, now) {
         let ask = if view.may_ask_for_more(now).is_ok() {
             " If you need more, ask below."
         } else {
@@ -131,7 +136,7 @@ fn live(view: &View, now: Moment) -> String {
         };
         return format!(
             "{} Requests with your key are refused.{ask}",
-            why_not(&used_up, &view.programme.settings)
+            explain_refusal(&used_up, &view.programme.settings)
         );
     }
     if view
@@ -153,7 +158,7 @@ fn live(view: &View, now: Moment) -> String {
     format!("Your key works.{shown}{}", endings(view, now))
 }
 
-fn closed(view: &View, closed_at: Moment) -> String {
+fn describe_closed(view: &View, closed_at: Moment) -> String {
     let date = long_date(
         closed_at
             .to_zoned(view.programme.settings.term.zone().clone())
@@ -166,13 +171,13 @@ fn closed(view: &View, closed_at: Moment) -> String {
 /// or for the next sync.
 fn endings(view: &View, now: Moment) -> String {
     let term = &view.programme.settings.term;
-    let unused = view.announced_as(StudentNotice::UnusedSoon).map(|unused| {
+    let unused = view.end_announced_by(StudentNotice::UnusedSoon).map(|unused| {
         let when = end_in_words(unused, term, now);
         format!(
             " Your key has not been used for some time and will be switched off {when}, unless you use it before then."
         )
     });
-    let too_old = view.announced_as(StudentNotice::TooOldSoon).map(|old| {
+    let too_old = view.end_announced_by(StudentNotice::TooOldSoon).map(|old| {
         let when = end_in_words(old, term, now);
         format!(" Your key is getting old and will end {when}. Replace it before then; that does not count as a replacement.")
     });
@@ -201,7 +206,7 @@ fn off_since(view: &View) -> String {
     })
 }
 
-fn stopped_because(view: &View, stopped: Stopped) -> String {
+fn explain_stop(view: &View, stopped: Stopped) -> String {
     let may_be_on = view.grant.has_key_to_end();
     let why = match stopped {
         Stopped::Leaked if may_be_on => {
@@ -236,7 +241,7 @@ fn stopped_because(view: &View, stopped: Stopped) -> String {
 }
 
 /// The refusal for a window in which less is left than the smallest limit of a key.
-fn used_up(view: &View, now: Moment) -> Option<BeginRefused> {
+fn find_used_up(view: &View, now: Moment) -> Option<BeginRefused> {
     let settings = &view.programme.settings;
     view.next_limit(now)
         .is_none()
@@ -247,7 +252,7 @@ fn used_up(view: &View, now: Moment) -> Option<BeginRefused> {
 
 /// The reason why there can be no new key now, and when there can be.
 pub(crate) fn no_new_key(obstacle: &Obstacle, settings: &Settings) -> String {
-    let why = obstacle.in_words(settings);
+    let why = obstacle.to_words(settings);
     match obstacle {
         Obstacle::Begin(BeginRefused::NothingLeft { .. }) => {
             format!("{why} Once there is something left of it, you can get a new key here.")
@@ -281,7 +286,7 @@ pub(crate) fn allowance(view: &View, limit: Usd, now: Moment) -> String {
 }
 
 /// What became of the last request for more.
-pub(crate) fn last_request(view: &View, now: Moment) -> Option<String> {
+pub(crate) fn describe_last_request(view: &View, now: Moment) -> Option<String> {
     let settings = &view.programme.settings;
     let request = view.grant.more_request.as_ref()?;
     if view.grant.is_over() || view.programme.is_over(now) {

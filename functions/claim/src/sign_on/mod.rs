@@ -215,7 +215,7 @@ async fn address_of(
         (None, Some(id)) => {
             let search = browser
                 .deadline
-                .at_most(SEARCH_FOR)
+                .limit_to(SEARCH_FOR)
                 .wait_for(site.table.address_of_id(id))
                 .await;
             search.unwrap_or(Ok(None))?
@@ -262,7 +262,7 @@ async fn sign_in(
     }
     for _ in 0..TRIES {
         let before = site.table.sign_in_of(address).await?;
-        let after = before.vouched_for(now);
+        let after = before.record_vouching(now);
         let barred = &|| BOUND_OTHERWISE.page(site);
         let begun = begin_session(
             site,
@@ -364,7 +364,7 @@ pub(crate) async fn waiting_in(
     {
         Some(token) => Ok(site
             .table
-            .waiting_sign_on(&token.hash(), site.clock.now())
+            .find_waiting_sign_on(&token.hash(), site.clock.now())
             .await?),
         None => Ok(None),
     }

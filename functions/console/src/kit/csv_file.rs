@@ -132,7 +132,7 @@ impl CsvFile {
     }
 
     /// The file, once the audit has the entry of it.
-    pub(crate) async fn naming_people(
+    pub(crate) async fn record_reader(
         self,
         site: &Site,
         request: &FileRequest,
@@ -238,7 +238,7 @@ fn write_rows<W: Write, R>(
             "{}\r\n",
             columns
                 .iter()
-                .map(|column| written_out((column.cell)(&row)))
+                .map(|column| write_out((column.cell)(&row)))
                 .joined(",")
         )?;
         last = Some(row);
@@ -246,7 +246,7 @@ fn write_rows<W: Write, R>(
     Ok(last)
 }
 
-fn written_out(cell: Cell) -> String {
+fn write_out(cell: Cell) -> String {
     let is_chosen = matches!(cell, Cell::Text(_));
     let text = cell.in_full().unwrap_or_default();
     if is_chosen || text.contains([',', '\r', '\n']) || text.contains("\"") {

@@ -142,12 +142,12 @@ impl<T: FormValue> Form<T> {
     pub(crate) fn edit(saved: T) -> Form<T> {
         Form {
             is_edit: true,
-            ..Form::filled_with(saved)
+            ..Form::fill_with(saved)
         }
     }
 
     /// A form that makes something new, filled with these values.
-    pub(crate) fn filled_with(value: T) -> Form<T> {
+    pub(crate) fn fill_with(value: T) -> Form<T> {
         let form = Form::filled(|field| (field.write)(&value));
         Form {
             filled_from: Some(value),
@@ -186,7 +186,11 @@ impl<T: FormValue> Form<T> {
         }
     }
 
-    pub(crate) fn choosing(mut self, id: &'static str, choices: Vec<(String, String)>) -> Form<T> {
+    pub(crate) fn with_choices(
+        mut self,
+        id: &'static str,
+        choices: Vec<(String, String)>,
+    ) -> Form<T> {
         self.entry(id).choices = choices;
         self
     }
@@ -344,7 +348,7 @@ impl<T: FormValue> Form<T> {
     }
 
     /// What is wrong with fields that the page does not show.
-    pub(crate) fn other_errors(&self, shown: &[&str]) -> impl Iterator<Item = &str> {
+    pub(crate) fn list_other_errors(&self, shown: &[&str]) -> impl Iterator<Item = &str> {
         let hidden = self.entries.iter().filter(|(id, _)| !shown.contains(*id));
         hidden.filter_map(|(_, input)| input.error.as_deref())
     }
@@ -449,14 +453,14 @@ impl ShownField<'_> {
     }
 
     /// The value on a page without a form.
-    pub(crate) fn in_words(&self) -> String {
+    pub(crate) fn to_words(&self) -> String {
         let chosen = self
             .choices()
             .into_iter()
             .flatten()
             .find(|(value, _)| *value == self.value);
         chosen.map_or_else(
-            || self.kind.in_words(self.value, self.when_empty),
+            || self.kind.to_words(self.value, self.when_empty),
             |(_, words)| words.to_owned(),
         )
     }
@@ -572,7 +576,7 @@ impl Difference {
     }
 
     /// The first of these fields that are changed, or the first change of all.
-    pub(crate) fn first_of<'a>(
+    pub(crate) fn find_first<'a>(
         &'a self,
         ids: &'a [&str],
     ) -> impl Iterator<Item = &'static str> + 'a {
@@ -621,13 +625,13 @@ impl Difference {
     pub(crate) fn entry(&self, act: Act) -> AuditDetail {
         let open = self.0.iter().filter(|change| !change.is_private);
         let open = open.map(|change| (&*change.name, &*change.old_value, &*change.new_value));
-        let what = AuditDetail::new(act).changing_settings(open);
+        let what = AuditDetail::new(act).with_settings_change(open);
         let private = self.0.iter().filter(|change| change.is_private);
         let private: Vec<&str> = private.map(|change| change.name.as_str()).collect();
         if private.is_empty() {
             what
         } else {
-            what.noting(private.join(", "))
+            what.with_note(private.join(", "))
         }
     }
 }
@@ -639,8 +643,8 @@ impl FieldChange {
             label: self.label.to_owned(),
             words: format!(
                 "{} instead of {}",
-                self.kind.in_words(&self.new_value, self.when_empty),
-                self.kind.in_words(&self.old_value, self.when_empty)
+                self.kind.to_words(&self.new_value, self.when_empty),
+                self.kind.to_words(&self.old_value, self.when_empty)
             ),
             value: self.new_value.clone(),
         }
@@ -649,7 +653,7 @@ impl FieldChange {
 
 impl FieldKind {
     /// The value of a text, as a person reads it.
-    pub(crate) fn in_words(self, text: &str, when_empty: &str) -> String {
+    pub(crate) fn to_words(self, text: &str, when_empty: &str) -> String {
         match self {
             _ if text.is_empty() => when_empty.to_owned(),
             FieldKind::Choice(choices) => {
@@ -699,7 +703,7 @@ mod tests {
             (FieldKind::Text, "4711 B", "4711 B"),
             (FieldKind::Text, "", "all"),
         ] {
-            assert_eq!(kind.in_words(text, "all"), words);
+            assert_eq!(kind.to_words(text, "all"), words);
         }
     }
 }

@@ -54,7 +54,7 @@ impl JobLine {
                 programme: programme.settings.name.clone(),
                 path: paths::programme(&programme.id),
                 job: job.clone(),
-                sentence: in_words(job, is_first),
+                sentence: to_words(job, is_first),
                 undone: join_all(job.undone.iter().map(|step| Undone::new(site, job, step))).await,
             });
             is_first &= !job.is_being_written();
@@ -79,7 +79,7 @@ impl JobLine {
 
 impl Undone {
     async fn new(site: &Site, Job { programme, job, .. }: &Job, step: &UndoneStep) -> Undone {
-        let why = why_undone(step.why);
+        let why = explain_undone(step.why);
         match &step.of {
             Subject::Line(line) => Undone {
                 path: paths::roster_file(programme, *job),
@@ -113,7 +113,7 @@ fn is_undone(job: &Job) -> bool {
 }
 
 /// `is_first` says that no other job of the programme is before it.
-fn in_words(job: &Job, is_first: bool) -> String {
+fn to_words(job: &Job, is_first: bool) -> String {
     let mut sentence = told(job);
     match (&job.state, job.total.saturating_sub(job.done)) {
         (JobState::Running { .. }, count) if job.is_written => {
@@ -174,14 +174,14 @@ fn told(job: &Job) -> String {
     }
 }
 
-fn why_undone(why: WhyUndone) -> &'static str {
+fn explain_undone(why: WhyUndone) -> &'static str {
     match why {
         WhyUndone::NotConfirmed => {
             "OpenRouter has not confirmed it for two hours; Bursar goes on trying"
         }
         WhyUndone::Unreadable => "the record cannot be read",
         WhyUndone::Failed => "it could not be saved in three tries",
-        WhyUndone::Refused(why) => why.in_words(),
+        WhyUndone::Refused(why) => why.to_words(),
     }
 }
 
@@ -198,7 +198,7 @@ mod tests {
     fn waiting_and_refused_add_up() {
         let now: Moment = "2026-11-10T09:30:00Z".parse().unwrap();
         let mut job = Job::new(
-            &ProgrammeId::of_name("CS pilot"),
+            &ProgrammeId::from_name("CS pilot"),
             Work::Bulk,
             20,
             &Actor::Rule,
@@ -206,12 +206,12 @@ mod tests {
         );
         (job.done, job.refused, job.is_written) = (17, 2, true);
         assert_eq!(
-            in_words(&job, true),
+            to_words(&job, true),
             "Many students are being changed: 15 of 20 are done. 3 wait for OpenRouter to confirm, mostly for a quarter of an hour at most. 2 could not be done:"
         );
         (job.done, job.state) = (20, JobState::Done { ended_at: now });
         assert_eq!(
-            in_words(&job, true),
+            to_words(&job, true),
             "The last change of many students is done: 18 of 20. 2 could not be done:"
         );
     }

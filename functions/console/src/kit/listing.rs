@@ -104,7 +104,7 @@ impl ColumnPlace {
     }
 
     /// The same, on the page only if this is so.
-    pub(crate) fn shown_if(self, is_shown: bool) -> ColumnPlace {
+    pub(crate) fn show_if(self, is_shown: bool) -> ColumnPlace {
         if is_shown {
             self
         } else {

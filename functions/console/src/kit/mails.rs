@@ -66,7 +66,7 @@ pub(crate) fn listing(
             .cell(|mail| Cell::exact(mail.threshold.as_ref().map(|(name, _)| name))),
         column("To")
             .hook("recipient")
-            .shown_if(are_to_several)
+            .show_if(are_to_several)
             .cell(|mail| Cell::text(mail.recipient.as_deref())),
         column("Written")
             .class("date")
@@ -83,7 +83,7 @@ pub(crate) fn listing(
             .class("date")
             .cell(|mail| Cell::At(Some(mail.outcome.since))),
         column("Again")
-            .shown_if(may_be_sent_again)
+            .show_if(may_be_sent_again)
             .cell(|mail| Cell::Shown(None, mail.resend.iter().cloned().map(Part::Press).collect())),
     ];
     Listing::new(("Mail", testid), columns, rows, zone)
@@ -100,7 +100,7 @@ impl MailRow {
         {
             Some((
                 scope.threshold_name(*threshold),
-                scope.in_words(*threshold, *of_limit),
+                scope.to_words(*threshold, *of_limit),
             ))
         } else {
             None
@@ -155,7 +155,7 @@ impl MailStatus {
                 "bounced",
                 "wrong",
                 *event_at,
-                Some(bounce.in_words().to_owned()),
+                Some(bounce.to_words().to_owned()),
             ),
             MailState::Complained { event_at, .. } => MailStatus::new(
                 "complained",
@@ -201,7 +201,7 @@ pub(crate) fn refused(refusal: &MailRefusal) -> String {
 }
 
 /// Those of these people whom not all mail reaches, with the mark.
-pub(crate) async fn unreached<'a>(
+pub(crate) async fn list_unreached<'a>(
     site: &Site,
     people: impl Iterator<Item = &'a EmailAddress>,
     now: Moment,

@@ -5,7 +5,7 @@ use std::borrow::Borrow;
 use bursar_core::clock::Moment;
 use bursar_core::domain::grant::{Holds, ShownState};
 use bursar_core::domain::values::id::PersonId;
-use bursar_core::domain::values::money::{Usd, grouped};
+use bursar_core::domain::values::money::{Usd, group_digits};
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{StaffPerson, Table};
 use bursar_core::web::Result;
@@ -14,14 +14,14 @@ pub(crate) use bursar_core::domain::values::format::{long_date, utc};
 
 /// A number in groups of three digits, for templates.
 pub(crate) fn count(number: impl Borrow<u64>) -> String {
-    grouped(*number.borrow())
+    group_digits(*number.borrow())
 }
 
 /// A number that may not be known, for templates.
-pub(crate) fn known_count(number: impl Borrow<Option<u64>>) -> String {
+pub(crate) fn show_count(number: impl Borrow<Option<u64>>) -> String {
     number
         .borrow()
-        .map_or_else(|| "not known".to_owned(), grouped)
+        .map_or_else(|| "not known".to_owned(), group_digits)
 }
 
 /// The UTC day of an instant, for templates.
@@ -51,7 +51,7 @@ pub(crate) struct Badge {
 impl Badge {
     /// With what is left of the cap.
     pub(crate) fn new(state: ShownState, amount_left: Usd, holds: &Holds) -> Badge {
-        let words = state.in_words(Some(amount_left), holds);
+        let words = state.to_words(Some(amount_left), holds);
         Badge {
             class: if words == ShownState::USED_UP {
                 "warning"

@@ -15,7 +15,7 @@ use bursar_core::domain::usage::pilot::PilotFigures;
 use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::id::ProgrammeId;
-use bursar_core::domain::values::money::{Usd, each_in_cents};
+use bursar_core::domain::values::money::{Usd, round_to_cents};
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::web::{Answer, Result, Site};
 use futures_util::TryStreamExt;
@@ -68,7 +68,7 @@ pub(crate) async fn closeout(site: Site, access: ProgrammeAccess) -> Answer {
     let budget = site.table.budget(&programme.id).await?;
     let persons = ClosingPerson::all(&site, programme).await?;
     let (assigned, sync, cuts) = tokio::try_join!(
-        site.table.assigned_use(&programme.id),
+        site.table.read_assigned_use(&programme.id),
         site.table.sync_state(),
         site.table.newest(AccountCut::all(), 1)
     )?;
@@ -76,7 +76,7 @@ pub(crate) async fn closeout(site: Site, access: ProgrammeAccess) -> Answer {
     let spent = persons.iter().map(ClosingPerson::spent).sum::<Usd>() + spent_elsewhere;
     let mut groups = by_group(&persons);
     // Foreign keys that the programme owns are the last amount, in a row of their own.
-    let mut cents = each_in_cents(groups.iter().map(|row| row.cents).chain([spent_elsewhere]));
+    let mut cents = round_to_cents(groups.iter().map(|row| row.cents).chain([spent_elsewhere]));
     let spent_in_cents = cents.iter().copied().sum();
     let cents_elsewhere = cents.pop().unwrap_or_default();
     for (row, cents) in groups.iter_mut().zip(cents) {

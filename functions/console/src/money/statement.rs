@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use bursar_core::clock::Moment;
 use bursar_core::domain::ledger::mailed::{ChangedCell, MailedStatement, RowDifference};
 use bursar_core::domain::ledger::statement::{RowKind, Statement, StatementDays, StatementRow};
-use bursar_core::domain::values::format::{date_range, named_month};
+use bursar_core::domain::values::format::{date_range, month_name};
 use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
@@ -126,7 +126,7 @@ pub(crate) async fn page(
             let is_month = days.first.first_of_month() == days.first
                 && days.last == days.first.last_of_month();
             if is_month {
-                named_month(days.first)
+                month_name(days.first)
             } else {
                 date_range((days.first, days.last))
             }
@@ -207,7 +207,7 @@ const COLUMNS: [Column<StatementLine>; 5] = [
     column("What")
         .file("kind")
         .hook("kind")
-        .cell(|line| Cell::shown(Some(line.row.kind.as_str()), line.row.kind.in_words())),
+        .cell(|line| Cell::shown(Some(line.row.kind.as_str()), line.row.kind.to_words())),
     column("Spent")
         .class("money")
         .file("spent_usd")

@@ -59,7 +59,7 @@ pub(crate) async fn form(
     AdminAccess { visitor }: AdminAccess,
     Query(query): Query<ErasedQuery>,
 ) -> Answer {
-    let grant = named_by(&site, &query.of).await?;
+    let grant = find_named(&site, &query.of).await?;
     let address = EmailAddress::parse(&query.email).ok();
     if grant.is_none() && address.is_none() {
         return Err(AppError::unprocessable(
@@ -82,7 +82,7 @@ async fn show(
         .map(EmailAddress::matched);
     let mut grants: Vec<Grant> = grant.cloned().into_iter().collect();
     if let Some(address) = address {
-        grants.extend(one_persons(site, address, grant.map(field_of).as_deref()).await?);
+        grants.extend(keep_one_persons(site, address, grant.map(field_of).as_deref()).await?);
     }
     let candidates = site.table.perhaps_theirs(address, &grants).await?;
     let now = site.clock.now();
@@ -114,7 +114,9 @@ async fn show(
             .map(String::as_str)
             .chain([shown_address]);
         let details = details.joined(", ");
-        let state = candidate.shown_state(now).in_words(None, &candidate.holds);
+        let state = candidate
+            .display_state(now)
+            .to_words(None, &candidate.holds);
         (
             format!("{ALSO}{}", field_of(candidate)),
             format!("{details}, {state} in {}: {why}", candidate.programme),
@@ -139,7 +141,7 @@ async fn refuse(post: &Post<Admins>, why: String) -> Answer {
         ..
     } = post;
     let named = fields.filled("of").unwrap_or_default();
-    let Some(grant) = named_by(site, named).await? else {
+    let Some(grant) = find_named(site, named).await? else {
         return Err(AppError::unprocessable(why));
     };
     Err(AppError::page(
@@ -193,9 +195,11 @@ pub(crate) async fn press(post: Post<Admins>) -> Answer {
         return Ok(site.done(&paths::erased(id), &Flash::Already));
     }
     let mut grants = match &address {
-        Some(address) => one_persons(site, address.matched(), named).await?,
+        Some(address) => keep_one_persons(site, address.matched(), named).await?,
         None => {
-            let grant = named_by(site, named.unwrap_or_default()).await?.into_iter();
+            let grant = find_named(site, named.unwrap_or_default())
+                .await?
+                .into_iter();
             let is_meant = |grant: &Grant| {
                 let Person {
                     address, roster_id, ..
@@ -261,7 +265,7 @@ pub(crate) async fn press(post: Post<Admins>) -> Answer {
 
 /// Of the grants under an address those of one person: whose page it is, as the form names it, or
 /// else whose the address is by now. The others are named to be ticked.
-async fn one_persons(
+async fn keep_one_persons(
     site: &Site,
     address: &MatchedAddress,
     page_grant: Option<&str>,
@@ -291,7 +295,7 @@ async fn one_persons(
 }
 
 /// The grant that a form names by its programme and id, if it belongs to somebody.
-async fn named_by(site: &Site, named: &str) -> Result<Option<Grant>, AppError> {
+async fn find_named(site: &Site, named: &str) -> Result<Option<Grant>, AppError> {
     let named = named
         .split_once('/')
         .and_then(|(programme, id)| Some((programme.parse().ok()?, id.parse().ok()?)));

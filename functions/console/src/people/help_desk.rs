@@ -276,7 +276,7 @@ impl<'a> HelpDesk<'a> {
             table.undeliverable(address, now),
             table.get(MailServer::key_of()),
             table.mail_refusals(now),
-            table.binding_of(address),
+            table.find_binding(address),
         )?;
         requests.retain(|request| since <= request.asked_at);
         let mark = mark.filter(|mark| since <= mark.marked_at);

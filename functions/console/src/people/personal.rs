@@ -50,7 +50,7 @@ pub(crate) async fn download(request: FileRequest, post: Post<Admins>) -> Answer
     }
     let export = site
         .table
-        .stored_about(address.matched(), &views, None, *now)
+        .export_person(address.matched(), &views, None, *now)
         .await?;
     let about = enrolments
         .first()
@@ -59,7 +59,7 @@ pub(crate) async fn download(request: FileRequest, post: Post<Admins>) -> Answer
     // Who has no grant is named by the id of the person.
     let person = site
         .table
-        .known_address(address.matched())
+        .address_record(address.matched())
         .await?
         .person
         .filter(|_| enrolments.is_empty());

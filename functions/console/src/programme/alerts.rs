@@ -65,7 +65,7 @@ impl KindQuery {
 const CROSSINGS: [Column<Crossing>; 4] = [
     column("Threshold").cell(|crossing| {
         Cell::exact(Some(
-            crossing.scope.in_words(crossing.threshold, crossing.limit),
+            crossing.scope.to_words(crossing.threshold, crossing.limit),
         ))
     }),
     column("When")
@@ -129,7 +129,7 @@ pub(crate) async fn page(
         .map(Some)
         .chain([None]);
     let kinds = kinds.map(|kind| SpanLink {
-        name: kind.map_or(ALL, MailKind::in_words),
+        name: kind.map_or(ALL, MailKind::to_words),
         address: show::address(&path, &[("kind", kind.map_or(ALL, MailKind::as_str))]),
         is_chosen: kind == chosen,
     });
@@ -172,7 +172,7 @@ impl Recipients<'_> {
         let mark = no_alert_goes_to(self.site, &person).await?;
         let why = mark
             .as_ref()
-            .map(|mark| format!("nothing is mailed there now: {}", mark.why.in_words()));
+            .map(|mark| format!("nothing is mailed there now: {}", mark.why.to_words()));
         mail.outcome.why.extend(why);
         let address = person.address.as_written().to_owned();
         // An alert about a former budget is not worth sending again.

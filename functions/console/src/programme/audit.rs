@@ -67,7 +67,7 @@ enum Named {
 
 impl Named {
     /// What an entry is about: its grant, or what its note names by id.
-    fn in_entry(audit_entry: &AuditEntry) -> Option<Named> {
+    fn find_names(audit_entry: &AuditEntry) -> Option<Named> {
         let noted = audit_entry.what.note.as_deref();
         match (&audit_entry.programme, &audit_entry.grant) {
             _ if audit_entry.what.act == Act::GuardrailSet => {
@@ -123,7 +123,7 @@ const COLUMNS: [Column<AuditRow>; 8] = [
     column("")
         .file("act")
         .hook("act")
-        .cell(|row| Cell::exact(Some(row.audit_entry.what.act.in_words()))),
+        .cell(|row| Cell::exact(Some(row.audit_entry.what.act.to_words()))),
     column("")
         .file("grant")
         .hook("grant")
@@ -198,7 +198,7 @@ pub(crate) async fn file(
         rows,
         AuditRow::key,
     )?;
-    file.naming_people(&site, &given, &visitor, Some(&programme.id))
+    file.record_reader(&site, &given, &visitor, Some(&programme.id))
         .await
 }
 
@@ -242,7 +242,7 @@ pub(crate) async fn file_of_account(
         rows,
         AuditRow::key,
     )?;
-    file.naming_people(&site, &given, &visitor, None).await
+    file.record_reader(&site, &given, &visitor, None).await
 }
 
 /// What was done that belongs to no programme, and who of the people with a role signed in and was
@@ -322,7 +322,7 @@ impl AuditRow {
         let about = entries
             .iter()
             .filter(|_| may_name)
-            .filter_map(Named::in_entry);
+            .filter_map(Named::find_names);
         let named: BTreeSet<Named> = about
             .chain(entries.iter().filter_map(Named::actor))
             .collect();
@@ -336,7 +336,7 @@ impl AuditRow {
     }
 
     fn new(audit_entry: AuditEntry, names: &BTreeMap<Named, String>) -> AuditRow {
-        let about = Named::in_entry(&audit_entry);
+        let about = Named::find_names(&audit_entry);
         AuditRow {
             actor: match &audit_entry.actor {
                 Actor::Student => "the student".to_owned(),
@@ -380,7 +380,7 @@ impl AuditRow {
     }
 
     /// What happened, in a sentence.
-    pub(crate) fn in_words(&self) -> String {
+    pub(crate) fn to_words(&self) -> String {
         let Sentence {
             before,
             whom,
@@ -400,7 +400,10 @@ impl AuditRow {
         let [old_value, new_value, note] =
             [old_value, new_value, note].map(|text| text.as_deref().unwrap_or_default());
         let mut sentence = Sentence::default();
-        for part in self.wording(old_value, new_value, note).split(['{', '}']) {
+        for part in self
+            .choose_sentence(old_value, new_value, note)
+            .split(['{', '}'])
+        {
             let text: &str = match part {
                 "whom" => {
                     sentence.whom = self.whom.clone();
@@ -435,7 +438,7 @@ impl AuditRow {
     }
 
     /// The sentence of this act, unless its values tell more.
-    fn wording(&self, old_value: &str, new_value: &str, note: &str) -> &'static str {
+    fn choose_sentence(&self, old_value: &str, new_value: &str, note: &str) -> &'static str {
         let is_new = |hold: &str| new_value.contains(hold) != old_value.contains(hold);
         let had_a_key = !old_value.starts_with(ShownState::Invited.as_str());
         let act = self.audit_entry.what.act;
@@ -585,7 +588,8 @@ mod tests {
     #[test]
     fn an_entry_says_who_what_and_why() {
         let says = |by: &Actor, what: AuditDetail| {
-            let entry = AuditEntry::on_account(by, "2026-11-20T10:00:00Z".parse().unwrap(), what);
+            let entry =
+                AuditEntry::new_on_account(by, "2026-11-20T10:00:00Z".parse().unwrap(), what);
             let row = AuditRow {
                 audit_entry: entry,
                 actor: "grace@x.edu".to_owned(),
@@ -593,13 +597,13 @@ mod tests {
                 source: None,
                 link: None,
             };
-            [vec![row.in_words()], row.details()].concat().join(" / ")
+            [vec![row.to_words()], row.details()].concat().join(" / ")
         };
         let new = AuditDetail::new;
         let staff = Actor::Person(PersonId::random());
         let cap = AuditDetail {
             reason: Some("an exam".to_owned()),
-            ..new(Act::CapChanged).changing("20.000000", "30.500000")
+            ..new(Act::CapChanged).with_change("20.000000", "30.500000")
         };
         let settings = [
             ("cap_usd", "20.00", "30.00"),
@@ -607,15 +611,15 @@ mod tests {
             ("models.Lab C", "", "c/d"),
             ("cap_usd.=1+1", "", "25"),
         ];
-        let edited = new(Act::Edited).changing_settings(settings.into_iter());
+        let edited = new(Act::Edited).with_settings_change(settings.into_iter());
         let stopped = |why: Stopped| {
             new(Act::Stopped)
-                .changing("live", "stopped")
-                .noting(why.as_str())
+                .with_change("live", "stopped")
+                .with_note(why.as_str())
         };
         let foreign = new(Act::ForeignActBegun)
-            .changing("enabled, no limit", "limit 5.000000")
-            .noting("f0 office-bot");
+            .with_change("enabled, no limit", "limit 5.000000")
+            .with_note("f0 office-bot");
         for (by, what, sentence) in [
             (
                 &staff,
@@ -630,23 +634,29 @@ mod tests {
             (
                 &Actor::Student,
                 new(Act::Begun)
-                    .changing("invited", "invited")
-                    .noting("key 1"),
+                    .with_change("invited", "invited")
+                    .with_note("key 1"),
                 "Amina Diallo asked for a key",
             ),
             (
                 &Actor::Student,
-                new(Act::Shown).changing("invited", "live").noting("key 1"),
+                new(Act::Shown)
+                    .with_change("invited", "live")
+                    .with_note("key 1"),
                 "Amina Diallo was shown a key",
             ),
             (
                 &Actor::Student,
-                new(Act::Begun).changing("live", "stopped").noting("key 2"),
+                new(Act::Begun)
+                    .with_change("live", "stopped")
+                    .with_note("key 2"),
                 "Amina Diallo asked for a new key in place of the one before",
             ),
             (
                 &Actor::Student,
-                new(Act::Shown).changing("stopped", "live").noting("key 2"),
+                new(Act::Shown)
+                    .with_change("stopped", "live")
+                    .with_note("key 2"),
                 "Amina Diallo was shown the new key",
             ),
             (
@@ -666,37 +676,37 @@ mod tests {
             ),
             (
                 &staff,
-                new(Act::Held).changing("live", "live, dropped"),
+                new(Act::Held).with_change("live", "live, dropped"),
                 "grace@x.edu took Amina Diallo off the roster",
             ),
             (
                 &staff,
-                new(Act::Described).noting("address"),
+                new(Act::Described).with_note("address"),
                 "grace@x.edu corrected the address of Amina Diallo",
             ),
             (
                 &staff,
-                new(Act::Described).noting("address, name"),
+                new(Act::Described).with_note("address, name"),
                 "grace@x.edu corrected the address and the name of Amina Diallo",
             ),
             (
                 &staff,
-                new(Act::Invited).noting("0123456789abcdef"),
+                new(Act::Invited).with_note("0123456789abcdef"),
                 "grace@x.edu put Amina Diallo on the roster",
             ),
             (
                 &staff,
-                new(Act::Invited).noting("a b"),
+                new(Act::Invited).with_note("a b"),
                 "grace@x.edu put 2 students on the roster",
             ),
             (
                 &Actor::Rule,
-                new(Act::GuardrailSet).noting("cs-pilot/Lab C"),
+                new(Act::GuardrailSet).with_note("cs-pilot/Lab C"),
                 "The rules for keys of Lab C in Amina Diallo were set at OpenRouter",
             ),
             (
                 &staff,
-                new(Act::AdminAdded).noting("0123456789abcdef"),
+                new(Act::AdminAdded).with_note("0123456789abcdef"),
                 "grace@x.edu made Amina Diallo an admin",
             ),
             (
@@ -712,10 +722,14 @@ mod tests {
     /// The name of a student may be within that of who acted.
     #[test]
     fn the_student_is_the_link() {
-        let what = AuditDetail::new(Act::Held).changing("live", "live, paused");
+        let what = AuditDetail::new(Act::Held).with_change("live", "live, paused");
         let by = Actor::Person(PersonId::random());
         let row = AuditRow {
-            audit_entry: AuditEntry::on_account(&by, "2026-11-20T10:00:00Z".parse().unwrap(), what),
+            audit_entry: AuditEntry::new_on_account(
+                &by,
+                "2026-11-20T10:00:00Z".parse().unwrap(),
+                what,
+            ),
             actor: "grace.hopper@x.edu".to_owned(),
             whom: "hopper@x.edu".to_owned(),
             source: None,

@@ -44,7 +44,7 @@ impl Effect {
         let mut keys = 0;
         let mut without = 0;
         for line in lines {
-            match line.shown_state(now) {
+            match line.display_state(now) {
                 ShownState::Live | ShownState::Minting => keys += 1,
                 ShownState::Invited | ShownState::Paused | ShownState::Stopped => without += 1,
                 ShownState::Revoked | ShownState::Ended => {}
@@ -102,7 +102,7 @@ pub(crate) async fn close(post: Post<Faculty>) -> Answer {
         return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
     }
     site.table.close(id, post.author()).await?;
-    jobs::in_a_request(site, id, *deadline).await;
+    jobs::run_in_request(site, id, *deadline).await;
     Ok(site.done(&overview, &Flash::Closed))
 }
 

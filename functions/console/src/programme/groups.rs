@@ -143,16 +143,16 @@ pub(crate) async fn save(post: Post<Faculty>) -> Answer {
     if version != programme.version {
         return Err(refused(StatusCode::CONFLICT, beside(forms), STALE));
     }
-    let edit = ProgrammeEdit::of_settings(settings, version, what.entry(Act::Edited));
+    let edit = ProgrammeEdit::new_for_settings(settings, version, what.entry(Act::Edited));
     match site.table.edit(&programme.id, &edit, post.author()).await? {
         EditOutcome::Done => {
-            guardrails::in_a_request(
+            guardrails::run_in_request(
                 site,
                 RulesSource::Programme(programme.id.clone()),
                 *deadline,
             )
             .await;
-            jobs::in_a_request(site, &programme.id, *deadline).await;
+            jobs::run_in_request(site, &programme.id, *deadline).await;
             Ok(site.done(&paths::groups(&programme.id), &Flash::GroupsSaved))
         }
         EditOutcome::BudgetTooSmall { budget, reserved } => {

@@ -56,7 +56,7 @@ pub(crate) async fn list(
     }
     let programmes = help_desk::visible(&site, &visitor).await?;
     let sync = site.table.sync_state().await?;
-    let waiting = WaitingItems::of_reader(&site, &visitor, &programmes, &sync).await?;
+    let waiting = WaitingItems::list_for_reader(&site, &visitor, &programmes, &sync).await?;
     let mut names: HashMap<String, usize> = HashMap::new();
     programmes
         .iter()

@@ -136,7 +136,7 @@ pub(crate) async fn save(post: Post<Admins>) -> Answer {
         .await?
     {
         TierOutcome::Done => {
-            guardrails::in_a_request(site, RulesSource::Tier(name), post.deadline).await;
+            guardrails::run_in_request(site, RulesSource::Tier(name), post.deadline).await;
             Ok(site.done(
                 paths::TIERS,
                 &Flash::TierSaved {

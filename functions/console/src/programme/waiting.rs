@@ -54,7 +54,7 @@ impl WaitingItem {
     }
 
     /// The last of a student's requests, unless it is decided by now.
-    async fn of_more(
+    async fn find_more_request(
         site: &Site,
         programme: &Programme,
         grant: &GrantId,
@@ -89,7 +89,7 @@ impl WaitingItem {
     }
 
     /// A registrar's file, with why it waits and until when where that is at hand.
-    fn of_import(programme: &Programme, import: Ulid, why: &str) -> WaitingItem {
+    fn new_for_import(programme: &Programme, import: Ulid, why: &str) -> WaitingItem {
         let sentence =
             format!("A registrar's file waits, and changes nothing until it is applied.{why}");
         let page = paths::roster_file(&programme.id, import);
@@ -102,7 +102,7 @@ impl WaitingItem {
         )
     }
 
-    fn of_safety_limit(held: &HeldBack) -> WaitingItem {
+    fn new_for_safety_limit(held: &HeldBack) -> WaitingItem {
         let held = held.words();
         let sentence = format!(
             "The last check would have ended {held}. That is unusually many, so the safety limit held them back."
@@ -119,7 +119,7 @@ impl WaitingItem {
 
 impl WaitingItems {
     /// What waits for this reader in any of their programmes, found by one query.
-    pub(crate) async fn of_reader(
+    pub(crate) async fn list_for_reader(
         site: &Site,
         visitor: &Visitor,
         programmes: &[(Programme, Role)],
@@ -131,10 +131,10 @@ impl WaitingItems {
                 .held_back
                 .as_ref()
                 .filter(|held| held.release.is_none());
-            items.extend(held.map(WaitingItem::of_safety_limit));
+            items.extend(held.map(WaitingItem::new_for_safety_limit));
         }
         let mut undecided = Vec::new();
-        for (id, what) in site.table.undecided().await? {
+        for (id, what) in site.table.list_undecided().await? {
             let membership = programmes
                 .iter()
                 .find(|(programme, role)| programme.id == id && *role >= Role::Faculty);
@@ -143,8 +143,12 @@ impl WaitingItems {
         let unnamed = undecided.len().saturating_sub(NAMED);
         for (programme, what) in undecided.into_iter().take(NAMED) {
             items.extend(match what {
-                Undecided::More(grant) => WaitingItem::of_more(site, programme, &grant).await?,
-                Undecided::Import(import) => Some(WaitingItem::of_import(programme, import, "")),
+                Undecided::More(grant) => {
+                    WaitingItem::find_more_request(site, programme, &grant).await?
+                }
+                Undecided::Import(import) => {
+                    Some(WaitingItem::new_for_import(programme, import, ""))
+                }
             });
         }
         Ok(WaitingItems {
@@ -170,10 +174,11 @@ impl WaitingItems {
                 let why = format!(
                     " {why} It can be applied until {until}, or until the next file comes."
                 );
-                WaitingItem::of_import(programme, file.import, &why)
+                WaitingItem::new_for_import(programme, file.import, &why)
             }));
             for listing in mores.iter().take(NAMED) {
-                items.extend(WaitingItem::of_more(site, programme, &listing.grant).await?);
+                items
+                    .extend(WaitingItem::find_more_request(site, programme, &listing.grant).await?);
             }
         }
         let unnamed = mores.len().saturating_sub(NAMED);

@@ -93,7 +93,7 @@ async fn mail(
     };
     // Before keys can be claimed there is nothing to be reminded of.
     let is_open = programme.settings.claim_opens_at() <= context.now;
-    let may_claim = is_open && grant.shown_state(context.now) == ShownState::Invited;
+    let may_claim = is_open && grant.display_state(context.now) == ShownState::Invited;
     let goes_on =
         !grant.is_over() && grant.holds.dropped.is_none() && !grant.person.address.is_none();
     let looked_at = site

@@ -55,13 +55,13 @@ pub(super) async fn tell_due(
 }
 
 /// Tells rules in the request that saved them. What fails is left to the work of the next minutes.
-pub(crate) async fn in_a_request(site: &Site, source: RulesSource, deadline: Deadline) {
+pub(crate) async fn run_in_request(site: &Site, source: RulesSource, deadline: Deadline) {
     if let Err(error) = tell(
         site,
         &site.settler(),
         &source,
         true,
-        deadline.at_most(ENOUGH_FOR_ONE),
+        deadline.limit_to(ENOUGH_FOR_ONE),
     )
     .await
     {
@@ -195,7 +195,7 @@ async fn refused(
         tier: programme
             .settings
             .rules
-            .for_group(owner.group.as_deref())
+            .rules_for(owner.group.as_deref())
             .tier()
             .map(str::to_owned),
         since: refusal.since,

@@ -37,7 +37,7 @@ pub(crate) struct JobDeadlines {
 impl JobDeadlines {
     pub(crate) fn within(deadline: Deadline) -> JobDeadlines {
         JobDeadlines {
-            stop: deadline.earlier_by(KEPT).at_most(AT_A_STRETCH),
+            stop: deadline.earlier_by(KEPT).limit_to(AT_A_STRETCH),
             deadline,
         }
     }
@@ -49,7 +49,7 @@ impl JobDeadlines {
 
 /// Carries on the jobs of a programme for some seconds, in the request that started one. The job is
 /// on record, so a failure is left to the work of the next minutes.
-pub(crate) async fn in_a_request(site: &Site, programme: &ProgrammeId, deadline: Deadline) {
+pub(crate) async fn run_in_request(site: &Site, programme: &ProgrammeId, deadline: Deadline) {
     as_planned(site, programme, None, deadline).await;
 }
 
@@ -128,7 +128,7 @@ pub(super) async fn checkpoint(site: &Site, job: Job, deadline: Deadline) -> Res
 /// looked at again.
 pub(super) async fn finish(site: &Site, mut job: Job, deadline: Deadline) -> Result<JobState> {
     let now = site.clock.now();
-    let waiting = site.table.waiting_for_provider(&job).await?;
+    let waiting = site.table.list_waiting_for_provider(&job).await?;
     let done = job.next.saturating_sub(waiting.len() as u32);
     if job.done < done {
         (job.done, job.advanced_at) = (done, now);
@@ -174,7 +174,7 @@ pub(super) async fn end(
 
 /// The state in which a job ends before its steps do, if its programme has become another
 /// meanwhile.
-pub(super) async fn ended_early(site: &Site, job: &Job) -> Result<Option<JobState>> {
+pub(super) async fn find_early_end(site: &Site, job: &Job) -> Result<Option<JobState>> {
     let programme = site
         .table
         .get(Programme::key_of(&job.programme))

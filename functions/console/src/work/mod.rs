@@ -122,7 +122,7 @@ impl Worker<'_> {
         let holder = new_ulid(self.site.clock.now()).to_string();
         while self.deadline.leaves(ENOUGH) {
             let mut due = self.due().await?;
-            let mut wait = site.provider.asked_wait(self.deadline);
+            let mut wait = site.provider.wait_left(self.deadline);
             if self.is_silent {
                 due = DueWork {
                     jobs: due.jobs,
@@ -176,13 +176,13 @@ impl Worker<'_> {
     /// Makes the provider agree: what ends a key at once, all else after the wait that the provider
     /// asked for. Keys are put under guardrails that are made.
     async fn call(&self, due: &DueWork, wait: Duration) -> Called {
-        let turn = self.deadline.at_most(wait + BEGINS_WITHIN);
+        let turn = self.deadline.limit_to(wait + BEGINS_WITHIN);
         let (mut grants, ()) =
             tokio::join!(self.settle(&due.ends, turn), self.deadline.sleep(wait));
         let mut confirmed = 0;
         let mut failed = Vec::new();
         if !turn.left().is_zero() {
-            let patience = self.deadline.at_most(ENOUGH_FOR_ONE);
+            let patience = self.deadline.limit_to(ENOUGH_FOR_ONE);
             (confirmed, failed) = guardrails::tell_due(self.site, &due.guardrails, patience).await;
         }
         grants.extend(self.settle(&due.updates, turn).await);
@@ -205,7 +205,7 @@ impl Worker<'_> {
                 return None;
             }
             let now = self.site.clock.now();
-            let deadline = self.deadline.at_most(FOR_ONE);
+            let deadline = self.deadline.limit_to(FOR_ONE);
             let context = ActContext {
                 programme: &programme,
                 grant: &grant,
@@ -228,7 +228,7 @@ impl Worker<'_> {
     /// Carries on jobs and erasures for some seconds.
     async fn carry_on_jobs(&self, due: &[ItemKey], plan: &mut Option<Plan>) -> Continued {
         let mut continued = Continued::default();
-        let until = JobDeadlines::within(self.deadline.at_most(FOR_ONE));
+        let until = JobDeadlines::within(self.deadline.limit_to(FOR_ONE));
         for key in due {
             if until.is_time_up() {
                 break;

@@ -100,7 +100,7 @@ impl Unit {
 impl Plan {
     /// What was confirmed of a roster, as far as it is not done. What else the file says by now is
     /// not done, and whoever came since is named.
-    pub(crate) fn of_roster(
+    pub(crate) fn plan_roster(
         job: &Job,
         steps: Vec<RosterStep>,
         confirmed: ConfirmedImport,
@@ -170,8 +170,8 @@ impl Plan {
         let import = table.get(Import::key_of(programme, job.job)).await?;
         let mut grants: Vec<GrantId> = match (&job.work, import.as_ref()) {
             (Work::Import, Some(upload)) => {
-                let bytes = table.kept_bytes(job.job, Kept::Applied).await?;
-                let confirmed = table.kept_bytes(job.job, Kept::People).await?;
+                let bytes = table.read_kept(job.job, Kept::Applied).await?;
+                let confirmed = table.read_kept(job.job, Kept::People).await?;
                 let (Ok(file), Ok(confirmed)) = (
                     parse::file(&bytes, upload.email_column.as_deref()),
                     serde_json::from_slice(&confirmed),
@@ -179,11 +179,12 @@ impl Plan {
                     return Ok(None);
                 };
                 let grants = table.readable_grants(programme).await?;
-                let plan = compare::plan(&file, &grants, AbsentRows::replacing(upload.replaces));
-                return Ok(Some(Plan::of_roster(job, plan.steps, confirmed, &grants)));
+                let plan =
+                    compare::plan(&file, &grants, AbsentRows::from_replaces(upload.replaces));
+                return Ok(Some(Plan::plan_roster(job, plan.steps, confirmed, &grants)));
             }
             (Work::Bulk, Some(_)) => {
-                let people = table.kept_bytes(job.job, Kept::People).await?;
+                let people = table.read_kept(job.job, Kept::People).await?;
                 let Ok(people) = serde_json::from_slice(&people) else {
                     return Ok(None);
                 };
@@ -230,7 +231,7 @@ pub(super) async fn carry_on(
     kept: &mut Option<Plan>,
     until: JobDeadlines,
 ) -> Result<JobState> {
-    if let Some(ended) = jobs::ended_early(site, &job).await? {
+    if let Some(ended) = jobs::find_early_end(site, &job).await? {
         return jobs::end(site, job, ended, until.deadline).await;
     }
     if job.is_written {

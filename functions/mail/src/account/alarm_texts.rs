@@ -461,7 +461,7 @@ fn balance(purchase: &Purchase, found_on: Date) -> AlarmText {
          too. Buy credit at OpenRouter; if it is bought automatically, check that this still works and buys enough. If nobody can \
          buy more, lower budgets and caps. You get another mail when the balance lasts half as long (14, 7, 3 days, one day), or \
          when rosters are added that double what programmes can cost.",
-        purchase.in_words(found_on)
+        purchase.to_words(found_on)
     );
     alarm_text(subject, facts, next)
 }

@@ -14,7 +14,7 @@ use unsent::UnsentMail;
 
 use crate::App;
 use crate::compose::{GONE, NoMail};
-use crate::letter::words::{Words, said};
+use crate::letter::words::{Words, say};
 use crate::letter::{Letter, LetterPart, plain};
 
 struct AlarmText {
@@ -54,11 +54,11 @@ impl App {
         if !is_told && !self.table.is_admin(person.address.matched()).await? {
             return Err(NoMail::NotDue("this person is no longer an admin"));
         }
-        let named = self.named_in(&alarm).await?;
+        let named = self.read_names(&alarm).await?;
         Ok(self.to(&person.address, |words| words.account(&alarm, &named)))
     }
 
-    async fn named_in(&self, alarm: &Alarm) -> Result<NamedAccount, StoreError> {
+    async fn read_names(&self, alarm: &Alarm) -> Result<NamedAccount, StoreError> {
         let mut named = NamedAccount::default();
         if let Cause::RulesRefused { programme, .. } | Cause::Stuck { programme, .. } = &alarm.cause
         {
@@ -127,7 +127,7 @@ impl Words<'_> {
             subject,
             parts: vec![
                 LetterPart::facts(facts),
-                said(next),
+                say(next),
                 self.page_to_act_on(&alarm.cause),
             ],
             why: format!(

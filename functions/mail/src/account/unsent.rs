@@ -3,7 +3,7 @@
 
 use bursar_core::domain::mail::failure::{COMPLAINED, FailureText};
 use bursar_core::domain::mail::kind::MailKind;
-use bursar_core::domain::values::format::named_month;
+use bursar_core::domain::values::format::month_name;
 use bursar_core::store::{Facts, MailTo, OutboxRow, QueuedMail, StoreError};
 use ulid::Ulid;
 
@@ -25,7 +25,7 @@ impl App {
         kind: Option<MailKind>,
         first: Ulid,
     ) -> Result<UnsentMail, StoreError> {
-        let kind = kind.map_or("a mail that cannot be read", MailKind::in_words);
+        let kind = kind.map_or("a mail that cannot be read", MailKind::to_words);
         match self.table.get(OutboxRow::key_of(first)).await {
             Ok(Some(row)) => self.described(&row.mail).await,
             Ok(None) | Err(StoreError::Corrupt { .. }) => Ok(UnsentMail {
@@ -51,10 +51,10 @@ impl App {
             ..
         } = mail
         {
-            what += &format!(": {}", scope.in_words(*threshold, *of_limit));
+            what += &format!(": {}", scope.to_words(*threshold, *of_limit));
         }
         if let QueuedMail::Statement { month, .. } = mail {
-            what += &format!(" of {}", named_month(*month));
+            what += &format!(" of {}", month_name(*month));
         }
         let name = match recipient {
             MailTo::Staff(_, recipient) => self.address_of(recipient).await?,

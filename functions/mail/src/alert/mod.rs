@@ -23,7 +23,7 @@ use jiff::SignedDuration;
 use crate::App;
 use crate::compose::{GONE, NO_SUCH_CROSSING, NoMail};
 use crate::letter::burn::BurnBars;
-use crate::letter::words::{Words, said};
+use crate::letter::words::{Words, say};
 use crate::letter::{Letter, LetterPart};
 
 /// The figures of an alert: the newest on record, and at least those of the crossing.
@@ -206,7 +206,7 @@ impl AlertSpending {
             was_lowered: false,
             reader,
             counts: (settings.roster && is_of_now).then_some(counts),
-            refused: programme.refused_for_room(budget, now),
+            refused: programme.find_room_refusal(budget, now),
             owns_keys: used.owns_keys(),
             spends_elsewhere,
             bars: read_at.map(|_| BurnBars::new(&burn)),
@@ -238,7 +238,7 @@ impl Words<'_> {
             ("Budget", spending.limit.to_dollars()),
             (
                 "Left",
-                spending.limit.left_beside(spending.spent).to_dollars(),
+                spending.limit.subtract_spent(spending.spent).to_dollars(),
             ),
         ];
         facts.extend(promised(budget, spending.spent).filter(|_| budget.limit == spending.limit));
@@ -252,7 +252,7 @@ impl Words<'_> {
             Some(refused) => Some(format!(
                 "{} {}",
                 refused.who(),
-                spending.reader.how_to_raise(Some(refused.needed))
+                spending.reader.explain_raise(Some(refused.needed))
             )),
             None => {
                 forecast.and_then(|forecast| forecast.to_do(spending.reader, only_students_spend))
@@ -266,7 +266,7 @@ impl Words<'_> {
                     spending.limit.to_dollars()
                 )
             });
-        let next = what_next(settings, budget, &spending, used);
+        let next = advise(settings, budget, &spending, used);
         self.about_money(programme, subject, to_do, facts, spending, &next)
     }
 
@@ -276,7 +276,7 @@ impl Words<'_> {
         letter.subject = format!("Test: {}", letter.subject);
         letter
             .parts
-            .insert(0, said("This is a test with today's figures. It is sent whether or not a threshold was crossed."));
+            .insert(0, say("This is a test with today's figures. It is sent whether or not a threshold was crossed."));
         letter.why =
             "You get this mail because you asked for a test alert. Nobody else got it.".to_owned();
         letter
@@ -329,7 +329,7 @@ impl Words<'_> {
                 next.push(format!(
                     "Keys that students have keep working, each up to its own cap. {follow_up}"
                 ));
-                next.push(spending.reader.how_to_raise(Some(refused.needed)));
+                next.push(spending.reader.explain_raise(Some(refused.needed)));
             }
         }
         let refused = spending.refused;
@@ -341,7 +341,7 @@ impl Words<'_> {
             );
             letter
                 .parts
-                .insert(0, said(format!("{} {}.", refused.who(), letter.subject)));
+                .insert(0, say(format!("{} {}.", refused.who(), letter.subject)));
         }
         letter
     }
@@ -378,7 +378,7 @@ impl Words<'_> {
             {
                 None
             }
-            Some(forecast) => Some(forecast.in_words(&settings.term)),
+            Some(forecast) => Some(forecast.to_words(&settings.term)),
         };
         // What is to do about a forecast leads to who spent most, and all else to the programme.
         let leads_on = forecast.filter(|_| to_do.is_some());
@@ -420,7 +420,7 @@ impl Words<'_> {
 
 /// The sentences as one part, if there are any.
 fn joined(sentences: &[String]) -> Option<LetterPart> {
-    (!sentences.is_empty()).then(|| said(sentences.join(" ")))
+    (!sentences.is_empty()).then(|| say(sentences.join(" ")))
 }
 
 /// The subject of a mail about a programme's money that ends too soon: when, and how much of it is
@@ -431,7 +431,7 @@ pub(crate) fn short_subject(
     spent: Usd,
     limit: Usd,
 ) -> Option<String> {
-    let news = forecast?.in_short(&settings.term)?;
+    let news = forecast?.shorten_outlook(&settings.term)?;
     let used = per_cent(spent, limit);
     let limit = limit.to_dollars();
     Some(format!(
@@ -469,7 +469,7 @@ fn amount(text: Option<&str>) -> Option<Usd> {
 fn common_facts(settings: &Settings, spending: &AlertSpending) -> Vec<(&'static str, String)> {
     let students = spending
         .counts
-        .map(|counts| ("Students", counts.in_words()));
+        .map(|counts| ("Students", counts.to_words()));
     let rest = [
         ("Term ends", long_date(settings.term.ends_on())),
         ("As of", time_in(spending.as_of, settings.term.zone())),
@@ -496,7 +496,7 @@ pub(crate) fn promised(budget: &Budget, spent: Usd) -> Option<(&'static str, Str
     (to_come > Usd::ZERO).then(|| ("Promised, not spent yet", to_come.to_dollars()))
 }
 
-fn what_next(
+fn advise(
     settings: &Settings,
     budget: &Budget,
     spending: &AlertSpending,

@@ -228,9 +228,9 @@ async fn alert_of_a_budget_that_is_passed_says_whether_it_was_lowered() {
         "{html}"
     );
 
-    let lowered = AuditDetail::new(Act::BudgetChanged).changing("4000", "30");
+    let lowered = AuditDetail::new(Act::BudgetChanged).with_change("4000", "30");
     let entry =
-        |at| AuditEntry::on_programme(&passed.programme.id, &Actor::Rule, at, lowered.clone());
+        |at| AuditEntry::new_on_programme(&passed.programme.id, &Actor::Rule, at, lowered.clone());
     assert!(was_lowered(&[entry(now() - 1.minute())], &passed.crossing));
     assert!(
         !was_lowered(&[entry(now() - 2.hours())], &passed.crossing),
@@ -433,5 +433,5 @@ async fn a_budget_of_nothing_is_none_yet() {
     let mut found = found(50, Days::default());
     (found.crossing.limit, found.budget.limit) = (Usd::ZERO, Usd::ZERO);
     let forecast = found.spending().forecast.unwrap();
-    insta::assert_snapshot!(forecast.in_words(&found.programme.settings.term), @"There is no budget yet.");
+    insta::assert_snapshot!(forecast.to_words(&found.programme.settings.term), @"There is no budget yet.");
 }

@@ -11,14 +11,14 @@ use bursar_core::domain::usage::forecast::{Forecast, StandingOut};
 use bursar_core::domain::usage::models::{ModelUse, cost_in_words};
 use bursar_core::domain::values::format::{Joined, counted, date_range, long_date, time_in};
 use bursar_core::domain::values::id::GrantId;
-use bursar_core::domain::values::money::{Usd, each_in_cents, grouped};
+use bursar_core::domain::values::money::{Usd, group_digits, round_to_cents};
 use bursar_core::domain::values::window::Reset;
 use jiff::tz::TimeZone;
 
 use super::{DigestNames, DigestReader, say};
 use crate::alert::{promised, short_subject};
 use crate::letter::burn::BurnBars;
-use crate::letter::words::{Words, said};
+use crate::letter::words::{Words, say};
 use crate::letter::{Letter, LetterPart, LetterRow, LetterTable, NOT_TOLD};
 
 impl Words<'_> {
@@ -42,7 +42,7 @@ impl Words<'_> {
         );
         let spent = money.spent.total();
         let limit = money.budget.limit;
-        let week = say::in_week(money.this_week, digest.days);
+        let week = say::describe_week(money.this_week, digest.days);
         let subject = match short_subject(settings, burn.forecast, spent, limit) {
             Some(short) => short,
             None if is_unseen(digest) => format!("{name}: {week}"),
@@ -54,14 +54,14 @@ impl Words<'_> {
         let notes = match reader {
             // Nobody can use a key any more.
             _ if burn.forecast.is_none() => Vec::new(),
-            DigestReader::Faculty(names) => who_needs_a_look(
+            DigestReader::Faculty(names) => list_who_needs_a_look(
                 digest,
                 programme,
                 |sample| say::people(sample, names),
                 Some(names),
                 now,
             ),
-            DigestReader::Assistant => who_needs_a_look(
+            DigestReader::Assistant => list_who_needs_a_look(
                 digest,
                 programme,
                 |sample| sample.count.to_string(),
@@ -70,7 +70,7 @@ impl Words<'_> {
             ),
         };
         let refused = programme
-            .refused_for_room(&money.budget, now)
+            .find_room_refusal(&money.budget, now)
             .filter(|_| spent < limit);
         let role = match reader {
             DigestReader::Faculty(_) => Role::Faculty,
@@ -83,7 +83,7 @@ impl Words<'_> {
         let to_do =
             to_do.and_then(|forecast| forecast.to_do(role, settings.roster && !money.owns_keys));
         let mut parts = outlook(programme, digest, &burn, to_do, notes.len());
-        parts.extend(refused.map(|refused| said(refused.in_words(&money.budget, role))));
+        parts.extend(refused.map(|refused| say(refused.to_words(&money.budget, role))));
         if !notes.is_empty() {
             parts.extend([
                 LetterPart::Heading("What needs your attention"),
@@ -97,7 +97,7 @@ impl Words<'_> {
         ]);
         let weeks = [money.this_week, money.week_before];
         let unknown = say::unknown(digest.listed_at, weeks, digest.days.1, zone);
-        parts.extend(unknown.into_iter().map(said));
+        parts.extend(unknown.into_iter().map(say));
         if let DigestReader::Faculty(names) = reader {
             parts.extend(groups(digest));
             parts.extend(models(digest, settings.basis.byok));
@@ -110,7 +110,7 @@ impl Words<'_> {
             parts,
             why: format!(
                 "You get this mail {} because of your role in {name}: {}. Its faculty can choose another day, or none.",
-                settings.mails.digest.map_or("this week", Weekday::in_words),
+                settings.mails.digest.map_or("this week", Weekday::to_words),
                 role.as_str()
             ),
             ..self.letter()
@@ -183,7 +183,7 @@ fn outlook(
         let closed = programme
             .closed_at
             .filter(|closed| *closed < term.ends_at());
-        return vec![said(match closed {
+        return vec![say(match closed {
             Some(closed) => format!(
                 "The programme was closed on {}.",
                 time_in(closed, term.zone())
@@ -191,7 +191,7 @@ fn outlook(
             None => format!("The term ended on {}.", long_date(term.ends_on())),
         })];
     };
-    let ahead = std::iter::once(forecast.in_words(term))
+    let ahead = std::iter::once(forecast.to_words(term))
         .chain(to_do)
         .joined(" ");
     let name = &programme.settings.name;
@@ -212,15 +212,15 @@ fn outlook(
     let bars = digest
         .listed_at
         .map(|_| LetterPart::Burn(BurnBars::new(burn)));
-    let first = [ahead, format!("{week}{to_look_at}")].map(said);
+    let first = [ahead, format!("{week}{to_look_at}")].map(say);
     first.into_iter().chain(bars).collect()
 }
 
 fn groups(digest: &Digest) -> Vec<LetterPart> {
     let lines = &digest.groups;
     let money = &digest.money;
-    let this_week = each_in_cents(lines.iter().map(|line| line.this_week));
-    let week_before = each_in_cents(lines.iter().map(|line| line.week_before));
+    let this_week = round_to_cents(lines.iter().map(|line| line.this_week));
+    let week_before = round_to_cents(lines.iter().map(|line| line.week_before));
     if lines.is_empty() {
         return Vec::new();
     }
@@ -263,11 +263,12 @@ fn models(digest: &Digest, byok: Byok) -> Vec<LetterPart> {
         Byok::Inside => "of it on own keys",
         Byok::Outside => "besides on own keys",
     };
-    let cents = each_in_cents(digest.models.iter().map(|line| line.used.counted(byok)));
+    let cents = round_to_cents(digest.models.iter().map(|line| line.used.counted(byok)));
     let rows = digest.models.iter().zip(cents).map(|(line, cents)| {
         let mut cells = vec![
             cents.to_cents(),
-            line.requests().map_or_else(|| NOT_TOLD.to_owned(), grouped),
+            line.requests()
+                .map_or_else(|| NOT_TOLD.to_owned(), group_digits),
             line.used
                 .per_request()
                 .map_or_else(|| NOT_TOLD.to_owned(), cost_in_words),
@@ -295,14 +296,14 @@ fn models(digest: &Digest, byok: Byok) -> Vec<LetterPart> {
         parts.push(LetterPart::Table(table));
     }
     if has_own_keys && byok == Byok::Outside {
-        parts.push(said(
+        parts.push(say(
             "What students pay with keys of their own at a model's provider is not part of the budget. The cost of a request is shown no matter who paid for it.",
         ));
     }
-    parts.extend(dearest(&digest.models).map(said));
+    parts.extend(dearest(&digest.models).map(say));
     if !digest.models_unknown.is_empty() {
         let days = say::stretches(&digest.models_unknown);
-        parts.push(said(format!(
+        parts.push(say(format!(
             "For {days} it is not known which models were used. Bursar asks OpenRouter again in the coming nights."
         )));
     }
@@ -364,7 +365,7 @@ fn spenders(digest: &Digest, reset: Reset, names: &DigestNames) -> Vec<LetterPar
         date_range(people.days)
     };
     let table = LetterTable::new(["Student", &days, of_cap.trim_end()], rows.collect());
-    let to_do = said(
+    let to_do = say(
         "Spending much is not a fault. A student's page shows what was spent day by day, and faculty can change the cap there.",
     );
     vec![
@@ -374,7 +375,7 @@ fn spenders(digest: &Digest, reset: Reset, names: &DigestNames) -> Vec<LetterPar
     ]
 }
 
-fn who_needs_a_look(
+fn list_who_needs_a_look(
     digest: &Digest,
     programme: &Programme,
     tell: impl Fn(&PeopleSample) -> String,
@@ -444,7 +445,7 @@ fn about_unclaimed(programme: &Programme, budget: &Budget, now: Moment) -> Strin
     if now < opens {
         return format!("Keys can be claimed from {}.", time_in(opens, term.zone()));
     }
-    if programme.refused_for_room(budget, now).is_some() {
+    if programme.find_room_refusal(budget, now).is_some() {
         return "The budget has no room for all of their keys: remind them once the budget is raised.".to_owned();
     }
     if now < closes {

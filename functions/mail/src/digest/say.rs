@@ -77,7 +77,7 @@ pub(super) fn week((first_day, last_day): (Date, Date)) -> Week {
 }
 
 /// The week's spending, as a subject says it.
-pub(super) fn in_week(sum: Sum, days: (Date, Date)) -> String {
+pub(super) fn describe_week(sum: Sum, days: (Date, Date)) -> String {
     let during = week(days).during;
     match known(sum) {
         None => format!("what was spent {during} is not known"),
@@ -180,10 +180,10 @@ mod tests {
     #[test]
     fn what_is_not_known_is_said_of_the_days_of_which_it_is_true() {
         let week = (date(2026, 11, 9), date(2026, 11, 15));
-        let said = |used_on: Date, listing: LastListing| {
+        let say = |used_on: Date, listing: LastListing| {
             let sum = listing.sum(&Days::on_one(used_on, Usd::from_dollars(1)), week);
             [
-                in_week(sum, week),
+                describe_week(sum, week),
                 figure(sum),
                 known(sum).unwrap_or_default(),
             ]
@@ -193,18 +193,18 @@ mod tests {
         let on = |day| LastListing::On(date(2026, 11, day));
         let until = "nothing until Sunday";
         assert_eq!(
-            said(before, on(15)),
+            say(before, on(15)),
             ["nothing spent until Sunday", until, until]
         );
         assert_eq!(
-            said(before, on(16)),
+            say(before, on(16)),
             ["nothing spent last week", "$0.00", "nothing"]
         );
         let unknown = ["what was spent last week is not known", "not known", ""];
-        assert_eq!(said(before, on(14)), unknown);
-        assert_eq!(said(before, LastListing::Never), unknown);
+        assert_eq!(say(before, on(14)), unknown);
+        assert_eq!(say(before, LastListing::Never), unknown);
         assert_eq!(
-            said(thursday, on(15)),
+            say(thursday, on(15)),
             [
                 "at least $1.00 last week",
                 "at least $1.00",

@@ -42,7 +42,7 @@ impl BurnBars {
             burn.spent.opening() + by_day.range(..=day).map(|(_, spent)| *spent).sum()
         };
         let top = burn.limit.max(total).max(Usd::CENT);
-        let budget = burn.limit.scaled(top, HEIGHT);
+        let budget = burn.limit.scale(top, HEIGHT);
         let mut above = Vec::new();
         let mut below = Vec::new();
         for day in first.series(1.day()).take(DAYS as usize) {
@@ -51,7 +51,7 @@ impl BurnBars {
             } else {
                 Usd::ZERO
             };
-            let height = spent.scaled(top, HEIGHT).max(i64::from(spent > Usd::ZERO));
+            let height = spent.scale(top, HEIGHT).max(i64::from(spent > Usd::ZERO));
             above.push((height - budget).max(0));
             below.push(height.min(budget));
         }

@@ -114,7 +114,7 @@ impl LetterPart {
 
 impl Letter {
     /// Builds the bytes of the mail. `None` if an address cannot stand in a mail header.
-    pub(crate) fn sealed(
+    pub(crate) fn seal(
         &self,
         row: &OutboxRow,
         now: Moment,

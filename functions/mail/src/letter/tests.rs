@@ -31,7 +31,7 @@ async fn sent(letter: &Letter, mail: QueuedMail) -> String {
         row: Ulid::from_parts(1, 1),
         ..OutboxRow::queued(mail, now())
     };
-    String::from_utf8(letter.sealed(&row, now(), &config).unwrap().bytes).unwrap()
+    String::from_utf8(letter.seal(&row, now(), &config).unwrap().bytes).unwrap()
 }
 
 fn roster() -> QueuedMail {

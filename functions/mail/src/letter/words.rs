@@ -40,6 +40,6 @@ impl Words<'_> {
     }
 }
 
-pub(crate) fn said(sentences: impl Into<String>) -> LetterPart {
+pub(crate) fn say(sentences: impl Into<String>) -> LetterPart {
     LetterPart::Sentences(sentences.into())
 }

@@ -69,7 +69,7 @@ struct DrainPace {
 
 impl App {
     pub(crate) async fn drain(&self, deadline: Deadline) -> Result<DrainReport> {
-        let deadline = deadline.at_most(TURN + TIME_FOR_ONE);
+        let deadline = deadline.limit_to(TURN + TIME_FOR_ONE);
         let mut report = DrainReport::default();
         let takes_more = self.drain_urgent(deadline, &mut report).await?;
         let now = self.clock.now();
@@ -354,7 +354,7 @@ impl DrainPace {
             .map_or(Some(None), |count| count.checked_sub(1).map(Some))?;
         let now = Instant::now();
         let starts_at = self.next.max(now);
-        let pause = deadline.meant(starts_at - now);
+        let pause = deadline.to_nominal(starts_at - now);
         if !deadline.leaves(pause + TIME_FOR_ONE) {
             return None;
         }

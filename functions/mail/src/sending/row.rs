@@ -83,7 +83,7 @@ impl App {
         };
         // Every invocation that took this row so far died of it.
         if usize::from(row.tries) > pauses(row.class).len() + 1 {
-            return self.failed(&row, GIVEN_UP, now, deadline).await;
+            return self.record_failure(&row, GIVEN_UP, now, deadline).await;
         }
         let letter = match self.letter_of_row(&row, now, deadline).await {
             Ok(letter) => letter,
@@ -101,7 +101,7 @@ impl App {
                 return Ok(RowOutcome::Dropped);
             }
             Err(NoMail::NotOpenYet { opens }) => {
-                let planned = untried(&row).planned(opens, now);
+                let planned = reset_tries(&row).planned(opens, now);
                 self.table
                     .set_mail(&planned, planned.state.clone(), deadline)
                     .await?;
@@ -109,17 +109,19 @@ impl App {
             }
             Err(NoMail::NotBefore(since)) => {
                 self.table
-                    .set_mail(&untried(&row), MailState::Waiting { since }, deadline)
+                    .set_mail(&reset_tries(&row), MailState::Waiting { since }, deadline)
                     .await?;
                 return Ok(RowOutcome::PutOff);
             }
-            Err(NoMail::Unsendable(why)) => return self.failed(&row, why, now, deadline).await,
+            Err(NoMail::Unsendable(why)) => {
+                return self.record_failure(&row, why, now, deadline).await;
+            }
             Err(NoMail::Table(error @ StoreError::Corrupt { .. })) => {
                 tracing::error!(row = %row.row, %error, "what a mail is about cannot be read");
                 if may_be_newer(row.row, now) {
                     let since = now + UNREADABLE_WAITS;
                     self.table
-                        .set_mail(&untried(&row), MailState::Waiting { since }, deadline)
+                        .set_mail(&reset_tries(&row), MailState::Waiting { since }, deadline)
                         .await?;
                     return Ok(RowOutcome::PutOff);
                 }
@@ -130,13 +132,17 @@ impl App {
                 // too, the lease expires.
                 let _ = self
                     .table
-                    .set_mail(&untried(&row), MailState::Waiting { since: now }, deadline)
+                    .set_mail(
+                        &reset_tries(&row),
+                        MailState::Waiting { since: now },
+                        deadline,
+                    )
                     .await;
                 return Err(error);
             }
         };
-        let Some(sealed) = letter.sealed(&row, now, &self.config) else {
-            return self.failed(&row, NOT_A_MAIL, now, deadline).await;
+        let Some(sealed) = letter.seal(&row, now, &self.config) else {
+            return self.record_failure(&row, NOT_A_MAIL, now, deadline).await;
         };
         match self.ses.send(sealed).await {
             Ok(message) => {
@@ -189,14 +195,14 @@ impl App {
             tracing::warn!(row = %row.row, tries = row.tries, %failure, code = failure.code, "a mail was not sent");
         }
         match concern {
-            FailureScope::Mail => self.failed(row, &failure.code, now, deadline).await,
+            FailureScope::Mail => self.record_failure(row, &failure.code, now, deadline).await,
             FailureScope::Account | FailureScope::Rate => {
                 // It uses up no try, and is longer the longer the mail has waited.
                 let pause =
                     (now.duration_since(row.written_at) / 4).clamp(SHORTEST_WAIT, LONGEST_WAIT);
                 let since = now + with_jitter(pause, row);
                 self.table
-                    .set_mail(&untried(row), MailState::Waiting { since }, deadline)
+                    .set_mail(&reset_tries(row), MailState::Waiting { since }, deadline)
                     .await?;
                 if *concern == FailureScope::Account {
                     // The notice to the admins may itself be refused.
@@ -237,13 +243,13 @@ impl App {
                     .await?;
                 Ok(RowOutcome::PutOff)
             }
-            None => self.failed(row, code, now, deadline).await,
+            None => self.record_failure(row, code, now, deadline).await,
         }
     }
 
     /// Makes the row a dead letter with a code for its reason. The server's own words are left out,
     /// since they may name a person.
-    async fn failed(
+    async fn record_failure(
         &self,
         row: &OutboxRow,
         code: &str,
@@ -345,7 +351,7 @@ fn may_be_newer(row: Ulid, now: Moment) -> bool {
 }
 
 /// The row without this try, which failed for no reason of its own.
-fn untried(row: &OutboxRow) -> OutboxRow {
+fn reset_tries(row: &OutboxRow) -> OutboxRow {
     OutboxRow {
         tries: row.tries.saturating_sub(1),
         ..row.clone()
@@ -364,7 +370,7 @@ pub(crate) fn is_last_try(row: &OutboxRow) -> bool {
 
 /// The row by which a returned alert is sent again: after an hour or more, or by a person once it
 /// was tried often enough. The events of each row's mail stay with that row. `None` for other mail.
-pub(crate) fn after_return(row: &OutboxRow, now: Moment) -> Option<OutboxRow> {
+pub(crate) fn plan_after_return(row: &OutboxRow, now: Moment) -> Option<OutboxRow> {
     let QueuedMail::Alert { .. } = row.mail else {
         return None;
     };

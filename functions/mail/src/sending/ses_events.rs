@@ -16,7 +16,7 @@ use bursar_core::store::{
 use serde::Deserialize;
 use ulid::Ulid;
 
-use super::row::{after_return, is_last_try};
+use super::row::{is_last_try, plan_after_return};
 use crate::App;
 use crate::letter::ROW_HEADER;
 
@@ -118,7 +118,7 @@ impl App {
                 ends.remove(index);
             }
         }
-        let moved = self.moved(row, state, &ends, now, deadline).await?;
+        let moved = self.move_row(row, state, &ends, now, deadline).await?;
         if moved.is_none() {
             self.table.end_mail_to(&ends, now, deadline).await?;
         }
@@ -150,7 +150,7 @@ impl App {
 
     /// Moves the row to this state, unless it is there or further. Any earlier state will do, since
     /// SES has had the mail. `None` when the row is gone.
-    async fn moved(
+    async fn move_row(
         &self,
         row: Ulid,
         state: MailState,
@@ -173,7 +173,7 @@ impl App {
                 }
             );
             let next = if is_returned {
-                after_return(&row, now)
+                plan_after_return(&row, now)
             } else {
                 None
             };

@@ -62,10 +62,9 @@ impl App {
                 break;
             }
         }
-        let requests = records
-            .iter()
-            .enumerate()
-            .filter_map(|(index, record)| Some((index, inserted(record, LoginRequest::KIND)?)));
+        let requests = records.iter().enumerate().filter_map(|(index, record)| {
+            Some((index, read_inserted(record, LoginRequest::KIND)?))
+        });
         let requests: Vec<(usize, NewLoginRequest)> = requests.collect();
         let answered = iter(requests).map(|(index, new)| async move {
             (index, self.answer_login_request(&new, deadline).await)
@@ -146,7 +145,7 @@ impl App {
 /// The urgent row in a record, and since when it is due. The event source's filter only saves
 /// invocations, so the record is checked here.
 fn urgent_of(record: &StreamRecord) -> Option<(Ulid, Moment)> {
-    let NewRow { row, class, state } = inserted(record, OutboxRow::KIND)?;
+    let NewRow { row, class, state } = read_inserted(record, OutboxRow::KIND)?;
     let MailState::Waiting { since } = state else {
         return None;
     };
@@ -154,7 +153,7 @@ fn urgent_of(record: &StreamRecord) -> Option<(Ulid, Moment)> {
 }
 
 /// The new item of this kind in a record.
-fn inserted<T: DeserializeOwned>(record: &StreamRecord, kind: &str) -> Option<T> {
+fn read_inserted<T: DeserializeOwned>(record: &StreamRecord, kind: &str) -> Option<T> {
     let is_it = record.event_name == "INSERT" && record.kind() == Some(kind);
     if is_it { record.written_item() } else { None }
 }

@@ -7,7 +7,7 @@ use bursar_core::domain::ledger::mailed::MailedStatement;
 use bursar_core::domain::ledger::statement::{RowKind, Statement, StatementDays, StatementRow};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::role::is_among;
-use bursar_core::domain::values::format::{named_month, sheet_text, utc};
+use bursar_core::domain::values::format::{month_name, sheet_text, utc};
 use bursar_core::domain::values::id::{PersonId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::StaffPerson;
@@ -15,7 +15,7 @@ use jiff::civil::Date;
 
 use crate::App;
 use crate::compose::{GONE, NoMail};
-use crate::letter::words::{Words, said};
+use crate::letter::words::{Words, say};
 use crate::letter::{Letter, LetterFile, LetterPart, LetterRow, LetterTable, plain};
 
 /// How many programmes the reason of a mail names.
@@ -58,32 +58,29 @@ impl App {
 impl Words<'_> {
     /// The mail of a statement. `named_by` are the programmes that name the recipient.
     fn statement(self, statement: &Statement, named_by: &[&Programme]) -> Letter {
-        let month = named_month(statement.days.first);
+        let month = month_name(statement.days.first);
         let file = file(statement);
         let mut parts = vec![
-            said(format!(
+            say(format!(
                 "What the programmes below spent at OpenRouter in {month}, by cost code. Amounts are US dollars; days are those of UTC."
             )),
             LetterPart::facts(figures(statement)),
         ];
         parts.extend(
             statement
-                .in_words()
+                .to_words()
                 .into_iter()
-                .map(|note| said(plain(&note))),
+                .map(|note| say(plain(&note))),
         );
         let cents = statement.in_cents();
         parts.push(LetterPart::Table(table(&statement.rows, &cents)));
         if statement.rows.iter().any(|row| !row.kind.counts()) {
-            parts.push(said(
+            parts.push(say(
                 "What people used with keys of their own at a model's provider is on another bill. The figure is an estimate, and is in no sum here.",
             ));
         }
         parts.extend(sums(statement, &cents));
-        parts.push(said(format!(
-            "The same rows are attached as {}.",
-            file.name
-        )));
+        parts.push(say(format!("The same rows are attached as {}.", file.name)));
         parts.push(LetterPart::File(file));
         Letter {
             heading: format!("Statement of {month}"),

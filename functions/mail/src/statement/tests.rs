@@ -11,13 +11,13 @@ use crate::tests::written;
 fn programme(name: &str) -> Programme {
     let term = Term::new(date(2026, 10, 12), date(2027, 2, 6), "Europe/Berlin").unwrap();
     Programme::new(
-        ProgrammeId::of_name(name),
+        ProgrammeId::from_name(name),
         Settings::new(name, term, Usd::from_dollars(20)),
     )
 }
 
 fn row(name: &str, cost_code: Option<&str>, kind: RowKind, micros: i64) -> StatementRow {
-    let programme = Some(ProgrammeId::of_name(name));
+    let programme = Some(ProgrammeId::from_name(name));
     let cost_code = cost_code.map(str::to_owned);
     StatementRow {
         programme,

@@ -119,7 +119,7 @@ impl ScanResult {
             });
             let keys: Vec<RecoveredKey> = context.rows.iter().map(KeyRow::to_recovered).collect();
             let ends = view
-                .ended_by_recovery(&keys)
+                .find_ended_by_recovery(&keys)
                 .into_iter()
                 .map(|key| key.hash.clone())
                 .collect();
@@ -131,7 +131,7 @@ impl ScanResult {
             }));
         }
         result.find_not_listed(view, context);
-        result.kinds.extend(of_the_grant(view, context));
+        result.kinds.extend(find_on_grant(view, context));
         let live = view
             .grant
             .usable()
@@ -139,7 +139,7 @@ impl ScanResult {
         if let Some(row) =
             live.and_then(|live| context.rows.iter().find(|row| row.key == live.hash))
         {
-            result.restricted = restricted(view, row);
+            result.restricted = find_restriction(view, row);
         }
         // Each repair settles the grant.
         if result.kinds.len() > 1 {
@@ -229,7 +229,7 @@ fn about_its(
     let key = key.hash.clone();
     let seen = row.state.seen(is_read);
     let is_ended = view
-        .found_disabled(
+        .record_disabled(
             view.grant.version,
             &key,
             seen.asked_at,
@@ -256,7 +256,7 @@ fn about_its(
 }
 
 /// The live key, if it is on record as under a guardrail, with the id of that.
-fn restricted(view: &View, row: &KeyRow) -> Option<(String, RestrictedKey)> {
+fn find_restriction(view: &View, row: &KeyRow) -> Option<(String, RestrictedKey)> {
     let live = view.grant.live()?;
     let under = live
         .guardrail
@@ -283,7 +283,7 @@ fn orphan(view: &View, context: ScanContext<'_>, row: &KeyRow) -> Option<Finding
     })
 }
 
-fn of_the_grant(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {
+fn find_on_grant(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {
     let grant = &view.grant;
     let now = context.now;
     let is_over = grant.is_over();

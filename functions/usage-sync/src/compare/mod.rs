@@ -128,7 +128,7 @@ impl Finding {
     }
 
     /// The key that its repair deletes at the provider.
-    pub(crate) fn purged(&self) -> Option<&KeyHash> {
+    pub(crate) fn record_purge(&self) -> Option<&KeyHash> {
         match &self.kind {
             FindingKind::Key(finding) => {
                 Some(&finding.key).filter(|_| finding.doubt == KeyDoubt::MayGo)
@@ -184,7 +184,12 @@ pub(crate) async fn all(runner: &RunContext, listing: &KeyListing) -> Result<Com
     let elsewhere = listing.elsewhere();
     let comparisons = runner.programmes.clone().into_iter().map(|programme| {
         // In a box, since it is moved often and is large.
-        let compared = Box::pin(compared(runner, listing, &elsewhere, programme.id.clone()));
+        let compared = Box::pin(compare_keys(
+            runner,
+            listing,
+            &elsewhere,
+            programme.id.clone(),
+        ));
         async move { (programme.id, compared.await) }
     });
     let mut comparisons = iter(comparisons).buffered(PROGRAMMES_AT_ONCE);
@@ -204,7 +209,7 @@ pub(crate) async fn all(runner: &RunContext, listing: &KeyListing) -> Result<Com
     Ok(total)
 }
 
-async fn compared(
+async fn compare_keys(
     runner: &RunContext,
     listing: &KeyListing,
     elsewhere: &HashSet<KeyHash>,
@@ -253,7 +258,7 @@ async fn compared(
 }
 
 async fn write(runner: &RunContext, programme: &ProgrammeId, news: News) -> Result<(), StoreError> {
-    let deadline = runner.end().at_most(FOR_ONE_WRITE);
+    let deadline = runner.end().limit_to(FOR_ONE_WRITE);
     match (news, runner.baseline.listed_at) {
         (News::Reading(reading), _) => {
             let written = runner.table.note_reading(&reading, deadline).await?;

@@ -173,7 +173,7 @@ async fn writes_survive_a_kill() {
         let ready = bursar.ready.clone();
         deployments.push(ready.deployment.clone());
         let http = aws_smithy_http_client::Builder::new().build_http();
-        let table = AwsAccess::of_service(&ready.dynamodb, &ready.region, http).dynamodb();
+        let table = AwsAccess::new_for_service(&ready.dynamodb, &ready.region, http).dynamodb();
         for id in &written {
             let found = table
                 .get_item()

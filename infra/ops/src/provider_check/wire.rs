@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use bursar_core::domain::values::key::PlaintextKey;
 use bursar_core::provider::CONNECT_TIME_OUT;
-use bursar_core::provider::wire::error::of_error;
+use bursar_core::provider::wire::error::read_error;
 use bursar_core::tls;
 use http::Method;
 use serde_json::Value;
@@ -118,7 +118,7 @@ async fn answered(request: reqwest::RequestBuilder) -> Result<Answer> {
     let words = if status < 300 {
         status.to_string()
     } else {
-        format!("{status}: {}", of_error(&body))
+        format!("{status}: {}", read_error(&body))
     };
     Ok(Answer {
         status,

@@ -9,7 +9,7 @@ crate::named! {
     /// As paths, forms and jobs spell it, and as a list of what can be done to many says it.
     #[derive(Serialize, Deserialize)]
     #[serde(rename_all = "lowercase")]
-    pub enum GrantAction: as_str, in_words {
+    pub enum GrantAction: as_str, to_words {
         Pause = "pause", "pause";
         Resume = "resume", "resume";
         Revoke = "revoke", "remove, for good";

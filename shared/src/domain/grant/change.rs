@@ -79,7 +79,7 @@ pub enum BudgetChange {
 crate::named! {
     #[derive(PartialOrd, Ord, Serialize, Deserialize)]
     #[serde(rename_all = "kebab-case")]
-    pub enum StudentNotice: in_words {
+    pub enum StudentNotice: to_words {
         KeyShown = "notice of a new key",
         KeyLeaked = "notice of a leaked key",
         /// Somebody gave the student another cap.
@@ -173,48 +173,48 @@ impl Change {
 
 impl DraftChange<'_> {
     /// The change, told by an entry of what the grant was and what it becomes.
-    pub(super) fn audited(self, act: Act, note: Option<&str>) -> Change {
-        let what = AuditDetail::new(act).changing(self.logged, &self.grant);
-        self.told_by(AuditDetail {
+    pub(super) fn with_entry(self, act: Act, note: Option<&str>) -> Change {
+        let what = AuditDetail::new(act).with_change(self.logged, &self.grant);
+        self.with_entries(AuditDetail {
             note: note.map(str::to_owned),
             ..what
         })
     }
 
     /// The same, with the reason that a person typed.
-    pub(super) fn audited_because(self, act: Act, reason: Option<&str>) -> Change {
-        let what = AuditDetail::new(act).changing(self.logged, &self.grant);
-        self.told_by(AuditDetail {
+    pub(super) fn with_entry_because(self, act: Act, reason: Option<&str>) -> Change {
+        let what = AuditDetail::new(act).with_change(self.logged, &self.grant);
+        self.with_entries(AuditDetail {
             reason: reason.map(str::to_owned),
             ..what
         })
     }
 
     /// The change, told by an entry of a value that it changes.
-    pub(super) fn audited_from(
+    pub(super) fn with_entry_from(
         self,
         act: Act,
         before: impl Display,
         after: impl Display,
     ) -> Change {
-        self.told_by(AuditDetail::new(act).changing(before, after))
+        self.with_entries(AuditDetail::new(act).with_change(before, after))
     }
 
     /// The change that ends the key for this reason.
-    pub(super) fn stopping(mut self, why: Stopped) -> Change {
+    pub(super) fn with_stop(mut self, why: Stopped) -> Change {
         self.grant.state = GrantState::Stopped { why };
-        self.audited(Act::Stopped, Some(why.as_str()))
+        self.with_entry(Act::Stopped, Some(why.as_str()))
     }
 
-    pub(super) fn told_by(self, what: AuditDetail) -> Change {
-        self.logged(Logged::Entry(what))
+    pub(super) fn with_entries(self, what: AuditDetail) -> Change {
+        self.with_log(Logged::Entry(what))
     }
 
     pub(super) fn marked(self) -> Change {
-        self.logged(Logged::Mark)
+        self.with_log(Logged::Mark)
     }
 
-    fn logged(self, logged: Logged) -> Change {
+    fn with_log(self, logged: Logged) -> Change {
         let Change {
             mut grant,
             budget,

@@ -122,7 +122,7 @@ impl View {
         if let Some(terms) = accepted {
             note += &format!("; terms accepted, sha256 {terms}");
         }
-        let change = change.audited(Act::Begun, Some(&note));
+        let change = change.with_entry(Act::Begun, Some(&note));
         Ok((change, OpenClaim { epoch, nonce }))
     }
 
@@ -205,7 +205,7 @@ impl View {
             .iter()
             .filter(|key| key.shown_at.is_some() && now >= key.made_at + GRACE);
         if let Some(until) = old
-            .filter_map(|key| key.missing_until(now))
+            .filter_map(|key| key.search_ends_at(now))
             .max()
             .filter(|until| now < *until)
         {
@@ -330,7 +330,7 @@ impl View {
         let change = change
             .with_room(self, now)
             .ok_or(RecordRefused::BudgetExhausted)?;
-        Ok(change.audited(Act::Shown, Some(&key_number(claim.epoch))))
+        Ok(change.with_entry(Act::Shown, Some(&key_number(claim.epoch))))
     }
 
     /// Ends a claim without a key to show. A key that was made is not to be on, whatever became of
@@ -353,7 +353,7 @@ impl View {
             change.grant.put_key(minted.key(claim.epoch, now));
         }
         let note = format!("{}: {why}", key_number(claim.epoch));
-        Ok(change.audited(Act::NotShown, Some(&note)))
+        Ok(change.with_entry(Act::NotShown, Some(&note)))
     }
 }
 
@@ -396,7 +396,7 @@ impl View {
     pub fn next_limit(&self, now: Moment) -> Option<Usd> {
         let mut spending = self.spending(now);
         spending.retired_in_window = spending.in_window;
-        wanted_limit(self.grant.cap(&self.programme.settings), &spending)
+        compute_limit(self.grant.cap(&self.programme.settings), &spending)
     }
 
     pub fn next_guardrail(&self) -> NextGuardrail {
@@ -415,7 +415,7 @@ impl View {
             .programme
             .settings
             .rules
-            .for_group(self.grant.group.as_deref());
+            .rules_for(self.grant.group.as_deref());
         (!rules.allow_all()).then(|| self.guardrail_of_group())
     }
 }

@@ -29,7 +29,7 @@ impl View {
             | Stopped::Replacing
             | Stopped::GoneAtProvider => None,
         };
-        change.stopping(why)
+        change.with_stop(why)
     }
 
     /// Ends the key because somebody else has it: the live one, or one that is to be off and may
@@ -60,7 +60,7 @@ impl View {
         let mut change = self.change(actor, DependsOn::GrantAlone);
         (change.grant.state, change.grant.has_reservation) = (GrantState::Revoked, false);
         change.notice = self.grant.live().map(|_| StudentNotice::Removed);
-        Ok(change.audited_because(Act::Revoked, why))
+        Ok(change.with_entry_because(Act::Revoked, why))
     }
 
     /// Ends the grant with its programme. Returns `Unchanged` if it is over already, or while the
@@ -75,7 +75,7 @@ impl View {
     fn ended(&self, actor: &Actor, depends_on: DependsOn) -> Change {
         let mut change = self.change(actor, depends_on);
         (change.grant.state, change.grant.has_reservation) = (GrantState::Ended, false);
-        change.audited(Act::Ended, None)
+        change.with_entry(Act::Ended, None)
     }
 
     /// Lets the grant go on with a programme whose term was extended: a key that ended with the
@@ -103,7 +103,7 @@ impl View {
             .stage
             .has_claimed()
             .then_some(StudentNotice::KeyEnded);
-        Ok(change.audited(Act::WentOn, None))
+        Ok(change.with_entry(Act::WentOn, None))
     }
 
     /// Ends the grant of somebody who is to be forgotten. Returns `Unchanged` if it is over
@@ -139,7 +139,7 @@ impl View {
         if let Some(pause) = &mut change.grant.holds.paused {
             pause.why = None;
         }
-        Ok(change.audited(Act::Erased, None))
+        Ok(change.with_entry(Act::Erased, None))
     }
 
     /// Hands the live key back together with its reservation; its student may press again while the
@@ -151,7 +151,7 @@ impl View {
             .ok_or(Unchanged)?;
         let mut change = self.change(&Actor::Student, DependsOn::GrantAlone);
         change.grant.has_reservation = false;
-        Ok(change.stopping(Stopped::Returned))
+        Ok(change.with_stop(Stopped::Returned))
     }
 
     /// Gives up the reservation of a student who was never shown a key before the claim window
@@ -176,13 +176,13 @@ impl View {
                 why: Stopped::OffRoster,
             };
         }
-        Ok(change.audited(Act::ReservationGivenBack, None))
+        Ok(change.with_entry(Act::ReservationGivenBack, None))
     }
 
     /// Records an enabled key of ours that no claim recorded; nobody was shown it, so it is not to
     /// be on. Returns `Unchanged` if it is on record, its claim may still be running, or is not
     /// known here.
-    pub fn found_orphan(
+    pub fn record_orphan(
         &self,
         epoch: Epoch,
         key: &KeyHash,
@@ -197,7 +197,7 @@ impl View {
             enabled: Held::confirmed(true, now),
             ..GrantKey::made(epoch, key.clone(), made_at)
         });
-        Ok(change.audited(Act::OrphanFound, Some(&key_number(epoch))))
+        Ok(change.with_entry(Act::OrphanFound, Some(&key_number(epoch))))
     }
 
     /// Gives the grant a cap of its own, or takes it away again. The reservation in the budget
@@ -227,8 +227,8 @@ impl View {
         let notice = (self.grant.stage.has_claimed() && before != after)
             .then_some(StudentNotice::CapChanged);
         let change = Change { notice, ..change };
-        let what = AuditDetail::new(Act::CapChanged).changing(before, after);
-        Ok(change.told_by(AuditDetail {
+        let what = AuditDetail::new(Act::CapChanged).with_change(before, after);
+        Ok(change.with_entries(AuditDetail {
             reason: why.map(str::to_owned),
             ..what
         }))
@@ -243,7 +243,7 @@ impl View {
         let mut change = self.change(actor, DependsOn::GrantAlone);
         change.grant.allowed += 1;
         let allowed = change.grant.allowed;
-        Ok(change.audited_from(Act::ReplacementAllowed, self.grant.allowed, allowed))
+        Ok(change.with_entry_from(Act::ReplacementAllowed, self.grant.allowed, allowed))
     }
 }
 
@@ -315,7 +315,7 @@ impl View {
         change.grant.person = person;
         // Whether mail comes back from another address too is seen by the next sync.
         change.grant.stage = change.grant.stage.after(Stage::Invited);
-        Ok(change.audited(Act::Described, Some(&changed.join(", "))))
+        Ok(change.with_entry(Act::Described, Some(&changed.join(", "))))
     }
 
     /// Moves a grant into another group. The reservation in the budget follows that group's cap,
@@ -338,7 +338,7 @@ impl View {
             .with_room(self, now)
             .ok_or(ChangeRefused::BudgetExhausted)?;
         let from = self.grant.group.as_deref().unwrap_or_default();
-        Ok(change.audited_from(Act::Moved, from, group.unwrap_or_default()))
+        Ok(change.with_entry_from(Act::Moved, from, group.unwrap_or_default()))
     }
 
     /// Takes this address from the grant, since it is somebody else's now; what else is known of
@@ -355,7 +355,7 @@ impl View {
         let mut change = self.change(actor, DependsOn::GrantAlone);
         change.grant.person.address = EmailAddress::none_of(&self.grant.id);
         change.grant.lost.insert(address.digest());
-        Ok(change.audited(Act::Described, Some(ADDRESS_PASSED)))
+        Ok(change.with_entry(Act::Described, Some(ADDRESS_PASSED)))
     }
 
     /// Gives the grant its person's right address, as somebody typed it.

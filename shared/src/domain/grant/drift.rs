@@ -41,7 +41,7 @@ const LAG: SignedDuration = SignedDuration::from_secs(10);
 impl GrantKey {
     /// Until when that the provider does not know it may be wrong. A replica may not know a new one
     /// yet.
-    pub fn missing_until(&self, now: Moment) -> Option<Moment> {
+    pub fn search_ends_at(&self, now: Moment) -> Option<Moment> {
         let since = self.missing_since.filter(|_| self.gone.is_none())?;
         Some(if now < self.made_at + GRACE {
             now + LAG
@@ -71,12 +71,12 @@ impl View {
             .ok_or(Unchanged)?
             .missing_since
             .get_or_insert(now);
-        change.unless_same()
+        change.reject_same()
     }
 
     /// Stops a grant whose key the provider reports as disabled although nothing here disables it.
     /// Returns `Unchanged` if that key is not the one in use, or a call of ours may have done it.
-    pub fn found_disabled(
+    pub fn record_disabled(
         &self,
         read: u64,
         key: &KeyHash,
@@ -103,28 +103,28 @@ impl View {
         if in_copy {
             change.grant.holds.pause_after_restore();
         }
-        Ok(change.stopping(Stopped::GoneAtProvider))
+        Ok(change.with_stop(Stopped::GoneAtProvider))
     }
 
     /// Marks a key that the provider does not have any more, after a second answer that it does
     /// not, and stops the grant if the key was live. Returns `Unchanged` if the key is marked
     /// already, not on record, or may still be there.
-    pub fn found_gone(&self, key: &KeyHash, now: Moment) -> Result<Change, Unchanged> {
+    pub fn record_gone(&self, key: &KeyHash, now: Moment) -> Result<Change, Unchanged> {
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         let gone = change.key_not_gone(key).ok_or(Unchanged)?;
-        if gone.missing_until(now).is_none_or(|until| now < until) {
+        if gone.search_ends_at(now).is_none_or(|until| now < until) {
             return Err(Unchanged);
         }
         gone.note_gone(KeyAbsence::Missing);
         if self.grant.live().is_none_or(|live| live.hash != *key) {
             return Ok(change.marked());
         }
-        Ok(change.stopping(Stopped::GoneAtProvider))
+        Ok(change.with_stop(Stopped::GoneAtProvider))
     }
 
     /// Marks a key that was deleted at the provider because it was of no further use. Returns
     /// `Unchanged` if it is marked already, or live.
-    pub fn purged(&self, key: &KeyHash) -> Result<Change, Unchanged> {
+    pub fn record_purge(&self, key: &KeyHash) -> Result<Change, Unchanged> {
         if self.grant.live().is_some_and(|live| live.hash == *key) {
             return Err(Unchanged);
         }
@@ -132,7 +132,7 @@ impl View {
         let deleted = change.key_not_gone(key).ok_or(Unchanged)?;
         deleted.note_gone(KeyAbsence::Purged);
         let note = key_number(deleted.epoch);
-        Ok(change.audited(Act::Purged, Some(&note)))
+        Ok(change.with_entry(Act::Purged, Some(&note)))
     }
 
     /// Whether a key may be deleted at the provider. A revoked grant's key may be two days after
@@ -182,7 +182,7 @@ impl View {
                 .any(|candidate| candidate.hash == live.hash && !candidate.enabled),
             None => newest.epoch >= self.grant.epoch && !self.is_ended_by_student(newest),
         };
-        let live = self.newest_enabled(&unknown);
+        let live = self.find_newest_enabled(&unknown);
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         let grant = &mut change.grant;
         unknown
@@ -224,7 +224,7 @@ impl View {
         let which = live
             .map(|live| format!(", of which {} is live", live.epoch.number()))
             .unwrap_or_default();
-        Ok(change.audited(Act::Recovered, Some(&format!("keys {numbers}{which}"))))
+        Ok(change.with_entry(Act::Recovered, Some(&format!("keys {numbers}{which}"))))
     }
 
     /// Whether a listed key is to be recorded in a copy as one that was shown: of one claim at most
@@ -239,12 +239,15 @@ impl View {
 
     /// The enabled keys that a recovery would end on its own judgement; a hold, revocation or end
     /// by a person is not its own.
-    pub fn ended_by_recovery<'f>(&self, candidates: &'f [RecoveredKey]) -> Vec<&'f RecoveredKey> {
+    pub fn find_ended_by_recovery<'f>(
+        &self,
+        candidates: &'f [RecoveredKey],
+    ) -> Vec<&'f RecoveredKey> {
         let unknown = self.unknown(candidates);
         if unknown.is_empty() || self.grant.is_over() || !self.grant.holds.is_empty() {
             return Vec::new();
         }
-        let live = self.newest_enabled(&unknown).map(|live| &live.hash);
+        let live = self.find_newest_enabled(&unknown).map(|live| &live.hash);
         let stays = live.or(self.grant.live().map(|live| &live.hash));
         let enabled = candidates.iter().filter(|candidate| candidate.enabled);
         let in_question = enabled
@@ -275,7 +278,7 @@ impl View {
 
     /// The key that becomes live: one that is no older than the grant's last claim. `None` for a
     /// grant that is over.
-    fn newest_enabled<'f>(&self, unknown: &[&'f RecoveredKey]) -> Option<&'f RecoveredKey> {
+    fn find_newest_enabled<'f>(&self, unknown: &[&'f RecoveredKey]) -> Option<&'f RecoveredKey> {
         if self.grant.is_over() {
             return None;
         }

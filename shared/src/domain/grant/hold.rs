@@ -80,7 +80,7 @@ crate::named! {
     /// mailed.
     #[derive(Serialize, Deserialize)]
     #[serde(rename_all = "kebab-case")]
-    pub enum ChangeRefused: in_words {
+    pub enum ChangeRefused: to_words {
         /// What its key is to be told may still be pending, so pressing again does no harm.
         Unchanged = "nothing had to be changed",
         Over = "removed or ended",
@@ -173,8 +173,8 @@ impl View {
         }
         change.notice = (hold == Hold::Unused).then_some(StudentNotice::Unused);
         Ok(match hold {
-            Hold::Paused { .. } => change.audited_because(Act::Held, why),
-            Hold::Dropped(_) | Hold::Unused => change.audited(Act::Held, why),
+            Hold::Paused { .. } => change.with_entry_because(Act::Held, why),
+            Hold::Dropped(_) | Hold::Unused => change.with_entry(Act::Held, why),
         })
     }
 
@@ -223,6 +223,6 @@ impl View {
         let change = change
             .with_room(self, now)
             .ok_or(ChangeRefused::BudgetExhausted)?;
-        Ok(change.audited(Act::Released, None))
+        Ok(change.with_entry(Act::Released, None))
     }
 }

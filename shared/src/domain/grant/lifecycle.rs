@@ -68,7 +68,7 @@ impl View {
     ) -> Vec<(StudentNotice, AnnouncedEnd)> {
         let ending = self.rules(last_used_at, now).filter_map(Rule::rests_on);
         ending
-            .filter_map(|notice| Some((notice, self.announced_as(notice)?)))
+            .filter_map(|notice| Some((notice, self.end_announced_by(notice)?)))
             .collect()
     }
 
@@ -103,7 +103,7 @@ impl View {
             let Some(notice) = rule.rests_on() else {
                 return Some(rule);
             };
-            let said = self.announced_as(notice)?;
+            let said = self.end_announced_by(notice)?;
             match mails.iter().find(|(end, _)| *end == said)?.1 {
                 NoticeDelivery::SentBy(sent_at) => {
                     (now >= notice.ends_at(said, sent_at)).then_some(rule)
@@ -119,7 +119,7 @@ impl View {
         let live = self.grant.usable().filter(|_| !self.programme.is_over(now));
         let rules = live.map(|live| {
             let [stop, hold] = [Rule::Stop, Rule::Hold]
-                .map(|rule| self.announced_rule(live, rule, last_used_at, now));
+                .map(|rule| self.find_announced_rule(live, rule, last_used_at, now));
             let expired = live.has_expired(now).then_some(Rule::Expire);
             [expired, stop, hold, self.term_rule(now)]
         });
@@ -128,7 +128,7 @@ impl View {
 
     /// The announced end of the live key for this notice, if it still stands; other announcements
     /// do not matter.
-    pub fn announced_as(&self, notice: StudentNotice) -> Option<AnnouncedEnd> {
+    pub fn end_announced_by(&self, notice: StudentNotice) -> Option<AnnouncedEnd> {
         let live = self.grant.usable()?;
         if notice == StudentNotice::TermEndSoon {
             self.announced_term_end()
@@ -162,7 +162,7 @@ impl View {
     /// The time at which a key becomes too old by the programme's rule.
     pub fn too_old_at(&self, key: &GrantKey) -> Option<Moment> {
         let days = self.programme.settings.claims.rotate_after_days?;
-        Some(key.shown_at? + in_days(days))
+        Some(key.shown_at? + days_to_duration(days))
     }
 
     /// The change that notes an announcement on the key and causes its mail. The key is promised to
@@ -187,7 +187,7 @@ impl View {
 
     /// A rule that is followed once its announcement has run out; before, the announcement, a week
     /// ahead.
-    fn announced_rule(
+    fn find_announced_rule(
         &self,
         live: &GrantKey,
         rule: Rule,
@@ -257,14 +257,14 @@ impl View {
         let used = [
             last_used_at,
             reading.and_then(|reading| reading.last_used_at),
-            reading.and_then(last_day_of_use),
+            reading.and_then(find_last_use),
         ];
         let since = used
             .into_iter()
             .chain([live.shown_at, live.resumed_at])
             .flatten()
             .max()?;
-        Some(since + in_days(days))
+        Some(since + days_to_duration(days))
     }
 }
 
@@ -304,7 +304,7 @@ impl Rule {
 }
 
 /// The latest instant at which the use in a reading can have happened.
-fn last_day_of_use(reading: &Reading) -> Option<Moment> {
+fn find_last_use(reading: &Reading) -> Option<Moment> {
     let days = reading.used.credits.each().chain(reading.used.byok.each());
     let day = days
         .filter(|(_, spent, _)| *spent > Usd::ZERO)
@@ -313,6 +313,6 @@ fn last_day_of_use(reading: &Reading) -> Option<Moment> {
     Some(end_of_utc_day(day).min(reading.as_of))
 }
 
-fn in_days(days: u16) -> SignedDuration {
+fn days_to_duration(days: u16) -> SignedDuration {
     SignedDuration::from_hours(24 * i64::from(days))
 }

@@ -56,7 +56,7 @@ pub use owed::{
     Answered, Backoff, FinalReading, KeyCall, LONGEST_BACKOFF, ListedLimit, SeenKey, Tell, Urgency,
 };
 pub use reservation::{DROPPED_KEPT, EditEffect, Reservation};
-pub use spending::{CapUse, Spending, wanted_limit};
+pub use spending::{CapUse, Spending, compute_limit};
 
 pub use crate::domain::usage::reading::{Reading, SETTLING};
 
@@ -281,7 +281,7 @@ impl Grant {
         self.state != GrantState::Revoked && self.holds.dropped.is_none()
     }
 
-    pub fn shown_state(&self, now: Moment) -> ShownState {
+    pub fn display_state(&self, now: Moment) -> ShownState {
         self.state
             .without_holds()
             .with(!self.holds.is_empty(), self.lease.as_ref(), now)
@@ -507,7 +507,7 @@ impl ShownState {
     }
 
     /// The state for people, with what is left of the cap where that is known.
-    pub fn in_words(self, left: Option<Usd>, holds: &Holds) -> &'static str {
+    pub fn to_words(self, left: Option<Usd>, holds: &Holds) -> &'static str {
         match self {
             ShownState::Invited => "not claimed yet",
             ShownState::Minting => "being made",

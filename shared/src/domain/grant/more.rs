@@ -105,7 +105,7 @@ impl View {
             declined: None,
         });
         change.asks = people.to_vec();
-        Ok(change.told_by(AuditDetail::new(Act::MoreAsked)))
+        Ok(change.with_entries(AuditDetail::new(Act::MoreAsked)))
     }
 
     /// Declines a request, which is mailed to the student with this reason. The audit entry does
@@ -122,7 +122,7 @@ impl View {
             request.declined = Some(reason.to_owned());
         }
         change.notice = Some(StudentNotice::MoreDeclined);
-        Ok(change.told_by(AuditDetail::new(Act::MoreDeclined)))
+        Ok(change.with_entries(AuditDetail::new(Act::MoreDeclined)))
     }
 }
 

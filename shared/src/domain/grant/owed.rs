@@ -228,7 +228,7 @@ impl View {
 
     /// Notes what is about to be sent. Returns `Unchanged` if that is not due any more, or another
     /// sends it.
-    pub fn noting(&self, call: &KeyCall, now: Moment) -> Result<Change, Unchanged> {
+    pub fn with_note(&self, call: &KeyCall, now: Moment) -> Result<Change, Unchanged> {
         if !self
             .calls(now)
             .iter()
@@ -292,7 +292,7 @@ impl View {
             Tell::Guardrail(None) => {}
             Tell::Read => key.is_read(sent),
         }
-        change.unless_same()
+        change.reject_same()
     }
 
     /// Puts off what the provider is to be told, longer each time; leaks never for longer than a
@@ -322,7 +322,7 @@ impl View {
     pub fn refresh_due(&self, now: Moment) -> Result<Change, Unchanged> {
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         change.set_due(self, now);
-        change.unless_same()
+        change.reject_same()
     }
 
     /// Takes in what an answer about one key shows of it. Another hand is not for this to find: the
@@ -336,7 +336,7 @@ impl View {
 
     /// Takes in what the provider shows of a recorded key. What nobody here sent is another hand's:
     /// a limit is set again, and a live key that is off is looked at by itself
-    /// ([`View::found_disabled`]). Returns `Unchanged` if it shows nothing new.
+    /// ([`View::record_disabled`]). Returns `Unchanged` if it shows nothing new.
     pub fn seen(&self, key: &KeyHash, shows: &SeenKey, now: Moment) -> Result<Change, Unchanged> {
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         let asked_at = shows.asked_at;
@@ -365,9 +365,9 @@ impl View {
             (Some(limit), Some(was))
                 if self.grant.usable().is_some_and(|live| live.hash == *key) =>
             {
-                Ok(change.audited_from(Act::LimitFound, was, limit))
+                Ok(change.with_entry_from(Act::LimitFound, was, limit))
             }
-            _ => change.unless_same(),
+            _ => change.reject_same(),
         }
     }
 }
@@ -416,7 +416,7 @@ impl GrantKey {
 
 impl DraftChange<'_> {
     /// The change as a mark, unless it leaves the grant as it was.
-    pub(super) fn unless_same(self) -> Result<Change, Unchanged> {
+    pub(super) fn reject_same(self) -> Result<Change, Unchanged> {
         let as_it_was = Grant {
             version: self.grant.version,
             ..self.logged.clone()
@@ -474,7 +474,7 @@ impl View {
     /// The limit that the newest key is to have, held or not. It is never below a cent, since it is
     /// not documented what a limit of nothing does.
     pub fn limit_wanted(&self, now: Moment) -> Usd {
-        wanted_limit(
+        compute_limit(
             self.grant.cap(&self.programme.settings),
             &self.spending(now),
         )
@@ -546,6 +546,6 @@ impl View {
             .unwrap_or_default();
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         change.key_mut(key).ok_or(Unchanged)?.guardrail.doubt();
-        Ok(change.audited_from(Act::GuardrailLost, was, "none"))
+        Ok(change.with_entry_from(Act::GuardrailLost, was, "none"))
     }
 }

@@ -55,7 +55,7 @@ impl View {
 /// The wanted limit of a grant's live or next key: the cap less what its other keys used in this
 /// window. It is in whole cents, since a provider may keep no more. `None` with less than a cent
 /// left: no key gets a smaller limit.
-pub fn wanted_limit(cap: Usd, spending: &Spending) -> Option<Usd> {
+pub fn compute_limit(cap: Usd, spending: &Spending) -> Option<Usd> {
     let limit = cap - spending.retired_in_window;
     (limit >= Usd::CENT).then(|| limit.whole_cents())
 }
@@ -109,14 +109,14 @@ mod tests {
             ..Spending::default()
         };
         let cap = Usd::from_dollars(20);
-        assert_eq!(wanted_limit(cap, &retired(0)), Some(cap));
+        assert_eq!(compute_limit(cap, &retired(0)), Some(cap));
         assert_eq!(
-            wanted_limit(cap, &retired(5_000_001)),
+            compute_limit(cap, &retired(5_000_001)),
             Some(Usd::from_micros(14_990_000))
         );
-        assert_eq!(wanted_limit(cap, &retired(19_990_000)), Some(Usd::CENT));
-        assert_eq!(wanted_limit(cap, &retired(19_990_001)), None);
-        assert_eq!(wanted_limit(cap, &retired(25_000_000)), None);
+        assert_eq!(compute_limit(cap, &retired(19_990_000)), Some(Usd::CENT));
+        assert_eq!(compute_limit(cap, &retired(19_990_001)), None);
+        assert_eq!(compute_limit(cap, &retired(25_000_000)), None);
     }
 
     /// All use counts when there is no reset, and nothing is reported for a grant that is over.

@@ -195,7 +195,7 @@ impl ForeignAct {
 
     /// The act once the provider answered, unless another request has told more of it by now.
     #[must_use]
-    pub fn concluded(
+    pub fn conclude_act(
         &self,
         pressed: &ForeignAct,
         answered: Option<AnsweredKey>,

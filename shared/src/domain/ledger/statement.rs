@@ -15,7 +15,7 @@ use crate::domain::audit::{Act, AuditEntry};
 use crate::domain::programme::Programme;
 use crate::domain::values::format::{long_date, utc};
 use crate::domain::values::id::ProgrammeId;
-use crate::domain::values::money::{Usd, each_in_cents};
+use crate::domain::values::money::{Usd, round_to_cents};
 use crate::domain::values::window::{end_of_utc_day, utc_date, utc_midnight};
 
 /// The whole UTC days that a statement is asked for, both included.
@@ -64,7 +64,7 @@ pub struct StatementRow {
 crate::named! {
     #[derive(PartialOrd, Ord, Serialize, Deserialize)]
     #[serde(rename_all = "lowercase")]
-    pub enum RowKind: as_str, in_words {
+    pub enum RowKind: as_str, to_words {
         Keys = "keys", "keys of students";
         /// It is in no sum.
         Byok = "byok", "own provider keys: an estimate of another bill, not in the sum";
@@ -249,7 +249,7 @@ impl Statement {
             .iter()
             .filter(|row| row.kind.counts())
             .map(|row| row.spent);
-        let mut cents = each_in_cents(counted).into_iter();
+        let mut cents = round_to_cents(counted).into_iter();
         let rows = self.rows.iter();
         rows.map(|row| {
             if row.kind.counts() {
@@ -262,7 +262,7 @@ impl Statement {
     }
 
     /// What has to be known of its edges and cost codes.
-    pub fn in_words(&self) -> Vec<String> {
+    pub fn to_words(&self) -> Vec<String> {
         let StatementDays { first, last } = self.days;
         let begun = utc(self.from);
         let ended = utc(self.to);
@@ -286,7 +286,7 @@ impl Statement {
             .code_changes
             .iter()
             .filter(|change| self.has_spent(&change.programme));
-        notes.extend(of_rows.map(|change| change.in_words(self.name_of(&change.programme))));
+        notes.extend(of_rows.map(|change| change.to_words(self.name_of(&change.programme))));
         notes
     }
 
@@ -347,7 +347,7 @@ impl CodeChange {
         since_begin.filter(|change| change.before != change.after)
     }
 
-    fn in_words(&self, name: &str) -> String {
+    fn to_words(&self, name: &str) -> String {
         let CodeChange {
             before,
             after,
@@ -474,7 +474,7 @@ mod tests {
         let october = days("2026-10-01", "2026-10-31");
         let made = of_later_cuts(october, &cuts, at("2026-09-30T02:00:00Z")).unwrap();
         assert_eq!(
-            (made.from, made.to, made.in_words()),
+            (made.from, made.to, made.to_words()),
             (cuts[0].as_of, cuts[2].as_of, Vec::new())
         );
         let mut rows = Vec::new();
@@ -540,7 +540,7 @@ mod tests {
                 ..between([late, next])
             },
         ]
-        .map(|statement| statement.in_words().join("\n"));
+        .map(|statement| statement.to_words().join("\n"));
         insta::assert_snapshot!(notes.join("\n\n"), @"
         This is the first statement: it begins with the first complete check, of 1 Oct 2026, 23:59 UTC. Keys of students count from their first use, in these rows and in what the account spent; what other keys had spent by then is in no statement.
 

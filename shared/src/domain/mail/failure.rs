@@ -82,7 +82,7 @@ crate::named! {
     /// The reason that no mail is sent to an address; the later variants weigh more.
     #[derive(PartialOrd, Ord, Serialize, Deserialize)]
     #[serde(rename_all = "lowercase")]
-    pub enum UnreachableReason: as_str, in_words {
+    pub enum UnreachableReason: as_str, to_words {
         Suppressed = "suppressed", "SES did not try, because mail to the address came back for another of its customers. SES forgets that after some days.";
         Bounced = "bounced", "mail to it came back for good.";
         Complained = "complained", "the recipient, or their mail program, marked a mail as unwanted.";

@@ -10,7 +10,7 @@ use crate::schema::Queue;
 crate::named! {
     #[derive(PartialOrd, Ord, Serialize, Deserialize)]
     #[serde(rename_all = "kebab-case")]
-    pub enum MailKind: as_str, in_words {
+    pub enum MailKind: as_str, to_words {
         Link = "link", "links to sign in";
         Roster = "roster", "invitations";
         KeyShown = "key-shown", "notices of a new key";

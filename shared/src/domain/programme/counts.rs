@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::grant::Grant;
 use crate::domain::values::id::ProgrammeId;
-use crate::domain::values::money::{Usd, grouped};
+use crate::domain::values::money::{Usd, group_digits};
 use crate::domain::values::partition::overview_key;
 use crate::schema::stored;
 
@@ -15,7 +15,7 @@ crate::named! {
     /// How far somebody on a roster has come, as hooks, files and URLs spell it, and for people.
     #[derive(PartialOrd, Ord, Serialize, Deserialize)]
     #[serde(rename_all = "kebab-case")]
-    pub enum Stage: as_str, in_words {
+    pub enum Stage: as_str, to_words {
         /// Mail to them comes back, and they never asked for a link.
         Bounced = "bounced", "mail came back";
         Invited = "invited", "invited";
@@ -79,7 +79,7 @@ impl Counts {
         }
     }
 
-    pub fn at_stage(mut self, stage: Stage) -> i64 {
+    pub fn count_at_stage(mut self, stage: Stage) -> i64 {
         *self.place_of(stage)
     }
 
@@ -95,7 +95,10 @@ impl Counts {
     }
 
     pub fn people(&self) -> i64 {
-        Stage::ALL.iter().map(|stage| self.at_stage(*stage)).sum()
+        Stage::ALL
+            .iter()
+            .map(|stage| self.count_at_stage(*stage))
+            .sum()
     }
 
     pub fn have_claimed(&self) -> i64 {
@@ -115,12 +118,12 @@ impl Counts {
     }
 
     /// How many have claimed, as each page says it.
-    pub fn in_words(&self) -> String {
+    pub fn to_words(&self) -> String {
         if self.people() <= 0 {
             return "nobody on the roster yet".to_owned();
         }
         let [claimed, people] = [self.have_claimed(), self.people()]
-            .map(|count| grouped(u64::try_from(count).unwrap_or(0)));
+            .map(|count| group_digits(u64::try_from(count).unwrap_or(0)));
         format!("{claimed} of {people} have claimed")
     }
 }

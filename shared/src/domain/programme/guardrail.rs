@@ -203,7 +203,7 @@ impl RulesRefusal {
 
 impl KeyRules {
     /// The rules for the members of a group, or for people without one.
-    pub fn for_group(&self, group: Option<&str>) -> Rules {
+    pub fn rules_for(&self, group: Option<&str>) -> Rules {
         match group.and_then(|group| self.group_models.get(group)) {
             Some(models) => Rules {
                 models: models.clone(),
@@ -295,8 +295,8 @@ impl Programme {
             let rules = self
                 .settings
                 .rules
-                .for_group(guardrail.owner.group.as_deref())
-                .resolved(tiers);
+                .rules_for(guardrail.owner.group.as_deref())
+                .resolve(tiers);
             (guardrail, rules)
         });
         with_rules.collect()

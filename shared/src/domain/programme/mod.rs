@@ -129,7 +129,7 @@ pub struct Texts {
 crate::named! {
     #[derive(Serialize, Deserialize)]
     #[serde(rename_all = "lowercase")]
-    pub enum Weekday: in_words {
+    pub enum Weekday: to_words {
         Monday = "on Mondays",
         Tuesday = "on Tuesdays",
         Wednesday = "on Wednesdays",
@@ -216,7 +216,7 @@ impl RefusedForRoom {
     }
 
     /// The same with the reason, and what its reader can do.
-    pub fn in_words(&self, budget: &Budget, reader: Role) -> String {
+    pub fn to_words(&self, budget: &Budget, reader: Role) -> String {
         format!(
             "{3} Too little of the budget is left for a key of {0}: {1} of {2} is spent or promised to students. {4} A lower cap \
              makes room as well, and so does removing students who need no key.",
@@ -224,7 +224,7 @@ impl RefusedForRoom {
             budget.reserved.to_cents(),
             budget.limit.to_cents(),
             self.who(),
-            reader.how_to_raise(Some(self.needed))
+            reader.explain_raise(Some(self.needed))
         )
     }
 }
@@ -258,7 +258,7 @@ impl People {
     }
 
     /// The address with the name before it, if that is known.
-    pub fn in_words(&self, person: &EmailAddress) -> String {
+    pub fn to_words(&self, person: &EmailAddress) -> String {
         match self.name_of(person.matched()) {
             Some(name) => format!("{name} <{}>", person.as_written()),
             None => person.as_written().to_owned(),
@@ -275,7 +275,7 @@ impl People {
             .faculty
             .iter()
             .take(NAMED)
-            .map(|person| self.in_words(person))
+            .map(|person| self.to_words(person))
             .collect();
         let named = named.join(", ");
         match self.faculty.len().saturating_sub(NAMED) {
@@ -415,7 +415,7 @@ impl Programme {
 
     /// The students who may claim their first key now and would be refused, because the budget has
     /// no room for it.
-    pub fn refused_for_room(&self, budget: &Budget, now: Moment) -> Option<RefusedForRoom> {
+    pub fn find_room_refusal(&self, budget: &Budget, now: Moment) -> Option<RefusedForRoom> {
         let may_claim =
             self.settings.claim_opens_at() <= now && now < self.settings.claim_closes_at();
         if !may_claim || self.is_over(now) {
@@ -542,7 +542,7 @@ mod tests {
         );
         assert_eq!(people.teacher(), Some("Grace Hopper"));
         assert_eq!(
-            people.in_words(&people.faculty[1]),
+            people.to_words(&people.faculty[1]),
             "Grace Hopper <grace@uni.edu>"
         );
         people.put(|people| &mut people.faculty, vec![named("al@uni.edu")]);

@@ -43,7 +43,7 @@ impl Role {
     }
 
     /// How a person in this role gets a larger budget: this one, if it is known how much is needed.
-    pub fn how_to_raise(self, budget: Option<Usd>) -> String {
+    pub fn explain_raise(self, budget: Option<Usd>) -> String {
         let amount = budget.map(|budget| budget.up_to_the_cent().to_dollars());
         match (self, amount) {
             (Role::Admin, Some(budget)) => format!("Raise the budget to {budget} in the settings."),

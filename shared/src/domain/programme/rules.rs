@@ -53,7 +53,7 @@ impl Rules {
 
     /// The rules with the models of the tier that they name, if there is such a tier.
     #[must_use]
-    pub fn resolved(self, tiers: &Tiers) -> Rules {
+    pub fn resolve(self, tiers: &Tiers) -> Rules {
         match self.tier().and_then(|tier| tiers.models(tier)) {
             Some(models) => Rules {
                 models: models.to_vec(),

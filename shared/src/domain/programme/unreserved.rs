@@ -58,7 +58,7 @@ impl Unreserved {
     }
 
     /// By how many the counts are above those of another, by cap, where they differ.
-    pub fn beyond(&self, baseline: &Unreserved) -> Vec<(String, i64)> {
+    pub fn difference_from(&self, baseline: &Unreserved) -> Vec<(String, i64)> {
         let caps: BTreeSet<&String> = self.0.keys().chain(baseline.0.keys()).collect();
         let beyond = caps
             .into_iter()

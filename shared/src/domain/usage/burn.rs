@@ -114,7 +114,7 @@ impl Burn<'_> {
                 }
                 (RunsOut::NotBeforeTheTermEnds, Some(pace)) if self.looked < last => {
                     let days = (number(last) - number(self.looked)) as u32;
-                    let amount = (total + pace.in_days(days)).min(most);
+                    let amount = (total + pace.days_to_duration(days)).min(most);
                     Some((
                         number(last),
                         amount,

@@ -42,7 +42,7 @@ stored! {
 
 impl Crossing {
     /// The same at each of these thresholds, with whether it is reported.
-    pub fn at_each(self, thresholds: Vec<(u8, bool)>) -> Vec<Crossing> {
+    pub fn cross_each(self, thresholds: Vec<(u8, bool)>) -> Vec<Crossing> {
         let thresholds = thresholds.into_iter();
         thresholds
             .map(|(threshold, is_mailed)| Crossing {
@@ -99,7 +99,7 @@ impl Scope {
     }
 
     /// The same with the limit, as pages and mails say it.
-    pub fn in_words(&self, threshold: u8, limit: Usd) -> String {
+    pub fn to_words(&self, threshold: u8, limit: Usd) -> String {
         let limit = limit.to_dollars();
         match self {
             Scope::Reserved => format!("no room for more keys in {limit}"),

@@ -10,7 +10,7 @@ use serde_bytes::ByteBuf;
 
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::days_between;
-use crate::schema::{NotPacked, packed, unpacked};
+use crate::schema::{NotPacked, packed, unpack};
 
 /// The use of each day. The days and the opening always add up to the lifetime's use.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -220,7 +220,7 @@ impl Days {
         self.opening += days.opening;
         self.known_from = self.known_from.max(days.known_from);
         if !days.spent.is_empty() {
-            let place = self.reaching(days.first, days.spent.len());
+            let place = self.extend_to(days.first, days.spent.len());
             for (mine, added) in self.spent.iter_mut().skip(place).zip(&days.spent) {
                 *mine += *added;
             }
@@ -302,7 +302,7 @@ impl Days {
     }
 
     /// The index of this first day, after making room for so many days from it on.
-    fn reaching(&mut self, first: Date, count: usize) -> usize {
+    fn extend_to(&mut self, first: Date, count: usize) -> usize {
         if self.spent.is_empty() {
             self.first = first;
         }
@@ -369,21 +369,24 @@ impl From<Days> for Packed {
 impl TryFrom<Packed> for Days {
     type Error = NotPacked;
     fn try_from(Packed(bytes): Packed) -> Result<Days, NotPacked> {
-        let (opening, known_from, first, spent, estimated): DaysForm = unpacked(FORM, &bytes)?;
+        let (opening, known_from, first, spent, estimated): DaysForm = unpack(FORM, &bytes)?;
         let spans = estimated.into_iter().map(|(from, length)| {
-            Ok((numbered_day(from)?, numbered_day(from + i32::from(length))?))
+            Ok((
+                parse_day_number(from)?,
+                parse_day_number(from + i32::from(length))?,
+            ))
         });
         Ok(Days {
             opening: Usd::from_micros(opening),
             known_from: if opening == 0 {
                 Date::default()
             } else {
-                numbered_day(known_from)?
+                parse_day_number(known_from)?
             },
             first: if spent.is_empty() {
                 Date::default()
             } else {
-                numbered_day(first)?
+                parse_day_number(first)?
             },
             spent: spent.into_iter().map(Usd::from_micros).collect(),
             estimated: spans.collect::<Result<_, NotPacked>>()?,
@@ -395,7 +398,7 @@ fn day_number(day: Date) -> i32 {
     days_between(EPOCH, day)
 }
 
-fn numbered_day(number: i32) -> Result<Date, NotPacked> {
+fn parse_day_number(number: i32) -> Result<Date, NotPacked> {
     EPOCH.checked_add(number.days()).map_err(|_| NotPacked)
 }
 

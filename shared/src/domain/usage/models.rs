@@ -237,7 +237,7 @@ pub fn lines(uses: impl IntoIterator<Item = ModelUse>, byok: Byok, most: usize) 
 
 /// The keys' use on these days beyond what lines tell by model. Less than a cent is `None`, since
 /// rows are rounded up one by one, and so is an inexact sum.
-pub fn beyond_models(
+pub fn find_use_beyond_models(
     lines: &[ModelUse],
     used: &DailyUse,
     (first, last): (Date, Date),
@@ -336,7 +336,7 @@ mod tests {
         let told = [used("a/model", 1, 2)];
         let beyond = |micros, from| {
             let keys = DailyUse::on_one(DAY, usd(micros));
-            beyond_models(&told, &keys, (from, Date::constant(2026, 11, 19)))
+            find_use_beyond_models(&told, &keys, (from, Date::constant(2026, 11, 19)))
                 .map(|line| (line.used.spent.micros(), line.requests()))
         };
         assert_eq!(beyond(1_250_000, DAY), Some((250_000, None)));

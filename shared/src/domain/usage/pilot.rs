@@ -125,7 +125,7 @@ impl WorkDays {
 
 impl WorkDay {
     /// `4 to 31 cents`, `$0.40 to $3.10`.
-    pub fn in_words(&self) -> String {
+    pub fn to_words(&self) -> String {
         let WorkDay { low, high } = self;
         if low == high {
             format!("about {}", high.to_dollars())
@@ -203,7 +203,7 @@ mod tests {
                 used.add(&Days::on_one(looked, Usd::DOLLAR));
                 days.add(&used, looked);
             }
-            days.typical().map(|day| day.in_words()).unwrap_or_default()
+            days.typical().map(|day| day.to_words()).unwrap_or_default()
         };
         assert_eq!(typical(&[1, 4, 5, 6, 7, 8, 9, 10, 31, 90]), "1 to 31 cents");
         assert_eq!(

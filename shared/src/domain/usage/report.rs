@@ -218,7 +218,7 @@ fn is_within((first, last): (Date, Date), day: Date) -> bool {
 }
 
 impl UseSource<'_> {
-    pub fn of_foreign_keys(programme: u16) -> UseSource<'static> {
+    pub fn new_for_foreign_keys(programme: u16) -> UseSource<'static> {
         UseSource {
             programme,
             group: None,
@@ -321,7 +321,7 @@ mod tests {
                 grant: Some([2; 8]),
                 ..ADA
             },
-            UseSource::of_foreign_keys(0),
+            UseSource::new_for_foreign_keys(0),
         ] {
             report.add(source, &DailyUse::on_one(day(1), usd(10)));
             report.divide(source, day(1), "a/small", used(7, 2));

@@ -103,7 +103,7 @@ impl Span {
 }
 
 /// The last seven completed UTC days, and the seven before them.
-pub fn last_weeks(now: Moment) -> [(Date, Date); 2] {
+pub fn weeks_before(now: Moment) -> [(Date, Date); 2] {
     let today = utc_date(now);
     [
         (back(today, 7), back(today, 1)),

@@ -8,7 +8,7 @@ use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 
 use crate::clock::Moment;
-use crate::domain::values::money::grouped;
+use crate::domain::values::money::group_digits;
 
 /// `20 Nov 2026`; templates pass a reference.
 pub fn long_date(date: impl Borrow<Date>) -> String {
@@ -37,7 +37,7 @@ pub fn month(date: Date) -> String {
 }
 
 /// `November 2026`
-pub fn named_month(date: Date) -> String {
+pub fn month_name(date: Date) -> String {
     date.strftime("%B %Y").to_string()
 }
 
@@ -45,7 +45,7 @@ pub fn named_month(date: Date) -> String {
 pub fn counted(number: u64, singular: &str, plural: &str) -> String {
     format!(
         "{} {}",
-        grouped(number),
+        group_digits(number),
         if number == 1 { singular } else { plural }
     )
 }
@@ -83,15 +83,15 @@ pub fn sheet_text(text: &str) -> String {
 
 /// A time with its zone: `20 Nov 2026, 14:05 (Europe/Berlin)`.
 pub fn time_in(moment: Moment, zone: &TimeZone) -> String {
-    in_zone(&column_time(moment, zone), zone)
+    add_zone(&column_time(moment, zone), zone)
 }
 
 /// A time that ends something with its zone: `the end of 20 Nov 2026 (Europe/Berlin)`.
 pub fn end_time_in(moment: Moment, zone: &TimeZone) -> String {
-    in_zone(&end_time(moment, zone), zone)
+    add_zone(&end_time(moment, zone), zone)
 }
 
-fn in_zone(time: &str, zone: &TimeZone) -> String {
+fn add_zone(time: &str, zone: &TimeZone) -> String {
     format!("{time} ({})", zone.iana_name().unwrap_or("UTC"))
 }
 

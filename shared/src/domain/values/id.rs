@@ -45,7 +45,7 @@ const SLUG_MAX: usize = 60;
 impl ProgrammeId {
     /// The slug of a programme's name. A name without a letter or digit of the Latin alphabet gets
     /// `programme`.
-    pub fn of_name(name: &str) -> ProgrammeId {
+    pub fn from_name(name: &str) -> ProgrammeId {
         let plain = name
             .nfkd()
             .filter(|c| c.is_ascii() || !unicode_normalization::char::is_combining_mark(*c));
@@ -119,7 +119,7 @@ impl KeyName {
     }
 
     /// The name without what is drawn for each key, by which people know a key on record.
-    pub fn without_nonce(
+    pub fn name_without_nonce(
         deployment: &DeploymentId,
         programme: &ProgrammeId,
         grant: &GrantId,
@@ -290,10 +290,10 @@ mod tests {
             ("new", "new-2"),
             ("数学", "programme"),
         ] {
-            assert_eq!(ProgrammeId::of_name(name).as_str(), slug, "{name}");
+            assert_eq!(ProgrammeId::from_name(name).as_str(), slug, "{name}");
         }
         assert_eq!(
-            ProgrammeId::of_name("CS pilot").numbered(2).as_str(),
+            ProgrammeId::from_name("CS pilot").numbered(2).as_str(),
             "cs-pilot-2"
         );
         assert!("new".parse::<ProgrammeId>().is_err() && "CS".parse::<ProgrammeId>().is_err());
@@ -321,7 +321,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_id_of_any_name_is_an_id_and_so_is_a_numbered_one(name in "\\PC{0,100}", count in 2_u32..) {
-            let id = ProgrammeId::of_name(&name);
+            let id = ProgrammeId::from_name(&name);
             prop_assert_eq!(id.as_str().parse::<ProgrammeId>(), Ok(id.clone()));
             let numbered = id.numbered(count);
             prop_assert_eq!(numbered.as_str().parse::<ProgrammeId>(), Ok(numbered.clone()));
@@ -331,7 +331,7 @@ mod tests {
         fn a_keys_name_reads_back(name in "[a-z]{1,20}", epoch in 1_u32..) {
             let name = KeyName {
                 deployment: DeploymentId::random(),
-                programme: ProgrammeId::of_name(&name),
+                programme: ProgrammeId::from_name(&name),
                 grant: GrantId::random(),
                 epoch: Epoch::new(epoch),
                 nonce: Nonce::random(),

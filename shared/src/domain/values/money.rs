@@ -2,7 +2,7 @@
 //!
 //! For people a sum is rounded once, to the nearest cent, wherever it is told: `$20` or `$3.27` in
 //! a sentence, `$20.00` in a column, and less than a cent is called so. A column that stands beside
-//! its sum is rounded by [`each_in_cents`]. What has to be typed or bought is rounded up before,
+//! its sum is rounded by [`round_to_cents`]. What has to be typed or bought is rounded up before,
 //! and what is free or left is rounded down. Whatever is compared is compared exactly.
 
 use std::cmp::Reverse;
@@ -156,7 +156,7 @@ impl Usd {
 
     /// What is left of this limit beside what was spent of it: both are rounded once, so that they
     /// add up. Less than a cent is nothing.
-    pub fn left_beside(self, spent: Usd) -> Usd {
+    pub fn subtract_spent(self, spent: Usd) -> Usd {
         if self - spent < Usd::CENT {
             Usd::ZERO
         } else {
@@ -170,7 +170,7 @@ impl Usd {
     }
 
     /// How long this amount is in a drawing in which `whole` has this length.
-    pub fn scaled(self, whole: Usd, length: i64) -> i64 {
+    pub fn scale(self, whole: Usd, length: i64) -> i64 {
         let scaled = i128::from(self.0.max(0)) * i128::from(length) / i128::from(whole.0.max(1));
         i64::try_from(scaled).unwrap_or(length).min(length)
     }
@@ -190,7 +190,7 @@ impl Usd {
         let sign = if cents < 0 { "-" } else { "" };
         let dollars = cents.unsigned_abs() / 100;
         let cents = cents.unsigned_abs() % 100;
-        format!("{sign}${}.{cents:02}", grouped(dollars))
+        format!("{sign}${}.{cents:02}", group_digits(dollars))
     }
 
     /// The JSON number for the provider: a plain decimal without an exponent.
@@ -226,7 +226,7 @@ fn amount<'de, D: Deserializer<'de>>(
 }
 
 /// A number in groups of three digits.
-pub fn grouped(number: u64) -> String {
+pub fn group_digits(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -329,7 +329,7 @@ impl Sum for Usd {
 
 /// These amounts in whole cents, in their order, for a column that adds up: their sum is the exact
 /// sum to the nearest cent, and each is less than a cent from its exact amount.
-pub fn each_in_cents(amounts: impl IntoIterator<Item = Usd>) -> Vec<Usd> {
+pub fn round_to_cents(amounts: impl IntoIterator<Item = Usd>) -> Vec<Usd> {
     let amounts: Vec<Usd> = amounts.into_iter().collect();
     let mut cents: Vec<Usd> = amounts.iter().map(|amount| amount.whole_cents()).collect();
     let exact: Usd = amounts.iter().copied().sum();
@@ -464,7 +464,11 @@ mod tests {
             (1_234_000, 2_770_000),
             (1_236_000, 2_760_000),
         ] {
-            assert_eq!(Usd(4_000_000).left_beside(Usd(spent)), Usd(left), "{spent}");
+            assert_eq!(
+                Usd(4_000_000).subtract_spent(Usd(spent)),
+                Usd(left),
+                "{spent}"
+            );
         }
     }
 
@@ -502,7 +506,7 @@ mod tests {
             micros in prop::collection::vec(-20_000_i64..50_000, 0..40),
         ) {
             let amounts: Vec<Usd> = micros.into_iter().map(Usd::from_micros).collect();
-            let cents = each_in_cents(amounts.iter().copied());
+            let cents = round_to_cents(amounts.iter().copied());
             let (exact, rounded): (Usd, Usd) = (amounts.iter().copied().sum(), cents.iter().copied().sum());
             prop_assert_eq!(rounded, exact.to_the(Usd::CENT));
             for (amount, cents) in amounts.iter().zip(&cents) {
@@ -522,13 +526,13 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         assert_eq!(
-            each_in_cents(usd(&[14_000, 17_000, 0, 13_000])),
+            round_to_cents(usd(&[14_000, 17_000, 0, 13_000])),
             usd(&[10_000, 20_000, 0, 10_000])
         );
         assert_eq!(
-            each_in_cents(usd(&[4_000, 4_000, 2_000])),
+            round_to_cents(usd(&[4_000, 4_000, 2_000])),
             usd(&[10_000, 0, 0])
         );
-        assert_eq!(each_in_cents([]), []);
+        assert_eq!(round_to_cents([]), []);
     }
 }

@@ -11,7 +11,7 @@ use http::Method;
 use serde::Serialize;
 
 use crate::provider::wire::error::Result;
-use crate::provider::wire::send::refused_here;
+use crate::provider::wire::send::refuse_here;
 
 #[derive(Debug)]
 pub(crate) struct Call {
@@ -134,7 +134,7 @@ impl Call {
 impl<'a> CallRequest<'a> {
     pub(crate) fn json(self, body: &impl Serialize) -> Result<CallRequest<'a>> {
         let body = serde_json::to_string(body);
-        let body = body.map_err(|_| refused_here(self.call, "the request cannot be written"))?;
+        let body = body.map_err(|_| refuse_here(self.call, "the request cannot be written"))?;
         Ok(CallRequest {
             body: Some(body),
             ..self

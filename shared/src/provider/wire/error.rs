@@ -161,7 +161,7 @@ pub fn harmless(text: &str) -> String {
 }
 
 /// The message of an error answer: the provider's own, else the beginning of whatever came instead.
-pub fn of_error(body: &str) -> String {
+pub fn read_error(body: &str) -> String {
     let message = provider_error(body).and_then(|error| {
         let text = error.get("message").unwrap_or(&error).as_str();
         text.filter(|text| !text.trim().is_empty())
@@ -224,7 +224,7 @@ mod tests {
                 r#"not the provider's own words: {"error":{}}"#,
             ),
         ] {
-            assert_eq!(of_error(body), told);
+            assert_eq!(read_error(body), told);
         }
     }
 }

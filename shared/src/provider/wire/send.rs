@@ -120,7 +120,7 @@ impl Provider {
                 }
                 self.http.sleep(wait, deadline).await;
             }
-            let error = match self.authorised(&request, deadline, &read).await {
+            let error = match self.authorise(&request, deadline, &read).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
@@ -140,7 +140,7 @@ impl Provider {
     /// Makes one try, and a second with a freshly read management key if the cached one was
     /// refused, by a 401 where it does not only read. The refusal is believed when the provider
     /// refuses the key itself too.
-    async fn authorised<T>(
+    async fn authorise<T>(
         &self,
         request: &CallRequest<'_>,
         deadline: Deadline,
@@ -157,16 +157,16 @@ impl Provider {
             Ok(fresh) if fresh != key && deadline.leaves(call.time_out) => {
                 self.check_key(&fresh, deadline).await?;
                 if !may_be_sent_again {
-                    return Err(self.doubting(refused, &fresh, deadline).await);
+                    return Err(self.doubt_key(refused, &fresh, deadline).await);
                 }
                 match self.send(request, &fresh, deadline, read).await {
                     Err(error) if error.is_of_the_key() => {
-                        Err(self.doubting(error, &fresh, deadline).await)
+                        Err(self.doubt_key(error, &fresh, deadline).await)
                     }
                     outcome => outcome,
                 }
             }
-            _ => Err(self.doubting(refused, &key, deadline).await),
+            _ => Err(self.doubt_key(refused, &key, deadline).await),
         }
     }
 
@@ -214,7 +214,7 @@ impl Provider {
         let begun = Instant::now();
         let time_out = call.time_out.min(time_left);
         let ended = match deadline
-            .at_most(time_out)
+            .limit_to(time_out)
             .wait_for(self.exchange(request, key))
             .await
         {
@@ -401,13 +401,13 @@ fn judge<T>(
     };
     Err(ProviderError {
         kind,
-        trouble: trouble(error::of_error(&body)),
+        trouble: trouble(error::read_error(&body)),
         after,
     })
 }
 
 /// The refusal of a request that is never sent, since the provider would not take it as meant.
-pub(crate) fn refused_here(call: &Call, why: impl Into<String>) -> ProviderError {
+pub(crate) fn refuse_here(call: &Call, why: impl Into<String>) -> ProviderError {
     ProviderError::unsent(FailureKind::Refused, call, why)
 }
 
@@ -471,7 +471,7 @@ impl Pace {
         let NotBefore { moment, instant } = *locked(&self.not_before);
         let by_the_clock =
             Duration::try_from(moment.duration_since(self.clock.now())).unwrap_or_default();
-        by_the_clock.min(deadline.meant(instant.saturating_duration_since(Instant::now())))
+        by_the_clock.min(deadline.to_nominal(instant.saturating_duration_since(Instant::now())))
     }
 
     /// The provider asked for this wait.

@@ -125,9 +125,9 @@ impl Table {
                     )));
                 }
             };
-            let transaction = self.leaving_address(&view, &change, context.now).await?;
+            let transaction = self.note_left_address(&view, &change, context.now).await?;
             let transaction =
-                Box::pin(self.coming_back(transaction, &view, &change, context.now)).await?;
+                Box::pin(self.invite_returned(transaction, &view, &change, context.now)).await?;
             let change = change.counted(&view, context.now);
             let transaction = transaction_of(transaction, &view, &change, context.now)?;
             Ok(Round::Write(
@@ -214,7 +214,7 @@ impl Table {
 
     /// Invites who comes back to the roster without a key, and was not on it when the last
     /// invitation was due.
-    async fn coming_back(
+    async fn invite_returned(
         &self,
         transaction: Transaction,
         view: &View,
@@ -238,17 +238,19 @@ impl Table {
         if mails.iter().any(is_sent_invitation) {
             return Ok(transaction);
         }
-        let waiting = self.waiting_invitations(&was.programme, &was.id).await?;
+        let waiting = self
+            .list_waiting_invitations(&was.programme, &was.id)
+            .await?;
         let opens = view.programme.settings.claim_opens_at();
         transaction
-            .owing(&OutboxRow::invitation(&was.programme, &was.id, opens, now))?
+            .owe(&OutboxRow::invitation(&was.programme, &was.id, opens, now))?
             .without(&waiting)
     }
 
     /// Of an address that a grant has no longer: whoever signed in with it is signed out, and
     /// nothing is left under it, unless it is somebody else's too. If the grant has another address
     /// now, both are mailed.
-    async fn leaving_address(
+    async fn note_left_address(
         &self,
         view: &View,
         change: &Change,
@@ -264,7 +266,7 @@ impl Table {
         let programme = was.programme.clone();
         let grant = was.id.clone();
         let queued = if change.is_typed {
-            OutboxRow::queued_by_hand
+            OutboxRow::new_by_hand
         } else {
             OutboxRow::queued
         };
@@ -279,8 +281,8 @@ impl Table {
                 roster.class = MailClass::ByHand;
             }
             // One that waits would go to the new address too.
-            let waiting = self.waiting_invitations(&programme, &grant).await?;
-            transaction = transaction.owing(&roster)?.without(&waiting)?;
+            let waiting = self.list_waiting_invitations(&programme, &grant).await?;
+            transaction = transaction.owe(&roster)?.without(&waiting)?;
         }
         if former.is_none() {
             return Ok(transaction);
@@ -291,7 +293,7 @@ impl Table {
                 grant,
                 address: former.clone(),
             };
-            transaction = transaction.owing(&queued(former, now))?;
+            transaction = transaction.owe(&queued(former, now))?;
         }
         let former = former.matched();
         transaction = self.sign_out_all(transaction, former, now).await?;
@@ -345,7 +347,7 @@ pub(crate) fn transaction_of(
     transaction = with_enrolment_moved(transaction, grant, &view.grant.person.address, now)?;
     if let Some(notice) = change.notice {
         transaction =
-            transaction.owing(&OutboxRow::queued(QueuedMail::notice(notice, grant), now))?;
+            transaction.owe(&OutboxRow::queued(QueuedMail::notice(notice, grant), now))?;
     }
     let asks = change.asks.iter().take(MAILS_AT_ONCE).map(|recipient| {
         let programme = grant.programme.clone();
@@ -357,13 +359,13 @@ pub(crate) fn transaction_of(
         };
         OutboxRow::queued(mail, now)
     });
-    let transaction = with_more_listed(transaction.owing_to_all(asks)?, view, change, now)?;
+    let transaction = with_more_listed(transaction.owe_all(asks)?, view, change, now)?;
     let transaction = move_budget(transaction, view, change)?;
     match &change.logged {
         Logged::Entry(what) => {
-            transaction.told_by(&[grant.entry(change.actor.clone(), what.clone(), now)])
+            transaction.with_entries(&[grant.entry(change.actor.clone(), what.clone(), now)])
         }
-        Logged::Mark => Ok(transaction.unaudited(Unaudited::GrantMark)),
+        Logged::Mark => Ok(transaction.skip_audit(Unaudited::GrantMark)),
     }
 }
 
@@ -436,7 +438,7 @@ fn move_budget(transaction: Transaction, view: &View, change: &Change) -> Result
     let is_first = grant.lease.is_some() && !budget.claimed;
     let [waited, waits] =
         [&view.grant, grant].map(|grant| Unreserved::of_grant(grant, budget.counted_at));
-    let moves = waits.beyond(&waited);
+    let moves = waits.difference_from(&waited);
     let mut conditions = vec!["attribute_exists(pk)"];
     let mut values = Vec::new();
     if change.depends_on == DependsOn::Settings {

@@ -21,7 +21,7 @@ use crate::domain::values::masked;
 use crate::domain::values::money::Usd;
 use crate::domain::values::partition::grant_partition;
 use crate::schema::{AUDIT, Range, SHARDS, begin};
-use crate::store::table::found_by;
+use crate::store::table::collect_reads;
 use crate::store::{Result, Table, items};
 
 /// What a list shows of a grant. Nothing in it is flattened, since that holds each attribute twice
@@ -86,7 +86,7 @@ impl GrantLine {
         self.keys.iter().filter_map(|key| key.shown_at).min()
     }
 
-    pub fn shown_state(&self, now: Moment) -> ShownState {
+    pub fn display_state(&self, now: Moment) -> ShownState {
         self.state
             .with(!self.holds.is_empty(), self.lease.as_ref(), now)
     }
@@ -116,7 +116,7 @@ impl Table {
             last: "R#~".to_owned(),
             ..Grant::of_shard(programme, shard)
         });
-        found_by(ranges.map(|range| self.lines([self.query(&range)], attribute))).await
+        collect_reads(ranges.map(|range| self.lines([self.query(&range)], attribute))).await
     }
 
     /// One grant, if the programme has it.
@@ -175,7 +175,7 @@ impl Table {
             .map(|shard| begin(grant_partition(programme, shard), AUDIT));
         let ranges = shards.chain([AuditEntry::of_programme(programme)]);
         let mut entries: Vec<AuditEntry> =
-            found_by(ranges.map(|range| self.list_known(range))).await?;
+            collect_reads(ranges.map(|range| self.list_known(range))).await?;
         entries.sort_unstable_by_key(|audit_entry| (audit_entry.recorded_at, audit_entry.entry));
         Ok(entries)
     }

@@ -28,7 +28,7 @@ use crate::domain::values::partition::{address_partition, grant_partition_of};
 use crate::schema::{Range, SHARDS, Stored, begin, key, stored};
 use crate::store::mail::outbox::BETWEEN_REMINDERS;
 use crate::store::programmes::budget::CapMoves;
-use crate::store::table::found_by;
+use crate::store::table::collect_reads;
 use crate::store::table::write::{
     Pauses, Round, Transaction, Unaudited, Writes, instant, number, text,
 };
@@ -57,7 +57,7 @@ impl Table {
             .await?;
             Ok::<_, StoreError>(ids)
         });
-        found_by(shards).await
+        collect_reads(shards).await
     }
 
     pub async fn count_grants(&self, programme: &ProgrammeId) -> Result<u32> {
@@ -66,7 +66,7 @@ impl Table {
 
     /// The grants of a programme that can be read.
     pub async fn readable_grants(&self, programme: &ProgrammeId) -> Result<Vec<Grant>> {
-        found_by(
+        collect_reads(
             SHARDS
                 .into_iter()
                 .map(|shard| self.list_known(Grant::of_shard(programme, shard))),
@@ -75,7 +75,7 @@ impl Table {
     }
 
     pub async fn grants(&self, programme: &ProgrammeId) -> Result<Vec<Grant>> {
-        found_by(
+        collect_reads(
             SHARDS
                 .into_iter()
                 .map(|shard| self.list(Grant::of_shard(programme, shard))),
@@ -271,8 +271,8 @@ impl Table {
     ) -> Result<bool> {
         let claimed = self
             .transaction()
-            .doing_by_hand(ByHand::Refresh, context, apart)?
-            .unaudited(Unaudited::Refresh);
+            .do_by_hand(ByHand::Refresh, context, apart)?
+            .skip_audit(Unaudited::Refresh);
         self.commit_once(claimed, context.deadline).await
     }
 
@@ -317,7 +317,7 @@ impl Table {
 
 impl Transaction {
     /// Does something by hand, on condition that it was not done within this time.
-    pub(crate) fn doing_by_hand(
+    pub(crate) fn do_by_hand(
         self,
         what: ByHand,
         context: ActContext<'_>,
@@ -527,12 +527,12 @@ impl Table {
             Act::SamePersonFound
         };
         let audit_entry = grant.entry(author.actor.clone(), AuditDetail::new(act), author.now);
-        self.commit_once(transaction.told_by(&[audit_entry])?, author.deadline)
+        self.commit_once(transaction.with_entries(&[audit_entry])?, author.deadline)
             .await
     }
 
     /// Which of these people are on a roster elsewhere under another id than here.
-    pub async fn under_other_ids(
+    pub async fn find_under_other_ids(
         &self,
         programme: &ProgrammeId,
         people: impl Iterator<Item = (&MatchedAddress, &str)>,
@@ -611,17 +611,14 @@ impl Table {
                     is_anothers: false,
                 };
                 let mail = OutboxRow::invitation(id, &grant.id, opens, author.now);
-                transaction = transaction
-                    .create(grant)?
-                    .create(&enrolment)?
-                    .owing(&mail)?;
+                transaction = transaction.create(grant)?.create(&enrolment)?.owe(&mail)?;
                 waiting.add(grant, None);
                 added.push(grant.id.clone());
             }
             if added.is_empty() {
                 return Ok(Round::Over(Vec::new()));
             }
-            let update = CapMoves::new(&waiting.beyond(&Unreserved::default()));
+            let update = CapMoves::new(&waiting.difference_from(&Unreserved::default()));
             let more_wait = format!("SET {}", update.set.join(", "));
             let budget = Budget::key_of(id);
             transaction = transaction.update(
@@ -635,9 +632,12 @@ impl Table {
                 transaction = transaction.counting_roster_mails(id, 1, [0; 5])?;
             }
             let what = AuditDetail::new(Act::Invited)
-                .noting(added.iter().map(GrantId::as_str).joined(" "));
+                .with_note(added.iter().map(GrantId::as_str).joined(" "));
             let audit_entry = author.entry_on(id, what);
-            Ok(Round::Write(transaction.told_by(&[audit_entry])?, added))
+            Ok(Round::Write(
+                transaction.with_entries(&[audit_entry])?,
+                added,
+            ))
         });
         let added = invited.await?;
         let invited = added.len() as i64;

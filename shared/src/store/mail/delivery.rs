@@ -80,14 +80,14 @@ impl Table {
         };
         let transaction = self.transaction().replace(&after)?;
         let transaction = transaction.counting(&row.mail, before, counted)?;
-        let transaction = next.iter().try_fold(transaction, Transaction::owing)?;
-        let mut transaction = self.marking(transaction, ends, now).await?;
+        let transaction = next.iter().try_fold(transaction, Transaction::owe)?;
+        let mut transaction = self.add_marks(transaction, ends, now).await?;
         if let (MailState::Sent { sent_at, .. }, QueuedMail::Link { .. }) = (&row.state, &row.mail)
         {
             transaction =
-                transaction.counting_one(&RateCount::of_links(*sent_at), "heard_of", u32::MAX)?;
+                transaction.count_one(&RateCount::new_for_links(*sent_at), "heard_of", u32::MAX)?;
         }
-        let transaction = transaction.unaudited(Unaudited::Delivery);
+        let transaction = transaction.skip_audit(Unaudited::Delivery);
         Ok((self.commit_once(transaction, deadline).await?).then_some(after))
     }
 
@@ -122,7 +122,7 @@ impl Table {
         let transaction = transaction
             .counting(&row.mail, None, fared)?
             .set(&sent_as)?
-            .unaudited(Unaudited::Delivery);
+            .skip_audit(Unaudited::Delivery);
         self.commit_once(transaction, deadline).await.map(drop)
     }
 
@@ -134,18 +134,21 @@ impl Table {
         deadline: Deadline,
     ) -> Result<()> {
         self.carry_through(deadline, || async {
-            let transaction = self.marking(self.transaction(), ends, now).await?;
+            let transaction = self.add_marks(self.transaction(), ends, now).await?;
             if transaction.is_empty() {
                 return Ok(Round::Over(()));
             }
-            Ok(Round::Write(transaction.unaudited(Unaudited::Delivery), ()))
+            Ok(Round::Write(
+                transaction.skip_audit(Unaudited::Delivery),
+                (),
+            ))
         })
         .await
     }
 
     /// Sets the mark of an address. An earlier mark stays, unless it is over or the new one is
     /// weightier.
-    async fn marking(
+    async fn add_marks(
         &self,
         mut transaction: Transaction,
         ends: &[Undeliverable],
@@ -175,14 +178,14 @@ impl Table {
         mark: &Undeliverable,
         actor: &Actor,
     ) -> Result<bool> {
-        let what = AuditDetail::new(Act::MailAllowed).changing(mark.why.as_str(), "tried again");
+        let what = AuditDetail::new(Act::MailAllowed).with_change(mark.why.as_str(), "tried again");
         let transaction = self
-            .inviting_again(context, false)
+            .add_invitation(context, false)
             .await?
-            .forgetting(mark)?;
+            .forget_mark(mark)?;
         let entry = grant.entry(actor.clone(), what, context.now);
         let is_allowed = self
-            .commit_once(transaction.told_by(&[entry])?, context.deadline)
+            .commit_once(transaction.with_entries(&[entry])?, context.deadline)
             .await?;
         if is_allowed {
             self.note_stage(&mark.address, Stage::Invited, context.now, context.deadline)
@@ -199,13 +202,13 @@ impl Table {
         author: Author<'_>,
     ) -> Result<bool> {
         let what = AuditDetail::new(Act::MailAllowed)
-            .changing(mark.why.as_str(), "tried again")
-            .noting(whom);
+            .with_change(mark.why.as_str(), "tried again")
+            .with_note(whom);
         let audit_entry = author.entry_on_account(what);
         self.commit_once(
             self.transaction()
-                .forgetting(mark)?
-                .told_by(&[audit_entry])?,
+                .forget_mark(mark)?
+                .with_entries(&[audit_entry])?,
             author.deadline,
         )
         .await
@@ -224,7 +227,7 @@ impl Table {
                 UnreachableReason::Suppressed,
             ),
         ] {
-            self.each_in(queue, from, |attributes| {
+            self.visit_queue(queue, from, |attributes| {
                 marks.extend(
                     Undeliverable::named(&items::key_of(attributes)).map(|address| (address, why)),
                 );
@@ -249,10 +252,10 @@ impl Table {
                 waiting.mails += 1;
                 oldest = oldest.into_iter().chain(row).min();
             };
-            self.each_in(waiting.class.queue(), None, &mut count)
+            self.visit_queue(waiting.class.queue(), None, &mut count)
                 .await?;
             if waiting.class == MailClass::Roster {
-                self.each_due(Queue::PLANNED_MAIL, now, &mut count).await?;
+                self.visit_due(Queue::PLANNED_MAIL, now, &mut count).await?;
             }
             if let Some(oldest) = oldest {
                 let since = match self.get(OutboxRow::key_of(oldest)).await {
@@ -268,9 +271,9 @@ impl Table {
     }
 
     /// How many invitations are planned for later. The index is a moment behind.
-    pub async fn planned_mails(&self, now: Moment) -> Result<u64> {
+    pub async fn count_planned(&self, now: Moment) -> Result<u64> {
         let mut planned = 0;
-        self.each_in(Queue::PLANNED_MAIL, Some(now + 1.millisecond()), |_| {
+        self.visit_queue(Queue::PLANNED_MAIL, Some(now + 1.millisecond()), |_| {
             planned += 1;
         })
         .await?;
@@ -283,7 +286,7 @@ fn written_at(row: Ulid) -> Option<Moment> {
 }
 
 impl Transaction {
-    pub(crate) fn forgetting(self, mark: &Undeliverable) -> Result<Transaction> {
+    pub(crate) fn forget_mark(self, mark: &Undeliverable) -> Result<Transaction> {
         self.remove(
             &mark.key(),
             "why = :why",
@@ -366,10 +369,10 @@ impl Table {
         let Some(first) = rows.try_next().await? else {
             return Ok(SentAgain::Nothing);
         };
-        let what = AuditDetail::new(Act::MailSentAgain).noting(format_args!("given up: {code}"));
+        let what = AuditDetail::new(Act::MailSentAgain).with_note(format_args!("given up: {code}"));
         let audit_entry = author.entry_on_account(what);
         if !self
-            .commit_once(self.transaction().told_by(&[audit_entry])?, deadline)
+            .commit_once(self.transaction().with_entries(&[audit_entry])?, deadline)
             .await?
         {
             return Err(StoreError::Contended);
@@ -441,7 +444,7 @@ impl Table {
 
     async fn dead_rows(&self, since: Moment) -> Result<Vec<Ulid>> {
         let mut rows = Vec::new();
-        self.each_in(Queue::DEAD_MAIL, Some(since), |attributes| {
+        self.visit_queue(Queue::DEAD_MAIL, Some(since), |attributes| {
             rows.extend(OutboxRow::named(&items::key_of(attributes)));
         })
         .await?;

@@ -26,7 +26,7 @@ use crate::domain::values::money::Usd;
 use crate::domain::values::partition::{grant_partition_of, programme_partition};
 use crate::domain::values::window::{Window, utc_date};
 use crate::schema::{ItemKey, Queue, Stored, begin, key, stored};
-use crate::store::table::found_by;
+use crate::store::table::collect_reads;
 use crate::store::table::write::{Transaction, Unaudited, Writes, number};
 use crate::store::{ActContext, ByHand, DoneByHand, Result, RosterChanges, StoreError, Table};
 
@@ -101,7 +101,7 @@ crate::named! {
     /// How a mail bounced, the worse the later.
     #[derive(Default, PartialOrd, Serialize, Deserialize)]
     #[serde(rename_all = "lowercase")]
-    pub enum Bounce: in_words {
+    pub enum Bounce: to_words {
         /// A delivery outweighs it.
         Reply = "it came back, or an automatic answer said that they are away",
         Soft = "it came back for now, as from a full mailbox",
@@ -387,7 +387,7 @@ impl OutboxRow {
     }
 
     /// A mail that somebody sends by hand; it does not queue behind a whole roster.
-    pub fn queued_by_hand(mail: QueuedMail, now: Moment) -> OutboxRow {
+    pub fn new_by_hand(mail: QueuedMail, now: Moment) -> OutboxRow {
         OutboxRow {
             class: MailClass::ByHand,
             ..OutboxRow::queued(mail, now)
@@ -551,7 +551,7 @@ impl QueuedMail {
             } => {
                 let student = Facts::new(
                     MailKind::Student,
-                    notice.in_words(),
+                    notice.to_words(),
                     Student(programme, grant),
                 );
                 match notice {
@@ -809,15 +809,15 @@ impl Table {
     ) -> Result<bool> {
         let audit_entry = grant.entry(actor.clone(), AuditDetail::new(Act::Reinvited), context.now);
         self.commit_once(
-            self.inviting_again(context, is_reminder)
+            self.add_invitation(context, is_reminder)
                 .await?
-                .told_by(&[audit_entry])?,
+                .with_entries(&[audit_entry])?,
             context.deadline,
         )
         .await
     }
 
-    pub(crate) async fn inviting_again(
+    pub(crate) async fn add_invitation(
         &self,
         context: ActContext<'_>,
         is_reminder: bool,
@@ -835,22 +835,22 @@ impl Table {
             row = OutboxRow::queued(mail, context.now);
             apart = BETWEEN_REMINDERS;
         } else {
-            row = OutboxRow::queued_by_hand(mail, context.now);
+            row = OutboxRow::new_by_hand(mail, context.now);
             apart = BETWEEN_RESENT;
         }
         let transaction = self
             .transaction()
-            .doing_by_hand(ByHand::RosterMail, context, apart)?
-            .owing(&row)?;
+            .do_by_hand(ByHand::RosterMail, context, apart)?
+            .owe(&row)?;
         let mut planned = self
-            .waiting_invitations(context.programme, context.grant)
+            .list_waiting_invitations(context.programme, context.grant)
             .await?;
         planned.retain(|(_, row)| matches!(row.state, MailState::Planned { .. }));
         transaction.without(&planned)
     }
 
     /// The invitations of a grant that wait or are planned, with where they are filed.
-    pub(crate) async fn waiting_invitations(
+    pub(crate) async fn list_waiting_invitations(
         &self,
         programme: &ProgrammeId,
         grant: &GrantId,
@@ -883,7 +883,7 @@ impl Table {
 
     /// The first mails but links that the mail server took on a UTC day, at most so many, as they
     /// are now.
-    pub async fn first_sent_on(&self, day: Date, most: i32) -> Result<Vec<OutboxRow>> {
+    pub async fn list_first_sent(&self, day: Date, most: i32) -> Result<Vec<OutboxRow>> {
         let midnight = day
             .to_zoned(TimeZone::UTC)
             .map_or(Moment::MIN, |midnight| midnight.timestamp().into());
@@ -904,7 +904,7 @@ impl Table {
                     None => Ok(None),
                 }
             });
-        found_by(rows).await
+        collect_reads(rows).await
     }
 
     /// The rows of these mails that are still kept, of many the first so many, but for those that
@@ -919,7 +919,7 @@ impl Table {
             Err(StoreError::Corrupt { .. }) => Ok(None),
             row => row,
         });
-        found_by(rows).await
+        collect_reads(rows).await
     }
 
     /// The mails to a grant's student, oldest first.
@@ -950,12 +950,12 @@ impl Transaction {
     }
 
     /// Queues a mail, with the item by which it is found from its grant or programme.
-    pub(crate) fn owing(self, row: &OutboxRow) -> Result<Transaction> {
-        self.owing_to_all([row])
+    pub(crate) fn owe(self, row: &OutboxRow) -> Result<Transaction> {
+        self.owe_all([row])
     }
 
     /// Queues a mail to each of several recipients, with one item for all.
-    pub(crate) fn owing_to_all(
+    pub(crate) fn owe_all(
         mut self,
         rows: impl IntoIterator<Item: Borrow<OutboxRow>>,
     ) -> Result<Transaction> {

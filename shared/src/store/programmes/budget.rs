@@ -74,7 +74,7 @@ impl Table {
         as_of: Moment,
         deadline: Deadline,
     ) -> Result<bool> {
-        let mut update = CapMoves::new(&unreserved.beyond(&read.unreserved));
+        let mut update = CapMoves::new(&unreserved.difference_from(&read.unreserved));
         update.set.push("counted_at = :at".to_owned());
         let mut values = update.values();
         values.extend([
@@ -105,7 +105,7 @@ impl Table {
             "version = :version",
             &version,
         )?;
-        self.commit_once(transaction.unaudited(Unaudited::Sync), deadline)
+        self.commit_once(transaction.skip_audit(Unaudited::Sync), deadline)
             .await
     }
 
@@ -120,7 +120,7 @@ impl Table {
         if moves == Counts::default() {
             return;
         }
-        let deadline = deadline.at_most(FOR_THE_COUNTS);
+        let deadline = deadline.limit_to(FOR_THE_COUNTS);
         let counted = deadline
             .wait_for(self.add_to_counts(programme, moves, None, deadline))
             .await;
@@ -138,7 +138,7 @@ impl Table {
         now: Moment,
         deadline: Deadline,
     ) {
-        let deadline = deadline.at_most(FOR_A_STAGE);
+        let deadline = deadline.limit_to(FOR_A_STAGE);
         let noted = async {
             for Enrolment {
                 programme, grant, ..

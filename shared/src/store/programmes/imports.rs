@@ -207,7 +207,7 @@ impl Table {
                 None => transaction.create(&job)?,
             };
             Ok(Round::Write(
-                transaction.owing_to_all(mails)?.unaudited(Unaudited::Job),
+                transaction.owe_all(mails)?.skip_audit(Unaudited::Job),
                 JobCreation::Yes,
             ))
         })

@@ -312,7 +312,7 @@ impl Table {
     /// Programmes with jobs that run or wait. The index is a moment behind.
     pub async fn programmes_with_jobs(&self) -> Result<Vec<ProgrammeId>> {
         let mut programmes = BTreeSet::new();
-        self.each_in(Queue::JOB, None, |attributes| {
+        self.visit_queue(Queue::JOB, None, |attributes| {
             programmes.extend(Job::named(&items::key_of(attributes)));
         })
         .await?;
@@ -366,7 +366,7 @@ impl Table {
             )?;
         }
         let is_mine = self
-            .commit_once(transaction.unaudited(Unaudited::Job), deadline)
+            .commit_once(transaction.skip_audit(Unaudited::Job), deadline)
             .await?;
         Ok(is_mine.then_some(taken))
     }
@@ -380,7 +380,7 @@ impl Table {
         };
         let transaction = self.transaction().put(&after, AS_READ, &as_read(&job))?;
         let is_mine = self
-            .commit_once(transaction.unaudited(Unaudited::Job), deadline)
+            .commit_once(transaction.skip_audit(Unaudited::Job), deadline)
             .await?;
         Ok(is_mine.then_some(after))
     }
@@ -399,10 +399,10 @@ pub(super) fn as_read(job: &Job) -> [(&'static str, AttributeValue); 2] {
 impl Table {
     /// The grants of a job of which the provider is still to confirm something. The index is a
     /// moment behind.
-    pub async fn waiting_for_provider(&self, job: &Job) -> Result<Vec<GrantId>> {
+    pub async fn list_waiting_for_provider(&self, job: &Job) -> Result<Vec<GrantId>> {
         let mut waiting = BTreeSet::new();
         for urgency in [Urgency::Leak, Urgency::Disable, Urgency::Limit] {
-            self.each_in(urgency.queue(), None, |attributes| {
+            self.visit_queue(urgency.queue(), None, |attributes| {
                 let named_grant = Grant::named(&items::key_of(attributes))
                     .filter(|(programme, _)| *programme == job.programme);
                 waiting.extend(named_grant.map(|(_, grant)| grant));

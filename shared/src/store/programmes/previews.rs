@@ -185,8 +185,8 @@ impl Table {
             bytes: Vec::new(),
         };
         self.keep_bytes(&part, file, deadline).await?;
-        let kept = self.transaction().create(preview)?.owing_to_all(mails)?;
-        self.commit_once(kept.unaudited(Unaudited::Notification), deadline)
+        let kept = self.transaction().create(preview)?.owe_all(mails)?;
+        self.commit_once(kept.skip_audit(Unaudited::Notification), deadline)
             .await
             .map(drop)
     }
@@ -214,7 +214,7 @@ impl Table {
     }
 
     /// The whole of what is kept, which is empty where there is nothing.
-    pub async fn kept_bytes(&self, import: Ulid, kept: Kept) -> Result<Vec<u8>> {
+    pub async fn read_kept(&self, import: Ulid, kept: Kept) -> Result<Vec<u8>> {
         let parts = self.list(ImportPart::of_import(import, kept)).await?;
         Ok(parts.into_iter().flat_map(|part| part.bytes).collect())
     }
@@ -230,7 +230,7 @@ impl Table {
         let Some(kept) = kept.filter(|kept| now < kept.until) else {
             return Ok(None);
         };
-        let file = self.kept_bytes(import, Kept::File).await?;
+        let file = self.read_kept(import, Kept::File).await?;
         // An erasure may have taken it away.
         Ok((!file.is_empty()).then_some((kept, file)))
     }
@@ -286,7 +286,9 @@ impl Table {
     pub async fn set_roster_token(&self, token: &RosterToken, author: Author<'_>) -> Result<()> {
         let audit_entry = author.entry_on(&token.programme, AuditDetail::new(Act::RosterTokenMade));
         self.commit_once(
-            self.transaction().set(token)?.told_by(&[audit_entry])?,
+            self.transaction()
+                .set(token)?
+                .with_entries(&[audit_entry])?,
             author.deadline,
         )
         .await
@@ -296,7 +298,7 @@ impl Table {
     /// Ends a token, unless another was made meanwhile.
     pub async fn end_roster_token(&self, token: &RosterToken, author: Author<'_>) -> Result<()> {
         let ended = self.transaction().ending(token)?;
-        self.commit_once(ended.told_by(&[token.ended(author)])?, author.deadline)
+        self.commit_once(ended.with_entries(&[token.ended(author)])?, author.deadline)
             .await
             .map(drop)
     }

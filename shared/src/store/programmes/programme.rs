@@ -113,7 +113,7 @@ impl Table {
             form,
             copied,
         } = new;
-        let slug = ProgrammeId::of_name(&settings.name);
+        let slug = ProgrammeId::from_name(&settings.name);
         let mut pauses = Pauses::until(author.deadline);
         let mut count = 1;
         loop {
@@ -136,7 +136,7 @@ impl Table {
             if let Some(copied) = &copied {
                 note += &format!("; copied from {}", copied.from);
             }
-            let what = AuditDetail::new(Act::Created).noting(note);
+            let what = AuditDetail::new(Act::Created).with_note(note);
             let programme = Programme {
                 form,
                 ..Programme::new(id.clone(), settings.clone())
@@ -145,12 +145,8 @@ impl Table {
             let mut transaction = self.transaction().create(&programme)?.create(&budget)?;
             let roles = RoleChanges::between(&id, None, &programme.settings.people);
             transaction = with_roles(transaction, &id, &roles)?;
-            transaction = transaction.looking_at_guardrails(
-                None,
-                &id,
-                &programme.settings.rules,
-                author.now,
-            )?;
+            transaction =
+                transaction.watch_guardrails(None, &id, &programme.settings.rules, author.now)?;
             if let Some(roster) = copied.as_ref().and_then(|copied| copied.roster.as_ref()) {
                 transaction = transaction.create(&Import {
                     programme: id.clone(),
@@ -164,7 +160,7 @@ impl Table {
                 })?;
             }
             if self
-                .commit(transaction.told_by(&[audit_entry])?, &mut pauses)
+                .commit(transaction.with_entries(&[audit_entry])?, &mut pauses)
                 .await?
             {
                 return Ok(id);
@@ -200,7 +196,10 @@ impl Table {
             let grants = self.count_grants(id).await?;
             transaction =
                 transaction.set(&Job::new(id, Work::Close, grants, author.actor, author.now))?;
-            Ok(Round::Write(transaction.told_by(&[audit_entry])?, true))
+            Ok(Round::Write(
+                transaction.with_entries(&[audit_entry])?,
+                true,
+            ))
         })
         .await
     }
@@ -320,7 +319,7 @@ impl Table {
                     transaction = self.sign_out_all(transaction, address, author.now).await?;
                 }
                 Ok(
-                    match transaction.editing(before, edit, (effect, keys, token), author)? {
+                    match transaction.add_edit(before, edit, (effect, keys, token), author)? {
                         Some(transaction) => Round::Write(transaction, EditOutcome::Done),
                         None => Round::Over(EditOutcome::Done),
                     },
@@ -359,7 +358,7 @@ impl Table {
 }
 
 impl Transaction {
-    fn editing(
+    fn add_edit(
         self,
         before: Before,
         edit: &ProgrammeEdit,
@@ -377,7 +376,7 @@ impl Transaction {
         let mut entries = Vec::new();
         let has_new_settings = programme.settings != edit.settings;
         if limit != budget.limit {
-            let what = AuditDetail::new(Act::BudgetChanged).changing(budget.limit, limit);
+            let what = AuditDetail::new(Act::BudgetChanged).with_change(budget.limit, limit);
             entries.push(author.entry_on(&id, what));
         }
         if limit != budget.limit || effect.is_some() {
@@ -403,12 +402,8 @@ impl Transaction {
                 entries.push(token.ended(author));
             }
             // Whatever was edited, the guardrails are looked at.
-            transaction = transaction.looking_at_guardrails(
-                guardrail,
-                &id,
-                &edit.settings.rules,
-                author.now,
-            )?;
+            transaction =
+                transaction.watch_guardrails(guardrail, &id, &edit.settings.rules, author.now)?;
             let work = if ends { Work::Close } else { Work::Limits };
             if let Some(grants) = keys {
                 transaction =
@@ -418,12 +413,12 @@ impl Transaction {
         if transaction.is_empty() {
             return Ok(None);
         }
-        transaction.told_by(&entries).map(Some)
+        transaction.with_entries(&entries).map(Some)
     }
 }
 
 impl ProgrammeEdit {
-    pub fn of_settings(settings: Settings, version: u64, what: AuditDetail) -> ProgrammeEdit {
+    pub fn new_for_settings(settings: Settings, version: u64, what: AuditDetail) -> ProgrammeEdit {
         ProgrammeEdit {
             settings,
             version,
@@ -550,9 +545,9 @@ impl Table {
     }
 
     /// What waits for somebody's decision, in every programme, the oldest first.
-    pub async fn undecided(&self) -> Result<Vec<(ProgrammeId, Undecided)>> {
+    pub async fn list_undecided(&self) -> Result<Vec<(ProgrammeId, Undecided)>> {
         let mut undecided = Vec::new();
-        self.each_in(Queue::DECISION, None, |attributes| {
+        self.visit_queue(Queue::DECISION, None, |attributes| {
             undecided.extend(Undecided::named(&items::key_of(attributes)));
         })
         .await?;

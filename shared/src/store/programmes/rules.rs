@@ -35,7 +35,7 @@ impl RulesSource {
 
 impl Transaction {
     /// Has the guardrails of a programme looked at, where it has rules or had some.
-    pub(super) fn looking_at_guardrails(
+    pub(super) fn watch_guardrails(
         self,
         guardrail: Option<Guardrail>,
         programme: &ProgrammeId,
@@ -85,7 +85,7 @@ impl Table {
         let noted =
             self.transaction()
                 .put(&Tier { due_at, ..was }, "version = :version", &as_read)?;
-        self.commit_once(noted.unaudited(Unaudited::Guardrail), deadline)
+        self.commit_once(noted.skip_audit(Unaudited::Guardrail), deadline)
             .await
             .map(drop)
     }
@@ -156,14 +156,14 @@ impl Table {
         // One that was made while other rules may still come is another, though nothing is
         // confirmed.
         let transaction = if before == after && was.confirmed() == current.confirmed() {
-            transaction.unaudited(Unaudited::Guardrail)
+            transaction.skip_audit(Unaudited::Guardrail)
         } else {
             let what = AuditDetail::new(Act::GuardrailSet)
-                .changing(before.unwrap_or("none"), after.unwrap_or("none"));
-            transaction.told_by(&[AuditEntry::on_account(
+                .with_change(before.unwrap_or("none"), after.unwrap_or("none"));
+            transaction.with_entries(&[AuditEntry::new_on_account(
                 &Actor::Rule,
                 now,
-                what.noting(&current.owner),
+                what.with_note(&current.owner),
             )])?
         };
         let is_written = self.commit_once(transaction, deadline).await?;
@@ -229,12 +229,12 @@ impl Table {
                 ..was.clone()
             };
             let what = AuditDetail::new(Act::TierEdited)
-                .changing(was.models.join(", "), models.join(", "))
-                .noting(name);
+                .with_change(was.models.join(", "), models.join(", "))
+                .with_note(name);
             let audit_entry = author.entry_on_account(what);
             let transaction = self.transaction().replace(&after)?;
             Ok(Round::Write(
-                transaction.told_by(&[audit_entry])?,
+                transaction.with_entries(&[audit_entry])?,
                 TierOutcome::Done,
             ))
         })

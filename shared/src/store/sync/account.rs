@@ -9,7 +9,7 @@ use crate::domain::usage::reading::DailyUse;
 use crate::domain::values::id::KeyHash;
 use crate::domain::values::money::Usd;
 use crate::schema::{ACCOUNT, SHARDS, Stored, key, stored};
-use crate::store::table::found_by;
+use crate::store::table::collect_reads;
 use crate::store::{Result, Table};
 
 /// The account's credit as it was read last, each quarter of an hour.
@@ -45,7 +45,7 @@ stored! {
 
 impl Table {
     pub async fn foreign_keys(&self) -> Result<Vec<ForeignKey>> {
-        found_by(
+        collect_reads(
             SHARDS
                 .into_iter()
                 .map(|shard| self.list(ForeignKey::of_shard(shard))),

@@ -213,7 +213,7 @@ impl Table {
         // A new answer with fewer parts leaves the last parts of the one before it in the table.
         let of_it = parts.iter().filter(|part| part.part < first.parts);
         let bytes: Vec<u8> = of_it.flat_map(|part| part.bytes.iter().copied()).collect();
-        schema::unpacked(FORM, &bytes)
+        schema::unpack(FORM, &bytes)
             .map_err(|error| StoreError::corrupt(&first.key(), ModelRows::KIND, &error))
     }
     /// Writes each grant's use by model on a day, if it changed. The first part comes last: it

@@ -119,7 +119,7 @@ impl UnknownKey {
 
     /// The same as one of those that were known before, if it is.
     #[must_use]
-    pub fn known_among(&self, before: &[UnknownKey]) -> UnknownKey {
+    pub fn merge_known(&self, before: &[UnknownKey]) -> UnknownKey {
         let previous = before.iter().find(|previous| previous.key == self.key);
         UnknownKey {
             seen_at: previous.map_or(self.seen_at, |previous| previous.seen_at),
@@ -167,7 +167,7 @@ crate::named! {
     /// keys may be in use.
     #[derive(PartialOrd, Ord, Serialize, Deserialize)]
     #[serde(rename_all = "kebab-case")]
-    pub enum HeldAct: in_words {
+    pub enum HeldAct: to_words {
         Recovery = "which works and which a recovery would end",
         /// Its grant is stopped.
         Stop = "which a student was shown, and which is missing or disabled at OpenRouter",
@@ -218,7 +218,7 @@ impl Table {
             }
             counted.version += 1;
             let transaction = self.transaction().replace(&counted)?;
-            Ok(Round::Write(transaction.unaudited(Unaudited::Sync), true))
+            Ok(Round::Write(transaction.skip_audit(Unaudited::Sync), true))
         })
         .await
     }
@@ -245,7 +245,7 @@ impl Table {
                 Some(account).filter(|account| !account.listed.is_empty()),
             )?;
         }
-        self.commit_once(transaction.unaudited(Unaudited::Sync), deadline)
+        self.commit_once(transaction.skip_audit(Unaudited::Sync), deadline)
             .await
     }
 
@@ -265,7 +265,7 @@ impl Table {
             }
             let after = state.with_models_of(from, until).next();
             let transaction = self.transaction().replace(&after)?;
-            Ok(Round::Write(transaction.unaudited(Unaudited::Sync), ()))
+            Ok(Round::Write(transaction.skip_audit(Unaudited::Sync), ()))
         })
         .await
     }
@@ -299,9 +299,9 @@ impl Table {
                 return Ok(Round::Over(true));
             }
             let what = AuditDetail::new(Act::SafetyLimitReleased)
-                .changing(held.held_at, "released")
-                .noting(held.words());
-            let audit_entry = AuditEntry::on_account(&Actor::Person(actor.clone()), now, what);
+                .with_change(held.held_at, "released")
+                .with_note(held.words());
+            let audit_entry = AuditEntry::new_on_account(&Actor::Person(actor.clone()), now, what);
             let held_back = Some(HeldBack {
                 release: Some(Release {
                     actor: actor.clone(),
@@ -313,7 +313,7 @@ impl Table {
             let transaction = self
                 .transaction()
                 .replace(&released)?
-                .told_by(&[audit_entry])?;
+                .with_entries(&[audit_entry])?;
             Ok(Round::Write(transaction, true))
         })
         .await

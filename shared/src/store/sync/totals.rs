@@ -266,7 +266,7 @@ impl Table {
     pub async fn programme_use(&self, programme: &ProgrammeId) -> Result<ProgrammeUse> {
         Ok(ProgrammeUse::new(
             self.totals(programme).await?,
-            self.assigned_use(programme).await?,
+            self.read_assigned_use(programme).await?,
         ))
     }
 }

@@ -16,7 +16,7 @@ pub fn to_item<T: Stored>(value: &T) -> Result<Item> {
     let key = value.key().item_key;
     let mut attributes: Item =
         serde_dynamo::to_item(value).map_err(|error| StoreError::corrupt(&key, T::KIND, &error))?;
-    without_nulls(&mut attributes);
+    remove_nulls(&mut attributes);
     let mut set = |name: &str, value: AttributeValue| attributes.insert(name.to_owned(), value);
     set("kind", AttributeValue::S(T::KIND.to_owned()));
     if let Some(expires) = value.expires() {
@@ -32,14 +32,14 @@ pub fn to_item<T: Stored>(value: &T) -> Result<Item> {
 }
 
 /// What is absent is no attribute, so that conditions can ask whether it is there.
-fn without_nulls(attributes: &mut Item) {
+fn remove_nulls(attributes: &mut Item) {
     attributes.retain(|_, value| !value.is_null());
     for value in attributes.values_mut() {
         match value {
-            AttributeValue::M(inner) => without_nulls(inner),
+            AttributeValue::M(inner) => remove_nulls(inner),
             AttributeValue::L(list) => list.iter_mut().for_each(|value| {
                 if let AttributeValue::M(inner) = value {
-                    without_nulls(inner);
+                    remove_nulls(inner);
                 }
             }),
             _ => {}

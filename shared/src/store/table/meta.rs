@@ -118,12 +118,12 @@ impl Table {
                 .as_ref()
                 .map_or("none", |was| was.management_key.short());
             let what =
-                AuditDetail::new(Act::AccountConfirmed).changing(was, management_key.short());
+                AuditDetail::new(Act::AccountConfirmed).with_change(was, management_key.short());
             let audit_entry = author.entry_on_account(what);
             let transaction = self
                 .transaction()
                 .with_account(meta.account.as_ref(), Some(&confirmed))?;
-            Ok(Round::Write(transaction.told_by(&[audit_entry])?, ()))
+            Ok(Round::Write(transaction.with_entries(&[audit_entry])?, ()))
         })
         .await
     }
@@ -204,7 +204,7 @@ impl Table {
             let taken =
                 self.transaction()
                     .create_or_replace(&lease, "#until = :until", &as_read)?;
-            Ok(Round::Write(taken.unaudited(Unaudited::Sync), Some(lease)))
+            Ok(Round::Write(taken.skip_audit(Unaudited::Sync), Some(lease)))
         })
         .await
     }
@@ -244,10 +244,10 @@ pub struct Author<'a> {
 
 impl Author<'_> {
     pub(crate) fn entry_on(self, programme: &ProgrammeId, what: AuditDetail) -> AuditEntry {
-        AuditEntry::on_programme(programme, self.actor, self.now, what)
+        AuditEntry::new_on_programme(programme, self.actor, self.now, what)
     }
 
     pub(crate) fn entry_on_account(self, what: AuditDetail) -> AuditEntry {
-        AuditEntry::on_account(self.actor, self.now, what)
+        AuditEntry::new_on_account(self.actor, self.now, what)
     }
 }

@@ -140,14 +140,14 @@ impl Table {
     /// All items of a range, in the order of their sort keys.
     pub async fn list<T: Stored>(&self, range: Range<T>) -> Result<Vec<T>> {
         if range.first <= range.last {
-            Self::all_of(self.query(&range)).await
+            Self::read_all(self.query(&range)).await
         } else {
             Ok(Vec::new())
         }
     }
 
     /// All items that a query finds.
-    pub(crate) async fn all_of<T: Stored>(query: QueryFluentBuilder) -> Result<Vec<T>> {
+    pub(crate) async fn read_all<T: Stored>(query: QueryFluentBuilder) -> Result<Vec<T>> {
         let mut values = Vec::new();
         Self::each(query, |attributes| {
             values.push(items::from_item(attributes)?);
@@ -258,7 +258,7 @@ impl Table {
     }
 
     /// Every entry of a queue that is due from then on, or at all, first due first.
-    pub(crate) async fn each_in(
+    pub(crate) async fn visit_queue(
         &self,
         queue: Queue,
         from: Option<Moment>,
@@ -274,7 +274,7 @@ impl Table {
     }
 
     /// Every entry of a queue that is due, longest due first.
-    pub(crate) async fn each_due(
+    pub(crate) async fn visit_due(
         &self,
         queue: Queue,
         now: Moment,
@@ -302,7 +302,7 @@ impl Table {
 }
 
 /// What these reads find, which are made side by side, in their order.
-pub(crate) async fn found_by<F, I>(reads: impl IntoIterator<Item = F>) -> Result<Vec<I::Item>>
+pub(crate) async fn collect_reads<F, I>(reads: impl IntoIterator<Item = F>) -> Result<Vec<I::Item>>
 where
     F: Future<Output = Result<I>>,
     I: IntoIterator,

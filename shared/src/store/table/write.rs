@@ -244,14 +244,14 @@ impl Transaction {
         })
     }
 
-    pub(crate) fn told_by(self, entries: &[AuditEntry]) -> Result<Audited> {
+    pub(crate) fn with_entries(self, entries: &[AuditEntry]) -> Result<Audited> {
         entries
             .iter()
             .try_fold(self, Transaction::create)
             .map(Audited)
     }
 
-    pub(crate) fn unaudited(self, _: Unaudited) -> Audited {
+    pub(crate) fn skip_audit(self, _: Unaudited) -> Audited {
         Audited(self)
     }
 }
@@ -376,7 +376,7 @@ impl Table {
         why: Unaudited,
         deadline: Deadline,
     ) -> Result<bool> {
-        self.commit_once(self.transaction().replace(value)?.unaudited(why), deadline)
+        self.commit_once(self.transaction().replace(value)?.skip_audit(why), deadline)
             .await
     }
 

@@ -91,7 +91,7 @@ impl Card<'_> {
         let not_replaced = obstacle
             .as_ref()
             .filter(|obstacle| offers.has_key && obstacle.stops_replacing_only());
-        let state = grant.shown_state(now).as_str();
+        let state = grant.display_state(now).as_str();
         let label = words::label(view, now);
         let terms = settings.texts.terms.as_deref().zip(view.terms_to_accept());
         Card {
@@ -125,7 +125,7 @@ impl Card<'_> {
             } else {
                 rules.long_answers.too_dear(amount_left)
             },
-            last_request: words::last_request(view, now),
+            last_request: words::describe_last_request(view, now),
             more_form: view
                 .may_ask_for_more(now)
                 .is_ok()

@@ -38,7 +38,7 @@ pub(crate) async fn act_on_foreign_key(Path(hash): Path<String>, post: Post<Admi
     let patience = deadline.earlier_by(LEFT_FOR_THE_TABLE);
     let answer = read(site, &key, patience)
         .await
-        .map_err(|error| not_confirmed(NOTHING).caused_by(&error))?;
+        .map_err(|error| not_confirmed(NOTHING).with_cause(&error))?;
     let KeyAtProvider {
         name,
         state: before,
@@ -101,9 +101,9 @@ pub(crate) async fn act_on_foreign_key(Path(hash): Path<String>, post: Post<Admi
         Ok(None) => {
             Err(not_confirmed(NOTHING).because("the provider does not find the key any more"))
         }
-        Err(error) if is_certain => Err(not_confirmed(NOTHING).caused_by(&error)),
+        Err(error) if is_certain => Err(not_confirmed(NOTHING).with_cause(&error)),
         Err(error) => {
-            Err(not_confirmed("It is not known whether the key was changed.").caused_by(&error))
+            Err(not_confirmed("It is not known whether the key was changed.").with_cause(&error))
         }
     }
 }

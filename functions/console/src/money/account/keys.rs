@@ -60,7 +60,7 @@ impl ForeignKeys {
         let total = keys.len();
         let keys = keys
             .into_iter()
-            .map(|key| after_act(acts.get(&key.key).map(|(act, _)| act), key, listed_at));
+            .map(|key| apply_act(acts.get(&key.key).map(|(act, _)| act), key, listed_at));
         let mut keys: Vec<ForeignKey> = keys.collect();
         let without_a_limit = keys
             .iter()
@@ -128,7 +128,7 @@ impl ForeignKeyRow {
 }
 
 /// A key with what the provider answered to an act since the last sync listed it.
-fn after_act(act: Option<&ForeignAct>, key: ForeignKey, listed_at: Option<Moment>) -> ForeignKey {
+fn apply_act(act: Option<&ForeignAct>, key: ForeignKey, listed_at: Option<Moment>) -> ForeignKey {
     // A sync writes only records that change, so one may be true for longer than it says.
     let known_at = listed_at.map_or(key.as_of, |listed_at| listed_at.max(key.as_of));
     match act

@@ -19,7 +19,7 @@ use bursar_core::web::{Answer, AppError, Flash, Result, Site};
 use jiff::SignedDuration;
 
 use crate::kit::access::{Admins, Post};
-use crate::kit::mails::{refused, unreached};
+use crate::kit::mails::{list_unreached, refused};
 use crate::kit::paths;
 use crate::kit::show::utc;
 
@@ -60,7 +60,7 @@ impl MailSection {
         let now = site.clock.now();
         let (waiting, planned, dead, server, refusals, unreachable) = tokio::try_join!(
             table.waiting(now),
-            table.planned_mails(now),
+            table.count_planned(now),
             table.dead_mails(now - GIVEN_UP_SHOWN, MOST_SHOWN),
             table.get(MailServer::key_of()),
             table.mail_refusals(now),
@@ -84,7 +84,7 @@ impl MailSection {
                 waiting.iter().any(|queue| queue.is_too_long(now)),
                 recent,
             ),
-            given_up: by_cause(&dead),
+            given_up: group_by_cause(&dead),
             dead,
             server,
             unreachable: lost(site, (programmes, admins), &unreachable, now).await?,
@@ -141,7 +141,7 @@ async fn lost(
     let lost = staff
         .into_values()
         .filter(|address| unreachable.contains_key(address.matched()));
-    unreached(site, lost, now).await
+    list_unreached(site, lost, now).await
 }
 
 /// A span of time in its largest unit.
@@ -165,7 +165,7 @@ pub(super) struct GivenUpMail {
 }
 
 /// The dead letters grouped by cause, newest cause first.
-fn by_cause(dead: &DeadMails) -> Vec<GivenUpMail> {
+fn group_by_cause(dead: &DeadMails) -> Vec<GivenUpMail> {
     let mut causes: Vec<(&str, Moment, Vec<&OutboxRow>)> = Vec::new();
     for row in &dead.newest {
         let (why, given_up_at) = row.given_up();
@@ -193,7 +193,7 @@ impl GivenUpMail {
             why: FailureText::from_code(code),
             kinds: kinds
                 .into_iter()
-                .map(|(kind, mails)| (kind.in_words(), mails))
+                .map(|(kind, mails)| (kind.to_words(), mails))
                 .collect(),
             programmes: programmes.collect(),
             newest: utc(newest),

@@ -15,7 +15,7 @@ use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::usage::span::Span;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::KeyHash;
-use bursar_core::domain::values::money::{Usd, each_in_cents};
+use bursar_core::domain::values::money::{Usd, round_to_cents};
 use bursar_core::domain::values::window::{Reset, utc_date};
 use bursar_core::store::{Account, BudgetSums, Erasure, Job, Run, SyncState, Table};
 use bursar_core::web::{Answer, AppError, Result, Site, Visitor};
@@ -27,7 +27,7 @@ use super::forms::{TypedAdmin, TypedChange, change_form};
 use super::keys::{ForeignKeys, acts_in_words};
 use super::mail::MailSection;
 use super::release::AnotherAccount;
-use super::syncs::{Day, SyncRun, last_of_each_day, newest_days};
+use super::syncs::{Day, SyncRun, keep_last_of_each_day, keep_newest_days};
 use super::{forms, picture, syncs, warnings};
 use crate::kit::access::{AdminAccess, Admins, PageFrame, Post};
 use crate::kit::form::Form;
@@ -155,7 +155,7 @@ async fn show(
         table.list(Programme::all()),
         table.admins(),
     )?;
-    let days = last_of_each_day(cuts);
+    let days = keep_last_of_each_day(cuts);
     let alarms: Vec<Alarm> = alarms.into_iter().rev().take(ALARMS).collect();
     let promised = table.budget_sums(&programmes, now).await?;
     let mail = MailSection::read(site, &programmes, &admins).await?;
@@ -183,7 +183,7 @@ async fn show(
         read_at: state.listed_at,
         now,
     };
-    let spent = spent_of(account.as_ref(), |days| context.sum(days, span));
+    let spent = sum_spent(account.as_ref(), |days| context.sum(days, span));
     let acts = acts_in_words(table).await?;
     let KeysByOwner {
         section: owners,
@@ -233,15 +233,15 @@ async fn show(
         spent,
         is_summed: account.is_some(),
         newest: days.first().cloned(),
-        days: newest_days(&days, DAYS.unsigned_abs() as usize),
+        days: keep_newest_days(&days, DAYS.unsigned_abs() as usize),
         programmes: &programmes,
         keys,
         owners,
         owned,
-        models: by_model::of_nobody(unowned, &used_by_nobodys, &coverage),
+        models: by_model::add_unattributed(unowned, &used_by_nobodys, &coverage),
         coverage,
         syncs: syncs::listing(syncs),
-        jobs: running_jobs(site, &programmes).await?,
+        jobs: list_running_jobs(site, &programmes).await?,
         erasures: table.newest(Erasure::all(), ERASURES).await?,
         mail,
         table,
@@ -252,7 +252,7 @@ async fn show(
     Ok(site.page(&page))
 }
 
-async fn running_jobs(site: &Site, programmes: &[Programme]) -> Result<Vec<JobLine>> {
+async fn list_running_jobs(site: &Site, programmes: &[Programme]) -> Result<Vec<JobLine>> {
     let mut lines = Vec::new();
     for id in site.table.programmes_with_jobs().await? {
         let jobs: Vec<Job> = site
@@ -270,7 +270,7 @@ async fn running_jobs(site: &Site, programmes: &[Programme]) -> Result<Vec<JobLi
 }
 
 /// What all keys spent, those of grants, and foreign ones.
-fn spent_of(account: Option<&Account>, sum: impl Fn(&Days) -> Sum) -> [Figure; 3] {
+fn sum_spent(account: Option<&Account>, sum: impl Fn(&Days) -> Sum) -> [Figure; 3] {
     let nothing = Sum {
         spent: Usd::ZERO,
         accuracy: Accuracy::Partly,
@@ -284,7 +284,7 @@ fn spent_of(account: Option<&Account>, sum: impl Fn(&Days) -> Sum) -> [Figure; 3
         spent: ours.spent + foreign.spent,
         accuracy: ours.accuracy.max(foreign.accuracy),
     };
-    let cents = each_in_cents([ours.spent, foreign.spent]);
+    let cents = round_to_cents([ours.spent, foreign.spent]);
     [
         Figure::from_sum(total),
         Figure::in_cents(ours, cents[0]),

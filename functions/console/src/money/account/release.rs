@@ -163,7 +163,7 @@ impl SecretKeys {
         let keys = site.provider.management_keys();
         SecretKeys {
             current: keys
-                .in_secret()
+                .read_secret()
                 .await
                 .ok()
                 .map(|key| key.fingerprint(deployment)),

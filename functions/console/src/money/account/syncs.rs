@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use bursar_core::domain::ledger::cut::AccountCut;
-use bursar_core::domain::values::money::{Usd, each_in_cents};
+use bursar_core::domain::values::money::{Usd, round_to_cents};
 use bursar_core::domain::values::window::days_between;
 use bursar_core::store::Run;
 use jiff::civil::Date;
@@ -48,7 +48,7 @@ impl SyncRun {
     }
 
     fn count(&self, of: fn(&RecordedReport) -> Option<u64>) -> Cell {
-        Cell::exact(Some(show::known_count(of(&self.report))))
+        Cell::exact(Some(show::show_count(of(&self.report))))
     }
 }
 
@@ -125,14 +125,14 @@ pub(super) struct Day {
 }
 
 /// The newest cut of each day, newest first.
-pub(super) fn last_of_each_day(cuts: Vec<AccountCut>) -> Vec<AccountCut> {
+pub(super) fn keep_last_of_each_day(cuts: Vec<AccountCut>) -> Vec<AccountCut> {
     let by_day: BTreeMap<Date, AccountCut> = cuts.into_iter().map(|cut| (cut.day(), cut)).collect();
     by_day.into_values().rev().collect()
 }
 
 /// The `most` newest days on record, newest first. `days` holds one more, from which the last one's
 /// growth is taken.
-pub(super) fn newest_days(days: &[AccountCut], most: usize) -> Vec<Day> {
+pub(super) fn keep_newest_days(days: &[AccountCut], most: usize) -> Vec<Day> {
     let before = days.iter().skip(1).map(Some).chain([None]);
     days.iter()
         .zip(before)
@@ -151,7 +151,7 @@ impl Day {
                 .map(|before| sums[column] - before[column]);
             (
                 sums[column].to_cents(),
-                grew.filter(|grew| *grew != Usd::ZERO).map(signed),
+                grew.filter(|grew| *grew != Usd::ZERO).map(with_sign),
             )
         });
         let nights = before.map(|before| days_between(before.day(), day.day()));
@@ -178,7 +178,7 @@ fn in_cents(cut: &AccountCut) -> Vec<Usd> {
     } = *cut;
     let ours = cut.ours() - ours_gone;
     let foreign = foreign - foreign_gone;
-    let parts = each_in_cents([
+    let parts = round_to_cents([
         ours,
         foreign,
         ours_gone,
@@ -187,13 +187,13 @@ fn in_cents(cut: &AccountCut) -> Vec<Usd> {
         opening,
         unsettled,
     ]);
-    each_in_cents([spent.after])
+    round_to_cents([spent.after])
         .into_iter()
         .chain(parts)
         .collect()
 }
 
-fn signed(amount: Usd) -> String {
+fn with_sign(amount: Usd) -> String {
     if amount < Usd::ZERO {
         amount.to_cents()
     } else {

@@ -47,7 +47,7 @@ pub(crate) async fn assign(post: Post<Admins>) -> Answer {
     } = &post;
     let choice = asked(&post).await?;
     let selection = KeySelection::read(site, &choice.selector, &choice.purpose).await?;
-    if let Some(why) = selection.why_nothing(&choice.selector) {
+    if let Some(why) = selection.explain_nothing(&choice.selector) {
         return Err(refused(&post, Form::blank().typed(fields), "match", why).await);
     }
     let once_more = |status, selection: &KeySelection, why| {
@@ -74,7 +74,7 @@ pub(crate) async fn assign(post: Post<Admins>) -> Answer {
         .iter()
         .map(|chosen| chosen.key.clone())
         .collect();
-    let used = used_now(site, &keys, author.deadline.earlier_by(LEFT_FOR_THE_TABLE)).await;
+    let used = read_use_now(site, &keys, author.deadline.earlier_by(LEFT_FOR_THE_TABLE)).await;
     let failed = match &choice.purpose {
         Purpose::TakeBack if site.table.take_keys_back(&keys, &used, author).await? => None,
         Purpose::TakeBack => Some((StatusCode::SERVICE_UNAVAILABLE, OUT_OF_TIME)),
@@ -111,7 +111,7 @@ pub(crate) async fn assign(post: Post<Admins>) -> Answer {
 }
 
 /// What some keys have used by now, as far as the provider says so in time.
-async fn used_now(site: &Site, keys: &[KeyHash], patience: Deadline) -> UsedNow {
+async fn read_use_now(site: &Site, keys: &[KeyHash], patience: Deadline) -> UsedNow {
     if keys.len() > MOST_READ {
         return UsedNow::new();
     }

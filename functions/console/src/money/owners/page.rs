@@ -130,7 +130,7 @@ impl KeysByOwner {
         let form = refused
             .unwrap_or_else(Form::blank)
             .apart("owner-", "")
-            .choosing("owner", choices);
+            .with_choices("owner", choices);
         let section = OwnersInWords {
             prefixes: prefixes(&nobodys),
             words,

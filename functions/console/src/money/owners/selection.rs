@@ -8,7 +8,7 @@ use bursar_core::domain::ledger::foreign::{ForeignKey, KeyOwner};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::id::{KeyHash, KeyName};
 use bursar_core::domain::values::key::name_matches;
-use bursar_core::domain::values::money::{Usd, each_in_cents};
+use bursar_core::domain::values::money::{Usd, round_to_cents};
 use bursar_core::domain::values::token::sha256_hex;
 use bursar_core::web::{Fields, Result, Site};
 
@@ -176,9 +176,9 @@ impl KeySelection {
 
     /// The chosen keys, each with what stays of it in cents.
     pub(super) fn in_cents(&self) -> impl Iterator<Item = (&ChosenKey, Usd)> {
-        self.chosen
-            .iter()
-            .zip(each_in_cents(self.chosen.iter().map(|chosen| chosen.stays)))
+        self.chosen.iter().zip(round_to_cents(
+            self.chosen.iter().map(|chosen| chosen.stays),
+        ))
     }
 
     pub(super) fn stays(&self) -> Usd {
@@ -202,7 +202,7 @@ impl KeySelection {
     }
 
     /// The sentence for a choice without any key.
-    pub(super) fn why_nothing(&self, selector: &Wanted) -> Option<String> {
+    pub(super) fn explain_nothing(&self, selector: &Wanted) -> Option<String> {
         if !self.chosen.is_empty() || !self.refused.is_empty() {
             return None;
         }

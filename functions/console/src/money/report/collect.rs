@@ -23,7 +23,7 @@ type Numbers<'a> = BTreeMap<&'a ProgrammeId, u16>;
 type Groups = HashMap<GrantBytes, String>;
 
 /// The report, or the sentence that refuses it.
-pub(super) async fn collected(
+pub(super) async fn collect(
     site: &Site,
     scope: &ReportScope,
 ) -> Result<Result<SpendingReport, String>> {
@@ -41,7 +41,7 @@ pub(super) async fn collected(
         .map(|(programme, _)| programme.id.clone())
         .collect();
     let numbers: Numbers<'_> = ids.iter().zip(0..).collect();
-    let known_days = known_by_model(&site.table.sync_state().await?, range);
+    let known_days = list_days_by_model(&site.table.sync_state().await?, range);
     let student = scope.query.student.as_ref().map(GrantId::to_bytes);
     let mut report = SpendingReport::new(grouping, student, range, known_days);
     let mut groups = Groups::new();
@@ -57,11 +57,11 @@ pub(super) async fn collected(
             }
         }
     }
-    let owned = site.table.owned_keys().await?;
+    let owned = site.table.list_owned_keys().await?;
     for owned in &owned {
         if let Some(programme) = numbers.get(&owned.owner.owner) {
             report.add(
-                UseSource::of_foreign_keys(*programme),
+                UseSource::new_for_foreign_keys(*programme),
                 &owned.owner.counted(&owned.key.used),
             );
         }
@@ -86,7 +86,7 @@ pub(super) async fn collected(
         for (owner, day, used) in foreign {
             if let Some(programme) = numbers.get(&owner) {
                 report.divide(
-                    UseSource::of_foreign_keys(*programme),
+                    UseSource::new_for_foreign_keys(*programme),
                     day,
                     &used.model,
                     used.used,
@@ -98,7 +98,7 @@ pub(super) async fn collected(
 }
 
 /// The days of a range whose use by model is known.
-fn known_by_model(sync: &SyncState, (first_day, last_day): (Date, Date)) -> BTreeSet<Date> {
+fn list_days_by_model(sync: &SyncState, (first_day, last_day): (Date, Date)) -> BTreeSet<Date> {
     let Some((since, until)) = sync.models_since.zip(sync.models_until) else {
         return BTreeSet::new();
     };

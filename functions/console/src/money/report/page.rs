@@ -12,13 +12,13 @@ use bursar_core::domain::programme::role::Role;
 use bursar_core::domain::usage::models::NOT_BY_MODEL;
 use bursar_core::domain::usage::report::{Grouping, ReportLine, SpendingReport};
 use bursar_core::domain::values::id::{GrantBytes, GrantId};
-use bursar_core::domain::values::money::{Usd, each_in_cents};
+use bursar_core::domain::values::money::{Usd, round_to_cents};
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::web::{Answer, AppError, FileRequest, Result, Site};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 use jiff::tz::TimeZone;
 
-use super::collect::collected;
+use super::collect::collect;
 use super::query::{GROUPINGS, ProgrammeChoice, ReportScope};
 use crate::kit::access::PageFrame;
 use crate::kit::csv_file::CsvRequest;
@@ -78,7 +78,7 @@ struct ReportRow<'a> {
 }
 
 pub(crate) async fn page(site: Site, scope: ReportScope) -> Answer {
-    let report = collected(&site, &scope).await?;
+    let report = collect(&site, &scope).await?;
     show(&site, &scope, report).await
 }
 
@@ -135,7 +135,7 @@ impl<'a> ReportResults<'a> {
         let from = scope.query.skip.min(lines.len());
         let until = lines.len().min(from + ON_A_PAGE);
         let on_page = &lines[from..until];
-        let cents = each_in_cents(lines.iter().map(|line| line.spent));
+        let cents = round_to_cents(lines.iter().map(|line| line.spent));
         let people = people(site, scope, on_page).await?;
         let rows = on_page
             .iter()
@@ -282,7 +282,7 @@ fn columns<'a>(report: &SpendingReport, is_of_several: bool) -> [Column<ReportRo
         .class("date")
         .file("date")
         .hook("date")
-        .shown_if(report.grouping == Grouping::Day);
+        .show_if(report.grouping == Grouping::Day);
     [
         day.cell(|row: &ReportRow<'a>| {
             Cell::shown(
@@ -290,7 +290,7 @@ fn columns<'a>(report: &SpendingReport, is_of_several: bool) -> [Column<ReportRo
                 row.line.key.day.map_or_else(String::new, long_date),
             )
         }),
-        column("Programme").shown_if(is_of_several).cell(|row| {
+        column("Programme").show_if(is_of_several).cell(|row| {
             Cell::link(
                 paths::programme(&row.programme.id),
                 &row.programme.settings.name,
@@ -301,21 +301,21 @@ fn columns<'a>(report: &SpendingReport, is_of_several: bool) -> [Column<ReportRo
             .hook("programme")
             .cell(|row| Cell::exact(Some(&row.programme.id))),
         column("Cost code")
-            .shown_if(is_of_several)
+            .show_if(is_of_several)
             .file("cost_code")
             .cell(|row| Cell::text(row.programme.settings.texts.cost_code.as_deref())),
         column("Group")
             .file("group")
             .hook("group")
-            .shown_if(report.grouping == Grouping::Group)
+            .show_if(report.grouping == Grouping::Group)
             .cell(|row| name_or(row.line.key.group.as_deref(), "without a group")),
         column("Model")
             .file("model")
             .hook("model")
-            .shown_if(report.grouping == Grouping::Model)
+            .show_if(report.grouping == Grouping::Model)
             .cell(|row| name_or(row.line.key.model.as_deref(), NOT_BY_MODEL)),
         column("Person")
-            .shown_if(report.names_people())
+            .show_if(report.names_people())
             .cell(ReportRow::person),
         column("")
             .file("person")
@@ -324,7 +324,7 @@ fn columns<'a>(report: &SpendingReport, is_of_several: bool) -> [Column<ReportRo
         column("Requests")
             .class("number")
             .file("requests")
-            .cell(|row| Cell::shown(row.line.requests, show::known_count(row.line.requests))),
+            .cell(|row| Cell::shown(row.line.requests, show::show_count(row.line.requests))),
         column("Spent")
             .class("money")
             .file("spent_usd")
@@ -364,7 +364,7 @@ pub(crate) async fn file(
     request: CsvRequest,
     given: FileRequest,
 ) -> Answer {
-    let report = match collected(&site, &scope).await? {
+    let report = match collect(&site, &scope).await? {
         Ok(report) => report,
         refused => return show(&site, &scope, refused).await,
     };
@@ -383,7 +383,7 @@ pub(crate) async fn file(
         key(&scope, &row.line)
     })?;
     if report.names_people() {
-        file.naming_people(&site, &given, &scope.visitor, None)
+        file.record_reader(&site, &given, &scope.visitor, None)
             .await
     } else {
         Ok(file.naming_nobody())

@@ -5,7 +5,7 @@
 use bursar_core::clock::Moment;
 use bursar_core::domain::programme::{Budget, Settings};
 use bursar_core::domain::usage::burn::Burn;
-use bursar_core::domain::values::money::{Usd, each_in_cents};
+use bursar_core::domain::values::money::{Usd, round_to_cents};
 
 /// The width of the drawing in its own units.
 const WIDTH: i64 = 1000;
@@ -39,7 +39,7 @@ impl MoneyBar {
     /// What is spent, what is promised and not spent yet, and what is free, in cents: together the
     /// budget, unless the first two pass it.
     pub(crate) fn in_cents(&self) -> Vec<Usd> {
-        each_in_cents([self.spent, self.to_come(), self.free()])
+        round_to_cents([self.spent, self.to_come(), self.free()])
     }
 
     /// By how much what is spent or promised passes the budget.
@@ -74,7 +74,7 @@ impl MoneyBar {
             .max(self.implied)
             .max(ahead)
             .max(Usd::CENT);
-        amount.scaled(whole, WIDTH)
+        amount.scale(whole, WIDTH)
     }
 
     /// The parts that are not empty: their class, where they begin and how wide they are.

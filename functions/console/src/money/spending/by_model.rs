@@ -2,11 +2,11 @@
 //! without known models. Attributing usage is left to the sync.
 
 use bursar_core::domain::programme::Byok;
-use bursar_core::domain::usage::models::{ModelUse, beyond_models, cost_in_words, lines};
+use bursar_core::domain::usage::models::{ModelUse, cost_in_words, find_use_beyond_models, lines};
 use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::usage::span::{Span, stretches};
 use bursar_core::domain::values::format::date_range;
-use bursar_core::domain::values::money::{Usd, each_in_cents};
+use bursar_core::domain::values::money::{Usd, round_to_cents};
 use bursar_core::store::SyncState;
 use jiff::civil::Date;
 
@@ -80,7 +80,7 @@ impl ModelCoverage {
     }
 
     /// The sentence for an empty table, unless models of some days are unknown.
-    pub(crate) fn why_empty(&self, nothing: &'static str) -> Option<&'static str> {
+    pub(crate) fn explain_empty(&self, nothing: &'static str) -> Option<&'static str> {
         match self.days {
             _ if self.until.is_none() || self.missing.is_some() => None,
             (first_day, last_day) if last_day < first_day => {
@@ -113,7 +113,7 @@ pub(crate) fn of_programme(
     by_model.extend(
         coverage
             .known()
-            .and_then(|days| beyond_models(&by_model, used, days)),
+            .and_then(|days| find_use_beyond_models(&by_model, used, days)),
     );
     if uses.iter().all(|used| used.whose.is_none()) {
         return ModelTables {
@@ -129,7 +129,7 @@ pub(crate) fn of_programme(
 
 /// The table of what is no programme's, by the names of keys. `used` is what the foreign keys used
 /// that nobody owns.
-pub(crate) fn of_nobody(
+pub(crate) fn add_unattributed(
     uses: Vec<ModelUse>,
     used: &DailyUse,
     coverage: &ModelCoverage,
@@ -138,7 +138,7 @@ pub(crate) fn of_nobody(
     by_key.extend(
         coverage
             .known()
-            .and_then(|days| beyond_models(&by_key, used, days)),
+            .and_then(|days| find_use_beyond_models(&by_key, used, days)),
     );
     by_key
 }
@@ -155,7 +155,7 @@ fn name_unnamed(uses: Vec<ModelUse>, name: &str) -> impl Iterator<Item = ModelUs
 pub(crate) fn in_cents(lines: &[ModelUse]) -> Vec<(&ModelUse, Usd)> {
     lines
         .iter()
-        .zip(each_in_cents(lines.iter().map(|line| line.used.spent)))
+        .zip(round_to_cents(lines.iter().map(|line| line.used.spent)))
         .collect()
 }
 
@@ -222,16 +222,19 @@ mod tests {
             (
                 never.until,
                 never.missing.clone(),
-                never.why_empty("nothing")
+                never.explain_empty("nothing")
             ),
             (None, None, None)
         );
         assert_eq!(
-            coverage("20", "20").why_empty("nothing"),
+            coverage("20", "20").explain_empty("nothing"),
             Some("None of these days is over yet.")
         );
-        assert_eq!(coverage("19", "20").why_empty("nothing"), Some("nothing"));
-        assert_eq!(coverage("06", "20").why_empty("nothing"), None);
+        assert_eq!(
+            coverage("19", "20").explain_empty("nothing"),
+            Some("nothing")
+        );
+        assert_eq!(coverage("06", "20").explain_empty("nothing"), None);
     }
 
     /// Coverage begins on a programme's first day of use, and on the first day that was asked for

@@ -33,7 +33,7 @@ impl Drawing {
         // Room above the highest line for its label.
         let highest = scene.top + Usd::from_micros(scene.top.micros() / 8);
         let x_of = |day: i32| i64::from(day) * SIZE / i64::from(scene.days);
-        let y_of = |amount: Usd| SIZE - amount.scaled(highest, SIZE);
+        let y_of = |amount: Usd| SIZE - amount.scale(highest, SIZE);
         let line = scene
             .line
             .iter()

@@ -7,7 +7,7 @@ use bursar_core::clock::Moment;
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::usage::days::{Accuracy, Days, Sum};
 use bursar_core::domain::usage::span::Span;
-use bursar_core::domain::values::money::{Usd, each_in_cents};
+use bursar_core::domain::values::money::{Usd, round_to_cents};
 use bursar_core::domain::values::term::Term;
 use bursar_core::domain::values::window::Reset;
 use jiff::civil::Date;
@@ -126,7 +126,7 @@ impl Figure {
 
     /// Figures of one column, which add up.
     pub(crate) fn column(sums: &[Sum]) -> Vec<Figure> {
-        let cents = each_in_cents(sums.iter().map(|sum| sum.spent));
+        let cents = round_to_cents(sums.iter().map(|sum| sum.spent));
         sums.iter()
             .zip(cents)
             .map(|(sum, cents)| Figure::in_cents(*sum, cents))

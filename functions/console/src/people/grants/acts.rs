@@ -311,7 +311,7 @@ impl<'a> GrantRequest<'a> {
             programme,
             grant,
             has_key: matches!(
-                grant.shown_state(self.context.now),
+                grant.display_state(self.context.now),
                 ShownState::Live | ShownState::Minting
             ),
             spent: spending.lifetime,
@@ -367,7 +367,7 @@ impl<'a> GrantRequest<'a> {
         } else {
             String::new()
         };
-        let larger = self.access.role.how_to_raise(None);
+        let larger = self.access.role.explain_raise(None);
         Ok(format!(
             "The budget has no room for so high a cap: of the budget of {} only {} is neither spent nor promised{tonight}. {larger}",
             budget.limit.to_cents(),
@@ -579,7 +579,7 @@ impl<'a> GrantRequest<'a> {
             Ok(_) => Ok(Flash::Resumed),
             Err(NotSettled::Table(error)) => Err(error.into()),
             Err(NotSettled::Provider(error)) => {
-                Err(AppError::refused(StatusCode::BAD_GATEWAY, why).caused_by(&error))
+                Err(AppError::refused(StatusCode::BAD_GATEWAY, why).with_cause(&error))
             }
             Err(error) => {
                 Err(AppError::refused(StatusCode::BAD_GATEWAY, why).because(error.to_string()))
@@ -626,7 +626,7 @@ impl ActForms {
 
     /// Why a cap was not raised as the student asked.
     pub(super) fn not_raised(&self) -> Option<&str> {
-        self.decision.other_errors(&["reason"]).next()
+        self.decision.list_other_errors(&["reason"]).next()
     }
 
     /// The reason of a decline, which unlike the others is for the student.

@@ -40,7 +40,7 @@ const ACTIONS: [(&str, &str); GrantAction::ALL.len() + 1] = {
     while index < GrantAction::ALL.len() {
         let action = GrantAction::ALL[index];
         index += 1;
-        actions[index] = (action.as_str(), action.in_words());
+        actions[index] = (action.as_str(), action.to_words());
     }
     actions
 };
@@ -388,7 +388,7 @@ async fn start(post: &Post<Faculty>, bulk: Ulid, chosen: Chosen<'_>) -> Answer {
         )),
         JobCreation::Already => Ok(site.done(&paths::programme(id), &Flash::Already)),
         JobCreation::Yes => {
-            jobs::in_a_request(site, id, *deadline).await;
+            jobs::run_in_request(site, id, *deadline).await;
             Ok(site.done(
                 &paths::programme(id),
                 &Flash::ManyBegun {

@@ -14,7 +14,7 @@ use bursar_core::domain::usage::days::{Accuracy, Sum};
 use bursar_core::domain::usage::span::Span;
 use bursar_core::domain::values::format::column_time;
 use bursar_core::domain::values::id::GrantId;
-use bursar_core::domain::values::money::{Usd, each_in_cents};
+use bursar_core::domain::values::money::{Usd, round_to_cents};
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::log;
 use bursar_core::store::{UnreachableReason, Whose};
@@ -155,7 +155,7 @@ impl DayLine {
             .filter(|(day, spent, _)| first <= *day && !spent.is_zero())
             .collect();
         used.reverse();
-        let cents = each_in_cents(used.iter().map(|(_, spent, _)| *spent));
+        let cents = round_to_cents(used.iter().map(|(_, spent, _)| *spent));
         let lines = used
             .into_iter()
             .zip(cents)
@@ -229,7 +229,7 @@ pub(super) async fn show(
     let mut timeline = AuditRow::all(site, entries, access.is_faculty()).await?;
     timeline.reverse();
     let is_over = grant.is_over();
-    let state = grant.shown_state(now);
+    let state = grant.display_state(now);
     let basis = programme.settings.basis;
     let keys = grant.keys.iter().rev().filter(|key| key.shown_at.is_some()).map(|key| {
         let reading = readings.iter().find(|reading| reading.epoch == key.epoch);
@@ -257,7 +257,7 @@ pub(super) async fn show(
         }
     });
     let mut keys: Vec<GrantKeyLine> = keys.collect();
-    let cents = each_in_cents(keys.iter().map(|key| key.spent));
+    let cents = round_to_cents(keys.iter().map(|key| key.spent));
     let column = keys
         .iter_mut()
         .zip(cents)
@@ -332,7 +332,7 @@ pub(super) async fn show(
         whose,
         frame: PageFrame::new(site, &access.visitor),
         programme,
-        stopped_by: stopped_by(
+        stopped_by: find_stopping_limit(
             view,
             amount_left,
             &keys,
@@ -355,7 +355,7 @@ pub(super) async fn show(
         unreachable: mark.map(|mark| {
             (
                 mark.why,
-                mark.why.in_words(),
+                mark.why.to_words(),
                 column_time(mark.marked_at, zone),
             )
         }),
@@ -382,7 +382,7 @@ pub(super) async fn show(
 }
 
 /// Which limit stops a grant that nobody holds: the first that is used up, as far as it is known.
-fn stopped_by(
+fn find_stopping_limit(
     view: &View,
     amount_left: Usd,
     keys: &[GrantKeyLine],

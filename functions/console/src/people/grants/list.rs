@@ -173,11 +173,11 @@ pub(crate) fn columns<'a>(shows: Shows) -> [Column<GrantRow<'a>>; 19] {
         column("Used of the cap").class("used").cell(GrantRow::used),
         column("Chosen days")
             .class("money")
-            .shown_if(shows.span)
+            .show_if(shows.span)
             .cell(|row| Cell::shown(row.figure().usd, row.figure().text)),
         column("Spent in all")
             .class("money")
-            .shown_if(shows.lifetime)
+            .show_if(shows.lifetime)
             .cell(|row| Cell::money(row.lifetime)),
         column("Left")
             .class("money")
@@ -186,7 +186,7 @@ pub(crate) fn columns<'a>(shows: Shows) -> [Column<GrantRow<'a>>; 19] {
             .cell(|row| {
                 Cell::shown(
                     Some(row.amount_left),
-                    row.cap.left_beside(row.in_window).to_cents(),
+                    row.cap.subtract_spent(row.in_window).to_cents(),
                 )
             }),
         column("")
@@ -220,7 +220,7 @@ pub(crate) async fn page(
 }
 
 /// The same page for a search that no URL could hold.
-pub(crate) async fn posted(form: Post<Assistants>) -> Answer {
+pub(crate) async fn list_for_post(form: Post<Assistants>) -> Answer {
     show(
         &form.site,
         &form.access,
@@ -323,7 +323,7 @@ async fn show(site: &Site, access: &ProgrammeAccess, sought: GrantSearch) -> Ans
                 any_or(
                     &[
                         &ShownState::ALL
-                            .map(|state| (state.as_str(), state.in_words(None, &Holds::default())))
+                            .map(|state| (state.as_str(), state.to_words(None, &Holds::default())))
                             [..],
                         &PARTS_OF_STATES,
                     ]
@@ -345,7 +345,7 @@ async fn show(site: &Site, access: &ProgrammeAccess, sought: GrantSearch) -> Ans
                 "stage",
                 "Stage",
                 &sought.stage,
-                any_or(&Stage::ALL.map(|stage| (stage.as_str(), stage.in_words()))),
+                any_or(&Stage::ALL.map(|stage| (stage.as_str(), stage.to_words()))),
             ),
             (
                 "mail",
@@ -392,7 +392,7 @@ pub(crate) async fn file(
         .unwrap_or_default();
     let name = format!("grants-{}{span}{as_of}", programme.id);
     let file = request.file(&name, columns(Shows::default()), rows, GrantRow::key)?;
-    file.naming_people(&site, &given, &access.visitor, Some(&programme.id))
+    file.record_reader(&site, &given, &access.visitor, Some(&programme.id))
         .await
 }
 
@@ -421,7 +421,7 @@ impl<'a> GrantRow<'a> {
         let cap = line.cap(settings);
         GrantRow {
             programme,
-            state: line.shown_state(now),
+            state: line.display_state(now),
             cap,
             in_window,
             spent: Sum {
@@ -560,7 +560,7 @@ impl<'a> GrantRow<'a> {
         let words = format!("{} of {}", self.in_window.to_cents(), self.cap.to_dollars());
         Cell::Shown(
             None,
-            vec![Part::Bar(self.in_window.scaled(self.cap, Part::BAR), words)],
+            vec![Part::Bar(self.in_window.scale(self.cap, Part::BAR), words)],
         )
     }
 
@@ -792,7 +792,7 @@ impl GrantSearch {
     }
 
     fn lets_by(&self, row: &GrantRow<'_>) -> bool {
-        let words = row.state.in_words(Some(row.amount_left), &row.line.holds);
+        let words = row.state.to_words(Some(row.amount_left), &row.line.holds);
         let is_counted = row.state != ShownState::Revoked && row.line.holds.dropped.is_none();
         (is_chosen(&self.state, Some(row.state.as_str()))
             || PARTS_OF_STATES.contains(&(&*self.state, words)))

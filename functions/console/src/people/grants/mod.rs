@@ -11,5 +11,5 @@ pub(crate) use acts::{
 };
 pub(crate) use grant::page as grant;
 pub(crate) use list::{
-    GrantRow, Shows, columns, file, named, page as list, posted as list_posted, used,
+    GrantRow, Shows, columns, file, list_for_post as list_posted, named, page as list, used,
 };

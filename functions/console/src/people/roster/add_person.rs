@@ -94,7 +94,7 @@ pub(crate) async fn add_person(post: Post<Faculty>) -> Answer {
                 if !steps.is_empty()
                     && steps
                         .iter()
-                        .all(|step| only_differs(step, &address, &grants)) =>
+                        .all(|step| is_only_different(step, &address, &grants)) =>
             {
                 let why = "This address is on the roster already. To change this person's details, upload a roster.";
                 form.refuse("email", why.to_owned());
@@ -121,7 +121,7 @@ pub(crate) async fn add_person(post: Post<Faculty>) -> Answer {
 }
 
 /// Whether a step changes only what is known of somebody who has this address already.
-fn only_differs(step: &RosterStep, address: &EmailAddress, roster: &[Grant]) -> bool {
+fn is_only_different(step: &RosterStep, address: &EmailAddress, roster: &[Grant]) -> bool {
     match step {
         RosterStep::Describe { grant: id, .. } | RosterStep::Move { grant: id, .. } => roster
             .iter()

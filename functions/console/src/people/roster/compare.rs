@@ -150,7 +150,7 @@ pub(crate) struct PlannedRow {
 
 bursar_core::named! {
     #[derive(Serialize, Deserialize)]
-    pub(crate) enum RosterChange: as_str, in_words {
+    pub(crate) enum RosterChange: as_str, to_words {
         Added = "added", "each gets a mail";
         /// The name, the id or the address.
         Changed = "changed", "name, id or address";
@@ -178,7 +178,7 @@ impl AbsentRows {
         }
     }
 
-    pub(crate) fn replacing(replaces: bool) -> AbsentRows {
+    pub(crate) fn from_replaces(replaces: bool) -> AbsentRows {
         if replaces {
             AbsentRows::Replace
         } else {
@@ -235,7 +235,7 @@ impl ImportPlan {
             .len()
     }
 
-    pub(crate) fn confirmed(&self, grants: &[Grant]) -> ConfirmedImport {
+    pub(crate) fn find_confirmed(&self, grants: &[Grant]) -> ConfirmedImport {
         let changed: HashSet<&GrantId> = self.steps.iter().filter_map(RosterStep::grant).collect();
         let changed = grants.iter().filter(|grant| changed.contains(&grant.id));
         let grants = changed

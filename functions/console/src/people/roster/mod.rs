@@ -162,7 +162,7 @@ impl ComparedFile {
         preview: &RosterPreview,
         file: &[u8],
     ) -> Result<ComparedFile> {
-        let mode = AbsentRows::replacing(preview.replaces);
+        let mode = AbsentRows::from_replaces(preview.replaces);
         ComparedFile::from_file(site, programme, file, preview.email_column.as_deref(), mode)
             .await?
             .map_err(FileError::answer)
@@ -206,7 +206,7 @@ impl ComparedFile {
             ..Import::new(
                 &preview.programme,
                 import,
-                self.plan.confirmed(&self.grants).places.len(),
+                self.plan.find_confirmed(&self.grants).places.len(),
                 self.compared_at,
             )
         }
@@ -223,7 +223,7 @@ impl ComparedFile {
         author: Author<'_>,
     ) -> Result<()> {
         let rows = ImportPart::bytes_of(&self.plan.changed());
-        let confirmed = self.plan.confirmed(&self.grants);
+        let confirmed = self.plan.find_confirmed(&self.grants);
         for (kept, bytes) in [
             (Kept::Rows, &rows[..]),
             (Kept::Applied, file),
@@ -235,7 +235,7 @@ impl ComparedFile {
         }
         site.table.keep_import(&import, author.deadline).await?;
         let job = import.job(author.actor, author.now);
-        let plan = Plan::of_roster(&job, self.plan.steps, confirmed, &self.grants);
+        let plan = Plan::plan_roster(&job, self.plan.steps, confirmed, &self.grants);
         begin(site, job, before, mails, Some(plan), author.deadline).await
     }
 
@@ -325,7 +325,8 @@ impl ComparedFile {
             added.filter_map(|row| Some((row.address.as_ref()?.matched(), row.id.as_deref()?)));
         let look = tokio::time::timeout(
             LOOK_FOR,
-            site.table.under_other_ids(&access.programme.id, people),
+            site.table
+                .find_under_other_ids(&access.programme.id, people),
         );
         let under_other_ids = look.await.ok().transpose()?;
         let preview = ImportPreview {
@@ -481,7 +482,7 @@ pub(crate) async fn apply(form: Post<Faculty>) -> Answer {
             .await?;
         return Ok(site.done(&paths::roster(&programme.id), &Flash::FilePutAway));
     }
-    let before = last_import(site, programme).await?;
+    let before = find_last_import(site, programme).await?;
     let compared = ComparedFile::kept(site, programme, &preview, &file).await?;
     // The page that was pressed may be newer than the preview.
     if compared.roster != fields.filled("roster").unwrap_or(&preview.roster) {
@@ -548,7 +549,7 @@ async fn applied(
 
 /// The last job that applied a roster here, which has ended. What is compared after it is compared
 /// with what it left.
-async fn last_import(site: &Site, programme: &Programme) -> Result<Option<Job>> {
+async fn find_last_import(site: &Site, programme: &Programme) -> Result<Option<Job>> {
     let last = site.table.get(Job::key_of(&programme.id, "import")).await?;
     if last.as_ref().is_some_and(Job::is_being_written) {
         Err(AppError::conflict(BUSY))
@@ -580,7 +581,7 @@ pub(crate) async fn undo(form: Post<Faculty>) -> Answer {
     if target.is_some_and(|import| import.undone) {
         return Ok(site.done(&paths::roster(id), &Flash::Already));
     }
-    let before = last_import(site, &access.programme).await?;
+    let before = find_last_import(site, &access.programme).await?;
     let standing = target.filter(|target| {
         let mut lists = imports
             .iter()
@@ -655,7 +656,7 @@ pub(crate) async fn kept(
     let is_applied = stored
         .is_some_and(|import| import.is_applied_roster() && site.clock.now() < import.until());
     let rows: Vec<PlannedRow> = if is_applied {
-        let rows = site.table.kept_bytes(import, Kept::Rows).await?;
+        let rows = site.table.read_kept(import, Kept::Rows).await?;
         let Ok(rows) = serde_json::from_slice::<Vec<PlannedRow>>(&rows) else {
             let sentence = "What this roster changed is not kept any more.";
             return Err(AppError::refused(StatusCode::NOT_FOUND, sentence));
@@ -684,7 +685,7 @@ pub(crate) async fn kept(
         rows,
         PlannedRow::key,
     )?;
-    file.naming_people(&site, &given, &access.visitor, Some(&programme.id))
+    file.record_reader(&site, &given, &access.visitor, Some(&programme.id))
         .await
 }
 

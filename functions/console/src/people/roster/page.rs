@@ -96,7 +96,7 @@ pub(super) async fn show(
     } = overview.ok_or_else(AppError::not_found)?;
     let zone = programme.settings.term.zone();
     let token = match token {
-        Some(token) => Some(registrar::in_words(site, programme, &token, now).await?),
+        Some(token) => Some(registrar::to_words(site, programme, &token, now).await?),
         None => None,
     };
     let opens = invitations_wait(programme, now);

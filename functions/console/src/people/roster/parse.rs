@@ -168,7 +168,7 @@ impl RosterFile {
 /// Reads a file; `email_column` says under which heading the addresses stand, if not under a known
 /// one.
 pub(crate) fn file(bytes: &[u8], email_column: Option<&str>) -> Result<RosterFile, FileError> {
-    let encoding = encoding_of(bytes);
+    let encoding = detect_encoding(bytes);
     let text = decode(bytes, encoding)?;
     // A quote that is left open takes the mark into its cell.
     let marked = format!("{text}\n{END}");
@@ -225,7 +225,7 @@ pub(crate) fn file(bytes: &[u8], email_column: Option<&str>) -> Result<RosterFil
 
 /// The encoding of a file: the one that its first bytes name, else UTF-8 where it is valid, else
 /// windows-1252, in which anything can be read.
-fn encoding_of(bytes: &[u8]) -> &'static Encoding {
+fn detect_encoding(bytes: &[u8]) -> &'static Encoding {
     match Encoding::for_bom(bytes) {
         Some((encoding, _)) => encoding,
         None if std::str::from_utf8(bytes).is_ok() => UTF_8,

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use super::compare::AbsentRows;
 use super::parse::FileError;
 use super::waits::reasons_to_wait;
-use super::{ComparedFile, has_open_roster, last_import};
+use super::{ComparedFile, find_last_import, has_open_roster};
 use crate::kit::access::{Faculty, MOST_OF_A_FILE, PageFrame, Post};
 use crate::kit::{paths, show};
 
@@ -50,7 +50,7 @@ pub(crate) async fn put(
     has_open_roster(&programme)?;
     let mode = mode(request.uri().query().unwrap_or_default())?;
     let file = file(request).await?;
-    let before = last_import(&site, &programme).await?;
+    let before = find_last_import(&site, &programme).await?;
     let compared = ComparedFile::from_file(&site, &programme, &file, None, mode)
         .await?
         .map_err(FileError::answer)?;
@@ -239,7 +239,7 @@ fn answer(status: StatusCode, said: &Value) -> Reply {
 }
 
 /// What the roster's page says of a token.
-pub(super) async fn in_words(
+pub(super) async fn to_words(
     site: &Site,
     programme: &Programme,
     token: &RosterToken,

@@ -138,12 +138,12 @@ pub(crate) async fn page(site: Site, access: ProgrammeAccess) -> Answer {
                 (paths::settings(&programme.id), "Open the settings")
             }
         });
-        let sentences = std::iter::once(forecast.in_words(&settings.term)).chain(to_do);
+        let sentences = std::iter::once(forecast.to_words(&settings.term)).chain(to_do);
         warnings.push((sentences.joined(" "), link));
     }
     warnings.extend(room);
     let mut sentences = warnings::others(&budget, sync.listed_at, &jobs, now);
-    sentences.extend(warnings::refused_rules(&site, programme, guardrails, now).await?);
+    sentences.extend(warnings::warn_of_refused_rules(&site, programme, guardrails, now).await?);
     sentences.extend(warnings::unreachable_people(&settings.people, &unreachable));
     if access.is_admin() {
         let to_come = bar.implied.min(bar.budget).max(bar.reserved) - spent.total();
@@ -191,7 +191,7 @@ pub(crate) async fn page(site: Site, access: ProgrammeAccess) -> Answer {
         forecast: burn
             .forecast
             .filter(|_| short.is_none())
-            .map(|forecast| forecast.in_words(&settings.term)),
+            .map(|forecast| forecast.to_words(&settings.term)),
         is_short: short.is_some(),
         waiting: WaitingItems::of_programme(&site, &access, &mores, file.as_ref()).await?,
         jobs: JobLine::of_programme(&site, programme, &jobs).await,

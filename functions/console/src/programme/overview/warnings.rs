@@ -35,7 +35,7 @@ pub(super) fn room(
     let cap = settings.allowance.cap;
     let ask = access
         .role
-        .how_to_raise(Some(budget.implied(settings, now).max(cap)));
+        .explain_raise(Some(budget.implied(settings, now).max(cap)));
     let link = access.is_faculty().then(|| {
         (
             format!("{}#edit", paths::settings(&access.programme.id)),
@@ -56,9 +56,9 @@ pub(super) fn room(
     }
     let refused = access
         .programme
-        .refused_for_room(budget, now)
+        .find_room_refusal(budget, now)
         .filter(|_| burn.spent.total() < budget.limit)?;
-    Some((refused.in_words(budget, access.role), link))
+    Some((refused.to_words(budget, access.role), link))
 }
 
 /// The other warnings: of missing syncs, and of the last roster.
@@ -101,7 +101,7 @@ pub(super) fn unreachable_people(people: &People, unreachable: &Unreachable) -> 
         .map(|person| (person, false));
     let finance = people.finance.iter().map(|person| (person, true));
     let sentences = staff.chain(finance).filter_map(|(person, is_finance)| {
-        Some(unreached_in_words(
+        Some(tell_unreached(
             person.as_written(),
             is_finance,
             *unreachable.get(person.matched())?,
@@ -110,7 +110,7 @@ pub(super) fn unreachable_people(people: &People, unreachable: &Unreachable) -> 
     sentences.collect()
 }
 
-fn unreached_in_words(person: &str, is_finance: bool, why: UnreachableReason) -> String {
+fn tell_unreached(person: &str, is_finance: bool, why: UnreachableReason) -> String {
     match (is_finance, why) {
         (false, UnreachableReason::Complained) => {
             format!(
@@ -160,7 +160,7 @@ pub(super) async fn balance(
 }
 
 /// The warnings that the provider has refused rules of the programme or of a group for some time.
-pub(super) async fn refused_rules(
+pub(super) async fn warn_of_refused_rules(
     site: &Site,
     programme: &Programme,
     stored: Vec<Guardrail>,
@@ -172,7 +172,7 @@ pub(super) async fn refused_rules(
     let tiers = site.table.tiers().await?;
     let guardrails = programme.guardrails(stored, &tiers, now);
     let sentences = guardrails.iter().filter_map(|(guardrail, rules)| {
-        Some(refused_in_words(
+        Some(refusal_in_words(
             programme,
             guardrail,
             guardrail.refusal_to_be_told(rules, now)?,
@@ -181,7 +181,7 @@ pub(super) async fn refused_rules(
     Ok(sentences.collect())
 }
 
-fn refused_in_words(
+fn refusal_in_words(
     programme: &Programme,
     guardrail: &Guardrail,
     refusal: &RulesRefusal,
@@ -195,7 +195,7 @@ fn refused_in_words(
     };
     let why = &refusal.why;
     let group = guardrail.owner.group.as_deref();
-    let rules = programme.settings.rules.for_group(group);
+    let rules = programme.settings.rules.rules_for(group);
     let (whose, mend) = match (rules.tier(), group) {
         (Some(tier), _) => (
             format!("the model list {tier} with the data policy of this programme"),

@@ -123,7 +123,7 @@ pub(crate) async fn create(post: Post<Admins>) -> Answer {
         )
         .await?;
     if has_people {
-        jobs::in_a_request(site, &id, *deadline).await;
+        jobs::run_in_request(site, &id, *deadline).await;
     }
     Ok(site.done(&paths::programme(&id), &notice))
 }

@@ -138,8 +138,8 @@ impl<'a> SettingsEdit<'a> {
         {
             EditOutcome::Done => {
                 let rules = RulesSource::Programme(programme.id.clone());
-                guardrails::in_a_request(site, rules, *deadline).await;
-                jobs::in_a_request(site, &programme.id, *deadline).await;
+                guardrails::run_in_request(site, rules, *deadline).await;
+                jobs::run_in_request(site, &programme.id, *deadline).await;
                 return Ok(());
             }
             EditOutcome::Stale(now) => {
@@ -197,7 +197,7 @@ impl<'a> SettingsEdit<'a> {
     /// Refuses those of these fields that were changed, or else the first change.
     fn refuse(&mut self, saved: &Difference, fields: &[&str], why: &str) {
         saved
-            .first_of(fields)
+            .find_first(fields)
             .for_each(|id| self.form.refuse(id, why.to_owned()));
     }
 

@@ -65,7 +65,7 @@ pub(crate) fn change(
         field.when_empty
     };
     let [old_value, new_value] =
-        [old_value, new_value].map(|text| field.kind.in_words(text, when_empty));
+        [old_value, new_value].map(|text| field.kind.to_words(text, when_empty));
     let of_group = group.map_or(String::new(), |group| format!(" of {group}"));
     format!("{}{of_group}: {old_value} → {new_value}", field.label)
 }
@@ -138,7 +138,7 @@ mod tests {
         (settings.claims.replacements, settings.mails.thresholds) = (7, vec![40, 100]);
         let mut renamed = saved.clone();
         renamed.settings.name = "Maths".to_owned();
-        for form in [Form::edit(saved.clone()), Form::filled_with(saved.clone())] {
+        for form in [Form::edit(saved.clone()), Form::fill_with(saved.clone())] {
             assert!(typed(form, &[("name", "Maths")]) == renamed);
         }
         // What is emptied has its default again, whatever was saved.

@@ -71,7 +71,7 @@ impl KnownModels {
                 listed: None,
             });
         }
-        let listed = site.provider.models(deadline.at_most(FOR_THE_LIST)).await;
+        let listed = site.provider.models(deadline.limit_to(FOR_THE_LIST)).await;
         if let Err(error) = &listed {
             tracing::warn!(%error, "the provider's list of models was not read");
             site.tell_of(error, deadline).await;
@@ -192,7 +192,7 @@ async fn check_providers(
     }
     let listed = match site
         .provider
-        .providers(deadline.at_most(FOR_THE_LIST))
+        .providers(deadline.limit_to(FOR_THE_LIST))
         .await
     {
         Ok(listed) => listed,

@@ -34,7 +34,7 @@ pub(super) fn fill(programme: &Programme, budget: Usd) -> Form<SettingsDraft> {
         &settings,
     );
     let closes_at = move_time(claims.claim_closes_at, term.ends_on(), ends_on, &settings);
-    let mut form = Form::filled_with(SettingsDraft { settings, budget });
+    let mut form = Form::fill_with(SettingsDraft { settings, budget });
     form.set("starts_on", starts_on.to_string());
     form.set("ends_on", ends_on.to_string());
     form.set("claim_opens_at", opens_at);
@@ -90,7 +90,7 @@ pub(super) async fn keep_roster(
     }
     let file = file.into_inner()?;
     let rows = parse::file(&file, None).map_err(FileError::answer)?;
-    let confirmed = compare::plan(&rows, &[], AbsentRows::Add).confirmed(&[]);
+    let confirmed = compare::plan(&rows, &[], AbsentRows::Add).find_confirmed(&[]);
     let import = Import::new(&programme.id, new_ulid(now), confirmed.places.len(), now);
     site.table
         .keep_part(&import, Kept::Applied, &file, deadline)

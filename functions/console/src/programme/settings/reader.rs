@@ -146,7 +146,7 @@ pub(super) fn too_many_roles(
     form: &Form<SettingsDraft>,
     after: &Settings,
 ) -> Option<(&'static str, String)> {
-    let id = ProgrammeId::of_name(&after.name);
+    let id = ProgrammeId::from_name(&after.name);
     let before = form.before().map(|before| &before.settings.people);
     let changes = RoleChanges::between(&id, before, &after.people);
     if changes.writes() <= MOST_ROLE_WRITES {

@@ -510,7 +510,7 @@ fn number(number: Option<u16>) -> String {
 
 fn lines(people: &People, list: &[EmailAddress]) -> String {
     list.iter()
-        .map(|person| people.in_words(person))
+        .map(|person| people.to_words(person))
         .joined("\n")
 }
 

@@ -15,7 +15,7 @@ use jiff::civil::Date;
 
 use crate::App;
 use crate::compose::{GONE, NO_SUCH_CROSSING, NoMail};
-use crate::letter::words::{Words, said};
+use crate::letter::words::{Words, say};
 use crate::letter::{Letter, LetterPart};
 
 const REFUSED: &str = "Your program sees the error 403, “Key limit exceeded”.";
@@ -143,10 +143,10 @@ impl Words<'_> {
                 format!(
                     "{} {}",
                     used.limit.to_dollars(),
-                    of_this_window(settings.basis.reset)
+                    describe_window(settings.basis.reset)
                 ),
             ),
-            ("Left", used.limit.left_beside(used.spent).to_dollars()),
+            ("Left", used.limit.subtract_spent(used.spent).to_dollars()),
         ];
         facts.extend(
             used.cap_since
@@ -164,7 +164,7 @@ impl Words<'_> {
             Some(_) => format!("If you have a question, ask {}.", settings.people_to_ask()),
         };
         let sentences = [
-            Some(what_next(is_used_up, used)),
+            Some(advise(is_used_up, used)),
             is_refused.then_some(REFUSED),
             no_reset(settings, used),
         ];
@@ -179,7 +179,7 @@ impl Words<'_> {
                 used.limit.to_dollars()
             ),
             heading: format!("You have used {share}% of your {}", used.limit.to_dollars()),
-            parts: vec![LetterPart::facts(facts), said(sentences), self.own_page()],
+            parts: vec![LetterPart::facts(facts), say(sentences), self.own_page()],
             why: format!("You get this mail because you have a key for {name}."),
             ..self.letter()
         }
@@ -187,7 +187,7 @@ impl Words<'_> {
 }
 
 /// The words for the current window of the cap.
-pub(crate) fn of_this_window(reset: Reset) -> &'static str {
+pub(crate) fn describe_window(reset: Reset) -> &'static str {
     match reset {
         Reset::None => "for the whole term",
         Reset::Daily => "for this day",
@@ -196,7 +196,7 @@ pub(crate) fn of_this_window(reset: Reset) -> &'static str {
     }
 }
 
-fn what_next(is_used_up: bool, used: &CapUseFacts) -> &'static str {
+fn advise(is_used_up: bool, used: &CapUseFacts) -> &'static str {
     match (used.stopped, is_used_up, used.resets_at) {
         (Some(stopped), ..) => stopped,
         _ if used.cap_since.is_some() => {

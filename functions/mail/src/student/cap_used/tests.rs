@@ -133,8 +133,8 @@ fn what_was_used_before_the_cap_was_lowered_is_not_said_again() {
     };
     let lowered_below = crossing(510);
     let used_up_since = crossing(101);
-    let lowered = AuditDetail::new(Act::CapChanged).changing("20", "1");
-    let entries = [AuditEntry::on_programme(
+    let lowered = AuditDetail::new(Act::CapChanged).with_change("20", "1");
+    let entries = [AuditEntry::new_on_programme(
         &view.programme.id,
         &Actor::Rule,
         now(),

@@ -12,10 +12,10 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
 use jiff::tz::TimeZone;
 
-use super::cap_used::{of_this_window, stopped};
+use super::cap_used::{describe_window, stopped};
 use crate::App;
 use crate::compose::{GONE, NoMail};
-use crate::letter::words::{Words, said};
+use crate::letter::words::{Words, say};
 use crate::letter::{Letter, LetterPart, plain};
 
 impl App {
@@ -47,7 +47,7 @@ impl App {
                 let is_by_student = end.is_none_or(|end| end.actor == Actor::Student);
                 Some(words.key_leaked(&view, is_by_student, written_at))
             }
-            StudentNotice::MoreDeclined => words.more_declined(&view),
+            StudentNotice::MoreDeclined => words.tell_declined(&view),
             StudentNotice::CapChanged => {
                 let entries = self
                     .table
@@ -73,7 +73,7 @@ impl App {
             | StudentNotice::UnusedSoon
             | StudentNotice::TooOldSoon
             | StudentNotice::Removed
-            | StudentNotice::TermEndSoon => words.of_rule(&view, notice, now),
+            | StudentNotice::TermEndSoon => words.tell_rule(&view, notice, now),
         };
         letter.ok_or(NoMail::NotDue(
             "the key has been used, replaced or ended since, or its end was told again",
@@ -82,14 +82,14 @@ impl App {
 }
 
 impl Words<'_> {
-    fn more_declined(self, view: &View) -> Option<Letter> {
+    fn tell_declined(self, view: &View) -> Option<Letter> {
         let declined = view.grant.more_request.as_ref()?.declined.as_ref()?;
         let name = &view.programme.settings.name;
         Some(Letter {
             subject: format!("{name}: your request for a larger cap was declined"),
             heading: "Your cap stays as it is".to_owned(),
             parts: vec![
-                said(format!(
+                say(format!(
                     "The people who run {name} declined your request for a larger cap. Your key and your cap stay as they are."
                 )),
                 LetterPart::Notes(vec![("Why", plain(declined))]),
@@ -114,10 +114,10 @@ impl Words<'_> {
             subject: format!("{name}: you got a new key"),
             heading: "You got a new key".to_owned(),
             parts: vec![
-                said(format!(
+                say(format!(
                     "You, or someone signed in as you, got a new key for {name} on {time}."
                 )),
-                said(
+                say(
                     "If it was you, there is nothing to do. If it was not, report the key as leaked on your page: it is switched off, \
                      usually within a minute, and you can get another.",
                 ),
@@ -135,7 +135,7 @@ impl Words<'_> {
         let name = &settings.name;
         let rest = CapLeft::new(view, now);
         let cap = rest.cap.to_dollars();
-        let window = of_this_window(settings.basis.reset);
+        let window = describe_window(settings.basis.reset);
         let mut facts = vec![
             ("Cap", format!("{cap} {window}")),
             ("Used", view.spending(now).in_window.to_dollars()),
@@ -175,7 +175,7 @@ impl Words<'_> {
             subject: format!("{name}: your cap is now {cap}"),
             heading: format!("Your cap is now {cap}"),
             parts: vec![
-                said(format!("The people who run {name} {changed}. {what_next}")),
+                say(format!("The people who run {name} {changed}. {what_next}")),
                 LetterPart::facts(
                     facts
                         .into_iter()
@@ -193,14 +193,13 @@ impl Words<'_> {
         let settings = &view.programme.settings;
         let name = &settings.name;
         let time = time_in(reported_at, settings.term.zone());
-        let used =
-            used_by_reading(view, reported_at).map_or_else(String::new, |(as_of, amount)| {
-                format!(
-                    " When it was last checked at OpenRouter, on {}, that key had used {}.",
-                    time_in(as_of, settings.term.zone()),
-                    amount.to_dollars()
-                )
-            });
+        let used = read_use_at(view, reported_at).map_or_else(String::new, |(as_of, amount)| {
+            format!(
+                " When it was last checked at OpenRouter, on {}, that key had used {}.",
+                time_in(as_of, settings.term.zone()),
+                amount.to_dollars()
+            )
+        });
         let what = if is_by_student {
             format!(
                 "You, or someone signed in as you, reported your key for {name} as leaked on {time}."
@@ -219,10 +218,10 @@ impl Words<'_> {
             subject: format!("{name}: your key was reported leaked"),
             heading: "Your key was reported leaked".to_owned(),
             parts: vec![
-                said(format!(
+                say(format!(
                     "{what} It is being switched off at OpenRouter, usually within a minute; until then it can still spend.{used}"
                 )),
-                said(format!(
+                say(format!(
                     "Your page says whether the key is off, what it had spent by then, and how to go on. What is left of your credit is still yours.{what_next}"
                 )),
                 self.own_page(),
@@ -234,11 +233,11 @@ impl Words<'_> {
 
     /// The notice of a rule's effect on a key, of a removal, or of the term's end; `None` if that
     /// no longer holds. Ends count as announced if the mail leaves now.
-    fn of_rule(self, view: &View, notice: StudentNotice, now: Moment) -> Option<Letter> {
+    fn tell_rule(self, view: &View, notice: StudentNotice, now: Moment) -> Option<Letter> {
         let settings = &view.programme.settings;
         let name = &settings.name;
         let until = view
-            .announced_as(notice)
+            .end_announced_by(notice)
             .map(|end| notice.ends_at(end, now));
         let zone = settings.term.zone();
         let rest = CapLeft::new(view, now);
@@ -276,7 +275,7 @@ impl Words<'_> {
                         "You got a key for {name}, and as far as Bursar knows nothing has been done with it. {} Your page has examples to \
                      copy for curl, Python, JavaScript and editors. If you do not have the key any more, press “Replace my key” there: \
                      you get another one with all of your credit.",
-                        rest.in_words(settings)
+                        rest.to_words(settings)
                     ),
                     why: format!(
                         "the people who run {name} remind those who have not used their key"
@@ -353,7 +352,7 @@ impl Words<'_> {
                     long_date(settings.term.ends_on())
                 ),
                 heading: "Your key stops soon",
-                body: rest.in_words(settings),
+                body: rest.to_words(settings),
                 why: format!("you have a key for {name}"),
             },
             StudentNotice::Unused
@@ -365,7 +364,7 @@ impl Words<'_> {
             | StudentNotice::CapChanged
             | StudentNotice::MoreDeclined => return None,
         };
-        let mut parts = vec![said(words.body)];
+        let mut parts = vec![say(words.body)];
         let as_of = rest.as_of.filter(|_| notice == StudentNotice::TermEndSoon);
         let facts = as_of
             .map(|as_of| ("As of", time_in(as_of, zone)))
@@ -416,7 +415,7 @@ impl CapLeft {
             .filter(|resets_at| *resets_at < ends_at);
         let as_of = view.readings.iter().map(|reading| reading.as_of).max();
         CapLeft {
-            amount: cap.left_beside(view.spending(now).in_window),
+            amount: cap.subtract_spent(view.spending(now).in_window),
             cap,
             as_of: as_of.max(as_of.and(reset.window_at(now).begins_at())),
             resets_at,
@@ -424,7 +423,7 @@ impl CapLeft {
         }
     }
 
-    fn in_words(self, settings: &Settings) -> String {
+    fn to_words(self, settings: &Settings) -> String {
         let Settings {
             name,
             term,
@@ -436,7 +435,7 @@ impl CapLeft {
         let cap = self.cap.to_dollars();
         let clause = format!(
             "You have {amount} left of your {cap} {}",
-            of_this_window(*reset)
+            describe_window(*reset)
         );
         let Some(resets_at) = self.resets_at else {
             let never = if *reset == Reset::None {
@@ -475,7 +474,7 @@ fn days(rule: Option<u16>) -> String {
 }
 
 /// The usage of the key that was live at `moment`, and when it was read.
-fn used_by_reading(view: &View, moment: Moment) -> Option<(Moment, Usd)> {
+fn read_use_at(view: &View, moment: Moment) -> Option<(Moment, Usd)> {
     let shown = view
         .grant
         .keys

@@ -8,8 +8,8 @@ use jiff::ToSpan;
 use super::*;
 use crate::tests::{address, at, config, now, read, told, with_key};
 
-async fn of_rule(view: &View, notice: StudentNotice, now: Moment) -> String {
-    told(|words| words.of_rule(view, notice, now).unwrap()).await
+async fn tell_rule(view: &View, notice: StudentNotice, now: Moment) -> String {
+    told(|words| words.tell_rule(view, notice, now).unwrap()).await
 }
 
 /// A key whose end at this moment was announced a week before.
@@ -64,7 +64,7 @@ async fn what_staff_ended() {
     let leaked = told(|words| words.key_leaked(&view, false, now())).await;
     insta::assert_snapshot!(leaked.lines().nth(2).unwrap(), @"The people who run CS pilot ended your key on 20 Nov 2026, 11:00 (Europe/Berlin), because others may have it. It is being switched off at OpenRouter, usually within a minute; until then it can still spend.");
     assert!(leaked.contains("such as a public repository"), "{leaked}");
-    insta::assert_snapshot!(of_rule(&view, StudentNotice::Removed, now()).await, @"
+    insta::assert_snapshot!(tell_rule(&view, StudentNotice::Removed, now()).await, @"
     CS pilot: your key was switched off
     Your key was switched off
     The people who run CS pilot removed you from it. Your key stops working, usually within a minute, and you cannot get another one there. If you think that this is a mistake, ask them.
@@ -133,7 +133,7 @@ async fn rules_of_a_programme() {
         (&too_old, StudentNotice::KeyEnded),
         (&expired, StudentNotice::KeyEnded),
     ] {
-        mails.push(of_rule(view, notice, now()).await);
+        mails.push(tell_rule(view, notice, now()).await);
     }
     insta::assert_snapshot!(mails.join("\n\n"), @"
     CS pilot: your key stops on 27 Nov 2026 unless you use it
@@ -171,7 +171,7 @@ async fn rules_of_a_programme() {
     Open my page: https://bursar.example.edu/my
     You get this mail because CS pilot was extended.
     ");
-    let late = of_rule(
+    let late = tell_rule(
         &unused_soon,
         StudentNotice::UnusedSoon,
         at("2026-11-30T10:00:00Z"),
@@ -191,7 +191,7 @@ async fn term_end(reset: Reset, now: &str) -> String {
     );
     Arc::make_mut(&mut view.programme).settings.basis.reset = reset;
     read(&mut view, at("2027-01-31T00:20:00Z"), 12_799_001);
-    of_rule(&view, StudentNotice::TermEndSoon, at(now)).await
+    tell_rule(&view, StudentNotice::TermEndSoon, at(now)).await
 }
 
 #[tokio::test]
@@ -215,7 +215,7 @@ async fn notice_that_holds_no_more_is_not_sent() {
             recipient: &address("ada"),
             config: &config,
         }
-        .of_rule(view, notice, now())
+        .tell_rule(view, notice, now())
         .is_none()
     };
     let mut view = announced(StudentNotice::TermEndSoon, at("2027-01-01T00:00:00Z"));

@@ -12,7 +12,7 @@ use bursar_core::store::OutboxRow;
 
 use crate::App;
 use crate::compose::{GONE, NoMail};
-use crate::letter::words::{Words, said};
+use crate::letter::words::{Words, say};
 use crate::letter::{Letter, LetterPart, plain};
 
 impl App {
@@ -76,7 +76,7 @@ impl Words<'_> {
         Letter {
             subject: format!("{name}: another address is on the roster"),
             heading: "Your address was corrected".to_owned(),
-            parts: vec![said(format!(
+            parts: vec![say(format!(
                 "The people who run {name} replaced this address on its roster with another one. Nobody can sign in to {name} with \
                  this address any more. If that is a mistake, ask {}.",
                 settings.people_to_ask()
@@ -177,20 +177,20 @@ impl Words<'_> {
                 format!("Your API key for {name}")
             },
             parts: vec![
-                said(greeting),
-                said(format!(
+                say(greeting),
+                say(format!(
                     "You are on the roster of {name}, and {institution} has an API key for you. With it, your programs and your \
                      editor can use large language models (LLMs), such as those behind ChatGPT, Claude and Gemini. What that costs \
                      is paid from your credit, and not by you."
                 )),
                 LetterPart::facts(facts),
-                said(what_to_do),
+                say(what_to_do),
                 if may_get_one {
                     self.page("Get my key", "/")
                 } else {
                     self.own_page()
                 },
-                said(format!(
+                say(format!(
                     "Is this mail real? It comes on behalf of {sender}, and its button leads to {host}, which you can also type into your \
                      browser. Neither asks for a password. If in doubt, ask {}.",
                     settings.people_to_ask()

@@ -175,7 +175,7 @@ pub async fn of_running_demonstration(folder: &Path) -> Result<Account> {
     let http = aws_smithy_http_client::Builder::new().build_http();
     let table = Table::named(
         &ready.table,
-        &AwsAccess::of_service(&ready.dynamodb, &ready.region, http),
+        &AwsAccess::new_for_service(&ready.dynamodb, &ready.region, http),
     );
     Ok(Account {
         base: ready.provider,

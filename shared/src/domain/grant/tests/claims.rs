@@ -218,7 +218,7 @@ fn a_forced_replacement_is_free() {
         .after(24.hours())
         .replace('b')
         .after(1.hour());
-    let stopped = story.view.found_disabled(
+    let stopped = story.view.record_disabled(
         story.view.grant.version,
         &hash('b'),
         story.now,

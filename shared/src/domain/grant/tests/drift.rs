@@ -34,7 +34,7 @@ impl Story {
     fn find_off(&mut self, words: &str, key: char) -> &mut Story {
         self.note_change(
             words,
-            self.view.found_disabled(
+            self.view.record_disabled(
                 self.view.grant.version,
                 &hash(key),
                 self.now,
@@ -45,7 +45,7 @@ impl Story {
     }
 
     fn find_gone(&mut self, words: &str, key: char) -> &mut Story {
-        self.note_change(words, self.view.found_gone(&hash(key), self.now))
+        self.note_change(words, self.view.record_gone(&hash(key), self.now))
     }
 }
 
@@ -85,7 +85,7 @@ fn a_disable_stops_the_grant() {
     story.find_off("it was only just made", 'a').after(LATE);
     let in_copy = story
         .view
-        .found_disabled(
+        .record_disabled(
             story.view.grant.version,
             &hash('a'),
             story.now,
@@ -275,7 +275,7 @@ fn old_keys_may_be_deleted() {
     ));
     assert!(may(story.after(hours(1)), None));
     assert!(!may(&story, Some(story.now - days(89))) && may(&story, Some(story.now - days(90))));
-    story.apply(story.view.purged(&hash('a')).unwrap());
+    story.apply(story.view.record_purge(&hash('a')).unwrap());
     assert_eq!(
         (key(&story, 1).gone, may(&story, None)),
         (Some(KeyAbsence::Purged), false)

@@ -233,7 +233,10 @@ fn a_term_end_is_announced_once() {
     // time.
     let longer = term.ends_on().checked_add(30.days()).unwrap();
     story.view.settings_mut().term = Term::new(term.starts_on(), longer, term.timezone()).unwrap();
-    assert_eq!(story.view.announced_as(StudentNotice::TermEndSoon), None);
+    assert_eq!(
+        story.view.end_announced_by(StudentNotice::TermEndSoon),
+        None
+    );
     let ends = story.view.programme.settings.term.ends_at();
     insta::assert_snapshot!(story.night(None).night_at(ends - days(7), None).notes(), @"
     2026-04-03T23:59:59Z: None
@@ -281,7 +284,7 @@ fn an_end_that_waits_for_its_mail_keeps_no_other_from_coming() {
         .after(days(23))
         .night(None)
         .view
-        .announced_as(StudentNotice::UnusedSoon)
+        .end_announced_by(StudentNotice::UnusedSoon)
         .unwrap();
     story.now += days(34);
     let only_of_age = |said: AnnouncedEnd| {

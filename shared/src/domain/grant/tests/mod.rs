@@ -268,7 +268,7 @@ impl Story {
     /// Notes that something is sent, whose answer may come later.
     fn send(&mut self, epoch: u32, is_it: impl Fn(&Tell) -> bool) -> (KeyCall, Moment) {
         let call = self.call(epoch, is_it);
-        self.apply(self.view.noting(&call, self.now).unwrap());
+        self.apply(self.view.with_note(&call, self.now).unwrap());
         (call, self.now)
     }
 
@@ -306,7 +306,7 @@ impl Story {
             let Some(call) = self.view.calls(self.now).into_iter().find(open) else {
                 break;
             };
-            if self.view.noting(&call, self.now).is_err() {
+            if self.view.with_note(&call, self.now).is_err() {
                 break;
             }
             self.tell(call.epoch.number(), |tell| *tell == call.tell);
@@ -334,7 +334,7 @@ impl Story {
     /// A listing shows a key of ours that no claim recorded.
     fn orphan(&self, epoch: u32, key: char, made_at: Moment) -> Result<Change, Unchanged> {
         self.view
-            .found_orphan(Epoch::new(epoch), &hash(key), made_at, self.now)
+            .record_orphan(Epoch::new(epoch), &hash(key), made_at, self.now)
     }
 
     fn read(&mut self, epoch: u32, micros: i64) -> &mut Story {

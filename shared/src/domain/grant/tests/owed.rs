@@ -178,7 +178,7 @@ fn one_404_proves_nothing() {
         .disable(1);
     let mut young = Story::live();
     young.miss('a').clone().begin(KeyRequestKind::Replace);
-    let until = key(&young, 1).missing_until(young.now);
+    let until = key(&young, 1).search_ends_at(young.now);
     assert_eq!(until, Some(young.now + 10.seconds()));
     young.apply(
         young

@@ -94,7 +94,7 @@ fn a_listing_is_taken_in() {
         ),
     ];
     let notes = cases.map(|(words, mut story, listed)| {
-        let ends = story.view.ended_by_recovery(&listed).len();
+        let ends = story.view.find_ended_by_recovery(&listed).len();
         let reserves = story.recover(&listed).view.grant.has_reservation;
         let note = story.note(words).notes();
         let Grant { epoch, stage, .. } = &story.view.grant;
@@ -163,7 +163,7 @@ fn a_key_that_its_student_ended_stays_ended() {
         assert_eq!(
             story
                 .view
-                .ended_by_recovery(std::slice::from_ref(&before))
+                .find_ended_by_recovery(std::slice::from_ref(&before))
                 .len(),
             0,
             "the student ended it"
@@ -224,7 +224,7 @@ proptest! {
         }
         let was_live = story.view.grant.live().map(|live| live.epoch).filter(|_| !held);
         let listed: Vec<RecoveredKey> = listed.into_iter().map(|(epoch, enabled)| found(epoch, enabled)).collect();
-        let ends = story.view.ended_by_recovery(&listed).len();
+        let ends = story.view.find_ended_by_recovery(&listed).len();
         let Ok(change) = story.view.recover(&listed, story.now) else { return Ok(()) };
         story.apply(change);
         let grant = &story.view.grant;

@@ -149,7 +149,7 @@ fn a_higher_cap_reserves_first() {
         .note("counted");
     let change = story
         .view
-        .noting(&story.call(1, is_limit), story.now)
+        .with_note(&story.call(1, is_limit), story.now)
         .unwrap();
     assert_eq!(
         change.depends_on,
@@ -408,7 +408,7 @@ fn a_lost_key_costs_its_use() {
         .count()
         .note("missing");
     story
-        .apply(story.view.found_gone(&hash('a'), story.now).unwrap())
+        .apply(story.view.record_gone(&hash('a'), story.now).unwrap())
         .count()
         .note("gone");
     insta::assert_snapshot!(story.notes(), @"
@@ -495,7 +495,7 @@ fn an_old_limit_is_not_sent() {
     let mut story = Story::claimed();
     let fifty = story.set_cap(50).call(1, is_limit);
     story.set_cap(30);
-    story.note_refusal("fifty", story.view.noting(&fifty, story.now));
+    story.note_refusal("fifty", story.view.with_note(&fifty, story.now));
     let thirty = story.send(1, is_limit);
     story.set_cap(10).answer(&thirty).note("thirty answered");
     insta::assert_snapshot!(story.notes(), @"

@@ -91,7 +91,7 @@ impl Story {
             Happens::CapLowered => self.done(view.set_cap(Some(Usd::CENT), &faculty(), None, now)),
             Happens::DisabledThere => {
                 let (_, key) = live?;
-                self.done(view.found_disabled(view.grant.version, &key, now, false, now))
+                self.done(view.record_disabled(view.grant.version, &key, now, false, now))
             }
             Happens::NotFound => {
                 let (_, key) = live?;
@@ -101,14 +101,14 @@ impl Story {
                 let (_, key) = live?;
                 self.done(view.not_found(&key, now))?;
                 self.now += 2.hours();
-                self.done(self.view.found_gone(&key, self.now))
+                self.done(self.view.record_gone(&key, self.now))
             }
             Happens::HalfResumed => {
                 self.done(view.hold(HoldKind::Paused, &faculty(), None, now))?;
                 self.done(self.view.release(HoldKind::Paused, &faculty(), now))?;
                 self.done(
                     self.view
-                        .noting(&self.view.calls(now).into_iter().next()?, now),
+                        .with_note(&self.view.calls(now).into_iter().next()?, now),
                 )
             }
             Happens::RestrictedReplacements => {
@@ -179,7 +179,7 @@ impl Story {
             .map(|of| of.hash.clone())
             .collect();
         for key in missing {
-            if self.done(self.view.found_gone(&key, self.now)).is_none() {
+            if self.done(self.view.record_gone(&key, self.now)).is_none() {
                 *self = before;
                 return false;
             }

@@ -12,7 +12,7 @@ use crate::domain::programme::Settings;
 use crate::domain::usage::crossing::is_used_up;
 use crate::domain::usage::days::{Accuracy, Days, Sum};
 use crate::domain::usage::reading::is_used;
-use crate::domain::usage::span::last_weeks;
+use crate::domain::usage::span::weeks_before;
 use crate::domain::values::id::GrantId;
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::Reset;
@@ -41,7 +41,7 @@ impl Class {
     /// An empty class, for the completed week before a look at all of it.
     pub fn new(looked_at: Moment) -> Class {
         let people = DigestPeople {
-            days: last_weeks(looked_at)[0],
+            days: weeks_before(looked_at)[0],
             ..DigestPeople::default()
         };
         Class {
@@ -62,7 +62,7 @@ impl Class {
         not_mailed: Option<UnreachableReason>,
     ) {
         let cap = grant.cap(settings);
-        let of_cap = self.of_cap(settings.basis.reset, days);
+        let of_cap = self.sum_of_cap(settings.basis.reset, days);
         let people = &mut self.people;
         let this_week = days.between(people.days.0, people.days.1, None).spent;
         if this_week > Usd::ZERO {
@@ -114,7 +114,7 @@ impl Class {
 
     /// The count against the cap in the window of the week's last day, never of one that began
     /// later; of a daily cap, the fullest day that is known exactly.
-    fn of_cap(&self, reset: Reset, days: &Days) -> Sum {
+    fn sum_of_cap(&self, reset: Reset, days: &Days) -> Sum {
         let (first_day, last_day) = self.people.days;
         let spent = match reset.days_around(last_day) {
             Some(_) if reset == Reset::Daily => {

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, ToSpan};
 
 use crate::clock::Moment;
 use crate::domain::programme::{Programme, Weekday};
-use crate::domain::usage::span::last_weeks;
+use crate::domain::usage::span::weeks_before;
 use crate::domain::values::window::{monday_of, utc_date};
 
 const HOUR: i8 = 7;
@@ -47,7 +47,7 @@ pub fn of_programme(
         .min(settings.claim_opens_at())
         .max(made_at);
     let day = settings.mails.digest.filter(|_| settings.roster)?;
-    let due = on_its_day(day, settings.term.zone(), trigger, now, |moment| {
+    let due = find_due_day(day, settings.term.zone(), trigger, now, |moment| {
         begins <= moment
     })?;
     Some(due).filter(|due| due.weeks[1].0 <= last_day(programme))
@@ -77,7 +77,7 @@ impl Due {
 
 /// The digest that is due by its weekday, searched from today back to the last day on which it may
 /// be made up for.
-fn on_its_day(
+fn find_due_day(
     weekday: Weekday,
     zone: &TimeZone,
     trigger: DigestTrigger,
@@ -97,7 +97,7 @@ fn on_its_day(
         let due_at = Moment::from(morning.timestamp());
         let has_come = due_at <= now && now < due_at + MADE_UP_FOR && has_something(due_at);
         let is_asked_for = trigger == DigestTrigger::ByHand && day == today && has_something(now);
-        let weeks = last_weeks(due_at - LOOKED_BACK_AFTER);
+        let weeks = weeks_before(due_at - LOOKED_BACK_AFTER);
         (has_come || is_asked_for).then(|| Due {
             week: monday_of(day),
             weeks,

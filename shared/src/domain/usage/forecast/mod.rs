@@ -156,12 +156,12 @@ impl Forecast {
             && (self.is_short() || self.runs_out == RunsOut::KeysStopped)
     }
 
-    pub fn in_words(&self, term: &Term) -> String {
+    pub fn to_words(&self, term: &Term) -> String {
         let pace = self.pace.map_or(Usd::ZERO, SpendingPace::per_week);
         let is_at_rest = self.pace.is_some_and(|pace| pace.is_at_rest);
         let a_week = format!(
             "{} a week{}",
-            rounded(pace),
+            round_pace(pace),
             if is_at_rest {
                 ", as before the break"
             } else {
@@ -200,7 +200,7 @@ impl Forecast {
     }
 
     /// What a mail's subject says of it, where that is the news.
-    pub fn in_short(&self, term: &Term) -> Option<String> {
+    pub fn shorten_outlook(&self, term: &Term) -> Option<String> {
         match self.runs_out {
             RunsOut::OutOn(day) | RunsOut::KeysStopOn(day)
                 if days_between(day, term.ends_on()) <= TWO_WEEKS =>
@@ -222,7 +222,7 @@ impl Forecast {
     /// The one thing that a reader can do about it. Where `only_students_spend`, each key stops at
     /// its cap, whatever the budget.
     pub fn to_do(&self, reader: Role, only_students_spend: bool) -> Option<String> {
-        let budget = reader.how_to_raise(None);
+        let budget = reader.explain_raise(None);
         match self.runs_out {
             RunsOut::NotBeforeTheTermEnds | RunsOut::Idle => None,
             _ if self.stops_at_caps() && self.limits.is_needed => Some(format!(
@@ -350,10 +350,10 @@ impl SpendingPace {
     }
 
     pub fn per_week(self) -> Usd {
-        self.in_days(7)
+        self.days_to_duration(7)
     }
 
-    pub fn in_days(self, days: u32) -> Usd {
+    pub fn days_to_duration(self, days: u32) -> Usd {
         let used = self.in_all().saturating_mul(i128::from(days)) / (7 * self.weeks);
         Usd::from_micros(i64::try_from(used).unwrap_or(i64::MAX))
     }
@@ -433,7 +433,7 @@ fn days_of_use(spent: &BTreeMap<Date, Usd>, starts: Date, looked: Date) -> Vec<D
 }
 
 /// The amount without cents, which an estimate does not need from ten dollars on.
-fn rounded(pace: Usd) -> String {
+fn round_pace(pace: Usd) -> String {
     let rounded = pace.to_the(Usd::DOLLAR);
     if rounded < Usd::from_dollars(10) {
         pace.to_dollars()

@@ -265,7 +265,7 @@ fn keys_stop_at_what_is_reserved() {
         format!(
             "{reserved:?}: {:?}, {}",
             forecast.runs_out,
-            forecast.in_words(&term())
+            forecast.to_words(&term())
         )
     });
     insta::assert_snapshot!(lines.join("\n"), @"
@@ -336,7 +336,7 @@ fn how_long_before_the_end_is_said_as_people_say_it() {
             looked: None,
             pace: None,
         }
-        .in_short(&term)
+        .shorten_outlook(&term)
     };
     assert!(is_news(date(2027, 2, 15)).is_some() && is_news(date(2027, 2, 16)).is_none());
 }
@@ -362,7 +362,7 @@ fn after_a_break_the_pace_is_as_before() {
     let words = |last: &[i64]| {
         let each = [&[3; 21], &[0; 10][..], last].concat();
         let looked = day(i64::try_from(each.len()).unwrap());
-        forecast(&spent(each), all_promised(usd(9_000)), &term(), looked).in_words(&term())
+        forecast(&spent(each), all_promised(usd(9_000)), &term(), looked).to_words(&term())
     };
     assert_eq!(
         [&[][..], &[3]].map(|last| words(last).contains(" a week, as before the break, ")),
@@ -440,7 +440,7 @@ fn a_day_that_is_past_is_never_named() {
             "{:?}, short: {}, {}",
             forecast.runs_out,
             forecast.is_short(),
-            forecast.in_words(&term())
+            forecast.to_words(&term())
         )
     });
     insta::assert_snapshot!(lines.join("\n"), @"

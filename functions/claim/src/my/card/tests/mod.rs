@@ -246,7 +246,7 @@ fn each_reason_for_which_there_is_no_key_now() {
     let paid = |story: Story| {
         let call = story.view.calls(story.now).remove(0);
         let now = story.now;
-        let change = story.view.noting(&call, now).unwrap();
+        let change = story.view.with_note(&call, now).unwrap();
         let story = story.apply(&change);
         let change = story
             .view
